@@ -1,0 +1,114 @@
+package connect
+
+import (
+	"context"
+	"io"
+	"net"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+)
+
+// A Dialer opens connections. It is safe for concurrent use.
+type Dialer interface {
+	// Dial connects to the attempt's target, has the host key judged and
+	// authenticates. It ends by itself at the deadline of each phase, and at
+	// once when ctx ends. Every error is a *fleet.Error; after one nothing of
+	// the attempt is left behind.
+	Dial(ctx context.Context, a *Attempt) (Conn, error)
+}
+
+// A Conn is an authenticated connection. Its methods are for one goroutine,
+// but Close may be called from any.
+type Conn interface {
+	// Start runs the attempt's command and returns without waiting for it. It
+	// is called at most once. done is called exactly once, on another
+	// goroutine or before Start returns, after the last write to the attempt's
+	// Stdout and Stderr; it must not block. When ctx ends, the command is
+	// abandoned where it stands.
+	Start(ctx context.Context, done func(fleet.End))
+	// Close drops the connection and frees what it holds. A command that is
+	// still running is abandoned; done is still called. Close may be repeated.
+	Close() error
+}
+
+// An Attempt is one try at one target: what is wanted, and how far it has come.
+type Attempt struct {
+	// Target has User, Port and Command filled in.
+	Target fleet.Target
+	// Timeline is moved on by the Dialer and its Conn.
+	Timeline fleet.Timeline
+	// Stdout and Stderr take the command's output as it comes. Each is written
+	// by one goroutine at a time, but the two may be written at once. A write
+	// that waits makes the server wait (the SSH window closes); one that fails
+	// does not: the rest of that stream is read and dropped, so that a stream
+	// never waits for the other. p is not theirs to keep.
+	Stdout, Stderr io.Writer
+}
+
+// Fail gives err as the attempt's failure in the phase where it now stands.
+func (a *Attempt) Fail(o fleet.Outcome, r fleet.Reason, err error) *fleet.Error {
+	return a.FailIn(a.Timeline.Phase(), o, r, err)
+}
+
+// FailIn gives err as the attempt's failure in the given phase.
+func (a *Attempt) FailIn(p fleet.Phase, o fleet.Outcome, r fleet.Reason, err error) *fleet.Error {
+	return &fleet.Error{Host: a.Target.Host.String(), Outcome: o, Phase: p, Reason: r, Err: err}
+}
+
+// HostKeys judges host keys. Implementations are safe for concurrent use;
+// package trust has them.
+type HostKeys interface {
+	// Algorithms lists the host-key algorithms to offer to this target, best
+	// first, so that a server shows a key that is known. Empty means no
+	// preference.
+	Algorithms(t fleet.Target) []string
+	// Check gives nil for a trusted key. Every error refuses it; a *fleet.Error
+	// in its chain gives the reason, otherwise it is
+	// fleet.ReasonHostkeyFailed.
+	Check(t fleet.Target, remote net.Addr, key ssh.PublicKey) error
+	// Accepted tells that the target with this key let us in. A policy that
+	// learns keys learns here, and an error means that it could not.
+	Accepted(t fleet.Target, key ssh.PublicKey) error
+}
+
+// Identities gives the keys to offer. Implementations are safe for concurrent
+// use; package identity has them.
+type Identities interface {
+	// Signers lists the keys to offer to this target, best first. An error
+	// ends the attempt in phase auth; a *fleet.Error in its chain gives the
+	// reason, otherwise it is fleet.ReasonAgentUnavailable.
+	Signers(ctx context.Context, t fleet.Target) ([]ssh.Signer, error)
+}
+
+// Timeouts are the deadlines of an attempt. Each is absolute, from the start of
+// its phase, and no byte from the peer moves it.
+type Timeouts struct {
+	Dial    time.Duration // name look-up and TCP connect; 0 means 10 s
+	Kex     time.Duration // version line, key exchange and host key; 0 means 15 s
+	Auth    time.Duration // user authentication; 0 means 30 s
+	Session time.Duration // opening the channel and the answer to exec; 0 means 15 s
+	Command time.Duration // from the answer to exec to its exit status; 0 means no limit
+	Drain   time.Duration // from the exit status to the channel's close; 0 means 5 s
+}
+
+// WithDefaults gives t with every 0 that stands for a default replaced.
+func (t Timeouts) WithDefaults() Timeouts {
+	for _, d := range []struct {
+		field    *time.Duration
+		standard time.Duration
+	}{
+		{&t.Dial, 10 * time.Second},
+		{&t.Kex, 15 * time.Second},
+		{&t.Auth, 30 * time.Second},
+		{&t.Session, 15 * time.Second},
+		{&t.Drain, 5 * time.Second},
+	} {
+		if *d.field == 0 {
+			*d.field = d.standard
+		}
+	}
+	return t
+}
