@@ -5,6 +5,20 @@ import (
 	"time"
 )
 
+// A Stream is one of a command's two output streams.
+type Stream uint8
+
+// The streams.
+const (
+	Stdout Stream = iota
+	Stderr
+	NumStreams // how many there are; not a stream
+)
+
+var streamNames = [NumStreams]string{"stdout", "stderr"}
+
+func (s Stream) String() string { return nameOf(streamNames[:], s) }
+
 // Output is what came on one stream of the command.
 type Output struct {
 	// Bytes are kept as they came, up to the cap.
