@@ -2,6 +2,7 @@ package connect
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"time"
@@ -92,6 +93,16 @@ type Timeouts struct {
 	Session time.Duration // opening the channel and the answer to exec; 0 means 15 s
 	Command time.Duration // from the answer to exec to its exit status; 0 means no limit
 	Drain   time.Duration // from the exit status to the channel's close; 0 means 5 s
+}
+
+// Validate refuses negative durations.
+func (t Timeouts) Validate() error {
+	for _, d := range []time.Duration{t.Dial, t.Kex, t.Auth, t.Session, t.Command, t.Drain} {
+		if d < 0 {
+			return fmt.Errorf("a timeout of %v is negative; 0 means the default", d)
+		}
+	}
+	return nil
 }
 
 // WithDefaults gives t with every 0 that stands for a default replaced.

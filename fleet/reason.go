@@ -28,6 +28,7 @@ const (
 	ReasonDisconnected  Reason = "disconnected"   // SSH_MSG_DISCONNECT from the peer (RFC 4253 §11.1)
 	ReasonProtocolError Reason = "protocol_error" // the peer broke the protocol, or does not speak SSH
 	ReasonProtocolAbuse Reason = "protocol_abuse" // within the protocol, but beyond a budget of ours
+	ReasonStalled       Reason = "stalled"        // the peer stopped reading
 
 	// banner
 	ReasonBannerTimeout Reason = "banner_timeout" // no version line in time

@@ -1,0 +1,193 @@
+package standard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+)
+
+// A command is the session channel on which the attempt's command runs.
+type command struct {
+	conn     *conn
+	channel  ssh.Channel
+	requests sync.WaitGroup // the goroutine that serves channel requests
+
+	mu   sync.Mutex
+	exit exit
+	stop *time.Timer // ends the wait for the channel's close once exit is known
+
+	timedOut atomic.Bool // the command timeout passed
+	drained  atomic.Bool // the drain timeout passed
+}
+
+func newCommand(c *conn, ch ssh.Channel) *command {
+	return &command{conn: c, channel: ch}
+}
+
+// serve takes the server's channel requests until the channel ends. The library
+// stops reading from the connection when nobody does.
+func (cmd *command) serve(requests <-chan *ssh.Request) {
+	cmd.requests.Go(func() {
+		spent := newBudget()
+		for r := range requests {
+			if !spent.one() {
+				cmd.conn.abuse("channel requests")
+				continue
+			}
+			if status, ok := parseExit(r.Type, r.Payload); ok {
+				cmd.exited(status)
+			}
+			if r.WantReply {
+				_ = r.Reply(false, nil)
+			}
+		}
+	})
+}
+
+// exited notes how the command ended; the first word stays. From here the
+// channel has the drain timeout to close.
+func (cmd *command) exited(e exit) {
+	cmd.mu.Lock()
+	defer cmd.mu.Unlock()
+	if cmd.exit.known || e.err != nil && cmd.exit.err != nil {
+		return
+	}
+	cmd.exit = e
+	if !e.known {
+		return
+	}
+	cmd.conn.attempt.Timeline.Enter(fleet.PhaseDrain)
+	cmd.stop = time.AfterFunc(cmd.conn.timeouts.Drain, func() {
+		cmd.drained.Store(true)
+		_ = cmd.conn.Close()
+	})
+}
+
+func (cmd *command) seen() exit {
+	cmd.mu.Lock()
+	defer cmd.mu.Unlock()
+	return cmd.exit
+}
+
+// wait reads until the channel closes, the connection ends or a timeout
+// passes.
+func (cmd *command) wait(ctx context.Context) fleet.End {
+	c := cmd.conn
+	if !cmd.seen().known {
+		c.attempt.Timeline.Enter(fleet.PhaseRun)
+	}
+	_ = c.wire.SetReadDeadline(time.Time{})
+	if limit := c.timeouts.Command; limit > 0 {
+		timer := time.AfterFunc(limit, cmd.expire)
+		defer timer.Stop()
+	}
+	cmd.collect()
+	return cmd.ended(ctx, fleet.OutcomeUnknown, nil)
+}
+
+// expire abandons a command that has run too long. One whose exit status is
+// known already has ended in time.
+func (cmd *command) expire() {
+	if !cmd.seen().known {
+		cmd.timedOut.Store(true)
+		_ = cmd.conn.Close()
+	}
+}
+
+// collect copies both streams, each at its own pace, and returns when they and
+// the channel's requests have ended.
+func (cmd *command) collect() {
+	var stderr sync.WaitGroup
+	var panicked any
+	stderr.Go(func() {
+		defer func() { panicked = recover() }()
+		drain(cmd.conn.attempt.Stderr, cmd.channel.Stderr())
+	})
+	drain(cmd.conn.attempt.Stdout, cmd.channel)
+	stderr.Wait()
+	if panicked != nil {
+		panic(panicked)
+	}
+	cmd.requests.Wait()
+}
+
+// drain copies from the channel until it ends; when dst fails the rest is read
+// and dropped, so that the other stream goes on.
+func drain(dst io.Writer, src io.Reader) {
+	buf := make([]byte, 4<<10)
+	for {
+		n, err := src.Read(buf)
+		if n > 0 && dst != nil {
+			if _, werr := dst.Write(buf[:n]); werr != nil {
+				dst = nil
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// refused is the server's no to exec (RFC 4254 §6.5): the command did not run.
+func (cmd *command) refused() fleet.End {
+	return cmd.conn.attempt.Fail(fleet.OutcomeRefused, fleet.ReasonExecRefused,
+		errors.New("the server refused to run the command")).End()
+}
+
+// ended gives the end of the attempt. otherwise is the outcome when nothing
+// better is known, err what the library said of exec, nil once that was
+// accepted.
+func (cmd *command) ended(ctx context.Context, otherwise fleet.Outcome, err error) fleet.End {
+	c := cmd.conn
+	// The library answers a channel's CLOSE with its own; closing again then
+	// gives io.EOF, and nothing else does (see errPeerClosed).
+	inOrder := errors.Is(cmd.channel.Close(), io.EOF)
+	if !inOrder {
+		_ = c.Close()
+	}
+	exit := cmd.seen()
+	cmd.disarm()
+	if exit.known {
+		return exit.end(c.attempt.Timeline.Phase(), inOrder && !cmd.drained.Load())
+	}
+	reason, cause := cmd.why(ctx, inOrder, err)
+	if reason == fleet.ReasonInterrupted && otherwise == fleet.OutcomeNeverStarted {
+		otherwise = fleet.OutcomeCancelled
+	}
+	return c.attempt.Fail(otherwise, reason, cause).End()
+}
+
+func (cmd *command) disarm() {
+	cmd.mu.Lock()
+	defer cmd.mu.Unlock()
+	if cmd.stop != nil {
+		cmd.stop.Stop()
+	}
+}
+
+// why tells what ended a command whose exit was not seen.
+func (cmd *command) why(ctx context.Context, inOrder bool, err error) (fleet.Reason, error) {
+	c := cmd.conn
+	switch {
+	case cmd.timedOut.Load():
+		return fleet.ReasonTimeout, fmt.Errorf(
+			"the command timeout of %v passed; the command may still be running", c.timeouts.Command)
+	case c.wire.raised() != nil:
+		return c.cause(err)
+	case ctx.Err() != nil:
+		return fleet.ReasonInterrupted, context.Cause(ctx)
+	case cmd.seen().err != nil:
+		return fleet.ReasonProtocolError, cmd.seen().err
+	case inOrder:
+		return fleet.ReasonExitMissing, errors.New("the server closed the channel without an exit status")
+	}
+	return c.cause(err)
+}

@@ -1,0 +1,175 @@
+package standard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/connect"
+	"shoal/fleet"
+)
+
+// A conn is an authenticated connection. It implements connect.Conn.
+//
+//	Start → go run → open the channel → exec → command.wait → done
+//	                                     ├ stdout, stderr: a goroutine each
+//	                                     └ channel requests: a goroutine
+type conn struct {
+	attempt  *connect.Attempt
+	wire     *wire
+	ssh      ssh.Conn
+	timeouts connect.Timeouts
+}
+
+func newConn(a *connect.Attempt, w *wire, sc ssh.Conn, t connect.Timeouts) *conn {
+	return &conn{attempt: a, wire: w, ssh: sc, timeouts: t}
+}
+
+// Close implements connect.Conn.
+func (c *conn) Close() error { return c.wire.Close() }
+
+// Start implements connect.Conn.
+func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
+	go func() {
+		end := c.guarded(ctx)
+		_ = c.Close()
+		done(end)
+	}()
+}
+
+// guarded turns a panic into the end of this one attempt.
+func (c *conn) guarded(ctx context.Context) (end fleet.End) {
+	defer func() {
+		if p := recover(); p != nil {
+			end = c.attempt.Fail(c.afterExec(), fleet.ReasonInternal, panicError(p)).End()
+		}
+	}()
+	return c.run(ctx)
+}
+
+func panicError(p any) error {
+	return fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+}
+
+// afterExec is the outcome of a failure in the attempt's present phase: once
+// exec may have left, nobody knows.
+func (c *conn) afterExec() fleet.Outcome {
+	if c.attempt.Timeline.Phase() >= fleet.PhaseExec {
+		return fleet.OutcomeUnknown
+	}
+	return fleet.OutcomeNeverStarted
+}
+
+func (c *conn) run(ctx context.Context) fleet.End {
+	stop := context.AfterFunc(ctx, c.wire.abandon)
+	defer stop()
+	a := c.attempt
+	a.Timeline.Enter(fleet.PhaseSession)
+	c.wire.until(c.timeouts.Session)
+	ch, requests, err := c.ssh.OpenChannel("session", nil)
+	if err != nil {
+		return c.openFailed(ctx, err).End()
+	}
+	cmd := newCommand(c, ch)
+	cmd.serve(requests)
+
+	a.Timeline.Enter(fleet.PhaseExec)
+	sent := c.wire.sent.Load()
+	accepted, err := ch.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{a.Target.Command}))
+	switch {
+	case err == nil && !accepted:
+		return cmd.refused()
+	case err != nil && c.wire.sent.Load() == sent:
+		// Not one byte reached the kernel since: the command cannot have left.
+		return cmd.ended(ctx, fleet.OutcomeNeverStarted, err)
+	case err != nil:
+		return cmd.ended(ctx, fleet.OutcomeUnknown, err)
+	}
+	return cmd.wait(ctx)
+}
+
+// openFailed names the failure to open the session channel (RFC 4254 §5.1).
+func (c *conn) openFailed(ctx context.Context, err error) *fleet.Error {
+	a := c.attempt
+	if refused, ok := errors.AsType[*ssh.OpenChannelError](err); ok {
+		return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonSessionRefused, fmt.Errorf(
+			"the server refused a session, reason code %d: %.200q", refused.Reason, refused.Message))
+	}
+	if ctx.Err() != nil {
+		return a.Fail(fleet.OutcomeCancelled, fleet.ReasonInterrupted, context.Cause(ctx))
+	}
+	reason, cause := c.cause(err)
+	return a.Fail(fleet.OutcomeNeverStarted, reason, cause)
+}
+
+// cause finds why the connection ended. The library's multiplexer keeps it; a
+// channel's own errors only say that it did.
+func (c *conn) cause(err error) (fleet.Reason, error) {
+	_ = c.Close() // so that Wait ends
+	if f := c.wire.raised(); f != nil {
+		return f.Reason, f.Err
+	}
+	if muxErr := c.ssh.Wait(); muxErr != nil {
+		err = muxErr
+	}
+	phase := c.attempt.Timeline.Phase()
+	reason, cause := classify(err, c.wire.ended())
+	if reason == reasonDeadline {
+		reason = deadlineReason(phase)
+		cause = fmt.Errorf("no answer within %v", c.timeouts.Session)
+		if reason == fleet.ReasonStalled {
+			cause = fmt.Errorf("the server took nothing from us for %v", writeTimeout)
+		}
+	}
+	return reason, cause
+}
+
+// refuseRequests answers the server's global requests (RFC 4254 §4), keepalives
+// among them, with a failure.
+func (c *conn) refuseRequests(requests <-chan *ssh.Request) {
+	spent := newBudget()
+	for r := range requests {
+		if !spent.one() {
+			c.abuse("global requests")
+			continue // the channel has to be drained until it closes
+		}
+		_ = r.Reply(false, nil)
+	}
+}
+
+// refuseChannels refuses every channel that the server opens: nothing here was
+// forwarded, and an agent is never within reach.
+func (c *conn) refuseChannels(channels <-chan ssh.NewChannel) {
+	spent := newBudget()
+	for ch := range channels {
+		if !spent.one() {
+			c.abuse("channel opens")
+			continue
+		}
+		_ = ch.Reject(ssh.Prohibited, "not offered")
+	}
+}
+
+func (c *conn) abuse(of string) {
+	c.wire.blame(c.attempt.Timeline.Phase(), fleet.ReasonProtocolAbuse,
+		fmt.Errorf("the server flooded us with %s", of))
+	_ = c.Close()
+}
+
+// A budget allows 1,000 events at once and 10 more in each second, which a
+// server's keepalives never reach and a flood soon does.
+type budget struct {
+	since time.Time
+	spent int
+}
+
+func newBudget() *budget { return &budget{since: time.Now()} }
+
+func (b *budget) one() bool {
+	b.spent++
+	return b.spent <= 1000+int(10*time.Since(b.since).Seconds())
+}

@@ -1,0 +1,125 @@
+package standard
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/connect"
+	"shoal/fleet"
+)
+
+// Options says how to connect. They are not changed after New.
+type Options struct {
+	// HostKeys judges every host key. Required.
+	HostKeys connect.HostKeys
+	// Identities gives the keys to offer. Required.
+	Identities connect.Identities
+	// Timeouts are the phases' deadlines; zero values are the defaults.
+	Timeouts connect.Timeouts
+	// Version is our identification after "SSH-2.0-" (RFC 4253 §4.2), without
+	// spaces or minus signs. "" means "shoal".
+	Version string
+}
+
+// Validate tells what is missing or out of range.
+func (o Options) Validate() error {
+	if o.HostKeys == nil {
+		return errors.New("no host-key policy: Options.HostKeys is nil")
+	}
+	if o.Identities == nil {
+		return errors.New("no identities: Options.Identities is nil")
+	}
+	return o.Timeouts.Validate()
+}
+
+// A Dialer connects with golang.org/x/crypto/ssh. It implements
+// connect.Dialer.
+type Dialer struct {
+	opts   Options
+	config ssh.Config
+	modern ssh.Algorithms
+}
+
+// New checks opts and gives a Dialer.
+func New(opts Options) (*Dialer, error) {
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	opts.Timeouts = opts.Timeouts.WithDefaults()
+	if opts.Version == "" {
+		opts.Version = "shoal"
+	}
+	modern := ssh.SupportedAlgorithms()
+	return &Dialer{
+		opts:   opts,
+		modern: modern,
+		config: ssh.Config{
+			KeyExchanges: modern.KeyExchanges,
+			Ciphers:      modern.Ciphers,
+			MACs:         modern.MACs,
+		},
+	}, nil
+}
+
+// Dial implements connect.Dialer.
+func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, error) {
+	nc, err := d.dialTCP(ctx, a)
+	if err != nil {
+		return nil, classifyDial(ctx, a, err)
+	}
+	w := newWire(nc, a)
+	stop := context.AfterFunc(ctx, w.abandon)
+	defer stop()
+
+	a.Timeline.Enter(fleet.PhaseBanner)
+	w.until(d.opts.Timeouts.Kex)
+	h := &handshake{dialer: d, ctx: ctx, attempt: a, wire: w}
+	sc, chans, reqs, err := ssh.NewClientConn(w, a.Target.Address(), h.config())
+	if err != nil {
+		_ = nc.Close()
+		return nil, h.classify(err)
+	}
+	w.authenticated()
+	c := newConn(a, w, sc, d.opts.Timeouts)
+	go c.refuseRequests(reqs)
+	go c.refuseChannels(chans)
+	if err := d.opts.HostKeys.Accepted(a.Target, w.pinnedKey()); err != nil {
+		_ = c.Close()
+		return nil, refusal(a, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
+	}
+	if !stop() {
+		_ = c.Close()
+		return nil, a.Fail(fleet.OutcomeCancelled, fleet.ReasonInterrupted, context.Cause(ctx))
+	}
+	return c, nil
+}
+
+// dialTCP resolves and connects within one deadline. The look-up ends when the
+// first connect begins, which ControlContext sees.
+func (d *Dialer) dialTCP(ctx context.Context, a *connect.Attempt) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.opts.Timeouts.Dial)
+	defer cancel()
+	a.Timeline.Enter(fleet.PhaseResolve)
+	if _, err := netip.ParseAddr(a.Target.Host.Name); err == nil {
+		a.Timeline.Enter(fleet.PhaseDial)
+	}
+	tcp := net.Dialer{
+		ControlContext: func(context.Context, string, string, syscall.RawConn) error {
+			if a.Timeline.Phase() == fleet.PhaseResolve {
+				a.Timeline.Enter(fleet.PhaseDial)
+			}
+			return nil
+		},
+	}
+	return tcp.DialContext(ctx, "tcp", a.Target.Address())
+}
+
+// writeTimeout ends a write to a peer that has stopped reading (faults.md T11),
+// in phases whose own deadline does not: 30 s.
+const writeTimeout = 30 * time.Second

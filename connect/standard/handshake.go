@@ -1,0 +1,182 @@
+package standard
+
+import (
+	"context"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/connect"
+	"shoal/fleet"
+)
+
+// minRSABits is the length of the shortest RSA host key that is looked at.
+const minRSABits = 2048
+
+// A handshake is one connection on its way to being authenticated. The library
+// calls its methods; each notes what it finds before it answers, because the
+// library's errors do not always carry the cause.
+type handshake struct {
+	dialer  *Dialer
+	ctx     context.Context
+	attempt *connect.Attempt
+	wire    *wire
+
+	offered int   // keys given to the library
+	signErr error // the last failure to sign
+}
+
+func (h *handshake) config() *ssh.ClientConfig {
+	algorithms := h.dialer.opts.HostKeys.Algorithms(h.attempt.Target)
+	if len(algorithms) == 0 {
+		algorithms = h.dialer.modern.HostKeys
+	}
+	return &ssh.ClientConfig{
+		Config:            h.dialer.config,
+		User:              h.attempt.Target.User,
+		Auth:              []ssh.AuthMethod{ssh.PublicKeysCallback(h.signers)},
+		AuthCallback:      h.nextMethod,
+		HostKeyCallback:   h.judge,
+		HostKeyAlgorithms: algorithms,
+		ClientVersion:     "SSH-2.0-" + h.dialer.opts.Version,
+	}
+}
+
+// judge is called after the key's signature has been verified, in the first and
+// in every later key exchange.
+func (h *handshake) judge(_ string, remote net.Addr, key ssh.PublicKey) error {
+	if h.wire.authed.Load() {
+		if !h.wire.pin(key) {
+			return h.wire.blame(fleet.PhaseHostkey, fleet.ReasonHostkeyChanged,
+				errors.New("the server brought another host key in a later key exchange"))
+		}
+		return nil
+	}
+	h.attempt.Timeline.Enter(fleet.PhaseHostkey)
+	if bits, weak := weakRSA(key); weak {
+		return h.wire.blame(fleet.PhaseHostkey, fleet.ReasonHostkeyWeak,
+			fmt.Errorf("the RSA host key has %d bits, fewer than %d", bits, minRSABits))
+	}
+	if err := h.dialer.opts.HostKeys.Check(h.attempt.Target, remote, key); err != nil {
+		return h.wire.raise(refusal(h.attempt, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err))
+	}
+	h.wire.pin(key)
+	h.attempt.Timeline.Enter(fleet.PhaseAuth)
+	h.wire.until(h.dialer.opts.Timeouts.Auth)
+	return nil
+}
+
+func weakRSA(key ssh.PublicKey) (bits int, weak bool) {
+	holder, ok := key.(ssh.CryptoPublicKey)
+	if !ok {
+		return 0, false
+	}
+	public, ok := holder.CryptoPublicKey().(*rsa.PublicKey)
+	if !ok {
+		return 0, false
+	}
+	return public.N.BitLen(), public.N.BitLen() < minRSABits
+}
+
+// signers is called when the server has asked for a public key.
+func (h *handshake) signers() ([]ssh.Signer, error) {
+	all, err := h.dialer.opts.Identities.Signers(h.ctx, h.attempt.Target)
+	if err != nil {
+		return nil, h.wire.raise(refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAgentUnavailable, err))
+	}
+	h.offered = len(all)
+	watched := make([]ssh.Signer, len(all))
+	for i, s := range all {
+		watched[i] = watchSigner(s, func(err error) { h.signErr = err })
+	}
+	return watched, nil
+}
+
+// nextMethod is called after each method that did not let us in. It ends
+// authentication with a cause where the library would give up without one.
+func (h *handshake) nextMethod(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
+	if err := h.wire.ended(); err != nil {
+		return nil, err
+	}
+	if f := h.wire.raised(); f != nil {
+		return nil, f
+	}
+	fail := func(r fleet.Reason, err error) (ssh.AuthMethod, error) {
+		return nil, h.wire.blame(fleet.PhaseAuth, r, err)
+	}
+	switch {
+	case slices.Contains(c.PartialSuccessMethods, "publickey"):
+		return fail(fleet.ReasonAuthIncomplete, fmt.Errorf(
+			"the key was accepted and the server wants more: next=%q", methods(c.AllowedMethods)))
+	case slices.Contains(c.TriedMethods, "publickey") && h.signErr != nil:
+		return nil, h.wire.raise(refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAuthFailed, h.signErr))
+	case slices.Contains(c.TriedMethods, "publickey") && h.offered == 0:
+		return fail(fleet.ReasonNoIdentity, errors.New(
+			"there is no key to offer\nhint: name one with --identity, or add one to the agent with ssh-add"))
+	case slices.Contains(c.TriedMethods, "publickey"):
+		return fail(fleet.ReasonAuthFailed, fmt.Errorf(
+			"user %q was not let in with any of our %d keys; the server takes %q\nhint: check the login name (-l) and the key (--identity)",
+			h.attempt.Target.User, h.offered, methods(c.AllowedMethods)))
+	case !slices.Contains(c.AllowedMethods, "publickey"):
+		return fail(fleet.ReasonAuthFailed, fmt.Errorf(
+			"the server takes %q and no public keys", methods(c.AllowedMethods)))
+	}
+	return nil, nil // the library goes on with publickey
+}
+
+// methods joins the names that the server sent, bounded.
+func methods(names []string) string {
+	joined := strings.Join(names, ",")
+	return joined[:min(len(joined), 200)]
+}
+
+// classify gives the failure of the handshake its name.
+func (h *handshake) classify(err error) *fleet.Error {
+	a, w := h.attempt, h.wire
+	if h.ctx.Err() != nil {
+		return a.Fail(fleet.OutcomeCancelled, fleet.ReasonInterrupted, context.Cause(h.ctx))
+	}
+	if f := w.raised(); f != nil {
+		return f
+	}
+	phase := a.Timeline.Phase()
+	reason, cause := classify(err, w.ended())
+	if phase == fleet.PhaseBanner {
+		switch {
+		case w.throttled():
+			return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonThrottled, fmt.Errorf(
+				"the server turns connections away (MaxStartups or a penalty): %q", firstLine(w.greeting)))
+		case w.spokeOtherwise():
+			return w.notSSH("no version line came")
+		}
+	}
+	switch {
+	case reason == reasonDeadline:
+		reason, cause = deadlineReason(phase), h.late(phase)
+	case reason == fleet.ReasonDisconnected && phase == fleet.PhaseAuth && h.offered > 0:
+		reason = fleet.ReasonAuthFailed // "Too many authentication failures" arrives this way
+	}
+	return a.Fail(fleet.OutcomeNeverStarted, reason, cause)
+}
+
+func (h *handshake) late(p fleet.Phase) error {
+	t := h.dialer.opts.Timeouts
+	switch p {
+	case fleet.PhaseBanner:
+		return fmt.Errorf("no SSH greeting within %v", t.Kex)
+	case fleet.PhaseAuth:
+		return fmt.Errorf("authentication did not end within %v", t.Auth)
+	default:
+		return fmt.Errorf("the key exchange did not end within %v", t.Kex)
+	}
+}
+
+func firstLine(b []byte) string {
+	s, _, _ := strings.Cut(string(b), "\n")
+	return strings.TrimRight(s[:min(len(s), 64)], "\r")
+}

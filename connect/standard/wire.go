@@ -1,0 +1,209 @@
+package standard
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/connect"
+	"shoal/fleet"
+)
+
+const (
+	greetingKept    = 4 << 10 // bytes kept of what the server says first
+	maxNoticeLines  = 1024    // lines before the version line, as OpenSSH's kex_exchange_identification
+	maxNoticeLine   = 8 << 10 // bytes in one of them, as OpenSSH's SSH_MAX_BANNER_LEN
+	maxVersionLine  = 255     // RFC 4253 §4.2
+	maxPreAuthBytes = 1 << 20 // bytes before authentication succeeds; a key exchange takes about 4 KiB
+)
+
+// errPeerClosed stands for io.EOF on the connection, so that the library's own
+// io.EOF, which a channel gives after an orderly close, means that alone.
+var errPeerClosed = errors.New("the server closed the connection")
+
+// A wire is the TCP connection under one SSH connection. It reads the lines up
+// to the server's version itself, keeps the first bytes for the diagnosis,
+// enforces the budget before authentication, and remembers how reading ended.
+type wire struct {
+	net.Conn
+	attempt *connect.Attempt
+
+	greeting  []byte // the first greetingKept bytes from the server
+	unread    []byte // read beyond the version line, not yet given to the library
+	versioned bool   // the version line was found
+
+	authed   atomic.Bool
+	received atomic.Int64
+	sent     atomic.Int64
+
+	mu      sync.Mutex
+	readErr error
+	fault   *fleet.Error  // what we found wrong ourselves; the first one stays
+	hostKey ssh.PublicKey // the key that was trusted
+}
+
+func newWire(nc net.Conn, a *connect.Attempt) *wire {
+	return &wire{Conn: nc, attempt: a}
+}
+
+// until sets the deadline of the phase that begins now.
+func (w *wire) until(d time.Duration) { _ = w.SetDeadline(time.Now().Add(d)) }
+
+// authenticated ends the handshake: no phase deadline, no byte budget.
+func (w *wire) authenticated() {
+	w.authed.Store(true)
+	_ = w.SetDeadline(time.Time{})
+}
+
+// abandon ends every wait on the connection at once.
+func (w *wire) abandon() { _ = w.Close() }
+
+// Read is called by one goroutine at a time.
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.read(p)
+	if err != nil {
+		if errors.Is(err, io.EOF) {
+			err = errPeerClosed
+		}
+		w.mu.Lock()
+		if w.readErr == nil {
+			w.readErr = err
+		}
+		w.mu.Unlock()
+	}
+	return n, err
+}
+
+func (w *wire) read(p []byte) (int, error) {
+	if !w.versioned {
+		if err := w.readVersion(); err != nil {
+			return 0, err
+		}
+	}
+	if len(w.unread) > 0 {
+		n := copy(p, w.unread)
+		if w.unread = w.unread[n:]; len(w.unread) == 0 {
+			w.unread = nil
+		}
+		return n, nil
+	}
+	return w.receive(p)
+}
+
+// receive reads from the connection and charges the budget.
+func (w *wire) receive(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if total := w.received.Add(int64(n)); total > maxPreAuthBytes && !w.authed.Load() {
+		return 0, w.blame(w.attempt.Timeline.Phase(), fleet.ReasonProtocolAbuse,
+			errors.New("the server sent more than 1 MiB before authentication"))
+	}
+	return n, err
+}
+
+// readVersion passes over the lines that may precede the version line (RFC 4253
+// §4.2) and leaves that line and what follows it in w.unread.
+func (w *wire) readVersion() error {
+	var line []byte
+	chunk := make([]byte, 512)
+	for lines := 0; ; {
+		n, err := w.receive(chunk)
+		w.greeting = append(w.greeting, chunk[:min(n, greetingKept-len(w.greeting))]...)
+		for rest := chunk[:n]; len(rest) > 0; {
+			head, tail, ended := bytes.Cut(rest, []byte{'\n'})
+			line = append(line, head...)
+			isVersion := bytes.HasPrefix(line, []byte("SSH-"))
+			switch {
+			case isVersion && len(line) > maxVersionLine:
+				return w.notSSH("its version line is longer than 255 bytes")
+			case len(line) > maxNoticeLine:
+				return w.notSSH("a line before the version is longer than 8 KiB")
+			case bytes.IndexByte(line, 0) >= 0:
+				return w.notSSH("it sent a NUL byte before its version")
+			case ended && isVersion:
+				return w.version(line, tail)
+			}
+			if ended {
+				line = line[:0]
+				if lines++; lines > maxNoticeLines {
+					return w.notSSH("it sent more than 1,024 lines before its version")
+				}
+			}
+			rest = tail
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// version accepts protocol 2.0 and 1.99, which means 2.0 (RFC 4253 §5.1).
+func (w *wire) version(line, tail []byte) error {
+	if !bytes.HasPrefix(line, []byte("SSH-2.0-")) && !bytes.HasPrefix(line, []byte("SSH-1.99-")) {
+		return w.notSSH("it speaks another version of SSH")
+	}
+	w.unread = append(append(append(w.unread, line...), '\n'), tail...)
+	w.versioned = true
+	w.attempt.Timeline.Enter(fleet.PhaseKex)
+	return nil
+}
+
+// Write is called by one goroutine at a time.
+func (w *wire) Write(p []byte) (int, error) {
+	if w.authed.Load() {
+		_ = w.SetWriteDeadline(time.Now().Add(writeTimeout))
+	}
+	n, err := w.Conn.Write(p)
+	w.sent.Add(int64(n))
+	return n, err
+}
+
+// blame records a fault that we found ourselves; the first one stays, because
+// the rest follow from it.
+func (w *wire) blame(p fleet.Phase, r fleet.Reason, err error) *fleet.Error {
+	return w.raise(w.attempt.FailIn(p, fleet.OutcomeNeverStarted, r, err))
+}
+
+func (w *wire) raise(f *fleet.Error) *fleet.Error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fault == nil {
+		w.fault = f
+	}
+	return w.fault
+}
+
+func (w *wire) raised() *fleet.Error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.fault
+}
+
+// ended gives the error that ended reading, or nil.
+func (w *wire) ended() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.readErr
+}
+
+// pin keeps the trusted key; it gives false when another one was kept before.
+func (w *wire) pin(key ssh.PublicKey) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.hostKey == nil {
+		w.hostKey = key
+		return true
+	}
+	return bytes.Equal(w.hostKey.Marshal(), key.Marshal())
+}
+
+func (w *wire) pinnedKey() ssh.PublicKey {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.hostKey
+}

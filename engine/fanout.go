@@ -1,0 +1,104 @@
+package engine
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+const (
+	reservedFiles = 64        // descriptors left for files, agent, terminal
+	connMemory    = 160 << 10 // resident bytes of one open connection, output not counted
+	minFanout     = 16
+	maxFanout     = 1 << 20
+)
+
+// A Width is a fanout and what bounds it.
+type Width struct {
+	Fanout int
+	Bound  string // for people, such as "20,000 open files (ulimit -n)"
+}
+
+// DefaultFanout gives the number of connections that this machine carries: open
+// files allow one each, less some in reserve, and half of the free memory is
+// for them. The soft limit on open files is raised to the hard one.
+func DefaultFanout() Width {
+	width := Width{Fanout: maxFanout, Bound: "the largest fanout there is"}
+	if limit, ok := raiseFileLimit(); ok {
+		if n := int(min(limit, maxFanout)) - openFiles() - reservedFiles; n < width.Fanout {
+			width = Width{n, fmt.Sprintf("%d open files (ulimit -n)", limit)}
+		}
+	}
+	if free, from, ok := freeMemory(); ok {
+		if n := int(min(free/2/connMemory, maxFanout)); n < width.Fanout {
+			width = Width{n, fmt.Sprintf("%d MiB of free memory (%s)", free>>20, from)}
+		}
+	}
+	width.Fanout = max(width.Fanout, minFanout)
+	return width
+}
+
+// openFiles counts this process's descriptors; 0 where the system does not tell.
+func openFiles() int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return len(entries)
+}
+
+// freeMemory is what the kernel believes can be had without swapping, or what
+// the control group leaves where that is less. ok is false where neither tells.
+func freeMemory() (bytes uint64, from string, ok bool) {
+	if free, found := memAvailable("/proc/meminfo"); found {
+		bytes, from, ok = free, "MemAvailable", true
+	}
+	if left, found := groupMemory("/sys/fs/cgroup"); found && (!ok || left < bytes) {
+		bytes, from, ok = left, "control group", true
+	}
+	return bytes, from, ok
+}
+
+// memAvailable reads MemAvailable (proc_meminfo(5)), in bytes.
+func memAvailable(path string) (uint64, bool) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, false
+	}
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	for lines.Scan() {
+		rest, found := strings.CutPrefix(lines.Text(), "MemAvailable:")
+		if !found {
+			continue
+		}
+		kib, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+		return kib << 10, err == nil
+	}
+	return 0, false
+}
+
+// groupMemory is memory.max less memory.current (cgroups(7), version 2), in
+// bytes; false where there is no limit.
+func groupMemory(dir string) (uint64, bool) {
+	limit, ok := readNumber(dir + "/memory.max")
+	if !ok {
+		return 0, false
+	}
+	used, ok := readNumber(dir + "/memory.current")
+	if !ok {
+		return 0, false
+	}
+	return limit - min(used, limit), true
+}
+
+func readNumber(path string) (uint64, bool) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	return n, err == nil
+}
