@@ -1,0 +1,65 @@
+package command
+
+import (
+	"strconv"
+	"strings"
+
+	"shoal/fleet"
+)
+
+// A value gives what a placeholder stands for on one target.
+type value func(fleet.Target) string
+
+// placeholder is one {word} or {word|sh} of a template.
+type placeholder struct {
+	value  value
+	quoted bool
+}
+
+func (p placeholder) expand(target fleet.Target) string {
+	text := p.value(target)
+	if p.quoted {
+		return quote(text)
+	}
+	return text
+}
+
+func words() []string { return []string{"host", "user", "port", "index"} }
+
+// valueOf gives nil for a word that is no placeholder.
+func valueOf(word string) value {
+	switch word {
+	case "host":
+		return func(t fleet.Target) string { return t.Host.Name }
+	case "user":
+		return user
+	case "port":
+		return func(t fleet.Target) string { return strconv.Itoa(int(port(t))) }
+	case "index":
+		return func(t fleet.Target) string { return strconv.Itoa(t.Index) }
+	}
+	return nil
+}
+
+func user(t fleet.Target) string {
+	if t.User != "" {
+		return t.User
+	}
+	return t.Host.User
+}
+
+func port(t fleet.Target) uint16 {
+	switch {
+	case t.Port != 0:
+		return t.Port
+	case t.Host.Port != 0:
+		return t.Host.Port
+	}
+	return fleet.DefaultPort
+}
+
+// quote makes one word of a POSIX shell (XCU §2.2.2): between single quotes
+// every byte stands for itself but the single quote.
+func quote(text string) string {
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}

@@ -1,0 +1,61 @@
+package command
+
+import (
+	"strings"
+
+	"shoal/fleet"
+)
+
+// A Template is a command with its placeholders found. It is immutable and safe
+// for concurrent use.
+type Template struct {
+	segments []segment
+}
+
+// A segment is literal text and the placeholder that follows it; the last one
+// of a template may have none.
+type segment struct {
+	literal     string
+	placeholder *placeholder
+}
+
+// Parse reads a command; the package comment has the rules. An empty command,
+// one of blanks only and a NUL byte, which no shell can take, are errors. Every
+// error is a *[SyntaxError].
+func Parse(text string) (*Template, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, &SyntaxError{Reason: "it is empty", hint: "say what to run, such as uptime"}
+	}
+	if nul := strings.IndexByte(text, 0); nul >= 0 {
+		return nil, &SyntaxError{Offset: nul, Reason: "NUL byte", hint: "a command is text; send bytes through standard input"}
+	}
+	s := scanner{text: text}
+	if err := s.scan(); err != nil {
+		return nil, err
+	}
+	if !s.isTemplate() {
+		return &Template{segments: []segment{{literal: text}}}, nil
+	}
+	return &Template{segments: s.segments}, nil
+}
+
+// Expand gives the command for one target. User and port are the target's own,
+// else its host's, else no user and fleet.DefaultPort.
+func (t *Template) Expand(target fleet.Target) string {
+	if t.Fixed() {
+		return t.segments[0].literal
+	}
+	var b strings.Builder
+	for _, s := range t.segments {
+		b.WriteString(s.literal)
+		if s.placeholder != nil {
+			b.WriteString(s.placeholder.expand(target))
+		}
+	}
+	return b.String()
+}
+
+// Fixed says that the command is the same for every target.
+func (t *Template) Fixed() bool {
+	return len(t.segments) == 1 && t.segments[0].placeholder == nil
+}

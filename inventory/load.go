@@ -1,0 +1,214 @@
+package inventory
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"shoal/fleet"
+	"shoal/hostset"
+)
+
+// Load reads all sources. The hosts keep the order in which they were written,
+// those of opts.Hosts first; of duplicates the first is kept. Two entries are
+// duplicates when user (or opts.User), host name without regard to case, and
+// port (or opts.Port, or fleet.DefaultPort) are the same.
+//
+// Every error is a *[Problems], and then there is no List.
+func Load(opts Options) (*List, error) {
+	l := &loader{opts: opts}
+	rules := newExclusions()
+	l.sources("-x", opts.Exclude, rules.add)
+	c := newCollector(opts, rules)
+	l.sources("-w", opts.Hosts, c.add)
+	for _, path := range opts.Files {
+		l.file(path, c.add)
+	}
+	if l.problems.Total > 0 {
+		return nil, &l.problems
+	}
+	if len(c.hosts) == 0 {
+		l.problems.add(c.empty())
+		return nil, &l.problems
+	}
+	return &List{Hosts: c.hosts, Notices: append(l.includes.notices(), c.notices()...)}, nil
+}
+
+// A loader reads sources and remembers what is wrong with them.
+type loader struct {
+	opts     Options
+	problems Problems
+	includes includes
+	total    int // hosts so far, duplicates counted
+	stdin    bool
+}
+
+// A place is where a text was written.
+type place struct {
+	source string
+	line   int
+}
+
+func (l *loader) problem(at place, text, reason, hint string) {
+	l.problems.add(Problem{Source: at.source, Line: at.line, Text: text, Reason: reason, Hint: hint})
+}
+
+// failed reports an error with the hint that it carries, if it does.
+func (l *loader) failed(at place, text string, err error) {
+	hint := ""
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		hint = hinted.Hint()
+	}
+	l.problem(at, text, err.Error(), hint)
+}
+
+// sources reads the values of -w or -x.
+func (l *loader) sources(flag string, values []string, add func(fleet.Host)) {
+	for _, value := range values {
+		path, isFile := strings.CutPrefix(value, "^")
+		switch {
+		case value == "-":
+			l.file("-", add)
+		case isFile:
+			l.file(path, add)
+		default:
+			l.argument(place{source: flag}, value, add)
+		}
+	}
+}
+
+func (l *loader) argument(at place, text string, add func(fleet.Host)) {
+	if f := checkBytes(text); f != nil {
+		l.failed(at, text, f)
+		return
+	}
+	l.expression(at, text, add)
+}
+
+// file reads a host file; "-" is standard input.
+func (l *loader) file(path string, add func(fleet.Host)) {
+	if path == "-" {
+		at := place{source: "stdin"}
+		switch {
+		case l.opts.Stdin == nil:
+			l.problem(at, "", "there is no standard input to read", "name the hosts, or a file")
+		case l.stdin:
+			l.problem(at, "", "standard input is named twice", "name it once")
+		default:
+			l.stdin = true
+			l.lines(at, l.opts.Stdin, add)
+		}
+		return
+	}
+	at := place{source: path}
+	if path == "" {
+		l.problem(at, "", "no file name", "write -w ^FILE or --hostfile FILE")
+		return
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		l.unreadable(at, err)
+		return
+	}
+	defer func() { _ = f.Close() }() // nothing was written
+	l.lines(at, f, add)
+}
+
+// unreadable reports a failed open or read. The place says which file.
+func (l *loader) unreadable(at place, err error) {
+	var pathError *fs.PathError
+	if errors.As(err, &pathError) {
+		err = pathError.Err
+	}
+	l.problem(place{source: at.source}, "", "reading hosts: "+err.Error(), "check the path and its permissions")
+}
+
+// lines reads a host file's text.
+func (l *loader) lines(at place, r io.Reader, add func(fleet.Host)) {
+	limited := &io.LimitedReader{R: r, N: MaxSource + 1}
+	reader := newLineReader(limited)
+	if err := reader.byteOrder(); err != nil {
+		l.failed(at, "", err)
+		return
+	}
+	for {
+		text, tooLong, err := reader.next()
+		if limited.N == 0 {
+			l.problem(at, "", fmt.Sprintf("more than %d bytes", MaxSource), "is this a host file?")
+			return
+		}
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			l.unreadable(at, err)
+			return
+		}
+		at.line = reader.line
+		if tooLong {
+			l.problem(at, string(text), fmt.Sprintf("line of more than %d bytes", MaxLine), "write one expression to a line")
+			continue
+		}
+		l.line(at, string(text), add)
+	}
+}
+
+func (l *loader) line(at place, line string, add func(fleet.Host)) {
+	if f := checkBytes(line); f != nil {
+		l.failed(at, line, f)
+		return
+	}
+	if strings.HasPrefix(line, "#include ") {
+		l.includes.add(at, line)
+	}
+	if text := lineText(line); text != "" {
+		l.expression(at, text, add)
+	}
+}
+
+// expression adds what an expression stands for, up to its first bad name: one
+// mistake in a range is one problem.
+func (l *loader) expression(at place, text string, add func(fleet.Host)) {
+	if f := checkInvisible(text); f != nil {
+		l.failed(at, text, f)
+		return
+	}
+	e, err := hostset.Parse(text)
+	if err != nil {
+		var syntax *hostset.SyntaxError
+		errors.As(err, &syntax)
+		l.problem(at, text, fmt.Sprintf("position %d: %s", syntax.Offset+1, syntax.Reason), syntax.Hint())
+		return
+	}
+	if l.total > MaxHosts {
+		return
+	}
+	if l.total += e.Len(); l.total > MaxHosts {
+		l.problem(at, text, fmt.Sprintf("more than %d hosts up to here", MaxHosts), "split the run")
+		return
+	}
+	for name := range e.Names() {
+		h, err := ParseHost(name)
+		if err != nil {
+			if name != text {
+				err = &inName{name, err}
+			}
+			l.failed(at, text, err)
+			return
+		}
+		add(h)
+	}
+}
+
+// inName says which of an expression's names is meant.
+type inName struct {
+	name string
+	err  error
+}
+
+func (e *inName) Error() string { return fmt.Sprintf("%q: %v", bounded(e.name), e.err) }
+func (e *inName) Unwrap() error { return e.err }
