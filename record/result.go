@@ -1,0 +1,207 @@
+package record
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"shoal/fleet"
+)
+
+// Files names the files that hold a result's output instead of its line, by
+// stream; "" means that the bytes are in the line.
+type Files [fleet.NumStreams]string
+
+// appendResult is written by hand because encoding/json costs three times
+// as much here (see the benchmark) and leaves control characters of C1 as they
+// are.
+func appendResult(dst []byte, r *fleet.Result, files Files) []byte {
+	dst = append(dst, `{"type":"result"`...)
+	dst = appendTarget(dst, &r.Target)
+	dst = appendEnd(dst, r)
+	for s, out := range []*fleet.Output{&r.Stdout, &r.Stderr} {
+		stream := fleet.Stream(s).String()
+		if files[s] != "" {
+			dst = appendText(dst, stream+"_file", files[s])
+		} else {
+			dst = appendText(dst, stream, out.Bytes)
+		}
+		dst = appendInt(dst, stream+"_size", out.Size)
+	}
+	return append(dst, "}\n"...)
+}
+
+func appendTarget(dst []byte, t *fleet.Target) []byte {
+	dst = appendInt(dst, "index", int64(t.Index))
+	dst = appendText(dst, "host", t.Host.Name)
+	if t.Host.User != "" {
+		dst = appendText(dst, "host_user", t.Host.User)
+	}
+	if t.Host.Port != 0 {
+		dst = appendInt(dst, "host_port", int64(t.Host.Port))
+	}
+	if t.User != "" {
+		dst = appendText(dst, "user", t.User)
+	}
+	if t.Port != 0 {
+		dst = appendInt(dst, "port", int64(t.Port))
+	}
+	if t.Command != "" {
+		dst = appendText(dst, "command", t.Command)
+	}
+	return dst
+}
+
+func appendEnd(dst []byte, r *fleet.Result) []byte {
+	dst = appendText(dst, "outcome", r.Outcome.String())
+	if r.Reason != fleet.ReasonNone {
+		dst = appendText(dst, "reason", string(r.Reason))
+	}
+	if r.Phase != fleet.PhaseNone {
+		dst = appendText(dst, "phase", r.Phase.String())
+	}
+	if names := r.Flags.Names(); len(names) > 0 {
+		dst = append(appendKey(dst, "flags"), '[')
+		for i, name := range names {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendQuoted(dst, name)
+		}
+		dst = append(dst, ']')
+	}
+	if r.Attempt != 0 {
+		dst = appendInt(dst, "attempt", int64(r.Attempt))
+	}
+	dst = appendTime(dst, "started", r.Started)
+	dst = appendTook(dst, &r.Took)
+	if r.Status != 0 || r.Flags.Has(fleet.FlagExitKnown) && r.Signal == "" {
+		dst = appendInt(dst, "exit_status", int64(r.Status))
+	}
+	if r.Signal != "" {
+		dst = appendText(dst, "exit_signal", r.Signal)
+	}
+	if r.Err != nil {
+		dst = appendText(dst, "error", r.Err.Error())
+	}
+	return dst
+}
+
+func appendTook(dst []byte, took *fleet.Durations) []byte {
+	begin := len(dst)
+	for p, d := range took {
+		if d != 0 {
+			dst = appendInt(dst, fleet.Phase(p).String(), d.Nanoseconds())
+		}
+	}
+	if len(dst) == begin {
+		return dst
+	}
+	// The members are there, each after a comma; the key goes before them and
+	// the brace takes the first comma's place.
+	members := string(dst[begin+1:])
+	dst = append(appendKey(dst[:begin], "took_ns"), '{')
+	dst = append(dst, members...)
+	return append(dst, '}')
+}
+
+type resultLine struct {
+	Index            int              `json:"index"`
+	Host             string           `json:"host"`
+	HostEncoding     string           `json:"host_encoding"`
+	HostUser         string           `json:"host_user"`
+	HostUserEncoding string           `json:"host_user_encoding"`
+	HostPort         uint16           `json:"host_port"`
+	User             string           `json:"user"`
+	UserEncoding     string           `json:"user_encoding"`
+	Port             uint16           `json:"port"`
+	Command          string           `json:"command"`
+	CommandEncoding  string           `json:"command_encoding"`
+	Outcome          string           `json:"outcome"`
+	Reason           string           `json:"reason"`
+	ReasonEncoding   string           `json:"reason_encoding"`
+	Phase            string           `json:"phase"`
+	Flags            []string         `json:"flags"`
+	Attempt          int              `json:"attempt"`
+	Started          time.Time        `json:"started"`
+	TookNS           map[string]int64 `json:"took_ns"`
+	ExitStatus       uint32           `json:"exit_status"`
+	Signal           string           `json:"exit_signal"`
+	SignalEncoding   string           `json:"exit_signal_encoding"`
+	Error            *string          `json:"error"`
+	ErrorEncoding    string           `json:"error_encoding"`
+	Stdout           string           `json:"stdout"`
+	StdoutEncoding   string           `json:"stdout_encoding"`
+	StdoutFile       string           `json:"stdout_file"`
+	StdoutFileEnc    string           `json:"stdout_file_encoding"`
+	StdoutSize       int64            `json:"stdout_size"`
+	Stderr           string           `json:"stderr"`
+	StderrEncoding   string           `json:"stderr_encoding"`
+	StderrFile       string           `json:"stderr_file"`
+	StderrFileEnc    string           `json:"stderr_file_encoding"`
+	StderrSize       int64            `json:"stderr_size"`
+}
+
+func decodeResult(line []byte) (*fleet.Result, Files, error) {
+	var l resultLine
+	if err := json.Unmarshal(line, &l); err != nil {
+		return nil, Files{}, fmt.Errorf("decoding a result: %w", err)
+	}
+	r := &fleet.Result{Attempt: l.Attempt, Started: l.Started}
+	texts := textDecoder{}
+	r.Target = fleet.Target{
+		Host: fleet.Host{
+			Name: texts.decode("host", l.Host, l.HostEncoding),
+			Port: l.HostPort,
+			User: texts.decode("host_user", l.HostUser, l.HostUserEncoding),
+		},
+		Index:   l.Index,
+		User:    texts.decode("user", l.User, l.UserEncoding),
+		Port:    l.Port,
+		Command: texts.decode("command", l.Command, l.CommandEncoding),
+	}
+	r.Reason = fleet.Reason(texts.decode("reason", l.Reason, l.ReasonEncoding))
+	r.Status = l.ExitStatus
+	r.Signal = texts.decode("exit_signal", l.Signal, l.SignalEncoding)
+	if l.Error != nil {
+		r.Err = errors.New(texts.decode("error", *l.Error, l.ErrorEncoding))
+	}
+	r.Stdout = fleet.Output{Bytes: []byte(texts.decode("stdout", l.Stdout, l.StdoutEncoding)), Size: l.StdoutSize}
+	r.Stderr = fleet.Output{Bytes: []byte(texts.decode("stderr", l.Stderr, l.StderrEncoding)), Size: l.StderrSize}
+	files := Files{
+		texts.decode("stdout_file", l.StdoutFile, l.StdoutFileEnc),
+		texts.decode("stderr_file", l.StderrFile, l.StderrFileEnc),
+	}
+	if err := errors.Join(texts.err, decodeNames(r, &l)); err != nil {
+		return nil, Files{}, err
+	}
+	return r, files, nil
+}
+
+// decodeNames fills in what has a name in package fleet.
+func decodeNames(r *fleet.Result, l *resultLine) (err error) {
+	if r.Outcome, err = fleet.ParseOutcome(l.Outcome); err != nil {
+		return err
+	}
+	if l.Phase != "" {
+		if r.Phase, err = fleet.ParsePhase(l.Phase); err != nil {
+			return err
+		}
+	}
+	for _, name := range l.Flags {
+		flag, err := fleet.ParseFlag(name)
+		if err != nil {
+			return err
+		}
+		r.Flags |= flag
+	}
+	for name, ns := range l.TookNS {
+		p, err := fleet.ParsePhase(name)
+		if err != nil {
+			return err
+		}
+		r.Took[p] = time.Duration(ns)
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package record
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"shoal/fleet"
+)
+
+// A Summary counts the results of a run. The zero value is ready. It is for one
+// goroutine.
+type Summary struct {
+	// Outcomes counts by outcome.
+	Outcomes [fleet.NumOutcomes]int
+	// Reasons counts the results that have a reason, by reason.
+	Reasons map[fleet.Reason]int
+	// Truncated and Incomplete count the results with these output flags.
+	Truncated, Incomplete int
+	// Elapsed is the time that the whole run took; the caller sets it.
+	Elapsed time.Duration
+	// Interrupted says that the run was stopped before its end; the caller
+	// sets it.
+	Interrupted bool
+
+	causes causes
+}
+
+// Add counts one result.
+func (s *Summary) Add(r fleet.Result) {
+	if r.Outcome < fleet.NumOutcomes {
+		s.Outcomes[r.Outcome]++
+	}
+	if r.Reason != fleet.ReasonNone {
+		if s.Reasons == nil {
+			s.Reasons = make(map[fleet.Reason]int)
+		}
+		s.Reasons[r.Reason]++
+	}
+	if r.Flags.Has(fleet.FlagOutputTruncated) {
+		s.Truncated++
+	}
+	if r.Flags.Has(fleet.FlagOutputIncomplete) {
+		s.Incomplete++
+	}
+	s.causes.add(&r)
+}
+
+// Targets is the number of results counted.
+func (s *Summary) Targets() int {
+	sum := 0
+	for _, n := range s.Outcomes {
+		sum += n
+	}
+	return sum
+}
+
+func appendSummary(dst []byte, s *Summary) []byte {
+	dst = append(dst, `{"type":"summary"`...)
+	dst = appendInt(dst, "targets", int64(s.Targets()))
+	dst = append(appendKey(dst, "outcomes"), '{')
+	// ok is always there: an object without it would not say that none was.
+	dst = append(dst, `"ok":`...)
+	dst = fmt.Appendf(dst, "%d", s.Outcomes[fleet.OutcomeOK])
+	for o, n := range s.Outcomes {
+		if n != 0 && fleet.Outcome(o) != fleet.OutcomeOK {
+			dst = appendInt(dst, fleet.Outcome(o).String(), int64(n))
+		}
+	}
+	dst = append(dst, '}')
+	if len(s.Reasons) > 0 {
+		dst = append(appendKey(dst, "reasons"), '{')
+		for i, reason := range slices.Sorted(maps.Keys(s.Reasons)) {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendQuoted(dst, reason)
+			dst = fmt.Appendf(dst, ":%d", s.Reasons[reason])
+		}
+		dst = append(dst, '}')
+	}
+	if s.Truncated != 0 {
+		dst = appendInt(dst, "output_truncated", int64(s.Truncated))
+	}
+	if s.Incomplete != 0 {
+		dst = appendInt(dst, "output_incomplete", int64(s.Incomplete))
+	}
+	dst = appendInt(dst, "elapsed_ns", s.Elapsed.Nanoseconds())
+	dst = appendKey(dst, "interrupted")
+	dst = fmt.Appendf(dst, "%t", s.Interrupted)
+	return append(dst, "}\n"...)
+}
+
+type summaryLine struct {
+	Outcomes    map[string]int       `json:"outcomes"`
+	Reasons     map[fleet.Reason]int `json:"reasons"`
+	Truncated   int                  `json:"output_truncated"`
+	Incomplete  int                  `json:"output_incomplete"`
+	ElapsedNS   int64                `json:"elapsed_ns"`
+	Interrupted bool                 `json:"interrupted"`
+}
+
+func decodeSummary(line []byte) (*Summary, error) {
+	var l summaryLine
+	if err := json.Unmarshal(line, &l); err != nil {
+		return nil, fmt.Errorf("decoding the summary: %w", err)
+	}
+	s := &Summary{
+		Reasons:     l.Reasons,
+		Truncated:   l.Truncated,
+		Incomplete:  l.Incomplete,
+		Elapsed:     time.Duration(l.ElapsedNS),
+		Interrupted: l.Interrupted,
+	}
+	for name, n := range l.Outcomes {
+		o, err := fleet.ParseOutcome(name)
+		if err != nil {
+			return nil, fmt.Errorf("decoding the summary: %w", err)
+		}
+		s.Outcomes[o] = n
+	}
+	return s, nil
+}
