@@ -1,0 +1,123 @@
+package trust_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/connect"
+	"shoal/fleet"
+	"shoal/trust"
+)
+
+var _ connect.HostKeys = (*trust.Store)(nil)
+
+// edKey gives the n-th Ed25519 key; the same one each time.
+func edKey(n uint64) ssh.PublicKey {
+	var seed [ed25519.SeedSize]byte
+	binary.BigEndian.PutUint64(seed[:], n)
+	return mustKey(ed25519.NewKeyFromSeed(seed[:]).Public())
+}
+
+func ecdsaKey(t testing.TB) ssh.PublicKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mustKey(&key.PublicKey)
+}
+
+// rsaKey gives a public key whose modulus has so many bits. Nobody knows its
+// factors, which is enough for everything but signing.
+func rsaKey(bits uint) ssh.PublicKey {
+	n := new(big.Int).Lsh(big.NewInt(1), bits-1)
+	return mustKey(&rsa.PublicKey{N: n.Add(n, big.NewInt(1)), E: 65537})
+}
+
+func mustKey(pub any) ssh.PublicKey {
+	key, err := ssh.NewPublicKey(pub)
+	if err != nil {
+		panic(err)
+	}
+	return key
+}
+
+// line writes a line of known_hosts; names may begin with a marker.
+func line(names string, key ssh.PublicKey) string {
+	return names + " " + strings.TrimSuffix(string(ssh.MarshalAuthorizedKey(key)), "\n") + "\n"
+}
+
+func hashed(name string, salt uint64) string {
+	var key [sha1.Size]byte
+	binary.BigEndian.PutUint64(key[:], salt)
+	mac := hmac.New(sha1.New, key[:])
+	mac.Write([]byte(name))
+	b64 := base64.StdEncoding.EncodeToString
+	return "|1|" + b64(key[:]) + "|" + b64(mac.Sum(nil))
+}
+
+func file(t testing.TB, content ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "known_hosts")
+	if err := os.WriteFile(path, []byte(strings.Join(content, "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func open(t testing.TB, policy trust.Policy, files ...string) *trust.Store {
+	t.Helper()
+	s, err := trust.Open(trust.Options{Files: files, Policy: policy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func target(name string, port uint16) fleet.Target {
+	return fleet.Target{Host: fleet.Host{Name: name}, Port: port}
+}
+
+// reason gives the reason of a refusal, "" for none. It insists on what every
+// refusal promises.
+func reason(t testing.TB, err error) fleet.Reason {
+	t.Helper()
+	if err == nil {
+		return ""
+	}
+	var e *fleet.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("%T is not a *fleet.Error: %v", err, err)
+	}
+	if e.Outcome != fleet.OutcomeNeverStarted || e.Phase != fleet.PhaseHostkey || e.Err == nil {
+		t.Errorf("refusal with outcome %v, phase %v, cause %v", e.Outcome, e.Phase, e.Err)
+	}
+	return e.Reason
+}
+
+func readFile(t testing.TB, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+func hostName(i int) string { return fmt.Sprintf("node%05d.example.net", i) }
