@@ -1,0 +1,137 @@
+package simfleet
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+
+	"shoal/fleet"
+)
+
+// A Report says whether a run's results are what the servers saw.
+type Report struct {
+	// Targets is how many there should be.
+	Targets int
+	// Outcomes counts the results by outcome.
+	Outcomes [fleet.NumOutcomes]int
+	// Violations says what is wrong, in words: the first 100 of Found.
+	Violations []string
+	// Found is how many violations there are.
+	Found int
+}
+
+// OK says that nothing is wrong.
+func (r Report) OK() bool { return r.Found == 0 }
+
+// String gives one line per violation, or one line that says that there is
+// none.
+func (r Report) String() string {
+	if r.OK() {
+		return fmt.Sprintf("%d targets, all as the servers saw them", r.Targets)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d targets, %d violations\n", r.Targets, r.Found)
+	for _, v := range r.Violations {
+		b.WriteString(v)
+		b.WriteByte('\n')
+	}
+	if more := r.Found - len(r.Violations); more > 0 {
+		fmt.Fprintf(&b, "and %d more\n", more)
+	}
+	return b.String()
+}
+
+const maxViolations = 100
+
+func (r *Report) violate(format string, args ...any) {
+	r.Found++
+	if len(r.Violations) < maxViolations {
+		r.Violations = append(r.Violations, fmt.Sprintf(format, args...))
+	}
+}
+
+// Check joins a fleet's log with the results of a run over this many targets
+// (faults.md, method 1). The log must be complete: call it when the run is over
+// and, where commands may still be ending, after Fleet.Close. Targets name
+// their host as Fleet.Host does.
+//
+//   - Every target has one result, and the outcomes sum to the targets.
+//   - ok, failed and signalled: the command ran once, with that status or
+//     signal, and wrote those bytes. Where output is truncated its size must
+//     be right; where it is incomplete it must not be longer.
+//   - never_started, refused and cancelled: it did not run.
+//   - unknown: it ran at most once.
+//   - Every exec belongs to a result: a refused one to refused or unknown.
+//
+// Targets with the same host and command cannot be told apart by the server,
+// and so they are compared as a set.
+func Check(log []Exec, results iter.Seq[fleet.Result], targets int) Report {
+	r := Report{Targets: targets}
+	groups := make(map[groupKey]*group)
+	at := func(key groupKey) *group {
+		g := groups[key]
+		if g == nil {
+			g = &group{key: key}
+			groups[key] = g
+		}
+		return g
+	}
+	var order []*group // so that the report is the same each time
+	seen := make([]bool, max(0, targets))
+	for result := range results {
+		r.addOutcome(result, seen)
+		g := at(groupKey{result.Target.Host.Name, result.Target.Command})
+		if g.empty() {
+			order = append(order, g)
+		}
+		g.addResult(result)
+	}
+	for _, e := range log {
+		g := at(groupKey{e.Host, e.Command})
+		if g.empty() {
+			order = append(order, g)
+		}
+		g.addExec(e)
+	}
+	for i, ok := range seen {
+		if !ok {
+			r.violate("target %d has no result", i)
+		}
+	}
+	for _, g := range order {
+		g.check(&r)
+	}
+	return r
+}
+
+// addOutcome checks what a result says of itself.
+func (r *Report) addOutcome(result fleet.Result, seen []bool) {
+	t := result.Target
+	switch {
+	case t.Index < 0 || t.Index >= len(seen):
+		r.violate("target %d (%.80q) is not one of the %d", t.Index, t.Host.Name, len(seen))
+	case seen[t.Index]:
+		r.violate("target %d (%.80q) has more than one result", t.Index, t.Host.Name)
+	default:
+		seen[t.Index] = true
+	}
+	o := result.Outcome
+	if o == fleet.OutcomeNone || o >= fleet.NumOutcomes {
+		r.violate("target %d (%.80q) has the outcome %v", t.Index, t.Host.Name, o)
+		return
+	}
+	r.Outcomes[o]++
+	consistent := true
+	switch o {
+	case fleet.OutcomeOK:
+		consistent = result.Status == 0 && result.Signal == ""
+	case fleet.OutcomeFailed:
+		consistent = result.Status != 0 && result.Signal == ""
+	case fleet.OutcomeSignalled:
+		consistent = result.Signal != ""
+	}
+	if o.Ran() && (!consistent || !result.Flags.Has(fleet.FlagExitKnown)) {
+		r.violate("target %d (%.80q) is %v with status %d, signal %.40q and flags %q",
+			t.Index, t.Host.Name, o, result.Status, result.Signal, result.Flags)
+	}
+}

@@ -1,0 +1,222 @@
+package simfleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+)
+
+// A Fleet is running from Start to Close. Its methods are safe for concurrent
+// use.
+type Fleet struct {
+	options   Options
+	listener  net.Listener
+	keys      *keyring
+	clientKey []byte // the public half, in wire format
+	gate      *gate
+	oracle    *oracle
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup // the accept loop, and per connection its handler and its transport
+
+	mu     sync.Mutex
+	closed bool
+	open   map[*conn]struct{}
+	stats  Stats
+}
+
+// Start starts a fleet. When ctx ends, every connection is dropped; Close must
+// be called all the same.
+func Start(ctx context.Context, o Options) (*Fleet, error) {
+	f, err := newFleet(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("starting the fleet: %w", err)
+	}
+	// Keepalive would cost four system calls per connection, and multipath TCP
+	// a second handshake's state: neither says anything on loopback.
+	config := net.ListenConfig{Control: bindLoopback, KeepAlive: -1}
+	config.SetMultipathTCP(false)
+	f.listener, err = config.Listen(ctx, "tcp4", net.JoinHostPort(listenerAny, strconv.Itoa(int(o.Port))))
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("starting the fleet: %w", err)
+	}
+	f.work.Go(f.accept)
+	f.work.Go(func() {
+		<-f.ctx.Done()
+		_ = f.listener.Close()
+	})
+	return f, nil
+}
+
+// newFleet is a fleet without a listener: serve gives it its connections.
+func newFleet(ctx context.Context, o Options) (*Fleet, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	keys, err := newKeyring(o.Seed, o.Hosts)
+	if err != nil {
+		return nil, err
+	}
+	f := &Fleet{
+		options: o,
+		keys:    keys,
+		gate:    newGate(o.MaxStartups, keys.dice("MaxStartups")),
+		oracle:  &oracle{tell: o.Oracle, keep: !o.DiscardLog},
+		open:    make(map[*conn]struct{}),
+	}
+	f.clientKey = f.ClientKey().PublicKey().Marshal()
+	f.ctx, f.cancel = context.WithCancel(ctx)
+	f.work.Go(func() {
+		<-f.ctx.Done()
+		f.abort()
+	})
+	return f, nil
+}
+
+// Close drops every connection and returns when nothing of the fleet runs any
+// more. It may be repeated.
+func (f *Fleet) Close() error {
+	f.cancel()
+	f.work.Wait()
+	return nil
+}
+
+// abort ends every connection, and waits for none.
+func (f *Fleet) abort() {
+	f.mu.Lock()
+	f.closed = true
+	open := make([]*conn, 0, len(f.open))
+	for c := range f.open {
+		open = append(open, c)
+	}
+	f.mu.Unlock()
+	for _, c := range open {
+		c.abort()
+	}
+}
+
+// Host is host i as a client names it.
+func (f *Fleet) Host(i int) fleet.Host {
+	return fleet.Host{Name: address(i).String(), Port: f.Port()}
+}
+
+// Port is the port of every host.
+func (f *Fleet) Port() uint16 {
+	return f.listener.Addr().(*net.TCPAddr).AddrPort().Port() //nolint:forcetypeassert // a "tcp4" listener's is
+}
+
+// HostKey is the key that host i shows, unless its fault is FaultWrongHostkey.
+func (f *Fleet) HostKey(i int) ssh.PublicKey { return f.keys.host(i).PublicKey() }
+
+// ClientKey is the key that may log in everywhere, unless Options.Allow says
+// otherwise.
+func (f *Fleet) ClientKey() ssh.Signer { return f.keys.signer("client key") }
+
+// Log gives a copy of every exec seen so far, in the order in which they came;
+// nil under Options.DiscardLog.
+func (f *Fleet) Log() []Exec { return f.oracle.log() }
+
+// Stats are counts since Start.
+type Stats struct {
+	Accepted      int // connections that the kernel handed over
+	Strays        int // of those, closed at once: to no host of the fleet
+	Dropped       int // of those, turned away by MaxStartups
+	Authenticated int // of those, let in
+	Execs         int // exec requests seen
+	Open          int // connections open now
+	PeakOpen      int // the most that were open at once
+	PeakStartups  int // the most unauthenticated ones that one host had at once
+	AcceptErrors  int // times that the kernel had no connection to give, for want of files or memory
+}
+
+// Stats gives the counts as they stand.
+func (f *Fleet) Stats() Stats {
+	f.mu.Lock()
+	s := f.stats
+	s.Open = len(f.open)
+	f.mu.Unlock()
+	s.PeakStartups = f.gate.most()
+	s.Execs = f.oracle.seen()
+	return s
+}
+
+// count changes the counts.
+func (f *Fleet) count(change func(*Stats)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(&f.stats)
+}
+
+// acceptPause is how long the accept loop waits when this process has no file
+// descriptor left; nothing tells it when there is one again.
+const acceptPause = 5 * time.Millisecond
+
+func (f *Fleet) accept() {
+	for {
+		raw, err := f.listener.Accept()
+		switch {
+		case err == nil:
+			f.admit(raw)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			f.count(func(s *Stats) { s.AcceptErrors++ })
+			select {
+			case <-time.After(acceptPause):
+			case <-f.ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// admit hands a connection to its host. The accept loop waits for it, so it
+// does no more than it must.
+func (f *Fleet) admit(raw net.Conn) {
+	host, ok := hostAt(raw.LocalAddr(), f.options.Hosts)
+	if !ok {
+		_ = raw.Close()
+		f.count(func(s *Stats) { s.Accepted++; s.Strays++ })
+		return
+	}
+	f.serve(raw, host)
+}
+
+// serve starts host's side of raw, after the time that the connection should
+// have taken to be made.
+func (f *Fleet) serve(raw net.Conn, host int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		_ = raw.Close()
+		return
+	}
+	f.stats.Accepted++
+	c := newConn(f, raw, host, uint64(f.stats.Accepted)) //nolint:gosec // counts up from 1
+	f.open[c] = struct{}{}
+	f.stats.PeakOpen = max(f.stats.PeakOpen, len(f.open))
+	f.work.Add(2)
+	if f.options.Latency == 0 && f.options.Jitter == 0 {
+		go c.run()
+		return
+	}
+	c.start = time.AfterFunc(c.lag(), c.run)
+}
+
+// forget is called once for each connection, when it is closed.
+func (f *Fleet) forget(c *conn) {
+	f.mu.Lock()
+	delete(f.open, c)
+	f.mu.Unlock()
+	f.work.Done()
+}

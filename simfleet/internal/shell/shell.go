@@ -1,0 +1,124 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// A Process is what the commands see of the world. Every field must be set.
+type Process struct {
+	Host, User string // what hostname and whoami print
+	PID        string // what $$ expands to
+	Stdin      io.Reader
+	Stdout     io.Writer
+	Stderr     io.Writer
+	// Random gives the bytes of /dev/urandom, from their beginning at each call.
+	Random func() io.Reader
+}
+
+// An Exit is how a command line ended.
+type Exit struct {
+	// Status is the exit status, 0 to 255.
+	Status uint32
+	// Signal is the name, without SIG, of the signal that ended the line; ""
+	// means that none did.
+	Signal string
+	// Broken says that the line was cut short because its context ended or an
+	// output could not be written; Status and Signal then mean nothing.
+	Broken bool
+}
+
+// Statuses that a shell sets itself.
+const (
+	statusFailure  = 1
+	statusSyntax   = 2
+	statusNotFound = 127
+)
+
+// The three ways in which a command stops the whole line.
+type (
+	exitLine   struct{ status uint32 }
+	killed     struct{ signal string }
+	brokenLine struct{ cause error }
+)
+
+func (e exitLine) Error() string   { return fmt.Sprintf("exit %d", e.status) }
+func (e killed) Error() string     { return "killed by SIG" + e.signal }
+func (e brokenLine) Error() string { return "broken off: " + e.cause.Error() }
+
+// Run runs one command line to its end. It returns soon after ctx ends, unless
+// a read or a write of p's streams keeps it.
+func Run(ctx context.Context, line string, p Process) Exit {
+	status, err := runList(ctx, line, p)
+	var exit exitLine
+	var kill killed
+	switch {
+	case err == nil:
+		return Exit{Status: status}
+	case errors.As(err, &exit):
+		return Exit{Status: exit.status}
+	case errors.As(err, &kill):
+		return Exit{Signal: kill.signal}
+	}
+	return Exit{Broken: true}
+}
+
+func runList(ctx context.Context, line string, p Process) (uint32, error) {
+	list, err := parse(line)
+	if err != nil {
+		return statusSyntax, complain(p.Stderr, "sh: %v\n", err)
+	}
+	var status uint32
+	for _, c := range list {
+		if c.after == opAnd && status != 0 || c.after == opOr && status == 0 {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return 0, brokenLine{err}
+		}
+		if status, err = c.run(ctx, p, status); err != nil {
+			return 0, err
+		}
+	}
+	return status, nil
+}
+
+// run runs one simple command; last is the status of the one before it.
+func (c simple) run(ctx context.Context, p Process, last uint32) (uint32, error) {
+	p.Stdout, p.Stderr = c.redirect(p)
+	args := c.expand(p.PID, last)
+	command, ok := commands[args[0]]
+	if !ok {
+		return statusNotFound, complain(p.Stderr, "sh: %s: not found\n", args[0])
+	}
+	return command(call{ctx: ctx, Process: p, args: args[1:], last: last})
+}
+
+func (c simple) redirect(p Process) (stdout, stderr io.Writer) {
+	stdout, stderr = p.Stdout, p.Stderr
+	for _, r := range c.redirections {
+		if r == outToErr {
+			stdout = stderr
+		} else {
+			stderr = stdout
+		}
+	}
+	return stdout, stderr
+}
+
+// complain prints to stderr; its error is one that ends the line.
+func complain(stderr io.Writer, format string, args ...any) error {
+	return write(stderr, fmt.Appendf(nil, format, args...))
+}
+
+func write(w io.Writer, p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	if _, err := w.Write(p); err != nil {
+		return brokenLine{err}
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+package simfleet
+
+import (
+	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"sync/atomic"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// keyring derives every secret of the fleet from its seed with HKDF-SHA256
+// (RFC 5869). Deriving a key costs about as much as one signature, so those of
+// the first hosts are kept once they have been asked for.
+type keyring struct {
+	secret []byte
+	client ed25519.PrivateKey
+	hosts  []atomic.Pointer[ssh.Signer]
+}
+
+// maxKeptKeys bounds the memory for kept host keys to some 30 MB.
+const maxKeptKeys = 1 << 16
+
+func newKeyring(seed string, hosts int) (*keyring, error) {
+	if seed == "" {
+		seed = rand.Text()
+	}
+	secret, err := hkdf.Extract(sha256.New, []byte(seed), []byte("simfleet"))
+	if err != nil {
+		return nil, fmt.Errorf("deriving keys: %w", err)
+	}
+	k := &keyring{secret: secret, hosts: make([]atomic.Pointer[ssh.Signer], min(hosts, maxKeptKeys))}
+	k.client = k.key("client key")
+	return k, nil
+}
+
+// derive gives 32 bytes for one purpose.
+func (k *keyring) derive(purpose string) [32]byte {
+	b, err := hkdf.Expand(sha256.New, k.secret, purpose, 32)
+	if err != nil {
+		panic(err) // 32 bytes is far below HKDF's limit; nothing else can fail
+	}
+	return [32]byte(b)
+}
+
+func (k *keyring) key(purpose string) ed25519.PrivateKey {
+	seed := k.derive(purpose)
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+func (k *keyring) signer(purpose string) ssh.Signer {
+	s, err := ssh.NewSignerFromKey(k.key(purpose))
+	if err != nil {
+		panic(err) // it knows Ed25519 keys
+	}
+	return s
+}
+
+// host gives the key of host i.
+func (k *keyring) host(i int) ssh.Signer {
+	if i < len(k.hosts) {
+		if kept := k.hosts[i].Load(); kept != nil {
+			return *kept
+		}
+	}
+	s := k.signer(fmt.Sprintf("host key %d", i))
+	if i < len(k.hosts) {
+		k.hosts[i].Store(&s)
+	}
+	return s
+}
+
+// changed gives the key that host i has under FaultWrongHostkey.
+func (k *keyring) changed(i int) ssh.Signer { return k.signer(fmt.Sprintf("changed host key %d", i)) }
+
+// random gives a stream of bytes for one purpose, the same each time.
+func (k *keyring) random(purpose string) io.Reader {
+	return mathrand.NewChaCha8(k.derive(purpose))
+}
+
+func (k *keyring) dice(purpose string) *mathrand.Rand {
+	return mathrand.New(mathrand.NewChaCha8(k.derive(purpose))) //nolint:gosec // chance, not secrecy
+}

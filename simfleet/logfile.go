@@ -1,0 +1,179 @@
+package simfleet
+
+import (
+	"bufio"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// logLine is an Exec as one line of JSON. An exec has two, "started" and
+// "ended", joined by id; the second one repeats the first and is complete.
+type logLine struct {
+	Event    string `json:"event"`
+	ID       uint64 `json:"id"`
+	Index    int    `json:"index"`
+	Host     string `json:"host"`
+	Conn     uint64 `json:"conn"`
+	Command  string `json:"command"`
+	Encoding string `json:"encoding,omitempty"` // "base64" where the command is not UTF-8
+
+	Received time.Time  `json:"received"`
+	Accepted bool       `json:"accepted"`
+	Stdout   *written   `json:"stdout,omitempty"`
+	Stderr   *written   `json:"stderr,omitempty"`
+	Status   *uint32    `json:"status,omitempty"`
+	Signal   string     `json:"signal,omitempty"`
+	Ended    *time.Time `json:"ended,omitempty"`
+}
+
+type written struct {
+	Size   int64  `json:"size"`
+	SHA256 Digest `json:"sha256"`
+}
+
+const (
+	eventStarted = "started"
+	eventEnded   = "ended"
+	base64Text   = "base64"
+)
+
+// lineOf gives the line for e as it stands.
+func lineOf(e Exec) logLine {
+	l := logLine{
+		Event: eventStarted, ID: e.ID, Index: e.Index, Host: e.Host, Conn: e.Conn,
+		Command: e.Command, Received: e.Received.UTC(), Accepted: e.Accepted,
+	}
+	if !utf8.ValidString(e.Command) {
+		l.Encoding, l.Command = base64Text, base64.StdEncoding.EncodeToString([]byte(e.Command))
+	}
+	if e.Ended.IsZero() {
+		return l
+	}
+	ended := e.Ended.UTC()
+	l.Event, l.Ended, l.Signal = eventEnded, &ended, e.Signal
+	l.Stdout, l.Stderr = (*written)(&e.Stdout), (*written)(&e.Stderr)
+	if e.HasStatus {
+		l.Status = &e.Status
+	}
+	return l
+}
+
+// exec is the inverse of lineOf.
+func (l logLine) exec() (Exec, error) {
+	e := Exec{
+		ID: l.ID, Index: l.Index, Host: l.Host, Conn: l.Conn,
+		Command: l.Command, Received: l.Received, Accepted: l.Accepted, Signal: l.Signal,
+	}
+	switch l.Encoding {
+	case "":
+	case base64Text:
+		command, err := base64.StdEncoding.DecodeString(l.Command)
+		if err != nil {
+			return Exec{}, fmt.Errorf("decoding the command: %w", err)
+		}
+		e.Command = string(command)
+	default:
+		return Exec{}, fmt.Errorf("unknown encoding %.40q", l.Encoding)
+	}
+	switch {
+	case l.Event == eventStarted:
+		return e, nil
+	case l.Event != eventEnded:
+		return Exec{}, fmt.Errorf("unknown event %.40q", l.Event)
+	case l.Ended == nil || l.Stdout == nil || l.Stderr == nil:
+		return Exec{}, fmt.Errorf("exec %d has ended without its time or its streams", l.ID)
+	}
+	e.Ended, e.Stdout, e.Stderr = *l.Ended, Written(*l.Stdout), Written(*l.Stderr)
+	if l.Status != nil {
+		e.HasStatus, e.Status = true, *l.Status
+	}
+	return e, nil
+}
+
+// A LogWriter writes execs as they come; Record fits Options.Oracle. Each line
+// is one Write, so that what a killed process has seen is in the file.
+type LogWriter struct {
+	mu  sync.Mutex // held during the write: lines must not mix, and nothing else needs it
+	w   io.Writer
+	err error
+}
+
+// NewLogWriter gives one that writes to w, without a buffer.
+func NewLogWriter(w io.Writer) *LogWriter { return &LogWriter{w: w} }
+
+// Record writes one line. After a failure it does nothing more.
+func (l *LogWriter) Record(e Exec) {
+	line, err := json.Marshal(lineOf(e))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return
+	}
+	if err == nil {
+		_, err = l.w.Write(append(line, '\n'))
+	}
+	if err != nil {
+		l.err = fmt.Errorf("writing the log: %w", err)
+	}
+}
+
+// Err gives the first failure; nil when everything was written.
+func (l *LogWriter) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// WriteLog writes a log, one line for each exec.
+func WriteLog(w io.Writer, log []Exec) error {
+	out := bufio.NewWriter(w)
+	lines := NewLogWriter(out)
+	for _, e := range log {
+		lines.Record(e)
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("writing the log: %w", err)
+	}
+	return nil
+}
+
+// ReadLog reads what WriteLog or a LogWriter wrote, in the order in which the
+// execs started. An exec without an "ended" line has Ended zero. A last line
+// without a newline was cut off by the end of its writer, and is left out.
+func ReadLog(r io.Reader) ([]Exec, error) {
+	in := bufio.NewReader(r)
+	var log []Exec
+	place := make(map[uint64]int) // in log, by ID
+	for n := 1; ; n++ {
+		text, err := in.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return log, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the log: %w", err)
+		}
+		var line logLine
+		if err := json.Unmarshal(text, &line); err != nil {
+			return nil, fmt.Errorf("reading the log: line %d: %w", n, err)
+		}
+		e, err := line.exec()
+		if err != nil {
+			return nil, fmt.Errorf("reading the log: line %d: %w", n, err)
+		}
+		if i, known := place[e.ID]; known {
+			log[i] = e
+			continue
+		}
+		place[e.ID] = len(log)
+		log = append(log, e)
+	}
+}

@@ -1,0 +1,205 @@
+package simfleet
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// TestOracleIsToldBeforeTheAnswer asserts that an exec which the client knows
+// to be accepted has been told of, and is told of again when it has ended.
+func TestOracleIsToldBeforeTheAnswer(t *testing.T) {
+	var mu sync.Mutex
+	var told []Exec
+	f := startFleet(t, Options{Hosts: 1, DiscardLog: true, Oracle: func(e Exec) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, e)
+	}})
+	channel, requests := startExec(t, dialSSH(t, f, 0), "cat; exit 7")
+	mu.Lock()
+	first := slices.Clone(told)
+	mu.Unlock()
+	if len(first) != 1 || !first[0].Accepted || !first[0].Ended.IsZero() || first[0].Command != "cat; exit 7" {
+		t.Errorf("before the end it was told %+v, want one exec under way", first)
+	}
+	if _, err := io.WriteString(channel, "bytes"); err != nil {
+		t.Fatal(err)
+	}
+	_ = channel.CloseWrite()
+	_, _ = io.ReadAll(channel)
+	for range requests {
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != 2 {
+		t.Fatalf("it was told %d times, want 2", len(told))
+	}
+	want := first[0]
+	want.Stdout, want.Stderr, want.Ended = WrittenOf([]byte("bytes")), WrittenOf(nil), told[1].Ended
+	want.HasStatus, want.Status = true, 7
+	if diff := cmp.Diff(want, told[1]); diff != "" || told[1].Ended.Before(want.Received) {
+		t.Errorf("at the end (-want +got):\n%s", diff)
+	}
+	if log := f.Log(); log != nil {
+		t.Errorf("a discarded log has %+v", log)
+	}
+}
+
+// TestCountedCountsWhatWasTaken asserts that bytes which did not get out are not
+// in the log.
+func TestCountedCountsWhatWasTaken(t *testing.T) {
+	var got bytes.Buffer
+	c := &counted{w: &got}
+	_, _ = c.Write([]byte("whole "))
+	c.w = &half{&got}
+	if n, err := c.Write([]byte("half gone")); n != 4 || err == nil {
+		t.Errorf("half a write gave %d, %v", n, err)
+	}
+	if want := WrittenOf([]byte("whole half")); c.written() != want || got.String() != "whole half" {
+		t.Errorf("counted %v of %q, want %v", c.written(), got.String(), want)
+	}
+	if got := (&counted{}).written(); got != WrittenOf(nil) {
+		t.Errorf("nothing is counted as %v, want %v", got, WrittenOf(nil))
+	}
+}
+
+// execs gives logs as a fleet makes them.
+func execs() *rapid.Generator[[]Exec] {
+	moment := rapid.Custom(func(t *rapid.T) time.Time {
+		return time.Unix(rapid.Int64Range(1, 4e9).Draw(t, "s"), rapid.Int64Range(0, 999_999_999).Draw(t, "ns")).UTC()
+	})
+	one := rapid.Custom(func(t *rapid.T) Exec {
+		e := Exec{
+			Index: rapid.IntRange(0, MaxHosts-1).Draw(t, "index"), Host: rapid.String().Draw(t, "host"),
+			Conn:     rapid.Uint64().Draw(t, "conn"),
+			Command:  string(rapid.SliceOf(rapid.Byte()).Draw(t, "command")),
+			Received: moment.Draw(t, "received"), Accepted: rapid.Bool().Draw(t, "accepted"),
+		}
+		if rapid.Bool().Draw(t, "ended") {
+			e.Ended = moment.Draw(t, "ended")
+			e.Stdout = WrittenOf(rapid.SliceOf(rapid.Byte()).Draw(t, "stdout"))
+			e.Stderr = Written{Size: rapid.Int64Min(0).Draw(t, "stderr")}
+			if e.HasStatus = rapid.Bool().Draw(t, "has status"); e.HasStatus {
+				e.Status = rapid.Uint32().Draw(t, "status")
+			}
+			e.Signal = rapid.String().Draw(t, "signal")
+		}
+		return e
+	})
+	return rapid.Custom(func(t *rapid.T) []Exec {
+		log := rapid.SliceOf(one).Draw(t, "log")
+		for i := range log {
+			log[i].ID = uint64(i + 1)
+		}
+		return log
+	})
+}
+
+func TestLogRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := execs().Draw(t, "log")
+		var file bytes.Buffer
+		if err := WriteLog(&file, want); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ReadLog(&file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, cmp.Transformer("nil", func(l []Exec) []Exec { return append([]Exec{}, l...) })); diff != "" {
+			t.Fatalf("-want +got:\n%s", diff)
+		}
+	})
+}
+
+// TestLogOfAKilledRun cuts a log that grew by two lines per exec at every byte:
+// what is whole is read, and an exec without its second line is under way.
+func TestLogOfAKilledRun(t *testing.T) {
+	var file bytes.Buffer
+	w := NewLogWriter(&file)
+	started := Exec{ID: 1, Host: "127.1.0.1", Conn: 1, Command: "a", Accepted: true, Received: time.Unix(1, 0).UTC()}
+	other := Exec{ID: 2, Host: "127.1.0.2", Index: 1, Conn: 2, Command: "b", Received: time.Unix(2, 0).UTC()}
+	done := started
+	done.Ended, done.HasStatus, done.Stdout, done.Stderr = time.Unix(3, 0).UTC(), true, WrittenOf([]byte("x")), WrittenOf(nil)
+	var ends []int
+	for _, e := range []Exec{started, other, done} {
+		w.Record(e)
+		ends = append(ends, file.Len())
+	}
+	if err := w.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for n := range file.Len() + 1 {
+		got, err := ReadLog(bytes.NewReader(file.Bytes()[:n]))
+		var want []Exec
+		switch {
+		case n >= ends[2]:
+			want = []Exec{done, other}
+		case n >= ends[1]:
+			want = []Exec{started, other}
+		case n >= ends[0]:
+			want = []Exec{started}
+		}
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Fatalf("cut at %d: %v (-want +got):\n%s", n, err, diff)
+		}
+	}
+}
+
+func TestReadLogRefuses(t *testing.T) {
+	for line, want := range map[string]string{
+		"nonsense":                                                                "line 1: invalid character",
+		`{"event":"dreamt","id":1}`:                                               `unknown event "dreamt"`,
+		`{"event":"ended","id":1}`:                                                "without its time or its streams",
+		`{"event":"started","encoding":"x"}`:                                      `unknown encoding "x"`,
+		`{"event":"started","encoding":"base64","command":"!"}`:                   "decoding the command",
+		`{"event":"ended","stdout":{"size":1,"sha256":"00"}}`:                     "2 characters, want 64",
+		`{"event":"ended","stdout":{"sha256":"` + strings.Repeat("z", 64) + `"}}`: "decoding a SHA-256",
+	} {
+		if _, err := ReadLog(strings.NewReader(line + "\n")); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", line, err, want)
+		}
+	}
+}
+
+func TestLogWriterKeepsItsFirstFailure(t *testing.T) {
+	w := NewLogWriter(brokenWriter{})
+	w.Record(Exec{ID: 1})
+	first := w.Err()
+	w.Record(Exec{ID: 2})
+	if first == nil || !errors.Is(w.Err(), first) {
+		t.Errorf("the failures are %v and %v, want one", first, w.Err())
+	}
+	if err := WriteLog(brokenWriter{}, []Exec{{ID: 1}}); err == nil {
+		t.Error("WriteLog was content")
+	}
+}
+
+func FuzzReadLog(f *testing.F) {
+	f.Add([]byte(`{"event":"started","id":1,"host":"127.1.0.1","conn":1,"command":"true","received":"2026-01-01T00:00:00Z","accepted":true}` + "\n"))
+	f.Add([]byte(`{"event":"started","id":1,"encoding":"base64","command":"/w=="}` + "\n{}\n"))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		log, err := ReadLog(bytes.NewReader(file))
+		if err != nil {
+			return
+		}
+		var again bytes.Buffer
+		if err := WriteLog(&again, log); err != nil {
+			return // a time that JSON cannot hold
+		}
+		got, err := ReadLog(&again)
+		if diff := cmp.Diff(log, got); diff != "" || err != nil {
+			t.Errorf("%v (-want +got):\n%s", err, diff)
+		}
+	})
+}

@@ -1,0 +1,83 @@
+package simfleet
+
+import (
+	"bytes"
+	"errors"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// serverVersion names the implementation that speaks, so that a client which
+// knows its limits meets them (RFC 4253 §4.2).
+const serverVersion = "SSH-2.0-Go simfleet"
+
+// serveSSH is a connection that gets as far as SSH: key exchange,
+// authentication, channels.
+func (c *conn) serveSSH(b behaviour) {
+	config := c.serverConfig()
+	if b.configure != nil {
+		b.configure(c, config)
+	}
+	server, channels, requests, err := ssh.NewServerConn(c, config)
+	c.fleet.gate.leave(c.host)
+	if err != nil {
+		return // the client knows more of the why than we do
+	}
+	c.ssh = server
+	c.fleet.count(func(s *Stats) { s.Authenticated++ })
+	c.serveChannels(b, channels, requests)
+}
+
+func (c *conn) serverConfig() *ssh.ServerConfig {
+	config := &ssh.ServerConfig{
+		ServerVersion: serverVersion,
+		PublicKeyCallback: func(m ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+			if !c.fleet.allows(c.host, m.User(), key) {
+				return nil, errNotAllowed
+			}
+			return nil, nil //nolint:nilnil // no permissions, no error: let in
+		},
+	}
+	config.AddHostKey(c.fleet.keys.host(c.host))
+	return config
+}
+
+var errNotAllowed = errors.New("key not allowed")
+
+func (f *Fleet) allows(host int, user string, key ssh.PublicKey) bool {
+	if f.options.Allow != nil {
+		return f.options.Allow(host, user, key)
+	}
+	return bytes.Equal(key.Marshal(), f.clientKey)
+}
+
+// serveChannels runs until the connection ends and every session has. Both
+// channels are closed by the SSH library when the connection is gone.
+func (c *conn) serveChannels(b behaviour, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+	var sessions sync.WaitGroup
+	defer sessions.Wait()
+	for channels != nil || requests != nil {
+		select {
+		case n, ok := <-channels:
+			switch {
+			case !ok:
+				channels = nil
+			case n.ChannelType() != "session":
+				_ = n.Reject(ssh.UnknownChannelType, "only sessions here")
+			case b.open != nil:
+				b.open(n)
+			default:
+				sessions.Go(func() { serveSession(c, b, n) })
+			}
+		case r, ok := <-requests:
+			if !ok {
+				requests = nil
+				continue
+			}
+			if r.WantReply {
+				_ = r.Reply(false, nil)
+			}
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package simfleet
+
+import (
+	"context"
+	"io"
+	"strconv"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/simfleet/internal/shell"
+)
+
+// A session is one session channel with at most one command (RFC 4254 §6).
+type session struct {
+	ssh.Channel
+	conn      *conn
+	behaviour behaviour
+	ctx       context.Context // ends with the channel, or by a signal
+	cancel    context.CancelFunc
+
+	command sync.WaitGroup // the goroutine that runs it
+	started bool
+	entry   Exec // what the oracle knows of it
+	stdout  *counted
+	stderr  *counted
+
+	finishing sync.Once
+}
+
+// serveSession answers the channel's requests until it is closed.
+func serveSession(c *conn, b behaviour, n ssh.NewChannel) {
+	channel, requests, err := n.Accept()
+	if err != nil {
+		return
+	}
+	s := &session{Channel: channel, conn: c, behaviour: b}
+	s.ctx, s.cancel = context.WithCancel(c.ctx)
+	defer s.command.Wait()
+
+	for r := range requests {
+		switch {
+		case r.Type == "exec" && !s.started:
+			s.exec(r)
+		case r.Type == "signal" && s.started:
+			s.signal(r)
+		case r.WantReply:
+			_ = r.Reply(false, nil)
+		}
+	}
+}
+
+// exec runs the command of an exec request (RFC 4254 §6.5).
+func (s *session) exec(r *ssh.Request) {
+	var request struct{ Command string }
+	if err := ssh.Unmarshal(r.Payload, &request); err != nil {
+		_ = r.Reply(false, nil)
+		return
+	}
+	s.started = true
+	answer := yes
+	if s.behaviour.answer != nil {
+		answer = *s.behaviour.answer
+	}
+	s.entry = s.conn.fleet.oracle.start(s.conn, request.Command, answer == yes)
+	if answer != yes {
+		s.conn.fleet.oracle.end(&s.entry, nil, nil)
+	}
+	if answer != never && r.WantReply {
+		_ = r.Reply(answer == yes, nil)
+	}
+	if answer != yes {
+		return
+	}
+	s.stdout, s.stderr = &counted{w: s.Channel}, &counted{w: s.Stderr()}
+	s.command.Go(s.run)
+}
+
+// An answer is what becomes of an exec request.
+type answer uint8
+
+const (
+	yes   answer = iota // it runs
+	no                  // SSH_MSG_CHANNEL_FAILURE
+	never               // nothing
+)
+
+func (s *session) run() {
+	run := runCommand
+	if s.behaviour.run != nil {
+		run = s.behaviour.run
+	}
+	s.finish(run(s))
+	s.conn.fleet.oracle.end(&s.entry, s.stdout, s.stderr)
+}
+
+func runCommand(s *session) shell.Exit { return s.shell(s.entry.Command) }
+
+// shell runs a command line with the session's streams.
+func (s *session) shell(line string) shell.Exit {
+	return shell.Run(s.ctx, line, shell.Process{
+		Host:   s.entry.Host,
+		User:   s.conn.ssh.User(),
+		PID:    strconv.FormatUint(1000+s.entry.ID, 10),
+		Stdin:  s.Channel,
+		Stdout: s.stdout,
+		Stderr: s.stderr,
+		Random: func() io.Reader { return s.conn.fleet.keys.random("random " + s.entry.Host) },
+	})
+}
+
+// signal ends the command by a signal (RFC 4254 §6.9). It does so for a command
+// that waits for the client, too.
+func (s *session) signal(r *ssh.Request) {
+	var request struct{ Name string }
+	if err := ssh.Unmarshal(r.Payload, &request); err == nil && shell.Fatal(request.Name) {
+		s.finishing.Do(func() { endChannel(s, shell.Exit{Signal: request.Name}) })
+		s.cancel()
+	}
+}
+
+// finish tells the client how the command ended; the first one counts.
+func (s *session) finish(exit shell.Exit) {
+	s.finishing.Do(func() {
+		end := endChannel
+		if s.behaviour.end != nil {
+			end = s.behaviour.end
+		}
+		end(s, exit)
+	})
+}
+
+// endChannel is the end in order: status or signal, EOF, close.
+func endChannel(s *session, exit shell.Exit) {
+	s.sendExit(exit)
+	if exit.Signal == "" {
+		_ = s.CloseWrite() // not while the command may still write, which a signal does not wait for
+	}
+	_ = s.Close()
+}
+
+// sendExit sends the exit status or signal (RFC 4254 §6.10) and notes what left.
+func (s *session) sendExit(exit shell.Exit) {
+	switch {
+	case exit.Broken:
+	case exit.Signal != "":
+		s.sendSignal(exitSignal{Name: exit.Signal})
+	default:
+		payload := ssh.Marshal(struct{ Status uint32 }{exit.Status})
+		if _, err := s.SendRequest("exit-status", false, payload); err == nil {
+			s.entry.HasStatus, s.entry.Status = true, exit.Status
+		}
+	}
+}
+
+// exitSignal is the payload of an exit-signal request.
+type exitSignal struct {
+	Name       string
+	CoreDumped bool
+	Message    string
+	Language   string
+}
+
+func (s *session) sendSignal(e exitSignal) {
+	if _, err := s.SendRequest("exit-signal", false, ssh.Marshal(e)); err == nil {
+		s.entry.Signal = e.Name
+	}
+}
