@@ -87,6 +87,7 @@ type Identities interface {
 // Timeouts are the deadlines of an attempt. Each is absolute, from the start of
 // its phase, and no byte from the peer moves it.
 type Timeouts struct {
+	Connect time.Duration // all from the name look-up to being authenticated; 0 means no limit beside the phases' own
 	Dial    time.Duration // name look-up and TCP connect; 0 means 10 s
 	Kex     time.Duration // version line, key exchange and host key; 0 means 15 s
 	Auth    time.Duration // user authentication; 0 means 30 s
@@ -97,7 +98,7 @@ type Timeouts struct {
 
 // Validate refuses negative durations.
 func (t Timeouts) Validate() error {
-	for _, d := range []time.Duration{t.Dial, t.Kex, t.Auth, t.Session, t.Command, t.Drain} {
+	for _, d := range []time.Duration{t.Connect, t.Dial, t.Kex, t.Auth, t.Session, t.Command, t.Drain} {
 		if d < 0 {
 			return fmt.Errorf("a timeout of %v is negative; 0 means the default", d)
 		}

@@ -292,7 +292,10 @@ func TestLeavingTheLoop(t *testing.T) {
 	endless := targets(1<<62, 1<<62)
 	s := &stub{}
 	n := 0
-	for range engine.Run(t.Context(), engine.Options{Dialer: s, Fanout: 100}, endless) {
+	for _, err := range engine.Run(t.Context(), engine.Options{Dialer: s, Fanout: 100}, endless) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		if n++; n == 50 {
 			break
 		}

@@ -25,10 +25,10 @@ type command struct {
 	stop *time.Timer // ends the wait for the channel's close once exit is known
 
 	timedOut atomic.Bool // the command timeout passed
-	drained  atomic.Bool // the drain timeout passed
 }
 
 func newCommand(c *conn, ch ssh.Channel) *command {
+	c.wire.serving.Store(true)
 	return &command{conn: c, channel: ch}
 }
 
@@ -66,7 +66,6 @@ func (cmd *command) exited(e exit) {
 	}
 	cmd.conn.attempt.Timeline.Enter(fleet.PhaseDrain)
 	cmd.stop = time.AfterFunc(cmd.conn.timeouts.Drain, func() {
-		cmd.drained.Store(true)
 		_ = cmd.conn.Close()
 	})
 }
@@ -147,16 +146,12 @@ func (cmd *command) refused() fleet.End {
 // accepted.
 func (cmd *command) ended(ctx context.Context, otherwise fleet.Outcome, err error) fleet.End {
 	c := cmd.conn
-	// The library answers a channel's CLOSE with its own; closing again then
-	// gives io.EOF, and nothing else does (see errPeerClosed).
-	inOrder := errors.Is(cmd.channel.Close(), io.EOF)
-	if !inOrder {
-		_ = c.Close()
-	}
+	cmd.requests.Wait()
+	inOrder := c.endsInOrder()
 	exit := cmd.seen()
 	cmd.disarm()
 	if exit.known {
-		return exit.end(c.attempt.Timeline.Phase(), inOrder && !cmd.drained.Load())
+		return exit.end(c.attempt.Timeline.Phase(), inOrder)
 	}
 	reason, cause := cmd.why(ctx, inOrder, err)
 	if reason == fleet.ReasonInterrupted && otherwise == fleet.OutcomeNeverStarted {
@@ -180,12 +175,12 @@ func (cmd *command) why(ctx context.Context, inOrder bool, err error) (fleet.Rea
 	case cmd.timedOut.Load():
 		return fleet.ReasonTimeout, fmt.Errorf(
 			"the command timeout of %v passed; the command may still be running", c.timeouts.Command)
+	case cmd.seen().err != nil:
+		return fleet.ReasonProtocolError, cmd.seen().err
 	case c.wire.raised() != nil:
 		return c.cause(err)
 	case ctx.Err() != nil:
 		return fleet.ReasonInterrupted, context.Cause(ctx)
-	case cmd.seen().err != nil:
-		return fleet.ReasonProtocolError, cmd.seen().err
 	case inOrder:
 		return fleet.ReasonExitMissing, errors.New("the server closed the channel without an exit status")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"runtime/debug"
 	"time"
 
@@ -89,6 +90,7 @@ func (c *conn) run(ctx context.Context) fleet.End {
 	case err != nil:
 		return cmd.ended(ctx, fleet.OutcomeUnknown, err)
 	}
+	_ = ch.CloseWrite() // there is no input: whatever reads it is to see its end
 	return cmd.wait(ctx)
 }
 
@@ -104,6 +106,13 @@ func (c *conn) openFailed(ctx context.Context, err error) *fleet.Error {
 	}
 	reason, cause := c.cause(err)
 	return a.Fail(fleet.OutcomeNeverStarted, reason, cause)
+}
+
+// endsInOrder closes a connection whose channel has ended, and says whether the
+// channel was closed by the server: then the connection was still up, and it is
+// this close that ends the library's reading (see wire.hold).
+func (c *conn) endsInOrder() bool {
+	return c.wire.shut() && errors.Is(c.ssh.Wait(), net.ErrClosed)
 }
 
 // cause finds why the connection ended. The library's multiplexer keeps it; a
@@ -155,7 +164,7 @@ func (c *conn) refuseChannels(channels <-chan ssh.NewChannel) {
 }
 
 func (c *conn) abuse(of string) {
-	c.wire.blame(c.attempt.Timeline.Phase(), fleet.ReasonProtocolAbuse,
+	_ = c.wire.blame(c.attempt.Timeline.Phase(), fleet.ReasonProtocolAbuse,
 		fmt.Errorf("the server flooded us with %s", of))
 	_ = c.Close()
 }

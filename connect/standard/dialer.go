@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -41,9 +43,9 @@ func (o Options) Validate() error {
 // A Dialer connects with golang.org/x/crypto/ssh. It implements
 // connect.Dialer.
 type Dialer struct {
-	opts   Options
-	config ssh.Config
-	modern ssh.Algorithms
+	opts     Options
+	config   ssh.Config
+	hostKeys []string // host-key algorithms where the policy has no preference
 }
 
 // New checks opts and gives a Dialer.
@@ -57,8 +59,8 @@ func New(opts Options) (*Dialer, error) {
 	}
 	modern := ssh.SupportedAlgorithms()
 	return &Dialer{
-		opts:   opts,
-		modern: modern,
+		opts:     opts,
+		hostKeys: preferred(modern.HostKeys),
 		config: ssh.Config{
 			KeyExchanges: modern.KeyExchanges,
 			Ciphers:      modern.Ciphers,
@@ -67,13 +69,30 @@ func New(opts Options) (*Dialer, error) {
 	}, nil
 }
 
+// preferred puts Ed25519 first and leaves certificates out. An RSA key costs a
+// round trip more on sshd before 10.1, and Dropbear 2022.83 with no RSA key dies
+// when it is the first that is asked for.
+func preferred(algorithms []string) []string {
+	isEd25519 := func(a string) bool { return a == ssh.KeyAlgoED25519 }
+	isOther := func(a string) bool { return isEd25519(a) || strings.Contains(a, "-cert-") }
+	var first []string
+	if slices.ContainsFunc(algorithms, isEd25519) {
+		first = []string{ssh.KeyAlgoED25519}
+	}
+	return append(first, slices.DeleteFunc(slices.Clone(algorithms), isOther)...)
+}
+
 // Dial implements connect.Dialer.
 func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, error) {
+	begun := time.Now()
 	nc, err := d.dialTCP(ctx, a)
 	if err != nil {
 		return nil, classifyDial(ctx, a, err)
 	}
 	w := newWire(nc, a)
+	if limit := d.opts.Timeouts.Connect; limit > 0 {
+		w.connectBy = begun.Add(limit)
+	}
 	stop := context.AfterFunc(ctx, w.abandon)
 	defer stop()
 
@@ -103,7 +122,11 @@ func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, er
 // dialTCP resolves and connects within one deadline. The look-up ends when the
 // first connect begins, which ControlContext sees.
 func (d *Dialer) dialTCP(ctx context.Context, a *connect.Attempt) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, d.opts.Timeouts.Dial)
+	limit := d.opts.Timeouts.Dial
+	if c := d.opts.Timeouts.Connect; c > 0 {
+		limit = min(limit, c)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	a.Timeline.Enter(fleet.PhaseResolve)
 	if _, err := netip.ParseAddr(a.Target.Host.Name); err == nil {

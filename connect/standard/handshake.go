@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -34,7 +35,7 @@ type handshake struct {
 func (h *handshake) config() *ssh.ClientConfig {
 	algorithms := h.dialer.opts.HostKeys.Algorithms(h.attempt.Target)
 	if len(algorithms) == 0 {
-		algorithms = h.dialer.modern.HostKeys
+		algorithms = h.dialer.hostKeys
 	}
 	return &ssh.ClientConfig{
 		Config:            h.dialer.config,
@@ -164,16 +165,20 @@ func (h *handshake) classify(err error) *fleet.Error {
 	return a.Fail(fleet.OutcomeNeverStarted, reason, cause)
 }
 
+// late tells which deadline passed in phase p.
 func (h *handshake) late(p fleet.Phase) error {
 	t := h.dialer.opts.Timeouts
+	limit, what := t.Kex, "the key exchange did not end"
 	switch p {
 	case fleet.PhaseBanner:
-		return fmt.Errorf("no SSH greeting within %v", t.Kex)
+		what = "no SSH greeting came"
 	case fleet.PhaseAuth:
-		return fmt.Errorf("authentication did not end within %v", t.Auth)
-	default:
-		return fmt.Errorf("the key exchange did not end within %v", t.Kex)
+		limit, what = t.Auth, "authentication did not end"
 	}
+	if by := h.wire.connectBy; !by.IsZero() && !time.Now().Before(by) {
+		return fmt.Errorf("%s before the connect timeout of %v passed", what, t.Connect)
+	}
+	return fmt.Errorf("%s within %v", what, limit)
 }
 
 func firstLine(b []byte) string {

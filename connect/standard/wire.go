@@ -23,8 +23,8 @@ const (
 	maxPreAuthBytes = 1 << 20 // bytes before authentication succeeds; a key exchange takes about 4 KiB
 )
 
-// errPeerClosed stands for io.EOF on the connection, so that the library's own
-// io.EOF, which a channel gives after an orderly close, means that alone.
+// errPeerClosed stands for io.EOF on the connection: the library gives io.EOF for
+// other things too.
 var errPeerClosed = errors.New("the server closed the connection")
 
 // A wire is the TCP connection under one SSH connection. It reads the lines up
@@ -34,13 +34,19 @@ type wire struct {
 	net.Conn
 	attempt *connect.Attempt
 
+	connectBy time.Time // no phase before authentication lasts longer; zero: no such limit
+
 	greeting  []byte // the first greetingKept bytes from the server
 	unread    []byte // read beyond the version line, not yet given to the library
 	versioned bool   // the version line was found
 
 	authed   atomic.Bool
+	serving  atomic.Bool // a channel is open: see hold
 	received atomic.Int64
 	sent     atomic.Int64
+
+	closing sync.Once
+	done    chan struct{} // closed by shut
 
 	mu      sync.Mutex
 	readErr error
@@ -49,11 +55,17 @@ type wire struct {
 }
 
 func newWire(nc net.Conn, a *connect.Attempt) *wire {
-	return &wire{Conn: nc, attempt: a}
+	return &wire{Conn: nc, attempt: a, done: make(chan struct{})}
 }
 
 // until sets the deadline of the phase that begins now.
-func (w *wire) until(d time.Duration) { _ = w.SetDeadline(time.Now().Add(d)) }
+func (w *wire) until(d time.Duration) {
+	deadline := time.Now().Add(d)
+	if !w.connectBy.IsZero() && w.connectBy.Before(deadline) && !w.authed.Load() {
+		deadline = w.connectBy
+	}
+	_ = w.SetDeadline(deadline)
+}
 
 // authenticated ends the handshake: no phase deadline, no byte budget.
 func (w *wire) authenticated() {
@@ -61,8 +73,47 @@ func (w *wire) authenticated() {
 	_ = w.SetDeadline(time.Time{})
 }
 
-// abandon ends every wait on the connection at once.
-func (w *wire) abandon() { _ = w.Close() }
+// shut closes the connection and ends every wait on it. It gives true to the
+// call that did it, and false when we, or the library, had done so before.
+func (w *wire) shut() (first bool) {
+	w.closing.Do(func() {
+		first = true
+		close(w.done)
+		_ = w.Conn.Close()
+	})
+	return first
+}
+
+// Close implements net.Conn for the library.
+func (w *wire) Close() error {
+	w.shut()
+	return nil
+}
+
+// abandon is shut for context.AfterFunc.
+func (w *wire) abandon() { w.shut() }
+
+// holdTime is how long the peer's end of the connection is kept from the
+// library while a channel is open: 1 s.
+const holdTime = time.Second
+
+// hold keeps back that the peer has ended the connection. The library reads
+// ahead and, once it has seen the end, closes its channels whether or not the
+// peer closed them before; a channel that ends while the end is kept back was
+// closed by the peer. Only a connection that ends without it waits the time out.
+func (w *wire) hold(err error) error {
+	if !w.serving.Load() || timedOut(err) || errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	timer := time.NewTimer(holdTime)
+	defer timer.Stop()
+	select {
+	case <-w.done:
+		return net.ErrClosed
+	case <-timer.C:
+		return err
+	}
+}
 
 // Read is called by one goroutine at a time.
 func (w *wire) Read(p []byte) (int, error) {
@@ -71,6 +122,7 @@ func (w *wire) Read(p []byte) (int, error) {
 		if errors.Is(err, io.EOF) {
 			err = errPeerClosed
 		}
+		err = w.hold(err)
 		w.mu.Lock()
 		if w.readErr == nil {
 			w.readErr = err

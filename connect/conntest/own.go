@@ -1,0 +1,140 @@
+package conntest
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+)
+
+// ownServer starts an x/crypto server that lets everybody in with config's host
+// keys and hands each accepted exec to serve.
+func ownServer(t testing.TB, config *ssh.ServerConfig, serve func(ssh.Channel)) fleet.Target {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
+		return new(ssh.Permissions), nil
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() { serveOne(nc, config, serve) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		all.Wait()
+	})
+	return nameless("127.0.0.1", l.Addr().(*net.TCPAddr).AddrPort().Port())
+}
+
+func serveOne(nc net.Conn, config *ssh.ServerConfig, serve func(ssh.Channel)) {
+	defer func() { _ = nc.Close() }()
+	sc, channels, requests, err := ssh.NewServerConn(nc, config)
+	if err != nil {
+		return
+	}
+	go ssh.DiscardRequests(requests)
+	for opened := range channels {
+		ch, requests, err := opened.Accept()
+		if err != nil {
+			return
+		}
+		for r := range requests {
+			_ = r.Reply(r.Type == "exec", nil)
+			if r.Type == "exec" {
+				serve(ch)
+				_, _ = ch.SendRequest("exit-status", false, make([]byte, 4))
+				_ = ch.Close()
+			}
+		}
+	}
+	_ = sc.Wait()
+}
+
+// testWeakKey refuses a host key of 1024 bits even where it is trusted.
+func testWeakKey(t *testing.T, newDialer Factory) {
+	private, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := new(ssh.ServerConfig)
+	config.AddHostKey(signer)
+	target := ownServer(t, config, func(ssh.Channel) {})
+	d := newDialer(t, Config{
+		HostKeys:   &exact{trusted: []ssh.PublicKey{signer.PublicKey()}},
+		Identities: keys{newKey(t)},
+		Timeouts:   patient(),
+	})
+	run(t.Context(), t, d, target).want(t,
+		fleet.OutcomeNeverStarted, fleet.ReasonHostkeyWeak, fleet.PhaseHostkey, 0)
+}
+
+// A turncoat is a host key that becomes another one.
+type turncoat struct {
+	before, after ssh.Signer
+	turned        atomic.Bool
+}
+
+func (c *turncoat) now() ssh.Signer {
+	if c.turned.Load() {
+		return c.after
+	}
+	return c.before
+}
+
+func (c *turncoat) PublicKey() ssh.PublicKey { return c.now().PublicKey() }
+
+func (c *turncoat) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
+	return c.now().Sign(rand, data)
+}
+
+// testKeyChangesAtRekey has a server exchange keys all the time (faults.md K11),
+// and bring another host key in one of the exchanges (K12).
+func testKeyChangesAtRekey(t *testing.T, newDialer Factory) {
+	output := bytes.Repeat([]byte("0123456789abcdef"), 256<<10) // beyond the window, so that reading and writing take turns
+	for name, turns := range map[string]bool{"honest": false, "turncoat": true} {
+		t.Run(name, func(t *testing.T) {
+			key := &turncoat{before: newKey(t), after: newKey(t)}
+			config := &ssh.ServerConfig{Config: ssh.Config{RekeyThreshold: 64 << 10}}
+			config.AddHostKey(key)
+			target := ownServer(t, config, func(ch ssh.Channel) {
+				key.turned.Store(turns)
+				_, _ = ch.Write(output)
+			})
+			d := newDialer(t, Config{
+				HostKeys:   &exact{trusted: []ssh.PublicKey{key.before.PublicKey(), key.after.PublicKey()}},
+				Identities: keys{newKey(t)},
+				Timeouts:   patient(),
+			})
+			r := run(t.Context(), t, d, target)
+			if turns {
+				r.want(t, fleet.OutcomeUnknown, fleet.ReasonHostkeyChanged, fleet.PhaseRun, 0)
+				return
+			}
+			r.ok(t)
+			if !bytes.Equal(r.stdout, output) {
+				t.Errorf("%d bytes came, and not the %d that were sent", len(r.stdout), len(output))
+			}
+		})
+	}
+}
