@@ -1,0 +1,53 @@
+# make demo   the main job on a simulated fleet, no server needed
+# make test   everything that CI checks
+# HACKING.md tells about the others.
+
+export CGO_ENABLED ?= 0
+GO     ?= go
+BIN    := bin
+LINT   := $(BIN)/golangci-lint
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+.PHONY: all build demo test setup vet lint race fmt bench fuzz clean
+
+all: build
+
+build:
+	$(GO) build -trimpath -ldflags '-X shoal/internal/cli.version=$(VERSION)' -o $(BIN)/shoal ./cmd/shoal
+
+demo: build
+	$(BIN)/shoal demo
+
+test: setup vet lint race
+
+setup:
+	scripts/setup
+
+# The second one keeps the files for other systems compiling.
+vet:
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
+
+lint: $(LINT)
+	$(LINT) run ./...
+
+$(LINT): tools/go.mod tools/go.sum
+	$(GO) build -modfile=tools/go.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+# The race detector needs cgo; the program does not.
+race:
+	CGO_ENABLED=1 $(GO) test -race -timeout 8m ./...
+
+fmt: $(LINT)
+	$(LINT) fmt ./...
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# FUZZTIME is spent on each target.
+FUZZTIME ?= 20s
+fuzz:
+	scripts/fuzz $(FUZZTIME)
+
+clean:
+	rm -rf $(BIN)

@@ -1,0 +1,46 @@
+package cli
+
+import (
+	"fmt"
+
+	"shoal/fleet"
+	"shoal/record"
+)
+
+// The exit codes of the process. README.md has the same table.
+const (
+	exitOK          = 0   // every target ok
+	exitFailed      = 1   // a command failed or was ended by a signal
+	exitUsage       = 2   // nothing was started: flags, inventory, keys
+	exitNotStarted  = 3   // some target never started, or its server refused
+	exitUnknown     = 4   // some outcome is unknown, or a result could not be written
+	exitInterrupted = 130 // the run was stopped
+)
+
+// An exitError ends the process with its code; everything was said already.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// exitCode is the one place where outcomes become an exit code: the highest
+// that applies, an interruption before all others. written is false when a
+// result was lost on its way to a file or the terminal.
+func exitCode(s *record.Summary, written bool) int {
+	count := func(outcomes ...fleet.Outcome) (n int) {
+		for _, o := range outcomes {
+			n += s.Outcomes[o]
+		}
+		return n
+	}
+	switch {
+	case s.Interrupted:
+		return exitInterrupted
+	case !written, count(fleet.OutcomeUnknown) > 0:
+		return exitUnknown
+	case count(fleet.OutcomeNeverStarted, fleet.OutcomeRefused, fleet.OutcomeCancelled) > 0:
+		return exitNotStarted
+	case count(fleet.OutcomeFailed, fleet.OutcomeSignalled) > 0:
+		return exitFailed
+	}
+	return exitOK
+}

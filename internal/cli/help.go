@@ -1,0 +1,41 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"shoal/internal/ui"
+)
+
+// A flagGroup is a set of flags under one heading of the help.
+type flagGroup struct {
+	title string
+	*pflag.FlagSet
+}
+
+func newGroup(title string) flagGroup {
+	set := pflag.NewFlagSet(title, pflag.ContinueOnError)
+	set.SortFlags = false
+	return flagGroup{title, set}
+}
+
+// helpInGroups makes cmd show its flags under headings, as wide as the terminal.
+func helpInGroups(cmd *cobra.Command, groups []flagGroup) {
+	cmd.SetUsageFunc(func(cmd *cobra.Command) error {
+		width := cmp.Or(ui.Inspect(cmd.OutOrStdout(), getenv).Columns(), 100)
+		var b strings.Builder
+		fmt.Fprintf(&b, "Usage:\n  %s\n", cmd.UseLine())
+		if cmd.HasExample() {
+			fmt.Fprintf(&b, "\nExamples:\n%s\n", cmd.Example)
+		}
+		for _, g := range groups {
+			fmt.Fprintf(&b, "\n%s:\n%s", g.title, g.FlagUsagesWrapped(width))
+		}
+		_, err := fmt.Fprint(cmd.OutOrStdout(), b.String())
+		return err
+	})
+}

@@ -1,0 +1,98 @@
+// Package cli is the command line: it turns flags into options, runs, and shows
+// what came of it. Call [Main].
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"shoal/internal/ui"
+)
+
+// version is set by the linker; see the Makefile.
+var version = "unknown"
+
+// Stdio are the streams of the process, or what a test wants.
+type Stdio struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// Main runs the command line and gives the exit code of the process; see
+// exitCode for the table.
+func Main(ctx context.Context, args []string, stdio Stdio) int {
+	// A reader of our output that goes away, such as head(1), has to be an
+	// error and not our end: results are still to be counted.
+	signal.Ignore(syscall.SIGPIPE)
+	root := newRoot(stdio)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if code, ok := errors.AsType[exitError](err); ok {
+		return int(code)
+	}
+	if err != nil {
+		complain(stdio.Err, err)
+		return exitUsage
+	}
+	return exitOK
+}
+
+// complain prints an error for a person. It may quote what a peer or a file
+// said, so it is made visible first.
+func complain(w io.Writer, err error) {
+	say(w, "%s", visibleLines(err.Error()))
+	if hinted, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok && hinted.Hint() != "" {
+		_, _ = fmt.Fprintf(w, "hint: %s\n", visibleLines(hinted.Hint()))
+	}
+}
+
+// visibleLines makes text safe for a terminal and keeps its lines.
+func visibleLines(text string) string {
+	return string(ui.AppendVisible(nil, []byte(text), ui.KeepNewline))
+}
+
+// say prints a message for a person, beside the results. Nobody is told when
+// that fails: there is nowhere left to tell it.
+func say(w io.Writer, format string, args ...any) {
+	_, _ = fmt.Fprintf(w, "shoal: "+format+"\n", args...)
+}
+
+func newRoot(stdio Stdio) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "shoal",
+		Short: "Run a command on ten thousand machines over SSH, and know what happened on each",
+		Long: `shoal runs a command on many machines over SSH at once and tells for each one
+whether it ran, did not run, or cannot be known.
+
+Start with:
+  shoal run -w web[01-20] uptime                 a command on twenty hosts
+  shoal run --hostfile hosts -b 'uname -r'       the same answers shown once
+  shoal demo                                     see it work, no server needed`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		Version:       version,
+	}
+	root.SetIn(stdio.In)
+	root.SetOut(stdio.Out)
+	root.SetErr(stdio.Err)
+	root.SetVersionTemplate("shoal {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w\nhint: %s --help lists the flags", err, cmd.CommandPath())
+	})
+	root.AddCommand(newRun(stdio), newFleet(stdio), newDemo(stdio))
+	return root
+}
+
+// getenv is a seam for nothing but the environment's name in one place.
+func getenv(name string) string { return os.Getenv(name) }

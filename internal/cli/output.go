@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"shoal/engine"
+	"shoal/fleet"
+	"shoal/internal/ui"
+	"shoal/record"
+	"shoal/sink"
+)
+
+// An output is everywhere that the results of one run go.
+type output struct {
+	summary  record.Summary
+	files    *sink.Files // nil without --outdir
+	display  sink.Sink
+	progress *sink.Progress
+	follow   func(*engine.Tail) // nil when nothing is shown before its time
+
+	stderr  io.Writer // above the progress line
+	columns func() int
+	lost    error // the first result that could not be written
+}
+
+// newOutput opens what the flags ask for.
+func newOutput(f *runFlags, stdio Stdio, h record.Header) (*output, error) {
+	out := ui.Inspect(stdio.Out, getenv)
+	errs := ui.Inspect(stdio.Err, getenv)
+	show := errs.Moves
+	if f.progress.value != "auto" {
+		show = f.progress.value == "always"
+	}
+	o := &output{columns: errs.Columns}
+	o.progress = sink.NewProgress(sink.ProgressOptions{
+		W: stdio.Err, Show: show, Columns: errs.Columns, Total: h.Targets,
+	})
+	o.stderr = o.progress.Writer()
+	stdout := stdio.Out
+	if out.Terminal {
+		stdout = o.stderr // one terminal: text goes above the progress line
+	}
+	to := sink.Out{W: stdout, Escape: out.Terminal, Colour: out.Colour}
+	toErr := sink.Out{W: o.stderr, Escape: errs.Terminal, Colour: errs.Colour}
+	if err := o.open(f, h, to, toErr); err != nil {
+		return nil, errors.Join(err, o.progress.Close())
+	}
+	return o, nil
+}
+
+func (o *output) open(f *runFlags, h record.Header, to, toErr sink.Out) (err error) {
+	if f.outdir != "" {
+		if o.files, err = sink.NewFiles(f.outdir, h, &o.summary); err != nil {
+			return fmt.Errorf("opening --outdir: %w", err)
+		}
+	}
+	switch {
+	case f.json:
+		if o.display, err = sink.NewJSON(to.W, h, &o.summary); err != nil {
+			return fmt.Errorf("writing JSON: %w", err)
+		}
+	case f.gathered, f.gatheredApart:
+		o.display = sink.NewGathered(sink.GatheredOptions{Stdout: to, Stderr: toErr, Apart: f.gatheredApart})
+	default:
+		live := sink.NewLive(sink.LiveOptions{Stdout: to, Stderr: toErr, NoPrefix: f.noPrefix})
+		o.display = live
+		if !f.ordered {
+			follower := newFollower(live)
+			o.display, o.follow = follower, follower.tell
+		}
+	}
+	if f.ordered {
+		o.display = sink.NewOrdered(o.display)
+	}
+	return nil
+}
+
+// take hands one result on. It gives false once a result could not be written.
+func (o *output) take(r fleet.Result) bool {
+	if o.files != nil {
+		if err := o.files.Result(r); err != nil {
+			o.lose(err)
+			r = spoilt(r, err)
+		}
+	}
+	if err := o.display.Result(r); err != nil {
+		o.lose(err)
+	}
+	o.summary.Add(r)
+	_ = o.progress.Result(r) // a progress line that cannot be drawn loses nothing
+	return o.lost == nil
+}
+
+// spoilt is the result of a target whose output was lost on this machine.
+func spoilt(r fleet.Result, err error) fleet.Result {
+	if fe, ok := errors.AsType[*fleet.Error](err); ok {
+		flags := r.Flags
+		r.Outcome, r.Reason, r.Phase, r.Err = fe.Outcome, fe.Reason, fe.Phase, fe.Err
+		r.Flags = flags | fleet.FlagOutputIncomplete
+	}
+	return r
+}
+
+// lose says once that results cannot be written.
+func (o *output) lose(err error) {
+	if o.lost == nil {
+		o.lost = err
+		complain(o.stderr, fmt.Errorf("a result could not be written: %w\nhint: no further command is started; what was written before is whole", err))
+	}
+}
+
+// abandon closes what was opened for a run that did not start.
+func (o *output) abandon() error {
+	var err error
+	if o.files != nil {
+		err = o.files.Close()
+	}
+	return errors.Join(err, o.display.Close(), o.progress.Close())
+}
+
+// close finishes everything and prints the last line.
+func (o *output) close() {
+	if err := o.display.Close(); err != nil {
+		o.lose(err)
+	}
+	if o.files != nil {
+		if err := o.files.Close(); err != nil {
+			o.lose(err)
+		}
+	}
+	_ = o.progress.Close()
+	_, _ = fmt.Fprint(o.stderr, sink.SummaryText(&o.summary, o.columns()))
+}

@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"shoal"
+	"shoal/command"
+	"shoal/engine"
+	"shoal/fleet"
+	"shoal/hostset"
+	"shoal/internal/ui"
+	"shoal/inventory"
+	"shoal/record"
+	"shoal/trust"
+)
+
+func newRun(stdio Stdio) *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run [flags] COMMAND...",
+		Short: "Run a command on many hosts and tell what happened on each",
+		Long: `Run a command on many hosts over SSH and tell what happened on each.
+
+COMMAND is given to the login shell of each host. {host}, {user}, {port} and
+{index} in it are replaced for each target; {host|sh} is quoted for the shell.`,
+		Example: `  shoal run -w web[01-20] uptime
+  shoal run --hostfile hosts -b 'uname -r'
+  shoal run -w db[1-3],root@cache1:2222 -L 'echo {index} {host|sh}'
+  shoal run -w - --outdir results 'cat /etc/os-release' < hosts`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return run(cmd.Context(), &f, strings.Join(args, " "), stdio)
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+// run is shoal run: everything that can be wrong is found before anything
+// starts.
+func run(ctx context.Context, f *runFlags, text string, stdio Stdio) error {
+	if err := f.validate(text); err != nil {
+		return err
+	}
+	opts, err := f.options()
+	if err != nil {
+		return err
+	}
+	user, err := opts.LoginName()
+	if err != nil {
+		return err
+	}
+	list, err := inventory.Load(f.inventory(stdio, user))
+	if err != nil {
+		return fmt.Errorf("reading the hosts: %w", err)
+	}
+	for _, n := range list.Notices {
+		say(stdio.Err, "%s", ui.Visible(n))
+	}
+	if f.list {
+		_, err := fmt.Fprintln(stdio.Out, hostset.Fold(names(list.Hosts)))
+		return err
+	}
+	template, err := command.Parse(text)
+	if err != nil {
+		return fmt.Errorf("reading the command: %w", err)
+	}
+	targets := list.Targets(f.repeat)
+	if f.dryRun {
+		return dryRun(stdio, opts, targets, template)
+	}
+	if opts.HostKeys == trust.Insecure {
+		say(stdio.Err, "WARNING: host keys are not checked in this run (--host-key insecure): anybody in between can read and change everything")
+	}
+	if opts.Fanout == 0 {
+		opts.Fanout = engine.DefaultFanout().Fanout
+	}
+	return execute(ctx, f, opts, targets, record.Header{
+		Program: "shoal " + version,
+		Run:     rand.Text(),
+		Started: time.Now(),
+		Command: text,
+		Targets: len(list.Hosts) * f.repeat,
+		Fanout:  opts.Fanout,
+	}, stdio)
+}
+
+// execute runs and shows. Its error is an exitError once anything was started.
+func execute(ctx context.Context, f *runFlags, opts shoal.Options, targets iter.Seq[fleet.Target], h record.Header, stdio Stdio) error {
+	out, err := newOutput(f, stdio, h)
+	if err != nil {
+		return err
+	}
+	ctx, stop := watchSignals(ctx, func(aborting bool) { sayStopping(out.stderr, aborting) })
+	defer stop.end()
+	if limit := f.timeout.duration(); limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("the run's timeout of %v passed", limit))
+		defer cancel()
+	}
+	opts.Drain, opts.Follow = stop.drained, out.follow
+	opts.Notice = func(text string) { say(out.stderr, "%s", ui.Visible(text)) }
+
+	var failed error
+	for res, err := range shoal.Run(ctx, opts, targets, h.Command) {
+		if err != nil {
+			failed = err
+			break
+		}
+		if !out.take(res) {
+			stop.drain()
+		}
+	}
+	out.summary.Elapsed = time.Since(h.Started)
+	out.summary.Interrupted = stop.requested() || ctx.Err() != nil
+	if failed != nil && out.summary.Targets() == 0 {
+		return errors.Join(failed, out.abandon())
+	}
+	out.close()
+	if failed != nil {
+		complain(stdio.Err, failed)
+		return exitError(exitUnknown)
+	}
+	if code := exitCode(&out.summary, out.lost == nil); code != exitOK {
+		return exitError(code)
+	}
+	return nil
+}
+
+func sayStopping(w io.Writer, aborting bool) {
+	if aborting {
+		say(w, "aborting: commands that run are abandoned and may go on where they run")
+		return
+	}
+	say(w, "stopping: no command is started any more, those that run are waited for; Ctrl-C twice within a second aborts")
+}
+
+func names(hosts []fleet.Host) []string {
+	names := make([]string, len(hosts))
+	for i, h := range hosts {
+		names[i] = h.String()
+	}
+	return names
+}
+
+// dryRun prints what would run where.
+func dryRun(stdio Stdio, opts shoal.Options, targets iter.Seq[fleet.Target], template *command.Template) error {
+	planned, err := opts.Plan(targets, template)
+	if err != nil {
+		return err
+	}
+	for t := range planned {
+		if _, err := fmt.Fprintf(stdio.Out, "%d\t%s@%s\t%s\n", t.Index, t.User, t.Address(), ui.Visible(t.Command)); err != nil {
+			return fmt.Errorf("printing the plan: %w", err)
+		}
+	}
+	return nil
+}

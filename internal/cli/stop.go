@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// abortWindow is how soon a second Ctrl-C has to follow to abort: 1 s.
+const abortWindow = time.Second
+
+var errInterrupted = errors.New("the run was interrupted")
+
+// A stopper turns signals into the two stops of a run. The first Ctrl-C drains:
+// no command is started any more, those that run are waited for. Another one
+// within abortWindow of the last aborts, and so does SIGTERM or SIGHUP at once.
+type stopper struct {
+	drained chan struct{} // closed by the first stop
+	abort   context.CancelCauseFunc
+	say     func(aborting bool)
+
+	signals   chan os.Signal // sent by package signal, closed by end after signal.Stop
+	listening sync.WaitGroup
+
+	once sync.Once // closes drained
+	mu   sync.Mutex
+	last time.Time // of the last signal; zero when there was none
+}
+
+// watchSignals listens until end is called. say is told of every signal; the
+// context that is given ends at an abort.
+func watchSignals(ctx context.Context, say func(aborting bool)) (context.Context, *stopper) {
+	ctx, abort := context.WithCancelCause(ctx)
+	s := &stopper{drained: make(chan struct{}), abort: abort, say: say, signals: make(chan os.Signal, 8)}
+	signal.Notify(s.signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	s.listening.Go(func() {
+		for sig := range s.signals {
+			s.obey(sig, time.Now())
+		}
+	})
+	return ctx, s
+}
+
+func (s *stopper) end() {
+	signal.Stop(s.signals)
+	close(s.signals)
+	s.listening.Wait()
+	s.abort(nil)
+}
+
+func (s *stopper) obey(sig os.Signal, at time.Time) {
+	s.mu.Lock()
+	second := !s.last.IsZero() && at.Sub(s.last) <= abortWindow
+	s.last = at
+	s.mu.Unlock()
+	aborting := second || sig != os.Interrupt
+	s.say(aborting)
+	s.drain()
+	if aborting {
+		s.abort(errInterrupted)
+	}
+}
+
+// drain is the first stop, for a signal or for results that cannot be written.
+func (s *stopper) drain() { s.once.Do(func() { close(s.drained) }) }
+
+// requested says whether a signal came.
+func (s *stopper) requested() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.last.IsZero()
+}

@@ -1,0 +1,154 @@
+package shoal
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+
+	"shoal/connect"
+	"shoal/engine"
+	"shoal/identity"
+	"shoal/trust"
+)
+
+// Options say how to run. The zero value works as ssh does: the local user's
+// name, the usual identities and the agent, the usual known_hosts, strictly
+// checked. They are not changed after use.
+type Options struct {
+	// User is the login name where a target names none. "" means the local
+	// user's.
+	User string
+	// Port is the TCP port where a target names none. 0 means 22.
+	Port uint16
+
+	// Identities are private key files. nil means those of ~/.ssh that exist.
+	Identities []string
+	// Agent is the socket of an SSH agent. "" means $SSH_AUTH_SOCK; NoAgent
+	// means none.
+	Agent string
+	// Passphrase is asked for the passphrase of an encrypted key file. nil
+	// means that encrypted files are passed over, with a notice.
+	Passphrase func(path string) ([]byte, error)
+
+	// KnownHosts are the known_hosts files; new keys go into the first. nil
+	// means ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts.
+	KnownHosts []string
+	// HostKeys says what becomes of a host that they do not know. The zero
+	// value, trust.Strict, refuses it.
+	HostKeys trust.Policy
+
+	// Fanout bounds the targets worked on at once. 0 means as many as this
+	// machine carries: see engine.DefaultFanout.
+	Fanout int
+	// Dials bounds the connections being started, of all in flight. 0 means
+	// engine.DefaultDials.
+	Dials int
+	// Starts bounds the connections being started to one host and port. 0
+	// means engine.DefaultStarts; negative means no bound.
+	Starts int
+	// Timeouts are the deadlines of each attempt. 0 means the default of each.
+	Timeouts connect.Timeouts
+	// MaxOutput bounds the bytes kept of each stream of each target. 0 means
+	// 1 MiB; negative means no bound. What is dropped is counted, and the
+	// result says so.
+	MaxOutput int64
+
+	// Drain, when closed, ends the starting of commands and lets those that
+	// run end. nil means never.
+	Drain <-chan struct{}
+	// Follow is told when a running command has written something. It must not
+	// block. nil means that nobody follows.
+	Follow func(*engine.Tail)
+	// Notice is told what a person should know and need not act on, such as a
+	// key file that was passed over. nil means that nobody is.
+	Notice func(string)
+
+	// Dialer connects instead of what the fields from Identities to HostKeys
+	// and Timeouts describe. nil means connect/standard.
+	Dialer connect.Dialer
+}
+
+// NoAgent as Options.Agent means that no agent is asked.
+const NoAgent = "none"
+
+// Validate tells what is out of range. It opens no file.
+func (o Options) Validate() error {
+	if o.HostKeys > trust.Insecure {
+		return fmt.Errorf("unknown host-key policy %d", o.HostKeys)
+	}
+	if err := o.Timeouts.Validate(); err != nil {
+		return err
+	}
+	return o.engine(nopDialer{}).Validate()
+}
+
+// nopDialer stands for the dialer that does not exist yet.
+type nopDialer struct{ connect.Dialer }
+
+func (o Options) engine(d connect.Dialer) engine.Options {
+	return engine.Options{
+		Dialer:    d,
+		Fanout:    o.Fanout,
+		Dials:     o.Dials,
+		Starts:    o.Starts,
+		MaxOutput: o.MaxOutput,
+		Drain:     o.Drain,
+		Follow:    o.Follow,
+	}
+}
+
+func (o Options) identities() identity.Options {
+	agent := o.Agent
+	switch agent {
+	case "":
+		agent = os.Getenv("SSH_AUTH_SOCK")
+	case NoAgent:
+		agent = ""
+	}
+	return identity.Options{
+		Files:       o.Identities,
+		Defaults:    o.Identities == nil,
+		AgentSocket: agent,
+		Passphrase:  o.Passphrase,
+	}
+}
+
+func (o Options) knownHosts() []string {
+	if o.KnownHosts != nil {
+		return o.KnownHosts
+	}
+	files := []string{"/etc/ssh/ssh_known_hosts"}
+	if home, err := os.UserHomeDir(); err == nil {
+		files = append([]string{filepath.Join(home, ".ssh", "known_hosts")}, files...)
+	}
+	return files
+}
+
+// LoginName is the user for targets that name none.
+func (o Options) LoginName() (string, error) {
+	if o.User != "" {
+		return o.User, nil
+	}
+	if local, err := user.Current(); err == nil {
+		return local.Username, nil
+	}
+	if name := os.Getenv("USER"); name != "" {
+		return name, nil
+	}
+	return "", errors.New("the local user's name is not known\nhint: name the login user with -l or Options.User")
+}
+
+// tell passes on what the trust store and the identities have to say.
+func (o Options) tell(keys *trust.Store, identities *identity.Set) {
+	if o.Notice == nil {
+		return
+	}
+	for _, p := range keys.Problems() {
+		o.Notice(p.Error())
+	}
+	for _, n := range identities.Notices() {
+		o.Notice(n)
+	}
+}

@@ -1,0 +1,129 @@
+// Package shoal runs a command on many machines over SSH and tells what
+// happened on each: it ran, it did not run, or it cannot be known.
+//
+// Name the targets with [Hosts], or make them yourself, then range over [Run]:
+//
+//	targets, err := shoal.Hosts("web[01-20]", "root@db1:2222")
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	for res, err := range shoal.Run(ctx, shoal.Options{}, targets, "uptime") {
+//		if err != nil {
+//			log.Fatal(err) // the run's own failure; a host's failure is a result
+//		}
+//		fmt.Printf("%s: %s %s", res.Target.Host, res.Outcome, res.Stdout.Bytes)
+//	}
+//
+// Every target gives exactly one result, whatever happens, and nothing is run
+// twice. Memory follows Options.Fanout and not the number of targets. Host keys
+// are checked against known_hosts, and an unknown host is refused unless
+// Options say otherwise. The package prints nothing and keeps no state.
+package shoal
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+
+	"shoal/command"
+	"shoal/connect"
+	"shoal/connect/standard"
+	"shoal/engine"
+	"shoal/fleet"
+	"shoal/identity"
+	"shoal/inventory"
+	"shoal/trust"
+)
+
+// The words of package fleet, for callers that need no more than these.
+type (
+	Host    = fleet.Host
+	Target  = fleet.Target
+	Result  = fleet.Result
+	Outcome = fleet.Outcome
+)
+
+// Hosts gives the targets that the expressions name, in their order and without
+// duplicates: names, user@host:port, [v6]:port, node[001-100], comma lists. All
+// bad expressions are reported at once in an *inventory.Problems.
+func Hosts(expressions ...string) (iter.Seq[Target], error) {
+	list, err := inventory.Load(inventory.Options{Hosts: expressions})
+	if err != nil {
+		return nil, err
+	}
+	return list.Targets(1), nil
+}
+
+// Run runs text on every target and gives the results as they come. Placeholders
+// such as {host} and {index} are replaced per target; see package command. The
+// errors are the run's own, such as options that do not validate; they come
+// before any target is tried. Ending ctx abandons what runs: those results are
+// unknown, and every target still has one. Leaving the loop stops the run.
+func Run(ctx context.Context, opts Options, targets iter.Seq[Target], text string) iter.Seq2[Result, error] {
+	return func(yield func(Result, error) bool) {
+		template, err := command.Parse(text)
+		if err != nil {
+			yield(Result{}, fmt.Errorf("reading the command: %w", err))
+			return
+		}
+		planned, err := opts.Plan(targets, template)
+		if err != nil {
+			yield(Result{}, err)
+			return
+		}
+		dialer, closer, err := opts.dialer(ctx)
+		if err != nil {
+			yield(Result{}, err)
+			return
+		}
+		defer closer()
+		for res, err := range engine.Run(ctx, opts.engine(dialer), planned) {
+			if !yield(res, err) {
+				return
+			}
+		}
+	}
+}
+
+// Plan gives the targets as they would be tried: login name and port filled in,
+// and the command for each.
+func (o Options) Plan(targets iter.Seq[Target], template *command.Template) (iter.Seq[Target], error) {
+	user, err := o.LoginName()
+	if err != nil {
+		return nil, err
+	}
+	return func(yield func(Target) bool) {
+		for t := range targets {
+			t.User = cmp.Or(t.User, t.Host.User, user)
+			t.Port = cmp.Or(t.Port, t.Host.Port, o.Port, fleet.DefaultPort)
+			t.Command = template.Expand(t)
+			if !yield(t) {
+				return
+			}
+		}
+	}, nil
+}
+
+// dialer builds what opts describe. close frees it after the run.
+func (o Options) dialer(ctx context.Context) (d connect.Dialer, closer func(), err error) {
+	if o.Dialer != nil {
+		return o.Dialer, func() {}, nil
+	}
+	keys, err := trust.Open(trust.Options{Files: o.knownHosts(), Policy: o.HostKeys})
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading known_hosts: %w", err)
+	}
+	identities, err := identity.Load(ctx, o.identities())
+	if err != nil {
+		return nil, nil, fmt.Errorf("loading identities: %w", err)
+	}
+	closer = func() { _ = identities.Close() }
+	o.tell(keys, identities)
+	std, err := standard.New(standard.Options{HostKeys: keys, Identities: identities, Timeouts: o.Timeouts})
+	if err != nil {
+		closer()
+		return nil, nil, err
+	}
+	return std, closer, nil
+}
