@@ -44,8 +44,14 @@ func faulty(t *testing.T, fault Fault) *Fleet {
 }
 
 // TestFaultsBeforeKeys asserts every byte that a client hears which says its
-// version and waits.
+// version and waits, with latency and without.
 func TestFaultsBeforeKeys(t *testing.T) {
+	t.Run("direct", func(t *testing.T) { faultsBeforeKeys(t, 0) })
+	t.Run("delayed", func(t *testing.T) { faultsBeforeKeys(t, time.Millisecond) })
+}
+
+func faultsBeforeKeys(t *testing.T, latency time.Duration) {
+	t.Helper()
 	kexinit := func(heard string) bool {
 		packet, ok := strings.CutPrefix(heard, serverVersion+"\r\n")
 		return ok && len(packet) > 500 && packet[5] == 20 && len(packet)%8 == 0
@@ -64,7 +70,8 @@ func TestFaultsBeforeKeys(t *testing.T) {
 		{fault: FaultCloseAfterKexinit, heard: kexinit},
 	} {
 		t.Run(string(test.fault), func(t *testing.T) {
-			c := dialTCP(t, faulty(t, test.fault), 0)
+			f := startFleet(t, Options{Hosts: 1, Latency: latency, Fault: func(int) Fault { return test.fault }})
+			c := dialTCP(t, f, 0)
 			if _, err := io.WriteString(c, "SSH-2.0-test\r\n"); err != nil && !test.reset {
 				t.Fatal(err)
 			}

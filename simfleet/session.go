@@ -37,7 +37,7 @@ func serveSession(c *conn, b behaviour, n ssh.NewChannel) {
 	s := &session{Channel: channel, conn: c, behaviour: b}
 	s.ctx, s.cancel = context.WithCancel(c.ctx)
 	defer s.command.Wait()
-
+	defer s.cancel()
 	for r := range requests {
 		switch {
 		case r.Type == "exec" && !s.started:
