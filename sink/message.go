@@ -60,7 +60,8 @@ func toldCause(e *fleet.End) string {
 	if fe, ok := err.(*fleet.Error); ok { //nolint:errorlint // only the outermost one repeats them
 		err = fe.Err
 	}
-	text := err.Error()
+	// Advice is the same for many targets; who shows the whole run gives it once.
+	text, _ := ui.SplitHint(err.Error())
 	// A rune cut here lies beyond what Truncate leaves.
 	return ui.Truncate(ui.Visible(text[:min(len(text), 8*maxCause)]), maxCause)
 }

@@ -23,6 +23,36 @@ type output struct {
 	stderr  io.Writer // above the progress line
 	columns func() int
 	lost    error // the first result that could not be written
+	hints   hints
+}
+
+// hints are what to do about each reason that came up: the first advice that
+// came with it, because the others differ in names only.
+type hints struct {
+	reasons []fleet.Reason
+	advice  map[fleet.Reason]string
+}
+
+func (h *hints) add(r fleet.Result) {
+	if r.Err == nil {
+		return
+	}
+	if _, known := h.advice[r.Reason]; known {
+		return
+	}
+	if _, hint := ui.SplitHint(r.Err.Error()); hint != "" {
+		if h.advice == nil {
+			h.advice = make(map[fleet.Reason]string)
+		}
+		h.reasons = append(h.reasons, r.Reason)
+		h.advice[r.Reason] = hint
+	}
+}
+
+func (h *hints) print(w io.Writer) {
+	for _, reason := range h.reasons {
+		_, _ = fmt.Fprintf(w, "hint: %s: %s\n", reason, visibleLines(h.advice[reason]))
+	}
 }
 
 // newOutput opens what the flags ask for.
@@ -89,6 +119,7 @@ func (o *output) take(r fleet.Result) bool {
 		o.lose(err)
 	}
 	o.summary.Add(r)
+	o.hints.add(r)
 	_ = o.progress.Result(r) // a progress line that cannot be drawn loses nothing
 	return o.lost == nil
 }
@@ -132,4 +163,5 @@ func (o *output) close() {
 	}
 	_ = o.progress.Close()
 	_, _ = fmt.Fprint(o.stderr, sink.SummaryText(&o.summary, o.columns()))
+	o.hints.print(o.stderr)
 }

@@ -32,7 +32,9 @@ func OpenSSH(t testing.TB, opts ...Option) *Server {
 	}
 	config = append(config,
 		"AuthorizedKeysFile "+s.authorizedKeys(),
-		"SetEnv "+markName+"="+s.dir,
+		// A home of its own: the login shell reads no rc files of this machine's
+		// user, which may print, or take half a second each time.
+		"SetEnv "+markName+"="+s.dir+" HOME="+s.dir,
 		"PidFile none",
 		"LogLevel VERBOSE",
 		"StrictModes no",

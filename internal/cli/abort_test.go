@@ -1,0 +1,77 @@
+package cli_test
+
+import (
+	"bytes"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/cli"
+	"shoal/record"
+	"shoal/simfleet"
+)
+
+// Ctrl-C again and again ends a run whose commands never would, and every
+// target has its result.
+func TestAbort(t *testing.T) {
+	// What comes when the run no longer listens must not end the test.
+	ours := make(chan os.Signal, 100)
+	signal.Notify(ours, os.Interrupt)
+	defer signal.Stop(ours)
+	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	dir := t.TempDir()
+	if err := writeFleet(f, dir); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	code := make(chan int)
+	go func() {
+		in := func(name string) string { return filepath.Join(dir, name) }
+		code <- cli.Main(t.Context(), []string{
+			"run", "--no-agent", "--known-hosts", in("kh"), "--identity", in("key"),
+			"--hostfile", in("hosts"), "-f", "2", "--json", "sleep 3600",
+		}, cli.Stdio{Out: &stdout, Err: &stderr})
+	}()
+	for f.Stats().Execs < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	for ended := false; !ended; {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case got := <-code:
+			if ended = true; got != 130 {
+				t.Errorf("exit code %d, want 130", got)
+			}
+		case <-time.After(50 * time.Millisecond): // signals closer together may become one
+		}
+	}
+	_ = f.Close()
+	var results []fleet.Result
+	for entry, err := range record.Read(&stdout) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if entry.Result != nil {
+			results = append(results, *entry.Result)
+		}
+	}
+	report := simfleet.Check(f.Log(), slices.Values(results), 9)
+	if !report.OK() || report.Outcomes[fleet.OutcomeUnknown] != 2 || report.Outcomes[fleet.OutcomeCancelled] != 7 {
+		t.Errorf("%s\noutcomes %v, want 2 unknown and 7 cancelled", report, report.Outcomes)
+	}
+	if !strings.Contains(stderr.String(), "aborting: ") {
+		t.Errorf("the abort was not announced:\n%s", stderr.String())
+	}
+}

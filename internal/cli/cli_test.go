@@ -1,0 +1,174 @@
+package cli_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+
+	"shoal/fleet"
+	"shoal/internal/cli"
+	"shoal/record"
+	"shoal/simfleet"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(leakChecked{m}, map[string]func(){
+		"shoal": func() {
+			os.Exit(cli.Main(context.Background(), os.Args[1:], cli.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+		},
+	})
+}
+
+// leakChecked fails the run when a test leaves a goroutine behind.
+type leakChecked struct{ *testing.M }
+
+func (m leakChecked) Run() int {
+	code := m.M.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// scriptFaults are the faults of the scripts' fleet, by host number; the others
+// are good.
+var scriptFaults = map[int]simfleet.Fault{
+	10: simfleet.FaultThrottle,
+	11: simfleet.FaultWrongHostkey,
+	12: simfleet.FaultAuthRefused,
+	13: simfleet.FaultExecRefused,
+	14: simfleet.FaultNoExitStatus,
+	15: simfleet.FaultEscapes,
+	16: simfleet.FaultNotSSH,
+	17: simfleet.FaultExitSignal,
+}
+
+type fleetKey struct{}
+
+// TestScripts runs the command line as a person would. Each script has a fleet
+// of 40 hosts; $H is the first part of their names and $P their port, and the
+// files hosts, kh and key are there.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               setUpScript,
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"oracle":     checkOracle,
+			"await-exec": awaitExec,
+			"execs":      countExecs,
+			"limited":    limitedFleet,
+		},
+	})
+}
+
+func setUpScript(env *testscript.Env) error {
+	f, err := startFleet(env, simfleet.Options{
+		Hosts: 40, Fault: func(i int) simfleet.Fault { return scriptFaults[i] },
+	})
+	if err != nil {
+		return err
+	}
+	env.Values[fleetKey{}] = f
+	env.Setenv("H", "127.1.0")
+	env.Setenv("P", strconv.Itoa(int(f.Port())))
+	env.Setenv("HOME", env.WorkDir)
+	env.Setenv("USER", "script")
+	return nil
+}
+
+func startFleet(env *testscript.Env, o simfleet.Options) (*simfleet.Fleet, error) {
+	f, err := simfleet.Start(context.Background(), o)
+	if err != nil {
+		return nil, err
+	}
+	env.Defer(func() { _ = f.Close() })
+	return f, writeFleet(f, env.WorkDir)
+}
+
+func writeFleet(f *simfleet.Fleet, dir string) error {
+	for name, write := range map[string]func(io.Writer) error{
+		"hosts": f.WriteHosts, "kh": f.WriteKnownHosts, "key": f.WriteKey,
+	} {
+		file, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(write(file), file.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func fleetOf(ts *testscript.TestScript) *simfleet.Fleet {
+	f, ok := ts.Value(fleetKey{}).(*simfleet.Fleet)
+	if !ok {
+		ts.Fatalf("there is no fleet")
+	}
+	return f
+}
+
+// checkOracle joins a file of JSON results with what the fleet saw.
+func checkOracle(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: oracle RESULTS")
+	}
+	var results []fleet.Result
+	var targets int
+	for entry, err := range record.Read(strings.NewReader(ts.ReadFile(args[0]))) {
+		ts.Check(err)
+		switch {
+		case entry.Header != nil:
+			targets = entry.Header.Targets
+		case entry.Result != nil:
+			results = append(results, *entry.Result)
+		}
+	}
+	if report := simfleet.Check(fleetOf(ts).Log(), slices.Values(results), targets); !report.OK() {
+		ts.Fatalf("%s", report)
+	}
+}
+
+// awaitExec waits until the fleet has seen this many execs.
+func awaitExec(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for fleetOf(ts).Stats().Execs < want {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// countExecs asserts how many execs the fleet has seen.
+func countExecs(ts *testscript.TestScript, _ bool, args []string) {
+	if got := strconv.Itoa(fleetOf(ts).Stats().Execs); got != args[0] {
+		ts.Fatalf("the fleet has seen %s execs, want %s", got, args[0])
+	}
+}
+
+// limitedFleet replaces the script's fleet by one host with this MaxStartups
+// and a latency that makes connections overlap.
+func limitedFleet(ts *testscript.TestScript, _ bool, args []string) {
+	startups, err := simfleet.ParseStartups(args[0])
+	ts.Check(err)
+	f, err := simfleet.Start(context.Background(), simfleet.Options{
+		Hosts: 1, MaxStartups: startups, Latency: 5 * time.Millisecond,
+	})
+	ts.Check(err)
+	ts.Defer(func() { _ = f.Close() })
+	ts.Check(writeFleet(f, ts.Getenv("WORK")))
+	ts.Setenv("P", strconv.Itoa(int(f.Port())))
+}
