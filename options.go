@@ -54,6 +54,10 @@ type Options struct {
 	// 1 MiB; negative means no bound. What is dropped is counted, and the
 	// result says so.
 	MaxOutput int64
+	// MaxHeld bounds the bytes kept of all targets whose results have not been
+	// taken yet, together, in the same way. 0 means a quarter of the free
+	// memory; negative means no bound.
+	MaxHeld int64
 
 	// Drain, when closed, ends the starting of commands and lets those that
 	// run end. nil means never.
@@ -94,6 +98,7 @@ func (o Options) engine(d connect.Dialer) engine.Options {
 		Dials:     o.Dials,
 		Starts:    o.Starts,
 		MaxOutput: o.MaxOutput,
+		MaxHeld:   o.MaxHeld,
 		Drain:     o.Drain,
 		Follow:    o.Follow,
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -39,6 +40,16 @@ func DefaultFanout() Width {
 	}
 	width.Fanout = max(width.Fanout, minFanout)
 	return width
+}
+
+// defaultMaxHeld is a quarter of the free memory, or 1 GiB where the system does
+// not tell.
+func defaultMaxHeld() int64 {
+	free, _, ok := freeMemory()
+	if !ok {
+		return 1 << 30
+	}
+	return int64(min(free/4, math.MaxInt64))
 }
 
 // openFiles counts this process's descriptors; 0 where the system does not tell.

@@ -22,7 +22,7 @@ type flight struct {
 }
 
 func newFlight(r *run, t fleet.Target) *flight {
-	f := &flight{run: r, output: newTail(t, r.opts.MaxOutput, r.opts.Follow)}
+	f := &flight{run: r, output: newTail(t, r.opts.MaxOutput, &r.held, r.opts.Follow)}
 	f.attempt.Target = t
 	f.attempt.Stdout = f.output.writer(fleet.Stdout)
 	f.attempt.Stderr = f.output.writer(fleet.Stderr)

@@ -36,6 +36,10 @@ type Options struct {
 	// comes beyond it is counted and dropped, and the result says so. 0 means
 	// DefaultMaxOutput; negative means no bound.
 	MaxOutput int64
+	// MaxHeld bounds the bytes kept of all targets whose results have not been
+	// taken yet, together. What finds no room is dropped as above. 0 means a
+	// quarter of the free memory; negative means no bound.
+	MaxHeld int64
 	// Drain, when closed, ends the starting of commands: targets whose command
 	// was not sent become cancelled, those that run are waited for. nil means
 	// never.
@@ -72,6 +76,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxOutput == 0 {
 		o.MaxOutput = DefaultMaxOutput
+	}
+	if o.MaxHeld == 0 {
+		o.MaxHeld = defaultMaxHeld()
 	}
 	return o
 }

@@ -36,6 +36,7 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target]) iter
 					return
 				}
 				<-r.slots
+				r.held.give(len(res.Stdout.Bytes) + len(res.Stderr.Bytes))
 				if !yield(*res, nil) {
 					return
 				}
@@ -55,6 +56,7 @@ var errDrained = errors.New("the run was stopped before the command was started 
 type run struct {
 	opts  Options
 	gates *gates
+	held  budget // output of targets in flight
 
 	ctx     context.Context // ends at an abort, or when the caller leaves the loop
 	quit    context.CancelFunc
@@ -85,6 +87,7 @@ func newRun(ctx context.Context, opts Options) *run {
 	r := &run{
 		opts:    opts,
 		gates:   newGates(opts.Starts),
+		held:    budget{limit: opts.MaxHeld},
 		left:    make(chan struct{}),
 		slots:   make(chan struct{}, opts.Fanout),
 		results: make(chan *fleet.Result, opts.Fanout),

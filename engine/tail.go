@@ -13,7 +13,8 @@ type Tail struct {
 	Target fleet.Target
 
 	follow func(*Tail)
-	limit  int64 // bytes kept of each stream; negative: no bound
+	limit  int64   // bytes kept of each stream; negative: no bound
+	budget *budget // what all targets keep together
 
 	mu      sync.Mutex
 	streams [fleet.NumStreams]fleet.Output
@@ -22,8 +23,8 @@ type Tail struct {
 	closed  bool
 }
 
-func newTail(t fleet.Target, limit int64, follow func(*Tail)) *Tail {
-	return &Tail{Target: t, limit: limit, follow: follow}
+func newTail(t fleet.Target, limit int64, b *budget, follow func(*Tail)) *Tail {
+	return &Tail{Target: t, limit: limit, budget: b, follow: follow}
 }
 
 // Next gives a copy of what was kept of both streams since the last call, and
@@ -45,16 +46,20 @@ func (t *Tail) fresh(s fleet.Stream) []byte {
 	return fresh
 }
 
-// add keeps what the limit allows of p and counts all of it.
+// add keeps what the limits allow of p and counts all of it.
 func (t *Tail) add(s fleet.Stream, p []byte) {
 	t.mu.Lock()
 	out := &t.streams[s]
-	out.Size += int64(len(p))
 	keep := p
 	if t.limit >= 0 {
 		keep = p[:min(int64(len(p)), t.limit-int64(len(out.Bytes)))]
 	}
+	if out.Truncated() {
+		keep = nil // what is kept is a beginning, without gaps
+	}
+	keep = keep[:t.budget.take(len(keep))]
 	out.Bytes = append(out.Bytes, keep...)
+	out.Size += int64(len(p))
 	tell := t.follow != nil && !t.told && len(keep) > 0
 	t.told = t.told || tell
 	t.mu.Unlock()

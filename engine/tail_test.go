@@ -6,6 +6,8 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"shoal/connect"
 	"shoal/engine"
@@ -108,4 +110,46 @@ func TestFollow(t *testing.T) {
 	if stdout, stderr := last.Next(); stdout != nil || stderr != nil {
 		t.Errorf("after the result Next gives %q and %q, want nothing: the result holds it", stdout, stderr)
 	}
+}
+
+// All targets together keep no more than MaxHeld; room comes back with each
+// result that is taken, and a gap is never papered over.
+func TestHeldOutputIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stub{run: func(_ context.Context, a *connect.Attempt) fleet.End {
+			// Hosts end at different times, so that room comes back while others
+			// still write.
+			time.Sleep(time.Duration(a.Target.Index) * time.Millisecond)
+			for i := range byte(10) {
+				_, _ = a.Stdout.Write(bytes.Repeat([]byte{i}, 100))
+				time.Sleep(time.Duration(a.Target.Index%7+1) * time.Second)
+			}
+			return fleet.End{Outcome: fleet.OutcomeOK}
+		}}
+		opts := engine.Options{Dialer: s, Fanout: 10, MaxHeld: 7000}
+		var whole []byte
+		for i := range byte(10) {
+			whole = append(whole, bytes.Repeat([]byte{i}, 100)...)
+		}
+		cut := 0
+		for res, err := range engine.Run(t.Context(), opts, targets(40, 40)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Stdout.Size != 1000 {
+				t.Errorf("counted %d bytes, want 1000", res.Stdout.Size)
+			}
+			if !bytes.HasPrefix(whole, res.Stdout.Bytes) {
+				t.Errorf("target %d: what was kept is not a beginning", res.Target.Index)
+			}
+			if res.Flags.Has(fleet.FlagOutputTruncated) {
+				cut++
+			}
+		}
+		// Ten at once with 700 bytes each on average: most are cut, and room
+		// comes back for some.
+		if cut == 0 || cut == 40 {
+			t.Errorf("%d of 40 outputs were cut", cut)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -80,17 +81,30 @@ func run(ctx context.Context, f *runFlags, text string, stdio Stdio) error {
 	if opts.HostKeys == trust.Insecure {
 		say(stdio.Err, "WARNING: host keys are not checked in this run (--host-key insecure): anybody in between can read and change everything")
 	}
-	if opts.Fanout == 0 {
-		opts.Fanout = engine.DefaultFanout().Fanout
-	}
+	total := len(list.Hosts) * f.repeat
+	opts.Fanout = fanout(opts.Fanout, total, stdio)
 	return execute(ctx, f, opts, targets, record.Header{
 		Program: "shoal " + version,
 		Run:     rand.Text(),
 		Started: time.Now(),
 		Command: text,
-		Targets: len(list.Hosts) * f.repeat,
+		Targets: total,
 		Fanout:  opts.Fanout,
 	}, stdio)
+}
+
+// fanout is the width that was asked for, or what this machine carries, and says
+// so where that is what bounds the run.
+func fanout(asked, total int, stdio Stdio) int {
+	carried := engine.DefaultFanout()
+	switch {
+	case asked > carried.Fanout && total > carried.Fanout:
+		say(stdio.Err, "-f %s is more than this machine carries: %s, for %s",
+			ui.Count(int64(asked)), ui.Count(int64(carried.Fanout)), carried.Bound)
+	case asked == 0 && total > carried.Fanout:
+		say(stdio.Err, "%s targets at a time, for %s", ui.Count(int64(carried.Fanout)), carried.Bound)
+	}
+	return cmp.Or(asked, carried.Fanout)
 }
 
 // execute runs and shows. Its error is an exitError once anything was started.
