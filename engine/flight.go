@@ -32,9 +32,16 @@ func newFlight(r *run, t fleet.Target) *flight {
 // begin dials and starts the command. It returns when the dial is over: the
 // command's end comes to finish.
 func (f *flight) begin() {
+	var (
+		conn connect.Conn
+		err  error
+	)
 	defer func() {
 		if p := recover(); p != nil {
 			f.panicked(p)
+			if conn != nil {
+				_ = conn.Close()
+			}
 		}
 	}()
 	if f.run.dialCtx.Err() != nil {
@@ -42,7 +49,7 @@ func (f *flight) begin() {
 		return
 	}
 	f.tries, f.started = 1, time.Now()
-	conn, err := f.run.opts.Dialer.Dial(f.run.dialCtx, &f.attempt)
+	conn, err = f.run.opts.Dialer.Dial(f.run.dialCtx, &f.attempt)
 	if err != nil {
 		f.finish(f.failed(err))
 		return

@@ -43,6 +43,9 @@ func toldEnd(e *fleet.End) string {
 	case fleet.OutcomeRefused:
 		return "refused: " + where + ", the command did not run"
 	case fleet.OutcomeUnknown:
+		if e.Flags.Has(fleet.FlagExitKnown) {
+			return "unknown: " + where + ", the command ran" // and its output was lost on this machine
+		}
 		return "unknown: " + where + ", the command may have run"
 	case fleet.OutcomeOK, fleet.OutcomeCancelled:
 		return ""

@@ -70,6 +70,16 @@ func (cmd *command) exited(e exit) {
 	})
 }
 
+// running moves the attempt on to phase run, unless its exit is known already:
+// then it is in phase drain, and phases do not go back.
+func (cmd *command) running() {
+	cmd.mu.Lock()
+	defer cmd.mu.Unlock()
+	if !cmd.exit.known {
+		cmd.conn.attempt.Timeline.Enter(fleet.PhaseRun)
+	}
+}
+
 func (cmd *command) seen() exit {
 	cmd.mu.Lock()
 	defer cmd.mu.Unlock()
@@ -80,9 +90,7 @@ func (cmd *command) seen() exit {
 // passes.
 func (cmd *command) wait(ctx context.Context) fleet.End {
 	c := cmd.conn
-	if !cmd.seen().known {
-		c.attempt.Timeline.Enter(fleet.PhaseRun)
-	}
+	cmd.running()
 	_ = c.wire.SetReadDeadline(time.Time{})
 	if limit := c.timeouts.Command; limit > 0 {
 		timer := time.AfterFunc(limit, cmd.expire)

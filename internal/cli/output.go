@@ -124,12 +124,15 @@ func (o *output) take(r fleet.Result) bool {
 	return o.lost == nil
 }
 
-// spoilt is the result of a target whose output was lost on this machine.
+// spoilt is the result of a target whose output was lost on this machine. What
+// did not run had none to lose.
 func spoilt(r fleet.Result, err error) fleet.Result {
+	if r.Outcome.DidNotRun() {
+		return r
+	}
 	if fe, ok := errors.AsType[*fleet.Error](err); ok {
-		flags := r.Flags
 		r.Outcome, r.Reason, r.Phase, r.Err = fe.Outcome, fe.Reason, fe.Phase, fe.Err
-		r.Flags = flags | fleet.FlagOutputIncomplete
+		r.Flags |= fleet.FlagOutputIncomplete
 	}
 	return r
 }
