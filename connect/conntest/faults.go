@@ -157,6 +157,7 @@ func testEscapes(t *testing.T, newDialer Factory) {
 	if !bytes.Contains(r.stdout, []byte{0x1b}) {
 		t.Fatalf("stdout has no escapes: %q", r.stdout)
 	}
+	_ = f.Close() // the log is complete only then
 	log := f.Log()
 	if len(log) != 1 || log[0].Stdout != simfleet.WrittenOf(r.stdout) || log[0].Stderr != simfleet.WrittenOf(r.stderr) {
 		t.Errorf("the server wrote other bytes than came: %+v", log)

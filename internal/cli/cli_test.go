@@ -138,8 +138,20 @@ func checkOracle(ts *testscript.TestScript, neg bool, args []string) {
 			results = append(results, *entry.Result)
 		}
 	}
-	if report := simfleet.Check(fleetOf(ts).Log(), slices.Values(results), targets); !report.OK() {
+	if report := simfleet.Check(endedLog(fleetOf(ts)), slices.Values(results), targets); !report.OK() {
 		ts.Fatalf("%s", report)
+	}
+}
+
+// endedLog waits for the servers to have ended what clients have seen the end
+// of.
+func endedLog(f *simfleet.Fleet) []simfleet.Exec {
+	for {
+		log := f.Log()
+		if !slices.ContainsFunc(log, func(e simfleet.Exec) bool { return e.Ended.IsZero() }) {
+			return log
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
