@@ -80,14 +80,23 @@ Start with:
   shoal demo                                     see it work, no server needed`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          cobra.ArbitraryArgs, // RunE says what is wrong with them
 		Version:       version,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return fmt.Errorf("unknown command %q\nhint: a command for the hosts stands after run and its flags: shoal run -w web[1-3] uptime", args[0])
+		},
 	}
 	root.SetIn(stdio.In)
 	root.SetOut(stdio.Out)
 	root.SetErr(stdio.Err)
 	root.SetVersionTemplate("shoal {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if cmd == root {
+			return fmt.Errorf("%w\nhint: the flags of a run stand after its name: shoal run -w web[1-3] uptime", err)
+		}
 		return fmt.Errorf("%w\nhint: %s --help lists the flags", err, cmd.CommandPath())
 	})
 	root.AddCommand(newRun(stdio), newFleet(stdio), newDemo(stdio))

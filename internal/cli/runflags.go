@@ -29,6 +29,7 @@ type runFlags struct {
 	hostKey        choice
 	knownHosts     []string
 	connectTimeout seconds
+	dialTimeout    seconds
 	kexTimeout     seconds
 	authTimeout    seconds
 	sessionTimeout seconds
@@ -65,6 +66,7 @@ func (f *runFlags) groups() []flagGroup {
 	conn.Var(&f.hostKey, "host-key", "hosts that known_hosts does not know: refuse them, learn them, or accept anything")
 	conn.StringArrayVar(&f.knownHosts, "known-hosts", nil, "known_hosts `FILE` (default: ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts)")
 	conn.VarP(&f.connectTimeout, "connect-timeout", "t", "from the name look-up to being logged in, all together (default: those of the phases)")
+	conn.Var(&f.dialTimeout, "dial-timeout", "name look-up and TCP connect (default 10s)")
 	conn.Var(&f.kexTimeout, "kex-timeout", "version and key exchange (default 15s)")
 	conn.Var(&f.authTimeout, "auth-timeout", "authentication (default 30s)")
 	conn.Var(&f.sessionTimeout, "session-timeout", "opening the session, the command accepted (default 15s)")
@@ -109,6 +111,10 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	// Flags stand before the command, so that the command may have its own.
 	cmd.Flags().SetInterspersed(false)
 	helpInGroups(cmd, groups)
+	for name, c := range map[string]*choice{"host-key": &f.hostKey, "progress": &f.progress} {
+		// The only error is a flag that is not there.
+		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(c.words, cobra.ShellCompDirectiveNoFileComp))
+	}
 }
 
 // inventory says where the hosts come from; user is the login name where none
@@ -142,6 +148,7 @@ func (f *runFlags) options() (shoal.Options, error) {
 		MaxOutput:  int64(f.maxOutput),
 		Timeouts: connect.Timeouts{
 			Connect: f.connectTimeout.duration(),
+			Dial:    f.dialTimeout.duration(),
 			Kex:     f.kexTimeout.duration(),
 			Auth:    f.authTimeout.duration(),
 			Session: f.sessionTimeout.duration(),
