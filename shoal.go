@@ -72,7 +72,7 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[Target], text strin
 			yield(Result{}, err)
 			return
 		}
-		dialer, closer, err := opts.dialer(ctx)
+		dialer, closer, err := opts.OpenDialer(ctx)
 		if err != nil {
 			yield(Result{}, err)
 			return
@@ -105,8 +105,11 @@ func (o Options) Plan(targets iter.Seq[Target], template *command.Template) (ite
 	}, nil
 }
 
-// dialer builds what opts describe. close frees it after the run.
-func (o Options) dialer(ctx context.Context) (d connect.Dialer, closer func(), err error) {
+// OpenDialer reads known_hosts, loads the identities, asking for passphrases,
+// and gives the Dialer that Run would use. Call it where several runs share one,
+// or where questions have to come first: set Options.Dialer to it, and call
+// closer after the last run.
+func (o Options) OpenDialer(ctx context.Context) (d connect.Dialer, closer func(), err error) {
 	if o.Dialer != nil {
 		return o.Dialer, func() {}, nil
 	}

@@ -109,6 +109,12 @@ func fanout(asked, total int, stdio Stdio) int {
 
 // execute runs and shows. Its error is an exitError once anything was started.
 func execute(ctx context.Context, f *runFlags, opts shoal.Options, targets iter.Seq[fleet.Target], h record.Header, stdio Stdio) error {
+	opts.Notice = func(text string) { say(stdio.Err, "%s", ui.Visible(text)) }
+	dialer, closeDialer, err := opts.OpenDialer(ctx) // asks questions: before the progress line
+	if err != nil {
+		return err
+	}
+	defer closeDialer()
 	out, err := newOutput(f, stdio, h)
 	if err != nil {
 		return err
@@ -120,8 +126,7 @@ func execute(ctx context.Context, f *runFlags, opts shoal.Options, targets iter.
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("the run's timeout of %v passed", limit))
 		defer cancel()
 	}
-	opts.Drain, opts.Follow = stop.drained, out.follow
-	opts.Notice = func(text string) { say(out.stderr, "%s", ui.Visible(text)) }
+	opts.Dialer, opts.Drain, opts.Follow = dialer, stop.drained, out.follow
 
 	var failed error
 	for res, err := range shoal.Run(ctx, opts, targets, h.Command) {

@@ -140,6 +140,7 @@ func (f *runFlags) options() (shoal.Options, error) {
 		User:       f.user,
 		Port:       f.port,
 		Identities: f.identities,
+		Passphrase: askPassphrase(f.identities),
 		KnownHosts: f.knownHosts,
 		HostKeys:   policy,
 		Fanout:     f.fanout,
