@@ -19,9 +19,7 @@ import (
 	"shoal/fleet"
 	"shoal/hostset"
 	"shoal/internal/ui"
-	"shoal/inventory"
 	"shoal/record"
-	"shoal/trust"
 )
 
 func newRun(stdio Stdio) *cobra.Command {
@@ -55,16 +53,9 @@ func run(ctx context.Context, f *runFlags, text string, stdio Stdio) error {
 	if err != nil {
 		return err
 	}
-	user, err := opts.LoginName()
+	list, err := f.load(opts, stdio)
 	if err != nil {
 		return err
-	}
-	list, err := inventory.Load(f.inventory(stdio, user))
-	if err != nil {
-		return fmt.Errorf("reading the hosts: %w", err)
-	}
-	for _, n := range list.Notices {
-		say(stdio.Err, "%s", ui.Visible(n))
 	}
 	if f.list {
 		_, err := fmt.Fprintln(stdio.Out, hostset.Fold(names(list.Hosts)))
@@ -78,9 +69,7 @@ func run(ctx context.Context, f *runFlags, text string, stdio Stdio) error {
 	if f.dryRun {
 		return dryRun(stdio, opts, targets, template)
 	}
-	if opts.HostKeys == trust.Insecure {
-		say(stdio.Err, "WARNING: host keys are not checked in this run (--host-key insecure): anybody in between can read and change everything")
-	}
+	warnInsecure(stdio.Err, opts)
 	total := len(list.Hosts) * f.repeat
 	opts.Fanout = fanout(opts.Fanout, total, stdio)
 	return execute(ctx, f, opts, targets, record.Header{

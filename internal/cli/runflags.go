@@ -8,31 +8,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"shoal"
-	"shoal/connect"
 	"shoal/engine"
-	"shoal/inventory"
-	"shoal/trust"
 )
 
 // runFlags are the flags of shoal run.
 type runFlags struct {
-	// targets
-	hosts, exclude, hostfiles []string
-	repeat                    int
-	list, dryRun              bool
-
-	// connection
-	user           string
-	port           uint16
-	identities     []string
-	noAgent        bool
-	hostKey        choice
-	knownHosts     []string
-	connectTimeout seconds
-	dialTimeout    seconds
-	kexTimeout     seconds
-	authTimeout    seconds
-	sessionTimeout seconds
+	hostFlags
+	repeat       int
+	list, dryRun bool
 
 	// control
 	fanout, dials, starts int
@@ -49,27 +32,10 @@ type runFlags struct {
 
 // groups gives the flags in the groups in which help shows them.
 func (f *runFlags) groups() []flagGroup {
-	targets := newGroup("Targets")
-	targets.StringArrayVarP(&f.hosts, "hosts", "w", nil, "hosts: `EXPR` such as node[001-100],root@db:2222; - reads them from standard input, ^FILE from a file")
-	targets.StringArrayVarP(&f.exclude, "exclude", "x", nil, "leave these hosts out: `EXPR` as for -w")
-	targets.StringArrayVar(&f.hostfiles, "hostfile", nil, "read hosts from `FILE`, one expression a line; - is standard input")
+	targets := f.targets()
 	targets.IntVar(&f.repeat, "repeat", 1, "target each host `N` times")
 	targets.BoolVarP(&f.list, "list-hosts", "q", false, "print the hosts, folded, and do nothing")
 	targets.BoolVar(&f.dryRun, "dry-run", false, "print what would run where, and do nothing")
-
-	conn := newGroup("Connection")
-	conn.StringVarP(&f.user, "user", "l", "", "log in as `USER` where a host names none (default: the local user)")
-	conn.Uint16VarP(&f.port, "port", "p", 0, "connect to `PORT` where a host names none (default 22)")
-	conn.StringArrayVar(&f.identities, "identity", nil, "offer the private key in `FILE` (default: those of ~/.ssh)")
-	conn.BoolVar(&f.noAgent, "no-agent", false, "do not use the SSH agent")
-	f.hostKey = choice{value: "strict", words: []string{"strict", "accept-new", "insecure"}}
-	conn.Var(&f.hostKey, "host-key", "hosts that known_hosts does not know: refuse them, learn them, or accept anything")
-	conn.StringArrayVar(&f.knownHosts, "known-hosts", nil, "known_hosts `FILE` (default: ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts)")
-	conn.VarP(&f.connectTimeout, "connect-timeout", "t", "from the name look-up to being logged in, all together (default: those of the phases)")
-	conn.Var(&f.dialTimeout, "dial-timeout", "name look-up and TCP connect (default 10s)")
-	conn.Var(&f.kexTimeout, "kex-timeout", "version and key exchange (default 15s)")
-	conn.Var(&f.authTimeout, "auth-timeout", "authentication (default 30s)")
-	conn.Var(&f.sessionTimeout, "session-timeout", "opening the session, the command accepted (default 15s)")
 
 	control := newGroup("Control")
 	control.IntVarP(&f.fanout, "fanout", "f", 0, "work on `N` targets at once (default: what files and memory allow)")
@@ -90,7 +56,7 @@ func (f *runFlags) groups() []flagGroup {
 	f.progress = choice{value: "auto", words: []string{"auto", "always", "never"}}
 	output.VarP(&f.progress, "progress", "P", "the progress line; auto shows it on a terminal")
 	output.Lookup("progress").NoOptDefVal = "always"
-	return []flagGroup{targets, conn, control, output}
+	return []flagGroup{targets, f.connection(), control, output}
 }
 
 // aliases are the names that other tools have for the same.
@@ -117,48 +83,15 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	}
 }
 
-// inventory says where the hosts come from; user is the login name where none
-// is written.
-func (f *runFlags) inventory(stdio Stdio, user string) inventory.Options {
-	return inventory.Options{
-		Hosts:   f.hosts,
-		Exclude: f.exclude,
-		Files:   f.hostfiles,
-		Stdin:   stdio.In,
-		User:    user,
-		Port:    f.port,
-	}
-}
-
 // options are the library's, without what one run adds to them.
 func (f *runFlags) options() (shoal.Options, error) {
-	policy, err := trust.ParsePolicy(f.hostKey.value)
+	o, err := f.hostFlags.options()
 	if err != nil {
-		return shoal.Options{}, err
+		return o, err
 	}
-	o := shoal.Options{
-		User:       f.user,
-		Port:       f.port,
-		Identities: f.identities,
-		Passphrase: askPassphrase(f.identities),
-		KnownHosts: f.knownHosts,
-		HostKeys:   policy,
-		Fanout:     f.fanout,
-		Dials:      f.dials,
-		Starts:     f.starts,
-		MaxOutput:  int64(f.maxOutput),
-		Timeouts: connect.Timeouts{
-			Connect: f.connectTimeout.duration(),
-			Dial:    f.dialTimeout.duration(),
-			Kex:     f.kexTimeout.duration(),
-			Auth:    f.authTimeout.duration(),
-			Session: f.sessionTimeout.duration(),
-			Command: f.commandTimeout.duration(),
-		},
-	}
-	if f.noAgent {
-		o.Agent = shoal.NoAgent
-	}
+	o.Fanout, o.Dials, o.Starts = f.fanout, f.dials, f.starts
+	o.Timeouts.Command = f.commandTimeout.duration()
+	o.MaxOutput = int64(f.maxOutput)
 	if f.maxOutput == 0 {
 		o.MaxOutput = -1
 	}
