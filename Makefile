@@ -8,7 +8,7 @@ BIN    := bin
 LINT   := $(BIN)/golangci-lint
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: all build demo test setup vet lint race fmt bench fuzz clean
+.PHONY: all build demo test setup vet lint race fmt bench bench-compare bench-peers fuzz clean
 
 all: build
 
@@ -42,8 +42,24 @@ race:
 fmt: $(LINT)
 	$(LINT) fmt ./...
 
+# BENCH chooses benchmarks by their names, PKG the packages.
+BENCH ?= .
+PKG   ?= ./...
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+
+# The working tree beside BASE, COUNT rounds in turn.
+BASE  ?= HEAD
+COUNT ?= 10
+bench-compare:
+	scripts/bench-compare '$(BASE)' '$(BENCH)' '$(COUNT)' $(PKG)
+
+# PEERS are flags of bench/peers: PEERS=--quick, PEERS='--sizes 50,500'.
+PEERS ?=
+bench-peers: build
+	bench/peers/install
+	$(GO) build -trimpath -o $(BIN)/peers ./bench/peers
+	bench/peers/run $(BIN)/peers $(PEERS)
 
 # FUZZTIME is spent on each target.
 FUZZTIME ?= 20s

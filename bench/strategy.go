@@ -1,0 +1,25 @@
+package bench
+
+import (
+	"shoal"
+	"shoal/bench/raw"
+)
+
+// DefaultWorkers is the width of the pool of raw.Workers.
+const DefaultWorkers = 32
+
+// apply gives o as the strategy has it for so many targets.
+func apply(s raw.Strategy, o shoal.Options, size, workers int) shoal.Options {
+	const unbounded = -1
+	switch s {
+	case raw.Serial:
+		o.Fanout, o.Dials, o.Starts = 1, 1, unbounded
+	case raw.Workers:
+		o.Fanout, o.Dials, o.Starts = workers, workers, unbounded
+	case raw.Concurrent:
+		o.Fanout, o.Dials, o.Starts = size, size, unbounded
+	case raw.Auto:
+		o.Fanout, o.Dials, o.Starts = 0, 0, 0
+	}
+	return o
+}

@@ -1,0 +1,30 @@
+package cli
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// benchFleetName is the command that shoal bench starts itself with.
+const benchFleetName = "bench-fleet"
+
+// newBenchFleet is shoal fleet for a parent: it ends when its standard input
+// does, which the kernel sees to when the parent is killed.
+func newBenchFleet(stdio Stdio) *cobra.Command {
+	cmd := newFleet(stdio)
+	cmd.Use, cmd.Hidden = benchFleetName, true
+	serve := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx, cancel := context.WithCancel(cmd.Context())
+		defer cancel()
+		go func() { // ends with the input, or with the process
+			defer cancel()
+			_, _ = io.Copy(io.Discard, stdio.In)
+		}()
+		cmd.SetContext(ctx)
+		return serve(cmd, args)
+	}
+	return cmd
+}
