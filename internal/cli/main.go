@@ -99,7 +99,7 @@ Start with:
 		}
 		return fmt.Errorf("%w\nhint: %s --help lists the flags", err, cmd.CommandPath())
 	})
-	root.AddCommand(newRun(stdio), newFleet(stdio), newDemo(stdio), newBench(stdio), newBenchFleet(stdio))
+	root.AddCommand(newRun(stdio), newFleet(stdio), newDemo(stdio), newBench(stdio), newBenchFleet(stdio), newPlot(stdio))
 	return root
 }
 

@@ -1,0 +1,77 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"shoal/internal/ui"
+)
+
+// none stands in a cell that has no value.
+const none = "–"
+
+// Count writes a number with a comma between thousands.
+func Count(n int) string { return ui.Count(int64(n)) }
+
+// Time writes a time span with about three digits: 64 ns, 850 µs, 12.3 ms, 2.51 s,
+// 1 min 05 s, 2 h 03 min.
+func Time(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "0 s"
+	case d < time.Microsecond:
+		return fmt.Sprintf("%d ns", d.Nanoseconds())
+	case d < 999500*time.Nanosecond:
+		return digits(float64(d)/1e3) + " µs"
+	case d < 999500*time.Microsecond:
+		return digits(float64(d)/1e6) + " ms"
+	case d < 59950*time.Millisecond:
+		return digits(d.Seconds()) + " s"
+	}
+	return ui.Duration(d)
+}
+
+// digits writes a value below 1,000 with three digits.
+func digits(v float64) string {
+	switch {
+	case v < 9.995:
+		return fmt.Sprintf("%.2f", v)
+	case v < 99.95:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.0f", v)
+}
+
+// Times writes a ratio: 2.8 ×, 131 ×.
+func Times(v float64) string {
+	switch {
+	case v <= 0 || math.IsInf(v, 0) || math.IsNaN(v):
+		return none
+	case v < 9.95:
+		return fmt.Sprintf("%.1f ×", v)
+	}
+	return ui.Count(int64(math.Round(v))) + " ×"
+}
+
+// Often writes a number of runs: 0.86, 36, 205.
+func Often(v float64) string {
+	switch {
+	case v <= 0:
+		return none
+	case v < 9.95:
+		return fmt.Sprintf("%.2g", v)
+	}
+	return ui.Count(int64(v))
+}
+
+func orNone(d time.Duration) string {
+	if d <= 0 {
+		return none
+	}
+	return Time(d)
+}
+
+func sortedKeys(m map[string]int) []string { return slices.Sorted(maps.Keys(m)) }

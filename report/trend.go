@@ -1,0 +1,70 @@
+package report
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// Confidence is the probability that belongs to every band.
+const Confidence = 0.95
+
+// A Trend is the least-squares line wall = A + B·hosts, in seconds.
+type Trend struct {
+	A, B     float64
+	R2       float64 // NaN with fewer than three runs, or when all took the same time
+	Runs     int
+	From, To int // the smallest and the largest size
+
+	meanX, sxx float64
+	spread     float64 // Student's t × the residual standard error; NaN without a band
+}
+
+// Fit lays a line through runs: so many hosts took so many seconds. There is
+// none, and ok is false, when all sizes are the same.
+func Fit(hosts []int, seconds []float64) (t Trend, ok bool) {
+	x := make([]float64, len(hosts))
+	for i, n := range hosts {
+		x[i] = float64(n)
+		if i == 0 {
+			t.From, t.To = n, n
+		}
+		t.From, t.To = min(t.From, n), max(t.To, n)
+	}
+	if t.From == t.To {
+		return Trend{}, false
+	}
+	t.Runs = len(x)
+	t.A, t.B = stat.LinearRegression(x, seconds, nil, false)
+	t.R2, t.spread = math.NaN(), math.NaN()
+	t.meanX = stat.Mean(x, nil)
+	for _, v := range x {
+		t.sxx += (v - t.meanX) * (v - t.meanX)
+	}
+	if free := float64(t.Runs - 2); free > 0 {
+		t.R2 = stat.RSquared(x, seconds, nil, t.A, t.B)
+		rss := 0.0
+		for i, v := range x {
+			r := seconds[i] - t.At(v)
+			rss += r * r
+		}
+		student := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: free}
+		t.spread = student.Quantile((1+Confidence)/2) * math.Sqrt(rss/free)
+	}
+	return t, true
+}
+
+// At is the trend's time for n hosts, in seconds.
+func (t Trend) At(n float64) float64 { return t.A + t.B*n }
+
+// Band is the confidence band of the mean time at n hosts, in seconds: with the
+// probability Confidence it holds the line that endlessly many runs would give.
+// Both are NaN with two runs only.
+func (t Trend) Band(n float64) (low, high float64) {
+	half := t.spread * math.Sqrt(1/float64(t.Runs)+(n-t.meanX)*(n-t.meanX)/t.sxx)
+	return t.At(n) - half, t.At(n) + half
+}
+
+// HasBand says that there are runs enough for Band and R2.
+func (t Trend) HasBand() bool { return !math.IsNaN(t.spread) }
