@@ -1,0 +1,113 @@
+package main
+
+import "strconv"
+
+func itoa(port uint16) string { return strconv.Itoa(int(port)) }
+
+// forking are the tools that start an ssh process for each host. How ssh finds
+// the port, the key and known_hosts is in one ssh_config for all of them.
+func forking() []tool {
+	return []tool{
+		{
+			name: "ssh, xargs -P",
+			argv: func(j job) []string {
+				return []string{
+					"xargs", "-a", j.hostsFile, "-P", strconv.Itoa(j.fanout), "-I", "{}",
+					"ssh", "-F", j.sshConfig, "{}", j.command,
+				}
+			},
+			answers: bare,
+			version: []string{"ssh", "-V"},
+			forks:   true,
+		},
+		{
+			name: "pssh",
+			argv: func(j job) []string {
+				return []string{
+					"parallel-ssh", "-h", j.hostsFile, "-p", strconv.Itoa(j.fanout), "-i",
+					"-x", "-F " + j.sshConfig, j.command,
+				}
+			},
+			answers: blocks,
+			version: []string{"parallel-ssh", "--version"},
+			forks:   true,
+		},
+		{
+			name: "pdsh",
+			argv: func(j job) []string {
+				return []string{
+					"pdsh", "-R", "ssh", "-l", j.user, "-f", strconv.Itoa(j.fanout),
+					"-w", "^" + j.hostsFile, j.command,
+				}
+			},
+			env:     func(j job) []string { return []string{"PDSH_SSH_ARGS_APPEND=-F " + j.sshConfig} },
+			answers: prefixed(": "),
+			version: []string{"pdsh", "-V"},
+			forks:   true,
+		},
+		{
+			name: "clush",
+			argv: func(j job) []string {
+				return []string{
+					"clush", "--nostdin", "-f", strconv.Itoa(j.fanout), "--hostfile", j.hostsFile,
+					"-o", "-F " + j.sshConfig, j.command,
+				}
+			},
+			answers: prefixed(": "),
+			version: []string{"clush", "--version"},
+			forks:   true,
+		},
+		{
+			name: "GNU parallel, ssh",
+			argv: func(j job) []string {
+				return []string{
+					"parallel", "-j", strconv.Itoa(j.fanout), "--tag", "-q", "-a", j.hostsFile,
+					"ssh", "-n", "-F", j.sshConfig, "{}", j.command,
+				}
+			},
+			answers: prefixed("\t"),
+			version: []string{"parallel", "--version"},
+			forks:   true,
+		},
+		{
+			name: "taktuk",
+			argv: func(j job) []string {
+				return []string{
+					// An option holds for the hosts that are named after it.
+					"taktuk", "-o", `output="$host: $line\n"`, "-o", "status",
+					"-s", "-d", "-1", "-w", strconv.Itoa(j.fanout),
+					"-c", "ssh -F " + j.sshConfig, "-f", j.hostsFile,
+					"broadcast", "exec", "[", j.command, "]",
+				}
+			},
+			answers: prefixed(": "),
+			version: []string{"taktuk", "--version"},
+			forks:   true,
+			needs:   "perl",
+		},
+		ansible("ansible -m raw", "", func(j job) []string { return []string{"-m", "raw", "-a", j.command} }),
+		ansible("ansible -m command", "python3", func(j job) []string { return []string{"-m", "command", "-a", j.template} }),
+	}
+}
+
+// ansible is one of its modules, with forks raised and pipelining on.
+func ansible(name, needs string, module func(job) []string) tool {
+	return tool{
+		name: name,
+		argv: func(j job) []string {
+			return append([]string{
+				"ansible", "all", "-i", j.hostsFile, "-f", strconv.Itoa(j.fanout), "-o",
+				"--ssh-common-args", "-F " + j.sshConfig,
+				"-e", "ansible_python_interpreter=/usr/bin/python3",
+			}, module(j)...)
+		},
+		env: func(job) []string {
+			// A terminal on the host would be work that no other tool asks for.
+			return []string{"ANSIBLE_PIPELINING=True", "ANSIBLE_SSH_USETTY=False"}
+		},
+		answers: oneLine,
+		version: []string{"ansible", "--version"},
+		forks:   true,
+		needs:   needs,
+	}
+}

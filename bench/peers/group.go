@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A group is a control group (cgroup v2, Linux 5.14 and later): it counts the
+// CPU time of every process that was ever in it, waited for or not, and ends
+// all of them with nothing else.
+type group struct{ path string }
+
+// cpuTime is user and system time.
+type cpuTime struct{ user, system time.Duration }
+
+func (a cpuTime) sub(b cpuTime) cpuTime { return cpuTime{a.user - b.user, a.system - b.system} }
+
+func (a cpuTime) sum() time.Duration { return a.user + a.system }
+
+// newRoot makes a group below the one that this process is in.
+func newRoot() (*group, error) {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, fmt.Errorf("finding the control groups: %w", err)
+	}
+	own, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return nil, fmt.Errorf("finding the control groups: %w", err)
+	}
+	at, err := groupPath(mounts, own)
+	if err != nil {
+		return nil, err
+	}
+	path, err := os.MkdirTemp(at, "shoal-peers-")
+	if err != nil {
+		return nil, fmt.Errorf("making a control group: %w\nhint: cgroup v2 must be writable; in a container, run it privileged", err)
+	}
+	return &group{path}, nil
+}
+
+// groupPath reads proc(5)'s mountinfo, in which the type of file system follows
+// a lone "-", and the line of /proc/self/cgroup for v2, "0::/path".
+func groupPath(mounts, own []byte) (string, error) {
+	var at string
+	for line := range lines(mounts) {
+		head, tail, _ := strings.Cut(line, " - ")
+		if fields := strings.Fields(head); strings.HasPrefix(tail, "cgroup2 ") && len(fields) > 4 {
+			at = fields[4]
+		}
+	}
+	if at == "" {
+		return "", errors.New("cgroup v2 is not mounted")
+	}
+	for line := range lines(own) {
+		if path, ok := strings.CutPrefix(line, "0::"); ok {
+			return filepath.Join(at, path), nil
+		}
+	}
+	return "", errors.New("this process is in no control group of v2")
+}
+
+// child makes a group inside g.
+func (g *group) child(name string) (*group, error) {
+	c := &group{filepath.Join(g.path, name)}
+	if err := os.Mkdir(c.path, 0o755); err != nil {
+		return nil, fmt.Errorf("making a control group: %w", err)
+	}
+	return c, nil
+}
+
+func (g *group) pids() []int {
+	text, err := os.ReadFile(filepath.Join(g.path, "cgroup.procs"))
+	if err != nil {
+		return nil // it has been removed
+	}
+	var pids []int
+	for _, field := range bytes.Fields(text) {
+		if pid, err := strconv.Atoi(string(field)); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// cpu gives the time used by all that was ever in the group.
+func (g *group) cpu() (cpuTime, error) {
+	text, err := os.ReadFile(filepath.Join(g.path, "cpu.stat"))
+	if err != nil {
+		return cpuTime{}, fmt.Errorf("reading CPU times: %w", err)
+	}
+	return parseCPU(text)
+}
+
+func parseCPU(text []byte) (cpuTime, error) {
+	found := make(map[string]time.Duration)
+	for line := range lines(text) {
+		name, value, _ := strings.Cut(line, " ")
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+			found[name] = time.Duration(n) * time.Microsecond
+		}
+	}
+	user, ok := found["user_usec"]
+	system, also := found["system_usec"]
+	if !ok || !also {
+		return cpuTime{}, fmt.Errorf("reading CPU times: cpu.stat has %.200q", text)
+	}
+	return cpuTime{user, system}, nil
+}
+
+// endLimit is how long killed processes may take to end.
+const endLimit = 10 * time.Second
+
+// end kills every process of the group and waits until none is left.
+func (g *group) end() error {
+	if err := os.WriteFile(filepath.Join(g.path, "cgroup.kill"), []byte("1"), 0o600); err != nil {
+		return fmt.Errorf("ending the processes of a control group: %w", err)
+	}
+	for deadline := time.Now().Add(endLimit); len(g.pids()) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("processes %v do not end", g.pids())
+		}
+	}
+	return nil
+}
+
+// remove ends what is in the group and removes it.
+func (g *group) remove() error {
+	if err := g.end(); err != nil {
+		return err
+	}
+	if err := os.Remove(g.path); err != nil {
+		return fmt.Errorf("removing a control group: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// A job is what a tool is to do: where, as whom, with what. All tools get the
+// same one.
+type job struct {
+	hosts   []string
+	port    uint16
+	user    string
+	command string
+	// template is command for tools that replace {{ inventory_hostname }}
+	// themselves and start no shell.
+	template string
+	fanout   int
+
+	hostsFile, knownHosts, key string
+	sshConfig                  string // with everything that an ssh process needs
+	programs                   string // directory of our Python programs
+	shoal                      string
+}
+
+// want is the one line that the command writes on host.
+func want(host string) string { return "hello world " + host }
+
+// curve25519 is the key exchange that every tool here knows.
+const curve25519 = "curve25519-sha256"
+
+// plan is what differs between the jobs on one target.
+type plan struct {
+	hosts []string
+	port  uint16
+	// known gives the host's key as known_hosts has it: type and base64.
+	known func(i int) string
+}
+
+// newJob writes the files of a job into dir.
+func (t *target) newJob(dir string, p plan, kex string) (job, error) {
+	j := job{
+		hosts: p.hosts, port: p.port, user: account, key: t.key,
+		command: t.command, template: "echo " + want("{{ inventory_hostname }}"),
+		hostsFile:  filepath.Join(dir, "hosts"),
+		knownHosts: filepath.Join(dir, "known_hosts"),
+		sshConfig:  filepath.Join(dir, "ssh_config"),
+	}
+	var known strings.Builder
+	for i, host := range p.hosts {
+		fmt.Fprintf(&known, "[%s]:%d %s\n", host, p.port, p.known(i))
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return j, fmt.Errorf("making a job's directory: %w", err)
+	}
+	for path, text := range map[string]string{
+		j.hostsFile:  strings.Join(p.hosts, "\n") + "\n",
+		j.knownHosts: known.String(),
+		j.sshConfig:  j.config(kex),
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return j, fmt.Errorf("writing a job's files: %w", err)
+		}
+	}
+	return j, nil
+}
+
+// config is an ssh_config(5) with no word about speed but the key exchange; ""
+// leaves OpenSSH's own choice.
+func (j job) config(kex string) string {
+	lines := []string{
+		"User " + j.user,
+		fmt.Sprintf("Port %d", j.port),
+		"IdentityFile " + j.key,
+		"IdentitiesOnly yes",
+		"IdentityAgent none",
+		"UserKnownHostsFile " + j.knownHosts,
+		"GlobalKnownHostsFile none",
+		"StrictHostKeyChecking yes",
+		"BatchMode yes",
+	}
+	if kex != "" {
+		lines = append(lines, "KexAlgorithms "+kex)
+	}
+	return strings.Join(lines, "\n") + "\n"
+}

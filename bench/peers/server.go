@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"time"
+)
+
+// A server is a running target: a process and all that it starts.
+type server struct {
+	cmd   *exec.Cmd
+	group *group
+	log   string // path of what it has said
+}
+
+const (
+	// startLimit is how long a server may take until it listens.
+	startLimit = 30 * time.Second
+	// A server has come to rest when it uses less than restShare of the time
+	// that passes; it may take restLimit to get there.
+	restEvery = 50 * time.Millisecond
+	restShare = 50
+	restLimit = 10 * time.Second
+)
+
+// startServer starts argv and waits until the port takes connections.
+func startServer(ctx context.Context, root *group, name, log string, port uint16, argv []string) (*server, error) {
+	g, err := root.child("server-" + name)
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.Create(log)
+	if err != nil {
+		return nil, fmt.Errorf("opening a log: %w", err)
+	}
+	defer func() { _ = file.Close() }()                                       // the server has its own
+	s := &server{cmd: exec.Command(argv[0], argv[1:]...), group: g, log: log} // end ends it
+	s.cmd.Stdout, s.cmd.Stderr = file, file
+	if err := startIn(s.cmd, g.path); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", argv[0], err)
+	}
+	if err := s.listens(ctx, port); err != nil {
+		return nil, errors.Join(err, s.end())
+	}
+	return s, nil
+}
+
+func (s *server) listens(ctx context.Context, port uint16) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port)))
+	var dialer net.Dialer
+	for {
+		conn, err := dialer.DialContext(ctx, "tcp", address)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-ctx.Done():
+			said, _ := os.ReadFile(s.log) // what there is of it
+			return fmt.Errorf("%s does not listen: %w: %.500q", s.cmd.Path, err, said)
+		case <-time.After(restEvery):
+		}
+	}
+}
+
+// rest waits until the server has nothing to do, and gives the CPU time that it
+// has used so far.
+func (s *server) rest() (cpuTime, error) {
+	before, err := s.group.cpu()
+	if err != nil {
+		return before, err
+	}
+	for deadline := time.Now().Add(restLimit); ; {
+		time.Sleep(restEvery)
+		now, err := s.group.cpu()
+		if err != nil || now.sub(before).sum() < restEvery/restShare {
+			return now, err
+		}
+		if time.Now().After(deadline) {
+			return now, fmt.Errorf("%s is still busy %v after a run", s.cmd.Path, restLimit)
+		}
+		before = now
+	}
+}
+
+// end kills the server and all that it has started.
+func (s *server) end() error {
+	err := s.group.end()
+	_ = s.cmd.Wait() // it was killed
+	return errors.Join(err, s.group.remove())
+}

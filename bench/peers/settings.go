@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// Settings are what was asked for.
+type Settings struct {
+	Sizes      []int         `json:"sizes"`       // on real sshd; ascending
+	FleetSizes []int         `json:"fleet_sizes"` // on the simulated fleet; ascending
+	Repeats    int           `json:"repeats"`
+	Fanout     int           `json:"fanout"`     // of each tool that takes one
+	Latency    time.Duration `json:"latency_ns"` // of the fleet, in each direction
+	Limit      time.Duration `json:"limit_ns"`   // of one run of one tool
+	Budget     time.Duration `json:"budget_ns"`  // no run starts after it
+	Tools      string        `json:"tools"`      // regular expression on the names; "" means all
+	Quick      bool          `json:"quick"`
+
+	shoal, out string
+	only       *regexp.Regexp
+}
+
+// quick is what --quick sets where no flag says otherwise.
+var quick = map[string]string{
+	"sizes": "20", "fleet-sizes": "50", "repeats": "1", "limit": "20s", "budget": "3m",
+}
+
+func parseSettings(args []string) (Settings, error) {
+	var s Settings
+	flags := pflag.NewFlagSet("peers", pflag.ContinueOnError)
+	flags.SortFlags = false
+	flags.IntSliceVar(&s.Sizes, "sizes", []int{50, 200}, "numbers of hosts on real sshd")
+	flags.IntSliceVar(&s.FleetSizes, "fleet-sizes", []int{200, 1000}, "numbers of hosts on the simulated fleet")
+	flags.IntVar(&s.Repeats, "repeats", 3, "how often each tool runs at each size")
+	flags.IntVar(&s.Fanout, "fanout", 32, "hosts at once, for the tools that take a number")
+	flags.DurationVar(&s.Latency, "latency", 0, "of the simulated fleet in each direction")
+	flags.DurationVar(&s.Limit, "limit", 90*time.Second, "end a tool that takes longer")
+	flags.DurationVar(&s.Budget, "budget", 22*time.Minute, "start no run after this time")
+	flags.StringVar(&s.Tools, "tools", "", "only shoal and the tools whose names match this `REGEXP`")
+	flags.BoolVar(&s.Quick, "quick", false, "small sizes, once each, under 4 minutes")
+	flags.StringVar(&s.shoal, "shoal", "bin/shoal", "the program to compare with")
+	flags.StringVar(&s.out, "out", "bench/results", "write the results into this `DIR`")
+	if err := flags.Parse(args); err != nil {
+		return s, err
+	}
+	if flags.NArg() > 0 {
+		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if s.Quick {
+		for name, value := range quick {
+			if flags.Changed(name) {
+				continue
+			}
+			if err := flags.Set(name, value); err != nil {
+				return s, fmt.Errorf("setting --%s for --quick: %w", name, err)
+			}
+		}
+	}
+	return s, s.complete()
+}
+
+// complete checks the settings and makes the paths absolute, because programs
+// are started elsewhere.
+func (s *Settings) complete() error {
+	for _, sizes := range [][]int{s.Sizes, s.FleetSizes} {
+		slices.Sort(sizes)
+		if len(sizes) > 0 && (sizes[0] < 1 || sizes[len(sizes)-1] > maxHosts) {
+			return fmt.Errorf("sizes %v: want 1 to %d", sizes, maxHosts)
+		}
+	}
+	switch {
+	case len(s.Sizes)+len(s.FleetSizes) == 0:
+		return fmt.Errorf("no sizes at all")
+	case s.Repeats < 1 || s.Fanout < 1:
+		return fmt.Errorf("--repeats %d, --fanout %d: want 1 or more", s.Repeats, s.Fanout)
+	case s.Limit <= 0 || s.Budget <= 0:
+		return fmt.Errorf("--limit %v, --budget %v: want more than 0", s.Limit, s.Budget)
+	}
+	var err error
+	if s.only, err = regexp.Compile(s.Tools); err != nil {
+		return fmt.Errorf("reading --tools: %w", err)
+	}
+	if s.shoal, err = filepath.Abs(s.shoal); err != nil {
+		return fmt.Errorf("finding shoal: %w", err)
+	}
+	if _, err := os.Stat(s.shoal); err != nil {
+		return fmt.Errorf("finding shoal: %w\nhint: make build", err)
+	}
+	return nil
+}
