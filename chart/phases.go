@@ -13,8 +13,8 @@ import (
 	"shoal/report"
 )
 
-// phases draws the quantiles of each phase's duration, a row for each phase and
-// in it a bar for each strategy.
+// phases draws how long each phase took: a row for each phase and in it, for
+// each strategy, a histogram over the bar of its quantiles.
 func (p *Picture) phases(r *report.Report) error {
 	bars, rows := quantileBarsOf(r, p.theme.looks(r))
 	if len(bars) == 0 {
@@ -22,8 +22,9 @@ func (p *Picture) phases(r *report.Report) error {
 	}
 	th := p.theme
 	p.Title = "Duration of each phase of a host, at each strategy's largest size"
-	p.height = max(vg.Length(150+46*len(rows)), 320)
+	p.height = max(vg.Length(150+(14+14*len(r.Strategies))*len(rows)), 320)
 	f := frame{title: p.Title, below: settings(r), caption: []string{
+		"Hills: the share of the hosts in bins of a tenth of a decade, the largest bin of each as high as its place.",
 		"Marker: half of the hosts took no longer (p50). Thick bar: to p90. Thin line: to p99. Dots: to the slowest host.",
 	}}
 	looks := th.looks(r)
@@ -38,7 +39,7 @@ func (p *Picture) phases(r *report.Report) error {
 	low, high := math.Inf(1), 0.0
 	var places []place
 	for _, b := range bars {
-		low, high = min(low, b.P50.Seconds()), max(high, b.Max.Seconds())
+		low, high = min(low, b.Bins[0].From.Seconds()), max(high, b.Max.Seconds())
 		places = append(places, place{b.P50.Seconds(), b.y, b.series, fmt.Sprintf(
 			"%s, %s of %s hosts: p50 %s, p90 %s, p99 %s, max %s", b.series, b.Phase.Phase, report.Count(b.Hosts),
 			report.Time(b.P50), report.Time(b.P90), report.Time(b.P99), report.Time(b.Max))})
@@ -66,6 +67,7 @@ type quantileBar struct {
 	series string
 	look   look
 	y      float64
+	room   float64 // above y, for the histogram
 }
 
 type quantileBars []quantileBar
@@ -77,9 +79,11 @@ func quantileBarsOf(r *report.Report, looks map[string]look) (bars quantileBars,
 		for i, s := range r.Strategies {
 			for _, q := range s.Phases {
 				if q.Phase == phase {
-					// The strategies share three quarters of the row.
-					offset := (float64(i) - float64(len(r.Strategies)-1)/2) * 0.75 / float64(len(r.Strategies))
-					row = append(row, quantileBar{q, s.Name, looks[s.Name], -float64(len(rows)) - offset})
+					// The strategies share most of the row; a bar stands at the
+					// foot of its share.
+					share := 0.9 / float64(len(r.Strategies))
+					foot := -float64(len(rows)) + 0.45 - float64(i+1)*share
+					row = append(row, quantileBar{q, s.Name, looks[s.Name], foot, share * 0.7})
 				}
 			}
 		}
@@ -94,6 +98,9 @@ func quantileBarsOf(r *report.Report, looks map[string]look) (bars quantileBars,
 func (bars quantileBars) Plot(c draw.Canvas, p *plot.Plot) {
 	trX, trY := p.Transforms(&c)
 	for _, b := range bars {
+		b.hills(c, trX, trY)
+	}
+	for _, b := range bars {
 		y, colour := trY(b.y), b.look.colour
 		p50, p90 := trX(b.P50.Seconds()), trX(b.P90.Seconds())
 		p99, most := trX(b.P99.Seconds()), trX(b.Max.Seconds())
@@ -105,5 +112,20 @@ func (bars quantileBars) Plot(c draw.Canvas, p *plot.Plot) {
 		c.StrokeLine2(lineStyle(colour, 0.75, 1, 2), p99, y, most, y)
 		c.StrokeLine2(lineStyle(colour, 1), most, y-3, most, y+3)
 		c.DrawGlyphNoClip(draw.GlyphStyle{Color: colour, Radius: 2.8, Shape: b.look.glyph}, vg.Point{X: p50, Y: y})
+	}
+}
+
+// hills draws the histogram, as high as its room allows.
+func (b quantileBar) hills(c draw.Canvas, trX, trY func(float64) vg.Length) {
+	most := 0
+	for _, bin := range b.Bins {
+		most = max(most, bin.Hosts)
+	}
+	for _, bin := range b.Bins {
+		left, right := trX(bin.From.Seconds()), trX(bin.To.Seconds())
+		foot, top := trY(b.y), trY(b.y+b.room*float64(bin.Hosts)/float64(most))
+		c.FillPolygon(faint(b.look.colour), c.ClipPolygonX([]vg.Point{
+			{X: left, Y: foot}, {X: left, Y: top}, {X: right, Y: top}, {X: right, Y: foot},
+		}))
 	}
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -12,6 +13,38 @@ type Phase struct {
 	Phase              fleet.Phase
 	Hosts              int
 	P50, P90, P99, Max time.Duration
+	// Bins is the histogram: ten bins to a decade, in order, empty ones left
+	// out.
+	Bins []Bin
+}
+
+// A Bin counts the hosts whose phase took From or longer, and less than To.
+type Bin struct {
+	From, To time.Duration
+	Hosts    int
+}
+
+// binsPerDecade is how finely histograms look: each bin is a quarter wider than
+// the one before.
+const binsPerDecade = 10
+
+// binsOf counts sorted durations, all above 0.
+func binsOf(values []time.Duration) []Bin {
+	edge := func(k int) time.Duration {
+		return time.Duration(math.Ceil(math.Pow(10, float64(k)/binsPerDecade)))
+	}
+	var bins []Bin
+	k := 0
+	for _, v := range values {
+		for v >= edge(k+1) {
+			k++
+		}
+		if n := len(bins); n == 0 || bins[n-1].From != edge(k) {
+			bins = append(bins, Bin{From: edge(k), To: edge(k + 1)})
+		}
+		bins[len(bins)-1].Hosts++
+	}
+	return bins
 }
 
 // phases sums up the hosts of some runs of one strategy. A phase that no host
@@ -36,6 +69,7 @@ func phases(runs []run) []Phase {
 			Phase: p, Hosts: len(values),
 			P50: quantile(values, 0.50), P90: quantile(values, 0.90),
 			P99: quantile(values, 0.99), Max: values[len(values)-1],
+			Bins: binsOf(values),
 		})
 	}
 	return all
