@@ -70,7 +70,9 @@ func (l *Live) Result(r fleet.Result) error {
 		l.flush(s)
 	}
 	if text := told(&r); text != "" {
-		l.buf = append(l.buf[:0], l.opts.Stderr.label(r.Target.Host.String()+":", ui.Red)...)
+		// No host's own line begins like this: those begin with its name.
+		l.buf = append(l.buf[:0], "shoal: "...)
+		l.buf = append(l.buf, l.opts.Stderr.label(r.Target.Host.String()+":", ui.Red)...)
 		l.buf = append(l.buf, ' ')
 		l.buf = append(l.buf, text...)
 		l.buf = append(l.buf, '\n')

@@ -48,7 +48,7 @@ func TestLiveStreamsApart(t *testing.T) {
 	if stdout.String() != want {
 		t.Errorf("stdout:\n got %q\nwant %q", stdout.String(), want)
 	}
-	if got := stderr.String(); got != "node1: warning\nnode1: last\nnode1: exit status 3\n" {
+	if got := stderr.String(); got != "node1: warning\nnode1: last\nshoal: node1: exit status 3\n" {
 		t.Errorf("stderr: %q", got)
 	}
 }
@@ -94,7 +94,7 @@ func TestLiveFollowPrintsWholeLinesAtOnce(t *testing.T) {
 	if err := live.Result(ended(0, exit(0), "one\ntwo\nthree\nfour", "warn\nmore")); err != nil {
 		t.Fatal(err)
 	}
-	step("node1: three\nnode1: four\nnode1: more\nnode1: exit status 0\n")
+	step("node1: three\nnode1: four\nnode1: more\nshoal: node1: exit status 0\n")
 	if len(live.seen) != 1 {
 		t.Errorf("%d targets are still followed", len(live.seen))
 	}
@@ -224,7 +224,7 @@ func TestLiveClosedPipe(t *testing.T) {
 	}
 	// Nothing more goes to the broken stream, the other still works.
 	err = live.Result(ended(2, exit(1), "", "b\n"))
-	if !errors.Is(err, syscall.EPIPE) || stderr.String() != "node3: b\nnode3: exit status 1\n" {
+	if !errors.Is(err, syscall.EPIPE) || stderr.String() != "node3: b\nshoal: node3: exit status 1\n" {
 		t.Errorf("%v, stderr %q", err, stderr.String())
 	}
 	live.Follow(target(3), fleet.Stdout, []byte("c\n"))

@@ -133,7 +133,7 @@ func TestProgressAndWhatIsPrintedAbove(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	above := "node1: fine\nnode2: so far\nnode2: bad\nnode2: exit status 3\n"
+	above := "node1: fine\nnode2: so far\nnode2: bad\nshoal: node2: exit status 3\n"
 	if got := s.lines(t); got != above+"0/3  0%  0 ok" {
 		t.Errorf("before the frame: %q", got)
 	}
