@@ -94,7 +94,7 @@ func StartFleet(ctx context.Context, o FleetOptions) (_ *Fleet, serving context.
 		}
 	}()
 	args := append(o.Program[1:len(o.Program):len(o.Program)], o.arguments(f.dir)...)
-	if f.child, err = startChild(exec.Command(o.Program[0], args...)); err != nil { //nolint:gosec,noctx // the caller's own program; Close ends it
+	if f.child, err = startChild(exec.Command(o.Program[0], args...)); err != nil { // the caller's own program; Close ends it
 		return nil, nil, err
 	}
 	if err = f.child.ready(ctx); err != nil {

@@ -83,7 +83,7 @@ func (t *tally) fill(p *raw.Point) {
 	p.Outcomes = make(map[string]int)
 	for o, n := range t.outcomes {
 		if n > 0 {
-			p.Outcomes[fleet.Outcome(o).String()] = n //nolint:gosec // o < NumOutcomes
+			p.Outcomes[fleet.Outcome(o).String()] = n // o < NumOutcomes
 		}
 	}
 	for reason, n := range t.reasons {

@@ -9,7 +9,7 @@ import (
 // address is where host i listens: firstHost + i, read as a 32-bit number.
 func address(i int) netip.Addr {
 	var b [4]byte
-	binary.BigEndian.PutUint32(b[:], firstHost+uint32(i)) //nolint:gosec // i < MaxHosts
+	binary.BigEndian.PutUint32(b[:], firstHost+uint32(i)) // i < MaxHosts
 	return netip.AddrFrom4(b)
 }
 

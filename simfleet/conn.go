@@ -32,7 +32,7 @@ func newConn(f *Fleet, raw net.Conn, host int, number uint64) *conn {
 	c := &conn{fleet: f, raw: raw, host: host, number: number}
 	c.ctx, c.cancel = context.WithCancel(f.ctx)
 	if f.options.Jitter > 0 {
-		c.dice = rand.NewPCG(number, uint64(host)) //nolint:gosec // not negative
+		c.dice = rand.NewPCG(number, uint64(host)) // not negative
 	}
 	release := func() { f.forget(c) }
 	if f.options.Latency == 0 && f.options.Jitter == 0 {
@@ -47,7 +47,7 @@ func newConn(f *Fleet, raw net.Conn, host int, number uint64) *conn {
 func (c *conn) lag() time.Duration {
 	d := c.fleet.options.rtt()
 	if c.dice != nil {
-		jitter := rand.New(c.dice) //nolint:gosec // chance, not secrecy
+		jitter := rand.New(c.dice) // chance, not secrecy
 		d += time.Duration(jitter.Int64N(int64(c.fleet.options.Jitter)))
 		d += time.Duration(jitter.Int64N(int64(c.fleet.options.Jitter)))
 	}

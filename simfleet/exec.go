@@ -142,5 +142,5 @@ func (o *oracle) log() []Exec {
 func (o *oracle) seen() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return int(o.count) //nolint:gosec // counts up from 0
+	return int(o.count) // counts up from 0
 }

@@ -59,7 +59,7 @@ func plainPacket(payload []byte) []byte {
 	if padding < leastPadding {
 		padding += block
 	}
-	packet := binary.BigEndian.AppendUint32(nil, uint32(1+len(payload)+padding)) //nolint:gosec // small
+	packet := binary.BigEndian.AppendUint32(nil, uint32(1+len(payload)+padding)) // small
 	packet = append(packet, byte(padding))
 	packet = append(packet, payload...)
 	return append(packet, make([]byte, padding)...)

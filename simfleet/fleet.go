@@ -112,7 +112,7 @@ func (f *Fleet) Host(i int) fleet.Host {
 
 // Port is the port of every host.
 func (f *Fleet) Port() uint16 {
-	return f.listener.Addr().(*net.TCPAddr).AddrPort().Port() //nolint:forcetypeassert // a "tcp4" listener's is
+	return f.listener.Addr().(*net.TCPAddr).AddrPort().Port() // a "tcp4" listener's is
 }
 
 // HostKey is the key that host i shows, unless its fault is FaultWrongHostkey.
@@ -202,7 +202,7 @@ func (f *Fleet) serve(raw net.Conn, host int) {
 		return
 	}
 	f.stats.Accepted++
-	c := newConn(f, raw, host, uint64(f.stats.Accepted)) //nolint:gosec // counts up from 1
+	c := newConn(f, raw, host, uint64(f.stats.Accepted)) // counts up from 1
 	f.open[c] = struct{}{}
 	f.stats.PeakOpen = max(f.stats.PeakOpen, len(f.open))
 	f.work.Add(2)

@@ -83,5 +83,5 @@ func (k *keyring) random(purpose string) io.Reader {
 }
 
 func (k *keyring) dice(purpose string) *mathrand.Rand {
-	return mathrand.New(mathrand.NewChaCha8(k.derive(purpose))) //nolint:gosec // chance, not secrecy
+	return mathrand.New(mathrand.NewChaCha8(k.derive(purpose))) // chance, not secrecy
 }

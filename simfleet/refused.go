@@ -41,5 +41,5 @@ func boundSocket() (fd int, addr netip.AddrPort, err error) {
 		_ = unix.Close(fd)
 		return 0, addr, fmt.Errorf("asking for a socket's port: %T is no IPv4 address", name)
 	}
-	return fd, netip.AddrPortFrom(netip.AddrFrom4(v4.Addr), uint16(v4.Port)), nil //nolint:gosec // a port
+	return fd, netip.AddrPortFrom(netip.AddrFrom4(v4.Addr), uint16(v4.Port)), nil // a port
 }

@@ -36,7 +36,7 @@ func (c *conn) serverConfig() *ssh.ServerConfig {
 			if !c.fleet.allows(c.host, m.User(), key) {
 				return nil, errNotAllowed
 			}
-			return nil, nil //nolint:nilnil // no permissions, no error: let in
+			return nil, nil // no permissions, no error: let in
 		},
 	}
 	config.AddHostKey(c.fleet.keys.host(c.host))

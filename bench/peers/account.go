@@ -24,7 +24,7 @@ func makeAccount(dir string) (home string, err error) {
 		return "", fmt.Errorf("giving the account its home directory: %w", err)
 	}
 	// The account has to get through to its home.
-	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // it can be passed, not listed
+	if err := os.Chmod(dir, 0o711); err != nil { // it can be passed, not listed
 		return "", fmt.Errorf("opening the way to the account's home directory: %w", err)
 	}
 	passwd, err := os.ReadFile("/etc/passwd")
@@ -34,7 +34,7 @@ func makeAccount(dir string) (home string, err error) {
 	// "*" is no password, and no lock either, which "!" would be.
 	passwd = fmt.Appendf(passwd, "%s:*:%d:%d::%s:/bin/sh\n", account, accountID, accountID, home)
 	path := filepath.Join(dir, "passwd")
-	if err := os.WriteFile(path, passwd, 0o644); err != nil { //nolint:gosec // a password file is for all to read
+	if err := os.WriteFile(path, passwd, 0o644); err != nil { // a password file is for all to read
 		return "", fmt.Errorf("writing a password file: %w", err)
 	}
 	if said, err := exec.Command("mount", "--bind", path, "/etc/passwd").CombinedOutput(); err != nil {

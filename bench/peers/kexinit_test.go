@@ -16,10 +16,10 @@ import (
 // opening is how a side begins: version line and SSH_MSG_KEXINIT.
 func opening(before, kex string) []byte {
 	payload := append([]byte{msgKexInit}, make([]byte, 16)...)
-	payload = binary.BigEndian.AppendUint32(payload, uint32(len(kex))) //nolint:gosec // short
+	payload = binary.BigEndian.AppendUint32(payload, uint32(len(kex))) // short
 	payload = append(payload, kex...)
 	b := []byte(before + "SSH-2.0-test\r\n")
-	b = binary.BigEndian.AppendUint32(b, uint32(len(payload)+1)) //nolint:gosec // short
+	b = binary.BigEndian.AppendUint32(b, uint32(len(payload)+1)) // short
 	return append(append(b, 0), payload...)
 }
 

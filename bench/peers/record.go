@@ -72,13 +72,13 @@ type results struct {
 // newResults makes peers-<date>.jsonl in dir, with a number when the day has
 // one already.
 func newResults(dir string, day time.Time) (*results, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // results are for all to read
+	if err := os.MkdirAll(dir, 0o755); err != nil { // results are for all to read
 		return nil, fmt.Errorf("making the directory of the results: %w", err)
 	}
 	name := filepath.Join(dir, "peers-"+day.Format(time.DateOnly))
 	stem := name
 	for n := 2; ; n++ {
-		file, err := os.OpenFile(stem+".jsonl", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) //nolint:gosec // as above
+		file, err := os.OpenFile(stem+".jsonl", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) // as above
 		if err == nil {
 			return &results{jsonl: file, table: stem + ".md"}, nil
 		}

@@ -45,7 +45,7 @@ func copyProgram(path, dir string) (string, error) {
 		return "", fmt.Errorf("copying shoal for the fleet: %w", err)
 	}
 	to := filepath.Join(dir, "shoal-fleet")
-	if err := os.WriteFile(to, text, 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(to, text, 0o700); err != nil { // a program
 		return "", fmt.Errorf("copying shoal for the fleet: %w", err)
 	}
 	return to, nil

@@ -37,7 +37,7 @@ func (d *sshd) makeKeys(ctx context.Context) error {
 	}
 	// sshd reads it as the account.
 	path := filepath.Join(d.home, "authorized_keys")
-	if err := os.WriteFile(path, []byte(client+"\n"), 0o644); err != nil { //nolint:gosec // a public key
+	if err := os.WriteFile(path, []byte(client+"\n"), 0o644); err != nil { // a public key
 		return fmt.Errorf("letting the client in: %w", err)
 	}
 	return os.MkdirAll(privsepDir, 0o755)

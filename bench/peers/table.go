@@ -11,7 +11,7 @@ import (
 func (b *bencher) writeTable() error {
 	var text strings.Builder
 	b.markdown(&text)
-	if err := os.WriteFile(b.results.table, []byte(text.String()), 0o644); err != nil { //nolint:gosec // for all to read
+	if err := os.WriteFile(b.results.table, []byte(text.String()), 0o644); err != nil { // for all to read
 		return fmt.Errorf("writing the table: %w", err)
 	}
 	b.say("written: %s", b.results.table)

@@ -19,7 +19,7 @@ func (p Phases) MarshalJSON() ([]byte, error) {
 			text = append(text, ',')
 		}
 		text = append(text, '"')
-		text = append(text, fleet.Phase(phase).String()...) //nolint:gosec // phase < NumPhases
+		text = append(text, fleet.Phase(phase).String()...) // phase < NumPhases
 		text = append(text, `":`...)
 		text = strconv.AppendInt(text, took.Nanoseconds(), 10)
 	}

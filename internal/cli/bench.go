@@ -136,7 +136,7 @@ func (b *benchRun) aimAtFleet(ctx context.Context) (context.Context, func() erro
 // open makes the file of the records; one that exists is never touched.
 func (b *benchRun) open() (err error) {
 	path := cmp.Or(b.flags.output, "bench-"+time.Now().Format("20060102-150405")+".jsonl")
-	b.file, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) //nolint:gosec // figures are to be shared
+	b.file, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) // figures are to be shared
 	if err != nil {
 		return fmt.Errorf("opening the file of the records: %w", err)
 	}

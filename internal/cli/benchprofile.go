@@ -19,7 +19,7 @@ func startProfiles(cpuPath, memoryPath string) (*profiles, error) {
 	if cpuPath == "" {
 		return p, nil
 	}
-	file, err := os.Create(cpuPath) //nolint:gosec // the user's own choice
+	file, err := os.Create(cpuPath) // the user's own choice
 	if err != nil {
 		return nil, fmt.Errorf("opening the CPU profile: %w", err)
 	}

@@ -102,9 +102,9 @@ func (f *formatter) number(verb byte) {
 	case verb == 'd':
 		f.out = strconv.AppendInt(f.out, n, 10)
 	case verb == 'u':
-		f.out = strconv.AppendUint(f.out, uint64(n), 10) //nolint:gosec // %u of a negative number wraps in C too
+		f.out = strconv.AppendUint(f.out, uint64(n), 10) // %u of a negative number wraps in C too
 	default:
-		f.out = strconv.AppendUint(f.out, uint64(n), 16) //nolint:gosec // as above
+		f.out = strconv.AppendUint(f.out, uint64(n), 16) // as above
 	}
 }
 
