@@ -134,6 +134,9 @@ func TestSignals(t *testing.T) {
 		channel, requests := startExec(t, client, command)
 		for _, signal := range []string{"WINCH", "INT", "TERM"} { // the first does nothing
 			if _, err := channel.SendRequest("signal", false, ssh.Marshal(struct{ Name string }{signal})); err != nil {
+				if signal == "TERM" && errors.Is(err, io.EOF) {
+					continue // INT has ended the channel already
+				}
 				t.Fatalf("%s: %v", command, err)
 			}
 		}
