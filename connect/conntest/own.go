@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -23,8 +24,10 @@ func ownServer(t testing.TB, config *ssh.ServerConfig, serve func(ssh.Channel)) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
-		return new(ssh.Permissions), nil
+	if config.PublicKeyCallback == nil {
+		config.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
+			return new(ssh.Permissions), nil
+		}
 	}
 	var all sync.WaitGroup
 	all.Go(func() {
@@ -136,5 +139,29 @@ func testKeyChangesAtRekey(t *testing.T, newDialer Factory) {
 				t.Errorf("%d bytes came, and not the %d that were sent", len(r.stdout), len(output))
 			}
 		})
+	}
+}
+
+// testKeyChangesInAuth has a server bring another host key, which is trusted
+// too, in a key exchange between the offer of a key and its answer.
+func testKeyChangesInAuth(t *testing.T, newDialer Factory) {
+	key := &turncoat{before: newKey(t), after: newKey(t)}
+	config := &ssh.ServerConfig{Config: ssh.Config{RekeyThreshold: 256}}
+	config.AddHostKey(key)
+	config.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
+		key.turned.Store(true)
+		return nil, errors.New("not this one")
+	}
+	target := ownServer(t, config, func(ssh.Channel) {})
+	hk := &exact{trusted: []ssh.PublicKey{key.before.PublicKey(), key.after.PublicKey()}}
+	d := newDialer(t, Config{
+		HostKeys:   hk,
+		Identities: keys{newKey(t), newKey(t), newKey(t), newKey(t), newKey(t), newKey(t)},
+		Timeouts:   patient(),
+	})
+	run(t.Context(), t, d, target).want(t,
+		fleet.OutcomeNeverStarted, fleet.ReasonHostkeyChanged, fleet.PhaseHostkey, 0)
+	if hk.checked != 1 || hk.accepted != 0 {
+		t.Errorf("checked %d, accepted %d; want 1, 0", hk.checked, hk.accepted)
 	}
 }

@@ -51,7 +51,7 @@ func (h *handshake) config() *ssh.ClientConfig {
 // judge is called after the key's signature has been verified, in the first and
 // in every later key exchange.
 func (h *handshake) judge(_ string, remote net.Addr, key ssh.PublicKey) error {
-	if h.wire.authed.Load() {
+	if h.wire.pinnedKey() != nil { // authentication may not be over yet: its deadline stays
 		if !h.wire.pin(key) {
 			return h.wire.blame(fleet.PhaseHostkey, fleet.ReasonHostkeyChanged,
 				errors.New("the server brought another host key in a later key exchange"))
