@@ -94,7 +94,7 @@ func (s *Store) refusal(t fleet.Target, n hostNames, key ssh.PublicKey, v verdic
 	if v.status == revoked {
 		return refuse(t, fleet.ReasonHostkeyRevoked, revokedBy(n.look, key, v.line))
 	}
-	if err := tooWeak(key); err != nil {
+	if err := Weak(key); err != nil {
 		return refuse(t, fleet.ReasonHostkeyWeak, err)
 	}
 	switch {
@@ -109,8 +109,10 @@ func (s *Store) refusal(t fleet.Target, n hostNames, key ssh.PublicKey, v verdic
 	}
 }
 
-// tooWeak says why a key proves nothing, whoever vouches for it.
-func tooWeak(key ssh.PublicKey) error {
+// Weak says why a key proves nothing, whoever vouches for it: a DSA key, or an
+// RSA key below 2048 bits. nil means that it is not weak. Every policy refuses
+// such a key, and so does a dialer on its own.
+func Weak(key ssh.PublicKey) error {
 	switch key.Type() {
 	case "ssh-dss":
 		return weak(key, "is a DSA key of 1024 bits")

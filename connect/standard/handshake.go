@@ -2,7 +2,6 @@ package standard
 
 import (
 	"context"
-	"crypto/rsa"
 	"errors"
 	"fmt"
 	"net"
@@ -14,10 +13,8 @@ import (
 
 	"shoal/connect"
 	"shoal/fleet"
+	"shoal/trust"
 )
-
-// minRSABits is the length of the shortest RSA host key that is looked at.
-const minRSABits = 2048
 
 // A handshake is one connection on its way to being authenticated. The library
 // calls its methods; each notes what it finds before it answers, because the
@@ -59,9 +56,8 @@ func (h *handshake) judge(_ string, remote net.Addr, key ssh.PublicKey) error {
 		return nil
 	}
 	h.attempt.Timeline.Enter(fleet.PhaseHostkey)
-	if bits, weak := weakRSA(key); weak {
-		return h.wire.blame(fleet.PhaseHostkey, fleet.ReasonHostkeyWeak,
-			fmt.Errorf("the RSA host key has %d bits, fewer than %d", bits, minRSABits))
+	if err := trust.Weak(key); err != nil { // whatever the policy says
+		return h.wire.blame(fleet.PhaseHostkey, fleet.ReasonHostkeyWeak, err)
 	}
 	if err := h.dialer.opts.HostKeys.Check(h.attempt.Target, remote, key); err != nil {
 		return h.wire.raise(refusal(h.attempt, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err))
@@ -70,18 +66,6 @@ func (h *handshake) judge(_ string, remote net.Addr, key ssh.PublicKey) error {
 	h.attempt.Timeline.Enter(fleet.PhaseAuth)
 	h.wire.until(h.dialer.opts.Timeouts.Auth)
 	return nil
-}
-
-func weakRSA(key ssh.PublicKey) (bits int, weak bool) {
-	holder, ok := key.(ssh.CryptoPublicKey)
-	if !ok {
-		return 0, false
-	}
-	public, ok := holder.CryptoPublicKey().(*rsa.PublicKey)
-	if !ok {
-		return 0, false
-	}
-	return public.N.BitLen(), public.N.BitLen() < minRSABits
 }
 
 // signers is called when the server has asked for a public key.
