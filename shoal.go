@@ -62,6 +62,10 @@ func Hosts(expressions ...string) (iter.Seq[Target], error) {
 // unknown, and every target still has one. Leaving the loop stops the run.
 func Run(ctx context.Context, opts Options, targets iter.Seq[Target], text string) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
+		if err := opts.Validate(); err != nil { // before a file is read or a passphrase asked for
+			yield(Result{}, err)
+			return
+		}
 		template, err := command.Parse(text)
 		if err != nil {
 			yield(Result{}, fmt.Errorf("reading the command: %w", err))

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,7 +44,7 @@ const (
 
 func newBenchProgress(w io.Writer, how, right string) *benchProgress {
 	p := &benchProgress{w: w, right: right}
-	if how != progressAuto || !ui.Inspect(w, getenv).Moves {
+	if how != progressAuto || !ui.Inspect(w, os.Getenv).Moves {
 		p.lines = how != progressNever
 		return p
 	}

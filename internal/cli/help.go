@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,7 +27,7 @@ func newGroup(title string) flagGroup {
 // helpInGroups makes cmd show its flags under headings, as wide as the terminal.
 func helpInGroups(cmd *cobra.Command, groups []flagGroup) {
 	cmd.SetUsageFunc(func(cmd *cobra.Command) error {
-		width := cmp.Or(ui.Inspect(cmd.OutOrStdout(), getenv).Columns(), 100)
+		width := cmp.Or(ui.Inspect(cmd.OutOrStdout(), os.Getenv).Columns(), 100)
 		var b strings.Builder
 		fmt.Fprintf(&b, "Usage:\n  %s\n", cmd.UseLine())
 		if cmd.HasExample() {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/signal"
 	"syscall"
 
@@ -102,6 +101,3 @@ Start with:
 	root.AddCommand(newRun(stdio), newFleet(stdio), newDemo(stdio), newBench(stdio), newBenchFleet(stdio), newPlot(stdio))
 	return root
 }
-
-// getenv is a seam for nothing but the environment's name in one place.
-func getenv(name string) string { return os.Getenv(name) }

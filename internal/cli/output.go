@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"shoal/engine"
 	"shoal/fleet"
@@ -57,8 +58,8 @@ func (h *hints) print(w io.Writer) {
 
 // newOutput opens what the flags ask for.
 func newOutput(f *runFlags, stdio Stdio, h record.Header) (*output, error) {
-	out := ui.Inspect(stdio.Out, getenv)
-	errs := ui.Inspect(stdio.Err, getenv)
+	out := ui.Inspect(stdio.Out, os.Getenv)
+	errs := ui.Inspect(stdio.Err, os.Getenv)
 	show := errs.Moves
 	if f.progress.value != "auto" {
 		show = f.progress.value == "always"

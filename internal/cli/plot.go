@@ -148,7 +148,7 @@ func writeWhole(path string, records []string, write func(io.Writer) error) erro
 
 // print prints the tables.
 func (f *plotFlags) print(r *report.Report, stdio Stdio) error {
-	columns := ui.Inspect(stdio.Out, getenv).Columns()
+	columns := ui.Inspect(stdio.Out, os.Getenv).Columns()
 	var b bytes.Buffer
 	for i, t := range r.Tables() {
 		if i > 0 {
