@@ -81,7 +81,8 @@ type Timeline struct {
 func (t *Timeline) Enter(p Phase) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.phase = t.stop(p)
+	t.count()
+	t.phase = p
 }
 
 // Phase is the phase that the attempt is in.
@@ -91,20 +92,19 @@ func (t *Timeline) Phase() Phase {
 	return t.phase
 }
 
-// Took ends the current phase's measurement and gives all of them. The attempt
-// stays in its phase.
+// Took gives the times so far. The attempt stays in its phase.
 func (t *Timeline) Took() Durations {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.stop(t.phase)
+	t.count()
 	return t.took
 }
 
-func (t *Timeline) stop(next Phase) Phase {
+// count adds the time since the last count to the current phase.
+func (t *Timeline) count() {
 	now := time.Now()
 	if t.phase != PhaseNone {
 		t.took[t.phase] += now.Sub(t.since)
 	}
 	t.since = now
-	return next
 }
