@@ -2,7 +2,6 @@ package testsshd
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -35,8 +34,8 @@ func marked(mark string) []handle {
 			continue // it has ended
 		}
 		// Only now, so that what is read is of the process that the handle is of.
-		environ, err := os.ReadFile(path)
-		if err != nil || !hasEntry(environ, entry) {
+		env, err := environ(pid)
+		if err != nil || !hasEntry(env, entry) {
 			_ = unix.Close(fd)
 			continue
 		}
@@ -45,8 +44,8 @@ func marked(mark string) []handle {
 	return found
 }
 
-func hasEntry(environ, entry []byte) bool {
-	for e := range bytes.SplitSeq(environ, []byte{0}) {
+func hasEntry(env, entry []byte) bool {
+	for e := range bytes.SplitSeq(env, []byte{0}) {
 		if bytes.Equal(e, entry) {
 			return true
 		}
