@@ -47,6 +47,22 @@ type Attempt struct {
 	// does not: the rest of that stream is read and dropped, so that a stream
 	// never waits for the other. p is not theirs to keep.
 	Stdout, Stderr io.Writer
+	// Intent, when it is set, is called before the bytes that carry the command
+	// are handed to the kernel, once for each time that they are. Its error
+	// keeps the command from being sent: the attempt has never started.
+	Intent func() error
+}
+
+// Intend calls Intent, if there is one, and names its error.
+func (a *Attempt) Intend() *fleet.Error {
+	if a.Intent == nil {
+		return nil
+	}
+	if err := a.Intent(); err != nil {
+		return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonStoreFailed,
+			fmt.Errorf("writing down that the command is about to be sent: %w", err))
+	}
+	return nil
 }
 
 // Fail gives err as the attempt's failure in the phase where it now stands.
@@ -57,6 +73,15 @@ func (a *Attempt) Fail(o fleet.Outcome, r fleet.Reason, err error) *fleet.Error 
 // FailIn gives err as the attempt's failure in the given phase.
 func (a *Attempt) FailIn(p fleet.Phase, o fleet.Outcome, r fleet.Reason, err error) *fleet.Error {
 	return &fleet.Error{Host: a.Target.Host.String(), Outcome: o, Phase: p, Reason: r, Err: err}
+}
+
+// A Network opens the stream of bytes to a target. It is safe for concurrent
+// use. Package connect/tcp has the usual one.
+type Network interface {
+	// Open moves the attempt's timeline through resolve and dial. It ends by
+	// itself at its deadline, and at once when ctx ends. Every error is a
+	// *fleet.Error.
+	Open(ctx context.Context, a *Attempt) (net.Conn, error)
 }
 
 // HostKeys judges host keys. Implementations are safe for concurrent use;
@@ -82,6 +107,22 @@ type Identities interface {
 	// ends the attempt in phase auth; a *fleet.Error in its chain gives the
 	// reason, otherwise it is fleet.ReasonAgentUnavailable.
 	Signers(ctx context.Context, t fleet.Target) ([]ssh.Signer, error)
+}
+
+// Passwords answers servers that ask for a password. Implementations are safe
+// for concurrent use; package identity has one. Dialers ask only once the host
+// key is trusted, and after the keys.
+type Passwords interface {
+	// Password gives the password for this target. An error ends the attempt in
+	// phase auth; a *fleet.Error in its chain gives the reason, otherwise it is
+	// fleet.ReasonAuthFailed.
+	Password(ctx context.Context, t fleet.Target) ([]byte, error)
+	// Answer answers one prompt of keyboard-interactive authentication
+	// (RFC 4256), whose text is the server's; echo says that what is typed would
+	// be shown. An error means that this prompt gets no answer.
+	Answer(ctx context.Context, t fleet.Target, prompt string, echo bool) ([]byte, error)
+	// Answered tells whether what was given let us in.
+	Answered(t fleet.Target, accepted bool)
 }
 
 // Timeouts are the deadlines of an attempt. Each is absolute, from the start of

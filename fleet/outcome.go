@@ -49,10 +49,11 @@ const (
 	FlagExitKnown        Flags = 1 << iota // an exit status or exit signal was received
 	FlagOutputTruncated                    // more output came than the cap allowed to keep
 	FlagOutputIncomplete                   // output may be missing: the channel did not end in order
+	FlagFallback                           // connected by golang.org/x/crypto/ssh: the server shares no algorithm with sshwire
 	flagsEnd
 )
 
-var flagNames = []string{"exit_known", "output_truncated", "output_incomplete"}
+var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback"}
 
 // Has says whether all flags of f are set.
 func (fs Flags) Has(f Flags) bool { return fs&f == f }

@@ -50,6 +50,7 @@ const (
 	ReasonAuthFailed       Reason = "auth_failed"       // the server accepts none of our keys
 	ReasonAuthIncomplete   Reason = "auth_incomplete"   // a key was accepted and the server wants more
 	ReasonNoIdentity       Reason = "no_identity"       // there is no key to offer
+	ReasonPasswordExpired  Reason = "password_expired"  // the server wants a new password first
 	ReasonAgentUnavailable Reason = "agent_unavailable" // the agent does not answer or refuses
 
 	// session, exec

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/connect"
+	"shoal/connect/cause"
 	"shoal/fleet"
 )
 
@@ -78,6 +79,10 @@ func (c *conn) run(ctx context.Context) fleet.End {
 	cmd := newCommand(c, ch)
 	cmd.serve(requests)
 
+	if f := a.Intend(); f != nil {
+		cmd.disarm()
+		return f.End()
+	}
 	a.Timeline.Enter(fleet.PhaseExec)
 	sent := c.wire.sent.Load()
 	accepted, err := ch.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{a.Target.Command}))
@@ -102,10 +107,10 @@ func (c *conn) openFailed(ctx context.Context, err error) *fleet.Error {
 			"the server refused a session, reason code %d: %.200q", refused.Reason, refused.Message))
 	}
 	if ctx.Err() != nil {
-		return a.Fail(fleet.OutcomeCancelled, fleet.ReasonInterrupted, context.Cause(ctx))
+		return cause.Interrupted(ctx, a)
 	}
-	reason, cause := c.cause(err)
-	return a.Fail(fleet.OutcomeNeverStarted, reason, cause)
+	reason, named := c.cause(err)
+	return a.Fail(fleet.OutcomeNeverStarted, reason, named)
 }
 
 // endsInOrder closes a connection whose channel has ended, and says whether the
@@ -126,15 +131,11 @@ func (c *conn) cause(err error) (fleet.Reason, error) {
 		err = muxErr
 	}
 	phase := c.attempt.Timeline.Phase()
-	reason, cause := classify(err, c.wire.ended())
+	reason, named := classify(err, c.wire.ended())
 	if reason == reasonDeadline {
-		reason = deadlineReason(phase)
-		cause = fmt.Errorf("no answer within %v", c.timeouts.Session)
-		if reason == fleet.ReasonStalled {
-			cause = fmt.Errorf("the server took nothing from us for %v", writeTimeout)
-		}
+		return cause.Deadline(phase), cause.Late(phase, c.timeouts, false)
 	}
-	return reason, cause
+	return reason, named
 }
 
 // refuseRequests answers the server's global requests (RFC 4254 §4), keepalives

@@ -3,16 +3,15 @@ package standard
 import (
 	"context"
 	"errors"
-	"net"
-	"net/netip"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"shoal/connect"
+	"shoal/connect/cause"
+	"shoal/connect/tcp"
 	"shoal/fleet"
 )
 
@@ -24,6 +23,8 @@ type Options struct {
 	Identities connect.Identities
 	// Timeouts are the phases' deadlines; zero values are the defaults.
 	Timeouts connect.Timeouts
+	// Network opens the connections. nil means TCP.
+	Network connect.Network
 	// Version is our identification after "SSH-2.0-" (RFC 4253 §4.2), without
 	// spaces or minus signs. "" means "shoal".
 	Version string
@@ -57,6 +58,9 @@ func New(opts Options) (*Dialer, error) {
 	if opts.Version == "" {
 		opts.Version = "shoal"
 	}
+	if opts.Network == nil {
+		opts.Network = tcp.Dialer{Timeouts: opts.Timeouts}
+	}
 	modern := ssh.SupportedAlgorithms()
 	return &Dialer{
 		opts:     opts,
@@ -85,9 +89,9 @@ func preferred(algorithms []string) []string {
 // Dial implements connect.Dialer.
 func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, error) {
 	begun := time.Now()
-	nc, err := d.dialTCP(ctx, a)
+	nc, err := d.opts.Network.Open(ctx, a)
 	if err != nil {
-		return nil, classifyDial(ctx, a, err)
+		return nil, err
 	}
 	w := newWire(nc, a)
 	if limit := d.opts.Timeouts.Connect; limit > 0 {
@@ -110,39 +114,11 @@ func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, er
 	go c.refuseChannels(chans)
 	if err := d.opts.HostKeys.Accepted(a.Target, w.pinnedKey()); err != nil {
 		_ = c.Close()
-		return nil, refusal(a, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
+		return nil, cause.Refusal(a, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
 	}
 	if !stop() {
 		_ = c.Close()
-		return nil, a.Fail(fleet.OutcomeCancelled, fleet.ReasonInterrupted, context.Cause(ctx))
+		return nil, cause.Interrupted(ctx, a)
 	}
 	return c, nil
 }
-
-// dialTCP resolves and connects within one deadline. The look-up ends when the
-// first connect begins, which ControlContext sees.
-func (d *Dialer) dialTCP(ctx context.Context, a *connect.Attempt) (net.Conn, error) {
-	limit := d.opts.Timeouts.Dial
-	if c := d.opts.Timeouts.Connect; c > 0 {
-		limit = min(limit, c)
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	a.Timeline.Enter(fleet.PhaseResolve)
-	if _, err := netip.ParseAddr(a.Target.Host.Name); err == nil {
-		a.Timeline.Enter(fleet.PhaseDial)
-	}
-	tcp := net.Dialer{
-		ControlContext: func(context.Context, string, string, syscall.RawConn) error {
-			if a.Timeline.Phase() == fleet.PhaseResolve {
-				a.Timeline.Enter(fleet.PhaseDial)
-			}
-			return nil
-		},
-	}
-	return tcp.DialContext(ctx, "tcp", a.Target.Address())
-}
-
-// writeTimeout ends a write to a peer that has stopped reading (faults.md T11),
-// in phases whose own deadline does not: 30 s.
-const writeTimeout = 30 * time.Second

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/connect"
+	"shoal/connect/cause"
 	"shoal/fleet"
 	"shoal/trust"
 )
@@ -60,7 +61,7 @@ func (h *handshake) judge(_ string, remote net.Addr, key ssh.PublicKey) error {
 		return h.wire.blame(fleet.PhaseHostkey, fleet.ReasonHostkeyWeak, err)
 	}
 	if err := h.dialer.opts.HostKeys.Check(h.attempt.Target, remote, key); err != nil {
-		return h.wire.raise(refusal(h.attempt, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err))
+		return h.wire.raise(cause.Refusal(h.attempt, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err))
 	}
 	h.wire.pin(key)
 	h.attempt.Timeline.Enter(fleet.PhaseAuth)
@@ -72,7 +73,7 @@ func (h *handshake) judge(_ string, remote net.Addr, key ssh.PublicKey) error {
 func (h *handshake) signers() ([]ssh.Signer, error) {
 	all, err := h.dialer.opts.Identities.Signers(h.ctx, h.attempt.Target)
 	if err != nil {
-		return nil, h.wire.raise(refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAgentUnavailable, err))
+		return nil, h.wire.raise(cause.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAgentUnavailable, err))
 	}
 	h.offered = len(all)
 	watched := make([]ssh.Signer, len(all))
@@ -99,7 +100,7 @@ func (h *handshake) nextMethod(c *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 		return fail(fleet.ReasonAuthIncomplete, fmt.Errorf(
 			"the key was accepted and the server wants more: next=%q", methods(c.AllowedMethods)))
 	case slices.Contains(c.TriedMethods, "publickey") && h.signErr != nil:
-		return nil, h.wire.raise(refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAuthFailed, h.signErr))
+		return nil, h.wire.raise(cause.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAuthFailed, h.signErr))
 	case slices.Contains(c.TriedMethods, "publickey") && h.offered == 0:
 		return fail(fleet.ReasonNoIdentity, errors.New(
 			"there is no key to offer\nhint: name one with --identity, or add one to the agent with ssh-add"))
@@ -124,48 +125,24 @@ func methods(names []string) string {
 func (h *handshake) classify(err error) *fleet.Error {
 	a, w := h.attempt, h.wire
 	if h.ctx.Err() != nil {
-		return a.Fail(fleet.OutcomeCancelled, fleet.ReasonInterrupted, context.Cause(h.ctx))
+		return cause.Interrupted(h.ctx, a)
 	}
 	if f := w.raised(); f != nil {
 		return f
 	}
 	phase := a.Timeline.Phase()
-	reason, cause := classify(err, w.ended())
+	reason, named := classify(err, w.ended())
 	if phase == fleet.PhaseBanner {
-		switch {
-		case w.throttled():
-			return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonThrottled, fmt.Errorf(
-				"the server turns connections away (MaxStartups or a penalty): %q", firstLine(w.greeting)))
-		case w.spokeOtherwise():
-			return w.notSSH("no version line came")
+		if r, err, ok := cause.Greeting(w.greeting); ok {
+			return a.Fail(fleet.OutcomeNeverStarted, r, err)
 		}
 	}
 	switch {
 	case reason == reasonDeadline:
-		reason, cause = deadlineReason(phase), h.late(phase)
+		passed := !w.connectBy.IsZero() && !time.Now().Before(w.connectBy)
+		reason, named = cause.Deadline(phase), cause.Late(phase, h.dialer.opts.Timeouts, passed)
 	case reason == fleet.ReasonDisconnected && phase == fleet.PhaseAuth && h.offered > 0:
 		reason = fleet.ReasonAuthFailed // "Too many authentication failures" arrives this way
 	}
-	return a.Fail(fleet.OutcomeNeverStarted, reason, cause)
-}
-
-// late tells which deadline passed in phase p.
-func (h *handshake) late(p fleet.Phase) error {
-	t := h.dialer.opts.Timeouts
-	limit, what := t.Kex, "the key exchange did not end"
-	switch p {
-	case fleet.PhaseBanner:
-		what = "no SSH greeting came"
-	case fleet.PhaseAuth:
-		limit, what = t.Auth, "authentication did not end"
-	}
-	if by := h.wire.connectBy; !by.IsZero() && !time.Now().Before(by) {
-		return fmt.Errorf("%s before the connect timeout of %v passed", what, t.Connect)
-	}
-	return fmt.Errorf("%s within %v", what, limit)
-}
-
-func firstLine(b []byte) string {
-	s, _, _ := strings.Cut(string(b), "\n")
-	return strings.TrimRight(s[:min(len(s), 64)], "\r")
+	return a.Fail(fleet.OutcomeNeverStarted, reason, named)
 }

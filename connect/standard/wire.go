@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/connect"
+	"shoal/connect/cause"
 	"shoal/fleet"
 )
 
@@ -22,10 +23,6 @@ const (
 	maxVersionLine  = 255     // RFC 4253 §4.2
 	maxPreAuthBytes = 1 << 20 // bytes before authentication succeeds; a key exchange takes about 4 KiB
 )
-
-// errPeerClosed stands for io.EOF on the connection: the library gives io.EOF for
-// other things too.
-var errPeerClosed = errors.New("the server closed the connection")
 
 // A wire is the TCP connection under one SSH connection. It reads the lines up
 // to the server's version itself, keeps the first bytes for the diagnosis,
@@ -102,7 +99,7 @@ const holdTime = time.Second
 // peer closed them before; a channel that ends while the end is kept back was
 // closed by the peer. Only a connection that ends without it waits the time out.
 func (w *wire) hold(err error) error {
-	if !w.serving.Load() || timedOut(err) || errors.Is(err, net.ErrClosed) {
+	if !w.serving.Load() || cause.TimedOut(err) || errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	timer := time.NewTimer(holdTime)
@@ -120,7 +117,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.read(p)
 	if err != nil {
 		if errors.Is(err, io.EOF) {
-			err = errPeerClosed
+			err = cause.ErrClosed // the library gives io.EOF for other things too
 		}
 		err = w.hold(err)
 		w.mu.Lock()
@@ -208,7 +205,7 @@ func (w *wire) version(line, tail []byte) error {
 // Write is called by one goroutine at a time.
 func (w *wire) Write(p []byte) (int, error) {
 	if w.authed.Load() {
-		_ = w.SetWriteDeadline(time.Now().Add(writeTimeout))
+		_ = w.SetWriteDeadline(time.Now().Add(cause.WriteTimeout))
 	}
 	n, err := w.Conn.Write(p)
 	w.sent.Add(int64(n))
@@ -219,6 +216,10 @@ func (w *wire) Write(p []byte) (int, error) {
 // the rest follow from it.
 func (w *wire) blame(p fleet.Phase, r fleet.Reason, err error) *fleet.Error {
 	return w.raise(w.attempt.FailIn(p, fleet.OutcomeNeverStarted, r, err))
+}
+
+func (w *wire) notSSH(why string) *fleet.Error {
+	return w.blame(fleet.PhaseBanner, fleet.ReasonProtocolError, cause.NotSSH(why, w.greeting))
 }
 
 func (w *wire) raise(f *fleet.Error) *fleet.Error {

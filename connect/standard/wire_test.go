@@ -10,6 +10,7 @@ import (
 	"testing/iotest"
 
 	"shoal/connect"
+	"shoal/connect/cause"
 	"shoal/fleet"
 )
 
@@ -48,8 +49,8 @@ func TestVersionIsFound(t *testing.T) {
 			if want := in[strings.Index(in, "SSH-"):]; string(got) != want {
 				t.Errorf("%s, %s: got %q, want %q", name, how, got, want)
 			}
-			if !errors.Is(err, errPeerClosed) {
-				t.Errorf("%s, %s: end = %v, want errPeerClosed", name, how, err)
+			if !errors.Is(err, cause.ErrClosed) {
+				t.Errorf("%s, %s: end = %v, want cause.ErrClosed", name, how, err)
 			}
 			if got := a.Timeline.Phase(); got != fleet.PhaseKex {
 				t.Errorf("%s, %s: phase = %v, want kex", name, how, got)
@@ -84,30 +85,6 @@ func TestVersionIsRefused(t *testing.T) {
 	}
 }
 
-func TestGreetingDiagnosis(t *testing.T) {
-	for in, want := range map[string]struct{ throttled, otherwise bool }{
-		"":                                      {},
-		"Exceeded MaxStartups\r\n":              {throttled: true, otherwise: true},
-		"Not allowed at this time\r\n":          {throttled: true, otherwise: true},
-		"notice\nNot allowed at this time\r\n":  {throttled: true, otherwise: true},
-		"Not allowed at this time, or ever\r\n": {otherwise: true},
-		"HTTP/1.1 400 Bad Request\r\n":          {otherwise: true},
-		"220 mail ESMTP\r\n":                    {otherwise: true},
-		"S":                                     {},
-		"SSH-2.0-slow":                          {},
-		"SX":                                    {otherwise: true},
-	} {
-		w, _ := wireOver(strings.NewReader(in))
-		_, _ = io.ReadAll(w)
-		if got := w.throttled(); got != want.throttled {
-			t.Errorf("%q: throttled = %v, want %v", in, got, want.throttled)
-		}
-		if got := w.spokeOtherwise(); got != want.otherwise {
-			t.Errorf("%q: spoke otherwise = %v, want %v", in, got, want.otherwise)
-		}
-	}
-}
-
 func TestByteBudgetBeforeAuthentication(t *testing.T) {
 	flood := func() io.Reader {
 		return io.MultiReader(strings.NewReader("SSH-2.0-x\n"), bytes.NewReader(make([]byte, 2<<20)))
@@ -121,7 +98,7 @@ func TestByteBudgetBeforeAuthentication(t *testing.T) {
 
 	w, _ = wireOver(flood())
 	w.authed.Store(true)
-	if n, err := io.Copy(io.Discard, w); n != 2<<20+10 || !errors.Is(err, errPeerClosed) {
+	if n, err := io.Copy(io.Discard, w); n != 2<<20+10 || !errors.Is(err, cause.ErrClosed) {
 		t.Errorf("after authentication: %d bytes and %v, want all", n, err)
 	}
 }
