@@ -56,6 +56,8 @@ type Target struct {
 	// Port is the TCP port to use. 0 means Host.Port or, failing that,
 	// DefaultPort; a Dialer always sees it filled in.
 	Port uint16
+	// Route says how it is reached; nil means by its name.
+	Route *Route
 	// Command is what runs there, its placeholders already replaced. It is
 	// known before the connection starts so that a Dialer may send it early.
 	Command string
@@ -70,5 +72,13 @@ func (t Target) Address() string {
 	if port == 0 {
 		port = DefaultPort
 	}
-	return net.JoinHostPort(t.Host.Name, strconv.Itoa(int(port)))
+	return net.JoinHostPort(t.Dialled(), strconv.Itoa(int(port)))
+}
+
+// Dialled is the name or address that is dialled.
+func (t Target) Dialled() string {
+	if t.Route != nil && t.Route.Address != "" {
+		return t.Route.Address
+	}
+	return t.Host.Name
 }

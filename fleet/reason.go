@@ -21,6 +21,7 @@ const (
 	ReasonHostUnreachable Reason = "host_unreachable" // ICMP host unreachable
 	ReasonNetUnreachable  Reason = "net_unreachable"  // no route to the network
 	ReasonDialFailed      Reason = "dial_failed"      // any other failure of the connect
+	ReasonJumpFailed      Reason = "jump_failed"      // the jump host, or the proxy command, failed
 
 	// any phase of an open connection
 	ReasonConnReset     Reason = "conn_reset"     // RST from the peer

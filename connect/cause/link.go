@@ -23,8 +23,12 @@ const WriteTimeout = 30 * time.Second
 
 // Link names the end of reading from or writing to an open connection. ok is
 // false when err is neither an end nor a reset of it; deadlines are for
-// [Deadline].
+// [Deadline]. A *fleet.Error in the chain, as a lost jump host gives, knows the
+// reason.
 func Link(err error) (r fleet.Reason, named error, ok bool) {
+	if f, ok := errors.AsType[*fleet.Error](err); ok {
+		return f.Reason, f.Err, true
+	}
 	switch {
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return fleet.ReasonConnReset, errReset, true

@@ -29,7 +29,7 @@ func (d Dialer) Open(ctx context.Context, a *connect.Attempt) (net.Conn, error) 
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	a.Timeline.Enter(fleet.PhaseResolve)
-	if _, err := netip.ParseAddr(a.Target.Host.Name); err == nil {
+	if _, err := netip.ParseAddr(a.Target.Dialled()); err == nil {
 		a.Timeline.Enter(fleet.PhaseDial)
 	}
 	tcp := net.Dialer{

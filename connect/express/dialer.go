@@ -1,0 +1,193 @@
+package express
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/connect"
+	"shoal/connect/recall"
+	"shoal/fleet"
+	"shoal/sshwire"
+)
+
+// A Dialer connects with package sshwire. It implements connect.Dialer.
+type Dialer struct {
+	opts     Options
+	kex      []string            // best first
+	kexFirst map[string][]string // kex with one method before the others
+	parking  *parking
+	buffers  sync.Pool // of *[]byte, for connections that read
+}
+
+// New checks opts and gives a Dialer.
+func New(opts Options) (*Dialer, error) {
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	d := &Dialer{opts: opts.withDefaults(), kexFirst: make(map[string][]string)}
+	all := sshwire.KexAlgorithms()
+	for _, first := range all {
+		others := slices.DeleteFunc(slices.Clone(all), func(m string) bool { return m == first })
+		d.kexFirst[first] = append([]string{first}, others...)
+	}
+	if d.kex = all; opts.Classical {
+		d.kex = d.kexFirst["curve25519-sha256"]
+	}
+	d.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
+	d.parking = newParking(opts.Park)
+	return d, nil
+}
+
+// bufferSize is what one read takes at most.
+const bufferSize = 16 << 10
+
+// Close ends what the Dialer keeps running. Commands that still run are
+// abandoned.
+func (d *Dialer) Close() error { return d.parking.close() }
+
+// maxRedials bounds the new dials of one attempt. Each follows from another
+// thing that was learned of the server.
+const maxRedials = 3
+
+// Dial implements connect.Dialer. What shows that a plan does not fit the server
+// leads to another dial with a better one, as long as it is certain that the
+// command has not run.
+func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, error) {
+	h, f := d.shake(ctx, a, d.planFor(a.Target))
+	switch {
+	case f != nil:
+		return nil, f
+	case h.plan.fallback:
+		return d.fallBack(ctx, a)
+	}
+	return newConn(h), nil
+}
+
+// shake makes handshakes until one succeeds or no plan promises to. The
+// handshake that it gives has not begun where the plan is to fall back.
+func (d *Dialer) shake(ctx context.Context, a *connect.Attempt, p plan) (*handshake, *fleet.Error) {
+	var connectBy time.Time
+	if limit := d.opts.Timeouts.Connect; limit > 0 {
+		connectBy = time.Now().Add(limit)
+	}
+	for redials := 0; ; redials++ {
+		h := &handshake{dialer: d, ctx: ctx, attempt: a, plan: p, connectBy: connectBy}
+		if p.fallback {
+			return h, nil
+		}
+		f := h.dial()
+		if f == nil {
+			return h, nil
+		}
+		if redials == maxRedials || !h.improve(&p, f) {
+			return nil, f
+		}
+	}
+}
+
+// fallBack connects by other means, and says so in the end of the attempt.
+func (d *Dialer) fallBack(ctx context.Context, a *connect.Attempt) (connect.Conn, error) {
+	c, err := d.opts.Fallback.Dial(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	d.opts.Memory.Put(endpoint(a.Target), recall.Entry{User: a.Target.User, Client: clientFallback})
+	return &fallbackConn{c}, nil
+}
+
+type fallbackConn struct{ connect.Conn }
+
+func (c *fallbackConn) Start(ctx context.Context, done func(fleet.End)) {
+	c.Conn.Start(ctx, func(end fleet.End) {
+		end.Flags |= fleet.FlagFallback
+		done(end)
+	})
+}
+
+// improve fits the plan to what a failed connection has shown, and says whether
+// another dial may do better. It never says so when the command may have run.
+func (h *handshake) improve(p *plan, failure *fleet.Error) bool {
+	if failure.Outcome != fleet.OutcomeNeverStarted || h.ctx.Err() != nil {
+		return false
+	}
+	wire, _ := errors.AsType[*sshwire.Error](failure)
+	kind := sshwire.Kind(0)
+	if wire != nil {
+		kind = wire.Kind
+	}
+	switch {
+	case kind == sshwire.KindWrongGuess && h.hostKey == nil:
+		best := firstCommon(h.dialer.kex, h.server.kex)
+		if best == "" {
+			return false
+		}
+		p.known, p.kex, p.earlyKex = true, h.dialer.kexFirst[best], true
+		return true
+	case kind == sshwire.KindWrongGuess:
+		p.waitForChannel()
+		return true
+	case kind == sshwire.KindNoCommonAlgorithm && errors.Is(wire, sshwire.ErrNeedsStrict):
+		p.ciphers = withoutStrict(sshwire.Ciphers())
+		return true
+	case kind == sshwire.KindNoCommonAlgorithm:
+		p.fallback = h.dialer.opts.Fallback != nil && fallbackSpeaks(wire)
+		return p.fallback
+	case h.hostKey == nil:
+		return h.improveGreeting(p, failure)
+	case failure.Phase == fleet.PhaseAuth && h.login.ignored(failure):
+		return h.improveAuth(p)
+	}
+	return false
+}
+
+// improveGreeting is for servers that drop what comes before they have greeted
+// (protocol.md, Policy 1): they have sent their version line and then nothing
+// sensible.
+func (h *handshake) improveGreeting(p *plan, failure *fleet.Error) bool {
+	odd := failure.Reason == fleet.ReasonKexTimeout || failure.Reason == fleet.ReasonProtocolError ||
+		failure.Reason == fleet.ReasonDisconnected
+	if p.stepByStep || failure.Phase != fleet.PhaseKex || !odd || h.server.kex != nil {
+		return false
+	}
+	p.stepByStep, p.earlyKex = true, false
+	return true
+}
+
+// improveAuth is for servers that end the connection over what came early.
+func (h *handshake) improveAuth(p *plan) bool {
+	switch {
+	case h.plan.earlyExec:
+		p.waitForChannel()
+	case h.plan.earlyAuth && !h.server.traits.earlyAuth:
+		p.waitForAuth()
+	default:
+		return false
+	}
+	return true
+}
+
+// withoutStrict leaves out the ciphers that need strict key exchange.
+func withoutStrict(ciphers []string) []string {
+	return slices.DeleteFunc(ciphers, func(c string) bool { return c == "chacha20-poly1305@openssh.com" })
+}
+
+// fallbackSpeaks says whether golang.org/x/crypto/ssh may have what this package
+// lacks, legacy algorithms excluded.
+func fallbackSpeaks(err error) bool {
+	missing, ok := errors.AsType[*sshwire.NegotiationError](err)
+	if !ok {
+		return false
+	}
+	theirs := ssh.SupportedAlgorithms()
+	for _, list := range [][]string{theirs.KeyExchanges, theirs.HostKeys, theirs.Ciphers, theirs.MACs} {
+		if firstCommon(list, missing.Server) != "" {
+			return true
+		}
+	}
+	return false
+}

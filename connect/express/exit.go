@@ -1,0 +1,35 @@
+package express
+
+import "shoal/fleet"
+
+// An exit is what the server said of the command's end (RFC 4254 §6.10).
+type exit struct {
+	known  bool
+	status uint32
+	signal string
+}
+
+// signalName keeps a name apart from "no signal", even an empty one.
+func signalName(s string) string {
+	if s == "" {
+		return "unnamed"
+	}
+	return s
+}
+
+// end gives the attempt's end; complete says that the channel closed in order.
+func (e exit) end(p fleet.Phase, complete bool) fleet.End {
+	end := fleet.End{Phase: p, Flags: fleet.FlagExitKnown, Status: e.status, Signal: e.signal}
+	switch {
+	case e.signal != "":
+		end.Outcome = fleet.OutcomeSignalled
+	case e.status != 0:
+		end.Outcome = fleet.OutcomeFailed
+	default:
+		end.Outcome = fleet.OutcomeOK
+	}
+	if !complete {
+		end.Flags |= fleet.FlagOutputIncomplete
+	}
+	return end
+}

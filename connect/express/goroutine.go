@@ -1,0 +1,143 @@
+package express
+
+import (
+	"context"
+	"errors"
+	"net"
+	"syscall"
+	"time"
+
+	"shoal/connect/cause"
+	"shoal/fleet"
+)
+
+// drive runs a session to its end on a goroutine of its own.
+func (d *Dialer) drive(ctx context.Context, c *conn, done func(fleet.End)) {
+	s := c.session
+	past := func() { _ = s.link.conn.SetDeadline(time.Unix(1, 0)) }
+	stop := context.AfterFunc(ctx, past)
+	defer stop()
+	if c.driven(past) {
+		past()
+	}
+	d.work(ctx, c)
+	c.over()
+	s.link.hangUp()
+	done(*s.end)
+}
+
+// work moves bytes until the session has ended.
+func (d *Dialer) work(ctx context.Context, c *conn) {
+	s := c.session
+	defer s.guard()
+	s.begin()
+	s.pull()
+	for s.end == nil {
+		s.write(ctx, c)
+		s.read(ctx, c, d)
+	}
+}
+
+// write sends what there is to send. That the server has left is for read to
+// find: what it said before comes first.
+func (s *session) write(ctx context.Context, c *conn) {
+	if len(s.link.client.Output()) == 0 {
+		return
+	}
+	s.limit(ctx, c, s.link.conn.SetWriteDeadline, time.Now().Add(cause.WriteTimeout))
+	if err := s.link.flush(); err != nil && cause.TimedOut(err) {
+		s.timedOut(ctx, c, s.stalled)
+	}
+}
+
+// limit sets a deadline, unless the session is to stop: then one that has passed
+// was set, and stays.
+func (s *session) limit(ctx context.Context, c *conn, set func(time.Time) error, t time.Time) {
+	_ = set(t)
+	if ctx.Err() != nil || c.isClosed() {
+		_ = set(time.Unix(1, 0))
+	}
+}
+
+// read takes the next bytes.
+func (s *session) read(ctx context.Context, c *conn, d *Dialer) {
+	if s.end != nil {
+		return
+	}
+	s.limit(ctx, c, s.link.conn.SetReadDeadline, s.deadline)
+	err := d.readOnce(s.link.conn, func(p []byte) {
+		s.link.client.Receive(p)
+		s.pull()
+	})
+	switch {
+	case s.end != nil || err == nil:
+	case cause.TimedOut(err):
+		s.timedOut(ctx, c, s.expire)
+	default:
+		s.lost(err)
+	}
+}
+
+// timedOut tells a deadline that has passed by itself from one that was set to
+// stop.
+func (s *session) timedOut(ctx context.Context, c *conn, passed func()) {
+	switch {
+	case ctx.Err() != nil:
+		s.interrupted(ctx)
+	case c.isClosed():
+		s.stopFor(fleet.ReasonInterrupted, errClosedHere)
+	default:
+		passed()
+	}
+}
+
+// readOnce reads into a buffer that is borrowed only while bytes are there: a
+// connection that waits holds none.
+func (d *Dialer) readOnce(conn net.Conn, take func([]byte)) error {
+	var buf *[]byte
+	defer func() {
+		if buf != nil {
+			d.buffers.Put(buf)
+		}
+	}()
+	n, err := 0, error(nil)
+	if raw, ok := rawConn(conn); ok {
+		waitErr := raw.Read(func(fd uintptr) bool {
+			buf = d.buffers.Get().(*[]byte)
+			if n, err = syscall.Read(int(fd), *buf); errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR) {
+				d.buffers.Put(buf)
+				buf = nil
+				return false
+			}
+			return true
+		})
+		if waitErr != nil {
+			return waitErr
+		}
+		if n == 0 && err == nil {
+			return cause.ErrClosed
+		}
+	} else {
+		if w, ok := conn.(interface{ AwaitRead() error }); ok {
+			if err := w.AwaitRead(); err != nil {
+				return err
+			}
+		}
+		buf = d.buffers.Get().(*[]byte)
+		n, err = conn.Read(*buf)
+	}
+	if n > 0 {
+		take((*buf)[:n])
+	}
+	return err
+}
+
+// rawConn gives the descriptor under a TCP connection.
+func rawConn(conn net.Conn) (syscall.RawConn, bool) {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil, false
+	}
+	raw, err := tcp.SyscallConn()
+	return raw, err == nil
+}

@@ -1,0 +1,270 @@
+package express
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/connect"
+	"shoal/connect/cause"
+	"shoal/fleet"
+	"shoal/sshwire"
+	"shoal/trust"
+)
+
+// A handshake is one connection on its way to being authenticated, and with
+// luck beyond: the command may be on its way already.
+type handshake struct {
+	dialer    *Dialer
+	ctx       context.Context
+	attempt   *connect.Attempt
+	plan      plan
+	connectBy time.Time // zero: no such limit
+
+	link    *link
+	server  serverInfo
+	hostKey ssh.PublicKey // once it is trusted
+	login   login
+	session *session
+	over    bool // authentication has succeeded
+}
+
+// dial connects and authenticates.
+func (h *handshake) dial() *fleet.Error {
+	nc, err := h.dialer.opts.Network.Open(h.ctx, h.attempt)
+	if err != nil {
+		f, ok := errors.AsType[*fleet.Error](err)
+		if !ok {
+			f = h.attempt.Fail(fleet.OutcomeNeverStarted, fleet.ReasonDialFailed, err)
+		}
+		return f
+	}
+	stop := context.AfterFunc(h.ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	h.begin(nc)
+	f := h.run()
+	if f == nil {
+		f = h.finish()
+	}
+	if f == nil && !stop() {
+		f = h.interrupted()
+	}
+	if f != nil {
+		h.link.hangUp()
+		return f
+	}
+	_ = nc.SetDeadline(time.Time{})
+	return nil
+}
+
+func (h *handshake) begin(nc net.Conn) {
+	h.attempt.Timeline.Enter(fleet.PhaseBanner)
+	opts := &h.dialer.opts
+	config := sshwire.Config{
+		Version:    "SSH-2.0-" + opts.Version,
+		Kex:        h.plan.kex,
+		HostKeys:   hostKeyAlgorithms(opts.HostKeys.Algorithms(h.attempt.Target)),
+		Ciphers:    h.plan.ciphers,
+		EarlyKex:   h.plan.earlyKex,
+		StepByStep: h.plan.stepByStep,
+		Window:     h.plan.window,
+		Trace:      opts.Trace,
+	}
+	if opts.tune != nil {
+		opts.tune(&config)
+	}
+	h.link = &link{conn: nc, client: sshwire.New(config)}
+	h.login = login{handshake: h}
+	h.session = newSession(h.attempt, h.link, opts.Timeouts)
+	h.until(opts.Timeouts.Kex)
+}
+
+// hostKeyAlgorithms are those of the policy's that sshwire has, nil for all.
+func hostKeyAlgorithms(wanted []string) []string {
+	return common(wanted, sshwire.AllHostKeyAlgorithms())
+}
+
+// until sets the deadline of the phase that begins now. Ending ctx has set one
+// that has passed, which stays.
+func (h *handshake) until(d time.Duration) {
+	deadline := time.Now().Add(d)
+	if !h.connectBy.IsZero() && h.connectBy.Before(deadline) {
+		deadline = h.connectBy
+	}
+	_ = h.link.conn.SetDeadline(deadline)
+	if h.ctx.Err() != nil {
+		_ = h.link.conn.SetDeadline(time.Unix(1, 0))
+	}
+}
+
+// run reads and writes until authentication is over. A write that fails does not
+// end it: what the server said before it left tells why.
+func (h *handshake) run() *fleet.Error {
+	buf := h.dialer.buffers.Get().(*[]byte)
+	defer h.dialer.buffers.Put(buf)
+	raw := descriptor(h.link.conn)
+	var writeErr error
+	for {
+		if writeErr == nil {
+			writeErr = h.link.flush()
+		}
+		n, err := h.link.conn.Read(*buf)
+		if n > 0 {
+			if raw != nil {
+				quickAck(raw)
+			}
+			h.link.client.Receive((*buf)[:n])
+			if f := h.pull(); f != nil {
+				return f
+			}
+			if h.over {
+				h.link.client.Keep()
+				return nil
+			}
+		}
+		if err != nil {
+			if writeErr != nil && !cause.TimedOut(err) {
+				err = writeErr
+			}
+			return h.lost(err)
+		}
+	}
+}
+
+// pull takes events until more bytes are needed.
+func (h *handshake) pull() *fleet.Error {
+	for !h.over {
+		ev, err := h.link.client.Next()
+		if err != nil {
+			return h.broken(err)
+		}
+		if ev == nil {
+			return nil
+		}
+		if f := h.take(ev); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+func (h *handshake) take(ev sshwire.Event) *fleet.Error {
+	switch ev := ev.(type) {
+	case sshwire.VersionReceived:
+		h.attempt.Timeline.Enter(fleet.PhaseKex)
+		h.server.identification = ev.Identification
+		h.server.traits = h.plan.meet(ev.Identification)
+	case sshwire.Negotiated:
+		h.server.kex, h.server.hostKeys = ev.ServerKex, ev.ServerHostKeys
+	case sshwire.HostKey:
+		return h.judge(ev.Key)
+	case sshwire.ChannelIgnored:
+		h.session.ignored()
+	default:
+		return h.login.take(ev)
+	}
+	return nil
+}
+
+// judge has the host key judged, and only then lets anything leave that depends
+// on the keys.
+func (h *handshake) judge(key ssh.PublicKey) *fleet.Error {
+	a := h.attempt
+	a.Timeline.Enter(fleet.PhaseHostkey)
+	if err := trust.Weak(key); err != nil { // whatever the policy says
+		return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonHostkeyWeak, err)
+	}
+	if err := h.dialer.opts.HostKeys.Check(a.Target, h.link.conn.RemoteAddr(), key); err != nil {
+		return cause.Refusal(a, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
+	}
+	h.hostKey = key
+	h.link.client.Trust()
+	a.Timeline.Enter(fleet.PhaseAuth)
+	h.until(h.dialer.opts.Timeouts.Auth)
+	return h.login.begin()
+}
+
+// finish is what follows authentication.
+func (h *handshake) finish() *fleet.Error {
+	if err := h.dialer.opts.HostKeys.Accepted(h.attempt.Target, h.hostKey); err != nil {
+		f := cause.Refusal(h.attempt, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
+		f.Outcome = h.session.outcome()
+		return f
+	}
+	h.dialer.learn(h.attempt.Target, &h.plan, &h.server, h.login.accepted)
+	return nil
+}
+
+func (h *handshake) interrupted() *fleet.Error {
+	f := cause.Interrupted(h.ctx, h.attempt)
+	if h.session.outcome() == fleet.OutcomeUnknown {
+		f.Outcome = fleet.OutcomeUnknown
+	}
+	return f
+}
+
+// fail gives a failure in the present phase the outcome that the command's
+// bytes decide.
+func (h *handshake) fail(r fleet.Reason, err error) *fleet.Error {
+	return h.attempt.Fail(h.session.outcome(), r, err)
+}
+
+// lost names the end of the connection.
+func (h *handshake) lost(err error) *fleet.Error {
+	if h.ctx.Err() != nil {
+		return h.interrupted()
+	}
+	phase := h.attempt.Timeline.Phase()
+	if phase == fleet.PhaseBanner {
+		if r, named, ok := cause.Greeting(h.link.client.Greeting()); ok {
+			return h.fail(r, named)
+		}
+	}
+	if cause.TimedOut(err) {
+		passed := !h.connectBy.IsZero() && !time.Now().Before(h.connectBy)
+		return h.fail(cause.Deadline(phase), cause.Late(phase, h.dialer.opts.Timeouts, passed))
+	}
+	r, named, ok := cause.Link(err)
+	if !ok {
+		r = fleet.ReasonConnClosed
+	}
+	return h.fail(r, named)
+}
+
+// broken names an error of the protocol.
+func (h *handshake) broken(err error) *fleet.Error {
+	reason := reasonOf(err)
+	phase := h.attempt.Timeline.Phase()
+	switch {
+	case reason == fleet.ReasonHostkeyChanged, reason == fleet.ReasonHostkeyFailed:
+		h.attempt.Timeline.Enter(fleet.PhaseHostkey)
+	case reason == fleet.ReasonDisconnected && phase == fleet.PhaseAuth && h.login.offered > 0:
+		reason = fleet.ReasonAuthFailed // "Too many authentication failures" arrives this way
+	}
+	return h.fail(reason, err)
+}
+
+// reasonOf is the reason for an sshwire error.
+func reasonOf(err error) fleet.Reason {
+	e, ok := errors.AsType[*sshwire.Error](err)
+	if !ok {
+		return fleet.ReasonInternal
+	}
+	switch e.Kind {
+	case sshwire.KindNoCommonAlgorithm:
+		return fleet.ReasonNoCommonAlgorithm
+	case sshwire.KindHostKey:
+		return fleet.ReasonHostkeyFailed
+	case sshwire.KindHostKeyChanged:
+		return fleet.ReasonHostkeyChanged
+	case sshwire.KindAbuse:
+		return fleet.ReasonProtocolAbuse
+	case sshwire.KindDisconnect:
+		return fleet.ReasonDisconnected
+	default:
+		return fleet.ReasonProtocolError
+	}
+}

@@ -1,0 +1,190 @@
+package express
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/connect/cause"
+	"shoal/fleet"
+	"shoal/sshwire"
+)
+
+// A login is user authentication (RFC 4252): keys one after the other, the
+// remembered one first, then a password where there is one and the server takes
+// it.
+type login struct {
+	handshake *handshake
+	keys      []candidate
+	next      int // of keys
+	started   bool
+	offered   int
+	accepted  ssh.PublicKey // the key that is being tried, or was accepted
+	answered  bool          // the server has answered a request
+	proven    bool          // a factor was accepted, and more is wanted
+	secret    secretState
+	signErr   error // the last failure to sign
+}
+
+// begin follows the host key's verdict.
+func (l *login) begin() *fleet.Error {
+	h := l.handshake
+	signers, err := h.dialer.opts.Identities.Signers(h.ctx, h.attempt.Target)
+	if err != nil && h.dialer.opts.Passwords == nil {
+		return cause.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAgentUnavailable, err)
+	}
+	l.keys = candidates(signers, h.plan.key)
+	if !h.plan.earlyAuth {
+		h.link.client.RequestService()
+		return nil
+	}
+	return l.start()
+}
+
+// start sends the first request, and the command behind it where that is early.
+func (l *login) start() *fleet.Error {
+	l.started = true
+	if f := l.try(); f != nil {
+		return f
+	}
+	h := l.handshake
+	alone := !h.server.traits.oneKey || len(l.keys) == 1
+	if h.plan.earlyExec && l.offered == 1 && !l.keys[0].askFirst && alone {
+		return h.session.open(true)
+	}
+	return nil
+}
+
+// try sends the next request that may succeed.
+func (l *login) try() *fleet.Error {
+	h := l.handshake
+	for l.next < len(l.keys) {
+		k := &l.keys[l.next]
+		l.next++
+		algorithm := k.algorithm(h.link.client.SignatureAlgorithms(), h.server.traits)
+		if algorithm == "" {
+			continue
+		}
+		l.accepted = k.signer.PublicKey()
+		if k.askFirst {
+			l.offered++
+			h.link.client.QueryPublicKey(h.attempt.Target.User, algorithm, k.blob)
+			return nil
+		}
+		if l.sign(k, algorithm) {
+			return nil
+		}
+	}
+	l.accepted = nil
+	if l.offered == 0 && l.signErr == nil && h.dialer.opts.Passwords != nil && !l.answered {
+		h.link.client.AuthNone(h.attempt.Target.User) // the answer lists the methods
+		return nil
+	}
+	return l.exhausted(nil)
+}
+
+// sign authenticates with a key. A key that cannot sign is passed over.
+func (l *login) sign(k *candidate, algorithm string) bool {
+	h := l.handshake
+	user := h.attempt.Target.User
+	sig, err := k.sign(h.link.client.SignatureData(user, algorithm, k.blob), algorithm)
+	if err != nil {
+		l.signErr = err
+		return false
+	}
+	if !k.askFirst {
+		l.offered++
+	}
+	h.link.client.AuthPublicKey(user, algorithm, k.blob, sig)
+	return true
+}
+
+// take goes on by what the server answers.
+func (l *login) take(ev sshwire.Event) *fleet.Error {
+	switch ev := ev.(type) {
+	case sshwire.ServiceAccepted:
+		if !l.started {
+			return l.start()
+		}
+	case sshwire.AuthSuccess:
+		l.answered = true
+		l.secretAnswered(true)
+		l.handshake.over = true
+	case sshwire.AuthFailure:
+		return l.failed(ev)
+	case sshwire.PublicKeyOK:
+		k := &l.keys[l.next-1]
+		h := l.handshake
+		if !l.sign(k, k.algorithm(h.link.client.SignatureAlgorithms(), h.server.traits)) {
+			return l.try()
+		}
+	case sshwire.Prompts:
+		return l.prompted(ev)
+	case sshwire.PasswordExpired:
+		l.secretAnswered(false)
+		return l.handshake.fail(fleet.ReasonPasswordExpired, errors.New(
+			"the password has expired, and the server asks for a new one\nhint: log in by hand and change it"))
+	}
+	return nil
+}
+
+// failed is the server's no to the last request.
+func (l *login) failed(ev sshwire.AuthFailure) *fleet.Error {
+	h := l.handshake
+	l.answered = true
+	h.session.rejected()
+	l.secretAnswered(ev.Partial)
+	l.proven = l.proven || ev.Partial
+	if ev.Partial && l.next > 0 {
+		l.next = len(l.keys) // the key has done its part
+	}
+	if slices.Contains(ev.Methods, "publickey") && l.next < len(l.keys) {
+		return l.try()
+	}
+	if sent, f := l.trySecret(ev.Methods); sent || f != nil {
+		return f
+	}
+	return l.exhausted(ev.Methods)
+}
+
+// exhausted is the end of authentication when nothing is left to try. methods
+// are those that the server still takes.
+func (l *login) exhausted(methods []string) *fleet.Error {
+	h := l.handshake
+	listed := strings.Join(methods, ",")
+	listed = listed[:min(len(listed), 200)]
+	switch {
+	case l.proven:
+		return h.fail(fleet.ReasonAuthIncomplete, fmt.Errorf(
+			"the key was accepted and the server wants more: next=%q", listed))
+	case l.signErr != nil:
+		f := cause.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAuthFailed, l.signErr)
+		f.Outcome = h.session.outcome()
+		return f
+	case l.offered == 0 && l.secret == secretUntouched && (methods == nil || slices.Contains(methods, "publickey")):
+		return h.fail(fleet.ReasonNoIdentity, errors.New(
+			"there is no key to offer\nhint: name one with --identity, or add one to the agent with ssh-add"))
+	case !slices.Contains(methods, "publickey") && l.secret == secretUntouched:
+		return h.fail(fleet.ReasonAuthFailed, fmt.Errorf("the server takes %q and no public keys", listed))
+	}
+	return h.fail(fleet.ReasonAuthFailed, fmt.Errorf(
+		"user %q was not let in with any of our %d keys; the server takes %q\nhint: check the login name (-l) and the key (--identity)",
+		h.attempt.Target.User, l.offered, listed))
+}
+
+// ignored says whether the connection ended over what was sent early: no request
+// was answered with a plain no for which there is another reason.
+func (l *login) ignored(f *fleet.Error) bool {
+	switch f.Reason {
+	case fleet.ReasonConnClosed, fleet.ReasonConnReset, fleet.ReasonDisconnected, fleet.ReasonProtocolError,
+		fleet.ReasonAuthTimeout:
+		return true
+	case fleet.ReasonAuthFailed:
+		kind, ok := errors.AsType[*sshwire.Error](f)
+		return ok && kind.Kind == sshwire.KindDisconnect && !l.answered
+	}
+	return false
+}

@@ -1,0 +1,221 @@
+package express
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"shoal/connect/cause"
+	"shoal/fleet"
+)
+
+// A parked is a connection in a loop.
+type parked struct {
+	loop *loop
+	conn *conn
+	ctx  context.Context
+	done func(fleet.End)
+	fd   int32
+
+	state   atomic.Int32
+	timer   *time.Timer // nil until there is a deadline
+	armed   time.Time   // when timer fires; zero: it does not
+	writeBy time.Time   // the server has to take something by then; zero: nothing waits
+	mute    bool        // writing has failed: reading will tell why
+}
+
+// The states of a parked connection.
+const (
+	idle    int32 = iota // waiting for something to happen
+	queued               // a worker is to look at it
+	running              // one does
+	rerun                // and has to do it again
+	over
+)
+
+// wanted notes that something has happened, and says whether p has to be queued.
+func (p *parked) wanted() bool {
+	for {
+		switch s := p.state.Load(); s {
+		case idle:
+			if p.state.CompareAndSwap(idle, queued) {
+				return true
+			}
+		case running:
+			if p.state.CompareAndSwap(running, rerun) {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+}
+
+// begin starts the session on the caller's goroutine and has the loop watch the
+// connection.
+func (p *parked) begin() {
+	p.start()
+	if p.conn.session.end == nil {
+		err := unix.EpollCtl(p.loop.fd, unix.EPOLL_CTL_ADD, int(p.fd), &unix.EpollEvent{
+			Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&(1<<32-1),
+			Fd:     p.fd,
+		})
+		if err != nil {
+			p.conn.session.stopFor(fleet.ReasonLocalMemory, err)
+		}
+	}
+	if p.conn.session.end != nil {
+		p.finish()
+		return
+	}
+	p.arm()
+	p.conn.session.link.client.Shrink()
+	if !p.state.CompareAndSwap(running, idle) {
+		p.state.Store(idle)
+		p.loop.schedule(p)
+	}
+}
+
+func (p *parked) start() {
+	s := p.conn.session
+	defer s.guard()
+	s.begin()
+	s.pull()
+	p.flush()
+}
+
+// run looks at the connection until nothing more has happened to it.
+func (p *parked) run(buf []byte) {
+	for {
+		p.state.Store(running)
+		drained := p.work(buf)
+		if p.conn.session.end != nil {
+			p.finish()
+			return
+		}
+		p.arm()
+		if !drained {
+			p.state.Store(idle)
+			p.loop.extra.Go(func() { p.loop.schedule(p) }) // behind the others
+			return
+		}
+		if p.state.CompareAndSwap(running, idle) {
+			return
+		}
+	}
+}
+
+// turn is how many reads a connection gets before others have theirs.
+const turn = 16
+
+// work moves bytes, then looks at what else may have ended the session. drained
+// says that nothing more is there to be read.
+func (p *parked) work(buf []byte) (drained bool) {
+	s := p.conn.session
+	defer s.guard()
+	p.flush()
+	for range turn {
+		if s.end != nil || drained {
+			break
+		}
+		drained = p.read(buf)
+	}
+	if s.end == nil {
+		p.check()
+	}
+	return drained
+}
+
+// read takes what one read gives. Only a read that finds nothing shows that an
+// edge-triggered connection is drained: its end may stand behind the bytes.
+func (p *parked) read(buf []byte) (drained bool) {
+	s := p.conn.session
+	n, err := unix.Read(int(p.fd), buf)
+	switch {
+	case errors.Is(err, unix.EINTR):
+	case errors.Is(err, unix.EAGAIN):
+		return true
+	case err != nil:
+		s.lost(err)
+	case n == 0:
+		s.lost(cause.ErrClosed)
+	default:
+		s.link.client.Receive(buf[:n])
+		s.pull()
+		p.flush()
+	}
+	return false
+}
+
+// flush writes what the kernel takes.
+func (p *parked) flush() {
+	l := p.conn.session.link
+	for len(l.client.Output()) > 0 && !p.mute {
+		n, err := unix.Write(int(p.fd), l.client.Output())
+		l.sent(n)
+		switch {
+		case n > 0:
+			p.writeBy = time.Time{}
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
+			if p.writeBy.IsZero() {
+				p.writeBy = time.Now().Add(cause.WriteTimeout)
+			}
+			return
+		case err != nil:
+			p.mute = true
+		}
+	}
+}
+
+// check ends the session when the run, the caller or a deadline does.
+func (p *parked) check() {
+	s := p.conn.session
+	now := time.Now()
+	switch {
+	case p.ctx.Err() != nil:
+		s.interrupted(p.ctx)
+	case p.conn.isClosed():
+		s.stopFor(fleet.ReasonInterrupted, errClosedHere)
+	case !s.deadline.IsZero() && !now.Before(s.deadline):
+		s.expire()
+	case !p.writeBy.IsZero() && !now.Before(p.writeBy):
+		s.stalled()
+	}
+}
+
+// arm sets the timer to the next deadline.
+func (p *parked) arm() {
+	next := p.conn.session.deadline
+	if !p.writeBy.IsZero() && (next.IsZero() || p.writeBy.Before(next)) {
+		next = p.writeBy
+	}
+	if next.Equal(p.armed) {
+		return
+	}
+	p.armed = next
+	switch {
+	case next.IsZero():
+		p.timer.Stop()
+	case p.timer == nil:
+		p.timer = time.AfterFunc(time.Until(next), func() { p.loop.schedule(p) })
+	default:
+		p.timer.Reset(time.Until(next))
+	}
+}
+
+// finish gives the session's end.
+func (p *parked) finish() {
+	p.state.Store(over)
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	p.conn.over()
+	p.loop.forget(p)
+	p.conn.session.link.hangUp()
+	p.done(*p.conn.session.end)
+	p.loop.left()
+}

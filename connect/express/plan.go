@@ -1,0 +1,180 @@
+package express
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/connect/recall"
+	"shoal/fleet"
+	"shoal/sshwire"
+)
+
+// A plan is how one connection is to be made: how early each step is taken.
+type plan struct {
+	known      bool // the endpoint is remembered
+	kex        []string
+	earlyKex   bool
+	stepByStep bool // nothing before the server's version line
+	earlyAuth  bool
+	earlyExec  bool     // the command with the authentication
+	guessExec  bool     // the command with the opening of its channel
+	ciphers    []string // nil: all
+	window     uint32   // of each channel, in bytes; 0: the default
+	key        string   // fingerprint of the key that was accepted
+	fallback   bool     // this package is known not to do
+	lateAuth   bool     // to be remembered: early authentication did no good
+	lateExec   bool     // to be remembered: an early command did no good
+}
+
+// Marks in recall.Entry.Marks.
+const (
+	markStepByStep  = "step-by-step"
+	markLateAuth    = "late-auth"
+	markLateExec    = "late-exec"
+	clientExpress   = "express"
+	clientFallback  = "fallback"
+	fallbackRecheck = 7 // days until a server that needed the fallback is tried again
+)
+
+func endpoint(t fleet.Target) string {
+	return strings.ToLower(t.Host.Name) + ":" + strconv.Itoa(int(t.Port))
+}
+
+// planFor makes the plan from what is remembered (protocol.md, Policy 1 and 2).
+func (d *Dialer) planFor(t fleet.Target) plan {
+	e, known := d.opts.Memory.Get(endpoint(t))
+	p := plan{
+		known:      known,
+		kex:        d.kex,
+		earlyKex:   d.opts.Pipeline != Off && d.opts.Classical,
+		earlyAuth:  d.opts.Pipeline != Off,
+		earlyExec:  d.opts.Pipeline == Full && known,
+		guessExec:  d.opts.Pipeline == Full,
+		stepByStep: slices.Contains(e.Marks, markStepByStep),
+	}
+	if !known {
+		return p
+	}
+	if e.Client == clientFallback {
+		p.fallback = d.opts.Fallback != nil && today()-e.Day < fallbackRecheck
+		return p
+	}
+	p.key = e.Key
+	if slices.Contains(e.Marks, markLateAuth) {
+		p.waitForAuth()
+	}
+	if slices.Contains(e.Marks, markLateExec) {
+		p.waitForChannel()
+	}
+	if best := firstCommon(d.kex, e.Kex); best != "" && d.opts.Pipeline != Off {
+		p.kex, p.earlyKex = d.kexFirst[best], true
+	}
+	return p
+}
+
+// waitForAuth gives up early authentication with this server.
+func (p *plan) waitForAuth() {
+	p.lateAuth, p.earlyAuth, p.earlyExec = true, false, false
+}
+
+// waitForChannel gives up early commands with this server.
+func (p *plan) waitForChannel() {
+	p.lateExec, p.earlyExec, p.guessExec = true, false, false
+}
+
+func today() int { return int(time.Now().Unix() / (24 * 60 * 60)) }
+
+// firstCommon is the first of ours that is among theirs.
+func firstCommon(ours, theirs []string) string {
+	for _, name := range ours {
+		if slices.Contains(theirs, name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// traits are what is known of a kind of server by its identification
+// (protocol.md, Policy 5).
+type traits struct {
+	earlyAuth bool // takes a signed request with the service request
+	earlyExec bool // takes channel and command before it has answered that
+	oneKey    bool // earlyExec, but a rejected key ends the connection
+	rsa256    bool // knows rsa-sha2-256 and not rsa-sha2-512
+}
+
+func traitsOf(identification string) traits {
+	_, software, _ := strings.Cut(strings.TrimPrefix(identification, "SSH-"), "-")
+	switch {
+	case strings.HasPrefix(software, "OpenSSH_"):
+		return traits{earlyAuth: true, earlyExec: true}
+	case strings.HasPrefix(software, "dropbear_"):
+		return traits{earlyAuth: true, earlyExec: true, oneKey: true, rsa256: true}
+	case software == "Go" || strings.HasPrefix(software, "Go "), strings.HasPrefix(software, "AsyncSSH_"):
+		return traits{earlyAuth: true}
+	}
+	return traits{}
+}
+
+// meet fits the plan to the server that has identified itself. An unknown kind
+// is tried with early authentication from the second time on: if it does not
+// like that, nothing has run.
+func (p *plan) meet(identification string) traits {
+	t := traitsOf(identification)
+	p.earlyAuth = p.earlyAuth && (t.earlyAuth || p.known)
+	p.earlyExec = p.earlyExec && p.earlyAuth && t.earlyExec
+	p.guessExec = p.guessExec && t.earlyExec
+	return t
+}
+
+// marks is what the next plan has to know.
+func (p *plan) marks() []string {
+	var marks []string
+	if p.stepByStep {
+		marks = append(marks, markStepByStep)
+	}
+	if p.lateAuth {
+		marks = append(marks, markLateAuth)
+	}
+	if p.lateExec {
+		marks = append(marks, markLateExec)
+	}
+	return marks
+}
+
+// A serverInfo is what a server has told of itself.
+type serverInfo struct {
+	identification string
+	traits         traits
+	kex, hostKeys  []string
+}
+
+// learn remembers a server that has let us in.
+func (d *Dialer) learn(t fleet.Target, p *plan, s *serverInfo, accepted ssh.PublicKey) {
+	e := recall.Entry{
+		Identification: s.identification,
+		Kex:            common(d.kex, s.kex),
+		HostKeys:       common(sshwire.HostKeyAlgorithms(), s.hostKeys),
+		User:           t.User,
+		Client:         clientExpress,
+		Marks:          p.marks(),
+	}
+	if accepted != nil {
+		e.Key = ssh.FingerprintSHA256(accepted)
+	}
+	d.opts.Memory.Put(endpoint(t), e)
+}
+
+func common(ours, theirs []string) []string {
+	var both []string
+	for _, name := range ours {
+		if slices.Contains(theirs, name) {
+			both = append(both, name)
+		}
+	}
+	return both
+}

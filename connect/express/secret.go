@@ -1,0 +1,85 @@
+package express
+
+import (
+	"fmt"
+	"slices"
+
+	"shoal/connect/cause"
+	"shoal/fleet"
+	"shoal/sshwire"
+)
+
+// secretState is how far a login is with the password: one attempt per host, so
+// that no account is locked.
+type secretState uint8
+
+const (
+	secretUntouched secretState = iota
+	secretSent                  // and not yet answered
+	secretSpent
+)
+
+// trySecret sends the password by a method that the server takes. It never
+// travels before the host key is trusted and a request was answered.
+func (l *login) trySecret(methods []string) (sent bool, f *fleet.Error) {
+	h := l.handshake
+	if h.dialer.opts.Passwords == nil || l.secret != secretUntouched {
+		return false, nil
+	}
+	user := h.attempt.Target.User
+	switch {
+	case slices.Contains(methods, "password"):
+		password, err := h.dialer.opts.Passwords.Password(h.ctx, h.attempt.Target)
+		if err != nil {
+			return false, l.refused(err)
+		}
+		h.link.client.AuthPassword(user, password)
+		clear(password)
+		l.secret = secretSent
+	case slices.Contains(methods, "keyboard-interactive"):
+		h.link.client.AuthInteractive(user)
+	default:
+		return false, nil
+	}
+	return true, nil
+}
+
+// prompted answers the server's questions (RFC 4256 §3.2). A second round that
+// asks again gets nothing: the first answer was wrong.
+func (l *login) prompted(ev sshwire.Prompts) *fleet.Error {
+	h := l.handshake
+	answers := make([][]byte, len(ev.Prompts))
+	for i, p := range ev.Prompts {
+		if l.secret != secretUntouched {
+			l.secretAnswered(false)
+			return h.fail(fleet.ReasonAuthFailed, fmt.Errorf("the server asks once more: %.100q", p.Text))
+		}
+		answer, err := h.dialer.opts.Passwords.Answer(h.ctx, h.attempt.Target, string(p.Text), p.Echo)
+		if err != nil {
+			return l.refused(err)
+		}
+		answers[i] = answer
+	}
+	if len(answers) > 0 {
+		l.secret = secretSent
+	}
+	h.link.client.Answer(answers)
+	for _, a := range answers {
+		clear(a)
+	}
+	return nil
+}
+
+func (l *login) refused(err error) *fleet.Error {
+	f := cause.Refusal(l.handshake.attempt, fleet.PhaseAuth, fleet.ReasonAuthFailed, err)
+	f.Outcome = l.handshake.session.outcome()
+	return f
+}
+
+// secretAnswered passes on what became of the password.
+func (l *login) secretAnswered(accepted bool) {
+	if l.secret == secretSent {
+		l.secret = secretSpent
+		l.handshake.dialer.opts.Passwords.Answered(l.handshake.attempt.Target, accepted)
+	}
+}

@@ -1,0 +1,245 @@
+package express
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"shoal/connect"
+	"shoal/connect/cause"
+	"shoal/fleet"
+	"shoal/sshwire"
+)
+
+// A session is the attempt's command on its channel: it turns events into the
+// attempt's end. It does no I/O but the writes to Stdout and Stderr, and knows
+// no goroutines; whoever drives it moves the bytes and watches its deadline.
+type session struct {
+	attempt  *connect.Attempt
+	link     *link
+	timeouts connect.Timeouts
+	guess    bool // the server takes a command before its channel is open
+
+	channel  sshwire.Channel
+	opened   bool // CHANNEL_OPEN has left, or is about to
+	sent     bool // so has the command
+	proven   bool // the server has shown that it does not run what was sent
+	exit     exit
+	deadline time.Time // of the present phase; zero: none
+	broken   [fleet.NumStreams]bool
+	end      *fleet.End // once the attempt has ended
+}
+
+func newSession(a *connect.Attempt, l *link, t connect.Timeouts) *session {
+	return &session{attempt: a, link: l, timeouts: t}
+}
+
+// begin follows authentication.
+func (s *session) begin() {
+	s.enter(fleet.PhaseSession, s.timeouts.Session)
+	if !s.opened {
+		if f := s.open(s.guess); f != nil {
+			s.fail(f)
+		}
+	}
+}
+
+// open opens the channel, and sends the command behind it where the server takes
+// that.
+func (s *session) open(withCommand bool) *fleet.Error {
+	s.channel = s.link.client.OpenSession()
+	s.opened = true
+	if withCommand {
+		return s.exec()
+	}
+	return nil
+}
+
+// exec sends the command, and that it gets no input: whatever reads it is to see
+// its end.
+func (s *session) exec() *fleet.Error {
+	if f := s.attempt.Intend(); f != nil {
+		return f
+	}
+	s.sent, s.proven = true, false
+	s.link.client.Exec(s.channel, s.attempt.Target.Command)
+	s.link.execQueued()
+	s.link.client.SendEOF(s.channel)
+	return nil
+}
+
+// rejected says that the server did not let us in, so that it did not run what
+// was sent with the request (RFC 4252 §5.1).
+func (s *session) rejected() { s.proven = s.sent }
+
+// ignored says that the server does not know the channel.
+func (s *session) ignored() { s.opened, s.sent, s.proven, s.link.execEnd = false, false, false, 0 }
+
+// outcome is that of a failure now: once the command may have left, nobody
+// knows.
+func (s *session) outcome() fleet.Outcome {
+	if s.sent && s.link.execLeft() && !s.proven {
+		return fleet.OutcomeUnknown
+	}
+	return fleet.OutcomeNeverStarted
+}
+
+// enter begins a phase; a limit of 0 is none.
+func (s *session) enter(p fleet.Phase, limit time.Duration) {
+	s.attempt.Timeline.Enter(p)
+	s.deadline = time.Time{}
+	if limit > 0 {
+		s.deadline = time.Now().Add(limit)
+	}
+}
+
+// pull takes events until more bytes are needed or the attempt has ended.
+func (s *session) pull() {
+	for s.end == nil {
+		ev, err := s.link.client.Next()
+		switch {
+		case err != nil:
+			s.brokenBy(err)
+		case ev == nil:
+			return
+		default:
+			s.take(ev)
+		}
+	}
+}
+
+func (s *session) take(ev sshwire.Event) {
+	switch ev := ev.(type) {
+	case sshwire.ChannelOpened:
+		s.channelOpened()
+	case sshwire.ChannelRefused:
+		s.fail(s.attempt.Fail(fleet.OutcomeNeverStarted, fleet.ReasonSessionRefused, fmt.Errorf(
+			"the server refused a session, reason code %d: %q", ev.Code, ev.Text)))
+	case sshwire.ChannelIgnored:
+		s.ignored()
+		s.begin()
+	case sshwire.RequestAnswered:
+		s.answered(ev.OK)
+	case sshwire.Data:
+		s.output(ev)
+	case sshwire.ExitStatus:
+		s.exited(exit{known: true, status: ev.Status})
+	case sshwire.ExitSignal:
+		s.exited(exit{known: true, signal: signalName(ev.Signal)})
+	case sshwire.Closed:
+		s.closed()
+	}
+}
+
+func (s *session) channelOpened() {
+	if !s.sent {
+		if f := s.exec(); f != nil {
+			s.fail(f)
+			return
+		}
+	}
+	left := s.deadline
+	s.enter(fleet.PhaseExec, 0)
+	s.deadline = left // one deadline for both phases
+}
+
+// answered is the server's word on exec (RFC 4254 §6.5).
+func (s *session) answered(ok bool) {
+	switch {
+	case !ok:
+		s.fail(s.attempt.Fail(fleet.OutcomeRefused, fleet.ReasonExecRefused,
+			errors.New("the server refused to run the command")))
+	case !s.exit.known:
+		s.enter(fleet.PhaseRun, s.timeouts.Command)
+	}
+}
+
+// output passes on what the command wrote. A writer that fails gets no more, and
+// its stream is dropped, so that the other one goes on.
+func (s *session) output(ev sshwire.Data) {
+	stream, dst := fleet.Stdout, s.attempt.Stdout
+	if ev.Stderr {
+		stream, dst = fleet.Stderr, s.attempt.Stderr
+	}
+	if dst != nil && !s.broken[stream] {
+		_, err := dst.Write(ev.Bytes)
+		s.broken[stream] = err != nil
+	}
+	s.link.client.Consumed(ev.Channel, len(ev.Bytes))
+}
+
+// exited notes how the command ended; the first word stays. From here the
+// channel has the drain timeout to close.
+func (s *session) exited(e exit) {
+	if s.exit.known {
+		return
+	}
+	s.exit = e
+	s.enter(fleet.PhaseDrain, s.timeouts.Drain)
+}
+
+// closed is the orderly end of the channel.
+func (s *session) closed() {
+	if s.exit.known {
+		s.finish(s.exit.end(s.attempt.Timeline.Phase(), true))
+		return
+	}
+	s.fail(s.attempt.Fail(s.outcome(), fleet.ReasonExitMissing,
+		errors.New("the server closed the channel without an exit status")))
+}
+
+// brokenBy is the end of the protocol.
+func (s *session) brokenBy(err error) { s.stopFor(reasonOf(err), err) }
+
+// lost is the end of the connection.
+func (s *session) lost(err error) {
+	if r, named, ok := cause.Link(err); ok {
+		s.stopFor(r, named)
+		return
+	}
+	s.stopFor(fleet.ReasonConnClosed, err)
+}
+
+// stopFor ends the attempt for a reason that is not the command's, unless how
+// the command ended is known.
+func (s *session) stopFor(r fleet.Reason, err error) {
+	if s.exit.known {
+		s.finish(s.exit.end(s.attempt.Timeline.Phase(), false))
+		return
+	}
+	s.fail(s.attempt.Fail(s.outcome(), r, err))
+}
+
+// expire is for a deadline that has passed.
+func (s *session) expire() {
+	phase := s.attempt.Timeline.Phase()
+	if phase == fleet.PhaseRun {
+		s.stopFor(fleet.ReasonTimeout, fmt.Errorf(
+			"the command timeout of %v passed; the command may still be running", s.timeouts.Command))
+		return
+	}
+	s.stopFor(cause.Deadline(phase), cause.Late(phase, s.timeouts, false))
+}
+
+// stalled is for a server that takes nothing from us.
+func (s *session) stalled() {
+	s.stopFor(fleet.ReasonStalled, cause.Late(fleet.PhaseRun, s.timeouts, false))
+}
+
+// interrupted is for a run that ends.
+func (s *session) interrupted(ctx context.Context) {
+	if s.exit.known || s.outcome() == fleet.OutcomeUnknown {
+		s.stopFor(fleet.ReasonInterrupted, context.Cause(ctx))
+		return
+	}
+	s.fail(cause.Interrupted(ctx, s.attempt))
+}
+
+func (s *session) fail(f *fleet.Error) { s.finish(f.End()) }
+
+func (s *session) finish(e fleet.End) {
+	if s.end == nil {
+		s.end = &e
+	}
+}
