@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 
 	"shoal/connect"
+	"shoal/connect/express"
 	"shoal/engine"
 	"shoal/identity"
+	"shoal/sshwire"
 	"shoal/trust"
 )
 
@@ -69,9 +71,53 @@ type Options struct {
 	// key file that was passed over. nil means that nobody is.
 	Notice func(string)
 
-	// Dialer connects instead of what the fields from Identities to HostKeys
-	// and Timeouts describe. nil means connect/standard.
+	// Pipeline is how much is sent before the server has answered what came
+	// before it. The zero value, express.Full, is the fastest; with express.Off
+	// a connection that is lost is least often unknown.
+	Pipeline express.Pipeline
+	// Classical prefers key exchange without post-quantum protection: one round
+	// trip less to a host that is not remembered.
+	Classical bool
+	// StateDir is where it is remembered what servers are like, so that the next
+	// run takes fewer round trips. Nothing secret is kept, and nothing that makes
+	// a host trusted. "" keeps nothing; DefaultStateDir is what shoal run takes.
+	StateDir string
+	// Client is the SSH implementation. The zero value is the best.
+	Client Client
+
+	// Network opens the connections. nil means TCP.
+	Network connect.Network
+	// Trace is told of every SSH message of connect/express; see
+	// sshwire.Config. nil means that nobody is.
+	Trace func(sshwire.Message)
+
+	// Dialer connects instead of what the fields from Identities to HostKeys,
+	// Timeouts and those from Pipeline on describe. nil means that they do.
 	Dialer connect.Dialer
+}
+
+// A Client is an implementation of SSH.
+type Client uint8
+
+// The implementations.
+const (
+	// ClientBest is connect/express, and connect/standard for servers that share
+	// no algorithm with it; the result says so (fleet.FlagFallback).
+	ClientBest Client = iota
+	// ClientStandard is connect/standard alone, on golang.org/x/crypto/ssh.
+	ClientStandard
+)
+
+// DefaultStateDir is shoal's directory in $XDG_STATE_HOME, which is
+// ~/.local/state where that is not set; "" when there is no home.
+func DefaultStateDir() string {
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "shoal")
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".local", "state", "shoal")
+	}
+	return ""
 }
 
 // NoAgent as Options.Agent means that no agent is asked.
@@ -81,6 +127,12 @@ const NoAgent = "none"
 func (o Options) Validate() error {
 	if o.HostKeys > trust.Insecure {
 		return fmt.Errorf("unknown host-key policy %d", o.HostKeys)
+	}
+	if o.Pipeline > express.Off {
+		return fmt.Errorf("unknown pipelining %d", o.Pipeline)
+	}
+	if o.Client > ClientStandard {
+		return fmt.Errorf("unknown client %d", o.Client)
 	}
 	if err := o.Timeouts.Validate(); err != nil {
 		return err

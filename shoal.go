@@ -17,7 +17,8 @@
 // Every target gives exactly one result, whatever happens, and nothing is run
 // twice. Memory follows Options.Fanout and not the number of targets. Host keys
 // are checked against known_hosts, and an unknown host is refused unless
-// Options say otherwise. The package prints nothing and keeps no state.
+// Options say otherwise. The package prints nothing, and keeps no state unless
+// Options.StateDir names a place for it.
 package shoal
 
 import (
@@ -27,13 +28,9 @@ import (
 	"iter"
 
 	"shoal/command"
-	"shoal/connect"
-	"shoal/connect/standard"
 	"shoal/engine"
 	"shoal/fleet"
-	"shoal/identity"
 	"shoal/inventory"
-	"shoal/trust"
 )
 
 // The words of package fleet, for callers that need no more than these.
@@ -107,30 +104,4 @@ func (o Options) Plan(targets iter.Seq[Target], template *command.Template) (ite
 			}
 		}
 	}, nil
-}
-
-// OpenDialer reads known_hosts, loads the identities, asking for passphrases,
-// and gives the Dialer that Run would use. Call it where several runs share one,
-// or where questions have to come first: set Options.Dialer to it, and call
-// closer after the last run.
-func (o Options) OpenDialer(ctx context.Context) (d connect.Dialer, closer func(), err error) {
-	if o.Dialer != nil {
-		return o.Dialer, func() {}, nil
-	}
-	keys, err := trust.Open(trust.Options{Files: o.knownHosts(), Policy: o.HostKeys})
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading known_hosts: %w", err)
-	}
-	identities, err := identity.Load(ctx, o.identities())
-	if err != nil {
-		return nil, nil, fmt.Errorf("loading identities: %w", err)
-	}
-	closer = func() { _ = identities.Close() }
-	o.tell(keys, identities)
-	std, err := standard.New(standard.Options{HostKeys: keys, Identities: identities, Timeouts: o.Timeouts})
-	if err != nil {
-		closer()
-		return nil, nil, err
-	}
-	return std, closer, nil
 }

@@ -112,6 +112,10 @@ func (b *benchRun) aimAtFleet(ctx context.Context) (context.Context, func() erro
 	if err := b.options.Validate(); err != nil {
 		return nil, nil, err
 	}
+	asked, err := b.flags.hostFlags.options()
+	if err != nil {
+		return nil, nil, err
+	}
 	program, err := os.Executable()
 	if err != nil {
 		return nil, nil, fmt.Errorf("finding this program: %w", err)
@@ -130,6 +134,10 @@ func (b *benchRun) aimAtFleet(ctx context.Context) (context.Context, func() erro
 	b.fleet = fo.Settings()
 	b.options.Connect, b.options.Targets = fl.Connect(), fl.Targets
 	b.options.Connect.Timeouts = b.flags.timeouts()
+	b.options.Connect.Pipeline, b.options.Connect.Classical, b.options.Connect.Client = asked.Pipeline, asked.Classical, asked.Client
+	if b.flags.stateDir != "" { // the hosts are gone after this: only where it is asked for
+		b.options.Connect.StateDir = asked.StateDir
+	}
 	return serving, fl.Close, nil
 }
 

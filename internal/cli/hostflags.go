@@ -6,6 +6,7 @@ import (
 
 	"shoal"
 	"shoal/connect"
+	"shoal/connect/express"
 	"shoal/internal/ui"
 	"shoal/inventory"
 	"shoal/trust"
@@ -27,6 +28,10 @@ type hostFlags struct {
 	kexTimeout     seconds
 	authTimeout    seconds
 	sessionTimeout seconds
+	pipeline       choice
+	postQuantum    choice
+	client         choice
+	stateDir       string
 }
 
 // targets gives the flags that name hosts.
@@ -48,6 +53,13 @@ func (f *hostFlags) connection() flagGroup {
 	f.hostKey = choice{value: "strict", words: []string{"strict", "accept-new", "insecure"}}
 	g.Var(&f.hostKey, "host-key", "hosts that known_hosts does not know: refuse them, learn them, or accept anything")
 	g.StringArrayVar(&f.knownHosts, "known-hosts", nil, "known_hosts `FILE` (default: ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts)")
+	f.pipeline = choice{value: "full", words: []string{"full", "auth", "off"}}
+	g.Var(&f.pipeline, "pipeline", "send ahead of the server's answers: all it is known to take, all but the command, or nothing")
+	f.postQuantum = choice{value: "on", words: []string{"on", "off"}}
+	g.Var(&f.postQuantum, "pq", "post-quantum key exchange where the server has it; off saves a round trip to unknown hosts")
+	f.client = choice{value: "best", words: []string{"best", "standard"}}
+	g.Var(&f.client, "client", "the SSH client: shoal's own, or golang.org/x/crypto/ssh")
+	g.StringVar(&f.stateDir, "state-dir", "", "remember in `DIR` what servers are like; none for nowhere (default: ~/.local/state/shoal)")
 	g.VarP(&f.connectTimeout, "connect-timeout", "t", "from the name look-up to being logged in, all together (default: those of the phases)")
 	g.Var(&f.dialTimeout, "dial-timeout", "name look-up and TCP connect (default 10s)")
 	g.Var(&f.kexTimeout, "kex-timeout", "version and key exchange (default 15s)")
@@ -63,6 +75,10 @@ func (f *hostFlags) options() (shoal.Options, error) {
 	if err != nil {
 		return shoal.Options{}, err
 	}
+	pipeline, err := express.ParsePipeline(f.pipeline.value)
+	if err != nil {
+		return shoal.Options{}, err
+	}
 	o := shoal.Options{
 		User:       f.user,
 		Port:       f.port,
@@ -71,11 +87,28 @@ func (f *hostFlags) options() (shoal.Options, error) {
 		KnownHosts: f.knownHosts,
 		HostKeys:   policy,
 		Timeouts:   f.timeouts(),
+		Pipeline:   pipeline,
+		Classical:  f.postQuantum.value == "off",
+		StateDir:   f.state(),
+	}
+	if f.client.value == "standard" {
+		o.Client = shoal.ClientStandard
 	}
 	if f.noAgent {
 		o.Agent = shoal.NoAgent
 	}
 	return o, nil
+}
+
+// state is the directory of --state-dir.
+func (f *hostFlags) state() string {
+	switch f.stateDir {
+	case "":
+		return shoal.DefaultStateDir()
+	case "none":
+		return ""
+	}
+	return f.stateDir
 }
 
 func (f *hostFlags) timeouts() connect.Timeouts {

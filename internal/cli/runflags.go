@@ -77,7 +77,9 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	// Flags stand before the command, so that the command may have its own.
 	cmd.Flags().SetInterspersed(false)
 	helpInGroups(cmd, groups)
-	for name, c := range map[string]*choice{"host-key": &f.hostKey, "progress": &f.progress} {
+	for name, c := range map[string]*choice{
+		"host-key": &f.hostKey, "progress": &f.progress, "pipeline": &f.pipeline, "pq": &f.postQuantum, "client": &f.client,
+	} {
 		// The only error is a flag that is not there.
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(c.words, cobra.ShellCompDirectiveNoFileComp))
 	}

@@ -1,0 +1,150 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"shoal"
+	"shoal/command"
+	"shoal/connect"
+	"shoal/connect/tcp"
+	"shoal/fleet"
+	"shoal/internal/ui"
+	"shoal/inventory"
+)
+
+func newDebug(stdio Stdio) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "debug",
+		Short: "Look into how shoal works",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newTrace(stdio))
+	return cmd
+}
+
+func newTrace(stdio Stdio) *cobra.Command {
+	var f hostFlags
+	cmd := &cobra.Command{
+		Use:   "trace [flags] HOST [COMMAND...]",
+		Short: "Run a command on one host and print every message of the connection",
+		Long: `Run a command on one host (true, unless one is given) and print every SSH
+message, decrypted, with the round trip to which it belongs. No secret is printed:
+no signature, no password, no input or output of the command.
+
+The second run shows what is sent earlier to a host that is remembered.`,
+		Example: `  shoal debug trace web1
+  shoal debug trace --pipeline off web1 uptime`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			text := "true"
+			if len(args) > 1 {
+				text = strings.Join(args[1:], " ")
+			}
+			return trace(cmd.Context(), &f, args[0], text, stdio)
+		},
+	}
+	connection := f.connection()
+	cmd.Flags().AddFlagSet(connection.FlagSet)
+	cmd.Flags().SetInterspersed(false)
+	helpInGroups(cmd, []flagGroup{connection})
+	return cmd
+}
+
+// trace makes one attempt and prints what goes over the wire.
+func trace(ctx context.Context, f *hostFlags, name, text string, stdio Stdio) error {
+	opts, err := f.options()
+	if err != nil {
+		return err
+	}
+	if err := opts.Validate(); err != nil {
+		return err
+	}
+	target, err := traceTarget(opts, name, text)
+	if err != nil {
+		return err
+	}
+	warnInsecure(stdio.Err, opts)
+	t := newTracer(tcp.Dialer{Timeouts: opts.Timeouts.WithDefaults()})
+	opts.Notice = func(text string) { say(stdio.Err, "%s", ui.Visible(text)) }
+	opts.Trace, opts.Network = t.message, t
+	dialer, closer, err := opts.OpenDialer(ctx)
+	if err != nil {
+		return err
+	}
+	defer closer()
+	t.attempt = &connect.Attempt{Target: target, Stdout: io.Discard, Stderr: io.Discard}
+	ctx, stop := watchSignals(ctx, func(bool) {})
+	defer stop.end()
+	end := attemptOnce(ctx, dialer, t.attempt)
+	if err := t.print(stdio.Out, end); err != nil {
+		return fmt.Errorf("printing the trace: %w", err)
+	}
+	if end.Err != nil {
+		complain(stdio.Err, end.Err)
+	}
+	return traceExit(end)
+}
+
+// traceTarget plans the one target.
+func traceTarget(opts shoal.Options, name, text string) (fleet.Target, error) {
+	host, err := inventory.ParseHost(name)
+	if err != nil {
+		return fleet.Target{}, fmt.Errorf("reading the host %q: %w", name, err)
+	}
+	template, err := command.Parse(text)
+	if err != nil {
+		return fleet.Target{}, fmt.Errorf("reading the command: %w", err)
+	}
+	planned, err := opts.Plan(func(yield func(fleet.Target) bool) { yield(fleet.Target{Host: host}) }, template)
+	if err != nil {
+		return fleet.Target{}, err
+	}
+	var target fleet.Target
+	for t := range planned {
+		target = t
+	}
+	return target, nil
+}
+
+// attemptOnce dials, runs the command and waits for its end.
+func attemptOnce(ctx context.Context, d connect.Dialer, a *connect.Attempt) fleet.End {
+	conn, err := d.Dial(ctx, a)
+	if err != nil {
+		if f, ok := errors.AsType[*fleet.Error](err); ok {
+			return f.End()
+		}
+		return a.Fail(fleet.OutcomeUnknown, fleet.ReasonInternal, err).End()
+	}
+	defer func() { _ = conn.Close() }()
+	done := make(chan fleet.End, 1) // sent once, by the Conn
+	conn.Start(ctx, func(e fleet.End) { done <- e })
+	return <-done
+}
+
+// traceExit is the exit code of a run of this one target.
+func traceExit(end fleet.End) error {
+	switch {
+	case end.Outcome == fleet.OutcomeOK:
+		return nil
+	case end.Outcome == fleet.OutcomeUnknown:
+		return exitError(exitUnknown)
+	case end.Outcome.Ran():
+		return exitError(exitFailed)
+	case end.Outcome == fleet.OutcomeCancelled:
+		return exitError(exitInterrupted)
+	}
+	return exitError(exitNotStarted)
+}
+
+// milliseconds is how times of a trace are written.
+func milliseconds(d time.Duration) string {
+	return fmt.Sprintf("%.1f", float64(d.Microseconds())/1000)
+}
