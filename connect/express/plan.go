@@ -156,7 +156,7 @@ type serverInfo struct {
 // learn remembers a server that has let us in.
 func (d *Dialer) learn(t fleet.Target, p *plan, s *serverInfo, accepted ssh.PublicKey) {
 	e := recall.Entry{
-		Identification: s.identification,
+		Identification: software(s.identification),
 		Kex:            common(d.kex, s.kex),
 		HostKeys:       common(sshwire.HostKeyAlgorithms(), s.hostKeys),
 		User:           t.User,
@@ -167,6 +167,13 @@ func (d *Dialer) learn(t fleet.Target, p *plan, s *serverInfo, accepted ssh.Publ
 		e.Key = ssh.FingerprintSHA256(accepted)
 	}
 	d.opts.Memory.Put(endpoint(t), e)
+}
+
+// software is an identification without its comment (RFC 4253 §4.2), which some
+// servers change each time.
+func software(identification string) string {
+	s, _, _ := strings.Cut(identification, " ")
+	return s
 }
 
 func common(ours, theirs []string) []string {

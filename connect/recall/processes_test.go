@@ -1,22 +1,27 @@
 package recall
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
 	writers     = 4
 	writerHosts = 10_000
-	writerRuns  = 20 // each writes its share, and all of them write the shared ones
-	sharedHosts = 1000
+	writerRuns  = 10 // each writes its share, and all of them write the shared ones
+	sharedHosts = 2000
 
 	writerNumber = "RECALL_TEST_WRITER"
 	writerDir    = "RECALL_TEST_DIR"
+	writerLimit  = "RECALL_TEST_LIMIT" // the size in bytes that no file may exceed
 )
 
 // TestMain lets the test program be one of several that write.
@@ -24,6 +29,13 @@ func TestMain(m *testing.M) {
 	number, err := strconv.Atoi(os.Getenv(writerNumber))
 	if err != nil {
 		os.Exit(m.Run())
+	}
+	if limit, err := strconv.ParseUint(os.Getenv(writerLimit), 10, 64); err == nil {
+		signal.Ignore(unix.SIGXFSZ) // the error is what we want to meet
+		if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}
 	if err := writer(number, os.Getenv(writerDir)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -65,17 +77,40 @@ func writer(number int, dir string) error {
 	return nil
 }
 
-func TestFourProcessesLoseNothing(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
+func writerCommand(t *testing.T, number int, dir string) *exec.Cmd {
+	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
+	cmd := exec.CommandContext(t.Context(), program)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", writerNumber, number), writerDir+"="+dir)
+	return cmd
+}
+
+// When there is no room for all lines, there are none of them.
+func TestNoRoom(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	remember(t, dir, on(day0), sample, "web1:22")
+	before := content(t, dir)
+	cmd := writerCommand(t, 0, dir)
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", writerLimit, len(before)+1000))
+	out, err := cmd.CombinedOutput()
+	if exit := new(exec.ExitError); !errors.As(err, &exit) || !strings.Contains(string(out), "file too large") {
+		t.Errorf("the writer ended with %v and said %q", err, out)
+	}
+	if after := content(t, dir); after != before {
+		t.Errorf("the file is\n%q\nwant\n%q", after, before)
+	}
+}
+
+func TestFourProcessesLoseNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
 	var running []*exec.Cmd
 	for number := range writers {
-		cmd := exec.CommandContext(t.Context(), program)
-		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", writerNumber, number), writerDir+"="+dir)
+		cmd := writerCommand(t, number, dir)
 		cmd.Stderr = t.Output()
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)

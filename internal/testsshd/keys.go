@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/pem"
+	"path/filepath"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -21,8 +22,23 @@ type KeyType string
 const (
 	Ed25519 KeyType = "ed25519"
 	ECDSA   KeyType = "ecdsa" // NIST P-256
-	RSA     KeyType = "rsa"   // 2048 bits
+	RSA     KeyType = "rsa"   // 3072 bits
 )
+
+const rsaBits = 3072
+
+// makeHostKeys makes the host keys and gives their files, in OpenSSH's format
+// and under the names that OpenSSH's have.
+func (s *Server) makeHostKeys(t testing.TB, o options) []string {
+	t.Helper()
+	var paths []string
+	for _, kind := range o.hostKeys {
+		path := filepath.Join(s.dir, "ssh_host_"+string(kind)+"_key")
+		s.HostKeys = append(s.HostKeys, generateKey(t, kind, path).PublicKey())
+		paths = append(paths, path)
+	}
+	return paths
+}
 
 // generateKey makes a key, writes it in OpenSSH's format to path, and its
 // public half to path.pub.
@@ -32,7 +48,8 @@ func generateKey(t testing.TB, kind KeyType, path string) ssh.Signer {
 	if err != nil {
 		t.Fatalf("making an %s key: %v", kind, err)
 	}
-	block, err := ssh.MarshalPrivateKey(key, "")
+	// Paramiko 2.12 cannot read each second key that has no comment.
+	block, err := ssh.MarshalPrivateKey(key, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +65,7 @@ func generateKey(t testing.TB, kind KeyType, path string) ssh.Signer {
 func newKey(kind KeyType) (crypto.PrivateKey, error) {
 	switch kind {
 	case RSA:
-		return rsa.GenerateKey(rand.Reader, 2048)
+		return rsa.GenerateKey(rand.Reader, rsaBits)
 	case ECDSA:
 		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	default:

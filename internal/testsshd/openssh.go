@@ -4,30 +4,43 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // privsepDir is compiled into Debian's sshd; it must exist when sshd starts as
 // root.
 const privsepDir = "/run/sshd"
 
+var openSSH = Kind{
+	Name:     "OpenSSH",
+	HostKeys: []KeyType{Ed25519, ECDSA, RSA},
+	UserKeys: []KeyType{Ed25519, ECDSA, RSA},
+	Kex:      []string{ssh.KeyExchangeCurve25519, ssh.KeyExchangeECDHP256},
+	Ciphers: []string{
+		ssh.CipherAES128GCM, ssh.CipherAES256GCM, ssh.CipherChaCha20Poly1305, ssh.CipherAES128CTR, ssh.CipherAES256CTR,
+	},
+	MACs:     []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM, ssh.HMACSHA256, ssh.HMACSHA512},
+	settings: []Setting{Kex, Ciphers, MACs, RekeyLimit, MaxAuthTries, Banner, ForceCommand, Config, Args},
+}
+
 // OpenSSH starts sshd. It takes public keys only, has no PAM, and logs at
 // LogLevel VERBOSE; WithConfig overrides any of it.
 func OpenSSH(t testing.TB, opts ...Option) *Server {
 	t.Helper()
-	o := apply(opts)
+	o := openSSH.apply(t, opts)
 	bin := binary(t, "/usr/sbin/sshd")
 	if os.Geteuid() == 0 {
 		if err := os.MkdirAll(privsepDir, 0o755); err != nil {
 			t.Fatalf("making sshd's privilege separation directory: %v", err)
 		}
 	}
-	s := newServer(t)
-	config := append([]string{}, o.config...)
-	for _, kind := range o.hostKeys {
-		path := filepath.Join(s.dir, "host_"+string(kind))
-		s.HostKeys = append(s.HostKeys, generateKey(t, kind, path).PublicKey())
+	s := newServer(t, o)
+	config := append(slices.Clone(o.config), s.sshdConfig(t, o)...)
+	for _, path := range s.makeHostKeys(t, o) {
 		config = append(config, "HostKey "+path)
 	}
 	config = append(config,
@@ -63,4 +76,30 @@ func OpenSSH(t testing.TB, opts ...Option) *Server {
 	})
 	s.listensOn(t, port, proc)
 	return s
+}
+
+// sshdConfig says the options in sshd's words.
+func (s *Server) sshdConfig(t testing.TB, o options) []string {
+	t.Helper()
+	var config []string
+	for keyword, names := range map[string][]string{
+		"KexAlgorithms": o.kex, "Ciphers": o.ciphers, "MACs": o.macs,
+	} {
+		if names != nil {
+			config = append(config, keyword+" "+strings.Join(names, ","))
+		}
+	}
+	if o.rekeyLimit > 0 {
+		config = append(config, fmt.Sprintf("RekeyLimit %d", o.rekeyLimit))
+	}
+	if o.maxAuthTries > 0 {
+		config = append(config, fmt.Sprintf("MaxAuthTries %d", o.maxAuthTries))
+	}
+	if o.banner != "" {
+		config = append(config, "Banner "+s.bannerFile(t, o))
+	}
+	if o.forceCommand != "" {
+		config = append(config, "ForceCommand "+o.forceCommand)
+	}
+	return config
 }

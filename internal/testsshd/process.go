@@ -48,13 +48,14 @@ func run(argv []string, mark string) (*process, error) {
 // them.
 func (p *process) end() {
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // gone already is fine
-	<-p.ended
 	// A command may fork while we look, so until nothing is left.
 	for left := marked(p.mark); len(left) > 0; left = marked(p.mark) {
 		for _, h := range left {
 			h.kill()
 		}
 	}
+	// Only now: what was in no group of ours held the log open.
+	<-p.ended
 }
 
 // A logBuffer collects what a process writes and tells those who wait for more.

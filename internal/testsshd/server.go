@@ -42,7 +42,7 @@ func (s *Server) Log() string { return s.proc.log.String() }
 func (s *Server) PID() int { return s.proc.cmd.Process.Pid }
 
 // newServer makes the client's side: directory, user and key.
-func newServer(t testing.TB) *Server {
+func newServer(t testing.TB, o options) *Server {
 	t.Helper()
 	me, err := user.Current()
 	if err != nil {
@@ -51,11 +51,23 @@ func newServer(t testing.TB) *Server {
 	s := &Server{User: me.Username, dir: t.TempDir()}
 	s.KeyFile = filepath.Join(s.dir, "id_ed25519")
 	s.Signer = generateKey(t, Ed25519, s.KeyFile)
-	write(t, s.authorizedKeys(), ssh.MarshalAuthorizedKey(s.Signer.PublicKey()), 0o600)
+	lines := ssh.MarshalAuthorizedKey(s.Signer.PublicKey())
+	for _, key := range o.authorized {
+		lines = append(lines, ssh.MarshalAuthorizedKey(key)...)
+	}
+	write(t, s.authorizedKeys(), lines, 0o600)
 	return s
 }
 
-// authorizedKeys is where it has to be below a home directory, for Dropbear.
+func (s *Server) bannerFile(t testing.TB, o options) string {
+	t.Helper()
+	path := filepath.Join(s.dir, "banner")
+	write(t, path, []byte(o.banner), 0o600)
+	return path
+}
+
+// authorizedKeys is where it has to be below a home directory, for those
+// servers that take no other place.
 func (s *Server) authorizedKeys() string { return filepath.Join(s.dir, ".ssh", "authorized_keys") }
 
 // listensOn fills in what is known only once the server runs.

@@ -1,6 +1,7 @@
 package testsshd
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"strings"
@@ -27,7 +28,7 @@ type launch struct {
 func binary(t testing.TB, path string) string {
 	t.Helper()
 	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v\nhint: run make setup (installs openssh-server and dropbear-bin)", err)
+		t.Fatalf("%v\nhint: run make setup (installs the servers that the tests need)", err)
 	}
 	return path
 }
@@ -90,4 +91,9 @@ func (p *process) waitFor(t testing.TB, texts ...string) string {
 			t.Fatalf("%s does not listen after %v:\n%s", p.cmd.Path, startLimit, p.log.String())
 		}
 	}
+}
+
+// launched is the launch of one of our own programs, which say it in one way.
+func launched(argv []string, port uint16) launch {
+	return launch{argv: argv, up: fmt.Sprintf("listening on port %d\n", port), busy: "port in use\n"}
 }

@@ -1,0 +1,205 @@
+// Package jump opens connections to targets through other hosts: jump hosts
+// (ssh -J, ProxyJump) and proxy commands. It implements connect.Network.
+//
+// Call [New], give the Network to the Dialer, give that Dialer to [Network.Use],
+// because jump hosts are logged in to with the same keys and the same care, and
+// Close the Network after the last run.
+//
+// One connection to a jump host carries many targets, so that a run of ten
+// thousand targets starts some tens of connections at it. They are started one
+// at a time, and another one only when those that are there are full. A jump
+// host that cannot be reached or is lost is one cause, in the same words for
+// every target behind it; it is dialled again, at first at once and then not
+// before some time has passed.
+package jump
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"shoal/connect"
+	"shoal/connect/cause"
+	"shoal/connect/express"
+	"shoal/connect/tcp"
+	"shoal/fleet"
+)
+
+// DefaultStreams is how many streams one connection to a jump host carries. sshd
+// needs a descriptor for each and has 1,024 where nobody changed it.
+const DefaultStreams = 200
+
+// maxConnections bounds the connections to one jump host.
+const maxConnections = 64
+
+// Options say how jump hosts are used. They are not changed after New.
+type Options struct {
+	// Direct opens what needs no jump host, jump hosts among it. nil means TCP.
+	Direct connect.Network
+	// Streams is how many targets share one connection to a jump host. 0 means
+	// DefaultStreams.
+	Streams int
+	// Timeouts bound the waiting for a stream (Dial); zero values are the
+	// defaults.
+	Timeouts connect.Timeouts
+}
+
+// An Opener logs in to a jump host; *express.Dialer is one.
+type Opener interface {
+	Tunnels(ctx context.Context, a *connect.Attempt) (*express.Tunnels, error)
+}
+
+// A Network opens connections by each target's Route. It is safe for concurrent
+// use.
+type Network struct {
+	opts   Options
+	opener Opener
+
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
+	all  sync.WaitGroup // dials of jump hosts and proxy commands
+
+	mu    sync.Mutex
+	pools map[string]*pool
+}
+
+// New gives a Network. Use has to be called before a target with a jump host is
+// opened.
+func New(o Options) *Network {
+	o.Timeouts = o.Timeouts.WithDefaults()
+	if o.Direct == nil {
+		o.Direct = tcp.Dialer{Timeouts: o.Timeouts}
+	}
+	if o.Streams <= 0 {
+		o.Streams = DefaultStreams
+	}
+	n := &Network{opts: o, pools: make(map[string]*pool)}
+	n.ctx, n.stop = context.WithCancel(context.Background())
+	return n
+}
+
+// Use says who logs in to jump hosts. It is called once, before any Open.
+func (n *Network) Use(o Opener) { n.opener = o }
+
+// Open implements connect.Network.
+func (n *Network) Open(ctx context.Context, a *connect.Attempt) (net.Conn, error) {
+	route := a.Target.Route
+	switch {
+	case route == nil:
+		return n.opts.Direct.Open(ctx, a)
+	case route.Via != nil:
+		a.Timeline.Enter(fleet.PhaseDial)
+		return n.through(ctx, a, *route.Via)
+	case len(route.ProxyCommand) > 0:
+		a.Timeline.Enter(fleet.PhaseDial)
+		return n.proxy(ctx, a, route.ProxyCommand)
+	}
+	return n.opts.Direct.Open(ctx, a)
+}
+
+// Close ends every connection to a jump host, and the streams on it.
+func (n *Network) Close() error {
+	n.stop()
+	n.mu.Lock()
+	pools := n.pools
+	n.pools = make(map[string]*pool)
+	n.mu.Unlock()
+	n.all.Wait()
+	for _, p := range pools {
+		p.close()
+	}
+	return nil
+}
+
+// maxTries bounds how often a stream is asked for, on another connection each
+// time.
+const maxTries = 3
+
+// through opens a stream to the target at a jump host.
+func (n *Network) through(ctx context.Context, a *connect.Attempt, hop fleet.Target) (net.Conn, error) {
+	p := n.pool(hop)
+	for try := 1; ; try++ {
+		m, err := p.acquire(ctx)
+		if err != nil {
+			return nil, n.failure(ctx, a, err)
+		}
+		within, cancel := context.WithTimeout(ctx, n.opts.Timeouts.Dial)
+		tunnel, err := m.tunnels.Open(within, a.Target.Dialled(), a.Target.Port)
+		cancel()
+		if err == nil {
+			return &stream{Tunnel: tunnel, release: sync.OnceFunc(func() { p.release(m) })}, nil
+		}
+		p.failed(m, err)
+		if try == maxTries || !passing(err) {
+			return nil, n.failure(ctx, a, err)
+		}
+	}
+}
+
+// passing says whether another connection to the jump host may do better.
+func passing(err error) bool {
+	if r, ok := errors.AsType[*express.RefusedError](err); ok {
+		return r.Code == resourceShortage
+	}
+	f, ok := errors.AsType[*fleet.Error](err)
+	return ok && f.Reason == fleet.ReasonJumpFailed
+}
+
+// resourceShortage is SSH_OPEN_RESOURCE_SHORTAGE (RFC 4254 §5.1).
+const resourceShortage = 4
+
+// failure names what kept a target from being reached.
+func (n *Network) failure(ctx context.Context, a *connect.Attempt, err error) *fleet.Error {
+	switch {
+	case ctx.Err() != nil:
+		return cause.Interrupted(ctx, a)
+	case cause.TimedOut(err):
+		return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonDialTimeout,
+			fmt.Errorf("the jump host gave no answer within %v", n.opts.Timeouts.Dial))
+	}
+	if r, ok := errors.AsType[*express.RefusedError](err); ok {
+		return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonDialFailed, r)
+	}
+	return cause.Refusal(a, fleet.PhaseDial, fleet.ReasonJumpFailed, err)
+}
+
+// pool gives the connections to a jump host.
+func (n *Network) pool(hop fleet.Target) *pool {
+	key := chain(hop)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.pools[key]
+	if p == nil {
+		p = &pool{network: n, hop: hop}
+		n.pools[key] = p
+	}
+	return p
+}
+
+// chain names a jump host together with those before it.
+func chain(t fleet.Target) string {
+	name := t.User + "@" + t.Address()
+	if t.Route != nil && t.Route.Via != nil {
+		return chain(*t.Route.Via) + " " + name
+	}
+	return name
+}
+
+// A stream gives its place on the connection back when it is closed.
+type stream struct {
+	*express.Tunnel
+	release func()
+}
+
+// Close implements net.Conn.
+func (s *stream) Close() error {
+	err := s.Tunnel.Close()
+	s.release()
+	return err
+}
+
+// retryAfter is how long a jump host that could not be reached is left alone.
+const retryAfter = 10 * time.Second
