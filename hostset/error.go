@@ -5,7 +5,9 @@ import "fmt"
 // quoteLimit bounds how much of an expression an error repeats, in bytes.
 const quoteLimit = 80
 
-// A SyntaxError says where and why an expression cannot be read.
+// A SyntaxError says where and why an expression cannot be read. Where a group
+// is at fault, it names the group's place in the expression that was given, and
+// its Reason goes on with what is wrong in the definition.
 type SyntaxError struct {
 	// Expr is the whole expression.
 	Expr string
@@ -14,7 +16,8 @@ type SyntaxError struct {
 	// Reason is what is wrong, without place and hint.
 	Reason string
 
-	hint string
+	hint  string
+	cause error // of a group's definition or source, or nil
 }
 
 // Error names expression, position (from 1) and reason.
@@ -28,3 +31,7 @@ func (e *SyntaxError) Error() string {
 
 // Hint says what to do about it, in one line.
 func (e *SyntaxError) Hint() string { return e.hint }
+
+// Unwrap gives what a group's source said, or the fault in its definition; nil
+// where no group is at fault.
+func (e *SyntaxError) Unwrap() error { return e.cause }

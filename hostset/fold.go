@@ -17,14 +17,20 @@ import (
 // are, and the empty name is left out.
 //
 // The time is near linear in the number of names.
-func Fold(names []string) string {
-	var pieces []piece
-	for _, g := range group(names) {
-		pieces = append(pieces, g.fold()...)
+func Fold(names []string) string { return SetOf(names).Fold() }
+
+// Fold gives the shortest expression for the set; see [Fold].
+func (s Set) Fold() string {
+	pieces := make([]piece, 0, len(s.shapes))
+	for _, sh := range s.shapes {
+		pieces = sh.appendFold(pieces)
 	}
 	slices.SortFunc(pieces, func(a, b piece) int { return Compare(a.first, b.first) })
 	return join(pieces)
 }
+
+// String is Fold.
+func (s Set) String() string { return s.Fold() }
 
 // A piece is a part of the result, with the first name that it stands for.
 type piece struct{ first, text string }
@@ -45,31 +51,35 @@ func join(pieces []piece) string {
 	return b.String()
 }
 
-// fold covers the names of the shape with as few boxes as it finds.
-func (s *shape) fold() []piece {
-	if s.dims() == 0 {
-		return []piece{{first: s.literals[0], text: s.literals[0]}}
+// appendFold covers the names of the shape with as few boxes as it finds.
+func (s *shape) appendFold(pieces []piece) []piece {
+	if s.len() == 1 {
+		name := s.name(0)
+		return append(pieces, piece{first: name, text: name})
+	}
+	if s.dims() == 1 {
+		return append(pieces, piece{first: s.name(0), text: s.range1()})
 	}
 	grid := s.grid()
-	inner := render(s.literals, grid.merged(innermostFirst))
-	if len(inner) == 1 || grid.rows() > bothOrdersLimit {
-		return inner
+	var best rendering
+	for i, order := range orders(grid.dims) {
+		if i > 0 && (len(best.ends) == 1 || i*grid.rows() > ordersLimit) {
+			break
+		}
+		found := render(s.literals, grid.merged(order))
+		if i == 0 || found.size() < best.size() {
+			best = found
+		}
 	}
-	outer := render(s.literals, grid.merged(outermostFirst))
-	if textSize(outer) < textSize(inner) {
-		return outer
-	}
-	return inner
+	return best.appendPieces(pieces, s.literals)
 }
 
-// bothOrdersLimit bounds the number of names of one shape for which both orders
-// of merging are tried. Beyond it the gain is not worth twice the time.
-const bothOrdersLimit = 100_000
-
-func textSize(pieces []piece) int {
-	size := 0
-	for _, p := range pieces {
-		size += len(p.text) + 1
-	}
-	return size
+// range1 writes a shape of one dimension.
+func (s *shape) range1() string {
+	b := append(make([]byte, 0, len(s.rows)+MaxNameLen), s.literals[0]...)
+	return string(append(appendTokens(b, s.rows), s.literals[1]...))
 }
+
+// ordersLimit bounds the orders of merging that are tried, times the names of a
+// shape. Beyond it the gain is not worth the time.
+const ordersLimit = 100_000

@@ -1,7 +1,6 @@
 package hostset
 
 import (
-	"cmp"
 	"encoding/binary"
 	"slices"
 )
@@ -30,16 +29,29 @@ func (s *sets) of(list []token) cell {
 	}
 	c := several | cell(len(s.lists))
 	s.lists = append(s.lists, slices.Clone(list))
+	if s.index == nil {
+		s.index = make(map[string]cell)
+	}
 	s.index[string(s.key)] = c
 	return c
 }
 
 // appendTokens appends the tokens of c to list.
 func (s *sets) appendTokens(list []token, c cell) []token {
-	if c&several == 0 {
-		return append(list, token(c))
+	if isSeveral(c) {
+		return append(list, s.lists[c&^several]...)
 	}
-	return append(list, s.lists[c&^several]...)
+	return append(list, token(c))
+}
+
+func isSeveral(c cell) bool { return c&several != 0 }
+
+// first is the smallest token of c.
+func (s *sets) first(c cell) token {
+	if isSeveral(c) {
+		return s.lists[c&^several][0]
+	}
+	return token(c)
 }
 
 // A grid is a list of rows, each the product of its cells. Rows never overlap.
@@ -52,62 +64,48 @@ type grid struct {
 func (g grid) rows() int          { return len(g.cells) / g.dims }
 func (g grid) row(i int32) []cell { return g.cells[int(i)*g.dims:][:g.dims] }
 
-// compareExcept orders rows by all dimensions but one.
-func compareExcept(a, b []cell, dim int) int {
-	for i := range a {
-		if i != dim && a[i] != b[i] {
-			return cmp.Compare(a[i], b[i])
-		}
+// grid gives the names of the shape as rows of single tokens.
+func (s *shape) grid() grid {
+	g := grid{dims: s.dims(), cells: make([]cell, len(s.rows)), sets: &sets{}}
+	for i, t := range s.rows {
+		g.cells[i] = cell(t)
 	}
-	return 0
-}
-
-// sorted gives the rows in order, with dimension last as the least significant.
-func (g grid) sorted(last int) grid {
-	order := make([]int32, g.rows())
-	for i := range order {
-		order[i] = int32(i)
-	}
-	compare := func(a, b int32) int {
-		x, y := g.row(a), g.row(b)
-		if c := compareExcept(x, y, last); c != 0 {
-			return c
-		}
-		return cmp.Compare(x[last], y[last])
-	}
-	if slices.IsSortedFunc(order, compare) {
-		return g
-	}
-	slices.SortFunc(order, compare)
-	cells := make([]cell, 0, len(g.cells))
-	for _, i := range order {
-		cells = append(cells, g.row(i)...)
-	}
-	g.cells = cells
 	return g
 }
 
-// unique drops rows that equal the one before them.
-func (g grid) unique() grid {
-	kept := make([]cell, 0, len(g.cells))
-	for i := range int32(g.rows()) {
-		if i == 0 || !slices.Equal(g.row(i), g.row(i-1)) {
-			kept = append(kept, g.row(i)...)
-		}
+// firstName is the first name of a row.
+func (g grid) firstName(literals []string, row []cell) string {
+	b := append(make([]byte, 0, 64), literals[0]...)
+	for dim, c := range row {
+		b = append(g.sets.first(c).append(b), literals[dim+1]...)
 	}
-	g.cells = kept
-	return g
+	return string(b)
 }
 
-// The orders in which dimensions are merged.
-func innermostFirst(i, dims int) int { return dims - 1 - i }
-func outermostFirst(i, _ int) int    { return i }
+// orders gives the orders in which dimensions may be merged: innermost first,
+// outermost first, then the rotations of both. Of three dimensions those are
+// all orders.
+func orders(dims int) [][]int {
+	list := make([][]int, 0, 2*dims)
+	for turn := range dims {
+		inner, outer := make([]int, dims), make([]int, dims)
+		for i := range dims {
+			outer[i] = (i + turn) % dims
+			inner[dims-1-i] = outer[i]
+		}
+		list = append(list, inner, outer)
+	}
+	if dims < 3 {
+		return list[:dims]
+	}
+	return list
+}
 
 // merged merges rows in every dimension, one after the other in the given
 // order.
-func (g grid) merged(order func(i, dims int) int) grid {
-	for i := range g.dims {
-		dim := order(i, g.dims)
+func (g grid) merged(order []int) grid {
+	g.cells = slices.Clone(g.cells)
+	for _, dim := range order {
 		if g.varies(dim) {
 			g = g.mergedIn(dim)
 		}
@@ -128,22 +126,24 @@ func (g grid) varies(dim int) bool {
 // is still a single token. Such rows have no token of it in common, so that a
 // union loses nothing and doubles nothing; sorted rows give it in order.
 func (g grid) mergedIn(dim int) grid {
-	g = g.sorted(dim)
-	merged := make([]cell, 0, g.dims)
+	g.cells = sortRows(g.cells, g.dims, dim)
+	merged := g.cells[:0]
 	var union []token
 	for start, rows := int32(0), int32(g.rows()); start < rows; {
 		end := start + 1
 		for end < rows && compareExcept(g.row(start), g.row(end), dim) == 0 {
 			end++
 		}
-		merged = append(merged, g.row(start)...)
+		c := g.row(start)[dim]
 		if end-start > 1 {
 			union = union[:0]
 			for i := start; i < end; i++ {
 				union = append(union, token(g.row(i)[dim]))
 			}
-			merged[len(merged)-g.dims+dim] = g.sets.of(union)
+			c = g.sets.of(union)
 		}
+		merged = append(merged, g.row(start)...)
+		merged[len(merged)-g.dims+dim] = c
 		start = end
 	}
 	g.cells = merged

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Limits of one expression.
+// Limits of one expression, its groups included.
 const (
-	// MaxNames bounds how many names an expression may stand for.
+	// MaxNames bounds how many names the operands of an expression may stand for.
 	MaxNames = 10_000_000
 	// MaxNameLen bounds the length of one name, in bytes.
 	MaxNameLen = 1024
@@ -16,42 +16,27 @@ const (
 	MaxBytes = 1 << 30
 )
 
-// An Expr is a parsed host expression. The zero value holds no names.
-type Expr struct {
-	patterns []pattern
-	names    int
-}
-
-// A pattern is one name or the product of several ranges.
-type pattern struct {
-	parts []part
-	names int
-}
-
-// A part is literal text or, where spans is not nil, one bracket.
-type part struct {
-	literal string
-	spans   []span
-}
-
-// Parse reads an expression. What it stands for is counted, not made. Every
-// error is a *[SyntaxError].
+// Parse reads an expression without groups; those need a [Resolver]. A plain
+// list of names and ranges is counted, not made; operators are carried out.
+// Every error is a *[SyntaxError].
 func Parse(expr string) (Expr, error) {
-	p := parser{expr: expr}
-	result, err := p.expression()
-	if err != nil {
-		return Expr{}, err
-	}
-	return result, nil
+	return NewResolver(nil).Parse(expr)
 }
 
-// blanks may stand around commas.
-const blanks = " \t"
+const (
+	// blanks may stand around operators.
+	blanks = " \t"
+	// operators stand between operands.
+	operators = ",!&^"
+)
 
+// A parser reads one expression, or one definition of a group.
 type parser struct {
-	expr  string
-	pos   int
-	bytes int // upper bound of the length of all names so far
+	expr     string
+	pos      int
+	resolver *Resolver
+	source   string // of groups that name none
+	op       byte   // in front of the operand that is being read
 }
 
 func (p *parser) fail(offset int, hint, format string, args ...any) *SyntaxError {
@@ -64,27 +49,27 @@ func (p *parser) skipBlanks() {
 	}
 }
 
-// expression reads patterns up to the end. Operators other than the comma would
-// be read here.
+// expression reads operands and operators up to the end.
 func (p *parser) expression() (Expr, *SyntaxError) {
 	var result Expr
+	p.op = union
 	for {
 		p.skipBlanks()
 		start := p.pos
-		pat, err := p.pattern()
+		t, err := p.term()
 		if err != nil {
 			return Expr{}, err
 		}
-		result.names += pat.names
-		if result.names > MaxNames {
-			return Expr{}, p.tooMany(start)
+		if err := p.add(&result, t, start); err != nil {
+			return Expr{}, err
 		}
-		result.patterns = append(result.patterns, pat)
 		p.skipBlanks()
 		if p.pos == len(p.expr) {
+			result.settle()
 			return result, nil
 		}
-		if p.expr[p.pos] != ',' {
+		p.op = p.expr[p.pos]
+		if strings.IndexByte(operators, p.op) < 0 {
 			return Expr{}, p.fail(p.pos, "separate hosts with commas; a login name goes in front, as in user@host",
 				"blank inside a name")
 		}
@@ -92,30 +77,58 @@ func (p *parser) expression() (Expr, *SyntaxError) {
 	}
 }
 
+// add takes an operand that began at start, within the limits. Only an
+// intersection with no names changes anything.
+func (p *parser) add(e *Expr, t term, start int) *SyntaxError {
+	names, bytes := t.size()
+	e.names += names
+	e.bytes += bytes
+	if e.names > MaxNames {
+		return p.tooMany(start)
+	}
+	if e.bytes > MaxBytes {
+		return p.fail(start, "split it up", "stands for more than %d bytes of names", MaxBytes)
+	}
+	if names > 0 || t.op == intersection {
+		e.terms = append(e.terms, t)
+	}
+	return nil
+}
+
 func (p *parser) tooMany(start int) *SyntaxError {
 	return p.fail(start, "split it up, or look for a digit too many",
 		"stands for more than %d names", MaxNames)
 }
 
-// pattern reads one name with its brackets, up to a comma, a blank or the end.
+// term reads one operand.
+func (p *parser) term() (term, *SyntaxError) {
+	start := p.pos
+	pat, err := p.pattern()
+	if err != nil {
+		return term{}, err
+	}
+	t := term{op: p.op, pattern: pat}
+	switch {
+	case pat.isGroup():
+		t.sub, err = p.group(pat, start)
+	case pat.wild:
+		t.sub, err = p.wildcard(pat, start)
+	}
+	return t, err
+}
+
+// pattern reads one name with its brackets, up to an operator, a blank or the
+// end.
 func (p *parser) pattern() (pattern, *SyntaxError) {
 	start := p.pos
-	if start < len(p.expr) && p.expr[start] == '@' {
-		return pattern{}, p.fail(start, "name the hosts, or put them into a file", "host groups (@name) are not supported")
-	}
 	pat := pattern{names: 1}
 	literal, width := start, 0
 	for p.pos < len(p.expr) {
 		switch c := p.expr[p.pos]; c {
-		case ',', ' ', '\t':
+		case ',', '!', '&', '^', ' ', '\t':
 			return p.endPattern(pat, start, literal, width)
 		case '\n', '\r', '\v', '\f':
 			return pattern{}, p.fail(p.pos, "separate hosts with commas, or read them from a file", "line break inside an expression")
-		case '!', '&', '^':
-			return pattern{}, p.fail(p.pos, "a comma joins hosts; to leave some out, exclude them apart",
-				"the set operator %q is not supported", c)
-		case '*', '?':
-			return pattern{}, p.fail(p.pos, "write a range, such as node[1-9]", "the wildcard %q is not supported", c)
 		case ']':
 			return pattern{}, p.fail(p.pos, "a range is written as node[1-9]", "closing bracket without an opening one")
 		case '[':
@@ -136,6 +149,9 @@ func (p *parser) pattern() (pattern, *SyntaxError) {
 			if !pat.addSpans(spans) {
 				return pattern{}, p.tooMany(start)
 			}
+		case '*', '?':
+			pat.wild = true
+			p.pos++
 		default:
 			p.pos++
 		}
@@ -147,41 +163,30 @@ func (p *parser) pattern() (pattern, *SyntaxError) {
 // literal, and whose names have at most width bytes before that.
 func (p *parser) endPattern(pat pattern, start, literal, width int) (pattern, *SyntaxError) {
 	if p.pos == start {
-		if strings.Trim(p.expr, blanks) == "" {
-			return pattern{}, p.fail(start, "name at least one host", "empty expression")
-		}
-		return pattern{}, p.fail(start, "remove the extra comma", "no name beside a comma")
+		return pattern{}, p.missing()
 	}
 	pat.addLiteral(p.expr[literal:p.pos])
 	width += p.pos - literal
 	if width > MaxNameLen {
 		return pattern{}, p.fail(start, "look for a missing comma", "name of more than %d bytes", MaxNameLen)
 	}
-	p.bytes += pat.names * width
-	if p.bytes > MaxBytes {
-		return pattern{}, p.fail(start, "split it up", "stands for more than %d bytes of names", MaxBytes)
-	}
+	pat.bytes = pat.names * width // at most 2^34
 	return pat, nil
 }
 
-func (pat *pattern) addLiteral(text string) {
-	if text != "" {
-		pat.parts = append(pat.parts, part{literal: text})
+// missing reports that there is no operand at p.pos.
+func (p *parser) missing() *SyntaxError {
+	if strings.Trim(p.expr, blanks) == "" {
+		return p.fail(p.pos, "name at least one host", "empty expression")
 	}
-}
-
-// addSpans reports false where the product would exceed MaxNames.
-func (pat *pattern) addSpans(spans []span) bool {
-	count := 0
-	for _, s := range spans {
-		count += s.count()
-		if count > MaxNames {
-			return false
-		}
+	op := p.op
+	if p.pos < len(p.expr) {
+		op = p.expr[p.pos]
 	}
-	pat.parts = append(pat.parts, part{spans: spans})
-	pat.names *= count // both at most MaxNames: no overflow in 64 bits
-	return pat.names <= MaxNames
+	if op == union {
+		return p.fail(p.pos, "remove the extra comma", "no name beside a comma")
+	}
+	return p.fail(p.pos, "an operator stands between two names, as in node[1-9]!node3", "no name beside the operator %q", op)
 }
 
 // closing gives the offset of the bracket that ends the one at p.pos, or -1.

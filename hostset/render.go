@@ -5,20 +5,42 @@ import (
 	"strconv"
 )
 
+// A rendering is what the rows of a grid are written as.
+type rendering struct {
+	grid grid
+	text []byte // row after row
+	ends []int  // of the rows in text
+}
+
 // render writes each row of the grid between the literals of its shape.
-func render(literals []string, g grid) []piece {
-	pieces := make([]piece, 0, g.rows())
-	var text, first []byte
+func render(literals []string, g grid) rendering {
+	r := rendering{grid: g, ends: make([]int, 0, g.rows())}
 	var list []token
 	for i := range int32(g.rows()) {
-		text, first = append(text[:0], literals[0]...), append(first[:0], literals[0]...)
+		r.text = append(r.text, literals[0]...)
 		for dim, c := range g.row(i) {
 			list = g.sets.appendTokens(list[:0], c)
-			text = appendTokens(text, list)
-			first = appendNumber(first, list[0].value(), list[0].width())
-			text, first = append(text, literals[dim+1]...), append(first, literals[dim+1]...)
+			r.text = append(appendTokens(r.text, list), literals[dim+1]...)
 		}
-		pieces = append(pieces, piece{first: string(first), text: string(text)})
+		r.ends = append(r.ends, len(r.text))
+	}
+	return r
+}
+
+// size is the length of all rows with a comma each.
+func (r rendering) size() int { return len(r.text) + len(r.ends) }
+
+// appendPieces appends the rows as pieces.
+func (r rendering) appendPieces(pieces []piece, literals []string) []piece {
+	text := string(r.text)
+	start := 0
+	for i, end := range r.ends {
+		p := piece{first: text[start:end], text: text[start:end]}
+		if row := r.grid.row(int32(i)); slices.ContainsFunc(row, isSeveral) {
+			p.first = r.grid.firstName(literals, row)
+		}
+		pieces = append(pieces, p)
+		start = end
 	}
 	return pieces
 }
@@ -29,13 +51,11 @@ func appendTokens(b []byte, list []token) []byte {
 		return appendNumber(b, list[0].value(), list[0].width())
 	}
 	b = append(b, '[')
-	for i, r := range runs(list) {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = r.append(b)
-	}
-	return append(b, ']')
+	eachSpan(readable(plainFirst(list)), func(s span) {
+		b = append(s.append(b), ',')
+	})
+	b[len(b)-1] = ']'
+	return b
 }
 
 // append writes the span as an item of a bracket.
@@ -51,97 +71,66 @@ func (s span) append(b []byte) []byte {
 	return b
 }
 
-// runs gives the fewest spans that a person reads with ease.
-func runs(list []token) []span {
-	classes := adopt(list)
-	spans := make([]span, 0, 4)
-	for start := 0; start < len(classes); {
-		end := start + 1
-		for end < len(classes) && classes[end].width() == classes[start].width() {
-			end++
-		}
-		spans = appendRuns(spans, classes[start:end])
-		start = end
+// readable lets numbers that need no padding stand on that side of it on which
+// they make the shortest list that a person reads with ease. Where that makes
+// nothing shorter, inRunOnly says which.
+func readable(list []token) []token {
+	best := adopt(list, inRunOnly)
+	if !mixed(list) {
+		return best
 	}
-	return spans
+	size := listSize(best)
+	for _, rule := range []adoption{all, none, firstRun} {
+		other := adopt(list, rule)
+		if n := listSize(other); n < size {
+			best, size = other, n
+		}
+	}
+	return best
+}
+
+// listSize is the length of what is written for a list, with a comma each.
+func listSize(list []token) int {
+	size := 0
+	eachSpan(list, func(s span) {
+		size += 1 + max(s.width, digits(s.first))
+		if s.first != s.last {
+			size += 1 + max(s.width, digits(s.last))
+		}
+		if s.step > 1 {
+			size += 1 + digits(s.step)
+		}
+	})
+	return size
 }
 
 // minStepped is the number of equally spaced numbers from which on they are
 // written with a step: 1-9/2 and not 1,3,5,7,9.
 const minStepped = 5
 
-// appendRuns cuts a sorted list of one width into spans.
-func appendRuns(spans []span, list []token) []span {
-	width := list[0].width()
+// eachSpan cuts a sorted list into spans.
+func eachSpan(list []token, do func(span)) {
 	for len(list) > 0 {
-		length, step := 1, uint64(1)
-		if len(list) > 1 {
-			step = uint64(list[1] - list[0])
-			for length = 2; length < len(list) && uint64(list[length]-list[length-1]) == step; length++ {
-			}
-			if step > 1 && length < minStepped {
-				length, step = 1, 1
+		n, step := 1, uint64(1)
+		if next := list[1:]; len(next) > 0 && next[0].width() == list[0].width() {
+			step = uint64(next[0] - list[0])
+			n = evenly(list, token(step))
+			if step > 1 && n < minStepped {
+				n, step = 1, 1
 			}
 		}
-		spans = append(spans, span{list[0].value(), list[length-1].value(), step, width})
-		list = list[length:]
+		do(span{list[0].value(), list[n-1].value(), step, list[0].width()})
+		list = list[n:]
 	}
-	return spans
 }
 
-// adopt lets numbers that need no padding stand among padded ones of the same
-// length, so that 099 and 100 become 099-100: both belong to either. They go
-// over where padded numbers lead up to them, or where nothing shorter without
-// padding speaks for the other reading. The result is sorted again.
-func adopt(list []token) []token {
-	plain := len(list)
-	if last := list[len(list)-1]; last.width() > 0 {
-		plain, _ = slices.BinarySearch(list, token(1<<widthShift))
+// evenly counts how many tokens from the first on are one step apart. Tokens of
+// different widths never are: what one width holds is shorter than the way to
+// the next.
+func evenly(list []token, step token) int {
+	n := 2
+	for n < len(list) && list[n]-list[n-1] == step {
+		n++
 	}
-	if plain == 0 || plain == len(list) {
-		return list
-	}
-	free, padded := list[:plain], list[plain:]
-	var result []token
-	for start := 0; start < len(padded); {
-		width := padded[start].width()
-		end := start
-		for end < len(padded) && padded[end].width() == width {
-			end++
-		}
-		result = append(result, padded[start:end]...)
-		from, to := lengthRange(free, width)
-		if from < to && (from == 0 || leadsUp(free, padded[start:end], from)) {
-			for _, t := range free[from:to] {
-				result = append(result, t|token(width)<<widthShift)
-			}
-			free = slices.Delete(slices.Clone(free), from, to)
-		}
-		start = end
-	}
-	result = append(result, free...)
-	slices.Sort(result)
-	return result
-}
-
-// lengthRange gives the bounds of the numbers in free with this many digits.
-func lengthRange(free []token, width int) (from, to int) {
-	from, _ = slices.BinarySearch(free, token(powerOfTen(width-1)))
-	to, _ = slices.BinarySearch(free, token(powerOfTen(width)))
-	return from, to
-}
-
-func powerOfTen(n int) uint64 {
-	p := uint64(1)
-	for range n {
-		p *= 10
-	}
-	return p
-}
-
-// leadsUp says that the padded numbers end just below free[from] while the
-// unpadded ones do not.
-func leadsUp(free, padded []token, from int) bool {
-	last := padded[len(padded)-1]
-	return free[from].value() == last.value()+1 && free[from-1].value() != last.value()
+	return n
 }

@@ -98,6 +98,7 @@ Start with:
 		}
 		return fmt.Errorf("%w\nhint: %s --help lists the flags", err, cmd.CommandPath())
 	})
-	root.AddCommand(newRun(stdio), newFleet(stdio), newDemo(stdio), newBench(stdio), newBenchFleet(stdio), newPlot(stdio), newDebug(stdio))
+	root.AddCommand(newRun(stdio), newHosts(stdio), newFleet(stdio), newDemo(stdio), newBench(stdio), newBenchFleet(stdio),
+		newPlot(stdio), newDebug(stdio))
 	return root
 }
