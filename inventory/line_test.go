@@ -58,7 +58,7 @@ func TestI01Bad(t *testing.T) {
 		{"a#b", "character '#' in a host name", "letters"},
 		{"bücher", "character 'ü' (U+00FC) in a host name", "xn--"},
 		{"node[1-", "position 5: bracket is not closed", "]"},
-		{"@web", "position 1: host groups (@name) are not supported", "file"},
+		{"@web", `position 1: group "@web": no group source is configured`, ""},
 		{"-node3", "host name begins with '-'", "-x"},
 		{"node:[65534-65537]", `"node:65536": port "65536"`, "65535"},
 		{"a,b,-c", `"-c": host name begins with '-'`, "-x"},

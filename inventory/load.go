@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,42 +9,43 @@ import (
 	"os"
 	"strings"
 
-	"shoal/fleet"
 	"shoal/hostset"
+	"shoal/inventory/pattern"
+	"shoal/inventory/problem"
 )
 
-// Load reads all sources. The hosts keep the order in which they were written,
-// those of opts.Hosts first; of duplicates the first is kept. Two entries are
-// duplicates when user (or opts.User), host name without regard to case, and
-// port (or opts.Port, or fleet.DefaultPort) are the same.
+// Load is [LoadContext] without a way to stop it early.
+func Load(opts Options) (*List, error) { return LoadContext(context.Background(), opts) }
+
+// LoadContext reads all sources. The hosts keep the order in which they were
+// written, those of opts.Hosts first, then those of Files, Commands, ConfigHosts and
+// Inventories; of duplicates the first is kept. Two entries are duplicates when
+// user (or opts.User), host name without regard to case, and port (or opts.Port, or
+// fleet.DefaultPort) are the same; what they say of the host is joined.
 //
-// Every error is a *[Problems], and then there is no List.
-func Load(opts Options) (*List, error) {
-	l := &loader{opts: opts}
-	rules := newExclusions()
-	l.sources("-x", opts.Exclude, rules.add)
-	c := newCollector(opts, rules)
-	l.sources("-w", opts.Hosts, c.add)
-	for _, path := range opts.Files {
-		l.file(path, c.add)
-	}
+// When ctx ends, programs are stopped, which makes them problems. Every error is
+// a *[Problems], and then there is no List.
+func LoadContext(ctx context.Context, opts Options) (*List, error) {
+	l := &loader{ctx: ctx, opts: opts, universe: new(pattern.Universe)}
+	list := l.load()
 	if l.problems.Total > 0 {
 		return nil, &l.problems
 	}
-	if len(c.hosts) == 0 {
-		l.problems.add(c.empty())
-		return nil, &l.problems
-	}
-	return &List{Hosts: c.hosts, Notices: append(l.includes.notices(), c.notices()...)}, nil
+	return list, nil
 }
 
 // A loader reads sources and remembers what is wrong with them.
 type loader struct {
+	ctx      context.Context //nolint:containedctx // a loader lives for one call of LoadContext
 	opts     Options
 	problems Problems
 	includes includes
 	total    int // hosts so far, duplicates counted
 	stdin    bool
+	group    string // of the host file that is being read, "" before the first
+	universe *pattern.Universe
+	ansibles *ansibles // nil without Inventories
+	parse    func(text string) (hostset.Expr, error)
 }
 
 // A place is where a text was written.
@@ -53,21 +55,16 @@ type place struct {
 }
 
 func (l *loader) problem(at place, text, reason, hint string) {
-	l.problems.add(Problem{Source: at.source, Line: at.line, Text: text, Reason: reason, Hint: hint})
+	l.problems.Add(Problem{Source: at.source, Line: at.line, Text: text, Reason: reason, Hint: hint})
 }
 
 // failed reports an error with the hint that it carries, if it does.
 func (l *loader) failed(at place, text string, err error) {
-	hint := ""
-	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) {
-		hint = hinted.Hint()
-	}
-	l.problem(at, text, err.Error(), hint)
+	l.problem(at, text, err.Error(), problem.HintOf(err))
 }
 
 // sources reads the values of -w or -x.
-func (l *loader) sources(flag string, values []string, add func(fleet.Host)) {
+func (l *loader) sources(flag string, values []string, add func(found)) {
 	for _, value := range values {
 		path, isFile := strings.CutPrefix(value, "^")
 		switch {
@@ -81,16 +78,16 @@ func (l *loader) sources(flag string, values []string, add func(fleet.Host)) {
 	}
 }
 
-func (l *loader) argument(at place, text string, add func(fleet.Host)) {
+func (l *loader) argument(at place, text string, add func(found)) {
 	if f := checkBytes(text); f != nil {
 		l.failed(at, text, f)
 		return
 	}
-	l.expression(at, text, add)
+	l.expression(at, text, nil, add)
 }
 
 // file reads a host file; "-" is standard input.
-func (l *loader) file(path string, add func(fleet.Host)) {
+func (l *loader) file(path string, add func(found)) {
 	if path == "-" {
 		at := place{source: "stdin"}
 		switch {
@@ -128,7 +125,9 @@ func (l *loader) unreadable(at place, err error) {
 }
 
 // lines reads a host file's text.
-func (l *loader) lines(at place, r io.Reader, add func(fleet.Host)) {
+func (l *loader) lines(at place, r io.Reader, add func(found)) {
+	l.group = ""
+	defer func() { l.group = "" }()
 	limited := &io.LimitedReader{R: r, N: MaxSource + 1}
 	reader := newLineReader(limited)
 	if err := reader.byteOrder(); err != nil {
@@ -157,7 +156,7 @@ func (l *loader) lines(at place, r io.Reader, add func(fleet.Host)) {
 	}
 }
 
-func (l *loader) line(at place, line string, add func(fleet.Host)) {
+func (l *loader) line(at place, line string, add func(found)) {
 	if f := checkBytes(line); f != nil {
 		l.failed(at, line, f)
 		return
@@ -165,30 +164,40 @@ func (l *loader) line(at place, line string, add func(fleet.Host)) {
 	if strings.HasPrefix(line, "#include ") {
 		l.includes.add(at, line)
 	}
-	if text := lineText(line); text != "" {
-		l.expression(at, text, add)
+	text := lineText(line)
+	switch {
+	case text == "" || l.section(at, text):
+	case text[0] == '{':
+		l.jsonLine(at, text, add)
+	default:
+		expression, facts, err := cutAttributes(text)
+		if err != nil {
+			l.failed(at, line, err)
+			return
+		}
+		l.expression(at, expression, facts, add)
 	}
 }
 
 // expression adds what an expression stands for, up to its first bad name: one
 // mistake in a range is one problem.
-func (l *loader) expression(at place, text string, add func(fleet.Host)) {
+func (l *loader) expression(at place, text string, about *facts, add func(found)) {
 	if f := checkInvisible(text); f != nil {
 		l.failed(at, text, f)
 		return
 	}
-	e, err := hostset.Parse(text)
+	e, err := l.parse(text)
 	if err != nil {
 		var syntax *hostset.SyntaxError
 		errors.As(err, &syntax)
-		l.problem(at, text, fmt.Sprintf("position %d: %s", syntax.Offset+1, syntax.Reason), syntax.Hint())
+		hint := syntax.Hint()
+		if hint == "" {
+			hint = problem.HintOf(syntax.Unwrap())
+		}
+		l.problem(at, text, fmt.Sprintf("position %d: %s", syntax.Offset+1, syntax.Reason), hint)
 		return
 	}
-	if l.total > MaxHosts {
-		return
-	}
-	if l.total += e.Len(); l.total > MaxHosts {
-		l.problem(at, text, fmt.Sprintf("more than %d hosts up to here", MaxHosts), "split the run")
+	if !l.count(at, text, e.Len()) {
 		return
 	}
 	for name := range e.Names() {
@@ -200,8 +209,23 @@ func (l *loader) expression(at place, text string, add func(fleet.Host)) {
 			l.failed(at, text, err)
 			return
 		}
-		add(h)
+		if l.group != "" {
+			l.universe.AddGroup(l.group, h.Name)
+		}
+		add(found{host: h, at: at, section: l.group, facts: about})
 	}
+}
+
+// count says whether that many hosts more can be held.
+func (l *loader) count(at place, text string, n int) bool {
+	if l.total > MaxHosts {
+		return false
+	}
+	if l.total += n; l.total > MaxHosts {
+		l.problem(at, text, fmt.Sprintf("more than %d hosts up to here", MaxHosts), "split the run")
+		return false
+	}
+	return true
 }
 
 // inName says which of an expression's names is meant.
@@ -210,5 +234,5 @@ type inName struct {
 	err  error
 }
 
-func (e *inName) Error() string { return fmt.Sprintf("%q: %v", bounded(e.name), e.err) }
+func (e *inName) Error() string { return fmt.Sprintf("%q: %v", problem.Bounded(e.name), e.err) }
 func (e *inName) Unwrap() error { return e.err }

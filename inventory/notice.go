@@ -6,6 +6,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/hostset"
+	"shoal/inventory/problem"
 )
 
 func plural(n int, one, many string) string {
@@ -59,7 +60,7 @@ type includes struct {
 
 func (i *includes) add(at place, line string) {
 	if i.total++; i.total == 1 {
-		i.first = fmt.Sprintf("%s:%d: %q", printable(at.source), at.line, bounded(line))
+		i.first = fmt.Sprintf("%s:%d: %q", problem.Printable(at.source), at.line, problem.Bounded(line))
 	}
 }
 

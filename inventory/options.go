@@ -1,6 +1,11 @@
 package inventory
 
-import "io"
+import (
+	"io"
+	"time"
+
+	"shoal/hostset"
+)
 
 // Limits of an inventory.
 const (
@@ -22,6 +27,35 @@ type Options struct {
 	Exclude []string
 	// Files (--hostfile) are paths of host files; "-" is standard input.
 	Files []string
+	// Commands (--hosts-from) run by sh -c; what they print is read as a host
+	// file is. A command that fails is a problem.
+	Commands []string
+	// ConfigHosts are the names that an ssh_config has Host lines for, in its
+	// order, as whoever reads it gives them.
+	ConfigHosts []string
+	// Inventories (--inventory) are Ansible's: files, programs, directories, or
+	// host lists with a comma in them. With Hosts and without Patterns they
+	// only tell what is known of those hosts; otherwise their hosts are meant.
+	Inventories []string
+	// Patterns (--limit) choose hosts by Ansible's host patterns, such as
+	// web:!db:&eu (package pattern), from Files, Commands and Inventories. Hosts
+	// and ConfigHosts are meant in any case. Empty means all.
+	Patterns []string
+	// Groups answers for @group in Hosts and Exclude where neither Files nor
+	// Inventories have the group; nil knows none. The groups of Files and
+	// Inventories are the source "inventory".
+	Groups hostset.Groups
+	// Where (--where) is a condition on attributes (package where); "" is none.
+	Where string
+	// Pick (--pick) is how many hosts are chosen at random from those left: N or,
+	// for every value of an attribute, N/attribute. "" chooses all.
+	Pick string
+	// Seed makes Pick choose the same again from the same hosts; 0 means another
+	// choice every time, of which a notice tells the seed.
+	Seed uint64
+	// CommandTimeout bounds each of Commands and each program of Inventories; 0
+	// means 60 s.
+	CommandTimeout time.Duration
 	// User is the login name that the run uses where none is written. It
 	// decides what is a duplicate and is not written into the hosts.
 	User string

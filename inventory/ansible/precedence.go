@@ -1,0 +1,123 @@
+package ansible
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+	"strings"
+)
+
+func parentsOf(g *group) []*group { return g.parents }
+
+// groupsOf lists the groups of a host and those above them, in the order in
+// which their variables count (inventory/helpers.py, sort_groups), without all.
+func (h *Host) groupsOf() []*group {
+	seen := make(map[*group]bool)
+	var found []*group
+	for _, own := range h.groups {
+		for _, g := range own.reach(parentsOf) {
+			if !seen[g] && g.name != groupAll {
+				seen[g] = true
+				found = append(found, g)
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b *group) int {
+		return cmp.Or(cmp.Compare(a.depth, b.depth), cmp.Compare(a.priority, b.priority), strings.Compare(a.name, b.name))
+	})
+	return found
+}
+
+// Groups lists the groups of a host, sorted, without all.
+func (inv *Inventory) Groups(h *Host) []string {
+	var names []string
+	for _, g := range h.groupsOf() {
+		names = append(names, g.name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Vars yields what a host is told, every name once, by Ansible's precedence
+// (vars/manager.py, get_vars): the sources' variables of all, of its other groups
+// from the top down, then the files of group_vars source by source, those of all
+// before, the host's own and the files of host_vars.
+func (inv *Inventory) Vars(h *Host) iter.Seq2[string, Value] {
+	return func(yield func(string, Value) bool) {
+		own := h.vars
+		if len(h.files) > 0 {
+			own = slices.Clone(own)
+			for _, v := range h.files {
+				own.set(v.name, v.value)
+			}
+		}
+		for _, v := range own {
+			if !yield(v.name, v.value) {
+				return
+			}
+		}
+		has := own.finder()
+		for _, v := range inv.layer(h) {
+			if !has(v.name) && !yield(v.name, v.value) {
+				return
+			}
+		}
+	}
+}
+
+// finder gives what looks names up: a map costs more than it saves for the few
+// that most hosts have.
+func (v vars) finder() func(name string) bool {
+	const few = 16
+	if len(v) <= few {
+		return func(name string) bool {
+			return slices.ContainsFunc(v, func(x variable) bool { return x.name == name })
+		}
+	}
+	there := make(map[string]struct{}, len(v))
+	for _, x := range v {
+		there[x.name] = struct{}{}
+	}
+	return func(name string) bool {
+		_, found := there[name]
+		return found
+	}
+}
+
+// layer merges what the groups of a host are told.
+func (inv *Inventory) layer(h *Host) []variable {
+	var key strings.Builder
+	for _, g := range h.groups {
+		key.WriteString(g.name)
+		key.WriteByte('\n') // no name of a group has one
+	}
+	if merged, there := inv.layers[key.String()]; there {
+		return merged
+	}
+	order := append([]*group{inv.groups[groupAll]}, h.groupsOf()...)
+	at := make(map[string]int)
+	var merged []variable
+	put := func(list []variable) {
+		for _, v := range list {
+			if i, there := at[v.name]; there {
+				merged[i] = v
+				continue
+			}
+			at[v.name] = len(merged)
+			merged = append(merged, v)
+		}
+	}
+	for _, g := range order {
+		put(g.vars)
+	}
+	for source := range inv.sources {
+		put(order[0].files[source])
+	}
+	for source := range inv.sources {
+		for _, g := range order[1:] {
+			put(g.files[source])
+		}
+	}
+	inv.layers[key.String()] = merged
+	return merged
+}
