@@ -147,6 +147,14 @@ func (t Timeouts) Validate() error {
 	return nil
 }
 
+// For gives the deadlines for one target: those of its Route where t has none.
+func (t Timeouts) For(target fleet.Target) Timeouts {
+	if t.Connect == 0 && target.Route != nil {
+		t.Connect = target.Route.Connect
+	}
+	return t
+}
+
 // WithDefaults gives t with every 0 that stands for a default replaced.
 func (t Timeouts) WithDefaults() Timeouts {
 	for _, d := range []struct {

@@ -17,11 +17,10 @@ import (
 
 // A Dialer connects with package sshwire. It implements connect.Dialer.
 type Dialer struct {
-	opts     Options
-	kex      []string            // best first
-	kexFirst map[string][]string // kex with one method before the others
-	parking  *parking
-	buffers  sync.Pool // of *[]byte, for connections that read
+	opts    Options
+	kex     []string // best first
+	parking *parking
+	buffers sync.Pool // of *[]byte, for connections that read
 }
 
 // New checks opts and gives a Dialer.
@@ -29,14 +28,9 @@ func New(opts Options) (*Dialer, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	d := &Dialer{opts: opts.withDefaults(), kexFirst: make(map[string][]string)}
-	all := sshwire.KexAlgorithms()
-	for _, first := range all {
-		others := slices.DeleteFunc(slices.Clone(all), func(m string) bool { return m == first })
-		d.kexFirst[first] = append([]string{first}, others...)
-	}
-	if d.kex = all; opts.Classical {
-		d.kex = d.kexFirst["curve25519-sha256"]
+	d := &Dialer{opts: opts.withDefaults(), kex: sshwire.KexAlgorithms()}
+	if opts.Classical {
+		d.kex = before("curve25519-sha256", d.kex)
 	}
 	d.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
 	d.parking = newParking(opts.Park)
@@ -72,7 +66,7 @@ func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, er
 // handshake that it gives has not begun where the plan is to fall back.
 func (d *Dialer) shake(ctx context.Context, a *connect.Attempt, p plan) (*handshake, *fleet.Error) {
 	var connectBy time.Time
-	if limit := d.opts.Timeouts.Connect; limit > 0 {
+	if limit := d.opts.Timeouts.For(a.Target).Connect; limit > 0 {
 		connectBy = time.Now().Add(limit)
 	}
 	for redials := 0; ; redials++ {
@@ -122,20 +116,23 @@ func (h *handshake) improve(p *plan, failure *fleet.Error) bool {
 	}
 	switch {
 	case kind == sshwire.KindWrongGuess && h.hostKey == nil:
-		best := firstCommon(h.dialer.kex, h.server.kex)
+		best := firstCommon(p.kex, h.server.kex)
 		if best == "" {
 			return false
 		}
-		p.known, p.kex, p.earlyKex = true, h.dialer.kexFirst[best], true
+		p.known, p.kex, p.earlyKex = true, before(best, p.kex), true
 		return true
 	case kind == sshwire.KindWrongGuess:
 		p.waitForChannel()
 		return true
 	case kind == sshwire.KindNoCommonAlgorithm && errors.Is(wire, sshwire.ErrNeedsStrict):
-		p.ciphers = withoutStrict(sshwire.Ciphers())
-		return true
+		if p.ciphers == nil {
+			p.ciphers = sshwire.Ciphers()
+		}
+		p.ciphers = withoutStrict(p.ciphers)
+		return len(p.ciphers) > 0
 	case kind == sshwire.KindNoCommonAlgorithm:
-		p.fallback = h.dialer.opts.Fallback != nil && fallbackSpeaks(wire)
+		p.fallback = h.dialer.mayFallBack(h.attempt.Target) && fallbackSpeaks(wire)
 		return p.fallback
 	case h.hostKey == nil:
 		return h.improveGreeting(p, failure)
@@ -169,6 +166,14 @@ func (h *handshake) improveAuth(p *plan) bool {
 		return false
 	}
 	return true
+}
+
+// mayFallBack says whether another client may take the target: one that was told
+// which algorithms to use keeps to them here.
+func (d *Dialer) mayFallBack(t fleet.Target) bool {
+	r := t.Route
+	return d.opts.Fallback != nil &&
+		(r == nil || r.Kex == nil && r.HostKeys == nil && r.Ciphers == nil && r.MACs == nil)
 }
 
 // withoutStrict leaves out the ciphers that need strict key exchange.

@@ -66,15 +66,18 @@ func (h *handshake) begin(nc net.Conn) {
 	config := sshwire.Config{
 		Version:    "SSH-2.0-" + opts.Version,
 		Kex:        h.plan.kex,
-		HostKeys:   hostKeyAlgorithms(opts.HostKeys.Algorithms(h.attempt.Target)),
+		HostKeys:   h.hostKeyAlgorithms(),
 		Ciphers:    h.plan.ciphers,
 		EarlyKex:   h.plan.earlyKex,
 		StepByStep: h.plan.stepByStep,
 		Window:     h.plan.window,
 		Trace:      opts.Trace,
 	}
-	if opts.tune != nil {
-		opts.tune(&config)
+	if r := h.attempt.Target.Route; r != nil {
+		config.RekeyBytes = r.RekeyBytes
+		if r.MACs != nil {
+			config.MACs = common(r.MACs, sshwire.MACs())
+		}
 	}
 	h.link = &link{conn: nc, client: sshwire.New(config)}
 	h.login = login{handshake: h}
@@ -82,8 +85,20 @@ func (h *handshake) begin(nc net.Conn) {
 	h.until(opts.Timeouts.Kex)
 }
 
-// hostKeyAlgorithms are those of the policy's that sshwire has, nil for all.
-func hostKeyAlgorithms(wanted []string) []string {
+// hostKeyAlgorithms are those of the policy's that the target's route allows and
+// sshwire has, in the order of the policy unless the route fixes it; nil for all.
+func (h *handshake) hostKeyAlgorithms() []string {
+	wanted := h.dialer.opts.HostKeys.Algorithms(h.attempt.Target)
+	if r := h.attempt.Target.Route; r != nil && r.HostKeys != nil {
+		switch {
+		case len(wanted) == 0:
+			wanted = r.HostKeys
+		case r.HostKeysFixed:
+			wanted = common(r.HostKeys, wanted)
+		default:
+			wanted = common(wanted, r.HostKeys)
+		}
+	}
 	return common(wanted, sshwire.AllHostKeyAlgorithms())
 }
 

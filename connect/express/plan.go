@@ -40,16 +40,30 @@ const (
 	fallbackRecheck = 7 // days until a server that needed the fallback is tried again
 )
 
+// endpoint is the name under which a target is remembered: where it is dialled,
+// and from which jump host.
 func endpoint(t fleet.Target) string {
-	return strings.ToLower(t.Host.Name) + ":" + strconv.Itoa(int(t.Port))
+	name := strings.ToLower(t.Dialled()) + ":" + strconv.Itoa(int(t.Port))
+	if t.Route != nil && t.Route.Via != nil {
+		return endpoint(*t.Route.Via) + ">" + name
+	}
+	return name
 }
 
 // planFor makes the plan from what is remembered (protocol.md, Policy 1 and 2).
 func (d *Dialer) planFor(t fleet.Target) plan {
 	e, known := d.opts.Memory.Get(endpoint(t))
+	kex, ciphers := d.kex, []string(nil)
+	if t.Route != nil && t.Route.Kex != nil {
+		kex = common(t.Route.Kex, sshwire.KexAlgorithms())
+	}
+	if t.Route != nil && t.Route.Ciphers != nil {
+		ciphers = common(t.Route.Ciphers, sshwire.Ciphers())
+	}
 	p := plan{
 		known:      known,
-		kex:        d.kex,
+		kex:        kex,
+		ciphers:    ciphers,
 		earlyKex:   d.opts.Pipeline != Off && d.opts.Classical,
 		earlyAuth:  d.opts.Pipeline != Off,
 		earlyExec:  d.opts.Pipeline == Full && known,
@@ -60,7 +74,7 @@ func (d *Dialer) planFor(t fleet.Target) plan {
 		return p
 	}
 	if e.Client == clientFallback {
-		p.fallback = d.opts.Fallback != nil && today()-e.Day < fallbackRecheck
+		p.fallback = d.mayFallBack(t) && today()-e.Day < fallbackRecheck
 		return p
 	}
 	p.key = e.Key
@@ -70,8 +84,8 @@ func (d *Dialer) planFor(t fleet.Target) plan {
 	if slices.Contains(e.Marks, markLateExec) {
 		p.waitForChannel()
 	}
-	if best := firstCommon(d.kex, e.Kex); best != "" && d.opts.Pipeline != Off {
-		p.kex, p.earlyKex = d.kexFirst[best], true
+	if best := firstCommon(kex, e.Kex); best != "" && d.opts.Pipeline != Off {
+		p.kex, p.earlyKex = before(best, kex), true
 	}
 	return p
 }
@@ -87,6 +101,18 @@ func (p *plan) waitForChannel() {
 }
 
 func today() int { return int(time.Now().Unix() / (24 * 60 * 60)) }
+
+// before puts one method in front of the others.
+func before(first string, methods []string) []string {
+	list := make([]string, 1, len(methods))
+	list[0] = first
+	for _, m := range methods {
+		if m != first {
+			list = append(list, m)
+		}
+	}
+	return list
+}
 
 // firstCommon is the first of ours that is among theirs.
 func firstCommon(ours, theirs []string) string {

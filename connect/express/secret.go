@@ -48,6 +48,10 @@ func (l *login) trySecret(methods []string) (sent bool, f *fleet.Error) {
 // asks again gets nothing: the first answer was wrong.
 func (l *login) prompted(ev sshwire.Prompts) *fleet.Error {
 	h := l.handshake
+	if len(ev.Prompts) > 1 {
+		return h.fail(fleet.ReasonAuthFailed, fmt.Errorf(
+			"the server asks %d questions at once, the first %.100q: nothing was answered", len(ev.Prompts), ev.Prompts[0].Text))
+	}
 	answers := make([][]byte, len(ev.Prompts))
 	for i, p := range ev.Prompts {
 		if l.secret != secretUntouched {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"shoal/connect"
@@ -63,6 +64,12 @@ func (s *session) exec() *fleet.Error {
 		return f
 	}
 	s.sent, s.proven = true, false
+	if r := s.attempt.Target.Route; r != nil {
+		for _, variable := range r.Env {
+			name, value, _ := strings.Cut(variable, "=")
+			s.link.client.Env(s.channel, name, value)
+		}
+	}
 	s.link.client.Exec(s.channel, s.attempt.Target.Command)
 	s.link.execQueued()
 	s.link.client.SendEOF(s.channel)
@@ -120,7 +127,9 @@ func (s *session) take(ev sshwire.Event) {
 		s.ignored()
 		s.begin()
 	case sshwire.RequestAnswered:
-		s.answered(ev.OK)
+		if ev.Request == sshwire.RequestExec {
+			s.answered(ev.OK)
+		}
 	case sshwire.Data:
 		s.output(ev)
 	case sshwire.ExitStatus:

@@ -88,7 +88,7 @@ func (n *Network) Use(o Opener) { n.opener = o }
 func (n *Network) Open(ctx context.Context, a *connect.Attempt) (net.Conn, error) {
 	route := a.Target.Route
 	switch {
-	case route == nil:
+	case route == nil, route.Err != nil:
 		return n.opts.Direct.Open(ctx, a)
 	case route.Via != nil:
 		a.Timeline.Enter(fleet.PhaseDial)

@@ -3,6 +3,7 @@ package tcp
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
@@ -22,27 +23,53 @@ type Dialer struct {
 // Open implements connect.Network. The look-up ends when the first connect
 // begins, which ControlContext sees.
 func (d Dialer) Open(ctx context.Context, a *connect.Attempt) (net.Conn, error) {
-	limit := d.Timeouts.Dial
-	if c := d.Timeouts.Connect; c > 0 {
-		limit = min(limit, c)
+	a.Timeline.Enter(fleet.PhaseResolve)
+	route := a.Target.Route
+	if route == nil {
+		route = new(fleet.Route)
+	}
+	if route.Err != nil {
+		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, route.Err)
+	}
+	timeouts := d.Timeouts.For(a.Target)
+	limit := timeouts.Dial
+	if timeouts.Connect > 0 {
+		limit = min(limit, timeouts.Connect)
 	}
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	a.Timeline.Enter(fleet.PhaseResolve)
 	if _, err := netip.ParseAddr(a.Target.Dialled()); err == nil {
 		a.Timeline.Enter(fleet.PhaseDial)
 	}
-	tcp := net.Dialer{
-		ControlContext: func(context.Context, string, string, syscall.RawConn) error {
-			if a.Timeline.Phase() == fleet.PhaseResolve {
-				a.Timeline.Enter(fleet.PhaseDial)
-			}
-			return nil
-		},
-	}
-	conn, err := tcp.DialContext(within, "tcp", a.Target.Address())
+	conn, err := dial(within, a, route)
 	if err != nil {
 		return nil, cause.Dial(ctx, a, err)
 	}
 	return conn, nil
+}
+
+func dial(ctx context.Context, a *connect.Attempt, route *fleet.Route) (net.Conn, error) {
+	tcp := net.Dialer{
+		ControlContext: func(_ context.Context, _, _ string, raw syscall.RawConn) error {
+			if a.Timeline.Phase() == fleet.PhaseResolve {
+				a.Timeline.Enter(fleet.PhaseDial)
+			}
+			if route.BindInterface != "" {
+				return bindTo(raw, route.BindInterface)
+			}
+			return nil
+		},
+	}
+	network := "tcp"
+	if route.Family != "" {
+		network = route.Family
+	}
+	if route.Bind != "" {
+		local, err := net.ResolveTCPAddr(network, net.JoinHostPort(route.Bind, "0"))
+		if err != nil {
+			return nil, fmt.Errorf("finding the local address to connect from: %w", err)
+		}
+		tcp.LocalAddr = local
+	}
+	return tcp.DialContext(ctx, network, a.Target.Address())
 }
