@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"time"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/sys/unix"
 
 	"shoal/fleet"
 )
@@ -19,9 +16,21 @@ import (
 // to as well. Its methods are for one goroutine at a time.
 type appender struct {
 	path string
-	wait time.Duration // how long to wait for the lock
-	read position      // how far known_hosts has been read
-	tail *index        // what others, and we, have written since Open
+	lock func() (lockedFile, error)
+	hash bool     // write names hashed
+	read position // how far known_hosts has been read
+	tail *index   // what others, and we, have written since Open
+}
+
+// newAppender gives an appender to a file that has been read to a position.
+func newAppender(path string, o Options, read position) *appender {
+	return &appender{
+		path: path,
+		lock: func() (lockedFile, error) { return lockFile(path, o.LockWait) },
+		hash: o.HashNames,
+		read: read,
+		tail: newIndex(),
+	}
 }
 
 var errNotChecked = errors.New("a key is learned that was never accepted for this host")
@@ -38,8 +47,7 @@ func (a *appender) write(batch []*lesson) {
 	if err == nil {
 		return
 	}
-	err = fmt.Errorf("learning host keys: %w\n"+
-		"hint: make %q writable and free space for it, or write the keys elsewhere", err, a.path)
+	err = notWritten(a.path, err)
 	for _, l := range batch {
 		if l.err == nil {
 			l.err = refuse(l.target, fleet.ReasonStoreFailed, err)
@@ -47,26 +55,27 @@ func (a *appender) write(batch []*lesson) {
 	}
 }
 
-func (a *appender) writeLocked(f *os.File, batch []*lesson) error {
+func notWritten(path string, err error) error {
+	return fmt.Errorf("writing host keys down: %w\n"+
+		"hint: make %q writable and free space for it, or write the keys elsewhere", err, path)
+}
+
+func (a *appender) writeLocked(f lockedFile, batch []*lesson) error {
 	if err := a.catchUp(f); err != nil {
 		return err
 	}
 	var text []byte
-	fresh := make(map[string]ssh.PublicKey) // by name, in this batch
+	fresh := make(map[string]bool) // names in this batch
 	for _, l := range batch {
-		if fresh[l.name] != nil {
+		if fresh[l.name] {
 			continue // claims are one key per name
 		}
-		v := decide(a.tail.lookup(l.name), l.key.Type(), string(l.key.Marshal()))
-		switch v.status {
-		case revoked:
-			l.err = refuse(l.target, fleet.ReasonHostkeyRevoked, revokedBy(l.name, l.key, v.line))
-		case changed:
-			l.err = refuse(l.target, fleet.ReasonHostkeyChanged, changedFrom(l.name, l.key, v.line))
-		case unknown:
-			fresh[l.name] = l.key
-			text = fmt.Appendf(text, "%s %s %s\n", l.name, l.key.Type(),
-				base64.StdEncoding.EncodeToString(l.key.Marshal()))
+		switch known, err := a.learnt(l); {
+		case err != nil:
+			l.err = err
+		case !known:
+			fresh[l.name] = true
+			text = appendLine(text, l.name, l.key, a.hash)
 		}
 	}
 	if len(text) == 0 {
@@ -75,9 +84,35 @@ func (a *appender) writeLocked(f *os.File, batch []*lesson) error {
 	return appendWhole(f, text)
 }
 
+// learnt says whether the lesson stands in the file already; the error is that
+// of what contradicts it there.
+func (a *appender) learnt(l *lesson) (known bool, err error) {
+	k := shown{plain: l.key, blob: string(l.key.Marshal())}
+	lines := a.tail.lookup(l.name)
+	for _, e := range lines {
+		if e.mark == markRevoked && e.blob == k.blob {
+			by := verdict{status: StatusRevoked, by: e.where() + " revokes this key"}
+			return false, refuse(l.target, fleet.ReasonHostkeyRevoked, revokedBy(l.name, k, by))
+		}
+	}
+	v := decide(lines, k)
+	if v.status == StatusChanged {
+		return false, refuse(l.target, fleet.ReasonHostkeyChanged, changedMeanwhile(l.name, l.key, v.line))
+	}
+	return v.status == StatusKnown, nil
+}
+
+// appendLine writes a line of known_hosts with its newline.
+func appendLine(text []byte, name string, key ssh.PublicKey, hash bool) []byte {
+	if hash {
+		name = hide(name).String()
+	}
+	return fmt.Appendf(text, "%s %s %s\n", name, key.Type(), base64.StdEncoding.EncodeToString(key.Marshal()))
+}
+
 // catchUp reads what was written since the file was last read; all of it when
 // another file stands in its place (ssh-keygen -R does that) or it was cut.
-func (a *appender) catchUp(f *os.File) error {
+func (a *appender) catchUp(f lockedFile) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -90,92 +125,4 @@ func (a *appender) catchUp(f *os.File) error {
 	// Bad lines are tolerated here as in Open, which has reported its own.
 	a.read, _, err = a.tail.read(rest, a.path, a.read)
 	return err
-}
-
-// appendWhole writes the lines at the end of the file, or nothing.
-func appendWhole(f *os.File, text []byte) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	size := info.Size()
-	if size > 0 {
-		var last [1]byte
-		if _, err := f.ReadAt(last[:], size-1); err != nil {
-			return err
-		}
-		if last[0] != '\n' {
-			text = append([]byte{'\n'}, text...)
-		}
-	}
-	n, err := f.Write(text)
-	if err == nil || n == 0 {
-		return err
-	}
-	// Part of it is there. Take it back, unless a writer that does not lock,
-	// as ssh(1), has added to it; then the torn line is a bad line between good
-	// ones.
-	if info, statErr := f.Stat(); statErr == nil && info.Size() == size+int64(n) {
-		return errors.Join(err, f.Truncate(size))
-	}
-	return err
-}
-
-// lock opens the file, making it and its directory where they are missing, and
-// locks it against other processes.
-func (a *appender) lock() (*os.File, error) {
-	if err := os.MkdirAll(filepath.Dir(a.path), 0o700); err != nil {
-		return nil, err
-	}
-	deadline := time.Now().Add(a.wait)
-	for {
-		f, err := os.OpenFile(a.path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
-		if err != nil {
-			return nil, err
-		}
-		current, err := a.lockFile(f, deadline)
-		if err == nil && current {
-			return f, nil
-		}
-		_ = f.Close() // nothing was written
-		if err != nil {
-			return nil, err
-		}
-	}
-}
-
-// lockFile says whether the locked file is still the one that the path means:
-// it may have been replaced while we waited.
-func (a *appender) lockFile(f *os.File, deadline time.Time) (current bool, err error) {
-	if err := flock(f, deadline); err != nil {
-		return false, err
-	}
-	ours, err := f.Stat()
-	if err != nil {
-		return false, err
-	}
-	named, err := os.Stat(a.path)
-	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil && os.SameFile(ours, named), err
-}
-
-// flock asks again and again, since flock(2) has no deadline of its own.
-func flock(f *os.File, deadline time.Time) error {
-	const first, last = time.Millisecond, 50 * time.Millisecond
-	for pause := first; ; pause = min(2*pause, last) {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, unix.EINTR):
-		case !errors.Is(err, unix.EWOULDBLOCK):
-			return fmt.Errorf("locking %s: %w", f.Name(), err)
-		case time.Now().After(deadline):
-			return fmt.Errorf("%s stays locked by another process", f.Name())
-		default:
-			time.Sleep(pause)
-		}
-	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+	"golang.org/x/sys/unix"
 
 	"shoal/fleet"
 )
@@ -109,6 +110,104 @@ func BenchmarkHost(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkRun does for 10,000 hosts, against 10,000 hashed lines, all that
+// their connections ask for: in file's order all known, and all unknown, where
+// nothing saves a test. cpu-ns/host is the figure that a handshake is compared
+// with: it stays the same while others use the machine.
+func BenchmarkRun(b *testing.B) {
+	key := benchKey(b, newEd25519(rand.New(rand.NewPCG(1, 1))))
+	path := benchFile(b, key, knownhosts.HashHostname)
+	for _, c := range []struct {
+		name string
+		host func(int) string
+	}{
+		{"known", benchHost},
+		{"unknown", func(i int) string { return "new" + benchHost(i) }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			before := cpuTime(b)
+			for b.Loop() {
+				s, err := Open(Options{Files: []string{path}, Policy: Insecure})
+				if err != nil {
+					b.Fatal(err)
+				}
+				for i := range benchHosts {
+					to := fleet.Target{Host: fleet.Host{Name: c.host(i)}}
+					s.Algorithms(to)
+					if err := s.Check(to, nil, key); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N)/benchHosts, "cpu-ns/host")
+		})
+	}
+}
+
+// cpuTime is what this process has used, in user mode, in nanoseconds.
+func cpuTime(b *testing.B) int64 {
+	b.Helper()
+	var used unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return used.Utime.Nano()
+}
+
+// BenchmarkCertificate judges a host by its certificate.
+func BenchmarkCertificate(b *testing.B) {
+	ca, err := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	cert := &ssh.Certificate{
+		Key:      benchKey(b, newEd25519(rand.New(rand.NewPCG(1, 1)))),
+		CertType: ssh.HostCert, ValidPrincipals: []string{"*.example.net"}, ValidBefore: ssh.CertTimeInfinity,
+	}
+	if err := cert.SignCert(crand.Reader, ca); err != nil {
+		b.Fatal(err)
+	}
+	path := filepath.Join(b.TempDir(), "known_hosts")
+	text := "@cert-authority *.example.net " + string(ssh.MarshalAuthorizedKey(ca.PublicKey()))
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	s, err := Open(Options{Files: []string{path}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := 0; b.Loop(); i++ {
+		if err := s.Check(fleet.Target{Host: fleet.Host{Name: benchHost(i)}}, nil, cert); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkEight tests one name against eight hashed lines: by a filter, as far
+// as the processor has vectors for it, and one by one.
+func BenchmarkEight(b *testing.B) {
+	var f laneFilter
+	names := make([]hashedName, lanes)
+	for lane := range names {
+		names[lane] = hide(benchHost(lane))
+		f.set(lane, names[lane])
+	}
+	var q laneQuery
+	q.set(benchHost(lanes))
+	b.Run("filter", func(b *testing.B) {
+		for b.Loop() {
+			f.candidates(&q)
+		}
+	})
+	b.Run("one by one", func(b *testing.B) {
+		for b.Loop() {
+			for lane := range names {
+				names[lane].is(benchHost(0))
+			}
+		}
+	})
 }
 
 // BenchmarkLearn learns one new host, with the write.

@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -11,13 +10,8 @@ import (
 type index struct {
 	plain    map[string][]*entry
 	patterns []*entry // with wildcards or negations
-	hashed   []hashedLine
+	hashed   hashedLines
 	size     int
-}
-
-type hashedLine struct {
-	*entry
-	name *hashedName
 }
 
 func newIndex() *index {
@@ -32,7 +26,7 @@ func (x *index) add(e *entry) error {
 		if err != nil {
 			return err
 		}
-		x.hashed = append(x.hashed, hashedLine{e, name})
+		x.hashed.add(e, name)
 	case isPlain(e.names):
 		x.addPlain(e)
 	default:
@@ -56,7 +50,7 @@ func (x *index) addPlain(e *entry) {
 // be shared and is not to be changed.
 //
 // It takes one step when all names stand in the open, else one for each line
-// with a pattern or a hash.
+// with a pattern; of hashed lines see hashedLines.
 func (x *index) lookup(name string) []*entry {
 	if x.onlyPlain() {
 		return x.plain[name]
@@ -67,15 +61,10 @@ func (x *index) lookup(name string) []*entry {
 			found = append(found, e)
 		}
 	}
-	var scratch bytes.Buffer
-	for _, l := range x.hashed {
-		if l.name.is(name, &scratch) {
-			found = append(found, l.entry)
-		}
-	}
+	found = append(found, x.hashed.lookup(name)...)
 	slices.SortFunc(found, func(a, b *entry) int { return cmp.Compare(a.seq, b.seq) })
 	return found
 }
 
 // onlyPlain says that lookup takes one step.
-func (x *index) onlyPlain() bool { return len(x.patterns)+len(x.hashed) == 0 }
+func (x *index) onlyPlain() bool { return len(x.patterns)+len(x.hashed.lines) == 0 }

@@ -15,17 +15,27 @@ type hostNames struct {
 	// misc.c).
 	look string
 	// fallback is the name without the port, which counts only where look is
-	// unknown (check_host_key in OpenSSH's sshconnect.c); "" for port 22.
+	// unknown (check_host_key in OpenSSH's sshconnect.c); "" for port 22 and for
+	// an alias.
 	fallback string
+	// principal is the name that a certificate must be for: without the port.
+	principal string
 }
 
 // maxName bounds a host name, in bytes: DNS has 253, an IPv6 address with its
 // zone is shorter.
 const maxName = 255
 
-func namesOf(t fleet.Target) (hostNames, error) {
+// namesOf gives the names of a target, whose HostKeyAlias is alias or "".
+func namesOf(t fleet.Target, alias string) (hostNames, error) {
+	if alias != "" {
+		// As it is written, port or not (get_hostfile_hostname_ipaddr in
+		// sshconnect.c): brackets mean themselves.
+		alias = lower(alias)
+		return hostNames{look: alias, principal: alias}, checkName(alias, inNames+"#@")
+	}
 	name := lower(t.Host.Name)
-	if err := checkName(name); err != nil {
+	if err := checkName(name, inNames+"#@[]"); err != nil {
 		return hostNames{}, err
 	}
 	port := t.Port
@@ -33,20 +43,23 @@ func namesOf(t fleet.Target) (hostNames, error) {
 		port = t.Host.Port
 	}
 	if port == 0 || port == fleet.DefaultPort {
-		return hostNames{look: name}, nil
+		return hostNames{look: name, principal: name}, nil
 	}
-	return hostNames{look: fmt.Sprintf("[%s]:%d", name, port), fallback: name}, nil
+	return hostNames{look: fmt.Sprintf("[%s]:%d", name, port), fallback: name, principal: name}, nil
 }
+
+// inNames has a meaning between or in the names of a line.
+const inNames = " \t,*?!|\x7f"
 
 // checkName refuses what would have a meaning of its own in known_hosts: such a
 // name could match, or be written as, something else.
-func checkName(name string) error {
+func checkName(name, forbidden string) error {
 	switch {
 	case name == "":
 		return errors.New("the target has no host name")
 	case len(name) > maxName:
 		return fmt.Errorf("the host name %s is longer than %d bytes", quote(name), maxName)
-	case strings.ContainsAny(name, " \t,*?!|#@[]\x7f") || strings.ContainsFunc(name, isControl):
+	case strings.ContainsAny(name, forbidden) || strings.ContainsFunc(name, isControl):
 		return fmt.Errorf("the host name %s cannot stand in known_hosts", quote(name))
 	}
 	return nil

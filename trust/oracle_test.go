@@ -18,7 +18,6 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"shoal/fleet"
-	"shoal/internal/testsshd"
 )
 
 // A suite makes known_hosts files from small pools of names and keys, so that
@@ -94,10 +93,11 @@ func TestLookupAgreesWithSSHKeygen(t *testing.T) {
 	for n := range uint64(files) {
 		s := newSuite(t, n)
 		path := s.file(t, pool, []string{"@revoked ", "@cert-authority "}, rubbish...)
-		x := newIndex()
-		if _, _, err := x.readFile(path); err != nil {
+		source, err := newFiles().source(path)
+		if err != nil {
 			t.Fatal(err)
 		}
+		x := source.index
 		for range 4 {
 			query := pick(s.Rand, queries)
 			want := keygenFinds(t, path, query)
@@ -209,127 +209,6 @@ func reasonOfXCrypto(err error) fleet.Reason {
 		return fleet.ReasonHostkeyChanged
 	default:
 		return fleet.ReasonHostkeyUnknown
-	}
-}
-
-// What ssh(1) says of a real server under StrictHostKeyChecking=yes is what we
-// say.
-func TestVerdictsAgreeWithSSH(t *testing.T) {
-	t.Parallel()
-	server := testsshd.OpenSSH(t)
-	s := newSuite(t, 1)
-	right, wrong := server.HostKey, s.keys[0]
-	otherType, err := ssh.NewPublicKey(newECDSA(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	line := func(names string, key ssh.PublicKey) string {
-		return names + " " + string(ssh.MarshalAuthorizedKey(key))
-	}
-	to := fleet.Target{Host: server.Host}
-	n, err := namesOf(to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name, plain := n.look, n.fallback
-	for about, known := range map[string]string{
-		"nothing":                        "",
-		"the key":                        line(name, right),
-		"another key":                    line(name, wrong),
-		"another key and the key":        line(name, wrong) + line(name, right),
-		"a key of another type":          line(name, otherType),
-		"another type and the key":       line(name, otherType) + line(name, right),
-		"the key under the plain name":   line(plain, right),
-		"another under the plain name":   line(plain, wrong),
-		"the plain name does not help":   line(name, wrong) + line(plain, right),
-		"hashed":                         line(knownhosts.HashHostname(name), right),
-		"hashed, another key":            line(knownhosts.HashHostname(name), wrong),
-		"a pattern":                      line("[127.*]:*", right),
-		"a pattern without the port":     line("127.*", right),
-		"a star":                         line("*", right),
-		"a star with another key":        line("*", wrong),
-		"negated":                        line("*,!"+name, right),
-		"negated for the plain name too": line("*,!"+name+",!"+plain, right),
-		"revoked":                        line("@revoked *", right),
-		"revoked and known":              line(name, right) + line("@revoked *", right),
-		"known and revoked":              line("@revoked "+name, right) + line(name, right),
-		"an authority":                   line("@cert-authority *", right),
-		"another key revoked":            line("@revoked *", wrong) + line(name, right),
-		"rubbish before":                 "rubbish\n@x y\n" + line(name, right),
-	} {
-		path := filepath.Join(t.TempDir(), "known_hosts")
-		if err := os.WriteFile(path, []byte(known), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		store, err := Open(Options{Files: []string{path}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := reasonOfSSH(t, server, path)
-		if got := reasonOf(store.Check(to, nil, right)); got != want {
-			t.Errorf("%s: %q, ssh says %q", about, got, want)
-		}
-	}
-}
-
-func reasonOfSSH(t *testing.T, s *testsshd.Server, known string) fleet.Reason {
-	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "ssh", "-F", "none", "-o", "BatchMode=yes",
-		"-o", "StrictHostKeyChecking=yes", "-o", "GlobalKnownHostsFile=none", "-o", "UserKnownHostsFile="+known,
-		"-o", "HostKeyAlgorithms=ssh-ed25519", "-o", "UpdateHostKeys=no", "-o", "IdentitiesOnly=yes", "-i", s.KeyFile,
-		"-p", strconv.Itoa(int(s.Host.Port)), s.User+"@"+s.Host.Name, "true").CombinedOutput()
-	if err == nil {
-		return fleet.ReasonNone
-	}
-	for text, reason := range map[string]fleet.Reason{
-		"REVOKED HOST KEY DETECTED":              fleet.ReasonHostkeyRevoked,
-		"REMOTE HOST IDENTIFICATION HAS CHANGED": fleet.ReasonHostkeyChanged,
-		"host key is known for":                  fleet.ReasonHostkeyUnknown,
-	} {
-		if strings.Contains(string(out), text) {
-			return reason
-		}
-	}
-	t.Fatalf("ssh: %v\n%s", err, out)
-	return ""
-}
-
-// K13: a server with three keys shows the one that is known.
-func TestAServerShowsTheKeyThatIsKnown(t *testing.T) {
-	t.Parallel()
-	server := testsshd.OpenSSH(t, testsshd.WithHostKeys(testsshd.Ed25519, testsshd.ECDSA, testsshd.RSA))
-	to := fleet.Target{Host: server.Host}
-	n, err := namesOf(to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, key := range server.HostKeys {
-		path := filepath.Join(t.TempDir(), "known_hosts")
-		if err := os.WriteFile(path, []byte(n.look+" "+string(ssh.MarshalAuthorizedKey(key))), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		store, err := Open(Options{Files: []string{path}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var shown ssh.PublicKey
-		client, err := ssh.Dial("tcp", to.Address(), &ssh.ClientConfig{
-			User:              server.User,
-			Auth:              []ssh.AuthMethod{ssh.PublicKeys(server.Signer)},
-			HostKeyAlgorithms: store.Algorithms(to),
-			HostKeyCallback: func(_ string, remote net.Addr, key ssh.PublicKey) error {
-				shown = key
-				return store.Check(to, remote, key)
-			},
-		})
-		if err != nil {
-			t.Errorf("%s is known: %v", key.Type(), err)
-			continue
-		}
-		_ = client.Close()
-		if !sameKey(shown, key) {
-			t.Errorf("%s is known, the server shows %s", key.Type(), shown.Type())
-		}
 	}
 }
 

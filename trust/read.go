@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
+	"sync"
 )
 
 // A Problem is a line of a known_hosts file that cannot be used. The other
@@ -28,34 +31,102 @@ type position struct {
 	lines int         // newlines before that
 }
 
-// readFile reads a file into the index. A file that is missing is empty.
-func (x *index) readFile(path string) (position, []Problem, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return position{}, nil, nil
+// A source is a known_hosts file as it was read.
+type source struct {
+	index    *index
+	end      position
+	problems []Problem
+}
+
+// files reads known_hosts files, each once, for one store or for many.
+type files struct {
+	open func(path string) (fs.File, error)
+
+	mu   sync.Mutex
+	read map[string]func() (*source, error)
+}
+
+func newFiles() *files {
+	return &files{
+		open: func(path string) (fs.File, error) { return os.Open(path) },
+		read: make(map[string]func() (*source, error)),
 	}
-	if err != nil {
-		return position{}, nil, err
+}
+
+// source gives the file's lines. A file that is missing is empty; one that
+// cannot be read to its end is an error, now and every time.
+func (f *files) source(path string) (*source, error) {
+	f.mu.Lock()
+	read := f.read[path]
+	if read == nil {
+		read = sync.OnceValues(func() (*source, error) { return readSource(f.open, path) })
+		f.read[path] = read
+	}
+	f.mu.Unlock()
+	return read()
+}
+
+// problems lists those of the files that have been read.
+func (f *files) problems() []Problem {
+	f.mu.Lock()
+	reads := make([]func() (*source, error), 0, len(f.read))
+	for _, path := range slices.Sorted(maps.Keys(f.read)) {
+		reads = append(reads, f.read[path])
+	}
+	f.mu.Unlock()
+	var all []Problem
+	for _, read := range reads {
+		if s, err := read(); err == nil {
+			all = append(all, s.problems...)
+		}
+	}
+	return all
+}
+
+func readSource(open func(string) (fs.File, error), path string) (*source, error) {
+	s := &source{index: newIndex()}
+	f, info, err := openRegular(open, path)
+	if f == nil || err != nil {
+		return s, err
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	info, err := f.Stat()
+	s.end, s.problems, err = s.index.read(f, path, position{info: info})
 	if err != nil {
-		return position{}, nil, err
+		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
+	return s, nil
+}
+
+// openRegular opens a file whose reading ends; nil stands for a missing one.
+func openRegular(open func(string) (fs.File, error), path string) (fs.File, fs.FileInfo, error) {
+	f, err := open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
 	// Reading a FIFO may wait for ever, and a device may never end. /dev/null is
 	// what people write for "none".
-	if !info.Mode().IsRegular() && path != os.DevNull {
-		return position{}, nil, fmt.Errorf("%s is not a regular file", path)
+	if err == nil && !info.Mode().IsRegular() && path != os.DevNull {
+		err = fmt.Errorf("%s is not a regular file", path)
 	}
-	at, problems, err := x.read(f, path, position{info: info})
 	if err != nil {
-		return position{}, nil, fmt.Errorf("reading %s: %w", path, err)
+		_ = f.Close() // nothing was read
+		return nil, nil, err
 	}
-	return at, problems, nil
+	return f, info, nil
 }
 
 // read takes in the lines that r has from the given position on.
 func (x *index) read(r io.Reader, path string, at position) (position, []Problem, error) {
+	return eachLine(r, path, at, x.add)
+}
+
+// eachLine calls add for each good line that r has from the given position on.
+// A line that add refuses is a bad one too.
+func eachLine(r io.Reader, path string, at position, add func(*entry) error) (position, []Problem, error) {
 	var problems []Problem
 	lines := bufio.NewReaderSize(r, maxLine+1)
 	for {
@@ -64,7 +135,7 @@ func (x *index) read(r io.Reader, path string, at position) (position, []Problem
 		if err != nil && !errors.Is(err, io.EOF) {
 			return at, problems, err
 		}
-		if err := x.addLine(line, length, path, at.lines+1); err != nil {
+		if err := addLine(line, length, path, at.lines+1, add); err != nil {
 			problems = append(problems, Problem{File: path, Line: at.lines + 1, Err: err})
 		}
 		if !whole {
@@ -95,7 +166,7 @@ func nextLine(r *bufio.Reader) (line []byte, length int, err error) {
 	return nil, length, err
 }
 
-func (x *index) addLine(line []byte, length int, path string, number int) error {
+func addLine(line []byte, length int, path string, number int, add func(*entry) error) error {
 	if length > maxLine && line == nil {
 		return fmt.Errorf("longer than %d bytes", maxLine)
 	}
@@ -104,5 +175,5 @@ func (x *index) addLine(line []byte, length int, path string, number int) error 
 		return err
 	}
 	e.file, e.number = path, number
-	return x.add(e)
+	return add(e)
 }

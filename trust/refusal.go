@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"errors"
 	"fmt"
 
 	"golang.org/x/crypto/ssh"
@@ -19,26 +18,72 @@ func refuse(t fleet.Target, reason fleet.Reason, err error) *fleet.Error {
 	}
 }
 
-var errCertificate = errors.New("the server shows a host certificate, and those are not judged yet\n" +
-	"hint: put the host's plain key into known_hosts")
+// refusal gives the error for a verdict under the policy; nil means that it
+// does not stand in the way.
+func (s *Store) refusal(t fleet.Target, n hostNames, k shown, v verdict) error {
+	reason := fleet.ReasonHostkeyFailed
+	switch v.status {
+	case StatusKnown:
+		return nil
+	case StatusRevoked:
+		reason = fleet.ReasonHostkeyRevoked
+	case StatusWeak:
+		reason = fleet.ReasonHostkeyWeak
+	case StatusChanged:
+		if s.opts.Policy == Insecure {
+			return nil
+		}
+		reason = fleet.ReasonHostkeyChanged
+	case StatusUnknown:
+		if s.opts.Policy == Insecure || s.opts.Policy == AcceptNew {
+			return nil
+		}
+		reason = fleet.ReasonHostkeyUnknown
+	}
+	return refuse(t, reason, against(n, k, v))
+}
 
-// name of the key as ssh-keygen -l prints it.
+// against says what stands against a key; nil where nothing does.
+func against(n hostNames, k shown, v verdict) error {
+	switch v.status {
+	case StatusKnown:
+		return nil
+	case StatusRevoked:
+		return revokedBy(n.look, k, v)
+	case StatusWeak:
+		return v.weak
+	case StatusChanged:
+		return changedFrom(n.look, k, v)
+	default:
+		return notKnown(n.look, k, v)
+	}
+}
+
+// describe names a key as ssh-keygen -l prints it.
 func describe(key ssh.PublicKey) string {
 	return key.Type() + " " + ssh.FingerprintSHA256(key)
 }
 
-func notKnown(name string, key ssh.PublicKey) error {
-	return fmt.Errorf("no key is known for %q, and the server shows %s\n"+
-		"hint: compare this fingerprint with the host's own (there: ssh-keygen -lf on the .pub files in /etc/ssh), "+
-		"then add the key to known_hosts, or use the policy accept-new to learn the keys of new hosts",
-		name, describe(key))
+// certNote says what became of the certificate; "" where there was none.
+func certNote(k shown, v verdict) string {
+	if v.cert == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (its certificate, signed by %s, does not count: %v)", describe(k.cert.SignatureKey), v.cert)
 }
 
-func changedFrom(name string, key ssh.PublicKey, line *entry) error {
-	return fmt.Errorf("the server shows %s for %q, but %s has %s: "+
+func notKnown(name string, k shown, v verdict) error {
+	return fmt.Errorf("no key is known for %q, and the server shows %s%s\n"+
+		"hint: compare this fingerprint with the host's own (there: ssh-keygen -lf on the .pub files in /etc/ssh), "+
+		"then add the key to known_hosts, or use the policy accept-new to learn the keys of new hosts",
+		name, describe(k.plain), certNote(k, v))
+}
+
+func changedFrom(name string, k shown, v verdict) error {
+	return fmt.Errorf("the server shows %s for %q%s, but %s has %s: "+
 		"either its key was replaced, or another machine answers in its place\n"+
 		"hint: ask whoever runs the host; if its key was replaced, delete line %d of %q",
-		describe(key), name, line.where(), describe(line.key), line.number, line.file)
+		describe(k.plain), name, certNote(k, v), v.line.where(), describe(v.line.key), v.line.number, v.line.file)
 }
 
 func changedInRun(name string, key, first ssh.PublicKey) error {
@@ -48,14 +93,16 @@ func changedInRun(name string, key, first ssh.PublicKey) error {
 		describe(key), name, describe(first))
 }
 
-func revokedBy(name string, key ssh.PublicKey, line *entry) error {
-	return fmt.Errorf("the server shows %s for %q, and %s revokes this key (%s)\n"+
-		"hint: the key may be in the wrong hands; the host needs a new one",
-		describe(key), name, line.where(), describe(line.key))
+func changedMeanwhile(name string, key ssh.PublicKey, line *entry) error {
+	return fmt.Errorf("the server shows %s for %q, but another process has learned %s meanwhile (%s)\n"+
+		"hint: ask whoever runs the host which key is its own, and delete the line of the other",
+		describe(key), name, describe(line.key), line.where())
 }
 
-func weakRSA(key ssh.PublicKey, bits int) error {
-	return weak(key, fmt.Sprintf("has %d bits, less than %d", bits, minRSABits))
+func revokedBy(name string, k shown, v verdict) error {
+	return fmt.Errorf("the server shows %s for %q, and %s\n"+
+		"hint: the key may be in the wrong hands; the host needs a new one",
+		describe(k.plain), name, v.by)
 }
 
 func weak(key ssh.PublicKey, how string) error {

@@ -80,7 +80,6 @@ func TestVerdicts(t *testing.T) {
 		{"a name with a wildcard", line("h*", a), "h*", 22, a, isFailed, isFailed, isFailed},
 		{"a name with a newline", line("h", a), "h\ng", 22, a, isFailed, isFailed, isFailed},
 		{"no key", "", "h", 22, nil, isFailed, isFailed, isFailed},
-		{"a certificate", line("h", a), "h", 22, &ssh.Certificate{Key: a}, isFailed, isFailed, isFailed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := file(t, c.known)
@@ -209,7 +208,7 @@ func TestAlgorithms(t *testing.T) {
 	t.Parallel()
 	path := file(t,
 		line("r", rsaKey(2048)), line("e", ecdsaKey(t)), line("both", ecdsaKey(t)), line("both", rsaKey(2048)),
-		line("@revoked x", edKey(1)), line("@cert-authority x", rsaKey(2048)),
+		line("@revoked x", edKey(1)), line("@revoked x", rsaKey(2048)),
 		line("[p]:2222", rsaKey(2048)), line("p", ecdsaKey(t)), line("q", ecdsaKey(t)),
 		line(hashed("hidden", 1), rsaKey(2048)))
 	s := open(t, trust.AcceptNew, path)

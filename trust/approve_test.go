@@ -1,0 +1,179 @@
+package trust_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/trust"
+)
+
+func approve(name string, port uint16, replace bool, keys ...ssh.PublicKey) trust.Approval {
+	return trust.Approval{Target: target(name, port), Keys: keys, Replace: replace}
+}
+
+func TestApprove(t *testing.T) {
+	t.Parallel()
+	a, b, c := edKey(1), edKey(2), ecdsaKey(t)
+	for _, test := range []struct {
+		name      string
+		before    string
+		approvals []trust.Approval
+		after     string
+		err       string
+	}{
+		{"nothing", line("h", a), nil, line("h", a), ""},
+		{"new", "# head\n", []trust.Approval{approve("H", 22, false, a, c)}, "# head\n" + line("h", a) + line("h", c), ""},
+		{"new on a port", "", []trust.Approval{approve("h", 2222, false, a)}, line("[h]:2222", a), ""},
+		{"new behind a torn line", "torn", []trust.Approval{approve("h", 22, false, a)}, "torn\n" + line("h", a), ""},
+		{"known", line("h", a), []trust.Approval{approve("h", 22, true, a)}, line("h", a), ""},
+		{"added", line("h", a), []trust.Approval{approve("h", 22, false, a, b)}, line("h", a) + line("h", b), ""},
+		{
+			"replaced", "# head\n" + line("h", a) + "rubbish\n" + line("g", c),
+			[]trust.Approval{approve("h", 22, true, b)},
+			"# head\nrubbish\n" + line("g", c) + line("h", b), "",
+		},
+		{"one of two replaced", line("h", a) + line("h", c), []trust.Approval{approve("h", 22, true, a, b)}, line("h", a) + line("h", b), ""},
+		{"one name of several", line("g,H,,i", a), []trust.Approval{approve("h", 22, true, b)}, line("g,i", a) + line("h", b), ""},
+		{
+			"two names of one line", line("g,h", a),
+			[]trust.Approval{approve("h", 22, true, b), approve("g", 22, true, c)},
+			line("h", b) + line("g", c), "",
+		},
+		{
+			"hashed", line(hashed("h", 1), a) + line(hashed("g", 2), a),
+			[]trust.Approval{approve("h", 22, true, b)},
+			line(hashed("g", 2), a) + line("h", b), "",
+		},
+		{
+			"no newline at the end", line("h", a) + strings.TrimSuffix(line("g", c), "\n"),
+			[]trust.Approval{approve("h", 22, true, b)},
+			line("g", c) + line("h", b), "",
+		},
+		{
+			"authorities and revocations stay", line("@cert-authority h", a) + line("@revoked h", c),
+			[]trust.Approval{approve("h", 22, true, b)},
+			line("@cert-authority h", a) + line("@revoked h", c) + line("h", b), "",
+		},
+		{
+			"another key is revoked everywhere", line("@revoked *", c) + line("h", a),
+			[]trust.Approval{approve("h", 22, true, b)},
+			line("@revoked *", c) + line("h", b), "",
+		},
+		{"all removed", line("h", a), []trust.Approval{approve("h", 22, true)}, "", ""},
+
+		{
+			"a pattern in the way", line("h*", a),
+			[]trust.Approval{approve("g", 22, false, b), approve("h", 22, true, b)},
+			line("h*", a), ":1 has another key under a pattern",
+		},
+		{"revoked", line("@revoked *", a), []trust.Approval{approve("h", 22, false, a)}, line("@revoked *", a), ":1 revokes the key ssh-ed25519 SHA256:"},
+		{"weak", "", []trust.Approval{approve("h", 22, false, rsaKey(1024))}, "", "has 1024 bits"},
+		{"a certificate", "", []trust.Approval{approve("h", 22, false, certify(t, a, edSigner(1)))}, "", "a certificate cannot be approved"},
+		{"no key", "", []trust.Approval{approve("h", 22, false, nil)}, "", "no key"},
+		{"a bad name", "", []trust.Approval{approve("g", 22, false, a), approve("h,g", 22, false, a)}, "", "cannot stand in known_hosts"},
+		{"twice", "", []trust.Approval{approve("h", 22, false, a), approve("H", 0, false, b)}, "", `"h" is approved twice`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := file(t, test.before)
+			if err := os.Chmod(path, 0o640); err != nil {
+				t.Fatal(err)
+			}
+			err := trust.Approve(trust.Options{Files: []string{path}}, test.approvals)
+			if (err != nil) != (test.err != "") || err != nil && !strings.Contains(err.Error(), test.err) {
+				t.Errorf("error %v, want %q", err, test.err)
+			}
+			if got := readFile(t, path); got != test.after {
+				t.Errorf("file:\n%swant:\n%s", got, test.after)
+			}
+			wantAlone(t, path, 0o640)
+		})
+	}
+}
+
+// wantAlone says that a file has these permissions and that nothing lies beside
+// it.
+func wantAlone(t *testing.T, path string, mode fs.FileMode) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != mode {
+		t.Errorf("%v, %v; want mode %v", info.Mode(), err, mode)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
+		t.Errorf("beside it: %v, %v", entries, err)
+	}
+}
+
+func TestApproveMakesTheFileAndFollowsLinks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	real, link := filepath.Join(dir, "real", "known_hosts"), filepath.Join(dir, "link")
+	o := trust.Options{Files: []string{real}, HashNames: true}
+	if err := trust.Approve(o, []trust.Approval{approve("h", 22, false, edKey(1))}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(real, link); err != nil {
+		t.Fatal(err)
+	}
+	o.Files = []string{link}
+	if err := trust.Approve(o, []trust.Approval{approve("h", 22, true, edKey(2))}); err != nil {
+		t.Fatal(err)
+	}
+	wantAlone(t, real, 0o600)
+	if info, err := os.Lstat(link); err != nil || info.Mode().Type() != fs.ModeSymlink {
+		t.Errorf("the link is %v, %v", info, err)
+	}
+	if got := readFile(t, real); strings.Count(got, "\n") != 1 || !strings.HasPrefix(got, "|1|") {
+		t.Errorf("file: %q", got)
+	}
+	if err := open(t, trust.Strict, link).Check(target("h", 22), nil, edKey(2)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestApproveThatCannotWrite(t *testing.T) {
+	t.Parallel()
+	if err := trust.Approve(trust.Options{}, nil); err == nil {
+		t.Error("no file, and no error")
+	}
+	path := filepath.Join(t.TempDir(), "full")
+	if err := os.Symlink("/dev/full", path); err != nil {
+		t.Fatal(err)
+	}
+	err := trust.Approve(trust.Options{Files: []string{path}}, []trust.Approval{approve("h", 22, false, edKey(1))})
+	if err == nil || !strings.Contains(err.Error(), "no space left on device") {
+		t.Error(err)
+	}
+}
+
+// A run that learns while lines are replaced loses nothing: it finds the new
+// file behind its lock.
+func TestApprovingAndLearningAtOnce(t *testing.T) {
+	t.Parallel()
+	const hosts = 200
+	path := file(t, line("old", edKey(1)))
+	learned := make(chan error, 1) // from the one goroutine
+	go func() { learned <- learnAll(open(t, trust.AcceptNew, path), 0, hosts) }()
+	for i := range uint64(40) {
+		if err := trust.Approve(trust.Options{Files: []string{path}}, []trust.Approval{approve("old", 22, true, edKey(1000+i))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-learned; err != nil {
+		t.Fatal(err)
+	}
+	want := []string{line("old", edKey(1039))}
+	for i := range hosts {
+		want = append(want, line(hostName(i), edKey(uint64(i))))
+	}
+	got := slices.Sorted(strings.Lines(readFile(t, path)))
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("%d lines, want %d", len(got), len(want))
+	}
+}
