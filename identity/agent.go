@@ -4,130 +4,156 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"syscall"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/agent"
 )
 
-// A link is the one connection to an agent that all targets share. One request
-// is under way at a time: agents answer in order, so that the time one takes is
-// its own and a deadline ends the right one.
-type link struct {
-	socket string
-	limit  time.Duration // for one request
-	// turn holds the connection, or nil where none is open, while nobody uses
-	// it. Whoever takes it puts it back; there is room for one.
-	turn chan net.Conn
+// An agent is one agent's link and its list, which was asked for once.
+type agent struct {
+	link    *link
+	keys    []*agentKey
+	notices []string
+	err     error // why there is no list
 }
 
-func newLink(socket string, limit time.Duration) *link {
-	l := &link{socket: socket, limit: limit, turn: make(chan net.Conn, 1)}
-	l.turn <- nil
-	return l
+// openAgent asks for the list. The error is for the end of ctx only; whatever
+// else goes wrong stands in the agent.
+func openAgent(ctx context.Context, socket string, limit time.Duration) (*agent, error) {
+	a := &agent{link: newLink(socket, limit, window)}
+	list, err := a.list(ctx)
+	if ctx.Err() != nil && err != nil {
+		a.link.close()
+		return nil, err
+	}
+	if err != nil {
+		a.err = err
+		a.notices = append(a.notices, fmt.Sprintf("agent at %q: %v", socket, err))
+		return a, nil
+	}
+	for _, entry := range list {
+		public, err := parsePublic(entry.blob)
+		if err != nil {
+			a.notices = append(a.notices, fmt.Sprintf("agent's key %.64q: %v", entry.comment, err))
+			continue
+		}
+		k := &agentKey{link: a.link, public: public, blob: string(entry.blob)}
+		k.slow.Store(isHardware(public) || onToken(entry.comment))
+		a.keys = append(a.keys, k)
+	}
+	return a, nil
 }
 
-// use waits for its turn and has f talk to the agent. It ends with ctx or at
-// the limit. After an error the connection is dropped, and the next turn dials
-// a new one.
-func (l *link) use(ctx context.Context, f func(agent.ExtendedAgent) error) error {
-	var conn net.Conn
-	select {
-	case conn = <-l.turn:
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for the agent: %w", context.Cause(ctx))
+func (a *agent) list(ctx context.Context) ([]listed, error) {
+	request, err := frame([]byte{msgRequestIdentities})
+	if err != nil {
+		return nil, err
 	}
-	keep := false
-	defer func() {
-		if !keep && conn != nil {
-			_ = conn.Close() // it is of no more use
-			conn = nil
-		}
-		l.turn <- conn
-	}()
-
-	ctx, cancel := context.WithTimeoutCause(ctx, l.limit, fmt.Errorf("no answer from the agent in %v", l.limit))
-	defer cancel()
-	if conn == nil {
-		var err error
-		if conn, err = l.dial(ctx); err != nil {
-			conn = nil
-			return err
-		}
+	got := a.link.do(ctx, request)
+	if got.err != nil {
+		return nil, got.err
 	}
-	// The agent's client knows no context; a deadline in the past wakes it.
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	// Without a Close method the client starts no goroutine of its own.
-	err := f(agent.NewClient(struct{ io.ReadWriter }{conn}))
-	if !stop() && err != nil {
-		return fmt.Errorf("talking to the agent: %w", context.Cause(ctx))
+	list, err := parseList(got.reply)
+	if err != nil {
+		a.link.distrust()
 	}
-	keep = err == nil && ctx.Err() == nil
-	return err
+	return list, err
 }
 
-// dial waits out a full backlog (EAGAIN): the agent is alive then, and busy.
-func (l *link) dial(ctx context.Context) (net.Conn, error) {
-	const first, last = time.Millisecond, 100 * time.Millisecond
-	var d net.Dialer
-	for pause := first; ; pause = min(2*pause, last) {
-		conn, err := d.DialContext(ctx, "unix", l.socket)
-		if err == nil || !errors.Is(err, syscall.EAGAIN) {
-			return conn, err
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return nil, fmt.Errorf("dialling the agent: %w", context.Cause(ctx))
+// find gives the agent's key; nil when it has none. a may be nil.
+func (a *agent) find(public ssh.PublicKey) *agentKey {
+	if a == nil || public == nil {
+		return nil
+	}
+	blob := string(public.Marshal())
+	for _, k := range a.keys {
+		if k.blob == blob {
+			return k
 		}
 	}
+	return nil
 }
 
-// list gives the public keys that the agent has.
-func (l *link) list(ctx context.Context) ([]*agent.Key, error) {
-	var keys []*agent.Key
-	err := l.use(ctx, func(a agent.ExtendedAgent) (err error) {
-		keys, err = a.List()
-		return err
-	})
-	return keys, err
+// certificates lists the agent's certificates for a plain key. a may be nil.
+func (a *agent) certificates(public ssh.PublicKey) []*agentKey {
+	if a == nil || public == nil {
+		return nil
+	}
+	var list []*agentKey
+	for _, k := range a.keys {
+		if cert, ok := k.public.(*ssh.Certificate); ok && string(cert.Key.Marshal()) == string(public.Marshal()) {
+			list = append(list, k)
+		}
+	}
+	return list
+}
+
+// onToken guesses from its comment that a key is on a smart card: OpenSSH's
+// agent names the PKCS #11 provider, GnuPG's the card.
+func onToken(comment string) bool {
+	return strings.HasPrefix(comment, "cardno:") || strings.HasPrefix(comment, "pkcs11:") ||
+		strings.HasPrefix(comment, "/") && (strings.Contains(comment, ".so") || strings.HasSuffix(comment, ".dylib"))
+}
+
+// attended is the time from which a signature is taken to have waited for a
+// person: to touch, to type or to confirm.
+const attended = time.Second
+
+// An agentKey is a key whose private half is in the agent.
+type agentKey struct {
+	link   *link
+	public ssh.PublicKey // a *ssh.Certificate where the agent has one
+	blob   string        // public, as the agent lists it
+	slow   atomic.Bool   // a signature may need a person
 }
 
 // sign has the agent sign, and checks what it answers: a server would count a
 // wrong signature as a failed login.
-func (l *link) sign(ctx context.Context, key ssh.PublicKey, data []byte, algorithm string) (*ssh.Signature, error) {
-	var flags agent.SignatureFlags
-	switch algorithm {
-	case ssh.KeyAlgoRSASHA256:
-		flags = agent.SignatureFlagRsaSha256
-	case ssh.KeyAlgoRSASHA512:
-		flags = agent.SignatureFlagRsaSha512
-	}
-	var signature *ssh.Signature
-	err := l.use(ctx, func(a agent.ExtendedAgent) (err error) {
-		if signature, err = a.SignWithFlags(key, data, flags); err != nil {
-			return err
-		}
-		if signature.Format != algorithm {
-			return fmt.Errorf("the agent signed with %.32q instead of %q", signature.Format, algorithm)
-		}
-		if err := key.Verify(data, signature); err != nil {
-			return fmt.Errorf("the agent's signature is wrong: %w", err)
-		}
-		return nil
-	})
+func (k *agentKey) sign(ctx context.Context, data []byte, algorithm string) (*ssh.Signature, error) {
+	request, err := frame(ssh.Marshal(signRequest{Key: []byte(k.blob), Data: data, Flags: flagsOf(algorithm)}))
 	if err != nil {
 		return nil, err
+	}
+	got := k.link.do(ctx, request)
+	if got.err != nil {
+		return nil, got.err
+	}
+	if got.took >= attended {
+		k.slow.Store(true)
+	}
+	signature, err := k.check(got.reply, data, algorithm)
+	if err != nil && !errors.Is(err, ErrAgentRefused) {
+		k.link.distrust()
+	}
+	return signature, err
+}
+
+func (k *agentKey) check(reply, data []byte, algorithm string) (*ssh.Signature, error) {
+	signature, err := parseSignature(reply)
+	if err != nil {
+		return nil, err
+	}
+	if signature.Format != algorithm {
+		return nil, fmt.Errorf("the agent signed with %.32q instead of %q", signature.Format, algorithm)
+	}
+	if len(signature.Rest) > 0 && !isHardware(k.public) {
+		return nil, fmt.Errorf("%d bytes follow the agent's signature", len(signature.Rest))
+	}
+	if err := k.public.Verify(data, signature); err != nil {
+		return nil, fmt.Errorf("the agent's signature is wrong: %w", err)
 	}
 	return signature, nil
 }
 
-func (l *link) close() {
-	if conn := <-l.turn; conn != nil {
-		_ = conn.Close() // nothing was left to send
+// flagsOf has RSA keys sign with SHA-2 (draft-ietf-sshm-ssh-agent §4.6.1).
+func flagsOf(algorithm string) uint32 {
+	switch algorithm {
+	case ssh.KeyAlgoRSASHA256:
+		return flagRSASHA256
+	case ssh.KeyAlgoRSASHA512:
+		return flagRSASHA512
 	}
-	l.turn <- nil
+	return 0
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -145,7 +146,7 @@ func TestAnAgentThatRefusesOrAnswersWrongly(t *testing.T) {
 	}{
 		"refuses": {func(agent.Agent, ssh.PublicKey, []byte) (*ssh.Signature, error) {
 			return nil, errors.New("no")
-		}, "failed to sign"},
+		}, "the agent refuses\nhint: it may be locked"},
 		"signs with SHA-1": {func(good agent.Agent, key ssh.PublicKey, data []byte) (*ssh.Signature, error) {
 			return good.Sign(key, data)
 		}, `the agent signed with "ssh-rsa" instead of "rsa-sha2-512"`},
@@ -175,7 +176,7 @@ func TestAnAgentThatHangsOnce(t *testing.T) {
 		return good.(agent.ExtendedAgent).SignWithFlags(key, data, agent.SignatureFlagRsaSha512)
 	})
 	t.Cleanup(func() { close(release) }) // before the listener waits for its servers
-	s := load(t, identity.Options{AgentSocket: socket})
+	s := load(t, identity.Options{AgentSocket: socket, SignTimeout: time.Hour})
 
 	ctx, cancel := context.WithCancelCause(t.Context())
 	list, err := s.Signers(ctx, someTarget)
@@ -232,40 +233,95 @@ func TestAnAgentWithAHugeReply(t *testing.T) {
 	s := load(t, identity.Options{AgentSocket: socket})
 	_, err := s.Signers(t.Context(), someTarget)
 	wantReason(t, err, fleet.ReasonAgentUnavailable)
-	if !strings.Contains(err.Error(), "response too large") {
+	if !strings.Contains(err.Error(), "the agent announces a reply of 2147483648 bytes, want 1 to 262144") {
 		t.Error(err)
 	}
 }
 
-func TestCertificatesInTheAgentAreNotOffered(t *testing.T) {
+// Keys from files go on without the agent, wherever its keys stand.
+func TestFileKeysOutliveTheAgent(t *testing.T) {
 	t.Parallel()
-	key := edKey(t)
-	signer, err := ssh.NewSignerFromKey(key)
-	if err != nil {
+	inAgent, inFile := edKey(t), edKey(t)
+	socket, process := sshAgent(t, inAgent)
+	named := plainFile(t, ssh.MarshalAuthorizedKey(public(t, inAgent)))
+	s := load(t, identity.Options{AgentSocket: socket, Files: []string{named, keyFile(t, inFile, "")}})
+	before := signers(t, s)
+	if len(before) != 2 {
+		t.Fatalf("%d signers, want 2", len(before))
+	}
+	if err := process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	cert := &ssh.Certificate{Key: signer.PublicKey(), CertType: ssh.UserCert, ValidBefore: ssh.CertTimeInfinity}
-	if err := cert.SignCert(rand.Reader, signer); err != nil {
+	if _, err := process.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	socket, keyring := goAgent(t, key)
-	if err := keyring.Add(agent.AddedKey{PrivateKey: key, Certificate: cert, Comment: "cert"}); err != nil {
-		t.Fatal(err)
+	_, err := before[0].Sign(rand.Reader, []byte("data"))
+	wantReason(t, err, fleet.ReasonAgentUnavailable)
+	after := signers(t, s)
+	if len(after) != 1 || ssh.FingerprintSHA256(after[0].PublicKey()) != fingerprint(t, inFile) {
+		t.Fatalf("%d signers, want the file's", len(after))
 	}
-	s := load(t, identity.Options{AgentSocket: socket})
-	if n := s.Notices(); len(s.Keys()) != 1 || len(n) != 1 || !strings.Contains(n[0], `"cert": it is a certificate`) {
-		t.Errorf("keys %q, notices %q", fingerprints(s), n)
+	if _, err := after[0].Sign(rand.Reader, []byte("data")); err != nil {
+		t.Error(err)
 	}
 }
 
-func BenchmarkAgentSignature(b *testing.B) {
-	socket, _ := sshAgent(b, edKey(b))
-	s := load(b, identity.Options{AgentSocket: socket})
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			if _, err := signers(b, s)[0].Sign(rand.Reader, []byte("data")); err != nil {
-				b.Error(err)
-			}
+// The agent comes back on the same socket, and its keys with it.
+func TestAnAgentThatComesBack(t *testing.T) {
+	t.Parallel()
+	key := edKey(t)
+	socket, process := sshAgent(t, key)
+	s := load(t, identity.Options{AgentSocket: socket, Files: []string{keyFile(t, edKey(t), "")}})
+	if err := process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := process.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(socket); err != nil {
+		t.Fatal(err)
+	}
+	sshAgentAt(t, socket, key)
+	list := signers(t, s)
+	if len(list) != 2 {
+		t.Fatalf("%d signers, want 2", len(list))
+	}
+	for _, signer := range list {
+		if _, err := signer.Sign(rand.Reader, []byte("data")); err != nil {
+			t.Error(err)
 		}
+	}
+}
+
+// A refusal is that key's alone: the connection stays, and others sign.
+func TestALockedAgentRefuses(t *testing.T) {
+	t.Parallel()
+	key := edKey(t)
+	keyring := agent.NewKeyring()
+	if err := keyring.Add(agent.AddedKey{PrivateKey: key}); err != nil {
+		t.Fatal(err)
+	}
+	var conns atomic.Int32
+	socket := listenUnix(t, func(c net.Conn) {
+		conns.Add(1)
+		_ = agent.ServeAgent(keyring, c)
 	})
+	signer := signers(t, load(t, identity.Options{AgentSocket: socket}))[0]
+	if err := keyring.Lock([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := signer.Sign(rand.Reader, []byte("data"))
+	wantReason(t, err, fleet.ReasonAgentUnavailable)
+	if !errors.Is(err, identity.ErrAgentRefused) {
+		t.Errorf("%v is not ErrAgentRefused", err)
+	}
+	if err := keyring.Unlock([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := signer.Sign(rand.Reader, []byte("data")); err != nil {
+		t.Error(err)
+	}
+	if n := conns.Load(); n != 1 {
+		t.Errorf("%d connections, want 1", n)
+	}
 }

@@ -2,33 +2,35 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"syscall"
 
 	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
 )
 
-// An agentKey is a key whose private half is in the agent.
-type agentKey struct {
-	link *link
-	key  ssh.PublicKey
-}
-
 // An agentSigner is an agentKey for one attempt, with whose context it ends.
 type agentSigner struct {
-	agentKey
+	holder *agentKey
+	public ssh.PublicKey // what is offered: a certificate file's, or the holder's
 	ctx    context.Context
 	target fleet.Target
 }
 
 var _ ssh.MultiAlgorithmSigner = agentSigner{}
 
-func (s agentSigner) PublicKey() ssh.PublicKey { return s.key }
+func (s agentSigner) PublicKey() ssh.PublicKey { return s.public }
 
-func (s agentSigner) Algorithms() []string { return algorithmsOf(s.key) }
+func (s agentSigner) Algorithms() []string { return algorithmsOf(s.public) }
+
+// AskFirst says that a signature may take a person's touch, PIN or consent. A
+// Dialer asks the server whether it takes the key (RFC 4252 §7, a request
+// without signature) before it has such a signer sign.
+func (s agentSigner) AskFirst() bool { return s.holder.slow.Load() }
 
 func (s agentSigner) Sign(random io.Reader, data []byte) (*ssh.Signature, error) {
 	return s.SignWithAlgorithm(random, data, "")
@@ -36,18 +38,42 @@ func (s agentSigner) Sign(random io.Reader, data []byte) (*ssh.Signature, error)
 
 // SignWithAlgorithm signs with one of Algorithms; "" means the first.
 func (s agentSigner) SignWithAlgorithm(_ io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
-	if algorithm == "" {
-		algorithm = s.Algorithms()[0]
-	}
-	if !slices.Contains(s.Algorithms(), algorithm) {
-		return nil, fmt.Errorf("a key of type %q is not used with %.64q", s.key.Type(), algorithm)
-	}
-	signature, err := s.link.sign(s.ctx, s.key, data, algorithm)
+	algorithm, err := chooseAlgorithm(s.public, algorithm)
 	if err != nil {
-		return nil, fail(s.target, fleet.ReasonAgentUnavailable,
-			fmt.Errorf("signing with %s in the agent: %w", ssh.FingerprintSHA256(s.key), err))
+		return nil, err
+	}
+	signature, err := s.holder.sign(s.ctx, data, algorithm)
+	if err != nil {
+		return nil, fail(s.target, agentReason(err),
+			fmt.Errorf("signing with %s in the agent: %w%s", ssh.FingerprintSHA256(s.public), err, agentHint(err)))
 	}
 	return signature, nil
+}
+
+func chooseAlgorithm(key ssh.PublicKey, algorithm string) (string, error) {
+	able := algorithmsOf(key)
+	if algorithm == "" {
+		return able[0], nil
+	}
+	if !slices.Contains(able, algorithm) {
+		return "", fmt.Errorf("a key of type %q is not used with %.64q", key.Type(), algorithm)
+	}
+	return algorithm, nil
+}
+
+// agentReason keeps the blame for our own want of descriptors off the agent.
+func agentReason(err error) fleet.Reason {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return fleet.ReasonLocalFiles
+	}
+	return fleet.ReasonAgentUnavailable
+}
+
+func agentHint(err error) string {
+	if errors.Is(err, ErrAgentRefused) {
+		return "\nhint: it may be locked (ssh-add -X), or the key added with a constraint on its use (ssh-add -c, -h)"
+	}
+	return ""
 }
 
 func fail(t fleet.Target, reason fleet.Reason, err error) *fleet.Error {

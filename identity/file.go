@@ -1,14 +1,10 @@
 package identity
 
 import (
-	"bytes"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
-	"syscall"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -22,13 +18,23 @@ type keyFile struct {
 	content   []byte
 	private   bool          // it has a private key
 	encrypted bool          // and that needs a passphrase
+	hardware  bool          // and that is a handle for a FIDO authenticator
+	sealed    *sealed       // encrypted PKCS #8; else nil
 	public    ssh.PublicKey // nil when only the passphrase would tell
 }
 
-var errEncrypted = errors.New("it is encrypted and there is no way to ask for its passphrase")
+// A leftOut file is in order, but cannot be used here: a notice and no error.
+type leftOut struct{ error }
+
+var (
+	errEncrypted = leftOut{errors.New("it is encrypted and there is no way to ask for its passphrase")}
+	errTooLate   = leftOut{errors.New("it is encrypted, and the time to ask for its passphrase is over")}
+	errHardware  = leftOut{errors.New("it is a FIDO key, which only an agent can use\n" +
+		"hint: add it to the agent with ssh-add, and have SSH_AUTH_SOCK name the agent")}
+)
 
 func readKeyFile(path string) (*keyFile, error) {
-	content, info, err := readBounded(path)
+	content, info, err := readBounded(path, maxFile)
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +44,7 @@ func readKeyFile(path string) (*keyFile, error) {
 		f.public, err = parseAuthorized(content)
 		return f, err
 	}
+	defer clear(block.Bytes)
 	f.private = true
 	if err := checkMode(info); err != nil {
 		return nil, err
@@ -58,8 +65,14 @@ func (f *keyFile) inspect(block *pem.Block) error {
 			return err
 		}
 		f.encrypted, f.public = c.kdf != "none", c.publicKey()
-	case block.Type == "ENCRYPTED PRIVATE KEY":
-		return errors.New("encrypted PKCS #8 cannot be read\nhint: rewrite it in OpenSSH's format with ssh-keygen -p")
+		f.hardware = f.public != nil && isHardware(f.public)
+	case block.Type == "ENCRYPTED PRIVATE KEY": // RFC 5958 §3
+		sealed, err := parseSealed(block.Bytes)
+		if err != nil {
+			return err
+		}
+		f.encrypted, f.sealed = true, sealed
+		f.public = publicBeside(f.path)
 	case strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"): // RFC 1421 §4.6.1.1
 		f.encrypted = true
 		f.public = publicBeside(f.path)
@@ -67,25 +80,18 @@ func (f *keyFile) inspect(block *pem.Block) error {
 	return nil
 }
 
-// open gives the signer of a private key. passphrase may be nil when the key is
-// not encrypted.
-func (f *keyFile) open(passphrase func(string) ([]byte, error)) (ssh.Signer, error) {
-	signer, err := f.parse(passphrase)
+// open gives the private key. ask may be nil when the key is not encrypted.
+func (f *keyFile) open(ask func(string) ([]byte, error)) (fileSigner, error) {
+	signer, err := f.parse(ask)
 	if err != nil {
-		return nil, err
+		return fileSigner{}, err
 	}
-	if err := usable(signer.PublicKey()); err != nil {
-		return nil, err
-	}
-	able, ok := signer.(ssh.AlgorithmSigner)
-	if !ok {
-		return nil, fmt.Errorf("keys of type %q cannot choose how they sign", signer.PublicKey().Type())
-	}
-	return ssh.NewSignerWithAlgorithms(able, algorithmsOf(signer.PublicKey()))
+	return newFileSigner(signer)
 }
 
 func (f *keyFile) parse(ask func(string) ([]byte, error)) (ssh.Signer, error) {
 	if !f.encrypted {
+		defer clear(f.content) // it is the private key, and is parsed once
 		return ssh.ParsePrivateKey(f.content)
 	}
 	if ask == nil {
@@ -96,7 +102,12 @@ func (f *keyFile) parse(ask func(string) ([]byte, error)) (ssh.Signer, error) {
 		return nil, fmt.Errorf("asking for the passphrase: %w", err)
 	}
 	defer clear(passphrase)
-	signer, err := ssh.ParsePrivateKeyWithPassphrase(f.content, passphrase)
+	var signer ssh.Signer
+	if f.sealed != nil {
+		signer, err = f.sealed.open(passphrase)
+	} else {
+		signer, err = ssh.ParsePrivateKeyWithPassphrase(f.content, passphrase)
+	}
 	if err != nil {
 		// The cause names no secret, but tells a wrong passphrase badly.
 		return nil, fmt.Errorf("opening it with the passphrase: %w", err)
@@ -105,65 +116,39 @@ func (f *keyFile) parse(ask func(string) ([]byte, error)) (ssh.Signer, error) {
 }
 
 func parseAuthorized(content []byte) (ssh.PublicKey, error) {
-	fields := bytes.Fields(content)
-	if len(fields) > 0 && bytes.Contains(fields[0], []byte("-cert-v")) {
-		return nil, errCertificate
-	}
 	key, _, _, _, err := ssh.ParseAuthorizedKey(content)
 	if err != nil {
 		return nil, errors.New("it is neither a private nor a public key")
 	}
-	return key, usable(key)
+	return parsePublic(key.Marshal())
 }
 
 // publicBeside reads the .pub file of a private key that does not tell its
 // public half; nil when there is none that can be used.
 func publicBeside(path string) ssh.PublicKey {
-	content, _, err := readBounded(path + ".pub")
+	content, _, err := readBounded(path+".pub", maxFile)
 	if err != nil {
 		return nil
 	}
 	key, err := parseAuthorized(content)
-	if err != nil {
+	if err != nil || plain(key) != key {
 		return nil
 	}
 	return key
 }
 
-// readBounded reads a regular file of at most maxFile bytes.
-func readBounded(path string) ([]byte, os.FileInfo, error) {
-	// Opening a FIFO would wait for its writer.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+func readCertificate(path string) (*ssh.Certificate, error) {
+	content, _, err := readBounded(path, maxFile)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	defer func() { _ = f.Close() }() // it was only read
-	info, err := f.Stat()
+	key, err := parseAuthorized(content)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, errors.New("it is not a regular file")
+	cert, ok := key.(*ssh.Certificate)
+	if !ok {
+		return nil, errors.New("it is not a certificate")
 	}
-	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(content) > maxFile {
-		return nil, nil, fmt.Errorf("it is larger than %d bytes", maxFile)
-	}
-	return content, info, nil
-}
-
-// checkMode refuses a private key of ours that others may read or change
-// (sshkey_perm_ok in OpenSSH's authfile.c).
-func checkMode(info os.FileInfo) error {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if ok && int(stat.Uid) != os.Getuid() {
-		return nil // its owner's matter, as in OpenSSH
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return fmt.Errorf("its mode %#o lets others at it\nhint: chmod 600 the file", mode)
-	}
-	return nil
+	return cert, nil
 }

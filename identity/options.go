@@ -5,30 +5,50 @@ import (
 	"time"
 )
 
-// Options say which keys to offer. The zero value offers none.
+// Options say which keys to offer to all targets alike. The zero value offers
+// none. The fields are those of Want and KeyringOptions, and mean the same, but
+// that a file that cannot be used is an error.
 type Options struct {
-	// Files are private keys, in OpenSSH's or a PEM format, in the order in
-	// which they are offered. A file may also be a public key, or a private
-	// one whose public half can be read without the passphrase, when the agent
-	// has the private half. One that cannot be used is an error.
-	Files []string
-	// Defaults also offers ~/.ssh/id_ed25519, id_ecdsa and id_rsa, after the
-	// agent's keys. One that cannot be used is a notice.
-	Defaults bool
-	// AgentSocket is the path of the agent's socket, as SSH_AUTH_SOCK has it;
-	// "" means no agent. One that does not answer is a notice.
-	AgentSocket string
+	Files        []string
+	Certificates []string
+	Defaults     bool
+	AgentSocket  string
+	Only         bool
+
+	Passphrase  func(path string) ([]byte, error)
+	MaxKeys     int
+	SignTimeout time.Duration
+}
+
+// Validate says what is wrong with the options.
+func (o Options) Validate() error { return o.keyring().Validate() }
+
+func (o Options) keyring() KeyringOptions {
+	return KeyringOptions{Passphrase: o.Passphrase, MaxKeys: o.MaxKeys, SignTimeout: o.SignTimeout}
+}
+
+func (o Options) want() Want {
+	return Want{
+		Files: o.Files, Certificates: o.Certificates, Defaults: o.Defaults,
+		AgentSocket: o.AgentSocket, Only: o.Only,
+	}
+}
+
+// KeyringOptions say how keys are loaded and used. The zero value asks nobody
+// anything.
+type KeyringOptions struct {
 	// Passphrase gives the passphrase of a key file; it is asked at most once
-	// for each file that needs one. Its result is overwritten after use. When
-	// it is nil, encrypted keys are left out with a notice.
+	// for each file that needs one, and for one file at a time. Its result is
+	// overwritten after use. When it is nil, encrypted keys are left out with a
+	// notice. Source.Passphrase makes one from a file descriptor.
 	Passphrase func(path string) ([]byte, error)
-	// MaxKeys is how many keys are offered at most; 0 means 3. Servers close
-	// the connection after a few (MaxAuthTries, 6 in OpenSSH), and some lock
-	// the account.
+	// MaxKeys is how many keys a target is offered at most, certificates counted
+	// too; 0 means 3. Servers close the connection after a few (MaxAuthTries, 6
+	// in OpenSSH), and some lock the account.
 	MaxKeys int
-	// SignTimeout is how long the agent may take for its list and for each
-	// signature; 0 means 20 s. It does not include the wait for other
-	// signatures, which ends with the attempt.
+	// SignTimeout is how long the agent may take for its list, for a connection
+	// and for each signature, counted from its turn; 0 means 20 s. The wait for
+	// other signatures is not in it and ends with the attempt.
 	SignTimeout time.Duration
 }
 
@@ -38,7 +58,7 @@ const (
 )
 
 // Validate says what is wrong with the options.
-func (o Options) Validate() error {
+func (o KeyringOptions) Validate() error {
 	if o.MaxKeys < 0 {
 		return errors.New("the number of keys to offer is negative")
 	}
@@ -48,7 +68,7 @@ func (o Options) Validate() error {
 	return nil
 }
 
-func (o Options) withDefaults() Options {
+func (o KeyringOptions) withDefaults() KeyringOptions {
 	if o.MaxKeys == 0 {
 		o.MaxKeys = defaultMaxKeys
 	}
