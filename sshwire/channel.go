@@ -20,11 +20,15 @@ type channel struct {
 
 	remote    uint32 // the server's number
 	sendLeft  uint32 // window for us
+	sendUsed  uint32 // of it, as far as the server has not given it back
 	maxData   uint32 // of one message of ours
 	recvLeft  uint32 // window for the server
 	consumed  uint32 // since the last WINDOW_ADJUST
 	questions []Request
 }
+
+// sends says whether data may still go.
+func (ch *channel) sends() bool { return !ch.sentEOF && !ch.closing }
 
 // A Request is a channel request of ours (RFC 4254 §5.4).
 type Request uint8
@@ -140,7 +144,7 @@ func (c *Client) Signal(n Channel, name string) {
 // after SendEOF or CloseChannel. p is copied into Output: give a piece at a time.
 func (c *Client) Send(n Channel, p []byte) int {
 	ch := c.mux.use(n)
-	if !ch.opened || ch.sentEOF || ch.closing {
+	if !ch.opened || !ch.sends() {
 		return 0
 	}
 	var message []byte
@@ -162,6 +166,7 @@ func (c *Client) Send(n Channel, p []byte) int {
 		message = appendString(message, p[sent:sent+size])
 		c.send(message)
 		ch.sendLeft -= uint32(size)
+		ch.sendUsed += uint32(size)
 		sent += size
 	}
 	return sent
@@ -170,7 +175,7 @@ func (c *Client) Send(n Channel, p []byte) int {
 // SendEOF says that no more input comes (RFC 4254 §5.3).
 func (c *Client) SendEOF(n Channel) {
 	ch := c.mux.use(n)
-	if ch.sentEOF || ch.closing {
+	if !ch.sends() {
 		return
 	}
 	p := c.mux.to(ch, msgChannelEOF)

@@ -10,7 +10,8 @@ const maxSignalName = 64
 // exitSource is where exit-status and exit-signal are described.
 const exitSource = "RFC 4254 §6.10"
 
-// smallAdjust is what no server that means it grows a window by.
+// smallAdjust is what no server that means it grows a window by beyond giving
+// back what was used, in bytes.
 const smallAdjust = 64
 
 // Keepalive asks the server for a sign of life, which is Alive
@@ -166,12 +167,14 @@ func (c *Client) takeAdjust(ch *channel, r *reader) (Event, error) {
 		return nil, fail(KindProtocol, "RFC 4254 §5.2", "the window grows beyond 2^32-1 bytes")
 	}
 	ch.sendLeft += n
-	if n < smallAdjust {
+	back := min(n, ch.sendUsed)
+	ch.sendUsed -= back
+	if n-back < smallAdjust && back == 0 { // neither gives back what we used nor opens the window
 		if err := c.useless(msgChannelWindowAdjust); err != nil {
 			return nil, err
 		}
 	}
-	if ch.closing || ch.sentEOF {
+	if !ch.sends() {
 		return nil, nil
 	}
 	return Writable{ch.number}, nil

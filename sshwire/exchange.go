@@ -88,7 +88,7 @@ func (c *Client) takeKexInit(p []byte) (Event, error) {
 		return nil, unexpected(msgKexInit, "twice", "RFC 4253 §7.1")
 	}
 	if c.kex == nil {
-		c.rekeys.give(float64(c.in.bytes) / (1 << 20))
+		c.rekeys.give(float64(c.in.bytes+c.out.bytes) / (1 << 20))
 		if !c.rekeys.take() {
 			return nil, fail(KindAbuse, "RFC 4253 §9", "the server exchanges keys over and over")
 		}

@@ -282,7 +282,7 @@ func TestWindowNeverGrows(t *testing.T) {
 		allowed -= n
 		before := len(s.got)
 		s.client.Consumed(ch, int(n))
-		s.client.Consumed(ch, 1<<40) // a driver that counts wrong
+		s.client.Consumed(ch, 1<<20) // a driver that counts wrong
 		s.client.Consumed(ch, -5)
 		s.pump()
 		for _, p := range s.got[before:] {
@@ -435,6 +435,30 @@ func TestS21CompressionIsNeverOffered(t *testing.T) {
 	s.init.compIn = []string{"zlib@openssh.com", "none"}
 	s.init.compOut = s.init.compIn
 	s.login() // goes on without
+}
+
+// TestSmallAdjusts gives a window back byte by byte, which servers do, and then
+// opens it without use.
+func TestSmallAdjusts(t *testing.T) {
+	s := newScripted(t, Config{})
+	s.login()
+	ch := s.opened(7, 5000)
+	if n := s.client.Send(ch, make([]byte, 3*freeNoise)); n != 3*freeNoise {
+		t.Fatalf("%d bytes were sent", n)
+	}
+	for range 3 * freeNoise {
+		s.send(adjust(ch, 1))
+		s.deliver()
+	}
+	s.healthy()
+	if n := s.client.Send(ch, make([]byte, 6000)); n != 5000 {
+		t.Errorf("%d bytes went into a window of 5000", n)
+	}
+	for range 5000 + freeNoise + 1 {
+		s.send(adjust(ch, 1))
+	}
+	s.deliver()
+	s.fails(KindAbuse, "the last one was CHANNEL_WINDOW_ADJUST")
 }
 
 // TestCloseFirst closes a channel while the server still sends on it.

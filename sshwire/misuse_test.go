@@ -175,6 +175,21 @@ func TestTraceKeepsSecrets(t *testing.T) {
 	}
 }
 
+// TestWaitingHoldsNothing looks for what only a handshake or a transfer needs.
+func TestWaitingHoldsNothing(t *testing.T) {
+	s := early(t)
+	s.send(serviceAccept(), []byte{msgUserAuthSuccess}, confirm(0, 0, 1<<20), about(msgChannelSuccess, 0), data(0, "x"))
+	for p := s.out.buf; len(p) > 0; p = p[min(len(p), 7):] {
+		s.feed(p[:min(len(p), 7)])
+	}
+	s.healthy()
+	c := s.client
+	if c.in.early != nil || c.in.rest != nil || c.out.buf != nil || c.out.held != nil || c.kex != nil || c.auth != nil ||
+		c.greeting != nil || c.mux.early != nil || c.mux.blocked != nil || c.mux.find(0).questions != nil {
+		t.Errorf("a connection that waits holds %+v", c)
+	}
+}
+
 // TestShrink gives up memory between all messages and in the middle of one.
 func TestShrink(t *testing.T) {
 	for _, d := range directions() {

@@ -114,7 +114,7 @@ func (m *mux) unblock() (Channel, bool) {
 		}
 		if ch := m.find(n); ch != nil && ch.blocked {
 			ch.blocked = false
-			if ch.sendLeft > 0 {
+			if ch.sendLeft > 0 && ch.sends() {
 				return n, true
 			}
 		}

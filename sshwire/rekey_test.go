@@ -242,7 +242,64 @@ func TestHeldMessages(t *testing.T) {
 	if string(numbers) != string(want) {
 		t.Errorf("after the key exchange the client sent %v, want %v", numbers, want)
 	}
+	if o := s.client.out; o.queued != 0 || o.held != nil {
+		t.Errorf("%d bytes are still held in %d messages", o.queued, len(o.held))
+	}
 	s.healthy()
+}
+
+// TestSendStopsForKeys sends more at once than one set of keys is for.
+func TestSendStopsForKeys(t *testing.T) {
+	const limit = 100 << 10
+	s := newScripted(t, Config{RekeyBytes: limit})
+	s.login()
+	ch := s.opened(7, 1<<30)
+	n := s.client.Send(ch, make([]byte, 1<<20))
+	if n < limit/2 || n > limit+MaxData {
+		t.Fatalf("%d bytes were sent under one set of keys", n)
+	}
+	s.pump()
+	if last := s.got[len(s.got)-1]; last[0] != msgKexInit {
+		t.Fatalf("the last message is %s", messageName(last[0]))
+	}
+	s.rekey()
+	s.has(Writable{ch}, Rekeyed{}) // from our NEWKEYS on, which comes first
+}
+
+// TestServersGuess ignores the packet after the KEXINIT of a server that has
+// guessed wrong, and only that (RFC 4253 §7).
+func TestServersGuess(t *testing.T) {
+	garbage := appendString([]byte{msgKexReplyMethod}, "for another method")
+	for _, wrong := range []bool{true, false} {
+		s := newScripted(t, Config{})
+		s.init.firstFollows = true
+		s.init.kex = []string{kexCurve25519, strictServer}
+		if wrong {
+			s.init.kex = []string{kexP256, kexCurve25519, strictServer}
+		}
+		s.pump()
+		s.sendVersion()
+		s.sendKexInit()
+		if wrong {
+			s.send(garbage)
+		}
+		s.deliver()
+		s.send(s.reply())
+		s.sendNewKeys()
+		s.deliver()
+		s.healthy()
+		if !s.client.secured {
+			t.Errorf("wrong guess %t: the key exchange is not over", wrong)
+		}
+	}
+	s := newScripted(t, Config{})
+	s.init.firstFollows, s.init.kex = true, []string{kexP256, kexCurve25519, strictServer}
+	s.pump()
+	s.sendVersion()
+	s.sendKexInit()
+	s.send(garbage, garbage)
+	s.deliver()
+	s.fails(KindProtocol, "KEX_REPLY cannot be read")
 }
 
 // TestHeldMessagesAreBounded never finishes a key exchange that the client began

@@ -131,12 +131,16 @@ func (s *scripted) deliver() []Event {
 	return s.feed(p)
 }
 
-// feed gives the client bytes.
+// feed gives the client bytes, in memory that is used for something else after.
 func (s *scripted) feed(p []byte) []Event {
 	s.tb.Helper()
 	before := len(s.events)
-	s.client.Receive(bytes.Clone(p))
+	p = bytes.Clone(p)
+	s.client.Receive(p)
 	s.drain()
+	for i := range p {
+		p[i] = 0xee
+	}
 	return s.events[before:]
 }
 
@@ -168,6 +172,12 @@ func kept(ev Event) Event {
 		return Banner{bytes.Clone(ev.Text)}
 	case PasswordExpired:
 		return PasswordExpired{bytes.Clone(ev.Prompt)}
+	case Prompts:
+		ev.Name, ev.Instruction = bytes.Clone(ev.Name), bytes.Clone(ev.Instruction)
+		for i := range ev.Prompts {
+			ev.Prompts[i].Text = bytes.Clone(ev.Prompts[i].Text)
+		}
+		return ev
 	}
 	return ev
 }
@@ -301,10 +311,12 @@ func (s *scripted) rekey() {
 	s.healthy()
 }
 
-// login does the handshake and lets a password in.
+// login does the handshake, unless that is done, and lets a password in.
 func (s *scripted) login() {
 	s.tb.Helper()
-	s.handshake()
+	if s.sessionID == nil {
+		s.handshake()
+	}
 	s.client.AuthPassword("u", []byte("secret"))
 	s.pump()
 	s.send(serviceAccept(), []byte{msgUserAuthSuccess})
