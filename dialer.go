@@ -7,69 +7,102 @@ import (
 
 	"shoal/connect"
 	"shoal/connect/express"
+	"shoal/connect/jump"
 	"shoal/connect/recall"
 	"shoal/connect/standard"
+	"shoal/fleet"
 	"shoal/identity"
+	"shoal/plan"
 	"shoal/trust"
 )
 
-// OpenDialer reads known_hosts, loads the identities, asking for passphrases,
-// and gives the Dialer that Run would use. Call it where several runs share one,
-// or where questions have to come first: set Options.Dialer to it, and call
-// closer after the last run.
+// OpenDialer gives the Dialer that Run would use, for planned targets. It reads
+// what was named, and asks for the passphrases that Preview wants. Call it where
+// several runs share one, or where questions have to come first: set
+// Options.Dialer to it, and call closer after the last run.
 func (o Options) OpenDialer(ctx context.Context) (d connect.Dialer, closer func(), err error) {
 	if o.Dialer != nil {
 		return o.Dialer, func() {}, nil
 	}
-	keys, err := trust.Open(trust.Options{Files: o.knownHosts(), Policy: o.HostKeys})
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading known_hosts: %w", err)
-	}
-	identities, err := identity.Load(ctx, o.identities())
+	keys := trust.NewRouter(trust.Options{Alias: plan.Alias}, plan.Trust)
+	keyring, err := identity.NewKeyring(identity.KeyringOptions{Passphrase: o.Passphrase})
 	if err != nil {
 		return nil, nil, fmt.Errorf("loading identities: %w", err)
 	}
-	o.tell(keys, identities)
-	d, closeDialer, err := o.dialer(keys, identities)
+	if err := o.prepare(ctx, keys, keyring); err != nil {
+		_ = keyring.Close()
+		return nil, nil, err
+	}
+	o.tell(keys, keyring)
+	d, closeDialer, err := o.dialer(keys, identity.Router{Keyring: keyring, Want: plan.Want})
 	if err != nil {
-		_ = identities.Close()
+		_ = keyring.Close()
 		return nil, nil, err
 	}
 	return d, func() {
 		if err := closeDialer(); err != nil {
 			o.notice(err.Error())
 		}
-		_ = identities.Close()
+		_ = keyring.Close()
 	}, nil
 }
 
-// dialer makes the client that Options.Client names.
-func (o Options) dialer(keys *trust.Store, identities *identity.Set) (connect.Dialer, func() error, error) {
+// dialer makes the client that Options.Client names. Jump hosts are connect/express's
+// in any case.
+func (o Options) dialer(keys connect.HostKeys, identities connect.Identities) (connect.Dialer, func() error, error) {
+	network := jump.New(jump.Options{Direct: o.Network, Timeouts: o.Timeouts})
 	std, err := standard.New(standard.Options{
-		HostKeys: keys, Identities: identities, Timeouts: o.Timeouts, Network: o.Network,
+		HostKeys: keys, Identities: identities, Timeouts: o.Timeouts, Network: network,
 	})
 	if err != nil {
 		return nil, nil, err
-	}
-	if o.Client == ClientStandard {
-		return std, func() error { return nil }, nil
 	}
 	memory := o.memory()
 	fast, err := express.New(express.Options{
 		HostKeys:   keys,
 		Identities: identities,
+		Passwords:  o.passwords(),
 		Timeouts:   o.Timeouts,
 		Pipeline:   o.Pipeline,
 		Classical:  o.Classical,
 		Memory:     memory,
-		Network:    o.Network,
+		Network:    network,
 		Fallback:   std,
 		Trace:      o.Trace,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	return fast, func() error { return errors.Join(fast.Close(), memory.Close()) }, nil
+	network.Use(fast)
+	closer := func() error { return errors.Join(fast.Close(), network.Close(), memory.Close()) }
+	if o.Client == ClientStandard {
+		return std, closer, nil
+	}
+	return fast, closer, nil
+}
+
+// passwords gives no password to hosts for which ssh_config forbids it.
+func (o Options) passwords() connect.Passwords {
+	if o.Passwords == nil {
+		return nil
+	}
+	return allowedPasswords{o.Passwords}
+}
+
+type allowedPasswords struct{ connect.Passwords }
+
+func (p allowedPasswords) Password(ctx context.Context, t fleet.Target) ([]byte, error) {
+	if !plan.TakesPassword(t) {
+		return nil, errors.New("ssh_config allows no password for this host")
+	}
+	return p.Passwords.Password(ctx, t)
+}
+
+func (p allowedPasswords) Answer(ctx context.Context, t fleet.Target, prompt string, echo bool) ([]byte, error) {
+	if !plan.TakesPassword(t) {
+		return nil, errors.New("ssh_config allows no password for this host")
+	}
+	return p.Passwords.Answer(ctx, t, prompt, echo)
 }
 
 // memory opens what is remembered of servers. A run goes on without it.
@@ -87,5 +120,15 @@ func (o Options) memory() *recall.Memory {
 func (o Options) notice(text string) {
 	if o.Notice != nil {
 		o.Notice(text)
+	}
+}
+
+// tell passes on what the trust store and the identities have to say.
+func (o Options) tell(keys *trust.Router, keyring *identity.Keyring) {
+	for _, p := range keys.Problems() {
+		o.notice(p.Error())
+	}
+	for _, n := range keyring.Notices() {
+		o.notice(n)
 	}
 }

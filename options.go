@@ -3,6 +3,7 @@ package shoal
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -10,7 +11,8 @@ import (
 	"shoal/connect"
 	"shoal/connect/express"
 	"shoal/engine"
-	"shoal/identity"
+	"shoal/inventory"
+	"shoal/plan"
 	"shoal/sshwire"
 	"shoal/trust"
 )
@@ -25,20 +27,41 @@ type Options struct {
 	// Port is the TCP port where a target names none. 0 means 22.
 	Port uint16
 
-	// Identities are private key files. nil means those of ~/.ssh that exist.
+	// SSHConfig is the ssh_config to read, as ssh -F takes it: "" means
+	// ~/.ssh/config and /etc/ssh/ssh_config, "none" none at all.
+	SSHConfig string
+	// SSHOptions are options of ssh_config, Key=Value, that win over its files,
+	// as ssh -o takes them.
+	SSHOptions []string
+	// Jump are the jump hosts of all targets, as ssh -J takes them. "" means those
+	// of ssh_config; "none" means none.
+	Jump string
+	// Entry gives what the inventory knows of a target beside its name; see
+	// inventory.List. nil means nothing.
+	Entry func(Target) inventory.Entry
+	// Preview are the targets of the runs to come, or some of them: what has to
+	// be asked for them is asked by OpenDialer. nil means that nothing is asked
+	// in advance but for Identities.
+	Preview iter.Seq[Target]
+
+	// Identities are private key files, offered before those of ssh_config. nil
+	// means those alone, which by default are the usual ones of ~/.ssh.
 	Identities []string
-	// Agent is the socket of an SSH agent. "" means $SSH_AUTH_SOCK; NoAgent
-	// means none.
+	// Agent is the socket of an SSH agent. "" means that of ssh_config, by
+	// default $SSH_AUTH_SOCK; NoAgent means none.
 	Agent string
+	// Passwords answers servers that ask for a password, after all keys. nil
+	// means that none is sent.
+	Passwords connect.Passwords
 	// Passphrase is asked for the passphrase of an encrypted key file. nil
 	// means that encrypted files are passed over, with a notice.
 	Passphrase func(path string) ([]byte, error)
 
 	// KnownHosts are the known_hosts files; new keys go into the first. nil
-	// means ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts.
+	// means those of ssh_config, by default ~/.ssh/known_hosts and the system's.
 	KnownHosts []string
 	// HostKeys says what becomes of a host that they do not know. The zero
-	// value, trust.Strict, refuses it.
+	// value, trust.Strict, refuses it, unless ssh_config says accept-new.
 	HostKeys trust.Policy
 
 	// Fanout bounds the targets worked on at once. 0 means as many as this
@@ -121,7 +144,7 @@ func DefaultStateDir() string {
 }
 
 // NoAgent as Options.Agent means that no agent is asked.
-const NoAgent = "none"
+const NoAgent = plan.NoAgent
 
 // Validate tells what is out of range. It opens no file.
 func (o Options) Validate() error {
@@ -156,33 +179,6 @@ func (o Options) engine(d connect.Dialer) engine.Options {
 	}
 }
 
-func (o Options) identities() identity.Options {
-	agent := o.Agent
-	switch agent {
-	case "":
-		agent = os.Getenv("SSH_AUTH_SOCK")
-	case NoAgent:
-		agent = ""
-	}
-	return identity.Options{
-		Files:       o.Identities,
-		Defaults:    o.Identities == nil,
-		AgentSocket: agent,
-		Passphrase:  o.Passphrase,
-	}
-}
-
-func (o Options) knownHosts() []string {
-	if o.KnownHosts != nil {
-		return o.KnownHosts
-	}
-	files := []string{"/etc/ssh/ssh_known_hosts"}
-	if home, err := os.UserHomeDir(); err == nil {
-		files = append([]string{filepath.Join(home, ".ssh", "known_hosts")}, files...)
-	}
-	return files
-}
-
 // LoginName is the user for targets that name none.
 func (o Options) LoginName() (string, error) {
 	if o.User != "" {
@@ -195,17 +191,4 @@ func (o Options) LoginName() (string, error) {
 		return name, nil
 	}
 	return "", errors.New("the local user's name is not known\nhint: name the login user with -l or Options.User")
-}
-
-// tell passes on what the trust store and the identities have to say.
-func (o Options) tell(keys *trust.Store, identities *identity.Set) {
-	if o.Notice == nil {
-		return
-	}
-	for _, p := range keys.Problems() {
-		o.Notice(p.Error())
-	}
-	for _, n := range identities.Notices() {
-		o.Notice(n)
-	}
 }

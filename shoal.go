@@ -22,7 +22,6 @@
 package shoal
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -68,7 +67,7 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[Target], text strin
 			yield(Result{}, fmt.Errorf("reading the command: %w", err))
 			return
 		}
-		planned, err := opts.Plan(targets, template)
+		planned, err := opts.Plan(ctx, targets, template)
 		if err != nil {
 			yield(Result{}, err)
 			return
@@ -85,23 +84,4 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[Target], text strin
 			}
 		}
 	}
-}
-
-// Plan gives the targets as they would be tried: login name and port filled in,
-// and the command for each.
-func (o Options) Plan(targets iter.Seq[Target], template *command.Template) (iter.Seq[Target], error) {
-	user, err := o.LoginName()
-	if err != nil {
-		return nil, err
-	}
-	return func(yield func(Target) bool) {
-		for t := range targets {
-			t.User = cmp.Or(t.User, t.Host.User, user)
-			t.Port = cmp.Or(t.Port, t.Host.Port, o.Port, fleet.DefaultPort)
-			t.Command = template.Expand(t)
-			if !yield(t) {
-				return
-			}
-		}
-	}, nil
 }

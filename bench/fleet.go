@@ -118,6 +118,7 @@ func StartFleet(ctx context.Context, o FleetOptions) (_ *Fleet, serving context.
 // Connect says how its hosts are reached.
 func (f *Fleet) Connect() shoal.Options {
 	return shoal.Options{
+		SSHConfig:  "none",
 		User:       "bench",
 		Identities: []string{filepath.Join(f.dir, keyFile)},
 		KnownHosts: []string{filepath.Join(f.dir, knownHostsFile)},

@@ -8,6 +8,8 @@
 //	{user}   the login name
 //	{port}   the TCP port, 22 where none was written
 //	{index}  the place of the target in the run, from 0
+//	{attr.X} the attribute X that the inventory has of the host, always quoted
+//	         for a POSIX shell; a host without it is not tried
 //
 // With the filter sh the value is quoted for a POSIX shell: {host|sh} gives
 // 'node1'. Without it the value stands in the command as it is.

@@ -14,6 +14,7 @@ type value func(fleet.Target) string
 type placeholder struct {
 	value  value
 	quoted bool
+	attr   string // the attribute that it stands for; "" for none
 }
 
 func (p placeholder) expand(target fleet.Target) string {
@@ -24,10 +25,27 @@ func (p placeholder) expand(target fleet.Target) string {
 	return text
 }
 
-func words() []string { return []string{"host", "user", "port", "index"} }
+func words() []string { return []string{"host", "user", "port", "index", "attr.NAME"} }
+
+// attrPrefix begins the words that stand for an attribute of the host.
+const attrPrefix = "attr."
+
+// attribute gives a host's attribute, "" when it has none.
+func attribute(name string) value {
+	return func(t fleet.Target) string {
+		if t.Attrs == nil {
+			return ""
+		}
+		text, _ := t.Attrs.Attr(name)
+		return text
+	}
+}
 
 // valueOf gives nil for a word that is no placeholder.
 func valueOf(word string) value {
+	if name, ok := strings.CutPrefix(word, attrPrefix); ok && name != "" {
+		return attribute(name)
+	}
 	switch word {
 	case "host":
 		return func(t fleet.Target) string { return t.Host.Name }

@@ -113,7 +113,11 @@ func (s *scanner) place(at int, inside string) *SyntaxError {
 		return unknownFilter(at, filter)
 	}
 	s.placeholders++
-	s.end(&placeholder{value: value, quoted: filtered})
+	p := &placeholder{value: value, quoted: filtered}
+	if name, ok := strings.CutPrefix(word, attrPrefix); ok {
+		p.attr, p.quoted = name, true
+	}
+	s.end(p)
 	return nil
 }
 

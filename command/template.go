@@ -55,6 +55,23 @@ func (t *Template) Expand(target fleet.Target) string {
 	return b.String()
 }
 
+// Missing gives the first attribute that the command asks for and the target's
+// host has not; "" when there is none. Such a target is not to be run.
+func (t *Template) Missing(target fleet.Target) string {
+	for _, s := range t.segments {
+		if s.placeholder == nil || s.placeholder.attr == "" {
+			continue
+		}
+		if target.Attrs != nil {
+			if _, ok := target.Attrs.Attr(s.placeholder.attr); ok {
+				continue
+			}
+		}
+		return s.placeholder.attr
+	}
+	return ""
+}
+
 // Fixed says that the command is the same for every target.
 func (t *Template) Fixed() bool {
 	return len(t.segments) == 1 && t.segments[0].placeholder == nil

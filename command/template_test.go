@@ -117,7 +117,7 @@ func TestUntouched(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	const known = "placeholders are {host}, {user}, {port}, {index}; "
+	const known = "placeholders are {host}, {user}, {port}, {index}, {attr.NAME}; "
 	for _, c := range []struct {
 		text         string
 		offset       int
@@ -127,7 +127,7 @@ func TestErrors(t *testing.T) {
 		{" \t\n", 0, "it is empty", "say what to run, such as uptime"},
 		{"a\x00b", 1, "NUL byte", "a command is text; send bytes through standard input"},
 		{"echo {hsot}", 5, "there is no placeholder {hsot}", known + "write {{hsot}} for the text {hsot}"},
-		{"echo {attr.name}", 5, "there is no placeholder {attr.name}", known + "write {{attr.name}} for the text {attr.name}"},
+		{"echo {host.name}", 5, "there is no placeholder {host.name}", known + "write {{host.name}} for the text {host.name}"},
 		{"awk '{print}'", 5, "there is no placeholder {print}", known + "write {{print}} for the text {print}"},
 		{"{hsot|sh}", 0, "there is no placeholder {hsot}", known + "write {{hsot|sh}} for the text {hsot|sh}"},
 		{"{host} {hsot}", 7, "there is no placeholder {hsot}", known + "write {{hsot}} for the text {hsot}"},
@@ -252,4 +252,32 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q is not fixed", text)
 		}
 	})
+}
+
+// attrs are a host's attributes.
+type attrs map[string]string
+
+func (a attrs) Attr(name string) (string, bool) {
+	v, ok := a[name]
+	return v, ok
+}
+
+func TestAttributesAreQuotedAndNeeded(t *testing.T) {
+	tmpl, err := command.Parse("echo {attr.env} {attr.rack|sh} {host}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := fleet.Target{Host: fleet.Host{Name: "n"}, Attrs: attrs{"env": "a'b $(id)", "rack": ""}}
+	if got, want := tmpl.Expand(has), `echo 'a'\''b $(id)' '' n`; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for want, target := range map[string]fleet.Target{
+		"":     has,
+		"rack": {Attrs: attrs{"env": "x"}},
+		"env":  {},
+	} {
+		if got := tmpl.Missing(target); got != want {
+			t.Errorf("missing %q, want %q", got, want)
+		}
+	}
 }

@@ -42,6 +42,12 @@ func (h Host) String() string {
 	return b.String()
 }
 
+// Attrs are a host's attributes by name, such as env=prod.
+type Attrs interface {
+	// Attr gives the value of an attribute; ok is false when there is none.
+	Attr(name string) (value string, ok bool)
+}
+
 // A Target is a host in a run. The same host may be several targets, each with
 // an Index of its own.
 type Target struct {
@@ -56,6 +62,8 @@ type Target struct {
 	// Port is the TCP port to use. 0 means Host.Port or, failing that,
 	// DefaultPort; a Dialer always sees it filled in.
 	Port uint16
+	// Attrs are what the inventory knows of the host; nil means nothing.
+	Attrs Attrs
 	// Route says how it is reached; nil means by its name.
 	Route *Route
 	// Command is what runs there, its placeholders already replaced. It is

@@ -33,6 +33,9 @@ type Route struct {
 	// host does not change the order.
 	Kex, HostKeys, Ciphers, MACs []string
 	HostKeysFixed                bool
+	// UserKeys are the signature algorithms that user keys may be offered with;
+	// nil means all.
+	UserKeys []string
 	// RekeyBytes is how much goes in one direction before keys are exchanged
 	// anew; 0 means the default.
 	RekeyBytes uint64

@@ -15,7 +15,7 @@ func Load(ctx context.Context, o Options) (*Set, error) {
 	}
 	set, err := k.Set(ctx, o.want())
 	if err == nil {
-		err = errors.Join(set.bad...)
+		err = set.Unusable()
 	}
 	if err != nil {
 		return nil, errors.Join(err, k.Close())

@@ -43,6 +43,10 @@ type Offer struct {
 	From string        // such as: key file "/home/me/.ssh/id_ed25519"
 }
 
+// Unusable tells which of the files that were named cannot be used; nil when all
+// can.
+func (s *Set) Unusable() error { return errors.Join(s.bad...) }
+
 // Signers lists the keys to offer to t, an ssh.MultiAlgorithmSigner each; those
 // in the agent end with ctx. A signer may have a method AskFirst() bool: when
 // that gives true, the server should be asked whether it takes the key before a

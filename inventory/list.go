@@ -82,8 +82,12 @@ func (l *List) Targets(repeat int) iter.Seq[fleet.Target] {
 	return func(yield func(fleet.Target) bool) {
 		index := 0
 		for range max(repeat, 1) {
-			for _, h := range l.Hosts {
-				if !yield(fleet.Target{Host: h, Index: index}) {
+			for place, h := range l.Hosts {
+				t := fleet.Target{Host: h, Index: index}
+				if place < len(l.details) && l.details[place].attrs.Len() > 0 {
+					t.Attrs = &l.details[place].attrs
+				}
+				if !yield(t) {
 					return
 				}
 				index++

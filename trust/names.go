@@ -34,7 +34,7 @@ func namesOf(t fleet.Target, alias string) (hostNames, error) {
 		alias = lower(alias)
 		return hostNames{look: alias, principal: alias}, checkName(alias, inNames+"#@")
 	}
-	name := lower(t.Host.Name)
+	name := lower(t.Dialled()) // after HostName, as ssh looks it up
 	if err := checkName(name, inNames+"#@[]"); err != nil {
 		return hostNames{}, err
 	}

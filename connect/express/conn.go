@@ -61,8 +61,11 @@ func (c *conn) driven(wake func()) (closed bool) {
 	return c.closed
 }
 
-// over ends what Close does.
+// over ends what Close does, and keeps in mind what was learned.
 func (c *conn) over() {
+	if c.session.misfit {
+		c.dialer.waitNextTime(c.session.attempt.Target)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wake = nil

@@ -3,13 +3,58 @@ package express
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
+	"slices"
+	"sync"
 	"syscall"
 	"time"
 
 	"shoal/connect/cause"
 	"shoal/fleet"
 )
+
+// drivers are the goroutines that drive one session each.
+type drivers struct {
+	work sync.WaitGroup
+
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	closed bool
+}
+
+// start drives a session; after close, to an end at once.
+func (g *drivers) start(ctx context.Context, c *conn, done func(fleet.End)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		_ = c.Close()
+		go c.dialer.drive(ctx, c, done)
+		return
+	}
+	if g.conns == nil {
+		g.conns = make(map[*conn]struct{})
+	}
+	g.conns[c] = struct{}{}
+	g.work.Go(func() {
+		c.dialer.drive(ctx, c, done)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.conns, c)
+	})
+}
+
+// close abandons what is driven and waits for its end.
+func (g *drivers) close() {
+	g.mu.Lock()
+	g.closed = true
+	all := slices.Collect(maps.Keys(g.conns))
+	g.mu.Unlock()
+	for _, c := range all {
+		_ = c.Close()
+	}
+	g.work.Wait()
+}
 
 // drive runs a session to its end on a goroutine of its own.
 func (d *Dialer) drive(ctx context.Context, c *conn, done func(fleet.End)) {

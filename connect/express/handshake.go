@@ -98,8 +98,15 @@ func (h *handshake) hostKeyAlgorithms() []string {
 		default:
 			wanted = common(wanted, r.HostKeys)
 		}
+		if wanted == nil {
+			return []string{}
+		}
 	}
-	return common(wanted, sshwire.AllHostKeyAlgorithms())
+	offer := common(wanted, sshwire.AllHostKeyAlgorithms())
+	if offer == nil && len(wanted) > 0 {
+		return []string{} // nothing, not everything
+	}
+	return offer
 }
 
 // until sets the deadline of the phase that begins now. Ending ctx has set one
@@ -141,9 +148,6 @@ func (h *handshake) run() *fleet.Error {
 			}
 		}
 		if err != nil {
-			if writeErr != nil && !cause.TimedOut(err) {
-				err = writeErr
-			}
 			return h.lost(err)
 		}
 	}
@@ -256,8 +260,9 @@ func (h *handshake) broken(err error) *fleet.Error {
 	switch {
 	case reason == fleet.ReasonHostkeyChanged, reason == fleet.ReasonHostkeyFailed:
 		h.attempt.Timeline.Enter(fleet.PhaseHostkey)
-	case reason == fleet.ReasonDisconnected && phase == fleet.PhaseAuth && h.login.offered > 0:
+	case reason == fleet.ReasonDisconnected && phase == fleet.PhaseAuth && h.login.tried():
 		reason = fleet.ReasonAuthFailed // "Too many authentication failures" arrives this way
+		h.login.secretAnswered(false)
 	}
 	return h.fail(reason, err)
 }

@@ -65,7 +65,7 @@ func (l *login) try() *fleet.Error {
 		k := &l.keys[l.next]
 		l.next++
 		algorithm := k.algorithm(h.link.client.SignatureAlgorithms(), h.server.traits)
-		if algorithm == "" {
+		if algorithm == "" || !l.allowed(algorithm) {
 			continue
 		}
 		l.accepted = k.signer.PublicKey()
@@ -84,6 +84,12 @@ func (l *login) try() *fleet.Error {
 		return nil
 	}
 	return l.exhausted(nil)
+}
+
+// allowed says whether the target's route lets keys be offered so.
+func (l *login) allowed(algorithm string) bool {
+	r := l.handshake.attempt.Target.Route
+	return r == nil || r.UserKeys == nil || slices.Contains(r.UserKeys, algorithm)
 }
 
 // sign authenticates with a key. A key that cannot sign is passed over.
@@ -175,9 +181,16 @@ func (l *login) exhausted(methods []string) *fleet.Error {
 		h.attempt.Target.User, l.offered, listed))
 }
 
+// tried says whether the server was given anything that may let us in.
+func (l *login) tried() bool { return l.offered > 0 || l.secret != secretUntouched }
+
 // ignored says whether the connection ended over what was sent early: no request
-// was answered with a plain no for which there is another reason.
+// was answered with a plain no for which there is another reason. Where a
+// password was sent it is not asked: another dial would send it again.
 func (l *login) ignored(f *fleet.Error) bool {
+	if l.secret != secretUntouched {
+		return false
+	}
 	switch f.Reason {
 	case fleet.ReasonConnClosed, fleet.ReasonConnReset, fleet.ReasonDisconnected, fleet.ReasonProtocolError,
 		fleet.ReasonAuthTimeout:

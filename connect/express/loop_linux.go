@@ -56,6 +56,9 @@ const loopBuffer = 128 << 10
 // of the caller's may make them wait.
 const hung = 50 * time.Millisecond
 
+// helpful is how long such a worker waits for more to do.
+const helpful = time.Second
+
 func newLoop() (*loop, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -127,7 +130,28 @@ func (l *loop) schedule(p *parked) {
 	select {
 	case l.ready <- p:
 	case <-patience.C:
-		l.extra.Go(func() { p.run(make([]byte, bufferSize)) })
+		l.extra.Go(func() { l.help(p) })
+	}
+}
+
+// help works on p and then on others, until none has come for a while: the
+// writers that hang may do so for long.
+func (l *loop) help(p *parked) {
+	buf := make([]byte, bufferSize)
+	p.run(buf)
+	patience := time.NewTimer(helpful)
+	defer patience.Stop()
+	for {
+		select {
+		case p, more := <-l.ready:
+			if !more {
+				return
+			}
+			p.run(buf)
+			patience.Reset(helpful)
+		case <-patience.C:
+			return
+		}
 	}
 }
 

@@ -44,9 +44,6 @@ type Options struct {
 	// Park keeps connections that wait for their command with a goroutine each
 	// where it is ParkGoroutine. The zero value takes the best way of the system.
 	Park Park
-
-	// tune changes what a connection speaks, for tests. nil changes nothing.
-	tune func(*sshwire.Config)
 }
 
 // Validate tells what is missing or out of range.

@@ -12,28 +12,29 @@ import (
 // event loop, which is started with the first of them, others on a goroutine
 // each.
 type parking struct {
-	goroutines bool
+	drivers drivers
 
-	mu   sync.Mutex
-	loop *loop
+	mu         sync.Mutex
+	goroutines bool // there is no loop, and there will be none
+	loop       *loop
 }
 
 func newParking(p Park) *parking { return &parking{goroutines: p == ParkGoroutine} }
 
 func (p *parking) park(ctx context.Context, c *conn, done func(fleet.End)) {
-	if tcp, ok := c.session.link.conn.(*net.TCPConn); ok && !p.goroutines {
+	if tcp, ok := c.session.link.conn.(*net.TCPConn); ok {
 		if l := p.running(); l != nil && l.add(ctx, c, tcp, done) {
 			return
 		}
 	}
-	go c.dialer.drive(ctx, c, done)
+	p.drivers.start(ctx, c, done)
 }
 
 // running gives the loop, nil where there can be none.
 func (p *parking) running() *loop {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.loop == nil {
+	if p.loop == nil && !p.goroutines {
 		l, err := newLoop()
 		if err != nil {
 			p.goroutines = true
@@ -46,11 +47,13 @@ func (p *parking) running() *loop {
 
 func (p *parking) close() error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.loop == nil {
-		return nil
+	l := p.loop
+	p.loop, p.goroutines = nil, true
+	p.mu.Unlock()
+	var err error
+	if l != nil {
+		err = l.close()
 	}
-	err := p.loop.close()
-	p.loop = nil
+	p.drivers.close()
 	return err
 }

@@ -10,12 +10,15 @@ import (
 
 // A parking is where connections wait for their command: here, each on a
 // goroutine.
-type parking struct{}
+type parking struct{ drivers drivers }
 
 func newParking(Park) *parking { return &parking{} }
 
 func (p *parking) park(ctx context.Context, c *conn, done func(fleet.End)) {
-	go c.dialer.drive(ctx, c, done)
+	p.drivers.start(ctx, c, done)
 }
 
-func (p *parking) close() error { return nil }
+func (p *parking) close() error {
+	p.drivers.close()
+	return nil
+}

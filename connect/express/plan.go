@@ -202,6 +202,16 @@ func software(identification string) string {
 	return s
 }
 
+// waitNextTime remembers that a command which left before its channel was open
+// did no good.
+func (d *Dialer) waitNextTime(t fleet.Target) {
+	e, known := d.opts.Memory.Get(endpoint(t))
+	if known && !slices.Contains(e.Marks, markLateExec) {
+		e.Marks = append(slices.Clone(e.Marks), markLateExec) // Get's lists are shared
+		d.opts.Memory.Put(endpoint(t), e)
+	}
+}
+
 func common(ours, theirs []string) []string {
 	var both []string
 	for _, name := range ours {

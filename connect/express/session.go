@@ -26,10 +26,13 @@ type session struct {
 	opened   bool // CHANNEL_OPEN has left, or is about to
 	sent     bool // so has the command
 	proven   bool // the server has shown that it does not run what was sent
+	guessed  bool // the command left before its channel was open
+	misfit   bool // and that did no good: the next connection is to wait
 	exit     exit
 	deadline time.Time // of the present phase; zero: none
 	broken   [fleet.NumStreams]bool
 	end      *fleet.End // once the attempt has ended
+	looked   time.Time  // when the client was last told the time
 }
 
 func newSession(a *connect.Attempt, l *link, t connect.Timeouts) *session {
@@ -38,6 +41,7 @@ func newSession(a *connect.Attempt, l *link, t connect.Timeouts) *session {
 
 // begin follows authentication.
 func (s *session) begin() {
+	s.looked = time.Now()
 	s.enter(fleet.PhaseSession, s.timeouts.Session)
 	if !s.opened {
 		if f := s.open(s.guess); f != nil {
@@ -50,7 +54,7 @@ func (s *session) begin() {
 // that.
 func (s *session) open(withCommand bool) *fleet.Error {
 	s.channel = s.link.client.OpenSession()
-	s.opened = true
+	s.opened, s.guessed = true, withCommand
 	if withCommand {
 		return s.exec()
 	}
@@ -103,6 +107,9 @@ func (s *session) enter(p fleet.Phase, limit time.Duration) {
 
 // pull takes events until more bytes are needed or the attempt has ended.
 func (s *session) pull() {
+	now := time.Now()
+	s.link.client.Pass(now.Sub(s.looked)) // what a server may do in a while is given back
+	s.looked = now
 	for s.end == nil {
 		ev, err := s.link.client.Next()
 		switch {
@@ -198,8 +205,14 @@ func (s *session) closed() {
 		errors.New("the server closed the channel without an exit status")))
 }
 
-// brokenBy is the end of the protocol.
-func (s *session) brokenBy(err error) { s.stopFor(reasonOf(err), err) }
+// brokenBy is the end of the protocol. A command that went to a channel which the
+// server has not opened went nowhere.
+func (s *session) brokenBy(err error) {
+	if wire, ok := errors.AsType[*sshwire.Error](err); ok && wire.Kind == sshwire.KindWrongGuess {
+		s.proven, s.misfit = true, true
+	}
+	s.stopFor(reasonOf(err), err)
+}
 
 // lost is the end of the connection.
 func (s *session) lost(err error) {
@@ -228,6 +241,7 @@ func (s *session) expire() {
 			"the command timeout of %v passed; the command may still be running", s.timeouts.Command))
 		return
 	}
+	s.misfit = s.guessed && (phase == fleet.PhaseSession || phase == fleet.PhaseExec)
 	s.stopFor(cause.Deadline(phase), cause.Late(phase, s.timeouts, false))
 }
 

@@ -26,8 +26,9 @@ type Tunnels struct {
 	mu      sync.Mutex // of everything below, and of link.client
 	output  sync.Cond  // there is something to write, or err
 	tunnels map[sshwire.Channel]*Tunnel
-	silent  int   // keepalives without an answer
-	err     error // why it is over
+	silent  int       // keepalives without an answer
+	looked  time.Time // when the client was last told the time
+	err     error     // why it is over
 	closed  chan struct{}
 	both    sync.WaitGroup
 }
@@ -59,7 +60,7 @@ func (d *Dialer) Tunnels(ctx context.Context, a *connect.Attempt) (*Tunnels, err
 	}
 	t := &Tunnels{
 		link: h.link, host: a.Target.Host.String(),
-		tunnels: make(map[sshwire.Channel]*Tunnel), closed: make(chan struct{}),
+		tunnels: make(map[sshwire.Channel]*Tunnel), closed: make(chan struct{}), looked: time.Now(),
 	}
 	t.output.L = &t.mu
 	t.both.Go(t.serve)
@@ -138,7 +139,6 @@ func (t *Tunnels) ask() bool {
 	if t.silent++; t.silent > maxSilent {
 		return false
 	}
-	t.link.client.Pass(keepaliveEvery)
 	t.link.client.Keepalive()
 	t.output.Signal()
 	return true
@@ -149,6 +149,9 @@ func (t *Tunnels) receive(p []byte) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.silent = 0
+	now := time.Now()
+	t.link.client.Pass(now.Sub(t.looked))
+	t.looked = now
 	t.link.client.Receive(p)
 	for {
 		ev, err := t.link.client.Next()

@@ -96,7 +96,7 @@ func (b *benchRun) aim(ctx context.Context) (_ context.Context, end func() error
 	if err != nil {
 		return nil, nil, err
 	}
-	list, err := b.flags.load(opts, b.stdio)
+	list, err := b.flags.load(ctx, &opts, b.stdio)
 	if err != nil {
 		return nil, nil, err
 	}

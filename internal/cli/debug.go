@@ -67,7 +67,7 @@ func trace(ctx context.Context, f *hostFlags, name, text string, stdio Stdio) er
 	if err := opts.Validate(); err != nil {
 		return err
 	}
-	target, err := traceTarget(opts, name, text)
+	target, err := traceTarget(ctx, opts, name, text)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func trace(ctx context.Context, f *hostFlags, name, text string, stdio Stdio) er
 }
 
 // traceTarget plans the one target.
-func traceTarget(opts shoal.Options, name, text string) (fleet.Target, error) {
+func traceTarget(ctx context.Context, opts shoal.Options, name, text string) (fleet.Target, error) {
 	host, err := inventory.ParseHost(name)
 	if err != nil {
 		return fleet.Target{}, fmt.Errorf("reading the host %q: %w", name, err)
@@ -103,7 +103,7 @@ func traceTarget(opts shoal.Options, name, text string) (fleet.Target, error) {
 	if err != nil {
 		return fleet.Target{}, fmt.Errorf("reading the command: %w", err)
 	}
-	planned, err := opts.Plan(func(yield func(fleet.Target) bool) { yield(fleet.Target{Host: host}) }, template)
+	planned, err := opts.Plan(ctx, func(yield func(fleet.Target) bool) { yield(fleet.Target{Host: host}) }, template)
 	if err != nil {
 		return fleet.Target{}, err
 	}

@@ -73,6 +73,7 @@ func demo(ctx context.Context, stdio Stdio, hosts int, latency time.Duration) (e
 // optionsFor writes what a client of the fleet needs into dir.
 func optionsFor(fl *simfleet.Fleet, dir string) (shoal.Options, error) {
 	opts := shoal.Options{
+		SSHConfig:  "none",
 		User:       "demo",
 		Identities: []string{filepath.Join(dir, "key")},
 		KnownHosts: []string{filepath.Join(dir, "known_hosts")},

@@ -1,14 +1,22 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 
 	"shoal"
 	"shoal/connect"
 	"shoal/connect/express"
+	"shoal/hostset"
+	"shoal/identity"
 	"shoal/internal/ui"
 	"shoal/inventory"
+	"shoal/inventory/groups"
+	"shoal/plan"
 	"shoal/trust"
 )
 
@@ -16,7 +24,18 @@ import (
 // that connects has them.
 type hostFlags struct {
 	hosts, exclude, hostfiles []string
+	groups                    []string
+	all, configHosts          bool
+	inventories, limits       []string
+	hostsFrom                 []string
+	where, pick               string
+	seed                      uint64
 
+	sshConfig      string
+	sshOptions     []string
+	jump           string
+	askPass        bool
+	passwordFile   string
 	user           string
 	port           uint16
 	identities     []string
@@ -39,19 +58,33 @@ func (f *hostFlags) targets() flagGroup {
 	g := newGroup("Targets")
 	g.StringArrayVarP(&f.hosts, "hosts", "w", nil, "hosts: `EXPR` such as node[001-100],root@db:2222; - reads them from standard input, ^FILE from a file")
 	g.StringArrayVarP(&f.exclude, "exclude", "x", nil, "leave these hosts out: `EXPR` as for -w")
-	g.StringArrayVar(&f.hostfiles, "hostfile", nil, "read hosts from `FILE`, one expression a line; - is standard input")
+	g.StringArrayVar(&f.hostfiles, "hostfile", nil, "read hosts from `FILE`, one expression a line, with [group] lines and name=value attributes; - is standard input")
+	g.StringArrayVarP(&f.groups, "group", "g", nil, "the hosts of `GROUP`: @GROUP of ClusterShell's groups.conf, of a host file or of an inventory")
+	g.BoolVarP(&f.all, "all", "a", false, "all hosts of the default source of groups")
+	g.StringArrayVarP(&f.inventories, "inventory", "i", nil, "Ansible inventory: a file (INI, YAML), a program or a directory at `PATH`")
+	g.StringArrayVar(&f.limits, "limit", nil, "choose from inventories and host files by Ansible's `PATTERN`, such as web:!db:&eu")
+	g.StringArrayVar(&f.hostsFrom, "hosts-from", nil, "read hosts from what `CMD` prints, run by sh -c")
+	g.BoolVar(&f.configHosts, "config-hosts", false, "the hosts that ssh_config names")
+	g.StringVar(&f.where, "where", "", "only hosts whose attributes meet `CONDITION`, such as env==prod && az!=b")
+	g.StringVar(&f.pick, "pick", "", "only `N` hosts at random, or N/attribute for N of each value")
+	g.Uint64Var(&f.seed, "pick-seed", 0, "pick the same hosts again: the `SEED` that was printed")
 	return g
 }
 
 // connection gives the flags that say how hosts are reached.
 func (f *hostFlags) connection() flagGroup {
 	g := newGroup("Connection")
+	g.StringVarP(&f.sshConfig, "config", "F", "", "read `FILE` as ssh_config; none for none (default: ~/.ssh/config and /etc/ssh/ssh_config)")
+	g.StringArrayVarP(&f.sshOptions, "option", "o", nil, "an option of ssh_config, `Key=Value`, as ssh takes it")
+	g.StringVarP(&f.jump, "jump", "J", "", "connect through these jump `HOSTS`, as ssh -J does; none for none")
 	g.StringVarP(&f.user, "user", "l", "", "log in as `USER` where a host names none (default: the local user)")
 	g.Uint16VarP(&f.port, "port", "p", 0, "connect to `PORT` where a host names none (default 22)")
 	g.StringArrayVar(&f.identities, "identity", nil, "offer the private key in `FILE` (default: those of ~/.ssh)")
 	g.BoolVar(&f.noAgent, "no-agent", false, "do not use the SSH agent")
-	f.hostKey = choice{value: "strict", words: []string{"strict", "accept-new", "insecure"}}
-	g.Var(&f.hostKey, "host-key", "hosts that known_hosts does not know: refuse them, learn them, or accept anything")
+	g.BoolVar(&f.askPass, "ask-pass", false, "ask for a password once; it goes to verified hosts that take none of the keys")
+	g.StringVar(&f.passwordFile, "password-file", "", "read that password from `FILE`")
+	f.hostKey = choice{value: "config", words: []string{"config", "strict", "accept-new", "insecure"}}
+	g.Var(&f.hostKey, "host-key", "hosts that known_hosts does not know: as ssh_config says but never less than accept-new, refuse them, learn them, or accept anything")
 	g.StringArrayVar(&f.knownHosts, "known-hosts", nil, "known_hosts `FILE` (default: ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts)")
 	f.pipeline = choice{value: "full", words: []string{"full", "auth", "off"}}
 	g.Var(&f.pipeline, "pipeline", "send ahead of the server's answers: all it is known to take, all but the command, or nothing")
@@ -71,25 +104,29 @@ func (f *hostFlags) connection() flagGroup {
 // options are the library's as far as these flags tell them; Validate is the
 // caller's.
 func (f *hostFlags) options() (shoal.Options, error) {
-	policy, err := trust.ParsePolicy(f.hostKey.value)
-	if err != nil {
-		return shoal.Options{}, err
-	}
 	pipeline, err := express.ParsePipeline(f.pipeline.value)
 	if err != nil {
 		return shoal.Options{}, err
 	}
 	o := shoal.Options{
+		SSHConfig:  f.sshConfig,
+		SSHOptions: f.sshOptions,
+		Jump:       f.jump,
 		User:       f.user,
 		Port:       f.port,
 		Identities: f.identities,
 		Passphrase: askPassphrase(f.identities),
 		KnownHosts: f.knownHosts,
-		HostKeys:   policy,
 		Timeouts:   f.timeouts(),
 		Pipeline:   pipeline,
 		Classical:  f.postQuantum.value == "off",
 		StateDir:   f.state(),
+	}
+	if err := f.hostKeyPolicy(&o); err != nil {
+		return shoal.Options{}, err
+	}
+	if o.Passwords, err = f.passwords(); err != nil {
+		return shoal.Options{}, err
 	}
 	if f.client.value == "standard" {
 		o.Client = shoal.ClientStandard
@@ -98,6 +135,41 @@ func (f *hostFlags) options() (shoal.Options, error) {
 		o.Agent = shoal.NoAgent
 	}
 	return o, nil
+}
+
+// hostKeyPolicy sets what --host-key says.
+func (f *hostFlags) hostKeyPolicy(o *shoal.Options) (err error) {
+	switch f.hostKey.value {
+	case "config":
+	case "strict":
+		o.SSHOptions = append([]string{"StrictHostKeyChecking=yes"}, o.SSHOptions...)
+	default:
+		o.HostKeys, err = trust.ParsePolicy(f.hostKey.value)
+	}
+	return err
+}
+
+// passwords gives what answers for a password, nil where none was asked for.
+func (f *hostFlags) passwords() (connect.Passwords, error) {
+	var source identity.Source
+	switch {
+	case f.askPass && f.passwordFile != "":
+		return nil, errors.New("--ask-pass and --password-file cannot go together")
+	case f.askPass:
+		source = askPassword
+	case f.passwordFile != "":
+		source = identity.FromFile(f.passwordFile)
+	default:
+		return nil, nil
+	}
+	p, err := identity.NewPasswords(identity.PasswordOptions{Source: source})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Prepare(context.Background()); err != nil {
+		return nil, fmt.Errorf("getting the password: %w", err)
+	}
+	return p, nil
 }
 
 // state is the directory of --state-dir.
@@ -121,19 +193,32 @@ func (f *hostFlags) timeouts() connect.Timeouts {
 	}
 }
 
-// load reads the hosts and passes on what the inventory has to say.
-func (f *hostFlags) load(opts shoal.Options, stdio Stdio) (*inventory.List, error) {
+// load reads the hosts and passes on what the inventory has to say. It has the
+// options look up there what the inventory knows of a host.
+func (f *hostFlags) load(ctx context.Context, opts *shoal.Options, stdio Stdio) (*inventory.List, error) {
 	user, err := opts.LoginName()
 	if err != nil {
 		return nil, err
 	}
-	list, err := inventory.Load(inventory.Options{
-		Hosts:   f.hosts,
-		Exclude: f.exclude,
-		Files:   f.hostfiles,
-		Stdin:   stdio.In,
-		User:    user,
-		Port:    f.port,
+	named, err := f.configNames()
+	if err != nil {
+		return nil, err
+	}
+	list, err := inventory.LoadContext(ctx, inventory.Options{
+		Hosts:       f.expressions(),
+		Exclude:     f.exclude,
+		Files:       f.hostfiles,
+		Commands:    f.hostsFrom,
+		ConfigHosts: named,
+		Inventories: f.inventories,
+		Patterns:    f.limits,
+		Groups:      clusterShellGroups(ctx),
+		Where:       f.where,
+		Pick:        f.pick,
+		Seed:        f.seed,
+		Stdin:       stdio.In,
+		User:        user,
+		Port:        f.port,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the hosts: %w", err)
@@ -141,7 +226,43 @@ func (f *hostFlags) load(opts shoal.Options, stdio Stdio) (*inventory.List, erro
 	for _, n := range list.Notices {
 		say(stdio.Err, "%s", ui.Visible(n))
 	}
+	opts.Entry, opts.Preview = list.EntryOf, list.Targets(1)
 	return list, nil
+}
+
+// expressions are -w and what stands for such.
+func (f *hostFlags) expressions() []string {
+	all := f.hosts
+	for _, g := range f.groups {
+		all = append(all, "@"+strings.TrimPrefix(g, "@"))
+	}
+	if f.all {
+		all = append(all, "@*")
+	}
+	return all
+}
+
+// configNames are the hosts that ssh_config names, where they were asked for.
+func (f *hostFlags) configNames() ([]string, error) {
+	if !f.configHosts {
+		return nil, nil
+	}
+	config, err := plan.Load(f.sshConfig, f.sshOptions)
+	if err != nil {
+		return nil, fmt.Errorf("reading ssh_config: %w", err)
+	}
+	var names []string
+	for _, h := range config.Hosts() {
+		names = append(names, h.Name)
+	}
+	return names, nil
+}
+
+// clusterShellGroups are those of groups.conf; nothing is read before one is
+// asked for.
+func clusterShellGroups(ctx context.Context) hostset.Groups {
+	home, _ := os.UserHomeDir() // without it only the system's are read
+	return groups.New(ctx, groups.Options{Files: groups.Paths(os.Getenv, home)})
 }
 
 // warnInsecure says loudly that host keys are not checked.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -15,7 +16,7 @@ import (
 // hostsFlags are the flags of shoal hosts.
 type hostsFlags struct {
 	operands operands
-	groups   func() (hostset.Groups, error)
+	groups   hostset.Groups
 
 	expand, fold, count bool
 	list                int
@@ -27,9 +28,11 @@ type hostsFlags struct {
 	split, pick         int
 }
 
-func newHosts(stdio Stdio) *cobra.Command { return newHostsWith(stdio, groupSource) }
+func newHosts(stdio Stdio) *cobra.Command {
+	return newHostsWith(stdio, clusterShellGroups(context.Background()))
+}
 
-func newHostsWith(stdio Stdio, groups func() (hostset.Groups, error)) *cobra.Command {
+func newHostsWith(stdio Stdio, groups hostset.Groups) *cobra.Command {
 	f := &hostsFlags{groups: groups}
 	commands, operations, options := f.commands(), f.operations(), f.options()
 	cmd := &cobra.Command{

@@ -20,7 +20,7 @@ type calculator struct {
 }
 
 func newCalculator(f *hostsFlags, stdin io.Reader) *calculator {
-	r := hostset.NewResolver(&lateGroups{open: f.groups})
+	r := hostset.NewResolver(f.groups)
 	r.Source = f.source
 	return &calculator{flags: f, resolver: r, stdin: stdin}
 }

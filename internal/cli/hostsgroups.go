@@ -7,51 +7,6 @@ import (
 	"shoal/hostset"
 )
 
-// groupSource gives the groups that expressions may name. It is the one place
-// that decides where they come from, and is asked only where a group, a
-// wildcard or -a is used.
-func groupSource() (hostset.Groups, error) {
-	return nil, hostset.ErrNoGroups
-}
-
-// lateGroups open their groups when the first is asked for.
-type lateGroups struct {
-	open   func() (hostset.Groups, error)
-	opened hostset.Groups
-	err    error
-}
-
-func (l *lateGroups) groups() (hostset.Groups, error) {
-	if l.opened == nil && l.err == nil {
-		l.opened, l.err = l.open()
-	}
-	return l.opened, l.err
-}
-
-func (l *lateGroups) Group(source, name string) (string, error) {
-	g, err := l.groups()
-	if err != nil {
-		return "", err
-	}
-	return g.Group(source, name)
-}
-
-func (l *lateGroups) Names(source string) ([]string, error) {
-	g, err := l.groups()
-	if err != nil {
-		return nil, err
-	}
-	return g.Names(source)
-}
-
-func (l *lateGroups) All(source string) (string, error) {
-	g, err := l.groups()
-	if err != nil {
-		return "", err
-	}
-	return g.All(source)
-}
-
 // printGroups lists the groups of the source or, where hosts are given, those
 // that hold some of them.
 func (c *calculator) printGroups(w io.Writer, hosts hostset.Set) error {

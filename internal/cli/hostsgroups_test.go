@@ -71,27 +71,8 @@ func TestListsGroupsAsNodeset(t *testing.T) {
 // hostsWith is shoal hosts with these groups.
 func hostsWith(groups hostset.Groups, args []string) (string, error) {
 	var out bytes.Buffer
-	cmd := newHostsWith(Stdio{In: strings.NewReader(""), Out: &out, Err: &out},
-		func() (hostset.Groups, error) { return groups, nil })
+	cmd := newHostsWith(Stdio{In: strings.NewReader(""), Out: &out, Err: &out}, groups)
 	cmd.SetArgs(args)
 	err := cmd.Execute()
 	return out.String(), err
-}
-
-func TestGroupsAreOpenedLate(t *testing.T) {
-	opened := 0
-	broken := errors.New("broken")
-	late := &lateGroups{open: func() (hostset.Groups, error) { opened++; return nil, broken }}
-	r := hostset.NewResolver(late)
-	if e, err := r.Parse("n[1-3]!n2"); err != nil || e.Len() != 2 || opened != 0 {
-		t.Errorf("%d names, %v; opened %d times", e.Len(), err, opened)
-	}
-	for _, expr := range []string{"@g", "@*", "@@"} {
-		if _, err := r.Parse(expr); !errors.Is(err, broken) {
-			t.Errorf("%s: %v", expr, err)
-		}
-	}
-	if opened != 1 {
-		t.Errorf("opened %d times", opened)
-	}
 }

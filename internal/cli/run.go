@@ -53,7 +53,7 @@ func run(ctx context.Context, f *runFlags, text string, stdio Stdio) error {
 	if err != nil {
 		return err
 	}
-	list, err := f.load(opts, stdio)
+	list, err := f.load(ctx, &opts, stdio)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func run(ctx context.Context, f *runFlags, text string, stdio Stdio) error {
 	}
 	targets := list.Targets(f.repeat)
 	if f.dryRun {
-		return dryRun(stdio, opts, targets, template)
+		return dryRun(ctx, stdio, opts, targets, template)
 	}
 	warnInsecure(stdio.Err, opts)
 	total := len(list.Hosts) * f.repeat
@@ -157,18 +157,4 @@ func names(hosts []fleet.Host) []string {
 		names[i] = h.String()
 	}
 	return names
-}
-
-// dryRun prints what would run where.
-func dryRun(stdio Stdio, opts shoal.Options, targets iter.Seq[fleet.Target], template *command.Template) error {
-	planned, err := opts.Plan(targets, template)
-	if err != nil {
-		return err
-	}
-	for t := range planned {
-		if _, err := fmt.Fprintf(stdio.Out, "%d\t%s@%s\t%s\n", t.Index, t.User, t.Address(), ui.Visible(t.Command)); err != nil {
-			return fmt.Errorf("printing the plan: %w", err)
-		}
-	}
-	return nil
 }

@@ -1,0 +1,131 @@
+package shoal
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"os"
+
+	"shoal/command"
+	"shoal/fleet"
+	"shoal/identity"
+	"shoal/plan"
+	"shoal/trust"
+)
+
+// Planner reads ssh_config and gives what decides how each target is reached.
+func (o Options) Planner() (*plan.Planner, error) {
+	config, err := plan.Load(o.SSHConfig, o.SSHOptions)
+	if err != nil {
+		return nil, fmt.Errorf("reading ssh_config: %w", err)
+	}
+	home, _ := os.UserHomeDir() // without it a ~ stays as it is written
+	return plan.New(plan.Options{
+		Config:     config,
+		Entry:      o.Entry,
+		User:       o.User,
+		Port:       o.Port,
+		Jump:       o.Jump,
+		Identities: o.Identities,
+		Agent:      o.Agent,
+		KnownHosts: o.KnownHosts,
+		Policy:     o.HostKeys,
+		Plain:      o.Client == ClientStandard,
+		Home:       home,
+		Notice:     o.Notice,
+	})
+}
+
+// Plan gives the targets as they would be tried: login name, port and route
+// filled in, and the command for each. A target that cannot be tried has a Route
+// that says why.
+func (o Options) Plan(ctx context.Context, targets iter.Seq[Target], template *command.Template) (iter.Seq[Target], error) {
+	planner, err := o.Planner()
+	if err != nil {
+		return nil, err
+	}
+	return func(yield func(Target) bool) {
+		for t := range targets {
+			t = planner.Target(ctx, t)
+			t.Command = template.Expand(t)
+			if name := template.Missing(t); name != "" && t.Route.Err == nil {
+				t.Route = &fleet.Route{Err: fmt.Errorf("the command asks for the attribute %q, which the host does not have", name)}
+			}
+			if !yield(t) {
+				return
+			}
+		}
+	}, nil
+}
+
+// prepare asks for every passphrase that Preview's targets want, and opens their
+// known_hosts files, so that nobody is asked and nothing is found missing once
+// the run is under way.
+func (o Options) prepare(ctx context.Context, keys *trust.Router, keyring *identity.Keyring) error {
+	if err := o.checkNamed(ctx, keyring); err != nil {
+		return err
+	}
+	if o.Preview == nil {
+		return nil
+	}
+	planner, err := o.Planner()
+	if err != nil {
+		return err
+	}
+	seen := make(map[*fleet.Route]bool)
+	var wants []identity.Want
+	for t := range o.Preview {
+		for t := planner.Target(ctx, t); t.Route.Err == nil && !seen[t.Route]; t = *t.Route.Via {
+			seen[t.Route] = true
+			want, err := plan.Want(t)
+			if err != nil {
+				return err
+			}
+			wants = append(wants, want)
+			if _, err := keys.Store(t); err != nil {
+				return fmt.Errorf("reading known_hosts: %w", err)
+			}
+			if t.Route.Via == nil {
+				break
+			}
+		}
+	}
+	return keyring.Prepare(ctx, func(yield func(identity.Want) bool) {
+		for _, w := range wants {
+			if !yield(w) {
+				return
+			}
+		}
+	})
+}
+
+// checkNamed makes an error of each key file and known_hosts file that was named
+// here and cannot be used.
+func (o Options) checkNamed(ctx context.Context, keyring *identity.Keyring) error {
+	if len(o.Identities) > 0 {
+		set, err := keyring.Set(ctx, identity.Want{Files: o.Identities, AgentSocket: o.agentSocket()})
+		if err == nil {
+			err = set.Unusable()
+		}
+		if err != nil {
+			return fmt.Errorf("loading identities: %w", err)
+		}
+	}
+	if o.KnownHosts != nil {
+		if _, err := trust.Open(trust.Options{Files: o.KnownHosts}); err != nil {
+			return fmt.Errorf("reading known_hosts: %w", err)
+		}
+	}
+	return nil
+}
+
+// agentSocket is the agent's where ssh_config does not matter.
+func (o Options) agentSocket() string {
+	switch o.Agent {
+	case "":
+		return os.Getenv("SSH_AUTH_SOCK")
+	case NoAgent:
+		return ""
+	}
+	return o.Agent
+}

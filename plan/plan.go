@@ -1,0 +1,242 @@
+// Package plan decides how each target is reached: by what address, as whom, on
+// which port, through which jump hosts, with which keys, and whom to trust. It
+// puts together what a person said on the command line, what the inventory knows
+// of a host, and what ssh_config says of it, in this order.
+//
+// Call [New] once for a run and [Planner.Target] for each target; it fills in
+// User, Port and Route. [Want] and [Trust] then answer for package identity and
+// package trust. Nothing is looked up or connected to, but what ssh_config itself
+// asks for (Match exec, CanonicalizeHostname).
+//
+// A host that cannot be reached as it is configured, because ssh_config asks for
+// something that shoal does not honour and that matters for security, gets a
+// Route with an error: the target is not tried.
+package plan
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	"shoal/fleet"
+	"shoal/inventory"
+	"shoal/sshconf"
+	"shoal/sshwire"
+	"shoal/trust"
+)
+
+// Options say what was asked for. They are not changed after New.
+type Options struct {
+	// Config is the resolved ssh_config. Required; see Load.
+	Config *sshconf.Config
+	// Entry gives what the inventory knows of a target. nil means nothing.
+	Entry func(fleet.Target) inventory.Entry
+	// User and Port are used where a target names none; they win over ssh_config.
+	User string
+	Port uint16
+	// Jump are the jump hosts of all targets, as ssh -J takes them; "" means
+	// those of ssh_config, "none" means none.
+	Jump string
+	// Identities are key files offered before all others.
+	Identities []string
+	// Agent is the socket of the agent; "" means that of ssh_config, NoAgent none.
+	Agent string
+	// KnownHosts are used instead of those of ssh_config. nil means those.
+	KnownHosts []string
+	// Policy wins over ssh_config unless it is trust.Strict.
+	Policy trust.Policy
+	// Plain says that the client cannot be told which algorithms to use; a host
+	// for which ssh_config names some is then not tried.
+	Plain bool
+	// Home replaces ~ in the inventory's paths.
+	Home string
+	// Notice is told what a person should know, once. nil means that nobody is.
+	Notice func(string)
+}
+
+// NoAgent as Options.Agent means that no agent is asked.
+const NoAgent = "none"
+
+// Load reads ssh_config with what shoal can do: file is what ssh -F takes, set
+// what ssh -o takes.
+func Load(file string, set []string) (*sshconf.Config, error) {
+	var local sshconf.Local
+	if home, err := os.UserHomeDir(); err == nil {
+		local.Home = home // $HOME, as everywhere in shoal
+	}
+	return sshconf.Load(sshconf.LoadOptions{
+		File: file, Set: set, Local: local,
+		Algorithms: sshconf.Algorithms{
+			Kex:     both(sshwire.KexAlgorithms()),
+			Ciphers: both(sshwire.Ciphers()),
+			MACs:    both(sshwire.MACs()),
+			HostKey: both(sshwire.AllHostKeyAlgorithms()),
+		},
+	})
+}
+
+func both(names []string) sshconf.AlgorithmList {
+	return sshconf.AlgorithmList{Default: names, Supported: names}
+}
+
+// A Planner plans targets. It is safe for concurrent use.
+type Planner struct {
+	opts Options
+
+	mu      sync.Mutex
+	routes  map[string]*fleet.Route // equal routes are one
+	details map[string]*detail
+	told    map[string]bool
+}
+
+// New gives a Planner.
+func New(o Options) (*Planner, error) {
+	if o.Config == nil {
+		return nil, errors.New("no ssh_config: Options.Config is nil")
+	}
+	if _, err := sshconf.ParseJumps(o.Jump); o.Jump != "" && err != nil {
+		return nil, fmt.Errorf("reading the jump hosts: %w", err)
+	}
+	return &Planner{
+		opts: o, routes: make(map[string]*fleet.Route), details: make(map[string]*detail), told: make(map[string]bool),
+	}, nil
+}
+
+// Target gives t with User, Port and Route filled in.
+func (p *Planner) Target(ctx context.Context, t fleet.Target) fleet.Target {
+	t, _ = p.Explained(ctx, t)
+	return t
+}
+
+// Explained gives in addition what ssh_config says of the target, for people who
+// want to know why. It is nil when the target cannot be resolved.
+func (p *Planner) Explained(ctx context.Context, t fleet.Target) (fleet.Target, *sshconf.Resolved) {
+	var e inventory.Entry
+	if p.opts.Entry != nil {
+		e = p.opts.Entry(t)
+	}
+	hops, err := p.opts.Config.Route(ctx, cmp.Or(e.Address, t.Host.Name), sshconf.Options{
+		User:    cmp.Or(t.User, t.Host.User, p.opts.User),
+		Port:    cmp.Or(t.Port, t.Host.Port, p.opts.Port),
+		Jump:    p.opts.Jump,
+		Command: t.Command,
+	})
+	if err != nil {
+		t.User = cmp.Or(t.User, t.Host.User, p.opts.User)
+		t.Port = cmp.Or(t.Port, t.Host.Port, p.opts.Port, fleet.DefaultPort)
+		t.Route = &fleet.Route{Err: fmt.Errorf("reading ssh_config for %s: %w", t.Host, err)}
+		return t, nil
+	}
+	var via *fleet.Target
+	last := len(hops) - 1
+	for _, r := range hops[:last] {
+		hop := fleet.Target{Host: fleet.Host{Name: r.Host}, User: r.User, Port: r.Port}
+		hop.Route = p.route(r, r.Host, inventory.Entry{}, via)
+		via = &hop
+	}
+	t.User, t.Port = hops[last].User, hops[last].Port
+	t.Route = p.route(hops[last], t.Host.Name, e, via)
+	return t, hops[last]
+}
+
+// route makes the route from what ssh_config says. name is what people call the
+// host.
+func (p *Planner) route(r *sshconf.Resolved, name string, e inventory.Entry, via *fleet.Target) *fleet.Route {
+	route := &fleet.Route{
+		HostKeyAlias:  r.HostKeyAlias,
+		Via:           via,
+		Family:        family(r.AddressFamily),
+		Bind:          r.BindAddress,
+		BindInterface: r.BindInterface,
+		Connect:       r.ConnectTimeout,
+		Kex:           changed(r.KexAlgorithms, sshwire.KexAlgorithms()),
+		Ciphers:       changed(r.Ciphers, sshwire.Ciphers()),
+		MACs:          changed(r.MACs, sshwire.MACs()),
+		HostKeys:      changed(r.HostKeyAlgorithms, sshwire.AllHostKeyAlgorithms()),
+		HostKeysFixed: r.HostKeyAlgorithmsSet,
+		RekeyBytes:    uint64(max(r.RekeyBytes, 0)),
+		Env:           r.SetEnv,
+	}
+	if r.Why("pubkeyacceptedalgorithms") != (sshconf.Source{}) {
+		route.UserKeys = r.PubkeyAcceptedAlgorithms
+	}
+	if r.HostName != name {
+		route.Address = r.HostName
+	}
+	if via == nil {
+		route.ProxyCommand, route.Err = r.ProxyArgv()
+	}
+	if route.Err == nil {
+		route.Err = p.unusable(route)
+	}
+	route.Detail = p.detail(r, e)
+	return p.intern(route)
+}
+
+func family(s string) string {
+	switch s {
+	case "inet":
+		return "tcp4"
+	case "inet6":
+		return "tcp6"
+	}
+	return ""
+}
+
+// changed gives the list where it is not the default.
+func changed(list, standard []string) []string {
+	if strings.Join(list, ",") == strings.Join(standard, ",") {
+		return nil
+	}
+	return append([]string{}, list...) // not nil, even when nothing is left
+}
+
+// unusable says which list leaves nothing to offer.
+func (p *Planner) unusable(r *fleet.Route) error {
+	for _, l := range []struct {
+		keyword string
+		names   []string
+	}{
+		{"KexAlgorithms", r.Kex},
+		{"Ciphers", r.Ciphers},
+		{"MACs", r.MACs},
+		{"HostKeyAlgorithms", r.HostKeys},
+	} {
+		switch {
+		case l.names != nil && p.opts.Plain:
+			return fmt.Errorf("%s of ssh_config is not honoured by this client\nhint: use --client best", l.keyword)
+		case l.names != nil && len(l.names) == 0:
+			return fmt.Errorf("%s of ssh_config names none that shoal has\nhint: add one, or leave the keyword out", l.keyword)
+		}
+	}
+	return nil
+}
+
+// maxRoutes bounds the routes that are held to be shared.
+const maxRoutes = 4096
+
+// intern gives one pointer for equal routes, so that ten thousand targets that
+// are reached alike hold one.
+func (p *Planner) intern(r *fleet.Route) *fleet.Route {
+	if r.Err != nil || r.Via != nil {
+		return r
+	}
+	flat := *r
+	d := r.Detail.(*detail)
+	flat.Detail = nil
+	key := fmt.Sprintf("%#v %p", flat, d)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known := p.routes[key]; known != nil {
+		return known
+	}
+	if len(p.routes) >= maxRoutes {
+		clear(p.routes)
+	}
+	p.routes[key] = r
+	return r
+}
