@@ -24,9 +24,10 @@ type detail struct {
 	rsaBits  int
 	hashed   bool
 	password bool
+	number   int // of this detail, among those that differ
 }
 
-// detail gives the one detail for a target like this.
+// detail says what concerns keys and trust.
 func (p *Planner) detail(r *sshconf.Resolved, e inventory.Entry) *detail {
 	d := detail{
 		want:     p.want(r, e),
@@ -40,16 +41,6 @@ func (p *Planner) detail(r *sshconf.Resolved, e inventory.Entry) *detail {
 	if d.files == nil {
 		d.files = slices.Concat(r.UserKnownHostsFiles, r.GlobalKnownHostsFiles)
 	}
-	key := fmt.Sprintf("%#v", d)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if known := p.details[key]; known != nil {
-		return known
-	}
-	if len(p.details) >= maxRoutes {
-		clear(p.details)
-	}
-	p.details[key] = &d
 	return &d
 }
 

@@ -87,10 +87,11 @@ func both(names []string) sshconf.AlgorithmList {
 type Planner struct {
 	opts Options
 
-	mu      sync.Mutex
-	routes  map[string]*fleet.Route // equal routes are one
-	details map[string]*detail
-	told    map[string]bool
+	mu       sync.Mutex
+	routes   map[string]*fleet.Route // equal ones are one
+	details  map[string]*detail
+	numbered int // details
+	told     map[string]bool
 }
 
 // New gives a Planner.
@@ -173,8 +174,9 @@ func (p *Planner) route(r *sshconf.Resolved, name string, e inventory.Entry, via
 	if route.Err == nil {
 		route.Err = p.unusable(route)
 	}
-	route.Detail = p.detail(r, e)
-	return p.intern(route)
+	d := p.shareDetail(p.detail(r, e))
+	route.Detail = d
+	return p.shareRoute(route, d)
 }
 
 func family(s string) string {
@@ -214,29 +216,4 @@ func (p *Planner) unusable(r *fleet.Route) error {
 		}
 	}
 	return nil
-}
-
-// maxRoutes bounds the routes that are held to be shared.
-const maxRoutes = 4096
-
-// intern gives one pointer for equal routes, so that ten thousand targets that
-// are reached alike hold one.
-func (p *Planner) intern(r *fleet.Route) *fleet.Route {
-	if r.Err != nil || r.Via != nil {
-		return r
-	}
-	flat := *r
-	d := r.Detail.(*detail)
-	flat.Detail = nil
-	key := fmt.Sprintf("%#v %p", flat, d)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if known := p.routes[key]; known != nil {
-		return known
-	}
-	if len(p.routes) >= maxRoutes {
-		clear(p.routes)
-	}
-	p.routes[key] = r
-	return r
 }

@@ -1,0 +1,86 @@
+package plan
+
+import (
+	"strconv"
+
+	"shoal/fleet"
+)
+
+// A key tells equal routes and details apart from others. Texts stand in it with
+// their length, so that they cannot run into each other.
+type key []byte
+
+func (k key) text(s string) key {
+	k = strconv.AppendInt(k, int64(len(s)), 10)
+	return append(append(k, ':'), s...)
+}
+
+func (k key) list(texts []string) key {
+	k = k.number(int64(len(texts)))
+	if texts == nil {
+		k = append(k, 'n')
+	}
+	for _, s := range texts {
+		k = k.text(s)
+	}
+	return k
+}
+
+func (k key) number(n int64) key { return append(strconv.AppendInt(k, n, 10), ' ') }
+
+func (k key) flag(set bool) key {
+	if set {
+		return append(k, 'y')
+	}
+	return append(k, '-')
+}
+
+func (d *detail) key() key {
+	k := make(key, 0, 512)
+	k = k.list(d.want.Files).list(d.want.Certificates).flag(d.want.Defaults).text(d.want.AgentSocket).flag(d.want.Only)
+	k = k.list(d.files).list(d.revoked).number(int64(d.policy)).number(int64(d.rsaBits))
+	return k.flag(d.hashed).flag(d.password)
+}
+
+// maxShared bounds what is held to be shared.
+const maxShared = 4096
+
+// shareDetail gives one pointer for equal details, and its number.
+func (p *Planner) shareDetail(d *detail) *detail {
+	k := d.key()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known := p.details[string(k)]; known != nil {
+		return known
+	}
+	if len(p.details) >= maxShared {
+		clear(p.details)
+	}
+	p.numbered++
+	d.number = p.numbered
+	p.details[string(k)] = d
+	return d
+}
+
+// shareRoute gives one pointer for equal routes, so that ten thousand targets
+// that are reached alike hold one. Those with jump hosts are held by their
+// targets.
+func (p *Planner) shareRoute(r *fleet.Route, d *detail) *fleet.Route {
+	if r.Err != nil || r.Via != nil {
+		return r
+	}
+	k := make(key, 0, 256).number(int64(d.number)).text(r.Address).text(r.HostKeyAlias).list(r.ProxyCommand)
+	k = k.text(r.Family).text(r.Bind).text(r.BindInterface).number(int64(r.Connect))
+	k = k.list(r.Kex).list(r.HostKeys).list(r.Ciphers).list(r.MACs).flag(r.HostKeysFixed)
+	k = k.list(r.UserKeys).number(int64(r.RekeyBytes)).list(r.Env)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known := p.routes[string(k)]; known != nil {
+		return known
+	}
+	if len(p.routes) >= maxShared {
+		clear(p.routes)
+	}
+	p.routes[string(k)] = r
+	return r
+}
