@@ -51,6 +51,9 @@ type Attempt struct {
 	// are handed to the kernel, once for each time that they are. Its error
 	// keeps the command from being sent: the attempt has never started.
 	Intent func() error
+	// Hold says that Start comes late: no byte of the command leaves before it,
+	// and an authenticated connection waits for it without a deadline.
+	Hold bool
 }
 
 // Intend calls Intent, if there is one, and names its error.
@@ -135,7 +138,17 @@ type Timeouts struct {
 	Session time.Duration // opening the channel and the answer to exec; 0 means 15 s
 	Command time.Duration // from the answer to exec to its exit status; 0 means no limit
 	Drain   time.Duration // from the exit status to the channel's close; 0 means 5 s
+
+	// Alive is how long a server may say nothing while its command runs before
+	// it is asked for a sign of life; after MaxSilent questions without an
+	// answer it counts as gone. 0 means 15 s; negative means that it is never
+	// asked.
+	Alive time.Duration
 }
+
+// MaxSilent is how many questions for a sign of life a server may leave
+// unanswered.
+const MaxSilent = 3
 
 // Validate refuses negative durations.
 func (t Timeouts) Validate() error {
@@ -149,8 +162,14 @@ func (t Timeouts) Validate() error {
 
 // For gives the deadlines for one target: those of its Route where t has none.
 func (t Timeouts) For(target fleet.Target) Timeouts {
-	if t.Connect == 0 && target.Route != nil {
+	if target.Route == nil {
+		return t
+	}
+	if t.Connect == 0 {
 		t.Connect = target.Route.Connect
+	}
+	if target.Route.Alive > 0 {
+		t.Alive = target.Route.Alive
 	}
 	return t
 }
@@ -166,6 +185,7 @@ func (t Timeouts) WithDefaults() Timeouts {
 		{&t.Auth, 30 * time.Second},
 		{&t.Session, 15 * time.Second},
 		{&t.Drain, 5 * time.Second},
+		{&t.Alive, 15 * time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.standard

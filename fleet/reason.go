@@ -30,6 +30,7 @@ const (
 	ReasonProtocolError Reason = "protocol_error" // the peer broke the protocol, or does not speak SSH
 	ReasonProtocolAbuse Reason = "protocol_abuse" // within the protocol, but beyond a budget of ours
 	ReasonStalled       Reason = "stalled"        // the peer stopped reading
+	ReasonVanished      Reason = "vanished"       // the peer gives no sign of life
 
 	// banner
 	ReasonBannerTimeout Reason = "banner_timeout" // no version line in time
@@ -72,4 +73,7 @@ const (
 	ReasonInterrupted Reason = "interrupted"  // the run was stopped
 	ReasonBadTarget   Reason = "bad_target"   // the target cannot be used as it stands
 	ReasonInternal    Reason = "internal"     // a defect of shoal's own
+
+	// the run itself
+	ReasonBrake Reason = "brake" // it stopped itself: too many failures, or a check between stages
 )

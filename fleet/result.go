@@ -54,6 +54,8 @@ type Result struct {
 	End
 	// Attempt counts from 1; 0 means that none was made.
 	Attempt int
+	// Earlier are the attempts before this one; nil means that there were none.
+	Earlier []Try
 	// Started is when the attempt began, with a monotonic reading; zero when
 	// none was made.
 	Started time.Time
@@ -61,6 +63,15 @@ type Result struct {
 	Took Durations
 	// Stdout and Stderr are the command's output.
 	Stdout, Stderr Output
+}
+
+// A Try is an attempt that another one followed.
+type Try struct {
+	End
+	// Started is when it began, with a monotonic reading.
+	Started time.Time
+	// Took is the time from there to its end.
+	Took time.Duration
 }
 
 // An Error is the failure of one attempt. Dialers and connections return

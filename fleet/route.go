@@ -28,6 +28,10 @@ type Route struct {
 	// where the run itself does not; 0 means that nothing more does.
 	Connect time.Duration
 
+	// Alive is how long the server may say nothing before it is asked for a sign
+	// of life; 0 means the run's.
+	Alive time.Duration
+
 	// Kex, HostKeys, Ciphers and MACs are the algorithms to offer, best first.
 	// nil means all that there are. HostKeysFixed says that what is known of the
 	// host does not change the order.

@@ -154,6 +154,7 @@ func (p *Planner) route(r *sshconf.Resolved, name string, e inventory.Entry, via
 		Bind:          r.BindAddress,
 		BindInterface: r.BindInterface,
 		Connect:       r.ConnectTimeout,
+		Alive:         r.ServerAliveInterval,
 		Kex:           changed(r.KexAlgorithms, sshwire.KexAlgorithms()),
 		Ciphers:       changed(r.Ciphers, sshwire.Ciphers()),
 		MACs:          changed(r.MACs, sshwire.MACs()),

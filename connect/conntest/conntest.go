@@ -41,6 +41,7 @@ func Run(t *testing.T, newDialer Factory) {
 	t.Run("identities", func(t *testing.T) { testIdentities(t, newDialer) })
 	t.Run("host keys", func(t *testing.T) { testHostKeys(t, newDialer) })
 	t.Run("servers", func(t *testing.T) { testServers(t, newDialer) })
+	t.Run("alive", func(t *testing.T) { testAlive(t, newDialer) })
 	t.Run("stop", func(t *testing.T) { testStop(t, newDialer) })
 }
 

@@ -52,7 +52,9 @@ const maxRedials = 3
 // leads to another dial with a better one, as long as it is certain that the
 // command has not run.
 func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, error) {
-	h, f := d.shake(ctx, a, d.planFor(a.Target))
+	p := d.planFor(a.Target)
+	p.earlyExec = p.earlyExec && !a.Hold
+	h, f := d.shake(ctx, a, p)
 	switch {
 	case f != nil:
 		return nil, f

@@ -109,7 +109,7 @@ func (s *session) read(ctx context.Context, c *conn, d *Dialer) {
 	if s.end != nil {
 		return
 	}
-	s.limit(ctx, c, s.link.conn.SetReadDeadline, s.deadline)
+	s.limit(ctx, c, s.link.conn.SetReadDeadline, s.next())
 	err := d.readOnce(s.link.conn, func(p []byte) {
 		s.link.client.Receive(p)
 		s.pull()
@@ -117,7 +117,7 @@ func (s *session) read(ctx context.Context, c *conn, d *Dialer) {
 	switch {
 	case s.end != nil || err == nil:
 	case cause.TimedOut(err):
-		s.timedOut(ctx, c, s.expire)
+		s.timedOut(ctx, c, func() { s.passed(time.Now()) })
 	default:
 		s.lost(err)
 	}

@@ -76,12 +76,12 @@ func (h *handshake) begin(nc net.Conn) {
 	if r := h.attempt.Target.Route; r != nil {
 		config.RekeyBytes = r.RekeyBytes
 		if r.MACs != nil {
-			config.MACs = common(r.MACs, sshwire.MACs())
+			config.MACs = allowed(r.MACs, sshwire.MACs())
 		}
 	}
 	h.link = &link{conn: nc, client: sshwire.New(config)}
 	h.login = login{handshake: h}
-	h.session = newSession(h.attempt, h.link, opts.Timeouts)
+	h.session = newSession(h.attempt, h.link, opts.Timeouts.For(h.attempt.Target))
 	h.until(opts.Timeouts.Kex)
 }
 

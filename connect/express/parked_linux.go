@@ -180,16 +180,17 @@ func (p *parked) check() {
 		s.interrupted(p.ctx)
 	case p.conn.isClosed():
 		s.stopFor(fleet.ReasonInterrupted, errClosedHere)
-	case !s.deadline.IsZero() && !now.Before(s.deadline):
-		s.expire()
 	case !p.writeBy.IsZero() && !now.Before(p.writeBy):
 		s.stalled()
+	default:
+		s.passed(now)
+		p.flush()
 	}
 }
 
 // arm sets the timer to the next deadline.
 func (p *parked) arm() {
-	next := p.conn.session.deadline
+	next := p.conn.session.next()
 	if !p.writeBy.IsZero() && (next.IsZero() || p.writeBy.Before(next)) {
 		next = p.writeBy
 	}

@@ -55,10 +55,10 @@ func (d *Dialer) planFor(t fleet.Target) plan {
 	e, known := d.opts.Memory.Get(endpoint(t))
 	kex, ciphers := d.kex, []string(nil)
 	if t.Route != nil && t.Route.Kex != nil {
-		kex = common(t.Route.Kex, sshwire.KexAlgorithms())
+		kex = allowed(t.Route.Kex, sshwire.KexAlgorithms())
 	}
 	if t.Route != nil && t.Route.Ciphers != nil {
-		ciphers = common(t.Route.Ciphers, sshwire.Ciphers())
+		ciphers = allowed(t.Route.Ciphers, sshwire.Ciphers())
 	}
 	p := plan{
 		known:      known,
@@ -211,6 +211,10 @@ func (d *Dialer) waitNextTime(t fleet.Target) {
 		d.opts.Memory.Put(endpoint(t), e)
 	}
 }
+
+// allowed is what a route allows of all that there is. None of it is an empty
+// list, which offers nothing, and not nil, which offers everything.
+func allowed(chosen, all []string) []string { return append([]string{}, common(chosen, all)...) }
 
 func common(ours, theirs []string) []string {
 	var both []string

@@ -33,6 +33,8 @@ type session struct {
 	broken   [fleet.NumStreams]bool
 	end      *fleet.End // once the attempt has ended
 	looked   time.Time  // when the client was last told the time
+	askAt    time.Time  // when the server is to be asked for a sign of life; zero: never
+	silent   int        // questions without an answer
 }
 
 func newSession(a *connect.Attempt, l *link, t connect.Timeouts) *session {
@@ -110,6 +112,7 @@ func (s *session) pull() {
 	now := time.Now()
 	s.link.client.Pass(now.Sub(s.looked)) // what a server may do in a while is given back
 	s.looked = now
+	s.heard(now)
 	for s.end == nil {
 		ev, err := s.link.client.Next()
 		switch {
@@ -231,6 +234,40 @@ func (s *session) stopFor(r fleet.Reason, err error) {
 		return
 	}
 	s.fail(s.attempt.Fail(s.outcome(), r, err))
+}
+
+// heard is for every sign of life.
+func (s *session) heard(now time.Time) {
+	s.silent = 0
+	if s.timeouts.Alive > 0 {
+		s.askAt = now.Add(s.timeouts.Alive)
+	}
+}
+
+// next is when the session is to be looked at though nothing has come; zero:
+// never.
+func (s *session) next() time.Time {
+	if s.askAt.IsZero() || !s.deadline.IsZero() && s.deadline.Before(s.askAt) {
+		return s.deadline
+	}
+	return s.askAt
+}
+
+// passed is for the time that next has given: the phase is over, or the server
+// is asked for a sign of life (faults.md T10).
+func (s *session) passed(now time.Time) {
+	switch {
+	case !s.deadline.IsZero() && !now.Before(s.deadline):
+		s.expire()
+	case s.askAt.IsZero() || now.Before(s.askAt):
+	case s.silent == connect.MaxSilent:
+		s.stopFor(fleet.ReasonVanished, fmt.Errorf(
+			"the server gave no sign of life for %v", time.Duration(connect.MaxSilent+1)*s.timeouts.Alive))
+	default:
+		s.silent++
+		s.askAt = now.Add(s.timeouts.Alive)
+		s.link.client.Keepalive()
+	}
 }
 
 // expire is for a deadline that has passed.

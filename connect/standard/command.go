@@ -96,8 +96,16 @@ func (cmd *command) wait(ctx context.Context) fleet.End {
 		timer := time.AfterFunc(limit, cmd.expire)
 		defer timer.Stop()
 	}
+	over := make(chan struct{})
+	var watching sync.WaitGroup
+	if c.timeouts.Alive > 0 {
+		watching.Go(func() { c.watch(over) })
+	}
 	cmd.collect()
-	return cmd.ended(ctx, fleet.OutcomeUnknown, nil)
+	close(over)
+	end := cmd.ended(ctx, fleet.OutcomeUnknown, nil)
+	watching.Wait()
+	return end
 }
 
 // expire abandons a command that has run too long. One whose exit status is

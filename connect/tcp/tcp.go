@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"shoal/connect"
 	"shoal/connect/cause"
@@ -48,6 +49,10 @@ func (d Dialer) Open(ctx context.Context, a *connect.Attempt) (net.Conn, error) 
 	return conn, nil
 }
 
+// unacknowledged is how long the kernel waits for what it has sent to be
+// acknowledged, before it gives a connection up: 60 s.
+const unacknowledged = time.Minute
+
 func dial(ctx context.Context, a *connect.Attempt, route *fleet.Route) (net.Conn, error) {
 	tcp := net.Dialer{
 		ControlContext: func(_ context.Context, _, _ string, raw syscall.RawConn) error {
@@ -55,10 +60,15 @@ func dial(ctx context.Context, a *connect.Attempt, route *fleet.Route) (net.Conn
 				a.Timeline.Enter(fleet.PhaseDial)
 			}
 			if route.BindInterface != "" {
-				return bindTo(raw, route.BindInterface)
+				if err := bindTo(raw, route.BindInterface); err != nil {
+					return err
+				}
 			}
-			return nil
+			return boundUnacknowledged(raw)
 		},
+		// The SSH layer asks for signs of life; TCP's own would cost four system
+		// calls for each connection and tell less.
+		KeepAlive: -1,
 	}
 	network := "tcp"
 	if route.Family != "" {

@@ -10,3 +10,5 @@ import (
 func bindTo(_ syscall.RawConn, name string) error {
 	return fmt.Errorf("binding to the interface %q: this system cannot", name)
 }
+
+func boundUnacknowledged(syscall.RawConn) error { return nil }
