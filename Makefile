@@ -8,7 +8,7 @@ BIN    := bin
 LINT   := $(BIN)/golangci-lint
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: all build demo test setup vet lint race fmt bench bench-compare bench-peers fuzz clean
+.PHONY: all build demo test setup vet lint race fmt bench bench-compare bench-peers fuzz fuzz-long soak clean
 
 all: build
 
@@ -65,6 +65,15 @@ bench-peers: build
 FUZZTIME ?= 20s
 fuzz:
 	scripts/fuzz $(FUZZTIME)
+
+# Ten minutes for each target: some hours.
+fuzz-long:
+	scripts/fuzz 10m
+
+# Runs over a fleet of 10,000, good and bad, for MINUTES.
+MINUTES ?= 10
+soak: build
+	scripts/soak $(MINUTES)
 
 clean:
 	rm -rf $(BIN)
