@@ -99,6 +99,11 @@ func (c *Client) kexAllows(number byte) bool {
 	case msgIgnore, msgDebug, msgUnimplemented:
 		return c.secured || !c.strict
 	}
+	// RFC 4253 §7.1 forbids it, AsyncSSH's server does it in later exchanges, and
+	// OpenSSH's client bears with it.
+	if c.secured && c.auth == nil && number >= msgGlobalRequest && number <= msgChannelFailure {
+		return true
+	}
 	return c.kex.ignoreNext && number >= msgKexInitMethod && number < msgUserAuthRequest
 }
 
