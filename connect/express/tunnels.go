@@ -53,8 +53,7 @@ func (d *Dialer) Tunnels(ctx context.Context, a *connect.Attempt) (*Tunnels, err
 	if f != nil {
 		return nil, f
 	}
-	if h.plan.fallback {
-		h.link.hangUp()
+	if h.plan.fallback { // nothing is connected
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm,
 			errors.New("jump hosts are reached by shoal's own SSH client only, which shares no algorithm with this one"))
 	}

@@ -315,3 +315,28 @@ func TestProxyCommand(t *testing.T) {
 		}
 	}
 }
+
+// A bastion that shoal's own client shares no algorithm with is a cause like any
+// other.
+func TestBastionWithoutACommonAlgorithm(t *testing.T) {
+	s := newSite(t, 1, testsshd.WithKex("diffie-hellman-group14-sha256"))
+	n := New(Options{})
+	d, err := express.New(express.Options{
+		HostKeys: s.keys, Identities: s.signers, Network: n, Fallback: noDialer{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = d.Close(); _ = n.Close() }()
+	n.Use(d)
+	hop, h := s.hop(), s.fleet.Host(0)
+	_, err = d.Dial(t.Context(), &connect.Attempt{Target: fleet.Target{
+		Host: h, User: "someone", Port: h.Port, Route: &fleet.Route{Via: &hop},
+	}})
+	f, ok := errors.AsType[*fleet.Error](err)
+	if !ok || f.Reason != fleet.ReasonJumpFailed || !strings.Contains(f.Err.Error(), "no_common_algorithm") {
+		t.Errorf("Dial gave %v", err)
+	}
+}
+
+type noDialer struct{ connect.Dialer }

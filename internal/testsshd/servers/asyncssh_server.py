@@ -50,9 +50,11 @@ async def main():
     for name, key in (("kex_algs", "kex"), ("encryption_algs", "ciphers"), ("mac_algs", "macs")):
         if config[key]:
             settings[name] = config[key]
+    # Read here, once: given as paths they are read anew for each connection.
+    host_keys = [asyncssh.read_private_key(path) for path in config["host_keys"]]
     try:
         await asyncssh.create_server(
-            Server, config["address"], config["port"], server_host_keys=config["host_keys"],
+            Server, config["address"], config["port"], server_host_keys=host_keys,
             authorized_client_keys=config["authorized_keys"], process_factory=run,
             encoding=None, **settings)
     except OSError as error:
