@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +22,17 @@ type Dialer struct {
 	kex     []string // best first
 	parking *parking
 	buffers sync.Pool // of *[]byte, for connections that read
+	lists   sync.Map  // of []string by their names joined: see shared
+}
+
+// shared gives one list for equal ones, because a connection that waits holds
+// its own. There are few: what is known of a host orders some six names.
+func (d *Dialer) shared(list []string) []string {
+	if len(list) == 0 {
+		return list
+	}
+	one, _ := d.lists.LoadOrStore(strings.Join(list, ","), list)
+	return one.([]string)
 }
 
 // New checks opts and gives a Dialer.

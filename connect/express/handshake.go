@@ -106,7 +106,7 @@ func (h *handshake) hostKeyAlgorithms() []string {
 	if offer == nil && len(wanted) > 0 {
 		return []string{} // nothing, not everything
 	}
-	return offer
+	return h.dialer.shared(offer)
 }
 
 // until sets the deadline of the phase that begins now. Ending ctx has set one

@@ -72,7 +72,6 @@ func (p *parked) begin() {
 		return
 	}
 	p.arm()
-	p.conn.session.link.client.Shrink()
 	if !p.state.CompareAndSwap(running, idle) {
 		p.state.Store(idle)
 		p.loop.schedule(p)
@@ -125,6 +124,9 @@ func (p *parked) work(buf []byte) (drained bool) {
 	}
 	if s.end == nil {
 		p.check()
+	}
+	if drained && s.end == nil {
+		s.link.client.Shrink() // it may wait for long
 	}
 	return drained
 }

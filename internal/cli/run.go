@@ -116,6 +116,9 @@ func execute(ctx context.Context, f *runFlags, opts shoal.Options, targets iter.
 		defer cancel()
 	}
 	opts.Dialer, opts.Drain, opts.Follow = dialer, stop.drained, out.follow
+	over, released := make(chan struct{}), make(chan struct{})
+	go func() { releaseWhenQuiet(over); close(released) }()
+	defer func() { close(over); <-released }()
 
 	var failed error
 	for res, err := range shoal.Run(ctx, opts, targets, h.Command) {
