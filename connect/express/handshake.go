@@ -135,7 +135,7 @@ func (h *handshake) run() *fleet.Error {
 		}
 		n, err := h.link.conn.Read(*buf)
 		if n > 0 {
-			if raw != nil {
+			if raw != nil && h.server.traits.nagle {
 				quickAck(raw)
 			}
 			h.link.client.Receive((*buf)[:n])

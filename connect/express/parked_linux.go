@@ -147,7 +147,9 @@ func (p *parked) read(buf []byte) (drained bool) {
 	default:
 		s.link.client.Receive(buf[:n])
 		s.pull()
-		p.flush()
+		if s.end == nil { // a last message goes with the goodbye
+			p.flush()
+		}
 	}
 	return false
 }
@@ -218,7 +220,9 @@ func (p *parked) finish() {
 	}
 	p.conn.over()
 	p.loop.forget(p)
-	p.conn.session.link.hangUp()
+	p.conn.session.link.client.Disconnect()
+	p.flush() // what the socket has no room for is not waited for
+	_ = p.conn.session.link.conn.Close()
 	p.done(*p.conn.session.end)
 	p.loop.left()
 }

@@ -131,19 +131,30 @@ type traits struct {
 	earlyExec bool // takes channel and command before it has answered that
 	oneKey    bool // earlyExec, but a rejected key ends the connection
 	rsa256    bool // knows rsa-sha2-256 and not rsa-sha2-512
+	nagle     bool // holds small packets back before the command runs
 }
 
 func traitsOf(identification string) traits {
 	_, software, _ := strings.Cut(strings.TrimPrefix(identification, "SSH-"), "-")
 	switch {
 	case strings.HasPrefix(software, "OpenSSH_"):
-		return traits{earlyAuth: true, earlyExec: true}
+		version, err := strconv.ParseFloat(leadingNumber(software[len("OpenSSH_"):]), 64)
+		return traits{earlyAuth: true, earlyExec: true, nagle: err != nil || version < 10.1}
 	case strings.HasPrefix(software, "dropbear_"):
 		return traits{earlyAuth: true, earlyExec: true, oneKey: true, rsa256: true}
 	case software == "Go" || strings.HasPrefix(software, "Go "), strings.HasPrefix(software, "AsyncSSH_"):
 		return traits{earlyAuth: true}
 	}
 	return traits{}
+}
+
+// leadingNumber is the 9.2 of "9.2p1 Debian".
+func leadingNumber(s string) string {
+	end := strings.IndexFunc(s, func(r rune) bool { return r != '.' && (r < '0' || r > '9') })
+	if end < 0 {
+		return s
+	}
+	return s[:end]
 }
 
 // meet fits the plan to the server that has identified itself. An unknown kind
