@@ -1,0 +1,31 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// explain adds to an error of SQLite what a person can do about it.
+func explain(err error) error {
+	var e *sqlite.Error
+	if !errors.As(err, &e) || strings.Contains(err.Error(), "\nhint: ") {
+		return err
+	}
+	const primary = 0xff // the rest of the code is detail
+	hint := map[int]string{
+		sqlite3.SQLITE_FULL:     "make room on the file system of the state directory, or prune the journal",
+		sqlite3.SQLITE_IOERR:    "look at the file system of the state directory, or name another one",
+		sqlite3.SQLITE_READONLY: "make the state directory writable, or name another one",
+		sqlite3.SQLITE_BUSY:     "another process held the journal for too long",
+		sqlite3.SQLITE_CORRUPT:  "move the database away; sqlite3(1) has .recover",
+		sqlite3.SQLITE_NOTADB:   "move the file away, or name another state directory",
+	}[e.Code()&primary]
+	if hint == "" {
+		return err
+	}
+	return fmt.Errorf("%w\nhint: %s", err, hint)
+}

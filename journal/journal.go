@@ -1,0 +1,172 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"modernc.org/sqlite"
+)
+
+// A Journal is an open database. It is safe for concurrent use, and so are
+// several on one directory, in one process or in many.
+type Journal struct {
+	dir  string
+	opts Options
+	// write has one connection, whose transactions take the database's write lock
+	// at once; waiting for that connection is how the runs of one process take
+	// turns. read sees snapshots and cannot write.
+	write, read *sql.DB
+	stmts       statements
+	codec       *codec
+
+	mu   sync.Mutex
+	runs map[*Run]struct{} // those begun here and not ended
+}
+
+// setupLock is held while the database is made or brought to a newer schema.
+const setupLock = "setup"
+
+// Open opens the journal in the directory, which is made (mode 0700) where it is
+// missing, and so is the database (mode 0600). It refuses a directory or a file
+// that others can write to, that belongs to another user or is no plain file, a
+// database that is not a journal, and one of a newer schema (ErrNewer).
+func Open(ctx context.Context, dir string, o Options) (*Journal, error) {
+	j, err := open(ctx, dir, o)
+	if err != nil {
+		return nil, fmt.Errorf("opening the journal: %w", explain(err))
+	}
+	return j, nil
+}
+
+func open(ctx context.Context, dir string, o Options) (_ *Journal, err error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
+	if err := prepare(dir); err != nil {
+		return nil, err
+	}
+	j := &Journal{dir: dir, opts: o.withDefaults(), runs: make(map[*Run]struct{})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, j.closeFiles())
+		}
+	}()
+	if j.codec, err = newCodec(j.opts); err != nil {
+		return nil, err
+	}
+	setup, err := takeLock(dir, setupLock, time.Now().Add(j.opts.Wait))
+	if err != nil {
+		return nil, fmt.Errorf("waiting for others to set it up: %w", err)
+	}
+	defer func() { err = errors.Join(err, setup.drop()) }()
+	if j.write, err = j.connect(1, "immediate"); err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, j.write); err != nil {
+		return nil, err
+	}
+	if err := j.stmts.prepare(ctx, j.write); err != nil {
+		return nil, err
+	}
+	const readers = 4
+	j.read, err = j.connect(readers, "deferred")
+	return j, err
+}
+
+// connect gives a pool of connections. The file exists already: SQLite must not
+// make one with modes of its own.
+func (j *Journal) connect(connections int, begin string) (*sql.DB, error) {
+	q := url.Values{
+		"mode":          {"rw"},
+		"_auto_vacuum":  {"INCREMENTAL"}, // so that retention gives pages back
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"FULL"},
+		"_busy_timeout": {strconv.FormatInt(j.opts.Wait.Milliseconds(), 10)},
+		"_txlock":       {begin},
+		"_defensive":    {"1"},
+		"_dqs":          {"0"},
+		"_error_rc":     {"1"},
+		"_pragma": {
+			"trusted_schema(0)", "wal_autocheckpoint(4000)",
+			"cell_size_check(1)", // a damaged page is an error, not nonsense
+			"temp_store(MEMORY)", // nothing of ours in other directories
+			"secure_delete(1)",   // what retention removes is overwritten
+			"fullfsync(1)",       // macOS: fsync(2) alone leaves it in the disk's cache
+			"checkpoint_fullfsync(1)",
+		},
+	}
+	if j.opts.Durability == ProcessSafe {
+		q.Set("_synchronous", "NORMAL")
+	}
+	if begin == "deferred" {
+		q.Set("_query_only", "1")
+	}
+	if j.opts.maxPages > 0 {
+		q.Add("_pragma", fmt.Sprintf("max_page_count(%d)", j.opts.maxPages))
+	}
+	dsn := url.URL{Scheme: "file", Path: filepath.Join(j.dir, fileName), RawQuery: q.Encode()}
+	connector, err := sqlite.NewConnector(dsn.String())
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}
+
+// Close ends the journal. Runs begun here that have not ended count as broken
+// off: what they wrote stays.
+func (j *Journal) Close() error {
+	j.mu.Lock()
+	var open []*Run
+	for r := range j.runs {
+		open = append(open, r)
+	}
+	j.mu.Unlock()
+	var errs []error
+	for _, r := range open {
+		errs = append(errs, r.breakOff())
+	}
+	errs = append(errs, j.closeFiles())
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("closing the journal: %w", err)
+	}
+	return nil
+}
+
+func (j *Journal) closeFiles() error {
+	var errs []error
+	errs = append(errs, j.stmts.close())
+	for _, db := range []*sql.DB{j.read, j.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	if j.codec != nil {
+		j.codec.close()
+	}
+	return errors.Join(errs...)
+}
+
+func (j *Journal) enlist(r *Run) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.runs[r] = struct{}{}
+}
+
+func (j *Journal) strike(r *Run) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.runs, r)
+}

@@ -1,0 +1,158 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// applicationID marks the file as a journal of ours (PRAGMA application_id):
+// "shol".
+const applicationID = 0x73686f6c
+
+// migrations lead from each version of the schema to the next; the version is
+// how many of them have been done (PRAGMA user_version). One that was released
+// is never changed.
+var migrations = []string{
+	// 1. A run's number n stands for it in the other tables. seq numbers the
+	// intents and results of a run from 1 without gaps, in the order in which
+	// they were written; sessions.seq is the last one. sum is the checksum of
+	// the row.
+	`
+CREATE TABLE runs (
+	n        INTEGER PRIMARY KEY AUTOINCREMENT,
+	id       TEXT NOT NULL UNIQUE,
+	started  INTEGER NOT NULL,
+	program  TEXT NOT NULL,
+	command  TEXT,             -- NULL: not kept
+	parent   TEXT NOT NULL,    -- the run whose targets were taken, or ''
+	options  TEXT NOT NULL,    -- JSON
+	fanout   INTEGER NOT NULL,
+	salt     BLOB NOT NULL,
+	targets  INTEGER,          -- NULL: not all are written yet
+	input    BLOB,             -- hash of all targets
+	sum      BLOB
+) STRICT;
+
+CREATE TABLE sessions (
+	run         INTEGER NOT NULL,
+	n           INTEGER NOT NULL, -- 1, and more for each time it was resumed
+	pid         INTEGER NOT NULL,
+	boot        TEXT NOT NULL,
+	started     INTEGER NOT NULL,
+	ended       INTEGER,          -- NULL: it goes on, or was broken off
+	interrupted INTEGER NOT NULL,
+	exit        INTEGER NOT NULL,
+	error       TEXT NOT NULL,
+	seq         INTEGER NOT NULL,
+	sum         BLOB NOT NULL,
+	PRIMARY KEY (run, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE targets (
+	run       INTEGER NOT NULL,
+	idx       INTEGER NOT NULL,
+	host      TEXT NOT NULL,
+	host_user TEXT NOT NULL,
+	host_port INTEGER NOT NULL,
+	user      TEXT NOT NULL,
+	port      INTEGER NOT NULL,
+	route     TEXT,               -- JSON
+	command   BLOB NOT NULL,      -- in contents, or a salted hash when it is not kept
+	sum       BLOB NOT NULL,
+	PRIMARY KEY (run, idx)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE intents (
+	run     INTEGER NOT NULL,
+	seq     INTEGER NOT NULL,
+	idx     INTEGER NOT NULL,
+	attempt INTEGER NOT NULL,
+	at      INTEGER NOT NULL,
+	sum     BLOB NOT NULL,
+	PRIMARY KEY (run, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE results (
+	run         INTEGER NOT NULL,
+	idx         INTEGER NOT NULL,
+	seq         INTEGER NOT NULL,
+	attempt     INTEGER NOT NULL,
+	outcome     TEXT NOT NULL,
+	reason      TEXT NOT NULL,
+	phase       TEXT NOT NULL,
+	flags       TEXT NOT NULL,    -- separated by commas
+	status      INTEGER NOT NULL,
+	signal      TEXT NOT NULL,    -- as the peer sent it
+	error       TEXT,
+	started     INTEGER,
+	took        TEXT NOT NULL,    -- JSON: nanoseconds by phase
+	stdout      BLOB,             -- in contents
+	stdout_size INTEGER NOT NULL,
+	stderr      BLOB,
+	stderr_size INTEGER NOT NULL,
+	sum         BLOB NOT NULL,
+	PRIMARY KEY (run, idx, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE contents (
+	hash   BLOB PRIMARY KEY,      -- SHA-256 of the bytes
+	size   INTEGER NOT NULL,
+	coding TEXT NOT NULL,         -- raw or zstd
+	data   BLOB NOT NULL
+) STRICT;
+`,
+}
+
+// ErrNewer says that the journal was written by a newer version of the program.
+var ErrNewer = errors.New("written by a newer version of the program")
+
+// migrate brings the schema to the newest version, in one transaction.
+func migrate(ctx context.Context, db *sql.DB) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
+	version, err := schemaVersion(ctx, tx)
+	if err != nil || version == len(migrations) {
+		return err
+	}
+	for _, m := range migrations[version:] {
+		if _, err := tx.ExecContext(ctx, m); err != nil {
+			return fmt.Errorf("bringing the schema from version %d to %d: %w", version, version+1, err)
+		}
+		version++
+	}
+	// A pragma takes no parameters.
+	mark := fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d", applicationID, version)
+	if _, err := tx.ExecContext(ctx, mark); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// schemaVersion is 0 for an empty database, and an error for one that is not
+// ours or too new.
+func schemaVersion(ctx context.Context, tx *sql.Tx) (int, error) {
+	var application, version, tables int
+	for query, into := range map[string]*int{
+		"PRAGMA application_id":              &application,
+		"PRAGMA user_version":                &version,
+		"SELECT count(*) FROM sqlite_schema": &tables,
+	} {
+		if err := tx.QueryRowContext(ctx, query).Scan(into); err != nil {
+			return 0, err
+		}
+	}
+	switch {
+	case tables == 0 && application == 0 && version == 0:
+		return 0, nil
+	case application != applicationID || version < 1:
+		return 0, errors.New("the database is not a journal\nhint: move it away, or name another state directory")
+	case version > len(migrations):
+		return 0, fmt.Errorf("%w: schema %d, and %d is the newest known here", ErrNewer, version, len(migrations))
+	}
+	return version, nil
+}

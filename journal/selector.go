@@ -1,0 +1,111 @@
+package journal
+
+import (
+	"fmt"
+	"strings"
+
+	"shoal/fleet"
+)
+
+// A Selector says which targets of a run are meant. It sees entries without
+// their output.
+type Selector func(*Entry) bool
+
+// All means every target.
+func All(*Entry) bool { return true }
+
+// Resumable means the targets whose command certainly did not run: those not
+// started, and those whose last result says so. Those that nobody knows of are
+// not among them.
+func Resumable(e *Entry) bool {
+	return e.Standing == NotStarted || e.Standing == Done && e.Outcome.DidNotRun()
+}
+
+// Unknown means the targets of which nobody knows whether the command ran to its
+// end: an intent without a result, or a result that says so.
+func Unknown(e *Entry) bool { return e.Standing == Intended || e.Outcome == fleet.OutcomeUnknown }
+
+// ResumableOrUnknown adds the unknown ones: their commands may run a second time.
+func ResumableOrUnknown(e *Entry) bool { return Resumable(e) || Unknown(e) }
+
+func notStarted(e *Entry) bool {
+	return e.Standing == NotStarted || e.Outcome == fleet.OutcomeCancelled
+}
+
+func failed(e *Entry) bool {
+	return e.Outcome == fleet.OutcomeFailed || e.Outcome == fleet.OutcomeSignalled
+}
+
+func outcome(o fleet.Outcome) Selector {
+	return func(e *Entry) bool { return e.Standing == Done && e.Outcome == o }
+}
+
+// Cause means the targets that did not end well in this phase or for this
+// reason, such as auth, or auth_timeout.
+func Cause(name string) Selector {
+	return func(e *Entry) bool {
+		return e.Outcome != fleet.OutcomeOK && (e.Phase.String() == name || string(e.Reason) == name)
+	}
+}
+
+// Hosts means the targets with one of these names, as they stand in the
+// inventory: db1, root@db1 or db1:2222. A name alone means the host with
+// whatever user and port.
+func Hosts(names ...string) Selector {
+	set := make(map[string]bool, len(names))
+	for _, n := range names {
+		set[n] = true
+	}
+	return func(e *Entry) bool { return set[e.Target.Host.Name] || set[e.Target.Host.String()] }
+}
+
+// Selections are the words that ParseSelector knows beside cause=…, with what
+// each means.
+var Selections = []struct {
+	Name, Meaning string
+	Selector      Selector
+}{
+	{"all", "every target", All},
+	{"ok", "exited 0", outcome(fleet.OutcomeOK)},
+	{"failed", "exited with another status, or a signal ended it", failed},
+	{"refused", "the server said no to exec", outcome(fleet.OutcomeRefused)},
+	{"never-started", "was tried and exec never sent", outcome(fleet.OutcomeNeverStarted)},
+	{"not-started", "never had its turn", notStarted},
+	{"unknown", "exec was, or may have been, sent and its end not seen", Unknown},
+	{"resumable", "certainly did not run", Resumable},
+}
+
+// ParseSelector reads words of Selections and cause=REASON or cause=PHASE,
+// separated by commas; a target is meant when one of them means it.
+func ParseSelector(text string) (Selector, error) {
+	var any []Selector
+	for word := range strings.SplitSeq(text, ",") {
+		s, err := parseWord(word)
+		if err != nil {
+			return nil, err
+		}
+		any = append(any, s)
+	}
+	return func(e *Entry) bool {
+		for _, s := range any {
+			if s(e) {
+				return true
+			}
+		}
+		return false
+	}, nil
+}
+
+func parseWord(word string) (Selector, error) {
+	if cause, ok := strings.CutPrefix(word, "cause="); ok && cause != "" {
+		return Cause(strings.ReplaceAll(cause, "-", "_")), nil
+	}
+	var known []string
+	for _, s := range Selections {
+		if s.Name == word {
+			return s.Selector, nil
+		}
+		known = append(known, s.Name)
+	}
+	return nil, fmt.Errorf("%.40q selects nothing\nhint: one of %s, or cause=auth", word, strings.Join(known, ", "))
+}

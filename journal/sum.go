@@ -1,0 +1,72 @@
+package journal
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// ErrDamaged says that a row is not as it was written, is missing, or belongs to
+// another run. Nothing is decided on such a run.
+var ErrDamaged = errors.New("the journal does not match its checksums")
+
+const sumSize = 16 // bytes of SHA-256 that are kept of each row
+
+// A binding is what the checksums of a run's rows begin with, so that a row of
+// another run, or of the same run with other targets, does not match.
+type binding [sha256.Size]byte
+
+func bind(run string, input []byte) binding {
+	return sha256.Sum256(appendValues([]byte("shoal journal 1"), []any{run, input}))
+}
+
+// A summer makes checksums. It is for one goroutine.
+type summer struct{ buf []byte }
+
+// sum is the checksum of a row: its values as SQLite has them.
+func (s *summer) sum(b binding, table string, values []any) []byte {
+	s.buf = append(s.buf[:0], b[:]...)
+	s.buf = appendValues(s.buf, []any{table})
+	s.buf = appendValues(s.buf, values)
+	sum := sha256.Sum256(s.buf)
+	return sum[:sumSize]
+}
+
+// check refuses a row that does not match; its last value is the checksum.
+func (s *summer) check(b binding, table string, row []any) error {
+	last := len(row) - 1
+	sum, ok := row[last].([]byte)
+	if !ok || !bytes.Equal(sum, s.sum(b, table, row[:last])) {
+		return fmt.Errorf("%w: a row of table %s, %v", ErrDamaged, table, place(row))
+	}
+	return nil
+}
+
+// place names a row by its first two values, the numbers by which it is found.
+func place(row []any) []any { return row[:min(2, len(row))] }
+
+// appendValues adds the values so that no two lists give the same bytes.
+func appendValues(b []byte, values []any) []byte {
+	for _, v := range values {
+		switch v := v.(type) {
+		case nil:
+			b = append(b, 'n')
+		case int64:
+			b = append(b, 'i')
+			b = binary.BigEndian.AppendUint64(b, uint64(v))
+		case string:
+			b = append(b, 't')
+			b = binary.BigEndian.AppendUint64(b, uint64(len(v)))
+			b = append(b, v...)
+		case []byte:
+			b = append(b, 'b')
+			b = binary.BigEndian.AppendUint64(b, uint64(len(v)))
+			b = append(b, v...)
+		default: // a type that no column has, hence no row of ours
+			b = fmt.Appendf(append(b, '?'), "%T", v)
+		}
+	}
+	return b
+}

@@ -1,0 +1,171 @@
+package journal
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+)
+
+// maxProblems bounds what a Report tells of a database in ruins.
+const maxProblems = 1000
+
+// A Report is what Verify found.
+type Report struct {
+	// Targets, Intents, Results and Contents are how many were looked at.
+	Targets, Intents, Results, Contents int
+	// Unresolved are the indexes of the targets that are Intended: no defect of
+	// the journal, but nobody knows what became of their commands.
+	Unresolved []int
+	// Problems are what does not match, at most 1,000 of them; nil means that
+	// the run is as it was written.
+	Problems []error
+}
+
+// OK says that nothing was found that does not match.
+func (r *Report) OK() bool { return len(r.Problems) == 0 }
+
+func (r *Report) add(err error) {
+	if len(r.Problems) < maxProblems {
+		r.Problems = append(r.Problems, err)
+	}
+}
+
+// Verify looks at everything that the journal has of a run: the database as
+// SQLite knows it, the checksum of each row, that none is missing, every output
+// against its hash, and an intent before each result that says that exec was
+// sent. What it finds is in the Report; the error says that it could not look.
+func (j *Journal) Verify(ctx context.Context, run string) (*Report, error) {
+	report := new(Report)
+	err := j.verify(ctx, run, report)
+	if errors.Is(err, ErrDamaged) {
+		report.add(err)
+		err = nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("verifying run %s: %w", run, err)
+	}
+	return report, nil
+}
+
+func (j *Journal) verify(ctx context.Context, run string, report *Report) error {
+	s, err := j.snapshot(ctx, run)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.verifyDatabase(report); err != nil {
+		return err
+	}
+	if err := s.verifyRows(report); err != nil {
+		return err
+	}
+	if err := s.verifyContents(report); err != nil || !report.OK() {
+		return err
+	}
+	return s.each(func(e *Entry) (bool, error) {
+		if e.Standing == Intended {
+			report.Unresolved = append(report.Unresolved, e.Target.Index)
+		}
+		if e.Standing == Done && len(e.Intents) == 0 && (e.Outcome.Ran() || e.Flags != 0) {
+			report.add(fmt.Errorf("%w: target %d ran without an intent", ErrDamaged, e.Target.Index))
+		}
+		return true, nil
+	})
+}
+
+// verifyDatabase has SQLite look at its pages and indexes.
+func (s *snapshot) verifyDatabase(report *Report) error {
+	rows, err := s.tx.QueryContext(s.ctx, `PRAGMA integrity_check`)
+	if err != nil {
+		return explain(err)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	for rows.Next() {
+		var finding string
+		if err := rows.Scan(&finding); err != nil {
+			return err
+		}
+		if finding != "ok" {
+			report.add(fmt.Errorf("%w: the database: %.200q", ErrDamaged, finding))
+		}
+	}
+	return explain(rows.Err())
+}
+
+// verifyRows looks at each row for itself, so that one bad row hides no other.
+func (s *snapshot) verifyRows(report *Report) error {
+	for _, table := range []struct {
+		name, query string
+		columns     int
+		binding     binding
+		count       *int
+		decode      func(row []any) error
+	}{
+		{"targets", selectTarget, targetColumns, bind(s.info.Run, nil), &report.Targets, func(row []any) error {
+			_, _, err := decodeTarget(row)
+			return err
+		}},
+		{"intents", selectIntent, intentColumns, s.info.binding, &report.Intents, func(row []any) error {
+			_, _, err := decodeIntent(row)
+			return err
+		}},
+		{"results", selectResult, resultColumns, s.info.binding, &report.Results, func(row []any) error {
+			_, _, _, err := decodeResult(row)
+			return err
+		}},
+	} {
+		c, err := s.open(table.name, table.query, table.columns, table.binding)
+		if err != nil {
+			return err
+		}
+		for {
+			more, err := c.next()
+			if err == nil && more {
+				err = table.decode(c.row)
+			}
+			if errors.Is(err, ErrDamaged) {
+				report.add(err)
+			} else if err != nil {
+				c.close()
+				return err
+			}
+			if !c.more {
+				break
+			}
+			*table.count++
+		}
+		c.close()
+	}
+	return nil
+}
+
+// verifyContents looks at everything that the run refers to.
+func (s *snapshot) verifyContents(report *Report) error {
+	query := `SELECT stdout FROM results WHERE run = ?1 AND stdout IS NOT NULL
+		UNION SELECT stderr FROM results WHERE run = ?1 AND stderr IS NOT NULL`
+	if !s.info.NoCommand {
+		query += ` UNION SELECT command FROM targets WHERE run = ?1`
+	}
+	rows, err := s.tx.QueryContext(s.ctx, query, s.info.n)
+	if err != nil {
+		return explain(err)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	for rows.Next() {
+		var hash []byte
+		if err := rows.Scan(&hash); err != nil {
+			return err
+		}
+		report.Contents++
+		if len(hash) != sha256.Size {
+			continue // its row was told of
+		}
+		if _, err := s.content(0, hash); errors.Is(err, ErrDamaged) {
+			report.add(err)
+		} else if err != nil {
+			return err
+		}
+	}
+	return explain(rows.Err())
+}

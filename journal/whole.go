@@ -1,0 +1,62 @@
+package journal
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"math/bits"
+)
+
+// whole finds out whether rows of a run are missing, or more than there were.
+type whole struct {
+	info   *RunInfo
+	input  hash.Hash
+	sums   summer
+	count  int
+	events bitset // by seq
+	last   int64
+}
+
+func newWhole(info *RunInfo) *whole {
+	w := &whole{info: info, input: sha256.New()}
+	if n := len(info.Sessions); n > 0 {
+		w.last = info.Sessions[n-1].seq
+	}
+	return w
+}
+
+// target counts a row of selectTarget.
+func (w *whole) target(row []any) {
+	w.count++
+	addInput(w.input, &w.sums, row[1:len(row)-1])
+}
+
+// maxSeq bounds the memory of counting: one bit for each intent and result.
+const maxSeq = 1 << 31
+
+// seq counts an intent or a result. One that cannot be makes check fail.
+func (w *whole) seq(n int64) {
+	if n > 0 && n <= min(w.last, maxSeq) && !w.events.has(int(n)) {
+		w.events.add(int(n))
+	} else {
+		w.last = -1
+	}
+}
+
+func (w *whole) check() error {
+	if len(w.info.Sessions) == 0 {
+		return nil // it never began: the number of its targets was not known
+	}
+	if w.count != w.info.Targets || !bytes.Equal(w.input.Sum(nil), w.info.Input[:]) {
+		return fmt.Errorf("%w: the targets are not those that the run began with", ErrDamaged)
+	}
+	seen := 0
+	for _, word := range w.events {
+		seen += bits.OnesCount64(word)
+	}
+	if int64(seen) != w.last {
+		return fmt.Errorf("%w: intents or results are missing, or too many", ErrDamaged)
+	}
+	return nil
+}
