@@ -8,24 +8,36 @@ import (
 	"time"
 
 	"shoal/connect"
+	"shoal/engine/admission"
 	"shoal/fleet"
 )
 
-// A flight is one target between its slot and its result.
+// A flight is one attempt at a target.
 type flight struct {
 	run     *run
+	ticket  *admission.Ticket
 	attempt connect.Attempt
-	tries   int
+	number  int // of the attempt, from 1; 0 means that it was not made
 	started time.Time
 	output  *Tail
 	once    sync.Once
+	dialled bool // the Desk knows that the dial is over; only begin's goroutine looks
 }
 
-func newFlight(r *run, t fleet.Target) *flight {
-	f := &flight{run: r, output: newTail(t, r.opts.MaxOutput, &r.held, r.opts.Follow)}
-	f.attempt.Target = t
+func newFlight(r *run, t *admission.Ticket, now time.Time) *flight {
+	t.Attempts++
+	f := &flight{
+		run: r, ticket: t, number: t.Attempts, started: now,
+		output: newTail(t.Target, r.opts.MaxOutput, &r.held, r.opts.Follow),
+	}
+	t.Timeline = &f.attempt.Timeline
+	f.attempt.Target = t.Target
 	f.attempt.Stdout = f.output.writer(fleet.Stdout)
 	f.attempt.Stderr = f.output.writer(fleet.Stderr)
+	f.attempt.Hold = r.opts.Barrier
+	if r.opts.Intend != nil {
+		f.attempt.Intent = func() error { return r.opts.Intend(t.Target, f.number) }
+	}
 	return f
 }
 
@@ -45,27 +57,49 @@ func (f *flight) begin() {
 		}
 	}()
 	if f.run.dialCtx.Err() != nil {
+		f.over(admission.Nothing)
+		f.unmade()
 		f.finish(cancelled(f.run.dialCtx))
 		return
 	}
-	f.tries, f.started = 1, time.Now()
 	conn, err = f.run.opts.Dialer.Dial(f.run.dialCtx, &f.attempt)
 	if err != nil {
-		f.finish(f.failed(err))
+		end := f.failed(err)
+		f.over(verdict(end))
+		f.finish(end)
 		return
 	}
-	if f.run.dialCtx.Err() != nil {
+	f.over(admission.Succeeded)
+	switch {
+	case f.run.dialCtx.Err() != nil:
 		_ = conn.Close()
 		f.finish(cancelled(f.run.dialCtx))
-		return
+	case f.run.opts.Barrier:
+		f.run.hold(f, conn)
+	default:
+		conn.Start(f.run.ctx, f.finish)
 	}
-	conn.Start(f.run.ctx, f.finish)
+}
+
+// over tells the Desk that the dial is.
+func (f *flight) over(v admission.Verdict) {
+	f.dialled = true
+	f.run.mu.Lock()
+	f.run.anyIn = f.run.anyIn || v == admission.Succeeded
+	f.run.desk.Over(f.ticket, v, time.Now())
+	f.run.mu.Unlock()
+}
+
+// unmade takes back that this is an attempt.
+func (f *flight) unmade() {
+	f.ticket.Attempts--
+	f.number, f.started = 0, time.Time{}
 }
 
 // failed gives the end that a Dialer's error stands for.
 func (f *flight) failed(err error) fleet.End {
 	if fe, ok := errors.AsType[*fleet.Error](err); ok {
-		return fe.End()
+		return stopped(f.run.dialCtx, fe.End())
 	}
 	// Not one of the seam's own errors: nobody can tell how far it came.
 	return f.attempt.Fail(fleet.OutcomeUnknown, fleet.ReasonInternal, err).End()
@@ -74,6 +108,9 @@ func (f *flight) failed(err error) fleet.End {
 // panicked gives the flight its end after a panic of the Dialer. Nobody can tell
 // whether the command had been sent, unless the phase is well before it.
 func (f *flight) panicked(p any) {
+	if !f.dialled {
+		f.over(admission.Nothing)
+	}
 	outcome := fleet.OutcomeUnknown
 	if f.attempt.Timeline.Phase() < fleet.PhaseAuth {
 		outcome = fleet.OutcomeNeverStarted
@@ -82,21 +119,62 @@ func (f *flight) panicked(p any) {
 		fmt.Errorf("panic: %v\n%s", p, debug.Stack())).End())
 }
 
-// finish gives the result. It never waits; the first call counts.
+// finish gives the result, or lets the target wait for another attempt. It never
+// waits; the first call counts.
 func (f *flight) finish(end fleet.End) {
 	f.once.Do(func() {
-		res := &fleet.Result{
-			Target:  f.attempt.Target,
-			End:     end,
-			Attempt: f.tries,
-			Started: f.started,
-			Took:    f.attempt.Timeline.Took(),
+		stdout, stderr := f.output.close()
+		r := f.run
+		r.mu.Lock()
+		if r.again(f, end) {
+			r.held.give(len(stdout.Bytes) + len(stderr.Bytes))
+		} else {
+			r.deliver(landing{result: f.result(end, stdout, stderr), flying: true})
 		}
-		res.Stdout, res.Stderr = f.output.close()
-		if res.Stdout.Truncated() || res.Stderr.Truncated() {
-			res.Flags |= fleet.FlagOutputTruncated
+		r.changed()
+		notices := r.notices
+		r.notices = nil
+		r.mu.Unlock()
+		for _, n := range notices {
+			r.opts.Notice(n)
 		}
-		f.run.results <- res
-		f.run.flights.Done()
 	})
+}
+
+func (f *flight) result(end fleet.End, stdout, stderr fleet.Output) *fleet.Result {
+	res := &fleet.Result{
+		Target:  f.attempt.Target,
+		End:     end,
+		Attempt: f.ticket.Attempts,
+		Earlier: f.ticket.Earlier,
+		Started: f.started,
+		Took:    f.attempt.Timeline.Took(),
+		Stdout:  stdout,
+		Stderr:  stderr,
+	}
+	if stdout.Truncated() || stderr.Truncated() {
+		res.Flags |= fleet.FlagOutputTruncated
+	}
+	return res
+}
+
+// again lets the flight's target wait for another attempt, if there is one.
+// Called with mu held.
+func (r *run) again(f *flight, end fleet.End) bool {
+	t := f.ticket
+	switch {
+	case end.Outcome.Ran() || r.stopped || r.dialCtx.Err() != nil || f.number == 0:
+		return false
+	case r.ours(t, end):
+		r.passOver(t, end.Reason, time.Now())
+		return true
+	case !r.retry.grant(end, f.number):
+		return false
+	}
+	now := time.Now()
+	t.Earlier = append(t.Earlier, fleet.Try{End: end, Started: f.started, Took: now.Sub(f.started)})
+	t.Suspect = suspect(end)
+	r.desk.Landed()
+	r.desk.Later(t, now.Add(backoff(end.Reason, f.number)))
+	return true
 }

@@ -1,10 +1,13 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"shoal/connect"
+	"shoal/fleet"
 )
 
 const (
@@ -12,10 +15,14 @@ const (
 	DefaultMaxOutput = 1 << 20
 	// DefaultDials is how many connections are started at once at the most.
 	DefaultDials = 256
-	// DefaultStarts is how many of them may be to one endpoint. sshd begins to
-	// drop at 10 unauthenticated connections (sshd_config(5), MaxStartups),
-	// Dropbear at 5 from one address.
+	// DefaultStarts is how many of them may be to one endpoint at first. sshd
+	// begins to drop at 10 unauthenticated connections (sshd_config(5),
+	// MaxStartups), Dropbear at 5 from one address.
 	DefaultStarts = 4
+	// DefaultAttempts is how many attempts a target gets at the most.
+	DefaultAttempts = 3
+	// DefaultLookups is how many names are looked up at once at the most.
+	DefaultLookups = 128
 )
 
 // Options says how a run is fanned out. They are not changed after use.
@@ -26,12 +33,70 @@ type Options struct {
 	// the result being taken. 0 means as many as this machine carries; see
 	// DefaultFanout.
 	Fanout int
-	// Dials bounds the connections being started, of all in flight. 0 means
-	// DefaultDials, never more than Fanout.
+	// Width changes Fanout while the run goes on; 0 lets nothing start, and
+	// negative ones count for nothing. It may be closed. nil means that nothing
+	// changes it.
+	Width <-chan int
+	// Dials bounds the connections being started, of all in flight. Those that
+	// take more than twice as long as most do not count. 0 means DefaultDials,
+	// never more than Fanout.
 	Dials int
 	// Starts bounds the connections being started to one endpoint (host and
-	// port). 0 means DefaultStarts; negative means no bound.
+	// port). 0 means that the engine finds out how many are best, beginning with
+	// DefaultStarts; negative means no bound.
 	Starts int
+	// Lookups bounds the connections that are looking their name up. 0 means
+	// DefaultLookups; negative means no bound.
+	Lookups int
+	// KeyExchanges withholds the start of connections while that many exchange
+	// keys. 0 means that it never does.
+	KeyExchanges int
+	// Rate bounds the connections started in a second. 0 means no bound.
+	Rate float64
+
+	// Attempts is how many attempts a target gets at the most; all but the first
+	// follow failures that are known to have run nothing and that can pass. 0
+	// means DefaultAttempts, 1 means that nothing is tried again.
+	Attempts int
+	// Idempotent says that the command may run more than once: targets where it
+	// cannot be known whether it ran are attempted again too.
+	Idempotent bool
+	// Intend is called before the bytes that carry the command leave, with the
+	// number of the attempt, from 1. Its error keeps the command from being
+	// sent. It is called from many goroutines. nil means that nobody is asked.
+	Intend func(t fleet.Target, attempt int) error
+
+	// Targets is how many there are, for shares of them. 0 means that it is not
+	// known.
+	Targets int
+	// Rollout lets the targets go in stages: no more of them than the first says
+	// until all of these have ended, then up to the second, and so on. What
+	// comes after the last is one more stage. nil means one stage.
+	Rollout []Share
+	// Pause is the time between a stage's end and the next stage.
+	Pause time.Duration
+	// Check is called between stages, with the number of the one that has
+	// ended, from 1; its error is a brake. nil means that nothing is checked.
+	Check func(ctx context.Context, stage int) error
+	// MaxFail is a brake: it stops the run as a drain does when more targets
+	// than this have failed (failed, signalled, refused), or more than this were
+	// never started. A share is one of the targets that the rollout has let go
+	// so far. nil means no brake.
+	MaxFail *Share
+	// MaxUnknown is the same for targets of which it cannot be known whether
+	// the command ran.
+	MaxUnknown *Share
+	// FailFast is a brake at the first target that is not ok.
+	FailFast bool
+
+	// Barrier starts no command before every target is authenticated or has
+	// ended otherwise. It needs Targets, and a fanout that has room for all of
+	// them at once.
+	Barrier bool
+	// Released is told of the barrier when it has opened. nil means that nobody
+	// is.
+	Released func(Release)
+
 	// MaxOutput bounds the bytes kept of each stream of each target. What
 	// comes beyond it is counted and dropped, and the result says so. 0 means
 	// DefaultMaxOutput; negative means no bound.
@@ -48,6 +113,9 @@ type Options struct {
 	// Tail's last Next. It is called from many goroutines at once and must not
 	// block. nil means that nobody follows.
 	Follow func(*Tail)
+	// Notice is told what a person should know and need not act on. It must not
+	// block. nil means that nobody is.
+	Notice func(string)
 }
 
 // Validate tells what is missing or out of range.
@@ -59,6 +127,38 @@ func (o Options) Validate() error {
 		return fmt.Errorf("a fanout of %d is negative; 0 means the default", o.Fanout)
 	case o.Dials < 0:
 		return fmt.Errorf("%d dials at once are negative; 0 means the default", o.Dials)
+	case o.KeyExchanges < 0:
+		return fmt.Errorf("%d key exchanges at once are negative; 0 means no bound", o.KeyExchanges)
+	case o.Attempts < 0:
+		return fmt.Errorf("%d attempts are negative; 0 means the default", o.Attempts)
+	case !(o.Rate >= 0): // NaN too
+		return fmt.Errorf("a rate of %v starts a second is negative; 0 means no bound", o.Rate)
+	case o.Pause < 0:
+		return fmt.Errorf("a pause of %v is negative", o.Pause)
+	case o.Barrier && o.Rollout != nil:
+		return errors.New("a barrier lets all targets go at once, a rollout does not")
+	case o.Barrier && o.Targets == 0:
+		return errors.New("a barrier needs to know the number of targets")
+	}
+	return o.validateShares()
+}
+
+func (o Options) validateShares() error {
+	shares := o.Rollout
+	for _, brake := range []*Share{o.MaxFail, o.MaxUnknown} {
+		if brake != nil {
+			if err := brake.Validate(); err != nil {
+				return err
+			}
+		}
+	}
+	for _, s := range shares {
+		if err := s.Validate(); err != nil {
+			return err
+		}
+		if s.Percent > 0 && o.Targets == 0 {
+			return fmt.Errorf("a stage of %v needs to know the number of targets", s)
+		}
 	}
 	return nil
 }
@@ -71,14 +171,20 @@ func (o Options) withDefaults() Options {
 		o.Dials = DefaultDials
 	}
 	o.Dials = min(o.Dials, o.Fanout)
-	if o.Starts == 0 {
-		o.Starts = DefaultStarts
+	if o.Attempts == 0 {
+		o.Attempts = DefaultAttempts
+	}
+	if o.Lookups == 0 {
+		o.Lookups = DefaultLookups
 	}
 	if o.MaxOutput == 0 {
 		o.MaxOutput = DefaultMaxOutput
 	}
 	if o.MaxHeld == 0 {
 		o.MaxHeld = defaultMaxHeld()
+	}
+	if o.Notice == nil {
+		o.Notice = func(string) {}
 	}
 	return o
 }

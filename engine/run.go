@@ -2,44 +2,52 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
-	"runtime/debug"
 	"sync"
+	"time"
 
+	"shoal/engine/admission"
 	"shoal/fleet"
 )
 
-// Run makes one attempt at each target and gives the results as they come. The
-// only errors are the run's own: options that do not validate, given before
-// anything starts, and a panic of the targets iterator, given last. Ending ctx
-// aborts: commands that run become unknown, everything else becomes cancelled,
-// and all of these results are still given. With an endless iterator the loop
-// has to be left.
+// Run attempts each target and gives the results as they come. The only errors
+// are the run's own: options that do not validate, given before anything starts,
+// and a panic of the targets iterator, given last. Ending ctx aborts: commands
+// that run become unknown, everything else becomes cancelled, and all of these
+// results are still given. With an endless iterator the loop has to be left.
 func Run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target]) iter.Seq2[fleet.Result, error] {
 	return func(yield func(fleet.Result, error) bool) {
-		if err := opts.Validate(); err != nil {
+		err := opts.Validate()
+		if err == nil {
+			opts = opts.withDefaults()
+			err = opts.roomForBarrier()
+		}
+		if err != nil {
 			yield(fleet.Result{}, err)
 			return
 		}
-		r := newRun(ctx, opts.withDefaults())
+		r := newRun(ctx, opts)
 		defer r.close()
 		r.begin(targets)
+		var landed []landing
 		for {
+			var over bool
+			landed, over = r.take(landed)
+			for _, l := range landed {
+				r.taken(l)
+				if !yield(*l.result, nil) {
+					return
+				}
+			}
+			if over {
+				if r.feedErr != nil {
+					yield(fleet.Result{}, r.feedErr)
+				}
+				return
+			}
 			select {
-			case res, more := <-r.results:
-				if !more {
-					if r.feedErr != nil {
-						yield(fleet.Result{}, r.feedErr)
-					}
-					return
-				}
-				<-r.slots
-				r.held.give(len(res.Stdout.Bytes) + len(res.Stderr.Bytes))
-				if !yield(*res, nil) {
-					return
-				}
+			case <-r.news:
 			case res := <-r.skipped:
 				if !yield(res, nil) {
 					return
@@ -49,50 +57,67 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target]) iter
 	}
 }
 
-// errDrained is the cause of what Options.Drain cancels.
-var errDrained = errors.New("the run was stopped before the command was started here")
-
 // A run is one call of Run while it goes on.
 type run struct {
-	opts  Options
-	gates *gates
-	held  budget // output of targets in flight
+	opts Options
+	held budget // output of targets in flight
 
 	ctx     context.Context // ends at an abort, or when the caller leaves the loop
 	quit    context.CancelFunc
-	dialCtx context.Context // ends at a drain too: nothing has been sent yet
+	dialCtx context.Context // ends at a drain or a brake too: nothing has been sent yet
 	stopNew context.CancelCauseFunc
-	left    chan struct{} // closed by close: nobody takes results any more
 
-	// slots holds one token per target in flight: put in by feed, taken out by
-	// the caller's loop with the result. Its capacity is the fanout.
-	slots chan struct{}
-	// results carries finished flights: sent by finish, closed when the last
-	// one is in. Its capacity is the fanout, and every sender holds a slot, so
-	// that a send never waits.
-	results chan *fleet.Result
-	// skipped carries targets that never got a slot: sent by feed, never
-	// closed, unbuffered so that it holds nothing.
+	left  chan struct{} // closed by close: nobody takes results any more
+	ended chan struct{} // closed when every target that was fed has its result, and no other comes
+	// news, room and rearm wake the caller's loop, feed and the clock. Whoever
+	// has changed what these wait for sends; the capacity of 1 makes that a flag.
+	news, room, rearm chan struct{}
+	// skipped carries targets that came after a stop: sent by feed, never closed,
+	// unbuffered so that it holds nothing.
 	skipped chan fleet.Result
-	// jobs hands targets to dial workers that are idle: sent and closed by
-	// feed, unbuffered.
-	jobs chan fleet.Target
+	// jobs hands targets to idle workers: sent by pump, never closed. Its capacity
+	// is the most that there are, so that a send never waits.
+	jobs chan *flight
 
-	flights sync.WaitGroup // feed, and one for each target in flight
 	all     sync.WaitGroup // every goroutine
-	feedErr error          // written by feed before results closes
+	feedErr error          // written by feed before it is over
+
+	mu      sync.Mutex // guards what follows
+	desk    *admission.Desk
+	retry   retries
+	brakes  brakes
+	out     []landing // results that the caller's loop has not seen
+	owed    int       // targets that were fed and have no result yet
+	fed     bool      // no other target comes
+	stopped bool      // nothing is started any more
+	idle    int       // workers that wait for jobs
+	armed   time.Time // when the clock looks next; zero means not before it is woken
+	barrier barrier
+	anyIn   bool     // some server has let us in
+	told    bool     // of a lack of this machine
+	notices []string // to be told once mu is free
+}
+
+// A landing is a result on its way to the caller.
+type landing struct {
+	result *fleet.Result
+	flying bool // its target is in flight until the result is taken
 }
 
 func newRun(ctx context.Context, opts Options) *run {
 	r := &run{
 		opts:    opts,
-		gates:   newGates(opts.Starts),
 		held:    budget{limit: opts.MaxHeld},
 		left:    make(chan struct{}),
-		slots:   make(chan struct{}, opts.Fanout),
-		results: make(chan *fleet.Result, opts.Fanout),
+		ended:   make(chan struct{}),
+		news:    make(chan struct{}, 1),
+		room:    make(chan struct{}, 1),
+		rearm:   make(chan struct{}, 1),
 		skipped: make(chan fleet.Result),
-		jobs:    make(chan fleet.Target),
+		jobs:    make(chan *flight, maxIdle),
+		desk:    admission.New(opts.limits()),
+		retry:   retries{most: opts.Attempts, idempotent: opts.Idempotent},
+		brakes:  brakes{opts: opts},
 	}
 	r.ctx, r.quit = context.WithCancel(ctx)
 	r.dialCtx, r.stopNew = context.WithCancelCause(r.ctx)
@@ -100,17 +125,12 @@ func newRun(ctx context.Context, opts Options) *run {
 }
 
 func (r *run) begin(targets iter.Seq[fleet.Target]) {
-	r.flights.Add(1)
-	r.all.Go(func() {
-		defer r.flights.Done()
-		defer close(r.jobs)
-		r.feed(targets)
-	})
+	r.all.Go(func() { r.feed(targets) })
+	r.all.Go(r.clock)
 	r.all.Go(r.watchDrain)
 	r.all.Go(func() {
-		r.flights.Wait()
+		<-r.ended
 		r.quit()
-		close(r.results)
 	})
 }
 
@@ -121,84 +141,113 @@ func (r *run) close() {
 	r.all.Wait()
 }
 
+// watchDrain stops the starting of commands, whatever the cause.
 func (r *run) watchDrain() {
 	select {
 	case <-r.opts.Drain:
 		r.stopNew(errDrained)
-	case <-r.ctx.Done():
-	}
-}
-
-// feed gives every target a slot in turn and hands it on. After a drain or an
-// abort it goes on through the iterator, so that each target has its result.
-func (r *run) feed(targets iter.Seq[fleet.Target]) {
-	defer func() {
-		if p := recover(); p != nil {
-			r.feedErr = fmt.Errorf("the targets could not be listed: panic: %v\n%s", p, debug.Stack())
-		}
-	}()
-	workers := 0
-	for t := range targets {
-		if !r.slot() {
-			select {
-			case r.skipped <- fleet.Result{Target: t, End: cancelled(r.dialCtx)}:
-				continue
-			case <-r.left:
-				return
-			}
-		}
-		r.flights.Add(1)
-		if !r.gates.enter(t) {
-			continue // whoever leaves that gate takes t along
-		}
-		select {
-		case r.jobs <- t:
-			continue
-		default:
-		}
-		if workers < r.opts.Dials {
-			workers++
-			r.all.Go(func() { r.work(t) })
-			continue
-		}
-		r.jobs <- t // workers always come back: every dial ends by its deadline or by dialCtx
-	}
-}
-
-// slot waits for room in the fanout; false means that nothing is started any
-// more.
-func (r *run) slot() bool {
-	if r.dialCtx.Err() != nil {
-		return false
-	}
-	select {
-	case r.slots <- struct{}{}:
-		return true
 	case <-r.dialCtx.Done():
-		return false
+	}
+	r.mu.Lock()
+	r.stopped = true
+	for _, t := range r.desk.Clear() {
+		r.conclude(t, cancelled(r.dialCtx))
+	}
+	held := r.barrier.clear()
+	r.changed()
+	r.mu.Unlock()
+	wake(r.room)
+	for _, h := range held {
+		_ = h.conn.Close()
+		h.flight.finish(cancelled(r.dialCtx))
 	}
 }
 
-// work dials one target after the other, first to begin with.
-func (r *run) work(first fleet.Target) {
-	r.chain(first)
-	for t := range r.jobs {
-		r.chain(t)
+// conclude gives a target that is not in flight its result: the end of its last
+// attempt, or else end. Called with mu held.
+func (r *run) conclude(t *admission.Ticket, end fleet.End) {
+	r.deliver(landing{result: &fleet.Result{Target: t.Target, End: end, Attempt: t.Attempts, Earlier: t.Earlier}})
+}
+
+// deliver hands a result over. Called with mu held.
+func (r *run) deliver(l landing) {
+	if last := len(l.result.Earlier) - 1; last >= 0 && l.result.Started.IsZero() {
+		// It waited for another attempt, and will not have it.
+		t := l.result.Earlier[last]
+		l.result.End, l.result.Started, l.result.Earlier = t.End, t.Started, l.result.Earlier[:last]
+	}
+	if end, ok := ranPerhaps(l.result.End, l.result.Earlier); ok {
+		l.result.End = end
+	}
+	r.out = append(r.out, l)
+	r.owed--
+	if err := r.brakes.add(l.result.Outcome); err != nil {
+		r.stopNew(&brakeError{err}) // the first cause counts
 	}
 }
 
-// chain attempts t and then those that waited at its gate.
-func (r *run) chain(t fleet.Target) {
-	for ok := true; ok; t, ok = r.gates.leave(t) {
-		newFlight(r, t).begin()
+// changed starts what may start and wakes who waits for what has changed. Called
+// with mu held.
+func (r *run) changed() {
+	r.pump()
+	r.progress()
+}
+
+// progress sees what the last change has completed. Called with mu held.
+func (r *run) progress() {
+	if len(r.out) > 0 {
+		wake(r.news)
+	}
+	if r.owed == 0 || r.desk.Waiting() < r.opts.ahead() {
+		wake(r.room)
+	}
+	r.openBarrier()
+	if r.fed && r.owed == 0 {
+		select {
+		case <-r.ended:
+		default:
+			close(r.ended)
+			wake(r.news)
+		}
 	}
 }
 
-// cancelled is the end of a target that was stopped before its command was sent.
-func cancelled(ctx context.Context) fleet.End {
+// take gives the results that have come, for those that it gave last, and says
+// whether there will be no others.
+func (r *run) take(seen []landing) (landed []landing, over bool) {
+	clear(seen)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	landed, r.out = r.out, seen[:0]
+	return landed, r.fed && r.owed == 0
+}
+
+// taken makes room for another target.
+func (r *run) taken(l landing) {
+	r.held.give(len(l.result.Stdout.Bytes) + len(l.result.Stderr.Bytes))
+	if !l.flying {
+		return
+	}
+	r.mu.Lock()
+	r.desk.Landed()
+	r.pump()
+	r.mu.Unlock()
+}
+
+// wake sets a flag that somebody waits for.
+func wake(flag chan struct{}) {
+	select {
+	case flag <- struct{}{}:
+	default:
+	}
+}
+
+// givenUp is the end of a target whose server was given up.
+func givenUp(t *admission.Ticket) fleet.End {
 	return fleet.End{
-		Outcome: fleet.OutcomeCancelled,
-		Reason:  fleet.ReasonInterrupted,
-		Err:     context.Cause(ctx),
+		Outcome: fleet.OutcomeNeverStarted,
+		Reason:  fleet.ReasonThrottled,
+		Err: fmt.Errorf("%q has turned every connection away, and again after each rest; it was not asked again\n"+
+			"hint: run this again later, with fewer connections to it at once (--starts-per-host 1)", t.Target.Address()),
 	}
 }

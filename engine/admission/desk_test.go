@@ -1,0 +1,403 @@
+package admission
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"shoal/fleet"
+)
+
+var epoch = time.Unix(1_000_000, 0)
+
+func wide() Limits {
+	return Limits{
+		Width: 1000, Dials: 1000, Slow: 1000, FirstStarts: 4, MostStarts: 256, ThroughJump: 8,
+		Jitter: func() float64 { return 0.5 },
+	}
+}
+
+func to(server string, index int) *Ticket {
+	return &Ticket{Target: fleet.Target{Host: fleet.Host{Name: server}, Index: index}}
+}
+
+// startAll takes what may start now.
+func startAll(d *Desk, now time.Time) []*Ticket {
+	var all []*Ticket
+	for t := d.Next(now); t != nil; t = d.Next(now) {
+		all = append(all, t)
+	}
+	return all
+}
+
+func fill(d *Desk, n int, server func(i int) string) {
+	for i := range n {
+		d.Enqueue(to(server(i), i), epoch)
+	}
+}
+
+func one(int) string    { return "one" }
+func each(i int) string { return fmt.Sprint("h", i) }
+
+func TestBounds(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*Limits)
+		server func(int) string
+		want   int
+	}{
+		{"width", func(l *Limits) { l.Width = 7 }, each, 7},
+		{"dials", func(l *Limits) { l.Dials = 9 }, each, 9},
+		{"starts", func(*Limits) {}, one, 4},
+		{"lookups", func(l *Limits) { l.Lookups = 11 }, each, 11},
+		{"key exchanges", func(l *Limits) { l.KeyExchanges = 13 }, each, 13},
+		{"rate", func(l *Limits) { l.Rate = 5 }, each, 1},
+		{"none", func(*Limits) {}, each, 100},
+	} {
+		l := wide()
+		c.change(&l)
+		d := New(l)
+		fill(d, 100, c.server)
+		if got := len(startAll(d, epoch)); got != c.want {
+			t.Errorf("%s: %d started, want %d", c.name, got, c.want)
+		}
+		if d.Waiting() != 100-c.want || d.Flying() != c.want {
+			t.Errorf("%s: %d wait, %d fly", c.name, d.Waiting(), d.Flying())
+		}
+	}
+}
+
+// Starts through a jump host are bounded beside those to the servers behind it,
+// and in a chain by each.
+func TestJumpHosts(t *testing.T) {
+	far := fleet.Target{Host: fleet.Host{Name: "far"}}
+	near := fleet.Target{Host: fleet.Host{Name: "near"}, Route: &fleet.Route{Via: &far}}
+	l := wide()
+	d := New(l)
+	for i := range 20 {
+		via := &near
+		if i%2 == 1 {
+			via = &far
+		}
+		tk := to(each(i), i)
+		tk.Target.Route = &fleet.Route{Via: via}
+		d.Enqueue(tk, epoch)
+	}
+	d.Enqueue(to("direct", 20), epoch)
+	started := startAll(d, epoch)
+	if len(started) != 9 {
+		t.Errorf("%d started, want 8 through the far host and 1 beside it", len(started))
+	}
+	d.Over(started[1], JumpFailed, epoch.Add(time.Second))
+	if again := startAll(d, epoch.Add(time.Second)); len(again) != 0 {
+		t.Errorf("%d more started though the jump host had too many", len(again))
+	}
+	for i, s := range started {
+		if i != 1 {
+			d.Over(s, Succeeded, epoch.Add(2*time.Second))
+		}
+	}
+	if again := startAll(d, epoch.Add(2*time.Second)); len(again) < 5 || len(again) > 8 {
+		t.Errorf("%d started when those were through, want a window of 5 to 8", len(again))
+	}
+}
+
+// A server that turns a whole window away rests for 20 s and more, longer each
+// time, and is given up in the end; others go on.
+func TestPenalty(t *testing.T) {
+	d := New(wide())
+	fill(d, 100, one)
+	now := epoch
+	var started []*Ticket
+	for i, want := range []int{4, 1, 1, 1} {
+		started = startAll(d, now)
+		if len(started) != want {
+			t.Fatalf("window %d: %d started, want %d", i, len(started), want)
+		}
+		now = now.Add(time.Second)
+		for _, s := range started {
+			d.Over(s, TurnedAway, now)
+		}
+		rest := 25 * time.Second << i // 20 s, and half of half of that
+		if i < 3 {
+			if n := len(startAll(d, now)); n != 0 {
+				t.Errorf("rest %d: %d started", i, n)
+			}
+			if at, ok := d.Wake(now); !ok || at.Sub(now) != rest {
+				t.Errorf("rest %d: %v, want %v", i, at.Sub(now), rest)
+			}
+			other := to("other", 100+i)
+			d.Enqueue(other, now)
+			if got := startAll(d, now); len(got) != 1 || got[0] != other {
+				t.Errorf("rest %d: another server had to wait", i)
+			}
+			if got := startAll(d, now.Add(rest-1)); len(got) != 0 {
+				t.Errorf("rest %d was not kept", i)
+			}
+		}
+		now = now.Add(rest)
+	}
+	if lost := d.Lost(); len(lost) != 93 || d.Waiting() != 0 {
+		t.Errorf("%d lost, %d wait; want the 93 that were not tried", len(lost), d.Waiting())
+	}
+	d.Enqueue(to("one", 200), now)
+	if lost := d.Lost(); len(lost) != 1 {
+		t.Errorf("a server that was given up took another target")
+	}
+}
+
+// Drops among successes are no penalty.
+func TestPlainDropsDoNotRest(t *testing.T) {
+	d := New(wide())
+	now := epoch
+	for range 100 {
+		fill(d, 20, one)
+		started := startAll(d, now)
+		if len(started) == 0 {
+			t.Fatal("nothing starts")
+		}
+		now = now.Add(time.Second)
+		for i, s := range started {
+			v := Succeeded
+			if i >= 9 {
+				v = TurnedAway
+			}
+			d.Over(s, v, now)
+			d.Landed()
+		}
+	}
+}
+
+// Connects that take long leave room for others, up to a bound of their own.
+func TestSlowConnects(t *testing.T) {
+	l := wide()
+	l.Dials, l.Slow = 10, 15
+	d := New(l)
+	fill(d, 200, each)
+	now := epoch
+	for range 2 { // 20 good ones of 100 ms
+		for _, s := range startAll(d, now) {
+			d.Over(s, Succeeded, now.Add(100*time.Millisecond))
+			d.Landed()
+		}
+		now = now.Add(100 * time.Millisecond)
+	}
+	for i, want := range []int{10, 10, 5, 0} {
+		got := len(startAll(d, now))
+		if got != want {
+			t.Errorf("wave %d of black holes: %d started, want %d", i, got, want)
+		}
+		if at, ok := d.Wake(now); i < 2 && (!ok || at.Sub(now) != 200*time.Millisecond) {
+			t.Errorf("wave %d: wakes after %v, want twice the median", i, at.Sub(now))
+		}
+		now = now.Add(200 * time.Millisecond)
+	}
+	if d.Slow() != 15 {
+		t.Errorf("%d are slow, want 15", d.Slow())
+	}
+	suspect := to("again", 999)
+	suspect.Suspect = true
+	for d.fresh.n > 0 {
+		d.Over(d.fresh.first, Nothing, now)
+	}
+	d.Over(d.slow.first, Nothing, now)
+	d.Clear()
+	d.Enqueue(suspect, now)
+	if startAll(d, now); d.Slow() != 15 {
+		t.Errorf("a suspect one did not begin among the slow")
+	}
+}
+
+func TestRate(t *testing.T) {
+	for _, rate := range []float64{0.5, 10, 300, 5000} {
+		l := wide()
+		l.Rate = rate
+		d := New(l)
+		fill(d, 900, each)
+		now, n := epoch, 0
+		for n < 900 {
+			n += len(startAll(d, now))
+			at, ok := d.Wake(now)
+			if n < 900 && (!ok || !at.After(now)) {
+				t.Fatalf("rate %v: nothing to wait for after %d", rate, n)
+			}
+			if n < 900 {
+				now = at
+			}
+		}
+		least := time.Duration(899 / rate * float64(time.Second))
+		if took := now.Sub(epoch); took < least-burst || took > least+least/100+time.Millisecond {
+			t.Errorf("rate %v: 900 starts took %v, want %v", rate, took, least)
+		}
+	}
+}
+
+func TestCrowdAsksForPhases(t *testing.T) {
+	l := wide()
+	l.Lookups = 10
+	d := New(l)
+	fill(d, 100, each)
+	started := startAll(d, epoch)
+	for i, s := range started {
+		s.Timeline = new(fleet.Timeline)
+		if i < 4 {
+			s.Timeline.Enter(fleet.PhaseDial)
+		}
+	}
+	if at, ok := d.Wake(epoch.Add(time.Second)); !ok || len(startAll(d, epoch.Add(time.Second))) != 4 {
+		t.Errorf("the four that know their address still count (wake %v)", at)
+	}
+}
+
+func TestSqueeze(t *testing.T) {
+	d := New(wide())
+	fill(d, 2000, each)
+	started := startAll(d, epoch)
+	for range 600 {
+		d.Over(started[0], Nothing, epoch)
+		d.Landed()
+		started = started[1:]
+	}
+	d.Squeeze()
+	if d.Width() != 300 {
+		t.Errorf("width %d with 400 in flight, want 300", d.Width())
+	}
+	for _, s := range started {
+		d.Over(s, Succeeded, epoch)
+	}
+	if d.Width() != 301 {
+		t.Errorf("width %d after 400 successes, want 301", d.Width())
+	}
+}
+
+// Whatever happens in whatever order: bounds hold, no ticket is lost or given
+// twice, all come to an end, and nothing is kept afterwards.
+func TestDeskModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := Limits{
+			Width:        rapid.IntRange(1, 20).Draw(t, "width"),
+			Dials:        rapid.IntRange(1, 10).Draw(t, "dials"),
+			Slow:         rapid.IntRange(0, 10).Draw(t, "slow"),
+			FirstStarts:  rapid.IntRange(1, 3).Draw(t, "first"),
+			MostStarts:   rapid.IntRange(3, 6).Draw(t, "most"),
+			ThroughJump:  rapid.IntRange(1, 4).Draw(t, "jump"),
+			Lookups:      rapid.IntRange(0, 5).Draw(t, "lookups"),
+			KeyExchanges: rapid.IntRange(0, 5).Draw(t, "exchanges"),
+			Rate:         rapid.SampledFrom([]float64{0, 3, 1000}).Draw(t, "rate"),
+			Jitter:       func() float64 { return 0.5 },
+		}
+		d := New(l)
+		jumps := []*fleet.Target{nil, {Host: fleet.Host{Name: "j1"}}, {Host: fleet.Host{Name: "j2"}}}
+		jumps = append(jumps, &fleet.Target{Host: fleet.Host{Name: "j1"}, Route: &fleet.Route{Via: jumps[2]}},
+			&fleet.Target{Host: fleet.Host{Name: "j2"}, Route: &fleet.Route{Via: jumps[1]}})
+		now := epoch
+		var going, flying []*Ticket
+		starts := map[string]int{}
+		fed, done, waiting := 0, 0, 0
+		lost := func() {
+			n := len(d.Lost())
+			done += n
+			waiting -= n
+		}
+		over := func(i int, v Verdict) *Ticket {
+			tk := going[i]
+			going = append(going[:i], going[i+1:]...)
+			starts[tk.Target.Host.Name]--
+			d.Over(tk, v, now)
+			return tk
+		}
+		start := func() bool {
+			tk := d.Next(now)
+			lost()
+			if tk == nil {
+				return false
+			}
+			waiting--
+			going = append(going, tk)
+			starts[tk.Target.Host.Name]++
+			if n := starts[tk.Target.Host.Name]; n > l.MostStarts {
+				t.Fatalf("%d connects at once to %s", n, tk.Target.Host.Name)
+			}
+			if d.Flying() > l.Width || len(going) > l.Dials+l.Slow {
+				t.Fatalf("%d in flight, %d connects", d.Flying(), len(going))
+			}
+			return true
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"feed": func(t *rapid.T) {
+				tk := to(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "server"), fed)
+				if via := rapid.SampledFrom(jumps).Draw(t, "via"); via != nil {
+					tk.Target.Route = &fleet.Route{Via: via}
+				}
+				fed++
+				waiting++
+				d.Enqueue(tk, now)
+				lost()
+			},
+			"start": func(*rapid.T) { start() },
+			"over": func(t *rapid.T) {
+				if len(going) == 0 {
+					t.Skip()
+				}
+				v := Verdict(rapid.IntRange(0, int(JumpFailed)).Draw(t, "verdict"))
+				tk := over(rapid.IntRange(0, len(going)-1).Draw(t, "which"), v)
+				lost()
+				if rapid.Bool().Draw(t, "again") {
+					d.Landed()
+					waiting++
+					tk.Suspect = rapid.Bool().Draw(t, "suspect")
+					d.Later(tk, now.Add(time.Duration(rapid.IntRange(0, 5).Draw(t, "wait"))*time.Second))
+					return
+				}
+				flying = append(flying, tk)
+			},
+			"land": func(t *rapid.T) {
+				if len(flying) == 0 {
+					t.Skip()
+				}
+				flying = flying[1:]
+				d.Landed()
+				done++
+			},
+			"squeeze": func(*rapid.T) { d.Squeeze() },
+			"time": func(t *rapid.T) {
+				now = now.Add(time.Duration(rapid.IntRange(1, 3000).Draw(t, "ms")) * time.Millisecond)
+			},
+			"": func(t *rapid.T) {
+				if d.Flying() != len(going)+len(flying) || d.Waiting() != waiting || fed != done+waiting+d.Flying() {
+					t.Fatalf("%d fed, %d done, %d of %d wait, %d of %d+%d fly",
+						fed, done, d.Waiting(), waiting, d.Flying(), len(going), len(flying))
+				}
+			},
+		})
+		for steps := 0; done < fed; steps++ { // from now on everything succeeds
+			if steps > 10_000 {
+				t.Fatalf("stuck: %d of %d done, %d wait, %d ready", done, fed, d.Waiting(), d.ready.len())
+			}
+			for start() {
+			}
+			for len(going) > 0 {
+				flying = append(flying, over(0, Succeeded))
+			}
+			for ; len(flying) > 0; flying = flying[1:] {
+				d.Landed()
+				done++
+			}
+			at, ok := d.Wake(now)
+			if ok && at.After(now) {
+				now = at
+			} else {
+				now = now.Add(time.Millisecond)
+			}
+		}
+		now = now.Add(time.Hour)
+		d.Next(now)
+		for name, p := range d.places {
+			if !p.givenUp {
+				t.Errorf("%s is kept: %+v", name, p)
+			}
+		}
+	})
+}

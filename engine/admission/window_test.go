@@ -1,0 +1,96 @@
+package admission
+
+import (
+	"testing"
+	"time"
+)
+
+// A server that takes so many at once and drops what is beyond, every time.
+func serve(w *window, takes, rounds int, took time.Duration) (drops, most int) {
+	now := time.Unix(0, 0)
+	for range rounds {
+		n := w.size()
+		most = max(most, n)
+		w.use(n)
+		for i := range n {
+			if i < takes {
+				w.widen(took)
+			} else {
+				w.narrow(now, n, now.Add(took))
+				drops++
+			}
+		}
+		now = now.Add(2 * took)
+	}
+	return drops, most
+}
+
+func TestWindowFindsTheLimit(t *testing.T) {
+	for _, c := range []struct {
+		takes, rounds, drops, least int
+	}{
+		{9, 200, 20, 8},
+		{100, 200, 200, 90},
+		{150, 200, 200, 130},
+		{2, 200, 30, 1},
+	} {
+		w := newWindow(4, 256)
+		drops, _ := serve(&w, c.takes, c.rounds, time.Second)
+		if drops > c.drops {
+			t.Errorf("a server that takes %d dropped %d connections in %d rounds, want at most %d", c.takes, drops, c.rounds, c.drops)
+		}
+		if w.size() < c.least || w.size() > c.takes+1 {
+			t.Errorf("a server that takes %d is given %d at once, want %d or more", c.takes, w.size(), c.least)
+		}
+	}
+}
+
+func TestWindowDoublesToItsBound(t *testing.T) {
+	w := newWindow(4, 100)
+	for _, want := range []int{8, 16, 32, 64, 100, 100} {
+		serve(&w, 1000, 1, time.Second)
+		if w.size() != want {
+			t.Errorf("size %d, want %d", w.size(), want)
+		}
+	}
+	fixed := newWindow(3, 3)
+	if serve(&fixed, 1000, 10, time.Second); fixed.size() != 3 {
+		t.Errorf("a fixed window of 3 became %d", fixed.size())
+	}
+}
+
+// A server that only gets slower is not given more; nor is one whose window is
+// not used.
+func TestWindowKeeps(t *testing.T) {
+	w := newWindow(4, 100)
+	w.use(4)
+	w.widen(time.Second)
+	for range 100 {
+		w.widen(2*time.Second + 1)
+	}
+	if w.size() != 5 {
+		t.Errorf("size %d after connects of more than twice the time, want 5", w.size())
+	}
+	for range 100 {
+		w.widen(2 * time.Second)
+	}
+	if w.size() != 8 {
+		t.Errorf("size %d with at most 4 at once, want 8", w.size())
+	}
+}
+
+// All drops of one burst are one cut.
+func TestWindowIsCutOnce(t *testing.T) {
+	w := newWindow(100, 100)
+	now := time.Unix(100, 0)
+	for i := range 50 {
+		w.narrow(now.Add(-time.Second), 100-i, now.Add(time.Duration(i)))
+	}
+	if w.size() != 70 {
+		t.Errorf("size %d after a burst of drops, want 70", w.size())
+	}
+	w.narrow(now.Add(time.Second), 70, now.Add(2*time.Second))
+	if w.size() != 48 && w.size() != 49 {
+		t.Errorf("size %d after another, want 49", w.size())
+	}
+}

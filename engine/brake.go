@@ -1,0 +1,86 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"shoal/fleet"
+)
+
+// errDrained is the cause of what Options.Drain cancels.
+var errDrained = errors.New("the run was stopped before the command was started here")
+
+// A brakeError is the cause of what the run cancels by itself.
+type brakeError struct{ why error }
+
+func (e *brakeError) Error() string { return "the run stopped itself: " + e.why.Error() }
+func (e *brakeError) Unwrap() error { return e.why }
+
+// fewest is of how many results a percentage is taken at the least, where the
+// number of targets is not known.
+const fewest = 20
+
+// brakes counts what went wrong.
+type brakes struct {
+	opts  Options
+	goes  int // targets that the rollout has let go; 0 means all
+	count [fleet.NumOutcomes]int
+	ended int
+}
+
+// add counts a result and gives the brake that it is.
+func (b *brakes) add(o fleet.Outcome) error {
+	b.count[o]++
+	b.ended++
+	if o == fleet.OutcomeCancelled || o == fleet.OutcomeOK {
+		return nil
+	}
+	if b.opts.FailFast {
+		return fmt.Errorf("a target is %v", o)
+	}
+	failed := b.count[fleet.OutcomeFailed] + b.count[fleet.OutcomeSignalled] + b.count[fleet.OutcomeRefused]
+	for _, c := range []struct {
+		what string
+		n    int
+		most *Share
+	}{
+		{"have failed", failed, b.opts.MaxFail},
+		{"were never started", b.count[fleet.OutcomeNeverStarted], b.opts.MaxFail},
+		{"are unknown", b.count[fleet.OutcomeUnknown], b.opts.MaxUnknown},
+	} {
+		if c.most != nil && c.n > b.allowed(*c.most) {
+			return fmt.Errorf("%d targets %s, more than %v", c.n, c.what, *c.most)
+		}
+	}
+	return nil
+}
+
+// allowed is the number that a share stands for now. Unlike a stage, less than
+// one target is none.
+func (b *brakes) allowed(s Share) int {
+	if s.Percent == 0 {
+		return s.Count
+	}
+	base := b.goes
+	if base == 0 {
+		base = b.opts.Targets
+	}
+	if base == 0 {
+		base = max(b.ended, fewest)
+	}
+	return int(s.Percent * float64(base) / 100)
+}
+
+// cancelled is the end of a target that was stopped before its command was sent.
+func cancelled(ctx context.Context) fleet.End {
+	return stopped(ctx, fleet.End{Outcome: fleet.OutcomeCancelled, Reason: fleet.ReasonInterrupted, Err: context.Cause(ctx)})
+}
+
+// stopped says of what was cancelled whether the run itself did it.
+func stopped(ctx context.Context, end fleet.End) fleet.End {
+	if _, ok := errors.AsType[*brakeError](context.Cause(ctx)); ok && end.Outcome == fleet.OutcomeCancelled {
+		end.Reason = fleet.ReasonBrake
+	}
+	return end
+}

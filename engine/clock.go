@@ -1,0 +1,39 @@
+package engine
+
+import "time"
+
+// clock looks at the Desk when time alone lets something start, and takes new
+// widths.
+func (r *run) clock() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	widths := r.opts.Width
+	for {
+		select {
+		case <-r.ended:
+			return
+		case <-r.rearm:
+		case <-timer.C:
+		case n, ok := <-widths:
+			if !ok {
+				widths = nil
+			}
+			if !ok || n < 0 {
+				continue
+			}
+			r.mu.Lock()
+			r.desk.SetWidth(n)
+			r.mu.Unlock()
+		}
+		r.mu.Lock()
+		r.armed = time.Now() // it looks: nobody has to rouse it
+		r.changed()
+		r.armed = time.Time{}
+		now := time.Now()
+		if at, ok := r.desk.Wake(now); ok && !r.stopped && r.desk.Waiting() > 0 {
+			r.armed = at
+			timer.Reset(at.Sub(now))
+		}
+		r.mu.Unlock()
+	}
+}

@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"fmt"
+	"iter"
+	"runtime/debug"
+	"time"
+
+	"shoal/engine/admission"
+	"shoal/fleet"
+)
+
+// feed hands every target to the Desk, stage after stage. After a stop it goes
+// on through the iterator, so that each target has its result.
+func (r *run) feed(targets iter.Seq[fleet.Target]) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.feedErr = fmt.Errorf("the targets could not be listed: panic: %v\n%s", p, debug.Stack())
+		}
+		r.mu.Lock()
+		r.fed = true
+		r.changed()
+		r.mu.Unlock()
+	}()
+	stages := stages{run: r}
+	for t := range targets {
+		if stages.admit() && r.enqueue(t) {
+			continue
+		}
+		select {
+		case r.skipped <- fleet.Result{Target: t, End: cancelled(r.dialCtx)}:
+		case <-r.left:
+			return
+		}
+	}
+}
+
+// enqueue waits until there is room for t among those that wait; false means
+// that nothing is started any more.
+func (r *run) enqueue(t fleet.Target) bool {
+	for {
+		r.mu.Lock()
+		if r.stopped || r.dialCtx.Err() != nil {
+			r.mu.Unlock()
+			return false
+		}
+		if r.desk.Waiting() < r.opts.ahead() {
+			r.owed++
+			r.desk.Enqueue(&admission.Ticket{Target: t}, time.Now())
+			r.changed()
+			r.mu.Unlock()
+			return true
+		}
+		r.mu.Unlock()
+		<-r.room // a stop sends too
+	}
+}
+
+// stages holds targets back until those before them have ended.
+type stages struct {
+	run  *run
+	done int // stages that have ended
+	let  int // targets that were let go
+	end  int // how many the stage lets go; 0 means that none has begun
+}
+
+// admit waits until the next target may go. false means that none may any more.
+func (s *stages) admit() bool {
+	opts := &s.run.opts
+	if s.end == 0 && len(opts.Rollout) > 0 {
+		s.open(0)
+	}
+	for s.done < len(opts.Rollout) && s.let >= s.end {
+		if !s.run.quiet() || !s.between() {
+			return false
+		}
+		s.done++
+		if s.done < len(opts.Rollout) {
+			s.open(s.done)
+		} else {
+			s.run.goes(0)
+		}
+	}
+	s.let++
+	return s.run.dialCtx.Err() == nil
+}
+
+// open begins a stage.
+func (s *stages) open(i int) {
+	opts := &s.run.opts
+	s.end = max(s.end, opts.Rollout[i].Of(opts.Targets), 1)
+	s.run.goes(s.end)
+}
+
+// between does what stands between a stage that has ended and the next one.
+func (s *stages) between() bool {
+	r := s.run
+	if s.run.opts.Pause > 0 {
+		pause := time.NewTimer(r.opts.Pause)
+		defer pause.Stop()
+		select {
+		case <-pause.C:
+		case <-r.dialCtx.Done():
+		}
+	}
+	if r.dialCtx.Err() == nil && r.opts.Check != nil {
+		if err := r.opts.Check(r.dialCtx, s.done+1); err != nil {
+			r.stopNew(&brakeError{fmt.Errorf("the check after stage %d: %w", s.done+1, err)})
+		}
+	}
+	return r.dialCtx.Err() == nil
+}
+
+// goes tells the brakes how many targets the rollout has let go; 0 means all.
+func (r *run) goes(n int) {
+	r.mu.Lock()
+	r.brakes.goes = n
+	r.mu.Unlock()
+}
+
+// quiet waits until every target that was fed has its result; false means that
+// nothing is started any more.
+func (r *run) quiet() bool {
+	for {
+		r.mu.Lock()
+		owed, stopped := r.owed, r.stopped || r.dialCtx.Err() != nil
+		r.mu.Unlock()
+		if stopped {
+			return false
+		}
+		if owed == 0 {
+			return true
+		}
+		<-r.room
+	}
+}

@@ -1,0 +1,45 @@
+package engine
+
+import (
+	"math/rand/v2"
+
+	"shoal/engine/admission"
+)
+
+const (
+	// throughJump is how many connections may be started through one jump host
+	// at first. They cost it a channel each, no authentication.
+	throughJump = 32
+	// minAhead is how many targets are taken from the iterator ahead of their
+	// turn, at the least, so that targets of busy servers do not stand in the
+	// way of others.
+	minAhead = 1024
+)
+
+// limits gives the Desk's bounds. o has its defaults filled in.
+func (o Options) limits() admission.Limits {
+	l := admission.Limits{
+		Width: o.Fanout,
+		Dials: o.Dials,
+		// The good ones keep room for as many as may be started at once.
+		Slow:         max(o.Fanout-o.Dials, o.Fanout/2),
+		FirstStarts:  o.Starts,
+		MostStarts:   o.Starts,
+		ThroughJump:  throughJump,
+		Lookups:      max(o.Lookups, 0),
+		KeyExchanges: o.KeyExchanges,
+		Rate:         o.Rate,
+		Jitter:       rand.Float64,
+	}
+	switch {
+	case o.Starts == 0:
+		l.FirstStarts, l.MostStarts = DefaultStarts, o.Dials
+	case o.Starts < 0:
+		l.FirstStarts, l.MostStarts = admission.Unbounded, admission.Unbounded
+	}
+	return l
+}
+
+// ahead bounds the targets that wait. Retries are let in beyond it: there are
+// never more of these than were in flight.
+func (o Options) ahead() int { return max(o.Fanout, minAhead) }

@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"shoal/engine/admission"
+	"shoal/fleet"
+)
+
+const (
+	// The wait before an attempt is evenly spread from 0 to firstBackoff, then to
+	// twice that, and so on up to maxBackoff ("full jitter").
+	firstBackoff = time.Second
+	maxBackoff   = 30 * time.Second
+	// turnedBackoff is the wait where the server was reached and said that it is
+	// busy; the Desk sees to it that it is not asked too often.
+	turnedBackoff = 100 * time.Millisecond
+
+	// Of all attempts one in retryShare may be a repeated one, and retryBurst
+	// beside, so that a network that is down is not hammered.
+	retryShare = 10
+	retryBurst = 32
+
+	// maxPassedOver is how often a target is tried though nothing else is in
+	// flight that could give this machine back what it lacks.
+	maxPassedOver = 5
+)
+
+// maxTries is how many attempts may end for a reason that can pass; none of the
+// others can. 0 means as many as Options.Attempts says.
+var maxTries = map[fleet.Reason]int{
+	fleet.ReasonResolveTimeout: 0,
+	fleet.ReasonResolveFailed:  0,
+	fleet.ReasonDialTimeout:    0,
+	fleet.ReasonJumpFailed:     0,
+	fleet.ReasonConnReset:      0,
+	fleet.ReasonConnClosed:     0,
+	fleet.ReasonThrottled:      0,
+	// A server that stalls once may be busy. One that stalls twice is broken, and
+	// each time costs the whole deadline.
+	fleet.ReasonBannerTimeout: 2,
+	fleet.ReasonKexTimeout:    2,
+}
+
+// retries decides which attempts are made again.
+type retries struct {
+	most       int
+	idempotent bool
+
+	attempts, again int // of all targets so far
+}
+
+// grant says whether an attempt that ended so, the n-th of its target, is
+// followed by another, and counts it.
+func (r *retries) grant(end fleet.End, n int) bool {
+	if n >= r.most || !r.canPass(end, n) {
+		return false
+	}
+	if end.Reason == fleet.ReasonThrottled {
+		return true // the server lives, and the Desk bounds what it is asked
+	}
+	if r.again >= r.attempts/retryShare+retryBurst {
+		return false
+	}
+	r.again++
+	return true
+}
+
+func (r *retries) canPass(end fleet.End, n int) bool {
+	switch end.Outcome {
+	case fleet.OutcomeNeverStarted:
+		most, ok := maxTries[end.Reason]
+		// Servers close during authentication because of who asks.
+		byServer := end.Reason == fleet.ReasonConnClosed && end.Phase >= fleet.PhaseAuth
+		return ok && !byServer && (most == 0 || n < most)
+	case fleet.OutcomeUnknown:
+		return r.idempotent && mayPass(end.Reason)
+	}
+	return false
+}
+
+// mayPass leaves out ends that say nothing of the network: a command that took
+// longer than it was given would do so again.
+func mayPass(reason fleet.Reason) bool {
+	switch reason {
+	case fleet.ReasonInterrupted, fleet.ReasonInternal, fleet.ReasonTimeout, fleet.ReasonStoreFailed:
+		return false
+	}
+	return true
+}
+
+// backoff is the wait before the attempt that follows the n-th.
+func backoff(reason fleet.Reason, n int) time.Duration {
+	most := min(firstBackoff<<(n-1), maxBackoff)
+	if reason == fleet.ReasonThrottled {
+		most = turnedBackoff << (n - 1)
+	}
+	return rand.N(most)
+}
+
+// suspect says that the end came by a deadline of the connect, so that another
+// may well take as long.
+func suspect(end fleet.End) bool {
+	switch end.Reason {
+	case fleet.ReasonDialTimeout, fleet.ReasonBannerTimeout, fleet.ReasonKexTimeout, fleet.ReasonResolveTimeout:
+		return true
+	}
+	return false
+}
+
+// verdict is what a failed connect says of its server.
+func verdict(end fleet.End) admission.Verdict {
+	switch end.Reason {
+	case fleet.ReasonThrottled:
+		return admission.TurnedAway
+	case fleet.ReasonJumpFailed:
+		return admission.JumpFailed
+	case fleet.ReasonConnReset, fleet.ReasonConnClosed, fleet.ReasonDialTimeout, fleet.ReasonBannerTimeout:
+		if end.Phase <= fleet.PhaseBanner {
+			return admission.Dropped
+		}
+	}
+	return admission.Nothing
+}
+
+// ranPerhaps gives the earlier attempt of which it cannot be known whether the
+// command ran. A later one that did not run does not make that known.
+func ranPerhaps(end fleet.End, earlier []fleet.Try) (fleet.End, bool) {
+	if !end.Outcome.DidNotRun() {
+		return end, false
+	}
+	for _, t := range earlier {
+		if t.Outcome == fleet.OutcomeUnknown {
+			return t.End, true
+		}
+	}
+	return end, false
+}

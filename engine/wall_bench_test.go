@@ -1,0 +1,145 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/connect"
+	"shoal/connect/express"
+	"shoal/connect/tcp"
+	"shoal/engine"
+	"shoal/fleet"
+	"shoal/internal/testsshd"
+	"shoal/simfleet"
+)
+
+// BenchmarkOneServer runs on one server with as many starts at once as Starts
+// says, which is found out where it is 0.
+func BenchmarkOneServer(b *testing.B) {
+	const n = 1000
+	for _, starts := range []int{2, 3, 4, 6, 8, 0} {
+		b.Run(fmt.Sprintf("sshd=10:30:100/starts=%d", starts), func(b *testing.B) {
+			s := testsshd.OpenSSH(b)
+			again := 0
+			for b.Loop() {
+				got := onServer(b, s, engine.Options{Starts: starts}, n)
+				if got.ok != n {
+					b.Errorf("%d of %d ok: %v", got.ok, n, got.reasons)
+				}
+				again += got.again
+			}
+			b.ReportMetric(float64(again)/float64(b.N), "repeated/op")
+		})
+	}
+	for _, starts := range []int{20, 50, 100, 149, 0} {
+		for _, latency := range []time.Duration{0, 20 * time.Millisecond} {
+			b.Run(fmt.Sprintf("simulated=150/latency=%v/starts=%d", latency, starts), func(b *testing.B) {
+				limit := simfleet.Startups{Start: 150, Rate: 100, Full: 150}
+				f := startFleet(b, simfleet.Options{Hosts: 1, MaxStartups: limit, Latency: latency, DiscardLog: true})
+				opts := engine.Options{Dialer: newDialer(b, fleetKeys(f), f.ClientKey(), connect.Timeouts{}), Starts: starts}
+				again := 0
+				for b.Loop() {
+					ok := 0
+					for res, err := range engine.Run(b.Context(), opts, upon(f, 1, n)) {
+						if err != nil {
+							b.Fatal(err)
+						}
+						if res.Outcome == fleet.OutcomeOK {
+							ok++
+						}
+						again += len(res.Earlier)
+					}
+					if ok != n {
+						b.Errorf("%d of %d ok", ok, n)
+					}
+				}
+				b.ReportMetric(float64(again)/float64(b.N), "repeated/op")
+			})
+		}
+	}
+}
+
+// holes is a network with hosts that never answer.
+type holes struct {
+	tcp.Dialer
+	hole func(i int) bool
+}
+
+func (h holes) Open(ctx context.Context, a *connect.Attempt) (net.Conn, error) {
+	if !h.hole(a.Target.Index) {
+		return h.Dialer.Open(ctx, a)
+	}
+	a.Timeline.Enter(fleet.PhaseDial)
+	select {
+	case <-time.After(h.Timeouts.Dial):
+		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonDialTimeout, context.DeadlineExceeded)
+	case <-ctx.Done():
+		return nil, a.Fail(fleet.OutcomeCancelled, fleet.ReasonInterrupted, context.Cause(ctx))
+	}
+}
+
+// BenchmarkBadHosts tells when the last good host of 9,000 had its result, with
+// and without 500 black holes and 500 slow-loris among them.
+func BenchmarkBadHosts(b *testing.B) {
+	const n = 10_000 // with 5% of each
+	for _, c := range []struct {
+		name   string
+		fanout int
+		hole   func(i int) bool
+		loris  func(i int) bool
+	}{
+		{"clean", 5000, nil, nil},
+		{"bad", 5000, func(i int) bool { return i%20 == 7 }, func(i int) bool { return i%20 == 13 }},
+		{"bad first", 5000, func(i int) bool { return i < 500 }, func(i int) bool { return i >= 500 && i < 1000 }},
+		{"bad/fanout=1000", 1000, func(i int) bool { return i%20 == 7 }, func(i int) bool { return i%20 == 13 }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			if c.hole == nil {
+				c.hole, c.loris = func(int) bool { return false }, func(int) bool { return false }
+			}
+			f := startFleet(b, simfleet.Options{Hosts: n, DiscardLog: true, Fault: func(i int) simfleet.Fault {
+				if c.loris(i) {
+					return simfleet.FaultSlowBanner
+				}
+				return simfleet.FaultNone
+			}})
+			timeouts := connect.Timeouts{}.WithDefaults()
+			d, err := express.New(express.Options{
+				HostKeys: anyKey{}, Identities: signers{f.ClientKey()},
+				Network: holes{tcp.Dialer{Timeouts: timeouts}, c.hole},
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() { _ = d.Close() }()
+			for b.Loop() {
+				begin := time.Now()
+				var last time.Duration
+				good := 0
+				for res, err := range engine.Run(b.Context(), engine.Options{Dialer: d, Fanout: c.fanout}, upon(f, n, n)) {
+					if err != nil {
+						b.Fatal(err)
+					}
+					if res.Outcome == fleet.OutcomeOK {
+						good++
+						last = time.Since(begin)
+					}
+				}
+				b.ReportMetric(last.Seconds(), "lastgood-s")
+				b.ReportMetric(float64(good), "ok")
+			}
+		})
+	}
+}
+
+// anyKey costs nothing, so that the servers' keys are not made twice.
+type anyKey struct{}
+
+func (anyKey) Algorithms(fleet.Target) []string                  { return nil }
+func (anyKey) Check(fleet.Target, net.Addr, ssh.PublicKey) error { return nil }
+func (anyKey) Accepted(fleet.Target, ssh.PublicKey) error        { return nil }

@@ -1,0 +1,82 @@
+package engine
+
+import "time"
+
+// maxIdle is how many workers are kept for the next target: a new goroutine has
+// to grow its stack first.
+const maxIdle = 64
+
+// pump starts everything that may start now, each by a worker of its own. Called
+// with mu held.
+func (r *run) pump() {
+	for f := r.next(); f != nil; f = r.next() {
+		if r.idle > 0 {
+			r.idle--
+			r.jobs <- f
+			continue
+		}
+		r.all.Go(func() { r.work(f) })
+	}
+}
+
+// next gives a target that may start now; nil means that none may. Called with
+// mu held.
+func (r *run) next() *flight {
+	if r.stopped || r.desk.Waiting() == 0 {
+		return nil
+	}
+	now := time.Now()
+	t := r.desk.Next(now)
+	for _, lost := range r.desk.Lost() {
+		r.conclude(lost, givenUp(lost))
+	}
+	if t == nil {
+		r.rouse(now)
+		return nil
+	}
+	if r.desk.Waiting() == r.opts.ahead()-1 {
+		wake(r.room)
+	}
+	r.retry.attempts++
+	return newFlight(r, t, now)
+}
+
+// rouse has the clock look in time. Called with mu held.
+func (r *run) rouse(now time.Time) {
+	at, ok := r.desk.Wake(now)
+	if ok && (r.armed.IsZero() || at.Before(r.armed)) {
+		wake(r.rearm)
+	}
+}
+
+// work attempts a target, and then others as long as there are any.
+func (r *run) work(f *flight) {
+	for more := true; more; f, more = r.nextJob() {
+		f.begin()
+	}
+}
+
+// nextJob gives a worker its next target, waiting for it if it is to be kept.
+func (r *run) nextJob() (f *flight, more bool) {
+	r.mu.Lock()
+	f = r.next()
+	if f != nil {
+		r.pump()
+		r.mu.Unlock()
+		return f, true
+	}
+	keep := r.idle < maxIdle
+	if keep {
+		r.idle++
+	}
+	r.mu.Unlock()
+	if !keep {
+		return nil, false
+	}
+	select {
+	case f = <-r.jobs:
+		return f, true
+	case <-r.ended:
+		return nil, false
+	}
+}
