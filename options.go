@@ -84,6 +84,10 @@ type Options struct {
 	// memory; negative means no bound.
 	MaxHeld int64
 
+	// Engine has what else there is to say of the fan-out: attempts, rate,
+	// rollout, brakes, barrier. What this struct has fields for is set from them.
+	Engine engine.Options
+
 	// Drain, when closed, ends the starting of commands and lets those that
 	// run end. nil means never.
 	Drain <-chan struct{}
@@ -167,16 +171,12 @@ func (o Options) Validate() error {
 type nopDialer struct{ connect.Dialer }
 
 func (o Options) engine(d connect.Dialer) engine.Options {
-	return engine.Options{
-		Dialer:    d,
-		Fanout:    o.Fanout,
-		Dials:     o.Dials,
-		Starts:    o.Starts,
-		MaxOutput: o.MaxOutput,
-		MaxHeld:   o.MaxHeld,
-		Drain:     o.Drain,
-		Follow:    o.Follow,
-	}
+	e := o.Engine
+	e.Dialer = d
+	e.Fanout, e.Dials, e.Starts = o.Fanout, o.Dials, o.Starts
+	e.MaxOutput, e.MaxHeld = o.MaxOutput, o.MaxHeld
+	e.Drain, e.Follow, e.Notice = o.Drain, o.Follow, o.Notice
+	return e
 }
 
 // LoginName is the user for targets that name none.

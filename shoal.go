@@ -72,6 +72,22 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[Target], text strin
 			yield(Result{}, err)
 			return
 		}
+		for res, err := range RunPlanned(ctx, opts, planned) {
+			if !yield(res, err) {
+				return
+			}
+		}
+	}
+}
+
+// RunPlanned is Run for targets that [Options.Plan] has given, each with its
+// command.
+func RunPlanned(ctx context.Context, opts Options, planned iter.Seq[Target]) iter.Seq2[Result, error] {
+	return func(yield func(Result, error) bool) {
+		if err := opts.Validate(); err != nil {
+			yield(Result{}, err)
+			return
+		}
 		dialer, closer, err := opts.OpenDialer(ctx)
 		if err != nil {
 			yield(Result{}, err)

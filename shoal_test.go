@@ -115,6 +115,7 @@ func TestMaxStartups(t *testing.T) {
 	}
 	fl, opts := fleetOf(t, simfleet.Options{Hosts: 1, MaxStartups: limit, Latency: 5 * time.Millisecond})
 	opts.Starts, opts.Dials, opts.Fanout = -1, 300, 300
+	opts.Engine.Attempts = 1
 	again := func(yield func(shoal.Target) bool) {
 		for i := range 300 {
 			if !yield(shoal.Target{Host: fl.Host(0), Index: i}) {

@@ -99,6 +99,7 @@ Start with:
 		return fmt.Errorf("%w\nhint: %s --help lists the flags", err, cmd.CommandPath())
 	})
 	root.AddCommand(newRun(stdio), newHosts(stdio), newFleet(stdio), newDemo(stdio), newBench(stdio), newBenchFleet(stdio),
-		newPlot(stdio), newDebug(stdio))
+		newPlot(stdio), newKeys(stdio), newDebug(stdio), newHistory(stdio), newShow(stdio), newRerun(stdio),
+		newResume(stdio), newVerify(stdio), newPrune(stdio))
 	return root
 }

@@ -57,7 +57,7 @@ func (h *hints) print(w io.Writer) {
 }
 
 // newOutput opens what the flags ask for.
-func newOutput(f *runFlags, stdio Stdio, h record.Header) (*output, error) {
+func newOutput(f *outputFlags, stdio Stdio, h record.Header) (*output, error) {
 	out := ui.Inspect(stdio.Out, os.Getenv)
 	errs := ui.Inspect(stdio.Err, os.Getenv)
 	show := errs.Moves
@@ -81,7 +81,7 @@ func newOutput(f *runFlags, stdio Stdio, h record.Header) (*output, error) {
 	return o, nil
 }
 
-func (o *output) open(f *runFlags, h record.Header, to, toErr sink.Out) (err error) {
+func (o *output) open(f *outputFlags, h record.Header, to, toErr sink.Out) (err error) {
 	if f.outdir != "" {
 		if o.files, err = sink.NewFiles(f.outdir, h, &o.summary); err != nil {
 			return fmt.Errorf("opening --outdir: %w", err)

@@ -4,16 +4,13 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"shoal"
 	"shoal/command"
 	"shoal/engine"
 	"shoal/fleet"
@@ -57,9 +54,14 @@ func run(ctx context.Context, f *runFlags, text string, stdio Stdio) error {
 	if err != nil {
 		return err
 	}
-	if f.list {
+	total := len(list.Hosts) * f.repeat
+	opts.Engine.Targets = total
+	switch {
+	case f.list:
 		_, err := fmt.Fprintln(stdio.Out, hostset.Fold(names(list.Hosts)))
 		return err
+	case f.plan:
+		return printForecast(stdio.Out, opts, total)
 	}
 	template, err := command.Parse(text)
 	if err != nil {
@@ -70,15 +72,22 @@ func run(ctx context.Context, f *runFlags, text string, stdio Stdio) error {
 		return dryRun(ctx, stdio, opts, targets, template)
 	}
 	warnInsecure(stdio.Err, opts)
-	total := len(list.Hosts) * f.repeat
 	opts.Fanout = fanout(opts.Fanout, total, stdio)
-	return execute(ctx, f, opts, targets, record.Header{
-		Program: "shoal " + version,
-		Run:     rand.Text(),
-		Started: time.Now(),
-		Command: text,
-		Targets: total,
-		Fanout:  opts.Fanout,
+	planned, err := opts.Plan(ctx, targets, template)
+	if err != nil {
+		return err
+	}
+	return execute(ctx, execution{
+		opts: opts, output: &f.outputFlags, journal: &f.journalFlags, timeout: f.timeout.duration(),
+		targets: planned,
+		header: record.Header{
+			Program: "shoal " + version,
+			Run:     rand.Text(),
+			Started: time.Now(),
+			Command: text,
+			Targets: total,
+			Fanout:  opts.Fanout,
+		},
 	}, stdio)
 }
 
@@ -94,56 +103,6 @@ func fanout(asked, total int, stdio Stdio) int {
 		say(stdio.Err, "%s targets at a time, for %s", ui.Count(int64(carried.Fanout)), carried.Bound)
 	}
 	return cmp.Or(asked, carried.Fanout)
-}
-
-// execute runs and shows. Its error is an exitError once anything was started.
-func execute(ctx context.Context, f *runFlags, opts shoal.Options, targets iter.Seq[fleet.Target], h record.Header, stdio Stdio) error {
-	opts.Notice = func(text string) { say(stdio.Err, "%s", ui.Visible(text)) }
-	dialer, closeDialer, err := opts.OpenDialer(ctx) // asks questions: before the progress line
-	if err != nil {
-		return err
-	}
-	defer closeDialer()
-	out, err := newOutput(f, stdio, h)
-	if err != nil {
-		return err
-	}
-	ctx, stop := watchSignals(ctx, func(aborting bool) { sayStopping(out.stderr, aborting) })
-	defer stop.end()
-	if limit := f.timeout.duration(); limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("the run's timeout of %v passed", limit))
-		defer cancel()
-	}
-	opts.Dialer, opts.Drain, opts.Follow = dialer, stop.drained, out.follow
-	over, released := make(chan struct{}), make(chan struct{})
-	go func() { releaseWhenQuiet(over); close(released) }()
-	defer func() { close(over); <-released }()
-
-	var failed error
-	for res, err := range shoal.Run(ctx, opts, targets, h.Command) {
-		if err != nil {
-			failed = err
-			break
-		}
-		if !out.take(res) {
-			stop.drain()
-		}
-	}
-	out.summary.Elapsed = time.Since(h.Started)
-	out.summary.Interrupted = stop.requested() || ctx.Err() != nil
-	if failed != nil && out.summary.Targets() == 0 {
-		return errors.Join(failed, out.abandon())
-	}
-	out.close()
-	if failed != nil {
-		complain(stdio.Err, failed)
-		return exitError(exitUnknown)
-	}
-	if code := exitCode(&out.summary, out.lost == nil); code != exitOK {
-		return exitError(code)
-	}
-	return nil
 }
 
 func sayStopping(w io.Writer, aborting bool) {

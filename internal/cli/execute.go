@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"shoal"
+	"shoal/engine"
+	"shoal/fleet"
+	"shoal/internal/ui"
+	"shoal/record"
+)
+
+// An execution is one run, ready to begin.
+type execution struct {
+	opts    shoal.Options
+	output  *outputFlags
+	journal *journalFlags
+	timeout time.Duration
+	targets iter.Seq[fleet.Target] // planned, with their commands
+	header  record.Header
+	// begin opens the journal's run; nil begins a new one.
+	begin func(ctx context.Context, j *journalFlags, h *record.Header, targets iter.Seq[fleet.Target]) (*keeper, error)
+}
+
+// execute runs and shows. Its error is an exitError once anything was started.
+func execute(ctx context.Context, x execution, stdio Stdio) error {
+	opts, h := x.opts, &x.header
+	opts.Notice = func(text string) { say(stdio.Err, "%s", ui.Visible(text)) }
+	dialer, closeDialer, err := opts.OpenDialer(ctx) // asks questions: before the progress line
+	if err != nil {
+		return err
+	}
+	defer closeDialer()
+	if x.begin == nil {
+		x.begin = beginRun
+	}
+	kept, err := x.begin(ctx, x.journal, h, x.targets)
+	if err != nil {
+		return err
+	}
+	out, err := newOutput(x.output, stdio, *h)
+	if err != nil {
+		return errors.Join(err, kept.abandon())
+	}
+	ctx, stop := watchSignals(ctx, func(aborting bool) { sayStopping(out.stderr, aborting) })
+	defer stop.end()
+	if x.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, x.timeout, fmt.Errorf("the run's timeout of %v passed", x.timeout))
+		defer cancel()
+	}
+	opts.Dialer, opts.Drain, opts.Follow = dialer, stop.drained, out.follow
+	opts.Notice = func(text string) { say(out.stderr, "%s", ui.Visible(text)) }
+	opts.Engine.Intend = kept.intend()
+	opts.Engine.Released = func(r engine.Release) {
+		say(out.stderr, "%s commands were started together, within %v", ui.Count(int64(r.Targets)), r.Skew.Round(time.Microsecond))
+	}
+	over, released := make(chan struct{}), make(chan struct{})
+	go func() { releaseWhenQuiet(over); close(released) }()
+	defer func() { close(over); <-released }()
+
+	var failed error
+	for res, err := range shoal.RunPlanned(ctx, opts, x.targets) {
+		if err != nil {
+			failed = err
+			break
+		}
+		written := out.take(res)
+		if err := kept.result(res); err != nil {
+			out.lose(err)
+			written = false
+		}
+		if !written {
+			stop.drain()
+		}
+	}
+	out.summary.Elapsed = time.Since(h.Started)
+	out.summary.Interrupted = stop.requested() || ctx.Err() != nil
+	if failed != nil && out.summary.Targets() == 0 {
+		return errors.Join(failed, out.abandon(), kept.abandon())
+	}
+	return finishRun(out, kept, failed, stdio)
+}
+
+// finishRun closes what a run was written to and gives the exit code.
+func finishRun(out *output, kept *keeper, failed error, stdio Stdio) error {
+	code := exitCode(&out.summary, out.lost == nil)
+	if failed != nil {
+		code = exitUnknown
+	}
+	if err := kept.end(out.summary.Interrupted, code, failed); err != nil {
+		out.lose(err)
+		code = max(code, exitUnknown)
+	}
+	out.close()
+	if out.lost != nil && code < exitUnknown {
+		code = exitUnknown
+	}
+	if failed != nil {
+		complain(stdio.Err, failed)
+	}
+	if code != exitOK {
+		return exitError(code)
+	}
+	return nil
+}

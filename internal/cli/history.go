@@ -1,0 +1,234 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"shoal/fleet"
+	"shoal/internal/ui"
+	"shoal/journal"
+	"shoal/record"
+	"shoal/sink"
+)
+
+// journalCommand makes a command that looks into the journal.
+func journalCommand(use, short, long, example string, args cobra.PositionalArgs,
+	run func(ctx context.Context, j *journal.Journal, args []string) error,
+) (*cobra.Command, *string) {
+	dir := new(string)
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long, Example: example, Args: args,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			j, err := openJournal(cmd.Context(), stateDirOf(*dir))
+			if err != nil {
+				return err
+			}
+			defer func() { _ = j.Close() }()
+			return run(cmd.Context(), j, args)
+		},
+	}
+	cmd.Flags().StringVar(dir, "state-dir", "", "the state `DIR` with the journal (default: ~/.local/state/shoal)")
+	return cmd, dir
+}
+
+func newHistory(stdio Stdio) *cobra.Command {
+	var limit int
+	var since seconds
+	cmd, _ := journalCommand("history [flags]", "List the runs that were made, the newest first",
+		`List the runs in the journal, the newest first: identifier, when it began, how
+many targets it had and what became of them, and its command. Where RUN is asked
+for, "last" means the newest, and the beginning or the last part of an
+identifier is enough.`,
+		"  shoal history\n  shoal show last", cobra.NoArgs,
+		func(ctx context.Context, j *journal.Journal, _ []string) error {
+			f := journal.Filter{Limit: limit}
+			if d := since.duration(); d > 0 {
+				f.Since = time.Now().Add(-d)
+			}
+			return history(ctx, j, f, stdio)
+		})
+	cmd.Flags().IntVarP(&limit, "number", "n", 20, "show `N` runs; 0 for all")
+	cmd.Flags().Var(&since, "since", "only runs that began within this time")
+	return cmd
+}
+
+func history(ctx context.Context, j *journal.Journal, f journal.Filter, stdio Stdio) error {
+	rows := [][]string{{"run", "began", "targets", "state", "what became of them", "command"}}
+	for info, err := range j.Runs(ctx, f) {
+		if err != nil {
+			complain(stdio.Err, err)
+			continue
+		}
+		sum, err := j.Summary(ctx, info.Run)
+		became := ""
+		if err != nil {
+			became = ui.Visible(err.Error())
+		} else {
+			became = counts(sum)
+		}
+		command := info.Command
+		if info.NoCommand {
+			command = "(not kept)"
+		}
+		rows = append(rows, []string{
+			info.Run, info.Started.Local().Format("2006-01-02 15:04:05"), ui.Count(int64(info.Targets)),
+			info.State.String(), became, shortened(ui.Visible(command), 60),
+		})
+	}
+	_, err := io.WriteString(stdio.Out, alignTable(rows))
+	return err
+}
+
+// counts lists the outcomes that there are.
+func counts(s *record.Summary) string {
+	text := ""
+	for o := range fleet.NumOutcomes {
+		if n := s.Outcomes[o]; n > 0 {
+			if text != "" {
+				text += ", "
+			}
+			text += ui.Count(int64(n)) + " " + o.String()
+		}
+	}
+	return text
+}
+
+func shortened(s string, columns int) string {
+	if r := []rune(s); len(r) > columns {
+		return string(r[:columns-1]) + "…"
+	}
+	return s
+}
+
+func newShow(stdio Stdio) *cobra.Command {
+	var f outputFlags
+	var which string
+	cmd, _ := journalCommand("show [flags] RUN [HOST...]", "Show what happened in a run, again",
+		`Show the results of a run, or of some of its hosts, from the journal: as they
+would have been shown then, by the same flags.`,
+		"  shoal show last -b\n  shoal show last web07\n  shoal show last --only failed,cause=auth", cobra.MinimumNArgs(1),
+		func(ctx context.Context, j *journal.Journal, args []string) error {
+			return show(ctx, j, args[0], args[1:], which, &f, stdio)
+		})
+	group := f.output()
+	cmd.Flags().AddFlagSet(group.FlagSet)
+	cmd.Flags().StringVar(&which, "only", "", "only targets that are `WORDS`: "+selectionWords())
+	return cmd
+}
+
+// selectionWords lists what selectors are called.
+func selectionWords() string {
+	text := ""
+	for _, s := range journal.Selections {
+		text += s.Name + ", "
+	}
+	return text + "cause=REASON"
+}
+
+func show(ctx context.Context, j *journal.Journal, name string, hosts []string, which string, f *outputFlags, stdio Stdio) error {
+	if err := f.validate(); err != nil {
+		return err
+	}
+	selector := journal.All
+	if which != "" {
+		s, err := journal.ParseSelector(which)
+		if err != nil {
+			return err
+		}
+		selector = s
+	}
+	if len(hosts) > 0 {
+		named, all := journal.Hosts(hosts...), selector
+		selector = func(e *journal.Entry) bool { return named(e) && all(e) }
+	}
+	id, err := j.Resolve(ctx, name)
+	if err != nil {
+		return err
+	}
+	info, err := j.Run(ctx, id)
+	if err != nil {
+		return err
+	}
+	f.progress.value = "never"
+	out, err := newOutput(f, stdio, info.Header)
+	if err != nil {
+		return err
+	}
+	for e, err := range j.Show(ctx, id, selector) {
+		if err != nil {
+			return errorsJoinClosing(err, out)
+		}
+		out.take(e.Result)
+	}
+	if ended := info.Ended(); !ended.IsZero() {
+		out.summary.Elapsed = ended.Sub(info.Started)
+	}
+	out.close()
+	if out.lost != nil {
+		return exitError(exitUnknown)
+	}
+	return nil
+}
+
+func errorsJoinClosing(err error, out *output) error {
+	_, _ = fmt.Fprint(out.stderr, sink.SummaryText(&out.summary, out.columns()))
+	_ = out.abandon()
+	return err
+}
+
+func newVerify(stdio Stdio) *cobra.Command {
+	cmd, _ := journalCommand("verify RUN", "Check that the journal has a run as it was written",
+		`Check every row, checksum and output that the journal has of a run, and list the
+targets of which nobody knows whether their command ran.`,
+		"  shoal verify last", cobra.ExactArgs(1),
+		func(ctx context.Context, j *journal.Journal, args []string) error {
+			return verify(ctx, j, args[0], stdio)
+		})
+	return cmd
+}
+
+func verify(ctx context.Context, j *journal.Journal, name string, stdio Stdio) error {
+	id, err := j.Resolve(ctx, name)
+	if err != nil {
+		return err
+	}
+	report, err := j.Verify(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, p := range report.Problems {
+		complain(stdio.Err, p)
+	}
+	_, err = fmt.Fprintf(stdio.Out, "%s: %d targets, %d intents, %d results, %d outputs; %d targets with an intent and no result; %d problems\n",
+		id, report.Targets, report.Intents, report.Results, report.Contents, len(report.Unresolved), len(report.Problems))
+	if err == nil && !report.OK() {
+		return exitError(exitUnknown)
+	}
+	return err
+}
+
+func newPrune(stdio Stdio) *cobra.Command {
+	keep := journal.Retention{}
+	days := keptDays
+	larger := size(keptBytes)
+	cmd, _ := journalCommand("prune [flags]", "Remove old runs from the journal",
+		`Remove runs from the journal that are old, and the oldest ones while it is too
+large. A run that goes on is never removed.`,
+		"  shoal prune --days 30 --size 500M", cobra.NoArgs,
+		func(ctx context.Context, j *journal.Journal, _ []string) error {
+			keep.MaxAge, keep.MaxBytes = time.Duration(days)*24*time.Hour, int64(larger)
+			pruned, err := j.Prune(ctx, keep)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(stdio.Out, "%d runs removed, %s bytes freed\n", len(pruned.Runs), ui.Count(pruned.Bytes))
+			return err
+		})
+	cmd.Flags().IntVar(&days, "days", keptDays, "keep runs for `N` days; 0 for ever")
+	cmd.Flags().Var(&larger, "size", "keep so much at the most; 0 for no limit")
+	return cmd
+}
