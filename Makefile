@@ -8,7 +8,7 @@ BIN    := bin
 LINT   := $(BIN)/golangci-lint
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: all build demo test setup vet lint race fmt bench bench-compare bench-peers fuzz fuzz-long soak clean
+.PHONY: all build demo test setup vet lint race fmt bench bench-compare bench-clients bench-peers fuzz fuzz-long soak clean
 
 all: build
 
@@ -53,6 +53,12 @@ BASE  ?= HEAD
 COUNT ?= 10
 bench-compare:
 	scripts/bench-compare '$(BASE)' '$(BENCH)' '$(COUNT)' $(PKG)
+
+# CLIENTS are flags of bench/clients: CLIENTS='--only cpu --quick'.
+CLIENTS ?=
+bench-clients: build
+	$(GO) build -trimpath -o $(BIN)/clients ./bench/clients
+	$(BIN)/clients $(CLIENTS)
 
 # PEERS are flags of bench/peers: PEERS=--quick, PEERS='--sizes 50,500'.
 PEERS ?=

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// fleetHosts is how many of the fleet's hosts take turns in the part on CPU.
+const fleetHosts = 256
+
+const cryptoAlone = "the cryptography alone"
+
+// cpuPart measures the client's CPU for each host.
+func (c *comparison) cpuPart(ctx context.Context) error {
+	sshd, err := c.startSSHD(ctx, "OpenSSH", "")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sshd.end() }()
+	fleet, end, err := c.startFleet(ctx, fleetHosts)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(
+		c.cpuTable(ctx, sshd, kexClassical, c.settings.sshd),
+		c.cpuTable(ctx, fleet, kexClassical, c.settings.connections),
+		c.cpuTable(ctx, fleet, kexHybrid, c.settings.connections),
+	)
+	return errors.Join(err, end())
+}
+
+// cpuTable is one server with one key exchange, with many at once and one by one.
+func (c *comparison) cpuTable(ctx context.Context, s *server, kex string, n int) error {
+	c.section(fmt.Sprintf("CPU of the client per host: %s, %s, %d connections", s.name, kex, n), "cpu",
+		"client", "at once", "CPU per host (ms)", "of it system", "× x/crypto/ssh", "× connect/standard", "× cryptography")
+	for _, atOnce := range []int{100, 1} {
+		if atOnce == 1 && s.cmd != nil {
+			n = max(n/10, 1) // without early messages each one waits 80 ms for a delayed ACK
+		}
+		all := []turn{c.cryptoTurn(kex, n)}
+		for _, client := range cpuClients(s, kex) {
+			all = append(all, c.cpuTurn(s, client, kex, n, atOnce))
+		}
+		got, err := c.turns(ctx, fmt.Sprintf("CPU, %s, %s, %d at once", s.name, kex, atOnce), all)
+		if err != nil {
+			return err
+		}
+		for _, t := range all {
+			c.row(t.name, fmt.Sprint(atOnce), fmt.Sprintf("%.3f", got.median(t.name, "cpu")), fmt.Sprintf("%.3f", got.median(t.name, "system")),
+				got.ratio(t.name, clientCrypto, "cpu"), got.ratio(t.name, clientStandard, "cpu"), got.ratio(t.name, cryptoAlone, "cpu"))
+		}
+	}
+	return nil
+}
+
+// cpuClients are those that can have this key exchange there: connect/standard
+// takes the library's order, in which the hybrid one is first.
+func cpuClients(s *server, kex string) []string {
+	all := []string{clientExpress, clientGoroutines, clientFirst, clientRun, clientCrypto}
+	if s.cmd != nil || kex == kexHybrid {
+		all = append(all, clientStandard, clientRunStd)
+	}
+	return all
+}
+
+func (c *comparison) cpuTurn(s *server, client, kex string, n, atOnce int) turn {
+	return turn{client, func(ctx context.Context) (figures, error) {
+		state, err := c.newState()
+		if err != nil {
+			return nil, err
+		}
+		t, err := c.child(ctx, job{
+			Task: taskConnect, Client: client, Kex: kex,
+			Hosts: s.hosts, User: s.user, Key: s.key, KnownHosts: s.knownHosts, State: state,
+			Command: "echo hello", Bytes: int64(len("hello\n")), Connections: n, AtOnce: atOnce,
+		})
+		return t.perHost(n), err
+	}}
+}
+
+// perHost gives CPU in ms for each of n hosts.
+func (t taken) perHost(n int) figures {
+	return figures{
+		"cpu":    t.cpu().Seconds() * 1000 / float64(n),
+		"system": t.System.Seconds() * 1000 / float64(n),
+		"wall":   t.Wall.Seconds(),
+	}
+}
+
+func (c *comparison) cryptoTurn(kex string, n int) turn {
+	return turn{cryptoAlone, func(ctx context.Context) (figures, error) {
+		t, err := c.child(ctx, job{Task: taskCrypto, Kex: kex, Connections: n, AtOnce: 100})
+		return t.perHost(n), err
+	}}
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// Settings are what was asked for.
+type settings struct {
+	only        []string // names of parts
+	repeats     int
+	connections int // to the fleet, of each turn
+	sshd        int // to sshd, of each turn
+	open        int // at once, in the part on memory
+	gibibytes   int // of bulk output
+	profiles    string
+	shoal       string
+	out         string
+}
+
+// quick is what --quick sets where no flag says otherwise.
+var quick = map[string]string{
+	"repeats": "1", "connections": "1000", "sshd-connections": "300", "open": "2000",
+}
+
+func parseSettings(args []string) (settings, error) {
+	var s settings
+	flags := pflag.NewFlagSet("clients", pflag.ContinueOnError)
+	flags.SortFlags = false
+	flags.StringSliceVar(&s.only, "only", partNames(), "these parts alone")
+	flags.IntVar(&s.repeats, "repeats", 5, "how often each client has its turn")
+	flags.IntVar(&s.connections, "connections", 4000, "to the simulated fleet, in each turn")
+	flags.IntVar(&s.sshd, "sshd-connections", 2000, "to OpenSSH, in each turn")
+	flags.IntVar(&s.open, "open", 10000, "connections that wait at once")
+	flags.IntVar(&s.gibibytes, "gib", 1, "GiB of bulk output in each turn")
+	isQuick := flags.Bool("quick", false, "small figures, once each, for a look")
+	flags.StringVar(&s.profiles, "profiles", "", "write pprof profiles of the clients into this `DIR`; the figures then include taking them")
+	flags.StringVar(&s.shoal, "shoal", "bin/shoal", "the program that serves the fleet and runs the whole run")
+	flags.StringVar(&s.out, "out", "", "write the tables into this `FILE` too")
+	if err := flags.Parse(args); err != nil {
+		return s, err
+	}
+	if flags.NArg() > 0 {
+		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if *isQuick {
+		for name, value := range quick {
+			if flags.Changed(name) {
+				continue
+			}
+			if err := flags.Set(name, value); err != nil {
+				return s, fmt.Errorf("setting --%s for --quick: %w", name, err)
+			}
+		}
+	}
+	return s, s.complete()
+}
+
+func (s *settings) complete() (err error) {
+	for _, name := range s.only {
+		if !slices.Contains(partNames(), name) {
+			return fmt.Errorf("there is no part %q\nhint: they are %s", name, strings.Join(partNames(), ", "))
+		}
+	}
+	if min(s.repeats, s.connections, s.sshd, s.open, s.gibibytes) < 1 {
+		return fmt.Errorf("every number has to be 1 or more")
+	}
+	if s.shoal, err = filepath.Abs(s.shoal); err != nil {
+		return fmt.Errorf("finding shoal: %w", err)
+	}
+	if _, err := os.Stat(s.shoal); err != nil {
+		return fmt.Errorf("finding shoal: %w\nhint: make build", err)
+	}
+	return nil
+}
+
+// flags are those that make the figures what they are.
+func (s settings) flags() string {
+	return fmt.Sprintf(" --repeats %d --connections %d --sshd-connections %d --open %d --gib %d",
+		s.repeats, s.connections, s.sshd, s.open, s.gibibytes)
+}
