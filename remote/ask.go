@@ -1,0 +1,112 @@
+package remote
+
+// The parts of the scripts that ask; what start.go says of scripts holds.
+
+// askScript: look sets _v to the state and, of a started command, what its
+// start says; mine tells whether the wrapper lives, and more whether anything
+// of its group or session does, with _l those outside the group. A process
+// that has the leader's number and another birth means that the group is gone.
+const askScript = `
+PATH=/usr/bin:/bin:/usr/sbin:/sbin${PATH:+:$PATH};
+umask 077;
+exec 2>/dev/null;
+echo; echo "shoal/1 $_n";
+fin() { echo "end $_n"; exit $1; };
+read -r _q </proc/sys/kernel/random/boot_id || _q=-;
+mine() {
+[ "$_k" = "$_q" ] && kill -0 $_i || return 1;
+born $_i;
+case $_a in Z|X) return 1;; esac;
+[ "${_t:--}" = "$_o" ]; };
+more() {
+_l=; _h=;
+[ "$_g" -gt 1 ] && [ "$_k" = "$_q" ] || return 1;
+[ -r /proc/self/stat ] || { kill -0 -$_g; return; };
+born $_g && { [ "$_t" = "$_o" ] || return 1; };
+for _f in /proc/[0-9]*/stat; do
+read -r _w <"$_f" || continue;
+_w="${_w##*") "}";
+set -- $_w;
+case $1 in Z|X) continue;; esac;
+[ "$3" = $_g ] && { _h=1; continue; };
+[ "$4" = $_g ] || continue;
+_h=1; _f=${_f#/proc/}; _l="$_l ${_f%/stat}";
+done;
+[ "$_h" ]; };
+look() {
+_v=absent; _g=0; _e=; _s=;
+safe || { [ -e "$_b" ] || [ -L "$_b" ] || [ -z "$_b" ] && _v=unclear; return; };
+[ -L "$_m/run" ] || { [ -e "$_m" ] || [ -L "$_m" ] && _v=claimed; return; };
+[ -e "$_m/run" ] || { _v=never; return; };
+_v=unclear;
+read -r _x _y _i _g _k _o <"$_m/start" || { _g=0; return; };
+[ "$_x $_y" = "shoal 1" ] || { _g=0; return; };
+read -r _e _s <"$_m/end" && { _v=ended; return; };
+if mine; then _v=running;
+elif more; then _v=orphaned;
+elif [ $_g = 0 ] && [ "$_k" = "$_q" ]; then :;
+else _v=lost; fi;
+read -r _e _s <"$_m/end" && _v=ended; };
+settle() {
+mkdir -p "$_b";
+safe && { mkdir "$_m"; ln -s never "$_m/run"; };
+look;
+case $_v in absent|claimed) _v=unclear;; esac; };
+tell() {
+[ $_v = ended ] && echo "state ended $_e $_s" || echo "state $_v";
+[ $_v = ended ] && more && echo left;
+read -r _x _y </proc/uptime && echo "up ${_x%%.*}"; };
+live() { case $_v in running|orphaned) return 0;; esac; [ $_v = ended ] && more; };
+check() { [ -d "$_m" ] && safe && ln -s never "$_m/run"; };
+drop() {
+live && return 1;
+[ $_v = unclear ] && return 1;
+rm -rf "$_m";
+[ -e "$_m" ] && return 1;
+return 0; };
+data() {
+_x=0; _y=0;
+[ -f "$_m/$1" ] && safe && _x=$(wc -c <"$_m/$1") && _x=$((_x)) && _y=$((_x-$2));
+[ $_y -lt 0 ] && _y=0;
+[ $_y -gt $_d ] && _y=$_d;
+echo "$1 $_x $2 $_y";
+[ $_y -gt 0 ] && tail -c +$(($2+1)) "$_m/$1" | head -c $_y;
+echo; };
+`
+
+// killScript writes the end down where the wrapper, killed too, could not. The
+// exit statuses are those of the Kill constants.
+const killScript = `
+nap() { sleep 0.1 || sleep 1; _z=$((_z-1)); };
+settle;
+_r=gone; _c=10;
+case $_v in unclear) _r=unclear; _c=12;; running) [ $_g = 0 ] && _r=unclear && _c=12;; esac;
+if more; then
+kill -TERM -$_g; kill -TERM $_l;
+kill -CONT -$_g; kill -CONT $_l;
+_z=$_d;
+while more && [ $_z -gt 0 ]; do nap; done;
+_z=50;
+while more && [ $_z -gt 0 ]; do kill -KILL -$_g; kill -KILL $_l; nap; done;
+if more; then _r=alive; _c=11; else
+_r=ended; _c=0;
+read -r _e _s <"$_m/end" || echo "killed 137" >"$_m/end";
+fi;
+look;
+fi;
+tell;
+echo "kill $_r";
+fin $_c;
+`
+
+const sweepScript = `
+_c=0; _z=0;
+safe && for _m in "$_b"/*-*; do
+[ -d "$_m" ] || continue;
+[ "$(find "$_m" -prune -mmin +$_d)" ] || continue;
+check; look;
+drop && _c=$((_c+1)) || _z=$((_z+1));
+done;
+echo "swept $_c $_z";
+fin 0;
+`

@@ -1,0 +1,203 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const nonce = "N0nceN0nce"
+
+// shellNames are the programs that play /bin/sh, under the name sh.
+func shellNames() []string {
+	return []string{"/bin/dash", "/bin/bash", "/bin/busybox", "/usr/bin/ksh93", "/usr/bin/mksh", "/usr/bin/zsh"}
+}
+
+// logins are the shells that get the line, as sshd starts them.
+func logins() [][]string {
+	return [][]string{
+		{"/bin/dash"},
+		{"/bin/bash"},
+		{"/bin/busybox", "sh"},
+		{"/usr/bin/ksh93"},
+		{"/usr/bin/mksh"},
+		{"/usr/bin/zsh"},
+		{"/usr/bin/tcsh"},
+		{"/usr/bin/fish"},
+	}
+}
+
+// A far is an account on the far end.
+type far struct {
+	home    string
+	program string
+	sh      string   // the POSIX shell of the scripts
+	login   []string // what gets the line
+	shell   string   // $SHELL; "" means sh
+	path    string
+	noHome  bool
+	quiet   bool // not the leader of a process group
+}
+
+func newFar(t *testing.T, program string) *far {
+	t.Helper()
+	sh := filepath.Join(t.TempDir(), "sh")
+	if err := os.Symlink(program, sh); err != nil {
+		t.Fatal(err)
+	}
+	return &far{home: t.TempDir(), program: program, sh: sh, login: []string{"/bin/sh"}, path: os.Getenv("PATH")}
+}
+
+func (f *far) marker() *Marker { return &Marker{Run: "run1", Index: 7, Shell: f.sh} }
+
+func (f *far) dir() string { return filepath.Join(f.home, DefaultDir) }
+
+type seen struct {
+	stdout, stderr string
+	status         int // 128+n for a signal
+	signal         syscall.Signal
+}
+
+func (f *far) command(ctx context.Context, line string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, f.login[0], append(f.login[1:len(f.login):len(f.login)], "-c", line)...)
+	shell := f.shell
+	if shell == "" {
+		shell = f.sh
+	}
+	cmd.Env = []string{"PATH=" + f.path, "SHELL=" + shell, "LANG=C.UTF-8"}
+	if !f.noHome {
+		cmd.Env = append(cmd.Env, "HOME="+f.home)
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: !f.quiet}
+	return cmd
+}
+
+func (f *far) run(t *testing.T, line, stdin string) seen {
+	t.Helper()
+	cmd := f.command(t.Context(), line)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("starting %.100q: %v", line, err)
+	}
+	status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	s := seen{stdout: stdout.String(), stderr: stderr.String(), status: status.ExitStatus()}
+	if status.Signaled() { //nolint:misspell // the standard library's word
+		s.signal, s.status = status.Signal(), 128+int(status.Signal())
+	}
+	return s
+}
+
+func (f *far) wrapped(t *testing.T, w Wrap, command, stdin string) seen {
+	t.Helper()
+	return f.run(t, must(t)(w.Line(command)), stdin)
+}
+
+// plain runs the command without a wrapper, by the shell that would run it.
+func (f *far) plain(t *testing.T, command, stdin string) seen {
+	t.Helper()
+	bare := *f
+	bare.login = []string{f.sh}
+	return bare.run(t, command, stdin)
+}
+
+func must(t *testing.T) func(string, error) string {
+	return func(text string, err error) string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+}
+
+// ask gives the report, with Up taken out after a look at it.
+func (f *far) ask(t *testing.T, question string, err error) Report {
+	t.Helper()
+	s := f.run(t, must(t)(question, err), "")
+	r, err := ParseReport(nonce, []byte(s.stdout))
+	if err != nil {
+		t.Fatalf("%v\n%q\n%q", err, s.stdout, s.stderr)
+	}
+	if r.State != "" && r.Up <= 0 {
+		t.Errorf("up for %v", r.Up)
+	}
+	r.Up = 0
+	return r
+}
+
+func (f *far) settle(t *testing.T) Report {
+	t.Helper()
+	question, err := f.marker().Settle(nonce)
+	return f.ask(t, question, err)
+}
+
+func (f *far) look(t *testing.T) Report {
+	t.Helper()
+	question, err := f.marker().Look(nonce)
+	return f.ask(t, question, err)
+}
+
+func (f *far) kill(t *testing.T, grace time.Duration) Report {
+	t.Helper()
+	question, err := f.marker().Kill(nonce, grace)
+	return f.ask(t, question, err)
+}
+
+// until polls, since what it waits for happens in other processes.
+func until(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for range 3000 {
+		if condition() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("%s did not come", what)
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
+}
+
+// everyShell runs f for each program as /bin/sh, in parallel.
+func everyShell(t *testing.T, test func(t *testing.T, f *far)) {
+	t.Helper()
+	for _, program := range shellNames() {
+		t.Run(filepath.Base(program), func(t *testing.T) {
+			t.Parallel()
+			test(t, newFar(t, program))
+		})
+	}
+}
+
+// background starts a line and gives a function that waits for it.
+func (f *far) background(t *testing.T, line string) (*exec.Cmd, func()) {
+	t.Helper()
+	cmd := f.command(context.Background(), line)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	wait := sync.OnceFunc(func() { _ = cmd.Wait() })
+	t.Cleanup(func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		wait()
+	})
+	return cmd, wait
+}
+
+func (s seen) String() string {
+	return fmt.Sprintf("%+.300q and %+.300q, status %d, signal %d", s.stdout, s.stderr, s.status, s.signal)
+}

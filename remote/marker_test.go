@@ -1,0 +1,297 @@
+package remote
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func (f *far) once() Wrap { return Wrap{Nonce: nonce, Marker: f.marker()} }
+
+// TestOnlyOneRuns starts one marker many times at once.
+func TestOnlyOneRuns(t *testing.T) {
+	everyShell(t, func(t *testing.T, f *far) {
+		ran := filepath.Join(f.home, "ran")
+		text := must(t)(f.once().Line("echo x >>" + ran))
+		all := make([]seen, 50)
+		if filepath.Base(f.program) != "dash" {
+			all = all[:10]
+		}
+		var group sync.WaitGroup
+		for i := range all {
+			group.Go(func() { all[i] = f.run(t, text, "") })
+		}
+		group.Wait()
+		refused := 0
+		for _, s := range all {
+			if s.status == 0 {
+				continue
+			}
+			refused++
+			word, ok := ParseRefusal(nonce, []byte(s.stderr))
+			if want := (seen{stderr: "shoal/1 " + nonce + " refused again\n", status: StatusAgain}); s != want || !ok || word != RefusedAgain {
+				t.Errorf("a second start shows as %v", s)
+			}
+		}
+		if content, err := os.ReadFile(ran); string(content) != "x\n" || err != nil || refused != len(all)-1 {
+			t.Errorf("ran %q, refused %d, %v", content, refused, err)
+		}
+	})
+}
+
+// TestSettleAgainstStart lets starts and settlers race: a settled never means
+// that nothing ran, and everything else that it did.
+func TestSettleAgainstStart(t *testing.T) {
+	t.Parallel()
+	f := newFar(t, "/bin/dash")
+	for i := range 20 {
+		ran := filepath.Join(f.home, fmt.Sprint("ran", i))
+		marker := f.marker()
+		marker.Index = i
+		start := must(t)(Wrap{Nonce: nonce, Marker: marker}.Line("touch " + ran))
+		question, err := marker.Settle(nonce)
+		var group sync.WaitGroup
+		var report Report
+		var s seen
+		group.Go(func() { s = f.run(t, start, "") })
+		group.Go(func() { report = f.ask(t, question, err) })
+		group.Wait()
+		never := report.State == StateNever
+		if never == exists(ran) || never != (s.status == StatusNoMarker || s.status == StatusAgain) {
+			t.Errorf("settled as %s, ran %v, seen %v", report.State, exists(ran), s)
+		}
+		if again := f.ask(t, question, err); never && again.State != StateNever || !never && again.State != StateEnded {
+			t.Errorf("first %s, then %s", report.State, again.State)
+		}
+	}
+}
+
+func TestStates(t *testing.T) {
+	everyShell(t, func(t *testing.T, f *far) {
+		if r := f.look(t); r.State != StateAbsent {
+			t.Errorf("before: %+v", r)
+		}
+		begun := filepath.Join(f.home, "begun")
+		line := must(t)(f.once().Line("trap '' TERM; touch " + begun + "; sleep 100; sleep 100"))
+		cmd, wait := f.background(t, line)
+		until(t, "the command", func() bool { return exists(begun) })
+		for _, r := range []Report{f.look(t), f.settle(t)} {
+			if !reflect.DeepEqual(r, Report{State: StateRunning}) {
+				t.Errorf("running: %+v", r)
+			}
+		}
+		question, err := f.marker().Forget(nonce)
+		if r := f.ask(t, question, err); !r.Kept || r.Forgotten {
+			t.Errorf("a running marker was forgotten: %+v", r)
+		}
+		_ = syscall.Kill(cmd.Process.Pid, syscall.SIGKILL)
+		wait()
+		if r := f.settle(t); !reflect.DeepEqual(r, Report{State: StateOrphaned}) {
+			t.Errorf("without its wrapper: %+v", r)
+		}
+		if r := f.kill(t, 0); !reflect.DeepEqual(r, Report{State: StateEnded, Cause: CauseKilled, Status: 137, Kill: KillEnded}) {
+			t.Errorf("killed: %+v", r)
+		}
+		if r := f.kill(t, 0); r.Kill != KillGone {
+			t.Errorf("killed again: %+v", r)
+		}
+		forget(t, f)
+		if r := f.settle(t); r.State != StateNever {
+			t.Errorf("settled first: %+v", r)
+		}
+		if s := f.run(t, line, ""); s.status != StatusAgain {
+			t.Errorf("started after it was settled: %v", s)
+		}
+	})
+}
+
+// TestLost has no wrapper, no command and no status left.
+func TestLost(t *testing.T) {
+	f := newFar(t, "/bin/dash")
+	begun := filepath.Join(f.home, "begun")
+	cmd, wait := f.background(t, must(t)(f.once().Line("touch "+begun+"; exec sleep 100")))
+	until(t, "the command", func() bool { return exists(begun) })
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	wait()
+	until(t, "the end", func() bool { return f.settle(t).State == StateLost })
+	if r := f.kill(t, 0); r.Kill != KillGone || r.State != StateLost {
+		t.Errorf("killed: %+v", r)
+	}
+
+	// Another process has the number now, as after a reboot and in time.
+	start := filepath.Join(f.dir(), "run1-7", "start")
+	other, _ := f.background(t, "exec sleep 100")
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, born := range []string{string(boot[:36]) + " 1", "another-boot 1"} {
+		pid := strconv.Itoa(other.Process.Pid)
+		if err := os.WriteFile(start, []byte("shoal 1 "+pid+" "+pid+" "+born+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r := f.kill(t, 0); r.Kill != KillGone || r.State != StateLost {
+			t.Errorf("%s: %+v", born, r)
+		}
+	}
+	if err := syscall.Kill(other.Process.Pid, 0); err != nil {
+		t.Error("a stranger was killed")
+	}
+	if err := os.WriteFile(start, []byte("shoal 2 x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := f.kill(t, 0); r.Kill != KillUnclear || r.State != StateUnclear {
+		t.Errorf("of another version: %+v", r)
+	}
+}
+
+// TestKilledAnywhere kills the wrapper's group at many moments: what is said
+// afterwards is what happened.
+func TestKilledAnywhere(t *testing.T) {
+	t.Parallel()
+	f := newFar(t, "/bin/dash")
+	for i := range 20 {
+		marker := f.marker()
+		marker.Index = i
+		ran, done := filepath.Join(f.home, fmt.Sprint("ran", i)), filepath.Join(f.home, fmt.Sprint("done", i))
+		cmd, wait := f.background(t, must(t)(Wrap{Nonce: nonce, Marker: marker, Timeout: time.Hour}.Line("echo >"+ran+"; echo >"+done)))
+		time.Sleep(time.Duration(i) * 1200 * time.Microsecond)
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		wait()
+		question, err := marker.Settle(nonce)
+		var r Report
+		until(t, "the end", func() bool { r = f.ask(t, question, err); return r.State != StateOrphaned })
+		switch {
+		case r.State == StateNever && !exists(ran), r.State == StateEnded && r.Status == 0 && exists(done), r.State == StateLost:
+		default:
+			t.Errorf("after %d: %+v, ran %v, done %v", i, r, exists(ran), exists(done))
+		}
+	}
+}
+
+func TestKill(t *testing.T) {
+	everyShell(t, func(t *testing.T, f *far) {
+		for _, c := range []struct {
+			name, command string
+			cause         Cause
+			status        uint8
+		}{
+			{"gentle", "sleep 100 & touch BEGUN; wait", CauseExit, 143},
+			{"cleans up", "trap 'exit 3' TERM; sleep 100 & touch BEGUN; wait", CauseExit, 3},
+			{"stubborn", "trap '' TERM; touch BEGUN; sleep 100; sleep 100", CauseKilled, 137},
+			{"stopped", "touch BEGUN; kill -STOP $$", CauseExit, 143},
+		} {
+			begun := filepath.Join(f.home, "begun "+c.name)
+			command := strings.Replace(c.command, "BEGUN", "'"+begun+"'", 1)
+			w := Wrap{Nonce: nonce, Marker: f.marker(), Group: true}
+			f.quiet = c.name == "cleans up" // not a leader: through setsid(1)
+			_, wait := f.background(t, must(t)(w.Line(command)))
+			f.quiet = false
+			until(t, "the command", func() bool { return exists(begun) })
+			if r := f.kill(t, 3*time.Second/2); !reflect.DeepEqual(r, Report{State: StateEnded, Cause: c.cause, Status: c.status, Kill: KillEnded}) {
+				t.Errorf("%s: %+v", c.name, r)
+			}
+			wait()
+			forget(t, f)
+		}
+		question := must(t)(f.marker().Kill(nonce, 0))
+		if s := f.run(t, question, ""); s.status != 10 || f.settle(t).State != StateNever {
+			t.Errorf("never started: %v", s)
+		}
+	})
+}
+
+func TestDetach(t *testing.T) {
+	everyShell(t, func(t *testing.T, f *far) {
+		gate := filepath.Join(f.home, "gate")
+		w := Wrap{Nonce: nonce, Marker: f.marker(), Detach: true, FileLimit: 1 << 20}
+		for _, quiet := range []bool{false, true} {
+			f.quiet = quiet
+			s := f.wrapped(t, w, "printf 'a\\0b'; echo e >&2; cat; while [ ! -e "+gate+" ]; do sleep 0.05; done; echo z; exit 6", "input")
+			receipt, err := ParseReport(nonce, []byte(s.stdout))
+			if err != nil || !reflect.DeepEqual(receipt, Report{Accepted: true, Up: -1}) || s.status != 0 || s.stderr != "" {
+				t.Fatalf("receipt: %+v, %v, %v", receipt, err, s)
+			}
+			f.quiet = false
+			var from Offsets
+			collect := func(limit int64) Report {
+				question, err := f.marker().Collect(nonce, from, limit)
+				return f.ask(t, question, err)
+			}
+			var r Report
+			until(t, "the output", func() bool {
+				r = collect(0)
+				return r.State == StateRunning && r.Stdout.Size == 3 && r.Stderr.Size == 2
+			})
+			if string(r.Stdout.Bytes) != "a\x00b" || string(r.Stderr.Bytes) != "e\n" || r.State != StateRunning {
+				t.Errorf("while it runs: %+v", r)
+			}
+			from = r.Next()
+			if err := os.WriteFile(gate, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "the end", func() bool { r = collect(1); return r.State == StateEnded })
+			want := Report{
+				State: StateEnded, Cause: CauseExit, Status: 6,
+				Stdout: Chunk{Bytes: []byte("z"), From: 3, Size: 5}, Stderr: Chunk{Bytes: []byte{}, From: 2, Size: 2},
+			}
+			if r.Left = false; !reflect.DeepEqual(r, want) {
+				t.Errorf("at the end: %+v, want %+v", r, want)
+			}
+			until(t, "the end of its group", func() bool { return !f.settle(t).Left })
+			forget(t, f)
+			_ = os.Remove(gate)
+		}
+	})
+}
+
+func TestFileLimit(t *testing.T) {
+	everyShell(t, func(t *testing.T, f *far) {
+		w := Wrap{Nonce: nonce, Marker: f.marker(), Detach: true, FileLimit: 1000}
+		f.wrapped(t, w, "exec head -c 5000 /dev/zero", "")
+		until(t, "the end", func() bool { return f.look(t).State == StateEnded })
+		question, err := f.marker().Collect(nonce, Offsets{}, 0)
+		if r := f.ask(t, question, err); r.Stdout.Size != 1024 || r.Status == 0 {
+			t.Errorf("%d bytes, status %d", r.Stdout.Size, r.Status)
+		}
+	})
+}
+
+func TestSweep(t *testing.T) {
+	everyShell(t, func(t *testing.T, f *far) {
+		begun := filepath.Join(f.home, "begun")
+		old := time.Now().Add(-time.Hour)
+		for i, command := range []string{":", "touch " + begun + "; exec sleep 100", ":"} {
+			m := f.marker()
+			m.Index = i
+			text := must(t)(Wrap{Nonce: nonce, Marker: m}.Line(command))
+			if i == 1 {
+				f.background(t, text)
+				until(t, "the command", func() bool { return exists(begun) })
+			} else {
+				f.run(t, text, "")
+			}
+			if i < 2 {
+				if err := os.Chtimes(filepath.Join(f.dir(), m.name()), old, old); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		question, err := Sweep(nonce, "", 30*time.Minute)
+		if r := f.ask(t, strings.Replace(question, "/bin/sh", f.sh, 1), err); r.Removed != 1 || r.Remaining != 1 {
+			t.Errorf("%+v", r)
+		}
+		for i, want := range []bool{false, true, true} {
+			if got := exists(filepath.Join(f.dir(), fmt.Sprint("run1-", i))); got != want {
+				t.Errorf("marker %d is there: %v", i, got)
+			}
+		}
+	})
+}

@@ -1,0 +1,69 @@
+package remote
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxLine is the length in bytes from which Linux takes no single argument
+// (MAX_ARG_STRLEN, less the final NUL): a server could not hand a longer line
+// to any shell.
+const MaxLine = 128<<10 - 1
+
+// line is what the login shell gets. With eval, the script can start itself
+// again: $0 is its text.
+func line(shell, script, argument string) (string, error) {
+	if shell == "" {
+		shell = defaultShell
+	}
+	text := "exec " + shell + ` -c 'eval "$0"' '` + script + "' '' '" + argument + "'"
+	if len(text) > MaxLine {
+		return "", fmt.Errorf("the command takes %d bytes when wrapped, of at most %d\nhint: send it as a script through standard input", len(text), MaxLine)
+	}
+	return text, nil
+}
+
+const defaultShell = "/bin/sh"
+
+// oneLine joins the lines of a script, each of which ends where a blank may
+// follow. csh takes no newline between quotes.
+func oneLine(script string) string {
+	var b strings.Builder
+	for text := range strings.Lines(script) {
+		if text = strings.TrimSpace(text); text != "" {
+			b.WriteString(text)
+			b.WriteByte(' ')
+		}
+	}
+	return strings.TrimSuffix(b.String(), " ")
+}
+
+// encode writes text so that it stands between single quotes in every shell:
+// what one of them reads there becomes \0 and three octal digits, for printf %b
+// (XCU printf). It reports whether anything was.
+func encode(text string) (string, bool) {
+	var b strings.Builder
+	for rest := text; rest != ""; {
+		r, size := utf8.DecodeRuneInString(rest)
+		if c := rest[0]; r == utf8.RuneError && size == 1 || c < ' ' && c != '\t' || c == 0x7f || strings.IndexByte(`\!'`, c) >= 0 {
+			fmt.Fprintf(&b, `\0%03o`, c)
+		} else {
+			b.WriteString(rest[:size])
+		}
+		rest = rest[size:]
+	}
+	return b.String(), b.Len() != len(text)
+}
+
+// NewNonce gives a nonce that nobody can guess. Each question needs its own.
+func NewNonce() string { return rand.Text() }
+
+func validateNonce(nonce string) error {
+	if len(nonce) < 8 || !isWord(nonce, "", 64) {
+		return errors.New("a nonce has 8 to 64 letters and digits")
+	}
+	return nil
+}

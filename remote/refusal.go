@@ -1,0 +1,58 @@
+package remote
+
+import "bytes"
+
+// The exit statuses of a wrapper that did not start its command. A command may
+// end with them too; ParseRefusal tells.
+const (
+	StatusAgain    = 121 // this marker has been started, or was settled
+	StatusNoMarker = 122 // the marker could not be made
+	StatusNoGroup  = 123 // no process group of its own
+)
+
+// A Refusal is why a wrapper did not start its command. The texts are part of
+// the format.
+type Refusal string
+
+// The refusals.
+const (
+	RefusedAgain     Refusal = "again"     // there is a marker already: it may have run, or run now
+	RefusedSettled   Refusal = "settled"   // Settle came first
+	RefusedHome      Refusal = "home"      // no $HOME, and no Marker.Dir
+	RefusedDirectory Refusal = "directory" // the run directory is missing or not safe
+	RefusedMarker    Refusal = "marker"    // the marker could not be written
+	RefusedGroup     Refusal = "group"     // not the leader of a process group, and no setsid(1)
+	RefusedPrintf    Refusal = "printf"    // no printf, which the command's bytes need
+)
+
+// ParseRefusal finds the wrapper's refusal in what came on standard error. It
+// is proof that this start ran nothing.
+func ParseRefusal(nonce string, stderr []byte) (Refusal, bool) {
+	_, rest, _ := bytes.Cut(stderr, []byte(header(nonce)+" refused "))
+	word, _, whole := bytes.Cut(rest[:min(len(rest), 40)], []byte("\n"))
+	if !whole {
+		return "", false
+	}
+	switch r := Refusal(word); r {
+	case RefusedAgain, RefusedSettled, RefusedHome, RefusedDirectory, RefusedMarker, RefusedGroup, RefusedPrintf:
+		return r, true
+	}
+	return "", false
+}
+
+// Hint says what to do about it, in one line; "" where there is nothing.
+func (r Refusal) Hint() string {
+	switch r {
+	case RefusedAgain:
+		return "shoal resolve tells what became of the first start"
+	case RefusedHome:
+		return "name a run directory"
+	case RefusedDirectory:
+		return "the run directory must be a directory of the account's own with mode 0700; name another, such as /var/tmp/shoal-NAME"
+	case RefusedMarker:
+		return "look for a full or read-only disk, or name another run directory"
+	case RefusedGroup:
+		return "install setsid (util-linux or busybox) there"
+	}
+	return ""
+}
