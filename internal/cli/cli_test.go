@@ -30,10 +30,20 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// leakChecked fails the run when a test leaves a goroutine behind.
+// leakChecked fails the run when a test leaves a goroutine behind. What shoal
+// remembers goes into a directory of the tests' own.
 type leakChecked struct{ *testing.M }
 
 func (m leakChecked) Run() int {
+	state, err := os.MkdirTemp("", "shoal-state")
+	if err == nil {
+		err = os.Setenv("XDG_STATE_HOME", state)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(state) }()
 	code := m.M.Run()
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
