@@ -8,9 +8,11 @@ import (
 // DefaultWorkers is the width of the pool of raw.Workers.
 const DefaultWorkers = 32
 
-// apply gives o as the strategy has it for so many targets.
+// apply gives o as the strategy has it for so many targets. All but raw.Auto
+// make one attempt at each, so that what a server drops is seen.
 func apply(s raw.Strategy, o shoal.Options, size, workers int) shoal.Options {
 	const unbounded = -1
+	o.Engine.Attempts = 1
 	switch s {
 	case raw.Serial:
 		o.Fanout, o.Dials, o.Starts = 1, 1, unbounded
@@ -20,6 +22,7 @@ func apply(s raw.Strategy, o shoal.Options, size, workers int) shoal.Options {
 		o.Fanout, o.Dials, o.Starts = size, size, unbounded
 	case raw.Auto:
 		o.Fanout, o.Dials, o.Starts = 0, 0, 0
+		o.Engine.Attempts = 0
 	}
 	return o
 }

@@ -217,32 +217,34 @@ func TestWidthChanges(t *testing.T) {
 			most[at] = max(most[at], s.open.Load()+1)
 			return nil
 		}
+		// Targets take a second, so that none ends when the width changes.
+		const step = 2600 * time.Millisecond
 		width := make(chan int)
 		go func() {
 			for _, n := range []int{30, -1, 0, 5} {
-				time.Sleep(2500 * time.Millisecond)
+				time.Sleep(step)
 				width <- n
 			}
 			close(width)
 		}()
-		collect(t, t.Context(), engine.Options{Dialer: s, Fanout: 10, Width: width}, 200, 200)
+		collect(t, t.Context(), engine.Options{Dialer: s, Fanout: 10, Width: width}, 260, 260)
 		want := map[time.Duration]int64{
 			0: 10, time.Second: 10, 2 * time.Second: 10, // 10 wide
-			2500 * time.Millisecond: 30, 3 * time.Second: 30, // 30 wide from 2.5 s on
+			step: 30, 3 * time.Second: 30, // 30 wide from then on
 		}
 		for at, n := range want {
 			if most[at] > n || most[at] == 0 {
 				t.Errorf("at %v: %d in flight, want up to %d", at, most[at], n)
 			}
 		}
-		if most[2500*time.Millisecond] != 30 {
-			t.Errorf("%d in flight once the width was 30", most[2500*time.Millisecond])
+		if most[step] != 30 {
+			t.Errorf("%d in flight once the width was 30", most[step])
 		}
 		for at, n := range most {
-			if at > 7500*time.Millisecond && at < 10*time.Second {
+			if at > 3*step && at < 4*step {
 				t.Errorf("%d started at %v, while the width was 0", n, at)
 			}
-			if at >= 10*time.Second && n > 5 {
+			if at >= 4*step && n > 5 {
 				t.Errorf("%d in flight at %v, with a width of 5", n, at)
 			}
 		}

@@ -15,7 +15,6 @@ func TestGreeting(t *testing.T) {
 		"Not allowed at this time, or ever\r\n": fleet.ReasonProtocolError,
 		"HTTP/1.1 400 Bad Request\r\n":          fleet.ReasonProtocolError,
 		"220 mail ESMTP\r\n":                    fleet.ReasonProtocolError,
-		"\n":                                    fleet.ReasonProtocolError,
 		"S":                                     fleet.ReasonNone,
 		"SSH-2.0-slow":                          fleet.ReasonNone,
 		"SX":                                    fleet.ReasonProtocolError,
