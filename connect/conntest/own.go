@@ -146,7 +146,7 @@ func testKeyChangesAtRekey(t *testing.T, newDialer Factory) {
 // too, in a key exchange between the offer of a key and its answer.
 func testKeyChangesInAuth(t *testing.T, newDialer Factory) {
 	key := &turncoat{before: newKey(t), after: newKey(t)}
-	config := &ssh.ServerConfig{Config: ssh.Config{RekeyThreshold: 256}}
+	config := &ssh.ServerConfig{Config: ssh.Config{RekeyThreshold: 256}, MaxAuthTries: -1}
 	config.AddHostKey(key)
 	config.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
 		key.turned.Store(true)
@@ -154,9 +154,13 @@ func testKeyChangesInAuth(t *testing.T, newDialer Factory) {
 	}
 	target := ownServer(t, config, func(ssh.Channel) {})
 	hk := &exact{trusted: []ssh.PublicKey{key.before.PublicKey(), key.after.PublicKey()}}
+	var offered keys
+	for range 60 { // so that a key exchange comes before the last of them is refused
+		offered = append(offered, newKey(t))
+	}
 	d := newDialer(t, Config{
 		HostKeys:   hk,
-		Identities: keys{newKey(t), newKey(t), newKey(t), newKey(t), newKey(t), newKey(t)},
+		Identities: offered,
 		Timeouts:   patient(),
 	})
 	run(t.Context(), t, d, target).want(t,
