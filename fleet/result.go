@@ -48,6 +48,25 @@ type End struct {
 	Err error
 }
 
+// Exited is the end of a command whose exit status or, where it is not "", exit
+// signal was received. complete says that the channel closed in order; otherwise
+// output may be missing.
+func Exited(p Phase, status uint32, signal string, complete bool) End {
+	end := End{Phase: p, Flags: FlagExitKnown, Status: status, Signal: signal}
+	switch {
+	case signal != "":
+		end.Outcome = OutcomeSignalled
+	case status != 0:
+		end.Outcome = OutcomeFailed
+	default:
+		end.Outcome = OutcomeOK
+	}
+	if !complete {
+		end.Flags |= FlagOutputIncomplete
+	}
+	return end
+}
+
 // A Result is everything that is told about one target.
 type Result struct {
 	Target Target

@@ -2,14 +2,13 @@ package trust
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"shoal/internal/filelock"
 )
 
 // A lockedFile is a file that no other process that locks will write to. Close
@@ -48,7 +47,7 @@ func lockFile(path string, wait time.Duration) (lockedFile, error) {
 // lockOpened says whether the locked file is still the one that the path means:
 // it may have been replaced while we waited.
 func lockOpened(f *os.File, path string, deadline time.Time) (current bool, err error) {
-	if err := flock(f, deadline); err != nil {
+	if err := filelock.Lock(f, deadline); err != nil {
 		return false, err
 	}
 	ours, err := f.Stat()
@@ -60,25 +59,6 @@ func lockOpened(f *os.File, path string, deadline time.Time) (current bool, err 
 		return false, nil
 	}
 	return err == nil && os.SameFile(ours, named), err
-}
-
-// flock asks again and again, since flock(2) has no deadline of its own.
-func flock(f *os.File, deadline time.Time) error {
-	const first, last = time.Millisecond, 50 * time.Millisecond
-	for pause := first; ; pause = min(2*pause, last) {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, unix.EINTR):
-		case !errors.Is(err, unix.EWOULDBLOCK):
-			return fmt.Errorf("locking %s: %w", f.Name(), err)
-		case time.Now().After(deadline):
-			return fmt.Errorf("%s stays locked by another process", f.Name())
-		default:
-			time.Sleep(pause)
-		}
-	}
 }
 
 // appendWhole writes the lines at the end of the file, or nothing.

@@ -19,17 +19,5 @@ func signalName(s string) string {
 
 // end gives the attempt's end; complete says that the channel closed in order.
 func (e exit) end(p fleet.Phase, complete bool) fleet.End {
-	end := fleet.End{Phase: p, Flags: fleet.FlagExitKnown, Status: e.status, Signal: e.signal}
-	switch {
-	case e.signal != "":
-		end.Outcome = fleet.OutcomeSignalled
-	case e.status != 0:
-		end.Outcome = fleet.OutcomeFailed
-	default:
-		end.Outcome = fleet.OutcomeOK
-	}
-	if !complete {
-		end.Flags |= fleet.FlagOutputIncomplete
-	}
-	return end
+	return fleet.Exited(p, e.status, e.signal, complete)
 }

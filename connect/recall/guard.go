@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -60,24 +59,4 @@ func open(path string, flags int) (*os.File, fs.FileInfo, error) {
 		return nil, nil, err
 	}
 	return f, info, nil
-}
-
-// lock locks the file against other processes. It asks again and again, since
-// flock(2) has no deadline of its own.
-func lock(f *os.File, deadline time.Time) error {
-	const first, last = time.Millisecond, 50 * time.Millisecond
-	for pause := first; ; pause = min(2*pause, last) {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, unix.EINTR):
-		case !errors.Is(err, unix.EWOULDBLOCK):
-			return fmt.Errorf("locking %q: %w", f.Name(), err)
-		case time.Now().After(deadline):
-			return fmt.Errorf("%q stays locked by another process", f.Name())
-		default:
-			time.Sleep(pause)
-		}
-	}
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"shoal/internal/filelock"
 )
 
 // A store is the file. It keeps nothing open.
@@ -111,7 +113,7 @@ func (s store) lock() (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err = lock(f, deadline); err == nil {
+		if err = filelock.Lock(f, deadline); err == nil {
 			// It may have been replaced while we waited.
 			var named fs.FileInfo
 			if named, err = os.Lstat(s.path); err == nil && os.SameFile(ours, named) {

@@ -23,7 +23,7 @@ func journalCommand(use, short, long, example string, args cobra.PositionalArgs,
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long, Example: example, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			j, err := openJournal(cmd.Context(), stateDirOf(*dir))
+			j, err := openJournal(cmd.Context(), stateDir(*dir))
 			if err != nil {
 				return err
 			}
@@ -160,7 +160,7 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 	}
 	for e, err := range j.Show(ctx, id, selector) {
 		if err != nil {
-			return errorsJoinClosing(err, out)
+			return cutShort(err, out)
 		}
 		out.take(e.Result)
 	}
@@ -174,7 +174,8 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 	return nil
 }
 
-func errorsJoinClosing(err error, out *output) error {
+// cutShort sums up what was shown before an error ended it.
+func cutShort(err error, out *output) error {
 	_, _ = fmt.Fprint(out.stderr, sink.SummaryText(&out.summary, out.columns()))
 	_ = out.abandon()
 	return err

@@ -173,14 +173,17 @@ func (f *hostFlags) passwords() (connect.Passwords, error) {
 }
 
 // state is the directory of --state-dir.
-func (f *hostFlags) state() string {
-	switch f.stateDir {
+func (f *hostFlags) state() string { return stateDir(f.stateDir) }
+
+// stateDir is the directory that --state-dir means, "" for none.
+func stateDir(flag string) string {
+	switch flag {
 	case "":
 		return shoal.DefaultStateDir()
 	case "none":
 		return ""
 	}
-	return f.stateDir
+	return flag
 }
 
 func (f *hostFlags) timeouts() connect.Timeouts {

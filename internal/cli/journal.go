@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/journal"
 	"shoal/record"
@@ -87,7 +86,7 @@ func (k *keeper) result(r fleet.Result) error {
 	return nil
 }
 
-// keptFor is how long runs are kept, and keptBytes how much of them.
+// keptDays and keptBytes are what shoal prune keeps unless it is told otherwise.
 const (
 	keptDays  = 90
 	keptBytes = 2 << 30
@@ -107,12 +106,4 @@ func (k *keeper) end(interrupted bool, code int, failed error) error {
 // abandon ends a run of which nothing was started.
 func (k *keeper) abandon() error {
 	return k.end(true, exitUsage, errors.New("nothing was started"))
-}
-
-// stateDirOf is the state directory for commands that only read the journal.
-func stateDirOf(flag string) string {
-	if flag == "" {
-		return shoal.DefaultStateDir()
-	}
-	return flag
 }
