@@ -96,6 +96,12 @@ func testWeakKey(t *testing.T, newDialer Factory) {
 type turncoat struct {
 	before, after ssh.Signer
 	turned        atomic.Bool
+	shown         chan struct{} // closed when after has signed
+	once          sync.Once
+}
+
+func newTurncoat(t testing.TB) *turncoat {
+	return &turncoat{before: newKey(t), after: newKey(t), shown: make(chan struct{})}
 }
 
 func (c *turncoat) now() ssh.Signer {
@@ -108,7 +114,11 @@ func (c *turncoat) now() ssh.Signer {
 func (c *turncoat) PublicKey() ssh.PublicKey { return c.now().PublicKey() }
 
 func (c *turncoat) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
-	return c.now().Sign(rand, data)
+	signer := c.now()
+	if signer == c.after {
+		defer c.once.Do(func() { close(c.shown) })
+	}
+	return signer.Sign(rand, data)
 }
 
 // testKeyChangesAtRekey has a server exchange keys all the time (faults.md K11),
@@ -117,7 +127,7 @@ func testKeyChangesAtRekey(t *testing.T, newDialer Factory) {
 	output := bytes.Repeat([]byte("0123456789abcdef"), 256<<10) // beyond the window, so that reading and writing take turns
 	for name, turns := range map[string]bool{"honest": false, "turncoat": true} {
 		t.Run(name, func(t *testing.T) {
-			key := &turncoat{before: newKey(t), after: newKey(t)}
+			key := newTurncoat(t)
 			config := &ssh.ServerConfig{Config: ssh.Config{RekeyThreshold: 64 << 10}}
 			config.AddHostKey(key)
 			target := ownServer(t, config, func(ch ssh.Channel) {
@@ -145,17 +155,24 @@ func testKeyChangesAtRekey(t *testing.T, newDialer Factory) {
 // testKeyChangesInAuth has a server bring another host key, which is trusted
 // too, in a key exchange between the offer of a key and its answer.
 func testKeyChangesInAuth(t *testing.T, newDialer Factory) {
-	key := &turncoat{before: newKey(t), after: newKey(t)}
+	key := newTurncoat(t)
 	config := &ssh.ServerConfig{Config: ssh.Config{RekeyThreshold: 256}, MaxAuthTries: -1}
 	config.AddHostKey(key)
+	var asked atomic.Int32
 	config.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
 		key.turned.Store(true)
+		if asked.Add(1) == 10 { // by then the new exchange is due; it goes on beside this
+			select {
+			case <-key.shown:
+			case <-t.Context().Done():
+			}
+		}
 		return nil, errors.New("not this one")
 	}
 	target := ownServer(t, config, func(ssh.Channel) {})
 	hk := &exact{trusted: []ssh.PublicKey{key.before.PublicKey(), key.after.PublicKey()}}
 	var offered keys
-	for range 60 { // so that a key exchange comes before the last of them is refused
+	for range 20 {
 		offered = append(offered, newKey(t))
 	}
 	d := newDialer(t, Config{
