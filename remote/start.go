@@ -90,7 +90,9 @@ ln -s start "$_m/run" || no settled 121;
 // watchScript starts what waits for the time to pass. It lies in the group that
 // it ends, which keeps the group's number from being given to others, and it
 // says 9 when it did something. The trap may run before anything could note the
-// number of the sleep: only $! is in time.
+// number of the sleep: only $! is in time. It redirects with exec: a redirected
+// call of a function keeps the command's output open, as another descriptor, and
+// with it the channel.
 const watchScript = `
 halt() { kill -9 $! ; wait $! ; exit 0; };
 watch() {
@@ -103,7 +105,7 @@ trap "" USR1;
 kill -TERM -$$;
 kill -CONT -$$;
 exit 9; };
-watch </dev/null >/dev/null 2>&1 3>&- &
+( exec </dev/null >/dev/null 2>&1 3>&-; watch ) &
 _d=$! ;
 `
 

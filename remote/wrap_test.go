@@ -2,6 +2,7 @@ package remote
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -241,6 +242,7 @@ func TestTimeout(t *testing.T) {
 			until(t, "the end of the group", func() bool { return !f.settle(t).Left })
 			forget(t, f)
 		}
+		closesOutput(t, f)
 		w = Wrap{Nonce: nonce, Shell: f.sh, Timeout: time.Second}
 		if got := f.wrapped(t, w, "sleep 100", ""); got != (seen{signal: syscall.SIGALRM, status: 142}) {
 			t.Errorf("without a marker: %v", got)
@@ -250,4 +252,26 @@ func TestTimeout(t *testing.T) {
 			t.Errorf("not a leader: %v", got)
 		}
 	})
+}
+
+// closesOutput finds what waits for the time of grace still there when the output
+// of a command that took TERM has ended: it must not keep the channel open.
+func closesOutput(t *testing.T, f *far) {
+	t.Helper()
+	w := Wrap{Nonce: nonce, Marker: f.marker(), Timeout: time.Second, Grace: time.Minute}
+	f.wrapped(t, w, "exec sleep 100", "")
+	start, err := os.ReadFile(filepath.Join(f.dir(), "run1-7", "start"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pid, group int
+	if _, err := fmt.Sscanf(string(start), "shoal 1 %d %d", &pid, &group); err != nil || group < 2 {
+		t.Fatalf("start says %q: %v", start, err)
+	}
+	if !f.settle(t).Left {
+		t.Error("the output ended only with the time of grace")
+	}
+	_ = syscall.Kill(-group, syscall.SIGKILL) // an error: the group is gone
+	until(t, "the end of the group", func() bool { return !f.settle(t).Left })
+	forget(t, f)
 }
