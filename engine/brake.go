@@ -33,7 +33,8 @@ type brakes struct {
 func (b *brakes) add(o fleet.Outcome) error {
 	b.count[o]++
 	b.ended++
-	if o == fleet.OutcomeCancelled || o == fleet.OutcomeOK {
+	switch o {
+	case fleet.OutcomeOK, fleet.OutcomeCancelled, fleet.OutcomeDetached:
 		return nil
 	}
 	if b.opts.FailFast {

@@ -81,10 +81,12 @@ func (r *retries) canPass(end fleet.End, n int) bool {
 }
 
 // mayPass leaves out ends that say nothing of the network: a command that took
-// longer than it was given would do so again.
+// longer than it was given would do so again, and one that has been started
+// once is refused each time.
 func mayPass(reason fleet.Reason) bool {
 	switch reason {
-	case fleet.ReasonInterrupted, fleet.ReasonInternal, fleet.ReasonTimeout, fleet.ReasonStoreFailed:
+	case fleet.ReasonInterrupted, fleet.ReasonInternal, fleet.ReasonTimeout, fleet.ReasonStoreFailed,
+		fleet.ReasonAlreadyStarted, fleet.ReasonNoReceipt:
 		return false
 	}
 	return true

@@ -16,11 +16,12 @@ const (
 	OutcomeRefused              // it did not run: the server said no to exec
 	OutcomeUnknown              // exec was sent, its end was not seen
 	OutcomeCancelled            // it did not run: the run was stopped before its turn
+	OutcomeDetached             // it was started and goes on without us: its end can be asked for later
 	NumOutcomes                 // how many there are; not an outcome
 )
 
 var outcomeNames = [NumOutcomes]string{
-	"none", "ok", "failed", "signalled", "never_started", "refused", "unknown", "cancelled",
+	"none", "ok", "failed", "signalled", "never_started", "refused", "unknown", "cancelled", "detached",
 }
 
 func (o Outcome) String() string { return nameOf(outcomeNames[:], o) }

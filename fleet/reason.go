@@ -60,10 +60,16 @@ const (
 	ReasonSessionRefused Reason = "session_refused" // SSH_MSG_CHANNEL_OPEN_FAILURE (RFC 4254 §5.1)
 	ReasonExecRefused    Reason = "exec_refused"    // SSH_MSG_CHANNEL_FAILURE for exec (RFC 4254 §5.4)
 	ReasonExecTimeout    Reason = "exec_timeout"    // exec was not answered in time
+	ReasonWrapRefused    Reason = "wrap_refused"    // the far end cannot do what --once, --detach and the like need
+	ReasonAlreadyStarted Reason = "already_started" // --once: an earlier start of this command was there
 
 	// run, drain
 	ReasonTimeout     Reason = "timeout"      // the command timeout passed
 	ReasonExitMissing Reason = "exit_missing" // the channel closed without exit status or signal
+	ReasonNoReceipt   Reason = "no_receipt"   // --detach: the far end did not say that it took the command
+
+	ReasonRemoteTimeout Reason = "remote_timeout" // --remote-timeout ended the command
+	ReasonKilled        Reason = "killed"         // --kill-on-cancel ended the command
 
 	// this machine: never the host's fault
 	ReasonLocalFiles  Reason = "local_files"  // no file descriptor left (EMFILE, ENFILE)

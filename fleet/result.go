@@ -33,7 +33,8 @@ func (o Output) Truncated() bool { return o.Size > int64(len(o.Bytes)) }
 // An End is how one attempt ended.
 type End struct {
 	Outcome Outcome
-	// Reason is "" for OK, Failed and Signalled.
+	// Reason is "" for OK, Failed and Signalled, unless it was we who had the
+	// command ended: ReasonRemoteTimeout, ReasonKilled.
 	Reason Reason
 	// Phase is the phase in which the attempt ended.
 	Phase Phase

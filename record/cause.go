@@ -15,11 +15,11 @@ const (
 	maxCauses = 1000
 )
 
-// A Cause is why some targets did not end with ok: their outcome, and what
+// A Cause is why some targets did not end well: their outcome, and what
 // tells it apart.
 type Cause struct {
 	Outcome fleet.Outcome
-	// Reason is "" for failed and signalled.
+	// Reason is "" for failed, and for signalled unless we had the command ended.
 	Reason fleet.Reason
 	// Status is the exit status of failed, otherwise 0.
 	Status uint32
@@ -40,7 +40,7 @@ type Group struct {
 	Hosts []string
 }
 
-// causes groups the targets that did not end with ok.
+// causes groups the targets that did not end well.
 type causes struct {
 	groups map[groupKey]*group
 	hosts  int
@@ -74,7 +74,7 @@ func causeOf(r *fleet.Result) Cause {
 }
 
 func (cs *causes) add(r *fleet.Result) {
-	if r.Outcome == fleet.OutcomeOK {
+	if r.Outcome == fleet.OutcomeOK || r.Outcome == fleet.OutcomeDetached {
 		return
 	}
 	if cs.groups == nil {
@@ -98,7 +98,7 @@ func (cs *causes) add(r *fleet.Result) {
 	}
 }
 
-// Groups gives the targets that did not end with ok by cause: in the order of
+// Groups gives the targets that are neither ok nor detached by cause: in the order of
 // the outcomes, within each the largest first, and those of equal size as their
 // first targets stand in the input. A Summary that was read has none.
 func (s *Summary) Groups() []Group {

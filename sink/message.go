@@ -14,7 +14,7 @@ const maxCause = 300
 // told is what is to be said of a result beside its output: how it ended unless
 // that was well, and what is missing of its output. "" when there is nothing. A
 // cancelled target is not spoken of one by one: after Ctrl-C there may be
-// thousands, and nothing happened there.
+// thousands, and nothing happened there. Nor is a detached one.
 func told(r *fleet.Result) string {
 	var parts []string
 	if end := toldEnd(&r.End); end != "" {
@@ -26,8 +26,8 @@ func told(r *fleet.Result) string {
 	return strings.Join(append(parts, toldLoss(r)...), "; ")
 }
 
-// toldEnd says how an attempt ended without naming its cause; "" for ok and
-// cancelled.
+// toldEnd says how an attempt ended without naming its cause; "" for ok,
+// cancelled and detached.
 func toldEnd(e *fleet.End) string {
 	where := string(e.Reason)
 	if e.Phase != fleet.PhaseNone {
@@ -47,7 +47,7 @@ func toldEnd(e *fleet.End) string {
 			return "unknown: " + where + ", the command ran" // and its output was lost on this machine
 		}
 		return "unknown: " + where + ", the command may have run"
-	case fleet.OutcomeOK, fleet.OutcomeCancelled:
+	case fleet.OutcomeOK, fleet.OutcomeCancelled, fleet.OutcomeDetached:
 		return ""
 	}
 	return e.Outcome.String()

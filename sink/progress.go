@@ -44,7 +44,7 @@ type Progress struct {
 
 // counts are the results so far, read while they are counted.
 type counts struct {
-	done, ok, failed, notStarted, unknown atomic.Int64
+	done, ok, failed, notStarted, unknown, detached atomic.Int64
 }
 
 // NewProgress begins to show progress, until Close.
@@ -72,7 +72,7 @@ func (p *Progress) fill(w io.Writer, s decor.Statistics) error {
 	at := snapshot{
 		done: p.counts.done.Load(), total: int64(p.total),
 		ok: p.counts.ok.Load(), failed: p.counts.failed.Load(),
-		notStarted: p.counts.notStarted.Load(), unknown: p.counts.unknown.Load(),
+		notStarted: p.counts.notStarted.Load(), unknown: p.counts.unknown.Load(), detached: p.counts.detached.Load(),
 		elapsed: time.Since(p.started),
 	}
 	// A terminal goes to the next line when its last column is written.
@@ -92,6 +92,8 @@ func (p *Progress) Result(r fleet.Result) error {
 		p.counts.notStarted.Add(1)
 	case fleet.OutcomeUnknown:
 		p.counts.unknown.Add(1)
+	case fleet.OutcomeDetached:
+		p.counts.detached.Add(1)
 	}
 	return nil
 }

@@ -10,8 +10,8 @@ import (
 
 // snapshot is what one frame of the progress line shows.
 type snapshot struct {
-	done, total, ok, failed, notStarted, unknown int64 // total is 0 when unknown
-	elapsed                                      time.Duration
+	done, total, ok, failed, notStarted, unknown, detached int64 // total is 0 when unknown
+	elapsed                                                time.Duration
 }
 
 // A piece of the line. When there is no room, those of the highest rank go
@@ -50,16 +50,19 @@ func (s snapshot) pieces() []piece {
 	} else {
 		pieces[0].text += " done"
 	}
-	pieces = append(pieces, piece{ui.Count(s.ok) + " ok", 6})
-	for _, bad := range []struct {
+	if s.ok > 0 || s.detached == 0 {
+		pieces = append(pieces, piece{ui.Count(s.ok) + " ok", 6})
+	}
+	for _, other := range []struct {
 		n    int64
 		what string
 		rank int
 	}{
 		{s.failed, " failed", 1}, {s.notStarted, " never started", 3}, {s.unknown, " unknown", 2},
+		{s.detached, " detached", 6},
 	} {
-		if bad.n > 0 {
-			pieces = append(pieces, piece{ui.Count(bad.n) + bad.what, bad.rank})
+		if other.n > 0 {
+			pieces = append(pieces, piece{ui.Count(other.n) + other.what, other.rank})
 		}
 	}
 	if s.done == 0 || s.elapsed <= 0 {

@@ -40,6 +40,7 @@ func TestProgressLine(t *testing.T) {
 		{start, 79, "0/10,000  [                            ]  0%  0 ok"},
 		{open, 79, "1,234 done  1,234 ok  123/s"},
 		{half, 79, "5/10  [==============              ]  50%  5 ok  0.1/s  1 min 40 s left"},
+		{snapshot{done: 5, total: 10, detached: 5}, 30, "5/10  50%  5 detached"},
 		{half, 45, "5/10  50%  5 ok  0.1/s  1 min 40 s left"},
 	} {
 		if got := c.s.line(c.columns); got != c.want {
@@ -53,7 +54,7 @@ func TestProgressLineNeverWraps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := snapshot{
 			n.Draw(t, "done"), n.Draw(t, "total"), n.Draw(t, "ok"), n.Draw(t, "failed"),
-			n.Draw(t, "not started"), n.Draw(t, "unknown"), time.Duration(n.Draw(t, "elapsed")),
+			n.Draw(t, "not started"), n.Draw(t, "unknown"), n.Draw(t, "detached"), time.Duration(n.Draw(t, "elapsed")),
 		}
 		columns := rapid.IntRange(-1, 200).Draw(t, "columns")
 		if line := s.line(columns); ui.Width(line) > max(columns, 0) {

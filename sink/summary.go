@@ -31,6 +31,7 @@ var outcomeWords = []struct {
 	{fleet.OutcomeRefused, "refused"},
 	{fleet.OutcomeUnknown, "unknown"},
 	{fleet.OutcomeCancelled, "cancelled"},
+	{fleet.OutcomeDetached, "detached"},
 }
 
 // SummaryText sums the run up in at most so many columns (0 means 100): on one
@@ -139,7 +140,7 @@ func causeWord(g *record.Group) string {
 		return "various causes"
 	case g.Outcome == fleet.OutcomeFailed:
 		return fmt.Sprintf("exit status %d", g.Status)
-	case g.Outcome == fleet.OutcomeSignalled:
+	case g.Outcome == fleet.OutcomeSignalled && g.Reason == fleet.ReasonNone:
 		return "signal " + ui.Truncate(ui.Visible(g.Signal), 20)
 	case g.Reason == fleet.ReasonNone:
 		return "no reason given"

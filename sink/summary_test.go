@@ -46,6 +46,8 @@ func TestSummaryText(t *testing.T) {
 	plain.Elapsed = 410 * second / 1000
 	stopped := summaryOf(ok(0, ""), ended(1, fleet.End{Outcome: fleet.OutcomeCancelled, Reason: fleet.ReasonInterrupted}, "", ""))
 	stopped.Interrupted = true
+	timedOut := fleet.End{Outcome: fleet.OutcomeSignalled, Signal: "ALRM", Reason: fleet.ReasonRemoteTimeout}
+	letGo := summaryOf(ended(0, fleet.End{Outcome: fleet.OutcomeDetached}, "", ""), ended(1, timedOut, "", ""))
 	lossy := summaryOf(everyEnd()[8:10]...)
 	lossy.Elapsed = second
 	odd := summaryOf(ended(0, fleet.End{Outcome: fleet.OutcomeSignalled, Signal: "\x1b[2J" + strings.Repeat("A", 100)}, "", ""),
@@ -60,6 +62,7 @@ func TestSummaryText(t *testing.T) {
 		{"all ok", plain, 80, "2 ok in 0.41 s\n"},
 		{"all ok, narrow", plain, 5, "2 ok in 0.41 s\n"},
 		{"interrupted", stopped, 80, "interrupted: 1 ok, 1 cancelled (interrupted: node2)\n"},
+		{"detached", letGo, 80, "1 signalled (remote_timeout: node2), 1 detached\n"},
 		{"lossy", lossy, 80, "2 ok in 1.0 s; 1 with output truncated; 1 with output incomplete\n"},
 		{"hostile", odd, 80, "1 signalled, 1 unknown\n" +
 			"  1 signalled, signal \\x1b[2JAAAAAAAAAAAA…: node1\n" +
