@@ -39,6 +39,9 @@ type Conn interface {
 type Attempt struct {
 	// Target has User, Port and Command filled in.
 	Target fleet.Target
+	// Line is sent in the exec request instead of Target.Command; "" means that
+	// the command is. Package connect/wrap sets it.
+	Line string
 	// Timeline is moved on by the Dialer and its Conn.
 	Timeline fleet.Timeline
 	// Stdout and Stderr take the command's output as it comes. Each is written
@@ -66,6 +69,14 @@ func (a *Attempt) Intend() *fleet.Error {
 			fmt.Errorf("writing down that the command is about to be sent: %w", err))
 	}
 	return nil
+}
+
+// Exec is the text of the exec request (RFC 4254 §6.5).
+func (a *Attempt) Exec() string {
+	if a.Line != "" {
+		return a.Line
+	}
+	return a.Target.Command
 }
 
 // Fail gives err as the attempt's failure in the phase where it now stands.

@@ -76,7 +76,7 @@ func (s *session) exec() *fleet.Error {
 			s.link.client.Env(s.channel, name, value)
 		}
 	}
-	s.link.client.Exec(s.channel, s.attempt.Target.Command)
+	s.link.client.Exec(s.channel, s.attempt.Exec())
 	s.link.execQueued()
 	s.link.client.SendEOF(s.channel)
 	return nil

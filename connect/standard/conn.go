@@ -85,7 +85,7 @@ func (c *conn) run(ctx context.Context) fleet.End {
 	}
 	a.Timeline.Enter(fleet.PhaseExec)
 	sent := c.wire.sent.Load()
-	accepted, err := ch.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{a.Target.Command}))
+	accepted, err := ch.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{a.Exec()}))
 	switch {
 	case err == nil && !accepted:
 		return cmd.refused()
