@@ -42,6 +42,9 @@ type Attempt struct {
 	// Line is sent in the exec request instead of Target.Command; "" means that
 	// the command is. Package connect/wrap sets it.
 	Line string
+	// Limit is this attempt's command timeout instead of Timeouts.Command; 0 means
+	// that one, negative means none.
+	Limit time.Duration
 	// Timeline is moved on by the Dialer and its Conn.
 	Timeline fleet.Timeline
 	// Stdout and Stderr take the command's output as it comes. Each is written
@@ -171,16 +174,21 @@ func (t Timeouts) Validate() error {
 	return nil
 }
 
-// For gives the deadlines for one target: those of its Route where t has none.
-func (t Timeouts) For(target fleet.Target) Timeouts {
-	if target.Route == nil {
+// For gives the deadlines of one attempt: its own, and those of its target's Route
+// where t has none.
+func (t Timeouts) For(a *Attempt) Timeouts {
+	if a.Limit != 0 {
+		t.Command = max(a.Limit, 0)
+	}
+	route := a.Target.Route
+	if route == nil {
 		return t
 	}
 	if t.Connect == 0 {
-		t.Connect = target.Route.Connect
+		t.Connect = route.Connect
 	}
-	if target.Route.Alive > 0 {
-		t.Alive = target.Route.Alive
+	if route.Alive > 0 {
+		t.Alive = route.Alive
 	}
 	return t
 }

@@ -58,7 +58,9 @@ func (s snapshot) pieces() []piece {
 		what string
 		rank int
 	}{
-		{s.failed, " failed", 1}, {s.notStarted, " never started", 3}, {s.unknown, " unknown", 2},
+		{s.failed, " failed", 1},
+		{s.notStarted, " never started", 3},
+		{s.unknown, " unknown", 2},
 		{s.detached, " detached", 6},
 	} {
 		if other.n > 0 {

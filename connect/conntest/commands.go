@@ -5,7 +5,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"shoal/connect"
 	"shoal/fleet"
 )
 
@@ -53,6 +55,7 @@ func testCommands(t *testing.T, newDialer Factory) {
 				}
 			})
 		}
+		t.Run(s.name+"/limit", func(t *testing.T) { testLimit(t, s, newDialer) })
 		t.Run(s.name+"/many at once", func(t *testing.T) {
 			var all sync.WaitGroup
 			for range 4 { // Dropbear lets five be unauthenticated
@@ -69,4 +72,18 @@ func testCommands(t *testing.T, newDialer Factory) {
 			all.Wait()
 		})
 	}
+}
+
+// testLimit has an attempt's own command timeout win over the Dialer's.
+func testLimit(t *testing.T, s server, newDialer Factory) {
+	timeouts := patient()
+	timeouts.Command = time.Millisecond
+	d := s.dialer(t, newDialer, timeouts)
+	for _, limit := range []time.Duration{-1, time.Minute} {
+		a := &connect.Attempt{Target: s.target("sleep 0.3"), Limit: limit}
+		runAttempt(t.Context(), t, d, a).ok(t)
+	}
+	a := &connect.Attempt{Target: s.target("sleep 3600"), Limit: short}
+	r := runAttempt(t.Context(), t, s.dialer(t, newDialer, patient()), a)
+	r.want(t, fleet.OutcomeUnknown, fleet.ReasonTimeout, fleet.PhaseRun, 0)
 }

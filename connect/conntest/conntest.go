@@ -116,8 +116,14 @@ func (s *sink) Write(p []byte) (int, error) {
 // run makes one attempt and waits for its end.
 func run(ctx context.Context, t testing.TB, d connect.Dialer, target fleet.Target) report {
 	t.Helper()
+	return runAttempt(ctx, t, d, &connect.Attempt{Target: target})
+}
+
+func runAttempt(ctx context.Context, t testing.TB, d connect.Dialer, a *connect.Attempt) report {
+	t.Helper()
 	var stdout, stderr sink
-	a := &connect.Attempt{Target: target, Stdout: &stdout, Stderr: &stderr}
+	a.Stdout, a.Stderr = &stdout, &stderr
+	target := a.Target
 	done := make(chan fleet.End, 2)
 	conn, err := d.Dial(ctx, a)
 	if err != nil {

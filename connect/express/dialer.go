@@ -80,7 +80,7 @@ func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, er
 // handshake that it gives has not begun where the plan is to fall back.
 func (d *Dialer) shake(ctx context.Context, a *connect.Attempt, p plan) (*handshake, *fleet.Error) {
 	var connectBy time.Time
-	if limit := d.opts.Timeouts.For(a.Target).Connect; limit > 0 {
+	if limit := d.opts.Timeouts.For(a).Connect; limit > 0 {
 		connectBy = time.Now().Add(limit)
 	}
 	for redials := 0; ; redials++ {

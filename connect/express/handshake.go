@@ -81,7 +81,7 @@ func (h *handshake) begin(nc net.Conn) {
 	}
 	h.link = &link{conn: nc, client: sshwire.New(config)}
 	h.login = login{handshake: h}
-	h.session = newSession(h.attempt, h.link, opts.Timeouts.For(h.attempt.Target))
+	h.session = newSession(h.attempt, h.link, opts.Timeouts.For(h.attempt))
 	h.until(opts.Timeouts.Kex)
 }
 

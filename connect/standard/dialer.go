@@ -94,7 +94,8 @@ func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, er
 		return nil, err
 	}
 	w := newWire(nc, a)
-	if limit := d.opts.Timeouts.Connect; limit > 0 {
+	timeouts := d.opts.Timeouts.For(a)
+	if limit := timeouts.Connect; limit > 0 {
 		w.connectBy = begun.Add(limit)
 	}
 	stop := context.AfterFunc(ctx, w.abandon)
@@ -109,7 +110,7 @@ func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, er
 		return nil, h.classify(err)
 	}
 	w.authenticated()
-	c := newConn(a, w, sc, d.opts.Timeouts)
+	c := newConn(a, w, sc, timeouts)
 	go c.refuseRequests(reqs)
 	go c.refuseChannels(chans)
 	if err := d.opts.HostKeys.Accepted(a.Target, w.pinnedKey()); err != nil {

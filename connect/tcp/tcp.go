@@ -32,7 +32,7 @@ func (d Dialer) Open(ctx context.Context, a *connect.Attempt) (net.Conn, error) 
 	if route.Err != nil {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, route.Err)
 	}
-	timeouts := d.Timeouts.For(a.Target)
+	timeouts := d.Timeouts.For(a)
 	limit := timeouts.Dial
 	if timeouts.Connect > 0 {
 		limit = min(limit, timeouts.Connect)
