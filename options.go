@@ -10,6 +10,7 @@ import (
 
 	"shoal/connect"
 	"shoal/connect/express"
+	"shoal/connect/wrap"
 	"shoal/engine"
 	"shoal/inventory"
 	"shoal/plan"
@@ -112,6 +113,11 @@ type Options struct {
 	// Client is the SSH implementation. The zero value is the best.
 	Client Client
 
+	// Remote says what is asked of the far end: that a command runs once, ends
+	// in time, can be killed, or runs on without us. The zero value asks for
+	// nothing.
+	Remote wrap.Options
+
 	// Network opens the connections. nil means TCP.
 	Network connect.Network
 	// Trace is told of every SSH message of connect/express; see
@@ -162,6 +168,9 @@ func (o Options) Validate() error {
 		return fmt.Errorf("unknown client %d", o.Client)
 	}
 	if err := o.Timeouts.Validate(); err != nil {
+		return err
+	}
+	if err := o.Remote.Validate(); err != nil {
 		return err
 	}
 	return o.engine(nopDialer{}).Validate()

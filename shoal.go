@@ -27,6 +27,7 @@ import (
 	"iter"
 
 	"shoal/command"
+	"shoal/connect/wrap"
 	"shoal/engine"
 	"shoal/fleet"
 	"shoal/inventory"
@@ -94,6 +95,12 @@ func RunPlanned(ctx context.Context, opts Options, planned iter.Seq[Target]) ite
 			return
 		}
 		defer closer()
+		if opts.Remote.Wraps() {
+			if dialer, err = wrap.New(dialer, opts.Remote); err != nil {
+				yield(Result{}, err)
+				return
+			}
+		}
 		for res, err := range engine.Run(ctx, opts.engine(dialer), planned) {
 			if !yield(res, err) {
 				return
