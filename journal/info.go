@@ -1,9 +1,11 @@
 package journal
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"shoal/record"
@@ -46,6 +48,19 @@ func (i *RunInfo) Ended() time.Time {
 		return time.Time{}
 	}
 	return i.Sessions[len(i.Sessions)-1].Ended
+}
+
+// SessionsOf gives the sessions in which the entry's command was about to be sent,
+// the last one first, as Run.Session counts them.
+func (i *RunInfo) SessionsOf(e *Entry) []int {
+	var sessions []int
+	for _, intent := range slices.Backward(e.Intents) {
+		n, _ := slices.BinarySearchFunc(i.Sessions, intent.seq, func(s Session, seq int64) int { return cmp.Compare(s.seq, seq) })
+		if len(sessions) == 0 || sessions[len(sessions)-1] != n {
+			sessions = append(sessions, n)
+		}
+	}
+	return sessions
 }
 
 // A State says how far a run came.

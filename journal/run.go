@@ -49,6 +49,10 @@ func (j *Journal) start(l *lock, info RunInfo, indexes bitset) *Run {
 // ID identifies the run.
 func (r *Run) ID() string { return r.info.Run }
 
+// Session is 0 in the process that began the run, and one more in each that
+// goes on with it.
+func (r *Run) Session() int { return int(r.session.n) - 1 }
+
 // Failed is closed when the journal can no longer be written. The run should
 // then stop dispatching: every later Intend fails, so nothing would start.
 func (r *Run) Failed() <-chan struct{} { return r.failed }
