@@ -20,6 +20,7 @@ type execution struct {
 	output  *outputFlags
 	journal *journalFlags
 	timeout time.Duration
+	remote  *remoteFlags
 	targets iter.Seq[fleet.Target] // planned, with their commands
 	header  record.Header
 	// begin opens the journal's run; nil begins a new one.
@@ -46,6 +47,8 @@ func execute(ctx context.Context, x execution, stdio Stdio) error {
 	if err != nil {
 		return errors.Join(err, kept.abandon())
 	}
+	opts.Remote = x.remote.wrap(h.Run, kept.session())
+	patient := ctx // does not end with an abort
 	ctx, stop := watchSignals(ctx, func(aborting bool) { sayStopping(out.stderr, aborting) })
 	defer stop.end()
 	if x.timeout > 0 {
@@ -64,7 +67,15 @@ func execute(ctx context.Context, x execution, stdio Stdio) error {
 	defer func() { close(over); <-released }()
 
 	var failed error
-	for res, err := range shoal.RunPlanned(ctx, opts, x.targets) {
+	results := shoal.RunPlanned(ctx, opts, x.targets)
+	if x.remote.killOnCancel {
+		k := newKiller(opts, opts.Remote)
+		killing, cancel := withHurry(patient, stop)
+		defer cancel()
+		results = k.results(killing, results)
+		defer k.tell(stdio.Err)
+	}
+	for res, err := range results {
 		if err != nil {
 			failed = err
 			break
@@ -84,6 +95,20 @@ func execute(ctx context.Context, x execution, stdio Stdio) error {
 		return errors.Join(failed, out.abandon(), kept.abandon())
 	}
 	return finishRun(out, kept, failed, stdio)
+}
+
+// withHurry gives a context that ends when somebody cannot wait for what follows
+// an abort.
+func withHurry(ctx context.Context, stop *stopper) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-stop.hurried:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // finishRun closes what a run was written to and gives the exit code.

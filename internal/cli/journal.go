@@ -16,6 +16,7 @@ type journalFlags struct {
 	noJournal       bool
 	noRecordCommand bool
 	stateDir        func() string
+	options         map[string]string // of the run, to be kept with it
 }
 
 func (f *runFlags) journal() flagGroup {
@@ -44,21 +45,23 @@ func openJournal(ctx context.Context, dir string) (*journal.Journal, error) {
 	return j, nil
 }
 
+// on says that runs are written down.
+func (f *journalFlags) on() bool { return !f.noJournal && f.stateDir() != "" }
+
 // beginRun begins a new run in the journal, with its identifier in the header.
 func beginRun(ctx context.Context, f *journalFlags, h *record.Header, targets iter.Seq[fleet.Target]) (*keeper, error) {
 	return beginAs(ctx, f, h, targets, "")
 }
 
 func beginAs(ctx context.Context, f *journalFlags, h *record.Header, targets iter.Seq[fleet.Target], parent string) (*keeper, error) {
-	dir := f.stateDir()
-	if f.noJournal || dir == "" {
+	if !f.on() {
 		return nil, nil
 	}
-	j, err := openJournal(ctx, dir)
+	j, err := openJournal(ctx, f.stateDir())
 	if err != nil {
 		return nil, fmt.Errorf("%w\nhint: --no-journal runs without one", err)
 	}
-	info := journal.RunInfo{Header: *h, NoCommand: f.noRecordCommand, Parent: parent}
+	info := journal.RunInfo{Header: *h, NoCommand: f.noRecordCommand, Parent: parent, Options: f.options}
 	info.Run = ""
 	r, err := j.Begin(ctx, info, targets)
 	if err != nil {
@@ -66,6 +69,15 @@ func beginAs(ctx context.Context, f *journalFlags, h *record.Header, targets ite
 	}
 	h.Run = r.ID()
 	return &keeper{journal: j, run: r}, nil
+}
+
+// session is 0 in a run's first process, and one more in each that goes on with
+// it.
+func (k *keeper) session() int {
+	if k == nil {
+		return 0
+	}
+	return k.run.Session()
 }
 
 // intend is what has to happen before a command leaves; nil for nothing.

@@ -100,6 +100,6 @@ Start with:
 	})
 	root.AddCommand(newRun(stdio), newHosts(stdio), newFleet(stdio), newDemo(stdio), newBench(stdio), newBenchFleet(stdio),
 		newPlot(stdio), newKeys(stdio), newDebug(stdio), newHistory(stdio), newShow(stdio), newRerun(stdio),
-		newResume(stdio), newVerify(stdio), newPrune(stdio))
+		newResume(stdio), newResolve(stdio), newCollect(stdio), newSweep(stdio), newVerify(stdio), newPrune(stdio))
 	return root
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"shoal/fleet"
 	"shoal/journal"
@@ -23,12 +24,15 @@ type againFlags struct {
 	controlFlags
 	outputFlags
 	journalFlags
+	remoteFlags
 	rerunUnknown bool
+	given        *pflag.FlagSet // all of them, as they were given
 }
 
 func (f *againFlags) register(cmd *cobra.Command) {
 	f.journalFlags.stateDir = f.state
-	groups := []flagGroup{f.connection(), f.control(), f.output()}
+	f.given = cmd.Flags()
+	groups := []flagGroup{f.connection(), f.control(), f.remote(), f.output()}
 	for _, g := range groups {
 		cmd.Flags().AddFlagSet(g.FlagSet)
 	}
@@ -43,7 +47,8 @@ func newRerun(stdio Stdio) *cobra.Command {
 		Short: "Run a command again on some targets of an earlier run",
 		Long: `Make a new run of the same command on those targets of an earlier run that are
 WHAT: ` + selectionWords() + `. Words are
-separated by commas. Connection, control and output flags are those of shoal run.`,
+separated by commas. Connection, control and output flags are those of shoal run;
+what was asked of the far end, such as --once, is asked again.`,
 		Example: "  shoal rerun last failed\n  shoal rerun last never-started,cause=auth -f 50",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -95,7 +100,7 @@ func rerun(ctx context.Context, f *againFlags, name, what string, stdio Stdio) e
 	}
 	h := info.Header
 	h.Run, h.Targets, h.Started, h.Program = rand.Text(), len(targets), time.Now(), "shoal "+version
-	return again(ctx, f, h, targets, stdio,
+	return again(ctx, f, h, info.Options, targets, stdio,
 		func(ctx context.Context, flags *journalFlags, h *record.Header, planned iter.Seq[fleet.Target]) (*keeper, error) {
 			return beginAs(ctx, flags, h, planned, info.Run)
 		})
@@ -131,7 +136,7 @@ func resume(ctx context.Context, f *againFlags, name string, stdio Stdio) error 
 	}
 	h := info.Header
 	h.Targets = len(targets)
-	err = again(ctx, f, h, targets, stdio,
+	err = again(ctx, f, h, info.Options, targets, stdio,
 		func(context.Context, *journalFlags, *record.Header, iter.Seq[fleet.Target]) (*keeper, error) {
 			return k, nil
 		})
@@ -155,9 +160,10 @@ func selected(ctx context.Context, j *journal.Journal, name string, s journal.Se
 	return info, targets, err
 }
 
-// again runs targets of the journal. They keep their commands; how they are
-// reached is planned anew.
-func again(ctx context.Context, f *againFlags, h record.Header, targets []fleet.Target, stdio Stdio,
+// again runs targets of the journal. They keep their commands, and what was asked
+// of their far ends unless flags say otherwise; how they are reached is planned
+// anew.
+func again(ctx context.Context, f *againFlags, h record.Header, options map[string]string, targets []fleet.Target, stdio Stdio,
 	begin func(context.Context, *journalFlags, *record.Header, iter.Seq[fleet.Target]) (*keeper, error),
 ) error {
 	opts, err := f.hostFlags.options()
@@ -167,9 +173,16 @@ func again(ctx context.Context, f *againFlags, h record.Header, targets []fleet.
 	if err == nil {
 		err = f.outputFlags.validate()
 	}
+	if err == nil {
+		err = f.remoteFlags.recall(options, f.given)
+	}
+	if err == nil {
+		err = f.remoteFlags.validate(f.on())
+	}
 	if err != nil {
 		return err
 	}
+	f.journalFlags.options = f.remembered()
 	opts.MaxOutput = f.kept()
 	opts.Engine.Targets = len(targets)
 	if err := opts.Validate(); err != nil {
@@ -187,7 +200,7 @@ func again(ctx context.Context, f *againFlags, h record.Header, targets []fleet.
 		return err
 	}
 	return execute(ctx, execution{
-		opts: opts, output: &f.outputFlags, journal: &f.journalFlags, timeout: f.timeout.duration(),
+		opts: opts, output: &f.outputFlags, journal: &f.journalFlags, remote: &f.remoteFlags, timeout: f.timeout.duration(),
 		header: h, begin: begin,
 		targets: func(yield func(fleet.Target) bool) {
 			for _, t := range targets {

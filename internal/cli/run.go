@@ -78,7 +78,7 @@ func run(ctx context.Context, f *runFlags, text string, stdio Stdio) error {
 		return err
 	}
 	return execute(ctx, execution{
-		opts: opts, output: &f.outputFlags, journal: &f.journalFlags, timeout: f.timeout.duration(),
+		opts: opts, output: &f.outputFlags, journal: &f.journalFlags, remote: &f.remoteFlags, timeout: f.timeout.duration(),
 		targets: planned,
 		header: record.Header{
 			Program: "shoal " + version,

@@ -16,6 +16,7 @@ type runFlags struct {
 	controlFlags
 	outputFlags
 	journalFlags
+	remoteFlags
 	repeat             int
 	list, dryRun, plan bool
 }
@@ -27,7 +28,7 @@ func (f *runFlags) groups() []flagGroup {
 	targets.BoolVarP(&f.list, "list-hosts", "q", false, "print the hosts, folded, and do nothing")
 	targets.BoolVar(&f.dryRun, "dry-run", false, "print what would run where, how and why, and do nothing")
 	targets.BoolVar(&f.plan, "plan", false, "print what the run would need of this machine, and do nothing")
-	return []flagGroup{targets, f.connection(), f.control(), f.output(), f.journal()}
+	return []flagGroup{targets, f.connection(), f.control(), f.remote(), f.output(), f.journal()}
 }
 
 // aliases are the names that other tools have for the same.
@@ -78,6 +79,10 @@ func (f *runFlags) options() (shoal.Options, error) {
 
 // validate finds flags that cannot go together.
 func (f *runFlags) validate(command string) error {
+	if err := f.remoteFlags.validate(f.on()); err != nil {
+		return err
+	}
+	f.journalFlags.options = f.remembered()
 	switch err := f.outputFlags.validate(); {
 	case err != nil:
 		return err

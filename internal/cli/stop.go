@@ -20,22 +20,25 @@ var errInterrupted = errors.New("the run was interrupted")
 // within abortWindow of the last aborts, and so does SIGTERM or SIGHUP at once.
 type stopper struct {
 	drained chan struct{} // closed by the first stop
+	hurried chan struct{} // closed by a signal after an abort
 	abort   context.CancelCauseFunc
 	say     func(aborting bool)
 
 	signals   chan os.Signal // sent by package signal, closed by end after signal.Stop
 	listening sync.WaitGroup
 
-	once sync.Once // closes drained
-	mu   sync.Mutex
-	last time.Time // of the last signal; zero when there was none
+	once    sync.Once // closes drained
+	hurry   sync.Once // closes hurried
+	mu      sync.Mutex
+	last    time.Time // of the last signal; zero when there was none
+	aborted bool
 }
 
 // watchSignals listens until end is called. say is told of every signal; the
 // context that is given ends at an abort.
 func watchSignals(ctx context.Context, say func(aborting bool)) (context.Context, *stopper) {
 	ctx, abort := context.WithCancelCause(ctx)
-	s := &stopper{drained: make(chan struct{}), abort: abort, say: say, signals: make(chan os.Signal, 8)}
+	s := &stopper{drained: make(chan struct{}), hurried: make(chan struct{}), abort: abort, say: say, signals: make(chan os.Signal, 8)}
 	signal.Notify(s.signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	s.listening.Go(func() {
 		for sig := range s.signals {
@@ -55,9 +58,14 @@ func (s *stopper) end() {
 func (s *stopper) obey(sig os.Signal, at time.Time) {
 	s.mu.Lock()
 	second := !s.last.IsZero() && at.Sub(s.last) <= abortWindow
-	s.last = at
-	s.mu.Unlock()
 	aborting := second || sig != os.Interrupt
+	hurrying := s.aborted
+	s.last, s.aborted = at, s.aborted || aborting
+	s.mu.Unlock()
+	if hurrying {
+		s.hurry.Do(func() { close(s.hurried) })
+		return
+	}
 	s.say(aborting)
 	s.drain()
 	if aborting {

@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"shoal"
+	"shoal/connect/wrap"
+	"shoal/fleet"
+	"shoal/journal"
+	"shoal/remote"
+)
+
+// farFlags are the flags of commands that ask the far ends of an earlier run.
+type farFlags struct {
+	hostFlags
+	fanout int
+}
+
+func (f *farFlags) asking() flagGroup {
+	g := newGroup("Asking")
+	g.IntVarP(&f.fanout, "fanout", "f", 0, "ask `N` hosts at once (default: what files and memory allow)")
+	return g
+}
+
+// afterwards is an earlier run whose far ends are asked what became of its
+// commands. Nobody else works on the run meanwhile.
+type afterwards struct {
+	kept   *keeper
+	info   *journal.RunInfo
+	flags  remoteFlags
+	opts   shoal.Options // with a Dialer
+	closer func()
+	asked  []inquiry
+}
+
+// An inquiry is a target that is asked for.
+type inquiry struct {
+	entry journal.Entry
+	// sessions are those in which its command was sent, the last one first.
+	sessions []int
+}
+
+// askAfterwards opens the run, and takes from it the targets that the selector
+// means.
+func askAfterwards(ctx context.Context, f *farFlags, name string, sel journal.Selector, stdio Stdio) (_ *afterwards, err error) {
+	opts, err := f.options()
+	if err != nil {
+		return nil, err
+	}
+	j, err := openJournal(ctx, f.state())
+	if err != nil {
+		return nil, err
+	}
+	a := &afterwards{kept: &keeper{journal: j}, opts: opts, closer: func() {}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.end(exitUsage))
+		}
+	}()
+	id, err := j.Resolve(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if a.info, err = j.Run(ctx, id); err != nil {
+		return nil, err
+	}
+	if err := a.flags.fromJournal(a.info.Options); err != nil {
+		return nil, err
+	}
+	if !a.flags.marked() {
+		return nil, fmt.Errorf("the run %s left no markers on its hosts, so that they cannot be asked\nhint: --once, --kill-on-cancel or --detach leave them", id)
+	}
+	if a.kept.run, err = j.Resume(ctx, id); err != nil {
+		return nil, err
+	}
+	for e, err := range j.Show(ctx, id, sel) {
+		if err != nil {
+			return nil, err
+		}
+		a.asked = append(a.asked, inquiry{entry: e, sessions: a.info.SessionsOf(&e)})
+	}
+	if len(a.asked) == 0 {
+		return a, nil
+	}
+	return a, a.connect(ctx, f, stdio)
+}
+
+// connect plans how the targets are reached, and opens what reaches them.
+func (a *afterwards) connect(ctx context.Context, f *farFlags, stdio Stdio) error {
+	targets := make([]fleet.Target, len(a.asked))
+	for i := range a.asked {
+		targets[i] = a.asked[i].entry.Target
+		targets[i].Route = nil // made anew
+	}
+	a.opts.Fanout = fanout(f.fanout, len(targets), stdio)
+	a.opts.Preview = slices.Values(targets)
+	warnInsecure(stdio.Err, a.opts)
+	planner, err := a.opts.Planner()
+	if err != nil {
+		return err
+	}
+	for i, t := range targets {
+		a.asked[i].entry.Target = planner.Target(ctx, t)
+	}
+	a.opts.Dialer, a.closer, err = a.opts.OpenDialer(ctx)
+	return err
+}
+
+// marker names the marker of an inquiry's command in one session.
+func (a *afterwards) marker(q *inquiry, session int) remote.Marker {
+	o := a.flags.wrap(a.info.Run, session)
+	return wrap.Options.Marker(o, q.entry.Target)
+}
+
+// since is how long ago the command of an inquiry was sent at the most.
+func (q *inquiry) since() time.Duration {
+	if len(q.entry.Intents) == 0 {
+		return 0
+	}
+	return time.Since(q.entry.Intents[0].At)
+}
+
+// store writes a result that has become known.
+func (a *afterwards) store(r fleet.Result) error { return a.kept.result(r) }
+
+// end gives the run free. What its last session said of its end still holds.
+func (a *afterwards) end(code int) error {
+	a.closer()
+	if a.kept.run == nil {
+		return a.kept.journal.Close()
+	}
+	last := a.info.Sessions[len(a.info.Sessions)-1]
+	return a.kept.end(last.Interrupted || last.Ended.IsZero(), code, nil)
+}

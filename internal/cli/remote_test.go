@@ -1,0 +1,257 @@
+package cli_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"shoal/internal/cli"
+	"shoal/internal/testsshd"
+)
+
+// farSide is a real server with a state directory of its own here, and a run
+// directory there.
+type farSide struct {
+	server *testsshd.Server
+	state  string
+	marks  string
+	dir    string // for what commands leave
+}
+
+func newFarSide(t *testing.T, opts ...testsshd.Option) *farSide {
+	t.Helper()
+	dir := t.TempDir()
+	return &farSide{server: testsshd.OpenSSH(t, opts...), state: t.TempDir(), marks: filepath.Join(dir, "marks"), dir: dir}
+}
+
+// shoal runs the command line against the server.
+func (f *farSide) shoal(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	common := []string{
+		args[0], "-F", "none", "--no-agent", "--state-dir", f.state,
+		"--known-hosts", f.server.KnownHosts, "--identity", f.server.KeyFile,
+	}
+	if args[0] == "show" || args[0] == "verify" {
+		common = []string{args[0], "--state-dir", f.state}
+	}
+	code = cli.Main(t.Context(), append(common, args[1:]...), cli.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+	return code, out.String(), errs.String()
+}
+
+func (f *farSide) host() string {
+	return fmt.Sprintf("%s@%s:%d", f.server.User, f.server.Host.Name, f.server.Host.Port)
+}
+
+// run is shoal run with three targets, all of them the server.
+func (f *farSide) run(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	return f.shoal(t, append([]string{"run", "-w", f.host(), "--repeat", "3", "--run-dir", f.marks, "-N"}, args...)...)
+}
+
+// expect fails unless the exit code is this and every text is in the output.
+func expect(t *testing.T, what string, want, code int, stdout, stderr string, texts ...string) {
+	t.Helper()
+	all := stdout + stderr
+	for _, text := range texts {
+		if !strings.Contains(all, text) {
+			t.Errorf("%s: %q is not in the output", what, text)
+		}
+	}
+	if code != want || t.Failed() {
+		t.Fatalf("%s: exit code %d, want %d\n%s\n%s", what, code, want, stdout, stderr)
+	}
+}
+
+// lines counts the lines of a file that commands have written to.
+func (f *farSide) lines(t *testing.T, name string) int {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(f.dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Count(text, []byte("\n"))
+}
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for range 3000 {
+		if condition() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("%s did not come", what)
+}
+
+// A run is given up while its commands go on: nobody knows how they end, until
+// they are asked for. Nothing runs a second time.
+func TestResolve(t *testing.T) {
+	f := newFarSide(t)
+	gate := filepath.Join(f.dir, "gate")
+	command := fmt.Sprintf("echo {index} >> %s/ran; while [ ! -e %s ]; do sleep 0.1; done; echo {index} >> %s/ended; exit {index}",
+		f.dir, gate, f.dir)
+	code, stdout, stderr := f.run(t, "--once", "--timeout", "5", command)
+	expect(t, "run", 130, code, stdout, stderr, "3 unknown")
+	code, stdout, stderr = f.shoal(t, "resolve", "last")
+	expect(t, "resolve", 4, code, stdout, stderr, "unknown: it still runs", "3 of 3 are still unknown")
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the end of the commands", func() bool {
+		text, _ := os.ReadFile(filepath.Join(f.dir, "ended"))
+		return strings.Count(string(text), "\n") == 3
+	})
+	eventually(t, "what became of them", func() bool {
+		code, stdout, stderr = f.shoal(t, "resolve", "last")
+		return code == 0
+	})
+	expect(t, "resolve", 0, code, stdout, stderr)
+	code, stdout, stderr = f.shoal(t, "show", "last")
+	expect(t, "show", 0, code, stdout, stderr, "1 ok, 2 failed", "exit status 1", "exit status 2", "3 with output incomplete")
+	code, stdout, stderr = f.shoal(t, "resolve", "last")
+	expect(t, "resolve", 0, code, stdout, stderr, "nothing is unknown")
+	code, stdout, stderr = f.shoal(t, "resume", "last")
+	expect(t, "resume", 0, code, stdout, stderr, "nothing is left to run")
+	code, stdout, stderr = f.shoal(t, "verify", "last")
+	expect(t, "verify", 0, code, stdout, stderr, " 0 problems")
+	if n := f.lines(t, "ran"); n != 3 {
+		t.Errorf("%d starts, want 3", n)
+	}
+}
+
+// What a marker proves never to have started is run by resume, once more with a
+// marker, which a second resume does not start again.
+func TestResolveAndResume(t *testing.T) {
+	// The first three of the server's commands are dropped with their connections,
+	// so that nobody here knows that they did not run.
+	f := newFarSide(t)
+	swallow := filepath.Join(f.dir, "swallow")
+	if err := os.WriteFile(swallow, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f = &farSide{state: f.state, marks: f.marks, dir: f.dir, server: testsshd.OpenSSH(t, testsshd.WithForceCommand(
+		fmt.Sprintf(`if [ -e %s ]; then kill -9 $PPID; else sh -c "$SSH_ORIGINAL_COMMAND"; fi`, swallow)))}
+	command := fmt.Sprintf("echo {index} >> %s/ran", f.dir)
+	code, stdout, stderr := f.run(t, "--once", command)
+	expect(t, "run", 4, code, stdout, stderr, "3 unknown")
+	if err := os.Remove(swallow); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr = f.shoal(t, "resolve", "last")
+	expect(t, "resolve", 0, code, stdout, stderr, "never started, and never will")
+	code, stdout, stderr = f.shoal(t, "resume", "last")
+	expect(t, "resume", 0, code, stdout, stderr, "3 ok")
+	if n := f.lines(t, "ran"); n != 3 {
+		t.Errorf("%d starts, want 3", n)
+	}
+	if markers, err := os.ReadDir(f.marks); len(markers) != 6 || err != nil {
+		t.Errorf("%d markers, want two for each target: %v", len(markers), err)
+	}
+}
+
+func TestDetachAndCollect(t *testing.T) {
+	f := newFarSide(t)
+	gate := filepath.Join(f.dir, "gate")
+	code, stdout, stderr := f.run(t, "--detach",
+		fmt.Sprintf("while [ ! -e %s ]; do sleep 0.1; done; echo out {index}; echo err >&2; head -c 3000000 /dev/zero; exit {index}", gate))
+	expect(t, "run", 0, code, stdout, stderr, "3 detached")
+	code, stdout, stderr = f.shoal(t, "collect", "last")
+	expect(t, "collect", 4, code, stdout, stderr, "not collected: ", ": it still runs", "no targets")
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(f.dir, "out")
+	code, stdout, stderr = f.shoal(t, "collect", "--wait", "--max-output", "10M", "--outdir", out, "-N", "last")
+	expect(t, "collect", 1, code, "", stderr, "1 ok, 2 failed")
+	for i := range 3 {
+		want := append(fmt.Appendf(nil, "out %d\n", i), make([]byte, 3_000_000)...)
+		if !bytes.Contains([]byte(stdout), want) {
+			t.Errorf("the output of target %d is not among %d bytes", i, len(stdout))
+		}
+	}
+	code, stdout, stderr = f.shoal(t, "collect", "last")
+	expect(t, "collect", 0, code, stdout, stderr, "nothing is left to collect")
+	if markers, err := os.ReadDir(f.marks); len(markers) != 0 || err != nil {
+		t.Errorf("%d markers are left: %v", len(markers), err)
+	}
+	code, stdout, stderr = f.run(t, "true")
+	expect(t, "run", 2, code, stdout, stderr, "--run-dir is for markers")
+	code, _, stderr = f.shoal(t, "run", "-w", f.host(), "true")
+	expect(t, "run", 0, code, "", stderr)
+	code, stdout, stderr = f.shoal(t, "collect", "last")
+	expect(t, "collect", 2, code, stdout, stderr, "left no markers", "hint: ")
+}
+
+// Commands that are given up are killed where they run, with all that they have
+// started; where that cannot be proven, the host is named.
+func TestKillOnCancel(t *testing.T) {
+	f := newFarSide(t)
+	command := fmt.Sprintf("sleep 1000 & echo $! >> %s/pids; wait", f.dir)
+	code, stdout, stderr := f.run(t, "--kill-on-cancel", "--command-timeout", "3", command)
+	expect(t, "run", 1, code, stdout, stderr, "3 signalled (killed: ", "given up (timeout), and killed there")
+	f.allGone(t)
+	code, stdout, stderr = f.run(t, "--kill-on-cancel", "--timeout", "3", command)
+	expect(t, "run", 130, code, stdout, stderr, "3 signalled (killed: ", "given up (interrupted), and killed there")
+	f.allGone(t)
+
+	forced := newFarSide(t, testsshd.WithForceCommand("exec sleep 1000"))
+	code, stdout, stderr = forced.run(t, "--kill-on-cancel", "--command-timeout", "1", "--timeout", "3", "true")
+	expect(t, "run", 130, code, stdout, stderr, "3 unknown (timeout: ", "given up, and may still run: ")
+}
+
+// allGone fails when a process that commands have noted is still there.
+func (f *farSide) allGone(t *testing.T) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(f.dir, "pids"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pid := range strings.FieldsSeq(string(text)) {
+		if status, err := os.ReadFile("/proc/" + pid + "/status"); err == nil && !bytes.Contains(status, []byte("State:\tZ")) {
+			t.Errorf("process %s still runs", pid)
+		}
+	}
+}
+
+func TestSweep(t *testing.T) {
+	f := newFarSide(t)
+	code, stdout, stderr := f.run(t, "--once", "true")
+	expect(t, "run", 0, code, stdout, stderr)
+	code, stdout, stderr = f.shoal(t, "sweep", "-w", f.host(), "--run-dir", f.marks)
+	expect(t, "sweep", 0, code, stdout, stderr, "0 removed, 0 left")
+	old := time.Now().Add(-31 * 24 * time.Hour)
+	markers, err := filepath.Glob(f.marks + "/*")
+	if err != nil || len(markers) != 3 {
+		t.Fatalf("%d markers: %v", len(markers), err)
+	}
+	for _, m := range markers {
+		if err := os.Chtimes(m, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, stdout, stderr = f.shoal(t, "sweep", "-w", f.host(), "--run-dir", f.marks)
+	expect(t, "sweep", 0, code, stdout, stderr, "3 removed, 0 left")
+}
+
+func TestRemoteFlags(t *testing.T) {
+	for _, c := range []struct{ flags, want string }{
+		{"--once --no-journal", "need the journal"},
+		{"--detach --state-dir none", "need the journal"},
+		{"--detach --kill-on-cancel", "nothing to kill"},
+		{"--once --run-dir marks", "absolute path"},
+		{"--once --run-dir /a/../b", "absolute path"},
+		{"--run-dir /marks", "is for markers"},
+	} {
+		var out, errs bytes.Buffer
+		args := append([]string{"run", "-F", "none", "--no-agent", "-w", "a"}, strings.Fields(c.flags)...)
+		code := cli.Main(t.Context(), append(args, "true"), cli.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+		if code != 2 || !strings.Contains(errs.String(), c.want) {
+			t.Errorf("%s: exit code %d, want 2 and %q:\n%s", c.flags, code, c.want, errs.String())
+		}
+	}
+}

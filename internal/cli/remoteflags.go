@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"shoal/connect/wrap"
+)
+
+// remoteFlags say what is asked of the far end.
+type remoteFlags struct {
+	once, killOnCancel, detach bool
+	remoteTimeout              seconds
+	runDir                     string
+}
+
+func (f *remoteFlags) remote() flagGroup {
+	g := newGroup("Far end (the command goes there in a wrapper for sh)")
+	g.BoolVar(&f.once, "once", false, "leave a marker there that makes a second start impossible; shoal resolve reads it later")
+	g.Var(&f.remoteTimeout, "remote-timeout", "have the far end stop the command after this time: TERM, and KILL 5s later (default: never)")
+	g.BoolVar(&f.killOnCancel, "kill-on-cancel", false, "when a command is given up (Ctrl-C twice, --timeout, --command-timeout), kill its process group there")
+	g.BoolVar(&f.detach, "detach", false, "let the command run on there without us; shoal collect fetches what came of it")
+	g.StringVar(&f.runDir, "run-dir", "", "the `DIR` for markers there (default: .local/state/shoal/marks in the account's home)")
+	return g
+}
+
+// killGrace is the time between TERM and KILL.
+const killGrace = 5 * time.Second
+
+// marked says that the far end keeps a marker.
+func (f *remoteFlags) marked() bool { return f.once || f.killOnCancel || f.detach }
+
+// wrap gives the library's options for one process that works on the run.
+func (f *remoteFlags) wrap(run string, session int) wrap.Options {
+	return wrap.Options{
+		Run: run, Session: session,
+		Once: f.once, Killable: f.killOnCancel, Detach: f.detach,
+		Timeout: f.remoteTimeout.duration(), Grace: killGrace, Dir: f.runDir,
+	}
+}
+
+// validate finds what cannot go together. journalled says that the run will be in
+// the journal.
+func (f *remoteFlags) validate(journalled bool) error {
+	switch {
+	case f.runDir != "" && !f.marked():
+		return errors.New("--run-dir is for markers, which --once, --kill-on-cancel and --detach make")
+	case f.detach && f.killOnCancel:
+		return errors.New("--detach lets go of the command, so that --kill-on-cancel has nothing to kill")
+	case (f.once || f.detach) && !journalled:
+		return errors.New("--once and --detach need the journal, which knows later where to ask\nhint: leave out --no-journal and --state-dir none")
+	}
+	return f.wrap("run", 0).Validate()
+}
+
+// The names of these flags among the options of a run in the journal.
+const (
+	optionOnce    = "once"
+	optionKill    = "kill-on-cancel"
+	optionDetach  = "detach"
+	optionTimeout = "remote-timeout"
+	optionRunDir  = "run-dir"
+)
+
+var remoteOptions = []string{optionOnce, optionKill, optionDetach, optionTimeout, optionRunDir}
+
+// remembered are the flags as the journal keeps them.
+func (f *remoteFlags) remembered() map[string]string {
+	options := make(map[string]string)
+	for name, set := range map[string]bool{optionOnce: f.once, optionKill: f.killOnCancel, optionDetach: f.detach} {
+		if set {
+			options[name] = strconv.FormatBool(true)
+		}
+	}
+	if f.remoteTimeout != 0 {
+		options[optionTimeout] = f.remoteTimeout.String()
+	}
+	if f.runDir != "" {
+		options[optionRunDir] = f.runDir
+	}
+	return options
+}
+
+// recall takes the flags that were not given from the run that is gone on with.
+func (f *remoteFlags) recall(options map[string]string, given *pflag.FlagSet) error {
+	for _, name := range remoteOptions {
+		value, kept := options[name]
+		if !kept || given.Changed(name) {
+			continue
+		}
+		if err := given.Set(name, value); err != nil {
+			return fmt.Errorf("the run's own --%s: %w", name, err)
+		}
+	}
+	return nil
+}

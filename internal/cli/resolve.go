@@ -1,0 +1,178 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/spf13/cobra"
+
+	"shoal"
+	"shoal/fleet"
+	"shoal/internal/ui"
+	"shoal/journal"
+)
+
+func newResolve(stdio Stdio) *cobra.Command {
+	var f farFlags
+	cmd := &cobra.Command{
+		Use:   "resolve [flags] RUN",
+		Short: "Ask the hosts what became of the commands of which nobody knows",
+		Long: `Ask each host of which it is unknown whether its command ran what its marker says,
+and write the answer into the journal: that it ended, and how; that it still
+runs; or that it never started, and from now on never will. The run must have been
+made with --once, --kill-on-cancel or --detach.`,
+		Example: "  shoal resolve last\n  shoal resume last    # then goes on with those that never started",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return resolve(cmd.Context(), &f, args[0], stdio)
+		},
+	}
+	registerFar(cmd, &f)
+	return cmd
+}
+
+func registerFar(cmd *cobra.Command, f *farFlags, more ...flagGroup) {
+	groups := append([]flagGroup{f.connection(), f.asking()}, more...)
+	for _, g := range groups {
+		cmd.Flags().AddFlagSet(g.FlagSet)
+	}
+	withAliases(cmd)
+	helpInGroups(cmd, groups)
+}
+
+func resolve(ctx context.Context, f *farFlags, name string, stdio Stdio) error {
+	a, err := askAfterwards(ctx, f, name, journal.Unknown, stdio)
+	if err != nil {
+		return err
+	}
+	if len(a.asked) == 0 {
+		say(stdio.Err, "nothing is unknown")
+		return a.end(exitOK)
+	}
+	left, err := a.resolve(ctx, stdio.Out)
+	code := exitOK
+	if left > 0 || err != nil {
+		code = exitUnknown
+	}
+	if err := errors.Join(err, a.end(code)); err != nil {
+		return err
+	}
+	if code != exitOK {
+		say(stdio.Err, "%s of %s are still unknown", ui.Count(int64(left)), ui.Count(int64(len(a.asked))))
+		return exitError(code)
+	}
+	return nil
+}
+
+// resolve asks, prints a line for each target, and gives how many stay unknown.
+func (a *afterwards) resolve(ctx context.Context, out io.Writer) (left int, err error) {
+	all, ofTarget := a.questions()
+	answers := make([][]shoal.Answer, len(a.asked)) // of each target, by session
+	for i := range a.asked {
+		answers[i] = make([]shoal.Answer, len(a.asked[i].sessions))
+	}
+	missing := make([]int, len(a.asked))
+	for i := range a.asked {
+		missing[i] = len(a.asked[i].sessions)
+	}
+	for answer, err := range shoal.Ask(ctx, a.opts, all, func(t fleet.Target, nonce string) (string, error) {
+		q, session := ofTarget(t.Index)
+		return a.marker(&a.asked[q], a.asked[q].sessions[session]).Settle(nonce)
+	}) {
+		if err != nil {
+			return left, err
+		}
+		q, session := ofTarget(answer.Target.Index)
+		answers[q][session] = answer
+		if missing[q]--; missing[q] > 0 {
+			continue
+		}
+		res, known := resolved(&a.asked[q], answers[q])
+		if known {
+			if err := a.store(res); err != nil {
+				return left, err
+			}
+		} else {
+			left++
+		}
+		if _, err := fmt.Fprintf(out, "%s: %s\n", ui.Visible(res.Target.Host.String()), resolvedWords(&res, known)); err != nil {
+			return left, err
+		}
+	}
+	return left, nil
+}
+
+// questions gives a target for each session in which a command was sent, and what
+// their indexes mean.
+func (a *afterwards) questions() (iter.Seq[fleet.Target], func(index int) (q, session int)) {
+	type place struct{ q, session int }
+	var places []place
+	for i := range a.asked {
+		for s := range a.asked[i].sessions {
+			places = append(places, place{i, s})
+		}
+	}
+	return func(yield func(fleet.Target) bool) {
+			for i, p := range places {
+				t := a.asked[p.q].entry.Target
+				t.Index = i
+				if !yield(t) {
+					return
+				}
+			}
+		}, func(index int) (int, int) {
+			return places[index].q, places[index].session
+		}
+}
+
+// resolved joins what the markers of one target say, the last one first. It never
+// started only where all of them say so.
+func resolved(q *inquiry, answers []shoal.Answer) (res fleet.Result, known bool) {
+	for _, a := range answers {
+		res = q.entry.Result
+		res.Target = q.entry.Target
+		if a.Err != nil {
+			res.Err = a.Err
+			return res, false
+		}
+		if res, known = settled(res, a.Report, q.since()); !known || res.Outcome.Ran() {
+			if res.Outcome.Ran() {
+				res.Flags |= fleet.FlagOutputIncomplete
+			}
+			return res, known
+		}
+	}
+	return res, known
+}
+
+func resolvedWords(r *fleet.Result, known bool) string {
+	if !known {
+		text, _ := ui.SplitHint(r.Err.Error())
+		return "unknown: " + ui.Visible(text)
+	}
+	switch r.Outcome {
+	case fleet.OutcomeOK:
+		return "ok: it ran and exited 0"
+	case fleet.OutcomeFailed:
+		return fmt.Sprintf("failed: it ran, exit status %d", r.Status)
+	case fleet.OutcomeSignalled:
+		return "signalled: it ran and was ended, " + string(r.Reason)
+	}
+	return "never started, and never will"
+}
+
+// fromJournal takes the flags that a run was made with.
+func (f *remoteFlags) fromJournal(options map[string]string) error {
+	flags := f.remote()
+	for _, name := range remoteOptions {
+		if value, ok := options[name]; ok {
+			if err := flags.Set(name, value); err != nil {
+				return fmt.Errorf("the run's own --%s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"shoal/fleet"
+	"shoal/remote"
+)
+
+// settled makes of a result what the far end's report proves of its command,
+// which was sent so long ago at the most. The output that was missed is still
+// missed. known says that the report is a fact about the command's end; without
+// it the result is as it was.
+func settled(res fleet.Result, r remote.Report, since time.Duration) (_ fleet.Result, known bool) {
+	switch r.State {
+	case remote.StateNever:
+		if !r.DidNotRun(since) {
+			res.Err = fmt.Errorf("its marker says that it never started, but the machine was started anew since, and may have forgotten")
+			return res, false
+		}
+		res.Outcome, res.Flags, res.Err = fleet.OutcomeNeverStarted, 0, nil
+		if res.Reason == fleet.ReasonNone {
+			res.Reason = fleet.ReasonInterrupted
+		}
+		return res, true
+	case remote.StateEnded:
+		res.Outcome, res.Reason, res.Err = r.Outcome(), fleet.ReasonNone, nil
+		res.Flags |= fleet.FlagExitKnown
+		res.Status, res.Signal = uint32(r.Status), ""
+		switch r.Cause {
+		case remote.CauseTimeout:
+			res.Reason, res.Signal = fleet.ReasonRemoteTimeout, "TERM"
+		case remote.CauseKilled:
+			res.Reason, res.Signal = fleet.ReasonKilled, "KILL"
+		}
+		if res.Outcome == fleet.OutcomeSignalled {
+			res.Status = 0
+		}
+		return res, true
+	}
+	res.Err = fmt.Errorf("%s", stateWords(r.State))
+	return res, false
+}
+
+// stateWords says what is known of a command that has no end.
+func stateWords(s remote.State) string {
+	switch s {
+	case remote.StateRunning:
+		return "it still runs"
+	case remote.StateOrphaned:
+		return "processes of it still run, and nobody waits for them: its exit status will not be known"
+	case remote.StateLost:
+		return "it may have run; nothing of it runs now, and how it ended was not written down"
+	case remote.StateAbsent, remote.StateClaimed:
+		return "it has no marker: it has not begun, or its marker is gone"
+	}
+	return "its marker cannot be read"
+}
