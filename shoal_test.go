@@ -144,14 +144,14 @@ func TestMaxStartups(t *testing.T) {
 }
 
 // Output without end is counted, kept up to the cap, and ends at the command
-// timeout; it is not known how the command ended.
+// timeout, by the signal that is sent then.
 func TestEndlessOutput(t *testing.T) {
 	fl, opts := fleetOf(t, simfleet.Options{Hosts: 1})
 	opts.MaxOutput = 10_000
 	opts.Timeouts = connect.Timeouts{Command: 500 * time.Millisecond}
 	res := collect(t, shoal.Run(t.Context(), opts, fl.Targets(), "yes"))[0]
-	if res.Outcome != fleet.OutcomeUnknown || res.Reason != fleet.ReasonTimeout || res.Phase != fleet.PhaseRun ||
-		res.Flags != fleet.FlagOutputTruncated {
+	if res.Outcome != fleet.OutcomeSignalled || res.Reason != fleet.ReasonTimeout || res.Phase != fleet.PhaseDrain ||
+		res.Flags != fleet.FlagExitKnown|fleet.FlagOutputTruncated {
 		t.Errorf("ended %v(%s) in %v [%v]", res.Outcome, res.Reason, res.Phase, res.Flags)
 	}
 	if len(res.Stdout.Bytes) != 10_000 || res.Stdout.Size <= 10_000 || strings.Trim(string(res.Stdout.Bytes), "y\n") != "" {

@@ -150,7 +150,7 @@ type Timeouts struct {
 	Kex     time.Duration // version line, key exchange and host key; 0 means 15 s
 	Auth    time.Duration // user authentication; 0 means 30 s
 	Session time.Duration // opening the channel and the answer to exec; 0 means 15 s
-	Command time.Duration // from the answer to exec to its exit status; 0 means no limit
+	Command time.Duration // from the answer to exec to TERM, which has TermGrace to work; 0 means no limit
 	Drain   time.Duration // from the exit status to the channel's close; 0 means 5 s
 
 	// Alive is how long a server may say nothing while its command runs before
@@ -159,6 +159,10 @@ type Timeouts struct {
 	// asked.
 	Alive time.Duration
 }
+
+// TermGrace is how long a command that has taken too long, and was sent TERM
+// (RFC 4254 §6.9), has to show that it ended.
+const TermGrace = time.Second
 
 // MaxSilent is how many questions for a sign of life a server may leave
 // unanswered.

@@ -34,7 +34,7 @@ func (o Output) Truncated() bool { return o.Size > int64(len(o.Bytes)) }
 type End struct {
 	Outcome Outcome
 	// Reason is "" for OK, Failed and Signalled, unless it was we who had the
-	// command ended: ReasonRemoteTimeout, ReasonKilled.
+	// command ended: ReasonTimeout, ReasonRemoteTimeout, ReasonKilled.
 	Reason Reason
 	// Phase is the phase in which the attempt ended.
 	Phase Phase

@@ -19,7 +19,7 @@ const (
 // tells it apart.
 type Cause struct {
 	Outcome fleet.Outcome
-	// Reason is "" for failed, and for signalled unless we had the command ended.
+	// Reason is "" for failed and signalled unless we had the command ended.
 	Reason fleet.Reason
 	// Status is the exit status of failed, otherwise 0.
 	Status uint32

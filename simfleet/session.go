@@ -110,8 +110,11 @@ func (s *session) shell(line string) shell.Exit {
 }
 
 // signal ends the command by a signal (RFC 4254 §6.9). It does so for a command
-// that waits for the client, too.
+// that waits for the client, too. What a fault runs instead does not listen.
 func (s *session) signal(r *ssh.Request) {
+	if s.behaviour.run != nil {
+		return
+	}
 	var request struct{ Name string }
 	if err := ssh.Unmarshal(r.Payload, &request); err == nil && shell.Fatal(request.Name) {
 		s.finishing.Do(func() { endChannel(s, shell.Exit{Signal: request.Name}) })

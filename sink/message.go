@@ -47,7 +47,12 @@ func toldEnd(e *fleet.End) string {
 			return "unknown: " + where + ", the command ran" // and its output was lost on this machine
 		}
 		return "unknown: " + where + ", the command may have run"
-	case fleet.OutcomeOK, fleet.OutcomeCancelled, fleet.OutcomeDetached:
+	case fleet.OutcomeOK:
+		if e.Reason != fleet.ReasonNone { // it ended because we wanted it to
+			return "exit status 0"
+		}
+		return ""
+	case fleet.OutcomeCancelled, fleet.OutcomeDetached:
 		return ""
 	}
 	return e.Outcome.String()

@@ -138,7 +138,7 @@ func causeWord(g *record.Group) string {
 	switch {
 	case g.Various:
 		return "various causes"
-	case g.Outcome == fleet.OutcomeFailed:
+	case g.Outcome == fleet.OutcomeFailed && g.Reason == fleet.ReasonNone:
 		return fmt.Sprintf("exit status %d", g.Status)
 	case g.Outcome == fleet.OutcomeSignalled && g.Reason == fleet.ReasonNone:
 		return "signal " + ui.Truncate(ui.Visible(g.Signal), 20)

@@ -2,6 +2,7 @@ package conntest
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -74,7 +75,8 @@ func testCommands(t *testing.T, newDialer Factory) {
 	}
 }
 
-// testLimit has an attempt's own command timeout win over the Dialer's.
+// testLimit has an attempt's own command timeout win over the Dialer's, and what
+// has taken too long end by TERM where that can be.
 func testLimit(t *testing.T, s server, newDialer Factory) {
 	timeouts := patient()
 	timeouts.Command = time.Millisecond
@@ -83,7 +85,28 @@ func testLimit(t *testing.T, s server, newDialer Factory) {
 		a := &connect.Attempt{Target: s.target("sleep 0.3"), Limit: limit}
 		runAttempt(t.Context(), t, d, a).ok(t)
 	}
-	a := &connect.Attempt{Target: s.target("sleep 3600"), Limit: short}
-	r := runAttempt(t.Context(), t, s.dialer(t, newDialer, patient()), a)
-	r.want(t, fleet.OutcomeUnknown, fleet.ReasonTimeout, fleet.PhaseRun, 0)
+	patiently := s.dialer(t, newDialer, patient())
+	ends := map[string]ending{
+		"sleep 3600": {fleet.OutcomeSignalled, fleet.PhaseDrain, fleet.FlagExitKnown},
+	}
+	if s.name != "simfleet" { // its shell knows no traps
+		ends["trap 'exit 3' TERM; while :; do sleep 0.1; done"] = ending{fleet.OutcomeFailed, fleet.PhaseDrain, fleet.FlagExitKnown}
+		ends["trap '' TERM; while :; do sleep 0.1; done"] = ending{fleet.OutcomeUnknown, fleet.PhaseRun, 0}
+	}
+	for command, e := range ends {
+		if s.name == "openssh" && os.Geteuid() == 0 { // it delivers no signals to root's commands
+			e = ending{fleet.OutcomeUnknown, fleet.PhaseRun, 0}
+		}
+		r := runAttempt(t.Context(), t, patiently, &connect.Attempt{Target: s.target(command), Limit: short})
+		r.want(t, e.outcome, fleet.ReasonTimeout, e.phase, e.flags)
+		if signalled := e.outcome == fleet.OutcomeSignalled; signalled != (r.Signal == "TERM") {
+			t.Errorf("signal %q", r.Signal)
+		}
+	}
+}
+
+type ending struct {
+	outcome fleet.Outcome
+	phase   fleet.Phase
+	flags   fleet.Flags
 }

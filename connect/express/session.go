@@ -29,6 +29,7 @@ type session struct {
 	guessed  bool // the command left before its channel was open
 	misfit   bool // and that did no good: the next connection is to wait
 	exit     exit
+	overdue  bool      // the command timeout has passed, and TERM was sent
 	deadline time.Time // of the present phase; zero: none
 	broken   [fleet.NumStreams]bool
 	end      *fleet.End // once the attempt has ended
@@ -200,12 +201,25 @@ func (s *session) exited(e exit) {
 
 // closed is the orderly end of the channel.
 func (s *session) closed() {
-	if s.exit.known {
-		s.finish(s.exit.end(s.attempt.Timeline.Phase(), true))
-		return
+	switch {
+	case s.exit.known:
+		s.finish(s.ended(true))
+	case s.overdue:
+		s.fail(s.attempt.Fail(s.outcome(), fleet.ReasonTimeout, cause.Overdue(s.timeouts.Command)))
+	default:
+		s.fail(s.attempt.Fail(s.outcome(), fleet.ReasonExitMissing,
+			errors.New("the server closed the channel without an exit status")))
 	}
-	s.fail(s.attempt.Fail(s.outcome(), fleet.ReasonExitMissing,
-		errors.New("the server closed the channel without an exit status")))
+}
+
+// ended is the end of an attempt when that of its command is known; complete says
+// that the channel closed in order.
+func (s *session) ended(complete bool) fleet.End {
+	end := s.exit.end(s.attempt.Timeline.Phase(), complete)
+	if s.overdue {
+		end = cause.Stopped(end, s.timeouts.Command)
+	}
+	return end
 }
 
 // brokenBy is the end of the protocol. A command that went to a channel which the
@@ -230,7 +244,7 @@ func (s *session) lost(err error) {
 // the command ended is known.
 func (s *session) stopFor(r fleet.Reason, err error) {
 	if s.exit.known {
-		s.finish(s.exit.end(s.attempt.Timeline.Phase(), false))
+		s.finish(s.ended(false))
 		return
 	}
 	s.fail(s.attempt.Fail(s.outcome(), r, err))
@@ -273,13 +287,24 @@ func (s *session) passed(now time.Time) {
 // expire is for a deadline that has passed.
 func (s *session) expire() {
 	phase := s.attempt.Timeline.Phase()
-	if phase == fleet.PhaseRun {
-		s.stopFor(fleet.ReasonTimeout, fmt.Errorf(
-			"the command timeout of %v passed; the command may still be running", s.timeouts.Command))
+	switch {
+	case phase == fleet.PhaseRun && !s.overdue:
+		s.terminate()
+		return
+	case phase == fleet.PhaseRun:
+		s.stopFor(fleet.ReasonTimeout, cause.Overdue(s.timeouts.Command))
 		return
 	}
 	s.misfit = s.guessed && (phase == fleet.PhaseSession || phase == fleet.PhaseExec)
 	s.stopFor(cause.Deadline(phase), cause.Late(phase, s.timeouts, false))
+}
+
+// terminate asks the server to end the command, and gives it a moment to show
+// that it did.
+func (s *session) terminate() {
+	s.overdue = true
+	s.link.client.Signal(s.channel, "TERM")
+	s.deadline = time.Now().Add(connect.TermGrace)
 }
 
 // stalled is for a server that takes nothing from us.

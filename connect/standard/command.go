@@ -3,7 +3,6 @@ package standard
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -11,6 +10,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"shoal/connect"
+	"shoal/connect/cause"
 	"shoal/fleet"
 )
 
@@ -24,7 +25,7 @@ type command struct {
 	exit exit
 	stop *time.Timer // ends the wait for the channel's close once exit is known
 
-	timedOut atomic.Bool // the command timeout passed
+	overdue atomic.Bool // the command timeout has passed, and TERM was sent
 }
 
 func newCommand(c *conn, ch ssh.Channel) *command {
@@ -63,6 +64,9 @@ func (cmd *command) exited(e exit) {
 	cmd.exit = e
 	if !e.known {
 		return
+	}
+	if cmd.stop != nil { // it ended at TERM
+		cmd.stop.Stop()
 	}
 	cmd.conn.attempt.Timeline.Enter(fleet.PhaseDrain)
 	cmd.stop = time.AfterFunc(cmd.conn.timeouts.Drain, func() {
@@ -108,12 +112,19 @@ func (cmd *command) wait(ctx context.Context) fleet.End {
 	return end
 }
 
-// expire abandons a command that has run too long. One whose exit status is
-// known already has ended in time.
+// expire asks the server to end a command that has run too long, and abandons it
+// when it does not show in a moment that it did. One whose exit status is known
+// already has ended in time.
 func (cmd *command) expire() {
-	if !cmd.seen().known {
-		cmd.timedOut.Store(true)
-		_ = cmd.conn.Close()
+	cmd.mu.Lock()
+	known := cmd.exit.known
+	if !known {
+		cmd.overdue.Store(true)
+		cmd.stop = time.AfterFunc(connect.TermGrace, func() { _ = cmd.conn.Close() })
+	}
+	cmd.mu.Unlock()
+	if !known { // closing the connection ends this too
+		_, _ = cmd.channel.SendRequest("signal", false, ssh.Marshal(struct{ Name string }{"TERM"}))
 	}
 }
 
@@ -167,13 +178,17 @@ func (cmd *command) ended(ctx context.Context, otherwise fleet.Outcome, err erro
 	exit := cmd.seen()
 	cmd.disarm()
 	if exit.known {
-		return exit.end(c.attempt.Timeline.Phase(), inOrder)
+		end := exit.end(c.attempt.Timeline.Phase(), inOrder)
+		if cmd.overdue.Load() {
+			end = cause.Stopped(end, c.timeouts.Command)
+		}
+		return end
 	}
-	reason, cause := cmd.why(ctx, inOrder, err)
+	reason, why := cmd.why(ctx, inOrder, err)
 	if reason == fleet.ReasonInterrupted && otherwise == fleet.OutcomeNeverStarted {
 		otherwise = fleet.OutcomeCancelled
 	}
-	return c.attempt.Fail(otherwise, reason, cause).End()
+	return c.attempt.Fail(otherwise, reason, why).End()
 }
 
 func (cmd *command) disarm() {
@@ -188,9 +203,8 @@ func (cmd *command) disarm() {
 func (cmd *command) why(ctx context.Context, inOrder bool, err error) (fleet.Reason, error) {
 	c := cmd.conn
 	switch {
-	case cmd.timedOut.Load():
-		return fleet.ReasonTimeout, fmt.Errorf(
-			"the command timeout of %v passed; the command may still be running", c.timeouts.Command)
+	case cmd.overdue.Load():
+		return fleet.ReasonTimeout, cause.Overdue(c.timeouts.Command)
 	case cmd.seen().err != nil:
 		return fleet.ReasonProtocolError, cmd.seen().err
 	case c.wire.raised() != nil:
