@@ -108,7 +108,7 @@ func (f *controlFlags) runCheck(ctx context.Context, stage int) error {
 	cmd.Env = append(os.Environ(), fmt.Sprintf("SHOAL_STAGE=%d", stage))
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("the check after stage %d: %w", stage, err)
+		return fmt.Errorf("%q: %w", f.check, err)
 	}
 	return nil
 }

@@ -119,6 +119,9 @@ func (o *output) take(r fleet.Result) bool {
 	if err := o.display.Result(r); err != nil {
 		o.lose(err)
 	}
+	if r.Reason == fleet.ReasonBrake && r.Err != nil && o.summary.Reasons[fleet.ReasonBrake] == 0 {
+		say(o.stderr, "%s", ui.Visible(r.Err.Error())) // the same for all that did not have their turn
+	}
 	o.summary.Add(r)
 	o.hints.add(r)
 	_ = o.progress.Result(r) // a progress line that cannot be drawn loses nothing

@@ -67,7 +67,12 @@ func run(ctx context.Context, f *runFlags, text string, stdio Stdio) error {
 	if err != nil {
 		return fmt.Errorf("reading the command: %w", err)
 	}
-	targets := list.Targets(f.repeat)
+	canary, err := parseCanaries(f.canary, list.Hosts)
+	if err != nil {
+		return err
+	}
+	targets := canary.first(list.Targets(f.repeat))
+	opts.Engine.Rollout = append(canary.stage(targets), opts.Engine.Rollout...)
 	if f.dryRun {
 		return dryRun(ctx, stdio, opts, targets, template)
 	}

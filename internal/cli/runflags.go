@@ -17,6 +17,7 @@ type runFlags struct {
 	outputFlags
 	journalFlags
 	remoteFlags
+	canary             []string
 	repeat             int
 	list, dryRun, plan bool
 }
@@ -28,7 +29,9 @@ func (f *runFlags) groups() []flagGroup {
 	targets.BoolVarP(&f.list, "list-hosts", "q", false, "print the hosts, folded, and do nothing")
 	targets.BoolVar(&f.dryRun, "dry-run", false, "print what would run where, how and why, and do nothing")
 	targets.BoolVar(&f.plan, "plan", false, "print what the run would need of this machine, and do nothing")
-	return []flagGroup{targets, f.connection(), f.control(), f.remote(), f.output(), f.journal()}
+	control := f.control()
+	control.StringArrayVar(&f.canary, "canary", nil, "let these hosts of the run go first, in a stage before those of --rollout (`EXPR` as in -w)")
+	return []flagGroup{targets, f.connection(), control, f.remote(), f.output(), f.journal()}
 }
 
 // aliases are the names that other tools have for the same.
