@@ -18,12 +18,9 @@ func (r *run) clock() {
 			if !ok {
 				widths = nil
 			}
-			if !ok || n < 0 {
-				continue
+			if ok {
+				r.resize(n)
 			}
-			r.mu.Lock()
-			r.desk.SetWidth(n)
-			r.mu.Unlock()
 		}
 		r.mu.Lock()
 		r.armed = time.Now() // it looks: nobody has to rouse it
@@ -36,4 +33,16 @@ func (r *run) clock() {
 		}
 		r.mu.Unlock()
 	}
+}
+
+// resize sets how many targets may be in flight from now on.
+func (r *run) resize(width int) {
+	if width < 0 || r.opts.Barrier && width < r.opts.Targets {
+		return
+	}
+	r.mu.Lock()
+	r.desk.SetWidth(width, r.opts.slow(width))
+	flying := r.desk.Flying()
+	r.mu.Unlock()
+	r.opts.Resized(width, flying)
 }

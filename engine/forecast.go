@@ -78,7 +78,7 @@ func leastTime(opts Options, targets int) time.Duration {
 	n := time.Duration(targets)
 	least := max(
 		n*connCPU/time.Duration(runtime.GOMAXPROCS(0)),
-		n*connTime/time.Duration(opts.Dials),
+		n*connTime/time.Duration(min(opts.Dials, opts.Fanout)),
 		min(n, 1)*connTime,
 	)
 	if opts.Rate > 0 {

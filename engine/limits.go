@@ -19,10 +19,9 @@ const (
 // limits gives the Desk's bounds. o has its defaults filled in.
 func (o Options) limits() admission.Limits {
 	l := admission.Limits{
-		Width: o.Fanout,
-		Dials: o.Dials,
-		// The good ones keep room for as many as may be started at once.
-		Slow:         max(o.Fanout-o.Dials, o.Fanout/2),
+		Width:        o.Fanout,
+		Dials:        o.Dials,
+		Slow:         o.slow(o.Fanout),
 		FirstStarts:  o.Starts,
 		MostStarts:   o.Starts,
 		ThroughJump:  throughJump,
@@ -39,6 +38,10 @@ func (o Options) limits() admission.Limits {
 	}
 	return l
 }
+
+// slow bounds the slow connects in a width: the good ones keep room for as many
+// as may be started at once.
+func (o Options) slow(width int) int { return max(width-o.Dials, width/2) }
 
 // ahead bounds the targets that wait. Retries are let in beyond it: there are
 // never more of these than were in flight.

@@ -33,13 +33,16 @@ type Options struct {
 	// the result being taken. 0 means as many as this machine carries; see
 	// DefaultFanout.
 	Fanout int
-	// Width changes Fanout while the run goes on; 0 lets nothing start, and
-	// negative ones count for nothing. It may be closed. nil means that nothing
-	// changes it.
+	// Width changes Fanout while the run goes on; 0 lets nothing start. What is in
+	// flight stays there. Negative widths count for nothing, nor do those that
+	// have no room for a Barrier. It may be closed. nil means that nothing changes
+	// it.
 	Width <-chan int
+	// Resized is told of each width that was taken from Width, and how many
+	// targets are in flight. It must not block. nil means that nobody is.
+	Resized func(width, flying int)
 	// Dials bounds the connections being started, of all in flight. Those that
-	// take more than twice as long as most do not count. 0 means DefaultDials,
-	// never more than Fanout.
+	// take more than twice as long as most do not count. 0 means DefaultDials.
 	Dials int
 	// Starts bounds the connections being started to one endpoint (host and
 	// port). 0 means that the engine finds out how many are best, beginning with
@@ -170,7 +173,6 @@ func (o Options) withDefaults() Options {
 	if o.Dials == 0 {
 		o.Dials = DefaultDials
 	}
-	o.Dials = min(o.Dials, o.Fanout)
 	if o.Attempts == 0 {
 		o.Attempts = DefaultAttempts
 	}
@@ -185,6 +187,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Notice == nil {
 		o.Notice = func(string) {}
+	}
+	if o.Resized == nil {
+		o.Resized = func(int, int) {}
 	}
 	return o
 }

@@ -221,13 +221,22 @@ func TestWidthChanges(t *testing.T) {
 		const step = 2600 * time.Millisecond
 		width := make(chan int)
 		go func() {
-			for _, n := range []int{30, -1, 0, 5} {
+			for _, n := range []int{30, -1, 0, 5, 1024} {
 				time.Sleep(step)
 				width <- n
 			}
 			close(width)
 		}()
-		collect(t, t.Context(), engine.Options{Dialer: s, Fanout: 10, Width: width}, 260, 260)
+		var told [][2]int
+		resized := func(width, flying int) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, [2]int{width, flying})
+		}
+		collect(t, t.Context(), engine.Options{Dialer: s, Fanout: 10, Width: width, Resized: resized}, 2000, 2000)
+		if want := [][2]int{{30, 10}, {0, 30}, {5, 0}, {1024, 5}}; !slices.Equal(told, want) {
+			t.Errorf("told of widths and targets in flight %v, want %v", told, want)
+		}
 		want := map[time.Duration]int64{
 			0: 10, time.Second: 10, 2 * time.Second: 10, // 10 wide
 			step: 30, 3 * time.Second: 30, // 30 wide from then on
@@ -240,11 +249,14 @@ func TestWidthChanges(t *testing.T) {
 		if most[step] != 30 {
 			t.Errorf("%d in flight once the width was 30", most[step])
 		}
+		if most[5*step] != 1024 {
+			t.Errorf("%d in flight once the width was 1,024", most[5*step])
+		}
 		for at, n := range most {
 			if at > 3*step && at < 4*step {
 				t.Errorf("%d started at %v, while the width was 0", n, at)
 			}
-			if at >= 4*step && n > 5 {
+			if at >= 4*step && at < 5*step && n > 5 {
 				t.Errorf("%d in flight at %v, with a width of 5", n, at)
 			}
 		}
@@ -277,8 +289,20 @@ func TestBarrier(t *testing.T) {
 			},
 		}
 		var releases []engine.Release
+		width := make(chan int) // one without room for all is not taken
+		go func() {
+			for _, n := range []int{0, 99, 100} {
+				width <- n
+			}
+			close(width)
+		}()
 		opts := engine.Options{
-			Dialer: s, Fanout: 100, Targets: 100, Barrier: true,
+			Dialer: s, Fanout: 100, Targets: 100, Barrier: true, Width: width,
+			Resized: func(width, _ int) {
+				if width != 100 {
+					t.Errorf("the width became %d", width)
+				}
+			},
 			Released: func(r engine.Release) { releases = append(releases, r) },
 		}
 		counts := count(collect(t, t.Context(), opts, 100, 100))

@@ -7,10 +7,10 @@ const squeezed = 0.75
 // Width is how many targets may be in flight now.
 func (d *Desk) Width() int { return int(d.width) }
 
-// SetWidth sets how many targets may be in flight from now on. 0 lets nothing
-// start; what is in flight stays.
-func (d *Desk) SetWidth(n int) {
-	d.limits.Width = n
+// SetWidth sets how many targets may be in flight from now on, and how many of
+// them slow connects. 0 lets nothing start; what is in flight stays.
+func (d *Desk) SetWidth(n, slow int) {
+	d.limits.Width, d.limits.Slow = n, slow
 	d.width = float64(n)
 }
 
