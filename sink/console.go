@@ -22,6 +22,7 @@ type console struct {
 	next    bytes.Buffer // the frame that is being drawn
 	shown   []byte       // the frame on the screen; empty when there is none
 	midLine bool         // what was printed above has not ended its line
+	hidden  bool         // the frame is not to be on the screen
 }
 
 // Write prints p above the changing line.
@@ -32,13 +33,13 @@ func (c *console) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var screen []byte
-	if len(c.shown) > 0 && !c.midLine {
+	if len(c.shown) > 0 && !c.absent() {
 		screen = append(screen, eraseLine...)
 	}
 	erased := len(screen)
 	screen = append(screen, p...)
 	c.midLine = p[len(p)-1] != '\n'
-	if !c.midLine {
+	if !c.absent() {
 		screen = append(screen, c.shown...)
 	}
 	n, err := c.w.Write(screen)
@@ -62,10 +63,32 @@ func (c *console) Flush(int) error {
 		return nil
 	}
 	c.shown = bytes.Clone(frame)
-	if c.midLine {
+	if c.absent() {
 		return nil
 	}
 	_, err := c.w.Write(append([]byte(eraseLine), frame...))
+	return err
+}
+
+// absent says that the frame is not on the screen, nor to be put there now.
+func (c *console) absent() bool { return c.midLine || c.hidden }
+
+// hide takes the line off the screen, or puts it back.
+func (c *console) hide(hidden bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if hidden == c.hidden {
+		return nil
+	}
+	c.hidden = hidden
+	if c.midLine || len(c.shown) == 0 {
+		return nil
+	}
+	screen := []byte(eraseLine)
+	if !hidden {
+		screen = append(screen, c.shown...)
+	}
+	_, err := c.w.Write(screen)
 	return err
 }
 
@@ -77,7 +100,7 @@ func (c *console) clear() error {
 		return nil
 	}
 	c.shown = nil
-	if c.midLine {
+	if c.absent() {
 		return nil
 	}
 	_, err := c.w.Write([]byte(eraseLine))

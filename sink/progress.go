@@ -120,6 +120,23 @@ func (a above) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// Hide takes the line off the screen until Show, for a program that is to be
+// stopped. What Writer is given is printed meanwhile.
+func (p *Progress) Hide() error { return p.hide(true) }
+
+// Show puts the line back.
+func (p *Progress) Show() error { return p.hide(false) }
+
+func (p *Progress) hide(hidden bool) error {
+	if p.console == nil {
+		return nil
+	}
+	if err := p.console.hide(hidden); err != nil {
+		return fmt.Errorf("showing progress: %w", err)
+	}
+	return nil
+}
+
 // Close takes the line off the screen and ends what showed it.
 func (p *Progress) Close() error {
 	if p.console == nil {

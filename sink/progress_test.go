@@ -196,6 +196,33 @@ func TestProgressLeavesTheLastColumn(t *testing.T) {
 	}
 }
 
+// While the program is stopped the line is not there, whatever is printed or
+// drawn.
+func TestProgressHidden(t *testing.T) {
+	s := &screen{}
+	p, draw := shown(s, 80, 3)
+	draw()
+	for _, c := range []struct {
+		do   func() error
+		want string
+	}{
+		{p.Hide, ""},
+		{p.Hide, ""},
+		{func() error { _, err := io.WriteString(p.Writer(), "stopped\n"); return err }, "stopped\n"},
+		{func() error { err := p.Result(ok(0, "")); draw(); return err }, "stopped\n"},
+		{p.Show, "stopped\n1/3"},
+		{p.Hide, "stopped\n"},
+		{p.Close, "stopped\n"},
+	} {
+		if err := c.do(); err != nil {
+			t.Fatal(err)
+		}
+		if got, _, _ := strings.Cut(s.lines(t), "  "); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
 func TestProgressSilentWithoutTerminal(t *testing.T) {
 	var b bytes.Buffer
 	p := NewProgress(ProgressOptions{W: &b, Total: 2})
