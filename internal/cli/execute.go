@@ -36,6 +36,7 @@ func execute(ctx context.Context, x execution, stdio Stdio) error {
 		return err
 	}
 	defer closeDialer()
+	carried := engine.DefaultFanout() // before connections are among the open files
 	if x.begin == nil {
 		x.begin = beginRun
 	}
@@ -51,6 +52,9 @@ func execute(ctx context.Context, x execution, stdio Stdio) error {
 	patient := ctx // does not end with an abort
 	ctx, stop := watchSignals(ctx, func(aborting bool) { sayStopping(out.stderr, aborting) })
 	defer stop.end()
+	helm := takeHelm(stdio.In, out, newCourse(opts.Engine, opts.Fanout, h.Targets, carried))
+	defer helm.end()
+	opts.Engine.Width, opts.Engine.Resized = helm.Width, helm.Resized
 	if x.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, x.timeout, fmt.Errorf("the run's timeout of %v passed", x.timeout))

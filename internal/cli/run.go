@@ -27,7 +27,9 @@ func newRun(stdio Stdio) *cobra.Command {
 		Long: `Run a command on many hosts over SSH and tell what happened on each.
 
 COMMAND is given to the login shell of each host. {host}, {user}, {port} and
-{index} in it are replaced for each target; {host|sh} is quoted for the shell.`,
+{index} in it are replaced for each target; {host|sh} is quoted for the shell.
+
+` + steering,
 		Example: `  shoal run -w web[01-20] uptime
   shoal run --hostfile hosts -b 'uname -r'
   shoal run -w db[1-3],root@cache1:2222 -L 'echo {index} {host|sh}'

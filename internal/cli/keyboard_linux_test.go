@@ -1,0 +1,244 @@
+package cli_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"shoal/simfleet"
+)
+
+// A pane is a terminal with a program on it, as a person sees and types.
+type pane struct {
+	t      *testing.T
+	master *os.File
+	cmd    *exec.Cmd
+	mode   unix.Termios // at the beginning
+
+	mu     sync.Mutex
+	screen bytes.Buffer
+	read   chan struct{} // closed when the terminal has nothing more to give
+}
+
+// openPane runs a script of sh -m, which has job control as a shell at a prompt,
+// on a terminal of its own.
+func openPane(t *testing.T, dir, script string) *pane {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tty, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tty.Close() }()
+	p := &pane{t: t, master: master, read: make(chan struct{})}
+	p.mode = p.termios()
+	p.cmd = exec.Command("sh", "-m", "-c", script)
+	p.cmd.Dir = dir
+	p.cmd.Env = append(os.Environ(), "TERM=xterm", "HOME="+dir)
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = tty, tty, tty
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.read)
+		buf := make([]byte, 4096)
+		for {
+			n, err := master.Read(buf) // EIO once nobody has the terminal any more
+			p.mu.Lock()
+			p.screen.Write(buf[:n])
+			p.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+		<-p.read
+		_ = master.Close()
+	})
+	return p
+}
+
+// termios is the terminal's mode now, which both of its ends share.
+func (p *pane) termios() unix.Termios {
+	p.t.Helper()
+	mode, err := unix.IoctlGetTermios(int(p.master.Fd()), unix.TCGETS)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return *mode
+}
+
+func (p *pane) text() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.screen.String()
+}
+
+// await waits for text to come after what was there before.
+func (p *pane) await(text string) {
+	p.t.Helper()
+	for over := false; ; {
+		if _, after, ok := strings.Cut(p.text(), text); ok {
+			p.mu.Lock()
+			p.screen.Reset()
+			p.screen.WriteString(after)
+			p.mu.Unlock()
+			return
+		}
+		if over {
+			p.t.Fatalf("%q did not come; on the screen is\n%s", text, p.text())
+		}
+		select {
+		case <-p.read:
+			over = true
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func (p *pane) press(keys string) {
+	p.t.Helper()
+	if _, err := io.WriteString(p.master, keys); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// plain says whether the terminal is as it was.
+func (p *pane) plain() bool { return p.termios() == p.mode }
+
+// awaitKeys waits until keys arrive one by one and are not shown.
+func (p *pane) awaitKeys() {
+	for p.termios().Lflag&(unix.ICANON|unix.ECHO) != 0 {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// paneFleet is a fleet whose commands wait for the test, as good as any can.
+func paneFleet(t *testing.T) (f *simfleet.Fleet, dir, shoal string) {
+	t.Helper()
+	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	dir = t.TempDir()
+	if err := writeFleet(f, dir); err != nil {
+		t.Fatal(err)
+	}
+	return f, dir, "shoal run --no-agent --known-hosts kh --identity key --hostfile hosts --no-journal -f 2 "
+}
+
+func awaitExecs(f *simfleet.Fleet, n int) {
+	for f.Stats().Execs < n {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// Keys steer a run, Ctrl-Z gives the terminal back and fg takes it again, and so
+// does the end, here an abort.
+func TestKeys(t *testing.T) {
+	f, dir, shoal := paneFleet(t)
+	p := openPane(t, dir, shoal+"'sleep 3600'; stty -a >stopped; echo back at the shell; read line; fg; echo the end is $?")
+	awaitExecs(f, 2)
+	p.awaitKeys()
+	p.press("+")
+	p.await("width 4, 2 in flight")
+	awaitExecs(f, 4)
+	p.press("\x1b[A") // an arrow: no key of ours, though [ is followed by others
+	p.press("\x1a")
+	p.await("suspended: ")
+	p.await("back at the shell")
+	if !p.plain() {
+		t.Error("the terminal was not given back to the shell")
+	}
+	stopped, err := os.ReadFile(filepath.Join(dir, "stopped"))
+	if err != nil || bytes.Contains(stopped, []byte("-icanon")) || bytes.Contains(stopped, []byte("-echo ")) {
+		t.Errorf("while stopped: %v\n%s", err, stopped)
+	}
+	p.press("++\n") // for the shell
+	p.await("going on after ")
+	p.awaitKeys()
+	p.press("-")
+	p.await("width 2, 4 in flight")
+	p.press("\x03")
+	p.await("stopping: ")
+	p.press("\x03")
+	p.await("aborting: ")
+	p.await("the end is 130")
+	if err := p.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if !p.plain() {
+		t.Error("the terminal was not given back at the end")
+	}
+	if n := f.Stats().Execs; n != 4 {
+		t.Errorf("%d commands ran, want 4", n)
+	}
+}
+
+// In the background the terminal is left alone; signals steer all the same.
+func TestKeysInTheBackground(t *testing.T) {
+	f, dir, shoal := paneFleet(t)
+	p := openPane(t, dir, shoal+"'sleep 3600' & read line; echo read $line; kill -USR1 $!; read line; kill -USR2 $!; read line; kill -TERM $!; wait")
+	awaitExecs(f, 2)
+	if !p.plain() {
+		t.Error("a background process has set the terminal's mode")
+	}
+	p.press("++pp\n")
+	p.await("read ++pp")
+	p.await("width 4, 2 in flight")
+	awaitExecs(f, 4)
+	p.press("\n")
+	p.await("width 2, 4 in flight")
+	p.press("\n")
+	p.await("4 unknown, 16 cancelled")
+	_ = p.cmd.Wait() // the status is that of wait
+	if !p.plain() {
+		t.Error("the terminal is not as it was")
+	}
+}
+
+// A run that dies by SIGQUIT, as a person does it who wants its goroutines,
+// leaves the terminal as it was.
+func TestKeysAndSIGQUIT(t *testing.T) {
+	f, dir, shoal := paneFleet(t)
+	p := openPane(t, dir, shoal+"'sleep 3600' 2>dump")
+	awaitExecs(f, 2)
+	p.awaitKeys()
+	p.press("\x1c")
+	if err := p.cmd.Wait(); !errors.As(err, new(*exec.ExitError)) {
+		t.Errorf("%v, want the end by a signal", err)
+	}
+	if !p.plain() {
+		t.Error("the terminal was not given back")
+	}
+	dump, err := os.ReadFile(filepath.Join(dir, "dump"))
+	if err != nil || !bytes.Contains(dump, []byte("SIGQUIT: quit")) {
+		t.Errorf("no goroutines: %v", err)
+	}
+}

@@ -1,0 +1,38 @@
+package cli
+
+import (
+	"syscall"
+	"time"
+
+	"shoal/internal/ui"
+)
+
+// suspend stops this process as SIGTSTP would have done, with the terminal as a
+// shell expects it, and comes back when it goes on.
+//
+// Package signal does not give SIGTSTP its own effect back once it was caught.
+// SIGTTOU has it still: it stops us, and is ignored where there is no shell that
+// could have us go on (POSIX, orphaned process groups), which SIGSTOP is not.
+func (h *helm) suspend() {
+	_ = h.progress.Hide()
+	say(h.w, "suspended: commands go on where they run, and servers may give up on us; fg goes on")
+	h.keyboard.leave()
+	select {
+	case <-h.resumed: // an earlier one
+	default:
+	}
+	since := time.Now()
+	_ = syscall.Kill(syscall.Getpid(), syscall.SIGTTOU)
+	// Another thread may take the signal, so that we stop a little later, or do
+	// not stop at all.
+	patience := time.NewTimer(time.Second)
+	defer patience.Stop()
+	select {
+	case <-h.resumed:
+	case <-patience.C:
+	case <-h.over:
+	}
+	h.keyboard.comeBack()
+	say(h.w, "going on after %s", ui.Duration(time.Since(since)))
+	_ = h.progress.Show()
+}

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package cli
+
+import "golang.org/x/sys/unix"
+
+// The requests of tty(4) for a terminal's mode.
+const (
+	getTermios = unix.TIOCGETA
+	setTermios = unix.TIOCSETA
+)
