@@ -50,9 +50,10 @@ func (o Options) OpenDialer(ctx context.Context) (d connect.Dialer, closer func(
 // dialer makes the client that Options.Client names. Jump hosts are connect/express's
 // in any case.
 func (o Options) dialer(keys connect.HostKeys, identities connect.Identities) (connect.Dialer, func() error, error) {
-	network := jump.New(jump.Options{Direct: o.Network, Timeouts: o.Timeouts})
+	clock := o.Engine.Clock
+	network := jump.New(jump.Options{Direct: o.Network, Timeouts: o.Timeouts, Clock: clock})
 	std, err := standard.New(standard.Options{
-		HostKeys: keys, Identities: identities, Timeouts: o.Timeouts, Network: network,
+		HostKeys: keys, Identities: identities, Timeouts: o.Timeouts, Clock: clock, Network: network,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -63,6 +64,7 @@ func (o Options) dialer(keys connect.HostKeys, identities connect.Identities) (c
 		Identities: identities,
 		Passwords:  o.passwords(),
 		Timeouts:   o.Timeouts,
+		Clock:      clock,
 		Pipeline:   o.Pipeline,
 		Classical:  o.Classical,
 		Memory:     memory,

@@ -87,6 +87,8 @@ type Options struct {
 
 	// Engine has what else there is to say of the fan-out: attempts, rate,
 	// rollout, brakes, barrier. What this struct has fields for is set from them.
+	// Its Clock is the Dialer's too; nil means one of the run's own, so that no
+	// deadline passes because this process was stopped.
 	Engine engine.Options
 
 	// Drain, when closed, ends the starting of commands and lets those that

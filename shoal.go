@@ -27,6 +27,7 @@ import (
 	"iter"
 
 	"shoal/command"
+	"shoal/connect/awake"
 	"shoal/connect/wrap"
 	"shoal/engine"
 	"shoal/fleet"
@@ -88,6 +89,10 @@ func RunPlanned(ctx context.Context, opts Options, planned iter.Seq[Target]) ite
 		if err := opts.Validate(); err != nil {
 			yield(Result{}, err)
 			return
+		}
+		if opts.Engine.Clock == nil {
+			opts.Engine.Clock = awake.New()
+			defer opts.Engine.Clock.Close()
 		}
 		dialer, closer, err := opts.OpenDialer(ctx)
 		if err != nil {

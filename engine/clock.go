@@ -23,10 +23,10 @@ func (r *run) clock() {
 			}
 		}
 		r.mu.Lock()
-		r.armed = time.Now() // it looks: nobody has to rouse it
+		r.armed = r.opts.Clock.Now() // it looks: nobody has to rouse it
 		r.changed()
 		r.armed = time.Time{}
-		now := time.Now()
+		now := r.opts.Clock.Now()
 		if at, ok := r.desk.Wake(now); ok && !r.stopped && r.desk.Waiting() > 0 {
 			r.armed = at
 			timer.Reset(at.Sub(now))

@@ -46,7 +46,7 @@ func (r *run) enqueue(t fleet.Target) bool {
 		}
 		if r.desk.Waiting() < r.opts.ahead() {
 			r.owed++
-			r.desk.Enqueue(&admission.Ticket{Target: t}, time.Now())
+			r.desk.Enqueue(&admission.Ticket{Target: t}, r.opts.Clock.Now())
 			r.changed()
 			r.mu.Unlock()
 			return true

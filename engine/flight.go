@@ -24,10 +24,10 @@ type flight struct {
 	dialled bool // the Desk knows that the dial is over; only begin's goroutine looks
 }
 
-func newFlight(r *run, t *admission.Ticket, now time.Time) *flight {
+func newFlight(r *run, t *admission.Ticket) *flight {
 	t.Attempts++
 	f := &flight{
-		run: r, ticket: t, number: t.Attempts, started: now,
+		run: r, ticket: t, number: t.Attempts, started: time.Now(),
 		output: newTail(t.Target, r.opts.MaxOutput, &r.held, r.opts.Follow),
 	}
 	t.Timeline = &f.attempt.Timeline
@@ -86,7 +86,7 @@ func (f *flight) over(v admission.Verdict) {
 	f.dialled = true
 	f.run.mu.Lock()
 	f.run.anyIn = f.run.anyIn || v == admission.Succeeded
-	f.run.desk.Over(f.ticket, v, time.Now())
+	f.run.desk.Over(f.ticket, v, f.run.opts.Clock.Now())
 	f.run.mu.Unlock()
 }
 
@@ -166,15 +166,14 @@ func (r *run) again(f *flight, end fleet.End) bool {
 	case end.Outcome.Ran() || r.stopped || r.dialCtx.Err() != nil || f.number == 0:
 		return false
 	case r.ours(t, end):
-		r.passOver(t, end.Reason, time.Now())
+		r.passOver(t, end.Reason, r.opts.Clock.Now())
 		return true
 	case !r.retry.grant(end, f.number):
 		return false
 	}
-	now := time.Now()
-	t.Earlier = append(t.Earlier, fleet.Try{End: end, Started: f.started, Took: now.Sub(f.started)})
+	t.Earlier = append(t.Earlier, fleet.Try{End: end, Started: f.started, Took: time.Since(f.started)})
 	t.Suspect = suspect(end)
 	r.desk.Landed()
-	r.desk.Later(t, now.Add(backoff(end.Reason, f.number)))
+	r.desk.Later(t, r.opts.Clock.Now().Add(backoff(end.Reason, f.number)))
 	return true
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shoal/connect"
+	"shoal/connect/awake"
 	"shoal/fleet"
 )
 
@@ -29,6 +30,9 @@ const (
 type Options struct {
 	// Dialer connects. Required.
 	Dialer connect.Dialer
+	// Clock is what admission goes by: a stop of this process makes no server
+	// look slow. nil means the time as it passes. The Dialer has its own.
+	Clock *awake.Clock
 	// Fanout bounds the targets in flight, from the start of the connection to
 	// the result being taken. 0 means as many as this machine carries; see
 	// DefaultFanout.

@@ -25,7 +25,7 @@ func (r *run) next() *flight {
 	if r.stopped || r.desk.Waiting() == 0 {
 		return nil
 	}
-	now := time.Now()
+	now := r.opts.Clock.Now()
 	t := r.desk.Next(now)
 	for _, lost := range r.desk.Lost() {
 		r.conclude(lost, givenUp(lost))
@@ -38,7 +38,7 @@ func (r *run) next() *flight {
 		wake(r.room)
 	}
 	r.retry.attempts++
-	return newFlight(r, t, now)
+	return newFlight(r, t)
 }
 
 // rouse has the clock look in time. Called with mu held.

@@ -38,6 +38,15 @@ func Link(err error) (r fleet.Reason, named error, ok bool) {
 	return fleet.ReasonNone, err, false
 }
 
+// Stopped adds to the end of a connection that this process was stopped for so
+// long while it was open: servers give up on clients that do not answer.
+func Stopped(err error, lost time.Duration) error {
+	if lost <= 0 {
+		return err
+	}
+	return fmt.Errorf("%w; this process had been stopped for %v meanwhile", err, lost.Round(time.Second))
+}
+
 // Deadline is the reason for a deadline that passed in phase p.
 func Deadline(p fleet.Phase) fleet.Reason {
 	switch p {

@@ -13,9 +13,9 @@ func Overdue(limit time.Duration) error {
 	return fmt.Errorf("the command timeout of %v passed; the command may still be running", limit)
 }
 
-// Stopped says of the end of a command that it came after the command timeout, and
+// Terminated says of the end of a command that it came after the command timeout, and
 // TERM with it.
-func Stopped(end fleet.End, limit time.Duration) fleet.End {
+func Terminated(end fleet.End, limit time.Duration) fleet.End {
 	end.Reason = fleet.ReasonTimeout
 	end.Err = fmt.Errorf("the command timeout of %v passed, and TERM was sent", limit)
 	return end

@@ -81,7 +81,7 @@ func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, er
 func (d *Dialer) shake(ctx context.Context, a *connect.Attempt, p plan) (*handshake, *fleet.Error) {
 	var connectBy time.Time
 	if limit := d.opts.Timeouts.For(a).Connect; limit > 0 {
-		connectBy = time.Now().Add(limit)
+		connectBy = d.opts.Clock.Now().Add(limit)
 	}
 	for redials := 0; ; redials++ {
 		h := &handshake{dialer: d, ctx: ctx, attempt: a, plan: p, connectBy: connectBy}

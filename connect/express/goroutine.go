@@ -89,9 +89,16 @@ func (s *session) write(ctx context.Context, c *conn) {
 	if len(s.link.client.Output()) == 0 {
 		return
 	}
-	s.limit(ctx, c, s.link.conn.SetWriteDeadline, time.Now().Add(cause.WriteTimeout))
+	by := s.clock.Now().Add(cause.WriteTimeout)
+	s.limit(ctx, c, s.link.conn.SetWriteDeadline, s.clock.Real(by))
 	if err := s.link.flush(); err != nil && cause.TimedOut(err) {
-		s.timedOut(ctx, c, s.stalled)
+		s.timedOut(ctx, c, func() {
+			if s.clock.Now().Before(by) {
+				s.write(ctx, c) // this process was stopped
+				return
+			}
+			s.stalled()
+		})
 	}
 }
 
@@ -109,7 +116,7 @@ func (s *session) read(ctx context.Context, c *conn, d *Dialer) {
 	if s.end != nil {
 		return
 	}
-	s.limit(ctx, c, s.link.conn.SetReadDeadline, s.next())
+	s.limit(ctx, c, s.link.conn.SetReadDeadline, s.clock.Real(s.next()))
 	err := d.readOnce(s.link.conn, func(p []byte) {
 		s.link.client.Receive(p)
 		s.pull()
@@ -117,7 +124,7 @@ func (s *session) read(ctx context.Context, c *conn, d *Dialer) {
 	switch {
 	case s.end != nil || err == nil:
 	case cause.TimedOut(err):
-		s.timedOut(ctx, c, func() { s.passed(time.Now()) })
+		s.timedOut(ctx, c, func() { s.passed(s.clock.Now()) })
 	default:
 		s.lost(err)
 	}

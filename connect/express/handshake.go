@@ -22,7 +22,9 @@ type handshake struct {
 	ctx       context.Context
 	attempt   *connect.Attempt
 	plan      plan
-	connectBy time.Time // zero: no such limit
+	connectBy time.Time     // zero: no such limit
+	deadline  time.Time     // of the present phase; both are instants of the Clock
+	lost      time.Duration // the Clock's, when the connection was open
 
 	link    *link
 	server  serverInfo
@@ -79,9 +81,10 @@ func (h *handshake) begin(nc net.Conn) {
 			config.MACs = allowed(r.MACs, sshwire.MACs())
 		}
 	}
+	h.lost = opts.Clock.Lost()
 	h.link = &link{conn: nc, client: sshwire.New(config)}
 	h.login = login{handshake: h}
-	h.session = newSession(h.attempt, h.link, opts.Timeouts.For(h.attempt))
+	h.session = newSession(h.attempt, h.link, opts.Timeouts.For(h.attempt), opts.Clock)
 	h.until(opts.Timeouts.Kex)
 }
 
@@ -112,14 +115,28 @@ func (h *handshake) hostKeyAlgorithms() []string {
 // until sets the deadline of the phase that begins now. Ending ctx has set one
 // that has passed, which stays.
 func (h *handshake) until(d time.Duration) {
-	deadline := time.Now().Add(d)
-	if !h.connectBy.IsZero() && h.connectBy.Before(deadline) {
-		deadline = h.connectBy
+	h.deadline = h.dialer.opts.Clock.Now().Add(d)
+	if !h.connectBy.IsZero() && h.connectBy.Before(h.deadline) {
+		h.deadline = h.connectBy
 	}
-	_ = h.link.conn.SetDeadline(deadline)
+	h.arm()
+}
+
+func (h *handshake) arm() {
+	_ = h.link.conn.SetDeadline(h.dialer.opts.Clock.Real(h.deadline))
 	if h.ctx.Err() != nil {
 		_ = h.link.conn.SetDeadline(time.Unix(1, 0))
 	}
+}
+
+// early says whether err is a deadline that passed only because this process was
+// stopped, and sets it anew.
+func (h *handshake) early(err error) bool {
+	if h.ctx.Err() != nil || !cause.TimedOut(err) || !h.dialer.opts.Clock.Now().Before(h.deadline) {
+		return false
+	}
+	h.arm()
+	return true
 }
 
 // run reads and writes until authentication is over. A write that fails does not
@@ -131,7 +148,10 @@ func (h *handshake) run() *fleet.Error {
 	var writeErr error
 	for {
 		if writeErr == nil {
-			writeErr = h.link.flush()
+			if writeErr = h.link.flush(); h.early(writeErr) {
+				writeErr = nil
+				continue
+			}
 		}
 		n, err := h.link.conn.Read(*buf)
 		if n > 0 {
@@ -147,8 +167,8 @@ func (h *handshake) run() *fleet.Error {
 				return nil
 			}
 		}
-		if err != nil {
-			return h.lost(err)
+		if err != nil && !h.early(err) {
+			return h.ended(err)
 		}
 	}
 }
@@ -231,8 +251,8 @@ func (h *handshake) fail(r fleet.Reason, err error) *fleet.Error {
 	return h.attempt.Fail(h.session.outcome(), r, err)
 }
 
-// lost names the end of the connection.
-func (h *handshake) lost(err error) *fleet.Error {
+// ended names the end of the connection.
+func (h *handshake) ended(err error) *fleet.Error {
 	if h.ctx.Err() != nil {
 		return h.interrupted()
 	}
@@ -243,14 +263,14 @@ func (h *handshake) lost(err error) *fleet.Error {
 		}
 	}
 	if cause.TimedOut(err) {
-		passed := !h.connectBy.IsZero() && !time.Now().Before(h.connectBy)
+		passed := !h.connectBy.IsZero() && !h.dialer.opts.Clock.Now().Before(h.connectBy)
 		return h.fail(cause.Deadline(phase), cause.Late(phase, h.dialer.opts.Timeouts, passed))
 	}
 	r, named, ok := cause.Link(err)
 	if !ok {
 		r = fleet.ReasonConnClosed
 	}
-	return h.fail(r, named)
+	return h.fail(r, cause.Stopped(named, h.dialer.opts.Clock.Lost()-h.lost))
 }
 
 // broken names an error of the protocol.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"shoal/connect"
+	"shoal/connect/awake"
 	"shoal/connect/recall"
 	"shoal/connect/tcp"
 	"shoal/sshwire"
@@ -20,6 +21,8 @@ type Options struct {
 	Passwords connect.Passwords
 	// Timeouts are the phases' deadlines; zero values are the defaults.
 	Timeouts connect.Timeouts
+	// Clock is what they are kept by. nil means the time as it passes.
+	Clock *awake.Clock
 	// Version is our identification after "SSH-2.0-" (RFC 4253 §4.2), without
 	// spaces or minus signs. "" means "shoal".
 	Version string
@@ -66,7 +69,7 @@ func (o Options) withDefaults() Options {
 		o.Version = "shoal"
 	}
 	if o.Network == nil {
-		o.Network = tcp.Dialer{Timeouts: o.Timeouts}
+		o.Network = tcp.Dialer{Timeouts: o.Timeouts, Clock: o.Clock}
 	}
 	return o
 }

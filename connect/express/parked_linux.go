@@ -21,10 +21,11 @@ type parked struct {
 	fd   int32
 
 	state   atomic.Int32
-	timer   *time.Timer // nil until there is a deadline
-	armed   time.Time   // when timer fires; zero: it does not
-	writeBy time.Time   // the server has to take something by then; zero: nothing waits
-	mute    bool        // writing has failed: reading will tell why
+	timer   *time.Timer   // nil until there is a deadline
+	armed   time.Time     // when timer fires; zero: it does not
+	lost    time.Duration // what the session's clock had lost when it was set
+	writeBy time.Time     // the server has to take something by then; zero: nothing waits
+	mute    bool          // writing has failed: reading will tell why
 }
 
 // The states of a parked connection.
@@ -166,7 +167,7 @@ func (p *parked) flush() {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
 			if p.writeBy.IsZero() {
-				p.writeBy = time.Now().Add(cause.WriteTimeout)
+				p.writeBy = p.conn.session.clock.Now().Add(cause.WriteTimeout)
 			}
 			return
 		case err != nil:
@@ -178,7 +179,7 @@ func (p *parked) flush() {
 // check ends the session when the run, the caller or a deadline does.
 func (p *parked) check() {
 	s := p.conn.session
-	now := time.Now()
+	now := s.clock.Now()
 	switch {
 	case p.ctx.Err() != nil:
 		s.interrupted(p.ctx)
@@ -198,17 +199,21 @@ func (p *parked) arm() {
 	if !p.writeBy.IsZero() && (next.IsZero() || p.writeBy.Before(next)) {
 		next = p.writeBy
 	}
-	if next.Equal(p.armed) {
+	clock := p.conn.session.clock
+	lost := clock.Lost()
+	if next.Equal(p.armed) && lost == p.lost {
 		return
 	}
-	p.armed = next
+	p.armed, p.lost = next, lost
+	wait := time.Until(clock.Real(next))
 	switch {
+	case next.IsZero() && p.timer == nil:
 	case next.IsZero():
 		p.timer.Stop()
 	case p.timer == nil:
-		p.timer = time.AfterFunc(time.Until(next), func() { p.loop.schedule(p) })
+		p.timer = time.AfterFunc(wait, func() { p.loop.schedule(p) })
 	default:
-		p.timer.Reset(time.Until(next))
+		p.timer.Reset(wait)
 	}
 }
 

@@ -299,7 +299,7 @@ func TestPasswordExpired(t *testing.T) {
 	h := &handshake{dialer: r.newDialer(t), ctx: t.Context(), attempt: attemptAt(r, "true")}
 	h.attempt.Timeline.Enter(fleet.PhaseAuth)
 	h.link = &link{client: sshwire.New(sshwire.Config{})}
-	h.session = newSession(h.attempt, h.link, r.Timeouts)
+	h.session = newSession(h.attempt, h.link, r.Timeouts, nil)
 	h.login = login{handshake: h, secret: secretSent}
 	f := h.login.take(sshwire.PasswordExpired{Prompt: []byte("New password: ")})
 	if f == nil || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonPasswordExpired || f.Phase != fleet.PhaseAuth {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shoal/connect"
+	"shoal/connect/awake"
 	"shoal/connect/cause"
 	"shoal/fleet"
 	"shoal/sshwire"
@@ -20,6 +21,7 @@ type session struct {
 	attempt  *connect.Attempt
 	link     *link
 	timeouts connect.Timeouts
+	clock    *awake.Clock
 	guess    bool // the server takes a command before its channel is open
 
 	channel  sshwire.Channel
@@ -30,16 +32,18 @@ type session struct {
 	misfit   bool // and that did no good: the next connection is to wait
 	exit     exit
 	overdue  bool      // the command timeout has passed, and TERM was sent
-	deadline time.Time // of the present phase; zero: none
+	deadline time.Time // of the present phase, by clock; zero: none
 	broken   [fleet.NumStreams]bool
-	end      *fleet.End // once the attempt has ended
-	looked   time.Time  // when the client was last told the time
-	askAt    time.Time  // when the server is to be asked for a sign of life; zero: never
-	silent   int        // questions without an answer
+	end      *fleet.End    // once the attempt has ended
+	looked   time.Time     // when the client was last told the time
+	askAt    time.Time     // when the server is to be asked for a sign of life, by clock; zero: never
+	silent   int           // questions without an answer
+	begun    time.Duration // what clock had lost when the session began
+	asked    time.Duration // and when the server was asked last
 }
 
-func newSession(a *connect.Attempt, l *link, t connect.Timeouts) *session {
-	return &session{attempt: a, link: l, timeouts: t}
+func newSession(a *connect.Attempt, l *link, t connect.Timeouts, c *awake.Clock) *session {
+	return &session{attempt: a, link: l, timeouts: t, clock: c, begun: c.Lost()}
 }
 
 // begin follows authentication.
@@ -104,7 +108,7 @@ func (s *session) enter(p fleet.Phase, limit time.Duration) {
 	s.attempt.Timeline.Enter(p)
 	s.deadline = time.Time{}
 	if limit > 0 {
-		s.deadline = time.Now().Add(limit)
+		s.deadline = s.clock.Now().Add(limit)
 	}
 }
 
@@ -113,7 +117,7 @@ func (s *session) pull() {
 	now := time.Now()
 	s.link.client.Pass(now.Sub(s.looked)) // what a server may do in a while is given back
 	s.looked = now
-	s.heard(now)
+	s.heard(s.clock.Now())
 	for s.end == nil {
 		ev, err := s.link.client.Next()
 		switch {
@@ -217,7 +221,7 @@ func (s *session) closed() {
 func (s *session) ended(complete bool) fleet.End {
 	end := s.exit.end(s.attempt.Timeline.Phase(), complete)
 	if s.overdue {
-		end = cause.Stopped(end, s.timeouts.Command)
+		end = cause.Terminated(end, s.timeouts.Command)
 	}
 	return end
 }
@@ -233,11 +237,11 @@ func (s *session) brokenBy(err error) {
 
 // lost is the end of the connection.
 func (s *session) lost(err error) {
-	if r, named, ok := cause.Link(err); ok {
-		s.stopFor(r, named)
-		return
+	r, named, ok := cause.Link(err)
+	if !ok {
+		r = fleet.ReasonConnClosed
 	}
-	s.stopFor(fleet.ReasonConnClosed, err)
+	s.stopFor(r, cause.Stopped(named, s.clock.Lost()-s.begun))
 }
 
 // stopFor ends the attempt for a reason that is not the command's, unless how
@@ -258,8 +262,8 @@ func (s *session) heard(now time.Time) {
 	}
 }
 
-// next is when the session is to be looked at though nothing has come; zero:
-// never.
+// next is when the session is to be looked at, by clock, though nothing has come;
+// zero: never.
 func (s *session) next() time.Time {
 	if s.askAt.IsZero() || !s.deadline.IsZero() && s.deadline.Before(s.askAt) {
 		return s.deadline
@@ -268,17 +272,19 @@ func (s *session) next() time.Time {
 }
 
 // passed is for the time that next has given: the phase is over, or the server
-// is asked for a sign of life (faults.md T10).
+// is asked for a sign of life (faults.md T10). One that was asked before this
+// process was stopped is asked once more.
 func (s *session) passed(now time.Time) {
 	switch {
 	case !s.deadline.IsZero() && !now.Before(s.deadline):
 		s.expire()
 	case s.askAt.IsZero() || now.Before(s.askAt):
-	case s.silent == connect.MaxSilent:
+	case s.silent == connect.MaxSilent && s.asked == s.clock.Lost():
 		s.stopFor(fleet.ReasonVanished, fmt.Errorf(
 			"the server gave no sign of life for %v", time.Duration(connect.MaxSilent+1)*s.timeouts.Alive))
 	default:
-		s.silent++
+		s.silent = min(s.silent+1, connect.MaxSilent)
+		s.asked = s.clock.Lost()
 		s.askAt = now.Add(s.timeouts.Alive)
 		s.link.client.Keepalive()
 	}
@@ -304,7 +310,7 @@ func (s *session) expire() {
 func (s *session) terminate() {
 	s.overdue = true
 	s.link.client.Signal(s.channel, "TERM")
-	s.deadline = time.Now().Add(connect.TermGrace)
+	s.deadline = s.clock.Now().Add(connect.TermGrace)
 }
 
 // stalled is for a server that takes nothing from us.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shoal/connect"
+	"shoal/connect/awake"
 	"shoal/connect/cause"
 	"shoal/fleet"
 	"shoal/sshwire"
@@ -20,8 +21,9 @@ import (
 //	Tunnel.Write → client → pump, one goroutine → the jump host
 //	Tunnel.Read ← client ← serve, one goroutine ← the jump host
 type Tunnels struct {
-	link *link
-	host string // for errors
+	link  *link
+	host  string // for errors
+	clock *awake.Clock
 
 	mu      sync.Mutex // of everything below, and of link.client
 	output  sync.Cond  // there is something to write, or err
@@ -58,7 +60,7 @@ func (d *Dialer) Tunnels(ctx context.Context, a *connect.Attempt) (*Tunnels, err
 			errors.New("jump hosts are reached by shoal's own SSH client only, which shares no algorithm with this one"))
 	}
 	t := &Tunnels{
-		link: h.link, host: a.Target.Host.String(),
+		link: h.link, host: a.Target.Host.String(), clock: d.opts.Clock,
 		tunnels: make(map[sshwire.Channel]*Tunnel), closed: make(chan struct{}), looked: time.Now(),
 	}
 	t.output.L = &t.mu
@@ -105,6 +107,7 @@ func (t *Tunnels) fail(err error) {
 func (t *Tunnels) serve() {
 	buf := make([]byte, 64<<10)
 	for {
+		lost := t.clock.Lost()
 		_ = t.link.conn.SetReadDeadline(time.Now().Add(keepaliveEvery))
 		n, err := t.link.conn.Read(buf)
 		if n > 0 {
@@ -118,7 +121,7 @@ func (t *Tunnels) serve() {
 		case !cause.TimedOut(err) || t.over():
 			t.fail(err)
 			return
-		case !t.ask():
+		case !t.ask(t.clock.Lost() != lost):
 			t.fail(fmt.Errorf("it has not answered for %v", (maxSilent+1)*keepaliveEvery))
 			return
 		}
@@ -131,11 +134,15 @@ func (t *Tunnels) over() bool {
 	return t.err != nil
 }
 
-// ask sends a keepalive, unless too many have had no answer.
-func (t *Tunnels) ask() bool {
+// ask sends a keepalive, unless too many have had no answer. One that was asked
+// before this process was stopped is asked once more.
+func (t *Tunnels) ask(stopped bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.silent++; t.silent > maxSilent {
+	if !stopped {
+		t.silent++
+	}
+	if t.silent > maxSilent {
 		return false
 	}
 	t.link.client.Keepalive()
@@ -205,9 +212,21 @@ func (t *Tunnels) pump() {
 			_ = t.link.conn.Close()
 			return
 		}
-		_ = t.link.conn.SetWriteDeadline(time.Now().Add(cause.WriteTimeout))
-		if _, err := t.link.conn.Write(buf); err != nil {
+		if err := t.write(buf); err != nil {
 			t.fail(err)
+		}
+	}
+}
+
+// write gives up when the jump host takes nothing, but not because this process
+// was stopped.
+func (t *Tunnels) write(p []byte) error {
+	by := t.clock.Now().Add(cause.WriteTimeout)
+	for {
+		_ = t.link.conn.SetWriteDeadline(t.clock.Real(by))
+		n, err := t.link.conn.Write(p)
+		if p = p[n:]; err == nil || !cause.TimedOut(err) || t.over() || !t.clock.Now().Before(by) {
+			return err
 		}
 	}
 }

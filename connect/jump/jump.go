@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"shoal/connect"
+	"shoal/connect/awake"
 	"shoal/connect/cause"
 	"shoal/connect/express"
 	"shoal/connect/tcp"
@@ -45,6 +46,8 @@ type Options struct {
 	// Timeouts bound the waiting for a stream (Dial); zero values are the
 	// defaults.
 	Timeouts connect.Timeouts
+	// Clock is what these are kept by. nil means the time as it passes.
+	Clock *awake.Clock
 }
 
 // An Opener logs in to a jump host; *express.Dialer is one.
@@ -71,7 +74,7 @@ type Network struct {
 func New(o Options) *Network {
 	o.Timeouts = o.Timeouts.WithDefaults()
 	if o.Direct == nil {
-		o.Direct = tcp.Dialer{Timeouts: o.Timeouts}
+		o.Direct = tcp.Dialer{Timeouts: o.Timeouts, Clock: o.Clock}
 	}
 	if o.Streams <= 0 {
 		o.Streams = DefaultStreams
@@ -126,7 +129,7 @@ func (n *Network) through(ctx context.Context, a *connect.Attempt, hop fleet.Tar
 		if err != nil {
 			return nil, n.failure(ctx, a, err)
 		}
-		within, cancel := context.WithTimeout(ctx, n.opts.Timeouts.Dial)
+		within, cancel := n.opts.Clock.WithTimeout(ctx, n.opts.Timeouts.Dial, context.DeadlineExceeded)
 		tunnel, err := m.tunnels.Open(within, a.Target.Dialled(), a.Target.Port)
 		cancel()
 		if err == nil {

@@ -14,6 +14,7 @@ func (c *conn) watch(over <-chan struct{}) {
 	tick := time.NewTicker(c.timeouts.Alive)
 	defer tick.Stop()
 	heard, silent := c.wire.received.Load(), 0
+	lost := c.wire.clock.Lost()
 	for {
 		select {
 		case <-over:
@@ -23,6 +24,10 @@ func (c *conn) watch(over <-chan struct{}) {
 		if now := c.wire.received.Load(); now != heard {
 			heard, silent = now, 0
 			continue
+		}
+		if now := c.wire.clock.Lost(); now != lost {
+			// This process was stopped: what was asked before is asked once more.
+			lost, silent = now, min(silent, connect.MaxSilent-1)
 		}
 		if silent++; silent > connect.MaxSilent {
 			_ = c.wire.blame(c.attempt.Timeline.Phase(), fleet.ReasonVanished, fmt.Errorf(

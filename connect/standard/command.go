@@ -23,7 +23,7 @@ type command struct {
 
 	mu   sync.Mutex
 	exit exit
-	stop *time.Timer // ends the wait for the channel's close once exit is known
+	stop func() // ends the wait for the channel's close once exit is known
 
 	overdue atomic.Bool // the command timeout has passed, and TERM was sent
 }
@@ -66,10 +66,10 @@ func (cmd *command) exited(e exit) {
 		return
 	}
 	if cmd.stop != nil { // it ended at TERM
-		cmd.stop.Stop()
+		cmd.stop()
 	}
 	cmd.conn.attempt.Timeline.Enter(fleet.PhaseDrain)
-	cmd.stop = time.AfterFunc(cmd.conn.timeouts.Drain, func() {
+	cmd.stop = cmd.conn.wire.clock.AfterFunc(cmd.conn.timeouts.Drain, func() {
 		_ = cmd.conn.Close()
 	})
 }
@@ -95,10 +95,9 @@ func (cmd *command) seen() exit {
 func (cmd *command) wait(ctx context.Context) fleet.End {
 	c := cmd.conn
 	cmd.running()
-	_ = c.wire.SetReadDeadline(time.Time{})
+	c.wire.set(time.Time{})
 	if limit := c.timeouts.Command; limit > 0 {
-		timer := time.AfterFunc(limit, cmd.expire)
-		defer timer.Stop()
+		defer c.wire.clock.AfterFunc(limit, cmd.expire)()
 	}
 	over := make(chan struct{})
 	var watching sync.WaitGroup
@@ -120,7 +119,7 @@ func (cmd *command) expire() {
 	known := cmd.exit.known
 	if !known {
 		cmd.overdue.Store(true)
-		cmd.stop = time.AfterFunc(connect.TermGrace, func() { _ = cmd.conn.Close() })
+		cmd.stop = cmd.conn.wire.clock.AfterFunc(connect.TermGrace, func() { _ = cmd.conn.Close() })
 	}
 	cmd.mu.Unlock()
 	if !known { // closing the connection ends this too
@@ -180,7 +179,7 @@ func (cmd *command) ended(ctx context.Context, otherwise fleet.Outcome, err erro
 	if exit.known {
 		end := exit.end(c.attempt.Timeline.Phase(), inOrder)
 		if cmd.overdue.Load() {
-			end = cause.Stopped(end, c.timeouts.Command)
+			end = cause.Terminated(end, c.timeouts.Command)
 		}
 		return end
 	}
@@ -195,7 +194,7 @@ func (cmd *command) disarm() {
 	cmd.mu.Lock()
 	defer cmd.mu.Unlock()
 	if cmd.stop != nil {
-		cmd.stop.Stop()
+		cmd.stop()
 	}
 }
 

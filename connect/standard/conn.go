@@ -135,7 +135,7 @@ func (c *conn) cause(err error) (fleet.Reason, error) {
 	if reason == reasonDeadline {
 		return cause.Deadline(phase), cause.Late(phase, c.timeouts, false)
 	}
-	return reason, named
+	return reason, c.wire.stopped(named)
 }
 
 // refuseRequests answers the server's global requests (RFC 4254 §4), keepalives

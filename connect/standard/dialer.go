@@ -5,11 +5,11 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"shoal/connect"
+	"shoal/connect/awake"
 	"shoal/connect/cause"
 	"shoal/connect/tcp"
 	"shoal/fleet"
@@ -23,6 +23,8 @@ type Options struct {
 	Identities connect.Identities
 	// Timeouts are the phases' deadlines; zero values are the defaults.
 	Timeouts connect.Timeouts
+	// Clock is what they are kept by. nil means the time as it passes.
+	Clock *awake.Clock
 	// Network opens the connections. nil means TCP.
 	Network connect.Network
 	// Version is our identification after "SSH-2.0-" (RFC 4253 §4.2), without
@@ -59,7 +61,7 @@ func New(opts Options) (*Dialer, error) {
 		opts.Version = "shoal"
 	}
 	if opts.Network == nil {
-		opts.Network = tcp.Dialer{Timeouts: opts.Timeouts}
+		opts.Network = tcp.Dialer{Timeouts: opts.Timeouts, Clock: opts.Clock}
 	}
 	modern := ssh.SupportedAlgorithms()
 	return &Dialer{
@@ -88,12 +90,12 @@ func preferred(algorithms []string) []string {
 
 // Dial implements connect.Dialer.
 func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, error) {
-	begun := time.Now()
+	begun := d.opts.Clock.Now()
 	nc, err := d.opts.Network.Open(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	w := newWire(nc, a)
+	w := newWire(nc, a, d.opts.Clock)
 	timeouts := d.opts.Timeouts.For(a)
 	if limit := timeouts.Connect; limit > 0 {
 		w.connectBy = begun.Add(limit)

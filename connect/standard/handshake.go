@@ -7,7 +7,6 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -139,10 +138,10 @@ func (h *handshake) classify(err error) *fleet.Error {
 	}
 	switch {
 	case reason == reasonDeadline:
-		passed := !w.connectBy.IsZero() && !time.Now().Before(w.connectBy)
+		passed := !w.connectBy.IsZero() && !w.clock.Now().Before(w.connectBy)
 		reason, named = cause.Deadline(phase), cause.Late(phase, h.dialer.opts.Timeouts, passed)
 	case reason == fleet.ReasonDisconnected && phase == fleet.PhaseAuth && h.offered > 0:
 		reason = fleet.ReasonAuthFailed // "Too many authentication failures" arrives this way
 	}
-	return a.Fail(fleet.OutcomeNeverStarted, reason, named)
+	return a.Fail(fleet.OutcomeNeverStarted, reason, w.stopped(named))
 }

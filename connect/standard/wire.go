@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/connect"
+	"shoal/connect/awake"
 	"shoal/connect/cause"
 	"shoal/fleet"
 )
@@ -31,7 +32,9 @@ type wire struct {
 	net.Conn
 	attempt *connect.Attempt
 
-	connectBy time.Time // no phase before authentication lasts longer; zero: no such limit
+	clock     *awake.Clock
+	begun     time.Duration // what it had lost when the connection was open
+	connectBy time.Time     // by clock; no phase before authentication lasts longer; zero: no such limit
 
 	greeting  []byte // the first greetingKept bytes from the server
 	unread    []byte // read beyond the version line, not yet given to the library
@@ -49,25 +52,50 @@ type wire struct {
 	readErr error
 	fault   *fleet.Error  // what we found wrong ourselves; the first one stays
 	hostKey ssh.PublicKey // the key that was trusted
+	by      time.Time     // the deadline of reading and writing, by clock; zero: none
 }
 
-func newWire(nc net.Conn, a *connect.Attempt) *wire {
-	return &wire{Conn: nc, attempt: a, done: make(chan struct{})}
+func newWire(nc net.Conn, a *connect.Attempt, c *awake.Clock) *wire {
+	return &wire{Conn: nc, attempt: a, clock: c, begun: c.Lost(), done: make(chan struct{})}
 }
 
 // until sets the deadline of the phase that begins now.
 func (w *wire) until(d time.Duration) {
-	deadline := time.Now().Add(d)
+	deadline := w.clock.Now().Add(d)
 	if !w.connectBy.IsZero() && w.connectBy.Before(deadline) && !w.authed.Load() {
 		deadline = w.connectBy
 	}
-	_ = w.SetDeadline(deadline)
+	w.set(deadline)
 }
+
+// set sets the deadline, an instant of clock; zero is none.
+func (w *wire) set(by time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.by = by
+	_ = w.SetDeadline(w.clock.Real(by))
+}
+
+// early says whether err is a deadline that passed only because this process was
+// stopped, and sets it anew.
+func (w *wire) early(err error) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !cause.TimedOut(err) || w.by.IsZero() || !w.clock.Now().Before(w.by) {
+		return false
+	}
+	_ = w.SetDeadline(w.clock.Real(w.by))
+	return true
+}
+
+// stopped adds to the end of the connection that this process was stopped
+// meanwhile.
+func (w *wire) stopped(err error) error { return cause.Stopped(err, w.clock.Lost()-w.begun) }
 
 // authenticated ends the handshake: no phase deadline, no byte budget.
 func (w *wire) authenticated() {
 	w.authed.Store(true)
-	_ = w.SetDeadline(time.Time{})
+	w.set(time.Time{})
 }
 
 // shut closes the connection and ends every wait on it. It gives true to the
@@ -148,6 +176,9 @@ func (w *wire) read(p []byte) (int, error) {
 // receive reads from the connection and charges the budget.
 func (w *wire) receive(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
+	for n == 0 && w.early(err) {
+		n, err = w.Conn.Read(p)
+	}
 	if total := w.received.Add(int64(n)); total > maxPreAuthBytes && !w.authed.Load() {
 		return 0, w.blame(w.attempt.Timeline.Phase(), fleet.ReasonProtocolAbuse,
 			errors.New("the server sent more than 1 MiB before authentication"))
@@ -204,12 +235,19 @@ func (w *wire) version(line, tail []byte) error {
 
 // Write is called by one goroutine at a time.
 func (w *wire) Write(p []byte) (int, error) {
-	if w.authed.Load() {
-		_ = w.SetWriteDeadline(time.Now().Add(cause.WriteTimeout))
+	by := w.clock.Now().Add(cause.WriteTimeout)
+	for sent := 0; ; {
+		if w.authed.Load() {
+			_ = w.SetWriteDeadline(w.clock.Real(by))
+		}
+		n, err := w.Conn.Write(p[sent:])
+		sent += n
+		w.sent.Add(int64(n))
+		stopped := w.early(err) || w.authed.Load() && cause.TimedOut(err) && w.clock.Now().Before(by)
+		if err == nil || !stopped {
+			return sent, err
+		}
 	}
-	n, err := w.Conn.Write(p)
-	w.sent.Add(int64(n))
-	return n, err
 }
 
 // blame records a fault that we found ourselves; the first one stays, because

@@ -26,7 +26,7 @@ func (r replay) Read(p []byte) (int, error) { return r.Reader.Read(p) }
 func wireOver(r io.Reader) (*wire, *connect.Attempt) {
 	a := &connect.Attempt{Target: fleet.Target{Host: fleet.Host{Name: "h"}}}
 	a.Timeline.Enter(fleet.PhaseBanner)
-	return newWire(replay{Reader: r}, a), a
+	return newWire(replay{Reader: r}, a, nil), a
 }
 
 func TestVersionIsFound(t *testing.T) {

@@ -3,6 +3,7 @@ package tcp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"shoal/connect"
+	"shoal/connect/awake"
 	"shoal/connect/cause"
 	"shoal/fleet"
 )
@@ -19,6 +21,7 @@ import (
 // filled in. It is safe for concurrent use.
 type Dialer struct {
 	Timeouts connect.Timeouts
+	Clock    *awake.Clock // what the timeouts are kept by; nil means the time as it passes
 }
 
 // Open implements connect.Network. The look-up ends when the first connect
@@ -37,16 +40,30 @@ func (d Dialer) Open(ctx context.Context, a *connect.Attempt) (net.Conn, error) 
 	if timeouts.Connect > 0 {
 		limit = min(limit, timeouts.Connect)
 	}
-	within, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
 	if _, err := netip.ParseAddr(a.Target.Dialled()); err == nil {
 		a.Timeline.Enter(fleet.PhaseDial)
 	}
-	conn, err := dial(within, a, route)
+	conn, err := d.within(ctx, limit, a, route)
 	if err != nil {
 		return nil, cause.Dial(ctx, a, err)
 	}
 	return conn, nil
+}
+
+// within dials, and dials again when what ended the dial was that this process
+// had been stopped meanwhile: the deadline had passed, whatever the kernel did.
+func (d Dialer) within(ctx context.Context, limit time.Duration, a *connect.Attempt, route *fleet.Route) (net.Conn, error) {
+	by := d.Clock.Now().Add(limit)
+	for {
+		lost := d.Clock.Lost()
+		within, cancel := context.WithDeadline(ctx, d.Clock.Real(by))
+		conn, err := dial(within, a, route)
+		cancel()
+		timeout, ok := errors.AsType[net.Error](err)
+		if !ok || !timeout.Timeout() || d.Clock.Lost() == lost || !d.Clock.Now().Before(by) {
+			return conn, err
+		}
+	}
 }
 
 // unacknowledged is how long the kernel waits for what it has sent to be

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shoal"
+	"shoal/connect/awake"
 	"shoal/engine"
 	"shoal/fleet"
 	"shoal/internal/ui"
@@ -31,6 +32,8 @@ type execution struct {
 func execute(ctx context.Context, x execution, stdio Stdio) error {
 	opts, h := x.opts, &x.header
 	opts.Notice = func(text string) { say(stdio.Err, "%s", ui.Visible(text)) }
+	opts.Engine.Clock = awake.New()
+	defer opts.Engine.Clock.Close()
 	dialer, closeDialer, err := opts.OpenDialer(ctx) // asks questions: before the progress line
 	if err != nil {
 		return err
@@ -57,7 +60,7 @@ func execute(ctx context.Context, x execution, stdio Stdio) error {
 	opts.Engine.Width, opts.Engine.Resized = helm.Width, helm.Resized
 	if x.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, x.timeout, fmt.Errorf("the run's timeout of %v passed", x.timeout))
+		ctx, cancel = opts.Engine.Clock.WithTimeout(ctx, x.timeout, fmt.Errorf("the run's timeout of %v passed", x.timeout))
 		defer cancel()
 	}
 	opts.Dialer, opts.Drain, opts.Follow = dialer, stop.drained, out.follow
