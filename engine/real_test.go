@@ -226,14 +226,19 @@ type onOne struct {
 func onServer(t testing.TB, s *testsshd.Server, opts engine.Options, n int) onOne {
 	t.Helper()
 	opts.Dialer = newDialer(t, func(fleet.Target) ssh.PublicKey { return s.HostKey }, s.Signer, connect.Timeouts{})
-	got := onOne{reasons: map[fleet.Reason]int{}}
-	for res, err := range engine.Run(t.Context(), opts, func(yield func(fleet.Target) bool) {
+	return collected(t, engine.Run(t.Context(), opts, func(yield func(fleet.Target) bool) {
 		for i := range n {
 			if !yield(fleet.Target{Host: s.Host, Index: i, User: s.User, Port: s.Host.Port, Command: "echo hello"}) {
 				return
 			}
 		}
-	}) {
+	}))
+}
+
+func collected(t testing.TB, results iter.Seq2[fleet.Result, error]) onOne {
+	t.Helper()
+	got := onOne{reasons: map[fleet.Reason]int{}}
+	for res, err := range results {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ type Desk struct {
 
 	width  float64 // what is in force of limits.Width
 	flying int     // in flight
+	begun  uint64  // connects, ever
 
 	places map[string]*place
 	ready  fifo[*place] // where something waits and may start
@@ -98,6 +99,8 @@ func (d *Desk) begin(t *Ticket, now time.Time) {
 	d.flying++
 	d.bucket.take()
 	t.began = now
+	d.begun++
+	t.serial = d.begun
 	t.places(func(p *place) bool {
 		p.going++
 		p.window.use(p.going)
@@ -125,7 +128,7 @@ func (d *Desk) Over(t *Ticket, v Verdict, now time.Time) {
 		d.widen()
 		t.places(func(p *place) bool { p.succeeded(took, now); return true })
 	case TurnedAway:
-		t.door.turnedAway(t.began, now, d.limits.Jitter())
+		t.door.turnedAway(t, d.begun, now)
 	case Dropped:
 		t.door.window.narrow(t.began, t.door.going, now)
 	case JumpFailed:
@@ -133,6 +136,7 @@ func (d *Desk) Over(t *Ticket, v Verdict, now time.Time) {
 			p.window.narrow(t.began, p.going, now)
 		}
 	}
+	t.door.ended(t, now, d.limits.Jitter())
 	t.places(func(p *place) bool { p.going--; return true })
 	d.loseWay(t, now)
 	t.Timeline = nil

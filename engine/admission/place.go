@@ -27,7 +27,8 @@ type place struct {
 
 	lastIn    time.Time // when a connect succeeded last
 	turned    int       // connects begun and turned away since then
-	turnedOf  int       // how many went on when the first of them was
+	turnedBy  uint64    // the last connect that had begun when the first of them was
+	undecided int       // connects up to that one whose end is not known
 	penalties int       // rests for this since the last that succeeded
 	givenUp   bool
 }
@@ -47,20 +48,28 @@ func (p *place) succeeded(took time.Duration, now time.Time) {
 	p.window.widen(took)
 }
 
-// turnedAway is told of a connect that the server itself refused. When a whole
-// window of them was that began after the last success, it is not their number
-// that the server minds: it is left alone, longer each time. sshd does not say
-// which of the two it is (both are "Not allowed at this time" since 9.8).
-func (p *place) turnedAway(began, now time.Time, jitter float64) {
-	p.window.narrow(began, p.going, now)
-	if began.Before(p.lastIn) {
+// turnedAway is told of a connect that the server itself refused.
+func (p *place) turnedAway(t *Ticket, last uint64, now time.Time) {
+	p.window.narrow(t.began, p.going, now)
+	if t.began.Before(p.lastIn) || now.Before(p.rests) {
 		return
 	}
 	if p.turned == 0 {
-		p.turnedOf = p.going
+		p.turnedBy, p.undecided = last, p.going
 	}
 	p.turned++
-	if p.turned < p.turnedOf || now.Before(p.rests) {
+}
+
+// ended is told of every connect. When one was turned away that began after the
+// last success, and of all that went on then none succeeded, it is not their
+// number that the server minds: it is left alone, longer each time. sshd does not
+// say which of the two it is (both are "Not allowed at this time" since 9.8).
+// Those that began later say nothing: it may be ours that it is busy with.
+func (p *place) ended(t *Ticket, now time.Time, jitter float64) {
+	if p.turned == 0 || t.serial > p.turnedBy {
+		return
+	}
+	if p.undecided--; p.undecided > 0 {
 		return
 	}
 	p.turned = 0
