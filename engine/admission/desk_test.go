@@ -148,6 +148,37 @@ func TestPenalty(t *testing.T) {
 	}
 }
 
+// A server that is busy with ours turns others away, again and again, which is no
+// penalty before it is known how ours end.
+func TestBusyWithOursIsNoPenalty(t *testing.T) {
+	for _, last := range []Verdict{Succeeded, TurnedAway} {
+		d := New(wide())
+		fill(d, 100, one)
+		now := epoch
+		first := startAll(d, now)
+		turnAway := func(all []*Ticket) {
+			for _, s := range all {
+				d.Over(s, TurnedAway, now)
+			}
+		}
+		now = now.Add(time.Second)
+		turnAway(first[:3])
+		again := 0
+		for more := startAll(d, now); len(more) > 0; more = startAll(d, now) {
+			again += len(more)
+			now = now.Add(time.Second)
+			turnAway(more)
+		}
+		if again < 2 {
+			t.Errorf("%d others started while one of the first four went on, want 2 or more", again)
+		}
+		d.Over(first[3], last, now)
+		if started := startAll(d, now); (len(started) == 0) != (last == TurnedAway) {
+			t.Errorf("%d start after all of the first four were turned away: %v", len(started), last == TurnedAway)
+		}
+	}
+}
+
 // Drops among successes are no penalty.
 func TestPlainDropsDoNotRest(t *testing.T) {
 	d := New(wide())

@@ -4,15 +4,18 @@ import "time"
 
 const (
 	// settled is the part of a window that is left when it was too wide.
-	settled = 0.7
+	settled = 0.8
+	// eager is how many more a window takes for each success while nothing was
+	// too much.
+	eager = 2
 	// cautious is how much slower a window widens where it was too wide before.
 	cautious = 20
 	// negligible times say nothing about a server's load.
 	negligible = 10 * time.Millisecond
 )
 
-// A window is how many connects to one server may go on at once. As TCP's, it
-// doubles with each of its own lengths until something is too much, then it is
+// A window is how many connects to one server may go on at once. Much as TCP's, it
+// triples with each of its own lengths until something is too much, then it is
 // cut and widens by one each time; it stays below what was too much last. A
 // connect that takes twice the shortest says that more of them at once would
 // only wait longer.
@@ -42,10 +45,10 @@ func (w *window) widen(took time.Duration) {
 		return
 	}
 	switch {
-	case w.ceiling == 0 && w.size() >= 2*w.peak, w.ceiling > 0 && w.size() > w.peak:
+	case w.ceiling == 0 && w.size() >= (1+eager)*w.peak, w.ceiling > 0 && w.size() > w.peak:
 		return // what is there is not used
 	case w.ceiling == 0:
-		w.limit++
+		w.limit += eager
 	case w.limit+1 < w.ceiling:
 		w.limit += 1 / w.limit
 	default:

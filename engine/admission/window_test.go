@@ -45,9 +45,9 @@ func TestWindowFindsTheLimit(t *testing.T) {
 	}
 }
 
-func TestWindowDoublesToItsBound(t *testing.T) {
+func TestWindowTriplesToItsBound(t *testing.T) {
 	w := newWindow(4, 100)
-	for _, want := range []int{8, 16, 32, 64, 100, 100} {
+	for _, want := range []int{12, 36, 100, 100} {
 		serve(&w, 1000, 1, time.Second)
 		if w.size() != want {
 			t.Errorf("size %d, want %d", w.size(), want)
@@ -68,14 +68,14 @@ func TestWindowKeeps(t *testing.T) {
 	for range 100 {
 		w.widen(2*time.Second + 1)
 	}
-	if w.size() != 5 {
-		t.Errorf("size %d after connects of more than twice the time, want 5", w.size())
+	if w.size() != 6 {
+		t.Errorf("size %d after connects of more than twice the time, want 6", w.size())
 	}
 	for range 100 {
 		w.widen(2 * time.Second)
 	}
-	if w.size() != 8 {
-		t.Errorf("size %d with at most 4 at once, want 8", w.size())
+	if w.size() != 12 {
+		t.Errorf("size %d with at most 4 at once, want 12", w.size())
 	}
 }
 
@@ -86,11 +86,11 @@ func TestWindowIsCutOnce(t *testing.T) {
 	for i := range 50 {
 		w.narrow(now.Add(-time.Second), 100-i, now.Add(time.Duration(i)))
 	}
-	if w.size() != 70 {
-		t.Errorf("size %d after a burst of drops, want 70", w.size())
+	if w.size() != 80 {
+		t.Errorf("size %d after a burst of drops, want 80", w.size())
 	}
-	w.narrow(now.Add(time.Second), 70, now.Add(2*time.Second))
-	if w.size() != 48 && w.size() != 49 {
-		t.Errorf("size %d after another, want 49", w.size())
+	w.narrow(now.Add(time.Second), 80, now.Add(2*time.Second))
+	if w.size() != 64 {
+		t.Errorf("size %d after another, want 64", w.size())
 	}
 }
