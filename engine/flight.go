@@ -141,8 +141,8 @@ func (f *flight) finish(end fleet.End) {
 	})
 }
 
-func (f *flight) result(end fleet.End, stdout, stderr fleet.Output) *fleet.Result {
-	res := &fleet.Result{
+func (f *flight) result(end fleet.End, stdout, stderr fleet.Output) fleet.Result {
+	res := fleet.Result{
 		Target:  f.attempt.Target,
 		End:     end,
 		Attempt: f.ticket.Attempts,

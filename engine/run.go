@@ -34,9 +34,9 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target]) iter
 		for {
 			var over bool
 			landed, over = r.take(landed)
-			for _, l := range landed {
-				r.taken(l)
-				if !yield(*l.result, nil) {
+			for i := range landed {
+				r.taken(&landed[i])
+				if !yield(landed[i].result, nil) {
 					return
 				}
 			}
@@ -100,7 +100,7 @@ type run struct {
 
 // A landing is a result on its way to the caller.
 type landing struct {
-	result *fleet.Result
+	result fleet.Result
 	flying bool // its target is in flight until the result is taken
 }
 
@@ -166,7 +166,7 @@ func (r *run) watchDrain() {
 // conclude gives a target that is not in flight its result: the end of its last
 // attempt, or else end. Called with mu held.
 func (r *run) conclude(t *admission.Ticket, end fleet.End) {
-	r.deliver(landing{result: &fleet.Result{Target: t.Target, End: end, Attempt: t.Attempts, Earlier: t.Earlier}})
+	r.deliver(landing{result: fleet.Result{Target: t.Target, End: end, Attempt: t.Attempts, Earlier: t.Earlier}})
 }
 
 // deliver hands a result over. Called with mu held.
@@ -223,7 +223,7 @@ func (r *run) take(seen []landing) (landed []landing, over bool) {
 }
 
 // taken makes room for another target.
-func (r *run) taken(l landing) {
+func (r *run) taken(l *landing) {
 	r.held.give(len(l.result.Stdout.Bytes) + len(l.result.Stderr.Bytes))
 	if !l.flying {
 		return
