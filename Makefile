@@ -8,7 +8,7 @@ BIN    := bin
 LINT   := $(BIN)/golangci-lint
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: all build demo test setup vet lint unit race fmt bench bench-compare bench-clients bench-peers fuzz fuzz-long soak clean
+.PHONY: all build demo test setup vet lint unit race fmt bench bench-compare bench-clients bench-peers fuzz fuzz-long soak ordeal clean
 
 all: build
 
@@ -37,7 +37,7 @@ $(LINT): tools/go.mod tools/go.sum
 
 # SQLite takes minutes to compile, and as long again for the race detector: what
 # imports it is tested without, unless make race is asked for.
-PLAIN := shoal/journal shoal/internal/cli shoal/cmd/shoal
+PLAIN := shoal/journal shoal/internal/cli shoal/internal/ordeal shoal/cmd/shoal
 unit:
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m $$($(GO) list ./... | grep -vxF $(addprefix -e ,$(PLAIN)))
 	$(GO) test -timeout 10m $(PLAIN)
@@ -83,10 +83,16 @@ fuzz:
 fuzz-long:
 	scripts/fuzz 10m
 
-# Runs over a fleet of 10,000, good and bad, for MINUTES.
+# Runs over a fleet of 10,000, good and bad, for MINUTES; then the ordeal.
 MINUTES ?= 10
 soak: build
 	scripts/soak $(MINUTES)
+	scripts/ordeal
+
+# kill -9 and signals at random times and at each write of the journal: KILLS,
+# WRITES (0 for each) and SIGNALS say how often.
+ordeal:
+	scripts/ordeal
 
 clean:
 	rm -rf $(BIN)

@@ -1,0 +1,18 @@
+// Package ordeal holds tests of the whole program and nothing else: a run of
+// fifty hosts, good and bad, is killed or interrupted, resumed, and in the end
+// what the journal says is joined with what the servers saw. Nothing may have
+// run twice, and nothing may be lost.
+//
+// The program is this package's test binary, started again as shoal; the servers
+// are a simfleet in the test's own process. How many times each test does it
+// comes from the environment, so that make test takes seconds and make soak does
+// the whole sweep:
+//
+//	ORDEAL_KILLS    kill -9 at so many random times
+//	ORDEAL_WRITES   kill -9 before and after so many of the journal's writes; 0 means each
+//	ORDEAL_SIGNALS  SIGINT at so many random times, and a few SIGTERM and SIGHUP
+//	ORDEAL_SEED     what the random times follow from
+//
+// A failed test prints its seed. Times are random all the same, since the
+// machine's are.
+package ordeal

@@ -1,0 +1,138 @@
+package ordeal
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"shoal/fleet"
+	"shoal/simfleet"
+)
+
+const (
+	hosts = 50
+	// width leaves several rounds of commands, so that the first end long before
+	// the last begin.
+	width = "12"
+	// text takes from 0 to 90 ms and prints up to 5 KB that no two hosts have in
+	// common, some of them compressed in the journal.
+	text = "echo begin {index}; sleep 0.0{index}; head -c {index}00 /dev/urandom; echo end {index} >&2"
+)
+
+// faults are what hosts do wrong until the fleet is healed, by their numbers.
+var faults = map[int]simfleet.Fault{
+	3:  simfleet.FaultReset,
+	7:  simfleet.FaultExecRefused,
+	11: simfleet.FaultDropMidOutput,
+	13: simfleet.FaultNoExitStatus,
+	17: simfleet.FaultCloseAfterKexinit,
+	19: simfleet.FaultDropAfterExit,
+	23: simfleet.FaultAuthRefused,
+	29: simfleet.FaultExitSignal,
+}
+
+// asked is how many hosts come to see a command.
+const asked = hosts - 3 // reset, close-after-kexinit, auth-refused
+
+// variants are flags that change the order of things.
+var variants = [][]string{
+	nil, nil, nil,
+	{"--client", "standard"},
+	{"--pipeline", "off"},
+	{"--rollout", "1,10%,50%"},
+	{"--barrier", "-f", strconv.Itoa(hosts)},
+}
+
+// slow is how long hosts take to answer.
+var slow = map[int]time.Duration{31: 20 * time.Millisecond, 37: 60 * time.Millisecond, 41: 150 * time.Millisecond}
+
+// A trial is one run and everything that befalls it.
+type trial struct {
+	t      *testing.T
+	dir    string
+	fleet  *simfleet.Fleet
+	watch  watch
+	healed atomic.Bool // every host is good from now on
+	flags  []string    // of run and resume, beside the usual ones
+
+	sessions int
+	told     map[int]fleet.Result // what sessions said of targets that ran, or may have
+	intents  map[int]int          // how many intents of each target the journal had when it was last read
+}
+
+// newTrial starts a fleet; more faults are added to the usual ones.
+func newTrial(t *testing.T, more map[int]simfleet.Fault) *trial {
+	t.Helper()
+	x := &trial{t: t, dir: t.TempDir(), told: make(map[int]fleet.Result), intents: make(map[int]int)}
+	f, err := simfleet.Start(t.Context(), simfleet.Options{
+		Hosts: hosts, Seed: "ordeal", Latency: time.Millisecond, Jitter: 2 * time.Millisecond,
+		Oracle: x.watch.record,
+		Fault: func(i int) simfleet.Fault {
+			time.Sleep(slow[i])
+			if x.healed.Load() {
+				return simfleet.FaultNone
+			}
+			if f, ok := more[i]; ok {
+				return f
+			}
+			return faults[i]
+		},
+	})
+	x.check(err)
+	t.Cleanup(func() { _ = f.Close() })
+	x.fleet = f
+	for name, write := range map[string]func(io.Writer) error{
+		"hosts": f.WriteHosts, "kh": f.WriteKnownHosts, "key": f.WriteKey,
+	} {
+		file, err := os.OpenFile(x.in(name), os.O_CREATE|os.O_WRONLY, 0o600)
+		x.check(err)
+		x.check(errors.Join(write(file), file.Close()))
+	}
+	return x
+}
+
+func (x *trial) in(name string) string { return filepath.Join(x.dir, name) }
+
+func (x *trial) check(err error) {
+	x.t.Helper()
+	if err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// runArgs are the arguments of the run that is to be broken.
+func (x *trial) runArgs() []string {
+	return append(x.connecting("run", "--hostfile", x.in("hosts"), "-f", width), text)
+}
+
+// resumeArgs are those of the run that goes on with it.
+func (x *trial) resumeArgs() []string { return append(x.connecting("resume", "-f", width), "last") }
+
+func (x *trial) connecting(args ...string) []string {
+	args = append(args, x.flags...)
+	return append(args, "-F", "none", "--known-hosts", x.in("kh"), "--identity", x.in("key"), "--no-agent",
+		"--state-dir", x.in("state"), "--json", "--attempts", "1")
+}
+
+// settle waits until the servers have done with every connection. Only then is
+// their log whole.
+func (x *trial) settle() {
+	x.t.Helper()
+	for by := time.Now().Add(guard); ; time.Sleep(time.Millisecond) {
+		busy := x.fleet.Stats().Open > 0
+		for _, e := range x.fleet.Log() {
+			busy = busy || e.Ended.IsZero()
+		}
+		if !busy {
+			return
+		}
+		if time.Now().After(by) {
+			x.t.Fatalf("after %v the servers are not done: %+v", guard, x.fleet.Stats())
+		}
+	}
+}
