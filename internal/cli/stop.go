@@ -39,7 +39,10 @@ type stopper struct {
 func watchSignals(ctx context.Context, say func(aborting bool)) (context.Context, *stopper) {
 	ctx, abort := context.WithCancelCause(ctx)
 	s := &stopper{drained: make(chan struct{}), hurried: make(chan struct{}), abort: abort, say: say, signals: make(chan os.Signal, 8)}
-	signal.Notify(s.signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(s.signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup(1) is for runs that outlive their terminal
+		signal.Notify(s.signals, syscall.SIGHUP)
+	}
 	s.listening.Go(func() {
 		for sig := range s.signals {
 			s.obey(sig, time.Now())

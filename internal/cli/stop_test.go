@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/signal"
 	"syscall"
 	"testing"
 	"time"
@@ -54,5 +55,24 @@ func TestStopper(t *testing.T) {
 			t.Errorf("%s: said %d times of %d, requested = %v", name, said, len(c.presses), s.requested())
 		}
 		s.end()
+	}
+}
+
+// A hangup is no reason to stop where it was ignored when the program started,
+// as under nohup(1).
+func TestHangupIgnored(t *testing.T) {
+	signal.Ignore(syscall.SIGHUP)
+	defer signal.Reset(syscall.SIGHUP)
+	said := 0
+	ctx, s := watchSignals(t.Context(), func(bool) { said++ })
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM} {
+		if err := syscall.Kill(os.Getpid(), sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-ctx.Done()
+	s.end()
+	if said != 1 {
+		t.Errorf("%d signals were heard, want SIGTERM alone", said)
 	}
 }
