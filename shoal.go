@@ -82,6 +82,15 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[Target], text strin
 	}
 }
 
+// keepAwake makes a clock for the run where it has none, and gives what ends it.
+func (o *Options) keepAwake() (end func()) {
+	if o.Engine.Clock != nil {
+		return func() {}
+	}
+	o.Engine.Clock = awake.New()
+	return o.Engine.Clock.Close
+}
+
 // RunPlanned is Run for targets that [Options.Plan] has given, each with its
 // command.
 func RunPlanned(ctx context.Context, opts Options, planned iter.Seq[Target]) iter.Seq2[Result, error] {
@@ -90,10 +99,7 @@ func RunPlanned(ctx context.Context, opts Options, planned iter.Seq[Target]) ite
 			yield(Result{}, err)
 			return
 		}
-		if opts.Engine.Clock == nil {
-			opts.Engine.Clock = awake.New()
-			defer opts.Engine.Clock.Close()
-		}
+		defer opts.keepAwake()()
 		dialer, closer, err := opts.OpenDialer(ctx)
 		if err != nil {
 			yield(Result{}, err)

@@ -69,23 +69,31 @@ func execute(ctx context.Context, x execution, stdio Stdio) error {
 	opts.Engine.Released = func(r engine.Release) {
 		say(out.stderr, "%s commands were started together, within %v", ui.Count(int64(r.Targets)), r.Skew.Round(time.Microsecond))
 	}
-	over, released := make(chan struct{}), make(chan struct{})
-	go func() { releaseWhenQuiet(over); close(released) }()
-	defer func() { close(over); <-released }()
+	defer releasing()()
 
-	var failed error
 	results := shoal.RunPlanned(ctx, opts, x.targets)
 	if x.remote.killOnCancel {
 		k := newKiller(opts, opts.Remote)
-		killing, cancel := withHurry(patient, stop)
+		killing, cancel := stop.unlessHurried(patient)
 		defer cancel()
 		results = k.results(killing, results)
 		defer k.tell(stdio.Err)
 	}
+	failed := takeAll(results, out, kept, stop)
+	out.summary.Elapsed = time.Since(h.Started)
+	out.summary.Interrupted = stop.requested() || ctx.Err() != nil
+	if failed != nil && out.summary.Targets() == 0 {
+		return errors.Join(failed, out.abandon(), kept.abandon())
+	}
+	return finishRun(out, kept, failed, stdio)
+}
+
+// takeAll shows results and writes them down. Once that fails, no command is
+// started any more. Its error is the run's own.
+func takeAll(results iter.Seq2[fleet.Result, error], out *output, kept *keeper, stop *stopper) error {
 	for res, err := range results {
 		if err != nil {
-			failed = err
-			break
+			return err
 		}
 		written := out.take(res)
 		if err := kept.result(res); err != nil {
@@ -96,26 +104,7 @@ func execute(ctx context.Context, x execution, stdio Stdio) error {
 			stop.drain()
 		}
 	}
-	out.summary.Elapsed = time.Since(h.Started)
-	out.summary.Interrupted = stop.requested() || ctx.Err() != nil
-	if failed != nil && out.summary.Targets() == 0 {
-		return errors.Join(failed, out.abandon(), kept.abandon())
-	}
-	return finishRun(out, kept, failed, stdio)
-}
-
-// withHurry gives a context that ends when somebody cannot wait for what follows
-// an abort.
-func withHurry(ctx context.Context, stop *stopper) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		select {
-		case <-stop.hurried:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
+	return nil
 }
 
 // finishRun closes what a run was written to and gives the exit code.

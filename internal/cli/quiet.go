@@ -6,6 +6,13 @@ import (
 	"time"
 )
 
+// releasing has releaseWhenQuiet work until end is called.
+func releasing() (end func()) {
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() { releaseWhenQuiet(stop); close(ended) }()
+	return func() { close(stop); <-ended }
+}
+
 // releaseWhenQuiet gives memory back to the system whenever the run has become
 // quiet: ten thousand commands that are waited for need far less than starting
 // them did. It ends with stop.

@@ -76,6 +76,20 @@ func (s *stopper) obey(sig os.Signal, at time.Time) {
 	}
 }
 
+// unlessHurried gives a context that ends when somebody cannot wait for what
+// follows an abort.
+func (s *stopper) unlessHurried(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-s.hurried:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
 // drain is the first stop, for a signal or for results that cannot be written.
 func (s *stopper) drain() { s.once.Do(func() { close(s.drained) }) }
 

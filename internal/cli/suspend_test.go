@@ -36,7 +36,7 @@ func TestStoppedProcess(t *testing.T) {
 			"let in":     {letIn, "", "echo hello", fleet.OutcomeOK, ""},
 			"run":        {running, "", "sleep 1; echo hello", fleet.OutcomeOK, ""},
 			"never":      {accepted, simfleet.FaultStallKex, "echo hello", fleet.OutcomeNeverStarted, fleet.ReasonKexTimeout},
-			"never ends": {running, "", "sleep 3600", fleet.OutcomeUnknown, fleet.ReasonTimeout},
+			"never ends": {running, "", "sleep 3600", fleet.OutcomeSignalled, fleet.ReasonTimeout},
 		} {
 			all.Go(func() {
 				t.Run(client+"/"+name, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestStoppedProcess(t *testing.T) {
 					}
 					defer func() { _ = f.Close() }()
 					results := runStopped(t, f, c.ready, "--client", client, c.command)
-					if report := simfleet.Check(endedLogUnless(f, c.outcome), slices.Values(results), hosts); !report.OK() {
+					if report := simfleet.Check(endedLog(f), slices.Values(results), hosts); !report.OK() {
 						t.Error(report)
 					}
 					for _, r := range results {
@@ -60,14 +60,6 @@ func TestStoppedProcess(t *testing.T) {
 			})
 		}
 	}
-}
-
-// endedLogUnless waits for commands to have ended, if they do.
-func endedLogUnless(f *simfleet.Fleet, o fleet.Outcome) []simfleet.Exec {
-	if o == fleet.OutcomeUnknown {
-		return f.Log()
-	}
-	return endedLog(f)
 }
 
 // runStopped runs shoal in a process of its own, with timeouts of 2 s, and stops
