@@ -47,7 +47,7 @@ func newKeyAgreement(name string) (keyAgreement, error) {
 	case kexMLKEM:
 		return newHybrid()
 	case kexCurve25519, kexCurve25519Old:
-		return newECDH(ecdh.X25519(), "RFC 8731 §3")
+		return newX25519("RFC 8731 §3")
 	case kexP256:
 		return newECDH(ecdh.P256(), "RFC 5656 §4")
 	case kexP384:

@@ -9,7 +9,7 @@ import (
 // An ecdhAgreement is a Diffie-Hellman exchange on one curve. It multiplies
 // twice: once to make its key, once to agree.
 type ecdhAgreement struct {
-	private *ecdh.PrivateKey // nil once it has served
+	private dhKey // nil once it has served
 	share   []byte
 	source  string
 }
@@ -19,11 +19,22 @@ func newECDH(curve ecdh.Curve, source string) (*ecdhAgreement, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making an ephemeral key: %w", err)
 	}
+	return classic(stdDH{private}, source), nil
+}
+
+func newX25519(source string) (*ecdhAgreement, error) {
+	var secret [dhSecretSize]byte
+	_, _ = rand.Read(secret[:]) // it does not fail
+	defer clear(secret[:])
+	private, err := dhFrom(secret[:])
+	if err != nil {
+		return nil, fmt.Errorf("making an ephemeral key: %w", err)
+	}
 	return classic(private, source), nil
 }
 
-func classic(private *ecdh.PrivateKey, source string) *ecdhAgreement {
-	return &ecdhAgreement{private: private, share: private.PublicKey().Bytes(), source: source}
+func classic(private dhKey, source string) *ecdhAgreement {
+	return &ecdhAgreement{private: private, share: private.share(), source: source}
 }
 
 func (a *ecdhAgreement) public() []byte { return a.share }
@@ -36,9 +47,7 @@ func (a *ecdhAgreement) agree(server []byte) ([]byte, error) {
 	return appendMPInt(make([]byte, 0, 4+1+len(x)), x), nil
 }
 
-// shared gives the agreed x coordinate. The standard library refuses what is not
-// on the curve, the point at infinity, and for X25519 a result of all zeros,
-// which points of low order have (RFC 8731 §3).
+// shared gives the agreed x coordinate.
 func (a *ecdhAgreement) shared(server []byte) ([]byte, error) {
 	private := a.private
 	if private == nil {
@@ -48,11 +57,7 @@ func (a *ecdhAgreement) shared(server []byte) ([]byte, error) {
 	if len(server) != len(a.share) {
 		return nil, fail(KindProtocol, a.source, "the server's ephemeral key has %d bytes and not %d", len(server), len(a.share))
 	}
-	peer, err := private.Curve().NewPublicKey(server)
-	if err != nil {
-		return nil, fail(KindProtocol, a.source, "reading the server's ephemeral key: %w", err)
-	}
-	x, err := private.ECDH(peer)
+	x, err := private.agree(server)
 	if err != nil {
 		return nil, fail(KindProtocol, a.source, "agreeing on a secret: %w", err)
 	}

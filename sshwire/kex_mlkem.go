@@ -1,8 +1,8 @@
 package sshwire
 
 import (
-	"crypto/ecdh"
 	"crypto/mlkem"
+	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 )
@@ -15,26 +15,29 @@ const (
 // A hybridAgreement is ML-KEM-768 and X25519 at once: it holds as long as one of
 // them does.
 type hybridAgreement struct {
-	kem   *mlkem.DecapsulationKey768 // nil once it has served
+	kem   kemKey // nil once it has served
 	ecdh  *ecdhAgreement
 	share []byte
 }
 
 func newHybrid() (*hybridAgreement, error) {
-	kem, err := mlkem.GenerateKey768()
+	var seed [kemSeedSize]byte
+	_, _ = rand.Read(seed[:]) // it does not fail
+	defer clear(seed[:])
+	kem, err := kemFrom(seed[:])
 	if err != nil {
 		return nil, fmt.Errorf("making an ephemeral key: %w", err)
 	}
-	classic, err := newECDH(ecdh.X25519(), hybridSource)
+	classic, err := newX25519(hybridSource)
 	if err != nil {
 		return nil, err
 	}
 	return hybrid(kem, classic), nil
 }
 
-func hybrid(kem *mlkem.DecapsulationKey768, classic *ecdhAgreement) *hybridAgreement {
+func hybrid(kem kemKey, classic *ecdhAgreement) *hybridAgreement {
 	// C_INIT: the encapsulation key, then the X25519 key.
-	share := append(kem.EncapsulationKey().Bytes(), classic.share...)
+	share := append(kem.encapsulationKey(), classic.share...)
 	return &hybridAgreement{kem: kem, ecdh: classic, share: share}
 }
 
@@ -52,7 +55,7 @@ func (a *hybridAgreement) agree(server []byte) ([]byte, error) {
 	if want := mlkem.CiphertextSize768 + x25519Size; len(server) != want {
 		return nil, fail(KindProtocol, hybridSource, "the server's reply has %d bytes and not %d", len(server), want)
 	}
-	quantum, err := kem.Decapsulate(server[:mlkem.CiphertextSize768])
+	quantum, err := kem.decapsulate(server[:mlkem.CiphertextSize768])
 	if err != nil {
 		return nil, fail(KindProtocol, hybridSource, "decapsulating: %w", err)
 	}

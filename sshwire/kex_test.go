@@ -208,7 +208,7 @@ func TestAgreeK03(t *testing.T) {
 			}
 		})
 	}
-	good, err := newECDH(ecdh.X25519(), "")
+	good, err := newX25519("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,13 +289,21 @@ func TestHybridMadeUpCiphertext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shared, ciphertext := key.kem.EncapsulationKey().Encapsulate()
+	encapsulation, err := mlkem.NewEncapsulationKey768(key.kem.encapsulationKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared, ciphertext := encapsulation.Encapsulate()
 	ciphertext[0] ^= 1
 	peer, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := peer.ECDH(key.ecdh.private.PublicKey())
+	ours, err := ecdh.X25519().NewPublicKey(key.ecdh.public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := peer.ECDH(ours)
 	if err != nil {
 		t.Fatal(err)
 	}

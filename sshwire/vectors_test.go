@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/ecdh"
-	"crypto/mlkem"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -150,15 +149,19 @@ func handshake(conn io.ReadWriter, ours *kexInit) (*wire, *transcript, error) {
 
 // exchange does the rest of handshake, from our ephemeral key to NEWKEYS.
 func (w *wire) exchange(t *transcript, a *agreement) error {
-	key, err := newKeyAgreement(a.kex)
+	size := map[string]int{kexMLKEM: kemSeedSize + dhSecretSize, kexCurve25519: dhSecretSize, kexCurve25519Old: dhSecretSize}[a.kex]
+	t.Private = make([]byte, size)
+	_, _ = rand.Read(t.Private)
+	if curve := map[string]ecdh.Curve{kexP256: ecdh.P256(), kexP384: ecdh.P384(), kexP521: ecdh.P521()}[a.kex]; curve != nil {
+		private, err := curve.GenerateKey(rand.Reader)
+		if err != nil {
+			return err
+		}
+		t.Private = private.Bytes()
+	}
+	key, err := t.ephemeral()
 	if err != nil {
 		return err
-	}
-	switch key := key.(type) {
-	case *ecdhAgreement:
-		t.Private = key.private.Bytes()
-	case *hybridAgreement:
-		t.Private = append(key.kem.Bytes(), key.ecdh.private.Bytes()...)
 	}
 	t.ClientPublic = bytes.Clone(key.public())
 	if err := w.send(appendString([]byte{msgKexInitMethod}, key.public())); err != nil {
@@ -215,20 +218,24 @@ func (t *transcript) material() keyMaterial {
 // ephemeral is the client's half of the exchange, from its recorded secrets.
 func (t *transcript) ephemeral() (keyAgreement, error) {
 	if t.Kex == kexMLKEM {
-		kem, err := mlkem.NewDecapsulationKey768(t.Private[:mlkem.SeedSize])
+		kem, err := kemFrom(t.Private[:kemSeedSize])
 		if err != nil {
 			return nil, err
 		}
-		private, err := ecdh.X25519().NewPrivateKey(t.Private[mlkem.SeedSize:])
+		dh, err := dhFrom(t.Private[kemSeedSize:])
 		if err != nil {
 			return nil, err
 		}
-		return hybrid(kem, classic(private, hybridSource)), nil
+		return hybrid(kem, classic(dh, hybridSource)), nil
 	}
-	curve := map[string]ecdh.Curve{
-		kexCurve25519: ecdh.X25519(), kexCurve25519Old: ecdh.X25519(),
-		kexP256: ecdh.P256(), kexP384: ecdh.P384(), kexP521: ecdh.P521(),
-	}[t.Kex]
+	if t.Kex == kexCurve25519 || t.Kex == kexCurve25519Old {
+		dh, err := dhFrom(t.Private)
+		if err != nil {
+			return nil, err
+		}
+		return classic(dh, "RFC"), nil
+	}
+	curve := map[string]ecdh.Curve{kexP256: ecdh.P256(), kexP384: ecdh.P384(), kexP521: ecdh.P521()}[t.Kex]
 	if curve == nil {
 		return nil, errors.New("no such curve")
 	}
@@ -236,7 +243,7 @@ func (t *transcript) ephemeral() (keyAgreement, error) {
 	if err != nil {
 		return nil, err
 	}
-	return classic(private, "RFC"), nil
+	return classic(stdDH{private}, "RFC"), nil
 }
 
 // TestTranscripts replays connections recorded against OpenSSH 9.2 and, for the

@@ -1,0 +1,78 @@
+package sshwire
+
+import (
+	"crypto/fips140"
+	"errors"
+
+	"github.com/cloudflare/circl/dh/x25519"
+	"github.com/cloudflare/circl/kem/mlkem/mlkem768"
+)
+
+// On amd64 the two key exchanges that nearly every server has are done by CIRCL,
+// whose field arithmetic is in assembly and whose generator has a table: a third
+// less time for X25519 and half for ML-KEM-768, which together are a quarter of a
+// connection's processor time. In FIPS 140 mode they are the standard library's,
+// which alone is validated.
+
+var errSecretSize = errors.New("the secret of an ephemeral key has another size")
+
+// dhFrom makes an X25519 key from dhSecretSize bytes.
+func dhFrom(secret []byte) (dhKey, error) {
+	if fips140.Enabled() {
+		return stdDHFrom(secret)
+	}
+	if len(secret) != dhSecretSize {
+		return nil, errSecretSize
+	}
+	k := &fastDH{secret: x25519.Key(secret)}
+	x25519.KeyGen(&k.public, &k.secret)
+	return k, nil
+}
+
+type fastDH struct{ secret, public x25519.Key }
+
+func (k *fastDH) share() []byte { return k.public[:] }
+
+func (k *fastDH) agree(peer []byte) ([]byte, error) {
+	if len(peer) != x25519.Size {
+		return nil, errors.New("invalid public key")
+	}
+	defer clear(k.secret[:])
+	public, shared := x25519.Key(peer), new(x25519.Key)
+	if !x25519.Shared(shared, &k.secret, &public) {
+		return nil, errors.New("a point of low order")
+	}
+	return shared[:], nil
+}
+
+// kemFrom makes an ML-KEM-768 key from kemSeedSize bytes.
+func kemFrom(seed []byte) (kemKey, error) {
+	if fips140.Enabled() {
+		return stdKEMFrom(seed)
+	}
+	if len(seed) != kemSeedSize {
+		return nil, errSecretSize
+	}
+	public, private := mlkem768.NewKeyFromSeed(seed)
+	return &fastKEM{public, private}, nil
+}
+
+type fastKEM struct {
+	public  *mlkem768.PublicKey
+	private *mlkem768.PrivateKey
+}
+
+func (k *fastKEM) encapsulationKey() []byte {
+	key := make([]byte, mlkem768.PublicKeySize, mlkem768.PublicKeySize+x25519.Size) // its other half follows
+	k.public.Pack(key)
+	return key
+}
+
+func (k *fastKEM) decapsulate(ciphertext []byte) ([]byte, error) {
+	if len(ciphertext) != mlkem768.CiphertextSize {
+		return nil, errors.New("invalid ciphertext length")
+	}
+	shared := make([]byte, mlkem768.SharedKeySize, mlkem768.SharedKeySize+x25519.Size) // so does here
+	k.private.DecapsulateTo(shared, ciphertext)
+	return shared, nil
+}
