@@ -75,13 +75,15 @@ func (c *Client) RequestService() {
 func (c *Client) requestService() {
 	if !c.auth.asked {
 		c.auth.asked = true
-		c.send(appendString([]byte{msgServiceRequest}, serviceAuth))
+		c.send(appendString(message(msgServiceRequest), serviceAuth))
 	}
 }
 
 // authRequest begins a USERAUTH_REQUEST (RFC 4252 §5).
-func authRequest(user, method string) []byte {
-	p := appendString([]byte{msgUserAuthRequest}, user)
+func authRequest(user, method string) []byte { return appendAuthRequest(nil, user, method) }
+
+func appendAuthRequest(dst []byte, user, method string) []byte {
+	p := appendString(append(dst, msgUserAuthRequest), user)
 	p = appendString(p, serviceConnection)
 	return appendString(p, method)
 }
@@ -108,11 +110,15 @@ func (c *Client) SignatureData(user, algorithm string, key []byte) []byte {
 	if !c.ready {
 		panic("sshwire: a signature before the host key is trusted")
 	}
-	return append(appendString(nil, c.sessionID), signedRequest(user, algorithm, key)...)
+	p := make([]byte, 0, 4+len(c.sessionID)+requestRoom+len(user)+len(algorithm)+len(key))
+	return appendSignedRequest(appendString(p, c.sessionID), user, algorithm, key)
 }
 
-func signedRequest(user, algorithm string, key []byte) []byte {
-	p := appendBool(authRequest(user, "publickey"), true)
+// requestRoom is what a request by a key has beside its names and blobs, at most.
+const requestRoom = 64
+
+func appendSignedRequest(dst []byte, user, algorithm string, key []byte) []byte {
+	p := appendBool(appendAuthRequest(dst, user, "publickey"), true)
 	return appendString(appendString(p, algorithm), key)
 }
 
@@ -120,7 +126,8 @@ func signedRequest(user, algorithm string, key []byte) []byte {
 // arguments. signature is in wire form: its format and its blob (RFC 4253 §6.6).
 func (c *Client) AuthPublicKey(user, algorithm string, key, signature []byte) {
 	c.beginAuth(methodPublicKey)
-	c.send(appendString(signedRequest(user, algorithm, key), signature))
+	p := make([]byte, 0, requestRoom+len(user)+len(algorithm)+len(key)+len(signature))
+	c.send(appendString(appendSignedRequest(p, user, algorithm, key), signature))
 }
 
 // AuthPassword authenticates with a password (RFC 4252 §8). It is encrypted at
@@ -161,6 +168,7 @@ func (c *Client) handleAuth(p []byte) (Event, error) {
 			return nil, malformed(number, "RFC 4252 §5.1")
 		}
 		c.auth = nil
+		c.out.free()
 		return AuthSuccess{}, nil
 	}
 }
@@ -205,7 +213,7 @@ func (a *authentication) takeFailure(p []byte) (Event, error) {
 	if len(list) > maxMethodsText {
 		return nil, fail(KindAbuse, "RFC 4252 §5.1", "the list of methods has %d bytes", len(list))
 	}
-	methods, ok := splitNames(list)
+	methods, ok := splitNames(string(list))
 	if !ok || len(methods) > maxMethods {
 		return nil, malformed(msgUserAuthFailure, "RFC 4252 §5.1")
 	}

@@ -79,7 +79,7 @@ func (c *Client) open(kind string, extra []byte) Channel {
 		panic("sshwire: a channel before the host key is trusted")
 	}
 	ch := c.mux.add(c.config.Window)
-	p := appendString([]byte{msgChannelOpen}, kind)
+	p := appendString(message(msgChannelOpen), kind)
 	p = appendUint32(p, uint32(ch.number))
 	p = appendUint32(p, ch.recvLeft)
 	p = appendUint32(p, MaxData)

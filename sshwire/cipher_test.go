@@ -42,7 +42,7 @@ func (d direction) String() string {
 
 func testMaterial() keyMaterial {
 	return keyMaterial{
-		newHash:   sha256.New,
+		hash:      sha256.New(),
 		secret:    appendMPInt(nil, bytes.Repeat([]byte{0x91}, 32)),
 		h:         bytes.Repeat([]byte{2}, 32),
 		sessionID: bytes.Repeat([]byte{3}, 32),

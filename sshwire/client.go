@@ -57,14 +57,16 @@ func New(config Config) *Client {
 
 // begin sends the version line and the first KEXINIT.
 func (c *Client) begin() {
-	c.out.buf = make([]byte, 0, firstFlight)
-	c.out.buf = append(c.out.buf, c.config.Version+"\r\n"...)
+	c.out.room = make([]byte, 0, flightRoom)
+	c.out.buf = append(c.out.room, c.config.Version...)
+	c.out.buf = append(c.out.buf, "\r\n"...)
 	c.traceVersion(true, c.config.Version)
 	c.startKex()
 }
 
-// firstFlight is the room for a version line, KEXINIT and an early ML-KEM key.
-const firstFlight = 3 << 10
+// flightRoom is the room for a version line, KEXINIT and an early ML-KEM key, and
+// for each flight after it until authentication is over.
+const flightRoom = 2 << 10
 
 // Output is what is to be sent to the server now. It is valid until the next
 // call of a method that is not Output or Sent.

@@ -43,21 +43,17 @@ func (c Config) Validate() error {
 		return fmt.Errorf("checking the configuration: %q is no version line of SSH-2.0", clip([]byte(v), MaxVersionLine))
 	}
 	for _, list := range []struct {
-		what  string
-		names []string
-		known func() []string
+		what   string
+		names  []string
+		served func(string) bool
 	}{
-		{"key exchange method", c.Kex, KexAlgorithms},
-		{"host-key algorithm", c.HostKeys, AllHostKeyAlgorithms},
-		{"cipher", c.Ciphers, allCiphers},
-		{"MAC", c.MACs, MACs},
+		{"key exchange method", c.Kex, func(name string) bool { return kexHash(name) != nil }},
+		{"host-key algorithm", c.HostKeys, servesHostKey},
+		{"cipher", c.Ciphers, func(name string) bool { return slices.Contains(allCiphers(), name) }},
+		{"MAC", c.MACs, func(name string) bool { return slices.Contains(macNames(), name) }},
 	} {
-		var known []string
-		if len(list.names) > 0 {
-			known = list.known()
-		}
 		for _, name := range list.names {
-			if !slices.Contains(known, name) {
+			if !list.served(name) {
 				return fmt.Errorf("checking the configuration: the %s %s is not implemented", list.what, bounded(name))
 			}
 		}
@@ -110,6 +106,12 @@ func HostKeyAlgorithms() []string {
 		"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
 		"rsa-sha2-512", "rsa-sha2-256",
 	}
+}
+
+// servesHostKey says whether AllHostKeyAlgorithms has a name.
+func servesHostKey(name string) bool {
+	base, _ := strings.CutSuffix(name, certSuffix)
+	return keyType(base) != ""
 }
 
 // AllHostKeyAlgorithms lists everything that Config.HostKeys may hold.

@@ -2,34 +2,46 @@ package sshwire
 
 import "hash"
 
-// exchangeHash gives H (RFC 4253 §8, RFC 5656 §4): the version lines come without
-// CR and LF, the KEXINITs as whole payloads, the host key as its blob, and secret
-// as keyAgreement.agree gives it.
-func exchangeHash(newHash func() hash.Hash, clientVersion, serverVersion string,
-	clientInit, serverInit, hostKey, clientPublic, serverPublic, secret []byte,
-) []byte {
-	n := len(clientVersion) + len(serverVersion) + len(clientInit) + len(serverInit) +
-		len(hostKey) + len(clientPublic) + len(serverPublic) + 7*4 + len(secret)
-	b := make([]byte, 0, n)
-	b = appendString(b, clientVersion)
-	b = appendString(b, serverVersion)
-	for _, s := range [][]byte{clientInit, serverInit, hostKey, clientPublic, serverPublic} {
-		b = appendString(b, s)
-	}
+// beginExchangeHash takes what both sides know before the exchange (RFC 4253 §8,
+// RFC 5656 §4): the version lines without CR and LF, the KEXINITs as whole
+// payloads. They need not be kept for endExchangeHash.
+func beginExchangeHash(newHash func() hash.Hash, clientVersion, serverVersion string, clientInit, serverInit []byte) hash.Hash {
 	h := newHash()
-	h.Write(append(b, secret...))
-	return h.Sum(nil)
+	b := make([]byte, 0, 4+len(clientVersion)+4+len(serverVersion))
+	h.Write(appendString(appendString(b, clientVersion), serverVersion))
+	hashString(h, b, clientInit)
+	hashString(h, b, serverInit)
+	return h
+}
+
+// endExchangeHash gives H: the host key comes as its blob, and secret as
+// keyAgreement.agree gives it.
+func endExchangeHash(h hash.Hash, hostKey, clientPublic, serverPublic, secret []byte) []byte {
+	b := make([]byte, 0, h.Size())
+	for _, s := range [][]byte{hostKey, clientPublic, serverPublic} {
+		hashString(h, b, s)
+	}
+	h.Write(secret)
+	return h.Sum(b)
+}
+
+// hashString hashes a string of RFC 4251 §5. free is memory for its length.
+func hashString(h hash.Hash, free, s []byte) {
+	h.Write(appendUint32(free[:0], uint32(len(s))))
+	h.Write(s)
 }
 
 // deriveKey gives the first n bytes of key material for a letter (RFC 4253 §7.2):
 // HASH(K || H || letter || session id), prolonged by HASH(K || H || what there is).
-func deriveKey(newHash func() hash.Hash, secret, h []byte, letter byte, sessionID []byte, n int) []byte {
-	hash := newHash()
+// What hash has taken before does not matter.
+func deriveKey(hash hash.Hash, secret, h []byte, letter byte, sessionID []byte, n int) []byte {
+	hash.Reset()
 	hash.Write(secret)
 	hash.Write(h)
-	hash.Write([]byte{letter})
+	material := append(make([]byte, 0, n+hash.Size()), letter)
+	hash.Write(material)
 	hash.Write(sessionID)
-	material := hash.Sum(make([]byte, 0, n+hash.Size()))
+	material = hash.Sum(material[:0])
 	for len(material) < n {
 		hash.Reset()
 		hash.Write(secret)
@@ -42,14 +54,14 @@ func deriveKey(newHash func() hash.Hash, secret, h []byte, letter byte, sessionI
 
 // A keyMaterial is what one key exchange came to; all keys come from it.
 type keyMaterial struct {
-	newHash   func() hash.Hash
+	hash      hash.Hash
 	secret    []byte // as keyAgreement.agree gives it
 	h         []byte // the exchange hash
 	sessionID []byte // the exchange hash of the first exchange
 }
 
 func (m keyMaterial) derive(letter byte, n int) []byte {
-	return deriveKey(m.newHash, m.secret, m.h, letter, m.sessionID, n)
+	return deriveKey(m.hash, m.secret, m.h, letter, m.sessionID, n)
 }
 
 // letters are those of one direction's keys (RFC 4253 §7.2).

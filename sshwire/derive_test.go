@@ -52,7 +52,7 @@ func TestDeriveKeyVectors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for i, want := range []string{c.a, c.b, c.c, c.d, c.e, c.f} {
 				want, letter := unhex(t, want), byte('A'+i)
-				got := deriveKey(c.newHash, unhex(t, c.secret), unhex(t, c.h), letter, unhex(t, c.id), len(want))
+				got := deriveKey(c.newHash(), unhex(t, c.secret), unhex(t, c.h), letter, unhex(t, c.id), len(want))
 				equal(t, string(letter), got, want)
 			}
 		})
@@ -89,7 +89,7 @@ func TestExchangeHash(t *testing.T) {
 				}
 				h := newHash()
 				h.Write(ssh.Marshal(f))
-				got := exchangeHash(newHash, f.ClientVersion, f.ServerVersion, f.ClientInit, f.ServerInit,
+				got := endExchangeHash(beginExchangeHash(newHash, f.ClientVersion, f.ServerVersion, f.ClientInit, f.ServerInit),
 					f.HostKey, f.ClientPublic, f.ServerPublic, f.Secret)
 				if want := h.Sum(nil); !bytes.Equal(got, want) {
 					r.Fatalf("got %x, want %x", got, want)

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"hash"
 	"slices"
 
 	"golang.org/x/crypto/ssh"
@@ -13,8 +14,8 @@ import (
 // §7).
 type exchange struct {
 	ours, theirs *kexInit
-	oursRaw      []byte // whole payloads, for the exchange hash
-	theirsRaw    []byte
+	oursRaw      []byte    // a whole payload, for the exchange hash
+	hash         hash.Hash // of the exchange, as far as both KEXINITs
 	agreed       *agreement
 	method       string // of key
 	key          keyAgreement
@@ -34,7 +35,7 @@ const (
 func (c *Client) startKex() {
 	first := c.sessionID == nil
 	k := &exchange{ours: c.newKexInit(first)}
-	k.oursRaw = k.ours.append(nil)
+	k.oursRaw = k.ours.append(make([]byte, 0, kexInitRoom))
 	c.kex = k
 	c.send(k.oursRaw)
 	c.out.holding = true
@@ -71,7 +72,9 @@ func (c *Client) sendKexMessage(method string) error {
 		return err
 	}
 	c.kex.key, c.kex.method = key, method
-	c.send(appendString([]byte{msgKexInitMethod}, key.public()))
+	public := key.public()
+	p := append(make([]byte, 0, 1+4+len(public)), msgKexInitMethod)
+	c.send(appendString(p, public))
 	return nil
 }
 
@@ -99,7 +102,7 @@ func (c *Client) takeKexInit(p []byte) (Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.theirs, k.theirsRaw = theirs, append([]byte(nil), p...)
+	k.theirs = theirs
 	first := c.sessionID == nil
 	if first {
 		k.agreed, err = negotiate(k.ours, theirs)
@@ -109,6 +112,8 @@ func (c *Client) takeKexInit(p []byte) (Event, error) {
 	if err != nil {
 		return nil, err
 	}
+	k.hash = beginExchangeHash(kexHash(k.agreed.kex), c.config.Version, c.serverVersion, k.oursRaw, p)
+	k.oursRaw = nil
 	k.ignoreNext = k.agreed.guessed
 	if first {
 		c.strict = k.agreed.strict
@@ -149,9 +154,7 @@ func (c *Client) takeKexReply(p []byte) (Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	newHash := kexHash(k.agreed.kex)
-	h := exchangeHash(newHash, c.config.Version, c.serverVersion, k.oursRaw, k.theirsRaw,
-		blob, k.key.public(), public, secret)
+	h := endExchangeHash(k.hash, blob, k.key.public(), public, secret)
 	if err := c.checkPin(blob); err != nil {
 		return nil, err
 	}
@@ -165,7 +168,7 @@ func (c *Client) takeKexReply(p []byte) (Event, error) {
 		c.hostKey, c.hostKeyName = sha256.Sum256(blob), k.agreed.hostKey
 	}
 	defer clear(secret)
-	material := keyMaterial{newHash, secret, h, c.sessionID}
+	material := keyMaterial{k.hash, secret, h, c.sessionID}
 	if k.nextSealer, err = newSealer(k.agreed.out, material); err != nil {
 		return nil, err
 	}

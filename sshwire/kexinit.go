@@ -4,6 +4,10 @@ package sshwire
 // to take (RFC 4253 §6.1). Real ones have 500 to 3,000.
 const maxKexInit = 32768
 
+// kexInitRoom is what ours takes where everything is offered, in bytes, with some
+// to spare.
+const kexInitRoom = 768
+
 // A kexInit is SSH_MSG_KEXINIT (RFC 4253 §7.1). Out is client to server, In
 // server to client. The languages are sent empty and not kept.
 type kexInit struct {
@@ -45,11 +49,14 @@ func parseKexInit(payload []byte) (*kexInit, error) {
 		return nil, fail(KindAbuse, "RFC 4253 §6.1", "the server's KEXINIT has %d bytes, more than %d", len(payload), maxKexInit)
 	}
 	var k kexInit
-	r := read(payload)
+	r, text := read(payload), string(payload) // which all names share
 	number := r.byte()
 	copy(k.cookie[:], r.bytes(len(k.cookie)))
 	for _, list := range k.lists() {
-		*list = r.names()
+		content := r.string()
+		end := len(text) - len(r.rest)
+		names, ok := splitNames(text[end-len(content) : end])
+		*list, r.bad = names, r.bad || !ok
 	}
 	r.names() // languages, client to server
 	r.names() // languages, server to client

@@ -88,13 +88,13 @@ func (m *mux) answered(ch *channel) {
 // to begins a message to the server's end of a channel.
 func (m *mux) to(ch *channel, number byte) []byte {
 	if ch.opened {
-		return appendUint32([]byte{number}, ch.remote)
+		return appendUint32(message(number), ch.remote)
 	}
 	if m.guess != ch {
 		panic("sshwire: a message on a channel before ChannelOpened, which is for a connection's first channel only")
 	}
 	ch.guessed = true
-	return appendUint32([]byte{number}, guessedNumber)
+	return appendUint32(message(number), guessedNumber)
 }
 
 // block notes a channel whose data waits for the end of a key exchange.

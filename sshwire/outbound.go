@@ -3,6 +3,7 @@ package sshwire
 // An outbound seals messages into packets.
 type outbound struct {
 	buf    []byte // sealed, to be sent
+	room   []byte // memory for buf; nil where each one takes its own
 	sealer sealer
 	seq    uint32 // of the next packet
 	// owed is how much of buf answers what the server sent unasked, at most.
@@ -42,11 +43,20 @@ func (o *outbound) owe(n int) error {
 	return nil
 }
 
-// sent drops n bytes of buf. A connection that waits holds no buffer.
+// sent drops n bytes of buf. A connection that waits for its command holds no
+// buffer.
 func (o *outbound) sent(n int) {
 	o.buf = o.buf[n:]
 	if len(o.buf) == 0 {
-		o.buf, o.owed = nil, 0
+		o.buf, o.owed = o.room, 0
+	}
+}
+
+// free gives the room up.
+func (o *outbound) free() {
+	o.room = nil
+	if len(o.buf) == 0 {
+		o.buf = nil
 	}
 }
 

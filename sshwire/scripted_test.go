@@ -225,12 +225,13 @@ func (s *scripted) reply() []byte {
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	blob, newHash := s.host.PublicKey().Marshal(), kexHash(agreed.kex)
-	h := exchangeHash(newHash, s.clientVersion, s.version, s.clientRaw, s.initRaw, blob, clientPublic, key.public(), secret)
+	blob := s.host.PublicKey().Marshal()
+	hash := beginExchangeHash(kexHash(agreed.kex), s.clientVersion, s.version, s.clientRaw, s.initRaw)
+	h := endExchangeHash(hash, blob, clientPublic, key.public(), secret)
 	if s.sessionID == nil {
 		s.sessionID, s.strict = h, agreed.strict
 	}
-	m := keyMaterial{newHash, secret, h, s.sessionID}
+	m := keyMaterial{hash, secret, h, s.sessionID}
 	if s.nextIn, err = newProtection(agreed.out, m, toServer()); err != nil {
 		s.tb.Fatal(err)
 	}
@@ -271,7 +272,7 @@ func (s *scripted) secure(d direction) {
 	s.deliver()
 	s.got, s.events = nil, nil
 	s.strict, s.sessionID = true, bytes.Repeat([]byte{9}, 32)
-	m := keyMaterial{sha256.New, []byte("secret"), s.sessionID, s.sessionID}
+	m := keyMaterial{sha256.New(), []byte("secret"), s.sessionID, s.sessionID}
 	both := func(l letters) protection {
 		p, err := newProtection(d, m, l)
 		if err != nil {

@@ -44,7 +44,7 @@ func (c *Client) disconnect(code uint32) {
 	if c.greeting != nil || c.err != nil {
 		return
 	}
-	p := appendUint32([]byte{msgDisconnect}, code)
+	p := appendUint32(message(msgDisconnect), code)
 	p = appendString(p, "")
 	c.send(appendString(p, ""))
 }
@@ -151,7 +151,7 @@ func (c *Client) takeExtInfo(p []byte) error {
 	for range n {
 		name, value := r.string(), r.string()
 		if string(name) == "server-sig-algs" && len(value) <= maxAlgorithmsText {
-			algorithms, _ = splitNames(value)
+			algorithms, _ = splitNames(string(value))
 		}
 	}
 	if !r.done() {

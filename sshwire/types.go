@@ -59,19 +59,19 @@ func (r *reader) string() []byte {
 
 // names takes a name-list: printable US-ASCII, no name empty (RFC 4251 §5, §6).
 func (r *reader) names() []string {
-	names, ok := splitNames(r.string())
+	names, ok := splitNames(string(r.string()))
 	if !ok {
 		r.bad = true
 	}
 	return names
 }
 
-// splitNames reads the content of a name-list.
-func splitNames(list []byte) (names []string, ok bool) {
+// splitNames reads the content of a name-list. The names share its memory.
+func splitNames(list string) (names []string, ok bool) {
 	if len(list) == 0 {
 		return nil, true
 	}
-	names = strings.Split(string(list), ",")
+	names = strings.Split(list, ",")
 	for _, name := range names {
 		if name == "" || !printable(name) || strings.Contains(name, " ") {
 			return nil, false
@@ -82,6 +82,9 @@ func splitNames(list []byte) (names []string, ok bool) {
 
 // clip copies the first n bytes of p.
 func clip(p []byte, n int) string { return string(p[:min(len(p), n)]) }
+
+// message begins a message, with room for most.
+func message(number byte) []byte { return append(make([]byte, 0, 128), number) }
 
 func appendUint32(dst []byte, v uint32) []byte { return binary.BigEndian.AppendUint32(dst, v) }
 
@@ -97,7 +100,16 @@ func appendString[S ~string | ~[]byte](dst []byte, s S) []byte {
 }
 
 func appendNames(dst []byte, names []string) []byte {
-	return appendString(dst, strings.Join(names, ","))
+	start := len(dst)
+	dst = appendUint32(dst, 0)
+	for i, name := range names {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, name...)
+	}
+	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start-4))
+	return dst
 }
 
 // appendMPInt appends the non-negative number whose big-endian bytes are p as an

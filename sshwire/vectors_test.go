@@ -209,10 +209,9 @@ func (w *wire) exchange(t *transcript, a *agreement) error {
 }
 
 func (t *transcript) material() keyMaterial {
-	newHash := kexHash(t.Kex)
-	h := exchangeHash(newHash, t.ClientVersion, t.ServerVersion, t.ClientInit, t.ServerInit,
-		t.HostKey, t.ClientPublic, t.ServerPublic, t.Secret)
-	return keyMaterial{newHash, t.Secret, h, h}
+	hash := beginExchangeHash(kexHash(t.Kex), t.ClientVersion, t.ServerVersion, t.ClientInit, t.ServerInit)
+	h := endExchangeHash(hash, t.HostKey, t.ClientPublic, t.ServerPublic, t.Secret)
+	return keyMaterial{hash, t.Secret, h, h}
 }
 
 // ephemeral is the client's half of the exchange, from its recorded secrets.
