@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"shoal/connect/cause"
+	"shoal/connect/tcp"
 	"shoal/fleet"
 )
 
@@ -153,7 +154,7 @@ func (d *Dialer) readOnce(conn net.Conn, take func([]byte)) error {
 		}
 	}()
 	n, err := 0, error(nil)
-	if raw, ok := rawConn(conn); ok {
+	if raw, ok := tcp.Descriptor(conn); ok {
 		waitErr := raw.Read(func(fd uintptr) bool {
 			buf = d.buffers.Get().(*[]byte)
 			if n, err = syscall.Read(int(fd), *buf); errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR) {
@@ -182,14 +183,4 @@ func (d *Dialer) readOnce(conn net.Conn, take func([]byte)) error {
 		take((*buf)[:n])
 	}
 	return err
-}
-
-// rawConn gives the descriptor under a TCP connection.
-func rawConn(conn net.Conn) (syscall.RawConn, bool) {
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
-		return nil, false
-	}
-	raw, err := tcp.SyscallConn()
-	return raw, err == nil
 }

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"runtime"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -156,11 +156,7 @@ func (l *loop) help(p *parked) {
 }
 
 // add takes a connection over. It gives false when it cannot.
-func (l *loop) add(ctx context.Context, c *conn, tcp *net.TCPConn, done func(fleet.End)) bool {
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return false
-	}
+func (l *loop) add(ctx context.Context, c *conn, raw syscall.RawConn, done func(fleet.End)) bool {
 	p := &parked{loop: l, conn: c, ctx: ctx, done: done}
 	if err := raw.Control(func(fd uintptr) { p.fd = int32(fd) }); err != nil {
 		return false

@@ -2,9 +2,9 @@ package express
 
 import (
 	"context"
-	"net"
 	"sync"
 
+	"shoal/connect/tcp"
 	"shoal/fleet"
 )
 
@@ -22,8 +22,8 @@ type parking struct {
 func newParking(p Park) *parking { return &parking{goroutines: p == ParkGoroutine} }
 
 func (p *parking) park(ctx context.Context, c *conn, done func(fleet.End)) {
-	if tcp, ok := c.session.link.conn.(*net.TCPConn); ok {
-		if l := p.running(); l != nil && l.add(ctx, c, tcp, done) {
+	if raw, ok := tcp.Descriptor(c.session.link.conn); ok {
+		if l := p.running(); l != nil && l.add(ctx, c, raw, done) {
 			return
 		}
 	}

@@ -19,11 +19,13 @@ func bindTo(raw syscall.RawConn, name string) error {
 	return nil
 }
 
-// boundUnacknowledged sets TCP_USER_TIMEOUT (RFC 5482), so that writes to a host
-// that has vanished end.
+// boundUnacknowledged bounds how long writes to a host that has vanished wait.
 func boundUnacknowledged(raw syscall.RawConn) error {
-	return raw.Control(func(fd uintptr) {
-		// Where the kernel does not know it, the deadlines do.
-		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(unacknowledged.Milliseconds()))
-	})
+	return raw.Control(func(fd uintptr) { setUserTimeout(int(fd)) })
+}
+
+// setUserTimeout sets TCP_USER_TIMEOUT (RFC 5482). Where the kernel does not know
+// it, the deadlines do.
+func setUserTimeout(fd int) {
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(unacknowledged.Milliseconds()))
 }

@@ -3,8 +3,12 @@
 package tcp
 
 import (
+	"context"
 	"fmt"
+	"net"
+	"net/netip"
 	"syscall"
+	"time"
 )
 
 func bindTo(_ syscall.RawConn, name string) error {
@@ -12,3 +16,17 @@ func bindTo(_ syscall.RawConn, name string) error {
 }
 
 func boundUnacknowledged(syscall.RawConn) error { return nil }
+
+// direct leaves every connection to net.Dialer.
+func direct(context.Context, netip.AddrPort, time.Time) (net.Conn, bool, error) {
+	return nil, false, nil
+}
+
+func descriptor(c net.Conn) (syscall.RawConn, bool) {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return nil, false
+	}
+	raw, err := tcp.SyscallConn()
+	return raw, err == nil
+}

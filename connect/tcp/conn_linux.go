@@ -1,0 +1,81 @@
+package tcp
+
+import (
+	"errors"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A socket is a connection of direct's.
+type socket struct {
+	file   *os.File
+	remote *net.TCPAddr
+}
+
+func (s *socket) Read(p []byte) (int, error) {
+	n, err := s.file.Read(p)
+	return n, closed(err)
+}
+
+func (s *socket) Write(p []byte) (int, error) {
+	n, err := s.file.Write(p)
+	return n, closed(err)
+}
+
+func (s *socket) Close() error { return closed(s.file.Close()) }
+
+// closed gives what package net says where package os says that a file is closed.
+func closed(err error) error {
+	if err != nil && errors.Is(err, os.ErrClosed) {
+		return net.ErrClosed
+	}
+	return err
+}
+
+func (s *socket) SetDeadline(t time.Time) error      { return unset(s.file.SetDeadline(t)) }
+func (s *socket) SetReadDeadline(t time.Time) error  { return unset(s.file.SetReadDeadline(t)) }
+func (s *socket) SetWriteDeadline(t time.Time) error { return unset(s.file.SetWriteDeadline(t)) }
+
+// unset is closed for deadlines, where package os has no name for it. That they can
+// be set at all was seen when the connection was made.
+func unset(err error) error {
+	if err != nil {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+func (s *socket) SyscallConn() (syscall.RawConn, error) { return s.file.SyscallConn() }
+
+func (s *socket) RemoteAddr() net.Addr { return s.remote }
+
+// LocalAddr asks the kernel; without an answer it is the zero address.
+func (s *socket) LocalAddr() net.Addr {
+	var local net.TCPAddr
+	if raw, err := s.file.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			if a, err := unix.Getsockname(int(fd)); err == nil {
+				local = *net.TCPAddrFromAddrPort(addrPort(a))
+			}
+		})
+	}
+	return &local
+}
+
+func descriptor(c net.Conn) (syscall.RawConn, bool) {
+	var s syscall.Conn
+	switch c := c.(type) {
+	case *socket:
+		s = c
+	case *net.TCPConn:
+		s = c
+	default:
+		return nil, false
+	}
+	raw, err := s.SyscallConn()
+	return raw, err == nil
+}

@@ -1,0 +1,114 @@
+package tcp
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxWellKnown is the last port that no kernel gives to an outgoing connection.
+const maxWellKnown = 1023
+
+// direct connects to an address that needs no look-up. It comes to what net.Dialer
+// would, and takes half of its processor time: no goroutine watches ctx, nothing is
+// asked of the kernel that nobody wants to know. ok is false where that is not
+// certain, and nothing has been sent: net.Dialer is to do it, and to name the
+// failure.
+func direct(ctx context.Context, to netip.AddrPort, deadline time.Time) (conn net.Conn, ok bool, err error) {
+	family, address := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()})
+	if to.Addr().Is4() {
+		family, address = unix.AF_INET, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, false, nil
+	}
+	setUserTimeout(fd)
+	// SSH sends whole flights: waiting for more would only delay them.
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	remote := net.TCPAddrFromAddrPort(to)
+	switch err := unix.Connect(fd, address); err {
+	case nil, unix.EINPROGRESS, unix.EINTR:
+	case unix.EADDRNOTAVAIL, unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM: // ours, and perhaps over in a moment
+		_ = unix.Close(fd)
+		return nil, false, nil
+	default:
+		_ = unix.Close(fd)
+		return nil, true, failed(remote, os.NewSyscallError("connect", err))
+	}
+	file := os.NewFile(uintptr(fd), "tcp "+to.String())
+	if err := await(ctx, file, address, deadline); err != nil {
+		_ = file.Close()
+		return nil, true, failed(remote, err)
+	}
+	if to.Port() > maxWellKnown && connectedToItself(fd, to) {
+		_ = file.Close()
+		return nil, false, nil
+	}
+	return &socket{file, remote}, true, nil
+}
+
+// failed is the error as net.Dialer gives it.
+func failed(remote net.Addr, err error) error {
+	return &net.OpError{Op: "dial", Net: "tcp", Addr: remote, Err: err}
+}
+
+// await waits until the connection stands, the deadline passes or ctx ends.
+func await(ctx context.Context, file *os.File, address unix.Sockaddr, deadline time.Time) error {
+	if err := file.SetDeadline(deadline); err != nil {
+		return err // the runtime could not watch it
+	}
+	stop := context.AfterFunc(ctx, func() { _ = file.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var refused error
+	err = raw.Write(func(fd uintptr) (done bool) {
+		// Connecting again tells how the first call ended (connect(2)).
+		switch err := unix.Connect(int(fd), address); err {
+		case nil, unix.EISCONN:
+			return true
+		case unix.EALREADY, unix.EINPROGRESS, unix.EINTR:
+			return false
+		default:
+			refused = os.NewSyscallError("connect", err)
+			return true
+		}
+	})
+	switch {
+	case err != nil && errors.Is(err, os.ErrDeadlineExceeded):
+		return os.ErrDeadlineExceeded
+	case err != nil:
+		return err
+	case refused != nil:
+		return refused
+	case !stop():
+		return context.Cause(ctx)
+	}
+	return file.SetDeadline(time.Time{})
+}
+
+// connectedToItself says whether the kernel has given a connection to this machine
+// the port that it is for as its own, where nobody listens: such a socket is its
+// own peer.
+func connectedToItself(fd int, to netip.AddrPort) bool {
+	local, err := unix.Getsockname(fd)
+	return err == nil && addrPort(local) == to
+}
+
+func addrPort(a unix.Sockaddr) netip.AddrPort {
+	switch a := a.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
+	}
+	return netip.AddrPort{}
+}
