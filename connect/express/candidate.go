@@ -2,6 +2,9 @@ package express
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -16,17 +19,35 @@ type candidate struct {
 }
 
 // candidates lists the keys, the one with the given fingerprint first.
-func candidates(signers []ssh.Signer, remembered string) []candidate {
+func (d *Dialer) candidates(signers []ssh.Signer, remembered string) []candidate {
 	list := make([]candidate, 0, len(signers))
 	for _, s := range signers {
 		c := candidate{signer: s, blob: s.PublicKey().Marshal(), askFirst: asksFirst(s)}
-		if remembered != "" && ssh.FingerprintSHA256(s.PublicKey()) == remembered {
+		if remembered != "" && len(list) > 0 && d.fingerprint(c.blob) == remembered {
 			list = slices.Insert(list, 0, c)
 			continue
 		}
 		list = append(list, c)
 	}
 	return list
+}
+
+// maxFingerprints bounds those that a Dialer keeps.
+const maxFingerprints = 64
+
+// fingerprint is that of ssh.FingerprintSHA256. A run has few keys of its own.
+func (d *Dialer) fingerprint(blob []byte) string {
+	d.fingerprints.Lock()
+	defer d.fingerprints.Unlock()
+	text, ok := d.fingerprints.of[string(blob)]
+	if !ok {
+		sum := sha256.Sum256(blob)
+		text = "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
+		if len(d.fingerprints.of) < maxFingerprints {
+			d.fingerprints.of[string(blob)] = text
+		}
+	}
+	return text
 }
 
 // asksFirst says whether a signature takes a person: FIDO keys do.
@@ -91,5 +112,8 @@ func (c *candidate) sign(data []byte, algorithm string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ssh.Marshal(sig), nil
+	wire := make([]byte, 0, 4+len(sig.Format)+4+len(sig.Blob)+len(sig.Rest))
+	wire = append(binary.BigEndian.AppendUint32(wire, uint32(len(sig.Format))), sig.Format...)
+	wire = append(binary.BigEndian.AppendUint32(wire, uint32(len(sig.Blob))), sig.Blob...)
+	return append(wire, sig.Rest...), nil
 }

@@ -18,11 +18,18 @@ import (
 
 // A Dialer connects with package sshwire. It implements connect.Dialer.
 type Dialer struct {
-	opts    Options
-	kex     []string // best first
-	parking *parking
-	buffers sync.Pool // of *[]byte, for connections that read
-	lists   sync.Map  // of []string by their names joined: see shared
+	opts     Options
+	version  string   // our identification line
+	kex      []string // best first
+	hostKeys []string // every host-key algorithm that sshwire has
+	parking  *parking
+	buffers  sync.Pool // of *[]byte, for connections that read
+	lists    sync.Map  // of []string by their names joined: see shared
+
+	fingerprints struct {
+		sync.Mutex
+		of map[string]string // by a key in wire form
+	}
 }
 
 // shared gives one list for equal ones, because a connection that waits holds
@@ -40,10 +47,12 @@ func New(opts Options) (*Dialer, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	d := &Dialer{opts: opts.withDefaults(), kex: sshwire.KexAlgorithms()}
+	d := &Dialer{opts: opts.withDefaults(), kex: sshwire.KexAlgorithms(), hostKeys: sshwire.AllHostKeyAlgorithms()}
+	d.version = "SSH-2.0-" + d.opts.Version
 	if opts.Classical {
 		d.kex = before("curve25519-sha256", d.kex)
 	}
+	d.fingerprints.of = make(map[string]string)
 	d.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
 	d.parking = newParking(opts.Park)
 	return d, nil

@@ -66,7 +66,7 @@ func (h *handshake) begin(nc net.Conn) {
 	h.attempt.Timeline.Enter(fleet.PhaseBanner)
 	opts := &h.dialer.opts
 	config := sshwire.Config{
-		Version:    "SSH-2.0-" + opts.Version,
+		Version:    h.dialer.version,
 		Kex:        h.plan.kex,
 		HostKeys:   h.hostKeyAlgorithms(),
 		Ciphers:    h.plan.ciphers,
@@ -105,7 +105,7 @@ func (h *handshake) hostKeyAlgorithms() []string {
 			return []string{}
 		}
 	}
-	offer := common(wanted, sshwire.AllHostKeyAlgorithms())
+	offer := common(wanted, h.dialer.hostKeys)
 	if offer == nil && len(wanted) > 0 {
 		return []string{} // nothing, not everything
 	}

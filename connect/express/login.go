@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/crypto/ssh"
-
 	"shoal/connect/cause"
 	"shoal/fleet"
 	"shoal/sshwire"
@@ -22,9 +20,9 @@ type login struct {
 	next      int // of keys
 	started   bool
 	offered   int
-	accepted  ssh.PublicKey // the key that is being tried, or was accepted
-	answered  bool          // the server has answered a request
-	proven    bool          // a factor was accepted, and more is wanted
+	accepted  []byte // the key that is being tried, or was accepted, in wire form
+	answered  bool   // the server has answered a request
+	proven    bool   // a factor was accepted, and more is wanted
 	secret    secretState
 	signErr   error // the last failure to sign
 }
@@ -36,7 +34,7 @@ func (l *login) begin() *fleet.Error {
 	if err != nil && h.dialer.opts.Passwords == nil {
 		return cause.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAgentUnavailable, err)
 	}
-	l.keys = candidates(signers, h.plan.key)
+	l.keys = h.dialer.candidates(signers, h.plan.key)
 	if !h.plan.earlyAuth {
 		h.link.client.RequestService()
 		return nil
@@ -68,7 +66,7 @@ func (l *login) try() *fleet.Error {
 		if algorithm == "" || !l.allowed(algorithm) {
 			continue
 		}
-		l.accepted = k.signer.PublicKey()
+		l.accepted = k.blob
 		if k.askFirst {
 			l.offered++
 			h.link.client.QueryPublicKey(h.attempt.Target.User, algorithm, k.blob)

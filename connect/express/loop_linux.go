@@ -95,24 +95,36 @@ func (l *loop) poll() {
 		return
 	}
 	events := make([]unix.EpollEvent, 256)
-	for {
-		n := 0
-		err := raw.Read(func(fd uintptr) bool {
-			n, err = unix.EpollWait(int(fd), events, 0)
-			return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
-		})
-		if err != nil {
-			return // closed
-		}
-		for _, ev := range events[:max(n, 0)] {
-			l.mu.Lock()
-			p := l.parked[ev.Fd]
-			l.mu.Unlock()
-			if p != nil {
-				l.schedule(p)
+	// What comes while events are handed over is told to the runtime, so that
+	// one look that does not fill events is enough.
+	_ = raw.Read(func(fd uintptr) (done bool) {
+		for {
+			n, err := unix.EpollWait(int(fd), events, 0)
+			if err != nil && !errors.Is(err, unix.EINTR) {
+				return true
+			}
+			for _, ev := range events[:max(n, 0)] {
+				l.tell(ev)
+			}
+			if err == nil && n < len(events) {
+				return false // until there is more, or the loop is closed
 			}
 		}
+	})
+}
+
+// tell hands over one connection.
+func (l *loop) tell(ev unix.EpollEvent) {
+	l.mu.Lock()
+	p := l.parked[ev.Fd]
+	l.mu.Unlock()
+	if p == nil {
+		return
 	}
+	if ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		p.hungUp.Store(true)
+	}
+	l.schedule(p)
 }
 
 // schedule has a worker look at p.

@@ -26,6 +26,10 @@ type parked struct {
 	lost    time.Duration // what the session's clock had lost when it was set
 	writeBy time.Time     // the server has to take something by then; zero: nothing waits
 	mute    bool          // writing has failed: reading will tell why
+	watched bool          // the loop tells when something comes
+	room    bool          // and when there is room to write again
+
+	hungUp atomic.Bool // the peer's end of the stream has come, or an error
 }
 
 // The states of a parked connection.
@@ -60,13 +64,8 @@ func (p *parked) wanted() bool {
 func (p *parked) begin() {
 	p.start()
 	if p.conn.session.end == nil {
-		err := unix.EpollCtl(p.loop.fd, unix.EPOLL_CTL_ADD, int(p.fd), &unix.EpollEvent{
-			Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&(1<<32-1),
-			Fd:     p.fd,
-		})
-		if err != nil {
-			p.conn.session.stopFor(fleet.ReasonLocalMemory, err)
-		}
+		p.watch(unix.EPOLL_CTL_ADD)
+		p.watched = true
 	}
 	if p.conn.session.end != nil {
 		p.finish()
@@ -76,6 +75,31 @@ func (p *parked) begin() {
 	if !p.state.CompareAndSwap(running, idle) {
 		p.state.Store(idle)
 		p.loop.schedule(p)
+	}
+}
+
+// watch has the loop tell of what comes and, where writing waits, of room. The
+// kernel tells at once of what is there already; that there is room to write
+// nearly always is, and need not be told.
+func (p *parked) watch(operation int) {
+	events := uint32(unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&(1<<32-1))
+	if p.room {
+		events |= unix.EPOLLOUT
+	}
+	err := unix.EpollCtl(p.loop.fd, operation, int(p.fd), &unix.EpollEvent{Events: events, Fd: p.fd})
+	if err != nil {
+		p.conn.session.stopFor(fleet.ReasonLocalMemory, err)
+	}
+}
+
+// awaitRoom is for a write that waits.
+func (p *parked) awaitRoom() {
+	if p.room {
+		return
+	}
+	p.room = true
+	if p.watched {
+		p.watch(unix.EPOLL_CTL_MOD)
 	}
 }
 
@@ -126,16 +150,18 @@ func (p *parked) work(buf []byte) (drained bool) {
 	if s.end == nil {
 		p.check()
 	}
-	if drained && s.end == nil {
+	if drained && s.end == nil && s.attempt.Timeline.Phase() == fleet.PhaseRun {
 		s.link.client.Shrink() // it may wait for long
 	}
 	return drained
 }
 
-// read takes what one read gives. Only a read that finds nothing shows that an
-// edge-triggered connection is drained: its end may stand behind the bytes.
+// read takes what one read gives. One that does not fill buf shows that an
+// edge-triggered connection is drained, unless its end stands behind the bytes:
+// what comes later is told anew.
 func (p *parked) read(buf []byte) (drained bool) {
 	s := p.conn.session
+	ends := p.hungUp.Load()
 	n, err := unix.Read(int(p.fd), buf)
 	switch {
 	case errors.Is(err, unix.EINTR):
@@ -151,6 +177,7 @@ func (p *parked) read(buf []byte) (drained bool) {
 		if s.end == nil { // a last message goes with the goodbye
 			p.flush()
 		}
+		return n < len(buf) && !ends
 	}
 	return false
 }
@@ -169,6 +196,7 @@ func (p *parked) flush() {
 			if p.writeBy.IsZero() {
 				p.writeBy = p.conn.session.clock.Now().Add(cause.WriteTimeout)
 			}
+			p.awaitRoom()
 			return
 		case err != nil:
 			p.mute = true
@@ -225,9 +253,18 @@ func (p *parked) finish() {
 	}
 	p.conn.over()
 	p.loop.forget(p)
-	p.conn.session.link.client.Disconnect()
-	p.flush() // what the socket has no room for is not waited for
+	p.goodbye()
 	_ = p.conn.session.link.conn.Close()
 	p.done(*p.conn.session.end)
 	p.loop.left()
+}
+
+// goodbye says it, if the socket has room. The kernel holds it back, so that it
+// leaves in one packet with the end that Close sends.
+func (p *parked) goodbye() {
+	client := p.conn.session.link.client
+	client.Disconnect()
+	if len(client.Output()) > 0 && !p.mute {
+		_ = unix.Send(int(p.fd), client.Output(), unix.MSG_MORE|unix.MSG_NOSIGNAL)
+	}
 }

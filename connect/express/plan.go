@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
 	"shoal/connect/recall"
 	"shoal/fleet"
 	"shoal/sshwire"
@@ -15,6 +13,7 @@ import (
 
 // A plan is how one connection is to be made: how early each step is taken.
 type plan struct {
+	endpoint   string
 	known      bool // the endpoint is remembered
 	kex        []string
 	earlyKex   bool
@@ -52,7 +51,8 @@ func endpoint(t fleet.Target) string {
 
 // planFor makes the plan from what is remembered (protocol.md, Policy 1 and 2).
 func (d *Dialer) planFor(t fleet.Target) plan {
-	e, known := d.opts.Memory.Get(endpoint(t))
+	name := endpoint(t)
+	e, known := d.opts.Memory.Get(name)
 	kex, ciphers := d.kex, []string(nil)
 	if t.Route != nil && t.Route.Kex != nil {
 		kex = allowed(t.Route.Kex, sshwire.KexAlgorithms())
@@ -61,6 +61,7 @@ func (d *Dialer) planFor(t fleet.Target) plan {
 		ciphers = allowed(t.Route.Ciphers, sshwire.Ciphers())
 	}
 	p := plan{
+		endpoint:   name,
 		known:      known,
 		kex:        kex,
 		ciphers:    ciphers,
@@ -104,6 +105,9 @@ func today() int { return int(time.Now().Unix() / (24 * 60 * 60)) }
 
 // before puts one method in front of the others.
 func before(first string, methods []string) []string {
+	if len(methods) > 0 && methods[0] == first {
+		return methods
+	}
 	list := make([]string, 1, len(methods))
 	list[0] = first
 	for _, m := range methods {
@@ -191,7 +195,7 @@ type serverInfo struct {
 }
 
 // learn remembers a server that has let us in.
-func (d *Dialer) learn(t fleet.Target, p *plan, s *serverInfo, accepted ssh.PublicKey) {
+func (d *Dialer) learn(t fleet.Target, p *plan, s *serverInfo, accepted []byte) {
 	e := recall.Entry{
 		Identification: software(s.identification),
 		Kex:            common(d.kex, s.kex),
@@ -201,9 +205,9 @@ func (d *Dialer) learn(t fleet.Target, p *plan, s *serverInfo, accepted ssh.Publ
 		Marks:          p.marks(),
 	}
 	if accepted != nil {
-		e.Key = ssh.FingerprintSHA256(accepted)
+		e.Key = d.fingerprint(accepted)
 	}
-	d.opts.Memory.Put(endpoint(t), e)
+	d.opts.Memory.Put(p.endpoint, e)
 }
 
 // software is an identification without its comment (RFC 4253 §4.2), which some
@@ -227,10 +231,16 @@ func (d *Dialer) waitNextTime(t fleet.Target) {
 // list, which offers nothing, and not nil, which offers everything.
 func allowed(chosen, all []string) []string { return append([]string{}, common(chosen, all)...) }
 
+// common is what of ours is among theirs, in our order; nil where that is
+// nothing. It may be ours itself.
 func common(ours, theirs []string) []string {
+	lacking := func(name string) bool { return !slices.Contains(theirs, name) }
+	if len(ours) > 0 && !slices.ContainsFunc(ours, lacking) {
+		return ours
+	}
 	var both []string
 	for _, name := range ours {
-		if slices.Contains(theirs, name) {
+		if !lacking(name) {
 			both = append(both, name)
 		}
 	}
