@@ -213,7 +213,7 @@ func (a *authentication) takeFailure(p []byte) (Event, error) {
 	if len(list) > maxMethodsText {
 		return nil, fail(KindAbuse, "RFC 4252 §5.1", "the list of methods has %d bytes", len(list))
 	}
-	methods, ok := splitNames(string(list))
+	methods, _, ok := splitNames(string(list), nil)
 	if !ok || len(methods) > maxMethods {
 		return nil, malformed(msgUserAuthFailure, "RFC 4252 §5.1")
 	}

@@ -57,16 +57,23 @@ func New(config Config) *Client {
 
 // begin sends the version line and the first KEXINIT.
 func (c *Client) begin() {
-	c.out.room = make([]byte, 0, flightRoom)
+	room := flightRoom
+	if c.config.EarlyKex && first(c.config.Kex) == kexMLKEM {
+		room = hybridFlightRoom
+	}
+	c.out.room = make([]byte, 0, room)
 	c.out.buf = append(c.out.room, c.config.Version...)
 	c.out.buf = append(c.out.buf, "\r\n"...)
 	c.traceVersion(true, c.config.Version)
 	c.startKex()
 }
 
-// flightRoom is the room for a version line, KEXINIT and an early ML-KEM key, and
-// for each flight after it until authentication is over.
-const flightRoom = 2 << 10
+// Rooms for a version line, KEXINIT and an early key, and for each flight after it
+// until authentication is over; an ML-KEM key has 1,184 bytes.
+const (
+	flightRoom       = 1 << 10
+	hybridFlightRoom = 2 << 10
+)
 
 // Output is what is to be sent to the server now. It is valid until the next
 // call of a method that is not Output or Sent.

@@ -70,6 +70,9 @@ func (in *inbound) front(n int) []byte {
 
 // all gives everything that has arrived, in one piece.
 func (in *inbound) all() []byte {
+	if in.from == len(in.early) {
+		return in.rest
+	}
 	in.join(len(in.rest))
 	return in.early[in.from:]
 }

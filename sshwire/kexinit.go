@@ -8,6 +8,9 @@ const maxKexInit = 32768
 // to spare.
 const kexInitRoom = 768
 
+// kexInitNames is how many names those of most servers have, or more.
+const kexInitNames = 56
+
 // A kexInit is SSH_MSG_KEXINIT (RFC 4253 §7.1). Out is client to server, In
 // server to client. The languages are sent empty and not kept.
 type kexInit struct {
@@ -52,11 +55,12 @@ func parseKexInit(payload []byte) (*kexInit, error) {
 	r, text := read(payload), string(payload) // which all names share
 	number := r.byte()
 	copy(k.cookie[:], r.bytes(len(k.cookie)))
+	all := make([]string, 0, kexInitNames)
 	for _, list := range k.lists() {
-		content := r.string()
+		content, ok := r.string(), false
 		end := len(text) - len(r.rest)
-		names, ok := splitNames(text[end-len(content) : end])
-		*list, r.bad = names, r.bad || !ok
+		*list, all, ok = splitNames(text[end-len(content):end], all)
+		r.bad = r.bad || !ok
 	}
 	r.names() // languages, client to server
 	r.names() // languages, server to client

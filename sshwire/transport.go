@@ -151,7 +151,7 @@ func (c *Client) takeExtInfo(p []byte) error {
 	for range n {
 		name, value := r.string(), r.string()
 		if string(name) == "server-sig-algs" && len(value) <= maxAlgorithmsText {
-			algorithms, _ = splitNames(string(value))
+			algorithms, _, _ = splitNames(string(value), nil)
 		}
 	}
 	if !r.done() {

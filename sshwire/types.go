@@ -59,25 +59,30 @@ func (r *reader) string() []byte {
 
 // names takes a name-list: printable US-ASCII, no name empty (RFC 4251 §5, §6).
 func (r *reader) names() []string {
-	names, ok := splitNames(string(r.string()))
+	names, _, ok := splitNames(string(r.string()), nil)
 	if !ok {
 		r.bad = true
 	}
 	return names
 }
 
-// splitNames reads the content of a name-list. The names share its memory.
-func splitNames(list string) (names []string, ok bool) {
+// splitNames reads the content of a name-list. The names share its memory. They are
+// put behind those in all, which a caller with several lists gives to the next.
+func splitNames(list string, all []string) (names, longer []string, ok bool) {
 	if len(list) == 0 {
-		return nil, true
+		return nil, all, true
 	}
-	names = strings.Split(list, ",")
-	for _, name := range names {
+	if all == nil {
+		all = make([]string, 0, strings.Count(list, ",")+1)
+	}
+	start := len(all)
+	for name := range strings.SplitSeq(list, ",") {
 		if name == "" || !printable(name) || strings.Contains(name, " ") {
-			return nil, false
+			return nil, all, false
 		}
+		all = append(all, name)
 	}
-	return names, true
+	return all[start:len(all):len(all)], all, true
 }
 
 // clip copies the first n bytes of p.

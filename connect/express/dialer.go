@@ -24,6 +24,7 @@ type Dialer struct {
 	hostKeys []string // every host-key algorithm that sshwire has
 	parking  *parking
 	buffers  sync.Pool // of *[]byte, for connections that read
+	small    sync.Pool // of *[]byte, for handshakes
 	lists    sync.Map  // of []string by their names joined: see shared
 
 	fingerprints struct {
@@ -54,12 +55,17 @@ func New(opts Options) (*Dialer, error) {
 	}
 	d.fingerprints.of = make(map[string]string)
 	d.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
+	d.small.New = func() any { b := make([]byte, smallSize); return &b }
 	d.parking = newParking(opts.Park)
 	return d, nil
 }
 
-// bufferSize is what one read takes at most.
-const bufferSize = 16 << 10
+// bufferSize is what one read takes at most, smallSize what it takes in a
+// handshake, whose longest message is some 2 KB in most.
+const (
+	bufferSize = 16 << 10
+	smallSize  = 4 << 10
+)
 
 // Close ends what the Dialer keeps running. Commands that still run are
 // abandoned.

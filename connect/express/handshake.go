@@ -142,8 +142,8 @@ func (h *handshake) early(err error) bool {
 // run reads and writes until authentication is over. A write that fails does not
 // end it: what the server said before it left tells why.
 func (h *handshake) run() *fleet.Error {
-	buf := h.dialer.buffers.Get().(*[]byte)
-	defer h.dialer.buffers.Put(buf)
+	buf := h.dialer.small.Get().(*[]byte)
+	defer h.dialer.small.Put(buf)
 	raw := descriptor(h.link.conn)
 	var writeErr error
 	for {
