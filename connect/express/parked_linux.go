@@ -109,6 +109,7 @@ func (p *parked) start() {
 	s.begin()
 	s.pull()
 	p.flush()
+	p.rest()
 }
 
 // run looks at the connection until nothing more has happened to it.
@@ -150,10 +151,19 @@ func (p *parked) work(buf []byte) (drained bool) {
 	if s.end == nil {
 		p.check()
 	}
-	if drained && s.end == nil && s.attempt.Timeline.Phase() == fleet.PhaseRun {
-		s.link.client.Shrink() // it may wait for long
+	if drained {
+		p.rest()
 	}
 	return drained
+}
+
+// rest gives up what a connection whose command runs can do without: it may wait
+// for long. Before that the next answer is near.
+func (p *parked) rest() {
+	s := p.conn.session
+	if s.end == nil && s.attempt.Timeline.Phase() == fleet.PhaseRun {
+		s.link.client.Shrink()
+	}
 }
 
 // read takes what one read gives. One that does not fill buf shows that an
