@@ -41,7 +41,7 @@ type keyAgreement interface {
 var errSpent = errors.New("an ephemeral key serves one key exchange only")
 
 // newKeyAgreement makes the ephemeral keys for a method. They come from the
-// system's randomness: crypto/ecdh and crypto/mlkem take no other.
+// system's randomness.
 func newKeyAgreement(name string) (keyAgreement, error) {
 	switch name {
 	case kexMLKEM:
