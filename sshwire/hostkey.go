@@ -52,7 +52,7 @@ func verifyHostKey(algorithm string, blob, signature, h []byte) (ssh.PublicKey, 
 		return nil, fail(KindHostKey, hostKeySource, "the server's signature is not one of %q", base)
 	}
 	// The parser keeps parts of what it is given, and blob lies in a buffer.
-	key, err := ssh.ParsePublicKey(bytes.Clone(blob))
+	key, err := parseHostKey(bytes.Clone(blob), algorithm)
 	if err != nil {
 		return nil, fail(KindHostKey, hostKeySource, "reading the server's host key: %w", err)
 	}
