@@ -24,6 +24,7 @@ const (
 	kindIntended
 	kindUntouched
 	kindRetried // never started, and intended again since
+	kindDetached
 	numKinds
 )
 
@@ -38,6 +39,7 @@ func everyKind(t *testing.T, j *Journal) *Run {
 		kindRefused:      {Outcome: fleet.OutcomeRefused, Reason: fleet.ReasonExecRefused, Phase: fleet.PhaseExec},
 		kindUnknown:      {Outcome: fleet.OutcomeUnknown, Reason: fleet.ReasonConnReset, Phase: fleet.PhaseRun},
 		kindCancelled:    {Outcome: fleet.OutcomeCancelled, Reason: fleet.ReasonInterrupted},
+		kindDetached:     {Outcome: fleet.OutcomeDetached, Phase: fleet.PhaseDrain},
 		kindRetried:      {Outcome: fleet.OutcomeNeverStarted, Reason: fleet.ReasonDialTimeout, Phase: fleet.PhaseDial},
 	} {
 		if end.Outcome != fleet.OutcomeNeverStarted && end.Outcome != fleet.OutcomeCancelled {
@@ -55,13 +57,14 @@ func TestSelections(t *testing.T) {
 	r := everyKind(t, j)
 	check(t, r.End(Ending{Interrupted: true}))
 	for text, want := range map[string][]int{
-		"all":                 {0, 1, 2, 3, 4, 5, 6, 7, 8, 9},
+		"all":                 {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10},
 		"ok":                  {kindOK},
 		"failed":              {kindFailed, kindSignalled},
 		"never-started":       {kindNeverStarted},
 		"refused":             {kindRefused},
 		"unknown":             {kindUnknown, kindIntended, kindRetried},
 		"not-started":         {kindCancelled, kindUntouched},
+		"detached":            {kindDetached},
 		"resumable":           {kindNeverStarted, kindRefused, kindCancelled, kindUntouched},
 		"cause=auth":          {kindNeverStarted},
 		"cause=auth-timeout":  {kindNeverStarted},
@@ -237,5 +240,35 @@ func TestPrune(t *testing.T) {
 	}
 	if _, err := j.Prune(t.Context(), Retention{MaxAge: -1}); err == nil {
 		t.Error("a negative age")
+	}
+}
+
+// A target's sessions are those in which its command was about to be sent, though
+// others came between, and several intents may be in one.
+func TestSessionsOf(t *testing.T) {
+	j := mustOpen(t, t.TempDir(), Options{})
+	r := mustBegin(t, j, RunInfo{}, targetsOf(3))
+	id := r.ID()
+	for session, intents := range [][]int{{0, 0, 1}, {}, {1}, {0, 1, 1}} {
+		if session > 0 {
+			var err error
+			r, err = j.Resume(t.Context(), id)
+			check(t, err)
+		}
+		if r.Session() != session {
+			t.Errorf("session %d counts as %d", session, r.Session())
+		}
+		for _, index := range intents {
+			check(t, r.Intend(index, 1))
+		}
+		check(t, r.End(Ending{}))
+	}
+	info, err := j.Run(t.Context(), id)
+	check(t, err)
+	all := entries(t, j, id, All)
+	for index, want := range [][]int{{3, 0}, {3, 2, 0}, nil} {
+		if got := info.SessionsOf(&all[index]); !slices.Equal(got, want) {
+			t.Errorf("target %d was sent in %v, want %v", index, got, want)
+		}
 	}
 }

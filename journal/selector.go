@@ -44,7 +44,8 @@ func outcome(o fleet.Outcome) Selector {
 // reason, such as auth, or auth_timeout.
 func Cause(name string) Selector {
 	return func(e *Entry) bool {
-		return e.Outcome != fleet.OutcomeOK && (e.Phase.String() == name || string(e.Reason) == name)
+		well := e.Outcome == fleet.OutcomeOK || e.Outcome == fleet.OutcomeDetached
+		return !well && (e.Phase.String() == name || string(e.Reason) == name)
 	}
 }
 
@@ -72,6 +73,7 @@ var Selections = []struct {
 	{"never-started", "was tried and exec never sent", outcome(fleet.OutcomeNeverStarted)},
 	{"not-started", "never had its turn", notStarted},
 	{"unknown", "exec was, or may have been, sent and its end not seen", Unknown},
+	{"detached", "was started and let run on without us", outcome(fleet.OutcomeDetached)},
 	{"resumable", "certainly did not run", Resumable},
 }
 
