@@ -35,6 +35,7 @@ type afterwards struct {
 	opts   shoal.Options // with a Dialer
 	closer func()
 	asked  []inquiry
+	mute   int // targets of which no intent is known, and so no marker to ask for
 }
 
 // An inquiry is a target that is asked for.
@@ -80,6 +81,10 @@ func askAfterwards(ctx context.Context, f *farFlags, name string, sel journal.Se
 	for e, err := range j.Show(ctx, id, sel) {
 		if err != nil {
 			return nil, err
+		}
+		if len(e.Intents) == 0 {
+			a.mute++
+			continue
 		}
 		a.asked = append(a.asked, inquiry{entry: e, sessions: a.info.SessionsOf(&e)})
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -109,6 +110,10 @@ func (c *collecting) take(p *parcel, a shoal.Answer) (more bool, err error) {
 	if r.State != remote.StateEnded {
 		return false, nil
 	}
+	if r.Stdout.From != p.next.Stdout || r.Stderr.From != p.next.Stderr {
+		p.err = errors.New("its answer is not for what was asked")
+		return false, nil
+	}
 	c.keep(&p.result.Stdout, r.Stdout)
 	c.keep(&p.result.Stderr, r.Stderr)
 	p.next = r.Next()
@@ -143,9 +148,10 @@ func (c *collecting) keep(o *fleet.Output, part remote.Chunk) {
 	o.Size = part.Size
 }
 
-// wants says that there is more of a stream than came, and room for it.
+// wants says that there is more of a stream than came, and room for it. Only what
+// fills a chunk has more behind it, so that nobody keeps us busy with crumbs.
 func (c *collecting) wants(next int64, part remote.Chunk) bool {
-	return next < part.Size && len(part.Bytes) > 0 && (c.limit < 0 || next < c.limit)
+	return next < part.Size && len(part.Bytes) == collectChunk && (c.limit < 0 || next < c.limit)
 }
 
 // session is the one whose marker has the command's end: the last one that sent it.

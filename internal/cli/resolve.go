@@ -48,11 +48,12 @@ func resolve(ctx context.Context, f *farFlags, name string, stdio Stdio) error {
 	if err != nil {
 		return err
 	}
-	if len(a.asked) == 0 {
+	if len(a.asked)+a.mute == 0 {
 		say(stdio.Err, "nothing is unknown")
 		return a.end(exitOK)
 	}
 	left, err := a.resolve(ctx, stdio.Out)
+	left += a.mute
 	code := exitOK
 	if left > 0 || err != nil {
 		code = exitUnknown
@@ -61,7 +62,7 @@ func resolve(ctx context.Context, f *farFlags, name string, stdio Stdio) error {
 		return err
 	}
 	if code != exitOK {
-		say(stdio.Err, "%s of %s are still unknown", ui.Count(int64(left)), ui.Count(int64(len(a.asked))))
+		say(stdio.Err, "%s of %s are still unknown", ui.Count(int64(left)), ui.Count(int64(len(a.asked)+a.mute)))
 		return exitError(code)
 	}
 	return nil
