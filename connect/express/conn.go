@@ -34,6 +34,7 @@ var errClosedHere = errors.New("the connection was closed on this side")
 
 // Start implements connect.Conn.
 func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
+	c.session.intend()
 	c.dialer.parking.park(ctx, c, done)
 }
 

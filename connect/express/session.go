@@ -27,6 +27,7 @@ type session struct {
 	channel  sshwire.Channel
 	opened   bool // CHANNEL_OPEN has left, or is about to
 	sent     bool // so has the command
+	intended bool // and that it is about to is written down
 	proven   bool // the server has shown that it does not run what was sent
 	guessed  bool // the command left before its channel was open
 	misfit   bool // and that did no good: the next connection is to wait
@@ -50,7 +51,7 @@ func newSession(a *connect.Attempt, l *link, t connect.Timeouts, c *awake.Clock)
 func (s *session) begin() {
 	s.looked = time.Now()
 	s.enter(fleet.PhaseSession, s.timeouts.Session)
-	if !s.opened {
+	if !s.opened && s.end == nil {
 		if f := s.open(s.guess); f != nil {
 			s.fail(f)
 		}
@@ -71,7 +72,7 @@ func (s *session) open(withCommand bool) *fleet.Error {
 // exec sends the command, and that it gets no input: whatever reads it is to see
 // its end.
 func (s *session) exec() *fleet.Error {
-	if f := s.attempt.Intend(); f != nil {
+	if f := s.intention(); f != nil {
 		return f
 	}
 	s.sent, s.proven = true, false
@@ -85,6 +86,30 @@ func (s *session) exec() *fleet.Error {
 	s.link.execQueued()
 	s.link.client.SendEOF(s.channel)
 	return nil
+}
+
+// intend has it written down that the command is about to be sent, on the
+// caller's goroutine, which may wait for a disk where an event loop must not. A
+// connection that was held back does it when it is let go: its caller does not
+// wait for each of many.
+func (s *session) intend() {
+	if s.sent || s.attempt.Hold {
+		return
+	}
+	if f := s.attempt.Intend(); f != nil {
+		s.fail(f)
+		return
+	}
+	s.intended = true
+}
+
+// intention is what has to be before each time that the command is sent.
+func (s *session) intention() *fleet.Error {
+	if s.intended {
+		s.intended = false
+		return nil
+	}
+	return s.attempt.Intend()
 }
 
 // rejected says that the server did not let us in, so that it did not run what
