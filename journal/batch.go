@@ -108,6 +108,13 @@ func (q *queue) signal() {
 	}
 }
 
+// mayGrow says whether the next batch is the one that is being filled.
+func (q *queue) mayGrow() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.batches) == 1 && len(q.batches[0].events) < maxBatch && q.err == nil
+}
+
 // take gives the next batch; last says that no other will come after it.
 func (q *queue) take() (b *batch, last bool) {
 	q.mu.Lock()

@@ -4,7 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 )
+
+// gathering is the least time from one commit to the next, unless more waits than
+// one transaction takes. What a commit costs hardly depends on how much is in it:
+// two events of many hosts each millisecond would keep a processor busy. Where
+// hosts come one by one, the last commit is longer ago than this, and none waits.
+const gathering = 3 * time.Millisecond
 
 // write commits batches until the queue has ended. After a failure it writes
 // nothing more: what comes later fails at once, so that nothing is started whose
@@ -12,8 +19,13 @@ import (
 func (r *Run) write() {
 	defer close(r.stopped)
 	var failure error
+	var began time.Time // the last commit
 	for {
 		<-r.queue.wake
+		if r.queue.mayGrow() {
+			time.Sleep(gathering - time.Since(began))
+		}
+		began = time.Now()
 		b, last := r.queue.take()
 		if failure == nil {
 			if err := r.commit(b); err != nil {
