@@ -111,7 +111,9 @@ _d=$! ;
 
 // runScript stays alive on what is sent to the group, to write down how the
 // command ended, and dies by ALRM. A trap that is not empty is none to the
-// command. ksh says 256+n for a signal.
+// command, once the shell of its own has put it away: what comes earlier, on a
+// machine that stands still for that long, is lost, and KILL follows. ksh says
+// 256+n for a signal.
 const runScript = `
 trap : HUP INT QUIT TERM USR1 USR2 PIPE;
 ( umask $_u; PATH=$_p; LIMITexec "${SHELL:-/bin/sh}" -c "$_c" 2>&3 3>&- );
@@ -131,11 +133,13 @@ done;
 `
 
 // timedOutScript: mksh has a use of its own for ALRM and lives on, so that it
-// makes place for a program that has none.
+// makes place for a program that has none. It is told more than once, since a
+// signal may come before the program is there; its number stays its own while its
+// group has the one who tells it.
 const timedOutScript = `
 [ $_r = 9 ] && {
 trap - ALRM;
 kill -ALRM $$;
-( sleep 1; kill -ALRM $$ ) &
+( exec >/dev/null 3>&-; for _t in 1 2 3 4 5 6 7 8 9; do sleep 1; kill -ALRM $$ || break; done ) &
 exec sleep 100; };
 `

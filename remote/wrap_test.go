@@ -2,7 +2,7 @@ package remote
 
 import (
 	"fmt"
-	"os"
+	"io"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -216,9 +216,13 @@ func TestLineErrors(t *testing.T) {
 	}
 }
 
+// bound is the time limit of the commands here: long enough for one to have begun
+// on a machine that stands still now and then.
+const bound = 2 * time.Second
+
 func TestTimeout(t *testing.T) {
 	everyShell(t, func(t *testing.T, f *far) {
-		w := Wrap{Nonce: nonce, Marker: f.marker(), Timeout: time.Second, Grace: time.Second}
+		w := Wrap{Nonce: nonce, Marker: f.marker(), Timeout: bound, Grace: time.Second}
 		for _, c := range []struct {
 			name, command string
 			status        uint8
@@ -242,8 +246,7 @@ func TestTimeout(t *testing.T) {
 			until(t, "the end of the group", func() bool { return !f.settle(t).Left })
 			forget(t, f)
 		}
-		closesOutput(t, f)
-		w = Wrap{Nonce: nonce, Shell: f.sh, Timeout: time.Second}
+		w = Wrap{Nonce: nonce, Shell: f.sh, Timeout: bound}
 		if got := f.wrapped(t, w, "sleep 100", ""); got != (seen{signal: syscall.SIGALRM, status: 142}) {
 			t.Errorf("without a marker: %v", got)
 		}
@@ -254,24 +257,36 @@ func TestTimeout(t *testing.T) {
 	})
 }
 
-// closesOutput finds what waits for the time of grace still there when the output
-// of a command that took TERM has ended: it must not keep the channel open.
-func closesOutput(t *testing.T, f *far) {
-	t.Helper()
-	w := Wrap{Nonce: nonce, Marker: f.marker(), Timeout: time.Second, Grace: time.Minute}
-	f.wrapped(t, w, "exec sleep 100", "")
-	start, err := os.ReadFile(filepath.Join(f.dir(), "run1-7", "start"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var pid, group int
-	if _, err := fmt.Sscanf(string(start), "shoal 1 %d %d", &pid, &group); err != nil || group < 2 {
-		t.Fatalf("start says %q: %v", start, err)
-	}
-	if !f.settle(t).Left {
-		t.Error("the output ended only with the time of grace")
-	}
-	_ = syscall.Kill(-group, syscall.SIGKILL) // an error: the group is gone
-	until(t, "the end of the group", func() bool { return !f.settle(t).Left })
-	forget(t, f)
+// TestTimeoutClosesOutput finds what waits for the time of grace still there when
+// the output of a command that took TERM has ended: it must not keep the channel
+// open.
+func TestTimeoutClosesOutput(t *testing.T) {
+	everyShell(t, func(t *testing.T, f *far) {
+		w := Wrap{Nonce: nonce, Marker: f.marker(), Timeout: time.Second, Grace: time.Hour}
+		cmd := f.command(t.Context(), must(t)(w.Line("exec sleep 100")))
+		output, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		group := cmd.Process.Pid
+		end := func() { _ = syscall.Kill(-group, syscall.SIGKILL) } // an error: the group is gone
+		// TERM once more where the first came too early for the command. What
+		// waits for the time of grace does not heed it.
+		again := time.AfterFunc(20*time.Second, func() { _ = syscall.Kill(-group, syscall.SIGTERM) })
+		held := time.AfterFunc(50*time.Second, end)
+		_, err = io.Copy(io.Discard, output)
+		again.Stop()
+		if !held.Stop() || err != nil {
+			t.Errorf("the output was held open: %v", err)
+		}
+		if !f.settle(t).Left {
+			t.Error("what waits for the time of grace is gone")
+		}
+		end()
+		_ = cmd.Wait() // as TestTimeout has it
+		until(t, "the end of the group", func() bool { return !f.settle(t).Left })
+	})
 }
