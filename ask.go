@@ -34,8 +34,8 @@ type Answer struct {
 // and gives the answers as they come: one for each target, whose Index must be
 // its own. Questions may be put twice without harm, and are. Timeouts.Command is
 // for each answer, and a minute where it is 0, even if Options.Dialer has others.
-// Of Options.Engine only Rate and Clock count, and Remote, MaxOutput, Follow and Drain do
-// not.
+// Of Options.Engine only Rate and Clock count; Remote, MaxOutput, Follow and Drain
+// do not.
 func Ask(ctx context.Context, opts Options, planned iter.Seq[Target], question Question) iter.Seq2[Answer, error] {
 	return func(yield func(Answer, error) bool) {
 		a := asking{question: question, nonces: make(map[int]string)}

@@ -7,8 +7,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"shoal"
-	"shoal/connect/wrap"
 	"shoal/fleet"
 	"shoal/journal"
 	"shoal/remote"
@@ -20,10 +21,12 @@ type farFlags struct {
 	fanout int
 }
 
-func (f *farFlags) asking() flagGroup {
-	g := newGroup("Asking")
-	g.IntVarP(&f.fanout, "fanout", "f", 0, "ask `N` hosts at once (default: what files and memory allow)")
-	return g
+// register gives cmd the flags, and more of its own.
+func (f *farFlags) register(cmd *cobra.Command, more ...flagGroup) {
+	asking := newGroup("Asking")
+	asking.IntVarP(&f.fanout, "fanout", "f", 0, "ask `N` hosts at once (default: what files and memory allow)")
+	withAliases(cmd)
+	addInGroups(cmd, append([]flagGroup{f.connection(), asking}, more...)...)
 }
 
 // afterwards is an earlier run whose far ends are asked what became of its
@@ -69,7 +72,7 @@ func askAfterwards(ctx context.Context, f *farFlags, name string, sel journal.Se
 	if a.info, err = j.Run(ctx, id); err != nil {
 		return nil, err
 	}
-	if err := a.flags.fromJournal(a.info.Options); err != nil {
+	if err := recall(a.info.Options, a.flags.remote().FlagSet); err != nil {
 		return nil, err
 	}
 	if !a.flags.marked() {
@@ -118,19 +121,11 @@ func (a *afterwards) connect(ctx context.Context, f *farFlags, stdio Stdio) erro
 // marker names the marker of an inquiry's command in one session.
 func (a *afterwards) marker(q *inquiry, session int) remote.Marker {
 	o := a.flags.wrap(a.info.Run, session)
-	return wrap.Options.Marker(o, q.entry.Target)
+	return o.Marker(q.entry.Target)
 }
 
 // since is how long ago the command of an inquiry was sent at the most.
-func (q *inquiry) since() time.Duration {
-	if len(q.entry.Intents) == 0 {
-		return 0
-	}
-	return time.Since(q.entry.Intents[0].At)
-}
-
-// store writes a result that has become known.
-func (a *afterwards) store(r fleet.Result) error { return a.kept.result(r) }
+func (q *inquiry) since() time.Duration { return time.Since(q.entry.Intents[0].At) }
 
 // end gives the run free. What its last session said of its end still holds.
 func (a *afterwards) end(code int) error {

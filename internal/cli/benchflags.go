@@ -81,14 +81,10 @@ func (f *benchFlags) groups() []flagGroup {
 }
 
 func (f *benchFlags) register(cmd *cobra.Command) {
-	groups := f.groups()
-	for _, g := range groups {
-		cmd.Flags().AddFlagSet(g.FlagSet)
-	}
 	f.set = cmd.Flags()
 	// Flags stand before the command, so that the command may have its own.
 	f.set.SetInterspersed(false)
-	helpInGroups(cmd, groups)
+	addInGroups(cmd, f.groups()...)
 }
 
 // simulated says that the targets are the simulated fleet's.

@@ -34,7 +34,7 @@ later.`,
 	g := newGroup("Collecting")
 	g.BoolVar(&wait, "wait", false, "ask again until every command has ended")
 	g.BoolVar(&keep, "keep", false, "leave marker and output on the hosts")
-	registerFar(cmd, &f, g, out.output())
+	f.register(cmd, g, out.output())
 	return cmd
 }
 

@@ -135,7 +135,7 @@ func (c *collecting) take(p *parcel, a shoal.Answer) (more bool, err error) {
 	p.result, p.whole = res, true
 	c.done = append(c.done, p)
 	c.out.take(res)
-	return false, c.store(res)
+	return false, c.kept.result(res)
 }
 
 // keep appends a part of a stream, up to the limit.

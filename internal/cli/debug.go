@@ -51,10 +51,8 @@ The second run shows what is sent earlier to a host that is remembered.`,
 			return trace(cmd.Context(), &f, args[0], text, stdio)
 		},
 	}
-	connection := f.connection()
-	cmd.Flags().AddFlagSet(connection.FlagSet)
+	addInGroups(cmd, f.connection())
 	cmd.Flags().SetInterspersed(false)
-	helpInGroups(cmd, []flagGroup{connection})
 	return cmd
 }
 

@@ -24,8 +24,12 @@ func newGroup(title string) flagGroup {
 	return flagGroup{title, set}
 }
 
-// helpInGroups makes cmd show its flags under headings, as wide as the terminal.
-func helpInGroups(cmd *cobra.Command, groups []flagGroup) {
+// addInGroups gives cmd its flags, and makes it show them under headings, as wide
+// as the terminal.
+func addInGroups(cmd *cobra.Command, groups ...flagGroup) {
+	for _, g := range groups {
+		cmd.Flags().AddFlagSet(g.FlagSet)
+	}
 	cmd.SetUsageFunc(func(cmd *cobra.Command) error {
 		width := cmp.Or(ui.Inspect(cmd.OutOrStdout(), os.Getenv).Columns(), 100)
 		var b strings.Builder

@@ -34,7 +34,6 @@ func newHosts(stdio Stdio) *cobra.Command {
 
 func newHostsWith(stdio Stdio, groups hostset.Groups) *cobra.Command {
 	f := &hostsFlags{groups: groups}
-	commands, operations, options := f.commands(), f.operations(), f.options()
 	cmd := &cobra.Command{
 		Use:   "hosts [flags] EXPR... [-x|-i|-X EXPR...]",
 		Short: "Expand, fold and count host expressions, as nodeset does",
@@ -52,11 +51,7 @@ blanks, and comments after #. A blank expression stands for no hosts.`,
 	}
 	// Flags and operands are read one after the other: their order matters.
 	cmd.Flags().SetInterspersed(false)
-	sections := []flagGroup{commands, operations, options}
-	for _, g := range sections {
-		cmd.Flags().AddFlagSet(g.FlagSet)
-	}
-	helpInGroups(cmd, sections)
+	addInGroups(cmd, f.commands(), f.operations(), f.options())
 	return cmd
 }
 

@@ -61,11 +61,7 @@ func (f *keysFlags) register(cmd *cobra.Command, own func(g flagGroup)) {
 	output.VarP(&f.progress, "progress", "P", "the progress line; auto shows it on a terminal")
 	output.Lookup("progress").NoOptDefVal = "always"
 
-	groups := []flagGroup{targets, f.connection(), control, output}
-	for _, g := range groups {
-		cmd.Flags().AddFlagSet(g.FlagSet)
-	}
-	helpInGroups(cmd, groups)
+	addInGroups(cmd, targets, f.connection(), control, output)
 }
 
 // validate finds what is wrong before anything is read; file says that a scan is

@@ -130,15 +130,12 @@ func (k *killer) judge(a shoal.Answer) fleet.Result {
 	end, known := settled(res, a.Report, time.Since(res.Started))
 	if a.Report.Kill == remote.KillEnded {
 		end.Reason, end.Err = fleet.ReasonKilled, fmt.Errorf("it was given up (%s), and killed there", res.Reason)
-		end.Outcome, end.Status, end.Flags = fleet.OutcomeSignalled, 0, res.Flags|fleet.FlagExitKnown
+		end.Outcome, end.Status, end.Flags = fleet.OutcomeSignalled, 0, res.Flags|fleet.FlagExitKnown|fleet.FlagOutputIncomplete
 		if end.Signal == "" {
 			end.Signal = "TERM"
 		}
 	} else if !known {
 		return res // nothing of it runs; how it ended nobody knows
-	}
-	if end.Outcome.Ran() {
-		end.Flags |= fleet.FlagOutputIncomplete
 	}
 	return end
 }

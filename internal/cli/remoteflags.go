@@ -85,14 +85,15 @@ func (f *remoteFlags) remembered() map[string]string {
 	return options
 }
 
-// recall takes the flags that were not given from the run that is gone on with.
-func (f *remoteFlags) recall(options map[string]string, given *pflag.FlagSet) error {
+// recall takes from the options of an earlier run those of these flags that were
+// not given in flags.
+func recall(options map[string]string, flags *pflag.FlagSet) error {
 	for _, name := range remoteOptions {
 		value, kept := options[name]
-		if !kept || given.Changed(name) {
+		if !kept || flags.Changed(name) {
 			continue
 		}
-		if err := given.Set(name, value); err != nil {
+		if err := flags.Set(name, value); err != nil {
 			return fmt.Errorf("the run's own --%s: %w", name, err)
 		}
 	}

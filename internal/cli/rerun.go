@@ -32,12 +32,8 @@ type againFlags struct {
 func (f *againFlags) register(cmd *cobra.Command) {
 	f.journalFlags.stateDir = f.state
 	f.given = cmd.Flags()
-	groups := []flagGroup{f.connection(), f.control(), f.remote(), f.output()}
-	for _, g := range groups {
-		cmd.Flags().AddFlagSet(g.FlagSet)
-	}
 	withAliases(cmd)
-	helpInGroups(cmd, groups)
+	addInGroups(cmd, f.connection(), f.control(), f.remote(), f.output())
 }
 
 func newRerun(stdio Stdio) *cobra.Command {
@@ -174,7 +170,7 @@ func again(ctx context.Context, f *againFlags, h record.Header, options map[stri
 		err = f.outputFlags.validate()
 	}
 	if err == nil {
-		err = f.remoteFlags.recall(options, f.given)
+		err = recall(options, f.given)
 	}
 	if err == nil {
 		err = f.remoteFlags.validate(f.on())

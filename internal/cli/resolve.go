@@ -30,17 +30,8 @@ made with --once, --kill-on-cancel or --detach.`,
 			return resolve(cmd.Context(), &f, args[0], stdio)
 		},
 	}
-	registerFar(cmd, &f)
+	f.register(cmd)
 	return cmd
-}
-
-func registerFar(cmd *cobra.Command, f *farFlags, more ...flagGroup) {
-	groups := append([]flagGroup{f.connection(), f.asking()}, more...)
-	for _, g := range groups {
-		cmd.Flags().AddFlagSet(g.FlagSet)
-	}
-	withAliases(cmd)
-	helpInGroups(cmd, groups)
 }
 
 func resolve(ctx context.Context, f *farFlags, name string, stdio Stdio) error {
@@ -72,12 +63,10 @@ func resolve(ctx context.Context, f *farFlags, name string, stdio Stdio) error {
 func (a *afterwards) resolve(ctx context.Context, out io.Writer) (left int, err error) {
 	all, ofTarget := a.questions()
 	answers := make([][]shoal.Answer, len(a.asked)) // of each target, by session
-	for i := range a.asked {
-		answers[i] = make([]shoal.Answer, len(a.asked[i].sessions))
-	}
 	missing := make([]int, len(a.asked))
 	for i := range a.asked {
 		missing[i] = len(a.asked[i].sessions)
+		answers[i] = make([]shoal.Answer, missing[i])
 	}
 	for answer, err := range shoal.Ask(ctx, a.opts, all, func(t fleet.Target, nonce string) (string, error) {
 		q, session := ofTarget(t.Index)
@@ -93,7 +82,7 @@ func (a *afterwards) resolve(ctx context.Context, out io.Writer) (left int, err 
 		}
 		res, known := resolved(&a.asked[q], answers[q])
 		if known {
-			if err := a.store(res); err != nil {
+			if err := a.kept.result(res); err != nil {
 				return left, err
 			}
 		} else {
@@ -136,14 +125,11 @@ func resolved(q *inquiry, answers []shoal.Answer) (res fleet.Result, known bool)
 		res = q.entry.Result
 		res.Target = q.entry.Target
 		if a.Err != nil {
-			res.Err = a.Err
-			return res, false
+			res.Err, known = a.Err, false
+			break
 		}
 		if res, known = settled(res, a.Report, q.since()); !known || res.Outcome.Ran() {
-			if res.Outcome.Ran() {
-				res.Flags |= fleet.FlagOutputIncomplete
-			}
-			return res, known
+			break
 		}
 	}
 	return res, known
@@ -163,17 +149,4 @@ func resolvedWords(r *fleet.Result, known bool) string {
 		return "signalled: it ran and was ended, " + string(r.Reason)
 	}
 	return "never started, and never will"
-}
-
-// fromJournal takes the flags that a run was made with.
-func (f *remoteFlags) fromJournal(options map[string]string) error {
-	flags := f.remote()
-	for _, name := range remoteOptions {
-		if value, ok := options[name]; ok {
-			if err := flags.Set(name, value); err != nil {
-				return fmt.Errorf("the run's own --%s: %w", name, err)
-			}
-		}
-	}
-	return nil
 }

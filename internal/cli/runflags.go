@@ -39,14 +39,10 @@ var aliases = map[string]string{"forks": "fanout", "parallel": "fanout"}
 
 // register adds the flags to cmd, with help in groups.
 func (f *runFlags) register(cmd *cobra.Command) {
-	groups := f.groups()
-	for _, g := range groups {
-		cmd.Flags().AddFlagSet(g.FlagSet)
-	}
 	withAliases(cmd)
 	// Flags stand before the command, so that the command may have its own.
 	cmd.Flags().SetInterspersed(false)
-	helpInGroups(cmd, groups)
+	addInGroups(cmd, f.groups()...)
 	for name, c := range map[string]*choice{
 		"host-key": &f.hostKey, "progress": &f.progress, "pipeline": &f.pipeline, "pq": &f.postQuantum, "client": &f.client,
 	} {

@@ -26,7 +26,7 @@ func settled(res fleet.Result, r remote.Report, since time.Duration) (_ fleet.Re
 		return res, true
 	case remote.StateEnded:
 		res.Outcome, res.Reason, res.Err = r.Outcome(), fleet.ReasonNone, nil
-		res.Flags |= fleet.FlagExitKnown
+		res.Flags |= fleet.FlagExitKnown | fleet.FlagOutputIncomplete
 		res.Status, res.Signal = uint32(r.Status), ""
 		switch r.Cause {
 		case remote.CauseTimeout:

@@ -34,7 +34,7 @@ them, in which nothing has happened for some days, unless something still runs.`
 	g := newGroup("Sweeping")
 	g.IntVar(&days, "days", 30, "keep markers that are younger than `N` days, which no start may take")
 	g.StringVar(&runDir, "run-dir", "", "the `DIR` with the markers there (default: .local/state/shoal/marks in the account's home)")
-	registerFar(cmd, &f, f.targets(), g)
+	f.register(cmd, f.targets(), g)
 	return cmd
 }
 
