@@ -45,7 +45,8 @@ type far struct {
 	shell   string   // $SHELL; "" means sh
 	path    string
 	noHome  bool
-	quiet   bool // not the leader of a process group
+	more    []string // of the environment
+	quiet   bool     // not the leader of a process group
 }
 
 func newFar(t *testing.T, program string) *far {
@@ -73,7 +74,7 @@ func (f *far) command(ctx context.Context, line string) *exec.Cmd {
 	if shell == "" {
 		shell = f.sh
 	}
-	cmd.Env = []string{"PATH=" + f.path, "SHELL=" + shell, "LANG=C.UTF-8"}
+	cmd.Env = append([]string{"PATH=" + f.path, "SHELL=" + shell, "LANG=C.UTF-8"}, f.more...)
 	if !f.noHome {
 		cmd.Env = append(cmd.Env, "HOME="+f.home)
 	}

@@ -18,10 +18,15 @@ exec 3>&2 2>/dev/null;
 no() { echo "shoal/1 $_n refused $1" >&3; exit $2; };
 `
 
-// decodeScript adds a dot because $() drops final newlines.
+// decodeScript adds a dot because $() drops final newlines. It takes it off in the
+// C locale: in others bash 5.2 gives back freed memory where the text begins with a
+// byte that is no character and a backslash.
 const decodeScript = `
 _c=$(printf %b. "$2") || no printf 122;
+_l=${LC_ALL-none};
+LC_ALL=C;
 _c=${_c%.};
+[ "$_l" = none ] && unset LC_ALL || LC_ALL=$_l;
 `
 
 // groupScript: servers mostly start a command as the leader of a group already.
@@ -90,17 +95,18 @@ ln -s start "$_m/run" || no settled 121;
 // watchScript starts what waits for the time to pass. It lies in the group that
 // it ends, which keeps the group's number from being given to others, and it
 // says 9 when it did something. The trap may run before anything could note the
-// number of the sleep: only $! is in time. It does not wait for what it killed,
-// since zsh, one time in some thousands, waits in a trap for ever. It redirects
-// with exec: a redirected call of a function keeps the command's output open, as
-// another descriptor, and with it the channel.
+// number of the sleep: only $! is in time; where it is empty, there is none. The
+// trap does not wait for what it killed, since zsh, one time in some thousands,
+// waits in a trap for ever. It redirects with exec: a redirected call of a
+// function keeps the command's output open, as another descriptor, and with it
+// the channel.
 const watchScript = `
-halt() { kill -9 $! ; exit 0; };
+halt() { kill -9 $! || exit 0; };
 watch() {
 trap "" HUP INT QUIT TERM;
 trap halt USR1;
 sleep SECONDS &
-wait $! || exit 0;
+wait $! || { wait $! ; exit 0; };
 trap "" USR1;
 ( sleep GRACE; NOTE kill -ALRM $$; kill -KILL -$$ ) &
 kill -TERM -$$;

@@ -132,6 +132,26 @@ func TestAccountsShell(t *testing.T) {
 	}
 }
 
+// TestNoCharacter begins a command with a byte that is none, and looks at the
+// locale that it finds.
+func TestNoCharacter(t *testing.T) {
+	everyShell(t, func(t *testing.T, f *far) {
+		for _, locale := range []string{"none", "C.UTF-8", ""} {
+			if locale != "none" {
+				f.more = []string{"LC_ALL=" + locale}
+			}
+			const command = "\xcc\\a 2>/dev/null; echo \"${LC_ALL-none}\"; env | grep ^LC_"
+			want := f.plain(t, command, "")
+			for name, w := range wraps(f) {
+				if got := f.wrapped(t, w, command, ""); got != want || !strings.HasPrefix(got.stdout, locale+"\n") {
+					t.Errorf("%s, %q: got %v, want %v", name, locale, got, want)
+				}
+				forget(t, f)
+			}
+		}
+	})
+}
+
 func TestNoPath(t *testing.T) {
 	everyShell(t, func(t *testing.T, f *far) {
 		f.path = ""
