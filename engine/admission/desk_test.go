@@ -152,7 +152,9 @@ func TestPenalty(t *testing.T) {
 // penalty before it is known how ours end.
 func TestBusyWithOursIsNoPenalty(t *testing.T) {
 	for _, last := range []Verdict{Succeeded, TurnedAway} {
-		d := New(wide())
+		limits := wide()
+		limits.FirstStarts = 12
+		d := New(limits)
 		fill(d, 100, one)
 		now := epoch
 		first := startAll(d, now)
@@ -162,7 +164,7 @@ func TestBusyWithOursIsNoPenalty(t *testing.T) {
 			}
 		}
 		now = now.Add(time.Second)
-		turnAway(first[:3])
+		turnAway(first[:11])
 		again := 0
 		for more := startAll(d, now); len(more) > 0; more = startAll(d, now) {
 			again += len(more)
@@ -170,11 +172,11 @@ func TestBusyWithOursIsNoPenalty(t *testing.T) {
 			turnAway(more)
 		}
 		if again < 2 {
-			t.Errorf("%d others started while one of the first four went on, want 2 or more", again)
+			t.Errorf("%d others started while one of the first went on, want 2 or more", again)
 		}
-		d.Over(first[3], last, now)
+		d.Over(first[11], last, now)
 		if started := startAll(d, now); (len(started) == 0) != (last == TurnedAway) {
-			t.Errorf("%d start after all of the first four were turned away: %v", len(started), last == TurnedAway)
+			t.Errorf("%d start after all of the first were turned away: %v", len(started), last == TurnedAway)
 		}
 	}
 }

@@ -1,30 +1,37 @@
 package admission
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 const (
-	// settled is the part of a window that is left when it was too wide.
+	// settled is the part of a window that is left at most when it was too wide,
+	// but for the last step.
 	settled = 0.8
 	// eager is how many more a window takes for each success while nothing was
 	// too much.
 	eager = 2
-	// cautious is how much slower a window widens where it was too wide before.
+	// cautious is how much slower a window widens next to what was too much.
 	cautious = 20
 	// negligible times say nothing about a server's load.
 	negligible = 10 * time.Millisecond
 )
 
-// A window is how many connects to one server may go on at once. Much as TCP's, it
-// triples with each of its own lengths until something is too much, then it is
-// cut and widens by one each time; it stays below what was too much last. A
-// connect that takes twice the shortest says that more of them at once would
-// only wait longer.
+// A window is how many connects to one server may go on at once. It triples with
+// each of its own lengths until something is too much. Then it is cut to what was
+// not, by a fifth at the least, and halves its distance to what was with each of
+// its lengths. The last step it takes slowly: either that is too much again, and
+// it takes it back, or the server takes more than it did. A connect that takes
+// twice the shortest says that more of them at once would only wait longer.
 type window struct {
 	limit, most float64
 	ceiling     float64       // what was too much; 0 while nothing was
+	floor       float64       // what went well before
 	peak        int           // the most that were going on since the last cut
 	shortest    time.Duration // of the connects that succeeded
-	cut         time.Time     // connects from before say nothing new
+	cut         time.Time     // when it was too wide last
+	burst       int           // of those that went on then, how many were not too much
 }
 
 func newWindow(first, most int) window {
@@ -49,21 +56,37 @@ func (w *window) widen(took time.Duration) {
 		return // what is there is not used
 	case w.ceiling == 0:
 		w.limit += eager
-	case w.limit+1 < w.ceiling:
-		w.limit += 1 / w.limit
-	default:
+	case w.probing():
 		w.limit += 1 / (cautious * w.limit)
+		if w.limit >= w.ceiling+1 {
+			w.ceiling = 0 // it is too much no longer
+		}
+	default:
+		w.limit += max(1, (w.ceiling-1-w.limit)/2) / w.limit
 	}
 	w.limit = min(w.limit, w.most)
 }
 
-// narrow is told that of so many connects one, begun then, was too much.
+// probing says that the next step may be too much again.
+func (w *window) probing() bool { return w.ceiling > 0 && math.Abs(w.limit-w.ceiling) <= 1 }
+
+// narrow is told that of so many connects one, begun then, was too much. All that
+// began before a cut are one burst: those of it that are left show how many the
+// server takes.
 func (w *window) narrow(began time.Time, going int, now time.Time) {
-	if going < 2 || began.Before(w.cut) {
+	if going < 2 {
 		return // one alone was not too many
 	}
-	w.cut = now
-	w.ceiling = float64(going)
-	w.limit = max(1, min(w.limit, w.ceiling)*settled)
-	w.peak = 0
+	if !began.Before(w.cut) {
+		w.cut = now
+		w.peak = 0
+		w.burst = going
+		w.floor = w.limit / (1 + eager)
+		if !w.probing() {
+			w.limit *= settled
+		}
+	}
+	w.burst--
+	w.ceiling = float64(w.burst + 1)
+	w.limit = min(w.limit, max(1, w.floor, w.ceiling-1))
 }

@@ -5,42 +5,45 @@ import (
 	"time"
 )
 
-// A server that takes so many at once and drops what is beyond, every time.
-func serve(w *window, takes, rounds int, took time.Duration) (drops, most int) {
-	now := time.Unix(0, 0)
+// A server that takes so many at once and drops what is beyond, every time. mean
+// is the window's size.
+func serve(w *window, takes, rounds int, took time.Duration) (drops int, mean float64) {
+	now := w.cut.Add(time.Minute)
 	for range rounds {
 		n := w.size()
-		most = max(most, n)
+		mean += float64(n) / float64(rounds)
 		w.use(n)
 		for i := range n {
 			if i < takes {
 				w.widen(took)
 			} else {
-				w.narrow(now, n, now.Add(took))
+				w.narrow(now, n+takes-i, now.Add(took)) // those that were dropped are gone
 				drops++
 			}
 		}
 		now = now.Add(2 * took)
 	}
-	return drops, most
+	return drops, mean
 }
 
 func TestWindowFindsTheLimit(t *testing.T) {
 	for _, c := range []struct {
-		takes, rounds, drops, least int
+		takes, drops int
+		least        float64
 	}{
-		{9, 200, 20, 8},
-		{100, 200, 200, 90},
-		{150, 200, 200, 130},
-		{2, 200, 30, 1},
+		{9, 20, 8.5},
+		{100, 25, 97},
+		{150, 200, 145},
+		{2, 20, 1.9},
 	} {
 		w := newWindow(4, 256)
-		drops, _ := serve(&w, c.takes, c.rounds, time.Second)
-		if drops > c.drops {
-			t.Errorf("a server that takes %d dropped %d connections in %d rounds, want at most %d", c.takes, drops, c.rounds, c.drops)
+		drops, _ := serve(&w, c.takes, 10, time.Second)
+		later, mean := serve(&w, c.takes, 200, time.Second)
+		if drops += later; drops > c.drops {
+			t.Errorf("a server that takes %d dropped %d connections in 210 rounds, want at most %d", c.takes, drops, c.drops)
 		}
-		if w.size() < c.least || w.size() > c.takes+1 {
-			t.Errorf("a server that takes %d is given %d at once, want %d or more", c.takes, w.size(), c.least)
+		if mean < c.least || mean > float64(c.takes)+0.5 {
+			t.Errorf("a server that takes %d is given %.1f at once, want %v or more", c.takes, mean, c.least)
 		}
 	}
 }
@@ -79,18 +82,35 @@ func TestWindowKeeps(t *testing.T) {
 	}
 }
 
-// All drops of one burst are one cut.
+// All drops of one burst are one cut, to what is left of it.
 func TestWindowIsCutOnce(t *testing.T) {
-	w := newWindow(100, 100)
+	w := newWindow(4, 100)
+	serve(&w, 1000, 3, time.Second)
 	now := time.Unix(100, 0)
-	for i := range 50 {
-		w.narrow(now.Add(-time.Second), 100-i, now.Add(time.Duration(i)))
+	cut := func(going, drops int) {
+		for range drops {
+			w.narrow(now.Add(-time.Second), going, now)
+			going--
+			now = now.Add(time.Millisecond)
+		}
+		now = now.Add(time.Minute)
 	}
-	if w.size() != 80 {
-		t.Errorf("size %d after a burst of drops, want 80", w.size())
+	for _, c := range []struct{ going, drops, want int }{{100, 1, 80}, {80, 30, 50}, {50, 48, 16}, {16, 1, 13}, {1, 1, 13}} {
+		if cut(c.going, c.drops); w.size() != c.want {
+			t.Errorf("size %d after %d of %d were dropped, want %d", w.size(), c.drops, c.going, c.want)
+		}
 	}
-	w.narrow(now.Add(time.Second), 80, now.Add(2*time.Second))
-	if w.size() != 64 {
-		t.Errorf("size %d after another, want 64", w.size())
+}
+
+// A server that took next to nothing for a while, and is itself again.
+func TestWindowComesBack(t *testing.T) {
+	w := newWindow(4, 256)
+	serve(&w, 60, 20, time.Second)
+	serve(&w, 1, 4, time.Second)
+	if w.size() > 3 {
+		t.Errorf("size %d where one at once goes well", w.size())
+	}
+	if serve(&w, 60, 60, time.Second); w.size() < 50 {
+		t.Errorf("size %d after 60 rounds in which 60 at once went well", w.size())
 	}
 }
