@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"golang.org/x/crypto/ssh"
@@ -18,7 +19,7 @@ type appender struct {
 	path string
 	lock func() (lockedFile, error)
 	hash bool     // write names hashed
-	read position // how far known_hosts has been read
+	read position // how far known_hosts has been read, and what it was when we left it
 	tail *index   // what others, and we, have written since Open
 }
 
@@ -81,7 +82,12 @@ func (a *appender) writeLocked(f lockedFile, batch []*lesson) error {
 	if len(text) == 0 {
 		return nil
 	}
-	return appendWhole(f, text)
+	if err := appendWhole(f, text); err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	a.read.info = info
+	return err
 }
 
 // learnt says whether the lesson stands in the file already; the error is that
@@ -110,14 +116,16 @@ func appendLine(text []byte, name string, key ssh.PublicKey, hash bool) []byte {
 	return fmt.Appendf(text, "%s %s %s\n", name, key.Type(), base64.StdEncoding.EncodeToString(key.Marshal()))
 }
 
-// catchUp reads what was written since the file was last read; all of it when
-// another file stands in its place (ssh-keygen -R does that) or it was cut.
+// catchUp reads what we wrote since the file was last read; all of it when
+// somebody else has touched it. That another file stands in its place
+// (ssh-keygen -R does that) cannot be told from its inode number, which may be
+// that of one that is gone.
 func (a *appender) catchUp(f lockedFile) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	if a.read.info == nil || !os.SameFile(a.read.info, info) || info.Size() < a.read.bytes {
+	if a.read.info == nil || !unchanged(a.read.info, info) {
 		a.read, a.tail = position{}, newIndex()
 	}
 	a.read.info = info
@@ -125,4 +133,8 @@ func (a *appender) catchUp(f lockedFile) error {
 	// Bad lines are tolerated here as in Open, which has reported its own.
 	a.read, _, err = a.tail.read(rest, a.path, a.read)
 	return err
+}
+
+func unchanged(was, is fs.FileInfo) bool {
+	return os.SameFile(was, is) && is.Size() == was.Size() && is.ModTime().Equal(was.ModTime())
 }

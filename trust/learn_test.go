@@ -361,3 +361,30 @@ func TestManyProcessesLearn(t *testing.T) {
 	}
 	wantOneLineEach(t, path, processHosts)
 }
+
+// A file that was put in the place of another is read whole, though it has the
+// inode number of one that was there before and is longer.
+func TestAFileWithAnotherInItsPlaceIsReadWhole(t *testing.T) {
+	t.Parallel()
+	path := file(t, line("a", edKey(1)))
+	s := open(t, trust.AcceptNew, path)
+	if err := learn(s, "b", 2); err != nil {
+		t.Fatal(err)
+	}
+	// Of all that is there only the time tells it from one that was added to.
+	if err := os.WriteFile(path, []byte(line("c", edKey(9))+line("a", edKey(1))+line("b", edKey(2))+line("d", edKey(4))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(path, time.Time{}, time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if err := learn(s, "c", 3); err == nil || !strings.Contains(err.Error(), "c") {
+		t.Errorf("another key was learned: %v", err)
+	}
+	if err := learn(s, "d", 4); err != nil {
+		t.Error(err)
+	}
+	if got := readFile(t, path); strings.Count(got, "\n") != 4 {
+		t.Errorf("file:\n%s", got)
+	}
+}
