@@ -24,6 +24,8 @@ type Desk struct {
 	typical       typical
 	bucket        bucket
 	crowds        [2]crowd
+	heard         time.Time // when connects were asked for their greetings last
+	hopeful       bool      // some had none
 	lost          []*Ticket // waited where nothing starts any more
 }
 
@@ -63,6 +65,7 @@ func (d *Desk) Later(t *Ticket, at time.Time) {
 // connect goes on until Over.
 func (d *Desk) Next(now time.Time) *Ticket {
 	d.ring(now)
+	d.hear(now)
 	for d.ready.len() > 0 && d.room(now) {
 		p := d.ready.pop()
 		p.listed = false
@@ -101,6 +104,8 @@ func (d *Desk) begin(t *Ticket, now time.Time) {
 	t.began = now
 	d.begun++
 	t.serial = d.begun
+	t.greeted = false
+	d.hopeful = true
 	t.places(func(p *place) bool {
 		p.going++
 		p.window.use(p.going)
@@ -221,6 +226,9 @@ func (d *Desk) Wake(now time.Time) (at time.Time, ok bool) {
 	}
 	if d.alarms.len() > 0 {
 		sooner(d.alarms.first())
+	}
+	if d.listening() {
+		sooner(d.heard.Add(greetingPause))
 	}
 	if d.ready.len() == 0 || d.flying >= d.Width() {
 		return at, ok

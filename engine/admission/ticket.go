@@ -27,6 +27,7 @@ type Ticket struct {
 	state      state
 	began      time.Time // of the connect that goes on
 	serial     uint64    // of it among all that ever began
+	greeted    bool      // its window knows that the server has taken it
 	door       *place    // the server
 	jumps      []*place  // on the way there
 	next, prev *Ticket   // in a place's queue, or among the connects

@@ -30,6 +30,8 @@ type window struct {
 	floor       float64       // what went well before
 	peak        int           // the most that were going on since the last cut
 	shortest    time.Duration // of the connects that succeeded
+	soonest     time.Duration // of the greetings
+	ahead       int           // how many successes it has widened for, as greetings
 	cut         time.Time     // when it was too wide last
 	burst       int           // of those that went on then, how many were not too much
 }
@@ -54,6 +56,8 @@ func (w *window) widen(took time.Duration) {
 	switch {
 	case w.ceiling == 0 && w.size() >= (1+eager)*w.peak, w.ceiling > 0 && w.size() > w.peak:
 		return // what is there is not used
+	case w.ceiling == 0 && w.ahead > 0:
+		w.ahead-- // it has been
 	case w.ceiling == 0:
 		w.limit += eager
 	case w.probing():
@@ -66,6 +70,20 @@ func (w *window) widen(took time.Duration) {
 	}
 	w.limit = min(w.limit, w.most)
 }
+
+// greeted is told how long a server that has taken a connect took for that.
+func (w *window) greeted(took time.Duration) {
+	if w.soonest == 0 || took < w.soonest {
+		w.soonest = took
+	}
+	if took >= far && took <= w.soonest+w.soonest/4 && w.growing() && w.size() < (1+eager)*w.peak {
+		w.ahead++
+		w.limit = min(w.limit+eager, w.most)
+	}
+}
+
+// growing says that nothing was too much yet.
+func (w *window) growing() bool { return w.ceiling == 0 && w.limit < w.most }
 
 // probing says that the next step may be too much again.
 func (w *window) probing() bool { return w.ceiling > 0 && math.Abs(w.limit-w.ceiling) <= 1 }
