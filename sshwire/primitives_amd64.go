@@ -4,16 +4,19 @@ import (
 	"crypto/fips140"
 	"errors"
 
+	"filippo.io/edwards25519"
 	"github.com/cloudflare/circl/dh/x25519"
 	"github.com/cloudflare/circl/kem/mlkem/mlkem768"
 	"golang.org/x/sys/cpu"
 )
 
 // On amd64 the two key exchanges that nearly every server has are done by CIRCL,
-// whose field arithmetic is in assembly and whose generator has a table: a third
-// less time for X25519 and half for ML-KEM-768, which together are a quarter of a
-// connection's processor time. In FIPS 140 mode they are the standard library's,
-// which alone is validated.
+// whose field arithmetic is in assembly: a fifth less time than the standard
+// library's for a shared secret of X25519, and half for ML-KEM-768. A key of
+// X25519 is made on the Edwards curve that is the same (RFC 7748 §4.1), where
+// filippo.io/edwards25519 has tables for the base point: 12 us instead of CIRCL's
+// 17 and the standard library's 31. In FIPS 140 mode all of it is the standard
+// library's, which alone is validated.
 
 var errSecretSize = errors.New("the secret of an ephemeral key has another size")
 
@@ -25,14 +28,20 @@ func dhFrom(secret []byte) (dhKey, error) {
 	if len(secret) != dhSecretSize {
 		return nil, errSecretSize
 	}
-	k := &fastDH{secret: x25519.Key(secret)}
-	x25519.KeyGen(&k.public, &k.secret)
-	return k, nil
+	scalar, err := new(edwards25519.Scalar).SetBytesWithClamping(secret)
+	if err != nil {
+		return nil, err
+	}
+	public := new(edwards25519.Point).ScalarBaseMult(scalar).BytesMontgomery()
+	return &fastDH{secret: x25519.Key(secret), public: public}, nil
 }
 
-type fastDH struct{ secret, public x25519.Key }
+type fastDH struct {
+	secret x25519.Key
+	public []byte
+}
 
-func (k *fastDH) share() []byte { return k.public[:] }
+func (k *fastDH) share() []byte { return k.public }
 
 func (k *fastDH) agree(peer []byte) ([]byte, error) {
 	if len(peer) != x25519.Size {
