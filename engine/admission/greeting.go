@@ -9,7 +9,7 @@ import (
 const (
 	// far is from when a greeting that took so long tells of the way more than of
 	// the server.
-	far = 20 * time.Millisecond
+	far = 8 * time.Millisecond
 	// greetingPause is how often connects are asked whether they were greeted.
 	greetingPause = 2 * time.Millisecond
 )

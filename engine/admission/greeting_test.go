@@ -88,6 +88,21 @@ func TestGreetingsThatDoNotWiden(t *testing.T) {
 	}
 }
 
+// A server that greets and lets nobody in holds only so many.
+func TestGreetingsAloneWidenSoFar(t *testing.T) {
+	d := New(wide())
+	fill(d, 1000, one)
+	held := 0
+	for now := epoch; now.Before(epoch.Add(10 * time.Second)); now = now.Add(far) {
+		started := startAllTimed(d, now)
+		held += len(started)
+		greet(started)
+	}
+	if held != 4*3*3 {
+		t.Errorf("%d are held, want %d", held, 4*3*3)
+	}
+}
+
 // Nobody is asked where nothing could come of it.
 func TestNoGreetingIsAwaited(t *testing.T) {
 	limits := wide()

@@ -26,6 +26,7 @@ const (
 // twice the shortest says that more of them at once would only wait longer.
 type window struct {
 	limit, most float64
+	unproven    float64       // how far greetings alone may widen it
 	ceiling     float64       // what was too much; 0 while nothing was
 	floor       float64       // what went well before
 	peak        int           // the most that were going on since the last cut
@@ -37,7 +38,7 @@ type window struct {
 }
 
 func newWindow(first, most int) window {
-	return window{limit: float64(min(first, most)), most: float64(most)}
+	return window{limit: float64(min(first, most)), most: float64(most), unproven: float64(first) * (1 + eager) * (1 + eager)}
 }
 
 func (w *window) size() int { return int(w.limit) }
@@ -71,12 +72,14 @@ func (w *window) widen(took time.Duration) {
 	w.limit = min(w.limit, w.most)
 }
 
-// greeted is told how long a server that has taken a connect took for that.
+// greeted is told how long a server that has taken a connect took for that. One
+// that has let nobody in yet may be there only to greet.
 func (w *window) greeted(took time.Duration) {
 	if w.soonest == 0 || took < w.soonest {
 		w.soonest = took
 	}
-	if took >= far && took <= w.soonest+w.soonest/4 && w.growing() && w.size() < (1+eager)*w.peak {
+	proven := w.shortest > 0 || w.limit < w.unproven
+	if proven && took >= far && took <= w.soonest+w.soonest/4 && w.growing() && w.size() < (1+eager)*w.peak {
 		w.ahead++
 		w.limit = min(w.limit+eager, w.most)
 	}
@@ -97,7 +100,7 @@ func (w *window) narrow(began time.Time, going int, now time.Time) {
 	}
 	if !began.Before(w.cut) {
 		w.cut = now
-		w.peak = 0
+		w.peak, w.ahead = 0, 0
 		w.burst = going
 		w.floor = w.limit / (1 + eager)
 		if !w.probing() {
