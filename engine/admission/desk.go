@@ -25,7 +25,7 @@ type Desk struct {
 	bucket        bucket
 	crowds        [2]crowd
 	heard         time.Time // when connects were asked for their greetings last
-	hopeful       bool      // some had none
+	hopeful       bool      // some may be greeted yet
 	lost          []*Ticket // waited where nothing starts any more
 }
 
