@@ -2,6 +2,7 @@ package ordeal
 
 import (
 	"math/rand/v2"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -56,8 +57,9 @@ func TestKilledAtRandomTimes(t *testing.T) {
 	if c.count[running] == 0 {
 		t.Errorf("nothing died %s", placeNames[running])
 	}
-	const enough = 200 // trials, to expect a death in each place
-	if missing := c.missing(); n >= enough && len(missing) > 0 {
+	const enough = 200 // trials, to expect a death in each place but the shortest
+	missing := slices.DeleteFunc(c.missing(), func(name string) bool { return name == placeNames[unended] })
+	if n >= enough && len(missing) > 0 {
 		t.Errorf("nothing died %q", missing)
 	}
 }
