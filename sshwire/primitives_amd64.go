@@ -25,12 +25,9 @@ func dhFrom(secret []byte) (dhKey, error) {
 	if fips140.Enabled() {
 		return stdDHFrom(secret)
 	}
-	if len(secret) != dhSecretSize {
-		return nil, errSecretSize
-	}
 	scalar, err := new(edwards25519.Scalar).SetBytesWithClamping(secret)
-	if err != nil {
-		return nil, err
+	if err != nil { // it can say only this
+		return nil, errSecretSize
 	}
 	public := new(edwards25519.Point).ScalarBaseMult(scalar).BytesMontgomery()
 	return &fastDH{secret: x25519.Key(secret), public: public}, nil
