@@ -188,15 +188,22 @@ func everyShell(t *testing.T, test func(t *testing.T, f *far)) {
 func (f *far) background(t *testing.T, line string) (*exec.Cmd, func()) {
 	t.Helper()
 	cmd := f.command(context.Background(), line)
+	return cmd, start(t, cmd)
+}
+
+// start starts a far end's command, which is killed with its group at the end of
+// the test, and gives a function that waits for it.
+func start(t *testing.T, cmd *exec.Cmd) (wait func()) {
+	t.Helper()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	wait := sync.OnceFunc(func() { _ = cmd.Wait() })
+	wait = sync.OnceFunc(func() { _ = cmd.Wait() })
 	t.Cleanup(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		wait()
 	})
-	return cmd, wait
+	return wait
 }
 
 func (s seen) String() string {

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -282,15 +283,13 @@ func TestTimeout(t *testing.T) {
 // open.
 func TestTimeoutClosesOutput(t *testing.T) {
 	everyShell(t, func(t *testing.T, f *far) {
-		w := Wrap{Nonce: nonce, Marker: f.marker(), Timeout: time.Second, Grace: time.Hour}
-		cmd := f.command(t.Context(), must(t)(w.Line("exec sleep 100")))
+		w := Wrap{Nonce: nonce, Marker: f.marker(), Timeout: bound, Grace: time.Hour}
+		cmd := f.command(context.Background(), must(t)(w.Line("exec sleep 100")))
 		output, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		wait := start(t, cmd)
 		group := cmd.Process.Pid
 		end := func() { _ = syscall.Kill(-group, syscall.SIGKILL) } // an error: the group is gone
 		// TERM once more where the first came too early for the command. What
@@ -306,7 +305,7 @@ func TestTimeoutClosesOutput(t *testing.T) {
 			t.Error("what waits for the time of grace is gone")
 		}
 		end()
-		_ = cmd.Wait() // as TestTimeout has it
+		wait()
 		until(t, "the end of the group", func() bool { return !f.settle(t).Left })
 	})
 }

@@ -2,6 +2,7 @@ package ordeal
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -95,11 +96,12 @@ func (c *census) addUnknown(n int) {
 	c.unknown += n
 }
 
-// missing names the places that no death was in, and so were not tried.
-func (c *census) missing() []string {
+// missing names the places that no death was in, and so were not tried, but for
+// some.
+func (c *census) missing(but ...place) []string {
 	var names []string
 	for p, n := range c.count {
-		if n == 0 {
+		if n == 0 && !slices.Contains(but, place(p)) {
 			names = append(names, placeNames[p])
 		}
 	}
