@@ -6,8 +6,8 @@ import (
 	"shoal/fleet"
 )
 
-// crowdPause is how often connects are asked for their phase at the most.
-const crowdPause = 2 * time.Millisecond
+// askPause is how often connects are asked for their phase at the most.
+const askPause = 2 * time.Millisecond
 
 // A crowd bounds the connects in one phase by not starting others. Nobody tells
 // when a connect goes on to its next phase; so they are asked when there may be
@@ -24,7 +24,7 @@ func (c *crowd) full(connecting *list, now time.Time) bool {
 	if c.limit == 0 || c.n < c.limit {
 		return false
 	}
-	if now.Sub(c.asked) < crowdPause {
+	if now.Sub(c.asked) < askPause {
 		return true
 	}
 	c.asked = now

@@ -228,7 +228,7 @@ func (d *Desk) Wake(now time.Time) (at time.Time, ok bool) {
 		sooner(d.alarms.first())
 	}
 	if d.listening() {
-		sooner(d.heard.Add(greetingPause))
+		sooner(d.heard.Add(askPause))
 	}
 	if d.ready.len() == 0 || d.flying >= d.Width() {
 		return at, ok
@@ -241,7 +241,7 @@ func (d *Desk) Wake(now time.Time) (at time.Time, ok bool) {
 			sooner(d.fresh.first.began.Add(d.typical.patience()))
 		}
 	case d.crowded(now):
-		sooner(now.Add(crowdPause))
+		sooner(now.Add(askPause))
 	default:
 		sooner(now)
 	}

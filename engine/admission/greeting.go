@@ -6,20 +6,16 @@ import (
 	"shoal/fleet"
 )
 
-const (
-	// far is from when a greeting that took so long tells of the way more than of
-	// the server.
-	far = 8 * time.Millisecond
-	// greetingPause is how often connects are asked whether they were greeted.
-	greetingPause = 2 * time.Millisecond
-)
+// far is from when a greeting that took so long tells of the way more than of the
+// server.
+const far = 8 * time.Millisecond
 
 // hear lets windows widen for connects that a server far away has taken, though
 // it has not let them in yet: a server that has too many ends them instead of
 // greeting. This saves half of the time in which a window is still small. Nobody
 // tells of a greeting; so connects are asked, where nothing else can start.
 func (d *Desk) hear(now time.Time) {
-	if !d.listening() || now.Before(d.heard.Add(greetingPause)) {
+	if !d.listening() || now.Before(d.heard.Add(askPause)) {
 		return
 	}
 	d.heard = now

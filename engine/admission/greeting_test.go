@@ -32,14 +32,14 @@ func TestGreetingsWiden(t *testing.T) {
 	if got := startAllTimed(d, now); len(got) != 0 {
 		t.Fatalf("%d started though none was greeted", len(got))
 	}
-	if at, ok := d.Wake(now); !ok || at.Sub(now) != greetingPause {
-		t.Errorf("waked in %v, %v; want %v", at.Sub(now), ok, greetingPause)
+	if at, ok := d.Wake(now); !ok || at.Sub(now) != askPause {
+		t.Errorf("waked in %v, %v; want %v", at.Sub(now), ok, askPause)
 	}
 	greet(first)
 	if got := startAllTimed(d, now.Add(time.Millisecond)); len(got) != 0 {
 		t.Errorf("%d started: asked too often", len(got))
 	}
-	now = now.Add(greetingPause)
+	now = now.Add(askPause)
 	second := startAllTimed(d, now)
 	if len(first) != 4 || len(second) != 8 {
 		t.Fatalf("%d, then %d started, want 4, then 8", len(first), len(second))

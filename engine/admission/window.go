@@ -51,12 +51,10 @@ func (w *window) widen(took time.Duration) {
 	if w.shortest == 0 || took < w.shortest {
 		w.shortest = took
 	}
-	if took > max(2*w.shortest, negligible) {
+	if took > max(2*w.shortest, negligible) || w.unused() {
 		return
 	}
 	switch {
-	case w.ceiling == 0 && w.size() >= (1+eager)*w.peak, w.ceiling > 0 && w.size() > w.peak:
-		return // what is there is not used
 	case w.ceiling == 0 && w.ahead > 0:
 		w.ahead-- // it has been
 	case w.ceiling == 0:
@@ -79,10 +77,18 @@ func (w *window) greeted(took time.Duration) {
 		w.soonest = took
 	}
 	proven := w.shortest > 0 || w.limit < w.unproven
-	if proven && took >= far && took <= w.soonest+w.soonest/4 && w.growing() && w.size() < (1+eager)*w.peak {
+	if proven && took >= far && took <= w.soonest+w.soonest/4 && w.growing() && !w.unused() {
 		w.ahead++
 		w.limit = min(w.limit+eager, w.most)
 	}
+}
+
+// unused says that there is more room than was taken.
+func (w *window) unused() bool {
+	if w.ceiling == 0 {
+		return w.size() >= (1+eager)*w.peak
+	}
+	return w.size() > w.peak
 }
 
 // growing says that nothing was too much yet.
