@@ -81,6 +81,6 @@ func (c *conn) isClosed() bool {
 // guard turns a panic into the end of this one attempt.
 func (s *session) guard() {
 	if p := recover(); p != nil {
-		s.fail(s.attempt.Fail(s.outcome(), fleet.ReasonInternal, fmt.Errorf("panic: %v\n%s", p, debug.Stack())))
+		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonInternal, fmt.Errorf("panic: %v\n%s", p, debug.Stack())))
 	}
 }
