@@ -64,7 +64,7 @@ type run struct {
 
 	ctx     context.Context // ends at an abort, or when the caller leaves the loop
 	quit    context.CancelFunc
-	dialCtx context.Context // ends at a drain or a brake too: nothing has been sent yet
+	dialCtx context.Context // ends at a drain or a brake too: nothing is begun any more
 	stopNew context.CancelCauseFunc
 
 	left  chan struct{} // closed by close: nobody takes results any more
