@@ -34,7 +34,11 @@ var errClosedHere = errors.New("the connection was closed on this side")
 
 // Start implements connect.Conn.
 func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
-	c.session.intend()
+	if ctx.Err() != nil {
+		c.session.interrupted(ctx) // so that nothing more leaves
+	} else {
+		c.session.intend()
+	}
 	c.dialer.parking.park(ctx, c, done)
 }
 

@@ -146,6 +146,10 @@ func (l *login) failed(ev sshwire.AuthFailure) *fleet.Error {
 	if slices.Contains(ev.Methods, "publickey") && l.next < len(l.keys) {
 		return l.try()
 	}
+	if h.server.traits.oneKey && h.link.exec.Queued() && h.dialer.opts.Passwords != nil && l.secret == secretUntouched {
+		return h.fail(fleet.ReasonConnClosed, errors.New(
+			"the server ends a connection on which a command came behind a key that it rejects"))
+	}
 	if sent, f := l.trySecret(ev.Methods); sent || f != nil {
 		return f
 	}
@@ -191,7 +195,8 @@ func (l *login) ignored(f *fleet.Error) bool {
 		return true
 	case fleet.ReasonAuthFailed:
 		kind, ok := errors.AsType[*sshwire.Error](f)
-		return ok && kind.Kind == sshwire.KindDisconnect && !l.answered
+		// Where the command goes early the server is known to bear with that.
+		return ok && kind.Kind == sshwire.KindDisconnect && !l.answered && !l.handshake.plan.earlyExec
 	}
 	return false
 }
