@@ -16,9 +16,10 @@ import (
 //	Failed, Interrupted the attempt ends: which outcome is true?
 //
 // A command whose last byte has not been handed to the kernel did not run: a
-// packet that is not whole cannot be opened. Failed and Interrupted therefore
-// discard such bytes before they answer, and Writing refuses from then on. One
-// that has left may have run, unless the server has said that it did not:
+// packet that is not whole cannot be opened. Where they answer that it did not
+// run, Failed and Interrupted discard what is queued, and Writing refuses from
+// then on. One that has left may have run, unless the server has said that it
+// did not:
 //
 //   - USERAUTH_FAILURE (RFC 4252 §5.1) for the request that it was sent behind,
 //     until another request leaves: a server may keep what came behind the
@@ -53,7 +54,7 @@ type Execution struct {
 	end       uint64 // written once the command has left whole; 0: it is not queued
 	word      word   // the server's last that counts
 	rejected  uint64 // the word against holds while written is not more; of wordRejected
-	discarded bool   // the command had not left whole, and never will
+	discarded bool   // no byte leaves any more: the command would run, and is said not to
 }
 
 // A word is what a server has said of a command.
@@ -260,18 +261,20 @@ func (e *Execution) Check(o fleet.Outcome) fleet.Outcome {
 }
 
 // CanFlush reports whether all bytes that are queued may still leave: not those
-// of a command that would run though the attempt has ended.
+// with which a command would run though the attempt has ended.
 func (e *Execution) CanFlush() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.end == 0 || e.left()
+	return e.end == 0 || e.left() && (e.word == wordAgainst || e.mayHaveRun())
 }
 
+// failed discards what could make the answer untrue: the rest of the command, or
+// another request behind one that was rejected.
 func (e *Execution) failed() fleet.Outcome {
-	e.discarded = e.discarded || e.end > 0 && !e.left()
 	if e.mayHaveRun() {
 		return fleet.OutcomeUnknown
 	}
+	e.discarded = e.discarded || e.end > 0 && (!e.left() || e.word == wordRejected)
 	return fleet.OutcomeNeverStarted
 }
 

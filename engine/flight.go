@@ -139,12 +139,13 @@ func (f *flight) panicked(p any) {
 // finish gives the result, or lets the target wait for another attempt. It never
 // waits; the first call counts.
 func (f *flight) finish(end fleet.End) {
-	end.Outcome = f.attempt.Execution.Check(end.Outcome)
-	end = stopped(f.run.dialCtx, end)
 	f.once.Do(func() {
 		stdout, stderr := f.output.close()
 		r := f.run
 		r.mu.Lock()
+		f.ticket.Intended = f.ticket.Intended || f.attempt.Execution.Intended()
+		end.Outcome = f.attempt.Execution.Check(end.Outcome)
+		end = notCancelled(f.ticket, stopped(r.dialCtx, end))
 		if r.again(f, end) {
 			r.held.give(len(stdout.Bytes) + len(stderr.Bytes))
 		} else {
@@ -175,6 +176,15 @@ func (f *flight) result(end fleet.End, stdout, stderr fleet.Output) fleet.Result
 		res.Flags |= fleet.FlagOutputTruncated
 	}
 	return res
+}
+
+// notCancelled is end, but for a target of which an attempt was about to send the
+// command: what is cancelled was stopped before its turn.
+func notCancelled(t *admission.Ticket, end fleet.End) fleet.End {
+	if end.Outcome == fleet.OutcomeCancelled && t.Intended {
+		end.Outcome = fleet.OutcomeNeverStarted
+	}
+	return end
 }
 
 // again lets the flight's target wait for another attempt, if there is one.

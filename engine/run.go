@@ -166,6 +166,7 @@ func (r *run) watchDrain() {
 // conclude gives a target that is not in flight its result: the end of its last
 // attempt, or else end. Called with mu held.
 func (r *run) conclude(t *admission.Ticket, end fleet.End) {
+	end = notCancelled(t, end)
 	r.deliver(landing{result: fleet.Result{Target: t.Target, End: end, Attempt: t.Attempts, Earlier: t.Earlier}})
 }
 
