@@ -14,8 +14,8 @@ import (
 // Run attempts each target and gives the results as they come. The only errors
 // are the run's own: options that do not validate, given before anything starts,
 // and a panic of the targets iterator, given last. Ending ctx aborts: commands
-// that run become unknown, everything else becomes cancelled, and all of these
-// results are still given. With an endless iterator the loop has to be left.
+// that run become unknown, everything else becomes cancelled, or never started
+// where the intent was written, and all of these results are still given. With an endless iterator the loop has to be left.
 func Run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target]) iter.Seq2[fleet.Result, error] {
 	return func(yield func(fleet.Result, error) bool) {
 		err := opts.Validate()

@@ -12,7 +12,7 @@ const (
 	OutcomeOK                   // it ran and exited 0
 	OutcomeFailed               // it ran and exited with another status
 	OutcomeSignalled            // it ran and a signal ended it
-	OutcomeNeverStarted         // it did not run: exec was never sent
+	OutcomeNeverStarted         // it did not run: exec was not sent, or came to a server that had not let us in
 	OutcomeRefused              // it did not run: the server said no to exec
 	OutcomeUnknown              // exec was sent, its end was not seen
 	OutcomeCancelled            // it did not run: the run was stopped before its turn
