@@ -44,7 +44,7 @@ type peer struct {
 	given, most       int       // bytes that the client has got, and gets at the most
 	unlike            bool      // bytes that are no packet are among them
 	sent              []sent
-	clientInit, hash  []byte
+	clientInit        []byte
 	recv, send        gcm
 	nextRecv          gcm
 	received          uint32 // packets since the client's NEWKEYS

@@ -83,6 +83,7 @@ func (s *scenario) fill(b []byte) {
 		b[i] = byte(s.dice.Uint32())
 	}
 }
+
 func (s *scenario) tell(format string, args ...any) {
 	s.story = append(s.story, fmt.Sprintf(format, args...))
 }
@@ -352,6 +353,7 @@ func (s *scenario) Answered(fleet.Target, bool)                    {}
 func (s *scenario) Password(context.Context, fleet.Target) ([]byte, error) {
 	return []byte("secret"), nil
 }
+
 func (s *scenario) Answer(context.Context, fleet.Target, string, bool) ([]byte, error) {
 	return []byte("secret"), nil
 }
@@ -567,7 +569,7 @@ func (s *scenario) judge(r *fleet.Result) string {
 		return "the client has got " + s.peer.proof() + ", which proves that nothing ran"
 	case !r.Outcome.Ran():
 		return ""
-	case s.executed == 0 && !(s.lied && s.execTaken): // who reads late cannot tell
+	case s.executed == 0 && (!s.lied || !s.execTaken): // who reads late cannot tell
 		return "the command never ran"
 	case s.exit == nil:
 		return "no exit status was sent"
