@@ -41,6 +41,7 @@ PLAIN := shoal/journal shoal/internal/cli shoal/internal/ordeal shoal/cmd/shoal
 unit:
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m $$($(GO) list ./... | grep -vxF $(addprefix -e ,$(PLAIN)))
 	$(GO) test -timeout 10m $(PLAIN)
+	$(GO) test -run '^TestSequences$$' ./engine -sequences 100000
 
 # The race detector needs cgo; the program does not.
 race:

@@ -57,18 +57,24 @@ type Attempt struct {
 	// are handed to the kernel, once for each time that they are. Its error
 	// keeps the command from being sent: the attempt has never started.
 	Intent func() error
+	// Execution is told by the Dialer and its Conn how far the command has come,
+	// and asked by everybody what that means.
+	Execution Execution
 	// Hold says that Start comes late: no byte of the command leaves before it,
 	// and an authenticated connection waits for it without a deadline.
 	Hold bool
 }
 
-// Intend calls Intent, if there is one, and names its error.
+// Intend calls Intent, if there is one, and names its error. It has to come
+// before each Execution.Queue, and may come well before it: a second call before
+// that does nothing. After Execution.Withdraw it fails.
 func (a *Attempt) Intend() *fleet.Error {
-	if a.Intent == nil {
-		return nil
-	}
-	if err := a.Intent(); err != nil {
-		return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonStoreFailed,
+	stopped, err := a.Execution.intend(a.Intent)
+	switch {
+	case stopped != nil:
+		return a.Fail(a.Execution.Interrupted(), fleet.ReasonInterrupted, stopped)
+	case err != nil:
+		return a.Fail(a.Execution.Failed(), fleet.ReasonStoreFailed,
 			fmt.Errorf("writing down that the command is about to be sent: %w", err))
 	}
 	return nil

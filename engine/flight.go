@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -62,7 +63,7 @@ func (f *flight) begin() {
 		f.finish(cancelled(f.run.dialCtx))
 		return
 	}
-	conn, err = f.run.opts.Dialer.Dial(f.run.dialCtx, &f.attempt)
+	conn, err = f.dial()
 	if err != nil {
 		end := f.failed(err)
 		f.over(verdict(end))
@@ -71,7 +72,7 @@ func (f *flight) begin() {
 	}
 	f.over(admission.Succeeded)
 	switch {
-	case f.run.dialCtx.Err() != nil:
+	case f.run.dialCtx.Err() != nil && f.attempt.Execution.Withdraw(context.Cause(f.run.dialCtx)):
 		_ = conn.Close()
 		f.finish(cancelled(f.run.dialCtx))
 	case f.run.opts.Barrier:
@@ -79,6 +80,22 @@ func (f *flight) begin() {
 	default:
 		conn.Start(f.run.ctx, f.finish)
 	}
+}
+
+// dial connects. A stop of the run ends it, but a drain or a brake does not once
+// it is written down that the command is about to be sent: it may run already,
+// and is let go on to its end.
+func (f *flight) dial() (connect.Conn, error) {
+	r := f.run
+	ctx, cancel := context.WithCancelCause(r.ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(r.dialCtx, func() {
+		if cause := context.Cause(r.dialCtx); f.attempt.Execution.Withdraw(cause) {
+			cancel(cause)
+		}
+	})
+	defer stop()
+	return r.opts.Dialer.Dial(ctx, &f.attempt)
 }
 
 // over tells the Desk that the dial is.
@@ -99,20 +116,20 @@ func (f *flight) unmade() {
 // failed gives the end that a Dialer's error stands for.
 func (f *flight) failed(err error) fleet.End {
 	if fe, ok := errors.AsType[*fleet.Error](err); ok {
-		return stopped(f.run.dialCtx, fe.End())
+		return fe.End()
 	}
 	// Not one of the seam's own errors: nobody can tell how far it came.
 	return f.attempt.Fail(fleet.OutcomeUnknown, fleet.ReasonInternal, err).End()
 }
 
 // panicked gives the flight its end after a panic of the Dialer. Nobody can tell
-// whether the command had been sent, unless the phase is well before it.
+// whether the command was sent once that it would be is written down.
 func (f *flight) panicked(p any) {
 	if !f.dialled {
 		f.over(admission.Nothing)
 	}
 	outcome := fleet.OutcomeUnknown
-	if f.attempt.Timeline.Phase() < fleet.PhaseAuth {
+	if !f.attempt.Execution.Intended() {
 		outcome = fleet.OutcomeNeverStarted
 	}
 	f.finish(f.attempt.Fail(outcome, fleet.ReasonInternal,
@@ -126,6 +143,9 @@ func (f *flight) finish(end fleet.End) {
 		stdout, stderr := f.output.close()
 		r := f.run
 		r.mu.Lock()
+		f.ticket.Intended = f.ticket.Intended || f.attempt.Execution.Intended()
+		end.Outcome = f.attempt.Execution.Check(end.Outcome)
+		end = notCancelled(f.ticket, stopped(r.dialCtx, end))
 		if r.again(f, end) {
 			r.held.give(len(stdout.Bytes) + len(stderr.Bytes))
 		} else {
@@ -156,6 +176,15 @@ func (f *flight) result(end fleet.End, stdout, stderr fleet.Output) fleet.Result
 		res.Flags |= fleet.FlagOutputTruncated
 	}
 	return res
+}
+
+// notCancelled is end, but for a target of which an attempt was about to send the
+// command: what is cancelled was stopped before its turn.
+func notCancelled(t *admission.Ticket, end fleet.End) fleet.End {
+	if end.Outcome == fleet.OutcomeCancelled && t.Intended {
+		end.Outcome = fleet.OutcomeNeverStarted
+	}
+	return end
 }
 
 // again lets the flight's target wait for another attempt, if there is one.

@@ -113,8 +113,8 @@ type Options struct {
 	// quarter of the free memory; negative means no bound.
 	MaxHeld int64
 	// Drain, when closed, ends the starting of commands: targets whose command
-	// was not sent become cancelled, those that run are waited for. nil means
-	// never.
+	// is not about to be sent (Intend) become cancelled, the others are waited
+	// for. nil means never.
 	Drain <-chan struct{}
 	// Follow is told when a running command has written something since the
 	// Tail's last Next. It is called from many goroutines at once and must not

@@ -14,8 +14,8 @@ import (
 // Run attempts each target and gives the results as they come. The only errors
 // are the run's own: options that do not validate, given before anything starts,
 // and a panic of the targets iterator, given last. Ending ctx aborts: commands
-// that run become unknown, everything else becomes cancelled, and all of these
-// results are still given. With an endless iterator the loop has to be left.
+// that run become unknown, everything else becomes cancelled, or never started
+// where the intent was written, and all of these results are still given. With an endless iterator the loop has to be left.
 func Run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target]) iter.Seq2[fleet.Result, error] {
 	return func(yield func(fleet.Result, error) bool) {
 		err := opts.Validate()
@@ -64,7 +64,7 @@ type run struct {
 
 	ctx     context.Context // ends at an abort, or when the caller leaves the loop
 	quit    context.CancelFunc
-	dialCtx context.Context // ends at a drain or a brake too: nothing has been sent yet
+	dialCtx context.Context // ends at a drain or a brake too: nothing is begun any more
 	stopNew context.CancelCauseFunc
 
 	left  chan struct{} // closed by close: nobody takes results any more
@@ -166,6 +166,7 @@ func (r *run) watchDrain() {
 // conclude gives a target that is not in flight its result: the end of its last
 // attempt, or else end. Called with mu held.
 func (r *run) conclude(t *admission.Ticket, end fleet.End) {
+	end = notCancelled(t, end)
 	r.deliver(landing{result: fleet.Result{Target: t.Target, End: end, Attempt: t.Attempts, Earlier: t.Earlier}})
 }
 

@@ -192,8 +192,11 @@ func TestPanicIsOneResult(t *testing.T) {
 			case 3:
 				panic("early")
 			case 5:
-				a.Timeline.Enter(fleet.PhaseAuth)
+				_ = a.Intend()
 				panic("late")
+			case 6:
+				a.Timeline.Enter(fleet.PhaseAuth)
+				panic("not so late")
 			case 7:
 				return errors.New("not one of the seam's errors")
 			}
@@ -208,7 +211,7 @@ func TestPanicIsOneResult(t *testing.T) {
 		got[res.Target.Index] = res
 	}
 	for i, want := range map[int]fleet.Outcome{
-		3: fleet.OutcomeNeverStarted, 5: fleet.OutcomeUnknown, 7: fleet.OutcomeUnknown, 8: fleet.OutcomeOK,
+		3: fleet.OutcomeNeverStarted, 5: fleet.OutcomeUnknown, 6: fleet.OutcomeNeverStarted, 7: fleet.OutcomeUnknown, 8: fleet.OutcomeOK,
 	} {
 		if got[i].Outcome != want {
 			t.Errorf("target %d: %v, want %v", i, got[i].Outcome, want)

@@ -12,7 +12,7 @@ const (
 	OutcomeOK                   // it ran and exited 0
 	OutcomeFailed               // it ran and exited with another status
 	OutcomeSignalled            // it ran and a signal ended it
-	OutcomeNeverStarted         // it did not run: exec was never sent
+	OutcomeNeverStarted         // it did not run: exec was not sent, or came to a server that had not let us in
 	OutcomeRefused              // it did not run: the server said no to exec
 	OutcomeUnknown              // exec was sent, its end was not seen
 	OutcomeCancelled            // it did not run: the run was stopped before its turn
@@ -51,10 +51,11 @@ const (
 	FlagOutputTruncated                    // more output came than the cap allowed to keep
 	FlagOutputIncomplete                   // output may be missing: the channel did not end in order
 	FlagFallback                           // connected by golang.org/x/crypto/ssh: the server shares no algorithm with sshwire
+	FlagExitConflict                       // the exit status or signal is the server's first word; a later one of it says otherwise
 	flagsEnd
 )
 
-var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback"}
+var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback", "exit_conflict"}
 
 // Has says whether all flags of f are set.
 func (fs Flags) Has(f Flags) bool { return fs&f == f }

@@ -85,6 +85,9 @@ func toldLoss(r *fleet.Result) []string {
 	if r.Flags.Has(fleet.FlagOutputIncomplete) {
 		losses = append(losses, "output may be incomplete: "+toldSizes(r)+" came")
 	}
+	if r.Flags.Has(fleet.FlagExitConflict) {
+		losses = append(losses, "the server contradicted how the command ended, as it had said first")
+	}
 	return losses
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // Dial names the failure of the look-up or of the TCP connect, by the phase in
-// which the attempt stands. An ended ctx makes it cancelled.
+// which the attempt stands. An ended ctx makes it interrupted.
 func Dial(ctx context.Context, a *connect.Attempt, err error) *fleet.Error {
 	if ctx.Err() != nil {
 		return Interrupted(ctx, a)
@@ -20,10 +20,9 @@ func Dial(ctx context.Context, a *connect.Attempt, err error) *fleet.Error {
 	return a.Fail(fleet.OutcomeNeverStarted, dialReason(a.Timeline.Phase(), err), err)
 }
 
-// Interrupted is the end of an attempt that was stopped before its command was
-// sent.
+// Interrupted is the end of an attempt that is stopped because ctx has ended.
 func Interrupted(ctx context.Context, a *connect.Attempt) *fleet.Error {
-	return a.Fail(fleet.OutcomeCancelled, fleet.ReasonInterrupted, context.Cause(ctx))
+	return a.Fail(a.Execution.Interrupted(), fleet.ReasonInterrupted, context.Cause(ctx))
 }
 
 func dialReason(p fleet.Phase, err error) fleet.Reason {

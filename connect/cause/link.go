@@ -89,7 +89,7 @@ func Late(p fleet.Phase, t connect.Timeouts, byConnect bool) error {
 // *fleet.Error in the chain knows the reason.
 func Refusal(a *connect.Attempt, p fleet.Phase, otherwise fleet.Reason, err error) *fleet.Error {
 	if f, ok := errors.AsType[*fleet.Error](err); ok {
-		return a.FailIn(p, fleet.OutcomeNeverStarted, f.Reason, f.Err)
+		return a.FailIn(p, a.Execution.Failed(), f.Reason, f.Err)
 	}
-	return a.FailIn(p, fleet.OutcomeNeverStarted, otherwise, err)
+	return a.FailIn(p, a.Execution.Failed(), otherwise, err)
 }

@@ -43,6 +43,7 @@ func Run(t *testing.T, newDialer Factory) {
 	t.Run("servers", func(t *testing.T) { testServers(t, newDialer) })
 	t.Run("alive", func(t *testing.T) { testAlive(t, newDialer) })
 	t.Run("stop", func(t *testing.T) { testStop(t, newDialer) })
+	t.Run("contradictions", func(t *testing.T) { testContradictions(t, newDialer) })
 }
 
 // patient gives deadlines that no healthy phase reaches on a busy machine, so

@@ -34,7 +34,11 @@ var errClosedHere = errors.New("the connection was closed on this side")
 
 // Start implements connect.Conn.
 func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
-	c.session.intend()
+	if ctx.Err() != nil {
+		c.session.interrupted(ctx) // so that nothing more leaves
+	} else {
+		c.session.intend()
+	}
 	c.dialer.parking.park(ctx, c, done)
 }
 
@@ -81,6 +85,6 @@ func (c *conn) isClosed() bool {
 // guard turns a panic into the end of this one attempt.
 func (s *session) guard() {
 	if p := recover(); p != nil {
-		s.fail(s.attempt.Fail(s.outcome(), fleet.ReasonInternal, fmt.Errorf("panic: %v\n%s", p, debug.Stack())))
+		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonInternal, fmt.Errorf("panic: %v\n%s", p, debug.Stack())))
 	}
 }

@@ -15,10 +15,12 @@
 //
 // # What a lost connection means
 //
-// The outcome is decided by one thing: whether the bytes of the command have
-// been handed to the kernel (link.execLeft). From then on it is unknown, until
-// the server has shown that it did not run it: by refusing the authentication
-// that came before it, the channel, or the command itself.
+// connect.Execution decides the outcome: it is told of every byte that leaves
+// (link.write) and of what the server says. Once the command has been handed to
+// the kernel a lost connection is unknown, until the server has shown that it did
+// not run it: by refusing the authentication that came before it, the channel, or
+// the command itself. Where the outcome says that it did not run, nothing more
+// leaves, not even a goodbye that would take the command along.
 //
 // # Who moves the bytes
 //

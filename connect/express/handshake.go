@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -82,7 +83,8 @@ func (h *handshake) begin(nc net.Conn) {
 		}
 	}
 	h.lost = opts.Clock.Lost()
-	h.link = &link{conn: nc, client: sshwire.New(config)}
+	h.attempt.Execution.Connected()
+	h.link = &link{conn: nc, client: sshwire.New(config), exec: &h.attempt.Execution}
 	h.login = login{handshake: h}
 	h.session = newSession(h.attempt, h.link, opts.Timeouts.For(h.attempt), opts.Clock)
 	h.until(opts.Timeouts.Kex)
@@ -198,6 +200,7 @@ func (h *handshake) take(ev sshwire.Event) *fleet.Error {
 		h.server.traits = h.plan.meet(ev.Identification)
 	case sshwire.Negotiated:
 		h.server.kex, h.server.hostKeys = ev.ServerKex, ev.ServerHostKeys
+		h.server.inOrder = ev.Strict || strings.HasSuffix(ev.CipherIn, "-gcm@openssh.com")
 	case sshwire.HostKey:
 		return h.judge(ev.Key)
 	case sshwire.ChannelIgnored:
@@ -229,26 +232,20 @@ func (h *handshake) judge(key ssh.PublicKey) *fleet.Error {
 // finish is what follows authentication.
 func (h *handshake) finish() *fleet.Error {
 	if err := h.dialer.opts.HostKeys.Accepted(h.attempt.Target, h.hostKey); err != nil {
-		f := cause.Refusal(h.attempt, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
-		f.Outcome = h.session.outcome()
-		return f
+		return cause.Refusal(h.attempt, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
 	}
 	h.dialer.learn(h.attempt.Target, &h.plan, &h.server, h.login.accepted)
 	return nil
 }
 
 func (h *handshake) interrupted() *fleet.Error {
-	f := cause.Interrupted(h.ctx, h.attempt)
-	if h.session.outcome() == fleet.OutcomeUnknown {
-		f.Outcome = fleet.OutcomeUnknown
-	}
-	return f
+	return cause.Interrupted(h.ctx, h.attempt)
 }
 
 // fail gives a failure in the present phase the outcome that the command's
 // bytes decide.
 func (h *handshake) fail(r fleet.Reason, err error) *fleet.Error {
-	return h.attempt.Fail(h.session.outcome(), r, err)
+	return h.attempt.Fail(h.attempt.Execution.Failed(), r, err)
 }
 
 // ended names the end of the connection.
@@ -277,6 +274,9 @@ func (h *handshake) ended(err error) *fleet.Error {
 func (h *handshake) broken(err error) *fleet.Error {
 	reason := reasonOf(err)
 	phase := h.attempt.Timeline.Phase()
+	if reason == fleet.ReasonDisconnected && h.server.inOrder {
+		h.link.exec.Refused() // it has not let us in, and nothing comes behind this
+	}
 	switch {
 	case reason == fleet.ReasonHostkeyChanged, reason == fleet.ReasonHostkeyFailed:
 		h.attempt.Timeline.Enter(fleet.PhaseHostkey)

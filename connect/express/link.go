@@ -4,34 +4,32 @@ import (
 	"net"
 	"time"
 
+	"shoal/connect"
 	"shoal/sshwire"
 )
 
-// A link is one connection: the stream of bytes, the protocol's state, and how
-// much of our side has left.
+// A link is one connection: the stream of bytes and the protocol's state.
 type link struct {
-	conn    net.Conn
-	client  *sshwire.Client
-	written uint64 // bytes that the kernel has taken
-	execEnd uint64 // written when the command has left whole; 0: it was never to leave
+	conn   net.Conn
+	client *sshwire.Client
+	exec   *connect.Execution // of the attempt: told of every byte that leaves
 }
 
 // execQueued notes that the command stands at the end of the output. While a key
 // exchange goes on it stands behind it: then it counts as sent too early, never
 // too late.
-func (l *link) execQueued() {
-	l.execEnd = max(1, l.written+uint64(len(l.client.Output())))
-}
-
-// execLeft says whether the server may have got the command: a packet that is
-// not whole cannot be opened.
-func (l *link) execLeft() bool { return l.execEnd > 0 && l.written >= l.execEnd }
+func (l *link) execQueued() { l.exec.Queue(len(l.client.Output())) }
 
 // flush writes what is to be sent, until the deadline that conn has.
-func (l *link) flush() error {
-	for len(l.client.Output()) > 0 {
-		n, err := l.conn.Write(l.client.Output())
-		l.sent(n)
+func (l *link) flush() error { return l.write(l.conn.Write) }
+
+// write hands out what is to be sent, until an error. All that leaves passes
+// here, so that nothing does after an outcome that says so.
+func (l *link) write(to func([]byte) (int, error)) error {
+	for len(l.client.Output()) > 0 && l.exec.Writing() {
+		n, err := to(l.client.Output())
+		l.exec.Wrote(n)
+		l.client.Sent(max(n, 0))
 		if err != nil {
 			return err
 		}
@@ -39,16 +37,14 @@ func (l *link) flush() error {
 	return nil
 }
 
-func (l *link) sent(n int) {
-	l.written += uint64(max(n, 0))
-	l.client.Sent(max(n, 0))
-}
-
-// hangUp says goodbye, if that takes no time, and closes.
+// hangUp says goodbye, if that takes no time and takes no command along, and
+// closes.
 func (l *link) hangUp() {
-	l.client.Disconnect()
-	_ = l.conn.SetWriteDeadline(time.Now().Add(goodbye))
-	_ = l.flush()
+	if l.exec.CanFlush() {
+		l.client.Disconnect()
+		_ = l.conn.SetWriteDeadline(time.Now().Add(goodbye))
+		_ = l.flush()
+	}
 	_ = l.conn.Close()
 }
 

@@ -50,7 +50,7 @@ func (l *login) start() *fleet.Error {
 	}
 	h := l.handshake
 	alone := !h.server.traits.oneKey || len(l.keys) == 1
-	if h.plan.earlyExec && l.offered == 1 && !l.keys[0].askFirst && alone {
+	if h.plan.earlyExec && l.offered == 1 && !l.keys[l.next-1].askFirst && alone {
 		return h.session.open(true)
 	}
 	return nil
@@ -116,6 +116,7 @@ func (l *login) take(ev sshwire.Event) *fleet.Error {
 	case sshwire.AuthSuccess:
 		l.answered = true
 		l.secretAnswered(true)
+		l.handshake.link.exec.LetIn()
 		l.handshake.over = true
 	case sshwire.AuthFailure:
 		return l.failed(ev)
@@ -139,14 +140,15 @@ func (l *login) take(ev sshwire.Event) *fleet.Error {
 func (l *login) failed(ev sshwire.AuthFailure) *fleet.Error {
 	h := l.handshake
 	l.answered = true
-	h.session.rejected()
+	h.link.exec.Rejected(len(h.link.client.Output()))
 	l.secretAnswered(ev.Partial)
 	l.proven = l.proven || ev.Partial
-	if ev.Partial && l.next > 0 {
-		l.next = len(l.keys) // the key has done its part
-	}
 	if slices.Contains(ev.Methods, "publickey") && l.next < len(l.keys) {
 		return l.try()
+	}
+	if h.server.traits.oneKey && h.link.exec.Queued() && h.dialer.opts.Passwords != nil && l.secret == secretUntouched {
+		return h.fail(fleet.ReasonConnClosed, errors.New(
+			"the server ends a connection on which a command came behind a key that it rejects"))
 	}
 	if sent, f := l.trySecret(ev.Methods); sent || f != nil {
 		return f
@@ -165,9 +167,7 @@ func (l *login) exhausted(methods []string) *fleet.Error {
 		return h.fail(fleet.ReasonAuthIncomplete, fmt.Errorf(
 			"the key was accepted and the server wants more: next=%q", listed))
 	case l.signErr != nil:
-		f := cause.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAuthFailed, l.signErr)
-		f.Outcome = h.session.outcome()
-		return f
+		return cause.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAuthFailed, l.signErr)
 	case l.offered == 0 && l.secret == secretUntouched && (methods == nil || slices.Contains(methods, "publickey")):
 		return h.fail(fleet.ReasonNoIdentity, errors.New(
 			"there is no key to offer\nhint: name one with --identity, or add one to the agent with ssh-add"))
@@ -195,7 +195,8 @@ func (l *login) ignored(f *fleet.Error) bool {
 		return true
 	case fleet.ReasonAuthFailed:
 		kind, ok := errors.AsType[*sshwire.Error](f)
-		return ok && kind.Kind == sshwire.KindDisconnect && !l.answered
+		// Where the command goes early the server is known to bear with that.
+		return ok && kind.Kind == sshwire.KindDisconnect && !l.answered && !l.handshake.plan.earlyExec
 	}
 	return false
 }

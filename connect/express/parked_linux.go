@@ -194,23 +194,28 @@ func (p *parked) read(buf []byte) (drained bool) {
 
 // flush writes what the kernel takes.
 func (p *parked) flush() {
-	l := p.conn.session.link
-	for len(l.client.Output()) > 0 && !p.mute {
-		n, err := unix.Write(int(p.fd), l.client.Output())
-		l.sent(n)
+	if p.mute {
+		return
+	}
+	err := p.conn.session.link.write(func(out []byte) (int, error) {
+		n, err := unix.Write(int(p.fd), out)
 		switch {
 		case n > 0:
 			p.writeBy = time.Time{}
 		case errors.Is(err, unix.EINTR):
-		case errors.Is(err, unix.EAGAIN):
-			if p.writeBy.IsZero() {
-				p.writeBy = p.conn.session.clock.Now().Add(cause.WriteTimeout)
-			}
-			p.awaitRoom()
-			return
-		case err != nil:
-			p.mute = true
+			return 0, nil
 		}
+		return n, err
+	})
+	switch {
+	case err == nil:
+	case errors.Is(err, unix.EAGAIN):
+		if p.writeBy.IsZero() {
+			p.writeBy = p.conn.session.clock.Now().Add(cause.WriteTimeout)
+		}
+		p.awaitRoom()
+	default:
+		p.mute = true
 	}
 }
 
@@ -269,12 +274,19 @@ func (p *parked) finish() {
 	p.loop.left()
 }
 
-// goodbye says it, if the socket has room. The kernel holds it back, so that it
-// leaves in one packet with the end that Close sends.
+// goodbye says it, if the socket has room and it takes no command along. The
+// kernel holds it back, so that it leaves in one packet with the end that Close
+// sends.
 func (p *parked) goodbye() {
-	client := p.conn.session.link.client
-	client.Disconnect()
-	if len(client.Output()) > 0 && !p.mute {
-		_ = unix.Send(int(p.fd), client.Output(), unix.MSG_MORE|unix.MSG_NOSIGNAL)
+	l := p.conn.session.link
+	if p.mute || !l.exec.CanFlush() {
+		return
 	}
+	l.client.Disconnect()
+	_ = l.write(func(out []byte) (int, error) {
+		if err := unix.Send(int(p.fd), out, unix.MSG_MORE|unix.MSG_NOSIGNAL); err != nil {
+			return 0, err
+		}
+		return len(out), nil
+	})
 }

@@ -192,6 +192,7 @@ type serverInfo struct {
 	identification string
 	traits         traits
 	kex, hostKeys  []string
+	inOrder        bool // no packet of its own can have been cut out unnoticed (CVE-2023-48795)
 }
 
 // learn remembers a server that has let us in.

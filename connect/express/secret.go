@@ -75,9 +75,7 @@ func (l *login) prompted(ev sshwire.Prompts) *fleet.Error {
 }
 
 func (l *login) refused(err error) *fleet.Error {
-	f := cause.Refusal(l.handshake.attempt, fleet.PhaseAuth, fleet.ReasonAuthFailed, err)
-	f.Outcome = l.handshake.session.outcome()
-	return f
+	return cause.Refusal(l.handshake.attempt, fleet.PhaseAuth, fleet.ReasonAuthFailed, err)
 }
 
 // secretAnswered passes on what became of the password.

@@ -26,9 +26,6 @@ type session struct {
 
 	channel  sshwire.Channel
 	opened   bool // CHANNEL_OPEN has left, or is about to
-	sent     bool // so has the command
-	intended bool // and that it is about to is written down
-	proven   bool // the server has shown that it does not run what was sent
 	guessed  bool // the command left before its channel was open
 	misfit   bool // and that did no good: the next connection is to wait
 	exit     exit
@@ -72,10 +69,9 @@ func (s *session) open(withCommand bool) *fleet.Error {
 // exec sends the command, and that it gets no input: whatever reads it is to see
 // its end.
 func (s *session) exec() *fleet.Error {
-	if f := s.intention(); f != nil {
+	if f := s.attempt.Intend(); f != nil {
 		return f
 	}
-	s.sent, s.proven = true, false
 	if r := s.attempt.Target.Route; r != nil {
 		for _, variable := range r.Env {
 			name, value, _ := strings.Cut(variable, "=")
@@ -93,39 +89,18 @@ func (s *session) exec() *fleet.Error {
 // connection that was held back does it when it is let go: its caller does not
 // wait for each of many.
 func (s *session) intend() {
-	if s.sent || s.attempt.Hold {
+	if s.link.exec.Queued() || s.attempt.Hold {
 		return
 	}
 	if f := s.attempt.Intend(); f != nil {
 		s.fail(f)
-		return
 	}
-	s.intended = true
 }
-
-// intention is what has to be before each time that the command is sent.
-func (s *session) intention() *fleet.Error {
-	if s.intended {
-		s.intended = false
-		return nil
-	}
-	return s.attempt.Intend()
-}
-
-// rejected says that the server did not let us in, so that it did not run what
-// was sent with the request (RFC 4252 §5.1).
-func (s *session) rejected() { s.proven = s.sent }
 
 // ignored says that the server does not know the channel.
-func (s *session) ignored() { s.opened, s.sent, s.proven, s.link.execEnd = false, false, false, 0 }
-
-// outcome is that of a failure now: once the command may have left, nobody
-// knows.
-func (s *session) outcome() fleet.Outcome {
-	if s.sent && s.link.execLeft() && !s.proven {
-		return fleet.OutcomeUnknown
-	}
-	return fleet.OutcomeNeverStarted
+func (s *session) ignored() {
+	s.opened = false
+	s.link.exec.Ignored()
 }
 
 // enter begins a phase; a limit of 0 is none.
@@ -161,7 +136,8 @@ func (s *session) take(ev sshwire.Event) {
 	case sshwire.ChannelOpened:
 		s.channelOpened()
 	case sshwire.ChannelRefused:
-		s.fail(s.attempt.Fail(fleet.OutcomeNeverStarted, fleet.ReasonSessionRefused, fmt.Errorf(
+		s.link.exec.Refused()
+		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonSessionRefused, fmt.Errorf(
 			"the server refused a session, reason code %d: %q", ev.Code, ev.Text)))
 	case sshwire.ChannelIgnored:
 		s.ignored()
@@ -182,7 +158,8 @@ func (s *session) take(ev sshwire.Event) {
 }
 
 func (s *session) channelOpened() {
-	if !s.sent {
+	s.link.exec.LetIn()
+	if !s.link.exec.Queued() {
 		if f := s.exec(); f != nil {
 			s.fail(f)
 			return
@@ -196,12 +173,31 @@ func (s *session) channelOpened() {
 // answered is the server's word on exec (RFC 4254 §6.5).
 func (s *session) answered(ok bool) {
 	switch {
-	case !ok:
+	case ok:
+		if s.running() && !s.exit.known {
+			s.enter(fleet.PhaseRun, s.timeouts.Command)
+		}
+	case s.exit.known:
+		s.exit.conflict = true
+	case !s.link.exec.Refused():
+		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonProtocolError,
+			errors.New("the server refused to run the command, whose output it had sent before (RFC 4254 §5.4)")))
+	default:
 		s.fail(s.attempt.Fail(fleet.OutcomeRefused, fleet.ReasonExecRefused,
 			errors.New("the server refused to run the command")))
-	case !s.exit.known:
-		s.enter(fleet.PhaseRun, s.timeouts.Command)
 	}
+}
+
+// running is for the server's word that the command runs or has run. Before the
+// command has left whole it is a lie: the server cannot have got it.
+func (s *session) running() bool {
+	if !s.link.exec.Left() {
+		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonProtocolError,
+			errors.New("the server answered a command that it had not been sent (RFC 4254 §6.5)")))
+		return false
+	}
+	s.link.exec.Started()
+	return true
 }
 
 // output passes on what the command wrote. A writer that fails gets no more, and
@@ -211,6 +207,9 @@ func (s *session) output(ev sshwire.Data) {
 	if ev.Stderr {
 		stream, dst = fleet.Stderr, s.attempt.Stderr
 	}
+	if s.link.exec.Left() {
+		s.link.exec.Started()
+	}
 	if dst != nil && !s.broken[stream] {
 		_, err := dst.Write(ev.Bytes)
 		s.broken[stream] = err != nil
@@ -218,10 +217,14 @@ func (s *session) output(ev sshwire.Data) {
 	s.link.client.Consumed(ev.Channel, len(ev.Bytes))
 }
 
-// exited notes how the command ended; the first word stays. From here the
-// channel has the drain timeout to close.
+// exited notes how the command ended; the first word stays, and another one is a
+// conflict. From here the channel has the drain timeout to close.
 func (s *session) exited(e exit) {
 	if s.exit.known {
+		s.exit.conflict = s.exit.conflict || e.status != s.exit.status || e.signal != s.exit.signal
+		return
+	}
+	if !s.running() {
 		return
 	}
 	s.exit = e
@@ -234,9 +237,9 @@ func (s *session) closed() {
 	case s.exit.known:
 		s.finish(s.ended(true))
 	case s.overdue:
-		s.fail(s.attempt.Fail(s.outcome(), fleet.ReasonTimeout, cause.Overdue(s.timeouts.Command)))
+		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonTimeout, cause.Overdue(s.timeouts.Command)))
 	default:
-		s.fail(s.attempt.Fail(s.outcome(), fleet.ReasonExitMissing,
+		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonExitMissing,
 			errors.New("the server closed the channel without an exit status")))
 	}
 }
@@ -255,7 +258,8 @@ func (s *session) ended(complete bool) fleet.End {
 // server has not opened went nowhere.
 func (s *session) brokenBy(err error) {
 	if wire, ok := errors.AsType[*sshwire.Error](err); ok && wire.Kind == sshwire.KindWrongGuess {
-		s.proven, s.misfit = true, true
+		s.link.exec.Refused()
+		s.misfit = true
 	}
 	s.stopFor(reasonOf(err), err)
 }
@@ -276,7 +280,7 @@ func (s *session) stopFor(r fleet.Reason, err error) {
 		s.finish(s.ended(false))
 		return
 	}
-	s.fail(s.attempt.Fail(s.outcome(), r, err))
+	s.fail(s.attempt.Fail(s.link.exec.Failed(), r, err))
 }
 
 // heard is for every sign of life.
@@ -345,8 +349,8 @@ func (s *session) stalled() {
 
 // interrupted is for a run that ends.
 func (s *session) interrupted(ctx context.Context) {
-	if s.exit.known || s.outcome() == fleet.OutcomeUnknown {
-		s.stopFor(fleet.ReasonInterrupted, context.Cause(ctx))
+	if s.exit.known {
+		s.finish(s.ended(false))
 		return
 	}
 	s.fail(cause.Interrupted(ctx, s.attempt))

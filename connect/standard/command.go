@@ -53,12 +53,16 @@ func (cmd *command) serve(requests <-chan *ssh.Request) {
 	})
 }
 
-// exited notes how the command ended; the first word stays. From here the
-// channel has the drain timeout to close.
+// exited notes how the command ended; the first word stays, and another one is a
+// conflict. From here the channel has the drain timeout to close.
 func (cmd *command) exited(e exit) {
 	cmd.mu.Lock()
 	defer cmd.mu.Unlock()
-	if cmd.exit.known || e.err != nil && cmd.exit.err != nil {
+	if cmd.exit.known {
+		cmd.exit.conflict = cmd.exit.conflict || e.known && (e.status != cmd.exit.status || e.signal != cmd.exit.signal)
+		return
+	}
+	if e.err != nil && cmd.exit.err != nil {
 		return
 	}
 	cmd.exit = e
@@ -106,7 +110,7 @@ func (cmd *command) wait(ctx context.Context) fleet.End {
 	}
 	cmd.collect()
 	close(over)
-	end := cmd.ended(ctx, fleet.OutcomeUnknown, nil)
+	end := cmd.ended(ctx, nil)
 	watching.Wait()
 	return end
 }
@@ -134,9 +138,9 @@ func (cmd *command) collect() {
 	var panicked any
 	stderr.Go(func() {
 		defer func() { panicked = recover() }()
-		drain(cmd.conn.attempt.Stderr, cmd.channel.Stderr())
+		cmd.drain(cmd.conn.attempt.Stderr, cmd.channel.Stderr())
 	})
-	drain(cmd.conn.attempt.Stdout, cmd.channel)
+	cmd.drain(cmd.conn.attempt.Stdout, cmd.channel)
 	stderr.Wait()
 	if panicked != nil {
 		panic(panicked)
@@ -146,10 +150,13 @@ func (cmd *command) collect() {
 
 // drain copies from the channel until it ends; when dst fails the rest is read
 // and dropped, so that the other stream goes on.
-func drain(dst io.Writer, src io.Reader) {
+func (cmd *command) drain(dst io.Writer, src io.Reader) {
 	buf := make([]byte, 4<<10)
 	for {
 		n, err := src.Read(buf)
+		if n > 0 {
+			cmd.conn.attempt.Execution.Started()
+		}
 		if n > 0 && dst != nil {
 			if _, werr := dst.Write(buf[:n]); werr != nil {
 				dst = nil
@@ -161,21 +168,38 @@ func drain(dst io.Writer, src io.Reader) {
 	}
 }
 
-// refused is the server's no to exec (RFC 4254 §6.5): the command did not run.
-func (cmd *command) refused() fleet.End {
-	return cmd.conn.attempt.Fail(fleet.OutcomeRefused, fleet.ReasonExecRefused,
-		errors.New("the server refused to run the command")).End()
+// refused is the server's no to exec (RFC 4254 §6.5): the command did not run,
+// unless output or how it ended had come before.
+func (cmd *command) refused(ctx context.Context) fleet.End {
+	c := cmd.conn
+	_ = c.Close() // what had come stays to be read
+	cmd.collect()
+	a := c.attempt
+	switch {
+	case cmd.seen().known:
+		cmd.mu.Lock()
+		cmd.exit.conflict = true
+		cmd.mu.Unlock()
+		return cmd.ended(ctx, nil)
+	case !a.Execution.Refused():
+		return a.Fail(a.Execution.Failed(), fleet.ReasonProtocolError,
+			errors.New("the server refused to run the command, whose output it had sent before (RFC 4254 §5.4)")).End()
+	}
+	return a.Fail(fleet.OutcomeRefused, fleet.ReasonExecRefused, errors.New("the server refused to run the command")).End()
 }
 
-// ended gives the end of the attempt. otherwise is the outcome when nothing
-// better is known, err what the library said of exec, nil once that was
-// accepted.
-func (cmd *command) ended(ctx context.Context, otherwise fleet.Outcome, err error) fleet.End {
+// ended gives the end of the attempt. err is what the library said of exec, nil
+// once that was answered.
+func (cmd *command) ended(ctx context.Context, err error) fleet.End {
 	c := cmd.conn
 	cmd.requests.Wait()
-	inOrder := c.endsInOrder()
+	inOrder := c.endsInOrder() // from here on nothing leaves
 	exit := cmd.seen()
 	cmd.disarm()
+	if exit.known && !c.attempt.Execution.Left() {
+		return c.attempt.Fail(c.attempt.Execution.Failed(), fleet.ReasonProtocolError,
+			errors.New("the server answered a command that it had not been sent (RFC 4254 §6.5)")).End()
+	}
 	if exit.known {
 		end := exit.end(c.attempt.Timeline.Phase(), inOrder)
 		if cmd.overdue.Load() {
@@ -184,10 +208,7 @@ func (cmd *command) ended(ctx context.Context, otherwise fleet.Outcome, err erro
 		return end
 	}
 	reason, why := cmd.why(ctx, inOrder, err)
-	if reason == fleet.ReasonInterrupted && otherwise == fleet.OutcomeNeverStarted {
-		otherwise = fleet.OutcomeCancelled
-	}
-	return c.attempt.Fail(otherwise, reason, why).End()
+	return c.attempt.Fail(c.attempt.Execution.Failed(), reason, why).End()
 }
 
 func (cmd *command) disarm() {

@@ -47,7 +47,8 @@ func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 func (c *conn) guarded(ctx context.Context) (end fleet.End) {
 	defer func() {
 		if p := recover(); p != nil {
-			end = c.attempt.Fail(c.afterExec(), fleet.ReasonInternal, panicError(p)).End()
+			_ = c.Close()
+			end = c.attempt.Fail(c.attempt.Execution.Failed(), fleet.ReasonInternal, panicError(p)).End()
 		}
 	}()
 	return c.run(ctx)
@@ -55,15 +56,6 @@ func (c *conn) guarded(ctx context.Context) (end fleet.End) {
 
 func panicError(p any) error {
 	return fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-}
-
-// afterExec is the outcome of a failure in the attempt's present phase: once
-// exec may have left, nobody knows.
-func (c *conn) afterExec() fleet.Outcome {
-	if c.attempt.Timeline.Phase() >= fleet.PhaseExec {
-		return fleet.OutcomeUnknown
-	}
-	return fleet.OutcomeNeverStarted
 }
 
 func (c *conn) run(ctx context.Context) fleet.End {
@@ -84,17 +76,15 @@ func (c *conn) run(ctx context.Context) fleet.End {
 		return f.End()
 	}
 	a.Timeline.Enter(fleet.PhaseExec)
-	sent := c.wire.sent.Load()
+	a.Execution.Queue(1) // whatever is written next may hold it
 	accepted, err := ch.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{a.Exec()}))
 	switch {
-	case err == nil && !accepted:
-		return cmd.refused()
-	case err != nil && c.wire.sent.Load() == sent:
-		// Not one byte reached the kernel since: the command cannot have left.
-		return cmd.ended(ctx, fleet.OutcomeNeverStarted, err)
 	case err != nil:
-		return cmd.ended(ctx, fleet.OutcomeUnknown, err)
+		return cmd.ended(ctx, err)
+	case !accepted:
+		return cmd.refused(ctx)
 	}
+	a.Execution.Started()
 	_ = ch.CloseWrite() // there is no input: whatever reads it is to see its end
 	return cmd.wait(ctx)
 }
@@ -103,14 +93,14 @@ func (c *conn) run(ctx context.Context) fleet.End {
 func (c *conn) openFailed(ctx context.Context, err error) *fleet.Error {
 	a := c.attempt
 	if refused, ok := errors.AsType[*ssh.OpenChannelError](err); ok {
-		return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonSessionRefused, fmt.Errorf(
+		return a.Fail(a.Execution.Failed(), fleet.ReasonSessionRefused, fmt.Errorf(
 			"the server refused a session, reason code %d: %.200q", refused.Reason, refused.Message))
 	}
 	if ctx.Err() != nil {
 		return cause.Interrupted(ctx, a)
 	}
 	reason, named := c.cause(err)
-	return a.Fail(fleet.OutcomeNeverStarted, reason, named)
+	return a.Fail(a.Execution.Failed(), reason, named)
 }
 
 // endsInOrder closes a connection whose channel has ended, and says whether the

@@ -14,10 +14,11 @@ const maxSignalName = 64
 
 // An exit is what the server said of the command's end (RFC 4254 §6.10).
 type exit struct {
-	known  bool
-	status uint32
-	signal string
-	err    error // the server's word could not be understood
+	known    bool
+	status   uint32
+	signal   string
+	conflict bool  // what came later says otherwise
+	err      error // the server's word could not be understood
 }
 
 // parseExit reads an exit-status or exit-signal request; ok is false for any
@@ -55,5 +56,9 @@ func signalName(s string) string {
 
 // end gives the attempt's end; complete says that the channel closed in order.
 func (e exit) end(p fleet.Phase, complete bool) fleet.End {
-	return fleet.Exited(p, e.status, e.signal, complete)
+	end := fleet.Exited(p, e.status, e.signal, complete)
+	if e.conflict {
+		end.Flags |= fleet.FlagExitConflict
+	}
+	return end
 }

@@ -43,7 +43,6 @@ type wire struct {
 	authed   atomic.Bool
 	serving  atomic.Bool // a channel is open: see hold
 	received atomic.Int64
-	sent     atomic.Int64
 
 	closing sync.Once
 	done    chan struct{} // closed by shut
@@ -56,6 +55,7 @@ type wire struct {
 }
 
 func newWire(nc net.Conn, a *connect.Attempt, c *awake.Clock) *wire {
+	a.Execution.Connected()
 	return &wire{Conn: nc, attempt: a, clock: c, begun: c.Lost(), done: make(chan struct{})}
 }
 
@@ -240,9 +240,12 @@ func (w *wire) Write(p []byte) (int, error) {
 		if w.authed.Load() {
 			_ = w.SetWriteDeadline(w.clock.Real(by))
 		}
+		if !w.attempt.Execution.Writing() {
+			return sent, net.ErrClosed
+		}
 		n, err := w.Conn.Write(p[sent:])
+		w.attempt.Execution.Wrote(n)
 		sent += n
-		w.sent.Add(int64(n))
 		stopped := w.early(err) || w.authed.Load() && cause.TimedOut(err) && w.clock.Now().Before(by)
 		if err == nil || !stopped {
 			return sent, err

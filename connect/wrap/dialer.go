@@ -100,6 +100,8 @@ func (w *wrapped) refused(word remote.Refusal) *fleet.Error {
 	outcome, reason, text := fleet.OutcomeRefused, fleet.ReasonWrapRefused, explanations[word]
 	if word == remote.RefusedAgain {
 		outcome, reason = fleet.OutcomeUnknown, fleet.ReasonAlreadyStarted
+	} else {
+		w.attempt.Execution.NotStarted()
 	}
 	if hint := word.Hint(); hint != "" {
 		text += "\nhint: " + hint

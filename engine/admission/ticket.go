@@ -14,6 +14,9 @@ type Ticket struct {
 	Attempts int
 	// Earlier are those that have ended.
 	Earlier []fleet.Try
+	// Intended says that an attempt has written down that the command is about to
+	// be sent.
+	Intended bool
 	// PassedOver counts the times that this machine had not what a connect
 	// takes.
 	PassedOver int
