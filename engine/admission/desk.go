@@ -24,8 +24,8 @@ type Desk struct {
 	typical       typical
 	bucket        bucket
 	crowds        [2]crowd
-	heard         time.Time // when connects were asked for their greetings last
-	hopeful       bool      // some may be greeted yet
+	heard         time.Time     // when connects were asked for their greetings last
+	hopeful       bool          // some may be greeted yet
 	lost          fifo[*Ticket] // waited where nothing starts any more
 }
 
