@@ -95,7 +95,11 @@ func (r *run) passOver(t *admission.Ticket, reason fleet.Reason, now time.Time) 
 	t.Attempts--
 	t.PassedOver++
 	r.retry.attempts--
-	r.desk.Squeeze()
+	if reason == fleet.ReasonAgentUnavailable {
+		r.desk.SqueezeConnects() // commands that run ask no agent
+	} else {
+		r.desk.Squeeze()
+	}
 	r.desk.Landed()
 	r.desk.Later(t, now.Add(localWait+backoff(reason, 1)))
 	if !r.lack.told {

@@ -342,8 +342,17 @@ func TestSqueeze(t *testing.T) {
 	if d.Width() != 301 {
 		t.Errorf("width %d after 400 successes, want 301", d.Width())
 	}
+	d = New(wide())
+	fill(d, 2000, each)
+	for i, s := range startAll(d, epoch)[:801] {
+		d.Over(s, map[bool]Verdict{true: Succeeded, false: Nothing}[i < 800], epoch)
+	}
+	if d.SqueezeConnects(); d.Width() != 800+150 {
+		t.Errorf("width %d, want the 800 that run and three quarters of the 200 connects", d.Width())
+	}
 	d.SetWidth(0, 0)
 	d.Squeeze()
+	d.SqueezeConnects()
 	if d.Width() != 0 {
 		t.Errorf("width %d, want the 0 that was asked for", d.Width())
 	}

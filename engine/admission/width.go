@@ -21,6 +21,17 @@ func (d *Desk) Squeeze() {
 	d.width = max(least, min(d.width, float64(d.flying)*squeezed))
 }
 
+// SqueezeConnects tells that this machine had not what a connect takes and only
+// connects hold. The width shrinks to fewer of these beside all others in flight.
+// It is called after Over.
+func (d *Desk) SqueezeConnects() {
+	if d.width < 1 {
+		return
+	}
+	connects := d.Connecting() + 1
+	d.width = min(d.width, float64(d.flying-connects)+max(1, float64(connects)*squeezed))
+}
+
 // widen lets the width grow by one with each of its own lengths, up to what was
 // asked for.
 func (d *Desk) widen() {
