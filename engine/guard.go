@@ -51,7 +51,7 @@ func (r *run) guard() {
 // caught is deferred: it tells of a panic in one of the functions of Options.
 func caught(name string, tell func(error)) {
 	if p := recover(); p != nil {
-		tell(fmt.Errorf("Options.%s: panic: %v\n%s", name, p, debug.Stack()))
+		tell(fmt.Errorf("panic in Options.%s: %v\n%s", name, p, debug.Stack()))
 	}
 }
 

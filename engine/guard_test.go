@@ -84,7 +84,7 @@ func TestPanicInOptions(t *testing.T) {
 				if kept != "" {
 					t.Errorf("kept: %s", kept)
 				}
-				if !strings.Contains(text, "Options."+name+": panic: oops") || strings.Contains(text, "run: ") != c.fault {
+				if !strings.Contains(text, "panic in Options."+name+": oops") || strings.Contains(text, "run: ") != c.fault {
 					t.Errorf("errors %q, want the panic's, the run's own: %v", text, c.fault)
 				}
 			})
