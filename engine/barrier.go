@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shoal/connect"
+	"shoal/fleet"
 )
 
 // A Release says how a barrier opened.
@@ -45,17 +46,22 @@ func (o Options) roomForBarrier() error {
 
 // hold lets an authenticated connection wait for the others.
 func (r *run) hold(f *flight, conn connect.Conn) {
+	h := held{f, conn}
+	if !r.add(h) {
+		h.drop(cancelled(r.dialCtx))
+	}
+}
+
+// add reports whether h is held; it is not once nothing is started any more.
+func (r *run) add(h held) bool {
 	r.mu.Lock()
-	late := r.stopped
-	if !late {
-		r.barrier.held = append(r.barrier.held, held{f, conn})
-		r.progress()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return false
 	}
-	r.mu.Unlock()
-	if late {
-		_ = conn.Close()
-		f.finish(cancelled(r.dialCtx))
-	}
+	r.barrier.held = append(r.barrier.held, h)
+	r.progress()
+	return true
 }
 
 // openBarrier starts what is held once no other target can come, and stops the
@@ -107,11 +113,13 @@ func (r *run) release(all []held) {
 
 // start starts the command; a panic is this target's alone.
 func (h held) start() {
-	defer func() {
-		if p := recover(); p != nil {
-			h.flight.panicked(p)
-			_ = h.conn.Close()
-		}
-	}()
+	defer h.flight.rescue(h.conn)
 	h.conn.Start(h.flight.run.ctx, h.flight.finish)
+}
+
+// drop ends what was not started; a panic is this target's alone.
+func (h held) drop(end fleet.End) {
+	defer h.flight.rescue(h.conn)
+	_ = h.conn.Close()
+	h.flight.finish(end)
 }

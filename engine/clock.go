@@ -22,17 +22,27 @@ func (r *run) clock() {
 				r.resize(n)
 			}
 		}
-		r.mu.Lock()
-		r.armed = r.opts.Clock.Now() // it looks: nobody has to rouse it
-		r.changed()
-		r.armed = time.Time{}
-		now := r.opts.Clock.Now()
-		if at, ok := r.desk.Wake(now); ok && !r.stopped && r.desk.Waiting() > 0 {
-			r.armed = at
-			timer.Reset(at.Sub(now))
+		if wait, ok := r.look(); ok {
+			timer.Reset(wait)
 		}
-		r.mu.Unlock()
 	}
+}
+
+// look starts what time alone lets start, and says how long it takes until there
+// may be more; false means that nobody knows.
+func (r *run) look() (wait time.Duration, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.armed = r.opts.Clock.Now() // it looks: nobody has to rouse it
+	r.changed()
+	r.armed = time.Time{}
+	now := r.opts.Clock.Now()
+	at, ok := r.desk.Wake(now)
+	if !ok || r.stopped || r.desk.Waiting() == 0 {
+		return 0, false
+	}
+	r.armed = at
+	return at.Sub(now), true
 }
 
 // resize sets how many targets may be in flight from now on.

@@ -17,7 +17,9 @@
 //   - connection starts and open sessions are bounded apart
 //   - a target that waits holds no slot and no goroutine, and a server that
 //     takes no connections makes no other one wait
-//   - what this machine lacks narrows the run and blames no host
-//   - a panic while one target is worked on is that target's result
+//   - what this machine lacks narrows the run and blames no host; where it lacks
+//     it for good, such as an agent that has died, the rest is not tried
+//   - a panic while one target is worked on is that target's result; one in a
+//     function of Options, or in the iterator, is the run's error
 //   - leaving the loop stops everything that Run has started, and waits for it
 package engine

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"runtime/debug"
@@ -13,14 +14,17 @@ import (
 // feed hands every target to the Desk, stage after stage. After a stop it goes
 // on through the iterator, so that each target has its result.
 func (r *run) feed(targets iter.Seq[fleet.Target]) {
+	listed := false
 	defer func() {
 		if p := recover(); p != nil {
-			r.feedErr = fmt.Errorf("the targets could not be listed: panic: %v\n%s", p, debug.Stack())
+			r.blame(fmt.Errorf("the targets could not be listed: panic: %v\n%s", p, debug.Stack()))
+		} else if !listed {
+			r.blame(errors.New("the targets could not be listed: their iterator called runtime.Goexit"))
 		}
 		r.mu.Lock()
+		defer r.mu.Unlock()
 		r.fed = true
 		r.changed()
-		r.mu.Unlock()
 	}()
 	stages := stages{run: r}
 	for t := range targets {
@@ -28,32 +32,50 @@ func (r *run) feed(targets iter.Seq[fleet.Target]) {
 			continue
 		}
 		select {
-		case r.skipped <- fleet.Result{Target: t, End: cancelled(r.dialCtx)}:
+		case r.skipped <- fleet.Result{Target: t, End: r.skip()}:
 		case <-r.left:
+			listed = true
 			return
 		}
 	}
+	listed = true
+}
+
+// skip is the end of a target that comes when nothing is started any more.
+func (r *run) skip() fleet.End {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.gone != nil && r.dialCtx.Err() == nil {
+		return *r.gone
+	}
+	return cancelled(r.dialCtx)
 }
 
 // enqueue waits until there is room for t among those that wait; false means
 // that nothing is started any more.
 func (r *run) enqueue(t fleet.Target) bool {
 	for {
-		r.mu.Lock()
-		if r.stopped || r.dialCtx.Err() != nil {
-			r.mu.Unlock()
-			return false
+		if in, shut := r.tryEnqueue(t); in || shut {
+			return in
 		}
-		if r.desk.Waiting() < r.opts.ahead() {
-			r.owed++
-			r.desk.Enqueue(&admission.Ticket{Target: t}, r.opts.Clock.Now())
-			r.changed()
-			r.mu.Unlock()
-			return true
-		}
-		r.mu.Unlock()
 		<-r.room // a stop sends too
 	}
+}
+
+// tryEnqueue lets t wait for its turn if there is room and anything is started yet.
+func (r *run) tryEnqueue(t fleet.Target) (in, shut bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.shut() {
+		return false, true
+	}
+	if r.desk.Waiting() >= r.opts.ahead() {
+		return false, false
+	}
+	r.owed++
+	r.desk.Enqueue(&admission.Ticket{Target: t}, r.opts.Clock.Now())
+	r.changed()
+	return true, false
 }
 
 // stages holds targets back until those before them have ended.
@@ -123,9 +145,9 @@ func (r *run) goes(n int) {
 func (r *run) quiet() bool {
 	for {
 		r.mu.Lock()
-		owed, stopped := r.owed, r.stopped || r.dialCtx.Err() != nil
+		owed, shut := r.owed, r.shut()
 		r.mu.Unlock()
-		if stopped {
+		if shut {
 			return false
 		}
 		if owed == 0 {

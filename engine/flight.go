@@ -53,7 +53,7 @@ func (f *flight) begin() {
 		if p := recover(); p != nil {
 			f.panicked(p)
 			if conn != nil {
-				_ = conn.Close()
+				hangUp(conn)
 			}
 		}
 	}()
@@ -102,9 +102,11 @@ func (f *flight) dial() (connect.Conn, error) {
 func (f *flight) over(v admission.Verdict) {
 	f.dialled = true
 	f.run.mu.Lock()
-	f.run.anyIn = f.run.anyIn || v == admission.Succeeded
+	defer f.run.mu.Unlock()
+	if v == admission.Succeeded {
+		f.run.lack.over()
+	}
 	f.run.desk.Over(f.ticket, v, f.run.opts.Clock.Now())
-	f.run.mu.Unlock()
 }
 
 // unmade takes back that this is an attempt.
@@ -136,6 +138,20 @@ func (f *flight) panicked(p any) {
 		fmt.Errorf("panic: %v\n%s", p, debug.Stack())).End())
 }
 
+// rescue is deferred where a panic of conn is to be this target's result alone.
+func (f *flight) rescue(conn connect.Conn) {
+	if p := recover(); p != nil {
+		f.panicked(p)
+		hangUp(conn)
+	}
+}
+
+// hangUp closes conn after a panic; another one changes nothing any more.
+func hangUp(conn connect.Conn) {
+	defer func() { _ = recover() }()
+	_ = conn.Close()
+}
+
 // finish gives the result, or lets the target wait for another attempt. It never
 // waits; the first call counts.
 func (f *flight) finish(end fleet.End) {
@@ -143,21 +159,16 @@ func (f *flight) finish(end fleet.End) {
 		stdout, stderr := f.output.close()
 		r := f.run
 		r.mu.Lock()
+		defer r.mu.Unlock()
 		f.ticket.Intended = f.ticket.Intended || f.attempt.Execution.Intended()
 		end.Outcome = f.attempt.Execution.Check(end.Outcome)
-		end = notCancelled(f.ticket, stopped(r.dialCtx, end))
-		if r.again(f, end) {
+		again, end := r.decide(f, notCancelled(f.ticket, stopped(r.dialCtx, end)))
+		if again {
 			r.held.give(len(stdout.Bytes) + len(stderr.Bytes))
 		} else {
 			r.deliver(landing{result: f.result(end, stdout, stderr), flying: true})
 		}
 		r.changed()
-		notices := r.notices
-		r.notices = nil
-		r.mu.Unlock()
-		for _, n := range notices {
-			r.opts.Notice(n)
-		}
 	})
 }
 
@@ -187,22 +198,35 @@ func notCancelled(t *admission.Ticket, end fleet.End) fleet.End {
 	return end
 }
 
+// decide is again. A panic there would leave the target without a result: it is
+// the result. mu must be held.
+func (r *run) decide(f *flight, end fleet.End) (again bool, final fleet.End) {
+	final = end
+	defer func() {
+		if p := recover(); p != nil {
+			final.Reason, final.Err = fleet.ReasonInternal, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return r.again(f, end), final
+}
+
 // again lets the flight's target wait for another attempt, if there is one.
 // Called with mu held.
 func (r *run) again(f *flight, end fleet.End) bool {
 	t := f.ticket
 	switch {
-	case end.Outcome.Ran() || r.stopped || r.dialCtx.Err() != nil || f.number == 0:
+	case end.Outcome.Ran() || r.shut() || f.number == 0:
 		return false
-	case r.ours(t, end):
+	case r.ours(f, end):
 		r.passOver(t, end.Reason, r.opts.Clock.Now())
 		return true
 	case !r.retry.grant(end, f.number):
 		return false
 	}
+	at := r.opts.Clock.Now().Add(backoff(end.Reason, f.number))
 	t.Earlier = append(t.Earlier, fleet.Try{End: end, Started: f.started, Took: time.Since(f.started)})
 	t.Suspect = suspect(end)
 	r.desk.Landed()
-	r.desk.Later(t, r.opts.Clock.Now().Add(backoff(end.Reason, f.number)))
+	r.desk.Later(t, at)
 	return true
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"shoal/connect"
@@ -22,6 +23,8 @@ const (
 	DefaultStarts = 4
 	// DefaultAttempts is how many attempts a target gets at the most.
 	DefaultAttempts = 3
+	// MaxAttempts is the largest number of attempts that may be asked for.
+	MaxAttempts = 100
 	// DefaultLookups is how many names are looked up at once at the most.
 	DefaultLookups = 128
 )
@@ -63,7 +66,8 @@ type Options struct {
 
 	// Attempts is how many attempts a target gets at the most; all but the first
 	// follow failures that are known to have run nothing and that can pass. 0
-	// means DefaultAttempts, 1 means that nothing is tried again.
+	// means DefaultAttempts, 1 means that nothing is tried again; MaxAttempts is
+	// the most.
 	Attempts int
 	// Idempotent says that the command may run more than once: targets where it
 	// cannot be known whether it ran are attempted again too.
@@ -120,8 +124,9 @@ type Options struct {
 	// Tail's last Next. It is called from many goroutines at once and must not
 	// block. nil means that nobody follows.
 	Follow func(*Tail)
-	// Notice is told what a person should know and need not act on. It must not
-	// block. nil means that nobody is.
+	// Notice is told what a person should know and need not act on. It is called by
+	// whoever ranges over the results, between two of them. nil means that nobody is
+	// told.
 	Notice func(string)
 }
 
@@ -138,8 +143,10 @@ func (o Options) Validate() error {
 		return fmt.Errorf("%d key exchanges at once are negative; 0 means no bound", o.KeyExchanges)
 	case o.Attempts < 0:
 		return fmt.Errorf("%d attempts are negative; 0 means the default", o.Attempts)
-	case !(o.Rate >= 0): // NaN too
-		return fmt.Errorf("a rate of %v starts a second is negative; 0 means no bound", o.Rate)
+	case o.Attempts > MaxAttempts:
+		return fmt.Errorf("%d attempts at each target are too many\nhint: %d is the most", o.Attempts, MaxAttempts)
+	case !(o.Rate >= 0) || math.IsInf(o.Rate, 1): // NaN too
+		return fmt.Errorf("a rate of %v starts a second is not one; 0 means no bound", o.Rate)
 	case o.Pause < 0:
 		return fmt.Errorf("a pause of %v is negative", o.Pause)
 	case o.Barrier && o.Rollout != nil:

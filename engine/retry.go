@@ -13,18 +13,14 @@ const (
 	// twice that, and so on up to maxBackoff ("full jitter").
 	firstBackoff = time.Second
 	maxBackoff   = 30 * time.Second
-	// turnedBackoff is the wait where the server was reached and said that it is
-	// busy; the Desk sees to it that it is not asked too often.
+	// turnedBackoff is firstBackoff where the server was reached and said that it
+	// is busy; the Desk sees to it that it is not asked too often.
 	turnedBackoff = 100 * time.Millisecond
 
 	// Of all attempts one in retryShare may be a repeated one, and retryBurst
 	// beside, so that a network that is down is not hammered.
 	retryShare = 10
 	retryBurst = 32
-
-	// maxPassedOver is how often a target is tried though nothing else is in
-	// flight that could give this machine back what it lacks.
-	maxPassedOver = 5
 )
 
 // maxTries is how many attempts may end for a reason that can pass; none of the
@@ -94,11 +90,11 @@ func mayPass(reason fleet.Reason) bool {
 
 // backoff is the wait before the attempt that follows the n-th.
 func backoff(reason fleet.Reason, n int) time.Duration {
-	most := min(firstBackoff<<(n-1), maxBackoff)
+	first := firstBackoff
 	if reason == fleet.ReasonThrottled {
-		most = turnedBackoff << (n - 1)
+		first = turnedBackoff
 	}
-	return rand.N(most)
+	return rand.N(min(first<<min(n-1, 10), maxBackoff)) // 2^10 is beyond maxBackoff for both
 }
 
 // suspect says that the end came by a deadline of the connect, so that another

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"shoal/engine/admission"
@@ -13,9 +14,10 @@ import (
 
 // Run attempts each target and gives the results as they come. The only errors
 // are the run's own: options that do not validate, given before anything starts,
-// and a panic of the targets iterator, given last. Ending ctx aborts: commands
-// that run become unknown, everything else becomes cancelled, or never started
-// where the intent was written, and all of these results are still given. With an endless iterator the loop has to be left.
+// and a panic of the targets iterator or of a function in opts, given last. Ending
+// ctx aborts: commands that run become unknown, everything else becomes cancelled,
+// or never started where the intent was written, and all of these results are
+// still given. With an endless iterator the loop has to be left.
 func Run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target]) iter.Seq2[fleet.Result, error] {
 	return func(yield func(fleet.Result, error) bool) {
 		err := opts.Validate()
@@ -28,30 +30,41 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target]) iter
 			return
 		}
 		r := newRun(ctx, opts)
-		defer r.close()
-		r.begin(targets)
-		var landed []landing
-		for {
-			var over bool
-			landed, over = r.take(landed)
-			for i := range landed {
-				r.taken(&landed[i])
-				if !yield(landed[i].result, nil) {
-					return
-				}
+		if r.results(targets, yield) {
+			if err := r.fault.Load(); err != nil {
+				yield(fleet.Result{}, *err)
 			}
-			if over {
-				if r.feedErr != nil {
-					yield(fleet.Result{}, r.feedErr)
-				}
-				return
+		}
+	}
+}
+
+// results gives every result, and returns when nothing of the run goes on any
+// more; false means that the loop was left.
+func (r *run) results(targets iter.Seq[fleet.Target], yield func(fleet.Result, error) bool) bool {
+	defer r.close()
+	r.begin(targets)
+	var landed []landing
+	for {
+		var notices []string
+		var over bool
+		landed, notices, over = r.take(landed)
+		for _, n := range notices {
+			r.opts.Notice(n)
+		}
+		for i := range landed {
+			r.taken(&landed[i])
+			if !yield(landed[i].result, nil) {
+				return false
 			}
-			select {
-			case <-r.news:
-			case res := <-r.skipped:
-				if !yield(res, nil) {
-					return
-				}
+		}
+		if over {
+			return true
+		}
+		select {
+		case <-r.news:
+		case res := <-r.skipped:
+			if !yield(res, nil) {
+				return false
 			}
 		}
 	}
@@ -79,23 +92,23 @@ type run struct {
 	// is the most that there are, so that a send never waits.
 	jobs chan *flight
 
-	all     sync.WaitGroup // every goroutine
-	feedErr error          // written by feed before it is over
+	all   sync.WaitGroup        // every goroutine
+	fault atomic.Pointer[error] // the run's own error; the first counts
 
 	mu      sync.Mutex // guards what follows
 	desk    *admission.Desk
 	retry   retries
 	brakes  brakes
-	out     []landing // results that the caller's loop has not seen
-	owed    int       // targets that were fed and have no result yet
-	fed     bool      // no other target comes
-	stopped bool      // nothing is started any more
-	idle    int       // workers that wait for jobs
-	armed   time.Time // when the clock looks next; zero means not before it is woken
+	out     []landing  // results that the caller's loop has not seen
+	owed    int        // targets that were fed and have no result yet
+	fed     bool       // no other target comes
+	stopped bool       // nothing is started any more
+	gone    *fleet.End // of all that was not tried when this machine lacked something for good; nil: it does not
+	idle    int        // workers that wait for jobs
+	armed   time.Time  // when the clock looks next; zero means not before it is woken
 	barrier barrier
-	anyIn   bool     // some server has let us in
-	told    bool     // of a lack of this machine
-	notices []string // to be told once mu is free
+	lack    lack
+	notices []string // that the caller's loop has not told
 }
 
 // A landing is a result on its way to the caller.
@@ -119,6 +132,7 @@ func newRun(ctx context.Context, opts Options) *run {
 		retry:   retries{most: opts.Attempts, idempotent: opts.Idempotent},
 		brakes:  brakes{opts: opts},
 	}
+	r.guard()
 	r.ctx, r.quit = context.WithCancel(ctx)
 	r.dialCtx, r.stopNew = context.WithCancelCause(r.ctx)
 	return r
@@ -148,18 +162,33 @@ func (r *run) watchDrain() {
 		r.stopNew(errDrained)
 	case <-r.dialCtx.Done():
 	}
-	r.mu.Lock()
-	r.stopped = true
-	for _, t := range r.desk.Clear() {
-		r.conclude(t, cancelled(r.dialCtx))
+	end := cancelled(r.dialCtx)
+	for _, h := range r.stop(end) {
+		h.drop(end)
 	}
+}
+
+// stop gives everything that waits its end, lets nothing else start, and returns
+// the connections that were held.
+func (r *run) stop(end fleet.End) []held {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stopped = true
+	r.clear(end)
 	held := r.barrier.clear()
 	r.changed()
-	r.mu.Unlock()
 	wake(r.room)
-	for _, h := range held {
-		_ = h.conn.Close()
-		h.flight.finish(cancelled(r.dialCtx))
+	return held
+}
+
+// clear gives everything that waits its end. Called with mu held.
+func (r *run) clear(end fleet.End) {
+	for _, t := range r.desk.Clear() {
+		if t.GivenUp() {
+			r.conclude(t, givenUp(t))
+		} else {
+			r.conclude(t, end)
+		}
 	}
 }
 
@@ -196,7 +225,7 @@ func (r *run) changed() {
 
 // progress sees what the last change has completed. Called with mu held.
 func (r *run) progress() {
-	if len(r.out) > 0 {
+	if len(r.out) > 0 || len(r.notices) > 0 {
 		wake(r.news)
 	}
 	if r.owed == 0 || r.desk.Waiting() < r.opts.ahead() {
@@ -213,15 +242,19 @@ func (r *run) progress() {
 	}
 }
 
-// take gives the results that have come, for those that it gave last, and says
-// whether there will be no others.
-func (r *run) take(seen []landing) (landed []landing, over bool) {
+// take gives the results that have come, for those that it gave last, and what is
+// to be told, and says whether there will be no others.
+func (r *run) take(seen []landing) (landed []landing, notices []string, over bool) {
 	clear(seen)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	landed, r.out = r.out, seen[:0]
-	return landed, r.fed && r.owed == 0
+	notices, r.notices = r.notices, nil
+	return landed, notices, r.fed && r.owed == 0
 }
+
+// shut reports whether nothing is started any more. mu must be held.
+func (r *run) shut() bool { return r.stopped || r.gone != nil || r.dialCtx.Err() != nil }
 
 // taken makes room for another target.
 func (r *run) taken(l *landing) {
@@ -230,9 +263,9 @@ func (r *run) taken(l *landing) {
 		return
 	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.desk.Landed()
-	r.pump()
-	r.mu.Unlock()
+	r.changed()
 }
 
 // wake sets a flag that somebody waits for.

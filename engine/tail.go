@@ -49,6 +49,10 @@ func (t *Tail) fresh(s fleet.Stream) []byte {
 // add keeps what the limits allow of p and counts all of it.
 func (t *Tail) add(s fleet.Stream, p []byte) {
 	t.mu.Lock()
+	if t.closed { // a connection that goes on after its end: nobody would give back what it takes
+		t.mu.Unlock()
+		return
+	}
 	out := &t.streams[s]
 	keep := p
 	if t.limit >= 0 {

@@ -27,8 +27,8 @@ func (r *run) next() *flight {
 	}
 	now := r.opts.Clock.Now()
 	t := r.desk.Next(now)
-	for _, lost := range r.desk.Lost() {
-		r.conclude(lost, givenUp(lost))
+	for ; t != nil && t.GivenUp(); t = r.desk.Next(now) {
+		r.conclude(t, givenUp(t))
 	}
 	if t == nil {
 		r.rouse(now)
@@ -51,6 +51,11 @@ func (r *run) rouse(now time.Time) {
 
 // work attempts a target, and then others as long as there are any.
 func (r *run) work(f *flight) {
+	defer func() {
+		if f != nil {
+			f.panicked("runtime.Goexit was called") // by the Dialer: begin has not returned
+		}
+	}()
 	for more := true; more; f, more = r.nextJob() {
 		f.begin()
 	}
@@ -58,20 +63,9 @@ func (r *run) work(f *flight) {
 
 // nextJob gives a worker its next target, waiting for it if it is to be kept.
 func (r *run) nextJob() (f *flight, more bool) {
-	r.mu.Lock()
-	f = r.next()
-	if f != nil {
-		r.pump()
-		r.mu.Unlock()
-		return f, true
-	}
-	keep := r.idle < maxIdle
-	if keep {
-		r.idle++
-	}
-	r.mu.Unlock()
+	f, keep := r.findJob()
 	if !keep {
-		return nil, false
+		return f, f != nil
 	}
 	select {
 	case f = <-r.jobs:
@@ -79,4 +73,20 @@ func (r *run) nextJob() (f *flight, more bool) {
 	case <-r.ended:
 		return nil, false
 	}
+}
+
+// findJob gives a worker its next target, or says whether it is to wait for one.
+func (r *run) findJob() (f *flight, keep bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f = r.next()
+	switch {
+	case f != nil:
+		r.pump()
+	case r.idle < maxIdle:
+		r.idle++
+		keep = true
+	}
+	r.progress()
+	return f, keep
 }

@@ -1,6 +1,9 @@
 package admission
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // burst is the time for which starts that were not made are saved up, because
 // timers are not exact.
@@ -28,7 +31,8 @@ func (b *bucket) next(now time.Time) time.Time {
 	if b.saved >= 1-1e-9 {
 		return now
 	}
-	return now.Add(time.Duration((1-b.saved)/b.rate*float64(time.Second)) + 1)
+	wait := (1 - b.saved) / b.rate * float64(time.Second)
+	return now.Add(time.Duration(min(wait, math.MaxInt64/2)) + 1)
 }
 
 func (b *bucket) take() {

@@ -24,9 +24,9 @@ type Desk struct {
 	typical       typical
 	bucket        bucket
 	crowds        [2]crowd
-	heard         time.Time // when connects were asked for their greetings last
-	hopeful       bool      // some may be greeted yet
-	lost          []*Ticket // waited where nothing starts any more
+	heard         time.Time     // when connects were asked for their greetings last
+	hopeful       bool          // some may be greeted yet
+	lost          fifo[*Ticket] // waited where nothing starts any more
 }
 
 // New gives an empty Desk.
@@ -43,8 +43,7 @@ func New(l Limits) *Desk {
 	}
 }
 
-// Enqueue lets t wait for its turn. One whose server was given up comes out of
-// Lost at once.
+// Enqueue lets t wait for its turn. It leaves by Next or by Clear.
 func (d *Desk) Enqueue(t *Ticket, now time.Time) {
 	if t.door == nil {
 		d.findWay(t)
@@ -61,12 +60,13 @@ func (d *Desk) Later(t *Ticket, at time.Time) {
 	d.alarms.add(alarm{at: at, ticket: t})
 }
 
-// Next gives a ticket that may start now; nil means that none may. Its
-// connect goes on until Over.
+// Next returns a ticket that waits no longer, or nil where there is none. It may
+// start now, and its connect goes on until Over; or its server was given up,
+// which Ticket.GivenUp reports, and the Desk has nothing more to do with it.
 func (d *Desk) Next(now time.Time) *Ticket {
 	d.ring(now)
 	d.hear(now)
-	for d.ready.len() > 0 && d.room(now) {
+	for d.lost.len() == 0 && d.ready.len() > 0 && d.room(now) {
 		p := d.ready.pop()
 		p.listed = false
 		if p.waiting.n == 0 || !p.open(now) {
@@ -82,6 +82,9 @@ func (d *Desk) Next(now time.Time) *Ticket {
 		}
 		d.wait(t, full, now) // without a place anywhere, so that nobody waits in a circle
 		d.list(p, now)
+	}
+	if d.lost.len() > 0 {
+		return d.lost.pop()
 	}
 	return nil
 }
@@ -166,8 +169,12 @@ func (d *Desk) Landed() { d.flying-- }
 // Flying counts the targets in flight.
 func (d *Desk) Flying() int { return d.flying }
 
-// Waiting counts the tickets that wait, for whatever.
-func (d *Desk) Waiting() int { return d.queued + d.later }
+// Waiting counts the tickets that have not left by Next or by Clear, for whatever
+// they wait.
+func (d *Desk) Waiting() int { return d.queued + d.later + d.lost.len() }
+
+// Connecting counts the connects that go on, slow ones included.
+func (d *Desk) Connecting() int { return d.fresh.n + d.slow.n }
 
 // leave takes t from the connects that go on.
 func (d *Desk) leave(t *Ticket) {
@@ -248,20 +255,22 @@ func (d *Desk) Wake(now time.Time) (at time.Time, ok bool) {
 	return at, ok
 }
 
-// Lost gives, once, the tickets whose server was given up.
-func (d *Desk) Lost() []*Ticket {
-	lost := d.lost
-	d.lost = nil
-	return lost
-}
-
-// Clear gives every waiting ticket, and lets none wait there any more.
+// Clear returns every waiting ticket, and lets none wait there any more.
 func (d *Desk) Clear() []*Ticket {
 	all := make([]*Ticket, 0, d.Waiting())
+	for d.lost.len() > 0 {
+		all = append(all, d.lost.pop())
+	}
+	for _, p := range d.places {
+		p.listed, p.resting = false, false
+	}
 	for _, p := range d.places {
 		for p.waiting.n > 0 {
-			all = append(all, p.waiting.pop())
+			t := p.waiting.pop()
+			d.unplace(t)
+			all = append(all, t)
 		}
+		d.forget(p)
 	}
 	for _, a := range d.alarms {
 		if a.ticket != nil {

@@ -139,12 +139,51 @@ func TestPenalty(t *testing.T) {
 		}
 		now = now.Add(rest)
 	}
-	if lost := d.Lost(); len(lost) != 93 || d.Waiting() != 0 {
-		t.Errorf("%d lost, %d wait; want the 93 that were not tried", len(lost), d.Waiting())
+	givenUp := func(want int) {
+		t.Helper()
+		if d.Waiting() != want {
+			t.Errorf("%d wait, want %d that Next has to give", d.Waiting(), want)
+		}
+		all := startAll(d, now)
+		for _, s := range all {
+			if !s.GivenUp() {
+				t.Errorf("target %d may start at a server that was given up", s.Target.Index)
+			}
+		}
+		if len(all) != want || d.Waiting() != 0 {
+			t.Errorf("%d given up, %d wait; want %d and 0", len(all), d.Waiting(), want)
+		}
 	}
+	givenUp(93) // those that were not tried
 	d.Enqueue(to("one", 200), now)
-	if lost := d.Lost(); len(lost) != 1 {
-		t.Errorf("a server that was given up took another target")
+	givenUp(1)
+	d.Enqueue(to("one", 201), now)
+	if all := d.Clear(); len(all) != 1 || !all[0].GivenUp() || d.Waiting() != 0 {
+		t.Errorf("Clear gave %d, %d wait; want the one whose server was given up", len(all), d.Waiting())
+	}
+}
+
+// A connect that began after the cut and is turned away once its server rests
+// leaves a window in which one may start.
+func TestOneMayAlwaysStart(t *testing.T) {
+	d := New(wide())
+	fill(d, 100, one)
+	now := epoch
+	first := startAll(d, now)
+	now = now.Add(time.Second)
+	d.Over(first[0], TurnedAway, now)
+	d.Over(first[1], Nothing, now)
+	d.Over(first[2], Nothing, now)
+	later := startAll(d, now)
+	if len(first) != 4 || len(later) != 2 {
+		t.Fatalf("%d and %d started, want 4 and 2", len(first), len(later))
+	}
+	d.Over(first[3], TurnedAway, now) // a rest
+	d.Over(later[0], Dropped, now)
+	d.Over(later[1], Dropped, now)
+	now = now.Add(time.Minute)
+	if n := len(startAll(d, now)); n != 1 {
+		t.Errorf("%d start after the rest, want 1", n)
 	}
 }
 
@@ -303,6 +342,20 @@ func TestSqueeze(t *testing.T) {
 	if d.Width() != 301 {
 		t.Errorf("width %d after 400 successes, want 301", d.Width())
 	}
+	d = New(wide())
+	fill(d, 2000, each)
+	for i, s := range startAll(d, epoch)[:801] {
+		d.Over(s, map[bool]Verdict{true: Succeeded, false: Nothing}[i < 800], epoch)
+	}
+	if d.SqueezeConnects(); d.Width() != 800+150 {
+		t.Errorf("width %d, want the 800 that run and three quarters of the 200 connects", d.Width())
+	}
+	d.SetWidth(0, 0)
+	d.Squeeze()
+	d.SqueezeConnects()
+	if d.Width() != 0 {
+		t.Errorf("width %d, want the 0 that was asked for", d.Width())
+	}
 }
 
 // Whatever happens in whatever order: bounds hold, no ticket is lost or given
@@ -313,8 +366,8 @@ func TestDeskModel(t *testing.T) {
 			Width:        rapid.IntRange(1, 20).Draw(t, "width"),
 			Dials:        rapid.IntRange(1, 10).Draw(t, "dials"),
 			Slow:         rapid.IntRange(0, 10).Draw(t, "slow"),
-			FirstStarts:  rapid.IntRange(1, 3).Draw(t, "first"),
-			MostStarts:   rapid.IntRange(3, 6).Draw(t, "most"),
+			FirstStarts:  rapid.IntRange(1, 4).Draw(t, "first"),
+			MostStarts:   rapid.IntRange(4, 8).Draw(t, "most"),
 			ThroughJump:  rapid.IntRange(1, 4).Draw(t, "jump"),
 			Lookups:      rapid.IntRange(0, 5).Draw(t, "lookups"),
 			KeyExchanges: rapid.IntRange(0, 5).Draw(t, "exchanges"),
@@ -329,11 +382,6 @@ func TestDeskModel(t *testing.T) {
 		var going, flying []*Ticket
 		starts := map[string]int{}
 		fed, done, waiting := 0, 0, 0
-		lost := func() {
-			n := len(d.Lost())
-			done += n
-			waiting -= n
-		}
 		over := func(i int, v Verdict) *Ticket {
 			tk := going[i]
 			going = append(going[:i], going[i+1:]...)
@@ -343,11 +391,14 @@ func TestDeskModel(t *testing.T) {
 		}
 		start := func() bool {
 			tk := d.Next(now)
-			lost()
 			if tk == nil {
 				return false
 			}
 			waiting--
+			if tk.GivenUp() {
+				done++
+				return true
+			}
 			going = append(going, tk)
 			starts[tk.Target.Host.Name]++
 			if n := starts[tk.Target.Host.Name]; n > l.MostStarts {
@@ -367,7 +418,6 @@ func TestDeskModel(t *testing.T) {
 				fed++
 				waiting++
 				d.Enqueue(tk, now)
-				lost()
 			},
 			"start": func(*rapid.T) { start() },
 			"over": func(t *rapid.T) {
@@ -376,7 +426,6 @@ func TestDeskModel(t *testing.T) {
 				}
 				v := Verdict(rapid.IntRange(0, int(JumpFailed)).Draw(t, "verdict"))
 				tk := over(rapid.IntRange(0, len(going)-1).Draw(t, "which"), v)
-				lost()
 				if rapid.Bool().Draw(t, "again") {
 					d.Landed()
 					waiting++
@@ -403,16 +452,25 @@ func TestDeskModel(t *testing.T) {
 					t.Fatalf("%d fed, %d done, %d of %d wait, %d of %d+%d fly",
 						fed, done, d.Waiting(), waiting, d.Flying(), len(going), len(flying))
 				}
+				if d.Connecting() != len(going) {
+					t.Fatalf("%d connects go on, want %d", d.Connecting(), len(going))
+				}
+				for name, p := range d.places {
+					if p.window.size() < 1 {
+						t.Fatalf("nothing may start at %s any more: %+v", name, p.window)
+					}
+				}
 			},
 		})
-		for steps := 0; done < fed; steps++ { // from now on everything succeeds
+		last := Verdict(rapid.IntRange(0, int(JumpFailed)).Draw(t, "last verdict"))
+		for steps := 0; done < fed; steps++ { // from now on everything ends so
 			if steps > 10_000 {
 				t.Fatalf("stuck: %d of %d done, %d wait, %d ready", done, fed, d.Waiting(), d.ready.len())
 			}
 			for start() {
 			}
 			for len(going) > 0 {
-				flying = append(flying, over(0, Succeeded))
+				flying = append(flying, over(0, last))
 			}
 			for ; len(flying) > 0; flying = flying[1:] {
 				d.Landed()

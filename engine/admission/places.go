@@ -75,8 +75,13 @@ func (d *Desk) settle(p *place, now time.Time) {
 // lose ends the waiting of t for good.
 func (d *Desk) lose(t *Ticket) {
 	d.queued--
-	t.state = elsewhere
-	d.lost = append(d.lost, t)
+	t.state = lost
+	d.lost.push(t)
+	d.unplace(t)
+}
+
+// unplace takes t, which waits no more, from its places.
+func (d *Desk) unplace(t *Ticket) {
 	t.places(func(p *place) bool {
 		p.tickets--
 		d.forget(p)

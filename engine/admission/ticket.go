@@ -45,7 +45,12 @@ const (
 	later                  // for its time to come
 	fresh                  // being connected
 	slow                   // being connected, for longer than most
+	lost                   // nowhere: its server was given up
 )
+
+// GivenUp reports whether t waits for nothing, because its server has turned
+// everything away.
+func (t *Ticket) GivenUp() bool { return t.state == lost }
 
 // places calls f for every place on the ticket's way until it gives false.
 func (t *Ticket) places(f func(*place) bool) {

@@ -17,7 +17,19 @@ func (d *Desk) SetWidth(n, slow int) {
 // Squeeze tells that this machine had not what a connect takes. The width
 // shrinks, and grows again with what succeeds.
 func (d *Desk) Squeeze() {
-	d.width = max(1, min(d.width, float64(d.flying)*squeezed))
+	least := min(d.width, 1) // 0 was asked for
+	d.width = max(least, min(d.width, float64(d.flying)*squeezed))
+}
+
+// SqueezeConnects tells that this machine had not what a connect takes and only
+// connects hold. The width shrinks to fewer of these beside all others in flight.
+// It is called after Over.
+func (d *Desk) SqueezeConnects() {
+	if d.width < 1 {
+		return
+	}
+	connects := d.Connecting() + 1
+	d.width = min(d.width, float64(d.flying-connects)+max(1, float64(connects)*squeezed))
 }
 
 // widen lets the width grow by one with each of its own lengths, up to what was

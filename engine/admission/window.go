@@ -115,5 +115,6 @@ func (w *window) narrow(began time.Time, going int, now time.Time) {
 	}
 	w.burst--
 	w.ceiling = float64(w.burst + 1)
-	w.limit = min(w.limit, max(1, w.floor, w.ceiling-1))
+	// Below 1 nothing could ever start there, and widen it again.
+	w.limit = max(1, min(w.limit, max(1, w.floor, w.ceiling-1)))
 }

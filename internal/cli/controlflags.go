@@ -58,8 +58,8 @@ func (f *controlFlags) apply(o *shoal.Options) (err error) {
 	e := &o.Engine
 	e.Rate, e.Attempts, e.Idempotent = f.rate, f.attempts, f.idempotent
 	e.FailFast, e.Barrier, e.Pause = f.failFast, f.barrier, f.pause.duration()
-	if f.attempts < 1 {
-		return fmt.Errorf("--attempts %d: one is the least", f.attempts)
+	if f.attempts < 1 || f.attempts > engine.MaxAttempts {
+		return fmt.Errorf("--attempts %d: one is the least, and %d the most", f.attempts, engine.MaxAttempts)
 	}
 	if e.Rollout, err = stages(f.rollout); err != nil {
 		return fmt.Errorf("--rollout: %w", err)

@@ -1,0 +1,49 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"shoal/fleet"
+)
+
+// RunAndCount is Run, and tells afterwards what targets share and have not given
+// back; "" means nothing.
+func RunAndCount(ctx context.Context, opts Options, targets iter.Seq[fleet.Target], kept *string) iter.Seq2[fleet.Result, error] {
+	return func(yield func(fleet.Result, error) bool) {
+		r := newRun(ctx, opts.withDefaults())
+		if r.results(targets, yield) {
+			if err := r.fault.Load(); err != nil {
+				yield(fleet.Result{}, *err)
+			}
+		}
+		*kept = r.kept()
+	}
+}
+
+func (r *run) kept() string {
+	if !r.mu.TryLock() {
+		return "the lock of the run"
+	}
+	defer r.mu.Unlock()
+	text := ""
+	for _, c := range []struct {
+		n    int
+		what string
+	}{
+		{r.owed, "targets without a result"},
+		{len(r.out), "results that nobody took"},
+		{r.desk.Waiting(), "waiting tickets"},
+		{r.desk.Connecting(), "connects at the Desk"},
+		{r.desk.Flying(), "slots"},
+		{int(r.held.held.Load()), "bytes of output"},
+		{len(r.barrier.held), "connections at the barrier"},
+		{len(r.jobs), "targets for idle workers"},
+	} {
+		if c.n != 0 {
+			text += fmt.Sprintf("%d %s; ", c.n, c.what)
+		}
+	}
+	return text
+}
