@@ -70,6 +70,7 @@ func (h *handshake) begin(nc net.Conn) {
 		Kex:        h.plan.kex,
 		HostKeys:   h.hostKeyAlgorithms(),
 		Ciphers:    h.plan.ciphers,
+		MACs:       h.plan.macs,
 		EarlyKex:   h.plan.earlyKex,
 		StepByStep: h.plan.stepByStep,
 		Window:     h.plan.window,
@@ -77,9 +78,6 @@ func (h *handshake) begin(nc net.Conn) {
 	}
 	if r := h.attempt.Target.Route; r != nil {
 		config.RekeyBytes = r.RekeyBytes
-		if r.MACs != nil {
-			config.MACs = allowed(r.MACs, sshwire.MACs())
-		}
 	}
 	h.lost = opts.Clock.Lost()
 	h.link = &link{conn: nc, client: sshwire.New(config)}
@@ -197,7 +195,7 @@ func (h *handshake) take(ev sshwire.Event) *fleet.Error {
 		h.server.identification = ev.Identification
 		h.server.traits = h.plan.meet(ev.Identification)
 	case sshwire.Negotiated:
-		h.server.kex, h.server.hostKeys = ev.ServerKex, ev.ServerHostKeys
+		h.server.kex, h.server.hostKeys, h.server.strict = ev.ServerKex, ev.ServerHostKeys, ev.Strict
 	case sshwire.HostKey:
 		return h.judge(ev.Key)
 	case sshwire.ChannelIgnored:

@@ -13,6 +13,7 @@ import (
 	"shoal/connect/cause"
 	"shoal/connect/tcp"
 	"shoal/fleet"
+	"shoal/sshwire"
 )
 
 // Options says how to connect. They are not changed after New.
@@ -63,14 +64,16 @@ func New(opts Options) (*Dialer, error) {
 	if opts.Network == nil {
 		opts.Network = tcp.Dialer{Timeouts: opts.Timeouts, Clock: opts.Clock}
 	}
+	// The library uses what needs strict key exchange also with servers that have
+	// none (CVE-2023-48795), so that it is not offered to any. Nor is SHA-1.
 	modern := ssh.SupportedAlgorithms()
 	return &Dialer{
 		opts:     opts,
 		hostKeys: preferred(modern.HostKeys),
 		config: ssh.Config{
 			KeyExchanges: modern.KeyExchanges,
-			Ciphers:      modern.Ciphers,
-			MACs:         modern.MACs,
+			Ciphers:      sshwire.WithoutStrict(modern.Ciphers),
+			MACs:         slices.DeleteFunc(sshwire.WithoutStrict(modern.MACs), func(m string) bool { return m == ssh.HMACSHA1 }),
 		},
 	}, nil
 }
