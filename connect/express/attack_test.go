@@ -3,12 +3,14 @@ package express
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -319,14 +321,14 @@ func TestStandardOffersNothingUnsafe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := standardEnd(t, d, &connect.Attempt{Target: rigFor(s).target("true")})
+		e := endOf(t, d, &connect.Attempt{Target: rigFor(s).target("true")})
 		if e.Outcome != fleet.OutcomeNeverStarted || e.Reason != fleet.ReasonNoCommonAlgorithm {
 			t.Errorf("%s: ended %v(%s): %v", name, e.Outcome, e.Reason, e.Err)
 		}
 	}
 }
 
-func standardEnd(t *testing.T, d connect.Dialer, a *connect.Attempt) fleet.End {
+func endOf(t *testing.T, d connect.Dialer, a *connect.Attempt) fleet.End {
 	t.Helper()
 	c, err := d.Dial(t.Context(), a)
 	if err != nil {
@@ -405,6 +407,68 @@ func TestMarksComeDue(t *testing.T) {
 		}
 		if kept := len(r.remembered(t).Marks) > 0; kept != c.kept {
 			t.Errorf("%s of %d days: the marks are %q", c.mark, c.days, r.remembered(t).Marks)
+		}
+	}
+}
+
+// counted tells how often a judge of host keys was asked and told.
+type counted struct {
+	trustingSome
+	checked, accepted, released atomic.Int32
+	refuse                      error // what Accepted gives
+}
+
+func (c *counted) Check(t fleet.Target, a net.Addr, key ssh.PublicKey) error {
+	c.checked.Add(1)
+	return c.trustingSome.Check(t, a, key)
+}
+
+func (c *counted) Accepted(fleet.Target, ssh.PublicKey) error {
+	if c.refuse == nil {
+		c.accepted.Add(1)
+	}
+	return c.refuse
+}
+
+func (c *counted) Released(fleet.Target, ssh.PublicKey) { c.released.Add(1) }
+
+// Each key that was let in is accepted or released, so that who answers first and
+// breaks off does not become the host (trust.Store.Released).
+func TestKeysAreAcceptedOrReleased(t *testing.T) {
+	t.Parallel()
+	s := testsshd.OpenSSH(t)
+	for name, c := range map[string]struct {
+		trusted  []ssh.PublicKey
+		signer   ssh.Signer
+		refuse   error
+		accepted int32
+		released int32
+	}{
+		"let in":         {s.HostKeys, s.Signer, nil, 1, 0},
+		"not let in":     {s.HostKeys, newSigner(t, testsshd.Ed25519), nil, 0, 1},
+		"not written":    {s.HostKeys, s.Signer, errors.New("disk full"), 0, 1},
+		"another key":    {nil, s.Signer, nil, 0, 0},
+		"nothing signed": {s.HostKeys, nil, nil, 0, 1},
+	} {
+		for _, client := range []string{clientExpress, "standard"} {
+			keys := &counted{trustingSome: trustingSome{keys: c.trusted}, refuse: c.refuse}
+			r := rigFor(s)
+			r.HostKeys, r.Identities = keys, someKeys{c.signer}
+			if c.signer == nil {
+				r.Identities = someKeys{}
+			}
+			var d connect.Dialer = r.withStandard(t).Fallback
+			if client == clientExpress {
+				d = r.newDialer(t)
+			}
+			_ = endOf(t, d, attemptAt(r, "true"))
+			if checked, a, f := keys.checked.Load(), keys.accepted.Load(), keys.released.Load(); checked != 1 || a != c.accepted || f != c.released {
+				t.Errorf("%s, %s: checked %d, accepted %d, released %d times; want 1, %d, %d",
+					name, client, checked, a, f, c.accepted, c.released)
+			}
+			if own, ok := d.(*Dialer); ok {
+				_ = own.Close()
+			}
 		}
 	}
 }

@@ -32,6 +32,8 @@ type handshake struct {
 	login   login
 	session *session
 	over    bool // authentication has succeeded
+
+	accepted bool // and the host key's judge knows
 }
 
 // dial connects and authenticates.
@@ -56,6 +58,10 @@ func (h *handshake) dial() *fleet.Error {
 	}
 	if f != nil {
 		h.link.hangUp()
+		h.link.client.Wipe()
+		if !h.accepted {
+			connect.ReleaseKey(h.dialer.opts.HostKeys, h.attempt.Target, h.hostKey)
+		}
 		return f
 	}
 	_ = nc.SetDeadline(time.Time{})
@@ -231,6 +237,7 @@ func (h *handshake) finish() *fleet.Error {
 		f.Outcome = h.session.outcome()
 		return f
 	}
+	h.accepted = true
 	h.dialer.learn(h.attempt.Target, &h.plan, &h.server, h.login.accepted)
 	return nil
 }

@@ -112,6 +112,7 @@ func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, er
 	sc, chans, reqs, err := ssh.NewClientConn(w, a.Target.Address(), h.config())
 	if err != nil {
 		_ = nc.Close()
+		connect.ReleaseKey(d.opts.HostKeys, a.Target, w.pinnedKey())
 		return nil, h.classify(err)
 	}
 	w.authenticated()
@@ -120,6 +121,7 @@ func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, er
 	go c.refuseChannels(chans)
 	if err := d.opts.HostKeys.Accepted(a.Target, w.pinnedKey()); err != nil {
 		_ = c.Close()
+		connect.ReleaseKey(d.opts.HostKeys, a.Target, w.pinnedKey())
 		return nil, cause.Refusal(a, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
 	}
 	if !stop() {
