@@ -136,7 +136,7 @@ func looksLikeType(word string) bool {
 
 // keyTypes are the types of keys that can be parsed, certificates left out.
 var keyTypes = map[string]bool{
-	ssh.KeyAlgoRSA: true, ssh.InsecureKeyAlgoDSA: true, ssh.KeyAlgoED25519: true, ssh.KeyAlgoSKED25519: true,
+	ssh.KeyAlgoRSA: true, "ssh-dss": true, ssh.KeyAlgoED25519: true, ssh.KeyAlgoSKED25519: true,
 	ssh.KeyAlgoECDSA256: true, ssh.KeyAlgoECDSA384: true, ssh.KeyAlgoECDSA521: true, ssh.KeyAlgoSKECDSA256: true,
 	ssh.KeyAlgoMLDSA44: true, ssh.KeyAlgoMLDSA65: true, ssh.KeyAlgoMLDSA87: true,
 }

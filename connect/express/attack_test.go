@@ -457,7 +457,7 @@ func TestKeysAreAcceptedOrReleased(t *testing.T) {
 			if c.signer == nil {
 				r.Identities = someKeys{}
 			}
-			var d connect.Dialer = r.withStandard(t).Fallback
+			d := r.withStandard(t).Fallback
 			if client == clientExpress {
 				d = r.newDialer(t)
 			}
