@@ -123,6 +123,20 @@ type HostKeys interface {
 	Accepted(t fleet.Target, key ssh.PublicKey) error
 }
 
+// A KeyReleaser is a HostKeys that is told of connections that were let in by Check
+// and ended before Accepted: their keys have proven nothing. Released is called once
+// for each Check that gave nil and is not followed by an Accepted that gave nil.
+type KeyReleaser interface {
+	Released(t fleet.Target, key ssh.PublicKey)
+}
+
+// ReleaseKey tells h where it wants to know. A nil key is none.
+func ReleaseKey(h HostKeys, t fleet.Target, key ssh.PublicKey) {
+	if r, ok := h.(KeyReleaser); ok && key != nil {
+		r.Released(t, key)
+	}
+}
+
 // Identities gives the keys to offer. Implementations are safe for concurrent
 // use; package identity has them.
 type Identities interface {

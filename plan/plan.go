@@ -208,11 +208,12 @@ func (p *Planner) unusable(r *fleet.Route) error {
 		{"Ciphers", r.Ciphers},
 		{"MACs", r.MACs},
 		{"HostKeyAlgorithms", r.HostKeys},
+		{"PubkeyAcceptedAlgorithms", r.UserKeys},
 	} {
 		switch {
 		case l.names != nil && p.opts.Plain:
 			return fmt.Errorf("%s of ssh_config is not honoured by this client\nhint: use --client best", l.keyword)
-		case l.names != nil && len(l.names) == 0:
+		case l.names != nil && len(l.names) == 0 && l.keyword != "PubkeyAcceptedAlgorithms": // a password may do
 			return fmt.Errorf("%s of ssh_config names none that shoal has\nhint: add one, or leave the keyword out", l.keyword)
 		}
 	}

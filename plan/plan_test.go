@@ -187,3 +187,21 @@ func BenchmarkTarget(b *testing.B) {
 		p.Target(context.Background(), host("node1"))
 	}
 }
+
+// A client that cannot be told which algorithms to use does not ignore it where
+// ssh_config tells.
+func TestAlgorithmsOfAPlainClient(t *testing.T) {
+	for _, line := range []string{
+		"KexAlgorithms curve25519-sha256", "Ciphers aes256-ctr", "MACs hmac-sha2-512", "HostKeyAlgorithms ssh-ed25519",
+		"PubkeyAcceptedAlgorithms ssh-ed25519",
+	} {
+		for _, plain := range []bool{true, false} {
+			p := planner(t, "Host web\n "+line+"\n", func(o *Options) { o.Plain = plain })
+			err := p.Target(t.Context(), host("web")).Route.Err
+			keyword, _, _ := strings.Cut(line, " ")
+			if refused := err != nil && strings.Contains(err.Error(), keyword+" of ssh_config is not honoured"); refused != plain {
+				t.Errorf("%s, plain %t: %v", line, plain, err)
+			}
+		}
+	}
+}

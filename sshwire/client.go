@@ -196,6 +196,7 @@ func (c *Client) end(err error) {
 	}
 	switch e.Kind {
 	case KindDisconnect, KindNotSSH:
+		c.Wipe()
 	case KindHostKey, KindHostKeyChanged:
 		c.disconnect(disconnectHostKey)
 	case KindNoCommonAlgorithm, KindWrongGuess:

@@ -3,6 +3,9 @@ package sshwire
 // Reason codes of CHANNEL_OPEN_FAILURE (RFC 4254 §5.1).
 const openProhibited = 1
 
+// extendedStderr is SSH_EXTENDED_DATA_STDERR (RFC 4254 §5.2).
+const extendedStderr = 1
+
 // maxSignalName bounds what is kept of a signal's name; RFC 4254 §6.10 knows
 // none longer than 4 bytes.
 const maxSignalName = 64
@@ -180,16 +183,12 @@ func (c *Client) takeAdjust(ch *channel, r *reader) (Event, error) {
 	return Writable{ch.number}, nil
 }
 
-// takeData takes output (RFC 4254 §5.2). What comes after EOF still counts, as
-// in OpenSSH.
+// takeData takes output (RFC 4254 §5.2). What comes after EOF still counts, and
+// extended data that is not stderr is dropped, as in OpenSSH.
 func (c *Client) takeData(ch *channel, number byte, r *reader) (Event, error) {
-	stderr := false
+	stderr, known := false, true
 	if number == msgChannelExtendedData {
-		kind := r.uint32()
-		if kind != 1 && !r.bad {
-			return nil, fail(KindProtocol, "RFC 4254 §5.2", "extended data of unknown type %d came", kind)
-		}
-		stderr = true
+		stderr, known = true, r.uint32() == extendedStderr
 	}
 	data := r.string()
 	if !r.done() {
@@ -204,6 +203,10 @@ func (c *Client) takeData(ch *channel, number byte, r *reader) (Event, error) {
 		return nil, c.useless(number)
 	}
 	ch.recvLeft -= uint32(len(data))
+	if !known {
+		c.Consumed(ch.number, len(data))
+		return nil, nil
+	}
 	return Data{ch.number, stderr, data}, nil
 }
 

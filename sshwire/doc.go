@@ -66,8 +66,9 @@
 // or close. It never compresses, never forwards an agent or X11, refuses every
 // channel and global request of a server, believes no announced host keys
 // (hostkeys-00@openssh.com), and never takes SHA-1, DSA, CBC or finite-field
-// Diffie-Hellman. ErrNeedsStrict says why chacha20-poly1305 may be refused.
-// Terminals, shells and environment beyond Env are left out.
+// Diffie-Hellman. ErrNeedsStrict says why chacha20-poly1305 and the MACs
+// of the encrypted packet may be refused. Terminals, shells and environment beyond
+// Env are left out.
 //
 // # Limits
 //

@@ -1,6 +1,7 @@
 package sshwire
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -194,4 +195,36 @@ func TestMethodListIsBounded(t *testing.T) {
 		t.Errorf("%d bytes allocated", got)
 	}
 	s.fails(KindAbuse, "the list of methods")
+}
+
+// TestHeldSecretsAreWiped has a password wait for the end of a key exchange that
+// does not come.
+func TestHeldSecretsAreWiped(t *testing.T) {
+	for name, over := range map[string]func(s *scripted){
+		"given up":   func(s *scripted) { s.client.Wipe() },
+		"goodbye":    func(s *scripted) { s.client.Disconnect() },
+		"an error":   func(s *scripted) { s.send([]byte{msgUserAuthSuccess}); s.deliver() },
+		"disconnect": func(s *scripted) { s.send(disconnect(2, "bye")); s.deliver() },
+	} {
+		s := newScripted(t, Config{})
+		s.handshake()
+		s.client.RequestService()
+		s.pump()
+		s.send(serviceAccept())
+		s.deliver()
+		s.sendKexInit()
+		s.deliver()
+		s.client.AuthPassword("u", []byte("open sesame"))
+		held := s.client.out.held
+		if len(held) != 1 || !bytes.Contains(held[0], []byte("open sesame")) {
+			t.Fatalf("%s: what is held is %q", name, held)
+		}
+		over(s)
+		if left := bytes.Trim(held[0], "\x00"); len(left) > 0 {
+			t.Errorf("%s: %q is left", name, left)
+		}
+		if _, err := s.client.kex.key.agree(make([]byte, x25519Size)); !errors.Is(err, errSpent) {
+			t.Errorf("%s: the ephemeral key is still there: %v", name, err)
+		}
+	}
 }

@@ -244,10 +244,24 @@ func TestS09Data(t *testing.T) {
 	s.deliver()
 	s.fails(KindProtocol, "101 bytes of data came, the window is 100")
 
-	s, ch = begin()
-	s.send(stderrData(ch, 2, "x"))
+	s, ch = begin() // of an unknown type: dropped, and the window given back
+	adjusts := len(s.got)
+	for range 3 {
+		s.send(stderrData(ch, 2, strings.Repeat("x", window/2)))
+		s.deliver()
+	}
+	s.healthy()
+	if got := s.got[adjusts:]; len(got) != 3 || !bytes.Equal(got[2], adjust(7, window/2)) {
+		t.Errorf("for three halves of a window the client sent %x, want three times the half", got)
+	}
+	s.send(stderrData(ch, 1, "err"))
 	s.deliver()
-	s.fails(KindProtocol, "unknown type 2")
+	if ev := s.events[len(s.events)-1]; fmt.Sprint(ev) != fmt.Sprint(Data{ch, true, []byte("err")}) {
+		t.Errorf("after it came %v", ev)
+	}
+	s.send(stderrData(ch, 2, strings.Repeat("x", window+1)))
+	s.deliver()
+	s.fails(KindProtocol, "101 bytes of data came")
 
 	s, ch = begin()
 	s.send(data(ch, strings.Repeat("x", MaxData+1)))

@@ -35,6 +35,8 @@ type keyAgreement interface {
 	// an mpint (RFC 8731 §3.1), for the hybrid a string. Errors are of
 	// KindProtocol.
 	agree(server []byte) (secret []byte, err error)
+	// wipe makes agree impossible, and overwrites the secret where it is ours.
+	wipe()
 }
 
 // errSpent means that a keyAgreement was asked twice.

@@ -53,7 +53,7 @@ func (a *ecdhAgreement) shared(server []byte) ([]byte, error) {
 	if private == nil {
 		return nil, errSpent
 	}
-	a.private = nil
+	defer a.wipe()
 	if len(server) != len(a.share) {
 		return nil, fail(KindProtocol, a.source, "the server's ephemeral key has %d bytes and not %d", len(server), len(a.share))
 	}
@@ -62,4 +62,11 @@ func (a *ecdhAgreement) shared(server []byte) ([]byte, error) {
 		return nil, fail(KindProtocol, a.source, "agreeing on a secret: %w", err)
 	}
 	return x, nil
+}
+
+func (a *ecdhAgreement) wipe() {
+	if a.private != nil {
+		a.private.wipe()
+		a.private = nil
+	}
 }

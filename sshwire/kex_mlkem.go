@@ -51,7 +51,7 @@ func (a *hybridAgreement) agree(server []byte) ([]byte, error) {
 	if kem == nil {
 		return nil, errSpent
 	}
-	a.kem = nil
+	defer a.wipe()
 	if want := mlkem.CiphertextSize768 + x25519Size; len(server) != want {
 		return nil, fail(KindProtocol, hybridSource, "the server's reply has %d bytes and not %d", len(server), want)
 	}
@@ -65,4 +65,9 @@ func (a *hybridAgreement) agree(server []byte) ([]byte, error) {
 	}
 	secret := sha256.Sum256(append(quantum, classic...))
 	return appendString(make([]byte, 0, 4+len(secret)), secret[:]), nil
+}
+
+func (a *hybridAgreement) wipe() {
+	a.kem = nil // whose memory is the library's
+	a.ecdh.wipe()
 }

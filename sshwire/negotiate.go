@@ -12,14 +12,26 @@ import (
 // PROTOCOL §1.10).
 const strictServer = "kex-strict-s-v00@openssh.com"
 
-// ErrNeedsStrict is the cause where a cipher was chosen that is safe with strict
-// key exchange only, and the server does not have that (CVE-2023-48795). Dialling
-// again without the cipher helps.
+// ErrNeedsStrict is the cause where what was chosen is safe with strict key
+// exchange only (see [NeedsStrict]), and the server does not have that. Dialling
+// again without such algorithms helps, unless a *NegotiationError is in the chain
+// as well: the server has nothing else.
 var ErrNeedsStrict = errors.New("the server lacks strict key exchange, so that packets could be cut out unnoticed")
 
 // A direction is what protects the packets of one direction. mac is "" where
 // the cipher authenticates by itself.
 type direction struct{ cipher, mac string }
+
+// NeedsStrict reports whether a cipher or a MAC is safe with strict key exchange
+// only (CVE-2023-48795): with chacha20-poly1305@openssh.com packets can be cut out
+// unnoticed, and the MACs of the encrypted packet do not notice it either; with
+// AES in counter mode what follows is garbage, which may be taken for a message.
+func NeedsStrict(name string) bool { return name == chachaPoly || strings.HasSuffix(name, etmSuffix) }
+
+// WithoutStrict gives the names that do not need strict key exchange, never nil.
+func WithoutStrict(names []string) []string {
+	return slices.DeleteFunc(append([]string{}, names...), NeedsStrict)
+}
 
 // An agreement is what two KEXINITs come to.
 type agreement struct {
@@ -62,12 +74,25 @@ func renegotiate(client, server *kexInit, strict bool) (*agreement, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
-	for _, cipher := range []string{a.out.cipher, a.in.cipher} {
-		if cipher == chachaPoly && !strict {
-			return nil, fail(KindNoCommonAlgorithm, "CVE-2023-48795", "using %s: %w", cipher, ErrNeedsStrict)
+	for _, name := range []string{a.out.cipher, a.in.cipher, a.out.mac, a.in.mac} {
+		if !strict && NeedsStrict(name) {
+			return nil, lacksStrict(name, client, server)
 		}
 	}
 	return a, nil
+}
+
+// lacksStrict is the failure where name was chosen and is not safe. It tells
+// whether anything else is in common.
+func lacksStrict(name string, client, server *kexInit) error {
+	const source = "CVE-2023-48795"
+	safe := *client
+	safe.ciphersOut, safe.ciphersIn = WithoutStrict(client.ciphersOut), WithoutStrict(client.ciphersIn)
+	safe.macsOut, safe.macsIn = WithoutStrict(client.macsOut), WithoutStrict(client.macsIn)
+	if _, err := renegotiate(&safe, server, false); err != nil {
+		return fail(KindNoCommonAlgorithm, source, "using %s: %w; without it: %w", name, ErrNeedsStrict, err)
+	}
+	return fail(KindNoCommonAlgorithm, source, "using %s: %w", name, ErrNeedsStrict)
 }
 
 // A chooser keeps the first failure.

@@ -164,6 +164,52 @@ func TestNegotiateChaChaNeedsStrict(t *testing.T) {
 	}
 }
 
+// A MAC of the encrypted packet beside counter mode notices nothing of what was cut
+// out before it (Terrapin's CTR-EtM), so that it needs strict key exchange too. Where
+// the server has nothing else that is final, and says so.
+func TestNegotiateNeedsStrict(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		ciphers, macs []string
+		needs         string // "": nothing
+		final         bool
+	}{
+		{"chacha alone", []string{chachaPoly}, nil, chachaPoly, true},
+		{"chacha first", []string{chachaPoly, ctr256}, []string{hmac256}, chachaPoly, false},
+		{"chacha and etm", []string{chachaPoly, ctr256}, []string{hmac256ETM}, chachaPoly, true},
+		{"etm alone", []string{ctr128}, []string{hmac256ETM, hmac512ETM}, hmac256ETM, true},
+		{"etm first", []string{ctr128}, []string{hmac512ETM, hmac512}, hmac512ETM, false},
+		{"no etm", []string{ctr128}, []string{hmac512}, "", false},
+		{"an AEAD needs no MAC", []string{gcm256}, []string{hmac256ETM}, "", false},
+	} {
+		ours, theirs := ourOffer(), opensshOffer()
+		theirs.kex = []string{kexP256}
+		theirs.ciphersOut, theirs.ciphersIn = []string{gcm128}, c.ciphers
+		theirs.macsOut, theirs.macsIn = []string{hmac256ETM}, c.macs
+		_, err := negotiate(ours, theirs)
+		if c.needs == "" {
+			if err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			continue
+		}
+		wantKind(t, err, KindNoCommonAlgorithm)
+		_, final := errors.AsType[*NegotiationError](err)
+		if !errors.Is(err, ErrNeedsStrict) || final != c.final || !strings.Contains(err.Error(), "using "+c.needs) {
+			t.Errorf("%s: final %t, want %t: %v", c.name, final, c.final, err)
+		}
+		ours.ciphersOut, ours.ciphersIn = WithoutStrict(ours.ciphersOut), WithoutStrict(ours.ciphersIn)
+		ours.macsOut, ours.macsIn = WithoutStrict(ours.macsOut), WithoutStrict(ours.macsIn)
+		if _, err := negotiate(ours, theirs); (err != nil) != c.final || errors.Is(err, ErrNeedsStrict) {
+			t.Errorf("%s: without such algorithms: %v", c.name, err)
+		}
+		theirs.kex = append(theirs.kex, strictServer)
+		if _, err := negotiate(ourOffer(), theirs); err != nil {
+			t.Errorf("%s, strict: %v", c.name, err)
+		}
+	}
+}
+
 // TestNegotiateChoosesTheFirst compares with the rule as RFC 4253 §7.1 has it, on
 // lists of any kind.
 func TestNegotiateChoosesTheFirst(t *testing.T) {

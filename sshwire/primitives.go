@@ -19,6 +19,8 @@ type dhKey interface {
 	// not on the curve, the point at infinity, and for X25519 a result of all
 	// zeros, which points of low order have (RFC 8731 §3).
 	agree(peer []byte) ([]byte, error)
+	// wipe overwrites the secret, where this package has it.
+	wipe()
 }
 
 // A kemKey is an ephemeral key of ML-KEM-768.
@@ -52,6 +54,8 @@ func (k stdDH) agree(peer []byte) ([]byte, error) {
 	}
 	return k.private.ECDH(public)
 }
+
+func (stdDH) wipe() {}
 
 // A stdKEM is the standard library's ML-KEM-768.
 type stdKEM struct{ private *mlkem.DecapsulationKey768 }

@@ -44,13 +44,15 @@ func (k *fastDH) agree(peer []byte) ([]byte, error) {
 	if len(peer) != x25519.Size {
 		return nil, errors.New("invalid public key")
 	}
-	defer clear(k.secret[:])
+	defer k.wipe()
 	public, shared := x25519.Key(peer), new(x25519.Key)
 	if !x25519.Shared(shared, &k.secret, &public) {
 		return nil, errors.New("a point of low order")
 	}
 	return shared[:], nil
 }
+
+func (k *fastDH) wipe() { clear(k.secret[:]) }
 
 // kemFrom makes an ML-KEM-768 key from kemSeedSize bytes.
 func kemFrom(seed []byte) (kemKey, error) {

@@ -41,12 +41,27 @@ func (c *Client) answer(number byte, payload []byte) error {
 func (c *Client) Disconnect() { c.disconnect(disconnectApplication) }
 
 func (c *Client) disconnect(code uint32) {
+	c.Wipe()
 	if c.greeting != nil || c.err != nil {
 		return
 	}
 	p := appendUint32(message(msgDisconnect), code)
 	p = appendString(p, "")
 	c.send(appendString(p, ""))
+}
+
+// Wipe overwrites the secrets that are held for later: what waits for the end of
+// a key exchange to be sent, which may be a password, and our ephemeral key. The
+// Client is of no more use then. Disconnect and every error do it, so that it is
+// for a connection that is given up without a word.
+func (c *Client) Wipe() {
+	for _, p := range c.out.held {
+		clear(p)
+	}
+	c.out.held, c.out.queued = nil, 0
+	if c.kex != nil && c.kex.key != nil {
+		c.kex.key.wipe()
+	}
 }
 
 // handle takes one message.

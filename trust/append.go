@@ -57,6 +57,9 @@ func (a *appender) write(batch []*lesson) {
 }
 
 func notWritten(path string, err error) error {
+	if _, ok := errors.AsType[lostRevocation](err); ok { // which has a hint
+		return fmt.Errorf("writing host keys down: %w", err)
+	}
 	return fmt.Errorf("writing host keys down: %w\n"+
 		"hint: make %q writable and free space for it, or write the keys elsewhere", err, path)
 }
@@ -96,6 +99,9 @@ func (a *appender) learnt(l *lesson) (known bool, err error) {
 	k := shown{plain: l.key, blob: string(l.key.Marshal())}
 	lines := a.tail.lookup(l.name)
 	for _, e := range lines {
+		if e.unread != nil {
+			return false, refuse(l.target, fleet.ReasonHostkeyFailed, mayBeRevoked(l.name, e))
+		}
 		if e.mark == markRevoked && e.blob == k.blob {
 			by := verdict{status: StatusRevoked, by: e.where() + " revokes this key"}
 			return false, refuse(l.target, fleet.ReasonHostkeyRevoked, revokedBy(l.name, k, by))

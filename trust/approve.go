@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/crypto/ssh"
 
@@ -32,7 +33,7 @@ type Approval struct {
 // written or nothing: the errors of all approvals come together.
 //
 // A file from which lines are removed is written anew beside itself and put in
-// its place, with the same permissions. An authority's lines and those that
+// its place, with the same permissions and, as root, the same owner. An authority's lines and those that
 // revoke stay. A key that the file revokes, and a line with a pattern that would
 // have to go, are errors.
 func Approve(o Options, approvals []Approval) error {
@@ -124,7 +125,7 @@ func (e *edit) approve(a Approval, alias string) error {
 		if err != nil {
 			return err
 		}
-		if err := approvable(lines, k); err != nil {
+		if err := approvable(n.look, lines, k); err != nil {
 			return err
 		}
 		if !approved[k.blob] && decide(lines, k).status != StatusKnown {
@@ -138,11 +139,14 @@ func (e *edit) approve(a Approval, alias string) error {
 	return e.forget(n.look, lines, approved)
 }
 
-func approvable(lines []*entry, k shown) error {
+func approvable(name string, lines []*entry, k shown) error {
 	if k.cert != nil {
 		return errors.New("a certificate cannot be approved, only its authority's key can be put into known_hosts")
 	}
 	for _, line := range lines {
+		if line.unread != nil {
+			return mayBeRevoked(name, line)
+		}
 		if line.mark == markRevoked && line.blob == k.blob {
 			return fmt.Errorf("%s revokes the key %s", line.where(), describe(k.plain))
 		}
@@ -211,6 +215,9 @@ func replaceFile(path string, old fs.FileInfo, text []byte) (err error) {
 	}()
 	_, err = f.Write(text)
 	if err == nil {
+		err = keepOwner(f, old)
+	}
+	if err == nil {
 		err = f.Chmod(old.Mode().Perm())
 	}
 	if err == nil {
@@ -220,4 +227,18 @@ func replaceFile(path string, old fs.FileInfo, text []byte) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// keepOwner gives a new file owner and group of an old one, as far as we may: root
+// may always.
+func keepOwner(f *os.File, old fs.FileInfo) error {
+	was, ok := old.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	err := f.Chown(int(was.Uid), int(was.Gid))
+	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+		return nil
+	}
+	return err
 }

@@ -1,11 +1,13 @@
 package trust_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -133,6 +135,32 @@ func TestApproveMakesTheFileAndFollowsLinks(t *testing.T) {
 	}
 	if err := open(t, trust.Strict, link).Check(target("h", 22), nil, edKey(2)); err != nil {
 		t.Error(err)
+	}
+}
+
+// A file that is written anew stays its owner's.
+func TestApproveKeepsTheOwner(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("takes root: nobody else can give a file away")
+	}
+	path := file(t, line("h", edKey(1)))
+	const owner, group = 12345, 23456
+	if err := errors.Join(os.Chown(path, owner, group), os.Chmod(path, 0o640)); err != nil {
+		t.Fatal(err)
+	}
+	if err := trust.Approve(trust.Options{Files: []string{path}}, []trust.Approval{approve("h", 22, true, edKey(2))}); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if is := info.Sys().(*syscall.Stat_t); is.Uid != owner || is.Gid != group || info.Mode() != 0o640 {
+		t.Errorf("it belongs to %d:%d with mode %v", is.Uid, is.Gid, info.Mode())
+	}
+	if got, want := readFile(t, path), line("h", edKey(2)); got != want {
+		t.Errorf("it is %q, want %q", got, want)
 	}
 }
 

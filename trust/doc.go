@@ -6,7 +6,8 @@
 //
 //   - Algorithms, before the key exchange, puts first what is known of a host;
 //   - Check, in it, gives the verdict;
-//   - Accepted, after authentication, writes down what [AcceptNew] learned.
+//   - Accepted, after authentication, writes down what [AcceptNew] learned, or
+//     Released forgets it where authentication did not get that far.
 //
 // Judge says what is known of a key without any policy, and [Approve] writes
 // down what a person has looked at; package survey does both for a fleet.
@@ -15,8 +16,10 @@
 // text says which line of which file contradicts what, with the fingerprints of
 // both keys, and ends in a line that begins with "hint: ". Whatever goes wrong
 // inside a check refuses the key. A bad line of known_hosts is a [Problem] and
-// loses no other line; anything bad in a list of revoked keys is an error, since
-// what it revokes would be trusted.
+// loses no other line. What a bad line would revoke is not trusted for that: a line
+// marked @revoked that cannot be read refuses every key of its names, and one whose
+// names cannot be read either is an error of the file, as is anything bad in a list
+// of revoked keys.
 //
 // # Where it follows OpenSSH, and where not
 //
@@ -33,7 +36,8 @@
 // certificate for a known key is trusted, and under AcceptNew the key of a new
 // host is learned whatever became of its certificate.
 //
-// It is stricter in five things. A revoked key or authority is refused under
+// It is stricter in six things. A line that revokes is never passed over because it
+// cannot be read. A revoked key or authority is refused under
 // every policy, and a line that revokes for the plain name counts on every port.
 // RSA keys below 2048 bits, an authority's as well, and DSA keys count under no
 // policy. A file that is there and cannot be read is an error. A certificate

@@ -30,8 +30,8 @@ func (k Known) String() string {
 	return fmt.Sprintf("%s%s %s (%s)", mark, k.Key.Type(), ssh.FingerprintSHA256(k.Key), k.Where)
 }
 
-// Known lists what known_hosts has for a target, in the order of the files. A
-// target whose name cannot stand there is an error.
+// Known lists what known_hosts has for a target, in the order of the files. Lines
+// that revoke and cannot be read are left out: see [Store.Problems]. A target whose name cannot stand there is an error.
 func (s *Store) Known(t fleet.Target) ([]Known, error) {
 	n, err := s.names(t)
 	if err != nil {
@@ -41,9 +41,11 @@ func (s *Store) Known(t fleet.Target) ([]Known, error) {
 	if len(lines) == 0 && n.fallback != "" {
 		lines = s.lookup(n.fallback)
 	}
-	known := make([]Known, len(lines))
-	for i, e := range lines {
-		known[i] = Known{Key: e.key, Where: e.where(), Authority: e.mark == markCA, Revoked: e.mark == markRevoked}
+	known := make([]Known, 0, len(lines))
+	for _, e := range lines {
+		if e.unread == nil {
+			known = append(known, Known{Key: e.key, Where: e.where(), Authority: e.mark == markCA, Revoked: e.mark == markRevoked})
+		}
 	}
 	return known, nil
 }

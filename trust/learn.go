@@ -24,6 +24,7 @@ type learner struct {
 // A claim is the key that was accepted for a name first in this run.
 type claim struct {
 	key     ssh.PublicKey
+	holders int // connections that were let in by it, and have not ended before they proved anything
 	written bool
 }
 
@@ -50,13 +51,29 @@ func (l *learner) claim(name string, key ssh.PublicKey) (first ssh.PublicKey) {
 	defer l.mu.Unlock()
 	c := l.claims[name]
 	if c == nil {
-		l.claims[name] = &claim{key: key}
-		return nil
+		c = &claim{key: key}
+		l.claims[name] = c
 	}
-	if sameKey(c.key, key) {
-		return nil
+	if !sameKey(c.key, key) {
+		return c.key
 	}
-	return c.key
+	c.holders++
+	return nil
+}
+
+// release takes back what claim gave to one connection. With the last of them a
+// claim goes that was never proven: whoever answers first and breaks off is not the
+// host for the rest of the run.
+func (l *learner) release(name string, key ssh.PublicKey) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.claims[name]
+	if c == nil || c.written || !sameKey(c.key, key) {
+		return
+	}
+	if c.holders--; c.holders <= 0 {
+		delete(l.claims, name)
+	}
 }
 
 // claimed gives the key that was taken for a name, or nil.
@@ -123,6 +140,9 @@ func (l *learner) lead() {
 	defer l.mu.Unlock()
 	for _, done := range batch {
 		if done.err == nil {
+			if l.claims[done.name] == nil { // released though it is used
+				l.claims[done.name] = &claim{key: done.key}
+			}
 			l.claims[done.name].written = true
 		}
 		done.done = true

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"shoal/connect"
 	"shoal/fleet"
 	"shoal/trust"
 )
@@ -131,6 +132,44 @@ func TestASecondKeyInOneRunIsRefused(t *testing.T) {
 	}
 	if got := readFile(t, path); got != "" {
 		t.Errorf("file: %q", got)
+	}
+}
+
+// Whoever answers first for a new host and breaks off has not become the host: the
+// last connection that was let in by a key takes it along, unless it was written.
+func TestAKeyThatProvedNothingIsReleased(t *testing.T) {
+	t.Parallel()
+	path := file(t)
+	to := target("h", 22)
+	r := trust.NewRouter(trust.Options{Policy: trust.AcceptNew, Files: []string{path}}, func(fleet.Target, *trust.Options) error { return nil })
+	var s interface {
+		connect.HostKeys
+		connect.KeyReleaser
+	} = r
+	check := func(n uint64, want fleet.Reason) {
+		t.Helper()
+		if got := reason(t, s.Check(to, nil, edKey(n))); got != want {
+			t.Errorf("key %d: %q, want %q", n, got, want)
+		}
+	}
+	check(1, isTrusted)
+	check(1, isTrusted) // a second connection
+	check(2, isChanged)
+	s.Released(to, edKey(2)) // which was refused
+	s.Released(to, edKey(1))
+	check(2, isChanged)
+	s.Released(to, edKey(1))
+	check(2, isTrusted)
+	check(1, isChanged)
+	if err := s.Accepted(to, edKey(2)); err != nil {
+		t.Fatal(err)
+	}
+	s.Released(to, edKey(2)) // after the end of what let us in
+	s.Released(to, edKey(2))
+	check(1, isChanged)
+	check(2, isTrusted)
+	if got, want := readFile(t, path), line("h", edKey(2)); got != want {
+		t.Errorf("file %q, want %q", got, want)
 	}
 }
 

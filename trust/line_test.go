@@ -3,6 +3,7 @@ package trust
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"strings"
 	"testing"
 
@@ -46,9 +47,9 @@ func TestParseLineRefuses(t *testing.T) {
 	for _, c := range []struct{ line, cause string }{
 		{"a", "names, key type and key expected"},
 		{"a ssh-ed25519", "names, key type and key expected"},
-		{"@revoked", "names, key type and key expected"},
 		{"@banned a " + goodKey, `unknown marker "@banned"`},
-		{"@revoked @cert-authority a " + goodKey, "more than one marker"},
+		{"@cert-authority @cert-authority a " + goodKey, "more than one marker"},
+		{"@revoked a ssh-new " + encode("ssh-new", "x"), `parsing the key of type "ssh-new"`}, // that nobody can show us
 		{"a ssh-ed25519 AAAA!", "decoding the key"},
 		{"a ssh-ed25519 AAAA", "the key is cut short"},
 		{"a ssh-rsa " + strings.Fields(goodKey)[1], `the key says that it is "ssh-ed25519", the line says "ssh-rsa"`},
@@ -59,6 +60,46 @@ func TestParseLineRefuses(t *testing.T) {
 		e, err := parseLine([]byte(c.line))
 		if err == nil || !strings.Contains(err.Error(), c.cause) {
 			t.Errorf("parseLine(%q) = %v, %v; want %q", c.line, e, err, c.cause)
+		}
+	}
+}
+
+// A line that revokes is never passed over: either every key of its names is refused,
+// or, where these cannot be told, the file.
+func TestParseLineThatRevokes(t *testing.T) {
+	ed := strings.Fields(goodKey)[1]
+	for _, c := range []struct{ line, names, cause string }{
+		{"@revoked a,b", "a,b", "names, key type and key expected"},
+		{"@revoked a,b ssh-ed25519", "a,b", "names, key type and key expected"},
+		{"@revoked * ssh-ed25519 AAAA!", "*", "decoding the key"},
+		{"@revoked * ssh-ed25519 AAAA", "*", "the key is cut short"},
+		{"@revoked * ssh-rsa " + ed, "*", "the line says"},
+		{"@revoked * ssh-ed25519 " + encode("ssh-ed25519", "short"), "*", "parsing the key"},
+		{"@revoked a 1024 35 12345", "a", "decoding the key"},
+		{"@revoked @cert-authority a " + goodKey, "a", "more than one marker"},
+		{"@cert-authority @revoked a " + goodKey, "a", "more than one marker"},
+		{"@banned @revoked a " + goodKey, "a", `unknown marker "@banned"`},
+		{"@revoked a ssh-ed25519 " + ed + "\x00", "a", "a NUL byte"},
+		{"@revoked * ssh-ed25519-cert-v01@openssh.com " + encode(ssh.CertAlgoED25519v01, "x"), "*", "parsing the key"},
+
+		{"@revoked", "", "names, key type and key expected"},
+		{"@revoked " + goodKey, "", "names, key type and key expected"}, // no names: the key's type is in their place
+		{"@revoked ssh-ed25519-cert-v01@openssh.com AAAA", "", "names, key type and key expected"},
+		{"@revoked a\x00b " + goodKey, "", "a NUL byte"},
+		{"@revoked @revoked", "", "more than one marker"},
+	} {
+		e, err := parseLine([]byte(c.line))
+		if c.names != "" {
+			if err != nil || e == nil || e.mark != markRevoked || e.names != c.names || e.unread == nil || e.key != nil {
+				t.Errorf("parseLine(%q) = %+v, %v; want an unreadable line for %s", c.line, e, err, c.names)
+				continue
+			}
+			err = e.unread
+		} else if _, lost := errors.AsType[lostRevocation](err); !lost || e != nil {
+			t.Errorf("parseLine(%q) = %v, %v; want a lost revocation", c.line, e, err)
+		}
+		if err == nil || !strings.Contains(err.Error(), c.cause) {
+			t.Errorf("parseLine(%q): %v, want %q", c.line, err, c.cause)
 		}
 	}
 }
@@ -102,7 +143,7 @@ func FuzzLine(f *testing.F) {
 			}
 			return
 		}
-		if e == nil {
+		if e == nil || e.unread != nil {
 			return
 		}
 		// What was read, written anew, is read as the same.

@@ -94,6 +94,9 @@ func TestLookupAgreesWithSSHKeygen(t *testing.T) {
 		s := newSuite(t, n)
 		path := s.file(t, pool, []string{"@revoked ", "@cert-authority "}, rubbish...)
 		source, err := newFiles().source(path)
+		if _, ok := errors.AsType[lostRevocation](err); ok {
+			continue // where ssh-keygen passes over the line
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +106,9 @@ func TestLookupAgreesWithSSHKeygen(t *testing.T) {
 			want := keygenFinds(t, path, query)
 			var got []int
 			for _, e := range x.lookup(query) {
-				got = append(got, e.number)
+				if e.unread == nil { // ssh-keygen passes over it
+					got = append(got, e.number)
+				}
 			}
 			if !slices.Equal(got, want) {
 				content, _ := os.ReadFile(path)

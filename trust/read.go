@@ -2,6 +2,7 @@ package trust
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +14,8 @@ import (
 )
 
 // A Problem is a line of a known_hosts file that cannot be used. The other
-// lines still count.
+// lines still count. One that revokes makes every key of its names refused; where
+// these cannot be read either the file is an error.
 type Problem struct {
 	File string
 	Line int // from 1
@@ -97,6 +99,17 @@ func readSource(open func(string) (fs.File, error), path string) (*source, error
 	return s, nil
 }
 
+// lost gives the first of the problems for which no line of the file is to be
+// believed, with a hint.
+func lost(problems []Problem) error {
+	for _, p := range problems {
+		if _, ok := errors.AsType[lostRevocation](p.Err); ok {
+			return fmt.Errorf("%w\nhint: no host is trusted by %q until this line is mended or deleted", p, p.File)
+		}
+	}
+	return nil
+}
+
 // openRegular opens a file whose reading ends; nil stands for a missing one.
 func openRegular(open func(string) (fs.File, error), path string) (fs.File, fs.FileInfo, error) {
 	f, err := open(path)
@@ -121,7 +134,11 @@ func openRegular(open func(string) (fs.File, error), path string) (fs.File, fs.F
 
 // read takes in the lines that r has from the given position on.
 func (x *index) read(r io.Reader, path string, at position) (position, []Problem, error) {
-	return eachLine(r, path, at, x.add)
+	at, problems, err := eachLine(r, path, at, x.add)
+	if err == nil {
+		err = lost(problems)
+	}
+	return at, problems, err
 }
 
 // eachLine calls add for each good line that r has from the given position on.
@@ -147,7 +164,7 @@ func eachLine(r io.Reader, path string, at position, add func(*entry) error) (po
 }
 
 // nextLine gives a line without its newline and its length with it. Of a line
-// beyond maxLine it gives the length only. At the end of input the error is
+// beyond maxLine it gives the beginning only. At the end of input the error is
 // io.EOF, with what follows the last newline.
 func nextLine(r *bufio.Reader) (line []byte, length int, err error) {
 	line, err = r.ReadSlice('\n')
@@ -158,22 +175,39 @@ func nextLine(r *bufio.Reader) (line []byte, length int, err error) {
 		}
 		return line, length, err
 	}
+	head := bytes.Clone(line[:maxHead]) // the next read takes its place
 	for errors.Is(err, bufio.ErrBufferFull) {
 		var more []byte
 		more, err = r.ReadSlice('\n')
 		length += len(more)
 	}
-	return nil, length, err
+	return head, length, err
 }
 
+// maxHead is how much is kept of a line that is too long, in bytes: its markers.
+const maxHead = 1 << 10
+
 func addLine(line []byte, length int, path string, number int, add func(*entry) error) error {
-	if length > maxLine && line == nil {
-		return fmt.Errorf("longer than %d bytes", maxLine)
+	if len(line) < length-1 {
+		err := fmt.Errorf("longer than %d bytes", maxLine)
+		if revokes(line) {
+			err = lostRevocation{err}
+		}
+		return err
 	}
 	e, err := parseLine(line)
 	if e == nil || err != nil {
 		return err
 	}
 	e.file, e.number = path, number
-	return add(e)
+	if err := add(e); err != nil {
+		if e.mark == markRevoked {
+			err = lostRevocation{err}
+		}
+		return err
+	}
+	if e.unread != nil {
+		return fmt.Errorf("%w: every key of %s is refused", e.unread, quote(e.names))
+	}
+	return nil
 }

@@ -26,7 +26,9 @@ func (s *Store) refusal(t fleet.Target, n hostNames, k shown, v verdict) error {
 	case StatusKnown:
 		return nil
 	case StatusRevoked:
-		reason = fleet.ReasonHostkeyRevoked
+		if v.unread == nil {
+			reason = fleet.ReasonHostkeyRevoked
+		}
 	case StatusWeak:
 		reason = fleet.ReasonHostkeyWeak
 	case StatusChanged:
@@ -49,6 +51,9 @@ func against(n hostNames, k shown, v verdict) error {
 	case StatusKnown:
 		return nil
 	case StatusRevoked:
+		if v.unread != nil {
+			return mayBeRevoked(n.look, v.unread)
+		}
 		return revokedBy(n.look, k, v)
 	case StatusWeak:
 		return v.weak
@@ -103,6 +108,11 @@ func revokedBy(name string, k shown, v verdict) error {
 	return fmt.Errorf("the server shows %s for %q, and %s\n"+
 		"hint: the key may be in the wrong hands; the host needs a new one",
 		describe(k.plain), name, v.by)
+}
+
+func mayBeRevoked(name string, line *entry) error {
+	return fmt.Errorf("%s revokes a key of %q and cannot be read, so that none is trusted: %w\n"+
+		"hint: mend line %d of %q, or delete it", line.where(), name, line.unread, line.number, line.file)
 }
 
 func weak(key ssh.PublicKey, how string) error {

@@ -97,6 +97,13 @@ func (r *Router) Accepted(t fleet.Target, key ssh.PublicKey) error {
 	return s.Accepted(t, key)
 }
 
+// Released is [Store.Released] of the target's store.
+func (r *Router) Released(t fleet.Target, key ssh.PublicKey) {
+	if s, err := r.Store(t); err == nil {
+		s.Released(t, key)
+	}
+}
+
 // Judge is [Store.Judge] of the target's store.
 func (r *Router) Judge(t fleet.Target, key ssh.PublicKey) (Judgement, error) {
 	s, err := r.Store(t)

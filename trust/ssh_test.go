@@ -64,6 +64,8 @@ func TestVerdictsAgreeWithSSH(t *testing.T) {
 		"known and revoked":              line("@revoked "+name, right) + line(name, right),
 		"an authority":                   line("@cert-authority *", right),
 		"another key revoked":            line("@revoked *", wrong) + line(name, right),
+		"revoked by a certificate":       line(name, right) + line("@revoked *", certOf(t, right)),
+		"another's certificate revoked":  line(name, right) + line("@revoked *", certOf(t, wrong)),
 		"rubbish before":                 "rubbish\n@x y\n" + line(name, right),
 	} {
 		path := filepath.Join(t.TempDir(), "known_hosts")
@@ -79,6 +81,16 @@ func TestVerdictsAgreeWithSSH(t *testing.T) {
 			t.Errorf("%s: %q, ssh says %q", about, got, want)
 		}
 	}
+}
+
+// certOf gives a host certificate for a key.
+func certOf(t *testing.T, key ssh.PublicKey) ssh.PublicKey {
+	t.Helper()
+	cert := &ssh.Certificate{Key: key, CertType: ssh.HostCert, ValidPrincipals: []string{"h"}, ValidBefore: ssh.CertTimeInfinity}
+	if err := cert.SignCert(rand.Reader, newSigner(t, 7)); err != nil {
+		t.Fatal(err)
+	}
+	return cert
 }
 
 // reasonOfSSH asks ssh(1); more options go before the usual ones, and win.
@@ -195,6 +207,7 @@ func TestCertificateVerdictsAgreeWithSSH(t *testing.T) {
 		"revoked authority":          {known: authority + line("@revoked *", ca.PublicKey())},
 		"revoked key":                {known: authority + line("@revoked *", key)},
 		"revoked authority, known":   {known: line(n.look, key) + line("@revoked *", ca.PublicKey())},
+		"revoked certificate":        {known: authority + line("@revoked *", certOf(t, key))},
 		"another revoked":            {known: authority + line("@revoked *", other.PublicKey())},
 		"listed key":                 {known: authority, revoked: line("", key)},
 		"listed authority":           {known: authority, revoked: "# comment\n\n" + line("", ca.PublicKey())},

@@ -82,7 +82,8 @@ type Store struct {
 }
 
 // Open reads the files. Lines of known_hosts that cannot be used do not make it
-// fail; see [Store.Problems]. A file that exists and cannot be read does.
+// fail; see [Store.Problems]. A file that exists and cannot be read does, and one
+// with a line that revokes and tells neither key nor names.
 func Open(o Options) (*Store, error) { return openFrom(o, newFiles()) }
 
 func openFrom(o Options, from *files) (*Store, error) {
@@ -164,4 +165,15 @@ func (s *Store) Accepted(t fleet.Target, key ssh.PublicKey) error {
 		return s.refusal(t, n, shown, v)
 	}
 	return s.learner.learn(t, n.look, shown.plain)
+}
+
+// Released tells that a connection whose key Check has let in ended before Accepted,
+// so that the key has proven nothing. It implements connect.KeyReleaser.
+func (s *Store) Released(t fleet.Target, key ssh.PublicKey) {
+	if s.learner == nil {
+		return
+	}
+	if n, shown, err := s.read(t, key); err == nil {
+		s.learner.release(n.look, shown.plain)
+	}
 }

@@ -18,7 +18,7 @@ const (
 	StatusUnknown Status = iota // nothing is known for the name
 	StatusKnown                 // known_hosts has this key, or the authority of its certificate
 	StatusChanged               // known_hosts has other keys only
-	StatusRevoked               // the key is revoked, or its certificate or the authority of that is
+	StatusRevoked               // the key is revoked, or its certificate or the authority of that is, or may be
 	StatusWeak                  // too short to prove anything, see [Weak]
 )
 
@@ -37,6 +37,7 @@ type verdict struct {
 	line   *entry // for known and changed: the line that decided
 	by     string // for revoked: what revokes, and what of that which was shown
 	weak   error  // for weak: how
+	unread *entry // for revoked: it may be so, by a line that cannot be read
 	cert   error  // why the certificate that was shown did not count; nil without one
 }
 
@@ -102,6 +103,7 @@ func (s *Store) verdict(n hostNames, k shown) verdict {
 // revocation looks for whatever revokes the key, or the authority of its
 // certificate: for the name, also without its port, or in a list.
 func (s *Store) revocation(n hostNames, k shown) verdict {
+	var unread verdict
 	for _, name := range []string{n.look, n.fallback} {
 		if name == "" {
 			continue
@@ -109,6 +111,8 @@ func (s *Store) revocation(n hostNames, k shown) verdict {
 		for _, e := range s.lookup(name) {
 			switch {
 			case e.mark != markRevoked:
+			case e.unread != nil:
+				unread = verdict{status: StatusRevoked, unread: e}
 			case e.blob == k.blob:
 				return verdict{status: StatusRevoked, by: e.where() + " revokes this key"}
 			case k.cert != nil && e.blob == k.authority:
@@ -121,7 +125,7 @@ func (s *Store) revocation(n hostNames, k shown) verdict {
 			return verdict{status: StatusRevoked, by: by}
 		}
 	}
-	return verdict{}
+	return unread
 }
 
 var errNoAuthority = errors.New("its authority is not known for this host")

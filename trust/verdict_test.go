@@ -26,6 +26,11 @@ const (
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	a, b, other := edKey(1), edKey(2), ecdsaKey(t)
+	ca := edSigner(9)
+	cert := certify(t, a, ca, principals("h"))
+	otherCert := certify(t, b, ca, principals("h"))
+	trusting := line("@cert-authority *", ca.PublicKey())
+	bad := "@revoked h ssh-ed25519 AAAA\n"
 	rsa2048, rsa2047, rsa1024 := rsaKey(2048), rsaKey(2047), rsaKey(1024)
 	for _, c := range []struct {
 		name                        string
@@ -70,6 +75,23 @@ func TestVerdicts(t *testing.T) {
 		{"a revoked key is no known key", line("@revoked h", b), "h", 22, a, isUnknown, isTrusted, isTrusted},
 		{"an authority's key is no host key", line("@cert-authority *", a), "h", 22, a, isUnknown, isTrusted, isTrusted},
 
+		{"a certificate revoked", trusting + line("@revoked *", cert), "h", 22, cert, isRevoked, isRevoked, isRevoked},
+		{"the key of a revoked certificate", line("h", a) + line("@revoked h", cert), "h", 22, a, isRevoked, isRevoked, isRevoked},
+		{"another certificate of its key", trusting + line("@revoked *", certify(t, a, edSigner(8))), "h", 22, cert, isRevoked, isRevoked, isRevoked},
+		{"a certificate revoked for another host", trusting + line("@revoked g", cert), "h", 22, cert, isTrusted, isTrusted, isTrusted},
+		{"another key's certificate revoked", trusting + line("@revoked *", otherCert), "h", 22, cert, isTrusted, isTrusted, isTrusted},
+		{"the certificate's authority is not revoked with it", trusting + line("@revoked *", otherCert), "h", 22, cert, isTrusted, isTrusted, isTrusted},
+		{"an unreadable line that revokes", line("h", a) + bad, "h", 22, a, isFailed, isFailed, isFailed},
+		{"for the name, on a port", line("[h]:2222", a) + bad, "h", 2222, a, isFailed, isFailed, isFailed},
+		{"for another name", line("g", a) + bad, "g", 22, a, isTrusted, isTrusted, isTrusted},
+		{"for a pattern", line("h.example", a) + "@revoked *.example ssh-ed25519\n", "h.example", 22, a, isFailed, isFailed, isFailed},
+		{"negated", line("h.example", a) + "@revoked *,!h.example x y\n", "h.example", 22, a, isTrusted, isTrusted, isTrusted},
+		{"hashed, and unreadable", line("h", a) + "@revoked " + hashed("h", 1) + " ssh-ed25519 AAAA\n", "h", 22, a, isFailed, isFailed, isFailed},
+		{"two markers", line("h", a) + "@revoked " + line("@cert-authority *", b), "h", 22, a, isFailed, isFailed, isFailed},
+		{"unreadable, and the key is revoked", bad + line("@revoked h", a), "h", 22, a, isRevoked, isRevoked, isRevoked},
+		{"unreadable, and a certificate", trusting + bad, "h", 22, cert, isFailed, isFailed, isFailed},
+		{"a key of a type that nobody has", line("h", a) + "@revoked * ssh-new AAAAB3NzaC1uZXc=\n", "h", 22, a, isTrusted, isTrusted, isTrusted},
+
 		{"RSA of 2048 bits", line("h", rsa2048), "h", 22, rsa2048, isTrusted, isTrusted, isTrusted},
 		{"RSA of 2047 bits", line("h", rsa2047), "h", 22, rsa2047, isWeak, isWeak, isWeak},
 		{"RSA of 1024 bits, unknown", "", "h", 22, rsa1024, isWeak, isWeak, isWeak},
@@ -86,7 +108,7 @@ func TestVerdicts(t *testing.T) {
 			for policy, want := range map[trust.Policy]fleet.Reason{
 				trust.Strict: c.strict, trust.AcceptNew: c.acceptNew, trust.Insecure: c.insecure,
 			} {
-				err := open(t, policy, path).Check(target(c.host, c.port), nil, c.key)
+				err := openAtNoon(t, trust.Options{Files: []string{path}, Policy: policy}).Check(target(c.host, c.port), nil, c.key)
 				if got := reason(t, err); got != want {
 					t.Errorf("%v: %q, want %q: %v", policy, got, want, err)
 				}
@@ -99,7 +121,7 @@ func TestRefusalsSayWhatContradictsWhat(t *testing.T) {
 	t.Parallel()
 	a, b := edKey(1), edKey(2)
 	shown, known := ssh.FingerprintSHA256(a), ssh.FingerprintSHA256(b)
-	path := file(t, "# head\n", line("@revoked gone", a), line("h", ecdsaKey(t)), line("h", b))
+	path := file(t, "# head\n", line("@revoked gone", a), line("h", ecdsaKey(t)), line("h", b), "@revoked torn ssh-ed25519 AAAA\n")
 	s := open(t, trust.Strict, path)
 	for _, c := range []struct {
 		host  string
@@ -110,6 +132,7 @@ func TestRefusalsSayWhatContradictsWhat(t *testing.T) {
 		{"h", a, []string{path + ":4 has ssh-ed25519 " + known, shown, fmt.Sprintf("delete line 4 of %q", path)}},
 		{"new", a, []string{`no key is known for "new"`, "ssh-ed25519 " + shown, "accept-new"}},
 		{"gone", a, []string{path + ":2 revokes this key", shown}},
+		{"torn", a, []string{path + `:5 revokes a key of "torn" and cannot be read`, "the key is cut short", fmt.Sprintf("mend line 5 of %q", path)}},
 		{"h", rsaKey(1024), []string{"has 1024 bits, less than 2048", "ssh-rsa SHA256:"}},
 		{"a b", a, []string{`the host name "a b" cannot stand in known_hosts`}},
 	} {
@@ -166,6 +189,70 @@ func TestOpen(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Where nobody can tell whose keys a line revokes, no line of the file counts, for
+// reading, learning and approving; where only the key is lost, its names are refused.
+func TestLostRevocations(t *testing.T) {
+	t.Parallel()
+	for name, lost := range map[string]string{
+		"nothing behind it":     "@revoked\n",
+		"the names left out":    "@revoked " + strings.TrimPrefix(line("", edKey(2)), " "),
+		"a hash that is none":   line("@revoked |1|x|y", edKey(2)),
+		"a hash of another day": line("@revoked |2|x|y", edKey(2)),
+		"too long":              "@revoked * ssh-ed25519 " + strings.Repeat("A", 1<<20) + "\n",
+		"too long, and the end": "  @revoked\t* ssh-ed25519 " + strings.Repeat("A", 1<<17),
+	} {
+		known := line("h", edKey(1))
+		path := file(t, known, lost)
+		wanted := []string{path + ":2: ", "\nhint: "}
+		if name != "too long" && name != "too long, and the end" {
+			wanted = append(wanted, "whose keys it revokes cannot be told")
+		}
+		if name[0] == 'a' {
+			wanted = []string{path + ":2: a hashed name", "\nhint: "}
+		}
+		check := func(what string, err error) {
+			t.Helper()
+			for _, text := range wanted {
+				if err == nil || strings.Count(err.Error(), text) != 1 {
+					t.Errorf("%s, %s: %v, want %q in it once", name, what, err, text)
+				}
+			}
+		}
+		_, err := trust.Open(trust.Options{Files: []string{path}, Policy: trust.Insecure})
+		check("opening", err)
+		check("approving", trust.Approve(trust.Options{Files: []string{path}}, []trust.Approval{approve("g", 22, false, edKey(3))}))
+
+		late := file(t, known)
+		s := open(t, trust.AcceptNew, late)
+		if err := s.Check(target("g", 22), nil, edKey(3)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(late, []byte(known+lost), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err = s.Accepted(target("g", 22), edKey(3))
+		if got := reason(t, err); got != fleet.ReasonStoreFailed || readFile(t, late) != known+lost {
+			t.Errorf("%s, learning: %q", name, got)
+		}
+	}
+
+	torn := file(t, "@revoked g ssh-ed25519 AAAA\n")
+	if err := trust.Approve(trust.Options{Files: []string{torn}}, []trust.Approval{approve("g", 22, false, edKey(3))}); err == nil {
+		t.Error("a key was approved beside a line that may revoke it")
+	}
+	late := file(t)
+	s := open(t, trust.AcceptNew, late)
+	if err := s.Check(target("g", 22), nil, edKey(3)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(late, []byte("@revoked g ssh-ed25519 AAAA\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := reason(t, s.Accepted(target("g", 22), edKey(3))); got != isFailed {
+		t.Errorf("learning beside a line that may revoke it: %q", got)
+	}
 }
 
 func TestProblemsLoseNoOtherLine(t *testing.T) {

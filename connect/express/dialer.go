@@ -3,6 +3,7 @@ package express
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -108,6 +109,10 @@ func (d *Dialer) shake(ctx context.Context, a *connect.Attempt, p plan) (*handsh
 			return h, nil
 		}
 		if redials == maxRedials || !h.improve(&p, f) {
+			if errors.Is(f, sshwire.ErrNeedsStrict) {
+				f.Err = fmt.Errorf("%w\nhint: update the server's SSH, or have it offer aes128-gcm@openssh.com, "+
+					"or aes256-ctr with hmac-sha2-256", f.Err)
+			}
 			return nil, f
 		}
 	}
@@ -119,8 +124,38 @@ func (d *Dialer) fallBack(ctx context.Context, a *connect.Attempt) (connect.Conn
 	if err != nil {
 		return nil, err
 	}
-	d.opts.Memory.Put(endpoint(a.Target), recall.Entry{User: a.Target.User, Client: clientFallback})
+	d.learnFallback(a.Target, c)
 	return &fallbackConn{c}, nil
+}
+
+// learnFallback remembers that a server needs the fallback where what it uses with
+// it shows that: the KEXINIT for which we turned to it was not authenticated. One
+// that was remembered and does not need it any more is tried by ourselves next time.
+func (d *Dialer) learnFallback(t fleet.Target, c connect.Conn) {
+	name := endpoint(t)
+	e, known := d.opts.Memory.Get(name)
+	client := clientExpress
+	switch spoken, ok := c.(interface {
+		Algorithms() ssh.NegotiatedAlgorithms
+	}); {
+	case ok && !speaks(spoken.Algorithms()):
+		client = clientFallback
+	case !known || e.Client != clientFallback:
+		return
+	}
+	d.opts.Memory.Put(name, recall.Entry{User: t.User, Client: client})
+}
+
+// speaks reports whether this package has all that was negotiated.
+func speaks(a ssh.NegotiatedAlgorithms) bool {
+	return slices.Contains(sshwire.KexAlgorithms(), a.KeyExchange) &&
+		slices.Contains(sshwire.AllHostKeyAlgorithms(), a.HostKey) &&
+		speaksDirection(a.Read) && speaksDirection(a.Write)
+}
+
+func speaksDirection(a ssh.DirectionAlgorithms) bool {
+	return sshwire.Config{Ciphers: []string{a.Cipher}}.Validate() == nil &&
+		(a.MAC == "" || slices.Contains(sshwire.MACs(), a.MAC))
 }
 
 type fallbackConn struct{ connect.Conn }
@@ -145,21 +180,16 @@ func (h *handshake) improve(p *plan, failure *fleet.Error) bool {
 	}
 	switch {
 	case kind == sshwire.KindWrongGuess && h.hostKey == nil:
-		best := firstCommon(p.kex, h.server.kex)
-		if best == "" {
-			return false
-		}
-		p.known, p.kex, p.earlyKex = true, before(best, p.kex), true
+		// The list that shows it is not authenticated: it costs a round trip, and
+		// never decides which method comes first.
+		p.kex, p.earlyKex = h.dialer.kexFor(h.attempt.Target), false
 		return true
 	case kind == sshwire.KindWrongGuess:
-		p.waitForChannel()
+		p.waitForChannel(today())
 		return true
-	case kind == sshwire.KindNoCommonAlgorithm && errors.Is(wire, sshwire.ErrNeedsStrict):
-		if p.ciphers == nil {
-			p.ciphers = sshwire.Ciphers()
-		}
-		p.ciphers = withoutStrict(p.ciphers)
-		return len(p.ciphers) > 0
+	case errors.Is(failure, sshwire.ErrNeedsStrict): // no fallback either: it does not offer what is unsafe
+		_, final := errors.AsType[*sshwire.NegotiationError](wire)
+		return !final && p.withoutStrict()
 	case kind == sshwire.KindNoCommonAlgorithm:
 		p.fallback = h.dialer.mayFallBack(h.attempt.Target) && fallbackSpeaks(wire)
 		return p.fallback
@@ -180,7 +210,7 @@ func (h *handshake) improveGreeting(p *plan, failure *fleet.Error) bool {
 	if p.stepByStep || failure.Phase != fleet.PhaseKex || !odd || h.server.kex != nil {
 		return false
 	}
-	p.stepByStep, p.earlyKex = true, false
+	p.greetFirst(today())
 	return true
 }
 
@@ -188,9 +218,9 @@ func (h *handshake) improveGreeting(p *plan, failure *fleet.Error) bool {
 func (h *handshake) improveAuth(p *plan) bool {
 	switch {
 	case h.plan.earlyExec:
-		p.waitForChannel()
+		p.waitForChannel(today())
 	case h.plan.earlyAuth && !h.server.traits.earlyAuth:
-		p.waitForAuth()
+		p.waitForAuth(today())
 	default:
 		return false
 	}
@@ -202,23 +232,22 @@ func (h *handshake) improveAuth(p *plan) bool {
 func (d *Dialer) mayFallBack(t fleet.Target) bool {
 	r := t.Route
 	return d.opts.Fallback != nil &&
-		(r == nil || r.Kex == nil && r.HostKeys == nil && r.Ciphers == nil && r.MACs == nil)
-}
-
-// withoutStrict leaves out the ciphers that need strict key exchange.
-func withoutStrict(ciphers []string) []string {
-	return slices.DeleteFunc(ciphers, func(c string) bool { return c == "chacha20-poly1305@openssh.com" })
+		(r == nil || r.Kex == nil && r.HostKeys == nil && r.Ciphers == nil && r.MACs == nil && r.UserKeys == nil)
 }
 
 // fallbackSpeaks says whether golang.org/x/crypto/ssh may have what this package
-// lacks, legacy algorithms excluded.
+// lacks. What connect/standard does not offer is excluded: legacy algorithms, SHA-1,
+// and what needs strict key exchange.
 func fallbackSpeaks(err error) bool {
 	missing, ok := errors.AsType[*sshwire.NegotiationError](err)
 	if !ok {
 		return false
 	}
 	theirs := ssh.SupportedAlgorithms()
-	for _, list := range [][]string{theirs.KeyExchanges, theirs.HostKeys, theirs.Ciphers, theirs.MACs} {
+	macs := slices.DeleteFunc(theirs.MACs, func(name string) bool { return name == ssh.HMACSHA1 })
+	for _, list := range [][]string{
+		theirs.KeyExchanges, theirs.HostKeys, sshwire.WithoutStrict(theirs.Ciphers), sshwire.WithoutStrict(macs),
+	} {
 		if firstCommon(list, missing.Server) != "" {
 			return true
 		}

@@ -104,6 +104,23 @@ func TestNothingInCommon(t *testing.T) {
 	}
 }
 
+// A route that says which algorithms keys may be offered with keeps the fallback
+// away, which does not know of it. What else a route asks for it honours.
+func TestFallbackAndRoutes(t *testing.T) {
+	t.Parallel()
+	s := testsshd.OpenSSH(t, testsshd.WithKex("diffie-hellman-group14-sha256"), testsshd.WithConfig("AcceptEnv X_*"))
+	r := rigFor(s)
+	r.route, r.Fallback = &fleet.Route{UserKeys: []string{"ssh-ed25519"}}, forbidden{t}
+	r.run(t, "true").want(t, fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, fleet.PhaseKex)
+	r.Memory = newMemory(t)
+	r.Memory.Put(endpoint(r.target("")), recall.Entry{Client: clientFallback})
+	r.run(t, "true").want(t, fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, fleet.PhaseKex)
+
+	r = rigFor(s).withStandard(t)
+	r.route = &fleet.Route{Env: []string{"X_A=b  c=d", "X_B=e"}, RekeyBytes: 1 << 16}
+	r.run(t, `echo "$X_A,$X_B"; head -c 300000 /dev/zero | wc -c`).ok(t, "b  c=d,e\n300000\n")
+}
+
 // What a route asks for is not widened to all that there is where sshwire has
 // none of it, and the fallback does not know of routes.
 func TestRouteIsNotWidened(t *testing.T) {

@@ -157,7 +157,11 @@ func (d *Dialer) readOnce(conn net.Conn, take func([]byte)) error {
 	if raw, ok := tcp.Descriptor(conn); ok {
 		waitErr := raw.Read(func(fd uintptr) bool {
 			buf = d.buffers.Get().(*[]byte)
-			if n, err = syscall.Read(int(fd), *buf); errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR) {
+			n, err = syscall.Read(int(fd), *buf)
+			for errors.Is(err, syscall.EINTR) { // false would wait for bytes that are there
+				n, err = syscall.Read(int(fd), *buf)
+			}
+			if errors.Is(err, syscall.EAGAIN) {
 				d.buffers.Put(buf)
 				buf = nil
 				return false

@@ -33,6 +33,8 @@ type handshake struct {
 	login   login
 	session *session
 	over    bool // authentication has succeeded
+
+	accepted bool // and the host key's judge knows
 }
 
 // dial connects and authenticates.
@@ -57,6 +59,10 @@ func (h *handshake) dial() *fleet.Error {
 	}
 	if f != nil {
 		h.link.hangUp()
+		h.link.client.Wipe()
+		if !h.accepted {
+			connect.ReleaseKey(h.dialer.opts.HostKeys, h.attempt.Target, h.hostKey)
+		}
 		return f
 	}
 	_ = nc.SetDeadline(time.Time{})
@@ -71,6 +77,7 @@ func (h *handshake) begin(nc net.Conn) {
 		Kex:        h.plan.kex,
 		HostKeys:   h.hostKeyAlgorithms(),
 		Ciphers:    h.plan.ciphers,
+		MACs:       h.plan.macs,
 		EarlyKex:   h.plan.earlyKex,
 		StepByStep: h.plan.stepByStep,
 		Window:     h.plan.window,
@@ -78,9 +85,6 @@ func (h *handshake) begin(nc net.Conn) {
 	}
 	if r := h.attempt.Target.Route; r != nil {
 		config.RekeyBytes = r.RekeyBytes
-		if r.MACs != nil {
-			config.MACs = allowed(r.MACs, sshwire.MACs())
-		}
 	}
 	h.lost = opts.Clock.Lost()
 	h.attempt.Execution.Connected()
@@ -199,7 +203,7 @@ func (h *handshake) take(ev sshwire.Event) *fleet.Error {
 		h.server.identification = ev.Identification
 		h.server.traits = h.plan.meet(ev.Identification)
 	case sshwire.Negotiated:
-		h.server.kex, h.server.hostKeys = ev.ServerKex, ev.ServerHostKeys
+		h.server.kex, h.server.hostKeys, h.server.strict = ev.ServerKex, ev.ServerHostKeys, ev.Strict
 		h.server.inOrder = ev.Strict || strings.HasSuffix(ev.CipherIn, "-gcm@openssh.com")
 	case sshwire.HostKey:
 		return h.judge(ev.Key)
@@ -234,6 +238,7 @@ func (h *handshake) finish() *fleet.Error {
 	if err := h.dialer.opts.HostKeys.Accepted(h.attempt.Target, h.hostKey); err != nil {
 		return cause.Refusal(h.attempt, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
 	}
+	h.accepted = true
 	h.dialer.learn(h.attempt.Target, &h.plan, &h.server, h.login.accepted)
 	return nil
 }

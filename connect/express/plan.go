@@ -22,21 +22,37 @@ type plan struct {
 	earlyExec  bool     // the command with the authentication
 	guessExec  bool     // the command with the opening of its channel
 	ciphers    []string // nil: all
+	macs       []string // nil: all
+	safe       bool     // ciphers and macs lack what needs strict key exchange
 	window     uint32   // of each channel, in bytes; 0: the default
 	key        string   // fingerprint of the key that was accepted
 	fallback   bool     // this package is known not to do
-	lateAuth   bool     // to be remembered: early authentication did no good
-	lateExec   bool     // to be remembered: an early command did no good
+
+	// To be remembered: the days on which it was found that a step did no good; 0
+	// means that it was not.
+	since struct{ stepByStep, lateAuth, lateExec int }
 }
 
-// Marks in recall.Entry.Marks.
+// Marks in recall.Entry.Marks. The first three stand with the day on which they
+// were found, as in "late-auth@20785": whoever cuts connections can bring them
+// about, so that they hold for a while only. A server without strict key exchange
+// is known by every exchange with it anew.
 const (
-	markStepByStep  = "step-by-step"
-	markLateAuth    = "late-auth"
-	markLateExec    = "late-exec"
-	clientExpress   = "express"
-	clientFallback  = "fallback"
-	fallbackRecheck = 7 // days until a server that needed the fallback is tried again
+	markStepByStep = "step-by-step"
+	markLateAuth   = "late-auth"
+	markLateExec   = "late-exec"
+	markNotStrict  = "not-strict"
+
+	clientExpress  = "express"
+	clientFallback = "fallback"
+)
+
+// Days until what makes a connection slower is tried without again: a dial more
+// for a server that has not changed, and for an early command that is dropped
+// without a word an outcome that nobody knows.
+const (
+	recheck     = 7
+	recheckExec = 28
 )
 
 // endpoint is the name under which a target is remembered: where it is dialled,
@@ -53,52 +69,103 @@ func endpoint(t fleet.Target) string {
 func (d *Dialer) planFor(t fleet.Target) plan {
 	name := endpoint(t)
 	e, known := d.opts.Memory.Get(name)
-	kex, ciphers := d.kex, []string(nil)
-	if t.Route != nil && t.Route.Kex != nil {
-		kex = allowed(t.Route.Kex, sshwire.KexAlgorithms())
-	}
-	if t.Route != nil && t.Route.Ciphers != nil {
-		ciphers = allowed(t.Route.Ciphers, sshwire.Ciphers())
-	}
 	p := plan{
-		endpoint:   name,
-		known:      known,
-		kex:        kex,
-		ciphers:    ciphers,
-		earlyKex:   d.opts.Pipeline != Off && d.opts.Classical,
-		earlyAuth:  d.opts.Pipeline != Off,
-		earlyExec:  d.opts.Pipeline == Full && known,
-		guessExec:  d.opts.Pipeline == Full,
-		stepByStep: slices.Contains(e.Marks, markStepByStep),
+		endpoint:  name,
+		known:     known,
+		kex:       d.kexFor(t),
+		earlyKex:  d.opts.Pipeline != Off && d.opts.Classical,
+		earlyAuth: d.opts.Pipeline != Off,
+		earlyExec: d.opts.Pipeline == Full && known,
+		guessExec: d.opts.Pipeline == Full,
+	}
+	if r := t.Route; r != nil && r.Ciphers != nil {
+		p.ciphers = allowed(r.Ciphers, sshwire.Ciphers())
+	}
+	if r := t.Route; r != nil && r.MACs != nil {
+		p.macs = allowed(r.MACs, sshwire.MACs())
 	}
 	if !known {
 		return p
 	}
 	if e.Client == clientFallback {
-		p.fallback = d.mayFallBack(t) && today()-e.Day < fallbackRecheck
+		p.fallback = d.mayFallBack(t) && today()-e.Day < recheck
 		return p
 	}
 	p.key = e.Key
-	if slices.Contains(e.Marks, markLateAuth) {
-		p.waitForAuth()
+	if best := firstCommon(p.kex, e.Kex); best != "" && d.opts.Pipeline != Off {
+		p.kex, p.earlyKex = before(best, p.kex), true
 	}
-	if slices.Contains(e.Marks, markLateExec) {
-		p.waitForChannel()
+	for _, m := range e.Marks {
+		p.heed(m, e.Day)
 	}
-	if best := firstCommon(kex, e.Kex); best != "" && d.opts.Pipeline != Off {
-		p.kex, p.earlyKex = before(best, kex), true
+	if p.safe {
+		p.ciphers, p.macs = d.shared(p.ciphers), d.shared(p.macs)
 	}
 	return p
 }
 
+// kexFor gives the key exchange methods for a target, best first, whatever is
+// remembered of it.
+func (d *Dialer) kexFor(t fleet.Target) []string {
+	if t.Route != nil && t.Route.Kex != nil {
+		return allowed(t.Route.Kex, sshwire.KexAlgorithms())
+	}
+	return d.kex
+}
+
+// heed fits the plan to a mark, unless it is due to be looked at anew. One without
+// a day, as earlier versions wrote it, is as old as what is known of the host.
+func (p *plan) heed(mark string, seen int) {
+	name, digits, dated := strings.Cut(mark, "@")
+	day := seen
+	if n, err := strconv.Atoi(digits); dated && err == nil {
+		day = n
+	}
+	age := today() - day
+	if age < 0 { // it has not come yet
+		age = recheckExec
+	}
+	switch {
+	case name == markNotStrict:
+		p.withoutStrict()
+	case name == markStepByStep && age < recheck:
+		p.greetFirst(day)
+	case name == markLateAuth && age < recheck:
+		p.waitForAuth(day)
+	case name == markLateExec && age < recheckExec:
+		p.waitForChannel(day)
+	}
+}
+
+// withoutStrict leaves out what needs strict key exchange, and reports whether that
+// was offered.
+func (p *plan) withoutStrict() bool {
+	if p.safe {
+		return false
+	}
+	if p.ciphers == nil {
+		p.ciphers = sshwire.Ciphers()
+	}
+	if p.macs == nil {
+		p.macs = sshwire.MACs()
+	}
+	p.safe, p.ciphers, p.macs = true, sshwire.WithoutStrict(p.ciphers), sshwire.WithoutStrict(p.macs)
+	return true
+}
+
+// greetFirst sends nothing before this server has greeted, as was found on a day.
+func (p *plan) greetFirst(day int) {
+	p.since.stepByStep, p.stepByStep, p.earlyKex = day, true, false
+}
+
 // waitForAuth gives up early authentication with this server.
-func (p *plan) waitForAuth() {
-	p.lateAuth, p.earlyAuth, p.earlyExec = true, false, false
+func (p *plan) waitForAuth(day int) {
+	p.since.lateAuth, p.earlyAuth, p.earlyExec = day, false, false
 }
 
 // waitForChannel gives up early commands with this server.
-func (p *plan) waitForChannel() {
-	p.lateExec, p.earlyExec, p.guessExec = true, false, false
+func (p *plan) waitForChannel(day int) {
+	p.since.lateExec, p.earlyExec, p.guessExec = day, false, false
 }
 
 func today() int { return int(time.Now().Unix() / (24 * 60 * 60)) }
@@ -172,20 +239,26 @@ func (p *plan) meet(identification string) traits {
 	return t
 }
 
-// marks is what the next plan has to know.
-func (p *plan) marks() []string {
+// marks is what the next plan has to know, of a server with strict key exchange or
+// without.
+func (p *plan) marks(strict bool) []string {
 	var marks []string
-	if p.stepByStep {
-		marks = append(marks, markStepByStep)
+	add := func(name string, day int) {
+		if day > 0 {
+			marks = append(marks, dated(name, day))
+		}
 	}
-	if p.lateAuth {
-		marks = append(marks, markLateAuth)
-	}
-	if p.lateExec {
-		marks = append(marks, markLateExec)
+	add(markStepByStep, p.since.stepByStep)
+	add(markLateAuth, p.since.lateAuth)
+	add(markLateExec, p.since.lateExec)
+	if !strict {
+		marks = append(marks, markNotStrict)
 	}
 	return marks
 }
+
+// dated writes a mark with its day.
+func dated(mark string, day int) string { return mark + "@" + strconv.Itoa(day) }
 
 // A serverInfo is what a server has told of itself.
 type serverInfo struct {
@@ -193,6 +266,7 @@ type serverInfo struct {
 	traits         traits
 	kex, hostKeys  []string
 	inOrder        bool // no packet of its own can have been cut out unnoticed (CVE-2023-48795)
+	strict         bool // it keeps to strict key exchange
 }
 
 // learn remembers a server that has let us in.
@@ -203,7 +277,7 @@ func (d *Dialer) learn(t fleet.Target, p *plan, s *serverInfo, accepted []byte) 
 		HostKeys:       common(sshwire.HostKeyAlgorithms(), s.hostKeys),
 		User:           t.User,
 		Client:         clientExpress,
-		Marks:          p.marks(),
+		Marks:          p.marks(s.strict),
 	}
 	if accepted != nil {
 		e.Key = d.fingerprint(accepted)
@@ -222,10 +296,13 @@ func software(identification string) string {
 // did no good.
 func (d *Dialer) waitNextTime(t fleet.Target) {
 	e, known := d.opts.Memory.Get(endpoint(t))
-	if known && !slices.Contains(e.Marks, markLateExec) {
-		e.Marks = append(slices.Clone(e.Marks), markLateExec) // Get's lists are shared
-		d.opts.Memory.Put(endpoint(t), e)
+	if !known {
+		return
 	}
+	// Get's lists are shared.
+	e.Marks = slices.DeleteFunc(slices.Clone(e.Marks), func(m string) bool { return strings.HasPrefix(m, markLateExec) })
+	e.Marks = append(e.Marks, dated(markLateExec, today()))
+	d.opts.Memory.Put(endpoint(t), e)
 }
 
 // allowed is what a route allows of all that there is. None of it is an empty

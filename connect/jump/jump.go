@@ -18,6 +18,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,7 +68,7 @@ type Network struct {
 	all  sync.WaitGroup // dials of jump hosts and proxy commands
 
 	mu    sync.Mutex
-	pools map[string]*pool
+	pools map[poolKey]*pool
 }
 
 // New gives a Network. Use has to be called before a target with a jump host is
@@ -79,7 +81,7 @@ func New(o Options) *Network {
 	if o.Streams <= 0 {
 		o.Streams = DefaultStreams
 	}
-	n := &Network{opts: o, pools: make(map[string]*pool)}
+	n := &Network{opts: o, pools: make(map[poolKey]*pool)}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	return n
 }
@@ -108,7 +110,7 @@ func (n *Network) Close() error {
 	n.stop()
 	n.mu.Lock()
 	pools := n.pools
-	n.pools = make(map[string]*pool)
+	n.pools = make(map[poolKey]*pool)
 	n.mu.Unlock()
 	n.all.Wait()
 	for _, p := range pools {
@@ -169,26 +171,53 @@ func (n *Network) failure(ctx context.Context, a *connect.Attempt, err error) *f
 	return cause.Refusal(a, fleet.PhaseDial, fleet.ReasonJumpFailed, err)
 }
 
-// pool gives the connections to a jump host.
+// pool gives the connections to a jump host, which targets share whose way to it and
+// judgement of it are the same.
 func (n *Network) pool(hop fleet.Target) *pool {
-	key := chain(hop)
+	hops := []fleet.Target{hop} // the one that is dialled last first
+	for r := hop.Route; r != nil && r.Via != nil; r = r.Via.Route {
+		hops = append(hops, *r.Via)
+	}
+	keys := make([]poolKey, len(hops))
+	for i, h := range hops {
+		keys[i] = keyOf(h)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	p := n.pools[key]
-	if p == nil {
-		p = &pool{network: n, hop: hop}
-		n.pools[key] = p
+	var p *pool
+	for i, key := range slices.Backward(keys) {
+		key.via = p
+		if p = n.pools[key]; p == nil {
+			p = &pool{network: n, hop: hops[i]}
+			n.pools[key] = p
+		}
 	}
 	return p
 }
 
-// chain names a jump host together with those before it.
-func chain(t fleet.Target) string {
-	name := t.User + "@" + t.Address()
-	if t.Route != nil && t.Route.Via != nil {
-		return chain(*t.Route.Via) + " " + name
+// A poolKey tells jump hosts apart by everything that decides how one is reached,
+// judged and logged in to.
+type poolKey struct {
+	about  string
+	detail any   // Route.Detail: which files, policy and keys are the host's; equal ones are one pointer
+	via    *pool // of the jump host before it
+}
+
+// keyOf gives the key without its via. All of the Route is in it, also what may
+// not matter: that costs a connection, the other way round costs more.
+func keyOf(t fleet.Target) poolKey {
+	key := poolKey{about: fmt.Sprintf("%q %q", t.User, t.Address())}
+	if t.Route == nil {
+		return key
 	}
-	return name
+	r := *t.Route
+	if reflect.ValueOf(r.Detail).Comparable() {
+		key.detail, r.Detail = r.Detail, nil
+	}
+	failure := r.Err // in its words: it is another value for each target
+	r.Address, r.Via, r.Err = "", nil, nil
+	key.about = fmt.Sprintf("%s %#v %v", key.about, r, failure)
+	return key
 }
 
 // A stream gives its place on the connection back when it is closed.

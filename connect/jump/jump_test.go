@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -167,6 +169,88 @@ func TestTwoBastionsInARow(t *testing.T) {
 		if c := strings.Count(b.Log(), "Accepted publickey"); c != 1 {
 			t.Errorf("%d connections to the %s bastion, want 1", c, name)
 		}
+	}
+}
+
+// Jump hosts at one address share connections where the way to them and the
+// judgement of them are the same, and only there.
+func TestPoolsAreApart(t *testing.T) {
+	hop := func(route *fleet.Route) fleet.Target {
+		return fleet.Target{Host: fleet.Host{Name: "bastion"}, User: "me", Port: 22, Route: route}
+	}
+	via := func(r *fleet.Route) *fleet.Route { h := hop(r); return &fleet.Route{Address: "10.0.0.6", Via: &h} }
+	type detail struct{ files []string }
+	strict, lax := &detail{[]string{"a"}}, &detail{[]string{"b"}}
+	for name, c := range map[string]struct{ a, b *fleet.Route }{
+		"proxy":        {&fleet.Route{ProxyCommand: []string{"vpn", "one"}}, &fleet.Route{ProxyCommand: []string{"vpn", "two"}}},
+		"no proxy":     {&fleet.Route{ProxyCommand: []string{"vpn"}}, nil},
+		"bind":         {&fleet.Route{Bind: "10.0.0.1"}, &fleet.Route{Bind: "10.0.0.2"}},
+		"interface":    {&fleet.Route{BindInterface: "eth0"}, &fleet.Route{BindInterface: "eth1"}},
+		"family":       {&fleet.Route{Family: "tcp4"}, &fleet.Route{Family: "tcp6"}},
+		"alias":        {&fleet.Route{HostKeyAlias: "one"}, &fleet.Route{HostKeyAlias: "two"}},
+		"trust, keys":  {&fleet.Route{Detail: strict}, &fleet.Route{Detail: lax}},
+		"odd detail":   {&fleet.Route{Detail: []string{"a"}}, &fleet.Route{Detail: []string{"b"}}},
+		"kex":          {&fleet.Route{Kex: []string{"curve25519-sha256"}}, &fleet.Route{}},
+		"nothing":      {&fleet.Route{Ciphers: []string{}}, &fleet.Route{}},
+		"user keys":    {&fleet.Route{UserKeys: []string{"ssh-ed25519"}}, &fleet.Route{}},
+		"address":      {&fleet.Route{Address: "10.0.0.5"}, &fleet.Route{Address: "10.0.0.6"}},
+		"hop before":   {via(&fleet.Route{Detail: strict}), via(&fleet.Route{Detail: lax})},
+		"its proxy":    {via(&fleet.Route{ProxyCommand: []string{"a"}}), via(nil)},
+		"a hop at all": {via(nil), &fleet.Route{Address: "10.0.0.6"}},
+	} {
+		n := New(Options{})
+		if n.pool(hop(c.a)) == n.pool(hop(c.b)) {
+			t.Errorf("%s: one pool", name)
+		}
+		for _, r := range []*fleet.Route{c.a, c.b} {
+			same := r
+			if r != nil {
+				another := *r
+				another.ProxyCommand, another.Ciphers = slices.Clone(r.ProxyCommand), slices.Clone(r.Ciphers)
+				if r.Via != nil {
+					before := *r.Via
+					another.Via = &before
+				}
+				same = &another
+			}
+			if n.pool(hop(r)) != n.pool(hop(same)) {
+				t.Errorf("%s: two pools for equal routes %+v", name, r)
+			}
+		}
+		_ = n.Close()
+	}
+	n := New(Options{})
+	defer func() { _ = n.Close() }()
+	alias := hop(&fleet.Route{Address: "bastion"})
+	alias.Host.Name = "other"
+	if n.pool(alias) != n.pool(hop(&fleet.Route{})) {
+		t.Error("two names of one address, and all else equal: two pools")
+	}
+}
+
+// Two aliases of one bastion behind two proxy commands: the targets of each leave
+// through its own process.
+func TestTwoProxiesToOneBastion(t *testing.T) {
+	s := newSite(t, 4)
+	bastion := s.hop()
+	log := filepath.Join(t.TempDir(), "started")
+	d := s.dialer(t, New(Options{}))
+	for _, alias := range []string{"one", "two", "one"} {
+		hop := bastion
+		hop.Route = &fleet.Route{ProxyCommand: []string{
+			"sh", "-c", `echo "$1" >>"$2"; exec env "$3" "$4"`, "sh", alias, log,
+			fmt.Sprintf("%s=%s", relayTo, bastion.Address()), os.Args[0],
+		}}
+		if got := s.run(t, d, 4, &fleet.Route{Via: &hop}); got[fleet.OutcomeOK] != 4 {
+			t.Errorf("%s: outcomes %v, want 4 ok", alias, got)
+		}
+	}
+	started, err := os.ReadFile(log)
+	if err != nil || string(started) != "one\ntwo\n" {
+		t.Errorf("started were %q (%v), want one process for each alias", started, err)
+	}
+	if c := strings.Count(s.bastion.Log(), "Accepted publickey"); c != 2 {
+		t.Errorf("%d connections to the bastion, want 2", c)
 	}
 }
 

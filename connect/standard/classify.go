@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -11,6 +12,7 @@ import (
 
 	"shoal/connect/cause"
 	"shoal/fleet"
+	"shoal/sshwire"
 )
 
 // reasonDeadline stands for "the phase's deadline passed" until the phase names
@@ -20,8 +22,8 @@ const reasonDeadline fleet.Reason = "deadline"
 // classify names the end of an open connection: err is what the library gave,
 // wireErr what reading from the connection gave, if it ended.
 func classify(err, wireErr error) (fleet.Reason, error) {
-	if _, ok := errors.AsType[*ssh.AlgorithmNegotiationError](err); ok {
-		return fleet.ReasonNoCommonAlgorithm, tame(err)
+	if missing, ok := errors.AsType[*ssh.AlgorithmNegotiationError](err); ok {
+		return fleet.ReasonNoCommonAlgorithm, nothingInCommon(tame(err), missing.RequestedAlgorithms)
 	}
 	if isDisconnect(err) {
 		return fleet.ReasonDisconnected, tame(err)
@@ -36,6 +38,24 @@ func classify(err, wireErr error) (fleet.Reason, error) {
 		}
 	}
 	return fleet.ReasonProtocolError, tame(err)
+}
+
+// nothingInCommon adds why what the server has is not offered.
+func nothingInCommon(err error, theirs []string) error {
+	i := slices.IndexFunc(theirs, func(name string) bool { return sshwire.NeedsStrict(name) && modern(name) })
+	if i < 0 {
+		return err
+	}
+	return fmt.Errorf("%w: the server wants %s, which is safe with strict key exchange only (CVE-2023-48795) and not offered by this client\n"+
+		"hint: use --client best where the server has strict key exchange; else update its SSH, or have it offer "+
+		"aes128-gcm@openssh.com, or aes256-ctr with hmac-sha2-256", err, theirs[i])
+}
+
+// modern reports whether the library counts a cipher or a MAC among those without
+// known weakness.
+func modern(name string) bool {
+	all := ssh.SupportedAlgorithms()
+	return slices.Contains(all.Ciphers, name) || slices.Contains(all.MACs, name)
 }
 
 // isDisconnect finds SSH_MSG_DISCONNECT, which the library gives as an error of

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -29,6 +30,11 @@ type conn struct {
 
 func newConn(a *connect.Attempt, w *wire, sc ssh.Conn, t connect.Timeouts) *conn {
 	return &conn{attempt: a, wire: w, ssh: sc, timeouts: t}
+}
+
+// Algorithms are what the key exchange came to.
+func (c *conn) Algorithms() ssh.NegotiatedAlgorithms {
+	return c.ssh.(ssh.AlgorithmsConnMetadata).Algorithms() // every connection of the library's has them
 }
 
 // Close implements connect.Conn.
@@ -76,6 +82,12 @@ func (c *conn) run(ctx context.Context) fleet.End {
 		return f.End()
 	}
 	a.Timeline.Enter(fleet.PhaseExec)
+	if r := a.Target.Route; r != nil {
+		for _, variable := range r.Env { // servers refuse most (RFC 4254 §6.4)
+			name, value, _ := strings.Cut(variable, "=")
+			_, _ = ch.SendRequest("env", false, ssh.Marshal(struct{ Name, Value string }{name, value}))
+		}
+	}
 	a.Execution.Queue(1) // whatever is written next may hold it
 	accepted, err := ch.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{a.Exec()}))
 	switch {

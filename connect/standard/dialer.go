@@ -13,6 +13,7 @@ import (
 	"shoal/connect/cause"
 	"shoal/connect/tcp"
 	"shoal/fleet"
+	"shoal/sshwire"
 )
 
 // Options says how to connect. They are not changed after New.
@@ -63,14 +64,16 @@ func New(opts Options) (*Dialer, error) {
 	if opts.Network == nil {
 		opts.Network = tcp.Dialer{Timeouts: opts.Timeouts, Clock: opts.Clock}
 	}
+	// The library uses what needs strict key exchange also with servers that have
+	// none (CVE-2023-48795), so that it is not offered to any. Nor is SHA-1.
 	modern := ssh.SupportedAlgorithms()
 	return &Dialer{
 		opts:     opts,
 		hostKeys: preferred(modern.HostKeys),
 		config: ssh.Config{
 			KeyExchanges: modern.KeyExchanges,
-			Ciphers:      modern.Ciphers,
-			MACs:         modern.MACs,
+			Ciphers:      sshwire.WithoutStrict(modern.Ciphers),
+			MACs:         slices.DeleteFunc(sshwire.WithoutStrict(modern.MACs), func(m string) bool { return m == ssh.HMACSHA1 }),
 		},
 	}, nil
 }
@@ -109,6 +112,7 @@ func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, er
 	sc, chans, reqs, err := ssh.NewClientConn(w, a.Target.Address(), h.config())
 	if err != nil {
 		_ = nc.Close()
+		connect.ReleaseKey(d.opts.HostKeys, a.Target, w.pinnedKey())
 		return nil, h.classify(err)
 	}
 	w.authenticated()
@@ -117,6 +121,7 @@ func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, er
 	go c.refuseChannels(chans)
 	if err := d.opts.HostKeys.Accepted(a.Target, w.pinnedKey()); err != nil {
 		_ = c.Close()
+		connect.ReleaseKey(d.opts.HostKeys, a.Target, w.pinnedKey())
 		return nil, cause.Refusal(a, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
 	}
 	if !stop() {

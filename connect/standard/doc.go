@@ -12,6 +12,8 @@
 //     exchange later in the connection cannot bring another one
 //   - the session channel is opened and served here: requests are always
 //     drained, and a channel that ends out of order says so
+//   - nothing is offered that needs strict key exchange (CVE-2023-48795), which
+//     the library would use without it, and nothing with SHA-1
 //
 // It offers public keys only. Passwords are never sent.
 package standard

@@ -34,8 +34,12 @@ func (h *handshake) config() *ssh.ClientConfig {
 	if len(algorithms) == 0 {
 		algorithms = h.dialer.hostKeys
 	}
+	config := h.dialer.config
+	if r := h.attempt.Target.Route; r != nil {
+		config.RekeyThreshold = r.RekeyBytes // 0 is the library's default
+	}
 	return &ssh.ClientConfig{
-		Config:            h.dialer.config,
+		Config:            config,
 		User:              h.attempt.Target.User,
 		Auth:              []ssh.AuthMethod{ssh.PublicKeysCallback(h.signers)},
 		AuthCallback:      h.nextMethod,
