@@ -97,6 +97,15 @@ func (r *Router) Accepted(t fleet.Target, key ssh.PublicKey) error {
 	return s.Accepted(t, key)
 }
 
+// AllowPassword is [Store.AllowPassword] of the target's store.
+func (r *Router) AllowPassword(t fleet.Target, key ssh.PublicKey) error {
+	s, err := r.Store(t)
+	if err != nil {
+		return refuse(t, fleet.ReasonHostkeyFailed, err)
+	}
+	return s.AllowPassword(t, key)
+}
+
 // Judge is [Store.Judge] of the target's store.
 func (r *Router) Judge(t fleet.Target, key ssh.PublicKey) (Judgement, error) {
 	s, err := r.Store(t)

@@ -21,6 +21,8 @@ type Options struct {
 	HostKeys connect.HostKeys
 	// Identities gives the keys to offer. Required.
 	Identities connect.Identities
+	// Passwords answers servers that ask for one. nil means that none is sent.
+	Passwords connect.Passwords
 	// Timeouts are the phases' deadlines; zero values are the defaults.
 	Timeouts connect.Timeouts
 	// Clock is what they are kept by. nil means the time as it passes.
@@ -106,11 +108,19 @@ func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, er
 	a.Timeline.Enter(fleet.PhaseBanner)
 	w.until(d.opts.Timeouts.Kex)
 	h := &handshake{dialer: d, ctx: ctx, attempt: a, wire: w}
+	kept := false
+	defer func() {
+		h.end()
+		if !kept { // also after a panic
+			_ = w.Close()
+		}
+	}()
 	sc, chans, reqs, err := ssh.NewClientConn(w, a.Target.Address(), h.config())
 	if err != nil {
 		_ = nc.Close()
 		return nil, h.classify(err)
 	}
+	h.answered(true)
 	w.authenticated()
 	c := newConn(a, w, sc, timeouts)
 	go c.refuseRequests(reqs)
@@ -123,5 +133,6 @@ func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, er
 		_ = c.Close()
 		return nil, cause.Interrupted(ctx, a)
 	}
+	kept = true
 	return c, nil
 }

@@ -13,5 +13,8 @@
 //   - the session channel is opened and served here: requests are always
 //     drained, and a channel that ends out of order says so
 //
-// It offers public keys only. Passwords are never sent.
+// It offers public keys, and then the password where there is one, once to each
+// host. The library takes it as a string and makes copies of it that are not
+// overwritten, and keeps to itself that a server wants a new one, which looks as
+// if it had rejected it.
 package standard
