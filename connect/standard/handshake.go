@@ -25,8 +25,9 @@ type handshake struct {
 	attempt *connect.Attempt
 	wire    *wire
 
-	offered int   // keys given to the library
-	signErr error // the last failure to sign
+	offered int          // keys given to the library
+	signErr error        // the last failure to sign
+	rest    []ssh.Signer // the keys after that which could not sign: the library has left them
 	secret  secret
 
 	// login bounds every wait on this side: it ends at the deadline of
@@ -98,15 +99,15 @@ func (h *handshake) signers() ([]ssh.Signer, error) {
 	h.offered = len(all)
 	watched := make([]ssh.Signer, len(all))
 	for i, s := range all {
-		watched[i] = watchSigner(s, h.notSigned)
+		watched[i] = watchSigner(s, func(err error) { h.notSigned(err, watched[i+1:]) })
 	}
 	return watched, nil
 }
 
-// notSigned notes a failure to sign, after which the library goes on to another
-// key.
-func (h *handshake) notSigned(err error) {
-	h.signErr = err
+// notSigned notes a failure to sign, at which the library gives up the keys that
+// follow.
+func (h *handshake) notSigned(err error, rest []ssh.Signer) {
+	h.signErr, h.rest = err, rest
 	if h.login.Err() != nil {
 		_ = h.refuse(fleet.ReasonAuthFailed, err)
 	}
@@ -137,6 +138,10 @@ func (h *handshake) nextMethod(c *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 	tried := slices.Contains(c.TriedMethods, "publickey")
 	if slices.Contains(c.AllowedMethods, "publickey") && !tried && !slices.Contains(c.PartialSuccessMethods, "publickey") {
 		return nil, nil // the library goes on with publickey
+	}
+	if rest := h.rest; len(rest) > 0 && slices.Contains(c.AllowedMethods, "publickey") {
+		h.rest = nil
+		return ssh.PublicKeys(rest...), nil
 	}
 	if m, err := h.password(c.AllowedMethods); m != nil || err != nil {
 		return m, err

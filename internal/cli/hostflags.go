@@ -81,7 +81,7 @@ func (f *hostFlags) connection() flagGroup {
 	g.Uint16VarP(&f.port, "port", "p", 0, "connect to `PORT` where a host names none (default 22)")
 	g.StringArrayVar(&f.identities, "identity", nil, "offer the private key in `FILE` (default: those of ~/.ssh)")
 	g.BoolVar(&f.noAgent, "no-agent", false, "do not use the SSH agent")
-	g.BoolVar(&f.askPass, "ask-pass", false, "ask for a password once; it goes to verified hosts that take none of the keys")
+	g.BoolVar(&f.askPass, "ask-pass", false, "ask for a password once; it goes to hosts with a known key that take none of ours")
 	g.StringVar(&f.passwordFile, "password-file", "", "read that password from `FILE`")
 	f.hostKey = choice{value: "config", words: []string{"config", "strict", "accept-new", "insecure"}}
 	g.Var(&f.hostKey, "host-key", "hosts that known_hosts does not know: as ssh_config says but never less than accept-new, refuse them, learn them, or accept anything")
