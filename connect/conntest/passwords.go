@@ -3,6 +3,7 @@ package conntest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,7 +13,6 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/knownhosts"
 
 	"shoal/connect"
 	"shoal/fleet"
@@ -362,8 +362,9 @@ func testPasswordPolicies(t *testing.T, newDialer Factory) {
 					path = "/dev/null"
 				}
 				if c.known != nil {
-					line := knownhosts.Line([]string{knownhosts.Normalize(s.target.Address())}, c.known(s, newKey(t).PublicKey()))
-					if err := os.WriteFile(path, []byte(line+"\n"), 0o600); err != nil {
+					line := fmt.Sprintf("[%s]:%d %s", s.target.Host.Name, s.target.Port,
+						ssh.MarshalAuthorizedKey(c.known(s, newKey(t).PublicKey())))
+					if err := os.WriteFile(path, []byte(line), 0o600); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -388,7 +389,7 @@ func testPasswordPolicies(t *testing.T, newDialer Factory) {
 					t.Errorf("the server got %d passwords, want %d", s.count(), c.got)
 				}
 				written, err := os.ReadFile(path)
-				if c.learned && (err != nil || !strings.Contains(string(written), s.target.Address()[:9])) {
+				if c.learned && (err != nil || !strings.Contains(string(written), s.target.Host.Name)) {
 					t.Errorf("the key was not learned: %q, %v", written, err)
 				}
 			})
