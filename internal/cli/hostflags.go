@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"shoal"
 	"shoal/connect"
@@ -162,7 +163,11 @@ func (f *hostFlags) passwords() (connect.Passwords, error) {
 	default:
 		return nil, nil
 	}
-	p, err := identity.NewPasswords(identity.PasswordOptions{Source: source})
+	p, err := identity.NewPasswords(identity.PasswordOptions{
+		Source: source,
+		// Servers that fall silent leave the others time to get in.
+		AnswerTime: min(5*time.Second, f.timeouts().WithDefaults().Auth/3),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -272,5 +277,8 @@ func clusterShellGroups(ctx context.Context) hostset.Groups {
 func warnInsecure(w io.Writer, opts shoal.Options) {
 	if opts.HostKeys == trust.Insecure {
 		say(w, "WARNING: host keys are not checked in this run (--host-key insecure): anybody in between can read and change everything")
+		if opts.Passwords != nil {
+			say(w, "the password goes to no host in this run: under --host-key insecure anybody may answer")
+		}
 	}
 }
