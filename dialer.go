@@ -53,7 +53,7 @@ func (o Options) dialer(keys connect.HostKeys, identities connect.Identities) (c
 	clock := o.Engine.Clock
 	network := jump.New(jump.Options{Direct: o.Network, Timeouts: o.Timeouts, Clock: clock})
 	std, err := standard.New(standard.Options{
-		HostKeys: keys, Identities: identities, Timeouts: o.Timeouts, Clock: clock, Network: network,
+		HostKeys: keys, Identities: identities, Passwords: o.passwords(), Timeouts: o.Timeouts, Clock: clock, Network: network,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -93,19 +93,23 @@ func (o Options) passwords() connect.Passwords {
 
 type allowedPasswords struct{ connect.Passwords }
 
-func (p allowedPasswords) Password(ctx context.Context, t fleet.Target) ([]byte, error) {
+func (p allowedPasswords) Password(ctx context.Context, t fleet.Target) ([]byte, func(accepted bool), error) {
 	if !plan.TakesPassword(t) {
-		return nil, errors.New("ssh_config allows no password for this host")
+		return nil, nil, errNoPassword
 	}
 	return p.Passwords.Password(ctx, t)
 }
 
-func (p allowedPasswords) Answer(ctx context.Context, t fleet.Target, prompt string, echo bool) ([]byte, error) {
+func (p allowedPasswords) Answer(
+	ctx context.Context, t fleet.Target, prompt string, echo bool,
+) ([]byte, func(accepted bool), error) {
 	if !plan.TakesPassword(t) {
-		return nil, errors.New("ssh_config allows no password for this host")
+		return nil, nil, errNoPassword
 	}
 	return p.Passwords.Answer(ctx, t, prompt, echo)
 }
+
+var errNoPassword = errors.New("ssh_config allows no password for this host")
 
 // memory opens what is remembered of servers. A run goes on without it.
 func (o Options) memory() *recall.Memory {

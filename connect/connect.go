@@ -2,6 +2,7 @@ package connect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -147,19 +148,42 @@ type Identities interface {
 }
 
 // Passwords answers servers that ask for a password. Implementations are safe
-// for concurrent use; package identity has one. Dialers ask only once the host
-// key is trusted, and after the keys.
+// for concurrent use; package identity has one. Dialers ask after the keys, and
+// only where [AllowPassword] returns nil.
+//
+// ctx is that of one connection: it ends at the deadline of authentication, and
+// at the latest when the connection attempt returns, however it ends. answered
+// tells whether the server accepted what was given; a password whose answer was
+// not told when ctx ends counts as unanswered. answered is nil if err is not.
 type Passwords interface {
-	// Password gives the password for this target. An error ends the attempt in
-	// phase auth; a *fleet.Error in its chain gives the reason, otherwise it is
-	// fleet.ReasonAuthFailed.
-	Password(ctx context.Context, t fleet.Target) ([]byte, error)
+	// Password returns the password for this target, for the caller to overwrite.
+	// An error ends the attempt in phase auth; a *fleet.Error in its chain gives
+	// the reason, otherwise it is fleet.ReasonAuthFailed.
+	Password(ctx context.Context, t fleet.Target) (password []byte, answered func(accepted bool), err error)
 	// Answer answers one prompt of keyboard-interactive authentication
 	// (RFC 4256), whose text is the server's; echo says that what is typed would
 	// be shown. An error means that this prompt gets no answer.
-	Answer(ctx context.Context, t fleet.Target, prompt string, echo bool) ([]byte, error)
-	// Answered tells whether what was given let us in.
-	Answered(t fleet.Target, accepted bool)
+	Answer(ctx context.Context, t fleet.Target, prompt string, echo bool) (answer []byte, answered func(accepted bool), err error)
+}
+
+// A PasswordGuard is a HostKeys that decides which hosts may get a password: a
+// policy may trust a key enough to offer it signatures, which are worth nothing
+// elsewhere, and not enough to show it a secret.
+type PasswordGuard interface {
+	// AllowPassword returns nil if the target has proven to be the host that is
+	// meant: known_hosts has the key, which Check has accepted, or vouches for its
+	// certificate, or the key is stored there now. An error says why not.
+	AllowPassword(t fleet.Target, key ssh.PublicKey) error
+}
+
+// AllowPassword returns nil if t with this key, which keys.Check has accepted, may
+// get a password. A HostKeys that is no [PasswordGuard] allows none.
+func AllowPassword(keys HostKeys, t fleet.Target, key ssh.PublicKey) error {
+	guard, ok := keys.(PasswordGuard)
+	if !ok {
+		return errors.New("the password was not sent: nothing tells whether the host key is known")
+	}
+	return guard.AllowPassword(t, key)
 }
 
 // Timeouts are the deadlines of an attempt. Each is absolute, from the start of

@@ -349,13 +349,14 @@ type trustAll struct{}
 func (trustAll) Algorithms(fleet.Target) []string                  { return nil }
 func (trustAll) Check(fleet.Target, net.Addr, ssh.PublicKey) error { return nil }
 func (trustAll) Accepted(fleet.Target, ssh.PublicKey) error        { return nil }
-func (s *scenario) Answered(fleet.Target, bool)                    {}
-func (s *scenario) Password(context.Context, fleet.Target) ([]byte, error) {
-	return []byte("secret"), nil
+func (trustAll) AllowPassword(fleet.Target, ssh.PublicKey) error   { return nil }
+
+func (s *scenario) Password(context.Context, fleet.Target) ([]byte, func(bool), error) {
+	return []byte("secret"), func(bool) {}, nil
 }
 
-func (s *scenario) Answer(context.Context, fleet.Target, string, bool) ([]byte, error) {
-	return []byte("secret"), nil
+func (s *scenario) Answer(context.Context, fleet.Target, string, bool) ([]byte, func(bool), error) {
+	return []byte("secret"), func(bool) {}, nil
 }
 
 // A pretender makes signatures that do not hold; peers do not look.

@@ -11,27 +11,29 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// An agent is one agent's link and its list, which was asked for once.
+// An agent is one agent's link and its list, which is asked for once.
 type agent struct {
-	link    *link
+	link *link
+
+	listed  chan struct{} // closed by load; the rest is not to be read before
 	keys    []*agentKey
 	notices []string
 	err     error // why there is no list
 }
 
-// openAgent asks for the list. The error is for the end of ctx only; whatever
-// else goes wrong stands in the agent.
-func openAgent(ctx context.Context, socket string, limit time.Duration) (*agent, error) {
-	a := &agent{link: newLink(socket, limit, window)}
-	list, err := a.list(ctx)
-	if ctx.Err() != nil && err != nil {
-		a.link.close()
-		return nil, err
-	}
+func newAgent(socket string, limit time.Duration) *agent {
+	return &agent{link: newLink(socket, limit, window), listed: make(chan struct{})}
+}
+
+// load asks for the list, for no longer than the link's limits. It belongs to no
+// target, so that one that gives up does not take it from the others.
+func (a *agent) load() {
+	defer close(a.listed)
+	list, err := a.list(context.Background())
 	if err != nil {
 		a.err = err
-		a.notices = append(a.notices, fmt.Sprintf("agent at %q: %v", socket, err))
-		return a, nil
+		a.notices = append(a.notices, fmt.Sprintf("agent at %q: %v", a.link.socket, err))
+		return
 	}
 	for _, entry := range list {
 		public, err := parsePublic(entry.blob)
@@ -43,7 +45,6 @@ func openAgent(ctx context.Context, socket string, limit time.Duration) (*agent,
 		k.slow.Store(isHardware(public) || onToken(entry.comment))
 		a.keys = append(a.keys, k)
 	}
-	return a, nil
 }
 
 func (a *agent) list(ctx context.Context) ([]listed, error) {

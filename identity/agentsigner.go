@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"syscall"
 
 	"golang.org/x/crypto/ssh"
 
@@ -63,7 +62,7 @@ func chooseAlgorithm(key ssh.PublicKey, algorithm string) (string, error) {
 
 // agentReason keeps the blame for our own want of descriptors off the agent.
 func agentReason(err error) fleet.Reason {
-	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+	if noFiles(err) {
 		return fleet.ReasonLocalFiles
 	}
 	return fleet.ReasonAgentUnavailable

@@ -15,6 +15,14 @@ import (
 // it the others move to a new connection.
 const grace = time.Second
 
+// hangTime is how long an agent may leave a request unanswered whose caller has
+// given it up, as at the deadline of authentication, and not count as hung.
+const hangTime = 2 * time.Second
+
+// stopped is how late a timer has to be to show that this process was stopped
+// meanwhile; a busy machine may make it some hundred milliseconds late.
+const stopped = time.Second
+
 // An exchange is a link's use of one connection, by its one goroutine.
 type exchange struct {
 	*link
@@ -23,6 +31,7 @@ type exchange struct {
 	turn   time.Time // when the first of flight had its turn
 	given  time.Time // when the first of flight was found to be given up; else zero
 	timer  *time.Timer
+	due    time.Time // when timer fires
 }
 
 // A reply is what the reader has read, or why it stopped.
@@ -70,6 +79,9 @@ func readReplies(conn net.Conn, replies chan<- reply, left <-chan struct{}) {
 func (e *exchange) serve(ctx context.Context, calls []*call, replies <-chan reply) []*call {
 	for {
 		if err := e.send(calls); err != nil {
+			if timedOut(err) { // it does not even read
+				e.hung.Store(true)
+			}
 			return e.lost(err)
 		}
 		calls = nil
@@ -89,7 +101,19 @@ func (e *exchange) serve(ctx context.Context, calls []*call, replies <-chan repl
 				return e.lost(err)
 			}
 		case <-e.timer.C:
-			return e.lost(violation{fmt.Errorf("no answer from the agent in %v", e.limit)})
+			now := time.Now()
+			if now.Sub(e.due) > stopped { // its answer may be there already
+				e.turn, e.given = now, time.Time{}
+				continue
+			}
+			took := now.Sub(e.turn)
+			err := noAnswer{min(took, e.limit).Round(time.Millisecond)}
+			if took < min(e.limit, hangTime) {
+				return e.lost(violation{err})
+			}
+			e.hung.Store(true)
+			e.failAll(e.flight, fmt.Errorf("talking to the agent: %w", err))
+			return nil
 		case <-e.nudge:
 			if e.doubt.Swap(false) {
 				return alive(e.flight)
@@ -171,6 +195,7 @@ func (e *exchange) setTimer() {
 		}
 		left = min(left, e.given.Add(grace).Sub(now))
 	}
+	e.due = now.Add(left)
 	e.timer.Reset(left)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -22,7 +23,6 @@ type Keyring struct {
 	files  memo[*keyFile]
 	opened memo[fileSigner]
 	certs  memo[*ssh.Certificate]
-	agents memo[*agent]
 	sets   memo[*Set]
 	// asking is held while somebody is asked for a passphrase; there is room
 	// for one.
@@ -31,7 +31,8 @@ type Keyring struct {
 	mu      sync.Mutex
 	sealed  bool // no more questions
 	closed  bool
-	links   []*link
+	agents  map[string]*agent // by their sockets
+	loading sync.WaitGroup    // of their lists
 	notices []string
 	told    map[string]bool
 }
@@ -45,6 +46,7 @@ func NewKeyring(o KeyringOptions) (*Keyring, error) {
 		KeyringOptions: o.withDefaults(),
 		now:            time.Now,
 		asking:         make(chan struct{}, 1),
+		agents:         make(map[string]*agent),
 		told:           make(map[string]bool),
 	}, nil
 }
@@ -90,12 +92,13 @@ func (k *Keyring) Notices() []string {
 // files do.
 func (k *Keyring) Close() error {
 	k.mu.Lock()
-	links := k.links
-	k.links, k.closed = nil, true
+	k.closed = true
+	agents := slices.Collect(maps.Values(k.agents))
 	k.mu.Unlock()
-	for _, l := range links {
-		l.close()
+	for _, a := range agents {
+		a.link.close()
 	}
+	k.loading.Wait()
 	return nil
 }
 
@@ -111,22 +114,32 @@ func (k *Keyring) tell(notices []string) {
 }
 
 func (k *Keyring) agent(ctx context.Context, socket string) (*agent, error) {
-	return k.agents.get(ctx, socket, func() (*agent, error) {
-		a, err := openAgent(ctx, socket, k.SignTimeout)
-		if err != nil {
-			return nil, err
-		}
-		k.mu.Lock()
-		closed := k.closed
-		if !closed {
-			k.links = append(k.links, a.link)
-		}
-		k.mu.Unlock()
-		if closed {
-			a.link.close()
-		}
+	a := k.agentAt(socket)
+	select {
+	case <-a.listed:
 		return a, nil
-	})
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for the agent's list of keys: %w", context.Cause(ctx))
+	}
+}
+
+// agentAt gives the agent, whose list may still be waited for.
+func (k *Keyring) agentAt(socket string) *agent {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a := k.agents[socket]
+	if a == nil {
+		a = newAgent(socket, k.SignTimeout)
+		k.agents[socket] = a
+		if k.closed {
+			a.link.close()
+			a.err = errClosed
+			close(a.listed)
+		} else {
+			k.loading.Go(a.load)
+		}
+	}
+	return a
 }
 
 func (k *Keyring) read(ctx context.Context, path string) (*keyFile, error) {

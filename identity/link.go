@@ -23,7 +23,9 @@ const window = 32
 //	 ◀──answer──              exchange ◀──replies── reader
 //
 // Requests that a connection leaves unanswered move on to the next one, but for
-// the one whose turn it was.
+// the one whose turn it was. An agent that does not answer in time is given up for
+// good: each target would wait for it in turn, and the keys of files can do
+// without (faults.md A09).
 type link struct {
 	socket string
 	limit  time.Duration // for dialling, and for the answer to one request
@@ -37,6 +39,7 @@ type link struct {
 	nudge chan struct{}
 	doubt atomic.Bool // the agent gave a wrong signature
 	open  atomic.Bool // there is a connection
+	hung  atomic.Bool // the agent has not answered in time
 
 	stopped <-chan struct{}
 	stop    context.CancelFunc
@@ -59,7 +62,10 @@ type answer struct {
 	err   error
 }
 
-var errClosed = errors.New("the connection to the agent was closed on our side")
+var (
+	errClosed = errors.New("the connection to the agent was closed on our side")
+	errHung   = errors.New("it did not answer in time, and is not asked any more")
+)
 
 func newLink(socket string, limit time.Duration, window int) *link {
 	ctx, stop := context.WithCancel(context.Background())
@@ -80,6 +86,9 @@ func (l *link) close() {
 
 // do sends a request and waits for its reply, no longer than ctx.
 func (l *link) do(ctx context.Context, request []byte) answer {
+	if l.hung.Load() {
+		return answer{err: errHung}
+	}
 	c := &call{ctx: ctx, request: request, answer: make(chan answer, 1)}
 	select {
 	case l.calls <- c:
@@ -99,7 +108,7 @@ func (l *link) do(ctx context.Context, request []byte) answer {
 
 // reach opens the connection if there is none.
 func (l *link) reach(ctx context.Context) error {
-	if l.open.Load() {
+	if l.open.Load() && !l.hung.Load() {
 		return nil
 	}
 	return l.do(ctx, nil).err
@@ -131,6 +140,9 @@ func (l *link) run(ctx context.Context) {
 			}
 		}
 		conn, err := l.dial(ctx)
+		if err != nil && timedOut(err) && !noFiles(err) {
+			l.hung.Store(true)
+		}
 		if err != nil {
 			l.failAll(waiting, err)
 			waiting = nil
@@ -158,7 +170,10 @@ func (l *link) failAll(calls []*call, err error) {
 // dial waits out a full backlog (EAGAIN): the agent is alive then, and busy. It
 // waits for file descriptors, too, which other targets give back.
 func (l *link) dial(ctx context.Context) (net.Conn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, l.limit, fmt.Errorf("no answer from the agent in %v", l.limit))
+	if l.hung.Load() {
+		return nil, errHung
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, l.limit, noAnswer{l.limit})
 	defer cancel()
 	const first, last = time.Millisecond, 100 * time.Millisecond
 	var d net.Dialer
@@ -180,6 +195,16 @@ func (l *link) dial(ctx context.Context) (net.Conn, error) {
 		}
 	}
 }
+
+// noAnswer is for an agent that took too long.
+type noAnswer struct{ limit time.Duration }
+
+func (e noAnswer) Error() string { return fmt.Sprintf("no answer from the agent in %v", e.limit) }
+func (noAnswer) Timeout() bool   { return true }
+func (noAnswer) Temporary() bool { return false }
+
+// noFiles says that it was not the agent that kept us from dialling it.
+func noFiles(err error) bool { return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) }
 
 // timedOut is true for a moment before ctx itself says so.
 func timedOut(err error) bool {

@@ -272,24 +272,77 @@ func TestAnAnswerToNothing(t *testing.T) {
 	}
 }
 
-// A hung agent costs the request whose turn it was; the others move on.
-func TestTheDeadlineIsForEachRequest(t *testing.T) {
+// An agent that does not answer in time, or too slowly, is given up for good
+// (faults.md A09): requests that wait end with it, and later ones at once.
+func TestAHungAgentIsGivenUp(t *testing.T) {
 	t.Parallel()
-	l, conns := newTestLink(t, 100*time.Millisecond, func(p *peer) {
-		if p.number > 1 {
-			p.echo()
-			return
-		}
-		_, _ = p.read(), p.read()
-		_ = p.read()
-	})
-	_, errs := l.askAll(t.Context(), "a", "b")
-	failed := errors.Join(errs...)
-	if failed == nil || !strings.Contains(failed.Error(), "no answer from the agent in 100ms") {
-		t.Error(failed)
+	for name, reply := range map[string]func(p *peer){
+		"silent": func(*peer) {},
+		"drips": func(p *peer) {
+			for _, err := p.Write([]byte{0, 0, 4, 0}); err == nil; _, err = p.Write([]byte{0}) {
+				time.Sleep(time.Millisecond)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var requests atomic.Int32
+			l, conns := newTestLink(t, 100*time.Millisecond, func(p *peer) {
+				_, _ = p.read(), p.read()
+				requests.Add(2)
+				reply(p)
+				for p.read() != "" {
+					requests.Add(1)
+				}
+			})
+			_, errs := l.askAll(t.Context(), "a", "b")
+			for range 20 {
+				_, err := l.ask(t.Context(), "c")
+				errs = append(errs, err)
+			}
+			for i, err := range errs {
+				want := "no answer from the agent in 100ms"
+				if i >= 2 {
+					want = "is not asked any more"
+				}
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("request %d: %v, want %q", i, err, want)
+				}
+			}
+			if err := l.reach(t.Context()); !errors.Is(err, errHung) {
+				t.Errorf("it can be reached: %v", err)
+			}
+			if conns.Load() != 1 || requests.Load() != 2 {
+				t.Errorf("%d requests on %d connections, want 2 on 1", requests.Load(), conns.Load())
+			}
+		})
 	}
-	if (errs[0] == nil) == (errs[1] == nil) || conns.Load() != 2 {
-		t.Errorf("%v on %d connections, want one error on 2", errs, conns.Load())
+}
+
+// The same where nobody waits for it as long as it may take: callers give up at
+// the deadlines of their attempts.
+func TestAHungAgentThatNobodyWaitsForIsGivenUp(t *testing.T) {
+	t.Parallel()
+	l, conns := newTestLink(t, time.Hour, func(p *peer) {
+		for p.read() != "" {
+			continue
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), hangTime-grace+200*time.Millisecond)
+	defer cancel()
+	_, errs := l.askAll(ctx, "a", "b")
+	for _, err := range errs {
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v, want the end of its context", err)
+		}
+	}
+	for range 3 {
+		if _, err := l.ask(t.Context(), "c"); err == nil {
+			t.Error("a hung agent answers")
+		}
+	}
+	if conns.Load() != 1 {
+		t.Errorf("%d connections, want 1", conns.Load())
 	}
 }
 

@@ -48,7 +48,8 @@ type KeyringOptions struct {
 	MaxKeys int
 	// SignTimeout is how long the agent may take for its list, for a connection
 	// and for each signature, counted from its turn; 0 means 20 s. The wait for
-	// other signatures is not in it and ends with the attempt.
+	// other signatures is not in it and ends with the attempt. An agent that takes
+	// longer is not asked again.
 	SignTimeout time.Duration
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"sync"
+	"time"
 
 	"shoal/fleet"
 )
@@ -18,6 +19,16 @@ type PasswordOptions struct {
 	// any has accepted it, until no other gets it, so that a mistyped password
 	// does not lock the account everywhere; 0 means 3.
 	MaxRejections int
+	// MaxUnanswered is the same for servers that reject the password or do not
+	// say what they think of it: they close the connection, fall silent or ask for
+	// a new password. A right password may meet that (an account that has expired
+	// on some hosts), and a wrong one may be counted all the same, so that it is
+	// more than MaxRejections, and not without end; 0 means 10.
+	MaxUnanswered int
+	// AnswerTime is how long a server may think until the next gets the password,
+	// as if it had not answered; what it says later still counts. 0 means 5 s: a
+	// wrong password takes most servers 2 to 3 s.
+	AnswerTime time.Duration
 	// Prompts are the keyboard-interactive prompts that the password answers.
 	// Empty means those that end in "password:" or "password for NAME:", in
 	// upper or lower case, and do not speak of a new, old or one-time one.
@@ -26,37 +37,59 @@ type PasswordOptions struct {
 
 // Validate says what is wrong with the options.
 func (o PasswordOptions) Validate() error {
-	if o.Source == nil {
+	switch {
+	case o.Source == nil:
 		return errors.New("there is no source for the password")
-	}
-	if o.MaxRejections < 0 {
+	case o.MaxRejections < 0, o.MaxUnanswered < 0:
 		return errors.New("the number of rejections is negative")
+	case o.AnswerTime < 0:
+		return errors.New("the time for an answer is negative")
 	}
 	return nil
 }
 
-const defaultMaxRejections = 3
+const (
+	defaultMaxRejections = 3
+	defaultMaxUnanswered = 10
+	defaultAnswerTime    = 5 * time.Second
+)
 
-// Passwords gives one password to many servers, with care: each gets it once,
-// and until the first accepts it no more than MaxRejections have it at a time or
-// have rejected it. It implements the seam by which a Dialer asks:
+func (o PasswordOptions) withDefaults() PasswordOptions {
+	if o.MaxRejections == 0 {
+		o.MaxRejections = defaultMaxRejections
+	}
+	if o.MaxUnanswered == 0 {
+		o.MaxUnanswered = max(defaultMaxUnanswered, o.MaxRejections)
+	}
+	if o.AnswerTime == 0 {
+		o.AnswerTime = defaultAnswerTime
+	}
+	return o
+}
+
+// Passwords gives one password to many servers, with care: each gets it once, and
+// until the first accepts it, no more than MaxRejections have it at a time or have
+// rejected it, and no more than MaxUnanswered have had it at all. It implements
+// the seam by which a Dialer asks (connect.Passwords).
 //
-//	Password(ctx context.Context, t fleet.Target) ([]byte, error)
-//	Answer(ctx context.Context, t fleet.Target, prompt string, echo bool) ([]byte, error)
-//	Answered(t fleet.Target, accepted bool)
+// Every password that is given out is a loan of its own. It ends when the Dialer
+// tells what the server answered, and otherwise with the context that it was
+// given for, so that a server which closes, breaks the protocol or says nothing
+// takes no place from others.
 //
 // A Dialer calls Password or Answer only after the host key was found to be
-// trusted, sends what it gives, overwrites it and tells the outcome by Answered.
-// It is safe for concurrent use.
+// known, sends what it gets and overwrites it. Passwords is safe for concurrent
+// use.
 type Passwords struct {
 	opts   PasswordOptions
 	secret *lazy[Secret]
 
-	mu       sync.Mutex
-	accounts map[account]state
-	rejected int  // counts until one accepts
-	accepted bool // some server took it
-	out      int  // given, outcome not known; counts until one accepts
+	mu         sync.Mutex
+	accounts   map[account]state
+	accepted   bool // some server took it; the counts below matter no more
+	rejected   int
+	unanswered int
+	out        int // loans whose answer is waited for
 	// changed is closed and replaced whenever one of the above changes.
 	changed chan struct{}
 }
@@ -72,10 +105,9 @@ func accountOf(t fleet.Target) account { return account{t.User, t.Address()} }
 type state uint8
 
 const (
-	fresh   state = iota // the password was not given
-	given                // it was, the outcome is not known
-	refused              // it was rejected, or the outcome never came
-	taken                // it was accepted
+	fresh state = iota // the password was not given
+	spent              // it was, and was not accepted
+	taken              // it was accepted
 )
 
 // NewPasswords asks nobody yet.
@@ -83,11 +115,8 @@ func NewPasswords(o PasswordOptions) (*Passwords, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	if o.MaxRejections == 0 {
-		o.MaxRejections = defaultMaxRejections
-	}
 	return &Passwords{
-		opts:     o,
+		opts:     o.withDefaults(),
 		secret:   newLazy[Secret](),
 		accounts: make(map[account]state),
 		changed:  make(chan struct{}),
@@ -113,77 +142,46 @@ func (p *Passwords) load(ctx context.Context) (Secret, error) {
 }
 
 // Password gives the password for t, a copy for the caller to overwrite. ctx is
-// the attempt's: a password whose outcome is not told before ctx ends counts as
-// rejected. Until some server has accepted the password it waits for the
-// outcomes of others. The error is a *fleet.Error with fleet.ReasonAuthFailed
-// when this server had its one attempt or too many have said no, and with
+// that of the connection, and has to end with it: a password whose answer was not
+// told by answered when ctx ends counts as unanswered. Until some server has
+// accepted the password, Password waits for the answers of others.
+//
+// The error is a *fleet.Error with fleet.ReasonAuthFailed when this server had its
+// one attempt or too many have not accepted the password, and with
 // fleet.ReasonNoIdentity when the source gave none; it is that of ctx when ctx
 // ends first.
-func (p *Passwords) Password(ctx context.Context, t fleet.Target) ([]byte, error) {
+func (p *Passwords) Password(ctx context.Context, t fleet.Target) (password []byte, answered func(accepted bool), err error) {
 	secret, err := p.load(ctx)
 	if err != nil && ctx.Err() == nil {
-		return nil, fail(t, fleet.ReasonNoIdentity, err)
-	}
-	if err == nil {
-		err = p.admit(ctx, t)
+		return nil, nil, fail(t, fleet.ReasonNoIdentity, err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return secret.Reveal(), nil
+	l, err := p.admit(ctx, t)
+	if err != nil {
+		return nil, nil, err
+	}
+	return secret.Reveal(), l.answered, nil
 }
 
 // Answer gives the password as the answer to the only prompt of a
-// keyboard-interactive request (RFC 4256 §3.2). A prompt that shows what is
-// typed, or that is not in the list, gets none: the error is a *fleet.Error with
-// fleet.ReasonAuthFailed. A request with several prompts is not to be answered
-// at all, one with none needs no answer.
-func (p *Passwords) Answer(ctx context.Context, t fleet.Target, prompt string, echo bool) ([]byte, error) {
+// keyboard-interactive request (RFC 4256 §3.2), as Password does. A prompt that
+// shows what is typed, or that is not in the list, gets none: the error is a
+// *fleet.Error with fleet.ReasonAuthFailed. A request with several prompts is not
+// to be answered at all, one with none needs no answer.
+func (p *Passwords) Answer(
+	ctx context.Context, t fleet.Target, prompt string, echo bool,
+) (answer []byte, answered func(accepted bool), err error) {
 	switch {
 	case echo:
-		return nil, fail(t, fleet.ReasonAuthFailed,
+		return nil, nil, fail(t, fleet.ReasonAuthFailed,
 			fmt.Errorf("the server asks %.64q and would show the answer, so that it gets no password", prompt))
 	case !allowedPrompt(prompt, p.opts.Prompts):
-		return nil, fail(t, fleet.ReasonAuthFailed,
+		return nil, nil, fail(t, fleet.ReasonAuthFailed,
 			fmt.Errorf("the server asks %.64q, which the password does not answer", prompt))
 	}
 	return p.Password(ctx, t)
-}
-
-// Answered tells what the server said to the password. For one that was not
-// given it tells nothing.
-func (p *Passwords) Answered(t fleet.Target, accepted bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	a := accountOf(t)
-	switch {
-	case p.accounts[a] == given:
-		p.settle(a, accepted)
-	case p.accounts[a] == taken && !accepted:
-		p.accounts[a] = refused
-	}
-}
-
-// forget settles what nobody has told of: servers count what they do not answer.
-func (p *Passwords) forget(a account) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.accounts[a] == given {
-		p.settle(a, false)
-	}
-}
-
-// settle wants the lock held.
-func (p *Passwords) settle(a account, accepted bool) {
-	p.out--
-	if accepted {
-		p.accounts[a], p.accepted, p.rejected = taken, true, 0
-	} else {
-		p.accounts[a] = refused
-		p.rejected++
-	}
-	close(p.changed)
-	p.changed = make(chan struct{})
 }
 
 // Wipe overwrites the password. Nobody gets it from then on. It is for after the
@@ -197,44 +195,50 @@ func (p *Passwords) Wipe() {
 
 var errWiped = errors.New("the password was overwritten already")
 
-// admit waits until the password may be given to t and takes note of it.
-func (p *Passwords) admit(ctx context.Context, t fleet.Target) error {
+// admit waits until the password may be given to t.
+func (p *Passwords) admit(ctx context.Context, t fleet.Target) (*loan, error) {
 	for {
-		changed, err := p.try(ctx, t)
-		if changed == nil {
-			return err
+		l, wait, err := p.try(ctx, t)
+		if wait == nil {
+			return l, err
 		}
 		select {
-		case <-changed:
+		case <-wait:
 		case <-ctx.Done():
-			return fmt.Errorf("waiting until a server accepts the password: %w", context.Cause(ctx))
+			return nil, fmt.Errorf("waiting until a server accepts the password: %w", context.Cause(ctx))
 		}
 	}
 }
 
 // try gives a channel to wait for when it is too early to tell.
-func (p *Passwords) try(ctx context.Context, t fleet.Target) (wait <-chan struct{}, err error) {
+func (p *Passwords) try(ctx context.Context, t fleet.Target) (l *loan, wait <-chan struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a := accountOf(t)
+	count := p.rejected + p.unanswered
 	switch {
+	case ctx.Err() != nil:
+		return nil, nil, fmt.Errorf("waiting for the password: %w", context.Cause(ctx))
 	case p.accounts[a] == taken:
-		return nil, nil
 	case p.accounts[a] != fresh:
-		return nil, fail(t, fleet.ReasonAuthFailed, errOnce)
+		return nil, nil, fail(t, fleet.ReasonAuthFailed, errOnce)
 	case p.accepted:
-	case p.rejected >= p.opts.MaxRejections:
-		return nil, fail(t, fleet.ReasonAuthFailed, fmt.Errorf("the password was rejected by %d servers and accepted by none, "+
-			"so that no other gets it: accounts could be locked\nhint: check the password and the login name", p.rejected))
-	case p.rejected+p.out >= p.opts.MaxRejections:
-		return p.changed, nil
-	default:
-		// The end of the attempt is the last moment to hear of it.
-		context.AfterFunc(ctx, func() { p.forget(a) })
+	case p.rejected >= p.opts.MaxRejections, count >= p.opts.MaxUnanswered:
+		return nil, nil, fail(t, fleet.ReasonAuthFailed, p.stoppedLocked())
+	case p.rejected+p.out >= p.opts.MaxRejections, count+p.out >= p.opts.MaxUnanswered:
+		return nil, p.changed, nil
 	}
-	p.accounts[a] = given
-	p.out++
-	return nil, nil
+	return p.lendLocked(ctx, a), nil, nil
 }
 
 var errOnce = errors.New("the password was sent to this server once already; each gets one attempt")
+
+// stoppedLocked says why no other server gets the password. p.mu must be held.
+func (p *Passwords) stoppedLocked() error {
+	silent := ""
+	if p.unanswered > 0 {
+		silent = fmt.Sprintf(", left without an answer by %d", p.unanswered)
+	}
+	return fmt.Errorf("the password was rejected by %d servers%s and accepted by none, "+
+		"so that no other gets it: accounts could be locked\nhint: check the password and the login name", p.rejected, silent)
+}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"shoal/fleet"
 	"shoal/identity"
@@ -18,9 +19,8 @@ import (
 
 // A passwordSource is what a Dialer asks.
 type passwordSource interface {
-	Password(ctx context.Context, t fleet.Target) ([]byte, error)
-	Answer(ctx context.Context, t fleet.Target, prompt string, echo bool) ([]byte, error)
-	Answered(t fleet.Target, accepted bool)
+	Password(ctx context.Context, t fleet.Target) ([]byte, func(accepted bool), error)
+	Answer(ctx context.Context, t fleet.Target, prompt string, echo bool) ([]byte, func(accepted bool), error)
 }
 
 var _ passwordSource = (*identity.Passwords)(nil)
@@ -41,13 +41,21 @@ func host(n int) fleet.Target {
 	return fleet.Target{Host: fleet.Host{Name: fmt.Sprintf("h%d", n)}, User: "me"}
 }
 
-// wantPassword has the password be given.
-func wantPassword(t testing.TB, p *identity.Passwords, target fleet.Target) {
+// wantPassword has the password be given, and gives what tells of the answer.
+func wantPassword(t testing.TB, p *identity.Passwords, target fleet.Target) (answered func(accepted bool)) {
 	t.Helper()
-	got, err := p.Password(t.Context(), target)
+	got, answered, err := p.Password(t.Context(), target)
 	if err != nil || string(got) != canary {
 		t.Errorf("%s: %q, %v", target.Host, got, err)
+		return func(bool) {}
 	}
+	return answered
+}
+
+func refusalOf(t testing.TB, p *identity.Passwords, target fleet.Target) error {
+	t.Helper()
+	_, _, err := p.Password(t.Context(), target)
+	return err
 }
 
 func wantRefusal(t testing.TB, err error, text string) {
@@ -68,8 +76,7 @@ func TestThePasswordIsAskedForOnce(t *testing.T) {
 		asked.Add(1)
 		return given, nil
 	}})
-	wantPassword(t, p, host(0))
-	p.Answered(host(0), true)
+	wantPassword(t, p, host(0))(true)
 	var wg sync.WaitGroup
 	for i := range 100 {
 		wg.Go(func() { wantPassword(t, p, host(i+1)) })
@@ -82,7 +89,7 @@ func TestThePasswordIsAskedForOnce(t *testing.T) {
 		t.Errorf("what was given is %q after use", given)
 	}
 	p.Wipe()
-	if _, err := p.Password(t.Context(), host(200)); err == nil {
+	if err := refusalOf(t, p, host(200)); err == nil {
 		t.Error("it is given after it was overwritten")
 	}
 }
@@ -94,7 +101,7 @@ func TestAPasswordThatIsNotGot(t *testing.T) {
 	if err := p.Prepare(t.Context()); !errors.Is(err, cause) {
 		t.Error(err)
 	}
-	_, err := p.Password(t.Context(), someTarget)
+	err := refusalOf(t, p, someTarget)
 	wantReason(t, err, fleet.ReasonNoIdentity)
 	if !errors.Is(err, cause) {
 		t.Error(err)
@@ -104,13 +111,11 @@ func TestAPasswordThatIsNotGot(t *testing.T) {
 func TestEachServerGetsItOnce(t *testing.T) {
 	t.Parallel()
 	p := passwords(t, identity.PasswordOptions{MaxRejections: 10})
-	wantPassword(t, p, host(1))
-	_, err := p.Password(t.Context(), host(1))
-	wantRefusal(t, err, "once already")
-	p.Answered(host(1), false)
-	_, err = p.Password(t.Context(), host(1))
-	wantRefusal(t, err, "once already")
-	_, err = p.Answer(t.Context(), host(1), "Password: ", false)
+	answered := wantPassword(t, p, host(1))
+	wantRefusal(t, refusalOf(t, p, host(1)), "once already")
+	answered(false)
+	wantRefusal(t, refusalOf(t, p, host(1)), "once already")
+	_, _, err := p.Answer(t.Context(), host(1), "Password: ", false)
 	wantRefusal(t, err, "once already")
 
 	another := host(1)
@@ -118,12 +123,9 @@ func TestEachServerGetsItOnce(t *testing.T) {
 	wantPassword(t, p, another)
 
 	// One that took it gets it at the next connection, until it says no.
-	wantPassword(t, p, host(2))
-	p.Answered(host(2), true)
-	wantPassword(t, p, host(2))
-	p.Answered(host(2), false)
-	_, err = p.Password(t.Context(), host(2))
-	wantRefusal(t, err, "once already")
+	wantPassword(t, p, host(2))(true)
+	wantPassword(t, p, host(2))(false)
+	wantRefusal(t, refusalOf(t, p, host(2)), "once already")
 }
 
 func TestTheGlobalStop(t *testing.T) {
@@ -134,12 +136,11 @@ func TestTheGlobalStop(t *testing.T) {
 			most = 3
 		}
 		for i := range most {
-			wantPassword(t, p, host(i))
-			p.Answered(host(i), false)
-			p.Answered(host(i), false) // said twice, it counts once
+			answered := wantPassword(t, p, host(i))
+			answered(false)
+			answered(false) // said twice, it counts once
 		}
-		_, err := p.Password(t.Context(), host(100))
-		wantRefusal(t, err, fmt.Sprintf("the password was rejected by %d servers and accepted by none", most))
+		wantRefusal(t, refusalOf(t, p, host(100)), fmt.Sprintf("the password was rejected by %d servers and accepted by none", most))
 	}
 }
 
@@ -148,14 +149,11 @@ func TestOneSuccessEndsTheCaution(t *testing.T) {
 	t.Parallel()
 	p := passwords(t, identity.PasswordOptions{})
 	for i := range 2 {
-		wantPassword(t, p, host(i))
-		p.Answered(host(i), false)
+		wantPassword(t, p, host(i))(false)
 	}
-	wantPassword(t, p, host(2))
-	p.Answered(host(2), true)
+	wantPassword(t, p, host(2))(true)
 	for i := range 20 {
-		wantPassword(t, p, host(10+i))
-		p.Answered(host(10+i), false)
+		wantPassword(t, p, host(10+i))(false)
 	}
 	wantPassword(t, p, host(3))
 }
@@ -171,13 +169,14 @@ func TestAWrongPasswordReachesFewServers(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 1000 {
 			wg.Go(func() {
-				if _, err := p.Password(t.Context(), host(i)); err != nil {
+				_, answered, err := p.Password(t.Context(), host(i))
+				if err != nil {
 					refusals.Add(1)
 					return
 				}
 				sent.Add(1)
 				<-asked
-				p.Answered(host(i), false)
+				answered(false)
 			})
 		}
 		synctest.Wait()
@@ -196,7 +195,7 @@ func TestThoseWhoWaitGetItWhenOneAccepts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := passwords(t, identity.PasswordOptions{MaxRejections: 1})
-		wantPassword(t, p, host(0))
+		answered := wantPassword(t, p, host(0))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var wg sync.WaitGroup
@@ -209,7 +208,7 @@ func TestThoseWhoWaitGetItWhenOneAccepts(t *testing.T) {
 		}
 		gaveUp := make(chan error, 1)
 		go func() {
-			_, err := p.Password(ctx, host(50))
+			_, _, err := p.Password(ctx, host(50))
 			gaveUp <- err
 		}()
 		synctest.Wait()
@@ -220,37 +219,116 @@ func TestThoseWhoWaitGetItWhenOneAccepts(t *testing.T) {
 		if err := <-gaveUp; !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
-		p.Answered(host(0), true)
+		answered(true)
 		wg.Wait()
 		wantPassword(t, p, host(50)) // it never had it
 	})
 }
 
-// An attempt that ends without an outcome counts as rejected, and after a
-// success as nothing at all.
-func TestAnOutcomeThatNeverComes(t *testing.T) {
+// Every ending of a connection that got the password gives its place back, whether
+// or not its Dialer tells of it, and no ending does so twice.
+func TestEveryEndingGivesThePlaceBack(t *testing.T) {
+	t.Parallel()
+	const most = 2
+	for name, c := range map[string]struct {
+		end    func(answered func(bool), cancel context.CancelFunc)
+		counts string // in the refusal, once all places are used up by this ending
+	}{
+		"rejected": {func(answered func(bool), _ context.CancelFunc) { answered(false) }, "rejected by 2 servers and"},
+		"rejected, told twice": {func(answered func(bool), _ context.CancelFunc) {
+			answered(false)
+			answered(false)
+		}, "rejected by 2 servers and"},
+		"rejected, and the connection ends": {func(answered func(bool), cancel context.CancelFunc) {
+			answered(false)
+			cancel()
+		}, "rejected by 2 servers and"},
+		"the connection ends": {
+			func(_ func(bool), cancel context.CancelFunc) { cancel() },
+			"rejected by 0 servers, left without an answer by 4",
+		},
+		"silence": {
+			func(func(bool), context.CancelFunc) { time.Sleep(5 * time.Second) },
+			"rejected by 0 servers, left without an answer by 4",
+		},
+		"silence, then the end": {func(_ func(bool), cancel context.CancelFunc) {
+			time.Sleep(5 * time.Second)
+			cancel()
+		}, "rejected by 0 servers, left without an answer by 4"},
+		"silence, then no": {func(answered func(bool), _ context.CancelFunc) {
+			time.Sleep(5 * time.Second)
+			answered(false)
+		}, "rejected by 2 servers and"},
+		"the end, then no": {func(answered func(bool), cancel context.CancelFunc) {
+			cancel()
+			synctest.Wait()
+			answered(false)
+		}, "rejected by 2 servers and"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := passwords(t, identity.PasswordOptions{MaxRejections: most, MaxUnanswered: 2 * most})
+				for i := 0; ; i++ {
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					_, answered, err := p.Password(ctx, host(i))
+					if err != nil {
+						wantRefusal(t, err, c.counts)
+						break
+					}
+					c.end(answered, cancel)
+					synctest.Wait()
+				}
+			})
+		})
+	}
+}
+
+// Servers that hang up on the password keep it from nobody, as some do whose
+// account has expired: the others get it at once.
+func TestServersThatDoNotAnswerHoldNobodyUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := passwords(t, identity.PasswordOptions{MaxRejections: 2})
-		for i := range 2 {
+		p := passwords(t, identity.PasswordOptions{})
+		start := time.Now()
+		for i := range 9 {
 			ctx, cancel := context.WithCancel(t.Context())
-			if _, err := p.Password(ctx, host(i)); err != nil {
+			if _, _, err := p.Password(ctx, host(i)); err != nil {
 				t.Fatal(err)
 			}
 			cancel()
 			synctest.Wait()
 		}
-		_, err := p.Password(t.Context(), host(2))
-		wantRefusal(t, err, "rejected by 2 servers")
-
-		p = passwords(t, identity.PasswordOptions{MaxRejections: 1})
-		ctx, cancel := context.WithCancel(t.Context())
-		if _, err := p.Password(ctx, host(0)); err != nil {
-			t.Fatal(err)
+		answered := wantPassword(t, p, host(9))
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("waited %v for servers that had gone", waited)
 		}
-		p.Answered(host(0), true)
-		cancel()
+		// It is the tenth, and says yes just before it counts as silent.
+		others := make(chan struct{}) // closed when the next has it
+		go func() {
+			defer close(others)
+			wantPassword(t, p, host(10))
+		}()
+		time.Sleep(5*time.Second - 1)
+		answered(true)
+		<-others
+		if waited := time.Since(start); waited != 5*time.Second-1 {
+			t.Errorf("waited %v, want until the answer", waited)
+		}
+	})
+}
+
+// A yes that comes late ends the caution.
+func TestALateYesCounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := passwords(t, identity.PasswordOptions{MaxRejections: 1, MaxUnanswered: 1})
+		answered := wantPassword(t, p, host(0))
+		time.Sleep(5 * time.Second)
 		synctest.Wait()
+		wantRefusal(t, refusalOf(t, p, host(1)), "left without an answer by 1")
+		answered(true)
 		wantPassword(t, p, host(0))
 		wantPassword(t, p, host(1))
 	})
@@ -271,7 +349,7 @@ func TestWhichPromptsAreAnswered(t *testing.T) {
 		"mypassword:": false, "Password:\nSecret answer: ": false, "Password for me and you: ": false,
 		strings.Repeat("x ", 200) + "password:": false, "\xff\xfe": false,
 	} {
-		got, err := passwords(t, identity.PasswordOptions{}).Answer(t.Context(), host(0), prompt, false)
+		got, _, err := passwords(t, identity.PasswordOptions{}).Answer(t.Context(), host(0), prompt, false)
 		if want {
 			if err != nil || string(got) != canary {
 				t.Errorf("%q: %q, %v", prompt, got, err)
@@ -279,22 +357,22 @@ func TestWhichPromptsAreAnswered(t *testing.T) {
 		} else {
 			wantRefusal(t, err, "the server asks \"")
 		}
-		_, err = passwords(t, identity.PasswordOptions{}).Answer(t.Context(), host(0), prompt, true)
+		_, _, err = passwords(t, identity.PasswordOptions{}).Answer(t.Context(), host(0), prompt, true)
 		wantRefusal(t, err, "would show the answer")
 	}
 
 	p := passwords(t, identity.PasswordOptions{Prompts: []*regexp.Regexp{regexp.MustCompile(`^Kennwort: $`)}})
-	if _, err := p.Answer(t.Context(), host(0), "Kennwort: ", false); err != nil {
+	if _, _, err := p.Answer(t.Context(), host(0), "Kennwort: ", false); err != nil {
 		t.Error(err)
 	}
-	_, err := p.Answer(t.Context(), host(1), "Password: ", false)
+	_, _, err := p.Answer(t.Context(), host(1), "Password: ", false)
 	wantRefusal(t, err, "the server asks")
 }
 
 // A prompt is the server's text: bounded and quoted.
 func TestHostilePrompts(t *testing.T) {
 	t.Parallel()
-	_, err := passwords(t, identity.PasswordOptions{}).Answer(t.Context(), host(0), "\x1b]0;x\a"+strings.Repeat("x", 1<<20), false)
+	_, _, err := passwords(t, identity.PasswordOptions{}).Answer(t.Context(), host(0), "\x1b]0;x\a"+strings.Repeat("x", 1<<20), false)
 	wantRefusal(t, err, `"\x1b]0;x\ax`)
 	if len(err.Error()) > 300 {
 		t.Errorf("the error has %d bytes", len(err.Error()))
@@ -303,7 +381,12 @@ func TestHostilePrompts(t *testing.T) {
 
 func TestPasswordOptionsAreValidated(t *testing.T) {
 	t.Parallel()
-	for _, o := range []identity.PasswordOptions{{}, {Source: identity.FromFile("x"), MaxRejections: -1}} {
+	for _, o := range []identity.PasswordOptions{
+		{},
+		{Source: identity.FromFile("x"), MaxRejections: -1},
+		{Source: identity.FromFile("x"), MaxUnanswered: -1},
+		{Source: identity.FromFile("x"), AnswerTime: -1},
+	} {
 		if _, err := identity.NewPasswords(o); err == nil {
 			t.Errorf("%d rejections are taken", o.MaxRejections)
 		}

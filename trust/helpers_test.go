@@ -26,7 +26,10 @@ import (
 	"shoal/trust"
 )
 
-var _ connect.HostKeys = (*trust.Store)(nil)
+var (
+	_ connect.HostKeys      = (*trust.Store)(nil)
+	_ connect.PasswordGuard = (*trust.Store)(nil)
+)
 
 // edKey gives the n-th Ed25519 key; the same one each time. Nobody knows the
 // private key, which is enough for everything but signing, and quick.

@@ -10,7 +10,7 @@ const (
 	// Strict refuses it.
 	Strict Policy = iota
 	// AcceptNew accepts it and writes its key to known_hosts once it has let us
-	// in. A host that is known under another key is refused.
+	// in, or before it gets a password. A host that is known under another key is refused.
 	AcceptNew
 	// Insecure accepts it, and also a host that is known under another key, and
 	// writes nothing.

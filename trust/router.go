@@ -104,6 +104,15 @@ func (r *Router) Released(t fleet.Target, key ssh.PublicKey) {
 	}
 }
 
+// AllowPassword is [Store.AllowPassword] of the target's store.
+func (r *Router) AllowPassword(t fleet.Target, key ssh.PublicKey) error {
+	s, err := r.Store(t)
+	if err != nil {
+		return refuse(t, fleet.ReasonHostkeyFailed, err)
+	}
+	return s.AllowPassword(t, key)
+}
+
 // Judge is [Store.Judge] of the target's store.
 func (r *Router) Judge(t fleet.Target, key ssh.PublicKey) (Judgement, error) {
 	s, err := r.Store(t)

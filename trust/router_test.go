@@ -15,7 +15,10 @@ import (
 	"shoal/trust"
 )
 
-var _ connect.HostKeys = (*trust.Router)(nil)
+var (
+	_ connect.HostKeys      = (*trust.Router)(nil)
+	_ connect.PasswordGuard = (*trust.Router)(nil)
+)
 
 func TestRouterJudgesEachByItsOwn(t *testing.T) {
 	t.Parallel()

@@ -1,11 +1,28 @@
 package cause
 
 import (
+	"context"
 	"fmt"
 	"time"
 
+	"shoal/connect/awake"
 	"shoal/fleet"
 )
+
+// LoginContext returns the context for everything that an attempt waits for on
+// this side while it authenticates: the agent, its turn to try the password. It
+// ends at by, an instant of c, for the cause late, which then counts as
+// context.DeadlineExceeded. cancel has to be called however the attempt ends,
+// because what it has borrowed is given back by that.
+func LoginContext(
+	ctx context.Context, c *awake.Clock, by time.Time, late error,
+) (login context.Context, cancel context.CancelFunc) {
+	return c.WithTimeout(ctx, by.Sub(c.Now()), overdue{late})
+}
+
+type overdue struct{ error }
+
+func (overdue) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // Overdue is the cause of an attempt whose command took longer than the limit and
 // did not end at TERM, as far as one can see.

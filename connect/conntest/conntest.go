@@ -27,6 +27,7 @@ import (
 type Config struct {
 	HostKeys   connect.HostKeys
 	Identities connect.Identities
+	Passwords  connect.Passwords
 	Timeouts   connect.Timeouts
 }
 
@@ -39,6 +40,8 @@ func Run(t *testing.T, newDialer Factory) {
 	t.Run("faults", func(t *testing.T) { testFaults(t, newDialer) })
 	t.Run("dial", func(t *testing.T) { testDial(t, newDialer) })
 	t.Run("identities", func(t *testing.T) { testIdentities(t, newDialer) })
+	t.Run("hung agent", func(t *testing.T) { testHungAgent(t, newDialer) })
+	t.Run("passwords", func(t *testing.T) { testPasswords(t, newDialer) })
 	t.Run("host keys", func(t *testing.T) { testHostKeys(t, newDialer) })
 	t.Run("servers", func(t *testing.T) { testServers(t, newDialer) })
 	t.Run("alive", func(t *testing.T) { testAlive(t, newDialer) })

@@ -14,7 +14,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // newDialer makes the Dialer that the suite tests.
 func newDialer(park Park) conntest.Factory {
 	return func(t testing.TB, c conntest.Config) connect.Dialer {
-		d, err := New(Options{HostKeys: c.HostKeys, Identities: c.Identities, Timeouts: c.Timeouts, Park: park})
+		d, err := New(Options{
+			HostKeys: c.HostKeys, Identities: c.Identities, Passwords: c.Passwords, Timeouts: c.Timeouts, Park: park,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

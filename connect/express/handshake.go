@@ -47,6 +47,13 @@ func (h *handshake) dial() *fleet.Error {
 		}
 		return f
 	}
+	kept := false
+	defer func() {
+		h.login.end()
+		if !kept { // also after a panic
+			_ = nc.Close()
+		}
+	}()
 	stop := context.AfterFunc(h.ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	h.begin(nc)
@@ -66,6 +73,7 @@ func (h *handshake) dial() *fleet.Error {
 		return f
 	}
 	_ = nc.SetDeadline(time.Time{})
+	kept = true
 	return nil
 }
 
@@ -265,14 +273,19 @@ func (h *handshake) ended(err error) *fleet.Error {
 		}
 	}
 	if cause.TimedOut(err) {
-		passed := !h.connectBy.IsZero() && !h.dialer.opts.Clock.Now().Before(h.connectBy)
-		return h.fail(cause.Deadline(phase), cause.Late(phase, h.dialer.opts.Timeouts, passed))
+		return h.fail(cause.Deadline(phase), h.late())
 	}
 	r, named, ok := cause.Link(err)
 	if !ok {
 		r = fleet.ReasonConnClosed
 	}
 	return h.fail(r, cause.Stopped(named, h.dialer.opts.Clock.Lost()-h.lost))
+}
+
+// late says which deadline ends the present phase.
+func (h *handshake) late() error {
+	byConnect := !h.connectBy.IsZero() && !h.deadline.Before(h.connectBy)
+	return cause.Late(h.attempt.Timeline.Phase(), h.dialer.opts.Timeouts.For(h.attempt), byConnect)
 }
 
 // broken names an error of the protocol.

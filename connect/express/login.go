@@ -1,6 +1,7 @@
 package express
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,14 +26,29 @@ type login struct {
 	proven    bool   // a factor was accepted, and more is wanted
 	secret    secretState
 	signErr   error // the last failure to sign
+
+	// ctx is what bounds every wait on this side: it ends at the deadline of the
+	// phase, and with the handshake.
+	ctx    context.Context
+	cancel context.CancelFunc
+	told   func(accepted bool) // takes the answer to the password that was sent
+	local  bool                // this side has let the deadline pass
 }
 
 // begin follows the host key's verdict.
 func (l *login) begin() *fleet.Error {
 	h := l.handshake
-	signers, err := h.dialer.opts.Identities.Signers(h.ctx, h.attempt.Target)
-	if err != nil && h.dialer.opts.Passwords == nil {
-		return cause.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAgentUnavailable, err)
+	l.ctx, l.cancel = cause.LoginContext(h.ctx, h.dialer.opts.Clock, h.deadline, h.late())
+	signers, err := h.dialer.opts.Identities.Signers(l.ctx, h.attempt.Target)
+	if f := l.overdue(err); f != nil {
+		return f
+	}
+	if err != nil {
+		f := cause.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAgentUnavailable, err)
+		if h.dialer.opts.Passwords == nil {
+			return f
+		}
+		l.signErr = f
 	}
 	l.keys = h.dialer.candidates(signers, h.plan.key)
 	if !h.plan.earlyAuth {
@@ -40,6 +56,29 @@ func (l *login) begin() *fleet.Error {
 		return nil
 	}
 	return l.start()
+}
+
+// end gives back what the login holds. It may be called of one that has not begun.
+func (l *login) end() {
+	if l.cancel != nil {
+		l.cancel()
+	}
+}
+
+// overdue is the failure of a login that waited for something of ours, which ended
+// with err, until its deadline passed or the run ended; nil: there is time left.
+func (l *login) overdue(err error) *fleet.Error {
+	h := l.handshake
+	switch {
+	case h.ctx.Err() != nil:
+		return h.interrupted()
+	case l.ctx.Err() == nil:
+		return nil
+	case err == nil:
+		err = context.Cause(l.ctx)
+	}
+	l.local = true
+	return cause.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAuthTimeout, err)
 }
 
 // start sends the first request, and the command behind it where that is early.
@@ -75,9 +114,12 @@ func (l *login) try() *fleet.Error {
 		if l.sign(k, algorithm) {
 			return nil
 		}
+		if f := l.overdue(l.signErr); f != nil {
+			return f
+		}
 	}
 	l.accepted = nil
-	if l.offered == 0 && l.signErr == nil && h.dialer.opts.Passwords != nil && !l.answered {
+	if l.offered == 0 && h.dialer.opts.Passwords != nil && !l.answered {
 		h.link.client.AuthNone(h.attempt.Target.User) // the answer lists the methods
 		return nil
 	}
@@ -124,12 +166,15 @@ func (l *login) take(ev sshwire.Event) *fleet.Error {
 		k := &l.keys[l.next-1]
 		h := l.handshake
 		if !l.sign(k, k.algorithm(h.link.client.SignatureAlgorithms(), h.server.traits)) {
+			if f := l.overdue(l.signErr); f != nil {
+				return f
+			}
 			return l.try()
 		}
 	case sshwire.Prompts:
 		return l.prompted(ev)
 	case sshwire.PasswordExpired:
-		l.secretAnswered(false)
+		l.secret = secretSpent // it may well be the right one: neither yes nor no
 		return l.handshake.fail(fleet.ReasonPasswordExpired, errors.New(
 			"the password has expired, and the server asks for a new one\nhint: log in by hand and change it"))
 	}
@@ -166,7 +211,7 @@ func (l *login) exhausted(methods []string) *fleet.Error {
 	case l.proven:
 		return h.fail(fleet.ReasonAuthIncomplete, fmt.Errorf(
 			"the key was accepted and the server wants more: next=%q", listed))
-	case l.signErr != nil:
+	case l.signErr != nil && l.secret == secretUntouched:
 		return cause.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAuthFailed, l.signErr)
 	case l.offered == 0 && l.secret == secretUntouched && (methods == nil || slices.Contains(methods, "publickey")):
 		return h.fail(fleet.ReasonNoIdentity, errors.New(
@@ -174,9 +219,13 @@ func (l *login) exhausted(methods []string) *fleet.Error {
 	case !slices.Contains(methods, "publickey") && l.secret == secretUntouched:
 		return h.fail(fleet.ReasonAuthFailed, fmt.Errorf("the server takes %q and no public keys", listed))
 	}
+	with, what := "", "the key (--identity)"
+	if l.secret != secretUntouched {
+		with, what = " and not with the password", "the password"
+	}
 	return h.fail(fleet.ReasonAuthFailed, fmt.Errorf(
-		"user %q was not let in with any of our %d keys; the server takes %q\nhint: check the login name (-l) and the key (--identity)",
-		h.attempt.Target.User, l.offered, listed))
+		"user %q was not let in with any of our %d keys%s; the server takes %q\nhint: check the login name (-l) and %s",
+		h.attempt.Target.User, l.offered, with, listed, what))
 }
 
 // tried says whether the server was given anything that may let us in.
@@ -186,7 +235,7 @@ func (l *login) tried() bool { return l.offered > 0 || l.secret != secretUntouch
 // was answered with a plain no for which there is another reason. Where a
 // password was sent it is not asked: another dial would send it again.
 func (l *login) ignored(f *fleet.Error) bool {
-	if l.secret != secretUntouched {
+	if l.secret != secretUntouched || l.local {
 		return false
 	}
 	switch f.Reason {

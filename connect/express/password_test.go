@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"shoal/connect"
 	"shoal/connect/recall"
 	"shoal/fleet"
 	"shoal/internal/testsshd"
@@ -30,24 +31,24 @@ type keeper struct {
 	answered []bool
 }
 
-func (k *keeper) Password(context.Context, fleet.Target) ([]byte, error) {
+func (k *keeper) Password(context.Context, fleet.Target) ([]byte, func(bool), error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.asked++
-	return []byte(k.password), nil
+	return []byte(k.password), k.told, nil
 }
 
-func (k *keeper) Answer(_ context.Context, _ fleet.Target, prompt string, echo bool) ([]byte, error) {
+func (k *keeper) Answer(_ context.Context, _ fleet.Target, prompt string, echo bool) ([]byte, func(bool), error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.prompts = append(k.prompts, prompt)
 	if prompt != "Password: " || echo {
-		return nil, errors.New("this is not a question for a password")
+		return nil, nil, errors.New("this is not a question for a password")
 	}
-	return []byte(k.password), nil
+	return []byte(k.password), k.told, nil
 }
 
-func (k *keeper) Answered(_ fleet.Target, accepted bool) {
+func (k *keeper) told(accepted bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.answered = append(k.answered, accepted)
@@ -305,7 +306,40 @@ func TestPasswordExpired(t *testing.T) {
 	if f == nil || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonPasswordExpired || f.Phase != fleet.PhaseAuth {
 		t.Errorf("failed with %+v, want never_started(password_expired) in auth", f)
 	}
-	if boolWords(keep.answered) != "false" {
-		t.Errorf("told that it was accepted: %v, want that it was not", keep.answered)
+	if boolWords(keep.answered) != "" {
+		t.Errorf("told that it was accepted: %v, want neither yes nor no: it may be right", keep.answered)
+	}
+}
+
+// A jump host gets the password by the same rules as a target.
+func TestPasswordAtAJumpHost(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		known bool
+		got   int
+	}{"known": {true, 1}, "not known": {false, 0}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var door doorman
+			p := startPoser(t, "OpenSSH_9.9", func(p *poser) { p.config.PasswordCallback = door.password })
+			r := p.rig()
+			if !c.known {
+				r.HostKeys = struct{ connect.HostKeys }{r.HostKeys} // which cannot tell
+			}
+			keep := &keeper{password: rightPassword}
+			r.Passwords = keep
+			d := r.newDialer(t)
+			defer func() { _ = d.Close() }()
+			tunnels, err := d.Tunnels(t.Context(), attemptAt(r, ""))
+			if c.known != (err == nil) || keep.asked != c.got || door.count() != c.got {
+				t.Errorf("%v; asked %d times, the jump host got %d passwords, want %d", err, keep.asked, door.count(), c.got)
+			}
+			if f, ok := errors.AsType[*fleet.Error](err); err != nil && (!ok || f.Reason != fleet.ReasonAuthFailed) {
+				t.Errorf("ended with %v, want auth_failed", err)
+			}
+			if tunnels != nil {
+				_ = tunnels.Close()
+			}
+		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"shoal/connect"
 	"shoal/connect/cause"
 	"shoal/fleet"
 	"shoal/sshwire"
@@ -27,20 +28,24 @@ func (l *login) trySecret(methods []string) (sent bool, f *fleet.Error) {
 		return false, nil
 	}
 	user := h.attempt.Target.User
-	switch {
-	case slices.Contains(methods, "password"):
-		password, err := h.dialer.opts.Passwords.Password(h.ctx, h.attempt.Target)
-		if err != nil {
-			return false, l.refused(err)
-		}
-		h.link.client.AuthPassword(user, password)
-		clear(password)
-		l.secret = secretSent
-	case slices.Contains(methods, "keyboard-interactive"):
-		h.link.client.AuthInteractive(user)
-	default:
+	password, interactive := slices.Contains(methods, "password"), slices.Contains(methods, "keyboard-interactive")
+	if !password && !interactive {
 		return false, nil
 	}
+	if err := connect.AllowPassword(h.dialer.opts.HostKeys, h.attempt.Target, h.hostKey); err != nil {
+		return false, l.refused(err)
+	}
+	if !password {
+		h.link.client.AuthInteractive(user)
+		return true, nil
+	}
+	secret, told, err := h.dialer.opts.Passwords.Password(l.ctx, h.attempt.Target)
+	if err != nil {
+		return false, l.refused(err)
+	}
+	h.link.client.AuthPassword(user, secret)
+	clear(secret)
+	l.secret, l.told = secretSent, told
 	return true, nil
 }
 
@@ -58,11 +63,11 @@ func (l *login) prompted(ev sshwire.Prompts) *fleet.Error {
 			l.secretAnswered(false)
 			return h.fail(fleet.ReasonAuthFailed, fmt.Errorf("the server asks once more: %.100q", p.Text))
 		}
-		answer, err := h.dialer.opts.Passwords.Answer(h.ctx, h.attempt.Target, string(p.Text), p.Echo)
+		answer, told, err := h.dialer.opts.Passwords.Answer(l.ctx, h.attempt.Target, string(p.Text), p.Echo)
 		if err != nil {
 			return l.refused(err)
 		}
-		answers[i] = answer
+		answers[i], l.told = answer, told
 	}
 	if len(answers) > 0 {
 		l.secret = secretSent
@@ -75,13 +80,17 @@ func (l *login) prompted(ev sshwire.Prompts) *fleet.Error {
 }
 
 func (l *login) refused(err error) *fleet.Error {
+	if f := l.overdue(err); f != nil {
+		return f
+	}
 	return cause.Refusal(l.handshake.attempt, fleet.PhaseAuth, fleet.ReasonAuthFailed, err)
 }
 
-// secretAnswered passes on what became of the password.
+// secretAnswered passes on what became of the password. Where it is not called,
+// the end of the login's context tells that no answer came.
 func (l *login) secretAnswered(accepted bool) {
 	if l.secret == secretSent {
 		l.secret = secretSpent
-		l.handshake.dialer.opts.Passwords.Answered(l.handshake.attempt.Target, accepted)
+		l.told(accepted)
 	}
 }

@@ -22,6 +22,8 @@ type Options struct {
 	HostKeys connect.HostKeys
 	// Identities gives the keys to offer. Required.
 	Identities connect.Identities
+	// Passwords answers servers that ask for one. nil means that none is sent.
+	Passwords connect.Passwords
 	// Timeouts are the phases' deadlines; zero values are the defaults.
 	Timeouts connect.Timeouts
 	// Clock is what they are kept by. nil means the time as it passes.
@@ -109,12 +111,20 @@ func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, er
 	a.Timeline.Enter(fleet.PhaseBanner)
 	w.until(d.opts.Timeouts.Kex)
 	h := &handshake{dialer: d, ctx: ctx, attempt: a, wire: w}
+	kept := false
+	defer func() {
+		h.end()
+		if !kept { // also after a panic
+			_ = w.Close()
+		}
+	}()
 	sc, chans, reqs, err := ssh.NewClientConn(w, a.Target.Address(), h.config())
 	if err != nil {
 		_ = nc.Close()
 		connect.ReleaseKey(d.opts.HostKeys, a.Target, w.pinnedKey())
 		return nil, h.classify(err)
 	}
+	h.answered(true)
 	w.authenticated()
 	c := newConn(a, w, sc, timeouts)
 	go c.refuseRequests(reqs)
@@ -128,5 +138,6 @@ func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, er
 		_ = c.Close()
 		return nil, cause.Interrupted(ctx, a)
 	}
+	kept = true
 	return c, nil
 }

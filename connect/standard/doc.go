@@ -15,5 +15,8 @@
 //   - nothing is offered that needs strict key exchange (CVE-2023-48795), which
 //     the library would use without it, and nothing with SHA-1
 //
-// It offers public keys only. Passwords are never sent.
+// It offers public keys, and then the password where there is one, once to each
+// host. The library takes it as a string and makes copies of it that are not
+// overwritten, and keeps to itself that a server wants a new one, which looks as
+// if it had rejected it.
 package standard

@@ -25,8 +25,22 @@ type handshake struct {
 	attempt *connect.Attempt
 	wire    *wire
 
-	offered int   // keys given to the library
-	signErr error // the last failure to sign
+	offered int          // keys given to the library
+	signErr error        // the last failure to sign
+	rest    []ssh.Signer // the keys after that which could not sign: the library has left them
+	secret  secret
+
+	// login bounds every wait on this side: it ends at the deadline of
+	// authentication, and with Dial.
+	login  context.Context
+	cancel context.CancelFunc
+}
+
+// end gives back what the handshake holds.
+func (h *handshake) end() {
+	if h.cancel != nil {
+		h.cancel()
+	}
 }
 
 func (h *handshake) config() *ssh.ClientConfig {
@@ -69,21 +83,47 @@ func (h *handshake) judge(_ string, remote net.Addr, key ssh.PublicKey) error {
 	h.wire.pin(key)
 	h.attempt.Timeline.Enter(fleet.PhaseAuth)
 	h.wire.until(h.dialer.opts.Timeouts.Auth)
+	by := h.wire.deadline()
+	byConnect := !h.wire.connectBy.IsZero() && !by.Before(h.wire.connectBy)
+	late := cause.Late(fleet.PhaseAuth, h.dialer.opts.Timeouts.For(h.attempt), byConnect)
+	h.login, h.cancel = cause.LoginContext(h.ctx, h.dialer.opts.Clock, by, late)
 	return nil
 }
 
 // signers is called when the server has asked for a public key.
 func (h *handshake) signers() ([]ssh.Signer, error) {
-	all, err := h.dialer.opts.Identities.Signers(h.ctx, h.attempt.Target)
+	all, err := h.dialer.opts.Identities.Signers(h.login, h.attempt.Target)
+	if err != nil && h.dialer.opts.Passwords != nil && h.login.Err() == nil {
+		h.signErr = err
+		return nil, nil // there is still the password
+	}
 	if err != nil {
-		return nil, h.wire.raise(cause.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAgentUnavailable, err))
+		return nil, h.refuse(fleet.ReasonAgentUnavailable, err)
 	}
 	h.offered = len(all)
 	watched := make([]ssh.Signer, len(all))
 	for i, s := range all {
-		watched[i] = watchSigner(s, func(err error) { h.signErr = err })
+		watched[i] = watchSigner(s, func(err error) { h.notSigned(err, watched[i+1:]) })
 	}
 	return watched, nil
+}
+
+// notSigned notes a failure to sign, at which the library gives up the keys that
+// follow.
+func (h *handshake) notSigned(err error, rest []ssh.Signer) {
+	h.signErr, h.rest = err, rest
+	if h.login.Err() != nil {
+		_ = h.refuse(fleet.ReasonAuthFailed, err)
+	}
+}
+
+// refuse ends authentication with an error of ours, which is that of the deadline
+// once that has passed.
+func (h *handshake) refuse(otherwise fleet.Reason, err error) *fleet.Error {
+	if h.login.Err() != nil {
+		otherwise = fleet.ReasonAuthTimeout
+	}
+	return h.wire.raise(cause.Refusal(h.attempt, fleet.PhaseAuth, otherwise, err))
 }
 
 // nextMethod is called after each method that did not let us in. It ends
@@ -98,24 +138,37 @@ func (h *handshake) nextMethod(c *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 	fail := func(r fleet.Reason, err error) (ssh.AuthMethod, error) {
 		return nil, h.wire.blame(fleet.PhaseAuth, r, err)
 	}
+	h.answered(slices.Contains(c.PartialSuccessMethods, h.secret.method))
+	tried := slices.Contains(c.TriedMethods, "publickey")
+	if slices.Contains(c.AllowedMethods, "publickey") && !tried && !slices.Contains(c.PartialSuccessMethods, "publickey") {
+		return nil, nil // the library goes on with publickey
+	}
+	if rest := h.rest; len(rest) > 0 && slices.Contains(c.AllowedMethods, "publickey") {
+		h.rest = nil
+		return ssh.PublicKeys(rest...), nil
+	}
+	if m, err := h.password(c.AllowedMethods); m != nil || err != nil {
+		return m, err
+	}
 	switch {
-	case slices.Contains(c.PartialSuccessMethods, "publickey"):
+	case len(c.PartialSuccessMethods) > 0:
 		return fail(fleet.ReasonAuthIncomplete, fmt.Errorf(
 			"the key was accepted and the server wants more: next=%q", methods(c.AllowedMethods)))
-	case slices.Contains(c.TriedMethods, "publickey") && h.signErr != nil:
-		return nil, h.wire.raise(cause.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAuthFailed, h.signErr))
-	case slices.Contains(c.TriedMethods, "publickey") && h.offered == 0:
+	case h.secret.spent:
+		return fail(fleet.ReasonAuthFailed, fmt.Errorf(
+			"user %q was not let in with any of our %d keys and not with the password; the server takes %q\n"+
+				"hint: check the login name (-l) and the password", h.attempt.Target.User, h.offered, methods(c.AllowedMethods)))
+	case tried && h.signErr != nil:
+		return nil, h.refuse(fleet.ReasonAuthFailed, h.signErr)
+	case tried && h.offered == 0:
 		return fail(fleet.ReasonNoIdentity, errors.New(
 			"there is no key to offer\nhint: name one with --identity, or add one to the agent with ssh-add"))
-	case slices.Contains(c.TriedMethods, "publickey"):
+	case tried:
 		return fail(fleet.ReasonAuthFailed, fmt.Errorf(
 			"user %q was not let in with any of our %d keys; the server takes %q\nhint: check the login name (-l) and the key (--identity)",
 			h.attempt.Target.User, h.offered, methods(c.AllowedMethods)))
-	case !slices.Contains(c.AllowedMethods, "publickey"):
-		return fail(fleet.ReasonAuthFailed, fmt.Errorf(
-			"the server takes %q and no public keys", methods(c.AllowedMethods)))
 	}
-	return nil, nil // the library goes on with publickey
+	return fail(fleet.ReasonAuthFailed, fmt.Errorf("the server takes %q and no public keys", methods(c.AllowedMethods)))
 }
 
 // methods joins the names that the server sent, bounded.
@@ -144,8 +197,9 @@ func (h *handshake) classify(err error) *fleet.Error {
 	case reason == reasonDeadline:
 		passed := !w.connectBy.IsZero() && !w.clock.Now().Before(w.connectBy)
 		reason, named = cause.Deadline(phase), cause.Late(phase, h.dialer.opts.Timeouts, passed)
-	case reason == fleet.ReasonDisconnected && phase == fleet.PhaseAuth && h.offered > 0:
+	case reason == fleet.ReasonDisconnected && phase == fleet.PhaseAuth && (h.offered > 0 || h.secret.spent):
 		reason = fleet.ReasonAuthFailed // "Too many authentication failures" arrives this way
+		h.answered(false)
 	}
 	return a.Fail(fleet.OutcomeNeverStarted, reason, w.stopped(named))
 }

@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestConformance(t *testing.T) {
 	conntest.Run(t, func(t testing.TB, c conntest.Config) connect.Dialer {
 		d, err := standard.New(standard.Options{
-			HostKeys: c.HostKeys, Identities: c.Identities, Timeouts: c.Timeouts,
+			HostKeys: c.HostKeys, Identities: c.Identities, Passwords: c.Passwords, Timeouts: c.Timeouts,
 		})
 		if err != nil {
 			t.Fatal(err)

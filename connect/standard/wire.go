@@ -68,6 +68,13 @@ func (w *wire) until(d time.Duration) {
 	w.set(deadline)
 }
 
+// deadline is that of the present phase, by clock; zero: none.
+func (w *wire) deadline() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.by
+}
+
 // set sets the deadline, an instant of clock; zero is none.
 func (w *wire) set(by time.Time) {
 	w.mu.Lock()

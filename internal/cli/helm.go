@@ -65,6 +65,7 @@ func takeHelm(in io.Reader, out *output, c course) *helm {
 	h.keyboard, h.progress = newKeyboard(in), out.progress
 	signal.Notify(h.signals, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT)
 	if !signal.Ignored(syscall.SIGTSTP) { // by a shell without job control
+		signal.Reset(syscall.SIGTSTP) // a prompt has left its own way to stop, see stay
 		signal.Notify(h.signals, syscall.SIGTSTP)
 	}
 	signal.Notify(h.resumed, syscall.SIGCONT)

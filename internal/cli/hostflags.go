@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"shoal"
 	"shoal/connect"
@@ -81,7 +82,7 @@ func (f *hostFlags) connection() flagGroup {
 	g.Uint16VarP(&f.port, "port", "p", 0, "connect to `PORT` where a host names none (default 22)")
 	g.StringArrayVar(&f.identities, "identity", nil, "offer the private key in `FILE` (default: those of ~/.ssh)")
 	g.BoolVar(&f.noAgent, "no-agent", false, "do not use the SSH agent")
-	g.BoolVar(&f.askPass, "ask-pass", false, "ask for a password once; it goes to verified hosts that take none of the keys")
+	g.BoolVar(&f.askPass, "ask-pass", false, "ask for a password once; it goes to hosts with a known key that take none of ours")
 	g.StringVar(&f.passwordFile, "password-file", "", "read that password from `FILE`")
 	f.hostKey = choice{value: "config", words: []string{"config", "strict", "accept-new", "insecure"}}
 	g.Var(&f.hostKey, "host-key", "hosts that known_hosts does not know: as ssh_config says but never less than accept-new, refuse them, learn them, or accept anything")
@@ -162,7 +163,11 @@ func (f *hostFlags) passwords() (connect.Passwords, error) {
 	default:
 		return nil, nil
 	}
-	p, err := identity.NewPasswords(identity.PasswordOptions{Source: source})
+	p, err := identity.NewPasswords(identity.PasswordOptions{
+		Source: source,
+		// Servers that fall silent leave the others time to get in.
+		AnswerTime: min(5*time.Second, f.timeouts().WithDefaults().Auth/3),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -272,5 +277,8 @@ func clusterShellGroups(ctx context.Context) hostset.Groups {
 func warnInsecure(w io.Writer, opts shoal.Options) {
 	if opts.HostKeys == trust.Insecure {
 		say(w, "WARNING: host keys are not checked in this run (--host-key insecure): anybody in between can read and change everything")
+		if opts.Passwords != nil {
+			say(w, "the password goes to no host in this run: under --host-key insecure anybody may answer")
+		}
 	}
 }

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
-
-	"golang.org/x/term"
 )
 
 var errNotAsked = errors.New("its passphrase is asked for only when --identity names it; ssh-add takes it into the agent")
@@ -27,18 +24,3 @@ func askPassphrase(named []string) func(path string) ([]byte, error) {
 
 // askPassword asks for the password of the run.
 func askPassword(context.Context) ([]byte, error) { return ask("password for the hosts: ") }
-
-// ask asks for a secret on the terminal, without echo.
-func ask(question string) ([]byte, error) {
-	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
-	if err != nil {
-		return nil, fmt.Errorf("no terminal to ask on: %w", err)
-	}
-	defer func() { _ = tty.Close() }()
-	if _, err := fmt.Fprint(tty, question); err != nil {
-		return nil, err
-	}
-	secret, err := term.ReadPassword(int(tty.Fd()))
-	_, _ = fmt.Fprintln(tty)
-	return secret, err
-}

@@ -8,4 +8,5 @@ import "golang.org/x/sys/unix"
 const (
 	getTermios = unix.TIOCGETA
 	setTermios = unix.TIOCSETA
+	setFlushed = unix.TIOCSETAF // after what was typed has been thrown away
 )

@@ -6,4 +6,5 @@ import "golang.org/x/sys/unix"
 const (
 	getTermios = unix.TCGETS
 	setTermios = unix.TCSETS
+	setFlushed = unix.TCSETSF // after what was typed has been thrown away
 )
