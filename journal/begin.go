@@ -57,10 +57,11 @@ func (j *Journal) begin(ctx context.Context, info RunInfo, targets iter.Seq[flee
 
 // A beginning writes a run and its targets.
 type beginning struct {
-	j       *Journal
-	info    *RunInfo
-	options string
-	command any
+	j        *Journal
+	info     *RunInfo
+	options  string
+	settings any
+	command  any
 
 	input   hash.Hash // over the targets, whatever run they are in
 	summer  summer
@@ -70,6 +71,9 @@ type beginning struct {
 
 func (b *beginning) run(ctx context.Context, targets iter.Seq[fleet.Target]) (err error) {
 	if b.options, err = b.info.encodeOptions(); err != nil {
+		return err
+	}
+	if b.settings, err = b.info.Settings.encode(); err != nil {
 		return err
 	}
 	if !b.info.NoCommand {
@@ -100,9 +104,9 @@ func (b *beginning) run(ctx context.Context, targets iter.Seq[fleet.Target]) (er
 func (b *beginning) insert(ctx context.Context) error {
 	return b.j.transact(ctx, func(tx *sql.Tx) error {
 		i := b.info
-		done, err := tx.ExecContext(ctx, `INSERT INTO runs (id, started, program, command, parent, options, fanout, salt)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			i.Run, i.Started.UnixNano(), i.Program, b.command, i.Parent, b.options, int64(i.Fanout), i.salt)
+		done, err := tx.ExecContext(ctx, `INSERT INTO runs (id, started, program, command, parent, options, fanout, salt, settings)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			i.Run, i.Started.UnixNano(), i.Program, b.command, i.Parent, b.options, int64(i.Fanout), i.salt, b.settings)
 		if err != nil {
 			return err
 		}
@@ -179,7 +183,7 @@ func (b *beginning) seal(ctx context.Context, tx *sql.Tx) error {
 	i := b.info
 	copy(i.Input[:], b.input.Sum(nil))
 	i.binding = bind(i.Run, i.Input[:])
-	sum := b.summer.sum(i.binding, "runs", i.values(b.options, b.command))
+	sum := b.summer.sum(i.binding, "runs", i.values(b.options, b.command, b.settings))
 	if _, err := tx.ExecContext(ctx, `UPDATE runs SET targets = ?, input = ?, sum = ? WHERE n = ?`,
 		int64(i.Targets), i.Input[:], sum, i.n); err != nil {
 		return err
