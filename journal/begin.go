@@ -66,6 +66,8 @@ type beginning struct {
 	input   hash.Hash // over the targets, whatever run they are in
 	summer  summer
 	indexes bitset
+	next    int     // the index that the next target has when they come in order
+	mixed   bool    // they did not
 	last    content // the last command, most often the next one too
 }
 
@@ -156,6 +158,8 @@ func (b *beginning) target(ctx context.Context, insert, contents *sql.Stmt, t *f
 		return err
 	}
 	b.indexes.add(t.Index)
+	b.mixed = b.mixed || t.Index < b.next
+	b.next = t.Index + 1
 	b.info.Targets++
 	return nil
 }
@@ -181,6 +185,11 @@ func (b *beginning) keepCommand(ctx context.Context, contents *sql.Stmt, command
 // seal says that the run is whole, and that this process works on it.
 func (b *beginning) seal(ctx context.Context, tx *sql.Tx) error {
 	i := b.info
+	if b.mixed {
+		if err := b.sumInOrder(ctx, tx); err != nil {
+			return err
+		}
+	}
 	copy(i.Input[:], b.input.Sum(nil))
 	i.binding = bind(i.Run, i.Input[:])
 	sum := b.summer.sum(i.binding, "runs", i.values(b.options, b.command, b.settings))
@@ -191,6 +200,25 @@ func (b *beginning) seal(ctx context.Context, tx *sql.Tx) error {
 	s := Session{PID: os.Getpid(), Boot: bootID(), Started: b.j.opts.Now(), n: 1}
 	i.Sessions = []Session{s}
 	return insertSession(ctx, tx, i.n, i.binding, &s)
+}
+
+// sumInOrder makes the hash of the input in the order of the indexes, in which it
+// is checked, of targets that came in another one.
+func (b *beginning) sumInOrder(ctx context.Context, tx *sql.Tx) error {
+	rows, err := tx.QueryContext(ctx, selectTarget, b.info.n)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	b.input.Reset()
+	row, into := anyRow(targetColumns)
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return err
+		}
+		addInput(b.input, &b.summer, row[1:len(row)-1])
+	}
+	return rows.Err()
 }
 
 // addInput adds a target to the hash of the input.

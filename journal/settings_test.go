@@ -160,3 +160,22 @@ func TestLastAfterAClockStep(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// Targets may come in any order: those of a canary come first.
+func TestTargetsInAnyOrder(t *testing.T) {
+	j := mustOpen(t, t.TempDir(), Options{})
+	r := mustBegin(t, j, RunInfo{}, slices.Values([]fleet.Target{targetOf(2), targetOf(7), targetOf(0), targetOf(5)}))
+	check(t, errors.Join(r.Intend(7, 1), r.Result(okResult(targetOf(7), "")), r.End(Ending{})))
+	targets, err := j.Select(t.Context(), r.ID(), Resumable)
+	check(t, err)
+	var indexes []int
+	for _, target := range targets {
+		indexes = append(indexes, target.Index)
+	}
+	if !slices.Equal(indexes, []int{0, 2, 5}) {
+		t.Errorf("%v can be resumed", indexes)
+	}
+	if report, err := j.Verify(t.Context(), r.ID()); err != nil || !report.OK() {
+		t.Errorf("%+v %v", report, err)
+	}
+}

@@ -17,6 +17,7 @@ type journalFlags struct {
 	noRecordCommand bool
 	stateDir        func() string
 	options         map[string]string // of the run, to be kept with it
+	settings        *journal.Settings // the same
 }
 
 func (f *runFlags) journal() flagGroup {
@@ -61,7 +62,7 @@ func beginAs(ctx context.Context, f *journalFlags, h *record.Header, targets ite
 	if err != nil {
 		return nil, fmt.Errorf("%w\nhint: --no-journal runs without one", err)
 	}
-	info := journal.RunInfo{Header: *h, NoCommand: f.noRecordCommand, Parent: parent, Options: f.options}
+	info := journal.RunInfo{Header: *h, NoCommand: f.noRecordCommand, Parent: parent, Options: f.options, Settings: f.settings}
 	info.Run = ""
 	r, err := j.Begin(ctx, info, targets)
 	if err != nil {
