@@ -245,9 +245,12 @@ func insertInto(ctx context.Context, stmt *sql.Stmt, k *content) error {
 
 // transact runs f in a transaction that holds the database's write lock.
 func (j *Journal) transact(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := j.write.BeginTx(ctx, nil)
-	if err != nil {
+	var tx *sql.Tx
+	if err := j.patiently(ctx, func() (err error) {
+		tx, err = j.write.BeginTx(ctx, nil)
 		return explain(err)
+	}); err != nil {
+		return err
 	}
 	if err := f(tx); err != nil {
 		return errors.Join(explain(err), rollback(tx))
@@ -259,6 +262,22 @@ func (j *Journal) transact(ctx context.Context, f func(*sql.Tx) error) error {
 	}
 	j.opts.hook(stepCommitted)
 	return nil
+}
+
+// tries is how often the write lock is asked for, each time for Options.Wait:
+// five minutes in all, unless said otherwise.
+const tries = 10
+
+// patiently does again what found the database busy, and so did nothing. That
+// somebody else writes for long must not end a run.
+func (j *Journal) patiently(ctx context.Context, f func() error) error {
+	for try := 1; ; try++ {
+		err := f()
+		if err == nil || !busy(err) || try == tries || ctx.Err() != nil {
+			return err
+		}
+		j.opts.hook(stepBusy)
+	}
 }
 
 func rollback(tx *sql.Tx) error {

@@ -27,7 +27,8 @@ const (
 type Options struct {
 	// Durability is what is outlived. The zero value is PowerSafe.
 	Durability Durability
-	// Wait bounds the waiting for other processes that write. 0 means 30 s.
+	// Wait bounds the waiting for other processes that write. 0 means 30 s. What
+	// must not fail, such as an intent, waits ten times as long.
 	Wait time.Duration
 	// CompressAbove is the size in bytes above which output is compressed.
 	// 0 means 2 KiB; negative means never.
@@ -60,6 +61,7 @@ const (
 	stepRow                   // a row was written inside a transaction
 	stepCommit                // a transaction is about to be committed
 	stepCommitted             // it was, and nobody knows
+	stepBusy                  // others have had the write lock for all of Options.Wait
 	stepEnded                 // the run's end is committed, its lock still held
 )
 

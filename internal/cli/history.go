@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -38,10 +39,10 @@ func journalCommand(use, short, long, example string, args cobra.PositionalArgs,
 func newHistory(stdio Stdio) *cobra.Command {
 	var limit int
 	var since seconds
-	cmd, _ := journalCommand("history [flags]", "List the runs that were made, the newest first",
-		`List the runs in the journal, the newest first: identifier, when it began, how
+	cmd, _ := journalCommand("history [flags]", "List the runs that were made, the last first",
+		`List the runs in the journal, the last begun first: identifier, when it began, how
 many targets it had and what became of them, and its command. Where RUN is asked
-for, "last" means the newest, and the beginning or the last part of an
+for, "last" means the one begun last, and the beginning or the last part of an
 identifier is enough.`,
 		"  shoal history\n  shoal show last", cobra.NoArgs,
 		func(ctx context.Context, j *journal.Journal, _ []string) error {
@@ -217,19 +218,30 @@ func newPrune(stdio Stdio) *cobra.Command {
 	days := keptDays
 	larger := size(keptBytes)
 	cmd, _ := journalCommand("prune [flags]", "Remove old runs from the journal",
-		`Remove runs from the journal that are old, and the oldest ones while it is too
-large. A run that goes on is never removed.`,
+		`Remove runs from the journal that are old, and those that were begun first while
+it is too large. A run that goes on is never removed, and one that was interrupted
+or broken off, so that shoal resume may go on with it, only with --interrupted.
+Runs may go on meanwhile.`,
 		"  shoal prune --days 30 --size 500M", cobra.NoArgs,
 		func(ctx context.Context, j *journal.Journal, _ []string) error {
 			keep.MaxAge, keep.MaxBytes = time.Duration(days)*24*time.Hour, int64(larger)
 			pruned, err := j.Prune(ctx, keep)
+			if errors.Is(err, journal.ErrAllOld) {
+				return fmt.Errorf("%w\nhint: is the clock right? --all removes them", err)
+			}
 			if err != nil {
 				return err
+			}
+			if n := len(pruned.Kept); n > 0 {
+				say(stdio.Err, "%s runs stay that were interrupted and may be resumed, the first of them %s; --interrupted removes them",
+					ui.Count(int64(n)), pruned.Kept[0])
 			}
 			_, err = fmt.Fprintf(stdio.Out, "%d runs removed, %s bytes freed\n", len(pruned.Runs), ui.Count(pruned.Bytes))
 			return err
 		})
 	cmd.Flags().IntVar(&days, "days", keptDays, "keep runs for `N` days; 0 for ever")
 	cmd.Flags().Var(&larger, "size", "keep so much at the most; 0 for no limit")
+	cmd.Flags().BoolVar(&keep.Interrupted, "interrupted", false, "remove also runs that may be resumed")
+	cmd.Flags().BoolVar(&keep.All, "all", false, "remove old runs even where no run is left then")
 	return cmd
 }
