@@ -31,6 +31,9 @@ func (j *Journal) Begin(ctx context.Context, info RunInfo, targets iter.Seq[flee
 }
 
 func (j *Journal) begin(ctx context.Context, info RunInfo, targets iter.Seq[fleet.Target]) (_ *Run, err error) {
+	if j.write == nil {
+		return nil, errReadOnly
+	}
 	now := j.opts.Now()
 	if info.Started.IsZero() {
 		info.Started = now

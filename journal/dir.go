@@ -33,6 +33,11 @@ func prepare(dir string) error {
 	if err := makeFile(dir); err != nil {
 		return err
 	}
+	return guardFiles(dir)
+}
+
+// guardFiles refuses files that somebody else could have written to.
+func guardFiles(dir string) error {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if err := guardFile(filepath.Join(dir, fileName+suffix)); err != nil {
 			return err

@@ -23,6 +23,11 @@ func explain(err error) error {
 	if !errors.As(err, &e) || strings.Contains(err.Error(), "\nhint: ") {
 		return err
 	}
+	code := e.Code()
+	switch code {
+	case sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMSIZE:
+		code = sqlite3.SQLITE_FULL // the first that needs room when a database is opened
+	}
 	hint := map[int]string{
 		sqlite3.SQLITE_FULL:     "make room on the file system of the state directory, or prune the journal",
 		sqlite3.SQLITE_IOERR:    "look at the file system of the state directory, or name another one",
@@ -30,7 +35,7 @@ func explain(err error) error {
 		sqlite3.SQLITE_BUSY:     "another process held the journal for too long",
 		sqlite3.SQLITE_CORRUPT:  "move the database away; sqlite3(1) has .recover",
 		sqlite3.SQLITE_NOTADB:   "move the file away, or name another state directory",
-	}[e.Code()&primary]
+	}[code&primary]
 	if hint == "" {
 		return err
 	}

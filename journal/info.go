@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"shoal/record"
@@ -120,11 +121,19 @@ func (i *RunInfo) encodeOptions() (string, error) {
 }
 
 const (
-	runFields = `n, id, started, program, command, parent, options, fanout, salt, targets, input, settings, sum`
-	selectRun = `SELECT ` + runFields + ` FROM runs WHERE id = ?`
-
+	runFields  = `n, id, started, program, command, parent, options, fanout, salt, targets, input, settings, sum`
 	runColumns = 13
 )
+
+// selectRun is for the schema that the database has: one that is only read may be
+// an older one.
+func (j *Journal) selectRun() string {
+	fields := runFields
+	if j.schema < 2 {
+		fields = strings.Replace(fields, "settings", "NULL", 1)
+	}
+	return `SELECT ` + fields + ` FROM runs WHERE id = ?`
+}
 
 // values is the row of a run whose targets are all written, without checksum.
 // n is not among them: it is no part of the run, only its place here.

@@ -22,9 +22,10 @@ type Journal struct {
 	// write has one connection, whose transactions take the database's write lock
 	// at once; waiting for that connection is how the runs of one process take
 	// turns. read sees snapshots and cannot write.
-	write, read *sql.DB
+	write, read *sql.DB // write is nil in one that is only read
 	stmts       statements
 	codec       *codec
+	schema      int
 
 	mu   sync.Mutex
 	runs map[*Run]struct{} // those begun here and not ended
@@ -78,10 +79,12 @@ func open(ctx context.Context, dir string, o Options) (_ *Journal, err error) {
 	if err := j.stmts.prepare(ctx, j.write); err != nil {
 		return nil, err
 	}
-	const readers = 4
+	j.schema = len(migrations)
 	j.read, err = j.connect(readers, "deferred")
 	return j, err
 }
+
+const readers = 4 // connections
 
 // connect gives a pool of connections. The file exists already: SQLite must not
 // make one with modes of its own.

@@ -45,6 +45,9 @@ func (j *Journal) Prune(ctx context.Context, keep Retention) (Pruned, error) {
 	if keep.MaxAge < 0 || keep.MaxBytes < 0 {
 		return p, errors.New("a bound of what the journal keeps is negative; 0 means none")
 	}
+	if j.write == nil {
+		return p, errReadOnly
+	}
 	before, err := j.size(ctx)
 	if err == nil {
 		err = j.prune(ctx, keep, &p)

@@ -150,7 +150,7 @@ func (j *Journal) run(ctx context.Context, id string) (*RunInfo, error) {
 		return nil, explain(err)
 	}
 	defer func() { _ = tx.Rollback() }() // nothing was written
-	return readRun(ctx, tx, id, going)
+	return j.readRun(ctx, tx, id, going)
 }
 
 // going says whether a process works on the run. It is asked before the rows
@@ -162,8 +162,8 @@ func (j *Journal) going(id string) (bool, error) {
 	return held(j.dir, id)
 }
 
-func readRun(ctx context.Context, tx *sql.Tx, id string, going bool) (*RunInfo, error) {
-	row, err := readRow(ctx, tx, runColumns, selectRun, id)
+func (j *Journal) readRun(ctx context.Context, tx *sql.Tx, id string, going bool) (*RunInfo, error) {
+	row, err := readRow(ctx, tx, runColumns, j.selectRun(), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrNoRun
 	}

@@ -16,15 +16,22 @@ import (
 	"shoal/sink"
 )
 
-// journalCommand makes a command that looks into the journal.
-func journalCommand(use, short, long, example string, args cobra.PositionalArgs,
+// journalCommand makes a command that looks into the journal; write says that it
+// does more than that.
+func journalCommand(stderr io.Writer, write bool, use, short, long, example string, args cobra.PositionalArgs,
 	run func(ctx context.Context, j *journal.Journal, args []string) error,
 ) (*cobra.Command, *string) {
 	dir := new(string)
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long, Example: example, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			j, err := openJournal(cmd.Context(), stateDir(*dir))
+			var j *journal.Journal
+			var err error
+			if write {
+				j, err = openJournal(cmd.Context(), stateDir(*dir))
+			} else {
+				j, err = openJournalToRead(cmd.Context(), stateDir(*dir), stderr)
+			}
 			if err != nil {
 				return err
 			}
@@ -39,7 +46,7 @@ func journalCommand(use, short, long, example string, args cobra.PositionalArgs,
 func newHistory(stdio Stdio) *cobra.Command {
 	var limit int
 	var since seconds
-	cmd, _ := journalCommand("history [flags]", "List the runs that were made, the last first",
+	cmd, _ := journalCommand(stdio.Err, false, "history [flags]", "List the runs that were made, the last first",
 		`List the runs in the journal, the last begun first: identifier, when it began, how
 many targets it had and what became of them, and its command. Where RUN is asked
 for, "last" means the one begun last, and the beginning or the last part of an
@@ -108,7 +115,7 @@ func shortened(s string, columns int) string {
 func newShow(stdio Stdio) *cobra.Command {
 	var f outputFlags
 	var which string
-	cmd, _ := journalCommand("show [flags] RUN [HOST...]", "Show what happened in a run, again",
+	cmd, _ := journalCommand(stdio.Err, false, "show [flags] RUN [HOST...]", "Show what happened in a run, again",
 		`Show the results of a run, or of some of its hosts, from the journal: as they
 would have been shown then, by the same flags.`,
 		"  shoal show last -b\n  shoal show last web07\n  shoal show last --only failed,cause=auth", cobra.MinimumNArgs(1),
@@ -183,7 +190,7 @@ func cutShort(err error, out *output) error {
 }
 
 func newVerify(stdio Stdio) *cobra.Command {
-	cmd, _ := journalCommand("verify RUN", "Check that the journal has a run as it was written",
+	cmd, _ := journalCommand(stdio.Err, false, "verify RUN", "Check that the journal has a run as it was written",
 		`Check every row, checksum and output that the journal has of a run, and list the
 targets of which nobody knows whether their command ran.`,
 		"  shoal verify last", cobra.ExactArgs(1),
@@ -217,7 +224,7 @@ func newPrune(stdio Stdio) *cobra.Command {
 	keep := journal.Retention{}
 	days := keptDays
 	larger := size(keptBytes)
-	cmd, _ := journalCommand("prune [flags]", "Remove old runs from the journal",
+	cmd, _ := journalCommand(stdio.Err, true, "prune [flags]", "Remove old runs from the journal",
 		`Remove runs from the journal that are old, and those that were begun first while
 it is too large. A run that goes on is never removed, and one that was interrupted
 or broken off, so that shoal resume may go on with it, only with --interrupted.
