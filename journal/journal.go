@@ -37,7 +37,8 @@ const setupLock = "setup"
 // Open opens the journal in the directory, which is made (mode 0700) where it is
 // missing, and so is the database (mode 0600). It refuses a directory or a file
 // that others can write to, that belongs to another user or is no plain file, a
-// database that is not a journal, and one of a newer schema (ErrNewer).
+// database that is not a journal, and one of a newer schema (ErrNewer), and a file
+// system that is known to be shared by machines, such as NFS.
 func Open(ctx context.Context, dir string, o Options) (*Journal, error) {
 	j, err := open(ctx, dir, o)
 	if err != nil {
@@ -53,10 +54,14 @@ func open(ctx context.Context, dir string, o Options) (_ *Journal, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
 	}
+	o = o.withDefaults()
+	if err := refuseShared(dir, o); err != nil {
+		return nil, err
+	}
 	if err := prepare(dir); err != nil {
 		return nil, err
 	}
-	j := &Journal{dir: dir, opts: o.withDefaults(), runs: make(map[*Run]struct{})}
+	j := &Journal{dir: dir, opts: o, runs: make(map[*Run]struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, j.closeFiles())

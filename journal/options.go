@@ -46,6 +46,8 @@ type Options struct {
 	// hook is called around every write; tests end the process there. nil means
 	// nothing.
 	hook func(step)
+	// filesystem is for tests; nil means sharedFilesystem.
+	filesystem func(dir string) (string, error)
 	// maxPages bounds the database in pages; tests fill it. 0 means no bound.
 	maxPages int
 }
@@ -99,6 +101,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.filesystem == nil {
+		o.filesystem = sharedFilesystem
 	}
 	if o.hook == nil {
 		o.hook = func(step) {}

@@ -34,6 +34,10 @@ func openReadOnly(ctx context.Context, dir string, o Options) (_ *Journal, err e
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
 	}
+	o = o.withDefaults()
+	if err := refuseShared(dir, o); err != nil {
+		return nil, err
+	}
 	info, err := os.Stat(dir)
 	if err != nil {
 		return nil, err
@@ -41,7 +45,7 @@ func openReadOnly(ctx context.Context, dir string, o Options) (_ *Journal, err e
 	if err := errors.Join(guard(dir, info), guardFiles(dir)); err != nil {
 		return nil, err
 	}
-	j := &Journal{dir: dir, opts: o.withDefaults(), runs: make(map[*Run]struct{})}
+	j := &Journal{dir: dir, opts: o, runs: make(map[*Run]struct{})}
 	if j.codec, err = newCodec(j.opts); err != nil {
 		return nil, err
 	}
