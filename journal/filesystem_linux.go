@@ -56,6 +56,7 @@ func sharedFilesystem(dir string) (string, error) {
 	if err := syscall.Stat(filepath.Clean(dir), &st); err != nil {
 		return "", &os.PathError{Op: "stat", Path: dir, Err: err}
 	}
+	//nolint:unconvert // uint32 on some architectures
 	if name := mountType(mounts, uint64(st.Dev)); sharedFUSE[name] {
 		return name, nil
 	}

@@ -92,7 +92,7 @@ func unpackSchema1(t testing.TB) (dir string) {
 	dir = t.TempDir()
 	packed, err := os.Open("testdata/schema1.db.gz")
 	check(t, err)
-	defer packed.Close()
+	defer func() { _ = packed.Close() }() // only read
 	z, err := gzip.NewReader(packed)
 	check(t, err)
 	f, err := os.OpenFile(filepath.Join(dir, fileName), os.O_CREATE|os.O_WRONLY, fileMode)

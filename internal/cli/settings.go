@@ -136,7 +136,7 @@ func contentDigest(path string) string {
 		}
 		defer func() { _ = file.Close() }() // only read
 		name, _ := filepath.Rel(path, at)
-		fmt.Fprintf(h, "%q %d\n", name, info.Size())
+		_, _ = fmt.Fprintf(h, "%q %d\n", name, info.Size()) // a hash takes all
 		_, err = io.Copy(h, file)
 		return err
 	})
