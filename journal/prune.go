@@ -20,8 +20,8 @@ type Retention struct {
 	// Interrupted also lets runs leave that were interrupted or broken off, and so
 	// may be waiting to be resumed.
 	Interrupted bool
-	// All lets runs leave that are too old even when no run is left then.
-	All bool
+	// Most lets runs leave that are too old even when that is most runs, or all.
+	Most bool
 }
 
 // Pruned is what Prune removed.
@@ -31,9 +31,9 @@ type Pruned struct {
 	Bytes int64    // by which the database became smaller
 }
 
-// ErrAllOld says that all runs are older than they may be, as after a clock has
-// been set wrong. Nothing was removed.
-var ErrAllOld = errors.New("all runs are older than that")
+// ErrMostOld says that most runs, more than ten or all that there are, are older
+// than they may be, as when a clock is wrong. Nothing was removed.
+var ErrMostOld = errors.New("most runs are older than that")
 
 // Prune removes runs that need not be kept, with all output that no other run
 // has too, and gives their room back to the file system. It works in small steps,
@@ -66,6 +66,9 @@ func (j *Journal) Prune(ctx context.Context, keep Retention) (Pruned, error) {
 	return p, nil
 }
 
+// fewRuns may leave without being asked about, though most do.
+const fewRuns = 10
+
 func (j *Journal) prune(ctx context.Context, keep Retention, p *Pruned) error {
 	if err := j.removeOrphans(ctx); err != nil { // of a Prune that was broken off
 		return err
@@ -82,8 +85,8 @@ func (j *Journal) prune(ctx context.Context, keep Retention, p *Pruned) error {
 		if err != nil {
 			return err
 		}
-		if len(old) > 0 && len(old) == len(ids) && !keep.All {
-			return fmt.Errorf("%w: %d of them, and the clock says %s", ErrAllOld, len(old), now.Format(time.RFC1123))
+		if n := len(old); !keep.Most && n > 0 && (n == len(ids) || n > fewRuns && 2*n > len(ids)) {
+			return fmt.Errorf("%w: %d of %d, and the clock says %s", ErrMostOld, n, len(ids), now.Format(time.RFC1123))
 		}
 		if err := j.remove(ctx, old, keep, p); err != nil {
 			return err

@@ -29,7 +29,7 @@ func TestReadOnlyJournal(t *testing.T) {
 	if _, err := j.Resume(t.Context(), id); !errors.Is(err, errReadOnly) {
 		t.Error(err)
 	}
-	if _, err := j.Prune(t.Context(), Retention{MaxAge: 1, All: true}); !errors.Is(err, errReadOnly) {
+	if _, err := j.Prune(t.Context(), Retention{MaxAge: 1, Most: true}); !errors.Is(err, errReadOnly) {
 		t.Error(err)
 	}
 	check(t, j.Close())

@@ -233,8 +233,8 @@ Runs may go on meanwhile.`,
 		func(ctx context.Context, j *journal.Journal, _ []string) error {
 			keep.MaxAge, keep.MaxBytes = time.Duration(days)*24*time.Hour, int64(larger)
 			pruned, err := j.Prune(ctx, keep)
-			if errors.Is(err, journal.ErrAllOld) {
-				return fmt.Errorf("%w\nhint: is the clock right? --all removes them", err)
+			if errors.Is(err, journal.ErrMostOld) {
+				return fmt.Errorf("%w\nhint: is the clock right? --most removes them all the same", err)
 			}
 			if err != nil {
 				return err
@@ -249,6 +249,6 @@ Runs may go on meanwhile.`,
 	cmd.Flags().IntVar(&days, "days", keptDays, "keep runs for `N` days; 0 for ever")
 	cmd.Flags().Var(&larger, "size", "keep so much at the most; 0 for no limit")
 	cmd.Flags().BoolVar(&keep.Interrupted, "interrupted", false, "remove also runs that may be resumed")
-	cmd.Flags().BoolVar(&keep.All, "all", false, "remove old runs even where no run is left then")
+	cmd.Flags().BoolVar(&keep.Most, "most", false, "remove old runs even if they are most of all, or all")
 	return cmd
 }
