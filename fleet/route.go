@@ -47,6 +47,11 @@ type Route struct {
 	// most.
 	Env []string
 
+	// Listed is the address that the inventory has for the host, for which
+	// ssh_config is searched, and KeyFile the private key file that it names; ""
+	// means that it has none.
+	Listed, KeyFile string
+
 	// Err says why the target cannot be reached as it is configured. It is then
 	// not tried.
 	Err error

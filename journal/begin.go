@@ -31,6 +31,9 @@ func (j *Journal) Begin(ctx context.Context, info RunInfo, targets iter.Seq[flee
 }
 
 func (j *Journal) begin(ctx context.Context, info RunInfo, targets iter.Seq[fleet.Target]) (_ *Run, err error) {
+	if j.write == nil {
+		return nil, errReadOnly
+	}
 	now := j.opts.Now()
 	if info.Started.IsZero() {
 		info.Started = now
@@ -57,19 +60,25 @@ func (j *Journal) begin(ctx context.Context, info RunInfo, targets iter.Seq[flee
 
 // A beginning writes a run and its targets.
 type beginning struct {
-	j       *Journal
-	info    *RunInfo
-	options string
-	command any
+	j        *Journal
+	info     *RunInfo
+	options  string
+	settings any
+	command  any
 
 	input   hash.Hash // over the targets, whatever run they are in
 	summer  summer
 	indexes bitset
+	next    int     // the index that the next target has when they come in order
+	mixed   bool    // they did not
 	last    content // the last command, most often the next one too
 }
 
 func (b *beginning) run(ctx context.Context, targets iter.Seq[fleet.Target]) (err error) {
 	if b.options, err = b.info.encodeOptions(); err != nil {
+		return err
+	}
+	if b.settings, err = b.info.Settings.encode(); err != nil {
 		return err
 	}
 	if !b.info.NoCommand {
@@ -100,9 +109,9 @@ func (b *beginning) run(ctx context.Context, targets iter.Seq[fleet.Target]) (er
 func (b *beginning) insert(ctx context.Context) error {
 	return b.j.transact(ctx, func(tx *sql.Tx) error {
 		i := b.info
-		done, err := tx.ExecContext(ctx, `INSERT INTO runs (id, started, program, command, parent, options, fanout, salt)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			i.Run, i.Started.UnixNano(), i.Program, b.command, i.Parent, b.options, int64(i.Fanout), i.salt)
+		done, err := tx.ExecContext(ctx, `INSERT INTO runs (id, started, program, command, parent, options, fanout, salt, settings)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			i.Run, i.Started.UnixNano(), i.Program, b.command, i.Parent, b.options, int64(i.Fanout), i.salt, b.settings)
 		if err != nil {
 			return err
 		}
@@ -152,6 +161,8 @@ func (b *beginning) target(ctx context.Context, insert, contents *sql.Stmt, t *f
 		return err
 	}
 	b.indexes.add(t.Index)
+	b.mixed = b.mixed || t.Index < b.next
+	b.next = t.Index + 1
 	b.info.Targets++
 	return nil
 }
@@ -177,9 +188,14 @@ func (b *beginning) keepCommand(ctx context.Context, contents *sql.Stmt, command
 // seal says that the run is whole, and that this process works on it.
 func (b *beginning) seal(ctx context.Context, tx *sql.Tx) error {
 	i := b.info
+	if b.mixed {
+		if err := b.sumInOrder(ctx, tx); err != nil {
+			return err
+		}
+	}
 	copy(i.Input[:], b.input.Sum(nil))
 	i.binding = bind(i.Run, i.Input[:])
-	sum := b.summer.sum(i.binding, "runs", i.values(b.options, b.command))
+	sum := b.summer.sum(i.binding, "runs", i.values(b.options, b.command, b.settings))
 	if _, err := tx.ExecContext(ctx, `UPDATE runs SET targets = ?, input = ?, sum = ? WHERE n = ?`,
 		int64(i.Targets), i.Input[:], sum, i.n); err != nil {
 		return err
@@ -187,6 +203,25 @@ func (b *beginning) seal(ctx context.Context, tx *sql.Tx) error {
 	s := Session{PID: os.Getpid(), Boot: bootID(), Started: b.j.opts.Now(), n: 1}
 	i.Sessions = []Session{s}
 	return insertSession(ctx, tx, i.n, i.binding, &s)
+}
+
+// sumInOrder makes the hash of the input in the order of the indexes, in which it
+// is checked, of targets that came in another one.
+func (b *beginning) sumInOrder(ctx context.Context, tx *sql.Tx) error {
+	rows, err := tx.QueryContext(ctx, selectTarget, b.info.n)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	b.input.Reset()
+	row, into := anyRow(targetColumns)
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return err
+		}
+		addInput(b.input, &b.summer, row[1:len(row)-1])
+	}
+	return rows.Err()
 }
 
 // addInput adds a target to the hash of the input.
@@ -213,9 +248,12 @@ func insertInto(ctx context.Context, stmt *sql.Stmt, k *content) error {
 
 // transact runs f in a transaction that holds the database's write lock.
 func (j *Journal) transact(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := j.write.BeginTx(ctx, nil)
-	if err != nil {
+	var tx *sql.Tx
+	if err := j.patiently(ctx, func() (err error) {
+		tx, err = j.write.BeginTx(ctx, nil)
 		return explain(err)
+	}); err != nil {
+		return err
 	}
 	if err := f(tx); err != nil {
 		return errors.Join(explain(err), rollback(tx))
@@ -227,6 +265,22 @@ func (j *Journal) transact(ctx context.Context, f func(*sql.Tx) error) error {
 	}
 	j.opts.hook(stepCommitted)
 	return nil
+}
+
+// tries is how often the write lock is asked for, each time for Options.Wait:
+// five minutes in all, unless said otherwise.
+const tries = 10
+
+// patiently does again what found the database busy, and so did nothing. That
+// somebody else writes for long must not end a run.
+func (j *Journal) patiently(ctx context.Context, f func() error) error {
+	for try := 1; ; try++ {
+		err := f()
+		if err == nil || !busy(err) || try == tries || ctx.Err() != nil {
+			return err
+		}
+		j.opts.hook(stepBusy)
+	}
 }
 
 func rollback(tx *sql.Tx) error {

@@ -33,12 +33,35 @@ func prepare(dir string) error {
 	if err := makeFile(dir); err != nil {
 		return err
 	}
+	return guardFiles(dir)
+}
+
+// guardFiles refuses files that somebody else could have written to.
+func guardFiles(dir string) error {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if err := guardFile(filepath.Join(dir, fileName+suffix)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// refuseShared refuses a file system that several machines may have mounted: the
+// log's index is memory that the processes of one machine share, and a lock there
+// may hold on one machine only. Two of them would damage the journal, or resume
+// one run together.
+func refuseShared(dir string, o Options) error {
+	for at := dir; ; at = filepath.Dir(at) {
+		kind, err := o.filesystem(at)
+		if errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at) {
+			continue // it is made below its parent
+		}
+		if err == nil && kind != "" {
+			return fmt.Errorf("%q is on a file system that several machines may use at once (%s), on which a journal does not hold\n"+
+				"hint: name a state directory on a local disk; XDG_STATE_HOME is where the default one is", dir, kind)
+		}
+		return err
+	}
 }
 
 func makeDir(dir string) error {

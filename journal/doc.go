@@ -45,6 +45,6 @@
 // journal.db, journal.db-wal and journal.db-shm (mode 0600) and a directory
 // journal.locks with one lock file for each run that goes on. Several processes
 // may use one directory at once. The file system must be local: neither WAL nor
-// flock(2) holds across machines. The tables may be read with sqlite3(1); their
+// flock(2) holds across machines; Open refuses those that are known not to be. The tables may be read with sqlite3(1); their
 // columns are words, their times nanoseconds since 1970 in UTC.
 package journal

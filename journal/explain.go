@@ -9,13 +9,25 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
+// busy reports whether an error is that others have the database's lock.
+func busy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&primary == sqlite3.SQLITE_BUSY
+}
+
+const primary = 0xff // of an error's code; the rest is detail
+
 // explain adds to an error of SQLite what a person can do about it.
 func explain(err error) error {
 	var e *sqlite.Error
 	if !errors.As(err, &e) || strings.Contains(err.Error(), "\nhint: ") {
 		return err
 	}
-	const primary = 0xff // the rest of the code is detail
+	code := e.Code()
+	switch code {
+	case sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMSIZE:
+		code = sqlite3.SQLITE_FULL // the first that needs room when a database is opened
+	}
 	hint := map[int]string{
 		sqlite3.SQLITE_FULL:     "make room on the file system of the state directory, or prune the journal",
 		sqlite3.SQLITE_IOERR:    "look at the file system of the state directory, or name another one",
@@ -23,7 +35,7 @@ func explain(err error) error {
 		sqlite3.SQLITE_BUSY:     "another process held the journal for too long",
 		sqlite3.SQLITE_CORRUPT:  "move the database away; sqlite3(1) has .recover",
 		sqlite3.SQLITE_NOTADB:   "move the file away, or name another state directory",
-	}[e.Code()&primary]
+	}[code&primary]
 	if hint == "" {
 		return err
 	}

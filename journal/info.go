@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"shoal/record"
@@ -25,6 +26,9 @@ type RunInfo struct {
 	// Options are those of the run that matter to people who look at it later,
 	// by their names. They must hold no secret.
 	Options map[string]string
+	// Settings are how the run was asked for. nil, in the journal, means that an
+	// older program wrote the run, and that nobody knows.
+	Settings *Settings
 
 	// What follows is for reading; Begin ignores it.
 
@@ -117,19 +121,36 @@ func (i *RunInfo) encodeOptions() (string, error) {
 }
 
 const (
-	runFields = `n, id, started, program, command, parent, options, fanout, salt, targets, input, sum`
-	selectRun = `SELECT ` + runFields + ` FROM runs WHERE id = ?`
-
-	runColumns = 12
+	runFields  = `n, id, started, program, command, parent, options, fanout, salt, targets, input, settings, sum`
+	runColumns = 13
 )
+
+// selectRun is for the schema that the database has: one that is only read may be
+// an older one.
+func (j *Journal) selectRun() string {
+	fields := runFields
+	if j.schema < 2 {
+		fields = strings.Replace(fields, "settings", "NULL", 1)
+	}
+	return `SELECT ` + fields + ` FROM runs WHERE id = ?`
+}
 
 // values is the row of a run whose targets are all written, without checksum.
 // n is not among them: it is no part of the run, only its place here.
-func (i *RunInfo) values(options string, command any) []any {
-	return []any{
+func (i *RunInfo) values(options string, command, settings any) []any {
+	return withSettings([]any{
 		i.Run, i.Started.UnixNano(), i.Program, command, i.Parent, options, int64(i.Fanout), i.salt,
 		int64(i.Targets), i.Input[:],
+	}, settings)
+}
+
+// withSettings adds the settings to what a run's checksum is over, where it has
+// any: the checksums of runs that have none are those of schema 1.
+func withSettings(values []any, settings any) []any {
+	if settings == nil {
+		return values
 	}
+	return append(values, settings)
 }
 
 // decodeRun reads a row of runFields. A run that never began has no checksum.
@@ -158,8 +179,12 @@ func decodeRun(row []any) (*RunInfo, error) {
 		i.Targets = int(c.number(math.MaxInt32))
 		copy(i.Input[:], c.hash())
 		i.binding = bind(i.Run, i.Input[:])
+		if settings := c.optional(); settings != nil && c.err == nil {
+			i.Settings, c.err = decodeSettings(*settings)
+		}
 		if c.err == nil {
-			c.err = new(summer).check(i.binding, "runs", row[1:])
+			checked := append(withSettings(slices.Clone(row[1:11]), row[11]), row[12])
+			c.err = new(summer).check(i.binding, "runs", checked)
 		}
 	}
 	if c.err != nil {

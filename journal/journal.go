@@ -22,9 +22,10 @@ type Journal struct {
 	// write has one connection, whose transactions take the database's write lock
 	// at once; waiting for that connection is how the runs of one process take
 	// turns. read sees snapshots and cannot write.
-	write, read *sql.DB
+	write, read *sql.DB // write is nil in one that is only read
 	stmts       statements
 	codec       *codec
+	schema      int
 
 	mu   sync.Mutex
 	runs map[*Run]struct{} // those begun here and not ended
@@ -36,7 +37,8 @@ const setupLock = "setup"
 // Open opens the journal in the directory, which is made (mode 0700) where it is
 // missing, and so is the database (mode 0600). It refuses a directory or a file
 // that others can write to, that belongs to another user or is no plain file, a
-// database that is not a journal, and one of a newer schema (ErrNewer).
+// database that is not a journal, and one of a newer schema (ErrNewer), and a file
+// system that is known to be shared by machines, such as NFS.
 func Open(ctx context.Context, dir string, o Options) (*Journal, error) {
 	j, err := open(ctx, dir, o)
 	if err != nil {
@@ -52,10 +54,14 @@ func open(ctx context.Context, dir string, o Options) (_ *Journal, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
 	}
+	o = o.withDefaults()
+	if err := refuseShared(dir, o); err != nil {
+		return nil, err
+	}
 	if err := prepare(dir); err != nil {
 		return nil, err
 	}
-	j := &Journal{dir: dir, opts: o.withDefaults(), runs: make(map[*Run]struct{})}
+	j := &Journal{dir: dir, opts: o, runs: make(map[*Run]struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, j.closeFiles())
@@ -78,10 +84,12 @@ func open(ctx context.Context, dir string, o Options) (_ *Journal, err error) {
 	if err := j.stmts.prepare(ctx, j.write); err != nil {
 		return nil, err
 	}
-	const readers = 4
+	j.schema = len(migrations)
 	j.read, err = j.connect(readers, "deferred")
 	return j, err
 }
+
+const readers = 4 // connections
 
 // connect gives a pool of connections. The file exists already: SQLite must not
 // make one with modes of its own.

@@ -27,7 +27,8 @@ const (
 type Options struct {
 	// Durability is what is outlived. The zero value is PowerSafe.
 	Durability Durability
-	// Wait bounds the waiting for other processes that write. 0 means 30 s.
+	// Wait bounds the waiting for other processes that write. 0 means 30 s. What
+	// must not fail, such as an intent, waits ten times as long.
 	Wait time.Duration
 	// CompressAbove is the size in bytes above which output is compressed.
 	// 0 means 2 KiB; negative means never.
@@ -45,6 +46,8 @@ type Options struct {
 	// hook is called around every write; tests end the process there. nil means
 	// nothing.
 	hook func(step)
+	// filesystem is for tests; nil means sharedFilesystem.
+	filesystem func(dir string) (string, error)
 	// maxPages bounds the database in pages; tests fill it. 0 means no bound.
 	maxPages int
 }
@@ -60,6 +63,7 @@ const (
 	stepRow                   // a row was written inside a transaction
 	stepCommit                // a transaction is about to be committed
 	stepCommitted             // it was, and nobody knows
+	stepBusy                  // others have had the write lock for all of Options.Wait
 	stepEnded                 // the run's end is committed, its lock still held
 )
 
@@ -97,6 +101,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.filesystem == nil {
+		o.filesystem = sharedFilesystem
 	}
 	if o.hook == nil {
 		o.hook = func(step) {}

@@ -39,6 +39,9 @@ func (j *Journal) Resume(ctx context.Context, run string) (*Run, error) {
 }
 
 func (j *Journal) resume(ctx context.Context, run string) (_ *Run, err error) {
+	if j.write == nil {
+		return nil, errReadOnly
+	}
 	if _, err := j.run(ctx, run); err != nil {
 		return nil, err // before a lock file is made for a run that is not there
 	}

@@ -14,6 +14,8 @@ type routeJSON struct {
 	HostKeyAlias string    `json:"host_key_alias,omitempty"`
 	ProxyCommand [][]byte  `json:"proxy_command,omitempty"`
 	Via          *jumpJSON `json:"via,omitempty"`
+	Listed       string    `json:"listed,omitempty"`
+	KeyFile      string    `json:"key_file,omitempty"`
 }
 
 type jumpJSON struct {
@@ -29,7 +31,7 @@ type jumpJSON struct {
 const maxJumps = 64
 
 func encodeRoute(r *fleet.Route) (any, error) {
-	if r == nil {
+	if r == nil || r.Err != nil { // how it would be reached is not known
 		return nil, nil
 	}
 	shape, err := routeShape(r, maxJumps)
@@ -47,7 +49,7 @@ func routeShape(r *fleet.Route, jumps int) (*routeJSON, error) {
 	if jumps == 0 {
 		return nil, fmt.Errorf("more than %d jump hosts behind each other", maxJumps)
 	}
-	j := &routeJSON{Address: r.Address, HostKeyAlias: r.HostKeyAlias}
+	j := &routeJSON{Address: r.Address, HostKeyAlias: r.HostKeyAlias, Listed: r.Listed, KeyFile: r.KeyFile}
 	for _, arg := range r.ProxyCommand {
 		j.ProxyCommand = append(j.ProxyCommand, []byte(arg))
 	}
@@ -73,7 +75,7 @@ func (j *routeJSON) route() *fleet.Route {
 	if j == nil {
 		return nil
 	}
-	r := &fleet.Route{Address: j.Address, HostKeyAlias: j.HostKeyAlias}
+	r := &fleet.Route{Address: j.Address, HostKeyAlias: j.HostKeyAlias, Listed: j.Listed, KeyFile: j.KeyFile}
 	for _, arg := range j.ProxyCommand {
 		r.ProxyCommand = append(r.ProxyCommand, string(arg))
 	}

@@ -15,11 +15,11 @@ import (
 type Filter struct {
 	// Since and Until bound when a run began; zero means no bound.
 	Since, Until time.Time
-	// Limit is how many are given, the newest; 0 means all.
+	// Limit is how many are given, the last ones; 0 means all.
 	Limit int
 }
 
-// Runs gives the runs, the newest first. A run that is damaged is an error that
+// Runs gives the runs, the last that was begun first, whatever the clock said. A run that is damaged is an error that
 // names it, and the next ones follow.
 func (j *Journal) Runs(ctx context.Context, f Filter) iter.Seq2[RunInfo, error] {
 	return func(yield func(RunInfo, error) bool) {
@@ -55,7 +55,7 @@ func (j *Journal) ids(ctx context.Context, f Filter) ([]string, error) {
 			args = append(args, bound.at.UnixNano())
 		}
 	}
-	query += ` ORDER BY started DESC, id DESC`
+	query += ` ORDER BY n DESC`
 	if f.Limit > 0 {
 		query += ` LIMIT ` + strconv.Itoa(f.Limit)
 	}
@@ -88,7 +88,8 @@ var (
 
 // Resolve gives the identifier of the run that a person names: by the whole
 // identifier, the beginning of one run's alone, the last part of one run's
-// alone, "last" for the newest, or "last-1" for the one before it, and so on.
+// alone, "last" for the one that was begun last, whatever the clock said, or
+// "last-1" for the one before it, and so on.
 func (j *Journal) Resolve(ctx context.Context, name string) (string, error) {
 	if name == "last" || strings.HasPrefix(name, "last-") {
 		return j.resolveLast(ctx, name)
@@ -119,7 +120,7 @@ func (j *Journal) resolveLast(ctx context.Context, name string) (string, error) 
 		}
 		before = int(n)
 	}
-	ids, err := j.queryIDs(ctx, `SELECT id FROM runs ORDER BY started DESC, id DESC LIMIT 1 OFFSET ?`, before)
+	ids, err := j.queryIDs(ctx, `SELECT id FROM runs ORDER BY n DESC LIMIT 1 OFFSET ?`, before)
 	if err != nil {
 		return "", fmt.Errorf("looking for the last run: %w", err)
 	}
@@ -149,7 +150,7 @@ func (j *Journal) run(ctx context.Context, id string) (*RunInfo, error) {
 		return nil, explain(err)
 	}
 	defer func() { _ = tx.Rollback() }() // nothing was written
-	return readRun(ctx, tx, id, going)
+	return j.readRun(ctx, tx, id, going)
 }
 
 // going says whether a process works on the run. It is asked before the rows
@@ -161,8 +162,8 @@ func (j *Journal) going(id string) (bool, error) {
 	return held(j.dir, id)
 }
 
-func readRun(ctx context.Context, tx *sql.Tx, id string, going bool) (*RunInfo, error) {
-	row, err := readRow(ctx, tx, runColumns, selectRun, id)
+func (j *Journal) readRun(ctx context.Context, tx *sql.Tx, id string, going bool) (*RunInfo, error) {
+	row, err := readRow(ctx, tx, runColumns, j.selectRun(), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrNoRun
 	}

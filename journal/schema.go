@@ -103,6 +103,11 @@ CREATE TABLE contents (
 	data   BLOB NOT NULL
 ) STRICT;
 `,
+	// 2. How a run was asked for, so that it can be resumed as it was: NULL in runs
+	// of older programs, and then no part of the checksum.
+	`
+ALTER TABLE runs ADD COLUMN settings TEXT; -- JSON
+`,
 }
 
 // ErrNewer says that the journal was written by a newer version of the program.

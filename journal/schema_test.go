@@ -12,7 +12,7 @@ import (
 // A migration that was released stays as it was: journals out there were made by
 // it. A new one gets a line here.
 func TestMigrationsStay(t *testing.T) {
-	released := []string{"d7301fa09de34e10"}
+	released := []string{"d7301fa09de34e10", "1b72a0dba5e050df"}
 	if len(released) != len(migrations) {
 		t.Fatalf("%d migrations, %d known here", len(migrations), len(released))
 	}

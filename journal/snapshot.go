@@ -42,7 +42,7 @@ func (j *Journal) snapshot(ctx context.Context, run string) (_ *snapshot, err er
 			s.close()
 		}
 	}()
-	if s.info, err = readRun(ctx, s.tx, run, going); err != nil {
+	if s.info, err = j.readRun(ctx, s.tx, run, going); err != nil {
 		return nil, err
 	}
 	s.contents, err = s.tx.PrepareContext(ctx, `SELECT size, coding, data FROM contents WHERE hash = ?`)

@@ -107,7 +107,9 @@ func New(o Options) (*Planner, error) {
 	}, nil
 }
 
-// Target gives t with User, Port and Route filled in.
+// Target gives t with User, Port and Route filled in. A Route that t brings is that
+// of an earlier run: its way stays, whatever ssh_config says of it now, and what it
+// lacks is filled in.
 func (p *Planner) Target(ctx context.Context, t fleet.Target) fleet.Target {
 	t, _ = p.Explained(ctx, t)
 	return t
@@ -117,7 +119,11 @@ func (p *Planner) Target(ctx context.Context, t fleet.Target) fleet.Target {
 // want to know why. It is nil when the target cannot be resolved.
 func (p *Planner) Explained(ctx context.Context, t fleet.Target) (fleet.Target, *sshconf.Resolved) {
 	var e inventory.Entry
-	if p.opts.Entry != nil {
+	earlier := t.Route
+	switch {
+	case earlier != nil:
+		e = inventory.Entry{Address: earlier.Listed, IdentityFile: earlier.KeyFile}
+	case p.opts.Entry != nil:
 		e = p.opts.Entry(t)
 	}
 	hops, err := p.opts.Config.Route(ctx, cmp.Or(e.Address, t.Host.Name), sshconf.Options{
@@ -141,6 +147,9 @@ func (p *Planner) Explained(ctx context.Context, t fleet.Target) (fleet.Target, 
 	}
 	t.User, t.Port = hops[last].User, hops[last].Port
 	t.Route = p.route(hops[last], t.Host.Name, e, via)
+	if earlier != nil {
+		t.Route = p.keep(ctx, t.Route, earlier)
+	}
 	return t, hops[last]
 }
 
@@ -162,6 +171,8 @@ func (p *Planner) route(r *sshconf.Resolved, name string, e inventory.Entry, via
 		HostKeysFixed: r.HostKeyAlgorithmsSet,
 		RekeyBytes:    uint64(max(r.RekeyBytes, 0)),
 		Env:           r.SetEnv,
+		Listed:        e.Address,
+		KeyFile:       e.IdentityFile,
 	}
 	if r.Why("pubkeyacceptedalgorithms") != (sshconf.Source{}) {
 		route.UserKeys = r.PubkeyAcceptedAlgorithms

@@ -205,3 +205,63 @@ func TestAlgorithmsOfAPlainClient(t *testing.T) {
 		}
 	}
 }
+
+// The way of an earlier run stays, whatever ssh_config says of it now; keys and
+// trust are filled in for each of its jump hosts too.
+func TestTheWayOfAnEarlierRunStays(t *testing.T) {
+	ctx := context.Background()
+	const then = "Host web\n HostName 10.0.0.1\n ProxyJump me@hop:2200,far\n"
+	was := planner(t, then, nil).Target(ctx, host("web"))
+	recorded := func() fleet.Target { // as package journal gives it back
+		strip := func(r *fleet.Route, via *fleet.Target) *fleet.Route {
+			return &fleet.Route{Address: r.Address, HostKeyAlias: r.HostKeyAlias, ProxyCommand: r.ProxyCommand, Via: via}
+		}
+		far := *was.Route.Via
+		hop := *far.Route.Via
+		hop.Route = strip(hop.Route, nil)
+		far.Route = strip(far.Route, &hop)
+		again := was
+		again.Route = strip(was.Route, &far)
+		return again
+	}
+	for name, c := range map[string]struct {
+		config string
+		told   int
+	}{
+		"nothing has changed":     {then, 0},
+		"the jump hosts are gone": {"Host web\n HostName 10.0.0.1\nHost *\n IdentityFile /keys/now\n", 1},
+		"another address":         {"Host web\n HostName 10.9.9.9\n", 1},
+		"a proxy command":         {"Host web\n HostName 10.0.0.1\n ProxyCommand nc %h %p\n", 1},
+		"other jump hosts":        {"Host web\n HostName 10.0.0.1\n ProxyJump other\n", 1},
+		"the jump host moved":     {then + "Host hop\n HostName 10.7.7.7\n", 1},
+	} {
+		var told []string
+		p := planner(t, c.config, func(o *Options) { o.Notice = func(text string) { told = append(told, text) } })
+		got := p.Target(ctx, recorded())
+		if got.Route.Err != nil || !sameWay(got.Route, was.Route) || got.User != was.User || got.Port != 22 {
+			t.Errorf("%s: %+v", name, got.Route)
+		}
+		if len(told) != c.told {
+			t.Errorf("%s: told %q", name, told)
+		}
+		for hop := &got; hop != nil; hop = hop.Route.Via {
+			if _, err := Want(*hop); err != nil {
+				t.Errorf("%s: %s: %v", name, hop.Host, err)
+			}
+		}
+	}
+	direct := planner(t, "Host web\n ProxyJump hop\n", nil).Target(ctx, fleet.Target{Host: fleet.Host{Name: "web"}, Route: &fleet.Route{}})
+	if direct.Route.Via != nil || direct.Route.Err != nil {
+		t.Errorf("a direct way became %+v", direct.Route)
+	}
+	refused := planner(t, "Host web\n KnownHostsCommand /bin/true\n", nil).Target(ctx, recorded())
+	if refused.Route.Err == nil {
+		t.Error("what ssh_config has that is not honoured does not count")
+	}
+	listed := planner(t, "Host 10.1.1.1\n User deploy\n", nil).Target(ctx, fleet.Target{
+		Host: fleet.Host{Name: "alpha"}, Route: &fleet.Route{Address: "10.1.1.1", Listed: "10.1.1.1", KeyFile: "/keys/alpha"},
+	})
+	if want, err := Want(listed); err != nil || listed.User != "deploy" || len(want.Files) != 1 || want.Files[0] != "/keys/alpha" {
+		t.Errorf("%+v %v %v", listed, want, err)
+	}
+}

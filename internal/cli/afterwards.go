@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"shoal"
 	"shoal/fleet"
@@ -19,6 +19,7 @@ import (
 type farFlags struct {
 	hostFlags
 	fanout int
+	given  *pflag.FlagSet // all of them, as they were given
 }
 
 // register gives cmd the flags, and more of its own.
@@ -26,6 +27,7 @@ func (f *farFlags) register(cmd *cobra.Command, more ...flagGroup) {
 	asking := newGroup("Asking")
 	asking.IntVarP(&f.fanout, "fanout", "f", 0, "ask `N` hosts at once (default: what files and memory allow)")
 	withAliases(cmd)
+	f.given = cmd.Flags()
 	addInGroups(cmd, append([]flagGroup{f.connection(), asking}, more...)...)
 }
 
@@ -37,8 +39,11 @@ type afterwards struct {
 	flags  remoteFlags
 	opts   shoal.Options // with a Dialer
 	closer func()
-	asked  []inquiry
-	mute   int // targets of which no intent is known, and so no marker to ask for
+
+	recalled recalled // how the run was made
+
+	asked []inquiry
+	mute  int // targets of which no intent is known, and so no marker to ask for
 }
 
 // An inquiry is a target that is asked for.
@@ -51,15 +56,11 @@ type inquiry struct {
 // askAfterwards opens the run, and takes from it the targets that the selector
 // means.
 func askAfterwards(ctx context.Context, f *farFlags, name string, sel journal.Selector, stdio Stdio) (_ *afterwards, err error) {
-	opts, err := f.options()
-	if err != nil {
-		return nil, err
-	}
 	j, err := openJournal(ctx, f.state())
 	if err != nil {
 		return nil, err
 	}
-	a := &afterwards{kept: &keeper{journal: j}, opts: opts, closer: func() {}}
+	a := &afterwards{kept: &keeper{journal: j}, closer: func() {}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.end(exitUsage))
@@ -77,6 +78,12 @@ func askAfterwards(ctx context.Context, f *farFlags, name string, sel journal.Se
 	}
 	if !a.flags.marked() {
 		return nil, fmt.Errorf("the run %s left no markers on its hosts, so that they cannot be asked\nhint: --once, --kill-on-cancel or --detach leave them", id)
+	}
+	if a.recalled, err = recallSettings(a.info, f.given, false, stdio.Err); err != nil {
+		return nil, err
+	}
+	if a.opts, err = f.options(); err != nil {
+		return nil, err
 	}
 	if a.kept.run, err = j.Resume(ctx, id); err != nil {
 		return nil, err
@@ -102,10 +109,9 @@ func (a *afterwards) connect(ctx context.Context, f *farFlags, stdio Stdio) erro
 	targets := make([]fleet.Target, len(a.asked))
 	for i := range a.asked {
 		targets[i] = a.asked[i].entry.Target
-		targets[i].Route = nil // made anew
 	}
 	a.opts.Fanout = fanout(f.fanout, len(targets), stdio)
-	a.opts.Preview = slices.Values(targets)
+	a.recalled.route(targets, &a.opts)
 	warnInsecure(stdio.Err, a.opts)
 	planner, err := a.opts.Planner()
 	if err != nil {

@@ -12,8 +12,9 @@ import (
 // canaries are the hosts that go first, in a stage of their own.
 type canaries map[string]bool
 
-// parseCanaries reads --canary; nil means that it was not given.
-func parseCanaries(expressions []string, hosts []fleet.Host) (canaries, error) {
+// parseCanaries reads --canary; nil means that it was not given. strict refuses
+// what is not among the hosts.
+func parseCanaries(expressions []string, hosts []fleet.Host, strict bool) (canaries, error) {
 	if len(expressions) == 0 {
 		return nil, nil
 	}
@@ -28,7 +29,7 @@ func parseCanaries(expressions []string, hosts []fleet.Host) (canaries, error) {
 			return nil, fmt.Errorf("--canary: %w", err)
 		}
 		for _, n := range names {
-			if !known[n] {
+			if !known[n] && strict {
 				return nil, fmt.Errorf("--canary %.80q is not among the hosts of this run", n)
 			}
 			c[n] = true

@@ -26,6 +26,9 @@ type controlFlags struct {
 	check               string
 	maxFail, maxUnknown string
 	failFast, barrier   bool
+	canary              []string
+
+	checkDir string // where --check runs; "" means here
 }
 
 func (f *controlFlags) control() flagGroup {
@@ -45,6 +48,7 @@ func (f *controlFlags) control() flagGroup {
 	g.StringVar(&f.maxUnknown, "max-unknown", "", "start nothing more when of `N` or N% of the targets it is not known whether the command ran")
 	g.BoolVar(&f.failFast, "fail-fast", false, "start nothing more after the first target that is not ok")
 	g.BoolVar(&f.barrier, "barrier", false, "log in everywhere, then start all commands together")
+	g.StringArrayVar(&f.canary, "canary", nil, "let these hosts of the run go first, in a stage before those of --rollout (`EXPR` as in -w)")
 	return g
 }
 
@@ -105,6 +109,7 @@ func brake(flag, text string) (*engine.Share, error) {
 // runCheck runs --check after a stage. What it prints goes to standard error.
 func (f *controlFlags) runCheck(ctx context.Context, stage int) error {
 	cmd := exec.CommandContext(ctx, "sh", "-c", f.check)
+	cmd.Dir = f.checkDir
 	cmd.Env = append(os.Environ(), fmt.Sprintf("SHOAL_STAGE=%d", stage))
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Run(); err != nil {

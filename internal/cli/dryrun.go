@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"shoal"
-	"shoal/command"
 	"shoal/fleet"
 	"shoal/identity"
 	"shoal/internal/ui"
@@ -18,8 +17,11 @@ import (
 )
 
 // dryRun prints what would run where: a line for each target, and below it how
-// the target would be reached and why.
-func dryRun(ctx context.Context, stdio Stdio, opts shoal.Options, targets iter.Seq[fleet.Target], template *command.Template) error {
+// the target would be reached and why. command gives what runs on a target, and an
+// error for one that is not tried.
+func dryRun(ctx context.Context, stdio Stdio, opts shoal.Options, targets iter.Seq[fleet.Target],
+	command func(fleet.Target) (string, error),
+) error {
 	opts.Notice = func(text string) { say(stdio.Err, "%s", ui.Visible(text)) }
 	planner, err := opts.Planner()
 	if err != nil {
@@ -35,10 +37,13 @@ func dryRun(ctx context.Context, stdio Stdio, opts shoal.Options, targets iter.S
 		keys: trust.NewRouter(trust.Options{Alias: plan.Alias}, plan.Trust),
 	}
 	for t := range targets {
+		earlier := t.Route != nil // ssh_config did not choose its way
 		t, why := planner.Explained(ctx, t)
-		t.Command = template.Expand(t)
-		if name := template.Missing(t); name != "" && t.Route.Err == nil {
-			t.Route = &fleet.Route{Err: fmt.Errorf("the host has no attribute %q", name)}
+		if earlier {
+			why = nil
+		}
+		if t.Command, err = command(t); err != nil && t.Route.Err == nil {
+			t.Route = &fleet.Route{Err: err}
 		}
 		if err := d.target(ctx, t, why); err != nil {
 			return fmt.Errorf("printing the plan: %w", err)

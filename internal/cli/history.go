@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -15,15 +16,22 @@ import (
 	"shoal/sink"
 )
 
-// journalCommand makes a command that looks into the journal.
-func journalCommand(use, short, long, example string, args cobra.PositionalArgs,
+// journalCommand makes a command that looks into the journal; write says that it
+// does more than that.
+func journalCommand(stderr io.Writer, write bool, use, short, long, example string, args cobra.PositionalArgs,
 	run func(ctx context.Context, j *journal.Journal, args []string) error,
 ) (*cobra.Command, *string) {
 	dir := new(string)
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long, Example: example, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			j, err := openJournal(cmd.Context(), stateDir(*dir))
+			var j *journal.Journal
+			var err error
+			if write {
+				j, err = openJournal(cmd.Context(), stateDir(*dir))
+			} else {
+				j, err = openJournalToRead(cmd.Context(), stateDir(*dir), stderr)
+			}
 			if err != nil {
 				return err
 			}
@@ -38,10 +46,10 @@ func journalCommand(use, short, long, example string, args cobra.PositionalArgs,
 func newHistory(stdio Stdio) *cobra.Command {
 	var limit int
 	var since seconds
-	cmd, _ := journalCommand("history [flags]", "List the runs that were made, the newest first",
-		`List the runs in the journal, the newest first: identifier, when it began, how
+	cmd, _ := journalCommand(stdio.Err, false, "history [flags]", "List the runs that were made, the last first",
+		`List the runs in the journal, the last begun first: identifier, when it began, how
 many targets it had and what became of them, and its command. Where RUN is asked
-for, "last" means the newest, and the beginning or the last part of an
+for, "last" means the one begun last, and the beginning or the last part of an
 identifier is enough.`,
 		"  shoal history\n  shoal show last", cobra.NoArgs,
 		func(ctx context.Context, j *journal.Journal, _ []string) error {
@@ -107,7 +115,7 @@ func shortened(s string, columns int) string {
 func newShow(stdio Stdio) *cobra.Command {
 	var f outputFlags
 	var which string
-	cmd, _ := journalCommand("show [flags] RUN [HOST...]", "Show what happened in a run, again",
+	cmd, _ := journalCommand(stdio.Err, false, "show [flags] RUN [HOST...]", "Show what happened in a run, again",
 		`Show the results of a run, or of some of its hosts, from the journal: as they
 would have been shown then, by the same flags.`,
 		"  shoal show last -b\n  shoal show last web07\n  shoal show last --only failed,cause=auth", cobra.MinimumNArgs(1),
@@ -182,7 +190,7 @@ func cutShort(err error, out *output) error {
 }
 
 func newVerify(stdio Stdio) *cobra.Command {
-	cmd, _ := journalCommand("verify RUN", "Check that the journal has a run as it was written",
+	cmd, _ := journalCommand(stdio.Err, false, "verify RUN", "Check that the journal has a run as it was written",
 		`Check every row, checksum and output that the journal has of a run, and list the
 targets of which nobody knows whether their command ran.`,
 		"  shoal verify last", cobra.ExactArgs(1),
@@ -216,20 +224,31 @@ func newPrune(stdio Stdio) *cobra.Command {
 	keep := journal.Retention{}
 	days := keptDays
 	larger := size(keptBytes)
-	cmd, _ := journalCommand("prune [flags]", "Remove old runs from the journal",
-		`Remove runs from the journal that are old, and the oldest ones while it is too
-large. A run that goes on is never removed.`,
+	cmd, _ := journalCommand(stdio.Err, true, "prune [flags]", "Remove old runs from the journal",
+		`Remove runs from the journal that are old, and those that were begun first while
+it is too large. A run that goes on is never removed, and one that was interrupted
+or broken off, so that shoal resume may go on with it, only with --interrupted.
+Runs may go on meanwhile.`,
 		"  shoal prune --days 30 --size 500M", cobra.NoArgs,
 		func(ctx context.Context, j *journal.Journal, _ []string) error {
 			keep.MaxAge, keep.MaxBytes = time.Duration(days)*24*time.Hour, int64(larger)
 			pruned, err := j.Prune(ctx, keep)
+			if errors.Is(err, journal.ErrMostOld) {
+				return fmt.Errorf("%w\nhint: is the clock right? --most removes them all the same", err)
+			}
 			if err != nil {
 				return err
+			}
+			if n := len(pruned.Kept); n > 0 {
+				say(stdio.Err, "%s runs stay that were interrupted and may be resumed, the first of them %s; --interrupted removes them",
+					ui.Count(int64(n)), pruned.Kept[0])
 			}
 			_, err = fmt.Fprintf(stdio.Out, "%d runs removed, %s bytes freed\n", len(pruned.Runs), ui.Count(pruned.Bytes))
 			return err
 		})
 	cmd.Flags().IntVar(&days, "days", keptDays, "keep runs for `N` days; 0 for ever")
 	cmd.Flags().Var(&larger, "size", "keep so much at the most; 0 for no limit")
+	cmd.Flags().BoolVar(&keep.Interrupted, "interrupted", false, "remove also runs that may be resumed")
+	cmd.Flags().BoolVar(&keep.Most, "most", false, "remove old runs even if they are most of all, or all")
 	return cmd
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 
 	"shoal/fleet"
+	"shoal/internal/ui"
 	"shoal/journal"
 	"shoal/record"
 )
@@ -17,6 +19,7 @@ type journalFlags struct {
 	noRecordCommand bool
 	stateDir        func() string
 	options         map[string]string // of the run, to be kept with it
+	settings        *journal.Settings // the same
 }
 
 func (f *runFlags) journal() flagGroup {
@@ -38,10 +41,21 @@ func openJournal(ctx context.Context, dir string) (*journal.Journal, error) {
 	if dir == "" {
 		return nil, errors.New("there is no journal without a state directory\nhint: leave out --state-dir none")
 	}
-	j, err := journal.Open(ctx, dir, journal.Options{})
-	if err != nil {
-		return nil, fmt.Errorf("opening the journal: %w", err)
+	return journal.Open(ctx, dir, journal.Options{})
+}
+
+// openJournalToRead opens the journal to be read, where it cannot be written too.
+func openJournalToRead(ctx context.Context, dir string, stderr io.Writer) (*journal.Journal, error) {
+	j, err := openJournal(ctx, dir)
+	if err == nil || dir == "" {
+		return j, err
 	}
+	j, failed := journal.OpenReadOnly(ctx, dir, journal.Options{})
+	if failed != nil {
+		return nil, err
+	}
+	text, _ := ui.SplitHint(err.Error())
+	say(stderr, "the journal can only be read: %s", ui.Visible(text))
 	return j, nil
 }
 
@@ -61,7 +75,7 @@ func beginAs(ctx context.Context, f *journalFlags, h *record.Header, targets ite
 	if err != nil {
 		return nil, fmt.Errorf("%w\nhint: --no-journal runs without one", err)
 	}
-	info := journal.RunInfo{Header: *h, NoCommand: f.noRecordCommand, Parent: parent, Options: f.options}
+	info := journal.RunInfo{Header: *h, NoCommand: f.noRecordCommand, Parent: parent, Options: f.options, Settings: f.settings}
 	info.Run = ""
 	r, err := j.Begin(ctx, info, targets)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"shoal/fleet"
+	"shoal/internal/ui"
 	"shoal/journal"
 	"shoal/record"
 )
@@ -25,16 +26,32 @@ type againFlags struct {
 	outputFlags
 	journalFlags
 	remoteFlags
-	rerunUnknown bool
-	given        *pflag.FlagSet // all of them, as they were given
+	dryRun         bool
+	assumeDefaults bool
+	rerunUnknown   bool
+	pastBrake      bool
+	given          *pflag.FlagSet // all of them, as they were given
+	keptNames      []string       // the names of those that the journal keeps
 }
 
-func (f *againFlags) register(cmd *cobra.Command) {
+// register gives cmd the flags, and more of its own.
+func (f *againFlags) register(cmd *cobra.Command, own flagGroup) {
 	f.journalFlags.stateDir = f.state
 	f.given = cmd.Flags()
 	withAliases(cmd)
-	addInGroups(cmd, f.connection(), f.control(), f.remote(), f.output())
+	own.BoolVar(&f.dryRun, "dry-run", false, "print what would run where, how and why, and do nothing")
+	own.BoolVar(&f.assumeDefaults, "assume-defaults", false, "take the flags given here, and the defaults, for what an older shoal has not kept of the run")
+	connection, control := f.connection(), f.control()
+	f.keptNames = keptFlags(connection, control)
+	addInGroups(cmd, own, connection, control, f.remote(), f.output())
 }
+
+// asTheRun is the help on what is kept of a run.
+const asTheRun = `Targets are reached as the run reached them: address, port, user, jump hosts. Its
+flags for connection, control, far end and --max-output are taken from the
+journal, rollout and brakes too; brakes count anew. A flag that is given here
+wins; an empty one, --max-fail '' or --rollout '', takes the run's away; -J has the
+way to the targets made anew. Files that have changed since are named.`
 
 func newRerun(stdio Stdio) *cobra.Command {
 	var f againFlags
@@ -43,15 +60,16 @@ func newRerun(stdio Stdio) *cobra.Command {
 		Short: "Run a command again on some targets of an earlier run",
 		Long: `Make a new run of the same command on those targets of an earlier run that are
 WHAT: ` + selectionWords() + `. Words are
-separated by commas. Connection, control and output flags are those of shoal run;
-what was asked of the far end, such as --once, is asked again.`,
-		Example: "  shoal rerun last failed\n  shoal rerun last never-started,cause=auth -f 50",
+separated by commas.
+
+` + asTheRun,
+		Example: "  shoal rerun last failed\n  shoal rerun last never-started,cause=auth -f 50\n  shoal rerun --dry-run last unknown",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return rerun(cmd.Context(), &f, args[0], args[1], stdio)
 		},
 	}
-	f.register(cmd)
+	f.register(cmd, newGroup("Running again"))
 	return cmd
 }
 
@@ -62,15 +80,20 @@ func newResume(stdio Stdio) *cobra.Command {
 		Short: "Go on with a run that was interrupted, or whose shoal is gone",
 		Long: `Go on with a run that was broken off: what is done stays done, what certainly did
 not run is run, and what may have run is unknown and is left alone, unless
---rerun-unknown says that it may run a second time.`,
-		Example: "  shoal resume last",
+--rerun-unknown says that it may run a second time. A run that its own brake has
+stopped goes on only with --past-brake.
+
+` + asTheRun,
+		Example: "  shoal resume last\n  shoal resume --dry-run last",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return resume(cmd.Context(), &f, args[0], stdio)
 		},
 	}
-	f.register(cmd)
-	cmd.Flags().BoolVar(&f.rerunUnknown, "rerun-unknown", false, "run again also where the command may have run already")
+	own := newGroup("Going on")
+	own.BoolVar(&f.rerunUnknown, "rerun-unknown", false, "run again also where the command may have run already")
+	own.BoolVar(&f.pastBrake, "past-brake", false, "go on though the run's own brake (--max-fail, --max-unknown, --fail-fast, --check) has stopped it")
+	f.register(cmd, own)
 	return cmd
 }
 
@@ -84,84 +107,156 @@ func rerun(ctx context.Context, f *againFlags, name, what string, stdio Stdio) e
 	if err != nil {
 		return err
 	}
-	info, targets, err := selected(ctx, j, name, selector)
+	e, err := readEarlier(ctx, j, name, selector)
 	if err = errors.Join(err, j.Close()); err != nil {
 		return err
 	}
-	if len(targets) == 0 {
-		return fmt.Errorf("no target of the run %s is %s", info.Run, what)
+	if len(e.targets) == 0 {
+		return fmt.Errorf("no target of the run %s is %s", e.info.Run, what)
 	}
-	for i := range targets {
-		targets[i].Index = i
+	for i := range e.targets {
+		e.targets[i].Index = i
 	}
-	h := info.Header
-	h.Run, h.Targets, h.Started, h.Program = rand.Text(), len(targets), time.Now(), "shoal "+version
-	return again(ctx, f, h, info.Options, targets, stdio,
-		func(ctx context.Context, flags *journalFlags, h *record.Header, planned iter.Seq[fleet.Target]) (*keeper, error) {
-			return beginAs(ctx, flags, h, planned, info.Run)
-		})
+	h := e.info.Header
+	h.Run, h.Targets, h.Started, h.Program = rand.Text(), len(e.targets), time.Now(), "shoal "+version
+	return again(ctx, f, e, h, stdio, func(ctx context.Context, flags *journalFlags, h *record.Header, planned iter.Seq[fleet.Target]) (*keeper, error) {
+		return beginAs(ctx, flags, h, planned, e.info.Run)
+	})
 }
 
-// resume goes on with a run. The journal's lock is taken before anything is
-// decided, so that nobody else goes on with it too.
-func resume(ctx context.Context, f *againFlags, name string, stdio Stdio) error {
+// resume goes on with a run. What it takes of the journal is what nobody else
+// goes on with too: the run's lock is taken before anything starts, and that
+// nobody had it in between is looked at then.
+func resume(ctx context.Context, f *againFlags, name string, stdio Stdio) (err error) {
 	j, err := openJournal(ctx, f.state())
 	if err != nil {
 		return err
 	}
-	id, err := j.Resolve(ctx, name)
-	if err != nil {
-		return errors.Join(err, j.Close())
-	}
-	r, err := j.Resume(ctx, id)
-	if err != nil {
-		return errors.Join(err, j.Close())
-	}
-	k := &keeper{journal: j, run: r}
+	k := &keeper{journal: j}
+	begun := false // whoever ends the run ends the keeper too
+	defer func() {
+		switch {
+		case begun:
+		case k.run != nil:
+			err = errors.Join(err, k.abandon())
+		default:
+			err = errors.Join(err, j.Close())
+		}
+	}()
 	selector := journal.Resumable
 	if f.rerunUnknown {
 		selector = journal.ResumableOrUnknown
 	}
-	info, targets, err := selected(ctx, j, id, selector)
+	e, err := readEarlier(ctx, j, name, selector)
 	if err != nil {
-		return errors.Join(err, k.abandon())
+		return err
 	}
-	if len(targets) == 0 {
+	switch {
+	case e.info.State == journal.Going:
+		return fmt.Errorf("resuming run %s: %w", e.info.Run, journal.ErrGoing)
+	case e.info.State == journal.NeverBegan:
+		return fmt.Errorf("resuming run %s: %w", e.info.Run, journal.ErrNeverBegan)
+	case len(e.targets) == 0:
 		say(stdio.Err, "nothing is left to run")
-		return k.end(false, exitOK, nil)
+		return nil
+	case e.braked > 0 && !f.pastBrake:
+		return fmt.Errorf("the run %s is not resumed: %s; %s targets were not started for that\nhint: --past-brake goes on, and its brakes count anew",
+			e.info.Run, e.brake, ui.Count(int64(e.braked)))
 	}
-	h := info.Header
-	h.Targets = len(targets)
-	err = again(ctx, f, h, info.Options, targets, stdio,
-		func(context.Context, *journalFlags, *record.Header, iter.Seq[fleet.Target]) (*keeper, error) {
-			return k, nil
-		})
-	return err
+	h := e.info.Header
+	h.Targets = len(e.targets)
+	return again(ctx, f, e, h, stdio, func(ctx context.Context, _ *journalFlags, _ *record.Header, _ iter.Seq[fleet.Target]) (*keeper, error) {
+		var err error
+		if k.run, err = j.Resume(ctx, e.info.Run); err != nil {
+			return nil, err
+		}
+		if k.run.Session() != len(e.info.Sessions) {
+			return nil, fmt.Errorf("somebody else has gone on with the run %s meanwhile\nhint: try again", e.info.Run)
+		}
+		begun = true
+		return k, nil
+	})
 }
 
-// selected gives the targets of a run that a selector means, with their commands.
-func selected(ctx context.Context, j *journal.Journal, name string, s journal.Selector) (*journal.RunInfo, []fleet.Target, error) {
+// An earlier run is one in the journal, with those of its targets that are meant.
+type earlier struct {
+	info    *journal.RunInfo
+	targets []fleet.Target // with their commands
+	braked  int            // those of them that a brake has kept from starting
+	brake   string         // what the brake said
+}
+
+func readEarlier(ctx context.Context, j *journal.Journal, name string, s journal.Selector) (*earlier, error) {
 	id, err := j.Resolve(ctx, name)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	info, err := j.Run(ctx, id)
-	if err != nil {
-		return nil, nil, err
+	e := new(earlier)
+	if e.info, err = j.Run(ctx, id); err != nil {
+		return nil, err
 	}
-	if info.NoCommand {
-		return info, nil, fmt.Errorf("the journal was told not to keep the command of the run %s\nhint: give it again with shoal run", id)
+	if e.info.NoCommand {
+		return nil, fmt.Errorf("the journal was told not to keep the command of the run %s\nhint: give it again with shoal run", id)
 	}
-	targets, err := j.Select(ctx, id, s)
-	return info, targets, err
+	e.targets, err = j.Select(ctx, id, func(entry *journal.Entry) bool {
+		if !s(entry) {
+			return false
+		}
+		if entry.Standing == journal.Done && entry.Reason == fleet.ReasonBrake {
+			e.braked++
+			if entry.Err != nil {
+				e.brake = entry.Err.Error()
+			}
+		}
+		return true
+	})
+	return e, err
 }
 
-// again runs targets of the journal. They keep their commands, and what was asked
-// of their far ends unless flags say otherwise; how they are reached is planned
-// anew.
-func again(ctx context.Context, f *againFlags, h record.Header, options map[string]string, targets []fleet.Target, stdio Stdio,
+// again runs targets of the journal with their commands, as the run did but for
+// what flags say.
+func again(ctx context.Context, f *againFlags, e *earlier, h record.Header, stdio Stdio,
 	begin func(context.Context, *journalFlags, *record.Header, iter.Seq[fleet.Target]) (*keeper, error),
 ) error {
+	if e.info.Settings == nil && !f.assumeDefaults {
+		return fmt.Errorf("the run %s was made by %s, which kept neither its brakes, rollout and rate nor its keys, trust and configuration\n"+
+			"hint: give the flags that it had, and --assume-defaults for those that it had not", e.info.Run, ui.Visible(e.info.Program))
+	}
+	x, err := f.prepare(ctx, e, h, stdio)
+	if err != nil {
+		return err
+	}
+	if f.dryRun {
+		if e.info.Settings != nil {
+			say(stdio.Err, "the run had %s", x.recalled.text())
+		}
+		return dryRun(ctx, stdio, x.opts, x.opts.Preview, func(t fleet.Target) (string, error) { return t.Command, nil })
+	}
+	warnInsecure(stdio.Err, x.opts)
+	x.begin = begin
+	return execute(ctx, x.execution, stdio)
+}
+
+// A repetition is an execution of an earlier run's targets.
+type repetition struct {
+	execution
+	recalled recalled
+}
+
+// prepare puts together what is known of the run and what is given now.
+func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, stdio Stdio) (x repetition, err error) {
+	if x.recalled, err = recallSettings(e.info, f.given, true, stdio.Err); err != nil {
+		return x, err
+	}
+	if err := recall(e.info.Options, f.given); err != nil {
+		return x, err
+	}
+	if err := x.recalled.tellFiles(&f.hostFlags, stdio.Err); err != nil {
+		return x, err
+	}
+	if e.info.Settings != nil && !x.recalled.now["check"] {
+		f.checkDir = e.info.Settings.Directory
+	}
 	opts, err := f.hostFlags.options()
 	if err == nil {
 		err = f.controlFlags.apply(&opts)
@@ -170,34 +265,36 @@ func again(ctx context.Context, f *againFlags, h record.Header, options map[stri
 		err = f.outputFlags.validate()
 	}
 	if err == nil {
-		err = recall(options, f.given)
-	}
-	if err == nil {
 		err = f.remoteFlags.validate(f.on())
 	}
 	if err != nil {
-		return err
+		return x, err
 	}
-	f.journalFlags.options = f.remembered()
-	opts.MaxOutput = f.kept()
+	targets := e.targets
+	canary, err := parseCanaries(f.canary, hostsOf(targets), x.recalled.now["canary"])
+	if err != nil {
+		return x, err
+	}
+	targets = slices.Collect(canary.first(slices.Values(targets)))
+	opts.Engine.Rollout = append(canary.stage(slices.Values(targets)), opts.Engine.Rollout...)
+	opts.MaxOutput = f.outputFlags.kept()
 	opts.Engine.Targets = len(targets)
 	if err := opts.Validate(); err != nil {
-		return err
+		return x, err
 	}
-	warnInsecure(stdio.Err, opts)
 	opts.Fanout = fanout(opts.Fanout, len(targets), stdio)
 	h.Fanout = opts.Fanout
-	for i := range targets {
-		targets[i].Route = nil // made anew
-	}
-	opts.Preview = slices.Values(targets)
+	x.recalled.route(targets, &opts)
 	planner, err := opts.Planner()
 	if err != nil {
-		return err
+		return x, err
 	}
-	return execute(ctx, execution{
+	if err := f.remember(e.info); err != nil {
+		return x, err
+	}
+	x.execution = execution{
 		opts: opts, output: &f.outputFlags, journal: &f.journalFlags, remote: &f.remoteFlags, timeout: f.timeout.duration(),
-		header: h, begin: begin,
+		header: h,
 		targets: func(yield func(fleet.Target) bool) {
 			for _, t := range targets {
 				if !yield(planner.Target(ctx, t)) {
@@ -205,5 +302,32 @@ func again(ctx context.Context, f *againFlags, h record.Header, options map[stri
 				}
 			}
 		},
-	}, stdio)
+	}
+	return x, nil
+}
+
+// remember keeps for a new run how it is made: as the earlier one, but for what
+// is given now.
+func (f *againFlags) remember(earlier *journal.RunInfo) (err error) {
+	f.journalFlags.options = f.remembered()
+	if f.settings, err = settingsOf(f.given, f.keptNames, &f.hostFlags, false); err != nil || earlier.Settings == nil {
+		return err
+	}
+	if f.checkDir != "" {
+		f.settings.Directory = f.checkDir
+	}
+	for _, file := range earlier.Settings.Files {
+		if file.Kind == journal.FileInventory {
+			f.settings.Files = append(f.settings.Files, file)
+		}
+	}
+	return nil
+}
+
+func hostsOf(targets []fleet.Target) []fleet.Host {
+	hosts := make([]fleet.Host, len(targets))
+	for i, t := range targets {
+		hosts[i] = t.Host
+	}
+	return hosts
 }

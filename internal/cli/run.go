@@ -69,20 +69,30 @@ func run(ctx context.Context, f *runFlags, text string, stdio Stdio) error {
 	if err != nil {
 		return fmt.Errorf("reading the command: %w", err)
 	}
-	canary, err := parseCanaries(f.canary, list.Hosts)
+	canary, err := parseCanaries(f.canary, list.Hosts, true)
 	if err != nil {
 		return err
 	}
 	targets := canary.first(list.Targets(f.repeat))
 	opts.Engine.Rollout = append(canary.stage(targets), opts.Engine.Rollout...)
 	if f.dryRun {
-		return dryRun(ctx, stdio, opts, targets, template)
+		return dryRun(ctx, stdio, opts, targets, func(t fleet.Target) (string, error) {
+			if name := template.Missing(t); name != "" {
+				return template.Expand(t), fmt.Errorf("the host has no attribute %q", name)
+			}
+			return template.Expand(t), nil
+		})
 	}
 	warnInsecure(stdio.Err, opts)
 	opts.Fanout = fanout(opts.Fanout, total, stdio)
 	planned, err := opts.Plan(ctx, targets, template)
 	if err != nil {
 		return err
+	}
+	if f.on() {
+		if f.settings, err = settingsOf(f.given, f.keptNames, &f.hostFlags, f.noRecordCommand); err != nil {
+			return err
+		}
 	}
 	return execute(ctx, execution{
 		opts: opts, output: &f.outputFlags, journal: &f.journalFlags, remote: &f.remoteFlags, timeout: f.timeout.duration(),

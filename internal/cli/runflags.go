@@ -17,9 +17,11 @@ type runFlags struct {
 	outputFlags
 	journalFlags
 	remoteFlags
-	canary             []string
 	repeat             int
 	list, dryRun, plan bool
+
+	given     *pflag.FlagSet // all of them, as they were given
+	keptNames []string       // the names of those that the journal keeps
 }
 
 // groups gives the flags in the groups in which help shows them.
@@ -29,9 +31,9 @@ func (f *runFlags) groups() []flagGroup {
 	targets.BoolVarP(&f.list, "list-hosts", "q", false, "print the hosts, folded, and do nothing")
 	targets.BoolVar(&f.dryRun, "dry-run", false, "print what would run where, how and why, and do nothing")
 	targets.BoolVar(&f.plan, "plan", false, "print what the run would need of this machine, and do nothing")
-	control := f.control()
-	control.StringArrayVar(&f.canary, "canary", nil, "let these hosts of the run go first, in a stage before those of --rollout (`EXPR` as in -w)")
-	return []flagGroup{targets, f.connection(), control, f.remote(), f.output(), f.journal()}
+	connection, control := f.connection(), f.control()
+	f.keptNames = keptFlags(connection, control)
+	return []flagGroup{targets, connection, control, f.remote(), f.output(), f.journal()}
 }
 
 // aliases are the names that other tools have for the same.
@@ -42,6 +44,7 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	withAliases(cmd)
 	// Flags stand before the command, so that the command may have its own.
 	cmd.Flags().SetInterspersed(false)
+	f.given = cmd.Flags()
 	addInGroups(cmd, f.groups()...)
 	for name, c := range map[string]*choice{
 		"host-key": &f.hostKey, "progress": &f.progress, "pipeline": &f.pipeline, "pq": &f.postQuantum, "client": &f.client,

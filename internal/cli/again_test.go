@@ -1,0 +1,122 @@
+package cli_test
+
+import (
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"shoal/internal/cli"
+	"shoal/internal/testsshd"
+)
+
+// A run through a jump host is resumed, run again and asked about through it
+// (attack 12), with its keys and its trust; what is given now wins.
+func TestAgainThroughTheJumpHost(t *testing.T) {
+	target := testsshd.OpenSSH(t)
+	jump := testsshd.OpenSSH(t, testsshd.WithAuthorized(target.Signer.PublicKey()))
+	state, known := t.TempDir(), filepath.Join(t.TempDir(), "known")
+	var keys []byte
+	for _, s := range []*testsshd.Server{target, jump} {
+		lines, err := os.ReadFile(s.KnownHosts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, lines...)
+	}
+	if err := os.WriteFile(known, keys, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	shoal := func(args ...string) (int, string, string) {
+		var out, errs strings.Builder
+		args = append([]string{args[0], "--state-dir", state}, args[1:]...)
+		code := cli.Main(t.Context(), args, cli.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+		return code, out.String(), errs.String()
+	}
+	address := func(s *testsshd.Server) string { return fmt.Sprintf("%s@%s:%d", s.User, s.Host.Name, s.Host.Port) }
+	jumps := func() int { return strings.Count(jump.Log(), "Accepted publickey") }
+
+	code, stdout, stderr := shoal("run", "-F", "none", "--no-agent", "--known-hosts", known, "--identity", target.KeyFile,
+		"-J", address(jump), "-w", address(target), "--repeat", "3", "--once", "--run-dir", filepath.Join(t.TempDir(), "marks"),
+		"--fail-fast", "--rollout", "1", "exit {index}5")
+	expect(t, "run", 1+2, code, stdout, stderr, "1 failed", "2 cancelled")
+	if got := jumps(); got != 1 {
+		t.Fatalf("%d connections to the jump host by the run", got)
+	}
+	code, stdout, stderr = shoal("resume", "--past-brake", "last")
+	expect(t, "resume", 3, code, stdout, stderr, "1 failed", "1 cancelled")
+	if got := jumps(); got != 2 {
+		t.Errorf("%d connections to the jump host after resume, want 2", got)
+	}
+	code, stdout, stderr = shoal("rerun", "--dry-run", "last", "failed")
+	expect(t, "rerun --dry-run", 0, code, stdout, stderr, "jump       "+address(jump)+"\n", "--jump="+address(jump))
+	code, stdout, stderr = shoal("rerun", "--fail-fast=false", "last", "failed")
+	expect(t, "rerun", 1, code, stdout, stderr, "2 failed")
+	if got := jumps(); got != 3 {
+		t.Errorf("%d connections to the jump host after rerun, want 3", got)
+	}
+	code, stdout, stderr = shoal("rerun", "-J", "none", "last", "failed")
+	expect(t, "rerun -J none", 1, code, stdout, stderr, "2 failed", "given now, and not as the run had it: --jump")
+	if got := jumps(); got != 3 {
+		t.Errorf("%d connections to the jump host after -J none, want 3", got)
+	}
+
+	code, stdout, stderr = shoal("run", "-F", "none", "--no-agent", "--known-hosts", known, "--identity", target.KeyFile,
+		"-J", address(jump), "-w", address(target), "--detach", "--run-dir", filepath.Join(t.TempDir(), "marks"), "echo was here")
+	expect(t, "run --detach", 0, code, stdout, stderr, "1 detached")
+	before := jumps()
+	code, stdout, stderr = shoal("collect", "--wait", "last")
+	expect(t, "collect", 0, code, stdout, stderr, "was here")
+	if jumps() == before {
+		t.Error("collect did not take the jump host")
+	}
+}
+
+// Of a run that an older shoal has written nobody knows what brakes it had.
+func TestAgainWithoutSettings(t *testing.T) {
+	state := t.TempDir()
+	packed, err := os.Open("../../journal/testdata/schema1.db.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = packed.Close() }()
+	z, err := gzip.NewReader(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := os.OpenFile(filepath.Join(state, "journal.db"), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = io.Copy(db, z); errors.Join(err, db.Close()) != nil {
+		t.Fatal(err)
+	}
+	shoal := func(args ...string) (int, string, string) {
+		var out, errs strings.Builder
+		code := cli.Main(t.Context(), args, cli.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+		return code, out.String(), errs.String()
+	}
+	common := []string{"-F", "none", "--no-agent", "--state-dir", state}
+	for _, c := range []struct {
+		args  []string
+		code  int
+		texts []string
+	}{
+		{[]string{"resume", "--past-brake", "--dry-run", "last"}, 2, []string{"was made by shoal 8dce720, which kept neither", "hint: ", "--assume-defaults"}},
+		{[]string{"rerun", "--dry-run", "last", "failed"}, 2, []string{"was made by shoal 8dce720", "--assume-defaults"}},
+		{[]string{"resume", "--assume-defaults", "--dry-run", "last"}, 2, []string{"the run stopped itself", "--past-brake"}},
+		{
+			[]string{"resume", "--assume-defaults", "--past-brake", "--dry-run", "last"},
+			0,
+			[]string{"2\tops@127.1.0.3:2299\texit 2\n", "4\tops@127.1.0.5:2299\texit 4\n"},
+		},
+		{[]string{"rerun", "--assume-defaults", "--dry-run", "last", "failed"}, 0, []string{"0\tops@127.1.0.2:2299\texit 1\n"}},
+	} {
+		code, stdout, stderr := shoal(append(c.args[:1:1], append(common, c.args[1:]...)...)...)
+		expect(t, strings.Join(c.args, " "), c.code, code, stdout, stderr, c.texts...)
+	}
+}

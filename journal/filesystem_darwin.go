@@ -1,0 +1,27 @@
+package journal
+
+import (
+	"os"
+	"slices"
+	"syscall"
+)
+
+// sharedFilesystem names the file system of a directory where several machines
+// may have it mounted; "" where that is not known of it.
+func sharedFilesystem(dir string) (string, error) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return "", &os.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	var name []byte
+	for _, c := range s.Fstypename {
+		if c == 0 {
+			break
+		}
+		name = append(name, byte(c))
+	}
+	if slices.Contains([]string{"nfs", "smbfs", "afpfs", "webdav", "ftp", "acfs"}, string(name)) {
+		return string(name), nil
+	}
+	return "", nil
+}

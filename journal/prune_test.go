@@ -1,0 +1,228 @@
+package journal
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"shoal/fleet"
+)
+
+// Who has the write lock for longer than Options.Wait does not end a run
+// (audit P14); who keeps it does, in the end.
+func TestBusyIsTriedAgain(t *testing.T) {
+	dir := t.TempDir()
+	other := mustOpen(t, dir, Options{})
+	var held *sql.Tx
+	hold := func() {
+		var err error
+		held, err = other.write.BeginTx(t.Context(), nil)
+		check(t, err)
+	}
+	release := func() { check(t, held.Rollback()) }
+	met, until := 0, 3
+	j := mustOpen(t, dir, Options{Wait: time.Millisecond, hook: func(s step) {
+		if s != stepBusy {
+			return
+		}
+		if met++; met == until {
+			release()
+		}
+	}})
+	hold()
+	r := mustBegin(t, j, RunInfo{}, targetsOf(3))
+	if met != 3 {
+		t.Errorf("met %d times", met)
+	}
+	for i, write := range []func() error{
+		func() error { return r.Intend(0, 1) },
+		func() error { return errors.Join(r.Result(okResult(targetOf(0), "")), r.Flush()) },
+	} {
+		met = 0
+		hold()
+		if err := write(); err != nil || met != 3 {
+			t.Errorf("%d: met %d times: %v", i, met, err)
+		}
+	}
+	met, until = 0, tries+1
+	hold()
+	if err := r.Intend(1, 1); err == nil || met != tries-1 || !strings.Contains(err.Error(), "hint: another process") {
+		t.Errorf("met %d times: %v", met, err)
+	}
+	release()
+	if err := r.End(Ending{}); err == nil {
+		t.Error("End says nothing of the intent that failed")
+	}
+}
+
+// Others write between any two steps of Prune, and what they write then stays
+// though it was about to be removed (audit P14).
+func TestOthersWriteWhilePruning(t *testing.T) {
+	const targets = 5000
+	dir, now := t.TempDir(), day0
+	tick := func() time.Time { return now }
+	writer := mustOpen(t, dir, Options{Wait: time.Millisecond, Durability: ProcessSafe, Now: tick})
+	output := func(i int) string { return fmt.Sprintf("output %d ", i) + strings.Repeat("x", 1000) }
+	old := mustBegin(t, writer, RunInfo{}, targetsOf(targets))
+	for i := range targets {
+		check(t, old.Result(okResult(targetOf(i), output(i))))
+	}
+	check(t, old.End(Ending{}))
+	now = now.Add(time.Hour)
+	going := mustBegin(t, writer, RunInfo{}, targetsOf(1000))
+	next, began := 0, []string{}
+	pruning := false
+	pruner := mustOpen(t, dir, Options{Durability: ProcessSafe, Now: tick, hook: func(s step) {
+		if s != stepCommitted || !pruning {
+			return
+		}
+		// What is swept last, and what is swept in the middle.
+		res := okResult(targetOf(next), output(targets-1-next))
+		check(t, errors.Join(going.Intend(next, 1), going.Result(res), going.Flush()))
+		target := targetOf(0)
+		target.Command = output(targets/2 + next)
+		r := mustBegin(t, writer, RunInfo{}, slices.Values([]fleet.Target{target}))
+		check(t, r.End(Ending{}))
+		began = append(began, r.ID())
+		next++
+	}})
+	pruning = true
+	p, err := pruner.Prune(t.Context(), Retention{MaxAge: time.Minute})
+	pruning = false
+	check(t, err)
+	if !slices.Equal(p.Runs, []string{old.ID()}) || next < 3*targets/stepRows {
+		t.Errorf("%+v in %d steps", p, next)
+	}
+	check(t, going.End(Ending{}))
+	for _, run := range append(began, going.ID()) {
+		if report, err := pruner.Verify(t.Context(), run); err != nil || !report.OK() {
+			t.Errorf("%s: %+v %v", run, report, err)
+		}
+	}
+	if got := entries(t, pruner, going.ID(), All)[2]; string(got.Stdout.Bytes) != output(targets-3) {
+		t.Errorf("output %.20q", got.Stdout.Bytes)
+	}
+	var left int
+	check(t, pruner.read.QueryRow(`SELECT count(*) FROM contents`).Scan(&left))
+	if want := 2*next + 1; left != want {
+		t.Errorf("%d contents are left, want %d", left, want)
+	}
+}
+
+// What a Prune that was broken off has left, the next one removes.
+func TestPruneGoesOn(t *testing.T) {
+	dir, now := t.TempDir(), day0
+	steps := 0
+	j := mustOpen(t, dir, Options{Now: func() time.Time { return now }, hook: func(s step) {
+		if s == stepCommitted && steps > 0 {
+			if steps--; steps == 0 {
+				panic("broken off")
+			}
+		}
+	}})
+	old := mustBegin(t, j, RunInfo{}, targetsOf(20))
+	check(t, errors.Join(old.Intend(3, 1), old.Result(okResult(targetOf(3), "something")), old.End(Ending{})))
+	now = now.Add(time.Hour)
+	last := mustBegin(t, j, RunInfo{}, targetsOf(1))
+	check(t, last.End(Ending{}))
+	func() {
+		defer func() { _ = recover() }()
+		steps = 2
+		_, _ = j.Prune(t.Context(), Retention{MaxAge: time.Minute})
+		t.Error("it was not broken off")
+	}()
+	if _, err := j.Run(t.Context(), old.ID()); !errors.Is(err, ErrNoRun) {
+		t.Error(err)
+	}
+	_, err := j.Prune(t.Context(), Retention{})
+	check(t, err)
+	for _, table := range rowTables {
+		var n int
+		check(t, j.read.QueryRow(`SELECT count(*) FROM `+table.name+` WHERE run NOT IN (SELECT n FROM runs)`).Scan(&n))
+		if n != 0 {
+			t.Errorf("%d rows of table %s are left", n, table.name)
+		}
+	}
+	var contents int
+	check(t, j.read.QueryRow(`SELECT count(*) FROM contents`).Scan(&contents))
+	if contents != 1 { // the command
+		t.Errorf("%d contents are left", contents)
+	}
+}
+
+// Runs that may be waiting to be resumed stay unless it is said that they may
+// leave.
+func TestPruneKeepsWhatCanBeResumed(t *testing.T) {
+	now := day0
+	j := mustOpen(t, t.TempDir(), Options{Now: func() time.Time { return now }})
+	var ids []string
+	for i := range 4 {
+		r := mustBegin(t, j, RunInfo{}, targetsOf(2))
+		switch i {
+		case 0:
+			check(t, r.End(Ending{Interrupted: true}))
+		case 1:
+			check(t, r.breakOff())
+		default:
+			check(t, r.End(Ending{}))
+		}
+		ids = append(ids, r.ID())
+		now = now.Add(time.Hour)
+	}
+	for _, keep := range []Retention{{MaxAge: 2*time.Hour - time.Minute}, {MaxBytes: 1}} {
+		p, err := j.Prune(t.Context(), keep)
+		check(t, err)
+		want := ids[2:3]
+		if keep.MaxAge == 0 {
+			want = nil
+		}
+		if !slices.Equal(p.Kept, ids[:2]) || !slices.Equal(p.Runs, want) {
+			t.Errorf("%+v: %+v", keep, p)
+		}
+	}
+	p, err := j.Prune(t.Context(), Retention{MaxAge: time.Hour + time.Minute, Interrupted: true})
+	check(t, err)
+	if !slices.Equal(p.Runs, ids[:2]) || p.Kept != nil {
+		t.Errorf("%+v", p)
+	}
+}
+
+// A clock that is set wrong makes runs old neither when they begin nor when they
+// are pruned (audit P5).
+func TestPruneAfterAClockStep(t *testing.T) {
+	now := day0
+	j := mustOpen(t, t.TempDir(), Options{Now: func() time.Time { return now }})
+	const day = 24 * time.Hour
+	var ids []string
+	for _, at := range []time.Duration{0, 100 * day, 5000 * day, -10000 * day, 101 * day} {
+		now = day0.Add(at)
+		r := mustBegin(t, j, RunInfo{}, targetsOf(1))
+		check(t, r.End(Ending{}))
+		ids = append(ids, r.ID())
+	}
+	now = day0.Add(102 * day)
+	p, err := j.Prune(t.Context(), Retention{MaxAge: 90 * day})
+	check(t, err)
+	if !slices.Equal(p.Runs, ids[:1]) {
+		t.Errorf("%+v, of %q", p, ids)
+	}
+	for range fewRuns { // they and those before them are most, but for one that a wrong clock has made new
+		check(t, mustBegin(t, j, RunInfo{}, targetsOf(0)).End(Ending{}))
+	}
+	now = day0.Add(6000 * day)
+	check(t, mustBegin(t, j, RunInfo{}, targetsOf(0)).End(Ending{}))
+	if p, err := j.Prune(t.Context(), Retention{MaxAge: 90 * day}); !errors.Is(err, ErrMostOld) || p.Runs != nil {
+		t.Errorf("%+v %v", p, err)
+	}
+	now = day0.Add(20000 * day)
+	if p, err := j.Prune(t.Context(), Retention{MaxAge: 90 * day}); !errors.Is(err, ErrMostOld) || p.Runs != nil {
+		t.Errorf("%+v %v", p, err)
+	}
+	if p, err := j.Prune(t.Context(), Retention{MaxAge: 90 * day, Most: true}); err != nil || len(p.Runs) != len(ids)+fewRuns {
+		t.Errorf("%+v %v", p, err)
+	}
+}

@@ -1,0 +1,124 @@
+package journal
+
+import (
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+)
+
+// Settings are how a run was asked for, as far as that decides how its targets
+// are reached and what holds it up: what shoal resume and shoal rerun need. They
+// have paths and digests of files, and no secret.
+type Settings struct {
+	// Directory is the working directory, which relative names in Flags count
+	// from.
+	Directory string
+	// Flags are the values of the flags that were given, by their names.
+	Flags map[string][]string
+	// Files are those that decided where the run went and how.
+	Files []File
+}
+
+// A File is one that a run read.
+type File struct {
+	Kind FileKind
+	Path string
+	// Digest is the SHA-256 of the content in hexadecimal; for a key file the
+	// fingerprint of its public key, as ssh-keygen -l prints it. "" means that it
+	// was not known.
+	Digest string
+}
+
+// A FileKind says what a File is for. The texts are part of the schema.
+type FileKind string
+
+// The kinds of files.
+const (
+	FileConfig    FileKind = "ssh_config"
+	FileInventory FileKind = "inventory"
+	FileIdentity  FileKind = "key file"
+)
+
+// settingsVersion is written with settings; those of a later version may mean
+// other things by their names.
+const settingsVersion = 1
+
+type settingsJSON struct {
+	Version   int               `json:"version"`
+	Directory text              `json:"directory,omitempty"`
+	Flags     map[string][]text `json:"flags,omitempty"`
+	Files     []fileJSON        `json:"files,omitempty"`
+}
+
+type fileJSON struct {
+	Kind   FileKind `json:"kind"`
+	Path   text     `json:"path"`
+	Digest string   `json:"digest,omitempty"`
+}
+
+// A text is a JSON string; where it is not UTF-8, as a path need not be, an array
+// with its bytes in base64.
+type text string
+
+// MarshalJSON implements json.Marshaler.
+func (t text) MarshalJSON() ([]byte, error) {
+	if utf8.ValidString(string(t)) {
+		return json.Marshal(string(t))
+	}
+	return json.Marshal([][]byte{[]byte(t)})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *text) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		return json.Unmarshal(b, (*string)(t))
+	}
+	var one [1][]byte
+	err := json.Unmarshal(b, &one)
+	*t = text(one[0])
+	return err
+}
+
+// encode gives the column; nil for nil.
+func (s *Settings) encode() (any, error) {
+	if s == nil {
+		return nil, nil
+	}
+	j := settingsJSON{Version: settingsVersion, Directory: text(s.Directory), Flags: make(map[string][]text, len(s.Flags))}
+	for name, values := range s.Flags {
+		for _, v := range values {
+			j.Flags[name] = append(j.Flags[name], text(v))
+		}
+	}
+	for _, f := range s.Files {
+		j.Files = append(j.Files, fileJSON{f.Kind, text(f.Path), f.Digest})
+	}
+	b, err := json.Marshal(j)
+	return string(b), err
+}
+
+func decodeSettings(column string) (*Settings, error) {
+	var version struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal([]byte(column), &version); err != nil {
+		return nil, fmt.Errorf("%w: the settings of a run: %w", ErrDamaged, err)
+	}
+	if version.Version > settingsVersion {
+		return nil, fmt.Errorf("%w: settings %d, and %d are the newest known here", ErrNewer, version.Version, settingsVersion)
+	}
+	var j settingsJSON
+	if err := json.Unmarshal([]byte(column), &j); err != nil {
+		return nil, fmt.Errorf("%w: the settings of a run: %w", ErrDamaged, err)
+	}
+	s := &Settings{Directory: string(j.Directory), Flags: make(map[string][]string, len(j.Flags))}
+	for name, values := range j.Flags {
+		for _, v := range values {
+			s.Flags[name] = append(s.Flags[name], string(v))
+		}
+	}
+	for _, f := range j.Files {
+		s.Files = append(s.Files, File{f.Kind, string(f.Path), f.Digest})
+	}
+	return s, nil
+}
