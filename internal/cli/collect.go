@@ -72,11 +72,13 @@ func collect(ctx context.Context, o collectOptions, name string, stdio Stdio) er
 	}
 	ctx, stop := watchSignals(ctx, func(bool) {})
 	defer stop.end()
+	defer out.showing.abortWith(ctx)()
 	c := &collecting{afterwards: a, out: out, limit: o.output.kept(), begun: time.Now()}
 	err = c.all(ctx, o, stop)
 	out.summary.Elapsed = time.Since(c.begun)
 	out.summary.Interrupted = stop.requested()
-	code := exitCode(&out.summary, out.lost == nil)
+	out.settle(stop.patience(), a.info.Run)
+	code := exitCode(&out.summary, out.failure() == nil)
 	if len(c.pending) > 0 && code != exitInterrupted {
 		code = exitUnknown
 	}
@@ -84,7 +86,7 @@ func collect(ctx context.Context, o collectOptions, name string, stdio Stdio) er
 		out.lose(err)
 		code = max(code, exitUnknown)
 	}
-	out.close()
+	out.close(stop.patience())
 	if code != exitOK {
 		return exitError(code)
 	}

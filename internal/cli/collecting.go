@@ -134,8 +134,11 @@ func (c *collecting) take(p *parcel, a shoal.Answer) (more bool, err error) {
 	}
 	p.result, p.whole = res, true
 	c.done = append(c.done, p)
+	if err := c.kept.result(res); err != nil {
+		return false, err
+	}
 	c.out.take(res)
-	return false, c.kept.result(res)
+	return false, nil
 }
 
 // keep appends a part of a stream, up to the limit.

@@ -175,8 +175,9 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 	if ended := info.Ended(); !ended.IsZero() {
 		out.summary.Elapsed = ended.Sub(info.Started)
 	}
-	out.close()
-	if out.lost != nil {
+	out.settle(patience{}, "")
+	out.close(patience{})
+	if out.failure() != nil {
 		return exitError(exitUnknown)
 	}
 	return nil

@@ -182,8 +182,9 @@ func (f *keysFlags) collect(ctx context.Context, opts shoal.Options, s *scanner,
 	}
 	out.summary.Elapsed = time.Since(started)
 	out.summary.Interrupted = stop.requested() || ctx.Err() != nil
-	out.close()
-	return exitCode(&out.summary, out.lost == nil), nil
+	out.settle(stop.patience(), "")
+	out.close(stop.patience())
+	return exitCode(&out.summary, out.failure() == nil), nil
 }
 
 // jumpsOf lists the jump hosts on the way to the targets, each once.
