@@ -66,7 +66,11 @@ func collect(ctx context.Context, o collectOptions, name string, stdio Stdio) er
 	}
 	h := a.info.Header
 	h.Targets = len(a.asked)
-	out, err := newOutput(o.output, stdio, h)
+	indexes := make([]int, len(a.asked))
+	for i := range a.asked {
+		indexes[i] = a.asked[i].entry.Target.Index
+	}
+	out, err := newOutput(o.output, stdio, h, indexes)
 	if err != nil {
 		return errors.Join(err, a.end(exitUsage))
 	}

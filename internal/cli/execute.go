@@ -24,6 +24,7 @@ type execution struct {
 	timeout time.Duration
 	remote  *remoteFlags
 	targets iter.Seq[fleet.Target] // planned, with their commands
+	indexes []int                  // theirs, in ascending order; nil: they count from 0
 	header  record.Header
 	// begin opens the journal's run; nil begins a new one.
 	begin func(ctx context.Context, j *journalFlags, h *record.Header, targets iter.Seq[fleet.Target]) (*keeper, error)
@@ -48,7 +49,7 @@ func execute(ctx context.Context, x execution, stdio Stdio) error {
 	if err != nil {
 		return err
 	}
-	out, err := newOutput(x.output, stdio, *h)
+	out, err := newOutput(x.output, stdio, *h, x.indexes)
 	if err != nil {
 		return errors.Join(err, kept.abandon())
 	}

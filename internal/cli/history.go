@@ -162,7 +162,8 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 		return err
 	}
 	f.progress.value = "never"
-	out, err := newOutput(f, stdio, info.Header)
+	f.ordered = false // they come in order
+	out, err := newOutput(f, stdio, info.Header, nil)
 	if err != nil {
 		return err
 	}

@@ -161,7 +161,7 @@ func (f *keysFlags) collect(ctx context.Context, opts shoal.Options, s *scanner,
 	started := time.Now()
 	out, err := newOutput(&outputFlags{progress: f.progress}, stdio, record.Header{
 		Program: "shoal " + version, Run: rand.Text(), Started: started, Targets: len(targets), Fanout: opts.Fanout,
-	})
+	}, nil)
 	if err != nil {
 		return exitUsage, err
 	}

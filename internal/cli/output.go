@@ -63,8 +63,9 @@ func (h *hints) print(w io.Writer) {
 	}
 }
 
-// newOutput opens what the flags ask for.
-func newOutput(f *outputFlags, stdio Stdio, h record.Header) (*output, error) {
+// newOutput opens what the flags ask for. indexes are those of the results that
+// come, in ascending order; nil means that they count from 0.
+func newOutput(f *outputFlags, stdio Stdio, h record.Header, indexes []int) (*output, error) {
 	out := ui.Inspect(stdio.Out, os.Getenv)
 	errs := ui.Inspect(stdio.Err, os.Getenv)
 	show := errs.Moves
@@ -82,7 +83,7 @@ func newOutput(f *outputFlags, stdio Stdio, h record.Header) (*output, error) {
 	}
 	to := sink.Out{W: stdout, Escape: out.Terminal, Colour: out.Colour}
 	toErr := sink.Out{W: above, Escape: errs.Terminal, Colour: errs.Colour}
-	if err := o.open(f, h, to, toErr); err != nil {
+	if err := o.open(f, h, indexes, to, toErr); err != nil {
 		return nil, errors.Join(err, o.progress.Close())
 	}
 	o.say = newMessages(above)
@@ -91,7 +92,7 @@ func newOutput(f *outputFlags, stdio Stdio, h record.Header) (*output, error) {
 	return o, nil
 }
 
-func (o *output) open(f *outputFlags, h record.Header, to, toErr sink.Out) (err error) {
+func (o *output) open(f *outputFlags, h record.Header, indexes []int, to, toErr sink.Out) (err error) {
 	if f.outdir != "" {
 		if o.files, err = sink.NewFiles(f.outdir, h, &o.summary); err != nil {
 			return fmt.Errorf("opening --outdir: %w", err)
@@ -113,7 +114,7 @@ func (o *output) open(f *outputFlags, h record.Header, to, toErr sink.Out) (err 
 		}
 	}
 	if f.ordered {
-		o.display = sink.NewOrdered(o.display)
+		o.display = sink.NewOrdered(o.display, indexes)
 	}
 	return nil
 }

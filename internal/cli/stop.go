@@ -22,8 +22,8 @@ type stopper struct {
 	drained    chan struct{} // closed by the first stop
 	terminated chan struct{} // closed by the first SIGTERM or SIGHUP
 	hurried    chan struct{} // closed by a signal after an abort
-	abort   context.CancelCauseFunc
-	say     func(aborting bool)
+	abort      context.CancelCauseFunc
+	say        func(aborting bool)
 
 	signals   chan os.Signal // sent by package signal, closed by end after signal.Stop
 	listening sync.WaitGroup
@@ -31,9 +31,9 @@ type stopper struct {
 	once      sync.Once // closes drained
 	terminate sync.Once // closes terminated
 	hurry     sync.Once // closes hurried
-	mu      sync.Mutex
-	last    time.Time // of the last signal; zero when there was none
-	aborted bool
+	mu        sync.Mutex
+	last      time.Time // of the last signal; zero when there was none
+	aborted   bool
 }
 
 // watchSignals listens until end is called. The context that is given ends at an
