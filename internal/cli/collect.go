@@ -32,7 +32,7 @@ later.`,
 		},
 	}
 	g := newGroup("Collecting")
-	g.BoolVar(&wait, "wait", false, "ask again until every command has ended")
+	g.BoolVar(&wait, "wait", false, "ask again until every command has ended that can; says for whom it waits")
 	g.BoolVar(&keep, "keep", false, "leave marker and output on the hosts")
 	f.register(cmd, g, out.output())
 	return cmd
