@@ -51,7 +51,9 @@ func (none) Close() error              { return nil }
 
 // --wait waits for what may still come, and for nothing else for ever.
 func TestCollectWaitsFor(t *testing.T) {
-	fails := func(p fleet.Phase, r fleet.Reason) error { return &fleet.Error{Phase: p, Reason: r, Err: errors.New("no")} }
+	fails := func(p fleet.Phase, r fleet.Reason) error {
+		return &fleet.Error{Phase: p, Reason: r, Err: errors.New("no")}
+	}
 	for name, c := range map[string]struct {
 		state  remote.State
 		err    error

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"syscall"
 
 	"shoal/engine"
 	"shoal/fleet"
@@ -193,6 +194,10 @@ func (o *output) lose(err error) {
 	}
 	if o.onLost != nil {
 		o.onLost()
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		say(o.stderr, "nobody reads the output any more: no further command is started, and what runs is waited for")
+		return
 	}
 	complain(o.stderr, fmt.Errorf("a result could not be written: %w\nhint: no further command is started; what was written before is whole", err))
 }
