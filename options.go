@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"time"
 
 	"shoal/connect"
 	"shoal/connect/express"
@@ -34,6 +35,8 @@ type Options struct {
 	// SSHOptions are options of ssh_config, Key=Value, that win over its files,
 	// as ssh -o takes them.
 	SSHOptions []string
+	// ExecTimeout bounds each command of Match exec in ssh_config. 0 means 10 s.
+	ExecTimeout time.Duration
 	// Jump are the jump hosts of all targets, as ssh -J takes them. "" means those
 	// of ssh_config; "none" means none.
 	Jump string
@@ -168,6 +171,9 @@ func (o Options) Validate() error {
 	}
 	if o.Client > ClientStandard {
 		return fmt.Errorf("unknown client %d", o.Client)
+	}
+	if o.ExecTimeout < 0 {
+		return fmt.Errorf("a time limit of %v for Match exec is negative; 0 means the default", o.ExecTimeout)
 	}
 	if err := o.Timeouts.Validate(); err != nil {
 		return err

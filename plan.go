@@ -15,7 +15,12 @@ import (
 
 // Planner reads ssh_config and gives what decides how each target is reached.
 func (o Options) Planner() (*plan.Planner, error) {
-	config, err := plan.Load(o.SSHConfig, o.SSHOptions)
+	config, err := plan.Load(plan.Config{
+		File: o.SSHConfig, Set: o.SSHOptions, ExecTimeout: o.ExecTimeout,
+		Waiting: func(command string) {
+			o.notice(fmt.Sprintf("waiting for the command of Match exec: %.200q", command))
+		},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("reading ssh_config: %w", err)
 	}

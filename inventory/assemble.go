@@ -120,7 +120,9 @@ func (l *loader) files(add func(found)) {
 	}
 }
 
-func (l *loader) limits() upcall.Limits { return upcall.Limits{Timeout: l.opts.CommandTimeout} }
+func (l *loader) limits() upcall.Limits {
+	return upcall.Limits{Timeout: l.opts.CommandTimeout, Waiting: l.opts.Waiting}
+}
 
 func (l *loader) configHosts(add func(found)) {
 	at := place{source: "ssh_config"}

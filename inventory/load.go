@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 
 	"shoal/hostset"
+	"shoal/internal/plainfile"
 	"shoal/inventory/pattern"
 	"shoal/inventory/problem"
 )
@@ -106,7 +106,7 @@ func (l *loader) file(path string, add func(found)) {
 		l.problem(at, "", "no file name", "write -w ^FILE or --hostfile FILE")
 		return
 	}
-	f, err := os.Open(path)
+	f, err := plainfile.Open(path)
 	if err != nil {
 		l.unreadable(at, err)
 		return

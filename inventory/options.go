@@ -56,6 +56,9 @@ type Options struct {
 	// CommandTimeout bounds each of Commands and each program of Inventories; 0
 	// means 60 s.
 	CommandTimeout time.Duration
+	// Waiting is told of one of these programs that runs for longer than 2 s,
+	// once, from another goroutine. nil: nobody is.
+	Waiting func(program string)
 	// User is the login name that the run uses where none is written. It
 	// decides what is a duplicate and is not written into the hosts.
 	User string

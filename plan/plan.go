@@ -21,6 +21,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"shoal/fleet"
 	"shoal/inventory"
@@ -61,15 +62,25 @@ type Options struct {
 // NoAgent as Options.Agent means that no agent is asked.
 const NoAgent = "none"
 
-// Load reads ssh_config with what shoal can do: file is what ssh -F takes, set
-// what ssh -o takes.
-func Load(file string, set []string) (*sshconf.Config, error) {
+// Config says which ssh_config is read, and how.
+type Config struct {
+	File string   // as ssh -F takes it
+	Set  []string // as ssh -o takes them
+	// ExecTimeout bounds each command of Match exec; 0 means 10 s.
+	ExecTimeout time.Duration
+	// Waiting is told of a command of Match exec that runs for longer than 2 s,
+	// once, from another goroutine; nil: nobody is.
+	Waiting func(command string)
+}
+
+// Load reads ssh_config with what shoal can do.
+func Load(c Config) (*sshconf.Config, error) {
 	var local sshconf.Local
 	if home, err := os.UserHomeDir(); err == nil {
 		local.Home = home // $HOME, as everywhere in shoal
 	}
 	return sshconf.Load(sshconf.LoadOptions{
-		File: file, Set: set, Local: local,
+		File: c.File, Set: c.Set, Local: local, ExecTimeout: c.ExecTimeout, Waiting: c.Waiting,
 		Algorithms: sshconf.Algorithms{
 			Kex:     both(sshwire.KexAlgorithms()),
 			Ciphers: both(sshwire.Ciphers()),

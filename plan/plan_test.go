@@ -21,7 +21,7 @@ func planner(t testing.TB, config string, change func(*Options)) *Planner {
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := Load(path, nil)
+	c, err := Load(Config{File: path})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,8 @@ type Entry struct {
 // Read gives the entries of a stream in their order. An error names its line;
 // after one that spoils its line only (a result that cannot be decoded) the
 // loop may go on, all others end it. Several streams one after the other, each
-// with its header, are read as one.
+// with its header, are read as one; where one was torn and the next was appended
+// to it, the next one's header follows the error of the torn line.
 func Read(r io.Reader) iter.Seq2[Entry, error] { return read(r, MaxLine) }
 
 func read(r io.Reader, maxLine int) iter.Seq2[Entry, error] {
@@ -63,14 +64,43 @@ func read(r io.Reader, maxLine int) iter.Seq2[Entry, error] {
 			if err == nil {
 				e, err = decode(line, number == 1)
 			}
-			if err != nil {
-				e, err = Entry{}, fmt.Errorf("line %d: %w", number, err)
+			if err == nil {
+				if !yield(e, nil) {
+					return
+				}
+				continue
 			}
-			if !yield(e, err) || isFinal(err) {
+			err = fmt.Errorf("line %d: %w", number, err)
+			if !yield(Entry{}, err) || isFinal(err) {
+				return
+			}
+			if h, err := headerWithin(line); err != nil {
+				yield(Entry{}, fmt.Errorf("line %d: %w", number, err))
+				return
+			} else if h != nil && !yield(*h, nil) {
 				return
 			}
 		}
 	}
+}
+
+// headerStart is how every header begins. No string within a line has it: there
+// its quotes would be escaped.
+var headerStart = []byte(`{"type":"run"`)
+
+// headerWithin finds the header of the next stream in a spoilt line: a stream
+// that was torn and then appended to has both in one line. What follows must not
+// be taken for results of the first run.
+func headerWithin(line []byte) (*Entry, error) {
+	i := bytes.LastIndex(line, headerStart)
+	if i <= 0 {
+		return nil, nil
+	}
+	h, err := decodeHeader(line[i:])
+	if err != nil {
+		return nil, fmt.Errorf("the header of the stream that follows: %w", err)
+	}
+	return &Entry{Type: "run", Header: h}, nil
 }
 
 // isFinal says that nothing after err can be trusted, or read.

@@ -33,16 +33,18 @@ func told(r io.Reader, maxLine int) (types []string, errs []error) {
 
 func TestReadTolerates(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
-		"whole":            {headerText + resultText + summaryText, "run result summary"},
-		"killed":           {headerText + resultText, "run result"},
-		"unknown type":     {headerText + `{"type":"heartbeat"}` + "\n" + resultText, "run heartbeat result"},
-		"unknown field":    {headerText + `{"new":[{}],"type":"result","outcome":"ok"}` + "\n", "run result"},
-		"unknown reason":   {headerText + `{"type":"result","outcome":"never_started","reason":"new_one"}` + "\n", "run result"},
-		"two streams":      {headerText + summaryText + headerText + resultText, "run summary run result"},
-		"spoilt line":      {headerText + "{\n" + resultText, "run error result"},
-		"spoilt outcome":   {headerText + `{"type":"result","outcome":"good"}` + "\n" + resultText, "run error result"},
-		"not Unicode":      {headerText + "{\"type\":\"\xff\"}\n" + resultText, "run error result"},
-		"newer one behind": {headerText + `{"type":"run","format":2}` + "\n" + resultText, "run error"},
+		"whole":             {headerText + resultText + summaryText, "run result summary"},
+		"killed":            {headerText + resultText, "run result"},
+		"unknown type":      {headerText + `{"type":"heartbeat"}` + "\n" + resultText, "run heartbeat result"},
+		"unknown field":     {headerText + `{"new":[{}],"type":"result","outcome":"ok"}` + "\n", "run result"},
+		"unknown reason":    {headerText + `{"type":"result","outcome":"never_started","reason":"new_one"}` + "\n", "run result"},
+		"two streams":       {headerText + summaryText + headerText + resultText, "run summary run result"},
+		"spoilt line":       {headerText + "{\n" + resultText, "run error result"},
+		"spoilt outcome":    {headerText + `{"type":"result","outcome":"good"}` + "\n" + resultText, "run error result"},
+		"not Unicode":       {headerText + "{\"type\":\"\xff\"}\n" + resultText, "run error result"},
+		"torn, appended to": {headerText + resultText[:20] + headerText + resultText, "run error run result"},
+		"torn twice":        {headerText + resultText[:20] + headerText[:18] + "\n" + resultText, "run error error"},
+		"newer one behind":  {headerText + `{"type":"run","format":2}` + "\n" + resultText, "run error"},
 	} {
 		types, _ := told(strings.NewReader(c.in), MaxLine)
 		if got := strings.Join(types, " "); got != c.want {

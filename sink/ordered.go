@@ -3,6 +3,7 @@ package sink
 import (
 	"errors"
 	"maps"
+	"math"
 	"slices"
 
 	"shoal/fleet"
@@ -12,21 +13,34 @@ import (
 // result, with its output, until all before it have come: while one slow target
 // runs, everything behind it is in memory.
 type Ordered struct {
-	to   Sink
-	next int // the index that is to be handed on
-	held map[int]fleet.Result
+	to      Sink
+	indexes []int // nil: all from 0 on
+	next    int   // how many were handed on in order
+	held    map[int]fleet.Result
 }
 
-// NewOrdered puts the order in front of to. The indexes of the results must
-// count from 0; one that never comes holds those behind it back until Close.
-func NewOrdered(to Sink) *Ordered {
-	return &Ordered{to: to, held: make(map[int]fleet.Result)}
+// NewOrdered puts the order in front of to. indexes are those of the results
+// that come, in ascending order; nil means that they count from 0. One that never
+// comes holds those behind it back until Close.
+func NewOrdered(to Sink, indexes []int) *Ordered {
+	return &Ordered{to: to, indexes: indexes, held: make(map[int]fleet.Result)}
+}
+
+// due is the index that is to be handed on next.
+func (o *Ordered) due() int {
+	switch {
+	case o.indexes == nil:
+		return o.next
+	case o.next < len(o.indexes):
+		return o.indexes[o.next]
+	}
+	return math.MaxInt
 }
 
 // Result hands on what can be. Its error may be that of an earlier target.
 func (o *Ordered) Result(r fleet.Result) error {
-	if r.Target.Index != o.next {
-		if _, twice := o.held[r.Target.Index]; r.Target.Index < o.next || twice {
+	if due := o.due(); r.Target.Index != due {
+		if _, twice := o.held[r.Target.Index]; r.Target.Index < due || twice {
 			// Its place has gone by: better late than not at all.
 			return o.to.Result(r)
 		}
@@ -35,11 +49,12 @@ func (o *Ordered) Result(r fleet.Result) error {
 	}
 	errs := []error{o.to.Result(r)}
 	for o.next++; ; o.next++ {
-		held, ok := o.held[o.next]
+		due := o.due()
+		held, ok := o.held[due]
 		if !ok {
 			return errors.Join(errs...)
 		}
-		delete(o.held, o.next)
+		delete(o.held, due)
 		errs = append(errs, o.to.Result(held))
 	}
 }

@@ -34,12 +34,18 @@ type LoadOptions struct {
 	Exec ExecFunc
 	// ExecTimeout bounds each of these commands; 0 means 10 s.
 	ExecTimeout time.Duration
+	// Waiting is told of a command that runs for longer than 2 s, once, from
+	// another goroutine; nil: nobody is.
+	Waiting func(command string)
 	// Lookup finds the canonical name of a host for CanonicalizeHostname; nil
 	// means the system's resolver.
 	Lookup LookupFunc
 }
 
-const defaultExecTimeout = 10 * time.Second
+const (
+	defaultExecTimeout = 10 * time.Second
+	waitingAfter       = 2 * time.Second
+)
 
 // Validate says what is wrong with the options.
 func (o *LoadOptions) Validate() error {

@@ -48,6 +48,7 @@ func shellExec(getenv func(string) (string, bool)) ExecFunc {
 type execCache struct {
 	run     ExecFunc
 	timeout time.Duration
+	waiting func(command string)
 
 	mu    sync.Mutex
 	calls map[string]*execCall
@@ -61,7 +62,7 @@ type execCall struct {
 }
 
 func newExecCache(o *LoadOptions, local *Local) *execCache {
-	c := &execCache{run: o.Exec, timeout: o.ExecTimeout, calls: make(map[string]*execCall)}
+	c := &execCache{run: o.Exec, timeout: o.ExecTimeout, waiting: o.Waiting, calls: make(map[string]*execCall)}
 	if c.run == nil {
 		c.run = shellExec(local.Getenv)
 	}
@@ -97,6 +98,10 @@ func (c *execCache) first(ctx context.Context, command string, call *execCall) {
 	defer close(call.done)
 	limited, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no end within %v", c.timeout))
 	defer cancel()
+	if c.waiting != nil {
+		note := time.AfterFunc(waitingAfter, func() { c.waiting(command) })
+		defer note.Stop()
+	}
 	call.ok, call.err = c.run(limited, command)
 	if call.err == nil || ctx.Err() == nil {
 		return

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"path/filepath"
 	"shoal/sshconf"
 )
 
@@ -159,6 +160,38 @@ func TestExecWaitsForOneRun(t *testing.T) {
 			o.Exec = func(ctx context.Context, _ string) (bool, error) { <-ctx.Done(); return false, context.Cause(ctx) }
 		}).Resolve(t.Context(), "h", sshconf.Options{}); err == nil || time.Since(start) != 10*time.Second {
 			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+	})
+}
+
+// A command of Match exec that takes long is said to be waited for, once.
+func TestExecWaiting(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(path, []byte("Match exec slow\n  User a\nMatch exec quick\n  Port 7\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		config, err := sshconf.Load(sshconf.LoadOptions{
+			File: path,
+			Exec: func(_ context.Context, command string) (bool, error) {
+				if command == "slow" {
+					time.Sleep(5 * time.Second)
+				}
+				return true, nil
+			},
+			Waiting: func(command string) { told = append(told, command) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if r, err := config.Resolve(t.Context(), "web1", sshconf.Options{}); err != nil || r.User != "a" || r.Port != 7 {
+				t.Errorf("%+v, %v", r, err)
+			}
+		}
+		if len(told) != 1 || told[0] != "slow" {
+			t.Errorf("told of %q, want slow once", told)
 		}
 	})
 }

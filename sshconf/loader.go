@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
+
+	"shoal/internal/plainfile"
 )
 
 // The limits of a configuration with all that it includes.
@@ -126,11 +127,7 @@ func (l *loader) readText(path string, role fileRole) (string, error) {
 	if l.count++; l.count > maxFiles {
 		return "", fmt.Errorf("more than %d configuration files", maxFiles)
 	}
-	flags := os.O_RDONLY
-	if role != fileNamed {
-		flags |= syscall.O_NONBLOCK // opening a FIFO may wait for ever
-	}
-	f, err := os.OpenFile(path, flags, 0)
+	f, err := plainfile.Open(path)
 	if err != nil {
 		return "", err
 	}

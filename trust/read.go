@@ -11,6 +11,8 @@ import (
 	"os"
 	"slices"
 	"sync"
+
+	"shoal/internal/plainfile"
 )
 
 // A Problem is a line of a known_hosts file that cannot be used. The other
@@ -50,7 +52,7 @@ type files struct {
 
 func newFiles() *files {
 	return &files{
-		open: func(path string) (fs.File, error) { return os.Open(path) },
+		open: func(path string) (fs.File, error) { return plainfile.Open(path) },
 		read: make(map[string]func() (*source, error)),
 	}
 }

@@ -32,7 +32,7 @@ later.`,
 		},
 	}
 	g := newGroup("Collecting")
-	g.BoolVar(&wait, "wait", false, "ask again until every command has ended")
+	g.BoolVar(&wait, "wait", false, "ask again until every command has ended that can; says for whom it waits")
 	g.BoolVar(&keep, "keep", false, "leave marker and output on the hosts")
 	f.register(cmd, g, out.output())
 	return cmd
@@ -66,17 +66,23 @@ func collect(ctx context.Context, o collectOptions, name string, stdio Stdio) er
 	}
 	h := a.info.Header
 	h.Targets = len(a.asked)
-	out, err := newOutput(o.output, stdio, h)
+	indexes := make([]int, len(a.asked))
+	for i := range a.asked {
+		indexes[i] = a.asked[i].entry.Target.Index
+	}
+	out, err := newOutput(o.output, stdio, h, indexes)
 	if err != nil {
 		return errors.Join(err, a.end(exitUsage))
 	}
 	ctx, stop := watchSignals(ctx, func(bool) {})
 	defer stop.end()
+	defer out.showing.abortWith(ctx)()
 	c := &collecting{afterwards: a, out: out, limit: o.output.kept(), begun: time.Now()}
 	err = c.all(ctx, o, stop)
 	out.summary.Elapsed = time.Since(c.begun)
 	out.summary.Interrupted = stop.requested()
-	code := exitCode(&out.summary, out.lost == nil)
+	out.settle(stop.patience(), a.info.Run)
+	code := exitCode(&out.summary, out.failure() == nil)
 	if len(c.pending) > 0 && code != exitInterrupted {
 		code = exitUnknown
 	}
@@ -84,7 +90,7 @@ func collect(ctx context.Context, o collectOptions, name string, stdio Stdio) er
 		out.lose(err)
 		code = max(code, exitUnknown)
 	}
-	out.close()
+	out.close(stop.patience())
 	if code != exitOK {
 		return exitError(code)
 	}

@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"shoal"
@@ -33,6 +36,9 @@ type parcel struct {
 	whole   bool  // result has come
 	left    int   // how often it had ended, and processes of it went on
 	err     error // why it could not be asked
+
+	rounds int       // in a row in which it could not be asked, or had not begun
+	since  time.Time // when the first of them was
 }
 
 const (
@@ -44,6 +50,14 @@ const (
 	// Rounds of --wait are this far apart: at first, and at the most.
 	firstWait = time.Second
 	maxWait   = 30 * time.Second
+	// waitRounds is how often a target is asked that will not answer otherwise
+	// next time either, waitUnreachable for how long a host that cannot be
+	// reached now, as while it is started anew.
+	waitRounds      = 3
+	waitUnreachable = 10 * time.Minute
+	// tellWaitingAfter is when it is said for whom --wait waits, and the least
+	// time until it is said again.
+	tellWaitingAfter = 2 * time.Second
 )
 
 func (c *collecting) all(ctx context.Context, o collectOptions, stop *stopper) error {
@@ -53,12 +67,17 @@ func (c *collecting) all(ctx context.Context, o collectOptions, stop *stopper) e
 		p.result.Target, p.result.Stdout, p.result.Stderr = q.entry.Target, fleet.Output{}, fleet.Output{}
 		c.pending = append(c.pending, p)
 	}
+	told := newWaitingNote(time.Now())
 	for wait := firstWait; ; wait = min(2*wait, maxWait) {
 		if err := c.fetch(ctx); err != nil {
 			return err
 		}
-		if !o.wait || len(c.pending) == 0 {
+		waiting := c.waiting(time.Now())
+		if !o.wait || len(waiting) == 0 {
 			break
+		}
+		if text := told.text(waiting, time.Now(), wait); text != "" {
+			say(c.out.stderr, "%s", text)
 		}
 		select {
 		case <-stop.drained:
@@ -134,8 +153,11 @@ func (c *collecting) take(p *parcel, a shoal.Answer) (more bool, err error) {
 	}
 	p.result, p.whole = res, true
 	c.done = append(c.done, p)
+	if err := c.kept.result(res); err != nil {
+		return false, err
+	}
 	c.out.take(res)
-	return false, c.kept.result(res)
+	return false, nil
 }
 
 // keep appends a part of a stream, up to the limit.
@@ -170,20 +192,102 @@ func targetsOf(parcels []*parcel) func(func(fleet.Target) bool) {
 	}
 }
 
+// waiting gives the targets that may be fetched yet, counting this round.
+func (c *collecting) waiting(now time.Time) (list []*parcel) {
+	for _, p := range c.pending {
+		if p.mayCome(now) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// mayCome reports whether asking again may bring an end: not where there is no
+// marker, where nobody wrote the end down, or where the host will not let us in.
+func (p *parcel) mayCome(now time.Time) bool {
+	if p.err == nil && p.state == remote.StateRunning {
+		p.rounds = 0
+		return true
+	}
+	if p.rounds++; p.rounds == 1 {
+		p.since = now
+	}
+	switch {
+	case p.err != nil && unreachable(p.err):
+		return now.Sub(p.since) < waitUnreachable
+	case p.err != nil, p.state == remote.StateClaimed:
+		return p.rounds < waitRounds
+	}
+	return false
+}
+
+// unreachable reports whether a host cannot be asked now for a reason that may
+// pass by itself.
+func unreachable(err error) bool {
+	f, ok := errors.AsType[*fleet.Error](err)
+	if !ok {
+		return false
+	}
+	switch f.Reason {
+	case fleet.ReasonNameNotFound, fleet.ReasonBadTarget:
+		return false
+	case fleet.ReasonKexTimeout, fleet.ReasonAuthTimeout, fleet.ReasonSessionTimeout:
+		return true
+	}
+	return f.Phase <= fleet.PhaseBanner
+}
+
+// A waitingNote says for whom --wait waits, when that has changed, and not too
+// often.
+type waitingNote struct {
+	last string
+	due  time.Time
+}
+
+func newWaitingNote(now time.Time) *waitingNote { return &waitingNote{due: now.Add(tellWaitingAfter)} }
+
+// text is the line to be printed before waiting for so long; "" for none.
+func (n *waitingNote) text(waiting []*parcel, now time.Time, wait time.Duration) string {
+	text := "waiting for " + byCause(waiting, "; ")
+	if text == n.last || now.Add(wait).Before(n.due) {
+		return ""
+	}
+	n.last, n.due = text, now.Add(10*tellWaitingAfter)
+	return text
+}
+
+// byCause lists targets under the reason why they have not come, the largest
+// group first, made visible.
+func byCause(parcels []*parcel, between string) string {
+	hosts := make(map[string][]fleet.Host)
+	for _, p := range parcels {
+		hosts[p.cause()] = append(hosts[p.cause()], p.result.Target.Host)
+	}
+	causes := slices.SortedFunc(maps.Keys(hosts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(hosts[b]), len(hosts[a])), cmp.Compare(a, b))
+	})
+	lines := make([]string, len(causes))
+	for i, cause := range causes {
+		lines[i] = ui.Visible(hostset.Fold(names(hosts[cause]))) + ": " + ui.Visible(cause)
+	}
+	return strings.Join(lines, between)
+}
+
+// cause is why a target has not come.
+func (p *parcel) cause() string {
+	if p.err == nil {
+		return stateWords(p.state)
+	}
+	text, _ := ui.SplitHint(p.err.Error())
+	return text
+}
+
 // tellPending says what could not be fetched, and why.
 func (c *collecting) tellPending() {
-	byCause := make(map[string][]fleet.Host)
-	for _, p := range c.pending {
-		cause := ""
-		if p.err != nil {
-			cause, _ = ui.SplitHint(p.err.Error())
-		} else {
-			cause = stateWords(p.state)
+	for line := range strings.SplitSeq(byCause(c.pending, "\n"), "\n") {
+		if line != "" {
+			say(c.out.stderr, "not collected: %s", line)
 		}
-		byCause[cause] = append(byCause[cause], p.result.Target.Host)
-	}
-	for cause, hosts := range byCause {
-		say(c.out.stderr, "not collected: %s: %s", ui.Visible(hostset.Fold(names(hosts))), ui.Visible(cause))
 	}
 }
 

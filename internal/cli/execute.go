@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"time"
 
@@ -23,6 +24,7 @@ type execution struct {
 	timeout time.Duration
 	remote  *remoteFlags
 	targets iter.Seq[fleet.Target] // planned, with their commands
+	indexes []int                  // theirs, in ascending order; nil: they count from 0
 	header  record.Header
 	// begin opens the journal's run; nil begins a new one.
 	begin func(ctx context.Context, j *journalFlags, h *record.Header, targets iter.Seq[fleet.Target]) (*keeper, error)
@@ -47,7 +49,7 @@ func execute(ctx context.Context, x execution, stdio Stdio) error {
 	if err != nil {
 		return err
 	}
-	out, err := newOutput(x.output, stdio, *h)
+	out, err := newOutput(x.output, stdio, *h, x.indexes)
 	if err != nil {
 		return errors.Join(err, kept.abandon())
 	}
@@ -55,6 +57,8 @@ func execute(ctx context.Context, x execution, stdio Stdio) error {
 	patient := ctx // does not end with an abort
 	ctx, stop := watchSignals(ctx, func(aborting bool) { sayStopping(out.stderr, aborting) })
 	defer stop.end()
+	out.onLost = stop.drain
+	defer out.showing.abortWith(ctx)()
 	helm := takeHelm(stdio.In, out, newCourse(opts.Engine, opts.Fanout, h.Targets, carried))
 	defer helm.end()
 	opts.Engine.Width, opts.Engine.Resized = helm.Width, helm.Resized
@@ -72,35 +76,36 @@ func execute(ctx context.Context, x execution, stdio Stdio) error {
 	defer releasing()()
 
 	results := shoal.RunPlanned(ctx, opts, x.targets)
+	tell := func(io.Writer) {}
 	if x.remote.killOnCancel {
 		k := newKiller(opts, opts.Remote)
 		killing, cancel := stop.unlessHurried(patient)
 		defer cancel()
 		results = k.results(killing, results)
-		defer k.tell(stdio.Err)
+		tell = k.tell
 	}
 	failed := takeAll(results, out, kept, stop)
+	tell(out.stderr)
 	out.summary.Elapsed = time.Since(h.Started)
 	out.summary.Interrupted = stop.requested() || ctx.Err() != nil
 	if failed != nil && out.summary.Targets() == 0 {
 		return errors.Join(failed, out.abandon(), kept.abandon())
 	}
-	return finishRun(out, kept, failed, stdio)
+	return finishRun(out, kept, failed, stop.patience(), h.Run)
 }
 
-// takeAll shows results and writes them down. Once that fails, no command is
-// started any more. Its error is the run's own.
+// takeAll writes results down and then has them shown: a reader of our output who
+// takes nothing must not keep them from the journal. Once one is lost, no command
+// is started any more. Its error is the run's own.
 func takeAll(results iter.Seq2[fleet.Result, error], out *output, kept *keeper, stop *stopper) error {
 	for res, err := range results {
 		if err != nil {
 			return err
 		}
-		written := out.take(res)
 		if err := kept.result(res); err != nil {
 			out.lose(err)
-			written = false
 		}
-		if !written {
+		if !out.take(res) {
 			stop.drain()
 		}
 	}
@@ -108,8 +113,9 @@ func takeAll(results iter.Seq2[fleet.Result, error], out *output, kept *keeper, 
 }
 
 // finishRun closes what a run was written to and gives the exit code.
-func finishRun(out *output, kept *keeper, failed error, stdio Stdio) error {
-	code := exitCode(&out.summary, out.lost == nil)
+func finishRun(out *output, kept *keeper, failed error, p patience, run string) error {
+	out.settle(p, run)
+	code := exitCode(&out.summary, out.failure() == nil)
 	if failed != nil {
 		code = exitUnknown
 	}
@@ -117,12 +123,12 @@ func finishRun(out *output, kept *keeper, failed error, stdio Stdio) error {
 		out.lose(err)
 		code = max(code, exitUnknown)
 	}
-	out.close()
-	if out.lost != nil && code < exitUnknown {
-		code = exitUnknown
-	}
 	if failed != nil {
-		complain(stdio.Err, failed)
+		complain(out.stderr, failed)
+	}
+	out.close(p)
+	if out.failure() != nil && code < exitUnknown {
+		code = exitUnknown
 	}
 	if code != exitOK {
 		return exitError(code)

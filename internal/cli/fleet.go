@@ -16,6 +16,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/hostset"
+	"shoal/internal/plainfile"
 	"shoal/internal/ui"
 	"shoal/record"
 	"shoal/simfleet"
@@ -212,7 +213,7 @@ func newFleetCheck(stdio Stdio) *cobra.Command {
 }
 
 func checkFleet(oraclePath, resultsPath string, stdio Stdio) error {
-	oracle, err := os.Open(oraclePath)
+	oracle, err := plainfile.Open(oraclePath)
 	if err != nil {
 		return fmt.Errorf("opening the oracle log: %w", err)
 	}
@@ -221,7 +222,7 @@ func checkFleet(oraclePath, resultsPath string, stdio Stdio) error {
 	if err != nil {
 		return fmt.Errorf("reading the oracle log: %w", err)
 	}
-	file, err := os.Open(resultsPath)
+	file, err := plainfile.Open(resultsPath)
 	if err != nil {
 		return fmt.Errorf("opening the results: %w", err)
 	}

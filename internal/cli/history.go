@@ -162,7 +162,8 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 		return err
 	}
 	f.progress.value = "never"
-	out, err := newOutput(f, stdio, info.Header)
+	f.ordered = false // they come in order
+	out, err := newOutput(f, stdio, info.Header, nil)
 	if err != nil {
 		return err
 	}
@@ -175,8 +176,9 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 	if ended := info.Ended(); !ended.IsZero() {
 		out.summary.Elapsed = ended.Sub(info.Started)
 	}
-	out.close()
-	if out.lost != nil {
+	out.settle(patience{}, "")
+	out.close(patience{})
+	if out.failure() != nil {
 		return exitError(exitUnknown)
 	}
 	return nil

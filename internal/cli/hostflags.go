@@ -31,9 +31,11 @@ type hostFlags struct {
 	hostsFrom                 []string
 	where, pick               string
 	seed                      uint64
+	sourceTimeout             seconds
 
 	sshConfig      string
 	sshOptions     []string
+	execTimeout    seconds
 	jump           string
 	askPass        bool
 	passwordFile   string
@@ -66,6 +68,7 @@ func (f *hostFlags) targets() flagGroup {
 	g.StringArrayVar(&f.limits, "limit", nil, "choose from inventories and host files by Ansible's `PATTERN`, such as web:!db:&eu")
 	g.StringArrayVar(&f.hostsFrom, "hosts-from", nil, "read hosts from what `CMD` prints, run by sh -c")
 	g.BoolVar(&f.configHosts, "config-hosts", false, "the hosts that ssh_config names")
+	g.Var(&f.sourceTimeout, "source-timeout", "for each program that names hosts: of --hosts-from, an inventory or a group (default 60s)")
 	g.StringVar(&f.where, "where", "", "only hosts whose attributes meet `CONDITION`, such as env==prod && az!=b")
 	g.StringVar(&f.pick, "pick", "", "only `N` hosts at random, or N/attribute for N of each value")
 	g.Uint64Var(&f.seed, "pick-seed", 0, "pick the same hosts again: the `SEED` that was printed")
@@ -77,6 +80,7 @@ func (f *hostFlags) connection() flagGroup {
 	g := newGroup("Connection")
 	g.StringVarP(&f.sshConfig, "config", "F", "", "read `FILE` as ssh_config; none for none (default: ~/.ssh/config and /etc/ssh/ssh_config)")
 	g.StringArrayVarP(&f.sshOptions, "option", "o", nil, "an option of ssh_config, `Key=Value`, as ssh takes it")
+	g.Var(&f.execTimeout, "exec-timeout", "for each command of Match exec in ssh_config (default 10s)")
 	g.StringVarP(&f.jump, "jump", "J", "", "connect through these jump `HOSTS`, as ssh -J does; none for none")
 	g.StringVarP(&f.user, "user", "l", "", "log in as `USER` where a host names none (default: the local user)")
 	g.Uint16VarP(&f.port, "port", "p", 0, "connect to `PORT` where a host names none (default 22)")
@@ -111,7 +115,7 @@ func (f *hostFlags) options() (shoal.Options, error) {
 	}
 	o := shoal.Options{
 		SSHConfig:  f.sshConfig,
-		SSHOptions: f.sshOptions,
+		SSHOptions: f.sshOptions, ExecTimeout: f.execTimeout.duration(),
 		Jump:       f.jump,
 		User:       f.user,
 		Port:       f.port,
@@ -212,15 +216,16 @@ func (f *hostFlags) load(ctx context.Context, opts *shoal.Options, stdio Stdio) 
 	if err != nil {
 		return nil, err
 	}
+	waiting := func(program string) { say(stdio.Err, "waiting for %s", ui.Visible(fmt.Sprintf("%.200q", program))) }
 	list, err := inventory.LoadContext(ctx, inventory.Options{
-		Hosts:       f.expressions(),
-		Exclude:     f.exclude,
-		Files:       f.hostfiles,
-		Commands:    f.hostsFrom,
+		Hosts:    f.expressions(),
+		Exclude:  f.exclude,
+		Files:    f.hostfiles,
+		Commands: f.hostsFrom, CommandTimeout: f.sourceTimeout.duration(), Waiting: waiting,
 		ConfigHosts: named,
 		Inventories: f.inventories,
 		Patterns:    f.limits,
-		Groups:      clusterShellGroups(ctx),
+		Groups:      clusterShellGroups(ctx, groups.Limits{Timeout: f.sourceTimeout.duration(), Waiting: waiting}),
 		Where:       f.where,
 		Pick:        f.pick,
 		Seed:        f.seed,
@@ -255,7 +260,7 @@ func (f *hostFlags) configNames() ([]string, error) {
 	if !f.configHosts {
 		return nil, nil
 	}
-	config, err := plan.Load(f.sshConfig, f.sshOptions)
+	config, err := plan.Load(plan.Config{File: f.sshConfig, Set: f.sshOptions})
 	if err != nil {
 		return nil, fmt.Errorf("reading ssh_config: %w", err)
 	}
@@ -268,9 +273,9 @@ func (f *hostFlags) configNames() ([]string, error) {
 
 // clusterShellGroups are those of groups.conf; nothing is read before one is
 // asked for.
-func clusterShellGroups(ctx context.Context) hostset.Groups {
+func clusterShellGroups(ctx context.Context, limits groups.Limits) hostset.Groups {
 	home, _ := os.UserHomeDir() // without it only the system's are read
-	return groups.New(ctx, groups.Options{Files: groups.Paths(os.Getenv, home)})
+	return groups.New(ctx, groups.Options{Files: groups.Paths(os.Getenv, home), Limits: limits})
 }
 
 // warnInsecure says loudly that host keys are not checked.

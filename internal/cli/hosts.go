@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal/hostset"
+	"shoal/inventory/groups"
 )
 
 // hostsFlags are the flags of shoal hosts.
@@ -29,7 +30,7 @@ type hostsFlags struct {
 }
 
 func newHosts(stdio Stdio) *cobra.Command {
-	return newHostsWith(stdio, clusterShellGroups(context.Background()))
+	return newHostsWith(stdio, clusterShellGroups(context.Background(), groups.Limits{}))
 }
 
 func newHostsWith(stdio Stdio, groups hostset.Groups) *cobra.Command {

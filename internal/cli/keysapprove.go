@@ -11,6 +11,7 @@ import (
 	"shoal/hostset"
 	"shoal/internal/ui"
 	"shoal/inventory"
+	"shoal/inventory/groups"
 	"shoal/trust/survey"
 )
 
@@ -88,7 +89,7 @@ func (f *approveFlags) replaced(ctx context.Context) ([]fleet.Host, error) {
 	if len(f.replace) == 0 {
 		return nil, nil
 	}
-	list, err := inventory.LoadContext(ctx, inventory.Options{Hosts: f.replace, Groups: clusterShellGroups(ctx)})
+	list, err := inventory.LoadContext(ctx, inventory.Options{Hosts: f.replace, Groups: clusterShellGroups(ctx, groups.Limits{})})
 	if err != nil {
 		return nil, fmt.Errorf("reading --replace: %w", err)
 	}

@@ -5,11 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"shoal/fleet"
+	"shoal/internal/plainfile"
 	"shoal/internal/ui"
 	"shoal/plan"
 	"shoal/trust"
@@ -115,7 +115,7 @@ func readScan(path string, stdin io.Reader) ([]survey.Seen, []trust.Problem, err
 	if path == "-" {
 		return survey.Read(stdin, "standard input")
 	}
-	file, err := os.Open(path)
+	file, err := plainfile.Open(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening the scanned host keys: %w", err)
 	}

@@ -161,7 +161,7 @@ func (f *keysFlags) collect(ctx context.Context, opts shoal.Options, s *scanner,
 	started := time.Now()
 	out, err := newOutput(&outputFlags{progress: f.progress}, stdio, record.Header{
 		Program: "shoal " + version, Run: rand.Text(), Started: started, Targets: len(targets), Fanout: opts.Fanout,
-	})
+	}, nil)
 	if err != nil {
 		return exitUsage, err
 	}
@@ -182,8 +182,9 @@ func (f *keysFlags) collect(ctx context.Context, opts shoal.Options, s *scanner,
 	}
 	out.summary.Elapsed = time.Since(started)
 	out.summary.Interrupted = stop.requested() || ctx.Err() != nil
-	out.close()
-	return exitCode(&out.summary, out.lost == nil), nil
+	out.settle(stop.patience(), "")
+	out.close(stop.patience())
+	return exitCode(&out.summary, out.failure() == nil), nil
 }
 
 // jumpsOf lists the jump hosts on the way to the targets, each once.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
+	"syscall"
 
 	"shoal/engine"
 	"shoal/fleet"
@@ -21,10 +23,16 @@ type output struct {
 	progress *sink.Progress
 	follow   func(*engine.Tail) // nil when nothing is shown before its time
 
-	stderr  io.Writer // above the progress line
+	showing *showing  // before display and progress
+	stderr  io.Writer // above the progress line; never waits for the terminal
+	say     *messages // the same
 	columns func() int
-	lost    error // the first result that could not be written
 	hints   hints
+	stuck   bool // display hangs, and is left to itself
+
+	mu     sync.Mutex
+	lost   error  // the first result that could not be written
+	onLost func() // is told of it; nil: nobody
 }
 
 // hints are what to do about each reason that came up: the first advice that
@@ -56,8 +64,9 @@ func (h *hints) print(w io.Writer) {
 	}
 }
 
-// newOutput opens what the flags ask for.
-func newOutput(f *outputFlags, stdio Stdio, h record.Header) (*output, error) {
+// newOutput opens what the flags ask for. indexes are those of the results that
+// come, in ascending order; nil means that they count from 0.
+func newOutput(f *outputFlags, stdio Stdio, h record.Header, indexes []int) (*output, error) {
 	out := ui.Inspect(stdio.Out, os.Getenv)
 	errs := ui.Inspect(stdio.Err, os.Getenv)
 	show := errs.Moves
@@ -68,20 +77,23 @@ func newOutput(f *outputFlags, stdio Stdio, h record.Header) (*output, error) {
 	o.progress = sink.NewProgress(sink.ProgressOptions{
 		W: stdio.Err, Show: show, Columns: errs.Columns, Total: h.Targets,
 	})
-	o.stderr = o.progress.Writer()
+	above := o.progress.Writer()
 	stdout := stdio.Out
 	if out.Terminal {
-		stdout = o.stderr // one terminal: text goes above the progress line
+		stdout = above // one terminal: text goes above the progress line
 	}
 	to := sink.Out{W: stdout, Escape: out.Terminal, Colour: out.Colour}
-	toErr := sink.Out{W: o.stderr, Escape: errs.Terminal, Colour: errs.Colour}
-	if err := o.open(f, h, to, toErr); err != nil {
+	toErr := sink.Out{W: above, Escape: errs.Terminal, Colour: errs.Colour}
+	if err := o.open(f, h, indexes, to, toErr); err != nil {
 		return nil, errors.Join(err, o.progress.Close())
 	}
+	o.say = newMessages(above)
+	o.stderr = o.say
+	o.showing = newShowing(o.show)
 	return o, nil
 }
 
-func (o *output) open(f *outputFlags, h record.Header, to, toErr sink.Out) (err error) {
+func (o *output) open(f *outputFlags, h record.Header, indexes []int, to, toErr sink.Out) (err error) {
 	if f.outdir != "" {
 		if o.files, err = sink.NewFiles(f.outdir, h, &o.summary); err != nil {
 			return fmt.Errorf("opening --outdir: %w", err)
@@ -103,12 +115,13 @@ func (o *output) open(f *outputFlags, h record.Header, to, toErr sink.Out) (err 
 		}
 	}
 	if f.ordered {
-		o.display = sink.NewOrdered(o.display)
+		o.display = sink.NewOrdered(o.display, indexes)
 	}
 	return nil
 }
 
-// take hands one result on. It gives false once a result could not be written.
+// take counts one result, writes it to files, and has it shown when the reader
+// of our output takes it. It gives false once a result could not be written.
 func (o *output) take(r fleet.Result) bool {
 	if o.files != nil {
 		if err := o.files.Result(r); err != nil {
@@ -116,16 +129,43 @@ func (o *output) take(r fleet.Result) bool {
 			r = spoilt(r, err)
 		}
 	}
-	if err := o.display.Result(r); err != nil {
-		o.lose(err)
-	}
 	if r.Reason == fleet.ReasonBrake && r.Err != nil && o.summary.Reasons[fleet.ReasonBrake] == 0 {
 		say(o.stderr, "%s", ui.Visible(r.Err.Error())) // the same for all that did not have their turn
 	}
 	o.summary.Add(r)
 	o.hints.add(r)
+	o.showing.push(r)
+	return o.failure() == nil
+}
+
+// show is for showing.
+func (o *output) show(r fleet.Result) {
+	if err := o.display.Result(r); err != nil {
+		o.lose(err)
+	}
 	_ = o.progress.Result(r) // a progress line that cannot be drawn loses nothing
-	return o.lost == nil
+}
+
+// settle waits until every result is shown, as long as p says. What is left then
+// is not shown any more.
+func (o *output) settle(p patience, run string) {
+	left := o.showing.end(p)
+	if left == 0 {
+		return
+	}
+	o.stuck = true
+	where := ""
+	if run != "" {
+		where = "\nhint: shoal show " + run + " has them"
+	}
+	complain(o.stderr, fmt.Errorf("%d results were not shown: nobody reads the output%s", left, where))
+}
+
+// failure is the first result that could not be written, nil for none.
+func (o *output) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.lost
 }
 
 // spoilt is the result of a target whose output was lost on this machine. What
@@ -143,32 +183,61 @@ func spoilt(r fleet.Result, err error) fleet.Result {
 
 // lose says once that results cannot be written.
 func (o *output) lose(err error) {
-	if o.lost == nil {
+	o.mu.Lock()
+	first := o.lost == nil
+	if first {
 		o.lost = err
-		complain(o.stderr, fmt.Errorf("a result could not be written: %w\nhint: no further command is started; what was written before is whole", err))
 	}
+	o.mu.Unlock()
+	if !first {
+		return
+	}
+	if o.onLost != nil {
+		o.onLost()
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		say(o.stderr, "nobody reads the output any more: no further command is started, and what runs is waited for")
+		return
+	}
+	complain(o.stderr, fmt.Errorf("a result could not be written: %w\nhint: no further command is started; what was written before is whole", err))
 }
 
-// abandon closes what was opened for a run that did not start.
+// abandon closes what was opened for a run that did not start, or that ends
+// early.
 func (o *output) abandon() error {
+	o.settle(patience{}, "")
 	var err error
 	if o.files != nil {
 		err = o.files.Close()
 	}
-	return errors.Join(err, o.display.Close(), o.progress.Close())
+	err = errors.Join(err, o.display.Close())
+	o.say.flush()
+	o.say.close()
+	return errors.Join(err, o.progress.Close())
 }
 
-// close finishes everything and prints the last line.
-func (o *output) close() {
-	if err := o.display.Close(); err != nil {
-		o.lose(err)
-	}
+// close finishes everything and prints the last line, as long as p waits for the
+// reader. It follows settle.
+func (o *output) close(p patience) {
 	if o.files != nil {
 		if err := o.files.Close(); err != nil {
 			o.lose(err)
 		}
 	}
-	_ = o.progress.Close()
-	_, _ = fmt.Fprint(o.stderr, sink.SummaryText(&o.summary, o.columns()))
-	o.hints.print(o.stderr)
+	done := make(chan struct{}) // closed by the goroutine
+	go func() {                 // where the reader takes nothing it ends with the process
+		defer close(done)
+		if !o.stuck {
+			if err := o.display.Close(); err != nil {
+				o.lose(err)
+			}
+			o.say.flush()
+			_ = o.progress.Close()
+		}
+		_, _ = fmt.Fprint(o.stderr, sink.SummaryText(&o.summary, o.columns()))
+		o.hints.print(o.stderr)
+		o.say.flush()
+	}()
+	p.wait(done, func() int { return 0 })
+	o.say.close()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal/chart"
+	"shoal/internal/plainfile"
 	"shoal/internal/ui"
 	"shoal/report"
 )
@@ -107,7 +108,7 @@ func readReport(paths []string, to int) (*report.Report, error) {
 }
 
 func addRecord(m *report.Measurements, path string) error {
-	file, err := os.Open(path)
+	file, err := plainfile.Open(path)
 	if err != nil {
 		return fmt.Errorf("opening a bench record: %w", err)
 	}

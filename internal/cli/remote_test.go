@@ -255,3 +255,16 @@ func TestRemoteFlags(t *testing.T) {
 		}
 	}
 }
+
+// A detached command whose marker is gone will never come: --wait says so and
+// ends.
+func TestCollectWaitEnds(t *testing.T) {
+	f := newFarSide(t)
+	code, stdout, stderr := f.run(t, "--detach", "true")
+	expect(t, "run", 0, code, stdout, stderr, "3 detached")
+	if err := os.RemoveAll(f.marks); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr = f.shoal(t, "collect", "--wait", "last")
+	expect(t, "collect", 4, code, stdout, stderr, "not collected: ", "no marker")
+}

@@ -294,7 +294,7 @@ func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, s
 	}
 	x.execution = execution{
 		opts: opts, output: &f.outputFlags, journal: &f.journalFlags, remote: &f.remoteFlags, timeout: f.timeout.duration(),
-		header: h,
+		header: h, indexes: indexesOf(targets),
 		targets: func(yield func(fleet.Target) bool) {
 			for _, t := range targets {
 				if !yield(planner.Target(ctx, t)) {
@@ -322,6 +322,16 @@ func (f *againFlags) remember(earlier *journal.RunInfo) (err error) {
 		}
 	}
 	return nil
+}
+
+// indexesOf gives the targets' indexes in ascending order.
+func indexesOf(targets []fleet.Target) []int {
+	indexes := make([]int, len(targets))
+	for i, t := range targets {
+		indexes[i] = t.Index
+	}
+	slices.Sort(indexes)
+	return indexes
 }
 
 func hostsOf(targets []fleet.Target) []fleet.Host {

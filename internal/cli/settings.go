@@ -90,7 +90,7 @@ func absolute(name string, values []string) []string {
 
 // filesOf gives the files that decide where a run goes and how, as they are now.
 func filesOf(f *hostFlags) ([]journal.File, error) {
-	config, err := plan.Load(f.sshConfig, f.sshOptions)
+	config, err := plan.Load(plan.Config{File: f.sshConfig, Set: f.sshOptions})
 	if err != nil {
 		return nil, fmt.Errorf("reading ssh_config: %w", err)
 	}

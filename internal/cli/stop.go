@@ -19,26 +19,32 @@ var errInterrupted = errors.New("the run was interrupted")
 // no command is started any more, those that run are waited for. Another one
 // within abortWindow of the last aborts, and so does SIGTERM or SIGHUP at once.
 type stopper struct {
-	drained chan struct{} // closed by the first stop
-	hurried chan struct{} // closed by a signal after an abort
-	abort   context.CancelCauseFunc
-	say     func(aborting bool)
+	drained    chan struct{} // closed by the first stop
+	terminated chan struct{} // closed by the first SIGTERM or SIGHUP
+	hurried    chan struct{} // closed by a signal after an abort
+	abort      context.CancelCauseFunc
+	say        func(aborting bool)
 
 	signals   chan os.Signal // sent by package signal, closed by end after signal.Stop
 	listening sync.WaitGroup
 
-	once    sync.Once // closes drained
-	hurry   sync.Once // closes hurried
-	mu      sync.Mutex
-	last    time.Time // of the last signal; zero when there was none
-	aborted bool
+	once      sync.Once // closes drained
+	terminate sync.Once // closes terminated
+	hurry     sync.Once // closes hurried
+	mu        sync.Mutex
+	last      time.Time // of the last signal; zero when there was none
+	aborted   bool
 }
 
-// watchSignals listens until end is called. say is told of every signal; the
-// context that is given ends at an abort.
+// watchSignals listens until end is called. The context that is given ends at an
+// abort. say is told of every signal after it was obeyed; it must not wait for a
+// terminal, or the next signal waits too.
 func watchSignals(ctx context.Context, say func(aborting bool)) (context.Context, *stopper) {
 	ctx, abort := context.WithCancelCause(ctx)
-	s := &stopper{drained: make(chan struct{}), hurried: make(chan struct{}), abort: abort, say: say, signals: make(chan os.Signal, 8)}
+	s := &stopper{
+		drained: make(chan struct{}), terminated: make(chan struct{}), hurried: make(chan struct{}),
+		abort: abort, say: say, signals: make(chan os.Signal, 8),
+	}
 	signal.Notify(s.signals, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) { // nohup(1) is for runs that outlive their terminal
 		signal.Notify(s.signals, syscall.SIGHUP)
@@ -65,16 +71,22 @@ func (s *stopper) obey(sig os.Signal, at time.Time) {
 	hurrying := s.aborted
 	s.last, s.aborted = at, s.aborted || aborting
 	s.mu.Unlock()
+	if sig != os.Interrupt {
+		s.terminate.Do(func() { close(s.terminated) })
+	}
 	if hurrying {
 		s.hurry.Do(func() { close(s.hurried) })
 		return
 	}
-	s.say(aborting)
 	s.drain()
 	if aborting {
 		s.abort(errInterrupted)
 	}
+	s.say(aborting)
 }
+
+// patience is how long to wait for who reads our output.
+func (s *stopper) patience() patience { return patience{s.terminated, s.hurried} }
 
 // unlessHurried gives a context that ends when somebody cannot wait for what
 // follows an abort.

@@ -7,6 +7,9 @@ import (
 	"shoal/internal/ui"
 )
 
+// suspendFlush is how long a terminal may take to show why it gets its shell back.
+const suspendFlush = 100 * time.Millisecond
+
 // suspend stops this process as SIGTSTP would have done, with the terminal as a
 // shell expects it, and comes back when it goes on.
 //
@@ -16,6 +19,9 @@ import (
 func (h *helm) suspend() {
 	_ = h.progress.Hide()
 	say(h.w, "suspended: commands go on where they run, and servers may give up on us; fg goes on")
+	if m, ok := h.w.(*messages); ok {
+		m.flushFor(suspendFlush)
+	}
 	h.keyboard.leave()
 	select {
 	case <-h.resumed: // an earlier one

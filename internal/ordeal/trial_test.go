@@ -1,9 +1,6 @@
 package ordeal
 
 import (
-	"errors"
-	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -86,13 +83,7 @@ func newTrial(t *testing.T, more map[int]simfleet.Fault) *trial {
 	x.check(err)
 	t.Cleanup(func() { _ = f.Close() })
 	x.fleet = f
-	for name, write := range map[string]func(io.Writer) error{
-		"hosts": f.WriteHosts, "kh": f.WriteKnownHosts, "key": f.WriteKey,
-	} {
-		file, err := os.OpenFile(x.in(name), os.O_CREATE|os.O_WRONLY, 0o600)
-		x.check(err)
-		x.check(errors.Join(write(file), file.Close()))
-	}
+	writeFleet(t, f, x.dir)
 	return x
 }
 

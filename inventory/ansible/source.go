@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"shoal/internal/plainfile"
 	"shoal/inventory/problem"
 	"shoal/inventory/tree"
 )
@@ -91,17 +91,9 @@ func (l *loader) file(ctx context.Context, path string, info fs.FileInfo) {
 
 // read gives a file of bounded size, without a byte-order mark.
 func read(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	data, err := plainfile.ReadFile(path, tree.MaxBytes)
 	if err != nil {
 		return nil, err
-	}
-	defer func() { _ = f.Close() }() // nothing was written
-	data, err := io.ReadAll(io.LimitReader(f, tree.MaxBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > tree.MaxBytes {
-		return nil, fmt.Errorf("more than %d bytes", tree.MaxBytes)
 	}
 	return bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")), nil
 }

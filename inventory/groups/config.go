@@ -2,12 +2,13 @@ package groups
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
+	"shoal/internal/plainfile"
 	"shoal/inventory/problem"
+	"shoal/inventory/tree"
 )
 
 // Paths lists where groups.conf may stand, the last having the last word: the
@@ -66,7 +67,7 @@ func (c *config) get(s *section, option string) (string, bool) {
 }
 
 func readConfig(c *config, path string) error {
-	data, err := os.ReadFile(path)
+	data, err := plainfile.ReadFile(path, tree.MaxBytes)
 	if err != nil {
 		return err
 	}

@@ -12,13 +12,16 @@ import (
 	"shoal/inventory/upcall"
 )
 
+// Limits bound an upcall.
+type Limits = upcall.Limits
+
 // Options say where groups come from.
 type Options struct {
 	// Files are configurations, of which those that exist are read in order; see
 	// [Paths].
 	Files []string
 	// Limits bound every upcall; the zero value means 60 s and 64 MiB.
-	Limits upcall.Limits
+	Limits Limits
 	// Now tells the time for the cache; nil means time.Now.
 	Now func() time.Time
 }

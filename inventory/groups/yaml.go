@@ -2,9 +2,9 @@ package groups
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
+	"shoal/internal/plainfile"
 	"shoal/inventory/problem"
 	"shoal/inventory/tree"
 )
@@ -17,7 +17,7 @@ type file struct {
 
 // yaml reads a file of autodir: sources, and in each of them groups.
 func (r *Resolver) yaml(path string) error {
-	data, err := os.ReadFile(path)
+	data, err := plainfile.ReadFile(path, tree.MaxBytes)
 	if err != nil {
 		return err
 	}

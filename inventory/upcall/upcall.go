@@ -24,7 +24,14 @@ type Limits struct {
 	Timeout time.Duration
 	// Output bounds its standard output, in bytes; 0 means 64 MiB.
 	Output int
+	// Waiting is told of a program that runs for longer than WaitingAfter, once,
+	// from another goroutine; nil: nobody.
+	Waiting func(program string)
 }
+
+// WaitingAfter is how long a program runs before somebody is told that it is
+// waited for.
+const WaitingAfter = 2 * time.Second
 
 const (
 	defaultTimeout = 60 * time.Second
@@ -71,6 +78,10 @@ func run(ctx context.Context, argv []string, dir string, limits Limits) ([]byte,
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.WaitDelay = grace
 	ownGroup(cmd)
+	if limits.Waiting != nil {
+		note := time.AfterFunc(WaitingAfter, func() { limits.Waiting(strings.Join(argv, " ")) })
+		defer note.Stop()
+	}
 	err := cmd.Run()
 	endGroup(cmd)
 	switch {

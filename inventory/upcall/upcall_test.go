@@ -113,3 +113,24 @@ func TestWord(t *testing.T) {
 		}
 	}
 }
+
+// A program that takes long is said to be waited for, once.
+func TestWaiting(t *testing.T) {
+	t.Parallel()
+	gate := filepath.Join(t.TempDir(), "open")
+	var told []string // by the timer, and read after the program's end
+	limits := upcall.Limits{Waiting: func(program string) {
+		told = append(told, program)
+		if err := os.WriteFile(gate, nil, 0o600); err != nil {
+			t.Error(err)
+		}
+	}}
+	if _, err := upcall.Shell(t.Context(), "true", "", limits); err != nil || len(told) > 0 {
+		t.Errorf("a short one: told %q, %v", told, err)
+	}
+	command := "until [ -e " + gate + " ]; do sleep 0.05; done; echo web1" // ends once it is told of
+	out, err := upcall.Shell(t.Context(), command, "", limits)
+	if err != nil || string(out) != "web1\n" || len(told) != 1 || !strings.Contains(told[0], command) {
+		t.Errorf("%q, %v, told %q", out, err, told)
+	}
+}

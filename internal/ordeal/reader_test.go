@@ -1,0 +1,138 @@
+package ordeal
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"shoal/fleet"
+	"shoal/journal"
+	"shoal/simfleet"
+)
+
+// A run ends though nobody reads its output, and the journal has every result:
+// after one SIGTERM, and after a signal that follows an abort.
+func TestNobodyReads(t *testing.T) {
+	t.Parallel()
+	const targets = 60 // 100 KB each: more than pipes hold
+	for name, c := range map[string]struct {
+		flags   []string
+		signals []syscall.Signal
+	}{
+		"live, terminated":   {nil, []syscall.Signal{syscall.SIGTERM}},
+		"live, interrupted":  {nil, []syscall.Signal{syscall.SIGINT, syscall.SIGINT, syscall.SIGINT}},
+		"gathered, hung up":  {[]string{"-b"}, []syscall.Signal{syscall.SIGHUP}},
+		"in order, and JSON": {[]string{"-L", "--json"}, []syscall.Signal{syscall.SIGTERM}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: targets})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = f.Close() })
+			dir := t.TempDir()
+			writeFleet(t, f, dir)
+			read := func() *os.File { // a pipe that nobody reads, whose other end stays open
+				r, w, err := os.Pipe()
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = r.Close() })
+				return w
+			}
+			out, errs := read(), read()
+			args := append([]string{
+				"run", "-F", "none", "--hostfile", filepath.Join(dir, "hosts"), "--known-hosts", filepath.Join(dir, "kh"),
+				"--identity", filepath.Join(dir, "key"), "--no-agent", "--state-dir", filepath.Join(dir, "state"),
+			}, c.flags...)
+			command := "head -c 100000 /dev/urandom"
+			cmd := exec.Command(os.Args[0], append(args, command)...)
+			cmd.Env = append(os.Environ(), asShoal+"=1", "HOME="+dir)
+			cmd.Stdout, cmd.Stderr = out, errs
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			_, _ = out.Close(), errs.Close()
+			ended := make(chan error, 1) // sent by the goroutine
+			go func() { ended <- cmd.Wait() }()
+			kept := func() int { return resultsKept(t, filepath.Join(dir, "state")) }
+			await(t, func() bool { return kept() == targets })
+			for _, sig := range c.signals {
+				if err := cmd.Process.Signal(sig); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(50 * time.Millisecond) // signals closer together may become one
+			}
+			select {
+			case <-ended:
+			case <-time.After(guard):
+				_ = cmd.Process.Kill()
+				t.Fatal("the run goes on though it was told to end")
+			}
+			if got := kept(); got != targets {
+				t.Errorf("the journal has %d results of %d", got, targets)
+			}
+		})
+	}
+}
+
+// writeFleet writes what a client of the fleet needs.
+func writeFleet(t *testing.T, f *simfleet.Fleet, dir string) {
+	t.Helper()
+	for name, write := range map[string]func(io.Writer) error{
+		"hosts": f.WriteHosts, "kh": f.WriteKnownHosts, "key": f.WriteKey,
+	} {
+		file, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := write(file); err != nil {
+			t.Fatal(err)
+		}
+		if err := file.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// await waits for something that another process does.
+func await(t *testing.T, done func() bool) {
+	t.Helper()
+	for by := time.Now().Add(guard); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(by) {
+			t.Fatalf("it has not come to it in %v", guard)
+		}
+	}
+}
+
+// resultsKept counts the targets of the newest run that ran and whose end the
+// journal has.
+func resultsKept(t *testing.T, dir string) (n int) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(dir, "journal.db")); err != nil {
+		return 0
+	}
+	ctx := context.Background()
+	j, err := journal.Open(ctx, dir, journal.Options{})
+	if err != nil {
+		return 0 // it is being made
+	}
+	defer func() { _ = j.Close() }()
+	for info, err := range j.Runs(ctx, journal.Filter{Limit: 1}) {
+		if err != nil || info.State == journal.NeverBegan {
+			return 0
+		}
+		for e, err := range j.Show(ctx, info.Run, journal.All) {
+			if err == nil && e.Outcome != fleet.OutcomeUnknown && e.Outcome.Ran() {
+				n++
+			}
+		}
+	}
+	return n
+}

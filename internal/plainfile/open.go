@@ -1,0 +1,70 @@
+// Package plainfile opens files that a user has named, without waiting for
+// anything: open(2) of a FIFO waits for a writer, perhaps for ever.
+package plainfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// ErrNotPlain is in the chain of an error for what is neither a file nor a pipe
+// that is open already.
+var ErrNotPlain = errors.New("not a regular file")
+
+// Open opens a regular file, a directory or /dev/null for reading. Of pipes only
+// those are opened that this process has inherited, such as a shell's <(…): their
+// paths begin with /dev/fd/ or /proc/self/fd/, or are /dev/stdin. Everything else
+// is an *fs.PathError with ErrNotPlain, whose text has a hint.
+func Open(path string) (*os.File, error) {
+	if inherited(path) {
+		return os.Open(path)
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !plain(info.Mode(), path) {
+		err = &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf("%w but %s\nhint: name a file", ErrNotPlain, kind(info.Mode()))}
+	}
+	if err != nil {
+		_ = f.Close() // nothing was read
+		return nil, err
+	}
+	return f, nil
+}
+
+func inherited(path string) bool {
+	return path == "/dev/stdin" || strings.HasPrefix(path, "/dev/fd/") || strings.HasPrefix(path, "/proc/self/fd/")
+}
+
+func plain(m fs.FileMode, path string) bool { return m.IsRegular() || m.IsDir() || path == os.DevNull }
+
+func kind(m fs.FileMode) string {
+	switch {
+	case m&fs.ModeNamedPipe != 0:
+		return "a FIFO, whose writer may never come"
+	case m&fs.ModeSocket != 0:
+		return "a socket"
+	}
+	return "a device"
+}
+
+// ReadFile is Open and reading at most limit bytes. A larger file is an error.
+func ReadFile(path string, limit int64) ([]byte, error) {
+	f, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		return nil, fmt.Errorf("more than %d bytes", limit)
+	}
+	return data, err
+}
