@@ -91,7 +91,7 @@ soak: build
 	scripts/ordeal
 
 # kill -9 and signals at random times and at each write of the journal: KILLS,
-# WRITES (0 for each) and SIGNALS say how often.
+# WRITES (0 for each) and SIGNALS say how often, and SSHD over real servers.
 ordeal:
 	scripts/ordeal
 

@@ -18,25 +18,49 @@ type Report struct {
 	Violations []string
 	// Found is how many violations there are.
 	Found int
+	// Ambiguous says, in words, where several targets have one host and command,
+	// and it cannot be seen whether one of them ran twice and another, which is
+	// unknown, did not. A command with {index} in it keeps them apart.
+	Ambiguous []string
+	// Uncompared counts results with output that was cut at a place which the
+	// log does not reach: more than PrefixSize bytes, or more of a fleet's output
+	// than it keeps. The rest of their bytes was compared.
+	Uncompared int
 }
 
-// OK says that nothing is wrong.
-func (r Report) OK() bool { return r.Found == 0 }
+// OK reports whether everything is as the servers saw it, and nothing is
+// ambiguous.
+func (r Report) OK() bool { return r.Found+len(r.Ambiguous) == 0 }
 
 // String gives one line per violation, or one line that says that there is
 // none.
 func (r Report) String() string {
-	if r.OK() {
-		return fmt.Sprintf("%d targets, all as the servers saw them", r.Targets)
-	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d targets, %d violations\n", r.Targets, r.Found)
+	if r.OK() {
+		fmt.Fprintf(&b, "%d targets, all as the servers saw them", r.Targets)
+		if r.Uncompared > 0 {
+			fmt.Fprintf(&b, " (of %d the last bytes of cut output were not compared)", r.Uncompared)
+		}
+		return b.String()
+	}
+	fmt.Fprintf(&b, "%d targets, %d violations", r.Targets, r.Found)
+	if n := len(r.Ambiguous); n > 0 {
+		fmt.Fprintf(&b, ", %d times targets that cannot be told apart", n)
+	}
+	b.WriteByte('\n')
 	for _, v := range r.Violations {
 		b.WriteString(v)
 		b.WriteByte('\n')
 	}
 	if more := r.Found - len(r.Violations); more > 0 {
 		fmt.Fprintf(&b, "and %d more\n", more)
+	}
+	for _, a := range r.Ambiguous[:min(len(r.Ambiguous), maxViolations)] {
+		b.WriteString(a)
+		b.WriteByte('\n')
+	}
+	if len(r.Ambiguous) > 0 {
+		b.WriteString("hint: have {index} in the command, so that each target has one of its own\n")
 	}
 	return b.String()
 }
@@ -58,13 +82,16 @@ func (r *Report) violate(format string, args ...any) {
 //   - Every target has one result, and the outcomes sum to the targets.
 //   - ok, failed and signalled: the command ran once, with that status or
 //     signal, and wrote those bytes. Where output is truncated its size must
-//     be right; where it is incomplete it must not be longer.
-//   - never_started, refused and cancelled: it did not run.
-//   - unknown: it ran at most once.
+//     be right and its bytes the first that were written; where it is
+//     incomplete, its bytes must be the first, and not more than there were.
+//   - never_started, refused and cancelled: it did not run, and has no output.
+//   - unknown: it ran at most once, and its output is the first that one exec
+//     wrote.
 //   - Every exec belongs to a result: a refused one to refused or unknown.
 //
-// Targets with the same host and command cannot be told apart by the server,
-// and so they are compared as a set.
+// Targets with the same host and command are compared as a set, in which their
+// outcomes and outputs tell most of them apart; see Report.Ambiguous for the
+// rest.
 func Check(log []Exec, results iter.Seq[fleet.Result], targets int) Report {
 	r := Report{Targets: targets}
 	groups := make(map[groupKey]*group)
@@ -84,7 +111,7 @@ func Check(log []Exec, results iter.Seq[fleet.Result], targets int) Report {
 		if g.empty() {
 			order = append(order, g)
 		}
-		g.addResult(result)
+		g.addResult(&r, result)
 	}
 	for _, e := range log {
 		g := at(groupKey{e.Host, e.Command})

@@ -16,8 +16,9 @@ import (
 func ran(id uint64, index int, status uint32, stdout string) (Exec, fleet.Result) {
 	e := Exec{
 		ID: id, Host: "127.1.0.1", Command: "echo", Accepted: true, Received: time.Unix(1, 0), Ended: time.Unix(2, 0),
-		Stdout: WrittenOf([]byte(stdout)), Stderr: WrittenOf(nil), HasStatus: true, Status: status,
+		HasStatus: true, Status: status,
 	}
+	e.wrote(stdout, "")
 	r := resultOf(index, fleet.OutcomeOK)
 	if status != 0 {
 		r.Outcome = fleet.OutcomeFailed
@@ -25,6 +26,12 @@ func ran(id uint64, index int, status uint32, stdout string) (Exec, fleet.Result
 	r.Status, r.Flags = status, fleet.FlagExitKnown
 	r.Stdout = fleet.Output{Bytes: []byte(stdout), Size: int64(len(stdout))}
 	return e, r
+}
+
+// wrote has an exec have written these.
+func (e *Exec) wrote(stdout, stderr string) {
+	e.Stdout, e.Stderr = WrittenOf([]byte(stdout)), WrittenOf([]byte(stderr))
+	e.Prefixes = [fleet.NumStreams]Prefix{fleet.Stdout: PrefixOf([]byte(stdout)), fleet.Stderr: PrefixOf([]byte(stderr))}
 }
 
 func resultOf(index int, o fleet.Outcome) fleet.Result {
@@ -48,6 +55,13 @@ func TestCheck(t *testing.T) {
 		r.Stdout = fleet.Output{Bytes: []byte("on"), Size: 2}
 		r.Flags |= fleet.FlagOutputIncomplete
 	})
+	said := func(r fleet.Result, stdout string, size int64) fleet.Result {
+		r.Stdout = fleet.Output{Bytes: []byte(stdout), Size: size}
+		return r
+	}
+	at := func(r fleet.Result, index int) fleet.Result { r.Target.Index = index; return r }
+	unknown := resultOf(0, fleet.OutcomeUnknown)
+	on := func(e Exec, conn uint64) Exec { e.Conn = conn; return e }
 	for _, test := range []struct {
 		name    string
 		log     []Exec
@@ -67,12 +81,33 @@ func TestCheck(t *testing.T) {
 		{"truncated", []Exec{e1}, []fleet.Result{truncated}, nil},
 		{"incomplete", []Exec{e1}, []fleet.Result{incomplete}, nil},
 		{"a truncated one leaves the whole one its exec", []Exec{e1, editExec(e1, func(e *Exec) {
-			e.ID, e.Stdout = 9, WrittenOf([]byte("on!\n"))
+			e.ID = 9
+			e.wrote("on!\n", "")
 		})}, []fleet.Result{truncated, edit(r1, func(r *fleet.Result) { r.Target.Index = 1 })}, nil},
 		{"a loose claim moves for a strict one", []Exec{e1, editExec(e1, func(e *Exec) {
-			e.ID, e.Stdout = 9, WrittenOf([]byte("longer\n"))
+			e.ID = 9
+			e.wrote("only\n\n", "")
 		})}, []fleet.Result{incomplete, edit(truncated, func(r *fleet.Result) { r.Target.Index = 1 })}, nil},
 
+		{"unknown has some output", []Exec{e1}, []fleet.Result{said(unknown, "one", 3)}, nil},
+		{"unknown has some output that was truncated", []Exec{e1}, []fleet.Result{said(unknown, "o", 3)}, nil},
+		{"unknown has some output of what was cut off", []Exec{lost}, []fleet.Result{said(unknown, "one\n", 4)}, nil},
+		{"unknown is told by its output", []Exec{e1, e2}, []fleet.Result{said(unknown, "tw", 2), at(r1, 1)}, nil},
+		{"unknown with output, and one without", []Exec{e2}, []fleet.Result{unknown, at(said(unknown, "tw", 2), 1)}, nil},
+		{"two on two connections", []Exec{on(e1, 1), on(e1, 2)}, []fleet.Result{r1, at(r1, 1)}, nil},
+
+		{"truncated and other bytes", []Exec{e1}, []fleet.Result{said(r1, "0n", 4)}, []string{"stdout of 4 bytes"}},
+		{"truncated and not the beginning", []Exec{e1}, []fleet.Result{said(r1, "ne", 4)}, []string{"stdout of 4 bytes"}},
+		{"incomplete and other bytes", []Exec{e1}, []fleet.Result{edit(incomplete, func(r *fleet.Result) { r.Stdout.Bytes = []byte("0n") })}, []string{"stdout of 2 bytes"}},
+		{"unknown has bytes that nobody wrote", []Exec{e1}, []fleet.Result{said(unknown, "0n", 2)}, []string{"unknown with stdout of 2 bytes"}},
+		{"unknown has more than was written", []Exec{e1}, []fleet.Result{said(unknown, "one\n!", 5)}, []string{"unknown with stdout of 5 bytes"}},
+		{"unknown has output and did not run", nil, []fleet.Result{said(unknown, "on", 2)}, []string{"but it did not run"}},
+		{"unknown has output and was refused", []Exec{turnedDown}, []fleet.Result{said(unknown, "on", 2)}, []string{"but it did not run", "refused 1 times more"}},
+		{"unknown has the other's output", []Exec{e1, e2}, []fleet.Result{said(unknown, "on", 2), at(r1, 1)}, []string{`but it was status 3`}},
+		{"never started and has output", nil, []fleet.Result{said(resultOf(0, fleet.OutcomeNeverStarted), "one\n", 4)}, []string{"target 0, \"127.1.0.1\": \"echo\": never_started, and yet it has output: status 0, stdout of 4 bytes"}},
+		{"cancelled and has output", nil, []fleet.Result{edit(resultOf(0, fleet.OutcomeCancelled), func(r *fleet.Result) { r.Stderr = fleet.Output{Size: 1} })}, []string{"cancelled, and yet it has output"}},
+		{"refused and has output", []Exec{turnedDown}, []fleet.Result{said(resultOf(0, fleet.OutcomeRefused), "x", 1)}, []string{"refused, and yet it has output"}},
+		{"ran twice on one connection, beside an unknown", []Exec{on(e1, 1), on(e1, 1)}, []fleet.Result{r1, at(unknown, 1)}, []string{"ran twice on connection 1"}},
 		{"ok and did not run", nil, []fleet.Result{r1}, []string{
 			`target 0, "127.1.0.1": "echo": status 0, stdout of 4 bytes (2c8b08da), stderr of 0 bytes (e3b0c442), but it did not run`,
 		}},
@@ -104,6 +139,7 @@ func TestCheck(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			report := Check(test.log, slices.Values(test.results), len(test.results))
+			report.Ambiguous = nil // TestCheckSaysWhatIsAmbiguous
 			if report.OK() != (len(test.want) == 0) || report.Found != len(test.want) {
 				t.Fatalf("%v, want %q", report, test.want)
 			}
@@ -113,6 +149,52 @@ func TestCheck(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestCheckSaysWhatIsAmbiguous has two targets of one host and command, of which
+// one ran twice or another one, which is unknown, once: nobody can tell.
+func TestCheckSaysWhatIsAmbiguous(t *testing.T) {
+	e, r := ran(1, 0, 0, "one\n")
+	again, unknown := e, resultOf(1, fleet.OutcomeUnknown)
+	again.ID, e.Conn, again.Conn = 2, 1, 2
+	other, _ := ran(3, 1, 0, "other\n")
+	told := unknown
+	told.Stdout = fleet.Output{Bytes: []byte("oth"), Size: 3}
+	first := resultOf(0, fleet.OutcomeUnknown)
+	for _, test := range []struct {
+		name      string
+		log       []Exec
+		results   []fleet.Result
+		ambiguous bool
+	}{
+		{"one ran twice, or the unknown once", []Exec{e, again}, []fleet.Result{r, unknown}, true},
+		{"one that never started ran, or the unknown", []Exec{e}, []fleet.Result{resultOf(0, fleet.OutcomeNeverStarted), unknown}, true},
+		{"one unknown ran twice, or two once", []Exec{e, again}, []fleet.Result{first, unknown}, true},
+		{"one of two unknown ran", []Exec{e}, []fleet.Result{first, unknown}, false},
+		{"the unknown did not run", []Exec{e}, []fleet.Result{r, unknown}, false},
+		{"the unknown's output tells", []Exec{e, other}, []fleet.Result{r, told}, false},
+	} {
+		report := Check(test.log, slices.Values(test.results), 2)
+		if report.Found != 0 || len(report.Ambiguous) == 1 != test.ambiguous || report.OK() == test.ambiguous {
+			t.Errorf("%s: %v", test.name, report)
+		}
+	}
+	want := "2 targets, 0 violations, 1 times targets that cannot be told apart\n" +
+		`"127.1.0.1": "echo" ran 1 times more than the results tell of for certain, and which of its 2 targets did is not to be seen` + "\n" +
+		"hint: have {index} in the command, so that each target has one of its own\n"
+	if got := Check([]Exec{e, again}, slices.Values([]fleet.Result{r, unknown}), 2).String(); got != want {
+		t.Errorf("it prints %q, want %q", got, want)
+	}
+}
+
+func TestCheckSaysWhatItDidNotCompare(t *testing.T) {
+	text := strings.Repeat("x", PrefixSize+2)
+	e, r := ran(1, 0, 0, text)
+	r.Stdout.Bytes = r.Stdout.Bytes[:PrefixSize+1]
+	report := Check([]Exec{e}, slices.Values([]fleet.Result{r}), 1)
+	if got, want := report.String(), "1 targets, all as the servers saw them (of 1 the last bytes of cut output were not compared)"; got != want || !report.OK() {
+		t.Errorf("it prints %q, want %q", got, want)
 	}
 }
 
@@ -159,7 +241,7 @@ func TestCheckFindsEveryLie(t *testing.T) {
 		}
 		i := rapid.IntRange(0, n-1).Draw(t, "lie about")
 		r := &results[i]
-		switch rapid.IntRange(0, 5).Draw(t, "lie") {
+		switch rapid.IntRange(0, 7).Draw(t, "lie") {
 		case 0:
 			r.Stdout = fleet.Output{Bytes: []byte("3"), Size: 1}
 		case 1:
@@ -172,6 +254,10 @@ func TestCheckFindsEveryLie(t *testing.T) {
 			shuffled = append(shuffled, shuffled[0])
 		case 5:
 			results = results[1:]
+		case 6:
+			r.Stdout.Bytes, r.Stdout.Size, r.Flags = []byte("3"), 1, r.Flags|fleet.FlagOutputIncomplete
+		case 7:
+			r.Stdout.Bytes, r.Stdout.Size, r.End = []byte("3"), 1, fleet.End{Outcome: fleet.OutcomeUnknown}
 		}
 		if report := Check(shuffled, slices.Values(results), n); report.OK() {
 			t.Fatalf("nothing was found")

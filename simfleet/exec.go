@@ -7,7 +7,10 @@ import (
 	"hash"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"shoal/fleet"
 )
 
 // An Exec is what the oracle knows of one exec request.
@@ -26,6 +29,9 @@ type Exec struct {
 	Accepted bool
 	// Stdout and Stderr are what the command wrote and the connection took.
 	Stdout, Stderr Written
+	// Prefixes tell the beginnings of these streams from any other bytes, so
+	// that output which was cut on its way can be compared.
+	Prefixes [fleet.NumStreams]Prefix
 	// HasStatus says that an exit status was sent, and Status which.
 	HasStatus bool
 	Status    uint32
@@ -44,6 +50,32 @@ type Written struct {
 // WrittenOf gives what p is, written whole.
 func WrittenOf(p []byte) Written {
 	return Written{Size: int64(len(p)), SHA256: sha256.Sum256(p)}
+}
+
+// PrefixSize is how many bytes of a stream a Prefix keeps, and how many bytes
+// each of its digests goes on from the one before.
+const PrefixSize = 1 << 20
+
+// prefixBudget bounds the bytes that all execs of a fleet keep together. What
+// begins after it is spent has digests alone.
+const prefixBudget = 64 << 20
+
+// A Prefix is kept of a stream, to compare with any beginning of it.
+type Prefix struct {
+	// Head has the first bytes, PrefixSize at most; fewer where a fleet has kept
+	// too many already.
+	Head []byte
+	// Digests are the hashes of the first 1, 2, 3… times PrefixSize bytes, as
+	// far as the stream goes.
+	Digests []Digest
+}
+
+// PrefixOf returns the prefix of what p is, written whole.
+func PrefixOf(p []byte) Prefix {
+	c := counted{w: io.Discard, room: new(atomic.Int64)}
+	c.room.Store(PrefixSize)
+	_, _ = c.Write(p) // io.Discard takes all
+	return c.prefix
 }
 
 // A Digest is a SHA-256 hash; its text is hexadecimal.
@@ -65,23 +97,53 @@ func (d *Digest) UnmarshalText(text []byte) error {
 
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
-// counted counts and hashes what w took. It is for one goroutine.
+// counted counts and hashes what w took, and keeps its prefix. It is for one
+// goroutine.
 type counted struct {
-	w    io.Writer
-	size int64
-	hash hash.Hash // nil until the first byte
+	w      io.Writer
+	size   int64
+	hash   hash.Hash     // nil until the first byte
+	room   *atomic.Int64 // bytes that may be kept, of all streams together; nil keeps none
+	prefix Prefix
 }
 
 func (c *counted) Write(p []byte) (int, error) {
 	n, err := c.w.Write(p)
 	if n > 0 {
-		if c.hash == nil {
-			c.hash = sha256.New()
-		}
-		c.hash.Write(p[:n])
-		c.size += int64(n)
+		c.took(p[:n])
 	}
 	return n, err
+}
+
+func (c *counted) took(p []byte) {
+	if c.hash == nil {
+		c.hash = sha256.New()
+	}
+	if c.room != nil {
+		c.keep(p)
+	}
+	for len(p) > 0 {
+		piece := p[:min(int64(len(p)), PrefixSize-c.size%PrefixSize)]
+		c.hash.Write(piece)
+		c.size += int64(len(piece))
+		if c.room != nil && c.size%PrefixSize == 0 {
+			c.prefix.Digests = append(c.prefix.Digests, Digest(c.hash.Sum(nil)))
+		}
+		p = p[len(piece):]
+	}
+}
+
+// keep appends to the head, which never has a gap.
+func (c *counted) keep(p []byte) {
+	if int64(len(c.prefix.Head)) != c.size {
+		return
+	}
+	p = p[:min(len(p), PrefixSize-len(c.prefix.Head))]
+	if left := c.room.Add(-int64(len(p))); left < 0 {
+		c.room.Add(int64(len(p)))
+		return
+	}
+	c.prefix.Head = append(c.prefix.Head, p...)
 }
 
 func (c *counted) written() Written {
@@ -95,10 +157,20 @@ func (c *counted) written() Written {
 type oracle struct {
 	tell func(Exec) // nil when nobody asks
 	keep bool
+	room atomic.Int64 // bytes of output that may still be kept
 
 	mu    sync.Mutex
 	count uint64
 	execs []Exec // by ID-1
+}
+
+// streams returns the two of a session.
+func (o *oracle) streams(stdout, stderr io.Writer) (_, _ *counted) {
+	var room *atomic.Int64
+	if o.keep || o.tell != nil {
+		room = &o.room
+	}
+	return &counted{w: stdout, room: room}, &counted{w: stderr, room: room}
 }
 
 // start notes an exec request before it is answered.
@@ -123,6 +195,11 @@ func (o *oracle) start(c *conn, command string, accepted bool) Exec {
 // end notes how it ended.
 func (o *oracle) end(e *Exec, stdout, stderr *counted) {
 	e.Stdout, e.Stderr, e.Ended = stdout.written(), stderr.written(), time.Now()
+	for i, c := range []*counted{fleet.Stdout: stdout, fleet.Stderr: stderr} {
+		if c != nil {
+			e.Prefixes[i] = c.prefix
+		}
+	}
 	if o.keep {
 		o.mu.Lock()
 		o.execs[e.ID-1] = *e

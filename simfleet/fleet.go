@@ -74,6 +74,7 @@ func newFleet(ctx context.Context, o Options) (*Fleet, error) {
 		oracle:  &oracle{tell: o.Oracle, keep: !o.DiscardLog},
 		open:    make(map[*conn]struct{}),
 	}
+	f.oracle.room.Store(prefixBudget)
 	f.clientKey = f.ClientKey().PublicKey().Marshal()
 	f.ctx, f.cancel = context.WithCancel(ctx)
 	f.work.Go(func() {

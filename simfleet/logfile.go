@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"shoal/fleet"
 )
 
 // logLine is an Exec as one line of JSON. An exec has two, "started" and
@@ -35,7 +37,17 @@ type logLine struct {
 type written struct {
 	Size   int64  `json:"size"`
 	SHA256 Digest `json:"sha256"`
+
+	Head    []byte   `json:"head,omitempty"` // base64
+	Digests []Digest `json:"digests,omitempty"`
 }
+
+func writtenLine(w Written, p Prefix) *written {
+	return &written{w.Size, w.SHA256, p.Head, p.Digests}
+}
+
+func (w *written) written() Written { return Written{w.Size, w.SHA256} }
+func (w *written) prefix() Prefix   { return Prefix{w.Head, w.Digests} }
 
 const (
 	eventStarted = "started"
@@ -57,7 +69,8 @@ func lineOf(e Exec) logLine {
 	}
 	ended := e.Ended.UTC()
 	l.Event, l.Ended, l.Signal = eventEnded, &ended, e.Signal
-	l.Stdout, l.Stderr = (*written)(&e.Stdout), (*written)(&e.Stderr)
+	l.Stdout = writtenLine(e.Stdout, e.Prefixes[fleet.Stdout])
+	l.Stderr = writtenLine(e.Stderr, e.Prefixes[fleet.Stderr])
 	if e.HasStatus {
 		l.Status = &e.Status
 	}
@@ -89,7 +102,8 @@ func (l logLine) exec() (Exec, error) {
 	case l.Ended == nil || l.Stdout == nil || l.Stderr == nil:
 		return Exec{}, fmt.Errorf("exec %d has ended without its time or its streams", l.ID)
 	}
-	e.Ended, e.Stdout, e.Stderr = *l.Ended, Written(*l.Stdout), Written(*l.Stderr)
+	e.Ended, e.Stdout, e.Stderr = *l.Ended, l.Stdout.written(), l.Stderr.written()
+	e.Prefixes = [fleet.NumStreams]Prefix{fleet.Stdout: l.Stdout.prefix(), fleet.Stderr: l.Stderr.prefix()}
 	if l.Status != nil {
 		e.HasStatus, e.Status = true, *l.Status
 	}

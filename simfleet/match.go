@@ -1,6 +1,8 @@
 package simfleet
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"fmt"
 
 	"shoal/fleet"
@@ -13,20 +15,25 @@ func (k groupKey) String() string { return fmt.Sprintf("%.80q: %.80q", k.host, k
 
 // A group is all results and execs of one host and command.
 type group struct {
-	key                    groupKey
-	whole                  []claim // of results that ran and have all their output
-	partial                []claim // of results that ran and do not
-	refused, unknown, none int     // results by what they allow
-	ran                    []Exec  // execs that the server accepted
-	turnedDown             int     // execs that it did not
+	key     groupKey
+	whole   []claim // of results that ran and have all their output
+	partial []claim // of results with a part of their output: they ran and do not have all, or it is not known how they ended
+	results int
+	refused int    // results of a command that the server turned down
+	unknown int    // results that allow an exec, and have no output to tell it by
+	ran     []Exec // execs that the server accepted
+	// turnedDown counts execs that it did not.
+	turnedDown int
 }
 
-// A claim is what a result says of its exec. It is comparable.
+// A claim is what a result says of its exec.
 type claim struct {
 	index   int
+	outcome fleet.Outcome
 	facts   facts
-	cut     [fleet.NumStreams]bool // the hash is of a part only
-	atLeast bool                   // the sizes are lower bounds
+	bytes   [fleet.NumStreams][]byte // what the result has of the output
+	cut     [fleet.NumStreams]bool   // which is a beginning only
+	atLeast bool                     // the sizes are lower bounds
 }
 
 // facts are what an exec and a result of it have in common.
@@ -36,9 +43,7 @@ type facts struct {
 	streams [fleet.NumStreams]Written
 }
 
-func (g *group) empty() bool {
-	return len(g.whole)+len(g.partial)+g.refused+g.unknown+g.none+len(g.ran)+g.turnedDown == 0
-}
+func (g *group) empty() bool { return g.results+len(g.ran)+g.turnedDown == 0 }
 
 func (g *group) addExec(e Exec) {
 	if e.Accepted {
@@ -48,30 +53,40 @@ func (g *group) addExec(e Exec) {
 	}
 }
 
-func (g *group) addResult(r fleet.Result) {
+func (g *group) addResult(r *Report, res fleet.Result) {
+	g.results++
+	silent := res.Stdout.Size == 0 && res.Stderr.Size == 0
 	switch {
-	case r.Outcome.Ran():
-		c := claimOf(r)
+	case res.Outcome.Ran():
+		c := claimOf(res)
 		if c.cut == [fleet.NumStreams]bool{} && !c.atLeast {
 			g.whole = append(g.whole, c)
 		} else {
 			g.partial = append(g.partial, c)
 		}
-	case r.Outcome == fleet.OutcomeRefused:
-		g.refused++
-	case r.Outcome == fleet.OutcomeUnknown:
+		return
+	case res.Outcome == fleet.OutcomeUnknown && silent:
 		g.unknown++
-	default:
-		g.none++
+		return
+	case res.Outcome == fleet.OutcomeUnknown:
+		g.partial = append(g.partial, claimOf(res))
+		return
+	case res.Outcome == fleet.OutcomeRefused:
+		g.refused++
+	}
+	if !silent {
+		r.violate("target %d, %v: %v, and yet it has output: %v", res.Target.Index, g.key, res.Outcome, claimOf(res).facts)
 	}
 }
 
 func claimOf(r fleet.Result) claim {
-	c := claim{index: r.Target.Index, atLeast: r.Flags.Has(fleet.FlagOutputIncomplete)}
+	c := claim{index: r.Target.Index, outcome: r.Outcome}
+	c.atLeast = r.Flags.Has(fleet.FlagOutputIncomplete) || !r.Outcome.Ran()
 	if c.facts.signal = r.Signal; r.Signal == "" {
 		c.facts.status = r.Status
 	}
 	for i, out := range []fleet.Output{fleet.Stdout: r.Stdout, fleet.Stderr: r.Stderr} {
+		c.bytes[i] = out.Bytes
 		c.cut[i] = out.Truncated() || c.atLeast
 		w := WrittenOf(out.Bytes)
 		w.Size = out.Size
@@ -84,10 +99,10 @@ func factsOf(e Exec) facts {
 	return facts{e.Status, e.Signal, [fleet.NumStreams]Written{fleet.Stdout: e.Stdout, fleet.Stderr: e.Stderr}}
 }
 
-// allows says whether e may be the exec that c tells of.
+// allows reports whether e may be the exec that c tells of.
 func (c claim) allows(e Exec) bool {
 	f := factsOf(e)
-	if !ended(e) || f.status != c.facts.status || f.signal != c.facts.signal {
+	if c.outcome.Ran() && (!ended(e) || f.status != c.facts.status || f.signal != c.facts.signal) {
 		return false
 	}
 	for i, w := range f.streams {
@@ -98,28 +113,83 @@ func (c claim) allows(e Exec) bool {
 			!c.cut[i] && got.SHA256 != w.SHA256:
 			return false
 		}
+		if same, _ := e.Prefixes[i].begins(c.bytes[i], w); c.cut[i] && !same {
+			return false
+		}
 	}
 	return true
+}
+
+// compared reports whether all that c has of the output could be compared with
+// what e has.
+func (c claim) compared(e Exec) bool {
+	for i, w := range factsOf(e).streams {
+		if _, all := e.Prefixes[i].begins(c.bytes[i], w); c.cut[i] && !all {
+			return false
+		}
+	}
+	return true
+}
+
+// begins compares got with the beginning of a stream of which w and p are known:
+// same reports that no difference was found, and all that there is none.
+func (p Prefix) begins(got []byte, w Written) (same, all bool) {
+	n := int64(len(got))
+	head := min(len(got), len(p.Head))
+	switch {
+	case n > w.Size || !bytes.Equal(got[:head], p.Head[:head]):
+		return false, false
+	case head == len(got):
+		return true, true
+	case n == w.Size:
+		same = sha256.Sum256(got) == w.SHA256
+		return same, same
+	}
+	steps := min(n/PrefixSize, int64(len(p.Digests)))
+	if steps > 0 && sha256.Sum256(got[:steps*PrefixSize]) != p.Digests[steps-1] {
+		return false, false
+	}
+	return true, steps*PrefixSize == n
 }
 
 // ended says that the server told the client how the exec ended.
 func ended(e Exec) bool { return e.HasStatus || e.Signal != "" }
 
 func (g *group) check(r *Report) {
+	g.checkConnections(r)
 	free, missing := g.matchWhole()
-	free, more := g.matchPartial(free)
+	free, more := g.matchPartial(r, free)
 	for _, c := range append(missing, more...) {
 		free = g.unmatched(r, c, free)
 	}
 	if n := len(free); n > g.unknown {
 		r.violate("%v ran %d times more than any result tells of", g.key, n-g.unknown)
 		free = free[:g.unknown]
+	} else if n > 0 && g.results > 1 && (n > 1 || g.unknown < g.results) {
+		// Of the targets one is unknown, and that exec need not be its own.
+		r.Ambiguous = append(r.Ambiguous, fmt.Sprintf("%v ran %d times more than the results tell of for certain, and which of its %d targets did is not to be seen",
+			g.key, n, g.results))
 	}
 	// A refusal may have been lost on its way.
 	if n := g.turnedDown - g.refused; n > g.unknown-len(free) {
 		r.violate("%v was refused %d times more than any result tells of", g.key, n-g.unknown+len(free))
 	} else if n < 0 {
 		r.violate("%v was refused %d times less than the results say", g.key, -n)
+	}
+}
+
+// checkConnections finds what ran twice for one target, whatever others there
+// are: a connection belongs to one of them.
+func (g *group) checkConnections(r *Report) {
+	if g.results < 2 {
+		return // the counts tell
+	}
+	seen := make(map[uint64]bool, len(g.ran))
+	for _, e := range g.ran {
+		if e.Conn != 0 && seen[e.Conn] {
+			r.violate("%v ran twice on connection %d", g.key, e.Conn)
+		}
+		seen[e.Conn] = true
 	}
 }
 
@@ -152,7 +222,7 @@ func (g *group) matchWhole() (free []Exec, missing []claim) {
 
 // matchPartial does the same for claims that several unlike execs may fit, by
 // augmenting paths.
-func (g *group) matchPartial(execs []Exec) (free []Exec, missing []claim) {
+func (g *group) matchPartial(r *Report, execs []Exec) (free []Exec, missing []claim) {
 	owner := make([]int, len(execs)) // of each exec: its place in g.partial, plus 1
 	for i := range g.partial {
 		g.augment(i, execs, owner, make([]bool, len(execs)))
@@ -161,8 +231,11 @@ func (g *group) matchPartial(execs []Exec) (free []Exec, missing []claim) {
 	for j, e := range execs {
 		if owner[j] == 0 {
 			free = append(free, e)
-		} else {
-			matched[owner[j]-1] = true
+			continue
+		}
+		i := owner[j] - 1
+		if matched[i] = true; !g.partial[i].compared(e) {
+			r.Uncompared++
 		}
 	}
 	for i, c := range g.partial {
@@ -193,11 +266,18 @@ func (g *group) augment(i int, free []Exec, owner []int, tried []bool) bool {
 // taken as the one that the claim gets wrong, and is not reported again.
 func (g *group) unmatched(r *Report, c claim, free []Exec) []Exec {
 	if len(free) == 0 {
-		r.violate("target %d, %v: %v, but it did not run", c.index, g.key, c.facts)
+		r.violate("target %d, %v: %v, but it did not run", c.index, g.key, c)
 		return free
 	}
-	r.violate("target %d, %v: %v, but it was %v", c.index, g.key, c.facts, factsOf(free[0]))
+	r.violate("target %d, %v: %v, but it was %v", c.index, g.key, c, factsOf(free[0]))
 	return free[1:]
+}
+
+func (c claim) String() string {
+	if c.outcome.Ran() {
+		return c.facts.String()
+	}
+	return fmt.Sprintf("%v with %v", c.outcome, c.facts.output())
 }
 
 func (f facts) String() string {
@@ -205,7 +285,10 @@ func (f facts) String() string {
 	if f.signal != "" {
 		how = fmt.Sprintf("signal %.40q", f.signal)
 	}
+	return how + ", " + f.output()
+}
+
+func (f facts) output() string {
 	out, err := f.streams[fleet.Stdout], f.streams[fleet.Stderr]
-	return fmt.Sprintf("%s, stdout of %d bytes (%.8s), stderr of %d bytes (%.8s)",
-		how, out.Size, out.SHA256, err.Size, err.SHA256)
+	return fmt.Sprintf("stdout of %d bytes (%.8s), stderr of %d bytes (%.8s)", out.Size, out.SHA256, err.Size, err.SHA256)
 }

@@ -2,16 +2,21 @@ package simfleet
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"shoal/fleet"
 )
 
 // TestOracleIsToldBeforeTheAnswer asserts that an exec which the client knows
@@ -45,7 +50,8 @@ func TestOracleIsToldBeforeTheAnswer(t *testing.T) {
 		t.Fatalf("it was told %d times, want 2", len(told))
 	}
 	want := first[0]
-	want.Stdout, want.Stderr, want.Ended = WrittenOf([]byte("bytes")), WrittenOf(nil), told[1].Ended
+	want.Ended = told[1].Ended
+	want.wrote("bytes", "")
 	want.HasStatus, want.Status = true, 7
 	if diff := cmp.Diff(want, told[1]); diff != "" || told[1].Ended.Before(want.Received) {
 		t.Errorf("at the end (-want +got):\n%s", diff)
@@ -73,6 +79,69 @@ func TestCountedCountsWhatWasTaken(t *testing.T) {
 	}
 }
 
+// TestPrefixes asserts that any piece by piece writing keeps the same, and that
+// what is kept tells a beginning from other bytes at every length.
+func TestPrefixes(t *testing.T) {
+	text := make([]byte, 2*PrefixSize+100)
+	for i := range text {
+		text[i] = byte(i ^ i>>8 ^ i>>16)
+	}
+	whole := PrefixOf(text)
+	want := Prefix{
+		Head:    text[:PrefixSize],
+		Digests: []Digest{sha256.Sum256(text[:PrefixSize]), sha256.Sum256(text[:2*PrefixSize])},
+	}
+	if !reflect.DeepEqual(whole, want) {
+		t.Fatalf("%d bytes and %d digests, or others, want %d and %d", len(whole.Head), len(whole.Digests), PrefixSize, 2)
+	}
+	c := &counted{w: io.Discard, room: new(atomic.Int64)}
+	c.room.Store(3 * PrefixSize)
+	for left := text; len(left) > 0; {
+		n := min(len(left), 32<<10+1)
+		_, _ = c.Write(left[:n])
+		left = left[n:]
+	}
+	if !reflect.DeepEqual(c.prefix, whole) || c.written() != WrittenOf(text) || c.room.Load() != 2*PrefixSize {
+		t.Errorf("in pieces: %d bytes and %d digests, or others, and room for %d more", len(c.prefix.Head), len(c.prefix.Digests), c.room.Load())
+	}
+	bare := Prefix{Digests: whole.Digests} // of a fleet that has kept too much
+	for _, test := range []struct {
+		prefix    Prefix
+		length    int
+		all       bool // every byte is compared
+		unnoticed int  // a byte that may be changed unnoticed; -1: none
+	}{
+		{whole, 0, true, -1},
+		{whole, 1, true, -1},
+		{whole, PrefixSize, true, -1},
+		{whole, PrefixSize + 1, false, PrefixSize},
+		{whole, 2 * PrefixSize, true, -1},
+		{whole, 2*PrefixSize + 99, false, 2 * PrefixSize},
+		{whole, len(text), true, -1},
+		{bare, PrefixSize - 1, false, 0},
+		{bare, PrefixSize, true, -1},
+		{bare, len(text), true, -1},
+	} {
+		got := bytes.Clone(text[:test.length])
+		if same, all := test.prefix.begins(got, WrittenOf(text)); !same || all != test.all {
+			t.Errorf("the first %d bytes: same %v, all %v, want true, %v", test.length, same, all, test.all)
+		}
+		for _, at := range []int{0, test.length / 2, test.length - 1} {
+			if at < 0 || at >= len(got) || test.unnoticed >= 0 && at >= test.unnoticed {
+				continue
+			}
+			got[at]++
+			if same, _ := test.prefix.begins(got, WrittenOf(text)); same {
+				t.Errorf("the first %d bytes with byte %d changed are taken for the same", test.length, at)
+			}
+			got[at]--
+		}
+	}
+	if same, _ := whole.begins(append(bytes.Clone(text), 0), WrittenOf(text)); same {
+		t.Error("more than was written is taken for a beginning of it")
+	}
+}
+
 // execs gives logs as a fleet makes them.
 func execs() *rapid.Generator[[]Exec] {
 	moment := rapid.Custom(func(t *rapid.T) time.Time {
@@ -89,6 +158,8 @@ func execs() *rapid.Generator[[]Exec] {
 			e.Ended = moment.Draw(t, "ended")
 			e.Stdout = WrittenOf(rapid.SliceOf(rapid.Byte()).Draw(t, "stdout"))
 			e.Stderr = Written{Size: rapid.Int64Min(0).Draw(t, "stderr")}
+			e.Prefixes[fleet.Stdout] = Prefix{Digests: []Digest{sha256.Sum256(rapid.SliceOf(rapid.Byte()).Draw(t, "digest"))}}
+			e.Prefixes[fleet.Stderr] = Prefix{Head: rapid.SliceOfN(rapid.Byte(), 1, -1).Draw(t, "head")}
 			if e.HasStatus = rapid.Bool().Draw(t, "has status"); e.HasStatus {
 				e.Status = rapid.Uint32().Draw(t, "status")
 			}

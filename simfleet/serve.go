@@ -9,7 +9,11 @@ import (
 )
 
 // serverVersion names the implementation that speaks, so that a client which
-// knows its limits meets them (RFC 4253 §4.2).
+// knows its limits meets them (RFC 4253 §4.2). It is no OpenSSH: x/crypto/ssh
+// drops what comes for a channel that it has not confirmed yet, and ends the
+// connection over a channel behind a rejected key, where sshd runs the early
+// command and answers UNIMPLEMENTED. Commands that leave early meet real servers
+// in internal/ordeal.
 const serverVersion = "SSH-2.0-Go simfleet"
 
 // serveSSH is a connection that gets as far as SSH: key exchange,

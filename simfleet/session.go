@@ -72,7 +72,7 @@ func (s *session) exec(r *ssh.Request) {
 	if answer != yes {
 		return
 	}
-	s.stdout, s.stderr = &counted{w: s.Channel}, &counted{w: s.Stderr()}
+	s.stdout, s.stderr = s.conn.fleet.oracle.streams(s.Channel, s.Stderr())
 	s.command.Go(s.run)
 }
 

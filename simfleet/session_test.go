@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -54,11 +55,15 @@ func TestCommands(t *testing.T) {
 		}
 		want := Exec{
 			ID: uint64(n + 1), Index: 2, Host: "127.1.0.3", Conn: 1, Command: test.command, Accepted: true,
-			Stdout: WrittenOf([]byte(test.stdout)), Stderr: WrittenOf([]byte(test.stderr)),
 			HasStatus: test.signal == "", Status: uint32(test.status), Signal: test.signal,
 		}
-		if diff := cmp.Diff(want, waitForEnd(t, f, n), cmpopts.IgnoreFields(Exec{}, "Received", "Ended")); diff != "" {
+		want.wrote(test.stdout, test.stderr)
+		got := waitForEnd(t, f, n)
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Exec{}, "Received", "Ended", "Prefixes")); diff != "" {
 			t.Errorf("%q: the log (-want +got):\n%s", test.command, diff)
+		}
+		if !reflect.DeepEqual(got.Prefixes, want.Prefixes) { // cmp.Diff takes seconds for megabytes
+			t.Errorf("%q: the log has other beginnings of the output", test.command)
 		}
 	}
 	_, _ = io.ReadFull(f.keys.random("random 127.1.0.1"), again)

@@ -197,6 +197,58 @@ func (tr *transfer) wake(ready *bool) {
 	tr.healthy()
 }
 
+// TestRekeyWithAClosedWindow has the server use up the window, and either side ask
+// for new keys then. What was consumed meanwhile opens the window behind the
+// exchange, not in it (RFC 4253 §7.1), and the transfer goes on.
+func TestRekeyWithAClosedWindow(t *testing.T) {
+	const rounds, window = 20, 256 << 10
+	for name, ours := range map[string]bool{"theirs": false, "ours": true} {
+		tr := newTransfer(t, Config{Window: window})
+		held := 0 // bytes that have arrived and are not consumed
+		receive := func() {
+			for _, ev := range tr.deliver() {
+				if d, ok := ev.(Data); ok {
+					tr.arrived.Write(d.Bytes)
+					tr.count += len(d.Bytes)
+					held += len(d.Bytes)
+				}
+			}
+			tr.pump()
+			tr.healthy()
+		}
+		for round := range rounds {
+			for tr.allowed > 0 {
+				tr.chunk(window)
+			}
+			receive()
+			if ours {
+				tr.client.startKex()
+				tr.pump()
+			}
+			tr.got = nil
+			tr.sendKexInit()
+			receive()
+			tr.client.Consumed(tr.ch, held) // now, with our KEXINIT sent and no NEWKEYS
+			held = 0
+			tr.pump()
+			if tr.last(msgChannelWindowAdjust) != nil {
+				t.Fatalf("%s, round %d: the window was opened in the exchange", name, round)
+			}
+			tr.send(tr.reply())
+			tr.sendNewKeys()
+			receive()
+			if n := len(tr.got); n < 2 || tr.got[n-2][0] != msgNewKeys || tr.got[n-1][0] != msgChannelWindowAdjust {
+				t.Fatalf("%s, round %d: %d messages, the last two are not NEWKEYS and WINDOW_ADJUST", name, round, n)
+			}
+			tr.forget()
+			if tr.allowed != window {
+				t.Fatalf("%s, round %d: the window is %d, want %d", name, round, tr.allowed, window)
+			}
+		}
+		tr.same(rounds * window)
+	}
+}
+
 func (tr *transfer) exchangeSending(ready *bool) {
 	tr.tb.Helper()
 	tr.sendKexInit()

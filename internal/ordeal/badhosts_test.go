@@ -120,7 +120,7 @@ func lastGood(b *testing.B, dir, hostfile string, want int) time.Duration {
 	b.Helper()
 	cmd := exec.CommandContext(b.Context(), os.Args[0], "run", "-F", "none", "--hostfile", hostfile, "--no-agent",
 		"--known-hosts", filepath.Join(dir, "kh"), "--identity", filepath.Join(dir, "key"),
-		"--state-dir", b.TempDir(), "--json", "echo hello")
+		"--state-dir", b.TempDir(), "--json", "echo hello {index}")
 	cmd.Env = append(os.Environ(), asShoal+"=1", "HOME="+dir)
 	cmd.WaitDelay = guard
 	var said strings.Builder

@@ -31,7 +31,7 @@ func TestKilledAtRandomTimes(t *testing.T) {
 		x.flags = variants[random.IntN(len(variants))]
 		args := x.runArgs()
 		for again := 1; again > 0; again = random.IntN(3) {
-			s := x.start(someMoment(random, length+length/10), args)
+			s := x.start(someMoment(random, length+length/10, asked), args)
 			alive := s.await(length)
 			if alive && random.IntN(4) == 0 {
 				s.strike(syscall.SIGINT)

@@ -18,7 +18,7 @@ type moment struct {
 
 // someMoment is evenly spread over a run of that length, or near its beginning,
 // or near the beginning or the end of some command, or of the last.
-func someMoment(random *rand.Rand, length time.Duration) moment {
+func someMoment(random *rand.Rand, length time.Duration, asked int) moment {
 	some := func(most time.Duration) time.Duration { return time.Duration(random.Int64N(int64(most))) }
 	nth := 1 + random.IntN(asked)
 	switch random.IntN(10) {
@@ -54,10 +54,13 @@ func (w *watch) expect(m moment) <-chan struct{} {
 }
 
 // record is the fleet's oracle.
-func (w *watch) record(e simfleet.Exec) {
+func (w *watch) record(e simfleet.Exec) { w.count(!e.Ended.IsZero()) }
+
+// count counts a command that begins or has ended.
+func (w *watch) count(ended bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.want.nth == 0 || e.Ended.IsZero() == w.want.ended {
+	if w.want.nth == 0 || ended != w.want.ended {
 		return
 	}
 	if w.seen++; w.seen == w.want.nth {

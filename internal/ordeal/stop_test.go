@@ -70,7 +70,7 @@ func TestStoppedAtRandomTimes(t *testing.T) {
 		x.flags = variants[random.IntN(len(variants))]
 		args, left := x.runArgs(), hosts
 		for again := 1; again > 0; again = random.IntN(2) {
-			s := x.start(someMoment(random, length+length/10), args)
+			s := x.start(someMoment(random, length+length/10, asked), args)
 			took := x.stop(s, w, length, random)
 			f := x.autopsy(s)
 			c.add(w, x.checkStopped(s, f, left), took)
@@ -160,10 +160,10 @@ func (x *trial) checkStopped(s *session, f finding, targets int) stopping {
 	if f.state != journal.Ended {
 		x.t.Errorf("the run is %v in the journal", f.state)
 	}
-	if targets < hosts {
+	if targets < x.hosts {
 		return told // what the servers saw is of earlier sessions too: autopsy has compared it
 	}
-	if report := simfleet.Check(f.log, slices.Values(a.results), hosts); !report.OK() {
+	if report := simfleet.Check(f.log, slices.Values(a.results), x.hosts); !report.OK() {
 		x.t.Errorf("%v", report)
 	}
 	return told

@@ -52,20 +52,61 @@ var slow = map[int]time.Duration{31: 20 * time.Millisecond, 37: 60 * time.Millis
 type trial struct {
 	t      *testing.T
 	dir    string
-	fleet  *simfleet.Fleet
+	fleet  servers
+	hosts  int // how many there are
 	watch  watch
 	healed atomic.Bool // every host is good from now on
-	flags  []string    // of run and resume, beside the usual ones
+	text   string      // the command
+	usual  []string    // flags of run and resume
+	flags  []string    // those beside them
 
 	sessions int
 	told     map[int]fleet.Result // what sessions said of targets that ran, or may have
 	intents  map[int]int          // how many intents of each target the journal had when it was last read
 }
 
+// servers are what a trial's run meets.
+type servers interface {
+	// settle waits until they have done with every connection and command of
+	// sessions that have ended. Only then is Log whole.
+	settle(t *testing.T)
+	Log() []simfleet.Exec
+	Close() error
+}
+
+// simulated is a fleet in the test's own process.
+type simulated struct{ *simfleet.Fleet }
+
+func (s simulated) settle(t *testing.T) {
+	t.Helper()
+	for by := time.Now().Add(guard); ; time.Sleep(time.Millisecond) {
+		busy := s.Stats().Open > 0
+		for _, e := range s.Log() {
+			busy = busy || e.Ended.IsZero()
+		}
+		if !busy {
+			return
+		}
+		if time.Now().After(by) {
+			t.Fatalf("after %v the servers are not done: %+v", guard, s.Stats())
+		}
+	}
+}
+
+// prepareTrial makes a trial without servers.
+func prepareTrial(t *testing.T, n int, text string) *trial {
+	t.Helper()
+	return &trial{
+		t: t, dir: t.TempDir(), hosts: n, text: text,
+		told: make(map[int]fleet.Result), intents: make(map[int]int),
+	}
+}
+
 // newTrial starts a fleet; more faults are added to the usual ones.
 func newTrial(t *testing.T, more map[int]simfleet.Fault) *trial {
 	t.Helper()
-	x := &trial{t: t, dir: t.TempDir(), told: make(map[int]fleet.Result), intents: make(map[int]int)}
+	x := prepareTrial(t, hosts, text)
+	x.usual = []string{"-f", width, "--attempts", "1"}
 	f, err := simfleet.Start(t.Context(), simfleet.Options{
 		Hosts: hosts, Seed: "ordeal", Latency: time.Millisecond, Jitter: 2 * time.Millisecond,
 		Oracle: x.watch.record,
@@ -82,7 +123,7 @@ func newTrial(t *testing.T, more map[int]simfleet.Fault) *trial {
 	})
 	x.check(err)
 	t.Cleanup(func() { _ = f.Close() })
-	x.fleet = f
+	x.fleet = simulated{f}
 	writeFleet(t, f, x.dir)
 	return x
 }
@@ -98,32 +139,14 @@ func (x *trial) check(err error) {
 
 // runArgs are the arguments of the run that is to be broken.
 func (x *trial) runArgs() []string {
-	return append(x.connecting("run", "--hostfile", x.in("hosts"), "-f", width), text)
+	return append(x.connecting("run", "--hostfile", x.in("hosts")), x.text)
 }
 
 // resumeArgs are those of the run that goes on with it.
-func (x *trial) resumeArgs() []string { return append(x.connecting("resume", "-f", width), "last") }
+func (x *trial) resumeArgs() []string { return append(x.connecting("resume"), "last") }
 
 func (x *trial) connecting(args ...string) []string {
-	args = append(args, x.flags...)
+	args = append(append(args, x.usual...), x.flags...)
 	return append(args, "-F", "none", "--known-hosts", x.in("kh"), "--identity", x.in("key"), "--no-agent",
-		"--state-dir", x.in("state"), "--json", "--attempts", "1")
-}
-
-// settle waits until the servers have done with every connection. Only then is
-// their log whole.
-func (x *trial) settle() {
-	x.t.Helper()
-	for by := time.Now().Add(guard); ; time.Sleep(time.Millisecond) {
-		busy := x.fleet.Stats().Open > 0
-		for _, e := range x.fleet.Log() {
-			busy = busy || e.Ended.IsZero()
-		}
-		if !busy {
-			return
-		}
-		if time.Now().After(by) {
-			x.t.Fatalf("after %v the servers are not done: %+v", guard, x.fleet.Stats())
-		}
-	}
+		"--state-dir", x.in("state"), "--json")
 }

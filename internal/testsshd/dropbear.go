@@ -17,7 +17,7 @@ var dropbear = Kind{
 	Kex:      []string{ssh.KeyExchangeCurve25519, ssh.KeyExchangeECDHP256},
 	Ciphers:  []string{ssh.CipherChaCha20Poly1305, ssh.CipherAES128CTR, ssh.CipherAES256CTR},
 	MACs:     []string{ssh.HMACSHA256},
-	settings: []Setting{MaxAuthTries, Banner, ForceCommand, Args},
+	settings: []Setting{MaxAuthTries, Banner, ForceCommand, Args, Subreaper},
 }
 
 // Dropbear starts a Dropbear server that takes public keys only.
@@ -52,7 +52,7 @@ func Dropbear(t testing.TB, opts ...Option) *Server {
 	port, proc := startOnFreePort(t, s.dir, func(port uint16) launch {
 		address := fmt.Sprintf("%s:%d", loopback, port)
 		return launch{
-			argv: s.withHome(t, "/bin/sh", append(args, "-p", address)),
+			argv: o.underSubreaper(t, s.withHome(t, "/bin/sh", append(args, "-p", address))),
 			up:   "Not backgrounding",
 			busy: fmt.Sprintf("Failed listening on '%d': Error listening: Address already in use", port),
 		}

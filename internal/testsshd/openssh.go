@@ -24,7 +24,7 @@ var openSSH = Kind{
 		ssh.CipherAES128GCM, ssh.CipherAES256GCM, ssh.CipherChaCha20Poly1305, ssh.CipherAES128CTR, ssh.CipherAES256CTR,
 	},
 	MACs:     []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM, ssh.HMACSHA256, ssh.HMACSHA512},
-	settings: []Setting{Kex, Ciphers, MACs, RekeyLimit, MaxAuthTries, Banner, ForceCommand, Config, Args},
+	settings: []Setting{Kex, Ciphers, MACs, RekeyLimit, MaxAuthTries, Banner, ForceCommand, Config, Args, Subreaper},
 }
 
 // OpenSSH starts sshd. It takes public keys only, has no PAM, and logs at
@@ -66,10 +66,10 @@ func OpenSSH(t testing.TB, opts ...Option) *Server {
 		return launch{
 			// sshd runs itself again for each connection and insists on an
 			// absolute path for that.
-			argv: append([]string{
+			argv: o.underSubreaper(t, append([]string{
 				bin, "-D", "-e", "-f", path,
 				"-o", fmt.Sprintf("ListenAddress=%s:%d", loopback, port),
-			}, o.args...),
+			}, o.args...)),
 			up:   fmt.Sprintf("Server listening on %s port %d.", loopback, port),
 			busy: fmt.Sprintf("Bind to port %d on %s failed: Address already in use", port, loopback),
 		}

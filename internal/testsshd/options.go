@@ -28,6 +28,7 @@ const (
 	ForceCommand Setting = "WithForceCommand"
 	Config       Setting = "WithConfig"
 	Args         Setting = "WithArgs"
+	Subreaper    Setting = "WithSubreaper"
 
 	everywhere Setting = ""
 )
@@ -42,6 +43,7 @@ type options struct {
 	forceCommand       string
 	config             []string
 	args               []string
+	subreaper          bool
 }
 
 // apply gives the options for a server of this kind.
@@ -122,4 +124,10 @@ func WithConfig(lines ...string) Option {
 // WithArgs adds arguments to the server's command line.
 func WithArgs(args ...string) Option {
 	return Option{Args, func(o *options) { o.args = append(o.args, args...) }}
+}
+
+// WithSubreaper makes the server the parent of processes whose own parent has
+// ended, so that Server.WaitIdle can wait for everything that it has started.
+func WithSubreaper() Option {
+	return Option{Subreaper, func(o *options) { o.subreaper = true }}
 }

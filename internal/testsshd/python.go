@@ -26,7 +26,7 @@ var asyncSSH = Kind{
 		ssh.CipherAES128GCM, ssh.CipherAES256GCM, ssh.CipherChaCha20Poly1305, ssh.CipherAES128CTR, ssh.CipherAES256CTR,
 	},
 	MACs:     []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM, ssh.HMACSHA256, ssh.HMACSHA512},
-	settings: []Setting{Kex, Ciphers, MACs, RekeyLimit, Banner, ForceCommand},
+	settings: []Setting{Kex, Ciphers, MACs, RekeyLimit, Banner, ForceCommand, Subreaper},
 }
 
 // AsyncSSH starts a server on AsyncSSH. It tells the exit status only once
@@ -117,7 +117,7 @@ func startPython(t testing.TB, k Kind, module, program string, opts []Option) *S
 			t.Fatal(err)
 		}
 		write(t, path, text, 0o600)
-		return launched([]string{bin, pythonFlags, program, path}, port)
+		return launched(o.underSubreaper(t, []string{bin, pythonFlags, program, path}), port)
 	})
 	s.listensOn(t, port, proc)
 	return s
