@@ -8,7 +8,7 @@ BIN    := bin
 LINT   := $(BIN)/golangci-lint
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: all build demo test setup vet lint unit race fmt bench bench-compare bench-clients bench-peers fuzz fuzz-long soak ordeal clean
+.PHONY: all build demo test setup vet check-rename lint unit race fmt bench bench-compare bench-clients bench-peers fuzz fuzz-long soak ordeal clean
 
 all: build
 
@@ -18,7 +18,7 @@ build:
 demo: build
 	$(BIN)/shoal demo
 
-test: setup vet lint unit
+test: setup vet check-rename lint unit
 
 setup:
 	scripts/setup
@@ -28,6 +28,10 @@ setup:
 vet:
 	$(GO) vet ./...
 	GOOS=darwin $(GO) build . ./sink ./simfleet
+
+# scripts/rename-module, tried on a copy of the tree.
+check-rename:
+	scripts/check-rename
 
 lint: $(LINT)
 	$(LINT) run ./...

@@ -121,8 +121,10 @@ type Class uint8
 
 // The classes.
 const (
-	// Honoured: it acts on the resolution, or stands in Resolved.
+	// Honoured: it acts on the resolution, or on the connection.
 	Honoured Class = iota
+	// NotYetHonoured: its value stands in Resolved, and nothing reads it there.
+	NotYetHonoured
 	// WithoutEffect: its value is checked and then does nothing. What it asks
 	// for is not done by a program that runs commands on many hosts and has no
 	// terminal, or ssh ignores it as well.
@@ -132,7 +134,7 @@ const (
 	Refused
 )
 
-var classNames = []string{"honoured", "without effect", "refused"}
+var classNames = []string{"honoured", "not yet honoured", "without effect", "refused"}
 
 func (c Class) String() string {
 	if int(c) >= len(classNames) {
