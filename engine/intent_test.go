@@ -121,9 +121,11 @@ func TestStopWhileDialling(t *testing.T) {
 					if got := (how{res.Outcome, res.Reason}); got != c.want[i] {
 						t.Errorf("target %d ended %v(%s), want %v(%s): %v", i, got.outcome, got.reason, c.want[i].outcome, c.want[i].reason, res.Err)
 					}
+					mu.Lock()
 					if res.Outcome == fleet.OutcomeCancelled && intents[i] > 0 {
 						t.Errorf("target %d is cancelled, with %d intents", i, intents[i])
 					}
+					mu.Unlock()
 				}
 			})
 		})

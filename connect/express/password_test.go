@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -341,5 +342,24 @@ func TestPasswordAtAJumpHost(t *testing.T) {
 				_ = tunnels.Close()
 			}
 		})
+	}
+}
+
+// Dropbear ends a connection on which a command came behind a key that it
+// rejects. The password goes on the next one, behind no command, once.
+func TestPasswordAfterAStaleKeyAtDropbear(t *testing.T) {
+	t.Parallel()
+	var door doorman
+	p := startPoser(t, "dropbear_2022.83", func(p *poser) {
+		p.config.PublicKeyCallback = noKey
+		p.config.PasswordCallback = door.password
+	})
+	r := p.rig(newSigner(t, testsshd.Ed25519))
+	r.Passwords = &keeper{password: rightPassword}
+	r.Timeouts.Session = 2 * time.Second
+	r.remember(t, recall.Entry{Kex: []string{"curve25519-sha256"}})
+	r.run(t, "true").ok(t, "hello 1\n")
+	if n := r.dialled(); n != 2 || door.count() != 1 || r.sent("exec") != 2 {
+		t.Errorf("dialled %d times, the server got %d passwords, exec was sent %d times; want 2, 1, 2", n, door.count(), r.sent("exec"))
 	}
 }
