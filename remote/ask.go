@@ -34,7 +34,7 @@ for _f in /proc/[0-9]*/stat; do
 read -r _w <"$_f" || continue;
 _w="${_w##*") "}";
 set -- $_w;
-case $1 in Z|X) [ "$3" = $_g ] && _Z=1; continue;; esac;
+case $1 in Z|X) [ "$3" = $_g ] && [ -r /proc/1/stat ] && _Z=1; continue;; esac;
 [ "$3" = $_g ] && { _h=1; continue; };
 [ "$4" = $_g ] || continue;
 _h=1; _f=${_f#/proc/}; _l="$_l ${_f%/stat}";
@@ -42,6 +42,7 @@ done;
 [ "$_h" ]; };
 hid() {
 [ "$_Z" ] && return 1;
+kill -0 -$_g && return 0;
 case $(kill -0 -$_g 2>&1) in *[Pp]ermi*) return 0;; esac;
 return 1; };
 left() { [ "$_F" ] || more || more || hid; };

@@ -22,6 +22,7 @@ type execution struct {
 	journal *journalFlags
 	timeout time.Duration
 	remote  *remoteFlags
+	rerun   bool // --rerun-unknown
 	targets iter.Seq[fleet.Target] // planned, with their commands
 	header  record.Header
 	// begin opens the journal's run; nil begins a new one.
@@ -52,6 +53,7 @@ func execute(ctx context.Context, x execution, stdio Stdio) error {
 		return errors.Join(err, kept.abandon())
 	}
 	opts.Remote = x.remote.wrap(h.Run, kept.session())
+	opts.Remote.Rerun = x.rerun
 	patient := ctx // does not end with an abort
 	ctx, stop := watchSignals(ctx, func(aborting bool) { sayStopping(out.stderr, aborting) })
 	defer stop.end()

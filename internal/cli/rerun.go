@@ -196,7 +196,7 @@ func again(ctx context.Context, f *againFlags, h record.Header, options map[stri
 		return err
 	}
 	return execute(ctx, execution{
-		opts: opts, output: &f.outputFlags, journal: &f.journalFlags, remote: &f.remoteFlags, timeout: f.timeout.duration(),
+		opts: opts, output: &f.outputFlags, journal: &f.journalFlags, remote: &f.remoteFlags, rerun: f.rerunUnknown, timeout: f.timeout.duration(),
 		header: h, begin: begin,
 		targets: func(yield func(fleet.Target) bool) {
 			for _, t := range targets {
