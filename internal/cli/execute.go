@@ -22,7 +22,7 @@ type execution struct {
 	journal *journalFlags
 	timeout time.Duration
 	remote  *remoteFlags
-	rerun   bool // --rerun-unknown
+	rerun   bool                   // --rerun-unknown
 	targets iter.Seq[fleet.Target] // planned, with their commands
 	header  record.Header
 	// begin opens the journal's run; nil begins a new one.
