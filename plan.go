@@ -56,6 +56,9 @@ func (o Options) Plan(ctx context.Context, targets iter.Seq[Target], template *c
 			if name := template.Missing(t); name != "" && t.Route.Err == nil {
 				t.Route = &fleet.Route{Err: fmt.Errorf("the command asks for the attribute %q, which the host does not have", name)}
 			}
+			if word := template.Unquotable(t); word != "" && t.Route.Err == nil {
+				t.Route = &fleet.Route{Err: fmt.Errorf("the value of {%s} has a newline or a NUL byte, which no quoting carries through every shell", word)}
+			}
 			if !yield(t) {
 				return
 			}

@@ -8,11 +8,13 @@
 //	{user}   the login name
 //	{port}   the TCP port, 22 where none was written
 //	{index}  the place of the target in the run, from 0
-//	{attr.X} the attribute X that the inventory has of the host, always quoted
-//	         for a POSIX shell; a host without it is not tried
+//	{attr.X} the attribute X that the inventory has of the host, always quoted;
+//	         a host without it is not tried
 //
-// With the filter sh the value is quoted for a POSIX shell: {host|sh} gives
-// 'node1'. Without it the value stands in the command as it is.
+// With the filter sh the value is quoted: {host|sh} gives 'node1', one word that
+// means the same to sh, bash, dash, ksh, zsh, csh, tcsh and fish. A host whose
+// value has a newline, which no quoting carries through csh, is not tried.
+// Without the filter the value stands in the command as it is.
 //
 // A placeholder is {word} or {word|filter}, where a word is a lower-case letter
 // followed by lower-case letters, digits, underscores and single dots. A word or
@@ -50,6 +52,6 @@
 // The result is handed to the server as the exec request's command (RFC 4254
 // §6.5), which servers give to the user's login shell. A command may have
 // several lines, and is then a script to that shell. Nothing is added: no shell
-// is started here, and quoting for a shell that is not POSIX (csh, PowerShell) is
-// the writer's business.
+// is started here, and quoting for other shells (PowerShell) is the writer's
+// business.
 package command

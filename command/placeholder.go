@@ -12,6 +12,7 @@ type value func(fleet.Target) string
 
 // placeholder is one {word} or {word|sh} of a template.
 type placeholder struct {
+	word   string // as it is written
 	value  value
 	quoted bool
 	attr   string // the attribute that it stands for; "" for none
@@ -76,8 +77,12 @@ func port(t fleet.Target) uint16 {
 	return fleet.DefaultPort
 }
 
-// quote makes one word of a POSIX shell (XCU §2.2.2): between single quotes
-// every byte stands for itself but the single quote.
+// quote makes one word that sh, bash, dash, ksh, zsh, csh, tcsh and fish read as
+// text: between single quotes, but for what one of them reads there, which stands
+// behind a backslash outside the quotes. fish reads a backslash there, and csh an
+// exclamation mark. No quoting carries a newline through csh; see Unquotable.
 func quote(text string) string {
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	return "'" + quoter.Replace(text) + "'"
 }
+
+var quoter = strings.NewReplacer("'", `'\''`, `\`, `'\\'`, "!", `'\!'`)

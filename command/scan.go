@@ -113,7 +113,7 @@ func (s *scanner) place(at int, inside string) *SyntaxError {
 		return unknownFilter(at, filter)
 	}
 	s.placeholders++
-	p := &placeholder{value: value, quoted: filtered}
+	p := &placeholder{word: word, value: value, quoted: filtered}
 	if name, ok := strings.CutPrefix(word, attrPrefix); ok {
 		p.attr, p.quoted = name, true
 	}

@@ -72,6 +72,19 @@ func (t *Template) Missing(target fleet.Target) string {
 	return ""
 }
 
+// Unquotable returns the first placeholder of the command whose value is to be
+// quoted and has a newline or a NUL byte, which no quoting carries through every
+// shell: csh ends the quotes at a newline, and would run what follows as a command.
+// It returns "" when there is none. Such a target is not to be run.
+func (t *Template) Unquotable(target fleet.Target) string {
+	for _, s := range t.segments {
+		if p := s.placeholder; p != nil && p.quoted && strings.ContainsAny(p.value(target), "\n\x00") {
+			return p.word
+		}
+	}
+	return ""
+}
+
 // Fixed says that the command is the same for every target.
 func (t *Template) Fixed() bool {
 	return len(t.segments) == 1 && t.segments[0].placeholder == nil

@@ -2,6 +2,7 @@ package command_test
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -192,21 +193,50 @@ func TestFixed(t *testing.T) {
 	}
 }
 
-// TestShellReadsBack gives quoted values to a real shell (I03).
-func TestShellReadsBack(t *testing.T) {
-	template, err := command.Parse("printf %s {user|sh}")
+// TestShellsReadBack gives quoted values to every shell that is a login shell
+// somewhere, between others, so that a quote that ends early shows (I03).
+func TestShellsReadBack(t *testing.T) {
+	template, err := command.Parse("printf '%s|' {host|sh} {user|sh} {attr.a} {attr.b}")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, user := range []string{
-		"", "plain", "two words", " ", "'", "''", `'\''`, `"`, `\`, `\\'`, "$(id)", "`id`", "$HOME", "${x}", "~", "*", "?", "[a]",
-		"a;b", "a|b", "a&b", "a>b", "#x", "!x", "-n", "%s", "{host}", "{{", "\n", "a\nb\n", "\t", "\r", "\x1b[31m",
-		"\xff\xfe", "é\u202e", "'; exit 3; '", "\x01\x7f",
+	values := []string{
+		"", "plain", "two words", " ", "'", "''", `'\''`, `"`, `\`, `\\`, `\\'`, `a\\b`, `\n`, "$(id)", "`id`", "$HOME", "${x}", "~", "*", "?", "[a]",
+		"a;b", "a|b", "a&b", "a>b", "#x", "!x", "!", "!!", "!$", "a!", `\!`, `!\`, "-n", "%s", "{host}", "{{", "\t", "\r", "\x1b[31m",
+		"\xff\xfe", "é\u202e", "'; exit 3; '", "; touch RAN #", "\x01\x7f", "^a^b", "=ls",
+	}
+	for _, shell := range [][]string{
+		{"sh"}, {"bash"}, {"dash"}, {"zsh"}, {"ksh93"}, {"mksh"}, {"busybox", "sh"}, {"csh"}, {"tcsh"}, {"fish"},
 	} {
-		script := template.Expand(fleet.Target{User: user})
-		got, err := exec.CommandContext(t.Context(), "sh", "-c", script).Output()
-		if err != nil || string(got) != user {
-			t.Errorf("sh -c %q prints %q, %v; want %q", script, got, err, user)
+		t.Run(shell[0], func(t *testing.T) {
+			t.Parallel()
+			for i, value := range values {
+				// As in an injection: one value opens what the next one closes.
+				a := attrs{"a": `\`, "b": "; exit 3 #" + value}
+				script := template.Expand(fleet.Target{Host: fleet.Host{Name: value}, User: values[(i+1)%len(values)], Attrs: a})
+				cmd := exec.CommandContext(t.Context(), shell[0], append(shell[1:len(shell):len(shell)], "-c", script)...)
+				cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
+				got, err := cmd.Output()
+				want := value + "|" + values[(i+1)%len(values)] + `|\|; exit 3 #` + value + "|"
+				if err != nil || string(got) != want {
+					t.Errorf("%s -c %q prints %q, %v; want %q", shell[0], script, got, err, want)
+				}
+			}
+		})
+	}
+}
+
+// A newline ends the quotes in csh, so that what follows would be a command.
+func TestUnquotable(t *testing.T) {
+	template, err := command.Parse("echo {host} {user|sh} {attr.a}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for value, want := range map[string][2]string{"x": {"", ""}, "a\nb": {"user", "attr.a"}, "a\x00": {"user", "attr.a"}, "a\r": {"", ""}} {
+		user := fleet.Target{Host: fleet.Host{Name: "n\n"}, User: value, Attrs: attrs{"a": ""}}
+		attr := fleet.Target{Attrs: attrs{"a": value}}
+		if got := [2]string{template.Unquotable(user), template.Unquotable(attr)}; got != want {
+			t.Errorf("%q: %q, want %q", value, got, want)
 		}
 	}
 }

@@ -3,61 +3,88 @@ package remote
 // The parts of the scripts that ask; what start.go says of scripts holds.
 
 // askScript: look sets _v to the state and, of a started command, what its
-// start says; mine tells whether the wrapper lives, and more whether anything
-// of its group or session does, with _l those outside the group. A process
-// that has the leader's number and another birth means that the group is gone.
+// start says, and _F where its processes cannot be looked for from here. mine
+// reports whether the wrapper lives, and more whether anything of its group or
+// session does, with _l those outside the group. A process that has the leader's
+// number and another birth means that the group is gone, and so does the file gone:
+// once nothing is left of a command that ended, its number may be anybody's. hid
+// reports whether the group has processes that /proc does not show (hidepid), which
+// only kill's error tells; _Z is set where /proc explains that error.
 const askScript = `
 PATH=/usr/bin:/bin:/usr/sbin:/sbin${PATH:+:$PATH};
 umask 077;
+LC_ALL=C; export LC_ALL;
 exec 2>/dev/null;
 echo; echo "shoal/1 $_n";
 fin() { echo "end $_n"; exit $1; };
-read -r _q </proc/sys/kernel/random/boot_id || _q=-;
+here;
 mine() {
-[ "$_k" = "$_q" ] && kill -0 $_i || return 1;
+[ "$_k" = "$_B" ] && kill -0 $_i || return 1;
 born $_i;
 case $_a in Z|X) return 1;; esac;
 [ "${_t:--}" = "$_o" ]; };
 more() {
-_l=; _h=;
-[ "$_g" -gt 1 ] && [ "$_k" = "$_q" ] || return 1;
+_l=; _h=; _Z=1;
+[ -e "$_m/gone" ] && return 1;
+[ -z "$_F" ] && [ "$_g" -gt 1 ] && [ "$_k" = "$_B" ] || return 1;
+_Z=;
 [ -r /proc/self/stat ] || { kill -0 -$_g; return; };
-born $_g && { [ "$_t" = "$_o" ] || return 1; };
+born $_g && { [ "$_t" = "$_o" ] || { _Z=1; return 1; }; };
 for _f in /proc/[0-9]*/stat; do
 read -r _w <"$_f" || continue;
 _w="${_w##*") "}";
 set -- $_w;
-case $1 in Z|X) continue;; esac;
+case $1 in Z|X) [ "$3" = $_g ] && [ -r /proc/1/stat ] && _Z=1; continue;; esac;
 [ "$3" = $_g ] && { _h=1; continue; };
 [ "$4" = $_g ] || continue;
 _h=1; _f=${_f#/proc/}; _l="$_l ${_f%/stat}";
 done;
 [ "$_h" ]; };
+hid() {
+[ "$_Z" ] && return 1;
+kill -0 -$_g && return 0;
+case $(kill -0 -$_g 2>&1) in *[Pp]ermi*) return 0;; esac;
+return 1; };
+left() { [ "$_F" ] || more || more || hid; };
+over() { read -r _e _s <"$_m/end" || { read -r _x && read -r _e _s; } <"$_m/start"; };
 look() {
-_v=absent; _g=0; _e=; _s=;
+_v=absent; _g=0; _k=; _e=; _s=; _F=1; _Z=1; _y=;
 safe || { [ -e "$_b" ] || [ -L "$_b" ] || [ -z "$_b" ] && _v=unclear; return; };
-[ -L "$_m/run" ] || { [ -e "$_m" ] || [ -L "$_m" ] && _v=claimed; return; };
-[ -e "$_m/run" ] || { _v=never; return; };
+[ -e "$_m" ] || [ -L "$_m" ] || return;
 _v=unclear;
-read -r _x _y _i _g _k _o <"$_m/start" || { _g=0; return; };
-[ "$_x $_y" = "shoal 1" ] || { _g=0; return; };
-read -r _e _s <"$_m/end" && { _v=ended; return; };
+[ -d "$_m" ] || return;
+[ -L "$_m" ] && return;
+if [ -L "$_m/run" ]; then
+case $(ls -ld "$_m/run") in *"/run -> never") _v=never; return;; *"/run -> start") ;; *) return;; esac;
+else
+began "$_m" || { _v=claimed; return; };
+fi;
+_x=; read -r _x _y _i _g _k _o _W _U <"$_m/start";
+case "$_x $_y" in " ") _g=0;; "shoal 1") _F=;;
+"shoal 2") _F=;
+[ "$_U" = "$_H" ] || _F=1;
+if [ "$_k" = "$_B" ]; then [ "$_W" = "$_N" ] || _F=1;
+else [ "$_U" = - ] && _F=1; fi;;
+*) _g=0; return;; esac;
+over && { _v=ended; return; };
+[ "$_F" ] && return;
 if mine; then _v=running;
 elif more; then _v=orphaned;
-elif [ $_g = 0 ] && [ "$_k" = "$_q" ]; then :;
-else _v=lost; fi;
-read -r _e _s <"$_m/end" && _v=ended; };
+elif hid; then :;
+elif [ $_g = 0 ] && [ "$_k" = "$_B" ]; then :;
+elif [ "$_y" = 2 ]; then _v=lost; fi;
+over && _v=ended; };
 settle() {
 mkdir -p "$_b";
-safe && { mkdir "$_m"; ln -s never "$_m/run"; };
+safe && { began "$_m" || { mkdir "$_m"; ln -s never "$_m/run"; }; };
 look;
 case $_v in absent|claimed) _v=unclear;; esac; };
 tell() {
 [ $_v = ended ] && echo "state ended $_e $_s" || echo "state $_v";
-[ $_v = ended ] && more && echo left;
+[ $_v = ended ] && { if left; then echo left; else [ -e "$_m/gone" ] || true >"$_m/gone"; fi; };
 read -r _x _y </proc/uptime && echo "up ${_x%%.*}"; };
-live() { case $_v in running|orphaned) return 0;; esac; [ $_v = ended ] && more; };
-check() { [ -d "$_m" ] && safe && ln -s never "$_m/run"; };
+live() { case $_v in running|orphaned) return 0;; esac; [ $_v = ended ] && left; };
+check() { [ -d "$_m" ] && safe && { began "$_m" || ln -s never "$_m/run"; }; };
 drop() {
 live && return 1;
 [ $_v = unclear ] && return 1;
@@ -80,7 +107,7 @@ const killScript = `
 nap() { sleep 0.1 || sleep 1; _z=$((_z-1)); };
 settle;
 _r=gone; _c=10;
-case $_v in unclear) _r=unclear; _c=12;; running) [ $_g = 0 ] && _r=unclear && _c=12;; esac;
+case $_v in unclear) _r=unclear; _c=12;; running) [ $_g = 0 ] && _r=unclear && _c=12;; ended) [ "$_F" ] && _r=unclear && _c=12;; esac;
 if more; then
 kill -TERM -$_g; kill -TERM $_l;
 kill -CONT -$_g; kill -CONT $_l;
@@ -88,11 +115,13 @@ _z=$_d;
 while more && [ $_z -gt 0 ]; do nap; done;
 _z=50;
 while more && [ $_z -gt 0 ]; do kill -KILL -$_g; kill -KILL $_l; nap; done;
-if more; then _r=alive; _c=11; else
+if more; then _r=alive; _c=11;
+elif hid; then _r=unclear; _c=12; else
 _r=ended; _c=0;
-read -r _e _s <"$_m/end" || echo "killed 137" >"$_m/end";
+over || ends "killed 137";
 fi;
 look;
+elif hid; then _r=unclear; _c=12;
 fi;
 tell;
 echo "kill $_r";

@@ -29,11 +29,11 @@
 // it cannot know the nonce.
 //
 // A timeout is told by the wrapper's own death by SIGALRM, which arrives as
-// exit-signal ALRM (RFC 4254 §6.10) and can be nothing else, since the
-// command's own signals come as 128+n. timeout(1) is not used: its forms
+// exit-signal ALRM (RFC 4254 §6.10). The command's own signals come as 128+n, and
+// the wrapper outlives ALRM, and most others, that are sent to its group. timeout(1) is not used: its forms
 // differ, its status 124 may be the command's, and after KILL it says 137.
-// Where /bin/sh is mksh, a command that outlives TERM shows as KILL instead; the
-// marker says timeout in any case.
+// A command that outlives TERM shows as KILL instead, since the group's KILL
+// reaches the wrapper too; the marker says timeout in any case.
 //
 // # Which shells
 //
@@ -56,9 +56,10 @@
 // $XDG_RUNTIME_DIR, which a logout removes. In the directories above it, only
 // root and the account may be able to rename, as in /var/tmp. In a marker stand
 //
-//	start   shoal 1 PID PGID BOOT BORN   who runs it; PGID 0 without a process group of its own
+//	start   shoal 2 PID PGID BOOT BORN NS HOST   who runs it; PGID 0 without a process group of its own
 //	run     symbolic link to "start" or to "never": the right to start
 //	end     exit N, timeout N or killed N, with a final newline
+//	gone    nothing was left of the group after the end: its number may be anybody's
 //	out     standard output, of a detached command
 //	err     standard error, of a detached command
 //
@@ -68,7 +69,16 @@
 // the process's start time in clock ticks since boot; both are "-" elsewhere.
 // They tell a process from one that has its number today.
 //
-// Markers are not synced to disk. After a power cut a young one may be gone, so
+// NS is the pid namespace and HOST is uname -n. The marker of another host (a
+// shared home) or namespace (a container) is unclear, unless its end is written
+// down, and is left alone. "shoal 1" has neither: such a start that is neither
+// alive nor ended is unclear. On a full disk the end is the second line of start.
+// Once run is there, the marker and start get the sticky bit: a marker that has it,
+// or output, or an end, and lacks run has been cleaned up, and is unclear.
+//
+// A later attempt settles all earlier ones first, and is refused where one of them
+// has started. The receipt of a detached command comes when start and run are
+// written, read back and synced; other markers are not synced to disk. After a power cut a young one may be gone, so
 // a report carries the time since boot, and [Report.DidNotRun] asks for it.
 //
 // # Answers
@@ -78,7 +88,7 @@
 //	shoal/1 NONCE
 //	state absent|claimed|never|running|orphaned|lost|unclear
 //	state ended exit|timeout|killed N
-//	left                      processes of its group go on
+//	left                      processes of its group go on, or cannot be looked for
 //	up SECONDS                since boot
 //	kill ended|gone|alive|unclear
 //	out SIZE FROM LENGTH      and LENGTH bytes and a newline; err likewise
@@ -94,5 +104,7 @@
 // A process that makes a session of its own (a daemon) leaves the group and is
 // not found, killed or waited for. Where systemd's logind has
 // KillUserProcesses=yes, a detached command ends with the session unless the
-// account lingers; Settle then says lost.
+// account lingers; Settle then says lost. STOP and real-time signals to the
+// command's own group stop or end what watches the time limit too, and so may a
+// storm of other signals where /bin/sh is ksh93.
 package remote

@@ -132,9 +132,11 @@ func TestLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	words := strings.Fields(string(must(t)(readText(start))))
+	place := " " + words[6] + " " + words[7] + "\n"
 	for _, born := range []string{string(boot[:36]) + " 1", "another-boot 1"} {
 		pid := strconv.Itoa(other.Process.Pid)
-		if err := os.WriteFile(start, []byte("shoal 1 "+pid+" "+pid+" "+born+"\n"), 0o600); err != nil {
+		if err := os.WriteFile(start, []byte("shoal 2 "+pid+" "+pid+" "+born+place), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if r := f.kill(t, 0); r.Kill != KillGone || r.State != StateLost {
@@ -144,7 +146,7 @@ func TestLost(t *testing.T) {
 	if err := syscall.Kill(other.Process.Pid, 0); err != nil {
 		t.Error("a stranger was killed")
 	}
-	if err := os.WriteFile(start, []byte("shoal 2 x\n"), 0o600); err != nil {
+	if err := os.WriteFile(start, []byte("shoal 3 x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if r := f.kill(t, 0); r.Kill != KillUnclear || r.State != StateUnclear {
@@ -294,4 +296,9 @@ func TestSweep(t *testing.T) {
 			}
 		}
 	})
+}
+
+func readText(name string) (string, error) {
+	text, err := os.ReadFile(name)
+	return string(text), err
 }

@@ -29,7 +29,7 @@ const (
 	StateOrphaned State = "orphaned" // processes of it live, its status will not be known
 	StateEnded    State = "ended"    // its end is written down
 	StateLost     State = "lost"     // it may have run, nothing of it lives, no end was written down
-	StateUnclear  State = "unclear"  // the marker cannot be used or read
+	StateUnclear  State = "unclear"  // the marker cannot be used, read, or judged from there
 )
 
 // A Cause says what ended a command.
@@ -106,9 +106,10 @@ func (r Report) Outcome() fleet.Outcome {
 const syncTime = time.Minute
 
 // DidNotRun says whether a settled "never" is proof, when exec was sent so long
-// ago: a machine that was booted since may have lost the marker of a start.
+// ago: a machine that was booted since may have lost the marker of a start. A
+// negative since, from a clock that was set back, proves nothing.
 func (r Report) DidNotRun(since time.Duration) bool {
-	return r.State == StateNever && r.Up >= 0 && r.Up > since+syncTime
+	return r.State == StateNever && since >= 0 && r.Up > since+syncTime
 }
 
 // Next are the offsets for the next Collect.

@@ -3,12 +3,16 @@ package remote
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// MaxTimeout is the longest [Wrap.Timeout]: what every sleep(1) takes.
-const MaxTimeout = (1<<31 - 1) * time.Second
+// MaxTimeout is the longest [Wrap.Timeout]: what every sleep(1) takes, less the
+// time by which the watch outlives it.
+const MaxTimeout = (1<<31-1)*time.Second - watchSlack
+
+const watchSlack = 2 * time.Hour
 
 // A Wrap says what is made of a command. The zero value leaves it as it is.
 type Wrap struct {
@@ -18,12 +22,16 @@ type Wrap struct {
 	// Marker, where it is not nil, makes a second start of it impossible and
 	// keeps how the command ended.
 	Marker *Marker
+	// Rerun lets a later attempt start though an earlier one has been started, or
+	// may have been. Without it such a start is refused.
+	Rerun bool
 	// Group starts the command in a process group of which the marker knows, so
 	// that Marker.Kill can prove its end. It needs a Marker. Without the means
 	// for it the command is refused.
 	Group bool
 	// Timeout is when the command's process group gets TERM, from its start,
-	// rounded up to seconds; 0 means never. The wrapper then dies by SIGALRM.
+	// rounded up to seconds; 0 means never. The wrapper then dies by SIGALRM, or
+	// by SIGKILL with what outlives the grace.
 	Timeout time.Duration
 	// Grace is how long after TERM what is left gets KILL, rounded up to
 	// seconds; 0 means 5 s. It counts with Timeout.
@@ -61,6 +69,8 @@ func (w Wrap) Validate() error {
 	switch {
 	case w.Marker == nil && (w.Group || w.Detach):
 		return errors.New("a process group to kill and a detached command need a marker")
+	case w.Rerun && w.Marker == nil:
+		return errors.New("a rerun is of a marker")
 	case w.Timeout < 0 || w.Timeout > MaxTimeout || w.Grace < 0 || w.Grace > time.Hour:
 		return fmt.Errorf("timeout %v with grace %v: want 0 to %v and 0 to 1h", w.Timeout, w.Grace, MaxTimeout)
 	case w.FileLimit < 0 || w.FileLimit > 0 && !w.Detach:
@@ -120,17 +130,34 @@ func (w Wrap) script(encoded bool) string {
 	add(encoded, decodeScript)
 	add(!encoded, `_c=$2;`)
 	add(w.Group || w.Timeout > 0, groupScript)
-	add(w.Marker != nil, toolScript+claimScript)
+	add(w.Marker != nil, toolScript)
+	add(w.Marker != nil, w.claim())
 	add(w.Detach, detachScript)
 	add(w.Marker != nil, beginScript)
+	add(w.Detach, acceptScript)
 	add(w.Timeout > 0, w.watch())
 	add(true, w.run())
 	add(w.Timeout > 0, unwatchScript)
-	add(w.Timeout > 0 && w.Marker != nil, `[ $_r = 9 ] && echo "timeout $_s" >"$_m/end";`)
+	add(w.Timeout > 0 && w.Marker != nil, `[ $_r = 9 ] && ends "timeout $_s";`)
 	add(w.Timeout > 0, timedOutScript)
-	add(w.Marker != nil, `echo "exit $_s" >"$_m/end";`)
+	add(w.Marker != nil, `ends "exit $_s";`)
 	add(true, `exit $_s`)
 	return strings.TrimSuffix(b.String(), " ")
+}
+
+// claim makes the part that claims the marker, and settles the attempts before.
+func (w Wrap) claim() string {
+	earlier := ""
+	if w.Marker != nil && w.Marker.Attempt > 0 {
+		rerun := ""
+		if w.Rerun {
+			rerun = "true ||"
+		}
+		first := *w.Marker
+		first.Attempt = 0
+		earlier = strings.NewReplacer("ATTEMPT", strconv.Itoa(w.Marker.Attempt), "NAME", first.name(), "RERUN", rerun).Replace(earlierScript)
+	}
+	return strings.Replace(claimScript, "EARLIER", earlier, 1)
 }
 
 func (w Wrap) run() string {
@@ -148,9 +175,12 @@ func (w Wrap) watch() string {
 	}
 	note := ""
 	if w.Marker != nil {
-		note = `[ -e "$_m/end" ] || echo "timeout 137" >"$_m/end";`
+		note = `[ -s "$_m/end" ] || ends "timeout 137";`
 	}
-	return strings.NewReplacer("SECONDS", seconds(w.Timeout), "GRACE", seconds(grace), "NOTE", note).Replace(watchScript)
+	return strings.NewReplacer(
+		"SECONDS", seconds(w.Timeout), "GRACE", seconds(grace), "HOLD", seconds(w.Timeout+watchSlack), "NOTE", note,
+		"SIGNALS", signals, "FAULTS", faults,
+	).Replace(watchScript)
 }
 
 // seconds rounds up, since not every sleep(1) takes fractions.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"shoal/connect"
 	"shoal/fleet"
@@ -33,7 +34,7 @@ func (d *Dialer) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, er
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
 	}
 	a.Line = line
-	w := &wrapped{opts: d.opts, attempt: a, nonce: nonce, stdout: a.Stdout, refusal: newRefusal(nonce, a.Stderr)}
+	w := &wrapped{opts: d.opts, since: time.Now(), attempt: a, nonce: nonce, stdout: a.Stdout, refusal: newRefusal(nonce, a.Stderr)}
 	a.Stderr = w.refusal
 	if d.opts.Detach {
 		a.Stdout = &w.receipt
@@ -64,6 +65,7 @@ func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 // wrapped is what is known of one wrapped command.
 type wrapped struct {
 	opts    Options
+	since   time.Time // before the command was sent
 	attempt *connect.Attempt
 	nonce   string
 	stdout  io.Writer // the attempt's own
@@ -83,7 +85,7 @@ func (w *wrapped) judge(end fleet.End) fleet.End {
 		return w.refused(word).End()
 	}
 	switch {
-	case w.opts.Timeout > 0 && end.Outcome == fleet.OutcomeSignalled && end.Signal == timeoutSignal:
+	case w.opts.Timeout > 0 && end.Outcome == fleet.OutcomeSignalled && w.timedOut(end.Signal):
 		end.Reason = fleet.ReasonRemoteTimeout
 		end.Err = fmt.Errorf("the remote timeout of %v passed", w.opts.Timeout)
 	case w.opts.Detach && end.Outcome.Ran():
@@ -92,8 +94,12 @@ func (w *wrapped) judge(end fleet.End) fleet.End {
 	return end
 }
 
-// timeoutSignal is what the wrapper dies of when the time has passed.
-const timeoutSignal = "ALRM"
+// timedOut reports whether the wrapper died of the time limit: by ALRM, or by KILL
+// with a command that outlived the grace.
+func (w *wrapped) timedOut(signal string) bool {
+	passed := time.Since(w.since)
+	return passed >= w.opts.Timeout && signal == "ALRM" || passed >= w.opts.Timeout+w.opts.Grace && signal == "KILL"
+}
 
 // refused is proof that this start ran nothing.
 func (w *wrapped) refused(word remote.Refusal) *fleet.Error {

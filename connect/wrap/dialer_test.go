@@ -130,6 +130,8 @@ func TestOnce(t *testing.T) {
 		t.Errorf("the error has no hint: %v", second.Err)
 	}
 	once.Session = 1
+	f.run(t, once, command).want(t, fleet.OutcomeUnknown, fleet.ReasonAlreadyStarted, "", "")
+	once.Session, once.Rerun = 2, true
 	f.run(t, once, command).want(t, fleet.OutcomeFailed, fleet.ReasonNone, "ran\n", "err\n")
 	if text, err := os.ReadFile(log); string(text) != "ran\nran\n" || err != nil {
 		t.Errorf("it ran so often: %q, %v", text, err)

@@ -18,6 +18,8 @@ type Options struct {
 	Session int
 	// Once makes a second start of a target's command impossible.
 	Once bool
+	// Rerun lets a session start what an earlier one has started, or may have.
+	Rerun bool
 	// Killable runs the command in a process group of which its marker knows,
 	// so that remote.Marker.Kill can prove its end.
 	Killable bool
@@ -63,7 +65,7 @@ func (o Options) wrap(t fleet.Target, nonce string) remote.Wrap {
 	}
 	if o.Marked() {
 		m := o.Marker(t)
-		w.Marker = &m
+		w.Marker, w.Rerun = &m, o.Rerun
 	}
 	return w
 }

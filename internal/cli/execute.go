@@ -23,6 +23,7 @@ type execution struct {
 	journal *journalFlags
 	timeout time.Duration
 	remote  *remoteFlags
+	rerun   bool                   // --rerun-unknown
 	targets iter.Seq[fleet.Target] // planned, with their commands
 	indexes []int                  // theirs, in ascending order; nil: they count from 0
 	header  record.Header
@@ -54,6 +55,7 @@ func execute(ctx context.Context, x execution, stdio Stdio) error {
 		return errors.Join(err, kept.abandon())
 	}
 	opts.Remote = x.remote.wrap(h.Run, kept.session())
+	opts.Remote.Rerun = x.rerun
 	patient := ctx // does not end with an abort
 	ctx, stop := watchSignals(ctx, func(aborting bool) { sayStopping(out.stderr, aborting) })
 	defer stop.end()

@@ -293,7 +293,7 @@ func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, s
 		return x, err
 	}
 	x.execution = execution{
-		opts: opts, output: &f.outputFlags, journal: &f.journalFlags, remote: &f.remoteFlags, timeout: f.timeout.duration(),
+		opts: opts, output: &f.outputFlags, journal: &f.journalFlags, remote: &f.remoteFlags, rerun: f.rerunUnknown, timeout: f.timeout.duration(),
 		header: h, indexes: indexesOf(targets),
 		targets: func(yield func(fleet.Target) bool) {
 			for _, t := range targets {
