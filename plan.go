@@ -53,11 +53,8 @@ func (o Options) Plan(ctx context.Context, targets iter.Seq[Target], template *c
 		for t := range targets {
 			t = planner.Target(ctx, t)
 			t.Command = template.Expand(t)
-			if name := template.Missing(t); name != "" && t.Route.Err == nil {
-				t.Route = &fleet.Route{Err: fmt.Errorf("the command asks for the attribute %q, which the host does not have", name)}
-			}
-			if word := template.Unquotable(t); word != "" && t.Route.Err == nil {
-				t.Route = &fleet.Route{Err: fmt.Errorf("the value of {%s} has a newline or a NUL byte, which no quoting carries through every shell", word)}
+			if err := template.Check(t); err != nil && t.Route.Err == nil {
+				t.Route = &fleet.Route{Err: err}
 			}
 			if !yield(t) {
 				return

@@ -3,6 +3,7 @@ package command
 import (
 	"strings"
 
+	"fmt"
 	"shoal/fleet"
 )
 
@@ -83,6 +84,18 @@ func (t *Template) Unquotable(target fleet.Target) string {
 		}
 	}
 	return ""
+}
+
+// Check returns why a target is not to be run with this command: it lacks an
+// attribute, or has a value that cannot be quoted.
+func (t *Template) Check(target fleet.Target) error {
+	if name := t.Missing(target); name != "" {
+		return fmt.Errorf("the command asks for the attribute %q, which the host does not have", name)
+	}
+	if word := t.Unquotable(target); word != "" {
+		return fmt.Errorf("the value of {%s} has a newline or a NUL byte, which no quoting carries through every shell", word)
+	}
+	return nil
 }
 
 // Fixed says that the command is the same for every target.

@@ -45,9 +45,6 @@ func dryRun(ctx context.Context, stdio Stdio, opts shoal.Options, targets iter.S
 		if t.Command, err = command(t); err != nil && t.Route.Err == nil {
 			t.Route = &fleet.Route{Err: err}
 		}
-		if word := template.Unquotable(t); word != "" && t.Route.Err == nil {
-			t.Route = &fleet.Route{Err: fmt.Errorf("the value of {%s} has a newline or a NUL byte, which no quoting carries through every shell", word)}
-		}
 		if err := d.target(ctx, t, why); err != nil {
 			return fmt.Errorf("printing the plan: %w", err)
 		}

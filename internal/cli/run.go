@@ -77,10 +77,7 @@ func run(ctx context.Context, f *runFlags, text string, stdio Stdio) error {
 	opts.Engine.Rollout = append(canary.stage(targets), opts.Engine.Rollout...)
 	if f.dryRun {
 		return dryRun(ctx, stdio, opts, targets, func(t fleet.Target) (string, error) {
-			if name := template.Missing(t); name != "" {
-				return template.Expand(t), fmt.Errorf("the host has no attribute %q", name)
-			}
-			return template.Expand(t), nil
+			return template.Expand(t), template.Check(t)
 		})
 	}
 	warnInsecure(stdio.Err, opts)
