@@ -16,12 +16,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
-	"os/signal"
 	"shoal/fleet"
 	"shoal/internal/cli"
 	"shoal/record"
 	"shoal/simfleet"
-	"syscall"
 )
 
 func TestMain(m *testing.M) {
@@ -37,11 +35,6 @@ func TestMain(m *testing.M) {
 type leakChecked struct{ *testing.M }
 
 func (m leakChecked) Run() int {
-	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP} {
-		if signal.Ignored(sig) { // under nohup, or in the background of a script: processes would inherit it
-			signal.Notify(make(chan os.Signal, 1), sig)
-		}
-	}
 	state, err := os.MkdirTemp("", "shoal-state")
 	if err == nil {
 		err = os.Setenv("XDG_STATE_HOME", state)

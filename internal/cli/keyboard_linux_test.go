@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"os/signal"
 	"shoal/simfleet"
 )
 
@@ -58,6 +59,16 @@ func openPane(t *testing.T, dir, script string) *pane {
 	p.cmd.Env = append(os.Environ(), "TERM=xterm", "HOME="+dir)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = tty, tty, tty
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	// A process inherits what is ignored, as it is under nohup and in the background
+	// of a script; what is caught has its default there.
+	for _, sig := range []os.Signal{unix.SIGINT, unix.SIGQUIT, unix.SIGHUP} {
+		if signal.Ignored(sig) {
+			caught := make(chan os.Signal, 1)
+			signal.Notify(caught, sig)
+			defer signal.Ignore(sig)
+			defer signal.Stop(caught)
+		}
+	}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
