@@ -143,7 +143,7 @@ func (x *trial) runArgs() []string {
 }
 
 // resumeArgs are those of the run that goes on with it.
-func (x *trial) resumeArgs() []string { return append(x.connecting("resume"), "last") }
+func (x *trial) resumeArgs() []string { return append(x.connecting("resume", "--past-brake"), "last") }
 
 func (x *trial) connecting(args ...string) []string {
 	args = append(append(args, x.usual...), x.flags...)
