@@ -75,6 +75,10 @@ const (
 	hybridFlightRoom = 2 << 10
 )
 
+// Secured reports whether what comes from the server is authenticated: its first
+// NEWKEYS has come. Our first has left before, and messages behind it.
+func (c *Client) Secured() bool { return c.secured }
+
 // Output is what is to be sent to the server now. It is valid until the next
 // call of a method that is not Output or Sent.
 func (c *Client) Output() []byte { return c.out.buf }

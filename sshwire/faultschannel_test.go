@@ -93,6 +93,32 @@ func TestEarlyCommandIgnored(t *testing.T) {
 	}
 }
 
+// TestPlainUnimplemented has somebody on the path say, before the server's NEWKEYS,
+// that it did not know the early channel: nobody but the server knows that, and a
+// command that is sent again runs twice.
+func TestPlainUnimplemented(t *testing.T) {
+	s := newScripted(t, Config{Ciphers: []string{gcm128}}) // whose nonce is no sequence number
+	s.init.kex = KexAlgorithms()
+	s.pump()
+	s.sendVersion()
+	s.sendKexInit()
+	s.deliver()
+	s.send(s.reply())
+	s.deliver()
+	s.client.AuthPassword("u", []byte("right"))
+	s.client.Exec(s.client.OpenSession(), "true")
+	s.pump()
+	s.events = nil
+	for seq := range uint32(8) {
+		s.send(unimplemented(seq))
+	}
+	s.sendNewKeys()
+	s.send(serviceAccept(), []byte{msgUserAuthSuccess}, confirm(0, guessedNumber, 1), about(msgChannelSuccess, 0))
+	s.deliver()
+	s.healthy()
+	s.has(ServiceAccepted{}, AuthSuccess{}, ChannelOpened{0}, RequestAnswered{0, RequestExec, true})
+}
+
 // TestEarlyChannelDuringRekey holds early messages while keys are exchanged: the
 // number that UNIMPLEMENTED names is the one they got in the end.
 func TestEarlyChannelDuringRekey(t *testing.T) {

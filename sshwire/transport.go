@@ -179,12 +179,17 @@ func (c *Client) takeExtInfo(p []byte) error {
 }
 
 // takeUnimplemented finds what the server did not know. It matters for a channel
-// that was opened early: there is none.
+// that was opened early: there is none. Before the server's first NEWKEYS anybody
+// can say so, and the server, which has sent that by the time it can open a channel,
+// does not.
 func (c *Client) takeUnimplemented(p []byte) (Event, error) {
 	r := read(p[1:])
 	seq := r.uint32()
 	if !r.done() {
 		return nil, malformed(msgUnimplemented, "RFC 4253 §11.4")
+	}
+	if !c.secured {
+		return nil, c.useless(msgUnimplemented)
 	}
 	if n, ok := c.mux.early.refused(seq); ok {
 		c.mux.ignored(n)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -187,6 +188,41 @@ func TestAlteredKexInitAndTheFallback(t *testing.T) {
 				t.Errorf("%s, known %t: the next time: dialled %d times, flags %v; want 1, our own", name, known, n, e.Flags)
 			}
 		}
+	}
+}
+
+// What comes before the server's first NEWKEYS is protected by nothing: a DISCONNECT
+// that anybody puts there does not prove that the command, which has left by then, did
+// not run.
+func TestPlainDisconnectProvesNothing(t *testing.T) {
+	t.Parallel()
+	ran := newCounter(t)
+	r := rigFor(testsshd.OpenSSH(t))
+	middle := startRelay(t, fleet.Target{Host: r.host}.Address(), func(client, server *net.TCPConn) {
+		defer func() { _, _ = client.Close(), server.Close() }()
+		var back sync.WaitGroup
+		defer back.Wait()
+		back.Go(func() {
+			_, _ = io.Copy(server, client)
+			_ = server.CloseWrite()
+		})
+		from := bufio.NewReader(server)
+		version, _ := from.ReadBytes('\n')
+		_, _ = client.Write(slices.Concat(version, readPlain(from), readPlain(from))) // KEXINIT, KEX_REPLY
+		for ran.runs(t) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		_, _ = client.Write(plain(ssh.Marshal(struct {
+			Reason            uint32 `sshtype:"1"`
+			Message, Language string
+		}{2, "no", ""})))
+		_, _ = io.Copy(io.Discard, from)
+	})
+	r.host.Name, r.host.Port = "127.0.0.1", middle.port()
+	r.remember(t, recall.Entry{Kex: []string{"curve25519-sha256"}})
+	e := r.run(t, ran.command())
+	if n := ran.runs(t); n != 1 || r.dialled() != 1 || e.Outcome != fleet.OutcomeUnknown {
+		t.Errorf("ended %v(%s) in %v, the command ran %d times; want unknown, once: %v", e.Outcome, e.Reason, e.Phase, n, e.Err)
 	}
 }
 

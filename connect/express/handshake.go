@@ -292,7 +292,7 @@ func (h *handshake) late() error {
 func (h *handshake) broken(err error) *fleet.Error {
 	reason := reasonOf(err)
 	phase := h.attempt.Timeline.Phase()
-	if reason == fleet.ReasonDisconnected && h.server.inOrder {
+	if reason == fleet.ReasonDisconnected && h.server.inOrder && h.link.client.Secured() {
 		h.link.exec.Refused() // it has not let us in, and nothing comes behind this
 	}
 	switch {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -103,8 +104,13 @@ func (t *Tunnels) fail(err error) {
 	_ = t.link.conn.SetDeadline(time.Unix(1, 0))
 }
 
-// serve reads until the connection ends.
+// serve reads until the connection ends. A panic is its end.
 func (t *Tunnels) serve() {
+	defer func() {
+		if p := recover(); p != nil {
+			t.fail(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+		}
+	}()
 	buf := make([]byte, 64<<10)
 	for {
 		lost := t.clock.Lost()

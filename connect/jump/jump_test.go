@@ -23,6 +23,7 @@ import (
 	"shoal/fleet"
 	"shoal/internal/testsshd"
 	"shoal/simfleet"
+	"shoal/sshwire"
 )
 
 // relayTo makes this program a proxy command: it connects there and copies.
@@ -150,6 +151,45 @@ func TestManyTargetsBehindOneBastion(t *testing.T) {
 	}
 	if c := strings.Count(s.bastion.Log(), "Accepted publickey"); c > 2+hosts/DefaultStreams {
 		t.Errorf("%d connections to the bastion for %d targets", c, hosts)
+	}
+}
+
+// panicking judges by a panic.
+type panicking struct{ known }
+
+func (panicking) Algorithms(fleet.Target) []string { return nil }
+
+func (panicking) Check(fleet.Target, net.Addr, ssh.PublicKey) error { panic("judged") }
+
+// A panic while a jump host is logged in to is the failure of the targets behind it,
+// and one while it is heard that of the streams: neither ends the process.
+func TestPanicAtABastion(t *testing.T) {
+	s := newSite(t, 1)
+	hop, host := s.hop(), s.fleet.Host(0)
+	target := fleet.Target{Host: host, User: "someone", Port: host.Port, Route: &fleet.Route{Via: &hop}, Command: "true"}
+	for name, o := range map[string]express.Options{
+		"logging in": {HostKeys: panicking{s.keys}},
+		"hearing": {HostKeys: s.keys, Trace: func(m sshwire.Message) {
+			if m.Name == "CHANNEL_OPEN_CONFIRMATION" {
+				panic("heard")
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := New(Options{})
+			o.Identities, o.Network = s.signers, n
+			d, err := express.New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.Use(d)
+			defer func() { _, _ = d.Close(), n.Close() }()
+			_, err = d.Dial(t.Context(), &connect.Attempt{Target: target})
+			f, ok := errors.AsType[*fleet.Error](err)
+			if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonJumpFailed || !strings.Contains(f.Error(), "panic") {
+				t.Errorf("the error is %.200q", err)
+			}
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -125,7 +126,7 @@ const maxDials = 3
 func (p *pool) connect() (*express.Tunnels, error) {
 	ctx := p.network.ctx
 	for try := 1; ; try++ {
-		t, err := p.network.opener.Tunnels(ctx, &connect.Attempt{Target: p.hop})
+		t, err := p.login(ctx)
 		if err == nil {
 			return t, nil
 		}
@@ -141,6 +142,17 @@ func (p *pool) connect() (*express.Tunnels, error) {
 			}
 		}
 	}
+}
+
+// login logs in once. A panic is its error: this goroutine is no target's, so that
+// one would end the process.
+func (p *pool) login(ctx context.Context) (t *express.Tunnels, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return p.network.opener.Tunnels(ctx, &connect.Attempt{Target: p.hop})
 }
 
 // mayPass lists the reasons that another dial may not meet.
