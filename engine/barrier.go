@@ -73,7 +73,7 @@ func (r *run) openBarrier() {
 	case r.fed && n == r.owed:
 		held := r.barrier.clear()
 		r.all.Go(func() { r.release(held) })
-	case r.desk.Waiting() > 0 && n == r.desk.Flying() && n >= r.desk.Width():
+	case r.limiter.Waiting() > 0 && n == r.limiter.InFlight() && n >= r.limiter.Fanout():
 		r.stopNew(&brakeError{errors.New("not all targets fit before the barrier: " +
 			fmt.Sprintf("%d are authenticated, and there is no room for the others", n))})
 	}

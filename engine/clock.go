@@ -2,7 +2,7 @@ package engine
 
 import "time"
 
-// clock looks at the Desk when time alone lets something start, and takes new
+// clock looks at the limiter when time alone lets something start, and takes new
 // widths.
 func (r *run) clock() {
 	timer := time.NewTimer(0)
@@ -37,8 +37,8 @@ func (r *run) look() (wait time.Duration, ok bool) {
 	r.changed()
 	r.armed = time.Time{}
 	now := r.opts.Clock.Now()
-	at, ok := r.desk.Wake(now)
-	if !ok || r.stopped || r.desk.Waiting() == 0 {
+	at, ok := r.limiter.NextWake(now)
+	if !ok || r.stopped || r.limiter.Waiting() == 0 {
 		return 0, false
 	}
 	r.armed = at
@@ -51,8 +51,8 @@ func (r *run) resize(width int) {
 		return
 	}
 	r.mu.Lock()
-	r.desk.SetWidth(width, r.opts.slow(width))
-	flying := r.desk.Flying()
+	r.limiter.SetFanout(width, r.opts.slow(width))
+	flying := r.limiter.InFlight()
 	r.mu.Unlock()
 	r.opts.Resized(width, flying)
 }

@@ -1,11 +1,11 @@
 // Package engine fans one run out: it takes targets from an iterator, attempts
 // each until its end is known, and gives a stream of results.
 //
-//	targets → feed ──▸ admission.Desk ──▸ workers ──▸ open sessions ──▸ results
-//	            │       waits, by server   (Dials)       (Fanout)     │
-//	            │             ▴                                       │
-//	            │             └──────────── retries ◂─────────────────┤
-//	            └── cancelled ────────────────────────────────────────┘
+//	targets → feed ──▸ admission.Limiter ──▸ workers ──▸ open sessions ──▸ results
+//	            │       waits, by endpoint    (Dials)       (Fanout)     │
+//	            │             ▴                                          │
+//	            │             └──────────── retries ◂────────────────────┤
+//	            └── cancelled ───────────────────────────────────────────┘
 //
 // Call [Run] and range over what it gives. Promised:
 //

@@ -108,7 +108,7 @@ func TestOutOfRange(t *testing.T) {
 
 var zero float64
 
-// Slots, the Desk, the bytes of output and the barrier: however a target ends, it
+// Slots, the limiter, the bytes of output and the barrier: however a target ends, it
 // gives back what it shares with others.
 func TestEveryEndGivesBack(t *testing.T) {
 	const n = 12

@@ -34,9 +34,9 @@ func (r *run) kept() string {
 	}{
 		{r.owed, "targets without a result"},
 		{len(r.out), "results that nobody took"},
-		{r.desk.Waiting(), "waiting tickets"},
-		{r.desk.Connecting(), "connects at the Desk"},
-		{r.desk.Flying(), "slots"},
+		{r.limiter.Waiting(), "waiting jobs"},
+		{r.limiter.Connecting(), "connects in progress"},
+		{r.limiter.InFlight(), "slots"},
 		{int(r.held.held.Load()), "bytes of output"},
 		{len(r.barrier.held), "connections at the barrier"},
 		{len(r.jobs), "targets for idle workers"},

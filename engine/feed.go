@@ -11,7 +11,7 @@ import (
 	"shoal/fleet"
 )
 
-// feed hands every target to the Desk, stage after stage. After a stop it goes
+// feed hands every target to the limiter, stage after stage. After a stop it goes
 // on through the iterator, so that each target has its result.
 func (r *run) feed(targets iter.Seq[fleet.Target]) {
 	listed := false
@@ -69,11 +69,11 @@ func (r *run) tryEnqueue(t fleet.Target) (in, shut bool) {
 	if r.shut() {
 		return false, true
 	}
-	if r.desk.Waiting() >= r.opts.ahead() {
+	if r.limiter.Waiting() >= r.opts.ahead() {
 		return false, false
 	}
 	r.owed++
-	r.desk.Enqueue(&admission.Ticket{Target: t}, r.opts.Clock.Now())
+	r.limiter.Enqueue(&admission.Job{Target: t}, r.opts.Clock.Now())
 	r.changed()
 	return true, false
 }

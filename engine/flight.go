@@ -16,19 +16,19 @@ import (
 // A flight is one attempt at a target.
 type flight struct {
 	run     *run
-	ticket  *admission.Ticket
+	job     *admission.Job
 	attempt connect.Attempt
 	number  int // of the attempt, from 1; 0 means that it was not made
 	started time.Time
 	output  *Tail
 	once    sync.Once
-	dialled bool // the Desk knows that the dial is over; only begin's goroutine looks
+	dialled bool // the limiter knows that the dial is over; only begin's goroutine looks
 }
 
-func newFlight(r *run, t *admission.Ticket) *flight {
+func newFlight(r *run, t *admission.Job) *flight {
 	t.Attempts++
 	f := &flight{
-		run: r, ticket: t, number: t.Attempts, started: time.Now(),
+		run: r, job: t, number: t.Attempts, started: time.Now(),
 		output: newTail(t.Target, r.opts.MaxOutput, &r.held, r.opts.Follow),
 	}
 	t.Timeline = &f.attempt.Timeline
@@ -58,7 +58,7 @@ func (f *flight) begin() {
 		}
 	}()
 	if f.run.dialCtx.Err() != nil {
-		f.over(admission.Nothing)
+		f.over(admission.Inconclusive)
 		f.unmade()
 		f.finish(cancelled(f.run.dialCtx))
 		return
@@ -66,7 +66,7 @@ func (f *flight) begin() {
 	conn, err = f.dial()
 	if err != nil {
 		end := f.failed(err)
-		f.over(verdict(end))
+		f.over(loadOutcome(end))
 		f.finish(end)
 		return
 	}
@@ -98,20 +98,20 @@ func (f *flight) dial() (connect.Conn, error) {
 	return r.opts.Dialer.Dial(ctx, &f.attempt)
 }
 
-// over tells the Desk that the dial is.
-func (f *flight) over(v admission.Verdict) {
+// over tells the limiter that the dial is.
+func (f *flight) over(o admission.Outcome) {
 	f.dialled = true
 	f.run.mu.Lock()
 	defer f.run.mu.Unlock()
-	if v == admission.Succeeded {
+	if o == admission.Succeeded {
 		f.run.lack.over()
 	}
-	f.run.desk.Over(f.ticket, v, f.run.opts.Clock.Now())
+	f.run.limiter.Connected(f.job, o, f.run.opts.Clock.Now())
 }
 
 // unmade takes back that this is an attempt.
 func (f *flight) unmade() {
-	f.ticket.Attempts--
+	f.job.Attempts--
 	f.number, f.started = 0, time.Time{}
 }
 
@@ -128,7 +128,7 @@ func (f *flight) failed(err error) fleet.End {
 // whether the command was sent once that it would be is written down.
 func (f *flight) panicked(p any) {
 	if !f.dialled {
-		f.over(admission.Nothing)
+		f.over(admission.Inconclusive)
 	}
 	outcome := fleet.OutcomeUnknown
 	if !f.attempt.Execution.Intended() {
@@ -160,9 +160,9 @@ func (f *flight) finish(end fleet.End) {
 		r := f.run
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		f.ticket.Intended = f.ticket.Intended || f.attempt.Execution.Intended()
+		f.job.Intended = f.job.Intended || f.attempt.Execution.Intended()
 		end.Outcome = f.attempt.Execution.Check(end.Outcome)
-		again, end := r.decide(f, notCancelled(f.ticket, stopped(r.dialCtx, end)))
+		again, end := r.decide(f, notCancelled(f.job, stopped(r.dialCtx, end)))
 		if again {
 			r.held.give(len(stdout.Bytes) + len(stderr.Bytes))
 		} else {
@@ -176,8 +176,8 @@ func (f *flight) result(end fleet.End, stdout, stderr fleet.Output) fleet.Result
 	res := fleet.Result{
 		Target:  f.attempt.Target,
 		End:     end,
-		Attempt: f.ticket.Attempts,
-		Earlier: f.ticket.Earlier,
+		Attempt: f.job.Attempts,
+		Earlier: f.job.Earlier,
 		Started: f.started,
 		Took:    f.attempt.Timeline.Took(),
 		Stdout:  stdout,
@@ -191,7 +191,7 @@ func (f *flight) result(end fleet.End, stdout, stderr fleet.Output) fleet.Result
 
 // notCancelled is end, but for a target of which an attempt was about to send the
 // command: what is cancelled was stopped before its turn.
-func notCancelled(t *admission.Ticket, end fleet.End) fleet.End {
+func notCancelled(t *admission.Job, end fleet.End) fleet.End {
 	if end.Outcome == fleet.OutcomeCancelled && t.Intended {
 		end.Outcome = fleet.OutcomeNeverStarted
 	}
@@ -213,7 +213,7 @@ func (r *run) decide(f *flight, end fleet.End) (again bool, final fleet.End) {
 // again lets the flight's target wait for another attempt, if there is one.
 // Called with mu held.
 func (r *run) again(f *flight, end fleet.End) bool {
-	t := f.ticket
+	t := f.job
 	switch {
 	case end.Outcome.Ran() || r.shut() || f.number == 0:
 		return false
@@ -226,7 +226,7 @@ func (r *run) again(f *flight, end fleet.End) bool {
 	at := r.opts.Clock.Now().Add(backoff(end.Reason, f.number))
 	t.Earlier = append(t.Earlier, fleet.Try{End: end, Started: f.started, Took: time.Since(f.started)})
 	t.Suspect = suspect(end)
-	r.desk.Landed()
-	r.desk.Later(t, at)
+	r.limiter.Release()
+	r.limiter.EnqueueAt(t, at)
 	return true
 }

@@ -16,25 +16,25 @@ const (
 	minAhead = 1024
 )
 
-// limits gives the Desk's bounds. o has its defaults filled in.
+// limits returns the limiter's bounds. o has its defaults filled in.
 func (o Options) limits() admission.Limits {
 	l := admission.Limits{
-		Width:        o.Fanout,
-		Dials:        o.Dials,
-		Slow:         o.slow(o.Fanout),
-		FirstStarts:  o.Starts,
-		MostStarts:   o.Starts,
-		ThroughJump:  throughJump,
-		Lookups:      max(o.Lookups, 0),
-		KeyExchanges: o.KeyExchanges,
-		Rate:         o.Rate,
-		Jitter:       rand.Float64,
+		Fanout:        o.Fanout,
+		Dials:         o.Dials,
+		Slow:          o.slow(o.Fanout),
+		InitialStarts: o.Starts,
+		MaxStarts:     o.Starts,
+		ThroughJump:   throughJump,
+		Lookups:       max(o.Lookups, 0),
+		KeyExchanges:  o.KeyExchanges,
+		Rate:          o.Rate,
+		Jitter:        rand.Float64,
 	}
 	switch {
 	case o.Starts == 0:
-		l.FirstStarts, l.MostStarts = DefaultStarts, o.Dials
+		l.InitialStarts, l.MaxStarts = DefaultStarts, o.Dials
 	case o.Starts < 0:
-		l.FirstStarts, l.MostStarts = admission.Unbounded, admission.Unbounded
+		l.InitialStarts, l.MaxStarts = admission.Unbounded, admission.Unbounded
 	}
 	return l
 }

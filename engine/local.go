@@ -74,7 +74,7 @@ func (r *run) ours(f *flight, end fleet.End) bool {
 	if agent && !r.lack.anyIn {
 		return false
 	}
-	alone := r.desk.Flying() <= 1 // nobody will give anything back
+	alone := r.limiter.InFlight() <= 1 // nobody will give anything back
 	if agent || alone {
 		now := time.Now()
 		r.lack.add(end.Reason, f.started, now)
@@ -84,29 +84,29 @@ func (r *run) ours(f *flight, end fleet.End) bool {
 		}
 	}
 	if agent {
-		return f.ticket.PassedOver < maxAgentPassedOver
+		return f.job.PassedOver < maxAgentPassedOver
 	}
-	return !alone || f.ticket.PassedOver < maxPassedOver
+	return !alone || f.job.PassedOver < maxPassedOver
 }
 
 // passOver narrows the run and lets t wait, as if it had not been tried. It is
 // told once. mu must be held.
-func (r *run) passOver(t *admission.Ticket, reason fleet.Reason, now time.Time) {
+func (r *run) passOver(t *admission.Job, reason fleet.Reason, now time.Time) {
 	t.Attempts--
 	t.PassedOver++
 	r.retry.attempts--
 	if reason == fleet.ReasonAgentUnavailable {
-		r.desk.SqueezeConnects() // commands that run ask no agent
+		r.limiter.ShrinkFanout(r.limiter.Connecting() + 1) // commands that run ask no agent
 	} else {
-		r.desk.Squeeze()
+		r.limiter.ShrinkFanout(r.limiter.InFlight())
 	}
-	r.desk.Landed()
-	r.desk.Later(t, now.Add(localWait+backoff(reason, 1)))
+	r.limiter.Release()
+	r.limiter.EnqueueAt(t, now.Add(localWait+backoff(reason, 1)))
 	if !r.lack.told {
 		r.lack.told = true
 		r.notices = append(r.notices, fmt.Sprintf(
 			"this machine has not enough %s: %d targets at once from here on, of %d; no target is lost by it",
-			lacks[reason], r.desk.Width(), r.opts.Fanout))
+			lacks[reason], r.limiter.Fanout(), r.opts.Fanout))
 	}
 }
 

@@ -14,7 +14,7 @@ const (
 	firstBackoff = time.Second
 	maxBackoff   = 30 * time.Second
 	// turnedBackoff is firstBackoff where the server was reached and said that it
-	// is busy; the Desk sees to it that it is not asked too often.
+	// is busy; the limiter sees to it that it is not asked too often.
 	turnedBackoff = 100 * time.Millisecond
 
 	// Of all attempts one in retryShare may be a repeated one, and retryBurst
@@ -54,7 +54,7 @@ func (r *retries) grant(end fleet.End, n int) bool {
 		return false
 	}
 	if end.Reason == fleet.ReasonThrottled {
-		return true // the server lives, and the Desk bounds what it is asked
+		return true // the server lives, and the limiter bounds what it is asked
 	}
 	if r.again >= r.attempts/retryShare+retryBurst {
 		return false
@@ -107,8 +107,8 @@ func suspect(end fleet.End) bool {
 	return false
 }
 
-// verdict is what a failed connect says of its server.
-func verdict(end fleet.End) admission.Verdict {
+// loadOutcome is what a failed connect says of its server.
+func loadOutcome(end fleet.End) admission.Outcome {
 	switch end.Reason {
 	case fleet.ReasonThrottled:
 		return admission.TurnedAway
@@ -119,7 +119,7 @@ func verdict(end fleet.End) admission.Verdict {
 			return admission.Dropped
 		}
 	}
-	return admission.Nothing
+	return admission.Inconclusive
 }
 
 // ranPerhaps gives the earlier attempt of which it cannot be known whether the

@@ -96,7 +96,7 @@ type run struct {
 	fault atomic.Pointer[error] // the run's own error; the first counts
 
 	mu      sync.Mutex // guards what follows
-	desk    *admission.Desk
+	limiter *admission.Limiter
 	retry   retries
 	brakes  brakes
 	out     []landing  // results that the caller's loop has not seen
@@ -128,7 +128,7 @@ func newRun(ctx context.Context, opts Options) *run {
 		rearm:   make(chan struct{}, 1),
 		skipped: make(chan fleet.Result),
 		jobs:    make(chan *flight, maxIdle),
-		desk:    admission.New(opts.limits()),
+		limiter: admission.New(opts.limits()),
 		retry:   retries{most: opts.Attempts, idempotent: opts.Idempotent},
 		brakes:  brakes{opts: opts},
 	}
@@ -183,8 +183,8 @@ func (r *run) stop(end fleet.End) []held {
 
 // clear gives everything that waits its end. Called with mu held.
 func (r *run) clear(end fleet.End) {
-	for _, t := range r.desk.Clear() {
-		if t.GivenUp() {
+	for _, t := range r.limiter.Drain() {
+		if t.Abandoned() {
 			r.conclude(t, givenUp(t))
 		} else {
 			r.conclude(t, end)
@@ -194,7 +194,7 @@ func (r *run) clear(end fleet.End) {
 
 // conclude gives a target that is not in flight its result: the end of its last
 // attempt, or else end. Called with mu held.
-func (r *run) conclude(t *admission.Ticket, end fleet.End) {
+func (r *run) conclude(t *admission.Job, end fleet.End) {
 	end = notCancelled(t, end)
 	r.deliver(landing{result: fleet.Result{Target: t.Target, End: end, Attempt: t.Attempts, Earlier: t.Earlier}})
 }
@@ -228,7 +228,7 @@ func (r *run) progress() {
 	if len(r.out) > 0 || len(r.notices) > 0 {
 		wake(r.news)
 	}
-	if r.owed == 0 || r.desk.Waiting() < r.opts.ahead() {
+	if r.owed == 0 || r.limiter.Waiting() < r.opts.ahead() {
 		wake(r.room)
 	}
 	r.openBarrier()
@@ -264,7 +264,7 @@ func (r *run) taken(l *landing) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.desk.Landed()
+	r.limiter.Release()
 	r.changed()
 }
 
@@ -277,7 +277,7 @@ func wake(flag chan struct{}) {
 }
 
 // givenUp is the end of a target whose server was given up.
-func givenUp(t *admission.Ticket) fleet.End {
+func givenUp(t *admission.Job) fleet.End {
 	return fleet.End{
 		Outcome: fleet.OutcomeNeverStarted,
 		Reason:  fleet.ReasonThrottled,

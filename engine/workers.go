@@ -22,19 +22,19 @@ func (r *run) pump() {
 // next gives a target that may start now; nil means that none may. Called with
 // mu held.
 func (r *run) next() *flight {
-	if r.stopped || r.desk.Waiting() == 0 {
+	if r.stopped || r.limiter.Waiting() == 0 {
 		return nil
 	}
 	now := r.opts.Clock.Now()
-	t := r.desk.Next(now)
-	for ; t != nil && t.GivenUp(); t = r.desk.Next(now) {
+	t := r.limiter.Next(now)
+	for ; t != nil && t.Abandoned(); t = r.limiter.Next(now) {
 		r.conclude(t, givenUp(t))
 	}
 	if t == nil {
 		r.rouse(now)
 		return nil
 	}
-	if r.desk.Waiting() == r.opts.ahead()-1 {
+	if r.limiter.Waiting() == r.opts.ahead()-1 {
 		wake(r.room)
 	}
 	r.retry.attempts++
@@ -43,7 +43,7 @@ func (r *run) next() *flight {
 
 // rouse has the clock look in time. Called with mu held.
 func (r *run) rouse(now time.Time) {
-	at, ok := r.desk.Wake(now)
+	at, ok := r.limiter.NextWake(now)
 	if ok && (r.armed.IsZero() || at.Before(r.armed)) {
 		wake(r.rearm)
 	}

@@ -6,115 +6,133 @@ import (
 )
 
 const (
-	// settled is the part of a window that is left at most when it was too wide,
-	// but for the last step.
-	settled = 0.8
-	// eager is how many more a window takes for each success while nothing was
-	// too much.
-	eager = 2
-	// cautious is how much slower a window widens next to what was too much.
-	cautious = 20
-	// negligible times say nothing about a server's load.
-	negligible = 10 * time.Millisecond
+	// slowStartGain is what a success adds to cwnd in slow start, which therefore
+	// triples cwnd each round. TCP's is 1; a round here is a whole SSH handshake.
+	slowStartGain = 2
+	// backoff is the multiplicative decrease.
+	backoff = 0.8
+	// probeRounds is how many rounds it takes to probe one connect more than what
+	// was too much.
+	probeRounds = 20
+	// noise is the connect time below which a server's load cannot be seen.
+	noise = 10 * time.Millisecond
+	// farBanner is the time from which a banner is news: nearer servers
+	// authenticate about as soon.
+	farBanner = 8 * time.Millisecond
 )
 
-// A window is how many connects to one server may go on at once. It triples with
-// each of its own lengths until something is too much. Then it is cut to what was
-// not, by a fifth at the least, and halves its distance to what was with each of
-// its lengths. The last step it takes slowly: either that is too much again, and
-// it takes it back, or the server takes more than it did. A connect that takes
-// twice the shortest says that more of them at once would only wait longer.
+// A window is a congestion window: how many connects may be in progress at once.
+//
+//	slow start    ssthresh unknown     cwnd triples each round
+//	increase      cwnd < ssthresh      cwnd halves its distance to ssthresh (BIC)
+//	probing       cwnd ≈ ssthresh      1/20 per round; two more than ssthresh
+//	                                   without a drop, and slow start begins again
+//
+// A drop sets ssthresh to the number of connects that survived, and cwnd to at
+// most that and 0.8 of itself. A connect that takes twice the shortest time does
+// not grow cwnd: the server would only queue more.
 type window struct {
-	limit, most float64
-	unproven    float64       // how far greetings alone may widen it
-	ceiling     float64       // what was too much; 0 while nothing was
-	floor       float64       // what went well before
-	peak        int           // the most that were going on since the last cut
-	shortest    time.Duration // of the connects that succeeded
-	soonest     time.Duration // of the greetings
-	ahead       int           // how many successes it has widened for, as greetings
-	cut         time.Time     // when it was too wide last
-	burst       int           // of those that went on then, how many were not too much
+	cwnd, max float64
+	ssthresh  float64 // 0 means unknown
+	initial   float64
+	peak      int // most connects in progress since the last drop
+
+	minConnect, minBanner time.Duration // shortest times seen; 0 means none
+	credits               int           // successes for which a banner has grown cwnd
+
+	// All connects that began before a drop are one burst and back off once.
+	dropped   time.Time
+	survivors int     // of the burst
+	floor     float64 // lowest cwnd after the burst: the one before the last round
 }
 
-func newWindow(first, most int) window {
-	return window{limit: float64(min(first, most)), most: float64(most), unproven: float64(first) * (1 + eager) * (1 + eager)}
+func newWindow(initial, most int) window {
+	w := window{initial: float64(initial), max: float64(most)}
+	w.cwnd = min(w.initial, w.max)
+	return w
 }
 
-func (w *window) size() int { return int(w.limit) }
+func (w *window) size() int { return int(w.cwnd) }
 
-// use is told how many connects are going on when one more has begun.
-func (w *window) use(going int) { w.peak = max(w.peak, going) }
+func (w *window) slowStart() bool { return w.ssthresh == 0 }
 
-// widen is told of a connect that succeeded after took.
-func (w *window) widen(took time.Duration) {
-	if w.shortest == 0 || took < w.shortest {
-		w.shortest = took
-	}
-	if took > max(2*w.shortest, negligible) || w.unused() {
-		return
-	}
-	switch {
-	case w.ceiling == 0 && w.ahead > 0:
-		w.ahead-- // it has been
-	case w.ceiling == 0:
-		w.limit += eager
-	case w.probing():
-		w.limit += 1 / (cautious * w.limit)
-		if w.limit >= w.ceiling+1 {
-			w.ceiling = 0 // it is too much no longer
-		}
-	default:
-		w.limit += max(1, (w.ceiling-1-w.limit)/2) / w.limit
-	}
-	w.limit = min(w.limit, w.most)
-}
+// probing reports whether the next step may be too much again.
+func (w *window) probing() bool { return !w.slowStart() && math.Abs(w.cwnd-w.ssthresh-1) <= 1 }
 
-// greeted is told how long a server that has taken a connect took for that. One
-// that has let nobody in yet may be there only to greet.
-func (w *window) greeted(took time.Duration) {
-	if w.soonest == 0 || took < w.soonest {
-		w.soonest = took
-	}
-	proven := w.shortest > 0 || w.limit < w.unproven
-	if proven && took >= far && took <= w.soonest+w.soonest/4 && w.growing() && !w.unused() {
-		w.ahead++
-		w.limit = min(w.limit+eager, w.most)
-	}
-}
-
-// unused says that there is more room than was taken.
+// unused reports that cwnd does not limit the connects, so that successes tell
+// nothing of it (RFC 7661).
 func (w *window) unused() bool {
-	if w.ceiling == 0 {
-		return w.size() >= (1+eager)*w.peak
+	if w.slowStart() {
+		return w.size() >= (1+slowStartGain)*w.peak
 	}
 	return w.size() > w.peak
 }
 
-// growing says that nothing was too much yet.
-func (w *window) growing() bool { return w.ceiling == 0 && w.limit < w.most }
+// onStart is called with the number of connects in progress after each start.
+func (w *window) onStart(connecting int) { w.peak = max(w.peak, connecting) }
 
-// probing says that the next step may be too much again.
-func (w *window) probing() bool { return w.ceiling > 0 && math.Abs(w.limit-w.ceiling) <= 1 }
+// onSuccess is called when a connect has succeeded.
+func (w *window) onSuccess(took time.Duration) {
+	if w.minConnect == 0 || took < w.minConnect {
+		w.minConnect = took
+	}
+	if w.cwnd >= w.max || took > max(2*w.minConnect, noise) || w.unused() {
+		return
+	}
+	switch {
+	case w.slowStart() && w.credits > 0:
+		w.credits--
+	case w.slowStart():
+		w.cwnd += slowStartGain
+	case w.probing():
+		w.cwnd += 1 / (probeRounds * w.cwnd)
+		if w.cwnd >= w.ssthresh+2 {
+			w.ssthresh = 0
+		}
+	default:
+		w.cwnd += max(1, (w.ssthresh-w.cwnd)/2) / w.cwnd
+	}
+	w.cwnd = min(w.cwnd, w.max)
+}
 
-// narrow is told that of so many connects one, begun then, was too much. All that
-// began before a cut are one burst: those of it that are left show how many the
-// server takes.
-func (w *window) narrow(began time.Time, going int, now time.Time) {
-	if going < 2 {
+// onBanner is called when a server has sent its banner. In slow start to a server
+// far away, cwnd grows then: one that has too many connections closes them instead
+// of sending a banner, and waiting for authentication would double the time. A
+// server that only sends banners grows it for two rounds.
+func (w *window) onBanner(took time.Duration) {
+	if w.minBanner == 0 || took < w.minBanner {
+		w.minBanner = took
+	}
+	if !w.canGrow() || w.unused() || took < farBanner || took > w.minBanner+w.minBanner/4 {
+		return
+	}
+	if w.minConnect > 0 || w.cwnd < w.initial*(1+slowStartGain)*(1+slowStartGain) {
+		w.credits++
+		w.cwnd = min(w.cwnd+slowStartGain, w.max)
+	}
+}
+
+// canGrow reports whether a banner may grow cwnd.
+func (w *window) canGrow() bool { return w.slowStart() && w.cwnd < w.max }
+
+// onDrop is called when the server has dropped a connect that began then, of
+// those in progress.
+func (w *window) onDrop(began time.Time, connecting int, now time.Time) {
+	if connecting < 2 {
 		return // one alone was not too many
 	}
-	if !began.Before(w.cut) {
-		w.cut = now
-		w.peak, w.ahead = 0, 0
-		w.burst = going
-		w.floor = w.limit / (1 + eager)
+	if !began.Before(w.dropped) {
+		w.dropped, w.survivors = now, connecting
+		w.peak, w.credits = 0, 0
+		w.floor = w.cwnd / (1 + slowStartGain)
 		if !w.probing() {
-			w.limit *= settled
+			w.cwnd *= backoff
 		}
 	}
-	w.burst--
-	w.ceiling = float64(w.burst + 1)
-	// Below 1 nothing could ever start there, and widen it again.
-	w.limit = max(1, min(w.limit, max(1, w.floor, w.ceiling-1)))
+	w.survivors--
+	w.ssthresh = float64(max(w.survivors, 1))
+	w.cwnd = max(1, min(w.cwnd, max(w.floor, w.ssthresh)))
 }
+
+// restart begins slow start again with one connect.
+func (w *window) restart() { w.cwnd, w.ssthresh, w.peak = 1, 0, 1 }

@@ -8,16 +8,16 @@ import (
 // A server that takes so many at once and drops what is beyond, every time. mean
 // is the window's size.
 func serve(w *window, takes, rounds int, took time.Duration) (drops int, mean float64) {
-	now := w.cut.Add(time.Minute)
+	now := w.dropped.Add(time.Minute)
 	for range rounds {
 		n := w.size()
 		mean += float64(n) / float64(rounds)
-		w.use(n)
+		w.onStart(n)
 		for i := range n {
 			if i < takes {
-				w.widen(took)
+				w.onSuccess(took)
 			} else {
-				w.narrow(now, n+takes-i, now.Add(took)) // those that were dropped are gone
+				w.onDrop(now, n+takes-i, now.Add(took)) // those that were dropped are gone
 				drops++
 			}
 		}
@@ -66,16 +66,16 @@ func TestWindowTriplesToItsBound(t *testing.T) {
 // not used.
 func TestWindowKeeps(t *testing.T) {
 	w := newWindow(4, 100)
-	w.use(4)
-	w.widen(time.Second)
+	w.onStart(4)
+	w.onSuccess(time.Second)
 	for range 100 {
-		w.widen(2*time.Second + 1)
+		w.onSuccess(2*time.Second + 1)
 	}
 	if w.size() != 6 {
 		t.Errorf("size %d after connects of more than twice the time, want 6", w.size())
 	}
 	for range 100 {
-		w.widen(2 * time.Second)
+		w.onSuccess(2 * time.Second)
 	}
 	if w.size() != 12 {
 		t.Errorf("size %d with at most 4 at once, want 12", w.size())
@@ -89,7 +89,7 @@ func TestWindowIsCutOnce(t *testing.T) {
 	now := time.Unix(100, 0)
 	cut := func(going, drops int) {
 		for range drops {
-			w.narrow(now.Add(-time.Second), going, now)
+			w.onDrop(now.Add(-time.Second), going, now)
 			going--
 			now = now.Add(time.Millisecond)
 		}
