@@ -289,7 +289,7 @@ func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, s
 	if err != nil {
 		return x, err
 	}
-	if err := f.remember(e.info); err != nil {
+	if err := f.remember(x.recalled); err != nil {
 		return x, err
 	}
 	x.execution = execution{
@@ -308,12 +308,13 @@ func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, s
 
 // remember keeps for a new run how it is made: as the earlier one, but for what
 // is given now.
-func (f *againFlags) remember(earlier *journal.RunInfo) (err error) {
+func (f *againFlags) remember(r recalled) (err error) {
+	earlier := r.info
 	f.journalFlags.options = f.remembered()
 	if f.settings, err = settingsOf(f.given, f.keptNames, &f.hostFlags, false); err != nil || earlier.Settings == nil {
 		return err
 	}
-	if f.checkDir != "" {
+	if f.checkDir != "" && !(r.now["option"] && elsewhere(f.sshOptions) != "") { // whom to trust counts more than --check
 		f.settings.Directory = f.checkDir
 	}
 	for _, file := range earlier.Settings.Files {
