@@ -100,6 +100,10 @@ func TestAgainWithoutSettings(t *testing.T) {
 		code := cli.Main(t.Context(), args, cli.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
 		return code, out.String(), errs.String()
 	}
+	before, err := os.ReadFile(db.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
 	common := []string{"-F", "none", "--no-agent", "--state-dir", state}
 	for _, c := range []struct {
 		args  []string
@@ -118,5 +122,14 @@ func TestAgainWithoutSettings(t *testing.T) {
 	} {
 		code, stdout, stderr := shoal(append(c.args[:1:1], append(common, c.args[1:]...)...)...)
 		expect(t, strings.Join(c.args, " "), c.code, code, stdout, stderr, c.texts...)
+	}
+	if after, err := os.ReadFile(db.Name()); err != nil || string(after) != string(before) {
+		t.Errorf("a dry run has changed the journal: %v", err)
+	}
+	none := filepath.Join(state, "none")
+	code, stdout, stderr := shoal("resume", "--dry-run", "--state-dir", none, "last")
+	expect(t, "resume --dry-run", 2, code, stdout, stderr, "no such file or directory")
+	if _, err := os.Stat(none); err == nil {
+		t.Error("a dry run has made a journal")
 	}
 }

@@ -78,7 +78,7 @@ func collect(ctx context.Context, o collectOptions, name string, stdio Stdio) er
 	defer stop.end()
 	defer out.showing.abortWith(ctx)()
 	c := &collecting{afterwards: a, out: out, limit: o.output.kept(), begun: time.Now()}
-	err = c.all(ctx, o, stop)
+	err = c.all(ctx, o.wait, stop)
 	out.summary.Elapsed = time.Since(c.begun)
 	out.summary.Interrupted = stop.requested()
 	out.settle(stop.patience(), a.info.Run)
@@ -86,11 +86,22 @@ func collect(ctx context.Context, o collectOptions, name string, stdio Stdio) er
 	if len(c.pending) > 0 && code != exitInterrupted {
 		code = exitUnknown
 	}
-	if err = errors.Join(err, a.end(code)); err != nil {
+	if err != nil {
 		out.lose(err)
 		code = max(code, exitUnknown)
 	}
 	out.close(stop.patience())
+	switch {
+	case out.failure() != nil: // the hosts may have more than the journal
+		code = max(code, exitUnknown)
+		err = nil
+	case !o.keep:
+		err = c.forget(ctx)
+	}
+	if err = errors.Join(err, a.end(code)); err != nil {
+		complain(stdio.Err, err)
+		code = max(code, exitUnknown)
+	}
 	if code != exitOK {
 		return exitError(code)
 	}

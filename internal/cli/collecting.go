@@ -60,7 +60,9 @@ const (
 	tellWaitingAfter = 2 * time.Second
 )
 
-func (c *collecting) all(ctx context.Context, o collectOptions, stop *stopper) error {
+// all fetches, again and again where that is to be waited for, and has the journal
+// on the disk then.
+func (c *collecting) all(ctx context.Context, wait bool, stop *stopper) error {
 	for i := range c.asked {
 		q := &c.asked[i]
 		p := &parcel{inquiry: q, result: q.entry.Result}
@@ -68,29 +70,26 @@ func (c *collecting) all(ctx context.Context, o collectOptions, stop *stopper) e
 		c.pending = append(c.pending, p)
 	}
 	told := newWaitingNote(time.Now())
-	for wait := firstWait; ; wait = min(2*wait, maxWait) {
+	for pause := firstWait; ; pause = min(2*pause, maxWait) {
 		if err := c.fetch(ctx); err != nil {
 			return err
 		}
 		waiting := c.waiting(time.Now())
-		if !o.wait || len(waiting) == 0 {
+		if !wait || len(waiting) == 0 {
 			break
 		}
-		if text := told.text(waiting, time.Now(), wait); text != "" {
+		if text := told.text(waiting, time.Now(), pause); text != "" {
 			say(c.out.stderr, "%s", text)
 		}
 		select {
 		case <-stop.drained:
-		case <-time.After(wait):
+		case <-time.After(pause):
 			continue
 		}
 		break
 	}
 	c.tellPending()
-	if err := c.kept.run.Flush(); err != nil || o.keep {
-		return err
-	}
-	return c.forget(ctx)
+	return c.kept.run.Flush()
 }
 
 // fetch asks until all that has ended is whole.

@@ -57,6 +57,8 @@ type helm struct {
 	due  time.Time // when the next line about the width may be said
 	note string    // what to say with it
 	told *load     // of what; nil: nothing is to be said
+
+	drawn chan struct{} // closed when what draw was last given is done; nil before
 }
 
 // takeHelm steers until end is called. in is where keys may come from.

@@ -32,9 +32,8 @@ type pane struct {
 	read   chan struct{} // closed when the terminal has nothing more to give
 }
 
-// openPane runs a script of sh -m, which has job control as a shell at a prompt,
-// on a terminal of its own.
-func openPane(t *testing.T, dir, script string) *pane {
+// terminal gives the two ends of a new one.
+func terminal(t *testing.T) (master, tty *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -47,10 +46,18 @@ func openPane(t *testing.T, dir, script string) *pane {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tty, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return master, tty
+}
+
+// openPane runs a script of sh -m, which has job control as a shell at a prompt,
+// on a terminal of its own.
+func openPane(t *testing.T, dir, script string) *pane {
+	t.Helper()
+	master, tty := terminal(t)
 	defer func() { _ = tty.Close() }()
 	p := &pane{t: t, master: master, read: make(chan struct{})}
 	p.mode = p.termios()

@@ -167,6 +167,7 @@ func (f *keysFlags) collect(ctx context.Context, opts shoal.Options, s *scanner,
 	}
 	ctx, stop := watchSignals(ctx, func(bool) { say(out.stderr, "stopping: what was collected is kept") })
 	defer stop.end()
+	defer out.showing.abortWith(ctx)()
 	if limit := f.timeout.duration(); limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("the scan's timeout of %v passed", limit))

@@ -158,7 +158,21 @@ func (o *output) settle(p patience, run string) {
 	if run != "" {
 		where = "\nhint: shoal show " + run + " has them"
 	}
-	complain(o.stderr, fmt.Errorf("%d results were not shown: nobody reads the output%s", left, where))
+	err := fmt.Errorf("%d results were not shown: nobody reads the output%s", left, where)
+	o.miss(err)
+	complain(o.stderr, err)
+}
+
+// miss has the exit code say that not all was written, and reports whether it is
+// the first time.
+func (o *output) miss(err error) (first bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	first = o.lost == nil
+	if first {
+		o.lost = err
+	}
+	return first
 }
 
 // failure is the first result that could not be written, nil for none.
@@ -183,13 +197,7 @@ func spoilt(r fleet.Result, err error) fleet.Result {
 
 // lose says once that results cannot be written.
 func (o *output) lose(err error) {
-	o.mu.Lock()
-	first := o.lost == nil
-	if first {
-		o.lost = err
-	}
-	o.mu.Unlock()
-	if !first {
+	if !o.miss(err) {
 		return
 	}
 	if o.onLost != nil {
@@ -224,13 +232,14 @@ func (o *output) close(p patience) {
 			o.lose(err)
 		}
 	}
-	done := make(chan struct{}) // closed by the goroutine
-	go func() {                 // where the reader takes nothing it ends with the process
+	shown, done := make(chan struct{}), make(chan struct{}) // closed by the goroutine
+	go func() {                                             // where the reader takes nothing it ends with the process
 		defer close(done)
 		if !o.stuck {
 			if err := o.display.Close(); err != nil {
 				o.lose(err)
 			}
+			close(shown)
 			o.say.flush()
 			_ = o.progress.Close()
 		}
@@ -238,6 +247,12 @@ func (o *output) close(p patience) {
 		o.hints.print(o.stderr)
 		o.say.flush()
 	}()
-	p.wait(done, func() int { return 0 })
+	if !p.wait(done, func() int { return 0 }) && !o.stuck {
+		select {
+		case <-shown: // what nobody takes is the summary
+		default:
+			o.miss(errors.New("nobody reads the output"))
+		}
+	}
 	o.say.close()
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -268,3 +269,25 @@ func TestCollectWaitEnds(t *testing.T) {
 	code, stdout, stderr = f.shoal(t, "collect", "--wait", "last")
 	expect(t, "collect", 4, code, stdout, stderr, "not collected: ", "no marker")
 }
+
+// What was collected and could not be shown stays on the hosts, which may have
+// more of it than the journal (audit, suspected). Gathered output is written last.
+func TestCollectKeepsWhatIsNotShown(t *testing.T) {
+	f := newFarSide(t)
+	code, stdout, stderr := f.run(t, "--detach", "echo out")
+	expect(t, "run", 0, code, stdout, stderr, "3 detached")
+	var errs bytes.Buffer
+	code = cli.Main(t.Context(), []string{
+		"collect", "-F", "none", "--no-agent", "--state-dir", f.state, "--known-hosts", f.server.KnownHosts, "--identity", f.server.KeyFile,
+		"--wait", "-b", "last",
+	}, cli.Stdio{In: strings.NewReader(""), Out: fullDisk{}, Err: &errs})
+	expect(t, "collect", 4, code, "", errs.String(), "no space left on device", "3 ok")
+	if markers, err := os.ReadDir(f.marks); len(markers) != 3 || err != nil {
+		t.Errorf("%d markers, want 3: %v", len(markers), err)
+	}
+}
+
+// A fullDisk has no room.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }

@@ -97,13 +97,22 @@ stopped goes on only with --past-brake.
 	return cmd
 }
 
+// open opens the journal. A dry run makes none, and leaves an older one readable
+// for the program that wrote it.
+func (f *againFlags) open(ctx context.Context) (*journal.Journal, error) {
+	if dir := f.state(); f.dryRun && dir != "" {
+		return journal.OpenReadOnly(ctx, dir, journal.Options{})
+	}
+	return openJournal(ctx, f.state())
+}
+
 // rerun makes a new run of an earlier one's targets.
 func rerun(ctx context.Context, f *againFlags, name, what string, stdio Stdio) error {
 	selector, err := journal.ParseSelector(what)
 	if err != nil {
 		return err
 	}
-	j, err := openJournal(ctx, f.state())
+	j, err := f.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -128,7 +137,7 @@ func rerun(ctx context.Context, f *againFlags, name, what string, stdio Stdio) e
 // goes on with too: the run's lock is taken before anything starts, and that
 // nobody had it in between is looked at then.
 func resume(ctx context.Context, f *againFlags, name string, stdio Stdio) (err error) {
-	j, err := openJournal(ctx, f.state())
+	j, err := f.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -289,7 +298,7 @@ func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, s
 	if err != nil {
 		return x, err
 	}
-	if err := f.remember(e.info); err != nil {
+	if err := f.remember(x.recalled); err != nil {
 		return x, err
 	}
 	x.execution = execution{
@@ -308,12 +317,13 @@ func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, s
 
 // remember keeps for a new run how it is made: as the earlier one, but for what
 // is given now.
-func (f *againFlags) remember(earlier *journal.RunInfo) (err error) {
+func (f *againFlags) remember(r recalled) (err error) {
+	earlier := r.info
 	f.journalFlags.options = f.remembered()
 	if f.settings, err = settingsOf(f.given, f.keptNames, &f.hostFlags, false); err != nil || earlier.Settings == nil {
 		return err
 	}
-	if f.checkDir != "" {
+	if f.checkDir != "" && !(r.now["option"] && elsewhere(f.sshOptions) != "") { // whom to trust counts more than --check
 		f.settings.Directory = f.checkDir
 	}
 	for _, file := range earlier.Settings.Files {

@@ -76,6 +76,14 @@ func (q *secretPrompt) answer() ([]byte, error) {
 // pose turns echo off, and then asks. It may be repeated: a shell sets a mode of
 // its own when we are stopped.
 func (q *secretPrompt) pose() error {
+	if err := q.hide(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(q.tty, q.text) // without mu: a terminal that was stopped takes nothing
+	return err
+}
+
+func (q *secretPrompt) hide() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now, err := unix.IoctlGetTermios(q.fd, getTermios)
@@ -89,11 +97,7 @@ func (q *secretPrompt) pose() error {
 	if q.found == nil || *now != mode {
 		q.found = now
 	}
-	if err := unix.IoctlSetTermios(q.fd, setFlushed, &mode); err != nil {
-		return err
-	}
-	_, err = io.WriteString(q.tty, q.text)
-	return err
+	return unix.IoctlSetTermios(q.fd, setFlushed, &mode)
 }
 
 // reveal puts the mode back.
@@ -127,12 +131,25 @@ func (q *secretPrompt) watch() {
 				resumed = time.After(time.Second)
 			default:
 				q.reveal()
-				_, _ = fmt.Fprintln(q.tty)
+				q.newline()
 				signal.Reset(s)
 				_ = unix.Kill(unix.Getpid(), s.(syscall.Signal))
 				select {} // it ends this process
 			}
 		}
+	}
+}
+
+// newline ends the line of the question, where the terminal takes it soon.
+func (q *secretPrompt) newline() {
+	done := make(chan struct{}) // closed by the goroutine, which else ends with the process
+	go func() {
+		defer close(done)
+		_, _ = fmt.Fprintln(q.tty)
+	}()
+	select {
+	case <-done:
+	case <-time.After(suspendFlush):
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -54,7 +55,7 @@ func settingsOf(flags *pflag.FlagSet, kept []string, f *hostFlags, noCommand boo
 		}
 		values := slices.Clone(valuesOf(flag))
 		if noCommand && name == "option" {
-			values = slices.DeleteFunc(values, func(o string) bool { return strings.HasPrefix(strings.ToLower(o), "setenv") })
+			values = slices.DeleteFunc(values, func(o string) bool { return keyword(o) == "setenv" })
 		}
 		s.Flags[name] = absolute(name, values)
 	}
@@ -201,6 +202,13 @@ func recallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stder
 			}
 		}
 	}
+	if dir, err := os.Getwd(); !r.now["option"] && dir != info.Settings.Directory {
+		// Other keys, or none, would decide whom to trust.
+		if o := elsewhere(info.Settings.Flags["option"]); err != nil || o != "" {
+			return r, errors.Join(err, fmt.Errorf("the run's own --option %s names a file as seen from the directory %s\nhint: go there, or give --option again",
+				ui.Visible(fmt.Sprintf("%q", o)), ui.Visible(fmt.Sprintf("%q", info.Settings.Directory))))
+		}
+	}
 	if len(instead) > 0 {
 		say(stderr, "given now, and not as the run had it: %s", strings.Join(slices.Compact(instead), ", "))
 	}
@@ -290,9 +298,42 @@ func (r recalled) route(targets []fleet.Target, opts *shoal.Options) {
 // option reports whether one of these options of ssh_config is given now.
 func (r recalled) option(opts *shoal.Options, keywords ...string) bool {
 	return r.now["option"] && slices.ContainsFunc(opts.SSHOptions, func(o string) bool {
-		keyword, _, _ := strings.Cut(strings.NewReplacer("=", " ", "\t", " ").Replace(strings.TrimSpace(o)), " ")
-		return slices.Contains(keywords, strings.ToLower(keyword))
+		return slices.Contains(keywords, keyword(o))
 	})
+}
+
+// splitOption gives the keyword of an option of ssh_config, in lower case, and
+// the words of its value.
+func splitOption(option string) (keyword string, value []string) {
+	words := strings.FieldsFunc(option, func(c rune) bool { return strings.ContainsRune("= \t\r\n\"", c) })
+	if len(words) == 0 {
+		return "", nil
+	}
+	return strings.ToLower(words[0]), words[1:]
+}
+
+func keyword(option string) string {
+	k, _ := splitOption(option)
+	return k
+}
+
+// fileOptions are the options of ssh_config that name files.
+var fileOptions = []string{
+	"certificatefile", "globalknownhostsfile", "identityagent", "identityfile", "revokedhostkeys", "userknownhostsfile",
+}
+
+// elsewhere gives an option that names a file by a path that counts from the
+// working directory; "" for none.
+func elsewhere(options []string) string {
+	for _, o := range options {
+		k, value := splitOption(o)
+		if slices.Contains(fileOptions, k) && slices.ContainsFunc(value, func(path string) bool {
+			return path != "none" && path != "SSH_AUTH_SOCK" && !strings.ContainsRune("/~%$", rune(path[0]))
+		}) {
+			return o
+		}
+	}
+	return ""
 }
 
 // unwritten reports whether an older program may have written the route of a

@@ -37,14 +37,14 @@ func TestSettings(t *testing.T) {
 	}
 	args := []string{
 		"-J", "a,b", "--known-hosts", "kh", "--known-hosts", "/etc/kh", "--forks", "7", "--rate", "2.5", "--no-agent", "-t", "90",
-		"--max-output", "64K", "--max-fail", "2%", "--attempts", "3", "--check", "secret --of=run", "-o", "SetEnv A=b", "-o", "Port=7",
+		"--max-output", "64K", "--max-fail", "2%", "--attempts", "3", "--check", "secret --of=run", "-o", "SetEnv A=b", "-o", " setenv=A=b", "-o", "Port=7",
 		"--canary", "web1", "-b", "--state-dir", "/state", "--once",
 	}
 	got := settings(false, args...)
 	want := map[string][]string{
 		"config": {"none"}, "jump": {"a,b"}, "known-hosts": {filepath.Join(dir, "kh"), "/etc/kh"}, "fanout": {"7"}, "rate": {"2.5"},
 		"no-agent": {"true"}, "connect-timeout": {"1m30s"}, "max-output": {"64K"}, "max-fail": {"2%"},
-		"check": {"secret --of=run"}, "option": {"SetEnv A=b", "Port=7"}, "canary": {"web1"},
+		"check": {"secret --of=run"}, "option": {"SetEnv A=b", " setenv=A=b", "Port=7"}, "canary": {"web1"},
 	}
 	if diff := cmp.Diff(want, got.Flags); diff != "" {
 		t.Errorf("flags (-want +got):\n%s", diff)
@@ -76,5 +76,31 @@ func TestSettings(t *testing.T) {
 	got.Flags["from-the-future"] = []string{"1"}
 	if _, err := recallSettings(&journal.RunInfo{Settings: got}, cmd.Flags(), true, &said); err == nil {
 		t.Error("a flag that is not known is passed over")
+	}
+}
+
+// Options of ssh_config name files as seen from the working directory. From
+// another one a run would have other keys, and other known hosts.
+func TestSettingsElsewhere(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for option, refused := range map[string]bool{
+		"UserKnownHostsFile=kh": true, " userknownhostsfile /etc/kh \"kh\"": true, "IdentityFile key": true, "RevokedHostKeys=kh": true,
+		"UserKnownHostsFile=/etc/kh": false, "UserKnownHostsFile=none": false, "IdentityFile ~/key": false, "IdentityFile=%d/key": false,
+		"IdentityAgent=SSH_AUTH_SOCK": false, "IdentityAgent $SOCK": false, "HostName=kh": false, "IdentityFile": false,
+	} {
+		for _, there := range []bool{true, false} {
+			var again againFlags
+			cmd := &cobra.Command{}
+			again.register(cmd, newGroup("Own"))
+			s := &journal.Settings{Directory: dir, Flags: map[string][]string{"option": {"Port=7", option}}}
+			if !there {
+				s.Directory = "/elsewhere"
+			}
+			_, err := recallSettings(&journal.RunInfo{Settings: s}, cmd.Flags(), true, new(strings.Builder))
+			if got, want := err != nil, refused && !there; got != want {
+				t.Errorf("%q, in the same directory %v: %v", option, there, err)
+			}
+		}
 	}
 }

@@ -17,7 +17,7 @@ const suspendFlush = 100 * time.Millisecond
 // SIGTTOU has it still: it stops us, and is ignored where there is no shell that
 // could have us go on (POSIX, orphaned process groups), which SIGSTOP is not.
 func (h *helm) suspend() {
-	_ = h.progress.Hide()
+	h.draw(h.progress.Hide)
 	say(h.w, "suspended: commands go on where they run, and servers may give up on us; fg goes on")
 	if m, ok := h.w.(*messages); ok {
 		m.flushFor(suspendFlush)
@@ -40,5 +40,24 @@ func (h *helm) suspend() {
 	}
 	h.keyboard.comeBack()
 	say(h.w, "going on after %s", ui.Duration(time.Since(since)))
-	_ = h.progress.Show()
+	h.draw(h.progress.Show)
+}
+
+// draw has f change what the terminal shows, in the order of the calls, and waits
+// for a while only: a terminal that was stopped (Ctrl-S) takes nothing, and must
+// not keep us from the next signal, or from the end of the run.
+func (h *helm) draw(f func() error) {
+	before, done := h.drawn, make(chan struct{}) // closed by the goroutine
+	h.drawn = done
+	go func() { // where the terminal takes nothing it ends with the process
+		defer close(done)
+		if before != nil {
+			<-before
+		}
+		_ = f() // a line that cannot be drawn loses nothing
+	}()
+	select {
+	case <-done:
+	case <-time.After(suspendFlush):
+	}
 }

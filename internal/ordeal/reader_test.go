@@ -2,6 +2,7 @@ package ordeal
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -59,11 +60,9 @@ func TestNobodyReads(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, _ = out.Close(), errs.Close()
-			ended := make(chan struct{}) // closed by the goroutine
-			go func() {
-				defer close(ended)
-				_ = cmd.Wait() // how it ended, the journal tells
-			}()
+			ended := make(chan error, 1) // sent by the goroutine
+			go func() { ended <- cmd.Wait() }()
+			var failed error
 			kept := func() int { return resultsKept(t, filepath.Join(dir, "state")) }
 			await(t, func() bool { return kept() == targets })
 			for _, sig := range c.signals {
@@ -73,10 +72,14 @@ func TestNobodyReads(t *testing.T) {
 				time.Sleep(50 * time.Millisecond) // signals closer together may become one
 			}
 			select {
-			case <-ended:
+			case failed = <-ended:
 			case <-time.After(guard):
 				_ = cmd.Process.Kill()
 				t.Fatal("the run goes on though it was told to end")
+			}
+			// 130 where the signal came before the last result was taken.
+			if exit, _ := errors.AsType[*exec.ExitError](failed); exit == nil || exit.ExitCode() != 4 && exit.ExitCode() != 130 {
+				t.Errorf("%v, want exit status 4 or 130: not all was shown", failed)
 			}
 			if got := kept(); got != targets {
 				t.Errorf("the journal has %d results of %d", got, targets)
