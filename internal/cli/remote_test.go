@@ -151,8 +151,8 @@ func TestResolveAndResume(t *testing.T) {
 	if n := f.lines(t, "ran"); n != 3 {
 		t.Errorf("%d starts, want 3", n)
 	}
-	if markers, err := os.ReadDir(f.marks); len(markers) != 6 || err != nil {
-		t.Errorf("%d markers, want two for each target: %v", len(markers), err)
+	if markers, err := os.ReadDir(f.marks); len(markers) != 9 || err != nil {
+		t.Errorf("%d markers, want three for each target, of the run, of resolve and of resume: %v", len(markers), err)
 	}
 }
 
