@@ -1,9 +1,9 @@
 package command
 
 import (
+	"fmt"
 	"strings"
 
-	"fmt"
 	"shoal/fleet"
 )
 

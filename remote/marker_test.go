@@ -132,7 +132,7 @@ func TestLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	words := strings.Fields(string(must(t)(readText(start))))
+	words := strings.Fields(must(t)(readText(start)))
 	place := " " + words[6] + " " + words[7] + "\n"
 	for _, born := range []string{string(boot[:36]) + " 1", "another-boot 1"} {
 		pid := strconv.Itoa(other.Process.Pid)

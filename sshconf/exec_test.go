@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -15,7 +16,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"path/filepath"
 	"shoal/sshconf"
 )
 

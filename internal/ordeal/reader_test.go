@@ -62,8 +62,11 @@ func TestNobodyReads(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, _ = out.Close(), errs.Close()
-			ended := make(chan error, 1) // sent by the goroutine
-			go func() { ended <- cmd.Wait() }()
+			ended := make(chan struct{}) // closed by the goroutine
+			go func() {
+				defer close(ended)
+				_ = cmd.Wait() // the journal tells
+			}()
 			kept := func() int { return resultsKept(t, filepath.Join(dir, "state")) }
 			await(t, func() bool { return kept() == targets })
 			for _, sig := range c.signals {
