@@ -8,7 +8,7 @@ BIN    := bin
 LINT   := $(BIN)/golangci-lint
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: all build demo test setup vet check-rename lint unit race fmt bench bench-compare bench-clients bench-peers fuzz fuzz-long soak ordeal clean
+.PHONY: all build demo test setup vet check-rename lint unit fmt bench bench-compare bench-clients bench-peers fuzz fuzz-long soak ordeal clean
 
 all: build
 
@@ -39,17 +39,11 @@ lint: $(LINT)
 $(LINT): tools/go.mod tools/go.sum
 	$(GO) build -modfile=tools/go.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-# SQLite takes minutes to compile, and as long again for the race detector: what
-# imports it is tested without, unless make race is asked for.
-PLAIN := shoal/journal shoal/internal/cli shoal/internal/ordeal shoal/cmd/shoal
+# The race detector needs cgo; the program does not. It makes SQLite take minutes
+# to compile, once: Go keeps it. The sequences are too many for it.
 unit:
-	CGO_ENABLED=1 $(GO) test -race -timeout 10m $$($(GO) list ./... | grep -vxF $(addprefix -e ,$(PLAIN)))
-	$(GO) test -timeout 10m $(PLAIN)
+	CGO_ENABLED=1 scripts/slowest $(GO) test -race -timeout 20m ./...
 	$(GO) test -run '^TestSequences$$' ./engine -sequences 100000
-
-# The race detector needs cgo; the program does not.
-race:
-	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
 
 fmt: $(LINT)
 	$(LINT) fmt ./...

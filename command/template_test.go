@@ -11,6 +11,7 @@ import (
 
 	"shoal/command"
 	"shoal/fleet"
+	"shoal/internal/needs"
 )
 
 func node1() fleet.Target {
@@ -214,7 +215,7 @@ func TestShellsReadBack(t *testing.T) {
 				// As in an injection: one value opens what the next one closes.
 				a := attrs{"a": `\`, "b": "; exit 3 #" + value}
 				script := template.Expand(fleet.Target{Host: fleet.Host{Name: value}, User: values[(i+1)%len(values)], Attrs: a})
-				cmd := exec.CommandContext(t.Context(), shell[0], append(shell[1:len(shell):len(shell)], "-c", script)...)
+				cmd := exec.CommandContext(t.Context(), needs.Program(t, shell[0]), append(shell[1:len(shell):len(shell)], "-c", script)...)
 				cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
 				got, err := cmd.Output()
 				want := value + "|" + values[(i+1)%len(values)] + `|\|; exit 3 #` + value + "|"

@@ -204,6 +204,10 @@ type Timeouts struct {
 	Alive time.Duration
 }
 
+// ErrConnectTimeout is in the chain of a failure for which Timeouts.Connect has
+// passed, or that of the Route: the target has had all the time that it was given.
+var ErrConnectTimeout = errors.New("connect timeout")
+
 // TermGrace is how long a command that has taken too long, and was sent TERM
 // (RFC 4254 §6.9), has to show that it ended.
 const TermGrace = time.Second

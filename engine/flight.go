@@ -220,7 +220,7 @@ func (r *run) again(f *flight, end fleet.End) bool {
 	case r.ours(f, end):
 		r.passOver(t, end.Reason, r.opts.Clock.Now())
 		return true
-	case !r.retry.grant(end, f.number):
+	case !r.retry.grant(end, t.Target, f.number):
 		return false
 	}
 	at := r.opts.Clock.Now().Add(backoff(end.Reason, f.number))

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"errors"
 	"math/rand/v2"
 	"time"
 
+	"shoal/connect"
 	"shoal/engine/admission"
 	"shoal/fleet"
 )
@@ -47,10 +49,10 @@ type retries struct {
 	attempts, again int // of all targets so far
 }
 
-// grant says whether an attempt that ended so, the n-th of its target, is
-// followed by another, and counts it.
-func (r *retries) grant(end fleet.End, n int) bool {
-	if n >= r.most || !r.canPass(end, n) {
+// grant says whether an attempt that ended so, the n-th of target t, is followed
+// by another, and counts it.
+func (r *retries) grant(end fleet.End, t fleet.Target, n int) bool {
+	if n >= r.most || !r.canPass(end, t, n) {
 		return false
 	}
 	if end.Reason == fleet.ReasonThrottled {
@@ -63,9 +65,12 @@ func (r *retries) grant(end fleet.End, n int) bool {
 	return true
 }
 
-func (r *retries) canPass(end fleet.End, n int) bool {
+func (r *retries) canPass(end fleet.End, t fleet.Target, n int) bool {
 	switch end.Outcome {
 	case fleet.OutcomeNeverStarted:
+		if errors.Is(end.Err, connect.ErrConnectTimeout) || silentProxy(end, t) {
+			return false
+		}
 		most, ok := maxTries[end.Reason]
 		// Servers close during authentication because of who asks.
 		byServer := end.Reason == fleet.ReasonConnClosed && end.Phase >= fleet.PhaseAuth
@@ -74,6 +79,12 @@ func (r *retries) canPass(end fleet.End, n int) bool {
 		return r.idempotent && mayPass(end.Reason)
 	}
 	return false
+}
+
+// silentProxy reports whether nothing came from a proxy command. It is not a
+// server's greeting that got lost: the program hangs, as it would again.
+func silentProxy(end fleet.End, t fleet.Target) bool {
+	return end.Reason == fleet.ReasonBannerTimeout && t.Route != nil && t.Route.Via == nil && len(t.Route.ProxyCommand) > 0
 }
 
 // mayPass leaves out ends that say nothing of the network: a command that took

@@ -3,6 +3,8 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -94,6 +96,46 @@ func TestAttemptsByReason(t *testing.T) {
 			for i, e := range res.Earlier {
 				if e.End != end || e.Took != time.Second || !e.Started.Before(res.Started) {
 					t.Errorf("%s: attempt %d was %+v", c.reason, i+1, e)
+				}
+			}
+		})
+	}
+}
+
+// A target that has used up its connect timeout, or whose proxy command says
+// nothing, is not tried again: others by the same reasons are.
+func TestUsedUpIsNotTriedAgain(t *testing.T) {
+	const banner, dial = fleet.ReasonBannerTimeout, fleet.ReasonDialTimeout
+	proxy := &fleet.Route{ProxyCommand: []string{"sleep", "1000"}}
+	late := fmt.Errorf("before the %w of 3s passed", connect.ErrConnectTimeout)
+	lostJump := &fleet.Error{Reason: fleet.ReasonJumpFailed, Err: late}
+	for name, c := range map[string]struct {
+		reason fleet.Reason
+		err    error
+		route  *fleet.Route
+		want   int
+	}{
+		"greeting":                           {banner, errNetwork, nil, 2},
+		"greeting, connect timeout":          {banner, late, nil, 1},
+		"key exchange":                       {fleet.ReasonKexTimeout, errNetwork, nil, 2},
+		"key exchange, connect timeout":      {fleet.ReasonKexTimeout, late, nil, 1},
+		"dial":                               {dial, errNetwork, nil, 3},
+		"dial, connect timeout":              {dial, late, nil, 1},
+		"look-up, connect timeout":           {fleet.ReasonResolveTimeout, late, nil, 1},
+		"jump host, connect timeout":         {fleet.ReasonJumpFailed, lostJump, nil, 1},
+		"silent proxy command":               {banner, errNetwork, proxy, 1},
+		"proxy command, key exchange":        {fleet.ReasonKexTimeout, errNetwork, proxy, 2},
+		"proxy command that failed":          {fleet.ReasonJumpFailed, errNetwork, proxy, 3},
+		"jump host before the proxy command": {banner, errNetwork, &fleet.Route{Via: new(fleet.Target), ProxyCommand: proxy.ProxyCommand}, 2},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &stub{dial: func(_ context.Context, a *connect.Attempt) error {
+				return a.Fail(fleet.OutcomeNeverStarted, c.reason, c.err)
+			}}
+			target := fleet.Target{Host: fleet.Host{Name: "h", Port: 22}, User: "u", Port: 22, Route: c.route}
+			for res, err := range engine.Run(t.Context(), engine.Options{Dialer: s}, slices.Values([]fleet.Target{target})) {
+				if err != nil || res.Attempt != c.want || res.Reason != c.reason {
+					t.Errorf("%s: %s after %d attempts (%v), want %d", name, res.Reason, res.Attempt, err, c.want)
 				}
 			}
 		})

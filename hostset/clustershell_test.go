@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"shoal/hostset"
+	"shoal/internal/needs"
 )
 
 // python is Debian's: ClusterShell is installed for that one.
@@ -56,13 +57,14 @@ func askClusterShell(t *testing.T, opinions []opinion) []answer {
 	for _, o := range opinions {
 		encode([]any{o.expr, o.folded})
 	}
-	cmd := exec.CommandContext(t.Context(), python, "testdata/clustershell.py")
+	needs.Program(t, "/usr/lib/python3/dist-packages/ClusterShell")
+	cmd := exec.CommandContext(t.Context(), needs.Program(t, python), "testdata/clustershell.py")
 	cmd.Stdin = &in
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("asking ClusterShell: %v\n%s\nhint: scripts/setup installs python3-clustershell", err, complaints.Bytes())
+		t.Fatalf("asking ClusterShell: %v\n%s", err, complaints.Bytes())
 	}
 	var answers []answer
 	lines := bufio.NewScanner(bytes.NewReader(out))

@@ -19,13 +19,14 @@ import (
 	sshagent "golang.org/x/crypto/ssh/agent"
 
 	"shoal/fleet"
+	"shoal/internal/needs"
 )
 
 // realAgent starts ssh-agent with one key.
 func realAgent(b *testing.B, key any) (socket string) {
 	b.Helper()
 	socket = filepath.Join(b.TempDir(), "agent")
-	cmd := exec.Command("ssh-agent", "-D", "-a", socket)
+	cmd := exec.Command(needs.Program(b, "ssh-agent"), "-D", "-a", socket)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		b.Fatal(err)

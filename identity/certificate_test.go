@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 
 	"shoal/identity"
+	"shoal/internal/needs"
 )
 
 // certificate makes one for a key, changed by edit before it is signed.
@@ -174,7 +175,7 @@ func TestOpenSSHsOwnCertificates(t *testing.T) {
 	t.Parallel()
 	authority := keyFile(t, edKey(t), "")
 	path := keyFile(t, rsaKey(), "")
-	out, err := exec.Command("ssh-keygen", "-q", "-s", authority, "-I", "me", "-n", "root,admin", "-V", "+1d",
+	out, err := exec.Command(needs.Program(t, "ssh-keygen"), "-q", "-s", authority, "-I", "me", "-n", "root,admin", "-V", "+1d",
 		"-O", "force-command=true", path+".pub").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -186,7 +187,7 @@ func TestOpenSSHsOwnCertificates(t *testing.T) {
 	wantSignatures(t, s)
 
 	socket, _ := sshAgent(t)
-	add := exec.Command("ssh-add", "-q", path)
+	add := exec.Command(needs.Program(t, "ssh-add"), "-q", path)
 	add.Env = append(os.Environ(), "SSH_AUTH_SOCK="+socket)
 	if out, err := add.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

@@ -25,6 +25,7 @@ import (
 	"shoal/connect"
 	"shoal/fleet"
 	"shoal/identity"
+	"shoal/internal/needs"
 )
 
 var _ connect.Identities = (*identity.Set)(nil)
@@ -82,9 +83,9 @@ func keyFile(t testing.TB, key crypto.PrivateKey, passphrase string) string {
 	path := pemFile(t, block)
 	if passphrase != "" {
 		// One round of bcrypt: Go's takes long under the race detector.
-		out, err := exec.Command("ssh-keygen", "-q", "-p", "-a", "1", "-P", "", "-N", passphrase, "-f", path).CombinedOutput()
+		out, err := exec.Command(needs.Program(t, "ssh-keygen"), "-q", "-p", "-a", "1", "-P", "", "-N", passphrase, "-f", path).CombinedOutput()
 		if err != nil {
-			t.Fatalf("%v: %s\nhint: run make setup (installs openssh-client)", err, out)
+			t.Fatalf("%v: %s", err, out)
 		}
 	}
 	if err := os.WriteFile(path+".pub", ssh.MarshalAuthorizedKey(public(t, key)), 0o644); err != nil {
@@ -214,13 +215,13 @@ func sshAgent(t testing.TB, keys ...crypto.PrivateKey) (socket string, process *
 
 func sshAgentAt(t testing.TB, socket string, keys ...crypto.PrivateKey) *os.Process {
 	t.Helper()
-	cmd := exec.Command("ssh-agent", "-D", "-a", socket)
+	cmd := exec.Command(needs.Program(t, "ssh-agent"), "-D", "-a", socket)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("%v\nhint: run make setup (installs openssh-client)", err)
+		t.Fatalf("%v", err)
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()

@@ -75,7 +75,7 @@ func (j *Journal) Summary(ctx context.Context, run string) (*record.Summary, err
 		if n := len(s.info.Sessions); sum.Targets() == 1 && n > 0 {
 			sum.Interrupted = s.info.Sessions[n-1].Interrupted
 			if ended := s.info.Ended(); !ended.IsZero() {
-				sum.Elapsed = ended.Sub(s.info.Started)
+				sum.Elapsed = max(0, ended.Sub(s.info.Started))
 			}
 		}
 		return true, nil

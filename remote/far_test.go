@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"shoal/internal/needs"
 )
 
 const nonce = "N0nceN0nce"
@@ -20,6 +22,14 @@ const nonce = "N0nceN0nce"
 // shellNames are the programs that play /bin/sh, under the name sh.
 func shellNames() []string {
 	return []string{"/bin/dash", "/bin/bash", "/bin/busybox", "/usr/bin/ksh93", "/usr/bin/mksh", "/usr/bin/zsh"}
+}
+
+// withLogin has the shell get the line, which ends the test where it is missing.
+func (f *far) withLogin(t *testing.T, login []string) *far {
+	t.Helper()
+	needs.Program(t, login[0])
+	f.login = login
+	return f
 }
 
 // logins are the shells that get the line, as sshd starts them.
@@ -52,7 +62,7 @@ type far struct {
 func newFar(t *testing.T, program string) *far {
 	t.Helper()
 	sh := filepath.Join(t.TempDir(), "sh")
-	if err := os.Symlink(program, sh); err != nil {
+	if err := os.Symlink(needs.Program(t, program), sh); err != nil {
 		t.Fatal(err)
 	}
 	return &far{home: t.TempDir(), program: program, sh: sh, login: []string{"/bin/sh"}, path: os.Getenv("PATH")}

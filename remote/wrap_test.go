@@ -96,8 +96,7 @@ func TestEveryLoginShell(t *testing.T) {
 	for _, login := range logins() {
 		t.Run(filepath.Base(login[0]), func(t *testing.T) {
 			t.Parallel()
-			f := newFar(t, "/bin/dash")
-			f.login = login
+			f := newFar(t, "/bin/dash").withLogin(t, login)
 			for name, w := range wraps(f) {
 				got := f.wrapped(t, w, "printf '%s' 'a!b !! \\\\ \\' \"it's\" '\n\xff\xe9é\t\x7f'; exit 9", "")
 				if want := (seen{stdout: "a!b !! \\\\ \\it's\n\xff\xe9é\t\x7f", status: 9}); got != want {
@@ -124,12 +123,14 @@ func TestAccountsShell(t *testing.T) {
 		"/bin/bash": "a=(1 2 '!'); echo ${a[2]}", "/usr/bin/zsh": "a=(1 2 '!'); echo $a[3]",
 		"/usr/bin/tcsh": "set a = (1 2 '\\!'); echo $a[3]", "/usr/bin/fish": "set a 1 2 '!'; echo $a[3]",
 	} {
-		f := newFar(t, "/bin/dash")
-		f.login, f.shell = []string{shell}, shell
-		got := f.wrapped(t, Wrap{Nonce: nonce, Marker: f.marker(), Sentinel: true}, command, "")
-		if want := (seen{stdout: "shoal/1 " + nonce + "\n!\n"}); got != want {
-			t.Errorf("%s: got %v", shell, got)
-		}
+		t.Run(filepath.Base(shell), func(t *testing.T) {
+			f := newFar(t, "/bin/dash").withLogin(t, []string{shell})
+			f.shell = shell
+			got := f.wrapped(t, Wrap{Nonce: nonce, Marker: f.marker(), Sentinel: true}, command, "")
+			if want := (seen{stdout: "shoal/1 " + nonce + "\n!\n"}); got != want {
+				t.Errorf("got %v", got)
+			}
+		})
 	}
 }
 
@@ -169,8 +170,8 @@ func TestNoPath(t *testing.T) {
 func TestBytesSurvive(t *testing.T) {
 	fars := make([]*far, 0, len(logins()))
 	for i, login := range logins() {
-		f := newFar(t, shellNames()[i%len(shellNames())])
-		f.login, f.shell = login, "/bin/cat" // fails, and does not matter
+		f := newFar(t, shellNames()[i%len(shellNames())]).withLogin(t, login)
+		f.shell = "/bin/cat" // fails, and does not matter
 		fars = append(fars, f)
 	}
 	rapid.Check(t, func(r *rapid.T) {

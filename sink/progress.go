@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +23,7 @@ type ProgressOptions struct {
 	// W is the terminal.
 	W io.Writer
 	// Show says that W is a terminal that can write a line again. Without it
-	// nothing is shown and Writer gives W itself.
+	// nothing is shown and Writer writes to W alone.
 	Show bool
 	// Columns tells the terminal's width, asked anew for each frame; nil or an
 	// answer of 0 means 80.
@@ -50,7 +51,7 @@ type counts struct {
 // NewProgress begins to show progress, until Close.
 func NewProgress(o ProgressOptions) *Progress {
 	if !o.Show {
-		return &Progress{w: o.W}
+		return &Progress{w: &oneByOne{w: o.W}}
 	}
 	c := &console{w: o.W, columns: o.Columns}
 	return newProgress(c, o.Total, mpb.WithConsoleWriter(c), mpb.WithRefreshRate(refreshEvery))
@@ -107,6 +108,18 @@ func (p *Progress) Writer() io.Writer {
 		return p.w
 	}
 	return above{p}
+}
+
+// oneByOne keeps the writes of several goroutines apart.
+type oneByOne struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (o *oneByOne) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Write(b)
 }
 
 type above struct{ p *Progress }

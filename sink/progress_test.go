@@ -279,3 +279,22 @@ func TestProgressConcurrently(t *testing.T) {
 		t.Errorf("%d lines, ends in %q", strings.Count(got, "\n"), got[max(len(got)-20, 0):])
 	}
 }
+
+// Where nothing is shown, messages and the remote standard error have one writer all
+// the same.
+func TestWriterWithoutALine(t *testing.T) {
+	var out bytes.Buffer
+	p := NewProgress(ProgressOptions{W: &out})
+	var writers sync.WaitGroup
+	for range 8 {
+		writers.Go(func() {
+			for range 100 {
+				_, _ = io.WriteString(p.Writer(), "a line\n")
+			}
+		})
+	}
+	writers.Wait()
+	if got := out.String(); got != strings.Repeat("a line\n", 800) {
+		t.Errorf("%d bytes, or mixed", len(got))
+	}
+}

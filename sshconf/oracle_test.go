@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"shoal/internal/needs"
 )
 
 // An oracle is the installed ssh. It is asked for the algorithms that it has
@@ -28,6 +30,7 @@ var debianOnly = []string{
 
 func newOracle(t testing.TB) *oracle {
 	t.Helper()
+	needs.Program(t, "ssh")
 	o := &oracle{}
 	out, err := askSSH("-F", "none", "host")
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"shoal/connect"
 	"shoal/fleet"
+	"shoal/internal/needs"
 	"shoal/trust"
 )
 
@@ -109,7 +110,7 @@ func TestHashedNamesAreWritten(t *testing.T) {
 		if err := open(t, trust.Strict, path).Check(target(name, 22), nil, edKey(uint64(i))); err != nil {
 			t.Error(err)
 		}
-		out, err := exec.CommandContext(t.Context(), "ssh-keygen", "-F", name, "-f", path).Output()
+		out, err := exec.CommandContext(t.Context(), needs.Program(t, "ssh-keygen"), "-F", name, "-f", path).Output()
 		if want := fmt.Sprintf("# Host %s found: line %d", name, i+1); err != nil || !strings.HasPrefix(string(out), want) {
 			t.Errorf("ssh-keygen -F %s: %v\n%s", name, err, out)
 		}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"shoal/fleet"
+	"shoal/internal/needs"
 	"shoal/internal/testsshd"
 )
 
@@ -102,7 +103,7 @@ func reasonOfSSH(t *testing.T, s *testsshd.Server, known string, more ...string)
 		"-o", "StrictHostKeyChecking=yes", "-o", "GlobalKnownHostsFile=none", "-o", "UserKnownHostsFile="+known,
 		"-o", "HostKeyAlgorithms=ssh-ed25519", "-o", "UpdateHostKeys=no", "-o", "IdentitiesOnly=yes", "-i", s.KeyFile,
 		"-p", strconv.Itoa(int(s.Host.Port)), s.User+"@"+s.Host.Name, "true")
-	out, err := exec.CommandContext(t.Context(), "ssh", args...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), needs.Program(t, "ssh"), args...).CombinedOutput()
 	if err == nil {
 		return fleet.ReasonNone
 	}

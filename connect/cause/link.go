@@ -80,7 +80,7 @@ func Late(p fleet.Phase, t connect.Timeouts, byConnect bool) error {
 		return fmt.Errorf("the server took nothing from us for %v", WriteTimeout)
 	}
 	if byConnect {
-		return fmt.Errorf("%s before the connect timeout of %v passed", what, t.Connect)
+		return fmt.Errorf("%s before the %w of %v passed", what, connect.ErrConnectTimeout, t.Connect)
 	}
 	return fmt.Errorf("%s within %v", what, limit)
 }

@@ -1,6 +1,7 @@
 package conntest
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -28,6 +29,15 @@ func testDial(t *testing.T, newDialer Factory) {
 		timeouts.Dial = short
 		r := run(t.Context(), t, dialer(t, timeouts), at(addr))
 		r.want(t, never, fleet.ReasonDialTimeout, fleet.PhaseDial, 0)
+		if errors.Is(r.Err, connect.ErrConnectTimeout) {
+			t.Errorf("%v, though there was no connect timeout", r.Err)
+		}
+		timeouts.Connect, timeouts.Dial = short, patient().Dial
+		r = run(t.Context(), t, dialer(t, timeouts), at(addr))
+		r.want(t, never, fleet.ReasonDialTimeout, fleet.PhaseDial, 0)
+		if !errors.Is(r.Err, connect.ErrConnectTimeout) {
+			t.Errorf("%v, and not by the connect timeout", r.Err)
+		}
 	})
 	t.Run("connect timeout", func(t *testing.T) {
 		f := startFleet(t, simfleet.Options{Hosts: 1, Fault: func(int) simfleet.Fault { return simfleet.FaultAuthStall }})
@@ -36,7 +46,7 @@ func testDial(t *testing.T, newDialer Factory) {
 		s := simulated(f, 0)
 		r := run(t.Context(), t, s.dialer(t, newDialer, timeouts), s.target("true"))
 		r.want(t, never, fleet.ReasonAuthTimeout, fleet.PhaseAuth, 0)
-		if !strings.Contains(r.Err.Error(), "connect timeout") {
+		if !errors.Is(r.Err, connect.ErrConnectTimeout) || !strings.Contains(r.Err.Error(), short.String()) {
 			t.Errorf("cause %q does not name the connect timeout", r.Err)
 		}
 	})

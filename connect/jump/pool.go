@@ -134,7 +134,7 @@ func (p *pool) connect() (*express.Tunnels, error) {
 		if !ok {
 			f = &fleet.Error{Phase: fleet.PhaseDial, Reason: fleet.ReasonInternal, Err: err}
 		}
-		if try == maxDials || !mayPass(f.Reason) || !wait(ctx, try) {
+		if try == maxDials || !mayPass(f) || !wait(ctx, try) {
 			return nil, &fleet.Error{
 				Host: p.hop.Host.String(), Outcome: fleet.OutcomeNeverStarted, Phase: fleet.PhaseDial,
 				Reason: fleet.ReasonJumpFailed,
@@ -155,9 +155,13 @@ func (p *pool) login(ctx context.Context) (t *express.Tunnels, err error) {
 	return p.network.opener.Tunnels(ctx, &connect.Attempt{Target: p.hop})
 }
 
-// mayPass lists the reasons that another dial may not meet.
-func mayPass(r fleet.Reason) bool {
-	switch r {
+// mayPass reports whether another dial may not fail for this. One that has used
+// up the connect timeout is not followed by another.
+func mayPass(f *fleet.Error) bool {
+	if errors.Is(f, connect.ErrConnectTimeout) {
+		return false
+	}
+	switch f.Reason {
 	case fleet.ReasonConnReset, fleet.ReasonConnClosed, fleet.ReasonDialTimeout, fleet.ReasonThrottled,
 		fleet.ReasonBannerTimeout, fleet.ReasonKexTimeout, fleet.ReasonJumpFailed:
 		return true

@@ -196,7 +196,7 @@ func (h *handshake) classify(err error) *fleet.Error {
 	switch {
 	case reason == reasonDeadline:
 		passed := !w.connectBy.IsZero() && !w.clock.Now().Before(w.connectBy)
-		reason, named = cause.Deadline(phase), cause.Late(phase, h.dialer.opts.Timeouts, passed)
+		reason, named = cause.Deadline(phase), cause.Late(phase, h.dialer.opts.Timeouts.For(h.attempt), passed)
 	case reason == fleet.ReasonDisconnected && phase == fleet.PhaseAuth && (h.offered > 0 || h.secret.spent):
 		reason = fleet.ReasonAuthFailed // "Too many authentication failures" arrives this way
 		h.answered(false)

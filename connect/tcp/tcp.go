@@ -36,16 +36,20 @@ func (d Dialer) Open(ctx context.Context, a *connect.Attempt) (net.Conn, error) 
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, route.Err)
 	}
 	timeouts := d.Timeouts.For(a)
-	limit := timeouts.Dial
-	if timeouts.Connect > 0 {
-		limit = min(limit, timeouts.Connect)
+	limit, byConnect := timeouts.Dial, timeouts.Connect > 0 && timeouts.Connect <= timeouts.Dial
+	if byConnect {
+		limit = timeouts.Connect
 	}
 	if _, err := netip.ParseAddr(a.Target.Dialled()); err == nil {
 		a.Timeline.Enter(fleet.PhaseDial)
 	}
 	conn, err := d.within(ctx, limit, a, route)
 	if err != nil {
-		return nil, cause.Dial(ctx, a, err)
+		f := cause.Dial(ctx, a, err)
+		if byConnect && (f.Reason == fleet.ReasonDialTimeout || f.Reason == fleet.ReasonResolveTimeout) {
+			f.Err = fmt.Errorf("%w: the %w of %v passed", f.Err, connect.ErrConnectTimeout, limit)
+		}
+		return nil, f
 	}
 	return conn, nil
 }

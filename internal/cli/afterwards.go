@@ -130,8 +130,22 @@ func (a *afterwards) marker(q *inquiry, session int) remote.Marker {
 	return o.Marker(q.entry.Target)
 }
 
-// since is how long ago the command of an inquiry was sent at the most.
-func (q *inquiry) since() time.Duration { return time.Since(q.entry.Intents[0].At) }
+// since is how long before now the command of an inquiry was sent at the most, by
+// the wall clock, which is all that the journal has. It is negative when that has
+// been set back to before something that the run wrote down.
+func (q *inquiry) since(info *journal.RunInfo, now time.Time) time.Duration {
+	for _, s := range info.Sessions {
+		if now.Before(s.Started) || now.Before(s.Ended) {
+			return -1
+		}
+	}
+	for _, i := range q.entry.Intents {
+		if now.Before(i.At) {
+			return -1
+		}
+	}
+	return now.Sub(q.entry.Intents[0].At)
+}
 
 // end gives the run free. What its last session said of its end still holds.
 func (a *afterwards) end(code int) error {

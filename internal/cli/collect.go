@@ -32,7 +32,7 @@ later.`,
 		},
 	}
 	g := newGroup("Collecting")
-	g.BoolVar(&wait, "wait", false, "ask again until every command has ended that can; says for whom it waits")
+	g.BoolVar(&wait, "wait", false, "ask again, 1 s to 30 s apart, until every command has ended that can; says for whom it waits, and gives up on a host that 3 rounds tell nothing of, or that cannot be reached for 10m")
 	g.BoolVar(&keep, "keep", false, "leave marker and output on the hosts")
 	f.register(cmd, g, out.output())
 	return cmd

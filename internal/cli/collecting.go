@@ -142,7 +142,7 @@ func (c *collecting) take(p *parcel, a shoal.Answer) (more bool, err error) {
 		p.left++
 		return true, nil
 	}
-	res, _ := settled(p.result, r, p.inquiry.since())
+	res, _ := settled(p.result, r, p.inquiry.since(c.info, time.Now()))
 	res.Flags &^= fleet.FlagOutputIncomplete | fleet.FlagOutputTruncated
 	if res.Stdout.Truncated() || res.Stderr.Truncated() {
 		res.Flags |= fleet.FlagOutputTruncated

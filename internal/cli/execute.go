@@ -88,7 +88,7 @@ func execute(ctx context.Context, x execution, stdio Stdio) error {
 	}
 	failed := takeAll(results, out, kept, stop)
 	tell(out.stderr)
-	out.summary.Elapsed = time.Since(h.Started)
+	out.summary.Elapsed = max(0, time.Since(h.Started)) // of a resumed run, by the wall clock
 	out.summary.Interrupted = stop.requested() || ctx.Err() != nil
 	if failed != nil && out.summary.Targets() == 0 {
 		return errors.Join(failed, out.abandon(), kept.abandon())

@@ -174,7 +174,7 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 		out.take(e.Result)
 	}
 	if ended := info.Ended(); !ended.IsZero() {
-		out.summary.Elapsed = ended.Sub(info.Started)
+		out.summary.Elapsed = max(0, ended.Sub(info.Started))
 	}
 	out.settle(patience{}, "")
 	out.close(patience{})

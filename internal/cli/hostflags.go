@@ -98,7 +98,7 @@ func (f *hostFlags) connection() flagGroup {
 	f.client = choice{value: "best", words: []string{"best", "standard"}}
 	g.Var(&f.client, "client", "the SSH client: shoal's own, or golang.org/x/crypto/ssh")
 	g.StringVar(&f.stateDir, "state-dir", "", "remember in `DIR` what servers are like; none for nowhere (default: ~/.local/state/shoal)")
-	g.VarP(&f.connectTimeout, "connect-timeout", "t", "from the name look-up to being logged in, all together (default: those of the phases)")
+	g.VarP(&f.connectTimeout, "connect-timeout", "t", "from the name look-up to being logged in, all together; a target that has used it up is not tried again (default: those of the phases)")
 	g.Var(&f.dialTimeout, "dial-timeout", "name look-up and TCP connect (default 10s)")
 	g.Var(&f.kexTimeout, "kex-timeout", "version and key exchange (default 15s)")
 	g.Var(&f.authTimeout, "auth-timeout", "authentication (default 30s)")

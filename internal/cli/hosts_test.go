@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"shoal/internal/cli"
+	"shoal/internal/needs"
 )
 
 // nodeset is ClusterShell's.
@@ -43,11 +44,11 @@ func TestHostsAsNodeset(t *testing.T) {
 		{"-f", "--split=2", "a", "-x", "a"},
 	} {
 		line := strings.Join(args, " ")
-		peer := exec.CommandContext(t.Context(), nodeset, args...)
+		peer := exec.CommandContext(t.Context(), needs.Program(t, nodeset), args...)
 		peer.Stdin = strings.NewReader(stdin)
 		want, err := peer.Output()
 		if err != nil {
-			t.Fatalf("nodeset %s: %v\nhint: scripts/setup installs clustershell", line, err)
+			t.Fatalf("nodeset %s: %v", line, err)
 		}
 		var out, complaints bytes.Buffer
 		code := cli.Main(t.Context(), append([]string{"hosts"}, args...),

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"shoal/hostset"
+	"shoal/internal/needs"
 )
 
 // scriptGroups are the groups of one source, as in the file groupsFile.
@@ -56,10 +57,10 @@ func TestListsGroupsAsNodeset(t *testing.T) {
 		{"-c", "-a", "-i", "@spare"},
 		{"-e", "@r1!web*"},
 	} {
-		peer := exec.CommandContext(t.Context(), "/usr/bin/nodeset", append([]string{"--groupsconf=" + dir + "/groups.conf"}, args...)...)
+		peer := exec.CommandContext(t.Context(), needs.Program(t, "/usr/bin/nodeset"), append([]string{"--groupsconf=" + dir + "/groups.conf"}, args...)...)
 		want, err := peer.Output()
 		if err != nil {
-			t.Fatalf("nodeset %q: %v\nhint: scripts/setup installs clustershell", args, err)
+			t.Fatalf("nodeset %q: %v", args, err)
 		}
 		got, err := hostsWith(groups, args)
 		if err != nil || got != string(want) {

@@ -219,6 +219,41 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// p starts nothing more until it is pressed again, + while it is paused takes effect
+// then, ? says the keys, and what runs meanwhile ends as it would have.
+func TestKeysPause(t *testing.T) {
+	f, dir, shoal := paneFleet(t)
+	p := openPane(t, dir, shoal+"'sleep 0.5; echo {index}'; echo the end is $?")
+	awaitExecs(f, 2)
+	p.awaitKeys()
+	p.press("p")
+	p.await("paused, ")
+	p.await(" in flight")
+	for f.Stats().Open > 0 { // what ran has ended
+		time.Sleep(time.Millisecond)
+	}
+	paused := f.Stats().Execs
+	p.press("?")
+	p.await(", p pauses and goes on, ")
+	p.press("+")
+	p.await("paused, 0 in flight; p goes on with a width of 4")
+	if n := f.Stats().Execs; n != paused || n == 20 {
+		t.Errorf("%d commands ran while paused at %d", n, paused)
+	}
+	p.press("p")
+	p.await("20 ok")
+	p.await("the end is 0")
+	if err := p.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if n := f.Stats().Execs; n != 20 {
+		t.Errorf("%d commands ran, want 20", n)
+	}
+	if !p.plain() {
+		t.Error("the terminal was not given back at the end")
+	}
+}
+
 // In the background the terminal is left alone; signals steer all the same.
 func TestKeysInTheBackground(t *testing.T) {
 	f, dir, shoal := paneFleet(t)

@@ -127,7 +127,7 @@ func (k *killer) judge(a shoal.Answer) fleet.Result {
 		k.unproven = append(k.unproven, res.Target.Host)
 		return res
 	}
-	end, known := settled(res, a.Report, time.Since(res.Started))
+	end, known := settled(res, a.Report, longest(res.Started, time.Now()))
 	if a.Report.Kill == remote.KillEnded {
 		end.Reason, end.Err = fleet.ReasonKilled, fmt.Errorf("it was given up (%s), and killed there", res.Reason)
 		end.Outcome, end.Status, end.Flags = fleet.OutcomeSignalled, 0, res.Flags|fleet.FlagExitKnown|fleet.FlagOutputIncomplete

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -150,9 +152,72 @@ func TestResolveAndResume(t *testing.T) {
 	if n := f.lines(t, "ran"); n != 3 {
 		t.Errorf("%d starts, want 3", n)
 	}
-	// One for each session: the run, resolve, and resume, which forbids all before it.
 	if markers, err := os.ReadDir(f.marks); len(markers) != 9 || err != nil {
-		t.Errorf("%d markers, want three for each target: %v", len(markers), err)
+		t.Errorf("%d markers, want three for each target, of the run, of resolve and of resume: %v", len(markers), err)
+	}
+}
+
+// Two operators: runs from two state directories are two runs, and each runs. Copies
+// of one state directory are the same run, so that of those that resume it at once
+// one starts each command (audit P4). So do later sessions that know less.
+func TestCopiesOfOneRun(t *testing.T) {
+	f := newFarSide(t)
+	other := *f
+	other.state = t.TempDir()
+	var both sync.WaitGroup
+	for _, side := range []*farSide{f, &other} {
+		both.Go(func() {
+			if code, stdout, stderr := side.run(t, "--once", fmt.Sprintf("echo {index} >> %s/each", f.dir)); code != 0 {
+				t.Errorf("run: exit code %d\n%s\n%s", code, stdout, stderr)
+			}
+		})
+	}
+	both.Wait()
+	if n := f.lines(t, "each"); n != 6 {
+		t.Errorf("%d starts of two runs, want 3 of each", n)
+	}
+
+	code, stdout, stderr := f.run(t, "--once", "-f", "1", "--fail-fast", fmt.Sprintf("echo {index} >> %s/ran; [ {index} != 0 ]", f.dir))
+	expect(t, "run", 3, code, stdout, stderr, "1 failed", "2 cancelled")
+	sides := []*farSide{f, {}, {}, {}}
+	for i, side := range sides {
+		if side != f {
+			*side = *f
+			side.state = filepath.Join(t.TempDir(), fmt.Sprint(i))
+			if err := os.CopyFS(side.state, os.DirFS(f.state)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for session := range 3 {
+		var all sync.WaitGroup
+		said := make([]string, len(sides))
+		for i, side := range sides {
+			all.Go(func() {
+				_, stdout, stderr := side.shoal(t, "resume", "--past-brake", "--fail-fast=false", "last")
+				said[i] = stdout + stderr
+			})
+		}
+		all.Wait()
+		text, err := os.ReadFile(filepath.Join(f.dir, "ran"))
+		lines := strings.Fields(string(text))
+		if slices.Sort(lines); err != nil || !slices.Equal(lines, []string{"0", "1", "2"}) {
+			t.Fatalf("session %d: the starts were %q, %v; want each once:\n%s", session+1, lines, err, strings.Join(said, "\n"))
+		}
+	}
+	// Who has not started it says so, and learns what became of it.
+	started := 0
+	for _, side := range sides {
+		_, _, stderr := side.shoal(t, "show", "last")
+		started += 2 - strings.Count(stderr, "unknown: already_started")
+		if code, stdout, stderr := side.shoal(t, "resolve", "last"); code != 0 {
+			t.Errorf("resolve: exit code %d\n%s\n%s", code, stdout, stderr)
+		}
+		code, stdout, stderr := side.shoal(t, "show", "last")
+		expect(t, "show", 0, code, "", stdout+stderr, "2 ok, 1 failed")
+	}
+	if started != 2 {
+		t.Errorf("%d starts were told of, want 2", started)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -80,7 +81,7 @@ func (a *afterwards) resolve(ctx context.Context, out io.Writer) (left int, err 
 		if missing[q]--; missing[q] > 0 {
 			continue
 		}
-		res, known := resolved(&a.asked[q], answers[q])
+		res, known := resolved(a.info, &a.asked[q], answers[q])
 		if known {
 			if err := a.kept.result(res); err != nil {
 				return left, err
@@ -120,7 +121,7 @@ func (a *afterwards) questions() (iter.Seq[fleet.Target], func(index int) (q, se
 
 // resolved joins what the markers of one target say, the last one first. It never
 // started only where all of them say so.
-func resolved(q *inquiry, answers []shoal.Answer) (res fleet.Result, known bool) {
+func resolved(info *journal.RunInfo, q *inquiry, answers []shoal.Answer) (res fleet.Result, known bool) {
 	for _, a := range answers {
 		res = q.entry.Result
 		res.Target = q.entry.Target
@@ -128,7 +129,7 @@ func resolved(q *inquiry, answers []shoal.Answer) (res fleet.Result, known bool)
 			res.Err, known = a.Err, false
 			break
 		}
-		if res, known = settled(res, a.Report, q.since()); !known || res.Outcome.Ran() {
+		if res, known = settled(res, a.Report, q.since(info, time.Now())); !known || res.Outcome.Ran() {
 			break
 		}
 	}

@@ -15,6 +15,10 @@ import (
 func settled(res fleet.Result, r remote.Report, since time.Duration) (_ fleet.Result, known bool) {
 	switch r.State {
 	case remote.StateNever:
+		if since < 0 {
+			res.Err = fmt.Errorf("its marker says that it never started, but the clock here was set back: whether the machine was started anew since, nobody can tell")
+			return res, false
+		}
 		if !r.DidNotRun(since) {
 			res.Err = fmt.Errorf("its marker says that it never started, but the machine was started anew since, and may have forgotten")
 			return res, false
@@ -41,6 +45,13 @@ func settled(res fleet.Result, r remote.Report, since time.Duration) (_ fleet.Re
 	}
 	res.Err = fmt.Errorf("%s", stateWords(r.State))
 	return res, false
+}
+
+// longest returns the time from begun to now, both of this process. The monotonic
+// clock stands still while this machine sleeps and the wall clock may be set back;
+// the longer time is the safe one for [remote.Report.DidNotRun].
+func longest(begun, now time.Time) time.Duration {
+	return max(now.Sub(begun), now.Round(0).Sub(begun.Round(0)))
 }
 
 // stateWords says what is known of a command that has no end.

@@ -16,9 +16,10 @@ import (
 )
 
 // A process that was stopped for longer than any timeout blames no server for
-// it, wherever their connections stood.
+// it, wherever their connections stood. The timeouts are long beside what so few
+// connections take, for busy machines.
 func TestStoppedProcess(t *testing.T) {
-	const hosts = 8
+	const hosts = 3
 	accepted := func(s simfleet.Stats) bool { return s.Accepted == hosts }
 	letIn := func(s simfleet.Stats) bool { return s.Authenticated == hosts }
 	running := func(s simfleet.Stats) bool { return s.Execs == hosts }
@@ -27,16 +28,19 @@ func TestStoppedProcess(t *testing.T) {
 	for _, client := range []string{"best", "standard"} {
 		for name, c := range map[string]struct {
 			ready   func(s simfleet.Stats) bool // to be stopped
+			drains  bool                        // it has been told to stop before
 			fault   simfleet.Fault
 			command string
 			outcome fleet.Outcome
 			reason  fleet.Reason
 		}{
-			"handshake":  {accepted, "", "echo hello", fleet.OutcomeOK, ""},
-			"let in":     {letIn, "", "echo hello", fleet.OutcomeOK, ""},
-			"run":        {running, "", "sleep 1; echo hello", fleet.OutcomeOK, ""},
-			"never":      {accepted, simfleet.FaultStallKex, "echo hello", fleet.OutcomeNeverStarted, fleet.ReasonKexTimeout},
-			"never ends": {running, "", "sleep 3600", fleet.OutcomeSignalled, fleet.ReasonTimeout},
+			"handshake":    {accepted, false, "", "echo hello", fleet.OutcomeOK, ""},
+			"let in":       {letIn, false, "", "echo hello", fleet.OutcomeOK, ""},
+			"run":          {running, false, "", "sleep 1; echo hello", fleet.OutcomeOK, ""},
+			"drain":        {running, true, "", "sleep 1; echo hello", fleet.OutcomeOK, ""},
+			"never":        {accepted, false, simfleet.FaultStallKex, "echo hello", fleet.OutcomeNeverStarted, fleet.ReasonKexTimeout},
+			"never let in": {accepted, false, simfleet.FaultAuthStall, "echo hello", fleet.OutcomeNeverStarted, fleet.ReasonAuthTimeout},
+			"never ends":   {running, false, "", "sleep 3600", fleet.OutcomeSignalled, fleet.ReasonTimeout},
 		} {
 			all.Go(func() {
 				t.Run(client+"/"+name, func(t *testing.T) {
@@ -47,7 +51,7 @@ func TestStoppedProcess(t *testing.T) {
 						t.Fatal(err)
 					}
 					defer func() { _ = f.Close() }()
-					results := runStopped(t, f, c.ready, "--client", client, c.command)
+					results := runStopped(t, f, c.ready, c.drains, "--client", client, c.command)
 					if report := simfleet.Check(endedLog(f), slices.Values(results), hosts); !report.OK() {
 						t.Error(report)
 					}
@@ -62,9 +66,9 @@ func TestStoppedProcess(t *testing.T) {
 	}
 }
 
-// runStopped runs shoal in a process of its own, with timeouts of 2 s, and stops
-// it for 3 s when the fleet is ready for that.
-func runStopped(t *testing.T, f *simfleet.Fleet, ready func(simfleet.Stats) bool, args ...string) []fleet.Result {
+// runStopped runs shoal in a process of its own, with timeouts of 4 s, and stops
+// it for 5 s when the fleet is ready for that.
+func runStopped(t *testing.T, f *simfleet.Fleet, ready func(simfleet.Stats) bool, drains bool, args ...string) []fleet.Result {
 	t.Helper()
 	dir := t.TempDir()
 	if err := writeFleet(f, dir); err != nil {
@@ -72,25 +76,39 @@ func runStopped(t *testing.T, f *simfleet.Fleet, ready func(simfleet.Stats) bool
 	}
 	cmd := exec.Command("shoal", append([]string{
 		"run", "--no-agent", "--known-hosts", "kh", "--identity", "key", "--hostfile", "hosts", "--no-journal", "--json", "--attempts", "1",
-		"--dial-timeout", "2", "--kex-timeout", "2", "--auth-timeout", "2", "--session-timeout", "2", "-u", "2", "--state-dir", "none",
+		"--dial-timeout", "4", "--kex-timeout", "4", "--auth-timeout", "4", "--session-timeout", "4", "-u", "4", "--state-dir", "none",
 	}, args...)...)
 	var stdout bytes.Buffer
 	cmd.Dir, cmd.Stdout = dir, &stdout
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan struct{}) // closed by the goroutine
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // its exit code says what the results do
+	}()
 	for !ready(f.Stats()) {
-		time.Sleep(time.Millisecond)
+		select {
+		case <-ended:
+			t.Fatalf("it ended before it could be stopped, with %+v:\n%s", f.Stats(), &stdout)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	if drains {
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
 		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
 		if sig == syscall.SIGSTOP {
-			time.Sleep(3 * time.Second) // it is this long that matters
+			time.Sleep(5 * time.Second) // it is this long that matters
 		}
 	}
-	_ = cmd.Wait() // its exit code says what the results do
+	<-ended
 	var results []fleet.Result
 	for entry, err := range record.Read(&stdout) {
 		if err != nil {

@@ -1,12 +1,15 @@
 package ordeal
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -86,6 +89,89 @@ func TestNobodyReads(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A reader that leaves after its first line, as head -1 does, stops a run as a
+// drain does: what runs is waited for, so that nothing is unknown, and one line says
+// so. The exit code is that of results which could not be written.
+func TestReaderLeaves(t *testing.T) {
+	t.Parallel()
+	const targets = 60
+	for name, flags := range map[string][]string{
+		"live": nil, "without prefixes": {"-N"}, "in order": {"-L"}, "JSON": {"--json"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: targets})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = f.Close() })
+			dir := t.TempDir()
+			writeFleet(t, f, dir)
+			args := append([]string{
+				"run", "-F", "none", "--hostfile", filepath.Join(dir, "hosts"), "--known-hosts", filepath.Join(dir, "kh"),
+				"--identity", filepath.Join(dir, "key"), "--no-agent", "--state-dir", filepath.Join(dir, "state"), "-f", "6",
+			}, flags...)
+			cmd := exec.Command(os.Args[0], append(args, "echo {index}; sleep 0.1; echo end {index}")...)
+			cmd.Env = append(os.Environ(), asShoal+"=1", "HOME="+dir)
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var errs bytes.Buffer
+			cmd.Stderr = &errs
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			hangs := time.AfterFunc(guard, func() { _ = cmd.Process.Kill() })
+			defer hangs.Stop()
+			if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+				t.Error(err)
+			}
+			_ = out.Close()
+			_ = cmd.Wait() // the code tells
+			said := errs.String()
+			if code := cmd.ProcessState.ExitCode(); code != 4 {
+				t.Errorf("exit code %d, want 4", code)
+			}
+			if n := strings.Count(said, "nobody reads the output any more"); n != 1 || strings.Contains(said, "broken pipe") {
+				t.Errorf("said %d times that nobody reads", n)
+			}
+			outcomes := outcomesKept(t, filepath.Join(dir, "state"))
+			ran := len(f.Log())
+			if ran == 0 || ran == targets || outcomes[fleet.OutcomeOK] != ran || outcomes[fleet.OutcomeCancelled] != targets-ran {
+				t.Errorf("%d commands ran; the journal has %v", ran, outcomes)
+			}
+			if t.Failed() {
+				t.Log(said)
+			}
+		})
+	}
+}
+
+// outcomesKept counts the targets of the only run by what the journal has of them.
+func outcomesKept(t *testing.T, dir string) map[fleet.Outcome]int {
+	t.Helper()
+	ctx := context.Background()
+	j, err := journal.Open(ctx, dir, journal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.Close() }()
+	outcomes := make(map[fleet.Outcome]int)
+	for info, err := range j.Runs(ctx, journal.Filter{Limit: 1}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for e, err := range j.Show(ctx, info.Run, journal.All) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			outcomes[e.Outcome]++
+		}
+	}
+	return outcomes
 }
 
 // writeFleet writes what a client of the fleet needs.

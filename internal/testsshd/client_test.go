@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/needs"
 	"shoal/internal/testsshd"
 )
 
@@ -32,7 +33,7 @@ func overSSH(t *testing.T, s *testsshd.Server, command string) (string, error) {
 func overSSHVerbosely(t *testing.T, s *testsshd.Server, verbosity, command string) (out, messages string, err error) {
 	t.Helper()
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), "ssh", verbosity, "-F", "none",
+	cmd := exec.CommandContext(t.Context(), needs.Program(t, "ssh"), verbosity, "-F", "none",
 		"-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "GlobalKnownHostsFile=none",
 		"-o", "UserKnownHostsFile="+s.KnownHosts, "-o", "IdentitiesOnly=yes", "-i", s.KeyFile,
 		"-p", strconv.Itoa(int(s.Host.Port)), s.User+"@"+s.Host.Name, command)

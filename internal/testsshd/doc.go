@@ -6,7 +6,7 @@
 // and logs in the user who runs it. An [Option] sets up more. Every file is in
 // the test's own temporary directory; when the test ends the server and
 // everything that it started are ended, by process id. A server that is not
-// installed fails the test: it is never a reason to skip.
+// installed fails the test in CI and skips it elsewhere, see package needs.
 //
 // Some are libraries, and the folder servers has the programs that make servers
 // of them.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"shoal/internal/needs"
 )
 
 var dropbear = Kind{
@@ -30,7 +32,7 @@ var dropbear = Kind{
 func Dropbear(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	o := dropbear.apply(t, opts)
-	bin := binary(t, "/usr/sbin/dropbear")
+	bin := needs.Program(t, "/usr/sbin/dropbear")
 	s := newServer(t, o)
 	// In the foreground, log to standard error, no passwords, and the server's
 	// environment for its commands, so that they can be found.
@@ -68,7 +70,7 @@ func dropbearKey(t testing.TB, kind KeyType, path string) ssh.PublicKey {
 	if kind == RSA {
 		args = append(args, "-s", strconv.Itoa(rsaBits))
 	}
-	bin := binary(t, "/usr/bin/dropbearkey")
+	bin := needs.Program(t, "/usr/bin/dropbearkey")
 	if out, err := exec.CommandContext(t.Context(), bin, args...).CombinedOutput(); err != nil {
 		t.Fatalf("making Dropbear's %s host key: %v\n%s", kind, err, out)
 	}

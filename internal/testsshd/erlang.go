@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"shoal/internal/needs"
 )
 
 var erlang = Kind{
@@ -28,7 +30,7 @@ var erlang = Kind{
 func Erlang(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	o := erlang.apply(t, opts)
-	bin := binary(t, "/usr/bin/escript")
+	bin := needs.Program(t, "/usr/bin/escript")
 	s := newServer(t, o)
 	s.makeHostKeys(t, o)
 	program := s.unpack(t, "erlang_server.escript")

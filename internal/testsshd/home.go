@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"shoal/internal/needs"
 )
 
 // home is where the test's directory is for a server withHome: TinySSH takes no
@@ -18,7 +20,7 @@ func (s *Server) withHome(t testing.TB, shell string, argv []string) []string {
 	t.Helper()
 	passwd := filepath.Join(s.dir, "passwd")
 	write(t, passwd, fmt.Appendf(nil, "%s:*:%d:%d::%s:%s\n", s.User, os.Getuid(), os.Getgid(), home, shell), 0o644)
-	wrap := []string{binary(t, "/usr/bin/unshare"), "--mount"}
+	wrap := []string{needs.Program(t, "/usr/bin/unshare"), "--mount"}
 	if os.Geteuid() != 0 {
 		// In a user namespace of its own the process keeps its uid and may
 		// mount all the same.

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"shoal/internal/needs"
 )
 
 // privsepDir is compiled into Debian's sshd; it must exist when sshd starts as
@@ -32,7 +34,7 @@ var openSSH = Kind{
 func OpenSSH(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	o := openSSH.apply(t, opts)
-	bin := binary(t, "/usr/sbin/sshd")
+	bin := needs.Program(t, "/usr/sbin/sshd")
 	if os.Geteuid() == 0 {
 		if err := os.MkdirAll(privsepDir, 0o755); err != nil {
 			t.Fatalf("making sshd's privilege separation directory: %v", err)

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"shoal/internal/needs"
 )
 
 const (
@@ -92,8 +94,8 @@ type pythonConfig struct {
 func startPython(t testing.TB, k Kind, module, program string, opts []Option) *Server {
 	t.Helper()
 	o := k.apply(t, opts)
-	binary(t, filepath.Join(modules, module))
-	bin := binary(t, python)
+	needs.Program(t, filepath.Join(modules, module))
+	bin := needs.Program(t, python)
 	s := newServer(t, o)
 	config := pythonConfig{
 		Address:        loopback,

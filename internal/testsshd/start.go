@@ -3,7 +3,6 @@ package testsshd
 import (
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -23,14 +22,6 @@ const (
 type launch struct {
 	argv     []string
 	up, busy string
-}
-
-func binary(t testing.TB, path string) string {
-	t.Helper()
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v\nhint: run make setup (installs the servers that the tests need)", err)
-	}
-	return path
 }
 
 // startOnFreePort starts the server until it gets the port that was free a

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"shoal/internal/needs"
 )
 
 // idleLimit bounds WaitIdle. It only turns a command that hangs into a failed
@@ -28,7 +30,7 @@ func (o options) underSubreaper(t testing.TB, argv []string) []string {
 	if !o.subreaper {
 		return argv
 	}
-	return append([]string{binary(t, python), pythonFlags, "-c", subreaper}, argv...)
+	return append([]string{needs.Program(t, python), pythonFlags, "-c", subreaper}, argv...)
 }
 
 // WaitIdle waits until the server, started WithSubreaper, has no child: every

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"shoal/internal/needs"
 )
 
 var tinySSH = Kind{
@@ -28,7 +30,7 @@ var tinySSH = Kind{
 func TinySSH(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	o := tinySSH.apply(t, opts)
-	bin := binary(t, "/usr/sbin/tinysshd")
+	bin := needs.Program(t, "/usr/sbin/tinysshd")
 	s := newServer(t, o)
 	keys := filepath.Join(s.dir, "tinyssh_keys")
 	s.HostKeys = []ssh.PublicKey{tinySSHKey(t, keys)}
@@ -36,7 +38,7 @@ func TinySSH(t testing.TB, opts ...Option) *Server {
 	inetd := s.unpack(t, "inetd.py")
 
 	port, proc := startOnFreePort(t, s.dir, func(port uint16) launch {
-		argv := []string{binary(t, python), pythonFlags, inetd, loopback, strconv.Itoa(int(port)), bin, "-v"}
+		argv := []string{needs.Program(t, python), pythonFlags, inetd, loopback, strconv.Itoa(int(port)), bin, "-v"}
 		return launched(s.withHome(t, home+"/shell", append(append(argv, o.args...), keys)), port)
 	})
 	s.listensOn(t, port, proc)
@@ -46,11 +48,11 @@ func TinySSH(t testing.TB, opts ...Option) *Server {
 // tinySSHKey makes the directory with a host key.
 func tinySSHKey(t testing.TB, dir string) ssh.PublicKey {
 	t.Helper()
-	bin := binary(t, "/usr/sbin/tinysshd-makekey")
+	bin := needs.Program(t, "/usr/sbin/tinysshd-makekey")
 	if out, err := exec.CommandContext(t.Context(), bin, dir).CombinedOutput(); err != nil {
 		t.Fatalf("making TinySSH's host key: %v\n%s", err, out)
 	}
-	out, err := exec.CommandContext(t.Context(), binary(t, "/usr/sbin/tinysshd-printkey"), dir).Output()
+	out, err := exec.CommandContext(t.Context(), needs.Program(t, "/usr/sbin/tinysshd-printkey"), dir).Output()
 	if err != nil {
 		t.Fatalf("reading TinySSH's host key: %v", err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"shoal/internal/needs"
 	"shoal/inventory/ansible"
 	"shoal/inventory/problem"
 	"shoal/inventory/tree"
@@ -70,11 +71,7 @@ func (s sample) write(t testing.TB) []string {
 // python is the interpreter that the installed Ansible runs in.
 func python(t *testing.T) string {
 	t.Helper()
-	path, err := exec.LookPath("ansible-inventory")
-	if err != nil {
-		t.Fatalf("ansible-inventory (Debian: ansible-core) is needed: %v", err)
-	}
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(needs.Program(t, "ansible-inventory"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +268,7 @@ func TestSameAsAnsibleInventory(t *testing.T) {
 	at := slices.IndexFunc(handwritten, func(s sample) bool { return s.name == "directory" })
 	s := handwritten[at]
 	sources := s.write(t)
-	cmd := exec.CommandContext(t.Context(), "ansible-inventory", "-i", sources[0], "--list")
+	cmd := exec.CommandContext(t.Context(), needs.Program(t, "ansible-inventory"), "-i", sources[0], "--list")
 	cmd.Env = environment(t)
 	out, err := cmd.Output()
 	if err != nil {

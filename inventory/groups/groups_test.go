@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"shoal/hostset"
+	"shoal/internal/needs"
 	"shoal/inventory/groups"
 	"shoal/inventory/problem"
 	"shoal/inventory/upcall"
@@ -181,11 +182,7 @@ func TestSameAsNodeset(t *testing.T) {
 // clusterShell asks the installed ClusterShell, all at once.
 func clusterShell(t *testing.T, questions []string, dir, home string) []string {
 	t.Helper()
-	path, err := exec.LookPath("nodeset")
-	if err != nil {
-		t.Fatalf("nodeset (Debian: clustershell) is needed: %v", err)
-	}
-	script, err := os.ReadFile(path)
+	script, err := os.ReadFile(needs.Program(t, "nodeset"))
 	if err != nil {
 		t.Fatal(err)
 	}
