@@ -82,15 +82,18 @@ func collect(ctx context.Context, o collectOptions, name string, stdio Stdio) er
 	out.summary.Elapsed = time.Since(c.begun)
 	out.summary.Interrupted = stop.requested()
 	out.settle(stop.patience(), a.info.Run)
+	out.close(stop.patience())
+	if err == nil && !o.keep {
+		err = c.forget(ctx, stdio.Err)
+	}
 	code := exitCode(&out.summary, out.failure() == nil)
 	if len(c.pending) > 0 && code != exitInterrupted {
 		code = exitUnknown
 	}
 	if err = errors.Join(err, a.end(code)); err != nil {
-		out.lose(err)
+		complain(stdio.Err, err)
 		code = max(code, exitUnknown)
 	}
-	out.close(stop.patience())
 	if code != exitOK {
 		return exitError(code)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -87,10 +88,7 @@ func (c *collecting) all(ctx context.Context, o collectOptions, stop *stopper) e
 		break
 	}
 	c.tellPending()
-	if err := c.kept.run.Flush(); err != nil || o.keep {
-		return err
-	}
-	return c.forget(ctx)
+	return c.kept.run.Flush()
 }
 
 // fetch asks until all that has ended is whole.
@@ -291,9 +289,14 @@ func (c *collecting) tellPending() {
 	}
 }
 
-// forget removes what has been fetched from the hosts. What stays there harms
+// forget removes what has been fetched from the hosts, once everything is shown and
+// stored here: where something was not, all of it stays there. What stays harms
 // nothing, so that a host that is not reached now is no error.
-func (c *collecting) forget(ctx context.Context) error {
+func (c *collecting) forget(ctx context.Context, stderr io.Writer) error {
+	if c.out.stuck || c.out.failure() != nil {
+		say(stderr, "markers and output stay on the hosts, since not all was shown and stored here")
+		return nil
+	}
 	whole := slices.DeleteFunc(slices.Clone(c.done), func(p *parcel) bool {
 		return p.result.Flags.Has(fleet.FlagOutputIncomplete) || p.result.Flags.Has(fleet.FlagOutputTruncated)
 	})
