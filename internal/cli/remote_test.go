@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -321,5 +322,25 @@ func TestCollectKeepsWhatIsNotStored(t *testing.T) {
 	}
 	if markers, err := os.ReadDir(f.marks); len(markers) != 3 || err != nil {
 		t.Errorf("%d markers are left, want 3: %v", len(markers), err)
+	}
+}
+
+// Markers have 80 random bits in their names, which a run keeps and a rerun does
+// not (audit, suspected).
+func TestMarkerNames(t *testing.T) {
+	f := newFarSide(t)
+	code, stdout, stderr := f.run(t, "--once", "true")
+	expect(t, "run", 0, code, stdout, stderr, "3 ok")
+	code, stdout, stderr = f.shoal(t, "rerun", "last", "ok")
+	expect(t, "rerun", 0, code, stdout, stderr, "3 ok")
+	markers, err := os.ReadDir(f.marks)
+	keys := make(map[string]int)
+	for _, m := range markers {
+		if parts := regexp.MustCompile(`^[0-9a-z]+-[0-9a-z]+-([A-Z2-7]{16})-[012]$`).FindStringSubmatch(m.Name()); parts != nil {
+			keys[parts[1]]++
+		}
+	}
+	if len(keys) != 2 || len(markers) != 6 || err != nil {
+		t.Errorf("keys %v in %d names, %v", keys, len(markers), err)
 	}
 }

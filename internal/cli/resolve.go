@@ -109,7 +109,9 @@ func (a *afterwards) resolve(ctx context.Context, out io.Writer) (left int, err 
 
 // unsettled means the targets of which nobody knows, and those whose command was
 // detached: it may never have started.
-func unsettled(e *journal.Entry) bool { return journal.Unknown(e) || e.Outcome == fleet.OutcomeDetached }
+func unsettled(e *journal.Entry) bool {
+	return journal.Unknown(e) || e.Outcome == fleet.OutcomeDetached
+}
 
 // collectable says what is known of a detached command that shoal collect will
 // fetch, output and all; "" for every other.
