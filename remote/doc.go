@@ -106,5 +106,6 @@
 // KillUserProcesses=yes, a detached command ends with the session unless the
 // account lingers; Settle then says lost. STOP and real-time signals to the
 // command's own group stop or end what watches the time limit too, and so may a
-// storm of other signals where /bin/sh is ksh93.
+// storm of other signals where /bin/sh is ksh93 and there is no dash, bash, mksh or
+// busybox to hand over to: the status may be wrong there too.
 package remote

@@ -57,6 +57,7 @@ type far struct {
 	noHome  bool
 	more    []string // of the environment
 	quiet   bool     // not the leader of a process group
+	over    bool     // ksh93 hands over to another shell, as it does but for tests
 }
 
 func newFar(t *testing.T, program string) *far {
@@ -79,6 +80,9 @@ type seen struct {
 }
 
 func (f *far) command(ctx context.Context, line string) *exec.Cmd {
+	if !f.over {
+		line = strings.Replace(line, handOver, "", 1)
+	}
 	cmd := exec.CommandContext(ctx, f.login[0], append(f.login[1:len(f.login):len(f.login)], "-c", line)...)
 	shell := f.shell
 	if shell == "" {

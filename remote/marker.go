@@ -96,10 +96,17 @@ func (m Marker) Look(nonce string) (string, error) {
 
 // Settle asks for the state and makes it a fact: what has not started by now
 // never will. Its states are never, running, ended, orphaned, lost, and unclear
-// where the run directory cannot be used. A detached start whose receipt came
-// just now may still lose against it.
+// where the run directory cannot be used. See
+// SettleClaimed for detached commands.
 func (m Marker) Settle(nonce string) (string, error) {
 	return m.question(nonce, "", `settle; tell; fin 0;`)
+}
+
+// SettleClaimed is Settle for a start that was accepted: a marker that is claimed
+// becomes never, but one that is absent stays so, since the command had one and
+// may have run.
+func (m Marker) SettleClaimed(nonce string) (string, error) {
+	return m.question(nonce, "", `check; look; tell; fin 0;`)
 }
 
 // Kill settles, and ends the command's process group and session: TERM, and

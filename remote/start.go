@@ -7,6 +7,13 @@ package remote
 // text, $1 how far it is (empty; g: in a group of its own; e: about to leave the
 // session; d: detached), $2 the command.
 
+// handOver leaves ksh93 for another shell where there is one: 93u+m 1.0.4, at a signal
+// to its group, ends the wait for the command with another status than the
+// command's, or before its end. $3 is set in the other shell, since KSH_VERSION may
+// be in the environment.
+const handOver = `case $3${KSH_VERSION-} in Version*) for _t in /bin/dash /bin/bash /usr/bin/bash /bin/mksh /bin/busybox; do ` +
+	`[ -x $_t ] || continue; _s=; case $_t in */busybox) _s=sh;; esac; exec $_t $_s -c "$0" "$0" "$1" "$2" o; done;; esac; `
+
 // startScript keeps the shell's own remarks ("Killed") off the command's
 // standard error, which waits as 3, and finds the tools where PATH is empty. no
 // takes back a marker that is claimed (_y) but for what a Settle has put there.
@@ -164,13 +171,18 @@ exec >"$_m/out" 3>"$_m/err";
 // means that the command has ended only where _q has ended too, a process that
 // ignores the same signals and that nobody but the wrapper ends; halt asks once
 // more when the trap is there, for a USR1 that came before. In ksh a subshell cannot
-// trap what it found ignored. The trap does not
+// trap what it found ignored. ksh93 (no _h) cannot ignore ALRM for a program, only
+// in its own sleep, and traps end its waits at random: there the watch has none and
+// looks ten times a second. The trap does not
 // wait for what it killed, since zsh, one time in some thousands, waits in a trap
 // for ever. It redirects with exec: a redirected call of a function keeps the
 // command's output open, as another descriptor, and with it the channel.
 const watchScript = `
+_h=exec; case $3${KSH_VERSION-} in Version*) _h=;; esac;
+hold() { [ "$_h" ] || { sleep $1; exit; }; exec sleep $1; };
 halt() { kill -0 $_q || kill -9 $! ; };
 watch() {
+if [ "$_h" ]; then
 ( exec sleep SECONDS ) &
 trap halt USR1;
 halt;
@@ -178,7 +190,11 @@ while :; do
 wait $! ; _r=$?;
 [ $_r -gt 128 ] && kill -0 $_q && kill -0 $! || break;
 done;
-[ $_r = 0 ] && kill -0 $_q || exit 0;
+else
+_r=0; _t=0;
+while [ $_t -lt TENTHS ] && kill -0 $_q; do sleep 0.1; _t=$((_t+1)); done;
+fi;
+[ $_r = 0 ] && kill -0 $_q || { [ "$_h" ] && kill -9 $! ; exit 0; };
 trap "" USR1;
 ( sleep GRACE; NOTE kill -ALRM $$; kill -KILL -$$ ) &
 kill -TERM -$$;
@@ -186,7 +202,7 @@ kill -CONT -$$;
 exit 9; };
 trap "" SIGNALS FAULTS;
 [ "${KSH_VERSION-}" ] && trap : USR1;
-( trap "" USR1; exec </dev/null >/dev/null 2>&1 3>&-; exec sleep HOLD ) &
+( trap "" USR1; exec </dev/null >/dev/null 2>&1 3>&-; hold HOLD ) &
 _q=$! ;
 ( trap "" USR1; exec </dev/null >/dev/null 2>&1 3>&-; watch ) &
 _d=$! ;
@@ -221,7 +237,7 @@ kill -USR1 $_d;
 [ "${KSH_VERSION-}" ] && { sleep 0.1 || sleep 1; kill -USR1 $_d; };
 while :; do
 wait $_d; _r=$?;
-[ $_r -gt 128 ] && kill -0 $_d || break;
+kill -0 $_d || break;
 done;
 `
 

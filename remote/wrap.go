@@ -126,6 +126,7 @@ func (w Wrap) script(encoded bool) string {
 			b.WriteString(oneLine(part) + " ")
 		}
 	}
+	b.WriteString(handOver)
 	add(true, startScript)
 	add(encoded, decodeScript)
 	add(!encoded, `_c=$2;`)
@@ -178,7 +179,7 @@ func (w Wrap) watch() string {
 		note = `[ -s "$_m/end" ] || ends "timeout 137";`
 	}
 	return strings.NewReplacer(
-		"SECONDS", seconds(w.Timeout), "GRACE", seconds(grace), "HOLD", seconds(w.Timeout+watchSlack), "NOTE", note,
+		"SECONDS", seconds(w.Timeout), "TENTHS", seconds(w.Timeout)+"0", "GRACE", seconds(grace), "HOLD", seconds(w.Timeout+watchSlack), "NOTE", note,
 		"SIGNALS", signals, "FAULTS", faults,
 	).Replace(watchScript)
 }

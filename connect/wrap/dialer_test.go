@@ -131,7 +131,9 @@ func TestOnce(t *testing.T) {
 	}
 	once.Session = 1
 	f.run(t, once, command).want(t, fleet.OutcomeUnknown, fleet.ReasonAlreadyStarted, "", "")
-	once.Session, once.Rerun = 2, true
+	once.Rerun = map[int]bool{1: true} // another target
+	f.run(t, once, command).want(t, fleet.OutcomeUnknown, fleet.ReasonAlreadyStarted, "", "")
+	once.Session, once.Rerun = 2, map[int]bool{7: true}
 	f.run(t, once, command).want(t, fleet.OutcomeFailed, fleet.ReasonNone, "ran\n", "err\n")
 	if text, err := os.ReadFile(log); string(text) != "ran\nran\n" || err != nil {
 		t.Errorf("it ran so often: %q, %v", text, err)

@@ -18,8 +18,9 @@ type Options struct {
 	Session int
 	// Once makes a second start of a target's command impossible.
 	Once bool
-	// Rerun lets a session start what an earlier one has started, or may have.
-	Rerun bool
+	// Rerun has, by their indexes, the targets that a session may start though an
+	// earlier one has started them, or may have.
+	Rerun map[int]bool
 	// Killable runs the command in a process group of which its marker knows,
 	// so that remote.Marker.Kill can prove its end.
 	Killable bool
@@ -65,7 +66,7 @@ func (o Options) wrap(t fleet.Target, nonce string) remote.Wrap {
 	}
 	if o.Marked() {
 		m := o.Marker(t)
-		w.Marker, w.Rerun = &m, o.Rerun
+		w.Marker, w.Rerun = &m, o.Rerun[t.Index]
 	}
 	return w
 }

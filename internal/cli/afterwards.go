@@ -76,6 +76,7 @@ func askAfterwards(ctx context.Context, f *farFlags, name string, sel journal.Se
 	if err := recall(a.info.Options, a.flags.remote().FlagSet); err != nil {
 		return nil, err
 	}
+	a.flags.key = a.info.Options[optionKey]
 	if !a.flags.marked() {
 		return nil, fmt.Errorf("the run %s left no markers on its hosts, so that they cannot be asked\nhint: --once, --kill-on-cancel or --detach leave them", id)
 	}

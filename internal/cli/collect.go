@@ -82,21 +82,13 @@ func collect(ctx context.Context, o collectOptions, name string, stdio Stdio) er
 	out.summary.Elapsed = time.Since(c.begun)
 	out.summary.Interrupted = stop.requested()
 	out.settle(stop.patience(), a.info.Run)
+	out.close(stop.patience())
+	if err == nil && !o.keep {
+		err = c.forget(ctx, stdio.Err)
+	}
 	code := exitCode(&out.summary, out.failure() == nil)
 	if len(c.pending) > 0 && code != exitInterrupted {
 		code = exitUnknown
-	}
-	if err != nil {
-		out.lose(err)
-		code = max(code, exitUnknown)
-	}
-	out.close(stop.patience())
-	switch {
-	case out.failure() != nil: // the hosts may have more than the journal
-		code = max(code, exitUnknown)
-		err = nil
-	case !o.keep:
-		err = c.forget(ctx)
 	}
 	if err = errors.Join(err, a.end(code)); err != nil {
 		complain(stdio.Err, err)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -290,9 +291,14 @@ func (c *collecting) tellPending() {
 	}
 }
 
-// forget removes what has been fetched from the hosts. What stays there harms
+// forget removes what has been fetched from the hosts, once everything is shown and
+// stored here: where something was not, all of it stays there. What stays harms
 // nothing, so that a host that is not reached now is no error.
-func (c *collecting) forget(ctx context.Context) error {
+func (c *collecting) forget(ctx context.Context, stderr io.Writer) error {
+	if c.out.stuck || c.out.failure() != nil {
+		say(stderr, "markers and output stay on the hosts, since not all was shown and stored here")
+		return nil
+	}
 	whole := slices.DeleteFunc(slices.Clone(c.done), func(p *parcel) bool {
 		return p.result.Flags.Has(fleet.FlagOutputIncomplete) || p.result.Flags.Has(fleet.FlagOutputTruncated)
 	})

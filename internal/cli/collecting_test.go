@@ -113,3 +113,15 @@ func TestWaitingNote(t *testing.T) {
 		}
 	}
 }
+
+// Runs of older programs have no key, and their markers' names are as they were.
+func TestNameWithoutKey(t *testing.T) {
+	old := remoteFlags{once: true}
+	if name := old.wrap("r", 0).Run; name != "r" {
+		t.Errorf("%q", name)
+	}
+	old.key = "K"
+	if name := old.wrap("r", 0).Run; name != "r-K" || old.remembered()[optionKey] != "K" {
+		t.Errorf("%q", name)
+	}
+}

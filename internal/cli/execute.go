@@ -23,7 +23,7 @@ type execution struct {
 	journal *journalFlags
 	timeout time.Duration
 	remote  *remoteFlags
-	rerun   bool                   // --rerun-unknown
+	rerun   map[int]bool           // by index, the targets that may be started though they have been
 	targets iter.Seq[fleet.Target] // planned, with their commands
 	indexes []int                  // theirs, in ascending order; nil: they count from 0
 	header  record.Header

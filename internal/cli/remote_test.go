@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -356,3 +357,78 @@ func TestCollectKeepsWhatIsNotShown(t *testing.T) {
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// A detached command whose marker was claimed and that never began is settled, so
+// that resume runs it; what has ended is left to collect, and what has no marker
+// stays unknown (attack 8).
+func TestResolveDetached(t *testing.T) {
+	f := newFarSide(t)
+	code, stdout, stderr := f.run(t, "--detach", fmt.Sprintf("echo {index} >> %s/ran", f.dir))
+	expect(t, "run", 0, code, stdout, stderr, "3 detached")
+	eventually(t, "the end of the commands", func() bool {
+		ends, _ := filepath.Glob(f.marks + "/*/end")
+		return len(ends) == 3
+	})
+	// What an earlier version left on a full disk, and what a cleaner leaves.
+	claimed, err := filepath.Glob(f.marks + "/*-1")
+	gone, err2 := filepath.Glob(f.marks + "/*-2")
+	if err != nil || err2 != nil || len(claimed) != 1 || len(gone) != 1 {
+		t.Fatalf("%q, %q, %v, %v", claimed, gone, err, err2)
+	}
+	for _, dir := range []string{claimed[0], gone[0]} {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(claimed[0], 0o700); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr = f.shoal(t, "resolve", "last")
+	expect(t, "resolve", 4, code, stdout, stderr, "detached: it has ended", "never started, and never will", "unknown: it has no marker", "1 of 3 are still unknown")
+	code, stdout, stderr = f.shoal(t, "resume", "last")
+	expect(t, "resume", 0, code, stdout, stderr, "1 detached")
+	eventually(t, "the second start", func() bool { return f.lines(t, "ran") == 4 })
+}
+
+// Where the output cannot be stored here, it stays on the hosts.
+func TestCollectKeepsWhatIsNotStored(t *testing.T) {
+	f := newFarSide(t)
+	code, stdout, stderr := f.run(t, "--detach", "echo out")
+	expect(t, "run", 0, code, stdout, stderr, "3 detached")
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer func() { _ = full.Close() }()
+	var errs bytes.Buffer
+	code = cli.Main(t.Context(), []string{
+		"collect", "-F", "none", "--no-agent", "--state-dir", f.state,
+		"--known-hosts", f.server.KnownHosts, "--identity", f.server.KeyFile, "--wait", "last",
+	}, cli.Stdio{In: strings.NewReader(""), Out: full, Err: &errs})
+	if code == 0 || !strings.Contains(errs.String(), "stay on the hosts") {
+		t.Errorf("exit code %d, %s", code, errs.String())
+	}
+	if markers, err := os.ReadDir(f.marks); len(markers) != 3 || err != nil {
+		t.Errorf("%d markers are left, want 3: %v", len(markers), err)
+	}
+}
+
+// Markers have 80 random bits in their names, which a run keeps and a rerun does
+// not (audit, suspected).
+func TestMarkerNames(t *testing.T) {
+	f := newFarSide(t)
+	code, stdout, stderr := f.run(t, "--once", "true")
+	expect(t, "run", 0, code, stdout, stderr, "3 ok")
+	code, stdout, stderr = f.shoal(t, "rerun", "last", "ok")
+	expect(t, "rerun", 0, code, stdout, stderr, "3 ok")
+	markers, err := os.ReadDir(f.marks)
+	keys := make(map[string]int)
+	for _, m := range markers {
+		if parts := regexp.MustCompile(`^[0-9a-z]+-[0-9a-z]+-([A-Z2-7]{16})-[012]$`).FindStringSubmatch(m.Name()); parts != nil {
+			keys[parts[1]]++
+		}
+	}
+	if len(keys) != 2 || len(markers) != 6 || err != nil {
+		t.Errorf("keys %v in %d names, %v", keys, len(markers), err)
+	}
+}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
@@ -16,7 +17,12 @@ type remoteFlags struct {
 	once, killOnCancel, detach bool
 	remoteTimeout              seconds
 	runDir                     string
+	// key is no flag: 80 random bits in the names of the run's markers, since other
+	// programs' runs may have its name. "" in runs of older programs.
+	key string
 }
+
+func newMarkerKey() string { return rand.Text()[:16] } // of 32 letters and digits
 
 func (f *remoteFlags) remote() flagGroup {
 	g := newGroup("Far end (the command goes there in a wrapper for sh)")
@@ -36,6 +42,9 @@ func (f *remoteFlags) marked() bool { return f.once || f.killOnCancel || f.detac
 
 // wrap gives the library's options for one process that works on the run.
 func (f *remoteFlags) wrap(run string, session int) wrap.Options {
+	if f.key != "" {
+		run += "-" + f.key
+	}
 	return wrap.Options{
 		Run: run, Session: session,
 		Once: f.once, Killable: f.killOnCancel, Detach: f.detach,
@@ -64,6 +73,7 @@ const (
 	optionDetach  = "detach"
 	optionTimeout = "remote-timeout"
 	optionRunDir  = "run-dir"
+	optionKey     = "marker-key" // of no flag
 )
 
 var remoteOptions = []string{optionOnce, optionKill, optionDetach, optionTimeout, optionRunDir}
@@ -78,6 +88,9 @@ func (f *remoteFlags) remembered() map[string]string {
 	}
 	if f.remoteTimeout != 0 {
 		options[optionTimeout] = f.remoteTimeout.String()
+	}
+	if f.marked() && f.key != "" {
+		options[optionKey] = f.key
 	}
 	if f.runDir != "" {
 		options[optionRunDir] = f.runDir

@@ -191,6 +191,7 @@ func resume(ctx context.Context, f *againFlags, name string, stdio Stdio) (err e
 type earlier struct {
 	info    *journal.RunInfo
 	targets []fleet.Target // with their commands
+	unknown map[int]bool   // by index, those whose command may have run
 	braked  int            // those of them that a brake has kept from starting
 	brake   string         // what the brake said
 }
@@ -200,7 +201,7 @@ func readEarlier(ctx context.Context, j *journal.Journal, name string, s journal
 	if err != nil {
 		return nil, err
 	}
-	e := new(earlier)
+	e := &earlier{unknown: make(map[int]bool)}
 	if e.info, err = j.Run(ctx, id); err != nil {
 		return nil, err
 	}
@@ -210,6 +211,9 @@ func readEarlier(ctx context.Context, j *journal.Journal, name string, s journal
 	e.targets, err = j.Select(ctx, id, func(entry *journal.Entry) bool {
 		if !s(entry) {
 			return false
+		}
+		if journal.Unknown(entry) {
+			e.unknown[entry.Target.Index] = true
 		}
 		if entry.Standing == journal.Done && entry.Reason == fleet.ReasonBrake {
 			e.braked++
@@ -298,11 +302,15 @@ func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, s
 	if err != nil {
 		return x, err
 	}
+	f.key = newMarkerKey()
+	if h.Run == e.info.Run { // resumed
+		f.key = e.info.Options[optionKey]
+	}
 	if err := f.remember(x.recalled); err != nil {
 		return x, err
 	}
 	x.execution = execution{
-		opts: opts, output: &f.outputFlags, journal: &f.journalFlags, remote: &f.remoteFlags, rerun: f.rerunUnknown, timeout: f.timeout.duration(),
+		opts: opts, output: &f.outputFlags, journal: &f.journalFlags, remote: &f.remoteFlags, rerun: e.unknown, timeout: f.timeout.duration(),
 		header: h, indexes: indexesOf(targets),
 		targets: func(yield func(fleet.Target) bool) {
 			for _, t := range targets {

@@ -14,6 +14,7 @@ import (
 	"shoal/fleet"
 	"shoal/internal/ui"
 	"shoal/journal"
+	"shoal/remote"
 )
 
 func newResolve(stdio Stdio) *cobra.Command {
@@ -23,7 +24,8 @@ func newResolve(stdio Stdio) *cobra.Command {
 		Short: "Ask the hosts what became of the commands of which nobody knows",
 		Long: `Ask each host of which it is unknown whether its command ran what its marker says,
 and write the answer into the journal: that it ended, and how; that it still
-runs; or that it never started, and from now on never will. The run must have been
+runs; or that it never started, and from now on never will. Of detached commands it
+finds those that never started; shoal collect fetches the others. The run must have been
 made with --once, --kill-on-cancel or --detach.`,
 		Example: "  shoal resolve last\n  shoal resume last    # then goes on with those that never started",
 		Args:    cobra.ExactArgs(1),
@@ -36,7 +38,7 @@ made with --once, --kill-on-cancel or --detach.`,
 }
 
 func resolve(ctx context.Context, f *farFlags, name string, stdio Stdio) error {
-	a, err := askAfterwards(ctx, f, name, journal.Unknown, stdio)
+	a, err := askAfterwards(ctx, f, name, unsettled, stdio)
 	if err != nil {
 		return err
 	}
@@ -71,7 +73,11 @@ func (a *afterwards) resolve(ctx context.Context, out io.Writer) (left int, err 
 	}
 	for answer, err := range shoal.Ask(ctx, a.opts, all, func(t fleet.Target, nonce string) (string, error) {
 		q, session := ofTarget(t.Index)
-		return a.marker(&a.asked[q], a.asked[q].sessions[session]).Settle(nonce)
+		m := a.marker(&a.asked[q], a.asked[q].sessions[session])
+		if session == 0 && a.asked[q].entry.Outcome == fleet.OutcomeDetached {
+			return m.SettleClaimed(nonce)
+		}
+		return m.Settle(nonce)
 	}) {
 		if err != nil {
 			return left, err
@@ -82,6 +88,12 @@ func (a *afterwards) resolve(ctx context.Context, out io.Writer) (left int, err 
 			continue
 		}
 		res, known := resolved(a.info, &a.asked[q], answers[q])
+		if text := collectable(&a.asked[q], answers[q][0]); text != "" {
+			if _, err := fmt.Fprintf(out, "%s: %s\n", ui.Visible(res.Target.Host.String()), text); err != nil {
+				return left, err
+			}
+			continue
+		}
 		if known {
 			if err := a.kept.result(res); err != nil {
 				return left, err
@@ -94,6 +106,25 @@ func (a *afterwards) resolve(ctx context.Context, out io.Writer) (left int, err 
 		}
 	}
 	return left, nil
+}
+
+// unsettled means the targets of which nobody knows, and those whose command was
+// detached: it may never have started.
+func unsettled(e *journal.Entry) bool {
+	return journal.Unknown(e) || e.Outcome == fleet.OutcomeDetached
+}
+
+// collectable says what is known of a detached command that shoal collect will
+// fetch, output and all; "" for every other.
+func collectable(q *inquiry, a shoal.Answer) string {
+	switch {
+	case q.entry.Outcome != fleet.OutcomeDetached || a.Err != nil:
+	case a.Report.State == remote.StateRunning:
+		return "detached: " + stateWords(remote.StateRunning)
+	case a.Report.State == remote.StateEnded:
+		return "detached: it has ended, and shoal collect fetches what came of it"
+	}
+	return ""
 }
 
 // questions gives a target for each session in which a command was sent, and what

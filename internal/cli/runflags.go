@@ -84,6 +84,7 @@ func (f *runFlags) validate(command string) error {
 	if err := f.remoteFlags.validate(f.on()); err != nil {
 		return err
 	}
+	f.key = newMarkerKey()
 	f.journalFlags.options = f.remembered()
 	switch err := f.outputFlags.validate(); {
 	case err != nil:

@@ -63,8 +63,10 @@ func stateWords(s remote.State) string {
 		return "processes of it still run, and nobody waits for them: its exit status will not be known"
 	case remote.StateLost:
 		return "it may have run; nothing of it runs now, and how it ended was not written down"
-	case remote.StateAbsent, remote.StateClaimed:
+	case remote.StateAbsent:
 		return "it has no marker: it has not begun, or its marker is gone"
+	case remote.StateClaimed:
+		return "it has a marker, and has not begun"
 	}
 	return "its marker cannot be read"
 }
