@@ -331,7 +331,7 @@ func (f *againFlags) remember(r recalled) (err error) {
 	if f.settings, err = settingsOf(f.given, f.keptNames, &f.hostFlags, false); err != nil || earlier.Settings == nil {
 		return err
 	}
-	if f.checkDir != "" && !(r.now["option"] && elsewhere(f.sshOptions) != "") { // whom to trust counts more than --check
+	if f.checkDir != "" && (!r.now["option"] || elsewhere(f.sshOptions) == "") { // whom to trust counts more than --check
 		f.settings.Directory = f.checkDir
 	}
 	for _, file := range earlier.Settings.Files {
