@@ -396,7 +396,7 @@ var someKeys = func() []ssh.PublicKey {
 }()
 
 // A client makes the Dialer of one sequence.
-type client func(t *testing.T, s *scenario, keys someSigners, timeouts connect.Timeouts) connect.Dialer
+type clientMaker func(t *testing.T, s *scenario, keys someSigners, timeouts connect.Timeouts) connect.Dialer
 
 // Whatever server, network and person do, in any order: what is said of the
 // command agrees with what the server has done, and so does what the journal
@@ -405,7 +405,7 @@ type client func(t *testing.T, s *scenario, keys someSigners, timeouts connect.T
 // of the client but its bytes.
 func TestSequences(t *testing.T) {
 	clients := map[string]struct {
-		client client
+		client clientMaker
 		share  int // of the sequences, one in so many
 	}{
 		"express":  {expressClient, 1},
@@ -473,7 +473,7 @@ func standardClient(t *testing.T, s *scenario, keys someSigners, timeouts connec
 }
 
 // sequence runs one, and gives what it came to.
-func sequence(t *testing.T, number uint64, newClient client) string {
+func sequence(t *testing.T, number uint64, newClient clientMaker) string {
 	t.Helper()
 	s := &scenario{dice: rand.New(rand.NewPCG(number, 11))} // chance, not secrecy
 	s.delay = []time.Duration{0, 10 * time.Millisecond, 100 * time.Millisecond, time.Second}[s.dice.IntN(4)]

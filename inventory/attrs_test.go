@@ -91,7 +91,7 @@ func TestSectionsAreGroups(t *testing.T) {
 		{inventory.Options{Exclude: []string{"@inventory:web"}}, "loose db1"},
 	} {
 		c.opts.Files = []string{file}
-		if diff := cmp.Diff(strings.Fields(c.want), hosts(load(t, c.opts))); diff != "" {
+		if diff := cmp.Diff(strings.Fields(c.want), namesOf(load(t, c.opts))); diff != "" {
 			t.Errorf("%+v (-want +got):\n%s", c.opts, diff)
 		}
 	}
@@ -144,7 +144,7 @@ plain x=1
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	l = load(t, inventory.Options{Files: []string{"-"}, Stdin: strings.NewReader(text), Patterns: []string{"web"}})
-	if diff := cmp.Diff([]string{"root@a:2222"}, hosts(l)); diff != "" {
+	if diff := cmp.Diff([]string{"root@a:2222"}, namesOf(l)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -207,7 +207,7 @@ func TestWhatSourcesSayIsJoined(t *testing.T) {
 
 func TestConfigHosts(t *testing.T) {
 	l := load(t, inventory.Options{ConfigHosts: []string{"bastion", "web-1", "::1"}})
-	if diff := cmp.Diff([]string{"bastion", "web-1", "::1"}, hosts(l)); diff != "" {
+	if diff := cmp.Diff([]string{"bastion", "web-1", "::1"}, namesOf(l)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	p := problems(t, inventory.Options{ConfigHosts: []string{"a*", "b:22"}})
@@ -241,7 +241,7 @@ func TestAnsible(t *testing.T) {
 		t.Errorf("notices (-want +got):\n%s", diff)
 	}
 	l = load(t, inventory.Options{Inventories: []string{path}, Hosts: []string{"GATE,root@gate,new"}, Exclude: []string{"x"}})
-	if diff := cmp.Diff([]string{"ops@GATE:2222", "root@gate:2222", "new"}, hosts(l)); diff != "" {
+	if diff := cmp.Diff([]string{"ops@GATE:2222", "root@gate:2222", "new"}, namesOf(l)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if got := l.Entry(1).Address; got != "192.0.2.1" {
@@ -251,11 +251,11 @@ func TestAnsible(t *testing.T) {
 		t.Errorf("address of a repeated target: %q", got)
 	}
 	l = load(t, inventory.Options{Inventories: []string{path}, Hosts: []string{"@db"}})
-	if diff := cmp.Diff([]string{"dba@db1"}, hosts(l)); diff != "" {
+	if diff := cmp.Diff([]string{"dba@db1"}, namesOf(l)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	l = load(t, inventory.Options{Inventories: []string{path}, Exclude: []string{"web[1-3],here"}})
-	if diff := cmp.Diff([]string{"ops@gate:2222", "dba@db1"}, hosts(l)); diff != "" {
+	if diff := cmp.Diff([]string{"ops@gate:2222", "dba@db1"}, namesOf(l)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

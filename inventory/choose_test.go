@@ -27,7 +27,7 @@ func TestWhere(t *testing.T) {
 		{"!rack", "x"},
 	} {
 		l := load(t, inventory.Options{Files: []string{file}, Where: c.where})
-		if diff := cmp.Diff(strings.Fields(c.want), hosts(l)); diff != "" {
+		if diff := cmp.Diff(strings.Fields(c.want), namesOf(l)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.where, diff)
 		}
 		if rack, _ := l.Entry(0).Attrs.Attr("rack"); rack != strings.Trim(strings.Fields(c.want)[0], "x12") {
@@ -52,19 +52,19 @@ func TestPick(t *testing.T) {
 	file := write(t, racks)
 	all := strings.Fields("a1 a2 b1 b2 c1 x")
 	l := load(t, inventory.Options{Files: []string{file}, Pick: "2", Seed: 1})
-	first := hosts(l)
+	first := namesOf(l)
 	if len(first) != 2 || !slices.IsSortedFunc(first, func(a, b string) int { return slices.Index(all, a) - slices.Index(all, b) }) {
 		t.Errorf("picked %q", first)
 	}
 	if diff := cmp.Diff([]string{"picked 2 of 6 hosts; seed 1 picks the same again"}, l.Notices); diff != "" {
 		t.Errorf("notices (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(first, hosts(load(t, inventory.Options{Files: []string{file}, Pick: "2", Seed: 1}))); diff != "" {
+	if diff := cmp.Diff(first, namesOf(load(t, inventory.Options{Files: []string{file}, Pick: "2", Seed: 1}))); diff != "" {
 		t.Errorf("the same seed picks others:\n%s", diff)
 	}
 	seen := map[string]bool{}
 	for seed := range uint64(60) {
-		for _, h := range hosts(load(t, inventory.Options{Files: []string{file}, Pick: "1", Seed: seed + 1})) {
+		for _, h := range namesOf(load(t, inventory.Options{Files: []string{file}, Pick: "1", Seed: seed + 1})) {
 			seen[h] = true
 		}
 	}
@@ -72,14 +72,14 @@ func TestPick(t *testing.T) {
 		t.Errorf("60 seeds pick only %v", seen)
 	}
 	l = load(t, inventory.Options{Files: []string{file}, Pick: "1/rack"})
-	got := hosts(l)
+	got := namesOf(l)
 	if len(got) != 3 || got[0][0] != 'a' || got[1][0] != 'b' || got[2] != "c1" {
 		t.Errorf("one of every rack: %q", got)
 	}
 	if rack, _ := l.Entry(2).Attrs.Attr("rack"); rack != "c" || !strings.HasSuffix(l.Notices[0], "; 1 without rack") {
 		t.Errorf("rack %q, notices %q", rack, l.Notices)
 	}
-	if got := hosts(load(t, inventory.Options{Files: []string{file}, Pick: "9"})); len(got) != 6 {
+	if got := namesOf(load(t, inventory.Options{Files: []string{file}, Pick: "9"})); len(got) != 6 {
 		t.Errorf("9 of 6: %q", got)
 	}
 	for pick, reason := range map[string]string{

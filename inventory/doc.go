@@ -28,7 +28,7 @@
 // begins a comment; empty lines do not count; lines end in LF or CRLF, the last
 // one may lack it; a UTF-8 byte-order mark at the beginning is passed over. A
 // line of two words is refused rather than guessed at: clush would read two
-// hosts in it, and pssh a host and a user. Lines hold at most [MaxLine] bytes,
+// namesOf in it, and pssh a host and a user. Lines hold at most [MaxLine] bytes,
 // a source at most [MaxSource].
 //
 //	node[1-9]                       what pdsh (WCOLL), clush and pssh read as well

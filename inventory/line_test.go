@@ -28,7 +28,7 @@ func TestI01(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := load(t, inventory.Options{Files: []string{write(t, c.text)}})
-			if diff := cmp.Diff(strings.Fields(c.want), hosts(l)); diff != "" {
+			if diff := cmp.Diff(strings.Fields(c.want), namesOf(l)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			if l.Notices != nil {
@@ -85,7 +85,7 @@ func TestLongestLine(t *testing.T) {
 	longest := "a" + strings.Repeat(" ", inventory.MaxLine-3) + ",b"
 	for _, end := range []string{"", "\n", "\r\n"} {
 		l := load(t, inventory.Options{Files: []string{write(t, longest+end)}})
-		if diff := cmp.Diff([]string{"a", "b"}, hosts(l)); diff != "" {
+		if diff := cmp.Diff([]string{"a", "b"}, namesOf(l)); diff != "" {
 			t.Errorf("end %q (-want +got):\n%s", end, diff)
 		}
 	}
@@ -127,9 +127,9 @@ func FuzzHostFile(f *testing.F) {
 			}
 			return
 		}
-		again, err := inventory.Load(inventory.Options{Hosts: hosts(l)})
+		again, err := inventory.Load(inventory.Options{Hosts: namesOf(l)})
 		if err != nil {
-			t.Fatalf("%q: reloading %q: %v", text, hosts(l), err)
+			t.Fatalf("%q: reloading %q: %v", text, namesOf(l), err)
 		}
 		if diff := cmp.Diff(l.Hosts, again.Hosts); diff != "" || again.Notices != nil {
 			t.Fatalf("%q reloads differently: %s %q", text, diff, again.Notices)

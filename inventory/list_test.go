@@ -62,7 +62,7 @@ func TestDuplicates(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := load(t, c.opts)
-			if diff := cmp.Diff(strings.Fields(c.want), hosts(l)); diff != "" {
+			if diff := cmp.Diff(strings.Fields(c.want), namesOf(l)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(c.notices, l.Notices); diff != "" {
@@ -127,7 +127,7 @@ func TestExclude(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := load(t, c.opts)
-			if diff := cmp.Diff(strings.Fields(c.want), hosts(l)); diff != "" {
+			if diff := cmp.Diff(strings.Fields(c.want), namesOf(l)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(c.notices, l.Notices); diff != "" {

@@ -40,7 +40,7 @@ type loader struct {
 	opts     Options
 	problems Problems
 	includes includes
-	total    int // hosts so far, duplicates counted
+	total    int // namesOf so far, duplicates counted
 	stdin    bool
 	group    string // of the host file that is being read, "" before the first
 	universe *pattern.Universe

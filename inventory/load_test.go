@@ -23,8 +23,8 @@ func write(t testing.TB, text string) string {
 	return path
 }
 
-// hosts gives the list's hosts as people write them.
-func hosts(l *inventory.List) []string {
+// namesOf gives the list's hosts as people write them.
+func namesOf(l *inventory.List) []string {
 	var names []string
 	for _, h := range l.Hosts {
 		names = append(names, h.String())
@@ -59,7 +59,7 @@ func TestLoadOrder(t *testing.T) {
 		Files: []string{write(t, "d1\nb1\n")},
 		Stdin: strings.NewReader("z\ny\n"),
 	})
-	if diff := cmp.Diff([]string{"b2", "b1", "c1", "c2", "c3", "z", "y", "d1"}, hosts(l)); diff != "" {
+	if diff := cmp.Diff([]string{"b2", "b1", "c1", "c2", "c3", "z", "y", "d1"}, namesOf(l)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"1 duplicate removed: b1"}, l.Notices); diff != "" {

@@ -54,7 +54,7 @@ func (j job) do(ctx context.Context) (taken, error) {
 }
 
 // A client makes connections. Its methods are safe for concurrent use.
-type client interface {
+type measuredClient interface {
 	// run has the job's command run on host i and waits for its end.
 	run(ctx context.Context, i int) error
 	// hold has it run until ctx ends and returns when it does; done is called at
@@ -69,7 +69,7 @@ type batch interface {
 }
 
 // connect makes the connections and counts what they took.
-func (j job) connect(ctx context.Context, c client) (taken, error) {
+func (j job) connect(ctx context.Context, c measuredClient) (taken, error) {
 	if !j.Cold {
 		// Every host once, so that it is known, and the heap has its size.
 		if err := j.spread(ctx, c, max(len(j.Hosts), min(j.AtOnce, j.Connections)), j.AtOnce); err != nil {
@@ -96,7 +96,7 @@ func (j job) measured(do func() error) (t taken, err error) {
 }
 
 // spread makes n connections, atOnce of them at a time.
-func (j job) spread(ctx context.Context, c client, n, atOnce int) error {
+func (j job) spread(ctx context.Context, c measuredClient, n, atOnce int) error {
 	if b, ok := c.(batch); ok {
 		return b.many(ctx, n, atOnce)
 	}

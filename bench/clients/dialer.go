@@ -29,7 +29,7 @@ const (
 	clientSSH        = "ssh"                         // the program; no child of ours
 )
 
-func (j job) open(ctx context.Context, a *access) (client, error) {
+func (j job) open(ctx context.Context, a *access) (measuredClient, error) {
 	switch j.Client {
 	case clientCrypto:
 		return &library{job: j, access: a}, nil

@@ -94,7 +94,7 @@ func (j job) flights(ctx context.Context, a *access) (t taken, err error) {
 	return t, nil
 }
 
-func (j job) openCounted(a *access, f *flightCount) (client, error) {
+func (j job) openCounted(a *access, f *flightCount) (measuredClient, error) {
 	if j.Client == clientCrypto {
 		return &library{job: j, access: a, wrap: func(c net.Conn) net.Conn { return countedConn{c, f} }}, nil
 	}

@@ -17,7 +17,7 @@ const holdWarmup = 50
 
 // hold opens the connections, all of which wait for their command at the end,
 // and tells what they hold.
-func (j job) hold(ctx context.Context, c client) (t taken, err error) {
+func (j job) hold(ctx context.Context, c measuredClient) (t taken, err error) {
 	release, err := j.openAll(ctx, c, holdWarmup)
 	release()
 	if err != nil {
@@ -44,7 +44,7 @@ func (j job) hold(ctx context.Context, c client) (t taken, err error) {
 
 // openAll opens n connections whose commands run until release is called, which
 // waits for their end.
-func (j job) openAll(ctx context.Context, c client, n int) (release func(), err error) {
+func (j job) openAll(ctx context.Context, c measuredClient, n int) (release func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	err = each(ctx, n, j.AtOnce, func(_ context.Context, i int) error {

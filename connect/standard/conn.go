@@ -23,12 +23,12 @@ import (
 //	                                     └ channel requests: a goroutine
 type conn struct {
 	attempt  *connect.Attempt
-	wire     *wire
+	wire     *transport
 	ssh      ssh.Conn
 	timeouts connect.Timeouts
 }
 
-func newConn(a *connect.Attempt, w *wire, sc ssh.Conn, t connect.Timeouts) *conn {
+func newConn(a *connect.Attempt, w *transport, sc ssh.Conn, t connect.Timeouts) *conn {
 	return &conn{attempt: a, wire: w, ssh: sc, timeouts: t}
 }
 

@@ -23,7 +23,7 @@ type handshake struct {
 	dialer  *Dialer
 	ctx     context.Context
 	attempt *connect.Attempt
-	wire    *wire
+	wire    *transport
 
 	offered int          // keys given to the library
 	signErr error        // the last failure to sign

@@ -28,7 +28,7 @@ const (
 // A wire is the TCP connection under one SSH connection. It reads the lines up
 // to the server's version itself, keeps the first bytes for the diagnosis,
 // enforces the budget before authentication, and remembers how reading ended.
-type wire struct {
+type transport struct {
 	net.Conn
 	attempt *connect.Attempt
 
@@ -54,13 +54,13 @@ type wire struct {
 	by      time.Time     // the deadline of reading and writing, by clock; zero: none
 }
 
-func newWire(nc net.Conn, a *connect.Attempt, c *awake.Clock) *wire {
+func newWire(nc net.Conn, a *connect.Attempt, c *awake.Clock) *transport {
 	a.Execution.Connected()
-	return &wire{Conn: nc, attempt: a, clock: c, begun: c.Lost(), done: make(chan struct{})}
+	return &transport{Conn: nc, attempt: a, clock: c, begun: c.Lost(), done: make(chan struct{})}
 }
 
 // until sets the deadline of the phase that begins now.
-func (w *wire) until(d time.Duration) {
+func (w *transport) until(d time.Duration) {
 	deadline := w.clock.Now().Add(d)
 	if !w.connectBy.IsZero() && w.connectBy.Before(deadline) && !w.authed.Load() {
 		deadline = w.connectBy
@@ -69,14 +69,14 @@ func (w *wire) until(d time.Duration) {
 }
 
 // deadline is that of the present phase, by clock; zero: none.
-func (w *wire) deadline() time.Time {
+func (w *transport) deadline() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.by
 }
 
 // set sets the deadline, an instant of clock; zero is none.
-func (w *wire) set(by time.Time) {
+func (w *transport) set(by time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.by = by
@@ -85,7 +85,7 @@ func (w *wire) set(by time.Time) {
 
 // early says whether err is a deadline that passed only because this process was
 // stopped, and sets it anew.
-func (w *wire) early(err error) bool {
+func (w *transport) early(err error) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !cause.TimedOut(err) || w.by.IsZero() || !w.clock.Now().Before(w.by) {
@@ -97,17 +97,17 @@ func (w *wire) early(err error) bool {
 
 // stopped adds to the end of the connection that this process was stopped
 // meanwhile.
-func (w *wire) stopped(err error) error { return cause.Stopped(err, w.clock.Lost()-w.begun) }
+func (w *transport) stopped(err error) error { return cause.Stopped(err, w.clock.Lost()-w.begun) }
 
 // authenticated ends the handshake: no phase deadline, no byte budget.
-func (w *wire) authenticated() {
+func (w *transport) authenticated() {
 	w.authed.Store(true)
 	w.set(time.Time{})
 }
 
 // shut closes the connection and ends every wait on it. It gives true to the
 // call that did it, and false when we, or the library, had done so before.
-func (w *wire) shut() (first bool) {
+func (w *transport) shut() (first bool) {
 	w.closing.Do(func() {
 		first = true
 		close(w.done)
@@ -117,13 +117,13 @@ func (w *wire) shut() (first bool) {
 }
 
 // Close implements net.Conn for the library.
-func (w *wire) Close() error {
+func (w *transport) Close() error {
 	w.shut()
 	return nil
 }
 
 // abandon is shut for context.AfterFunc.
-func (w *wire) abandon() { w.shut() }
+func (w *transport) abandon() { w.shut() }
 
 // holdTime is how long the peer's end of the connection is kept from the
 // library while a channel is open: 1 s.
@@ -133,7 +133,7 @@ const holdTime = time.Second
 // ahead and, once it has seen the end, closes its channels whether or not the
 // peer closed them before; a channel that ends while the end is kept back was
 // closed by the peer. Only a connection that ends without it waits the time out.
-func (w *wire) hold(err error) error {
+func (w *transport) hold(err error) error {
 	if !w.serving.Load() || cause.TimedOut(err) || errors.Is(err, net.ErrClosed) {
 		return err
 	}
@@ -148,7 +148,7 @@ func (w *wire) hold(err error) error {
 }
 
 // Read is called by one goroutine at a time.
-func (w *wire) Read(p []byte) (int, error) {
+func (w *transport) Read(p []byte) (int, error) {
 	n, err := w.read(p)
 	if err != nil {
 		if errors.Is(err, io.EOF) {
@@ -164,7 +164,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (w *wire) read(p []byte) (int, error) {
+func (w *transport) read(p []byte) (int, error) {
 	if !w.versioned {
 		if err := w.readVersion(); err != nil {
 			return 0, err
@@ -181,7 +181,7 @@ func (w *wire) read(p []byte) (int, error) {
 }
 
 // receive reads from the connection and charges the budget.
-func (w *wire) receive(p []byte) (int, error) {
+func (w *transport) receive(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	for n == 0 && w.early(err) {
 		n, err = w.Conn.Read(p)
@@ -195,7 +195,7 @@ func (w *wire) receive(p []byte) (int, error) {
 
 // readVersion passes over the lines that may precede the version line (RFC 4253
 // §4.2) and leaves that line and what follows it in w.unread.
-func (w *wire) readVersion() error {
+func (w *transport) readVersion() error {
 	var line []byte
 	chunk := make([]byte, 512)
 	for lines := 0; ; {
@@ -230,7 +230,7 @@ func (w *wire) readVersion() error {
 }
 
 // version accepts protocol 2.0 and 1.99, which means 2.0 (RFC 4253 §5.1).
-func (w *wire) version(line, tail []byte) error {
+func (w *transport) version(line, tail []byte) error {
 	if !bytes.HasPrefix(line, []byte("SSH-2.0-")) && !bytes.HasPrefix(line, []byte("SSH-1.99-")) {
 		return w.notSSH("it speaks another version of SSH")
 	}
@@ -241,7 +241,7 @@ func (w *wire) version(line, tail []byte) error {
 }
 
 // Write is called by one goroutine at a time.
-func (w *wire) Write(p []byte) (int, error) {
+func (w *transport) Write(p []byte) (int, error) {
 	by := w.clock.Now().Add(cause.WriteTimeout)
 	for sent := 0; ; {
 		if w.authed.Load() {
@@ -262,15 +262,15 @@ func (w *wire) Write(p []byte) (int, error) {
 
 // blame records a fault that we found ourselves; the first one stays, because
 // the rest follow from it.
-func (w *wire) blame(p fleet.Phase, r fleet.Reason, err error) *fleet.Error {
+func (w *transport) blame(p fleet.Phase, r fleet.Reason, err error) *fleet.Error {
 	return w.raise(w.attempt.FailIn(p, fleet.OutcomeNeverStarted, r, err))
 }
 
-func (w *wire) notSSH(why string) *fleet.Error {
+func (w *transport) notSSH(why string) *fleet.Error {
 	return w.blame(fleet.PhaseBanner, fleet.ReasonProtocolError, cause.NotSSH(why, w.greeting))
 }
 
-func (w *wire) raise(f *fleet.Error) *fleet.Error {
+func (w *transport) raise(f *fleet.Error) *fleet.Error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.fault == nil {
@@ -279,21 +279,21 @@ func (w *wire) raise(f *fleet.Error) *fleet.Error {
 	return w.fault
 }
 
-func (w *wire) raised() *fleet.Error {
+func (w *transport) raised() *fleet.Error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.fault
 }
 
 // ended gives the error that ended reading, or nil.
-func (w *wire) ended() error {
+func (w *transport) ended() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.readErr
 }
 
 // pin keeps the trusted key; it gives false when another one was kept before.
-func (w *wire) pin(key ssh.PublicKey) bool {
+func (w *transport) pin(key ssh.PublicKey) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.hostKey == nil {
@@ -303,7 +303,7 @@ func (w *wire) pin(key ssh.PublicKey) bool {
 	return bytes.Equal(w.hostKey.Marshal(), key.Marshal())
 }
 
-func (w *wire) pinnedKey() ssh.PublicKey {
+func (w *transport) pinnedKey() ssh.PublicKey {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.hostKey

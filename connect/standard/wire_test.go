@@ -23,7 +23,7 @@ type replay struct {
 
 func (r replay) Read(p []byte) (int, error) { return r.Reader.Read(p) }
 
-func wireOver(r io.Reader) (*wire, *connect.Attempt) {
+func wireOver(r io.Reader) (*transport, *connect.Attempt) {
 	a := &connect.Attempt{Target: fleet.Target{Host: fleet.Host{Name: "h"}}}
 	a.Timeline.Enter(fleet.PhaseBanner)
 	return newWire(replay{Reader: r}, a, nil), a

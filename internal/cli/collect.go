@@ -70,7 +70,7 @@ func collect(ctx context.Context, o collectOptions, name string, stdio Stdio) er
 	for i := range a.asked {
 		indexes[i] = a.asked[i].entry.Target.Index
 	}
-	out, err := newOutput(o.output, stdio, h, indexes)
+	out, err := newDestinations(o.output, stdio, h, indexes)
 	if err != nil {
 		return errors.Join(err, a.end(exitUsage))
 	}

@@ -21,7 +21,7 @@ import (
 // the next part of its output.
 type collecting struct {
 	*afterwards
-	out     *output
+	out     *destinations
 	limit   int64 // bytes kept of each stream; negative: no bound
 	begun   time.Time
 	pending []*parcel

@@ -27,7 +27,7 @@ func TestCollectingIsBounded(t *testing.T) {
 		"from elsewhere":  {ended(remote.Chunk{Bytes: chunk, From: 7, Size: 3 * collectChunk}), false, false},
 		"still running":   {remote.Report{State: remote.StateRunning}, false, false},
 	} {
-		out := &output{display: none{}, stderr: &strings.Builder{}}
+		out := &destinations{display: none{}, stderr: &strings.Builder{}}
 		asked := &collecting{afterwards: &afterwards{}, out: out, limit: -1}
 		p := &parcel{inquiry: &inquiry{sessions: []int{0}}}
 		// What is whole goes on to the display and the journal, which are not here.

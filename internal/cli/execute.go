@@ -50,7 +50,7 @@ func execute(ctx context.Context, x execution, stdio Stdio) error {
 	if err != nil {
 		return err
 	}
-	out, err := newOutput(x.output, stdio, *h, x.indexes)
+	out, err := newDestinations(x.output, stdio, *h, x.indexes)
 	if err != nil {
 		return errors.Join(err, kept.abandon())
 	}
@@ -99,7 +99,7 @@ func execute(ctx context.Context, x execution, stdio Stdio) error {
 // takeAll writes results down and then has them shown: a reader of our output who
 // takes nothing must not keep them from the journal. Once one is lost, no command
 // is started any more. Its error is the run's own.
-func takeAll(results iter.Seq2[fleet.Result, error], out *output, kept *keeper, stop *stopper) error {
+func takeAll(results iter.Seq2[fleet.Result, error], out *destinations, kept *keeper, stop *stopper) error {
 	for res, err := range results {
 		if err != nil {
 			return err
@@ -115,7 +115,7 @@ func takeAll(results iter.Seq2[fleet.Result, error], out *output, kept *keeper, 
 }
 
 // finishRun closes what a run was written to and gives the exit code.
-func finishRun(out *output, kept *keeper, failed error, p patience, run string) error {
+func finishRun(out *destinations, kept *keeper, failed error, p patience, run string) error {
 	out.settle(p, run)
 	code := exitCode(&out.summary, out.failure() == nil)
 	if failed != nil {

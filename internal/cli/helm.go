@@ -62,7 +62,7 @@ type helm struct {
 }
 
 // takeHelm steers until end is called. in is where keys may come from.
-func takeHelm(in io.Reader, out *output, c course) *helm {
+func takeHelm(in io.Reader, out *destinations, c course) *helm {
 	h := newHelm(out.stderr, c)
 	h.keyboard, h.progress = newKeyboard(in), out.progress
 	signal.Notify(h.signals, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT)

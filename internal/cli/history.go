@@ -163,7 +163,7 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 	}
 	f.progress.value = "never"
 	f.ordered = false // they come in order
-	out, err := newOutput(f, stdio, info.Header, nil)
+	out, err := newDestinations(f, stdio, info.Header, nil)
 	if err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 }
 
 // cutShort sums up what was shown before an error ended it.
-func cutShort(err error, out *output) error {
+func cutShort(err error, out *destinations) error {
 	_, _ = fmt.Fprint(out.stderr, sink.SummaryText(&out.summary, out.columns()))
 	_ = out.abandon()
 	return err

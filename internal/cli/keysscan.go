@@ -159,7 +159,7 @@ func (f *keysFlags) scanOptions(stdio Stdio) (shoal.Options, error) {
 // outcomes has.
 func (f *keysFlags) collect(ctx context.Context, opts shoal.Options, s *scanner, targets []fleet.Target, stdio Stdio) (int, error) {
 	started := time.Now()
-	out, err := newOutput(&outputFlags{progress: f.progress}, stdio, record.Header{
+	out, err := newDestinations(&outputFlags{progress: f.progress}, stdio, record.Header{
 		Program: "shoal " + version, Run: rand.Text(), Started: started, Targets: len(targets), Fanout: opts.Fanout,
 	}, nil)
 	if err != nil {

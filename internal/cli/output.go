@@ -16,7 +16,7 @@ import (
 )
 
 // An output is everywhere that the results of one run go.
-type output struct {
+type destinations struct {
 	summary  record.Summary
 	files    *sink.Files // nil without --outdir
 	display  sink.Sink
@@ -64,16 +64,16 @@ func (h *hints) print(w io.Writer) {
 	}
 }
 
-// newOutput opens what the flags ask for. indexes are those of the results that
+// newDestinations opens what the flags ask for. indexes are those of the results that
 // come, in ascending order; nil means that they count from 0.
-func newOutput(f *outputFlags, stdio Stdio, h record.Header, indexes []int) (*output, error) {
+func newDestinations(f *outputFlags, stdio Stdio, h record.Header, indexes []int) (*destinations, error) {
 	out := ui.Inspect(stdio.Out, os.Getenv)
 	errs := ui.Inspect(stdio.Err, os.Getenv)
 	show := errs.Moves
 	if f.progress.value != "auto" {
 		show = f.progress.value == "always"
 	}
-	o := &output{columns: errs.Columns}
+	o := &destinations{columns: errs.Columns}
 	o.progress = sink.NewProgress(sink.ProgressOptions{
 		W: stdio.Err, Show: show, Columns: errs.Columns, Total: h.Targets,
 	})
@@ -93,7 +93,7 @@ func newOutput(f *outputFlags, stdio Stdio, h record.Header, indexes []int) (*ou
 	return o, nil
 }
 
-func (o *output) open(f *outputFlags, h record.Header, indexes []int, to, toErr sink.Out) (err error) {
+func (o *destinations) open(f *outputFlags, h record.Header, indexes []int, to, toErr sink.Out) (err error) {
 	if f.outdir != "" {
 		if o.files, err = sink.NewFiles(f.outdir, h, &o.summary); err != nil {
 			return fmt.Errorf("opening --outdir: %w", err)
@@ -122,7 +122,7 @@ func (o *output) open(f *outputFlags, h record.Header, indexes []int, to, toErr 
 
 // take counts one result, writes it to files, and has it shown when the reader
 // of our output takes it. It gives false once a result could not be written.
-func (o *output) take(r fleet.Result) bool {
+func (o *destinations) take(r fleet.Result) bool {
 	if o.files != nil {
 		if err := o.files.Result(r); err != nil {
 			o.lose(err)
@@ -139,7 +139,7 @@ func (o *output) take(r fleet.Result) bool {
 }
 
 // show is for showing.
-func (o *output) show(r fleet.Result) {
+func (o *destinations) show(r fleet.Result) {
 	if err := o.display.Result(r); err != nil {
 		o.lose(err)
 	}
@@ -148,7 +148,7 @@ func (o *output) show(r fleet.Result) {
 
 // settle waits until every result is shown, as long as p says. What is left then
 // is not shown any more.
-func (o *output) settle(p patience, run string) {
+func (o *destinations) settle(p patience, run string) {
 	left := o.showing.end(p)
 	if left == 0 {
 		return
@@ -165,7 +165,7 @@ func (o *output) settle(p patience, run string) {
 
 // miss has the exit code say that not all was written, and reports whether it is
 // the first time.
-func (o *output) miss(err error) (first bool) {
+func (o *destinations) miss(err error) (first bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	first = o.lost == nil
@@ -176,7 +176,7 @@ func (o *output) miss(err error) (first bool) {
 }
 
 // failure is the first result that could not be written, nil for none.
-func (o *output) failure() error {
+func (o *destinations) failure() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.lost
@@ -196,7 +196,7 @@ func spoilt(r fleet.Result, err error) fleet.Result {
 }
 
 // lose says once that results cannot be written.
-func (o *output) lose(err error) {
+func (o *destinations) lose(err error) {
 	if !o.miss(err) {
 		return
 	}
@@ -212,7 +212,7 @@ func (o *output) lose(err error) {
 
 // abandon closes what was opened for a run that did not start, or that ends
 // early.
-func (o *output) abandon() error {
+func (o *destinations) abandon() error {
 	o.settle(patience{}, "")
 	var err error
 	if o.files != nil {
@@ -226,7 +226,7 @@ func (o *output) abandon() error {
 
 // close finishes everything and prints the last line, as long as p waits for the
 // reader. It follows settle.
-func (o *output) close(p patience) {
+func (o *destinations) close(p patience) {
 	if o.files != nil {
 		if err := o.files.Close(); err != nil {
 			o.lose(err)
