@@ -27,7 +27,7 @@ setup:
 # tests, and the real servers that they start, are for Linux.
 vet:
 	$(GO) vet ./...
-	GOOS=darwin $(GO) build . ./sink ./simfleet
+	GOOS=darwin $(GO) build . ./internal/output ./simfleet
 
 # scripts/rename-module, tried on a copy of the tree.
 check-rename:
@@ -43,7 +43,7 @@ $(LINT): tools/go.mod tools/go.sum
 # to compile, once: Go keeps it. The sequences are too many for it.
 unit:
 	CGO_ENABLED=1 scripts/slowest $(GO) test -race -timeout 20m ./...
-	$(GO) test -run '^TestSequences$$' ./engine -sequences 100000
+	$(GO) test -run '^TestSequences$$' ./internal/engine -sequences 100000
 
 fmt: $(LINT)
 	$(LINT) fmt ./...
@@ -60,18 +60,18 @@ COUNT ?= 10
 bench-compare:
 	scripts/bench-compare '$(BASE)' '$(BENCH)' '$(COUNT)' $(PKG)
 
-# CLIENTS are flags of bench/clients: CLIENTS='--only cpu --quick'.
+# CLIENTS are flags of internal/bench/sshclients: CLIENTS='--only cpu --quick'.
 CLIENTS ?=
 bench-clients: build
-	$(GO) build -trimpath -o $(BIN)/clients ./bench/clients
+	$(GO) build -trimpath -o $(BIN)/clients ./internal/bench/sshclients
 	$(BIN)/clients $(CLIENTS)
 
-# PEERS are flags of bench/peers: PEERS=--quick, PEERS='--sizes 50,500'.
+# PEERS are flags of internal/bench/tools: PEERS=--quick, PEERS='--sizes 50,500'.
 PEERS ?=
 bench-peers: build
-	bench/peers/install
-	$(GO) build -trimpath -o $(BIN)/peers ./bench/peers
-	bench/peers/run $(BIN)/peers $(PEERS)
+	internal/bench/tools/install
+	$(GO) build -trimpath -o $(BIN)/peers ./internal/bench/tools
+	internal/bench/tools/run $(BIN)/peers $(PEERS)
 
 # FUZZTIME is spent on each target.
 FUZZTIME ?= 20s

@@ -8,15 +8,15 @@ import (
 	"sync"
 	"time"
 
-	"shoal/connect"
-	"shoal/connect/wrap"
-	"shoal/engine"
 	"shoal/fleet"
-	"shoal/remote"
+	"shoal/internal/engine"
+	"shoal/internal/remote"
+	"shoal/internal/remote/wrap"
+	"shoal/internal/ssh"
 )
 
 // A Question makes the text that asks a target's far end something, and that
-// its answer carries nonce; see package remote.
+// its answer carries nonce; see package internal/remote.
 type Question func(t Target, nonce string) (string, error)
 
 // An Answer is what came back from one target.
@@ -64,12 +64,12 @@ func Ask(ctx context.Context, opts Options, planned iter.Seq[Target], question Q
 
 // limiting bounds the time that a far end may take for its answer.
 type limiting struct {
-	connect.Dialer
+	ssh.Dialer
 	limit time.Duration
 }
 
-// Dial implements connect.Dialer.
-func (d limiting) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, error) {
+// Dial implements ssh.Dialer.
+func (d limiting) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	a.Limit = d.limit
 	return d.Dialer.Dial(ctx, a)
 }

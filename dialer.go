@@ -5,27 +5,27 @@ import (
 	"errors"
 	"fmt"
 
-	"shoal/connect"
-	"shoal/connect/express"
-	"shoal/connect/jump"
-	"shoal/connect/recall"
-	"shoal/connect/standard"
 	"shoal/fleet"
-	"shoal/identity"
-	"shoal/plan"
-	"shoal/trust"
+	"shoal/internal/plan"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/auth"
+	"shoal/internal/ssh/client"
+	"shoal/internal/ssh/hostcache"
+	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/ssh/tunnel"
+	"shoal/internal/ssh/xcrypto"
 )
 
 // OpenDialer gives the Dialer that Run would use, for planned targets. It reads
 // what was named, and asks for the passphrases that Preview wants. Call it where
 // several runs share one, or where questions have to come first: set
 // Options.Dialer to it, and call closer after the last run.
-func (o Options) OpenDialer(ctx context.Context) (d connect.Dialer, closer func(), err error) {
+func (o Options) OpenDialer(ctx context.Context) (d ssh.Dialer, closer func(), err error) {
 	if o.Dialer != nil {
 		return o.Dialer, func() {}, nil
 	}
-	keys := trust.NewRouter(trust.Options{Alias: plan.Alias}, plan.Trust)
-	keyring, err := identity.NewKeyring(identity.KeyringOptions{Passphrase: o.Passphrase})
+	keys := hostkeys.NewRouter(hostkeys.Options{Alias: plan.Alias}, plan.Trust)
+	keyring, err := auth.NewKeyring(auth.KeyringOptions{Passphrase: o.Passphrase})
 	if err != nil {
 		return nil, nil, fmt.Errorf("loading identities: %w", err)
 	}
@@ -34,7 +34,7 @@ func (o Options) OpenDialer(ctx context.Context) (d connect.Dialer, closer func(
 		return nil, nil, err
 	}
 	o.tell(keys, keyring)
-	d, closeDialer, err := o.dialer(keys, identity.Router{Keyring: keyring, Want: plan.Want})
+	d, closeDialer, err := o.dialer(keys, auth.Router{Keyring: keyring, Want: plan.Want})
 	if err != nil {
 		_ = keyring.Close()
 		return nil, nil, err
@@ -49,17 +49,17 @@ func (o Options) OpenDialer(ctx context.Context) (d connect.Dialer, closer func(
 
 // dialer makes the client that Options.Client names. Jump hosts are connect/express's
 // in any case.
-func (o Options) dialer(keys connect.HostKeys, identities connect.Identities) (connect.Dialer, func() error, error) {
+func (o Options) dialer(keys ssh.HostKeys, identities ssh.Identities) (ssh.Dialer, func() error, error) {
 	clock := o.Engine.Clock
-	network := jump.New(jump.Options{Direct: o.Network, Timeouts: o.Timeouts, Clock: clock})
-	std, err := standard.New(standard.Options{
+	network := tunnel.New(tunnel.Options{Direct: o.Network, Timeouts: o.Timeouts, Clock: clock})
+	std, err := xcrypto.New(xcrypto.Options{
 		HostKeys: keys, Identities: identities, Passwords: o.passwords(), Timeouts: o.Timeouts, Clock: clock, Network: network,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	memory := o.memory()
-	fast, err := express.New(express.Options{
+	fast, err := client.New(client.Options{
 		HostKeys:   keys,
 		Identities: identities,
 		Passwords:  o.passwords(),
@@ -84,14 +84,14 @@ func (o Options) dialer(keys connect.HostKeys, identities connect.Identities) (c
 }
 
 // passwords gives no password to hosts for which ssh_config forbids it.
-func (o Options) passwords() connect.Passwords {
+func (o Options) passwords() ssh.Passwords {
 	if o.Passwords == nil {
 		return nil
 	}
 	return allowedPasswords{o.Passwords}
 }
 
-type allowedPasswords struct{ connect.Passwords }
+type allowedPasswords struct{ ssh.Passwords }
 
 func (p allowedPasswords) Password(ctx context.Context, t fleet.Target) ([]byte, func(accepted bool), error) {
 	if !plan.TakesPassword(t) {
@@ -112,11 +112,11 @@ func (p allowedPasswords) Answer(
 var errNoPassword = errors.New("ssh_config allows no password for this host")
 
 // memory opens what is remembered of servers. A run goes on without it.
-func (o Options) memory() *recall.Memory {
+func (o Options) memory() *hostcache.Memory {
 	if o.StateDir == "" {
 		return nil
 	}
-	m, err := recall.Open(o.StateDir, recall.Options{})
+	m, err := hostcache.Open(o.StateDir, hostcache.Options{})
 	if err != nil {
 		o.notice(fmt.Sprintf("%v; this run goes on without it", err))
 	}
@@ -130,7 +130,7 @@ func (o Options) notice(text string) {
 }
 
 // tell passes on what the trust store and the identities have to say.
-func (o Options) tell(keys *trust.Router, keyring *identity.Keyring) {
+func (o Options) tell(keys *hostkeys.Router, keyring *auth.Keyring) {
 	for _, p := range keys.Problems() {
 		o.notice(p.Error())
 	}

@@ -9,14 +9,14 @@ import (
 	"path/filepath"
 	"time"
 
-	"shoal/connect"
-	"shoal/connect/express"
-	"shoal/connect/wrap"
-	"shoal/engine"
-	"shoal/inventory"
-	"shoal/plan"
-	"shoal/sshwire"
-	"shoal/trust"
+	"shoal/hosts"
+	"shoal/internal/engine"
+	"shoal/internal/plan"
+	"shoal/internal/remote/wrap"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/client"
+	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/ssh/wire"
 )
 
 // Options say how to run. The zero value works as ssh does: the local user's
@@ -41,8 +41,8 @@ type Options struct {
 	// of ssh_config; "none" means none.
 	Jump string
 	// Entry gives what the inventory knows of a target beside its name; see
-	// inventory.List. nil means nothing.
-	Entry func(Target) inventory.Entry
+	// hosts.List. nil means nothing.
+	Entry func(Target) hosts.Entry
 	// Preview are the targets of the runs to come, or some of them: what has to
 	// be asked for them is asked by OpenDialer. nil means that nothing is asked
 	// in advance but for Identities.
@@ -56,7 +56,7 @@ type Options struct {
 	Agent string
 	// Passwords answers servers that ask for a password, after all keys. nil
 	// means that none is sent.
-	Passwords connect.Passwords
+	Passwords ssh.Passwords
 	// Passphrase is asked for the passphrase of an encrypted key file. nil
 	// means that encrypted files are passed over, with a notice.
 	Passphrase func(path string) ([]byte, error)
@@ -65,8 +65,8 @@ type Options struct {
 	// means those of ssh_config, by default ~/.ssh/known_hosts and the system's.
 	KnownHosts []string
 	// HostKeys says what becomes of a host that they do not know. The zero
-	// value, trust.Strict, refuses it, unless ssh_config says accept-new.
-	HostKeys trust.Policy
+	// value, hostkeys.Strict, refuses it, unless ssh_config says accept-new.
+	HostKeys hostkeys.Policy
 
 	// Fanout bounds the targets worked on at once. 0 means as many as this
 	// machine carries: see engine.DefaultFanout.
@@ -78,7 +78,7 @@ type Options struct {
 	// means engine.DefaultStarts; negative means no bound.
 	Starts int
 	// Timeouts are the deadlines of each attempt. 0 means the default of each.
-	Timeouts connect.Timeouts
+	Timeouts ssh.Timeouts
 	// MaxOutput bounds the bytes kept of each stream of each target. 0 means
 	// 1 MiB; negative means no bound. What is dropped is counted, and the
 	// result says so.
@@ -105,9 +105,9 @@ type Options struct {
 	Notice func(string)
 
 	// Pipeline is how much is sent before the server has answered what came
-	// before it. The zero value, express.Full, is the fastest; with express.Off
+	// before it. The zero value, client.Full, is the fastest; with client.Off
 	// a connection that is lost is least often unknown.
-	Pipeline express.Pipeline
+	Pipeline client.Pipeline
 	// Classical prefers key exchange without post-quantum protection: one round
 	// trip less to a host that is not remembered.
 	Classical bool
@@ -124,14 +124,14 @@ type Options struct {
 	Remote wrap.Options
 
 	// Network opens the connections. nil means TCP.
-	Network connect.Network
+	Network ssh.Network
 	// Trace is told of every SSH message of connect/express; see
-	// sshwire.Config. nil means that nobody is.
-	Trace func(sshwire.Message)
+	// wire.Config. nil means that nobody is.
+	Trace func(wire.Message)
 
 	// Dialer connects instead of what the fields from Identities to HostKeys,
 	// Timeouts and those from Pipeline on describe. nil means that they do.
-	Dialer connect.Dialer
+	Dialer ssh.Dialer
 }
 
 // A Client is an implementation of SSH.
@@ -163,10 +163,10 @@ const NoAgent = plan.NoAgent
 
 // Validate tells what is out of range. It opens no file.
 func (o Options) Validate() error {
-	if o.HostKeys > trust.Insecure {
+	if o.HostKeys > hostkeys.Insecure {
 		return fmt.Errorf("unknown host-key policy %d", o.HostKeys)
 	}
-	if o.Pipeline > express.Off {
+	if o.Pipeline > client.Off {
 		return fmt.Errorf("unknown pipelining %d", o.Pipeline)
 	}
 	if o.Client > ClientStandard {
@@ -185,9 +185,9 @@ func (o Options) Validate() error {
 }
 
 // nopDialer stands for the dialer that does not exist yet.
-type nopDialer struct{ connect.Dialer }
+type nopDialer struct{ ssh.Dialer }
 
-func (o Options) engine(d connect.Dialer) engine.Options {
+func (o Options) engine(d ssh.Dialer) engine.Options {
 	e := o.Engine
 	e.Dialer = d
 	e.Fanout, e.Dials, e.Starts = o.Fanout, o.Dials, o.Starts

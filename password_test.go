@@ -16,8 +16,8 @@ import (
 
 	"shoal"
 	"shoal/fleet"
-	"shoal/identity"
-	"shoal/trust"
+	"shoal/internal/ssh/auth"
+	"shoal/internal/ssh/hostkeys"
 )
 
 // A passwordHost takes only a password, and runs every command without output.
@@ -95,7 +95,7 @@ func (h *passwordHost) serve(nc net.Conn) {
 func TestPasswords(t *testing.T) {
 	const bad, good = 3, 10
 	for name, client := range map[string]shoal.Client{"best": shoal.ClientBest, "standard": shoal.ClientStandard} {
-		for _, policy := range []trust.Policy{trust.Strict, trust.AcceptNew, trust.Insecure} {
+		for _, policy := range []hostkeys.Policy{hostkeys.Strict, hostkeys.AcceptNew, hostkeys.Insecure} {
 			t.Run(fmt.Sprintf("%s, %v", name, policy), func(t *testing.T) {
 				t.Parallel()
 				path := filepath.Join(t.TempDir(), "known_hosts")
@@ -108,13 +108,13 @@ func TestPasswords(t *testing.T) {
 					targets = append(targets, shoal.Target{Index: i, Host: fleet.Host{Name: "127.0.0.1", Port: h.port}})
 					known = fmt.Appendf(known, "[127.0.0.1]:%d %s", h.port, ssh.MarshalAuthorizedKey(h.key.PublicKey()))
 				}
-				if policy == trust.AcceptNew {
+				if policy == hostkeys.AcceptNew {
 					known = nil // each is new
 				}
 				if err := os.WriteFile(path, known, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				passwords, err := identity.NewPasswords(identity.PasswordOptions{
+				passwords, err := auth.NewPasswords(auth.PasswordOptions{
 					Source: func(context.Context) ([]byte, error) { return []byte("correct horse"), nil },
 				})
 				if err != nil {
@@ -128,7 +128,7 @@ func TestPasswords(t *testing.T) {
 					h := hosts[r.Target.Index]
 					outcome, reason, got := fleet.OutcomeOK, fleet.ReasonNone, int32(1)
 					switch {
-					case policy == trust.Insecure:
+					case policy == hostkeys.Insecure:
 						outcome, reason, got = fleet.OutcomeNeverStarted, fleet.ReasonAuthFailed, 0
 					case h.bad:
 						outcome, reason = fleet.OutcomeNeverStarted, fleet.ReasonConnClosed

@@ -6,11 +6,11 @@ import (
 	"iter"
 	"os"
 
-	"shoal/command"
 	"shoal/fleet"
-	"shoal/identity"
-	"shoal/plan"
-	"shoal/trust"
+	"shoal/internal/placeholder"
+	"shoal/internal/plan"
+	"shoal/internal/ssh/auth"
+	"shoal/internal/ssh/hostkeys"
 )
 
 // Planner reads ssh_config and gives what decides how each target is reached.
@@ -44,7 +44,7 @@ func (o Options) Planner() (*plan.Planner, error) {
 // Plan gives the targets as they would be tried: login name, port and route
 // filled in, and the command for each. A target that cannot be tried has a Route
 // that says why.
-func (o Options) Plan(ctx context.Context, targets iter.Seq[Target], template *command.Template) (iter.Seq[Target], error) {
+func (o Options) Plan(ctx context.Context, targets iter.Seq[Target], template *placeholder.Template) (iter.Seq[Target], error) {
 	planner, err := o.Planner()
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (o Options) Plan(ctx context.Context, targets iter.Seq[Target], template *c
 // prepare asks for every passphrase that Preview's targets want, and opens their
 // known_hosts files, so that nobody is asked and nothing is found missing once
 // the run is under way.
-func (o Options) prepare(ctx context.Context, keys *trust.Router, keyring *identity.Keyring) error {
+func (o Options) prepare(ctx context.Context, keys *hostkeys.Router, keyring *auth.Keyring) error {
 	if err := o.checkNamed(ctx, keyring); err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (o Options) prepare(ctx context.Context, keys *trust.Router, keyring *ident
 		return err
 	}
 	seen := make(map[*fleet.Route]bool)
-	var wants []identity.Want
+	var wants []auth.Want
 	for t := range o.Preview {
 		for t := planner.Target(ctx, t); t.Route.Err == nil && !seen[t.Route]; t = *t.Route.Via {
 			seen[t.Route] = true
@@ -95,7 +95,7 @@ func (o Options) prepare(ctx context.Context, keys *trust.Router, keyring *ident
 			}
 		}
 	}
-	return keyring.Prepare(ctx, func(yield func(identity.Want) bool) {
+	return keyring.Prepare(ctx, func(yield func(auth.Want) bool) {
 		for _, w := range wants {
 			if !yield(w) {
 				return
@@ -106,9 +106,9 @@ func (o Options) prepare(ctx context.Context, keys *trust.Router, keyring *ident
 
 // checkNamed makes an error of each key file and known_hosts file that was named
 // here and cannot be used.
-func (o Options) checkNamed(ctx context.Context, keyring *identity.Keyring) error {
+func (o Options) checkNamed(ctx context.Context, keyring *auth.Keyring) error {
 	if len(o.Identities) > 0 {
-		set, err := keyring.Set(ctx, identity.Want{Files: o.Identities, AgentSocket: o.agentSocket()})
+		set, err := keyring.Set(ctx, auth.Want{Files: o.Identities, AgentSocket: o.agentSocket()})
 		if err == nil {
 			err = set.Unusable()
 		}
@@ -117,7 +117,7 @@ func (o Options) checkNamed(ctx context.Context, keyring *identity.Keyring) erro
 		}
 	}
 	if o.KnownHosts != nil {
-		if _, err := trust.Open(trust.Options{Files: o.KnownHosts}); err != nil {
+		if _, err := hostkeys.Open(hostkeys.Options{Files: o.KnownHosts}); err != nil {
 			return fmt.Errorf("reading known_hosts: %w", err)
 		}
 	}

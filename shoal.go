@@ -26,12 +26,12 @@ import (
 	"fmt"
 	"iter"
 
-	"shoal/command"
-	"shoal/connect/awake"
-	"shoal/connect/wrap"
-	"shoal/engine"
 	"shoal/fleet"
-	"shoal/inventory"
+	"shoal/hosts"
+	"shoal/internal/clock"
+	"shoal/internal/engine"
+	"shoal/internal/placeholder"
+	"shoal/internal/remote/wrap"
 )
 
 // The words of package fleet, for callers that need no more than these.
@@ -44,9 +44,9 @@ type (
 
 // Hosts gives the targets that the expressions name, in their order and without
 // duplicates: names, user@host:port, [v6]:port, node[001-100], comma lists. All
-// bad expressions are reported at once in an *inventory.Problems.
+// bad expressions are reported at once in an *hosts.Problems.
 func Hosts(expressions ...string) (iter.Seq[Target], error) {
-	list, err := inventory.Load(inventory.Options{Hosts: expressions})
+	list, err := hosts.Load(hosts.Options{Hosts: expressions})
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func Hosts(expressions ...string) (iter.Seq[Target], error) {
 }
 
 // Run runs text on every target and gives the results as they come. Placeholders
-// such as {host} and {index} are replaced per target; see package command. The
+// such as {host} and {index} are replaced per target; see package internal/placeholder. The
 // errors are the run's own, such as options that do not validate; they come
 // before any target is tried. Ending ctx abandons what runs: those results are
 // unknown, and every target still has one. Leaving the loop stops the run.
@@ -64,7 +64,7 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[Target], text strin
 			yield(Result{}, err)
 			return
 		}
-		template, err := command.Parse(text)
+		template, err := placeholder.Parse(text)
 		if err != nil {
 			yield(Result{}, fmt.Errorf("reading the command: %w", err))
 			return
@@ -87,7 +87,7 @@ func (o *Options) keepAwake() (end func()) {
 	if o.Engine.Clock != nil {
 		return func() {}
 	}
-	o.Engine.Clock = awake.New()
+	o.Engine.Clock = clock.New()
 	return o.Engine.Clock.Close
 }
 

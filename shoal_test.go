@@ -16,12 +16,12 @@ import (
 	"go.uber.org/goleak"
 
 	"shoal"
-	"shoal/connect"
 	"shoal/fleet"
-	"shoal/internal/testsshd"
-	"shoal/inventory"
+	"shoal/hosts"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/sshdtest"
 	"shoal/simfleet"
-	"shoal/trust"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -148,7 +148,7 @@ func TestMaxStartups(t *testing.T) {
 func TestEndlessOutput(t *testing.T) {
 	fl, opts := fleetOf(t, simfleet.Options{Hosts: 1})
 	opts.MaxOutput = 10_000
-	opts.Timeouts = connect.Timeouts{Command: 500 * time.Millisecond}
+	opts.Timeouts = ssh.Timeouts{Command: 500 * time.Millisecond}
 	res := collect(t, shoal.Run(t.Context(), opts, fl.Targets(), "yes"))[0]
 	if res.Outcome != fleet.OutcomeSignalled || res.Reason != fleet.ReasonTimeout || res.Phase != fleet.PhaseDrain ||
 		res.Flags != fleet.FlagExitKnown|fleet.FlagOutputTruncated {
@@ -162,11 +162,11 @@ func TestEndlessOutput(t *testing.T) {
 // The README's first example: 200 times one real server, answers in the order
 // of the input.
 func TestRealServerTwoHundredTimes(t *testing.T) {
-	s := testsshd.OpenSSH(t)
+	s := sshdtest.OpenSSH(t)
 	opts := shoal.Options{
 		Identities: []string{s.KeyFile}, KnownHosts: []string{s.KnownHosts}, Agent: shoal.NoAgent,
 	}
-	list, err := inventory.Load(inventory.Options{Hosts: []string{s.Host.String()}})
+	list, err := hosts.Load(hosts.Options{Hosts: []string{s.Host.String()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestRunFailsBeforeItStarts(t *testing.T) {
 		"empty command":       {func(*shoal.Options) {}, ""},
 		"negative fanout":     {func(o *shoal.Options) { o.Fanout = -1 }, "true"},
 		"no key file":         {func(o *shoal.Options) { o.Identities = []string{"no-such-file"} }, "true"},
-		"no policy":           {func(o *shoal.Options) { o.HostKeys = trust.Insecure + 1 }, "true"},
+		"no policy":           {func(o *shoal.Options) { o.HostKeys = hostkeys.Insecure + 1 }, "true"},
 		"negative timeout":    {func(o *shoal.Options) { o.Timeouts.Auth = -1 }, "true"},
 	} {
 		opts := good
@@ -234,6 +234,6 @@ func TestPlanFillsIn(t *testing.T) {
 // refusing is a Dialer that reaches nobody.
 type refusing struct{}
 
-func (refusing) Dial(_ context.Context, a *connect.Attempt) (connect.Conn, error) {
+func (refusing) Dial(_ context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	return nil, a.FailIn(fleet.PhaseDial, fleet.OutcomeNeverStarted, fleet.ReasonConnRefused, errors.New("refused"))
 }

@@ -11,8 +11,8 @@ import (
 
 	"shoal"
 	"shoal/fleet"
-	"shoal/journal"
-	"shoal/remote"
+	"shoal/internal/journal"
+	"shoal/internal/remote"
 )
 
 // farFlags are the flags of commands that ask the far ends of an earlier run.

@@ -11,17 +11,17 @@ import (
 	"testing"
 
 	"shoal/internal/cli"
-	"shoal/internal/testsshd"
+	"shoal/internal/sshdtest"
 )
 
 // A run through a jump host is resumed, run again and asked about through it
 // (attack 12), with its keys and its trust; what is given now wins.
 func TestAgainThroughTheJumpHost(t *testing.T) {
-	target := testsshd.OpenSSH(t)
-	jump := testsshd.OpenSSH(t, testsshd.WithAuthorized(target.Signer.PublicKey()))
+	target := sshdtest.OpenSSH(t)
+	jump := sshdtest.OpenSSH(t, sshdtest.WithAuthorized(target.Signer.PublicKey()))
 	state, known := t.TempDir(), filepath.Join(t.TempDir(), "known")
 	var keys []byte
-	for _, s := range []*testsshd.Server{target, jump} {
+	for _, s := range []*sshdtest.Server{target, jump} {
 		lines, err := os.ReadFile(s.KnownHosts)
 		if err != nil {
 			t.Fatal(err)
@@ -37,7 +37,7 @@ func TestAgainThroughTheJumpHost(t *testing.T) {
 		code := cli.Main(t.Context(), args, cli.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
 		return code, out.String(), errs.String()
 	}
-	address := func(s *testsshd.Server) string { return fmt.Sprintf("%s@%s:%d", s.User, s.Host.Name, s.Host.Port) }
+	address := func(s *sshdtest.Server) string { return fmt.Sprintf("%s@%s:%d", s.User, s.Host.Name, s.Host.Port) }
 	jumps := func() int { return strings.Count(jump.Log(), "Accepted publickey") }
 
 	code, stdout, stderr := shoal("run", "-F", "none", "--no-agent", "--known-hosts", known, "--identity", target.KeyFile,
@@ -79,7 +79,7 @@ func TestAgainThroughTheJumpHost(t *testing.T) {
 // Of a run that an older shoal has written nobody knows what brakes it had.
 func TestAgainWithoutSettings(t *testing.T) {
 	state := t.TempDir()
-	packed, err := os.Open("../../journal/testdata/schema1.db.gz")
+	packed, err := os.Open("../journal/testdata/schema1.db.gz")
 	if err != nil {
 		t.Fatal(err)
 	}

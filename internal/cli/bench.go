@@ -14,9 +14,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"shoal/bench"
-	"shoal/bench/raw"
 	"shoal/fleet"
+	"shoal/internal/bench"
+	"shoal/internal/bench/benchrecord"
 	"shoal/internal/ui"
 )
 
@@ -80,10 +80,10 @@ func runBench(ctx context.Context, f *benchFlags, text string, stdio Stdio) (err
 type benchRun struct {
 	flags   *benchFlags
 	options bench.Options
-	fleet   *raw.FleetSettings // nil for the targets of an inventory
+	fleet   *benchrecord.FleetSettings // nil for the targets of an inventory
 	stdio   Stdio
 	file    *os.File
-	points  []raw.Point // without samples and hosts, which stand in the file
+	points  []benchrecord.Point // without samples and hosts, which stand in the file
 }
 
 // aim finds the targets, or starts them. The context that it gives ends when
@@ -149,7 +149,7 @@ func (b *benchRun) open() (err error) {
 		return fmt.Errorf("opening the file of the records: %w", err)
 	}
 	h := bench.NewHeader("shoal "+version, b.options.Settings(b.fleet))
-	if err := raw.WriteHeader(b.file, h); err != nil {
+	if err := benchrecord.WriteHeader(b.file, h); err != nil {
 		return errors.Join(err, b.file.Close())
 	}
 	return nil
@@ -190,7 +190,7 @@ func (b *benchRun) collect(ctx context.Context, progress *benchProgress) error {
 		if err != nil {
 			return err
 		}
-		if err := raw.WritePoint(b.file, p); err != nil {
+		if err := benchrecord.WritePoint(b.file, p); err != nil {
 			return err
 		}
 		progress.point(p)

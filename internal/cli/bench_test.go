@@ -9,12 +9,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"shoal/bench"
-	"shoal/bench/raw"
+	"shoal/internal/bench"
+	"shoal/internal/bench/benchrecord"
 )
 
-func benchPoint(strategy string, size, repeat int, wall time.Duration) raw.Point {
-	return raw.Point{
+func benchPoint(strategy string, size, repeat int, wall time.Duration) benchrecord.Point {
+	return benchrecord.Point{
 		Strategy: strategy, Size: size, Repeat: repeat, Wall: wall,
 		CPUUser: wall / 10, CPUSystem: wall / 10, PeakRSS: 10 << 20, Correct: size, Complete: true,
 	}
@@ -27,7 +27,7 @@ func TestBenchTable(t *testing.T) {
 	turned.Correct = 500
 	cut := benchPoint("serial", 1000, 1, time.Minute)
 	cut.Correct, cut.Complete = 7, false
-	got := benchTable([]raw.Point{
+	got := benchTable([]benchrecord.Point{
 		warm,
 		benchPoint("serial", 10, 1, time.Second),
 		benchPoint("concurrent", 10, 1, 100*time.Millisecond),
@@ -47,13 +47,13 @@ concurrent    1,000   1.5 s      625         0.30        10  500/1,000
 	if diff := cmp.Diff(want, "\n"+got); diff != "" {
 		t.Error(diff)
 	}
-	if got := benchTable([]raw.Point{warm}, "ok"); got != "strategy  targets  wall  hosts/s  CPU ms/host  peak MiB  ok\n" {
+	if got := benchTable([]benchrecord.Point{warm}, "ok"); got != "strategy  targets  wall  hosts/s  CPU ms/host  peak MiB  ok\n" {
 		t.Errorf("warm-up alone: %q", got)
 	}
 }
 
 func TestBenchProgressTexts(t *testing.T) {
-	step := bench.Step{Strategy: raw.Auto, Size: 1000, Repeat: 1}
+	step := bench.Step{Strategy: benchrecord.Auto, Size: 1000, Repeat: 1}
 	now := bench.Progress{Step: step, Number: 3, Of: 12, Left: 90 * time.Second, Known: true}
 	unsure, blank := now, now
 	unsure.Known = false
@@ -69,7 +69,7 @@ func TestBenchProgressTexts(t *testing.T) {
 			"3/12 auto, 1,000 targets: 25.0 s, 1,000 of 1,000 correct; about 1 min 05 s left",
 		},
 		{
-			pointLine(blank, raw.Point{Strategy: "auto", Size: 9, Wall: 5 * time.Millisecond, Warmup: true}, "ok"),
+			pointLine(blank, benchrecord.Point{Strategy: "auto", Size: 9, Wall: 5 * time.Millisecond, Warmup: true}, "ok"),
 			"3/12 auto, 9 targets: 5.0 ms, 0 of 9 ok, cut by the time limit, warm-up; time left not known yet",
 		},
 	} {

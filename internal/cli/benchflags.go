@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"shoal/bench"
-	"shoal/bench/raw"
+	"shoal/internal/bench"
+	"shoal/internal/bench/benchrecord"
 	"shoal/simfleet"
 )
 
@@ -50,7 +50,7 @@ func (f *benchFlags) groups() []flagGroup {
 	what := newGroup("Measurement")
 	what.IntSliceVar(&f.sizes, "sizes", []int{10, 20, 50, 100, 150, 200}, "numbers of targets: `N,N,...`")
 	var names []string
-	for _, s := range raw.Strategies() {
+	for _, s := range benchrecord.Strategies() {
 		names = append(names, string(s))
 	}
 	what.StringSliceVar(&f.strategies, "strategies", names, "`LIST` of serial: one after the other; workers: a fixed pool; concurrent: all at once; auto: as shoal run does")
@@ -131,7 +131,7 @@ func (f *benchFlags) options(text string) (bench.Options, error) {
 		}
 	}
 	for _, name := range f.strategies {
-		s, err := raw.ParseStrategy(name)
+		s, err := benchrecord.ParseStrategy(name)
 		if err != nil {
 			return o, err
 		}

@@ -11,9 +11,9 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
-	"shoal/bench"
-	"shoal/bench/raw"
 	"shoal/fleet"
+	"shoal/internal/bench"
+	"shoal/internal/bench/benchrecord"
 	"shoal/internal/ui"
 )
 
@@ -102,7 +102,7 @@ func (p *benchProgress) result(fleet.Result) { p.seen.Add(1) }
 func (p *benchProgress) notice(text string) { say(p.w, "%s", ui.Visible(text)) }
 
 // point says what came of a point, where no line tells it.
-func (p *benchProgress) point(pt raw.Point) {
+func (p *benchProgress) point(pt benchrecord.Point) {
 	if !p.lines {
 		return
 	}
@@ -113,7 +113,7 @@ func (p *benchProgress) point(pt raw.Point) {
 }
 
 // pointLine is one point for a log.
-func pointLine(now bench.Progress, pt raw.Point, right string) string {
+func pointLine(now bench.Progress, pt benchrecord.Point, right string) string {
 	text := fmt.Sprintf("%d/%d %s, %s targets: %s, %s of %s %s", now.Number, now.Of, pt.Strategy,
 		ui.Count(int64(pt.Size)), benchWall(pt.Wall), ui.Count(int64(pt.Correct)), ui.Count(int64(pt.Size)), right)
 	if !pt.Complete {

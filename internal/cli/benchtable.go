@@ -7,13 +7,13 @@ import (
 	"strings"
 	"time"
 
-	"shoal/bench/raw"
+	"shoal/internal/bench/benchrecord"
 	"shoal/internal/ui"
 )
 
 // benchTable shows the medians of the repeats for a terminal, strategy by
 // strategy; right is what Point.Correct counts.
-func benchTable(points []raw.Point, right string) string {
+func benchTable(points []benchrecord.Point, right string) string {
 	rows := [][]string{{"strategy", "targets", "wall", "hosts/s", "CPU ms/host", "peak MiB", right, ""}}
 	for _, c := range benchCells(points) {
 		rows = append(rows, c.row())
@@ -25,11 +25,11 @@ func benchTable(points []raw.Point, right string) string {
 type benchCell struct {
 	strategy string
 	size     int
-	points   []raw.Point
+	points   []benchrecord.Point
 }
 
 // benchCells groups what is to be counted, strategies as they first came.
-func benchCells(points []raw.Point) []benchCell {
+func benchCells(points []benchrecord.Point) []benchCell {
 	var cells []benchCell
 	var order []string
 	for _, p := range points {
@@ -57,19 +57,19 @@ func benchCells(points []raw.Point) []benchCell {
 // that was turned away at once was not fast.
 func (c benchCell) row() []string {
 	row := []string{c.strategy, ui.Count(int64(c.size)), "-", "-", "-", "-", "", ""}
-	worst := slices.MinFunc(c.points, func(a, b raw.Point) int { return cmp.Compare(a.Correct, b.Correct) })
+	worst := slices.MinFunc(c.points, func(a, b benchrecord.Point) int { return cmp.Compare(a.Correct, b.Correct) })
 	row[6] = ui.Count(int64(worst.Correct)) + "/" + ui.Count(int64(c.size))
-	whole := slices.DeleteFunc(slices.Clone(c.points), func(p raw.Point) bool { return !p.Complete })
+	whole := slices.DeleteFunc(slices.Clone(c.points), func(p benchrecord.Point) bool { return !p.Complete })
 	if cut := len(c.points) - len(whole); cut > 0 {
 		row[7] = fmt.Sprintf("%d of %d cut by the time limit", cut, len(c.points))
 	}
 	if len(whole) == 0 {
 		return row
 	}
-	wall := medianOf(whole, func(p raw.Point) float64 { return p.Wall.Seconds() })
-	rate := medianOf(whole, func(p raw.Point) float64 { return float64(p.Correct) / p.Wall.Seconds() })
-	cpu := medianOf(whole, func(p raw.Point) float64 { return (p.CPUUser + p.CPUSystem).Seconds() })
-	peak := medianOf(whole, func(p raw.Point) float64 { return float64(p.PeakRSS) })
+	wall := medianOf(whole, func(p benchrecord.Point) float64 { return p.Wall.Seconds() })
+	rate := medianOf(whole, func(p benchrecord.Point) float64 { return float64(p.Correct) / p.Wall.Seconds() })
+	cpu := medianOf(whole, func(p benchrecord.Point) float64 { return (p.CPUUser + p.CPUSystem).Seconds() })
+	peak := medianOf(whole, func(p benchrecord.Point) float64 { return float64(p.PeakRSS) })
 	row[2] = benchWall(time.Duration(wall * float64(time.Second)))
 	row[3] = fmt.Sprintf("%.0f", rate)
 	row[4] = fmt.Sprintf("%.2f", 1e3*cpu/float64(c.size))
@@ -78,7 +78,7 @@ func (c benchCell) row() []string {
 }
 
 // medianOf is the middle value, or the mean of the two in the middle.
-func medianOf(points []raw.Point, value func(raw.Point) float64) float64 {
+func medianOf(points []benchrecord.Point, value func(benchrecord.Point) float64) float64 {
 	values := make([]float64, len(points))
 	for i, p := range points {
 		values[i] = value(p)

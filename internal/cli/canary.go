@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"iter"
 
-	"shoal/engine"
 	"shoal/fleet"
-	"shoal/hostset"
+	"shoal/hosts/expr"
+	"shoal/internal/engine"
 )
 
 // canaries are the hosts that go first, in a stage of their own.
@@ -24,7 +24,7 @@ func parseCanaries(expressions []string, hosts []fleet.Host, strict bool) (canar
 	}
 	c := make(canaries)
 	for _, e := range expressions {
-		names, err := hostset.Expand(e)
+		names, err := expr.Expand(e)
 		if err != nil {
 			return nil, fmt.Errorf("--canary: %w", err)
 		}

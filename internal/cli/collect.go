@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal/fleet"
-	"shoal/journal"
+	"shoal/internal/journal"
 )
 
 func newCollect(stdio Stdio) *cobra.Command {

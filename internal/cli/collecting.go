@@ -12,9 +12,9 @@ import (
 
 	"shoal"
 	"shoal/fleet"
-	"shoal/hostset"
+	"shoal/hosts/expr"
+	"shoal/internal/remote"
 	"shoal/internal/ui"
-	"shoal/remote"
 )
 
 // collecting fetches in rounds: in each, all that is still wanted is asked for
@@ -268,7 +268,7 @@ func byCause(parcels []*parcel, between string) string {
 	})
 	lines := make([]string, len(causes))
 	for i, cause := range causes {
-		lines[i] = ui.Visible(hostset.Fold(names(hosts[cause]))) + ": " + ui.Visible(cause)
+		lines[i] = ui.Visible(expr.Fold(names(hosts[cause]))) + ": " + ui.Visible(cause)
 	}
 	return strings.Join(lines, between)
 }

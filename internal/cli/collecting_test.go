@@ -9,7 +9,7 @@ import (
 
 	"shoal"
 	"shoal/fleet"
-	"shoal/remote"
+	"shoal/internal/remote"
 )
 
 // A server that gives crumbs, or what was not asked for, is not asked for ever.

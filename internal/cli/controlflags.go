@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"shoal"
-	"shoal/engine"
+	"shoal/internal/engine"
 )
 
 // controlFlags say how a run goes about its targets.

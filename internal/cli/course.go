@@ -3,7 +3,7 @@ package cli
 import (
 	"fmt"
 
-	"shoal/engine"
+	"shoal/internal/engine"
 	"shoal/internal/ui"
 )
 

@@ -3,7 +3,7 @@ package cli
 import (
 	"testing"
 
-	"shoal/engine"
+	"shoal/internal/engine"
 )
 
 func TestCourse(t *testing.T) {

@@ -11,12 +11,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal"
-	"shoal/command"
-	"shoal/connect"
-	"shoal/connect/tcp"
 	"shoal/fleet"
+	"shoal/hosts"
+	"shoal/internal/placeholder"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/tcp"
 	"shoal/internal/ui"
-	"shoal/inventory"
 )
 
 func newDebug(stdio Stdio) *cobra.Command {
@@ -78,7 +78,7 @@ func trace(ctx context.Context, f *hostFlags, name, text string, stdio Stdio) er
 		return err
 	}
 	defer closer()
-	t.attempt = &connect.Attempt{Target: target, Stdout: io.Discard, Stderr: io.Discard}
+	t.attempt = &ssh.Attempt{Target: target, Stdout: io.Discard, Stderr: io.Discard}
 	ctx, stop := watchSignals(ctx, func(bool) {})
 	defer stop.end()
 	end := attemptOnce(ctx, dialer, t.attempt)
@@ -93,11 +93,11 @@ func trace(ctx context.Context, f *hostFlags, name, text string, stdio Stdio) er
 
 // traceTarget plans the one target.
 func traceTarget(ctx context.Context, opts shoal.Options, name, text string) (fleet.Target, error) {
-	host, err := inventory.ParseHost(name)
+	host, err := hosts.ParseHost(name)
 	if err != nil {
 		return fleet.Target{}, fmt.Errorf("reading the host %q: %w", name, err)
 	}
-	template, err := command.Parse(text)
+	template, err := placeholder.Parse(text)
 	if err != nil {
 		return fleet.Target{}, fmt.Errorf("reading the command: %w", err)
 	}
@@ -113,7 +113,7 @@ func traceTarget(ctx context.Context, opts shoal.Options, name, text string) (fl
 }
 
 // attemptOnce dials, runs the command and waits for its end.
-func attemptOnce(ctx context.Context, d connect.Dialer, a *connect.Attempt) fleet.End {
+func attemptOnce(ctx context.Context, d ssh.Dialer, a *ssh.Attempt) fleet.End {
 	conn, err := d.Dial(ctx, a)
 	if err != nil {
 		if f, ok := errors.AsType[*fleet.Error](err); ok {

@@ -9,11 +9,11 @@ import (
 
 	"shoal"
 	"shoal/fleet"
-	"shoal/identity"
+	"shoal/internal/plan"
+	"shoal/internal/ssh/auth"
+	"shoal/internal/ssh/config"
+	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/ui"
-	"shoal/plan"
-	"shoal/sshconf"
-	"shoal/trust"
 )
 
 // dryRun prints what would run where: a line for each target, and below it how
@@ -27,14 +27,14 @@ func dryRun(ctx context.Context, stdio Stdio, opts shoal.Options, targets iter.S
 	if err != nil {
 		return err
 	}
-	keyring, err := identity.NewKeyring(identity.KeyringOptions{}) // nobody is asked for a passphrase
+	keyring, err := auth.NewKeyring(auth.KeyringOptions{}) // nobody is asked for a passphrase
 	if err != nil {
 		return err
 	}
 	defer func() { _ = keyring.Close() }()
 	d := &dryRunner{
 		out: stdio.Out, keyring: keyring,
-		keys: trust.NewRouter(trust.Options{Alias: plan.Alias}, plan.Trust),
+		keys: hostkeys.NewRouter(hostkeys.Options{Alias: plan.Alias}, plan.Trust),
 	}
 	for t := range targets {
 		earlier := t.Route != nil // ssh_config did not choose its way
@@ -55,11 +55,11 @@ func dryRun(ctx context.Context, stdio Stdio, opts shoal.Options, targets iter.S
 // A dryRunner prints targets.
 type dryRunner struct {
 	out     io.Writer
-	keyring *identity.Keyring
-	keys    *trust.Router
+	keyring *auth.Keyring
+	keys    *hostkeys.Router
 }
 
-func (d *dryRunner) target(ctx context.Context, t fleet.Target, why *sshconf.Resolved) error {
+func (d *dryRunner) target(ctx context.Context, t fleet.Target, why *config.Resolved) error {
 	if _, err := fmt.Fprintf(d.out, "%d\t%s@%s\t%s\n", t.Index, t.User, t.Address(), ui.Visible(t.Command)); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (d *dryRunner) line(what, value, from string) error {
 }
 
 // from says where a value comes from; "" where that says nothing.
-func from(why *sshconf.Resolved, keyword string, set bool) string {
+func from(why *config.Resolved, keyword string, set bool) string {
 	if !set || why == nil {
 		return ""
 	}

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"shoal"
-	"shoal/connect/awake"
-	"shoal/engine"
 	"shoal/fleet"
+	"shoal/internal/clock"
+	"shoal/internal/engine"
 	"shoal/internal/ui"
 	"shoal/record"
 )
@@ -35,7 +35,7 @@ type execution struct {
 func execute(ctx context.Context, x execution, stdio Stdio) error {
 	opts, h := x.opts, &x.header
 	opts.Notice = func(text string) { say(stdio.Err, "%s", ui.Visible(text)) }
-	opts.Engine.Clock = awake.New()
+	opts.Engine.Clock = clock.New()
 	defer opts.Engine.Clock.Close()
 	dialer, closeDialer, err := opts.OpenDialer(ctx) // asks questions: before the progress line
 	if err != nil {

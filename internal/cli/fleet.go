@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal/fleet"
-	"shoal/hostset"
+	"shoal/hosts/expr"
 	"shoal/internal/plainfile"
 	"shoal/internal/ui"
 	"shoal/record"
@@ -141,7 +141,7 @@ func parseFaults(texts []string) (func(i int) simfleet.Fault, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w\nhint: there are %s", err, faultNames())
 		}
-		names, err := hostset.Expand(hosts)
+		names, err := expr.Expand(hosts)
 		if err != nil {
 			return nil, fmt.Errorf("reading the hosts of --fault %s: %w", kind, err)
 		}

@@ -3,19 +3,19 @@ package cli
 import (
 	"sync"
 
-	"shoal/engine"
 	"shoal/fleet"
-	"shoal/sink"
+	"shoal/internal/engine"
+	"shoal/internal/output"
 )
 
 // A follower prints output while commands run. Commands must not wait for a
 // slow terminal, so tell only queues the Tail and a goroutine prints at the
 // terminal's pace; what it misses comes with the result.
 //
-// It stands before sink.Live as the sink of the run, so that "take what is new
+// It stands before output.Live as the sink of the run, so that "take what is new
 // and print it" and "print the result" never overlap for one target.
 type follower struct {
-	live *sink.Live
+	live *output.Live
 
 	printing sync.Mutex // held across Next and Follow, and across Result
 
@@ -26,7 +26,7 @@ type follower struct {
 	done  sync.WaitGroup
 }
 
-func newFollower(live *sink.Live) *follower {
+func newFollower(live *output.Live) *follower {
 	f := &follower{live: live}
 	f.wake = sync.NewCond(&f.mu)
 	f.done.Go(f.print)
@@ -75,14 +75,14 @@ func (f *follower) take() (tails []*engine.Tail, more bool) {
 	return tails, !f.ended
 }
 
-// Result implements sink.Sink.
+// Result implements output.Sink.
 func (f *follower) Result(r fleet.Result) error {
 	f.printing.Lock()
 	defer f.printing.Unlock()
 	return f.live.Result(r)
 }
 
-// Close implements sink.Sink.
+// Close implements output.Sink.
 func (f *follower) Close() error {
 	f.mu.Lock()
 	f.ended = true

@@ -6,22 +6,22 @@ import (
 	"strings"
 	"testing"
 
-	"shoal/connect"
-	"shoal/engine"
 	"shoal/fleet"
-	"shoal/sink"
+	"shoal/internal/engine"
+	"shoal/internal/output"
+	"shoal/internal/ssh"
 )
 
 // A talker stands for a command that writes its lines one by one.
 type talker struct{ lines int }
 
-func (d talker) Dial(_ context.Context, a *connect.Attempt) (connect.Conn, error) {
+func (d talker) Dial(_ context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	return talkerConn{d.lines, a}, nil
 }
 
 type talkerConn struct {
 	lines   int
-	attempt *connect.Attempt
+	attempt *ssh.Attempt
 }
 
 func (c talkerConn) Start(_ context.Context, done func(fleet.End)) {
@@ -42,7 +42,7 @@ func (talkerConn) Close() error { return nil }
 func BenchmarkFollower(b *testing.B) {
 	const lines = 100
 	printed := new(byteCount)
-	f := newFollower(sink.NewLive(sink.LiveOptions{Stdout: sink.Out{W: printed}, Stderr: sink.Out{W: io.Discard}}))
+	f := newFollower(output.NewLive(output.LiveOptions{Stdout: output.Out{W: printed}, Stderr: output.Out{W: io.Discard}}))
 	opts := engine.Options{Dialer: talker{lines}, Fanout: 64, Starts: -1, Follow: f.tell}
 	b.SetBytes(lines * 80)
 	b.ReportAllocs()

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"shoal"
-	"shoal/engine"
+	"shoal/internal/engine"
 	"shoal/internal/ui"
 )
 

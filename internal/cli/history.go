@@ -10,10 +10,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal/fleet"
+	"shoal/internal/journal"
+	"shoal/internal/output"
 	"shoal/internal/ui"
-	"shoal/journal"
 	"shoal/record"
-	"shoal/sink"
 )
 
 // journalCommand makes a command that looks into the journal; write says that it
@@ -186,7 +186,7 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 
 // cutShort sums up what was shown before an error ended it.
 func cutShort(err error, out *destinations) error {
-	_, _ = fmt.Fprint(out.stderr, sink.SummaryText(&out.summary, out.columns()))
+	_, _ = fmt.Fprint(out.stderr, output.SummaryText(&out.summary, out.columns()))
 	_ = out.abandon()
 	return err
 }

@@ -10,15 +10,15 @@ import (
 	"time"
 
 	"shoal"
-	"shoal/connect"
-	"shoal/connect/express"
-	"shoal/hostset"
-	"shoal/identity"
+	"shoal/hosts"
+	"shoal/hosts/expr"
+	"shoal/hosts/groups"
+	"shoal/internal/plan"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/auth"
+	"shoal/internal/ssh/client"
+	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/ui"
-	"shoal/inventory"
-	"shoal/inventory/groups"
-	"shoal/plan"
-	"shoal/trust"
 )
 
 // hostFlags say which hosts are meant and how they are reached. Every command
@@ -109,7 +109,7 @@ func (f *hostFlags) connection() flagGroup {
 // options are the library's as far as these flags tell them; Validate is the
 // caller's.
 func (f *hostFlags) options() (shoal.Options, error) {
-	pipeline, err := express.ParsePipeline(f.pipeline.value)
+	pipeline, err := client.ParsePipeline(f.pipeline.value)
 	if err != nil {
 		return shoal.Options{}, err
 	}
@@ -149,25 +149,25 @@ func (f *hostFlags) hostKeyPolicy(o *shoal.Options) (err error) {
 	case "strict":
 		o.SSHOptions = append([]string{"StrictHostKeyChecking=yes"}, o.SSHOptions...)
 	default:
-		o.HostKeys, err = trust.ParsePolicy(f.hostKey.value)
+		o.HostKeys, err = hostkeys.ParsePolicy(f.hostKey.value)
 	}
 	return err
 }
 
 // passwords gives what answers for a password, nil where none was asked for.
-func (f *hostFlags) passwords() (connect.Passwords, error) {
-	var source identity.Source
+func (f *hostFlags) passwords() (ssh.Passwords, error) {
+	var source auth.Source
 	switch {
 	case f.askPass && f.passwordFile != "":
 		return nil, errors.New("--ask-pass and --password-file cannot go together")
 	case f.askPass:
 		source = askPassword
 	case f.passwordFile != "":
-		source = identity.FromFile(f.passwordFile)
+		source = auth.FromFile(f.passwordFile)
 	default:
 		return nil, nil
 	}
-	p, err := identity.NewPasswords(identity.PasswordOptions{
+	p, err := auth.NewPasswords(auth.PasswordOptions{
 		Source: source,
 		// Servers that fall silent leave the others time to get in.
 		AnswerTime: min(5*time.Second, f.timeouts().WithDefaults().Auth/3),
@@ -195,8 +195,8 @@ func stateDir(flag string) string {
 	return flag
 }
 
-func (f *hostFlags) timeouts() connect.Timeouts {
-	return connect.Timeouts{
+func (f *hostFlags) timeouts() ssh.Timeouts {
+	return ssh.Timeouts{
 		Connect: f.connectTimeout.duration(),
 		Dial:    f.dialTimeout.duration(),
 		Kex:     f.kexTimeout.duration(),
@@ -207,7 +207,7 @@ func (f *hostFlags) timeouts() connect.Timeouts {
 
 // load reads the hosts and passes on what the inventory has to say. It has the
 // options look up there what the inventory knows of a host.
-func (f *hostFlags) load(ctx context.Context, opts *shoal.Options, stdio Stdio) (*inventory.List, error) {
+func (f *hostFlags) load(ctx context.Context, opts *shoal.Options, stdio Stdio) (*hosts.List, error) {
 	user, err := opts.LoginName()
 	if err != nil {
 		return nil, err
@@ -217,7 +217,7 @@ func (f *hostFlags) load(ctx context.Context, opts *shoal.Options, stdio Stdio) 
 		return nil, err
 	}
 	waiting := func(program string) { say(stdio.Err, "waiting for %s", ui.Visible(fmt.Sprintf("%.200q", program))) }
-	list, err := inventory.LoadContext(ctx, inventory.Options{
+	list, err := hosts.LoadContext(ctx, hosts.Options{
 		Hosts:    f.expressions(),
 		Exclude:  f.exclude,
 		Files:    f.hostfiles,
@@ -273,14 +273,14 @@ func (f *hostFlags) configNames() ([]string, error) {
 
 // clusterShellGroups are those of groups.conf; nothing is read before one is
 // asked for.
-func clusterShellGroups(ctx context.Context, limits groups.Limits) hostset.Groups {
+func clusterShellGroups(ctx context.Context, limits groups.Limits) expr.Groups {
 	home, _ := os.UserHomeDir() // without it only the system's are read
 	return groups.New(ctx, groups.Options{Files: groups.Paths(os.Getenv, home), Limits: limits})
 }
 
 // warnInsecure says loudly that host keys are not checked.
 func warnInsecure(w io.Writer, opts shoal.Options) {
-	if opts.HostKeys == trust.Insecure {
+	if opts.HostKeys == hostkeys.Insecure {
 		say(w, "WARNING: host keys are not checked in this run (--host-key insecure): anybody in between can read and change everything")
 		if opts.Passwords != nil {
 			say(w, "the password goes to no host in this run: under --host-key insecure anybody may answer")

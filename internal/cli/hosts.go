@@ -10,14 +10,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"shoal/hostset"
-	"shoal/inventory/groups"
+	"shoal/hosts/expr"
+	"shoal/hosts/groups"
 )
 
 // hostsFlags are the flags of shoal hosts.
 type hostsFlags struct {
 	operands operands
-	groups   hostset.Groups
+	groups   expr.Groups
 
 	expand, fold, count bool
 	list                int
@@ -33,7 +33,7 @@ func newHosts(stdio Stdio) *cobra.Command {
 	return newHostsWith(stdio, clusterShellGroups(context.Background(), groups.Limits{}))
 }
 
-func newHostsWith(stdio Stdio, groups hostset.Groups) *cobra.Command {
+func newHostsWith(stdio Stdio, groups expr.Groups) *cobra.Command {
 	f := &hostsFlags{groups: groups}
 	cmd := &cobra.Command{
 		Use:   "hosts [flags] EXPR... [-x|-i|-X EXPR...]",
@@ -143,7 +143,7 @@ func (f *hostsFlags) validate(cmd *cobra.Command) error {
 
 // readSlice reads the places that --slice names.
 func (f *hostsFlags) readSlice() error {
-	places, err := hostset.Expand("[" + f.slice + "]")
+	places, err := expr.Expand("[" + f.slice + "]")
 	if err != nil {
 		return fmt.Errorf("reading --slice: %w", err)
 	}

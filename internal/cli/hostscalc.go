@@ -7,20 +7,20 @@ import (
 	"iter"
 	"strings"
 
-	"shoal/hostset"
+	"shoal/hosts/expr"
 )
 
 // A calculator carries out the operands of shoal hosts.
 type calculator struct {
 	flags    *hostsFlags
-	resolver *hostset.Resolver
+	resolver *expr.Resolver
 	stdin    io.Reader
 	read     bool // standard input
 	names    int  // that all operands stand for
 }
 
 func newCalculator(f *hostsFlags, stdin io.Reader) *calculator {
-	r := hostset.NewResolver(f.groups)
+	r := expr.NewResolver(f.groups)
 	r.Source = f.source
 	return &calculator{flags: f, resolver: r, stdin: stdin}
 }
@@ -30,7 +30,7 @@ func (c *calculator) asked() bool { return c.flags.all || len(c.flags.operands) 
 
 // calculate gives what the operands stand for. Without any the hosts come from
 // standard input, except for a list of groups.
-func (c *calculator) calculate() (hostset.Set, error) {
+func (c *calculator) calculate() (expr.Set, error) {
 	list := c.flags.operands
 	alone := true
 	for _, o := range list {
@@ -41,7 +41,7 @@ func (c *calculator) calculate() (hostset.Set, error) {
 	}
 	left, err := c.first(list)
 	if err != nil {
-		return hostset.Set{}, err
+		return expr.Set{}, err
 	}
 	for len(list) > 0 {
 		n := 1
@@ -50,7 +50,7 @@ func (c *calculator) calculate() (hostset.Set, error) {
 		}
 		right, err := c.united(list[:n])
 		if err != nil {
-			return hostset.Set{}, err
+			return expr.Set{}, err
 		}
 		left = list[0].op.apply(left, right)
 		list = list[n:]
@@ -59,35 +59,35 @@ func (c *calculator) calculate() (hostset.Set, error) {
 }
 
 // first gives what the first operand is applied to.
-func (c *calculator) first(list operands) (hostset.Set, error) {
+func (c *calculator) first(list operands) (expr.Set, error) {
 	if c.flags.all {
 		e, err := c.resolver.All(c.flags.source)
 		if err != nil {
-			return hostset.Set{}, fmt.Errorf("reading all hosts: %w", c.explained(err))
+			return expr.Set{}, fmt.Errorf("reading all hosts: %w", c.explained(err))
 		}
 		return e.Set(), nil
 	}
 	if len(list) > 0 && list[0].op != unite {
-		return hostset.Set{}, fmt.Errorf("no hosts stand before --%s %.80q\nhint: write them in front: shoal hosts 'web[1-9]' --%[1]s web3", list[0].op, list[0].text)
+		return expr.Set{}, fmt.Errorf("no hosts stand before --%s %.80q\nhint: write them in front: shoal hosts 'web[1-9]' --%[1]s web3", list[0].op, list[0].text)
 	}
-	return hostset.Set{}, nil
+	return expr.Set{}, nil
 }
 
 // united gives the hosts of some operands together.
-func (c *calculator) united(list operands) (hostset.Set, error) {
-	var b hostset.Builder
+func (c *calculator) united(list operands) (expr.Set, error) {
+	var b expr.Builder
 	for _, o := range list {
 		split, text := strings.Lines, o.text
 		if o.text == "-" {
 			var err error
 			if text, err = c.input(); err != nil {
-				return hostset.Set{}, err
+				return expr.Set{}, err
 			}
 			split = words
 		}
-		for expr := range split(text) {
-			if err := c.add(&b, strings.TrimSpace(expr)); err != nil {
-				return hostset.Set{}, err
+		for text := range split(text) {
+			if err := c.add(&b, strings.TrimSpace(text)); err != nil {
+				return expr.Set{}, err
 			}
 		}
 	}
@@ -95,22 +95,22 @@ func (c *calculator) united(list operands) (hostset.Set, error) {
 }
 
 // add takes one expression; a blank one stands for no hosts.
-func (c *calculator) add(b *hostset.Builder, expr string) error {
-	if expr == "" {
+func (c *calculator) add(b *expr.Builder, text string) error {
+	if text == "" {
 		return nil
 	}
-	if strings.ContainsFunc(expr, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return fmt.Errorf("control character in %.80q", expr)
+	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return fmt.Errorf("control character in %.80q", text)
 	}
 	if c.flags.rangeset {
-		expr = "[" + expr + "]"
+		text = "[" + text + "]"
 	}
-	e, err := c.resolver.Parse(expr)
+	e, err := c.resolver.Parse(text)
 	if err != nil {
 		return err
 	}
-	if c.names += e.Len(); c.names > hostset.MaxNames {
-		return fmt.Errorf("the expressions stand for more than %d names together", hostset.MaxNames)
+	if c.names += e.Len(); c.names > expr.MaxNames {
+		return fmt.Errorf("the expressions stand for more than %d names together", expr.MaxNames)
 	}
 	b.AddExpr(e)
 	return nil
@@ -152,7 +152,7 @@ func words(text string) iter.Seq[string] {
 
 // explained adds the hint where no groups are there to be had.
 func (c *calculator) explained(err error) error {
-	if errors.Is(err, hostset.ErrNoGroups) {
+	if errors.Is(err, expr.ErrNoGroups) {
 		return fmt.Errorf("%w\nhint: name the hosts in place of groups", err)
 	}
 	return err

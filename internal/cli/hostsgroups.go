@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"io"
 
-	"shoal/hostset"
+	"shoal/hosts/expr"
 )
 
 // printGroups lists the groups of the source or, where hosts are given, those
 // that hold some of them.
-func (c *calculator) printGroups(w io.Writer, hosts hostset.Set) error {
+func (c *calculator) printGroups(w io.Writer, hosts expr.Set) error {
 	names, err := c.resolver.GroupNames(c.flags.source)
 	if err != nil {
 		return c.explained(err)
@@ -26,7 +26,7 @@ func (c *calculator) printGroups(w io.Writer, hosts hostset.Set) error {
 	return nil
 }
 
-func (c *calculator) printGroup(w io.Writer, title string, hosts hostset.Set) error {
+func (c *calculator) printGroup(w io.Writer, title string, hosts expr.Set) error {
 	if c.flags.list == 1 && !c.asked() {
 		_, err := fmt.Fprintln(w, title)
 		return err

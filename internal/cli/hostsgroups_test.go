@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"shoal/hostset"
+	"shoal/hosts/expr"
 	"shoal/internal/needs"
 )
 
@@ -70,7 +70,7 @@ func TestListsGroupsAsNodeset(t *testing.T) {
 }
 
 // hostsWith is shoal hosts with these groups.
-func hostsWith(groups hostset.Groups, args []string) (string, error) {
+func hostsWith(groups expr.Groups, args []string) (string, error) {
 	var out bytes.Buffer
 	cmd := newHostsWith(Stdio{In: strings.NewReader(""), Out: &out, Err: &out}, groups)
 	cmd.SetArgs(args)

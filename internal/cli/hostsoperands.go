@@ -3,7 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"shoal/hostset"
+	"shoal/hosts/expr"
 )
 
 // An operation is the flag of an operand, "" for those that are united.
@@ -16,7 +16,7 @@ const (
 	xor       operation = "xor"
 )
 
-func (op operation) apply(left, right hostset.Set) hostset.Set {
+func (op operation) apply(left, right expr.Set) expr.Set {
 	switch op {
 	case exclude:
 		return left.Minus(right)

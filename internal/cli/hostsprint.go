@@ -6,11 +6,11 @@ import (
 	"strconv"
 	"strings"
 
-	"shoal/hostset"
+	"shoal/hosts/expr"
 )
 
 // chosen gives the part of the hosts that --slice and --pick ask for.
-func (f *hostsFlags) chosen(set hostset.Set) hostset.Set {
+func (f *hostsFlags) chosen(set expr.Set) expr.Set {
 	if f.places != nil {
 		set = set.Filter(func(i int) bool { return f.places[i] })
 	}
@@ -37,7 +37,7 @@ func pick(total, n int) map[int]bool {
 
 // print prints the set, or its parts with --split. An error of the writer shows
 // when it is flushed.
-func (f *hostsFlags) print(w *bufio.Writer, set hostset.Set) {
+func (f *hostsFlags) print(w *bufio.Writer, set expr.Set) {
 	parts := max(min(f.split, set.Len()), 1)
 	from := 0
 	for i := range parts {
@@ -50,7 +50,7 @@ func (f *hostsFlags) print(w *bufio.Writer, set hostset.Set) {
 	}
 }
 
-func (f *hostsFlags) printPart(w *bufio.Writer, set hostset.Set) {
+func (f *hostsFlags) printPart(w *bufio.Writer, set expr.Set) {
 	switch {
 	case f.count:
 		_, _ = w.WriteString(strconv.Itoa(set.Len()))
@@ -64,7 +64,7 @@ func (f *hostsFlags) printPart(w *bufio.Writer, set hostset.Set) {
 	_ = w.WriteByte('\n')
 }
 
-func (f *hostsFlags) printNames(w *bufio.Writer, set hostset.Set) {
+func (f *hostsFlags) printNames(w *bufio.Writer, set expr.Set) {
 	separator := strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\t`, "\t", `\0`, "\x00").Replace(f.separator)
 	first := true
 	for name := range set.Names() {

@@ -8,8 +8,8 @@ import (
 	"iter"
 
 	"shoal/fleet"
+	"shoal/internal/journal"
 	"shoal/internal/ui"
-	"shoal/journal"
 	"shoal/record"
 )
 

@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"shoal/engine"
-	"shoal/trust/survey"
+	"shoal/internal/engine"
+	"shoal/internal/ssh/hostkeys/scan"
 )
 
 func newKeys(stdio Stdio) *cobra.Command {
@@ -94,7 +94,7 @@ func (f *keysFlags) validate(file bool) error {
 // keyTypes reads --types into the algorithms of each connection; none means that
 // each host is asked once, for what a run would be shown.
 func keyTypes(words []string) ([][]string, error) {
-	types := survey.KeyTypes()
+	types := scan.KeyTypes()
 	named := map[string][]string{"ed25519": types[0], "ecdsa": types[1], "rsa": types[2]}
 	if slices.Contains(words, "all") {
 		return types, nil

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/internal/cli"
-	"shoal/internal/testsshd"
+	"shoal/internal/sshdtest"
 	"shoal/simfleet"
 )
 
@@ -32,14 +32,14 @@ func keys(t testing.TB, args ...string) (code int, stdout, stderr string) {
 }
 
 // line is a line of known_hosts.
-func line(s *testsshd.Server, key ssh.PublicKey) string {
+func line(s *sshdtest.Server, key ssh.PublicKey) string {
 	return fmt.Sprintf("[%s]:%d %s", s.Host.Name, s.Host.Port, ssh.MarshalAuthorizedKey(key))
 }
 
 // A real server with three keys shows the one that is known, the best to a
 // stranger, and all of them when asked. It never sees anybody try to log in.
 func TestKeysOfOpenSSH(t *testing.T) {
-	s := testsshd.OpenSSH(t, testsshd.WithHostKeys(testsshd.RSA, testsshd.ECDSA, testsshd.Ed25519))
+	s := sshdtest.OpenSSH(t, sshdtest.WithHostKeys(sshdtest.RSA, sshdtest.ECDSA, sshdtest.Ed25519))
 	rsa, ecdsa, ed25519 := s.HostKeys[0], s.HostKeys[1], s.HostKeys[2]
 	host := fmt.Sprintf("%s:%d", s.Host.Name, s.Host.Port)
 	none := filepath.Join(t.TempDir(), "none")
@@ -100,7 +100,7 @@ func TestKeysBehindJumpHost(t *testing.T) {
 	if err := writeFleet(f, dir); err != nil {
 		t.Fatal(err)
 	}
-	bastion := testsshd.OpenSSH(t)
+	bastion := sshdtest.OpenSSH(t)
 	jump := fmt.Sprintf("%s@%s:%d", bastion.User, bastion.Host.Name, bastion.Host.Port)
 	code, stdout, stderr := keys(t, "diff", "-J", jump, "--identity", bastion.KeyFile,
 		"--known-hosts", bastion.KnownHosts, "--hostfile", filepath.Join(dir, "hosts"))
@@ -119,9 +119,9 @@ func TestKeysBehindJumpHost(t *testing.T) {
 // is never asked for. A certificate that does not count leaves the key that it is
 // for, which can be approved.
 func TestKeysWithCertificates(t *testing.T) {
-	for _, kind := range []testsshd.KeyType{testsshd.Ed25519, testsshd.RSA} {
+	for _, kind := range []sshdtest.KeyType{sshdtest.Ed25519, sshdtest.RSA} {
 		dir := t.TempDir()
-		s := testsshd.OpenSSH(t, testsshd.WithHostKeys(kind), testsshd.WithConfig("HostCertificate "+filepath.Join(dir, "cert.pub")))
+		s := sshdtest.OpenSSH(t, sshdtest.WithHostKeys(kind), sshdtest.WithConfig("HostCertificate "+filepath.Join(dir, "cert.pub")))
 		host := fmt.Sprintf("%s:%d", s.Host.Name, s.Host.Port)
 		known := filepath.Join(dir, "known")
 		certify := func(before uint64) {
@@ -161,7 +161,7 @@ func put(t *testing.T, path, text string) {
 // A server that only the other client understands is asked by that one, and a
 // type that it has not is still no failure.
 func TestKeysOfAnOldServer(t *testing.T) {
-	s := testsshd.OpenSSH(t, testsshd.WithKex("diffie-hellman-group14-sha256"), testsshd.WithHostKeys(testsshd.ECDSA, testsshd.Ed25519))
+	s := sshdtest.OpenSSH(t, sshdtest.WithKex("diffie-hellman-group14-sha256"), sshdtest.WithHostKeys(sshdtest.ECDSA, sshdtest.Ed25519))
 	code, stdout, stderr := keys(t, "scan", "--types", "all", "--known-hosts", filepath.Join(t.TempDir(), "none"),
 		"-w", fmt.Sprintf("%s:%d", s.Host.Name, s.Host.Port))
 	if want := line(s, s.HostKeys[1]) + line(s, s.HostKeys[0]); code != 0 || stdout != want {

@@ -8,11 +8,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal/fleet"
-	"shoal/hostset"
+	"shoal/hosts"
+	"shoal/hosts/expr"
+	"shoal/hosts/groups"
+	"shoal/internal/ssh/hostkeys/scan"
 	"shoal/internal/ui"
-	"shoal/inventory"
-	"shoal/inventory/groups"
-	"shoal/trust/survey"
 )
 
 // approveFlags are the flags of shoal keys approve.
@@ -73,7 +73,7 @@ func keysApprove(ctx context.Context, f *approveFlags, args []string, stdio Stdi
 	if err != nil {
 		return fmt.Errorf("%w\nhint: nothing is written; --yes-new approves the keys of new hosts without asking", err)
 	}
-	approvals := r.report.Approvals(func(f survey.Finding) bool { return approved[f.Target.Index] })
+	approvals := r.report.Approvals(func(f scan.Finding) bool { return approved[f.Target.Index] })
 	if err := writeApprovals(approvals, stdio); err != nil {
 		complain(stdio.Err, err)
 		return exitError(exitUnknown)
@@ -81,7 +81,7 @@ func keysApprove(ctx context.Context, f *approveFlags, args []string, stdio Stdi
 	for _, text := range r.untouched(approved, f, replace) {
 		say(stdio.Err, "%s", ui.Visible(text))
 	}
-	return c.endedWith(len(r.report.Findings) - r.report.Count()[survey.Known] - len(approvals))
+	return c.endedWith(len(r.report.Findings) - r.report.Count()[scan.Known] - len(approvals))
 }
 
 // replaced reads --replace.
@@ -89,7 +89,7 @@ func (f *approveFlags) replaced(ctx context.Context) ([]fleet.Host, error) {
 	if len(f.replace) == 0 {
 		return nil, nil
 	}
-	list, err := inventory.LoadContext(ctx, inventory.Options{Hosts: f.replace, Groups: clusterShellGroups(ctx, groups.Limits{})})
+	list, err := hosts.LoadContext(ctx, hosts.Options{Hosts: f.replace, Groups: clusterShellGroups(ctx, groups.Limits{})})
 	if err != nil {
 		return nil, fmt.Errorf("reading --replace: %w", err)
 	}
@@ -117,7 +117,7 @@ func (r *reviewed) decide(yesNew bool, replace []fleet.Host) (map[int]bool, erro
 			return nil, err
 		}
 		for _, f := range g.Findings {
-			if yes || g.State == survey.Changed && stands(replace, f.Target) {
+			if yes || g.State == scan.Changed && stands(replace, f.Target) {
 				approved[f.Target.Index] = true
 			}
 		}
@@ -128,12 +128,12 @@ func (r *reviewed) decide(yesNew bool, replace []fleet.Host) (map[int]bool, erro
 // approves says whether a group is approved that --replace does not decide. A
 // key that comes beside a known one is not the first that is seen of a host:
 // --yes-new does not mean it.
-func (r *reviewed) approves(g survey.Group, yesNew bool, q *interview) (bool, error) {
+func (r *reviewed) approves(g scan.Group, yesNew bool, q *interview) (bool, error) {
 	switch {
-	case g.State != survey.New && g.State != survey.Added:
+	case g.State != scan.New && g.State != scan.Added:
 		return false, nil
 	case yesNew:
-		return g.State == survey.New, nil
+		return g.State == scan.New, nil
 	}
 	return q.ask(r, g)
 }
@@ -141,7 +141,7 @@ func (r *reviewed) approves(g survey.Group, yesNew bool, q *interview) (bool, er
 // untouched says which hosts nobody was asked about, and what was asked for in
 // vain.
 func (r *reviewed) untouched(approved map[int]bool, f *approveFlags, replace []fleet.Host) []string {
-	left := make(map[survey.State][]string)
+	left := make(map[scan.State][]string)
 	for _, f := range r.report.Findings {
 		if !approved[f.Target.Index] {
 			left[f.State] = append(left[f.State], f.Target.Host.Name)
@@ -158,21 +158,21 @@ func (r *reviewed) untouched(approved map[int]bool, f *approveFlags, replace []f
 		hosts  []string
 		format string
 	}{
-		{left[survey.Changed], "the keys of %s have changed, and known_hosts keeps the old ones; --replace approves the new ones"},
+		{left[scan.Changed], "the keys of %s have changed, and known_hosts keeps the old ones; --replace approves the new ones"},
 		{added(left, f.yesNew), "%s show more keys than are known; without --yes-new you are asked about them"},
 		{vain, "--replace: %s have no changed keys here"},
 	} {
 		if len(t.hosts) > 0 {
-			texts = append(texts, fmt.Sprintf(t.format, hostset.Fold(t.hosts)))
+			texts = append(texts, fmt.Sprintf(t.format, expr.Fold(t.hosts)))
 		}
 	}
 	return texts
 }
 
 // added are the hosts with more keys that nobody was asked about.
-func added(left map[survey.State][]string, yesNew bool) []string {
+func added(left map[scan.State][]string, yesNew bool) []string {
 	if yesNew {
-		return left[survey.Added]
+		return left[scan.Added]
 	}
 	return nil
 }
@@ -180,7 +180,7 @@ func added(left map[survey.State][]string, yesNew bool) []string {
 // changed says whether a host with a changed key is meant.
 func (r *reviewed) changed(h fleet.Host) bool {
 	for _, f := range r.report.Findings {
-		if f.State == survey.Changed && stands([]fleet.Host{h}, f.Target) {
+		if f.State == scan.Changed && stands([]fleet.Host{h}, f.Target) {
 			return true
 		}
 	}

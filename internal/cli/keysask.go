@@ -7,7 +7,7 @@ import (
 	"os"
 	"strings"
 
-	"shoal/trust/survey"
+	"shoal/internal/ssh/hostkeys/scan"
 )
 
 // An interview asks on the terminal about one group of hosts after the other. The
@@ -15,8 +15,8 @@ import (
 type interview struct {
 	tty   *os.File
 	lines *bufio.Scanner
-	all   [survey.NumStates]bool // yes to what is left of a state
-	quit  bool                   // no to everything that is left
+	all   [scan.NumStates]bool // yes to what is left of a state
+	quit  bool                 // no to everything that is left
 }
 
 // end closes the terminal.
@@ -27,7 +27,7 @@ func (q *interview) end() {
 }
 
 // ask asks about one group. Its error says that nobody answers.
-func (q *interview) ask(r *reviewed, g survey.Group) (bool, error) {
+func (q *interview) ask(r *reviewed, g scan.Group) (bool, error) {
 	if q.quit || q.all[g.State] {
 		return !q.quit, nil
 	}

@@ -7,32 +7,32 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/crypto/ssh"
+	xssh "golang.org/x/crypto/ssh"
 
 	"shoal"
-	"shoal/connect"
-	"shoal/connect/express"
-	"shoal/connect/jump"
-	"shoal/connect/standard"
 	"shoal/fleet"
-	"shoal/sshwire"
-	"shoal/trust"
-	"shoal/trust/survey"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/client"
+	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/ssh/hostkeys/scan"
+	"shoal/internal/ssh/tunnel"
+	"shoal/internal/ssh/wire"
+	"shoal/internal/ssh/xcrypto"
 )
 
-// A scanner is a connect.Dialer for which a connection has done its work when
+// A scanner is a ssh.Dialer for which a connection has done its work when
 // the host key is recorded: nothing is authenticated, and the Conn that it gives
 // runs nothing and is ok. One Dial makes a connection for each question, one
 // after the other, so that a host never sees two at once.
 type scanner struct {
-	recorder survey.Recorder
+	recorder scan.Recorder
 	asks     []scanClient
 	closers  []func()
 }
 
 // A scanClient asks one question. Servers that share no algorithm with best may
 // share one with legacy, which is nil where that is not wanted.
-type scanClient struct{ best, legacy connect.Dialer }
+type scanClient struct{ best, legacy ssh.Dialer }
 
 // A scanPlan says what a scanner asks.
 type scanPlan struct {
@@ -40,7 +40,7 @@ type scanPlan struct {
 	// connection, for the key that a run is shown: first those types that known
 	// knows of the host.
 	questions [][]string
-	known     *trust.Router
+	known     *hostkeys.Router
 	// certificates says that hosts may show one there, where known knows an
 	// authority for them.
 	certificates bool
@@ -52,7 +52,7 @@ type scanPlan struct {
 // need an answer of a person now.
 func newScanner(ctx context.Context, opts shoal.Options, p scanPlan) (*scanner, error) {
 	s := new(scanner)
-	network := jump.New(jump.Options{Direct: opts.Network, Timeouts: opts.Timeouts})
+	network := tunnel.New(tunnel.Options{Direct: opts.Network, Timeouts: opts.Timeouts})
 	s.closers = append(s.closers, func() { _ = network.Close() })
 	if len(p.jumps) > 0 {
 		if err := s.useJumps(ctx, opts, network, p.jumps); err != nil {
@@ -86,7 +86,7 @@ func (p scanPlan) asks() []func(fleet.Target) []string {
 func (p scanPlan) shownFirst(t fleet.Target) []string {
 	algorithms := p.known.Algorithms(t)
 	if len(algorithms) == 0 { // known_hosts cannot be read, which comparing tells
-		return slices.Concat(survey.KeyTypes()...)
+		return slices.Concat(scan.KeyTypes()...)
 	}
 	if !p.certificates {
 		algorithms = slices.DeleteFunc(algorithms, func(a string) bool { return strings.Contains(a, "-cert-v") })
@@ -96,7 +96,7 @@ func (p scanPlan) shownFirst(t fleet.Target) []string {
 
 // useJumps has the network log in to jump hosts by the ordinary policy, with the
 // ordinary keys.
-func (s *scanner) useJumps(ctx context.Context, opts shoal.Options, network *jump.Network, jumps []fleet.Target) error {
+func (s *scanner) useJumps(ctx context.Context, opts shoal.Options, network *tunnel.Network, jumps []fleet.Target) error {
 	opts.Client = shoal.ClientBest // the only one that carries streams
 	opts.Entry, opts.Preview, opts.Jump = nil, slices.Values(jumps), ""
 	dialer, closer, err := opts.OpenDialer(ctx)
@@ -104,7 +104,7 @@ func (s *scanner) useJumps(ctx context.Context, opts shoal.Options, network *jum
 		return err
 	}
 	s.closers = append(s.closers, closer)
-	opener, ok := dialer.(jump.Opener)
+	opener, ok := dialer.(tunnel.Opener)
 	if !ok {
 		return errors.New("jump hosts cannot be used with this client")
 	}
@@ -113,8 +113,8 @@ func (s *scanner) useJumps(ctx context.Context, opts shoal.Options, network *jum
 }
 
 // add makes the client for one question.
-func (s *scanner) add(opts shoal.Options, network connect.Network, q *question) error {
-	legacy, err := standard.New(standard.Options{
+func (s *scanner) add(opts shoal.Options, network ssh.Network, q *question) error {
+	legacy, err := xcrypto.New(xcrypto.Options{
 		HostKeys: q, Identities: noIdentities{}, Timeouts: opts.Timeouts, Network: network,
 	})
 	if err != nil {
@@ -124,7 +124,7 @@ func (s *scanner) add(opts shoal.Options, network connect.Network, q *question) 
 		s.asks = append(s.asks, scanClient{best: legacy})
 		return nil
 	}
-	best, err := express.New(express.Options{
+	best, err := client.New(client.Options{
 		HostKeys: q, Identities: noIdentities{}, Timeouts: opts.Timeouts, Network: network, Classical: opts.Classical,
 	})
 	if err != nil {
@@ -142,14 +142,14 @@ func (s *scanner) close() {
 	}
 }
 
-// Dial implements connect.Dialer. It fails when a connection fails, whatever
+// Dial implements ssh.Dialer. It fails when a connection fails, whatever
 // others have recorded, and when the host has no key of any type asked for.
-func (s *scanner) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, error) {
+func (s *scanner) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	var missing error
 	recorded := false
 	for _, c := range s.asks {
 		switch err := c.ask(ctx, a); {
-		case errors.Is(err, survey.ErrRecorded):
+		case errors.Is(err, scan.ErrRecorded):
 			recorded = true
 		case noKeyOfType(err):
 			missing = err
@@ -165,7 +165,7 @@ func (s *scanner) Dial(ctx context.Context, a *connect.Attempt) (connect.Conn, e
 
 // ask makes one connection, or two where the first client is not understood. Its
 // error is never nil.
-func (c scanClient) ask(ctx context.Context, a *connect.Attempt) error {
+func (c scanClient) ask(ctx context.Context, a *ssh.Attempt) error {
 	err := refused(c.best.Dial(ctx, a))
 	if f, ok := errors.AsType[*fleet.Error](err); !ok || f.Reason != fleet.ReasonNoCommonAlgorithm ||
 		noKeyOfType(err) || c.legacy == nil || chooses(a.Target.Route) {
@@ -175,7 +175,7 @@ func (c scanClient) ask(ctx context.Context, a *connect.Attempt) error {
 }
 
 // refused gives the error of a Dial that cannot succeed: every key is refused.
-func refused(conn connect.Conn, err error) error {
+func refused(conn ssh.Conn, err error) error {
 	if err != nil {
 		return err
 	}
@@ -190,10 +190,10 @@ func chooses(r *fleet.Route) bool {
 
 // noKeyOfType says whether the server has no host key of the types asked for.
 func noKeyOfType(err error) bool {
-	if e, ok := errors.AsType[*sshwire.NegotiationError](err); ok {
+	if e, ok := errors.AsType[*wire.NegotiationError](err); ok {
 		return onlyHostKeys(e.Client)
 	}
-	if e, ok := errors.AsType[*ssh.AlgorithmNegotiationError](err); ok {
+	if e, ok := errors.AsType[*xssh.AlgorithmNegotiationError](err); ok {
 		return onlyHostKeys(e.SupportedAlgorithms)
 	}
 	return false
@@ -203,7 +203,7 @@ func noKeyOfType(err error) bool {
 // where ssh_config forbids those that were asked for; of the others there is
 // always one.
 func onlyHostKeys(names []string) bool {
-	all := sshwire.AllHostKeyAlgorithms()
+	all := wire.AllHostKeyAlgorithms()
 	return !slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(all, n) })
 }
 
@@ -219,24 +219,24 @@ func (scanned) Close() error { return nil }
 // noIdentities offers no key.
 type noIdentities struct{}
 
-func (noIdentities) Signers(context.Context, fleet.Target) ([]ssh.Signer, error) { return nil, nil }
+func (noIdentities) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return nil, nil }
 
-// A question is the connect.HostKeys of one connection to each host.
+// A question is the ssh.HostKeys of one connection to each host.
 type question struct {
-	recorder *survey.Recorder
+	recorder *scan.Recorder
 	ask      func(fleet.Target) []string
 }
 
 func (q *question) Algorithms(t fleet.Target) []string { return q.ask(t) }
 
-func (q *question) Check(t fleet.Target, remote net.Addr, key ssh.PublicKey) error {
+func (q *question) Check(t fleet.Target, remote net.Addr, key xssh.PublicKey) error {
 	asked := q.ask(t)
-	if slices.Contains(asked, ssh.CertAlgoRSASHA512v01) {
-		asked = append(slices.Clip(asked), ssh.CertAlgoRSAv01) // the type of what these sign for
+	if slices.Contains(asked, xssh.CertAlgoRSASHA512v01) {
+		asked = append(slices.Clip(asked), xssh.CertAlgoRSAv01) // the type of what these sign for
 	}
 	return q.recorder.Ask(asked).Check(t, remote, key)
 }
 
-func (q *question) Accepted(t fleet.Target, key ssh.PublicKey) error {
+func (q *question) Accepted(t fleet.Target, key xssh.PublicKey) error {
 	return q.recorder.Ask(nil).Accepted(t, key)
 }

@@ -10,10 +10,10 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/plainfile"
+	"shoal/internal/plan"
+	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/ssh/hostkeys/scan"
 	"shoal/internal/ui"
-	"shoal/plan"
-	"shoal/trust"
-	"shoal/trust/survey"
 )
 
 func newKeysDiff(stdio Stdio) *cobra.Command {
@@ -57,11 +57,11 @@ func keysDiff(ctx context.Context, f *keysFlags, args []string, stdio Stdio) err
 		return err
 	}
 	counts := r.report.Count()
-	if n := counts[survey.New] + counts[survey.Added] + counts[survey.Changed]; n > 0 {
+	if n := counts[scan.New] + counts[scan.Added] + counts[scan.Changed]; n > 0 {
 		_, _ = fmt.Fprintln(stdio.Err, "hint: compare the fingerprints with the hosts' own, "+
 			"then write down what is right with shoal keys approve")
 	}
-	return c.endedWith(len(r.report.Findings) - counts[survey.Known])
+	return c.endedWith(len(r.report.Findings) - counts[scan.Known])
 }
 
 // endedWith gives the exit code as an error, differing hosts among it.
@@ -108,17 +108,17 @@ func (f *keysFlags) read(ctx context.Context, path string, stdio Stdio) (*collec
 		t.Port = cmp.Or(t.Port, fleet.DefaultPort) // which a name without one means here, whatever ssh_config says
 		seen[i].Target = planner.Target(ctx, t)
 	}
-	return &collection{seen: seen, router: trust.NewRouter(trust.Options{Alias: plan.Alias}, plan.Trust)}, nil
+	return &collection{seen: seen, router: hostkeys.NewRouter(hostkeys.Options{Alias: plan.Alias}, plan.Trust)}, nil
 }
 
-func readScan(path string, stdin io.Reader) ([]survey.Seen, []trust.Problem, error) {
+func readScan(path string, stdin io.Reader) ([]scan.Seen, []hostkeys.Problem, error) {
 	if path == "-" {
-		return survey.Read(stdin, "standard input")
+		return scan.Read(stdin, "standard input")
 	}
 	file, err := plainfile.Open(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening the scanned host keys: %w", err)
 	}
 	defer func() { _ = file.Close() }()
-	return survey.Read(file, path)
+	return scan.Read(file, path)
 }

@@ -8,21 +8,21 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/ssh/hostkeys/scan"
 	"shoal/internal/ui"
-	"shoal/trust"
-	"shoal/trust/survey"
 )
 
 // A reviewed is a collection, compared.
 type reviewed struct {
-	report survey.Report
-	groups []survey.Group
-	router *trust.Router
+	report scan.Report
+	groups []scan.Group
+	router *hostkeys.Router
 }
 
 // review compares the collection and prints what came of it.
 func (c *collection) review(stdio Stdio) (*reviewed, error) {
-	r := &reviewed{report: survey.Compare(judge{c.router}, c.seen), router: c.router}
+	r := &reviewed{report: scan.Compare(judge{c.router}, c.seen), router: c.router}
 	for i := range r.report.Findings {
 		withoutCertificates(&r.report.Findings[i])
 	}
@@ -37,19 +37,19 @@ func (c *collection) review(stdio Stdio) (*reviewed, error) {
 }
 
 // A judge says of hosts that ssh_config keeps from being tried why that is.
-type judge struct{ router *trust.Router }
+type judge struct{ router *hostkeys.Router }
 
-func (j judge) Judge(t fleet.Target, key ssh.PublicKey) (trust.Judgement, error) {
+func (j judge) Judge(t fleet.Target, key ssh.PublicKey) (hostkeys.Judgement, error) {
 	if t.Route != nil && t.Route.Err != nil {
-		return trust.Judgement{}, t.Route.Err
+		return hostkeys.Judgement{}, t.Route.Err
 	}
 	return j.router.Judge(t, key)
 }
 
 // withoutCertificates leaves of each certificate the key that it is for. Where
 // the host is not known by it, it does not count, and known_hosts takes keys.
-func withoutCertificates(f *survey.Finding) {
-	if f.State == survey.Known {
+func withoutCertificates(f *scan.Finding) {
+	if f.State == scan.Known {
 		return
 	}
 	keys := make([]ssh.PublicKey, len(f.Keys))
@@ -65,11 +65,11 @@ func withoutCertificates(f *survey.Finding) {
 // print writes the groups, known hosts on one line, and sums them up.
 func (r *reviewed) print(stdio Stdio) error {
 	var errs []error
-	if hosts := r.report.Hosts(survey.Known); hosts != "" {
-		errs = append(errs, printState(stdio.Out, survey.Known, hosts))
+	if hosts := r.report.Hosts(scan.Known); hosts != "" {
+		errs = append(errs, printState(stdio.Out, scan.Known, hosts))
 	}
 	for _, g := range r.groups {
-		if g.State != survey.Known {
+		if g.State != scan.Known {
 			errs = append(errs, r.printGroup(stdio.Out, g))
 		}
 	}
@@ -77,13 +77,13 @@ func (r *reviewed) print(stdio Stdio) error {
 	return errors.Join(errs...)
 }
 
-func printState(w io.Writer, s survey.State, hosts string) error {
+func printState(w io.Writer, s scan.State, hosts string) error {
 	_, err := fmt.Fprintf(w, "%-8s %s\n", s, ui.Visible(hosts))
 	return err
 }
 
 // printGroup writes one group with its keys.
-func (r *reviewed) printGroup(w io.Writer, g survey.Group) error {
+func (r *reviewed) printGroup(w io.Writer, g scan.Group) error {
 	if err := printState(w, g.State, g.Hosts()); err != nil {
 		return err
 	}
@@ -97,20 +97,20 @@ func (r *reviewed) printGroup(w io.Writer, g survey.Group) error {
 
 // details are the lines about a group: what is known and not shown (-), what is
 // shown (+), what of that is known (=), and what else stands against it.
-func (r *reviewed) details(g survey.Group) []string {
+func (r *reviewed) details(g scan.Group) []string {
 	var lines []string
-	if g.State == survey.Changed {
+	if g.State == scan.Changed {
 		lines = r.lost(g)
 	}
 	for _, key := range g.Keys {
 		sign := "+"
-		if j, err := r.router.Judge(g.Findings[0].Target, key); err == nil && j.Status == trust.StatusKnown {
+		if j, err := r.router.Judge(g.Findings[0].Target, key); err == nil && j.Status == hostkeys.StatusKnown {
 			sign = "="
 		}
 		lines = append(lines, sign+" "+fingerprint(key))
 	}
 	switch g.State {
-	case survey.Weak, survey.Revoked, survey.Bad:
+	case scan.Weak, scan.Revoked, scan.Bad:
 		what, _ := ui.SplitHint(g.Findings[0].Why.Error())
 		lines = append(lines, what)
 	}
@@ -122,7 +122,7 @@ const maxLost = 8
 
 // lost lists the keys that are known of a group's hosts, each once. None of them
 // is shown by any of the hosts.
-func (r *reviewed) lost(g survey.Group) []string {
+func (r *reviewed) lost(g scan.Group) []string {
 	var lines []string
 	listed := make(map[string]bool)
 	for _, f := range g.Findings {
@@ -144,7 +144,7 @@ func (r *reviewed) lost(g survey.Group) []string {
 }
 
 // known is what known_hosts has for the host; nothing where that cannot be told.
-func (r *reviewed) known(f survey.Finding) []trust.Known {
+func (r *reviewed) known(f scan.Finding) []hostkeys.Known {
 	store, err := r.router.Store(f.Target)
 	if err != nil {
 		return nil
@@ -160,11 +160,11 @@ func (r *reviewed) known(f survey.Finding) []trust.Known {
 func fingerprint(key ssh.PublicKey) string { return key.Type() + " " + ssh.FingerprintSHA256(key) }
 
 // countStates says how many hosts are in which state.
-func countStates(r survey.Report) string {
+func countStates(r scan.Report) string {
 	text := ""
 	for state, n := range r.Count() {
 		if n > 0 {
-			text += fmt.Sprintf(", %s %s", ui.Count(int64(n)), survey.State(state))
+			text += fmt.Sprintf(", %s %s", ui.Count(int64(n)), scan.State(state))
 		}
 	}
 	if text == "" {

@@ -14,13 +14,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal"
-	"shoal/engine"
 	"shoal/fleet"
+	"shoal/internal/engine"
+	"shoal/internal/plan"
+	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/ssh/hostkeys/scan"
 	"shoal/internal/ui"
-	"shoal/plan"
 	"shoal/record"
-	"shoal/trust"
-	"shoal/trust/survey"
 )
 
 func newKeysScan(stdio Stdio) *cobra.Command {
@@ -73,9 +73,9 @@ func keysScan(ctx context.Context, f *keysFlags, path string, stdio Stdio) error
 
 // A collection is the host keys to look at.
 type collection struct {
-	seen   []survey.Seen
-	router *trust.Router // by what they are judged
-	code   int           // of the scan; exitOK where they come from a file
+	seen   []scan.Seen
+	router *hostkeys.Router // by what they are judged
+	code   int              // of the scan; exitOK where they come from a file
 }
 
 // ended gives the exit code of the scan as an error.
@@ -91,7 +91,7 @@ func (c *collection) ended() error {
 func (c *collection) text(complaints io.Writer) []byte {
 	var b bytes.Buffer
 	for _, s := range c.seen {
-		if err := survey.Write(&b, []survey.Seen{s}); err != nil {
+		if err := scan.Write(&b, []scan.Seen{s}); err != nil {
 			complain(complaints, err)
 			c.code = max(c.code, exitNotStarted)
 		}
@@ -126,7 +126,7 @@ func (f *keysFlags) scan(ctx context.Context, certificates bool, stdio Stdio) (*
 	for t := range list.Targets(1) {
 		targets = append(targets, planner.Target(ctx, t))
 	}
-	router := trust.NewRouter(trust.Options{Alias: plan.Alias}, plan.Trust)
+	router := hostkeys.NewRouter(hostkeys.Options{Alias: plan.Alias}, plan.Trust)
 	asked := scanPlan{questions: questions, known: router, certificates: certificates, jumps: jumpsOf(targets)}
 	if len(asked.jumps) > 0 {
 		warnInsecure(stdio.Err, opts) // of all hosts only these are judged

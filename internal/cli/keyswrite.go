@@ -5,24 +5,24 @@ import (
 	"fmt"
 	"strings"
 
+	"shoal/internal/plan"
+	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/ui"
-	"shoal/plan"
-	"shoal/trust"
 )
 
 // A book is a known_hosts file with what is to be written to it.
 type book struct {
-	opts      trust.Options
-	approvals []trust.Approval
+	opts      hostkeys.Options
+	approvals []hostkeys.Approval
 	places    map[string]int // in approvals, by the name under which the host is known
 }
 
 // writeApprovals writes the approvals to the files of their targets, and says where.
-func writeApprovals(approvals []trust.Approval, stdio Stdio) error {
+func writeApprovals(approvals []hostkeys.Approval, stdio Stdio) error {
 	books := make(map[string]*book)
 	var order []*book
 	for _, a := range approvals {
-		o := trust.Options{Alias: plan.Alias}
+		o := hostkeys.Options{Alias: plan.Alias}
 		if err := plan.Trust(a.Target, &o); err != nil {
 			return fmt.Errorf("choosing the known_hosts files: %w", err)
 		}
@@ -36,7 +36,7 @@ func writeApprovals(approvals []trust.Approval, stdio Stdio) error {
 		b.add(a)
 	}
 	for _, b := range order {
-		if err := trust.Approve(b.opts, b.approvals); err != nil {
+		if err := hostkeys.Approve(b.opts, b.approvals); err != nil {
 			return err
 		}
 		say(stdio.Err, "%s written to %s", countHosts(len(b.approvals)), ui.Visible(fmt.Sprintf("%q", b.opts.Files[0])))
@@ -46,7 +46,7 @@ func writeApprovals(approvals []trust.Approval, stdio Stdio) error {
 
 // add joins approvals of one name: the targets of several users, or of one
 // HostKeyAlias.
-func (b *book) add(a trust.Approval) {
+func (b *book) add(a hostkeys.Approval) {
 	name := strings.ToLower(cmp.Or(plan.Alias(a.Target), fmt.Sprintf("[%s]:%d", a.Target.Host.Name, a.Target.Port)))
 	at, ok := b.places[name]
 	if !ok {

@@ -8,11 +8,11 @@ import (
 	"time"
 
 	"shoal"
-	"shoal/connect/wrap"
 	"shoal/fleet"
-	"shoal/hostset"
+	"shoal/hosts/expr"
+	"shoal/internal/remote"
+	"shoal/internal/remote/wrap"
 	"shoal/internal/ui"
-	"shoal/remote"
 )
 
 // A killer has commands that were given up ended where they run, while the run
@@ -143,6 +143,6 @@ func (k *killer) judge(a shoal.Answer) fleet.Result {
 // tell lists where the end of a command is unproven.
 func (k *killer) tell(w io.Writer) {
 	if len(k.unproven) > 0 {
-		say(w, "given up, and may still run: %s", ui.Visible(hostset.Fold(names(k.unproven))))
+		say(w, "given up, and may still run: %s", ui.Visible(expr.Fold(names(k.unproven))))
 	}
 }

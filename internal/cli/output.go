@@ -8,19 +8,19 @@ import (
 	"sync"
 	"syscall"
 
-	"shoal/engine"
 	"shoal/fleet"
+	"shoal/internal/engine"
+	"shoal/internal/output"
 	"shoal/internal/ui"
 	"shoal/record"
-	"shoal/sink"
 )
 
 // An output is everywhere that the results of one run go.
 type destinations struct {
 	summary  record.Summary
-	files    *sink.Files // nil without --outdir
-	display  sink.Sink
-	progress *sink.Progress
+	files    *output.Files // nil without --outdir
+	display  output.Sink
+	progress *output.Progress
 	follow   func(*engine.Tail) // nil when nothing is shown before its time
 
 	showing *showing  // before display and progress
@@ -74,7 +74,7 @@ func newDestinations(f *outputFlags, stdio Stdio, h record.Header, indexes []int
 		show = f.progress.value == "always"
 	}
 	o := &destinations{columns: errs.Columns}
-	o.progress = sink.NewProgress(sink.ProgressOptions{
+	o.progress = output.NewProgress(output.ProgressOptions{
 		W: stdio.Err, Show: show, Columns: errs.Columns, Total: h.Targets,
 	})
 	above := o.progress.Writer()
@@ -82,8 +82,8 @@ func newDestinations(f *outputFlags, stdio Stdio, h record.Header, indexes []int
 	if out.Terminal {
 		stdout = above // one terminal: text goes above the progress line
 	}
-	to := sink.Out{W: stdout, Escape: out.Terminal, Colour: out.Colour}
-	toErr := sink.Out{W: above, Escape: errs.Terminal, Colour: errs.Colour}
+	to := output.Out{W: stdout, Escape: out.Terminal, Colour: out.Colour}
+	toErr := output.Out{W: above, Escape: errs.Terminal, Colour: errs.Colour}
 	if err := o.open(f, h, indexes, to, toErr); err != nil {
 		return nil, errors.Join(err, o.progress.Close())
 	}
@@ -93,21 +93,21 @@ func newDestinations(f *outputFlags, stdio Stdio, h record.Header, indexes []int
 	return o, nil
 }
 
-func (o *destinations) open(f *outputFlags, h record.Header, indexes []int, to, toErr sink.Out) (err error) {
+func (o *destinations) open(f *outputFlags, h record.Header, indexes []int, to, toErr output.Out) (err error) {
 	if f.outdir != "" {
-		if o.files, err = sink.NewFiles(f.outdir, h, &o.summary); err != nil {
+		if o.files, err = output.NewFiles(f.outdir, h, &o.summary); err != nil {
 			return fmt.Errorf("opening --outdir: %w", err)
 		}
 	}
 	switch {
 	case f.json:
-		if o.display, err = sink.NewJSON(to.W, h, &o.summary); err != nil {
+		if o.display, err = output.NewJSON(to.W, h, &o.summary); err != nil {
 			return fmt.Errorf("writing JSON: %w", err)
 		}
 	case f.gathered, f.gatheredApart:
-		o.display = sink.NewGathered(sink.GatheredOptions{Stdout: to, Stderr: toErr, Apart: f.gatheredApart})
+		o.display = output.NewGathered(output.GatheredOptions{Stdout: to, Stderr: toErr, Apart: f.gatheredApart})
 	default:
-		live := sink.NewLive(sink.LiveOptions{Stdout: to, Stderr: toErr, NoPrefix: f.noPrefix})
+		live := output.NewLive(output.LiveOptions{Stdout: to, Stderr: toErr, NoPrefix: f.noPrefix})
 		o.display = live
 		if !f.ordered {
 			follower := newFollower(live)
@@ -115,7 +115,7 @@ func (o *destinations) open(f *outputFlags, h record.Header, indexes []int, to, 
 		}
 	}
 	if f.ordered {
-		o.display = sink.NewOrdered(o.display, indexes)
+		o.display = output.NewOrdered(o.display, indexes)
 	}
 	return nil
 }
@@ -243,7 +243,7 @@ func (o *destinations) close(p patience) {
 			o.say.flush()
 			_ = o.progress.Close()
 		}
-		_, _ = fmt.Fprint(o.stderr, sink.SummaryText(&o.summary, o.columns()))
+		_, _ = fmt.Fprint(o.stderr, output.SummaryText(&o.summary, o.columns()))
 		o.hints.print(o.stderr)
 		o.say.flush()
 	}()

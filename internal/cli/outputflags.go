@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"shoal/engine"
+	"shoal/internal/engine"
 )
 
 // outputFlags say how results are shown.

@@ -9,10 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"shoal/chart"
+	"shoal/internal/bench/chart"
+	"shoal/internal/bench/report"
 	"shoal/internal/plainfile"
 	"shoal/internal/ui"
-	"shoal/report"
 )
 
 // plotFlags are the flags of shoal plot.

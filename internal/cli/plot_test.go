@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"shoal/internal/bench/report/reporttest"
 	"shoal/internal/ui"
-	"shoal/report/reporttest"
 )
 
 // plot runs shoal plot in a directory of its own, with a.jsonl and b.jsonl, of

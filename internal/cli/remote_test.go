@@ -14,22 +14,22 @@ import (
 	"time"
 
 	"shoal/internal/cli"
-	"shoal/internal/testsshd"
+	"shoal/internal/sshdtest"
 )
 
 // farSide is a real server with a state directory of its own here, and a run
 // directory there.
 type farSide struct {
-	server *testsshd.Server
+	server *sshdtest.Server
 	state  string
 	marks  string
 	dir    string // for what commands leave
 }
 
-func newFarSide(t *testing.T, opts ...testsshd.Option) *farSide {
+func newFarSide(t *testing.T, opts ...sshdtest.Option) *farSide {
 	t.Helper()
 	dir := t.TempDir()
-	return &farSide{server: testsshd.OpenSSH(t, opts...), state: t.TempDir(), marks: filepath.Join(dir, "marks"), dir: dir}
+	return &farSide{server: sshdtest.OpenSSH(t, opts...), state: t.TempDir(), marks: filepath.Join(dir, "marks"), dir: dir}
 }
 
 // shoal runs the command line against the server.
@@ -138,7 +138,7 @@ func TestResolveAndResume(t *testing.T) {
 	if err := os.WriteFile(swallow, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f = &farSide{state: f.state, marks: f.marks, dir: f.dir, server: testsshd.OpenSSH(t, testsshd.WithForceCommand(
+	f = &farSide{state: f.state, marks: f.marks, dir: f.dir, server: sshdtest.OpenSSH(t, sshdtest.WithForceCommand(
 		fmt.Sprintf(`if [ -e %s ]; then kill -9 $PPID; else sh -c "$SSH_ORIGINAL_COMMAND"; fi`, swallow)))}
 	command := fmt.Sprintf("echo {index} >> %s/ran", f.dir)
 	code, stdout, stderr := f.run(t, "--once", command)
@@ -267,7 +267,7 @@ func TestKillOnCancel(t *testing.T) {
 	expect(t, "run", 130, code, stdout, stderr, "3 signalled (killed: ", "given up (interrupted), and killed there")
 	f.allGone(t)
 
-	forced := newFarSide(t, testsshd.WithForceCommand("exec sleep 1000"))
+	forced := newFarSide(t, sshdtest.WithForceCommand("exec sleep 1000"))
 	code, stdout, stderr = forced.run(t, "--kill-on-cancel", "--command-timeout", "1", "--timeout", "3", "true")
 	expect(t, "run", 130, code, stdout, stderr, "3 unknown (timeout: ", "given up, and may still run: ")
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"shoal/connect/wrap"
+	"shoal/internal/remote/wrap"
 )
 
 // remoteFlags say what is asked of the far end.

@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"shoal/fleet"
+	"shoal/internal/journal"
 	"shoal/internal/ui"
-	"shoal/journal"
 	"shoal/record"
 )
 

@@ -12,9 +12,9 @@ import (
 
 	"shoal"
 	"shoal/fleet"
+	"shoal/internal/journal"
+	"shoal/internal/remote"
 	"shoal/internal/ui"
-	"shoal/journal"
-	"shoal/remote"
 )
 
 func newResolve(stdio Stdio) *cobra.Command {

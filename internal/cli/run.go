@@ -11,10 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"shoal/command"
-	"shoal/engine"
 	"shoal/fleet"
-	"shoal/hostset"
+	"shoal/hosts/expr"
+	"shoal/internal/engine"
+	"shoal/internal/placeholder"
 	"shoal/internal/ui"
 	"shoal/record"
 )
@@ -60,12 +60,12 @@ func run(ctx context.Context, f *runFlags, text string, stdio Stdio) error {
 	opts.Engine.Targets = total
 	switch {
 	case f.list:
-		_, err := fmt.Fprintln(stdio.Out, hostset.Fold(names(list.Hosts)))
+		_, err := fmt.Fprintln(stdio.Out, expr.Fold(names(list.Hosts)))
 		return err
 	case f.plan:
 		return printForecast(stdio.Out, opts, total)
 	}
-	template, err := command.Parse(text)
+	template, err := placeholder.Parse(text)
 	if err != nil {
 		return fmt.Errorf("reading the command: %w", err)
 	}

@@ -19,11 +19,11 @@ import (
 
 	"shoal"
 	"shoal/fleet"
-	"shoal/identity"
+	"shoal/hosts"
+	"shoal/internal/journal"
+	"shoal/internal/plan"
+	"shoal/internal/ssh/auth"
 	"shoal/internal/ui"
-	"shoal/inventory"
-	"shoal/journal"
-	"shoal/plan"
 )
 
 // keptFlags gives the names of the flags that the journal keeps of a run: those
@@ -150,7 +150,7 @@ func contentDigest(path string) string {
 // keyDigest is the fingerprint of a key file's public key; "" where it is not known
 // without a passphrase.
 func keyDigest(path string) string {
-	set, err := identity.Load(context.Background(), identity.Options{Files: []string{path}})
+	set, err := auth.Load(context.Background(), auth.Options{Files: []string{path}})
 	if err != nil {
 		return ""
 	}
@@ -271,7 +271,7 @@ func (r recalled) tellFiles(f *hostFlags, stderr io.Writer) error {
 // now: -l and -p count where a host names no user and port, and with -J, or an
 // option that says as much, the way is made anew.
 func (r recalled) route(targets []fleet.Target, opts *shoal.Options) {
-	listed := make(map[int]inventory.Entry)
+	listed := make(map[int]hosts.Entry)
 	anew := r.now["jump"] || r.option(opts, "proxyjump", "proxycommand", "hostname", "hostkeyalias")
 	user := r.now["user"] || r.option(opts, "user")
 	port := r.now["port"] || r.option(opts, "port")
@@ -279,7 +279,7 @@ func (r recalled) route(targets []fleet.Target, opts *shoal.Options) {
 		t := &targets[i]
 		route := t.Route
 		if route != nil && (route.Listed != "" || route.KeyFile != "") {
-			listed[t.Index] = inventory.Entry{Address: route.Listed, IdentityFile: route.KeyFile}
+			listed[t.Index] = hosts.Entry{Address: route.Listed, IdentityFile: route.KeyFile}
 		}
 		if anew || r.info.Settings == nil && unwritten(route) {
 			t.Route = nil
@@ -291,7 +291,7 @@ func (r recalled) route(targets []fleet.Target, opts *shoal.Options) {
 			t.Port = 0
 		}
 	}
-	opts.Entry = func(t fleet.Target) inventory.Entry { return listed[t.Index] }
+	opts.Entry = func(t fleet.Target) hosts.Entry { return listed[t.Index] }
 	opts.Preview = slices.Values(targets)
 }
 

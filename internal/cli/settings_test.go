@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
-	"shoal/journal"
+	"shoal/internal/journal"
 )
 
 // What is kept of a run is what was given and differs from the default, with

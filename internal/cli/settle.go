@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"shoal/fleet"
-	"shoal/remote"
+	"shoal/internal/remote"
 )
 
 // settled makes of a result what the far end's report proves of its command,

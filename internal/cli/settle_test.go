@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"shoal/fleet"
-	"shoal/journal"
-	"shoal/remote"
+	"shoal/internal/journal"
+	"shoal/internal/remote"
 )
 
 // A marker that says "never" proves something only where its machine has been up

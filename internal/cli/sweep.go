@@ -10,8 +10,8 @@ import (
 
 	"shoal"
 	"shoal/fleet"
+	"shoal/internal/remote"
 	"shoal/internal/ui"
-	"shoal/remote"
 )
 
 func newSweep(stdio Stdio) *cobra.Command {

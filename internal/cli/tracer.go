@@ -10,17 +10,17 @@ import (
 	"syscall"
 	"time"
 
-	"shoal/connect"
 	"shoal/fleet"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/wire"
 	"shoal/internal/ui"
-	"shoal/sshwire"
 )
 
 // A tracer notes every message of the connections to one target, and in which
 // round trip each went: a round trip begins with the first write after a read.
 type tracer struct {
-	network connect.Network
-	attempt *connect.Attempt
+	network ssh.Network
+	attempt *ssh.Attempt
 	began   time.Time
 
 	mu      sync.Mutex
@@ -35,13 +35,13 @@ type traceLine struct {
 	at      time.Duration
 	trip    int
 	phase   fleet.Phase
-	message sshwire.Message
+	message wire.Message
 }
 
-func newTracer(n connect.Network) *tracer { return &tracer{network: n, began: time.Now()} }
+func newTracer(n ssh.Network) *tracer { return &tracer{network: n, began: time.Now()} }
 
-// Open implements connect.Network: TCP's handshake is the first round trip.
-func (t *tracer) Open(ctx context.Context, a *connect.Attempt) (net.Conn, error) {
+// Open implements ssh.Network: TCP's handshake is the first round trip.
+func (t *tracer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	c, err := t.network.Open(ctx, a)
 	if err != nil {
 		return nil, err
@@ -49,12 +49,12 @@ func (t *tracer) Open(ctx context.Context, a *connect.Attempt) (net.Conn, error)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.trip, t.writing, t.unsent = 1, false, 0
-	t.add(sshwire.Message{Out: true, Name: "TCP", Detail: fmt.Sprintf("connected to %v", c.RemoteAddr())})
+	t.add(wire.Message{Out: true, Name: "TCP", Detail: fmt.Sprintf("connected to %v", c.RemoteAddr())})
 	return &tracedConn{c, t}, nil
 }
 
 // message is told of every message; those of ours before they are written.
-func (t *tracer) message(m sshwire.Message) {
+func (t *tracer) message(m wire.Message) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.add(m)
@@ -66,7 +66,7 @@ func (t *tracer) message(m sshwire.Message) {
 	}
 }
 
-func (t *tracer) add(m sshwire.Message) {
+func (t *tracer) add(m wire.Message) {
 	t.lines = append(t.lines, traceLine{time.Since(t.began), t.trip, t.attempt.Timeline.Phase(), m})
 }
 

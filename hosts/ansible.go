@@ -1,0 +1,200 @@
+package hosts
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"shoal/fleet"
+	"shoal/hosts/ansible"
+	"shoal/hosts/internal/ordered"
+	"shoal/hosts/internal/problem"
+)
+
+// An ansibles is the Ansible inventories of a run: what they know of hosts.
+type ansibles struct {
+	inv *ansible.Inventory
+	// byName finds a host whatever the case of its name.
+	byName map[string]*ansible.Host
+	// unused counts hosts by what they are told and shoal does not follow.
+	unused map[string]int
+	judged map[*ansible.Host]*found
+	told   map[string]ansible.Value // of the host that is being judged
+}
+
+func newAnsibles(inv *ansible.Inventory) *ansibles {
+	a := &ansibles{
+		inv: inv, byName: make(map[string]*ansible.Host, inv.Len()),
+		unused: make(map[string]int), judged: make(map[*ansible.Host]*found),
+		told: make(map[string]ansible.Value),
+	}
+	for _, h := range inv.Hosts() {
+		a.byName[canonical(h.Name)] = h
+	}
+	return a
+}
+
+// The variables that say how a host is reached, the older name last: it counts
+// where both are there, as in Ansible (plugins/connection/ssh.py).
+var (
+	addressVars  = []string{"ansible_host", "ansible_ssh_host"}
+	portVars     = []string{"ansible_port", "ansible_ssh_port"}
+	userVars     = []string{"ansible_user", "ansible_ssh_user"}
+	identityVars = []string{"ansible_private_key_file", "ansible_ssh_private_key_file"}
+)
+
+// sshConnections are the values of ansible_connection that mean SSH.
+var sshConnections = []string{"", "ssh", "smart", "openssh", "paramiko", "paramiko_ssh", "ansible.builtin.ssh", "ansible.builtin.paramiko_ssh"}
+
+// unusedVars change how Ansible connects; shoal has options of its own for them.
+var unusedVars = []string{
+	"ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args", "ansible_become",
+}
+
+// isPassword says whether a variable holds a secret, which never becomes an
+// attribute: attributes reach commands and records.
+func isPassword(name string) bool {
+	return strings.HasPrefix(name, "ansible_") &&
+		(strings.HasSuffix(name, "_pass") || strings.HasSuffix(name, "_password") || strings.HasSuffix(name, "_passphrase"))
+}
+
+// judge makes an entry of a host, once; an error says why it cannot be one.
+func (a *ansibles) judge(h *ansible.Host) (*found, error) {
+	if f := a.judged[h]; f != nil {
+		return f, nil
+	}
+	f := &found{at: place{h.Source, h.Line}, facts: new(facts), known: true}
+	parsed, err := ParseHost(h.Name)
+	if err != nil {
+		return nil, err
+	}
+	if parsed.User != "" || parsed.Port != 0 {
+		return nil, &fault{"a user or port in an inventory's host name", "write ansible_user and ansible_port"}
+	}
+	f.host = parsed
+	told := a.told
+	clear(told)
+	for name, v := range a.inv.Vars(h) {
+		told[name] = v
+		if v.Kind == ordered.Null || v.Kind == ordered.Secret {
+			continue
+		}
+		if isPassword(name) {
+			a.unused[name]++
+			continue
+		}
+		f.facts.attrs = append(f.facts.attrs, attribute{name, v.Text})
+	}
+	for _, name := range unusedVars {
+		if v := told[name]; v.Text != "" {
+			a.unused[name]++
+		}
+	}
+	if err := f.reach(told); err != nil {
+		return nil, err
+	}
+	a.judged[h] = f
+	return f, nil
+}
+
+// reach takes from a host's variables how it is reached.
+func (f *found) reach(told map[string]ansible.Value) error {
+	connection, err := pickVar(told, "ansible_connection")
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(sshConnections, connection) {
+		return &fault{fmt.Sprintf("its ansible_connection is %q, not SSH", problem.Bounded(connection)), "leave it out with -x or !"}
+	}
+	if f.facts.address, err = pickVar(told, addressVars...); err != nil {
+		return err
+	}
+	if f.facts.address == f.host.Name {
+		f.facts.address = ""
+	}
+	if f.facts.address != "" {
+		if err := checkAddressee(f.facts.address); err != nil {
+			return err
+		}
+	}
+	if f.facts.identity, err = pickVar(told, identityVars...); err != nil {
+		return err
+	}
+	if err := checkIdentity(f.facts.identity); err != nil {
+		return err
+	}
+	if f.host.User, err = pickVar(told, userVars...); err != nil {
+		return err
+	}
+	if f.host.User != "" {
+		if err := CheckUser(f.host.User); err != nil {
+			return err
+		}
+	}
+	port, err := pickVar(told, portVars...)
+	if err != nil || port == "" {
+		return err
+	}
+	f.host.Port, err = parsePort(port)
+	return err
+}
+
+// pickVar gives the last of the names that is told, "" where none is. A template
+// cannot be used: it would have to be evaluated.
+func pickVar(told map[string]ansible.Value, names ...string) (string, error) {
+	for _, name := range slices.Backward(names) {
+		v, there := told[name]
+		if !there || v.Kind == ordered.Null {
+			continue
+		}
+		if v.Kind == ordered.Secret {
+			return "", &fault{name + " is encrypted", "write it in plain text"}
+		}
+		if v.Kind == ordered.List || v.Kind == ordered.Map {
+			return "", &fault{fmt.Sprintf("%s is %v", name, v.Kind), "write one value"}
+		}
+		if strings.Contains(v.Text, "{{") || strings.Contains(v.Text, "{%") {
+			return "", &fault{
+				fmt.Sprintf("%s is the template %q, and templates are not evaluated", name, problem.Bounded(v.Text)),
+				"write its value, or have a program print the inventory",
+			}
+		}
+		return v.Text, nil
+	}
+	return "", nil
+}
+
+// about adds to an entry what the inventories know of the host that it names. What
+// the entry says itself counts first.
+func (a *ansibles) about(h fleet.Host) (f *found, err error) {
+	known := a.byName[canonical(h.Name)]
+	if known == nil {
+		return nil, nil //nolint:nilnil // unknown is no error
+	}
+	judged, err := a.judge(known)
+	if err != nil {
+		return nil, err
+	}
+	copied := *judged
+	copied.host.Name = h.Name
+	if h.User != "" {
+		copied.host.User = h.User
+	}
+	if h.Port != 0 {
+		copied.host.Port = h.Port
+	}
+	return &copied, nil
+}
+
+func (a *ansibles) notices() []string {
+	notices := slices.Clone(a.inv.Notices)
+	names := make([]string, 0, len(a.unused))
+	for name := range a.unused {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		notices = append(notices, fmt.Sprintf("%s of %s not used", name, plural(a.unused[name], "host", "hosts")))
+	}
+	return notices
+}

@@ -1,0 +1,159 @@
+package hosts
+
+import (
+	"fmt"
+
+	"shoal/fleet"
+	"shoal/hosts/internal/attr"
+	"shoal/hosts/internal/problem"
+)
+
+// A key is what makes two entries the same login at the same server.
+type key struct {
+	user, name string
+	port       uint16
+}
+
+// A collector keeps the hosts that are neither excluded nor doubled, and joins
+// what several entries say of one host.
+type collector struct {
+	opts     Options
+	rules    *exclusions
+	problems *problem.Problems
+	hosts    []fleet.Host
+	details  []detail // as in List
+	builder  attr.Builder
+	seen     map[key]int
+	sections map[int]string // where a host was last met, if in one
+	doubled  sample
+	excluded int
+}
+
+func newCollector(opts Options, rules *exclusions, problems *problem.Problems) *collector {
+	return &collector{opts: opts, rules: rules, problems: problems, seen: make(map[key]int), sections: make(map[int]string)}
+}
+
+// add takes an entry, with what others know of its host.
+func (c *collector) add(f found, others ...*found) {
+	at, kept := c.place(f)
+	if !kept {
+		return
+	}
+	if f.facts != nil {
+		c.join(at, f)
+	}
+	for _, other := range others {
+		c.join(at, *other)
+	}
+}
+
+// place finds the place of an entry's host in the list, unless it is excluded.
+func (c *collector) place(f found) (at int, kept bool) {
+	h := f.host
+	if h.Port == 0 {
+		h.Port = c.opts.Port
+	}
+	k := key{user: h.User, name: canonical(h.Name), port: h.Port}
+	if k.user == "" {
+		k.user = c.opts.User
+	}
+	if k.port == 0 {
+		k.port = fleet.DefaultPort
+	}
+	if c.rules.match(k) {
+		c.excluded++
+		return 0, false
+	}
+	at, doubled := c.seen[k]
+	if !doubled {
+		at = len(c.hosts)
+		c.seen[k] = at
+		c.hosts = append(c.hosts, h)
+	} else if !f.known && f.section == c.sections[at] {
+		// A host in two groups of a host file is what groups are for.
+		c.doubled.add(h)
+	}
+	if f.section != "" {
+		c.sections[at] = f.section
+	}
+	return at, true
+}
+
+// join adds what an entry says to what is known of a host. Sources that contradict
+// each other are a problem: either may be wrong.
+func (c *collector) join(at int, f found) {
+	for len(c.details) <= at {
+		c.details = append(c.details, detail{})
+	}
+	d := &c.details[at]
+	c.agree(f, "address", &d.address, f.facts.address)
+	c.agree(f, "key file", &d.identity, f.facts.identity)
+	if d.attrs.Len() == 0 {
+		d.attrs = c.builder.Set(f.facts.each)
+		return
+	}
+	fresh := false
+	for name, value := range f.facts.each {
+		before, there := d.attrs.Attr(name)
+		fresh = fresh || !there
+		if there && before != value {
+			c.contradiction(f, name, before, value)
+		}
+	}
+	if fresh {
+		before := d.attrs
+		d.attrs = c.builder.Set(func(yield func(string, string) bool) {
+			for name, value := range before.All() {
+				if !yield(name, value) {
+					return
+				}
+			}
+			f.facts.each(yield)
+		})
+	}
+}
+
+func (c *collector) agree(f found, what string, has *string, says string) {
+	switch {
+	case says == "" || says == *has:
+	case *has == "":
+		*has = says
+	default:
+		c.contradiction(f, what, *has, says)
+	}
+}
+
+func (c *collector) contradiction(f found, what, has, says string) {
+	c.problems.Add(problem.Problem{
+		Source: f.at.source, Line: f.at.line, Text: f.host.String(),
+		Reason: fmt.Sprintf("%s is %q here and %q before", what, problem.Bounded(says), problem.Bounded(has)),
+		Hint:   "correct one of them: no source counts more than another",
+	})
+}
+
+// empty says why there is no host.
+func (c *collector) empty() Problem {
+	if c.excluded > 0 {
+		return Problem{
+			Reason: fmt.Sprintf("no hosts left: all %d are excluded", c.excluded),
+			Hint:   "check -x against -w and --hostfile",
+		}
+	}
+	o := c.opts
+	if len(o.Hosts)+len(o.Files)+len(o.Commands)+len(o.ConfigHosts)+len(o.Inventories) > 0 {
+		return Problem{Reason: "no hosts: the sources hold none", Hint: "write one host expression to a line, such as node[1-9]"}
+	}
+	return Problem{Reason: "no hosts were named", Hint: "use -w node[1-9] or --hostfile FILE"}
+}
+
+func (c *collector) notices() []string {
+	var notices []string
+	if n := c.doubled.total; n > 0 {
+		notices = append(notices, fmt.Sprintf("%s removed: %s", plural(n, "duplicate", "duplicates"), c.doubled))
+	}
+	if idle := c.rules.idle(); idle.total > 0 {
+		notices = append(notices, fmt.Sprintf("%s not in the list: %s",
+			plural(idle.total, "excluded host is", "excluded hosts are"), idle))
+	}
+	return notices
+}

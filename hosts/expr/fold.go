@@ -1,0 +1,85 @@
+package expr
+
+import (
+	"slices"
+	"strings"
+)
+
+// Fold gives the shortest expression for a set of names that a person would
+// write: sorted as [Compare] does by the first name of each piece, duplicates
+// gone, every run of digits folded that can be, several of them into products
+// where that is exact (n[1-2]r[3-4], 127.1.0.[1-250]). Numbers with different
+// zero padding are different names. No names give "".
+//
+// Parse reads the result back to exactly the same set. The exceptions are names
+// that no expression can hold (with a comma, a blank, an operator or a stray
+// bracket, or beyond the limits of Parse): they stand in the result as they
+// are, and the empty name is left out.
+//
+// The time is near linear in the number of names.
+func Fold(names []string) string { return SetOf(names).Fold() }
+
+// Fold gives the shortest expression for the set; see [Fold].
+func (s Set) Fold() string {
+	pieces := make([]piece, 0, len(s.shapes))
+	for _, sh := range s.shapes {
+		pieces = sh.appendFold(pieces)
+	}
+	slices.SortFunc(pieces, func(a, b piece) int { return Compare(a.first, b.first) })
+	return join(pieces)
+}
+
+// String is Fold.
+func (s Set) String() string { return s.Fold() }
+
+// A piece is a part of the result, with the first name that it stands for.
+type piece struct{ first, text string }
+
+func join(pieces []piece) string {
+	size := 0
+	for _, p := range pieces {
+		size += len(p.text) + 1
+	}
+	var b strings.Builder
+	b.Grow(size)
+	for i, p := range pieces {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(p.text)
+	}
+	return b.String()
+}
+
+// appendFold covers the names of the shape with as few boxes as it finds.
+func (s *shape) appendFold(pieces []piece) []piece {
+	if s.len() == 1 {
+		name := s.name(0)
+		return append(pieces, piece{first: name, text: name})
+	}
+	if s.dims() == 1 {
+		return append(pieces, piece{first: s.name(0), text: s.range1()})
+	}
+	grid := s.grid()
+	var best rendering
+	for i, order := range orders(grid.dims) {
+		if i > 0 && (len(best.ends) == 1 || i*grid.rows() > ordersLimit) {
+			break
+		}
+		found := render(s.literals, grid.merged(order))
+		if i == 0 || found.size() < best.size() {
+			best = found
+		}
+	}
+	return best.appendPieces(pieces, s.literals)
+}
+
+// range1 writes a shape of one dimension.
+func (s *shape) range1() string {
+	b := append(make([]byte, 0, len(s.rows)+MaxNameLen), s.literals[0]...)
+	return string(append(appendTokens(b, s.rows), s.literals[1]...))
+}
+
+// ordersLimit bounds the orders of merging that are tried, times the names of a
+// shape. Beyond it the gain is not worth the time.
+const ordersLimit = 100_000

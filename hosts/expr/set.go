@@ -1,0 +1,169 @@
+package expr
+
+import (
+	"iter"
+	"slices"
+)
+
+// A Set is a set of names. The zero value is empty. A Set never changes: its
+// operations give new ones, which share what is the same. It may be used by
+// several goroutines at once.
+type Set struct {
+	shapes map[string]*shape // by their keys; none is empty
+	names  int
+}
+
+// SetOf gives the set of names; the empty name is left out. Names are taken as
+// they are, not read as expressions.
+func SetOf(names []string) Set {
+	var b Builder
+	for _, name := range names {
+		b.Add(name)
+	}
+	return b.Set()
+}
+
+// Len is the number of names.
+func (s Set) Len() int { return s.names }
+
+// Contains says whether name is in the set.
+func (s Set) Contains(name string) bool {
+	sh, _ := s.find(name)
+	return sh != nil
+}
+
+// Equal says whether both sets hold the same names.
+func (s Set) Equal(other Set) bool {
+	return s.names == other.names && s.Minus(other).names == 0
+}
+
+// Union gives the names that are in either set, a,b.
+func (s Set) Union(other Set) Set { return s.apply(union, other) }
+
+// Minus gives the names of s that are not in other, a!b.
+func (s Set) Minus(other Set) Set { return s.apply(difference, other) }
+
+// Intersect gives the names that are in both sets, a&b.
+func (s Set) Intersect(other Set) Set { return s.apply(intersection, other) }
+
+// Xor gives the names that are in exactly one of the sets, a^b.
+func (s Set) Xor(other Set) Set { return s.apply(exclusive, other) }
+
+// apply carries out an operator, each pair of shapes in time near linear in
+// their names.
+func (s Set) apply(op byte, other Set) Set {
+	k := kept(op)
+	result := Set{shapes: make(map[string]*shape, len(s.shapes))}
+	for key, a := range s.shapes {
+		if b := other.shapes[key]; b != nil {
+			result.put(key, a.combine(b, k))
+		} else if k.left {
+			result.put(key, a)
+		}
+	}
+	if k.right {
+		for key, b := range other.shapes {
+			if s.shapes[key] == nil {
+				result.put(key, b)
+			}
+		}
+	}
+	return result
+}
+
+// put takes a shape of another key than those before, unless it is empty.
+func (s *Set) put(key string, sh *shape) {
+	if sh != nil {
+		s.shapes[key] = sh
+		s.names += sh.len()
+	}
+}
+
+// keep says what an operator leaves: names of the left side only, of both, of
+// the right side only.
+type keep struct{ left, both, right bool }
+
+func kept(op byte) keep {
+	switch op {
+	case difference:
+		return keep{left: true}
+	case intersection:
+		return keep{both: true}
+	case exclusive:
+		return keep{left: true, right: true}
+	}
+	return keep{left: true, both: true, right: true}
+}
+
+// Names yields the names in the order of the set: shape by shape (names with
+// the same text around their numbers), the shapes as [Compare] orders their
+// first names, and by numbers within each, those of fewer digits first.
+func (s Set) Names() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, sh := range s.ordered() {
+			if !sh.each(yield) {
+				return
+			}
+		}
+	}
+}
+
+// Slice gives the names from index from up to, not including, index to in the
+// order of Names. Indexes beyond the set mean its ends.
+func (s Set) Slice(from, to int) Set {
+	result := Set{shapes: make(map[string]*shape)}
+	for _, sh := range s.ordered() {
+		n := sh.len()
+		if a, b := max(from, 0), min(to, n); a < b {
+			result.put(sh.key, sh.slice(a, b))
+		}
+		from, to = from-n, to-n
+	}
+	return result
+}
+
+// Filter gives the names whose index in the order of Names keep agrees to.
+func (s Set) Filter(keep func(index int) bool) Set {
+	result := Set{shapes: make(map[string]*shape)}
+	offset := 0
+	for _, sh := range s.ordered() {
+		result.put(sh.key, sh.filter(func(row int) bool { return keep(offset + row) }))
+		offset += sh.len()
+	}
+	return result
+}
+
+// ordered gives the shapes in the order of the set.
+func (s Set) ordered() []*shape {
+	type entry struct {
+		first string
+		*shape
+	}
+	entries := make([]entry, 0, len(s.shapes))
+	for _, sh := range s.shapes {
+		entries = append(entries, entry{sh.name(0), sh})
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return Compare(a.first, b.first) })
+	shapes := make([]*shape, len(entries))
+	for i, e := range entries {
+		shapes[i] = e.shape
+	}
+	return shapes
+}
+
+// find gives the shape and the row of a name, or nil.
+func (s Set) find(name string) (*shape, int) {
+	if name == "" {
+		return nil, 0
+	}
+	key, row := analyse(name, nil, nil)
+	sh := s.shapes[string(key)]
+	if sh == nil {
+		return nil, 0
+	}
+	at, found := sh.search(row)
+	if !found {
+		return nil, 0
+	}
+	return sh, at
+}

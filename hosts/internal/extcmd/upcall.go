@@ -1,0 +1,134 @@
+// Package extcmd runs the programs that know hosts: group upcalls, inventory
+// scripts, --hosts-from. Call [Shell] for a command line and [Program] for a
+// file with arguments; both are bounded in time and in what they may print, and
+// leave no process of theirs behind.
+//
+// Nothing is put into a command line here. A caller that does must hold what it
+// puts there to [Word] or [Path].
+package extcmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"shoal/hosts/internal/problem"
+)
+
+// Limits of a program. The zero value takes all defaults.
+type Limits struct {
+	// Timeout is how long it may run; 0 means 60 s.
+	Timeout time.Duration
+	// Output bounds its standard output, in bytes; 0 means 64 MiB.
+	Output int
+	// Waiting is told of a program that runs for longer than WaitingAfter, once,
+	// from another goroutine; nil: nobody.
+	Waiting func(program string)
+}
+
+// WaitingAfter is how long a program runs before somebody is told that it is
+// waited for.
+const WaitingAfter = 2 * time.Second
+
+const (
+	defaultTimeout = 60 * time.Second
+	defaultOutput  = 64 << 20
+	keptStderr     = 4 << 10
+	// grace is how long the pipes may stay open after the end: something that
+	// the program left in the background may hold them.
+	grace = time.Second
+)
+
+// Shell runs a command line by sh -c and gives its standard output. An exit
+// status other than 0, a signal, the timeout and too much output are errors. Its
+// standard input is empty. dir is where it runs; "" means the current directory.
+func Shell(ctx context.Context, command, dir string, limits Limits) ([]byte, error) {
+	return run(ctx, []string{"/bin/sh", "-c", command}, dir, limits)
+}
+
+// Program runs a file with arguments, without a shell, and is otherwise as
+// [Shell].
+func Program(ctx context.Context, argv []string, dir string, limits Limits) ([]byte, error) {
+	return run(ctx, argv, dir, limits)
+}
+
+// errTooMuch is why a program was stopped: it is not an error of its own.
+var errTooMuch = errors.New("too much output")
+
+func run(ctx context.Context, argv []string, dir string, limits Limits) ([]byte, error) {
+	timeout, output := limits.Timeout, limits.Output
+	if timeout == 0 {
+		timeout = defaultTimeout
+	}
+	if output == 0 {
+		output = defaultOutput
+	}
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	stopped, stop := context.WithCancelCause(limited)
+	defer stop(nil)
+
+	stdout := &bounded{limit: output, full: func() { stop(errTooMuch) }}
+	stderr := &bounded{limit: keptStderr}
+	cmd := exec.CommandContext(stopped, argv[0], argv[1:]...)
+	cmd.Dir = dir
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.WaitDelay = grace
+	ownGroup(cmd)
+	if limits.Waiting != nil {
+		note := time.AfterFunc(WaitingAfter, func() { limits.Waiting(strings.Join(argv, " ")) })
+		defer note.Stop()
+	}
+	err := cmd.Run()
+	endGroup(cmd)
+	switch {
+	case context.Cause(stopped) == errTooMuch: //nolint:errorlint // a cause is given as it was set
+		return nil, problem.Faultf("is this the right command?", "more than %d bytes of output", output)
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("stopped: %w", ctx.Err())
+	case limited.Err() != nil:
+		return nil, problem.Faultf("allow it more time, or ask why it hangs", "still running after %v", timeout)
+	case errors.Is(err, exec.ErrWaitDelay):
+		// It ended well, and something that it left behind held the pipe.
+		return stdout.kept, nil
+	case err != nil:
+		return nil, failure(err, stderr)
+	}
+	return stdout.kept, nil
+}
+
+// failure tells how a program ended, and the last line that it complained with.
+func failure(err error, stderr *bounded) error {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return problem.Faultf("check that the program exists and may be executed", "%v", err)
+	}
+	said := strings.TrimSpace(string(stderr.kept))
+	if last := strings.LastIndexByte(said, '\n'); last >= 0 {
+		said = said[last+1:]
+	}
+	if said == "" {
+		return problem.Faultf("run it by hand", "it ended with %v", exit)
+	}
+	return problem.Faultf("run it by hand", "it ended with %v and said %q", exit, problem.Bounded(said))
+}
+
+// bounded keeps the beginning of what is written to it, and takes the rest. It is
+// no bytes.Buffer: that would be read into past the bound.
+type bounded struct {
+	kept  []byte
+	limit int
+	full  func() // called when something is dropped; may be nil
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	room := min(b.limit-len(b.kept), len(p))
+	b.kept = append(b.kept, p[:room]...)
+	if room < len(p) && b.full != nil {
+		b.full()
+	}
+	return len(p), nil
+}

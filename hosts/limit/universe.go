@@ -1,0 +1,85 @@
+package limit
+
+// All is the group of all hosts. It need not be added.
+const All = "all"
+
+// A Universe is the hosts that can be chosen, and their groups. The zero value is
+// empty and ready.
+type Universe struct {
+	hosts  set
+	groups map[string]*set
+	order  []string // of the groups
+}
+
+// A set is an ordered set of names.
+type set struct {
+	names []string
+	there map[string]struct{}
+}
+
+func (s *set) has(name string) bool {
+	_, there := s.there[name]
+	return there
+}
+
+func (s *set) add(names ...string) {
+	if s.there == nil {
+		s.there = make(map[string]struct{}, len(names))
+	}
+	for _, name := range names {
+		if !s.has(name) {
+			s.there[name] = struct{}{}
+			s.names = append(s.names, name)
+		}
+	}
+}
+
+// filter keeps what is in other, or what is not.
+func (s *set) filter(other *set, in bool) {
+	var kept set
+	for _, name := range s.names {
+		if other.has(name) == in {
+			kept.add(name)
+		}
+	}
+	*s = kept
+}
+
+// AddHosts takes hosts, in their order, those that are there already once.
+func (u *Universe) AddHosts(names ...string) { u.hosts.add(names...) }
+
+// AddGroup takes hosts of a group, with those of the groups below it; a group may
+// be empty. The hosts become hosts of the universe.
+func (u *Universe) AddGroup(name string, hosts ...string) {
+	if u.groups == nil {
+		u.groups = make(map[string]*set)
+	}
+	g := u.groups[name]
+	if g == nil {
+		g = new(set)
+		u.groups[name] = g
+		u.order = append(u.order, name)
+	}
+	g.add(hosts...)
+	u.hosts.add(hosts...)
+}
+
+// group gives the hosts of a group, nil where there is none.
+func (u *Universe) group(name string) *set {
+	if g := u.groups[name]; g != nil || name != All {
+		return g
+	}
+	return &u.hosts
+}
+
+// Groups lists the groups in the order in which they were added.
+func (u *Universe) Groups() []string { return u.order }
+
+// Group lists the hosts of a group, and says whether there is one.
+func (u *Universe) Group(name string) (hosts []string, there bool) {
+	g := u.group(name)
+	if g == nil {
+		return nil, false
+	}
+	return g.names, true
+}

@@ -1,0 +1,105 @@
+package benchrecord
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+)
+
+// MaxLine is the longest line that Read takes: a point of a million hosts fits.
+const MaxLine = 512 << 20
+
+// Errors of Read that callers may test with errors.Is.
+var (
+	// ErrNoHeader: the first line is not a header.
+	ErrNoHeader = errors.New("not a bench record")
+	// ErrNewer: the record has a newer format than this package knows.
+	ErrNewer = errors.New("the bench record is of a newer format")
+	// ErrTorn: the last line has no end; its writer was killed or the disk was
+	// full. Everything before it is whole.
+	ErrTorn = errors.New("the last line is torn")
+)
+
+// An Entry is one line: Header or Point is set, or none for a type that this
+// version does not know.
+type Entry struct {
+	Header *Header
+	Point  *Point
+}
+
+// Read gives the lines in their order; the first is the header. An error ends
+// the loop and names its line. Several records one after the other, each with
+// its header, are read as one.
+func Read(r io.Reader) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		lines := bufio.NewScanner(r)
+		lines.Buffer(make([]byte, 0, 64<<10), MaxLine)
+		lines.Split(wholeLines)
+		number := 0
+		for lines.Scan() {
+			number++
+			e, err := decode(lines.Bytes(), number == 1)
+			if err != nil {
+				yield(Entry{}, fmt.Errorf("line %d: %w", number, err))
+				return
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+		err := lines.Err()
+		if err == nil && number == 0 {
+			err = fmt.Errorf("%w: it is empty", ErrNoHeader)
+		}
+		if err != nil {
+			yield(Entry{}, fmt.Errorf("line %d: %w", number+1, err))
+		}
+	}
+}
+
+// wholeLines is a bufio.SplitFunc that takes no line without its end.
+func wholeLines(data []byte, atEOF bool) (int, []byte, error) {
+	if i := bytes.IndexByte(data, '\n'); i >= 0 {
+		return i + 1, data[:i], nil
+	}
+	if atEOF && len(data) > 0 {
+		return 0, nil, ErrTorn
+	}
+	return 0, nil, nil
+}
+
+func decode(line []byte, first bool) (Entry, error) {
+	var kind struct {
+		Type   string `json:"type"`
+		Format int    `json:"format"`
+	}
+	err := json.Unmarshal(line, &kind)
+	// The version comes first: a newer format may mean other things by the
+	// other fields.
+	isHeader := err == nil && kind.Type == "bench"
+	switch {
+	case first && (!isHeader || kind.Format < 1):
+		return Entry{}, ErrNoHeader
+	case err != nil:
+		return Entry{}, fmt.Errorf("decoding: %w", err)
+	case isHeader && kind.Format > Format:
+		return Entry{}, fmt.Errorf("%w: %d, and %d is the newest known here", ErrNewer, kind.Format, Format)
+	}
+	var e Entry
+	switch kind.Type {
+	case "bench":
+		l := new(headerLine)
+		err, e.Header = json.Unmarshal(line, l), &l.Header
+	case "point":
+		l := new(pointLine)
+		err, e.Point = json.Unmarshal(line, l), &l.Point
+	}
+	if err != nil {
+		return Entry{}, fmt.Errorf("decoding: %w", err)
+	}
+	return e, nil
+}

@@ -1,0 +1,106 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/bench/benchrecord"
+)
+
+// ErrNothing says that the records hold no run that came to its end.
+var ErrNothing = errors.New("no run came to its end")
+
+// Measurements gathers records. The zero value is ready. Of the hosts' phases
+// only those of each strategy's largest size are kept, so that memory does not
+// follow the number of sizes.
+type Measurements struct {
+	files   []File
+	runs    []run
+	largest map[string]int
+	notes   []string
+}
+
+// A File is one record that was added.
+type File struct {
+	Name   string
+	Header benchrecord.Header
+}
+
+// A run is one point with what is needed of its hosts.
+type run struct {
+	benchrecord.Point // Hosts is nil except at the largest size
+	alone             time.Duration
+}
+
+// Add reads a whole record. Name is for messages. Records that were not measured
+// alike are refused with an error that says what differs; a torn last line, as
+// an interrupted bench leaves, is noted and left out. After an error the
+// measurements are of no use.
+func (m *Measurements) Add(name string, r io.Reader) error {
+	for e, err := range benchrecord.Read(r) {
+		switch {
+		case errors.Is(err, benchrecord.ErrTorn):
+			m.notes = append(m.notes, fmt.Sprintf("%s: the last line is torn and left out; everything before it counts", name))
+			return nil
+		case err != nil:
+			return fmt.Errorf("reading %s: %w", name, err)
+		case e.Header != nil:
+			if err := m.addHeader(File{name, *e.Header}); err != nil {
+				return err
+			}
+		case e.Point != nil && !e.Point.Warmup:
+			if err := m.addPoint(*e.Point); err != nil {
+				return fmt.Errorf("reading %s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (m *Measurements) addHeader(f File) error {
+	for _, other := range m.files {
+		if err := agree(other, f); err != nil {
+			return err
+		}
+	}
+	m.files = append(m.files, f)
+	return nil
+}
+
+func (m *Measurements) addPoint(p benchrecord.Point) error {
+	if p.Strategy == "" || p.Size < 1 || p.Wall < 0 || p.Complete && p.Wall == 0 {
+		return fmt.Errorf("a point of strategy %.40q with %d hosts and %v cannot be", p.Strategy, p.Size, p.Wall)
+	}
+	if m.largest == nil {
+		m.largest = make(map[string]int)
+	}
+	r := run{Point: p, alone: medianTotal(p.Hosts)}
+	switch known := m.largest[p.Strategy]; {
+	case p.Size < known:
+		r.Hosts = nil
+	case p.Size > known:
+		m.largest[p.Strategy] = p.Size
+		for i := range m.runs {
+			if m.runs[i].Strategy == p.Strategy {
+				m.runs[i].Hosts = nil
+			}
+		}
+	}
+	m.runs = append(m.runs, r)
+	return nil
+}
+
+// medianTotal is how long half of the hosts took at most, from dial to drain; 0
+// without hosts.
+func medianTotal(hosts []benchrecord.HostTimes) time.Duration {
+	totals := make([]time.Duration, len(hosts))
+	for i, h := range hosts {
+		totals[i] = fleet.Durations(h.Phases).Total()
+	}
+	slices.Sort(totals)
+	return quantile(totals, 0.5)
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+)
+
+// An access is what the bare clients need to get in. Its checks are as cheap as
+// they can be, so that what is measured is SSH; clients of a whole run have the
+// real ones.
+type access struct {
+	signers []ssh.Signer
+	keys    map[string][]byte // host keys by host:port, in wire form
+}
+
+func (j job) access() (*access, error) {
+	text, err := os.ReadFile(j.Key)
+	if err != nil {
+		return nil, fmt.Errorf("reading the key: %w", err)
+	}
+	signer, err := ssh.ParsePrivateKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading the key: %w", err)
+	}
+	a := &access{signers: []ssh.Signer{signer}, keys: make(map[string][]byte)}
+	return a, a.readKnownHosts(j.KnownHosts)
+}
+
+// readKnownHosts reads lines of one name each, as they are written here.
+func (a *access) readKnownHosts(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("reading host keys: %w", err)
+	}
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	for lines.Scan() {
+		name, rest, _ := strings.Cut(lines.Text(), " ")
+		key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(rest))
+		if err != nil {
+			return fmt.Errorf("reading host keys: %w", err)
+		}
+		host, port, found := strings.Cut(strings.TrimPrefix(name, "["), "]:")
+		if !found {
+			host, port = name, "22"
+		}
+		a.keys[net.JoinHostPort(host, port)] = key.Marshal()
+	}
+	return lines.Err()
+}
+
+// Algorithms implements ssh.HostKeys.
+func (a *access) Algorithms(fleet.Target) []string { return []string{ssh.KeyAlgoED25519} }
+
+// Check implements ssh.HostKeys.
+func (a *access) Check(_ fleet.Target, remote net.Addr, key ssh.PublicKey) error {
+	return a.check("", remote, key)
+}
+
+// check is an ssh.HostKeyCallback.
+func (a *access) check(_ string, remote net.Addr, key ssh.PublicKey) error {
+	if !bytes.Equal(a.keys[remote.String()], key.Marshal()) {
+		return fmt.Errorf("%v shows another key", remote)
+	}
+	return nil
+}
+
+// Accepted implements ssh.HostKeys.
+func (a *access) Accepted(fleet.Target, ssh.PublicKey) error { return nil }
+
+// Signers implements ssh.Identities.
+func (a *access) Signers(context.Context, fleet.Target) ([]ssh.Signer, error) { return a.signers, nil }
+
+// A count counts bytes and drops them.
+type count int64
+
+var _ io.Writer = (*count)(nil)
+
+func (n *count) Write(p []byte) (int, error) {
+	*n += count(len(p))
+	return len(p), nil
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"shoal/internal/bench/benchrecord"
+)
+
+// A Header is the first line of the results.
+type Header struct {
+	Program  string              `json:"program"`
+	Commit   string              `json:"commit"`
+	Started  time.Time           `json:"started"`
+	Machine  benchrecord.Machine `json:"machine"` // without its name
+	Load     string              `json:"load"`    // averages of 1, 5 and 15 minutes at the start
+	Files    uint64              `json:"files"`   // open files that a process may have
+	Settings Settings            `json:"settings"`
+}
+
+// A Probe is what was found out about a tool before anything was measured, with
+// one host.
+type Probe struct {
+	Target  string `json:"target"`
+	Tool    string `json:"tool"`
+	Version string `json:"version"`
+	// Kex is the key exchange that tool and target chose, as seen on the wire.
+	Kex string `json:"kex"`
+	// RefusesWrongKey says that the tool gave no output of a host whose key is
+	// not the one in known_hosts.
+	RefusesWrongKey bool `json:"refuses_wrong_key"`
+}
+
+// A Point is one run of one tool on one target.
+type Point struct {
+	Target    string        `json:"target"`
+	Tool      string        `json:"tool"`
+	Size      int           `json:"size"`
+	Repeat    int           `json:"repeat"` // from 1
+	Started   time.Time     `json:"started"`
+	Wall      time.Duration `json:"wall_ns"`
+	CPUUser   time.Duration `json:"cpu_user_ns"`   // of the tool and all that it started
+	CPUSystem time.Duration `json:"cpu_system_ns"` // of the same
+	ServerCPU time.Duration `json:"server_cpu_ns"` // of the target for it
+	Largest   int64         `json:"peak_rss"`      // of the largest process, bytes
+	Process   string        `json:"peak_process"`  // that process's name
+	Tree      int64         `json:"peak_tree_pss"` // of all processes together, bytes
+	Processes int           `json:"processes"`     // the most at once
+	Left      int           `json:"left"`          // still there when the tool had ended
+	Exit      int           `json:"exit"`
+	Correct   int           `json:"correct"`           // outputs that are exactly right
+	Failure   string        `json:"failure,omitempty"` // what it failed at; "" means nothing
+	Error     string        `json:"error,omitempty"`   // the first line of what it said
+	Argv      []string      `json:"argv"`
+}
+
+func (p Point) cpu() time.Duration { return p.CPUUser + p.CPUSystem }
+
+// format is the version of the records.
+const format = 1
+
+// results are the two files that a run writes.
+type results struct {
+	jsonl *os.File
+	table string // path
+}
+
+// newResults makes peers-<date>.jsonl in dir, with a number when the day has
+// one already.
+func newResults(dir string, day time.Time) (*results, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil { // results are for all to read
+		return nil, fmt.Errorf("making the directory of the results: %w", err)
+	}
+	name := filepath.Join(dir, "peers-"+day.Format(time.DateOnly))
+	stem := name
+	for n := 2; ; n++ {
+		file, err := os.OpenFile(stem+".jsonl", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) // as above
+		if err == nil {
+			return &results{jsonl: file, table: stem + ".md"}, nil
+		}
+		if !errors.Is(err, os.ErrExist) {
+			return nil, fmt.Errorf("making the results: %w", err)
+		}
+		stem = fmt.Sprintf("%s-%d", name, n)
+	}
+}
+
+func (r *results) header(h Header) error {
+	return r.line(struct {
+		Type   string `json:"type"`
+		Format int    `json:"format"`
+		Header
+	}{"peers", format, h})
+}
+
+func (r *results) probe(p Probe) error {
+	return r.line(struct {
+		Type string `json:"type"`
+		Probe
+	}{"probe", p})
+}
+
+func (r *results) point(p Point) error {
+	return r.line(struct {
+		Type string `json:"type"`
+		Point
+	}{"point", p})
+}
+
+func (r *results) line(v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encoding a result: %w", err)
+	}
+	if _, err := r.jsonl.Write(append(text, '\n')); err != nil {
+		return fmt.Errorf("writing a result: %w", err)
+	}
+	return nil
+}

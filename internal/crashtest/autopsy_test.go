@@ -1,0 +1,237 @@
+package crashtest
+
+import (
+	"bytes"
+	"slices"
+
+	"shoal/fleet"
+	"shoal/internal/journal"
+	"shoal/simfleet"
+)
+
+// A finding is what the journal and the servers know after a session.
+type finding struct {
+	state   journal.State
+	unborn  bool // the journal has no run of which anything could have started
+	entries []journal.Entry
+	log     []simfleet.Exec
+	fresh   []bool // by target: the session wrote an intent
+	resumed bool   // it was not the first session
+}
+
+// resumable counts the targets that certainly did not run.
+func (f finding) resumable() (n int) {
+	for _, e := range f.entries {
+		if journal.Resumable(&e) {
+			n++
+		}
+	}
+	return n
+}
+
+// autopsy opens the journal that a session left, and joins it with what the
+// servers saw.
+func (x *trial) autopsy(s *session) finding {
+	x.t.Helper()
+	x.fleet.settle(x.t)
+	f := x.open()
+	results := s.account().results
+	x.hear(results)
+	if f.unborn {
+		if len(f.log) > 0 {
+			x.t.Errorf("%s left no run in the journal, and %d commands ran", s.name, len(f.log))
+		}
+		return f
+	}
+	x.judge(s.name, f, f.log)
+	if f.state == journal.Ended {
+		x.compare(s.name, f, results)
+	}
+	f.resumed, f.fresh = x.sessions > 1, make([]bool, x.hosts)
+	for i, e := range f.entries {
+		f.fresh[i] = len(e.Intents) > x.intents[i]
+		x.intents[i] = len(e.Intents)
+	}
+	return f
+}
+
+// read reads all that the journal has of the newest run.
+func (x *trial) read(j *journal.Journal) finding {
+	x.t.Helper()
+	f := finding{unborn: true, log: x.fleet.Log()}
+	for info, err := range j.Runs(x.t.Context(), journal.Filter{Limit: 1}) {
+		x.check(err)
+		if f.state = info.State; f.state == journal.NeverBegan {
+			return f
+		}
+		f.unborn = false
+		for e, err := range j.Show(x.t.Context(), info.Run, journal.All) {
+			x.check(err)
+			f.entries = append(f.entries, e)
+		}
+		report, err := j.Verify(x.t.Context(), info.Run)
+		x.check(err)
+		if !report.OK() {
+			x.t.Errorf("the journal is damaged: %v", report.Problems)
+		}
+	}
+	return f
+}
+
+// judge compares the journal with the servers' log, and with what sessions said:
+// what they saw the end of is still so, or it is unknown since the end did not
+// come to the journal.
+func (x *trial) judge(when string, f finding, log []simfleet.Exec) {
+	x.t.Helper()
+	results := make([]fleet.Result, len(f.entries))
+	for i, e := range f.entries {
+		results[i] = e.Result
+		told, ok := x.told[i]
+		if !ok || e.Outcome == fleet.OutcomeUnknown {
+			continue
+		}
+		if e.Outcome != told.Outcome {
+			x.t.Errorf("%s: target %d was told to be %v, and is %v in the journal", when, i, told.Outcome, e.Outcome)
+		} else if !bytes.Equal(e.Stdout.Bytes, told.Stdout.Bytes) || !bytes.Equal(e.Stderr.Bytes, told.Stderr.Bytes) {
+			x.t.Errorf("%s: the output of target %d is another one in the journal", when, i)
+		}
+	}
+	if report := simfleet.Check(lastRefusals(log, results), slices.Values(results), x.hosts); !report.OK() {
+		x.t.Errorf("%s: %s", when, report)
+	}
+}
+
+// compare asserts that the journal has everything that a session said which came
+// to its end.
+func (x *trial) compare(when string, f finding, results []fleet.Result) {
+	x.t.Helper()
+	for _, r := range results {
+		if e := f.entries[r.Target.Index]; e.Standing != journal.Done || e.Outcome != r.Outcome {
+			x.t.Errorf("%s: target %d was told to be %v, and is %v, %v in the journal", when, r.Target.Index, r.Outcome, e.Standing, e.Outcome)
+		}
+	}
+}
+
+// hear keeps what a session said of the targets that ran, or may have.
+func (x *trial) hear(results []fleet.Result) {
+	x.t.Helper()
+	for _, r := range results {
+		if r.Outcome.DidNotRun() {
+			continue
+		}
+		i := r.Target.Index
+		if before, ok := x.told[i]; ok {
+			x.t.Errorf("target %d was told to be %v, and then to be %v", i, before.Outcome, r.Outcome)
+		}
+		x.told[i] = r
+	}
+}
+
+// lastRefusals leaves of each host's refusals the one that its result can tell
+// of: every session may ask a host once more that ran nothing.
+func lastRefusals(log []simfleet.Exec, results []fleet.Result) []simfleet.Exec {
+	refused := make(map[string]bool)
+	for _, r := range results {
+		refused[r.Target.Host.Name] = r.Outcome == fleet.OutcomeRefused
+	}
+	var kept []simfleet.Exec
+	for _, e := range log {
+		if e.Accepted || refused[e.Host] {
+			kept = append(kept, e)
+			refused[e.Host] = refused[e.Host] && e.Accepted
+		}
+	}
+	return kept
+}
+
+// resumes bounds how often the end of a run is asked for: where it keeps its
+// brakes, each target that fails may stop it.
+const resumes = 4
+
+// conclude heals the fleet, has the run ended, and passes the last judgement.
+// Every command has run once, and its bytes are in the journal, or nobody knows
+// and it ran once at most. It says how many are not known.
+func (x *trial) conclude() (unknown int) {
+	x.t.Helper()
+	x.healed.Store(true)
+	f := x.open()
+	for range resumes {
+		if x.whole(f) {
+			break
+		}
+		args := x.resumeArgs()
+		if x.lost(f) {
+			args = x.runArgs()
+		}
+		s := x.start(moment{}, args)
+		s.wait()
+		if f = x.autopsy(s); x.t.Failed() {
+			x.t.Logf("exit code %d: %s", s.code(), s.said())
+		}
+		if f.state != journal.Ended {
+			x.t.Fatalf("exit code %d, and the run is %v: %s", s.code(), f.state, s.said())
+		}
+	}
+	if !x.whole(f) {
+		x.t.Fatalf("the run is %v with %d targets, %d of them not run", f.state, len(f.entries), f.resumable())
+	}
+	for i, e := range f.entries {
+		switch {
+		case e.Outcome == fleet.OutcomeUnknown:
+			unknown++
+		case !e.Outcome.Ran():
+			x.t.Errorf("target %d is lost: %v", i, e.Outcome)
+		}
+	}
+	x.nothingLeft()
+	x.check(x.fleet.Close())
+	x.judge("in the end", f, x.fleet.Log())
+	return unknown
+}
+
+// whole says whether every target of the run ran, or may have.
+func (x *trial) whole(f finding) bool {
+	return !f.unborn && len(f.entries) == x.hosts && f.resumable() == 0
+}
+
+// open reads what the journal has.
+func (x *trial) open() finding {
+	x.t.Helper()
+	j, err := journal.Open(x.t.Context(), x.in("state"), journal.Options{})
+	x.check(err)
+	f := x.read(j)
+	x.check(j.Close())
+	return f
+}
+
+// lost says whether the journal has nothing that could be resumed, and then has
+// the program say so.
+func (x *trial) lost(f finding) bool {
+	x.t.Helper()
+	if !f.unborn {
+		return false
+	}
+	s := x.start(moment{}, x.resumeArgs())
+	s.wait()
+	if said := s.said(); s.code() != 2 || !bytes.Contains(said, []byte("never began")) && !bytes.Contains(said, []byte("no such run")) {
+		x.t.Errorf("resuming nothing: exit code %d: %s", s.code(), said)
+	}
+	return true
+}
+
+// nothingLeft resumes what is ended, and has the program verify it.
+func (x *trial) nothingLeft() {
+	x.t.Helper()
+	execs := len(x.fleet.Log())
+	s := x.start(moment{}, x.resumeArgs())
+	s.wait()
+	x.fleet.settle(x.t)
+	if s.code() != 0 || !bytes.Contains(s.said(), []byte("nothing is left to run")) || len(x.fleet.Log()) != execs {
+		x.t.Errorf("resuming what is ended: exit code %d, %d commands ran: %s", s.code(), len(x.fleet.Log())-execs, s.said())
+	}
+	s = x.start(moment{}, []string{"verify", "--state-dir", x.in("state"), "last"})
+	s.wait()
+	if s.code() != 0 {
+		x.t.Errorf("verify: exit code %d: %s", s.code(), s.said())
+	}
+}

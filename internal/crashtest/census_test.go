@@ -1,0 +1,119 @@
+package crashtest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/journal"
+	"shoal/simfleet"
+)
+
+// A place is how far a run had come when something befell it. One death can be
+// in several places, since many targets are under way at once.
+type place int
+
+const (
+	unborn     place = iota // its targets were not all in the journal
+	unintended              // the journal had no intent of the session
+	unsent                  // it had an intent whose command its server never saw
+	running                 // a command ran
+	untold                  // a command had ended and the journal did not know
+	unended                 // every target was done, and the session's end not written
+	ended                   // too late
+	places
+)
+
+var placeNames = [places]string{
+	"before the targets were written", "before the first intent", "between intent and exec",
+	"while a command ran", "between a command's end and its result", "between the last result and the end",
+	"after the end",
+}
+
+// A census counts deaths by place. It is safe for concurrent use.
+type census struct {
+	mu      sync.Mutex
+	deaths  int
+	count   [places]int
+	unknown int // targets of which nobody knows
+}
+
+// add counts a death that came at that time.
+func (c *census) add(f finding, at time.Time) {
+	seen := placesOf(f, at)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deaths++
+	for p, yes := range seen {
+		if yes {
+			c.count[p]++
+		}
+	}
+}
+
+func placesOf(f finding, at time.Time) (seen [places]bool) {
+	switch {
+	case f.unborn:
+		seen[unborn] = true
+		return seen
+	case f.state == journal.Ended:
+		seen[ended] = true
+		return seen
+	}
+	execs := make(map[string]simfleet.Exec)
+	for _, e := range f.log {
+		execs[e.Host] = e // the last one
+	}
+	intended, open := false, false
+	for i, e := range f.entries {
+		intended = intended || f.fresh[i]
+		open = open || e.Standing == journal.NotStarted || e.Standing == journal.Intended && f.fresh[i] ||
+			f.resumed && e.Outcome.DidNotRun() // perhaps from before
+		if !f.fresh[i] || e.Standing != journal.Intended {
+			continue
+		}
+		exec, ok := execs[e.Target.Host.Name]
+		switch {
+		case !ok:
+			seen[unsent] = true
+		case exec.Ended.Before(at):
+			seen[untold] = true
+		default:
+			seen[running] = true
+		}
+	}
+	seen[unintended] = !intended && open
+	seen[unended] = !open
+	return seen
+}
+
+func (c *census) addUnknown(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unknown += n
+}
+
+// missing names the places that no death was in, and so were not tried, but for
+// some.
+func (c *census) missing(but ...place) []string {
+	var names []string
+	for p, n := range c.count {
+		if n == 0 && !slices.Contains(but, place(p)) {
+			names = append(names, placeNames[p])
+		}
+	}
+	return names
+}
+
+func (c *census) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d deaths", c.deaths)
+	for p, n := range c.count {
+		fmt.Fprintf(&b, "\n  %4d %s", n, placeNames[p])
+	}
+	fmt.Fprintf(&b, "\n%d targets ended as %v", c.unknown, fleet.OutcomeUnknown)
+	return b.String()
+}

@@ -1,0 +1,62 @@
+package crashtest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"shoal/internal/cli"
+)
+
+// asShoal is set in the environment of a test binary that is to be the program.
+const asShoal = "ORDEAL_AS_SHOAL"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asShoal) != "" {
+		os.Exit(cli.Main(context.Background(), os.Args[1:], cli.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+	}
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGHUP} {
+		if signal.Ignored(sig) { // under nohup, or in the background of a script: processes would inherit it
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// knob reads a number from the environment.
+func knob(t *testing.T, name string, standard uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return standard
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// trials runs n tests, several at once, each with chances of its own, and
+// returns when all have ended.
+func trials(t *testing.T, n int, f func(t *testing.T, i int, random *rand.Rand)) {
+	t.Helper()
+	seed := knob(t, "ORDEAL_SEED", rand.Uint64())
+	if !t.Run("trials", func(t *testing.T) {
+		for i := range n {
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				t.Parallel()
+				f(t, i, rand.New(rand.NewPCG(seed, uint64(i)))) // not negative
+			})
+		}
+	}) {
+		t.Errorf("ORDEAL_SEED=%d", seed)
+	}
+}

@@ -1,0 +1,202 @@
+package crashtest
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/journal"
+	"shoal/simfleet"
+)
+
+// abortWindow is how soon a second SIGINT has to follow to abort.
+const abortWindow = time.Second
+
+// A way is one way of being told to stop.
+type way struct {
+	name    string
+	signals []syscall.Signal // the second comes within abortWindow of the first
+	aborts  bool
+}
+
+var ways = []way{
+	{"SIGINT", []syscall.Signal{syscall.SIGINT}, false},
+	{"SIGINT twice", []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, true},
+	{"SIGTERM", []syscall.Signal{syscall.SIGTERM}, true},
+	{"SIGHUP", []syscall.Signal{syscall.SIGHUP}, true},
+}
+
+// wayOf gives every fourth of the first n trials a second SIGINT, and those
+// beyond SIGTERM and SIGHUP in turn.
+func wayOf(i, n int) way {
+	switch {
+	case i >= n:
+		return ways[2+i%2]
+	case i%4 == 3:
+		return ways[1]
+	}
+	return ways[0]
+}
+
+// What keeps a run busy beside what faults has: hosts that are never through, and
+// commands that do not end, which only an abort does not wait for.
+var (
+	neverThrough = map[int]simfleet.Fault{
+		1: simfleet.FaultSilent, 5: simfleet.FaultThrottle, 43: simfleet.FaultStallKex, 47: simfleet.FaultAuthStall,
+	}
+	neverEnding = map[int]simfleet.Fault{9: simfleet.FaultExecStall, 33: simfleet.FaultNoClose}
+)
+
+// A run is told to stop at any time. It ends soon, says what became of every
+// target, and what it says is so; then somebody goes on with it.
+func TestStoppedAtRandomTimes(t *testing.T) {
+	n := int(knob(t, "ORDEAL_SIGNALS", 8))
+	others := (n + 3) / 4 // SIGTERM and SIGHUP
+	length := pace(t)
+	var c stops
+	trials(t, n+others, func(t *testing.T, i int, random *rand.Rand) {
+		w := wayOf(i, n)
+		more := maps.Clone(neverThrough)
+		if w.aborts {
+			maps.Copy(more, neverEnding)
+		}
+		x := newTrial(t, more)
+		x.flags = variants[random.IntN(len(variants))]
+		args, left := x.runArgs(), hosts
+		for again := 1; again > 0; again = random.IntN(2) {
+			s := x.start(someMoment(random, length+length/10, asked), args)
+			took := x.stop(s, w, length, random)
+			f := x.autopsy(s)
+			c.add(w, x.checkStopped(s, f, left), took)
+			if t.Failed() {
+				t.Logf("%s, exit code %d: %s", w.name, s.code(), s.said())
+			}
+			if f.unborn || t.Failed() {
+				break
+			}
+			args, left = x.resumeArgs(), f.resumable()
+		}
+		x.conclude()
+	})
+	t.Logf("a run takes %v\n%v", length, &c)
+	// 2 s are promised; a machine that has other things to do may take longer.
+	const bound = 20 * time.Second
+	for name, took := range c.took {
+		if took > bound {
+			t.Errorf("%s: it took %v to end", name, took)
+		}
+	}
+}
+
+// stop tells a session to stop at its moment, and gives the time from the last
+// signal to its end.
+func (x *trial) stop(s *session, w way, length time.Duration, random *rand.Rand) time.Duration {
+	x.t.Helper()
+	const gap = abortWindow / 2
+	if s.await(length) {
+		s.strike(w.signals[0])
+	}
+	for _, sig := range w.signals[1:] {
+		if s.linger(time.Duration(random.Int64N(int64(gap)))) {
+			s.strike(sig)
+		}
+	}
+	// Where this machine was so slow that the second one came too late, a person
+	// presses again.
+	for n := 0; n < 10 && len(w.signals) > 1 && s.linger(2*abortWindow); n++ {
+		s.strike(syscall.SIGINT)
+		s.strike(syscall.SIGINT)
+	}
+	s.wait()
+	if s.struck.IsZero() {
+		return 0
+	}
+	return s.ended.Sub(s.struck)
+}
+
+// How a session ended that was told to stop.
+type stopping int
+
+const (
+	early stopping = iota // before it listened, and before anything was started
+	told                  // with a summary
+	late                  // of itself, before it was told to
+	stoppings
+)
+
+// checkStopped compares what a session said of so many targets with the journal,
+// with what the servers saw, and with its exit code.
+func (x *trial) checkStopped(s *session, f finding, targets int) stopping {
+	x.t.Helper()
+	if s.struck.IsZero() {
+		return late
+	}
+	a := s.account()
+	if code := s.code(); code != 130 && (a.summary != nil || !s.killed()) {
+		x.t.Errorf("exit code %d, want 130", code)
+	}
+	if a.summary == nil && s.killed() {
+		if slices.Contains(f.fresh, true) || len(a.results) > 0 {
+			x.t.Errorf("it was ended by %v and had started something", s.status.Signal())
+		}
+		return early
+	}
+	if a.summary == nil || a.summary.Targets() != targets || len(a.results) != targets || a.targets != targets {
+		x.t.Fatalf("%d results of %d targets, want %d; summary %+v", len(a.results), a.targets, targets, a.summary)
+	}
+	var counted [fleet.NumOutcomes]int
+	for _, r := range a.results {
+		counted[r.Outcome]++
+	}
+	if counted != a.summary.Outcomes || !a.summary.Interrupted {
+		x.t.Errorf("the summary has %v, interrupted %v, and the results are %v", a.summary.Outcomes, a.summary.Interrupted, counted)
+	}
+	if f.state != journal.Ended {
+		x.t.Errorf("the run is %v in the journal", f.state)
+	}
+	if targets < x.hosts {
+		return told // what the servers saw is of earlier sessions too: autopsy has compared it
+	}
+	if report := simfleet.Check(f.log, slices.Values(a.results), x.hosts); !report.OK() {
+		x.t.Errorf("%v", report)
+	}
+	return told
+}
+
+// stops counts how sessions ended, by the way in which they were told to. It is
+// safe for concurrent use.
+type stops struct {
+	mu    sync.Mutex
+	count map[string]*[stoppings]int
+	took  map[string]time.Duration // the longest
+}
+
+func (c *stops) add(w way, how stopping, took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.count == nil {
+		c.count, c.took = make(map[string]*[stoppings]int), make(map[string]time.Duration)
+	}
+	if c.count[w.name] == nil {
+		c.count[w.name] = new([stoppings]int)
+	}
+	c.count[w.name][how]++
+	c.took[w.name] = max(c.took[w.name], took)
+}
+
+func (c *stops) String() string {
+	text := ""
+	for _, w := range ways {
+		if n := c.count[w.name]; n != nil {
+			text += fmt.Sprintf("%s: %d ended with a summary, %d before anything was started, %d before it came; at most %v after the last signal\n",
+				w.name, n[told], n[early], n[late], c.took[w.name])
+		}
+	}
+	return text
+}

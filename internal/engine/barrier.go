@@ -1,0 +1,125 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+)
+
+// A Release says how a barrier opened.
+type Release struct {
+	// Targets is how many commands were started by it.
+	Targets int
+	// Skew is the time from the first of them to the last, as they were handed
+	// to the connections.
+	Skew time.Duration
+}
+
+// A barrier holds authenticated connections until all targets are there.
+type barrier struct{ held []held }
+
+type held struct {
+	flight *flight
+	conn   ssh.Conn
+}
+
+// clear gives the connections that are held, which are no longer.
+func (b *barrier) clear() []held {
+	all := b.held
+	b.held = nil
+	return all
+}
+
+// roomForBarrier refuses a barrier that not all targets can stand at.
+func (o Options) roomForBarrier() error {
+	if o.Barrier && o.Targets > o.Fanout {
+		return fmt.Errorf("a barrier holds all %d targets at once, and the fanout is %d\n"+
+			"hint: raise the limit on open files (ulimit -n) or the fanout, or take fewer targets", o.Targets, o.Fanout)
+	}
+	return nil
+}
+
+// hold lets an authenticated connection wait for the others.
+func (r *run) hold(f *flight, conn ssh.Conn) {
+	h := held{f, conn}
+	if !r.add(h) {
+		h.drop(cancelled(r.dialCtx))
+	}
+}
+
+// add reports whether h is held; it is not once nothing is started any more.
+func (r *run) add(h held) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return false
+	}
+	r.barrier.held = append(r.barrier.held, h)
+	r.progress()
+	return true
+}
+
+// openBarrier starts what is held once no other target can come, and stops the
+// run when those that are held leave no room for the others. Called with mu held.
+func (r *run) openBarrier() {
+	n := len(r.barrier.held)
+	switch {
+	case n == 0 || r.stopped || r.dialCtx.Err() != nil:
+	case r.fed && n == r.owed:
+		held := r.barrier.clear()
+		r.all.Go(func() { r.release(held) })
+	case r.limiter.Waiting() > 0 && n == r.limiter.InFlight() && n >= r.limiter.Fanout():
+		r.stopNew(&brakeError{errors.New("not all targets fit before the barrier: " +
+			fmt.Sprintf("%d are authenticated, and there is no room for the others", n))})
+	}
+}
+
+// release starts the commands of all held connections, side by side.
+func (r *run) release(all []held) {
+	var (
+		workers sync.WaitGroup
+		mu      sync.Mutex
+		first   time.Time
+		last    time.Time
+	)
+	n := min(runtime.GOMAXPROCS(0), len(all))
+	for w := range n {
+		workers.Go(func() {
+			begin := time.Now()
+			for i := w; i < len(all); i += n {
+				all[i].start()
+			}
+			end := time.Now()
+			mu.Lock()
+			defer mu.Unlock()
+			if first.IsZero() || begin.Before(first) {
+				first = begin
+			}
+			if end.After(last) {
+				last = end
+			}
+		})
+	}
+	workers.Wait()
+	if r.opts.Released != nil {
+		r.opts.Released(Release{Targets: len(all), Skew: last.Sub(first)})
+	}
+}
+
+// start starts the command; a panic is this target's alone.
+func (h held) start() {
+	defer h.flight.rescue(h.conn)
+	h.conn.Start(h.flight.run.ctx, h.flight.finish)
+}
+
+// drop ends what was not started; a panic is this target's alone.
+func (h held) drop(end fleet.End) {
+	defer h.flight.rescue(h.conn)
+	_ = h.conn.Close()
+	h.flight.finish(end)
+}

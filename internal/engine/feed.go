@@ -1,0 +1,158 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"runtime/debug"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/engine/limiter"
+)
+
+// feed hands every target to the limiter, stage after stage. After a stop it goes
+// on through the iterator, so that each target has its result.
+func (r *run) feed(targets iter.Seq[fleet.Target]) {
+	listed := false
+	defer func() {
+		if p := recover(); p != nil {
+			r.blame(fmt.Errorf("the targets could not be listed: panic: %v\n%s", p, debug.Stack()))
+		} else if !listed {
+			r.blame(errors.New("the targets could not be listed: their iterator called runtime.Goexit"))
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.fed = true
+		r.changed()
+	}()
+	stages := stages{run: r}
+	for t := range targets {
+		if stages.admit() && r.enqueue(t) {
+			continue
+		}
+		select {
+		case r.skipped <- fleet.Result{Target: t, End: r.skip()}:
+		case <-r.left:
+			listed = true
+			return
+		}
+	}
+	listed = true
+}
+
+// skip is the end of a target that comes when nothing is started any more.
+func (r *run) skip() fleet.End {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.gone != nil && r.dialCtx.Err() == nil {
+		return *r.gone
+	}
+	return cancelled(r.dialCtx)
+}
+
+// enqueue waits until there is room for t among those that wait; false means
+// that nothing is started any more.
+func (r *run) enqueue(t fleet.Target) bool {
+	for {
+		if in, shut := r.tryEnqueue(t); in || shut {
+			return in
+		}
+		<-r.room // a stop sends too
+	}
+}
+
+// tryEnqueue lets t wait for its turn if there is room and anything is started yet.
+func (r *run) tryEnqueue(t fleet.Target) (in, shut bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.shut() {
+		return false, true
+	}
+	if r.limiter.Waiting() >= r.opts.ahead() {
+		return false, false
+	}
+	r.owed++
+	r.limiter.Enqueue(&limiter.Job{Target: t}, r.opts.Clock.Now())
+	r.changed()
+	return true, false
+}
+
+// stages holds targets back until those before them have ended.
+type stages struct {
+	run  *run
+	done int // stages that have ended
+	let  int // targets that were let go
+	end  int // how many the stage lets go; 0 means that none has begun
+}
+
+// admit waits until the next target may go. false means that none may any more.
+func (s *stages) admit() bool {
+	opts := &s.run.opts
+	if s.end == 0 && len(opts.Rollout) > 0 {
+		s.open(0)
+	}
+	for s.done < len(opts.Rollout) && s.let >= s.end {
+		if !s.run.quiet() || !s.between() {
+			return false
+		}
+		s.done++
+		if s.done < len(opts.Rollout) {
+			s.open(s.done)
+		} else {
+			s.run.goes(0)
+		}
+	}
+	s.let++
+	return s.run.dialCtx.Err() == nil
+}
+
+// open begins a stage.
+func (s *stages) open(i int) {
+	opts := &s.run.opts
+	s.end = max(s.end, opts.Rollout[i].Of(opts.Targets), 1)
+	s.run.goes(s.end)
+}
+
+// between does what stands between a stage that has ended and the next one.
+func (s *stages) between() bool {
+	r := s.run
+	if s.run.opts.Pause > 0 {
+		pause := time.NewTimer(r.opts.Pause)
+		defer pause.Stop()
+		select {
+		case <-pause.C:
+		case <-r.dialCtx.Done():
+		}
+	}
+	if r.dialCtx.Err() == nil && r.opts.Check != nil {
+		if err := r.opts.Check(r.dialCtx, s.done+1); err != nil {
+			r.stopNew(&brakeError{fmt.Errorf("the check after stage %d: %w", s.done+1, err)})
+		}
+	}
+	return r.dialCtx.Err() == nil
+}
+
+// goes tells the brakes how many targets the rollout has let go; 0 means all.
+func (r *run) goes(n int) {
+	r.mu.Lock()
+	r.brakes.goes = n
+	r.mu.Unlock()
+}
+
+// quiet waits until every target that was fed has its result; false means that
+// nothing is started any more.
+func (r *run) quiet() bool {
+	for {
+		r.mu.Lock()
+		owed, shut := r.owed, r.shut()
+		r.mu.Unlock()
+		if shut {
+			return false
+		}
+		if owed == 0 {
+			return true
+		}
+		<-r.room
+	}
+}

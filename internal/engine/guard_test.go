@@ -1,0 +1,93 @@
+package engine_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/engine"
+	"shoal/internal/ssh"
+)
+
+// A panic in one of the caller's functions neither ends the process nor leaves a
+// target without a result.
+func TestPanicInOptions(t *testing.T) {
+	const n = 30
+	for name, c := range map[string]struct {
+		set   func(*engine.Options)
+		want  map[fleet.Outcome]int
+		fault bool // it is the run's error
+	}{
+		"Intend": {func(o *engine.Options) {
+			o.Intend = func(t fleet.Target, _ int) error {
+				if t.Index == 4 {
+					panic("oops")
+				}
+				return nil
+			}
+		}, map[fleet.Outcome]int{fleet.OutcomeOK: n - 1, fleet.OutcomeNeverStarted: 1}, false},
+		"Check": {func(o *engine.Options) {
+			o.Rollout, o.Check = shares(t, "10"), func(context.Context, int) error { panic("oops") }
+		}, map[fleet.Outcome]int{fleet.OutcomeOK: 10, fleet.OutcomeCancelled: n - 10}, false},
+		"Follow": {func(o *engine.Options) {
+			o.Follow = func(tail *engine.Tail) {
+				if tail.Target.Index == 4 {
+					panic("oops")
+				}
+			}
+		}, map[fleet.Outcome]int{fleet.OutcomeOK: 10, fleet.OutcomeCancelled: n - 10}, true},
+		"Resized": {func(o *engine.Options) {
+			width := make(chan int, 1)
+			time.AfterFunc(time.Millisecond, func() { width <- 10 })
+			o.Width, o.Resized = width, func(int, int) { panic("oops") }
+		}, map[fleet.Outcome]int{fleet.OutcomeOK: 10, fleet.OutcomeCancelled: n - 10}, true},
+		"Released": {func(o *engine.Options) {
+			o.Barrier, o.Targets, o.Fanout, o.Released = true, n, n, func(engine.Release) { panic("oops") }
+		}, map[fleet.Outcome]int{fleet.OutcomeOK: n}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &stub{run: func(_ context.Context, a *ssh.Attempt) fleet.End {
+					if a.Target.Index != 4 { // it is the first
+						time.Sleep(time.Second)
+					}
+					time.Sleep(time.Second)
+					if err := a.Intend(); err != nil {
+						return err.End()
+					}
+					_, _ = a.Stdout.Write([]byte("x"))
+					return fleet.End{Outcome: fleet.OutcomeOK}
+				}}
+				opts := engine.Options{Dialer: s, Fanout: 10}
+				c.set(&opts)
+				counts := map[fleet.Outcome]int{}
+				text, kept, results := "", "", 0
+				for res, err := range engine.RunAndCount(t.Context(), opts, targets(n, n), &kept) {
+					if err != nil {
+						text += "run: " + err.Error()
+						continue
+					}
+					counts[res.Outcome]++
+					results++
+					if res.Err != nil && res.Target.Index == n-1 || res.Reason == fleet.ReasonStoreFailed {
+						text += "target: " + res.Err.Error()
+					}
+				}
+				for o, want := range c.want {
+					if counts[o] != want || results != n {
+						t.Errorf("counts %v, want %v", counts, c.want)
+					}
+				}
+				if kept != "" {
+					t.Errorf("kept: %s", kept)
+				}
+				if !strings.Contains(text, "panic in Options."+name+": oops") || strings.Contains(text, "run: ") != c.fault {
+					t.Errorf("errors %q, want the panic's, the run's own: %v", text, c.fault)
+				}
+			})
+		})
+	}
+}

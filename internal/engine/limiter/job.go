@@ -1,0 +1,92 @@
+package limiter
+
+import (
+	"time"
+
+	"shoal/fleet"
+)
+
+// A Job is a target that has no result yet.
+type Job struct {
+	Target fleet.Target
+	// Attempts is the number of attempts that have begun.
+	Attempts int
+	// Earlier are the attempts that have ended.
+	Earlier []fleet.Try
+	// Intended is set once an attempt has recorded that the command is about to be
+	// sent.
+	Intended bool
+	// PassedOver counts the attempts that failed because this machine lacked a
+	// resource.
+	PassedOver int
+	// Suspect means that the last connect ended by a deadline: the next one counts
+	// as slow from its beginning.
+	Suspect bool
+	// Timeline tells the phase of the connect in progress. The caller sets it
+	// before it calls Next again.
+	Timeline *fleet.Timeline
+
+	began      time.Time // of the connect in progress
+	serial     uint64    // its number among all connects
+	bannerSeen bool      // its windows have grown for the server's banner
+	slow       bool      // in Limiter.slow, not in fast
+	abandoned  bool
+	path       []*endpoint // jump hosts, then the server; nil while not attached
+	direct     [1]*endpoint
+	next, prev *Job // in a jobList
+}
+
+// Abandoned reports whether j was given up because its server has turned
+// everything away.
+func (j *Job) Abandoned() bool { return j.abandoned }
+
+func (j *Job) server() *endpoint { return j.path[len(j.path)-1] }
+
+// closed returns the first endpoint on the path that takes no more connects, or
+// nil.
+func (j *Job) closed(now time.Time) *endpoint {
+	for _, e := range j.path {
+		if !e.open(now) {
+			return e
+		}
+	}
+	return nil
+}
+
+// A jobList is a doubly linked queue of jobs. A job is in one of them at most.
+type jobList struct {
+	first, last *Job
+	n           int
+}
+
+func (q *jobList) push(j *Job) {
+	j.prev, j.next = q.last, nil
+	if q.last == nil {
+		q.first = j
+	} else {
+		q.last.next = j
+	}
+	q.last = j
+	q.n++
+}
+
+func (q *jobList) remove(j *Job) {
+	if j.prev == nil {
+		q.first = j.next
+	} else {
+		j.prev.next = j.next
+	}
+	if j.next == nil {
+		q.last = j.prev
+	} else {
+		j.next.prev = j.prev
+	}
+	j.prev, j.next = nil, nil
+	q.n--
+}
+
+func (q *jobList) pop() *Job {
+	j := q.first
+	q.remove(j)
+	return j
+}

@@ -1,0 +1,148 @@
+package limiter
+
+import (
+	"testing"
+	"time"
+
+	"shoal/fleet"
+)
+
+// greet lets the banners of all connects arrive.
+func greet(all []*Job) {
+	for _, t := range all {
+		t.Timeline.Enter(fleet.PhaseKex)
+	}
+}
+
+func startAllTimed(lim *Limiter, now time.Time) []*Job {
+	all := startAll(lim, now)
+	for _, t := range all {
+		t.Timeline = new(fleet.Timeline)
+		t.Timeline.Enter(fleet.PhaseBanner)
+	}
+	return all
+}
+
+// The banner of a server far away grows the window, once for each connect.
+func TestBannersWiden(t *testing.T) {
+	lim := New(wide())
+	fill(lim, 1000, one)
+	first := startAllTimed(lim, epoch)
+	now := epoch.Add(40 * time.Millisecond)
+	if got := startAllTimed(lim, now); len(got) != 0 {
+		t.Fatalf("%d started though no banner had come", len(got))
+	}
+	if at, ok := lim.NextWake(now); !ok || at.Sub(now) != pollInterval {
+		t.Errorf("waked in %v, %v; want %v", at.Sub(now), ok, pollInterval)
+	}
+	greet(first)
+	if got := startAllTimed(lim, now.Add(time.Millisecond)); len(got) != 0 {
+		t.Errorf("%d started: asked too often", len(got))
+	}
+	now = now.Add(pollInterval)
+	second := startAllTimed(lim, now)
+	if len(first) != 4 || len(second) != 8 {
+		t.Fatalf("%d, then %d started, want 4, then 8", len(first), len(second))
+	}
+	now = now.Add(40 * time.Millisecond)
+	greet(second)
+	third := startAllTimed(lim, now)
+	if len(third) != 16 {
+		t.Errorf("%d started after 8 more banners, want 16", len(third))
+	}
+	for _, s := range first {
+		lim.Connected(s, Succeeded, now)
+	}
+	if got := startAllTimed(lim, now); len(got) != 4 || lim.endpoints[address(first[0].Target)].window.size() != 28 {
+		t.Errorf("%d started, window %d; want 4 in the place of those that are through, and 28", len(got), lim.endpoints[address(first[0].Target)].window.size())
+	}
+}
+
+// Banners that do not grow the window: those of a near server, those
+// later than others, and those after a drop.
+func TestBannersThatDoNotWiden(t *testing.T) {
+	for name, c := range map[string]struct {
+		waits []time.Duration
+		turn  bool
+		want  int
+	}{
+		"near":     {[]time.Duration{farBanner - 1}, false, 0},
+		"later":    {[]time.Duration{farBanner, farBanner + farBanner/4 + 1}, false, 2},
+		"no later": {[]time.Duration{farBanner, farBanner + farBanner/4}, false, 4},
+		"turned":   {[]time.Duration{farBanner}, true, 0},
+	} {
+		lim := New(wide())
+		fill(lim, 100, one)
+		all := startAllTimed(lim, epoch)
+		if c.turn {
+			lim.Connected(all[3], TurnedAway, epoch.Add(time.Millisecond))
+		}
+		got := 0
+		for i, wait := range c.waits {
+			greet(all[i : i+1])
+			got += len(startAllTimed(lim, epoch.Add(wait)))
+		}
+		if got != c.want {
+			t.Errorf("%s: %d started, want %d", name, got, c.want)
+		}
+	}
+}
+
+// A server that sends banners and authenticates nobody holds a bounded number.
+func TestBannersAloneWidenSoFar(t *testing.T) {
+	lim := New(wide())
+	fill(lim, 1000, one)
+	held := 0
+	for now := epoch; now.Before(epoch.Add(10 * time.Second)); now = now.Add(farBanner) {
+		started := startAllTimed(lim, now)
+		held += len(started)
+		greet(started)
+	}
+	if held != 4*3*3 {
+		t.Errorf("%d are held, want %d", held, 4*3*3)
+	}
+}
+
+// Phases are not polled where no window can grow.
+func TestNoBannerIsAwaited(t *testing.T) {
+	limits := wide()
+	limits.MaxStarts = 4
+	lim := New(limits)
+	fill(lim, 100, one)
+	startAllTimed(lim, epoch)
+	startAllTimed(lim, epoch.Add(time.Second))
+	if at, ok := lim.NextWake(epoch.Add(time.Second)); ok {
+		t.Errorf("waked at %v though the window cannot widen", at)
+	}
+	lim = New(wide())
+	fill(lim, 4, one)
+	startAllTimed(lim, epoch)
+	if at, ok := lim.NextWake(epoch); ok {
+		t.Errorf("waked at %v though nothing waits", at)
+	}
+}
+
+// Banners count also for jobs that were enqueued when nothing was expected of any.
+func TestBannersAreAwaitedAgain(t *testing.T) {
+	lim := New(wide())
+	fill(lim, 4, one)
+	fill(lim, 5, func(int) string { return "full" })
+	started := startAllTimed(lim, epoch)
+	lim.Connected(started[len(started)-1], Dropped, epoch)
+	now := epoch.Add(40 * time.Millisecond)
+	if got := startAllTimed(lim, now); len(started) != 8 || len(got) != 0 {
+		t.Fatalf("%d, then %d started, want 8, then 0", len(started), len(got))
+	}
+	if at, ok := lim.NextWake(now); ok {
+		t.Errorf("wakes at %v though no window can grow where a job waits", at)
+	}
+	fill(lim, 20, one)
+	for _, j := range started {
+		if j.Target.Host.Name == "one" {
+			greet([]*Job{j})
+		}
+	}
+	if got := startAllTimed(lim, now.Add(pollInterval)); len(got) != 8 {
+		t.Errorf("%d started after 4 banners, want 8", len(got))
+	}
+}

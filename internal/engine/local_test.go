@@ -1,0 +1,165 @@
+package engine_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/engine"
+	"shoal/internal/ssh"
+)
+
+// An agent that dies in the middle of a run costs the servers next to nothing: what
+// is being dialled then, a second time for some, and 16 connections more.
+func TestAgentDiesInTheMiddle(t *testing.T) {
+	for name, opts := range map[string]engine.Options{
+		"plain":   {},
+		"rollout": {Rollout: shares(t, "100", "3000"), Pause: time.Hour},
+		"limited": {MaxFail: share(t, "100%")},
+		"long":    {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const n = 10_000
+				begin := time.Now()
+				dies := begin.Add(time.Second)
+				if opts.Pause > 0 {
+					dies = begin.Add(opts.Pause + time.Second) // in the second stage
+				}
+				var mu sync.Mutex
+				ok, failed := 0, 0
+				dials := map[int]int{} // by target
+				s := &stub{dial: func(_ context.Context, a *ssh.Attempt) error {
+					time.Sleep(100 * time.Millisecond)
+					mu.Lock()
+					defer mu.Unlock()
+					dials[a.Target.Index]++
+					if time.Now().Before(dies) {
+						ok++
+						return nil
+					}
+					failed++
+					return a.FailIn(fleet.PhaseAuth, fleet.OutcomeNeverStarted, fleet.ReasonAgentUnavailable, errNetwork)
+				}}
+				s.run = func(_ context.Context, a *ssh.Attempt) fleet.End {
+					if name == "long" && a.Target.Index < 100 {
+						time.Sleep(10 * time.Hour) // nobody waits for that to learn that the agent is dead
+					}
+					return fleet.End{Outcome: fleet.OutcomeOK}
+				}
+				var notices []string
+				opts.Dialer, opts.Fanout, opts.Targets = s, 1000, n
+				opts.Notice = func(n string) { notices = append(notices, n) }
+				results := make([]fleet.Result, n)
+				var last time.Duration
+				for res, err := range engine.Run(t.Context(), opts, targets(n, n)) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					results[res.Target.Index] = res
+					if res.Outcome != fleet.OutcomeOK {
+						last = time.Since(dies)
+					}
+				}
+				for i, res := range results {
+					switch {
+					case res.Outcome == fleet.OutcomeOK:
+					case res.Outcome != fleet.OutcomeNeverStarted || res.Reason != fleet.ReasonAgentUnavailable:
+						t.Fatalf("target %d: %v %s", i, res.Outcome, res.Reason)
+					case dials[i] == 0:
+						if res.Attempt != 0 || !strings.Contains(res.Err.Error(), "for 16 attempts in a row, and no other was made: the network") {
+							t.Fatalf("target %d: attempt %d, %v", i, res.Attempt, res.Err)
+						}
+					}
+				}
+				if got := count(results)[fleet.OutcomeOK]; got != ok || ok < 1000 {
+					t.Errorf("%d ok, want the %d that were let in", got, ok)
+				}
+				if failed < 17 || failed > engine.DefaultDials+16 {
+					t.Errorf("%d dials after the agent's death, want those that went on and 16", failed)
+				}
+				if last > time.Minute {
+					t.Errorf("the last target that had not started ended %v after the agent's death", last)
+				}
+				if len(notices) != 2 || !strings.Contains(notices[1], "no other target is started") {
+					t.Errorf("notices %q, want one of narrowing and one of the end", notices)
+				}
+			})
+		})
+	}
+}
+
+// An agent that comes back in time, that others do without, or that answers nobody
+// from the beginning, ends no run.
+func TestAgentEndsNoRun(t *testing.T) {
+	for name, c := range map[string]struct {
+		fails func(a *ssh.Attempt, since time.Duration) bool
+		ok    int // of 1,000 targets, at the least
+		dials int // at the most
+	}{
+		"one burst, such as a connection to it that broke": {func(_ *ssh.Attempt, since time.Duration) bool {
+			return since > 450*time.Millisecond && since <= 550*time.Millisecond
+		}, 1000, 1100},
+		"every second host needs none": {func(a *ssh.Attempt, since time.Duration) bool {
+			return a.Target.Index%2 == 1 && since > 100*time.Millisecond
+		}, 500, 2000},
+		"never there": {func(*ssh.Attempt, time.Duration) bool { return true }, 0, 1000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
+				var mu sync.Mutex
+				dials, tried := 0, map[int]bool{}
+				s := &stub{dial: func(_ context.Context, a *ssh.Attempt) error {
+					time.Sleep(100 * time.Millisecond)
+					mu.Lock()
+					defer mu.Unlock()
+					dials++
+					tried[a.Target.Index] = true
+					if c.fails(a, time.Since(begin)) {
+						return a.FailIn(fleet.PhaseAuth, fleet.OutcomeNeverStarted, fleet.ReasonAgentUnavailable, errNetwork)
+					}
+					return nil
+				}}
+				counts := count(collect(t, t.Context(), engine.Options{Dialer: s, Fanout: 100, Dials: 100}, 1000, 1000))
+				if counts[fleet.OutcomeOK] < c.ok || dials > c.dials || len(tried) != 1000 {
+					t.Errorf("counts %v, %d tried with %d dials; want %d ok, and 1,000 tried with at most %d",
+						counts, len(tried), dials, c.ok, c.dials)
+				}
+				t.Logf("%v, %d dials, %v", counts, dials, time.Since(begin))
+			})
+		})
+	}
+}
+
+// A lack that costs this machine a look-up of 100 ms each time is not looked for
+// at each of 10,000 targets.
+func TestLackThatLasts(t *testing.T) {
+	for _, reason := range []fleet.Reason{fleet.ReasonLocalFiles, fleet.ReasonLocalPorts, fleet.ReasonLocalMemory} {
+		synctest.Test(t, func(t *testing.T) {
+			const n = 10_000
+			begin := time.Now()
+			s := &stub{dial: func(_ context.Context, a *ssh.Attempt) error {
+				time.Sleep(100 * time.Millisecond)
+				return a.Fail(fleet.OutcomeNeverStarted, reason, errNetwork)
+			}}
+			results := collect(t, t.Context(), engine.Options{Dialer: s, Fanout: 100}, n, n)
+			untried := 0
+			for i, res := range results {
+				if res.Outcome != fleet.OutcomeNeverStarted || res.Reason != reason {
+					t.Fatalf("target %d: %v %s", i, res.Outcome, res.Reason)
+				}
+				if res.Attempt == 0 {
+					untried++
+				}
+			}
+			if took := time.Since(begin); took < 10*time.Second || took > 20*time.Second || untried < n-200 {
+				t.Errorf("%s: took %v, %d not tried; want a little more than 10 s and nearly all", reason, took, untried)
+			}
+		})
+	}
+}

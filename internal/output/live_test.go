@@ -1,0 +1,263 @@
+package output
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"shoal/fleet"
+)
+
+// both is a Live whose two streams go into one buffer, as on a terminal.
+func both(escape, colour bool) (*Live, *bytes.Buffer) {
+	var b bytes.Buffer
+	out := Out{W: &b, Escape: escape, Colour: colour}
+	return NewLive(LiveOptions{Stdout: out, Stderr: out}), &b
+}
+
+func TestLiveGolden(t *testing.T) {
+	for name, c := range map[string]struct{ escape, colour bool }{
+		"live.txt": {true, false}, "live-colour.txt": {true, true},
+	} {
+		live, b := both(c.escape, c.colour)
+		for _, r := range append(everyEnd(), ok(12, hostile)) {
+			if err := live.Result(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := live.Close(); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name, b.Bytes())
+	}
+}
+
+func TestLiveStreamsApart(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	live := NewLive(LiveOptions{Stdout: Out{W: &stdout}, Stderr: Out{W: &stderr}})
+	if err := live.Result(ended(0, exit(3), hostile, "warning\nlast")); err != nil {
+		t.Fatal(err)
+	}
+	want := "node1: " + strings.ReplaceAll(hostile, "\n", "\nnode1: ") + "\n"
+	if stdout.String() != want {
+		t.Errorf("stdout:\n got %q\nwant %q", stdout.String(), want)
+	}
+	if got := stderr.String(); got != "node1: warning\nnode1: last\nshoal: node1: exit status 3\n" {
+		t.Errorf("stderr: %q", got)
+	}
+}
+
+func TestLiveNoPrefix(t *testing.T) {
+	for escape, want := range map[bool]string{
+		false: "a\r\nb\x1bno end" + "second",
+		true:  "a\nb\\x1bno end\nsecond\n",
+	} {
+		var stdout bytes.Buffer
+		live := NewLive(LiveOptions{Stdout: Out{W: &stdout, Escape: escape}, NoPrefix: true})
+		live.Follow(target(0), fleet.Stdout, []byte("a\r\nb\x1bno"))
+		for _, r := range []fleet.Result{ok(0, "a\r\nb\x1bno end"), ok(1, "second")} {
+			if err := live.Result(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if stdout.String() != want {
+			t.Errorf("escape %t: %q, want %q", escape, stdout.String(), want)
+		}
+	}
+}
+
+func TestLiveFollowPrintsWholeLinesAtOnce(t *testing.T) {
+	live, b := both(true, false)
+	step := func(want string) {
+		t.Helper()
+		if b.String() != want {
+			t.Errorf("%q, want %q", b.String(), want)
+		}
+		b.Reset()
+	}
+	live.Follow(target(0), fleet.Stdout, []byte("on"))
+	step("")
+	live.Follow(target(1), fleet.Stdout, []byte("other\r"))
+	step("")
+	live.Follow(target(0), fleet.Stdout, []byte("e\ntwo\nthr"))
+	step("node1: one\nnode1: two\n")
+	live.Follow(target(0), fleet.Stderr, []byte("warn\n"))
+	step("node1: warn\n")
+	live.Follow(target(1), fleet.Stdout, []byte("\n"))
+	step("node2: other\n")
+	if err := live.Result(ended(0, exit(0), "one\ntwo\nthree\nfour", "warn\nmore")); err != nil {
+		t.Fatal(err)
+	}
+	step("node1: three\nnode1: four\nnode1: more\nshoal: node1: exit status 0\n")
+	if len(live.seen) != 1 {
+		t.Errorf("%d targets are still followed", len(live.seen))
+	}
+}
+
+// However the bytes are cut, and whatever of them was followed, the same is
+// printed.
+func TestLiveFollowedOrNot(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		lines := rapid.SliceOfN(rapid.SampledFrom([]string{
+			"\n", "\r\n", "word", "\x1b", "日本", "\xff",
+			strings.Repeat("é", maxLine/2-1), strings.Repeat("x", maxLine),
+		}), 0, 8).Draw(t, "output")
+		text := strings.Join(lines, "")
+		escape, noPrefix := rapid.Bool().Draw(t, "escape"), rapid.Bool().Draw(t, "no prefix")
+		show := func(follow bool) string {
+			var b bytes.Buffer
+			live := NewLive(LiveOptions{Stdout: Out{W: &b, Escape: escape}, NoPrefix: noPrefix})
+			for rest := text; follow && rest != ""; {
+				n := rapid.IntRange(1, len(rest)).Draw(t, "cut")
+				if rapid.IntRange(0, 5).Draw(t, "stop") == 0 {
+					break
+				}
+				live.Follow(target(0), fleet.Stdout, []byte(rest[:n]))
+				if partial := live.seen[0][0].partial; len(partial) > maxLine {
+					t.Fatalf("holds %d bytes", len(partial))
+				}
+				rest = rest[n:]
+			}
+			if err := live.Result(ok(0, text)); err != nil {
+				t.Fatal(err)
+			}
+			return b.String()
+		}
+		if followed, whole := show(true), show(false); followed != whole {
+			t.Fatalf("followed %.200q, at once %.200q", followed, whole)
+		}
+	})
+}
+
+func TestLiveLongLines(t *testing.T) {
+	long := strings.Repeat("é", maxLine) // twice maxLine bytes
+	live, b := both(true, false)
+	if err := live.Result(ok(0, "x"+long+"\n")); err != nil {
+		t.Fatal(err)
+	}
+	half := strings.Repeat("é", maxLine/2)
+	want := "node1: x" + half[:maxLine-2] + "…\nnode1: " + half + "…\nnode1: é\n"
+	if b.String() != want {
+		t.Errorf("broken into %d bytes, want %d", b.Len(), len(want))
+	}
+	live, b = both(false, false)
+	live.Follow(target(0), fleet.Stdout, []byte("first\n"+long))
+	live.Follow(target(0), fleet.Stdout, []byte(long))
+	if live.seen[0][0].partial != nil || b.String() != "node1: first\n" {
+		t.Errorf("holds %d bytes, printed %.40q", len(live.seen[0][0].partial), b.String())
+	}
+	if err := live.Result(ok(0, "first\n"+long+long+"\nlast")); err != nil {
+		t.Fatal(err)
+	}
+	if want := "node1: first\nnode1: " + long + long + "\nnode1: last\n"; b.String() != want {
+		t.Errorf("raw line is not exact: %d bytes, want %d", b.Len(), len(want))
+	}
+}
+
+// What was followed beyond the cap of the capture stays printed, and nothing is
+// printed twice.
+func TestLiveFollowedBeyondTheCap(t *testing.T) {
+	live, b := both(false, false)
+	live.Follow(target(0), fleet.Stdout, []byte("one\ntwo\nthree\nfo"))
+	r := ok(0, "one\n")
+	r.Stdout.Size = 16
+	if err := live.Result(r); err != nil {
+		t.Fatal(err)
+	}
+	if want := "node1: one\nnode1: two\nnode1: three\nnode1: fo\n"; b.String() != want {
+		t.Errorf("%q", b.String())
+	}
+}
+
+func TestLiveConcurrently(t *testing.T) {
+	live, b := both(false, false)
+	var wg sync.WaitGroup
+	const hosts, lines = 8, 50
+	for i := range hosts {
+		wg.Go(func() {
+			whole := ""
+			for n := range lines {
+				line := fmt.Sprintf("%d from %d\n", n, i)
+				whole += line
+				live.Follow(target(i), fleet.Stdout, []byte(line[:3]))
+				live.Follow(target(i), fleet.Stdout, []byte(line[3:]))
+			}
+			if err := live.Result(ok(i, whole)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	next := make(map[string]int)
+	for line := range strings.Lines(b.String()) {
+		var node, n, i int
+		if _, err := fmt.Sscanf(line, "node%d: %d from %d\n", &node, &n, &i); err != nil || node != i+1 {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if host := fmt.Sprint(i); next[host] != n {
+			t.Fatalf("%q comes where %d was next", line, next[host])
+		} else {
+			next[host]++
+		}
+	}
+	if len(next) != hosts || next["0"] != lines {
+		t.Errorf("%v", next)
+	}
+}
+
+func TestLiveClosedPipe(t *testing.T) {
+	stdout := &failing{after: 12, err: syscall.EPIPE}
+	var stderr bytes.Buffer
+	live := NewLive(LiveOptions{Stdout: Out{W: stdout}, Stderr: Out{W: &stderr}})
+	if err := live.Result(ok(0, "a\n")); err != nil {
+		t.Fatal(err)
+	}
+	err := live.Result(ok(1, "long line\n"))
+	if !errors.Is(err, syscall.EPIPE) || err.Error() != "writing to stdout: broken pipe" {
+		t.Errorf("%v", err)
+	}
+	// Nothing more goes to the broken stream, the other still works.
+	err = live.Result(ended(2, exit(1), "", "b\n"))
+	if !errors.Is(err, syscall.EPIPE) || stderr.String() != "node3: b\nshoal: node3: exit status 1\n" {
+		t.Errorf("%v, stderr %q", err, stderr.String())
+	}
+	live.Follow(target(3), fleet.Stdout, []byte("c\n"))
+	if err := live.Close(); !errors.Is(err, syscall.EPIPE) {
+		t.Errorf("at Close: %v", err)
+	}
+	if stdout.String() != "node1: a\n" {
+		t.Errorf("stdout %q", stdout.String())
+	}
+}
+
+func FuzzLive(f *testing.F) {
+	f.Add([]byte(hostile), 5)
+	f.Fuzz(func(t *testing.T, text []byte, cut int) {
+		live, b := both(true, false)
+		cut = min(max(cut, 0), len(text))
+		live.Follow(target(0), fleet.Stdout, text[:cut])
+		if err := live.Result(fleet.Result{Target: target(0), End: fleet.End{Outcome: fleet.OutcomeOK}, Stdout: fleet.Output{Bytes: text}}); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(b.String()) {
+			if !strings.HasPrefix(line, "node1: ") || strings.ContainsAny(line, "\r\x1b\u009b\u202e\u2028") {
+				t.Fatalf("%q shows %q", text, line)
+			}
+		}
+	})
+}
+
+func BenchmarkLive(b *testing.B) {
+	live := NewLive(LiveOptions{Stdout: Out{W: &failing{after: -1}, Escape: true}})
+	r := ok(0, "hello world 0\n")
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = live.Result(r)
+	}
+}

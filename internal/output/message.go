@@ -1,0 +1,105 @@
+package output
+
+import (
+	"fmt"
+	"strings"
+
+	"shoal/fleet"
+	"shoal/internal/ui"
+)
+
+// maxCause bounds what is shown of an error, in terminal columns.
+const maxCause = 300
+
+// told is what is to be said of a result beside its output: how it ended unless
+// that was well, and what is missing of its output. "" when there is nothing. A
+// cancelled target is not spoken of one by one: after Ctrl-C there may be
+// thousands, and nothing happened there. Nor is a detached one.
+func told(r *fleet.Result) string {
+	var parts []string
+	if end := toldEnd(&r.End); end != "" {
+		if cause := toldCause(&r.End); cause != "" {
+			end += ": " + cause
+		}
+		parts = append(parts, end)
+	}
+	return strings.Join(append(parts, toldLoss(r)...), "; ")
+}
+
+// toldEnd says how an attempt ended without naming its cause; "" for ok,
+// cancelled and detached.
+func toldEnd(e *fleet.End) string {
+	where := string(e.Reason)
+	if e.Phase != fleet.PhaseNone {
+		where += " in " + e.Phase.String()
+	}
+	switch e.Outcome {
+	case fleet.OutcomeFailed:
+		return fmt.Sprintf("exit status %d", e.Status)
+	case fleet.OutcomeSignalled:
+		return "killed by signal " + ui.Truncate(ui.Visible(e.Signal), 40)
+	case fleet.OutcomeNeverStarted:
+		return "never started: " + where
+	case fleet.OutcomeRefused:
+		return "refused: " + where + ", the command did not run"
+	case fleet.OutcomeUnknown:
+		if e.Flags.Has(fleet.FlagExitKnown) {
+			return "unknown: " + where + ", the command ran" // and its output was lost on this machine
+		}
+		return "unknown: " + where + ", the command may have run"
+	case fleet.OutcomeOK:
+		if e.Reason != fleet.ReasonNone { // it ended because we wanted it to
+			return "exit status 0"
+		}
+		return ""
+	case fleet.OutcomeCancelled, fleet.OutcomeDetached:
+		return ""
+	}
+	return e.Outcome.String()
+}
+
+// toldCause is the error on one line, without what toldEnd has said.
+func toldCause(e *fleet.End) string {
+	err := e.Err
+	if err == nil || e.Outcome == fleet.OutcomeCancelled {
+		return ""
+	}
+	// Host, phase and reason are in the line already.
+	if fe, ok := err.(*fleet.Error); ok { //nolint:errorlint // only the outermost one repeats them
+		err = fe.Err
+	}
+	// Advice is the same for many targets; who shows the whole run gives it once.
+	text, _ := ui.SplitHint(err.Error())
+	// A rune cut here lies beyond what Truncate leaves.
+	return ui.Truncate(ui.Visible(text[:min(len(text), 8*maxCause)]), maxCause)
+}
+
+func toldLoss(r *fleet.Result) []string {
+	var losses []string
+	for s, out := range []fleet.Output{r.Stdout, r.Stderr} {
+		if r.Flags.Has(fleet.FlagOutputTruncated) && out.Truncated() {
+			losses = append(losses, fmt.Sprintf("%s truncated: %s of %s kept",
+				fleet.Stream(s), ui.Bytes(int64(len(out.Bytes))), ui.Bytes(out.Size)))
+		}
+	}
+	if r.Flags.Has(fleet.FlagOutputIncomplete) {
+		losses = append(losses, "output may be incomplete: "+toldSizes(r)+" came")
+	}
+	if r.Flags.Has(fleet.FlagExitConflict) {
+		losses = append(losses, "the server contradicted how the command ended, as it had said first")
+	}
+	return losses
+}
+
+func toldSizes(r *fleet.Result) string {
+	var sizes []string
+	for s, out := range []fleet.Output{r.Stdout, r.Stderr} {
+		if out.Size > 0 {
+			sizes = append(sizes, fmt.Sprintf("%s of %s", ui.Bytes(out.Size), fleet.Stream(s)))
+		}
+	}
+	if len(sizes) == 0 {
+		return "nothing"
+	}
+	return strings.Join(sizes, " and ")
+}

@@ -1,0 +1,300 @@
+package output
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"pgregory.net/rapid"
+
+	"shoal/fleet"
+	"shoal/internal/ui"
+)
+
+func TestProgressLine(t *testing.T) {
+	full := snapshot{done: 9988, total: 10000, ok: 9976, failed: 3, notStarted: 8, unknown: 1, elapsed: 12300 * time.Millisecond}
+	start := snapshot{total: 10000}
+	open := snapshot{done: 1234, ok: 1234, elapsed: 10 * time.Second}
+	half := snapshot{done: 5, total: 10, ok: 5, elapsed: 100 * time.Second}
+	for _, c := range []struct {
+		s       snapshot
+		columns int
+		want    string
+	}{
+		{full, 120, "9,988/10,000  [=========================== ]  99%  9,976 ok  3 failed  8 never started  1 unknown  812/s  0 s left"},
+		{full, 79, "9,988/10,000  9,976 ok  3 failed  8 never started  1 unknown  812/s  0 s left"},
+		{full, 70, "9,988/10,000  3 failed  8 never started  1 unknown  812/s  0 s left"},
+		{full, 60, "9,988/10,000  3 failed  8 never started  1 unknown  0 s left"},
+		{full, 40, "9,988/10,000  3 failed  1 unknown"},
+		{full, 29, "9,988/10,000  3 failed"},
+		{full, 19, "9,988/10,000"},
+		{full, 8, "9,988/1…"},
+		{full, 0, ""},
+		{start, 79, "0/10,000  [                            ]  0%  0 ok"},
+		{open, 79, "1,234 done  1,234 ok  123/s"},
+		{half, 79, "5/10  [==============              ]  50%  5 ok  0.1/s  1 min 40 s left"},
+		{snapshot{done: 5, total: 10, detached: 5}, 30, "5/10  50%  5 detached"},
+		{half, 45, "5/10  50%  5 ok  0.1/s  1 min 40 s left"},
+	} {
+		if got := c.s.line(c.columns); got != c.want {
+			t.Errorf("%d columns:\n got %q\nwant %q", c.columns, got, c.want)
+		}
+	}
+}
+
+func TestProgressLineNeverWraps(t *testing.T) {
+	n := rapid.Int64Range(0, 1<<40)
+	rapid.Check(t, func(t *rapid.T) {
+		s := snapshot{
+			n.Draw(t, "done"), n.Draw(t, "total"), n.Draw(t, "ok"), n.Draw(t, "failed"),
+			n.Draw(t, "not started"), n.Draw(t, "unknown"), n.Draw(t, "detached"), time.Duration(n.Draw(t, "elapsed")),
+		}
+		columns := rapid.IntRange(-1, 200).Draw(t, "columns")
+		if line := s.line(columns); ui.Width(line) > max(columns, 0) {
+			t.Fatalf("%d columns: %q", columns, line)
+		}
+	})
+}
+
+// screen is a terminal that knows \r, \n and erasing the line.
+type screen struct {
+	mu    sync.Mutex
+	bytes bytes.Buffer
+	err   error
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return 0, s.err
+	}
+	return s.bytes.Write(p)
+}
+
+// lines are what is to be seen; a line that was written over without being
+// erased shows up as an error.
+func (s *screen) lines(t *testing.T) string {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var seen strings.Builder
+	for line := range strings.Lines(s.bytes.String()) {
+		for i := strings.LastIndex(line, eraseLine); i >= 0; i = -1 {
+			line = line[i+len(eraseLine):]
+		}
+		if strings.ContainsAny(line, "\r\x1b") {
+			t.Errorf("garbled: %q", line)
+		}
+		seen.WriteString(line)
+	}
+	return seen.String()
+}
+
+// drawn tells of each frame that is on the screen.
+type drawn struct {
+	*console
+	frames chan struct{}
+}
+
+func (d drawn) Flush(lines int) error {
+	defer func() { d.frames <- struct{}{} }()
+	return d.console.Flush(lines)
+}
+
+// shown is a Progress whose frames are drawn when the test says so.
+func shown(s *screen, columns, total int) (p *Progress, draw func()) {
+	refresh, frames := make(chan any), make(chan struct{})
+	c := &console{w: s, columns: func() int { return columns }}
+	p = newProgress(c, total, mpb.WithConsoleWriter(drawn{c, frames}), mpb.WithManualRefresh(refresh))
+	return p, func() {
+		refresh <- time.Now()
+		<-frames
+	}
+}
+
+func TestProgressAndWhatIsPrintedAbove(t *testing.T) {
+	s := &screen{}
+	p, draw := shown(s, 20, 3)
+	draw()
+	if got := s.lines(t); got != "0/3  0%  0 ok" {
+		t.Errorf("%q", got)
+	}
+	live := NewLive(LiveOptions{Stdout: Out{W: p.Writer()}, Stderr: Out{W: p.Writer()}})
+	both := Tee(p, live)
+	for _, r := range []fleet.Result{ok(0, "fine\n"), ended(1, exit(3), "so far", "bad\n")} {
+		if err := both.Result(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	above := "node1: fine\nnode2: so far\nnode2: bad\nshoal: node2: exit status 3\n"
+	if got := s.lines(t); got != above+"0/3  0%  0 ok" {
+		t.Errorf("before the frame: %q", got)
+	}
+	draw()
+	if got := s.lines(t); !strings.HasPrefix(got, above+"2/3  1 failed") {
+		t.Errorf("after the frame: %q", got)
+	}
+	if err := both.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.lines(t); got != above {
+		t.Errorf("after Close: %q", got)
+	}
+	if _, err := io.WriteString(p.Writer(), "summary\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.lines(t); got != above+"summary\n" {
+		t.Errorf("printed after Close: %q", got)
+	}
+}
+
+func TestProgressWaitsForTheEndOfALine(t *testing.T) {
+	s := &screen{}
+	p, draw := shown(s, 80, 0)
+	draw()
+	for _, text := range []string{"", "a", "b"} {
+		if n, err := io.WriteString(p.Writer(), text); n != len(text) || err != nil {
+			t.Errorf("%q: %d, %v", text, n, err)
+		}
+		draw()
+	}
+	if got := s.lines(t); got != "ab" {
+		t.Errorf("%q", got)
+	}
+	if _, err := io.WriteString(p.Writer(), "c\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.lines(t); got != "abc\n0 done  0 ok" {
+		t.Errorf("%q", got)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A terminal that got a character in its last column is about to go to the next
+// line.
+func TestProgressLeavesTheLastColumn(t *testing.T) {
+	for columns, want := range map[int]string{14: "0/3  0%  0 ok", 13: "0/3  0 ok"} {
+		s := &screen{}
+		p, draw := shown(s, columns, 3)
+		draw()
+		if got := s.lines(t); got != want {
+			t.Errorf("%d columns: %q", columns, got)
+		}
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// While the program is stopped the line is not there, whatever is printed or
+// drawn.
+func TestProgressHidden(t *testing.T) {
+	s := &screen{}
+	p, draw := shown(s, 80, 3)
+	draw()
+	for _, c := range []struct {
+		do   func() error
+		want string
+	}{
+		{p.Hide, ""},
+		{p.Hide, ""},
+		{func() error { _, err := io.WriteString(p.Writer(), "stopped\n"); return err }, "stopped\n"},
+		{func() error { err := p.Result(ok(0, "")); draw(); return err }, "stopped\n"},
+		{p.Show, "stopped\n1/3"},
+		{p.Hide, "stopped\n"},
+		{p.Close, "stopped\n"},
+	} {
+		if err := c.do(); err != nil {
+			t.Fatal(err)
+		}
+		if got, _, _ := strings.Cut(s.lines(t), "  "); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+func TestProgressSilentWithoutTerminal(t *testing.T) {
+	var b bytes.Buffer
+	p := NewProgress(ProgressOptions{W: &b, Total: 2})
+	if err := p.Result(ok(0, "")); err != nil {
+		t.Error(err)
+	}
+	if _, err := fmt.Fprint(p.Writer(), "exact\x00"); err != nil {
+		t.Error(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if b.String() != "exact\x00" {
+		t.Errorf("%q", b.String())
+	}
+}
+
+func TestProgressTerminalGone(t *testing.T) {
+	s := &screen{err: syscall.EIO}
+	p, draw := shown(s, 80, 10)
+	draw()
+	if _, err := io.WriteString(p.Writer(), "x\n"); !errors.Is(err, syscall.EIO) {
+		t.Errorf("%v", err)
+	}
+	if err := p.Close(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("at Close: %v", err)
+	}
+}
+
+// Many writers, a terminal that refreshes by itself, and a Close among them.
+func TestProgressConcurrently(t *testing.T) {
+	s := &screen{}
+	p := NewProgress(ProgressOptions{W: s, Show: true, Total: 400})
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for n := range 100 {
+				if _, err := fmt.Fprintf(p.Writer(), "%d.%d\n", i, n); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for i := range 400 {
+		if err := p.Result(ok(i, "")); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+	if got := s.lines(t); strings.Count(got, "\n") != 400 || !strings.HasSuffix(got, "\n") {
+		t.Errorf("%d lines, ends in %q", strings.Count(got, "\n"), got[max(len(got)-20, 0):])
+	}
+}
+
+// Where nothing is shown, messages and the remote standard error have one writer all
+// the same.
+func TestWriterWithoutALine(t *testing.T) {
+	var out bytes.Buffer
+	p := NewProgress(ProgressOptions{W: &out})
+	var writers sync.WaitGroup
+	for range 8 {
+		writers.Go(func() {
+			for range 100 {
+				_, _ = io.WriteString(p.Writer(), "a line\n")
+			}
+		})
+	}
+	writers.Wait()
+	if got := out.String(); got != strings.Repeat("a line\n", 800) {
+		t.Errorf("%d bytes, or mixed", len(got))
+	}
+}

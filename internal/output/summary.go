@@ -1,0 +1,182 @@
+package output
+
+import (
+	"fmt"
+	"strings"
+
+	"shoal/fleet"
+	"shoal/hosts/expr"
+	"shoal/internal/ui"
+	"shoal/record"
+)
+
+const (
+	// anyColumns is the width to write for when nobody looks.
+	anyColumns = 100
+	// minNames is the least that is shown of a set of names, in columns.
+	minNames = 24
+	// maxCauseLines bounds the lines of a summary.
+	maxCauseLines = 12
+)
+
+// outcomeWords are the outcomes in the order and words of the summary.
+var outcomeWords = []struct {
+	outcome fleet.Outcome
+	word    string
+}{
+	{fleet.OutcomeOK, "ok"},
+	{fleet.OutcomeFailed, "failed"},
+	{fleet.OutcomeSignalled, "signalled"},
+	{fleet.OutcomeNeverStarted, "never started"},
+	{fleet.OutcomeRefused, "refused"},
+	{fleet.OutcomeUnknown, "unknown"},
+	{fleet.OutcomeCancelled, "cancelled"},
+	{fleet.OutcomeDetached, "detached"},
+}
+
+// SummaryText sums the run up in at most so many columns (0 means 100): on one
+// line with the causes in it where that fits, otherwise a line of counts and
+// one for each cause. Host names are folded, and shortened to what fits with a
+// count of those left out. Each line ends with a newline.
+func SummaryText(s *record.Summary, columns int) string {
+	if columns <= 0 {
+		columns = anyColumns
+	}
+	groups := s.Groups()
+	line := summaryLine(s, groups)
+	if len(groups) == 0 || ui.Width(line) <= columns {
+		return line + "\n"
+	}
+	return summaryLine(s, nil) + "\n" + causeLines(groups, columns)
+}
+
+// summaryLine is the counts by outcome, with the causes of groups in brackets.
+func summaryLine(s *record.Summary, groups []record.Group) string {
+	var parts []string
+	for _, o := range outcomeWords {
+		if n := s.Outcomes[o.outcome]; n > 0 {
+			parts = append(parts, count(n)+" "+o.word+inBrackets(groups, o.outcome))
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"no targets"}
+	}
+	text := strings.Join(parts, ", ")
+	if s.Elapsed > 0 {
+		text += " in " + ui.Duration(s.Elapsed)
+	}
+	if s.Truncated > 0 {
+		text += "; " + count(s.Truncated) + " with output truncated"
+	}
+	if s.Incomplete > 0 {
+		text += "; " + count(s.Incomplete) + " with output incomplete"
+	}
+	if s.Interrupted {
+		text = "interrupted: " + text
+	}
+	return text
+}
+
+func inBrackets(groups []record.Group, o fleet.Outcome) string {
+	var causes []string
+	for _, g := range groups {
+		if g.Outcome == o {
+			causes = append(causes, fmt.Sprintf("%s %s: %s", count(g.Targets), causeWord(&g), foldWithin(&g, anyColumns)))
+		}
+	}
+	switch len(causes) {
+	case 0:
+		return ""
+	case 1:
+		// Its number is the one in front of the bracket.
+		_, only, _ := strings.Cut(causes[0], " ")
+		return " (" + only + ")"
+	}
+	return " (" + strings.Join(causes, ", ") + ")"
+}
+
+// causeLines is one line for each group: number, outcome, cause and names.
+func causeLines(groups []record.Group, columns int) string {
+	numbers := 0
+	for _, g := range groups {
+		numbers = max(numbers, len(count(g.Targets)))
+	}
+	var b strings.Builder
+	for i, g := range groups {
+		if i == maxCauseLines-1 && len(groups) > maxCauseLines {
+			rest := 0
+			for _, g := range groups[i:] {
+				rest += g.Targets
+			}
+			fmt.Fprintf(&b, "  %*s … and %d causes more\n", numbers, count(rest), len(groups)-i)
+			break
+		}
+		head := fmt.Sprintf("  %*s %s, %s: ", numbers, count(g.Targets), wordOf(g.Outcome), causeWord(&g))
+		if room := columns - ui.Width(head); room >= minNames {
+			b.WriteString(head + foldWithin(&g, room) + "\n")
+			continue
+		}
+		// Too narrow for both: the names go under the cause.
+		under := strings.Repeat(" ", 2+numbers+1)
+		b.WriteString(strings.TrimRight(head, " ") + "\n")
+		b.WriteString(under + foldWithin(&g, columns-len(under)) + "\n")
+	}
+	return b.String()
+}
+
+func wordOf(o fleet.Outcome) string {
+	for _, w := range outcomeWords {
+		if w.outcome == o {
+			return w.word
+		}
+	}
+	return o.String()
+}
+
+// causeWord tells a group from the others of its outcome.
+func causeWord(g *record.Group) string {
+	switch {
+	case g.Various:
+		return "various causes"
+	case g.Outcome == fleet.OutcomeFailed && g.Reason == fleet.ReasonNone:
+		return fmt.Sprintf("exit status %d", g.Status)
+	case g.Outcome == fleet.OutcomeSignalled && g.Reason == fleet.ReasonNone:
+		return "signal " + ui.Truncate(ui.Visible(g.Signal), 20)
+	case g.Reason == fleet.ReasonNone:
+		return "no reason given"
+	}
+	return string(g.Reason)
+}
+
+func count(n int) string { return ui.Count(int64(n)) }
+
+// foldWithin folds the names of a group into so many columns, as many as fit
+// and one at least, and counts the targets that are left out.
+func foldWithin(g *record.Group, columns int) string {
+	names := g.Hosts
+	if len(names) == 0 {
+		return "names not kept"
+	}
+	text := ui.Visible(expr.Fold(names))
+	if len(names) == g.Targets && ui.Width(text) <= columns {
+		return text
+	}
+	more := func(shown int) string { return fmt.Sprintf(" … and %s more", count(g.Targets-shown)) }
+	fits := func(n int) bool {
+		return ui.Width(ui.Visible(expr.Fold(names[:n]))+more(n)) <= columns
+	}
+	// Gallop: the whole set may be large, what fits mostly is not.
+	low, high := 1, 2
+	for high <= len(names) && fits(high) {
+		low, high = high, 2*high
+	}
+	high = min(high, len(names)+1)
+	for low+1 < high {
+		if mid := (low + high) / 2; fits(mid) {
+			low = mid
+		} else {
+			high = mid
+		}
+	}
+	return ui.Visible(expr.Fold(names[:low])) + more(low)
+}

@@ -1,0 +1,30 @@
+package output
+
+import (
+	"errors"
+
+	"shoal/fleet"
+)
+
+// Tee gives each result to all the sinks, one after the other, and closes them
+// in the same order. One that fails keeps nothing from those behind it; the
+// errors are joined.
+func Tee(sinks ...Sink) Sink { return tee(sinks) }
+
+type tee []Sink
+
+func (t tee) Result(r fleet.Result) error {
+	var errs []error
+	for _, s := range t {
+		errs = append(errs, s.Result(r))
+	}
+	return errors.Join(errs...)
+}
+
+func (t tee) Close() error {
+	var errs []error
+	for _, s := range t {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
+}

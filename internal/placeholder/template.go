@@ -1,0 +1,104 @@
+package placeholder
+
+import (
+	"fmt"
+	"strings"
+
+	"shoal/fleet"
+)
+
+// A Template is a command with its placeholders found. It is immutable and safe
+// for concurrent use.
+type Template struct {
+	segments []segment
+}
+
+// A segment is literal text and the placeholder that follows it; the last one
+// of a template may have none.
+type segment struct {
+	literal     string
+	placeholder *placeholder
+}
+
+// Parse reads a command; the package comment has the rules. An empty command,
+// one of blanks only and a NUL byte, which no shell can take, are errors. Every
+// error is a *[SyntaxError].
+func Parse(text string) (*Template, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, &SyntaxError{Reason: "it is empty", hint: "say what to run, such as uptime"}
+	}
+	if nul := strings.IndexByte(text, 0); nul >= 0 {
+		return nil, &SyntaxError{Offset: nul, Reason: "NUL byte", hint: "a command is text; send bytes through standard input"}
+	}
+	s := scanner{text: text}
+	if err := s.scan(); err != nil {
+		return nil, err
+	}
+	if !s.isTemplate() {
+		return &Template{segments: []segment{{literal: text}}}, nil
+	}
+	return &Template{segments: s.segments}, nil
+}
+
+// Expand gives the command for one target. User and port are the target's own,
+// else its host's, else no user and fleet.DefaultPort.
+func (t *Template) Expand(target fleet.Target) string {
+	if t.Fixed() {
+		return t.segments[0].literal
+	}
+	var b strings.Builder
+	for _, s := range t.segments {
+		b.WriteString(s.literal)
+		if s.placeholder != nil {
+			b.WriteString(s.placeholder.expand(target))
+		}
+	}
+	return b.String()
+}
+
+// Missing gives the first attribute that the command asks for and the target's
+// host has not; "" when there is none. Such a target is not to be run.
+func (t *Template) Missing(target fleet.Target) string {
+	for _, s := range t.segments {
+		if s.placeholder == nil || s.placeholder.attr == "" {
+			continue
+		}
+		if target.Attrs != nil {
+			if _, ok := target.Attrs.Attr(s.placeholder.attr); ok {
+				continue
+			}
+		}
+		return s.placeholder.attr
+	}
+	return ""
+}
+
+// Unquotable returns the first placeholder of the command whose value is to be
+// quoted and has a newline or a NUL byte, which no quoting carries through every
+// shell: csh ends the quotes at a newline, and would run what follows as a command.
+// It returns "" when there is none. Such a target is not to be run.
+func (t *Template) Unquotable(target fleet.Target) string {
+	for _, s := range t.segments {
+		if p := s.placeholder; p != nil && p.quoted && strings.ContainsAny(p.value(target), "\n\x00") {
+			return p.word
+		}
+	}
+	return ""
+}
+
+// Check returns why a target is not to be run with this command: it lacks an
+// attribute, or has a value that cannot be quoted.
+func (t *Template) Check(target fleet.Target) error {
+	if name := t.Missing(target); name != "" {
+		return fmt.Errorf("the command asks for the attribute %q, which the host does not have", name)
+	}
+	if word := t.Unquotable(target); word != "" {
+		return fmt.Errorf("the value of {%s} has a newline or a NUL byte, which no quoting carries through every shell", word)
+	}
+	return nil
+}
+
+// Fixed says that the command is the same for every target.
+func (t *Template) Fixed() bool {
+	return len(t.segments) == 1 && t.segments[0].placeholder == nil
+}

@@ -1,0 +1,314 @@
+package placeholder_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"shoal/fleet"
+	"shoal/internal/needs"
+	"shoal/internal/placeholder"
+)
+
+func node1() fleet.Target {
+	return fleet.Target{Host: fleet.Host{Name: "node1", User: "root", Port: 2222}, Index: 7}
+}
+
+func expand(t *testing.T, text string, target fleet.Target) string {
+	t.Helper()
+	template, err := placeholder.Parse(text)
+	if err != nil {
+		t.Fatalf("Parse(%q): %v", text, err)
+	}
+	return template.Expand(target)
+}
+
+func TestExpand(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"{host}", "node1"},
+		{"echo {host} {user} {port} {index}", "echo node1 root 2222 7"},
+		{"{host}{host}", "node1node1"},
+		{"echo {host|sh}.", "echo 'node1'."},
+		{"{user|sh}@{host|sh}:{port|sh}#{index|sh}", "'root'@'node1':'2222'#'7'"},
+		{"a\n{host}\n", "a\nnode1\n"},
+
+		// A { after $ never begins a placeholder.
+		{"echo ${host} {host}", "echo ${host} node1"},
+		{"echo ${host|sh} {host}", "echo ${host|sh} node1"},
+		{"echo ${x:-{host}}", "echo ${x:-node1}"},
+		{"echo ${{host}}", "echo ${host}"},
+		{"echo $ {host}", "echo $ node1"},
+
+		// Escapes.
+		{"{{host}}", "{host}"},
+		{"{{host|sh}}", "{host|sh}"},
+		{"{{host}} {host}", "{host} node1"},
+		{"{{{host}}}", "{node1}"},
+		{"echo {{{host},b}", "echo {node1,b}"},
+		{"{{{{host}}}}", "{{host}}"},
+		{"{{{{{host}}}}}", "{{node1}}"},
+		{"awk '{{print}}'", "awk '{print}'"},
+		{"awk '{{print}} END {print x}'", "awk '{print} END {print x}'"},
+		{"jq '{a:{{b}}}'", "jq '{a:{b}}'"},
+		{"{host} {{", "node1 {"},
+		{"{host} }}", "node1 }"},
+		{"{host} }}}", "node1 }}"},
+		{"{host} }", "node1 }"},
+		{"{host} {", "node1 {"},
+		{"f='{{{{.Names}}}} on {host}'", "f='{{.Names}} on node1'"},
+
+		// }} closes what was opened, in the way in which it was opened.
+		{`{"a":{"h":"{host}"}}`, `{"a":{"h":"node1"}}`},
+		{`{"a":{"p":{port}}}`, `{"a":{"p":2222}}`},
+		{`{{"a":{{"h":"{host}"}}}}`, `{"a":{"h":"node1"}}`},
+		{`{{"a":{{"p":{port}}}}}`, `{"a":{"p":2222}}`},
+		{`{{"a":"}","h":{port}}}`, `{"a":"}","h":2222}`},
+		{"echo ${a:-${b}} {host}", "echo ${a:-${b}} node1"},
+		{"echo {a,{b,c}}{host}", "echo {a,{b,c}}node1"},
+		{"awk '{if(x){print $1}}' {host}", "awk '{if(x){print $1}}' node1"},
+	} {
+		if got := expand(t, c.text, node1()); got != c.want {
+			t.Errorf("%q gives %q, want %q", c.text, got, c.want)
+		}
+	}
+}
+
+// TestUntouched holds commands that have nothing to do with placeholders and
+// go through byte for byte.
+func TestUntouched(t *testing.T) {
+	for _, text := range []string{
+		"uptime",
+		"  uptime ; date\n\nid\n",
+		"awk '{print $1}' /etc/passwd",
+		"awk '{ if ($1 > 2) { print $2 } }'",
+		"awk 'BEGIN{{}}{}}'",
+		"find . -exec rm {} +",
+		"xargs -I{} echo {}",
+		"echo {a,b} {1..3} {a..z} {a..z..2} {a.}",
+		"echo ${x} ${host} ${a:-${b}} ${#x} ${x%%.*}",
+		"echo ${{ matrix.os }}",
+		"curl -d '{\"k\":1}'",
+		"curl -d '{\"k\":{\"l\":[{}]}}'",
+		"docker ps --format '{{.Names}}'",
+		"docker ps --format '{{json .}}'",
+		"docker ps --format '{{range .Ports}}{{.}}{{end}}'",
+		"docker ps --format '{{.Names}} {{host}}'",
+		"{ date; }",
+		"echo {Host} {HOST} { host } {host } {host|} {|sh} {host||sh} {1host} {_x} {.x}",
+		"echo { } }} {{",
+		"f() { :; }",
+		"printf '\\x7b{{'",
+		"\xff{\xfe}",
+	} {
+		template, err := placeholder.Parse(text)
+		if err != nil {
+			t.Errorf("Parse(%q): %v", text, err)
+			continue
+		}
+		if got := template.Expand(node1()); got != text {
+			t.Errorf("%q gives %q", text, got)
+		}
+		if !template.Fixed() {
+			t.Errorf("%q is not fixed", text)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	const known = "placeholders are {host}, {user}, {port}, {index}, {attr.NAME}; "
+	for _, c := range []struct {
+		text         string
+		offset       int
+		reason, hint string
+	}{
+		{"", 0, "it is empty", "say what to run, such as uptime"},
+		{" \t\n", 0, "it is empty", "say what to run, such as uptime"},
+		{"a\x00b", 1, "NUL byte", "a command is text; send bytes through standard input"},
+		{"echo {hsot}", 5, "there is no placeholder {hsot}", known + "write {{hsot}} for the text {hsot}"},
+		{"echo {host.name}", 5, "there is no placeholder {host.name}", known + "write {{host.name}} for the text {host.name}"},
+		{"awk '{print}'", 5, "there is no placeholder {print}", known + "write {{print}} for the text {print}"},
+		{"{hsot|sh}", 0, "there is no placeholder {hsot}", known + "write {{hsot|sh}} for the text {hsot|sh}"},
+		{"{host} {hsot}", 7, "there is no placeholder {hsot}", known + "write {{hsot}} for the text {hsot}"},
+		{"{{.Names}} {hsot}", 11, "there is no placeholder {hsot}", known + "write {{hsot}} for the text {hsot}"},
+		{"{host|csh}", 0, `there is no filter "csh"`, "the only filter is sh, as in {host|sh}, which quotes for a POSIX shell"},
+		{"{host|sh|sh}", 0, `there is no filter "sh|sh"`, "the only filter is sh, as in {host|sh}, which quotes for a POSIX shell"},
+		{
+			"{{host},b}", 0, "{{host} opens two braces and closes one",
+			"write {host} for the placeholder, {{host}} for the text {host}, {{{host} for a brace before the placeholder",
+		},
+		{"{{foo},b}", 0, "there is no placeholder {foo}", known + "write {{foo}} for the text {foo}"},
+		{
+			"{" + strings.Repeat("x", 100) + "}", 0, "there is no placeholder {" + strings.Repeat("x", 40) + "}",
+			known + "write {{" + strings.Repeat("x", 40) + "}} for the text {" + strings.Repeat("x", 40) + "}",
+		},
+	} {
+		template, err := placeholder.Parse(c.text)
+		var syntax *placeholder.SyntaxError
+		if !errors.As(err, &syntax) || template != nil {
+			t.Errorf("Parse(%.40q) = %v, %v; want a SyntaxError", c.text, template, err)
+			continue
+		}
+		if syntax.Offset != c.offset || syntax.Reason != c.reason || syntax.Hint() != c.hint {
+			t.Errorf("Parse(%.40q):\n got %d, %q, %q\nwant %d, %q, %q",
+				c.text, syntax.Offset, syntax.Reason, syntax.Hint(), c.offset, c.reason, c.hint)
+		}
+	}
+	_, err := placeholder.Parse("echo {hsot}")
+	if want := "command: position 6: there is no placeholder {hsot}"; err.Error() != want {
+		t.Errorf("got %q, want %q", err, want)
+	}
+}
+
+func TestWhoseUserAndPort(t *testing.T) {
+	const text = "{user}:{port}"
+	for _, c := range []struct {
+		target fleet.Target
+		want   string
+	}{
+		{fleet.Target{}, ":22"},
+		{fleet.Target{Host: fleet.Host{User: "a", Port: 1}}, "a:1"},
+		{fleet.Target{User: "b", Port: 2}, "b:2"},
+		{fleet.Target{Host: fleet.Host{User: "a", Port: 1}, User: "b", Port: 2}, "b:2"},
+	} {
+		if got := expand(t, text, c.target); got != c.want {
+			t.Errorf("%+v gives %q, want %q", c.target, got, c.want)
+		}
+	}
+}
+
+func TestFixed(t *testing.T) {
+	for text, want := range map[string]bool{
+		"uptime": true, "{{host}}": true, "{host}": false, "a{index}b": false,
+	} {
+		template, err := placeholder.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if template.Fixed() != want {
+			t.Errorf("%q: Fixed is %v", text, !want)
+		}
+	}
+}
+
+// TestShellsReadBack gives quoted values to every shell that is a login shell
+// somewhere, between others, so that a quote that ends early shows (I03).
+func TestShellsReadBack(t *testing.T) {
+	template, err := placeholder.Parse("printf '%s|' {host|sh} {user|sh} {attr.a} {attr.b}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := []string{
+		"", "plain", "two words", " ", "'", "''", `'\''`, `"`, `\`, `\\`, `\\'`, `a\\b`, `\n`, "$(id)", "`id`", "$HOME", "${x}", "~", "*", "?", "[a]",
+		"a;b", "a|b", "a&b", "a>b", "#x", "!x", "!", "!!", "!$", "a!", `\!`, `!\`, "-n", "%s", "{host}", "{{", "\t", "\r", "\x1b[31m",
+		"\xff\xfe", "é\u202e", "'; exit 3; '", "; touch RAN #", "\x01\x7f", "^a^b", "=ls",
+	}
+	for _, shell := range [][]string{
+		{"sh"}, {"bash"}, {"dash"}, {"zsh"}, {"ksh93"}, {"mksh"}, {"busybox", "sh"}, {"csh"}, {"tcsh"}, {"fish"},
+	} {
+		t.Run(shell[0], func(t *testing.T) {
+			t.Parallel()
+			for i, value := range values {
+				// As in an injection: one value opens what the next one closes.
+				a := attrs{"a": `\`, "b": "; exit 3 #" + value}
+				script := template.Expand(fleet.Target{Host: fleet.Host{Name: value}, User: values[(i+1)%len(values)], Attrs: a})
+				cmd := exec.CommandContext(t.Context(), needs.Program(t, shell[0]), append(shell[1:len(shell):len(shell)], "-c", script)...)
+				cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
+				got, err := cmd.Output()
+				want := value + "|" + values[(i+1)%len(values)] + `|\|; exit 3 #` + value + "|"
+				if err != nil || string(got) != want {
+					t.Errorf("%s -c %q prints %q, %v; want %q", shell[0], script, got, err, want)
+				}
+			}
+		})
+	}
+}
+
+// A newline ends the quotes in csh, so that what follows would be a command.
+func TestUnquotable(t *testing.T) {
+	template, err := placeholder.Parse("echo {host} {user|sh} {attr.a}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for value, want := range map[string][2]string{"x": {"", ""}, "a\nb": {"user", "attr.a"}, "a\x00": {"user", "attr.a"}, "a\r": {"", ""}} {
+		user := fleet.Target{Host: fleet.Host{Name: "n\n"}, User: value, Attrs: attrs{"a": ""}}
+		attr := fleet.Target{Attrs: attrs{"a": value}}
+		if got := [2]string{template.Unquotable(user), template.Unquotable(attr)}; got != want {
+			t.Errorf("%q: %q, want %q", value, got, want)
+		}
+	}
+}
+
+// TestEscapingIsInvertible writes any text as a template by doubling its
+// braces.
+func TestEscapingIsInvertible(t *testing.T) {
+	double := strings.NewReplacer("{", "{{", "}", "}}")
+	rapid.Check(t, func(t *rapid.T) {
+		// Balanced, as any shell command's are that is written this way.
+		text := rapid.StringMatching(`(\{[a-z$ ."|]*\}|[a-z$ ."|])*`).Draw(t, "text")
+		template, err := placeholder.Parse(double.Replace(text) + " {host}")
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if got := template.Expand(node1()); got != text+" node1" {
+			t.Fatalf("%q gives %q", text, got)
+		}
+	})
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		"uptime", "{host}", "{host|sh}", "{{host}}", "{{{host}}}", "${x} {user}", `{"a":{"h":"{host}"}}`,
+		"{{.Names}}", "{{range .}}{{end}}", "{hsot}", "{{host}", "}}{{", "${{host}}", "{host|", "\x00", "",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		template, err := placeholder.Parse(text)
+		if err != nil {
+			var syntax *placeholder.SyntaxError
+			if !errors.As(err, &syntax) || syntax.Offset > len(text) || syntax.Hint() == "" {
+				t.Fatalf("Parse(%q): %#v", text, err)
+			}
+			return
+		}
+		got := template.Expand(node1())
+		if !strings.ContainsAny(text, "{}") && got != text {
+			t.Fatalf("%q gives %q", text, got)
+		}
+		if template.Fixed() && got != template.Expand(fleet.Target{}) {
+			t.Fatalf("%q is not fixed", text)
+		}
+	})
+}
+
+// attrs are a host's attributes.
+type attrs map[string]string
+
+func (a attrs) Attr(name string) (string, bool) {
+	v, ok := a[name]
+	return v, ok
+}
+
+func TestAttributesAreQuotedAndNeeded(t *testing.T) {
+	tmpl, err := placeholder.Parse("echo {attr.env} {attr.rack|sh} {host}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := fleet.Target{Host: fleet.Host{Name: "n"}, Attrs: attrs{"env": "a'b $(id)", "rack": ""}}
+	if got, want := tmpl.Expand(has), `echo 'a'\''b $(id)' '' n`; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for want, target := range map[string]fleet.Target{
+		"":     has,
+		"rack": {Attrs: attrs{"env": "x"}},
+		"env":  {},
+	} {
+		if got := tmpl.Missing(target); got != want {
+			t.Errorf("missing %q, want %q", got, want)
+		}
+	}
+}

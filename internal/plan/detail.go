@@ -1,0 +1,158 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"shoal/fleet"
+	"shoal/hosts"
+	"shoal/internal/ssh/auth"
+	"shoal/internal/ssh/config"
+	"shoal/internal/ssh/hostkeys"
+)
+
+// A detail is what packages internal/ssh/auth and trust are told of a target. Equal ones
+// are one.
+type detail struct {
+	want     auth.Want
+	files    []string
+	revoked  []string
+	policy   hostkeys.Policy
+	rsaBits  int
+	hashed   bool
+	password bool
+	number   int // of this detail, among those that differ
+}
+
+// detail says what concerns keys and trust.
+func (p *Planner) detail(r *config.Resolved, e hosts.Entry) *detail {
+	d := detail{
+		want:     p.want(r, e),
+		files:    p.opts.KnownHosts,
+		revoked:  r.RevokedHostKeys,
+		policy:   p.policy(r),
+		rsaBits:  r.RequiredRSASize,
+		hashed:   r.HashKnownHosts,
+		password: r.PasswordAuthentication || r.KbdInteractiveAuthentication,
+	}
+	if d.files == nil {
+		d.files = slices.Concat(r.UserKnownHostsFiles, r.GlobalKnownHostsFiles)
+	}
+	return &d
+}
+
+// want chooses the keys: those of the command line, then the inventory's, then
+// those of ssh_config.
+func (p *Planner) want(r *config.Resolved, e hosts.Entry) auth.Want {
+	if !r.PubkeyAuthentication {
+		return auth.Want{}
+	}
+	w := auth.Want{
+		Files:        slices.Clone(p.opts.Identities),
+		Certificates: r.CertificateFiles,
+		AgentSocket:  r.IdentityAgent,
+		Only:         r.IdentitiesOnly,
+	}
+	if e.IdentityFile != "" {
+		w.Files = append(w.Files, p.expand(e.IdentityFile))
+	}
+	w.Defaults = len(w.Files) == 0 && r.DefaultIdentities
+	if !r.DefaultIdentities {
+		w.Files = append(w.Files, r.IdentityFiles...)
+	}
+	switch p.opts.Agent {
+	case "":
+	case NoAgent:
+		w.AgentSocket = ""
+	default:
+		w.AgentSocket = p.opts.Agent
+	}
+	return w
+}
+
+func (p *Planner) expand(path string) string {
+	if rest, ok := strings.CutPrefix(path, "~/"); ok && p.opts.Home != "" {
+		return filepath.Join(p.opts.Home, rest)
+	}
+	return path
+}
+
+// policy is what becomes of a host whose key is not known. ssh_config can make
+// it accept-new, and never less: nobody is there to be asked, and "no" would
+// trust anybody.
+func (p *Planner) policy(r *config.Resolved) hostkeys.Policy {
+	if p.opts.Policy != hostkeys.Strict {
+		return p.opts.Policy
+	}
+	switch r.StrictHostKeyChecking {
+	case config.StrictAcceptNew:
+		return hostkeys.AcceptNew
+	case config.StrictNo:
+		p.tell(fmt.Sprintf("StrictHostKeyChecking no (%v) is taken as accept-new; --host-key insecure would accept anybody",
+			r.Why("stricthostkeychecking")))
+		return hostkeys.AcceptNew
+	}
+	return hostkeys.Strict
+}
+
+// tell passes a notice on once.
+func (p *Planner) tell(text string) {
+	p.mu.Lock()
+	known := p.told[text]
+	p.told[text] = true
+	p.mu.Unlock()
+	if !known && p.opts.Notice != nil {
+		p.opts.Notice(text)
+	}
+}
+
+var errUnplanned = errors.New("the target was not planned: see plan.Planner")
+
+func detailOf(t fleet.Target) (*detail, error) {
+	if t.Route != nil {
+		if d, ok := t.Route.Detail.(*detail); ok {
+			return d, nil
+		}
+	}
+	return nil, errUnplanned
+}
+
+// Want gives the keys that a planned target is to be offered; for
+// auth.Router.
+func Want(t fleet.Target) (auth.Want, error) {
+	d, err := detailOf(t)
+	if err != nil {
+		return auth.Want{}, err
+	}
+	return d.want, nil
+}
+
+// Trust sets by what a planned target's host key is judged; for
+// hostkeys.NewRouter.
+func Trust(t fleet.Target, o *hostkeys.Options) error {
+	d, err := detailOf(t)
+	if err != nil {
+		return err
+	}
+	o.Files, o.Revoked, o.Policy = d.files, d.revoked, d.policy
+	o.RSABits, o.HashNames = d.rsaBits, d.hashed
+	return nil
+}
+
+// Alias gives the name under which known_hosts has a planned target; for
+// hostkeys.Options.
+func Alias(t fleet.Target) string {
+	if t.Route == nil {
+		return ""
+	}
+	return t.Route.HostKeyAlias
+}
+
+// TakesPassword says whether a password may be sent to a planned target.
+func TakesPassword(t fleet.Target) bool {
+	d, err := detailOf(t)
+	return err == nil && d.password
+}

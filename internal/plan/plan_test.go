@@ -1,0 +1,267 @@
+package plan
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shoal/fleet"
+	"shoal/hosts"
+	"shoal/internal/ssh/hostkeys"
+)
+
+// planner makes one over an ssh_config.
+func planner(t testing.TB, config string, change func(*Options)) *Planner {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(Config{File: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Config: c, Home: "/home/me"}
+	if change != nil {
+		change(&o)
+	}
+	p, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestWhoWins(t *testing.T) {
+	const config = "Host web\n HostName 10.0.0.1\n User conf\n Port 2222\nHost *\n User other\n"
+	entry := func(fleet.Target) hosts.Entry { return hosts.Entry{Address: "192.0.2.9"} }
+	for name, c := range map[string]struct {
+		target  fleet.Target
+		change  func(*Options)
+		want    string // user@address
+		lookFor string // in known_hosts
+	}{
+		"ssh_config":       {target: host("web"), want: "conf@10.0.0.1:2222"},
+		"its other blocks": {target: host("db"), want: "other@db:22"},
+		"the command line": {
+			target: host("web"), change: func(o *Options) { o.User, o.Port = "me", 99 }, want: "me@10.0.0.1:99",
+		},
+		"the host itself": {
+			target: fleet.Target{Host: fleet.Host{Name: "web", User: "root", Port: 7}},
+			change: func(o *Options) { o.User, o.Port = "me", 99 }, want: "root@10.0.0.1:7",
+		},
+		"the inventory's address": {
+			target: host("web"), change: func(o *Options) { o.Entry = entry }, want: "other@192.0.2.9:22",
+		},
+	} {
+		got := planner(t, config, c.change).Target(context.Background(), c.target)
+		if got.Route.Err != nil || got.User+"@"+got.Address() != c.want {
+			t.Errorf("%s: %s@%s (%v), want %s", name, got.User, got.Address(), got.Route.Err, c.want)
+		}
+		if got.Host != c.target.Host {
+			t.Errorf("%s: the host became %v", name, got.Host)
+		}
+	}
+}
+
+func host(name string) fleet.Target { return fleet.Target{Host: fleet.Host{Name: name}} }
+
+func TestKeysAndTrust(t *testing.T) {
+	const config = `Host web
+ IdentityFile /keys/web
+ IdentitiesOnly yes
+ IdentityAgent /run/agent
+ UserKnownHostsFile /kh/user
+ GlobalKnownHostsFile /kh/global
+ HostKeyAlias Alias
+ StrictHostKeyChecking accept-new
+ RequiredRSASize 4096
+Host nokeys
+ PubkeyAuthentication no
+`
+	entry := func(fleet.Target) hosts.Entry { return hosts.Entry{IdentityFile: "~/ansible"} }
+	p := planner(t, config, func(o *Options) { o.Identities, o.Entry = []string{"/keys/flag"}, entry })
+	web := p.Target(context.Background(), host("web"))
+	want, err := Want(web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"/keys/flag", "/home/me/ansible", "/keys/web"}, want.Files); diff != "" {
+		t.Errorf("key files (-want +got):\n%s", diff)
+	}
+	if !want.Only || want.Defaults || want.AgentSocket != "/run/agent" {
+		t.Errorf("wants %+v", want)
+	}
+	var o hostkeys.Options
+	if err := Trust(web, &o); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"/kh/user", "/kh/global"}, o.Files); diff != "" || o.Policy != hostkeys.AcceptNew || o.RSABits != 4096 {
+		t.Errorf("trusts by %+v\n%s", o, diff)
+	}
+	if got := Alias(web); got != "alias" {
+		t.Errorf("alias %q", got)
+	}
+	if want, _ := Want(p.Target(context.Background(), host("nokeys"))); len(want.Files) > 0 || want.AgentSocket != "" || want.Defaults {
+		t.Errorf("PubkeyAuthentication no wants %+v", want)
+	}
+	if _, err := Want(host("unplanned")); err == nil {
+		t.Error("a target that was not planned has keys")
+	}
+}
+
+// The command line may ask for more or less than ssh_config; ssh_config alone
+// never makes it insecure.
+func TestPolicy(t *testing.T) {
+	for _, c := range []struct {
+		config string
+		asked  hostkeys.Policy
+		want   hostkeys.Policy
+	}{
+		{"", hostkeys.Strict, hostkeys.Strict},
+		{"StrictHostKeyChecking ask", hostkeys.Strict, hostkeys.Strict},
+		{"StrictHostKeyChecking accept-new", hostkeys.Strict, hostkeys.AcceptNew},
+		{"StrictHostKeyChecking no", hostkeys.Strict, hostkeys.AcceptNew},
+		{"StrictHostKeyChecking yes", hostkeys.Insecure, hostkeys.Insecure},
+	} {
+		notices := 0
+		p := planner(t, c.config+"\n", func(o *Options) { o.Policy, o.Notice = c.asked, func(string) { notices++ } })
+		var o hostkeys.Options
+		for range 3 {
+			if err := Trust(p.Target(context.Background(), host("h")), &o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if o.Policy != c.want {
+			t.Errorf("%q and %v: %v, want %v", c.config, c.asked, o.Policy, c.want)
+		}
+		if told := strings.HasSuffix(c.config, " no"); (notices == 1) != told {
+			t.Errorf("%q: %d notices", c.config, notices)
+		}
+	}
+}
+
+func TestRoutes(t *testing.T) {
+	p := planner(t, "Host far\n ProxyJump a,me@b:2200\nHost pipe\n ProxyCommand nc %h %p\nHost bad\n KnownHostsCommand /bin/true\nHost shell\n ProxyCommand nc %h %p 2>/dev/null\n", nil)
+	far := p.Target(context.Background(), host("far"))
+	var hops []string
+	for via := far.Route.Via; via != nil; via = via.Route.Via {
+		hops = append(hops, via.User+"@"+via.Address())
+	}
+	if len(hops) != 2 || hops[0] != "me@b:2200" || !strings.HasSuffix(hops[1], "@a:22") {
+		t.Errorf("jump hosts from the last to the first: %v", hops)
+	}
+	pipe := p.Target(context.Background(), host("pipe"))
+	if diff := cmp.Diff([]string{"nc", "pipe", "22"}, pipe.Route.ProxyCommand); diff != "" {
+		t.Errorf("proxy command (-want +got):\n%s", diff)
+	}
+	for name, part := range map[string]string{"bad": "knownhostscommand", "shell": "shell"} {
+		got := p.Target(context.Background(), host(name))
+		if got.Route.Err == nil || !strings.Contains(strings.ToLower(got.Route.Err.Error()), part) || got.Port != 22 {
+			t.Errorf("%s: %v, port %d", name, got.Route.Err, got.Port)
+		}
+	}
+}
+
+// Targets that are reached alike share one Route, so that memory does not follow
+// their number.
+func TestEqualRoutesAreOne(t *testing.T) {
+	p := planner(t, "Host x*\n Ciphers aes256-ctr\n", nil)
+	a, b, x := p.Target(context.Background(), host("a")), p.Target(context.Background(), host("b")), p.Target(context.Background(), host("x1"))
+	if a.Route != b.Route {
+		t.Errorf("two routes for equal targets: %+v, %+v", a.Route, b.Route)
+	}
+	if a.Route == x.Route || len(x.Route.Ciphers) != 1 || a.Route.Ciphers != nil {
+		t.Errorf("ciphers %v and %v", a.Route.Ciphers, x.Route.Ciphers)
+	}
+}
+
+func BenchmarkTarget(b *testing.B) {
+	p := planner(b, "Host *\n User someone\n", nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		p.Target(context.Background(), host("node1"))
+	}
+}
+
+// A client that cannot be told which algorithms to use does not ignore it where
+// ssh_config tells.
+func TestAlgorithmsOfAPlainClient(t *testing.T) {
+	for _, line := range []string{
+		"KexAlgorithms curve25519-sha256", "Ciphers aes256-ctr", "MACs hmac-sha2-512", "HostKeyAlgorithms ssh-ed25519",
+		"PubkeyAcceptedAlgorithms ssh-ed25519",
+	} {
+		for _, plain := range []bool{true, false} {
+			p := planner(t, "Host web\n "+line+"\n", func(o *Options) { o.Plain = plain })
+			err := p.Target(t.Context(), host("web")).Route.Err
+			keyword, _, _ := strings.Cut(line, " ")
+			if refused := err != nil && strings.Contains(err.Error(), keyword+" of ssh_config is not honoured"); refused != plain {
+				t.Errorf("%s, plain %t: %v", line, plain, err)
+			}
+		}
+	}
+}
+
+// The way of an earlier run stays, whatever ssh_config says of it now; keys and
+// trust are filled in for each of its jump hosts too.
+func TestTheWayOfAnEarlierRunStays(t *testing.T) {
+	ctx := context.Background()
+	const then = "Host web\n HostName 10.0.0.1\n ProxyJump me@hop:2200,far\n"
+	was := planner(t, then, nil).Target(ctx, host("web"))
+	recorded := func() fleet.Target { // as package internal/journal gives it back
+		strip := func(r *fleet.Route, via *fleet.Target) *fleet.Route {
+			return &fleet.Route{Address: r.Address, HostKeyAlias: r.HostKeyAlias, ProxyCommand: r.ProxyCommand, Via: via}
+		}
+		far := *was.Route.Via
+		hop := *far.Route.Via
+		hop.Route = strip(hop.Route, nil)
+		far.Route = strip(far.Route, &hop)
+		again := was
+		again.Route = strip(was.Route, &far)
+		return again
+	}
+	for name, c := range map[string]struct {
+		config string
+		told   int
+	}{
+		"nothing has changed":     {then, 0},
+		"the jump hosts are gone": {"Host web\n HostName 10.0.0.1\nHost *\n IdentityFile /keys/now\n", 1},
+		"another address":         {"Host web\n HostName 10.9.9.9\n", 1},
+		"a proxy command":         {"Host web\n HostName 10.0.0.1\n ProxyCommand nc %h %p\n", 1},
+		"other jump hosts":        {"Host web\n HostName 10.0.0.1\n ProxyJump other\n", 1},
+		"the jump host moved":     {then + "Host hop\n HostName 10.7.7.7\n", 1},
+	} {
+		var told []string
+		p := planner(t, c.config, func(o *Options) { o.Notice = func(text string) { told = append(told, text) } })
+		got := p.Target(ctx, recorded())
+		if got.Route.Err != nil || !sameWay(got.Route, was.Route) || got.User != was.User || got.Port != 22 {
+			t.Errorf("%s: %+v", name, got.Route)
+		}
+		if len(told) != c.told {
+			t.Errorf("%s: told %q", name, told)
+		}
+		for hop := &got; hop != nil; hop = hop.Route.Via {
+			if _, err := Want(*hop); err != nil {
+				t.Errorf("%s: %s: %v", name, hop.Host, err)
+			}
+		}
+	}
+	direct := planner(t, "Host web\n ProxyJump hop\n", nil).Target(ctx, fleet.Target{Host: fleet.Host{Name: "web"}, Route: &fleet.Route{}})
+	if direct.Route.Via != nil || direct.Route.Err != nil {
+		t.Errorf("a direct way became %+v", direct.Route)
+	}
+	refused := planner(t, "Host web\n KnownHostsCommand /bin/true\n", nil).Target(ctx, recorded())
+	if refused.Route.Err == nil {
+		t.Error("what ssh_config has that is not honoured does not count")
+	}
+	listed := planner(t, "Host 10.1.1.1\n User deploy\n", nil).Target(ctx, fleet.Target{
+		Host: fleet.Host{Name: "alpha"}, Route: &fleet.Route{Address: "10.1.1.1", Listed: "10.1.1.1", KeyFile: "/keys/alpha"},
+	})
+	if want, err := Want(listed); err != nil || listed.User != "deploy" || len(want.Files) != 1 || want.Files[0] != "/keys/alpha" {
+		t.Errorf("%+v %v %v", listed, want, err)
+	}
+}

@@ -1,0 +1,139 @@
+package wrap
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/remote"
+	"shoal/internal/ssh"
+)
+
+// A Dialer implements ssh.Dialer: its connections run commands wrapped.
+type Dialer struct {
+	inner ssh.Dialer
+	opts  Options
+}
+
+// New gives a Dialer that connects as inner does.
+func New(inner ssh.Dialer, o Options) (*Dialer, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	return &Dialer{inner: inner, opts: o}, nil
+}
+
+// Dial implements ssh.Dialer. A command that cannot be wrapped, because it is
+// too long or has a NUL byte, fails before anything is dialled.
+func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	nonce := remote.NewNonce()
+	line, err := d.opts.wrap(a.Target, nonce).Line(a.Target.Command)
+	if err != nil {
+		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
+	}
+	a.Line = line
+	w := &wrapped{opts: d.opts, since: time.Now(), attempt: a, nonce: nonce, stdout: a.Stdout, refusal: newRefusal(nonce, a.Stderr)}
+	a.Stderr = w.refusal
+	if d.opts.Detach {
+		a.Stdout = &w.receipt
+	}
+	c, err := d.inner.Dial(ctx, a)
+	if err != nil {
+		w.restore()
+		return nil, err
+	}
+	return &conn{Conn: c, wrapped: w}, nil
+}
+
+// A conn runs one wrapped command.
+type conn struct {
+	ssh.Conn
+	wrapped *wrapped
+}
+
+// Start implements ssh.Conn.
+func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
+	c.Conn.Start(ctx, func(end fleet.End) {
+		end = c.wrapped.judge(end)
+		c.wrapped.restore()
+		done(end)
+	})
+}
+
+// wrapped is what is known of one wrapped command.
+type wrapped struct {
+	opts    Options
+	since   time.Time // before the command was sent
+	attempt *ssh.Attempt
+	nonce   string
+	stdout  io.Writer // the attempt's own
+	refusal *refusal
+	receipt receipt
+}
+
+// restore gives the attempt its own writers back, for another Dial.
+func (w *wrapped) restore() {
+	w.attempt.Line = ""
+	w.attempt.Stdout, w.attempt.Stderr = w.stdout, w.refusal.to
+}
+
+// judge makes of how the wrapper ended how the command did.
+func (w *wrapped) judge(end fleet.End) fleet.End {
+	if word, ok := w.refusal.close(); ok {
+		return w.refused(word).End()
+	}
+	switch {
+	case w.opts.Timeout > 0 && end.Outcome == fleet.OutcomeSignalled && w.timedOut(end.Signal):
+		end.Reason = fleet.ReasonRemoteTimeout
+		end.Err = fmt.Errorf("the remote timeout of %v passed", w.opts.Timeout)
+	case w.opts.Detach && end.Outcome.Ran():
+		return w.detached(end)
+	}
+	return end
+}
+
+// timedOut reports whether the wrapper died of the time limit: by ALRM, or by KILL
+// with a command that outlived the grace.
+func (w *wrapped) timedOut(signal string) bool {
+	passed := time.Since(w.since)
+	return passed >= w.opts.Timeout && signal == "ALRM" || passed >= w.opts.Timeout+w.opts.Grace && signal == "KILL"
+}
+
+// refused is proof that this start ran nothing.
+func (w *wrapped) refused(word remote.Refusal) *fleet.Error {
+	outcome, reason, text := fleet.OutcomeRefused, fleet.ReasonWrapRefused, explanations[word]
+	if word == remote.RefusedAgain {
+		outcome, reason = fleet.OutcomeUnknown, fleet.ReasonAlreadyStarted
+	} else {
+		w.attempt.Execution.NotStarted()
+	}
+	if hint := word.Hint(); hint != "" {
+		text += "\nhint: " + hint
+	}
+	return w.attempt.Fail(outcome, reason, fmt.Errorf("the command was not started: %s", text))
+}
+
+var explanations = map[remote.Refusal]string{
+	remote.RefusedAgain:     "an earlier start of it is there already",
+	remote.RefusedSettled:   "it was settled before that it never starts",
+	remote.RefusedHome:      "the account has no $HOME for markers",
+	remote.RefusedDirectory: "the directory for markers is missing or not safe",
+	remote.RefusedMarker:    "its marker could not be written",
+	remote.RefusedGroup:     "it cannot have a process group of its own",
+	remote.RefusedPrintf:    "the shell has no printf",
+}
+
+// detached looks for the receipt.
+func (w *wrapped) detached(end fleet.End) fleet.End {
+	report, err := remote.ParseReport(w.nonce, w.receipt.bytes)
+	if err == nil && report.Accepted {
+		end.Outcome, end.Status, end.Signal, end.Flags = fleet.OutcomeDetached, 0, "", 0
+		return end
+	}
+	if err == nil {
+		err = fmt.Errorf("%w: the start is not accepted in it", remote.ErrNoReport)
+	}
+	return w.attempt.Fail(fleet.OutcomeUnknown, fleet.ReasonNoReceipt, fmt.Errorf("no receipt for the detached command: %w", err)).End()
+}

@@ -1,0 +1,224 @@
+package wrap_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	xssh "golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+	"shoal/internal/remote"
+	"shoal/internal/remote/wrap"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/xcrypto"
+	"shoal/internal/sshdtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type trusting struct{ key xssh.PublicKey }
+
+func (h trusting) Algorithms(fleet.Target) []string { return nil }
+
+func (h trusting) Check(_ fleet.Target, _ net.Addr, key xssh.PublicKey) error {
+	if !bytes.Equal(h.key.Marshal(), key.Marshal()) {
+		return errors.New("another key")
+	}
+	return nil
+}
+
+func (h trusting) Accepted(fleet.Target, xssh.PublicKey) error { return nil }
+
+type signers []xssh.Signer
+
+func (s signers) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return s, nil }
+
+// far is a real server, and a run directory there.
+type far struct {
+	server *sshdtest.Server
+	inner  ssh.Dialer
+	dir    string
+}
+
+func newFar(t *testing.T, opts ...sshdtest.Option) *far {
+	t.Helper()
+	s := sshdtest.OpenSSH(t, opts...)
+	inner, err := xcrypto.New(xcrypto.Options{
+		HostKeys: trusting{s.HostKey}, Identities: signers{s.Signer},
+		Timeouts: ssh.Timeouts{Dial: time.Minute, Kex: time.Minute, Auth: time.Minute, Session: time.Minute, Drain: time.Minute},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &far{server: s, inner: inner, dir: filepath.Join(t.TempDir(), "marks")}
+}
+
+type ending struct {
+	fleet.End
+	stdout, stderr string
+}
+
+// run makes one attempt at target 7.
+func (f *far) run(t *testing.T, o wrap.Options, command string) ending {
+	t.Helper()
+	if o.Dir == "" && o.Marked() {
+		o.Dir = f.dir
+	}
+	d, err := wrap.New(f.inner, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	a := &ssh.Attempt{Target: fleet.Target{
+		Host: f.server.Host, User: f.server.User, Port: f.server.Host.Port, Command: command, Index: 7,
+	}, Stdout: &stdout, Stderr: &stderr}
+	end := attempt(t, d, a)
+	if a.Line != "" || a.Stdout != &stdout || a.Stderr != &stderr || a.Target.Command != command {
+		t.Errorf("the attempt is not as it was: %+v", a)
+	}
+	return ending{end, stdout.String(), stderr.String()}
+}
+
+func attempt(t *testing.T, d ssh.Dialer, a *ssh.Attempt) fleet.End {
+	t.Helper()
+	c, err := d.Dial(t.Context(), a)
+	if err != nil {
+		f, ok := errors.AsType[*fleet.Error](err)
+		if !ok {
+			t.Fatalf("Dial's error is a %T: %v", err, err)
+		}
+		return f.End()
+	}
+	defer func() { _ = c.Close() }()
+	done := make(chan fleet.End, 1)
+	c.Start(t.Context(), func(e fleet.End) { done <- e })
+	return <-done
+}
+
+func (e ending) want(t *testing.T, o fleet.Outcome, r fleet.Reason, stdout, stderr string) {
+	t.Helper()
+	if e.Outcome != o || e.Reason != r || e.stdout != stdout || e.stderr != stderr {
+		t.Errorf("ended %v(%s), said %q and %q; want %v(%s), %q and %q\ncause: %v",
+			e.Outcome, e.Reason, e.stdout, e.stderr, o, r, stdout, stderr, e.Err)
+	}
+}
+
+// A second start of a target's command runs nothing, until a later session
+// starts it on purpose.
+func TestOnce(t *testing.T) {
+	t.Parallel()
+	f := newFar(t)
+	log := filepath.Join(t.TempDir(), "log")
+	command := "echo ran | tee -a " + log + "; echo err >&2; exit 3"
+	once := wrap.Options{Run: "run1", Once: true}
+	first := f.run(t, once, command)
+	first.want(t, fleet.OutcomeFailed, fleet.ReasonNone, "ran\n", "err\n")
+	if first.Status != 3 {
+		t.Errorf("exit status %d, want 3", first.Status)
+	}
+	second := f.run(t, once, command)
+	second.want(t, fleet.OutcomeUnknown, fleet.ReasonAlreadyStarted, "", "")
+	if second.Err == nil || !strings.Contains(second.Err.Error(), "hint: shoal resolve") {
+		t.Errorf("the error has no hint: %v", second.Err)
+	}
+	once.Session = 1
+	f.run(t, once, command).want(t, fleet.OutcomeUnknown, fleet.ReasonAlreadyStarted, "", "")
+	once.Rerun = map[int]bool{1: true} // another target
+	f.run(t, once, command).want(t, fleet.OutcomeUnknown, fleet.ReasonAlreadyStarted, "", "")
+	once.Session, once.Rerun = 2, map[int]bool{7: true}
+	f.run(t, once, command).want(t, fleet.OutcomeFailed, fleet.ReasonNone, "ran\n", "err\n")
+	if text, err := os.ReadFile(log); string(text) != "ran\nran\n" || err != nil {
+		t.Errorf("it ran so often: %q, %v", text, err)
+	}
+}
+
+// A run directory that others may write to is not used, and nothing is run.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	f := newFar(t)
+	open := t.TempDir()
+	if err := os.Chmod(open, 0o777); err != nil { //nolint:gosec // that is what is wrong with it
+		t.Fatal(err)
+	}
+	e := f.run(t, wrap.Options{Run: "run1", Once: true, Dir: open}, "touch "+open+"/ran")
+	e.want(t, fleet.OutcomeRefused, fleet.ReasonWrapRefused, "", "")
+	if _, err := os.Stat(open + "/ran"); err == nil {
+		t.Error("it ran")
+	}
+}
+
+func TestRemoteTimeout(t *testing.T) {
+	t.Parallel()
+	f := newFar(t)
+	e := f.run(t, wrap.Options{Timeout: time.Second}, "echo begun; exec sleep 1000")
+	e.want(t, fleet.OutcomeSignalled, fleet.ReasonRemoteTimeout, "begun\n", "")
+	if e.Signal != "ALRM" || e.Flags != fleet.FlagExitKnown {
+		t.Errorf("signal %q, flags %v", e.Signal, e.Flags)
+	}
+	f.run(t, wrap.Options{Timeout: time.Hour}, "kill -ALRM $$").want(t, fleet.OutcomeFailed, fleet.ReasonNone, "", "")
+}
+
+// A detached command outlives its connection, and its marker has what it said.
+func TestDetach(t *testing.T) {
+	t.Parallel()
+	f := newFar(t)
+	gate := filepath.Join(t.TempDir(), "gate")
+	o := wrap.Options{Run: "run1", Detach: true, Dir: f.dir}
+	e := f.run(t, o, "while [ ! -e "+gate+" ]; do sleep 0.1; done; echo out; echo err >&2; exit 5")
+	e.want(t, fleet.OutcomeDetached, fleet.ReasonNone, "", "")
+	if e.Flags != 0 || e.Err != nil {
+		t.Errorf("flags %v, error %v", e.Flags, e.Err)
+	}
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for r := (remote.Report{}); r.State != remote.StateEnded; {
+		question, err := o.Marker(fleet.Target{Index: 7}).Collect("N0nceN0nce", remote.Offsets{}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err = remote.ParseReport("N0nceN0nce", []byte(f.run(t, wrap.Options{}, question).stdout)); err != nil {
+			t.Fatal(err)
+		}
+		if r.State == remote.StateEnded && (r.Status != 5 || string(r.Stdout.Bytes) != "out\n" || string(r.Stderr.Bytes) != "err\n") {
+			t.Errorf("collected %+v", r)
+		}
+	}
+}
+
+// Where something else runs than was asked for, there is no receipt.
+func TestForcedCommand(t *testing.T) {
+	t.Parallel()
+	f := newFar(t, sshdtest.WithForceCommand("echo forced"))
+	f.run(t, wrap.Options{Run: "run1", Detach: true}, "true").want(t, fleet.OutcomeUnknown, fleet.ReasonNoReceipt, "", "")
+	f.run(t, wrap.Options{Run: "run1", Once: true}, "true").want(t, fleet.OutcomeOK, fleet.ReasonNone, "forced\n", "")
+}
+
+// What cannot be wrapped is not dialled for.
+func TestTooLong(t *testing.T) {
+	t.Parallel()
+	d, err := wrap.New(nobody{}, wrap.Options{Timeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = d.Dial(t.Context(), &ssh.Attempt{Target: fleet.Target{Command: strings.Repeat("x", remote.MaxLine)}})
+	if f, ok := errors.AsType[*fleet.Error](err); !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonBadTarget {
+		t.Errorf("error %v", err)
+	}
+	for _, o := range []wrap.Options{{Once: true}, {Once: true, Run: "a b"}, {Timeout: -1, Detach: true, Run: "a"}, {Killable: true, Run: "a", Dir: "b"}} {
+		if _, err := wrap.New(nobody{}, o); err == nil {
+			t.Errorf("%+v is taken", o)
+		}
+	}
+}
+
+// nobody is a Dialer that must not be called.
+type nobody struct{ ssh.Dialer }

@@ -1,0 +1,92 @@
+package wrap
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"shoal/internal/remote"
+)
+
+const nonce = "N0nceN0nce"
+
+// Whatever the pieces in which it comes, everything but the wrapper's own line is
+// passed on, in its order.
+func TestRefusalIsTakenOut(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		// Pieces of the mark itself come often, so that overlaps do.
+		part := rapid.OneOf(rapid.SampledFrom([]string{"s", "shoal/1 ", "shoal/1 " + nonce, "shoal/1 " + nonce + " refused", "\n"}), rapid.String())
+		before := strings.Join(rapid.SliceOfN(part, 0, 6).Draw(t, "before"), "")
+		before = strings.ReplaceAll(before, "shoal/1 "+nonce+" refused ", "")
+		refused := rapid.Bool().Draw(t, "refused")
+		text := before
+		if refused {
+			text += "shoal/1 " + nonce + " refused again\n"
+		}
+		var to bytes.Buffer
+		r := newRefusal(nonce, &to)
+		for rest := text; rest != ""; {
+			n := rapid.IntRange(1, len(rest)).Draw(t, "n")
+			if m, err := r.Write([]byte(rest[:n])); m != n || err != nil {
+				t.Fatalf("Write gave %d, %v", m, err)
+			}
+			rest = rest[n:]
+		}
+		word, ok := r.close()
+		if ok != refused || refused && word != remote.RefusedAgain {
+			t.Errorf("%q: found %q, %v", text, word, ok)
+		}
+		if to.String() != before {
+			t.Errorf("passed on %q, want %q", to.String(), before)
+		}
+	})
+}
+
+// A line that begins as the wrapper's would and goes on for ever is held no longer
+// than a refusal can be.
+func TestRefusalHoldsLittle(t *testing.T) {
+	var to bytes.Buffer
+	r := newRefusal(nonce, &to)
+	text := "shoal/1 " + nonce + " refused " + strings.Repeat("x", 1000)
+	for i := range len(text) {
+		_, _ = r.Write([]byte{text[i]})
+		if len(r.held) > maxRefusal+1 {
+			t.Fatalf("%d bytes are held", len(r.held))
+		}
+	}
+	if _, ok := r.close(); ok || to.String() != text {
+		t.Errorf("found %v, passed on %d of %d bytes", ok, to.Len(), len(text))
+	}
+}
+
+func TestRefusalTellsOfItsWriter(t *testing.T) {
+	r := newRefusal(nonce, failing{})
+	if _, err := r.Write([]byte("text")); !errors.Is(err, errFull) {
+		t.Errorf("error %v, want %v", err, errFull)
+	}
+	silent := newRefusal(nonce, nil)
+	if n, err := silent.Write([]byte("text")); n != 4 || err != nil {
+		t.Errorf("without a writer: %d, %v", n, err)
+	}
+}
+
+var errFull = errors.New("full")
+
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, errFull }
+
+func TestReceiptIsBounded(t *testing.T) {
+	var r receipt
+	for range 3 {
+		if n, err := r.Write(make([]byte, maxReceipt/2+1)); n != maxReceipt/2+1 || err != nil {
+			t.Fatalf("Write gave %d, %v", n, err)
+		}
+	}
+	if len(r.bytes) != maxReceipt {
+		t.Errorf("%d bytes are kept, want %d", len(r.bytes), maxReceipt)
+	}
+}

@@ -1,0 +1,86 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+)
+
+// An agentSigner is an agentKey for one attempt, with whose context it ends.
+type agentSigner struct {
+	holder *agentKey
+	public ssh.PublicKey // what is offered: a certificate file's, or the holder's
+	ctx    context.Context
+	target fleet.Target
+}
+
+var _ ssh.MultiAlgorithmSigner = agentSigner{}
+
+func (s agentSigner) PublicKey() ssh.PublicKey { return s.public }
+
+func (s agentSigner) Algorithms() []string { return algorithmsOf(s.public) }
+
+// AskFirst says that a signature may take a person's touch, PIN or consent. A
+// Dialer asks the server whether it takes the key (RFC 4252 §7, a request
+// without signature) before it has such a signer sign.
+func (s agentSigner) AskFirst() bool { return s.holder.slow.Load() }
+
+func (s agentSigner) Sign(random io.Reader, data []byte) (*ssh.Signature, error) {
+	return s.SignWithAlgorithm(random, data, "")
+}
+
+// SignWithAlgorithm signs with one of Algorithms; "" means the first.
+func (s agentSigner) SignWithAlgorithm(_ io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	algorithm, err := chooseAlgorithm(s.public, algorithm)
+	if err != nil {
+		return nil, err
+	}
+	signature, err := s.holder.sign(s.ctx, data, algorithm)
+	if err != nil {
+		return nil, fail(s.target, agentReason(err),
+			fmt.Errorf("signing with %s in the agent: %w%s", ssh.FingerprintSHA256(s.public), err, agentHint(err)))
+	}
+	return signature, nil
+}
+
+func chooseAlgorithm(key ssh.PublicKey, algorithm string) (string, error) {
+	able := algorithmsOf(key)
+	if algorithm == "" {
+		return able[0], nil
+	}
+	if !slices.Contains(able, algorithm) {
+		return "", fmt.Errorf("a key of type %q is not used with %.64q", key.Type(), algorithm)
+	}
+	return algorithm, nil
+}
+
+// agentReason keeps the blame for our own want of descriptors off the agent.
+func agentReason(err error) fleet.Reason {
+	if noFiles(err) {
+		return fleet.ReasonLocalFiles
+	}
+	return fleet.ReasonAgentUnavailable
+}
+
+func agentHint(err error) string {
+	if errors.Is(err, ErrAgentRefused) {
+		return "\nhint: it may be locked (ssh-add -X), or the key added with a constraint on its use (ssh-add -c, -h)"
+	}
+	return ""
+}
+
+func fail(t fleet.Target, reason fleet.Reason, err error) *fleet.Error {
+	return &fleet.Error{
+		Host:    t.Host.String(),
+		Outcome: fleet.OutcomeNeverStarted,
+		Phase:   fleet.PhaseAuth,
+		Reason:  reason,
+		Err:     err,
+	}
+}

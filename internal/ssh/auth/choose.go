@@ -1,0 +1,242 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// A choice is the making of one Set.
+type choice struct {
+	*Keyring
+	want  Want
+	set   *Set
+	agent *agent // nil without one
+	certs []certFile
+	seen  map[string]bool // by key blob: a key is offered once
+}
+
+// A certFile is a certificate from a file that is offered with its key.
+type certFile struct {
+	path string
+	cert *ssh.Certificate
+	used bool
+}
+
+// choose puts a Set together: named files in their order, then the agent's keys,
+// then the default files. The error is for the end of ctx only.
+func (k *Keyring) choose(ctx context.Context, w Want) (*Set, error) {
+	c := &choice{Keyring: k, want: w, set: &Set{now: k.now}, seen: make(map[string]bool)}
+	if w.AgentSocket != "" {
+		a, err := k.agent(ctx, w.AgentSocket)
+		if err != nil {
+			return nil, err
+		}
+		c.agent, c.set.agentErr = a, a.err
+		c.set.notices = append(c.set.notices, a.notices...)
+	}
+	for _, path := range w.Certificates {
+		c.addCertificate(ctx, path)
+	}
+	for _, path := range w.Files {
+		c.named(path, c.addFile(ctx, path))
+	}
+	c.pairWithAgent()
+	c.addAgent()
+	c.addDefaults(ctx)
+	c.cut()
+	// What was cut short by the end of ctx is no choice.
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return c.set, nil
+}
+
+func (c *choice) notice(format string, args ...any) {
+	c.set.notices = append(c.set.notices, fmt.Sprintf(format, args...))
+}
+
+// named takes note of a named file that cannot be used: some are normal.
+func (c *choice) named(path string, err error) {
+	if err == nil {
+		return
+	}
+	err = fmt.Errorf("key file %q: %w", path, err)
+	c.notice("%v", err)
+	c.set.why = append(c.set.why, err)
+	var soft leftOut
+	if !errors.As(err, &soft) {
+		c.set.bad = append(c.set.bad, err)
+	}
+}
+
+// add offers a key, unless it is offered already or out of its time.
+func (c *choice) add(k key) {
+	blob := string(k.public.Marshal())
+	if c.seen[blob] {
+		return
+	}
+	c.seen[blob] = true
+	if err := validAt(k.public, c.now()); err != nil {
+		c.notice("%s: %v", k.from, err)
+		return
+	}
+	c.set.keys = append(c.set.keys, k)
+}
+
+// addPair offers a key after all its certificates.
+func (c *choice) addPair(k key) {
+	for i := range c.certs {
+		f := &c.certs[i]
+		if string(f.cert.Key.Marshal()) == string(k.public.Marshal()) {
+			f.used = true
+			c.add(k.with(f.cert, fmt.Sprintf("certificate file %q", f.path)))
+		}
+	}
+	if !c.want.Only {
+		for _, held := range c.agent.certificates(k.public) {
+			c.add(key{public: held.public, holder: held, from: c.fromAgent()})
+		}
+	}
+	c.add(k)
+}
+
+func (c *choice) fromAgent() string { return fmt.Sprintf("agent at %q", c.want.AgentSocket) }
+
+func (c *choice) addFile(ctx context.Context, path string) error {
+	f, err := c.read(ctx, path)
+	if err != nil {
+		return err
+	}
+	if cert, ok := f.public.(*ssh.Certificate); ok {
+		c.certs = append(c.certs, certFile{path: path, cert: cert})
+		return nil
+	}
+	c.addBeside(ctx, path)
+	k := key{public: f.public, from: fmt.Sprintf("key file %q", path)}
+	// The agent spares us the passphrase.
+	if f.encrypted || f.hardware || !f.private {
+		k.holder = c.agent.find(f.public)
+	}
+	if k.holder == nil {
+		signer, err := c.opener(ctx, f)
+		if err != nil {
+			return err
+		}
+		k.public, k.file = signer.public, signer.private
+	}
+	c.addPair(k)
+	return nil
+}
+
+func (c *choice) opener(ctx context.Context, f *keyFile) (fileSigner, error) {
+	switch {
+	case !f.private:
+		return fileSigner{}, errors.New("it is a public key, and the agent does not have the private one")
+	case f.hardware:
+		return fileSigner{}, errHardware
+	}
+	return c.open(ctx, f)
+}
+
+// addBeside takes the certificate that ssh-keygen puts beside a key.
+func (c *choice) addBeside(ctx context.Context, path string) {
+	beside := strings.TrimSuffix(path, ".pub") + "-cert.pub"
+	cert, err := c.certificate(ctx, beside)
+	switch {
+	case err == nil:
+		c.certs = append(c.certs, certFile{path: beside, cert: cert})
+	case !errors.Is(err, fs.ErrNotExist):
+		c.notice("certificate file %q: %v", beside, err)
+	}
+}
+
+func (c *choice) addCertificate(ctx context.Context, path string) {
+	cert, err := c.certificate(ctx, path)
+	if err != nil {
+		err = fmt.Errorf("certificate file %q: %w", path, err)
+		c.notice("%v", err)
+		c.set.why, c.set.bad = append(c.set.why, err), append(c.set.bad, err)
+		return
+	}
+	c.certs = append(c.certs, certFile{path: path, cert: cert})
+}
+
+// pairWithAgent offers the certificates whose key no file has and the agent
+// does.
+func (c *choice) pairWithAgent() {
+	for i := range c.certs {
+		f := &c.certs[i]
+		if f.used {
+			continue
+		}
+		holder := c.agent.find(f.cert)
+		if holder == nil {
+			holder = c.agent.find(f.cert.Key)
+		}
+		if holder == nil {
+			c.notice("certificate file %q: its private key is in no named file and not in the agent", f.path)
+			continue
+		}
+		c.add(key{public: f.cert, holder: holder, from: fmt.Sprintf("certificate file %q", f.path)})
+	}
+}
+
+func (c *choice) addAgent() {
+	if c.agent == nil || c.want.Only {
+		return
+	}
+	for _, held := range c.agent.keys {
+		k := key{public: held.public, holder: held, from: c.fromAgent()}
+		if _, ok := held.public.(*ssh.Certificate); ok && c.agent.find(plain(held.public)) != nil {
+			continue // it comes just before its key
+		}
+		c.addPair(k)
+	}
+}
+
+// defaultFiles are those that OpenSSH tries (ssh_config(5), IdentityFile),
+// strongest first. The last two only name keys in the agent.
+var defaultFiles = [...]string{"id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk"}
+
+func (c *choice) addDefaults(ctx context.Context) {
+	if !c.want.Defaults {
+		return
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		c.notice("default key files: %v", err)
+		return
+	}
+	for _, name := range defaultFiles {
+		path := filepath.Join(home, ".ssh", name)
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if len(c.set.keys) >= c.MaxKeys { // nor is a passphrase asked for in vain
+			c.notice("key file %q is not read: %d others come first", path, c.MaxKeys)
+			continue
+		}
+		if err := c.addFile(ctx, path); err != nil {
+			c.notice("key file %q: %v", path, err)
+		}
+	}
+}
+
+// cut keeps as many keys as may be offered.
+func (c *choice) cut() {
+	if len(c.set.keys) <= c.MaxKeys {
+		return
+	}
+	for _, k := range c.set.keys[c.MaxKeys:] {
+		c.notice("key %s %s is not offered: %d others come first, and servers count each as a failed login",
+			k.public.Type(), ssh.FingerprintSHA256(k.public), c.MaxKeys)
+	}
+	c.set.keys = c.set.keys[:c.MaxKeys]
+}

@@ -1,0 +1,92 @@
+package auth
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// maxRounds bounds the work of deriving a key from a passphrase: a file may ask
+// for 2^32 rounds. ssh-keygen -a makes 16 or 24 unless told otherwise, and each
+// takes 4 to 7 ms of CPU, so that this many stay below five seconds of it.
+const maxRounds = 512
+
+// containerMagic begins the binary format in an "OPENSSH PRIVATE KEY" block
+// (OpenSSH, PROTOCOL.key).
+const containerMagic = "openssh-key-v1\x00"
+
+// A container is the part of OpenSSH's private key format that is in the clear.
+type container struct {
+	kdf    string
+	rounds uint32 // of bcrypt; 0 without a passphrase
+	public []byte
+}
+
+// parseContainer reads no further than it needs to and derives nothing.
+func parseContainer(b []byte) (container, error) {
+	rest, ok := bytes.CutPrefix(b, []byte(containerMagic))
+	if !ok {
+		return container{}, errors.New("not in OpenSSH's private key format")
+	}
+	var fields [3][]byte // cipher, kdf, kdf options
+	for i := range fields {
+		if fields[i], rest, ok = cutString(rest); !ok {
+			return container{}, errCutShort
+		}
+	}
+	if len(rest) < 4 {
+		return container{}, errCutShort
+	}
+	if n := binary.BigEndian.Uint32(rest); n != 1 {
+		return container{}, fmt.Errorf("%d keys in one file, want 1", n)
+	}
+	c := container{kdf: string(fields[1])}
+	public, _, ok := cutString(rest[4:])
+	if !ok {
+		return container{}, errCutShort
+	}
+	c.public = bytes.Clone(public) // the rest of b is secret, and overwritten
+	if c.kdf != "bcrypt" {
+		return c, nil // none, or one that the parser refuses
+	}
+	if _, rest, ok = cutString(fields[2]); !ok || len(rest) != 4 { // the salt
+		return container{}, errCutShort
+	}
+	c.rounds = binary.BigEndian.Uint32(rest)
+	return c, nil
+}
+
+// check refuses what would take too long to open.
+func (c container) check() error {
+	if c.rounds > maxRounds {
+		return fmt.Errorf("its passphrase takes %d rounds of bcrypt, more than %d\n"+
+			"hint: add it to the agent with ssh-add, or rewrite it with ssh-keygen -p -a 100", c.rounds, maxRounds)
+	}
+	return nil
+}
+
+// publicKey gives the public half; nil when it cannot be used.
+func (c container) publicKey() ssh.PublicKey {
+	key, err := parsePublic(c.public)
+	if err != nil {
+		return nil
+	}
+	return key
+}
+
+var errCutShort = errors.New("the private key is cut short")
+
+// cutString reads an SSH string (RFC 4251 §5).
+func cutString(b []byte) (s, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return nil, nil, false
+	}
+	n := binary.BigEndian.Uint32(b)
+	if b = b[4:]; uint64(n) > uint64(len(b)) {
+		return nil, nil, false
+	}
+	return b[:n], b[n:], true
+}

@@ -1,0 +1,47 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+)
+
+// readBounded reads a regular file of at most so many bytes.
+func readBounded(path string, most int64) ([]byte, os.FileInfo, error) {
+	// Opening a FIFO would wait for its writer.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, errors.New("it is not a regular file")
+	}
+	content, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err != nil {
+		return nil, nil, err
+	}
+	if int64(len(content)) > most {
+		return nil, nil, fmt.Errorf("it is larger than %d bytes", most)
+	}
+	return content, info, nil
+}
+
+// checkMode refuses a secret file of ours that others may read or change
+// (sshkey_perm_ok in OpenSSH's authfile.c).
+func checkMode(info os.FileInfo) error {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if ok && int(stat.Uid) != os.Getuid() {
+		return nil // its owner's matter, as in OpenSSH
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("its mode %#o lets others at it\nhint: chmod 600 the file", mode)
+	}
+	return nil
+}

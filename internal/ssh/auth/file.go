@@ -1,0 +1,154 @@
+package auth
+
+import (
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// maxFile bounds a key file, in bytes; the largest keys take some KiB.
+const maxFile = 1 << 20
+
+// A keyFile is a key file as far as it can be read without a passphrase.
+type keyFile struct {
+	path      string
+	content   []byte
+	private   bool          // it has a private key
+	encrypted bool          // and that needs a passphrase
+	hardware  bool          // and that is a handle for a FIDO authenticator
+	sealed    *sealed       // encrypted PKCS #8; else nil
+	public    ssh.PublicKey // nil when only the passphrase would tell
+}
+
+// A leftOut file is in order, but cannot be used here: a notice and no error.
+type leftOut struct{ error }
+
+var (
+	errEncrypted = leftOut{errors.New("it is encrypted and there is no way to ask for its passphrase")}
+	errTooLate   = leftOut{errors.New("it is encrypted, and the time to ask for its passphrase is over")}
+	errHardware  = leftOut{errors.New("it is a FIDO key, which only an agent can use\n" +
+		"hint: add it to the agent with ssh-add, and have SSH_AUTH_SOCK name the agent")}
+)
+
+func readKeyFile(path string) (*keyFile, error) {
+	content, info, err := readBounded(path, maxFile)
+	if err != nil {
+		return nil, err
+	}
+	f := &keyFile{path: path, content: content}
+	block, _ := pem.Decode(content)
+	if block == nil {
+		f.public, err = parseAuthorized(content)
+		return f, err
+	}
+	defer clear(block.Bytes)
+	f.private = true
+	if err := checkMode(info); err != nil {
+		return nil, err
+	}
+	return f, f.inspect(block)
+}
+
+// inspect finds out whether the key is encrypted, what its public half is, and
+// whether opening it is safe.
+func (f *keyFile) inspect(block *pem.Block) error {
+	switch {
+	case block.Type == "OPENSSH PRIVATE KEY":
+		c, err := parseContainer(block.Bytes)
+		if err == nil {
+			err = c.check()
+		}
+		if err != nil {
+			return err
+		}
+		f.encrypted, f.public = c.kdf != "none", c.publicKey()
+		f.hardware = f.public != nil && isHardware(f.public)
+	case block.Type == "ENCRYPTED PRIVATE KEY": // RFC 5958 §3
+		sealed, err := parseSealed(block.Bytes)
+		if err != nil {
+			return err
+		}
+		f.encrypted, f.sealed = true, sealed
+		f.public = publicBeside(f.path)
+	case strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"): // RFC 1421 §4.6.1.1
+		f.encrypted = true
+		f.public = publicBeside(f.path)
+	}
+	return nil
+}
+
+// open gives the private key. ask may be nil when the key is not encrypted.
+func (f *keyFile) open(ask func(string) ([]byte, error)) (fileSigner, error) {
+	signer, err := f.parse(ask)
+	if err != nil {
+		return fileSigner{}, err
+	}
+	return newFileSigner(signer)
+}
+
+func (f *keyFile) parse(ask func(string) ([]byte, error)) (ssh.Signer, error) {
+	if !f.encrypted {
+		defer clear(f.content) // it is the private key, and is parsed once
+		return ssh.ParsePrivateKey(f.content)
+	}
+	if ask == nil {
+		return nil, errEncrypted
+	}
+	passphrase, err := ask(f.path)
+	if err != nil {
+		return nil, fmt.Errorf("asking for the passphrase: %w", err)
+	}
+	defer clear(passphrase)
+	var signer ssh.Signer
+	if f.sealed != nil {
+		signer, err = f.sealed.open(passphrase)
+	} else {
+		signer, err = ssh.ParsePrivateKeyWithPassphrase(f.content, passphrase)
+	}
+	if err != nil {
+		// The cause names no secret, but tells a wrong passphrase badly.
+		return nil, fmt.Errorf("opening it with the passphrase: %w", err)
+	}
+	return signer, nil
+}
+
+func parseAuthorized(content []byte) (ssh.PublicKey, error) {
+	key, _, _, _, err := ssh.ParseAuthorizedKey(content)
+	if err != nil {
+		return nil, errors.New("it is neither a private nor a public key")
+	}
+	return parsePublic(key.Marshal())
+}
+
+// publicBeside reads the .pub file of a private key that does not tell its
+// public half; nil when there is none that can be used.
+func publicBeside(path string) ssh.PublicKey {
+	content, _, err := readBounded(path+".pub", maxFile)
+	if err != nil {
+		return nil
+	}
+	key, err := parseAuthorized(content)
+	if err != nil || plain(key) != key {
+		return nil
+	}
+	return key
+}
+
+func readCertificate(path string) (*ssh.Certificate, error) {
+	content, _, err := readBounded(path, maxFile)
+	if err != nil {
+		return nil, err
+	}
+	key, err := parseAuthorized(content)
+	if err != nil {
+		return nil, err
+	}
+	cert, ok := key.(*ssh.Certificate)
+	if !ok {
+		return nil, errors.New("it is not a certificate")
+	}
+	return cert, nil
+}

@@ -1,0 +1,170 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// A Keyring loads each key file, each certificate and each agent's list once,
+// when a target first wants it, and shares them among all that do. It is safe
+// for concurrent use.
+type Keyring struct {
+	KeyringOptions
+	now func() time.Time
+
+	files  memo[*keyFile]
+	opened memo[fileSigner]
+	certs  memo[*ssh.Certificate]
+	sets   memo[*Set]
+	// asking is held while somebody is asked for a passphrase; there is room
+	// for one.
+	asking chan struct{}
+
+	mu      sync.Mutex
+	sealed  bool // no more questions
+	closed  bool
+	agents  map[string]*agent // by their sockets
+	loading sync.WaitGroup    // of their lists
+	notices []string
+	told    map[string]bool
+}
+
+// NewKeyring gives an empty Keyring.
+func NewKeyring(o KeyringOptions) (*Keyring, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	return &Keyring{
+		KeyringOptions: o.withDefaults(),
+		now:            time.Now,
+		asking:         make(chan struct{}, 1),
+		agents:         make(map[string]*agent),
+		told:           make(map[string]bool),
+	}, nil
+}
+
+// Set gives the keys for a want; the same *Set for an equal one. A file that
+// cannot be used is a notice; the error is for the end of ctx only.
+func (k *Keyring) Set(ctx context.Context, w Want) (*Set, error) {
+	return k.sets.get(ctx, w.id(), func() (*Set, error) {
+		set, err := k.choose(ctx, w.clean())
+		if err != nil {
+			return nil, err
+		}
+		k.tell(set.notices)
+		return set, nil
+	})
+}
+
+// Prepare loads the keys for all wants of a run before it starts, so that every
+// passphrase is asked for now. From then on none is asked: a file that needs one
+// and comes later is left out with a notice. The error is for the end of ctx
+// only.
+func (k *Keyring) Prepare(ctx context.Context, wants iter.Seq[Want]) error {
+	for w := range wants {
+		if _, err := k.Set(ctx, w); err != nil {
+			return fmt.Errorf("loading keys: %w", err)
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.sealed = true
+	return nil
+}
+
+// Notices says in words for people which keys were left out until now, and why,
+// each thing once.
+func (k *Keyring) Notices() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.notices)
+}
+
+// Close ends the connections to the agents. Their keys sign no more; those from
+// files do.
+func (k *Keyring) Close() error {
+	k.mu.Lock()
+	k.closed = true
+	agents := slices.Collect(maps.Values(k.agents))
+	k.mu.Unlock()
+	for _, a := range agents {
+		a.link.close()
+	}
+	k.loading.Wait()
+	return nil
+}
+
+func (k *Keyring) tell(notices []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, n := range notices {
+		if !k.told[n] {
+			k.told[n] = true
+			k.notices = append(k.notices, n)
+		}
+	}
+}
+
+func (k *Keyring) agent(ctx context.Context, socket string) (*agent, error) {
+	a := k.agentAt(socket)
+	select {
+	case <-a.listed:
+		return a, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for the agent's list of keys: %w", context.Cause(ctx))
+	}
+}
+
+// agentAt gives the agent, whose list may still be waited for.
+func (k *Keyring) agentAt(socket string) *agent {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a := k.agents[socket]
+	if a == nil {
+		a = newAgent(socket, k.SignTimeout)
+		k.agents[socket] = a
+		if k.closed {
+			a.link.close()
+			a.err = errClosed
+			close(a.listed)
+		} else {
+			k.loading.Go(a.load)
+		}
+	}
+	return a
+}
+
+func (k *Keyring) read(ctx context.Context, path string) (*keyFile, error) {
+	return k.files.get(ctx, path, func() (*keyFile, error) { return readKeyFile(path) })
+}
+
+func (k *Keyring) certificate(ctx context.Context, path string) (*ssh.Certificate, error) {
+	return k.certs.get(ctx, path, func() (*ssh.Certificate, error) { return readCertificate(path) })
+}
+
+// open gives the private key of a file, asking for its passphrase if need be.
+func (k *Keyring) open(ctx context.Context, f *keyFile) (fileSigner, error) {
+	return k.opened.get(ctx, filepath.Clean(f.path), func() (fileSigner, error) {
+		select {
+		case k.asking <- struct{}{}:
+		case <-ctx.Done():
+			return fileSigner{}, fmt.Errorf("waiting for another passphrase: %w", context.Cause(ctx))
+		}
+		defer func() { <-k.asking }()
+		k.mu.Lock()
+		ask, sealed := k.Passphrase, k.sealed
+		k.mu.Unlock()
+		if f.encrypted && sealed && ask != nil {
+			return fileSigner{}, errTooLate
+		}
+		return f.open(ask)
+	})
+}

@@ -1,0 +1,234 @@
+package auth_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	xssh "golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/auth"
+)
+
+var _ ssh.Identities = auth.Router{}
+
+func keyring(t testing.TB, o auth.KeyringOptions) *auth.Keyring {
+	t.Helper()
+	k, err := auth.NewKeyring(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = k.Close() })
+	return k
+}
+
+func offered(t testing.TB, r auth.Router, target fleet.Target) []string {
+	t.Helper()
+	list, err := r.Signers(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var prints []string
+	for _, s := range list {
+		prints = append(prints, xssh.FingerprintSHA256(s.PublicKey()))
+	}
+	return prints
+}
+
+func TestEachTargetGetsItsOwnKeys(t *testing.T) {
+	t.Parallel()
+	web, db, common, held := edKey(t), edKey(t), ecdsaKey(t), edKey(t)
+	webFile, dbFile, commonFile := keyFile(t, web, ""), keyFile(t, db, ""), keyFile(t, common, "")
+	socket, _ := goAgent(t, held)
+	r := auth.Router{Keyring: keyring(t, auth.KeyringOptions{}), Want: func(t fleet.Target) (auth.Want, error) {
+		switch t.Host.Name {
+		case "web":
+			return auth.Want{Files: []string{webFile, commonFile}}, nil
+		case "db":
+			return auth.Want{Files: []string{dbFile, commonFile}, AgentSocket: socket}, nil
+		case "only":
+			return auth.Want{Files: []string{commonFile}, AgentSocket: socket, Only: true}, nil
+		case "bad":
+			return auth.Want{}, errors.New("a bad configuration")
+		}
+		return auth.Want{}, nil
+	}}
+	named := func(name string) fleet.Target { return fleet.Target{Host: fleet.Host{Name: name}} }
+	for name, want := range map[string][]string{
+		"web":  {fingerprint(t, web), fingerprint(t, common)},
+		"db":   {fingerprint(t, db), fingerprint(t, common), fingerprint(t, held)},
+		"only": {fingerprint(t, common)},
+	} {
+		if got := offered(t, r, named(name)); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	for name, text := range map[string]string{"bad": "choosing keys: a bad configuration", "none": "there is no key to offer\nhint: "} {
+		_, err := r.Signers(t.Context(), named(name))
+		var e *fleet.Error
+		if !errors.As(err, &e) || e.Reason != fleet.ReasonNoIdentity || e.Host != name || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Ten thousand targets with one file and one agent read and list once: the file
+// is gone after the first.
+func TestManyTargetsLoadOnce(t *testing.T) {
+	t.Parallel()
+	path := keyFile(t, edKey(t), canary)
+	var conns atomic.Int32
+	held := agent.NewKeyring()
+	if err := held.Add(agent.AddedKey{PrivateKey: edKey(t)}); err != nil {
+		t.Fatal(err)
+	}
+	socket := listenUnix(t, func(c net.Conn) {
+		conns.Add(1)
+		_ = agent.ServeAgent(held, c)
+	})
+	var asked atomic.Int32
+	k := keyring(t, auth.KeyringOptions{Passphrase: func(string) ([]byte, error) {
+		asked.Add(1)
+		return []byte(canary), os.Remove(path)
+	}})
+	r := auth.Router{Keyring: k, Want: func(t fleet.Target) (auth.Want, error) {
+		// Spelled in several ways, it is one file.
+		spelled := []string{path, filepath.Dir(path) + "/./" + filepath.Base(path)}[t.Index%2]
+		return auth.Want{Files: []string{spelled}, AgentSocket: socket}, nil
+	}}
+	var wg sync.WaitGroup
+	for i := range 10_000 {
+		wg.Go(func() {
+			list, err := r.Signers(t.Context(), fleet.Target{Host: fleet.Host{Name: "h"}, Index: i})
+			if err != nil || len(list) != 2 {
+				t.Errorf("%d signers, %v", len(list), err)
+			}
+		})
+	}
+	wg.Wait()
+	if asked.Load() != 1 || conns.Load() != 1 {
+		t.Errorf("asked %d times on %d connections, want 1 on 1", asked.Load(), conns.Load())
+	}
+}
+
+func TestPrepareAsksForAllAndThenNoMore(t *testing.T) {
+	t.Parallel()
+	early := []string{keyFile(t, edKey(t), canary), keyFile(t, edKey(t), canary)}
+	late := keyFile(t, edKey(t), canary)
+	var asked []string
+	k := keyring(t, auth.KeyringOptions{Passphrase: func(path string) ([]byte, error) {
+		asked = append(asked, path)
+		return []byte(canary), nil
+	}})
+	err := k.Prepare(t.Context(), func(yield func(auth.Want) bool) {
+		for _, path := range append(early, early...) {
+			if !yield(auth.Want{Files: []string{path}}) {
+				return
+			}
+		}
+	})
+	if err != nil || !slices.Equal(asked, early) {
+		t.Errorf("asked for %q, want %q: %v", asked, early, err)
+	}
+	s, err := k.Set(t.Context(), auth.Want{Files: []string{late}})
+	if err != nil || len(s.Keys()) != 0 || len(asked) != 2 {
+		t.Errorf("late: %d keys, asked %q, %v", len(s.Keys()), asked, err)
+	}
+	want := []string{fmt.Sprintf("key file %q: it is encrypted, and the time to ask for its passphrase is over", late)}
+	if !slices.Equal(k.Notices(), want) {
+		t.Errorf("notices %q, want %q", k.Notices(), want)
+	}
+	wantNoCanary(t, fmt.Sprintf("%+v", s), fmt.Sprint(k.Notices()))
+}
+
+// Of the files that a target's configuration names, those that cannot be used
+// are left out; without any other, the target hears why.
+func TestFilesOfATargetThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	none, good := filepath.Join(t.TempDir(), "none"), edKey(t)
+	k := keyring(t, auth.KeyringOptions{})
+	s, err := k.Set(t.Context(), auth.Want{Files: []string{none, keyFile(t, good, "")}})
+	if err != nil || !slices.Equal(fingerprints(s), []string{fingerprint(t, good)}) {
+		t.Errorf("%q, %v", fingerprints(s), err)
+	}
+	if s, err = k.Set(t.Context(), auth.Want{Files: []string{none}}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Signers(t.Context(), someTarget)
+	wantReason(t, err, fleet.ReasonNoIdentity)
+	if !strings.Contains(err.Error(), fmt.Sprintf("key file %q: open ", none)) {
+		t.Error(err)
+	}
+	if n := k.Notices(); len(n) != 1 {
+		t.Errorf("notices %q, want one", n)
+	}
+	if s, err = k.Set(t.Context(), auth.Want{Files: []string{keyFile(t, edKey(t), canary)}}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Signers(t.Context(), someTarget)
+	wantReason(t, err, fleet.ReasonNoIdentity)
+	if !strings.Contains(err.Error(), "it is encrypted and there is no way to ask") {
+		t.Error(err)
+	}
+}
+
+// One that gives up while the keys are loaded leaves that to the next.
+func TestLoadingIsNotSpoiltByOneWhoGivesUp(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	ctx, cancel := context.WithCancel(t.Context())
+	k := keyring(t, auth.KeyringOptions{Passphrase: func(string) ([]byte, error) {
+		asked++
+		if asked == 1 {
+			cancel()
+			return nil, errors.New("interrupted")
+		}
+		return []byte(canary), nil
+	}})
+	w := auth.Want{Files: []string{keyFile(t, edKey(t), canary)}}
+	r := auth.Router{Keyring: k, Want: func(fleet.Target) (auth.Want, error) { return w, nil }}
+	_, err := r.Signers(ctx, someTarget)
+	wantReason(t, err, fleet.ReasonInterrupted)
+	if list, err := r.Signers(t.Context(), someTarget); err != nil || len(list) != 1 {
+		t.Errorf("%d signers, %v", len(list), err)
+	}
+	if len(k.Notices()) != 0 {
+		t.Errorf("notices %q", k.Notices())
+	}
+}
+
+func TestTwoAgents(t *testing.T) {
+	t.Parallel()
+	one, two := edKey(t), edKey(t)
+	socket1, _ := goAgent(t, one)
+	socket2, process := sshAgent(t, two)
+	k := keyring(t, auth.KeyringOptions{})
+	for socket, key := range map[string]any{socket1: one, socket2: two} {
+		s, err := k.Set(t.Context(), auth.Want{AgentSocket: socket})
+		if err != nil || !slices.Equal(fingerprints(s), []string{fingerprint(t, key)}) {
+			t.Errorf("%q, %v", fingerprints(s), err)
+		}
+	}
+	if err := process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := k.Set(t.Context(), auth.Want{AgentSocket: socket1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := signers(t, s)[0].Sign(rand.Reader, []byte("data")); err != nil {
+		t.Errorf("the death of one agent is the other's: %v", err)
+	}
+}

@@ -1,0 +1,64 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// A lazy value is made when it is first wanted, by one of those who want it
+// while the others wait.
+type lazy[T any] struct {
+	// turn holds a token while nobody makes the value or looks at it. Whoever
+	// takes it puts it back; there is room for one.
+	turn  chan struct{}
+	made  bool
+	value T
+	err   error
+}
+
+func newLazy[T any]() *lazy[T] {
+	l := &lazy[T]{turn: make(chan struct{}, 1)}
+	l.turn <- struct{}{}
+	return l
+}
+
+// get gives the value, made by f if it was not yet. What f gives is kept, an
+// error too, unless ctx ended meanwhile: that says nothing to the next caller.
+func (l *lazy[T]) get(ctx context.Context, f func() (T, error)) (T, error) {
+	select {
+	case <-l.turn:
+	case <-ctx.Done():
+		var none T
+		return none, fmt.Errorf("waiting for another that loads it: %w", context.Cause(ctx))
+	}
+	defer func() { l.turn <- struct{}{} }()
+	if l.made {
+		return l.value, l.err
+	}
+	value, err := f()
+	if err == nil || ctx.Err() == nil {
+		l.made, l.value, l.err = true, value, err
+	}
+	return value, err
+}
+
+// A memo is a lazy value for each name. The zero value is empty.
+type memo[T any] struct {
+	mu     sync.Mutex
+	values map[string]*lazy[T]
+}
+
+func (m *memo[T]) get(ctx context.Context, name string, f func() (T, error)) (T, error) {
+	m.mu.Lock()
+	l := m.values[name]
+	if l == nil {
+		if m.values == nil {
+			m.values = make(map[string]*lazy[T])
+		}
+		l = newLazy[T]()
+		m.values[name] = l
+	}
+	m.mu.Unlock()
+	return l.get(ctx, f)
+}

@@ -1,0 +1,223 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// window is how many requests may be under way at the agent. Enough to keep it
+// busy; what waits longer waits here, where giving up costs nothing.
+const window = 32
+
+// A link is the one connection to an agent that all targets share. Agents
+// answer in order (draft-ietf-sshm-ssh-agent §3), so that requests are sent
+// without waiting for the answers to others:
+//
+//	do ──calls──▶ run: dial ▶ exchange ──▶ agent
+//	 ◀──answer──              exchange ◀──replies── reader
+//
+// Requests that a connection leaves unanswered move on to the next one, but for
+// the one whose turn it was. An agent that does not answer in time is given up for
+// good: each target would wait for it in turn, and the keys of files can do
+// without (faults.md A09).
+type link struct {
+	socket string
+	limit  time.Duration // for dialling, and for the answer to one request
+	window int
+
+	// calls go from do to run. It has no room, so that a call which nobody
+	// serves is still its caller's to take back. Nobody closes it.
+	calls chan *call
+	// nudge tells run that a call was given up or the connection is in doubt.
+	// One says as much as many: there is room for one, and nobody closes it.
+	nudge chan struct{}
+	doubt atomic.Bool // the agent gave a wrong signature
+	open  atomic.Bool // there is a connection
+	hung  atomic.Bool // the agent has not answered in time
+
+	stopped <-chan struct{}
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// A call is one request.
+type call struct {
+	ctx context.Context
+	// request is framed; nil asks for a connection and no more.
+	request []byte
+	// answer has room for the one that is sent, by run.
+	answer  chan answer
+	retried bool // its connection was lost once
+}
+
+type answer struct {
+	reply []byte
+	took  time.Duration // since it was this request's turn
+	err   error
+}
+
+var (
+	errClosed = errors.New("the connection to the agent was closed on our side")
+	errHung   = errors.New("it did not answer in time, and is not asked any more")
+)
+
+func newLink(socket string, limit time.Duration, window int) *link {
+	ctx, stop := context.WithCancel(context.Background())
+	l := &link{
+		socket: socket, limit: limit, window: window,
+		calls: make(chan *call), nudge: make(chan struct{}, 1),
+		stopped: ctx.Done(), stop: stop,
+	}
+	l.running.Go(func() { l.run(ctx) })
+	return l
+}
+
+// close ends the connection and all requests. It may be repeated.
+func (l *link) close() {
+	l.stop()
+	l.running.Wait()
+}
+
+// do sends a request and waits for its reply, no longer than ctx.
+func (l *link) do(ctx context.Context, request []byte) answer {
+	if l.hung.Load() {
+		return answer{err: errHung}
+	}
+	c := &call{ctx: ctx, request: request, answer: make(chan answer, 1)}
+	select {
+	case l.calls <- c:
+	case <-ctx.Done():
+		return answer{err: fmt.Errorf("waiting for the agent: %w", context.Cause(ctx))}
+	case <-l.stopped:
+		return answer{err: errClosed}
+	}
+	select {
+	case a := <-c.answer:
+		return a
+	case <-ctx.Done():
+		l.wake()
+		return answer{err: fmt.Errorf("waiting for the agent's answer: %w", context.Cause(ctx))}
+	}
+}
+
+// reach opens the connection if there is none.
+func (l *link) reach(ctx context.Context) error {
+	if l.open.Load() && !l.hung.Load() {
+		return nil
+	}
+	return l.do(ctx, nil).err
+}
+
+// distrust has the connection replaced: an answer on it was not to its request.
+func (l *link) distrust() {
+	l.doubt.Store(true)
+	l.wake()
+}
+
+func (l *link) wake() {
+	select {
+	case l.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// run serves the calls until ctx ends.
+func (l *link) run(ctx context.Context) {
+	var waiting []*call
+	for {
+		if len(waiting) == 0 {
+			select {
+			case c := <-l.calls:
+				waiting = append(waiting, c)
+			case <-ctx.Done():
+				return
+			}
+		}
+		conn, err := l.dial(ctx)
+		if err != nil && timedOut(err) && !noFiles(err) {
+			l.hung.Store(true)
+		}
+		if err != nil {
+			l.failAll(waiting, err)
+			waiting = nil
+			continue
+		}
+		waiting = l.converse(ctx, conn, waiting)
+	}
+}
+
+// failAll ends these calls and those that wait to be taken.
+func (l *link) failAll(calls []*call, err error) {
+	for _, c := range calls {
+		c.answer <- answer{err: err}
+	}
+	for {
+		select {
+		case c := <-l.calls:
+			c.answer <- answer{err: err}
+		default:
+			return
+		}
+	}
+}
+
+// dial waits out a full backlog (EAGAIN): the agent is alive then, and busy. It
+// waits for file descriptors, too, which other targets give back.
+func (l *link) dial(ctx context.Context) (net.Conn, error) {
+	if l.hung.Load() {
+		return nil, errHung
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, l.limit, noAnswer{l.limit})
+	defer cancel()
+	const first, last = time.Millisecond, 100 * time.Millisecond
+	var d net.Dialer
+	var busy error
+	for pause := first; ; pause = min(2*pause, last) {
+		conn, err := d.DialContext(ctx, "unix", l.socket)
+		switch {
+		case err == nil:
+			return conn, nil
+		case passes(err):
+			busy = err
+		case ctx.Err() == nil && !timedOut(err):
+			return nil, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("dialling the agent: %w", errors.Join(context.Cause(ctx), busy))
+		}
+	}
+}
+
+// noAnswer is for an agent that took too long.
+type noAnswer struct{ limit time.Duration }
+
+func (e noAnswer) Error() string { return fmt.Sprintf("no answer from the agent in %v", e.limit) }
+func (noAnswer) Timeout() bool   { return true }
+func (noAnswer) Temporary() bool { return false }
+
+// noFiles says that it was not the agent that kept us from dialling it.
+func noFiles(err error) bool { return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) }
+
+// timedOut is true for a moment before ctx itself says so.
+func timedOut(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
+}
+
+// passes says that what keeps us from dialling can be over in a moment.
+func passes(err error) bool {
+	for _, e := range []syscall.Errno{syscall.EAGAIN, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,119 @@
+package client
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// A candidate is a key to offer.
+type candidate struct {
+	signer   ssh.Signer
+	blob     []byte // the public key, in wire form
+	askFirst bool   // a person has to touch it: the server is asked before
+}
+
+// candidates lists the keys, the one with the given fingerprint first.
+func (d *Dialer) candidates(signers []ssh.Signer, remembered string) []candidate {
+	list := make([]candidate, 0, len(signers))
+	for _, s := range signers {
+		c := candidate{signer: s, blob: s.PublicKey().Marshal(), askFirst: asksFirst(s)}
+		if remembered != "" && len(list) > 0 && d.fingerprint(c.blob) == remembered {
+			list = slices.Insert(list, 0, c)
+			continue
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+// maxFingerprints bounds those that a Dialer keeps.
+const maxFingerprints = 64
+
+// fingerprint is that of ssh.FingerprintSHA256. A run has few keys of its own.
+func (d *Dialer) fingerprint(blob []byte) string {
+	d.fingerprints.Lock()
+	defer d.fingerprints.Unlock()
+	text, ok := d.fingerprints.of[string(blob)]
+	if !ok {
+		sum := sha256.Sum256(blob)
+		text = "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
+		if len(d.fingerprints.of) < maxFingerprints {
+			d.fingerprints.of[string(blob)] = text
+		}
+	}
+	return text
+}
+
+// asksFirst says whether a signature takes a person: FIDO keys do.
+func asksFirst(s ssh.Signer) bool {
+	if a, ok := s.(interface{ AskFirst() bool }); ok {
+		return a.AskFirst()
+	}
+	return strings.HasPrefix(s.PublicKey().Type(), "sk-")
+}
+
+const certSuffix = "-cert-v01@openssh.com"
+
+// algorithm is the name under which the key is offered (RFC 8332 §3.2 for RSA),
+// "" when the server takes none that the key has. taken are those that the
+// server has named, nil while it has not.
+func (c *candidate) algorithm(taken []string, t traits) string {
+	kind := c.signer.PublicKey().Type()
+	plain, isCert := strings.CutSuffix(kind, certSuffix)
+	if plain != ssh.KeyAlgoRSA {
+		return kind
+	}
+	sha2 := []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
+	if t.rsa256 && taken == nil {
+		sha2 = []string{ssh.KeyAlgoRSASHA256}
+	}
+	for _, name := range sha2 {
+		if taken != nil && !slices.Contains(taken, name) || !c.signsWith(name) {
+			continue
+		}
+		if isCert {
+			return name + certSuffix
+		}
+		return name
+	}
+	return ""
+}
+
+// signsWith says whether the key's owner makes signatures of this kind. One that
+// cannot choose makes SHA-1, which nobody takes.
+func (c *candidate) signsWith(algorithm string) bool {
+	switch s := c.signer.(type) {
+	case ssh.MultiAlgorithmSigner:
+		return slices.Contains(s.Algorithms(), algorithm)
+	case ssh.AlgorithmSigner:
+		return true
+	}
+	return false
+}
+
+// sign gives the signature in wire form.
+func (c *candidate) sign(data []byte, algorithm string) ([]byte, error) {
+	var (
+		sig *ssh.Signature
+		err error
+	)
+	plain := strings.TrimSuffix(algorithm, certSuffix)
+	if s, ok := c.signer.(ssh.AlgorithmSigner); ok && strings.HasPrefix(plain, "rsa-") {
+		sig, err = s.SignWithAlgorithm(rand.Reader, data, plain)
+	} else {
+		sig, err = c.signer.Sign(rand.Reader, data)
+	}
+	if err != nil {
+		return nil, err
+	}
+	wire := make([]byte, 0, 4+len(sig.Format)+4+len(sig.Blob)+len(sig.Rest))
+	wire = append(binary.BigEndian.AppendUint32(wire, uint32(len(sig.Format))), sig.Format...)
+	wire = append(binary.BigEndian.AppendUint32(wire, uint32(len(sig.Blob))), sig.Blob...)
+	return append(wire, sig.Rest...), nil
+}

@@ -1,0 +1,90 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"shoal/fleet"
+)
+
+// A conn is an authenticated connection. It implements ssh.Conn.
+//
+//	Start → begin → the parking: an event loop, or a goroutine that reads
+//	          bytes → link → events → session → its end → done
+type conn struct {
+	dialer  *Dialer
+	session *session
+
+	mu      sync.Mutex
+	started bool
+	closed  bool
+	wake    func() // tells who drives the session that closed is set; nil before Start
+}
+
+func newConn(h *handshake) *conn {
+	h.session.guess = h.plan.guessExec
+	return &conn{dialer: h.dialer, session: h.session}
+}
+
+// errClosedHere is the cause of what Close abandons.
+var errClosedHere = errors.New("the connection was closed on this side")
+
+// Start implements ssh.Conn.
+func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
+	if ctx.Err() != nil {
+		c.session.interrupted(ctx) // so that nothing more leaves
+	} else {
+		c.session.intend()
+	}
+	c.dialer.parking.park(ctx, c, done)
+}
+
+// Close implements ssh.Conn.
+func (c *conn) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+	case c.wake != nil:
+		c.wake()
+	case !c.started:
+		c.session.link.hangUp()
+	}
+	c.closed = true
+	return nil
+}
+
+// driven says who is to be woken by Close from now on, and whether it has been
+// called already.
+func (c *conn) driven(wake func()) (closed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.started, c.wake = true, wake
+	return c.closed
+}
+
+// over ends what Close does, and keeps in mind what was learned.
+func (c *conn) over() {
+	if c.session.misfit {
+		c.dialer.waitNextTime(c.session.attempt.Target)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wake = nil
+}
+
+func (c *conn) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
+// guard turns a panic into the end of this one attempt.
+func (s *session) guard() {
+	if p := recover(); p != nil {
+		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonInternal, fmt.Errorf("panic: %v\n%s", p, debug.Stack())))
+	}
+}

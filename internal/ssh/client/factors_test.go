@@ -1,0 +1,86 @@
+package client
+
+import (
+	"errors"
+	"io"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+	"shoal/internal/ssh/hostcache"
+	"shoal/internal/sshdtest"
+)
+
+// A server that ends authentication with DISCONNECT has not run what was sent
+// with it, and is not asked again: it says so of the key.
+func TestDisconnectedInAuthentication(t *testing.T) {
+	t.Parallel()
+	s := sshdtest.OpenSSH(t, sshdtest.WithMaxAuthTries(1))
+	wrong := newSigner(t, sshdtest.Ed25519)
+	runs := newCounter(t)
+	for name, known := range map[string]bool{"first contact": false, "remembered": true} {
+		r := newRig(s.Host, s.HostKeys, wrong)
+		if known {
+			r.remember(t, hostcache.Entry{Kex: []string{"curve25519-sha256"}})
+		}
+		r.run(t, runs.command()).want(t, fleet.OutcomeNeverStarted, fleet.ReasonAuthFailed, fleet.PhaseAuth)
+		if n := r.dialled(); n != 1 || r.early() != known || runs.runs(t) != 0 {
+			t.Errorf("%s: dialled %d times, early %t, ran %d times; want 1, %t, 0", name, n, r.early(), runs.runs(t), known)
+		}
+	}
+}
+
+// A server that wants two keys gets two: after the first the others are offered.
+func TestTwoKeysWanted(t *testing.T) {
+	t.Parallel()
+	second, wrong := newSigner(t, sshdtest.Ed25519), newSigner(t, sshdtest.Ed25519)
+	s := sshdtest.OpenSSH(t, sshdtest.WithAuthorized(second.PublicKey()),
+		sshdtest.WithConfig("AuthenticationMethods publickey,publickey"))
+	r := newRig(s.Host, s.HostKeys, wrong, s.Signer, second)
+	r.Memory = newMemory(t)
+	for _, contact := range []string{"first", "second", "third"} {
+		runs := newCounter(t)
+		r.run(t, runs.command()).ok(t, "done\n")
+		if n := r.dialled(); n != 1 || runs.runs(t) != 1 {
+			t.Errorf("%s contact: dialled %d times, ran %d times; want 1, 1", contact, n, runs.runs(t))
+		}
+	}
+	r = newRig(s.Host, s.HostKeys, s.Signer)
+	r.run(t, "true").want(t, fleet.OutcomeNeverStarted, fleet.ReasonAuthIncomplete, fleet.PhaseAuth)
+}
+
+// A toucher's key takes a person, so that the server is asked before.
+type toucher struct{ ssh.Signer }
+
+func (toucher) AskFirst() bool { return true }
+
+// An unable key cannot sign.
+type unable struct{ ssh.Signer }
+
+func (unable) Sign(io.Reader, []byte) (*ssh.Signature, error) {
+	return nil, errors.New("this key cannot sign")
+}
+
+// The command goes early behind a signed request, never behind a question, even
+// where the first key of all is one that was passed over.
+func TestNoCommandBehindAQuestion(t *testing.T) {
+	t.Parallel()
+	s := sshdtest.OpenSSH(t)
+	passed := unable{newSigner(t, sshdtest.Ed25519)}
+	r := newRig(s.Host, s.HostKeys, passed, toucher{s.Signer})
+	r.remember(t, hostcache.Entry{Kex: []string{"curve25519-sha256"}})
+	runs := newCounter(t)
+	r.run(t, runs.command()).ok(t, "done\n")
+	if r.early() || r.sent("exec") != 1 || runs.runs(t) != 1 {
+		t.Errorf("early %t, sent %d times, ran %d times; want false, 1, 1", r.early(), r.sent("exec"), runs.runs(t))
+	}
+
+	r = newRig(s.Host, s.HostKeys, toucher{newSigner(t, sshdtest.RSA)}, s.Signer)
+	r.route = &fleet.Route{UserKeys: []string{ssh.KeyAlgoED25519}}
+	r.remember(t, hostcache.Entry{Kex: []string{"curve25519-sha256"}})
+	r.run(t, runs.command()).ok(t, "done\n")
+	if !r.early() || r.sent("exec") != 1 || runs.runs(t) != 2 {
+		t.Errorf("early %t, sent %d times, ran %d times; want true, 1, 2", r.early(), r.sent("exec"), runs.runs(t))
+	}
+}

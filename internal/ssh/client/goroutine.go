@@ -1,0 +1,190 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/ssh/sshreason"
+	"shoal/internal/ssh/tcp"
+)
+
+// drivers are the goroutines that drive one session each.
+type drivers struct {
+	work sync.WaitGroup
+
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	closed bool
+}
+
+// start drives a session; after close, to an end at once.
+func (g *drivers) start(ctx context.Context, c *conn, done func(fleet.End)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		_ = c.Close()
+		go c.dialer.drive(ctx, c, done)
+		return
+	}
+	if g.conns == nil {
+		g.conns = make(map[*conn]struct{})
+	}
+	g.conns[c] = struct{}{}
+	g.work.Go(func() {
+		c.dialer.drive(ctx, c, done)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.conns, c)
+	})
+}
+
+// close abandons what is driven and waits for its end.
+func (g *drivers) close() {
+	g.mu.Lock()
+	g.closed = true
+	all := slices.Collect(maps.Keys(g.conns))
+	g.mu.Unlock()
+	for _, c := range all {
+		_ = c.Close()
+	}
+	g.work.Wait()
+}
+
+// drive runs a session to its end on a goroutine of its own.
+func (d *Dialer) drive(ctx context.Context, c *conn, done func(fleet.End)) {
+	s := c.session
+	past := func() { _ = s.link.conn.SetDeadline(time.Unix(1, 0)) }
+	stop := context.AfterFunc(ctx, past)
+	defer stop()
+	if c.driven(past) {
+		past()
+	}
+	d.work(ctx, c)
+	c.over()
+	s.link.hangUp()
+	done(*s.end)
+}
+
+// work moves bytes until the session has ended.
+func (d *Dialer) work(ctx context.Context, c *conn) {
+	s := c.session
+	defer s.guard()
+	s.begin()
+	s.pull()
+	for s.end == nil {
+		s.write(ctx, c)
+		s.read(ctx, c, d)
+	}
+}
+
+// write sends what there is to send. That the server has left is for read to
+// find: what it said before comes first.
+func (s *session) write(ctx context.Context, c *conn) {
+	if len(s.link.client.Output()) == 0 {
+		return
+	}
+	by := s.clock.Now().Add(sshreason.WriteTimeout)
+	s.limit(ctx, c, s.link.conn.SetWriteDeadline, s.clock.Real(by))
+	if err := s.link.flush(); err != nil && sshreason.TimedOut(err) {
+		s.timedOut(ctx, c, func() {
+			if s.clock.Now().Before(by) {
+				s.write(ctx, c) // this process was stopped
+				return
+			}
+			s.stalled()
+		})
+	}
+}
+
+// limit sets a deadline, unless the session is to stop: then one that has passed
+// was set, and stays.
+func (s *session) limit(ctx context.Context, c *conn, set func(time.Time) error, t time.Time) {
+	_ = set(t)
+	if ctx.Err() != nil || c.isClosed() {
+		_ = set(time.Unix(1, 0))
+	}
+}
+
+// read takes the next bytes.
+func (s *session) read(ctx context.Context, c *conn, d *Dialer) {
+	if s.end != nil {
+		return
+	}
+	s.limit(ctx, c, s.link.conn.SetReadDeadline, s.clock.Real(s.next()))
+	err := d.readOnce(s.link.conn, func(p []byte) {
+		s.link.client.Receive(p)
+		s.pull()
+	})
+	switch {
+	case s.end != nil || err == nil:
+	case sshreason.TimedOut(err):
+		s.timedOut(ctx, c, func() { s.passed(s.clock.Now()) })
+	default:
+		s.lost(err)
+	}
+}
+
+// timedOut tells a deadline that has passed by itself from one that was set to
+// stop.
+func (s *session) timedOut(ctx context.Context, c *conn, passed func()) {
+	switch {
+	case ctx.Err() != nil:
+		s.interrupted(ctx)
+	case c.isClosed():
+		s.stopFor(fleet.ReasonInterrupted, errClosedHere)
+	default:
+		passed()
+	}
+}
+
+// readOnce reads into a buffer that is borrowed only while bytes are there: a
+// connection that waits holds none.
+func (d *Dialer) readOnce(conn net.Conn, take func([]byte)) error {
+	var buf *[]byte
+	defer func() {
+		if buf != nil {
+			d.buffers.Put(buf)
+		}
+	}()
+	n, err := 0, error(nil)
+	if raw, ok := tcp.Descriptor(conn); ok {
+		waitErr := raw.Read(func(fd uintptr) bool {
+			buf = d.buffers.Get().(*[]byte)
+			n, err = syscall.Read(int(fd), *buf)
+			for errors.Is(err, syscall.EINTR) { // false would wait for bytes that are there
+				n, err = syscall.Read(int(fd), *buf)
+			}
+			if errors.Is(err, syscall.EAGAIN) {
+				d.buffers.Put(buf)
+				buf = nil
+				return false
+			}
+			return true
+		})
+		if waitErr != nil {
+			return waitErr
+		}
+		if n == 0 && err == nil {
+			return sshreason.ErrClosed
+		}
+	} else {
+		if w, ok := conn.(interface{ AwaitRead() error }); ok {
+			if err := w.AwaitRead(); err != nil {
+				return err
+			}
+		}
+		buf = d.buffers.Get().(*[]byte)
+		n, err = conn.Read(*buf)
+	}
+	if n > 0 {
+		take((*buf)[:n])
+	}
+	return err
+}

@@ -1,0 +1,251 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"shoal/fleet"
+	"shoal/internal/ssh/sshreason"
+	"shoal/internal/ssh/wire"
+)
+
+// A login is user authentication (RFC 4252): keys one after the other, the
+// remembered one first, then a password where there is one and the server takes
+// it.
+type login struct {
+	handshake *handshake
+	keys      []candidate
+	next      int // of keys
+	started   bool
+	offered   int
+	accepted  []byte // the key that is being tried, or was accepted, in wire form
+	answered  bool   // the server has answered a request
+	proven    bool   // a factor was accepted, and more is wanted
+	secret    secretState
+	signErr   error // the last failure to sign
+
+	// ctx is what bounds every wait on this side: it ends at the deadline of the
+	// phase, and with the handshake.
+	ctx    context.Context
+	cancel context.CancelFunc
+	told   func(accepted bool) // takes the answer to the password that was sent
+	local  bool                // this side has let the deadline pass
+}
+
+// begin follows the host key's verdict.
+func (l *login) begin() *fleet.Error {
+	h := l.handshake
+	l.ctx, l.cancel = sshreason.LoginContext(h.ctx, h.dialer.opts.Clock, h.deadline, h.late())
+	signers, err := h.dialer.opts.Identities.Signers(l.ctx, h.attempt.Target)
+	if f := l.overdue(err); f != nil {
+		return f
+	}
+	if err != nil {
+		f := sshreason.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAgentUnavailable, err)
+		if h.dialer.opts.Passwords == nil {
+			return f
+		}
+		l.signErr = f
+	}
+	l.keys = h.dialer.candidates(signers, h.plan.key)
+	if !h.plan.earlyAuth {
+		h.link.client.RequestService()
+		return nil
+	}
+	return l.start()
+}
+
+// end gives back what the login holds. It may be called of one that has not begun.
+func (l *login) end() {
+	if l.cancel != nil {
+		l.cancel()
+	}
+}
+
+// overdue is the failure of a login that waited for something of ours, which ended
+// with err, until its deadline passed or the run ended; nil: there is time left.
+func (l *login) overdue(err error) *fleet.Error {
+	h := l.handshake
+	switch {
+	case h.ctx.Err() != nil:
+		return h.interrupted()
+	case l.ctx.Err() == nil:
+		return nil
+	case err == nil:
+		err = context.Cause(l.ctx)
+	}
+	l.local = true
+	return sshreason.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAuthTimeout, err)
+}
+
+// start sends the first request, and the command behind it where that is early.
+func (l *login) start() *fleet.Error {
+	l.started = true
+	if f := l.try(); f != nil {
+		return f
+	}
+	h := l.handshake
+	alone := !h.server.traits.oneKey || len(l.keys) == 1
+	if h.plan.earlyExec && l.offered == 1 && !l.keys[l.next-1].askFirst && alone {
+		return h.session.open(true)
+	}
+	return nil
+}
+
+// try sends the next request that may succeed.
+func (l *login) try() *fleet.Error {
+	h := l.handshake
+	for l.next < len(l.keys) {
+		k := &l.keys[l.next]
+		l.next++
+		algorithm := k.algorithm(h.link.client.SignatureAlgorithms(), h.server.traits)
+		if algorithm == "" || !l.allowed(algorithm) {
+			continue
+		}
+		l.accepted = k.blob
+		if k.askFirst {
+			l.offered++
+			h.link.client.QueryPublicKey(h.attempt.Target.User, algorithm, k.blob)
+			return nil
+		}
+		if l.sign(k, algorithm) {
+			return nil
+		}
+		if f := l.overdue(l.signErr); f != nil {
+			return f
+		}
+	}
+	l.accepted = nil
+	if l.offered == 0 && h.dialer.opts.Passwords != nil && !l.answered {
+		h.link.client.AuthNone(h.attempt.Target.User) // the answer lists the methods
+		return nil
+	}
+	return l.exhausted(nil)
+}
+
+// allowed says whether the target's route lets keys be offered so.
+func (l *login) allowed(algorithm string) bool {
+	r := l.handshake.attempt.Target.Route
+	return r == nil || r.UserKeys == nil || slices.Contains(r.UserKeys, algorithm)
+}
+
+// sign authenticates with a key. A key that cannot sign is passed over.
+func (l *login) sign(k *candidate, algorithm string) bool {
+	h := l.handshake
+	user := h.attempt.Target.User
+	sig, err := k.sign(h.link.client.SignatureData(user, algorithm, k.blob), algorithm)
+	if err != nil {
+		l.signErr = err
+		return false
+	}
+	if !k.askFirst {
+		l.offered++
+	}
+	h.link.client.AuthPublicKey(user, algorithm, k.blob, sig)
+	return true
+}
+
+// take goes on by what the server answers.
+func (l *login) take(ev wire.Event) *fleet.Error {
+	switch ev := ev.(type) {
+	case wire.ServiceAccepted:
+		if !l.started {
+			return l.start()
+		}
+	case wire.AuthSuccess:
+		l.answered = true
+		l.secretAnswered(true)
+		l.handshake.link.exec.LetIn()
+		l.handshake.over = true
+	case wire.AuthFailure:
+		return l.failed(ev)
+	case wire.PublicKeyOK:
+		k := &l.keys[l.next-1]
+		h := l.handshake
+		if !l.sign(k, k.algorithm(h.link.client.SignatureAlgorithms(), h.server.traits)) {
+			if f := l.overdue(l.signErr); f != nil {
+				return f
+			}
+			return l.try()
+		}
+	case wire.Prompts:
+		return l.prompted(ev)
+	case wire.PasswordExpired:
+		l.secret = secretSpent // it may well be the right one: neither yes nor no
+		return l.handshake.fail(fleet.ReasonPasswordExpired, errors.New(
+			"the password has expired, and the server asks for a new one\nhint: log in by hand and change it"))
+	}
+	return nil
+}
+
+// failed is the server's no to the last request.
+func (l *login) failed(ev wire.AuthFailure) *fleet.Error {
+	h := l.handshake
+	l.answered = true
+	h.link.exec.Rejected(len(h.link.client.Output()))
+	l.secretAnswered(ev.Partial)
+	l.proven = l.proven || ev.Partial
+	if slices.Contains(ev.Methods, "publickey") && l.next < len(l.keys) {
+		return l.try()
+	}
+	if h.server.traits.oneKey && h.link.exec.Queued() && h.dialer.opts.Passwords != nil && l.secret == secretUntouched {
+		return h.fail(fleet.ReasonConnClosed, errors.New(
+			"the server ends a connection on which a command came behind a key that it rejects"))
+	}
+	if sent, f := l.trySecret(ev.Methods); sent || f != nil {
+		return f
+	}
+	return l.exhausted(ev.Methods)
+}
+
+// exhausted is the end of authentication when nothing is left to try. methods
+// are those that the server still takes.
+func (l *login) exhausted(methods []string) *fleet.Error {
+	h := l.handshake
+	listed := strings.Join(methods, ",")
+	listed = listed[:min(len(listed), 200)]
+	switch {
+	case l.proven:
+		return h.fail(fleet.ReasonAuthIncomplete, fmt.Errorf(
+			"the key was accepted and the server wants more: next=%q", listed))
+	case l.signErr != nil && l.secret == secretUntouched:
+		return sshreason.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAuthFailed, l.signErr)
+	case l.offered == 0 && l.secret == secretUntouched && (methods == nil || slices.Contains(methods, "publickey")):
+		return h.fail(fleet.ReasonNoIdentity, errors.New(
+			"there is no key to offer\nhint: name one with --identity, or add one to the agent with ssh-add"))
+	case !slices.Contains(methods, "publickey") && l.secret == secretUntouched:
+		return h.fail(fleet.ReasonAuthFailed, fmt.Errorf("the server takes %q and no public keys", listed))
+	}
+	with, what := "", "the key (--identity)"
+	if l.secret != secretUntouched {
+		with, what = " and not with the password", "the password"
+	}
+	return h.fail(fleet.ReasonAuthFailed, fmt.Errorf(
+		"user %q was not let in with any of our %d keys%s; the server takes %q\nhint: check the login name (-l) and %s",
+		h.attempt.Target.User, l.offered, with, listed, what))
+}
+
+// tried says whether the server was given anything that may let us in.
+func (l *login) tried() bool { return l.offered > 0 || l.secret != secretUntouched }
+
+// ignored says whether the connection ended over what was sent early: no request
+// was answered with a plain no for which there is another reason. Where a
+// password was sent it is not asked: another dial would send it again.
+func (l *login) ignored(f *fleet.Error) bool {
+	if l.secret != secretUntouched || l.local {
+		return false
+	}
+	switch f.Reason {
+	case fleet.ReasonConnClosed, fleet.ReasonConnReset, fleet.ReasonDisconnected, fleet.ReasonProtocolError,
+		fleet.ReasonAuthTimeout:
+		return true
+	case fleet.ReasonAuthFailed:
+		kind, ok := errors.AsType[*wire.Error](f)
+		// Where the command goes early the server is known to bear with that.
+		return ok && kind.Kind == wire.KindDisconnect && !l.answered && !l.handshake.plan.earlyExec
+	}
+	return false
+}

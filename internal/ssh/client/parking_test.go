@@ -1,0 +1,304 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+	"shoal/simfleet"
+)
+
+// A waiter is a connection whose command waits.
+type waiter struct {
+	attempt *ssh.Attempt
+	conn    ssh.Conn
+	calls   atomic.Int32 // of done
+	end     fleet.End
+	ended   chan struct{} // closed by the first done
+}
+
+// startFleet starts a simulated host that the rig can log in to.
+func startFleet(t testing.TB) (*simfleet.Fleet, *rig) {
+	t.Helper()
+	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 1, DiscardLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	r := newRig(f.Host(0), []xssh.PublicKey{f.HostKey(0)}, f.ClientKey())
+	r.Trace, r.Network = nil, nil
+	return f, r
+}
+
+// wait has n commands run, and gives them when all of them do.
+func (r *rig) wait(ctx context.Context, t testing.TB, d *Dialer, n int, command string) []*waiter {
+	t.Helper()
+	all := make([]*waiter, n)
+	next := make(chan int) // sent and closed below; the workers receive
+	var workers sync.WaitGroup
+	for range 8 {
+		workers.Go(func() {
+			for i := range next {
+				all[i] = r.begin(ctx, t, d, command)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	for _, w := range all {
+		for w.attempt.Timeline.Phase() != fleet.PhaseRun {
+			select {
+			case <-w.ended:
+				t.Fatalf("ended %v(%s) in %v: %v", w.end.Outcome, w.end.Reason, w.end.Phase, w.end.Err)
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}
+	return all
+}
+
+// begin has one command run and does not wait.
+func (r *rig) begin(ctx context.Context, t testing.TB, d *Dialer, command string) *waiter {
+	w := &waiter{attempt: attemptAt(r, command), ended: make(chan struct{})}
+	c, err := d.Dial(t.Context(), w.attempt)
+	if err != nil {
+		t.Error(err)
+		close(w.ended)
+		return w
+	}
+	w.conn = c
+	c.Start(ctx, func(e fleet.End) {
+		if w.calls.Add(1) == 1 {
+			w.end = e
+			close(w.ended)
+		}
+	})
+	return w
+}
+
+// wantEnded waits for all of them, and holds each to an end.
+func wantEnded(t testing.TB, all []*waiter, reason fleet.Reason) {
+	t.Helper()
+	for _, w := range all {
+		<-w.ended
+		if w.end.Outcome != fleet.OutcomeUnknown || w.end.Reason != reason || w.end.Phase != fleet.PhaseRun {
+			t.Fatalf("ended %v(%s) in %v, want unknown(%s) in run: %v", w.end.Outcome, w.end.Reason, w.end.Phase, reason, w.end.Err)
+		}
+	}
+}
+
+// wantOnce holds all of them to one call of done.
+func wantOnce(t testing.TB, all []*waiter) {
+	t.Helper()
+	for _, w := range all {
+		if n := w.calls.Load(); n != 1 {
+			t.Fatalf("done was called %d times", n)
+		}
+	}
+}
+
+// ownGoroutines counts those with this package's code on their stacks, but for
+// those that run tests.
+func ownGoroutines(t testing.TB) int {
+	t.Helper()
+	var text bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&text, 1); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for record := range strings.SplitSeq(text.String(), "\n\n") {
+		if !strings.Contains(record, "shoal/internal/ssh/client.") || strings.Contains(record, "_test.go") {
+			continue
+		}
+		count, _, _ := strings.Cut(strings.TrimPrefix(record, "\n"), " ")
+		some, err := strconv.Atoi(count)
+		if err != nil {
+			t.Fatalf("reading the goroutine profile: %v\n%s", err, record)
+		}
+		n += some
+	}
+	return n
+}
+
+func openFiles(t testing.TB) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// Two thousand connections wait at once without a goroutine for each, and end by
+// a context, by Close and with their Dialer; some others by a deadline. Nothing of them is left.
+func TestTwoThousandWait(t *testing.T) {
+	f, r := startFleet(t)
+	files := openFiles(t)
+	const each, rest, late = 700, 600, 50
+	r.Classical = true // it is not about key exchange, and half of the work
+
+	d := r.newDialer(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	byContext := r.wait(ctx, t, d, each, "sleep 3600")
+	byClose := r.wait(t.Context(), t, d, each, "sleep 3600")
+	byDialer := r.wait(t.Context(), t, d, rest, "sleep 3600")
+	// A loop has a poller, some workers, and helpers where a busy machine keeps these
+	// waiting: the number is small, and not the same everywhere.
+	if n, most := ownGoroutines(t), 100; n > most {
+		t.Errorf("%d goroutines for %d connections that wait, want at most %d", n, 2*each+rest, most)
+	}
+	errEnough := errors.New("enough")
+	cancel(errEnough)
+	wantEnded(t, byContext, fleet.ReasonInterrupted)
+	if !errors.Is(byContext[0].end.Err, errEnough) {
+		t.Errorf("the cause is %v, want the context's", byContext[0].end.Err)
+	}
+	for _, w := range byClose {
+		if err := w.conn.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	wantEnded(t, byClose, fleet.ReasonInterrupted)
+
+	r.Timeouts.Command = 300 * time.Millisecond
+	hasty := r.newDialer(t)
+	var byDeadline []*waiter
+	for range late {
+		byDeadline = append(byDeadline, r.begin(t.Context(), t, hasty, "sleep 3600"))
+	}
+	for _, w := range byDeadline {
+		<-w.ended
+		ending{End: w.end}.want(t, fleet.OutcomeSignalled, fleet.ReasonTimeout, fleet.PhaseDrain) // the server heeds TERM
+	}
+
+	for _, dialer := range []*Dialer{hasty, d} {
+		if err := dialer.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	wantEnded(t, byDialer, fleet.ReasonInterrupted)
+	for _, all := range [][]*waiter{byContext, byClose, byDialer, byDeadline} {
+		wantOnce(t, all)
+	}
+	for f.Stats().Open > 0 { // the servers' ends
+		time.Sleep(time.Millisecond)
+	}
+	n := openFiles(t)
+	for looks := 0; n > files && looks < 1000; looks++ { // a descriptor goes with the last call that uses it
+		time.Sleep(time.Millisecond)
+		n = openFiles(t)
+	}
+	if n > files {
+		t.Errorf("%d files are open, %d were before", n, files)
+	}
+	if n := ownGoroutines(t); n > 0 {
+		t.Errorf("%d goroutines are left", n)
+	}
+}
+
+// A Dialer that is closed ends what runs, however it waits.
+func TestCloseWhileCommandsRun(t *testing.T) {
+	t.Parallel()
+	for name, park := range map[string]Park{"loop": ParkBest, "goroutine": ParkGoroutine} {
+		t.Run(name, func(t *testing.T) {
+			_, r := startFleet(t)
+			r.Park = park
+			d := r.newDialer(t)
+			all := r.wait(t.Context(), t, d, 20, "sleep 3600")
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+			for _, w := range all { // Close has waited for them
+				select {
+				case <-w.ended:
+				default:
+					t.Fatal("a command has outlived its Dialer")
+				}
+			}
+			wantEnded(t, all, fleet.ReasonInterrupted)
+			wantOnce(t, all)
+			if err := d.Close(); err != nil {
+				t.Errorf("closing once more: %v", err)
+			}
+		})
+	}
+}
+
+// A gate is a writer that waits until it is opened.
+type gate struct {
+	entered chan struct{} // told of each write, while there is room
+	opened  chan struct{} // closed to let all of them go on
+	bytes.Buffer
+}
+
+func (g *gate) Write(p []byte) (int, error) {
+	select {
+	case g.entered <- struct{}{}:
+	default:
+	}
+	<-g.opened
+	return g.Buffer.Write(p)
+}
+
+// Writers that wait hold up nobody else, even when they are more than there are
+// workers, and lose nothing.
+func TestBlockedWriters(t *testing.T) {
+	t.Parallel()
+	for name, park := range map[string]Park{"loop": ParkBest, "goroutine": ParkGoroutine} {
+		t.Run(name, func(t *testing.T) {
+			_, r := startFleet(t)
+			r.Park = park
+			d := r.newDialer(t)
+			opened := make(chan struct{})
+			const size = 3 << 20 // beyond the window
+			var gates []*gate
+			var blocked []chan fleet.End
+			for range 3 * runtime.GOMAXPROCS(0) {
+				g := &gate{entered: make(chan struct{}, 1), opened: opened}
+				a := attemptAt(r, "head -c "+strconv.Itoa(size)+" /dev/zero")
+				a.Stdout = g
+				c, err := d.Dial(t.Context(), a)
+				if err != nil {
+					t.Fatal(err)
+				}
+				done := make(chan fleet.End, 1) // sent once by done
+				go c.Start(t.Context(), func(e fleet.End) { done <- e })
+				<-g.entered
+				gates, blocked = append(gates, g), append(blocked, done)
+			}
+			begun := time.Now()
+			for range 40 {
+				r.attempt(t, d, "echo through").ok(t, "through\n")
+			}
+			t.Logf("40 others, one after the other, took %v", time.Since(begun))
+			close(opened)
+			for i, done := range blocked {
+				if e := <-done; e.Outcome != fleet.OutcomeOK {
+					t.Errorf("ended %v(%s): %v", e.Outcome, e.Reason, e.Err)
+				}
+				if n := gates[i].Len(); n != size {
+					t.Errorf("%d bytes came, want %d", n, size)
+				}
+			}
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

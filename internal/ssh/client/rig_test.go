@@ -1,0 +1,291 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/hostcache"
+	"shoal/internal/ssh/tcp"
+	"shoal/internal/ssh/wire"
+	"shoal/internal/sshdtest"
+)
+
+// A rig makes attempts at one server and watches the wire. Its fields are set
+// before the first attempt.
+type rig struct {
+	Options
+	host fleet.Host
+	// route is the targets'; nil for none.
+	route *fleet.Route
+	// wrap is put around each connection; nil leaves it.
+	wrap func(net.Conn) net.Conn
+	// intent is ssh.Attempt.Intent.
+	intent func() error
+
+	mu       sync.Mutex
+	dials    int
+	open     int            // connections that were not closed
+	messages []wire.Message // of the last attempt
+}
+
+// newRig trusts the keys and offers the signers. No phase of a healthy server
+// reaches a deadline on a busy machine.
+func newRig(host fleet.Host, hostKeys []xssh.PublicKey, signers ...xssh.Signer) *rig {
+	r := &rig{host: host}
+	r.Options = Options{
+		HostKeys:   trustingSome{keys: hostKeys},
+		Identities: someKeys(signers),
+		Timeouts: ssh.Timeouts{
+			Dial: time.Minute, Kex: 8 * time.Second, Auth: time.Minute, Session: time.Minute, Drain: time.Minute,
+		},
+		Network: r,
+		Trace:   r.trace,
+	}
+	return r
+}
+
+func rigFor(s *sshdtest.Server) *rig { return newRig(s.Host, s.HostKeys, s.Signer) }
+
+func (r *rig) trace(m wire.Message) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.messages = append(r.messages, m)
+}
+
+// Open implements ssh.Network.
+func (r *rig) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
+	c, err := tcp.Dialer{Timeouts: r.Timeouts}.Open(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dials++
+	r.open++
+	if r.wrap == nil {
+		return c, nil // an event loop takes nothing but TCP
+	}
+	return &noted{Conn: r.wrap(c), rig: r}, nil
+}
+
+// A noted connection tells of its end.
+type noted struct {
+	net.Conn
+	rig  *rig
+	once sync.Once
+}
+
+func (c *noted) Close() error {
+	c.once.Do(func() {
+		c.rig.mu.Lock()
+		defer c.rig.mu.Unlock()
+		c.rig.open--
+	})
+	return c.Conn.Close()
+}
+
+// dialled tells how many dials there were since it was last asked.
+func (r *rig) dialled() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.dials
+	r.dials = 0
+	return n
+}
+
+// sent counts the messages of this name that have left, requests by their kind.
+func (r *rig) sent(name string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, m := range r.messages {
+		if m.Out && (m.Name == name || m.Request == name) {
+			n++
+		}
+	}
+	return n
+}
+
+// early says whether the command left before authentication had succeeded.
+func (r *rig) early() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	exec := slices.IndexFunc(r.messages, func(m wire.Message) bool { return m.Out && m.Request == "exec" })
+	success := slices.IndexFunc(r.messages, func(m wire.Message) bool { return m.Name == "USERAUTH_SUCCESS" })
+	return exec >= 0 && (success < 0 || exec < success)
+}
+
+// An ending is all that is known of an attempt at its end.
+type ending struct {
+	fleet.End
+	stdout, stderr []byte
+}
+
+func (r *rig) newDialer(t testing.TB) *Dialer {
+	t.Helper()
+	d, err := New(r.Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// run makes one attempt with a Dialer of its own.
+func (r *rig) run(t testing.TB, command string) ending {
+	t.Helper()
+	d := r.newDialer(t)
+	e := r.attempt(t, d, command)
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	return e
+}
+
+func (r *rig) target(command string) fleet.Target {
+	user := r.host.User
+	if user == "" {
+		user = "someone"
+	}
+	return fleet.Target{Host: r.host, User: user, Port: r.host.Port, Route: r.route, Command: command}
+}
+
+func (r *rig) attempt(t testing.TB, d *Dialer, command string) ending {
+	t.Helper()
+	r.mu.Lock()
+	r.messages = nil
+	r.mu.Unlock()
+	var stdout, stderr bytes.Buffer
+	a := &ssh.Attempt{Target: r.target(command), Stdout: &stdout, Stderr: &stderr, Intent: r.intent}
+	end := attemptWith(t, d, a)
+	return ending{end, stdout.Bytes(), stderr.Bytes()}
+}
+
+// attemptWith waits for the attempt's end, which has to come once.
+func attemptWith(t testing.TB, d *Dialer, a *ssh.Attempt) fleet.End {
+	t.Helper()
+	c, err := d.Dial(t.Context(), a)
+	if err != nil {
+		f, ok := errors.AsType[*fleet.Error](err)
+		if !ok {
+			t.Fatalf("Dial's error is a %T: %v", err, err)
+		}
+		return f.End()
+	}
+	done := make(chan fleet.End, 2) // sent by done, which may wrongly be called twice
+	c.Start(t.Context(), func(e fleet.End) { done <- e })
+	end := <-done
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	select {
+	case again := <-done:
+		t.Errorf("done was called a second time: %+v", again)
+	default:
+	}
+	return end
+}
+
+// want compares how an attempt ended.
+func (e ending) want(t testing.TB, o fleet.Outcome, reason fleet.Reason, p fleet.Phase) {
+	t.Helper()
+	if e.Outcome != o || e.Reason != reason || e.Phase != p {
+		t.Errorf("ended %v(%s) in %v, want %v(%s) in %v\ncause: %v", e.Outcome, e.Reason, e.Phase, o, reason, p, e.Err)
+	}
+}
+
+// ok is a command that exited 0, having said this and nothing else.
+func (e ending) ok(t testing.TB, stdout string) {
+	t.Helper()
+	e.want(t, fleet.OutcomeOK, fleet.ReasonNone, fleet.PhaseDrain)
+	if string(e.stdout) != stdout || len(e.stderr) > 0 {
+		t.Errorf("output %.80q and %.80q, want %.80q", e.stdout, e.stderr, stdout)
+	}
+}
+
+// trustingSome accepts the keys, and prefers host keys of one kind.
+type trustingSome struct {
+	keys   []xssh.PublicKey
+	prefer []string
+}
+
+func (h trustingSome) Algorithms(fleet.Target) []string { return h.prefer }
+
+func (h trustingSome) Check(_ fleet.Target, _ net.Addr, key xssh.PublicKey) error {
+	for _, k := range h.keys {
+		if bytes.Equal(k.Marshal(), key.Marshal()) {
+			return nil
+		}
+	}
+	return &fleet.Error{Reason: fleet.ReasonHostkeyChanged, Err: errors.New("another key")}
+}
+
+func (h trustingSome) Accepted(fleet.Target, xssh.PublicKey) error { return nil }
+
+func (h trustingSome) AllowPassword(fleet.Target, xssh.PublicKey) error { return nil }
+
+type someKeys []xssh.Signer
+
+func (k someKeys) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return k, nil }
+
+// newSigner makes a key that no server knows yet.
+func newSigner(t testing.TB, kind sshdtest.KeyType) xssh.Signer {
+	t.Helper()
+	var key any
+	var err error
+	switch kind {
+	case sshdtest.RSA:
+		key, err = rsa.GenerateKey(rand.Reader, 3072)
+	case sshdtest.ECDSA:
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	default:
+		_, key, err = ed25519.GenerateKey(rand.Reader)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := xssh.NewSignerFromKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+// newMemory remembers nothing yet.
+func newMemory(t testing.TB) *hostcache.Memory {
+	t.Helper()
+	m, err := hostcache.Open(t.TempDir()+"/state", hostcache.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// remembered is what is known of the rig's server.
+func (r *rig) remembered(t testing.TB) hostcache.Entry {
+	t.Helper()
+	e, ok := r.Memory.Get(endpoint(r.target("")))
+	if !ok {
+		t.Fatalf("nothing is remembered of %v", r.host)
+	}
+	return e
+}
+
+func attemptAt(r *rig, command string) *ssh.Attempt {
+	return &ssh.Attempt{Target: r.target(command), Stdout: io.Discard, Stderr: io.Discard}
+}

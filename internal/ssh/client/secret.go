@@ -1,0 +1,96 @@
+package client
+
+import (
+	"fmt"
+	"slices"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/sshreason"
+	"shoal/internal/ssh/wire"
+)
+
+// secretState is how far a login is with the password: one attempt per host, so
+// that no account is locked.
+type secretState uint8
+
+const (
+	secretUntouched secretState = iota
+	secretSent                  // and not yet answered
+	secretSpent
+)
+
+// trySecret sends the password by a method that the server takes. It never
+// travels before the host key is trusted and a request was answered.
+func (l *login) trySecret(methods []string) (sent bool, f *fleet.Error) {
+	h := l.handshake
+	if h.dialer.opts.Passwords == nil || l.secret != secretUntouched {
+		return false, nil
+	}
+	user := h.attempt.Target.User
+	password, interactive := slices.Contains(methods, "password"), slices.Contains(methods, "keyboard-interactive")
+	if !password && !interactive {
+		return false, nil
+	}
+	if err := ssh.AllowPassword(h.dialer.opts.HostKeys, h.attempt.Target, h.hostKey); err != nil {
+		return false, l.refused(err)
+	}
+	if !password {
+		h.link.client.AuthInteractive(user)
+		return true, nil
+	}
+	secret, told, err := h.dialer.opts.Passwords.Password(l.ctx, h.attempt.Target)
+	if err != nil {
+		return false, l.refused(err)
+	}
+	h.link.client.AuthPassword(user, secret)
+	clear(secret)
+	l.secret, l.told = secretSent, told
+	return true, nil
+}
+
+// prompted answers the server's questions (RFC 4256 §3.2). A second round that
+// asks again gets nothing: the first answer was wrong.
+func (l *login) prompted(ev wire.Prompts) *fleet.Error {
+	h := l.handshake
+	if len(ev.Prompts) > 1 {
+		return h.fail(fleet.ReasonAuthFailed, fmt.Errorf(
+			"the server asks %d questions at once, the first %.100q: nothing was answered", len(ev.Prompts), ev.Prompts[0].Text))
+	}
+	answers := make([][]byte, len(ev.Prompts))
+	for i, p := range ev.Prompts {
+		if l.secret != secretUntouched {
+			l.secretAnswered(false)
+			return h.fail(fleet.ReasonAuthFailed, fmt.Errorf("the server asks once more: %.100q", p.Text))
+		}
+		answer, told, err := h.dialer.opts.Passwords.Answer(l.ctx, h.attempt.Target, string(p.Text), p.Echo)
+		if err != nil {
+			return l.refused(err)
+		}
+		answers[i], l.told = answer, told
+	}
+	if len(answers) > 0 {
+		l.secret = secretSent
+	}
+	h.link.client.Answer(answers)
+	for _, a := range answers {
+		clear(a)
+	}
+	return nil
+}
+
+func (l *login) refused(err error) *fleet.Error {
+	if f := l.overdue(err); f != nil {
+		return f
+	}
+	return sshreason.Refusal(l.handshake.attempt, fleet.PhaseAuth, fleet.ReasonAuthFailed, err)
+}
+
+// secretAnswered passes on what became of the password. Where it is not called,
+// the end of the login's context tells that no answer came.
+func (l *login) secretAnswered(accepted bool) {
+	if l.secret == secretSent {
+		l.secret = secretSpent
+		l.told(accepted)
+	}
+}

@@ -1,0 +1,365 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/clock"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/sshreason"
+	"shoal/internal/ssh/wire"
+)
+
+// A session is the attempt's command on its channel: it turns events into the
+// attempt's end. It does no I/O but the writes to Stdout and Stderr, and knows
+// no goroutines; whoever drives it moves the bytes and watches its deadline.
+type session struct {
+	attempt  *ssh.Attempt
+	link     *link
+	timeouts ssh.Timeouts
+	clock    *clock.Clock
+	guess    bool // the server takes a command before its channel is open
+
+	channel  wire.Channel
+	opened   bool // CHANNEL_OPEN has left, or is about to
+	guessed  bool // the command left before its channel was open
+	misfit   bool // and that did no good: the next connection is to wait
+	exit     exit
+	overdue  bool      // the command timeout has passed, and TERM was sent
+	deadline time.Time // of the present phase, by clock; zero: none
+	broken   [fleet.NumStreams]bool
+	end      *fleet.End    // once the attempt has ended
+	looked   time.Time     // when the client was last told the time
+	askAt    time.Time     // when the server is to be asked for a sign of life, by clock; zero: never
+	silent   int           // questions without an answer
+	begun    time.Duration // what clock had lost when the session began
+	asked    time.Duration // and when the server was asked last
+}
+
+func newSession(a *ssh.Attempt, l *link, t ssh.Timeouts, c *clock.Clock) *session {
+	return &session{attempt: a, link: l, timeouts: t, clock: c, begun: c.Lost()}
+}
+
+// begin follows authentication.
+func (s *session) begin() {
+	s.looked = time.Now()
+	s.enter(fleet.PhaseSession, s.timeouts.Session)
+	if !s.opened && s.end == nil {
+		if f := s.open(s.guess); f != nil {
+			s.fail(f)
+		}
+	}
+}
+
+// open opens the channel, and sends the command behind it where the server takes
+// that.
+func (s *session) open(withCommand bool) *fleet.Error {
+	s.channel = s.link.client.OpenSession()
+	s.opened, s.guessed = true, withCommand
+	if withCommand {
+		return s.exec()
+	}
+	return nil
+}
+
+// exec sends the command, and that it gets no input: whatever reads it is to see
+// its end.
+func (s *session) exec() *fleet.Error {
+	if f := s.attempt.Intend(); f != nil {
+		return f
+	}
+	if r := s.attempt.Target.Route; r != nil {
+		for _, variable := range r.Env {
+			name, value, _ := strings.Cut(variable, "=")
+			s.link.client.Env(s.channel, name, value)
+		}
+	}
+	s.link.client.Exec(s.channel, s.attempt.Exec())
+	s.link.execQueued()
+	s.link.client.SendEOF(s.channel)
+	return nil
+}
+
+// intend has it written down that the command is about to be sent, on the
+// caller's goroutine, which may wait for a disk where an event loop must not. A
+// connection that was held back does it when it is let go: its caller does not
+// wait for each of many.
+func (s *session) intend() {
+	if s.link.exec.Queued() || s.attempt.Hold {
+		return
+	}
+	if f := s.attempt.Intend(); f != nil {
+		s.fail(f)
+	}
+}
+
+// ignored says that the server does not know the channel.
+func (s *session) ignored() {
+	s.opened = false
+	s.link.exec.Ignored()
+}
+
+// enter begins a phase; a limit of 0 is none.
+func (s *session) enter(p fleet.Phase, limit time.Duration) {
+	s.attempt.Timeline.Enter(p)
+	s.deadline = time.Time{}
+	if limit > 0 {
+		s.deadline = s.clock.Now().Add(limit)
+	}
+}
+
+// pull takes events until more bytes are needed or the attempt has ended.
+func (s *session) pull() {
+	now := time.Now()
+	s.link.client.Pass(now.Sub(s.looked)) // what a server may do in a while is given back
+	s.looked = now
+	s.heard(s.clock.Now())
+	for s.end == nil {
+		ev, err := s.link.client.Next()
+		switch {
+		case err != nil:
+			s.brokenBy(err)
+		case ev == nil:
+			return
+		default:
+			s.take(ev)
+		}
+	}
+}
+
+func (s *session) take(ev wire.Event) {
+	switch ev := ev.(type) {
+	case wire.ChannelOpened:
+		s.channelOpened()
+	case wire.ChannelRefused:
+		s.link.exec.Refused()
+		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonSessionRefused, fmt.Errorf(
+			"the server refused a session, reason code %d: %q", ev.Code, ev.Text)))
+	case wire.ChannelIgnored:
+		s.ignored()
+		s.begin()
+	case wire.RequestAnswered:
+		if ev.Request == wire.RequestExec {
+			s.answered(ev.OK)
+		}
+	case wire.Data:
+		s.output(ev)
+	case wire.ExitStatus:
+		s.exited(exit{known: true, status: ev.Status})
+	case wire.ExitSignal:
+		s.exited(exit{known: true, signal: signalName(ev.Signal)})
+	case wire.Closed:
+		s.closed()
+	}
+}
+
+func (s *session) channelOpened() {
+	s.link.exec.LetIn()
+	if !s.link.exec.Queued() {
+		if f := s.exec(); f != nil {
+			s.fail(f)
+			return
+		}
+	}
+	left := s.deadline
+	s.enter(fleet.PhaseExec, 0)
+	s.deadline = left // one deadline for both phases
+}
+
+// answered is the server's word on exec (RFC 4254 §6.5).
+func (s *session) answered(ok bool) {
+	switch {
+	case ok:
+		if s.running() && !s.exit.known {
+			s.enter(fleet.PhaseRun, s.timeouts.Command)
+		}
+	case s.exit.known:
+		s.exit.conflict = true
+	case !s.link.exec.Refused():
+		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonProtocolError,
+			errors.New("the server refused to run the command, whose output it had sent before (RFC 4254 §5.4)")))
+	default:
+		s.fail(s.attempt.Fail(fleet.OutcomeRefused, fleet.ReasonExecRefused,
+			errors.New("the server refused to run the command")))
+	}
+}
+
+// running is for the server's word that the command runs or has run. Before the
+// command has left whole it is a lie: the server cannot have got it.
+func (s *session) running() bool {
+	if !s.link.exec.Left() {
+		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonProtocolError,
+			errors.New("the server answered a command that it had not been sent (RFC 4254 §6.5)")))
+		return false
+	}
+	s.link.exec.Started()
+	return true
+}
+
+// output passes on what the command wrote. A writer that fails gets no more, and
+// its stream is dropped, so that the other one goes on.
+func (s *session) output(ev wire.Data) {
+	stream, dst := fleet.Stdout, s.attempt.Stdout
+	if ev.Stderr {
+		stream, dst = fleet.Stderr, s.attempt.Stderr
+	}
+	if s.link.exec.Left() {
+		s.link.exec.Started()
+	}
+	if dst != nil && !s.broken[stream] {
+		_, err := dst.Write(ev.Bytes)
+		s.broken[stream] = err != nil
+	}
+	s.link.client.Consumed(ev.Channel, len(ev.Bytes))
+}
+
+// exited notes how the command ended; the first word stays, and another one is a
+// conflict. From here the channel has the drain timeout to close.
+func (s *session) exited(e exit) {
+	if s.exit.known {
+		s.exit.conflict = s.exit.conflict || e.status != s.exit.status || e.signal != s.exit.signal
+		return
+	}
+	if !s.running() {
+		return
+	}
+	s.exit = e
+	s.enter(fleet.PhaseDrain, s.timeouts.Drain)
+}
+
+// closed is the orderly end of the channel.
+func (s *session) closed() {
+	switch {
+	case s.exit.known:
+		s.finish(s.ended(true))
+	case s.overdue:
+		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonTimeout, sshreason.Overdue(s.timeouts.Command)))
+	default:
+		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonExitMissing,
+			errors.New("the server closed the channel without an exit status")))
+	}
+}
+
+// ended is the end of an attempt when that of its command is known; complete says
+// that the channel closed in order.
+func (s *session) ended(complete bool) fleet.End {
+	end := s.exit.end(s.attempt.Timeline.Phase(), complete)
+	if s.overdue {
+		end = sshreason.Terminated(end, s.timeouts.Command)
+	}
+	return end
+}
+
+// brokenBy is the end of the protocol. A command that went to a channel which the
+// server has not opened went nowhere.
+func (s *session) brokenBy(err error) {
+	if werr, ok := errors.AsType[*wire.Error](err); ok && werr.Kind == wire.KindWrongGuess {
+		s.link.exec.Refused()
+		s.misfit = true
+	}
+	s.stopFor(reasonOf(err), err)
+}
+
+// lost is the end of the connection.
+func (s *session) lost(err error) {
+	r, named, ok := sshreason.Link(err)
+	if !ok {
+		r = fleet.ReasonConnClosed
+	}
+	s.stopFor(r, sshreason.Stopped(named, s.clock.Lost()-s.begun))
+}
+
+// stopFor ends the attempt for a reason that is not the command's, unless how
+// the command ended is known.
+func (s *session) stopFor(r fleet.Reason, err error) {
+	if s.exit.known {
+		s.finish(s.ended(false))
+		return
+	}
+	s.fail(s.attempt.Fail(s.link.exec.Failed(), r, err))
+}
+
+// heard is for every sign of life.
+func (s *session) heard(now time.Time) {
+	s.silent = 0
+	if s.timeouts.Alive > 0 {
+		s.askAt = now.Add(s.timeouts.Alive)
+	}
+}
+
+// next is when the session is to be looked at, by clock, though nothing has come;
+// zero: never.
+func (s *session) next() time.Time {
+	if s.askAt.IsZero() || !s.deadline.IsZero() && s.deadline.Before(s.askAt) {
+		return s.deadline
+	}
+	return s.askAt
+}
+
+// passed is for the time that next has given: the phase is over, or the server
+// is asked for a sign of life (faults.md T10). One that was asked before this
+// process was stopped is asked once more.
+func (s *session) passed(now time.Time) {
+	switch {
+	case !s.deadline.IsZero() && !now.Before(s.deadline):
+		s.expire()
+	case s.askAt.IsZero() || now.Before(s.askAt):
+	case s.silent == ssh.MaxSilent && s.asked == s.clock.Lost():
+		s.stopFor(fleet.ReasonVanished, fmt.Errorf(
+			"the server gave no sign of life for %v", time.Duration(ssh.MaxSilent+1)*s.timeouts.Alive))
+	default:
+		s.silent = min(s.silent+1, ssh.MaxSilent)
+		s.asked = s.clock.Lost()
+		s.askAt = now.Add(s.timeouts.Alive)
+		s.link.client.Keepalive()
+	}
+}
+
+// expire is for a deadline that has passed.
+func (s *session) expire() {
+	phase := s.attempt.Timeline.Phase()
+	switch {
+	case phase == fleet.PhaseRun && !s.overdue:
+		s.terminate()
+		return
+	case phase == fleet.PhaseRun:
+		s.stopFor(fleet.ReasonTimeout, sshreason.Overdue(s.timeouts.Command))
+		return
+	}
+	s.misfit = s.guessed && (phase == fleet.PhaseSession || phase == fleet.PhaseExec)
+	s.stopFor(sshreason.Deadline(phase), sshreason.Late(phase, s.timeouts, false))
+}
+
+// terminate asks the server to end the command, and gives it a moment to show
+// that it did.
+func (s *session) terminate() {
+	s.overdue = true
+	s.link.client.Signal(s.channel, "TERM")
+	s.deadline = s.clock.Now().Add(ssh.TermGrace)
+}
+
+// stalled is for a server that takes nothing from us.
+func (s *session) stalled() {
+	s.stopFor(fleet.ReasonStalled, sshreason.Late(fleet.PhaseRun, s.timeouts, false))
+}
+
+// interrupted is for a run that ends.
+func (s *session) interrupted(ctx context.Context) {
+	if s.exit.known {
+		s.finish(s.ended(false))
+		return
+	}
+	s.fail(sshreason.Interrupted(ctx, s.attempt))
+}
+
+func (s *session) fail(f *fleet.Error) { s.finish(f.End()) }
+
+func (s *session) finish(e fleet.End) {
+	if s.end == nil {
+		s.end = &e
+	}
+}

@@ -1,0 +1,122 @@
+package client
+
+import (
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/ssh/sshreason"
+	"shoal/internal/sshdtest"
+)
+
+// A server stops reading, with more waiting for it than the kernels take
+// (faults.md T11). It holds up nobody else, and is given up at a deadline.
+func TestServerStopsReading(t *testing.T) {
+	t.Parallel()
+	s := sshdtest.OpenSSH(t)
+	var deaf atomic.Bool
+	released := make(chan struct{})
+	middle := startRelay(t, fleet.Target{Host: s.Host}.Address(), func(client, server *net.TCPConn) {
+		_ = client.SetReadBuffer(4 << 10)
+		var both sync.WaitGroup
+		both.Go(func() {
+			_, _ = io.Copy(server, untilDeaf{client, &deaf, released})
+			_ = server.CloseWrite()
+		})
+		both.Go(func() { _, _ = io.Copy(client, server); _ = client.CloseWrite() })
+		both.Wait()
+		_, _ = client.Close(), server.Close()
+	})
+	r := rigFor(s)
+	r.host.Port = middle.port()
+	d := r.newDialer(t)
+	stuck := r.begin(t.Context(), t, d, "sleep 3600")
+	for stuck.attempt.Timeline.Phase() != fleet.PhaseRun {
+		time.Sleep(time.Millisecond)
+	}
+	deaf.Store(true)
+
+	// Something to say: the loop's workers are asked in turn, as after any event.
+	p := onlyParked(d)
+	p.whileIdle(func() {
+		for range 200_000 { // some 10 MB
+			p.conn.session.link.client.Keepalive()
+		}
+	})
+	p.loop.schedule(p)
+	for p.waitsToWrite().IsZero() {
+		time.Sleep(time.Millisecond)
+	}
+	if left := time.Until(p.waitsToWrite()); left > sshreason.WriteTimeout {
+		t.Errorf("it is waited for %v, want %v at most", left, sshreason.WriteTimeout)
+	}
+	rigFor(s).run(t, "echo hello").ok(t, "hello\n")
+	other := rigFor(s)
+	other.attempt(t, d, "echo hello").ok(t, "hello\n") // in the same loop
+
+	for waiting := true; waiting; { // what the kernels take yet begins it anew
+		select {
+		case <-stuck.ended:
+			waiting = false
+		case <-time.After(10 * time.Millisecond):
+			if p.state.CompareAndSwap(idle, running) {
+				p.writeBy = time.Now()
+				p.state.Store(idle)
+				p.loop.schedule(p)
+			}
+		}
+	}
+	if e := stuck.end; e.Outcome != fleet.OutcomeUnknown || e.Reason != fleet.ReasonStalled || e.Phase != fleet.PhaseRun {
+		t.Errorf("ended %v(%s) in %v, want unknown(stalled) in run: %v", e.Outcome, e.Reason, e.Phase, e.Err)
+	}
+	close(released)
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	wantOnce(t, []*waiter{stuck})
+}
+
+// untilDeaf reads until it is deaf, and then no more until it is released.
+type untilDeaf struct {
+	r        io.Reader
+	deaf     *atomic.Bool
+	released chan struct{}
+}
+
+func (u untilDeaf) Read(p []byte) (int, error) {
+	n, err := u.r.Read(p)
+	if u.deaf.Load() {
+		<-u.released
+	}
+	return n, err
+}
+
+// onlyParked is the one connection in a Dialer's loop.
+func onlyParked(d *Dialer) *parked {
+	l := d.parking.loop
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.parked {
+		return p
+	}
+	return nil
+}
+
+// whileIdle does something in the place of a worker.
+func (p *parked) whileIdle(do func()) {
+	for !p.state.CompareAndSwap(idle, running) {
+		time.Sleep(time.Millisecond)
+	}
+	do()
+	p.state.Store(idle)
+}
+
+// waitsToWrite is the deadline of a write.
+func (p *parked) waitsToWrite() (by time.Time) {
+	p.whileIdle(func() { by = p.writeBy })
+	return by
+}

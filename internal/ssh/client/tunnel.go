@@ -1,0 +1,237 @@
+package client
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"shoal/internal/ssh/wire"
+)
+
+// A Tunnel is one stream through a jump host. It implements net.Conn.
+type Tunnel struct {
+	all     *Tunnels
+	channel wire.Channel
+	address string
+
+	// All below is guarded by all.mu.
+	changed sync.Cond
+	state   tunnelState
+	refused error
+	arrival []byte // what has come and was not read
+	eof     bool
+	shut    bool // Close was called
+	readBy  deadline
+	writeBy deadline
+}
+
+type tunnelState uint8
+
+const (
+	tunnelOpening tunnelState = iota
+	tunnelOpen
+	tunnelGone
+)
+
+// A deadline wakes who waits when it passes.
+type deadline struct {
+	at    time.Time
+	timer *time.Timer
+}
+
+func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
+
+// Open opens a stream to host and port as the jump host sees them. The error is
+// ctx's cause, a *RefusedError, or a *fleet.Error when the jump host is lost.
+func (t *Tunnels) Open(ctx context.Context, host string, port uint16) (*Tunnel, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err != nil {
+		return nil, t.err
+	}
+	tunnel := &Tunnel{all: t, address: net.JoinHostPort(host, strconv.Itoa(int(port)))}
+	tunnel.changed.L = &t.mu
+	tunnel.channel = t.link.client.OpenDirect(host, port)
+	t.tunnels[tunnel.channel] = tunnel
+	t.output.Signal()
+	stop := context.AfterFunc(ctx, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		tunnel.changed.Broadcast()
+	})
+	defer stop()
+	for tunnel.state == tunnelOpening && t.err == nil && ctx.Err() == nil {
+		tunnel.changed.Wait()
+	}
+	switch {
+	case tunnel.refused != nil:
+		return nil, tunnel.refused
+	case t.err != nil:
+		return nil, t.err
+	case tunnel.state == tunnelOpening:
+		tunnel.shut = true // become closes it when the answer comes
+		return nil, context.Cause(ctx)
+	}
+	return tunnel, nil
+}
+
+// become is called with the lock held, as are arrived and ended.
+func (c *Tunnel) become(s tunnelState, refused error) {
+	c.state, c.refused = s, refused
+	if s == tunnelOpen && c.shut {
+		c.all.link.client.CloseChannel(c.channel)
+	}
+	c.changed.Broadcast()
+}
+
+func (c *Tunnel) arrived(p []byte) {
+	if c.shut {
+		c.all.link.client.Consumed(c.channel, len(p))
+		return
+	}
+	c.arrival = append(c.arrival, p...)
+	c.changed.Broadcast()
+}
+
+func (c *Tunnel) ended() {
+	c.eof = true
+	c.changed.Broadcast()
+}
+
+// Read implements net.Conn.
+func (c *Tunnel) Read(p []byte) (int, error) {
+	c.all.mu.Lock()
+	defer c.all.mu.Unlock()
+	if err := c.awaitRead(); err != nil {
+		return 0, err
+	}
+	n := copy(p, c.arrival)
+	if c.arrival = c.arrival[n:]; len(c.arrival) == 0 {
+		c.arrival = nil
+	}
+	if c.state == tunnelOpen {
+		c.all.link.client.Consumed(c.channel, n)
+		c.all.output.Signal()
+	}
+	return n, nil
+}
+
+// AwaitRead waits until Read would not, so that a reader needs no buffer before.
+func (c *Tunnel) AwaitRead() error {
+	c.all.mu.Lock()
+	defer c.all.mu.Unlock()
+	return c.awaitRead()
+}
+
+func (c *Tunnel) awaitRead() error {
+	for {
+		switch {
+		case c.shut:
+			return net.ErrClosed
+		case len(c.arrival) > 0:
+			return nil
+		case c.all.err != nil:
+			return c.all.err
+		case c.eof || c.state == tunnelGone:
+			return io.EOF
+		case c.readBy.passed():
+			return os.ErrDeadlineExceeded
+		}
+		c.changed.Wait()
+	}
+}
+
+// Write implements net.Conn.
+func (c *Tunnel) Write(p []byte) (int, error) {
+	c.all.mu.Lock()
+	defer c.all.mu.Unlock()
+	sent := 0
+	for {
+		switch {
+		case c.shut:
+			return sent, net.ErrClosed
+		case c.all.err != nil:
+			return sent, c.all.err
+		case c.state == tunnelGone:
+			return sent, io.ErrClosedPipe
+		case c.writeBy.passed():
+			return sent, os.ErrDeadlineExceeded
+		}
+		sent += c.all.link.client.Send(c.channel, p[sent:])
+		c.all.output.Signal()
+		if sent == len(p) {
+			return sent, nil
+		}
+		c.changed.Wait()
+	}
+}
+
+// Close implements net.Conn.
+func (c *Tunnel) Close() error {
+	c.all.mu.Lock()
+	defer c.all.mu.Unlock()
+	if c.shut {
+		return net.ErrClosed
+	}
+	c.shut = true
+	for _, d := range []*deadline{&c.readBy, &c.writeBy} {
+		if d.timer != nil {
+			d.timer.Stop()
+		}
+	}
+	if c.state == tunnelOpen && c.all.err == nil {
+		c.all.link.client.Consumed(c.channel, len(c.arrival))
+		c.all.link.client.CloseChannel(c.channel)
+		c.all.output.Signal()
+	}
+	c.arrival = nil
+	c.changed.Broadcast()
+	return nil
+}
+
+// SetDeadline implements net.Conn.
+func (c *Tunnel) SetDeadline(t time.Time) error {
+	_ = c.SetReadDeadline(t)
+	return c.SetWriteDeadline(t)
+}
+
+// SetReadDeadline implements net.Conn.
+func (c *Tunnel) SetReadDeadline(t time.Time) error { return c.set(&c.readBy, t) }
+
+// SetWriteDeadline implements net.Conn.
+func (c *Tunnel) SetWriteDeadline(t time.Time) error { return c.set(&c.writeBy, t) }
+
+func (c *Tunnel) set(d *deadline, t time.Time) error {
+	c.all.mu.Lock()
+	defer c.all.mu.Unlock()
+	if c.shut {
+		return net.ErrClosed
+	}
+	d.at = t
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	if !t.IsZero() {
+		d.timer = time.AfterFunc(time.Until(t), func() {
+			c.all.mu.Lock()
+			defer c.all.mu.Unlock()
+			c.changed.Broadcast()
+		})
+	}
+	return nil
+}
+
+// LocalAddr implements net.Conn.
+func (c *Tunnel) LocalAddr() net.Addr { return c.all.link.conn.LocalAddr() }
+
+// RemoteAddr implements net.Conn: it is the address as the jump host was told.
+func (c *Tunnel) RemoteAddr() net.Addr { return tunnelAddr(c.address) }
+
+type tunnelAddr string
+
+func (tunnelAddr) Network() string  { return "tcp" }
+func (a tunnelAddr) String() string { return string(a) }

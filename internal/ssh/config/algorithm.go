@@ -1,0 +1,129 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// An AlgorithmList is what a client can do in one respect. When Supported is
+// empty, both lists are OpenSSH's.
+type AlgorithmList struct {
+	// Default are the names offered when the configuration says nothing, best
+	// first. '+', '-' and '^' in the configuration change this list.
+	Default []string
+	// Supported are all names that the configuration may turn on. Wildcards
+	// choose among them, in their order; names that OpenSSH knows and this list
+	// does not are left out.
+	Supported []string
+}
+
+// Algorithms are what a client can do. The zero value is what OpenSSH can.
+type Algorithms struct {
+	Kex, Ciphers, MACs                                      AlgorithmList
+	HostKey, PubkeyAccepted, CASignature, HostbasedAccepted AlgorithmList
+}
+
+// A listID chooses among Algorithms.
+type listID uint8
+
+const (
+	listKex listID = iota
+	listCiphers
+	listMACs
+	listHostKey
+	listPubkeyAccepted
+	listCASignature
+	listHostbased
+	numLists
+)
+
+// get gives a list, OpenSSH's when it is empty.
+func (a *Algorithms) get(id listID) AlgorithmList {
+	list := []AlgorithmList{
+		a.Kex, a.Ciphers, a.MACs, a.HostKey, a.PubkeyAccepted, a.CASignature, a.HostbasedAccepted,
+	}[id]
+	if len(list.Supported) == 0 {
+		return openSSHList(id)
+	}
+	return list
+}
+
+// wildcards says whether a list may name algorithms by patterns
+// (readconf.c, parse_pubkey_algos).
+func (id listID) wildcards() bool { return id >= listHostKey }
+
+var errNoneLeft = errors.New("none of these algorithms is supported")
+
+// readAlgorithms reads a list of names. Its names are checked for every host;
+// that none of them is supported only counts for hosts that it applies to.
+func readAlgorithms(id listID) func(*line) error {
+	return func(l *line) error {
+		arg, err := l.need()
+		if err != nil {
+			return err
+		}
+		if len(arg) > maxExpanded {
+			return fmt.Errorf("longer than %d bytes", maxExpanded)
+		}
+		list := l.loader.algorithms.get(id)
+		if err := checkAlgorithms(arg, id, list); err != nil {
+			return err
+		}
+		names := list.assemble(arg)
+		s := l.set(l.op, strings.Join(names, ","))
+		if s.list = names; len(names) == 0 {
+			s.value = fmt.Errorf("%w: %.200q", errNoneLeft, arg)
+		}
+		return nil
+	}
+}
+
+// checkAlgorithms refuses names that neither OpenSSH nor the client knows. What
+// '-' takes away is not checked, as in OpenSSH.
+func checkAlgorithms(arg string, id listID, list AlgorithmList) error {
+	if arg[0] == '-' {
+		return nil
+	}
+	names := strings.TrimLeft(arg[:1], "+^") + arg[1:]
+	known := openSSHList(id).Supported
+	for name := range strings.SplitSeq(names, ",") {
+		fits := func(s string) bool { return s == name || id.wildcards() && matchPattern(s, name) }
+		if !slices.ContainsFunc(known, fits) && !slices.ContainsFunc(list.Supported, fits) {
+			return fmt.Errorf("unknown algorithm %.80q", name)
+		}
+	}
+	return nil
+}
+
+// assemble gives the list that a configured one stands for (kex.c,
+// kex_assemble_names): '+' appends to the default, '^' prepends, '-' takes what
+// matches away, and without any of them it replaces it.
+func (a AlgorithmList) assemble(configured string) []string {
+	rest := strings.Split(configured[1:], ",")
+	switch configured[0] {
+	case '-':
+		return slices.DeleteFunc(slices.Clone(a.Default), func(s string) bool { return matchList(s, configured[1:]) })
+	case '+':
+		return a.choose(append(slices.Clone(a.Default), rest...))
+	case '^':
+		return a.choose(append(rest, a.Default...))
+	}
+	return a.choose(strings.Split(configured, ","))
+}
+
+// choose gives the supported names that fit the patterns, each once.
+func (a AlgorithmList) choose(patterns []string) []string {
+	var names []string
+	taken := make(map[string]bool)
+	for _, p := range patterns {
+		for _, s := range a.Supported {
+			if !taken[s] && matchPattern(s, p) {
+				taken[s] = true
+				names = append(names, s)
+			}
+		}
+	}
+	return names
+}

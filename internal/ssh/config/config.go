@@ -1,0 +1,236 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// LoadOptions say what to read, and how the configuration may reach outside of
+// its files. The zero value reads what ssh reads.
+type LoadOptions struct {
+	// File is what -F takes: a file to read instead of the user's and the
+	// system's, or "none" for no file at all; "" means both of these.
+	File string
+	// Set are options as -o takes them, "Key=Value" or "Key Value"; they win
+	// over the files.
+	Set []string
+	// UserFile is read first when File is ""; "" means ~/.ssh/config. It may be
+	// missing.
+	UserFile string
+	// SystemFile is read after it; "" means /etc/ssh/ssh_config. It may be
+	// missing. Relative Includes in it begin at its directory.
+	SystemFile string
+	// Algorithms are what the client can do; zero lists are OpenSSH's.
+	Algorithms Algorithms
+	// Local is this machine and user; zero fields are filled in.
+	Local Local
+	// Exec runs the command of a Match exec; nil means the user's shell, as ssh
+	// does. NoExec forbids it.
+	Exec ExecFunc
+	// ExecTimeout bounds each of these commands; 0 means 10 s.
+	ExecTimeout time.Duration
+	// Waiting is told of a command that runs for longer than 2 s, once, from
+	// another goroutine; nil: nobody is.
+	Waiting func(command string)
+	// Lookup finds the canonical name of a host for CanonicalizeHostname; nil
+	// means the system's resolver.
+	Lookup LookupFunc
+}
+
+const (
+	defaultExecTimeout = 10 * time.Second
+	waitingAfter       = 2 * time.Second
+)
+
+// Validate says what is wrong with the options.
+func (o *LoadOptions) Validate() error {
+	if o.ExecTimeout < 0 {
+		return errors.New("the timeout of Match exec is negative")
+	}
+	return nil
+}
+
+// A Config is a configuration that was read. It is safe for concurrent use.
+type Config struct {
+	local       *Local
+	keywords    map[string]*keyword
+	names       [numOps]string     // the first name of each
+	algorithms  [numLists][]string // offered by default
+	commandLine *file
+	files       []*file // the user's, then the system's
+	wantFinal   bool    // there is a Match final
+	exec        *execCache
+	lookup      LookupFunc
+}
+
+// Load reads the configuration. Mistakes in its lines are a [Problems] that has
+// all of them.
+func Load(o LoadOptions) (*Config, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	local, err := o.Local.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if o.UserFile == "" {
+		o.UserFile = filepath.Join(local.Home, ".ssh", "config")
+	}
+	if o.SystemFile == "" {
+		o.SystemFile = "/etc/ssh/ssh_config"
+	}
+	if o.Lookup == nil {
+		o.Lookup = lookupSystem
+	}
+	l := &loader{
+		local: local, algorithms: &o.Algorithms, systemDir: filepath.Dir(o.SystemFile),
+		keywords: indexKeywords(), files: make(map[fileKey]*file),
+	}
+	c := &Config{local: local, keywords: l.keywords, exec: newExecCache(&o, local), lookup: o.Lookup}
+	for i := range keywordTable {
+		c.names[keywordTable[i].op] = keywordTable[i].name
+	}
+	for id := range numLists {
+		c.algorithms[id] = o.Algorithms.get(id).Default
+	}
+	c.commandLine = l.readOptions(o.Set)
+	if c.files, err = l.readAll(&o); err != nil {
+		return nil, fmt.Errorf("reading the SSH configuration: %w", err)
+	}
+	l.checkUnknown(append([]*file{c.commandLine}, c.files...))
+	if len(l.problems) > 0 {
+		return nil, fmt.Errorf("reading the SSH configuration: %w", l.problems)
+	}
+	c.wantFinal = l.wantFinal
+	return c, nil
+}
+
+func (l *loader) readAll(o *LoadOptions) ([]*file, error) {
+	if strings.EqualFold(o.File, "none") {
+		return nil, nil
+	}
+	if o.File != "" {
+		f, err := l.readFile(o.File, true, fileNamed)
+		return []*file{f}, err
+	}
+	user, err := l.readFile(o.UserFile, true, fileUser)
+	if err != nil {
+		return nil, err
+	}
+	system, err := l.readFile(o.SystemFile, false, fileSystem)
+	return []*file{user, system}, err
+}
+
+// readOptions reads what -o gave.
+func (l *loader) readOptions(options []string) *file {
+	f := &file{path: CommandLine, plain: true}
+	for i, text := range options {
+		in := &line{loader: l, source: &Source{CommandLine, i + 1}, user: true}
+		used, err := in.read(text)
+		if err == nil && used {
+			err = f.add(in.node)
+		}
+		if err != nil {
+			l.problems = append(l.problems, &Problem{*in.source, in.keyword, err})
+		}
+	}
+	f.link()
+	return f
+}
+
+var errUnknownKeyword = errors.New("unknown keyword\nhint: if a newer ssh knows it, name it in IgnoreUnknown, above this line")
+
+// checkUnknown finds keywords that no IgnoreUnknown anywhere saves. Whether one
+// that might be saved is, depends on the host.
+func (l *loader) checkUnknown(files []*file) {
+	var ignored []string
+	for n := range allNodes(files) {
+		for _, s := range n.settings {
+			if s.op == opIgnoreUnknown {
+				ignored = append(ignored, s.text)
+			}
+		}
+	}
+	for n := range allNodes(files) {
+		saves := func(list string) bool { return matchListFold(n.keyword, list) }
+		if n.kind == nodeUnknown && !slices.ContainsFunc(ignored, saves) {
+			l.problems = append(l.problems, &Problem{*n.source, n.keyword, errUnknownKeyword})
+		}
+	}
+}
+
+// allNodes walks through the files and all that they include, each file once.
+func allNodes(files []*file) func(yield func(*node) bool) {
+	return func(yield func(*node) bool) {
+		seen := make(map[*file]bool)
+		var walk func([]*file) bool
+		walk = func(files []*file) bool {
+			for _, f := range files {
+				if seen[f] {
+					continue
+				}
+				seen[f] = true
+				for i := range f.nodes {
+					if !yield(&f.nodes[i]) || !walk(f.nodes[i].files) {
+						return false
+					}
+				}
+			}
+			return true
+		}
+		walk(files)
+	}
+}
+
+// A NamedHost is a host name that a Host line spells out.
+type NamedHost struct {
+	Name   string
+	Source Source
+}
+
+// Hosts lists the names that Host lines spell out, without wildcards and '!',
+// in the order of the files, each once.
+func (c *Config) Hosts() []NamedHost {
+	var list []NamedHost
+	seen := make(map[string]bool)
+	for n := range allNodes(c.files) {
+		for _, p := range n.patterns {
+			if !p.literal || p.negated || seen[p.text] {
+				continue
+			}
+			seen[p.text] = true
+			list = append(list, NamedHost{p.text, *n.source})
+		}
+	}
+	return list
+}
+
+// Files lists the files that were read, in the order of reading.
+func (c *Config) Files() []string {
+	var paths []string
+	add := func(f *file) {
+		if !slices.Contains(paths, f.path) {
+			paths = append(paths, f.path)
+		}
+	}
+	for _, f := range c.files {
+		add(f)
+	}
+	for n := range allNodes(c.files) {
+		for _, f := range n.files {
+			add(f)
+		}
+	}
+	return paths
+}
+
+// A LookupFunc finds the canonical name of a host, following CNAMEs, without a
+// dot at its end, as getaddrinfo(3) does with AI_CANONNAME. name may have a dot
+// at its end, and is not to be completed by search domains then. found is false
+// when there is no such name; an error is any other failure.
+type LookupFunc func(ctx context.Context, name string) (canonical string, found bool, err error)

@@ -1,0 +1,112 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// An ExecFunc runs the command of a Match exec and says whether it exited 0. An
+// error means that it could not be run to its end; it fails the resolution.
+type ExecFunc func(ctx context.Context, command string) (bool, error)
+
+// ErrExecForbidden is the error of [NoExec].
+var ErrExecForbidden = errors.New("running commands for Match exec is not allowed here")
+
+// NoExec is an ExecFunc that runs nothing and fails.
+func NoExec(context.Context, string) (bool, error) { return false, ErrExecForbidden }
+
+// shellExec runs commands as ssh does: by $SHELL or /bin/sh, with -c, input and
+// output empty. The command is killed with all that it started when ctx ends.
+func shellExec(getenv func(string) (string, bool)) ExecFunc {
+	return func(ctx context.Context, command string) (bool, error) {
+		shell, ok := getenv("SHELL")
+		if !ok {
+			shell = "/bin/sh"
+		}
+		cmd := exec.CommandContext(ctx, shell, "-c", command)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+		cmd.WaitDelay = time.Second
+		err := cmd.Run()
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
+			return false, nil
+		}
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return err == nil, err
+	}
+}
+
+// An execCache runs each command once. It grows with the number of different
+// commands.
+type execCache struct {
+	run     ExecFunc
+	timeout time.Duration
+	waiting func(command string)
+
+	mu    sync.Mutex
+	calls map[string]*execCall
+}
+
+// An execCall is a command that runs or has run.
+type execCall struct {
+	done chan struct{} // closed by who runs it, when ok and err are there
+	ok   bool
+	err  error
+}
+
+func newExecCache(o *LoadOptions, local *Local) *execCache {
+	c := &execCache{run: o.Exec, timeout: o.ExecTimeout, waiting: o.Waiting, calls: make(map[string]*execCall)}
+	if c.run == nil {
+		c.run = shellExec(local.Getenv)
+	}
+	if c.timeout == 0 {
+		c.timeout = defaultExecTimeout
+	}
+	return c
+}
+
+// do runs the command or gives what it said before. Who asks while it runs waits
+// for it, at most until ctx ends.
+func (c *execCache) do(ctx context.Context, command string) (bool, error) {
+	c.mu.Lock()
+	call, running := c.calls[command]
+	if !running {
+		call = &execCall{done: make(chan struct{})}
+		c.calls[command] = call
+	}
+	c.mu.Unlock()
+	if !running {
+		c.first(ctx, command, call)
+	}
+	select {
+	case <-call.done:
+		return call.ok, call.err
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+}
+
+// first runs the command. What a caller's own end cut short is not kept.
+func (c *execCache) first(ctx context.Context, command string, call *execCall) {
+	defer close(call.done)
+	limited, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no end within %v", c.timeout))
+	defer cancel()
+	if c.waiting != nil {
+		note := time.AfterFunc(waitingAfter, func() { c.waiting(command) })
+		defer note.Stop()
+	}
+	call.ok, call.err = c.run(limited, command)
+	if call.err == nil || ctx.Err() == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.calls, command)
+}

@@ -1,0 +1,110 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// maxDepth is how deep files may include each other (READCONF_MAX_DEPTH).
+const maxDepth = 16
+
+func readInclude(l *line) error {
+	if l.file == nil {
+		return errNotOnCommandLine
+	}
+	words, err := l.all()
+	if err != nil {
+		return err
+	}
+	l.node.kind = nodeInclude
+	for _, w := range words {
+		pattern, err := l.anchor(w)
+		if err != nil {
+			return err
+		}
+		paths, err := glob(pattern)
+		if err != nil {
+			return err
+		}
+		for _, path := range paths {
+			f, err := l.loader.include(path, l.user)
+			if err != nil {
+				return err
+			}
+			l.node.files = append(l.node.files, f)
+		}
+	}
+	return nil
+}
+
+// anchor gives the full path that an argument of Include means: from ~/.ssh in a
+// user's configuration, from the system's directory otherwise.
+func (l *line) anchor(path string) (string, error) {
+	switch {
+	case strings.HasPrefix(path, "/"):
+		return path, nil
+	case !strings.HasPrefix(path, "~") && l.user:
+		return filepath.Join(l.loader.local.Home, ".ssh") + "/" + path, nil
+	case !strings.HasPrefix(path, "~"):
+		return l.loader.systemDir + "/" + path, nil
+	case !l.user:
+		return "", fmt.Errorf("%.80q: the system's configuration cannot include from a home directory", path)
+	}
+	return l.loader.local.expandTilde(path)
+}
+
+// glob gives the files that a pattern matches, in order, as glob(3) does: a
+// wildcard does not match a dot at the beginning of a name.
+func glob(pattern string) ([]string, error) {
+	paths, err := filepath.Glob(strings.ReplaceAll(pattern, "[!", "[^"))
+	if errors.Is(err, filepath.ErrBadPattern) {
+		// glob(3) takes a bracket without its end literally.
+		if _, err := os.Lstat(pattern); err != nil {
+			return nil, nil
+		}
+		return []string{pattern}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	names := strings.Split(filepath.Clean(pattern), "/")
+	paths = slices.DeleteFunc(paths, func(path string) bool {
+		for i, name := range strings.Split(path, "/") {
+			if strings.HasPrefix(name, ".") && i < len(names) && !strings.HasPrefix(names[i], ".") {
+				return true
+			}
+		}
+		return false
+	})
+	slices.Sort(paths)
+	return paths, nil
+}
+
+// include reads a file that another one includes, or takes it from those that
+// were read. Files that include themselves, directly or not, are errors: ssh
+// finds that at its limit of depth.
+func (l *loader) include(path string, user bool) (*file, error) {
+	switch {
+	case slices.Contains(l.stack, path):
+		return nil, fmt.Errorf("%s includes itself by way of %s", path, l.stack[len(l.stack)-1])
+	case len(l.stack) > maxDepth:
+		return nil, fmt.Errorf("including %s: more than %d levels deep", path, maxDepth)
+	}
+	key := fileKey{path, user}
+	f := l.files[key]
+	if f == nil {
+		var err error
+		if f, err = l.readFile(path, user, fileIncluded); err != nil {
+			return nil, err
+		}
+		l.files[key] = f
+	}
+	if len(l.stack)+f.height > maxDepth {
+		return nil, fmt.Errorf("including %s: more than %d levels deep", path, maxDepth)
+	}
+	return f, nil
+}

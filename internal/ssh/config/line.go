@@ -1,0 +1,110 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// A setting is a value that a line gives, and where. It is shared by all hosts
+// and never changed.
+type setting struct {
+	op     op
+	source *Source
+	user   bool     // from a user's configuration or the command line
+	text   string   // as ssh -G prints it, before tokens are replaced
+	list   []string // the words of a keyword that takes several
+	num    int64    // of numbers and times, in their unit
+	value  any      // what else the reader made of it
+}
+
+// A line is a line of the configuration while it is read.
+type line struct {
+	loader  *loader
+	keyword string // in lower case
+	op      op
+	args    []string
+	rest    string // the arguments as they were written
+	source  *Source
+	user    bool
+	file    *file // what the line belongs to; nil for -o
+	node    node  // what it becomes
+}
+
+// read reads a line into its node. A blank line or a comment gives false.
+func (l *line) read(text string) (bool, error) {
+	if strings.IndexByte(text, 0) >= 0 {
+		return false, errors.New("NUL byte")
+	}
+	// A form feed counts as blank at the end only (readconf.c).
+	text = strings.TrimRight(text, whitespace+"\f")
+	word, rest, err := cutKeyword(text)
+	if err == nil && word == "" {
+		word, rest, err = cutKeyword(rest)
+	}
+	if err != nil {
+		return false, err
+	}
+	if word == "" || word[0] == '#' {
+		return false, nil
+	}
+	l.keyword, l.rest = lower(word), strings.TrimLeft(rest, whitespace)
+	if l.rest == "" {
+		return false, errMissing
+	}
+	if l.args, err = splitWords(l.rest); err != nil {
+		return false, err
+	}
+	row := l.loader.keywords[l.keyword]
+	if row == nil {
+		l.node = node{kind: nodeUnknown, keyword: l.keyword, source: l.source}
+		return true, nil
+	}
+	l.op = row.op
+	l.node = node{kind: nodeSettings, source: l.source}
+	if err := row.read(l); err != nil {
+		return false, err
+	}
+	if len(l.args) > 0 {
+		return false, fmt.Errorf("extra argument %.80q at the end of the line", l.args[0])
+	}
+	return true, nil
+}
+
+// next takes the next word.
+func (l *line) next() (string, bool) {
+	if len(l.args) == 0 {
+		return "", false
+	}
+	arg := l.args[0]
+	l.args = l.args[1:]
+	return arg, true
+}
+
+// need takes the next word, which must be there and not be empty.
+func (l *line) need() (string, error) {
+	arg, _ := l.next()
+	if arg == "" {
+		return "", errMissing
+	}
+	return arg, nil
+}
+
+// all takes all words; an empty one is an error.
+func (l *line) all() ([]string, error) {
+	words := l.args
+	l.args = nil
+	for _, w := range words {
+		if w == "" {
+			return nil, errors.New("empty argument")
+		}
+	}
+	return words, nil
+}
+
+// set adds a value and gives it for further filling in.
+func (l *line) set(o op, text string) *setting {
+	s := &setting{op: o, source: l.source, user: l.user, text: text}
+	l.node.settings = append(l.node.settings, s)
+	return s
+}

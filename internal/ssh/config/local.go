@@ -1,0 +1,105 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+)
+
+// Local is what the configuration may depend on of this machine and its user.
+// Fields that are zero are filled in by Load.
+type Local struct {
+	User     string // login name: %u
+	UID      int    // %i; looked up only when User is ""
+	Home     string // home directory of the password database: ~ and %d
+	Hostname string // with its domain: %l
+	// Getenv looks environment variables up; nil means os.LookupEnv.
+	Getenv func(name string) (value string, set bool)
+	// HomeOf gives the home directory for "~name"; nil means the password
+	// database.
+	HomeOf func(name string) (string, error)
+	// Addresses lists the addresses of this machine's interfaces, for Match
+	// localnetwork; nil means to ask the system.
+	Addresses func() ([]netip.Addr, error)
+}
+
+// withDefaults fills in what is missing.
+func (l Local) withDefaults() (*Local, error) {
+	if l.User == "" || l.Home == "" {
+		u, err := user.Current()
+		if err != nil {
+			return nil, fmt.Errorf("finding out who runs this: %w", err)
+		}
+		if l.User == "" {
+			l.User, l.UID = u.Username, os.Getuid()
+		}
+		if l.Home == "" {
+			l.Home = u.HomeDir
+		}
+	}
+	if l.Hostname == "" {
+		name, err := os.Hostname()
+		if err != nil {
+			return nil, fmt.Errorf("finding out this machine's name: %w", err)
+		}
+		l.Hostname = name
+	}
+	if l.Getenv == nil {
+		l.Getenv = os.LookupEnv
+	}
+	if l.HomeOf == nil {
+		l.HomeOf = homeOf
+	}
+	if l.Addresses == nil {
+		l.Addresses = interfaceAddresses
+	}
+	return &l, nil
+}
+
+func homeOf(name string) (string, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return "", err
+	}
+	return u.HomeDir, nil
+}
+
+func interfaceAddresses() ([]netip.Addr, error) {
+	list, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, err
+	}
+	var addrs []netip.Addr
+	for _, a := range list {
+		if network, ok := a.(*net.IPNet); ok {
+			if addr, ok := netip.AddrFromSlice(network.IP); ok {
+				addrs = append(addrs, addr.Unmap())
+			}
+		}
+	}
+	return addrs, nil
+}
+
+// expandTilde replaces "~" and "~name" at the beginning (misc.c,
+// tilde_expand).
+func (l *Local) expandTilde(path string) (string, error) {
+	rest, ok := strings.CutPrefix(path, "~")
+	if !ok {
+		return path, nil
+	}
+	name, rest, _ := strings.Cut(rest, "/")
+	home := l.Home
+	if name != "" {
+		var err error
+		if home, err = l.HomeOf(name); err != nil {
+			return "", fmt.Errorf("home directory in %.80q: %w", path, err)
+		}
+	}
+	return strings.TrimSuffix(home, "/") + "/" + strings.TrimLeft(rest, "/"), nil
+}
+
+func (l *Local) uid() string { return strconv.Itoa(l.UID) }

@@ -1,0 +1,53 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// A refusal is a keyword that is not honoured though the security of a
+// connection, or what runs on the host, depends on it.
+type refusal struct {
+	op op
+	// harmless are the values that ask for nothing.
+	harmless string
+	// why says what would be lost.
+	why string
+}
+
+var refusals = []refusal{
+	{opCheckHostIP, "no", "the host's address is not looked up in known_hosts"},
+	{opVerifyHostKeyDNS, "false", "host keys are not looked up in the DNS"},
+	{opNoHostAuthenticationForLocalhost, "no", "host keys of this machine are checked like all others"},
+	{opKnownHostsCommand, "none", "commands are not asked for host keys"},
+	{opPKCS11Provider, "none", "PKCS#11 libraries are not loaded; their keys are used through an agent"},
+	{opRemoteCommand, "none", "the command to run is given with each run"},
+	{opSessionType, "default", "each host runs a command"},
+}
+
+// refused finds a keyword that is not honoured and would matter, and a
+// connection that the configuration refuses by itself.
+func (r *Resolved) refused() error {
+	if s := r.values.first[opRefuseConnection]; s != nil {
+		return r.problem(opRefuseConnection, fmt.Errorf("the configuration refuses it: %.200q", s.text))
+	}
+	for i := range refusals {
+		f := &refusals[i]
+		if text := r.text(f.op); text != "" && !strings.EqualFold(text, f.harmless) {
+			return r.problem(f.op, notHonoured(f.why, r.config.name(f.op)+"="+f.harmless))
+		}
+	}
+	if r.ProxyCommand != "" && r.flag(opProxyUseFdpass, false) {
+		const why = "a ProxyCommand is talked to by its input and output"
+		return r.problem(opProxyUseFdpass, notHonoured(why, "proxyusefdpass=no"))
+	}
+	return nil
+}
+
+func notHonoured(why, option string) error {
+	if option == "sessiontype=default" || option == "remotecommand=none" {
+		return errors.New("not honoured: " + why + "\nhint: -o " + option + " for this run")
+	}
+	return errors.New("not honoured: " + why + "\nhint: -o " + option + " does without it; -F none leaves the files out")
+}

@@ -1,0 +1,84 @@
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"shoal/internal/ssh/config"
+)
+
+func TestRefusedKeywords(t *testing.T) {
+	for line, keyword := range map[string]string{
+		"CheckHostIP yes":                            "checkhostip",
+		"VerifyHostKeyDNS yes":                       "verifyhostkeydns",
+		"VerifyHostKeyDNS ask":                       "verifyhostkeydns",
+		"NoHostAuthenticationForLocalhost yes":       "nohostauthenticationforlocalhost",
+		"KnownHostsCommand /bin/true":                "knownhostscommand",
+		"PKCS11Provider /lib/x.so":                   "pkcs11provider",
+		"SmartcardDevice /lib/x.so":                  "pkcs11provider",
+		"RemoteCommand tmux":                         "remotecommand",
+		"SessionType none":                           "sessiontype",
+		"RefuseConnection not from here":             "refuseconnection",
+		"ProxyCommand x\nHost *\nProxyUseFdpass yes": "proxyusefdpass",
+	} {
+		c := load(t, "Host web\n"+line+"\n", nil)
+		_, err := c.Resolve(t.Context(), "web", config.Options{})
+		wantError(t, err, ": "+keyword+": ")
+		at := 2 + strings.Count(line, "\n")
+		if p, ok := errors.AsType[*config.Problem](err); !ok || p.Line != at || p.Keyword != keyword {
+			t.Errorf("%q: problem %v", line, err)
+		}
+		if _, err := c.Resolve(t.Context(), "other", config.Options{}); err != nil && !strings.Contains(line, "Fdpass") {
+			t.Errorf("%q: a host that it does not apply to: %v", line, err)
+		}
+		if name, _, _ := strings.Cut(line, " "); keyword != "refuseconnection" && !strings.Contains(line, "\n") {
+			_, hint, _ := strings.Cut(err.Error(), "hint: -o ")
+			option, _, _ := strings.Cut(hint, " ")
+			if _, err := load(t, "Host web\n"+line+"\n", func(o *config.LoadOptions) { o.Set = []string{option} }).
+				Resolve(t.Context(), "web", config.Options{}); err != nil {
+				t.Errorf("%s: what the hint says does not help: %v", name, err)
+			}
+		}
+	}
+	harmless := "CheckHostIP no\nVerifyHostKeyDNS no\nKnownHostsCommand none\nPKCS11Provider None\nRemoteCommand none\n" +
+		"SessionType default\nProxyUseFdpass yes\nNoHostAuthenticationForLocalhost no\n"
+	resolve(t, load(t, harmless, nil), "h")
+}
+
+// What has no effect is taken silently: with it, a host resolves as without.
+func TestWithoutEffect(t *testing.T) {
+	c := load(t, "ForwardAgent yes\nForwardX11 yes\nLocalForward 80 a:80\nControlMaster auto\nControlPath ~/x\nTunnel yes\n"+
+		"PermitLocalCommand yes\nLocalCommand rm -rf /\nGSSAPIAuthentication yes\nHostbasedAuthentication yes\n"+
+		"Compression yes\nRequestTTY force\nForkAfterAuthentication yes\nAddKeysToAgent yes\nUpdateHostKeys yes\n"+
+		"RSAAuthentication yes\nProtocol 2,1\nWarnWeakCrypto no\nChannelTimeout *=1\n", nil)
+	got, want := resolve(t, c, "h"), resolve(t, load(t, "", nil), "h")
+	for _, f := range []func(*config.Resolved) any{
+		func(r *config.Resolved) any { return r.HostName },
+		func(r *config.Resolved) any { return r.ProxyCommand },
+		func(r *config.Resolved) any { return fmt.Sprint(r.Jumps, r.Ciphers, r.PubkeyAuthentication, r.SetEnv) },
+	} {
+		if f(got) != f(want) {
+			t.Errorf("%v, without these keywords %v", f(got), f(want))
+		}
+	}
+}
+
+func TestKeywordsHaveClasses(t *testing.T) {
+	classes := make(map[string]config.Class)
+	for _, k := range config.Keywords() {
+		if _, twice := classes[k.Name]; twice {
+			t.Errorf("%s stands in the table twice", k.Name)
+		}
+		classes[k.Name] = k.Class
+	}
+	for name, want := range map[string]string{
+		"hostname": "honoured", "identityfile2": "honoured", "forwardagent": "without effect", "cipher": "without effect",
+		"knownhostscommand": "refused",
+	} {
+		if got := classes[name].String(); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Route resolves a host and the jump hosts before it, in the order of
+// connecting; the host itself is last. Each jump host is resolved as ssh does
+// it: with its own part of the configuration, without -o options, and the first
+// of them with its own ProxyJump, if it has one. Loops and routes beyond 16 jump
+// hosts are errors.
+func (c *Config) Route(ctx context.Context, host string, o Options) ([]*Resolved, error) {
+	target, err := c.Resolve(ctx, host, o)
+	if err != nil {
+		return nil, err
+	}
+	route := []*Resolved{target}
+	for jumps := target.Jumps; len(jumps) > 0; {
+		if len(route) > maxJumps {
+			return nil, fmt.Errorf("resolving %.80q: more than %d jump hosts", host, maxJumps)
+		}
+		last := jumps[len(jumps)-1]
+		hop, err := c.hop(ctx, last, jumps[:len(jumps)-1])
+		if err != nil {
+			return nil, fmt.Errorf("resolving %.80q: jump host: %w", host, err)
+		}
+		same := func(r *Resolved) bool { return r.HostName == hop.HostName && r.Port == hop.Port && r.User == hop.User }
+		if slices.ContainsFunc(route, same) {
+			return nil, fmt.Errorf("resolving %.80q: jump host loop by way of %.80q", host, last)
+		}
+		route = append(route, hop)
+		jumps = hop.Jumps
+	}
+	slices.Reverse(route)
+	return route, nil
+}
+
+// hop resolves a jump host that is reached by the ones before it.
+func (c *Config) hop(ctx context.Context, j Jump, before []Jump) (*Resolved, error) {
+	texts := make([]string, len(before))
+	for i, b := range before {
+		texts[i] = b.String()
+	}
+	o := Options{User: j.User, Port: j.Port, Jump: strings.Join(texts, ",")}
+	r, err := c.resolve(ctx, j.Host, &o, false)
+	if err == nil {
+		err = r.refusedAsHop()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("resolving %.80q: %w", j.Host, err)
+	}
+	return r, nil
+}
+
+// refusedAsHop is refused for a host that only passes connections on: what would
+// run there does not matter.
+func (r *Resolved) refusedAsHop() error {
+	err := r.refused()
+	if p, ok := errors.AsType[*Problem](err); ok && (p.Keyword == "remotecommand" || p.Keyword == "sessiontype") {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,36 @@
+package config
+
+// name gives a keyword's first name.
+func (c *Config) name(o op) string { return c.names[o] }
+
+// Why gives the source of a keyword's value: of keywords whose values add up,
+// that of the first. A keyword that is not known has the source of a default.
+func (r *Resolved) Why(keyword string) Source {
+	k := r.config.keywords[lower(keyword)]
+	if k == nil {
+		return Source{}
+	}
+	for _, list := range [][]*setting{r.several(k.op), {r.values.first[k.op]}} {
+		if len(list) > 0 && list[0] != nil {
+			return *list[0].source
+		}
+	}
+	return Source{}
+}
+
+// several gives the values of a keyword whose values add up.
+func (r *Resolved) several(o op) []*setting {
+	switch o {
+	case opIdentityFile:
+		return r.values.identities
+	case opCertificateFile:
+		return r.values.certificates
+	case opSendEnv:
+		return r.values.sendEnv
+	case opLocalForward, opDynamicForward:
+		return r.values.local
+	case opRemoteForward:
+		return r.values.remote
+	}
+	return nil
+}

@@ -1,0 +1,221 @@
+package hostcache
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"shoal/internal/filelock"
+)
+
+// A store is the file. It keeps nothing open.
+type store struct {
+	dir, path string
+	opts      Options
+}
+
+func newStore(dir string, o Options) store {
+	return store{dir: dir, path: filepath.Join(dir, "recall"), opts: o}
+}
+
+// load reads the file; none is as good as an empty one. There is no need for the
+// lock: what is half written is not believed.
+func (s store) load(today int) (*table, error) {
+	err := guardDir(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return newTable(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	f, info, err := open(s.path, os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) {
+		return newTable(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // nothing was written
+	return s.read(f, info.Size(), today)
+}
+
+// read takes in the end of the file, as much as may be: the newest lines.
+func (s store) read(f *os.File, size int64, today int) (*table, error) {
+	start, err := s.readHeader(f)
+	if err != nil {
+		return nil, err
+	}
+	t := newTable()
+	if start == 0 && size > 0 {
+		t.lines++ // it has no header: a bad line at least
+	}
+	if excess := size - s.opts.MaxBytes; excess > start {
+		// The line in which this lands is torn, hence bad.
+		start = excess
+	}
+	return t, t.read(io.NewSectionReader(f, start, max(0, size-start)), today)
+}
+
+// readHeader gives the length of the header, 0 if there is none, and an error
+// if it is that of another version.
+func (s store) readHeader(f *os.File) (int64, error) {
+	const longest = 32
+	head := make([]byte, longest)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	line, _, whole := strings.Cut(string(head[:n]), "\n")
+	version, ours := strings.CutPrefix(line, headerWord)
+	switch _, err := strconv.ParseUint(version, 10, 32); {
+	case !whole || !ours || err != nil:
+		return 0, nil // torn, or never one
+	case line+"\n" != header:
+		return 0, fmt.Errorf("%q is of another version (%q)\nhint: delete it, or name another state directory", s.path, line)
+	default:
+		return int64(len(header)), nil
+	}
+}
+
+// save adds the lines to the file and, if asked for or needed, compacts it. It
+// gives the number of lines in the file then, as far as it is known; the number
+// given is for the case that others have added none.
+func (s store) save(text []byte, lines int, compact bool, today int) (int, error) {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return 0, err
+	}
+	if err := guardDir(s.dir); err != nil {
+		return 0, err
+	}
+	f, err := s.lock()
+	if err != nil {
+		return 0, err
+	}
+	size, bad, err := s.append(f, text)
+	if err == nil && (compact || bad || size > s.opts.MaxBytes) {
+		lines, err = s.compact(f, size, today)
+	}
+	return lines, errors.Join(err, f.Close()) // which unlocks it
+}
+
+// lock opens the file and locks it.
+func (s store) lock() (*os.File, error) {
+	deadline := time.Now().Add(s.opts.Wait)
+	for {
+		f, ours, err := open(s.path, os.O_RDWR|os.O_APPEND|os.O_CREATE)
+		if err != nil {
+			return nil, err
+		}
+		if err = filelock.Lock(f, deadline); err == nil {
+			// It may have been replaced while we waited.
+			var named fs.FileInfo
+			if named, err = os.Lstat(s.path); err == nil && os.SameFile(ours, named) {
+				return f, nil
+			}
+		}
+		_ = f.Close() // nothing was written
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+}
+
+// append adds whole lines, or nothing. It gives the size of the file then, and
+// whether it has no header.
+func (s store) append(f *os.File, text []byte) (size int64, bad bool, err error) {
+	start, err := s.readHeader(f)
+	if err != nil {
+		return 0, false, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return 0, false, err
+	}
+	size = info.Size()
+	if size == 0 {
+		text = append([]byte(header), text...)
+	} else if torn, err := endsTorn(f, size); err != nil {
+		return 0, false, err
+	} else if torn {
+		text = append([]byte{'\n'}, text...)
+	}
+	n, err := f.Write(text)
+	if err != nil && n > 0 {
+		err = errors.Join(err, f.Truncate(size)) // every other writer waits for the lock
+	}
+	return size + int64(n), size > 0 && start == 0, err
+}
+
+// endsTorn says whether the last line has no end.
+func endsTorn(f *os.File, size int64) (bool, error) {
+	var last [1]byte
+	_, err := f.ReadAt(last[:], size-1)
+	return last[0] != '\n', err
+}
+
+// compact replaces the locked file by one that has a line for each host and is
+// within the bounds, and gives the number of lines. Those who wait for the lock
+// find that the file is another one, and open that.
+func (s store) compact(f *os.File, size int64, today int) (lines int, err error) {
+	t, err := s.read(f, size, today)
+	if err != nil {
+		return 0, err
+	}
+	t.shrink(s.opts.MaxHosts)
+	next := s.path + ".new"
+	// Whoever left it there died: it is written under the lock alone.
+	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	w, _, err := open(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	if err != nil {
+		return 0, err
+	}
+	lines, err = t.writeTo(w, s.opts.MaxBytes)
+	err = errors.Join(err, w.Close())
+	if err == nil {
+		err = os.Rename(next, s.path)
+	}
+	if err != nil {
+		return 0, errors.Join(err, os.Remove(next))
+	}
+	return lines, nil
+}
+
+// writeTo writes the header and a line for each host, the oldest first. When
+// that is more than the bound, the oldest are left out until it is half of it,
+// so that the next run need not compact again.
+func (t *table) writeTo(w io.Writer, maxBytes int64) (lines int, err error) {
+	endpoints := t.oldestFirst()
+	var line []byte
+	size := int64(len(header))
+	for _, endpoint := range endpoints {
+		line = t.appendHost(line[:0], endpoint)
+		size += int64(len(line))
+	}
+	if size > maxBytes {
+		for ; len(endpoints) > 0 && size > maxBytes/2; endpoints = endpoints[1:] {
+			line = t.appendHost(line[:0], endpoints[0])
+			size -= int64(len(line))
+		}
+	}
+	b := bufio.NewWriterSize(w, 64<<10)
+	_, _ = b.WriteString(header) // an error of b stays, and Flush gives it
+	for _, endpoint := range endpoints {
+		line = t.appendHost(line[:0], endpoint)
+		_, _ = b.Write(line)
+	}
+	return len(endpoints), b.Flush()
+}
+
+func (t *table) appendHost(b []byte, endpoint string) []byte {
+	h := t.hosts[endpoint]
+	return appendLine(b, endpoint, int(h.day), h.text)
+}

@@ -1,0 +1,146 @@
+package hostkeys
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+)
+
+// An appender adds lines to a known_hosts file that other processes may write
+// to as well. Its methods are for one goroutine at a time.
+type appender struct {
+	path string
+	lock func() (lockedFile, error)
+	hash bool     // write names hashed
+	read position // how far known_hosts has been read, and what it was when we left it
+	tail *index   // what others, and we, have written since Open
+}
+
+// newAppender gives an appender to a file that has been read to a position.
+func newAppender(path string, o Options, read position) *appender {
+	return &appender{
+		path: path,
+		lock: func() (lockedFile, error) { return lockFile(path, o.LockWait) },
+		hash: o.HashNames,
+		read: read,
+		tail: newIndex(),
+	}
+}
+
+var errNotChecked = errors.New("a key is learned that was never accepted for this host")
+
+// write adds the lessons to the file, as one write of whole lines under a lock,
+// and gives each its error. What the file says meanwhile wins: a line that is
+// there is not written again, and one that contradicts makes the lesson fail.
+func (a *appender) write(batch []*lesson) {
+	f, err := a.lock()
+	if err == nil {
+		err = a.writeLocked(f, batch)
+		err = errors.Join(err, f.Close()) // which unlocks it
+	}
+	if err == nil {
+		return
+	}
+	err = notWritten(a.path, err)
+	for _, l := range batch {
+		if l.err == nil {
+			l.err = refuse(l.target, fleet.ReasonStoreFailed, err)
+		}
+	}
+}
+
+func notWritten(path string, err error) error {
+	if _, ok := errors.AsType[lostRevocation](err); ok { // which has a hint
+		return fmt.Errorf("writing host keys down: %w", err)
+	}
+	return fmt.Errorf("writing host keys down: %w\n"+
+		"hint: make %q writable and free space for it, or write the keys elsewhere", err, path)
+}
+
+func (a *appender) writeLocked(f lockedFile, batch []*lesson) error {
+	if err := a.catchUp(f); err != nil {
+		return err
+	}
+	var text []byte
+	fresh := make(map[string]bool) // names in this batch
+	for _, l := range batch {
+		if fresh[l.name] {
+			continue // claims are one key per name
+		}
+		switch known, err := a.learnt(l); {
+		case err != nil:
+			l.err = err
+		case !known:
+			fresh[l.name] = true
+			text = appendLine(text, l.name, l.key, a.hash)
+		}
+	}
+	if len(text) == 0 {
+		return nil
+	}
+	if err := appendWhole(f, text); err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	a.read.info = info
+	return err
+}
+
+// learnt says whether the lesson stands in the file already; the error is that
+// of what contradicts it there.
+func (a *appender) learnt(l *lesson) (known bool, err error) {
+	k := shown{plain: l.key, blob: string(l.key.Marshal())}
+	lines := a.tail.lookup(l.name)
+	for _, e := range lines {
+		if e.unread != nil {
+			return false, refuse(l.target, fleet.ReasonHostkeyFailed, mayBeRevoked(l.name, e))
+		}
+		if e.mark == markRevoked && e.blob == k.blob {
+			by := verdict{status: StatusRevoked, by: e.where() + " revokes this key"}
+			return false, refuse(l.target, fleet.ReasonHostkeyRevoked, revokedBy(l.name, k, by))
+		}
+	}
+	v := decide(lines, k)
+	if v.status == StatusChanged {
+		return false, refuse(l.target, fleet.ReasonHostkeyChanged, changedMeanwhile(l.name, l.key, v.line))
+	}
+	return v.status == StatusKnown, nil
+}
+
+// appendLine writes a line of known_hosts with its newline.
+func appendLine(text []byte, name string, key ssh.PublicKey, hash bool) []byte {
+	if hash {
+		name = hide(name).String()
+	}
+	return fmt.Appendf(text, "%s %s %s\n", name, key.Type(), base64.StdEncoding.EncodeToString(key.Marshal()))
+}
+
+// catchUp reads what we wrote since the file was last read; all of it when
+// somebody else has touched it. That another file stands in its place
+// (ssh-keygen -R does that) cannot be told from its inode number, which may be
+// that of one that is gone.
+func (a *appender) catchUp(f lockedFile) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if a.read.info == nil || !unchanged(a.read.info, info) {
+		a.read, a.tail = position{}, newIndex()
+	}
+	a.read.info = info
+	rest := io.NewSectionReader(f, a.read.bytes, max(info.Size()-a.read.bytes, 0))
+	// Bad lines are tolerated here as in Open, which has reported its own.
+	a.read, _, err = a.tail.read(rest, a.path, a.read)
+	return err
+}
+
+func unchanged(was, is fs.FileInfo) bool {
+	return os.SameFile(was, is) && is.Size() == was.Size() && is.ModTime().Equal(was.ModTime())
+}

@@ -1,0 +1,229 @@
+package hostkeys
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	crand "crypto/rand"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+	"golang.org/x/sys/unix"
+
+	"shoal/fleet"
+)
+
+func newEd25519(r *rand.Rand) ed25519.PublicKey {
+	seed := make([]byte, ed25519.SeedSize)
+	for i := range seed {
+		seed[i] = byte(r.Uint32())
+	}
+	return ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)
+}
+
+func newECDSA(t testing.TB) *ecdsa.PublicKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &key.PublicKey
+}
+
+const benchHosts = 10_000
+
+func benchFile(b *testing.B, key ssh.PublicKey, name func(string) string) string {
+	b.Helper()
+	var text []byte
+	for i := range benchHosts {
+		text = fmt.Appendf(text, "%s %s", name(benchHost(i)), ssh.MarshalAuthorizedKey(key))
+	}
+	path := filepath.Join(b.TempDir(), "known_hosts")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return path
+}
+
+func benchHost(i int) string { return fmt.Sprintf("node%05d.example.net", i) }
+
+func inTheOpen(name string) string { return name }
+
+func benchKey(b *testing.B, pub any) ssh.PublicKey {
+	b.Helper()
+	key, err := ssh.NewPublicKey(pub)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return key
+}
+
+// BenchmarkOpen reads 10,000 lines.
+func BenchmarkOpen(b *testing.B) {
+	ed := benchKey(b, newEd25519(rand.New(rand.NewPCG(1, 1))))
+	for _, c := range []struct {
+		name string
+		path string
+	}{
+		{"plain/ed25519", benchFile(b, ed, inTheOpen)},
+		{"plain/ecdsa", benchFile(b, benchKey(b, newECDSA(b)), inTheOpen)},
+		{"hashed/ed25519", benchFile(b, ed, knownhosts.HashHostname)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := Open(Options{Files: []string{c.path}}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkHost does for one host all that a connection asks for, among 10,000.
+func BenchmarkHost(b *testing.B) {
+	key := benchKey(b, newEd25519(rand.New(rand.NewPCG(1, 1))))
+	for _, c := range []struct {
+		name string
+		path string
+	}{
+		{"plain", benchFile(b, key, inTheOpen)},
+		{"hashed", benchFile(b, key, knownhosts.HashHostname)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			s, err := Open(Options{Files: []string{c.path}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				to := fleet.Target{Host: fleet.Host{Name: benchHost(i % benchHosts)}}
+				s.Algorithms(to)
+				if err := s.Check(to, nil, key); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkRun does for 10,000 hosts, against 10,000 hashed lines, all that
+// their connections ask for: in file's order all known, and all unknown, where
+// nothing saves a test. cpu-ns/host is the figure that a handshake is compared
+// with: it stays the same while others use the machine.
+func BenchmarkRun(b *testing.B) {
+	key := benchKey(b, newEd25519(rand.New(rand.NewPCG(1, 1))))
+	path := benchFile(b, key, knownhosts.HashHostname)
+	for _, c := range []struct {
+		name string
+		host func(int) string
+	}{
+		{"known", benchHost},
+		{"unknown", func(i int) string { return "new" + benchHost(i) }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			before := cpuTime(b)
+			for b.Loop() {
+				s, err := Open(Options{Files: []string{path}, Policy: Insecure})
+				if err != nil {
+					b.Fatal(err)
+				}
+				for i := range benchHosts {
+					to := fleet.Target{Host: fleet.Host{Name: c.host(i)}}
+					s.Algorithms(to)
+					if err := s.Check(to, nil, key); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N)/benchHosts, "cpu-ns/host")
+		})
+	}
+}
+
+// cpuTime is what this process has used, in user mode, in nanoseconds.
+func cpuTime(b *testing.B) int64 {
+	b.Helper()
+	var used unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return used.Utime.Nano()
+}
+
+// BenchmarkCertificate judges a host by its certificate.
+func BenchmarkCertificate(b *testing.B) {
+	ca, err := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	cert := &ssh.Certificate{
+		Key:      benchKey(b, newEd25519(rand.New(rand.NewPCG(1, 1)))),
+		CertType: ssh.HostCert, ValidPrincipals: []string{"*.example.net"}, ValidBefore: ssh.CertTimeInfinity,
+	}
+	if err := cert.SignCert(crand.Reader, ca); err != nil {
+		b.Fatal(err)
+	}
+	path := filepath.Join(b.TempDir(), "known_hosts")
+	text := "@cert-authority *.example.net " + string(ssh.MarshalAuthorizedKey(ca.PublicKey()))
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	s, err := Open(Options{Files: []string{path}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := 0; b.Loop(); i++ {
+		if err := s.Check(fleet.Target{Host: fleet.Host{Name: benchHost(i)}}, nil, cert); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkEight tests one name against eight hashed lines: by a filter, as far
+// as the processor has vectors for it, and one by one.
+func BenchmarkEight(b *testing.B) {
+	var f laneFilter
+	names := make([]hashedName, lanes)
+	for lane := range names {
+		names[lane] = hide(benchHost(lane))
+		f.set(lane, names[lane])
+	}
+	var q laneQuery
+	q.set(benchHost(lanes))
+	b.Run("filter", func(b *testing.B) {
+		for b.Loop() {
+			f.candidates(&q)
+		}
+	})
+	b.Run("one by one", func(b *testing.B) {
+		for b.Loop() {
+			for lane := range names {
+				names[lane].is(benchHost(0))
+			}
+		}
+	})
+}
+
+// BenchmarkLearn learns one new host, with the write.
+func BenchmarkLearn(b *testing.B) {
+	key := benchKey(b, newEd25519(rand.New(rand.NewPCG(1, 1))))
+	s, err := Open(Options{Files: []string{filepath.Join(b.TempDir(), "known_hosts")}, Policy: AcceptNew})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := 0; b.Loop(); i++ {
+		to := fleet.Target{Host: fleet.Host{Name: benchHost(i)}}
+		if err := s.Check(to, nil, key); err != nil {
+			b.Fatal(err)
+		}
+		if err := s.Accepted(to, key); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

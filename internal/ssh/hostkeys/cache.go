@@ -1,0 +1,34 @@
+package hostkeys
+
+import "sync"
+
+// cacheLimit bounds a generation of the cache, in names. An attempt asks for
+// its name three times within seconds, so that what is older is not missed.
+const cacheLimit = 4096
+
+// A cache remembers what lookup found, for as long as it is young: memory must
+// not follow the number of targets. The zero value is ready; it is safe for
+// concurrent use.
+type cache struct {
+	mu         sync.Mutex
+	young, old map[string][]*entry
+}
+
+func (c *cache) get(name string) ([]*entry, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if found, ok := c.young[name]; ok {
+		return found, true
+	}
+	found, ok := c.old[name]
+	return found, ok
+}
+
+func (c *cache) put(name string, found []*entry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.young == nil || len(c.young) >= cacheLimit {
+		c.young, c.old = make(map[string][]*entry), c.young
+	}
+	c.young[name] = found
+}

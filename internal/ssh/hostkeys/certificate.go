@@ -1,0 +1,78 @@
+package hostkeys
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// authorityAlgorithms are those with which an authority may sign
+// (CASignatureAlgorithms in ssh_config(5), and ML-DSA): nothing with SHA-1.
+var authorityAlgorithms = []string{
+	ssh.KeyAlgoED25519, ssh.KeyAlgoSKED25519,
+	ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoSKECDSA256,
+	ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSASHA512,
+	ssh.KeyAlgoMLDSA44, ssh.KeyAlgoMLDSA65, ssh.KeyAlgoMLDSA87,
+}
+
+// maxNamed bounds how many principals an error lists.
+const maxNamed = 5
+
+// checkCertificate says why a certificate, whose authority is trusted for the
+// host, does not prove that the host has this name: the rules of OpenSSH 10.3
+// (sshkey_cert_check_host in its sshkey.c) and the length of the authority's
+// key. A wildcard in a principal matches; no principals match nothing.
+func checkCertificate(c *ssh.Certificate, name string, now time.Time, rsaBits int) error {
+	const forever = uint64(ssh.CertTimeInfinity)
+	unix := uint64(max(now.Unix(), 0))
+	switch {
+	case c.CertType != ssh.HostCert:
+		return errors.New("it is not a host certificate")
+	case unix < c.ValidAfter:
+		return fmt.Errorf("it is valid only from %s on", certTime(c.ValidAfter))
+	case unix >= c.ValidBefore && c.ValidBefore != forever:
+		return fmt.Errorf("it has expired at %s", certTime(c.ValidBefore))
+	case len(c.ValidPrincipals) == 0:
+		return errors.New("it names no host")
+	case !slices.ContainsFunc(c.ValidPrincipals, func(p string) bool { return matchPattern(name, p) }):
+		return fmt.Errorf("it is for %s and not for %q", listPrincipals(c.ValidPrincipals), name)
+	case len(c.CriticalOptions) > 0:
+		return errors.New("it has a critical option, and a host certificate has none that is known")
+	case !slices.Contains(authorityAlgorithms, c.Signature.Format):
+		return fmt.Errorf("it is signed with %s", quote(c.Signature.Format))
+	}
+	if err := weakBelow(rsaBits, c.SignatureKey); err != nil {
+		return errors.New("its authority's key is too weak")
+	}
+	// All that CheckCert looks at has been seen by now but the signature.
+	verifier := ssh.CertChecker{Clock: func() time.Time { return now }}
+	if err := verifier.CheckCert(c.ValidPrincipals[0], c); err != nil {
+		return errors.New("its signature is not the authority's")
+	}
+	return nil
+}
+
+func certTime(seconds uint64) string {
+	const year9999 = 253402300799 // beyond, a time has no usual form
+	if seconds > year9999 {
+		return fmt.Sprintf("second %d", seconds)
+	}
+	return time.Unix(int64(seconds), 0).UTC().Format(time.RFC3339)
+}
+
+func listPrincipals(all []string) string {
+	text := ""
+	for i, p := range all {
+		if i == maxNamed {
+			return fmt.Sprintf("%s and %d more", text, len(all)-i)
+		}
+		if i > 0 {
+			text += ", "
+		}
+		text += quote(p)
+	}
+	return text
+}

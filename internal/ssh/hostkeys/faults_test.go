@@ -1,0 +1,302 @@
+package hostkeys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+)
+
+var errFault = errors.New("injected fault")
+
+// A faulter fails the n-th operation, and with goOn all that follow.
+type faulter struct {
+	n     int // from 1; 0 fails none
+	goOn  bool
+	count int
+}
+
+func (f *faulter) fails() bool {
+	f.count++
+	return f.n > 0 && (f.count == f.n || f.goOn && f.count > f.n)
+}
+
+func (f *faulter) hit() bool { return f.n > 0 && f.count >= f.n }
+
+// A faultyReading is a file whose operations may fail.
+type faultyReading struct {
+	fs.File
+	*faulter
+}
+
+func (f faultyReading) Stat() (fs.FileInfo, error) {
+	if f.fails() {
+		return nil, errFault
+	}
+	return f.File.Stat()
+}
+
+func (f faultyReading) Read(p []byte) (int, error) {
+	if f.fails() {
+		return 0, errFault
+	}
+	return f.File.Read(p[:min(len(p), 64)]) // so that a file takes several reads
+}
+
+func (f *faulter) open(path string) (fs.File, error) {
+	if f.fails() {
+		return nil, errFault
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return faultyReading{file, f}, nil
+}
+
+func numberedKey(t testing.TB, n uint64) ssh.PublicKey {
+	t.Helper()
+	key, err := ssh.NewPublicKey(newEd25519(rand.New(rand.NewPCG(n, n))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func writeFile(t testing.TB, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func lineOf(names string, key ssh.PublicKey) string {
+	return names + " " + string(ssh.MarshalAuthorizedKey(key))
+}
+
+// Whatever fails while the files are read, no key is let in that would have
+// been refused, and none is that could not be judged.
+func TestEveryFailedReadRefuses(t *testing.T) {
+	t.Parallel()
+	good, other, revoked, listed := numberedKey(t, 1), numberedKey(t, 2), numberedKey(t, 3), numberedKey(t, 4)
+	first := writeFile(t, strings.Repeat("# comment\n", 20)+lineOf("h", good))
+	second := writeFile(t, lineOf("@revoked *", revoked))
+	list := writeFile(t, strings.TrimPrefix(lineOf("", listed), " "))
+	to := fleet.Target{Host: fleet.Host{Name: "h"}}
+	for _, policy := range []Policy{Strict, AcceptNew, Insecure} {
+		for n := 1; ; n++ {
+			faults := &faulter{n: n}
+			r := NewRouter(Options{Policy: policy}, func(_ fleet.Target, o *Options) error {
+				o.Files, o.Revoked = []string{first, second}, []string{list}
+				return nil
+			})
+			r.files.open = faults.open
+			for _, key := range []ssh.PublicKey{revoked, listed, other, good, good} {
+				allowed := sameKey(key, good) || sameKey(key, other) && policy == Insecure
+				got := reasonOf(r.Check(to, nil, key))
+				switch {
+				case faults.hit() && got != fleet.ReasonHostkeyFailed:
+					t.Errorf("%v, fault %d: %q, want a refusal for want of a judgement", policy, n, got)
+				case !faults.hit() && allowed != (got == fleet.ReasonNone):
+					t.Errorf("%v, no fault: %q", policy, got)
+				}
+				if faults.hit() && len(r.Algorithms(to)) != 0 {
+					t.Errorf("%v, fault %d: algorithms are offered", policy, n)
+				}
+			}
+			if !faults.hit() {
+				if n < 10 {
+					t.Errorf("the suite is hollow: %d operations", n-1)
+				}
+				break
+			}
+		}
+	}
+}
+
+// A flakyKey answers nonsense to the n-th question about it.
+type flakyKey struct {
+	ssh.PublicKey
+	*faulter
+	nonsense string
+}
+
+func (k flakyKey) Type() string {
+	if k.fails() {
+		return k.nonsense
+	}
+	return k.PublicKey.Type()
+}
+
+func (k flakyKey) Marshal() []byte {
+	if k.fails() {
+		return []byte(k.nonsense)
+	}
+	return k.PublicKey.Marshal()
+}
+
+// A key that is to be refused is refused whatever it answers about itself.
+func TestAKeyThatAnswersNonsenseIsRefused(t *testing.T) {
+	t.Parallel()
+	good, other, revoked := numberedKey(t, 1), numberedKey(t, 2), numberedKey(t, 3)
+	path := writeFile(t, lineOf("h", good)+lineOf("@revoked *", revoked))
+	to := fleet.Target{Host: fleet.Host{Name: "h"}}
+	for _, nonsense := range []string{"", "ssh-ed25519", "ssh-rsa", ssh.CertAlgoED25519v01, string(other.Marshal()[:20])} {
+		for _, key := range []ssh.PublicKey{other, revoked} {
+			for n, hit := 1, true; hit; n++ {
+				store, err := Open(Options{Files: []string{path}, Policy: AcceptNew})
+				if err != nil {
+					t.Fatal(err)
+				}
+				faults := &faulter{n: n}
+				if err := store.Check(to, nil, flakyKey{key, faults, nonsense}); err == nil {
+					t.Errorf("%q for answer %d is let in", nonsense, n)
+				}
+				hit = faults.hit()
+			}
+		}
+	}
+}
+
+func TestRouterRefusesWhatCannotBeChosen(t *testing.T) {
+	t.Parallel()
+	r := NewRouter(Options{Policy: Insecure}, func(fleet.Target, *Options) error { return errFault })
+	to := fleet.Target{Host: fleet.Host{Name: "h"}}
+	key := numberedKey(t, 1)
+	if err := r.Check(to, nil, key); reasonOf(err) != fleet.ReasonHostkeyFailed || !errors.Is(err, errFault) {
+		t.Errorf("Check: %v", err)
+	}
+	if err := r.Accepted(to, key); reasonOf(err) != fleet.ReasonHostkeyFailed {
+		t.Errorf("Accepted: %v", err)
+	}
+	if _, err := r.Judge(to, key); reasonOf(err) != fleet.ReasonHostkeyFailed {
+		t.Errorf("Judge: %v", err)
+	}
+	if a := r.Algorithms(to); a != nil {
+		t.Errorf("Algorithms: %q", a)
+	}
+}
+
+// A faultyFile is a locked file whose operations may fail; a write that fails
+// writes the first half.
+type faultyFile struct {
+	lockedFile
+	*faulter
+}
+
+func (f faultyFile) Stat() (fs.FileInfo, error) {
+	if f.fails() {
+		return nil, errFault
+	}
+	return f.lockedFile.Stat()
+}
+
+func (f faultyFile) ReadAt(p []byte, at int64) (int, error) {
+	if f.fails() {
+		return 0, errFault
+	}
+	return f.lockedFile.ReadAt(p, at)
+}
+
+func (f faultyFile) Write(p []byte) (int, error) {
+	if f.fails() {
+		n, _ := f.lockedFile.Write(p[:len(p)/2])
+		return n, errFault
+	}
+	return f.lockedFile.Write(p)
+}
+
+func (f faultyFile) Truncate(size int64) error {
+	if f.fails() {
+		return errFault
+	}
+	return f.lockedFile.Truncate(size)
+}
+
+func (f faultyFile) Close() error {
+	err := f.lockedFile.Close()
+	if f.fails() {
+		return errFault
+	}
+	return err
+}
+
+// R11: whatever fails while a key is written down is told, what stood in the
+// file stays, and the key is written once when it is tried again.
+func TestEveryFailedWriteIsToldAndMended(t *testing.T) {
+	t.Parallel()
+	key, before := numberedKey(t, 1), lineOf("g", numberedKey(t, 2))
+	to := fleet.Target{Host: fleet.Host{Name: "h"}}
+	for _, goOn := range []bool{false, true} {
+		for n := 1; ; n++ {
+			path := writeFile(t, before)
+			s, err := Open(Options{Files: []string{path}, Policy: AcceptNew})
+			if err != nil {
+				t.Fatal(err)
+			}
+			faults := &faulter{n: n, goOn: goOn}
+			lock := s.learner.file.lock
+			s.learner.file.lock = func() (lockedFile, error) {
+				if faults.fails() {
+					return nil, errFault
+				}
+				f, err := lock()
+				return faultyFile{f, faults}, err
+			}
+			if err := s.Check(to, nil, key); err != nil {
+				t.Fatal(err)
+			}
+			err = s.Accepted(to, key)
+			hit := faults.hit()
+			if hit != (reasonOf(err) == fleet.ReasonStoreFailed && errors.Is(err, errFault)) {
+				t.Errorf("fault %d: hit %v: %v", n, hit, err)
+			}
+			faults.n = 0
+			if err := s.Accepted(to, key); err != nil {
+				t.Errorf("fault %d, again: %v", n, err)
+			}
+			checkMended(t, fmt.Sprintf("fault %d, going on %v", n, goOn), path, before, lineOf("h", key), goOn)
+			if !hit {
+				if n < 6 {
+					t.Errorf("the suite is hollow: %d operations", n-1)
+				}
+				break
+			}
+		}
+	}
+}
+
+// checkMended says that the file begins as it did and has the line once. Beside
+// that there may be a torn line between whole ones, where it could not be taken
+// back.
+func checkMended(t *testing.T, about, path, before, line string, mayBeTorn bool) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest, ok := strings.CutPrefix(string(text), before)
+	lines := slices.Collect(strings.Lines(rest))
+	if !ok || len(lines) == 0 || lines[len(lines)-1] != line {
+		t.Fatalf("%s: file %q", about, text)
+	}
+	if len(lines) > 1 && !mayBeTorn {
+		t.Errorf("%s: torn lines %q", about, lines[:len(lines)-1])
+	}
+	for _, torn := range lines[:len(lines)-1] {
+		if e, err := parseLine([]byte(strings.TrimSuffix(torn, "\n"))); err == nil && e != nil {
+			t.Errorf("%s: a second good line %q", about, torn)
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package hostkeys
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// An index finds the lines for a name. It is built once and then only read.
+type index struct {
+	plain    map[string][]*entry
+	patterns []*entry // with wildcards or negations
+	hashed   hashedLines
+	size     int
+}
+
+func newIndex() *index {
+	return &index{plain: make(map[string][]*entry)}
+}
+
+// add takes a line in. An error means that it is bad and was left out.
+func (x *index) add(e *entry) error {
+	switch {
+	case strings.HasPrefix(e.names, "|"):
+		name, err := parseHashed(e.names)
+		if err != nil {
+			return err
+		}
+		x.hashed.add(e, name)
+	case isPlain(e.names):
+		x.addPlain(e)
+	default:
+		x.patterns = append(x.patterns, e)
+	}
+	e.seq = x.size
+	x.size++
+	return nil
+}
+
+func (x *index) addPlain(e *entry) {
+	for name := range strings.SplitSeq(lower(e.names), ",") {
+		// A name may be doubled within its line; the line is found once.
+		if lines := x.plain[name]; name != "" && (len(lines) == 0 || lines[len(lines)-1] != e) {
+			x.plain[name] = append(lines, e)
+		}
+	}
+}
+
+// lookup lists all lines for a name, in the order of the files. The result may
+// be shared and is not to be changed.
+//
+// It takes one step when all names stand in the open, else one for each line
+// with a pattern; of hashed lines see hashedLines.
+func (x *index) lookup(name string) []*entry {
+	if x.onlyPlain() {
+		return x.plain[name]
+	}
+	found := slices.Clone(x.plain[name])
+	for _, e := range x.patterns {
+		if matchList(name, e.names) {
+			found = append(found, e)
+		}
+	}
+	found = append(found, x.hashed.lookup(name)...)
+	slices.SortFunc(found, func(a, b *entry) int { return cmp.Compare(a.seq, b.seq) })
+	return found
+}
+
+// onlyPlain says that lookup takes one step.
+func (x *index) onlyPlain() bool { return len(x.patterns)+len(x.hashed.lines) == 0 }

@@ -1,0 +1,239 @@
+package hostkeys
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// maxLine bounds a line of known_hosts, in bytes. An RSA key of 16384 bits, the
+// largest that OpenSSH makes, takes less than 3 KiB.
+const maxLine = 64 << 10
+
+// A marker is what may stand before the names (sshd(8), SSH_KNOWN_HOSTS FILE
+// FORMAT).
+type marker uint8
+
+const (
+	markNone    marker = iota
+	markCA             // @cert-authority
+	markRevoked        // @revoked
+)
+
+// An entry is one good line.
+type entry struct {
+	file   string
+	number int // from 1
+	seq    int // place among all lines of its index
+	mark   marker
+	names  string        // as they stand in the file
+	key    ssh.PublicKey // of a certificate, which may only be revoked, the key in it
+	blob   string        // key.Marshal()
+	unread error         // why what the line revokes cannot be told; there is no key then
+}
+
+// where says file and line as people and editors write them.
+func (e *entry) where() string { return fmt.Sprintf("%s:%d", e.file, e.number) }
+
+// parseLine reads one line without its newline. It gives nil and no error for
+// a line that is blank or a comment.
+func parseLine(line []byte) (*entry, error) {
+	// OpenSSH's base64 decoder skips the CR of a CRLF file.
+	line = bytes.TrimRight(line, " \t\r")
+	word, rest := cutWord(line)
+	if len(word) == 0 || word[0] == '#' {
+		return nil, nil
+	}
+	e, err := parseMarked(word, rest)
+	if err != nil && revokes(line) {
+		return e.unreadable(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// parseMarked reads a line from its first word on. The entry has the names as far as
+// they could be read.
+func parseMarked(word, rest []byte) (*entry, error) {
+	e := new(entry)
+	var err error
+	for markers := 0; len(word) > 0 && word[0] == '@'; markers++ {
+		switch string(word) {
+		case "@cert-authority":
+			e.mark = markCA
+		case "@revoked":
+			e.mark = markRevoked
+		default:
+			err = fmt.Errorf("unknown marker %s", quote(word))
+		}
+		if markers > 0 && err == nil {
+			err = errors.New("more than one marker")
+		}
+		word, rest = cutWord(rest)
+	}
+	e.names = string(word)
+	keyType, rest := cutWord(rest)
+	blob, _ := cutWord(rest) // what follows is a comment
+	switch {
+	case err != nil:
+		return e, err
+	case bytes.IndexByte(word, 0) >= 0 || bytes.IndexByte(keyType, 0) >= 0 || bytes.IndexByte(rest, 0) >= 0:
+		return e, errors.New("a NUL byte in the line")
+	case len(blob) == 0:
+		return e, errors.New("names, key type and key expected")
+	case e.mark == markRevoked:
+		e.key, err = parseRevoked(string(keyType), blob)
+	default:
+		e.key, err = parseKey(string(keyType), blob)
+	}
+	if err != nil {
+		return e, err
+	}
+	e.blob = string(e.key.Marshal())
+	return e, nil
+}
+
+// revokes reports whether a line, or the beginning of one, is to revoke something.
+func revokes(line []byte) bool {
+	for word, rest := cutWord(line); len(word) > 0 && word[0] == '@'; word, rest = cutWord(rest) {
+		if string(word) == "@revoked" {
+			return true
+		}
+	}
+	return false
+}
+
+// A lostRevocation is a line that revokes nobody knows what for nobody knows whom: no
+// line of its file is to be believed.
+type lostRevocation struct{ error }
+
+func (l lostRevocation) Unwrap() error { return l.error }
+
+// unreadable makes a line that revokes and cannot be read into one that refuses every
+// key of its names. OpenSSH passes over it.
+func (e *entry) unreadable(why error) (*entry, error) {
+	switch {
+	case errors.Is(why, errUnknownType):
+		return nil, why // no server can show us such a key
+	case e.names == "" || looksLikeType(e.names) || strings.Contains(e.names, "\x00"):
+		return nil, lostRevocation{fmt.Errorf("whose keys it revokes cannot be told: %w", why)}
+	}
+	return &entry{mark: markRevoked, names: e.names, unread: why}, nil
+}
+
+// looksLikeType reports whether a word in the place of the names is a key's type: the
+// names were left out.
+func looksLikeType(word string) bool {
+	return keyTypes[word] || isCertificate(word)
+}
+
+// keyTypes are the types of keys that can be parsed, certificates left out.
+var keyTypes = map[string]bool{
+	ssh.KeyAlgoRSA: true, "ssh-dss": true, ssh.KeyAlgoED25519: true, ssh.KeyAlgoSKED25519: true,
+	ssh.KeyAlgoECDSA256: true, ssh.KeyAlgoECDSA384: true, ssh.KeyAlgoECDSA521: true, ssh.KeyAlgoSKECDSA256: true,
+	ssh.KeyAlgoMLDSA44: true, ssh.KeyAlgoMLDSA65: true, ssh.KeyAlgoMLDSA87: true,
+}
+
+// cutWord gives the first word of a line and what follows it.
+func cutWord(line []byte) (word, rest []byte) {
+	line = bytes.TrimLeft(line, " \t")
+	end := bytes.IndexAny(line, " \t")
+	if end < 0 {
+		return line, nil
+	}
+	return line[:end], line[end:]
+}
+
+// errUnknownType is a cause where a key is whole as far as can be told, and of a type
+// that we do not know.
+var errUnknownType = errors.New("unknown key type")
+
+// parseKey decodes a plain public key (RFC 4253 §6.6).
+func parseKey(keyType string, encoded []byte) (ssh.PublicKey, error) {
+	blob, err := decodeKey(keyType, encoded)
+	if err != nil {
+		return nil, err
+	}
+	// Before parsing: certificates hold keys, which may be certificates.
+	if isCertificate(keyType) {
+		return nil, errors.New("a certificate cannot stand in known_hosts, only its authority's key can")
+	}
+	return parseBlob(keyType, blob)
+}
+
+// parseRevoked decodes a key, or a certificate, whose key it gives: to OpenSSH they
+// are equal there (sshkey_equal_public in its sshkey.c), so that the key is revoked
+// with each of its certificates.
+func parseRevoked(keyType string, encoded []byte) (ssh.PublicKey, error) {
+	blob, err := decodeKey(keyType, encoded)
+	if err != nil {
+		return nil, err
+	}
+	key, err := parseBlob(keyType, blob)
+	if err != nil {
+		return nil, err
+	}
+	k, err := newShown(key)
+	if err != nil {
+		return nil, errors.New("the certificate is not whole, or holds another one")
+	}
+	return k.plain, nil
+}
+
+func decodeKey(keyType string, encoded []byte) ([]byte, error) {
+	blob, err := base64.StdEncoding.AppendDecode(nil, encoded)
+	if err != nil {
+		return nil, fmt.Errorf("decoding the key: %w", err)
+	}
+	inner, ok := blobType(blob)
+	if !ok {
+		return nil, errors.New("the key is cut short")
+	}
+	if inner != keyType {
+		return nil, fmt.Errorf("the key says that it is %s, the line says %s", quote(inner), quote(keyType))
+	}
+	return blob, nil
+}
+
+func parseBlob(keyType string, blob []byte) (ssh.PublicKey, error) {
+	key, err := ssh.ParsePublicKey(blob)
+	if err != nil && !looksLikeType(keyType) {
+		err = errUnknownType
+	}
+	if err != nil {
+		return nil, fmt.Errorf("parsing the key of type %s: %w", quote(keyType), err)
+	}
+	return key, nil
+}
+
+// blobType reads the name that every public key begins with.
+func blobType(blob []byte) (string, bool) {
+	if len(blob) < 4 {
+		return "", false
+	}
+	n := binary.BigEndian.Uint32(blob)
+	if blob = blob[4:]; uint64(n) > uint64(len(blob)) {
+		return "", false
+	}
+	return string(blob[:n]), true
+}
+
+// isCertificate says whether a key type or algorithm is one of certificates,
+// whose names all are "…-cert-v01@…" (PROTOCOL.certkeys).
+func isCertificate(keyType string) bool { return strings.Contains(keyType, "-cert-v") }
+
+// quote bounds and quotes text from a file.
+func quote[T string | []byte](text T) string {
+	const limit = 64
+	if len(text) > limit {
+		return fmt.Sprintf("%q…", text[:limit])
+	}
+	return fmt.Sprintf("%q", text)
+}

@@ -1,0 +1,91 @@
+package hostkeys
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"shoal/internal/filelock"
+)
+
+// A lockedFile is a file that no other process that locks will write to. Close
+// unlocks it.
+type lockedFile interface {
+	io.ReaderAt
+	io.Writer // at the end
+	io.Closer
+	Stat() (fs.FileInfo, error)
+	Truncate(size int64) error
+}
+
+// lockFile opens the file, making it and its directory where they are missing,
+// and locks it against other processes.
+func lockFile(path string, wait time.Duration) (lockedFile, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	deadline := time.Now().Add(wait)
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		current, err := lockOpened(f, path, deadline)
+		if err == nil && current {
+			return f, nil
+		}
+		_ = f.Close() // nothing was written
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// lockOpened says whether the locked file is still the one that the path means:
+// it may have been replaced while we waited.
+func lockOpened(f *os.File, path string, deadline time.Time) (current bool, err error) {
+	if err := filelock.Lock(f, deadline); err != nil {
+		return false, err
+	}
+	ours, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	named, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(ours, named), err
+}
+
+// appendWhole writes the lines at the end of the file, or nothing.
+func appendWhole(f lockedFile, text []byte) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	size := info.Size()
+	if size > 0 {
+		var last [1]byte
+		if _, err := f.ReadAt(last[:], size-1); err != nil {
+			return err
+		}
+		if last[0] != '\n' {
+			text = append([]byte{'\n'}, text...)
+		}
+	}
+	n, err := f.Write(text)
+	if err == nil || n == 0 {
+		return err
+	}
+	// Part of it is there. Take it back, unless a writer that does not lock,
+	// as ssh(1), has added to it; then the torn line is a bad line between good
+	// ones.
+	if info, statErr := f.Stat(); statErr == nil && info.Size() == size+int64(n) {
+		return errors.Join(err, f.Truncate(size))
+	}
+	return err
+}

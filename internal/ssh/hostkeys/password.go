@@ -1,0 +1,57 @@
+package hostkeys
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+)
+
+var errInsecure = errors.New("the password was not sent: the host key policy is insecure, so that anybody may have answered\n" +
+	"hint: use accept-new, or add the host's key to known_hosts")
+
+// AllowPassword returns nil if a host with this key, which Check has accepted, may
+// be shown a password: known_hosts has the key, or the authority of its
+// certificate. Under AcceptNew the key of an unknown host is written to
+// known_hosts first, as ssh does, so that no second key can get the password
+// later; a file that keeps nothing, as /dev/null, allows none. Insecure allows
+// none at all.
+//
+// The error says why; a *fleet.Error in its chain, with the reasons of Accepted,
+// says that writing failed.
+func (s *Store) AllowPassword(t fleet.Target, key ssh.PublicKey) error {
+	if s.opts.Policy == Insecure {
+		return errInsecure
+	}
+	n, shown, err := s.read(t, key)
+	if err != nil {
+		return err
+	}
+	v := s.verdict(n, shown)
+	switch {
+	case v.status == StatusKnown:
+		return nil
+	case v.status != StatusUnknown || s.opts.Policy != AcceptNew:
+		return fmt.Errorf("the password was not sent: %w", against(n, shown, v))
+	}
+	if err := s.Accepted(t, key); err != nil {
+		return err
+	}
+	return kept(s.opts.Files[0])
+}
+
+// kept returns nil if what is written to the file can be read back.
+func kept(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%q is not a regular file", path)
+	}
+	if err != nil {
+		return fmt.Errorf("the password was not sent: the host's key is not known, and was not kept: %w\n"+
+			"hint: name a known_hosts file that can keep it, or add the key to one that is read", err)
+	}
+	return nil
+}

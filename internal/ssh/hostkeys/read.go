@@ -1,0 +1,215 @@
+package hostkeys
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+
+	"shoal/internal/plainfile"
+)
+
+// A Problem is a line of a known_hosts file that cannot be used. The other
+// lines still count. One that revokes makes every key of its names refused; where
+// these cannot be read either the file is an error.
+type Problem struct {
+	File string
+	Line int // from 1
+	Err  error
+}
+
+func (p Problem) Error() string { return fmt.Sprintf("%s:%d: %v", p.File, p.Line, p.Err) }
+
+func (p Problem) Unwrap() error { return p.Err }
+
+// A position is how far a file has been read.
+type position struct {
+	info  fs.FileInfo // nil when there was no file
+	bytes int64       // behind the last newline that was read
+	lines int         // newlines before that
+}
+
+// A source is a known_hosts file as it was read.
+type source struct {
+	index    *index
+	end      position
+	problems []Problem
+}
+
+// files reads known_hosts files, each once, for one store or for many.
+type files struct {
+	open func(path string) (fs.File, error)
+
+	mu   sync.Mutex
+	read map[string]func() (*source, error)
+}
+
+func newFiles() *files {
+	return &files{
+		open: func(path string) (fs.File, error) { return plainfile.Open(path) },
+		read: make(map[string]func() (*source, error)),
+	}
+}
+
+// source gives the file's lines. A file that is missing is empty; one that
+// cannot be read to its end is an error, now and every time.
+func (f *files) source(path string) (*source, error) {
+	f.mu.Lock()
+	read := f.read[path]
+	if read == nil {
+		read = sync.OnceValues(func() (*source, error) { return readSource(f.open, path) })
+		f.read[path] = read
+	}
+	f.mu.Unlock()
+	return read()
+}
+
+// problems lists those of the files that have been read.
+func (f *files) problems() []Problem {
+	f.mu.Lock()
+	reads := make([]func() (*source, error), 0, len(f.read))
+	for _, path := range slices.Sorted(maps.Keys(f.read)) {
+		reads = append(reads, f.read[path])
+	}
+	f.mu.Unlock()
+	var all []Problem
+	for _, read := range reads {
+		if s, err := read(); err == nil {
+			all = append(all, s.problems...)
+		}
+	}
+	return all
+}
+
+func readSource(open func(string) (fs.File, error), path string) (*source, error) {
+	s := &source{index: newIndex()}
+	f, info, err := openRegular(open, path)
+	if f == nil || err != nil {
+		return s, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	s.end, s.problems, err = s.index.read(f, path, position{info: info})
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// lost gives the first of the problems for which no line of the file is to be
+// believed, with a hint.
+func lost(problems []Problem) error {
+	for _, p := range problems {
+		if _, ok := errors.AsType[lostRevocation](p.Err); ok {
+			return fmt.Errorf("%w\nhint: no host is trusted by %q until this line is mended or deleted", p, p.File)
+		}
+	}
+	return nil
+}
+
+// openRegular opens a file whose reading ends; nil stands for a missing one.
+func openRegular(open func(string) (fs.File, error), path string) (fs.File, fs.FileInfo, error) {
+	f, err := open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	// Reading a FIFO may wait for ever, and a device may never end. /dev/null is
+	// what people write for "none".
+	if err == nil && !info.Mode().IsRegular() && path != os.DevNull {
+		err = fmt.Errorf("%s is not a regular file", path)
+	}
+	if err != nil {
+		_ = f.Close() // nothing was read
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
+// read takes in the lines that r has from the given position on.
+func (x *index) read(r io.Reader, path string, at position) (position, []Problem, error) {
+	at, problems, err := eachLine(r, path, at, x.add)
+	if err == nil {
+		err = lost(problems)
+	}
+	return at, problems, err
+}
+
+// eachLine calls add for each good line that r has from the given position on.
+// A line that add refuses is a bad one too.
+func eachLine(r io.Reader, path string, at position, add func(*entry) error) (position, []Problem, error) {
+	var problems []Problem
+	lines := bufio.NewReaderSize(r, maxLine+1)
+	for {
+		line, length, err := nextLine(lines)
+		whole := err == nil
+		if err != nil && !errors.Is(err, io.EOF) {
+			return at, problems, err
+		}
+		if err := addLine(line, length, path, at.lines+1, add); err != nil {
+			problems = append(problems, Problem{File: path, Line: at.lines + 1, Err: err})
+		}
+		if !whole {
+			return at, problems, nil
+		}
+		at.bytes += int64(length)
+		at.lines++
+	}
+}
+
+// nextLine gives a line without its newline and its length with it. Of a line
+// beyond maxLine it gives the beginning only. At the end of input the error is
+// io.EOF, with what follows the last newline.
+func nextLine(r *bufio.Reader) (line []byte, length int, err error) {
+	line, err = r.ReadSlice('\n')
+	length = len(line)
+	if !errors.Is(err, bufio.ErrBufferFull) {
+		if err == nil {
+			line = line[:length-1]
+		}
+		return line, length, err
+	}
+	head := bytes.Clone(line[:maxHead]) // the next read takes its place
+	for errors.Is(err, bufio.ErrBufferFull) {
+		var more []byte
+		more, err = r.ReadSlice('\n')
+		length += len(more)
+	}
+	return head, length, err
+}
+
+// maxHead is how much is kept of a line that is too long, in bytes: its markers.
+const maxHead = 1 << 10
+
+func addLine(line []byte, length int, path string, number int, add func(*entry) error) error {
+	if len(line) < length-1 {
+		err := fmt.Errorf("longer than %d bytes", maxLine)
+		if revokes(line) {
+			err = lostRevocation{err}
+		}
+		return err
+	}
+	e, err := parseLine(line)
+	if e == nil || err != nil {
+		return err
+	}
+	e.file, e.number = path, number
+	if err := add(e); err != nil {
+		if e.mark == markRevoked {
+			err = lostRevocation{err}
+		}
+		return err
+	}
+	if e.unread != nil {
+		return fmt.Errorf("%w: every key of %s is refused", e.unread, quote(e.names))
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package hostkeys
+
+import (
+	"fmt"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+)
+
+func refuse(t fleet.Target, reason fleet.Reason, err error) *fleet.Error {
+	return &fleet.Error{
+		Host:    t.Host.String(),
+		Outcome: fleet.OutcomeNeverStarted,
+		Phase:   fleet.PhaseHostkey,
+		Reason:  reason,
+		Err:     err,
+	}
+}
+
+// refusal gives the error for a verdict under the policy; nil means that it
+// does not stand in the way.
+func (s *Store) refusal(t fleet.Target, n hostNames, k shown, v verdict) error {
+	reason := fleet.ReasonHostkeyFailed
+	switch v.status {
+	case StatusKnown:
+		return nil
+	case StatusRevoked:
+		if v.unread == nil {
+			reason = fleet.ReasonHostkeyRevoked
+		}
+	case StatusWeak:
+		reason = fleet.ReasonHostkeyWeak
+	case StatusChanged:
+		if s.opts.Policy == Insecure {
+			return nil
+		}
+		reason = fleet.ReasonHostkeyChanged
+	case StatusUnknown:
+		if s.opts.Policy == Insecure || s.opts.Policy == AcceptNew {
+			return nil
+		}
+		reason = fleet.ReasonHostkeyUnknown
+	}
+	return refuse(t, reason, against(n, k, v))
+}
+
+// against says what stands against a key; nil where nothing does.
+func against(n hostNames, k shown, v verdict) error {
+	switch v.status {
+	case StatusKnown:
+		return nil
+	case StatusRevoked:
+		if v.unread != nil {
+			return mayBeRevoked(n.look, v.unread)
+		}
+		return revokedBy(n.look, k, v)
+	case StatusWeak:
+		return v.weak
+	case StatusChanged:
+		return changedFrom(n.look, k, v)
+	default:
+		return notKnown(n.look, k, v)
+	}
+}
+
+// describe names a key as ssh-keygen -l prints it.
+func describe(key ssh.PublicKey) string {
+	return key.Type() + " " + ssh.FingerprintSHA256(key)
+}
+
+// certNote says what became of the certificate; "" where there was none.
+func certNote(k shown, v verdict) string {
+	if v.cert == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (its certificate, signed by %s, does not count: %v)", describe(k.cert.SignatureKey), v.cert)
+}
+
+func notKnown(name string, k shown, v verdict) error {
+	return fmt.Errorf("no key is known for %q, and the server shows %s%s\n"+
+		"hint: compare this fingerprint with the host's own (there: ssh-keygen -lf on the .pub files in /etc/ssh), "+
+		"then add the key to known_hosts, or use the policy accept-new to learn the keys of new hosts",
+		name, describe(k.plain), certNote(k, v))
+}
+
+func changedFrom(name string, k shown, v verdict) error {
+	return fmt.Errorf("the server shows %s for %q%s, but %s has %s: "+
+		"either its key was replaced, or another machine answers in its place\n"+
+		"hint: ask whoever runs the host; if its key was replaced, delete line %d of %q",
+		describe(k.plain), name, certNote(k, v), v.line.where(), describe(v.line.key), v.line.number, v.line.file)
+}
+
+func changedInRun(name string, key, first ssh.PublicKey) error {
+	return fmt.Errorf("the server shows %s for %q, but showed %s earlier in this run: "+
+		"either several machines share the name, or one answers in the place of another\n"+
+		"hint: give each machine a name of its own, or put all their keys into known_hosts",
+		describe(key), name, describe(first))
+}
+
+func changedMeanwhile(name string, key ssh.PublicKey, line *entry) error {
+	return fmt.Errorf("the server shows %s for %q, but another process has learned %s meanwhile (%s)\n"+
+		"hint: ask whoever runs the host which key is its own, and delete the line of the other",
+		describe(key), name, describe(line.key), line.where())
+}
+
+func revokedBy(name string, k shown, v verdict) error {
+	return fmt.Errorf("the server shows %s for %q, and %s\n"+
+		"hint: the key may be in the wrong hands; the host needs a new one",
+		describe(k.plain), name, v.by)
+}
+
+func mayBeRevoked(name string, line *entry) error {
+	return fmt.Errorf("%s revokes a key of %q and cannot be read, so that none is trusted: %w\n"+
+		"hint: mend line %d of %q, or delete it", line.where(), name, line.unread, line.number, line.file)
+}
+
+func weak(key ssh.PublicKey, how string) error {
+	return fmt.Errorf("the server's key %s %s\n"+
+		"hint: make the host a new key, on it: ssh-keygen -A after deleting the weak one", describe(key), how)
+}

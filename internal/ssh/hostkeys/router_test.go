@@ -1,0 +1,152 @@
+package hostkeys_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/hostkeys"
+)
+
+var (
+	_ ssh.HostKeys      = (*hostkeys.Router)(nil)
+	_ ssh.PasswordGuard = (*hostkeys.Router)(nil)
+)
+
+func TestRouterJudgesEachByItsOwn(t *testing.T) {
+	t.Parallel()
+	global := file(t, line("*", edKey(9)), "rubbish\n")
+	web, db := file(t, line("web", edKey(1))), file(t, line("db", edKey(2)))
+	revoked := file(t, strings.TrimPrefix(line("", edKey(9)), " "))
+	r := hostkeys.NewRouter(
+		hostkeys.Options{Files: []string{global}, Alias: func(t fleet.Target) string { return strings.TrimRight(t.Host.Name, "0123456789") }},
+		func(t fleet.Target, o *hostkeys.Options) error {
+			switch t.Host.Name[:2] {
+			case "we":
+				o.Files = append([]string{web}, o.Files...)
+			case "db":
+				o.Files = append([]string{db}, o.Files...)
+				o.Revoked = []string{revoked}
+			case "no":
+				o.Policy = hostkeys.Insecure
+			case "le":
+				o.Policy, o.HashNames = hostkeys.AcceptNew, true
+				o.Files = []string{filepath.Join(filepath.Dir(web), "learned")}
+			}
+			return nil
+		})
+	for _, c := range []struct {
+		host string
+		key  xssh.PublicKey
+		want fleet.Reason
+	}{
+		{"web1", edKey(1), isTrusted},
+		{"web2", edKey(2), isChanged},
+		{"web3", edKey(9), isTrusted},
+		{"db1", edKey(2), isTrusted},
+		{"db1", edKey(1), isChanged},
+		{"db2", edKey(9), isRevoked},
+		{"node", edKey(3), isTrusted},
+		{"other", edKey(9), isTrusted},
+		{"other", edKey(1), isChanged},
+		{"learn1", edKey(5), isTrusted},
+	} {
+		to := target(c.host, 22)
+		if got := reason(t, r.Check(to, nil, c.key)); got != c.want {
+			t.Errorf("%s: %q, want %q", c.host, got, c.want)
+		}
+		if got := r.Algorithms(to); len(got) == 0 || got[0] != xssh.KeyAlgoED25519 {
+			t.Errorf("%s: algorithms %q", c.host, got)
+		}
+	}
+	if err := r.Accepted(target("learn1", 22), edKey(5)); err != nil {
+		t.Error(err)
+	}
+	if got := readFile(t, filepath.Join(filepath.Dir(web), "learned")); !strings.HasPrefix(got, "|1|") || strings.Count(got, "\n") != 1 {
+		t.Errorf("learned: %q", got)
+	}
+	// The global file is read once, whoever uses it.
+	if p := r.Problems(); len(p) != 1 || p[0].File != global || p[0].Line != 2 {
+		t.Errorf("problems %v", p)
+	}
+	a, errA := r.Store(target("web1", 22))
+	b, errB := r.Store(target("web2", 2222))
+	if a != b || errA != nil || errB != nil {
+		t.Errorf("two stores for the same files: %v, %v", errA, errB)
+	}
+}
+
+// A list of revoked keys that cannot be read refuses every host, as ssh(1) does.
+func TestRevocationListsThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	good := file(t, "# comment\n\n", strings.TrimPrefix(line("", edKey(1)), " "))
+	for name, path := range map[string]string{
+		"missing":       filepath.Join(t.TempDir(), "none"),
+		"a directory":   t.TempDir(),
+		"a device":      "/dev/zero",
+		"a bad line":    file(t, readFile(t, good), "ssh-ed25519 AAAA\n"),
+		"only a type":   file(t, "ssh-ed25519\n"),
+		"a known_hosts": file(t, line("h", edKey(1))),
+		"a broken KRL":  file(t, "SSHKRL\n\x00\x00\x00\x00\x01"),
+		"a certificate": file(t, xssh.CertAlgoED25519v01+" "+strings.Fields(line("h", certify(t, edKey(1), edSigner(2))))[2]),
+	} {
+		s, err := hostkeys.Open(hostkeys.Options{Revoked: []string{good, path}, Policy: hostkeys.Insecure})
+		if err == nil || s != nil || !strings.Contains(err.Error(), fmt.Sprintf("hint: no host is trusted while this list cannot be read; mend %q", path)) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s := openAtNoon(t, hostkeys.Options{Revoked: []string{good}, Policy: hostkeys.Insecure})
+	if err := s.Check(target("h", 22), nil, edKey(1)); reason(t, err) != isRevoked || !strings.Contains(err.Error(), good+":3 revokes this key") {
+		t.Error(err)
+	}
+	if err := s.Check(target("h", 22), nil, edKey(2)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRSABits(t *testing.T) {
+	t.Parallel()
+	path := file(t, line("h", rsaKey(2048)), line("g", rsaKey(3072)))
+	for bits, want := range map[int]fleet.Reason{0: isTrusted, 1024: isTrusted, 2048: isTrusted, 3072: isWeak} {
+		s := openAtNoon(t, hostkeys.Options{Files: []string{path}, RSABits: bits})
+		if got := reason(t, s.Check(target("h", 22), nil, rsaKey(2048))); got != want {
+			t.Errorf("%d bits at least: %q, want %q", bits, got, want)
+		}
+		if err := s.Check(target("g", 22), nil, rsaKey(3072)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestRouterOpensEachOnce(t *testing.T) {
+	t.Parallel()
+	path := file(t, line("h", edKey(1)))
+	r := hostkeys.NewRouter(hostkeys.Options{}, func(_ fleet.Target, o *hostkeys.Options) error {
+		o.Files = []string{path}
+		return nil
+	})
+	var wg sync.WaitGroup
+	stores := make([]*hostkeys.Store, 8)
+	for i := range stores {
+		wg.Go(func() { stores[i], _ = r.Store(target("h", uint16(i))) })
+	}
+	wg.Wait()
+	for _, s := range stores {
+		if s == nil || s != stores[0] {
+			t.Fatal("more than one store was opened")
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Check(target("h", 22), nil, edKey(1)); err != nil {
+		t.Errorf("what was read once is read again: %v", err)
+	}
+}

@@ -1,0 +1,131 @@
+package scan
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+)
+
+// ErrRecorded is in the chain of the refusal with which a scanned connection
+// ends: it did what it was for.
+var ErrRecorded = errors.New("the host key was recorded; a scan goes no further")
+
+var errUnasked = errors.New("the server shows a key of a type that was not asked for")
+
+// KeyTypes lists what a whole scan asks a server for, one type a connection,
+// each with the algorithms to offer: a server shows one key at a time.
+func KeyTypes() [][]string {
+	return [][]string{
+		{ssh.KeyAlgoED25519},
+		{ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521},
+		{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256},
+	}
+}
+
+// A Seen is a host and the keys that it showed, in the order of their types'
+// names.
+type Seen struct {
+	Target fleet.Target
+	Keys   []ssh.PublicKey
+}
+
+// A Recorder collects host keys. The zero value is ready; it is safe for
+// concurrent use. It holds each key of each host once.
+type Recorder struct {
+	mu   sync.Mutex
+	seen map[int]*Seen // by Target.Index
+}
+
+// Ask gives a ssh.HostKeys that offers these algorithms, records the key
+// that a server shows and refuses it. A dialer calls it once the server has
+// proved that the key is its own.
+func (r *Recorder) Ask(algorithms []string) *Question {
+	return &Question{recorder: r, algorithms: slices.Clone(algorithms)}
+}
+
+// Seen lists the hosts that showed a key, in the order of Target.Index.
+func (r *Recorder) Seen() []Seen {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]Seen, 0, len(r.seen))
+	for _, s := range r.seen {
+		all = append(all, Seen{s.Target, slices.Clone(s.Keys)})
+	}
+	slices.SortFunc(all, func(a, b Seen) int { return a.Target.Index - b.Target.Index })
+	return all
+}
+
+func (r *Recorder) record(t fleet.Target, key ssh.PublicKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.seen == nil {
+		r.seen = make(map[int]*Seen)
+	}
+	s := r.seen[t.Index]
+	if s == nil {
+		s = &Seen{Target: t}
+		r.seen[t.Index] = s
+	}
+	s.add(key)
+}
+
+func (s *Seen) add(key ssh.PublicKey) {
+	at, found := slices.BinarySearchFunc(s.Keys, key, compareKeys)
+	if !found {
+		s.Keys = slices.Insert(s.Keys, at, key)
+	}
+}
+
+func compareKeys(a, b ssh.PublicKey) int { return bytes.Compare(a.Marshal(), b.Marshal()) }
+
+// A Question is one connection's part in a scan.
+type Question struct {
+	recorder   *Recorder
+	algorithms []string
+}
+
+// Algorithms lists those that were given to Ask.
+func (q *Question) Algorithms(fleet.Target) []string { return slices.Clone(q.algorithms) }
+
+// Check records a plain key, and refuses every key: with
+// fleet.ReasonHostkeyUnknown and ErrRecorded in the chain where it recorded it.
+func (q *Question) Check(t fleet.Target, _ net.Addr, key ssh.PublicKey) error {
+	if key == nil {
+		return refuse(t, fleet.ReasonHostkeyFailed, errors.New("the server showed no key"))
+	}
+	if !q.asked(key.Type()) {
+		return refuse(t, fleet.ReasonHostkeyFailed, errUnasked)
+	}
+	q.recorder.record(t, key)
+	return refuse(t, fleet.ReasonHostkeyUnknown, ErrRecorded)
+}
+
+func (q *Question) asked(keyType string) bool {
+	switch keyType {
+	case ssh.KeyAlgoRSA: // one type, several algorithms (RFC 8332 §3)
+		return slices.Contains(q.algorithms, ssh.KeyAlgoRSASHA256) || slices.Contains(q.algorithms, ssh.KeyAlgoRSASHA512)
+	default:
+		return slices.Contains(q.algorithms, keyType)
+	}
+}
+
+// Accepted refuses: a scan logs in nowhere.
+func (q *Question) Accepted(t fleet.Target, _ ssh.PublicKey) error {
+	return refuse(t, fleet.ReasonHostkeyFailed, errors.New("a scan was let in, though it refuses every key"))
+}
+
+func refuse(t fleet.Target, reason fleet.Reason, err error) error {
+	return &fleet.Error{
+		Host:    t.Host.String(),
+		Outcome: fleet.OutcomeNeverStarted,
+		Phase:   fleet.PhaseHostkey,
+		Reason:  reason,
+		Err:     err,
+	}
+}

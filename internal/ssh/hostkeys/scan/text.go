@@ -1,0 +1,66 @@
+package scan
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"shoal/fleet"
+	"shoal/internal/ssh/hostkeys"
+)
+
+// Write writes a scan as ssh-keyscan(1) does: a line of known_hosts for each key.
+// A host whose name cannot stand there is an error, before anything is written.
+func Write(w io.Writer, seen []Seen) error {
+	var text []byte
+	for _, s := range seen {
+		for _, key := range s.Keys {
+			var err error
+			if text, err = hostkeys.AppendLine(text, s.Target, key); err != nil {
+				return fmt.Errorf("writing scanned host keys: %w", err)
+			}
+		}
+	}
+	if _, err := w.Write(text); err != nil {
+		return fmt.Errorf("writing scanned host keys: %w", err)
+	}
+	return nil
+}
+
+// Read reads what Write or ssh-keyscan wrote, each host once, in the order in
+// which they come. Lines that cannot be used are problems, and file is what they
+// name; the error is that of reading.
+func Read(r io.Reader, file string) ([]Seen, []hostkeys.Problem, error) {
+	lines, problems, err := hostkeys.Lines(r, file)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading scanned host keys: %w", err)
+	}
+	var seen []Seen
+	places := make(map[fleet.Host]int)
+	for _, line := range lines {
+		for _, name := range line.Names {
+			host := hostOf(name)
+			at, ok := places[host]
+			if !ok {
+				at = len(seen)
+				places[host] = at
+				seen = append(seen, Seen{Target: fleet.Target{Host: host, Index: at, Port: host.Port}})
+			}
+			seen[at].add(line.Key)
+		}
+	}
+	return seen, problems, nil
+}
+
+// hostOf reads a name as known_hosts has it: "name" or "[name]:port". Any other
+// text is a name, which nothing will know.
+func hostOf(text string) fleet.Host {
+	name, port, ok := strings.Cut(strings.TrimPrefix(text, "["), "]:")
+	if ok && strings.HasPrefix(text, "[") {
+		if n, err := strconv.ParseUint(port, 10, 16); err == nil && n > 0 {
+			return fleet.Host{Name: name, Port: uint16(n)}
+		}
+	}
+	return fleet.Host{Name: text}
+}

@@ -1,0 +1,75 @@
+package sshreason
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"syscall"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+)
+
+// Dial names the failure of the look-up or of the TCP connect, by the phase in
+// which the attempt stands. An ended ctx makes it interrupted.
+func Dial(ctx context.Context, a *ssh.Attempt, err error) *fleet.Error {
+	if ctx.Err() != nil {
+		return Interrupted(ctx, a)
+	}
+	return a.Fail(fleet.OutcomeNeverStarted, dialReason(a.Timeline.Phase(), err), err)
+}
+
+// Interrupted is the end of an attempt that is stopped because ctx has ended.
+func Interrupted(ctx context.Context, a *ssh.Attempt) *fleet.Error {
+	return a.Fail(a.Execution.Interrupted(), fleet.ReasonInterrupted, context.Cause(ctx))
+}
+
+func dialReason(p fleet.Phase, err error) fleet.Reason {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		switch {
+		case dns.IsNotFound:
+			return fleet.ReasonNameNotFound
+		case dns.IsTimeout:
+			return fleet.ReasonResolveTimeout
+		}
+		return fleet.ReasonResolveFailed
+	}
+	if r := local(err); r != fleet.ReasonNone {
+		return r
+	}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fleet.ReasonConnRefused
+	case errors.Is(err, syscall.EHOSTUNREACH):
+		return fleet.ReasonHostUnreachable
+	case errors.Is(err, syscall.ENETUNREACH):
+		return fleet.ReasonNetUnreachable
+	case errors.Is(err, syscall.ECONNRESET):
+		return fleet.ReasonConnReset
+	case TimedOut(err) && p == fleet.PhaseResolve:
+		return fleet.ReasonResolveTimeout
+	case TimedOut(err):
+		return fleet.ReasonDialTimeout
+	}
+	return fleet.ReasonDialFailed
+}
+
+// local names a lack of this machine's own, which is no fault of a host.
+func local(err error) fleet.Reason {
+	switch {
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return fleet.ReasonLocalFiles
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fleet.ReasonLocalPorts
+	case errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.EAGAIN):
+		return fleet.ReasonLocalMemory
+	}
+	return fleet.ReasonNone
+}
+
+// TimedOut says whether a deadline ended what err comes from.
+func TimedOut(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, syscall.ETIMEDOUT)
+}

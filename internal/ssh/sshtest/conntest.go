@@ -1,0 +1,172 @@
+// Package sshtest is the suite that every implementation of connect.Dialer
+// must pass. Call [Run] from a test with a way to make the Dialer.
+//
+// The suite runs the seam against a simulated fleet, good and hostile, and
+// against real OpenSSH and Dropbear servers, which it starts itself. It asserts
+// the exact outcome, reason, phase and flags of each case, that output is
+// exact, that nothing of an attempt is left behind, and by the fleet's oracle
+// that whatever is said not to have run has not.
+package sshtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+)
+
+// Config is what a Dialer under test is to be made with.
+type Config struct {
+	HostKeys   ssh.HostKeys
+	Identities ssh.Identities
+	Passwords  ssh.Passwords
+	Timeouts   ssh.Timeouts
+}
+
+// A Factory makes the Dialer under test.
+type Factory func(t testing.TB, c Config) ssh.Dialer
+
+// Run runs the suite.
+func Run(t *testing.T, newDialer Factory) {
+	t.Run("commands", func(t *testing.T) { testCommands(t, newDialer) })
+	t.Run("faults", func(t *testing.T) { testFaults(t, newDialer) })
+	t.Run("dial", func(t *testing.T) { testDial(t, newDialer) })
+	t.Run("identities", func(t *testing.T) { testIdentities(t, newDialer) })
+	t.Run("hung agent", func(t *testing.T) { testHungAgent(t, newDialer) })
+	t.Run("passwords", func(t *testing.T) { testPasswords(t, newDialer) })
+	t.Run("host keys", func(t *testing.T) { testHostKeys(t, newDialer) })
+	t.Run("servers", func(t *testing.T) { testServers(t, newDialer) })
+	t.Run("alive", func(t *testing.T) { testAlive(t, newDialer) })
+	t.Run("stop", func(t *testing.T) { testStop(t, newDialer) })
+	t.Run("contradictions", func(t *testing.T) { testContradictions(t, newDialer) })
+}
+
+// patient gives deadlines that no healthy phase reaches on a busy machine, so
+// that a test waits only for the deadline that it is about.
+func patient() ssh.Timeouts {
+	return ssh.Timeouts{
+		Dial: time.Minute, Kex: time.Minute, Auth: time.Minute, Session: time.Minute, Drain: time.Minute,
+	}
+}
+
+// short is a deadline that is meant to pass.
+const short = 700 * time.Millisecond
+
+// keys are fixed signers as ssh.Identities.
+type keys []xssh.Signer
+
+func (k keys) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return k, nil }
+
+// exact trusts the given keys and no others, and notes who let us in.
+type exact struct {
+	trusted []xssh.PublicKey
+
+	mu       sync.Mutex
+	checked  int
+	accepted int
+}
+
+func (e *exact) Algorithms(fleet.Target) []string { return nil }
+
+func (e *exact) Check(t fleet.Target, _ net.Addr, key xssh.PublicKey) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.checked++
+	for _, k := range e.trusted {
+		if bytes.Equal(k.Marshal(), key.Marshal()) {
+			return nil
+		}
+	}
+	return &fleet.Error{
+		Host: t.Host.String(), Outcome: fleet.OutcomeNeverStarted, Phase: fleet.PhaseHostkey,
+		Reason: fleet.ReasonHostkeyChanged, Err: errors.New("another key is known"),
+	}
+}
+
+func (e *exact) Accepted(fleet.Target, xssh.PublicKey) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.accepted++
+	return nil
+}
+
+// a report is everything that is known of one attempt at its end.
+type report struct {
+	fleet.End
+	stdout, stderr []byte
+	took           fleet.Durations
+}
+
+// a sink keeps a stream.
+type sink struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.Write(p)
+}
+
+// run makes one attempt and waits for its end.
+func run(ctx context.Context, t testing.TB, d ssh.Dialer, target fleet.Target) report {
+	t.Helper()
+	return runAttempt(ctx, t, d, &ssh.Attempt{Target: target})
+}
+
+func runAttempt(ctx context.Context, t testing.TB, d ssh.Dialer, a *ssh.Attempt) report {
+	t.Helper()
+	var stdout, stderr sink
+	a.Stdout, a.Stderr = &stdout, &stderr
+	target := a.Target
+	done := make(chan fleet.End, 2)
+	conn, err := d.Dial(ctx, a)
+	if err != nil {
+		if conn != nil {
+			t.Errorf("Dial gave both a Conn and %v", err)
+		}
+		fe, ok := errors.AsType[*fleet.Error](err)
+		if !ok {
+			t.Fatalf("Dial's error is a %T, want *fleet.Error: %v", err, err)
+		}
+		if fe.Host != target.Host.String() || fe.Err == nil {
+			t.Errorf("Dial's error names host %q with cause %v, want %q and a cause", fe.Host, fe.Err, target.Host)
+		}
+		done <- fe.End()
+	} else {
+		defer func() { _ = conn.Close() }()
+		conn.Start(ctx, func(end fleet.End) { done <- end })
+	}
+	end := <-done
+	if got := a.Timeline.Phase(); err == nil && got != end.Phase {
+		t.Errorf("the timeline ends in phase %v, the attempt in %v", got, end.Phase)
+	}
+	return report{End: end, stdout: stdout.buf.Bytes(), stderr: stderr.buf.Bytes(), took: a.Timeline.Took()}
+}
+
+// want compares how an attempt ended.
+func (r report) want(t testing.TB, o fleet.Outcome, reason fleet.Reason, p fleet.Phase, flags fleet.Flags) {
+	t.Helper()
+	if r.Outcome != o || r.Reason != reason || r.Phase != p || r.Flags != flags {
+		t.Errorf("ended %v(%s) in %v [%v], want %v(%s) in %v [%v]\ncause: %v",
+			r.Outcome, r.Reason, r.Phase, r.Flags, o, reason, p, flags, r.Err)
+	}
+	if (r.Outcome.Ran() && r.Reason == fleet.ReasonNone) != (r.Err == nil) {
+		t.Errorf("outcome %v comes with error %v", r.Outcome, r.Err)
+	}
+}
+
+// ok is the end of a command that exited 0 and whose output is whole.
+func (r report) ok(t testing.TB) {
+	t.Helper()
+	r.want(t, fleet.OutcomeOK, fleet.ReasonNone, fleet.PhaseDrain, fleet.FlagExitKnown)
+}

@@ -1,0 +1,456 @@
+package sshtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/auth"
+	"shoal/internal/ssh/hostkeys"
+)
+
+// passphrase is the right password of every server here.
+const passphrase = "correct horse"
+
+var errWrong = errors.New("wrong")
+
+// A passwordServer lets in who knows the password, and notes what it gets.
+type passwordServer struct {
+	hostKey xssh.Signer
+	target  fleet.Target
+	config  xssh.ServerConfig
+	// then is what follows a password, "" where nothing does: nil lets it in.
+	then func(nc net.Conn, password string) error
+	stop chan struct{} // closed when the test ends
+	work sync.WaitGroup
+
+	mu  sync.Mutex
+	got []string
+}
+
+// startPasswordServer serves until the test ends. prepare may change anything
+// before the first connection.
+func startPasswordServer(t testing.TB, prepare func(*passwordServer)) *passwordServer {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &passwordServer{
+		hostKey: newKey(t), stop: make(chan struct{}),
+		target: nameless("127.0.0.1", l.Addr().(*net.TCPAddr).AddrPort().Port()),
+	}
+	s.config.AddHostKey(s.hostKey)
+	s.config.PublicKeyCallback = func(xssh.ConnMetadata, xssh.PublicKey) (*xssh.Permissions, error) { return nil, errWrong }
+	s.config.PasswordCallback = func(_ xssh.ConnMetadata, p []byte) (*xssh.Permissions, error) { return s.judge(nil, string(p)) }
+	if prepare != nil {
+		prepare(s)
+	}
+	s.work.Go(func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.work.Go(func() { s.serve(nc) })
+		}
+	})
+	t.Cleanup(func() {
+		close(s.stop)
+		_ = l.Close()
+		s.work.Wait()
+	})
+	return s
+}
+
+func (s *passwordServer) serve(nc net.Conn) {
+	config := s.config
+	if config.PasswordCallback != nil {
+		config.PasswordCallback = func(_ xssh.ConnMetadata, p []byte) (*xssh.Permissions, error) { return s.judge(nc, string(p)) }
+	}
+	serveOne(nc, &config, func(xssh.Channel) {})
+}
+
+// asks has the server ask these questions instead, one round each; the last
+// answer is the password.
+func (s *passwordServer) asks(echo bool, rounds ...string) {
+	s.config.PasswordCallback = nil
+	s.config.KeyboardInteractiveCallback = func(_ xssh.ConnMetadata, ask xssh.KeyboardInteractiveChallenge) (*xssh.Permissions, error) {
+		last := ""
+		for _, question := range rounds {
+			answers, err := ask("", "", []string{question}, []bool{echo})
+			if err != nil {
+				return nil, err
+			}
+			last = answers[0]
+		}
+		return s.judge(nil, last)
+	}
+}
+
+func (s *passwordServer) judge(nc net.Conn, password string) (*xssh.Permissions, error) {
+	s.mu.Lock()
+	s.got = append(s.got, password)
+	s.mu.Unlock()
+	if s.then != nil {
+		return nil, s.then(nc, password)
+	}
+	if password != passphrase {
+		return nil, errWrong
+	}
+	return nil, nil // no permissions, no error: let in
+}
+
+// count tells how many passwords it got.
+func (s *passwordServer) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.got)
+}
+
+// knowing trusts a key and lets its host have a password.
+type knowing struct{ *exact }
+
+func (knowing) AllowPassword(fleet.Target, xssh.PublicKey) error { return nil }
+
+func (s *passwordServer) known() ssh.HostKeys {
+	return knowing{&exact{trusted: []xssh.PublicKey{s.hostKey.PublicKey()}}}
+}
+
+// newPasswords gives the password to one server at a time until one accepts it,
+// and does not go on because of time.
+func newPasswords(t testing.TB, password string) *auth.Passwords {
+	t.Helper()
+	p, err := auth.NewPasswords(auth.PasswordOptions{
+		Source:        func(context.Context) ([]byte, error) { return []byte(password), nil },
+		MaxRejections: 1, MaxUnanswered: 100, AnswerTime: time.Hour,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// A ledger notes for which connections passwords were given.
+type ledger struct {
+	ssh.Passwords
+	panics bool // when the answer is told
+
+	mu       sync.Mutex
+	borrowed []context.Context
+}
+
+func (l *ledger) Password(ctx context.Context, t fleet.Target) ([]byte, func(bool), error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.borrowed = append(l.borrowed, ctx)
+	p, told, err := l.Passwords.Password(ctx, t)
+	if err == nil && l.panics {
+		told = func(bool) { panic("told") }
+	}
+	return p, told, err
+}
+
+// outstanding counts the connections that are over for us and still have what
+// they borrowed.
+func (l *ledger) outstanding() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, ctx := range l.borrowed {
+		if ctx.Err() == nil {
+			n++
+		}
+	}
+	return n
+}
+
+func testPasswords(t *testing.T, newDialer Factory) {
+	t.Run("asked for", func(t *testing.T) { testPasswordMethods(t, newDialer) })
+	t.Run("endings", func(t *testing.T) { testPasswordEndings(t, newDialer) })
+	t.Run("policies", func(t *testing.T) { testPasswordPolicies(t, newDialer) })
+	t.Run("turns", func(t *testing.T) { testPasswordTurns(t, newDialer) })
+}
+
+// testPasswordMethods meets the ways in which a server asks for a password
+// (faults.md A04, A05): it gets one at most.
+func testPasswordMethods(t *testing.T, newDialer Factory) {
+	partly := func(s *passwordServer, next xssh.ServerAuthCallbacks) {
+		s.config.PasswordCallback = nil
+		s.config.PublicKeyCallback = func(xssh.ConnMetadata, xssh.PublicKey) (*xssh.Permissions, error) {
+			return nil, &xssh.PartialSuccessError{Next: next}
+		}
+	}
+	for name, c := range map[string]struct {
+		prepare  func(*passwordServer)
+		password string // "" means that there is none
+		noKey    bool
+		reason   fleet.Reason // none: it lets us in
+		got      int
+		text     string // in the error
+	}{
+		"after the key":   {password: passphrase, got: 1},
+		"without a key":   {password: passphrase, noKey: true, got: 1},
+		"wrong":           {password: "wrong", reason: fleet.ReasonAuthFailed, got: 1, text: "not with the password"},
+		"no password":     {reason: fleet.ReasonAuthFailed, text: "was not let in with any of our 1 keys"},
+		"interactive":     {prepare: func(s *passwordServer) { s.asks(false, "Password: ") }, password: passphrase, got: 1},
+		"another secret":  {prepare: func(s *passwordServer) { s.asks(false, "PIN of your card: ") }, password: passphrase, reason: fleet.ReasonAuthFailed, text: "PIN of your card"},
+		"asked with echo": {prepare: func(s *passwordServer) { s.asks(true, "Password: ") }, password: passphrase, reason: fleet.ReasonAuthFailed, text: "would show the answer"},
+		"asked twice":     {prepare: func(s *passwordServer) { s.asks(false, "Password: ", "Password: ") }, password: passphrase, reason: fleet.ReasonAuthFailed, text: "once more"},
+		"beside the key": {prepare: func(s *passwordServer) {
+			partly(s, xssh.ServerAuthCallbacks{PasswordCallback: s.config.PasswordCallback})
+		}, password: passphrase, got: 1},
+		"beside the key, no password": {prepare: func(s *passwordServer) {
+			partly(s, xssh.ServerAuthCallbacks{PasswordCallback: s.config.PasswordCallback})
+		}, reason: fleet.ReasonAuthIncomplete, text: `next="password"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startPasswordServer(t, c.prepare)
+			config := Config{HostKeys: s.known(), Identities: keys{newKey(t)}, Timeouts: patient()}
+			if c.noKey {
+				config.Identities = keys{}
+			}
+			if c.password != "" {
+				config.Passwords = newPasswords(t, c.password)
+			}
+			r := run(t.Context(), t, newDialer(t, config), s.target)
+			if c.reason == fleet.ReasonNone {
+				r.ok(t)
+			} else {
+				r.want(t, fleet.OutcomeNeverStarted, c.reason, fleet.PhaseAuth, 0)
+			}
+			if s.count() != c.got {
+				t.Errorf("the server got %d passwords, want %d", s.count(), c.got)
+			}
+			if r.Err != nil && (!strings.Contains(r.Err.Error(), c.text) || strings.Contains(r.Err.Error(), passphrase)) {
+				t.Errorf("the cause is %q", r.Err)
+			}
+		})
+	}
+}
+
+// testPasswordEndings takes the password through every ending of a connection:
+// its place is given back before Dial returns, so that the next server gets the
+// password at once, or is told that it was rejected.
+func testPasswordEndings(t *testing.T, newDialer Factory) {
+	for name, c := range map[string]struct {
+		then     func(s *passwordServer, nc net.Conn, interrupt context.CancelFunc) error
+		prepare  func(*passwordServer)
+		auth     time.Duration // 0: patient
+		panics   bool
+		rejected bool // the next server does not get it
+	}{
+		"accepted": {then: func(*passwordServer, net.Conn, context.CancelFunc) error { return nil }},
+		"rejected": {then: func(*passwordServer, net.Conn, context.CancelFunc) error { return errWrong }, rejected: true},
+		"rejected with a disconnect": {
+			then:    func(*passwordServer, net.Conn, context.CancelFunc) error { return errWrong },
+			prepare: func(s *passwordServer) { s.config.MaxAuthTries = 1 }, rejected: true,
+		},
+		"closed": {then: func(_ *passwordServer, nc net.Conn, _ context.CancelFunc) error {
+			_ = nc.Close()
+			return errWrong
+		}},
+		"reset": {then: func(_ *passwordServer, nc net.Conn, _ context.CancelFunc) error {
+			_ = nc.(*net.TCPConn).SetLinger(0)
+			_ = nc.Close()
+			return errWrong
+		}},
+		"silent": {then: func(s *passwordServer, _ net.Conn, _ context.CancelFunc) error {
+			<-s.stop
+			return errWrong
+		}, auth: short},
+		"interrupted": {then: func(s *passwordServer, _ net.Conn, interrupt context.CancelFunc) error {
+			interrupt()
+			<-s.stop
+			return errWrong
+		}},
+		"panic": {then: func(*passwordServer, net.Conn, context.CancelFunc) error { return nil }, panics: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, interrupt := context.WithCancel(t.Context())
+			defer interrupt()
+			s := startPasswordServer(t, func(s *passwordServer) {
+				if c.prepare != nil {
+					c.prepare(s)
+				}
+				s.then = func(nc net.Conn, _ string) error { return c.then(s, nc, interrupt) }
+			})
+			passwords := newPasswords(t, passphrase)
+			book := &ledger{Passwords: passwords, panics: c.panics}
+			timeouts := patient()
+			if c.auth > 0 {
+				timeouts.Auth = c.auth
+			}
+			d := newDialer(t, Config{HostKeys: s.known(), Identities: keys{}, Passwords: book, Timeouts: timeouts})
+			func() {
+				defer func() {
+					if p := recover(); (p != nil) != c.panics {
+						t.Errorf("panic: %v", p)
+					}
+				}()
+				conn, err := d.Dial(ctx, &ssh.Attempt{Target: s.target})
+				if err == nil {
+					_ = conn.Close()
+				}
+			}()
+			if s.count() != 1 || len(book.borrowed) != 1 || book.outstanding() != 0 {
+				t.Errorf("the server got %d passwords, %d were given and %d not back; want 1, 1, 0",
+					s.count(), len(book.borrowed), book.outstanding())
+			}
+			// A place that is not given back is waited for without end.
+			wait, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			_, _, err := passwords.Password(wait, fleet.Target{Host: fleet.Host{Name: "next"}, User: "someone"})
+			f, refused := errors.AsType[*fleet.Error](err)
+			if refused != c.rejected || err != nil && (f == nil || !strings.Contains(err.Error(), "rejected by 1 servers and")) {
+				t.Errorf("the next server: %v", err)
+			}
+		})
+	}
+}
+
+// testPasswordPolicies has hosts be judged by each policy: the password goes to
+// those that known_hosts knows or has learned (faults.md A08).
+func testPasswordPolicies(t *testing.T, newDialer Factory) {
+	for name, c := range map[string]struct {
+		policy  hostkeys.Policy
+		known   func(s *passwordServer, other xssh.PublicKey) xssh.PublicKey // in known_hosts; nil: none
+		devNull bool
+		plain   bool // a HostKeys that cannot tell
+		got     int
+		learned bool
+		text    string
+	}{
+		"strict, known":     {known: itsOwn, got: 1},
+		"accept-new, known": {policy: hostkeys.AcceptNew, known: itsOwn, got: 1},
+		"accept-new, new":   {policy: hostkeys.AcceptNew, got: 1, learned: true},
+		"accept-new, new, learns nothing": {
+			policy: hostkeys.AcceptNew, devNull: true, text: `"/dev/null" is not a regular file`,
+		},
+		"insecure, new":     {policy: hostkeys.Insecure, text: "insecure"},
+		"insecure, changed": {policy: hostkeys.Insecure, known: another, text: "insecure"},
+		"insecure, known":   {policy: hostkeys.Insecure, known: itsOwn, text: "insecure"},
+		"nothing can tell":  {plain: true, text: "nothing tells whether the host key is known"},
+	} {
+		for _, interactive := range []bool{false, true} {
+			about := name
+			if interactive {
+				about += ", interactive"
+			}
+			t.Run(about, func(t *testing.T) {
+				t.Parallel()
+				s := startPasswordServer(t, func(s *passwordServer) {
+					if interactive {
+						s.asks(false, "Password: ")
+					}
+				})
+				path := filepath.Join(t.TempDir(), "known_hosts")
+				if c.devNull {
+					path = "/dev/null"
+				}
+				if c.known != nil {
+					line := fmt.Sprintf("[%s]:%d %s", s.target.Host.Name, s.target.Port,
+						xssh.MarshalAuthorizedKey(c.known(s, newKey(t).PublicKey())))
+					if err := os.WriteFile(path, []byte(line), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				store, err := hostkeys.Open(hostkeys.Options{Files: []string{path}, Policy: c.policy})
+				if err != nil {
+					t.Fatal(err)
+				}
+				config := Config{HostKeys: store, Identities: keys{}, Passwords: newPasswords(t, passphrase), Timeouts: patient()}
+				if c.plain {
+					config.HostKeys = &exact{trusted: []xssh.PublicKey{s.hostKey.PublicKey()}}
+				}
+				r := run(t.Context(), t, newDialer(t, config), s.target)
+				if c.got > 0 {
+					r.ok(t)
+				} else {
+					r.want(t, fleet.OutcomeNeverStarted, fleet.ReasonAuthFailed, fleet.PhaseAuth, 0)
+					if !strings.Contains(r.Err.Error(), c.text) {
+						t.Errorf("the cause is %q, want one with %q", r.Err, c.text)
+					}
+				}
+				if s.count() != c.got {
+					t.Errorf("the server got %d passwords, want %d", s.count(), c.got)
+				}
+				written, err := os.ReadFile(path)
+				if c.learned && (err != nil || !strings.Contains(string(written), s.target.Host.Name)) {
+					t.Errorf("the key was not learned: %q, %v", written, err)
+				}
+			})
+		}
+	}
+}
+
+func itsOwn(s *passwordServer, _ xssh.PublicKey) xssh.PublicKey { return s.hostKey.PublicKey() }
+
+func another(_ *passwordServer, other xssh.PublicKey) xssh.PublicKey { return other }
+
+// testPasswordTurns has servers that hang up on the password, or fall silent,
+// stand before good ones, which get it all the same.
+func testPasswordTurns(t *testing.T, newDialer Factory) {
+	for name, silent := range map[string]bool{"hang up": false, "silent": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bad := startPasswordServer(t, nil)
+			reached := make(chan struct{}, 3) // one for each password that bad gets
+			bad.then = func(nc net.Conn, _ string) error {
+				reached <- struct{}{}
+				if silent {
+					<-bad.stop
+				}
+				_ = nc.Close()
+				return errWrong
+			}
+			good := startPasswordServer(t, nil)
+			p, err := auth.NewPasswords(auth.PasswordOptions{
+				Source:     func(context.Context) ([]byte, error) { return []byte(passphrase), nil },
+				AnswerTime: 50 * time.Millisecond,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := newDialer(t, Config{
+				HostKeys: knowing{&exact{trusted: []xssh.PublicKey{
+					bad.hostKey.PublicKey(), good.hostKey.PublicKey(),
+				}}},
+				Identities: keys{}, Passwords: p, Timeouts: patient(),
+			})
+			ctx, cancel := context.WithCancel(t.Context())
+			var all sync.WaitGroup
+			defer all.Wait()
+			defer cancel()
+			try := func(ctx context.Context, target fleet.Target, user string) report {
+				target.User = user // an account of its own, as on a host of its own
+				return run(ctx, t, d, target)
+			}
+			for _, user := range []string{"a", "b", "c"} {
+				all.Go(func() { _ = try(ctx, bad.target, user) })
+				<-reached
+			}
+			var others sync.WaitGroup
+			for i := range 20 {
+				others.Go(func() { try(t.Context(), good.target, "good"+string(rune('a'+i))).ok(t) })
+			}
+			others.Wait()
+			if bad.count() != 3 || good.count() != 20 {
+				t.Errorf("%d and %d servers got the password, want 3 and 20", bad.count(), good.count())
+			}
+		})
+	}
+}

@@ -1,0 +1,129 @@
+// Package tcp opens TCP connections to targets. It implements ssh.Network.
+package tcp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/clock"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/sshreason"
+)
+
+// A Dialer looks names up and connects, within Timeouts.Dial or, where that is
+// shorter, Timeouts.Connect; both are taken as they are, so that they have to be
+// filled in. It is safe for concurrent use.
+type Dialer struct {
+	Timeouts ssh.Timeouts
+	Clock    *clock.Clock // what the timeouts are kept by; nil means the time as it passes
+}
+
+// Open implements ssh.Network. The look-up ends when the first connect
+// begins, which ControlContext sees.
+func (d Dialer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
+	a.Timeline.Enter(fleet.PhaseResolve)
+	route := a.Target.Route
+	if route == nil {
+		route = new(fleet.Route)
+	}
+	if route.Err != nil {
+		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, route.Err)
+	}
+	timeouts := d.Timeouts.For(a)
+	limit, byConnect := timeouts.Dial, timeouts.Connect > 0 && timeouts.Connect <= timeouts.Dial
+	if byConnect {
+		limit = timeouts.Connect
+	}
+	if _, err := netip.ParseAddr(a.Target.Dialled()); err == nil {
+		a.Timeline.Enter(fleet.PhaseDial)
+	}
+	conn, err := d.within(ctx, limit, a, route)
+	if err != nil {
+		f := sshreason.Dial(ctx, a, err)
+		if byConnect && (f.Reason == fleet.ReasonDialTimeout || f.Reason == fleet.ReasonResolveTimeout) {
+			f.Err = fmt.Errorf("%w: the %w of %v passed", f.Err, ssh.ErrConnectTimeout, limit)
+		}
+		return nil, f
+	}
+	return conn, nil
+}
+
+// within dials, and dials again when what ended the dial was that this process
+// had been stopped meanwhile: the deadline had passed, whatever the kernel did.
+func (d Dialer) within(ctx context.Context, limit time.Duration, a *ssh.Attempt, route *fleet.Route) (net.Conn, error) {
+	by := d.Clock.Now().Add(limit)
+	for {
+		lost := d.Clock.Lost()
+		conn, err := dialBy(ctx, d.Clock.Real(by), a, route)
+		timeout, ok := errors.AsType[net.Error](err)
+		if !ok || !timeout.Timeout() || d.Clock.Lost() == lost || !d.Clock.Now().Before(by) {
+			return conn, err
+		}
+	}
+}
+
+// dialBy dials until the deadline, in the shorter way where that is the same.
+func dialBy(ctx context.Context, deadline time.Time, a *ssh.Attempt, route *fleet.Route) (net.Conn, error) {
+	if address, err := netip.ParseAddr(a.Target.Dialled()); err == nil && plain(address, route) && a.Target.Port != 0 {
+		conn, ok, err := direct(ctx, netip.AddrPortFrom(address, a.Target.Port), deadline)
+		if ok {
+			return conn, err
+		}
+	}
+	within, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	return dial(within, a, route)
+}
+
+// plain says whether an address stands for itself alone, and nothing is asked of
+// the socket that needs more than its kind.
+func plain(a netip.Addr, r *fleet.Route) bool {
+	return r.Bind == "" && r.BindInterface == "" && r.Family == "" &&
+		!a.Is4In6() && a.Zone() == "" && !a.IsUnspecified()
+}
+
+// Descriptor gives access to the socket of a connection that is nothing else: what
+// is read from and written to the one passes by the other. ok is false for others,
+// as those that count or trace what passes.
+func Descriptor(c net.Conn) (raw syscall.RawConn, ok bool) { return descriptor(c) }
+
+// unacknowledged is how long the kernel waits for what it has sent to be
+// acknowledged, before it gives a connection up: 60 s.
+const unacknowledged = time.Minute
+
+func dial(ctx context.Context, a *ssh.Attempt, route *fleet.Route) (net.Conn, error) {
+	tcp := net.Dialer{
+		ControlContext: func(_ context.Context, _, _ string, raw syscall.RawConn) error {
+			if a.Timeline.Phase() == fleet.PhaseResolve {
+				a.Timeline.Enter(fleet.PhaseDial)
+			}
+			if route.BindInterface != "" {
+				if err := bindTo(raw, route.BindInterface); err != nil {
+					return err
+				}
+			}
+			return boundUnacknowledged(raw)
+		},
+		// The SSH layer asks for signs of life; TCP's own would cost four system
+		// calls for each connection and tell less.
+		KeepAlive: -1,
+	}
+	network := "tcp"
+	if route.Family != "" {
+		network = route.Family
+	}
+	if route.Bind != "" {
+		local, err := net.ResolveTCPAddr(network, net.JoinHostPort(route.Bind, "0"))
+		if err != nil {
+			return nil, fmt.Errorf("finding the local address to connect from: %w", err)
+		}
+		tcp.LocalAddr = local
+	}
+	return tcp.DialContext(ctx, network, a.Target.Address())
+}

@@ -1,0 +1,466 @@
+package tunnel
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+	xssh "golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+	"shoal/internal/engine"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/client"
+	"shoal/internal/ssh/wire"
+	"shoal/internal/sshdtest"
+	"shoal/simfleet"
+)
+
+// relayTo makes this program a proxy command: it connects there and copies.
+const relayTo = "SHOAL_TEST_RELAY_TO"
+
+func TestMain(m *testing.M) {
+	if address := os.Getenv(relayTo); address != "" {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			os.Exit(1)
+		}
+		go func() { _, _ = io.Copy(c, os.Stdin); os.Exit(0) }()
+		_, _ = io.Copy(os.Stdout, c)
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// known trusts keys by host name and port.
+type known map[string]xssh.PublicKey
+
+func (k known) Algorithms(fleet.Target) []string { return nil }
+
+func (k known) Check(t fleet.Target, _ net.Addr, key xssh.PublicKey) error {
+	if want := k[t.Host.Name+":"+fmt.Sprint(t.Port)]; want == nil || !bytes.Equal(want.Marshal(), key.Marshal()) {
+		return &fleet.Error{Reason: fleet.ReasonHostkeyUnknown, Err: errors.New("not this key")}
+	}
+	return nil
+}
+
+func (k known) Accepted(fleet.Target, xssh.PublicKey) error { return nil }
+
+type signers []xssh.Signer
+
+func (s signers) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return s, nil }
+
+// A site is a fleet behind an OpenSSH server.
+type site struct {
+	fleet   *simfleet.Fleet
+	bastion *sshdtest.Server
+	keys    known
+	signers signers
+}
+
+func newSite(t *testing.T, hosts int, opts ...sshdtest.Option) *site {
+	t.Helper()
+	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: hosts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	b := sshdtest.OpenSSH(t, opts...)
+	s := &site{fleet: f, bastion: b, keys: known{}, signers: signers{b.Signer, f.ClientKey()}}
+	s.keys[fmt.Sprintf("%s:%d", b.Host.Name, b.Host.Port)] = b.HostKey
+	for i := range hosts {
+		h := f.Host(i)
+		s.keys[fmt.Sprintf("%s:%d", h.Name, h.Port)] = f.HostKey(i)
+	}
+	return s
+}
+
+func (s *site) hop() fleet.Target {
+	return fleet.Target{Host: s.bastion.Host, User: s.bastion.User, Port: s.bastion.Host.Port}
+}
+
+// dialer connects through the network.
+func (s *site) dialer(t *testing.T, n *Network) *client.Dialer {
+	t.Helper()
+	d, err := client.New(client.Options{HostKeys: s.keys, Identities: s.signers, Network: n})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Use(d)
+	t.Cleanup(func() {
+		_ = d.Close()
+		_ = n.Close()
+	})
+	return d
+}
+
+// run gives the results of echo on the first hosts of the fleet.
+func (s *site) run(t *testing.T, d ssh.Dialer, hosts int, route *fleet.Route) map[fleet.Outcome]int {
+	t.Helper()
+	targets := func(yield func(fleet.Target) bool) {
+		for i := range hosts {
+			h := s.fleet.Host(i)
+			target := fleet.Target{
+				Host: h, Index: i, User: "someone", Port: h.Port, Route: route,
+				Command: fmt.Sprintf("echo target %d", i),
+			}
+			if !yield(target) {
+				return
+			}
+		}
+	}
+	outcomes := map[fleet.Outcome]int{}
+	for res, err := range engine.Run(t.Context(), engine.Options{Dialer: d}, targets) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		outcomes[res.Outcome]++
+		if want := fmt.Sprintf("target %d\n", res.Target.Index); res.Outcome == fleet.OutcomeOK && string(res.Stdout.Bytes) != want {
+			t.Errorf("target %d wrote %q", res.Target.Index, res.Stdout.Bytes)
+		}
+		if res.Outcome != fleet.OutcomeOK && outcomes[res.Outcome] < 5 {
+			t.Logf("%v: %v(%s) in %v: %v", res.Target.Host, res.Outcome, res.Reason, res.Phase, res.Err)
+		}
+	}
+	return outcomes
+}
+
+// Two thousand targets behind one server with OpenSSH's own limits: none is
+// lost, and no connection of ours is turned away.
+func TestManyTargetsBehindOneBastion(t *testing.T) {
+	const hosts = 2000
+	s := newSite(t, hosts)
+	n := New(Options{})
+	hop := s.hop()
+	got := s.run(t, s.dialer(t, n), hosts, &fleet.Route{Via: &hop})
+	if got[fleet.OutcomeOK] != hosts {
+		t.Errorf("outcomes %v, want %d ok", got, hosts)
+	}
+	if log := s.bastion.Log(); strings.Contains(log, "MaxStartups") || strings.Contains(log, "penalty") {
+		t.Errorf("the bastion turned us away:\n%s", log)
+	}
+	if c := strings.Count(s.bastion.Log(), "Accepted publickey"); c > 2+hosts/DefaultStreams {
+		t.Errorf("%d connections to the bastion for %d targets", c, hosts)
+	}
+}
+
+// panicking judges by a panic.
+type panicking struct{ known }
+
+func (panicking) Algorithms(fleet.Target) []string { return nil }
+
+func (panicking) Check(fleet.Target, net.Addr, xssh.PublicKey) error { panic("judged") }
+
+// A panic while a jump host is logged in to is the failure of the targets behind it,
+// and one while it is heard that of the streams: neither ends the process.
+func TestPanicAtABastion(t *testing.T) {
+	s := newSite(t, 1)
+	hop, host := s.hop(), s.fleet.Host(0)
+	target := fleet.Target{Host: host, User: "someone", Port: host.Port, Route: &fleet.Route{Via: &hop}, Command: "true"}
+	for name, o := range map[string]client.Options{
+		"logging in": {HostKeys: panicking{s.keys}},
+		"hearing": {HostKeys: s.keys, Trace: func(m wire.Message) {
+			if m.Name == "CHANNEL_OPEN_CONFIRMATION" {
+				panic("heard")
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := New(Options{})
+			o.Identities, o.Network = s.signers, n
+			d, err := client.New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.Use(d)
+			defer func() { _, _ = d.Close(), n.Close() }()
+			_, err = d.Dial(t.Context(), &ssh.Attempt{Target: target})
+			f, ok := errors.AsType[*fleet.Error](err)
+			if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonJumpFailed || !strings.Contains(f.Error(), "panic") {
+				t.Errorf("the error is %.200q", err)
+			}
+		})
+	}
+}
+
+func TestTwoBastionsInARow(t *testing.T) {
+	s := newSite(t, 3)
+	second := sshdtest.OpenSSH(t, sshdtest.WithAuthorized(s.bastion.Signer.PublicKey()))
+	s.keys[fmt.Sprintf("%s:%d", second.Host.Name, second.Host.Port)] = second.HostKey
+	first := s.hop()
+	last := fleet.Target{
+		Host: second.Host, User: second.User, Port: second.Host.Port, Route: &fleet.Route{Via: &first},
+	}
+	got := s.run(t, s.dialer(t, New(Options{})), 3, &fleet.Route{Via: &last})
+	if got[fleet.OutcomeOK] != 3 {
+		t.Errorf("outcomes %v, want 3 ok", got)
+	}
+	for name, b := range map[string]*sshdtest.Server{"first": s.bastion, "second": second} {
+		if c := strings.Count(b.Log(), "Accepted publickey"); c != 1 {
+			t.Errorf("%d connections to the %s bastion, want 1", c, name)
+		}
+	}
+}
+
+// Jump hosts at one address share connections where the way to them and the
+// judgement of them are the same, and only there.
+func TestPoolsAreApart(t *testing.T) {
+	hop := func(route *fleet.Route) fleet.Target {
+		return fleet.Target{Host: fleet.Host{Name: "bastion"}, User: "me", Port: 22, Route: route}
+	}
+	via := func(r *fleet.Route) *fleet.Route { h := hop(r); return &fleet.Route{Address: "10.0.0.6", Via: &h} }
+	type detail struct{ files []string }
+	strict, lax := &detail{[]string{"a"}}, &detail{[]string{"b"}}
+	for name, c := range map[string]struct{ a, b *fleet.Route }{
+		"proxy":        {&fleet.Route{ProxyCommand: []string{"vpn", "one"}}, &fleet.Route{ProxyCommand: []string{"vpn", "two"}}},
+		"no proxy":     {&fleet.Route{ProxyCommand: []string{"vpn"}}, nil},
+		"bind":         {&fleet.Route{Bind: "10.0.0.1"}, &fleet.Route{Bind: "10.0.0.2"}},
+		"interface":    {&fleet.Route{BindInterface: "eth0"}, &fleet.Route{BindInterface: "eth1"}},
+		"family":       {&fleet.Route{Family: "tcp4"}, &fleet.Route{Family: "tcp6"}},
+		"alias":        {&fleet.Route{HostKeyAlias: "one"}, &fleet.Route{HostKeyAlias: "two"}},
+		"trust, keys":  {&fleet.Route{Detail: strict}, &fleet.Route{Detail: lax}},
+		"odd detail":   {&fleet.Route{Detail: []string{"a"}}, &fleet.Route{Detail: []string{"b"}}},
+		"kex":          {&fleet.Route{Kex: []string{"curve25519-sha256"}}, &fleet.Route{}},
+		"nothing":      {&fleet.Route{Ciphers: []string{}}, &fleet.Route{}},
+		"user keys":    {&fleet.Route{UserKeys: []string{"ssh-ed25519"}}, &fleet.Route{}},
+		"address":      {&fleet.Route{Address: "10.0.0.5"}, &fleet.Route{Address: "10.0.0.6"}},
+		"hop before":   {via(&fleet.Route{Detail: strict}), via(&fleet.Route{Detail: lax})},
+		"its proxy":    {via(&fleet.Route{ProxyCommand: []string{"a"}}), via(nil)},
+		"a hop at all": {via(nil), &fleet.Route{Address: "10.0.0.6"}},
+	} {
+		n := New(Options{})
+		if n.pool(hop(c.a)) == n.pool(hop(c.b)) {
+			t.Errorf("%s: one pool", name)
+		}
+		for _, r := range []*fleet.Route{c.a, c.b} {
+			same := r
+			if r != nil {
+				another := *r
+				another.ProxyCommand, another.Ciphers = slices.Clone(r.ProxyCommand), slices.Clone(r.Ciphers)
+				if r.Via != nil {
+					before := *r.Via
+					another.Via = &before
+				}
+				same = &another
+			}
+			if n.pool(hop(r)) != n.pool(hop(same)) {
+				t.Errorf("%s: two pools for equal routes %+v", name, r)
+			}
+		}
+		_ = n.Close()
+	}
+	n := New(Options{})
+	defer func() { _ = n.Close() }()
+	alias := hop(&fleet.Route{Address: "bastion"})
+	alias.Host.Name = "other"
+	if n.pool(alias) != n.pool(hop(&fleet.Route{})) {
+		t.Error("two names of one address, and all else equal: two pools")
+	}
+}
+
+// Two aliases of one bastion behind two proxy commands: the targets of each leave
+// through its own process.
+func TestTwoProxiesToOneBastion(t *testing.T) {
+	s := newSite(t, 4)
+	bastion := s.hop()
+	log := filepath.Join(t.TempDir(), "started")
+	d := s.dialer(t, New(Options{}))
+	for _, alias := range []string{"one", "two", "one"} {
+		hop := bastion
+		hop.Route = &fleet.Route{ProxyCommand: []string{
+			"sh", "-c", `echo "$1" >>"$2"; exec env "$3" "$4"`, "sh", alias, log,
+			fmt.Sprintf("%s=%s", relayTo, bastion.Address()), os.Args[0],
+		}}
+		if got := s.run(t, d, 4, &fleet.Route{Via: &hop}); got[fleet.OutcomeOK] != 4 {
+			t.Errorf("%s: outcomes %v, want 4 ok", alias, got)
+		}
+	}
+	started, err := os.ReadFile(log)
+	if err != nil || string(started) != "one\ntwo\n" {
+		t.Errorf("started were %q (%v), want one process for each alias", started, err)
+	}
+	if c := strings.Count(s.bastion.Log(), "Accepted publickey"); c != 2 {
+		t.Errorf("%d connections to the bastion, want 2", c)
+	}
+}
+
+// A bastion that cannot be reached is one cause, told of every target, and is
+// not dialled for each of them.
+func TestLostBastionIsOneCause(t *testing.T) {
+	s := newSite(t, 1)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
+	_ = l.Close() // nothing listens there now
+	hop := fleet.Target{Host: fleet.Host{Name: "127.0.0.1", Port: port}, User: "u", Port: port}
+	d := s.dialer(t, New(Options{}))
+	texts := map[string]int{}
+	for range 50 {
+		h := s.fleet.Host(0)
+		_, err := d.Dial(t.Context(), &ssh.Attempt{Target: fleet.Target{
+			Host: h, User: "someone", Port: h.Port, Route: &fleet.Route{Via: &hop},
+		}})
+		f, ok := errors.AsType[*fleet.Error](err)
+		if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonJumpFailed || f.Phase != fleet.PhaseDial {
+			t.Fatalf("Dial gave %v", err)
+		}
+		texts[f.Err.Error()]++
+	}
+	if len(texts) != 1 {
+		t.Errorf("%d different causes: %v", len(texts), texts)
+	}
+}
+
+func TestBastionRefusesATarget(t *testing.T) {
+	s := newSite(t, 1)
+	d := s.dialer(t, New(Options{}))
+	hop := s.hop()
+	_, err := d.Dial(t.Context(), &ssh.Attempt{Target: fleet.Target{
+		Host: fleet.Host{Name: "127.0.0.1"}, User: "u", Port: 1, Route: &fleet.Route{Via: &hop},
+	}})
+	f, ok := errors.AsType[*fleet.Error](err)
+	if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonDialFailed {
+		t.Errorf("Dial gave %v", err)
+	}
+}
+
+// A bastion that dies under running commands: what was sent is unknown.
+func TestBastionDiesUnderACommand(t *testing.T) {
+	s := newSite(t, 1)
+	d := s.dialer(t, New(Options{}))
+	hop := s.hop()
+	line := newLine(t, fmt.Sprintf("%s:%d", hop.Host.Name, hop.Port))
+	s.keys[fmt.Sprintf("%s:%d", hop.Host.Name, line.port)] = s.bastion.HostKey
+	hop.Host.Port, hop.Port = line.port, line.port
+	h := s.fleet.Host(0)
+	a := &ssh.Attempt{Target: fleet.Target{
+		Host: h, User: "someone", Port: h.Port, Command: "echo started; sleep 3600", Route: &fleet.Route{Via: &hop},
+	}}
+	started := make(chan struct{}, 1)
+	a.Stdout = writerFunc(func(p []byte) (int, error) { started <- struct{}{}; return len(p), nil })
+	c, err := d.Dial(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan fleet.End, 1)
+	c.Start(t.Context(), func(e fleet.End) { done <- e })
+	<-started
+	line.cut()
+	if end := <-done; end.Outcome != fleet.OutcomeUnknown || end.Reason != fleet.ReasonJumpFailed {
+		t.Errorf("ended %v(%s): %v", end.Outcome, end.Reason, end.Err)
+	}
+}
+
+// A line is a TCP relay that can be cut.
+type line struct {
+	port     uint16
+	listener net.Listener
+	mu       sync.Mutex
+	conns    []net.Conn
+	all      sync.WaitGroup
+}
+
+func newLine(t *testing.T, to string) *line {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &line{listener: l, port: l.Addr().(*net.TCPAddr).AddrPort().Port()}
+	r.all.Go(func() {
+		for {
+			from, err := l.Accept()
+			if err != nil {
+				return
+			}
+			there, err := net.Dial("tcp", to)
+			if err != nil {
+				_ = from.Close()
+				continue
+			}
+			r.mu.Lock()
+			r.conns = append(r.conns, from, there)
+			r.mu.Unlock()
+			r.all.Go(func() { _, _ = io.Copy(there, from) })
+			r.all.Go(func() { _, _ = io.Copy(from, there) })
+		}
+	})
+	t.Cleanup(r.cut)
+	return r
+}
+
+func (r *line) cut() {
+	_ = r.listener.Close()
+	r.mu.Lock()
+	for _, c := range r.conns {
+		_ = c.Close()
+	}
+	r.mu.Unlock()
+	r.all.Wait()
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func TestProxyCommand(t *testing.T) {
+	s := newSite(t, 1)
+	d := s.dialer(t, New(Options{}))
+	h := s.fleet.Host(0)
+	argv := []string{"env", fmt.Sprintf("%s=%s:%d", relayTo, h.Name, h.Port), os.Args[0]}
+	if got := s.run(t, d, 1, &fleet.Route{ProxyCommand: argv}); got[fleet.OutcomeOK] != 1 {
+		t.Errorf("outcomes %v, want 1 ok", got)
+	}
+	for name, argv := range map[string][]string{
+		"missing": {"/nonexistent/proxy"},
+		"failing": {"sh", "-c", "echo no way >&2; exit 7"},
+	} {
+		_, err := d.Dial(t.Context(), &ssh.Attempt{Target: fleet.Target{
+			Host: h, User: "u", Port: h.Port, Route: &fleet.Route{ProxyCommand: argv},
+		}})
+		f, ok := errors.AsType[*fleet.Error](err)
+		if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonJumpFailed {
+			t.Errorf("%s: Dial gave %v", name, err)
+		}
+		if name == "failing" && (f == nil || !strings.Contains(f.Err.Error(), "no way")) {
+			t.Errorf("%s: the cause does not tell what the program said: %v", name, err)
+		}
+	}
+}
+
+// A bastion that shoal's own client shares no algorithm with is a cause like any
+// other.
+func TestBastionWithoutACommonAlgorithm(t *testing.T) {
+	s := newSite(t, 1, sshdtest.WithKex("diffie-hellman-group14-sha256"))
+	n := New(Options{})
+	d, err := client.New(client.Options{
+		HostKeys: s.keys, Identities: s.signers, Network: n, Fallback: noDialer{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = d.Close(); _ = n.Close() }()
+	n.Use(d)
+	hop, h := s.hop(), s.fleet.Host(0)
+	_, err = d.Dial(t.Context(), &ssh.Attempt{Target: fleet.Target{
+		Host: h, User: "someone", Port: h.Port, Route: &fleet.Route{Via: &hop},
+	}})
+	f, ok := errors.AsType[*fleet.Error](err)
+	if !ok || f.Reason != fleet.ReasonJumpFailed || !strings.Contains(f.Err.Error(), "no_common_algorithm") {
+		t.Errorf("Dial gave %v", err)
+	}
+}
+
+type noDialer struct{ ssh.Dialer }

@@ -1,0 +1,111 @@
+package wire
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The ciphers: RFC 5647 §5 with the names of OpenSSH, which negotiate no MAC;
+// OpenSSH's PROTOCOL.chacha20poly1305; RFC 4344 §4.
+const (
+	gcm128     = "aes128-gcm@openssh.com"
+	gcm256     = "aes256-gcm@openssh.com"
+	chachaPoly = "chacha20-poly1305@openssh.com"
+	ctr128     = "aes128-ctr"
+	ctr192     = "aes192-ctr"
+	ctr256     = "aes256-ctr"
+)
+
+// The MACs (RFC 6668 §2). Those with etm authenticate the encrypted packet
+// (OpenSSH's PROTOCOL, section 1.6).
+const (
+	hmac256    = "hmac-sha2-256"
+	hmac512    = "hmac-sha2-512"
+	etmSuffix  = "-etm@openssh.com"
+	hmac256ETM = hmac256 + etmSuffix
+	hmac512ETM = hmac512 + etmSuffix
+)
+
+// cipherNames lists the ciphers to offer, best first.
+func cipherNames() []string {
+	return []string{gcm128, gcm256, chachaPoly, ctr128, ctr256}
+}
+
+// macNames lists the MACs to offer, best first.
+func macNames() []string {
+	return []string{hmac256ETM, hmac512ETM, hmac256, hmac512}
+}
+
+// authenticates says whether a cipher does without a MAC.
+func authenticates(cipher string) bool {
+	return cipher == gcm128 || cipher == gcm256 || cipher == chachaPoly
+}
+
+// A sealer makes the packets of one direction (RFC 4253 §6).
+type sealer interface {
+	// seal appends the whole packet that carries payload. seq is the packet's
+	// sequence number (RFC 4253 §6.4). It allocates nothing where dst has room.
+	// payload does not lie in dst's free room.
+	seal(dst, payload []byte, seq uint32) []byte
+	shrinker
+}
+
+// An opener takes the packets of one direction. For each packet size is called
+// once, then open.
+type opener interface {
+	// head is how many bytes size needs.
+	head() int
+	// size gives the length of the whole packet, length field and tag included.
+	// It leaves head as it is. Errors are of KindProtocol.
+	size(head []byte, seq uint32) (int, error)
+	// open gives the payload of a whole packet, never empty. It works in place:
+	// the payload shares packet's memory. Errors are of KindIntegrity where the
+	// packet is not what the server sent, of KindProtocol otherwise; after one
+	// the opener is of no more use.
+	open(packet []byte, seq uint32) (payload []byte, err error)
+	shrinker
+}
+
+// A shrinker can give up the memory that the next packet will make again from
+// the key, which is most of it: for connections that wait.
+type shrinker interface{ shrink() }
+
+// newSealer makes the client's sealer after a key exchange.
+func newSealer(d direction, m keyMaterial) (sealer, error) {
+	return newProtection(d, m, toServer())
+}
+
+// newOpener makes the client's opener after a key exchange.
+func newOpener(d direction, m keyMaterial) (opener, error) {
+	return newProtection(d, m, toClient())
+}
+
+// A protection is either side of one direction; one that has sealed does not
+// open.
+type protection interface {
+	sealer
+	opener
+}
+
+func newProtection(d direction, m keyMaterial, l letters) (protection, error) {
+	switch d.cipher {
+	case gcm128, gcm256:
+		return newGCM(keySize(d.cipher), m, l)
+	case chachaPoly:
+		return newChaCha(m, l)
+	case ctr128, ctr192, ctr256:
+		return newCTR(d, m, l)
+	}
+	return nil, fmt.Errorf("taking keys into use: cipher %q is not implemented", d.cipher)
+}
+
+// keySize is the size of an AES cipher's key, in bytes.
+func keySize(cipher string) int {
+	switch {
+	case strings.HasPrefix(cipher, "aes128"):
+		return 16
+	case strings.HasPrefix(cipher, "aes192"):
+		return 24
+	}
+	return 32
+}

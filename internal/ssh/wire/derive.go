@@ -1,0 +1,71 @@
+package wire
+
+import "hash"
+
+// beginExchangeHash takes what both sides know before the exchange (RFC 4253 §8,
+// RFC 5656 §4): the version lines without CR and LF, the KEXINITs as whole
+// payloads. They need not be kept for endExchangeHash.
+func beginExchangeHash(newHash func() hash.Hash, clientVersion, serverVersion string, clientInit, serverInit []byte) hash.Hash {
+	h := newHash()
+	b := make([]byte, 0, 4+len(clientVersion)+4+len(serverVersion))
+	h.Write(appendString(appendString(b, clientVersion), serverVersion))
+	hashString(h, b, clientInit)
+	hashString(h, b, serverInit)
+	return h
+}
+
+// endExchangeHash gives H: the host key comes as its blob, and secret as
+// keyAgreement.agree gives it.
+func endExchangeHash(h hash.Hash, hostKey, clientPublic, serverPublic, secret []byte) []byte {
+	b := make([]byte, 0, h.Size())
+	for _, s := range [][]byte{hostKey, clientPublic, serverPublic} {
+		hashString(h, b, s)
+	}
+	h.Write(secret)
+	return h.Sum(b)
+}
+
+// hashString hashes a string of RFC 4251 §5. free is memory for its length.
+func hashString(h hash.Hash, free, s []byte) {
+	h.Write(appendUint32(free[:0], uint32(len(s))))
+	h.Write(s)
+}
+
+// deriveKey gives the first n bytes of key material for a letter (RFC 4253 §7.2):
+// HASH(K || H || letter || session id), prolonged by HASH(K || H || what there is).
+// What hash has taken before does not matter.
+func deriveKey(hash hash.Hash, secret, h []byte, letter byte, sessionID []byte, n int) []byte {
+	hash.Reset()
+	hash.Write(secret)
+	hash.Write(h)
+	material := append(make([]byte, 0, n+hash.Size()), letter)
+	hash.Write(material)
+	hash.Write(sessionID)
+	material = hash.Sum(material[:0])
+	for len(material) < n {
+		hash.Reset()
+		hash.Write(secret)
+		hash.Write(h)
+		hash.Write(material)
+		material = hash.Sum(material)
+	}
+	return material[:n:n]
+}
+
+// A keyMaterial is what one key exchange came to; all keys come from it.
+type keyMaterial struct {
+	hash      hash.Hash
+	secret    []byte // as keyAgreement.agree gives it
+	h         []byte // the exchange hash
+	sessionID []byte // the exchange hash of the first exchange
+}
+
+func (m keyMaterial) derive(letter byte, n int) []byte {
+	return deriveKey(m.hash, m.secret, m.h, letter, m.sessionID, n)
+}
+
+// letters are those of one direction's keys (RFC 4253 §7.2).
+type letters struct{ iv, key, mac byte }
+
+func toServer() letters { return letters{iv: 'A', key: 'C', mac: 'E'} }
+func toClient() letters { return letters{iv: 'B', key: 'D', mac: 'F'} }

@@ -1,0 +1,252 @@
+package wire
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"hash"
+	"slices"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// An exchange is one key exchange from our KEXINIT to both NEWKEYS (RFC 4253
+// §7).
+type exchange struct {
+	ours, theirs *kexInit
+	oursRaw      []byte    // a whole payload, for the exchange hash
+	hash         hash.Hash // of the exchange, as far as both KEXINITs
+	agreed       *agreement
+	method       string // of key
+	key          keyAgreement
+	ignoreNext   bool   // the server guessed wrong (RFC 4253 §7)
+	next         opener // after the server's NEWKEYS
+	nextSealer   sealer // after ours
+}
+
+// Pseudo-methods in the kex list: RFC 8308 §2.1 and OpenSSH's PROTOCOL §1.10.
+const (
+	extInfoClient = "ext-info-c"
+	strictClient  = "kex-strict-c-v00@openssh.com"
+)
+
+// startKex sends our KEXINIT, and with it the first message of the method where
+// that is early.
+func (c *Client) startKex() {
+	first := c.sessionID == nil
+	k := &exchange{ours: c.newKexInit(first)}
+	k.oursRaw = k.ours.append(make([]byte, 0, kexInitRoom))
+	c.kex = k
+	c.send(k.oursRaw)
+	c.out.holding = true
+	if first && c.config.EarlyKex && len(k.ours.kex) > 0 && !pseudo(k.ours.kex[0]) {
+		if err := c.sendKexMessage(k.ours.kex[0]); err != nil {
+			c.end(err)
+		}
+	}
+}
+
+func (c *Client) newKexInit(first bool) *kexInit {
+	none := []string{"none"}
+	ciphers, macs := offered(c.config.Ciphers, Ciphers), offered(c.config.MACs, MACs)
+	k := &kexInit{
+		kex:        offered(c.config.Kex, KexAlgorithms),
+		hostKeys:   offered(c.config.HostKeys, HostKeyAlgorithms),
+		ciphersOut: ciphers, ciphersIn: ciphers,
+		macsOut: macs, macsIn: macs,
+		compOut: none, compIn: none,
+	}
+	if first {
+		k.kex = append(slices.Clone(k.kex), extInfoClient, strictClient)
+	} else {
+		k.hostKeys = []string{c.hostKeyName} // the key is pinned
+	}
+	_, _ = rand.Read(k.cookie[:])
+	return k
+}
+
+// sendKexMessage sends our ephemeral key (RFC 5656 §4, draft-ietf-sshm-mlkem-hybrid-kex §2).
+func (c *Client) sendKexMessage(method string) error {
+	key, err := newKeyAgreement(method)
+	if err != nil {
+		return err
+	}
+	c.kex.key, c.kex.method = key, method
+	public := key.public()
+	p := append(make([]byte, 0, 1+4+len(public)), msgKexInitMethod)
+	c.send(appendString(p, public))
+	return nil
+}
+
+// needsRekey says whether the keys have been used long enough (RFC 4253 §9).
+func (c *Client) needsRekey() bool {
+	used := max(c.in.bytes, c.out.bytes) >= c.config.RekeyBytes ||
+		max(c.in.packets, c.out.packets) >= MaxRekeyPackets
+	return used && c.kex == nil && c.auth == nil
+}
+
+// takeKexInit answers the server's KEXINIT.
+func (c *Client) takeKexInit(p []byte) (Event, error) {
+	if c.kex != nil && c.kex.theirs != nil {
+		return nil, unexpected(msgKexInit, "twice", "RFC 4253 §7.1")
+	}
+	if c.kex == nil {
+		c.rekeys.give(float64(c.in.bytes+c.out.bytes) / (1 << 20))
+		if !c.rekeys.take() {
+			return nil, fail(KindAbuse, "RFC 4253 §9", "the server exchanges keys over and over")
+		}
+		c.startKex()
+	}
+	k := c.kex
+	theirs, err := parseKexInit(p)
+	if err != nil {
+		return nil, err
+	}
+	k.theirs = theirs
+	first := c.sessionID == nil
+	if first {
+		k.agreed, err = negotiate(k.ours, theirs)
+	} else {
+		k.agreed, err = renegotiate(k.ours, theirs, c.strict)
+	}
+	if err != nil {
+		return nil, err
+	}
+	k.hash = beginExchangeHash(kexHash(k.agreed.kex), c.config.Version, c.serverVersion, k.oursRaw, p)
+	k.oursRaw = nil
+	k.ignoreNext = k.agreed.guessed
+	if first {
+		c.strict = k.agreed.strict
+		if c.strict && c.in.seq != 1 {
+			return nil, fail(KindProtocol, "OpenSSH's PROTOCOL §1.10", "the server's first message was not KEXINIT")
+		}
+	}
+	switch {
+	case k.key == nil:
+		err = c.sendKexMessage(k.agreed.kex)
+	case k.method != k.agreed.kex:
+		err = fail(KindWrongGuess, "RFC 4253 §7.1",
+			"the early key exchange was %s, the server chose %s", k.method, k.agreed.kex)
+	}
+	if !first {
+		return nil, err
+	}
+	return Negotiated{
+		Kex: k.agreed.kex, HostKey: k.agreed.hostKey,
+		CipherOut: k.agreed.out.cipher, CipherIn: k.agreed.in.cipher, Strict: c.strict,
+		ServerKex: theirs.kex, ServerHostKeys: theirs.hostKeys,
+	}, err
+}
+
+// takeKexReply finishes the agreement and checks that the host key signed it
+// (RFC 4253 §8, RFC 5656 §4).
+func (c *Client) takeKexReply(p []byte) (Event, error) {
+	k := c.kex
+	if k == nil || k.agreed == nil || k.next != nil {
+		return nil, unexpected(msgKexReplyMethod, "out of turn", "RFC 4253 §8")
+	}
+	r := read(p[1:])
+	blob, public, signature := r.string(), r.string(), r.string()
+	if !r.done() {
+		return nil, malformed(msgKexReplyMethod, "RFC 5656 §4")
+	}
+	secret, err := k.key.agree(public)
+	if err != nil {
+		return nil, err
+	}
+	h := endExchangeHash(k.hash, blob, k.key.public(), public, secret)
+	if err := c.checkPin(blob); err != nil {
+		return nil, err
+	}
+	key, err := verifyHostKey(k.agreed.hostKey, blob, signature, h)
+	if err != nil {
+		return nil, err
+	}
+	first := c.sessionID == nil
+	if first {
+		c.sessionID = h
+		c.hostKey, c.hostKeyName = sha256.Sum256(blob), k.agreed.hostKey
+	}
+	defer clear(secret)
+	material := keyMaterial{k.hash, secret, h, c.sessionID}
+	if k.nextSealer, err = newSealer(k.agreed.out, material); err != nil {
+		return nil, err
+	}
+	if k.next, err = newOpener(k.agreed.in, material); err != nil {
+		return nil, err
+	}
+	if !first {
+		c.useNewSealer()
+		return nil, nil
+	}
+	c.waiting = true
+	return c.ask(key), nil
+}
+
+// checkPin holds a server to the key that was trusted.
+func (c *Client) checkPin(blob []byte) error {
+	if c.sessionID == nil {
+		return nil
+	}
+	sum := sha256.Sum256(blob)
+	if subtle.ConstantTimeCompare(sum[:], c.hostKey[:]) == 1 {
+		return nil
+	}
+	return fail(KindHostKeyChanged, "", "the server brought another host key in a later key exchange")
+}
+
+func (c *Client) ask(key ssh.PublicKey) Event {
+	return HostKey{Algorithm: c.hostKeyName, Key: key}
+}
+
+// Trust accepts the host key. From here on messages may be sent; before it,
+// nothing that depends on the keys has left.
+func (c *Client) Trust() {
+	if !c.waiting {
+		panic("wire: Trust without a HostKey event")
+	}
+	c.waiting = false
+	c.useNewSealer()
+	c.ready = true
+}
+
+// useNewSealer sends NEWKEYS and goes over to the new keys (RFC 4253 §7.3).
+func (c *Client) useNewSealer() {
+	c.send([]byte{msgNewKeys})
+	o := &c.out
+	o.sealer, c.kex.nextSealer = c.kex.nextSealer, nil
+	o.bytes, o.packets = 0, 0
+	if c.strict {
+		o.seq = 0
+	}
+	held := o.held
+	o.holding, o.held, o.queued = false, nil, 0
+	c.mux.early.age()
+	for i, p := range held {
+		c.mux.early.sealed(i, o.seq)
+		c.send(p)
+		clear(p)
+	}
+}
+
+// takeNewKeys goes over to the new keys for what comes.
+func (c *Client) takeNewKeys(p []byte) (Event, error) {
+	if c.kex == nil || c.kex.next == nil {
+		return nil, unexpected(msgNewKeys, "out of turn", "RFC 4253 §7.3")
+	}
+	if len(p) != 1 {
+		return nil, malformed(msgNewKeys, "RFC 4253 §7.3")
+	}
+	c.in.opener = c.kex.next
+	c.in.bytes, c.in.packets = 0, 0
+	if c.strict {
+		c.in.seq = 0
+		c.mux.early.renumber()
+	}
+	c.kex = nil
+	if c.secured {
+		return Rekeyed{}, nil
+	}
+	c.secured = true
+	return nil, nil
+}

@@ -1,0 +1,173 @@
+package wire
+
+import "slices"
+
+// A mux holds the channels of a connection.
+type mux struct {
+	channels []*channel // by our number; nil where it is free
+	free     []Channel  // the free numbers below len(channels)
+	single   channel    // room for the one channel that most connections have
+	pings    int        // Keepalives without an answer
+
+	// opens counts the CHANNEL_OPENs that the server has to answer or has
+	// answered. guess is the first of them while it is not answered: the one
+	// channel whose number at the server is known beforehand.
+	opens   int
+	guess   *channel
+	early   earlyOpens
+	blocked []Channel // wait for the end of a key exchange to send
+}
+
+// add makes a channel under a free number.
+func (m *mux) add(window uint32) *channel {
+	ch := &m.single
+	if ch.used {
+		ch = &channel{}
+	}
+	*ch = channel{used: true, recvLeft: window}
+	if last := len(m.free) - 1; last >= 0 {
+		ch.number, m.free = m.free[last], m.free[:last]
+		m.channels[ch.number] = ch
+	} else {
+		ch.number = Channel(len(m.channels))
+		m.channels = append(m.channels, ch)
+	}
+	if m.opens == 0 {
+		m.guess = ch
+	}
+	m.opens++
+	return ch
+}
+
+func (m *mux) find(n Channel) *channel {
+	if uint64(n) >= uint64(len(m.channels)) {
+		return nil
+	}
+	return m.channels[n]
+}
+
+// past says whether a number was a channel's that is closed.
+func (m *mux) past(n Channel) bool {
+	return uint64(n) < uint64(len(m.channels)) && m.channels[n] == nil
+}
+
+// use finds a channel for its owner.
+func (m *mux) use(n Channel) *channel {
+	ch := m.find(n)
+	if ch == nil {
+		panic("wire: a channel that is not open")
+	}
+	return ch
+}
+
+func (m *mux) remove(n Channel) {
+	ch := m.channels[n]
+	ch.used, ch.questions = false, nil
+	if m.guess == ch {
+		m.guess = nil
+	}
+	m.channels[n] = nil
+	m.free = append(m.free, n)
+}
+
+// ignored removes a channel whose CHANNEL_OPEN the server did not know.
+func (m *mux) ignored(n Channel) {
+	m.remove(n)
+	m.opens--
+}
+
+// answered notes that the server has answered a CHANNEL_OPEN: it knows all that
+// came later, so that UNIMPLEMENTED is of no more interest.
+func (m *mux) answered(ch *channel) {
+	m.early = nil
+	if m.guess == ch {
+		m.guess = nil
+	}
+}
+
+// to begins a message to the server's end of a channel.
+func (m *mux) to(ch *channel, number byte) []byte {
+	if ch.opened {
+		return appendUint32(message(number), ch.remote)
+	}
+	if m.guess != ch {
+		panic("wire: a message on a channel before ChannelOpened, which is for a connection's first channel only")
+	}
+	ch.guessed = true
+	return appendUint32(message(number), guessedNumber)
+}
+
+// block notes a channel whose data waits for the end of a key exchange.
+func (m *mux) block(ch *channel) {
+	if !ch.blocked {
+		ch.blocked = true
+		m.blocked = append(m.blocked, ch.number)
+	}
+}
+
+// unblock gives a channel that can send again.
+func (m *mux) unblock() (Channel, bool) {
+	for len(m.blocked) > 0 {
+		n := m.blocked[0]
+		if m.blocked = m.blocked[1:]; len(m.blocked) == 0 {
+			m.blocked = nil
+		}
+		if ch := m.find(n); ch != nil && ch.blocked {
+			ch.blocked = false
+			if ch.sendLeft > 0 && ch.sends() {
+				return n, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// An earlyOpen is a CHANNEL_OPEN that left before authentication had succeeded.
+// The server tells by its sequence number that it did not know it (RFC 4253
+// §11.4).
+type earlyOpen struct {
+	channel Channel
+	seq     uint32
+	held    int  // 1 + its place in outbound.held while it waits there
+	old     bool // it left before our last NEWKEYS
+}
+
+type earlyOpens []earlyOpen
+
+// refused takes out the oldest with a sequence number.
+func (e *earlyOpens) refused(seq uint32) (Channel, bool) {
+	i := slices.IndexFunc(*e, func(o earlyOpen) bool { return o.held == 0 && o.seq == seq })
+	if i < 0 {
+		return 0, false
+	}
+	n := (*e)[i].channel
+	if *e = slices.Delete(*e, i, i+1); len(*e) == 0 {
+		*e = nil
+	}
+	return n, true
+}
+
+// age marks those that have left, at our NEWKEYS.
+func (e earlyOpens) age() {
+	for i := range e {
+		e[i].old = e[i].held == 0
+	}
+}
+
+// sealed gives the held message at a place its sequence number.
+func (e earlyOpens) sealed(place int, seq uint32) {
+	for i := range e {
+		if e[i].held == place+1 {
+			e[i].held, e[i].seq = 0, seq
+		}
+	}
+}
+
+// renumber forgets, at the server's NEWKEYS, those from before ours: it has
+// answered all of them by now, and under strict key exchange their numbers come
+// again.
+func (e *earlyOpens) renumber() {
+	if *e = slices.DeleteFunc(*e, func(o earlyOpen) bool { return o.old }); len(*e) == 0 {
+		*e = nil
+	}
+}

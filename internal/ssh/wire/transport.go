@@ -1,0 +1,199 @@
+package wire
+
+// Reason codes of SSH_MSG_DISCONNECT (RFC 4253 §11.1).
+const (
+	disconnectProtocol    = 2
+	disconnectKex         = 3
+	disconnectMAC         = 5
+	disconnectHostKey     = 9
+	disconnectApplication = 11
+)
+
+// send seals a message, or keeps it until the key exchange is over.
+func (c *Client) send(payload []byte) {
+	if c.err != nil {
+		return
+	}
+	if c.out.holding && !duringKex(payload[0]) {
+		if err := c.out.hold(payload); err != nil {
+			c.end(err)
+		}
+		return
+	}
+	c.trace(true, payload)
+	c.out.seal(payload)
+}
+
+// answer sends what a message asked for that moves nothing, in bounds.
+func (c *Client) answer(number byte, payload []byte) error {
+	if err := c.useless(number); err != nil {
+		return err
+	}
+	if err := c.out.owe(len(payload)); err != nil {
+		return err
+	}
+	c.send(payload)
+	return nil
+}
+
+// Disconnect says goodbye (RFC 4253 §11.1, SSH_DISCONNECT_BY_APPLICATION). Send
+// what Output holds, then close the connection: the Client does not close itself.
+func (c *Client) Disconnect() { c.disconnect(disconnectApplication) }
+
+func (c *Client) disconnect(code uint32) {
+	c.Wipe()
+	if c.greeting != nil || c.err != nil {
+		return
+	}
+	p := appendUint32(message(msgDisconnect), code)
+	p = appendString(p, "")
+	c.send(appendString(p, ""))
+}
+
+// Wipe overwrites the secrets that are held for later: what waits for the end of
+// a key exchange to be sent, which may be a password, and our ephemeral key. The
+// Client is of no more use then. Disconnect and every error do it, so that it is
+// for a connection that is given up without a word.
+func (c *Client) Wipe() {
+	for _, p := range c.out.held {
+		clear(p)
+	}
+	c.out.held, c.out.queued = nil, 0
+	if c.kex != nil && c.kex.key != nil {
+		c.kex.key.wipe()
+	}
+}
+
+// handle takes one message.
+func (c *Client) handle(p []byte) (Event, error) {
+	number := p[0]
+	if c.kex != nil && c.kex.theirs != nil && !c.kexAllows(number) {
+		return nil, unexpected(number, "during a key exchange", "RFC 4253 §7.1")
+	}
+	if c.kex != nil && c.kex.ignoreNext && number >= msgKexInitMethod && number < msgUserAuthRequest {
+		c.kex.ignoreNext = false // a guess of the server's that was wrong (RFC 4253 §7)
+		return nil, nil
+	}
+	switch number {
+	case msgDisconnect:
+		return nil, parseDisconnect(p)
+	case msgIgnore, msgDebug:
+		return nil, c.useless(number)
+	case msgUnimplemented:
+		return c.takeUnimplemented(p)
+	case msgKexInit:
+		return c.takeKexInit(p)
+	case msgKexReplyMethod:
+		return c.takeKexReply(p)
+	case msgNewKeys:
+		return c.takeNewKeys(p)
+	}
+	if !c.secured {
+		return nil, unexpected(number, "before the first key exchange was over", "RFC 4253 §7")
+	}
+	switch number {
+	case msgExtInfo:
+		return nil, c.takeExtInfo(p)
+	case msgPing:
+		return nil, c.takePing(p)
+	case msgServiceAccept, msgUserAuthFailure, msgUserAuthSuccess, msgUserAuthBanner, msgUserAuthMethod:
+		return c.handleAuth(p)
+	}
+	if number >= msgGlobalRequest && number <= msgRequestFailure || number >= msgChannelOpen && number <= msgChannelFailure {
+		return c.handleConnection(p)
+	}
+	return nil, c.refuseMessage(number)
+}
+
+// kexAllows says whether the server may send a message between its KEXINIT and
+// its NEWKEYS.
+func (c *Client) kexAllows(number byte) bool {
+	switch number {
+	case msgKexReplyMethod, msgNewKeys, msgDisconnect:
+		return true
+	case msgIgnore, msgDebug, msgUnimplemented:
+		return c.secured || !c.strict
+	}
+	// RFC 4253 §7.1 forbids it, AsyncSSH's server does it in later exchanges, and
+	// OpenSSH's client bears with it.
+	if c.secured && c.auth == nil && number >= msgGlobalRequest && number <= msgChannelFailure {
+		return true
+	}
+	return c.kex.ignoreNext && number >= msgKexInitMethod && number < msgUserAuthRequest
+}
+
+// refuseMessage answers what we do not know (RFC 4253 §11.4).
+func (c *Client) refuseMessage(number byte) error {
+	return c.answer(number, appendUint32([]byte{msgUnimplemented}, c.in.seq-1))
+}
+
+func unexpected(number byte, when, source string) error {
+	return fail(KindProtocol, source, "%s came %s", messageName(number), when)
+}
+
+func malformed(number byte, source string) error {
+	return fail(KindProtocol, source, "%s cannot be read", messageName(number))
+}
+
+func parseDisconnect(p []byte) error {
+	r := read(p[1:])
+	code, text := r.uint32(), r.string()
+	if r.bad { // the language tag is left out by some
+		return malformed(msgDisconnect, "RFC 4253 §11.1")
+	}
+	return &Error{Kind: KindDisconnect, Err: &DisconnectError{Code: code, Text: clip(text, maxDisconnectText)}}
+}
+
+// takePing answers ping@openssh.com (OpenSSH's PROTOCOL §1.8).
+func (c *Client) takePing(p []byte) error {
+	r := read(p[1:])
+	data := r.string()
+	if !r.done() {
+		return malformed(msgPing, "OpenSSH's PROTOCOL §1.8")
+	}
+	return c.answer(msgPing, appendString([]byte{msgPong}, data))
+}
+
+// takeExtInfo keeps server-sig-algs (RFC 8308 §3.1); nothing else of it concerns
+// a client.
+func (c *Client) takeExtInfo(p []byte) error {
+	r := read(p[1:])
+	n := r.uint32()
+	if n > maxExtensions {
+		return fail(KindAbuse, "RFC 8308 §2.3", "EXT_INFO announces %d extensions", n)
+	}
+	var algorithms []string
+	for range n {
+		name, value := r.string(), r.string()
+		if string(name) == "server-sig-algs" && len(value) <= maxAlgorithmsText {
+			algorithms, _, _ = splitNames(string(value), nil)
+		}
+	}
+	if !r.done() {
+		return malformed(msgExtInfo, "RFC 8308 §2.3")
+	}
+	if c.auth != nil && algorithms != nil {
+		c.auth.signatureAlgorithms = algorithms
+	}
+	return c.useless(msgExtInfo)
+}
+
+// takeUnimplemented finds what the server did not know. It matters for a channel
+// that was opened early: there is none. Before the server's first NEWKEYS anybody
+// can say so, and the server, which has sent that by the time it can open a channel,
+// does not.
+func (c *Client) takeUnimplemented(p []byte) (Event, error) {
+	r := read(p[1:])
+	seq := r.uint32()
+	if !r.done() {
+		return nil, malformed(msgUnimplemented, "RFC 4253 §11.4")
+	}
+	if !c.secured {
+		return nil, c.useless(msgUnimplemented)
+	}
+	if n, ok := c.mux.early.refused(seq); ok {
+		c.mux.ignored(n)
+		return ChannelIgnored{n}, nil
+	}
+	return nil, c.useless(msgUnimplemented)
+}

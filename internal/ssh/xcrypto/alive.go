@@ -1,0 +1,42 @@
+package xcrypto
+
+import (
+	"fmt"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+)
+
+// watch asks a server that says nothing for a sign of life, and closes the
+// connection when none comes (faults.md T10). It ends with over.
+func (c *conn) watch(over <-chan struct{}) {
+	tick := time.NewTicker(c.timeouts.Alive)
+	defer tick.Stop()
+	heard, silent := c.wire.received.Load(), 0
+	lost := c.wire.clock.Lost()
+	for {
+		select {
+		case <-over:
+			return
+		case <-tick.C:
+		}
+		if now := c.wire.received.Load(); now != heard {
+			heard, silent = now, 0
+			continue
+		}
+		if now := c.wire.clock.Lost(); now != lost {
+			// This process was stopped: what was asked before is asked once more.
+			lost, silent = now, min(silent, ssh.MaxSilent-1)
+		}
+		if silent++; silent > ssh.MaxSilent {
+			_ = c.wire.blame(c.attempt.Timeline.Phase(), fleet.ReasonVanished, fmt.Errorf(
+				"the server gave no sign of life for %v", time.Duration(ssh.MaxSilent+1)*c.timeouts.Alive))
+			_ = c.Close()
+			return
+		}
+		// The answer is seen by its bytes; the library's wait for it ends with
+		// the connection.
+		go func() { _, _, _ = c.ssh.SendRequest("keepalive@openssh.com", true, nil) }()
+	}
+}

@@ -1,0 +1,238 @@
+package xcrypto
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/sshreason"
+)
+
+// A command is the session channel on which the attempt's command runs.
+type command struct {
+	conn     *conn
+	channel  xssh.Channel
+	requests sync.WaitGroup // the goroutine that serves channel requests
+
+	mu   sync.Mutex
+	exit exit
+	stop func() // ends the wait for the channel's close once exit is known
+
+	overdue atomic.Bool // the command timeout has passed, and TERM was sent
+}
+
+func newCommand(c *conn, ch xssh.Channel) *command {
+	c.wire.serving.Store(true)
+	return &command{conn: c, channel: ch}
+}
+
+// serve takes the server's channel requests until the channel ends. The library
+// stops reading from the connection when nobody does.
+func (cmd *command) serve(requests <-chan *xssh.Request) {
+	cmd.requests.Go(func() {
+		spent := newBudget()
+		for r := range requests {
+			if !spent.one() {
+				cmd.conn.abuse("channel requests")
+				continue
+			}
+			if status, ok := parseExit(r.Type, r.Payload); ok {
+				cmd.exited(status)
+			}
+			if r.WantReply {
+				_ = r.Reply(false, nil)
+			}
+		}
+	})
+}
+
+// exited notes how the command ended; the first word stays, and another one is a
+// conflict. From here the channel has the drain timeout to close.
+func (cmd *command) exited(e exit) {
+	cmd.mu.Lock()
+	defer cmd.mu.Unlock()
+	if cmd.exit.known {
+		cmd.exit.conflict = cmd.exit.conflict || e.known && (e.status != cmd.exit.status || e.signal != cmd.exit.signal)
+		return
+	}
+	if e.err != nil && cmd.exit.err != nil {
+		return
+	}
+	cmd.exit = e
+	if !e.known {
+		return
+	}
+	if cmd.stop != nil { // it ended at TERM
+		cmd.stop()
+	}
+	cmd.conn.attempt.Timeline.Enter(fleet.PhaseDrain)
+	cmd.stop = cmd.conn.wire.clock.AfterFunc(cmd.conn.timeouts.Drain, func() {
+		_ = cmd.conn.Close()
+	})
+}
+
+// running moves the attempt on to phase run, unless its exit is known already:
+// then it is in phase drain, and phases do not go back.
+func (cmd *command) running() {
+	cmd.mu.Lock()
+	defer cmd.mu.Unlock()
+	if !cmd.exit.known {
+		cmd.conn.attempt.Timeline.Enter(fleet.PhaseRun)
+	}
+}
+
+func (cmd *command) seen() exit {
+	cmd.mu.Lock()
+	defer cmd.mu.Unlock()
+	return cmd.exit
+}
+
+// wait reads until the channel closes, the connection ends or a timeout
+// passes.
+func (cmd *command) wait(ctx context.Context) fleet.End {
+	c := cmd.conn
+	cmd.running()
+	c.wire.set(time.Time{})
+	if limit := c.timeouts.Command; limit > 0 {
+		defer c.wire.clock.AfterFunc(limit, cmd.expire)()
+	}
+	over := make(chan struct{})
+	var watching sync.WaitGroup
+	if c.timeouts.Alive > 0 {
+		watching.Go(func() { c.watch(over) })
+	}
+	cmd.collect()
+	close(over)
+	end := cmd.ended(ctx, nil)
+	watching.Wait()
+	return end
+}
+
+// expire asks the server to end a command that has run too long, and abandons it
+// when it does not show in a moment that it did. One whose exit status is known
+// already has ended in time.
+func (cmd *command) expire() {
+	cmd.mu.Lock()
+	known := cmd.exit.known
+	if !known {
+		cmd.overdue.Store(true)
+		cmd.stop = cmd.conn.wire.clock.AfterFunc(ssh.TermGrace, func() { _ = cmd.conn.Close() })
+	}
+	cmd.mu.Unlock()
+	if !known { // closing the connection ends this too
+		_, _ = cmd.channel.SendRequest("signal", false, xssh.Marshal(struct{ Name string }{"TERM"}))
+	}
+}
+
+// collect copies both streams, each at its own pace, and returns when they and
+// the channel's requests have ended.
+func (cmd *command) collect() {
+	var stderr sync.WaitGroup
+	var panicked any
+	stderr.Go(func() {
+		defer func() { panicked = recover() }()
+		cmd.drain(cmd.conn.attempt.Stderr, cmd.channel.Stderr())
+	})
+	cmd.drain(cmd.conn.attempt.Stdout, cmd.channel)
+	stderr.Wait()
+	if panicked != nil {
+		panic(panicked)
+	}
+	cmd.requests.Wait()
+}
+
+// drain copies from the channel until it ends; when dst fails the rest is read
+// and dropped, so that the other stream goes on.
+func (cmd *command) drain(dst io.Writer, src io.Reader) {
+	buf := make([]byte, 4<<10)
+	for {
+		n, err := src.Read(buf)
+		if n > 0 {
+			cmd.conn.attempt.Execution.Started()
+		}
+		if n > 0 && dst != nil {
+			if _, werr := dst.Write(buf[:n]); werr != nil {
+				dst = nil
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// refused is the server's no to exec (RFC 4254 §6.5): the command did not run,
+// unless output or how it ended had come before.
+func (cmd *command) refused(ctx context.Context) fleet.End {
+	c := cmd.conn
+	_ = c.Close() // what had come stays to be read
+	cmd.collect()
+	a := c.attempt
+	switch {
+	case cmd.seen().known:
+		cmd.mu.Lock()
+		cmd.exit.conflict = true
+		cmd.mu.Unlock()
+		return cmd.ended(ctx, nil)
+	case !a.Execution.Refused():
+		return a.Fail(a.Execution.Failed(), fleet.ReasonProtocolError,
+			errors.New("the server refused to run the command, whose output it had sent before (RFC 4254 §5.4)")).End()
+	}
+	return a.Fail(fleet.OutcomeRefused, fleet.ReasonExecRefused, errors.New("the server refused to run the command")).End()
+}
+
+// ended gives the end of the attempt. err is what the library said of exec, nil
+// once that was answered.
+func (cmd *command) ended(ctx context.Context, err error) fleet.End {
+	c := cmd.conn
+	cmd.requests.Wait()
+	inOrder := c.endsInOrder() // from here on nothing leaves
+	exit := cmd.seen()
+	cmd.disarm()
+	if exit.known && !c.attempt.Execution.Left() {
+		return c.attempt.Fail(c.attempt.Execution.Failed(), fleet.ReasonProtocolError,
+			errors.New("the server answered a command that it had not been sent (RFC 4254 §6.5)")).End()
+	}
+	if exit.known {
+		end := exit.end(c.attempt.Timeline.Phase(), inOrder)
+		if cmd.overdue.Load() {
+			end = sshreason.Terminated(end, c.timeouts.Command)
+		}
+		return end
+	}
+	reason, why := cmd.why(ctx, inOrder, err)
+	return c.attempt.Fail(c.attempt.Execution.Failed(), reason, why).End()
+}
+
+func (cmd *command) disarm() {
+	cmd.mu.Lock()
+	defer cmd.mu.Unlock()
+	if cmd.stop != nil {
+		cmd.stop()
+	}
+}
+
+// why tells what ended a command whose exit was not seen.
+func (cmd *command) why(ctx context.Context, inOrder bool, err error) (fleet.Reason, error) {
+	c := cmd.conn
+	switch {
+	case cmd.overdue.Load():
+		return fleet.ReasonTimeout, sshreason.Overdue(c.timeouts.Command)
+	case cmd.seen().err != nil:
+		return fleet.ReasonProtocolError, cmd.seen().err
+	case c.wire.raised() != nil:
+		return c.cause(err)
+	case ctx.Err() != nil:
+		return fleet.ReasonInterrupted, context.Cause(ctx)
+	case inOrder:
+		return fleet.ReasonExitMissing, errors.New("the server closed the channel without an exit status")
+	}
+	return c.cause(err)
+}

@@ -1,0 +1,187 @@
+package xcrypto
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/sshreason"
+)
+
+// A conn is an authenticated connection. It implements ssh.Conn.
+//
+//	Start → go run → open the channel → exec → command.wait → done
+//	                                     ├ stdout, stderr: a goroutine each
+//	                                     └ channel requests: a goroutine
+type conn struct {
+	attempt  *ssh.Attempt
+	wire     *transport
+	ssh      xssh.Conn
+	timeouts ssh.Timeouts
+}
+
+func newConn(a *ssh.Attempt, w *transport, sc xssh.Conn, t ssh.Timeouts) *conn {
+	return &conn{attempt: a, wire: w, ssh: sc, timeouts: t}
+}
+
+// Algorithms are what the key exchange came to.
+func (c *conn) Algorithms() xssh.NegotiatedAlgorithms {
+	return c.ssh.(xssh.AlgorithmsConnMetadata).Algorithms() // every connection of the library's has them
+}
+
+// Close implements ssh.Conn.
+func (c *conn) Close() error { return c.wire.Close() }
+
+// Start implements ssh.Conn.
+func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
+	go func() {
+		end := c.guarded(ctx)
+		_ = c.Close()
+		done(end)
+	}()
+}
+
+// guarded turns a panic into the end of this one attempt.
+func (c *conn) guarded(ctx context.Context) (end fleet.End) {
+	defer func() {
+		if p := recover(); p != nil {
+			_ = c.Close()
+			end = c.attempt.Fail(c.attempt.Execution.Failed(), fleet.ReasonInternal, panicError(p)).End()
+		}
+	}()
+	return c.run(ctx)
+}
+
+func panicError(p any) error {
+	return fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+}
+
+func (c *conn) run(ctx context.Context) fleet.End {
+	stop := context.AfterFunc(ctx, c.wire.abandon)
+	defer stop()
+	a := c.attempt
+	a.Timeline.Enter(fleet.PhaseSession)
+	c.wire.until(c.timeouts.Session)
+	ch, requests, err := c.ssh.OpenChannel("session", nil)
+	if err != nil {
+		return c.openFailed(ctx, err).End()
+	}
+	cmd := newCommand(c, ch)
+	cmd.serve(requests)
+
+	if f := a.Intend(); f != nil {
+		cmd.disarm()
+		return f.End()
+	}
+	a.Timeline.Enter(fleet.PhaseExec)
+	if r := a.Target.Route; r != nil {
+		for _, variable := range r.Env { // servers refuse most (RFC 4254 §6.4)
+			name, value, _ := strings.Cut(variable, "=")
+			_, _ = ch.SendRequest("env", false, xssh.Marshal(struct{ Name, Value string }{name, value}))
+		}
+	}
+	a.Execution.Queue(1) // whatever is written next may hold it
+	accepted, err := ch.SendRequest("exec", true, xssh.Marshal(struct{ Command string }{a.Exec()}))
+	switch {
+	case err != nil:
+		return cmd.ended(ctx, err)
+	case !accepted:
+		return cmd.refused(ctx)
+	}
+	a.Execution.Started()
+	_ = ch.CloseWrite() // there is no input: whatever reads it is to see its end
+	return cmd.wait(ctx)
+}
+
+// openFailed names the failure to open the session channel (RFC 4254 §5.1).
+func (c *conn) openFailed(ctx context.Context, err error) *fleet.Error {
+	a := c.attempt
+	if refused, ok := errors.AsType[*xssh.OpenChannelError](err); ok {
+		return a.Fail(a.Execution.Failed(), fleet.ReasonSessionRefused, fmt.Errorf(
+			"the server refused a session, reason code %d: %.200q", refused.Reason, refused.Message))
+	}
+	if ctx.Err() != nil {
+		return sshreason.Interrupted(ctx, a)
+	}
+	reason, named := c.cause(err)
+	return a.Fail(a.Execution.Failed(), reason, named)
+}
+
+// endsInOrder closes a connection whose channel has ended, and says whether the
+// channel was closed by the server: then the connection was still up, and it is
+// this close that ends the library's reading (see wire.hold).
+func (c *conn) endsInOrder() bool {
+	return c.wire.shut() && errors.Is(c.ssh.Wait(), net.ErrClosed)
+}
+
+// cause finds why the connection ended. The library's multiplexer keeps it; a
+// channel's own errors only say that it did.
+func (c *conn) cause(err error) (fleet.Reason, error) {
+	_ = c.Close() // so that Wait ends
+	if f := c.wire.raised(); f != nil {
+		return f.Reason, f.Err
+	}
+	if muxErr := c.ssh.Wait(); muxErr != nil {
+		err = muxErr
+	}
+	phase := c.attempt.Timeline.Phase()
+	reason, named := classify(err, c.wire.ended())
+	if reason == reasonDeadline {
+		return sshreason.Deadline(phase), sshreason.Late(phase, c.timeouts, false)
+	}
+	return reason, c.wire.stopped(named)
+}
+
+// refuseRequests answers the server's global requests (RFC 4254 §4), keepalives
+// among them, with a failure.
+func (c *conn) refuseRequests(requests <-chan *xssh.Request) {
+	spent := newBudget()
+	for r := range requests {
+		if !spent.one() {
+			c.abuse("global requests")
+			continue // the channel has to be drained until it closes
+		}
+		_ = r.Reply(false, nil)
+	}
+}
+
+// refuseChannels refuses every channel that the server opens: nothing here was
+// forwarded, and an agent is never within reach.
+func (c *conn) refuseChannels(channels <-chan xssh.NewChannel) {
+	spent := newBudget()
+	for ch := range channels {
+		if !spent.one() {
+			c.abuse("channel opens")
+			continue
+		}
+		_ = ch.Reject(xssh.Prohibited, "not offered")
+	}
+}
+
+func (c *conn) abuse(of string) {
+	_ = c.wire.blame(c.attempt.Timeline.Phase(), fleet.ReasonProtocolAbuse,
+		fmt.Errorf("the server flooded us with %s", of))
+	_ = c.Close()
+}
+
+// A budget allows 1,000 events at once and 10 more in each second, which a
+// server's keepalives never reach and a flood soon does.
+type budget struct {
+	since time.Time
+	spent int
+}
+
+func newBudget() *budget { return &budget{since: time.Now()} }
+
+func (b *budget) one() bool {
+	b.spent++
+	return b.spent <= 1000+int(10*time.Since(b.since).Seconds())
+}

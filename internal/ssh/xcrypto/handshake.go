@@ -1,0 +1,205 @@
+package xcrypto
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/ssh/sshreason"
+)
+
+// A handshake is one connection on its way to being authenticated. The library
+// calls its methods; each notes what it finds before it answers, because the
+// library's errors do not always carry the cause.
+type handshake struct {
+	dialer  *Dialer
+	ctx     context.Context
+	attempt *ssh.Attempt
+	wire    *transport
+
+	offered int           // keys given to the library
+	signErr error         // the last failure to sign
+	rest    []xssh.Signer // the keys after that which could not sign: the library has left them
+	secret  secret
+
+	// login bounds every wait on this side: it ends at the deadline of
+	// authentication, and with Dial.
+	login  context.Context
+	cancel context.CancelFunc
+}
+
+// end gives back what the handshake holds.
+func (h *handshake) end() {
+	if h.cancel != nil {
+		h.cancel()
+	}
+}
+
+func (h *handshake) config() *xssh.ClientConfig {
+	algorithms := h.dialer.opts.HostKeys.Algorithms(h.attempt.Target)
+	if len(algorithms) == 0 {
+		algorithms = h.dialer.hostKeys
+	}
+	config := h.dialer.config
+	if r := h.attempt.Target.Route; r != nil {
+		config.RekeyThreshold = r.RekeyBytes // 0 is the library's default
+	}
+	return &xssh.ClientConfig{
+		Config:            config,
+		User:              h.attempt.Target.User,
+		Auth:              []xssh.AuthMethod{xssh.PublicKeysCallback(h.signers)},
+		AuthCallback:      h.nextMethod,
+		HostKeyCallback:   h.judge,
+		HostKeyAlgorithms: algorithms,
+		ClientVersion:     "SSH-2.0-" + h.dialer.opts.Version,
+	}
+}
+
+// judge is called after the key's signature has been verified, in the first and
+// in every later key exchange.
+func (h *handshake) judge(_ string, remote net.Addr, key xssh.PublicKey) error {
+	if h.wire.pinnedKey() != nil { // authentication may not be over yet: its deadline stays
+		if !h.wire.pin(key) {
+			return h.wire.blame(fleet.PhaseHostkey, fleet.ReasonHostkeyChanged,
+				errors.New("the server brought another host key in a later key exchange"))
+		}
+		return nil
+	}
+	h.attempt.Timeline.Enter(fleet.PhaseHostkey)
+	if err := hostkeys.Weak(key); err != nil { // whatever the policy says
+		return h.wire.blame(fleet.PhaseHostkey, fleet.ReasonHostkeyWeak, err)
+	}
+	if err := h.dialer.opts.HostKeys.Check(h.attempt.Target, remote, key); err != nil {
+		return h.wire.raise(sshreason.Refusal(h.attempt, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err))
+	}
+	h.wire.pin(key)
+	h.attempt.Timeline.Enter(fleet.PhaseAuth)
+	h.wire.until(h.dialer.opts.Timeouts.Auth)
+	by := h.wire.deadline()
+	byConnect := !h.wire.connectBy.IsZero() && !by.Before(h.wire.connectBy)
+	late := sshreason.Late(fleet.PhaseAuth, h.dialer.opts.Timeouts.For(h.attempt), byConnect)
+	h.login, h.cancel = sshreason.LoginContext(h.ctx, h.dialer.opts.Clock, by, late)
+	return nil
+}
+
+// signers is called when the server has asked for a public key.
+func (h *handshake) signers() ([]xssh.Signer, error) {
+	all, err := h.dialer.opts.Identities.Signers(h.login, h.attempt.Target)
+	if err != nil && h.dialer.opts.Passwords != nil && h.login.Err() == nil {
+		h.signErr = err
+		return nil, nil // there is still the password
+	}
+	if err != nil {
+		return nil, h.refuse(fleet.ReasonAgentUnavailable, err)
+	}
+	h.offered = len(all)
+	watched := make([]xssh.Signer, len(all))
+	for i, s := range all {
+		watched[i] = watchSigner(s, func(err error) { h.notSigned(err, watched[i+1:]) })
+	}
+	return watched, nil
+}
+
+// notSigned notes a failure to sign, at which the library gives up the keys that
+// follow.
+func (h *handshake) notSigned(err error, rest []xssh.Signer) {
+	h.signErr, h.rest = err, rest
+	if h.login.Err() != nil {
+		_ = h.refuse(fleet.ReasonAuthFailed, err)
+	}
+}
+
+// refuse ends authentication with an error of ours, which is that of the deadline
+// once that has passed.
+func (h *handshake) refuse(otherwise fleet.Reason, err error) *fleet.Error {
+	if h.login.Err() != nil {
+		otherwise = fleet.ReasonAuthTimeout
+	}
+	return h.wire.raise(sshreason.Refusal(h.attempt, fleet.PhaseAuth, otherwise, err))
+}
+
+// nextMethod is called after each method that did not let us in. It ends
+// authentication with a cause where the library would give up without one.
+func (h *handshake) nextMethod(c *xssh.ClientAuthContext) (xssh.AuthMethod, error) {
+	if err := h.wire.ended(); err != nil {
+		return nil, err
+	}
+	if f := h.wire.raised(); f != nil {
+		return nil, f
+	}
+	fail := func(r fleet.Reason, err error) (xssh.AuthMethod, error) {
+		return nil, h.wire.blame(fleet.PhaseAuth, r, err)
+	}
+	h.answered(slices.Contains(c.PartialSuccessMethods, h.secret.method))
+	tried := slices.Contains(c.TriedMethods, "publickey")
+	if slices.Contains(c.AllowedMethods, "publickey") && !tried && !slices.Contains(c.PartialSuccessMethods, "publickey") {
+		return nil, nil // the library goes on with publickey
+	}
+	if rest := h.rest; len(rest) > 0 && slices.Contains(c.AllowedMethods, "publickey") {
+		h.rest = nil
+		return xssh.PublicKeys(rest...), nil
+	}
+	if m, err := h.password(c.AllowedMethods); m != nil || err != nil {
+		return m, err
+	}
+	switch {
+	case len(c.PartialSuccessMethods) > 0:
+		return fail(fleet.ReasonAuthIncomplete, fmt.Errorf(
+			"the key was accepted and the server wants more: next=%q", methods(c.AllowedMethods)))
+	case h.secret.spent:
+		return fail(fleet.ReasonAuthFailed, fmt.Errorf(
+			"user %q was not let in with any of our %d keys and not with the password; the server takes %q\n"+
+				"hint: check the login name (-l) and the password", h.attempt.Target.User, h.offered, methods(c.AllowedMethods)))
+	case tried && h.signErr != nil:
+		return nil, h.refuse(fleet.ReasonAuthFailed, h.signErr)
+	case tried && h.offered == 0:
+		return fail(fleet.ReasonNoIdentity, errors.New(
+			"there is no key to offer\nhint: name one with --identity, or add one to the agent with ssh-add"))
+	case tried:
+		return fail(fleet.ReasonAuthFailed, fmt.Errorf(
+			"user %q was not let in with any of our %d keys; the server takes %q\nhint: check the login name (-l) and the key (--identity)",
+			h.attempt.Target.User, h.offered, methods(c.AllowedMethods)))
+	}
+	return fail(fleet.ReasonAuthFailed, fmt.Errorf("the server takes %q and no public keys", methods(c.AllowedMethods)))
+}
+
+// methods joins the names that the server sent, bounded.
+func methods(names []string) string {
+	joined := strings.Join(names, ",")
+	return joined[:min(len(joined), 200)]
+}
+
+// classify gives the failure of the handshake its name.
+func (h *handshake) classify(err error) *fleet.Error {
+	a, w := h.attempt, h.wire
+	if h.ctx.Err() != nil {
+		return sshreason.Interrupted(h.ctx, a)
+	}
+	if f := w.raised(); f != nil {
+		return f
+	}
+	phase := a.Timeline.Phase()
+	reason, named := classify(err, w.ended())
+	if phase == fleet.PhaseBanner {
+		if r, err, ok := sshreason.Greeting(w.greeting); ok {
+			return a.Fail(fleet.OutcomeNeverStarted, r, err)
+		}
+	}
+	switch {
+	case reason == reasonDeadline:
+		passed := !w.connectBy.IsZero() && !w.clock.Now().Before(w.connectBy)
+		reason, named = sshreason.Deadline(phase), sshreason.Late(phase, h.dialer.opts.Timeouts.For(h.attempt), passed)
+	case reason == fleet.ReasonDisconnected && phase == fleet.PhaseAuth && (h.offered > 0 || h.secret.spent):
+		reason = fleet.ReasonAuthFailed // "Too many authentication failures" arrives this way
+		h.answered(false)
+	}
+	return a.Fail(fleet.OutcomeNeverStarted, reason, w.stopped(named))
+}

@@ -1,0 +1,53 @@
+package xcrypto
+
+import (
+	"io"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// watchSigner reports every failure to sign, which the library keeps to itself
+// when it goes on to another key. The wrapper has the same abilities as s,
+// because the library chooses the signature algorithm by them (RFC 8332).
+func watchSigner(s ssh.Signer, failed func(error)) ssh.Signer {
+	w := watched{s, failed}
+	switch s := s.(type) {
+	case ssh.MultiAlgorithmSigner:
+		return watchedMulti{watchedAlgorithm{w, s}, s}
+	case ssh.AlgorithmSigner:
+		return watchedAlgorithm{w, s}
+	}
+	return w
+}
+
+type watched struct {
+	ssh.Signer
+	failed func(error)
+}
+
+func (w watched) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
+	return w.report(w.Signer.Sign(rand, data))
+}
+
+func (w watched) report(sig *ssh.Signature, err error) (*ssh.Signature, error) {
+	if err != nil {
+		w.failed(err)
+	}
+	return sig, err
+}
+
+type watchedAlgorithm struct {
+	watched
+	signer ssh.AlgorithmSigner
+}
+
+func (w watchedAlgorithm) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	return w.report(w.signer.SignWithAlgorithm(rand, data, algorithm))
+}
+
+type watchedMulti struct {
+	watchedAlgorithm
+	multi ssh.MultiAlgorithmSigner
+}
+
+func (w watchedMulti) Algorithms() []string { return w.multi.Algorithms() }

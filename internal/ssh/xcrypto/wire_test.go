@@ -1,0 +1,123 @@
+package xcrypto
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/sshreason"
+)
+
+// replay is a connection from which a server's bytes come; what is written is
+// dropped.
+type replay struct {
+	net.Conn
+	io.Reader
+}
+
+func (r replay) Read(p []byte) (int, error) { return r.Reader.Read(p) }
+
+func wireOver(r io.Reader) (*transport, *ssh.Attempt) {
+	a := &ssh.Attempt{Target: fleet.Target{Host: fleet.Host{Name: "h"}}}
+	a.Timeline.Enter(fleet.PhaseBanner)
+	return newWire(replay{Reader: r}, a, nil), a
+}
+
+func TestVersionIsFound(t *testing.T) {
+	notice := strings.Repeat("a legal notice of some length\r\n", 40)
+	for name, in := range map[string]string{
+		"at once":             "SSH-2.0-x\r\nbinary",
+		"without CR":          "SSH-2.0-x\nbinary",
+		"1.99 means 2.0":      "SSH-1.99-x\r\nbinary",
+		"after a long notice": notice + "SSH-2.0-x\r\nbinary",
+		"after empty lines":   "\r\n\r\n\nSSH-2.0-x\r\nbinary",
+		"after 1,024 lines":   strings.Repeat("\n", 1024) + "SSH-2.0-x\r\nbinary",
+		"255 bytes":           "SSH-2.0-" + strings.Repeat("v", 247) + "\nbinary",
+	} {
+		for how, r := range map[string]io.Reader{
+			"whole":        strings.NewReader(in),
+			"byte by byte": iotest.OneByteReader(strings.NewReader(in)),
+		} {
+			w, a := wireOver(r)
+			got, err := io.ReadAll(w)
+			if want := in[strings.Index(in, "SSH-"):]; string(got) != want {
+				t.Errorf("%s, %s: got %q, want %q", name, how, got, want)
+			}
+			if !errors.Is(err, sshreason.ErrClosed) {
+				t.Errorf("%s, %s: end = %v, want cause.ErrClosed", name, how, err)
+			}
+			if got := a.Timeline.Phase(); got != fleet.PhaseKex {
+				t.Errorf("%s, %s: phase = %v, want kex", name, how, got)
+			}
+		}
+	}
+}
+
+func TestVersionIsRefused(t *testing.T) {
+	for name, in := range map[string]string{
+		"protocol 1.5":     "SSH-1.5-x\r\n",
+		"256 bytes":        "SSH-2.0-" + strings.Repeat("v", 248) + "\n",
+		"endless version":  "SSH-2.0-" + strings.Repeat("v", 5000),
+		"NUL":              "SSH-2.0-\x00\n",
+		"TLS hello":        "\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03",
+		"too many lines":   strings.Repeat("x\n", 1025) + "SSH-2.0-x\n",
+		"too long a line":  strings.Repeat("x", 8<<10+1),
+		"endless one line": strings.Repeat("x", 1<<21),
+	} {
+		w, _ := wireOver(strings.NewReader(in))
+		n, err := w.Read(make([]byte, 100))
+		fe, ok := errors.AsType[*fleet.Error](err)
+		if n != 0 || !ok || fe.Reason != fleet.ReasonProtocolError || fe.Phase != fleet.PhaseBanner {
+			t.Errorf("%s: %d bytes and %v, want none and protocol_error in banner", name, n, err)
+		}
+		if !ok {
+			continue
+		}
+		if text := fe.Err.Error(); len(text) > 500 || strings.ContainsAny(text, "\x00\x16") {
+			t.Errorf("%s: error text not bounded or not quoted: %q", name, text)
+		}
+	}
+}
+
+func TestByteBudgetBeforeAuthentication(t *testing.T) {
+	flood := func() io.Reader {
+		return io.MultiReader(strings.NewReader("SSH-2.0-x\n"), bytes.NewReader(make([]byte, 2<<20)))
+	}
+	w, _ := wireOver(flood())
+	n, err := io.Copy(io.Discard, w)
+	fe, ok := errors.AsType[*fleet.Error](err)
+	if !ok || fe.Reason != fleet.ReasonProtocolAbuse || n > 1<<20 {
+		t.Errorf("%d bytes and %v, want protocol_abuse within 1 MiB", n, err)
+	}
+
+	w, _ = wireOver(flood())
+	w.authed.Store(true)
+	if n, err := io.Copy(io.Discard, w); n != 2<<20+10 || !errors.Is(err, sshreason.ErrClosed) {
+		t.Errorf("after authentication: %d bytes and %v, want all", n, err)
+	}
+}
+
+func FuzzReadVersion(f *testing.F) {
+	f.Add([]byte("SSH-2.0-OpenSSH_9.2\r\n\x00\x00\x01"))
+	f.Add([]byte("Exceeded MaxStartups\r\n"))
+	f.Add([]byte("notice\r\nSSH-1.99-x\n"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		w, _ := wireOver(bytes.NewReader(in))
+		got, err := io.ReadAll(w)
+		if err == nil {
+			t.Fatal("reading ended without an error")
+		}
+		if len(got) > 0 && (!bytes.HasPrefix(got, []byte("SSH-")) || !bytes.HasSuffix(in, got)) {
+			t.Fatalf("gave %q of %q", got, in)
+		}
+		if len(w.greeting) > greetingKept {
+			t.Fatalf("kept %d bytes of greeting", len(w.greeting))
+		}
+	})
+}

@@ -1,0 +1,30 @@
+package sshdtest
+
+import (
+	"embed"
+	"path/filepath"
+	"testing"
+)
+
+// programs are the servers that others' libraries need to be servers.
+//
+//go:embed servers
+var programs embed.FS
+
+// unpack puts the programs into the test's directory and gives the path of one.
+func (s *Server) unpack(t testing.TB, name string) string {
+	t.Helper()
+	const folder = "servers"
+	entries, err := programs.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		text, err := programs.ReadFile(folder + "/" + entry.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(s.dir, folder, entry.Name()), text, 0o600)
+	}
+	return filepath.Join(s.dir, folder, name)
+}

@@ -1,0 +1,95 @@
+package sshdtest
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+)
+
+// A Server is a running SSH server.
+type Server struct {
+	// Host is where it listens: 127.0.0.1 and a port. Its User is the one to
+	// log in as.
+	Host fleet.Host
+	// User is Host.User.
+	User string
+	// HostKey is the first of HostKeys.
+	HostKey ssh.PublicKey
+	// HostKeys has one key for each type asked for, in that order.
+	HostKeys []ssh.PublicKey
+	// KnownHosts is a known_hosts file with all of HostKeys.
+	KnownHosts string
+	// KeyFile is the client's private key (OpenSSH format, Ed25519, mode 0600,
+	// no passphrase); the public one is beside it with ".pub".
+	KeyFile string
+	// Signer is the key of KeyFile.
+	Signer ssh.Signer
+
+	dir  string
+	proc *process
+}
+
+// Log is what the server has said so far on its standard error.
+func (s *Server) Log() string { return s.proc.log.String() }
+
+// PID is the process id of the listening server.
+func (s *Server) PID() int { return s.proc.cmd.Process.Pid }
+
+// newServer makes the client's side: directory, user and key.
+func newServer(t testing.TB, o options) *Server {
+	t.Helper()
+	me, err := user.Current()
+	if err != nil {
+		t.Fatalf("finding out who runs the test: %v", err)
+	}
+	s := &Server{User: me.Username, dir: t.TempDir()}
+	s.KeyFile = filepath.Join(s.dir, "id_ed25519")
+	s.Signer = generateKey(t, Ed25519, s.KeyFile)
+	lines := ssh.MarshalAuthorizedKey(s.Signer.PublicKey())
+	for _, key := range o.authorized {
+		lines = append(lines, ssh.MarshalAuthorizedKey(key)...)
+	}
+	write(t, s.authorizedKeys(), lines, 0o600)
+	return s
+}
+
+func (s *Server) bannerFile(t testing.TB, o options) string {
+	t.Helper()
+	path := filepath.Join(s.dir, "banner")
+	write(t, path, []byte(o.banner), 0o600)
+	return path
+}
+
+// authorizedKeys is where it has to be below a home directory, for those
+// servers that take no other place.
+func (s *Server) authorizedKeys() string { return filepath.Join(s.dir, ".ssh", "authorized_keys") }
+
+// listensOn fills in what is known only once the server runs.
+func (s *Server) listensOn(t testing.TB, port uint16, p *process) {
+	t.Helper()
+	s.proc = p
+	s.Host = fleet.Host{Name: loopback, Port: port, User: s.User}
+	s.HostKey = s.HostKeys[0]
+	s.KnownHosts = filepath.Join(s.dir, "known_hosts")
+	var lines []byte
+	for _, key := range s.HostKeys {
+		lines = fmt.Appendf(lines, "[%s]:%d %s", loopback, port, ssh.MarshalAuthorizedKey(key))
+	}
+	write(t, s.KnownHosts, lines, 0o600)
+}
+
+func write(t testing.TB, path string, content []byte, mode os.FileMode) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, mode); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,101 @@
+package sshdtest
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"shoal/internal/needs"
+)
+
+// idleLimit bounds WaitIdle. It only turns a command that hangs into a failed
+// test.
+const idleLimit = 2 * time.Minute
+
+// subreaper is a program that executes its arguments as a child subreaper
+// (PR_SET_CHILD_SUBREAPER of prctl(2), which outlasts execve(2)).
+const subreaper = "import ctypes, os, sys\n" +
+	"if ctypes.CDLL(None).prctl(36, 1, 0, 0, 0): sys.exit('prctl failed')\n" +
+	"os.execv(sys.argv[1], sys.argv[1:])\n"
+
+// underSubreaper wraps argv where WithSubreaper asks for it.
+func (o options) underSubreaper(t testing.TB, argv []string) []string {
+	t.Helper()
+	if !o.subreaper {
+		return argv
+	}
+	return append([]string{needs.Program(t, python), pythonFlags, "-c", subreaper}, argv...)
+}
+
+// WaitIdle waits until the server, started WithSubreaper, has no child: every
+// connection and every command that it has begun is over. It does not wait for
+// what the server has not begun: connections that it has not accepted, and, where
+// it serves connections itself (AsyncSSH), commands that it is about to start.
+func (s *Server) WaitIdle(t testing.TB) {
+	t.Helper()
+	by := time.Now().Add(idleLimit)
+	for {
+		running, err := children(s.PID())
+		if err != nil {
+			t.Fatalf("looking for the server's processes: %v", err)
+		}
+		if len(running) == 0 {
+			return
+		}
+		for _, h := range running {
+			if !h.waitUntil(by) {
+				t.Fatalf("after %v the server is not idle:\n%s", idleLimit, s.Log())
+			}
+			_ = unix.Close(int(h))
+		}
+	}
+}
+
+// children returns a handle for each child that has not ended (proc_pid_task(5)).
+func children(pid int) ([]handle, error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*/children", pid))
+	if err != nil || len(tasks) == 0 {
+		return nil, fmt.Errorf("process %d is gone, or the kernel does not tell its children: %w", pid, err)
+	}
+	var running []handle
+	for _, path := range tasks {
+		list, err := os.ReadFile(path)
+		if err != nil && !os.IsNotExist(err) {
+			return nil, err
+		}
+		for _, text := range bytes.Fields(list) {
+			child, err := strconv.Atoi(string(text))
+			if err != nil {
+				return nil, err
+			}
+			// A zombie's handle is ready at once; that it is reaped is the
+			// server's affair.
+			if fd, err := unix.PidfdOpen(child, 0); err == nil && !handle(fd).ended() {
+				running = append(running, handle(fd))
+			} else if err == nil {
+				_ = unix.Close(fd)
+			}
+		}
+	}
+	return running, nil
+}
+
+func (h handle) ended() bool { return h.waitUntil(time.Now()) }
+
+// waitUntil reports whether the process has ended, or does so before then.
+func (h handle) waitUntil(by time.Time) bool {
+	ended := []unix.PollFd{{Fd: int32(h), Events: unix.POLLIN}}
+	for {
+		left := max(0, time.Until(by).Milliseconds())
+		n, err := unix.Poll(ended, int(left))
+		if err != unix.EINTR {
+			return n > 0
+		}
+	}
+}

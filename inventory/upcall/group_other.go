@@ -1,9 +1,0 @@
-//go:build !unix
-
-package upcall
-
-import "os/exec"
-
-// Without process groups only the program itself is ended.
-func ownGroup(*exec.Cmd) {}
-func endGroup(*exec.Cmd) {}
