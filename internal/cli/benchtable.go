@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"shoal/internal/bench/benchrecord"
@@ -18,7 +17,7 @@ func benchTable(points []benchrecord.Point, right string) string {
 	for _, c := range benchCells(points) {
 		rows = append(rows, c.row())
 	}
-	return alignTable(rows)
+	return ui.AlignTable(rows)
 }
 
 // A benchCell is the repeats of one strategy at one size.
@@ -89,32 +88,4 @@ func medianOf(points []benchrecord.Point, value func(benchrecord.Point) float64)
 		return (values[middle-1] + values[middle]) / 2
 	}
 	return values[middle]
-}
-
-// alignTable puts the first and the last column to the left, all others to the
-// right.
-func alignTable(rows [][]string) string {
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, text := range row {
-			widths[i] = max(widths[i], ui.Width(text))
-		}
-	}
-	var b strings.Builder
-	for _, row := range rows {
-		var line strings.Builder
-		for i, text := range row {
-			gap := strings.Repeat(" ", widths[i]-ui.Width(text))
-			switch {
-			case i == 0:
-				line.WriteString(text + gap)
-			case i == len(row)-1:
-				line.WriteString("  " + text)
-			default:
-				line.WriteString("  " + gap + text)
-			}
-		}
-		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
-	}
-	return b.String()
 }

@@ -87,7 +87,7 @@ func history(ctx context.Context, j *journal.Journal, f journal.Filter, stdio St
 			info.State.String(), became, shortened(ui.Visible(command), 60),
 		})
 	}
-	_, err := io.WriteString(stdio.Out, alignTable(rows))
+	_, err := io.WriteString(stdio.Out, ui.AlignTable(rows))
 	return err
 }
 

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"sync"
-	"time"
 
 	"shoal/fleet"
 )
@@ -13,9 +12,6 @@ const (
 	// and their number. Beyond it, who has more waits.
 	maxShowing      = 16 << 20
 	maxShowingCount = 10_000
-	// showingGrace is how long a reader may take nothing, once this process was
-	// told to end, until what is left is not shown any more.
-	showingGrace = time.Second
 )
 
 // A showing hands results to a function one after the other, on a goroutine of
@@ -125,36 +121,4 @@ func (s *showing) progress() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.shown
-}
-
-// A patience says how long to wait for a reader of our output. The zero value
-// waits for ever.
-type patience struct {
-	terminated <-chan struct{} // closed by SIGTERM and SIGHUP: no longer than showingGrace without progress
-	hurried    <-chan struct{} // closed by a signal after an abort: not at all
-}
-
-// wait waits for done, and reports whether it is closed.
-func (p patience) wait(done <-chan struct{}, progress func() int) bool {
-	select {
-	case <-done:
-		return true
-	case <-p.hurried:
-		return false
-	case <-p.terminated:
-	}
-	for last := -1; ; {
-		at := progress()
-		if at == last {
-			return false
-		}
-		last = at
-		select {
-		case <-done:
-			return true
-		case <-p.hurried:
-			return false
-		case <-time.After(showingGrace):
-		}
-	}
 }

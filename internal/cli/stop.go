@@ -111,3 +111,39 @@ func (s *stopper) requested() bool {
 	defer s.mu.Unlock()
 	return !s.last.IsZero()
 }
+
+// readerGrace is how long a reader may take nothing, once this process was
+// told to end, until what is left is not shown any more.
+const readerGrace = time.Second
+
+// A patience says how long to wait for a reader of our output. The zero value
+// waits for ever.
+type patience struct {
+	terminated <-chan struct{} // closed by SIGTERM and SIGHUP: no longer than readerGrace without progress
+	hurried    <-chan struct{} // closed by a signal after an abort: not at all
+}
+
+// wait waits for done, and reports whether it is closed.
+func (p patience) wait(done <-chan struct{}, progress func() int) bool {
+	select {
+	case <-done:
+		return true
+	case <-p.hurried:
+		return false
+	case <-p.terminated:
+	}
+	for last := -1; ; {
+		at := progress()
+		if at == last {
+			return false
+		}
+		last = at
+		select {
+		case <-done:
+			return true
+		case <-p.hurried:
+			return false
+		case <-time.After(readerGrace):
+		}
+	}
+}

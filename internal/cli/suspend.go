@@ -7,9 +7,6 @@ import (
 	"shoal/internal/ui"
 )
 
-// suspendFlush is how long a terminal may take to show why it gets its shell back.
-const suspendFlush = 100 * time.Millisecond
-
 // suspend stops this process as SIGTSTP would have done, with the terminal as a
 // shell expects it, and comes back when it goes on.
 //

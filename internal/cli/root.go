@@ -6,23 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
-
-	"shoal/internal/ui"
 )
-
-// version is set by the linker; see the Makefile.
-var version = "unknown"
-
-// Stdio are the streams of the process, or what a test wants.
-type Stdio struct {
-	In       io.Reader
-	Out, Err io.Writer
-}
 
 // Main runs the command line and gives the exit code of the process; see
 // exitCode for the table.
@@ -41,29 +29,6 @@ func Main(ctx context.Context, args []string, stdio Stdio) int {
 		return exitUsage
 	}
 	return exitOK
-}
-
-// complain prints an error for a person. It may quote what a peer or a file
-// said, so it is made visible first.
-func complain(w io.Writer, err error) {
-	say(w, "%s", visibleLines(err.Error()))
-	if hinted, ok := errors.AsType[interface {
-		error
-		Hint() string
-	}](err); ok && hinted.Hint() != "" {
-		_, _ = fmt.Fprintf(w, "hint: %s\n", visibleLines(hinted.Hint()))
-	}
-}
-
-// visibleLines makes text safe for a terminal and keeps its lines.
-func visibleLines(text string) string {
-	return string(ui.AppendVisible(nil, []byte(text), ui.KeepNewline))
-}
-
-// say prints a message for a person, beside the results. Nobody is told when
-// that fails: there is nowhere left to tell it.
-func say(w io.Writer, format string, args ...any) {
-	_, _ = fmt.Fprintf(w, "shoal: "+format+"\n", args...)
 }
 
 func newRoot(stdio Stdio) *cobra.Command {
