@@ -17,8 +17,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"shoal/internal/bench"
+	"shoal/internal/bench/benchcli"
 	"shoal/internal/bench/benchrecord"
-	"shoal/internal/cli"
+	"shoal/internal/cli/console"
 )
 
 // startFleet starts a fleet in a child process that ends with the test.
@@ -161,16 +162,16 @@ func TestChildDiesWithItsParent(t *testing.T) {
 	}
 }
 
-// TestCommand is shoal bench as it is typed, its fleet in a child.
+// TestCommand is shoal-bench run as it is typed, its fleet in a child.
 func TestCommand(t *testing.T) {
 	t.Setenv(role, roleShoal)
 	t.Setenv("TMPDIR", t.TempDir())
 	path := filepath.Join(t.TempDir(), "b.jsonl")
 	bench1 := func() (code int, stdout, stderr string) {
 		var out, errs bytes.Buffer
-		code = cli.Main(t.Context(), []string{
-			"bench", "--sizes", "3,2", "--repeats", "2", "--latency", "1ms", "--serial-max", "2", "--output", path,
-		}, cli.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+		code = benchcli.Main(t.Context(), []string{
+			"run", "--sizes", "3,2", "--repeats", "2", "--latency", "1ms", "--serial-max", "2", "--output", path,
+		}, console.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
 		return code, out.String(), errs.String()
 	}
 	code, stdout, stderr := bench1()
@@ -189,7 +190,7 @@ func TestCommand(t *testing.T) {
 	if diff := cmp.Diff(wantRows, rows); diff != "" {
 		t.Errorf("%s\n%s", diff, stdout)
 	}
-	for _, says := range []string{"serial is not run at [3] targets", "1/18 serial, 2 targets: ", "18/18 ", "hint: shoal plot "} {
+	for _, says := range []string{"serial is not run at [3] targets", "1/18 serial, 2 targets: ", "18/18 ", "hint: shoal-bench plot "} {
 		if !strings.Contains(stderr, says) {
 			t.Errorf("standard error lacks %q:\n%s", says, stderr)
 		}

@@ -9,7 +9,8 @@ import (
 	"go.uber.org/goleak"
 
 	"shoal/internal/bench"
-	"shoal/internal/cli"
+	"shoal/internal/bench/benchcli"
+	"shoal/internal/cli/console"
 )
 
 // role is the environment variable that makes the test's program another one
@@ -23,7 +24,7 @@ const (
 func TestMain(m *testing.M) {
 	switch os.Getenv(role) {
 	case roleShoal:
-		os.Exit(cli.Main(context.Background(), os.Args[1:], cli.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+		os.Exit(benchcli.Main(context.Background(), os.Args[1:], console.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 	case roleParent:
 		if err := parent(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -54,5 +55,5 @@ func parent() error {
 
 func fleetOptions(hosts int) (bench.FleetOptions, error) {
 	program, err := os.Executable()
-	return bench.FleetOptions{Program: []string{program, "bench-fleet"}, Hosts: hosts}, err
+	return bench.FleetOptions{Program: []string{program, "fleet"}, Hosts: hosts}, err
 }

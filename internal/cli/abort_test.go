@@ -13,6 +13,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/cli"
+	"shoal/internal/cli/console"
 	"shoal/record"
 	"shoal/simfleet"
 )
@@ -40,7 +41,7 @@ func TestAbort(t *testing.T) {
 		code <- cli.Main(t.Context(), []string{
 			"run", "--no-agent", "--known-hosts", in("kh"), "--identity", in("key"),
 			"--hostfile", in("hosts"), "-f", "2", "--json", "sleep 3600",
-		}, cli.Stdio{Out: &stdout, Err: &stderr})
+		}, console.Stdio{Out: &stdout, Err: &stderr})
 	}()
 	for f.Stats().Execs < 2 {
 		time.Sleep(time.Millisecond)

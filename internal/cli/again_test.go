@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"shoal/internal/cli"
+	"shoal/internal/cli/console"
 	"shoal/internal/sshdtest"
 )
 
@@ -34,7 +35,7 @@ func TestAgainThroughTheJumpHost(t *testing.T) {
 	shoal := func(args ...string) (int, string, string) {
 		var out, errs strings.Builder
 		args = append([]string{args[0], "--state-dir", state}, args[1:]...)
-		code := cli.Main(t.Context(), args, cli.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+		code := cli.Main(t.Context(), args, console.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
 		return code, out.String(), errs.String()
 	}
 	address := func(s *sshdtest.Server) string { return fmt.Sprintf("%s@%s:%d", s.User, s.Host.Name, s.Host.Port) }
@@ -97,7 +98,7 @@ func TestAgainWithoutSettings(t *testing.T) {
 	}
 	shoal := func(args ...string) (int, string, string) {
 		var out, errs strings.Builder
-		code := cli.Main(t.Context(), args, cli.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+		code := cli.Main(t.Context(), args, console.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
 		return code, out.String(), errs.String()
 	}
 	before, err := os.ReadFile(db.Name())

@@ -1,5 +1,7 @@
 package cli
 
+import "shoal/internal/cli/console"
+
 import (
 	"bytes"
 	"context"
@@ -117,8 +119,8 @@ func TestPasswordIsNowhere(t *testing.T) {
 			code := Main(context.Background(), []string{
 				"run", "-F", "none", "--known-hosts", filepath.Join(dir, "kh"), "--password-file", secret,
 				"--outdir", filepath.Join(dir, "out"), "--json", "-l", "u", "-w", fmt.Sprintf("127.0.0.1:%d", port), "echo hello",
-			}, Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
-			if want := map[bool]int{true: exitOK, false: exitNotStarted}[right]; code != want {
+			}, console.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+			if want := map[bool]int{true: console.ExitOK, false: console.ExitNotStarted}[right]; code != want {
 				t.Errorf("exit code %d, want %d\n%s%s", code, want, out.String(), errs.String())
 			}
 			if got := seen(); len(got) != 1 || got[0] != canary {

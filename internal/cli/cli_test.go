@@ -18,6 +18,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/cli"
+	"shoal/internal/cli/console"
 	"shoal/record"
 	"shoal/simfleet"
 )
@@ -25,7 +26,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(leakChecked{m}, map[string]func(){
 		"shoal": func() {
-			os.Exit(cli.Main(context.Background(), os.Args[1:], cli.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+			os.Exit(cli.Main(context.Background(), os.Args[1:], console.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 		},
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"shoal/internal/cli"
+	"shoal/internal/cli/console"
 	"shoal/internal/needs"
 )
 
@@ -52,7 +53,7 @@ func TestHostsAsNodeset(t *testing.T) {
 		}
 		var out, complaints bytes.Buffer
 		code := cli.Main(t.Context(), append([]string{"hosts"}, args...),
-			cli.Stdio{In: strings.NewReader(stdin), Out: &out, Err: &complaints})
+			console.Stdio{In: strings.NewReader(stdin), Out: &out, Err: &complaints})
 		if code != 0 || out.String() != string(want) {
 			t.Errorf("shoal hosts %s: exit code %d, %q, %s; nodeset says %q", line, code, out.String(), &complaints, want)
 		}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/internal/cli"
+	"shoal/internal/cli/console"
 	"shoal/internal/sshdtest"
 	"shoal/simfleet"
 )
@@ -27,7 +28,7 @@ func keys(t testing.TB, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	args = append([]string{"keys", args[0], "-F", "none", "--no-agent"}, args[1:]...)
-	code = cli.Main(t.Context(), args, cli.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+	code = cli.Main(t.Context(), args, console.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
 	return code, out.String(), errs.String()
 }
 

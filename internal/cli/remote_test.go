@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"shoal/internal/cli"
+	"shoal/internal/cli/console"
 	"shoal/internal/sshdtest"
 )
 
@@ -43,7 +44,7 @@ func (f *farSide) shoal(t *testing.T, args ...string) (code int, stdout, stderr 
 	if args[0] == "show" || args[0] == "verify" {
 		common = []string{args[0], "--state-dir", f.state}
 	}
-	code = cli.Main(t.Context(), append(common, args[1:]...), cli.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+	code = cli.Main(t.Context(), append(common, args[1:]...), console.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
 	return code, out.String(), errs.String()
 }
 
@@ -317,7 +318,7 @@ func TestRemoteFlags(t *testing.T) {
 	} {
 		var out, errs bytes.Buffer
 		args := append([]string{"run", "-F", "none", "--no-agent", "-w", "a"}, strings.Fields(c.flags)...)
-		code := cli.Main(t.Context(), append(args, "true"), cli.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+		code := cli.Main(t.Context(), append(args, "true"), console.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
 		if code != 2 || !strings.Contains(errs.String(), c.want) {
 			t.Errorf("%s: exit code %d, want 2 and %q:\n%s", c.flags, code, c.want, errs.String())
 		}
@@ -346,7 +347,7 @@ func TestCollectKeepsWhatIsNotShown(t *testing.T) {
 	code = cli.Main(t.Context(), []string{
 		"collect", "-F", "none", "--no-agent", "--state-dir", f.state, "--known-hosts", f.server.KnownHosts, "--identity", f.server.KeyFile,
 		"--wait", "-b", "last",
-	}, cli.Stdio{In: strings.NewReader(""), Out: fullDisk{}, Err: &errs})
+	}, console.Stdio{In: strings.NewReader(""), Out: fullDisk{}, Err: &errs})
 	expect(t, "collect", 4, code, "", errs.String(), "no space left on device", "3 ok")
 	if markers, err := os.ReadDir(f.marks); len(markers) != 3 || err != nil {
 		t.Errorf("%d markers, want 3: %v", len(markers), err)
@@ -404,7 +405,7 @@ func TestCollectKeepsWhatIsNotStored(t *testing.T) {
 	code = cli.Main(t.Context(), []string{
 		"collect", "-F", "none", "--no-agent", "--state-dir", f.state,
 		"--known-hosts", f.server.KnownHosts, "--identity", f.server.KeyFile, "--wait", "last",
-	}, cli.Stdio{In: strings.NewReader(""), Out: full, Err: &errs})
+	}, console.Stdio{In: strings.NewReader(""), Out: full, Err: &errs})
 	if code == 0 || !strings.Contains(errs.String(), "stay on the hosts") {
 		t.Errorf("exit code %d, %s", code, errs.String())
 	}

@@ -3,35 +3,30 @@
 package cli
 
 import (
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/debug"
+	"shoal/internal/cli/fleet"
+	"shoal/internal/cli/history"
+	"shoal/internal/cli/hosts"
+	"shoal/internal/cli/keys"
+	"shoal/internal/cli/markers"
+	"shoal/internal/cli/run"
+)
+
+import (
 	"context"
-	"errors"
 	"fmt"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 )
 
 // Main runs the command line and gives the exit code of the process; see
 // exitCode for the table.
-func Main(ctx context.Context, args []string, stdio Stdio) int {
-	// A reader of our output that goes away, such as head(1), has to be an
-	// error and not our end: results are still to be counted.
-	signal.Ignore(syscall.SIGPIPE)
-	root := newRoot(stdio)
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	if code, ok := errors.AsType[exitError](err); ok {
-		return int(code)
-	}
-	if err != nil {
-		complain(stdio.Err, err)
-		return exitUsage
-	}
-	return exitOK
+func Main(ctx context.Context, args []string, stdio console.Stdio) int {
+	return console.Execute(ctx, newRoot(stdio), "the flags of a run stand after its name: shoal run -w web[1-3] uptime", args, stdio)
 }
 
-func newRoot(stdio Stdio) *cobra.Command {
+func newRoot(stdio console.Stdio) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "shoal",
 		Short: "Run a command on ten thousand machines over SSH, and know what happened on each",
@@ -42,10 +37,7 @@ Start with:
   shoal run -w web[01-20] uptime                 a command on twenty hosts
   shoal run --hostfile hosts -b 'uname -r'       the same answers shown once
   shoal demo                                     see it work, no server needed`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.ArbitraryArgs, // RunE says what is wrong with them
-		Version:       version,
+		Args: cobra.ArbitraryArgs, // RunE says what is wrong with them
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return cmd.Help()
@@ -53,18 +45,17 @@ Start with:
 			return fmt.Errorf("unknown command %q\nhint: a command for the hosts stands after run and its flags: shoal run -w web[1-3] uptime", args[0])
 		},
 	}
-	root.SetIn(stdio.In)
-	root.SetOut(stdio.Out)
-	root.SetErr(stdio.Err)
-	root.SetVersionTemplate("shoal {{.Version}}\n")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		if cmd == root {
-			return fmt.Errorf("%w\nhint: the flags of a run stand after its name: shoal run -w web[1-3] uptime", err)
-		}
-		return fmt.Errorf("%w\nhint: %s --help lists the flags", err, cmd.CommandPath())
-	})
-	root.AddCommand(newRun(stdio), newHosts(stdio), newFleet(stdio), newDemo(stdio), newBench(stdio), newBenchFleet(stdio),
-		newPlot(stdio), newKeys(stdio), newDebug(stdio), newHistory(stdio), newShow(stdio), newRerun(stdio),
-		newResume(stdio), newResolve(stdio), newCollect(stdio), newSweep(stdio), newVerify(stdio), newPrune(stdio))
+	root.AddCommand(run.New(stdio), hosts.New(stdio), fleet.New(stdio), fleet.NewDemo(stdio), moved("bench", "shoal-bench run"), moved("plot", "shoal-bench plot"), keys.New(stdio), debug.New(stdio), history.NewHistory(stdio), history.NewShow(stdio), history.NewRerun(stdio),
+		history.NewResume(stdio), markers.NewResolve(stdio), markers.NewCollect(stdio), markers.NewSweep(stdio), history.NewVerify(stdio), history.NewPrune(stdio))
 	return root
+}
+
+// moved is a command that is found in another program now.
+func moved(name, now string) *cobra.Command {
+	return &cobra.Command{
+		Use: name, Hidden: true, DisableFlagParsing: true,
+		RunE: func(*cobra.Command, []string) error {
+			return fmt.Errorf("shoal %s is a program of its own now\nhint: %s takes the same flags", name, now)
+		},
+	}
 }

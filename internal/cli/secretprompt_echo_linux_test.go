@@ -1,5 +1,7 @@
 package cli
 
+import "shoal/internal/cli/console"
+
 import (
 	"fmt"
 	"os"
@@ -39,7 +41,7 @@ func TestEchoIsOffBeforeTheQuestion(t *testing.T) {
 		}
 		done := make(chan result, 1)
 		go func() {
-			answer, err := newSecretPrompt(tty, "secret: ").ask()
+			answer, err := console.NewSecretPrompt(tty, "secret: ").Ask()
 			done <- result{answer, err}
 		}()
 		until("secret: ")

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"shoal/internal/cli"
+	"shoal/internal/cli/console"
 )
 
 // asShoal is set in the environment of a test binary that is to be the program.
@@ -20,7 +21,7 @@ const asShoal = "ORDEAL_AS_SHOAL"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asShoal) != "" {
-		os.Exit(cli.Main(context.Background(), os.Args[1:], cli.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+		os.Exit(cli.Main(context.Background(), os.Args[1:], console.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 	}
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGHUP} {
 		if signal.Ignored(sig) { // under nohup, or in the background of a script: processes would inherit it

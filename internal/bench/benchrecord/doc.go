@@ -1,4 +1,4 @@
-// Package benchrecord is what shoal bench keeps: one header, then one point for each
+// Package benchrecord is what shoal-bench keeps: one header, then one point for each
 // measurement, as versioned JSON lines. [WriteHeader] and [WritePoint] write
 // them, [Read] reads them again.
 //

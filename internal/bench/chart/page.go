@@ -52,7 +52,7 @@ type pagePicture struct {
 func WriteHTML(w io.Writer, r *report.Report, o Options) error {
 	hash := sha256.Sum256([]byte(pageScript))
 	p := page{
-		Title:  "shoal bench",
+		Title:  "shoal-bench",
 		Script: template.JS(pageScript),
 		Policy: "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-" +
 			base64.StdEncoding.EncodeToString(hash[:]) + "'",

@@ -1,0 +1,37 @@
+// Package benchcli is the command line of shoal-bench, which measures shoal and
+// draws what was measured. It is a program of its own, so that shoal does not
+// carry a plotting library. Call [Main].
+package benchcli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"shoal/internal/cli/console"
+)
+
+// Main runs the command line and returns the exit code of the process: 0 when
+// all is well, 2 when nothing was measured, 4 when a part was, 130 when it was
+// interrupted.
+func Main(ctx context.Context, args []string, stdio console.Stdio) int {
+	root := &cobra.Command{
+		Use:   "shoal-bench",
+		Short: "Measure how long a command takes on more and more hosts, and draw it",
+		Long: `shoal-bench measures shoal on more and more hosts, and draws what it measured.
+
+Start with:
+  shoal-bench run                                the reference experiment, no server needed
+  shoal-bench plot bench.jsonl --html bench.html its charts and tables`,
+		Args: cobra.ArbitraryArgs, // RunE says what is wrong with them
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return fmt.Errorf("unknown command %q\nhint: there are shoal-bench run and shoal-bench plot", args[0])
+		},
+	}
+	root.AddCommand(newRun(stdio), newFleet(stdio), newPlot(stdio))
+	return console.Execute(ctx, root, "the flags of a bench stand after its name: shoal-bench run --sizes 10,100", args, stdio)
+}

@@ -1,0 +1,41 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Execute runs a program's command line and returns the exit code of the
+// process. badFlag is the hint for flags before the name of a command.
+func Execute(ctx context.Context, root *cobra.Command, badFlag string, args []string, stdio Stdio) int {
+	// A reader of our output that goes away, such as head(1), must be an error
+	// and not the end of this process: results are still to be counted.
+	signal.Ignore(syscall.SIGPIPE)
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.Version = Version
+	root.SetVersionTemplate(root.Name() + " {{.Version}}\n")
+	root.SetIn(stdio.In)
+	root.SetOut(stdio.Out)
+	root.SetErr(stdio.Err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if cmd == root {
+			return fmt.Errorf("%w\nhint: %s", err, badFlag)
+		}
+		return fmt.Errorf("%w\nhint: %s --help lists the flags", err, cmd.CommandPath())
+	})
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if code, ok := errors.AsType[ExitError](err); ok {
+		return int(code)
+	}
+	if err != nil {
+		Complain(stdio.Err, err)
+		return ExitUsage
+	}
+	return ExitOK
+}

@@ -1,0 +1,150 @@
+package debug
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/wire"
+	"shoal/internal/ui"
+)
+
+// A tracer notes every message of the connections to one target, and in which
+// round trip each went: a round trip begins with the first write after a read.
+type tracer struct {
+	network ssh.Network
+	attempt *ssh.Attempt
+	began   time.Time
+
+	mu      sync.Mutex
+	lines   []traceLine
+	unsent  int // lines at the end that wait for their write
+	trip    int
+	writing bool
+	exit    int // the round trip of the exit status; 0 while none has come
+}
+
+type traceLine struct {
+	at      time.Duration
+	trip    int
+	phase   fleet.Phase
+	message wire.Message
+}
+
+func newTracer(n ssh.Network) *tracer { return &tracer{network: n, began: time.Now()} }
+
+// Open implements ssh.Network: TCP's handshake is the first round trip.
+func (t *tracer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
+	c, err := t.network.Open(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.trip, t.writing, t.unsent = 1, false, 0
+	t.add(wire.Message{Out: true, Name: "TCP", Detail: fmt.Sprintf("connected to %v", c.RemoteAddr())})
+	return &tracedConn{c, t}, nil
+}
+
+// message is told of every message; those of ours before they are written.
+func (t *tracer) message(m wire.Message) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.add(m)
+	if m.Out {
+		t.unsent++
+	}
+	if !m.Out && (m.Request == "exit-status" || m.Request == "exit-signal") {
+		t.exit = t.trip
+	}
+}
+
+func (t *tracer) add(m wire.Message) {
+	t.lines = append(t.lines, traceLine{time.Since(t.began), t.trip, t.attempt.Timeline.Phase(), m})
+}
+
+func (t *tracer) wrote() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.writing {
+		t.writing = true
+		t.trip++
+	}
+	for i := len(t.lines) - 1; i >= 0 && t.unsent > 0; i-- {
+		if l := &t.lines[i]; l.message.Out {
+			l.trip = t.trip
+			t.unsent--
+		}
+	}
+	t.unsent = 0
+}
+
+func (t *tracer) read() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.writing = false
+}
+
+// A tracedConn tells the tracer of reads and writes.
+type tracedConn struct {
+	net.Conn
+	tracer *tracer
+}
+
+func (c *tracedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.tracer.read()
+	}
+	return n, err
+}
+
+func (c *tracedConn) Write(p []byte) (int, error) {
+	c.tracer.wrote()
+	return c.Conn.Write(p)
+}
+
+// SyscallConn gives the descriptor below, so that the connection is treated as
+// it is without a tracer.
+func (c *tracedConn) SyscallConn() (syscall.RawConn, error) {
+	if s, ok := c.Conn.(syscall.Conn); ok {
+		return s.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// print writes the trace as a table, and below it what came of it.
+func (t *tracer) print(w io.Writer, end fleet.End) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, err := fmt.Fprintf(w, "%8s %4s    %-8s %-26s %6s  %s\n", "ms", "trip", "phase", "message", "bytes", "about"); err != nil {
+		return err
+	}
+	for _, l := range t.lines {
+		arrow := "<-"
+		if l.message.Out {
+			arrow = "->"
+		}
+		_, err := fmt.Fprintf(w, "%8s %4d %s %-8s %-26s %6d  %s\n", milliseconds(l.at), l.trip, arrow,
+			l.phase, l.message.Name, l.message.Size, ui.Visible(l.message.Detail))
+		if err != nil {
+			return err
+		}
+	}
+	status := ""
+	if end.Flags.Has(fleet.FlagExitKnown) && end.Signal == "" {
+		status = fmt.Sprintf(", exit status %d", end.Status)
+	}
+	if t.exit > 0 {
+		status += fmt.Sprintf(", %d round trips from SYN to the exit status", t.exit)
+	}
+	_, err := fmt.Fprintf(w, "%s%s\n", end.Outcome, status)
+	return err
+}

@@ -1,0 +1,93 @@
+package display
+
+import (
+	"sync"
+
+	"shoal/fleet"
+	"shoal/internal/engine"
+	"shoal/internal/output"
+)
+
+// A follower prints output while commands run. Commands must not wait for a
+// slow terminal, so tell only queues the Tail and a goroutine prints at the
+// terminal's pace; what it misses comes with the result.
+//
+// It stands before output.Live as the sink of the run, so that "take what is new
+// and print it" and "print the result" never overlap for one target.
+type follower struct {
+	live *output.Live
+
+	printing sync.Mutex // held across Next and Follow, and across Result
+
+	mu    sync.Mutex
+	wake  *sync.Cond
+	queue []*engine.Tail // each Tail at most once: it tells again only after Next
+	ended bool
+	done  sync.WaitGroup
+}
+
+func newFollower(live *output.Live) *follower {
+	f := &follower{live: live}
+	f.wake = sync.NewCond(&f.mu)
+	f.done.Go(f.print)
+	return f
+}
+
+// tell is the engine's Options.Follow.
+func (f *follower) tell(t *engine.Tail) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.queue = append(f.queue, t)
+	f.wake.Signal()
+}
+
+func (f *follower) print() {
+	for {
+		tails, more := f.take()
+		if !more {
+			return
+		}
+		for _, t := range tails {
+			f.printing.Lock()
+			stdout, stderr := t.Next()
+			f.follow(t.Target, fleet.Stdout, stdout)
+			f.follow(t.Target, fleet.Stderr, stderr)
+			f.printing.Unlock()
+		}
+	}
+}
+
+// Follow says nothing of a target that has its result: Live would take it for a
+// new one.
+func (f *follower) follow(t fleet.Target, s fleet.Stream, fresh []byte) {
+	if len(fresh) > 0 {
+		f.live.Follow(t, s, fresh)
+	}
+}
+
+func (f *follower) take() (tails []*engine.Tail, more bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.queue) == 0 && !f.ended {
+		f.wake.Wait()
+	}
+	tails, f.queue = f.queue, nil
+	return tails, !f.ended
+}
+
+// Result implements output.Sink.
+func (f *follower) Result(r fleet.Result) error {
+	f.printing.Lock()
+	defer f.printing.Unlock()
+	return f.live.Result(r)
+}
+
+// Close implements output.Sink.
+func (f *follower) Close() error {
+	f.mu.Lock()
+	f.ended = true
+	f.wake.Signal()
+	f.mu.Unlock()
+	f.done.Wait()
+	return f.live.Close()
+}

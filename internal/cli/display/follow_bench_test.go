@@ -1,0 +1,77 @@
+package display
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+
+	"shoal/fleet"
+	"shoal/internal/engine"
+	"shoal/internal/output"
+	"shoal/internal/ssh"
+)
+
+// A talker stands for a command that writes its lines one by one.
+type talker struct{ lines int }
+
+func (d talker) Dial(_ context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	return talkerConn{d.lines, a}, nil
+}
+
+type talkerConn struct {
+	lines   int
+	attempt *ssh.Attempt
+}
+
+func (c talkerConn) Start(_ context.Context, done func(fleet.End)) {
+	line := []byte(strings.Repeat("x", 79) + "\n")
+	go func() {
+		for range c.lines {
+			_, _ = c.attempt.Stdout.Write(line)
+		}
+		done(fleet.End{Outcome: fleet.OutcomeOK, Flags: fleet.FlagExitKnown})
+	}()
+}
+
+func (talkerConn) Close() error { return nil }
+
+// BenchmarkFollower shows live what 64 commands at once write, 100 lines of 80
+// bytes each: from the command's write to the prefixed line. One target each
+// time.
+func BenchmarkFollower(b *testing.B) {
+	const lines = 100
+	printed := new(byteCount)
+	f := newFollower(output.NewLive(output.LiveOptions{Stdout: output.Out{W: printed}, Stderr: output.Out{W: io.Discard}}))
+	opts := engine.Options{Dialer: talker{lines}, Fanout: 64, Starts: -1, Follow: f.tell}
+	b.SetBytes(lines * 80)
+	b.ReportAllocs()
+	for res, err := range engine.Run(b.Context(), opts, func(yield func(fleet.Target) bool) {
+		for i := range b.N {
+			if !yield(fleet.Target{Host: fleet.Host{Name: "node"}, Index: i, Port: 22}) {
+				return
+			}
+		}
+	}) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := f.Result(res); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		b.Fatal(err)
+	}
+	if want := b.N * lines * len("node: "+strings.Repeat("x", 79)+"\n"); int(*printed) != want {
+		b.Errorf("%d bytes were printed, want %d", *printed, want)
+	}
+}
+
+// A byteCount counts what is written to it.
+type byteCount int
+
+func (n *byteCount) Write(p []byte) (int, error) {
+	*n += byteCount(len(p))
+	return len(p), nil
+}

@@ -1,0 +1,263 @@
+package display
+
+import (
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/signals"
+)
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+
+	"shoal/fleet"
+	"shoal/internal/engine"
+	"shoal/internal/output"
+	"shoal/internal/ui"
+	"shoal/record"
+)
+
+// An output is everywhere that the results of one run go.
+type Results struct {
+	Summary  record.Summary
+	files    *output.Files // nil without --outdir
+	Display  output.Sink
+	Progress *output.Progress
+	Follow   func(*engine.Tail) // nil when nothing is shown before its time
+
+	Showing *showing  // before display and progress
+	Stderr  io.Writer // above the progress line; never waits for the terminal
+	say     *Messages // the same
+	Columns func() int
+	hints   hints
+	Stuck   bool // Display hangs, and is left to itself
+
+	mu     sync.Mutex
+	lost   error  // the first result that could not be written
+	OnLost func() // is told of it; nil: nobody
+}
+
+// hints are what to do about each reason that came up: the first advice that
+// came with it, because the others differ in names only.
+type hints struct {
+	reasons []fleet.Reason
+	advice  map[fleet.Reason]string
+}
+
+func (h *hints) add(r fleet.Result) {
+	if r.Err == nil {
+		return
+	}
+	if _, known := h.advice[r.Reason]; known {
+		return
+	}
+	if _, hint := ui.SplitHint(r.Err.Error()); hint != "" {
+		if h.advice == nil {
+			h.advice = make(map[fleet.Reason]string)
+		}
+		h.reasons = append(h.reasons, r.Reason)
+		h.advice[r.Reason] = hint
+	}
+}
+
+func (h *hints) print(w io.Writer) {
+	for _, reason := range h.reasons {
+		_, _ = fmt.Fprintf(w, "hint: %s: %s\n", reason, console.VisibleLines(h.advice[reason]))
+	}
+}
+
+// newDestinations opens what the flags ask for. indexes are those of the results that
+// come, in ascending order; nil means that they count from 0.
+func New(f *OutputFlags, stdio console.Stdio, h record.Header, indexes []int) (*Results, error) {
+	out := ui.Inspect(stdio.Out, os.Getenv)
+	errs := ui.Inspect(stdio.Err, os.Getenv)
+	show := errs.Moves
+	if f.Progress.Value != "auto" {
+		show = f.Progress.Value == "always"
+	}
+	o := &Results{Columns: errs.Columns}
+	o.Progress = output.NewProgress(output.ProgressOptions{
+		W: stdio.Err, Show: show, Columns: errs.Columns, Total: h.Targets,
+	})
+	above := o.Progress.Writer()
+	stdout := stdio.Out
+	if out.Terminal {
+		stdout = above // one terminal: text goes above the progress line
+	}
+	to := output.Out{W: stdout, Escape: out.Terminal, Colour: out.Colour}
+	toErr := output.Out{W: above, Escape: errs.Terminal, Colour: errs.Colour}
+	if err := o.open(f, h, indexes, to, toErr); err != nil {
+		return nil, errors.Join(err, o.Progress.Close())
+	}
+	o.say = newMessages(above)
+	o.Stderr = o.say
+	o.Showing = newShowing(o.show)
+	return o, nil
+}
+
+func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr output.Out) (err error) {
+	if f.outdir != "" {
+		if o.files, err = output.NewFiles(f.outdir, h, &o.Summary); err != nil {
+			return fmt.Errorf("opening --outdir: %w", err)
+		}
+	}
+	switch {
+	case f.json:
+		if o.Display, err = output.NewJSON(to.W, h, &o.Summary); err != nil {
+			return fmt.Errorf("writing JSON: %w", err)
+		}
+	case f.gathered, f.gatheredApart:
+		o.Display = output.NewGathered(output.GatheredOptions{Stdout: to, Stderr: toErr, Apart: f.gatheredApart})
+	default:
+		live := output.NewLive(output.LiveOptions{Stdout: to, Stderr: toErr, NoPrefix: f.noPrefix})
+		o.Display = live
+		if !f.Ordered {
+			follower := newFollower(live)
+			o.Display, o.Follow = follower, follower.tell
+		}
+	}
+	if f.Ordered {
+		o.Display = output.NewOrdered(o.Display, indexes)
+	}
+	return nil
+}
+
+// Take counts one result, writes it to files, and has it shown when the reader
+// of our output takes it. It gives false once a result could not be written.
+func (o *Results) Take(r fleet.Result) bool {
+	if o.files != nil {
+		if err := o.files.Result(r); err != nil {
+			o.Lose(err)
+			r = spoilt(r, err)
+		}
+	}
+	if r.Reason == fleet.ReasonBrake && r.Err != nil && o.Summary.Reasons[fleet.ReasonBrake] == 0 {
+		console.Say(o.Stderr, "%s", ui.Visible(r.Err.Error())) // the same for all that did not have their turn
+	}
+	o.Summary.Add(r)
+	o.hints.add(r)
+	o.Showing.push(r)
+	return o.Failure() == nil
+}
+
+// show is for showing.
+func (o *Results) show(r fleet.Result) {
+	if err := o.Display.Result(r); err != nil {
+		o.Lose(err)
+	}
+	_ = o.Progress.Result(r) // a progress line that cannot be drawn loses nothing
+}
+
+// Settle waits until every result is shown, as long as p says. What is left then
+// is not shown any more.
+func (o *Results) Settle(p signals.Patience, run string) {
+	left := o.Showing.end(p)
+	if left == 0 {
+		return
+	}
+	o.Stuck = true
+	where := ""
+	if run != "" {
+		where = "\nhint: shoal show " + run + " has them"
+	}
+	err := fmt.Errorf("%d results were not shown: nobody reads the output%s", left, where)
+	o.miss(err)
+	console.Complain(o.Stderr, err)
+}
+
+// miss has the exit code say that not all was written, and reports whether it is
+// the first time.
+func (o *Results) miss(err error) (first bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	first = o.lost == nil
+	if first {
+		o.lost = err
+	}
+	return first
+}
+
+// Failure is the first result that could not be written, nil for none.
+func (o *Results) Failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.lost
+}
+
+// spoilt is the result of a target whose output was lost on this machine. What
+// did not run had none to lose.
+func spoilt(r fleet.Result, err error) fleet.Result {
+	if r.Outcome.DidNotRun() {
+		return r
+	}
+	if fe, ok := errors.AsType[*fleet.Error](err); ok {
+		r.Outcome, r.Reason, r.Phase, r.Err = fe.Outcome, fe.Reason, fe.Phase, fe.Err
+		r.Flags |= fleet.FlagOutputIncomplete
+	}
+	return r
+}
+
+// Lose says once that results cannot be written.
+func (o *Results) Lose(err error) {
+	if !o.miss(err) {
+		return
+	}
+	if o.OnLost != nil {
+		o.OnLost()
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		console.Say(o.Stderr, "nobody reads the output any more: no further command is started, and what runs is waited for")
+		return
+	}
+	console.Complain(o.Stderr, fmt.Errorf("a result could not be written: %w\nhint: no further command is started; what was written before is whole", err))
+}
+
+// Abandon closes what was opened for a run that did not start, or that ends
+// early.
+func (o *Results) Abandon() error {
+	o.Settle(signals.Patience{}, "")
+	var err error
+	if o.files != nil {
+		err = o.files.Close()
+	}
+	err = errors.Join(err, o.Display.Close())
+	o.say.flush()
+	o.say.close()
+	return errors.Join(err, o.Progress.Close())
+}
+
+// Close finishes everything and prints the last line, as long as p waits for the
+// reader. It follows settle.
+func (o *Results) Close(p signals.Patience) {
+	if o.files != nil {
+		if err := o.files.Close(); err != nil {
+			o.Lose(err)
+		}
+	}
+	shown, done := make(chan struct{}), make(chan struct{}) // closed by the goroutine
+	go func() {                                             // where the reader takes nothing it ends with the process
+		defer close(done)
+		if !o.Stuck {
+			if err := o.Display.Close(); err != nil {
+				o.Lose(err)
+			}
+			close(shown)
+			o.say.flush()
+			_ = o.Progress.Close()
+		}
+		_, _ = fmt.Fprint(o.Stderr, output.SummaryText(&o.Summary, o.Columns()))
+		o.hints.print(o.Stderr)
+		o.say.flush()
+	}()
+	if !p.Wait(done, func() int { return 0 }) && !o.Stuck {
+		select {
+		case <-shown: // what nobody takes is the summary
+		default:
+			o.miss(errors.New("nobody reads the output"))
+		}
+	}
+	o.say.close()
+}

@@ -1,0 +1,60 @@
+package display
+
+import "shoal/internal/cli/flags"
+
+import (
+	"fmt"
+	"strings"
+
+	"shoal/internal/engine"
+)
+
+// OutputFlags say how results are shown.
+type OutputFlags struct {
+	gathered, gatheredApart bool
+	noPrefix, Ordered, json bool
+	outdir                  string
+	maxOutput               flags.Size
+	Progress                flags.Choice
+}
+
+func (f *OutputFlags) Output() flags.FlagGroup {
+	g := flags.NewGroup("Output")
+	g.BoolVarP(&f.gathered, "gather", "b", false, "show equal output once, under the folded names of its hosts")
+	g.BoolVarP(&f.gatheredApart, "gather-apart", "B", false, "as -b, with standard error apart")
+	g.BoolVarP(&f.noPrefix, "no-prefix", "N", false, "no host name before each line")
+	g.BoolVarP(&f.Ordered, "in-order", "L", false, "show results in the order of the input")
+	g.StringVar(&f.outdir, "outdir", "", "write each target's output into files in the new directory `DIR`")
+	g.BoolVar(&f.json, "json", false, "write JSON lines, one per target")
+	f.maxOutput = engine.DefaultMaxOutput
+	g.Var(&f.maxOutput, "max-output", "keep this much of each stream of each target; 0 for all")
+	f.Progress = flags.Choice{Value: "auto", Words: []string{"auto", "always", "never"}}
+	g.VarP(&f.Progress, "progress", "P", "the progress line; auto shows it on a terminal")
+	g.Lookup("progress").NoOptDefVal = "always"
+	return g
+}
+
+// Kept is --max-output for the library.
+func (f *OutputFlags) Kept() int64 {
+	if f.maxOutput == 0 {
+		return -1
+	}
+	return int64(f.maxOutput)
+}
+
+// Validate finds flags that cannot go together.
+func (f *OutputFlags) Validate() error {
+	var shapes []string
+	for _, s := range []struct {
+		set  bool
+		flag string
+	}{{f.gathered, "-b"}, {f.gatheredApart, "-B"}, {f.json, "--json"}} {
+		if s.set {
+			shapes = append(shapes, s.flag)
+		}
+	}
+	if len(shapes) > 1 {
+		return fmt.Errorf("%s cannot go together\nhint: choose one of them", strings.Join(shapes, " and "))
+	}
+	return nil
+}

@@ -1,0 +1,293 @@
+package flags
+
+import "shoal/internal/cli/console"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"shoal"
+	"shoal/hosts"
+	"shoal/hosts/expr"
+	"shoal/hosts/groups"
+	"shoal/internal/plan"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/auth"
+	"shoal/internal/ssh/client"
+	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/ui"
+)
+
+// HostFlags say which hosts are meant and how they are reached. Every command
+// that connects has them.
+type HostFlags struct {
+	Hosts, exclude, Hostfiles []string
+	groups                    []string
+	all, configHosts          bool
+	Inventories, limits       []string
+	hostsFrom                 []string
+	where, pick               string
+	seed                      uint64
+	sourceTimeout             Seconds
+
+	SshConfig      string
+	SshOptions     []string
+	execTimeout    Seconds
+	Jump           string
+	AskPass        bool
+	passwordFile   string
+	user           string
+	port           uint16
+	Identities     []string
+	noAgent        bool
+	HostKey        Choice
+	knownHosts     []string
+	connectTimeout Seconds
+	dialTimeout    Seconds
+	kexTimeout     Seconds
+	authTimeout    Seconds
+	sessionTimeout Seconds
+	Pipeline       Choice
+	PostQuantum    Choice
+	Client         Choice
+	StateDir       string
+}
+
+// Targets gives the flags that name hosts.
+func (f *HostFlags) Targets() FlagGroup {
+	g := NewGroup("Targets")
+	g.StringArrayVarP(&f.Hosts, "hosts", "w", nil, "hosts: `EXPR` such as node[001-100],root@db:2222; - reads them from standard input, ^FILE from a file")
+	g.StringArrayVarP(&f.exclude, "exclude", "x", nil, "leave these hosts out: `EXPR` as for -w")
+	g.StringArrayVar(&f.Hostfiles, "hostfile", nil, "read hosts from `FILE`, one expression a line, with [group] lines and name=value attributes; - is standard input")
+	g.StringArrayVarP(&f.groups, "group", "g", nil, "the hosts of `GROUP`: @GROUP of ClusterShell's groups.conf, of a host file or of an inventory")
+	g.BoolVarP(&f.all, "all", "a", false, "all hosts of the default source of groups")
+	g.StringArrayVarP(&f.Inventories, "inventory", "i", nil, "Ansible inventory: a file (INI, YAML), a program or a directory at `PATH`")
+	g.StringArrayVar(&f.limits, "limit", nil, "choose from inventories and host files by Ansible's `PATTERN`, such as web:!db:&eu")
+	g.StringArrayVar(&f.hostsFrom, "hosts-from", nil, "read hosts from what `CMD` prints, run by sh -c")
+	g.BoolVar(&f.configHosts, "config-hosts", false, "the hosts that ssh_config names")
+	g.Var(&f.sourceTimeout, "source-timeout", "for each program that names hosts: of --hosts-from, an inventory or a group (default 60s)")
+	g.StringVar(&f.where, "where", "", "only hosts whose attributes meet `CONDITION`, such as env==prod && az!=b")
+	g.StringVar(&f.pick, "pick", "", "only `N` hosts at random, or N/attribute for N of each value")
+	g.Uint64Var(&f.seed, "pick-seed", 0, "pick the same hosts again: the `SEED` that was printed")
+	return g
+}
+
+// Connection gives the flags that say how hosts are reached.
+func (f *HostFlags) Connection() FlagGroup {
+	g := NewGroup("Connection")
+	g.StringVarP(&f.SshConfig, "config", "F", "", "read `FILE` as ssh_config; none for none (default: ~/.ssh/config and /etc/ssh/ssh_config)")
+	g.StringArrayVarP(&f.SshOptions, "option", "o", nil, "an option of ssh_config, `Key=Value`, as ssh takes it")
+	g.Var(&f.execTimeout, "exec-timeout", "for each command of Match exec in ssh_config (default 10s)")
+	g.StringVarP(&f.Jump, "jump", "J", "", "connect through these jump `HOSTS`, as ssh -J does; none for none")
+	g.StringVarP(&f.user, "user", "l", "", "log in as `USER` where a host names none (default: the local user)")
+	g.Uint16VarP(&f.port, "port", "p", 0, "connect to `PORT` where a host names none (default 22)")
+	g.StringArrayVar(&f.Identities, "identity", nil, "offer the private key in `FILE` (default: those of ~/.ssh)")
+	g.BoolVar(&f.noAgent, "no-agent", false, "do not use the SSH agent")
+	g.BoolVar(&f.AskPass, "ask-pass", false, "ask for a password once; it goes to hosts with a known key that take none of ours")
+	g.StringVar(&f.passwordFile, "password-file", "", "read that password from `FILE`")
+	f.HostKey = Choice{Value: "config", Words: []string{"config", "strict", "accept-new", "insecure"}}
+	g.Var(&f.HostKey, "host-key", "hosts that known_hosts does not know: as ssh_config says but never less than accept-new, refuse them, learn them, or accept anything")
+	g.StringArrayVar(&f.knownHosts, "known-hosts", nil, "known_hosts `FILE` (default: ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts)")
+	f.Pipeline = Choice{Value: "full", Words: []string{"full", "auth", "off"}}
+	g.Var(&f.Pipeline, "pipeline", "send ahead of the server's answers: all it is known to take, all but the command, or nothing")
+	f.PostQuantum = Choice{Value: "on", Words: []string{"on", "off"}}
+	g.Var(&f.PostQuantum, "pq", "post-quantum key exchange where the server has it; off saves a round trip to unknown hosts")
+	f.Client = Choice{Value: "best", Words: []string{"best", "standard"}}
+	g.Var(&f.Client, "client", "the SSH client: shoal's own, or golang.org/x/crypto/ssh")
+	g.StringVar(&f.StateDir, "state-dir", "", "remember in `DIR` what servers are like; none for nowhere (default: ~/.local/state/shoal)")
+	g.VarP(&f.connectTimeout, "connect-timeout", "t", "from the name look-up to being logged in, all together; a target that has used it up is not tried again (default: those of the phases)")
+	g.Var(&f.dialTimeout, "dial-timeout", "name look-up and TCP connect (default 10s)")
+	g.Var(&f.kexTimeout, "kex-timeout", "version and key exchange (default 15s)")
+	g.Var(&f.authTimeout, "auth-timeout", "authentication (default 30s)")
+	g.Var(&f.sessionTimeout, "session-timeout", "opening the session, the command accepted (default 15s)")
+	return g
+}
+
+// Options are the library's as far as these flags tell them; Validate is the
+// caller's.
+func (f *HostFlags) Options() (shoal.Options, error) {
+	pipeline, err := client.ParsePipeline(f.Pipeline.Value)
+	if err != nil {
+		return shoal.Options{}, err
+	}
+	o := shoal.Options{
+		SSHConfig:  f.SshConfig,
+		SSHOptions: f.SshOptions, ExecTimeout: f.execTimeout.Duration(),
+		Jump:       f.Jump,
+		User:       f.user,
+		Port:       f.port,
+		Identities: f.Identities,
+		Passphrase: console.AskPassphrase(f.Identities),
+		KnownHosts: f.knownHosts,
+		Timeouts:   f.Timeouts(),
+		Pipeline:   pipeline,
+		Classical:  f.PostQuantum.Value == "off",
+		StateDir:   f.State(),
+	}
+	if err := f.hostKeyPolicy(&o); err != nil {
+		return shoal.Options{}, err
+	}
+	if o.Passwords, err = f.passwords(); err != nil {
+		return shoal.Options{}, err
+	}
+	if f.Client.Value == "standard" {
+		o.Client = shoal.ClientStandard
+	}
+	if f.noAgent {
+		o.Agent = shoal.NoAgent
+	}
+	return o, nil
+}
+
+// hostKeyPolicy sets what --host-key says.
+func (f *HostFlags) hostKeyPolicy(o *shoal.Options) (err error) {
+	switch f.HostKey.Value {
+	case "config":
+	case "strict":
+		o.SSHOptions = append([]string{"StrictHostKeyChecking=yes"}, o.SSHOptions...)
+	default:
+		o.HostKeys, err = hostkeys.ParsePolicy(f.HostKey.Value)
+	}
+	return err
+}
+
+// passwords gives what answers for a password, nil where none was asked for.
+func (f *HostFlags) passwords() (ssh.Passwords, error) {
+	var source auth.Source
+	switch {
+	case f.AskPass && f.passwordFile != "":
+		return nil, errors.New("--ask-pass and --password-file cannot go together")
+	case f.AskPass:
+		source = console.AskPassword
+	case f.passwordFile != "":
+		source = auth.FromFile(f.passwordFile)
+	default:
+		return nil, nil
+	}
+	p, err := auth.NewPasswords(auth.PasswordOptions{
+		Source: source,
+		// Servers that fall silent leave the others time to get in.
+		AnswerTime: min(5*time.Second, f.Timeouts().WithDefaults().Auth/3),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Prepare(context.Background()); err != nil {
+		return nil, fmt.Errorf("getting the password: %w", err)
+	}
+	return p, nil
+}
+
+// State is the directory of --state-dir.
+func (f *HostFlags) State() string { return StateDir(f.StateDir) }
+
+// StateDir is the directory that --state-dir means, "" for none.
+func StateDir(flag string) string {
+	switch flag {
+	case "":
+		return shoal.DefaultStateDir()
+	case "none":
+		return ""
+	}
+	return flag
+}
+
+func (f *HostFlags) Timeouts() ssh.Timeouts {
+	return ssh.Timeouts{
+		Connect: f.connectTimeout.Duration(),
+		Dial:    f.dialTimeout.Duration(),
+		Kex:     f.kexTimeout.Duration(),
+		Auth:    f.authTimeout.Duration(),
+		Session: f.sessionTimeout.Duration(),
+	}
+}
+
+// Load reads the hosts and passes on what the inventory has to say. It has the
+// options look up there what the inventory knows of a host.
+func (f *HostFlags) Load(ctx context.Context, opts *shoal.Options, stdio console.Stdio) (*hosts.List, error) {
+	user, err := opts.LoginName()
+	if err != nil {
+		return nil, err
+	}
+	named, err := f.configNames()
+	if err != nil {
+		return nil, err
+	}
+	waiting := func(program string) {
+		console.Say(stdio.Err, "waiting for %s", ui.Visible(fmt.Sprintf("%.200q", program)))
+	}
+	list, err := hosts.LoadContext(ctx, hosts.Options{
+		Hosts:    f.expressions(),
+		Exclude:  f.exclude,
+		Files:    f.Hostfiles,
+		Commands: f.hostsFrom, CommandTimeout: f.sourceTimeout.Duration(), Waiting: waiting,
+		ConfigHosts: named,
+		Inventories: f.Inventories,
+		Patterns:    f.limits,
+		Groups:      ClusterShellGroups(ctx, groups.Limits{Timeout: f.sourceTimeout.Duration(), Waiting: waiting}),
+		Where:       f.where,
+		Pick:        f.pick,
+		Seed:        f.seed,
+		Stdin:       stdio.In,
+		User:        user,
+		Port:        f.port,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the hosts: %w", err)
+	}
+	for _, n := range list.Notices {
+		console.Say(stdio.Err, "%s", ui.Visible(n))
+	}
+	opts.Entry, opts.Preview = list.EntryOf, list.Targets(1)
+	return list, nil
+}
+
+// expressions are -w and what stands for such.
+func (f *HostFlags) expressions() []string {
+	all := f.Hosts
+	for _, g := range f.groups {
+		all = append(all, "@"+strings.TrimPrefix(g, "@"))
+	}
+	if f.all {
+		all = append(all, "@*")
+	}
+	return all
+}
+
+// configNames are the hosts that ssh_config names, where they were asked for.
+func (f *HostFlags) configNames() ([]string, error) {
+	if !f.configHosts {
+		return nil, nil
+	}
+	config, err := plan.Load(plan.Config{File: f.SshConfig, Set: f.SshOptions})
+	if err != nil {
+		return nil, fmt.Errorf("reading ssh_config: %w", err)
+	}
+	var names []string
+	for _, h := range config.Hosts() {
+		names = append(names, h.Name)
+	}
+	return names, nil
+}
+
+// ClusterShellGroups are those of groups.conf; nothing is read before one is
+// asked for.
+func ClusterShellGroups(ctx context.Context, limits groups.Limits) expr.Groups {
+	home, _ := os.UserHomeDir() // without it only the system's are read
+	return groups.New(ctx, groups.Options{Files: groups.Paths(os.Getenv, home), Limits: limits})
+}
+
+// WarnInsecure says loudly that host keys are not checked.
+func WarnInsecure(w io.Writer, opts shoal.Options) {
+	if opts.HostKeys == hostkeys.Insecure {
+		console.Say(w, "WARNING: host keys are not checked in this run (--host-key insecure): anybody in between can read and change everything")
+		if opts.Passwords != nil {
+			console.Say(w, "the password goes to no host in this run: under --host-key insecure anybody may answer")
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package flags
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A seconds is a flag that takes a duration ("90s", "2m") or a bare number of
+// seconds, as pdsh and ssh do.
+type Seconds time.Duration
+
+func (s *Seconds) String() string {
+	if *s == 0 {
+		return ""
+	}
+	return time.Duration(*s).String()
+}
+
+func (s *Seconds) Duration() time.Duration { return time.Duration(*s) }
+
+func (s *Seconds) Type() string { return "duration" }
+
+func (s *Seconds) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if n, atoi := strconv.ParseFloat(text, 64); atoi == nil {
+		d, err = time.Duration(n*float64(time.Second)), nil
+		if math.IsNaN(n) || math.Abs(n) > 1e9 {
+			err = strconv.ErrRange
+		}
+	}
+	if err != nil || d < 0 {
+		return fmt.Errorf("%q is not a time: write seconds (10) or a duration (500ms, 2m)", text)
+	}
+	*s = Seconds(d)
+	return nil
+}
+
+// A size is a flag that takes bytes with an optional K, M or G (powers of
+// 1024).
+type Size int64
+
+func (s *Size) String() string {
+	for _, unit := range []struct {
+		shift uint
+		name  string
+	}{{30, "G"}, {20, "M"}, {10, "K"}} {
+		if n := int64(*s) >> unit.shift; n > 0 && n<<unit.shift == int64(*s) {
+			return strconv.FormatInt(n, 10) + unit.name
+		}
+	}
+	return strconv.FormatInt(int64(*s), 10)
+}
+
+func (s *Size) Type() string { return "size" }
+
+func (s *Size) Set(text string) error {
+	digits := strings.TrimSuffix(strings.ToUpper(text), "B")
+	shift := uint(0)
+	for i, suffix := range []string{"K", "M", "G"} {
+		if rest, ok := strings.CutSuffix(digits, suffix); ok {
+			digits, shift = rest, uint(10*(i+1))
+			break
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64>>shift {
+		return fmt.Errorf("%q is not a size: write bytes (65536) or K, M, G (64K)", text)
+	}
+	*s = Size(n << shift)
+	return nil
+}
+
+// A choice is a flag that takes one of a few words.
+type Choice struct {
+	Value string
+	Words []string
+}
+
+func (c *Choice) String() string { return c.Value }
+func (c *Choice) Type() string   { return strings.Join(c.Words, "|") }
+
+func (c *Choice) Set(text string) error {
+	for _, w := range c.Words {
+		if w == text {
+			c.Value = text
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not one of %s", text, strings.Join(c.Words, ", "))
+}

@@ -1,0 +1,259 @@
+package fleet
+
+import "shoal/internal/cli/console"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"shoal/fleet"
+	"shoal/hosts/expr"
+	"shoal/internal/plainfile"
+	"shoal/internal/ui"
+	"shoal/record"
+	"shoal/simfleet"
+)
+
+// fleetFlags are the flags of shoal fleet.
+type fleetFlags struct {
+	hosts           int
+	port            uint16
+	seed            string
+	latency, jitter time.Duration
+	maxStartups     string
+	faults          []string
+
+	writeKnownHosts, writeHosts, writeKey string
+	oracle                                string
+}
+
+func New(stdio console.Stdio) *cobra.Command {
+	var f fleetFlags
+	cmd := &cobra.Command{
+		Use:   "fleet [flags]",
+		Short: "Serve a simulated fleet of SSH servers on loopback, to try and to measure with",
+		Long: `Serve any number of simulated SSH servers on 127.0.0.0/8 until interrupted. They
+start no program and touch no file: echo, true, exit, sleep, cat, yes, head and
+a few others are imitated. Every exec is written to the --oracle log, and
+"shoal fleet check" compares that log with the results of a run.
+
+Faults: ` + faultNames() + `.`,
+		Example: `  shoal fleet --hosts 10000 --latency 6ms --write-known-hosts kh --write-hosts hosts --write-key key
+  shoal fleet --hosts 100 --fault 'silent=127.1.0.[1-5]' --fault wrong-hostkey=127.1.0.9 --write-hosts hosts`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return serveFleet(cmd.Context(), &f, stdio) },
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.IntVar(&f.hosts, "hosts", 100, "how many hosts")
+	flags.DurationVar(&f.latency, "latency", 0, "time in each direction; a round trip takes twice as long")
+	flags.DurationVar(&f.jitter, "jitter", 0, "random time more in each direction, up to this")
+	flags.StringVar(&f.maxStartups, "max-startups", "", "drop connections as sshd's MaxStartups: `N` or start:rate:full, for each host")
+	flags.StringArrayVar(&f.faults, "fault", nil, "have hosts do something wrong: `KIND=HOSTS`")
+	flags.Uint16Var(&f.port, "port", 0, "TCP port of every host (default: any free one)")
+	flags.StringVar(&f.seed, "seed", "", "derive all keys from this `TEXT` (default: random)")
+	flags.StringVar(&f.writeHosts, "write-hosts", "", "write the hosts to `FILE`")
+	flags.StringVar(&f.writeKnownHosts, "write-known-hosts", "", "write the host keys to `FILE`")
+	flags.StringVar(&f.writeKey, "write-key", "", "write the private key that may log in to `FILE`")
+	flags.StringVar(&f.oracle, "oracle", "", "write every exec that was seen to `FILE`")
+	cmd.AddCommand(newFleetCheck(stdio))
+	return cmd
+}
+
+func faultNames() string {
+	var names []string
+	for _, f := range simfleet.Faults() {
+		names = append(names, string(f))
+	}
+	return strings.Join(names, ", ")
+}
+
+// serveFleet serves until SIGINT, SIGTERM or the context ends it.
+func serveFleet(ctx context.Context, f *fleetFlags, stdio console.Stdio) (err error) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	opts, err := f.options()
+	if err != nil {
+		return err
+	}
+	if f.oracle != "" {
+		file, err := os.OpenFile(f.oracle, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		if err != nil {
+			return fmt.Errorf("opening the oracle log: %w", err)
+		}
+		log := simfleet.NewLogWriter(file)
+		opts.Oracle, opts.DiscardLog = log.Record, true
+		defer func() { err = errors.Join(err, log.Err(), file.Close()) }()
+	}
+	fl, err := simfleet.Start(ctx, opts)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = fl.Close() }()
+	if err := f.write(fl); err != nil {
+		return err
+	}
+	if err := f.explain(stdio.Out, fl); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	s := fl.Stats()
+	_, err = fmt.Fprintf(stdio.Err, "shoal fleet: %s connections, %s turned away, %s let in, %s execs; at most %s open at once\n",
+		ui.Count(int64(s.Accepted)), ui.Count(int64(s.Dropped)), ui.Count(int64(s.Authenticated)),
+		ui.Count(int64(s.Execs)), ui.Count(int64(s.PeakOpen)))
+	return err
+}
+
+func (f *fleetFlags) options() (simfleet.Options, error) {
+	o := simfleet.Options{
+		Hosts: f.hosts, Seed: f.seed, Port: f.port, Latency: f.latency, Jitter: f.jitter, DiscardLog: true,
+	}
+	var err error
+	if f.maxStartups != "" {
+		if o.MaxStartups, err = simfleet.ParseStartups(f.maxStartups); err != nil {
+			return o, err
+		}
+	}
+	o.Fault, err = parseFaults(f.faults)
+	return o, err
+}
+
+// parseFaults reads KIND=HOSTS; the hosts are numbered by their addresses.
+func parseFaults(texts []string) (func(i int) simfleet.Fault, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	faults := make(map[int]simfleet.Fault)
+	for _, text := range texts {
+		kind, hosts, ok := strings.Cut(text, "=")
+		if !ok {
+			return nil, fmt.Errorf("--fault %q names no hosts\nhint: write --fault silent=127.1.0.[1-5]", text)
+		}
+		fault, err := simfleet.ParseFault(kind)
+		if err != nil {
+			return nil, fmt.Errorf("%w\nhint: there are %s", err, faultNames())
+		}
+		names, err := expr.Expand(hosts)
+		if err != nil {
+			return nil, fmt.Errorf("reading the hosts of --fault %s: %w", kind, err)
+		}
+		for _, name := range names {
+			i, err := simfleet.Index(name)
+			if err != nil {
+				return nil, fmt.Errorf("reading the hosts of --fault %s: %w", kind, err)
+			}
+			faults[i] = fault
+		}
+	}
+	return func(i int) simfleet.Fault { return faults[i] }, nil
+}
+
+// write writes the files that a client needs.
+func (f *fleetFlags) write(fl *simfleet.Fleet) error {
+	for _, file := range []struct {
+		path  string
+		write func(io.Writer) error
+	}{{f.writeHosts, fl.WriteHosts}, {f.writeKnownHosts, fl.WriteKnownHosts}, {f.writeKey, fl.WriteKey}} {
+		if file.path == "" {
+			continue
+		}
+		if err := writeFile(file.path, file.write); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeFile makes path anew, readable by its owner only.
+func writeFile(path string, write func(io.Writer) error) (err error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("replacing a file: %w", err)
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("writing a file: %w", err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	return write(file)
+}
+
+// explain says what to type next.
+func (f *fleetFlags) explain(w io.Writer, fl *simfleet.Fleet) error {
+	next := "hint: --write-hosts, --write-known-hosts and --write-key write what a client needs\n"
+	if f.writeHosts != "" && f.writeKnownHosts != "" && f.writeKey != "" {
+		next = fmt.Sprintf("\nIn another terminal:\n\n  shoal run --hostfile %s --known-hosts %s --identity %s --no-agent -b 'echo hello world'\n",
+			f.writeHosts, f.writeKnownHosts, f.writeKey)
+	}
+	_, err := fmt.Fprintf(w, "%s hosts on %s to %s, round trip %v; Ctrl-C ends them\n%s",
+		ui.Count(int64(f.hosts)), fl.Host(0), fl.Host(f.hosts-1), 2*f.latency, next)
+	return err
+}
+
+func newFleetCheck(stdio console.Stdio) *cobra.Command {
+	var oracle string
+	cmd := &cobra.Command{
+		Use:   "check --oracle FILE RESULTS",
+		Short: "Compare the results of a run (--json) with what the simulated servers saw",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return checkFleet(oracle, args[0], stdio)
+		},
+	}
+	cmd.Flags().StringVar(&oracle, "oracle", "", "the log that shoal fleet --oracle wrote to `FILE`")
+	_ = cmd.MarkFlagRequired("oracle")
+	return cmd
+}
+
+func checkFleet(oraclePath, resultsPath string, stdio console.Stdio) error {
+	oracle, err := plainfile.Open(oraclePath)
+	if err != nil {
+		return fmt.Errorf("opening the oracle log: %w", err)
+	}
+	defer func() { _ = oracle.Close() }()
+	log, err := simfleet.ReadLog(oracle)
+	if err != nil {
+		return fmt.Errorf("reading the oracle log: %w", err)
+	}
+	file, err := plainfile.Open(resultsPath)
+	if err != nil {
+		return fmt.Errorf("opening the results: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	var results []fleet.Result
+	targets := -1
+	for entry, err := range record.Read(file) {
+		if err != nil {
+			return fmt.Errorf("reading the results: %w", err)
+		}
+		switch {
+		case entry.Header != nil:
+			targets = entry.Header.Targets
+		case entry.Result != nil:
+			results = append(results, *entry.Result)
+		}
+	}
+	if targets < 0 {
+		return fmt.Errorf("%s has no header\nhint: write it with shoal run --json", resultsPath)
+	}
+	return printReport(simfleet.Check(log, slices.Values(results), targets), stdio)
+}
+
+func printReport(r simfleet.Report, stdio console.Stdio) error {
+	if _, err := fmt.Fprintln(stdio.Out, console.VisibleLines(strings.TrimSuffix(r.String(), "\n"))); err != nil {
+		return err
+	}
+	if !r.OK() {
+		return console.ExitError(console.ExitFailed)
+	}
+	return nil
+}

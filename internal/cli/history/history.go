@@ -1,0 +1,264 @@
+package history
+
+import (
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
+	"shoal/internal/cli/flags"
+	"shoal/internal/cli/run"
+	"shoal/internal/cli/signals"
+)
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"shoal/fleet"
+	"shoal/internal/journal"
+	"shoal/internal/output"
+	"shoal/internal/ui"
+	"shoal/record"
+)
+
+// journalCommand makes a command that looks into the journal; write says that it
+// does more than that.
+func journalCommand(stderr io.Writer, write bool, use, short, long, example string, args cobra.PositionalArgs,
+	do func(ctx context.Context, j *journal.Journal, args []string) error,
+) (*cobra.Command, *string) {
+	dir := new(string)
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long, Example: example, Args: args,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var j *journal.Journal
+			var err error
+			if write {
+				j, err = run.OpenJournal(cmd.Context(), flags.StateDir(*dir))
+			} else {
+				j, err = run.OpenJournalToRead(cmd.Context(), flags.StateDir(*dir), stderr)
+			}
+			if err != nil {
+				return err
+			}
+			defer func() { _ = j.Close() }()
+			return do(cmd.Context(), j, args)
+		},
+	}
+	cmd.Flags().StringVar(dir, "state-dir", "", "the state `DIR` with the journal (default: ~/.local/state/shoal)")
+	return cmd, dir
+}
+
+func NewHistory(stdio console.Stdio) *cobra.Command {
+	var limit int
+	var since flags.Seconds
+	cmd, _ := journalCommand(stdio.Err, false, "history [flags]", "List the runs that were made, the last first",
+		`List the runs in the journal, the last begun first: identifier, when it began, how
+many targets it had and what became of them, and its command. Where RUN is asked
+for, "last" means the one begun last, and the beginning or the last part of an
+identifier is enough.`,
+		"  shoal history\n  shoal show last", cobra.NoArgs,
+		func(ctx context.Context, j *journal.Journal, _ []string) error {
+			f := journal.Filter{Limit: limit}
+			if d := since.Duration(); d > 0 {
+				f.Since = time.Now().Add(-d)
+			}
+			return history(ctx, j, f, stdio)
+		})
+	cmd.Flags().IntVarP(&limit, "number", "n", 20, "show `N` runs; 0 for all")
+	cmd.Flags().Var(&since, "since", "only runs that began within this time")
+	return cmd
+}
+
+func history(ctx context.Context, j *journal.Journal, f journal.Filter, stdio console.Stdio) error {
+	rows := [][]string{{"run", "began", "targets", "state", "what became of them", "command"}}
+	for info, err := range j.Runs(ctx, f) {
+		if err != nil {
+			console.Complain(stdio.Err, err)
+			continue
+		}
+		sum, err := j.Summary(ctx, info.Run)
+		became := ""
+		if err != nil {
+			became = ui.Visible(err.Error())
+		} else {
+			became = counts(sum)
+		}
+		command := info.Command
+		if info.NoCommand {
+			command = "(not kept)"
+		}
+		rows = append(rows, []string{
+			info.Run, info.Started.Local().Format("2006-01-02 15:04:05"), ui.Count(int64(info.Targets)),
+			info.State.String(), became, shortened(ui.Visible(command), 60),
+		})
+	}
+	_, err := io.WriteString(stdio.Out, ui.AlignTable(rows))
+	return err
+}
+
+// counts lists the outcomes that there are.
+func counts(s *record.Summary) string {
+	text := ""
+	for o := range fleet.NumOutcomes {
+		if n := s.Outcomes[o]; n > 0 {
+			if text != "" {
+				text += ", "
+			}
+			text += ui.Count(int64(n)) + " " + o.String()
+		}
+	}
+	return text
+}
+
+func shortened(s string, columns int) string {
+	if r := []rune(s); len(r) > columns {
+		return string(r[:columns-1]) + "…"
+	}
+	return s
+}
+
+func NewShow(stdio console.Stdio) *cobra.Command {
+	var f display.OutputFlags
+	var which string
+	cmd, _ := journalCommand(stdio.Err, false, "show [flags] RUN [HOST...]", "Show what happened in a run, again",
+		`Show the results of a run, or of some of its hosts, from the journal: as they
+would have been shown then, by the same flags.`,
+		"  shoal show last -b\n  shoal show last web07\n  shoal show last --only failed,cause=auth", cobra.MinimumNArgs(1),
+		func(ctx context.Context, j *journal.Journal, args []string) error {
+			return show(ctx, j, args[0], args[1:], which, &f, stdio)
+		})
+	group := f.Output()
+	cmd.Flags().AddFlagSet(group.FlagSet)
+	cmd.Flags().StringVar(&which, "only", "", "only targets that are `WORDS`: "+selectionWords())
+	return cmd
+}
+
+// selectionWords lists what selectors are called.
+func selectionWords() string {
+	text := ""
+	for _, s := range journal.Selections {
+		text += s.Name + ", "
+	}
+	return text + "cause=REASON"
+}
+
+func show(ctx context.Context, j *journal.Journal, name string, hosts []string, which string, f *display.OutputFlags, stdio console.Stdio) error {
+	if err := f.Validate(); err != nil {
+		return err
+	}
+	selector := journal.All
+	if which != "" {
+		s, err := journal.ParseSelector(which)
+		if err != nil {
+			return err
+		}
+		selector = s
+	}
+	if len(hosts) > 0 {
+		named, all := journal.Hosts(hosts...), selector
+		selector = func(e *journal.Entry) bool { return named(e) && all(e) }
+	}
+	id, err := j.Resolve(ctx, name)
+	if err != nil {
+		return err
+	}
+	info, err := j.Run(ctx, id)
+	if err != nil {
+		return err
+	}
+	f.Progress.Value = "never"
+	f.Ordered = false // they come in order
+	out, err := display.New(f, stdio, info.Header, nil)
+	if err != nil {
+		return err
+	}
+	for e, err := range j.Show(ctx, id, selector) {
+		if err != nil {
+			return cutShort(err, out)
+		}
+		out.Take(e.Result)
+	}
+	if ended := info.Ended(); !ended.IsZero() {
+		out.Summary.Elapsed = max(0, ended.Sub(info.Started))
+	}
+	out.Settle(signals.Patience{}, "")
+	out.Close(signals.Patience{})
+	if out.Failure() != nil {
+		return console.ExitError(console.ExitUnknown)
+	}
+	return nil
+}
+
+// cutShort sums up what was shown before an error ended it.
+func cutShort(err error, out *display.Results) error {
+	_, _ = fmt.Fprint(out.Stderr, output.SummaryText(&out.Summary, out.Columns()))
+	_ = out.Abandon()
+	return err
+}
+
+func NewVerify(stdio console.Stdio) *cobra.Command {
+	cmd, _ := journalCommand(stdio.Err, false, "verify RUN", "Check that the journal has a run as it was written",
+		`Check every row, checksum and output that the journal has of a run, and list the
+targets of which nobody knows whether their command ran.`,
+		"  shoal verify last", cobra.ExactArgs(1),
+		func(ctx context.Context, j *journal.Journal, args []string) error {
+			return verify(ctx, j, args[0], stdio)
+		})
+	return cmd
+}
+
+func verify(ctx context.Context, j *journal.Journal, name string, stdio console.Stdio) error {
+	id, err := j.Resolve(ctx, name)
+	if err != nil {
+		return err
+	}
+	report, err := j.Verify(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, p := range report.Problems {
+		console.Complain(stdio.Err, p)
+	}
+	_, err = fmt.Fprintf(stdio.Out, "%s: %d targets, %d intents, %d results, %d outputs; %d targets with an intent and no result; %d problems\n",
+		id, report.Targets, report.Intents, report.Results, report.Contents, len(report.Unresolved), len(report.Problems))
+	if err == nil && !report.OK() {
+		return console.ExitError(console.ExitUnknown)
+	}
+	return err
+}
+
+func NewPrune(stdio console.Stdio) *cobra.Command {
+	keep := journal.Retention{}
+	days := run.KeptDays
+	larger := flags.Size(run.KeptBytes)
+	cmd, _ := journalCommand(stdio.Err, true, "prune [flags]", "Remove old runs from the journal",
+		`Remove runs from the journal that are old, and those that were begun first while
+it is too large. A run that goes on is never removed, and one that was interrupted
+or broken off, so that shoal resume may go on with it, only with --interrupted.
+Runs may go on meanwhile.`,
+		"  shoal prune --days 30 --size 500M", cobra.NoArgs,
+		func(ctx context.Context, j *journal.Journal, _ []string) error {
+			keep.MaxAge, keep.MaxBytes = time.Duration(days)*24*time.Hour, int64(larger)
+			pruned, err := j.Prune(ctx, keep)
+			if errors.Is(err, journal.ErrMostOld) {
+				return fmt.Errorf("%w\nhint: is the clock right? --most removes them all the same", err)
+			}
+			if err != nil {
+				return err
+			}
+			if n := len(pruned.Kept); n > 0 {
+				console.Say(stdio.Err, "%s runs stay that were interrupted and may be resumed, the first of them %s; --interrupted removes them",
+					ui.Count(int64(n)), pruned.Kept[0])
+			}
+			_, err = fmt.Fprintf(stdio.Out, "%d runs removed, %s bytes freed\n", len(pruned.Runs), ui.Count(pruned.Bytes))
+			return err
+		})
+	cmd.Flags().IntVar(&days, "days", run.KeptDays, "keep runs for `N` days; 0 for ever")
+	cmd.Flags().Var(&larger, "size", "keep so much at the most; 0 for no limit")
+	cmd.Flags().BoolVar(&keep.Interrupted, "interrupted", false, "remove also runs that may be resumed")
+	cmd.Flags().BoolVar(&keep.Most, "most", false, "remove old runs even if they are most of all, or all")
+	return cmd
+}

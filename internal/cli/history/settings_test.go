@@ -1,0 +1,111 @@
+package history
+
+import (
+	"shoal/internal/cli/flags"
+	"shoal/internal/cli/run"
+)
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+
+	"shoal/internal/journal"
+)
+
+// What is kept of a run is what was given and differs from the default, with
+// paths that hold from anywhere; without the command's text, nothing else tells
+// of it either.
+func TestSettings(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.WriteFile("list", []byte("web1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	settings := func(noCommand bool, args ...string) *journal.Settings {
+		t.Helper()
+		var f run.RunFlags
+		cmd := &cobra.Command{}
+		f.Register(cmd)
+		if err := cmd.ParseFlags(append([]string{"-F", "none", "--hostfile", "list"}, args...)); err != nil {
+			t.Fatal(err)
+		}
+		s, err := run.SettingsOf(f.Given, f.KeptNames, &f.HostFlags, noCommand)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	args := []string{
+		"-J", "a,b", "--known-hosts", "kh", "--known-hosts", "/etc/kh", "--forks", "7", "--rate", "2.5", "--no-agent", "-t", "90",
+		"--max-output", "64K", "--max-fail", "2%", "--attempts", "3", "--check", "secret --of=run", "-o", "SetEnv A=b", "-o", " setenv=A=b", "-o", "Port=7",
+		"--canary", "web1", "-b", "--state-dir", "/state", "--once",
+	}
+	got := settings(false, args...)
+	want := map[string][]string{
+		"config": {"none"}, "jump": {"a,b"}, "known-hosts": {filepath.Join(dir, "kh"), "/etc/kh"}, "fanout": {"7"}, "rate": {"2.5"},
+		"no-agent": {"true"}, "connect-timeout": {"1m30s"}, "max-output": {"64K"}, "max-fail": {"2%"},
+		"check": {"secret --of=run"}, "option": {"SetEnv A=b", " setenv=A=b", "Port=7"}, "canary": {"web1"},
+	}
+	if diff := cmp.Diff(want, got.Flags); diff != "" {
+		t.Errorf("flags (-want +got):\n%s", diff)
+	}
+	if len(got.Files) != 1 || got.Files[0].Path != filepath.Join(dir, "list") || len(got.Files[0].Digest) != 64 || got.Directory != dir {
+		t.Errorf("%+v", got)
+	}
+	delete(want, "check")
+	want["option"] = []string{"Port=7"}
+	if diff := cmp.Diff(want, settings(true, args...).Flags); diff != "" {
+		t.Errorf("flags without the command (-want +got):\n%s", diff)
+	}
+
+	var again againFlags
+	cmd := &cobra.Command{}
+	again.register(cmd, flags.NewGroup("Own"))
+	if err := cmd.ParseFlags([]string{"--rate", "1", "--known-hosts", "kh", "--password-file", "pw"}); err != nil {
+		t.Fatal(err)
+	}
+	got.Flags["ask-pass"] = []string{"true"}
+	var said strings.Builder
+	r, err := run.RecallSettings(&journal.RunInfo{Settings: got}, cmd.Flags(), true, &said)
+	if err != nil || again.Rate != 1 || again.Jump != "a,b" || again.Fanout != 7 || again.AskPass || !r.Now["rate"] || r.Now["jump"] {
+		t.Errorf("%v %+v", err, again)
+	}
+	if want := "shoal: given now, and not as the run had it: --password-file, --known-hosts, --rate\n"; said.String() != want {
+		t.Errorf("said %q, want %q", said.String(), want)
+	}
+	got.Flags["from-the-future"] = []string{"1"}
+	if _, err := run.RecallSettings(&journal.RunInfo{Settings: got}, cmd.Flags(), true, &said); err == nil {
+		t.Error("a flag that is not known is passed over")
+	}
+}
+
+// Options of ssh_config name files as seen from the working directory. From
+// another one a run would have other keys, and other known hosts.
+func TestSettingsElsewhere(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for option, refused := range map[string]bool{
+		"UserKnownHostsFile=kh": true, " userknownhostsfile /etc/kh \"kh\"": true, "IdentityFile key": true, "RevokedHostKeys=kh": true,
+		"UserKnownHostsFile=/etc/kh": false, "UserKnownHostsFile=none": false, "IdentityFile ~/key": false, "IdentityFile=%d/key": false,
+		"IdentityAgent=SSH_AUTH_SOCK": false, "IdentityAgent $SOCK": false, "HostName=kh": false, "IdentityFile": false,
+	} {
+		for _, there := range []bool{true, false} {
+			var again againFlags
+			cmd := &cobra.Command{}
+			again.register(cmd, flags.NewGroup("Own"))
+			s := &journal.Settings{Directory: dir, Flags: map[string][]string{"option": {"Port=7", option}}}
+			if !there {
+				s.Directory = "/elsewhere"
+			}
+			_, err := run.RecallSettings(&journal.RunInfo{Settings: s}, cmd.Flags(), true, new(strings.Builder))
+			if got, want := err != nil, refused && !there; got != want {
+				t.Errorf("%q, in the same directory %v: %v", option, there, err)
+			}
+		}
+	}
+}

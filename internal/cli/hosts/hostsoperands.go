@@ -1,0 +1,69 @@
+package hosts
+
+import (
+	"github.com/spf13/cobra"
+
+	"shoal/hosts/expr"
+)
+
+// An operation is the flag of an operand, "" for those that are united.
+type operation string
+
+const (
+	unite     operation = ""
+	exclude   operation = "exclude"
+	intersect operation = "intersection"
+	xor       operation = "xor"
+)
+
+func (op operation) apply(left, right expr.Set) expr.Set {
+	switch op {
+	case exclude:
+		return left.Minus(right)
+	case intersect:
+		return left.Intersect(right)
+	case xor:
+		return left.Xor(right)
+	}
+	return left.Union(right)
+}
+
+// An operand is an expression, or "-" for standard input.
+type operand struct {
+	op   operation
+	text string
+}
+
+// operands are the expressions of a command line, in order.
+type operands []operand
+
+// An operandFlag is a flag that takes an operand.
+type operandFlag struct {
+	to *operands
+	op operation
+}
+
+func (f operandFlag) String() string { return "" }
+func (f operandFlag) Type() string   { return "expression" }
+
+func (f operandFlag) Set(text string) error {
+	*f.to = append(*f.to, operand{f.op, text})
+	return nil
+}
+
+// read takes the rest of the command line from the first operand without a flag
+// on, flags of all kinds between operands; after "--" there are only operands.
+func (o *operands) read(cmd *cobra.Command, args []string) (help bool, err error) {
+	flags := cmd.Flags()
+	for len(args) > 0 {
+		*o = append(*o, operand{text: args[0]})
+		if args = args[1:]; len(args) == 0 || flags.ArgsLenAtDash() >= 0 {
+			continue
+		}
+		if err := flags.Parse(args); err != nil {
+			return false, cmd.FlagErrorFunc()(cmd, err)
+		}
+		args = flags.Args()
+	}
+	return flags.GetBool("help")
+}

@@ -1,0 +1,129 @@
+package keys
+
+import (
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
+)
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"shoal/fleet"
+	"shoal/internal/plainfile"
+	"shoal/internal/plan"
+	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/ssh/hostkeys/scan"
+	"shoal/internal/ui"
+)
+
+func newKeysDiff(stdio console.Stdio) *cobra.Command {
+	var f keysFlags
+	cmd := &cobra.Command{
+		Use:   "diff [flags] [FILE]",
+		Short: "Compare host keys with what known_hosts says",
+		Long: `Compare host keys with the known_hosts files that ssh_config or --known-hosts name.
+The keys come from FILE, which shoal keys scan or ssh-keyscan wrote (- is standard
+input), or are collected now from the hosts that the flags name.
+
+Hosts are folded by state and key:
+  known    known_hosts has what they show, or the authority of their certificate
+  new      nothing is known of them
+  added    a key is known (=), and they show others (+)
+  changed  other keys are known (-), and none of those that they show (+)
+  weak     a key is too short to prove anything
+  revoked  a key is revoked
+  bad      there is no telling, as for a name that cannot stand in known_hosts
+
+The exit code is 0 when all are known, 1 when anything differs, and otherwise that
+of a run with as many hosts that were not reached.`,
+		Example: `  shoal keys diff scan
+  shoal keys diff -w web[01-20]
+  ssh-keyscan -f hosts | shoal keys diff -`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return keysDiff(cmd.Context(), &f, args, stdio) },
+	}
+	f.register(cmd, func(flags.FlagGroup) {})
+	return cmd
+}
+
+// keysDiff is shoal keys diff.
+func keysDiff(ctx context.Context, f *keysFlags, args []string, stdio console.Stdio) error {
+	c, err := f.given(ctx, args, stdio)
+	if err != nil {
+		return err
+	}
+	r, err := c.review(stdio)
+	if err != nil {
+		return err
+	}
+	counts := r.report.Count()
+	if n := counts[scan.New] + counts[scan.Added] + counts[scan.Changed]; n > 0 {
+		_, _ = fmt.Fprintln(stdio.Err, "hint: compare the fingerprints with the hosts' own, "+
+			"then write down what is right with shoal keys approve")
+	}
+	return c.endedWith(len(r.report.Findings) - counts[scan.Known])
+}
+
+// endedWith gives the exit code as an error, differing hosts among it.
+func (c *collection) endedWith(differ int) error {
+	if c.code == console.ExitOK && differ > 0 {
+		return console.ExitError(console.ExitFailed)
+	}
+	return c.ended()
+}
+
+// Given are the keys of the file that was named, or of the hosts.
+func (f *keysFlags) given(ctx context.Context, args []string, stdio console.Stdio) (*collection, error) {
+	if len(args) == 0 {
+		return f.scan(ctx, true, stdio)
+	}
+	if err := f.validate(true); err != nil {
+		return nil, err
+	}
+	return f.read(ctx, args[0], stdio)
+}
+
+// read takes the keys from a file.
+func (f *keysFlags) read(ctx context.Context, path string, stdio console.Stdio) (*collection, error) {
+	opts, err := f.scanOptions(stdio)
+	if err != nil {
+		return nil, err
+	}
+	planner, err := opts.Planner()
+	if err != nil {
+		return nil, err
+	}
+	seen, problems, err := readScan(path, stdio.In)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range problems {
+		console.Say(stdio.Err, "%s", ui.Visible(p.Error()))
+	}
+	if len(seen) == 0 {
+		return nil, fmt.Errorf("%q has no host keys\nhint: shoal keys scan writes them", path)
+	}
+	for i := range seen {
+		t := seen[i].Target
+		t.Port = cmp.Or(t.Port, fleet.DefaultPort) // which a name without one means here, whatever ssh_config says
+		seen[i].Target = planner.Target(ctx, t)
+	}
+	return &collection{seen: seen, router: hostkeys.NewRouter(hostkeys.Options{Alias: plan.Alias}, plan.Trust)}, nil
+}
+
+func readScan(path string, stdin io.Reader) ([]scan.Seen, []hostkeys.Problem, error) {
+	if path == "-" {
+		return scan.Read(stdin, "standard input")
+	}
+	file, err := plainfile.Open(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening the scanned host keys: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	return scan.Read(file, path)
+}

@@ -1,0 +1,176 @@
+package keys
+
+import "shoal/internal/cli/console"
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/ssh/hostkeys/scan"
+	"shoal/internal/ui"
+)
+
+// A reviewed is a collection, compared.
+type reviewed struct {
+	report scan.Report
+	groups []scan.Group
+	router *hostkeys.Router
+}
+
+// review compares the collection and prints what came of it.
+func (c *collection) review(stdio console.Stdio) (*reviewed, error) {
+	r := &reviewed{report: scan.Compare(judge{c.router}, c.seen), router: c.router}
+	for i := range r.report.Findings {
+		withoutCertificates(&r.report.Findings[i])
+	}
+	r.groups = r.report.Groups()
+	for _, p := range c.router.Problems() {
+		console.Say(stdio.Err, "%s", ui.Visible(p.Error()))
+	}
+	if err := r.print(stdio); err != nil {
+		return nil, fmt.Errorf("printing the host keys: %w", err)
+	}
+	return r, nil
+}
+
+// A judge says of hosts that ssh_config keeps from being tried why that is.
+type judge struct{ router *hostkeys.Router }
+
+func (j judge) Judge(t fleet.Target, key ssh.PublicKey) (hostkeys.Judgement, error) {
+	if t.Route != nil && t.Route.Err != nil {
+		return hostkeys.Judgement{}, t.Route.Err
+	}
+	return j.router.Judge(t, key)
+}
+
+// withoutCertificates leaves of each certificate the key that it is for. Where
+// the host is not known by it, it does not count, and known_hosts takes keys.
+func withoutCertificates(f *scan.Finding) {
+	if f.State == scan.Known {
+		return
+	}
+	keys := make([]ssh.PublicKey, len(f.Keys))
+	for i, key := range f.Keys {
+		keys[i] = key
+		if cert, ok := key.(*ssh.Certificate); ok {
+			keys[i] = cert.Key
+		}
+	}
+	f.Keys = keys
+}
+
+// print writes the groups, known hosts on one line, and sums them up.
+func (r *reviewed) print(stdio console.Stdio) error {
+	var errs []error
+	if hosts := r.report.Hosts(scan.Known); hosts != "" {
+		errs = append(errs, printState(stdio.Out, scan.Known, hosts))
+	}
+	for _, g := range r.groups {
+		if g.State != scan.Known {
+			errs = append(errs, r.printGroup(stdio.Out, g))
+		}
+	}
+	console.Say(stdio.Err, "%s", countStates(r.report))
+	return errors.Join(errs...)
+}
+
+func printState(w io.Writer, s scan.State, hosts string) error {
+	_, err := fmt.Fprintf(w, "%-8s %s\n", s, ui.Visible(hosts))
+	return err
+}
+
+// printGroup writes one group with its keys.
+func (r *reviewed) printGroup(w io.Writer, g scan.Group) error {
+	if err := printState(w, g.State, g.Hosts()); err != nil {
+		return err
+	}
+	for _, line := range r.details(g) {
+		if _, err := fmt.Fprintf(w, "         %s\n", ui.Visible(line)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// details are the lines about a group: what is known and not shown (-), what is
+// shown (+), what of that is known (=), and what else stands against it.
+func (r *reviewed) details(g scan.Group) []string {
+	var lines []string
+	if g.State == scan.Changed {
+		lines = r.lost(g)
+	}
+	for _, key := range g.Keys {
+		sign := "+"
+		if j, err := r.router.Judge(g.Findings[0].Target, key); err == nil && j.Status == hostkeys.StatusKnown {
+			sign = "="
+		}
+		lines = append(lines, sign+" "+fingerprint(key))
+	}
+	switch g.State {
+	case scan.Weak, scan.Revoked, scan.Bad:
+		what, _ := ui.SplitHint(g.Findings[0].Why.Error())
+		lines = append(lines, what)
+	}
+	return lines
+}
+
+// maxLost bounds the known keys that are listed of one group.
+const maxLost = 8
+
+// lost lists the keys that are known of a group's hosts, each once. None of them
+// is shown by any of the hosts.
+func (r *reviewed) lost(g scan.Group) []string {
+	var lines []string
+	listed := make(map[string]bool)
+	for _, f := range g.Findings {
+		for _, k := range r.known(f) {
+			id := ssh.FingerprintSHA256(k.Key)
+			if k.Authority || k.Revoked || listed[id] {
+				continue
+			}
+			listed[id] = true
+			if len(listed) <= maxLost {
+				lines = append(lines, "- "+k.String())
+			}
+		}
+	}
+	if more := len(listed) - maxLost; more > 0 {
+		lines = append(lines, fmt.Sprintf("- and %d more", more))
+	}
+	return lines
+}
+
+// known is what known_hosts has for the host; nothing where that cannot be told.
+func (r *reviewed) known(f scan.Finding) []hostkeys.Known {
+	store, err := r.router.Store(f.Target)
+	if err != nil {
+		return nil
+	}
+	known, err := store.Known(f.Target)
+	if err != nil {
+		return nil
+	}
+	return known
+}
+
+// fingerprint names a key as ssh-keygen -l does.
+func fingerprint(key ssh.PublicKey) string { return key.Type() + " " + ssh.FingerprintSHA256(key) }
+
+// countStates says how many hosts are in which state.
+func countStates(r scan.Report) string {
+	text := ""
+	for state, n := range r.Count() {
+		if n > 0 {
+			text += fmt.Sprintf(", %s %s", ui.Count(int64(n)), scan.State(state))
+		}
+	}
+	if text == "" {
+		return "no host keys"
+	}
+	return text[len(", "):]
+}

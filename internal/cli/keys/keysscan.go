@@ -1,0 +1,212 @@
+package keys
+
+import (
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
+	"shoal/internal/cli/flags"
+	"shoal/internal/cli/run"
+	"shoal/internal/cli/signals"
+)
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"shoal"
+	"shoal/fleet"
+	"shoal/internal/engine"
+	"shoal/internal/plan"
+	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/ssh/hostkeys/scan"
+	"shoal/internal/ui"
+	"shoal/record"
+)
+
+func newKeysScan(stdio console.Stdio) *cobra.Command {
+	var f keysFlags
+	var path string
+	cmd := &cobra.Command{
+		Use:   "scan [flags]",
+		Short: "Collect the host keys of a fleet, as ssh-keyscan does",
+		Long: `Collect the host keys of a fleet and print them as ssh-keyscan does.
+
+Each host is asked once, for the key that a run would be shown: one of a type that
+known_hosts has for it, otherwise the best. That is enough to know the host by,
+and servers count connections that log in to nothing (sshd's PerSourcePenalties).
+--types asks for more, one connection after the other.`,
+		Example: `  shoal keys scan -w web[01-20] > scan
+  shoal keys scan --hostfile hosts --types all --output scan
+  shoal keys scan -J bastion -w db[1-3]`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return keysScan(cmd.Context(), &f, path, stdio) },
+	}
+	f.register(cmd, func(g flags.FlagGroup) {
+		g.StringVar(&path, "output", "", "write the keys to `FILE`, once all are there (default: standard output)")
+	})
+	return cmd
+}
+
+// keysScan is shoal keys scan.
+func keysScan(ctx context.Context, f *keysFlags, path string, stdio console.Stdio) error {
+	file, err := newScanFile(path)
+	if err != nil {
+		return err
+	}
+	defer file.discard()
+	c, err := f.scan(ctx, false, stdio)
+	if err != nil {
+		return err
+	}
+	text := c.text(stdio.Err)
+	if file == nil {
+		_, err = stdio.Out.Write(text)
+	} else {
+		err = file.commit(text)
+	}
+	if err != nil {
+		console.Complain(stdio.Err, fmt.Errorf("writing the host keys: %w", err))
+		return console.ExitError(console.ExitUnknown)
+	}
+	return c.ended()
+}
+
+// A collection is the host keys to look at.
+type collection struct {
+	seen   []scan.Seen
+	router *hostkeys.Router // by what they are judged
+	code   int              // of the scan; exitOK where they come from a file
+}
+
+// ended gives the exit code of the scan as an error.
+func (c *collection) ended() error {
+	if c.code == console.ExitOK {
+		return nil
+	}
+	return console.ExitError(c.code)
+}
+
+// Text is the collection as ssh-keyscan prints it. Hosts that cannot stand in
+// known_hosts are complained about and left out.
+func (c *collection) text(complaints io.Writer) []byte {
+	var b bytes.Buffer
+	for _, s := range c.seen {
+		if err := scan.Write(&b, []scan.Seen{s}); err != nil {
+			console.Complain(complaints, err)
+			c.code = max(c.code, console.ExitNotStarted)
+		}
+	}
+	return b.Bytes()
+}
+
+// scan collects the keys of the hosts that the flags name, and shows how it goes
+// as run does. certificates says that hosts may show one where its authority is
+// known.
+func (f *keysFlags) scan(ctx context.Context, certificates bool, stdio console.Stdio) (*collection, error) {
+	if err := f.validate(false); err != nil {
+		return nil, err
+	}
+	questions, err := keyTypes(f.types)
+	if err != nil {
+		return nil, err
+	}
+	opts, err := f.scanOptions(stdio)
+	if err != nil {
+		return nil, err
+	}
+	list, err := f.Load(ctx, &opts, stdio)
+	if err != nil {
+		return nil, err
+	}
+	planner, err := opts.Planner()
+	if err != nil {
+		return nil, err
+	}
+	targets := make([]fleet.Target, 0, len(list.Hosts))
+	for t := range list.Targets(1) {
+		targets = append(targets, planner.Target(ctx, t))
+	}
+	router := hostkeys.NewRouter(hostkeys.Options{Alias: plan.Alias}, plan.Trust)
+	asked := scanPlan{questions: questions, known: router, certificates: certificates, jumps: jumpsOf(targets)}
+	if len(asked.jumps) > 0 {
+		flags.WarnInsecure(stdio.Err, opts) // of all hosts only these are judged
+	}
+	s, err := newScanner(ctx, opts, asked)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	opts.Fanout = run.Fanout(f.fanout, len(targets), stdio)
+	code, err := f.collect(ctx, opts, s, targets, stdio)
+	if err != nil {
+		return nil, err
+	}
+	return &collection{seen: s.recorder.Seen(), router: router, code: code}, nil
+}
+
+// scanOptions are the options of the flags for a scan.
+func (f *keysFlags) scanOptions(stdio console.Stdio) (shoal.Options, error) {
+	opts, err := f.Options()
+	if err != nil {
+		return opts, err
+	}
+	opts.Dials, opts.Starts = f.dials, f.starts
+	opts.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
+	return opts, opts.Validate()
+}
+
+// collect dials every target and gives the exit code that a run with these
+// outcomes has.
+func (f *keysFlags) collect(ctx context.Context, opts shoal.Options, s *scanner, targets []fleet.Target, stdio console.Stdio) (int, error) {
+	started := time.Now()
+	out, err := display.New(&display.OutputFlags{Progress: f.progress}, stdio, record.Header{
+		Program: "shoal " + console.Version, Run: rand.Text(), Started: started, Targets: len(targets), Fanout: opts.Fanout,
+	}, nil)
+	if err != nil {
+		return console.ExitUsage, err
+	}
+	ctx, stop := signals.Watch(ctx, func(bool) { console.Say(out.Stderr, "stopping: what was collected is kept") })
+	defer stop.End()
+	defer out.Showing.AbortWith(ctx)()
+	if limit := f.timeout.Duration(); limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("the scan's timeout of %v passed", limit))
+		defer cancel()
+	}
+	for res, err := range engine.Run(ctx, engine.Options{
+		Dialer: s, Fanout: opts.Fanout, Dials: opts.Dials, Starts: cmp.Or(opts.Starts, engine.DefaultStarts), Drain: stop.Drained,
+	}, slices.Values(targets)) {
+		if err != nil {
+			return console.ExitUsage, errors.Join(err, out.Abandon())
+		}
+		out.Take(res)
+	}
+	out.Summary.Elapsed = time.Since(started)
+	out.Summary.Interrupted = stop.Requested() || ctx.Err() != nil
+	out.Settle(stop.Patience(), "")
+	out.Close(stop.Patience())
+	return console.ExitCode(&out.Summary, out.Failure() == nil), nil
+}
+
+// jumpsOf lists the jump hosts on the way to the targets, each once.
+func jumpsOf(targets []fleet.Target) []fleet.Target {
+	seen := make(map[string]bool)
+	var jumps []fleet.Target
+	for _, t := range targets {
+		for via := t.Route.Via; via != nil; via = via.Route.Via {
+			if name := via.User + "@" + via.Address(); !seen[name] {
+				seen[name] = true
+				jumps = append(jumps, *via)
+			}
+		}
+	}
+	return jumps
+}

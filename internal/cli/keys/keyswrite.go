@@ -1,0 +1,68 @@
+package keys
+
+import "shoal/internal/cli/console"
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"shoal/internal/plan"
+	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/ui"
+)
+
+// A book is a known_hosts file with what is to be written to it.
+type book struct {
+	opts      hostkeys.Options
+	approvals []hostkeys.Approval
+	places    map[string]int // in approvals, by the name under which the host is known
+}
+
+// writeApprovals writes the approvals to the files of their targets, and says where.
+func writeApprovals(approvals []hostkeys.Approval, stdio console.Stdio) error {
+	books := make(map[string]*book)
+	var order []*book
+	for _, a := range approvals {
+		o := hostkeys.Options{Alias: plan.Alias}
+		if err := plan.Trust(a.Target, &o); err != nil {
+			return fmt.Errorf("choosing the known_hosts files: %w", err)
+		}
+		id := fmt.Sprintf("%t %q", o.HashNames, o.Files[:min(1, len(o.Files))])
+		b := books[id]
+		if b == nil {
+			b = &book{opts: o, places: make(map[string]int)}
+			books[id] = b
+			order = append(order, b)
+		}
+		b.add(a)
+	}
+	for _, b := range order {
+		if err := hostkeys.Approve(b.opts, b.approvals); err != nil {
+			return err
+		}
+		console.Say(stdio.Err, "%s written to %s", countHosts(len(b.approvals)), ui.Visible(fmt.Sprintf("%q", b.opts.Files[0])))
+	}
+	return nil
+}
+
+// add joins approvals of one name: the targets of several users, or of one
+// HostKeyAlias.
+func (b *book) add(a hostkeys.Approval) {
+	name := strings.ToLower(cmp.Or(plan.Alias(a.Target), fmt.Sprintf("[%s]:%d", a.Target.Host.Name, a.Target.Port)))
+	at, ok := b.places[name]
+	if !ok {
+		b.places[name] = len(b.approvals)
+		b.approvals = append(b.approvals, a)
+		return
+	}
+	b.approvals[at].Keys = append(b.approvals[at].Keys, a.Keys...)
+	b.approvals[at].Replace = b.approvals[at].Replace || a.Replace
+}
+
+func countHosts(n int) string {
+	if n == 1 {
+		return "the keys of 1 host are"
+	}
+	return fmt.Sprintf("the keys of %s hosts are", ui.Count(int64(n)))
+}

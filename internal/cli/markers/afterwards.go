@@ -1,0 +1,165 @@
+package markers
+
+import (
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
+	"shoal/internal/cli/run"
+)
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"shoal"
+	"shoal/fleet"
+	"shoal/internal/journal"
+	"shoal/internal/remote"
+)
+
+// farFlags are the flags of commands that ask the far ends of an earlier run.
+type farFlags struct {
+	flags.HostFlags
+	fanout int
+	given  *pflag.FlagSet // all of them, as they were given
+}
+
+// Register gives cmd the flags, and more of its own.
+func (f *farFlags) register(cmd *cobra.Command, more ...flags.FlagGroup) {
+	asking := flags.NewGroup("Asking")
+	asking.IntVarP(&f.fanout, "fanout", "f", 0, "ask `N` hosts at once (default: what files and memory allow)")
+	run.WithAliases(cmd)
+	f.given = cmd.Flags()
+	flags.AddInGroups(cmd, append([]flags.FlagGroup{f.Connection(), asking}, more...)...)
+}
+
+// afterwards is an earlier run whose far ends are asked what became of its
+// commands. Nobody else works on the run meanwhile.
+type afterwards struct {
+	kept   *run.Keeper
+	info   *journal.RunInfo
+	flags  run.RemoteFlags
+	opts   shoal.Options // with a Dialer
+	closer func()
+
+	recalled run.Recalled // how the run was made
+
+	asked []inquiry
+	mute  int // Targets of which no intent is known, and so no marker to ask for
+}
+
+// An inquiry is a target that is asked for.
+type inquiry struct {
+	entry journal.Entry
+	// sessions are those in which its command was sent, the last one first.
+	sessions []int
+}
+
+// askAfterwards opens the run, and takes from it the targets that the selector
+// means.
+func askAfterwards(ctx context.Context, f *farFlags, name string, sel journal.Selector, stdio console.Stdio) (_ *afterwards, err error) {
+	j, err := run.OpenJournal(ctx, f.State())
+	if err != nil {
+		return nil, err
+	}
+	a := &afterwards{kept: &run.Keeper{Journal: j}, closer: func() {}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.end(console.ExitUsage))
+		}
+	}()
+	id, err := j.Resolve(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if a.info, err = j.Run(ctx, id); err != nil {
+		return nil, err
+	}
+	if err := run.Recall(a.info.Options, a.flags.Remote().FlagSet); err != nil {
+		return nil, err
+	}
+	a.flags.Key = a.info.Options[run.OptionKey]
+	if !a.flags.Marked() {
+		return nil, fmt.Errorf("the run %s left no markers on its hosts, so that they cannot be asked\nhint: --once, --kill-on-cancel or --detach leave them", id)
+	}
+	if a.recalled, err = run.RecallSettings(a.info, f.given, false, stdio.Err); err != nil {
+		return nil, err
+	}
+	if a.opts, err = f.Options(); err != nil {
+		return nil, err
+	}
+	if a.kept.Run, err = j.Resume(ctx, id); err != nil {
+		return nil, err
+	}
+	for e, err := range j.Show(ctx, id, sel) {
+		if err != nil {
+			return nil, err
+		}
+		if len(e.Intents) == 0 {
+			a.mute++
+			continue
+		}
+		a.asked = append(a.asked, inquiry{entry: e, sessions: a.info.SessionsOf(&e)})
+	}
+	if len(a.asked) == 0 {
+		return a, nil
+	}
+	return a, a.connect(ctx, f, stdio)
+}
+
+// connect plans how the targets are reached, and opens what reaches them.
+func (a *afterwards) connect(ctx context.Context, f *farFlags, stdio console.Stdio) error {
+	targets := make([]fleet.Target, len(a.asked))
+	for i := range a.asked {
+		targets[i] = a.asked[i].entry.Target
+	}
+	a.opts.Fanout = run.Fanout(f.fanout, len(targets), stdio)
+	a.recalled.Route(targets, &a.opts)
+	flags.WarnInsecure(stdio.Err, a.opts)
+	planner, err := a.opts.Planner()
+	if err != nil {
+		return err
+	}
+	for i, t := range targets {
+		a.asked[i].entry.Target = planner.Target(ctx, t)
+	}
+	a.opts.Dialer, a.closer, err = a.opts.OpenDialer(ctx)
+	return err
+}
+
+// marker names the marker of an inquiry's command in one session.
+func (a *afterwards) marker(q *inquiry, session int) remote.Marker {
+	o := a.flags.Wrap(a.info.Run, session)
+	return o.Marker(q.entry.Target)
+}
+
+// since is how long before now the command of an inquiry was sent at the most, by
+// the wall clock, which is all that the journal has. It is negative when that has
+// been set back to before something that the run wrote down.
+func (q *inquiry) since(info *journal.RunInfo, now time.Time) time.Duration {
+	for _, s := range info.Sessions {
+		if now.Before(s.Started) || now.Before(s.Ended) {
+			return -1
+		}
+	}
+	for _, i := range q.entry.Intents {
+		if now.Before(i.At) {
+			return -1
+		}
+	}
+	return now.Sub(q.entry.Intents[0].At)
+}
+
+// End gives the run free. What its last session said of its end still holds.
+func (a *afterwards) end(code int) error {
+	a.closer()
+	if a.kept.Run == nil {
+		return a.kept.Journal.Close()
+	}
+	last := a.info.Sessions[len(a.info.Sessions)-1]
+	return a.kept.End(last.Interrupted || last.Ended.IsZero(), code, nil)
+}

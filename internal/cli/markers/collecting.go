@@ -1,0 +1,324 @@
+package markers
+
+import (
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
+	"shoal/internal/cli/run"
+	"shoal/internal/cli/signals"
+)
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"shoal"
+	"shoal/fleet"
+	"shoal/hosts/expr"
+	"shoal/internal/remote"
+	"shoal/internal/ui"
+)
+
+// collecting fetches in rounds: in each, all that is still wanted is asked for
+// the next part of its output.
+type collecting struct {
+	*afterwards
+	out     *display.Results
+	limit   int64 // bytes kept of each stream; negative: no bound
+	begun   time.Time
+	pending []*parcel
+	done    []*parcel
+}
+
+// A parcel is what has come of one target.
+type parcel struct {
+	inquiry *inquiry
+	result  fleet.Result
+	next    remote.Offsets
+	state   remote.State
+	whole   bool  // Result has come
+	left    int   // how often it had ended, and processes of it went on
+	err     error // why it could not be asked
+
+	rounds int       // in a row in which it could not be asked, or had not begun
+	since  time.Time // when the first of them was
+}
+
+const (
+	// collectChunk is how much of each stream is fetched at once, in bytes.
+	collectChunk = 1 << 20
+	// maxLeft is how often it is asked whether what goes on after a command's end
+	// has ended too.
+	maxLeft = 3
+	// Rounds of --wait are this far apart: at first, and at the most.
+	firstWait = time.Second
+	maxWait   = 30 * time.Second
+	// waitRounds is how often a target is asked that will not answer otherwise
+	// next time either, waitUnreachable for how long a host that cannot be
+	// reached now, as while it is started anew.
+	waitRounds      = 3
+	waitUnreachable = 10 * time.Minute
+	// tellWaitingAfter is when it is said for whom --wait waits, and the least
+	// time until it is said again.
+	tellWaitingAfter = 2 * time.Second
+)
+
+// all fetches, again and again where that is to be waited for, and has the journal
+// on the disk then.
+func (c *collecting) all(ctx context.Context, wait bool, stop *signals.Stopper) error {
+	for i := range c.asked {
+		q := &c.asked[i]
+		p := &parcel{inquiry: q, result: q.entry.Result}
+		p.result.Target, p.result.Stdout, p.result.Stderr = q.entry.Target, fleet.Output{}, fleet.Output{}
+		c.pending = append(c.pending, p)
+	}
+	told := newWaitingNote(time.Now())
+	for pause := firstWait; ; pause = min(2*pause, maxWait) {
+		if err := c.fetch(ctx); err != nil {
+			return err
+		}
+		waiting := c.waiting(time.Now())
+		if !wait || len(waiting) == 0 {
+			break
+		}
+		if text := told.text(waiting, time.Now(), pause); text != "" {
+			console.Say(c.out.Stderr, "%s", text)
+		}
+		select {
+		case <-stop.Drained:
+		case <-time.After(pause):
+			continue
+		}
+		break
+	}
+	c.tellPending()
+	return c.kept.Run.Flush()
+}
+
+// fetch asks until all that has ended is whole.
+func (c *collecting) fetch(ctx context.Context) error {
+	for asked := c.pending; len(asked) > 0; {
+		var again []*parcel
+		for answer, err := range shoal.Ask(ctx, c.opts, targetsOf(asked), func(t fleet.Target, nonce string) (string, error) {
+			p := asked[t.Index]
+			return c.marker(p.inquiry, p.session()).Collect(nonce, p.next, collectChunk)
+		}) {
+			if err != nil {
+				return err
+			}
+			p := asked[answer.Target.Index]
+			switch more, err := c.take(p, answer); {
+			case err != nil:
+				return err
+			case more:
+				again = append(again, p)
+			}
+		}
+		asked = again
+	}
+	c.pending = slices.DeleteFunc(c.pending, func(p *parcel) bool { return p.whole })
+	return nil
+}
+
+// Take adds an answer to a parcel, gives the result on once it is whole, and says
+// whether there is more to fetch at once.
+func (c *collecting) take(p *parcel, a shoal.Answer) (more bool, err error) {
+	if p.err = a.Err; a.Err != nil {
+		return false, nil
+	}
+	r := a.Report
+	p.state = r.State
+	if r.State != remote.StateEnded {
+		return false, nil
+	}
+	if r.Stdout.From != p.next.Stdout || r.Stderr.From != p.next.Stderr {
+		p.err = errors.New("its answer is not for what was asked")
+		return false, nil
+	}
+	c.keep(&p.result.Stdout, r.Stdout)
+	c.keep(&p.result.Stderr, r.Stderr)
+	p.next = r.Next()
+	if c.wants(p.next.Stdout, r.Stdout) || c.wants(p.next.Stderr, r.Stderr) {
+		return true, nil
+	}
+	if r.Left && p.left < maxLeft { // the wrapper itself takes a moment to go
+		p.left++
+		return true, nil
+	}
+	res, _ := run.Settled(p.result, r, p.inquiry.since(c.info, time.Now()))
+	res.Flags &^= fleet.FlagOutputIncomplete | fleet.FlagOutputTruncated
+	if res.Stdout.Truncated() || res.Stderr.Truncated() {
+		res.Flags |= fleet.FlagOutputTruncated
+	}
+	if r.Left {
+		res.Flags |= fleet.FlagOutputIncomplete
+	}
+	p.result, p.whole = res, true
+	c.done = append(c.done, p)
+	if err := c.kept.Result(res); err != nil {
+		return false, err
+	}
+	c.out.Take(res)
+	return false, nil
+}
+
+// keep appends a part of a stream, up to the limit.
+func (c *collecting) keep(o *fleet.Output, part remote.Chunk) {
+	bytes := part.Bytes
+	if c.limit >= 0 {
+		bytes = bytes[:min(int64(len(bytes)), max(0, c.limit-int64(len(o.Bytes))))]
+	}
+	o.Bytes = append(o.Bytes, bytes...)
+	o.Size = part.Size
+}
+
+// wants says that there is more of a stream than came, and room for it. Only what
+// fills a chunk has more behind it, so that nobody keeps us busy with crumbs.
+func (c *collecting) wants(next int64, part remote.Chunk) bool {
+	return next < part.Size && len(part.Bytes) == collectChunk && (c.limit < 0 || next < c.limit)
+}
+
+// session is the one whose marker has the command's end: the last one that sent it.
+func (p *parcel) session() int { return p.inquiry.sessions[0] }
+
+// targetsOf gives the targets of parcels, with their places as indexes.
+func targetsOf(parcels []*parcel) func(func(fleet.Target) bool) {
+	return func(yield func(fleet.Target) bool) {
+		for i, p := range parcels {
+			t := p.inquiry.entry.Target
+			t.Index = i
+			if !yield(t) {
+				return
+			}
+		}
+	}
+}
+
+// waiting gives the targets that may be fetched yet, counting this round.
+func (c *collecting) waiting(now time.Time) (list []*parcel) {
+	for _, p := range c.pending {
+		if p.mayCome(now) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// mayCome reports whether asking again may bring an end: not where there is no
+// marker, where nobody wrote the end down, or where the host will not let us in.
+func (p *parcel) mayCome(now time.Time) bool {
+	if p.err == nil && p.state == remote.StateRunning {
+		p.rounds = 0
+		return true
+	}
+	if p.rounds++; p.rounds == 1 {
+		p.since = now
+	}
+	switch {
+	case p.err != nil && unreachable(p.err):
+		return now.Sub(p.since) < waitUnreachable
+	case p.err != nil, p.state == remote.StateClaimed:
+		return p.rounds < waitRounds
+	}
+	return false
+}
+
+// unreachable reports whether a host cannot be asked now for a reason that may
+// pass by itself.
+func unreachable(err error) bool {
+	f, ok := errors.AsType[*fleet.Error](err)
+	if !ok {
+		return false
+	}
+	switch f.Reason {
+	case fleet.ReasonNameNotFound, fleet.ReasonBadTarget:
+		return false
+	case fleet.ReasonKexTimeout, fleet.ReasonAuthTimeout, fleet.ReasonSessionTimeout:
+		return true
+	}
+	return f.Phase <= fleet.PhaseBanner
+}
+
+// A waitingNote says for whom --wait waits, when that has changed, and not too
+// often.
+type waitingNote struct {
+	last string
+	due  time.Time
+}
+
+func newWaitingNote(now time.Time) *waitingNote { return &waitingNote{due: now.Add(tellWaitingAfter)} }
+
+// Text is the line to be printed before waiting for so long; "" for none.
+func (n *waitingNote) text(waiting []*parcel, now time.Time, wait time.Duration) string {
+	text := "waiting for " + byCause(waiting, "; ")
+	if text == n.last || now.Add(wait).Before(n.due) {
+		return ""
+	}
+	n.last, n.due = text, now.Add(10*tellWaitingAfter)
+	return text
+}
+
+// byCause lists targets under the reason why they have not come, the largest
+// group first, made visible.
+func byCause(parcels []*parcel, between string) string {
+	hosts := make(map[string][]fleet.Host)
+	for _, p := range parcels {
+		hosts[p.cause()] = append(hosts[p.cause()], p.result.Target.Host)
+	}
+	causes := slices.SortedFunc(maps.Keys(hosts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(hosts[b]), len(hosts[a])), cmp.Compare(a, b))
+	})
+	lines := make([]string, len(causes))
+	for i, cause := range causes {
+		lines[i] = ui.Visible(expr.Fold(run.Names(hosts[cause]))) + ": " + ui.Visible(cause)
+	}
+	return strings.Join(lines, between)
+}
+
+// cause is why a target has not come.
+func (p *parcel) cause() string {
+	if p.err == nil {
+		return run.StateWords(p.state)
+	}
+	text, _ := ui.SplitHint(p.err.Error())
+	return text
+}
+
+// tellPending says what could not be fetched, and why.
+func (c *collecting) tellPending() {
+	for line := range strings.SplitSeq(byCause(c.pending, "\n"), "\n") {
+		if line != "" {
+			console.Say(c.out.Stderr, "not collected: %s", line)
+		}
+	}
+}
+
+// forget removes what has been fetched from the hosts, once everything is shown and
+// stored here: where something was not, all of it stays there. What stays harms
+// nothing, so that a host that is not reached now is no error.
+func (c *collecting) forget(ctx context.Context, stderr io.Writer) error {
+	if c.out.Stuck || c.out.Failure() != nil {
+		console.Say(stderr, "markers and output stay on the hosts, since not all was shown and stored here")
+		return nil
+	}
+	whole := slices.DeleteFunc(slices.Clone(c.done), func(p *parcel) bool {
+		return p.result.Flags.Has(fleet.FlagOutputIncomplete) || p.result.Flags.Has(fleet.FlagOutputTruncated)
+	})
+	if len(whole) == 0 {
+		return nil
+	}
+	for _, err := range shoal.Ask(ctx, c.opts, targetsOf(whole), func(t fleet.Target, nonce string) (string, error) {
+		p := whole[t.Index]
+		return c.marker(p.inquiry, p.session()).Forget(nonce)
+	}) {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

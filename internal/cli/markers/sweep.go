@@ -1,0 +1,91 @@
+package markers
+
+import (
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
+	"shoal/internal/cli/run"
+)
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"shoal"
+	"shoal/fleet"
+	"shoal/internal/remote"
+	"shoal/internal/ui"
+)
+
+func NewSweep(stdio console.Stdio) *cobra.Command {
+	var (
+		f      farFlags
+		days   int
+		runDir string
+	)
+	cmd := &cobra.Command{
+		Use:   "sweep [flags]",
+		Short: "Remove old markers from hosts",
+		Long: `Remove the markers of --once, --kill-on-cancel and --detach, with the output in
+them, in which nothing has happened for some days, unless something still runs.`,
+		Example: "  shoal sweep -w web[01-20] --days 7",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return sweep(cmd.Context(), &f, time.Duration(days)*24*time.Hour, runDir, stdio)
+		},
+	}
+	g := flags.NewGroup("Sweeping")
+	g.IntVar(&days, "days", 30, "keep markers that are younger than `N` days, which no start may take")
+	g.StringVar(&runDir, "run-dir", "", "the `DIR` with the markers there (default: .local/state/shoal/marks in the account's home)")
+	f.register(cmd, f.Targets(), g)
+	return cmd
+}
+
+func sweep(ctx context.Context, f *farFlags, age time.Duration, dir string, stdio console.Stdio) error {
+	opts, err := f.Options()
+	if err != nil {
+		return err
+	}
+	if age <= 0 {
+		return errors.New("--days: one is the least")
+	}
+	list, err := f.Load(ctx, &opts, stdio)
+	if err != nil {
+		return err
+	}
+	opts.Fanout = run.Fanout(f.fanout, len(list.Hosts), stdio)
+	flags.WarnInsecure(stdio.Err, opts)
+	planner, err := opts.Planner()
+	if err != nil {
+		return err
+	}
+	opts.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
+	failed := 0
+	for a, err := range shoal.Ask(ctx, opts, func(yield func(fleet.Target) bool) {
+		for t := range list.Targets(1) {
+			if !yield(planner.Target(ctx, t)) {
+				return
+			}
+		}
+	}, func(_ fleet.Target, nonce string) (string, error) { return remote.Sweep(nonce, dir, age) }) {
+		if err != nil {
+			return err
+		}
+		text := fmt.Sprintf("%d removed, %d left", a.Report.Removed, a.Report.Remaining)
+		if a.Err != nil {
+			failed++
+			short, _ := ui.SplitHint(a.Err.Error())
+			text = "not swept: " + ui.Visible(short)
+		}
+		if _, err := fmt.Fprintf(stdio.Out, "%s: %s\n", ui.Visible(a.Target.Host.String()), text); err != nil {
+			return err
+		}
+	}
+	if failed > 0 {
+		return console.ExitError(console.ExitNotStarted)
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package run
+
+import "shoal/internal/cli/flags"
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"shoal"
+	"shoal/internal/engine"
+)
+
+// ControlFlags say how a run goes about its targets.
+type ControlFlags struct {
+	Fanout, dials, starts int
+	commandTimeout        flags.Seconds
+	Timeout               flags.Seconds
+	Rate                  float64
+
+	attempts   int
+	idempotent bool
+
+	rollout             string
+	pause               flags.Seconds
+	check               string
+	maxFail, maxUnknown string
+	failFast, barrier   bool
+	Canary              []string
+
+	CheckDir string // where --check runs; "" means here
+}
+
+func (f *ControlFlags) Control() flags.FlagGroup {
+	g := flags.NewGroup("Control")
+	g.IntVarP(&f.Fanout, "fanout", "f", 0, "work on `N` targets at once (default: what files and memory allow)")
+	g.IntVar(&f.dials, "dials", 0, fmt.Sprintf("start `N` connections at once (default %d)", engine.DefaultDials))
+	g.IntVar(&f.starts, "starts-per-host", 0, fmt.Sprintf("start `N` connections at once to one server; -1 for no limit (default: what it bears, from %d on)", engine.DefaultStarts))
+	g.Float64Var(&f.Rate, "rate", 0, "start `N` connections a second at the most (default: no limit)")
+	g.VarP(&f.commandTimeout, "command-timeout", "u", "give up on a command after this time; it may go on there (default: never)")
+	g.Var(&f.Timeout, "timeout", "stop the whole run after this time (default: never)")
+	g.IntVar(&f.attempts, "attempts", engine.DefaultAttempts, "make `N` attempts at a target at the most; only what certainly did not run is tried again")
+	g.BoolVar(&f.idempotent, "idempotent", false, "the command may run more than once: try again too where it is not known whether it ran")
+	g.StringVar(&f.rollout, "rollout", "", "let the targets go in `STAGES` such as 1,1%,10%,100%")
+	g.Var(&f.pause, "pause", "the time between two stages")
+	g.StringVar(&f.check, "check", "", "run `CMD` here between two stages; the rollout stops when it fails")
+	g.StringVar(&f.maxFail, "max-fail", "", "start nothing more when `N` or N% of the targets have failed, or were never started")
+	g.StringVar(&f.maxUnknown, "max-unknown", "", "start nothing more when of `N` or N% of the targets it is not known whether the command ran")
+	g.BoolVar(&f.failFast, "fail-fast", false, "start nothing more after the first target that is not ok")
+	g.BoolVar(&f.barrier, "barrier", false, "log in everywhere, then start all commands together")
+	g.StringArrayVar(&f.Canary, "canary", nil, "let these hosts of the run go first, in a stage before those of --rollout (`EXPR` as in -w)")
+	return g
+}
+
+// Apply sets the options that these flags are for.
+func (f *ControlFlags) Apply(o *shoal.Options) (err error) {
+	if f.starts < -1 {
+		return fmt.Errorf("--starts-per-host %d: write -1 for no limit", f.starts)
+	}
+	o.Fanout, o.Dials, o.Starts = f.Fanout, f.dials, f.starts
+	o.Timeouts.Command = f.commandTimeout.Duration()
+	e := &o.Engine
+	e.Rate, e.Attempts, e.Idempotent = f.Rate, f.attempts, f.idempotent
+	e.FailFast, e.Barrier, e.Pause = f.failFast, f.barrier, f.pause.Duration()
+	if f.attempts < 1 || f.attempts > engine.MaxAttempts {
+		return fmt.Errorf("--attempts %d: one is the least, and %d the most", f.attempts, engine.MaxAttempts)
+	}
+	if e.Rollout, err = stages(f.rollout); err != nil {
+		return fmt.Errorf("--rollout: %w", err)
+	}
+	if e.MaxFail, err = brake("--max-fail", f.maxFail); err != nil {
+		return err
+	}
+	if e.MaxUnknown, err = brake("--max-unknown", f.maxUnknown); err != nil {
+		return err
+	}
+	if f.check != "" {
+		e.Check = f.runCheck
+	}
+	return nil
+}
+
+func stages(text string) ([]engine.Share, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var list []engine.Share
+	for part := range strings.SplitSeq(text, ",") {
+		s, err := engine.ParseShare(part)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+func brake(flag, text string) (*engine.Share, error) {
+	if text == "" {
+		return nil, nil
+	}
+	s, err := engine.ParseShare(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	return &s, nil
+}
+
+// runCheck runs --check after a stage. What it prints goes to standard error.
+func (f *ControlFlags) runCheck(ctx context.Context, stage int) error {
+	cmd := exec.CommandContext(ctx, "sh", "-c", f.check)
+	cmd.Dir = f.CheckDir
+	cmd.Env = append(os.Environ(), fmt.Sprintf("SHOAL_STAGE=%d", stage))
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%q: %w", f.check, err)
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package run
+
+import (
+	"fmt"
+
+	"shoal/internal/engine"
+	"shoal/internal/ui"
+)
+
+// A course is the width of a run as a person changes it. Each change gives the
+// width for the engine and what is to be said behind it.
+type course struct {
+	width, least, most int
+	bound              string // what most comes from
+	fixed              bool   // there is only one
+	paused             bool
+}
+
+// newCourse begins at a run's fanout. There may be as many at once as this
+// machine carries, or as were asked for if that is more.
+func newCourse(e engine.Options, fanout, targets int, carried engine.Width) course {
+	c := course{width: fanout, least: 1, most: max(fanout, carried.Fanout), bound: "this machine carries no more: " + carried.Bound}
+	if fanout > carried.Fanout {
+		c.bound = "no more were asked for (-f)"
+	}
+	if targets <= c.most {
+		c.most, c.bound = targets, "these are all targets"
+	}
+	c.width = min(c.width, c.most)
+	if e.Barrier {
+		c.least, c.bound, c.fixed = targets, "a barrier holds all targets at once", true
+	}
+	return c
+}
+
+func (c *course) wider() (width int, note string) {
+	to := min(2*c.width, c.most)
+	if to == c.width {
+		note = "; " + c.bound
+	}
+	return c.set(to, note)
+}
+
+func (c *course) narrower() (width int, note string) {
+	to := max(c.width/2, c.least)
+	switch {
+	case to < c.width:
+	case c.fixed:
+		note = "; " + c.bound
+	default:
+		note = "; p pauses"
+	}
+	return c.set(to, note)
+}
+
+// pause lets nothing start, or goes on.
+func (c *course) pause() (width int, note string) {
+	if c.fixed {
+		return c.width, "; " + c.bound
+	}
+	c.paused = !c.paused
+	if c.paused {
+		return 0, "; p goes on"
+	}
+	return c.width, ""
+}
+
+func (c *course) set(width int, note string) (int, string) {
+	c.width = width
+	if c.paused {
+		return 0, fmt.Sprintf("; p goes on with a width of %s%s", ui.Count(int64(c.width)), note)
+	}
+	return c.width, note
+}

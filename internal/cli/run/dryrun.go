@@ -1,0 +1,159 @@
+package run
+
+import "shoal/internal/cli/console"
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+
+	"shoal"
+	"shoal/fleet"
+	"shoal/internal/plan"
+	"shoal/internal/ssh/auth"
+	"shoal/internal/ssh/config"
+	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/ui"
+)
+
+// DryRun prints what would run where: a line for each target, and below it how
+// the target would be reached and why. command gives what runs on a target, and an
+// error for one that is not tried.
+func DryRun(ctx context.Context, stdio console.Stdio, opts shoal.Options, targets iter.Seq[fleet.Target],
+	command func(fleet.Target) (string, error),
+) error {
+	opts.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
+	planner, err := opts.Planner()
+	if err != nil {
+		return err
+	}
+	keyring, err := auth.NewKeyring(auth.KeyringOptions{}) // nobody is asked for a passphrase
+	if err != nil {
+		return err
+	}
+	defer func() { _ = keyring.Close() }()
+	d := &dryRunner{
+		out: stdio.Out, keyring: keyring,
+		keys: hostkeys.NewRouter(hostkeys.Options{Alias: plan.Alias}, plan.Trust),
+	}
+	for t := range targets {
+		earlier := t.Route != nil // ssh_config did not choose its way
+		t, why := planner.Explained(ctx, t)
+		if earlier {
+			why = nil
+		}
+		if t.Command, err = command(t); err != nil && t.Route.Err == nil {
+			t.Route = &fleet.Route{Err: err}
+		}
+		if err := d.target(ctx, t, why); err != nil {
+			return fmt.Errorf("printing the plan: %w", err)
+		}
+	}
+	return nil
+}
+
+// A dryRunner prints targets.
+type dryRunner struct {
+	out     io.Writer
+	keyring *auth.Keyring
+	keys    *hostkeys.Router
+}
+
+func (d *dryRunner) target(ctx context.Context, t fleet.Target, why *config.Resolved) error {
+	if _, err := fmt.Fprintf(d.out, "%d\t%s@%s\t%s\n", t.Index, t.User, t.Address(), ui.Visible(t.Command)); err != nil {
+		return err
+	}
+	if t.Route.Err != nil {
+		return d.line("not tried", strings.ReplaceAll(t.Route.Err.Error(), "\n", "; "), "")
+	}
+	about := []struct{ what, value, from string }{
+		{"host", t.Host.Name, from(why, "hostname", t.Route.Address != "")},
+		{"jump", jumps(t), from(why, "proxyjump", t.Route.Via != nil)},
+		{"proxy", strings.Join(t.Route.ProxyCommand, " "), from(why, "proxycommand", true)},
+		{"user", t.User, from(why, "user", true)},
+		{"port", fmt.Sprint(t.Port), from(why, "port", true)},
+	}
+	for _, a := range about {
+		if a.value == "" {
+			continue
+		}
+		if err := d.line(a.what, a.value, a.from); err != nil {
+			return err
+		}
+	}
+	if err := d.identities(ctx, t); err != nil {
+		return err
+	}
+	return d.hostKeys(t)
+}
+
+func (d *dryRunner) line(what, value, from string) error {
+	if from != "" {
+		value += " (" + from + ")"
+	}
+	_, err := fmt.Fprintf(d.out, "\t%-10s %s\n", what, ui.Visible(value))
+	return err
+}
+
+// from says where a value comes from; "" where that says nothing.
+func from(why *config.Resolved, keyword string, set bool) string {
+	if !set || why == nil {
+		return ""
+	}
+	if source := why.Why(keyword); source.File != "" {
+		return source.String()
+	}
+	return ""
+}
+
+// jumps lists the jump hosts in the order of connecting.
+func jumps(t fleet.Target) string {
+	var list []string
+	for via := t.Route.Via; via != nil; via = via.Route.Via {
+		list = append([]string{via.User + "@" + via.Address()}, list...)
+	}
+	return strings.Join(list, " > ")
+}
+
+func (d *dryRunner) identities(ctx context.Context, t fleet.Target) error {
+	want, err := plan.Want(t)
+	if err != nil {
+		return err
+	}
+	set, err := d.keyring.Set(ctx, want)
+	if err != nil {
+		return err
+	}
+	offers := set.Offers()
+	for _, o := range offers {
+		if err := d.line("identity", o.From, ""); err != nil {
+			return err
+		}
+	}
+	if len(offers) > 0 {
+		return nil
+	}
+	return d.line("identity", "none that can be used without a question", "")
+}
+
+func (d *dryRunner) hostKeys(t fleet.Target) error {
+	store, err := d.keys.Store(t)
+	if err != nil {
+		return d.line("host key", strings.ReplaceAll(err.Error(), "\n", "; "), "")
+	}
+	known, err := store.Known(t)
+	if err != nil {
+		return d.line("host key", err.Error(), "")
+	}
+	for _, k := range known {
+		if err := d.line("host key", k.String(), ""); err != nil {
+			return err
+		}
+	}
+	if len(known) > 0 {
+		return nil
+	}
+	return d.line("host key", "none is known", "")
+}

@@ -1,0 +1,196 @@
+package run
+
+import (
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
+)
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"shoal/internal/ui"
+)
+
+// steering is the help on what a person can do to a run that goes on.
+const steering = `While it runs, + and - double and halve the number of targets worked on at once,
+p pauses and goes on, ? says so. kill -USR1 and -USR2 are + and -, as for
+xargs -P. Ctrl-C starts nothing more and waits for what runs; twice within a
+second it gives up on that. Ctrl-Z suspends: commands go on where they run.`
+
+// keyHelp is what ? says.
+const keyHelp = "keys: + doubles the width, - halves it, p pauses and goes on, Ctrl-C stops, Ctrl-Z suspends"
+
+// sayEvery is the least time between two lines about the width: a key that is
+// held comes thirty times a second.
+const sayEvery = time.Second
+
+// A load is what the engine says of a width that it has taken.
+type load struct{ width, flying int }
+
+// A helm lets a person steer a run: change its width by keys and signals, and
+// suspend it.
+//
+//	keyboard → keys ┐
+//	   kill → signals ┼─▸ steer, one goroutine ─▸ Width ─▸ the engine
+//	                  └──────── Resized ◂──────────────────────┘
+type helm struct {
+	// Width is the engine's option: sent by steer, never closed. Its capacity is
+	// 1, and a newer width takes the place of one that was not taken.
+	Width chan int
+
+	w        io.Writer // above the progress line
+	course   course
+	keyboard *keyboard // nil without one
+	progress interface {
+		Hide() error
+		Show() error
+	}
+
+	keys    chan byte      // sent by keyboard.listen, until over is closed
+	signals chan os.Signal // sent by package signal
+	resumed chan os.Signal // the same, SIGCONT only
+	loads   chan load      // sent by Resized; as Width, the newest counts
+	over    chan struct{}  // closed by end
+	all     sync.WaitGroup
+
+	due  time.Time // when the next line about the width may be said
+	note string    // what to say with it
+	told *load     // of what; nil: nothing is to be said
+
+	drawn chan struct{} // closed when what draw was last given is done; nil before
+}
+
+// takeHelm steers until end is called. in is where keys may come from.
+func takeHelm(in io.Reader, out *display.Results, c course) *helm {
+	h := newHelm(out.Stderr, c)
+	h.keyboard, h.progress = newKeyboard(in), out.Progress
+	signal.Notify(h.signals, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT)
+	if !signal.Ignored(syscall.SIGTSTP) { // by a shell without job control
+		signal.Reset(syscall.SIGTSTP) // a prompt has left its own way to stop, see stay
+		signal.Notify(h.signals, syscall.SIGTSTP)
+	}
+	signal.Notify(h.resumed, syscall.SIGCONT)
+	if h.keyboard != nil {
+		h.all.Go(func() { h.keyboard.listen(h.press) })
+	}
+	h.all.Go(h.steer)
+	return h
+}
+
+func newHelm(w io.Writer, c course) *helm {
+	return &helm{
+		Width: make(chan int, 1), w: w, course: c,
+		keys: make(chan byte), signals: make(chan os.Signal, 8), resumed: make(chan os.Signal, 1),
+		loads: make(chan load, 1), over: make(chan struct{}),
+	}
+}
+
+// End gives the terminal back.
+func (h *helm) end() {
+	signal.Stop(h.signals)
+	signal.Stop(h.resumed)
+	close(h.over)
+	if h.keyboard != nil {
+		h.keyboard.close()
+	}
+	h.all.Wait()
+}
+
+// press is for keyboard.listen.
+func (h *helm) press(key byte) {
+	select {
+	case h.keys <- key:
+	case <-h.over:
+	}
+}
+
+// Resized is the engine's option.
+func (h *helm) Resized(width, flying int) { newest(h.loads, load{width, flying}) }
+
+// newest puts x into a channel with room for one, of which the caller is the
+// only sender.
+func newest[T any](c chan T, x T) {
+	select {
+	case <-c:
+	default:
+	}
+	c <- x
+}
+
+func (h *helm) steer() {
+	var later <-chan time.Time // says what has waited; nil when nothing does
+	for {
+		select {
+		case <-h.over:
+			return
+		case key := <-h.keys:
+			h.obey(key)
+		case sig := <-h.signals:
+			h.heed(sig)
+		case <-h.resumed:
+			h.keyboard.comeBack()
+		case l := <-h.loads:
+			h.told = &l
+			if later == nil {
+				later = time.After(time.Until(h.due))
+			}
+		case <-later:
+			later = nil
+			h.sayWidth()
+		}
+	}
+}
+
+func (h *helm) obey(key byte) {
+	switch key {
+	case '?':
+		console.Say(h.w, "%s", keyHelp)
+	case '+', '=': // the same key on many keyboards
+		h.turn(h.course.wider())
+	case '-', '_':
+		h.turn(h.course.narrower())
+	case 'p', 'P':
+		h.turn(h.course.pause())
+	}
+}
+
+func (h *helm) heed(sig os.Signal) {
+	switch sig {
+	case syscall.SIGUSR1:
+		h.turn(h.course.wider())
+	case syscall.SIGUSR2:
+		h.turn(h.course.narrower())
+	case syscall.SIGTSTP:
+		h.suspend()
+	case syscall.SIGQUIT:
+		h.keyboard.leave()
+		signal.Reset(syscall.SIGQUIT)
+		_ = syscall.Kill(syscall.Getpid(), syscall.SIGQUIT)
+	}
+}
+
+// turn has the engine take a width, and keeps what is to be said once it has.
+func (h *helm) turn(width int, note string) {
+	h.note = note
+	newest(h.Width, width)
+}
+
+func (h *helm) sayWidth() {
+	h.due = time.Now().Add(sayEvery)
+	if h.told == nil {
+		return
+	}
+	text := fmt.Sprintf("%s in flight", ui.Count(int64(h.told.flying)))
+	if h.course.paused {
+		console.Say(h.w, "paused, %s%s", text, h.note)
+	} else {
+		console.Say(h.w, "width %s, %s%s", ui.Count(int64(h.told.width)), text, h.note)
+	}
+	h.told = nil
+}

@@ -1,0 +1,141 @@
+package run
+
+import (
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
+)
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"shoal/fleet"
+	"shoal/hosts/expr"
+	"shoal/internal/engine"
+	"shoal/internal/placeholder"
+	"shoal/internal/ui"
+	"shoal/record"
+)
+
+func New(stdio console.Stdio) *cobra.Command {
+	var f RunFlags
+	cmd := &cobra.Command{
+		Use:   "run [flags] COMMAND...",
+		Short: "Run a command on many hosts and tell what happened on each",
+		Long: `Run a command on many hosts over SSH and tell what happened on each.
+
+COMMAND is given to the login shell of each host. {host}, {user}, {port} and
+{index} in it are replaced for each target; {host|sh} is quoted for the shell.
+
+` + steering,
+		Example: `  shoal run -w web[01-20] uptime
+  shoal run --hostfile hosts -b 'uname -r'
+  shoal run -w db[1-3],root@cache1:2222 -L 'echo {index} {host|sh}'
+  shoal run -w - --outdir results 'cat /etc/os-release' < hosts`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return run(cmd.Context(), &f, strings.Join(args, " "), stdio)
+		},
+	}
+	f.Register(cmd)
+	return cmd
+}
+
+// Run is shoal run: everything that can be wrong is found before anything
+// starts.
+func run(ctx context.Context, f *RunFlags, text string, stdio console.Stdio) error {
+	if err := f.validate(text); err != nil {
+		return err
+	}
+	opts, err := f.options()
+	if err != nil {
+		return err
+	}
+	list, err := f.Load(ctx, &opts, stdio)
+	if err != nil {
+		return err
+	}
+	total := len(list.Hosts) * f.repeat
+	opts.Engine.Targets = total
+	switch {
+	case f.list:
+		_, err := fmt.Fprintln(stdio.Out, expr.Fold(Names(list.Hosts)))
+		return err
+	case f.plan:
+		return printForecast(stdio.Out, opts, total)
+	}
+	template, err := placeholder.Parse(text)
+	if err != nil {
+		return fmt.Errorf("reading the command: %w", err)
+	}
+	canary, err := ParseCanaries(f.Canary, list.Hosts, true)
+	if err != nil {
+		return err
+	}
+	targets := canary.First(list.Targets(f.repeat))
+	opts.Engine.Rollout = append(canary.Stage(targets), opts.Engine.Rollout...)
+	if f.dryRun {
+		return DryRun(ctx, stdio, opts, targets, func(t fleet.Target) (string, error) {
+			return template.Expand(t), template.Check(t)
+		})
+	}
+	flags.WarnInsecure(stdio.Err, opts)
+	opts.Fanout = Fanout(opts.Fanout, total, stdio)
+	planned, err := opts.Plan(ctx, targets, template)
+	if err != nil {
+		return err
+	}
+	if f.On() {
+		if f.Settings, err = SettingsOf(f.Given, f.KeptNames, &f.HostFlags, f.noRecordCommand); err != nil {
+			return err
+		}
+	}
+	return Execute(ctx, Execution{
+		Opts: opts, Output: &f.OutputFlags, Journal: &f.JournalFlags, Remote: &f.RemoteFlags, Timeout: f.Timeout.Duration(),
+		Targets: planned,
+		Header: record.Header{
+			Program: "shoal " + console.Version,
+			Run:     rand.Text(),
+			Started: time.Now(),
+			Command: text,
+			Targets: total,
+			Fanout:  opts.Fanout,
+		},
+	}, stdio)
+}
+
+// Fanout is the width that was asked for, or what this machine carries, and says
+// so where that is what bounds the run.
+func Fanout(asked, total int, stdio console.Stdio) int {
+	carried := engine.DefaultFanout()
+	switch {
+	case asked > carried.Fanout && total > carried.Fanout:
+		console.Say(stdio.Err, "-f %s is more than this machine carries: %s, for %s",
+			ui.Count(int64(asked)), ui.Count(int64(carried.Fanout)), carried.Bound)
+	case asked == 0 && total > carried.Fanout:
+		console.Say(stdio.Err, "%s targets at a time, for %s", ui.Count(int64(carried.Fanout)), carried.Bound)
+	}
+	return cmp.Or(asked, carried.Fanout)
+}
+
+func sayStopping(w io.Writer, aborting bool) {
+	if aborting {
+		console.Say(w, "aborting: commands that run are abandoned and may go on where they run")
+		return
+	}
+	console.Say(w, "stopping: no command is started any more, those that run are waited for; Ctrl-C twice within a second aborts")
+}
+
+func Names(hosts []fleet.Host) []string {
+	names := make([]string, len(hosts))
+	for i, h := range hosts {
+		names[i] = h.String()
+	}
+	return names
+}

@@ -1,0 +1,103 @@
+package run
+
+import (
+	"shoal/internal/cli/display"
+	"shoal/internal/cli/flags"
+)
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"shoal"
+)
+
+// RunFlags are the flags of shoal run.
+type RunFlags struct {
+	flags.HostFlags
+	ControlFlags
+	display.OutputFlags
+	JournalFlags
+	RemoteFlags
+	repeat             int
+	list, dryRun, plan bool
+
+	Given     *pflag.FlagSet // all of them, as they were given
+	KeptNames []string       // the names of those that the journal keeps
+}
+
+// groups gives the flags in the groups in which help shows them.
+func (f *RunFlags) groups() []flags.FlagGroup {
+	targets := f.Targets()
+	targets.IntVar(&f.repeat, "repeat", 1, "target each host `N` times")
+	targets.BoolVarP(&f.list, "list-hosts", "q", false, "print the hosts, folded, and do nothing")
+	targets.BoolVar(&f.dryRun, "dry-run", false, "print what would run where, how and why, and do nothing")
+	targets.BoolVar(&f.plan, "plan", false, "print what the run would need of this machine, and do nothing")
+	connection, control := f.Connection(), f.Control()
+	f.KeptNames = KeptFlags(connection, control)
+	return []flags.FlagGroup{targets, connection, control, f.Remote(), f.Output(), f.journal()}
+}
+
+// aliases are the names that other tools have for the same.
+var aliases = map[string]string{"forks": "fanout", "parallel": "fanout"}
+
+// Register adds the flags to cmd, with help in groups.
+func (f *RunFlags) Register(cmd *cobra.Command) {
+	WithAliases(cmd)
+	// Flags stand before the command, so that the command may have its own.
+	cmd.Flags().SetInterspersed(false)
+	f.Given = cmd.Flags()
+	flags.AddInGroups(cmd, f.groups()...)
+	for name, c := range map[string]*flags.Choice{
+		"host-key": &f.HostKey, "progress": &f.Progress, "pipeline": &f.Pipeline, "pq": &f.PostQuantum, "client": &f.Client,
+	} {
+		// The only error is a flag that is not there.
+		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(c.Words, cobra.ShellCompDirectiveNoFileComp))
+	}
+}
+
+// WithAliases lets flags be called by the names of aliases.
+func WithAliases(cmd *cobra.Command) {
+	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if known, ok := aliases[name]; ok {
+			name = known
+		}
+		return pflag.NormalizedName(name)
+	})
+}
+
+// Options are the library's, without what one run adds to them.
+func (f *RunFlags) options() (shoal.Options, error) {
+	o, err := f.HostFlags.Options()
+	if err != nil {
+		return o, err
+	}
+	if err := f.ControlFlags.Apply(&o); err != nil {
+		return o, err
+	}
+	o.MaxOutput = f.Kept()
+	known := o
+	known.Engine.Targets = 1 // shares need a number, which is not known yet
+	return o, known.Validate()
+}
+
+// Validate finds flags that cannot go together.
+func (f *RunFlags) validate(command string) error {
+	if err := f.RemoteFlags.Validate(f.On()); err != nil {
+		return err
+	}
+	f.Key = NewMarkerKey()
+	f.JournalFlags.Options = f.Remembered()
+	switch err := f.OutputFlags.Validate(); {
+	case err != nil:
+		return err
+	case f.repeat < 1:
+		return fmt.Errorf("--repeat %d: each host is targeted once at least", f.repeat)
+	case strings.TrimSpace(command) == "" && !f.list && !f.plan:
+		return fmt.Errorf("no command to run\nhint: it stands after the flags: shoal run -w web[1-3] uptime")
+	}
+	return nil
+}

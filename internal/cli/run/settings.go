@@ -1,0 +1,359 @@
+package run
+
+import (
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
+)
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/crypto/ssh"
+
+	"shoal"
+	"shoal/fleet"
+	"shoal/hosts"
+	"shoal/internal/journal"
+	"shoal/internal/plan"
+	"shoal/internal/ssh/auth"
+	"shoal/internal/ui"
+)
+
+// KeptFlags gives the names of the flags that the journal keeps of a run: those
+// of the groups, and --max-output. The other output flags are for who looks.
+func KeptFlags(groups ...flags.FlagGroup) []string {
+	names := []string{"max-output"}
+	for _, g := range groups {
+		g.VisitAll(func(flag *pflag.Flag) {
+			if flag.Name != "state-dir" {
+				names = append(names, flag.Name)
+			}
+		})
+	}
+	return names
+}
+
+// SettingsOf gives what the journal keeps of how a run was asked for. Without the
+// text of the command it keeps none of what else may say what was run.
+func SettingsOf(flags *pflag.FlagSet, kept []string, f *flags.HostFlags, noCommand bool) (*journal.Settings, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, fmt.Errorf("looking for the working directory: %w", err)
+	}
+	s := &journal.Settings{Directory: dir, Flags: make(map[string][]string)}
+	for _, name := range kept {
+		flag := flags.Lookup(name)
+		if flag == nil || !flag.Changed || flag.Value.String() == flag.DefValue || noCommand && name == "check" {
+			continue
+		}
+		values := slices.Clone(valuesOf(flag))
+		if noCommand && name == "option" {
+			values = slices.DeleteFunc(values, func(o string) bool { return keyword(o) == "setenv" })
+		}
+		s.Flags[name] = absolute(name, values)
+	}
+	s.Files, err = filesOf(f)
+	return s, err
+}
+
+func valuesOf(flag *pflag.Flag) []string {
+	if list, ok := flag.Value.(pflag.SliceValue); ok {
+		return list.GetSlice()
+	}
+	return []string{flag.Value.String()}
+}
+
+// absolute makes paths true from any working directory.
+func absolute(name string, values []string) []string {
+	switch name {
+	case "config", "identity", "known-hosts", "password-file":
+	default:
+		return values
+	}
+	full := slices.Clone(values)
+	for i, v := range full {
+		if v == "" || v == "none" || v == "-" || strings.HasPrefix(v, "~") {
+			continue
+		}
+		if path, err := filepath.Abs(v); err == nil {
+			full[i] = path
+		}
+	}
+	return full
+}
+
+// filesOf gives the files that decide where a run goes and how, as they are now.
+func filesOf(f *flags.HostFlags) ([]journal.File, error) {
+	config, err := plan.Load(plan.Config{File: f.SshConfig, Set: f.SshOptions})
+	if err != nil {
+		return nil, fmt.Errorf("reading ssh_config: %w", err)
+	}
+	var files []journal.File
+	add := func(kind journal.FileKind, paths []string, digest func(string) string) {
+		for _, path := range paths {
+			if full, err := filepath.Abs(path); err == nil && path != "-" {
+				files = append(files, journal.File{Kind: kind, Path: full, Digest: digest(full)})
+			}
+		}
+	}
+	add(journal.FileConfig, config.Files(), contentDigest)
+	inventories := slices.Concat(f.Inventories, f.Hostfiles)
+	for _, e := range f.Hosts {
+		if path, ok := strings.CutPrefix(e, "^"); ok {
+			inventories = append(inventories, path)
+		}
+	}
+	add(journal.FileInventory, inventories, contentDigest)
+	add(journal.FileIdentity, f.Identities, keyDigest)
+	return files, nil
+}
+
+// contentDigest is the SHA-256 of a file, or of the files below a directory with
+// their names; "" where they cannot be read or are no plain files, whose content
+// would be gone once read.
+func contentDigest(path string) string {
+	h := sha256.New()
+	err := filepath.WalkDir(path, func(at string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := os.Stat(at) // through links
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() {
+			return fs.ErrInvalid
+		}
+		file, err := os.Open(at)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }() // only read
+		name, _ := filepath.Rel(path, at)
+		_, _ = fmt.Fprintf(h, "%q %d\n", name, info.Size()) // a hash takes all
+		_, err = io.Copy(h, file)
+		return err
+	})
+	if err != nil {
+		return ""
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// keyDigest is the fingerprint of a key file's public key; "" where it is not known
+// without a passphrase.
+func keyDigest(path string) string {
+	set, err := auth.Load(context.Background(), auth.Options{Files: []string{path}})
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = set.Close() }() // nothing was signed
+	for _, key := range set.Keys() {
+		if _, ok := key.(*ssh.Certificate); !ok {
+			return ssh.FingerprintSHA256(key)
+		}
+	}
+	return ""
+}
+
+// A recalled is how an earlier run was asked for, with what is asked for now.
+type Recalled struct {
+	Info *journal.RunInfo
+	Now  map[string]bool // the flags that were given now
+}
+
+// rivals are flags of which the later one counts, though they cannot go together.
+var rivals = map[string]string{"ask-pass": "password-file", "password-file": "ask-pass"}
+
+// RecallSettings sets the flags as the earlier run had them. What is given now
+// wins, and is said where it differs. Flags that the command does not have are
+// left out unless all are wanted.
+func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stderr io.Writer) (Recalled, error) {
+	r := Recalled{Info: info, Now: make(map[string]bool)}
+	flags.Visit(func(flag *pflag.Flag) { r.Now[flag.Name] = true })
+	if info.Settings == nil {
+		return r, nil
+	}
+	var instead []string
+	for _, name := range slices.Sorted(maps.Keys(info.Settings.Flags)) {
+		values := info.Settings.Flags[name]
+		flag := flags.Lookup(name)
+		switch {
+		case flag == nil && all:
+			return r, fmt.Errorf("the run %s was made with --%s, which this program does not have\nhint: use the one that made it: %s",
+				info.Run, name, ui.Visible(info.Program))
+		case flag == nil || len(values) == 0:
+		case r.Now[name]:
+			if !slices.Equal(absolute(name, valuesOf(flag)), values) {
+				instead = append(instead, "--"+name)
+			}
+		case r.Now[rivals[name]]:
+			instead = append(instead, "--"+rivals[name])
+		default:
+			if err := setFlag(flag, values); err != nil {
+				return r, fmt.Errorf("the run's own --%s: %w", name, err)
+			}
+		}
+	}
+	if dir, err := os.Getwd(); !r.Now["option"] && dir != info.Settings.Directory {
+		// Other keys, or none, would decide whom to trust.
+		if o := Elsewhere(info.Settings.Flags["option"]); err != nil || o != "" {
+			return r, errors.Join(err, fmt.Errorf("the run's own --option %s names a file as seen from the directory %s\nhint: go there, or give --option again",
+				ui.Visible(fmt.Sprintf("%q", o)), ui.Visible(fmt.Sprintf("%q", info.Settings.Directory))))
+		}
+	}
+	if len(instead) > 0 {
+		console.Say(stderr, "given now, and not as the run had it: %s", strings.Join(slices.Compact(instead), ", "))
+	}
+	return r, nil
+}
+
+func setFlag(flag *pflag.Flag, values []string) (err error) {
+	if list, ok := flag.Value.(pflag.SliceValue); ok {
+		err = list.Replace(values)
+	} else {
+		err = flag.Value.Set(values[0])
+	}
+	flag.Changed = true
+	return err
+}
+
+// TellFiles says which files have changed since the run was made.
+func (r Recalled) TellFiles(f *flags.HostFlags, stderr io.Writer) error {
+	if r.Info.Settings == nil {
+		return nil
+	}
+	files, err := filesOf(f)
+	if err != nil {
+		return err
+	}
+	known := make(map[journal.File]bool) // without digest
+	name := func(file journal.File) journal.File { file.Digest = ""; return file }
+	tell := func(file journal.File, what string) {
+		console.Say(stderr, "%s %s %s since the run was made", file.Kind, ui.Visible(fmt.Sprintf("%q", file.Path)), what)
+	}
+	now := make(map[journal.File]string)
+	for _, file := range files {
+		now[name(file)] = file.Digest
+	}
+	for _, file := range r.Info.Settings.Files {
+		known[name(file)] = true
+		digest, read := now[name(file)]
+		switch {
+		case file.Kind == journal.FileInventory: // it is not read again
+			digest, read = contentDigest(file.Path), true
+		case r.Now["identity"] && file.Kind == journal.FileIdentity, r.Now["config"] && file.Kind == journal.FileConfig:
+			continue
+		}
+		switch {
+		case !read || digest == "" && file.Digest != "":
+			tell(file, "has gone")
+		case digest != file.Digest:
+			tell(file, "has changed")
+		}
+	}
+	for _, file := range files {
+		if file.Kind == journal.FileConfig && !known[name(file)] && !r.Now["config"] {
+			tell(file, "is new")
+		}
+	}
+	return nil
+}
+
+// Route has the targets reached as the run reached them, but for what is given
+// now: -l and -p count where a host names no user and port, and with -J, or an
+// option that says as much, the way is made anew.
+func (r Recalled) Route(targets []fleet.Target, opts *shoal.Options) {
+	listed := make(map[int]hosts.Entry)
+	anew := r.Now["jump"] || r.option(opts, "proxyjump", "proxycommand", "hostname", "hostkeyalias")
+	user := r.Now["user"] || r.option(opts, "user")
+	port := r.Now["port"] || r.option(opts, "port")
+	for i := range targets {
+		t := &targets[i]
+		route := t.Route
+		if route != nil && (route.Listed != "" || route.KeyFile != "") {
+			listed[t.Index] = hosts.Entry{Address: route.Listed, IdentityFile: route.KeyFile}
+		}
+		if anew || r.Info.Settings == nil && unwritten(route) {
+			t.Route = nil
+		}
+		if user {
+			t.User = ""
+		}
+		if port {
+			t.Port = 0
+		}
+	}
+	opts.Entry = func(t fleet.Target) hosts.Entry { return listed[t.Index] }
+	opts.Preview = slices.Values(targets)
+}
+
+// option reports whether one of these options of ssh_config is given now.
+func (r Recalled) option(opts *shoal.Options, keywords ...string) bool {
+	return r.Now["option"] && slices.ContainsFunc(opts.SSHOptions, func(o string) bool {
+		return slices.Contains(keywords, keyword(o))
+	})
+}
+
+// splitOption gives the keyword of an option of ssh_config, in lower case, and
+// the words of its value.
+func splitOption(option string) (keyword string, value []string) {
+	words := strings.FieldsFunc(option, func(c rune) bool { return strings.ContainsRune("= \t\r\n\"", c) })
+	if len(words) == 0 {
+		return "", nil
+	}
+	return strings.ToLower(words[0]), words[1:]
+}
+
+func keyword(option string) string {
+	k, _ := splitOption(option)
+	return k
+}
+
+// fileOptions are the options of ssh_config that name files.
+var fileOptions = []string{
+	"certificatefile", "globalknownhostsfile", "identityagent", "identityfile", "revokedhostkeys", "userknownhostsfile",
+}
+
+// Elsewhere gives an option that names a file by a path that counts from the
+// working directory; "" for none.
+func Elsewhere(options []string) string {
+	for _, o := range options {
+		k, value := splitOption(o)
+		if slices.Contains(fileOptions, k) && slices.ContainsFunc(value, func(path string) bool {
+			return path != "none" && path != "SSH_AUTH_SOCK" && !strings.ContainsRune("/~%$", rune(path[0]))
+		}) {
+			return o
+		}
+	}
+	return ""
+}
+
+// unwritten reports whether an older program may have written the route of a
+// target that it could not reach as configured: it then wrote an empty one.
+func unwritten(r *fleet.Route) bool {
+	return r != nil && r.Address == "" && r.HostKeyAlias == "" && r.Via == nil && len(r.ProxyCommand) == 0
+}
+
+// Text is the settings as flags, for people.
+func (r Recalled) Text() string {
+	var words []string
+	for _, name := range slices.Sorted(maps.Keys(r.Info.Settings.Flags)) {
+		for _, value := range r.Info.Settings.Flags[name] {
+			words = append(words, "--"+name+"="+ui.Visible(value))
+		}
+	}
+	return strings.Join(words, " ")
+}

@@ -1,0 +1,72 @@
+package run
+
+import (
+	"fmt"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/remote"
+)
+
+// Settled makes of a result what the far end's report proves of its command,
+// which was sent so long ago at the most. The output that was missed is still
+// missed. known says that the report is a fact about the command's end; without
+// it the result is as it was.
+func Settled(res fleet.Result, r remote.Report, since time.Duration) (_ fleet.Result, known bool) {
+	switch r.State {
+	case remote.StateNever:
+		if since < 0 {
+			res.Err = fmt.Errorf("its marker says that it never started, but the clock here was set back: whether the machine was started anew since, nobody can tell")
+			return res, false
+		}
+		if !r.DidNotRun(since) {
+			res.Err = fmt.Errorf("its marker says that it never started, but the machine was started anew since, and may have forgotten")
+			return res, false
+		}
+		res.Outcome, res.Flags, res.Err = fleet.OutcomeNeverStarted, 0, nil
+		if res.Reason == fleet.ReasonNone {
+			res.Reason = fleet.ReasonInterrupted
+		}
+		return res, true
+	case remote.StateEnded:
+		res.Outcome, res.Reason, res.Err = r.Outcome(), fleet.ReasonNone, nil
+		res.Flags |= fleet.FlagExitKnown | fleet.FlagOutputIncomplete
+		res.Status, res.Signal = uint32(r.Status), ""
+		switch r.Cause {
+		case remote.CauseTimeout:
+			res.Reason, res.Signal = fleet.ReasonRemoteTimeout, "TERM"
+		case remote.CauseKilled:
+			res.Reason, res.Signal = fleet.ReasonKilled, "KILL"
+		}
+		if res.Outcome == fleet.OutcomeSignalled {
+			res.Status = 0
+		}
+		return res, true
+	}
+	res.Err = fmt.Errorf("%s", StateWords(r.State))
+	return res, false
+}
+
+// longest returns the time from begun to now, both of this process. The monotonic
+// clock stands still while this machine sleeps and the wall clock may be set back;
+// the longer time is the safe one for [remote.Report.DidNotRun].
+func longest(begun, now time.Time) time.Duration {
+	return max(now.Sub(begun), now.Round(0).Sub(begun.Round(0)))
+}
+
+// StateWords says what is known of a command that has no end.
+func StateWords(s remote.State) string {
+	switch s {
+	case remote.StateRunning:
+		return "it still runs"
+	case remote.StateOrphaned:
+		return "processes of it still run, and nobody waits for them: its exit status will not be known"
+	case remote.StateLost:
+		return "it may have run; nothing of it runs now, and how it ended was not written down"
+	case remote.StateAbsent:
+		return "it has no marker: it has not begun, or its marker is gone"
+	case remote.StateClaimed:
+		return "it has a marker, and has not begun"
+	}
+	return "its marker cannot be read"
+}
