@@ -112,7 +112,7 @@ func (p allowedPasswords) Answer(
 var errNoPassword = errors.New("ssh_config allows no password for this host")
 
 // memory opens what is remembered of servers. A run goes on without it.
-func (o Options) memory() *hostcache.Memory {
+func (o Options) memory() *hostcache.Cache {
 	if o.StateDir == "" {
 		return nil
 	}

@@ -99,7 +99,7 @@ type Options struct {
 	Drain <-chan struct{}
 	// Follow is told when a running command has written something. It must not
 	// block. nil means that nobody follows.
-	Follow func(*engine.Tail)
+	Follow func(*engine.Output)
 	// Notice is told what a person should know and need not act on, such as a
 	// key file that was passed over. nil means that nobody is.
 	Notice func(string)

@@ -78,7 +78,7 @@ func (o Options) prepare(ctx context.Context, keys *hostkeys.Router, keyring *au
 		return err
 	}
 	seen := make(map[*fleet.Route]bool)
-	var wants []auth.Want
+	var wants []auth.KeySpec
 	for t := range o.Preview {
 		for t := planner.Target(ctx, t); t.Route.Err == nil && !seen[t.Route]; t = *t.Route.Via {
 			seen[t.Route] = true
@@ -95,7 +95,7 @@ func (o Options) prepare(ctx context.Context, keys *hostkeys.Router, keyring *au
 			}
 		}
 	}
-	return keyring.Prepare(ctx, func(yield func(auth.Want) bool) {
+	return keyring.Prepare(ctx, func(yield func(auth.KeySpec) bool) {
 		for _, w := range wants {
 			if !yield(w) {
 				return
@@ -108,7 +108,7 @@ func (o Options) prepare(ctx context.Context, keys *hostkeys.Router, keyring *au
 // here and cannot be used.
 func (o Options) checkNamed(ctx context.Context, keyring *auth.Keyring) error {
 	if len(o.Identities) > 0 {
-		set, err := keyring.Set(ctx, auth.Want{Files: o.Identities, AgentSocket: o.agentSocket()})
+		set, err := keyring.Set(ctx, auth.KeySpec{Files: o.Identities, AgentSocket: o.agentSocket()})
 		if err == nil {
 			err = set.Unusable()
 		}

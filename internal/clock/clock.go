@@ -73,8 +73,8 @@ func (c *Clock) look() time.Time {
 	return now
 }
 
-// Lost is how long this process has been stopped since New.
-func (c *Clock) Lost() time.Duration {
+// Suspended is how long this process has been stopped since New.
+func (c *Clock) Suspended() time.Duration {
 	if c == nil {
 		return 0
 	}
@@ -95,13 +95,13 @@ func (c *Clock) Now() time.Time {
 	return c.look().Add(-c.lost)
 }
 
-// Real is when this clock reaches t, unless there is another stop before. A zero
+// Deadline is when this clock reaches t, unless there is another stop before. A zero
 // t, no deadline, stays zero.
-func (c *Clock) Real(t time.Time) time.Time {
+func (c *Clock) Deadline(t time.Time) time.Time {
 	if c == nil || t.IsZero() {
 		return t
 	}
-	return t.Add(c.Lost())
+	return t.Add(c.Suspended())
 }
 
 // AfterFunc calls f on a goroutine of its own once this clock has gone on by d,

@@ -28,8 +28,8 @@ func TestClock(t *testing.T) {
 		begin, at := time.Now(), c.Now()
 		pass := func(d time.Duration, want, lost time.Duration) {
 			t.Helper()
-			if got := c.Now().Sub(at); got != want || c.Lost() != lost {
-				t.Errorf("after %v: %v have passed and %v were lost, want %v and %v", d, got, c.Lost(), want, lost)
+			if got := c.Now().Sub(at); got != want || c.Suspended() != lost {
+				t.Errorf("after %v: %v have passed and %v were lost, want %v and %v", d, got, c.Suspended(), want, lost)
 			}
 		}
 		pass(0, 0, 0)
@@ -40,10 +40,10 @@ func TestClock(t *testing.T) {
 		stopped(c, time.Minute)
 		lost := time.Minute - tick
 		pass(time.Hour, time.Hour-lost, lost)
-		if got, want := c.Real(at), begin.Add(lost); !got.Equal(want) {
+		if got, want := c.Deadline(at), begin.Add(lost); !got.Equal(want) {
 			t.Errorf("the beginning would come again at %v, want %v", got, want)
 		}
-		if got := c.Real(time.Time{}); !got.IsZero() {
+		if got := c.Deadline(time.Time{}); !got.IsZero() {
 			t.Errorf("no deadline became %v", got)
 		}
 	})
@@ -53,8 +53,8 @@ func TestNilClockIsTheTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c *Clock
 		at := time.Now()
-		if !c.Now().Equal(at) || !c.Real(at).Equal(at) || c.Lost() != 0 {
-			t.Errorf("%v, %v, %v at %v", c.Now(), c.Real(at), c.Lost(), at)
+		if !c.Now().Equal(at) || !c.Deadline(at).Equal(at) || c.Suspended() != 0 {
+			t.Errorf("%v, %v, %v at %v", c.Now(), c.Deadline(at), c.Suspended(), at)
 		}
 		fired := make(chan time.Time)
 		c.AfterFunc(time.Second, func() { fired <- time.Now() })

@@ -61,7 +61,7 @@ func (x *trial) read(j *journal.Journal) finding {
 	f := finding{unborn: true, log: x.fleet.Log()}
 	for info, err := range j.Runs(x.t.Context(), journal.Filter{Limit: 1}) {
 		x.check(err)
-		if f.state = info.State; f.state == journal.NeverBegan {
+		if f.state = info.State; f.state == journal.Incomplete {
 			return f
 		}
 		f.unborn = false

@@ -217,7 +217,7 @@ func resultsKept(t *testing.T, dir string) (n int) {
 	}
 	defer func() { _ = j.Close() }()
 	for info, err := range j.Runs(ctx, journal.Filter{Limit: 1}) {
-		if err != nil || info.State == journal.NeverBegan {
+		if err != nil || info.State == journal.Incomplete {
 			return 0
 		}
 		for e, err := range j.Show(ctx, info.Run, journal.All) {

@@ -24,7 +24,7 @@ type Release struct {
 type barrier struct{ held []held }
 
 type held struct {
-	flight *flight
+	flight *attempt
 	conn   ssh.Conn
 }
 
@@ -45,7 +45,7 @@ func (o Options) roomForBarrier() error {
 }
 
 // hold lets an authenticated connection wait for the others.
-func (r *run) hold(f *flight, conn ssh.Conn) {
+func (r *run) hold(f *attempt, conn ssh.Conn) {
 	h := held{f, conn}
 	if !r.add(h) {
 		h.drop(cancelled(r.dialCtx))
@@ -74,7 +74,7 @@ func (r *run) openBarrier() {
 		held := r.barrier.clear()
 		r.all.Go(func() { r.release(held) })
 	case r.limiter.Waiting() > 0 && n == r.limiter.InFlight() && n >= r.limiter.Fanout():
-		r.stopNew(&brakeError{errors.New("not all targets fit before the barrier: " +
+		r.stopNew(&stopError{errors.New("not all targets fit before the barrier: " +
 			fmt.Sprintf("%d are authenticated, and there is no room for the others", n))})
 	}
 }

@@ -240,7 +240,7 @@ func anyRun(t *testing.T, seed uint64, total map[fleet.Outcome]int) {
 		return nil
 	}
 	if one(2) {
-		opts.Follow = func(*engine.Tail) { follow() }
+		opts.Follow = func(*engine.Output) { follow() }
 	}
 	opts.Released = func(engine.Release) { released() }
 	opts.Resized = func(int, int) { resized() }

@@ -17,8 +17,8 @@ const (
 	maxFanout     = 1 << 20
 )
 
-// A Width is a fanout and what bounds it.
-type Width struct {
+// A Fanout is a fanout and what bounds it.
+type Fanout struct {
 	Fanout int
 	Bound  string // for people, such as "20,000 open files (ulimit -n)"
 }
@@ -26,16 +26,16 @@ type Width struct {
 // DefaultFanout gives the number of connections that this machine carries: open
 // files allow one each, less some in reserve, and half of the free memory is
 // for them. The soft limit on open files is raised to the hard one.
-func DefaultFanout() Width {
-	width := Width{Fanout: maxFanout, Bound: "the largest fanout there is"}
+func DefaultFanout() Fanout {
+	width := Fanout{Fanout: maxFanout, Bound: "the largest fanout there is"}
 	if limit, ok := raiseFileLimit(); ok {
 		if n := int(min(limit, maxFanout)) - openFiles() - reservedFiles; n < width.Fanout {
-			width = Width{n, fmt.Sprintf("%d open files (ulimit -n)", limit)}
+			width = Fanout{n, fmt.Sprintf("%d open files (ulimit -n)", limit)}
 		}
 	}
 	if free, from, ok := freeMemory(); ok {
 		if n := int(min(free/2/connMemory, maxFanout)); n < width.Fanout {
-			width = Width{n, fmt.Sprintf("%d MiB of free memory (%s)", free>>20, from)}
+			width = Fanout{n, fmt.Sprintf("%d MiB of free memory (%s)", free>>20, from)}
 		}
 	}
 	width.Fanout = max(width.Fanout, minFanout)

@@ -93,14 +93,14 @@ func (s *stages) admit() bool {
 		s.open(0)
 	}
 	for s.done < len(opts.Rollout) && s.let >= s.end {
-		if !s.run.quiet() || !s.between() {
+		if !s.run.nothingInFlight() || !s.between() {
 			return false
 		}
 		s.done++
 		if s.done < len(opts.Rollout) {
 			s.open(s.done)
 		} else {
-			s.run.goes(0)
+			s.run.released(0)
 		}
 	}
 	s.let++
@@ -111,7 +111,7 @@ func (s *stages) admit() bool {
 func (s *stages) open(i int) {
 	opts := &s.run.opts
 	s.end = max(s.end, opts.Rollout[i].Of(opts.Targets), 1)
-	s.run.goes(s.end)
+	s.run.released(s.end)
 }
 
 // between does what stands between a stage that has ended and the next one.
@@ -127,22 +127,22 @@ func (s *stages) between() bool {
 	}
 	if r.dialCtx.Err() == nil && r.opts.Check != nil {
 		if err := r.opts.Check(r.dialCtx, s.done+1); err != nil {
-			r.stopNew(&brakeError{fmt.Errorf("the check after stage %d: %w", s.done+1, err)})
+			r.stopNew(&stopError{fmt.Errorf("the check after stage %d: %w", s.done+1, err)})
 		}
 	}
 	return r.dialCtx.Err() == nil
 }
 
-// goes tells the brakes how many targets the rollout has let go; 0 means all.
-func (r *run) goes(n int) {
+// released tells the brakes how many targets the rollout has let go; 0 means all.
+func (r *run) released(n int) {
 	r.mu.Lock()
 	r.brakes.goes = n
 	r.mu.Unlock()
 }
 
-// quiet waits until every target that was fed has its result; false means that
+// nothingInFlight waits until every target that was fed has its result; false means that
 // nothing is started any more.
-func (r *run) quiet() bool {
+func (r *run) nothingInFlight() bool {
 	for {
 		r.mu.Lock()
 		owed, shut := r.owed, r.shut()

@@ -30,7 +30,7 @@ func (r *run) guard() {
 		}
 	}
 	if follow := o.Follow; follow != nil {
-		o.Follow = func(t *Tail) {
+		o.Follow = func(t *Output) {
 			defer caught("Follow", r.fail)
 			follow(t)
 		}
@@ -61,5 +61,5 @@ func (r *run) blame(err error) { r.fault.CompareAndSwap(nil, &err) }
 // fail does the same, and lets nothing else start.
 func (r *run) fail(err error) {
 	r.blame(err)
-	r.stopNew(&brakeError{err})
+	r.stopNew(&stopError{err})
 }

@@ -33,7 +33,7 @@ func TestPanicInOptions(t *testing.T) {
 			o.Rollout, o.Check = shares(t, "10"), func(context.Context, int) error { panic("oops") }
 		}, map[fleet.Outcome]int{fleet.OutcomeOK: 10, fleet.OutcomeCancelled: n - 10}, false},
 		"Follow": {func(o *engine.Options) {
-			o.Follow = func(tail *engine.Tail) {
+			o.Follow = func(tail *engine.Output) {
 				if tail.Target.Index == 4 {
 					panic("oops")
 				}

@@ -13,7 +13,7 @@ const (
 	// could not connect to.
 	localWait = 100 * time.Millisecond
 	// maxPassedOver is how often a target is tried though nothing else is in
-	// flight that could give this machine back what it lacks.
+	// attempt that could give this machine back what it lacks.
 	maxPassedOver = 5
 	// maxAgentPassedOver is the same for the agent, however many are in flight:
 	// each time costs the server an unauthenticated connection.
@@ -62,11 +62,11 @@ func (l *lack) lasts(now time.Time) bool {
 	return l.row >= maxLacking && (l.reason == fleet.ReasonAgentUnavailable || now.Sub(l.since) >= lackingFor)
 }
 
-// ours reports whether f ended because of this machine, which may get better when
+// isLocalFault reports whether f ended because of this machine, which may get better when
 // less goes on, so that its target is to be passed over. An agent that has answered
 // nobody will not. After a lack that lasts nothing is started any more. mu must be
 // held.
-func (r *run) ours(f *flight, end fleet.End) bool {
+func (r *run) isLocalFault(f *attempt, end fleet.End) bool {
 	if end.Outcome != fleet.OutcomeNeverStarted || lacks[end.Reason] == "" {
 		return false
 	}
@@ -89,9 +89,9 @@ func (r *run) ours(f *flight, end fleet.End) bool {
 	return !alone || f.job.PassedOver < maxPassedOver
 }
 
-// passOver narrows the run and lets t wait, as if it had not been tried. It is
+// requeue narrows the run and lets t wait, as if it had not been tried. It is
 // told once. mu must be held.
-func (r *run) passOver(t *limiter.Job, reason fleet.Reason, now time.Time) {
+func (r *run) requeue(t *limiter.Job, reason fleet.Reason, now time.Time) {
 	t.Attempts--
 	t.PassedOver++
 	r.retry.attempts--

@@ -40,12 +40,12 @@ type Options struct {
 	// the result being taken. 0 means as many as this machine carries; see
 	// DefaultFanout.
 	Fanout int
-	// Width changes Fanout while the run goes on; 0 lets nothing start. What is in
-	// flight stays there. Negative widths count for nothing, nor do those that
+	// Fanout changes Fanout while the run goes on; 0 lets nothing start. What is in
+	// attempt stays there. Negative widths count for nothing, nor do those that
 	// have no room for a Barrier. It may be closed. nil means that nothing changes
 	// it.
 	Width <-chan int
-	// Resized is told of each width that was taken from Width, and how many
+	// Resized is told of each width that was taken from Fanout, and how many
 	// targets are in flight. It must not block. nil means that nobody is.
 	Resized func(width, flying int)
 	// Dials bounds the connections being started, of all in flight. Those that
@@ -83,7 +83,7 @@ type Options struct {
 	// Rollout lets the targets go in stages: no more of them than the first says
 	// until all of these have ended, then up to the second, and so on. What
 	// comes after the last is one more stage. nil means one stage.
-	Rollout []Share
+	Rollout []Amount
 	// Pause is the time between a stage's end and the next stage.
 	Pause time.Duration
 	// Check is called between stages, with the number of the one that has
@@ -93,10 +93,10 @@ type Options struct {
 	// than this have failed (failed, signalled, refused), or more than this were
 	// never started. A share is one of the targets that the rollout has let go
 	// so far. nil means no brake.
-	MaxFail *Share
+	MaxFail *Amount
 	// MaxUnknown is the same for targets of which it cannot be known whether
 	// the command ran.
-	MaxUnknown *Share
+	MaxUnknown *Amount
 	// FailFast is a brake at the first target that is not ok.
 	FailFast bool
 
@@ -123,7 +123,7 @@ type Options struct {
 	// Follow is told when a running command has written something since the
 	// Tail's last Next. It is called from many goroutines at once and must not
 	// block. nil means that nobody follows.
-	Follow func(*Tail)
+	Follow func(*Output)
 	// Notice is told what a person should know and need not act on. It is called by
 	// whoever ranges over the results, between two of them. nil means that nobody is
 	// told.
@@ -159,7 +159,7 @@ func (o Options) Validate() error {
 
 func (o Options) validateShares() error {
 	shares := o.Rollout
-	for _, brake := range []*Share{o.MaxFail, o.MaxUnknown} {
+	for _, brake := range []*Amount{o.MaxFail, o.MaxUnknown} {
 		if brake != nil {
 			if err := brake.Validate(); err != nil {
 				return err

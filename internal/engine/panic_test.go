@@ -25,7 +25,7 @@ func TestBackoffIsBounded(t *testing.T) {
 func TestPanicUnderTheLock(t *testing.T) {
 	r := newRun(t.Context(), Options{Fanout: 1, Attempts: 3, MaxHeld: -1}.withDefaults())
 	r.owed = 1
-	f := newFlight(r, &limiter.Job{Attempts: -2}) // no wait follows attempt -1
+	f := newAttempt(r, &limiter.Job{Attempts: -2}) // no wait follows attempt -1
 	f.finish(fleet.End{Outcome: fleet.OutcomeNeverStarted, Reason: fleet.ReasonConnReset})
 	if !r.mu.TryLock() {
 		t.Fatal("the lock is kept")

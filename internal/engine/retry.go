@@ -76,7 +76,7 @@ func (r *retries) canPass(end fleet.End, t fleet.Target, n int) bool {
 		byServer := end.Reason == fleet.ReasonConnClosed && end.Phase >= fleet.PhaseAuth
 		return ok && !byServer && (most == 0 || n < most)
 	case fleet.OutcomeUnknown:
-		return r.idempotent && mayPass(end.Reason)
+		return r.idempotent && isTransient(end.Reason)
 	}
 	return false
 }
@@ -87,10 +87,10 @@ func silentProxy(end fleet.End, t fleet.Target) bool {
 	return end.Reason == fleet.ReasonBannerTimeout && t.Route != nil && t.Route.Via == nil && len(t.Route.ProxyCommand) > 0
 }
 
-// mayPass leaves out ends that say nothing of the network: a command that took
+// isTransient leaves out ends that say nothing of the network: a command that took
 // longer than it was given would do so again, and one that has been started
 // once is refused each time.
-func mayPass(reason fleet.Reason) bool {
+func isTransient(reason fleet.Reason) bool {
 	switch reason {
 	case fleet.ReasonInterrupted, fleet.ReasonInternal, fleet.ReasonTimeout, fleet.ReasonStoreFailed,
 		fleet.ReasonAlreadyStarted, fleet.ReasonNoReceipt:
@@ -108,9 +108,9 @@ func backoff(reason fleet.Reason, n int) time.Duration {
 	return rand.N(min(first<<min(n-1, 10), maxBackoff)) // 2^10 is beyond maxBackoff for both
 }
 
-// suspect says that the end came by a deadline of the connect, so that another
+// timedOutConnecting says that the end came by a deadline of the connect, so that another
 // may well take as long.
-func suspect(end fleet.End) bool {
+func timedOutConnecting(end fleet.End) bool {
 	switch end.Reason {
 	case fleet.ReasonDialTimeout, fleet.ReasonBannerTimeout, fleet.ReasonKexTimeout, fleet.ReasonResolveTimeout:
 		return true
@@ -133,9 +133,9 @@ func loadOutcome(end fleet.End) limiter.Outcome {
 	return limiter.Inconclusive
 }
 
-// ranPerhaps gives the earlier attempt of which it cannot be known whether the
+// mayHaveRunEarlier gives the earlier attempt of which it cannot be known whether the
 // command ran. A later one that did not run does not make that known.
-func ranPerhaps(end fleet.End, earlier []fleet.Try) (fleet.End, bool) {
+func mayHaveRunEarlier(end fleet.End, earlier []fleet.Try) (fleet.End, bool) {
 	if !end.Outcome.DidNotRun() {
 		return end, false
 	}

@@ -43,7 +43,7 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target]) iter
 func (r *run) results(targets iter.Seq[fleet.Target], yield func(fleet.Result, error) bool) bool {
 	defer r.close()
 	r.begin(targets)
-	var landed []landing
+	var landed []delivery
 	for {
 		var notices []string
 		var over bool
@@ -90,7 +90,7 @@ type run struct {
 	skipped chan fleet.Result
 	// jobs hands targets to idle workers: sent by pump, never closed. Its capacity
 	// is the most that there are, so that a send never waits.
-	jobs chan *flight
+	jobs chan *attempt
 
 	all   sync.WaitGroup        // every goroutine
 	fault atomic.Pointer[error] // the run's own error; the first counts
@@ -98,8 +98,8 @@ type run struct {
 	mu      sync.Mutex // guards what follows
 	limiter *limiter.Limiter
 	retry   retries
-	brakes  brakes
-	out     []landing  // results that the caller's loop has not seen
+	brakes  failureLimits
+	out     []delivery // results that the caller's loop has not seen
 	owed    int        // targets that were fed and have no result yet
 	fed     bool       // no other target comes
 	stopped bool       // nothing is started any more
@@ -112,7 +112,7 @@ type run struct {
 }
 
 // A landing is a result on its way to the caller.
-type landing struct {
+type delivery struct {
 	result fleet.Result
 	flying bool // its target is in flight until the result is taken
 }
@@ -127,10 +127,10 @@ func newRun(ctx context.Context, opts Options) *run {
 		room:    make(chan struct{}, 1),
 		rearm:   make(chan struct{}, 1),
 		skipped: make(chan fleet.Result),
-		jobs:    make(chan *flight, maxIdle),
+		jobs:    make(chan *attempt, maxIdle),
 		limiter: limiter.New(opts.limits()),
 		retry:   retries{most: opts.Attempts, idempotent: opts.Idempotent},
-		brakes:  brakes{opts: opts},
+		brakes:  failureLimits{opts: opts},
 	}
 	r.guard()
 	r.ctx, r.quit = context.WithCancel(ctx)
@@ -177,7 +177,7 @@ func (r *run) stop(end fleet.End) []held {
 	r.clear(end)
 	held := r.barrier.clear()
 	r.changed()
-	wake(r.room)
+	notify(r.room)
 	return held
 }
 
@@ -196,40 +196,40 @@ func (r *run) clear(end fleet.End) {
 // attempt, or else end. Called with mu held.
 func (r *run) conclude(t *limiter.Job, end fleet.End) {
 	end = notCancelled(t, end)
-	r.deliver(landing{result: fleet.Result{Target: t.Target, End: end, Attempt: t.Attempts, Earlier: t.Earlier}})
+	r.deliver(delivery{result: fleet.Result{Target: t.Target, End: end, Attempt: t.Attempts, Earlier: t.Earlier}})
 }
 
 // deliver hands a result over. Called with mu held.
-func (r *run) deliver(l landing) {
+func (r *run) deliver(l delivery) {
 	if last := len(l.result.Earlier) - 1; last >= 0 && l.result.Started.IsZero() {
 		// It waited for another attempt, and will not have it.
 		t := l.result.Earlier[last]
 		l.result.End, l.result.Started, l.result.Earlier = t.End, t.Started, l.result.Earlier[:last]
 	}
-	if end, ok := ranPerhaps(l.result.End, l.result.Earlier); ok {
+	if end, ok := mayHaveRunEarlier(l.result.End, l.result.Earlier); ok {
 		l.result.End = end
 	}
 	r.out = append(r.out, l)
 	r.owed--
 	if err := r.brakes.add(l.result.Outcome); err != nil {
-		r.stopNew(&brakeError{err}) // the first cause counts
+		r.stopNew(&stopError{err}) // the first cause counts
 	}
 }
 
 // changed starts what may start and wakes who waits for what has changed. Called
 // with mu held.
 func (r *run) changed() {
-	r.pump()
+	r.dispatch()
 	r.progress()
 }
 
 // progress sees what the last change has completed. Called with mu held.
 func (r *run) progress() {
 	if len(r.out) > 0 || len(r.notices) > 0 {
-		wake(r.news)
+		notify(r.news)
 	}
 	if r.owed == 0 || r.limiter.Waiting() < r.opts.ahead() {
-		wake(r.room)
+		notify(r.room)
 	}
 	r.openBarrier()
 	if r.fed && r.owed == 0 {
@@ -237,14 +237,14 @@ func (r *run) progress() {
 		case <-r.ended:
 		default:
 			close(r.ended)
-			wake(r.news)
+			notify(r.news)
 		}
 	}
 }
 
 // take gives the results that have come, for those that it gave last, and what is
 // to be told, and says whether there will be no others.
-func (r *run) take(seen []landing) (landed []landing, notices []string, over bool) {
+func (r *run) take(seen []delivery) (landed []delivery, notices []string, over bool) {
 	clear(seen)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -257,7 +257,7 @@ func (r *run) take(seen []landing) (landed []landing, notices []string, over boo
 func (r *run) shut() bool { return r.stopped || r.gone != nil || r.dialCtx.Err() != nil }
 
 // taken makes room for another target.
-func (r *run) taken(l *landing) {
+func (r *run) taken(l *delivery) {
 	r.held.give(len(l.result.Stdout.Bytes) + len(l.result.Stderr.Bytes))
 	if !l.flying {
 		return
@@ -268,8 +268,8 @@ func (r *run) taken(l *landing) {
 	r.changed()
 }
 
-// wake sets a flag that somebody waits for.
-func wake(flag chan struct{}) {
+// notify sets a flag that somebody waits for.
+func notify(flag chan struct{}) {
 	select {
 	case flag <- struct{}{}:
 	default:

@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// A Share is a number of targets or a part of all of them. The zero value is
+// A Amount is a number of targets or a part of all of them. The zero value is
 // none of them.
-type Share struct {
+type Amount struct {
 	Count   int
 	Percent float64 // where it is more than 0, Count counts for nothing
 }
 
-// ParseShare reads "20" or "2.5%".
-func ParseShare(text string) (Share, error) {
-	var s Share
+// ParseAmount reads "20" or "2.5%".
+func ParseAmount(text string) (Amount, error) {
+	var s Amount
 	var err error
 	if number, ok := strings.CutSuffix(text, "%"); ok {
 		s.Percent, err = strconv.ParseFloat(number, 64)
@@ -27,13 +27,13 @@ func ParseShare(text string) (Share, error) {
 		err = s.Validate()
 	}
 	if err != nil {
-		return Share{}, fmt.Errorf("%.40q is neither a number of targets nor a percentage", text)
+		return Amount{}, fmt.Errorf("%.40q is neither a number of targets nor a percentage", text)
 	}
 	return s, nil
 }
 
 // Validate refuses what is negative or more than all.
-func (s Share) Validate() error {
+func (s Amount) Validate() error {
 	if s.Count < 0 || !(s.Percent >= 0 && s.Percent <= 100) {
 		return fmt.Errorf("%v is not a share of targets: it is negative or more than all", s)
 	}
@@ -42,14 +42,14 @@ func (s Share) Validate() error {
 
 // Of gives the number that s is of so many targets: at least 1 of a percentage
 // that is not 0.
-func (s Share) Of(targets int) int {
+func (s Amount) Of(targets int) int {
 	if s.Percent > 0 {
 		return max(1, int(math.Floor(s.Percent*float64(targets)/100)))
 	}
 	return s.Count
 }
 
-func (s Share) String() string {
+func (s Amount) String() string {
 	if s.Percent > 0 {
 		return strconv.FormatFloat(s.Percent, 'f', -1, 64) + "%"
 	}

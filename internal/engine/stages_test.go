@@ -17,11 +17,11 @@ import (
 	"shoal/internal/ssh"
 )
 
-func shares(t *testing.T, texts ...string) []engine.Share {
+func shares(t *testing.T, texts ...string) []engine.Amount {
 	t.Helper()
-	var all []engine.Share
+	var all []engine.Amount
 	for _, text := range texts {
-		s, err := engine.ParseShare(text)
+		s, err := engine.ParseAmount(text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,7 +30,7 @@ func shares(t *testing.T, texts ...string) []engine.Share {
 	return all
 }
 
-func share(t *testing.T, text string) *engine.Share {
+func share(t *testing.T, text string) *engine.Amount {
 	t.Helper()
 	return &shares(t, text)[0]
 }
@@ -372,7 +372,7 @@ func TestShares(t *testing.T) {
 	for text, want := range map[string][3]int{ // of 10, 1,000 and 99,999
 		"0": {0, 0, 0}, "7": {7, 7, 7}, "1%": {1, 10, 999}, "2.5%": {1, 25, 2499}, "100%": {10, 1000, 99999}, "0%": {0, 0, 0},
 	} {
-		s, err := engine.ParseShare(text)
+		s, err := engine.ParseAmount(text)
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -381,7 +381,7 @@ func TestShares(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "%", "-1", "-1%", "101%", "NaN%", "1.5", "1 %", "x"} {
-		if s, err := engine.ParseShare(text); err == nil {
+		if s, err := engine.ParseAmount(text); err == nil {
 			t.Errorf("%q gave %v", text, s)
 		}
 	}

@@ -8,11 +8,11 @@ import (
 )
 
 // A Tail is the output of one target while its command runs.
-type Tail struct {
+type Output struct {
 	// Target is whose output it is.
 	Target fleet.Target
 
-	follow func(*Tail)
+	follow func(*Output)
 	limit  int64   // bytes kept of each stream; negative: no bound
 	budget *budget // what all targets keep together
 
@@ -23,13 +23,13 @@ type Tail struct {
 	closed  bool
 }
 
-func newTail(t fleet.Target, limit int64, b *budget, follow func(*Tail)) *Tail {
-	return &Tail{Target: t, limit: limit, budget: b, follow: follow}
+func newOutput(t fleet.Target, limit int64, b *budget, follow func(*Output)) *Output {
+	return &Output{Target: t, limit: limit, budget: b, follow: follow}
 }
 
 // Next gives a copy of what was kept of both streams since the last call, and
 // nothing once the target has its result: that holds the whole.
-func (t *Tail) Next() (stdout, stderr []byte) {
+func (t *Output) Next() (stdout, stderr []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.told = false
@@ -39,7 +39,7 @@ func (t *Tail) Next() (stdout, stderr []byte) {
 	return t.fresh(fleet.Stdout), t.fresh(fleet.Stderr)
 }
 
-func (t *Tail) fresh(s fleet.Stream) []byte {
+func (t *Output) fresh(s fleet.Stream) []byte {
 	kept := t.streams[s].Bytes
 	fresh := slices.Clone(kept[t.taken[s]:])
 	t.taken[s] = len(kept)
@@ -47,7 +47,7 @@ func (t *Tail) fresh(s fleet.Stream) []byte {
 }
 
 // add keeps what the limits allow of p and counts all of it.
-func (t *Tail) add(s fleet.Stream, p []byte) {
+func (t *Output) add(s fleet.Stream, p []byte) {
 	t.mu.Lock()
 	if t.closed { // a connection that goes on after its end: nobody would give back what it takes
 		t.mu.Unlock()
@@ -73,18 +73,18 @@ func (t *Tail) add(s fleet.Stream, p []byte) {
 }
 
 // close ends the Tail and gives the whole output.
-func (t *Tail) close() (stdout, stderr fleet.Output) {
+func (t *Output) close() (stdout, stderr fleet.Output) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
 	return t.streams[fleet.Stdout], t.streams[fleet.Stderr]
 }
 
-func (t *Tail) writer(s fleet.Stream) tailWriter { return tailWriter{t, s} }
+func (t *Output) writer(s fleet.Stream) tailWriter { return tailWriter{t, s} }
 
 // A tailWriter is one stream of a Tail as an io.Writer. It never fails.
 type tailWriter struct {
-	tail   *Tail
+	tail   *Output
 	stream fleet.Stream
 }
 

@@ -16,9 +16,9 @@ func BenchmarkTail(b *testing.B) {
 			b.Run(fmt.Sprintf("followed=%v/piece=%d", followed, size), func(b *testing.B) {
 				piece := make([]byte, size)
 				read := 0
-				var follow func(*Tail)
+				var follow func(*Output)
 				if followed {
-					follow = func(t *Tail) {
+					follow = func(t *Output) {
 						stdout, _ := t.Next()
 						read += len(stdout)
 					}
@@ -27,7 +27,7 @@ func BenchmarkTail(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					read = 0
-					tail := newTail(fleet.Target{}, DefaultMaxOutput, &budget{limit: -1}, follow)
+					tail := newOutput(fleet.Target{}, DefaultMaxOutput, &budget{limit: -1}, follow)
 					for range total / size {
 						tail.add(fleet.Stdout, piece)
 					}

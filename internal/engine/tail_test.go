@@ -68,7 +68,7 @@ func TestFollow(t *testing.T) {
 	var mu sync.Mutex
 	var followed []byte
 	var told int
-	var last *engine.Tail
+	var last *engine.Output
 	step := make(chan struct{})
 	opts := engine.Options{
 		Dialer: &stub{run: func(_ context.Context, a *ssh.Attempt) fleet.End {
@@ -82,7 +82,7 @@ func TestFollow(t *testing.T) {
 			_, _ = a.Stdout.Write([]byte("end"))
 			return fleet.End{Outcome: fleet.OutcomeOK}
 		}},
-		Follow: func(tail *engine.Tail) {
+		Follow: func(tail *engine.Output) {
 			mu.Lock()
 			defer mu.Unlock()
 			told++

@@ -6,9 +6,9 @@ import "time"
 // to grow its stack first.
 const maxIdle = 64
 
-// pump starts everything that may start now, each by a worker of its own. Called
+// dispatch starts everything that may start now, each by a worker of its own. Called
 // with mu held.
-func (r *run) pump() {
+func (r *run) dispatch() {
 	for f := r.next(); f != nil; f = r.next() {
 		if r.idle > 0 {
 			r.idle--
@@ -21,7 +21,7 @@ func (r *run) pump() {
 
 // next gives a target that may start now; nil means that none may. Called with
 // mu held.
-func (r *run) next() *flight {
+func (r *run) next() *attempt {
 	if r.stopped || r.limiter.Waiting() == 0 {
 		return nil
 	}
@@ -31,26 +31,26 @@ func (r *run) next() *flight {
 		r.conclude(t, givenUp(t))
 	}
 	if t == nil {
-		r.rouse(now)
+		r.rearmTimer(now)
 		return nil
 	}
 	if r.limiter.Waiting() == r.opts.ahead()-1 {
-		wake(r.room)
+		notify(r.room)
 	}
 	r.retry.attempts++
-	return newFlight(r, t)
+	return newAttempt(r, t)
 }
 
-// rouse has the clock look in time. Called with mu held.
-func (r *run) rouse(now time.Time) {
+// rearmTimer has the clock look in time. Called with mu held.
+func (r *run) rearmTimer(now time.Time) {
 	at, ok := r.limiter.NextWake(now)
 	if ok && (r.armed.IsZero() || at.Before(r.armed)) {
-		wake(r.rearm)
+		notify(r.rearm)
 	}
 }
 
 // work attempts a target, and then others as long as there are any.
-func (r *run) work(f *flight) {
+func (r *run) work(f *attempt) {
 	defer func() {
 		if f != nil {
 			f.panicked("runtime.Goexit was called") // by the Dialer: begin has not returned
@@ -62,7 +62,7 @@ func (r *run) work(f *flight) {
 }
 
 // nextJob gives a worker its next target, waiting for it if it is to be kept.
-func (r *run) nextJob() (f *flight, more bool) {
+func (r *run) nextJob() (f *attempt, more bool) {
 	f, keep := r.findJob()
 	if !keep {
 		return f, f != nil
@@ -76,13 +76,13 @@ func (r *run) nextJob() (f *flight, more bool) {
 }
 
 // findJob gives a worker its next target, or says whether it is to wait for one.
-func (r *run) findJob() (f *flight, keep bool) {
+func (r *run) findJob() (f *attempt, keep bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f = r.next()
 	switch {
 	case f != nil:
-		r.pump()
+		r.dispatch()
 	case r.idle < maxIdle:
 		r.idle++
 		keep = true

@@ -67,7 +67,7 @@ type beginning struct {
 	command  any
 
 	input   hash.Hash // over the targets, whatever run they are in
-	summer  summer
+	summer  rowSum
 	indexes bitset
 	next    int     // the index that the next target has when they come in order
 	mixed   bool    // they did not
@@ -156,7 +156,7 @@ func (b *beginning) target(ctx context.Context, insert, contents *sql.Stmt, t *f
 	}
 	addInput(b.input, &b.summer, values)
 	row := append([]any{b.info.n}, values...)
-	row = append(row, b.summer.sum(bind(b.info.Run, nil), "targets", values))
+	row = append(row, b.summer.sum(sumRun(b.info.Run, nil), "targets", values))
 	if _, err := insert.ExecContext(ctx, row...); err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func (b *beginning) seal(ctx context.Context, tx *sql.Tx) error {
 		}
 	}
 	copy(i.Input[:], b.input.Sum(nil))
-	i.binding = bind(i.Run, i.Input[:])
+	i.binding = sumRun(i.Run, i.Input[:])
 	sum := b.summer.sum(i.binding, "runs", i.values(b.options, b.command, b.settings))
 	if _, err := tx.ExecContext(ctx, `UPDATE runs SET targets = ?, input = ?, sum = ? WHERE n = ?`,
 		int64(i.Targets), i.Input[:], sum, i.n); err != nil {
@@ -225,14 +225,14 @@ func (b *beginning) sumInOrder(ctx context.Context, tx *sql.Tx) error {
 }
 
 // addInput adds a target to the hash of the input.
-func addInput(input hash.Hash, s *summer, values []any) {
-	input.Write(s.sum(binding{}, "input", values))
+func addInput(input hash.Hash, s *rowSum, values []any) {
+	input.Write(s.sum(runSum{}, "input", values))
 }
 
-func insertSession(ctx context.Context, tx *sql.Tx, run int64, b binding, s *Session) error {
+func insertSession(ctx context.Context, tx *sql.Tx, run int64, b runSum, s *Session) error {
 	values := s.values()
 	row := append([]any{run}, values...)
-	row = append(row, new(summer).sum(b, "sessions", values))
+	row = append(row, new(rowSum).sum(b, "sessions", values))
 	_, err := tx.ExecContext(ctx, `INSERT INTO sessions (run, n, pid, boot, started, ended, interrupted, exit, error, seq, sum)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, row...)
 	return err

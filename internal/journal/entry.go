@@ -7,13 +7,13 @@ import (
 	"shoal/fleet"
 )
 
-// A Standing says what the journal knows of a target.
-type Standing uint8
+// A Progress says what the journal knows of a target.
+type Progress uint8
 
 // The standings.
 const (
 	// NotStarted: no intent and no result. Its command did not run.
-	NotStarted Standing = iota
+	NotStarted Progress = iota
 	// Intended: an intent and no result since. Nobody knows whether its command
 	// ran; while the run goes on, it may be running.
 	Intended
@@ -21,7 +21,7 @@ const (
 	Done
 )
 
-func (s Standing) String() string {
+func (s Progress) String() string {
 	names := [...]string{"not_started", "intended", "done"}
 	if int(s) >= len(names) {
 		return fmt.Sprintf("invalid(%d)", uint8(s))
@@ -44,8 +44,8 @@ type Entry struct {
 	// cancelled, or no outcome at all while the run goes on. Output is shared
 	// between entries and must not be changed.
 	fleet.Result
-	// Standing is what is known of the target.
-	Standing Standing
+	// Progress is what is known of the target.
+	Standing Progress
 	// Intents are all those of the target, in their order.
 	Intents []Intent
 

@@ -71,7 +71,7 @@ func checkAfterFailure(t *testing.T, dir, run string, intended map[int]bool) {
 			t.Errorf("target %d is %s", i, e.Standing)
 		}
 	}
-	if info, err := j.Run(t.Context(), run); err != nil || info.State != BrokenOff {
+	if info, err := j.Run(t.Context(), run); err != nil || info.State != Crashed {
 		t.Error(info.State, err)
 	}
 	report, err := j.Verify(t.Context(), run)
@@ -157,7 +157,7 @@ func TestNonsenseIsRefused(t *testing.T) {
 	infos := 0
 	for info, err := range j.Runs(t.Context(), Filter{Limit: 1}) {
 		check(t, err)
-		if infos++; info.State != NeverBegan {
+		if infos++; info.State != Incomplete {
 			t.Error(info.State)
 		}
 		if _, err := j.Resume(t.Context(), info.Run); !errors.Is(err, ErrNeverBegan) {

@@ -43,7 +43,7 @@ type RunInfo struct {
 
 	n       int64
 	salt    []byte
-	binding binding
+	binding runSum
 }
 
 // Ended is when the last session ended; zero when it has not.
@@ -74,13 +74,13 @@ type State uint8
 const (
 	// Ended: the last session said how it ended; it may have been interrupted.
 	Ended State = iota
-	// Going: a process works on it now.
-	Going
-	// BrokenOff: no process works on it, and its end was never written.
-	BrokenOff
-	// NeverBegan: it was broken off before all its targets were written, so
+	// Running: a process works on it now.
+	Running
+	// Crashed: no process works on it, and its end was never written.
+	Crashed
+	// Incomplete: it was broken off before all its targets were written, so
 	// nothing was started. It has no results, and cannot be resumed.
-	NeverBegan
+	Incomplete
 )
 
 func (s State) String() string {
@@ -174,17 +174,17 @@ func decodeRun(row []any) (*RunInfo, error) {
 		c.fail("%.40q is no identifier of a run", i.Run)
 	}
 	if c.err == nil && row[9] == nil {
-		i.State = NeverBegan
+		i.State = Incomplete
 	} else {
 		i.Targets = int(c.number(math.MaxInt32))
 		copy(i.Input[:], c.hash())
-		i.binding = bind(i.Run, i.Input[:])
+		i.binding = sumRun(i.Run, i.Input[:])
 		if settings := c.optional(); settings != nil && c.err == nil {
 			i.Settings, c.err = decodeSettings(*settings)
 		}
 		if c.err == nil {
 			checked := append(withSettings(slices.Clone(row[1:11]), row[11]), row[12])
-			c.err = new(summer).check(i.binding, "runs", checked)
+			c.err = new(rowSum).check(i.binding, "runs", checked)
 		}
 	}
 	if c.err != nil {

@@ -167,13 +167,13 @@ func (j *Journal) closeFiles() error {
 	return errors.Join(errs...)
 }
 
-func (j *Journal) enlist(r *Run) {
+func (j *Journal) register(r *Run) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.runs[r] = struct{}{}
 }
 
-func (j *Journal) strike(r *Run) {
+func (j *Journal) unregister(r *Run) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	delete(j.runs, r)

@@ -182,7 +182,7 @@ func (d death) autopsy(t *testing.T, j *Journal) {
 			t.Errorf("target %d wrote %q", idx, e.Stdout.Bytes)
 		}
 	}
-	if info, err := j.Run(t.Context(), d.run); err != nil || info.State != BrokenOff {
+	if info, err := j.Run(t.Context(), d.run); err != nil || info.State != Crashed {
 		t.Fatal(info.State, err)
 	}
 	r, err := j.Resume(t.Context(), d.run)
@@ -230,7 +230,7 @@ func checkUnborn(t *testing.T, j *Journal, before int) {
 		if n++; n > 1 {
 			continue
 		}
-		if info.State == BrokenOff {
+		if info.State == Crashed {
 			if got := len(entries(t, j, info.Run, Resumable)); got != killTarget {
 				t.Errorf("%d of its targets can be resumed", got)
 			}

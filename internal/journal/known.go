@@ -8,22 +8,22 @@ import (
 // maxKnown bounds how many hashes a run remembers, in 32 bytes each and a map.
 const maxKnown = 1 << 15
 
-// known are contents that this run has committed, with a row that refers to
+// stored are contents that this run has committed, with a row that refers to
 // them. Retention spares runs that go on, and so what they refer to: these need
 // not be written, or compressed, again. It is safe for concurrent use.
-type known struct {
+type stored struct {
 	mu     sync.Mutex
 	hashes map[[sha256.Size]byte]struct{}
 }
 
-func (k *known) has(hash [sha256.Size]byte) bool {
+func (k *stored) has(hash [sha256.Size]byte) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	_, ok := k.hashes[hash]
 	return ok
 }
 
-func (k *known) add(contents []content) {
+func (k *stored) add(contents []content) {
 	if len(contents) == 0 {
 		return
 	}

@@ -53,7 +53,7 @@ func (j *Journal) Prune(ctx context.Context, keep Retention) (Pruned, error) {
 		err = j.prune(ctx, keep, &p)
 	}
 	if err == nil && len(p.Runs) > 0 {
-		err = j.giveBack(ctx)
+		err = j.shrinkFile(ctx)
 	}
 	if err == nil {
 		var after int64
@@ -155,7 +155,7 @@ func (j *Journal) waits(ctx context.Context, id string) (bool, error) {
 		return false, nil
 	case err != nil:
 		return false, err
-	case info.State == BrokenOff:
+	case info.State == Crashed:
 		return true, nil
 	}
 	last := len(info.Sessions) - 1
@@ -422,10 +422,10 @@ func (s *sweeping) add(ctx context.Context, tx *sql.Tx, query string, args ...an
 	return rows.Err()
 }
 
-// giveBack shortens the file, and overwrites the log, which still has what was
+// shrinkFile shortens the file, and overwrites the log, which still has what was
 // removed. Somebody who reads at this moment keeps the log as it is; it is
 // overwritten later.
-func (j *Journal) giveBack(ctx context.Context) error {
+func (j *Journal) shrinkFile(ctx context.Context) error {
 	for left := int64(-1); ; {
 		began := time.Now()
 		if err := pragma(ctx, j, j.write, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, stepPages)); err != nil {

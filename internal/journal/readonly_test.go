@@ -43,7 +43,7 @@ func TestReadOnlyJournal(t *testing.T) {
 	r := mustBegin(t, writer, RunInfo{Settings: &someSettings}, targetsOf(1))
 	reader, err := OpenReadOnly(t.Context(), dir, Options{})
 	check(t, err)
-	if info, err := reader.Run(t.Context(), r.ID()); err != nil || info.State != Going || info.Settings == nil {
+	if info, err := reader.Run(t.Context(), r.ID()); err != nil || info.State != Running || info.Settings == nil {
 		t.Errorf("%+v %v", info, err)
 	}
 	check(t, errors.Join(reader.Close(), r.End(Ending{})))

@@ -19,7 +19,7 @@ type Run struct {
 	session *Session // the last of info's; the writer's until it has stopped
 	indexes bitset
 	lock    *lock
-	known   known
+	known   stored
 	queue   *queue
 
 	// failed is closed by the writer when the journal can no longer be written.
@@ -27,7 +27,7 @@ type Run struct {
 	// stopped is closed by the writer when it returns.
 	stopped chan struct{}
 	lost    int // results that were not stored; the writer's until it has stopped
-	summer  summer
+	summer  rowSum
 
 	once sync.Once // the end
 }
@@ -41,7 +41,7 @@ func (j *Journal) start(l *lock, info RunInfo, indexes bitset) *Run {
 		failed:  make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
-	j.enlist(r)
+	j.register(r)
 	go r.write()
 	return r
 }
@@ -120,7 +120,7 @@ func (r *Run) end(how Ending) error {
 	}
 	r.j.opts.hook(stepEnded)
 	errs = append(errs, r.lock.release())
-	r.j.strike(r)
+	r.j.unregister(r)
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("ending run %s: %w", r.info.Run, err)
 	}
@@ -131,7 +131,7 @@ func (r *Run) end(how Ending) error {
 func (r *Run) breakOff() (err error) {
 	r.once.Do(func() {
 		err = errors.Join(r.stop(), r.lock.drop())
-		r.j.strike(r)
+		r.j.unregister(r)
 	})
 	return err
 }

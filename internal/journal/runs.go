@@ -141,7 +141,7 @@ func (j *Journal) Run(ctx context.Context, id string) (*RunInfo, error) {
 }
 
 func (j *Journal) run(ctx context.Context, id string) (*RunInfo, error) {
-	going, err := j.going(id)
+	going, err := j.isRunning(id)
 	if err != nil {
 		return nil, err
 	}
@@ -153,9 +153,9 @@ func (j *Journal) run(ctx context.Context, id string) (*RunInfo, error) {
 	return j.readRun(ctx, tx, id, going)
 }
 
-// going says whether a process works on the run. It is asked before the rows
+// isRunning says whether a process works on the run. It is asked before the rows
 // are read: a run that ends in between is seen as ended, not as broken off.
-func (j *Journal) going(id string) (bool, error) {
+func (j *Journal) isRunning(id string) (bool, error) {
 	if !validID(id) {
 		return false, ErrNoRun
 	}
@@ -181,11 +181,11 @@ func (j *Journal) readRun(ctx context.Context, tx *sql.Tx, id string, going bool
 		return nil, err
 	}
 	switch {
-	case going && (info.State == NeverBegan || info.Ended().IsZero()):
-		info.State = Going
-	case info.State == NeverBegan:
+	case going && (info.State == Incomplete || info.Ended().IsZero()):
+		info.State = Running
+	case info.State == Incomplete:
 	case info.Ended().IsZero():
-		info.State = BrokenOff
+		info.State = Crashed
 	}
 	return info, nil
 }
@@ -212,7 +212,7 @@ func readSessions(ctx context.Context, tx *sql.Tx, info *RunInfo) error {
 	}
 	defer func() { _ = rows.Close() }() // rows.Err tells
 	row, into := anyRow(sessionColumns)
-	var sums summer
+	var sums rowSum
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
 			return err
@@ -232,7 +232,7 @@ func readSessions(ctx context.Context, tx *sql.Tx, info *RunInfo) error {
 	if err := rows.Err(); err != nil {
 		return explain(err)
 	}
-	if len(info.Sessions) == 0 && info.State != NeverBegan {
+	if len(info.Sessions) == 0 && info.State != Incomplete {
 		return fmt.Errorf("%w: no session", ErrDamaged)
 	}
 	return nil

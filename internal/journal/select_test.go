@@ -116,19 +116,19 @@ func TestEntriesOfARunThatGoesOn(t *testing.T) {
 	if e.Standing != Intended || e.Outcome != fleet.OutcomeUnknown || e.Attempt != 2 || len(e.Intents) != 1 || e.Phase != fleet.PhaseExec {
 		t.Errorf("%s %+v", e.Standing, e)
 	}
-	if info, err := reader.Run(t.Context(), r.ID()); err != nil || info.State != Going {
+	if info, err := reader.Run(t.Context(), r.ID()); err != nil || info.State != Running {
 		t.Error(info.State, err)
 	}
 	if _, err := reader.Resume(t.Context(), r.ID()); !errors.Is(err, ErrGoing) {
 		t.Error(err)
 	}
 	check(t, j.Close()) // without End
-	if info, err := reader.Run(t.Context(), r.ID()); err != nil || info.State != BrokenOff {
+	if info, err := reader.Run(t.Context(), r.ID()); err != nil || info.State != Crashed {
 		t.Error(info.State, err)
 	}
 	again, err := reader.Resume(t.Context(), r.ID())
 	check(t, err)
-	if info, err := reader.Run(t.Context(), r.ID()); err != nil || info.State != Going || len(info.Sessions) != 2 {
+	if info, err := reader.Run(t.Context(), r.ID()); err != nil || info.State != Running || len(info.Sessions) != 2 {
 		t.Error(info, err)
 	}
 	check(t, again.Result(okResult(targetOf(kindUntouched), "late")))

@@ -18,7 +18,7 @@ type snapshot struct {
 	info *RunInfo
 
 	intents, results *cursor
-	sums             summer
+	sums             rowSum
 	contents         *sql.Stmt
 	cache            [3]cached // the last command and the last output of each stream
 }
@@ -29,7 +29,7 @@ type cached struct {
 }
 
 func (j *Journal) snapshot(ctx context.Context, run string) (_ *snapshot, err error) {
-	going, err := j.going(run)
+	going, err := j.isRunning(run)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ type cursor struct {
 	more      bool // row holds a row that nobody has taken yet
 }
 
-func (s *snapshot) open(table, query string, columns int, b binding) (*cursor, error) {
+func (s *snapshot) open(table, query string, columns int, b runSum) (*cursor, error) {
 	rows, err := s.tx.QueryContext(s.ctx, query, s.info.n)
 	if err != nil {
 		return nil, explain(err)
@@ -112,7 +112,7 @@ func decodeIntent(row []any) (idx int, i Intent, err error) {
 // without output, and ends with an error unless all of the run is as it was
 // written.
 func (s *snapshot) each(yield func(*Entry) (bool, error)) (err error) {
-	targets, err := s.open("targets", selectTarget, targetColumns, bind(s.info.Run, nil))
+	targets, err := s.open("targets", selectTarget, targetColumns, sumRun(s.info.Run, nil))
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (s *snapshot) each(yield func(*Entry) (bool, error)) (err error) {
 	if err := s.begin(); err != nil {
 		return err
 	}
-	whole := newWhole(s.info)
+	whole := newIntegrity(s.info)
 	for {
 		ok, err := targets.next()
 		if err != nil {
@@ -156,7 +156,7 @@ func (s *snapshot) begin() error {
 }
 
 // entry makes the entry of a target, and takes what there is of it.
-func (s *snapshot) entry(row []any, w *whole) (*Entry, error) {
+func (s *snapshot) entry(row []any, w *integrity) (*Entry, error) {
 	target, command, err := decodeTarget(row)
 	if err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ func (s *snapshot) entry(row []any, w *whole) (*Entry, error) {
 		return nil, err
 	}
 	e.Target = target
-	e.conclude(s.info.State == Going)
+	e.conclude(s.info.State == Running)
 	if !s.info.NoCommand {
 		text, err := s.content(0, command)
 		if err != nil {
@@ -181,7 +181,7 @@ func (s *snapshot) entry(row []any, w *whole) (*Entry, error) {
 	return e, nil
 }
 
-func (s *snapshot) takeResults(e *Entry, index int, w *whole) error {
+func (s *snapshot) takeResults(e *Entry, index int, w *integrity) error {
 	for s.results.more {
 		r, seq, out, err := decodeResult(s.results.row)
 		if err != nil {
@@ -199,7 +199,7 @@ func (s *snapshot) takeResults(e *Entry, index int, w *whole) error {
 	return nil
 }
 
-func (s *snapshot) takeIntents(e *Entry, index int, w *whole) error {
+func (s *snapshot) takeIntents(e *Entry, index int, w *integrity) error {
 	for s.intents.more {
 		idx, i, err := decodeIntent(s.intents.row)
 		if err != nil {
@@ -227,7 +227,7 @@ func stray(what string, idx, current int) error {
 }
 
 // finish looks for what is missing once everything was read.
-func (s *snapshot) finish(w *whole) error {
+func (s *snapshot) finish(w *integrity) error {
 	for what, c := range map[string]*cursor{"result": s.results, "intent": s.intents} {
 		if c.more {
 			return fmt.Errorf("%w: a %s without a target", ErrDamaged, what)

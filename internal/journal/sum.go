@@ -16,17 +16,17 @@ const sumSize = 16 // bytes of SHA-256 that are kept of each row
 
 // A binding is what the checksums of a run's rows begin with, so that a row of
 // another run, or of the same run with other targets, does not match.
-type binding [sha256.Size]byte
+type runSum [sha256.Size]byte
 
-func bind(run string, input []byte) binding {
+func sumRun(run string, input []byte) runSum {
 	return sha256.Sum256(appendValues([]byte("shoal journal 1"), []any{run, input}))
 }
 
 // A summer makes checksums. It is for one goroutine.
-type summer struct{ buf []byte }
+type rowSum struct{ buf []byte }
 
 // sum is the checksum of a row: its values as SQLite has them.
-func (s *summer) sum(b binding, table string, values []any) []byte {
+func (s *rowSum) sum(b runSum, table string, values []any) []byte {
 	s.buf = append(s.buf[:0], b[:]...)
 	s.buf = appendValues(s.buf, []any{table})
 	s.buf = appendValues(s.buf, values)
@@ -35,7 +35,7 @@ func (s *summer) sum(b binding, table string, values []any) []byte {
 }
 
 // check refuses a row that does not match; its last value is the checksum.
-func (s *summer) check(b binding, table string, row []any) error {
+func (s *rowSum) check(b runSum, table string, row []any) error {
 	last := len(row) - 1
 	sum, ok := row[last].([]byte)
 	if !ok || !bytes.Equal(sum, s.sum(b, table, row[:last])) {

@@ -98,11 +98,11 @@ func (s *snapshot) verifyRows(report *Report) error {
 	for _, table := range []struct {
 		name, query string
 		columns     int
-		binding     binding
+		binding     runSum
 		count       *int
 		decode      func(row []any) error
 	}{
-		{"targets", selectTarget, targetColumns, bind(s.info.Run, nil), &report.Targets, func(row []any) error {
+		{"targets", selectTarget, targetColumns, sumRun(s.info.Run, nil), &report.Targets, func(row []any) error {
 			_, _, err := decodeTarget(row)
 			return err
 		}},

@@ -183,10 +183,10 @@ func TestRowsOfAnotherRun(t *testing.T) {
 }
 
 func TestSumsTellListsApart(t *testing.T) {
-	var s summer
+	var s rowSum
 	same := func(a, b, c, d string, n int64) bool {
 		left, right := []any{a, b, n}, []any{c, d, n}
-		return (a == c && b == d) == (string(s.sum(binding{}, "t", left)) == string(s.sum(binding{}, "t", right)))
+		return (a == c && b == d) == (string(s.sum(runSum{}, "t", left)) == string(s.sum(runSum{}, "t", right)))
 	}
 	if err := quick.Check(same, nil); err != nil {
 		t.Error(err)
@@ -194,7 +194,7 @@ func TestSumsTellListsApart(t *testing.T) {
 	for _, pair := range [][2][]any{
 		{{"ab", "c"}, {"a", "bc"}}, {{"1"}, {int64(1)}}, {{nil}, {""}}, {{nil}, {}}, {{"a"}, {[]byte("a")}},
 	} {
-		if string(s.sum(binding{}, "t", pair[0])) == string(s.sum(binding{}, "t", pair[1])) {
+		if string(s.sum(runSum{}, "t", pair[0])) == string(s.sum(runSum{}, "t", pair[1])) {
 			t.Errorf("%#v and %#v", pair[0], pair[1])
 		}
 	}

@@ -8,18 +8,18 @@ import (
 	"math/bits"
 )
 
-// whole finds out whether rows of a run are missing, or more than there were.
-type whole struct {
+// integrity finds out whether rows of a run are missing, or more than there were.
+type integrity struct {
 	info   *RunInfo
 	input  hash.Hash
-	sums   summer
+	sums   rowSum
 	count  int
 	events bitset // by seq
 	last   int64
 }
 
-func newWhole(info *RunInfo) *whole {
-	w := &whole{info: info, input: sha256.New()}
+func newIntegrity(info *RunInfo) *integrity {
+	w := &integrity{info: info, input: sha256.New()}
 	if n := len(info.Sessions); n > 0 {
 		w.last = info.Sessions[n-1].seq
 	}
@@ -27,7 +27,7 @@ func newWhole(info *RunInfo) *whole {
 }
 
 // target counts a row of selectTarget.
-func (w *whole) target(row []any) {
+func (w *integrity) target(row []any) {
 	w.count++
 	addInput(w.input, &w.sums, row[1:len(row)-1])
 }
@@ -36,7 +36,7 @@ func (w *whole) target(row []any) {
 const maxSeq = 1 << 31
 
 // seq counts an intent or a result. One that cannot be makes check fail.
-func (w *whole) seq(n int64) {
+func (w *integrity) seq(n int64) {
 	if n > 0 && n <= min(w.last, maxSeq) && !w.events.has(int(n)) {
 		w.events.add(int(n))
 	} else {
@@ -44,7 +44,7 @@ func (w *whole) seq(n int64) {
 	}
 }
 
-func (w *whole) check() error {
+func (w *integrity) check() error {
 	if len(w.info.Sessions) == 0 {
 		return nil // it never began: the number of its targets was not known
 	}

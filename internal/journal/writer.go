@@ -123,7 +123,7 @@ func (j *Journal) endSession(ctx context.Context, info *RunInfo, s *Session) err
 		_, err := tx.ExecContext(ctx, `UPDATE sessions SET ended = ?, interrupted = ?, exit = ?, error = ?, sum = ?
 			WHERE run = ? AND n = ?`,
 			values[4], values[5], values[6], values[7],
-			new(summer).sum(info.binding, "sessions", values), info.n, s.n)
+			new(rowSum).sum(info.binding, "sessions", values), info.n, s.n)
 		return err
 	})
 }

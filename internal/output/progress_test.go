@@ -128,7 +128,7 @@ func TestProgressAndWhatIsPrintedAbove(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	live := NewLive(LiveOptions{Stdout: Out{W: p.Writer()}, Stderr: Out{W: p.Writer()}})
-	both := Tee(p, live)
+	both := Multi(p, live)
 	for _, r := range []fleet.Result{ok(0, "fine\n"), ended(1, exit(3), "so far", "bad\n")} {
 		if err := both.Result(r); err != nil {
 			t.Fatal(err)

@@ -6,10 +6,10 @@ import (
 	"shoal/fleet"
 )
 
-// Tee gives each result to all the sinks, one after the other, and closes them
+// Multi gives each result to all the sinks, one after the other, and closes them
 // in the same order. One that fails keeps nothing from those behind it; the
 // errors are joined.
-func Tee(sinks ...Sink) Sink { return tee(sinks) }
+func Multi(sinks ...Sink) Sink { return tee(sinks) }
 
 type tee []Sink
 

@@ -15,7 +15,7 @@ func TestTee(t *testing.T) {
 	a := &took{fail: map[int]error{0: one}, atClose: one}
 	b := &took{fail: map[int]error{0: two}}
 	c := &took{}
-	s := Tee(a, b, c)
+	s := Multi(a, b, c)
 	err := s.Result(ok(0, ""))
 	if fe, ok := errors.AsType[*fleet.Error](err); !ok || fe != two || !errors.Is(err, one) || !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("%v", err)

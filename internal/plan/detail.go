@@ -17,7 +17,7 @@ import (
 // A detail is what packages internal/ssh/auth and trust are told of a target. Equal ones
 // are one.
 type detail struct {
-	want     auth.Want
+	want     auth.KeySpec
 	files    []string
 	revoked  []string
 	policy   hostkeys.Policy
@@ -46,11 +46,11 @@ func (p *Planner) detail(r *config.Resolved, e hosts.Entry) *detail {
 
 // want chooses the keys: those of the command line, then the inventory's, then
 // those of ssh_config.
-func (p *Planner) want(r *config.Resolved, e hosts.Entry) auth.Want {
+func (p *Planner) want(r *config.Resolved, e hosts.Entry) auth.KeySpec {
 	if !r.PubkeyAuthentication {
-		return auth.Want{}
+		return auth.KeySpec{}
 	}
-	w := auth.Want{
+	w := auth.KeySpec{
 		Files:        slices.Clone(p.opts.Identities),
 		Certificates: r.CertificateFiles,
 		AgentSocket:  r.IdentityAgent,
@@ -122,10 +122,10 @@ func detailOf(t fleet.Target) (*detail, error) {
 
 // Want gives the keys that a planned target is to be offered; for
 // auth.Router.
-func Want(t fleet.Target) (auth.Want, error) {
+func Want(t fleet.Target) (auth.KeySpec, error) {
 	d, err := detailOf(t)
 	if err != nil {
-		return auth.Want{}, err
+		return auth.KeySpec{}, err
 	}
 	return d.want, nil
 }

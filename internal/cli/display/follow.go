@@ -21,7 +21,7 @@ type follower struct {
 
 	mu    sync.Mutex
 	wake  *sync.Cond
-	queue []*engine.Tail // each Tail at most once: it tells again only after Next
+	queue []*engine.Output // each Tail at most once: it tells again only after Next
 	ended bool
 	done  sync.WaitGroup
 }
@@ -34,7 +34,7 @@ func newFollower(live *output.Live) *follower {
 }
 
 // tell is the engine's Options.Follow.
-func (f *follower) tell(t *engine.Tail) {
+func (f *follower) tell(t *engine.Output) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.queue = append(f.queue, t)
@@ -65,7 +65,7 @@ func (f *follower) follow(t fleet.Target, s fleet.Stream, fresh []byte) {
 	}
 }
 
-func (f *follower) take() (tails []*engine.Tail, more bool) {
+func (f *follower) take() (tails []*engine.Output, more bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for len(f.queue) == 0 && !f.ended {

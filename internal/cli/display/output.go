@@ -26,7 +26,7 @@ type Results struct {
 	files    *output.Files // nil without --outdir
 	Display  output.Sink
 	Progress *output.Progress
-	Follow   func(*engine.Tail) // nil when nothing is shown before its time
+	Follow   func(*engine.Output) // nil when nothing is shown before its time
 
 	Showing *showing  // before display and progress
 	Stderr  io.Writer // above the progress line; never waits for the terminal
@@ -131,7 +131,7 @@ func (o *Results) Take(r fleet.Result) bool {
 	if o.files != nil {
 		if err := o.files.Result(r); err != nil {
 			o.Lose(err)
-			r = spoilt(r, err)
+			r = withStoreError(r, err)
 		}
 	}
 	if r.Reason == fleet.ReasonBrake && r.Err != nil && o.Summary.Reasons[fleet.ReasonBrake] == 0 {
@@ -187,9 +187,9 @@ func (o *Results) Failure() error {
 	return o.lost
 }
 
-// spoilt is the result of a target whose output was lost on this machine. What
+// withStoreError is the result of a target whose output was lost on this machine. What
 // did not run had none to lose.
-func spoilt(r fleet.Result, err error) fleet.Result {
+func withStoreError(r fleet.Result, err error) fleet.Result {
 	if r.Outcome.DidNotRun() {
 		return r
 	}

@@ -135,7 +135,7 @@ func rerun(ctx context.Context, f *againFlags, name, what string, stdio console.
 	}
 	h := e.info.Header
 	h.Run, h.Targets, h.Started, h.Program = rand.Text(), len(e.targets), time.Now(), "shoal "+console.Version
-	return again(ctx, f, e, h, stdio, func(ctx context.Context, flags *run.JournalFlags, h *record.Header, planned iter.Seq[fleet.Target]) (*run.Keeper, error) {
+	return again(ctx, f, e, h, stdio, func(ctx context.Context, flags *run.JournalFlags, h *record.Header, planned iter.Seq[fleet.Target]) (*run.Journaling, error) {
 		return run.BeginAs(ctx, flags, h, planned, e.info.Run)
 	})
 }
@@ -148,7 +148,7 @@ func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio
 	if err != nil {
 		return err
 	}
-	k := &run.Keeper{Journal: j}
+	k := &run.Journaling{Journal: j}
 	begun := false // whoever ends the run ends the keeper too
 	defer func() {
 		switch {
@@ -168,9 +168,9 @@ func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio
 		return err
 	}
 	switch {
-	case e.info.State == journal.Going:
+	case e.info.State == journal.Running:
 		return fmt.Errorf("resuming run %s: %w", e.info.Run, journal.ErrGoing)
-	case e.info.State == journal.NeverBegan:
+	case e.info.State == journal.Incomplete:
 		return fmt.Errorf("resuming run %s: %w", e.info.Run, journal.ErrNeverBegan)
 	case len(e.targets) == 0:
 		console.Say(stdio.Err, "nothing is left to run")
@@ -181,7 +181,7 @@ func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio
 	}
 	h := e.info.Header
 	h.Targets = len(e.targets)
-	return again(ctx, f, e, h, stdio, func(ctx context.Context, _ *run.JournalFlags, _ *record.Header, _ iter.Seq[fleet.Target]) (*run.Keeper, error) {
+	return again(ctx, f, e, h, stdio, func(ctx context.Context, _ *run.JournalFlags, _ *record.Header, _ iter.Seq[fleet.Target]) (*run.Journaling, error) {
 		var err error
 		if k.Run, err = j.Resume(ctx, e.info.Run); err != nil {
 			return nil, err
@@ -236,7 +236,7 @@ func readEarlier(ctx context.Context, j *journal.Journal, name string, s journal
 // again runs targets of the journal with their commands, as the run did but for
 // what flags say.
 func again(ctx context.Context, f *againFlags, e *earlier, h record.Header, stdio console.Stdio,
-	begin func(context.Context, *run.JournalFlags, *record.Header, iter.Seq[fleet.Target]) (*run.Keeper, error),
+	begin func(context.Context, *run.JournalFlags, *record.Header, iter.Seq[fleet.Target]) (*run.Journaling, error),
 ) error {
 	if e.info.Settings == nil && !f.assumeDefaults {
 		return fmt.Errorf("the run %s was made by %s, which kept neither its brakes, rollout and rate nor its keys, trust and configuration\n"+

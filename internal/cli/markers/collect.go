@@ -21,7 +21,7 @@ import (
 
 func NewCollect(stdio console.Stdio) *cobra.Command {
 	var (
-		f          farFlags
+		f          markerFlags
 		out        display.OutputFlags
 		wait, keep bool
 	)
@@ -46,7 +46,7 @@ later.`,
 }
 
 type collectOptions struct {
-	far        *farFlags
+	far        *markerFlags
 	output     *display.OutputFlags
 	wait, keep bool
 }
@@ -60,7 +60,7 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	if err := o.output.Validate(); err != nil {
 		return err
 	}
-	a, err := askAfterwards(ctx, o.far, name, detached, stdio)
+	a, err := newRemoteQuery(ctx, o.far, name, detached, stdio)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	ctx, stop := signals.Watch(ctx, func(bool) {})
 	defer stop.End()
 	defer out.Showing.AbortWith(ctx)()
-	c := &collecting{afterwards: a, out: out, limit: o.output.Kept(), begun: time.Now()}
+	c := &collecting{remoteQuery: a, out: out, limit: o.output.Kept(), begun: time.Now()}
 	err = c.all(ctx, o.wait, stop)
 	out.Summary.Elapsed = time.Since(c.begun)
 	out.Summary.Interrupted = stop.Requested()

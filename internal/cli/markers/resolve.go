@@ -23,7 +23,7 @@ import (
 )
 
 func NewResolve(stdio console.Stdio) *cobra.Command {
-	var f farFlags
+	var f markerFlags
 	cmd := &cobra.Command{
 		Use:   "resolve [flags] RUN",
 		Short: "Ask the hosts what became of the commands of which nobody knows",
@@ -42,8 +42,8 @@ made with --once, --kill-on-cancel or --detach.`,
 	return cmd
 }
 
-func resolve(ctx context.Context, f *farFlags, name string, stdio console.Stdio) error {
-	a, err := askAfterwards(ctx, f, name, unsettled, stdio)
+func resolve(ctx context.Context, f *markerFlags, name string, stdio console.Stdio) error {
+	a, err := newRemoteQuery(ctx, f, name, unsettled, stdio)
 	if err != nil {
 		return err
 	}
@@ -68,15 +68,15 @@ func resolve(ctx context.Context, f *farFlags, name string, stdio console.Stdio)
 }
 
 // resolve asks, prints a line for each target, and gives how many stay unknown.
-func (a *afterwards) resolve(ctx context.Context, out io.Writer) (left int, err error) {
+func (a *remoteQuery) resolve(ctx context.Context, out io.Writer) (left int, err error) {
 	all, ofTarget := a.questions()
-	answers := make([][]shoal.Answer, len(a.asked)) // of each target, by session
+	answers := make([][]shoal.Reply, len(a.asked)) // of each target, by session
 	missing := make([]int, len(a.asked))
 	for i := range a.asked {
 		missing[i] = len(a.asked[i].sessions)
-		answers[i] = make([]shoal.Answer, missing[i])
+		answers[i] = make([]shoal.Reply, missing[i])
 	}
-	for answer, err := range shoal.Ask(ctx, a.opts, all, func(t fleet.Target, nonce string) (string, error) {
+	for answer, err := range shoal.Query(ctx, a.opts, all, func(t fleet.Target, nonce string) (string, error) {
 		q, session := ofTarget(t.Index)
 		m := a.marker(&a.asked[q], a.asked[q].sessions[session])
 		if session == 0 && a.asked[q].entry.Outcome == fleet.OutcomeDetached {
@@ -121,7 +121,7 @@ func unsettled(e *journal.Entry) bool {
 
 // collectable says what is known of a detached command that shoal collect will
 // fetch, output and all; "" for every other.
-func collectable(q *inquiry, a shoal.Answer) string {
+func collectable(q *query, a shoal.Reply) string {
 	switch {
 	case q.entry.Outcome != fleet.OutcomeDetached || a.Err != nil:
 	case a.Report.State == remote.StateRunning:
@@ -134,7 +134,7 @@ func collectable(q *inquiry, a shoal.Answer) string {
 
 // questions gives a target for each session in which a command was sent, and what
 // their indexes mean.
-func (a *afterwards) questions() (iter.Seq[fleet.Target], func(index int) (q, session int)) {
+func (a *remoteQuery) questions() (iter.Seq[fleet.Target], func(index int) (q, session int)) {
 	type place struct{ q, session int }
 	var places []place
 	for i := range a.asked {
@@ -157,7 +157,7 @@ func (a *afterwards) questions() (iter.Seq[fleet.Target], func(index int) (q, se
 
 // resolved joins what the markers of one target say, the last one first. It never
 // started only where all of them say so.
-func resolved(info *journal.RunInfo, q *inquiry, answers []shoal.Answer) (res fleet.Result, known bool) {
+func resolved(info *journal.RunInfo, q *query, answers []shoal.Reply) (res fleet.Result, known bool) {
 	for _, a := range answers {
 		res = q.entry.Result
 		res.Target = q.entry.Target
@@ -165,7 +165,7 @@ func resolved(info *journal.RunInfo, q *inquiry, answers []shoal.Answer) (res fl
 			res.Err, known = a.Err, false
 			break
 		}
-		if res, known = run.Settled(res, a.Report, q.since(info, time.Now())); !known || res.Outcome.Ran() {
+		if res, known = run.ApplyReport(res, a.Report, q.since(info, time.Now())); !known || res.Outcome.Ran() {
 			break
 		}
 	}

@@ -17,7 +17,7 @@ func TestNeverAndTheClock(t *testing.T) {
 	sent := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	ended := sent.Add(10 * time.Minute)
 	info := &journal.RunInfo{Sessions: []journal.Session{{Started: sent, Ended: ended}}}
-	q := &inquiry{}
+	q := &query{}
 	q.entry.Intents = []journal.Intent{{At: sent.Add(time.Second)}, {At: sent.Add(2 * time.Second)}}
 	for name, c := range map[string]struct {
 		now   time.Time
@@ -31,7 +31,7 @@ func TestNeverAndTheClock(t *testing.T) {
 		"booted, and the clock some minutes back": {ended.Add(-time.Minute), 30 * time.Minute, false},
 		"between two intents":                     {sent.Add(1500 * time.Millisecond), time.Hour, false},
 	} {
-		res, known := run.Settled(fleet.Result{End: fleet.End{Outcome: fleet.OutcomeUnknown}},
+		res, known := run.ApplyReport(fleet.Result{End: fleet.End{Outcome: fleet.OutcomeUnknown}},
 			remote.Report{State: remote.StateNever, Up: c.up}, q.since(info, c.now))
 		want := fleet.OutcomeUnknown
 		if c.known {

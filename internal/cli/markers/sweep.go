@@ -22,7 +22,7 @@ import (
 
 func NewSweep(stdio console.Stdio) *cobra.Command {
 	var (
-		f      farFlags
+		f      markerFlags
 		days   int
 		runDir string
 	)
@@ -44,7 +44,7 @@ them, in which nothing has happened for some days, unless something still runs.`
 	return cmd
 }
 
-func sweep(ctx context.Context, f *farFlags, age time.Duration, dir string, stdio console.Stdio) error {
+func sweep(ctx context.Context, f *markerFlags, age time.Duration, dir string, stdio console.Stdio) error {
 	opts, err := f.Options()
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func sweep(ctx context.Context, f *farFlags, age time.Duration, dir string, stdi
 	}
 	opts.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
 	failed := 0
-	for a, err := range shoal.Ask(ctx, opts, func(yield func(fleet.Target) bool) {
+	for a, err := range shoal.Query(ctx, opts, func(yield func(fleet.Target) bool) {
 		for t := range list.Targets(1) {
 			if !yield(planner.Target(ctx, t)) {
 				return

@@ -57,7 +57,7 @@ func (c canaries) First(targets iter.Seq[fleet.Target]) iter.Seq[fleet.Target] {
 }
 
 // Stage is what goes before the stages of --rollout.
-func (c canaries) Stage(targets iter.Seq[fleet.Target]) []engine.Share {
+func (c canaries) Stage(targets iter.Seq[fleet.Target]) []engine.Amount {
 	n := 0
 	for t := range targets {
 		if c.has(t) {
@@ -67,5 +67,5 @@ func (c canaries) Stage(targets iter.Seq[fleet.Target]) []engine.Share {
 	if n == 0 {
 		return nil
 	}
-	return []engine.Share{{Count: n}}
+	return []engine.Amount{{Count: n}}
 }

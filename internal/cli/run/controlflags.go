@@ -82,13 +82,13 @@ func (f *ControlFlags) Apply(o *shoal.Options) (err error) {
 	return nil
 }
 
-func stages(text string) ([]engine.Share, error) {
+func stages(text string) ([]engine.Amount, error) {
 	if text == "" {
 		return nil, nil
 	}
-	var list []engine.Share
+	var list []engine.Amount
 	for part := range strings.SplitSeq(text, ",") {
-		s, err := engine.ParseShare(part)
+		s, err := engine.ParseAmount(part)
 		if err != nil {
 			return nil, err
 		}
@@ -97,11 +97,11 @@ func stages(text string) ([]engine.Share, error) {
 	return list, nil
 }
 
-func brake(flag, text string) (*engine.Share, error) {
+func brake(flag, text string) (*engine.Amount, error) {
 	if text == "" {
 		return nil, nil
 	}
-	s, err := engine.ParseShare(text)
+	s, err := engine.ParseAmount(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", flag, err)
 	}

@@ -34,7 +34,7 @@ type Execution struct {
 	Indexes []int                  // theirs, in ascending order; nil: they count from 0
 	Header  record.Header
 	// Begin opens the journal's run; nil begins a new one.
-	Begin func(ctx context.Context, j *JournalFlags, h *record.Header, targets iter.Seq[fleet.Target]) (*Keeper, error)
+	Begin func(ctx context.Context, j *JournalFlags, h *record.Header, targets iter.Seq[fleet.Target]) (*Journaling, error)
 }
 
 // Execute runs and shows. Its error is an exitError once anything was started.
@@ -67,7 +67,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	defer stop.End()
 	out.OnLost = stop.Drain
 	defer out.Showing.AbortWith(ctx)()
-	helm := takeHelm(stdio.In, out, newCourse(opts.Engine, opts.Fanout, h.Targets, carried))
+	helm := takeControls(stdio.In, out, newWidthControl(opts.Engine, opts.Fanout, h.Targets, carried))
 	defer helm.end()
 	opts.Engine.Width, opts.Engine.Resized = helm.Width, helm.Resized
 	if x.Timeout > 0 {
@@ -105,7 +105,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 // takeAll writes results down and then has them shown: a reader of our output who
 // takes nothing must not keep them from the journal. Once one is lost, no command
 // is started any more. Its error is the run's own.
-func takeAll(results iter.Seq2[fleet.Result, error], out *display.Results, kept *Keeper, stop *signals.Stopper) error {
+func takeAll(results iter.Seq2[fleet.Result, error], out *display.Results, kept *Journaling, stop *signals.Stopper) error {
 	for res, err := range results {
 		if err != nil {
 			return err
@@ -121,7 +121,7 @@ func takeAll(results iter.Seq2[fleet.Result, error], out *display.Results, kept 
 }
 
 // finishRun closes what a run was written to and gives the exit code.
-func finishRun(out *display.Results, kept *Keeper, failed error, p signals.Patience, run string) error {
+func finishRun(out *display.Results, kept *Journaling, failed error, p signals.Patience, run string) error {
 	out.Settle(p, run)
 	code := console.ExitCode(&out.Summary, out.Failure() == nil)
 	if failed != nil {

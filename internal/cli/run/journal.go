@@ -36,7 +36,7 @@ func (f *RunFlags) journal() flags.FlagGroup {
 }
 
 // A keeper writes one run down. A nil one keeps nothing.
-type Keeper struct {
+type Journaling struct {
 	Journal *journal.Journal
 	Run     *journal.Run
 }
@@ -68,11 +68,11 @@ func OpenJournalToRead(ctx context.Context, dir string, stderr io.Writer) (*jour
 func (f *JournalFlags) On() bool { return !f.noJournal && f.StateDir() != "" }
 
 // beginRun begins a new run in the journal, with its identifier in the header.
-func beginRun(ctx context.Context, f *JournalFlags, h *record.Header, targets iter.Seq[fleet.Target]) (*Keeper, error) {
+func beginRun(ctx context.Context, f *JournalFlags, h *record.Header, targets iter.Seq[fleet.Target]) (*Journaling, error) {
 	return BeginAs(ctx, f, h, targets, "")
 }
 
-func BeginAs(ctx context.Context, f *JournalFlags, h *record.Header, targets iter.Seq[fleet.Target], parent string) (*Keeper, error) {
+func BeginAs(ctx context.Context, f *JournalFlags, h *record.Header, targets iter.Seq[fleet.Target], parent string) (*Journaling, error) {
 	if !f.On() {
 		return nil, nil
 	}
@@ -87,12 +87,12 @@ func BeginAs(ctx context.Context, f *JournalFlags, h *record.Header, targets ite
 		return nil, errors.Join(fmt.Errorf("writing the run into the journal: %w\nhint: --no-journal runs without one", err), j.Close())
 	}
 	h.Run = r.ID()
-	return &Keeper{Journal: j, Run: r}, nil
+	return &Journaling{Journal: j, Run: r}, nil
 }
 
 // session is 0 in a run's first process, and one more in each that goes on with
 // it.
-func (k *Keeper) session() int {
+func (k *Journaling) session() int {
 	if k == nil {
 		return 0
 	}
@@ -100,14 +100,14 @@ func (k *Keeper) session() int {
 }
 
 // intend is what has to happen before a command leaves; nil for nothing.
-func (k *Keeper) intend() func(fleet.Target, int) error {
+func (k *Journaling) intend() func(fleet.Target, int) error {
 	if k == nil {
 		return nil
 	}
 	return func(t fleet.Target, attempt int) error { return k.Run.Intend(t.Index, attempt) }
 }
 
-func (k *Keeper) Result(r fleet.Result) error {
+func (k *Journaling) Result(r fleet.Result) error {
 	if k == nil {
 		return nil
 	}
@@ -123,7 +123,7 @@ const (
 	KeptBytes = 2 << 30
 )
 
-func (k *Keeper) End(interrupted bool, code int, failed error) error {
+func (k *Journaling) End(interrupted bool, code int, failed error) error {
 	if k == nil {
 		return nil
 	}
@@ -135,6 +135,6 @@ func (k *Keeper) End(interrupted bool, code int, failed error) error {
 }
 
 // Abandon ends a run of which nothing was started.
-func (k *Keeper) Abandon() error {
+func (k *Journaling) Abandon() error {
 	return k.End(true, console.ExitUsage, errors.New("nothing was started"))
 }

@@ -68,7 +68,7 @@ func run(ctx context.Context, f *RunFlags, text string, stdio console.Stdio) err
 		_, err := fmt.Fprintln(stdio.Out, expr.Fold(Names(list.Hosts)))
 		return err
 	case f.plan:
-		return printForecast(stdio.Out, opts, total)
+		return printEstimate(stdio.Out, opts, total)
 	}
 	template, err := placeholder.Parse(text)
 	if err != nil {

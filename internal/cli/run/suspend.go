@@ -18,7 +18,7 @@ import (
 // Package signal does not give SIGTSTP its own effect back once it was caught.
 // SIGTTOU has it still: it stops us, and is ignored where there is no shell that
 // could have us go on (POSIX, orphaned process groups), which SIGSTOP is not.
-func (h *helm) suspend() {
+func (h *controls) suspend() {
 	h.draw(h.progress.Hide)
 	console.Say(h.w, "suspended: commands go on where they run, and servers may give up on us; fg goes on")
 	if m, ok := h.w.(*display.Messages); ok {
@@ -48,7 +48,7 @@ func (h *helm) suspend() {
 // draw has f change what the terminal shows, in the order of the calls, and waits
 // for a while only: a terminal that was stopped (Ctrl-S) takes nothing, and must
 // not keep us from the next signal, or from the end of the run.
-func (h *helm) draw(f func() error) {
+func (h *controls) draw(f func() error) {
 	before, done := h.drawn, make(chan struct{}) // closed by the goroutine
 	h.drawn = done
 	go func() { // where the terminal takes nothing it ends with the process

@@ -34,7 +34,7 @@ type Limits struct {
 	Fanout int
 	// Dials bounds the connects in progress that are not slow. At least 1.
 	Dials int
-	// Slow bounds the slow connects in progress. Beyond it they count against
+	// SlowStarts bounds the slow connects in progress. Beyond it they count against
 	// Dials. A connect is slow after twice the median time.
 	Slow int
 	// InitialStarts and MaxStarts bound the connects in progress to one server:

@@ -13,7 +13,7 @@ import (
 
 // An agent is one agent's link and its list, which is asked for once.
 type agent struct {
-	link *link
+	link *agentClient
 
 	listed  chan struct{} // closed by load; the rest is not to be read before
 	keys    []*agentKey
@@ -22,7 +22,7 @@ type agent struct {
 }
 
 func newAgent(socket string, limit time.Duration) *agent {
-	return &agent{link: newLink(socket, limit, window), listed: make(chan struct{})}
+	return &agent{link: newAgentClient(socket, limit, window), listed: make(chan struct{})}
 }
 
 // load asks for the list, for no longer than the link's limits. It belongs to no
@@ -58,7 +58,7 @@ func (a *agent) list(ctx context.Context) ([]listed, error) {
 	}
 	list, err := parseList(got.reply)
 	if err != nil {
-		a.link.distrust()
+		a.link.reset()
 	}
 	return list, err
 }
@@ -104,7 +104,7 @@ const attended = time.Second
 
 // An agentKey is a key whose private half is in the agent.
 type agentKey struct {
-	link   *link
+	link   *agentClient
 	public ssh.PublicKey // a *ssh.Certificate where the agent has one
 	blob   string        // public, as the agent lists it
 	slow   atomic.Bool   // a signature may need a person
@@ -126,7 +126,7 @@ func (k *agentKey) sign(ctx context.Context, data []byte, algorithm string) (*ss
 	}
 	signature, err := k.check(got.reply, data, algorithm)
 	if err != nil && !errors.Is(err, ErrAgentRefused) {
-		k.link.distrust()
+		k.link.reset()
 	}
 	return signature, err
 }

@@ -41,7 +41,7 @@ func realAgent(b *testing.B, key any) (socket string) {
 	if _, err := out.Read(make([]byte, 1)); err != nil { // it says where it listens once it does
 		b.Fatal(err)
 	}
-	l := newLink(socket, time.Minute, 1)
+	l := newAgentClient(socket, time.Minute, 1)
 	defer l.close()
 	conn, err := l.dial(b.Context())
 	if err != nil {
@@ -77,7 +77,7 @@ func BenchmarkAgent10000(b *testing.B) {
 		blob := signer.PublicKey().Marshal()
 		for _, window := range []int{1, window} {
 			b.Run(fmt.Sprintf("%s/window=%d", c.name, window), func(b *testing.B) {
-				l := newLink(realAgent(b, c.key), time.Minute, window)
+				l := newAgentClient(realAgent(b, c.key), time.Minute, window)
 				defer l.close()
 				k := &agentKey{link: l, public: signer.PublicKey(), blob: string(blob)}
 				for b.Loop() {
@@ -145,7 +145,7 @@ func BenchmarkAgentFarAway(b *testing.B) {
 	defer func() { _ = listener.Close() }()
 	for _, window := range []int{1, window} {
 		b.Run(fmt.Sprintf("window=%d", window), func(b *testing.B) {
-			l := newLink(far, time.Minute, window)
+			l := newAgentClient(far, time.Minute, window)
 			defer l.close()
 			k := &agentKey{link: l, public: signer.PublicKey(), blob: string(signer.PublicKey().Marshal())}
 			for b.Loop() {
@@ -191,7 +191,7 @@ func BenchmarkRouter(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := Router{Keyring: k, Want: func(fleet.Target) (Want, error) { return Want{Files: []string{path}}, nil }}
+	r := Router{Keyring: k, Want: func(fleet.Target) (KeySpec, error) { return KeySpec{Files: []string{path}}, nil }}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := r.Signers(context.Background(), fleet.Target{}); err != nil {

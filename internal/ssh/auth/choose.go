@@ -13,9 +13,9 @@ import (
 )
 
 // A choice is the making of one Set.
-type choice struct {
+type selection struct {
 	*Keyring
-	want  Want
+	want  KeySpec
 	set   *Set
 	agent *agent // nil without one
 	certs []certFile
@@ -29,10 +29,10 @@ type certFile struct {
 	used bool
 }
 
-// choose puts a Set together: named files in their order, then the agent's keys,
+// selectKeys puts a Set together: named files in their order, then the agent's keys,
 // then the default files. The error is for the end of ctx only.
-func (k *Keyring) choose(ctx context.Context, w Want) (*Set, error) {
-	c := &choice{Keyring: k, want: w, set: &Set{now: k.now}, seen: make(map[string]bool)}
+func (k *Keyring) selectKeys(ctx context.Context, w KeySpec) (*Set, error) {
+	c := &selection{Keyring: k, want: w, set: &Set{now: k.now}, seen: make(map[string]bool)}
 	if w.AgentSocket != "" {
 		a, err := k.agent(ctx, w.AgentSocket)
 		if err != nil {
@@ -58,12 +58,12 @@ func (k *Keyring) choose(ctx context.Context, w Want) (*Set, error) {
 	return c.set, nil
 }
 
-func (c *choice) notice(format string, args ...any) {
+func (c *selection) notice(format string, args ...any) {
 	c.set.notices = append(c.set.notices, fmt.Sprintf(format, args...))
 }
 
 // named takes note of a named file that cannot be used: some are normal.
-func (c *choice) named(path string, err error) {
+func (c *selection) named(path string, err error) {
 	if err == nil {
 		return
 	}
@@ -77,7 +77,7 @@ func (c *choice) named(path string, err error) {
 }
 
 // add offers a key, unless it is offered already or out of its time.
-func (c *choice) add(k key) {
+func (c *selection) add(k key) {
 	blob := string(k.public.Marshal())
 	if c.seen[blob] {
 		return
@@ -91,7 +91,7 @@ func (c *choice) add(k key) {
 }
 
 // addPair offers a key after all its certificates.
-func (c *choice) addPair(k key) {
+func (c *selection) addPair(k key) {
 	for i := range c.certs {
 		f := &c.certs[i]
 		if string(f.cert.Key.Marshal()) == string(k.public.Marshal()) {
@@ -107,9 +107,9 @@ func (c *choice) addPair(k key) {
 	c.add(k)
 }
 
-func (c *choice) fromAgent() string { return fmt.Sprintf("agent at %q", c.want.AgentSocket) }
+func (c *selection) fromAgent() string { return fmt.Sprintf("agent at %q", c.want.AgentSocket) }
 
-func (c *choice) addFile(ctx context.Context, path string) error {
+func (c *selection) addFile(ctx context.Context, path string) error {
 	f, err := c.read(ctx, path)
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ func (c *choice) addFile(ctx context.Context, path string) error {
 	return nil
 }
 
-func (c *choice) opener(ctx context.Context, f *keyFile) (fileSigner, error) {
+func (c *selection) opener(ctx context.Context, f *keyFile) (fileSigner, error) {
 	switch {
 	case !f.private:
 		return fileSigner{}, errors.New("it is a public key, and the agent does not have the private one")
@@ -146,7 +146,7 @@ func (c *choice) opener(ctx context.Context, f *keyFile) (fileSigner, error) {
 }
 
 // addBeside takes the certificate that ssh-keygen puts beside a key.
-func (c *choice) addBeside(ctx context.Context, path string) {
+func (c *selection) addBeside(ctx context.Context, path string) {
 	beside := strings.TrimSuffix(path, ".pub") + "-cert.pub"
 	cert, err := c.certificate(ctx, beside)
 	switch {
@@ -157,7 +157,7 @@ func (c *choice) addBeside(ctx context.Context, path string) {
 	}
 }
 
-func (c *choice) addCertificate(ctx context.Context, path string) {
+func (c *selection) addCertificate(ctx context.Context, path string) {
 	cert, err := c.certificate(ctx, path)
 	if err != nil {
 		err = fmt.Errorf("certificate file %q: %w", path, err)
@@ -170,7 +170,7 @@ func (c *choice) addCertificate(ctx context.Context, path string) {
 
 // pairWithAgent offers the certificates whose key no file has and the agent
 // does.
-func (c *choice) pairWithAgent() {
+func (c *selection) pairWithAgent() {
 	for i := range c.certs {
 		f := &c.certs[i]
 		if f.used {
@@ -188,7 +188,7 @@ func (c *choice) pairWithAgent() {
 	}
 }
 
-func (c *choice) addAgent() {
+func (c *selection) addAgent() {
 	if c.agent == nil || c.want.Only {
 		return
 	}
@@ -205,7 +205,7 @@ func (c *choice) addAgent() {
 // strongest first. The last two only name keys in the agent.
 var defaultFiles = [...]string{"id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk"}
 
-func (c *choice) addDefaults(ctx context.Context) {
+func (c *selection) addDefaults(ctx context.Context) {
 	if !c.want.Defaults {
 		return
 	}
@@ -230,7 +230,7 @@ func (c *choice) addDefaults(ctx context.Context) {
 }
 
 // cut keeps as many keys as may be offered.
-func (c *choice) cut() {
+func (c *selection) cut() {
 	if len(c.set.keys) <= c.MaxKeys {
 		return
 	}

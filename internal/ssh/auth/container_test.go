@@ -91,7 +91,7 @@ func TestACertificateThatEndsInTheRun(t *testing.T) {
 		}
 		now := int64(1999)
 		k.now = func() time.Time { return time.Unix(now, 0) }
-		s, err := k.Set(t.Context(), Want{Files: []string{path}})
+		s, err := k.Set(t.Context(), KeySpec{Files: []string{path}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -53,9 +53,9 @@ func NewKeyring(o KeyringOptions) (*Keyring, error) {
 
 // Set gives the keys for a want; the same *Set for an equal one. A file that
 // cannot be used is a notice; the error is for the end of ctx only.
-func (k *Keyring) Set(ctx context.Context, w Want) (*Set, error) {
+func (k *Keyring) Set(ctx context.Context, w KeySpec) (*Set, error) {
 	return k.sets.get(ctx, w.id(), func() (*Set, error) {
-		set, err := k.choose(ctx, w.clean())
+		set, err := k.selectKeys(ctx, w.clean())
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +68,7 @@ func (k *Keyring) Set(ctx context.Context, w Want) (*Set, error) {
 // passphrase is asked for now. From then on none is asked: a file that needs one
 // and comes later is left out with a notice. The error is for the end of ctx
 // only.
-func (k *Keyring) Prepare(ctx context.Context, wants iter.Seq[Want]) error {
+func (k *Keyring) Prepare(ctx context.Context, wants iter.Seq[KeySpec]) error {
 	for w := range wants {
 		if _, err := k.Set(ctx, w); err != nil {
 			return fmt.Errorf("loading keys: %w", err)

@@ -52,18 +52,18 @@ func TestEachTargetGetsItsOwnKeys(t *testing.T) {
 	web, db, common, held := edKey(t), edKey(t), ecdsaKey(t), edKey(t)
 	webFile, dbFile, commonFile := keyFile(t, web, ""), keyFile(t, db, ""), keyFile(t, common, "")
 	socket, _ := goAgent(t, held)
-	r := auth.Router{Keyring: keyring(t, auth.KeyringOptions{}), Want: func(t fleet.Target) (auth.Want, error) {
+	r := auth.Router{Keyring: keyring(t, auth.KeyringOptions{}), Want: func(t fleet.Target) (auth.KeySpec, error) {
 		switch t.Host.Name {
 		case "web":
-			return auth.Want{Files: []string{webFile, commonFile}}, nil
+			return auth.KeySpec{Files: []string{webFile, commonFile}}, nil
 		case "db":
-			return auth.Want{Files: []string{dbFile, commonFile}, AgentSocket: socket}, nil
+			return auth.KeySpec{Files: []string{dbFile, commonFile}, AgentSocket: socket}, nil
 		case "only":
-			return auth.Want{Files: []string{commonFile}, AgentSocket: socket, Only: true}, nil
+			return auth.KeySpec{Files: []string{commonFile}, AgentSocket: socket, Only: true}, nil
 		case "bad":
-			return auth.Want{}, errors.New("a bad configuration")
+			return auth.KeySpec{}, errors.New("a bad configuration")
 		}
-		return auth.Want{}, nil
+		return auth.KeySpec{}, nil
 	}}
 	named := func(name string) fleet.Target { return fleet.Target{Host: fleet.Host{Name: name}} }
 	for name, want := range map[string][]string{
@@ -103,10 +103,10 @@ func TestManyTargetsLoadOnce(t *testing.T) {
 		asked.Add(1)
 		return []byte(canary), os.Remove(path)
 	}})
-	r := auth.Router{Keyring: k, Want: func(t fleet.Target) (auth.Want, error) {
+	r := auth.Router{Keyring: k, Want: func(t fleet.Target) (auth.KeySpec, error) {
 		// Spelled in several ways, it is one file.
 		spelled := []string{path, filepath.Dir(path) + "/./" + filepath.Base(path)}[t.Index%2]
-		return auth.Want{Files: []string{spelled}, AgentSocket: socket}, nil
+		return auth.KeySpec{Files: []string{spelled}, AgentSocket: socket}, nil
 	}}
 	var wg sync.WaitGroup
 	for i := range 10_000 {
@@ -132,9 +132,9 @@ func TestPrepareAsksForAllAndThenNoMore(t *testing.T) {
 		asked = append(asked, path)
 		return []byte(canary), nil
 	}})
-	err := k.Prepare(t.Context(), func(yield func(auth.Want) bool) {
+	err := k.Prepare(t.Context(), func(yield func(auth.KeySpec) bool) {
 		for _, path := range append(early, early...) {
-			if !yield(auth.Want{Files: []string{path}}) {
+			if !yield(auth.KeySpec{Files: []string{path}}) {
 				return
 			}
 		}
@@ -142,7 +142,7 @@ func TestPrepareAsksForAllAndThenNoMore(t *testing.T) {
 	if err != nil || !slices.Equal(asked, early) {
 		t.Errorf("asked for %q, want %q: %v", asked, early, err)
 	}
-	s, err := k.Set(t.Context(), auth.Want{Files: []string{late}})
+	s, err := k.Set(t.Context(), auth.KeySpec{Files: []string{late}})
 	if err != nil || len(s.Keys()) != 0 || len(asked) != 2 {
 		t.Errorf("late: %d keys, asked %q, %v", len(s.Keys()), asked, err)
 	}
@@ -159,11 +159,11 @@ func TestFilesOfATargetThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	none, good := filepath.Join(t.TempDir(), "none"), edKey(t)
 	k := keyring(t, auth.KeyringOptions{})
-	s, err := k.Set(t.Context(), auth.Want{Files: []string{none, keyFile(t, good, "")}})
+	s, err := k.Set(t.Context(), auth.KeySpec{Files: []string{none, keyFile(t, good, "")}})
 	if err != nil || !slices.Equal(fingerprints(s), []string{fingerprint(t, good)}) {
 		t.Errorf("%q, %v", fingerprints(s), err)
 	}
-	if s, err = k.Set(t.Context(), auth.Want{Files: []string{none}}); err != nil {
+	if s, err = k.Set(t.Context(), auth.KeySpec{Files: []string{none}}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.Signers(t.Context(), someTarget)
@@ -174,7 +174,7 @@ func TestFilesOfATargetThatCannotBeUsed(t *testing.T) {
 	if n := k.Notices(); len(n) != 1 {
 		t.Errorf("notices %q, want one", n)
 	}
-	if s, err = k.Set(t.Context(), auth.Want{Files: []string{keyFile(t, edKey(t), canary)}}); err != nil {
+	if s, err = k.Set(t.Context(), auth.KeySpec{Files: []string{keyFile(t, edKey(t), canary)}}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.Signers(t.Context(), someTarget)
@@ -197,8 +197,8 @@ func TestLoadingIsNotSpoiltByOneWhoGivesUp(t *testing.T) {
 		}
 		return []byte(canary), nil
 	}})
-	w := auth.Want{Files: []string{keyFile(t, edKey(t), canary)}}
-	r := auth.Router{Keyring: k, Want: func(fleet.Target) (auth.Want, error) { return w, nil }}
+	w := auth.KeySpec{Files: []string{keyFile(t, edKey(t), canary)}}
+	r := auth.Router{Keyring: k, Want: func(fleet.Target) (auth.KeySpec, error) { return w, nil }}
 	_, err := r.Signers(ctx, someTarget)
 	wantReason(t, err, fleet.ReasonInterrupted)
 	if list, err := r.Signers(t.Context(), someTarget); err != nil || len(list) != 1 {
@@ -216,7 +216,7 @@ func TestTwoAgents(t *testing.T) {
 	socket2, process := sshAgent(t, two)
 	k := keyring(t, auth.KeyringOptions{})
 	for socket, key := range map[string]any{socket1: one, socket2: two} {
-		s, err := k.Set(t.Context(), auth.Want{AgentSocket: socket})
+		s, err := k.Set(t.Context(), auth.KeySpec{AgentSocket: socket})
 		if err != nil || !slices.Equal(fingerprints(s), []string{fingerprint(t, key)}) {
 			t.Errorf("%q, %v", fingerprints(s), err)
 		}
@@ -224,7 +224,7 @@ func TestTwoAgents(t *testing.T) {
 	if err := process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := k.Set(t.Context(), auth.Want{AgentSocket: socket1})
+	s, err := k.Set(t.Context(), auth.KeySpec{AgentSocket: socket1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,14 +42,14 @@ func TestAFullBacklog(t *testing.T) {
 		}
 		held = append(held, c)
 	}
-	impatient := newLink(socket, 200*time.Millisecond, window)
+	impatient := newAgentClient(socket, 200*time.Millisecond, window)
 	defer impatient.close()
 	if _, err := impatient.ask(t.Context(), "a"); !errors.Is(err, syscall.EAGAIN) ||
 		!strings.Contains(err.Error(), "no answer from the agent in 200ms") {
 		t.Errorf("%v, want EAGAIN after 200 ms", err)
 	}
 
-	l := newLink(socket, time.Minute, window)
+	l := newAgentClient(socket, time.Minute, window)
 	defer l.close()
 	got := make(chan string, 1)
 	go func() {

@@ -44,7 +44,7 @@ func (p *peer) echo() {
 
 // newTestLink gives a link to an agent that does as told, and how many
 // connections that had.
-func newTestLink(t *testing.T, limit time.Duration, serve func(*peer)) (*link, *atomic.Int32) {
+func newTestLink(t *testing.T, limit time.Duration, serve func(*peer)) (*agentClient, *atomic.Int32) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "agent")
 	var lc net.ListenConfig
@@ -67,7 +67,7 @@ func newTestLink(t *testing.T, limit time.Duration, serve func(*peer)) (*link, *
 			})
 		}
 	})
-	l := newLink(socket, limit, window)
+	l := newAgentClient(socket, limit, window)
 	t.Cleanup(func() {
 		l.close()
 		_ = listener.Close()
@@ -76,7 +76,7 @@ func newTestLink(t *testing.T, limit time.Duration, serve func(*peer)) (*link, *
 	return l, &conns
 }
 
-func (l *link) ask(ctx context.Context, text string) (string, error) {
+func (l *agentClient) ask(ctx context.Context, text string) (string, error) {
 	request, err := frame([]byte(text))
 	if err != nil {
 		return "", err
@@ -86,7 +86,7 @@ func (l *link) ask(ctx context.Context, text string) (string, error) {
 }
 
 // askAll asks for each text at once and gives the answers in their order.
-func (l *link) askAll(ctx context.Context, texts ...string) (answers []string, errs []error) {
+func (l *agentClient) askAll(ctx context.Context, texts ...string) (answers []string, errs []error) {
 	answers, errs = make([]string, len(texts)), make([]error, len(texts))
 	var wg sync.WaitGroup
 	for i, text := range texts {

@@ -27,8 +27,8 @@ func (o Options) keyring() KeyringOptions {
 	return KeyringOptions{Passphrase: o.Passphrase, MaxKeys: o.MaxKeys, SignTimeout: o.SignTimeout}
 }
 
-func (o Options) want() Want {
-	return Want{
+func (o Options) want() KeySpec {
+	return KeySpec{
 		Files: o.Files, Certificates: o.Certificates, Defaults: o.Defaults,
 		AgentSocket: o.AgentSocket, Only: o.Only,
 	}

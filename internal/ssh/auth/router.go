@@ -15,9 +15,9 @@ import (
 // concurrent use when Want is.
 type Router struct {
 	Keyring *Keyring
-	// Want gives what a target wants. It is asked at every attempt and should
+	// KeySpec gives what a target wants. It is asked at every attempt and should
 	// be quick. Its error ends the attempt as never_started(no_identity).
-	Want func(fleet.Target) (Want, error)
+	Want func(fleet.Target) (KeySpec, error)
 }
 
 // Signers lists the keys to offer to t. Errors are those of Set.Signers.

@@ -91,7 +91,7 @@ func withoutDead(ctx context.Context, signers []ssh.Signer) []ssh.Signer {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	list := signers[:0]
-	var asked *link
+	var asked *agentClient
 	var err error
 	for _, signer := range signers {
 		if s, ok := signer.(agentSigner); ok {
@@ -116,7 +116,7 @@ func (s *Set) none(t fleet.Target, why []error) error {
 	}
 	err := errNoIdentity
 	if len(why) > 0 {
-		err = because(why)
+		err = summarize(why)
 	}
 	return fail(t, fleet.ReasonNoIdentity, err)
 }
@@ -124,8 +124,8 @@ func (s *Set) none(t fleet.Target, why []error) error {
 var errNoIdentity = errors.New("there is no key to offer\n" +
 	"hint: name a key file, or add a key to the agent with ssh-add")
 
-// because tells of at most three causes; the notices have all.
-func because(why []error) error {
+// summarize tells of at most three causes; the notices have all.
+func summarize(why []error) error {
 	const most = 3
 	var texts []string
 	for _, err := range why[:min(len(why), most)] {

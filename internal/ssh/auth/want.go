@@ -8,7 +8,7 @@ import (
 // A Want is which keys to offer to one target, as its configuration says. The
 // zero value wants none. Paths are used as they are: no ~ and no token is
 // expanded.
-type Want struct {
+type KeySpec struct {
 	// Files are private keys, in OpenSSH's format, PEM or PKCS #8, in the order
 	// in which they are offered (IdentityFile in ssh_config(5)). A file may also
 	// be a public key, or a private one whose public half can be read without
@@ -29,7 +29,7 @@ type Want struct {
 }
 
 // clean gives w with one spelling for each path.
-func (w Want) clean() Want {
+func (w KeySpec) clean() KeySpec {
 	w.Files, w.Certificates = cleanAll(w.Files), cleanAll(w.Certificates)
 	return w
 }
@@ -44,7 +44,7 @@ func cleanAll(paths []string) []string {
 
 // id is equal for equal wants. A path has no NUL in it, and no list in it is
 // empty text, so that the parts cannot run into each other.
-func (w Want) id() string {
+func (w KeySpec) id() string {
 	var b strings.Builder
 	for _, path := range w.Files {
 		b.WriteString(path)

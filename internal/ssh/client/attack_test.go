@@ -376,7 +376,7 @@ func endOf(t *testing.T, d ssh.Dialer, a *ssh.Attempt) fleet.End {
 }
 
 // One injected DISCONNECT slows the present dial, and the host until its mark is
-// looked at anew: it keeps the day on which it was found, and goes by itself.
+// lastTick at anew: it keeps the day on which it was found, and goes by itself.
 func TestInjectedDisconnect(t *testing.T) {
 	t.Parallel()
 	r := rigFor(sshdtest.OpenSSH(t))

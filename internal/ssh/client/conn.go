@@ -25,7 +25,7 @@ type conn struct {
 }
 
 func newConn(h *handshake) *conn {
-	h.session.guess = h.plan.guessExec
+	h.session.optimistic = h.plan.guessExec
 	return &conn{dialer: h.dialer, session: h.session}
 }
 
@@ -68,7 +68,7 @@ func (c *conn) driven(wake func()) (closed bool) {
 
 // over ends what Close does, and keeps in mind what was learned.
 func (c *conn) over() {
-	if c.session.misfit {
+	if c.session.guessFailed {
 		c.dialer.waitNextTime(c.session.attempt.Target)
 	}
 	c.mu.Lock()

@@ -23,7 +23,7 @@ type Dialer struct {
 	version  string   // our identification line
 	kex      []string // best first
 	hostKeys []string // every host-key algorithm that sshwire has
-	parking  *parking
+	parking  *eventDrivers
 	buffers  sync.Pool // of *[]byte, for connections that read
 	small    sync.Pool // of *[]byte, for handshakes
 	lists    sync.Map  // of []string by their names joined: see shared
@@ -82,7 +82,7 @@ const maxRedials = 3
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	p := d.planFor(a.Target)
 	p.earlyExec = p.earlyExec && !a.Hold
-	h, f := d.shake(ctx, a, p)
+	h, f := d.dialWithRetry(ctx, a, p)
 	switch {
 	case f != nil:
 		return nil, f
@@ -92,9 +92,9 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	return newConn(h), nil
 }
 
-// shake makes handshakes until one succeeds or no plan promises to. The
+// dialWithRetry makes handshakes until one succeeds or no plan promises to. The
 // handshake that it gives has not begun where the plan is to fall back.
-func (d *Dialer) shake(ctx context.Context, a *ssh.Attempt, p plan) (*handshake, *fleet.Error) {
+func (d *Dialer) dialWithRetry(ctx context.Context, a *ssh.Attempt, p plan) (*handshake, *fleet.Error) {
 	var connectBy time.Time
 	if limit := d.opts.Timeouts.For(a).Connect; limit > 0 {
 		connectBy = d.opts.Clock.Now().Add(limit)
@@ -108,7 +108,7 @@ func (d *Dialer) shake(ctx context.Context, a *ssh.Attempt, p plan) (*handshake,
 		if f == nil {
 			return h, nil
 		}
-		if redials == maxRedials || !h.improve(&p, f) {
+		if redials == maxRedials || !h.adapt(&p, f) {
 			if errors.Is(f, wire.ErrNeedsStrict) {
 				f.Err = fmt.Errorf("%w\nhint: update the server's SSH, or have it offer aes128-gcm@openssh.com, "+
 					"or aes256-ctr with hmac-sha2-256", f.Err)
@@ -167,9 +167,9 @@ func (c *fallbackConn) Start(ctx context.Context, done func(fleet.End)) {
 	})
 }
 
-// improve fits the plan to what a failed connection has shown, and says whether
+// adapt fits the plan to what a failed connection has shown, and says whether
 // another dial may do better. It never says so when the command may have run.
-func (h *handshake) improve(p *plan, failure *fleet.Error) bool {
+func (h *handshake) adapt(p *plan, failure *fleet.Error) bool {
 	if failure.Outcome != fleet.OutcomeNeverStarted || h.ctx.Err() != nil {
 		return false
 	}
@@ -194,17 +194,17 @@ func (h *handshake) improve(p *plan, failure *fleet.Error) bool {
 		p.fallback = h.dialer.mayFallBack(h.attempt.Target) && fallbackSpeaks(werr)
 		return p.fallback
 	case h.hostKey == nil:
-		return h.improveGreeting(p, failure)
+		return h.adaptGreeting(p, failure)
 	case failure.Phase == fleet.PhaseAuth && h.login.ignored(failure):
-		return h.improveAuth(p)
+		return h.adaptAuth(p)
 	}
 	return false
 }
 
-// improveGreeting is for servers that drop what comes before they have greeted
+// adaptGreeting is for servers that drop what comes before they have greeted
 // (protocol.md, Policy 1): they have sent their version line and then nothing
 // sensible.
-func (h *handshake) improveGreeting(p *plan, failure *fleet.Error) bool {
+func (h *handshake) adaptGreeting(p *plan, failure *fleet.Error) bool {
 	odd := failure.Reason == fleet.ReasonKexTimeout || failure.Reason == fleet.ReasonProtocolError ||
 		failure.Reason == fleet.ReasonDisconnected
 	if p.stepByStep || failure.Phase != fleet.PhaseKex || !odd || h.server.kex != nil {
@@ -214,8 +214,8 @@ func (h *handshake) improveGreeting(p *plan, failure *fleet.Error) bool {
 	return true
 }
 
-// improveAuth is for servers that end the connection over what came early.
-func (h *handshake) improveAuth(p *plan) bool {
+// adaptAuth is for servers that end the connection over what came early.
+func (h *handshake) adaptAuth(p *plan) bool {
 	switch {
 	case h.plan.earlyExec:
 		p.waitForChannel(today())

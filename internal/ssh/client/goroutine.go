@@ -91,7 +91,7 @@ func (s *session) write(ctx context.Context, c *conn) {
 		return
 	}
 	by := s.clock.Now().Add(sshreason.WriteTimeout)
-	s.limit(ctx, c, s.link.conn.SetWriteDeadline, s.clock.Real(by))
+	s.limit(ctx, c, s.link.conn.SetWriteDeadline, s.clock.Deadline(by))
 	if err := s.link.flush(); err != nil && sshreason.TimedOut(err) {
 		s.timedOut(ctx, c, func() {
 			if s.clock.Now().Before(by) {
@@ -117,7 +117,7 @@ func (s *session) read(ctx context.Context, c *conn, d *Dialer) {
 	if s.end != nil {
 		return
 	}
-	s.limit(ctx, c, s.link.conn.SetReadDeadline, s.clock.Real(s.next()))
+	s.limit(ctx, c, s.link.conn.SetReadDeadline, s.clock.Deadline(s.next()))
 	err := d.readOnce(s.link.conn, func(p []byte) {
 		s.link.client.Receive(p)
 		s.pull()
@@ -127,7 +127,7 @@ func (s *session) read(ctx context.Context, c *conn, d *Dialer) {
 	case sshreason.TimedOut(err):
 		s.timedOut(ctx, c, func() { s.passed(s.clock.Now()) })
 	default:
-		s.lost(err)
+		s.connectionLost(err)
 	}
 }
 

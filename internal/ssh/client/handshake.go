@@ -94,7 +94,7 @@ func (h *handshake) begin(nc net.Conn) {
 	if r := h.attempt.Target.Route; r != nil {
 		config.RekeyBytes = r.RekeyBytes
 	}
-	h.lost = opts.Clock.Lost()
+	h.lost = opts.Clock.Suspended()
 	h.attempt.Execution.Connected()
 	h.link = &link{conn: nc, client: wire.New(config), exec: &h.attempt.Execution}
 	h.login = login{handshake: h}
@@ -137,7 +137,7 @@ func (h *handshake) until(d time.Duration) {
 }
 
 func (h *handshake) arm() {
-	_ = h.link.conn.SetDeadline(h.dialer.opts.Clock.Real(h.deadline))
+	_ = h.link.conn.SetDeadline(h.dialer.opts.Clock.Deadline(h.deadline))
 	if h.ctx.Err() != nil {
 		_ = h.link.conn.SetDeadline(time.Unix(1, 0))
 	}
@@ -209,12 +209,12 @@ func (h *handshake) take(ev wire.Event) *fleet.Error {
 	case wire.VersionReceived:
 		h.attempt.Timeline.Enter(fleet.PhaseKex)
 		h.server.identification = ev.Identification
-		h.server.traits = h.plan.meet(ev.Identification)
+		h.server.traits = h.plan.applyTraits(ev.Identification)
 	case wire.Negotiated:
 		h.server.kex, h.server.hostKeys, h.server.strict = ev.ServerKex, ev.ServerHostKeys, ev.Strict
 		h.server.inOrder = ev.Strict || strings.HasSuffix(ev.CipherIn, "-gcm@openssh.com")
 	case wire.HostKey:
-		return h.judge(ev.Key)
+		return h.checkHostKey(ev.Key)
 	case wire.ChannelIgnored:
 		h.session.ignored()
 	default:
@@ -223,9 +223,9 @@ func (h *handshake) take(ev wire.Event) *fleet.Error {
 	return nil
 }
 
-// judge has the host key judged, and only then lets anything leave that depends
+// checkHostKey has the host key judged, and only then lets anything leave that depends
 // on the keys.
-func (h *handshake) judge(key xssh.PublicKey) *fleet.Error {
+func (h *handshake) checkHostKey(key xssh.PublicKey) *fleet.Error {
 	a := h.attempt
 	a.Timeline.Enter(fleet.PhaseHostkey)
 	if err := hostkeys.Weak(key); err != nil { // whatever the policy says
@@ -279,13 +279,13 @@ func (h *handshake) ended(err error) *fleet.Error {
 	if !ok {
 		r = fleet.ReasonConnClosed
 	}
-	return h.fail(r, sshreason.Stopped(named, h.dialer.opts.Clock.Lost()-h.lost))
+	return h.fail(r, sshreason.Stopped(named, h.dialer.opts.Clock.Suspended()-h.lost))
 }
 
 // late says which deadline ends the present phase.
 func (h *handshake) late() error {
 	byConnect := !h.connectBy.IsZero() && !h.deadline.Before(h.connectBy)
-	return sshreason.Late(h.attempt.Timeline.Phase(), h.dialer.opts.Timeouts.For(h.attempt), byConnect)
+	return sshreason.TimeoutError(h.attempt.Timeline.Phase(), h.dialer.opts.Timeouts.For(h.attempt), byConnect)
 }
 
 // broken names an error of the protocol.
@@ -300,7 +300,7 @@ func (h *handshake) broken(err error) *fleet.Error {
 		h.attempt.Timeline.Enter(fleet.PhaseHostkey)
 	case reason == fleet.ReasonDisconnected && phase == fleet.PhaseAuth && h.login.tried():
 		reason = fleet.ReasonAuthFailed // "Too many authentication failures" arrives this way
-		h.login.secretAnswered(false)
+		h.login.passwordAnswered(false)
 	}
 	return h.fail(reason, err)
 }

@@ -48,6 +48,6 @@ func (l *link) hangUp() {
 	_ = l.conn.Close()
 }
 
-// goodbye is how long a last message may take; it fits into the socket's buffer
+// disconnect is how long a last message may take; it fits into the socket's buffer
 // unless the server has stopped reading.
 const goodbye = time.Millisecond

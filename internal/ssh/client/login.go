@@ -24,7 +24,7 @@ type login struct {
 	accepted  []byte // the key that is being tried, or was accepted, in wire form
 	answered  bool   // the server has answered a request
 	proven    bool   // a factor was accepted, and more is wanted
-	secret    secretState
+	password  passwordState
 	signErr   error // the last failure to sign
 
 	// ctx is what bounds every wait on this side: it ends at the deadline of the
@@ -157,7 +157,7 @@ func (l *login) take(ev wire.Event) *fleet.Error {
 		}
 	case wire.AuthSuccess:
 		l.answered = true
-		l.secretAnswered(true)
+		l.passwordAnswered(true)
 		l.handshake.link.exec.LetIn()
 		l.handshake.over = true
 	case wire.AuthFailure:
@@ -174,7 +174,7 @@ func (l *login) take(ev wire.Event) *fleet.Error {
 	case wire.Prompts:
 		return l.prompted(ev)
 	case wire.PasswordExpired:
-		l.secret = secretSpent // it may well be the right one: neither yes nor no
+		l.password = passwordAnsweredState // it may well be the right one: neither yes nor no
 		return l.handshake.fail(fleet.ReasonPasswordExpired, errors.New(
 			"the password has expired, and the server asks for a new one\nhint: log in by hand and change it"))
 	}
@@ -186,16 +186,16 @@ func (l *login) failed(ev wire.AuthFailure) *fleet.Error {
 	h := l.handshake
 	l.answered = true
 	h.link.exec.Rejected(len(h.link.client.Output()))
-	l.secretAnswered(ev.Partial)
+	l.passwordAnswered(ev.Partial)
 	l.proven = l.proven || ev.Partial
 	if slices.Contains(ev.Methods, "publickey") && l.next < len(l.keys) {
 		return l.try()
 	}
-	if h.server.traits.oneKey && h.link.exec.Queued() && h.dialer.opts.Passwords != nil && l.secret == secretUntouched {
+	if h.server.traits.oneKey && h.link.exec.Queued() && h.dialer.opts.Passwords != nil && l.password == passwordUnused {
 		return h.fail(fleet.ReasonConnClosed, errors.New(
 			"the server ends a connection on which a command came behind a key that it rejects"))
 	}
-	if sent, f := l.trySecret(ev.Methods); sent || f != nil {
+	if sent, f := l.tryPassword(ev.Methods); sent || f != nil {
 		return f
 	}
 	return l.exhausted(ev.Methods)
@@ -211,16 +211,16 @@ func (l *login) exhausted(methods []string) *fleet.Error {
 	case l.proven:
 		return h.fail(fleet.ReasonAuthIncomplete, fmt.Errorf(
 			"the key was accepted and the server wants more: next=%q", listed))
-	case l.signErr != nil && l.secret == secretUntouched:
+	case l.signErr != nil && l.password == passwordUnused:
 		return sshreason.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAuthFailed, l.signErr)
-	case l.offered == 0 && l.secret == secretUntouched && (methods == nil || slices.Contains(methods, "publickey")):
+	case l.offered == 0 && l.password == passwordUnused && (methods == nil || slices.Contains(methods, "publickey")):
 		return h.fail(fleet.ReasonNoIdentity, errors.New(
 			"there is no key to offer\nhint: name one with --identity, or add one to the agent with ssh-add"))
-	case !slices.Contains(methods, "publickey") && l.secret == secretUntouched:
+	case !slices.Contains(methods, "publickey") && l.password == passwordUnused:
 		return h.fail(fleet.ReasonAuthFailed, fmt.Errorf("the server takes %q and no public keys", listed))
 	}
 	with, what := "", "the key (--identity)"
-	if l.secret != secretUntouched {
+	if l.password != passwordUnused {
 		with, what = " and not with the password", "the password"
 	}
 	return h.fail(fleet.ReasonAuthFailed, fmt.Errorf(
@@ -229,13 +229,13 @@ func (l *login) exhausted(methods []string) *fleet.Error {
 }
 
 // tried says whether the server was given anything that may let us in.
-func (l *login) tried() bool { return l.offered > 0 || l.secret != secretUntouched }
+func (l *login) tried() bool { return l.offered > 0 || l.password != passwordUnused }
 
 // ignored says whether the connection ended over what was sent early: no request
 // was answered with a plain no for which there is another reason. Where a
 // password was sent it is not asked: another dial would send it again.
 func (l *login) ignored(f *fleet.Error) bool {
-	if l.secret != secretUntouched || l.local {
+	if l.password != passwordUnused || l.local {
 		return false
 	}
 	switch f.Reason {

@@ -30,13 +30,13 @@ type loop struct {
 	// ready hands connections to workers: sent by schedule, closed by close when
 	// nobody sends any more. It has no room, so that a send that does not go
 	// through means that every worker is busy.
-	ready   chan *parked
+	ready   chan *loopConn
 	workers sync.WaitGroup
 	extra   sync.WaitGroup // workers that were started because the others hung
 	polling sync.WaitGroup
 
 	mu      sync.Mutex
-	parked  map[int32]*parked
+	parked  map[int32]*loopConn
 	watches map[context.Context]*watch
 	active  int // connections whose end has not been given
 	quiet   *sync.Cond
@@ -52,9 +52,9 @@ type watch struct {
 // loopBuffer is what one read of a worker takes at most.
 const loopBuffer = 128 << 10
 
-// hung is how long all workers may be busy before one more is started: a writer
+// stallTimeout is how long all workers may be busy before one more is started: a writer
 // of the caller's may make them wait.
-const hung = 50 * time.Millisecond
+const stallTimeout = 50 * time.Millisecond
 
 // helpful is how long such a worker waits for more to do.
 const helpful = time.Second
@@ -71,8 +71,8 @@ func newLoop() (*loop, error) {
 	l := &loop{
 		epoll:   os.NewFile(uintptr(fd), "epoll"),
 		fd:      fd,
-		ready:   make(chan *parked),
-		parked:  make(map[int32]*parked),
+		ready:   make(chan *loopConn),
+		parked:  make(map[int32]*loopConn),
 		watches: make(map[context.Context]*watch),
 	}
 	l.quiet = sync.NewCond(&l.mu)
@@ -128,7 +128,7 @@ func (l *loop) tell(ev unix.EpollEvent) {
 }
 
 // schedule has a worker look at p.
-func (l *loop) schedule(p *parked) {
+func (l *loop) schedule(p *loopConn) {
 	if !p.wanted() {
 		return
 	}
@@ -137,18 +137,18 @@ func (l *loop) schedule(p *parked) {
 		return
 	default:
 	}
-	patience := time.NewTimer(hung)
+	patience := time.NewTimer(stallTimeout)
 	defer patience.Stop()
 	select {
 	case l.ready <- p:
 	case <-patience.C:
-		l.extra.Go(func() { l.help(p) })
+		l.extra.Go(func() { l.startExtraWorker(p) })
 	}
 }
 
-// help works on p and then on others, until none has come for a while: the
+// startExtraWorker works on p and then on others, until none has come for a while: the
 // writers that hang may do so for long.
-func (l *loop) help(p *parked) {
+func (l *loop) startExtraWorker(p *loopConn) {
 	buf := make([]byte, bufferSize)
 	p.run(buf)
 	patience := time.NewTimer(helpful)
@@ -169,7 +169,7 @@ func (l *loop) help(p *parked) {
 
 // add takes a connection over. It gives false when it cannot.
 func (l *loop) add(ctx context.Context, c *conn, raw syscall.RawConn, done func(fleet.End)) bool {
-	p := &parked{loop: l, conn: c, ctx: ctx, done: done}
+	p := &loopConn{loop: l, conn: c, ctx: ctx, done: done}
 	if err := raw.Control(func(fd uintptr) { p.fd = int32(fd) }); err != nil {
 		return false
 	}
@@ -196,7 +196,7 @@ func (l *loop) watch(ctx context.Context) {
 	if w == nil {
 		w = &watch{}
 		w.stop = context.AfterFunc(ctx, func() {
-			l.each(func(p *parked) {
+			l.each(func(p *loopConn) {
 				if p.ctx == ctx {
 					l.schedule(p)
 				}
@@ -208,7 +208,7 @@ func (l *loop) watch(ctx context.Context) {
 }
 
 // each calls do for every connection, without the lock.
-func (l *loop) each(do func(*parked)) {
+func (l *loop) each(do func(*loopConn)) {
 	l.mu.Lock()
 	all := slices.Collect(maps.Values(l.parked))
 	l.mu.Unlock()
@@ -218,7 +218,7 @@ func (l *loop) each(do func(*parked)) {
 }
 
 // forget takes a connection out, before its descriptor can be another's.
-func (l *loop) forget(p *parked) {
+func (l *loop) forget(p *loopConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.parked, p.fd)
@@ -242,7 +242,7 @@ func (l *loop) close() error {
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
-	l.each(func(p *parked) { _ = p.conn.Close() })
+	l.each(func(p *loopConn) { _ = p.conn.Close() })
 	l.mu.Lock()
 	for l.active > 0 {
 		l.quiet.Wait()

@@ -35,7 +35,7 @@ type Options struct {
 	Classical bool
 	// Memory is what is known of servers from earlier runs. nil remembers
 	// nothing. The Dialer does not close it.
-	Memory *hostcache.Memory
+	Memory *hostcache.Cache
 	// Network opens the connections. nil means TCP.
 	Network ssh.Network
 	// Fallback connects to servers that share no algorithm with this package

@@ -13,7 +13,7 @@ import (
 )
 
 // A parked is a connection in a loop.
-type parked struct {
+type loopConn struct {
 	loop *loop
 	conn *conn
 	ctx  context.Context
@@ -42,7 +42,7 @@ const (
 )
 
 // wanted notes that something has happened, and says whether p has to be queued.
-func (p *parked) wanted() bool {
+func (p *loopConn) wanted() bool {
 	for {
 		switch s := p.state.Load(); s {
 		case idle:
@@ -61,7 +61,7 @@ func (p *parked) wanted() bool {
 
 // begin starts the session on the caller's goroutine and has the loop watch the
 // connection.
-func (p *parked) begin() {
+func (p *loopConn) begin() {
 	p.start()
 	if p.conn.session.end == nil {
 		p.watch(unix.EPOLL_CTL_ADD)
@@ -81,7 +81,7 @@ func (p *parked) begin() {
 // watch has the loop tell of what comes and, where writing waits, of room. The
 // kernel tells at once of what is there already; that there is room to write
 // nearly always is, and need not be told.
-func (p *parked) watch(operation int) {
+func (p *loopConn) watch(operation int) {
 	events := uint32(unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&(1<<32-1))
 	if p.room {
 		events |= unix.EPOLLOUT
@@ -92,8 +92,8 @@ func (p *parked) watch(operation int) {
 	}
 }
 
-// awaitRoom is for a write that waits.
-func (p *parked) awaitRoom() {
+// waitWritable is for a write that waits.
+func (p *loopConn) waitWritable() {
 	if p.room {
 		return
 	}
@@ -103,17 +103,17 @@ func (p *parked) awaitRoom() {
 	}
 }
 
-func (p *parked) start() {
+func (p *loopConn) start() {
 	s := p.conn.session
 	defer s.guard()
 	s.begin()
 	s.pull()
 	p.flush()
-	p.rest()
+	p.releaseBuffers()
 }
 
 // run looks at the connection until nothing more has happened to it.
-func (p *parked) run(buf []byte) {
+func (p *loopConn) run(buf []byte) {
 	for {
 		p.state.Store(running)
 		drained := p.work(buf)
@@ -138,7 +138,7 @@ const turn = 16
 
 // work moves bytes, then looks at what else may have ended the session. drained
 // says that nothing more is there to be read.
-func (p *parked) work(buf []byte) (drained bool) {
+func (p *loopConn) work(buf []byte) (drained bool) {
 	s := p.conn.session
 	defer s.guard()
 	p.flush()
@@ -152,14 +152,14 @@ func (p *parked) work(buf []byte) (drained bool) {
 		p.check()
 	}
 	if drained {
-		p.rest()
+		p.releaseBuffers()
 	}
 	return drained
 }
 
-// rest gives up what a connection whose command runs can do without: it may wait
+// releaseBuffers gives up what a connection whose command runs can do without: it may wait
 // for long. Before that the next answer is near.
-func (p *parked) rest() {
+func (p *loopConn) releaseBuffers() {
 	s := p.conn.session
 	if s.end == nil && s.attempt.Timeline.Phase() == fleet.PhaseRun {
 		s.link.client.Shrink()
@@ -169,7 +169,7 @@ func (p *parked) rest() {
 // read takes what one read gives. One that does not fill buf shows that an
 // edge-triggered connection is drained, unless its end stands behind the bytes:
 // what comes later is told anew.
-func (p *parked) read(buf []byte) (drained bool) {
+func (p *loopConn) read(buf []byte) (drained bool) {
 	s := p.conn.session
 	ends := p.hungUp.Load()
 	n, err := unix.Read(int(p.fd), buf)
@@ -178,9 +178,9 @@ func (p *parked) read(buf []byte) (drained bool) {
 	case errors.Is(err, unix.EAGAIN):
 		return true
 	case err != nil:
-		s.lost(err)
+		s.connectionLost(err)
 	case n == 0:
-		s.lost(sshreason.ErrClosed)
+		s.connectionLost(sshreason.ErrClosed)
 	default:
 		s.link.client.Receive(buf[:n])
 		s.pull()
@@ -193,7 +193,7 @@ func (p *parked) read(buf []byte) (drained bool) {
 }
 
 // flush writes what the kernel takes.
-func (p *parked) flush() {
+func (p *loopConn) flush() {
 	if p.mute {
 		return
 	}
@@ -213,14 +213,14 @@ func (p *parked) flush() {
 		if p.writeBy.IsZero() {
 			p.writeBy = p.conn.session.clock.Now().Add(sshreason.WriteTimeout)
 		}
-		p.awaitRoom()
+		p.waitWritable()
 	default:
 		p.mute = true
 	}
 }
 
 // check ends the session when the run, the caller or a deadline does.
-func (p *parked) check() {
+func (p *loopConn) check() {
 	s := p.conn.session
 	now := s.clock.Now()
 	switch {
@@ -237,18 +237,18 @@ func (p *parked) check() {
 }
 
 // arm sets the timer to the next deadline.
-func (p *parked) arm() {
+func (p *loopConn) arm() {
 	next := p.conn.session.next()
 	if !p.writeBy.IsZero() && (next.IsZero() || p.writeBy.Before(next)) {
 		next = p.writeBy
 	}
 	clock := p.conn.session.clock
-	lost := clock.Lost()
+	lost := clock.Suspended()
 	if next.Equal(p.armed) && lost == p.lost {
 		return
 	}
 	p.armed, p.lost = next, lost
-	wait := time.Until(clock.Real(next))
+	wait := time.Until(clock.Deadline(next))
 	switch {
 	case next.IsZero() && p.timer == nil:
 	case next.IsZero():
@@ -261,23 +261,23 @@ func (p *parked) arm() {
 }
 
 // finish gives the session's end.
-func (p *parked) finish() {
+func (p *loopConn) finish() {
 	p.state.Store(over)
 	if p.timer != nil {
 		p.timer.Stop()
 	}
 	p.conn.over()
 	p.loop.forget(p)
-	p.goodbye()
+	p.disconnect()
 	_ = p.conn.session.link.conn.Close()
 	p.done(*p.conn.session.end)
 	p.loop.left()
 }
 
-// goodbye says it, if the socket has room and it takes no command along. The
+// disconnect says it, if the socket has room and it takes no command along. The
 // kernel holds it back, so that it leaves in one packet with the end that Close
 // sends.
-func (p *parked) goodbye() {
+func (p *loopConn) disconnect() {
 	l := p.conn.session.link
 	if p.mute || !l.exec.CanFlush() {
 		return

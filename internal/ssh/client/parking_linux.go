@@ -11,7 +11,7 @@ import (
 // A parking is where connections wait for their command: TCP connections in an
 // event loop, which is started with the first of them, others on a goroutine
 // each.
-type parking struct {
+type eventDrivers struct {
 	drivers drivers
 
 	mu         sync.Mutex
@@ -19,9 +19,9 @@ type parking struct {
 	loop       *loop
 }
 
-func newParking(p Park) *parking { return &parking{goroutines: p == ParkGoroutine} }
+func newParking(p Park) *eventDrivers { return &eventDrivers{goroutines: p == ParkGoroutine} }
 
-func (p *parking) park(ctx context.Context, c *conn, done func(fleet.End)) {
+func (p *eventDrivers) park(ctx context.Context, c *conn, done func(fleet.End)) {
 	if raw, ok := tcp.Descriptor(c.session.link.conn); ok {
 		if l := p.running(); l != nil && l.add(ctx, c, raw, done) {
 			return
@@ -31,7 +31,7 @@ func (p *parking) park(ctx context.Context, c *conn, done func(fleet.End)) {
 }
 
 // running gives the loop, nil where there can be none.
-func (p *parking) running() *loop {
+func (p *eventDrivers) running() *loop {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.loop == nil && !p.goroutines {
@@ -45,7 +45,7 @@ func (p *parking) running() *loop {
 	return p.loop
 }
 
-func (p *parking) close() error {
+func (p *eventDrivers) close() error {
 	p.mu.Lock()
 	l := p.loop
 	p.loop, p.goroutines = nil, true

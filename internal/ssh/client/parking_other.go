@@ -10,15 +10,15 @@ import (
 
 // A parking is where connections wait for their command: here, each on a
 // goroutine.
-type parking struct{ drivers drivers }
+type eventDrivers struct{ drivers drivers }
 
-func newParking(Park) *parking { return &parking{} }
+func newParking(Park) *eventDrivers { return &eventDrivers{} }
 
-func (p *parking) park(ctx context.Context, c *conn, done func(fleet.End)) {
+func (p *eventDrivers) park(ctx context.Context, c *conn, done func(fleet.End)) {
 	p.drivers.start(ctx, c, done)
 }
 
-func (p *parking) close() error {
+func (p *eventDrivers) close() error {
 	p.drivers.close()
 	return nil
 }

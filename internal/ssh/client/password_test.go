@@ -302,7 +302,7 @@ func TestPasswordExpired(t *testing.T) {
 	h.attempt.Timeline.Enter(fleet.PhaseAuth)
 	h.link = &link{client: wire.New(wire.Config{})}
 	h.session = newSession(h.attempt, h.link, r.Timeouts, nil)
-	h.login = login{handshake: h, secret: secretSent}
+	h.login = login{handshake: h, password: passwordSent}
 	f := h.login.take(wire.PasswordExpired{Prompt: []byte("New password: ")})
 	if f == nil || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonPasswordExpired || f.Phase != fleet.PhaseAuth {
 		t.Errorf("failed with %+v, want never_started(password_expired) in auth", f)

@@ -228,10 +228,10 @@ func leadingNumber(s string) string {
 	return s[:end]
 }
 
-// meet fits the plan to the server that has identified itself. An unknown kind
+// applyTraits fits the plan to the server that has identified itself. An unknown kind
 // is tried with early authentication from the second time on: if it does not
 // like that, nothing has run.
-func (p *plan) meet(identification string) traits {
+func (p *plan) applyTraits(identification string) traits {
 	t := traitsOf(identification)
 	p.earlyAuth = p.earlyAuth && (t.earlyAuth || p.known)
 	p.earlyExec = p.earlyExec && p.earlyAuth && t.earlyExec

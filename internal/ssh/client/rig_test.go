@@ -267,7 +267,7 @@ func newSigner(t testing.TB, kind sshdtest.KeyType) xssh.Signer {
 }
 
 // newMemory remembers nothing yet.
-func newMemory(t testing.TB) *hostcache.Memory {
+func newMemory(t testing.TB) *hostcache.Cache {
 	t.Helper()
 	m, err := hostcache.Open(t.TempDir()+"/state", hostcache.Options{})
 	if err != nil {

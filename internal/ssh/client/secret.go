@@ -10,21 +10,21 @@ import (
 	"shoal/internal/ssh/wire"
 )
 
-// secretState is how far a login is with the password: one attempt per host, so
+// passwordState is how far a login is with the password: one attempt per host, so
 // that no account is locked.
-type secretState uint8
+type passwordState uint8
 
 const (
-	secretUntouched secretState = iota
-	secretSent                  // and not yet answered
-	secretSpent
+	passwordUnused passwordState = iota
+	passwordSent                 // and not yet answered
+	passwordAnsweredState
 )
 
-// trySecret sends the password by a method that the server takes. It never
+// tryPassword sends the password by a method that the server takes. It never
 // travels before the host key is trusted and a request was answered.
-func (l *login) trySecret(methods []string) (sent bool, f *fleet.Error) {
+func (l *login) tryPassword(methods []string) (sent bool, f *fleet.Error) {
 	h := l.handshake
-	if h.dialer.opts.Passwords == nil || l.secret != secretUntouched {
+	if h.dialer.opts.Passwords == nil || l.password != passwordUnused {
 		return false, nil
 	}
 	user := h.attempt.Target.User
@@ -45,7 +45,7 @@ func (l *login) trySecret(methods []string) (sent bool, f *fleet.Error) {
 	}
 	h.link.client.AuthPassword(user, secret)
 	clear(secret)
-	l.secret, l.told = secretSent, told
+	l.password, l.told = passwordSent, told
 	return true, nil
 }
 
@@ -59,8 +59,8 @@ func (l *login) prompted(ev wire.Prompts) *fleet.Error {
 	}
 	answers := make([][]byte, len(ev.Prompts))
 	for i, p := range ev.Prompts {
-		if l.secret != secretUntouched {
-			l.secretAnswered(false)
+		if l.password != passwordUnused {
+			l.passwordAnswered(false)
 			return h.fail(fleet.ReasonAuthFailed, fmt.Errorf("the server asks once more: %.100q", p.Text))
 		}
 		answer, told, err := h.dialer.opts.Passwords.Answer(l.ctx, h.attempt.Target, string(p.Text), p.Echo)
@@ -70,7 +70,7 @@ func (l *login) prompted(ev wire.Prompts) *fleet.Error {
 		answers[i], l.told = answer, told
 	}
 	if len(answers) > 0 {
-		l.secret = secretSent
+		l.password = passwordSent
 	}
 	h.link.client.Answer(answers)
 	for _, a := range answers {
@@ -86,11 +86,11 @@ func (l *login) refused(err error) *fleet.Error {
 	return sshreason.Refusal(l.handshake.attempt, fleet.PhaseAuth, fleet.ReasonAuthFailed, err)
 }
 
-// secretAnswered passes on what became of the password. Where it is not called,
+// passwordAnswered passes on what became of the password. Where it is not called,
 // the end of the login's context tells that no answer came.
-func (l *login) secretAnswered(accepted bool) {
-	if l.secret == secretSent {
-		l.secret = secretSpent
+func (l *login) passwordAnswered(accepted bool) {
+	if l.password == passwordSent {
+		l.password = passwordAnsweredState
 		l.told(accepted)
 	}
 }

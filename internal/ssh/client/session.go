@@ -18,38 +18,38 @@ import (
 // attempt's end. It does no I/O but the writes to Stdout and Stderr, and knows
 // no goroutines; whoever drives it moves the bytes and watches its deadline.
 type session struct {
-	attempt  *ssh.Attempt
-	link     *link
-	timeouts ssh.Timeouts
-	clock    *clock.Clock
-	guess    bool // the server takes a command before its channel is open
+	attempt    *ssh.Attempt
+	link       *link
+	timeouts   ssh.Timeouts
+	clock      *clock.Clock
+	optimistic bool // the server takes a command before its channel is open
 
-	channel  wire.Channel
-	opened   bool // CHANNEL_OPEN has left, or is about to
-	guessed  bool // the command left before its channel was open
-	misfit   bool // and that did no good: the next connection is to wait
-	exit     exit
-	overdue  bool      // the command timeout has passed, and TERM was sent
-	deadline time.Time // of the present phase, by clock; zero: none
-	broken   [fleet.NumStreams]bool
-	end      *fleet.End    // once the attempt has ended
-	looked   time.Time     // when the client was last told the time
-	askAt    time.Time     // when the server is to be asked for a sign of life, by clock; zero: never
-	silent   int           // questions without an answer
-	begun    time.Duration // what clock had lost when the session began
-	asked    time.Duration // and when the server was asked last
+	channel     wire.Channel
+	opened      bool // CHANNEL_OPEN has left, or is about to
+	guessed     bool // the command left before its channel was open
+	guessFailed bool // and that did no good: the next connection is to wait
+	exit        exit
+	overdue     bool      // the command timeout has passed, and TERM was sent
+	deadline    time.Time // of the present phase, by clock; zero: none
+	broken      [fleet.NumStreams]bool
+	end         *fleet.End    // once the attempt has ended
+	lastTick    time.Time     // when the client was last told the time
+	askAt       time.Time     // when the server is to be asked for a sign of life, by clock; zero: never
+	silent      int           // questions without an answer
+	begun       time.Duration // what clock had lost when the session began
+	asked       time.Duration // and when the server was asked last
 }
 
 func newSession(a *ssh.Attempt, l *link, t ssh.Timeouts, c *clock.Clock) *session {
-	return &session{attempt: a, link: l, timeouts: t, clock: c, begun: c.Lost()}
+	return &session{attempt: a, link: l, timeouts: t, clock: c, begun: c.Suspended()}
 }
 
 // begin follows authentication.
 func (s *session) begin() {
-	s.looked = time.Now()
+	s.lastTick = time.Now()
 	s.enter(fleet.PhaseSession, s.timeouts.Session)
 	if !s.opened && s.end == nil {
-		if f := s.open(s.guess); f != nil {
+		if f := s.open(s.optimistic); f != nil {
 			s.fail(f)
 		}
 	}
@@ -115,9 +115,9 @@ func (s *session) enter(p fleet.Phase, limit time.Duration) {
 // pull takes events until more bytes are needed or the attempt has ended.
 func (s *session) pull() {
 	now := time.Now()
-	s.link.client.Pass(now.Sub(s.looked)) // what a server may do in a while is given back
-	s.looked = now
-	s.heard(s.clock.Now())
+	s.link.client.Pass(now.Sub(s.lastTick)) // what a server may do in a while is given back
+	s.lastTick = now
+	s.aliveAt(s.clock.Now())
 	for s.end == nil {
 		ev, err := s.link.client.Next()
 		switch {
@@ -237,7 +237,7 @@ func (s *session) closed() {
 	case s.exit.known:
 		s.finish(s.ended(true))
 	case s.overdue:
-		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonTimeout, sshreason.Overdue(s.timeouts.Command)))
+		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonTimeout, sshreason.CommandTimeoutError(s.timeouts.Command)))
 	default:
 		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonExitMissing,
 			errors.New("the server closed the channel without an exit status")))
@@ -259,18 +259,18 @@ func (s *session) ended(complete bool) fleet.End {
 func (s *session) brokenBy(err error) {
 	if werr, ok := errors.AsType[*wire.Error](err); ok && werr.Kind == wire.KindWrongGuess {
 		s.link.exec.Refused()
-		s.misfit = true
+		s.guessFailed = true
 	}
 	s.stopFor(reasonOf(err), err)
 }
 
-// lost is the end of the connection.
-func (s *session) lost(err error) {
+// connectionLost is the end of the connection.
+func (s *session) connectionLost(err error) {
 	r, named, ok := sshreason.Link(err)
 	if !ok {
 		r = fleet.ReasonConnClosed
 	}
-	s.stopFor(r, sshreason.Stopped(named, s.clock.Lost()-s.begun))
+	s.stopFor(r, sshreason.Stopped(named, s.clock.Suspended()-s.begun))
 }
 
 // stopFor ends the attempt for a reason that is not the command's, unless how
@@ -283,8 +283,8 @@ func (s *session) stopFor(r fleet.Reason, err error) {
 	s.fail(s.attempt.Fail(s.link.exec.Failed(), r, err))
 }
 
-// heard is for every sign of life.
-func (s *session) heard(now time.Time) {
+// aliveAt is for every sign of life.
+func (s *session) aliveAt(now time.Time) {
 	s.silent = 0
 	if s.timeouts.Alive > 0 {
 		s.askAt = now.Add(s.timeouts.Alive)
@@ -308,12 +308,12 @@ func (s *session) passed(now time.Time) {
 	case !s.deadline.IsZero() && !now.Before(s.deadline):
 		s.expire()
 	case s.askAt.IsZero() || now.Before(s.askAt):
-	case s.silent == ssh.MaxSilent && s.asked == s.clock.Lost():
+	case s.silent == ssh.MaxSilent && s.asked == s.clock.Suspended():
 		s.stopFor(fleet.ReasonVanished, fmt.Errorf(
 			"the server gave no sign of life for %v", time.Duration(ssh.MaxSilent+1)*s.timeouts.Alive))
 	default:
 		s.silent = min(s.silent+1, ssh.MaxSilent)
-		s.asked = s.clock.Lost()
+		s.asked = s.clock.Suspended()
 		s.askAt = now.Add(s.timeouts.Alive)
 		s.link.client.Keepalive()
 	}
@@ -327,11 +327,11 @@ func (s *session) expire() {
 		s.terminate()
 		return
 	case phase == fleet.PhaseRun:
-		s.stopFor(fleet.ReasonTimeout, sshreason.Overdue(s.timeouts.Command))
+		s.stopFor(fleet.ReasonTimeout, sshreason.CommandTimeoutError(s.timeouts.Command))
 		return
 	}
-	s.misfit = s.guessed && (phase == fleet.PhaseSession || phase == fleet.PhaseExec)
-	s.stopFor(sshreason.Deadline(phase), sshreason.Late(phase, s.timeouts, false))
+	s.guessFailed = s.guessed && (phase == fleet.PhaseSession || phase == fleet.PhaseExec)
+	s.stopFor(sshreason.Deadline(phase), sshreason.TimeoutError(phase, s.timeouts, false))
 }
 
 // terminate asks the server to end the command, and gives it a moment to show
@@ -344,7 +344,7 @@ func (s *session) terminate() {
 
 // stalled is for a server that takes nothing from us.
 func (s *session) stalled() {
-	s.stopFor(fleet.ReasonStalled, sshreason.Late(fleet.PhaseRun, s.timeouts, false))
+	s.stopFor(fleet.ReasonStalled, sshreason.TimeoutError(fleet.PhaseRun, s.timeouts, false))
 }
 
 // interrupted is for a run that ends.

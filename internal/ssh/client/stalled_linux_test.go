@@ -96,7 +96,7 @@ func (u untilDeaf) Read(p []byte) (int, error) {
 }
 
 // onlyParked is the one connection in a Dialer's loop.
-func onlyParked(d *Dialer) *parked {
+func onlyParked(d *Dialer) *loopConn {
 	l := d.parking.loop
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -107,7 +107,7 @@ func onlyParked(d *Dialer) *parked {
 }
 
 // whileIdle does something in the place of a worker.
-func (p *parked) whileIdle(do func()) {
+func (p *loopConn) whileIdle(do func()) {
 	for !p.state.CompareAndSwap(idle, running) {
 		time.Sleep(time.Millisecond)
 	}
@@ -116,7 +116,7 @@ func (p *parked) whileIdle(do func()) {
 }
 
 // waitsToWrite is the deadline of a write.
-func (p *parked) waitsToWrite() (by time.Time) {
+func (p *loopConn) waitsToWrite() (by time.Time) {
 	p.whileIdle(func() { by = p.writeBy })
 	return by
 }

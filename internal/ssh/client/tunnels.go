@@ -52,7 +52,7 @@ const (
 func (d *Dialer) Tunnels(ctx context.Context, a *ssh.Attempt) (*Tunnels, error) {
 	p := d.planFor(a.Target)
 	p.fallback, p.earlyExec, p.window = false, false, tunnelWindow
-	h, f := d.shake(ctx, a, p)
+	h, f := d.dialWithRetry(ctx, a, p)
 	if f != nil {
 		return nil, f
 	}
@@ -113,7 +113,7 @@ func (t *Tunnels) serve() {
 	}()
 	buf := make([]byte, 64<<10)
 	for {
-		lost := t.clock.Lost()
+		lost := t.clock.Suspended()
 		_ = t.link.conn.SetReadDeadline(time.Now().Add(keepaliveEvery))
 		n, err := t.link.conn.Read(buf)
 		if n > 0 {
@@ -127,7 +127,7 @@ func (t *Tunnels) serve() {
 		case !sshreason.TimedOut(err) || t.over():
 			t.fail(err)
 			return
-		case !t.ask(t.clock.Lost() != lost):
+		case !t.ask(t.clock.Suspended() != lost):
 			t.fail(fmt.Errorf("it has not answered for %v", (maxSilent+1)*keepaliveEvery))
 			return
 		}
@@ -229,7 +229,7 @@ func (t *Tunnels) pump() {
 func (t *Tunnels) write(p []byte) error {
 	by := t.clock.Now().Add(sshreason.WriteTimeout)
 	for {
-		_ = t.link.conn.SetWriteDeadline(t.clock.Real(by))
+		_ = t.link.conn.SetWriteDeadline(t.clock.Deadline(by))
 		n, err := t.link.conn.Write(p)
 		if p = p[n:]; err == nil || !sshreason.TimedOut(err) || t.over() || !t.clock.Now().Before(by) {
 			return err

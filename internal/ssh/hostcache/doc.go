@@ -1,9 +1,9 @@
 // Package hostcache remembers between runs what servers are like, so that the next
 // connection to one may begin with what it is known to understand.
 //
-// Call [Open] once for a run, [Memory.Get] before a connection, [Memory.Put]
-// after it, and [Memory.Close] at the end: only then is anything written. A nil
-// *Memory knows nothing and keeps nothing, so a run whose state cannot be read
+// Call [Open] once for a run, [Cache.Get] before a connection, [Cache.Put]
+// after it, and [Cache.Close] at the end: only then is anything written. A nil
+// *Cache knows nothing and keeps nothing, so a run whose state cannot be read
 // goes on without.
 //
 // What is remembered is a hint. It holds no secret, it never makes anything

@@ -15,7 +15,7 @@ const (
 // An Entry is what is remembered of one endpoint. Each field may be empty.
 //
 // A token is a word of 1 to 64 printable ASCII characters without space and
-// comma. An Entry from [Memory.Get] shares its lists with others: they must not
+// comma. An Entry from [Cache.Get] shares its lists with others: they must not
 // be changed.
 type Entry struct {
 	// Identification is the server's version line without CR LF, at most 255
@@ -35,7 +35,7 @@ type Entry struct {
 	// Marks are what else the caller wants to find again, at most 32 tokens.
 	Marks []string
 	// Day is when the endpoint was last seen, in days since 1970-01-01 UTC. It
-	// is filled in by [Memory.Put] and may be up to a week late.
+	// is filled in by [Cache.Put] and may be up to a week late.
 	Day int
 }
 

@@ -13,7 +13,7 @@ import (
 // unchanged, before it is written anew.
 const refreshDays = 7
 
-// Options are the bounds of a [Memory]. The zero value is right for programs.
+// Options are the bounds of a [Cache]. The zero value is right for programs.
 type Options struct {
 	MaxHosts int              // endpoints kept, the oldest leave first; 0 means 100,000
 	MaxBytes int64            // size of the file; 0 means 64 MiB
@@ -44,10 +44,10 @@ func (o Options) validate() error {
 	return nil
 }
 
-// A Memory is what is remembered of the servers. It is safe for concurrent use,
+// A Cache is what is remembered of the servers. It is safe for concurrent use,
 // and so are several on one directory, in one process or in many: the last to
-// write about an endpoint wins. A nil *Memory remembers nothing.
-type Memory struct {
+// write about an endpoint wins. A nil *Cache remembers nothing.
+type Cache struct {
 	opts  Options
 	store store
 
@@ -58,13 +58,13 @@ type Memory struct {
 // Open reads what is remembered in the directory, which need not exist. The
 // error says why nothing can be: the directory or the file can be written by
 // others, belongs to another user, is no plain file, cannot be read, or the file
-// is of another version. The *Memory is nil then, and may be used all the same.
-func Open(dir string, o Options) (*Memory, error) {
+// is of another version. The *Cache is nil then, and may be used all the same.
+func Open(dir string, o Options) (*Cache, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
 	o = o.withDefaults()
-	m := &Memory{opts: o, store: newStore(dir, o)}
+	m := &Cache{opts: o, store: newStore(dir, o)}
 	var err error
 	if m.table, err = m.store.load(m.today()); err != nil {
 		return nil, fmt.Errorf("reading what is remembered of servers: %w", err)
@@ -74,7 +74,7 @@ func Open(dir string, o Options) (*Memory, error) {
 
 // Get gives what is remembered of the endpoint, a lower-case name or address
 // and a port in whatever form the caller always uses.
-func (m *Memory) Get(endpoint string) (Entry, bool) {
+func (m *Cache) Get(endpoint string) (Entry, bool) {
 	if m == nil {
 		return Entry{}, false
 	}
@@ -92,7 +92,7 @@ func (m *Memory) Get(endpoint string) (Entry, bool) {
 // Put remembers the entry in place of what was known of the endpoint. Its Day is
 // ignored: it was seen today. An endpoint of more than 320 bytes or with white
 // space in it, and an entry beyond its limits, are not remembered.
-func (m *Memory) Put(endpoint string, e Entry) {
+func (m *Cache) Put(endpoint string, e Entry) {
 	if m == nil || !validEndpoint(endpoint) || !e.valid() {
 		return
 	}
@@ -113,9 +113,9 @@ func (m *Memory) Put(endpoint string, e Entry) {
 
 // Close writes what has changed and makes the directory (mode 0700) and the
 // file (mode 0600) where they are missing. After an error nothing, or whole
-// lines, have been written. The Memory stays usable, and Close may be repeated:
+// lines, have been written. The Cache stays usable, and Close may be repeated:
 // what was not written is tried again.
-func (m *Memory) Close() error {
+func (m *Cache) Close() error {
 	if m == nil {
 		return nil
 	}
@@ -147,7 +147,7 @@ type change struct {
 
 // changes gives what the file does not tell yet, how many lines it has once it
 // does, and whether it is then worth compacting.
-func (m *Memory) changes() (changed []change, lines int, compact bool) {
+func (m *Cache) changes() (changed []change, lines int, compact bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	exceeded := len(m.table.hosts) > m.opts.MaxHosts
@@ -174,7 +174,7 @@ func text(changed []change) []byte {
 	return text
 }
 
-func (m *Memory) today() int {
+func (m *Cache) today() int {
 	const day = 24 * 60 * 60
 	return max(0, int(m.opts.Now().Unix()/day))
 }

@@ -20,7 +20,7 @@ func on(day int) Options {
 	return Options{Now: func() time.Time { return time.Unix(int64(day)*24*60*60+1, 0) }}
 }
 
-func mustOpen(t testing.TB, dir string, o Options) *Memory {
+func mustOpen(t testing.TB, dir string, o Options) *Cache {
 	t.Helper()
 	m, err := Open(dir, o)
 	if err != nil {
@@ -29,7 +29,7 @@ func mustOpen(t testing.TB, dir string, o Options) *Memory {
 	return m
 }
 
-func mustClose(t testing.TB, m *Memory) {
+func mustClose(t testing.TB, m *Cache) {
 	t.Helper()
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func remember(t testing.TB, dir string, o Options, e Entry, endpoints ...string)
 	mustClose(t, m)
 }
 
-func wantEntry(t testing.TB, m *Memory, endpoint string, want Entry) {
+func wantEntry(t testing.TB, m *Cache, endpoint string, want Entry) {
 	t.Helper()
 	got, ok := m.Get(endpoint)
 	if !ok {
@@ -56,7 +56,7 @@ func wantEntry(t testing.TB, m *Memory, endpoint string, want Entry) {
 	}
 }
 
-func wantUnknown(t testing.TB, m *Memory, endpoint string) {
+func wantUnknown(t testing.TB, m *Cache, endpoint string) {
 	t.Helper()
 	if e, ok := m.Get(endpoint); ok {
 		t.Errorf("%s is known as %+v", endpoint, e)
@@ -161,7 +161,7 @@ func TestWhatExceedsTheLimitsIsNotRemembered(t *testing.T) {
 
 func TestANilMemoryForgets(t *testing.T) {
 	t.Parallel()
-	var m *Memory
+	var m *Cache
 	m.Put("web1:22", sample)
 	wantUnknown(t, m, "web1:22")
 	mustClose(t, m)

@@ -106,7 +106,7 @@ func TestHarmBetweenRunsAndWithin(t *testing.T) {
 				t.Parallel()
 				dir := filepath.Join(t.TempDir(), "state")
 				remember(t, dir, on(day0), sample, "web1:22", "web2:22")
-				var m *Memory
+				var m *Cache
 				if open {
 					m = mustOpen(t, dir, on(day0))
 				}

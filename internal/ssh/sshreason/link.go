@@ -65,9 +65,9 @@ func Deadline(p fleet.Phase) fleet.Reason {
 	}
 }
 
-// Late says which deadline passed in phase p. byConnect says that it was that of
+// TimeoutError says which deadline passed in phase p. byConnect says that it was that of
 // the whole connect.
-func Late(p fleet.Phase, t ssh.Timeouts, byConnect bool) error {
+func TimeoutError(p fleet.Phase, t ssh.Timeouts, byConnect bool) error {
 	limit, what := t.Kex, "the key exchange did not end"
 	switch p {
 	case fleet.PhaseBanner:

@@ -24,9 +24,9 @@ type overdue struct{ error }
 
 func (overdue) Is(target error) bool { return target == context.DeadlineExceeded }
 
-// Overdue is the cause of an attempt whose command took longer than the limit and
+// CommandTimeoutError is the cause of an attempt whose command took longer than the limit and
 // did not end at TERM, as far as one can see.
-func Overdue(limit time.Duration) error {
+func CommandTimeoutError(limit time.Duration) error {
 	return fmt.Errorf("the command timeout of %v passed; the command may still be running", limit)
 }
 

@@ -71,13 +71,13 @@ func startHungAgent(
 		_ = l.Close()
 		all.Wait()
 	})
-	want := auth.Want{AgentSocket: socket}
+	want := auth.KeySpec{AgentSocket: socket}
 	if _, err := keyring.Set(t.Context(), want); err != nil { // no deadline of a test is for the list
 		t.Fatal(err)
 	}
 	return h, &withOthers{auth.Router{
 		Keyring: keyring,
-		Want:    func(fleet.Target) (auth.Want, error) { return want, nil },
+		Want:    func(fleet.Target) (auth.KeySpec, error) { return want, nil },
 	}, others}
 }
 

@@ -59,10 +59,10 @@ func (d Dialer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 func (d Dialer) within(ctx context.Context, limit time.Duration, a *ssh.Attempt, route *fleet.Route) (net.Conn, error) {
 	by := d.Clock.Now().Add(limit)
 	for {
-		lost := d.Clock.Lost()
-		conn, err := dialBy(ctx, d.Clock.Real(by), a, route)
+		lost := d.Clock.Suspended()
+		conn, err := dialBy(ctx, d.Clock.Deadline(by), a, route)
 		timeout, ok := errors.AsType[net.Error](err)
-		if !ok || !timeout.Timeout() || d.Clock.Lost() == lost || !d.Clock.Now().Before(by) {
+		if !ok || !timeout.Timeout() || d.Clock.Suspended() == lost || !d.Clock.Now().Before(by) {
 			return conn, err
 		}
 	}

@@ -14,7 +14,7 @@ func (c *conn) watch(over <-chan struct{}) {
 	tick := time.NewTicker(c.timeouts.Alive)
 	defer tick.Stop()
 	heard, silent := c.wire.received.Load(), 0
-	lost := c.wire.clock.Lost()
+	lost := c.wire.clock.Suspended()
 	for {
 		select {
 		case <-over:
@@ -25,7 +25,7 @@ func (c *conn) watch(over <-chan struct{}) {
 			heard, silent = now, 0
 			continue
 		}
-		if now := c.wire.clock.Lost(); now != lost {
+		if now := c.wire.clock.Suspended(); now != lost {
 			// This process was stopped: what was asked before is asked once more.
 			lost, silent = now, min(silent, ssh.MaxSilent-1)
 		}

@@ -224,7 +224,7 @@ func (cmd *command) why(ctx context.Context, inOrder bool, err error) (fleet.Rea
 	c := cmd.conn
 	switch {
 	case cmd.overdue.Load():
-		return fleet.ReasonTimeout, sshreason.Overdue(c.timeouts.Command)
+		return fleet.ReasonTimeout, sshreason.CommandTimeoutError(c.timeouts.Command)
 	case cmd.seen().err != nil:
 		return fleet.ReasonProtocolError, cmd.seen().err
 	case c.wire.raised() != nil:

@@ -135,7 +135,7 @@ func (c *conn) cause(err error) (fleet.Reason, error) {
 	phase := c.attempt.Timeline.Phase()
 	reason, named := classify(err, c.wire.ended())
 	if reason == reasonDeadline {
-		return sshreason.Deadline(phase), sshreason.Late(phase, c.timeouts, false)
+		return sshreason.Deadline(phase), sshreason.TimeoutError(phase, c.timeouts, false)
 	}
 	return reason, c.wire.stopped(named)
 }

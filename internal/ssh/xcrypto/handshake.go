@@ -85,7 +85,7 @@ func (h *handshake) judge(_ string, remote net.Addr, key xssh.PublicKey) error {
 	h.wire.until(h.dialer.opts.Timeouts.Auth)
 	by := h.wire.deadline()
 	byConnect := !h.wire.connectBy.IsZero() && !by.Before(h.wire.connectBy)
-	late := sshreason.Late(fleet.PhaseAuth, h.dialer.opts.Timeouts.For(h.attempt), byConnect)
+	late := sshreason.TimeoutError(fleet.PhaseAuth, h.dialer.opts.Timeouts.For(h.attempt), byConnect)
 	h.login, h.cancel = sshreason.LoginContext(h.ctx, h.dialer.opts.Clock, by, late)
 	return nil
 }
@@ -196,7 +196,7 @@ func (h *handshake) classify(err error) *fleet.Error {
 	switch {
 	case reason == reasonDeadline:
 		passed := !w.connectBy.IsZero() && !w.clock.Now().Before(w.connectBy)
-		reason, named = sshreason.Deadline(phase), sshreason.Late(phase, h.dialer.opts.Timeouts.For(h.attempt), passed)
+		reason, named = sshreason.Deadline(phase), sshreason.TimeoutError(phase, h.dialer.opts.Timeouts.For(h.attempt), passed)
 	case reason == fleet.ReasonDisconnected && phase == fleet.PhaseAuth && (h.offered > 0 || h.secret.spent):
 		reason = fleet.ReasonAuthFailed // "Too many authentication failures" arrives this way
 		h.answered(false)

@@ -12,7 +12,7 @@ func TestCourse(t *testing.T) {
 		width int
 		note  string
 	}
-	carried := engine.Width{Fanout: 1000, Bound: "1,064 open files"}
+	carried := engine.Fanout{Fanout: 1000, Bound: "1,064 open files"}
 	for name, c := range map[string]struct {
 		fanout, targets int
 		opts            engine.Options
@@ -37,7 +37,7 @@ func TestCourse(t *testing.T) {
 		}},
 		"barrier for one": {1, 1, engine.Options{Barrier: true}, []step{{'p', 1, "; a barrier holds all targets at once"}}},
 	} {
-		course := newCourse(c.opts, c.fanout, c.targets, carried)
+		course := newWidthControl(c.opts, c.fanout, c.targets, carried)
 		turn := map[byte]func() (int, string){'+': course.wider, '-': course.narrower, 'p': course.pause}
 		for i, s := range c.steps {
 			if width, note := turn[s.key](); width != s.width || note != s.note {

@@ -11,11 +11,11 @@ import (
 
 // steered plays the engine, of which 200 targets are in flight, for a helm whose
 // keys come from the test. It gives what was said.
-func steered(t *testing.T, c course, do func(h *helm)) string {
+func steered(t *testing.T, c widthControl, do func(h *controls)) string {
 	t.Helper()
 	var said bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
-		h := newHelm(&said, c)
+		h := newControls(&said, c)
 		h.all.Go(h.steer)
 		h.all.Go(func() {
 			for {
@@ -35,13 +35,13 @@ func steered(t *testing.T, c course, do func(h *helm)) string {
 
 // A key that is held is obeyed at once and told of once a second.
 func TestHelmSaysNotMoreThanOnceASecond(t *testing.T) {
-	got := steered(t, course{width: 1, least: 1, most: 1 << 40, bound: "the end"}, func(h *helm) {
+	got := steered(t, widthControl{width: 1, least: 1, most: 1 << 40, bound: "the end"}, func(h *controls) {
 		for range 30 {
-			h.press('+')
+			h.onKey('+')
 			time.Sleep(90 * time.Millisecond)
 		}
 		time.Sleep(time.Hour)
-		h.press('-')
+		h.onKey('-')
 		time.Sleep(time.Hour)
 	})
 	want := "shoal: width 2, 200 in flight\n" +
@@ -55,9 +55,9 @@ func TestHelmSaysNotMoreThanOnceASecond(t *testing.T) {
 }
 
 func TestHelmObeys(t *testing.T) {
-	got := steered(t, course{width: 8, least: 1, most: 16, bound: "the end"}, func(h *helm) {
+	got := steered(t, widthControl{width: 8, least: 1, most: 16, bound: "the end"}, func(h *controls) {
 		for _, key := range []byte("?x=+p_p\x04") {
-			h.press(key)
+			h.onKey(key)
 			time.Sleep(2 * time.Second)
 		}
 		for _, sig := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2} {

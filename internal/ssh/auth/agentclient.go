@@ -26,7 +26,7 @@ const window = 32
 // the one whose turn it was. An agent that does not answer in time is given up for
 // good: each target would wait for it in turn, and the keys of files can do
 // without (faults.md A09).
-type link struct {
+type agentClient struct {
 	socket string
 	limit  time.Duration // for dialling, and for the answer to one request
 	window int
@@ -67,9 +67,9 @@ var (
 	errHung   = errors.New("it did not answer in time, and is not asked any more")
 )
 
-func newLink(socket string, limit time.Duration, window int) *link {
+func newAgentClient(socket string, limit time.Duration, window int) *agentClient {
 	ctx, stop := context.WithCancel(context.Background())
-	l := &link{
+	l := &agentClient{
 		socket: socket, limit: limit, window: window,
 		calls: make(chan *call), nudge: make(chan struct{}, 1),
 		stopped: ctx.Done(), stop: stop,
@@ -79,13 +79,13 @@ func newLink(socket string, limit time.Duration, window int) *link {
 }
 
 // close ends the connection and all requests. It may be repeated.
-func (l *link) close() {
+func (l *agentClient) close() {
 	l.stop()
 	l.running.Wait()
 }
 
 // do sends a request and waits for its reply, no longer than ctx.
-func (l *link) do(ctx context.Context, request []byte) answer {
+func (l *agentClient) do(ctx context.Context, request []byte) answer {
 	if l.hung.Load() {
 		return answer{err: errHung}
 	}
@@ -107,20 +107,20 @@ func (l *link) do(ctx context.Context, request []byte) answer {
 }
 
 // reach opens the connection if there is none.
-func (l *link) reach(ctx context.Context) error {
+func (l *agentClient) reach(ctx context.Context) error {
 	if l.open.Load() && !l.hung.Load() {
 		return nil
 	}
 	return l.do(ctx, nil).err
 }
 
-// distrust has the connection replaced: an answer on it was not to its request.
-func (l *link) distrust() {
+// reset has the connection replaced: an answer on it was not to its request.
+func (l *agentClient) reset() {
 	l.doubt.Store(true)
 	l.wake()
 }
 
-func (l *link) wake() {
+func (l *agentClient) wake() {
 	select {
 	case l.nudge <- struct{}{}:
 	default:
@@ -128,7 +128,7 @@ func (l *link) wake() {
 }
 
 // run serves the calls until ctx ends.
-func (l *link) run(ctx context.Context) {
+func (l *agentClient) run(ctx context.Context) {
 	var waiting []*call
 	for {
 		if len(waiting) == 0 {
@@ -148,12 +148,12 @@ func (l *link) run(ctx context.Context) {
 			waiting = nil
 			continue
 		}
-		waiting = l.converse(ctx, conn, waiting)
+		waiting = l.serve(ctx, conn, waiting)
 	}
 }
 
 // failAll ends these calls and those that wait to be taken.
-func (l *link) failAll(calls []*call, err error) {
+func (l *agentClient) failAll(calls []*call, err error) {
 	for _, c := range calls {
 		c.answer <- answer{err: err}
 	}
@@ -169,7 +169,7 @@ func (l *link) failAll(calls []*call, err error) {
 
 // dial waits out a full backlog (EAGAIN): the agent is alive then, and busy. It
 // waits for file descriptors, too, which other targets give back.
-func (l *link) dial(ctx context.Context) (net.Conn, error) {
+func (l *agentClient) dial(ctx context.Context) (net.Conn, error) {
 	if l.hung.Load() {
 		return nil, errHung
 	}

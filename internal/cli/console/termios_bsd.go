@@ -1,12 +1,12 @@
 //go:build !linux
 
-package cli
+package console
 
 import "golang.org/x/sys/unix"
 
 // The requests of tty(4) for a terminal's mode.
 const (
-	getTermios = unix.TIOCGETA
-	setTermios = unix.TIOCSETA
+	GetTermios = unix.TIOCGETA
+	SetTermios = unix.TIOCSETA
 	setFlushed = unix.TIOCSETAF // after what was typed has been thrown away
 )

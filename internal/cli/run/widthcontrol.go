@@ -9,17 +9,17 @@ import (
 
 // A course is the width of a run as a person changes it. Each change gives the
 // width for the engine and what is to be said behind it.
-type course struct {
+type widthControl struct {
 	width, least, most int
 	bound              string // what most comes from
 	fixed              bool   // there is only one
 	paused             bool
 }
 
-// newCourse begins at a run's fanout. There may be as many at once as this
+// newWidthControl begins at a run's fanout. There may be as many at once as this
 // machine carries, or as were asked for if that is more.
-func newCourse(e engine.Options, fanout, targets int, carried engine.Width) course {
-	c := course{width: fanout, least: 1, most: max(fanout, carried.Fanout), bound: "this machine carries no more: " + carried.Bound}
+func newWidthControl(e engine.Options, fanout, targets int, carried engine.Fanout) widthControl {
+	c := widthControl{width: fanout, least: 1, most: max(fanout, carried.Fanout), bound: "this machine carries no more: " + carried.Bound}
 	if fanout > carried.Fanout {
 		c.bound = "no more were asked for (-f)"
 	}
@@ -33,7 +33,7 @@ func newCourse(e engine.Options, fanout, targets int, carried engine.Width) cour
 	return c
 }
 
-func (c *course) wider() (width int, note string) {
+func (c *widthControl) wider() (width int, note string) {
 	to := min(2*c.width, c.most)
 	if to == c.width {
 		note = "; " + c.bound
@@ -41,7 +41,7 @@ func (c *course) wider() (width int, note string) {
 	return c.set(to, note)
 }
 
-func (c *course) narrower() (width int, note string) {
+func (c *widthControl) narrower() (width int, note string) {
 	to := max(c.width/2, c.least)
 	switch {
 	case to < c.width:
@@ -54,7 +54,7 @@ func (c *course) narrower() (width int, note string) {
 }
 
 // pause lets nothing start, or goes on.
-func (c *course) pause() (width int, note string) {
+func (c *widthControl) pause() (width int, note string) {
 	if c.fixed {
 		return c.width, "; " + c.bound
 	}
@@ -65,7 +65,7 @@ func (c *course) pause() (width int, note string) {
 	return c.width, ""
 }
 
-func (c *course) set(width int, note string) (int, string) {
+func (c *widthControl) set(width int, note string) (int, string) {
 	c.width = width
 	if c.paused {
 		return 0, fmt.Sprintf("; p goes on with a width of %s%s", ui.Count(int64(c.width)), note)

@@ -21,8 +21,8 @@ const (
 	firstPort, lastPort = 32768, 60999
 )
 
-// A Forecast is what a run will need, and what there is.
-type Forecast struct {
+// A Estimate is what a run will need, and what there is.
+type Estimate struct {
 	Targets int
 	// AtOnce is how many of them will be in flight at the most, Fanout how many
 	// may be.
@@ -43,16 +43,16 @@ type Forecast struct {
 	Wall string
 }
 
-// Foresee tells what a run over so many targets will need. The soft limit on
+// EstimateRun tells what a run over so many targets will need. The soft limit on
 // open files is raised to the hard one; nothing else is changed.
-func Foresee(opts Options, targets int) Forecast {
+func EstimateRun(opts Options, targets int) Estimate {
 	width := DefaultFanout()
 	wall := width.Bound
 	if opts.Fanout > 0 && opts.Fanout <= width.Fanout {
 		wall = fmt.Sprintf("a fanout of %d", opts.Fanout)
 	}
 	opts = opts.withDefaults()
-	f := Forecast{
+	f := Estimate{
 		Targets: targets,
 		Fanout:  opts.Fanout,
 		AtOnce:  min(targets, opts.Fanout),

@@ -15,12 +15,12 @@ import (
 	"shoal/internal/ssh"
 )
 
-// A Question makes the text that asks a target's far end something, and that
+// A QueryFunc makes the text that asks a target's far end something, and that
 // its answer carries nonce; see package internal/remote.
-type Question func(t Target, nonce string) (string, error)
+type QueryFunc func(t Target, nonce string) (string, error)
 
-// An Answer is what came back from one target.
-type Answer struct {
+// An Reply is what came back from one target.
+type Reply struct {
 	// Target is the one that was asked, without a command.
 	Target Target
 	// Report is the answer, when Err is nil.
@@ -30,14 +30,14 @@ type Answer struct {
 	Err error
 }
 
-// Ask puts a question to planned targets, as Run would run a command on them,
+// Query puts a question to planned targets, as Run would run a command on them,
 // and gives the answers as they come: one for each target, whose Index must be
 // its own. Questions may be put twice without harm, and are. Timeouts.Command is
 // for each answer, and a minute where it is 0, even if Options.Dialer has others.
 // Of Options.Engine only Rate and Clock count; Remote, MaxOutput, Follow and Drain
 // do not.
-func Ask(ctx context.Context, opts Options, planned iter.Seq[Target], question Question) iter.Seq2[Answer, error] {
-	return func(yield func(Answer, error) bool) {
+func Query(ctx context.Context, opts Options, planned iter.Seq[Target], question QueryFunc) iter.Seq2[Reply, error] {
+	return func(yield func(Reply, error) bool) {
 		a := asking{question: question, nonces: make(map[int]string)}
 		opts.Remote, opts.Follow, opts.Drain = wrap.Options{}, nil, nil
 		opts.MaxOutput = maxAnswer
@@ -45,14 +45,14 @@ func Ask(ctx context.Context, opts Options, planned iter.Seq[Target], question Q
 		defer opts.keepAwake()()
 		dialer, closer, err := opts.OpenDialer(ctx)
 		if err != nil {
-			yield(Answer{}, err)
+			yield(Reply{}, err)
 			return
 		}
 		defer closer()
 		opts.Dialer = limiting{dialer, cmp.Or(opts.Timeouts.Command, time.Minute)}
 		for res, err := range RunPlanned(ctx, opts, a.lines(planned)) {
 			if err != nil {
-				yield(Answer{}, err)
+				yield(Reply{}, err)
 				return
 			}
 			if !yield(a.answer(res), nil) {
@@ -80,7 +80,7 @@ const maxAnswer = 2*remote.MaxChunk + 1<<20
 
 // asking knows what was asked of whom.
 type asking struct {
-	question Question
+	question QueryFunc
 
 	mu     sync.Mutex // the engine takes targets on a goroutine of its own
 	nonces map[int]string
@@ -105,12 +105,12 @@ func (a *asking) lines(planned iter.Seq[Target]) iter.Seq[Target] {
 	}
 }
 
-func (a *asking) answer(r Result) Answer {
+func (a *asking) answer(r Result) Reply {
 	a.mu.Lock()
 	nonce := a.nonces[r.Target.Index]
 	delete(a.nonces, r.Target.Index)
 	a.mu.Unlock()
-	answer := Answer{Target: r.Target}
+	answer := Reply{Target: r.Target}
 	answer.Target.Command = ""
 	if !r.Outcome.Ran() {
 		answer.Err = r.Err

@@ -10,11 +10,11 @@ import (
 	"shoal/internal/ui"
 )
 
-// printForecast says what a run would need of this machine, and what there is.
-func printForecast(w io.Writer, opts shoal.Options, targets int) error {
+// printEstimate says what a run would need of this machine, and what there is.
+func printEstimate(w io.Writer, opts shoal.Options, targets int) error {
 	e := opts.Engine
 	e.Fanout, e.Dials, e.Starts = opts.Fanout, opts.Dials, opts.Starts
-	f := engine.Foresee(e, targets)
+	f := engine.EstimateRun(e, targets)
 	of := func(need, limit uint64, show func(uint64) string) string {
 		if limit == 0 {
 			return show(need)

@@ -14,22 +14,22 @@ import (
 )
 
 // A flight is one attempt at a target.
-type flight struct {
+type attempt struct {
 	run     *run
 	job     *limiter.Job
 	attempt ssh.Attempt
 	number  int // of the attempt, from 1; 0 means that it was not made
 	started time.Time
-	output  *Tail
+	output  *Output
 	once    sync.Once
 	dialled bool // the limiter knows that the dial is over; only begin's goroutine looks
 }
 
-func newFlight(r *run, t *limiter.Job) *flight {
+func newAttempt(r *run, t *limiter.Job) *attempt {
 	t.Attempts++
-	f := &flight{
+	f := &attempt{
 		run: r, job: t, number: t.Attempts, started: time.Now(),
-		output: newTail(t.Target, r.opts.MaxOutput, &r.held, r.opts.Follow),
+		output: newOutput(t.Target, r.opts.MaxOutput, &r.held, r.opts.Follow),
 	}
 	t.Timeline = &f.attempt.Timeline
 	f.attempt.Target = t.Target
@@ -44,7 +44,7 @@ func newFlight(r *run, t *limiter.Job) *flight {
 
 // begin dials and starts the command. It returns when the dial is over: the
 // command's end comes to finish.
-func (f *flight) begin() {
+func (f *attempt) begin() {
 	var (
 		conn ssh.Conn
 		err  error
@@ -85,7 +85,7 @@ func (f *flight) begin() {
 // dial connects. A stop of the run ends it, but a drain or a brake does not once
 // it is written down that the command is about to be sent: it may run already,
 // and is let go on to its end.
-func (f *flight) dial() (ssh.Conn, error) {
+func (f *attempt) dial() (ssh.Conn, error) {
 	r := f.run
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	defer cancel(nil)
@@ -99,7 +99,7 @@ func (f *flight) dial() (ssh.Conn, error) {
 }
 
 // over tells the limiter that the dial is.
-func (f *flight) over(o limiter.Outcome) {
+func (f *attempt) over(o limiter.Outcome) {
 	f.dialled = true
 	f.run.mu.Lock()
 	defer f.run.mu.Unlock()
@@ -110,13 +110,13 @@ func (f *flight) over(o limiter.Outcome) {
 }
 
 // unmade takes back that this is an attempt.
-func (f *flight) unmade() {
+func (f *attempt) unmade() {
 	f.job.Attempts--
 	f.number, f.started = 0, time.Time{}
 }
 
 // failed gives the end that a Dialer's error stands for.
-func (f *flight) failed(err error) fleet.End {
+func (f *attempt) failed(err error) fleet.End {
 	if fe, ok := errors.AsType[*fleet.Error](err); ok {
 		return fe.End()
 	}
@@ -126,7 +126,7 @@ func (f *flight) failed(err error) fleet.End {
 
 // panicked gives the flight its end after a panic of the Dialer. Nobody can tell
 // whether the command was sent once that it would be is written down.
-func (f *flight) panicked(p any) {
+func (f *attempt) panicked(p any) {
 	if !f.dialled {
 		f.over(limiter.Inconclusive)
 	}
@@ -139,7 +139,7 @@ func (f *flight) panicked(p any) {
 }
 
 // rescue is deferred where a panic of conn is to be this target's result alone.
-func (f *flight) rescue(conn ssh.Conn) {
+func (f *attempt) rescue(conn ssh.Conn) {
 	if p := recover(); p != nil {
 		f.panicked(p)
 		hangUp(conn)
@@ -154,7 +154,7 @@ func hangUp(conn ssh.Conn) {
 
 // finish gives the result, or lets the target wait for another attempt. It never
 // waits; the first call counts.
-func (f *flight) finish(end fleet.End) {
+func (f *attempt) finish(end fleet.End) {
 	f.once.Do(func() {
 		stdout, stderr := f.output.close()
 		r := f.run
@@ -166,13 +166,13 @@ func (f *flight) finish(end fleet.End) {
 		if again {
 			r.held.give(len(stdout.Bytes) + len(stderr.Bytes))
 		} else {
-			r.deliver(landing{result: f.result(end, stdout, stderr), flying: true})
+			r.deliver(delivery{result: f.result(end, stdout, stderr), flying: true})
 		}
 		r.changed()
 	})
 }
 
-func (f *flight) result(end fleet.End, stdout, stderr fleet.Output) fleet.Result {
+func (f *attempt) result(end fleet.End, stdout, stderr fleet.Output) fleet.Result {
 	res := fleet.Result{
 		Target:  f.attempt.Target,
 		End:     end,
@@ -200,7 +200,7 @@ func notCancelled(t *limiter.Job, end fleet.End) fleet.End {
 
 // decide is again. A panic there would leave the target without a result: it is
 // the result. mu must be held.
-func (r *run) decide(f *flight, end fleet.End) (again bool, final fleet.End) {
+func (r *run) decide(f *attempt, end fleet.End) (again bool, final fleet.End) {
 	final = end
 	defer func() {
 		if p := recover(); p != nil {
@@ -212,20 +212,20 @@ func (r *run) decide(f *flight, end fleet.End) (again bool, final fleet.End) {
 
 // again lets the flight's target wait for another attempt, if there is one.
 // Called with mu held.
-func (r *run) again(f *flight, end fleet.End) bool {
+func (r *run) again(f *attempt, end fleet.End) bool {
 	t := f.job
 	switch {
 	case end.Outcome.Ran() || r.shut() || f.number == 0:
 		return false
-	case r.ours(f, end):
-		r.passOver(t, end.Reason, r.opts.Clock.Now())
+	case r.isLocalFault(f, end):
+		r.requeue(t, end.Reason, r.opts.Clock.Now())
 		return true
 	case !r.retry.grant(end, t.Target, f.number):
 		return false
 	}
 	at := r.opts.Clock.Now().Add(backoff(end.Reason, f.number))
 	t.Earlier = append(t.Earlier, fleet.Try{End: end, Started: f.started, Took: time.Since(f.started)})
-	t.Suspect = suspect(end)
+	t.Suspect = timedOutConnecting(end)
 	r.limiter.Release()
 	r.limiter.EnqueueAt(t, at)
 	return true

@@ -51,7 +51,7 @@ func Watch(ctx context.Context, say func(aborting bool)) (context.Context, *Stop
 	}
 	s.listening.Go(func() {
 		for sig := range s.signals {
-			s.obey(sig, time.Now())
+			s.onSignal(sig, time.Now())
 		}
 	})
 	return ctx, s
@@ -64,7 +64,7 @@ func (s *Stopper) End() {
 	s.abort(nil)
 }
 
-func (s *Stopper) obey(sig os.Signal, at time.Time) {
+func (s *Stopper) onSignal(sig os.Signal, at time.Time) {
 	s.mu.Lock()
 	second := !s.last.IsZero() && at.Sub(s.last) <= abortWindow
 	aborting := second || sig != os.Interrupt

@@ -9,7 +9,7 @@ import (
 )
 
 func TestForesee(t *testing.T) {
-	f := Foresee(Options{Fanout: 100, Rate: 50}, 10_000)
+	f := EstimateRun(Options{Fanout: 100, Rate: 50}, 10_000)
 	if f.Targets != 10_000 || f.Fanout != 100 || f.AtOnce != 100 || f.Files != 100+reservedFiles || f.Memory != 100*connMemory {
 		t.Errorf("%+v", f)
 	}
@@ -19,15 +19,15 @@ func TestForesee(t *testing.T) {
 	if want := 9999 * 20 * time.Millisecond; f.Time < want {
 		t.Errorf("%v for 10,000 targets at 50 a second, want %v", f.Time, want)
 	}
-	all := Foresee(Options{Fanout: 100}, 16)
+	all := EstimateRun(Options{Fanout: 100}, 16)
 	if all.Wall != "" || all.AtOnce != 16 || all.Time < connTime {
 		t.Errorf("%+v for targets that all fit", all)
 	}
-	machine := Foresee(Options{}, 1<<30)
+	machine := EstimateRun(Options{}, 1<<30)
 	if machine.Wall != DefaultFanout().Bound && !strings.Contains(machine.Wall, "memory") {
 		t.Errorf("the wall is %q, want the machine's", machine.Wall)
 	}
-	if none := Foresee(Options{}, 0); none.Time != 0 || none.AtOnce != 0 {
+	if none := EstimateRun(Options{}, 0); none.Time != 0 || none.AtOnce != 0 {
 		t.Errorf("%+v for nothing", none)
 	}
 }

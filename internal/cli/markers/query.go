@@ -21,15 +21,15 @@ import (
 	"shoal/internal/remote"
 )
 
-// farFlags are the flags of commands that ask the far ends of an earlier run.
-type farFlags struct {
+// markerFlags are the flags of commands that ask the far ends of an earlier run.
+type markerFlags struct {
 	flags.HostFlags
 	fanout int
 	given  *pflag.FlagSet // all of them, as they were given
 }
 
 // Register gives cmd the flags, and more of its own.
-func (f *farFlags) register(cmd *cobra.Command, more ...flags.FlagGroup) {
+func (f *markerFlags) register(cmd *cobra.Command, more ...flags.FlagGroup) {
 	asking := flags.NewGroup("Asking")
 	asking.IntVarP(&f.fanout, "fanout", "f", 0, "ask `N` hosts at once (default: what files and memory allow)")
 	run.WithAliases(cmd)
@@ -37,10 +37,10 @@ func (f *farFlags) register(cmd *cobra.Command, more ...flags.FlagGroup) {
 	flags.AddInGroups(cmd, append([]flags.FlagGroup{f.Connection(), asking}, more...)...)
 }
 
-// afterwards is an earlier run whose far ends are asked what became of its
+// remoteQuery is an earlier run whose far ends are asked what became of its
 // commands. Nobody else works on the run meanwhile.
-type afterwards struct {
-	kept   *run.Keeper
+type remoteQuery struct {
+	kept   *run.Journaling
 	info   *journal.RunInfo
 	flags  run.RemoteFlags
 	opts   shoal.Options // with a Dialer
@@ -48,25 +48,25 @@ type afterwards struct {
 
 	recalled run.Recalled // how the run was made
 
-	asked []inquiry
+	asked []query
 	mute  int // Targets of which no intent is known, and so no marker to ask for
 }
 
 // An inquiry is a target that is asked for.
-type inquiry struct {
+type query struct {
 	entry journal.Entry
 	// sessions are those in which its command was sent, the last one first.
 	sessions []int
 }
 
-// askAfterwards opens the run, and takes from it the targets that the selector
+// newRemoteQuery opens the run, and takes from it the targets that the selector
 // means.
-func askAfterwards(ctx context.Context, f *farFlags, name string, sel journal.Selector, stdio console.Stdio) (_ *afterwards, err error) {
+func newRemoteQuery(ctx context.Context, f *markerFlags, name string, sel journal.Selector, stdio console.Stdio) (_ *remoteQuery, err error) {
 	j, err := run.OpenJournal(ctx, f.State())
 	if err != nil {
 		return nil, err
 	}
-	a := &afterwards{kept: &run.Keeper{Journal: j}, closer: func() {}}
+	a := &remoteQuery{kept: &run.Journaling{Journal: j}, closer: func() {}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.end(console.ExitUsage))
@@ -103,7 +103,7 @@ func askAfterwards(ctx context.Context, f *farFlags, name string, sel journal.Se
 			a.mute++
 			continue
 		}
-		a.asked = append(a.asked, inquiry{entry: e, sessions: a.info.SessionsOf(&e)})
+		a.asked = append(a.asked, query{entry: e, sessions: a.info.SessionsOf(&e)})
 	}
 	if len(a.asked) == 0 {
 		return a, nil
@@ -112,7 +112,7 @@ func askAfterwards(ctx context.Context, f *farFlags, name string, sel journal.Se
 }
 
 // connect plans how the targets are reached, and opens what reaches them.
-func (a *afterwards) connect(ctx context.Context, f *farFlags, stdio console.Stdio) error {
+func (a *remoteQuery) connect(ctx context.Context, f *markerFlags, stdio console.Stdio) error {
 	targets := make([]fleet.Target, len(a.asked))
 	for i := range a.asked {
 		targets[i] = a.asked[i].entry.Target
@@ -132,7 +132,7 @@ func (a *afterwards) connect(ctx context.Context, f *farFlags, stdio console.Std
 }
 
 // marker names the marker of an inquiry's command in one session.
-func (a *afterwards) marker(q *inquiry, session int) remote.Marker {
+func (a *remoteQuery) marker(q *query, session int) remote.Marker {
 	o := a.flags.Wrap(a.info.Run, session)
 	return o.Marker(q.entry.Target)
 }
@@ -140,7 +140,7 @@ func (a *afterwards) marker(q *inquiry, session int) remote.Marker {
 // since is how long before now the command of an inquiry was sent at the most, by
 // the wall clock, which is all that the journal has. It is negative when that has
 // been set back to before something that the run wrote down.
-func (q *inquiry) since(info *journal.RunInfo, now time.Time) time.Duration {
+func (q *query) since(info *journal.RunInfo, now time.Time) time.Duration {
 	for _, s := range info.Sessions {
 		if now.Before(s.Started) || now.Before(s.Ended) {
 			return -1
@@ -155,7 +155,7 @@ func (q *inquiry) since(info *journal.RunInfo, now time.Time) time.Duration {
 }
 
 // End gives the run free. What its last session said of its end still holds.
-func (a *afterwards) end(code int) error {
+func (a *remoteQuery) end(code int) error {
 	a.closer()
 	if a.kept.Run == nil {
 		return a.kept.Journal.Close()

@@ -27,17 +27,17 @@ import (
 // collecting fetches in rounds: in each, all that is still wanted is asked for
 // the next part of its output.
 type collecting struct {
-	*afterwards
+	*remoteQuery
 	out     *display.Results
 	limit   int64 // bytes kept of each stream; negative: no bound
 	begun   time.Time
-	pending []*parcel
-	done    []*parcel
+	pending []*fetched
+	done    []*fetched
 }
 
 // A parcel is what has come of one target.
-type parcel struct {
-	inquiry *inquiry
+type fetched struct {
+	inquiry *query
 	result  fleet.Result
 	next    remote.Offsets
 	state   remote.State
@@ -73,7 +73,7 @@ const (
 func (c *collecting) all(ctx context.Context, wait bool, stop *signals.Stopper) error {
 	for i := range c.asked {
 		q := &c.asked[i]
-		p := &parcel{inquiry: q, result: q.entry.Result}
+		p := &fetched{inquiry: q, result: q.entry.Result}
 		p.result.Target, p.result.Stdout, p.result.Stderr = q.entry.Target, fleet.Output{}, fleet.Output{}
 		c.pending = append(c.pending, p)
 	}
@@ -103,8 +103,8 @@ func (c *collecting) all(ctx context.Context, wait bool, stop *signals.Stopper) 
 // fetch asks until all that has ended is whole.
 func (c *collecting) fetch(ctx context.Context) error {
 	for asked := c.pending; len(asked) > 0; {
-		var again []*parcel
-		for answer, err := range shoal.Ask(ctx, c.opts, targetsOf(asked), func(t fleet.Target, nonce string) (string, error) {
+		var again []*fetched
+		for answer, err := range shoal.Query(ctx, c.opts, targetsOf(asked), func(t fleet.Target, nonce string) (string, error) {
 			p := asked[t.Index]
 			return c.marker(p.inquiry, p.session()).Collect(nonce, p.next, collectChunk)
 		}) {
@@ -121,13 +121,13 @@ func (c *collecting) fetch(ctx context.Context) error {
 		}
 		asked = again
 	}
-	c.pending = slices.DeleteFunc(c.pending, func(p *parcel) bool { return p.whole })
+	c.pending = slices.DeleteFunc(c.pending, func(p *fetched) bool { return p.whole })
 	return nil
 }
 
 // Take adds an answer to a parcel, gives the result on once it is whole, and says
 // whether there is more to fetch at once.
-func (c *collecting) take(p *parcel, a shoal.Answer) (more bool, err error) {
+func (c *collecting) take(p *fetched, a shoal.Reply) (more bool, err error) {
 	if p.err = a.Err; a.Err != nil {
 		return false, nil
 	}
@@ -150,7 +150,7 @@ func (c *collecting) take(p *parcel, a shoal.Answer) (more bool, err error) {
 		p.left++
 		return true, nil
 	}
-	res, _ := run.Settled(p.result, r, p.inquiry.since(c.info, time.Now()))
+	res, _ := run.ApplyReport(p.result, r, p.inquiry.since(c.info, time.Now()))
 	res.Flags &^= fleet.FlagOutputIncomplete | fleet.FlagOutputTruncated
 	if res.Stdout.Truncated() || res.Stderr.Truncated() {
 		res.Flags |= fleet.FlagOutputTruncated
@@ -184,10 +184,10 @@ func (c *collecting) wants(next int64, part remote.Chunk) bool {
 }
 
 // session is the one whose marker has the command's end: the last one that sent it.
-func (p *parcel) session() int { return p.inquiry.sessions[0] }
+func (p *fetched) session() int { return p.inquiry.sessions[0] }
 
 // targetsOf gives the targets of parcels, with their places as indexes.
-func targetsOf(parcels []*parcel) func(func(fleet.Target) bool) {
+func targetsOf(parcels []*fetched) func(func(fleet.Target) bool) {
 	return func(yield func(fleet.Target) bool) {
 		for i, p := range parcels {
 			t := p.inquiry.entry.Target
@@ -200,7 +200,7 @@ func targetsOf(parcels []*parcel) func(func(fleet.Target) bool) {
 }
 
 // waiting gives the targets that may be fetched yet, counting this round.
-func (c *collecting) waiting(now time.Time) (list []*parcel) {
+func (c *collecting) waiting(now time.Time) (list []*fetched) {
 	for _, p := range c.pending {
 		if p.mayCome(now) {
 			list = append(list, p)
@@ -211,7 +211,7 @@ func (c *collecting) waiting(now time.Time) (list []*parcel) {
 
 // mayCome reports whether asking again may bring an end: not where there is no
 // marker, where nobody wrote the end down, or where the host will not let us in.
-func (p *parcel) mayCome(now time.Time) bool {
+func (p *fetched) mayCome(now time.Time) bool {
 	if p.err == nil && p.state == remote.StateRunning {
 		p.rounds = 0
 		return true
@@ -254,7 +254,7 @@ type waitingNote struct {
 func newWaitingNote(now time.Time) *waitingNote { return &waitingNote{due: now.Add(tellWaitingAfter)} }
 
 // Text is the line to be printed before waiting for so long; "" for none.
-func (n *waitingNote) text(waiting []*parcel, now time.Time, wait time.Duration) string {
+func (n *waitingNote) text(waiting []*fetched, now time.Time, wait time.Duration) string {
 	text := "waiting for " + byCause(waiting, "; ")
 	if text == n.last || now.Add(wait).Before(n.due) {
 		return ""
@@ -265,7 +265,7 @@ func (n *waitingNote) text(waiting []*parcel, now time.Time, wait time.Duration)
 
 // byCause lists targets under the reason why they have not come, the largest
 // group first, made visible.
-func byCause(parcels []*parcel, between string) string {
+func byCause(parcels []*fetched, between string) string {
 	hosts := make(map[string][]fleet.Host)
 	for _, p := range parcels {
 		hosts[p.cause()] = append(hosts[p.cause()], p.result.Target.Host)
@@ -281,7 +281,7 @@ func byCause(parcels []*parcel, between string) string {
 }
 
 // cause is why a target has not come.
-func (p *parcel) cause() string {
+func (p *fetched) cause() string {
 	if p.err == nil {
 		return run.StateWords(p.state)
 	}
@@ -306,13 +306,13 @@ func (c *collecting) forget(ctx context.Context, stderr io.Writer) error {
 		console.Say(stderr, "markers and output stay on the hosts, since not all was shown and stored here")
 		return nil
 	}
-	whole := slices.DeleteFunc(slices.Clone(c.done), func(p *parcel) bool {
+	whole := slices.DeleteFunc(slices.Clone(c.done), func(p *fetched) bool {
 		return p.result.Flags.Has(fleet.FlagOutputIncomplete) || p.result.Flags.Has(fleet.FlagOutputTruncated)
 	})
 	if len(whole) == 0 {
 		return nil
 	}
-	for _, err := range shoal.Ask(ctx, c.opts, targetsOf(whole), func(t fleet.Target, nonce string) (string, error) {
+	for _, err := range shoal.Query(ctx, c.opts, targetsOf(whole), func(t fleet.Target, nonce string) (string, error) {
 		p := whole[t.Index]
 		return c.marker(p.inquiry, p.session()).Forget(nonce)
 	}) {

@@ -23,11 +23,11 @@ type killer struct {
 	opts    shoal.Options // with the Dialer of the run
 	marker  wrap.Options
 	waiting map[int]fleet.Result // by index: results whose commands are being killed
-	// doomed carries targets to the questions: sent and closed by results,
+	// givenUpTargets carries targets to the questions: sent and closed by results,
 	// unbuffered. answers carries what came of them: sent and closed by ask,
 	// unbuffered.
 	doomed   chan fleet.Target
-	answers  chan shoal.Answer
+	answers  chan shoal.Reply
 	unproven []fleet.Host
 	failed   error // of the questions as a whole; ask's until answers is closed
 }
@@ -36,7 +36,7 @@ func newKiller(opts shoal.Options, marker wrap.Options) *killer {
 	opts.Timeouts.Command = killGrace + 20*time.Second
 	return &killer{
 		opts: opts, marker: marker, waiting: make(map[int]fleet.Result),
-		doomed: make(chan fleet.Target), answers: make(chan shoal.Answer),
+		doomed: make(chan fleet.Target), answers: make(chan shoal.Reply),
 	}
 }
 
@@ -110,7 +110,7 @@ func (k *killer) ask(ctx context.Context) {
 			}
 		}
 	}
-	for a, err := range shoal.Ask(ctx, k.opts, targets, func(t fleet.Target, nonce string) (string, error) {
+	for a, err := range shoal.Query(ctx, k.opts, targets, func(t fleet.Target, nonce string) (string, error) {
 		return k.marker.Marker(t).Kill(nonce, killGrace)
 	}) {
 		if err != nil {
@@ -122,14 +122,14 @@ func (k *killer) ask(ctx context.Context) {
 }
 
 // judge gives the result that an answer leads to.
-func (k *killer) judge(a shoal.Answer) fleet.Result {
+func (k *killer) judge(a shoal.Reply) fleet.Result {
 	res := k.waiting[a.Target.Index]
 	delete(k.waiting, a.Target.Index)
 	if a.Err != nil || a.Report.Kill == remote.KillAlive || a.Report.Kill == remote.KillUnclear {
 		k.unproven = append(k.unproven, res.Target.Host)
 		return res
 	}
-	end, known := Settled(res, a.Report, longest(res.Started, time.Now()))
+	end, known := ApplyReport(res, a.Report, longest(res.Started, time.Now()))
 	if a.Report.Kill == remote.KillEnded {
 		end.Reason, end.Err = fleet.ReasonKilled, fmt.Errorf("it was given up (%s), and killed there", res.Reason)
 		end.Outcome, end.Status, end.Flags = fleet.OutcomeSignalled, 0, res.Flags|fleet.FlagExitKnown|fleet.FlagOutputIncomplete

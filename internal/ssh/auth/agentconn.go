@@ -24,8 +24,8 @@ const hangTime = 2 * time.Second
 const stopped = time.Second
 
 // An exchange is a link's use of one connection, by its one goroutine.
-type exchange struct {
-	*link
+type agentConn struct {
+	*agentClient
 	conn   net.Conn
 	flight []*call   // sent and not answered, in the order of the answers
 	turn   time.Time // when the first of flight had its turn
@@ -40,9 +40,9 @@ type reply struct {
 	err     error
 }
 
-// converse serves calls, first these and then others, until the connection ends.
+// serve serves calls, first these and then others, until the connection ends.
 // It gives back those that want another one.
-func (l *link) converse(ctx context.Context, conn net.Conn, calls []*call) []*call {
+func (l *agentClient) serve(ctx context.Context, conn net.Conn, calls []*call) []*call {
 	// replies go from the reader to serve. The room is for what may be under
 	// way; the reader closes nothing and stops with left, which is closed here.
 	replies, left := make(chan reply, l.window), make(chan struct{})
@@ -56,7 +56,7 @@ func (l *link) converse(ctx context.Context, conn net.Conn, calls []*call) []*ca
 		_ = conn.Close() // nothing that counts is left to send
 		reader.Wait()
 	}()
-	e := &exchange{link: l, conn: conn, timer: time.NewTimer(l.limit)}
+	e := &agentConn{agentClient: l, conn: conn, timer: time.NewTimer(l.limit)}
 	defer e.timer.Stop()
 	return e.serve(ctx, calls, replies)
 }
@@ -76,13 +76,13 @@ func readReplies(conn net.Conn, replies chan<- reply, left <-chan struct{}) {
 	}
 }
 
-func (e *exchange) serve(ctx context.Context, calls []*call, replies <-chan reply) []*call {
+func (e *agentConn) serve(ctx context.Context, calls []*call, replies <-chan reply) []*call {
 	for {
 		if err := e.send(calls); err != nil {
 			if timedOut(err) { // it does not even read
 				e.hung.Store(true)
 			}
-			return e.lost(err)
+			return e.fail(err)
 		}
 		calls = nil
 		more := e.calls
@@ -98,7 +98,7 @@ func (e *exchange) serve(ctx context.Context, calls []*call, replies <-chan repl
 				return alive(e.flight)
 			}
 			if err := e.take(r); err != nil {
-				return e.lost(err)
+				return e.fail(err)
 			}
 		case <-e.timer.C:
 			now := time.Now()
@@ -109,7 +109,7 @@ func (e *exchange) serve(ctx context.Context, calls []*call, replies <-chan repl
 			took := now.Sub(e.turn)
 			err := noAnswer{min(took, e.limit).Round(time.Millisecond)}
 			if took < min(e.limit, hangTime) {
-				return e.lost(violation{err})
+				return e.fail(violation{err})
 			}
 			e.hung.Store(true)
 			e.failAll(e.flight, fmt.Errorf("talking to the agent: %w", err))
@@ -126,7 +126,7 @@ func (e *exchange) serve(ctx context.Context, calls []*call, replies <-chan repl
 }
 
 // gather takes what else waits, so that one write carries it.
-func (e *exchange) gather(c *call) []*call {
+func (e *agentConn) gather(c *call) []*call {
 	calls := []*call{c}
 	for len(e.flight)+len(calls) < e.window {
 		select {
@@ -141,7 +141,7 @@ func (e *exchange) gather(c *call) []*call {
 
 // send writes requests. Those whose caller has given up, and those that only
 // want a connection, need none.
-func (e *exchange) send(calls []*call) error {
+func (e *agentConn) send(calls []*call) error {
 	var b []byte
 	for _, c := range calls {
 		switch {
@@ -166,7 +166,7 @@ func (e *exchange) send(calls []*call) error {
 }
 
 // take gives a reply to the request whose turn it is.
-func (e *exchange) take(r reply) error {
+func (e *agentConn) take(r reply) error {
 	switch {
 	case r.err != nil:
 		return r.err
@@ -182,7 +182,7 @@ func (e *exchange) take(r reply) error {
 }
 
 // setTimer has the timer fire when the agent has had its time.
-func (e *exchange) setTimer() {
+func (e *agentConn) setTimer() {
 	if len(e.flight) == 0 {
 		e.timer.Stop()
 		return
@@ -199,10 +199,10 @@ func (e *exchange) setTimer() {
 	e.timer.Reset(left)
 }
 
-// lost ends the request whose turn it was and gives back the others. That one
+// fail ends the request whose turn it was and gives back the others. That one
 // gets a second connection, too, when the first just ended: an agent that was
 // started anew has the same socket.
-func (e *exchange) lost(err error) []*call {
+func (e *agentConn) fail(err error) []*call {
 	if len(e.flight) == 0 {
 		return nil
 	}

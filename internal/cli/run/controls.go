@@ -39,13 +39,13 @@ type load struct{ width, flying int }
 //	keyboard → keys ┐
 //	   kill → signals ┼─▸ steer, one goroutine ─▸ Width ─▸ the engine
 //	                  └──────── Resized ◂──────────────────────┘
-type helm struct {
+type controls struct {
 	// Width is the engine's option: sent by steer, never closed. Its capacity is
 	// 1, and a newer width takes the place of one that was not taken.
 	Width chan int
 
 	w        io.Writer // above the progress line
-	course   course
+	course   widthControl
 	keyboard *keyboard // nil without one
 	progress interface {
 		Hide() error
@@ -66,9 +66,9 @@ type helm struct {
 	drawn chan struct{} // closed when what draw was last given is done; nil before
 }
 
-// takeHelm steers until end is called. in is where keys may come from.
-func takeHelm(in io.Reader, out *display.Results, c course) *helm {
-	h := newHelm(out.Stderr, c)
+// takeControls steers until end is called. in is where keys may come from.
+func takeControls(in io.Reader, out *display.Results, c widthControl) *controls {
+	h := newControls(out.Stderr, c)
 	h.keyboard, h.progress = newKeyboard(in), out.Progress
 	signal.Notify(h.signals, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT)
 	if !signal.Ignored(syscall.SIGTSTP) { // by a shell without job control
@@ -77,14 +77,14 @@ func takeHelm(in io.Reader, out *display.Results, c course) *helm {
 	}
 	signal.Notify(h.resumed, syscall.SIGCONT)
 	if h.keyboard != nil {
-		h.all.Go(func() { h.keyboard.listen(h.press) })
+		h.all.Go(func() { h.keyboard.listen(h.onKey) })
 	}
 	h.all.Go(h.steer)
 	return h
 }
 
-func newHelm(w io.Writer, c course) *helm {
-	return &helm{
+func newControls(w io.Writer, c widthControl) *controls {
+	return &controls{
 		Width: make(chan int, 1), w: w, course: c,
 		keys: make(chan byte), signals: make(chan os.Signal, 8), resumed: make(chan os.Signal, 1),
 		loads: make(chan load, 1), over: make(chan struct{}),
@@ -92,7 +92,7 @@ func newHelm(w io.Writer, c course) *helm {
 }
 
 // End gives the terminal back.
-func (h *helm) end() {
+func (h *controls) end() {
 	signal.Stop(h.signals)
 	signal.Stop(h.resumed)
 	close(h.over)
@@ -102,8 +102,8 @@ func (h *helm) end() {
 	h.all.Wait()
 }
 
-// press is for keyboard.listen.
-func (h *helm) press(key byte) {
+// onKey is for keyboard.listen.
+func (h *controls) onKey(key byte) {
 	select {
 	case h.keys <- key:
 	case <-h.over:
@@ -111,7 +111,7 @@ func (h *helm) press(key byte) {
 }
 
 // Resized is the engine's option.
-func (h *helm) Resized(width, flying int) { newest(h.loads, load{width, flying}) }
+func (h *controls) Resized(width, flying int) { newest(h.loads, load{width, flying}) }
 
 // newest puts x into a channel with room for one, of which the caller is the
 // only sender.
@@ -123,7 +123,7 @@ func newest[T any](c chan T, x T) {
 	c <- x
 }
 
-func (h *helm) steer() {
+func (h *controls) steer() {
 	var later <-chan time.Time // says what has waited; nil when nothing does
 	for {
 		select {
@@ -147,7 +147,7 @@ func (h *helm) steer() {
 	}
 }
 
-func (h *helm) obey(key byte) {
+func (h *controls) obey(key byte) {
 	switch key {
 	case '?':
 		console.Say(h.w, "%s", keyHelp)
@@ -160,7 +160,7 @@ func (h *helm) obey(key byte) {
 	}
 }
 
-func (h *helm) heed(sig os.Signal) {
+func (h *controls) heed(sig os.Signal) {
 	switch sig {
 	case syscall.SIGUSR1:
 		h.turn(h.course.wider())
@@ -176,12 +176,12 @@ func (h *helm) heed(sig os.Signal) {
 }
 
 // turn has the engine take a width, and keeps what is to be said once it has.
-func (h *helm) turn(width int, note string) {
+func (h *controls) turn(width int, note string) {
 	h.note = note
 	newest(h.Width, width)
 }
 
-func (h *helm) sayWidth() {
+func (h *controls) sayWidth() {
 	h.due = time.Now().Add(sayEvery)
 	if h.told == nil {
 		return

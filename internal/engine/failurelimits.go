@@ -12,17 +12,17 @@ import (
 var errDrained = errors.New("the run was stopped before the command was started here")
 
 // A brakeError is the cause of what the run cancels by itself.
-type brakeError struct{ why error }
+type stopError struct{ why error }
 
-func (e *brakeError) Error() string { return "the run stopped itself: " + e.why.Error() }
-func (e *brakeError) Unwrap() error { return e.why }
+func (e *stopError) Error() string { return "the run stopped itself: " + e.why.Error() }
+func (e *stopError) Unwrap() error { return e.why }
 
 // fewest is of how many results a percentage is taken at the least, where the
 // number of targets is not known.
 const fewest = 20
 
-// brakes counts what went wrong.
-type brakes struct {
+// failureLimits counts what went wrong.
+type failureLimits struct {
 	opts  Options
 	goes  int // targets that the rollout has let go; 0 means all
 	count [fleet.NumOutcomes]int
@@ -30,7 +30,7 @@ type brakes struct {
 }
 
 // add counts a result and gives the brake that it is.
-func (b *brakes) add(o fleet.Outcome) error {
+func (b *failureLimits) add(o fleet.Outcome) error {
 	b.count[o]++
 	b.ended++
 	switch o {
@@ -44,7 +44,7 @@ func (b *brakes) add(o fleet.Outcome) error {
 	for _, c := range []struct {
 		what string
 		n    int
-		most *Share
+		most *Amount
 	}{
 		{"have failed", failed, b.opts.MaxFail},
 		{"were never started", b.count[fleet.OutcomeNeverStarted], b.opts.MaxFail},
@@ -59,7 +59,7 @@ func (b *brakes) add(o fleet.Outcome) error {
 
 // allowed is the number that a share stands for now. Unlike a stage, less than
 // one target is none.
-func (b *brakes) allowed(s Share) int {
+func (b *failureLimits) allowed(s Amount) int {
 	if s.Percent == 0 {
 		return s.Count
 	}
@@ -80,7 +80,7 @@ func cancelled(ctx context.Context) fleet.End {
 
 // stopped says of what was cancelled whether the run itself did it.
 func stopped(ctx context.Context, end fleet.End) fleet.End {
-	if _, ok := errors.AsType[*brakeError](context.Cause(ctx)); ok && end.Outcome == fleet.OutcomeCancelled {
+	if _, ok := errors.AsType[*stopError](context.Cause(ctx)); ok && end.Outcome == fleet.OutcomeCancelled {
 		end.Reason = fleet.ReasonBrake
 	}
 	return end

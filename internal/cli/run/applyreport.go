@@ -8,11 +8,11 @@ import (
 	"shoal/internal/remote"
 )
 
-// Settled makes of a result what the far end's report proves of its command,
+// ApplyReport makes of a result what the far end's report proves of its command,
 // which was sent so long ago at the most. The output that was missed is still
 // missed. known says that the report is a fact about the command's end; without
 // it the result is as it was.
-func Settled(res fleet.Result, r remote.Report, since time.Duration) (_ fleet.Result, known bool) {
+func ApplyReport(res fleet.Result, r remote.Report, since time.Duration) (_ fleet.Result, known bool) {
 	switch r.State {
 	case remote.StateNever:
 		if since < 0 {

@@ -33,15 +33,15 @@ func TestCollectingIsBounded(t *testing.T) {
 		"still running":   {remote.Report{State: remote.StateRunning}, false, false},
 	} {
 		out := &display.Results{Display: none{}, Stderr: &strings.Builder{}}
-		asked := &collecting{afterwards: &afterwards{}, out: out, limit: -1}
-		p := &parcel{inquiry: &inquiry{sessions: []int{0}}}
+		asked := &collecting{remoteQuery: &remoteQuery{}, out: out, limit: -1}
+		p := &fetched{inquiry: &query{sessions: []int{0}}}
 		// What is whole goes on to the display and the journal, which are not here.
 		more := asked.wants(int64(len(c.report.Stdout.Bytes)), c.report.Stdout)
 		if c.report.Stdout.From == 0 && more != c.more {
 			t.Errorf("%s: asked again %v, want %v", name, more, c.more)
 		}
 		if c.more || !c.kept {
-			again, err := asked.take(p, shoal.Answer{Report: c.report})
+			again, err := asked.take(p, shoal.Reply{Report: c.report})
 			if again != c.more || err != nil || p.whole || (len(p.result.Stdout.Bytes) > 0) != c.kept {
 				t.Errorf("%s: again %v, error %v, %d bytes kept", name, again, err, len(p.result.Stdout.Bytes))
 			}
@@ -78,7 +78,7 @@ func TestCollectWaitsFor(t *testing.T) {
 		"not let in any more": {err: fails(fleet.PhaseAuth, fleet.ReasonAuthFailed), rounds: waitRounds},
 		"no report":           {err: remote.ErrNoReport, rounds: waitRounds},
 	} {
-		p := &parcel{state: c.state, err: c.err}
+		p := &fetched{state: c.state, err: c.err}
 		now, rounds := time.Now(), 1
 		for ; p.mayCome(now) && rounds < 100; rounds++ {
 			now = now.Add(30 * time.Second)
@@ -93,17 +93,17 @@ func TestCollectWaitsFor(t *testing.T) {
 }
 
 func TestWaitingNote(t *testing.T) {
-	parcelOf := func(name string, s remote.State) *parcel {
-		p := &parcel{state: s}
+	parcelOf := func(name string, s remote.State) *fetched {
+		p := &fetched{state: s}
 		p.result.Target.Host.Name = name
 		return p
 	}
-	all := []*parcel{parcelOf("web1", remote.StateRunning), parcelOf("web2", remote.StateRunning), parcelOf("db", remote.StateClaimed)}
+	all := []*fetched{parcelOf("web1", remote.StateRunning), parcelOf("web2", remote.StateRunning), parcelOf("db", remote.StateClaimed)}
 	now := time.Now()
 	n := newWaitingNote(now)
 	for _, step := range []struct {
 		after time.Duration
-		list  []*parcel
+		list  []*fetched
 		want  string
 	}{
 		{0, all, ""},

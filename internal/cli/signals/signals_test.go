@@ -33,7 +33,7 @@ func TestStopper(t *testing.T) {
 		at := time.Now()
 		for _, p := range c.presses {
 			at = at.Add(p.after)
-			s.obey(p.sig, at)
+			s.onSignal(p.sig, at)
 		}
 		select {
 		case <-s.Drained:

@@ -56,7 +56,7 @@ type transport struct {
 
 func newWire(nc net.Conn, a *ssh.Attempt, c *clock.Clock) *transport {
 	a.Execution.Connected()
-	return &transport{Conn: nc, attempt: a, clock: c, begun: c.Lost(), done: make(chan struct{})}
+	return &transport{Conn: nc, attempt: a, clock: c, begun: c.Suspended(), done: make(chan struct{})}
 }
 
 // until sets the deadline of the phase that begins now.
@@ -80,7 +80,7 @@ func (w *transport) set(by time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.by = by
-	_ = w.SetDeadline(w.clock.Real(by))
+	_ = w.SetDeadline(w.clock.Deadline(by))
 }
 
 // early says whether err is a deadline that passed only because this process was
@@ -91,13 +91,15 @@ func (w *transport) early(err error) bool {
 	if !sshreason.TimedOut(err) || w.by.IsZero() || !w.clock.Now().Before(w.by) {
 		return false
 	}
-	_ = w.SetDeadline(w.clock.Real(w.by))
+	_ = w.SetDeadline(w.clock.Deadline(w.by))
 	return true
 }
 
 // stopped adds to the end of the connection that this process was stopped
 // meanwhile.
-func (w *transport) stopped(err error) error { return sshreason.Stopped(err, w.clock.Lost()-w.begun) }
+func (w *transport) stopped(err error) error {
+	return sshreason.Stopped(err, w.clock.Suspended()-w.begun)
+}
 
 // authenticated ends the handshake: no phase deadline, no byte budget.
 func (w *transport) authenticated() {
@@ -245,7 +247,7 @@ func (w *transport) Write(p []byte) (int, error) {
 	by := w.clock.Now().Add(sshreason.WriteTimeout)
 	for sent := 0; ; {
 		if w.authed.Load() {
-			_ = w.SetWriteDeadline(w.clock.Real(by))
+			_ = w.SetWriteDeadline(w.clock.Deadline(by))
 		}
 		if !w.attempt.Execution.Writing() {
 			return sent, net.ErrClosed
