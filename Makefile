@@ -8,7 +8,7 @@ BIN    := bin
 LINT   := $(BIN)/golangci-lint
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: all build demo test setup vet check-rename lint unit fmt bench bench-compare bench-clients bench-peers fuzz fuzz-long soak ordeal clean
+.PHONY: all build demo test setup vet check-rename lint unit fmt bench bench-compare bench-clients bench-peers fuzz fuzz-long soak crashtest clean
 
 all: build
 
@@ -82,16 +82,16 @@ fuzz:
 fuzz-long:
 	scripts/fuzz 10m
 
-# Runs over a fleet of 10,000, good and bad, for MINUTES; then the ordeal.
+# Runs over a fleet of 10,000, good and bad, for MINUTES; then the crash tests.
 MINUTES ?= 10
 soak: build
 	scripts/soak $(MINUTES)
-	scripts/ordeal
+	scripts/crashtest
 
 # kill -9 and signals at random times and at each write of the journal: KILLS,
 # WRITES (0 for each) and SIGNALS say how often, and SSHD over real servers.
-ordeal:
-	scripts/ordeal
+crashtest:
+	scripts/crashtest
 
 clean:
 	rm -rf $(BIN)

@@ -13,7 +13,7 @@ import (
 // drops what comes for a channel that it has not confirmed yet, and ends the
 // connection over a channel behind a rejected key, where sshd runs the early
 // command and answers UNIMPLEMENTED. Commands that leave early meet real servers
-// in internal/ordeal.
+// in internal/crashtest.
 const serverVersion = "SSH-2.0-Go simfleet"
 
 // serveSSH is a connection that gets as far as SSH: key exchange,

@@ -11,11 +11,11 @@
 // comes from the environment, so that make test takes seconds and make soak does
 // the whole sweep:
 //
-//	ORDEAL_KILLS    kill -9 at so many random times
-//	ORDEAL_WRITES   kill -9 before and after so many of the journal's writes; 0 means each
-//	ORDEAL_SIGNALS  SIGINT at so many random times, and a few SIGTERM and SIGHUP
-//	ORDEAL_SSHD     so many runs over real servers that are killed, interrupted or stopped by brakes
-//	ORDEAL_SEED     what the random times follow from
+//	CRASHTEST_KILLS    kill -9 at so many random times
+//	CRASHTEST_WRITES   kill -9 before and after so many of the journal's writes; 0 means each
+//	CRASHTEST_SIGNALS  SIGINT at so many random times, and a few SIGTERM and SIGHUP
+//	CRASHTEST_SSHD     so many runs over real servers that are killed, interrupted or stopped by brakes
+//	CRASHTEST_SEED     what the random times follow from
 //
 // A failed test prints its seed. Times are random all the same, since the
 // machine's are.

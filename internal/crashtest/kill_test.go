@@ -12,7 +12,7 @@ func pace(t *testing.T) time.Duration {
 	t.Helper()
 	x := newTrial(t, nil)
 	begin := time.Now()
-	s := x.start(moment{}, x.runArgs())
+	s := x.start(trigger{}, x.runArgs())
 	s.wait()
 	if a := s.account(); a.summary == nil || a.summary.Targets() != hosts {
 		t.Fatalf("the summary is %+v: %s", a.summary, s.said())
@@ -23,34 +23,34 @@ func pace(t *testing.T) time.Duration {
 // A run is killed at any time, from outside, and so are some of the sessions that
 // go on with it; some while they stop because they were told to.
 func TestKilledAtRandomTimes(t *testing.T) {
-	n := knob(t, "ORDEAL_KILLS", 10)
+	n := knob(t, "CRASHTEST_KILLS", 10)
 	length := pace(t)
-	var c census
+	var c coverage
 	trials(t, int(n), func(t *testing.T, _ int, random *rand.Rand) {
 		x := newTrial(t, nil)
 		x.flags = variants[random.IntN(len(variants))]
 		args := x.runArgs()
 		for again := 1; again > 0; again = random.IntN(3) {
-			s := x.start(someMoment(random, length+length/10, asked), args)
+			s := x.start(someTrigger(random, length+length/10, asked), args)
 			alive := s.await(length)
 			if alive && random.IntN(4) == 0 {
-				s.strike(syscall.SIGINT)
+				s.send(syscall.SIGINT)
 				alive = s.linger(time.Duration(random.Int64N(int64(length / 10))))
 			}
 			if alive {
-				s.strike(syscall.SIGKILL)
+				s.send(syscall.SIGKILL)
 			}
 			s.wait()
-			f := x.autopsy(s)
+			f := x.verify(s)
 			if s.killed() {
-				c.add(f, s.struck)
+				c.add(f, s.sentAt)
 			}
-			if f.unborn || t.Failed() {
+			if f.notBegun || t.Failed() {
 				break
 			}
 			args = x.resumeArgs()
 		}
-		c.addUnknown(x.conclude())
+		c.addUnknown(x.finish())
 	})
 	t.Logf("a run takes %v\n%v", length, &c)
 	if c.count[running] == 0 {

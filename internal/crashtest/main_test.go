@@ -17,7 +17,7 @@ import (
 )
 
 // asShoal is set in the environment of a test binary that is to be the program.
-const asShoal = "ORDEAL_AS_SHOAL"
+const asShoal = "CRASHTEST_AS_SHOAL"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asShoal) != "" {
@@ -49,7 +49,7 @@ func knob(t *testing.T, name string, standard uint64) uint64 {
 // returns when all have ended.
 func trials(t *testing.T, n int, f func(t *testing.T, i int, random *rand.Rand)) {
 	t.Helper()
-	seed := knob(t, "ORDEAL_SEED", rand.Uint64())
+	seed := knob(t, "CRASHTEST_SEED", rand.Uint64())
 	if !t.Run("trials", func(t *testing.T) {
 		for i := range n {
 			t.Run(fmt.Sprint(i), func(t *testing.T) {
@@ -58,6 +58,6 @@ func trials(t *testing.T, n int, f func(t *testing.T, i int, random *rand.Rand))
 			})
 		}
 	}) {
-		t.Errorf("ORDEAL_SEED=%d", seed)
+		t.Errorf("CRASHTEST_SEED=%d", seed)
 	}
 }

@@ -20,14 +20,14 @@ type session struct {
 	x        *trial
 	name     string
 	out, err string // files
-	moment   moment
+	trigger  trigger
 	reached  <-chan struct{}
 
 	cmd    *exec.Cmd
 	done   chan struct{} // closed when the process has ended
 	ended  time.Time
 	status syscall.WaitStatus
-	struck time.Time // when something befell it; zero means never
+	sentAt time.Time // when something befell it; zero means never
 }
 
 // session names the files of the next process.
@@ -38,10 +38,10 @@ func (x *trial) session() *session {
 }
 
 // start starts the program.
-func (x *trial) start(m moment, args []string) *session {
+func (x *trial) start(m trigger, args []string) *session {
 	x.t.Helper()
 	s := x.session()
-	s.moment, s.reached = m, x.watch.expect(m)
+	s.trigger, s.reached = m, x.watch.expect(m)
 	s.cmd = exec.Command(os.Args[0], args...)
 	s.cmd.Env = x.environ()
 	stdout, err := os.Create(s.out)
@@ -75,7 +75,7 @@ func (s *session) await(pace time.Duration) bool {
 	case <-s.done:
 		return false
 	}
-	return s.linger(s.moment.after)
+	return s.linger(s.trigger.after)
 }
 
 // linger lets so much time pass, and says whether the process has not ended.
@@ -88,13 +88,13 @@ func (s *session) linger(d time.Duration) bool {
 	}
 }
 
-// strike sends a signal, unless the process has ended.
-func (s *session) strike(sig syscall.Signal) {
+// send sends a signal, unless the process has ended.
+func (s *session) send(sig syscall.Signal) {
 	s.x.t.Helper()
 	at := time.Now()
 	switch err := s.cmd.Process.Signal(sig); {
 	case err == nil:
-		s.struck = at
+		s.sentAt = at
 	case !errors.Is(err, os.ErrProcessDone):
 		s.x.t.Fatal(err)
 	}

@@ -139,7 +139,7 @@ func (x *trial) behindRelay(s *realServers, n network) {
 // learn meets every host once, and leaves nothing of that but what is remembered.
 func (x *trial) learn() {
 	x.t.Helper()
-	s := x.start(moment{}, append(x.connecting("run", "--hostfile", x.in("hosts")), "true {index}"))
+	s := x.start(trigger{}, append(x.connecting("run", "--hostfile", x.in("hosts")), "true {index}"))
 	s.wait()
 	if a := s.account(); a.summary == nil || a.summary.Outcomes[fleet.OutcomeOK] != x.hosts {
 		x.t.Fatalf("meeting the hosts: exit code %d: %s", s.code(), s.said())
@@ -225,9 +225,9 @@ func undisturbedRun(t *testing.T, k serverKind) time.Duration {
 	r.encrypted = func(n int) { early = append(early, n) }
 	r.mu.Unlock()
 	begin := time.Now()
-	s := x.start(moment{}, x.runArgs())
+	s := x.start(trigger{}, x.runArgs())
 	s.wait()
-	x.autopsy(s)
+	x.verify(s)
 	whole, want := 0, 0
 	for _, n := range early {
 		if n > len(x.text) {
@@ -241,7 +241,7 @@ func undisturbedRun(t *testing.T, k serverKind) time.Duration {
 		t.Errorf("of %d clients, %d sent the command with the authentication, want %d of %d: %v bytes, and the command has %d",
 			len(early), whole, want, x.hosts, early, len(x.text))
 	}
-	x.conclude()
+	x.finish()
 	return s.ended.Sub(begin)
 }
 
@@ -250,7 +250,7 @@ func undisturbedRun(t *testing.T, k serverKind) time.Duration {
 // while connections are cut and altered on their way; then it is resumed. The
 // commands themselves count how often they run.
 func TestRealServers(t *testing.T) {
-	n := int(knob(t, "ORDEAL_SSHD", 8))
+	n := int(knob(t, "CRASHTEST_SSHD", 8))
 	var length time.Duration
 	t.Run("undisturbed", func(t *testing.T) {
 		t.Run("OpenSSH", func(t *testing.T) { t.Parallel(); length = undisturbedRun(t, openSSH) })
@@ -281,7 +281,7 @@ func TestRealServers(t *testing.T) {
 			b.do(x, random, length, again > 0)
 			c.add(x.open())
 		}
-		x.conclude()
+		x.finish()
 		if t.Failed() {
 			t.Logf("the run was %s", b.what)
 		}
@@ -329,17 +329,17 @@ func (x *trial) args(again bool) []string {
 }
 
 func (x *trial) killedSometime(random *rand.Rand, length time.Duration, again bool) {
-	s := x.start(someMoment(random, length, x.hosts), x.args(again))
+	s := x.start(someTrigger(random, length, x.hosts), x.args(again))
 	if s.await(length) {
-		s.strike(syscall.SIGKILL)
+		s.send(syscall.SIGKILL)
 	}
 	s.wait()
-	x.autopsy(s)
+	x.verify(s)
 }
 
 func (x *trial) killedAtWrite(random *rand.Rand, _ time.Duration, again bool) {
 	s, tr := x.trace(write{nth: 1 + random.IntN(4*x.hosts), after: random.IntN(2) == 0}, x.args(again))
-	x.autopsy(s)
+	x.verify(s)
 	if x.t.Failed() {
 		x.t.Logf("killed at %s", tr.dying)
 	}
@@ -347,9 +347,9 @@ func (x *trial) killedAtWrite(random *rand.Rand, _ time.Duration, again bool) {
 
 func (x *trial) toldToStop(random *rand.Rand, length time.Duration, again bool) {
 	w := ways[random.IntN(len(ways))]
-	s := x.start(someMoment(random, length, x.hosts), x.args(again))
+	s := x.start(someTrigger(random, length, x.hosts), x.args(again))
 	x.stop(s, w, length, random)
-	x.autopsy(s)
+	x.verify(s)
 	if x.t.Failed() {
 		x.t.Logf("%s, exit code %d: %s", w.name, s.code(), s.said())
 	}
@@ -364,13 +364,13 @@ func (x *trial) braked(random *rand.Rand, _ time.Duration, again bool) {
 		brake := brakes[random.IntN(len(brakes))]
 		args = slices.Insert(args, 1, brake...)
 	}
-	s := x.start(moment{}, args)
+	s := x.start(trigger{}, args)
 	s.wait()
-	x.autopsy(s)
+	x.verify(s)
 }
 
 func (x *trial) undisturbed(_ *rand.Rand, _ time.Duration, again bool) {
-	s := x.start(moment{}, x.args(again))
+	s := x.start(trigger{}, x.args(again))
 	s.wait()
-	x.autopsy(s)
+	x.verify(s)
 }

@@ -56,7 +56,7 @@ var (
 // A run is told to stop at any time. It ends soon, says what became of every
 // target, and what it says is so; then somebody goes on with it.
 func TestStoppedAtRandomTimes(t *testing.T) {
-	n := int(knob(t, "ORDEAL_SIGNALS", 8))
+	n := int(knob(t, "CRASHTEST_SIGNALS", 8))
 	others := (n + 3) / 4 // SIGTERM and SIGHUP
 	length := pace(t)
 	var c stops
@@ -70,19 +70,19 @@ func TestStoppedAtRandomTimes(t *testing.T) {
 		x.flags = variants[random.IntN(len(variants))]
 		args, left := x.runArgs(), hosts
 		for again := 1; again > 0; again = random.IntN(2) {
-			s := x.start(someMoment(random, length+length/10, asked), args)
+			s := x.start(someTrigger(random, length+length/10, asked), args)
 			took := x.stop(s, w, length, random)
-			f := x.autopsy(s)
+			f := x.verify(s)
 			c.add(w, x.checkStopped(s, f, left), took)
 			if t.Failed() {
 				t.Logf("%s, exit code %d: %s", w.name, s.code(), s.said())
 			}
-			if f.unborn || t.Failed() {
+			if f.notBegun || t.Failed() {
 				break
 			}
 			args, left = x.resumeArgs(), f.resumable()
 		}
-		x.conclude()
+		x.finish()
 	})
 	t.Logf("a run takes %v\n%v", length, &c)
 	// 2 s are promised; a machine that has other things to do may take longer.
@@ -100,24 +100,24 @@ func (x *trial) stop(s *session, w way, length time.Duration, random *rand.Rand)
 	x.t.Helper()
 	const gap = abortWindow / 2
 	if s.await(length) {
-		s.strike(w.signals[0])
+		s.send(w.signals[0])
 	}
 	for _, sig := range w.signals[1:] {
 		if s.linger(time.Duration(random.Int64N(int64(gap)))) {
-			s.strike(sig)
+			s.send(sig)
 		}
 	}
 	// Where this machine was so slow that the second one came too late, a person
 	// presses again.
 	for n := 0; n < 10 && len(w.signals) > 1 && s.linger(2*abortWindow); n++ {
-		s.strike(syscall.SIGINT)
-		s.strike(syscall.SIGINT)
+		s.send(syscall.SIGINT)
+		s.send(syscall.SIGINT)
 	}
 	s.wait()
-	if s.struck.IsZero() {
+	if s.sentAt.IsZero() {
 		return 0
 	}
-	return s.ended.Sub(s.struck)
+	return s.ended.Sub(s.sentAt)
 }
 
 // How a session ended that was told to stop.
@@ -134,7 +134,7 @@ const (
 // with what the servers saw, and with its exit code.
 func (x *trial) checkStopped(s *session, f finding, targets int) stopping {
 	x.t.Helper()
-	if s.struck.IsZero() {
+	if s.sentAt.IsZero() {
 		return late
 	}
 	a := s.account()

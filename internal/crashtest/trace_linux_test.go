@@ -82,7 +82,7 @@ func (x *trial) trace(kill write, args []string) (*session, *tracer) {
 	if err := <-failed; err != nil {
 		x.t.Fatalf("%v: %s", err, s.said())
 	}
-	s.struck = tr.at
+	s.sentAt = tr.at
 	return s, tr
 }
 
@@ -223,7 +223,7 @@ func (tr *tracer) path(arg uint64, isPath bool) string {
 	return string(text)
 }
 
-// strike kills the process. The thread that waits in ptrace does nothing more.
+// send kills the process. The thread that waits in ptrace does nothing more.
 func (tr *tracer) strike() {
 	if tr.at.IsZero() {
 		tr.at = time.Now()

@@ -108,7 +108,7 @@ func newTrial(t *testing.T, more map[int]simfleet.Fault) *trial {
 	x := prepareTrial(t, hosts, text)
 	x.usual = []string{"-f", width, "--attempts", "1"}
 	f, err := simfleet.Start(t.Context(), simfleet.Options{
-		Hosts: hosts, Seed: "ordeal", Latency: time.Millisecond, Jitter: 2 * time.Millisecond,
+		Hosts: hosts, Seed: "crashtest", Latency: time.Millisecond, Jitter: 2 * time.Millisecond,
 		Oracle: x.watch.record,
 		Fault: func(i int) simfleet.Fault {
 			time.Sleep(slow[i])

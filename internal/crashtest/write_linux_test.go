@@ -17,11 +17,11 @@ func TestKilledAtEveryWrite(t *testing.T) {
 	}
 	// Another run may make some more.
 	writes := whole.seen + whole.seen/20
-	n := int(knob(t, "ORDEAL_WRITES", 16))
+	n := int(knob(t, "CRASHTEST_WRITES", 16))
 	if n == 0 {
 		n = 2 * writes
 	}
-	var c census
+	var c coverage
 	var mu sync.Mutex
 	kinds := make(map[string]int)
 	trials(t, n, func(t *testing.T, i int, random *rand.Rand) {
@@ -33,7 +33,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 		args := x.runArgs()
 		for range 2 {
 			s, tr := x.trace(kill, args)
-			f := x.autopsy(s)
+			f := x.verify(s)
 			if !tr.at.IsZero() {
 				c.add(f, tr.at)
 				mu.Lock()
@@ -43,13 +43,13 @@ func TestKilledAtEveryWrite(t *testing.T) {
 			if t.Failed() {
 				t.Logf("killed at %+v of %d: %s", kill, tr.seen, tr.dying)
 			}
-			if f.unborn || t.Failed() || random.IntN(4) > 0 {
+			if f.notBegun || t.Failed() || random.IntN(4) > 0 {
 				break
 			}
 			// So is the one that goes on with it, wherever that may be.
 			args, kill.nth = x.resumeArgs(), 1+random.IntN(writes/4)
 		}
-		c.addUnknown(x.conclude())
+		c.addUnknown(x.finish())
 	})
 	t.Logf("a run makes %d writes\n%v\n%v", whole.seen, &c, kinds)
 	if c.deaths < n/2 || c.count[running] == 0 {

@@ -116,7 +116,7 @@ func (s *Set) none(t fleet.Target, why []error) error {
 	}
 	err := errNoIdentity
 	if len(why) > 0 {
-		err = summarize(why)
+		err = summarise(why)
 	}
 	return fail(t, fleet.ReasonNoIdentity, err)
 }
@@ -124,8 +124,8 @@ func (s *Set) none(t fleet.Target, why []error) error {
 var errNoIdentity = errors.New("there is no key to offer\n" +
 	"hint: name a key file, or add a key to the agent with ssh-add")
 
-// summarize tells of at most three causes; the notices have all.
-func summarize(why []error) error {
+// summarise tells of at most three causes; the notices have all.
+func summarise(why []error) error {
 	const most = 3
 	var texts []string
 	for _, err := range why[:min(len(why), most)] {

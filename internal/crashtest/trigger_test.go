@@ -10,40 +10,40 @@ import (
 
 // A moment is when something befalls a process: so long after its start or, with
 // nth, after so many commands have begun or ended since.
-type moment struct {
+type trigger struct {
 	nth   int
 	ended bool
 	after time.Duration
 }
 
-// someMoment is evenly spread over a run of that length, or near its beginning,
+// someTrigger is evenly spread over a run of that length, or near its beginning,
 // or near the beginning or the end of some command, or of the last.
-func someMoment(random *rand.Rand, length time.Duration, asked int) moment {
+func someTrigger(random *rand.Rand, length time.Duration, asked int) trigger {
 	some := func(most time.Duration) time.Duration { return time.Duration(random.Int64N(int64(most))) }
 	nth := 1 + random.IntN(asked)
 	switch random.IntN(10) {
 	case 0:
-		return moment{after: some(length / 10)}
+		return trigger{after: some(length / 10)}
 	case 1, 2:
-		return moment{nth: nth, after: some(5 * time.Millisecond)}
+		return trigger{nth: nth, after: some(5 * time.Millisecond)}
 	case 3, 4:
-		return moment{nth: nth, ended: true, after: some(10 * time.Millisecond)}
+		return trigger{nth: nth, ended: true, after: some(10 * time.Millisecond)}
 	case 5:
-		return moment{nth: asked, ended: true, after: some(20 * time.Millisecond)}
+		return trigger{nth: asked, ended: true, after: some(20 * time.Millisecond)}
 	}
-	return moment{after: some(length)}
+	return trigger{after: some(length)}
 }
 
 // A watch sees the commands that begin and end.
 type watch struct {
 	mu      sync.Mutex
-	want    moment
+	want    trigger
 	seen    int
 	reached chan struct{} // closed by record when want.nth are seen
 }
 
 // expect begins to count.
-func (w *watch) expect(m moment) <-chan struct{} {
+func (w *watch) expect(m trigger) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.want, w.seen, w.reached = m, 0, make(chan struct{})

@@ -14,16 +14,16 @@ import (
 
 // A place is how far a run had come when something befell it. One death can be
 // in several places, since many targets are under way at once.
-type place int
+type phaseOfDeath int
 
 const (
-	unborn     place = iota // its targets were not all in the journal
-	unintended              // the journal had no intent of the session
-	unsent                  // it had an intent whose command its server never saw
-	running                 // a command ran
-	untold                  // a command had ended and the journal did not know
-	unended                 // every target was done, and the session's end not written
-	ended                   // too late
+	unborn     phaseOfDeath = iota // its targets were not all in the journal
+	unintended                     // the journal had no intent of the session
+	unsent                         // it had an intent whose command its server never saw
+	running                        // a command ran
+	untold                         // a command had ended and the journal did not know
+	unended                        // every target was done, and the session's end not written
+	ended                          // too late
 	places
 )
 
@@ -34,7 +34,7 @@ var placeNames = [places]string{
 }
 
 // A census counts deaths by place. It is safe for concurrent use.
-type census struct {
+type coverage struct {
 	mu      sync.Mutex
 	deaths  int
 	count   [places]int
@@ -42,8 +42,8 @@ type census struct {
 }
 
 // add counts a death that came at that time.
-func (c *census) add(f finding, at time.Time) {
-	seen := placesOf(f, at)
+func (c *coverage) add(f finding, at time.Time) {
+	seen := phasesOf(f, at)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.deaths++
@@ -54,9 +54,9 @@ func (c *census) add(f finding, at time.Time) {
 	}
 }
 
-func placesOf(f finding, at time.Time) (seen [places]bool) {
+func phasesOf(f finding, at time.Time) (seen [places]bool) {
 	switch {
-	case f.unborn:
+	case f.notBegun:
 		seen[unborn] = true
 		return seen
 	case f.state == journal.Ended:
@@ -90,7 +90,7 @@ func placesOf(f finding, at time.Time) (seen [places]bool) {
 	return seen
 }
 
-func (c *census) addUnknown(n int) {
+func (c *coverage) addUnknown(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.unknown += n
@@ -98,17 +98,17 @@ func (c *census) addUnknown(n int) {
 
 // missing names the places that no death was in, and so were not tried, but for
 // some.
-func (c *census) missing(but ...place) []string {
+func (c *coverage) missing(but ...phaseOfDeath) []string {
 	var names []string
 	for p, n := range c.count {
-		if n == 0 && !slices.Contains(but, place(p)) {
+		if n == 0 && !slices.Contains(but, phaseOfDeath(p)) {
 			names = append(names, placeNames[p])
 		}
 	}
 	return names
 }
 
-func (c *census) String() string {
+func (c *coverage) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d deaths", c.deaths)
 	for p, n := range c.count {

@@ -11,12 +11,12 @@ import (
 
 // A finding is what the journal and the servers know after a session.
 type finding struct {
-	state   journal.State
-	unborn  bool // the journal has no run of which anything could have started
-	entries []journal.Entry
-	log     []simfleet.Exec
-	fresh   []bool // by target: the session wrote an intent
-	resumed bool   // it was not the first session
+	state    journal.State
+	notBegun bool // the journal has no run of which anything could have started
+	entries  []journal.Entry
+	log      []simfleet.Exec
+	fresh    []bool // by target: the session wrote an intent
+	resumed  bool   // it was not the first session
 }
 
 // resumable counts the targets that certainly did not run.
@@ -29,21 +29,21 @@ func (f finding) resumable() (n int) {
 	return n
 }
 
-// autopsy opens the journal that a session left, and joins it with what the
+// verify opens the journal that a session left, and joins it with what the
 // servers saw.
-func (x *trial) autopsy(s *session) finding {
+func (x *trial) verify(s *session) finding {
 	x.t.Helper()
 	x.fleet.settle(x.t)
 	f := x.open()
 	results := s.account().results
-	x.hear(results)
-	if f.unborn {
+	x.remember(results)
+	if f.notBegun {
 		if len(f.log) > 0 {
 			x.t.Errorf("%s left no run in the journal, and %d commands ran", s.name, len(f.log))
 		}
 		return f
 	}
-	x.judge(s.name, f, f.log)
+	x.checkEntries(s.name, f, f.log)
 	if f.state == journal.Ended {
 		x.compare(s.name, f, results)
 	}
@@ -58,13 +58,13 @@ func (x *trial) autopsy(s *session) finding {
 // read reads all that the journal has of the newest run.
 func (x *trial) read(j *journal.Journal) finding {
 	x.t.Helper()
-	f := finding{unborn: true, log: x.fleet.Log()}
+	f := finding{notBegun: true, log: x.fleet.Log()}
 	for info, err := range j.Runs(x.t.Context(), journal.Filter{Limit: 1}) {
 		x.check(err)
 		if f.state = info.State; f.state == journal.Incomplete {
 			return f
 		}
-		f.unborn = false
+		f.notBegun = false
 		for e, err := range j.Show(x.t.Context(), info.Run, journal.All) {
 			x.check(err)
 			f.entries = append(f.entries, e)
@@ -78,10 +78,10 @@ func (x *trial) read(j *journal.Journal) finding {
 	return f
 }
 
-// judge compares the journal with the servers' log, and with what sessions said:
+// checkEntries compares the journal with the servers' log, and with what sessions said:
 // what they saw the end of is still so, or it is unknown since the end did not
 // come to the journal.
-func (x *trial) judge(when string, f finding, log []simfleet.Exec) {
+func (x *trial) checkEntries(when string, f finding, log []simfleet.Exec) {
 	x.t.Helper()
 	results := make([]fleet.Result, len(f.entries))
 	for i, e := range f.entries {
@@ -112,8 +112,8 @@ func (x *trial) compare(when string, f finding, results []fleet.Result) {
 	}
 }
 
-// hear keeps what a session said of the targets that ran, or may have.
-func (x *trial) hear(results []fleet.Result) {
+// remember keeps what a session said of the targets that ran, or may have.
+func (x *trial) remember(results []fleet.Result) {
 	x.t.Helper()
 	for _, r := range results {
 		if r.Outcome.DidNotRun() {
@@ -148,10 +148,10 @@ func lastRefusals(log []simfleet.Exec, results []fleet.Result) []simfleet.Exec {
 // brakes, each target that fails may stop it.
 const resumes = 4
 
-// conclude heals the fleet, has the run ended, and passes the last judgement.
+// finish heals the fleet, has the run ended, and passes the last judgement.
 // Every command has run once, and its bytes are in the journal, or nobody knows
 // and it ran once at most. It says how many are not known.
-func (x *trial) conclude() (unknown int) {
+func (x *trial) finish() (unknown int) {
 	x.t.Helper()
 	x.healed.Store(true)
 	f := x.open()
@@ -163,9 +163,9 @@ func (x *trial) conclude() (unknown int) {
 		if x.lost(f) {
 			args = x.runArgs()
 		}
-		s := x.start(moment{}, args)
+		s := x.start(trigger{}, args)
 		s.wait()
-		if f = x.autopsy(s); x.t.Failed() {
+		if f = x.verify(s); x.t.Failed() {
 			x.t.Logf("exit code %d: %s", s.code(), s.said())
 		}
 		if f.state != journal.Ended {
@@ -185,13 +185,13 @@ func (x *trial) conclude() (unknown int) {
 	}
 	x.nothingLeft()
 	x.check(x.fleet.Close())
-	x.judge("in the end", f, x.fleet.Log())
+	x.checkEntries("in the end", f, x.fleet.Log())
 	return unknown
 }
 
 // whole says whether every target of the run ran, or may have.
 func (x *trial) whole(f finding) bool {
-	return !f.unborn && len(f.entries) == x.hosts && f.resumable() == 0
+	return !f.notBegun && len(f.entries) == x.hosts && f.resumable() == 0
 }
 
 // open reads what the journal has.
@@ -208,10 +208,10 @@ func (x *trial) open() finding {
 // the program say so.
 func (x *trial) lost(f finding) bool {
 	x.t.Helper()
-	if !f.unborn {
+	if !f.notBegun {
 		return false
 	}
-	s := x.start(moment{}, x.resumeArgs())
+	s := x.start(trigger{}, x.resumeArgs())
 	s.wait()
 	if said := s.said(); s.code() != 2 || !bytes.Contains(said, []byte("never began")) && !bytes.Contains(said, []byte("no such run")) {
 		x.t.Errorf("resuming nothing: exit code %d: %s", s.code(), said)
@@ -223,13 +223,13 @@ func (x *trial) lost(f finding) bool {
 func (x *trial) nothingLeft() {
 	x.t.Helper()
 	execs := len(x.fleet.Log())
-	s := x.start(moment{}, x.resumeArgs())
+	s := x.start(trigger{}, x.resumeArgs())
 	s.wait()
 	x.fleet.settle(x.t)
 	if s.code() != 0 || !bytes.Contains(s.said(), []byte("nothing is left to run")) || len(x.fleet.Log()) != execs {
 		x.t.Errorf("resuming what is ended: exit code %d, %d commands ran: %s", s.code(), len(x.fleet.Log())-execs, s.said())
 	}
-	s = x.start(moment{}, []string{"verify", "--state-dir", x.in("state"), "last"})
+	s = x.start(trigger{}, []string{"verify", "--state-dir", x.in("state"), "last"})
 	s.wait()
 	if s.code() != 0 {
 		x.t.Errorf("verify: exit code %d: %s", s.code(), s.said())
