@@ -1,7 +1,5 @@
 package cli
 
-import "shoal/internal/cli/console"
-
 import (
 	"bytes"
 	"context"
@@ -18,6 +16,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"shoal/internal/cli/console"
 )
 
 // passwordServer lets in whoever has the password, and runs nothing: every exec

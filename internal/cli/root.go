@@ -3,6 +3,11 @@
 package cli
 
 import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/debug"
 	"shoal/internal/cli/fleet"
@@ -11,13 +16,6 @@ import (
 	"shoal/internal/cli/keys"
 	"shoal/internal/cli/markers"
 	"shoal/internal/cli/run"
-)
-
-import (
-	"context"
-	"fmt"
-
-	"github.com/spf13/cobra"
 )
 
 // Main runs the command line and gives the exit code of the process; see

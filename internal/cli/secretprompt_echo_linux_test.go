@@ -1,7 +1,5 @@
 package cli
 
-import "shoal/internal/cli/console"
-
 import (
 	"fmt"
 	"os"
@@ -9,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"shoal/internal/cli/console"
 )
 
 // Whoever answers at the moment when the question appears sees nothing of the

@@ -1,8 +1,6 @@
 package journal
 
-import (
-	"sync"
-)
+import "sync"
 
 // An event is an intent or, with a result, a result.
 type event struct {

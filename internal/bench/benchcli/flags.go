@@ -1,7 +1,5 @@
 package benchcli
 
-import "shoal/internal/cli/flags"
-
 import (
 	"errors"
 	"fmt"
@@ -13,6 +11,7 @@ import (
 
 	"shoal/internal/bench"
 	"shoal/internal/bench/benchrecord"
+	"shoal/internal/cli/flags"
 	"shoal/simfleet"
 )
 

@@ -1,15 +1,13 @@
 package benchcli
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/fleet"
-)
-
-import (
 	"context"
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/fleet"
 )
 
 // benchFleetName is the command that shoal-bench run starts itself with.

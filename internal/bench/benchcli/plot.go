@@ -1,11 +1,6 @@
 package benchcli
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/flags"
-)
-
-import (
 	"bytes"
 	"errors"
 	"fmt"
@@ -16,6 +11,8 @@ import (
 
 	"shoal/internal/bench/chart"
 	"shoal/internal/bench/report"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
 	"shoal/internal/plainfile"
 	"shoal/internal/ui"
 )

@@ -1,10 +1,6 @@
 package benchcli
 
 import (
-	"shoal/internal/cli/console"
-)
-
-import (
 	"bytes"
 	"context"
 	"os"
@@ -14,6 +10,7 @@ import (
 	"time"
 
 	"shoal/internal/bench/report/reporttest"
+	"shoal/internal/cli/console"
 	"shoal/internal/ui"
 )
 

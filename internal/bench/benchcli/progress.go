@@ -1,7 +1,5 @@
 package benchcli
 
-import "shoal/internal/cli/console"
-
 import (
 	"fmt"
 	"io"
@@ -16,6 +14,7 @@ import (
 	"shoal/fleet"
 	"shoal/internal/bench"
 	"shoal/internal/bench/benchrecord"
+	"shoal/internal/cli/console"
 	"shoal/internal/ui"
 )
 

@@ -1,11 +1,6 @@
 package benchcli
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/flags"
-)
-
-import (
 	"cmp"
 	"context"
 	"errors"
@@ -22,6 +17,8 @@ import (
 	"shoal/fleet"
 	"shoal/internal/bench"
 	"shoal/internal/bench/benchrecord"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
 	"shoal/internal/ui"
 )
 

@@ -1,10 +1,6 @@
 package benchcli
 
 import (
-	"shoal/internal/cli/console"
-)
-
-import (
 	"bytes"
 	"context"
 	"strings"
@@ -15,6 +11,7 @@ import (
 
 	"shoal/internal/bench"
 	"shoal/internal/bench/benchrecord"
+	"shoal/internal/cli/console"
 )
 
 func benchPoint(strategy string, size, repeat int, wall time.Duration) benchrecord.Point {

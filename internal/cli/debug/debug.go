@@ -1,12 +1,6 @@
 package debug
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/flags"
-	"shoal/internal/cli/signals"
-)
-
-import (
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +13,9 @@ import (
 	"shoal"
 	"shoal/fleet"
 	"shoal/hosts"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
+	"shoal/internal/cli/signals"
 	"shoal/internal/placeholder"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/tcp"

@@ -1,11 +1,6 @@
 package display
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/signals"
-)
-
-import (
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +9,8 @@ import (
 	"syscall"
 
 	"shoal/fleet"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/signals"
 	"shoal/internal/engine"
 	"shoal/internal/output"
 	"shoal/internal/ui"

@@ -1,11 +1,10 @@
 package display
 
-import "shoal/internal/cli/flags"
-
 import (
 	"fmt"
 	"strings"
 
+	"shoal/internal/cli/flags"
 	"shoal/internal/engine"
 )
 

@@ -1,12 +1,11 @@
 package display
 
-import "shoal/internal/cli/signals"
-
 import (
 	"context"
 	"sync"
 
 	"shoal/fleet"
+	"shoal/internal/cli/signals"
 )
 
 const (

@@ -1,7 +1,5 @@
 package flags
 
-import "shoal/internal/cli/console"
-
 import (
 	"context"
 	"errors"
@@ -15,6 +13,7 @@ import (
 	"shoal/hosts"
 	"shoal/hosts/expr"
 	"shoal/hosts/groups"
+	"shoal/internal/cli/console"
 	"shoal/internal/plan"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/auth"

@@ -1,7 +1,5 @@
 package fleet
 
-import "shoal/internal/cli/console"
-
 import (
 	"bytes"
 	"context"
@@ -16,6 +14,7 @@ import (
 
 	"shoal"
 	"shoal/fleet"
+	"shoal/internal/cli/console"
 	"shoal/internal/ui"
 	"shoal/simfleet"
 )

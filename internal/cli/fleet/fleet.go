@@ -1,7 +1,5 @@
 package fleet
 
-import "shoal/internal/cli/console"
-
 import (
 	"context"
 	"errors"
@@ -18,6 +16,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/hosts/expr"
+	"shoal/internal/cli/console"
 	"shoal/internal/plainfile"
 	"shoal/internal/ui"
 	"shoal/record"

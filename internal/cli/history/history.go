@@ -1,14 +1,6 @@
 package history
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/display"
-	"shoal/internal/cli/flags"
-	"shoal/internal/cli/run"
-	"shoal/internal/cli/signals"
-)
-
-import (
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +10,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal/fleet"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
+	"shoal/internal/cli/flags"
+	"shoal/internal/cli/run"
+	"shoal/internal/cli/signals"
 	"shoal/internal/journal"
 	"shoal/internal/output"
 	"shoal/internal/ui"

@@ -1,13 +1,6 @@
 package history
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/display"
-	"shoal/internal/cli/flags"
-	"shoal/internal/cli/run"
-)
-
-import (
 	"context"
 	"crypto/rand"
 	"errors"
@@ -20,6 +13,10 @@ import (
 	"github.com/spf13/pflag"
 
 	"shoal/fleet"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
+	"shoal/internal/cli/flags"
+	"shoal/internal/cli/run"
 	"shoal/internal/journal"
 	"shoal/internal/ui"
 	"shoal/record"

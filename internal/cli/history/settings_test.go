@@ -1,11 +1,6 @@
 package history
 
 import (
-	"shoal/internal/cli/flags"
-	"shoal/internal/cli/run"
-)
-
-import (
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
+	"shoal/internal/cli/flags"
+	"shoal/internal/cli/run"
 	"shoal/internal/journal"
 )
 

@@ -1,7 +1,5 @@
 package hosts
 
-import "shoal/internal/cli/console"
-
 import (
 	"bytes"
 	"errors"
@@ -14,6 +12,7 @@ import (
 	"testing"
 
 	"shoal/hosts/expr"
+	"shoal/internal/cli/console"
 	"shoal/internal/needs"
 )
 

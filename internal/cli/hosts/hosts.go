@@ -1,11 +1,6 @@
 package hosts
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/flags"
-)
-
-import (
 	"bufio"
 	"context"
 	"errors"
@@ -17,6 +12,8 @@ import (
 
 	"shoal/hosts/expr"
 	"shoal/hosts/groups"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
 )
 
 // hostsFlags are the flags of shoal hosts.

@@ -1,11 +1,6 @@
 package keys
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/flags"
-)
-
-import (
 	"context"
 	"fmt"
 	"strings"
@@ -16,6 +11,8 @@ import (
 	"shoal/hosts"
 	"shoal/hosts/expr"
 	"shoal/hosts/groups"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
 	"shoal/internal/ssh/hostkeys/scan"
 	"shoal/internal/ui"
 )

@@ -1,11 +1,6 @@
 package keys
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/flags"
-)
-
-import (
 	"cmp"
 	"context"
 	"fmt"
@@ -14,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal/fleet"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
 	"shoal/internal/plainfile"
 	"shoal/internal/plan"
 	"shoal/internal/ssh/hostkeys"

@@ -1,17 +1,14 @@
 package keys
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/flags"
-)
-
-import (
 	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
 	"shoal/internal/engine"
 	"shoal/internal/ssh/hostkeys/scan"
 )

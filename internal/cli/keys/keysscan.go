@@ -1,14 +1,6 @@
 package keys
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/display"
-	"shoal/internal/cli/flags"
-	"shoal/internal/cli/run"
-	"shoal/internal/cli/signals"
-)
-
-import (
 	"bytes"
 	"cmp"
 	"context"
@@ -23,6 +15,11 @@ import (
 
 	"shoal"
 	"shoal/fleet"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
+	"shoal/internal/cli/flags"
+	"shoal/internal/cli/run"
+	"shoal/internal/cli/signals"
 	"shoal/internal/engine"
 	"shoal/internal/plan"
 	"shoal/internal/ssh/hostkeys"

@@ -1,7 +1,5 @@
 package keys
 
-import "shoal/internal/cli/console"
-
 import (
 	"errors"
 	"fmt"
@@ -10,6 +8,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/cli/console"
 	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/ssh/hostkeys/scan"
 	"shoal/internal/ui"

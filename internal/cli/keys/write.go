@@ -1,12 +1,11 @@
 package keys
 
-import "shoal/internal/cli/console"
-
 import (
 	"cmp"
 	"fmt"
 	"strings"
 
+	"shoal/internal/cli/console"
 	"shoal/internal/plan"
 	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/ui"

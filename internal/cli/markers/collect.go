@@ -1,13 +1,6 @@
 package markers
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/display"
-	"shoal/internal/cli/flags"
-	"shoal/internal/cli/signals"
-)
-
-import (
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +9,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal/fleet"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
+	"shoal/internal/cli/flags"
+	"shoal/internal/cli/signals"
 	"shoal/internal/journal"
 )
 

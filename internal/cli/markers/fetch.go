@@ -1,13 +1,6 @@
 package markers
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/display"
-	"shoal/internal/cli/run"
-	"shoal/internal/cli/signals"
-)
-
-import (
 	"cmp"
 	"context"
 	"errors"
@@ -20,6 +13,10 @@ import (
 	"shoal"
 	"shoal/fleet"
 	"shoal/hosts/expr"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
+	"shoal/internal/cli/run"
+	"shoal/internal/cli/signals"
 	"shoal/internal/remote"
 	"shoal/internal/ui"
 )

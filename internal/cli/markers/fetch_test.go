@@ -1,11 +1,6 @@
 package markers
 
 import (
-	"shoal/internal/cli/display"
-	"shoal/internal/cli/run"
-)
-
-import (
 	"bytes"
 	"errors"
 	"strings"
@@ -14,6 +9,8 @@ import (
 
 	"shoal"
 	"shoal/fleet"
+	"shoal/internal/cli/display"
+	"shoal/internal/cli/run"
 	"shoal/internal/remote"
 )
 

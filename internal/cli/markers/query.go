@@ -1,12 +1,6 @@
 package markers
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/flags"
-	"shoal/internal/cli/run"
-)
-
-import (
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +11,9 @@ import (
 
 	"shoal"
 	"shoal/fleet"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
+	"shoal/internal/cli/run"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
 )

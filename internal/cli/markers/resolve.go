@@ -1,11 +1,6 @@
 package markers
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/run"
-)
-
-import (
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +12,8 @@ import (
 
 	"shoal"
 	"shoal/fleet"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/run"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
 	"shoal/internal/ui"

@@ -1,12 +1,11 @@
 package markers
 
-import "shoal/internal/cli/run"
-
 import (
 	"testing"
 	"time"
 
 	"shoal/fleet"
+	"shoal/internal/cli/run"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
 )

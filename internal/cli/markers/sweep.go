@@ -1,12 +1,6 @@
 package markers
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/flags"
-	"shoal/internal/cli/run"
-)
-
-import (
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +10,9 @@ import (
 
 	"shoal"
 	"shoal/fleet"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
+	"shoal/internal/cli/run"
 	"shoal/internal/remote"
 	"shoal/internal/ui"
 )

@@ -1,7 +1,5 @@
 package run
 
-import "shoal/internal/cli/flags"
-
 import (
 	"context"
 	"fmt"
@@ -10,6 +8,7 @@ import (
 	"strings"
 
 	"shoal"
+	"shoal/internal/cli/flags"
 	"shoal/internal/engine"
 )
 

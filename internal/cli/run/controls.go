@@ -1,11 +1,6 @@
 package run
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/display"
-)
-
-import (
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
 	"shoal/internal/ui"
 )
 

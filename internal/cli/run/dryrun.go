@@ -1,7 +1,5 @@
 package run
 
-import "shoal/internal/cli/console"
-
 import (
 	"context"
 	"fmt"
@@ -11,6 +9,7 @@ import (
 
 	"shoal"
 	"shoal/fleet"
+	"shoal/internal/cli/console"
 	"shoal/internal/plan"
 	"shoal/internal/ssh/auth"
 	"shoal/internal/ssh/config"

@@ -1,12 +1,6 @@
 package run
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/display"
-	"shoal/internal/cli/signals"
-)
-
-import (
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +10,9 @@ import (
 
 	"shoal"
 	"shoal/fleet"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
+	"shoal/internal/cli/signals"
 	"shoal/internal/clock"
 	"shoal/internal/engine"
 	"shoal/internal/ui"

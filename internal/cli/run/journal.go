@@ -1,11 +1,6 @@
 package run
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/flags"
-)
-
-import (
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +8,8 @@ import (
 	"iter"
 
 	"shoal/fleet"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
 	"shoal/internal/journal"
 	"shoal/internal/ui"
 	"shoal/record"

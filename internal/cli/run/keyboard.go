@@ -1,7 +1,5 @@
 package run
 
-import "shoal/internal/cli/console"
-
 import (
 	"bytes"
 	"errors"
@@ -12,6 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
+
+	"shoal/internal/cli/console"
 )
 
 // A keyboard is the terminal that a command was started from, set so that keys

@@ -1,7 +1,5 @@
 package run
 
-import "shoal/internal/cli/console"
-
 import (
 	"context"
 	"fmt"
@@ -12,6 +10,7 @@ import (
 	"shoal"
 	"shoal/fleet"
 	"shoal/hosts/expr"
+	"shoal/internal/cli/console"
 	"shoal/internal/remote"
 	"shoal/internal/remote/wrap"
 	"shoal/internal/ui"

@@ -1,7 +1,5 @@
 package run
 
-import "shoal/internal/cli/flags"
-
 import (
 	"crypto/rand"
 	"errors"
@@ -11,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"shoal/internal/cli/flags"
 	"shoal/internal/remote/wrap"
 )
 

@@ -1,11 +1,6 @@
 package run
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/flags"
-)
-
-import (
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -18,6 +13,8 @@ import (
 
 	"shoal/fleet"
 	"shoal/hosts/expr"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
 	"shoal/internal/engine"
 	"shoal/internal/placeholder"
 	"shoal/internal/ui"
@@ -67,7 +64,7 @@ func run(ctx context.Context, f *RunFlags, text string, stdio console.Stdio) err
 	case f.list:
 		_, err := fmt.Fprintln(stdio.Out, expr.Fold(Names(list.Hosts)))
 		return err
-	case f.plan:
+	case f.estimate:
 		return printEstimate(stdio.Out, opts, total)
 	}
 	template, err := placeholder.Parse(text)

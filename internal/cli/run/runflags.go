@@ -1,11 +1,6 @@
 package run
 
 import (
-	"shoal/internal/cli/display"
-	"shoal/internal/cli/flags"
-)
-
-import (
 	"fmt"
 	"strings"
 
@@ -13,6 +8,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"shoal"
+	"shoal/internal/cli/display"
+	"shoal/internal/cli/flags"
 )
 
 // RunFlags are the flags of shoal run.
@@ -23,7 +20,7 @@ type RunFlags struct {
 	JournalFlags
 	RemoteFlags
 	repeat             int
-	list, dryRun, plan bool
+	list, dryRun, estimate bool
 
 	Given     *pflag.FlagSet // all of them, as they were given
 	KeptNames []string       // the names of those that the journal keeps
@@ -35,14 +32,14 @@ func (f *RunFlags) groups() []flags.FlagGroup {
 	targets.IntVar(&f.repeat, "repeat", 1, "target each host `N` times")
 	targets.BoolVarP(&f.list, "list-hosts", "q", false, "print the hosts, folded, and do nothing")
 	targets.BoolVar(&f.dryRun, "dry-run", false, "print what would run where, how and why, and do nothing")
-	targets.BoolVar(&f.plan, "plan", false, "print what the run would need of this machine, and do nothing")
+	targets.BoolVar(&f.estimate, "estimate", false, "print what the run would need of this machine, and do nothing")
 	connection, control := f.Connection(), f.Control()
 	f.KeptNames = KeptFlags(connection, control)
 	return []flags.FlagGroup{targets, connection, control, f.Remote(), f.Output(), f.journal()}
 }
 
-// aliases are the names that other tools have for the same.
-var aliases = map[string]string{"forks": "fanout", "parallel": "fanout"}
+// aliases are the names that other tools have for the same, and former names of ours.
+var aliases = map[string]string{"forks": "fanout", "parallel": "fanout", "plan": "estimate"}
 
 // Register adds the flags to cmd, with help in groups.
 func (f *RunFlags) Register(cmd *cobra.Command) {
@@ -96,7 +93,7 @@ func (f *RunFlags) validate(command string) error {
 		return err
 	case f.repeat < 1:
 		return fmt.Errorf("--repeat %d: each host is targeted once at least", f.repeat)
-	case strings.TrimSpace(command) == "" && !f.list && !f.plan:
+	case strings.TrimSpace(command) == "" && !f.list && !f.estimate:
 		return fmt.Errorf("no command to run\nhint: it stands after the flags: shoal run -w web[1-3] uptime")
 	}
 	return nil

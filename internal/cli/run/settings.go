@@ -1,11 +1,6 @@
 package run
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/flags"
-)
-
-import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -25,6 +20,8 @@ import (
 	"shoal"
 	"shoal/fleet"
 	"shoal/hosts"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
 	"shoal/internal/journal"
 	"shoal/internal/plan"
 	"shoal/internal/ssh/auth"

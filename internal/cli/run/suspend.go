@@ -1,14 +1,11 @@
 package run
 
 import (
-	"shoal/internal/cli/console"
-	"shoal/internal/cli/display"
-)
-
-import (
 	"syscall"
 	"time"
 
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
 	"shoal/internal/ui"
 )
 

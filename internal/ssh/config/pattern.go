@@ -1,8 +1,6 @@
 package config
 
-import (
-	"strings"
-)
+import "strings"
 
 // A pattern is a host pattern of ssh_config(5), PATTERNS: '*' stands for any
 // run of bytes and '?' for one byte.

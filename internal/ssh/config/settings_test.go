@@ -1,8 +1,6 @@
 package config
 
-import (
-	"strings"
-)
+import "strings"
 
 // What ssh -G prints, so that this package can be compared with it line by line.
 
