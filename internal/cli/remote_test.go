@@ -348,7 +348,7 @@ func TestCollectKeepsWhatIsNotShown(t *testing.T) {
 		"collect", "-F", "none", "--no-agent", "--state-dir", f.state, "--known-hosts", f.server.KnownHosts, "--identity", f.server.KeyFile,
 		"--wait", "-b", "last",
 	}, console.Stdio{In: strings.NewReader(""), Out: fullDisk{}, Err: &errs})
-	expect(t, "collect", 4, code, "", errs.String(), "no space left on device", "3 ok")
+	expect(t, "collect", 4, code, "", errs.String(), "no space left on device", "stay on the hosts", "3 ok")
 	if markers, err := os.ReadDir(f.marks); len(markers) != 3 || err != nil {
 		t.Errorf("%d markers, want 3: %v", len(markers), err)
 	}
@@ -389,29 +389,6 @@ func TestResolveDetached(t *testing.T) {
 	code, stdout, stderr = f.shoal(t, "resume", "last")
 	expect(t, "resume", 0, code, stdout, stderr, "1 detached")
 	eventually(t, "the second start", func() bool { return f.lines(t, "ran") == 4 })
-}
-
-// Where the output cannot be stored here, it stays on the hosts.
-func TestCollectKeepsWhatIsNotStored(t *testing.T) {
-	f := newFarSide(t)
-	code, stdout, stderr := f.run(t, "--detach", "echo out")
-	expect(t, "run", 0, code, stdout, stderr, "3 detached")
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Skip(err)
-	}
-	defer func() { _ = full.Close() }()
-	var errs bytes.Buffer
-	code = cli.Main(t.Context(), []string{
-		"collect", "-F", "none", "--no-agent", "--state-dir", f.state,
-		"--known-hosts", f.server.KnownHosts, "--identity", f.server.KeyFile, "--wait", "last",
-	}, console.Stdio{In: strings.NewReader(""), Out: full, Err: &errs})
-	if code == 0 || !strings.Contains(errs.String(), "stay on the hosts") {
-		t.Errorf("exit code %d, %s", code, errs.String())
-	}
-	if markers, err := os.ReadDir(f.marks); len(markers) != 3 || err != nil {
-		t.Errorf("%d markers are left, want 3: %v", len(markers), err)
-	}
 }
 
 // Markers have 80 random bits in their names, which a run keeps and a rerun does
