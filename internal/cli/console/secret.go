@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Ask asks for a secret on the terminal, without echo.
+// ask asks for a secret on the terminal, without echo.
 func ask(text string) ([]byte, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
@@ -22,10 +22,10 @@ func ask(text string) ([]byte, error) {
 	}
 	defer func() { _ = tty.Close() }()
 	defer stay()
-	return NewSecretPrompt(tty, text).Ask()
+	return newSecretPrompt(tty, text).ask()
 }
 
-func NewSecretPrompt(tty *os.File, text string) *secretPrompt {
+func newSecretPrompt(tty *os.File, text string) *secretPrompt {
 	return &secretPrompt{
 		tty: tty, fd: int(tty.Fd()), text: text, signals: make(chan os.Signal, 8), over: make(chan struct{}),
 	}
@@ -48,7 +48,7 @@ type secretPrompt struct {
 	found *unix.Termios // the mode before ours; nil while ours is not set
 }
 
-func (q *secretPrompt) Ask() ([]byte, error) {
+func (q *secretPrompt) ask() ([]byte, error) {
 	for _, s := range []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGTSTP} {
 		if !signal.Ignored(s) {
 			signal.Notify(q.signals, s)

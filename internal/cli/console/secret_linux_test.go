@@ -1,4 +1,4 @@
-package cli
+package console
 
 import (
 	"fmt"
@@ -7,8 +7,6 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"shoal/internal/cli/console"
 )
 
 // Whoever answers at the moment when the question appears sees nothing of the
@@ -41,7 +39,7 @@ func TestEchoIsOffBeforeTheQuestion(t *testing.T) {
 		}
 		done := make(chan result, 1)
 		go func() {
-			answer, err := console.NewSecretPrompt(tty, "secret: ").Ask()
+			answer, err := newSecretPrompt(tty, "secret: ").ask()
 			done <- result{answer, err}
 		}()
 		until("secret: ")
