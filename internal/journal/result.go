@@ -103,7 +103,7 @@ func decodeFlags(text string) (fleet.Flags, error) {
 	return fs, nil
 }
 
-// encodeTook is written by hand for speed; names of phases need no escapes.
+// encodeTook writes JSON without encoding/json, because names of phases need no escapes.
 func encodeTook(took *fleet.Durations) string {
 	var room [256]byte
 	b := append(room[:0], '{')
