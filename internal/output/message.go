@@ -12,9 +12,8 @@ import (
 const maxCause = 300
 
 // told returns what to print about a result in addition to its output: how it ended unless
-// it is ok, and what its output lacks. It returns "" if there is nothing to print, and
-// also for cancelled targets, of which there may be thousands after Ctrl-C, and for
-// detached ones.
+// it is ok, and what its output lacks; "" if there is nothing. It does not mention the end
+// of cancelled targets, of which there may be thousands after Ctrl-C, or of detached ones.
 func told(r *fleet.Result) string {
 	var parts []string
 	if end := toldEnd(&r.End); end != "" {
