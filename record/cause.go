@@ -8,35 +8,36 @@ import (
 	"shoal/fleet"
 )
 
-// maxHosts and maxCauses bound what a Summary keeps: memory must follow neither
-// the number of targets nor what hostile peers invent as signals and statuses.
+// maxHosts and maxCauses bound the memory of a Summary. It must not grow with the number
+// of targets, nor with the signals and statuses that hostile peers invent.
 const (
 	maxHosts  = 100_000
 	maxCauses = 1000
 )
 
-// A Cause is why some targets did not end well: their outcome, and what
-// tells it apart.
+// A Cause is the reason why some targets did not end well: their outcome, and details that
+// distinguish it.
 type Cause struct {
 	Outcome fleet.Outcome
-	// Reason is "" for failed and signalled unless we had the command ended.
+	// Reason is "" for failed and signalled, unless shoal stopped the command.
 	Reason fleet.Reason
-	// Status is the exit status of failed, otherwise 0.
+	// Status is the exit status if the outcome is failed, otherwise 0.
 	Status uint32
-	// Signal is the exit signal of signalled as the peer sent it, otherwise "".
+	// Signal is the exit signal as the peer sent it if the outcome is signalled, otherwise
+	// "".
 	Signal string
 }
 
-// A Group is the targets with one cause.
+// A Group is the set of targets with one cause.
 type Group struct {
 	Cause
-	// Various says that the group holds several causes of the outcome: there
-	// were more than 1,000 of them, and these came late.
+	// Various is set if the group contains several causes of its outcome: those that
+	// arrived after the first 1,000 causes.
 	Various bool
-	// Targets is how many there are.
+	// Targets is the number of targets.
 	Targets int
-	// Hosts are their names in the order of the input, for the first 100,000 in
-	// the Summary; beyond, targets are only counted.
+	// Hosts are the hosts' names in the order of the input. A Summary keeps 100,000 names
+	// in total; further targets are only counted.
 	Hosts []string
 }
 
@@ -53,7 +54,7 @@ type groupKey struct {
 
 type group struct {
 	targets int
-	first   int // the lowest index
+	first   int // the lowest index of a target
 	hosts   []indexedHost
 }
 
@@ -98,9 +99,9 @@ func (cs *causes) add(r *fleet.Result) {
 	}
 }
 
-// Groups gives the targets that are neither ok nor detached by cause: in the order of
-// the outcomes, within each the largest first, and those of equal size as their
-// first targets stand in the input. A Summary that was read has none.
+// Groups returns the targets that are neither ok nor detached, grouped by cause. Groups
+// are in the order of outcomes, then by size, the largest first, then by the index of
+// their first target. A Summary that was read from a stream has none.
 func (s *Summary) Groups() []Group {
 	keys := slices.SortedFunc(maps.Keys(s.causes.groups), func(a, b groupKey) int {
 		ga, gb := s.causes.groups[a], s.causes.groups[b]

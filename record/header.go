@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A Header says which run the results belong to.
+// A Header describes the run that the results belong to.
 type Header struct {
 	// Program is the program's name and version.
 	Program string
@@ -16,9 +16,9 @@ type Header struct {
 	Started time.Time
 	// Command is the command as the user wrote it, with its placeholders.
 	Command string
-	// Targets is how many there are; 0 means that it was not known.
+	// Targets is the number of targets; 0 means unknown.
 	Targets int
-	// Fanout is how many were worked on at once.
+	// Fanout is the maximum number of targets in progress at the same time.
 	Fanout int
 }
 
@@ -59,8 +59,7 @@ type headerLine struct {
 }
 
 func decodeHeader(line []byte) (*Header, error) {
-	// The version comes first: a newer format may mean other things by the
-	// other fields.
+	// Check the version first: in a newer format the other fields may have other meanings.
 	var version struct {
 		Format int `json:"format"`
 	}

@@ -12,41 +12,41 @@ import (
 	"shoal/fleet"
 )
 
-// MaxLine is the longest line that Read takes: a result with 10 MiB on each
-// stream fits even when every byte is written as an escape of six.
+// MaxLine is the maximum length of a line in bytes. It has room for a result with 10 MiB
+// on each stream even if every byte is written as an escape of six bytes.
 const MaxLine = 128 << 20
 
 // Errors of Read that callers may test with errors.Is.
 var (
-	// ErrNoHeader: the first line is not a header; this is no result stream,
-	// or only a part of one.
+	// ErrNoHeader: the first line is not a header. This is not a result stream, or only a
+	// part of one.
 	ErrNoHeader = errors.New("not a stream of results")
-	// ErrNewer: the stream has a newer format than this package knows.
+	// ErrNewer: the format of the stream is newer than this package.
 	ErrNewer = errors.New("the stream is of a newer format")
-	// ErrTorn: the last line has no end; its writer was killed or the disk was
-	// full. Everything before it is whole.
+	// ErrTorn: the last line is incomplete, because its writer was killed or the disk was
+	// full. Everything before it is complete.
 	ErrTorn = errors.New("the last line is torn")
 	// ErrLineTooLong: a line is longer than MaxLine.
 	ErrLineTooLong = errors.New("line too long")
 )
 
-// An Entry is one line. Of Header, Result and Summary the one that Type tells
-// is set; none for a type that this version does not know.
+// An Entry is one line. Depending on Type, one of Header, Result and Summary is set; none
+// is set for an unknown type.
 type Entry struct {
-	// Type is "run", "result", "summary", or unknown here.
+	// Type is "run", "result", "summary", or an unknown type.
 	Type    string
 	Header  *Header
 	Result  *fleet.Result
 	Summary *Summary
-	// Files belongs to Result: where its output is when it is not in the line.
+	// Files has the names of the files with the Result's output if it is not in the line.
 	Files Files
 }
 
-// Read gives the entries of a stream in their order. An error names its line;
-// after one that spoils its line only (a result that cannot be decoded) the
-// loop may go on, all others end it. Several streams one after the other, each
-// with its header, are read as one; where one was torn and the next was appended
-// to it, the next one's header follows the error of the torn line.
+// Read returns the entries of a stream in order. Errors name the line. After an error that
+// affects only one line (a result that cannot be decoded) the iteration continues; other
+// errors end it. Concatenated streams, each with its own header, are read as one. If a
+// stream was torn and another appended to it, the header of the second follows the error
+// for the torn line.
 func Read(r io.Reader) iter.Seq2[Entry, error] { return read(r, MaxLine) }
 
 func read(r io.Reader, maxLine int) iter.Seq2[Entry, error] {
@@ -84,13 +84,13 @@ func read(r io.Reader, maxLine int) iter.Seq2[Entry, error] {
 	}
 }
 
-// headerStart is how every header begins. No string within a line has it: there
-// its quotes would be escaped.
+// headerStart is the beginning of every header. It cannot occur inside a JSON string,
+// where its quotes would be escaped.
 var headerStart = []byte(`{"type":"run"`)
 
-// headerWithin finds the header of the next stream in a spoilt line: a stream
-// that was torn and then appended to has both in one line. What follows must not
-// be taken for results of the first run.
+// headerWithin returns the header of a stream that was appended to a torn one: both are
+// then in one line. Otherwise the results that follow would be taken for results of the
+// first run.
 func headerWithin(line []byte) (*Entry, error) {
 	i := bytes.LastIndex(line, headerStart)
 	if i <= 0 {
@@ -103,13 +103,14 @@ func headerWithin(line []byte) (*Entry, error) {
 	return &Entry{Type: "run", Header: h}, nil
 }
 
-// isFinal says that nothing after err can be trusted, or read.
+// isFinal reports whether the iteration must end, because nothing after err can be trusted
+// or read.
 func isFinal(err error) bool {
 	var spoilt *lineError
 	return err != nil && !errors.As(err, &spoilt)
 }
 
-// A lineError spoils one line and says nothing of the next.
+// A lineError affects a single line.
 type lineError struct{ err error }
 
 func (e *lineError) Error() string { return e.err.Error() }
@@ -133,7 +134,7 @@ func decode(line []byte, first bool) (Entry, error) {
 	e.Type = kind.Type
 	switch kind.Type {
 	case "run":
-		// Without its header, what follows belongs to no run.
+		// Without a header the following lines belong to no run.
 		e.Header, err = decodeHeader(line)
 		return e, err
 	case "result":
@@ -147,14 +148,14 @@ func decode(line []byte, first bool) (Entry, error) {
 	return e, nil
 }
 
-// lineReader cuts a stream into lines of bounded length.
+// lineReader splits a stream into lines of limited length.
 type lineReader struct {
 	br   *bufio.Reader
 	max  int
 	long []byte // a line longer than br's buffer
 }
 
-// next gives the next line without its end; it is valid until the next call.
+// next returns the next line without its newline; it is valid until the next call.
 func (l *lineReader) next() ([]byte, error) {
 	l.long = l.long[:0]
 	for {

@@ -18,7 +18,7 @@ const (
 	summaryText = `{"type":"summary","outcomes":{"ok":1},"elapsed_ns":5}` + "\n"
 )
 
-// told is what a loop over Read sees, in short.
+// told summarises what a loop over Read yields.
 func told(r io.Reader, maxLine int) (types []string, errs []error) {
 	for e, err := range read(r, maxLine) {
 		if err != nil {
@@ -143,7 +143,7 @@ func FuzzRead(f *testing.F) {
 			if err != nil || e.Result == nil {
 				continue
 			}
-			// What was understood is written and understood again.
+			// A decoded result is encoded and decoded again.
 			again, files, err := decodeResult(appendResult(nil, e.Result, e.Files))
 			if err != nil || files != e.Files || again.Target != e.Result.Target ||
 				!bytes.Equal(again.Stdout.Bytes, e.Result.Stdout.Bytes) && e.Files[fleet.Stdout] == "" {

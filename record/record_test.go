@@ -35,8 +35,8 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-// sameResults compares what a stream can carry: errors by their text, times
-// without a monotonic reading, no bytes and nil as one.
+// sameResults compares what a stream can represent: errors by text, times without
+// monotonic clock readings, and empty bytes equal to nil.
 var sameResults = cmp.Options{
 	cmpopts.EquateEmpty(),
 	cmpopts.IgnoreUnexported(Summary{}),

@@ -9,13 +9,12 @@ import (
 	"shoal/fleet"
 )
 
-// Files names the files that hold a result's output instead of its line, by
-// stream; "" means that the bytes are in the line.
+// Files are the names of the files with a result's output, by stream; "" means that the
+// output is in the line.
 type Files [fleet.NumStreams]string
 
-// appendResult is written by hand because encoding/json costs three times
-// as much here (see the benchmark) and leaves control characters of C1 as they
-// are.
+// appendResult is written by hand because encoding/json takes three times as long here
+// (see the benchmark) and does not escape C1 control characters.
 func appendResult(dst []byte, r *fleet.Result, files Files) []byte {
 	dst = append(dst, `{"type":"result"`...)
 	dst = appendTarget(dst, &r.Target)
@@ -98,8 +97,8 @@ func appendTook(dst []byte, took *fleet.Durations) []byte {
 	if len(dst) == begin {
 		return dst
 	}
-	// The members are there, each after a comma; the key goes before them and
-	// the brace takes the first comma's place.
+	// The members are written already, each after a comma. Insert the key before them, and
+	// the brace in place of the first comma.
 	members := string(dst[begin+1:])
 	dst = append(appendKey(dst[:begin], "took_ns"), '{')
 	dst = append(dst, members...)
@@ -179,7 +178,7 @@ func decodeResult(line []byte) (*fleet.Result, Files, error) {
 	return r, files, nil
 }
 
-// decodeNames fills in what has a name in package fleet.
+// decodeNames sets the fields whose values have names in package fleet.
 func decodeNames(r *fleet.Result, l *resultLine) (err error) {
 	if r.Outcome, err = fleet.ParseOutcome(l.Outcome); err != nil {
 		return err

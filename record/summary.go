@@ -10,19 +10,18 @@ import (
 	"shoal/fleet"
 )
 
-// A Summary counts the results of a run. The zero value is ready. It is for one
-// goroutine.
+// A Summary counts the results of a run. The zero value is ready to use. It is not safe
+// for concurrent use.
 type Summary struct {
-	// Outcomes counts by outcome.
+	// Outcomes are the numbers of results by outcome.
 	Outcomes [fleet.NumOutcomes]int
-	// Reasons counts the results that have a reason, by reason.
+	// Reasons are the numbers of results that have a reason, by reason.
 	Reasons map[fleet.Reason]int
-	// Truncated and Incomplete count the results with these output flags.
+	// Truncated and Incomplete are the numbers of results with these output flags.
 	Truncated, Incomplete int
-	// Elapsed is the time that the whole run took; the caller sets it.
+	// Elapsed is the duration of the whole run; the caller sets it.
 	Elapsed time.Duration
-	// Interrupted says that the run was stopped before its end; the caller
-	// sets it.
+	// Interrupted is set by the caller if the run was stopped before its end.
 	Interrupted bool
 
 	causes causes
@@ -48,7 +47,7 @@ func (s *Summary) Add(r fleet.Result) {
 	s.causes.add(&r)
 }
 
-// Targets is the number of results counted.
+// Targets returns the number of results counted.
 func (s *Summary) Targets() int {
 	sum := 0
 	for _, n := range s.Outcomes {
@@ -61,7 +60,7 @@ func appendSummary(dst []byte, s *Summary) []byte {
 	dst = append(dst, `{"type":"summary"`...)
 	dst = appendInt(dst, "targets", int64(s.Targets()))
 	dst = append(appendKey(dst, "outcomes"), '{')
-	// ok is always there: an object without it would not say that none was.
+	// Always write ok, even if it is 0: its absence would not mean that there was none.
 	dst = append(dst, `"ok":`...)
 	dst = fmt.Appendf(dst, "%d", s.Outcomes[fleet.OutcomeOK])
 	for o, n := range s.Outcomes {

@@ -15,12 +15,12 @@ const (
 	hexDigits      = "0123456789abcdef"
 )
 
-// bytesOrText is what a text field may come from; outputs are not copied into
-// strings first.
+// bytesOrText is the type of a text field's value. Outputs are not copied to strings
+// first.
 type bytesOrText interface{ ~string | ~[]byte }
 
-// appendText appends the member key with text as its value, and the member that
-// names the encoding where there is one.
+// appendText appends the member key with text as its value, and a member for the encoding
+// if it is base64.
 func appendText[T bytesOrText](dst []byte, key string, text T) []byte {
 	dst = appendKey(dst, key)
 	if isUTF8(text) {
@@ -40,8 +40,8 @@ func isUTF8[T bytesOrText](text T) bool {
 	return utf8.ValidString(string(text))
 }
 
-// appendKey begins a member; key needs no escapes. Every object begins with a
-// member written otherwise, so that a comma is always right.
+// appendKey appends a comma and the key, which must not need escapes. Every object begins
+// with a member that is written differently, so the comma is always correct.
 func appendKey(dst []byte, key string) []byte {
 	dst = append(dst, ',', '"')
 	dst = append(dst, key...)
@@ -52,10 +52,10 @@ func appendInt(dst []byte, key string, n int64) []byte {
 	return strconv.AppendInt(appendKey(dst, key), n, 10)
 }
 
-// appendQuoted appends valid UTF-8 as a JSON string (RFC 8259 §7). What does
-// not print is escaped too: JSON does not ask for it, a terminal does.
+// appendQuoted appends valid UTF-8 as a JSON string (RFC 8259 §7). It also escapes
+// unprintable characters: JSON does not require it, but terminals interpret them.
 func appendQuoted[T bytesOrText](dst []byte, text T) []byte {
-	// Room for a few escapes: growing step by step costs more than the escaping.
+	// Room for a few escapes: growing step by step would cost more than the escaping.
 	dst = append(slices.Grow(dst, len(text)+len(text)/16+2), '"')
 	plain := 0 // text[plain:i] needs no escape and is not yet copied
 	for i := 0; i < len(text); {
@@ -93,7 +93,7 @@ func appendEscaped(dst []byte, r rune) []byte {
 		return append(dst, `\t`...)
 	}
 	if r >= 0x10000 {
-		// RFC 8259 §7: beyond U+FFFF as a UTF-16 surrogate pair.
+		// RFC 8259 §7: characters beyond U+FFFF are written as a UTF-16 surrogate pair.
 		r -= 0x10000
 		dst = appendUnit(dst, 0xd800+r>>10)
 		r = 0xdc00 + r&0x3ff
@@ -123,9 +123,8 @@ func decodeText(key, text, encoding string) (string, error) {
 
 var errNotUnicode = errors.New("not Unicode")
 
-// checkUnicode refuses a line whose strings encoding/json would change without
-// a word: bytes that are not UTF-8, and escaped surrogates without their other
-// half, become U+FFFD there.
+// checkUnicode refuses a line with strings that encoding/json would change silently: it
+// replaces invalid UTF-8 and unpaired surrogate escapes with U+FFFD.
 func checkUnicode(line []byte) error {
 	if !utf8.Valid(line) {
 		return errNotUnicode
@@ -134,7 +133,7 @@ func checkUnicode(line []byte) error {
 		if line[i] != '\\' {
 			continue
 		}
-		i++ // to the escaped character; no backslash of a pair is seen twice
+		i++ // consume the escaped character, which may be a backslash
 		high, ok := escapedUnit(line, i)
 		if !ok || high < 0xd800 || high > 0xdfff {
 			continue
@@ -148,7 +147,7 @@ func checkUnicode(line []byte) error {
 	return nil
 }
 
-// escapedUnit reads uXXXX at line[i:].
+// escapedUnit parses uXXXX at line[i:].
 func escapedUnit(line []byte, i int) (rune, bool) {
 	if i+5 > len(line) || line[i] != 'u' {
 		return 0, false

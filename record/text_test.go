@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// roundTrip checks the promise of the format: any bytes come back.
+// roundTrip checks the promise of the format: any bytes are read back unchanged.
 func roundTrip(t interface{ Fatalf(string, ...any) }, in []byte) {
 	line := append(appendText([]byte(`{"type":"x"`), "stdout", in), '}')
 	var l struct {
@@ -78,7 +78,7 @@ func TestCheckUnicode(t *testing.T) {
 		`{"a":"\\\ud83d"}`:      false,
 		`{"a":"\ud83d\u00e9"}`:  false,
 		"{\"a\":\"\xff\"}":      false,
-		`\`:                     true, // not JSON, which is for others to say
+		`\`:                     true, // invalid JSON, which other code reports
 		`\ud8`:                  true,
 		`\ud83d`:                false,
 		`\ud83d\`:               false,

@@ -8,21 +8,21 @@ import (
 	"shoal/fleet"
 )
 
-// maxBuffer is the largest buffer that is kept for the next line: one target
-// with much output must not cost memory until the end of the run.
+// maxBuffer is the capacity in bytes up to which the buffer is kept for the next line, so
+// that one target with much output does not cost memory until the end of the run.
 const maxBuffer = 256 << 10
 
-// errClosed is what a Writer says after Close.
+// errClosed is returned after Close.
 var errClosed = errors.New("the stream is closed")
 
-// A Writer writes the lines of one run. It is for one goroutine.
+// A Writer writes the lines of one run. It is not safe for concurrent use.
 type Writer struct {
 	w   io.Writer
 	buf []byte
-	err error // sticky: after a torn line nothing more may follow it
+	err error // sticky: nothing may follow a torn line
 }
 
-// NewWriter writes the header to w, which stays the caller's to close.
+// NewWriter writes the header to w. Close does not close w.
 func NewWriter(w io.Writer, h Header) (*Writer, error) {
 	sw := &Writer{w: w}
 	if err := sw.write(appendHeader(nil, h)); err != nil {
@@ -31,12 +31,12 @@ func NewWriter(w io.Writer, h Header) (*Writer, error) {
 	return sw, nil
 }
 
-// Result writes one result with its output. After an error every later call
-// gives the same one: the stream may end within a line.
+// Result writes one result with its output. After an error every later call returns the
+// same error, because the stream may end within a line.
 func (w *Writer) Result(r fleet.Result) error { return w.Stored(r, Files{}) }
 
-// Stored writes one result whose output of each stream that has a name in files
-// stands there instead of in the line.
+// Stored writes one result. For each stream with a name in files, the line has this name
+// instead of the output.
 func (w *Writer) Stored(r fleet.Result, files Files) error {
 	if w.err != nil {
 		return w.err

@@ -11,7 +11,7 @@ import (
 	"shoal/fleet"
 )
 
-// calls keeps what each Write got; the write numbered fail fails.
+// calls records the data of each Write; the write number fail fails.
 type calls struct {
 	lines [][]byte
 	fail  int
@@ -122,7 +122,7 @@ func BenchmarkResult(b *testing.B) {
 				}
 			}
 		})
-		// The alternative that was not taken, on the same fields.
+		// The alternative, encoding/json, on the same fields.
 		b.Run(c.name+"/encodingjson", func(b *testing.B) {
 			var l resultLine
 			if err := json.Unmarshal(appendResult(nil, &c.r, Files{}), &l); err != nil {

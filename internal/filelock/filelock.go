@@ -1,4 +1,4 @@
-// Package filelock locks files against other processes.
+// Package filelock locks files against other processes with flock(2).
 package filelock
 
 import (
@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lock takes an exclusive flock(2) on f, which lasts until f is closed. It asks
-// again and again until the deadline, since flock has none of its own.
+// Lock takes an exclusive flock(2) on f, which lasts until f is closed. It polls until the
+// deadline, because flock has no timeout.
 func Lock(f *os.File, deadline time.Time) error {
 	const first, last = time.Millisecond, 50 * time.Millisecond
 	for pause := first; ; pause = min(2*pause, last) {

@@ -2,45 +2,46 @@ package journal
 
 import "sync"
 
-// An event is an intent or, with a result, a result.
+// An event is an intent, or a result if the field result is set.
 type event struct {
 	idx, attempt int
 	at           int64
 	result       *resultRow
 }
 
-// A batch is what is committed in one transaction.
+// A batch is the set of events that one transaction commits.
 type batch struct {
 	events  []event
 	results int
-	bytes   int // of the results
-	// done is closed by the writer when the batch is on the disk, or err says
-	// why it is not.
+	bytes   int // of the results, in memory
+	// done is closed by the writer when the batch is on disk, or when it failed; then
+	// err is set.
 	done chan struct{}
 	err  error
 }
 
 func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
-// maxBatch bounds a transaction. Those whose intents are in the first of several
-// go on while the next ones are written; in one large transaction all would wait
-// for the last, and the processors with them.
+// maxBatch is the maximum number of events in one transaction. With several smaller
+// transactions, the hosts of the first batch start working while the next batch is
+// written; with one large transaction all hosts would wait, and the processors would
+// be idle.
 const maxBatch = 128
 
-// A queue collects events while the writer is busy with those before. It is
+// A queue collects events while the writer is busy with the previous batch. It is
 // safe for concurrent use.
 type queue struct {
 	maxResults, maxBytes int
 
 	mu      sync.Mutex
-	batches []*batch // the first is the next to be written, the last is filled; never empty
-	results int      // in all of them
+	batches []*batch // never empty; the first is written next, new events go into the last
+	results int      // in all batches
 	bytes   int
-	err     error // what ended it
+	err     error // why the queue ended; nil while it is open
 	room    sync.Cond
-	// wake tells the writer, its only receiver, that there is something to do or
-	// that the queue has ended. Its capacity of one keeps a message that comes while
-	// the writer is busy; a second would say nothing new. Nobody closes it.
+	// wake tells the writer, its only receiver, that there are events or that the
+	// queue has ended. Capacity one keeps a signal that is sent while the writer is
+	// busy; a second signal would carry no information. The channel is never closed.
 	wake chan struct{}
 }
 
@@ -50,8 +51,8 @@ func newQueue(o Options) *queue {
 	return q
 }
 
-// put adds the event and gives its batch. A result waits for room; an intent
-// does not, since its caller waits for the batch anyway.
+// put adds the event and returns its batch. A result waits until the queue has room.
+// An intent does not, because its caller waits for the batch anyway.
 func (q *queue) put(e event) (*batch, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -73,7 +74,7 @@ func (q *queue) put(e event) (*batch, error) {
 	return b, nil
 }
 
-// open gives the batch to be filled.
+// open returns the batch that takes the next event. mu must be held.
 func (q *queue) open() *batch {
 	b := q.batches[len(q.batches)-1]
 	if len(b.events) == maxBatch {
@@ -83,12 +84,13 @@ func (q *queue) open() *batch {
 	return b
 }
 
-// full lets one result in however large it is.
+// full reports whether a result has to wait. An empty queue accepts one result of any
+// size. mu must be held.
 func (q *queue) full() bool {
 	return q.results > 0 && (q.results >= q.maxResults || q.bytes >= q.maxBytes)
 }
 
-// mark gives the batch with which all that was put so far is on the disk.
+// mark returns the batch that completes everything put so far.
 func (q *queue) mark() (*batch, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -102,18 +104,18 @@ func (q *queue) mark() (*batch, error) {
 func (q *queue) signal() {
 	select {
 	case q.wake <- struct{}{}:
-	default: // one is waiting already
+	default: // a signal is pending already
 	}
 }
 
-// mayGrow says whether the next batch is the one that is being filled.
+// mayGrow reports whether the next batch can still take events.
 func (q *queue) mayGrow() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.batches) == 1 && len(q.batches[0].events) < maxBatch && q.err == nil
 }
 
-// take gives the next batch; last says that no other will come after it.
+// take returns the next batch; last reports that no other batch will follow.
 func (q *queue) take() (b *batch, last bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -129,7 +131,7 @@ func (q *queue) take() (b *batch, last bool) {
 	return b, q.err != nil
 }
 
-// end makes every later put fail with the error, unless it ended before.
+// end makes every later put fail with err, unless the queue has already ended.
 func (q *queue) end(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -140,7 +142,7 @@ func (q *queue) end(err error) {
 	q.signal()
 }
 
-// fail ends the queue with an error that matters more than that it is over.
+// fail ends the queue with err, and replaces the error of an earlier end.
 func (q *queue) fail(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -149,7 +151,7 @@ func (q *queue) fail(err error) {
 	q.signal()
 }
 
-// failure is what ended the queue; nil while it goes on.
+// failure returns the error that ended the queue, or nil while it is open.
 func (q *queue) failure() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

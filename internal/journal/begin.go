@@ -15,13 +15,12 @@ import (
 	"shoal/fleet"
 )
 
-// chunk is how many targets are written in one transaction: others who write
-// must not wait long for a large run to begin.
+// chunk is the number of targets written in one transaction, so that the start of a
+// large run does not block other writers for long.
 const chunk = 4096
 
-// Begin writes a new run with all its targets down and gives it to be worked on.
-// Each target keeps its Index, which must be its own, from 0 to 2^30. When Begin
-// returns, the run and its targets are on the disk.
+// Begin writes a new run and all its targets to disk and returns the Run to work on.
+// Each target keeps its Index, which must be unique in the run and from 0 to 2^30.
 func (j *Journal) Begin(ctx context.Context, info RunInfo, targets iter.Seq[fleet.Target]) (*Run, error) {
 	r, err := j.begin(ctx, info, targets)
 	if err != nil {
@@ -58,7 +57,7 @@ func (j *Journal) begin(ctx context.Context, info RunInfo, targets iter.Seq[flee
 	return j.start(l, info, b.indexes), nil
 }
 
-// A beginning writes a run and its targets.
+// A beginning writes the rows of a new run and its targets.
 type beginning struct {
 	j        *Journal
 	info     *RunInfo
@@ -66,12 +65,12 @@ type beginning struct {
 	settings any
 	command  any
 
-	input   hash.Hash // over the targets, whatever run they are in
+	input   hash.Hash // over the targets, independent of the run
 	summer  rowSum
 	indexes bitset
-	next    int     // the index that the next target has when they come in order
-	mixed   bool    // they did not
-	last    content // the last command, most often the next one too
+	next    int     // the index of the next target if they arrive in order
+	mixed   bool    // they did not arrive in order
+	last    content // the last command; the next one is often equal
 }
 
 func (b *beginning) run(ctx context.Context, targets iter.Seq[fleet.Target]) (err error) {
@@ -120,7 +119,7 @@ func (b *beginning) insert(ctx context.Context) error {
 	})
 }
 
-// chunk writes some targets and says whether there may be more.
+// chunk writes up to chunk targets and reports whether more may follow.
 func (b *beginning) chunk(ctx context.Context, tx *sql.Tx, next func() (fleet.Target, bool)) (bool, error) {
 	insert := tx.StmtContext(ctx, b.j.stmts.target)
 	contents := tx.StmtContext(ctx, b.j.stmts.content)
@@ -167,8 +166,8 @@ func (b *beginning) target(ctx context.Context, insert, contents *sql.Stmt, t *f
 	return nil
 }
 
-// keepCommand gives the hash under which the command is kept, or the one that
-// stands for it.
+// keepCommand stores the command and returns its hash. With NoCommand it stores
+// nothing and returns a salted hash.
 func (b *beginning) keepCommand(ctx context.Context, contents *sql.Stmt, command string) ([]byte, error) {
 	if b.info.NoCommand {
 		hash := saltedHash(b.info.salt, command)
@@ -185,7 +184,7 @@ func (b *beginning) keepCommand(ctx context.Context, contents *sql.Stmt, command
 	return k.hash[:], nil
 }
 
-// seal says that the run is whole, and that this process works on it.
+// seal marks the run as complete and adds this process as its first session.
 func (b *beginning) seal(ctx context.Context, tx *sql.Tx) error {
 	i := b.info
 	if b.mixed {
@@ -205,14 +204,14 @@ func (b *beginning) seal(ctx context.Context, tx *sql.Tx) error {
 	return insertSession(ctx, tx, i.n, i.binding, &s)
 }
 
-// sumInOrder makes the hash of the input in the order of the indexes, in which it
-// is checked, of targets that came in another one.
+// sumInOrder computes the hash of the input again in the order of the indexes,
+// because the targets arrived in another order and verification reads them by index.
 func (b *beginning) sumInOrder(ctx context.Context, tx *sql.Tx) error {
 	rows, err := tx.QueryContext(ctx, selectTarget, b.info.n)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
+	defer func() { _ = rows.Close() }() // rows.Err reports it
 	b.input.Reset()
 	row, into := anyRow(targetColumns)
 	for rows.Next() {
@@ -246,7 +245,8 @@ func insertInto(ctx context.Context, stmt *sql.Stmt, k *content) error {
 	return err
 }
 
-// transact runs f in a transaction that holds the database's write lock.
+// transact runs f in a transaction that holds the database's write lock from the
+// start.
 func (j *Journal) transact(ctx context.Context, f func(*sql.Tx) error) error {
 	var tx *sql.Tx
 	if err := j.patiently(ctx, func() (err error) {
@@ -260,19 +260,19 @@ func (j *Journal) transact(ctx context.Context, f func(*sql.Tx) error) error {
 	}
 	j.opts.hook(stepCommit)
 	if err := tx.Commit(); err != nil {
-		// SQLite keeps the transaction open when there was no room to commit.
+		// SQLite keeps the transaction open when the disk was too full to commit.
 		return errors.Join(explain(err), rollback(tx))
 	}
 	j.opts.hook(stepCommitted)
 	return nil
 }
 
-// tries is how often the write lock is asked for, each time for Options.Wait:
-// five minutes in all, unless said otherwise.
+// tries is the number of attempts to get the write lock. Each waits for Options.Wait:
+// by default five minutes in total.
 const tries = 10
 
-// patiently does again what found the database busy, and so did nothing. That
-// somebody else writes for long must not end a run.
+// patiently repeats f while the database is busy; f has then done nothing. Another
+// process that writes for a long time must not end a run.
 func (j *Journal) patiently(ctx context.Context, f func() error) error {
 	for try := 1; ; try++ {
 		err := f()

@@ -20,8 +20,8 @@ const (
 	benchWorkers = 256
 )
 
-// BenchmarkRun is a run of 10,000 targets with 256 at once, which do nothing but
-// write the journal: an intent, then a result with 1 KiB of output.
+// BenchmarkRun writes the journal of a run of 10,000 targets, 256 at once: for each an
+// intent, then a result with 1 KiB of output.
 func BenchmarkRun(b *testing.B) {
 	for _, durability := range []Durability{PowerSafe, ProcessSafe} {
 		for _, output := range []string{"equal", "distinct"} {
@@ -31,8 +31,8 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
-// BenchmarkPaced is the same at 3,000 targets a second: what of the machine the
-// journal takes then is cpu-%, of one core.
+// BenchmarkPaced does the same at 3,000 targets per second. cpu-% is the processor time of
+// the journal in percent of one core.
 func BenchmarkPaced(b *testing.B) {
 	for _, output := range []string{"equal", "distinct"} {
 		b.Run(output, func(b *testing.B) { benchRun(b, PowerSafe, output == "distinct", 3000) })
@@ -76,8 +76,8 @@ func benchRun(b *testing.B, d Durability, distinct bool, pace int) {
 	b.ReportMetric(float64(end.Milliseconds())/n, "end-ms")
 }
 
-// work has 256 workers intend and bring results. With a pace, targets come due
-// at that many a second.
+// work has 256 workers call Intend and Result. With a pace, that many targets become due
+// per second.
 func work(b *testing.B, r *Run, distinct bool, pace int) []time.Duration {
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -121,7 +121,7 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkIntendAlone is what a target waits when no other one does.
+// BenchmarkIntendAlone measures the latency of Intend without other targets.
 func BenchmarkIntendAlone(b *testing.B) {
 	for d, name := range map[Durability]string{PowerSafe: "power", ProcessSafe: "process"} {
 		b.Run(name, func(b *testing.B) {
@@ -135,7 +135,7 @@ func BenchmarkIntendAlone(b *testing.B) {
 	}
 }
 
-// BenchmarkSelect chooses what to resume of a run of 10,000.
+// BenchmarkSelect selects what to resume in a run of 10,000 targets.
 func BenchmarkSelect(b *testing.B) {
 	j := mustOpen(b, b.TempDir(), Options{Durability: ProcessSafe})
 	r := mustBegin(b, j, RunInfo{}, targetsOf(benchTargets))
@@ -150,10 +150,10 @@ func BenchmarkSelect(b *testing.B) {
 	}
 }
 
-// BenchmarkLoaded is what the journal adds to the wall time of a run that keeps
-// every processor busy and, alone, ends some 3,000 targets a second: overhead-%.
-// Runs with and without it take turns, and the medians are compared; where other
-// programs want the processors too, overhead-cpu-% says more.
+// BenchmarkLoaded measures how much the journal adds to the wall time of a run that keeps
+// every processor busy and, without the journal, ends about 3,000 targets per second:
+// overhead-%. Runs with and without the journal alternate, and their medians are compared.
+// If other programs use the processors too, overhead-cpu-% says more.
 func BenchmarkLoaded(b *testing.B) {
 	const targets = 3000
 	spin := spinsFor(b, time.Duration(runtime.GOMAXPROCS(0))*time.Second/3000)
@@ -212,7 +212,7 @@ func BenchmarkLoaded(b *testing.B) {
 	b.ReportMetric(100*(m.Seconds()/n.Seconds()-1), "overhead-%")
 }
 
-var burnt atomic.Uint64 // so that nobody finds out that burn has no purpose
+var burnt atomic.Uint64 // keeps the compiler from removing burn
 
 func burn(n int) {
 	x := uint64(n)
@@ -224,7 +224,7 @@ func burn(n int) {
 	burnt.Store(x)
 }
 
-// spinsFor is how many turns of burn take so long, at best.
+// spinsFor returns the number of iterations of burn that take at least d.
 func spinsFor(b *testing.B, d time.Duration) int {
 	const n = 1_000_000
 	best := time.Hour

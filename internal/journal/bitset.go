@@ -1,6 +1,6 @@
 package journal
 
-// A bitset is a set of small numbers. The zero value is empty.
+// A bitset is a set of small non-negative integers. The zero value is empty.
 type bitset []uint64
 
 func (b *bitset) add(i int) {

@@ -2,7 +2,8 @@ package journal
 
 import "syscall"
 
-// bootID tells this start of the machine from others; "" where it is not known.
+// bootID returns an identifier of the current boot of the machine, or "" if it is
+// unknown.
 func bootID() string {
 	id, err := syscall.Sysctl("kern.bootsessionuuid")
 	if err != nil {

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// bootID tells this start of the machine from others; "" where it is not known.
+// bootID returns an identifier of the current boot of the machine, or "" if it is
+// unknown.
 func bootID() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

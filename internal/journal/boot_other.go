@@ -2,5 +2,6 @@
 
 package journal
 
-// bootID tells this start of the machine from others; "" where it is not known.
+// bootID returns an identifier of the current boot of the machine, or "" if it is
+// unknown.
 func bootID() string { return "" }

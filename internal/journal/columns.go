@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// A columns decoder takes the values of a row one by one and keeps the first
-// error. Their checksum was right, so an error means that a defect of ours, or
-// somebody with much patience, wrote them.
+// columns decodes the values of a row one by one and keeps the first error. The row's
+// checksum was correct, so an error here means a bug in this program or a deliberate
+// forgery.
 type columns struct {
 	row []any
 	err error
@@ -39,7 +39,7 @@ func (c *columns) text() string {
 	return s
 }
 
-// number gives an integer from 0 to the limit.
+// number returns an integer from 0 to limit.
 func (c *columns) number(limit int64) int64 {
 	v := c.next()
 	n, ok := v.(int64)
@@ -50,7 +50,7 @@ func (c *columns) number(limit int64) int64 {
 	return n
 }
 
-// optional gives a text; nil for NULL.
+// optional returns a text, or nil for NULL.
 func (c *columns) optional() *string {
 	switch v := c.next().(type) {
 	case nil:
@@ -62,7 +62,7 @@ func (c *columns) optional() *string {
 	return nil
 }
 
-// time gives a time; zero for NULL.
+// time returns a time, or the zero time for NULL.
 func (c *columns) time() time.Time {
 	switch v := c.next().(type) {
 	case nil:
@@ -74,7 +74,7 @@ func (c *columns) time() time.Time {
 	return time.Time{}
 }
 
-// hash gives the bytes of a hash; nil for NULL.
+// hash returns the bytes of a hash, or nil for NULL.
 func (c *columns) hash() []byte {
 	switch v := c.next().(type) {
 	case nil:

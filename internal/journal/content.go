@@ -9,8 +9,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// maxContent is the largest text or output that is kept, in bytes; SQLite takes
-// a thousand million at most.
+// maxContent is the size in bytes of the largest text or output that the journal
+// keeps. SQLite's own limit is 1,000,000,000 bytes.
 const maxContent = 512 << 20
 
 const (
@@ -18,15 +18,15 @@ const (
 	codingZstd = "zstd"
 )
 
-// A content is bytes that are kept once, under their hash.
+// A content is a byte string that is stored once, under its hash.
 type content struct {
 	hash   [sha256.Size]byte
 	size   int
-	coding string // "" when they are known to be there
+	coding string // "" if the bytes are known to be stored
 	data   []byte
 }
 
-// A codec turns bytes into contents and back. It is safe for concurrent use.
+// A codec compresses and decompresses contents. It is safe for concurrent use.
 type codec struct {
 	above   int
 	encoder *zstd.Encoder
@@ -56,7 +56,7 @@ func (c *codec) close() {
 	c.decoder.Close()
 }
 
-// encode fills in coding and data. The bytes are not copied unless compressed.
+// encode sets coding and data. It does not copy the bytes unless it compresses them.
 func (c *codec) encode(k *content, plain []byte) {
 	k.coding, k.data = codingRaw, plain
 	if len(plain) <= c.above {
@@ -67,7 +67,7 @@ func (c *codec) encode(k *content, plain []byte) {
 	}
 }
 
-// decode gives the bytes back, and an error unless they are those of the hash.
+// decode returns the plain bytes, or an error if they do not match the hash.
 func (c *codec) decode(k content) ([]byte, error) {
 	if k.size < 0 || k.size > maxContent {
 		return nil, fmt.Errorf("%w: a content of %d bytes", ErrDamaged, k.size)
@@ -89,8 +89,8 @@ func (c *codec) decode(k content) ([]byte, error) {
 	return plain, nil
 }
 
-// unpack makes room for the size that is expected and for no more, and not even
-// that when the frame states another; it states none below 256 (RFC 8878 section
+// unpack allocates the expected size and no more. It allocates nothing if the frame
+// states another size; frames below 256 bytes state none (RFC 8878 section
 // 3.1.1.1.1).
 func (c *codec) unpack(k content) ([]byte, error) {
 	var h zstd.Header

@@ -17,9 +17,9 @@ const (
 	fileMode = 0o600
 )
 
-// prepare makes the directories and the empty database where they are missing,
-// with exactly their modes whatever the umask, and refuses what somebody else
-// could have written to.
+// prepare creates the missing directories and an empty database, with exactly the
+// right modes whatever the umask is. It refuses files and directories that another
+// user could have written to.
 func prepare(dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), dirMode); err != nil {
 		return err
@@ -36,7 +36,7 @@ func prepare(dir string) error {
 	return guardFiles(dir)
 }
 
-// guardFiles refuses files that somebody else could have written to.
+// guardFiles refuses database files that another user could have written to.
 func guardFiles(dir string) error {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if err := guardFile(filepath.Join(dir, fileName+suffix)); err != nil {
@@ -46,15 +46,15 @@ func guardFiles(dir string) error {
 	return nil
 }
 
-// refuseShared refuses a file system that several machines may have mounted: the
-// log's index is memory that the processes of one machine share, and a lock there
-// may hold on one machine only. Two of them would damage the journal, or resume
-// one run together.
+// refuseShared refuses a file system that several machines may have mounted. The
+// index of the write-ahead log is memory shared by the processes of one machine, and
+// a lock may hold on one machine only: two machines would damage the journal or
+// resume the same run.
 func refuseShared(dir string, o Options) error {
 	for at := dir; ; at = filepath.Dir(at) {
 		kind, err := o.filesystem(at)
 		if errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at) {
-			continue // it is made below its parent
+			continue // dir does not exist yet; look at its parent
 		}
 		if err == nil && kind != "" {
 			return fmt.Errorf("%q is on a file system that several machines may use at once (%s), on which a journal does not hold\n"+
@@ -67,7 +67,7 @@ func refuseShared(dir string, o Options) error {
 func makeDir(dir string) error {
 	switch err := os.Mkdir(dir, dirMode); {
 	case err == nil:
-		if err := os.Chmod(dir, dirMode); err != nil { // a umask may have taken more
+		if err := os.Chmod(dir, dirMode); err != nil { // the umask may have removed bits
 			return err
 		}
 	case !errors.Is(err, fs.ErrExist):
@@ -83,9 +83,9 @@ func makeDir(dir string) error {
 	return guard(dir, info)
 }
 
-// makeFile makes an empty database under another name and links it into place.
-// A file that SQLite may have open must not be opened and closed here: closing
-// it would drop the POSIX locks that SQLite holds on it in this process.
+// makeFile creates an empty database under a temporary name and links it into place.
+// It must not open and close a file that SQLite may have open: close would drop the
+// POSIX locks that SQLite holds on it in this process.
 func makeFile(dir string) error {
 	path := filepath.Join(dir, fileName)
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -95,7 +95,7 @@ func makeFile(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(f.Name()) }() // linked, or of no use
+	defer func() { _ = os.Remove(f.Name()) }() // either linked or not needed
 	err = errors.Join(f.Chmod(fileMode), f.Close())
 	if err != nil {
 		return err
@@ -106,8 +106,8 @@ func makeFile(dir string) error {
 	return nil
 }
 
-// guardFile refuses a file that is no plain file of ours, and takes from others
-// the right to read it.
+// guardFile refuses anything but a regular file of this user, and removes the
+// permissions of other users.
 func guardFile(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -128,7 +128,7 @@ func guardFile(path string) error {
 	return nil
 }
 
-// guard refuses a directory or file that somebody else could have written to.
+// guard refuses a directory or file that another user could have written to.
 func guard(path string, info fs.FileInfo) error {
 	if perm := info.Mode().Perm(); perm&0o022 != 0 {
 		return fmt.Errorf("%q can be written by others (mode %04o)\nhint: chmod go-w it, or name another state directory", path, perm)

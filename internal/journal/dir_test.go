@@ -14,7 +14,7 @@ import (
 	"shoal/fleet"
 )
 
-// Whatever the umask, nobody else can read or write.
+// No other user can read or write, whatever the umask.
 func TestModes(t *testing.T) {
 	for _, umask := range []int{0, 0o077, 0o777} {
 		t.Run(fmt.Sprintf("%03o", umask), func(t *testing.T) {
@@ -38,7 +38,7 @@ func TestModes(t *testing.T) {
 					want = dirMode
 				}
 				if strings.Contains(path, locksName+"/") {
-					want &= info.Mode() // nothing is in it; a umask may take more
+					want &= info.Mode() // it is empty; the umask may remove more
 				}
 				if seen++; info.Mode().Perm() != want {
 					t.Errorf("%s has mode %04o", path, info.Mode().Perm())
@@ -97,7 +97,7 @@ func TestRefusedPlaces(t *testing.T) {
 	}
 }
 
-// A file that others could read is taken from them.
+// Permissions of other users on a file are removed.
 func TestReadableIsTightened(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, fileName)
@@ -108,7 +108,7 @@ func TestReadableIsTightened(t *testing.T) {
 	}
 }
 
-// The owner is judged by a description: another user's file cannot be made here.
+// The owner is simulated: the test cannot create another user's file.
 func TestForeignOwner(t *testing.T) {
 	if err := guard("x", foreign{}); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
 		t.Error(err)
@@ -120,7 +120,7 @@ type foreign struct{ fs.FileInfo }
 func (foreign) Mode() fs.FileMode { return 0o600 }
 func (foreign) Sys() any          { return &syscall.Stat_t{Uid: uint32(os.Geteuid()) + 1} }
 
-// Names that mean something in a URI are names.
+// Names with characters that have a meaning in URIs work.
 func TestStrangeDirectories(t *testing.T) {
 	for _, name := range []string{"a?mode=memory", "b#c", "d%41e", "f g", "h&_pragma=x"} {
 		dir := filepath.Join(t.TempDir(), name)
@@ -131,8 +131,8 @@ func TestStrangeDirectories(t *testing.T) {
 	}
 }
 
-// Without texts of commands no byte of one is in any file, while the run is
-// going, when it has crashed, and at its end.
+// With NoCommand no byte of a command is in any file: while the run is running, after a
+// crash, and at its end.
 func TestCommandIsNotKept(t *testing.T) {
 	const canary = "s3cr3t-canary"
 	dir := t.TempDir()
@@ -164,7 +164,7 @@ func TestCommandIsNotKept(t *testing.T) {
 	check(t, j.Close())
 	scan(t, dir, canary, false)
 
-	// The scan can find something.
+	// Check that the search can find something.
 	j = mustOpen(t, dir, Options{})
 	info.NoCommand = false
 	check(t, mustBegin(t, j, info, targets).End(Ending{}))

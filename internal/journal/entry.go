@@ -7,17 +7,17 @@ import (
 	"shoal/fleet"
 )
 
-// A Progress says what the journal knows of a target.
+// Progress is what the journal knows about a target.
 type Progress uint8
 
-// The standings.
+// The values of Progress.
 const (
-	// NotStarted: no intent and no result. Its command did not run.
+	// NotStarted: no intent and no result. The command did not run.
 	NotStarted Progress = iota
-	// Intended: an intent and no result since. Nobody knows whether its command
-	// ran; while the run goes on, it may be running.
+	// Intended: an intent and no later result. It is unknown whether the command ran;
+	// while the run is running, the command may be running too.
 	Intended
-	// Done: its last result stands, and no intent came after it.
+	// Done: the target has a result and no later intent.
 	Done
 )
 
@@ -29,7 +29,7 @@ func (s Progress) String() string {
 	return names[s]
 }
 
-// An Intent is one time at which a command was about to be sent.
+// An Intent records that a command was about to be sent.
 type Intent struct {
 	Attempt int
 	At      time.Time
@@ -37,16 +37,16 @@ type Intent struct {
 	seq int64
 }
 
-// An Entry is one target of a run.
+// An Entry is one target of a run with its intents and its result.
 type Entry struct {
-	// Result is the last result when the target is Done. Otherwise it says what
-	// follows from the rest: unknown in phase exec for Intended; for NotStarted
-	// cancelled, or no outcome at all while the run goes on. Output is shared
-	// between entries and must not be changed.
+	// Result is the last result if the target is Done. Otherwise it follows from the
+	// intents: unknown in phase exec for Intended; for NotStarted cancelled, or no
+	// outcome while the run is running. Output is shared between entries and must not
+	// be changed.
 	fleet.Result
-	// Progress is what is known of the target.
+	// Standing is what is known about the target.
 	Standing Progress
-	// Intents are all those of the target, in their order.
+	// Intents are all intents of the target, in order.
 	Intents []Intent
 
 	command []byte
@@ -54,7 +54,7 @@ type Entry struct {
 	seq     int64 // of the last result
 }
 
-// conclude fills in the standing, and the result where none was written.
+// conclude sets Standing, and the result if none was written.
 func (e *Entry) conclude(going bool) {
 	switch {
 	case len(e.Intents) > 0 && e.Intents[len(e.Intents)-1].seq > e.seq:

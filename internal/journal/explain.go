@@ -9,15 +9,15 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// busy reports whether an error is that others have the database's lock.
+// busy reports whether err means that another process holds the database's lock.
 func busy(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && e.Code()&primary == sqlite3.SQLITE_BUSY
 }
 
-const primary = 0xff // of an error's code; the rest is detail
+const primary = 0xff // mask for the primary error code; the other bits are details
 
-// explain adds to an error of SQLite what a person can do about it.
+// explain adds a hint to an error of SQLite.
 func explain(err error) error {
 	var e *sqlite.Error
 	if !errors.As(err, &e) || strings.Contains(err.Error(), "\nhint: ") {

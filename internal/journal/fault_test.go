@@ -11,8 +11,8 @@ import (
 	"shoal/fleet"
 )
 
-// The database may grow to every size from just large enough for the run's
-// begin: whatever was acknowledged is there, and the rest is told of.
+// The database is limited to every size from just large enough for the run's begin:
+// whatever was acknowledged is stored, and the rest is reported.
 func TestNoRoom(t *testing.T) {
 	t.Parallel()
 	full := 0
@@ -81,8 +81,7 @@ func checkAfterFailure(t *testing.T, dir, run string, intended map[int]bool) {
 	}
 }
 
-// A failure is told of by everything that is called afterwards, and Failed is
-// closed. What was lost is counted.
+// After a failure every call returns it, and Failed is closed. Lost results are counted.
 func TestFailureSurfaces(t *testing.T) {
 	j := mustOpen(t, t.TempDir(), Options{})
 	r := mustBegin(t, j, RunInfo{}, targetsOf(3))
@@ -106,7 +105,7 @@ func TestFailureSurfaces(t *testing.T) {
 	}
 }
 
-// A database that somebody made read-only is an error that says so.
+// A read-only database is reported as such.
 func TestReadOnly(t *testing.T) {
 	j := mustOpen(t, t.TempDir(), Options{})
 	r := mustBegin(t, j, RunInfo{}, targetsOf(1))
@@ -169,7 +168,7 @@ func TestNonsenseIsRefused(t *testing.T) {
 	}
 }
 
-// 256 workers at once, with a queue that is nearly always full.
+// 256 workers at once, with a queue that is almost always full.
 func TestManyWorkers(t *testing.T) {
 	const targets, workers = 1024, 256
 	j := mustOpen(t, t.TempDir(), Options{MaxQueue: 2, MaxQueueBytes: 100, Durability: ProcessSafe})

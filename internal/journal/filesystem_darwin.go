@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// sharedFilesystem names the file system of a directory where several machines
-// may have it mounted; "" where that is not known of it.
+// sharedFilesystem returns the name of the directory's file system if several
+// machines may have it mounted, otherwise or if unknown "".
 func sharedFilesystem(dir string) (string, error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {

@@ -10,8 +10,8 @@ import (
 
 const fuseMagic = 0x65735546
 
-// shared are the file systems that several machines may have mounted, by the
-// number that statfs(2) gives (linux/magic.h, and their own sources).
+// shared are the file systems that several machines may have mounted, by the magic
+// number that statfs(2) returns (linux/magic.h and the file systems' sources).
 var shared = map[uint32]string{
 	0x6969:     "nfs",
 	0x517B:     "smb",
@@ -29,16 +29,16 @@ var shared = map[uint32]string{
 	0x01161970: "gfs2",
 }
 
-// sharedFUSE are those of them that are programs, by their names in mountinfo.
-// Others, and there are many, keep files on this machine.
+// sharedFUSE are shared file systems based on FUSE, by their names in mountinfo. Most
+// other FUSE file systems keep their files on this machine.
 var sharedFUSE = map[string]bool{
 	"fuse.sshfs": true, "fuse.glusterfs": true, "fuse.ceph": true, "fuse.ceph-fuse": true, "fuse.s3fs": true,
 	"fuse.mount-s3": true, "fuse.gcsfuse": true, "fuse.rclone": true, "fuse.juicefs": true, "fuse.mfs": true,
 	"fuse.smbnetfs": true, "fuse.curlftpfs": true, "fuse.davfs": true,
 }
 
-// sharedFilesystem names the file system of a directory where several machines
-// may have it mounted; "" where that is not known of it.
+// sharedFilesystem returns the name of the directory's file system if several
+// machines may have it mounted, otherwise or if unknown "".
 func sharedFilesystem(dir string) (string, error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {
@@ -50,7 +50,7 @@ func sharedFilesystem(dir string) (string, error) {
 	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return "", nil // without /proc it is not known
+		return "", nil // unknown without /proc
 	}
 	var st syscall.Stat_t
 	if err := syscall.Stat(filepath.Clean(dir), &st); err != nil {
@@ -63,8 +63,8 @@ func sharedFilesystem(dir string) (string, error) {
 	return "", nil
 }
 
-// mountType gives the type of the file system with a device number, of
-// /proc/self/mountinfo (proc_pid_mountinfo(5)); "" where there is none.
+// mountType returns the type of the file system with this device number from
+// /proc/self/mountinfo (proc_pid_mountinfo(5)), or "" if it is not listed.
 func mountType(mountinfo []byte, dev uint64) string {
 	major := dev>>8&0xfff | dev>>32&^0xfff
 	minor := dev&0xff | dev>>12&0xffffff00

@@ -2,6 +2,5 @@
 
 package journal
 
-// sharedFilesystem names the file system of a directory where several machines
-// may have it mounted; "" where that is not known of it.
+// sharedFilesystem returns "" because shared file systems are not detected here.
 func sharedFilesystem(string) (string, error) { return "", nil }

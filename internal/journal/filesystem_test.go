@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A journal on NFS is refused before anything is made there (audit, suspected):
-// two machines would damage it.
+// A journal on NFS is refused before anything is created there (audit, suspected): two
+// machines would damage it.
 func TestSharedFilesystems(t *testing.T) {
 	home := t.TempDir()
 	dir := filepath.Join(home, ".local", "state", "shoal")

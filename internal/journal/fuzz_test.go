@@ -10,8 +10,8 @@ import (
 	"shoal/fleet"
 )
 
-// A row of results is refused or means what it says: written again it is the
-// same row, but for the order and the spelling within flags and times.
+// A row of results is refused or decodes losslessly: encoded again it is the same row,
+// except for the order and spelling within flags and times.
 func FuzzDecodeResult(f *testing.F) {
 	f.Add(int64(0), int64(1), int64(1), "ok", "", "drain", "exit_known", int64(0), "", "", int64(5), `{"dial":1}`, int64(2), true)
 	f.Add(int64(9), int64(7), int64(2), "signalled", "x", "run", "exit_known,fallback", int64(1)<<32-1, "KILL\xff", "e", int64(-1), `{}`, int64(0), false)
@@ -34,7 +34,7 @@ func FuzzDecodeResult(f *testing.F) {
 		}
 		again := resultValues(&r, refs)
 		again[1] = gotSeq
-		if started == -6795364578871345152 { // what the zero time would be
+		if started == -6795364578871345152 { // the encoding of the zero time
 			return
 		}
 		again[6], again[11] = row[7], row[12]
@@ -61,7 +61,7 @@ func FuzzDecodeTarget(f *testing.F) {
 		}
 		values, err := targetValues(&target, command)
 		if err != nil {
-			return // more jump hosts than can be written
+			return // more jump hosts than can be encoded
 		}
 		values = append(append([]any{int64(1)}, values...), []byte("sum"))
 		again, _, err := decodeTarget(values)
@@ -71,7 +71,7 @@ func FuzzDecodeTarget(f *testing.F) {
 	})
 }
 
-// A content is refused or is what its hash says.
+// A content is refused or matches its hash.
 func FuzzDecodeContent(f *testing.F) {
 	c, err := newCodec(Options{CompressAbove: 1})
 	if err != nil {

@@ -7,16 +7,16 @@ import (
 )
 
 const (
-	// Crockford's alphabet: no letter is taken for a digit, and the order of the
-	// texts is that of the numbers.
+	// Crockford's alphabet: no letter looks like a digit, and identifiers sort like
+	// the numbers they encode.
 	idDigits = "0123456789abcdefghjkmnpqrstvwxyz"
 
-	idTime = 9 // digits of milliseconds since 1970: until the year 3084
-	idRand = 4 // digits that tell apart what began in one millisecond
+	idTime = 9 // digits of milliseconds since 1970; they last until the year 3084
+	idRand = 4 // random digits for runs that begin in the same millisecond
 )
 
-// newID makes an identifier such as 01hf2kq3z-7m4c: it sorts by time, and its
-// last part is short enough to be typed.
+// newID returns a new identifier such as 01hf2kq3z-7m4c. Identifiers sort by time,
+// and the last part is short enough to type.
 func newID(now time.Time) string {
 	var id [idTime + 1 + idRand]byte
 	ms := uint64(now.UnixMilli())

@@ -12,33 +12,33 @@ import (
 	"shoal/record"
 )
 
-// A RunInfo is what is kept of a run as a whole.
+// A RunInfo describes a run as a whole.
 type RunInfo struct {
-	// Header names the run. Begin fills in Run, the identifier, and Targets, and
-	// Started where it is zero. Command is "" when it was not kept.
+	// Header names the run. Begin sets Run, the identifier, and Targets, and sets
+	// Started if it is zero. Command is "" if it was not kept.
 	record.Header
-	// NoCommand keeps no text of a command: neither this one nor those of the
-	// targets. Only a hash of each is kept.
+	// NoCommand keeps no command text, neither of the run nor of its targets, only a
+	// hash of each.
 	NoCommand bool
-	// Parent is the run whose targets these are, when some of them are run
+	// Parent is the run from which the targets were taken when some of them are run
 	// again; "" means none.
 	Parent string
-	// Options are those of the run that matter to people who look at it later,
-	// by their names. They must hold no secret.
+	// Options are options of the run, by name, for people who look at it later. They
+	// must not contain secrets.
 	Options map[string]string
-	// Settings are how the run was asked for. nil, in the journal, means that an
-	// older program wrote the run, and that nobody knows.
+	// Settings are how the run was requested. When read from the journal, nil means
+	// that an older program wrote the run and the settings are unknown.
 	Settings *Settings
 
-	// What follows is for reading; Begin ignores it.
+	// The following fields are for reading; Begin ignores them.
 
-	// State is how far it came.
+	// State is how far the run has come.
 	State State
-	// Input is the hash of all targets, with their commands. Without texts of
-	// commands it differs from run to run.
+	// Input is the SHA-256 hash of all targets and their commands. With NoCommand it
+	// is different for every run.
 	Input [32]byte
-	// Sessions are the processes that worked on it: one, and one more for each
-	// time that it was resumed.
+	// Sessions are the processes that worked on the run: one, plus one for each
+	// resume.
 	Sessions []Session
 
 	n       int64
@@ -46,7 +46,7 @@ type RunInfo struct {
 	binding runSum
 }
 
-// Ended is when the last session ended; zero when it has not.
+// Ended returns when the last session ended, or the zero time if it has not ended.
 func (i *RunInfo) Ended() time.Time {
 	if len(i.Sessions) == 0 {
 		return time.Time{}
@@ -54,8 +54,8 @@ func (i *RunInfo) Ended() time.Time {
 	return i.Sessions[len(i.Sessions)-1].Ended
 }
 
-// SessionsOf gives the sessions in which the entry's command was about to be sent,
-// the last one first, as Run.Session counts them.
+// SessionsOf returns the sessions in which the entry's command was about to be sent,
+// the last one first. Session numbers are those of Run.Session.
 func (i *RunInfo) SessionsOf(e *Entry) []int {
 	var sessions []int
 	for _, intent := range slices.Backward(e.Intents) {
@@ -67,19 +67,19 @@ func (i *RunInfo) SessionsOf(e *Entry) []int {
 	return sessions
 }
 
-// A State says how far a run came.
+// A State is how far a run has come.
 type State uint8
 
 // The states.
 const (
-	// Ended: the last session said how it ended; it may have been interrupted.
+	// Ended: the last session recorded its end; it may have been interrupted.
 	Ended State = iota
-	// Running: a process works on it now.
+	// Running: a process is working on the run now.
 	Running
-	// Crashed: no process works on it, and its end was never written.
+	// Crashed: no process is working on the run, and its end was never recorded.
 	Crashed
-	// Incomplete: it was broken off before all its targets were written, so
-	// nothing was started. It has no results, and cannot be resumed.
+	// Incomplete: the program died before all targets were written. No command was
+	// started, there are no results, and the run cannot be resumed.
 	Incomplete
 )
 
@@ -91,13 +91,13 @@ func (s State) String() string {
 	return names[s]
 }
 
-// A Session is one process that worked on a run.
+// A Session is one process that works or worked on a run.
 type Session struct {
 	PID     int
-	Boot    string // tells apart the starts of the machine; "" where it is not known
+	Boot    string // identifies the boot of the machine; "" if unknown
 	Started time.Time
 	Ending
-	// Ended is when it said how it ended; zero when it never did.
+	// Ended is when the session recorded its end; zero if it never did.
 	Ended time.Time
 
 	n   int64
@@ -106,9 +106,9 @@ type Session struct {
 
 // An Ending is how a session ended.
 type Ending struct {
-	Interrupted bool   // it was stopped before all targets had their turn
-	ExitCode    int    // of our own process
-	Failure     string // the run's own failure, for people; "" means none
+	Interrupted bool   // it was stopped before all targets were processed
+	ExitCode    int    // exit code of our own process
+	Failure     string // error of the run as a whole; "" means none
 }
 
 func (i *RunInfo) encodeOptions() (string, error) {
@@ -125,8 +125,8 @@ const (
 	runColumns = 13
 )
 
-// selectRun is for the schema that the database has: one that is only read may be
-// an older one.
+// selectRun returns the query for the database's schema. A database opened read-only
+// may have an older schema.
 func (j *Journal) selectRun() string {
 	fields := runFields
 	if j.schema < 2 {
@@ -135,8 +135,8 @@ func (j *Journal) selectRun() string {
 	return `SELECT ` + fields + ` FROM runs WHERE id = ?`
 }
 
-// values is the row of a run whose targets are all written, without checksum.
-// n is not among them: it is no part of the run, only its place here.
+// values returns the columns of a complete run that its checksum covers. n is not one
+// of them: it depends on the database, not on the run.
 func (i *RunInfo) values(options string, command, settings any) []any {
 	return withSettings([]any{
 		i.Run, i.Started.UnixNano(), i.Program, command, i.Parent, options, int64(i.Fanout), i.salt,
@@ -144,8 +144,8 @@ func (i *RunInfo) values(options string, command, settings any) []any {
 	}, settings)
 }
 
-// withSettings adds the settings to what a run's checksum is over, where it has
-// any: the checksums of runs that have none are those of schema 1.
+// withSettings appends the settings, if any, to the values that the checksum covers.
+// Without settings the checksum is that of schema 1.
 func withSettings(values []any, settings any) []any {
 	if settings == nil {
 		return values
@@ -153,7 +153,7 @@ func withSettings(values []any, settings any) []any {
 	return append(values, settings)
 }
 
-// decodeRun reads a row of runFields. A run that never began has no checksum.
+// decodeRun decodes a row of runFields. An incomplete run has no checksum.
 func decodeRun(row []any) (*RunInfo, error) {
 	i := new(RunInfo)
 	c := columns{row: row}
@@ -202,7 +202,7 @@ const (
 	sessionColumns = 11
 )
 
-// values is the row of a session without run and checksum.
+// values returns the row of a session without run and checksum.
 func (s *Session) values() []any {
 	var ended any
 	if !s.Ended.IsZero() {

@@ -14,31 +14,31 @@ import (
 	"modernc.org/sqlite"
 )
 
-// A Journal is an open database. It is safe for concurrent use, and so are
-// several on one directory, in one process or in many.
+// A Journal is an open database. It is safe for concurrent use. Several Journals may be
+// open on one directory, in one process or in several.
 type Journal struct {
 	dir  string
 	opts Options
-	// write has one connection, whose transactions take the database's write lock
-	// at once; waiting for that connection is how the runs of one process take
-	// turns. read sees snapshots and cannot write.
-	write, read *sql.DB // write is nil in one that is only read
+	// write has one connection, and its transactions take the database's write lock when
+	// they begin. The runs of one process take turns by waiting for this connection. read
+	// uses snapshots and cannot write.
+	write, read *sql.DB // write is nil in a read-only journal
 	stmts       statements
 	codec       *codec
 	schema      int
 
 	mu   sync.Mutex
-	runs map[*Run]struct{} // those begun here and not ended
+	runs map[*Run]struct{} // begun here and not ended
 }
 
-// setupLock is held while the database is made or brought to a newer schema.
+// setupLock is held while the database is created or migrated to a newer schema.
 const setupLock = "setup"
 
-// Open opens the journal in the directory, which is made (mode 0700) where it is
-// missing, and so is the database (mode 0600). It refuses a directory or a file
-// that others can write to, that belongs to another user or is no plain file, a
-// database that is not a journal, and one of a newer schema (ErrNewer), and a file
-// system that is known to be shared by machines, such as NFS.
+// Open opens the journal in dir. It creates the directory (mode 0700) and the database
+// (mode 0600) if they are missing. It refuses a directory or file that other users can
+// write to or that belongs to another user, anything but a regular file, a database that
+// is not a journal or has a newer schema (ErrNewer), and a file system that is known to be
+// shared between machines, such as NFS.
 func Open(ctx context.Context, dir string, o Options) (*Journal, error) {
 	j, err := open(ctx, dir, o)
 	if err != nil {
@@ -91,12 +91,12 @@ func open(ctx context.Context, dir string, o Options) (_ *Journal, err error) {
 
 const readers = 4 // connections
 
-// connect gives a pool of connections. The file exists already: SQLite must not
-// make one with modes of its own.
+// connect returns a pool of connections. The file must exist already, because SQLite would
+// create it with other permissions.
 func (j *Journal) connect(connections int, begin string) (*sql.DB, error) {
 	q := url.Values{
 		"mode":          {"rw"},
-		"_auto_vacuum":  {"INCREMENTAL"}, // so that retention gives pages back
+		"_auto_vacuum":  {"INCREMENTAL"}, // lets Prune return pages to the file system
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {"FULL"},
 		"_busy_timeout": {strconv.FormatInt(j.opts.Wait.Milliseconds(), 10)},
@@ -106,10 +106,10 @@ func (j *Journal) connect(connections int, begin string) (*sql.DB, error) {
 		"_error_rc":     {"1"},
 		"_pragma": {
 			"trusted_schema(0)", "wal_autocheckpoint(4000)",
-			"cell_size_check(1)", // a damaged page is an error, not nonsense
-			"temp_store(MEMORY)", // nothing of ours in other directories
-			"secure_delete(1)",   // what retention removes is overwritten
-			"fullfsync(1)",       // macOS: fsync(2) alone leaves it in the disk's cache
+			"cell_size_check(1)", // report a damaged page as an error
+			"temp_store(MEMORY)", // write no temporary files in other directories
+			"secure_delete(1)",   // overwrite what Prune removes
+			"fullfsync(1)",       // macOS: fsync(2) alone leaves data in the disk's cache
 			"checkpoint_fullfsync(1)",
 		},
 	}
@@ -133,8 +133,8 @@ func (j *Journal) connect(connections int, begin string) (*sql.DB, error) {
 	return db, nil
 }
 
-// Close ends the journal. Runs begun here that have not ended count as broken
-// off: what they wrote stays.
+// Close closes the journal. Runs that were begun here and have not ended become Crashed;
+// what they wrote remains.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	var open []*Run

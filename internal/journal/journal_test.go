@@ -95,7 +95,7 @@ func check(t testing.TB, err error) {
 	}
 }
 
-// Everything that a result can hold comes back as it was.
+// Every field of a result is read back unchanged.
 func TestResultsComeBack(t *testing.T) {
 	j := mustOpen(t, t.TempDir(), Options{CompressAbove: 64, Now: func() time.Time { return day0 }})
 	big := bytes.Repeat([]byte("all work and no play\n"), 1000)

@@ -21,11 +21,11 @@ import (
 )
 
 const (
-	childDir   = "JOURNAL_TEST_DIR"  // what makes the test program a child
+	childDir   = "JOURNAL_TEST_DIR"  // makes the test program a child
 	childStep  = "JOURNAL_TEST_STEP" // the step at which it kills itself; 0 means never
-	childRuns  = "JOURNAL_TEST_RUNS" // how many runs it makes
+	childRuns  = "JOURNAL_TEST_RUNS" // the number of runs that it makes
 	killTarget = 50                  // targets of a run
-	killWidth  = 16                  // worked on at once
+	killWidth  = 16                  // workers
 )
 
 func TestMain(m *testing.M) {
@@ -44,8 +44,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// child is a run whose commands are lines on standard output: what is written
-// there stays written when the process is killed.
+// child performs a run whose commands write lines to standard output: what is written
+// there survives the death of the process.
 func child(dir string, killAt int) error {
 	var mu sync.Mutex
 	steps := 0
@@ -73,8 +73,8 @@ func child(dir string, killAt int) error {
 	return errors.Join(err, r.End(Ending{}), j.Close())
 }
 
-// perform intends, executes and brings a result for each of the targets, and
-// tells of an execution, and of a result that is said to be written.
+// perform calls Intend, executes, and calls Result for each target. It reports each
+// execution and each result that is acknowledged as written.
 func perform(r *Run, targets []fleet.Target, tell func(what string, idx int)) error {
 	work := make(chan fleet.Target, len(targets)) // closed below, so that workers end
 	for _, t := range targets {
@@ -111,14 +111,15 @@ func performOne(r *Run, t fleet.Target, tell func(what string, idx int)) error {
 	return nil
 }
 
-// A death is what a child told before it was killed.
+// A death is what a child reported before it was killed.
 type death struct {
 	run          string
 	exec, stored map[int]int
 	whole        bool // it was not killed
 }
 
-// runChild starts a child and kills it, itself or from here after so many lines.
+// runChild starts a child that kills itself at a step, or that is killed after a number of
+// lines.
 func runChild(t *testing.T, dir string, killAt, afterLines int) death {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -168,8 +169,8 @@ func (d *death) read(t *testing.T, words []string) {
 	}
 }
 
-// autopsy checks the journal against what the dead one told, resumes its run,
-// and checks that nothing ran twice and nothing was lost.
+// autopsy checks the journal against the child's report, resumes its run, and checks that
+// nothing ran twice and nothing was lost.
 func (d death) autopsy(t *testing.T, j *Journal) {
 	t.Helper()
 	for idx, e := range entries(t, j, d.run, All) {
@@ -221,7 +222,7 @@ func (d death) autopsy(t *testing.T, j *Journal) {
 	}
 }
 
-// checkUnborn looks at what a child left that died before it told of its run.
+// checkUnborn checks what a child left that died before it reported its run.
 func checkUnborn(t *testing.T, j *Journal, before int) {
 	t.Helper()
 	n := 0
@@ -241,10 +242,10 @@ func checkUnborn(t *testing.T, j *Journal, before int) {
 	}
 }
 
-// graveyard is how many of the killed share a journal: Verify looks at all of it.
+// graveyard is how many killed children share a journal: Verify reads all of it.
 const graveyard = 20
 
-// A process is killed at every single step of its writing.
+// A process is killed at every step of its writing.
 func TestKilledAtEveryWrite(t *testing.T) {
 	t.Parallel()
 	var dir string
@@ -272,7 +273,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 	}
 }
 
-// A process is killed at any time, from outside.
+// A process is killed from outside at random times.
 func TestKilledAtRandomTimes(t *testing.T) {
 	t.Parallel()
 	var dir string
@@ -294,7 +295,7 @@ func TestKilledAtRandomTimes(t *testing.T) {
 	}
 }
 
-// Several processes, and several journals in this one, write runs at once.
+// Several processes, and several journals in this process, write runs at the same time.
 func TestManyProcesses(t *testing.T) {
 	t.Parallel()
 	const processes, runs = 4, 3

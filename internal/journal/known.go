@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// maxKnown bounds how many hashes a run remembers, in 32 bytes each and a map.
+// maxKnown bounds the hashes that a run remembers: 32 bytes each plus the map's overhead.
 const maxKnown = 1 << 15
 
-// stored are contents that this run has committed, with a row that refers to
-// them. Retention spares runs that go on, and so what they refer to: these need
-// not be written, or compressed, again. It is safe for concurrent use.
+// stored is the set of contents that this run has committed together with a row that
+// refers to them. Prune spares running runs and their contents, so that these need not be
+// compressed and written again. It is safe for concurrent use.
 type stored struct {
 	mu     sync.Mutex
 	hashes map[[sha256.Size]byte]struct{}

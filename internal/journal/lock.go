@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// A lock is held on a file of its own with flock(2). The kernel drops it when
-// the process ends, however it ends.
+// A lock is an flock(2) on a file of its own. The kernel releases it when the process
+// ends, for whatever reason.
 type lock struct {
 	file *os.File
 }
 
 var errLocked = errors.New("locked by another process")
 
-// takeLock locks the named file for us alone. It asks again and again until the
-// deadline, since flock(2) has none of its own; the zero time means to ask once.
+// takeLock takes the exclusive lock on the named file. It polls until the deadline,
+// because flock(2) has no timeout; the zero time means a single attempt.
 func takeLock(dir, name string, deadline time.Time) (*lock, error) {
 	const first, last = time.Millisecond, 50 * time.Millisecond
 	path := filepath.Join(dir, locksName, name)
@@ -42,7 +42,7 @@ func tryLock(path string) (*lock, error) {
 			_ = f.Close() // nothing was written
 			return nil, err
 		}
-		// It may have been removed by its last holder before we had it.
+		// The previous holder may have removed the file before we locked it.
 		if current(f, path) {
 			return &lock{f}, nil
 		}
@@ -64,11 +64,11 @@ func (l *lock) release() error {
 	return errors.Join(os.Remove(l.file.Name()), l.file.Close())
 }
 
-// drop leaves the file where it is, as the end of the process would.
+// drop releases the lock and leaves the file, as the death of the process would.
 func (l *lock) drop() error { return l.file.Close() }
 
-// held says whether somebody holds the lock. It takes the lock shared for a
-// moment, so that two who ask do not disturb each other.
+// held reports whether a process holds the lock. It takes a shared lock for a moment, so
+// that two processes that ask do not disturb each other.
 func held(dir, name string) (bool, error) {
 	f, err := os.OpenFile(filepath.Join(dir, locksName, name), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {

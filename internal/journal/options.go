@@ -6,68 +6,68 @@ import (
 	"time"
 )
 
-// A Durability says what an intent and a result outlive.
+// Durability is the kind of failure that a committed intent or result survives.
 type Durability uint8
 
-// The durabilities.
+// The values of Durability.
 const (
-	// PowerSafe syncs each transaction to the disk before it counts (PRAGMA
-	// synchronous=FULL). It is the default because a lost intent is the one loss
-	// that makes a resumed run start a command twice. All that wait share one
-	// sync, so it costs latency, a sync or two for each target, and little else.
+	// PowerSafe syncs each transaction to disk before Intend returns (PRAGMA
+	// synchronous=FULL). It is the default because a lost intent is the one loss that
+	// makes a resumed run start a command twice. All waiting calls share one sync: it
+	// costs latency, one or two syncs per target, and little else.
 	PowerSafe Durability = iota
-	// ProcessSafe leaves the writing to the kernel (synchronous=NORMAL). What was
-	// acknowledged outlives kill -9, a crash and a panic of this program; a power
-	// cut or a kernel crash may take the last seconds back, as a whole: the
-	// database stays sound, yet a command may then have run without an intent.
+	// ProcessSafe leaves writing to the kernel (synchronous=NORMAL). Committed
+	// transactions survive kill -9, a crash or a panic of this program. A power cut or a
+	// kernel crash may undo the last seconds: the database stays consistent, but a command
+	// may have run without an intent.
 	ProcessSafe
 )
 
-// Options are how a journal is opened. The zero value is right for programs.
+// Options configure a journal. The zero value is right for programs.
 type Options struct {
-	// Durability is what is outlived. The zero value is PowerSafe.
+	// Durability is what committed transactions survive. The zero value is PowerSafe.
 	Durability Durability
-	// Wait bounds the waiting for other processes that write. 0 means 30 s. What
-	// must not fail, such as an intent, waits ten times as long.
+	// Wait bounds the wait for other processes that write. 0 means 30 s. Transactions that
+	// must not fail, such as those with intents, wait ten times as long.
 	Wait time.Duration
 	// CompressAbove is the size in bytes above which output is compressed.
 	// 0 means 2 KiB; negative means never.
 	CompressAbove int
-	// MaxOutput bounds the bytes kept of each stream. Of what is longer the
-	// beginning is kept, and the result says so (fleet.FlagOutputTruncated).
-	// 0 means 64 MiB; it may be 512 MiB at most.
+	// MaxOutput is the number of bytes kept of each stream. Longer output is cut at its
+	// end, and the result has fleet.FlagOutputTruncated. 0 means 64 MiB; the maximum is
+	// 512 MiB.
 	MaxOutput int
-	// MaxQueue bounds the results that wait for the disk, and MaxQueueBytes
-	// their output in bytes; beyond, Result waits. 0 means 1,024 and 16 MiB.
+	// MaxQueue bounds the number of results that wait for the disk, and MaxQueueBytes
+	// their output in bytes. When a bound is reached, Result waits. 0 means 1,024 and 16
+	// MiB.
 	MaxQueue, MaxQueueBytes int
-	// Now tells the time. nil means time.Now.
+	// Now returns the current time. nil means time.Now.
 	Now func() time.Time
 
-	// hook is called around every write; tests end the process there. nil means
-	// nothing.
+	// hook is called around every write; tests end the process there. nil disables it.
 	hook func(step)
-	// filesystem is for tests; nil means sharedFilesystem.
+	// filesystem is set by tests; nil means sharedFilesystem.
 	filesystem func(dir string) (string, error)
-	// maxPages bounds the database in pages; tests fill it. 0 means no bound.
+	// maxPages bounds the size of the database in pages; tests fill it. 0 means no bound.
 	maxPages int
 }
 
-// A step is a place in the writing where a process may end.
+// A step is a point in the writing at which a process may die.
 type step uint8
 
 const (
-	stepLocked    step = iota // the run's lock is held, nothing of it is written
+	stepLocked    step = iota // the run's lock is held, nothing of the run is written
 	stepRun                   // the run's row is committed
-	stepTargets               // some targets are committed
-	stepSealed                // all targets are
+	stepTargets               // a chunk of targets is committed
+	stepSealed                // the run is committed as complete
 	stepRow                   // a row was written inside a transaction
 	stepCommit                // a transaction is about to be committed
-	stepCommitted             // it was, and nobody knows
-	stepBusy                  // others have had the write lock for all of Options.Wait
-	stepEnded                 // the run's end is committed, its lock still held
+	stepCommitted             // it was committed, and no caller knows yet
+	stepBusy                  // others held the write lock for all of Options.Wait
+	stepEnded                 // the run's end is committed, its lock is still held
 )
 
-// Validate tells what is out of range.
+// Validate returns an error if a value is out of range.
 func (o Options) Validate() error {
 	if o.Durability > ProcessSafe {
 		return fmt.Errorf("unknown durability %d", o.Durability)

@@ -10,36 +10,36 @@ import (
 	"time"
 )
 
-// A Retention says what is kept. The zero value keeps all.
+// Retention says which runs Prune keeps. The zero value keeps all.
 type Retention struct {
-	// MaxAge is how long after its begin a run is kept. 0 means for ever.
+	// MaxAge is how long after its start a run is kept. 0 means for ever.
 	MaxAge time.Duration
-	// MaxBytes bounds the database; the runs that were begun first leave first.
-	// The last one stays even when it is larger. 0 means no bound.
+	// MaxBytes bounds the size of the database; the oldest runs are removed first. The
+	// last run is kept even if it is larger. 0 means no bound.
 	MaxBytes int64
-	// Interrupted also lets runs leave that were interrupted or broken off, and so
-	// may be waiting to be resumed.
+	// Interrupted also removes runs that were interrupted or crashed, which a user may
+	// still want to resume.
 	Interrupted bool
-	// Most lets runs leave that are too old even when that is most runs, or all.
+	// Most allows removing runs by age even if that removes most or all runs.
 	Most bool
 }
 
 // Pruned is what Prune removed.
 type Pruned struct {
-	Runs  []string // the identifiers, in the order of their beginning
-	Kept  []string // the runs that would have left, had Retention.Interrupted been set
-	Bytes int64    // by which the database became smaller
+	Runs  []string // the identifiers, in the order in which the runs began
+	Kept  []string // runs that only Retention.Interrupted would have removed
+	Bytes int64    // by which the database shrank
 }
 
-// ErrMostOld says that most runs, more than ten or all that there are, are older
-// than they may be, as when a clock is wrong. Nothing was removed.
+// ErrMostOld means that more than ten and most of the runs, or all of them, exceed the
+// maximum age, which suggests a wrong clock. Nothing was removed.
 var ErrMostOld = errors.New("most runs are older than that")
 
-// Prune removes runs that need not be kept, with all output that no other run
-// has too, and gives their room back to the file system. It works in small steps,
-// between which others write. A run that goes on is never removed. How old a run
-// is, the runs before it say too: it began no earlier than they did. After an
-// error, what Pruned tells is gone.
+// Prune removes the runs that keep does not cover, together with output that no other run
+// has, and returns the space to the file system. It works in small steps so that other
+// processes can write in between. It never removes a running run. A run counts as no older
+// than the runs begun before it, even if its recorded start time is earlier. If Prune
+// fails, the runs listed in Pruned have been removed.
 func (j *Journal) Prune(ctx context.Context, keep Retention) (Pruned, error) {
 	var p Pruned
 	if keep.MaxAge < 0 || keep.MaxBytes < 0 {
@@ -66,11 +66,12 @@ func (j *Journal) Prune(ctx context.Context, keep Retention) (Pruned, error) {
 	return p, nil
 }
 
-// fewRuns may leave without being asked about, though most do.
+// fewRuns is the number of runs that may be removed by age even if they are most of the
+// runs.
 const fewRuns = 10
 
 func (j *Journal) prune(ctx context.Context, keep Retention, p *Pruned) error {
-	if err := j.removeOrphans(ctx); err != nil { // of a Prune that was broken off
+	if err := j.removeOrphans(ctx); err != nil { // left by a Prune that was interrupted
 		return err
 	}
 	ids, err := j.queryIDs(ctx, `SELECT id FROM runs ORDER BY n`)
@@ -109,15 +110,15 @@ func (j *Journal) prune(ctx context.Context, keep Retention, p *Pruned) error {
 	return nil
 }
 
-// size is what the database holds, without pages that are free.
+// size returns the size of the database in bytes without free pages.
 func (j *Journal) size(ctx context.Context) (size int64, err error) {
 	err = j.read.QueryRowContext(ctx, `SELECT (page_count - freelist_count) * page_size
 		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`).Scan(&size)
 	return size, explain(err)
 }
 
-// remove removes those of the runs that may leave, then what no run refers to any
-// more.
+// remove removes the given runs as far as keep allows, then all contents that no run
+// refers to any more.
 func (j *Journal) remove(ctx context.Context, ids []string, keep Retention, p *Pruned) error {
 	removed := false
 	for _, id := range ids {
@@ -146,8 +147,8 @@ func (j *Journal) remove(ctx context.Context, ids []string, keep Retention, p *P
 	return j.sweep(ctx)
 }
 
-// waits reports whether a run was cut short and may be waiting to be resumed. One
-// that is damaged cannot be.
+// waits reports whether a run was cut short and could still be resumed. A damaged run
+// cannot be.
 func (j *Journal) waits(ctx context.Context, id string) (bool, error) {
 	info, err := j.run(ctx, id)
 	switch {
@@ -162,9 +163,9 @@ func (j *Journal) waits(ctx context.Context, id string) (bool, error) {
 	return info.State == Ended && last >= 0 && info.Sessions[last].Interrupted, nil
 }
 
-// removeRun holds the run's lock meanwhile, so that nobody resumes it. The run is
-// gone with the first step: what is left when Prune is broken off, the next one
-// removes.
+// removeRun holds the run's lock, so that no process resumes the run meanwhile. The first
+// step removes the run's own row; if Prune is interrupted later, the next Prune removes
+// the rest.
 func (j *Journal) removeRun(ctx context.Context, id string) (gone bool, err error) {
 	if !validID(id) {
 		return false, fmt.Errorf("%w: %.40q is no identifier of a run", ErrDamaged, id)
@@ -182,7 +183,7 @@ func (j *Journal) removeRun(ctx context.Context, id string) (gone bool, err erro
 		return tx.QueryRowContext(ctx, `DELETE FROM runs WHERE id = ? RETURNING n`, id).Scan(&n)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil // somebody else has removed it
+		return false, nil // another process has removed it
 	}
 	if err != nil {
 		return false, err
@@ -190,17 +191,17 @@ func (j *Journal) removeRun(ctx context.Context, id string) (gone bool, err erro
 	return true, j.removeRows(ctx, n)
 }
 
-// Each step of Prune holds the write lock for some ten milliseconds.
+// Each step of Prune holds the write lock for about ten milliseconds.
 const (
-	stepRows  = 2000    // removed at once
-	stepBytes = 2 << 20 // of contents, removed at once
-	stepPages = 256     // given back at once
+	stepRows  = 2000    // rows removed per step
+	stepBytes = 2 << 20 // bytes of contents removed per step
+	stepPages = 256     // pages returned to the file system per step
 
 	minPause = 10 * time.Millisecond // between two steps
 )
 
-// step is one step of Prune and the pause after it, as long as the step was: who
-// waits for the lock asks for it now and then only.
+// step runs f in a transaction and then pauses for as long as f took, because a process
+// that waits for the write lock only polls for it.
 func (j *Journal) step(ctx context.Context, f func(*sql.Tx) error) error {
 	began := time.Now()
 	if err := j.transact(ctx, f); err != nil {
@@ -220,13 +221,12 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// rowTables are the tables with rows of runs, and what tells those of one run
-// apart.
+// rowTables are the tables with rows of runs, and the columns that identify a row.
 var rowTables = []struct{ name, key string }{
 	{"results", "run, idx, seq"}, {"intents", "run, seq"}, {"targets", "run, idx"}, {"sessions", "run, n"},
 }
 
-// removeRows removes all of a run but its row in runs, in steps.
+// removeRows removes all rows of a run except its row in runs, in steps.
 func (j *Journal) removeRows(ctx context.Context, n int64) error {
 	for _, table := range rowTables {
 		query := fmt.Sprintf(`DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM %[1]s WHERE run = ? LIMIT %[3]d)`,
@@ -246,11 +246,11 @@ func (j *Journal) removeRows(ctx context.Context, n int64) error {
 	return nil
 }
 
-// removeOrphans removes rows of runs that are gone.
+// removeOrphans removes rows whose run no longer exists.
 func (j *Journal) removeOrphans(ctx context.Context) error {
 	found := false
 	for _, table := range rowTables {
-		// One look into the index for each run.
+		// One index lookup per run.
 		rows, err := j.read.QueryContext(ctx, fmt.Sprintf(`WITH RECURSIVE known(run) AS (
 			SELECT min(run) FROM %[1]s
 			UNION ALL SELECT (SELECT min(run) FROM %[1]s WHERE run > known.run) FROM known WHERE known.run IS NOT NULL)
@@ -282,9 +282,9 @@ func (j *Journal) removeOrphans(ctx context.Context) error {
 	return j.sweep(ctx)
 }
 
-// sweep removes contents to which no row refers. To look for them takes long in a
-// large journal, and is done without the write lock; each step then spares what
-// rows that were written since refer to.
+// sweep removes contents that no row refers to. The search takes long in a large journal,
+// so it runs without the write lock; each step then excludes contents that rows written
+// since the search refer to.
 func (j *Journal) sweep(ctx context.Context) error {
 	s := sweeping{live: make(map[[sha256.Size]byte]struct{})}
 	if err := j.look(ctx, &s); err != nil {
@@ -298,20 +298,20 @@ func (j *Journal) sweep(ctx context.Context) error {
 	return nil
 }
 
-// A sweeping is a sweep that goes on.
+// sweeping is the state of a sweep.
 type sweeping struct {
-	dead []content                      // without their data
-	live map[[sha256.Size]byte]struct{} // to what rows refer that came since
-	seen map[int64]progress             // how far each run was when they were looked for
+	dead []content                      // unreferenced contents, without their data
+	live map[[sha256.Size]byte]struct{} // contents referred to by newer rows
+	seen map[int64]progress             // how far each run was at the time of the search
 }
 
 // A progress is how far a run has come.
 type progress struct {
-	sealed bool // all its targets are there
+	sealed bool // all targets are written
 	seq    int64
 }
 
-// look finds what is dead, as of one moment.
+// look searches for unreferenced contents in one snapshot.
 func (j *Journal) look(ctx context.Context, s *sweeping) error {
 	tx, err := j.read.BeginTx(ctx, nil)
 	if err != nil {
@@ -360,7 +360,7 @@ func progressOf(ctx context.Context, tx *sql.Tx) (map[int64]progress, error) {
 	return all, explain(rows.Err())
 }
 
-// step removes some of what is dead.
+// step removes some of the unreferenced contents.
 func (s *sweeping) step(ctx context.Context, tx *sql.Tx) error {
 	now, err := progressOf(ctx, tx)
 	if err != nil {
@@ -389,7 +389,7 @@ func (s *sweeping) step(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-// spare adds what the rows refer to that a run has written between two moments.
+// spare adds to live the contents that a run's rows written between then and now refer to.
 func (s *sweeping) spare(ctx context.Context, tx *sql.Tx, n int64, then, now progress) error {
 	if !then.sealed {
 		if err := s.add(ctx, tx, `SELECT DISTINCT command, NULL FROM targets WHERE run = ?`, n); err != nil {
@@ -422,8 +422,8 @@ func (s *sweeping) add(ctx context.Context, tx *sql.Tx, query string, args ...an
 	return rows.Err()
 }
 
-// shrinkFile shortens the file, and overwrites the log, which still has what was
-// removed. Somebody who reads at this moment keeps the log as it is; it is
+// shrinkFile shortens the database file and overwrites the write-ahead log, which still
+// contains the removed data. A reader that is active now keeps the log unchanged; it is
 // overwritten later.
 func (j *Journal) shrinkFile(ctx context.Context) error {
 	for left := int64(-1); ; {
@@ -447,9 +447,9 @@ func (j *Journal) shrinkFile(ctx context.Context) error {
 	return j.truncateLog(ctx)
 }
 
-// truncateLog does not wait for readers: it would have the write lock meanwhile.
+// truncateLog does not wait for readers, because it would hold the write lock meanwhile.
 func (j *Journal) truncateLog(ctx context.Context) (err error) {
-	c, err := j.write.Conn(ctx) // nobody else's while it does not wait
+	c, err := j.write.Conn(ctx) // no one else uses it as long as this does not wait
 	if err != nil {
 		return explain(err)
 	}
@@ -470,7 +470,7 @@ func (j *Journal) truncateLog(ctx context.Context) (err error) {
 	return nil
 }
 
-// pragma runs a pragma to its end: incremental_vacuum works as it is stepped.
+// pragma runs a pragma and reads all its rows: incremental_vacuum works row by row.
 func pragma(ctx context.Context, j *Journal, db interface {
 	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
 }, text string,

@@ -12,8 +12,8 @@ import (
 	"shoal/fleet"
 )
 
-// Who has the write lock for longer than Options.Wait does not end a run
-// (audit P14); who keeps it does, in the end.
+// A process that holds the write lock for longer than Options.Wait does not end a run
+// (audit P14), but one that never releases it does.
 func TestBusyIsTriedAgain(t *testing.T) {
 	dir := t.TempDir()
 	other := mustOpen(t, dir, Options{})
@@ -59,8 +59,8 @@ func TestBusyIsTriedAgain(t *testing.T) {
 	}
 }
 
-// Others write between any two steps of Prune, and what they write then stays
-// though it was about to be removed (audit P14).
+// Others write between any two steps of Prune, and contents that they write stay even if
+// they were about to be removed (audit P14).
 func TestOthersWriteWhilePruning(t *testing.T) {
 	const targets = 5000
 	dir, now := t.TempDir(), day0
@@ -80,7 +80,7 @@ func TestOthersWriteWhilePruning(t *testing.T) {
 		if s != stepCommitted || !pruning {
 			return
 		}
-		// What is swept last, and what is swept in the middle.
+		// Contents that are swept last, and contents in the middle of the sweep.
 		res := okResult(targetOf(next), output(targets-1-next))
 		check(t, errors.Join(going.Intend(next, 1), going.Result(res), going.Flush()))
 		target := targetOf(0)
@@ -113,7 +113,7 @@ func TestOthersWriteWhilePruning(t *testing.T) {
 	}
 }
 
-// What a Prune that was broken off has left, the next one removes.
+// A Prune removes what an interrupted Prune has left.
 func TestPruneGoesOn(t *testing.T) {
 	dir, now := t.TempDir(), day0
 	steps := 0
@@ -154,8 +154,7 @@ func TestPruneGoesOn(t *testing.T) {
 	}
 }
 
-// Runs that may be waiting to be resumed stay unless it is said that they may
-// leave.
+// Runs that may be waiting to be resumed are kept unless Retention.Interrupted is set.
 func TestPruneKeepsWhatCanBeResumed(t *testing.T) {
 	now := day0
 	j := mustOpen(t, t.TempDir(), Options{Now: func() time.Time { return now }})
@@ -191,8 +190,8 @@ func TestPruneKeepsWhatCanBeResumed(t *testing.T) {
 	}
 }
 
-// A clock that is set wrong makes runs old neither when they begin nor when they
-// are pruned (audit P5).
+// A clock that is wrong when a run begins, or when Prune runs, does not make runs old
+// (audit P5).
 func TestPruneAfterAClockStep(t *testing.T) {
 	now := day0
 	j := mustOpen(t, t.TempDir(), Options{Now: func() time.Time { return now }})
@@ -210,7 +209,7 @@ func TestPruneAfterAClockStep(t *testing.T) {
 	if !slices.Equal(p.Runs, ids[:1]) {
 		t.Errorf("%+v, of %q", p, ids)
 	}
-	for range fewRuns { // they and those before them are most, but for one that a wrong clock has made new
+	for range fewRuns { // together with the earlier runs, most runs
 		check(t, mustBegin(t, j, RunInfo{}, targetsOf(0)).End(Ending{}))
 	}
 	now = day0.Add(6000 * day)

@@ -16,9 +16,9 @@ import (
 
 var errReadOnly = errors.New("the journal is open for reading only")
 
-// OpenReadOnly opens a journal that is there to be read, where Open fails because
-// nothing can be written: the file system is full or read-only. It makes nothing,
-// leaves an older schema as it is, and whatever would write is an error.
+// OpenReadOnly opens an existing journal for reading when Open fails because nothing can
+// be written: the file system is full or read-only. It creates nothing and does not
+// migrate an older schema. Methods that write return an error.
 func OpenReadOnly(ctx context.Context, dir string, o Options) (*Journal, error) {
 	j, err := openReadOnly(ctx, dir, o)
 	if err != nil {
@@ -61,25 +61,26 @@ func openReadOnly(ctx context.Context, dir string, o Options) (_ *Journal, err e
 		errs = append(errs, err)
 	}
 	j.codec.close()
-	return nil, errs[0] // the others were for when the first cannot be
+	return nil, errs[0] // the other errors only matter if the first way is impossible
 }
 
-// waysToRead are ways to read a database of which the next is for when the one
-// before needs room for the index of the log, journal.db-shm, and has none.
+// waysToRead returns ways to open the database, to be tried in order. The first needs
+// space for the index of the log, journal.db-shm; the others do without.
 func (j *Journal) waysToRead() []func() (*sql.DB, error) {
 	ways := []func() (*sql.DB, error){
 		func() (*sql.DB, error) { return j.connectToRead(readers, "mode", "rw") },
 	}
 	log, err := os.Lstat(filepath.Join(j.dir, fileName+"-wal"))
 	if errors.Is(err, fs.ErrNotExist) || err == nil && log.Size() == 0 {
-		// All is in the database, and nobody can be writing without that index.
+		// There is no log: the database is complete, and no process can be writing without
+		// the index.
 		return append(ways, func() (*sql.DB, error) { return j.connectToRead(readers, "immutable", "1") })
 	}
-	// One connection that nobody shares the database with keeps the index to itself.
+	// A single connection with an exclusive lock keeps the index in its own memory.
 	return append(ways, func() (*sql.DB, error) { return j.connectToRead(1, "_pragma", "locking_mode(EXCLUSIVE)") })
 }
 
-// connectToRead gives connections that cannot write, made by one more parameter.
+// connectToRead returns connections that cannot write, with one additional parameter.
 func (j *Journal) connectToRead(connections int, key, value string) (*sql.DB, error) {
 	q := url.Values{
 		"_busy_timeout": {strconv.FormatInt(j.opts.Wait.Milliseconds(), 10)},
@@ -108,8 +109,7 @@ func (j *Journal) connectToRead(connections int, key, value string) (*sql.DB, er
 	return db, nil
 }
 
-// readSchema finds out which schema the database has, and with it whether it can
-// be read.
+// readSchema reads the schema version and refuses a database that cannot be read.
 func (j *Journal) readSchema(ctx context.Context) error {
 	tx, err := j.read.BeginTx(ctx, nil)
 	if err != nil {

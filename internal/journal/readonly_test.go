@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A journal that is only read is read whatever its schema, beside one that
-// writes, and changes nothing.
+// A read-only journal can be read whatever its schema, also next to a writer, and changes
+// nothing.
 func TestReadOnlyJournal(t *testing.T) {
 	dir := unpackSchema1(t)
 	before, err := os.ReadFile(filepath.Join(dir, fileName))

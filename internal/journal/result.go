@@ -12,18 +12,18 @@ import (
 	"shoal/fleet"
 )
 
-// A resultRow is a result on its way to the disk: its row but for run, seq and
-// checksum, and the output that is not known to be there.
+// A resultRow is a result ready to be written: its row without run, seq and checksum, and
+// those of its outputs that are not known to be stored.
 type resultRow struct {
-	values   []any // from idx on; seq, the second, is filled in by the writer
+	values   []any // from idx on; the writer sets the second, seq
 	contents []content
-	bytes    int // of memory, for the bound of the queue
+	bytes    int // in memory, for the queue's bound
 }
 
-// refs are where the output of a result is kept; nil means that there is none.
+// refs are the hashes of a result's output; nil means no output.
 type refs [fleet.NumStreams][]byte
 
-// resultValues is the row of a result without run and checksum.
+// resultValues returns the row of a result without run and checksum.
 func resultValues(r *fleet.Result, out refs) []any {
 	var failure, started any
 	if r.Err != nil {
@@ -39,7 +39,7 @@ func resultValues(r *fleet.Result, out refs) []any {
 	}
 }
 
-// blob makes nil the NULL that it means.
+// blob returns untyped nil, which means NULL, for nil bytes.
 func blob(b []byte) any {
 	if b == nil {
 		return nil
@@ -54,8 +54,8 @@ const (
 	resultColumns = 18
 )
 
-// decodeResult is the inverse of resultValues, for a row of selectResult. The
-// target has its index only, and the output its sizes.
+// decodeResult is the inverse of resultValues, for a row of selectResult. Of the target it
+// sets only the index, of the output only the sizes.
 func decodeResult(row []any) (r fleet.Result, seq int64, out refs, err error) {
 	c := columns{row: row}
 	_ = c.number(math.MaxInt64) // the run
@@ -103,7 +103,7 @@ func decodeFlags(text string) (fleet.Flags, error) {
 	return fs, nil
 }
 
-// encodeTook is written by hand: names of phases need no escapes.
+// encodeTook writes JSON without encoding/json, because names of phases need no escapes.
 func encodeTook(took *fleet.Durations) string {
 	var room [256]byte
 	b := append(room[:0], '{')
@@ -138,8 +138,8 @@ func decodeTook(text string) (fleet.Durations, error) {
 	return took, nil
 }
 
-// prepare turns a result into its row. The work is done here, by whoever brings
-// the result, so that the writer has little else to do than to wait for the disk.
+// prepare converts a result to its row. The caller of Result does this work, so that the
+// writer does little but wait for the disk.
 func (r *Run) prepare(res *fleet.Result) *resultRow {
 	row := new(resultRow)
 	var out refs

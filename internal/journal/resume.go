@@ -12,24 +12,26 @@ import (
 )
 
 var (
-	// ErrGoing says that a process works on the run.
+	// ErrGoing means that a process is working on the run.
 	ErrGoing = errors.New("the run still goes on")
-	// ErrNeverBegan says that the run has not all of its targets, and that
-	// nothing of it was started.
+	// ErrNeverBegan means that the program died before all targets were written; no
+	// command was started.
 	ErrNeverBegan = errors.New("the run never began\nhint: run it anew")
 )
 
-// resumeWait covers those who look, for a moment, whether the run goes on.
+// resumeWait is long enough for processes that take the lock only to ask whether the run
+// is running.
 const resumeWait = time.Second
 
-// Resume goes on with a run whose process is gone, or that was interrupted: the
-// same run, in a new session. Once it has returned, nobody else works on the run,
-// and Select with [Resumable] gives the targets to go on with. Their indexes stay
-// and so do their results, until newer ones come. The errors are ErrGoing,
-// ErrNeverBegan, ErrNoRun, and ErrDamaged for a run that is not as it was written.
+// Resume continues a crashed or interrupted run in a new session. Once it has returned, no
+// other process works on the run, and Select with [Resumable] returns the remaining
+// targets. Targets keep their indexes, and their results until newer ones arrive. The
+// errors are ErrGoing, ErrNeverBegan, ErrNoRun, and ErrDamaged for a run that does not
+// match its checksums.
 //
-// It is the same run so that nothing runs twice however often it is resumed: a
-// new run would not know of what others have made of the old one.
+// Resume continues the same run instead of beginning a new one, so that nothing runs twice
+// however often it is called: a new run would not know what other sessions have done with
+// the old one.
 func (j *Journal) Resume(ctx context.Context, run string) (*Run, error) {
 	r, err := j.resume(ctx, run)
 	if err != nil {
@@ -43,7 +45,7 @@ func (j *Journal) resume(ctx context.Context, run string) (_ *Run, err error) {
 		return nil, errReadOnly
 	}
 	if _, err := j.run(ctx, run); err != nil {
-		return nil, err // before a lock file is made for a run that is not there
+		return nil, err // before creating a lock file for a run that does not exist
 	}
 	l, err := takeLock(j.dir, run, time.Now().Add(resumeWait))
 	if errors.Is(err, errLocked) {
@@ -82,7 +84,7 @@ func (j *Journal) resume(ctx context.Context, run string) (_ *Run, err error) {
 	return j.start(l, *info, indexes), nil
 }
 
-// isCommand says whether the hash of a target stands for the command.
+// isCommand reports whether hash is the stored hash of the command.
 func (i *RunInfo) isCommand(hash []byte, command string) bool {
 	want := sha256.Sum256([]byte(command))
 	if i.NoCommand {

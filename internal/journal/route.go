@@ -7,8 +7,8 @@ import (
 	"shoal/fleet"
 )
 
-// A routeJSON is a fleet.Route as it is kept. The command of a jump host is
-// always "", and so is what it would be.
+// routeJSON is the stored form of a fleet.Route. A jump host's target has no command, so
+// none is stored.
 type routeJSON struct {
 	Address      string    `json:"address,omitempty"`
 	HostKeyAlias string    `json:"host_key_alias,omitempty"`
@@ -27,11 +27,11 @@ type jumpJSON struct {
 	Route    *routeJSON `json:"route,omitempty"`
 }
 
-// maxJumps bounds how many jump hosts stand behind each other.
+// maxJumps is the maximum length of a chain of jump hosts.
 const maxJumps = 64
 
 func encodeRoute(r *fleet.Route) (any, error) {
-	if r == nil || r.Err != nil { // how it would be reached is not known
+	if r == nil || r.Err != nil { // the route is unknown
 		return nil, nil
 	}
 	shape, err := routeShape(r, maxJumps)

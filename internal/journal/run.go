@@ -9,30 +9,30 @@ import (
 	"shoal/fleet"
 )
 
-// ErrOver says that the run was ended, or the journal closed.
+// ErrOver means that the run has ended or the journal is closed.
 var ErrOver = errors.New("the run is over")
 
-// A Run is a run that goes on. It is safe for concurrent use.
+// A Run is a run that this process works on. It is safe for concurrent use.
 type Run struct {
 	j       *Journal
 	info    RunInfo
-	session *Session // the last of info's; the writer's until it has stopped
+	session *Session // the last of info's; belongs to the writer until it has stopped
 	indexes bitset
 	lock    *lock
 	known   stored
 	queue   *queue
 
-	// failed is closed by the writer when the journal can no longer be written.
+	// failed is closed by the writer when a write has failed.
 	failed chan struct{}
 	// stopped is closed by the writer when it returns.
 	stopped chan struct{}
-	lost    int // results that were not stored; the writer's until it has stopped
+	lost    int // results that were not stored; belongs to the writer until it has stopped
 	summer  rowSum
 
-	once sync.Once // the end
+	once sync.Once // guards the end
 }
 
-// start makes the run that holds the lock, and starts its writer.
+// start returns the Run whose lock l is, and starts its writer.
 func (j *Journal) start(l *lock, info RunInfo, indexes bitset) *Run {
 	r := &Run{
 		j: j, info: info, indexes: indexes, lock: l,
@@ -46,21 +46,20 @@ func (j *Journal) start(l *lock, info RunInfo, indexes bitset) *Run {
 	return r
 }
 
-// ID identifies the run.
+// ID returns the identifier of the run.
 func (r *Run) ID() string { return r.info.Run }
 
-// Session is 0 in the process that began the run, and one more in each that
-// goes on with it.
+// Session is 0 in the process that began the run, and one more after each resume.
 func (r *Run) Session() int { return int(r.session.n) - 1 }
 
-// Failed is closed when the journal can no longer be written. The run should
-// then stop dispatching: every later Intend fails, so nothing would start.
+// Failed returns a channel that is closed when the journal can no longer be written. The
+// run should then stop dispatching: every later Intend fails, so no command could start.
 func (r *Run) Failed() <-chan struct{} { return r.failed }
 
-// Intend writes down that the command is about to be sent to the target for this
-// attempt, and returns once that is as safe as Options.Durability says. After an
-// error the command must not be sent. It may be called by many goroutines at
-// once, which is what makes it cheap, and again for the same attempt.
+// Intend records that the command is about to be sent to the target in this attempt. It
+// returns when the record is as durable as Options.Durability says. If it fails, the
+// command must not be sent. Concurrent calls share one transaction and are therefore
+// cheap. Intend may be called again for the same attempt.
 func (r *Run) Intend(index, attempt int) error {
 	if err := r.checkTarget(index, attempt); err != nil {
 		return err
@@ -73,10 +72,10 @@ func (r *Run) Intend(index, attempt int) error {
 	return b.err
 }
 
-// Result writes down how a target ended. It does not wait for the disk unless
-// too much waits already, and keeps the result's bytes until it is written: they
-// must not be changed. A result that could not be written is told of by the
-// next call, by Flush and by End; its target then stands as the intents say.
+// Result records how a target ended. It waits only if the queue is full. It keeps the
+// result's bytes until they are written, so they must not be changed. If a result could
+// not be written, the next call, Flush and End return the error, and the target's progress
+// follows from its intents.
 func (r *Run) Result(res fleet.Result) error {
 	if err := r.checkTarget(res.Target.Index, res.Attempt); err != nil {
 		return err
@@ -91,8 +90,7 @@ func (r *Run) Result(res fleet.Result) error {
 	return err
 }
 
-// Flush returns once all that was given before is as safe as Options.Durability
-// says.
+// Flush returns when everything recorded so far is as durable as Options.Durability says.
 func (r *Run) Flush() error {
 	b, err := r.queue.mark()
 	if err != nil {
@@ -102,8 +100,8 @@ func (r *Run) Flush() error {
 	return b.err
 }
 
-// End writes how the run ended, once everything before is written, and gives it
-// free. Its error tells everything that is not in the journal. It is called once.
+// End records how the run ended, after everything before it has been written, and releases
+// the run's lock. Its error lists everything that the journal lacks. Call End once.
 func (r *Run) End(how Ending) error {
 	err := fmt.Errorf("ending run %s: %w", r.info.Run, ErrOver)
 	r.once.Do(func() { err = r.end(how) })
@@ -115,7 +113,7 @@ func (r *Run) end(how Ending) error {
 	if errs[0] == nil {
 		s := *r.session
 		s.Ending, s.Ended = how, r.j.opts.Now()
-		// Not the caller's context: a run that is cancelled ends all the same.
+		// Do not use the caller's context: a cancelled run must be ended too.
 		errs = append(errs, r.j.endSession(context.Background(), &r.info, &s))
 	}
 	r.j.opts.hook(stepEnded)
@@ -127,7 +125,7 @@ func (r *Run) end(how Ending) error {
 	return nil
 }
 
-// breakOff leaves the run as the end of the process would.
+// breakOff releases the run without recording an end, as the death of the process would.
 func (r *Run) breakOff() (err error) {
 	r.once.Do(func() {
 		err = errors.Join(r.stop(), r.lock.drop())
@@ -136,7 +134,7 @@ func (r *Run) breakOff() (err error) {
 	return err
 }
 
-// stop waits until all that was given is written, and ends the writer.
+// stop waits until everything is written, and stops the writer.
 func (r *Run) stop() error {
 	r.queue.end(ErrOver)
 	<-r.stopped

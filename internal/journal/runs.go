@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// A Filter says which runs are meant. The zero value means all.
+// A Filter selects runs. The zero value selects all.
 type Filter struct {
-	// Since and Until bound when a run began; zero means no bound.
+	// Since and Until bound the start of a run; the zero time means no bound.
 	Since, Until time.Time
-	// Limit is how many are given, the last ones; 0 means all.
+	// Limit is the maximum number of runs, counted from the latest; 0 means all.
 	Limit int
 }
 
-// Runs gives the runs, the last that was begun first, whatever the clock said. A run that is damaged is an error that
-// names it, and the next ones follow.
+// Runs returns the runs in reverse order of their beginning, whatever their clocks said. A
+// damaged run is yielded as an error that names it, and the remaining runs follow.
 func (j *Journal) Runs(ctx context.Context, f Filter) iter.Seq2[RunInfo, error] {
 	return func(yield func(RunInfo, error) bool) {
 		ids, err := j.ids(ctx, f)
@@ -31,7 +31,7 @@ func (j *Journal) Runs(ctx context.Context, f Filter) iter.Seq2[RunInfo, error] 
 		for _, id := range ids {
 			info, err := j.Run(ctx, id)
 			if errors.Is(err, ErrNoRun) {
-				continue // pruned meanwhile
+				continue // pruned in the meantime
 			}
 			if err != nil {
 				info = &RunInfo{}
@@ -79,17 +79,15 @@ func (j *Journal) queryIDs(ctx context.Context, query string, args ...any) ([]st
 	return ids, explain(rows.Err())
 }
 
-// ErrNoRun says that the journal has no such run; ErrAmbiguous that it has
-// several.
+// ErrNoRun means that no run matches; ErrAmbiguous that several do.
 var (
 	ErrNoRun     = errors.New("no such run")
 	ErrAmbiguous = errors.New("several runs are meant")
 )
 
-// Resolve gives the identifier of the run that a person names: by the whole
-// identifier, the beginning of one run's alone, the last part of one run's
-// alone, "last" for the one that was begun last, whatever the clock said, or
-// "last-1" for the one before it, and so on.
+// Resolve returns the identifier of the run that name refers to. A name is a whole
+// identifier, a unique prefix, a unique last part, "last" for the run begun last, whatever
+// its clock said, or "last-1" for the one before it, and so on.
 func (j *Journal) Resolve(ctx context.Context, name string) (string, error) {
 	if name == "last" || strings.HasPrefix(name, "last-") {
 		return j.resolveLast(ctx, name)
@@ -130,8 +128,8 @@ func (j *Journal) resolveLast(ctx context.Context, name string) (string, error) 
 	return ids[0], nil
 }
 
-// Run tells of one run, by its whole identifier. The errors are ErrNoRun,
-// ErrDamaged, or the database's.
+// Run returns a run by its whole identifier. The errors are ErrNoRun, ErrDamaged, or
+// errors of the database.
 func (j *Journal) Run(ctx context.Context, id string) (*RunInfo, error) {
 	info, err := j.run(ctx, id)
 	if err != nil {
@@ -153,8 +151,8 @@ func (j *Journal) run(ctx context.Context, id string) (*RunInfo, error) {
 	return j.readRun(ctx, tx, id, going)
 }
 
-// isRunning says whether a process works on the run. It is asked before the rows
-// are read: a run that ends in between is seen as ended, not as broken off.
+// isRunning reports whether a process is working on the run. Call it before reading the
+// rows: a run that ends in between then appears as ended, not as crashed.
 func (j *Journal) isRunning(id string) (bool, error) {
 	if !validID(id) {
 		return false, ErrNoRun
@@ -196,7 +194,7 @@ func readRow(ctx context.Context, tx *sql.Tx, columns int, query string, args ..
 	return row, explain(err)
 }
 
-// anyRow gives room for a row, and what Scan wants to fill it.
+// anyRow returns a row of empty values, and the pointers to them for Scan.
 func anyRow(columns int) (row, into []any) {
 	row, into = make([]any, columns), make([]any, columns)
 	for i := range row {

@@ -7,18 +7,15 @@ import (
 	"fmt"
 )
 
-// applicationID marks the file as a journal of ours (PRAGMA application_id):
-// "shol".
+// applicationID marks the database file as a journal (PRAGMA application_id): "shol".
 const applicationID = 0x73686f6c
 
-// migrations lead from each version of the schema to the next; the version is
-// how many of them have been done (PRAGMA user_version). One that was released
-// is never changed.
+// migrations are the statements that lead from each schema version to the next. PRAGMA
+// user_version is the number of migrations done. Never change a released migration.
 var migrations = []string{
-	// 1. A run's number n stands for it in the other tables. seq numbers the
-	// intents and results of a run from 1 without gaps, in the order in which
-	// they were written; sessions.seq is the last one. sum is the checksum of
-	// the row.
+	// 1. The other tables refer to a run by its number n. seq numbers the intents and
+	// results of a run from 1 without gaps, in the order of writing; sessions.seq is the
+	// last one. sum is the checksum of the row.
 	`
 CREATE TABLE runs (
 	n        INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -103,23 +100,23 @@ CREATE TABLE contents (
 	data   BLOB NOT NULL
 ) STRICT;
 `,
-	// 2. How a run was asked for, so that it can be resumed as it was: NULL in runs
-	// of older programs, and then no part of the checksum.
+	// 2. The settings of a run, so that it can be resumed with the same ones. In runs of
+	// older programs they are NULL and not part of the checksum.
 	`
 ALTER TABLE runs ADD COLUMN settings TEXT; -- JSON
 `,
 }
 
-// ErrNewer says that the journal was written by a newer version of the program.
+// ErrNewer means that a newer version of the program wrote the journal.
 var ErrNewer = errors.New("written by a newer version of the program")
 
-// migrate brings the schema to the newest version, in one transaction.
+// migrate brings the schema to the newest version in one transaction.
 func migrate(ctx context.Context, db *sql.DB) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
+	defer func() { _ = tx.Rollback() }() // no effect after Commit
 	version, err := schemaVersion(ctx, tx)
 	if err != nil || version == len(migrations) {
 		return err
@@ -130,7 +127,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		}
 		version++
 	}
-	// A pragma takes no parameters.
+	// A pragma cannot have bound parameters.
 	mark := fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d", applicationID, version)
 	if _, err := tx.ExecContext(ctx, mark); err != nil {
 		return err
@@ -138,8 +135,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	return tx.Commit()
 }
 
-// schemaVersion is 0 for an empty database, and an error for one that is not
-// ours or too new.
+// schemaVersion returns the schema version: 0 for an empty database, and an error for one
+// that is not a journal or too new.
 func schemaVersion(ctx context.Context, tx *sql.Tx) (int, error) {
 	var application, version, tables int
 	for query, into := range map[string]*int{

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A migration that was released stays as it was: journals out there were made by
-// it. A new one gets a line here.
+// A released migration must not change: existing journals were made by it. Add a line here
+// for a new one.
 func TestMigrationsStay(t *testing.T) {
 	released := []string{"d7301fa09de34e10", "1b72a0dba5e050df"}
 	if len(released) != len(migrations) {
@@ -58,7 +58,7 @@ func TestOptionsAreValidated(t *testing.T) {
 	}
 }
 
-// What a pragma asks for and does not get is told by no error.
+// SQLite reports no error for a pragma that had no effect.
 func TestPragmas(t *testing.T) {
 	for d, synchronous := range map[Durability]string{PowerSafe: "2", ProcessSafe: "1"} {
 		j := mustOpen(t, t.TempDir(), Options{Durability: d})

@@ -11,8 +11,7 @@ import (
 	"shoal/fleet"
 )
 
-// everyKind is a run with a target of each kind; the names of its targets are
-// their indexes here.
+// everyKind is a run with a target of each kind; these constants are the targets' indexes.
 const (
 	kindOK = iota
 	kindFailed
@@ -23,7 +22,7 @@ const (
 	kindCancelled
 	kindIntended
 	kindUntouched
-	kindRetried // never started, and intended again since
+	kindRetried // never started, then intended again
 	kindDetached
 	numKinds
 )
@@ -103,7 +102,7 @@ func TestSelections(t *testing.T) {
 	}
 }
 
-// What is not written yet is not made up while the run goes on.
+// While the run is running, no result is invented for a target that has none.
 func TestEntriesOfARunThatGoesOn(t *testing.T) {
 	dir := t.TempDir()
 	j, reader := mustOpen(t, dir, Options{}), mustOpen(t, dir, Options{})
@@ -223,7 +222,7 @@ func TestPrune(t *testing.T) {
 	scan(t, dir, strings.Repeat("0/7", 300), false)
 	scan(t, dir, strings.Repeat("2/7", 300), true)
 
-	// However small, the newest run and the one that goes on stay.
+	// The newest run and a running one stay, however small the limit.
 	p, err = j.Prune(t.Context(), Retention{MaxBytes: 1})
 	check(t, err)
 	if !slices.Equal(p.Runs, []string{runs[2].ID(), runs[3].ID()}) {
@@ -243,8 +242,8 @@ func TestPrune(t *testing.T) {
 	}
 }
 
-// A target's sessions are those in which its command was about to be sent, though
-// others came between, and several intents may be in one.
+// A target's sessions are those in which its command was about to be sent, even if other
+// sessions came between, and if one session has several intents.
 func TestSessionsOf(t *testing.T) {
 	j := mustOpen(t, t.TempDir(), Options{})
 	r := mustBegin(t, j, RunInfo{}, targetsOf(3))

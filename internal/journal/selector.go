@@ -7,25 +7,24 @@ import (
 	"shoal/fleet"
 )
 
-// A Selector says which targets of a run are meant. It sees entries without
-// their output.
+// A Selector reports whether a target of a run is selected. It gets entries without
+// output.
 type Selector func(*Entry) bool
 
-// All means every target.
+// All selects every target.
 func All(*Entry) bool { return true }
 
-// Resumable means the targets whose command certainly did not run: those not
-// started, and those whose last result says so. Those that nobody knows of are
-// not among them.
+// Resumable selects the targets whose command certainly did not run: those not started,
+// and those whose last result says so. It does not select unknown targets.
 func Resumable(e *Entry) bool {
 	return e.Standing == NotStarted || e.Standing == Done && e.Outcome.DidNotRun()
 }
 
-// Unknown means the targets of which nobody knows whether the command ran to its
-// end: an intent without a result, or a result that says so.
+// Unknown selects the targets of which it is unknown whether the command ran to its end:
+// an intent without a result, or a result with outcome unknown.
 func Unknown(e *Entry) bool { return e.Standing == Intended || e.Outcome == fleet.OutcomeUnknown }
 
-// ResumableOrUnknown adds the unknown ones: their commands may run a second time.
+// ResumableOrUnknown also selects unknown targets: their commands may run a second time.
 func ResumableOrUnknown(e *Entry) bool { return Resumable(e) || Unknown(e) }
 
 func notStarted(e *Entry) bool {
@@ -40,8 +39,8 @@ func outcome(o fleet.Outcome) Selector {
 	return func(e *Entry) bool { return e.Standing == Done && e.Outcome == o }
 }
 
-// Cause means the targets that did not end well in this phase or for this
-// reason, such as auth, or auth_timeout.
+// Cause selects the targets that failed in the phase or for the reason of that name, such
+// as auth or auth_timeout.
 func Cause(name string) Selector {
 	return func(e *Entry) bool {
 		well := e.Outcome == fleet.OutcomeOK || e.Outcome == fleet.OutcomeDetached
@@ -49,9 +48,8 @@ func Cause(name string) Selector {
 	}
 }
 
-// Hosts means the targets with one of these names, as they stand in the
-// inventory: db1, root@db1 or db1:2222. A name alone means the host with
-// whatever user and port.
+// Hosts selects the targets with one of these names as the inventory has them: db1,
+// root@db1 or db1:2222. A name alone matches any user and port.
 func Hosts(names ...string) Selector {
 	set := make(map[string]bool, len(names))
 	for _, n := range names {
@@ -60,8 +58,8 @@ func Hosts(names ...string) Selector {
 	return func(e *Entry) bool { return set[e.Target.Host.Name] || set[e.Target.Host.String()] }
 }
 
-// Selections are the words that ParseSelector knows beside cause=…, with what
-// each means.
+// Selections are the words that ParseSelector accepts besides cause=…, with their
+// meanings.
 var Selections = []struct {
 	Name, Meaning string
 	Selector      Selector
@@ -77,8 +75,8 @@ var Selections = []struct {
 	{"resumable", "certainly did not run", Resumable},
 }
 
-// ParseSelector reads words of Selections and cause=REASON or cause=PHASE,
-// separated by commas; a target is meant when one of them means it.
+// ParseSelector parses words of Selections and cause=REASON or cause=PHASE, separated by
+// commas. A target is selected if one of them selects it.
 func ParseSelector(text string) (Selector, error) {
 	var any []Selector
 	for word := range strings.SplitSeq(text, ",") {

@@ -6,30 +6,27 @@ import (
 	"unicode/utf8"
 )
 
-// Settings are how a run was asked for, as far as that decides how its targets
-// are reached and what holds it up: what shoal resume and shoal rerun need. They
-// have paths and digests of files, and no secret.
+// Settings are the directory, flags and files with which a run was requested. shoal resume
+// and shoal rerun need them. They contain paths and digests of files, but no secrets.
 type Settings struct {
-	// Directory is the working directory, which relative names in Flags count
-	// from.
+	// Directory is the working directory; relative paths in Flags refer to it.
 	Directory string
-	// Flags are the values of the flags that were given, by their names.
+	// Flags are the values of the flags that were set, by name.
 	Flags map[string][]string
-	// Files are those that decided where the run went and how.
+	// Files are the files that decided which targets the run had and how it reached them.
 	Files []File
 }
 
-// A File is one that a run read.
+// A File is a file that a run read.
 type File struct {
 	Kind FileKind
 	Path string
-	// Digest is the SHA-256 of the content in hexadecimal; for a key file the
-	// fingerprint of its public key, as ssh-keygen -l prints it. "" means that it
-	// was not known.
+	// Digest is the SHA-256 of the content in hexadecimal; for a key file it is the
+	// fingerprint of the public key as ssh-keygen -l prints it. "" means unknown.
 	Digest string
 }
 
-// A FileKind says what a File is for. The texts are part of the schema.
+// FileKind is the purpose of a File. The strings are part of the schema.
 type FileKind string
 
 // The kinds of files.
@@ -39,8 +36,8 @@ const (
 	FileIdentity  FileKind = "key file"
 )
 
-// settingsVersion is written with settings; those of a later version may mean
-// other things by their names.
+// settingsVersion is stored with the settings: in a later version the names may have other
+// meanings.
 const settingsVersion = 1
 
 type settingsJSON struct {
@@ -56,8 +53,8 @@ type fileJSON struct {
 	Digest string   `json:"digest,omitempty"`
 }
 
-// A text is a JSON string; where it is not UTF-8, as a path need not be, an array
-// with its bytes in base64.
+// A text is stored as a JSON string or, if it is not valid UTF-8 (a path need not be), as
+// an array with its bytes in base64.
 type text string
 
 // MarshalJSON implements json.Marshaler.
@@ -79,7 +76,7 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// encode gives the column; nil for nil.
+// encode returns the value of the column; nil for nil Settings.
 func (s *Settings) encode() (any, error) {
 	if s == nil {
 		return nil, nil

@@ -38,9 +38,8 @@ func TestSettingsComeBack(t *testing.T) {
 	}
 }
 
-// Settings decide what is reached and what holds a run up: a run whose settings
-// were changed, taken away or given is damaged, and those of a newer program are
-// refused.
+// Settings decide which targets a run has and how it is limited: a run whose settings were
+// changed, removed or added is damaged, and settings of a newer program are refused.
 func TestSettingsAreGuarded(t *testing.T) {
 	for name, c := range map[string]struct {
 		info   RunInfo
@@ -64,8 +63,8 @@ func TestSettingsAreGuarded(t *testing.T) {
 	}
 }
 
-// A route keeps what the inventory said; one that could not be made is not kept
-// as if the host were reached by its name.
+// A route keeps what the inventory said. A route with an error is not stored, which would
+// look like a host reached by its name.
 func TestRoutesAreKept(t *testing.T) {
 	j := mustOpen(t, t.TempDir(), Options{})
 	listed := &fleet.Route{Address: "10.0.0.1", Listed: "web", KeyFile: "~/key"}
@@ -85,8 +84,8 @@ func TestRoutesAreKept(t *testing.T) {
 	}
 }
 
-// unpackSchema1 makes a state directory with a journal that revision 8dce720 has
-// written: one run of five targets, "exit {index}", stopped by --fail-fast.
+// unpackSchema1 creates a state directory with a journal written by revision 8dce720: one
+// run of five targets, "exit {index}", stopped by --fail-fast.
 func unpackSchema1(t testing.TB) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -135,7 +134,7 @@ func TestJournalsOfSchema1AreRead(t *testing.T) {
 	}
 }
 
-// The last run is the one that was begun last, also after the clock was set back.
+// The last run is the one begun last, even after the clock was set back.
 func TestLastAfterAClockStep(t *testing.T) {
 	now := day0
 	j := mustOpen(t, t.TempDir(), Options{Now: func() time.Time { return now }})
@@ -161,7 +160,7 @@ func TestLastAfterAClockStep(t *testing.T) {
 	}
 }
 
-// Targets may come in any order: those of a canary come first.
+// Targets may arrive in any order: those of a canary come first.
 func TestTargetsInAnyOrder(t *testing.T) {
 	j := mustOpen(t, t.TempDir(), Options{})
 	r := mustBegin(t, j, RunInfo{}, slices.Values([]fleet.Target{targetOf(2), targetOf(7), targetOf(0), targetOf(5)}))

@@ -9,9 +9,9 @@ import (
 	"shoal/record"
 )
 
-// Show gives the targets of a run that the selector means, in the order of their
-// indexes, with their commands and output. An error ends it; when it is
-// ErrDamaged, what was given before it was as it was written.
+// Show returns the selected targets of a run in the order of their indexes, with their
+// commands and output. The iteration ends at the first error. If that is ErrDamaged, the
+// entries yielded before it are intact.
 func (j *Journal) Show(ctx context.Context, run string, sel Selector) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		err := j.walk(ctx, run, func(s *snapshot, e *Entry) (bool, error) {
@@ -35,7 +35,7 @@ func (j *Journal) Show(ctx context.Context, run string, sel Selector) iter.Seq2[
 	}
 }
 
-// walk gives all entries without their output.
+// walk calls f for each entry, without output.
 func (j *Journal) walk(ctx context.Context, run string, f func(*snapshot, *Entry) (bool, error)) error {
 	s, err := j.snapshot(ctx, run)
 	if err == nil {
@@ -48,10 +48,9 @@ func (j *Journal) walk(ctx context.Context, run string, f func(*snapshot, *Entry
 	return nil
 }
 
-// Select gives the targets of a run that the selector means, in the order of
-// their indexes, which they keep. All of the run is checked first: on a damaged
-// one nothing is selected (ErrDamaged). Targets have no command when the run kept
-// none; see Journal.SameCommand.
+// Select returns the selected targets of a run in the order of their indexes, which they
+// keep. It checks the whole run first and selects nothing from a damaged one (ErrDamaged).
+// Targets have no command if the run kept none; see Journal.SameCommand.
 func (j *Journal) Select(ctx context.Context, run string, sel Selector) ([]fleet.Target, error) {
 	var targets []fleet.Target
 	err := j.walk(ctx, run, func(_ *snapshot, e *Entry) (bool, error) {
@@ -66,8 +65,8 @@ func (j *Journal) Select(ctx context.Context, run string, sel Selector) ([]fleet
 	return targets, nil
 }
 
-// Summary counts how the targets of a run stand. Those without a result count as
-// Entry says.
+// Summary counts the targets of a run by outcome. For targets without a result it uses the
+// one that Entry describes.
 func (j *Journal) Summary(ctx context.Context, run string) (*record.Summary, error) {
 	sum := new(record.Summary)
 	err := j.walk(ctx, run, func(s *snapshot, e *Entry) (bool, error) {
@@ -86,9 +85,9 @@ func (j *Journal) Summary(ctx context.Context, run string) (*record.Summary, err
 	return sum, nil
 }
 
-// SameCommand says whether the targets, by their indexes, have the commands that
-// the run began with; it can say so even when their texts were not kept. Targets
-// that are not in the run have not.
+// SameCommand reports whether the targets, by index, have the commands that the run began
+// with, even if their texts were not kept. It returns false for a target that is not in
+// the run.
 func (j *Journal) SameCommand(ctx context.Context, run string, targets iter.Seq[fleet.Target]) (bool, error) {
 	commands := make(map[int]string)
 	for t := range targets {

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// A snapshot reads one run as it was at one moment. It is for one goroutine.
+// A snapshot reads one run in one consistent state. It is not safe for concurrent use.
 type snapshot struct {
-	ctx  context.Context // of the reading as a whole, which is one call
+	ctx  context.Context // of the whole read operation, which is a single call
 	tx   *sql.Tx
 	j    *Journal
 	info *RunInfo
@@ -58,12 +58,12 @@ func (s *snapshot) close() {
 	_ = s.tx.Rollback() // nothing was written
 }
 
-// A cursor goes through the rows of a query and checks each.
+// A cursor iterates over the rows of a query and verifies each.
 type cursor struct {
 	rows      *sql.Rows
 	row, into []any
 	check     func(row []any) error
-	more      bool // row holds a row that nobody has taken yet
+	more      bool // row holds a row that was not used yet
 }
 
 func (s *snapshot) open(table, query string, columns int, b runSum) (*cursor, error) {
@@ -76,7 +76,7 @@ func (s *snapshot) open(table, query string, columns int, b runSum) (*cursor, er
 	return c, nil
 }
 
-// next moves on to the next row, and says whether there is one.
+// next moves to the next row and reports whether there is one.
 func (c *cursor) next() (bool, error) {
 	if c.more = c.rows.Next(); !c.more {
 		return false, explain(c.rows.Err())
@@ -87,7 +87,7 @@ func (c *cursor) next() (bool, error) {
 	return true, c.check(c.row)
 }
 
-func (c *cursor) close() { _ = c.rows.Close() } // rows.Err told
+func (c *cursor) close() { _ = c.rows.Close() } // rows.Err reported it
 
 const (
 	selectIntent = `SELECT run, seq, idx, attempt, at, sum FROM intents WHERE run = ? ORDER BY idx, seq`
@@ -108,9 +108,8 @@ func decodeIntent(row []any) (idx int, i Intent, err error) {
 	return idx, i, c.err
 }
 
-// each gives the entries in the order of their indexes, with commands but
-// without output, and ends with an error unless all of the run is as it was
-// written.
+// each calls yield for the entries in the order of their indexes, with commands but
+// without output. It returns an error unless the whole run is intact.
 func (s *snapshot) each(yield func(*Entry) (bool, error)) (err error) {
 	targets, err := s.open("targets", selectTarget, targetColumns, sumRun(s.info.Run, nil))
 	if err != nil {
@@ -145,7 +144,7 @@ func (s *snapshot) each(yield func(*Entry) (bool, error)) (err error) {
 	}
 }
 
-// begin moves the cursors of what is merged to their first rows.
+// begin moves the merged cursors to their first rows.
 func (s *snapshot) begin() error {
 	for _, c := range []*cursor{s.intents, s.results} {
 		if _, err := c.next(); err != nil {
@@ -155,7 +154,7 @@ func (s *snapshot) begin() error {
 	return nil
 }
 
-// entry makes the entry of a target, and takes what there is of it.
+// entry builds the entry of a target from its intents and its result.
 func (s *snapshot) entry(row []any, w *integrity) (*Entry, error) {
 	target, command, err := decodeTarget(row)
 	if err != nil {
@@ -217,8 +216,8 @@ func (s *snapshot) takeIntents(e *Entry, index int, w *integrity) error {
 	return nil
 }
 
-// stray is an error for a row whose target is not there; a row of a later target
-// has its turn later.
+// stray returns an error for a row whose target does not exist, and nil for a row of a
+// later target.
 func stray(what string, idx, current int) error {
 	if idx > current {
 		return nil
@@ -226,7 +225,7 @@ func stray(what string, idx, current int) error {
 	return fmt.Errorf("%w: there is no target %d for a %s", ErrDamaged, idx, what)
 }
 
-// finish looks for what is missing once everything was read.
+// finish checks for missing rows after everything was read.
 func (s *snapshot) finish(w *integrity) error {
 	for what, c := range map[string]*cursor{"result": s.results, "intent": s.intents} {
 		if c.more {
@@ -236,8 +235,8 @@ func (s *snapshot) finish(w *integrity) error {
 	return w.check()
 }
 
-// content gives the bytes of the hash. Slot says which of the last ones they may
-// be: equal bytes mostly follow each other.
+// content returns the bytes with this hash. slot selects the cache entry to compare with:
+// consecutive targets often have equal bytes.
 func (s *snapshot) content(slot int, hash []byte) ([]byte, error) {
 	last := &s.cache[slot]
 	if last.plain != nil && string(last.hash[:]) == string(hash) {

@@ -6,7 +6,8 @@ import (
 	"errors"
 )
 
-// statements are prepared once: preparing costs more than what most of them do.
+// statements are prepared once, because preparing most of them costs more than running
+// them.
 type statements struct {
 	target, content, intent, result, progress *sql.Stmt
 }

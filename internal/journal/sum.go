@@ -8,24 +8,24 @@ import (
 	"fmt"
 )
 
-// ErrDamaged says that a row is not as it was written, is missing, or belongs to
-// another run. Nothing is decided on such a run.
+// ErrDamaged means that a row was changed, is missing, or belongs to another run. No
+// decision is based on such a run.
 var ErrDamaged = errors.New("the journal does not match its checksums")
 
-const sumSize = 16 // bytes of SHA-256 that are kept of each row
+const sumSize = 16 // the bytes of SHA-256 that are kept of each row
 
-// A binding is what the checksums of a run's rows begin with, so that a row of
-// another run, or of the same run with other targets, does not match.
+// A runSum is a prefix of the checksum of each row of a run, so that a row of another run,
+// or of the same run with other targets, does not match.
 type runSum [sha256.Size]byte
 
 func sumRun(run string, input []byte) runSum {
 	return sha256.Sum256(appendValues([]byte("shoal journal 1"), []any{run, input}))
 }
 
-// A summer makes checksums. It is for one goroutine.
+// A rowSum computes checksums. It is not safe for concurrent use.
 type rowSum struct{ buf []byte }
 
-// sum is the checksum of a row: its values as SQLite has them.
+// sum returns the checksum of a row from its values as SQLite returns them.
 func (s *rowSum) sum(b runSum, table string, values []any) []byte {
 	s.buf = append(s.buf[:0], b[:]...)
 	s.buf = appendValues(s.buf, []any{table})
@@ -34,7 +34,7 @@ func (s *rowSum) sum(b runSum, table string, values []any) []byte {
 	return sum[:sumSize]
 }
 
-// check refuses a row that does not match; its last value is the checksum.
+// check returns an error if a row does not match its checksum, which is its last value.
 func (s *rowSum) check(b runSum, table string, row []any) error {
 	last := len(row) - 1
 	sum, ok := row[last].([]byte)
@@ -44,10 +44,11 @@ func (s *rowSum) check(b runSum, table string, row []any) error {
 	return nil
 }
 
-// place names a row by its first two values, the numbers by which it is found.
+// place returns the first two values of a row, which identify it for people.
 func place(row []any) []any { return row[:min(2, len(row))] }
 
-// appendValues adds the values so that no two lists give the same bytes.
+// appendValues appends the values in an injective encoding: different lists give different
+// bytes.
 func appendValues(b []byte, values []any) []byte {
 	for _, v := range values {
 		switch v := v.(type) {
@@ -64,7 +65,7 @@ func appendValues(b []byte, values []any) []byte {
 			b = append(b, 'b')
 			b = binary.BigEndian.AppendUint64(b, uint64(len(v)))
 			b = append(b, v...)
-		default: // a type that no column has, hence no row of ours
+		default: // a type that no column has: not a row of ours
 			b = fmt.Appendf(append(b, '?'), "%T", v)
 		}
 	}

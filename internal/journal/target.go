@@ -8,11 +8,11 @@ import (
 	"shoal/fleet"
 )
 
-// maxIndex bounds the index of a target, and with it the memory that a run
-// takes: one bit for each.
+// maxIndex bounds the index of a target and thereby the memory of a run: one bit per
+// index.
 const maxIndex = 1 << 30
 
-// targetValues is the row of a target without run and checksum.
+// targetValues returns the row of a target without run and checksum.
 func targetValues(t *fleet.Target, command []byte) ([]any, error) {
 	route, err := encodeRoute(t.Route)
 	if err != nil {
@@ -26,7 +26,7 @@ func targetValues(t *fleet.Target, command []byte) ([]any, error) {
 const selectTarget = `SELECT t.run, t.idx, t.host, t.host_user, t.host_port, t.user, t.port, t.route, t.command, t.sum
 	FROM targets t WHERE t.run = ? ORDER BY t.idx`
 
-// targetColumns is how many columns selectTarget gives.
+// targetColumns is the number of columns of selectTarget.
 const targetColumns = 10
 
 // decodeTarget is the inverse of targetValues, for a row of selectTarget.
@@ -49,7 +49,7 @@ func decodeTarget(row []any) (t fleet.Target, command []byte, err error) {
 	return t, command, c.err
 }
 
-// saltedHash stands for a command whose text is not kept.
+// saltedHash returns the hash that is stored instead of a command's text.
 func saltedHash(salt []byte, command string) [sha256.Size]byte {
 	mac := hmac.New(sha256.New, salt)
 	mac.Write([]byte(command))

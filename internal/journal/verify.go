@@ -7,22 +7,21 @@ import (
 	"fmt"
 )
 
-// maxProblems bounds what a Report tells of a database in ruins.
+// maxProblems is the maximum number of problems in a Report.
 const maxProblems = 1000
 
-// A Report is what Verify found.
+// A Report is the result of Verify.
 type Report struct {
-	// Targets, Intents, Results and Contents are how many were looked at.
+	// Targets, Intents, Results and Contents are the numbers of rows checked.
 	Targets, Intents, Results, Contents int
-	// Unresolved are the indexes of the targets that are Intended: no defect of
-	// the journal, but nobody knows what became of their commands.
+	// Unresolved are the indexes of the targets that are Intended. This is not damage, but
+	// it is unknown whether their commands ran.
 	Unresolved []int
-	// Problems are what does not match, at most 1,000 of them; nil means that
-	// the run is as it was written.
+	// Problems are the mismatches found, at most 1,000; nil means that the run is intact.
 	Problems []error
 }
 
-// OK says that nothing was found that does not match.
+// OK reports whether no mismatch was found.
 func (r *Report) OK() bool { return len(r.Problems) == 0 }
 
 func (r *Report) add(err error) {
@@ -31,10 +30,10 @@ func (r *Report) add(err error) {
 	}
 }
 
-// Verify looks at everything that the journal has of a run: the database as
-// SQLite knows it, the checksum of each row, that none is missing, every output
-// against its hash, and an intent before each result that says that exec was
-// sent. What it finds is in the Report; the error says that it could not look.
+// Verify checks everything the journal has of a run: the database with SQLite's integrity
+// check, the checksum of each row, that no row is missing, each output against its hash,
+// and that an intent precedes each result whose command was sent. Mismatches are in the
+// Report; an error means that Verify could not check.
 func (j *Journal) Verify(ctx context.Context, run string) (*Report, error) {
 	report := new(Report)
 	err := j.verify(ctx, run, report)
@@ -74,7 +73,7 @@ func (j *Journal) verify(ctx context.Context, run string, report *Report) error 
 	})
 }
 
-// verifyDatabase has SQLite look at its pages and indexes.
+// verifyDatabase runs SQLite's integrity check on pages and indexes.
 func (s *snapshot) verifyDatabase(report *Report) error {
 	rows, err := s.tx.QueryContext(s.ctx, `PRAGMA integrity_check`)
 	if err != nil {
@@ -93,7 +92,7 @@ func (s *snapshot) verifyDatabase(report *Report) error {
 	return explain(rows.Err())
 }
 
-// verifyRows looks at each row for itself, so that one bad row hides no other.
+// verifyRows checks each row separately, so that one bad row does not hide others.
 func (s *snapshot) verifyRows(report *Report) error {
 	for _, table := range []struct {
 		name, query string
@@ -140,7 +139,7 @@ func (s *snapshot) verifyRows(report *Report) error {
 	return nil
 }
 
-// verifyContents looks at everything that the run refers to.
+// verifyContents checks all contents that the run refers to.
 func (s *snapshot) verifyContents(report *Report) error {
 	query := `SELECT stdout FROM results WHERE run = ?1 AND stdout IS NOT NULL
 		UNION SELECT stderr FROM results WHERE run = ?1 AND stderr IS NOT NULL`
@@ -159,7 +158,7 @@ func (s *snapshot) verifyContents(report *Report) error {
 		}
 		report.Contents++
 		if len(hash) != sha256.Size {
-			continue // its row was told of
+			continue // already reported with its row
 		}
 		if _, err := s.content(0, hash); errors.Is(err, ErrDamaged) {
 			report.add(err)

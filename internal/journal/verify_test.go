@@ -32,8 +32,8 @@ func sampleRun(t testing.TB, j *Journal) string {
 	return r.ID()
 }
 
-// Every column of every row is changed, one at a time;
-// every row is removed. Verify finds each, and so does whoever would decide on it.
+// Every column of every row is changed, one at a time, and every row is removed. Verify
+// finds each change, and so do the functions that base decisions on the run.
 func TestChangedRowsAreFound(t *testing.T) {
 	t.Parallel()
 	j := mustOpen(t, t.TempDir(), Options{Durability: ProcessSafe})
@@ -43,7 +43,7 @@ func TestChangedRowsAreFound(t *testing.T) {
 		for _, column := range columnsOf(t, j, table) {
 			for _, row := range keysOf(t, j, table) {
 				if table == "runs" && column == "n" || table != "runs" && column == "run" {
-					continue // the row is another run's then; TestRowsOfAnotherRun
+					continue // the row is then another run's; see TestRowsOfAnotherRun
 				}
 				n++
 				change := fmt.Sprintf(`UPDATE %s SET %s = %s WHERE %s`, table, column, changed(column), row)
@@ -63,7 +63,7 @@ func TestChangedRowsAreFound(t *testing.T) {
 	}
 }
 
-// changed is an expression for another value of the column.
+// changed returns an SQL expression for a different value of the column.
 func changed(column string) string {
 	null := `'{}'`
 	switch column {
@@ -83,7 +83,7 @@ func columnsOf(t *testing.T, j *Journal, table string) []string {
 	return texts(t, j, `SELECT name FROM pragma_table_info('`+table+`')`)
 }
 
-// keysOf gives a condition for each row.
+// keysOf returns an SQL condition for each row.
 func keysOf(t *testing.T, j *Journal, table string) []string {
 	t.Helper()
 	return texts(t, j, `SELECT `+map[string]string{
@@ -103,7 +103,7 @@ func texts(t *testing.T, j *Journal, query string) (all []string) {
 	return all
 }
 
-// expectFound makes the change, looks, and takes it back.
+// expectFound makes the change, checks that it is found, and undoes it.
 func expectFound(t *testing.T, j *Journal, run, change string) {
 	t.Helper()
 	saved := dump(t, j)
@@ -126,7 +126,7 @@ func expectFound(t *testing.T, j *Journal, run, change string) {
 	saved.restore(t, j)
 }
 
-// A saved database, by table.
+// saved is a saved database, by table.
 type saved map[string][][]any
 
 func dump(t *testing.T, j *Journal) saved {
@@ -163,7 +163,7 @@ func (s saved) restore(t *testing.T, j *Journal) {
 	check(t, tx.Commit())
 }
 
-// Rows that are right in one run are not in another, even of the same targets.
+// Rows that are valid in one run are not in another, even if it has the same targets.
 func TestRowsOfAnotherRun(t *testing.T) {
 	j := mustOpen(t, t.TempDir(), Options{})
 	run := sampleRun(t, j)
@@ -200,7 +200,7 @@ func TestSumsTellListsApart(t *testing.T) {
 	}
 }
 
-// A damaged run hides no other.
+// A damaged run does not hide others.
 func TestDamagedRunIsNamed(t *testing.T) {
 	j := mustOpen(t, t.TempDir(), Options{})
 	first := sampleRun(t, j)

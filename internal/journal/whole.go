@@ -8,7 +8,7 @@ import (
 	"math/bits"
 )
 
-// integrity finds out whether rows of a run are missing, or more than there were.
+// integrity detects missing and surplus rows of a run.
 type integrity struct {
 	info   *RunInfo
 	input  hash.Hash
@@ -32,10 +32,10 @@ func (w *integrity) target(row []any) {
 	addInput(w.input, &w.sums, row[1:len(row)-1])
 }
 
-// maxSeq bounds the memory of counting: one bit for each intent and result.
+// maxSeq bounds the memory for counting: one bit per intent or result.
 const maxSeq = 1 << 31
 
-// seq counts an intent or a result. One that cannot be makes check fail.
+// seq counts an intent or a result. An impossible or repeated number makes check fail.
 func (w *integrity) seq(n int64) {
 	if n > 0 && n <= min(w.last, maxSeq) && !w.events.has(int(n)) {
 		w.events.add(int(n))
@@ -46,7 +46,7 @@ func (w *integrity) seq(n int64) {
 
 func (w *integrity) check() error {
 	if len(w.info.Sessions) == 0 {
-		return nil // it never began: the number of its targets was not known
+		return nil // incomplete run: the number of targets is unknown
 	}
 	if w.count != w.info.Targets || !bytes.Equal(w.input.Sum(nil), w.info.Input[:]) {
 		return fmt.Errorf("%w: the targets are not those that the run began with", ErrDamaged)

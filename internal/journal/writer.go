@@ -7,19 +7,18 @@ import (
 	"time"
 )
 
-// gathering is the least time from one commit to the next, unless more waits than
-// one transaction takes. What a commit costs hardly depends on how much is in it:
-// two events of many hosts each millisecond would keep a processor busy. Where
-// hosts come one by one, the last commit is longer ago than this, and none waits.
+// gathering is the minimum time between two commits, unless a full transaction is waiting.
+// A commit costs almost the same whatever its size: without this pause, many hosts with
+// two events each would keep a processor busy with commits. If events are rare, the last
+// commit is longer ago than this, and none of them waits.
 const gathering = 3 * time.Millisecond
 
-// write commits batches until the queue has ended. After a failure it writes
-// nothing more: what comes later fails at once, so that nothing is started whose
-// result could not be kept either.
+// write commits batches until the queue has ended. After a failure it writes nothing more:
+// later events fail at once, so that no command starts whose result could not be stored.
 func (r *Run) write() {
 	defer close(r.stopped)
 	var failure error
-	var began time.Time // the last commit
+	var began time.Time // of the last commit
 	for {
 		<-r.queue.wake
 		if r.queue.mayGrow() {
@@ -51,7 +50,7 @@ func (r *Run) commit(b *batch) error {
 		return nil
 	}
 	seq := r.session.seq
-	ctx := context.Background() // an intent must not be left in doubt
+	ctx := context.Background() // a cancelled commit would leave an intent in doubt
 	if err := r.j.transact(ctx, func(tx *sql.Tx) error { return r.insert(ctx, tx, b) }); err != nil {
 		r.session.seq = seq
 		return err
@@ -116,7 +115,7 @@ func (w *rowWriter) insert(stmt *sql.Stmt, table string, values ...any) error {
 	return err
 }
 
-// endSession writes how a session ended.
+// endSession records how a session ended.
 func (j *Journal) endSession(ctx context.Context, info *RunInfo, s *Session) error {
 	return j.transact(ctx, func(tx *sql.Tx) error {
 		values := s.values()

@@ -6,23 +6,21 @@ import (
 	"sync"
 )
 
-// eraseLine moves to the beginning of the line and empties it (ECMA-48 §8.3.41,
-// EL). It needs no cursor movement upwards, so that nothing that was printed
-// before can be lost when the window changes its size.
+// eraseLine moves to the beginning of the line and erases it (ECMA-48 §8.3.41, EL). It
+// does not move the cursor up, so resizing the window cannot erase earlier output.
 const eraseLine = "\r\x1b[K"
 
-// console is the terminal with one line at its bottom that changes. It is what
-// mpb draws on. The lock is held across writes: the line and what is printed
-// above it share one cursor.
+// console is a terminal whose bottom line changes. mpb draws on it. The lock is held
+// across writes, because the line and the output above it share one cursor.
 type console struct {
 	w       io.Writer
-	columns func() int // gives 0 when unknown; nil when nobody can tell
+	columns func() int // returns 0 if unknown; nil means unknown
 
 	mu      sync.Mutex
-	next    bytes.Buffer // the frame that is being drawn
-	shown   []byte       // the frame on the screen; empty when there is none
-	midLine bool         // what was printed above has not ended its line
-	hidden  bool         // the frame is not to be on the screen
+	next    bytes.Buffer // the frame being drawn
+	shown   []byte       // the frame on the screen, or empty
+	midLine bool         // the last output above did not end its line
+	hidden  bool         // the frame must not be on the screen
 }
 
 // Write prints p above the changing line.
@@ -46,14 +44,14 @@ func (c *console) Write(p []byte) (int, error) {
 	return min(max(n-erased, 0), len(p)), err
 }
 
-// ReadFrom takes a part of the next frame.
+// ReadFrom appends a part of the next frame.
 func (c *console) ReadFrom(r io.Reader) (int64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.next.ReadFrom(r)
 }
 
-// Flush shows the next frame instead of the one on the screen.
+// Flush replaces the frame on the screen with the next frame.
 func (c *console) Flush(int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,10 +68,10 @@ func (c *console) Flush(int) error {
 	return err
 }
 
-// absent says that the frame is not on the screen, nor to be put there now.
+// absent reports whether the frame is not on the screen and must not be drawn now.
 func (c *console) absent() bool { return c.midLine || c.hidden }
 
-// hide takes the line off the screen, or puts it back.
+// hide erases the line, or draws it again.
 func (c *console) hide(hidden bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,7 +90,7 @@ func (c *console) hide(hidden bool) error {
 	return err
 }
 
-// clear takes the line off the screen.
+// clear erases the line.
 func (c *console) clear() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -107,7 +105,7 @@ func (c *console) clear() error {
 	return err
 }
 
-// IsTerminal and GetTermSize are what mpb asks for.
+// IsTerminal and GetTermSize implement the interface that mpb requires.
 func (c *console) IsTerminal() bool { return true }
 
 func (c *console) GetTermSize() (width, height int, err error) {

@@ -9,18 +9,16 @@ import (
 )
 
 const (
-	// maxName bounds a file name in bytes. File systems take 255; 200 leaves
-	// room for what people append.
+	// maxName is the maximum length of a file name in bytes. File systems allow 255; 200
+	// leaves room for suffixes that users append.
 	maxName = 200
-	// indexDigits is the width of the index when the number of targets is not
-	// known.
+	// indexDigits is the width of the index if the number of targets is unknown.
 	indexDigits = 7
 )
 
-// fileNames gives the names of a target's files for stdout and stderr: index,
-// underscore, host. The index alone makes them different, whatever a file
-// system thinks of case, Unicode or trailing dots, so that the rest is for
-// people and may be escaped and cut as needed.
+// fileNames returns the names of a target's files for stdout and stderr: index,
+// underscore, host. The index alone makes names unique, whatever a file system does with
+// case, Unicode or trailing dots. The rest is for people, so it may be escaped and cut.
 func fileNames(t *fleet.Target, digits int) [fleet.NumStreams]string {
 	stem := fmt.Sprintf("%0*d_", digits, t.Index)
 	const ext = len(".out")
@@ -28,8 +26,7 @@ func fileNames(t *fleet.Target, digits int) [fleet.NumStreams]string {
 	return [fleet.NumStreams]string{stem + ".out", stem + ".err"}
 }
 
-// digitsFor is the width of the largest index of so many targets; 0 targets
-// means that the number is not known.
+// digitsFor returns the number of digits of the largest index; 0 targets means unknown.
 func digitsFor(targets int) int {
 	if targets <= 0 {
 		return indexDigits
@@ -37,8 +34,8 @@ func digitsFor(targets int) int {
 	return len(strconv.Itoa(targets - 1))
 }
 
-// escapeName keeps what every file system takes and a shell does not touch, and
-// writes other bytes as %XX, within limit bytes and without cutting an escape.
+// escapeName keeps bytes that are safe in every file system and shell, and writes others
+// as %XX. The result has at most limit bytes and no partial escape.
 func escapeName(name string, limit int) string {
 	var b strings.Builder
 	for i := range len(name) {

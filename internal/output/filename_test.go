@@ -38,8 +38,8 @@ func TestFileNames(t *testing.T) {
 	}
 }
 
-// Fault I04: no two targets share a name, nor a name that a file system without
-// case takes for the same, and none is that of the manifest.
+// Fault I04: no two targets share a name, even if the file system ignores case, and no
+// name is that of the manifest.
 func TestFileNamesAreInjective(t *testing.T) {
 	names := rapid.OneOf(rapid.String(), rapid.StringMatching(`[aA./\\:]{0,300}`),
 		rapid.SampledFrom([]string{"", "results.jsonl", "CON", "0_a.out"}))

@@ -9,30 +9,28 @@ import (
 	"shoal/record"
 )
 
-// Manifest is the name of the file that lists the results in a directory of
-// Files.
+// Manifest is the name of the file that lists the results in a directory written by Files.
 const Manifest = "results.jsonl"
 
-// Files keeps each target's output in two files of its own, and a manifest that
-// says what they are. A file is there even when nothing came, so that a script
-// needs no case for it; nothing is there for a target that was cancelled, and
-// nothing is synced.
+// Files writes each target's output to two files and lists the results in a manifest. The
+// files exist even if the output is empty, so that scripts need no special case. There are
+// none for cancelled targets. Files does not sync to disk.
 //
-// A result that could not be written in full is not ok: Result gives a
-// *fleet.Error with the target, phase store and reason store_failed, whose
-// outcome is unknown when the result's was ok, and the manifest says the same.
+// A result that could not be written in full is not ok: Result returns a *fleet.Error with
+// the target, phase store and reason store_failed. Its outcome is unknown if the result's
+// was ok. The manifest says the same.
 type Files struct {
 	dir      store
 	digits   int
 	manifest io.WriteCloser
 	w        *record.Writer
-	sum      record.Summary // of what the manifest says
+	sum      record.Summary // of the results as the manifest has them
 	run      *record.Summary
 }
 
-// NewFiles makes the directory, readable by its owner only, or takes an empty
-// one that only its owner can write. sum is as for NewJSON, except that the
-// manifest counts for itself and takes Elapsed and Interrupted from sum.
+// NewFiles creates the directory with mode 0700, or uses an existing empty one that others
+// cannot write to. sum is as for NewJSON, except that the manifest has its own counts and
+// takes only Elapsed and Interrupted from sum.
 func NewFiles(dir string, h record.Header, sum *record.Summary) (*Files, error) {
 	d, err := openOutdir(dir)
 	if err != nil {
@@ -53,8 +51,8 @@ func newFiles(dir store, h record.Header, sum *record.Summary) (*Files, error) {
 	return &Files{dir: dir, digits: digitsFor(h.Targets), manifest: manifest, w: w, run: sum}, nil
 }
 
-// Result writes the target's files and then its line in the manifest, so that a
-// line stands for whole files.
+// Result writes the target's files and then its line in the manifest, so that a line
+// implies complete files.
 func (f *Files) Result(r fleet.Result) error {
 	var names record.Files
 	var failed *fleet.Error
@@ -77,7 +75,7 @@ func (f *Files) Result(r fleet.Result) error {
 	return nil
 }
 
-// Close writes the summary into the manifest and closes everything.
+// Close writes the summary to the manifest and closes everything.
 func (f *Files) Close() error {
 	f.sum.Elapsed, f.sum.Interrupted = f.run.Elapsed, f.run.Interrupted
 	err := f.w.Close(f.sum)
@@ -113,8 +111,8 @@ func (f *Files) output(name string, content []byte) error {
 	return nil
 }
 
-// storeError says that a result could not be kept. The command's own bad end
-// stays what it was; a good one whose bytes are lost is no longer known here.
+// storeError returns the error for a result that could not be stored. The command's own
+// failure is kept; a success becomes unknown because its output is lost.
 func storeError(r *fleet.Result, err error) *fleet.Error {
 	outcome := r.Outcome
 	if outcome == fleet.OutcomeOK {

@@ -58,7 +58,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// readDir compares the files of dir and their modes, and gives the manifest.
+// readDir compares the files of dir and their modes, and returns the manifest.
 func readDir(t *testing.T, dir string, want map[string]string) (manifest []byte) {
 	t.Helper()
 	info, err := os.Stat(dir)
@@ -91,8 +91,8 @@ func readDir(t *testing.T, dir string, want map[string]string) (manifest []byte)
 	return manifest
 }
 
-// faulty is a store in memory whose operation numbered fail, and with ever all
-// after it, goes wrong.
+// faulty is a store in memory. Its operation number fail fails, and with ever all later
+// ones too.
 type faulty struct {
 	files map[string]*bytes.Buffer
 	ops   int
@@ -134,8 +134,8 @@ func (f *faultyFile) Write(p []byte) (int, error) {
 
 func (f *faultyFile) Close() error { return f.op() }
 
-// Whichever operation fails, once or from then on: it is told, and no target
-// whose bytes are lost looks ok, neither to the caller nor in the manifest.
+// Whichever operation fails, once or from then on, the error is returned, and no target
+// with lost bytes is ok, neither for the caller nor in the manifest.
 func TestFilesFailTheNthOperation(t *testing.T) {
 	results := []fleet.Result{ok(0, "zero\n"), ended(1, exit(7), "one\n", "bad\n"), ok(2, "two\n")}
 	for _, ever := range []bool{false, true} {
@@ -220,7 +220,7 @@ func checkManifest(t *testing.T, n int, dir *faulty, spoilt map[int]*fleet.Error
 	}
 }
 
-// A real full device says the same as the injected one.
+// A real full device returns the same error as the injected one.
 func TestFilesOnAFullDevice(t *testing.T) {
 	f, err := newFiles(devFull{}, record.Header{}, &record.Summary{})
 	if !errors.Is(err, syscall.ENOSPC) || f != nil {

@@ -2,20 +2,19 @@ package output
 
 import "bytes"
 
-// A follower keeps track of one stream of one target: what is printed and the
-// line whose end has not come. The zero value is at the stream's beginning.
+// A follower tracks one stream of one target: what is printed, and the current incomplete
+// line. The zero value is at the beginning of the stream.
 type follower struct {
-	// taken counts the bytes from the beginning that need not be looked at
-	// again: printed, or in partial.
+	// taken is the number of bytes from the beginning that are printed or in partial.
 	taken   int64
 	partial []byte // at most maxLine
-	// waiting says that a line grew beyond maxLine where bytes must stay
-	// exact. It is not held twice: the result has it, up to its cap, and
-	// everything from taken on is printed then.
+	// waiting is set when a line has grown beyond maxLine and bytes must stay exact. The
+	// line is then not buffered a second time: everything from taken on is printed from
+	// the result, which has the output up to its limit.
 	waiting bool
 }
 
-// follow appends the whole lines that fresh brings to dst.
+// follow appends to dst the lines that fresh completes.
 func (f *follower) follow(dst []byte, out Out, prefix, fresh []byte) []byte {
 	if f.waiting {
 		return dst
@@ -38,7 +37,7 @@ func (f *follower) follow(dst []byte, out Out, prefix, fresh []byte) []byte {
 	return f.bound(dst, out, prefix)
 }
 
-// bound keeps partial within maxLine.
+// bound limits partial to maxLine bytes.
 func (f *follower) bound(dst []byte, out Out, prefix []byte) []byte {
 	if len(f.partial) <= maxLine {
 		return dst
@@ -58,7 +57,7 @@ func (f *follower) bound(dst []byte, out Out, prefix []byte) []byte {
 	return dst
 }
 
-// finish appends what is not printed of the whole output.
+// finish appends the part of the whole output that is not printed yet.
 func (f *follower) finish(dst []byte, out Out, prefix, output []byte) []byte {
 	rest := output[min(f.taken, int64(len(output))):]
 	if len(f.partial) > 0 {

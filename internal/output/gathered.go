@@ -10,31 +10,30 @@ import (
 	"shoal/internal/ui"
 )
 
-// rule is the line above and below the hosts' names, as clush draws it.
+// rule is the line above and below the hosts' names, as in clush.
 const rule = "---------------"
 
-// indent stands before each line of output on a terminal, so that no host can
-// draw a heading of its own.
+// indent precedes each line of output on a terminal, so that no host can imitate a
+// heading.
 const indent = "  "
 
-// GatheredOptions say how Gathered prints.
+// GatheredOptions configure Gathered.
 type GatheredOptions struct {
-	// Stdout takes the headings and outputs, Stderr one line for each group of
-	// targets that did not run and have no output.
+	// Stdout gets the headings and outputs. Stderr gets one line for each group of targets
+	// that did not run and have no output.
 	Stdout, Stderr Out
-	// Apart gathers standard error by itself and prints it to Stderr. Without
-	// it two targets are equal when both streams are, and standard error
-	// follows standard output under one heading.
+	// Apart groups standard error separately and prints it to Stderr. Without it two
+	// targets are equal only if both streams are, and standard error follows standard
+	// output under one heading.
 	Apart bool
 }
 
-// Gathered prints equal results once, under the folded names of their hosts,
-// when it is closed. Results are equal when their outputs and the way they
-// ended are; what an error says of an address or a time does not count.
+// Gathered groups equal results and prints each once, under the folded names of its hosts,
+// when it is closed. Results are equal if their outputs and the way they ended are equal;
+// addresses and times in error texts are ignored.
 //
-// The largest group is printed first and the smallest last: whoever looks for
-// the odd one out finds it at the bottom of the screen, beside the summary,
-// without scrolling back.
+// It prints the largest group first and the smallest last, so that the exceptions are at
+// the bottom of the screen, next to the summary.
 //
 // It holds one copy of each distinct output and the name of every host.
 type Gathered struct {
@@ -43,12 +42,12 @@ type Gathered struct {
 	stderr  gathering // used with Apart
 }
 
-// NewGathered gives a Gathered that is ready.
+// NewGathered returns an empty Gathered.
 func NewGathered(o GatheredOptions) *Gathered {
 	return &Gathered{opts: o, results: newGathering(), stderr: newGathering()}
 }
 
-// Result puts one result with its equals.
+// Result adds one result to its group.
 func (g *Gathered) Result(r fleet.Result) error {
 	if !g.opts.Apart {
 		g.results.add(&r)
@@ -64,7 +63,7 @@ func (g *Gathered) Result(r fleet.Result) error {
 	return nil
 }
 
-// Close prints everything.
+// Close prints all groups.
 func (g *Gathered) Close() error {
 	var errs []error
 	for _, group := range g.results.bySize() {
@@ -84,7 +83,7 @@ func (g *Gathered) Close() error {
 	return errors.Join(errs...)
 }
 
-// print prints one group. What ran, or left output, goes to Stdout.
+// print prints one group, to Stdout if it ran or has output.
 func (g *Gathered) print(group *gathered) error {
 	r := &group.result
 	notes := toldLoss(r)
@@ -111,8 +110,8 @@ func (g *Gathered) nothing() string {
 	return "no output"
 }
 
-// failure is the line for a group without output. The causes of its targets may
-// differ in their details, so that of the first is an example.
+// failure returns the line for a group without output. The targets' errors may differ in
+// details; the first one is an example.
 func (g *Gathered) failure(group *gathered, notes []string) []byte {
 	line := g.opts.Stderr.label(group.names()+":", ui.Red)
 	line = append(line, " "+strings.Join(notes, "; ")...)
@@ -125,7 +124,7 @@ func (g *Gathered) failure(group *gathered, notes []string) []byte {
 	return append(line, '\n')
 }
 
-// block is a heading between rules and what stands under it.
+// block returns a heading between rules, followed by the outputs.
 func block(out Out, heading string, style ui.Style, outputs ...[]byte) []byte {
 	text := append(out.label(rule, style), '\n')
 	text = append(text, out.label(heading, style)...)
@@ -145,7 +144,7 @@ func block(out Out, heading string, style ui.Style, outputs ...[]byte) []byte {
 	return text
 }
 
-// heading is the names and what is to be noted.
+// heading returns the names and notes.
 func (g *gathered) heading(notes []string) string {
 	if len(notes) == 0 {
 		return g.names()
@@ -153,7 +152,7 @@ func (g *gathered) heading(notes []string) string {
 	return g.names() + ": " + strings.Join(notes, "; ")
 }
 
-// names folds the hosts and, beyond one, counts the targets.
+// names returns the folded host names and, if there are several, their number.
 func (g *gathered) names() string {
 	text := ui.Visible(expr.Fold(g.hosts))
 	if g.targets > 1 {

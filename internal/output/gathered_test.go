@@ -16,7 +16,7 @@ func gatherable() []fleet.Result {
 		results = append(results, ok(i, "Linux 6.1.0\n"))
 	}
 	return append(results,
-		ok(30, "Linux 6.1.0"), // no end of line: another content
+		ok(30, "Linux 6.1.0"), // no newline at the end: different content
 		ok(31, "Linux 5.10.0\n"),
 		ok(32, ""), ok(33, ""),
 		ended(34, exit(1), "", ""),
@@ -51,8 +51,7 @@ func TestGatheredGolden(t *testing.T) {
 	}
 }
 
-// Whatever differs between two results, other than names, times and the words
-// of an error, parts them.
+// Any difference between two results separates them, except names, times and error texts.
 func TestContentOf(t *testing.T) {
 	base := ended(0, exit(1), "ab", "c")
 	same := base

@@ -11,16 +11,16 @@ import (
 	"shoal/fleet"
 )
 
-// A digest tells contents apart. It is cryptographic because hosts choose the
-// contents: one that finds a collision would hide its output behind another's.
+// A digest identifies a content. It is cryptographic because hosts control the content:
+// with a collision a host could hide its output behind another's.
 type digest = [sha256.Size]byte
 
-// A gathering holds one result of each content.
+// A gathering holds one result for each distinct content.
 type gathering struct{ groups map[digest]*gathered }
 
-// gathered is the targets of one content.
+// gathered is a group of targets with equal content.
 type gathered struct {
-	result  fleet.Result // of the target that stands first in the input
+	result  fleet.Result // of the target with the lowest index
 	targets int
 	hosts   []string
 }
@@ -32,7 +32,7 @@ func (g *gathering) add(r *fleet.Result) {
 	group := g.groups[key]
 	if group == nil {
 		group = &gathered{result: *r}
-		// A capture buffer may be much larger than what came.
+		// A capture buffer may be much larger than its content.
 		group.result.Stdout.Bytes = bytes.Clone(r.Stdout.Bytes)
 		group.result.Stderr.Bytes = bytes.Clone(r.Stderr.Bytes)
 		g.groups[key] = group
@@ -43,7 +43,7 @@ func (g *gathering) add(r *fleet.Result) {
 	group.hosts = append(group.hosts, r.Target.Host.String())
 }
 
-// bySize gives the groups, the largest first, equal ones in input order.
+// bySize returns the groups, the largest first, groups of equal size in input order.
 func (g *gathering) bySize() []*gathered {
 	return slices.SortedFunc(maps.Values(g.groups), func(a, b *gathered) int {
 		return cmp.Or(cmp.Compare(b.targets, a.targets),
@@ -51,8 +51,8 @@ func (g *gathering) bySize() []*gathered {
 	})
 }
 
-// contentOf is the digest of everything that makes two results equal to a
-// person. Every part has a fixed size or its length in front, so that no two
+// contentOf returns the digest of everything that a person would compare. Every part has a
+// fixed size or a length prefix, so that different contents never have the same encoding.
 // contents are the same bytes.
 func contentOf(r *fleet.Result) digest {
 	h := sha256.New()

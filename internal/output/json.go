@@ -7,14 +7,14 @@ import (
 	"shoal/record"
 )
 
-// JSON writes results as a stream of package record.
+// JSON writes results as a stream in the format of package record.
 type JSON struct {
 	w   *record.Writer
 	sum *record.Summary
 }
 
-// NewJSON writes the header to w. sum is written at Close: the caller counts
-// and sets its fields until then.
+// NewJSON writes the header to w. Close writes sum, whose fields the caller updates until
+// then.
 func NewJSON(w io.Writer, h record.Header, sum *record.Summary) (*JSON, error) {
 	rw, err := record.NewWriter(w, h)
 	if err != nil {

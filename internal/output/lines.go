@@ -7,14 +7,14 @@ import (
 	"shoal/internal/ui"
 )
 
-// maxLine is the longest line that is shown as one on a terminal, and the most
-// that Live holds of a line whose end has not come; in bytes.
+// maxLine is the maximum length in bytes of a line on a terminal before it is broken, and
+// of an incomplete line that Live buffers.
 const maxLine = 64 << 10
 
-// brokenMark ends a piece of a line that was broken because of its length.
+// brokenMark ends a piece of a line that was broken because it is too long.
 const brokenMark = "…"
 
-// label is text in front of lines in the way that o asks for.
+// label returns text, coloured in style if o.Colour is set.
 func (o Out) label(text string, style ui.Style) []byte {
 	if !o.Colour {
 		style = ui.Plain
@@ -22,9 +22,8 @@ func (o Out) label(text string, style ui.Style) []byte {
 	return style.Append(nil, ui.Visible(text))
 }
 
-// appendLines appends text with the prefix before each of its lines. A last
-// line without its end gets one, except where the bytes pass exactly: without
-// prefix and without escaping.
+// appendLines appends text with the prefix before each line. It completes a last line
+// without a newline, except if bytes must stay exact: without prefix and without escaping.
 func (o Out) appendLines(dst, prefix, text []byte) []byte {
 	if len(prefix) == 0 && !o.Escape {
 		return append(dst, text...)
@@ -40,7 +39,7 @@ func (o Out) appendLines(dst, prefix, text []byte) []byte {
 	return dst
 }
 
-// appendLine appends one line, whose end may be missing.
+// appendLine appends one line, with or without its newline.
 func (o Out) appendLine(dst, prefix, line []byte) []byte {
 	for o.Escape && len(line) > maxLine {
 		n := breakAt(line)
@@ -66,8 +65,8 @@ func (o Out) appendPiece(dst, prefix, piece []byte) []byte {
 	return append(dst, brokenMark+"\n"...)
 }
 
-// breakAt says how much of a line longer than maxLine to show as one piece:
-// whole characters where it is UTF-8.
+// breakAt returns the length of the first piece of a line longer than maxLine. It does not
+// split UTF-8 characters.
 func breakAt(line []byte) int {
 	for n := maxLine; n > maxLine-utf8.UTFMax; n-- {
 		if utf8.RuneStart(line[n]) {

@@ -7,23 +7,22 @@ import (
 	"shoal/internal/ui"
 )
 
-// LiveOptions say how Live prints.
+// LiveOptions configure Live.
 type LiveOptions struct {
-	// Stdout takes the hosts' standard output, Stderr their standard error and
-	// one line for each target that did not end well.
+	// Stdout gets the hosts' standard output. Stderr gets their standard error and one
+	// line for each target that failed.
 	Stdout, Stderr Out
-	// NoPrefix leaves the host's name away. Without Escape the bytes are then
-	// exactly those of the hosts, one after the other.
+	// NoPrefix omits the host's name before each line. Without Escape the output is then
+	// exactly the bytes of the hosts, one after the other.
 	NoPrefix bool
 }
 
-// Live prints each line with the name of its host in front, and lines of
-// different hosts are never mixed. It is safe for concurrent use.
+// Live prints each line with the name of its host in front, and never mixes lines of
+// different hosts. It is safe for concurrent use.
 //
-// Output may be given to Follow while a command runs; Result prints the rest.
-// The lock is held across writes on purpose: lines must leave one after the
-// other, and a slow reader makes the callers wait. Who must not wait puts a
-// queue in front.
+// Follow prints output while a command runs; Result prints the rest. The lock is held
+// across writes on purpose: lines must be written one after the other, and a slow reader
+// slows the callers down. A caller that must not block needs a queue.
 type Live struct {
 	opts LiveOptions
 
@@ -33,15 +32,14 @@ type Live struct {
 	errs [fleet.NumStreams]error // sticky: after EPIPE nothing more is written
 }
 
-// NewLive gives a Live that is ready.
+// NewLive returns a Live that has printed nothing.
 func NewLive(o LiveOptions) *Live {
 	return &Live{opts: o, seen: make(map[int]*[fleet.NumStreams]follower)}
 }
 
-// Follow prints the whole lines among the fresh bytes of one stream of a
-// command that still runs. The bytes of a stream must be given without a gap
-// from its beginning, and none after the target's Result. An error of writing
-// comes from the next Result. fresh is not kept.
+// Follow prints the lines that fresh completes in one stream of a running command. Calls
+// must pass the bytes of a stream from its beginning without gaps, and none after the
+// target's Result. The next Result returns a write error. Follow does not keep fresh.
 func (l *Live) Follow(t fleet.Target, s fleet.Stream, fresh []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -55,7 +53,8 @@ func (l *Live) Follow(t fleet.Target, s fleet.Stream, fresh []byte) {
 	l.flush(s)
 }
 
-// Result prints what Follow has not, and how the target ended unless it is ok.
+// Result prints the output that Follow has not printed, and how the target ended unless it
+// is ok.
 func (l *Live) Result(r fleet.Result) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -70,7 +69,7 @@ func (l *Live) Result(r fleet.Result) error {
 		l.flush(s)
 	}
 	if text := told(&r); text != "" {
-		// No host's own line begins like this: those begin with its name.
+		// Lines of hosts begin with the host's name, so none begins like this.
 		l.buf = append(l.buf[:0], "shoal: "...)
 		l.buf = append(l.buf, l.opts.Stderr.label(r.Target.Host.String()+":", ui.Red)...)
 		l.buf = append(l.buf, ' ')
@@ -81,8 +80,8 @@ func (l *Live) Result(r fleet.Result) error {
 	return l.err()
 }
 
-// Close gives the first error of writing, if there was one. Lines whose end
-// and Result never came are not printed.
+// Close returns the first write error. It does not print incomplete lines of targets
+// without a Result.
 func (l *Live) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"shoal/fleet"
 )
 
-// both is a Live whose two streams go into one buffer, as on a terminal.
+// both returns a Live whose two streams share one buffer, as on a terminal.
 func both(escape, colour bool) (*Live, *bytes.Buffer) {
 	var b bytes.Buffer
 	out := Out{W: &b, Escape: escape, Colour: colour}
@@ -100,8 +100,7 @@ func TestLiveFollowPrintsWholeLinesAtOnce(t *testing.T) {
 	}
 }
 
-// However the bytes are cut, and whatever of them was followed, the same is
-// printed.
+// The output is the same however the bytes are split, and whatever part was followed.
 func TestLiveFollowedOrNot(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		lines := rapid.SliceOfN(rapid.SampledFrom([]string{
@@ -160,8 +159,8 @@ func TestLiveLongLines(t *testing.T) {
 	}
 }
 
-// What was followed beyond the cap of the capture stays printed, and nothing is
-// printed twice.
+// Output followed beyond the cap of the capture stays printed, and nothing is printed
+// twice.
 func TestLiveFollowedBeyondTheCap(t *testing.T) {
 	live, b := both(false, false)
 	live.Follow(target(0), fleet.Stdout, []byte("one\ntwo\nthree\nfo"))
@@ -222,7 +221,7 @@ func TestLiveClosedPipe(t *testing.T) {
 	if !errors.Is(err, syscall.EPIPE) || err.Error() != "writing to stdout: broken pipe" {
 		t.Errorf("%v", err)
 	}
-	// Nothing more goes to the broken stream, the other still works.
+	// Nothing more is written to the broken stream; the other still works.
 	err = live.Result(ended(2, exit(1), "", "b\n"))
 	if !errors.Is(err, syscall.EPIPE) || stderr.String() != "node3: b\nshoal: node3: exit status 1\n" {
 		t.Errorf("%v, stderr %q", err, stderr.String())

@@ -8,13 +8,12 @@ import (
 	"shoal/internal/ui"
 )
 
-// maxCause bounds what is shown of an error, in terminal columns.
+// maxCause is the maximum width of an error text in terminal columns.
 const maxCause = 300
 
-// told is what is to be said of a result beside its output: how it ended unless
-// that was well, and what is missing of its output. "" when there is nothing. A
-// cancelled target is not spoken of one by one: after Ctrl-C there may be
-// thousands, and nothing happened there. Nor is a detached one.
+// told returns what to print about a result in addition to its output: how it ended unless
+// it is ok, and what its output lacks; "" if there is nothing. It does not mention the end
+// of cancelled targets, of which there may be thousands after Ctrl-C, or of detached ones.
 func told(r *fleet.Result) string {
 	var parts []string
 	if end := toldEnd(&r.End); end != "" {
@@ -26,8 +25,8 @@ func told(r *fleet.Result) string {
 	return strings.Join(append(parts, toldLoss(r)...), "; ")
 }
 
-// toldEnd says how an attempt ended without naming its cause; "" for ok,
-// cancelled and detached.
+// toldEnd returns how an attempt ended without its error; "" for ok, cancelled and
+// detached.
 func toldEnd(e *fleet.End) string {
 	where := string(e.Reason)
 	if e.Phase != fleet.PhaseNone {
@@ -44,11 +43,11 @@ func toldEnd(e *fleet.End) string {
 		return "refused: " + where + ", the command did not run"
 	case fleet.OutcomeUnknown:
 		if e.Flags.Has(fleet.FlagExitKnown) {
-			return "unknown: " + where + ", the command ran" // and its output was lost on this machine
+			return "unknown: " + where + ", the command ran" // its output was lost on this machine
 		}
 		return "unknown: " + where + ", the command may have run"
 	case fleet.OutcomeOK:
-		if e.Reason != fleet.ReasonNone { // it ended because we wanted it to
+		if e.Reason != fleet.ReasonNone { // we stopped it
 			return "exit status 0"
 		}
 		return ""
@@ -58,19 +57,19 @@ func toldEnd(e *fleet.End) string {
 	return e.Outcome.String()
 }
 
-// toldCause is the error on one line, without what toldEnd has said.
+// toldCause returns the error on one line, without what toldEnd has already said.
 func toldCause(e *fleet.End) string {
 	err := e.Err
 	if err == nil || e.Outcome == fleet.OutcomeCancelled {
 		return ""
 	}
-	// Host, phase and reason are in the line already.
+	// Host, phase and reason are already in the line.
 	if fe, ok := err.(*fleet.Error); ok { //nolint:errorlint // only the outermost one repeats them
 		err = fe.Err
 	}
-	// Advice is the same for many targets; who shows the whole run gives it once.
+	// Hints are the same for many targets; the summary of the run prints them once.
 	text, _ := ui.SplitHint(err.Error())
-	// A rune cut here lies beyond what Truncate leaves.
+	// A character cut here is beyond the columns that Truncate keeps.
 	return ui.Truncate(ui.Visible(text[:min(len(text), 8*maxCause)]), maxCause)
 }
 

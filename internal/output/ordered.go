@@ -9,24 +9,24 @@ import (
 	"shoal/fleet"
 )
 
-// Ordered hands results to another sink in the order of the input. It holds a
-// result, with its output, until all before it have come: while one slow target
-// runs, everything behind it is in memory.
+// Ordered passes results to another sink in the order of the input. It holds a result with
+// its output until all earlier ones have arrived: while one slow target runs, all later
+// results stay in memory.
 type Ordered struct {
 	to      Sink
-	indexes []int // nil: all from 0 on
-	next    int   // how many were handed on in order
+	indexes []int // nil means all from 0 on
+	next    int   // the number of results passed on in order
 	held    map[int]fleet.Result
 }
 
-// NewOrdered puts the order in front of to. indexes are those of the results
-// that come, in ascending order; nil means that they count from 0. One that never
-// comes holds those behind it back until Close.
+// NewOrdered returns an Ordered in front of to. indexes are the expected indexes in
+// ascending order; nil means all from 0 on. A missing result holds the later ones back
+// until Close.
 func NewOrdered(to Sink, indexes []int) *Ordered {
 	return &Ordered{to: to, indexes: indexes, held: make(map[int]fleet.Result)}
 }
 
-// due is the index that is to be handed on next.
+// due returns the index to pass on next.
 func (o *Ordered) due() int {
 	switch {
 	case o.indexes == nil:
@@ -37,11 +37,12 @@ func (o *Ordered) due() int {
 	return math.MaxInt
 }
 
-// Result hands on what can be. Its error may be that of an earlier target.
+// Result passes on all results that are due. Its error may belong to a result that arrived
+// earlier.
 func (o *Ordered) Result(r fleet.Result) error {
 	if due := o.due(); r.Target.Index != due {
 		if _, twice := o.held[r.Target.Index]; r.Target.Index < due || twice {
-			// Its place has gone by: better late than not at all.
+			// Late or repeated: pass it on out of order rather than lose it.
 			return o.to.Result(r)
 		}
 		o.held[r.Target.Index] = r
@@ -59,7 +60,7 @@ func (o *Ordered) Result(r fleet.Result) error {
 	}
 }
 
-// Close hands on what is held, in order, and closes the other sink.
+// Close passes on the held results in order and closes the other sink.
 func (o *Ordered) Close() error {
 	var errs []error
 	for _, index := range slices.Sorted(maps.Keys(o.held)) {

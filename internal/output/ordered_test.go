@@ -39,8 +39,8 @@ func TestOrdered(t *testing.T) {
 	}
 }
 
-// The targets of a run that is resumed have the indexes that they had: what comes
-// in order is handed on at once.
+// The targets of a resumed run keep their indexes, and results in order are passed on at
+// once.
 func TestOrderedByIndexes(t *testing.T) {
 	to := new(took)
 	o := NewOrdered(to, []int{5, 6, 8, 9})
@@ -51,7 +51,7 @@ func TestOrderedByIndexes(t *testing.T) {
 		{5, []int{5}},
 		{8, []int{5}},
 		{6, []int{5, 6, 8}},
-		{7, []int{5, 6, 8, 7}}, // not announced: better late than not at all
+		{7, []int{5, 6, 8, 7}}, // not announced, but not lost
 		{9, []int{5, 6, 8, 7, 9}},
 		{9, []int{5, 6, 8, 7, 9, 9}}, // twice
 	} {

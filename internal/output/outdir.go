@@ -8,17 +8,17 @@ import (
 	"os"
 )
 
-// A store makes files that were not there before.
+// A store creates new files.
 type store interface {
 	Create(name string) (io.WriteCloser, error)
 	Close() error
 }
 
-// outdir is a directory that nothing leaves: os.Root follows no link out of it,
-// and O_EXCL none at all.
+// outdir is a directory that writes cannot escape: os.Root follows no link out of it, and
+// O_EXCL follows none at all.
 type outdir struct{ root *os.Root }
 
-// openOutdir makes the directory, or takes an empty one.
+// openOutdir creates the directory or opens an empty one.
 func openOutdir(dir string) (*outdir, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the output directory: %w", err)
@@ -44,8 +44,8 @@ func openOutdir(dir string) (*outdir, error) {
 	return &outdir{root}, nil
 }
 
-// checkOutdir looks again at what was opened: the path may have changed hands
-// since it was looked at.
+// checkOutdir checks the opened directory again, because the path may have been replaced
+// since the first check.
 func checkOutdir(root *os.Root, dir string, was fs.FileInfo) error {
 	opened, err := root.Open(".")
 	if err != nil {

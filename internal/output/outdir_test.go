@@ -55,8 +55,8 @@ func TestFilesRefusesTheDirectory(t *testing.T) {
 	}
 }
 
-// A file or link that is planted under the name of a target is neither used nor
-// followed, and the target is not ok.
+// A file or link planted under a target's file name is neither used nor followed, and the
+// target is not ok.
 func TestFilesPlanted(t *testing.T) {
 	dir, victim := filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "victim")
 	if err := os.WriteFile(victim, []byte("precious"), 0o600); err != nil {

@@ -14,41 +14,42 @@ import (
 	"shoal/fleet"
 )
 
-// refreshEvery is how often the progress line changes: often enough to look
-// alive, too seldom to flicker or to cost.
+// refreshEvery is the interval of the progress line: short enough to look alive, long
+// enough not to flicker or waste processor time.
 const refreshEvery = 200 * time.Millisecond
 
-// ProgressOptions say where progress is shown.
+// ProgressOptions configure Progress.
 type ProgressOptions struct {
 	// W is the terminal.
 	W io.Writer
-	// Show says that W is a terminal that can write a line again. Without it
-	// nothing is shown and Writer writes to W alone.
+	// Show is set if W is a terminal that can rewrite a line. Otherwise nothing is shown,
+	// and Writer only writes to W.
 	Show bool
-	// Columns tells the terminal's width, asked anew for each frame; nil or an
-	// answer of 0 means 80.
+	// Columns returns the terminal's width and is called for each frame; nil or 0 means
+	// 80.
 	Columns func() int
-	// Total is the number of targets; 0 means that it is not known.
+	// Total is the number of targets; 0 means unknown.
 	Total int
 }
 
-// Progress shows on one line of a terminal how far the run is. Result may be
-// called by one goroutine while others write to Writer.
+// Progress shows the progress of a run on one line of a terminal. One goroutine may call
+// Result while others write to Writer.
 type Progress struct {
 	counts  counts
 	total   int
 	started time.Time
-	console *console // nil when nothing is shown, like bars
+	console *console // nil if nothing is shown; the same holds for bars
 	bars    *mpb.Progress
-	w       io.Writer // where Writer writes when nothing is shown
+	w       io.Writer // used by Writer if nothing is shown
 }
 
-// counts are the results so far, read while they are counted.
+// counts are the results so far. They are atomic because mpb reads them from another
+// goroutine.
 type counts struct {
 	done, ok, failed, notStarted, unknown, detached atomic.Int64
 }
 
-// NewProgress begins to show progress, until Close.
+// NewProgress starts showing progress, until Close.
 func NewProgress(o ProgressOptions) *Progress {
 	if !o.Show {
 		return &Progress{w: &oneByOne{w: o.W}}
@@ -59,7 +60,7 @@ func NewProgress(o ProgressOptions) *Progress {
 
 func newProgress(c *console, total int, opts ...mpb.ContainerOption) *Progress {
 	p := &Progress{total: total, started: time.Now(), console: c, bars: mpb.New(opts...)}
-	// The bar never completes by itself: what it shows is counted here.
+	// The bar never completes by itself, because mpb does not count its progress.
 	p.bars.New(0, filler(p.fill), mpb.BarFillerTrim())
 	return p
 }
@@ -76,7 +77,7 @@ func (p *Progress) fill(w io.Writer, s decor.Statistics) error {
 		notStarted: p.counts.notStarted.Load(), unknown: p.counts.unknown.Load(), detached: p.counts.detached.Load(),
 		elapsed: time.Since(p.started),
 	}
-	// A terminal goes to the next line when its last column is written.
+	// A terminal may wrap when its last column is written.
 	_, err := io.WriteString(w, at.line(s.AvailableWidth-1))
 	return err
 }
@@ -99,10 +100,9 @@ func (p *Progress) Result(r fleet.Result) error {
 	return nil
 }
 
-// Writer gives what others are to write to, to print above the line. It is safe
-// for concurrent use, returns when the terminal has taken the bytes, and may be
-// used after Close. What is printed should end in a newline: until one comes
-// the line stays away.
+// Writer returns a writer that prints above the line. It is safe for concurrent use,
+// returns after the terminal has taken the bytes, and may be used after Close. Output
+// should end in a newline: the line stays hidden until one is written.
 func (p *Progress) Writer() io.Writer {
 	if p.console == nil {
 		return p.w
@@ -110,7 +110,7 @@ func (p *Progress) Writer() io.Writer {
 	return above{p}
 }
 
-// oneByOne keeps the writes of several goroutines apart.
+// oneByOne serialises the writes of several goroutines.
 type oneByOne struct {
 	mu sync.Mutex
 	w  io.Writer
@@ -126,18 +126,17 @@ type above struct{ p *Progress }
 
 func (a above) Write(b []byte) (int, error) {
 	n, err := a.p.bars.Write(b)
-	// mpb has ended: after Close, or because the terminal went away.
+	// mpb has ended, after Close or because the terminal is gone.
 	if _, ended := errors.AsType[mpb.ErrDone[*mpb.Progress]](err); ended {
 		return a.p.console.Write(b)
 	}
 	return n, err
 }
 
-// Hide takes the line off the screen until Show, for a program that is to be
-// stopped. What Writer is given is printed meanwhile.
+// Hide hides the line until Show, before the process is suspended. Writer still prints.
 func (p *Progress) Hide() error { return p.hide(true) }
 
-// Show puts the line back.
+// Show shows the line again.
 func (p *Progress) Show() error { return p.hide(false) }
 
 func (p *Progress) hide(hidden bool) error {
@@ -150,7 +149,7 @@ func (p *Progress) hide(hidden bool) error {
 	return nil
 }
 
-// Close takes the line off the screen and ends what showed it.
+// Close erases the line and stops mpb.
 func (p *Progress) Close() error {
 	if p.console == nil {
 		return nil

@@ -8,14 +8,14 @@ import (
 	"shoal/internal/ui"
 )
 
-// snapshot is what one frame of the progress line shows.
+// snapshot is the content of one frame of the progress line.
 type snapshot struct {
 	done, total, ok, failed, notStarted, unknown, detached int64 // total is 0 when unknown
 	elapsed                                                time.Duration
 }
 
-// A piece of the line. When there is no room, those of the highest rank go
-// first; a piece of rank 0 stays.
+// A piece is a part of the line. If the line is too long, pieces of the highest rank are
+// dropped first; a piece of rank 0 is never dropped.
 type piece struct {
 	text string
 	rank int
@@ -27,7 +27,7 @@ const (
 	maxBar   = 30
 )
 
-// line is the snapshot in so many columns at most.
+// line returns the line in at most the given number of columns.
 func (s snapshot) line(columns int) string {
 	pieces := s.pieces()
 	for width(pieces) > columns && dropLast(&pieces) {
@@ -96,8 +96,7 @@ func leftText(seconds float64) string {
 	return ui.Duration(time.Duration(seconds*float64(time.Second))) + " left"
 }
 
-// bar is drawn where there is room for it; "" otherwise, or when there is no
-// total.
+// bar returns the bar, or "" if there is no room or no total.
 func (s snapshot) bar(columns int) string {
 	inner := int64(min(columns, maxBar) - 2)
 	if s.total <= 0 || inner < minBar-2 {
@@ -115,7 +114,8 @@ func width(pieces []piece) int {
 	return sum
 }
 
-// dropLast takes the piece of the highest rank out.
+// dropLast removes the piece of the highest rank and reports whether there was one above
+// rank 0.
 func dropLast(pieces *[]piece) bool {
 	last := 0
 	for i, p := range *pieces {

@@ -63,7 +63,7 @@ func TestProgressLineNeverWraps(t *testing.T) {
 	})
 }
 
-// screen is a terminal that knows \r, \n and erasing the line.
+// screen is a terminal that understands \r, \n and erasing the line.
 type screen struct {
 	mu    sync.Mutex
 	bytes bytes.Buffer
@@ -79,8 +79,8 @@ func (s *screen) Write(p []byte) (int, error) {
 	return s.bytes.Write(p)
 }
 
-// lines are what is to be seen; a line that was written over without being
-// erased shows up as an error.
+// lines returns the visible lines; a line that was overwritten without being erased is an
+// error.
 func (s *screen) lines(t *testing.T) string {
 	t.Helper()
 	s.mu.Lock()
@@ -98,7 +98,7 @@ func (s *screen) lines(t *testing.T) string {
 	return seen.String()
 }
 
-// drawn tells of each frame that is on the screen.
+// drawn reports each frame on the screen.
 type drawn struct {
 	*console
 	frames chan struct{}
@@ -109,7 +109,7 @@ func (d drawn) Flush(lines int) error {
 	return d.console.Flush(lines)
 }
 
-// shown is a Progress whose frames are drawn when the test says so.
+// shown returns a Progress whose frames are drawn when the test calls draw.
 func shown(s *screen, columns, total int) (p *Progress, draw func()) {
 	refresh, frames := make(chan any), make(chan struct{})
 	c := &console{w: s, columns: func() int { return columns }}
@@ -180,8 +180,7 @@ func TestProgressWaitsForTheEndOfALine(t *testing.T) {
 	}
 }
 
-// A terminal that got a character in its last column is about to go to the next
-// line.
+// A terminal wraps after a character in its last column.
 func TestProgressLeavesTheLastColumn(t *testing.T) {
 	for columns, want := range map[int]string{14: "0/3  0%  0 ok", 13: "0/3  0 ok"} {
 		s := &screen{}
@@ -196,8 +195,7 @@ func TestProgressLeavesTheLastColumn(t *testing.T) {
 	}
 }
 
-// While the program is stopped the line is not there, whatever is printed or
-// drawn.
+// While hidden, the line is not on the screen, whatever is printed or drawn.
 func TestProgressHidden(t *testing.T) {
 	s := &screen{}
 	p, draw := shown(s, 80, 3)
@@ -252,7 +250,7 @@ func TestProgressTerminalGone(t *testing.T) {
 	}
 }
 
-// Many writers, a terminal that refreshes by itself, and a Close among them.
+// Many writers, a terminal that refreshes by itself, and a concurrent Close.
 func TestProgressConcurrently(t *testing.T) {
 	s := &screen{}
 	p := NewProgress(ProgressOptions{W: s, Show: true, Total: 400})
@@ -280,8 +278,7 @@ func TestProgressConcurrently(t *testing.T) {
 	}
 }
 
-// Where nothing is shown, messages and the remote standard error have one writer all
-// the same.
+// Even if no line is shown, messages and remote standard error share one writer.
 func TestWriterWithoutALine(t *testing.T) {
 	var out bytes.Buffer
 	p := NewProgress(ProgressOptions{W: &out})

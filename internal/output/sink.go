@@ -1,21 +1,19 @@
-// Package output is where results go: to a terminal, into pipes and files, and
-// onto the line that sums them up.
+// Package output prints and stores results: on a terminal, in pipes and files, and as a
+// summary line.
 //
-// Every [Sink] takes results one at a time and is closed once. [NewLive] prints
-// output as it comes, [NewGathered] equal output once, [NewFiles] and [NewJSON]
-// keep it; [NewOrdered] and [Tee] stand before others; [NewProgress] shows how
-// far the run is and [SummaryText] how it ended.
+// A [Sink] takes results one at a time and is closed once. [NewLive] prints output as it
+// arrives, [NewGathered] prints equal output once, and [NewFiles] and [NewJSON] store it.
+// [NewOrdered] and [Multi] wrap other sinks. [NewProgress] shows the progress of a run and
+// [SummaryText] its result.
 //
 // # Promises
 //
-// Nothing that a host sent reaches a terminal unescaped: see [Out]. Where no
-// terminal is, the bytes of an output are exactly what came. An error of
-// writing is always returned, never only printed; it wraps what the system
-// said, so that errors.Is(err, syscall.EPIPE) tells a closed pipe from a full
-// disk.
+// Nothing that a host sent reaches a terminal unescaped; see [Out]. If the stream is not a
+// terminal, the bytes of an output are unchanged. Write errors are always returned, never
+// only printed, and wrap the system's error, so that errors.Is(err, syscall.EPIPE) tells a
+// closed pipe from a full disk.
 //
-// A sink may keep the bytes of a result until its Close; nobody may change
-// them.
+// A sink may keep the bytes of a result until its Close; they must not be changed.
 package output
 
 import (
@@ -25,28 +23,25 @@ import (
 	"shoal/fleet"
 )
 
-// A Sink takes the results of a run. Its methods are for one goroutine at a
-// time.
+// A Sink takes the results of a run. Its methods must not be called concurrently.
 type Sink interface {
-	// Result takes one result. An error means that this result may not be
-	// stored or shown in full; more results may follow. A *fleet.Error in its
-	// chain says that the target's own result is spoilt and how it stands now.
+	// Result takes one result. An error means that this result may not be stored or shown
+	// in full; more results may follow. A *fleet.Error in its chain replaces the outcome
+	// of the result, which could not be stored.
 	Result(r fleet.Result) error
-	// Close finishes what is under way and frees what the sink holds, but does
-	// not close writers that it was given. Nothing may follow it.
+	// Close completes the output and frees the sink's memory, but does not close writers
+	// that were passed to it. No call may follow.
 	Close() error
 }
 
-// An Out is a stream that people or programs read. The zero value drops what it
-// gets.
+// An Out is a stream for people or programs. The zero value discards everything.
 type Out struct {
-	// W takes the bytes; nil drops them.
+	// W receives the bytes; nil discards them.
 	W io.Writer
-	// Escape makes what a terminal would obey or hide visible. It is to be set
-	// for terminals, and only there: it changes the bytes.
+	// Escape makes bytes visible that a terminal would interpret or hide. Set it for
+	// terminals only: it changes the bytes.
 	Escape bool
-	// Colour colours what is ours, so that no host can imitate it. It needs
-	// Escape to keep that promise.
+	// Colour colours our own text, so that no host can imitate it. That requires Escape.
 	Colour bool
 }
 
@@ -61,7 +56,7 @@ func (o Out) write(p []byte) error {
 	return err
 }
 
-// wrap names the stream in an error of writing to it.
+// wrap adds the stream's name to a write error.
 func wrap(s fleet.Stream, err error) error {
 	if err == nil {
 		return nil

@@ -43,7 +43,7 @@ func target(index int) fleet.Target {
 
 func output(s string) fleet.Output { return fleet.Output{Bytes: []byte(s), Size: int64(len(s))} }
 
-// ended is a result that ended so, with these outputs.
+// ended returns a result with this end and these outputs.
 func ended(index int, e fleet.End, stdout, stderr string) fleet.Result {
 	return fleet.Result{Target: target(index), End: e, Attempt: 1, Stdout: output(stdout), Stderr: output(stderr)}
 }
@@ -60,8 +60,8 @@ func neverStarted(reason fleet.Reason, phase fleet.Phase, cause string) fleet.En
 	return fleet.End{Outcome: fleet.OutcomeNeverStarted, Reason: reason, Phase: phase, Err: errors.New(cause)}
 }
 
-// everyEnd has each way in which a target can end, and hostile text wherever a
-// peer can put it.
+// everyEnd has each way in which a target can end, with hostile text wherever a peer can
+// put it.
 func everyEnd() []fleet.Result {
 	truncated := ok(8, "head of much\n")
 	truncated.Flags |= fleet.FlagOutputTruncated
@@ -88,8 +88,7 @@ func everyEnd() []fleet.Result {
 	}
 }
 
-// hostile is fault S11 as the output of a host, and more lines of node1's than
-// it has.
+// hostile is fault S11 as the output of a host, and lines that imitate node1's.
 const hostile = "\x1b[31mred\x1b[0m \x9b31m \u009b31m\n" +
 	"\x1b]52;c;cm0gLXJm\a\x1b]0;title\x1b\\\x1bP1$q\x1b\\\n" +
 	"failed\rok\n" +
@@ -115,7 +114,7 @@ func (f *failing) Write(p []byte) (int, error) {
 	return f.Buffer.Write(p)
 }
 
-// took is a sink that remembers, and fails where it is told to.
+// took is a sink that records its calls, and fails on request.
 type took struct {
 	indexes []int
 	fail    map[int]error

@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// anyColumns is the width to write for when nobody looks.
+	// anyColumns is the width if the output is not a terminal.
 	anyColumns = 100
-	// minNames is the least that is shown of a set of names, in columns.
+	// minNames is the minimum number of columns for a set of names.
 	minNames = 24
-	// maxCauseLines bounds the lines of a summary.
+	// maxCauseLines is the maximum number of cause lines in a summary.
 	maxCauseLines = 12
 )
 
-// outcomeWords are the outcomes in the order and words of the summary.
+// outcomeWords are the outcomes with their names in the summary, in its order.
 var outcomeWords = []struct {
 	outcome fleet.Outcome
 	word    string
@@ -34,10 +34,10 @@ var outcomeWords = []struct {
 	{fleet.OutcomeDetached, "detached"},
 }
 
-// SummaryText sums the run up in at most so many columns (0 means 100): on one
-// line with the causes in it where that fits, otherwise a line of counts and
-// one for each cause. Host names are folded, and shortened to what fits with a
-// count of those left out. Each line ends with a newline.
+// SummaryText returns the summary of a run in at most the given number of columns; 0 means
+// 100. It uses one line that includes the causes if they fit, otherwise one line of counts
+// and one for each cause. Host names are folded and cut to fit, with the number of omitted
+// ones. Each line ends with a newline.
 func SummaryText(s *record.Summary, columns int) string {
 	if columns <= 0 {
 		columns = anyColumns
@@ -50,7 +50,7 @@ func SummaryText(s *record.Summary, columns int) string {
 	return summaryLine(s, nil) + "\n" + causeLines(groups, columns)
 }
 
-// summaryLine is the counts by outcome, with the causes of groups in brackets.
+// summaryLine returns the counts by outcome, with the causes of groups in brackets.
 func summaryLine(s *record.Summary, groups []record.Group) string {
 	var parts []string
 	for _, o := range outcomeWords {
@@ -88,14 +88,14 @@ func inBrackets(groups []record.Group, o fleet.Outcome) string {
 	case 0:
 		return ""
 	case 1:
-		// Its number is the one in front of the bracket.
+		// The count precedes the bracket already.
 		_, only, _ := strings.Cut(causes[0], " ")
 		return " (" + only + ")"
 	}
 	return " (" + strings.Join(causes, ", ") + ")"
 }
 
-// causeLines is one line for each group: number, outcome, cause and names.
+// causeLines returns one line for each group: count, outcome, cause and names.
 func causeLines(groups []record.Group, columns int) string {
 	numbers := 0
 	for _, g := range groups {
@@ -116,7 +116,7 @@ func causeLines(groups []record.Group, columns int) string {
 			b.WriteString(head + foldWithin(&g, room) + "\n")
 			continue
 		}
-		// Too narrow for both: the names go under the cause.
+		// Too narrow for both: the names go on the next line.
 		under := strings.Repeat(" ", 2+numbers+1)
 		b.WriteString(strings.TrimRight(head, " ") + "\n")
 		b.WriteString(under + foldWithin(&g, columns-len(under)) + "\n")
@@ -133,7 +133,7 @@ func wordOf(o fleet.Outcome) string {
 	return o.String()
 }
 
-// causeWord tells a group from the others of its outcome.
+// causeWord returns what distinguishes a group from the others with its outcome.
 func causeWord(g *record.Group) string {
 	switch {
 	case g.Various:
@@ -150,8 +150,8 @@ func causeWord(g *record.Group) string {
 
 func count(n int) string { return ui.Count(int64(n)) }
 
-// foldWithin folds the names of a group into so many columns, as many as fit
-// and one at least, and counts the targets that are left out.
+// foldWithin folds as many names of a group as fit into the columns, at least one, and
+// appends the number of omitted targets.
 func foldWithin(g *record.Group, columns int) string {
 	names := g.Hosts
 	if len(names) == 0 {
@@ -165,7 +165,7 @@ func foldWithin(g *record.Group, columns int) string {
 	fits := func(n int) bool {
 		return ui.Width(ui.Visible(expr.Fold(names[:n]))+more(n)) <= columns
 	}
-	// Gallop: the whole set may be large, what fits mostly is not.
+	// Search exponentially, then by bisection: the set may be large, but few names fit.
 	low, high := 1, 2
 	for high <= len(names) && fits(high) {
 		low, high = high, 2*high

@@ -102,8 +102,7 @@ func TestSummaryTextManyCauses(t *testing.T) {
 	}
 }
 
-// The names that are shown and those that are counted are all that there are,
-// and as many are shown as there is room for.
+// The shown and the counted names add up to all names, and as many are shown as fit.
 func TestFoldWithin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		indexes := rapid.SliceOfNDistinct(rapid.IntRange(1, 5000), 1, 200, rapid.ID).Draw(t, "indexes")

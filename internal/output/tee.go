@@ -6,9 +6,9 @@ import (
 	"shoal/fleet"
 )
 
-// Multi gives each result to all the sinks, one after the other, and closes them
-// in the same order. One that fails keeps nothing from those behind it; the
-// errors are joined.
+// Multi returns a sink that passes each result to all sinks, one after the other, and
+// closes them in the same order. An error of one does not stop the others; errors are
+// joined.
 func Multi(sinks ...Sink) Sink { return tee(sinks) }
 
 type tee []Sink

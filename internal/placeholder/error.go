@@ -5,22 +5,22 @@ import (
 	"strings"
 )
 
-// A SyntaxError says where and why a command cannot be read as a template.
+// A SyntaxError is an error in a command's placeholders.
 type SyntaxError struct {
-	// Offset is the place of the fault in the command, in bytes from 0.
+	// Offset is the position of the error in the command, in bytes from 0.
 	Offset int
-	// Reason is what is wrong, without place and hint.
+	// Reason is the error text without position and hint.
 	Reason string
 
 	hint string
 }
 
-// Error names position (from 1) and reason.
+// Error returns the position (from 1) and the reason.
 func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("command: position %d: %s", e.Offset+1, e.Reason)
 }
 
-// Hint says what to do about it, in one line.
+// Hint returns one line of advice.
 func (e *SyntaxError) Hint() string { return e.hint }
 
 func unknownWord(offset int, word, inside string) *SyntaxError {

@@ -7,15 +7,15 @@ import (
 	"shoal/fleet"
 )
 
-// A value gives what a placeholder stands for on one target.
+// A value returns what a placeholder expands to for a target.
 type value func(fleet.Target) string
 
-// placeholder is one {word} or {word|sh} of a template.
+// A placeholder is one {word} or {word|sh} of a template.
 type placeholder struct {
-	word   string // as it is written
+	word   string // as written
 	value  value
 	quoted bool
-	attr   string // the attribute that it stands for; "" for none
+	attr   string // the attribute's name; "" if it is not an attribute
 }
 
 func (p placeholder) expand(target fleet.Target) string {
@@ -28,10 +28,10 @@ func (p placeholder) expand(target fleet.Target) string {
 
 func words() []string { return []string{"host", "user", "port", "index", "attr.NAME"} }
 
-// attrPrefix begins the words that stand for an attribute of the host.
+// attrPrefix begins the words that name an attribute of the host.
 const attrPrefix = "attr."
 
-// attribute gives a host's attribute, "" when it has none.
+// attribute returns the value of a host's attribute, "" if the host does not have it.
 func attribute(name string) value {
 	return func(t fleet.Target) string {
 		if t.Attrs == nil {
@@ -42,7 +42,7 @@ func attribute(name string) value {
 	}
 }
 
-// valueOf gives nil for a word that is no placeholder.
+// valueOf returns nil for a word that is not a placeholder.
 func valueOf(word string) value {
 	if name, ok := strings.CutPrefix(word, attrPrefix); ok && name != "" {
 		return attribute(name)
@@ -77,10 +77,10 @@ func port(t fleet.Target) uint16 {
 	return fleet.DefaultPort
 }
 
-// quote makes one word that sh, bash, dash, ksh, zsh, csh, tcsh and fish read as
-// text: between single quotes, but for what one of them reads there, which stands
-// behind a backslash outside the quotes. fish reads a backslash there, and csh an
-// exclamation mark. No quoting carries a newline through csh; see Unquotable.
+// quote returns text as one word that sh, bash, dash, ksh, zsh, csh, tcsh and fish read as
+// text. It uses single quotes, and puts characters that some shell interprets within them
+// behind a backslash outside the quotes: fish interprets a backslash, csh an exclamation
+// mark. A newline cannot be quoted for csh; see Unquotable.
 func quote(text string) string {
 	return "'" + quoter.Replace(text) + "'"
 }

@@ -2,20 +2,19 @@ package placeholder
 
 import "strings"
 
-// A scanner cuts a command into segments, on the supposition that it is a
-// template.
+// A scanner splits a command into segments, assuming that it is a template.
 type scanner struct {
 	text     string
 	segments []segment
 	literal  strings.Builder
-	open     []brace // literal braces that are not closed yet
+	open     []brace // literal braces that are still open
 
 	placeholders int
-	doubled      int // {{ seen
-	escaped      int // of them those that begin an escaped placeholder
+	doubled      int // the number of {{
+	escaped      int // the number of those that begin an escaped placeholder
 }
 
-// A brace says how an opening brace was written.
+// A brace is the form of an opening brace.
 type brace bool
 
 const (
@@ -23,7 +22,7 @@ const (
 	double brace = true
 )
 
-// isTemplate tells whether the supposition was right.
+// isTemplate reports whether the assumption was correct.
 func (s *scanner) isTemplate() bool {
 	return s.placeholders > 0 || s.escaped > 0 && s.escaped == s.doubled
 }
@@ -42,7 +41,7 @@ func (s *scanner) scan() *SyntaxError {
 	return nil
 }
 
-// step reads what stands at one place and gives its length.
+// step scans one token at the offset and returns its length.
 func (s *scanner) step(at int) (int, *SyntaxError) {
 	rest := s.text[at:]
 	switch {
@@ -60,8 +59,8 @@ func (s *scanner) step(at int) (int, *SyntaxError) {
 	return 1, nil
 }
 
-// openDouble reads a run of {{, each of which stands for {. A brace that is
-// left over may begin a placeholder and is for the next step.
+// openDouble scans a run of {{, each of which means {. A remaining single brace may begin
+// a placeholder and is left for the next step.
 func (s *scanner) openDouble(at int, rest string) (int, *SyntaxError) {
 	braces := len(rest) - len(strings.TrimLeft(rest, "{"))
 	pairs := braces / 2
@@ -79,8 +78,8 @@ func (s *scanner) openDouble(at int, rest string) (int, *SyntaxError) {
 	return 2 * pairs, nil
 }
 
-// closeBrace reads } or }}, whichever the brace that it closes asks for. Where
-// none is open, }} stands for }.
+// closeBrace scans } or }}, depending on the brace that it closes. If none is open, }}
+// means }.
 func (s *scanner) closeBrace(rest string) int {
 	doubled := strings.HasPrefix(rest, "}}")
 	s.literal.WriteByte('}')
@@ -89,7 +88,7 @@ func (s *scanner) closeBrace(rest string) int {
 	}
 	last := s.open[len(s.open)-1]
 	if last == double && !doubled {
-		return 1 // closes nothing
+		return 1 // closes no brace
 	}
 	s.open = s.open[:len(s.open)-1]
 	return length(last == double)
@@ -102,7 +101,7 @@ func length(doubled bool) int {
 	return 1
 }
 
-// place adds the placeholder written as inside.
+// place adds the placeholder with the text inside its braces.
 func (s *scanner) place(at int, inside string) *SyntaxError {
 	word, filter, filtered := strings.Cut(inside, "|")
 	value := valueOf(word)
@@ -121,14 +120,14 @@ func (s *scanner) place(at int, inside string) *SyntaxError {
 	return nil
 }
 
-// end closes a segment.
+// end completes a segment.
 func (s *scanner) end(p *placeholder) {
 	s.segments = append(s.segments, segment{literal: s.literal.String(), placeholder: p})
 	s.literal.Reset()
 }
 
-// form gives what stands between the braces where text begins with a
-// placeholder, known or not, and "" otherwise.
+// form returns the text inside the braces if text begins with something in the form of a
+// placeholder, known or unknown, and "" otherwise.
 func form(text string) string {
 	end := 1
 	for end < len(text) && (isWordByte(text[end]) || text[end] == '|') {
@@ -146,7 +145,7 @@ func form(text string) string {
 	return inside
 }
 
-// isWord refuses what dots make of a shell's {a..z} among other things.
+// isWord rejects a trailing or double dot, so that a shell's {a..z} is not a word.
 func isWord(text string) bool {
 	return text != "" && text[0] >= 'a' && !strings.HasSuffix(text, ".") && !strings.Contains(text, "..")
 }

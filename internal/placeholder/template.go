@@ -7,22 +7,20 @@ import (
 	"shoal/fleet"
 )
 
-// A Template is a command with its placeholders found. It is immutable and safe
-// for concurrent use.
+// A Template is a parsed command. It is immutable and safe for concurrent use.
 type Template struct {
 	segments []segment
 }
 
-// A segment is literal text and the placeholder that follows it; the last one
-// of a template may have none.
+// A segment is literal text followed by a placeholder; only the last segment of a template
+// may have none.
 type segment struct {
 	literal     string
 	placeholder *placeholder
 }
 
-// Parse reads a command; the package comment has the rules. An empty command,
-// one of blanks only and a NUL byte, which no shell can take, are errors. Every
-// error is a *[SyntaxError].
+// Parse parses a command; the package comment has the rules. A blank command and a NUL
+// byte, which no shell accepts, are errors. Every error is a *[SyntaxError].
 func Parse(text string) (*Template, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, &SyntaxError{Reason: "it is empty", hint: "say what to run, such as uptime"}
@@ -40,8 +38,8 @@ func Parse(text string) (*Template, error) {
 	return &Template{segments: s.segments}, nil
 }
 
-// Expand gives the command for one target. User and port are the target's own,
-// else its host's, else no user and fleet.DefaultPort.
+// Expand returns the command for one target. User and port are the target's, else its
+// host's, else no user and fleet.DefaultPort.
 func (t *Template) Expand(target fleet.Target) string {
 	if t.Fixed() {
 		return t.segments[0].literal
@@ -56,8 +54,8 @@ func (t *Template) Expand(target fleet.Target) string {
 	return b.String()
 }
 
-// Missing gives the first attribute that the command asks for and the target's
-// host has not; "" when there is none. Such a target is not to be run.
+// Missing returns the first attribute in the command that the target's host does not have,
+// or "" if there is none. Such a target must not be run.
 func (t *Template) Missing(target fleet.Target) string {
 	for _, s := range t.segments {
 		if s.placeholder == nil || s.placeholder.attr == "" {
@@ -73,10 +71,10 @@ func (t *Template) Missing(target fleet.Target) string {
 	return ""
 }
 
-// Unquotable returns the first placeholder of the command whose value is to be
-// quoted and has a newline or a NUL byte, which no quoting carries through every
-// shell: csh ends the quotes at a newline, and would run what follows as a command.
-// It returns "" when there is none. Such a target is not to be run.
+// Unquotable returns the first quoted placeholder of the command whose value has a newline
+// or a NUL byte, which cannot be quoted for every shell: csh ends the quotes at a newline
+// and would run the rest as a command. It returns "" if there is none. Such a target must
+// not be run.
 func (t *Template) Unquotable(target fleet.Target) string {
 	for _, s := range t.segments {
 		if p := s.placeholder; p != nil && p.quoted && strings.ContainsAny(p.value(target), "\n\x00") {
@@ -86,8 +84,8 @@ func (t *Template) Unquotable(target fleet.Target) string {
 	return ""
 }
 
-// Check returns why a target is not to be run with this command: it lacks an
-// attribute, or has a value that cannot be quoted.
+// Check returns an error if the target must not be run with this command because it lacks
+// an attribute or has a value that cannot be quoted.
 func (t *Template) Check(target fleet.Target) error {
 	if name := t.Missing(target); name != "" {
 		return fmt.Errorf("the command asks for the attribute %q, which the host does not have", name)
@@ -98,7 +96,7 @@ func (t *Template) Check(target fleet.Target) error {
 	return nil
 }
 
-// Fixed says that the command is the same for every target.
+// Fixed reports whether the command is the same for every target.
 func (t *Template) Fixed() bool {
 	return len(t.segments) == 1 && t.segments[0].placeholder == nil
 }

@@ -61,7 +61,7 @@ func TestExpand(t *testing.T) {
 		{"{host} {", "node1 {"},
 		{"f='{{{{.Names}}}} on {host}'", "f='{{.Names}} on node1'"},
 
-		// }} closes what was opened, in the way in which it was opened.
+		// }} closes a brace in the form in which it was opened.
 		{`{"a":{"h":"{host}"}}`, `{"a":{"h":"node1"}}`},
 		{`{"a":{"p":{port}}}`, `{"a":{"p":2222}}`},
 		{`{{"a":{{"h":"{host}"}}}}`, `{"a":{"h":"node1"}}`},
@@ -77,8 +77,7 @@ func TestExpand(t *testing.T) {
 	}
 }
 
-// TestUntouched holds commands that have nothing to do with placeholders and
-// go through byte for byte.
+// TestUntouched has commands without placeholders, which are sent byte for byte.
 func TestUntouched(t *testing.T) {
 	for _, text := range []string{
 		"uptime",
@@ -194,8 +193,8 @@ func TestFixed(t *testing.T) {
 	}
 }
 
-// TestShellsReadBack gives quoted values to every shell that is a login shell
-// somewhere, between others, so that a quote that ends early shows (I03).
+// TestShellsReadBack passes quoted values to every shell that may be a login shell, next
+// to each other, so that a quote that ends early is visible (I03).
 func TestShellsReadBack(t *testing.T) {
 	template, err := placeholder.Parse("printf '%s|' {host|sh} {user|sh} {attr.a} {attr.b}")
 	if err != nil {
@@ -212,7 +211,7 @@ func TestShellsReadBack(t *testing.T) {
 		t.Run(shell[0], func(t *testing.T) {
 			t.Parallel()
 			for i, value := range values {
-				// As in an injection: one value opens what the next one closes.
+				// As in an injection: one value opens a quote that the next one closes.
 				a := attrs{"a": `\`, "b": "; exit 3 #" + value}
 				script := template.Expand(fleet.Target{Host: fleet.Host{Name: value}, User: values[(i+1)%len(values)], Attrs: a})
 				cmd := exec.CommandContext(t.Context(), needs.Program(t, shell[0]), append(shell[1:len(shell):len(shell)], "-c", script)...)
@@ -227,7 +226,7 @@ func TestShellsReadBack(t *testing.T) {
 	}
 }
 
-// A newline ends the quotes in csh, so that what follows would be a command.
+// A newline ends the quotes in csh, so the rest would be a command.
 func TestUnquotable(t *testing.T) {
 	template, err := placeholder.Parse("echo {host} {user|sh} {attr.a}")
 	if err != nil {
@@ -242,12 +241,11 @@ func TestUnquotable(t *testing.T) {
 	}
 }
 
-// TestEscapingIsInvertible writes any text as a template by doubling its
-// braces.
+// TestEscapingIsInvertible writes any text as a template by doubling its braces.
 func TestEscapingIsInvertible(t *testing.T) {
 	double := strings.NewReplacer("{", "{{", "}", "}}")
 	rapid.Check(t, func(t *rapid.T) {
-		// Balanced, as any shell command's are that is written this way.
+		// Braces are balanced, as in any shell command written this way.
 		text := rapid.StringMatching(`(\{[a-z$ ."|]*\}|[a-z$ ."|])*`).Draw(t, "text")
 		template, err := placeholder.Parse(double.Replace(text) + " {host}")
 		if err != nil {

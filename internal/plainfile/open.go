@@ -1,5 +1,5 @@
-// Package plainfile opens files that a user has named, without waiting for
-// anything: open(2) of a FIFO waits for a writer, perhaps for ever.
+// Package plainfile opens files named by a user and refuses FIFOs, sockets and devices,
+// which could block: open(2) of a FIFO waits for a writer, perhaps for ever.
 package plainfile
 
 import (
@@ -12,14 +12,13 @@ import (
 	"syscall"
 )
 
-// ErrNotPlain is in the chain of an error for what is neither a file nor a pipe
-// that is open already.
+// ErrNotPlain means that a path is neither a regular file nor a pipe that is already open.
 var ErrNotPlain = errors.New("not a regular file")
 
-// Open opens a regular file, a directory or /dev/null for reading. Of pipes only
-// those are opened that this process has inherited, such as a shell's <(…): their
-// paths begin with /dev/fd/ or /proc/self/fd/, or are /dev/stdin. Everything else
-// is an *fs.PathError with ErrNotPlain, whose text has a hint.
+// Open opens a regular file, a directory or /dev/null for reading. It also opens pipes
+// that this process has inherited, such as a shell's <(…): their paths begin with /dev/fd/
+// or /proc/self/fd/, or are /dev/stdin. For everything else it returns an *fs.PathError
+// that wraps ErrNotPlain and has a hint.
 func Open(path string) (*os.File, error) {
 	if inherited(path) {
 		return os.Open(path)
@@ -55,7 +54,8 @@ func kind(m fs.FileMode) string {
 	return "a device"
 }
 
-// ReadFile is Open and reading at most limit bytes. A larger file is an error.
+// ReadFile opens the file with Open and reads it. A file of more than limit bytes is an
+// error.
 func ReadFile(path string, limit int64) ([]byte, error) {
 	f, err := Open(path)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"shoal/internal/ssh/hostkeys"
 )
 
-// A detail is what packages internal/ssh/auth and trust are told of a target. Equal ones
-// are one.
+// A detail is what packages auth and hostkeys need to know about a target. Equal details
+// are shared.
 type detail struct {
 	want     auth.KeySpec
 	files    []string
@@ -24,10 +24,10 @@ type detail struct {
 	rsaBits  int
 	hashed   bool
 	password bool
-	number   int // of this detail, among those that differ
+	number   int // distinguishes different details
 }
 
-// detail says what concerns keys and trust.
+// detail returns the settings for keys and host keys.
 func (p *Planner) detail(r *config.Resolved, e hosts.Entry) *detail {
 	d := detail{
 		want:     p.want(r, e),
@@ -44,8 +44,8 @@ func (p *Planner) detail(r *config.Resolved, e hosts.Entry) *detail {
 	return &d
 }
 
-// want chooses the keys: those of the command line, then the inventory's, then
-// those of ssh_config.
+// want returns the keys to offer: first those of the command line, then the inventory's,
+// then those of ssh_config.
 func (p *Planner) want(r *config.Resolved, e hosts.Entry) auth.KeySpec {
 	if !r.PubkeyAuthentication {
 		return auth.KeySpec{}
@@ -80,9 +80,8 @@ func (p *Planner) expand(path string) string {
 	return path
 }
 
-// policy is what becomes of a host whose key is not known. ssh_config can make
-// it accept-new, and never less: nobody is there to be asked, and "no" would
-// trust anybody.
+// policy returns how an unknown host key is treated. ssh_config can relax it to accept-new
+// but no further: no one is there to answer a question, and "no" would trust any host.
 func (p *Planner) policy(r *config.Resolved) hostkeys.Policy {
 	if p.opts.Policy != hostkeys.Strict {
 		return p.opts.Policy
@@ -98,7 +97,7 @@ func (p *Planner) policy(r *config.Resolved) hostkeys.Policy {
 	return hostkeys.Strict
 }
 
-// tell passes a notice on once.
+// tell passes each notice on once.
 func (p *Planner) tell(text string) {
 	p.mu.Lock()
 	known := p.told[text]
@@ -120,8 +119,7 @@ func detailOf(t fleet.Target) (*detail, error) {
 	return nil, errUnplanned
 }
 
-// Want gives the keys that a planned target is to be offered; for
-// auth.Router.
+// Want returns the keys to offer to a planned target. It is for auth.Router.
 func Want(t fleet.Target) (auth.KeySpec, error) {
 	d, err := detailOf(t)
 	if err != nil {
@@ -130,7 +128,7 @@ func Want(t fleet.Target) (auth.KeySpec, error) {
 	return d.want, nil
 }
 
-// Trust sets by what a planned target's host key is judged; for
+// Trust sets the options for verifying a planned target's host key. It is for
 // hostkeys.NewRouter.
 func Trust(t fleet.Target, o *hostkeys.Options) error {
 	d, err := detailOf(t)
@@ -142,8 +140,7 @@ func Trust(t fleet.Target, o *hostkeys.Options) error {
 	return nil
 }
 
-// Alias gives the name under which known_hosts has a planned target; for
-// hostkeys.Options.
+// Alias returns the name of a planned target in known_hosts. It is for hostkeys.Options.
 func Alias(t fleet.Target) string {
 	if t.Route == nil {
 		return ""
@@ -151,7 +148,7 @@ func Alias(t fleet.Target) string {
 	return t.Route.HostKeyAlias
 }
 
-// TakesPassword says whether a password may be sent to a planned target.
+// TakesPassword reports whether a password may be sent to a planned target.
 func TakesPassword(t fleet.Target) bool {
 	d, err := detailOf(t)
 	return err == nil && d.password

@@ -10,8 +10,8 @@ import (
 	"shoal/internal/ssh/config"
 )
 
-// keep gives the planned route with the way of an earlier run: the address, the
-// alias, the jump hosts and the proxy command.
+// keep returns the planned route with the address, alias, jump hosts and proxy command of
+// an earlier run.
 func (p *Planner) keep(ctx context.Context, planned, earlier *fleet.Route) *fleet.Route {
 	if planned.Err != nil || sameWay(planned, earlier) {
 		return planned
@@ -25,7 +25,7 @@ func (p *Planner) keep(ctx context.Context, planned, earlier *fleet.Route) *flee
 	return p.shareRoute(&route, d)
 }
 
-// keepJump plans a jump host of an earlier run, and those before it.
+// keepJump plans a jump host of an earlier run and the jump hosts before it.
 func (p *Planner) keepJump(ctx context.Context, t *fleet.Target) (*fleet.Target, error) {
 	if t == nil {
 		return nil, nil
@@ -43,7 +43,8 @@ func (p *Planner) keepJump(ctx context.Context, t *fleet.Target) (*fleet.Target,
 	return &hop, hop.Route.Err
 }
 
-// sameWay reports whether two routes lead the same way.
+// sameWay reports whether two routes have the same address, alias, jump hosts and proxy
+// command.
 func sameWay(a, b *fleet.Route) bool {
 	return a.Address == b.Address && a.HostKeyAlias == b.HostKeyAlias &&
 		slices.Equal(a.ProxyCommand, b.ProxyCommand) && sameJump(a.Via, b.Via)

@@ -6,8 +6,8 @@ import (
 	"shoal/fleet"
 )
 
-// A key tells equal routes and details apart from others. Texts stand in it with
-// their length, so that they cannot run into each other.
+// A key identifies equal routes or details. Strings are encoded with their length, so that
+// the encoding is unambiguous.
 type key []byte
 
 func (k key) text(s string) key {
@@ -42,10 +42,10 @@ func (d *detail) key() key {
 	return k.flag(d.hashed).flag(d.password)
 }
 
-// maxShared bounds what is held to be shared.
+// maxShared is the maximum number of shared values kept.
 const maxShared = 4096
 
-// shareDetail gives one pointer for equal details, and its number.
+// shareDetail returns the same pointer for equal details, and sets its number.
 func (p *Planner) shareDetail(d *detail) *detail {
 	k := d.key()
 	p.mu.Lock()
@@ -62,9 +62,8 @@ func (p *Planner) shareDetail(d *detail) *detail {
 	return d
 }
 
-// shareRoute gives one pointer for equal routes, so that ten thousand targets
-// that are reached alike hold one. Those with jump hosts are held by their
-// targets.
+// shareRoute returns the same pointer for equal routes, so that ten thousand targets with
+// equal routes need only one. It does not share routes with jump hosts.
 func (p *Planner) shareRoute(r *fleet.Route, d *detail) *fleet.Route {
 	if r.Err != nil || r.Via != nil {
 		return r

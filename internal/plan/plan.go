@@ -1,16 +1,14 @@
-// Package internal/plan decides how each target is reached: by what address, as whom, on
-// which port, through which jump hosts, with which keys, and whom to trust. It
-// puts together what a person said on the command line, what the inventory knows
-// of a host, and what ssh_config says of it, in this order.
+// Package plan resolves for each target how to connect: address, user, port, jump hosts,
+// keys to offer, and known_hosts. It combines the command line, the inventory and
+// ssh_config, in this order of precedence.
 //
-// Call [New] once for a run and [Planner.Target] for each target; it fills in
-// User, Port and Route. [Want] and [Trust] then answer for package internal/ssh/auth and
-// package internal/ssh/hostkeys. Nothing is looked up or connected to, but what ssh_config itself
-// asks for (Match exec, CanonicalizeHostname).
+// Call [New] once for a run and [Planner.Target] for each target; it sets User, Port and
+// Route. [Want] and [Trust] then return the settings for packages auth and hostkeys. The
+// package resolves no names and opens no connections, except those that ssh_config requires
+// (Match exec, CanonicalizeHostname).
 //
-// A host that cannot be reached as it is configured, because ssh_config asks for
-// something that shoal does not honour and that matters for security, gets a
-// Route with an error: the target is not tried.
+// If ssh_config asks for something that shoal does not support and that matters for
+// security, the target gets a Route with an error and is not tried.
 package plan
 
 import (
@@ -30,50 +28,51 @@ import (
 	"shoal/internal/ssh/wire"
 )
 
-// Options say what was asked for. They are not changed after New.
+// Options configure a Planner. They must not be changed after New.
 type Options struct {
-	// Config is the resolved ssh_config. Required; see Load.
+	// Config is the parsed ssh_config. Required; see Load.
 	Config *config.Config
-	// Entry gives what the inventory knows of a target. nil means nothing.
+	// Entry returns what the inventory knows about a target. nil means nothing.
 	Entry func(fleet.Target) hosts.Entry
-	// User and Port are used where a target names none; they win over ssh_config.
+	// User and Port are used for targets that name none; they take precedence over
+	// ssh_config.
 	User string
 	Port uint16
-	// Jump are the jump hosts of all targets, as ssh -J takes them; "" means
-	// those of ssh_config, "none" means none.
+	// Jump are the jump hosts of all targets, in the form of ssh -J; "" means those of
+	// ssh_config, "none" means none.
 	Jump string
 	// Identities are key files offered before all others.
 	Identities []string
-	// Agent is the socket of the agent; "" means that of ssh_config, NoAgent none.
+	// Agent is the agent's socket; "" means that of ssh_config, NoAgent means none.
 	Agent string
-	// KnownHosts are used instead of those of ssh_config. nil means those.
+	// KnownHosts are the known_hosts files; nil means those of ssh_config.
 	KnownHosts []string
-	// Policy wins over ssh_config unless it is hostkeys.Strict.
+	// Policy takes precedence over ssh_config unless it is hostkeys.Strict.
 	Policy hostkeys.Policy
-	// Plain says that the client cannot be told which algorithms to use; a host
-	// for which ssh_config names some is then not tried.
+	// Plain is set if the client's algorithms cannot be configured; a host for which
+	// ssh_config sets some is then not tried.
 	Plain bool
 	// Home replaces ~ in the inventory's paths.
 	Home string
-	// Notice is told what a person should know, once. nil means that nobody is.
+	// Notice is called once for each message to the user. nil disables it.
 	Notice func(string)
 }
 
-// NoAgent as Options.Agent means that no agent is asked.
+// NoAgent as Options.Agent means that no agent is used.
 const NoAgent = "none"
 
-// Config says which ssh_config is read, and how.
+// Config is how to read ssh_config.
 type Config struct {
 	File string   // as ssh -F takes it
 	Set  []string // as ssh -o takes them
 	// ExecTimeout bounds each command of Match exec; 0 means 10 s.
 	ExecTimeout time.Duration
-	// Waiting is told of a command of Match exec that runs for longer than 2 s,
-	// once, from another goroutine; nil: nobody is.
+	// Waiting is called once, from another goroutine, if a command of Match exec runs for
+	// longer than 2 s; nil disables it.
 	Waiting func(command string)
 }
 
-// Load reads ssh_config with what shoal can do.
+// Load parses ssh_config with the algorithms that shoal supports.
 func Load(c Config) (*config.Config, error) {
 	var local config.Local
 	if home, err := os.UserHomeDir(); err == nil {
@@ -99,13 +98,13 @@ type Planner struct {
 	opts Options
 
 	mu       sync.Mutex
-	routes   map[string]*fleet.Route // equal ones are one
+	routes   map[string]*fleet.Route // equal routes are shared
 	details  map[string]*detail
-	numbered int // details
+	numbered int // the last number given to a detail
 	told     map[string]bool
 }
 
-// New gives a Planner.
+// New returns a Planner.
 func New(o Options) (*Planner, error) {
 	if o.Config == nil {
 		return nil, errors.New("no ssh_config: Options.Config is nil")
@@ -118,16 +117,16 @@ func New(o Options) (*Planner, error) {
 	}, nil
 }
 
-// Target gives t with User, Port and Route filled in. A Route that t brings is that
-// of an earlier run: its way stays, whatever ssh_config says of it now, and what it
-// lacks is filled in.
+// Target returns t with User, Port and Route set. If t has a Route from an earlier run,
+// its address, alias, jump hosts and proxy command are kept whatever ssh_config says now,
+// and the rest is set.
 func (p *Planner) Target(ctx context.Context, t fleet.Target) fleet.Target {
 	t, _ = p.Explained(ctx, t)
 	return t
 }
 
-// Explained gives in addition what ssh_config says of the target, for people who
-// want to know why. It is nil when the target cannot be resolved.
+// Explained also returns the settings of ssh_config for the target, for explaining them to
+// people. They are nil if the target cannot be resolved.
 func (p *Planner) Explained(ctx context.Context, t fleet.Target) (fleet.Target, *config.Resolved) {
 	var e hosts.Entry
 	earlier := t.Route
@@ -164,8 +163,7 @@ func (p *Planner) Explained(ctx context.Context, t fleet.Target) (fleet.Target, 
 	return t, hops[last]
 }
 
-// route makes the route from what ssh_config says. name is what people call the
-// host.
+// route returns the route for the settings in r. name is the host's name for people.
 func (p *Planner) route(r *config.Resolved, name string, e hosts.Entry, via *fleet.Target) *fleet.Route {
 	route := &fleet.Route{
 		HostKeyAlias:  r.HostKeyAlias,
@@ -212,15 +210,16 @@ func family(s string) string {
 	return ""
 }
 
-// changed gives the list where it is not the default.
+// changed returns the list if it differs from the default, otherwise nil.
 func changed(list, standard []string) []string {
 	if strings.Join(list, ",") == strings.Join(standard, ",") {
 		return nil
 	}
-	return append([]string{}, list...) // not nil, even when nothing is left
+	return append([]string{}, list...) // not nil, even if it is empty
 }
 
-// unusable says which list leaves nothing to offer.
+// unusable returns an error that names the list that the client does not support or that
+// has no usable algorithm.
 func (p *Planner) unusable(r *fleet.Route) error {
 	for _, l := range []struct {
 		keyword string

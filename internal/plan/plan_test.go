@@ -14,7 +14,7 @@ import (
 	"shoal/internal/ssh/hostkeys"
 )
 
-// planner makes one over an ssh_config.
+// planner returns a Planner for an ssh_config.
 func planner(t testing.TB, config string, change func(*Options)) *Planner {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "config")
@@ -114,8 +114,8 @@ Host nokeys
 	}
 }
 
-// The command line may ask for more or less than ssh_config; ssh_config alone
-// never makes it insecure.
+// The command line may ask for more or less than ssh_config; ssh_config alone never makes
+// the policy insecure.
 func TestPolicy(t *testing.T) {
 	for _, c := range []struct {
 		config string
@@ -167,8 +167,8 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// Targets that are reached alike share one Route, so that memory does not follow
-// their number.
+// Targets with equal routes share one Route, so that memory does not grow with their
+// number.
 func TestEqualRoutesAreOne(t *testing.T) {
 	p := planner(t, "Host x*\n Ciphers aes256-ctr\n", nil)
 	a, b, x := p.Target(context.Background(), host("a")), p.Target(context.Background(), host("b")), p.Target(context.Background(), host("x1"))
@@ -188,8 +188,8 @@ func BenchmarkTarget(b *testing.B) {
 	}
 }
 
-// A client that cannot be told which algorithms to use does not ignore it where
-// ssh_config tells.
+// A client whose algorithms cannot be configured does not ignore those that ssh_config
+// sets.
 func TestAlgorithmsOfAPlainClient(t *testing.T) {
 	for _, line := range []string{
 		"KexAlgorithms curve25519-sha256", "Ciphers aes256-ctr", "MACs hmac-sha2-512", "HostKeyAlgorithms ssh-ed25519",
@@ -206,13 +206,13 @@ func TestAlgorithmsOfAPlainClient(t *testing.T) {
 	}
 }
 
-// The way of an earlier run stays, whatever ssh_config says of it now; keys and
-// trust are filled in for each of its jump hosts too.
+// The address and jump hosts of an earlier run are kept, whatever ssh_config says now;
+// keys and host keys are set for each jump host too.
 func TestTheWayOfAnEarlierRunStays(t *testing.T) {
 	ctx := context.Background()
 	const then = "Host web\n HostName 10.0.0.1\n ProxyJump me@hop:2200,far\n"
 	was := planner(t, then, nil).Target(ctx, host("web"))
-	recorded := func() fleet.Target { // as package internal/journal gives it back
+	recorded := func() fleet.Target { // as package journal returns it
 		strip := func(r *fleet.Route, via *fleet.Target) *fleet.Route {
 			return &fleet.Route{Address: r.Address, HostKeyAlias: r.HostKeyAlias, ProxyCommand: r.ProxyCommand, Via: via}
 		}

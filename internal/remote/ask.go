@@ -1,15 +1,16 @@
 package remote
 
-// The parts of the scripts that ask; what start.go says of scripts holds.
+// The parts of the scripts that query a marker. The rules for scripts in start.go apply
+// here too.
 
-// askScript: look sets _v to the state and, of a started command, what its
-// start says, and _F where its processes cannot be looked for from here. mine
-// reports whether the wrapper lives, and more whether anything of its group or
-// session does, with _l those outside the group. A process that has the leader's
-// number and another birth means that the group is gone, and so does the file gone:
-// once nothing is left of a command that ended, its number may be anybody's. hid
-// reports whether the group has processes that /proc does not show (hidepid), which
-// only kill's error tells; _Z is set where /proc explains that error.
+// askScript defines the functions for queries. look sets _v to the state, the variables of
+// a started command from its file start, and _F if its processes cannot be found from
+// here. mine reports whether the wrapper is alive. more reports whether any process of its
+// group or session is alive, and sets _l to those outside the group. If a process has the
+// leader's number but another birth time, or if the file gone exists, the group no longer
+// exists and its number may have been reused. hid reports whether the group has processes
+// that /proc does not show (hidepid), which only the error of kill reveals; _Z is set if
+// /proc explains that error.
 const askScript = `
 PATH=/usr/bin:/bin:/usr/sbin:/sbin${PATH:+:$PATH};
 umask 077;
@@ -101,8 +102,8 @@ echo "$1 $_x $2 $_y";
 echo; };
 `
 
-// killScript writes the end down where the wrapper, killed too, could not. The
-// exit statuses are those of the Kill constants.
+// killScript records the end if the wrapper was killed too and could not. The exit
+// statuses are those of the Kill constants.
 const killScript = `
 nap() { sleep 0.1 || sleep 1; _z=$((_z-1)); };
 settle;

@@ -7,35 +7,35 @@ import (
 	"io"
 )
 
-// ErrNoSentinel means that the command's shell was not reached: a forced
-// command, an account without a shell, or a login file that ends it.
+// ErrNoSentinel means that the output did not come from the command's shell, but from a
+// forced command, an account without a shell, or a login file that ends the shell.
 var ErrNoSentinel = errors.New("the sentinel did not come: something else than the command ran")
 
-// maxNoise is how much may stand before the sentinel, in bytes.
+// maxNoise is the maximum number of bytes before the sentinel.
 const maxNoise = 256 << 10
 
-// A Cutter passes on what comes after the line of Wrap.Sentinel. It is not safe
-// for concurrent use.
+// A Cutter passes on the output that follows the sentinel line (see Wrap.Sentinel). It is
+// not safe for concurrent use.
 type Cutter struct {
 	to    io.Writer
 	line  []byte
-	noise []byte // before the sentinel, as long as it has not come
+	noise []byte // before the sentinel, until it has come
 	found bool
 }
 
-// NewCutter gives a Cutter for the standard output of a command that was
-// wrapped with this nonce.
+// NewCutter returns a Cutter for the standard output of a command that was wrapped with
+// nonce.
 func NewCutter(to io.Writer, nonce string) *Cutter {
 	return &Cutter{to: to, line: []byte(header(nonce) + "\n")}
 }
 
-// Write keeps or passes on p. After 256 KiB without the sentinel it fails with
-// ErrNoSentinel.
+// Write passes p on, or keeps it while the sentinel has not come. It fails with
+// ErrNoSentinel after 256 KiB without the sentinel.
 func (c *Cutter) Write(p []byte) (int, error) {
 	if c.found {
 		return c.to.Write(p)
 	}
-	// The line may lie across two writes.
+	// The line may be split between two writes.
 	from := max(0, len(c.noise)-len(c.line)+1)
 	room := min(len(p), maxNoise+len(c.line)-len(c.noise))
 	c.noise = append(c.noise, p[:room]...)
@@ -48,7 +48,7 @@ func (c *Cutter) Write(p []byte) (int, error) {
 	}
 	c.found = true
 	after := from + at + len(c.line)
-	mine := len(p) - room // what did not go into noise
+	mine := len(p) - room // what was not added to noise
 	rest := c.noise[after:]
 	c.noise = c.noise[: after-len(c.line) : after-len(c.line)]
 	if err := c.pass(rest); err != nil {
@@ -65,12 +65,11 @@ func (c *Cutter) pass(p []byte) error {
 	return err
 }
 
-// Noise is what came before the sentinel, or everything where it did not come,
-// at most 256 KiB and a line.
+// Noise returns the output before the sentinel, or all output if it has not come: at most
+// 256 KiB and a line.
 func (c *Cutter) Noise() []byte { return c.noise }
 
-// Close tells whether the sentinel came; if not, with ErrNoSentinel. It closes
-// nothing.
+// Close returns ErrNoSentinel if the sentinel has not come. It does not close the writer.
 func (c *Cutter) Close() error {
 	if !c.found {
 		return fmt.Errorf("%w; what came begins with %.80q", ErrNoSentinel, c.noise)

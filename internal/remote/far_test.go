@@ -19,12 +19,12 @@ import (
 
 const nonce = "N0nceN0nce"
 
-// shellNames are the programs that play /bin/sh, under the name sh.
+// shellNames are the programs to use as /bin/sh, under the name sh.
 func shellNames() []string {
 	return []string{"/bin/dash", "/bin/bash", "/bin/busybox", "/usr/bin/ksh93", "/usr/bin/mksh", "/usr/bin/zsh"}
 }
 
-// withLogin has the shell get the line, which ends the test where it is missing.
+// withLogin sets the login shell, and skips the test if it is missing.
 func (f *far) withLogin(t *testing.T, login []string) *far {
 	t.Helper()
 	needs.Program(t, login[0])
@@ -32,7 +32,7 @@ func (f *far) withLogin(t *testing.T, login []string) *far {
 	return f
 }
 
-// logins are the shells that get the line, as sshd starts them.
+// logins are the login shells, as sshd starts them.
 func logins() [][]string {
 	return [][]string{
 		{"/bin/dash"},
@@ -51,13 +51,13 @@ type far struct {
 	home    string
 	program string
 	sh      string   // the POSIX shell of the scripts
-	login   []string // what gets the line
+	login   []string // the login shell, which gets the line
 	shell   string   // $SHELL; "" means sh
 	path    string
 	noHome  bool
-	more    []string // of the environment
+	more    []string // additional environment variables
 	quiet   bool     // not the leader of a process group
-	over    bool     // ksh93 hands over to another shell, as it does but for tests
+	over    bool     // ksh93 hands over to another shell, as it does outside tests
 }
 
 func newFar(t *testing.T, program string) *far {
@@ -119,7 +119,7 @@ func (f *far) wrapped(t *testing.T, w Wrap, command, stdin string) seen {
 	return f.run(t, must(t)(w.Line(command)), stdin)
 }
 
-// plain runs the command without a wrapper, by the shell that would run it.
+// plain runs the command without a wrapper, with the shell that would run it.
 func (f *far) plain(t *testing.T, command, stdin string) seen {
 	t.Helper()
 	bare := *f
@@ -137,7 +137,7 @@ func must(t *testing.T) func(string, error) string {
 	}
 }
 
-// ask gives the report, with Up taken out after a look at it.
+// ask returns the report. It checks Up and removes it.
 func (f *far) ask(t *testing.T, question string, err error) Report {
 	t.Helper()
 	s := f.run(t, must(t)(question, err), "")
@@ -187,7 +187,7 @@ func exists(name string) bool {
 	return err == nil
 }
 
-// everyShell runs f for each program as /bin/sh, in parallel.
+// everyShell runs test for each program as /bin/sh, in parallel.
 func everyShell(t *testing.T, test func(t *testing.T, f *far)) {
 	t.Helper()
 	for _, program := range shellNames() {
@@ -198,15 +198,15 @@ func everyShell(t *testing.T, test func(t *testing.T, f *far)) {
 	}
 }
 
-// background starts a line and gives a function that waits for it.
+// background starts a line and returns a function that waits for it.
 func (f *far) background(t *testing.T, line string) (*exec.Cmd, func()) {
 	t.Helper()
 	cmd := f.command(context.Background(), line)
 	return cmd, start(t, cmd)
 }
 
-// start starts a far end's command, which is killed with its group at the end of
-// the test, and gives a function that waits for it.
+// start starts a command, which is killed with its group at the end of the test, and
+// returns a function that waits for it.
 func start(t *testing.T, cmd *exec.Cmd) (wait func()) {
 	t.Helper()
 	if err := cmd.Start(); err != nil {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestUnsafeDirectory plants what others could plant where the run directory
-// or the marker will be. Nothing of it is followed, and nothing runs.
+// TestUnsafeDirectory plants what other users could plant in place of the run directory or
+// the marker. No link is followed, and nothing runs.
 func TestUnsafeDirectory(t *testing.T) {
 	for i, c := range []struct {
 		name    string
@@ -69,7 +69,7 @@ func TestUnsafeDirectory(t *testing.T) {
 	}
 }
 
-// mkdir has the mode that is asked for, whatever the umask.
+// mkdir creates a directory with exactly this mode, whatever the umask.
 func mkdir(dir string, mode os.FileMode) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
@@ -93,7 +93,7 @@ func TestNoHome(t *testing.T) {
 	})
 }
 
-// TestUnwritableHome is one in which even root cannot write.
+// TestUnwritableHome uses a home directory in which even root cannot write.
 func TestUnwritableHome(t *testing.T) {
 	everyShell(t, func(t *testing.T, f *far) {
 		f.home = "/proc/self"

@@ -9,33 +9,33 @@ import (
 	"time"
 )
 
-// DefaultDir is the run directory where [Marker.Dir] is empty, below the
-// account's $HOME.
+// DefaultDir is the run directory, relative to the account's $HOME, if [Marker.Dir] is
+// empty.
 const DefaultDir = ".local/state/shoal/marks"
 
-// MaxChunk is how many bytes of each stream one [Marker.Collect] fetches where
-// its limit is 0.
+// MaxChunk is the number of bytes of each stream that one [Marker.Collect] fetches if its
+// limit is 0.
 const MaxChunk = 8 << 20
 
-// A Marker names the place where the far end writes down what became of one
-// attempt. Two starts of one marker are one start.
+// A Marker identifies the directory in which the far end records the progress of one
+// attempt. A marker can be started only once.
 type Marker struct {
 	// Run is the run's name: 1 to 64 letters, digits, and - . _ after the
 	// first.
 	Run string
-	// Index is the target's place in the run, from 0.
+	// Index is the target's index in the run, from 0.
 	Index int
-	// Attempt counts from 0. An attempt that is settled never starts, so that
-	// the next one needs a number of its own.
+	// Attempt counts from 0. A settled attempt never starts, so the next one needs its own
+	// number.
 	Attempt int
-	// Dir is the run directory: absolute, of letters, digits and / . _ - + @ %
-	// only. "" means DefaultDir. It is made where it is missing.
+	// Dir is the run directory: absolute, and only letters, digits and / . _ - + @ %. ""
+	// means DefaultDir. It is created if it is missing.
 	Dir string
-	// Shell is the far end's POSIX shell, an absolute path; "" means /bin/sh.
+	// Shell is the absolute path of the far end's POSIX shell; "" means /bin/sh.
 	Shell string
 }
 
-// Validate says what is wrong with the names.
+// Validate returns an error if a field is not valid.
 func (m Marker) Validate() error {
 	switch {
 	case !isWord(m.Run, "-._", 64) || strings.ContainsAny(m.Run[:1], "-._"):
@@ -69,7 +69,8 @@ func validatePath(name string) error {
 	return nil
 }
 
-// isWord keeps what stands in a script free of everything that a shell reads.
+// isWord reports whether text has only letters, digits and bytes in also, so that no shell
+// interprets it.
 func isWord(text, also string, limit int) bool {
 	for _, c := range []byte(text) {
 		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
@@ -88,31 +89,29 @@ func (m Marker) name() string {
 	return name
 }
 
-// Look asks for the state and changes nothing. "absent" and "claimed" are not
-// facts that last: a start may still be on its way.
+// Look queries the state and changes nothing. "absent" and "claimed" may change: a start
+// may still arrive.
 func (m Marker) Look(nonce string) (string, error) {
 	return m.question(nonce, "", `look; tell; fin 0;`)
 }
 
-// Settle asks for the state and makes it a fact: what has not started by now
-// never will. Its states are never, running, ended, orphaned, lost, and unclear
-// where the run directory cannot be used. See
-// SettleClaimed for detached commands.
+// Settle queries the state and makes it final: what has not started by now never will. The
+// states are never, running, ended, orphaned, lost, and unclear if the run directory
+// cannot be used. For detached commands see SettleClaimed.
 func (m Marker) Settle(nonce string) (string, error) {
 	return m.question(nonce, "", `settle; tell; fin 0;`)
 }
 
-// SettleClaimed is Settle for a start that was accepted: a marker that is claimed
-// becomes never, but one that is absent stays so, since the command had one and
-// may have run.
+// SettleClaimed is Settle for a start that was accepted. A claimed marker becomes never,
+// but an absent one stays absent: the command had a marker once, so it may have run.
 func (m Marker) SettleClaimed(nonce string) (string, error) {
 	return m.question(nonce, "", `check; look; tell; fin 0;`)
 }
 
-// Kill settles, and ends the command's process group and session: TERM, and
-// KILL to what is left after grace, which is at most an hour; 0 means KILL
-// follows at once. It then looks for up to 5 s whether all are gone. Its exit
-// status is one of the Kill constants, and so is the answer's "kill".
+// Kill settles the marker and ends the command's process group and session: it sends TERM,
+// and after grace KILL to the remaining processes. grace is at most an hour; 0 means KILL
+// at once. It then checks for up to 5 s whether all are gone. The exit status and the
+// answer's "kill" are one of the Kill constants.
 func (m Marker) Kill(nonce string, grace time.Duration) (string, error) {
 	if grace < 0 || grace > time.Hour {
 		return "", fmt.Errorf("grace of %v: want 0 to 1h", grace)
@@ -121,12 +120,12 @@ func (m Marker) Kill(nonce string, grace time.Duration) (string, error) {
 	return m.question(nonce, assign("_d", strconv.FormatInt(tenths, 10)), killScript)
 }
 
-// Offsets are how many bytes of a detached command's output are there already.
+// Offsets are the numbers of bytes of a detached command's output fetched so far.
 type Offsets struct{ Stdout, Stderr int64 }
 
-// Collect asks for the state and for the output of a detached command from the
-// offsets on, at most limit bytes of each stream; 0 means MaxChunk. The state
-// is older than the sizes: what is ended and not left has no more to come.
+// Collect queries the state and a detached command's output from the offsets on, at most
+// limit bytes of each stream; 0 means MaxChunk. The state is read before the sizes: a
+// command that has ended and is not left writes no more output.
 func (m Marker) Collect(nonce string, from Offsets, limit int64) (string, error) {
 	if from.Stdout < 0 || from.Stderr < 0 || limit < 0 {
 		return "", errors.New("an offset or a limit is negative")
@@ -138,15 +137,15 @@ func (m Marker) Collect(nonce string, from Offsets, limit int64) (string, error)
 		fmt.Sprintf(`look; tell; data out %d; data err %d; fin 0;`, from.Stdout, from.Stderr))
 }
 
-// Forget removes the marker with its output, unless something of the command
-// still runs. The attempt could then be started again.
+// Forget removes the marker with its output, unless a process of the command is alive.
+// After that the attempt could be started again.
 func (m Marker) Forget(nonce string) (string, error) {
 	return m.question(nonce, "", `check; look; tell; drop && echo forgotten || echo kept; fin 0;`)
 }
 
-// Sweep removes every marker in dir ("" means DefaultDir) in which nothing has
-// happened for age, from one minute on, unless something still runs. The age
-// must be longer than any start can be on its way.
+// Sweep removes every marker in dir ("" means DefaultDir) that has not changed for age and
+// whose command has no live process. age is at least one minute and must exceed the
+// longest time that a start can be in transit.
 func Sweep(nonce, dir string, age time.Duration) (string, error) {
 	if age < time.Minute {
 		return "", fmt.Errorf("age of %v: want at least 1m", age)
@@ -155,7 +154,7 @@ func Sweep(nonce, dir string, age time.Duration) (string, error) {
 	return m.question(nonce, assign("_d", strconv.FormatInt(int64(age/time.Minute), 10)), sweepScript)
 }
 
-// question makes the line that asks.
+// question returns the command line of a query.
 func (m Marker) question(nonce, variables, script string) (string, error) {
 	if err := errors.Join(m.Validate(), validateNonce(nonce)); err != nil {
 		return "", err

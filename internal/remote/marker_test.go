@@ -15,7 +15,7 @@ import (
 
 func (f *far) once() Wrap { return Wrap{Nonce: nonce, Marker: f.marker()} }
 
-// TestOnlyOneRuns starts one marker many times at once.
+// TestOnlyOneRuns starts one marker many times concurrently.
 func TestOnlyOneRuns(t *testing.T) {
 	everyShell(t, func(t *testing.T, f *far) {
 		ran := filepath.Join(f.home, "ran")
@@ -46,8 +46,8 @@ func TestOnlyOneRuns(t *testing.T) {
 	})
 }
 
-// TestSettleAgainstStart lets starts and settlers race: a settled never means
-// that nothing ran, and everything else that it did.
+// TestSettleAgainstStart races starts against settlers: a settled never means that nothing
+// ran, and every other state that the command ran.
 func TestSettleAgainstStart(t *testing.T) {
 	t.Parallel()
 	f := newFar(t, "/bin/dash")
@@ -125,7 +125,7 @@ func TestLost(t *testing.T) {
 		t.Errorf("killed: %+v", r)
 	}
 
-	// Another process has the number now, as after a reboot and in time.
+	// Now another process has the number, as after a reboot or a wrap-around.
 	start := filepath.Join(f.dir(), "run1-7", "start")
 	other, _ := f.background(t, "exec sleep 100")
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
@@ -154,8 +154,8 @@ func TestLost(t *testing.T) {
 	}
 }
 
-// TestKilledAnywhere kills the wrapper's group at many moments: what is said
-// afterwards is what happened.
+// TestKilledAnywhere kills the wrapper's group at many moments: later reports match what
+// happened.
 func TestKilledAnywhere(t *testing.T) {
 	t.Parallel()
 	f := newFar(t, "/bin/dash")
@@ -193,7 +193,7 @@ func TestKill(t *testing.T) {
 			begun := filepath.Join(f.home, "begun "+c.name)
 			command := strings.Replace(c.command, "BEGUN", "'"+begun+"'", 1)
 			w := Wrap{Nonce: nonce, Marker: f.marker(), Group: true}
-			f.quiet = c.name == "cleans up" // not a leader: through setsid(1)
+			f.quiet = c.name == "cleans up" // not a leader: uses setsid(1)
 			_, wait := f.background(t, must(t)(w.Line(command)))
 			f.quiet = false
 			until(t, "the command", func() bool { return exists(begun) })

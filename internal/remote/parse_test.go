@@ -79,7 +79,7 @@ func TestParseRefusal(t *testing.T) {
 	}
 }
 
-// TestCutter cuts at any place, however the writes fall.
+// TestCutter splits the output at any place.
 func TestCutter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		noise := rapid.SampledFrom([]string{"", "motd\n", "shoal/1 ", "shoal/1 " + nonce, strings.Repeat("x", maxNoise)}).Draw(t, "noise")

@@ -8,13 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// MaxLine is the length in bytes from which Linux takes no single argument
-// (MAX_ARG_STRLEN, less the final NUL): a server could not hand a longer line
-// to any shell.
+// MaxLine is the maximum length in bytes of a single argument on Linux (MAX_ARG_STRLEN
+// without the final NUL): a server could not pass a longer line to any shell.
 const MaxLine = 128<<10 - 1
 
-// line is what the login shell gets. With eval, the script can start itself
-// again: $0 is its text.
+// line returns the command line for the login shell. It uses eval so that the script can
+// start itself again: $0 is its text.
 func line(shell, script, argument string) (string, error) {
 	if shell == "" {
 		shell = defaultShell
@@ -28,8 +27,8 @@ func line(shell, script, argument string) (string, error) {
 
 const defaultShell = "/bin/sh"
 
-// oneLine joins the lines of a script, each of which ends where a blank may
-// follow. csh takes no newline between quotes.
+// oneLine joins the lines of a script with spaces, because csh accepts no newline between
+// quotes. Every line must end where a blank may follow.
 func oneLine(script string) string {
 	var b strings.Builder
 	for text := range strings.Lines(script) {
@@ -41,9 +40,9 @@ func oneLine(script string) string {
 	return strings.TrimSuffix(b.String(), " ")
 }
 
-// encode writes text so that it stands between single quotes in every shell:
-// what one of them reads there becomes \0 and three octal digits, for printf %b
-// (XCU printf). It reports whether anything was.
+// encode returns text in a form that is safe between single quotes in every shell: a byte
+// that a shell would interpret becomes \0 and three octal digits, for printf %b (XCU
+// printf). It reports whether it changed anything.
 func encode(text string) (string, bool) {
 	var b strings.Builder
 	for rest := text; rest != ""; {
@@ -58,7 +57,7 @@ func encode(text string) (string, bool) {
 	return b.String(), b.Len() != len(text)
 }
 
-// NewNonce gives a nonce that nobody can guess. Each question needs its own.
+// NewNonce returns an unpredictable nonce. Each query needs its own.
 func NewNonce() string { return rand.Text() }
 
 func validateNonce(nonce string) error {

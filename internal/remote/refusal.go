@@ -2,21 +2,21 @@ package remote
 
 import "bytes"
 
-// The exit statuses of a wrapper that did not start its command. A command may
-// end with them too; ParseRefusal tells.
+// Exit statuses of a wrapper that did not start its command. A command may use them too;
+// ParseRefusal tells them apart.
 const (
-	StatusAgain    = 121 // this marker has been started, or was settled
-	StatusNoMarker = 122 // the marker could not be made
-	StatusNoGroup  = 123 // no process group of its own
+	StatusAgain    = 121 // the marker was started or settled before
+	StatusNoMarker = 122 // the marker could not be created
+	StatusNoGroup  = 123 // no process group for the command
 )
 
-// A Refusal is why a wrapper did not start its command. The texts are part of
+// A Refusal is the reason why a wrapper did not start its command. The texts are part of
 // the format.
 type Refusal string
 
 // The refusals.
 const (
-	RefusedAgain     Refusal = "again"     // there is a marker already: it may have run, or run now
+	RefusedAgain     Refusal = "again"     // the marker exists: it may have run, or run now
 	RefusedSettled   Refusal = "settled"   // Settle came first
 	RefusedHome      Refusal = "home"      // no $HOME, and no Marker.Dir
 	RefusedDirectory Refusal = "directory" // the run directory is missing or not safe
@@ -25,8 +25,8 @@ const (
 	RefusedPrintf    Refusal = "printf"    // no printf, which the command's bytes need
 )
 
-// ParseRefusal finds the wrapper's refusal in what came on standard error. It
-// is proof that this start ran nothing.
+// ParseRefusal finds the wrapper's refusal in the standard error. A refusal proves that
+// this start ran nothing.
 func ParseRefusal(nonce string, stderr []byte) (Refusal, bool) {
 	_, rest, _ := bytes.Cut(stderr, []byte(header(nonce)+" refused "))
 	word, _, whole := bytes.Cut(rest[:min(len(rest), 40)], []byte("\n"))
@@ -40,7 +40,7 @@ func ParseRefusal(nonce string, stderr []byte) (Refusal, bool) {
 	return "", false
 }
 
-// Hint says what to do about it, in one line; "" where there is nothing.
+// Hint returns one line of advice, or "" if there is none.
 func (r Refusal) Hint() string {
 	switch r {
 	case RefusedAgain:

@@ -12,44 +12,43 @@ import (
 	"shoal/fleet"
 )
 
-// ErrNoReport means that there is no complete answer of ours: something else
-// ran, or the answer was cut.
+// ErrNoReport means that the output has no complete answer: something else ran, or the
+// answer was cut off.
 var ErrNoReport = errors.New("no complete answer of shoal's")
 
-// A State says what is known of a marked command. The texts are part of the
-// format.
+// A State is what is known about a marked command. The texts are part of the format.
 type State string
 
 // The states.
 const (
 	StateAbsent   State = "absent"   // no marker: not started yet, or forgotten
-	StateClaimed  State = "claimed"  // a start has the marker, and has not begun
+	StateClaimed  State = "claimed"  // a start has created the marker, but not begun
 	StateNever    State = "never"    // it did not start and never will
-	StateRunning  State = "running"  // its wrapper lives and waits for it
-	StateOrphaned State = "orphaned" // processes of it live, its status will not be known
-	StateEnded    State = "ended"    // its end is written down
-	StateLost     State = "lost"     // it may have run, nothing of it lives, no end was written down
-	StateUnclear  State = "unclear"  // the marker cannot be used, read, or judged from there
+	StateRunning  State = "running"  // its wrapper is alive and waits for it
+	StateOrphaned State = "orphaned" // processes are alive, its status will not be known
+	StateEnded    State = "ended"    // its end was recorded
+	StateLost     State = "lost"     // it may have run, has no live process and no recorded end
+	StateUnclear  State = "unclear"  // the marker cannot be used, read, or judged from this host
 )
 
-// A Cause says what ended a command.
+// A Cause is what ended a command.
 type Cause string
 
-// The causes, of a State ended.
+// The causes of StateEnded.
 const (
 	CauseExit    Cause = "exit"    // by itself or by a signal from elsewhere
 	CauseTimeout Cause = "timeout" // Wrap.Timeout
-	CauseKilled  Cause = "killed"  // Marker.Kill, and with it what would have seen the status
+	CauseKilled  Cause = "killed"  // Marker.Kill; the wrapper died too, so the status is lost
 )
 
-// A Kill says what came of Marker.Kill.
+// A Kill is the result of Marker.Kill.
 type Kill string
 
-// The verdicts on a kill. The number is the exit status that goes with it.
+// The results of a kill, each with its exit status.
 const (
-	KillEnded   Kill = "ended"   // 0: it was alive and all of its group and session is gone
-	KillGone    Kill = "gone"    // 10: nothing of it was alive, or it never started
-	KillAlive   Kill = "alive"   // 11: it is still there after KILL
+	KillEnded   Kill = "ended"   // 0: it was alive, and all of its group and session is gone
+	KillGone    Kill = "gone"    // 10: none of its processes was alive, or it never started
+	KillAlive   Kill = "alive"   // 11: some processes are alive after KILL
 	KillUnclear Kill = "unclear" // 12: it has no group of its own, or its marker cannot be read
 )
 
@@ -60,33 +59,33 @@ type Chunk struct {
 	Size  int64  // of the whole stream so far
 }
 
-// A Report is one answer. What was not asked for is zero.
+// A Report is a parsed answer. Fields that were not queried are zero.
 type Report struct {
 	State State
-	// Cause and Status, from 0 to 255, count with StateEnded. A death by signal
-	// n is 128+n.
+	// Cause and Status (0 to 255) are set with StateEnded. Death by signal n is 128+n.
 	Cause  Cause
 	Status uint8
-	// Left says that processes of an ended command's group or session go on.
+	// Left reports that processes of an ended command's group or session are alive or
+	// cannot be looked for.
 	Left bool
-	// Up is the time since the machine was booted; -1 where it cannot tell.
+	// Up is the time since the machine booted; -1 if unknown.
 	Up time.Duration
-	// Kill is the verdict of Marker.Kill.
+	// Kill is the result of Marker.Kill.
 	Kill Kill
-	// Stdout and Stderr are from Marker.Collect; their Bytes lie in the answer.
+	// Stdout and Stderr are from Marker.Collect; their Bytes are slices of the answer.
 	Stdout, Stderr Chunk
-	// Accepted is the receipt of a detached start: the marker is its own, the
-	// command is about to begin.
+	// Accepted is the receipt of a detached start: it owns the marker and is about to
+	// begin the command.
 	Accepted bool
-	// Forgotten and Kept are from Marker.Forget; of them one is true.
+	// Forgotten and Kept are from Marker.Forget; exactly one of them is true.
 	Forgotten, Kept bool
-	// Removed and Remaining are from Sweep: old markers that are gone, and
-	// those of them that had to stay.
+	// Removed and Remaining are from Sweep: the numbers of old markers that were removed
+	// and that had to stay.
 	Removed, Remaining int
 }
 
-// Outcome translates the state. Only what is settled is a fact; see DidNotRun
-// for never.
+// Outcome translates the state to an outcome. It is only final for a settled marker; for
+// StateNever see DidNotRun.
 func (r Report) Outcome() fleet.Outcome {
 	switch {
 	case r.State == StateNever:
@@ -101,18 +100,19 @@ func (r Report) Outcome() fleet.Outcome {
 	return fleet.OutcomeFailed
 }
 
-// syncTime is how long a file system may keep a new directory in memory: ext4
-// and XFS write within 30 s.
+// syncTime is an upper bound on how long a file system keeps a new directory in memory:
+// ext4 and XFS write it within 30 s.
 const syncTime = time.Minute
 
-// DidNotRun says whether a settled "never" is proof, when exec was sent so long
-// ago: a machine that was booted since may have lost the marker of a start. A
-// negative since, from a clock that was set back, proves nothing.
+// DidNotRun reports whether a settled "never" proves that the command did not run, where
+// since is the time since exec was sent. If the machine has booted since then, the marker
+// of a start may be lost. A negative since, from a clock that was set back, proves
+// nothing.
 func (r Report) DidNotRun(since time.Duration) bool {
 	return r.State == StateNever && since >= 0 && r.Up > since+syncTime
 }
 
-// Next are the offsets for the next Collect.
+// Next returns the offsets for the next Collect.
 func (r Report) Next() Offsets {
 	return Offsets{
 		Stdout: r.Stdout.From + int64(len(r.Stdout.Bytes)),
@@ -122,10 +122,9 @@ func (r Report) Next() Offsets {
 
 func header(nonce string) string { return "shoal/1 " + nonce }
 
-// ParseReport finds the answer that carries the nonce in what a question's
-// standard output was, after any noise. The bytes are the peer's: they are
-// read within themselves only, and memory does not grow with them. Every error
-// wraps ErrNoReport.
+// ParseReport finds the answer with the nonce in the standard output of a query, after any
+// noise. The bytes come from an untrusted peer: reads stay within output, and memory does
+// not grow with it. Every error wraps ErrNoReport.
 func ParseReport(nonce string, output []byte) (Report, error) {
 	_, body, found := bytes.Cut(output, []byte(header(nonce)+"\n"))
 	if !found {
@@ -147,7 +146,7 @@ func ParseReport(nonce string, output []byte) (Report, error) {
 	}
 }
 
-// read takes one line, and what follows it of an output.
+// read parses one line and the output that follows it, and returns the rest.
 func (r *Report) read(words []string, rest []byte) ([]byte, error) {
 	arguments := words[1:]
 	switch words[0] {
@@ -207,7 +206,7 @@ func (r *Report) readState(words []string) error {
 	return nil
 }
 
-// read takes size, offset and length, and then as many bytes and a newline.
+// read parses size, offset and length, and then length bytes and a newline.
 func (c *Chunk) read(words []string, rest []byte) ([]byte, error) {
 	n, err := numbers(words, 3)
 	if err != nil {
@@ -221,7 +220,7 @@ func (c *Chunk) read(words []string, rest []byte) ([]byte, error) {
 	return rest[length+1:], nil
 }
 
-// numbers reads exactly so many numbers, none negative.
+// numbers parses exactly count non-negative numbers.
 func numbers(words []string, count int) ([]int64, error) {
 	if len(words) != count {
 		return nil, fmt.Errorf("want %d numbers", count)

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// TestEarlierAttempts: a later attempt starts only what no earlier one has started,
-// and makes an end of what is still on its way (audit P4).
+// TestEarlierAttempts: a later attempt starts only if no earlier one has started, and
+// settles those still in transit (audit P4).
 func TestEarlierAttempts(t *testing.T) {
 	everyShell(t, func(t *testing.T, f *far) {
 		attempt := func(n int, rerun bool) Wrap {
@@ -42,8 +42,8 @@ func TestEarlierAttempts(t *testing.T) {
 	})
 }
 
-// TestTracesOfACommand takes from a marker what a cleaner of old files takes. What
-// lives is never called dead, nor started again (audit P6).
+// TestTracesOfACommand removes from a marker what a cleaner of old files removes. A live
+// command is never reported dead, nor started again (audit P6).
 func TestTracesOfACommand(t *testing.T) {
 	everyShell(t, func(t *testing.T, f *far) {
 		gate := filepath.Join(f.home, "gate")
@@ -78,8 +78,8 @@ func TestTracesOfACommand(t *testing.T) {
 	})
 }
 
-// TestElsewhere gives a marker's start another place: another host of a shared home,
-// or another container of the same one. Only its end is known (audit P7).
+// TestElsewhere moves a marker's start to another host with a shared home, or to another
+// container on the same host. Only its end is known (audit P7).
 func TestElsewhere(t *testing.T) {
 	everyShell(t, func(t *testing.T, f *far) {
 		begun := filepath.Join(f.home, "begun")
@@ -133,7 +133,7 @@ func TestElsewhere(t *testing.T) {
 	})
 }
 
-// TestMarkersOfVersion1 reads what earlier versions of shoal have left.
+// TestMarkersOfVersion1 reads markers written by earlier versions of shoal.
 func TestMarkersOfVersion1(t *testing.T) {
 	f := newFar(t, "/bin/dash")
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
@@ -187,8 +187,8 @@ func TestMarkersOfVersion1(t *testing.T) {
 	}
 }
 
-// TestFullDisk has a file system of a few pages. What cannot be written down is
-// refused and leaves nothing behind; an end finds its place all the same (attack 8).
+// TestFullDisk uses a file system of a few pages. If the marker cannot be written, the
+// start is refused and leaves nothing behind; an end is recorded all the same (attack 8).
 func TestFullDisk(t *testing.T) {
 	everyShell(t, func(t *testing.T, f *far) {
 		dir := filepath.Join(f.home, "disk")
@@ -242,8 +242,8 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
-// TestSignalsToTheGroup: the time limit holds whatever a command sends to its group,
-// and nothing but the time ends it (audit P12).
+// TestSignalsToTheGroup: the time limit works whatever a command sends to its group, and
+// only the time limit ends it (audit P12).
 func TestSignalsToTheGroup(t *testing.T) {
 	everyShell(t, func(t *testing.T, f *far) {
 		f.over = true
@@ -257,7 +257,7 @@ func TestSignalsToTheGroup(t *testing.T) {
 		w := Wrap{Nonce: nonce, Shell: f.sh, Timeout: bound}
 		command := "trap '' USR1 ALRM; for i in 1 2 3; do kill -USR1 0; kill -ALRM 0; done; echo sent; sleep 100"
 		got := f.wrapped(t, w, command, "")
-		if strings.HasSuffix(f.program, "mksh") { // it says what became of the command
+		if strings.HasSuffix(f.program, "mksh") { // mksh prints what became of the command
 			got.stderr = strings.TrimSuffix(got.stderr, "Terminated \n")
 		}
 		if got != (seen{stdout: "sent\n", signal: syscall.SIGALRM, status: 142}) {
@@ -266,13 +266,13 @@ func TestSignalsToTheGroup(t *testing.T) {
 	})
 }
 
-// TestKillsNoStrangers gives the number of a command's group to others, once the
-// command has ended and nothing was left of it (audit P15).
+// TestKillsNoStrangers reuses the number of a command's group after the command has ended
+// and none of its processes is left (audit P15).
 func TestKillsNoStrangers(t *testing.T) {
 	everyShell(t, func(t *testing.T, f *far) {
 		f.wrapped(t, Wrap{Nonce: nonce, Marker: f.marker(), Group: true}, ":", "")
 		until(t, "the end of its group", func() bool { r := f.settle(t); return r.State == StateEnded && !r.Left })
-		// A group whose leader has gone.
+		// A group whose leader has ended.
 		noted := filepath.Join(f.home, "pid")
 		leader, wait := f.background(t, "sleep 100 & echo $! >"+noted+".new; mv "+noted+".new "+noted+"; exec sleep 100")
 		until(t, "the stranger", func() bool { return exists(noted) })
@@ -306,8 +306,8 @@ func TestKillsNoStrangers(t *testing.T) {
 	})
 }
 
-// TestUnseenProcesses has /proc hide a process of the group that is another's: Kill
-// cannot say that all is gone.
+// TestUnseenProcesses has /proc hide a process of the group that belongs to another user:
+// Kill cannot report that all are gone.
 func TestUnseenProcesses(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("takes two accounts")
@@ -330,7 +330,7 @@ func TestUnseenProcesses(t *testing.T) {
 			t.Fatalf("%v: %s", err, out)
 		}
 		question := must(t)(f.marker().Kill(nonce, 0))
-		// As root in a mount namespace of its own, and then as the account.
+		// First as root in a mount namespace of its own, then as the account.
 		hide := "mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid 54321 --regid 54321 --clear-groups " + f.sh + ` -c "$0"`
 		ask := exec.Command("unshare", "-m", "sh", "-c", hide, question)
 		ask.Env = cmd.Env
@@ -348,7 +348,7 @@ func TestUnseenProcesses(t *testing.T) {
 	})
 }
 
-// open lets another account use the home and the shell.
+// open makes the home and the shell accessible to another account.
 func open(t *testing.T, f *far) {
 	t.Helper()
 	if err := os.Chown(f.home, 54321, 54321); err != nil {
@@ -366,8 +366,8 @@ func open(t *testing.T, f *far) {
 	}
 }
 
-// TestAcceptedIsBegun: a detached command whose receipt has come cannot be settled
-// any more as one that never starts.
+// TestAcceptedIsBegun: a detached command whose receipt has come can no longer be settled
+// as never.
 func TestAcceptedIsBegun(t *testing.T) {
 	everyShell(t, func(t *testing.T, f *far) {
 		for i := range 3 {

@@ -1,22 +1,22 @@
 package remote
 
-// The parts of the script that starts a command. None may hold a single quote
-// or a backslash, nor an exclamation mark but before a blank, where csh leaves
-// it alone; a test holds them to it. Names begin with _ because a variable that came with the
-// environment stays in it, changed, for the command. $0 is the script's own
-// text, $1 how far it is (empty; g: in a group of its own; e: about to leave the
-// session; d: detached), $2 the command.
+// The parts of the script that starts a command. A test checks that they contain no single
+// quote, no backslash, and no exclamation mark except before a blank, where csh ignores
+// it. Names begin with _ because a variable that came with the environment stays in the
+// command's environment with its changed value. $0 is the script's own text, $1 the stage
+// (empty; g: in a group of its own; e: about to leave the session; d: detached), $2 the
+// command.
 
-// handOver leaves ksh93 for another shell where there is one: 93u+m 1.0.4, at a signal
-// to its group, ends the wait for the command with another status than the
-// command's, or before its end. $3 is set in the other shell, since KSH_VERSION may
-// be in the environment.
+// handOver replaces ksh93 by another shell if there is one. When a signal arrives at its
+// group, 93u+m 1.0.4 returns from wait with a status that is not the command's, or before
+// the command's end. $3 is set in the other shell, since KSH_VERSION may be in the
+// environment.
 const handOver = `case $3${KSH_VERSION-} in Version*) for _t in /bin/dash /bin/bash /usr/bin/bash /bin/mksh /bin/busybox; do ` +
 	`[ -x $_t ] || continue; _s=; case $_t in */busybox) _s=sh;; esac; exec $_t $_s -c "$0" "$0" "$1" "$2" o; done;; esac; `
 
-// startScript keeps the shell's own remarks ("Killed") off the command's
-// standard error, which waits as 3, and finds the tools where PATH is empty. no
-// takes back a marker that is claimed (_y) but for what a Settle has put there.
+// startScript keeps the shell's own messages ("Killed") out of the command's standard
+// error, which is saved as descriptor 3, and finds the tools if PATH is empty. no removes
+// a claimed marker (_y) except for what a Settle has put there.
 const startScript = `
 _p=$PATH;
 PATH=/usr/bin:/bin:/usr/sbin:/sbin${PATH:+:$PATH};
@@ -29,9 +29,9 @@ no() {
 echo "shoal/1 $_n refused $1" >&3; exit $2; };
 `
 
-// decodeScript adds a dot because $() drops final newlines. It takes it off in the
-// C locale: in others bash 5.2 gives back freed memory where the text begins with a
-// byte that is no character and a backslash.
+// decodeScript appends a dot because $() drops final newlines, and removes it in the C
+// locale: in other locales bash 5.2 returns freed memory if the text begins with an
+// invalid byte and a backslash.
 const decodeScript = `
 _c=$(printf %b. "$2") || no printf 122;
 _l=${LC_ALL-none};
@@ -40,8 +40,9 @@ _c=${_c%.};
 [ "$_l" = none ] && unset LC_ALL || LC_ALL=$_l;
 `
 
-// groupScript: servers mostly start a command as the leader of a group already.
-// setsid(1) forks only when its caller leads one, so that here it does not.
+// groupScript creates a process group. Most servers start a command as the leader of a
+// group already. setsid(1) forks only if its caller leads a group, so it does not fork
+// here.
 const groupScript = `
 kill -0 -$$ || {
 [ "$1" ] && no group 123;
@@ -52,11 +53,11 @@ exec "$_t" "$_i" -c "$0" "$0" g "$2" 2>&3 3>&-;
 };
 `
 
-// toolScript: safe judges the run directory; born sets _t to when a process was
-// born and _a to its state (proc(5), stat, fields 22 and 3); here sets what tells
-// this machine and its processes from others; began reports whether a marker has
-// traces of a command, which a cleaner that took the link run has left; ends writes
-// the end down, on a full disk behind the first line of start, whose block is there.
+// toolScript defines functions. safe checks the run directory. born sets _t to the birth
+// time of a process and _a to its state (proc(5), stat, fields 22 and 3). here sets
+// variables that identify this machine and its process namespace. began reports whether a
+// marker has traces of a command although a cleaner has removed the link run. ends records
+// the end; on a full disk it appends it to start, whose block is allocated.
 const toolScript = `
 safe() {
 [ "$_b" ] && [ -d "$_b" ] && [ -O "$_b" ] || return 1;
@@ -97,8 +98,8 @@ no marker 122; };
 _y=1; };
 `
 
-// earlierScript sees to the attempts before: what has not started never will. It
-// prints how many of them that is.
+// earlierScript settles the earlier attempts. old prints how many of them will never
+// start; unless that is all, the start is refused.
 const earlierScript = `
 old() {
 set --; _t=0;
@@ -112,12 +113,12 @@ ls -ld "$@" | grep -c "/run -> never$"; };
 [ "$(old)" = ATTEMPT ] || RERUN no again 121;
 `
 
-// detachScript has the detached shell say when the marker is its own and on the
-// disk, and only then gives the receipt. It leaves the session by setsid(1) twice:
-// the first one makes a leader, so that the second one forks, and nothing waits
-// for the command; cat reads on until the receipt has come, since ksh waits for the
-// first process alone. Behind & a shell ignores INT and QUIT for it, which is left for
-// where there is no setsid.
+// detachScript detaches the command. The detached shell reports when it owns the marker
+// and the marker is on disk; only then is the receipt sent. The script leaves the session
+// with setsid(1) twice: the first makes the process a leader, so that the second forks and
+// nothing waits for the command. cat reads until the receipt arrives, since ksh waits for
+// the first process of a pipeline only. A shell starts a command with & with INT and QUIT
+// ignored; this is the fallback without setsid.
 const detachScript = `
 case $1 in d) ;; e)
 _t=$(command -v setsid);
@@ -139,9 +140,9 @@ exit 0;; esac;
 true >"$_m/out" && true >"$_m/err" || no marker 122;
 `
 
-// beginScript takes the right to start with the link. What it wrote is read back: a
-// full disk may show only then. The sticky bits are what a cleaner leaves alone
-// (tmpfiles.d(5)), and what shows that the command had begun where it took the link.
+// beginScript takes the right to start by creating the link. It reads back what it wrote,
+// because a full disk may show only then. Cleaners do not remove files with the sticky bit
+// (tmpfiles.d(5)), and the bit shows that the command had begun if one removed the link.
 const beginScript = `
 born $$;
 here;
@@ -156,8 +157,8 @@ no marker 122; };
 chmod +t "$_m" "$_m/start";
 `
 
-// acceptScript: where sync(1) takes no files it syncs all or nothing; PIPE comes
-// when nobody waits for the receipt any more.
+// acceptScript sends the receipt. A sync(1) that accepts no file names syncs everything or
+// nothing. PIPE arrives if no one waits for the receipt any more.
 const acceptScript = `
 sync "$_m/start" "$_m" "$_b" >/dev/null;
 trap : PIPE;
@@ -165,18 +166,18 @@ echo accepted;
 exec >"$_m/out" 3>"$_m/err";
 `
 
-// watchScript starts what waits for the time to pass. It lies in the group that
-// it ends, which keeps the group's number from being given to others, and it
-// says 9 when it did something. Whatever is sent to the group it ignores. USR1
-// means that the command has ended only where _q has ended too, a process that
-// ignores the same signals and that nobody but the wrapper ends; halt asks once
-// more when the trap is there, for a USR1 that came before. In ksh a subshell cannot
-// trap what it found ignored. ksh93 (no _h) cannot ignore ALRM for a program, only
-// in its own sleep, and traps end its waits at random: there the watch has none and
-// looks ten times a second. The trap does not
-// wait for what it killed, since zsh, one time in some thousands, waits in a trap
-// for ever. It redirects with exec: a redirected call of a function keeps the
-// command's output open, as another descriptor, and with it the channel.
+// watchScript starts the watch, the process that waits for the time limit. The watch is a
+// member of the group that it ends, which prevents reuse of the group's number, and exits
+// with 9 if it ended the command. It ignores all signals sent to the group. USR1 means
+// that the command has ended only if _q has ended too: a process that ignores the same
+// signals and that only the wrapper ends. halt checks once more after the trap is set, for
+// a USR1 that came before. In ksh a subshell cannot trap a signal that was ignored at its
+// start. ksh93 (no _h) cannot ignore ALRM for a program, only in its own sleep, and traps
+// end its waits at random: there the watch has no trap and polls ten times a second. The
+// trap does not wait for the process that it killed, since zsh sometimes (once in some
+// thousands) waits in a trap for ever. The trap redirects with exec: a redirected function
+// call would keep the command's output open on another descriptor, and with it the
+// channel.
 const watchScript = `
 _h=exec; case $3${KSH_VERSION-} in Version*) _h=;; esac;
 hold() { [ "$_h" ] || { sleep $1; exit; }; exec sleep $1; };
@@ -209,19 +210,17 @@ _d=$! ;
 trap - FAULTS;
 `
 
-// signals are those that a command may send to its group and the wrapper outlives;
-// 6 is ABRT, which zsh has under another name. faults are left to the wrapper as
-// they are, as a shell that has one itself must end.
+// signals are those that a command may send to its group and that the wrapper survives; 6
+// is ABRT, which zsh calls by another name. faults are not trapped, since a shell with
+// such a fault must end.
 const (
 	signals = "HUP INT QUIT 6 USR1 USR2 PIPE ALRM TERM XCPU XFSZ VTALRM PROF"
 	faults  = "ILL TRAP BUS FPE SEGV SYS TSTP TTIN TTOU"
 )
 
-// runScript stays alive on what is sent to the group, to write down how the
-// command ended. A trap that is not empty is none to the
-// command, once the shell of its own has put it away: what comes earlier, on a
-// machine that stands still for that long, is lost, and KILL follows. ksh says
-// 256+n for a signal.
+// runScript survives the signals sent to the group, so that it can record how the command
+// ended. A non-empty trap is reset in the command's shell; a signal that arrives before
+// that shell has started is lost, and KILL follows. ksh reports 256+n for a signal.
 const runScript = `
 trap : ` + signals + `;
 ( umask $_u; PATH=$_p; LIMITexec "${SHELL:-/bin/sh}" -c "$_c" 2>&3 3>&- );
@@ -229,8 +228,8 @@ _s=$?;
 [ $_s -gt 255 ] && _s=$((_s-128));
 `
 
-// unwatchScript says it twice to ksh, which loses a signal that comes just as a
-// wait begins.
+// unwatchScript repeats the signal for ksh, which loses one that arrives just as a wait
+// begins.
 const unwatchScript = `
 while kill -9 $_q; do wait $_q; done;
 kill -USR1 $_d;
@@ -241,10 +240,10 @@ kill -0 $_d || break;
 done;
 `
 
-// timedOutScript: mksh has a use of its own for ALRM and lives on, so that it
-// makes place for a program that has none. It is told more than once, since a
-// signal may come before the program is there; its number stays its own while its
-// group has the one who tells it.
+// timedOutScript kills the wrapper by ALRM. mksh uses ALRM itself and survives it, so the
+// shell first replaces itself by a program that does not. The signal is sent repeatedly,
+// since it may arrive before that program runs; the wrapper's number cannot be reused
+// while the sender is in its group.
 const timedOutScript = `
 [ $_r = 9 ] && {
 trap - ALRM;

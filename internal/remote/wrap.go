@@ -8,52 +8,52 @@ import (
 	"time"
 )
 
-// MaxTimeout is the longest [Wrap.Timeout]: what every sleep(1) takes, less the
-// time by which the watch outlives it.
+// MaxTimeout is the maximum of [Wrap.Timeout]: the longest time that every sleep(1)
+// accepts, less the time by which the watch outlives it.
 const MaxTimeout = (1<<31-1)*time.Second - watchSlack
 
 const watchSlack = 2 * time.Hour
 
-// A Wrap says what is made of a command. The zero value leaves it as it is.
+// A Wrap describes how a command is wrapped. The zero value leaves it unchanged.
 type Wrap struct {
-	// Nonce marks what the wrapper itself says; see NewNonce. It is needed
-	// unless the Wrap is zero.
+	// Nonce identifies the wrapper's own output; see NewNonce. It is required unless the
+	// Wrap is zero.
 	Nonce string
-	// Marker, where it is not nil, makes a second start of it impossible and
-	// keeps how the command ended.
+	// Marker, if not nil, prevents a second start with the same marker and records how the
+	// command ended.
 	Marker *Marker
-	// Rerun lets a later attempt start though an earlier one has been started, or
-	// may have been. Without it such a start is refused.
+	// Rerun allows a later attempt to start even if an earlier one has started or may
+	// have. Without it such a start is refused.
 	Rerun bool
-	// Group starts the command in a process group of which the marker knows, so
-	// that Marker.Kill can prove its end. It needs a Marker. Without the means
-	// for it the command is refused.
+	// Group starts the command in a process group recorded in the marker, so that
+	// Marker.Kill can prove its end. It needs a Marker. If no group can be created, the
+	// command is refused.
 	Group bool
-	// Timeout is when the command's process group gets TERM, from its start,
-	// rounded up to seconds; 0 means never. The wrapper then dies by SIGALRM, or
-	// by SIGKILL with what outlives the grace.
+	// Timeout is the time from its start after which the command's process group gets
+	// TERM, rounded up to seconds; 0 means never. The wrapper then dies by SIGALRM, or by
+	// SIGKILL together with processes that outlive the grace.
 	Timeout time.Duration
-	// Grace is how long after TERM what is left gets KILL, rounded up to
-	// seconds; 0 means 5 s. It counts with Timeout.
+	// Grace is the time from TERM to KILL, rounded up to seconds; 0 means 5 s. It has an
+	// effect only with Timeout.
 	Grace time.Duration
-	// Detach lets the command run on without us: its standard input is empty,
-	// its output goes into the marker, and the answer is a receipt at once. It
-	// needs a Marker.
+	// Detach lets the command run on after we disconnect: its standard input is empty, its
+	// output goes to the marker, and the answer is an immediate receipt. It needs a
+	// Marker.
 	Detach bool
-	// FileLimit is how many bytes a detached command may write into any one
-	// file (ulimit -f), rounded up to 512; 0 means no limit. It holds for its
-	// own files too, beyond it the command gets SIGXFSZ: there is no other way
-	// to bound the output without a process in between.
+	// FileLimit is the maximum number of bytes that a detached command may write to any
+	// one file (ulimit -f), rounded up to 512; 0 means no limit. It also limits the
+	// command's own files, and beyond it the command gets SIGXFSZ: without a process in
+	// between, the output cannot be limited in another way.
 	FileLimit int64
 	// Sentinel puts a line "shoal/1 NONCE" before the command's standard
 	// output; see Cutter.
 	Sentinel bool
-	// Shell is the far end's POSIX shell where there is no Marker, an absolute
-	// path; "" means /bin/sh.
+	// Shell is the absolute path of the far end's POSIX shell if Marker does not name one;
+	// "" means /bin/sh.
 	Shell string
 }
 
-// Validate says what does not go together.
+// Validate returns an error if a field is out of range or fields contradict each other.
 func (w Wrap) Validate() error {
 	if w == (Wrap{}) {
 		return nil
@@ -81,8 +81,8 @@ func (w Wrap) Validate() error {
 	return nil
 }
 
-// Line gives what is sent instead of the command. A command with a NUL byte and
-// one whose line is longer than MaxLine are errors.
+// Line returns the text to send instead of the command. It fails if the command has a NUL
+// byte or the line is longer than MaxLine.
 func (w Wrap) Line(command string) (string, error) {
 	if err := w.Validate(); err != nil {
 		return "", fmt.Errorf("wrapping a command: %w", err)
@@ -114,7 +114,7 @@ func (w Wrap) shell() string {
 	return defaultShell
 }
 
-// script joins the parts that are asked for, in the order in which they run.
+// script joins the required parts in the order in which they run.
 func (w Wrap) script(encoded bool) string {
 	var b strings.Builder
 	b.WriteString(assign("_n", w.Nonce) + assign("_i", w.shell()))
@@ -146,7 +146,7 @@ func (w Wrap) script(encoded bool) string {
 	return strings.TrimSuffix(b.String(), " ")
 }
 
-// claim makes the part that claims the marker, and settles the attempts before.
+// claim returns the part that claims the marker and settles the earlier attempts.
 func (w Wrap) claim() string {
 	earlier := ""
 	if w.Marker != nil && w.Marker.Attempt > 0 {
@@ -184,7 +184,7 @@ func (w Wrap) watch() string {
 	).Replace(watchScript)
 }
 
-// seconds rounds up, since not every sleep(1) takes fractions.
+// seconds rounds up, because not every sleep(1) accepts fractions.
 func seconds(d time.Duration) string {
 	return fmt.Sprint(int64((d + time.Second - 1) / time.Second))
 }

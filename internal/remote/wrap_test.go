@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// wraps are the kinds of wrappers through which a command shows as it is.
+// wraps are the kinds of wrappers that leave a command's output and status unchanged.
 func wraps(f *far) map[string]Wrap {
 	return map[string]Wrap{
 		"timeout": {Nonce: nonce, Shell: f.sh, Timeout: time.Hour},
@@ -60,7 +60,7 @@ func TestCommandShowsAsItIs(t *testing.T) {
 				}
 				want := f.plain(t, command, all.String()+"\x00no newline")
 				got := f.wrapped(t, w, command, all.String()+"\x00no newline")
-				want.signal = 0 // seen as 128+n
+				want.signal = 0 // visible as 128+n
 				if got != want {
 					t.Errorf("%s, %.60q:\n got %v\nwant %v", name, command, got, want)
 				}
@@ -91,7 +91,7 @@ func TestEveryStatus(t *testing.T) {
 	})
 }
 
-// TestEveryLoginShell gives the line to shells that are not all like sh.
+// TestEveryLoginShell passes the line to shells that are not all like sh.
 func TestEveryLoginShell(t *testing.T) {
 	for _, login := range logins() {
 		t.Run(filepath.Base(login[0]), func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestEveryLoginShell(t *testing.T) {
 	}
 }
 
-// TestAccountsShell runs the command by $SHELL, whatever that is.
+// TestAccountsShell runs the command with $SHELL, whatever that is.
 func TestAccountsShell(t *testing.T) {
 	for shell, command := range map[string]string{
 		"/bin/bash": "a=(1 2 '!'); echo ${a[2]}", "/usr/bin/zsh": "a=(1 2 '!'); echo $a[3]",
@@ -134,8 +134,8 @@ func TestAccountsShell(t *testing.T) {
 	}
 }
 
-// TestNoCharacter begins a command with a byte that is none, and looks at the
-// locale that it finds.
+// TestNoCharacter begins a command with an invalid byte, and checks the locale that the
+// command gets.
 func TestNoCharacter(t *testing.T) {
 	everyShell(t, func(t *testing.T, f *far) {
 		for _, locale := range []string{"none", "C.UTF-8", ""} {
@@ -166,19 +166,19 @@ func TestNoPath(t *testing.T) {
 	})
 }
 
-// TestBytesSurvive takes any command through any login shell.
+// TestBytesSurvive passes any command through any login shell.
 func TestBytesSurvive(t *testing.T) {
 	fars := make([]*far, 0, len(logins()))
 	for i, login := range logins() {
 		f := newFar(t, shellNames()[i%len(shellNames())]).withLogin(t, login)
-		f.shell = "/bin/cat" // fails, and does not matter
+		f.shell = "/bin/cat" // fails, which does not matter
 		fars = append(fars, f)
 	}
 	rapid.Check(t, func(r *rapid.T) {
 		text := strings.ReplaceAll(string(rapid.SliceOf(rapid.Byte()).Draw(r, "bytes")), "\x00", "") +
 			rapid.StringMatching("[ !'\"\\\\$`\n\r\t#;&|*?~%^0-9a-c]*").Draw(r, "text")
 		f := rapid.SampledFrom(fars).Draw(r, "far")
-		// The command is a word of a program that prints it, not of a shell.
+		// The command is an argument of a program that prints it, not of a shell.
 		argument, encoded := encode(text)
 		script := assign("_n", nonce) + oneLine(startScript) + ` _c=$2; `
 		if encoded {
@@ -191,7 +191,7 @@ func TestBytesSurvive(t *testing.T) {
 	})
 }
 
-// TestScriptsMeanTheSameEverywhere holds the scripts to the bytes that every
+// TestScriptsMeanTheSameEverywhere checks that the scripts contain only bytes that every
 // shell leaves alone between single quotes.
 func TestScriptsMeanTheSameEverywhere(t *testing.T) {
 	m := &Marker{Run: "r", Index: 1}
@@ -238,8 +238,8 @@ func TestLineErrors(t *testing.T) {
 	}
 }
 
-// bound is the time limit of the commands here: long enough for one to have begun
-// on a machine that stands still now and then.
+// bound is the time limit of the commands here: long enough for a command to begin on a
+// machine that stalls now and then.
 const bound = 2 * time.Second
 
 func TestTimeout(t *testing.T) {
@@ -256,7 +256,7 @@ func TestTimeout(t *testing.T) {
 			got := f.wrapped(t, w, c.command, "")
 			wantSignal := syscall.SIGALRM
 			if c.name == "stubborn" {
-				wantSignal = syscall.SIGKILL // with all of its group
+				wantSignal = syscall.SIGKILL // with its whole group
 			}
 			if got.signal != wantSignal || !strings.HasPrefix(got.stdout, "begun\n") {
 				t.Errorf("%s: %v", c.name, got)
@@ -279,9 +279,8 @@ func TestTimeout(t *testing.T) {
 	})
 }
 
-// TestTimeoutClosesOutput finds what waits for the time of grace still there when
-// the output of a command that took TERM has ended: it must not keep the channel
-// open.
+// TestTimeoutClosesOutput: when the output of a command that TERM ended is closed, the
+// process that waits for the grace still exists, but must not keep the channel open.
 func TestTimeoutClosesOutput(t *testing.T) {
 	everyShell(t, func(t *testing.T, f *far) {
 		w := Wrap{Nonce: nonce, Marker: f.marker(), Timeout: bound, Grace: time.Hour}
@@ -292,9 +291,9 @@ func TestTimeoutClosesOutput(t *testing.T) {
 		}
 		wait := start(t, cmd)
 		group := cmd.Process.Pid
-		end := func() { _ = syscall.Kill(-group, syscall.SIGKILL) } // an error: the group is gone
-		// TERM once more where the first came too early for the command. What
-		// waits for the time of grace does not heed it.
+		end := func() { _ = syscall.Kill(-group, syscall.SIGKILL) } // fails if the group is gone
+		// Send TERM again in case the first came too early for the command. The process
+		// that waits for the grace ignores it.
 		again := time.AfterFunc(20*time.Second, func() { _ = syscall.Kill(-group, syscall.SIGTERM) })
 		held := time.AfterFunc(50*time.Second, end)
 		_, err = io.Copy(io.Discard, output)

@@ -1,11 +1,11 @@
-// Package ui makes text safe and pleasant for a terminal.
+// Package ui formats text for terminals and makes untrusted text safe to print.
 //
-// Start with [AppendVisible] (or [Visible] for short strings): it turns every
-// byte that could move the cursor, hide, reorder or rewrite text into a visible
-// escape, so that what a hostile host sends can be shown. [Outlet] says what
-// may be written to a stream: whether it is a terminal, how wide, in colour or
-// not. [Count], [Bytes] and [Duration] format numbers for people; [Truncate]
-// and [Width] work in terminal columns.
+// Start with [AppendVisible] (or [Visible] for short strings): it replaces every byte that
+// could move the cursor, or hide, reorder or rewrite text, with a visible escape, so that
+// output of hostile hosts can be printed. [Outlet] describes an output stream: whether it
+// is a terminal, its width, and whether to use colours. [Count], [Bytes] and [Duration]
+// format numbers for people; [Truncate] and [Width] measure text in terminal columns.
 //
-// The package knows nothing of hosts or results and writes nothing itself.
+// The package does not depend on hosts or results and does no I/O except queries of the
+// terminal.
 package ui

@@ -2,8 +2,8 @@ package ui
 
 import "strings"
 
-// SplitHint parts an error's text from the advice at its end, which stands on a
-// line of its own that begins with "hint: ". hint is "" when there is none.
+// SplitHint splits an error's text from its hint, the last line, which begins with "hint:
+// ". hint is "" if there is none.
 func SplitHint(text string) (what, hint string) {
 	what, hint, _ = strings.Cut(text, "\nhint: ")
 	return what, hint

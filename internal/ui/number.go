@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Count writes n with a comma between thousands: 9,988.
+// Count formats n with a comma between thousands: 9,988.
 func Count(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	sign := ""
@@ -23,8 +23,8 @@ func Count(n int64) string {
 	return sign + string(text)
 }
 
-// Bytes writes a size with a binary unit: 812 B, 1.5 KiB, 16 MiB. The value is
-// rounded to two significant digits at least.
+// Bytes formats a size with a binary unit: 812 B, 1.5 KiB, 16 MiB. The value has at least
+// two significant digits.
 func Bytes(n int64) string {
 	const unit = 1024
 	if n < unit {
@@ -43,8 +43,8 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("%.*f %ciB", digits, value, prefixes[0])
 }
 
-// Duration writes a time span as a person reads it: 0.41 s, 12.3 s,
-// 1 min 05 s, 2 h 03 min. A negative one is 0.
+// Duration formats a time span for people: 0.41 s, 12.3 s, 1 min 05 s, 2 h 03 min. A
+// negative one is formatted as 0.
 func Duration(d time.Duration) string {
 	switch d = max(d, 0); {
 	case d < 995*time.Millisecond:

@@ -7,26 +7,26 @@ import (
 	"golang.org/x/term"
 )
 
-// noColour is set to anything but "" by those who want no colours.
+// noColour is the variable that disables colours when it is not empty.
 const noColour = "NO_COLOR" //nolint:misspell // the name is not ours
 
-// An Outlet is what is known of a stream that people may read. The zero value
-// is a pipe or a file: bytes go there as they are.
+// An Outlet describes an output stream. The zero value is a pipe or a file, to which bytes
+// are written unchanged.
 type Outlet struct {
-	// Terminal says that a person sees the bytes as a terminal shows them.
+	// Terminal is set if the stream is a terminal.
 	Terminal bool
-	// Moves says that the terminal can move its cursor, so that a line can be
-	// written again; false for TERM=dumb and without TERM.
+	// Moves is set if the terminal can move its cursor, so that a line can be rewritten;
+	// false for TERM=dumb and without TERM.
 	Moves bool
-	// Colour says that colours are wanted: never when the environment asks for
-	// none (https://no-color.org), nor where Moves is false.
+	// Colour is set if colours are wanted: not if NO_COLOR is set (https://no-color.org)
+	// or Moves is false.
 	Colour bool
 
 	file *os.File
 }
 
-// Inspect looks at w and at the environment. Only an *os.File can be a
-// terminal. getenv is os.Getenv, or what a test wants.
+// Inspect returns the Outlet of w from its type and the environment. Only an *os.File can
+// be a terminal. getenv is os.Getenv, except in tests.
 func Inspect(w io.Writer, getenv func(string) string) Outlet {
 	file, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
@@ -42,8 +42,8 @@ func Inspect(w io.Writer, getenv func(string) string) Outlet {
 	return o
 }
 
-// Columns is the terminal's width now, which changes when its window does; 0
-// when there is no terminal or it does not tell.
+// Columns returns the terminal's current width, which changes with its window; 0 if the
+// stream is not a terminal or the width is unknown.
 func (o Outlet) Columns() int {
 	if o.file == nil {
 		return 0

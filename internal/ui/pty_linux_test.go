@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openPTY gives both ends of a pseudo-terminal of the given size.
+// openPTY returns both ends of a pseudo-terminal of the given size.
 func openPTY(t *testing.T, columns, rows uint16) (ptmx, tty *os.File) {
 	t.Helper()
 	ptmx, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)

@@ -3,7 +3,7 @@ package ui
 // A Style is an SGR sequence (ECMA-48 §8.3.117) that sets how text looks.
 type Style string
 
-// The styles in use; they are legible on dark and on light grounds.
+// The styles in use; they are legible on dark and light backgrounds.
 const (
 	Plain  Style = ""
 	Red    Style = "\x1b[31m"
@@ -13,7 +13,7 @@ const (
 
 const reset = "\x1b[0m"
 
-// Append appends text, which must be visible already, in the style.
+// Append appends text in the style. The text must be visible already.
 func (s Style) Append(dst []byte, text string) []byte {
 	if s == Plain {
 		return append(dst, text...)

@@ -2,8 +2,8 @@ package ui
 
 import "strings"
 
-// AlignTable lays out rows as a table for a terminal: the first and the last column
-// aligned left, all others right.
+// AlignTable formats rows as a table for a terminal: the first and the last column are
+// left-aligned, all others right-aligned.
 func AlignTable(rows [][]string) string {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {

@@ -2,14 +2,14 @@ package ui
 
 import "unicode/utf8"
 
-// Keep says which control characters AppendVisible lets through. The zero
-// value lets none through.
+// Keep is the set of control characters that AppendVisible lets through. The zero value
+// lets none through.
 type Keep uint8
 
-// What may be kept.
+// The values of Keep.
 const (
-	// KeepNewline lets \n through, and shows the \r of a CRLF line end as
-	// nothing: Windows hosts and ttys end lines that way, and it hides no text.
+	// KeepNewline lets \n through and drops the \r of a CRLF line end: Windows hosts and
+	// ttys end lines this way, and it hides no text.
 	KeepNewline Keep = 1 << iota
 	// KeepTab lets \t through.
 	KeepTab
@@ -17,19 +17,18 @@ const (
 
 const hexDigits = "0123456789abcdef"
 
-// AppendVisible appends text to dst with everything that a terminal would obey
-// or hide made visible, and gives the extended slice:
+// AppendVisible appends text to dst and returns the extended slice. It makes visible
+// everything that a terminal would interpret or hide:
 //
-//	\r \n \t         carriage return anywhere but in a kept CRLF, newline, tab
+//	\r \n \t         carriage return except in a kept CRLF, newline, tab
 //	\x1b \x9b \xff   other C0 controls, DEL, and bytes that are not UTF-8
 //	\u202e \u200b    C1 controls, bidi controls, zero-width and other format
-//	                 characters, line and paragraph separators, fillers that
-//	                 look like nothing
+//	                 characters, line and paragraph separators, invisible fillers
 //	\U000e0041       the same beyond U+FFFF: tags, shorthand controls
 //
-// Everything else, a backslash too, is copied as it is; the result is for
-// eyes and cannot be turned back. Clean text costs one scan and one copy, and
-// no allocation when dst has room.
+// Everything else, including a backslash, is copied unchanged; the result cannot be
+// converted back. Clean text costs one scan and one copy, and no allocation if dst has
+// room.
 func AppendVisible(dst, text []byte, keep Keep) []byte {
 	clean := 0 // text[clean:i] is clean and not yet copied
 	for i := 0; i < len(text); {
@@ -52,12 +51,12 @@ func AppendVisible(dst, text []byte, keep Keep) []byte {
 	return append(dst, text[clean:]...)
 }
 
-// Visible is AppendVisible for a text that stands on one line: nothing is kept,
-// newlines and tabs are made visible too. Clean text is returned as it is.
+// Visible is AppendVisible for single-line text: it also makes newlines and tabs visible.
+// Clean text is returned unchanged.
 func Visible(text string) string {
 	for i, r := range text {
-		// An invalid byte is decoded as a RuneError of size 1, which cannot be
-		// told from U+FFFD here; the slow path can.
+		// An invalid byte is decoded as a RuneError of size 1, which looks like U+FFFD
+		// here; the slow path can tell them apart.
 		if r == utf8.RuneError || !isSafe(r, utf8.RuneLen(r), 0) {
 			return string(AppendVisible([]byte(text[:i]), []byte(text[i:]), 0))
 		}
@@ -69,7 +68,7 @@ func endsCRLF(text []byte, keep Keep) bool {
 	return keep&KeepNewline != 0 && len(text) > 1 && text[0] == '\r' && text[1] == '\n'
 }
 
-// isSafe says that r, decoded from size bytes, may reach a terminal as it is.
+// isSafe reports whether r, decoded from size bytes, may be sent to a terminal unchanged.
 func isSafe(r rune, size int, keep Keep) bool {
 	switch {
 	case r == '\n':
@@ -84,10 +83,10 @@ func isSafe(r rune, size int, keep Keep) bool {
 	return !isHidden(r)
 }
 
-// isHidden says that r takes part in the layout without being seen. The ranges
-// are Unicode 15's format characters (Cf), line and paragraph separators (Zl,
-// Zp), blank fillers and the supplementary variation selectors; the basic ones
-// (U+FE00-F) stay, emoji are written with them.
+// isHidden reports whether r affects the layout but is invisible. The ranges are Unicode
+// 15's format characters (Cf), line and paragraph separators (Zl, Zp), blank fillers and
+// the supplementary variation selectors. The basic selectors (U+FE00-F) are allowed
+// because emoji use them.
 func isHidden(r rune) bool {
 	switch {
 	case r < 0x0600:
@@ -108,7 +107,7 @@ func isHidden(r rune) bool {
 		r >= 0xe0000 && r <= 0xe0fff // tags, variation selectors
 }
 
-// appendEscape writes r, or the byte first when r is not one valid rune.
+// appendEscape appends the escape of r, or of the byte first if r is not one valid rune.
 func appendEscape(dst []byte, r rune, size int, first byte) []byte {
 	switch {
 	case r == '\r':

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// corpus is fault S11: what hostile hosts send to a terminal.
+// corpus is fault S11: output of hostile hosts to a terminal.
 var corpus = []struct {
 	name, in, want string
 }{
@@ -83,8 +83,8 @@ func isPrintableASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
-// checkVisible holds for any input: nothing is left that a terminal obeys, and
-// clean ASCII is untouched.
+// checkVisible holds for any input: nothing that a terminal interprets is left, and clean
+// ASCII is unchanged.
 func checkVisible(t interface{ Fatalf(string, ...any) }, in []byte) {
 	out := AppendVisible(nil, in, KeepNewline|KeepTab)
 	if !utf8.Valid(out) {

@@ -4,12 +4,12 @@ import "github.com/clipperhouse/displaywidth"
 
 const ellipsis = "…"
 
-// Width is the number of terminal columns that text takes. The text must be
-// visible already: an escape is counted as its characters.
+// Width returns the number of terminal columns of text. The text must be visible already:
+// escapes are counted as ordinary characters.
 func Width(text string) int { return displaywidth.String(text) }
 
-// Truncate gives the beginning of text that fits into so many columns, with an
-// ellipsis at its end when something was cut off. No column gives "".
+// Truncate returns text cut to the given number of columns, with an ellipsis at the end if
+// something was cut off. For 0 columns it returns "".
 func Truncate(text string, columns int) string {
 	if columns <= 0 {
 		return ""

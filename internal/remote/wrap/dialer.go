@@ -11,13 +11,13 @@ import (
 	"shoal/internal/ssh"
 )
 
-// A Dialer implements ssh.Dialer: its connections run commands wrapped.
+// A Dialer implements ssh.Dialer: its connections run wrapped commands.
 type Dialer struct {
 	inner ssh.Dialer
 	opts  Options
 }
 
-// New gives a Dialer that connects as inner does.
+// New returns a Dialer that connects through inner.
 func New(inner ssh.Dialer, o Options) (*Dialer, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -25,8 +25,8 @@ func New(inner ssh.Dialer, o Options) (*Dialer, error) {
 	return &Dialer{inner: inner, opts: o}, nil
 }
 
-// Dial implements ssh.Dialer. A command that cannot be wrapped, because it is
-// too long or has a NUL byte, fails before anything is dialled.
+// Dial implements ssh.Dialer. It fails before connecting if the command is too long or has
+// a NUL byte and cannot be wrapped.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	nonce := remote.NewNonce()
 	line, err := d.opts.wrap(a.Target, nonce).Line(a.Target.Command)
@@ -62,24 +62,24 @@ func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 	})
 }
 
-// wrapped is what is known of one wrapped command.
+// wrapped is the state of one wrapped command.
 type wrapped struct {
 	opts    Options
 	since   time.Time // before the command was sent
 	attempt *ssh.Attempt
 	nonce   string
-	stdout  io.Writer // the attempt's own
+	stdout  io.Writer // the attempt's own writer
 	refusal *refusal
 	receipt receipt
 }
 
-// restore gives the attempt its own writers back, for another Dial.
+// restore puts the attempt's own writers back, for another Dial.
 func (w *wrapped) restore() {
 	w.attempt.Line = ""
 	w.attempt.Stdout, w.attempt.Stderr = w.stdout, w.refusal.to
 }
 
-// judge makes of how the wrapper ended how the command did.
+// judge converts the end of the wrapper to the end of the command.
 func (w *wrapped) judge(end fleet.End) fleet.End {
 	if word, ok := w.refusal.close(); ok {
 		return w.refused(word).End()
@@ -94,14 +94,14 @@ func (w *wrapped) judge(end fleet.End) fleet.End {
 	return end
 }
 
-// timedOut reports whether the wrapper died of the time limit: by ALRM, or by KILL
+// timedOut reports whether the time limit killed the wrapper: by ALRM, or by KILL together
 // with a command that outlived the grace.
 func (w *wrapped) timedOut(signal string) bool {
 	passed := time.Since(w.since)
 	return passed >= w.opts.Timeout && signal == "ALRM" || passed >= w.opts.Timeout+w.opts.Grace && signal == "KILL"
 }
 
-// refused is proof that this start ran nothing.
+// refused returns the error for a refusal, which proves that this start ran nothing.
 func (w *wrapped) refused(word remote.Refusal) *fleet.Error {
 	outcome, reason, text := fleet.OutcomeRefused, fleet.ReasonWrapRefused, explanations[word]
 	if word == remote.RefusedAgain {
@@ -125,7 +125,7 @@ var explanations = map[remote.Refusal]string{
 	remote.RefusedPrintf:    "the shell has no printf",
 }
 
-// detached looks for the receipt.
+// detached checks for the receipt.
 func (w *wrapped) detached(end fleet.End) fleet.End {
 	report, err := remote.ParseReport(w.nonce, w.receipt.bytes)
 	if err == nil && report.Accepted {

@@ -41,7 +41,7 @@ type signers []xssh.Signer
 
 func (s signers) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return s, nil }
 
-// far is a real server, and a run directory there.
+// far is a real server with a run directory.
 type far struct {
 	server *sshdtest.Server
 	inner  ssh.Dialer
@@ -111,8 +111,8 @@ func (e ending) want(t *testing.T, o fleet.Outcome, r fleet.Reason, stdout, stde
 	}
 }
 
-// A second start of a target's command runs nothing, until a later session
-// starts it on purpose.
+// A second start of a target's command runs nothing, unless a later session starts it
+// deliberately.
 func TestOnce(t *testing.T) {
 	t.Parallel()
 	f := newFar(t)
@@ -140,7 +140,7 @@ func TestOnce(t *testing.T) {
 	}
 }
 
-// A run directory that others may write to is not used, and nothing is run.
+// A run directory that others can write to is not used, and nothing runs.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	f := newFar(t)
@@ -166,7 +166,7 @@ func TestRemoteTimeout(t *testing.T) {
 	f.run(t, wrap.Options{Timeout: time.Hour}, "kill -ALRM $$").want(t, fleet.OutcomeFailed, fleet.ReasonNone, "", "")
 }
 
-// A detached command outlives its connection, and its marker has what it said.
+// A detached command outlives its connection, and its output is in its marker.
 func TestDetach(t *testing.T) {
 	t.Parallel()
 	f := newFar(t)
@@ -194,7 +194,7 @@ func TestDetach(t *testing.T) {
 	}
 }
 
-// Where something else runs than was asked for, there is no receipt.
+// If something else runs than was asked for, there is no receipt.
 func TestForcedCommand(t *testing.T) {
 	t.Parallel()
 	f := newFar(t, sshdtest.WithForceCommand("echo forced"))
@@ -202,7 +202,7 @@ func TestForcedCommand(t *testing.T) {
 	f.run(t, wrap.Options{Run: "run1", Once: true}, "true").want(t, fleet.OutcomeOK, fleet.ReasonNone, "forced\n", "")
 }
 
-// What cannot be wrapped is not dialled for.
+// A command that cannot be wrapped fails before connecting.
 func TestTooLong(t *testing.T) {
 	t.Parallel()
 	d, err := wrap.New(nobody{}, wrap.Options{Timeout: time.Second})

@@ -1,22 +1,21 @@
-// Package wrap sends commands in the wrapper of package internal/remote, so that they run
-// once, end in time, can be killed or run on without us, and turns what the
-// wrapper says into the ends of attempts. Call [New] with the Dialer that
-// connects; the result is a [ssh.Dialer] too.
+// Package wrap implements an [ssh.Dialer] that runs commands in the wrapper of package
+// remote, so that they run once, end in time, can be killed, or run on after we
+// disconnect. It translates the wrapper's answers to the ends of attempts. Call [New] with
+// the Dialer that connects.
 //
-// Beside what its inner Dialer promises:
+// In addition to the promises of the inner Dialer:
 //
 //   - A command that the wrapper refused is fleet.OutcomeRefused with
-//     ReasonWrapRefused: it did not run. Where an earlier start of the same
-//     command was there, it is OutcomeUnknown with ReasonAlreadyStarted: this
-//     start ran nothing, and nobody here saw how the other one ended.
+//     ReasonWrapRefused: it did not run. If an earlier start of the same command was
+//     found, it is OutcomeUnknown with ReasonAlreadyStarted: this start ran nothing,
+//     and how the other one ended is not known here.
 //   - A command that the remote timeout ended is OutcomeSignalled with
 //     ReasonRemoteTimeout.
-//   - A detached command whose receipt came is OutcomeDetached. Without it the
-//     outcome is unknown, unless it was refused.
-//   - What the command writes is passed on as it is; lines of the wrapper's own
-//     are not.
+//   - A detached command is OutcomeDetached if its receipt came. Otherwise its outcome
+//     is unknown, unless it was refused.
+//   - The command's output is passed on unchanged, without the wrapper's own lines.
 //
-// Where no shell reads the command (a forced command, a network device) there is
-// no wrapper either: a command is then run as it would be without this package,
-// and a detached one has no receipt.
+// If no POSIX shell reads the command (a forced command, a network device), there is no
+// wrapper: the command runs as it would without this package, and a detached one sends no
+// receipt.
 package wrap

@@ -7,12 +7,12 @@ import (
 	"shoal/internal/remote"
 )
 
-// maxReceipt bounds what a server may say before and in the receipt of a
-// detached command, in bytes.
+// maxReceipt is the maximum number of bytes of noise and receipt that a server may send
+// for a detached command.
 const maxReceipt = 64 << 10
 
-// A receipt takes the standard output of a detached start. What is beyond the
-// bound is dropped, and no receipt is found then.
+// A receipt collects the standard output of a detached start. Output beyond the bound is
+// dropped, and then no receipt is found.
 type receipt struct{ bytes []byte }
 
 func (r *receipt) Write(p []byte) (int, error) {
@@ -20,13 +20,13 @@ func (r *receipt) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A refusal passes on the standard error, but not the wrapper's line that says
-// why it did not start the command.
+// A refusal passes on the standard error without the wrapper's line that says why it did
+// not start the command.
 type refusal struct {
-	to     io.Writer // nil drops what comes
+	to     io.Writer // nil drops the output
 	mark   []byte    // how the line begins
 	nonce  string
-	held   []byte // the longest end of what came that may be the line's beginning, or the line
+	held   []byte // the longest suffix that may be the beginning of the line, or the line
 	failed error  // of to
 }
 
@@ -34,7 +34,7 @@ func newRefusal(nonce string, to io.Writer) *refusal {
 	return &refusal{to: to, nonce: nonce, mark: []byte("shoal/1 " + nonce + " refused ")}
 }
 
-// maxRefusal bounds the line from its mark on, in bytes.
+// maxRefusal is the maximum length in bytes of the line from its mark on.
 const maxRefusal = 100
 
 func (r *refusal) Write(p []byte) (int, error) {
@@ -47,7 +47,7 @@ func (r *refusal) Write(p []byte) (int, error) {
 	return len(p), r.failed
 }
 
-// sort passes on what cannot belong to the line.
+// sort passes on the bytes that cannot belong to the line.
 func (r *refusal) sort() {
 	at := bytes.Index(r.held, r.mark)
 	if at < 0 {
@@ -55,13 +55,13 @@ func (r *refusal) sort() {
 	}
 	r.pass(r.held[:at])
 	r.held = append(r.held[:0], r.held[at:]...)
-	if len(r.held) > maxRefusal { // nobody but the wrapper knows the nonce, and it stops here
+	if len(r.held) > maxRefusal { // only the wrapper knows the nonce, and its line is shorter
 		r.pass(r.held)
 		r.held = nil
 	}
 }
 
-// overlap is how many bytes at the end of text are the beginning of mark.
+// overlap returns the number of bytes at the end of text that are the beginning of mark.
 func overlap(text, mark []byte) int {
 	for n := min(len(text), len(mark)-1); n > 0; n-- {
 		if bytes.HasSuffix(text, mark[:n]) {
@@ -78,7 +78,7 @@ func (r *refusal) pass(p []byte) {
 	_, r.failed = r.to.Write(p)
 }
 
-// close gives the refusal, if one came, or else passes on what was held.
+// close returns the refusal, if there was one; otherwise it passes on the held bytes.
 func (r *refusal) close() (remote.Refusal, bool) {
 	word, ok := remote.ParseRefusal(r.nonce, r.held)
 	if !ok {

@@ -13,11 +13,11 @@ import (
 
 const nonce = "N0nceN0nce"
 
-// Whatever the pieces in which it comes, everything but the wrapper's own line is
-// passed on, in its order.
+// However the output is split, everything except the wrapper's own line is passed on, in
+// order.
 func TestRefusalIsTakenOut(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		// Pieces of the mark itself come often, so that overlaps do.
+		// Parts of the mark are frequent, so that overlaps are too.
 		part := rapid.OneOf(rapid.SampledFrom([]string{"s", "shoal/1 ", "shoal/1 " + nonce, "shoal/1 " + nonce + " refused", "\n"}), rapid.String())
 		before := strings.Join(rapid.SliceOfN(part, 0, 6).Draw(t, "before"), "")
 		before = strings.ReplaceAll(before, "shoal/1 "+nonce+" refused ", "")
@@ -45,8 +45,8 @@ func TestRefusalIsTakenOut(t *testing.T) {
 	})
 }
 
-// A line that begins as the wrapper's would and goes on for ever is held no longer
-// than a refusal can be.
+// An endless line that begins like the wrapper's is held only up to the length of a
+// refusal.
 func TestRefusalHoldsLittle(t *testing.T) {
 	var to bytes.Buffer
 	r := newRefusal(nonce, &to)

@@ -7,31 +7,32 @@ import (
 	"shoal/internal/remote"
 )
 
-// Options say what is asked of the far end. The zero value asks for nothing.
+// Options configure the wrapper. The zero value does not wrap commands.
 type Options struct {
-	// Run names the run in markers, as remote.Marker.Run does. It is needed for
-	// Once, Killable and Detach.
+	// Run is the run's name in markers; see remote.Marker.Run. It is required for Once,
+	// Killable and Detach.
 	Run string
-	// Session is 0 in a run's first process, and one more in each that goes on
-	// with it. A target that is started again on purpose then has a marker of its
-	// own, while attempts within one process are one start.
+	// Session is 0 in a run's first process, and one more after each resume. A target that
+	// is deliberately started again then has a new marker, while attempts within one
+	// process share one.
 	Session int
-	// Once makes a second start of a target's command impossible.
+	// Once prevents a second start of a target's command.
 	Once bool
-	// Rerun has, by their indexes, the targets that a session may start though an
-	// earlier one has started them, or may have.
+	// Rerun has the indexes of the targets that a session may start even if an earlier
+	// session has started them or may have.
 	Rerun map[int]bool
-	// Killable runs the command in a process group of which its marker knows,
-	// so that remote.Marker.Kill can prove its end.
+	// Killable runs the command in a process group recorded in its marker, so that
+	// remote.Marker.Kill can prove its end.
 	Killable bool
-	// Detach lets the command run on without us.
+	// Detach lets the command run on after we disconnect.
 	Detach bool
-	// FileLimit bounds each file that a detached command writes, in bytes; see
-	// remote.Wrap. 0 means no limit.
+	// FileLimit is the maximum size in bytes of each file that a detached command writes;
+	// see remote.Wrap. 0 means no limit.
 	FileLimit int64
-	// Timeout ends the command's process group from there; 0 means never.
+	// Timeout is the time after which the far end ends the command's process group; 0
+	// means never.
 	Timeout time.Duration
-	// Grace is how long after TERM what is left gets KILL; 0 means 5 s.
+	// Grace is the time from TERM to KILL; 0 means 5 s.
 	Grace time.Duration
 	// Dir is the run directory for markers; "" means remote.DefaultDir.
 	Dir string
@@ -39,13 +40,13 @@ type Options struct {
 	Shell string
 }
 
-// Marked says that the far end keeps a marker.
+// Marked reports whether the far end keeps a marker.
 func (o Options) Marked() bool { return o.Once || o.Killable || o.Detach }
 
-// Wraps says that there is something to ask of the far end.
+// Wraps reports whether commands are wrapped at all.
 func (o Options) Wraps() bool { return o.Marked() || o.Timeout > 0 }
 
-// Validate says what is out of range or does not go together.
+// Validate returns an error if a value is out of range or values contradict each other.
 func (o Options) Validate() error {
 	if !o.Wraps() {
 		return nil
@@ -53,8 +54,7 @@ func (o Options) Validate() error {
 	return o.wrap(fleet.Target{}, remote.NewNonce()).Validate()
 }
 
-// Marker names where the far end writes down what becomes of the target's
-// command.
+// Marker returns the marker of the target's command.
 func (o Options) Marker(t fleet.Target) remote.Marker {
 	return remote.Marker{Run: o.Run, Index: t.Index, Attempt: o.Session, Dir: o.Dir, Shell: o.Shell}
 }
