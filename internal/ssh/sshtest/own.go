@@ -124,7 +124,7 @@ func (c *turncoat) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
 // testKeyChangesAtRekey has a server rekey constantly (faults.md K11), and present another host
 // key in one of the exchanges (K12).
 func testKeyChangesAtRekey(t *testing.T, newDialer Factory) {
-	output := bytes.Repeat([]byte("0123456789abcdef"), 256<<10) // larger than the window, so that reading and writing alternate
+	output := bytes.Repeat([]byte("0123456789abcdef"), 256<<10) // larger than the window: reads and writes alternate
 	for name, turns := range map[string]bool{"honest": false, "turncoat": true} {
 		t.Run(name, func(t *testing.T) {
 			key := newTurncoat(t)
