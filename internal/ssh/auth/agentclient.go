@@ -204,7 +204,8 @@ func (noAnswer) Temporary() bool { return false }
 // noFiles reports whether dialling failed because we have no file descriptors left.
 func noFiles(err error) bool { return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) }
 
-// timedOut reports a timeout, which a connection may return shortly before ctx ends.
+// timedOut reports whether err is a timeout. A connection may return one shortly before its
+// context ends.
 func timedOut(err error) bool {
 	var e net.Error
 	return errors.As(err, &e) && e.Timeout()

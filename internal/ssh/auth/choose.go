@@ -120,7 +120,7 @@ func (c *selection) addFile(ctx context.Context, path string) error {
 	}
 	c.addBeside(ctx, path)
 	k := key{public: f.public, from: fmt.Sprintf("key file %q", path)}
-	// With the agent no passphrase is needed.
+	// If the agent has the key, no passphrase is needed.
 	if f.encrypted || f.hardware || !f.private {
 		k.holder = c.agent.find(f.public)
 	}
@@ -218,7 +218,7 @@ func (c *selection) addDefaults(ctx context.Context) {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if len(c.set.keys) >= c.MaxKeys { // and ask for no passphrase in vain
+		if len(c.set.keys) >= c.MaxKeys { // do not ask for a passphrase in vain
 			c.notice("key file %q is not read: %d others come first", path, c.MaxKeys)
 			continue
 		}
