@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// readBounded reads a regular file of at most most bytes.
+// readBounded reads a regular file. A file longer than most bytes is an error.
 func readBounded(path string, most int64) ([]byte, os.FileInfo, error) {
 	// Without O_NONBLOCK, opening a FIFO would wait for its writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
