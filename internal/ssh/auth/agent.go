@@ -11,11 +11,11 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// An agent is one agent's link and its list, which is asked for once.
+// An agent is the connection to one SSH agent and its key list, which is requested once.
 type agent struct {
 	link *agentClient
 
-	listed  chan struct{} // closed by load; the rest is not to be read before
+	listed  chan struct{} // closed by load; the fields below must not be read before
 	keys    []*agentKey
 	notices []string
 	err     error // why there is no list
@@ -25,8 +25,8 @@ func newAgent(socket string, limit time.Duration) *agent {
 	return &agent{link: newAgentClient(socket, limit, window), listed: make(chan struct{})}
 }
 
-// load asks for the list, for no longer than the link's limits. It belongs to no
-// target, so that one that gives up does not take it from the others.
+// load requests the list, bounded only by the client's limits. It uses no target's context, so
+// that a target that gives up does not lose the list for the others.
 func (a *agent) load() {
 	defer close(a.listed)
 	list, err := a.list(context.Background())
@@ -63,7 +63,7 @@ func (a *agent) list(ctx context.Context) ([]listed, error) {
 	return list, err
 }
 
-// find gives the agent's key; nil when it has none. a may be nil.
+// find returns the agent's key, or nil if it has none. a may be nil.
 func (a *agent) find(public ssh.PublicKey) *agentKey {
 	if a == nil || public == nil {
 		return nil
@@ -77,7 +77,7 @@ func (a *agent) find(public ssh.PublicKey) *agentKey {
 	return nil
 }
 
-// certificates lists the agent's certificates for a plain key. a may be nil.
+// certificates returns the agent's certificates for a plain key. a may be nil.
 func (a *agent) certificates(public ssh.PublicKey) []*agentKey {
 	if a == nil || public == nil {
 		return nil
@@ -91,27 +91,27 @@ func (a *agent) certificates(public ssh.PublicKey) []*agentKey {
 	return list
 }
 
-// onToken guesses from its comment that a key is on a smart card: OpenSSH's
-// agent names the PKCS #11 provider, GnuPG's the card.
+// onToken guesses from the comment whether a key is on a smart card: OpenSSH's agent names the
+// PKCS #11 provider, GnuPG's the card.
 func onToken(comment string) bool {
 	return strings.HasPrefix(comment, "cardno:") || strings.HasPrefix(comment, "pkcs11:") ||
 		strings.HasPrefix(comment, "/") && (strings.Contains(comment, ".so") || strings.HasSuffix(comment, ".dylib"))
 }
 
-// attended is the time from which a signature is taken to have waited for a
-// person: to touch, to type or to confirm.
+// attended is the signing time above which a signature is assumed to have waited for a person:
+// for a touch, a PIN or a confirmation.
 const attended = time.Second
 
 // An agentKey is a key whose private half is in the agent.
 type agentKey struct {
 	link   *agentClient
-	public ssh.PublicKey // a *ssh.Certificate where the agent has one
+	public ssh.PublicKey // a *ssh.Certificate if the agent has one
 	blob   string        // public, as the agent lists it
 	slow   atomic.Bool   // a signature may need a person
 }
 
-// sign has the agent sign, and checks what it answers: a server would count a
-// wrong signature as a failed login.
+// sign requests a signature from the agent and verifies it: a server would count a wrong
+// signature as a failed login.
 func (k *agentKey) sign(ctx context.Context, data []byte, algorithm string) (*ssh.Signature, error) {
 	request, err := frame(ssh.Marshal(signRequest{Key: []byte(k.blob), Data: data, Flags: flagsOf(algorithm)}))
 	if err != nil {
@@ -148,7 +148,7 @@ func (k *agentKey) check(reply, data []byte, algorithm string) (*ssh.Signature, 
 	return signature, nil
 }
 
-// flagsOf has RSA keys sign with SHA-2 (draft-ietf-sshm-ssh-agent §4.6.1).
+// flagsOf makes RSA keys sign with SHA-2 (draft-ietf-sshm-ssh-agent §4.6.1).
 func flagsOf(algorithm string) uint32 {
 	switch algorithm {
 	case ssh.KeyAlgoRSASHA256:

@@ -49,7 +49,7 @@ func TestAgentsSign(t *testing.T) {
 	}
 }
 
-// All targets share one connection, and the list is asked for once.
+// All targets share one connection, and the list is requested once.
 func TestOneConnection(t *testing.T) {
 	t.Parallel()
 	keyring := agent.NewKeyring()
@@ -88,7 +88,7 @@ func TestAnAgentThatIsNotThere(t *testing.T) {
 	_, err := s.Signers(t.Context(), someTarget)
 	wantReason(t, err, fleet.ReasonAgentUnavailable)
 
-	// Files still count.
+	// Keys from files still work.
 	s = load(t, auth.Options{AgentSocket: socket, Files: []string{keyFile(t, edKey(t), "")}})
 	if list := signers(t, s); len(list) != 1 {
 		t.Errorf("%d signers, want 1", len(list))
@@ -115,7 +115,7 @@ func TestAnAgentThatDies(t *testing.T) {
 	}
 }
 
-// A faultyAgent lists one key and treats signatures as told.
+// A faultyAgent lists one key and handles signature requests as the test specifies.
 type faultyAgent struct {
 	agent.ExtendedAgent
 	sign func(key ssh.PublicKey, data []byte) (*ssh.Signature, error)
@@ -163,7 +163,7 @@ func TestAnAgentThatRefusesOrAnswersWrongly(t *testing.T) {
 	}
 }
 
-// The first signature hangs and is given up; the next dials the agent anew.
+// The first signature hangs and is cancelled; the next reconnects to the agent.
 func TestAnAgentThatHangsOnce(t *testing.T) {
 	t.Parallel()
 	arrived, release := make(chan struct{}), make(chan struct{})
@@ -238,7 +238,7 @@ func TestAnAgentWithAHugeReply(t *testing.T) {
 	}
 }
 
-// Keys from files go on without the agent, wherever its keys stand.
+// Keys from files work without the agent, wherever its keys are in the order.
 func TestFileKeysOutliveTheAgent(t *testing.T) {
 	t.Parallel()
 	inAgent, inFile := edKey(t), edKey(t)
@@ -266,7 +266,7 @@ func TestFileKeysOutliveTheAgent(t *testing.T) {
 	}
 }
 
-// The agent comes back on the same socket, and its keys with it.
+// The agent returns on the same socket with its keys.
 func TestAnAgentThatComesBack(t *testing.T) {
 	t.Parallel()
 	key := edKey(t)
@@ -293,7 +293,7 @@ func TestAnAgentThatComesBack(t *testing.T) {
 	}
 }
 
-// A refusal is that key's alone: the connection stays, and others sign.
+// A refusal affects only that key: the connection stays, and other keys sign.
 func TestALockedAgentRefuses(t *testing.T) {
 	t.Parallel()
 	key := edKey(t)

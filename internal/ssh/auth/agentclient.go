@@ -11,31 +11,29 @@ import (
 	"time"
 )
 
-// window is how many requests may be under way at the agent. Enough to keep it
-// busy; what waits longer waits here, where giving up costs nothing.
+// window is how many requests may be outstanding at the agent: enough to keep it busy. Further
+// requests wait here, where cancelling is free.
 const window = 32
 
-// A link is the one connection to an agent that all targets share. Agents
-// answer in order (draft-ietf-sshm-ssh-agent §3), so that requests are sent
-// without waiting for the answers to others:
+// An agentClient is the one connection to an agent, shared by all targets. Agents answer in
+// order (draft-ietf-sshm-ssh-agent §3), so requests are pipelined:
 //
-//	do ──calls──▶ run: dial ▶ exchange ──▶ agent
-//	 ◀──answer──              exchange ◀──replies── reader
+//	do ──calls──▶ run: dial ▶ agentConn ──▶ agent
+//	 ◀──answer──              agentConn ◀──replies── reader
 //
-// Requests that a connection leaves unanswered move on to the next one, but for
-// the one whose turn it was. An agent that does not answer in time is given up for
-// good: each target would wait for it in turn, and the keys of files can do
-// without (faults.md A09).
+// If a connection ends, its unanswered requests move to the next one, except the one that was
+// next to be answered. An agent that does not answer in time is not used again: otherwise each
+// target would wait for it in turn, and keys from files work without it (faults.md A09).
 type agentClient struct {
 	socket string
 	limit  time.Duration // for dialling, and for the answer to one request
 	window int
 
-	// calls go from do to run. It has no room, so that a call which nobody
-	// serves is still its caller's to take back. Nobody closes it.
+	// calls go from do to run. It is unbuffered, so that the caller can withdraw a call that
+	// run has not received. It is never closed.
 	calls chan *call
-	// nudge tells run that a call was given up or the connection is in doubt.
-	// One says as much as many: there is room for one, and nobody closes it.
+	// nudge tells run that a call was cancelled or the connection is in doubt. Capacity 1,
+	// since one pending signal is enough; it is never closed.
 	nudge chan struct{}
 	doubt atomic.Bool // the agent gave a wrong signature
 	open  atomic.Bool // there is a connection
@@ -49,16 +47,16 @@ type agentClient struct {
 // A call is one request.
 type call struct {
 	ctx context.Context
-	// request is framed; nil asks for a connection and no more.
+	// request is framed; nil only opens a connection.
 	request []byte
-	// answer has room for the one that is sent, by run.
+	// answer receives one value, from run. Capacity 1, so that run does not block.
 	answer  chan answer
 	retried bool // its connection was lost once
 }
 
 type answer struct {
 	reply []byte
-	took  time.Duration // since it was this request's turn
+	took  time.Duration // since this request was next to be answered
 	err   error
 }
 
@@ -78,13 +76,13 @@ func newAgentClient(socket string, limit time.Duration, window int) *agentClient
 	return l
 }
 
-// close ends the connection and all requests. It may be repeated.
+// close ends the connection and all requests. It may be called more than once.
 func (l *agentClient) close() {
 	l.stop()
 	l.running.Wait()
 }
 
-// do sends a request and waits for its reply, no longer than ctx.
+// do sends a request and waits for its reply until ctx ends.
 func (l *agentClient) do(ctx context.Context, request []byte) answer {
 	if l.hung.Load() {
 		return answer{err: errHung}
@@ -114,7 +112,7 @@ func (l *agentClient) reach(ctx context.Context) error {
 	return l.do(ctx, nil).err
 }
 
-// reset has the connection replaced: an answer on it was not to its request.
+// reset replaces the connection after an answer that did not match its request.
 func (l *agentClient) reset() {
 	l.doubt.Store(true)
 	l.wake()
@@ -152,7 +150,7 @@ func (l *agentClient) run(ctx context.Context) {
 	}
 }
 
-// failAll ends these calls and those that wait to be taken.
+// failAll fails these calls and those that run has not received yet.
 func (l *agentClient) failAll(calls []*call, err error) {
 	for _, c := range calls {
 		c.answer <- answer{err: err}
@@ -167,8 +165,8 @@ func (l *agentClient) failAll(calls []*call, err error) {
 	}
 }
 
-// dial waits out a full backlog (EAGAIN): the agent is alive then, and busy. It
-// waits for file descriptors, too, which other targets give back.
+// dial retries while the backlog is full (EAGAIN), which means that the agent is alive and
+// busy, and while file descriptors are missing, which other targets will release.
 func (l *agentClient) dial(ctx context.Context) (net.Conn, error) {
 	if l.hung.Load() {
 		return nil, errHung
@@ -196,23 +194,24 @@ func (l *agentClient) dial(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-// noAnswer is for an agent that took too long.
+// noAnswer is the error for an agent that took too long.
 type noAnswer struct{ limit time.Duration }
 
 func (e noAnswer) Error() string { return fmt.Sprintf("no answer from the agent in %v", e.limit) }
 func (noAnswer) Timeout() bool   { return true }
 func (noAnswer) Temporary() bool { return false }
 
-// noFiles says that it was not the agent that kept us from dialling it.
+// noFiles reports whether dialling failed because we have no file descriptors left.
 func noFiles(err error) bool { return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) }
 
-// timedOut is true for a moment before ctx itself says so.
+// timedOut reports whether err is a timeout. A connection may return one shortly before its
+// context ends.
 func timedOut(err error) bool {
 	var e net.Error
 	return errors.As(err, &e) && e.Timeout()
 }
 
-// passes says that what keeps us from dialling can be over in a moment.
+// passes reports whether a dial error is transient.
 func passes(err error) bool {
 	for _, e := range []syscall.Errno{syscall.EAGAIN, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS} {
 		if errors.Is(err, e) {

@@ -10,41 +10,40 @@ import (
 	"time"
 )
 
-// grace is how long the agent may still take for a request that its caller has
-// given up while others wait behind it. Answers that late are thrown away; after
-// it the others move to a new connection.
+// grace is how long the agent may still take for a cancelled request while others wait behind
+// it. Its answer is discarded; after grace the others move to a new connection.
 const grace = time.Second
 
-// hangTime is how long an agent may leave a request unanswered whose caller has
-// given it up, as at the deadline of authentication, and not count as hung.
+// hangTime is how long an agent may leave a cancelled request unanswered, for example one
+// cancelled at the deadline of authentication, before it counts as hung.
 const hangTime = 2 * time.Second
 
-// stopped is how late a timer has to be to show that this process was stopped
-// meanwhile; a busy machine may make it some hundred milliseconds late.
+// stopped is the timer delay that shows that this process was stopped meanwhile; on a busy
+// machine a timer may be some hundred milliseconds late.
 const stopped = time.Second
 
-// An exchange is a link's use of one connection, by its one goroutine.
+// An agentConn is an agentClient's use of one connection, by one goroutine.
 type agentConn struct {
 	*agentClient
 	conn   net.Conn
 	flight []*call   // sent and not answered, in the order of the answers
-	turn   time.Time // when the first of flight had its turn
-	given  time.Time // when the first of flight was found to be given up; else zero
+	turn   time.Time // when the first of flight became the next to be answered
+	given  time.Time // when the first of flight was found to be cancelled; otherwise zero
 	timer  *time.Timer
 	due    time.Time // when timer fires
 }
 
-// A reply is what the reader has read, or why it stopped.
+// A reply is a message from the reader, or the error that stopped it.
 type reply struct {
 	message []byte
 	err     error
 }
 
-// serve serves calls, first these and then others, until the connection ends.
-// It gives back those that want another one.
+// serve serves the given calls and then new ones until the connection ends. It returns the
+// calls that need another connection.
 func (l *agentClient) serve(ctx context.Context, conn net.Conn, calls []*call) []*call {
-	// replies go from the reader to serve. The room is for what may be under
-	// way; the reader closes nothing and stops with left, which is closed here.
+	// The reader sends replies to serve; capacity for all outstanding requests. replies is
+	// never closed; closing left, here, stops the reader.
 	replies, left := make(chan reply, l.window), make(chan struct{})
 	var reader sync.WaitGroup
 	reader.Go(func() { readReplies(conn, replies, left) })
@@ -53,7 +52,7 @@ func (l *agentClient) serve(ctx context.Context, conn net.Conn, calls []*call) [
 	defer func() {
 		l.open.Store(false)
 		close(left)
-		_ = conn.Close() // nothing that counts is left to send
+		_ = conn.Close() // nothing is left to send
 		reader.Wait()
 	}()
 	e := &agentConn{agentClient: l, conn: conn, timer: time.NewTimer(l.limit)}
@@ -79,7 +78,7 @@ func readReplies(conn net.Conn, replies chan<- reply, left <-chan struct{}) {
 func (e *agentConn) serve(ctx context.Context, calls []*call, replies <-chan reply) []*call {
 	for {
 		if err := e.send(calls); err != nil {
-			if timedOut(err) { // it does not even read
+			if timedOut(err) { // the agent does not even read
 				e.hung.Store(true)
 			}
 			return e.fail(err)
@@ -102,7 +101,7 @@ func (e *agentConn) serve(ctx context.Context, calls []*call, replies <-chan rep
 			}
 		case <-e.timer.C:
 			now := time.Now()
-			if now.Sub(e.due) > stopped { // its answer may be there already
+			if now.Sub(e.due) > stopped { // the answer may have arrived already
 				e.turn, e.given = now, time.Time{}
 				continue
 			}
@@ -125,7 +124,7 @@ func (e *agentConn) serve(ctx context.Context, calls []*call, replies <-chan rep
 	}
 }
 
-// gather takes what else waits, so that one write carries it.
+// gather receives further waiting calls, so that one write sends all.
 func (e *agentConn) gather(c *call) []*call {
 	calls := []*call{c}
 	for len(e.flight)+len(calls) < e.window {
@@ -139,8 +138,7 @@ func (e *agentConn) gather(c *call) []*call {
 	return calls
 }
 
-// send writes requests. Those whose caller has given up, and those that only
-// want a connection, need none.
+// send writes requests. It skips cancelled calls and those that only open a connection.
 func (e *agentConn) send(calls []*call) error {
 	var b []byte
 	for _, c := range calls {
@@ -165,7 +163,7 @@ func (e *agentConn) send(calls []*call) error {
 	return err
 }
 
-// take gives a reply to the request whose turn it is.
+// take assigns a reply to the next request to be answered.
 func (e *agentConn) take(r reply) error {
 	switch {
 	case r.err != nil:
@@ -181,7 +179,7 @@ func (e *agentConn) take(r reply) error {
 	return nil
 }
 
-// setTimer has the timer fire when the agent has had its time.
+// setTimer sets the timer to the agent's deadline.
 func (e *agentConn) setTimer() {
 	if len(e.flight) == 0 {
 		e.timer.Stop()
@@ -199,9 +197,8 @@ func (e *agentConn) setTimer() {
 	e.timer.Reset(left)
 }
 
-// fail ends the request whose turn it was and gives back the others. That one
-// gets a second connection, too, when the first just ended: an agent that was
-// started anew has the same socket.
+// fail fails the request that was next to be answered and returns the others. That request is
+// retried once if the connection just ended: a restarted agent has the same socket.
 func (e *agentConn) fail(err error) []*call {
 	if len(e.flight) == 0 {
 		return nil
@@ -216,7 +213,7 @@ func (e *agentConn) fail(err error) []*call {
 	return alive(e.flight)
 }
 
-// alive leaves out the calls that were given up.
+// alive filters out cancelled calls.
 func alive(calls []*call) []*call {
 	var list []*call
 	for _, c := range calls {

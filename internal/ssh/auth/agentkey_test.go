@@ -14,7 +14,7 @@ import (
 	"shoal/fleet"
 )
 
-// Our own want of file descriptors is waited out, and is not the agent's fault.
+// A lack of file descriptors in our process is waited out and not blamed on the agent.
 func TestOurOwnWantIsNotTheAgents(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -36,8 +36,8 @@ func TestOurOwnWantIsNotTheAgents(t *testing.T) {
 	}
 }
 
-// answerTo gives a right answer to a request for a signature; data, if not "",
-// is signed instead of what was asked for.
+// answerTo returns a correct reply to a signature request; if data is not "", it signs data
+// instead of the requested text.
 func answerTo(t testing.TB, signer ssh.Signer, request, data string) string {
 	t.Helper()
 	var r signRequest
@@ -55,8 +55,8 @@ func answerTo(t testing.TB, signer ssh.Signer, request, data string) string {
 	return string(ssh.Marshal(signResponse{ssh.Marshal(signature)}))
 }
 
-// An agent that is one answer ahead gives wrong signatures for ever. The first
-// costs its request and the connection; on a new one all is well.
+// An agent that is one answer ahead returns wrong signatures for ever. The first one costs its
+// request and the connection; a new connection works.
 func TestAWrongAnswerCostsTheConnection(t *testing.T) {
 	t.Parallel()
 	signer, err := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))

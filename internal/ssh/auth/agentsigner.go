@@ -12,10 +12,10 @@ import (
 	"shoal/fleet"
 )
 
-// An agentSigner is an agentKey for one attempt, with whose context it ends.
+// An agentSigner is an agentKey for one attempt; it is cancelled with the attempt's context.
 type agentSigner struct {
 	holder *agentKey
-	public ssh.PublicKey // what is offered: a certificate file's, or the holder's
+	public ssh.PublicKey // the offered key: from a certificate file, or the holder's
 	ctx    context.Context
 	target fleet.Target
 }
@@ -26,9 +26,9 @@ func (s agentSigner) PublicKey() ssh.PublicKey { return s.public }
 
 func (s agentSigner) Algorithms() []string { return algorithmsOf(s.public) }
 
-// AskFirst says that a signature may take a person's touch, PIN or consent. A
-// Dialer asks the server whether it takes the key (RFC 4252 §7, a request
-// without signature) before it has such a signer sign.
+// AskFirst reports whether a signature may require a person's touch, PIN or consent. If it
+// does, a Dialer first asks the server whether it accepts the key (RFC 4252 §7, a request
+// without signature).
 func (s agentSigner) AskFirst() bool { return s.holder.slow.Load() }
 
 func (s agentSigner) Sign(random io.Reader, data []byte) (*ssh.Signature, error) {
@@ -60,7 +60,7 @@ func chooseAlgorithm(key ssh.PublicKey, algorithm string) (string, error) {
 	return algorithm, nil
 }
 
-// agentReason keeps the blame for our own want of descriptors off the agent.
+// agentReason does not blame the agent for a lack of file descriptors in our process.
 func agentReason(err error) fleet.Reason {
 	if noFiles(err) {
 		return fleet.ReasonLocalFiles

@@ -16,25 +16,24 @@ const (
 	msgIdentitiesAnswer  = 12
 	msgSignRequest       = 13
 	msgSignResponse      = 14
-	msgFailureOpenSSH    = 30  // of agents for OpenSSH before 2.0
-	msgFailureSSHCom     = 102 // of ssh.com's agent
+	msgFailureOpenSSH    = 30  // from agents for OpenSSH before 2.0
+	msgFailureSSHCom     = 102 // from ssh.com's agent
 
 	flagRSASHA256 = 2
 	flagRSASHA512 = 4
 )
 
 const (
-	// maxMessage bounds a message of the agent or to it, in bytes, as OpenSSH
-	// does (AGENT_MAX_LEN in its ssh-agent.c).
+	// maxMessage bounds a message in either direction, in bytes, as OpenSSH does (AGENT_MAX_LEN
+	// in its ssh-agent.c).
 	maxMessage = 256 << 10
-	// maxListed bounds the keys in an agent's list, as OpenSSH does
+	// maxListed bounds the number of keys in an agent's list, as OpenSSH does
 	// (MAX_AGENT_IDENTITIES in its authfd.c).
 	maxListed = 2048
 )
 
-// ErrAgentRefused is in the chain of the error when the agent was asked for a
-// signature and answered no: it is locked, somebody declined, or the key is
-// constrained.
+// ErrAgentRefused is in the error chain if the agent refused a signature: it is locked, a
+// person declined, or the key is constrained.
 var ErrAgentRefused = errors.New("the agent refuses")
 
 type signRequest struct {
@@ -47,7 +46,7 @@ type signResponse struct {
 	Signature []byte `sshtype:"14"`
 }
 
-// frame puts the length before a request (draft-ietf-sshm-ssh-agent §3).
+// frame prepends the length to a request (draft-ietf-sshm-ssh-agent §3).
 func frame(request []byte) ([]byte, error) {
 	if len(request) > maxMessage {
 		return nil, fmt.Errorf("the request has %d bytes, more than %d", len(request), maxMessage)
@@ -57,7 +56,7 @@ func frame(request []byte) ([]byte, error) {
 	return append(b, request...), nil
 }
 
-// readMessage reads one reply. It refuses a wrong length before it makes room.
+// readMessage reads one reply. It checks the length before allocating.
 func readMessage(r io.Reader) ([]byte, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -74,8 +73,8 @@ func readMessage(r io.Reader) ([]byte, error) {
 	return b, nil
 }
 
-// A violation is a breach of the agent protocol: what follows on the connection
-// cannot be trusted to belong to the request in turn.
+// A violation is a breach of the agent protocol: later replies on the connection can no longer
+// be matched to requests.
 type violation struct{ error }
 
 // expect checks the type of a reply, which has at least one byte.
@@ -89,13 +88,13 @@ func expect(reply []byte, want byte) error {
 	return violation{fmt.Errorf("the agent answers with message %d, want %d", reply[0], want)}
 }
 
-// A listed key is an entry of the agent's list.
+// A listed is an entry of the agent's key list.
 type listed struct {
 	blob    []byte
 	comment string
 }
 
-// parseList reads the agent's list of keys (draft-ietf-sshm-ssh-agent §4.4).
+// parseList parses the agent's list of keys (draft-ietf-sshm-ssh-agent §4.4).
 func parseList(reply []byte) ([]listed, error) {
 	if err := expect(reply, msgIdentitiesAnswer); err != nil {
 		return nil, err
@@ -123,8 +122,8 @@ func parseList(reply []byte) ([]listed, error) {
 	return keys, nil
 }
 
-// parseSignature reads the agent's answer to a request for a signature
-// (draft-ietf-sshm-ssh-agent §4.6).
+// parseSignature parses the agent's reply to a signature request (draft-ietf-sshm-ssh-agent
+// §4.6).
 func parseSignature(reply []byte) (*ssh.Signature, error) {
 	if err := expect(reply, msgSignResponse); err != nil {
 		return nil, err

@@ -63,7 +63,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	}
 }
 
-// A reply is read to its end and no further, and gives what it was made of.
+// A reply is parsed completely, and encodes to the same bytes.
 func FuzzAgentReply(f *testing.F) {
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	signer, err := ssh.NewSignerFromKey(key)
@@ -116,8 +116,8 @@ func FuzzAgentReply(f *testing.F) {
 	})
 }
 
-// A certificate that is let through is a user's and says when it is valid; what
-// is not one is refused or a plain key.
+// An accepted certificate is a user certificate with a validity period; other keys are refused
+// or plain.
 func FuzzPublicKey(f *testing.F) {
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	signer, err := ssh.NewSignerFromKey(key)

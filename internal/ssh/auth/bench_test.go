@@ -38,7 +38,7 @@ func realAgent(b *testing.B, key any) (socket string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	if _, err := out.Read(make([]byte, 1)); err != nil { // it says where it listens once it does
+	if _, err := out.Read(make([]byte, 1)); err != nil { // it prints its address once it listens
 		b.Fatal(err)
 	}
 	l := newAgentClient(socket, time.Minute, 1)
@@ -54,8 +54,8 @@ func realAgent(b *testing.B, key any) (socket string) {
 	return socket
 }
 
-// BenchmarkAgent10000 makes 10,000 signatures, 100 wanted at a time, through one
-// connection: with a window of 1 each waits for the one before.
+// BenchmarkAgent10000 makes 10,000 signatures, 100 concurrently, through one connection. With a
+// window of 1, each waits for the previous one.
 func BenchmarkAgent10000(b *testing.B) {
 	edwards := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize))
 	long, err := rsa.GenerateKey(rand.Reader, 3072)
@@ -90,7 +90,7 @@ func BenchmarkAgent10000(b *testing.B) {
 
 func signMany(b *testing.B, k *agentKey, algorithm string, n int) {
 	b.Helper()
-	data := bytes.Repeat([]byte("x"), 300) // about what is signed in a login
+	data := bytes.Repeat([]byte("x"), 300) // about the size that a login signs
 	work := make(chan struct{}, n)         // filled here, emptied by the workers
 	for range n {
 		work <- struct{}{}
@@ -109,8 +109,8 @@ func signMany(b *testing.B, k *agentKey, algorithm string, n int) {
 	wg.Wait()
 }
 
-// BenchmarkAgentFarAway has the agent 1 ms away in each direction, as one that is
-// forwarded is: 1,000 signatures.
+// BenchmarkAgentFarAway makes 1,000 signatures with an agent that is 1 ms away in each
+// direction, like a forwarded one.
 func BenchmarkAgentFarAway(b *testing.B) {
 	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize))
 	signer, err := ssh.NewSignerFromKey(key)
@@ -155,13 +155,13 @@ func BenchmarkAgentFarAway(b *testing.B) {
 	}
 }
 
-// carry passes on what it reads 1 ms after it came.
+// carry forwards what it reads 1 ms after it arrived.
 func carry(to, from net.Conn) {
 	type piece struct {
 		due   time.Time
 		bytes []byte
 	}
-	pieces := make(chan piece, 1000) // what is on its way; filled and closed here
+	pieces := make(chan piece, 1000) // in transit; filled and closed here
 	go func() {
 		defer close(pieces)
 		for {
@@ -180,7 +180,7 @@ func carry(to, from net.Conn) {
 	_ = to.Close()
 }
 
-// BenchmarkRouter is what each target costs beside its signatures.
+// BenchmarkRouter measures the cost per target without signatures.
 func BenchmarkRouter(b *testing.B) {
 	block, err := ssh.MarshalPrivateKey(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize)), "")
 	if err != nil {
@@ -200,7 +200,7 @@ func BenchmarkRouter(b *testing.B) {
 	}
 }
 
-// BenchmarkBcrypt is the work of the most rounds that are allowed.
+// BenchmarkBcrypt measures the maximum number of rounds.
 func BenchmarkBcrypt(b *testing.B) {
 	block, err := ssh.MarshalPrivateKeyWithPassphrase(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize)), "", []byte("x"))
 	if err != nil {
@@ -213,7 +213,7 @@ func BenchmarkBcrypt(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		// The passphrase fits another number of rounds: that is found out last.
+		// The passphrase is wrong, which is detected only after all rounds.
 		if _, err := f.open(func(string) ([]byte, error) { return []byte("x"), nil }); err == nil {
 			b.Fatal("opened")
 		}

@@ -9,14 +9,14 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// checkCertificate refuses what no server takes from a client (OpenSSH,
-// PROTOCOL.certkeys). Which principals and options hold is the server's to
-// judge, and time passes: see validAt.
+// checkCertificate refuses certificates that no server accepts from a client (OpenSSH,
+// PROTOCOL.certkeys). The server checks principals and options; for the validity period see
+// validAt.
 func checkCertificate(cert *ssh.Certificate) error {
 	if cert.CertType != ssh.UserCert {
 		return errors.New("it is a certificate for a host, not for a user")
 	}
-	// The signature is the last field, and covers all before it.
+	// The signature is the last field and covers everything before it.
 	blob, signature := cert.Marshal(), ssh.Marshal(cert.Signature)
 	end := len(blob) - 4 - len(signature)
 	if end < 0 {
@@ -28,9 +28,8 @@ func checkCertificate(cert *ssh.Certificate) error {
 	return nil
 }
 
-// validAt says whether a key can be offered at a time: a certificate from
-// ValidAfter on and before ValidBefore (OpenSSH, PROTOCOL.certkeys), any other
-// key always.
+// validAt returns an error if a key cannot be offered at a time. A certificate is valid from
+// ValidAfter on and before ValidBefore (OpenSSH, PROTOCOL.certkeys); other keys always are.
 func validAt(key ssh.PublicKey, now time.Time) error {
 	cert, ok := key.(*ssh.Certificate)
 	if !ok {
@@ -46,7 +45,7 @@ func validAt(key ssh.PublicKey, now time.Time) error {
 	return nil
 }
 
-// dateOf gives seconds since 1970 as a date, as far as dates have four digits.
+// dateOf formats seconds since 1970 as a date, for years of up to four digits.
 func dateOf(seconds uint64) string {
 	const endOf9999 = 253402300799
 	if seconds > math.MaxInt64 || seconds > endOf9999 {

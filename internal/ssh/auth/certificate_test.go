@@ -20,7 +20,7 @@ import (
 	"shoal/internal/ssh/auth"
 )
 
-// certificate makes one for a key, changed by edit before it is signed.
+// certificate returns a certificate for a key, modified by edit before it is signed.
 func certificate(t testing.TB, key crypto.PrivateKey, edit func(*ssh.Certificate)) *ssh.Certificate {
 	t.Helper()
 	authority, err := ssh.NewSignerFromKey(edKey(t))
@@ -47,7 +47,7 @@ func certFile(t testing.TB, path string, cert *ssh.Certificate) {
 	}
 }
 
-// kinds says of each key that is offered whether it is a certificate.
+// kinds returns for each offered key whether it is a certificate.
 func kinds(s *auth.Set) string {
 	var b strings.Builder
 	for _, k := range s.Keys() {
@@ -170,7 +170,7 @@ func TestCertificatesThatAreNotOffered(t *testing.T) {
 	}
 }
 
-// What ssh-keygen and ssh-agent make is understood.
+// Certificates made by ssh-keygen and held by ssh-agent work.
 func TestOpenSSHsOwnCertificates(t *testing.T) {
 	t.Parallel()
 	authority := keyFile(t, edKey(t), "")

@@ -12,25 +12,25 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// A choice is the making of one Set.
+// A selection builds one Set.
 type selection struct {
 	*Keyring
 	want  KeySpec
 	set   *Set
-	agent *agent // nil without one
+	agent *agent // nil if there is none
 	certs []certFile
 	seen  map[string]bool // by key blob: a key is offered once
 }
 
-// A certFile is a certificate from a file that is offered with its key.
+// A certFile is a certificate from a file, to be offered with its key.
 type certFile struct {
 	path string
 	cert *ssh.Certificate
 	used bool
 }
 
-// selectKeys puts a Set together: named files in their order, then the agent's keys,
-// then the default files. The error is for the end of ctx only.
+// selectKeys builds a Set: named files in their order, then the agent's keys, then the default
+// files. It returns an error only if ctx ends.
 func (k *Keyring) selectKeys(ctx context.Context, w KeySpec) (*Set, error) {
 	c := &selection{Keyring: k, want: w, set: &Set{now: k.now}, seen: make(map[string]bool)}
 	if w.AgentSocket != "" {
@@ -51,7 +51,7 @@ func (k *Keyring) selectKeys(ctx context.Context, w KeySpec) (*Set, error) {
 	c.addAgent()
 	c.addDefaults(ctx)
 	c.cut()
-	// What was cut short by the end of ctx is no choice.
+	// A selection that ctx interrupted is incomplete.
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -62,7 +62,7 @@ func (c *selection) notice(format string, args ...any) {
 	c.set.notices = append(c.set.notices, fmt.Sprintf(format, args...))
 }
 
-// named takes note of a named file that cannot be used: some are normal.
+// named records a named file that cannot be used; some failures are normal.
 func (c *selection) named(path string, err error) {
 	if err == nil {
 		return
@@ -76,7 +76,7 @@ func (c *selection) named(path string, err error) {
 	}
 }
 
-// add offers a key, unless it is offered already or out of its time.
+// add offers a key unless it is already offered or outside its validity period.
 func (c *selection) add(k key) {
 	blob := string(k.public.Marshal())
 	if c.seen[blob] {
@@ -90,7 +90,7 @@ func (c *selection) add(k key) {
 	c.set.keys = append(c.set.keys, k)
 }
 
-// addPair offers a key after all its certificates.
+// addPair offers a key, preceded by all its certificates.
 func (c *selection) addPair(k key) {
 	for i := range c.certs {
 		f := &c.certs[i]
@@ -120,7 +120,7 @@ func (c *selection) addFile(ctx context.Context, path string) error {
 	}
 	c.addBeside(ctx, path)
 	k := key{public: f.public, from: fmt.Sprintf("key file %q", path)}
-	// The agent spares us the passphrase.
+	// If the agent has the key, no passphrase is needed.
 	if f.encrypted || f.hardware || !f.private {
 		k.holder = c.agent.find(f.public)
 	}
@@ -145,7 +145,7 @@ func (c *selection) opener(ctx context.Context, f *keyFile) (fileSigner, error) 
 	return c.open(ctx, f)
 }
 
-// addBeside takes the certificate that ssh-keygen puts beside a key.
+// addBeside adds the certificate that ssh-keygen puts beside a key.
 func (c *selection) addBeside(ctx context.Context, path string) {
 	beside := strings.TrimSuffix(path, ".pub") + "-cert.pub"
 	cert, err := c.certificate(ctx, beside)
@@ -168,8 +168,7 @@ func (c *selection) addCertificate(ctx context.Context, path string) {
 	c.certs = append(c.certs, certFile{path: path, cert: cert})
 }
 
-// pairWithAgent offers the certificates whose key no file has and the agent
-// does.
+// pairWithAgent offers the certificates whose key is in the agent and in no file.
 func (c *selection) pairWithAgent() {
 	for i := range c.certs {
 		f := &c.certs[i]
@@ -195,14 +194,14 @@ func (c *selection) addAgent() {
 	for _, held := range c.agent.keys {
 		k := key{public: held.public, holder: held, from: c.fromAgent()}
 		if _, ok := held.public.(*ssh.Certificate); ok && c.agent.find(plain(held.public)) != nil {
-			continue // it comes just before its key
+			continue // it is offered just before its key
 		}
 		c.addPair(k)
 	}
 }
 
-// defaultFiles are those that OpenSSH tries (ssh_config(5), IdentityFile),
-// strongest first. The last two only name keys in the agent.
+// defaultFiles are the files that OpenSSH tries (ssh_config(5), IdentityFile), strongest first.
+// The last two only identify keys in the agent.
 var defaultFiles = [...]string{"id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk"}
 
 func (c *selection) addDefaults(ctx context.Context) {
@@ -219,7 +218,7 @@ func (c *selection) addDefaults(ctx context.Context) {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if len(c.set.keys) >= c.MaxKeys { // nor is a passphrase asked for in vain
+		if len(c.set.keys) >= c.MaxKeys { // do not ask for a passphrase in vain
 			c.notice("key file %q is not read: %d others come first", path, c.MaxKeys)
 			continue
 		}
@@ -229,7 +228,7 @@ func (c *selection) addDefaults(ctx context.Context) {
 	}
 }
 
-// cut keeps as many keys as may be offered.
+// cut limits the keys to MaxKeys.
 func (c *selection) cut() {
 	if len(c.set.keys) <= c.MaxKeys {
 		return

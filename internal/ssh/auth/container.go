@@ -9,23 +9,23 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// maxRounds bounds the work of deriving a key from a passphrase: a file may ask
-// for 2^32 rounds. ssh-keygen -a makes 16 or 24 unless told otherwise, and each
-// takes 4 to 7 ms of CPU, so that this many stay below five seconds of it.
+// maxRounds bounds the cost of deriving a key from a passphrase: a file may request 2^32
+// rounds. ssh-keygen's default is 16 or 24 (-a), and each takes 4 to 7 ms of CPU, so that the
+// maximum takes less than five seconds.
 const maxRounds = 512
 
 // containerMagic begins the binary format in an "OPENSSH PRIVATE KEY" block
 // (OpenSSH, PROTOCOL.key).
 const containerMagic = "openssh-key-v1\x00"
 
-// A container is the part of OpenSSH's private key format that is in the clear.
+// A container is the unencrypted part of OpenSSH's private key format.
 type container struct {
 	kdf    string
-	rounds uint32 // of bcrypt; 0 without a passphrase
+	rounds uint32 // of bcrypt; 0 if there is no passphrase
 	public []byte
 }
 
-// parseContainer reads no further than it needs to and derives nothing.
+// parseContainer parses only the needed fields and derives no key.
 func parseContainer(b []byte) (container, error) {
 	rest, ok := bytes.CutPrefix(b, []byte(containerMagic))
 	if !ok {
@@ -48,18 +48,18 @@ func parseContainer(b []byte) (container, error) {
 	if !ok {
 		return container{}, errCutShort
 	}
-	c.public = bytes.Clone(public) // the rest of b is secret, and overwritten
+	c.public = bytes.Clone(public) // the rest of b is secret and will be overwritten
 	if c.kdf != "bcrypt" {
-		return c, nil // none, or one that the parser refuses
+		return c, nil // no KDF, or one that the parser refuses
 	}
-	if _, rest, ok = cutString(fields[2]); !ok || len(rest) != 4 { // the salt
+	if _, rest, ok = cutString(fields[2]); !ok || len(rest) != 4 { // skips the salt
 		return container{}, errCutShort
 	}
 	c.rounds = binary.BigEndian.Uint32(rest)
 	return c, nil
 }
 
-// check refuses what would take too long to open.
+// check refuses a container that would take too long to open.
 func (c container) check() error {
 	if c.rounds > maxRounds {
 		return fmt.Errorf("its passphrase takes %d rounds of bcrypt, more than %d\n"+
@@ -68,7 +68,7 @@ func (c container) check() error {
 	return nil
 }
 
-// publicKey gives the public half; nil when it cannot be used.
+// publicKey returns the public key, or nil if it cannot be used.
 func (c container) publicKey() ssh.PublicKey {
 	key, err := parsePublic(c.public)
 	if err != nil {

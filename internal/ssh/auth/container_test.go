@@ -17,8 +17,8 @@ import (
 	"shoal/fleet"
 )
 
-// What we read of a container is never more than the parser reads: a file that
-// the parser opens without a passphrase has no rounds.
+// We never read more of a container than the parser does: a file that the parser opens without
+// a passphrase has no rounds.
 func FuzzContainer(f *testing.F) {
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	for _, passphrase := range []string{"", "x"} {
@@ -47,8 +47,8 @@ func FuzzContainer(f *testing.F) {
 	})
 }
 
-// setRounds changes what a container says of bcrypt: the rounds follow the salt
-// of 16 bytes, which follows the KDF's name.
+// setRounds sets the bcrypt rounds of a container: they follow the 16-byte salt, which follows
+// the KDF's name.
 func setRounds(container []byte, rounds uint32) {
 	at := bytes.Index(container, []byte("bcrypt")) + len("bcrypt") + 4 + 4 + 16
 	binary.BigEndian.PutUint32(container[at:], rounds)
@@ -63,8 +63,8 @@ func writeKey(t testing.TB, block *pem.Block) string {
 	return path
 }
 
-// The certificate ends while the run is under way: from then on its key alone is
-// offered, and without that the target hears why.
+// The certificate expires during the run: from then on only its key is offered, and without a
+// key the error says why.
 func TestACertificateThatEndsInTheRun(t *testing.T) {
 	t.Parallel()
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// readBounded reads a regular file of at most so many bytes.
+// readBounded reads a regular file. A file longer than most bytes is an error.
 func readBounded(path string, most int64) ([]byte, os.FileInfo, error) {
-	// Opening a FIFO would wait for its writer.
+	// Without O_NONBLOCK, opening a FIFO would wait for its writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
@@ -33,12 +33,12 @@ func readBounded(path string, most int64) ([]byte, os.FileInfo, error) {
 	return content, info, nil
 }
 
-// checkMode refuses a secret file of ours that others may read or change
-// (sshkey_perm_ok in OpenSSH's authfile.c).
+// checkMode refuses a secret file that we own and others may read or change (sshkey_perm_ok in
+// OpenSSH's authfile.c).
 func checkMode(info os.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if ok && int(stat.Uid) != os.Getuid() {
-		return nil // its owner's matter, as in OpenSSH
+		return nil // left to its owner, as in OpenSSH
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return fmt.Errorf("its mode %#o lets others at it\nhint: chmod 600 the file", mode)

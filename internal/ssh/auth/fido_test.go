@@ -18,8 +18,7 @@ import (
 	"shoal/internal/ssh/auth"
 )
 
-// An authenticator is a FIDO key as an agent with one shows it (OpenSSH,
-// PROTOCOL.u2f).
+// An authenticator is a FIDO key in an agent (OpenSSH, PROTOCOL.u2f).
 type authenticator struct {
 	agent.ExtendedAgent
 	private ed25519.PrivateKey
@@ -63,8 +62,8 @@ func TestAFIDOKeyInTheAgent(t *testing.T) {
 	wantSignatures(t, s)
 }
 
-// The file of a FIDO key holds a handle: it names a key in the agent and is of
-// no other use, whether there is a passphrase or not.
+// The file of a FIDO key contains a handle: it identifies a key in the agent and has no other
+// use, with or without a passphrase.
 func TestAFIDOKeyFile(t *testing.T) {
 	t.Parallel()
 	a := authenticator{private: edKey(t), touch: func() {}}
@@ -105,12 +104,12 @@ func TestWhoIsAskedFirst(t *testing.T) {
 	}
 }
 
-// A key whose signature took a person's time asks first from then on.
+// A key whose signature needed a person's time asks first from then on.
 func TestASlowKeyAsksFirstTheNextTime(t *testing.T) {
 	t.Parallel()
 	socket := faulty(t, func(good agent.Agent, key ssh.PublicKey, data []byte) (*ssh.Signature, error) {
 		if string(data) == "confirm" {
-			<-time.After(1100 * time.Millisecond) // the person's time, which is what is tested
+			<-time.After(1100 * time.Millisecond) // the person's time, which is under test
 		}
 		e, ok := good.(agent.ExtendedAgent)
 		if !ok {

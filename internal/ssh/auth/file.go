@@ -9,21 +9,21 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// maxFile bounds a key file, in bytes; the largest keys take some KiB.
+// maxFile bounds a key file, in bytes; the largest keys take a few KiB.
 const maxFile = 1 << 20
 
-// A keyFile is a key file as far as it can be read without a passphrase.
+// A keyFile is what can be read of a key file without a passphrase.
 type keyFile struct {
 	path      string
 	content   []byte
-	private   bool          // it has a private key
-	encrypted bool          // and that needs a passphrase
-	hardware  bool          // and that is a handle for a FIDO authenticator
-	sealed    *sealed       // encrypted PKCS #8; else nil
-	public    ssh.PublicKey // nil when only the passphrase would tell
+	private   bool          // the file has a private key
+	encrypted bool          // the private key needs a passphrase
+	hardware  bool          // the private key is a handle for a FIDO authenticator
+	sealed    *sealed       // encrypted PKCS #8; otherwise nil
+	public    ssh.PublicKey // nil if it cannot be read without the passphrase
 }
 
-// A leftOut file is in order, but cannot be used here: a notice and no error.
+// A leftOut is the reason why a valid file cannot be used here: a notice, not an error.
 type leftOut struct{ error }
 
 var (
@@ -52,8 +52,8 @@ func readKeyFile(path string) (*keyFile, error) {
 	return f, f.inspect(block)
 }
 
-// inspect finds out whether the key is encrypted, what its public half is, and
-// whether opening it is safe.
+// inspect determines whether the key is encrypted, its public key, and whether it is safe to
+// open.
 func (f *keyFile) inspect(block *pem.Block) error {
 	switch {
 	case block.Type == "OPENSSH PRIVATE KEY":
@@ -80,7 +80,7 @@ func (f *keyFile) inspect(block *pem.Block) error {
 	return nil
 }
 
-// open gives the private key. ask may be nil when the key is not encrypted.
+// open returns the private key. ask may be nil if the key is not encrypted.
 func (f *keyFile) open(ask func(string) ([]byte, error)) (fileSigner, error) {
 	signer, err := f.parse(ask)
 	if err != nil {
@@ -91,7 +91,7 @@ func (f *keyFile) open(ask func(string) ([]byte, error)) (fileSigner, error) {
 
 func (f *keyFile) parse(ask func(string) ([]byte, error)) (ssh.Signer, error) {
 	if !f.encrypted {
-		defer clear(f.content) // it is the private key, and is parsed once
+		defer clear(f.content) // it is the private key, and is parsed only once
 		return ssh.ParsePrivateKey(f.content)
 	}
 	if ask == nil {
@@ -109,7 +109,7 @@ func (f *keyFile) parse(ask func(string) ([]byte, error)) (ssh.Signer, error) {
 		signer, err = ssh.ParsePrivateKeyWithPassphrase(f.content, passphrase)
 	}
 	if err != nil {
-		// The cause names no secret, but tells a wrong passphrase badly.
+		// The cause has no secret, but describes a wrong passphrase badly.
 		return nil, fmt.Errorf("opening it with the passphrase: %w", err)
 	}
 	return signer, nil
@@ -123,8 +123,8 @@ func parseAuthorized(content []byte) (ssh.PublicKey, error) {
 	return parsePublic(key.Marshal())
 }
 
-// publicBeside reads the .pub file of a private key that does not tell its
-// public half; nil when there is none that can be used.
+// publicBeside reads the .pub file of a private key whose public key is not readable; it
+// returns nil if there is no usable one.
 func publicBeside(path string) ssh.PublicKey {
 	content, _, err := readBounded(path+".pub", maxFile)
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// A fileSigner is a key whose private half was in a file.
+// A fileSigner is a private key that was read from a file.
 type fileSigner struct {
-	public  ssh.PublicKey // what is offered: the key, or a certificate of it
+	public  ssh.PublicKey // the offered key: the plain key or its certificate
 	private ssh.AlgorithmSigner
 }
 

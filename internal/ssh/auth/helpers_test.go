@@ -32,7 +32,7 @@ var _ ssh.Identities = (*auth.Set)(nil)
 
 const canary = "correct-horse-canary-staple"
 
-// rsaKey makes the one RSA key of 2048 bits that all tests share.
+// rsaKey returns the 2048-bit RSA key that all tests share.
 var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -73,7 +73,7 @@ func fingerprint(t testing.TB, key crypto.PrivateKey) string {
 	return xssh.FingerprintSHA256(public(t, key))
 }
 
-// keyFile writes a key in OpenSSH's format, with its public half beside it.
+// keyFile writes a key in OpenSSH's format, with its public key beside it.
 func keyFile(t testing.TB, key crypto.PrivateKey, passphrase string) string {
 	t.Helper()
 	block, err := xssh.MarshalPrivateKey(key, "")
@@ -146,7 +146,7 @@ func signers(t testing.TB, s *auth.Set) []xssh.Signer {
 	return list
 }
 
-// wantReason insists on what every failed attempt tells.
+// wantReason asserts what every failed attempt reports.
 func wantReason(t testing.TB, err error, want fleet.Reason) {
 	t.Helper()
 	var e *fleet.Error
@@ -158,7 +158,7 @@ func wantReason(t testing.TB, err error, want fleet.Reason) {
 	}
 }
 
-// listenUnix gives a socket on which serve is called with each connection.
+// listenUnix returns a socket; serve is called for each connection.
 func listenUnix(t testing.TB, serve func(net.Conn)) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "agent")
@@ -206,7 +206,7 @@ func goAgent(t testing.TB, keys ...crypto.PrivateKey) (socket string, keyring ag
 	return listenUnix(t, func(c net.Conn) { _ = agent.ServeAgent(keyring, c) }), keyring
 }
 
-// sshAgent starts the real one and has it hold the keys.
+// sshAgent starts a real agent and adds the keys to it.
 func sshAgent(t testing.TB, keys ...crypto.PrivateKey) (socket string, process *os.Process) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "agent")
@@ -227,7 +227,7 @@ func sshAgentAt(t testing.TB, socket string, keys ...crypto.PrivateKey) *os.Proc
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	// It says where it listens once it does.
+	// It prints its address once it listens.
 	if _, err := out.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +246,7 @@ func sshAgentAt(t testing.TB, socket string, keys ...crypto.PrivateKey) *os.Proc
 	return cmd.Process
 }
 
-// wantNoCanary says that no text of the Set or error has the passphrase.
+// wantNoCanary asserts that no text of the Set or an error has the passphrase.
 func wantNoCanary(t testing.TB, texts ...string) {
 	t.Helper()
 	for _, text := range texts {

@@ -21,7 +21,7 @@ func login(t testing.TB, server *sshdtest.Server, s *auth.Set) error {
 	list := signers(t, s)
 	client, err := ssh.Dial("tcp", fleet.Target{Host: server.Host}.Address(), &ssh.ClientConfig{
 		User: server.User, Auth: []ssh.AuthMethod{ssh.PublicKeys(list...)},
-		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // a server of this test
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // the server belongs to this test
 	})
 	if err != nil {
 		return err
@@ -29,8 +29,8 @@ func login(t testing.TB, server *sshdtest.Server, s *auth.Set) error {
 	return client.Close()
 }
 
-// OpenSSH takes our certificates, from files and from the agent, though it knows
-// the authority alone and lets two keys be tried.
+// OpenSSH accepts our certificates, from files and from the agent, although it knows only the
+// authority and allows only two keys.
 func TestOpenSSHTakesCertificates(t *testing.T) {
 	t.Parallel()
 	authority, err := ssh.NewSignerFromKey(edKey(t))

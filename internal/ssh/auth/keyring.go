@@ -13,9 +13,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// A Keyring loads each key file, each certificate and each agent's list once,
-// when a target first wants it, and shares them among all that do. It is safe
-// for concurrent use.
+// A Keyring loads each key file, each certificate and each agent's list once, when a target
+// first needs it, and shares them between targets. It is safe for concurrent use.
 type Keyring struct {
 	KeyringOptions
 	now func() time.Time
@@ -24,20 +23,19 @@ type Keyring struct {
 	opened memo[fileSigner]
 	certs  memo[*ssh.Certificate]
 	sets   memo[*Set]
-	// asking is held while somebody is asked for a passphrase; there is room
-	// for one.
+	// asking is held while a person is asked for a passphrase; capacity 1.
 	asking chan struct{}
 
 	mu      sync.Mutex
 	sealed  bool // no more questions
 	closed  bool
-	agents  map[string]*agent // by their sockets
-	loading sync.WaitGroup    // of their lists
+	agents  map[string]*agent // by socket path
+	loading sync.WaitGroup    // of the agents' lists
 	notices []string
 	told    map[string]bool
 }
 
-// NewKeyring gives an empty Keyring.
+// NewKeyring returns an empty Keyring.
 func NewKeyring(o KeyringOptions) (*Keyring, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -51,8 +49,8 @@ func NewKeyring(o KeyringOptions) (*Keyring, error) {
 	}, nil
 }
 
-// Set gives the keys for a want; the same *Set for an equal one. A file that
-// cannot be used is a notice; the error is for the end of ctx only.
+// Set returns the keys for a KeySpec; equal specs share one *Set. A file that cannot be used is
+// a notice. It returns an error only if ctx ends.
 func (k *Keyring) Set(ctx context.Context, w KeySpec) (*Set, error) {
 	return k.sets.get(ctx, w.id(), func() (*Set, error) {
 		set, err := k.selectKeys(ctx, w.clean())
@@ -64,10 +62,9 @@ func (k *Keyring) Set(ctx context.Context, w KeySpec) (*Set, error) {
 	})
 }
 
-// Prepare loads the keys for all wants of a run before it starts, so that every
-// passphrase is asked for now. From then on none is asked: a file that needs one
-// and comes later is left out with a notice. The error is for the end of ctx
-// only.
+// Prepare loads the keys for all specs of a run before it starts, so that all passphrases are
+// asked for now. Afterwards no passphrase is asked for: a later file that needs one is left out
+// with a notice. It returns an error only if ctx ends.
 func (k *Keyring) Prepare(ctx context.Context, wants iter.Seq[KeySpec]) error {
 	for w := range wants {
 		if _, err := k.Set(ctx, w); err != nil {
@@ -80,16 +77,16 @@ func (k *Keyring) Prepare(ctx context.Context, wants iter.Seq[KeySpec]) error {
 	return nil
 }
 
-// Notices says in words for people which keys were left out until now, and why,
-// each thing once.
+// Notices returns, for people, which keys have been left out so far and why, without
+// duplicates.
 func (k *Keyring) Notices() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.Clone(k.notices)
 }
 
-// Close ends the connections to the agents. Their keys sign no more; those from
-// files do.
+// Close closes the connections to the agents. Keys in agents can no longer sign; keys from
+// files can.
 func (k *Keyring) Close() error {
 	k.mu.Lock()
 	k.closed = true
@@ -123,7 +120,7 @@ func (k *Keyring) agent(ctx context.Context, socket string) (*agent, error) {
 	}
 }
 
-// agentAt gives the agent, whose list may still be waited for.
+// agentAt returns the agent for a socket. Its list may still be loading.
 func (k *Keyring) agentAt(socket string) *agent {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -150,7 +147,7 @@ func (k *Keyring) certificate(ctx context.Context, path string) (*ssh.Certificat
 	return k.certs.get(ctx, path, func() (*ssh.Certificate, error) { return readCertificate(path) })
 }
 
-// open gives the private key of a file, asking for its passphrase if need be.
+// open returns the private key of a file and asks for its passphrase if needed.
 func (k *Keyring) open(ctx context.Context, f *keyFile) (fileSigner, error) {
 	return k.opened.get(ctx, filepath.Clean(f.path), func() (fileSigner, error) {
 		select {

@@ -84,8 +84,8 @@ func TestEachTargetGetsItsOwnKeys(t *testing.T) {
 	}
 }
 
-// Ten thousand targets with one file and one agent read and list once: the file
-// is gone after the first.
+// Ten thousand targets with one file and one agent read and list once: the file is deleted
+// after the first.
 func TestManyTargetsLoadOnce(t *testing.T) {
 	t.Parallel()
 	path := keyFile(t, edKey(t), canary)
@@ -104,7 +104,7 @@ func TestManyTargetsLoadOnce(t *testing.T) {
 		return []byte(canary), os.Remove(path)
 	}})
 	r := auth.Router{Keyring: k, Want: func(t fleet.Target) (auth.KeySpec, error) {
-		// Spelled in several ways, it is one file.
+		// Different spellings of its path denote the same file.
 		spelled := []string{path, filepath.Dir(path) + "/./" + filepath.Base(path)}[t.Index%2]
 		return auth.KeySpec{Files: []string{spelled}, AgentSocket: socket}, nil
 	}}
@@ -153,8 +153,8 @@ func TestPrepareAsksForAllAndThenNoMore(t *testing.T) {
 	wantNoCanary(t, fmt.Sprintf("%+v", s), fmt.Sprint(k.Notices()))
 }
 
-// Of the files that a target's configuration names, those that cannot be used
-// are left out; without any other, the target hears why.
+// Files named in a target's configuration that cannot be used are left out; without any other
+// key, the error says why.
 func TestFilesOfATargetThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	none, good := filepath.Join(t.TempDir(), "none"), edKey(t)
@@ -184,7 +184,7 @@ func TestFilesOfATargetThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// One that gives up while the keys are loaded leaves that to the next.
+// If one caller gives up while the keys are loaded, the next continues.
 func TestLoadingIsNotSpoiltByOneWhoGivesUp(t *testing.T) {
 	t.Parallel()
 	asked := 0

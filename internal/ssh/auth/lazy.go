@@ -6,11 +6,10 @@ import (
 	"sync"
 )
 
-// A lazy value is made when it is first wanted, by one of those who want it
-// while the others wait.
+// A lazy value is computed on first use by one caller while the others wait.
 type lazy[T any] struct {
-	// turn holds a token while nobody makes the value or looks at it. Whoever
-	// takes it puts it back; there is room for one.
+	// turn holds a token while no goroutine computes or reads the value. Whoever takes the
+	// token puts it back; capacity 1.
 	turn  chan struct{}
 	made  bool
 	value T
@@ -23,8 +22,8 @@ func newLazy[T any]() *lazy[T] {
 	return l
 }
 
-// get gives the value, made by f if it was not yet. What f gives is kept, an
-// error too, unless ctx ended meanwhile: that says nothing to the next caller.
+// get returns the value and computes it with f on first use. The result of f is kept, also an
+// error, unless ctx ended meanwhile: that error does not concern the next caller.
 func (l *lazy[T]) get(ctx context.Context, f func() (T, error)) (T, error) {
 	select {
 	case <-l.turn:
@@ -43,7 +42,7 @@ func (l *lazy[T]) get(ctx context.Context, f func() (T, error)) (T, error) {
 	return value, err
 }
 
-// A memo is a lazy value for each name. The zero value is empty.
+// A memo has a lazy value for each name. The zero value is empty.
 type memo[T any] struct {
 	mu     sync.Mutex
 	values map[string]*lazy[T]

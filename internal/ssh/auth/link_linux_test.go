@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// A listener whose backlog of 128 is full turns connections away with EAGAIN
-// until it accepts.
+// A listener whose backlog of 128 is full refuses connections with EAGAIN until it accepts
+// some.
 func TestAFullBacklog(t *testing.T) {
 	t.Parallel()
 	const backlog = 128
@@ -56,7 +56,7 @@ func TestAFullBacklog(t *testing.T) {
 		answer, err := l.ask(t.Context(), "a")
 		got <- fmt.Sprint(answer, err)
 	}()
-	for range len(held) + 1 { // they are accepted in their order: ours is last
+	for range len(held) + 1 { // accepted in order: ours is last
 		conn, _, err := syscall.Accept(fd)
 		if err != nil {
 			t.Fatal(err)

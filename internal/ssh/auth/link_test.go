@@ -21,7 +21,7 @@ type peer struct {
 	number int // of the connection, from 1
 }
 
-// read gives the next request's text; "" at the end.
+// read returns the next request's text; "" at the end.
 func (p *peer) read() string {
 	b, err := readMessage(p.r)
 	if err != nil {
@@ -35,15 +35,15 @@ func (p *peer) write(text string) {
 	_, _ = p.Write(append(b, text...))
 }
 
-// echo answers until the end.
+// echo answers each request until the end.
 func (p *peer) echo() {
 	for text := p.read(); text != ""; text = p.read() {
 		p.write("re " + text)
 	}
 }
 
-// newTestLink gives a link to an agent that does as told, and how many
-// connections that had.
+// newTestLink returns a client of an agent that runs serve, and the number of connections to
+// that agent.
 func newTestLink(t *testing.T, limit time.Duration, serve func(*peer)) (*agentClient, *atomic.Int32) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "agent")
@@ -85,7 +85,7 @@ func (l *agentClient) ask(ctx context.Context, text string) (string, error) {
 	return string(got.reply), got.err
 }
 
-// askAll asks for each text at once and gives the answers in their order.
+// askAll sends all texts concurrently and returns the answers in their order.
 func (l *agentClient) askAll(ctx context.Context, texts ...string) (answers []string, errs []error) {
 	answers, errs = make([]string, len(texts)), make([]error, len(texts))
 	var wg sync.WaitGroup
@@ -96,7 +96,7 @@ func (l *agentClient) askAll(ctx context.Context, texts ...string) (answers []st
 	return answers, errs
 }
 
-// The agent answers nothing before it has three requests.
+// The agent answers only after it has received three requests.
 func TestRequestsArePipelined(t *testing.T) {
 	t.Parallel()
 	l, conns := newTestLink(t, time.Minute, func(p *peer) {
@@ -117,13 +117,13 @@ func TestRequestsArePipelined(t *testing.T) {
 	}
 }
 
-// No more than the window is under way.
+// At most window requests are outstanding.
 func TestTheWindowHolds(t *testing.T) {
 	t.Parallel()
 	var most atomic.Int32
 	l, _ := newTestLink(t, time.Minute, func(p *peer) {
 		for text := p.read(); text != ""; text = p.read() {
-			// What the link has sent on is in the buffer, or not yet.
+			// Requests that the client has sent may be in the buffer already.
 			requests := int32(1 + p.r.Buffered()/5)
 			if requests > most.Load() {
 				most.Store(requests)
@@ -146,7 +146,7 @@ func TestTheWindowHolds(t *testing.T) {
 	}
 }
 
-// The answer to a request that was given up is not the next one's.
+// The answer to a cancelled request is not assigned to the next one.
 func TestALateAnswerIsThrownAway(t *testing.T) {
 	t.Parallel()
 	arrived, release := make(chan struct{}), make(chan struct{})
@@ -178,7 +178,7 @@ func TestALateAnswerIsThrownAway(t *testing.T) {
 	}
 }
 
-// What a connection leaves unanswered is asked again on another.
+// Requests unanswered on a lost connection are repeated on another.
 func TestALostConnectionLosesNothing(t *testing.T) {
 	t.Parallel()
 	l, conns := newTestLink(t, time.Minute, func(p *peer) {
@@ -212,8 +212,8 @@ func TestAnAgentThatAlwaysHangsUp(t *testing.T) {
 	}
 }
 
-// Each breach costs the request whose turn it was and the connection; the
-// others are asked again.
+// Each protocol violation costs the request to be answered and the connection; the others are
+// repeated.
 func TestBreachesOfTheProtocol(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ raw, text string }{
@@ -248,7 +248,7 @@ func TestBreachesOfTheProtocol(t *testing.T) {
 	}
 }
 
-// An answer that nobody asked for would be taken for the next one's.
+// An unsolicited answer would be assigned to the next request.
 func TestAnAnswerToNothing(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
@@ -259,7 +259,7 @@ func TestAnAnswerToNothing(t *testing.T) {
 		}
 		p.write("re " + p.read())
 		p.write("and another thing")
-		if p.read() == "" { // they hang up
+		if p.read() == "" { // the client closed the connection
 			close(ended)
 		}
 	})
@@ -272,8 +272,8 @@ func TestAnAnswerToNothing(t *testing.T) {
 	}
 }
 
-// An agent that does not answer in time, or too slowly, is given up for good
-// (faults.md A09): requests that wait end with it, and later ones at once.
+// An agent that does not answer in time, or too slowly, is not used again (faults.md A09):
+// waiting requests fail with it, and later ones fail at once.
 func TestAHungAgentIsGivenUp(t *testing.T) {
 	t.Parallel()
 	for name, reply := range map[string]func(p *peer){
@@ -319,8 +319,8 @@ func TestAHungAgentIsGivenUp(t *testing.T) {
 	}
 }
 
-// The same where nobody waits for it as long as it may take: callers give up at
-// the deadlines of their attempts.
+// The same applies if no caller waits as long as the limit: callers give up at the deadlines of
+// their attempts.
 func TestAHungAgentThatNobodyWaitsForIsGivenUp(t *testing.T) {
 	t.Parallel()
 	l, conns := newTestLink(t, time.Hour, func(p *peer) {

@@ -5,9 +5,8 @@ import (
 	"errors"
 )
 
-// Load reads the keys and asks the agent for its list. ctx bounds the latter.
-// The error tells of all the files that were named and cannot be used. The Set
-// is to be closed.
+// Load reads the keys and requests the agent's list. ctx bounds the latter. The error lists all
+// named files that cannot be used. The caller must close the Set.
 func Load(ctx context.Context, o Options) (*Set, error) {
 	k, err := NewKeyring(o.keyring())
 	if err != nil {

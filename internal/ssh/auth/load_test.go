@@ -124,7 +124,7 @@ func TestNamedFilesThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// bomb is a key file that asks for so many rounds of bcrypt (A10).
+// bomb returns a key file that requests this number of bcrypt rounds (A10).
 func bomb(t testing.TB, rounds uint32) string {
 	t.Helper()
 	content, err := os.ReadFile(keyFile(t, edKey(t), canary))
@@ -132,7 +132,7 @@ func bomb(t testing.TB, rounds uint32) string {
 		t.Fatal(err)
 	}
 	block, _ := pem.Decode(content)
-	// The rounds follow the salt of 16 bytes, which follows the KDF's name.
+	// The rounds follow the 16-byte salt, which follows the KDF's name.
 	at := bytes.Index(block.Bytes, []byte("bcrypt")) + len("bcrypt") + 4 + 4 + 16
 	binary.BigEndian.PutUint32(block.Bytes[at:], rounds)
 	return pemFile(t, block)

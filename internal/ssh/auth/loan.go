@@ -5,27 +5,27 @@ import (
 	"time"
 )
 
-// A loan is the password in the hands of one server: it counts against the places
-// of Passwords until the server has answered, or has had its time for that.
+// A loan is the password given to one server. It counts against the limits of Passwords until
+// the server has answered or its answer time is over.
 type loan struct {
 	passwords *Passwords
 	account   account
 
-	// All below is guarded by passwords.mu.
+	// The fields below are guarded by passwords.mu.
 	status loanStatus
 	timer  *time.Timer // of AnswerTime
-	stop   func() bool // ends the watch over the context
+	stop   func() bool // stops watching the context
 }
 
 type loanStatus uint8
 
 const (
-	loanOut        loanStatus = iota // the answer is waited for
-	loanUnanswered                   // it has not come in time, or the connection ended before it
-	loanOver                         // it has come
+	loanOut        loanStatus = iota // waiting for the answer
+	loanUnanswered                   // no answer in time, or the connection ended before it
+	loanOver                         // the answer has arrived
 )
 
-// lendLocked makes a loan that ends with ctx. p.mu must be held.
+// lendLocked creates a loan that ends with ctx. p.mu must be held.
 func (p *Passwords) lendLocked(ctx context.Context, a account) *loan {
 	l := &loan{passwords: p, account: a}
 	if p.accounts[a] == fresh {
@@ -37,7 +37,7 @@ func (p *Passwords) lendLocked(ctx context.Context, a account) *loan {
 	return l
 }
 
-// answered notes what the server said to the password. The first answer counts.
+// answered records whether the server accepted the password. The first answer counts.
 func (l *loan) answered(accepted bool) {
 	p := l.passwords
 	p.mu.Lock()
@@ -77,7 +77,7 @@ func (l *loan) giveBack() {
 	p.notifyLocked()
 }
 
-// notifyLocked wakes everybody who waits for a place. p.mu must be held.
+// notifyLocked wakes all callers that wait in admit. p.mu must be held.
 func (p *Passwords) notifyLocked() {
 	close(p.changed)
 	p.changed = make(chan struct{})

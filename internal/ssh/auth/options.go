@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Options say which keys to offer to all targets alike. The zero value offers
-// none. The fields are those of Want and KeyringOptions, and mean the same, but
-// that a file that cannot be used is an error.
+// Options configure the keys to offer to all targets alike. The zero value offers none. The
+// fields have the same meaning as in KeySpec and KeyringOptions, except that a file that cannot
+// be used is an error.
 type Options struct {
 	Files        []string
 	Certificates []string
@@ -20,7 +20,7 @@ type Options struct {
 	SignTimeout time.Duration
 }
 
-// Validate says what is wrong with the options.
+// Validate returns an error if the options are invalid.
 func (o Options) Validate() error { return o.keyring().Validate() }
 
 func (o Options) keyring() KeyringOptions {
@@ -34,22 +34,19 @@ func (o Options) want() KeySpec {
 	}
 }
 
-// KeyringOptions say how keys are loaded and used. The zero value asks nobody
-// anything.
+// KeyringOptions configure how keys are loaded and used. With the zero value nobody is asked
+// for a passphrase.
 type KeyringOptions struct {
-	// Passphrase gives the passphrase of a key file; it is asked at most once
-	// for each file that needs one, and for one file at a time. Its result is
-	// overwritten after use. When it is nil, encrypted keys are left out with a
-	// notice. Source.Passphrase makes one from a file descriptor.
+	// Passphrase returns the passphrase of a key file. It is called at most once for each file
+	// that needs one, and for one file at a time. Its result is overwritten after use. nil
+	// leaves encrypted keys out with a notice. Source.Passphrase creates one from a Source.
 	Passphrase func(path string) ([]byte, error)
-	// MaxKeys is how many keys a target is offered at most, certificates counted
-	// too; 0 means 3. Servers close the connection after a few (MaxAuthTries, 6
-	// in OpenSSH), and some lock the account.
+	// MaxKeys bounds the keys offered to a target, including certificates; 0 means 3. Servers
+	// close the connection after a few (MaxAuthTries, 6 in OpenSSH), and some lock the account.
 	MaxKeys int
-	// SignTimeout is how long the agent may take for its list, for a connection
-	// and for each signature, counted from its turn; 0 means 20 s. The wait for
-	// other signatures is not in it and ends with the attempt. An agent that takes
-	// longer is not asked again.
+	// SignTimeout bounds the agent's list, a connection, and each signature, counted from when
+	// the request is next to be answered; 0 means 20 s. It excludes the wait for other
+	// signatures, which ends with the attempt. An agent that takes longer is not asked again.
 	SignTimeout time.Duration
 }
 
@@ -58,7 +55,7 @@ const (
 	defaultSignTimeout = 20 * time.Second
 )
 
-// Validate says what is wrong with the options.
+// Validate returns an error if the options are invalid.
 func (o KeyringOptions) Validate() error {
 	if o.MaxKeys < 0 {
 		return errors.New("the number of keys to offer is negative")

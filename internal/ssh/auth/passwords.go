@@ -11,31 +11,30 @@ import (
 	"shoal/fleet"
 )
 
-// PasswordOptions say where the password comes from and how it is spent.
+// PasswordOptions configure where the password comes from and how often it may be tried.
 type PasswordOptions struct {
-	// Source gives the password; it is called once in a run. Required.
+	// Source returns the password; it is called once per run. Required.
 	Source Source
-	// MaxRejections is how many servers may reject the password in a row, before
-	// any has accepted it, until no other gets it, so that a mistyped password
-	// does not lock the account everywhere; 0 means 3.
+	// MaxRejections is how many servers may reject the password before any has accepted it;
+	// after that it is sent to no further server, so that a mistyped password does not lock the
+	// account everywhere. 0 means 3.
 	MaxRejections int
-	// MaxUnanswered is the same for servers that reject the password or do not
-	// say what they think of it: they close the connection, fall silent or ask for
-	// a new password. A right password may meet that (an account that has expired
-	// on some hosts), and a wrong one may be counted all the same, so that it is
-	// more than MaxRejections, and not without end; 0 means 10.
+	// MaxUnanswered is the same limit for servers that reject the password or give no answer:
+	// they close the connection, stop responding or ask for a new password. A right password
+	// may cause that (the account has expired on some hosts), and a wrong one may be counted by
+	// the server nevertheless, so the limit is higher than MaxRejections. 0 means 10.
 	MaxUnanswered int
-	// AnswerTime is how long a server may think until the next gets the password,
-	// as if it had not answered; what it says later still counts. 0 means 5 s: a
-	// wrong password takes most servers 2 to 3 s.
+	// AnswerTime is how long to wait for a server's answer before the next server may get the
+	// password, as if the first had not answered; a later answer still counts. 0 means 5 s:
+	// most servers take 2 to 3 s to reject a password.
 	AnswerTime time.Duration
-	// Prompts are the keyboard-interactive prompts that the password answers.
-	// Empty means those that end in "password:" or "password for NAME:", in
-	// upper or lower case, and do not speak of a new, old or one-time one.
+	// Prompts match the keyboard-interactive prompts that the password answers. Empty means
+	// prompts that end in "password:" or "password for NAME:", in upper or lower case, and do
+	// not mention a new, old or one-time password.
 	Prompts []*regexp.Regexp
 }
 
-// Validate says what is wrong with the options.
+// Validate returns an error if the options are invalid.
 func (o PasswordOptions) Validate() error {
 	switch {
 	case o.Source == nil:
@@ -67,50 +66,48 @@ func (o PasswordOptions) withDefaults() PasswordOptions {
 	return o
 }
 
-// Passwords gives one password to many servers, with care: each gets it once, and
-// until the first accepts it, no more than MaxRejections have it at a time or have
-// rejected it, and no more than MaxUnanswered have had it at all. It implements
-// the seam by which a Dialer asks (ssh.Passwords).
+// Passwords hands out one password to many servers with care: each server gets it once. Until
+// the first server accepts it, at most MaxRejections servers have it outstanding or have
+// rejected it, and at most MaxUnanswered have had it at all. It implements ssh.Passwords, which
+// Dialers use.
 //
-// Every password that is given out is a loan of its own. It ends when the Dialer
-// tells what the server answered, and otherwise with the context that it was
-// given for, so that a server which closes, breaks the protocol or says nothing
-// takes no place from others.
+// Each password given out is a separate loan. It ends when the Dialer reports the server's
+// answer, otherwise with its context, so that a server that closes, breaks the protocol or does
+// not respond does not block others.
 //
-// A Dialer calls Password or Answer only after the host key was found to be
-// known, sends what it gets and overwrites it. Passwords is safe for concurrent
-// use.
+// A Dialer calls Password or Answer only after the host key was verified, sends the result and
+// overwrites it. Passwords is safe for concurrent use.
 type Passwords struct {
 	opts   PasswordOptions
 	secret *lazy[Secret]
 
 	mu         sync.Mutex
 	accounts   map[account]state
-	accepted   bool // some server took it; the counts below matter no more
+	accepted   bool // a server accepted it; the counts below no longer matter
 	rejected   int
 	unanswered int
-	out        int // loans whose answer is waited for
-	// changed is closed and replaced whenever one of the above changes.
+	out        int // loans that wait for the answer
+	// changed is closed and replaced whenever a field above changes.
 	changed chan struct{}
 }
 
-// An account is what a wrong password is counted against.
+// An account is the unit that failed logins are counted against.
 type account struct {
 	user, address string
 }
 
 func accountOf(t fleet.Target) account { return account{t.User, t.Address()} }
 
-// A state is how far an account is.
+// A state is the password's state for an account.
 type state uint8
 
 const (
-	fresh state = iota // the password was not given
-	spent              // it was, and was not accepted
+	fresh state = iota // the password was not given out
+	spent              // it was given out and not accepted
 	taken              // it was accepted
 )
 
-// NewPasswords asks nobody yet.
+// NewPasswords returns Passwords for the options. It does not call the Source yet.
 func NewPasswords(o PasswordOptions) (*Passwords, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -123,8 +120,7 @@ func NewPasswords(o PasswordOptions) (*Passwords, error) {
 	}, nil
 }
 
-// Prepare gets the password from its source now, so that nobody is asked when
-// the run is under way.
+// Prepare gets the password from its source now, so that nobody is asked during the run.
 func (p *Passwords) Prepare(ctx context.Context) error {
 	_, err := p.load(ctx)
 	return err
@@ -141,14 +137,14 @@ func (p *Passwords) load(ctx context.Context) (Secret, error) {
 	return secret, nil
 }
 
-// Password gives the password for t, a copy for the caller to overwrite. ctx is
-// that of the connection, and has to end with it: a password whose answer was not
-// told by answered when ctx ends counts as unanswered. Until some server has
-// accepted the password, Password waits for the answers of others.
+// Password returns the password for t, as a copy that the caller overwrites. ctx must end with
+// the connection: if answered was not called before ctx ends, the password counts as
+// unanswered. Until a server has accepted the password, Password may wait for the answers of
+// other servers.
 //
-// The error is a *fleet.Error with fleet.ReasonAuthFailed when this server had its
-// one attempt or too many have not accepted the password, and with
-// fleet.ReasonNoIdentity when the source gave none; it is that of ctx when ctx
+// The error is a *fleet.Error: with fleet.ReasonAuthFailed if this server had its one attempt
+// or too many servers have not accepted the password, with fleet.ReasonNoIdentity if the source
+// failed. If ctx ends first, it is the error of ctx.
 // ends first.
 func (p *Passwords) Password(ctx context.Context, t fleet.Target) (password []byte, answered func(accepted bool), err error) {
 	secret, err := p.load(ctx)
@@ -165,11 +161,10 @@ func (p *Passwords) Password(ctx context.Context, t fleet.Target) (password []by
 	return secret.Reveal(), l.answered, nil
 }
 
-// Answer gives the password as the answer to the only prompt of a
-// keyboard-interactive request (RFC 4256 §3.2), as Password does. A prompt that
-// shows what is typed, or that is not in the list, gets none: the error is a
-// *fleet.Error with fleet.ReasonAuthFailed. A request with several prompts is not
-// to be answered at all, one with none needs no answer.
+// Answer returns the password as the answer to the only prompt of a keyboard-interactive
+// request (RFC 4256 §3.2), like Password. For a prompt that echoes the input, or is not in the
+// list, it returns a *fleet.Error with fleet.ReasonAuthFailed. The caller must not answer a
+// request with several prompts; one with none needs no answer.
 func (p *Passwords) Answer(
 	ctx context.Context, t fleet.Target, prompt string, echo bool,
 ) (answer []byte, answered func(accepted bool), err error) {
@@ -184,8 +179,7 @@ func (p *Passwords) Answer(
 	return p.Password(ctx, t)
 }
 
-// Wipe overwrites the password. Nobody gets it from then on. It is for after the
-// run.
+// Wipe overwrites the password; it is no longer handed out. Call it after the run.
 func (p *Passwords) Wipe() {
 	secret, err := p.secret.get(context.Background(), func() (Secret, error) { return Secret{}, errWiped })
 	if err == nil {
@@ -210,7 +204,7 @@ func (p *Passwords) admit(ctx context.Context, t fleet.Target) (*loan, error) {
 	}
 }
 
-// try gives a channel to wait for when it is too early to tell.
+// try returns a channel to wait for if it cannot be decided yet.
 func (p *Passwords) try(ctx context.Context, t fleet.Target) (l *loan, wait <-chan struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -233,7 +227,7 @@ func (p *Passwords) try(ctx context.Context, t fleet.Target) (l *loan, wait <-ch
 
 var errOnce = errors.New("the password was sent to this server once already; each gets one attempt")
 
-// stoppedLocked says why no other server gets the password. p.mu must be held.
+// stoppedLocked returns why no further server gets the password. p.mu must be held.
 func (p *Passwords) stoppedLocked() error {
 	silent := ""
 	if p.unanswered > 0 {

@@ -17,7 +17,7 @@ import (
 	"shoal/internal/ssh/auth"
 )
 
-// A passwordSource is what a Dialer asks.
+// A passwordSource has the methods that a Dialer calls.
 type passwordSource interface {
 	Password(ctx context.Context, t fleet.Target) ([]byte, func(accepted bool), error)
 	Answer(ctx context.Context, t fleet.Target, prompt string, echo bool) ([]byte, func(accepted bool), error)
@@ -41,7 +41,8 @@ func host(n int) fleet.Target {
 	return fleet.Target{Host: fleet.Host{Name: fmt.Sprintf("h%d", n)}, User: "me"}
 }
 
-// wantPassword has the password be given, and gives what tells of the answer.
+// wantPassword asserts that the password is given out, and returns the function that reports
+// the answer.
 func wantPassword(t testing.TB, p *auth.Passwords, target fleet.Target) (answered func(accepted bool)) {
 	t.Helper()
 	got, answered, err := p.Password(t.Context(), target)
@@ -122,7 +123,7 @@ func TestEachServerGetsItOnce(t *testing.T) {
 	another.User = "you"
 	wantPassword(t, p, another)
 
-	// One that took it gets it at the next connection, until it says no.
+	// A server that accepted it gets it again at the next connection, until it rejects it.
 	wantPassword(t, p, host(2))(true)
 	wantPassword(t, p, host(2))(false)
 	wantRefusal(t, refusalOf(t, p, host(2)), "once already")
@@ -138,13 +139,13 @@ func TestTheGlobalStop(t *testing.T) {
 		for i := range most {
 			answered := wantPassword(t, p, host(i))
 			answered(false)
-			answered(false) // said twice, it counts once
+			answered(false) // a repeated answer counts once
 		}
 		wantRefusal(t, refusalOf(t, p, host(100)), fmt.Sprintf("the password was rejected by %d servers and accepted by none", most))
 	}
 }
 
-// One success ends the caution: a server that says no then has its own reasons.
+// One success ends the limits: a later rejection is specific to that server.
 func TestOneSuccessEndsTheCaution(t *testing.T) {
 	t.Parallel()
 	p := passwords(t, auth.PasswordOptions{})
@@ -158,13 +159,13 @@ func TestOneSuccessEndsTheCaution(t *testing.T) {
 	wantPassword(t, p, host(3))
 }
 
-// While no server has accepted it, no more have it than may reject it; a
-// thousand at once do not lock the account.
+// Before any server has accepted it, at most MaxRejections servers have it: a thousand
+// concurrent connections do not lock the account.
 func TestAWrongPasswordReachesFewServers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := passwords(t, auth.PasswordOptions{})
-		asked := make(chan struct{}) // closed when all have
+		asked := make(chan struct{}) // closed when all have asked
 		var sent, refusals atomic.Int32
 		var wg sync.WaitGroup
 		for i := range 1000 {
@@ -221,18 +222,18 @@ func TestThoseWhoWaitGetItWhenOneAccepts(t *testing.T) {
 		}
 		answered(true)
 		wg.Wait()
-		wantPassword(t, p, host(50)) // it never had it
+		wantPassword(t, p, host(50)) // this server never had it
 	})
 }
 
-// Every ending of a connection that got the password gives its place back, whether
-// or not its Dialer tells of it, and no ending does so twice.
+// Every ending of a connection that got the password ends its loan exactly once, whether or not
+// the Dialer reports an answer.
 func TestEveryEndingGivesThePlaceBack(t *testing.T) {
 	t.Parallel()
 	const most = 2
 	for name, c := range map[string]struct {
 		end    func(answered func(bool), cancel context.CancelFunc)
-		counts string // in the refusal, once all places are used up by this ending
+		counts string // in the refusal after all loans ended this way
 	}{
 		"rejected": {func(answered func(bool), _ context.CancelFunc) { answered(false) }, "rejected by 2 servers and"},
 		"rejected, told twice": {func(answered func(bool), _ context.CancelFunc) {
@@ -285,8 +286,8 @@ func TestEveryEndingGivesThePlaceBack(t *testing.T) {
 	}
 }
 
-// Servers that hang up on the password keep it from nobody, as some do whose
-// account has expired: the others get it at once.
+// Servers that close the connection on the password, for example because the account has
+// expired, do not delay the others.
 func TestServersThatDoNotAnswerHoldNobodyUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -304,7 +305,7 @@ func TestServersThatDoNotAnswerHoldNobodyUp(t *testing.T) {
 		if waited := time.Since(start); waited != 0 {
 			t.Errorf("waited %v for servers that had gone", waited)
 		}
-		// It is the tenth, and says yes just before it counts as silent.
+		// The tenth server accepts just before it counts as unanswered.
 		others := make(chan struct{}) // closed when the next has it
 		go func() {
 			defer close(others)
@@ -319,7 +320,7 @@ func TestServersThatDoNotAnswerHoldNobodyUp(t *testing.T) {
 	})
 }
 
-// A yes that comes late ends the caution.
+// A late acceptance ends the limits.
 func TestALateYesCounts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -369,7 +370,7 @@ func TestWhichPromptsAreAnswered(t *testing.T) {
 	wantRefusal(t, err, "the server asks")
 }
 
-// A prompt is the server's text: bounded and quoted.
+// A prompt in an error is bounded and quoted, since it is the server's text.
 func TestHostilePrompts(t *testing.T) {
 	t.Parallel()
 	_, _, err := passwords(t, auth.PasswordOptions{}).Answer(t.Context(), host(0), "\x1b]0;x\a"+strings.Repeat("x", 1<<20), false)

@@ -17,13 +17,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// maxIterations bounds the work of PBKDF2. OpenSSL makes 2,048 iterations unless
-// told otherwise, careful people some 600,000; this many take a few seconds.
+// maxIterations bounds the cost of PBKDF2. OpenSSL's default is 2,048 iterations, common advice
+// is some 600,000; the maximum takes a few seconds.
 const maxIterations = 5_000_000
 
-// A sealed key is an EncryptedPrivateKeyInfo (RFC 5958 §3) of scheme PBES2 (RFC
-// 8018 §6.2), with PBKDF2 and AES in CBC mode, as openssl and ssh-keygen write
-// it.
+// A sealed is an EncryptedPrivateKeyInfo (RFC 5958 §3) with scheme PBES2 (RFC 8018 §6.2),
+// PBKDF2 and AES in CBC mode, as openssl and ssh-keygen write it.
 type sealed struct {
 	salt, iv   []byte
 	iterations int
@@ -64,7 +63,7 @@ const (
 var errSealed = errors.New("its encryption (PKCS #8) cannot be read\n" +
 	"hint: rewrite it in OpenSSH's format with ssh-keygen -p")
 
-// parseSealed derives nothing.
+// parseSealed parses the key without deriving anything.
 func parseSealed(der []byte) (*sealed, error) {
 	var outer encryptedKey
 	var scheme pbes2Params
@@ -105,13 +104,13 @@ func parseSealed(der []byte) (*sealed, error) {
 	return s, nil
 }
 
-// readDER reads exactly one value. An absent one is not there to be read.
+// readDER decodes exactly one value and reports whether it succeeded.
 func readDER(der []byte, value any) bool {
 	rest, err := asn1.Unmarshal(der, value)
 	return err == nil && len(rest) == 0
 }
 
-// errPassphrase cannot tell the two apart: the format has no check of its own.
+// errPassphrase names both causes: the format has no integrity check to tell them apart.
 var errPassphrase = errors.New("the passphrase is wrong, or the file is damaged")
 
 func (s *sealed) open(passphrase []byte) (ssh.Signer, error) {
@@ -138,8 +137,8 @@ func (s *sealed) open(passphrase []byte) (ssh.Signer, error) {
 	return ssh.NewSignerFromKey(key)
 }
 
-// unpad takes off the padding (RFC 8018 §6.1.1). Nobody can time us here: what
-// is opened is a local file, once.
+// unpad removes the padding (RFC 8018 §6.1.1). Timing does not matter: a local file is opened
+// once.
 func unpad(b []byte) ([]byte, bool) {
 	n := int(b[len(b)-1])
 	if n == 0 || n > aes.BlockSize || n > len(b) {

@@ -136,7 +136,7 @@ func TestEncryptedPKCS8ThatIsRefused(t *testing.T) {
 	}
 }
 
-// Whatever is parsed can be opened without a panic and within the bounds.
+// Whatever is parsed can be opened without a panic and within the limits.
 func FuzzSealed(f *testing.F) {
 	f.Add(seal(f, "x", oidAES128CBC, 16, oidHMACSHA256, sha256.New, 10))
 	f.Add(seal(f, "x", oidAES256CBC, 32, "", sha1.New, 1))
@@ -149,7 +149,7 @@ func FuzzSealed(f *testing.F) {
 		if s.iterations < 1 || s.iterations > maxIterations || len(s.data)%aes.BlockSize != 0 || len(s.iv) != aes.BlockSize {
 			t.Fatalf("%+v was let through", s)
 		}
-		s.iterations = 1 // many are slow, and no different
+		s.iterations = 1 // many take longer and change nothing
 		_, _ = s.open([]byte("x"))
 	})
 }

@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// minRSABits is the least that an RSA key must have.
+	// minRSABits is the minimum length of an RSA key.
 	minRSABits = 2048
-	// maxBlob bounds a public key or certificate, in bytes. An RSA key of 16,384
-	// bits takes 2 KiB, a certificate with all its principals some more.
+	// maxBlob bounds a public key or certificate, in bytes. An RSA key of 16,384 bits takes 2
+	// KiB, a certificate with its principals some more.
 	maxBlob = 64 << 10
 )
 
-// parsePublic reads a public key or certificate blob (RFC 4253 §6.6) that can
-// be offered.
+// parsePublic parses the blob of a public key or certificate (RFC 4253 §6.6) and refuses one
+// that cannot be offered.
 func parsePublic(blob []byte) (ssh.PublicKey, error) {
 	if len(blob) > maxBlob {
 		return nil, fmt.Errorf("it has %d bytes, more than %d", len(blob), maxBlob)
@@ -30,7 +30,7 @@ func parsePublic(blob []byte) (ssh.PublicKey, error) {
 	return key, usable(key)
 }
 
-// usable says why a key is not offered whoever has it.
+// usable returns an error if a key must not be offered, wherever its private key is.
 func usable(key ssh.PublicKey) error {
 	if cert, ok := key.(*ssh.Certificate); ok {
 		if err := checkCertificate(cert); err != nil {
@@ -59,7 +59,7 @@ func usable(key ssh.PublicKey) error {
 
 var errUnknownLength = errors.New("it is an RSA key of unknown length")
 
-// plain gives the key that a certificate certifies, or the key itself.
+// plain returns the key in a certificate, or the key itself.
 func plain(key ssh.PublicKey) ssh.PublicKey {
 	if cert, ok := key.(*ssh.Certificate); ok {
 		return cert.Key
@@ -67,8 +67,8 @@ func plain(key ssh.PublicKey) ssh.PublicKey {
 	return key
 }
 
-// algorithmsOf lists how a key may sign, best first: RSA never with SHA-1
-// (RFC 8332). A certificate's signatures are those of its key.
+// algorithmsOf returns the signature algorithms of a key, best first: RSA never with SHA-1 (RFC
+// 8332). A certificate signs with the algorithms of its key.
 func algorithmsOf(key ssh.PublicKey) []string {
 	key = plain(key)
 	if key.Type() == ssh.KeyAlgoRSA {
@@ -77,7 +77,7 @@ func algorithmsOf(key ssh.PublicKey) []string {
 	return []string{key.Type()}
 }
 
-// isHardware says that the private half is in a FIDO authenticator (OpenSSH,
+// isHardware reports whether the private key is in a FIDO authenticator (OpenSSH,
 // PROTOCOL.u2f).
 func isHardware(key ssh.PublicKey) bool {
 	return strings.HasPrefix(plain(key).Type(), "sk-")

@@ -10,17 +10,16 @@ import (
 	"shoal/fleet"
 )
 
-// A Router gives each target the keys that its own configuration names. It
-// implements ssh.Identities. Both fields are required; it is safe for
-// concurrent use when Want is.
+// A Router selects each target's keys by the target's configuration. It implements
+// ssh.Identities. Both fields are required; it is safe for concurrent use if Want is.
 type Router struct {
 	Keyring *Keyring
-	// KeySpec gives what a target wants. It is asked at every attempt and should
-	// be quick. Its error ends the attempt as never_started(no_identity).
+	// Want returns the keys that a target wants. It is called at every attempt and should be
+	// fast. Its error ends the attempt as never_started(no_identity).
 	Want func(fleet.Target) (KeySpec, error)
 }
 
-// Signers lists the keys to offer to t. Errors are those of Set.Signers.
+// Signers returns the keys to offer to t. Errors are those of Set.Signers.
 func (r Router) Signers(ctx context.Context, t fleet.Target) ([]ssh.Signer, error) {
 	w, err := r.Want(t)
 	if err != nil {
@@ -33,8 +32,7 @@ func (r Router) Signers(ctx context.Context, t fleet.Target) ([]ssh.Signer, erro
 	return set.Signers(ctx, t)
 }
 
-// reasonOfWait says what the end of an attempt's context means while its keys
-// are being loaded.
+// reasonOfWait returns the reason for a context that ended while keys were being loaded.
 func reasonOfWait(err error) fleet.Reason {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fleet.ReasonAuthTimeout

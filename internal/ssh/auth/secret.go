@@ -7,8 +7,8 @@ import (
 	"runtime"
 )
 
-// A Secret is bytes that nothing prints: it shows as "[secret]" in every format,
-// in JSON and in logs. The zero value is empty. Copies share the bytes.
+// A Secret holds bytes that are never printed: it formats as "[secret]" in every format, in
+// JSON and in logs. The zero value is empty. Copies share the bytes.
 type Secret struct {
 	held *held
 }
@@ -17,14 +17,14 @@ type held struct{ bytes []byte }
 
 const hidden = "[secret]"
 
-// NewSecret keeps a copy of b and overwrites b.
+// NewSecret copies b and overwrites b.
 func NewSecret(b []byte) Secret {
 	s := Secret{&held{bytes.Clone(b)}}
 	clear(b)
 	return s
 }
 
-// Reveal gives a copy, for its receiver to overwrite after use.
+// Reveal returns a copy, which the caller overwrites after use.
 func (s Secret) Reveal() []byte {
 	if s.held == nil {
 		return nil
@@ -32,31 +32,31 @@ func (s Secret) Reveal() []byte {
 	return bytes.Clone(s.held.bytes)
 }
 
-// Empty says that there is nothing in it, or no more.
+// Empty reports whether there are no bytes, or they have been wiped.
 func (s Secret) Empty() bool { return s.held == nil || len(s.held.bytes) == 0 }
 
-// Wipe overwrites the bytes and leaves the Secret and all its copies empty. It
-// is not to be called while another goroutine uses one of them.
+// Wipe overwrites the bytes and leaves the Secret and all its copies empty. It must not be
+// called while another goroutine uses one of them.
 func (s Secret) Wipe() {
 	if s.held == nil {
 		return
 	}
 	clear(s.held.bytes)
-	runtime.KeepAlive(s.held.bytes) // so that the writes are not dead ones
+	runtime.KeepAlive(s.held.bytes) // so that the writes are not optimised away
 	s.held.bytes = nil
 }
 
-// String gives "[secret]", as all the methods below do in their ways.
+// String returns "[secret]", like the methods below in their formats.
 func (s Secret) String() string { return hidden }
 
-// GoString is for %#v.
+// GoString implements %#v.
 func (s Secret) GoString() string { return hidden }
 
-// Format is for every other verb of package fmt.
+// Format implements all other verbs of package fmt.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(hidden)) }
 
-// MarshalText is for JSON, XML and the like.
+// MarshalText implements JSON, XML and other text encodings.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
-// LogValue is for log/slog.
+// LogValue implements slog.LogValuer.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(hidden) }

@@ -122,7 +122,7 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// What follows the line is another reader's.
+// The text after the line is left for another reader.
 func TestADescriptorIsReadNoFurther(t *testing.T) {
 	t.Parallel()
 	fd := fdOf(t, "one\ntwo\n")

@@ -12,49 +12,48 @@ import (
 	"shoal/fleet"
 )
 
-// A Set is the keys for some targets. It is safe for concurrent use.
+// A Set is the keys for one or more targets. It is safe for concurrent use.
 type Set struct {
 	keys     []key
 	notices  []string
-	why      []error // what is wrong with the files that were named
-	bad      []error // those of them that are not to be expected
-	agentErr error   // why the agent gave no list
+	why      []error // problems of named files
+	bad      []error // the unexpected ones among them
+	agentErr error   // why the agent returned no list
 	now      func() time.Time
 	owned    *Keyring // closed with the Set; may be nil
 }
 
-// A key is offered as one of two kinds.
+// A key is an offered key from a file or in an agent.
 type key struct {
 	public ssh.PublicKey
-	file   ssh.AlgorithmSigner // the private half, from a file
-	holder *agentKey           // or who has it
-	from   string              // for people
+	file   ssh.AlgorithmSigner // the private key, from a file
+	holder *agentKey           // the agent that has the private key
+	from   string              // origin, for people
 }
 
-// with gives the key as a certificate of it.
+// with returns the key with a certificate for it.
 func (k key) with(cert *ssh.Certificate, from string) key {
 	k.public, k.from = cert, from
 	return k
 }
 
-// An Offer is a key that is offered, for people.
+// An Offer describes an offered key, for people.
 type Offer struct {
-	Key  ssh.PublicKey // a *ssh.Certificate where one is offered
-	From string        // such as: key file "/home/me/.ssh/id_ed25519"
+	Key  ssh.PublicKey // a *ssh.Certificate if one is offered
+	From string        // for example: key file "/home/me/.ssh/id_ed25519"
 }
 
-// Unusable tells which of the files that were named cannot be used; nil when all
-// can.
+// Unusable returns an error that lists the named files that cannot be used, or nil.
 func (s *Set) Unusable() error { return errors.Join(s.bad...) }
 
-// Signers lists the keys to offer to t, an ssh.MultiAlgorithmSigner each; those
-// in the agent end with ctx. A signer may have a method AskFirst() bool: when
-// that gives true, the server should be asked whether it takes the key before a
-// signature is wanted, since that may take a person's touch.
+// Signers returns the keys to offer to t, each an ssh.MultiAlgorithmSigner; agent keys stop
+// signing when ctx ends. A signer may have a method AskFirst() bool: if it returns true, the
+// server should be asked whether it accepts the key before signing, since a signature may take
+// a person's touch.
 //
-// An agent that cannot be reached any more is left out when there are other
-// keys. Without any the error is a *fleet.Error with fleet.ReasonNoIdentity, or
-// fleet.ReasonAgentUnavailable when the agent was needed and does not answer.
+// Keys of an agent that can no longer be reached are left out if there are other keys. If there
+// are no keys, the error is a *fleet.Error with fleet.ReasonNoIdentity, or
+// fleet.ReasonAgentUnavailable if the agent was needed and does not answer.
 func (s *Set) Signers(ctx context.Context, t fleet.Target) ([]ssh.Signer, error) {
 	now := s.now()
 	var signers []ssh.Signer
@@ -82,11 +81,11 @@ func (s *Set) Signers(ctx context.Context, t fleet.Target) ([]ssh.Signer, error)
 	return signers, nil
 }
 
-// reachTimeout is how long a target that has other keys waits for an agent that
+// reachTimeout bounds how long a target that has other keys waits for an agent whose connection
 // was lost.
 const reachTimeout = time.Second
 
-// withoutDead leaves out the keys of agents that cannot be reached.
+// withoutDead filters out the keys of agents that cannot be reached.
 func withoutDead(ctx context.Context, signers []ssh.Signer) []ssh.Signer {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
@@ -108,7 +107,7 @@ func withoutDead(ctx context.Context, signers []ssh.Signer) []ssh.Signer {
 	return list
 }
 
-// none says why there is no key for t.
+// none returns the error that explains why there is no key for t.
 func (s *Set) none(t fleet.Target, why []error) error {
 	if s.agentErr != nil {
 		return fail(t, agentReason(s.agentErr), fmt.Errorf("listing the agent's keys: %w\n"+
@@ -124,7 +123,7 @@ func (s *Set) none(t fleet.Target, why []error) error {
 var errNoIdentity = errors.New("there is no key to offer\n" +
 	"hint: name a key file, or add a key to the agent with ssh-add")
 
-// summarise tells of at most three causes; the notices have all.
+// summarise lists at most three causes; the notices have all of them.
 func summarise(why []error) error {
 	const most = 3
 	var texts []string
@@ -137,7 +136,7 @@ func summarise(why []error) error {
 	return fmt.Errorf("there is no key to offer: %s", strings.Join(texts, "; "))
 }
 
-// Offers lists what Signers gives, in its order, and where each is from.
+// Offers returns the keys that Signers returns, in the same order, with their origin.
 func (s *Set) Offers() []Offer {
 	offers := make([]Offer, len(s.keys))
 	for i, k := range s.keys {
@@ -146,7 +145,7 @@ func (s *Set) Offers() []Offer {
 	return offers
 }
 
-// Keys lists the public halves of what Signers gives, in its order.
+// Keys returns the public keys of what Signers returns, in the same order.
 func (s *Set) Keys() []ssh.PublicKey {
 	keys := make([]ssh.PublicKey, len(s.keys))
 	for i, k := range s.keys {
@@ -155,11 +154,11 @@ func (s *Set) Keys() []ssh.PublicKey {
 	return keys
 }
 
-// Notices says in words for people which keys were left out, and why.
+// Notices returns, for people, which keys were left out and why.
 func (s *Set) Notices() []string { return s.notices }
 
-// Close ends the connection to the agent of a Set that Load gave; its keys in
-// the agent sign no more. A Set of a Keyring is closed with that.
+// Close closes the agent connection of a Set from Load; its agent keys can no longer sign. A
+// Set from a Keyring is closed with the Keyring.
 func (s *Set) Close() error {
 	if s.owned == nil {
 		return nil

@@ -12,18 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Source gives a password or passphrase when it is called: it asks a person,
-// or reads a file or a file descriptor. What it gives is its receiver's to
-// overwrite. There is none for arguments and environment variables, which
-// others on the machine can read.
+// A Source returns a password or passphrase when called: it asks a person, or reads a file or
+// file descriptor. The caller overwrites the result. Arguments and environment variables are
+// not supported, because other users of the machine can read them.
 type Source func(ctx context.Context) ([]byte, error)
 
-// maxSecret bounds a password or passphrase, in bytes, as OpenSSH bounds what is
-// typed.
+// maxSecret bounds a password or passphrase, in bytes, as OpenSSH bounds typed input.
 const maxSecret = 1024
 
-// FromFile gives the first line of a file, without its end. The file must not
-// let others at it, as a private key's must not.
+// FromFile returns a Source for the first line of a file, without its end of line. The file
+// must not be accessible to others, like a private key.
 func FromFile(path string) Source {
 	return func(context.Context) ([]byte, error) {
 		content, info, err := readBounded(path, maxFile)
@@ -42,12 +40,12 @@ func FromFile(path string) Source {
 	}
 }
 
-// FromFD reads one line from a file descriptor, which may be a pipe, and leaves
-// what follows in it unread and the descriptor open. The end of ctx ends the
-// wait only where the descriptor is in non-blocking mode.
+// FromFD returns a Source for one line from a file descriptor, which may be a pipe. It reads no
+// further than the line and leaves the descriptor open. The end of ctx ends the wait only if
+// the descriptor is in non-blocking mode.
 func FromFD(fd int) Source {
 	return func(ctx context.Context) ([]byte, error) {
-		// A copy, so that nothing of ours closes the caller's.
+		// Duplicate it, so that closing ours does not close the caller's.
 		own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
 			return nil, fmt.Errorf("file descriptor %d: %w", fd, err)
@@ -67,9 +65,9 @@ func FromFD(fd int) Source {
 	}
 }
 
-// firstLine reads no byte after the line's end.
+// firstLine reads no byte after the end of the line.
 func firstLine(r io.Reader) ([]byte, error) {
-	// Room for the end of line, so that nothing is moved and left behind.
+	// Capacity for the end of line, so that append never leaves a copy behind.
 	line := make([]byte, 0, maxSecret+2)
 	defer func() { clear(line) }()
 	var one [1]byte
@@ -97,8 +95,8 @@ func firstLine(r io.Reader) ([]byte, error) {
 	return bytes.Clone(secret), nil
 }
 
-// Passphrase makes a Source into KeyringOptions.Passphrase: it is read at the
-// first file that needs it, once, and every file gets the same. ctx bounds the
+// Passphrase returns a function for KeyringOptions.Passphrase. It reads the Source once, for
+// the first file that needs it, and returns the same passphrase for every file. ctx bounds the
 // reading.
 func (s Source) Passphrase(ctx context.Context) func(path string) ([]byte, error) {
 	asked := newLazy[Secret]()

@@ -5,30 +5,28 @@ import (
 	"strings"
 )
 
-// A Want is which keys to offer to one target, as its configuration says. The
-// zero value wants none. Paths are used as they are: no ~ and no token is
-// expanded.
+// A KeySpec specifies the keys to offer to one target, from its configuration. The zero value
+// means none. Paths are used as they are: ~ and tokens are not expanded.
 type KeySpec struct {
-	// Files are private keys, in OpenSSH's format, PEM or PKCS #8, in the order
-	// in which they are offered (IdentityFile in ssh_config(5)). A file may also
-	// be a public key, or a private one whose public half can be read without
-	// the passphrase, when the agent has the private half. A certificate beside
-	// it (name-cert.pub) is offered before the key.
+	// Files are private keys in OpenSSH's format, PEM or PKCS #8, in the order of offering
+	// (IdentityFile in ssh_config(5)). If the agent has the private key, a file may also be a
+	// public key, or a private key whose public key is readable without the passphrase. A
+	// certificate beside it (name-cert.pub) is offered before the key.
 	Files []string
-	// Certificates are certificate files (CertificateFile). Each is offered
-	// before its key, which is in one of Files or in the agent.
+	// Certificates are certificate files (CertificateFile). Each is offered before its key,
+	// which must be in one of Files or in the agent.
 	Certificates []string
-	// Defaults also offers ~/.ssh/id_ed25519, id_ecdsa, id_rsa, id_ed25519_sk and
-	// id_ecdsa_sk, after the agent's keys. One that cannot be used is a notice.
+	// Defaults also offers ~/.ssh/id_ed25519, id_ecdsa, id_rsa, id_ed25519_sk and id_ecdsa_sk,
+	// after the agent's keys. One that cannot be used is a notice.
 	Defaults bool
-	// AgentSocket is the path of the agent's socket (IdentityAgent, or
-	// SSH_AUTH_SOCK); "" means no agent. One that does not answer is a notice.
+	// AgentSocket is the path of the agent's socket (IdentityAgent, or SSH_AUTH_SOCK); "" means
+	// no agent. An agent that does not answer is a notice.
 	AgentSocket string
-	// Only offers no key of the agent that no file names (IdentitiesOnly).
+	// Only restricts the agent's keys to those that a file names (IdentitiesOnly).
 	Only bool
 }
 
-// clean gives w with one spelling for each path.
+// clean returns w with normalised paths.
 func (w KeySpec) clean() KeySpec {
 	w.Files, w.Certificates = cleanAll(w.Files), cleanAll(w.Certificates)
 	return w
@@ -42,8 +40,8 @@ func cleanAll(paths []string) []string {
 	return list
 }
 
-// id is equal for equal wants. A path has no NUL in it, and no list in it is
-// empty text, so that the parts cannot run into each other.
+// id returns the same text for equal specs. Paths contain no NUL and lists contain no empty
+// text, so that the parts are unambiguous.
 func (w KeySpec) id() string {
 	var b strings.Builder
 	for _, path := range w.Files {

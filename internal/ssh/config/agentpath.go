@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// readAgent reads the path of an agent's socket, whose environment variables
-// must be set when the line is read, whatever host it is for (readconf.c).
+// readAgent reads the path of an agent's socket. Its environment variables must be set when the
+// line is read, whichever host it is for (readconf.c).
 func readAgent(o op) func(*line) error {
 	return func(l *line) error {
 		arg, err := l.need()
@@ -29,8 +29,8 @@ func (l *line) setAgent(o op, arg string) error {
 	return nil
 }
 
-// readForwardAgent reads yes, no, or the socket to forward: two values, each of
-// which is first to win by itself.
+// readForwardAgent reads yes, no, or the socket to forward: two values, for each of which the
+// first one wins.
 func readForwardAgent(l *line) error {
 	arg, err := l.need()
 	if err != nil {
@@ -44,8 +44,8 @@ func readForwardAgent(l *line) error {
 	return l.setAgent(opForwardAgentPath, arg)
 }
 
-// agentSocket gives the socket that IdentityAgent means, "" for none.
-// SSH_AUTH_SOCK and $NAME name variables.
+// agentSocket returns the socket that IdentityAgent denotes, "" for none. SSH_AUTH_SOCK and
+// $NAME denote environment variables.
 func agentSocket(path string, getenv func(string) (string, bool)) (string, error) {
 	name, old := strings.CutPrefix(path, "$")
 	switch {

@@ -7,25 +7,24 @@ import (
 	"strings"
 )
 
-// An AlgorithmList is what a client can do in one respect. When Supported is
-// empty, both lists are OpenSSH's.
+// An AlgorithmList is what a client supports for one kind of algorithm. If Supported is empty,
+// both lists are OpenSSH's.
 type AlgorithmList struct {
-	// Default are the names offered when the configuration says nothing, best
-	// first. '+', '-' and '^' in the configuration change this list.
+	// Default are the names offered if the configuration sets none, best first. '+', '-' and
+	// '^' in the configuration modify this list.
 	Default []string
-	// Supported are all names that the configuration may turn on. Wildcards
-	// choose among them, in their order; names that OpenSSH knows and this list
-	// does not are left out.
+	// Supported are all names that the configuration may enable. Wildcards select from them, in
+	// this order; names that OpenSSH knows and this list lacks are omitted.
 	Supported []string
 }
 
-// Algorithms are what a client can do. The zero value is what OpenSSH can.
+// Algorithms are what a client supports. The zero value is what OpenSSH supports.
 type Algorithms struct {
 	Kex, Ciphers, MACs                                      AlgorithmList
 	HostKey, PubkeyAccepted, CASignature, HostbasedAccepted AlgorithmList
 }
 
-// A listID chooses among Algorithms.
+// A listID selects a list of Algorithms.
 type listID uint8
 
 const (
@@ -39,7 +38,7 @@ const (
 	numLists
 )
 
-// get gives a list, OpenSSH's when it is empty.
+// get returns a list, or OpenSSH's if it is empty.
 func (a *Algorithms) get(id listID) AlgorithmList {
 	list := []AlgorithmList{
 		a.Kex, a.Ciphers, a.MACs, a.HostKey, a.PubkeyAccepted, a.CASignature, a.HostbasedAccepted,
@@ -50,14 +49,14 @@ func (a *Algorithms) get(id listID) AlgorithmList {
 	return list
 }
 
-// wildcards says whether a list may name algorithms by patterns
-// (readconf.c, parse_pubkey_algos).
+// wildcards reports whether the list's option may use patterns (readconf.c,
+// parse_pubkey_algos).
 func (id listID) wildcards() bool { return id >= listHostKey }
 
 var errNoneLeft = errors.New("none of these algorithms is supported")
 
-// readAlgorithms reads a list of names. Its names are checked for every host;
-// that none of them is supported only counts for hosts that it applies to.
+// readAlgorithms returns a reader for a list of names. Unknown names are an error on every
+// line; a list without any supported name is an error only for the hosts that it applies to.
 func readAlgorithms(id listID) func(*line) error {
 	return func(l *line) error {
 		arg, err := l.need()
@@ -80,8 +79,8 @@ func readAlgorithms(id listID) func(*line) error {
 	}
 }
 
-// checkAlgorithms refuses names that neither OpenSSH nor the client knows. What
-// '-' takes away is not checked, as in OpenSSH.
+// checkAlgorithms refuses names that neither OpenSSH nor the client knows. Names that '-'
+// removes are not checked, as in OpenSSH.
 func checkAlgorithms(arg string, id listID, list AlgorithmList) error {
 	if arg[0] == '-' {
 		return nil
@@ -97,9 +96,9 @@ func checkAlgorithms(arg string, id listID, list AlgorithmList) error {
 	return nil
 }
 
-// assemble gives the list that a configured one stands for (kex.c,
-// kex_assemble_names): '+' appends to the default, '^' prepends, '-' takes what
-// matches away, and without any of them it replaces it.
+// assemble returns the list that a configured one denotes (kex.c, kex_assemble_names): '+'
+// appends to the default, '^' prepends, '-' removes what matches; otherwise it replaces the
+// default.
 func (a AlgorithmList) assemble(configured string) []string {
 	rest := strings.Split(configured[1:], ",")
 	switch configured[0] {
@@ -113,7 +112,7 @@ func (a AlgorithmList) assemble(configured string) []string {
 	return a.choose(strings.Split(configured, ","))
 }
 
-// choose gives the supported names that fit the patterns, each once.
+// choose returns the supported names that match the patterns, each once.
 func (a AlgorithmList) choose(patterns []string) []string {
 	var names []string
 	taken := make(map[string]bool)

@@ -2,8 +2,8 @@ package config
 
 import "strings"
 
-// The algorithms of OpenSSH: what 9.2 and 10 have, weak ones included, because
-// a configuration may name them; and the defaults of 10 (myproposal.h).
+// The algorithms of OpenSSH 9.2 and 10, including weak ones, because a configuration may name
+// them; and the defaults of 10 (myproposal.h).
 const (
 	allKex = "diffie-hellman-group1-sha1,diffie-hellman-group14-sha1,diffie-hellman-group14-sha256," +
 		"diffie-hellman-group16-sha512,diffie-hellman-group18-sha512,diffie-hellman-group-exchange-sha1," +

@@ -10,8 +10,7 @@ import (
 	"shoal/internal/ssh/config"
 )
 
-// fleetConfig is a configuration of a few hundred blocks, as people with a fleet
-// have it.
+// fleetConfig returns a configuration of a few hundred blocks, typical for a fleet.
 func fleetConfig(b *testing.B) *config.Config {
 	b.Helper()
 	var text strings.Builder
@@ -34,8 +33,8 @@ func fleetConfig(b *testing.B) *config.Config {
 	return c
 }
 
-// BenchmarkResolve resolves one host of 10,000 against 351 blocks, in two
-// passes: 100 µs each are a second for all of them.
+// BenchmarkResolve resolves one host of 10,000 against 351 blocks, in two passes: 100 µs per
+// host are a second for all of them.
 func BenchmarkResolve(b *testing.B) {
 	c := fleetConfig(b)
 	names := make([]string, 10_000)

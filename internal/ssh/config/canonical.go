@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// lookupSystem asks the system's resolver.
+// lookupSystem looks up a canonical name with the system's resolver.
 func lookupSystem(ctx context.Context, name string) (string, bool, error) {
 	canonical, err := net.DefaultResolver.LookupCNAME(ctx, name)
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
@@ -19,9 +19,8 @@ func lookupSystem(ctx context.Context, name string) (string, bool, error) {
 	return strings.TrimSuffix(canonical, "."), err == nil, err
 }
 
-// canonicalize replaces the host by the name that CanonicalizeHostname and its
-// friends say, and addresses by their usual form (ssh.c, main and
-// resolve_canonicalize).
+// canonicalize replaces the host name as the CanonicalizeHostname options specify, and an
+// address by its canonical form (ssh.c, main and resolve_canonicalize).
 func (e *evaluation) canonicalize() error {
 	if looksLikeAddress(e.host) {
 		e.host = canonicalAddress(e.host, e.text(opAddressFamily))
@@ -33,7 +32,7 @@ func (e *evaluation) canonicalize() error {
 		return nil
 	}
 	done, err := e.tryDomains()
-	// A name may still be followed when it was not completed.
+	// A CNAME may be followed even if no domain was appended.
 	if err != nil || done || len(e.rules()) == 0 {
 		return err
 	}
@@ -50,13 +49,13 @@ func (e *evaluation) canonicalize() error {
 	return nil
 }
 
-// direct says that neither ProxyCommand nor ProxyJump stands between.
+// direct reports whether neither ProxyCommand nor ProxyJump is used.
 func (e *evaluation) direct() bool {
 	command := e.text(opProxyCommand)
 	return (command == "" || strings.EqualFold(command, "none")) && len(e.values.jumps()) == 0
 }
 
-// tryDomains completes the host's name and says whether it did.
+// tryDomains appends domains to the host name and reports whether one was found.
 func (e *evaluation) tryDomains() (bool, error) {
 	if name, anchored := strings.CutSuffix(e.host, "."); anchored {
 		canonical, found, err := e.config.lookup(e.ctx, e.host)
@@ -94,9 +93,8 @@ func (e *evaluation) tryDomains() (bool, error) {
 	return false, e.notFound(failed)
 }
 
-// notFound is an error unless CanonicalizeFallbackLocal lets the name stand. A
-// look-up that failed, or was ended by its caller, is never taken for "no such
-// name" without that leave.
+// notFound returns an error unless CanonicalizeFallbackLocal allows the name as it is. A lookup
+// that failed or was cancelled counts as "no such name" only with that option.
 func (e *evaluation) notFound(err error) error {
 	if e.ctx.Err() != nil {
 		return context.Cause(e.ctx)
@@ -118,8 +116,8 @@ func (e *evaluation) rules() []cnameRule {
 	return nil
 }
 
-// follow takes a canonical name when CanonicalizePermittedCNAMEs allows it
-// (ssh.c, check_follow_cname).
+// follow uses the canonical name if CanonicalizePermittedCNAMEs allows it (ssh.c,
+// check_follow_cname).
 func (e *evaluation) follow(canonical string) {
 	if canonical == "" || canonical == e.host {
 		return
@@ -132,7 +130,7 @@ func (e *evaluation) follow(canonical string) {
 	}
 }
 
-// looksLikeAddress says that a name can only be an address (ssh.c, is_addr).
+// looksLikeAddress reports whether a name can only be an address (ssh.c, is_addr).
 func looksLikeAddress(host string) bool {
 	if strings.ContainsAny(host, "%:") || strings.Trim(host, "0123456789.") == "" {
 		return true
@@ -141,8 +139,8 @@ func looksLikeAddress(host string) bool {
 	return ok
 }
 
-// canonicalAddress gives the usual form of an address, or the text as it is
-// when it is none of the wanted family.
+// canonicalAddress returns the canonical form of an address of the wanted family; it returns
+// any other text unchanged.
 func canonicalAddress(host, family string) string {
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
@@ -157,9 +155,8 @@ func canonicalAddress(host, family string) string {
 	return addr.String()
 }
 
-// parseInet reads the old forms of IPv4 addresses that getaddrinfo(3) takes:
-// one to four numbers, decimal, octal or hexadecimal, the last of which fills
-// what the others leave (inet_aton(3)).
+// parseInet parses the legacy forms of IPv4 addresses that getaddrinfo(3) accepts: one to four
+// numbers, decimal, octal or hexadecimal; the last fills the remaining bytes (inet_aton(3)).
 func parseInet(s string) (netip.Addr, bool) {
 	parts := strings.Split(s, ".")
 	if len(parts) > 4 {

@@ -10,8 +10,7 @@ import (
 	"shoal/internal/ssh/config"
 )
 
-// zone is a resolver: names with their canonical names. It notes what it is
-// asked for.
+// zone is a resolver that maps names to canonical names and records its queries.
 type zone struct {
 	names map[string]string
 	asked []string
@@ -89,8 +88,7 @@ func TestCanonicalizeHostname(t *testing.T) {
 	}
 }
 
-// A look-up that fails is not taken for a name that is not there, unless the
-// configuration allows it.
+// A failed lookup does not count as a missing name, unless the configuration allows it.
 func TestCanonicalizeFailure(t *testing.T) {
 	broken := &zone{err: errors.New("resolver is down")}
 	c := load(t, "CanonicalizeHostname yes\nCanonicalDomains a\nCanonicalizeFallbackLocal no\n",

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// fieldsOf are the fields of Resolved in which keywords stand for whoever
-// connects. The other honoured keywords act on the resolution itself.
+// fieldsOf maps keywords to the fields of Resolved that a connection uses. The other honoured
+// keywords affect the resolution itself.
 var fieldsOf = map[string][]string{
 	"user": {"User"}, "hostname": {"HostName"}, "port": {"Port"}, "addressfamily": {"AddressFamily"},
 	"hashknownhosts": {"HashKnownHosts"}, "identitiesonly": {"IdentitiesOnly"},
@@ -35,15 +35,15 @@ var fieldsOf = map[string][]string{
 	"preferredauthentications": {"PreferredAuthentications"}, "sendenv": {"SendEnv"},
 }
 
-// inResolution are the honoured keywords that this package itself acts on.
+// inResolution are the honoured keywords that only this package uses.
 var inResolution = map[string]bool{
 	"canonicalizefallbacklocal": true, "canonicalizehostname": true, "canonicalizemaxdots": true,
 	"canonicaldomains": true, "canonicalizepermittedcnames": true, "ignoreunknown": true, "tag": true,
 	"refuseconnection": true, "proxycommand": true, "proxyjump": true, "host": true, "match": true, "include": true,
 }
 
-// A keyword is classed as honoured exactly when code outside of this package
-// reads what it says: a list that promises more would be a lie about security.
+// A keyword is classed as honoured exactly if code outside this package reads its value: a
+// false claim would be a security defect.
 func TestClassesAreTrue(t *testing.T) {
 	read := fieldsRead(t)
 	for i := range keywordTable {
@@ -64,8 +64,8 @@ func TestClassesAreTrue(t *testing.T) {
 	}
 }
 
-// fieldsRead finds which fields of *config.Resolved the rest of the module
-// selects from parameters and results of that type.
+// fieldsRead returns the fields of *config.Resolved that the rest of the module selects from
+// parameters and results of that type.
 func fieldsRead(t *testing.T) map[string]bool {
 	t.Helper()
 	read := make(map[string]bool)
@@ -91,7 +91,7 @@ func fieldsRead(t *testing.T) map[string]bool {
 	return read
 }
 
-// selections notes the names that a function selects from its parameters of type
+// selections records the names that a function selects from its parameters of type
 // *config.Resolved.
 func selections(decl ast.Decl, read map[string]bool) {
 	fn, ok := decl.(*ast.FuncDecl)
@@ -115,7 +115,7 @@ func selections(decl ast.Decl, read map[string]bool) {
 			switch x := sel.X.(type) {
 			case *ast.Ident:
 				read[sel.Sel.Name] = read[sel.Sel.Name] || resolved[x.Name]
-			case *ast.IndexExpr: // hops[last].User, of what Config.Route gives
+			case *ast.IndexExpr: // hops[last].User, from a result of Config.Route
 				if id, ok := x.X.(*ast.Ident); ok && id.Name == "hops" {
 					read[sel.Sel.Name] = true
 				}

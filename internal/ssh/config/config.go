@@ -10,35 +10,33 @@ import (
 	"time"
 )
 
-// LoadOptions say what to read, and how the configuration may reach outside of
-// its files. The zero value reads what ssh reads.
+// LoadOptions configure what to read and how the configuration may access anything outside its
+// files. The zero value reads what ssh reads.
 type LoadOptions struct {
-	// File is what -F takes: a file to read instead of the user's and the
-	// system's, or "none" for no file at all; "" means both of these.
+	// File is the argument of -F: a file to read instead of the user's and the system's, or
+	// "none" for no file; "" means the user's and the system's.
 	File string
-	// Set are options as -o takes them, "Key=Value" or "Key Value"; they win
-	// over the files.
+	// Set are -o options, "Key=Value" or "Key Value"; they override the files.
 	Set []string
-	// UserFile is read first when File is ""; "" means ~/.ssh/config. It may be
-	// missing.
+	// UserFile is read first if File is ""; "" means ~/.ssh/config. It may be missing.
 	UserFile string
-	// SystemFile is read after it; "" means /etc/ssh/ssh_config. It may be
-	// missing. Relative Includes in it begin at its directory.
+	// SystemFile is read after UserFile; "" means /etc/ssh/ssh_config. It may be missing.
+	// Relative Includes in it start at its directory.
 	SystemFile string
-	// Algorithms are what the client can do; zero lists are OpenSSH's.
+	// Algorithms are what the client supports; empty lists mean OpenSSH's.
 	Algorithms Algorithms
-	// Local is this machine and user; zero fields are filled in.
+	// Local describes this machine and user; zero fields are filled in.
 	Local Local
-	// Exec runs the command of a Match exec; nil means the user's shell, as ssh
-	// does. NoExec forbids it.
+	// Exec runs the command of a Match exec; nil means the user's shell, like ssh. NoExec
+	// forbids it.
 	Exec ExecFunc
 	// ExecTimeout bounds each of these commands; 0 means 10 s.
 	ExecTimeout time.Duration
-	// Waiting is told of a command that runs for longer than 2 s, once, from
-	// another goroutine; nil: nobody is.
+	// Waiting is called once, from another goroutine, for each command that runs longer than 2
+	// s; nil disables it.
 	Waiting func(command string)
-	// Lookup finds the canonical name of a host for CanonicalizeHostname; nil
-	// means the system's resolver.
+	// Lookup returns the canonical name of a host for CanonicalizeHostname; nil means the
+	// system's resolver.
 	Lookup LookupFunc
 }
 
@@ -47,7 +45,7 @@ const (
 	waitingAfter       = 2 * time.Second
 )
 
-// Validate says what is wrong with the options.
+// Validate returns an error if the options are invalid.
 func (o *LoadOptions) Validate() error {
 	if o.ExecTimeout < 0 {
 		return errors.New("the timeout of Match exec is negative")
@@ -55,7 +53,7 @@ func (o *LoadOptions) Validate() error {
 	return nil
 }
 
-// A Config is a configuration that was read. It is safe for concurrent use.
+// A Config is a parsed configuration. It is safe for concurrent use.
 type Config struct {
 	local       *Local
 	keywords    map[string]*keyword
@@ -68,8 +66,7 @@ type Config struct {
 	lookup      LookupFunc
 }
 
-// Load reads the configuration. Mistakes in its lines are a [Problems] that has
-// all of them.
+// Load reads the configuration. Errors in its lines are returned together as [Problems].
 func Load(o LoadOptions) (*Config, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -126,7 +123,7 @@ func (l *loader) readAll(o *LoadOptions) ([]*file, error) {
 	return []*file{user, system}, err
 }
 
-// readOptions reads what -o gave.
+// readOptions parses the -o options.
 func (l *loader) readOptions(options []string) *file {
 	f := &file{path: CommandLine, plain: true}
 	for i, text := range options {
@@ -145,8 +142,8 @@ func (l *loader) readOptions(options []string) *file {
 
 var errUnknownKeyword = errors.New("unknown keyword\nhint: if a newer ssh knows it, name it in IgnoreUnknown, above this line")
 
-// checkUnknown finds keywords that no IgnoreUnknown anywhere saves. Whether one
-// that might be saved is, depends on the host.
+// checkUnknown reports unknown keywords that no IgnoreUnknown line can match. Whether an
+// IgnoreUnknown line applies depends on the host.
 func (l *loader) checkUnknown(files []*file) {
 	var ignored []string
 	for n := range allNodes(files) {
@@ -164,7 +161,7 @@ func (l *loader) checkUnknown(files []*file) {
 	}
 }
 
-// allNodes walks through the files and all that they include, each file once.
+// allNodes iterates over the lines of the files and everything they include, each file once.
 func allNodes(files []*file) func(yield func(*node) bool) {
 	return func(yield func(*node) bool) {
 		seen := make(map[*file]bool)
@@ -187,14 +184,14 @@ func allNodes(files []*file) func(yield func(*node) bool) {
 	}
 }
 
-// A NamedHost is a host name that a Host line spells out.
+// A NamedHost is a literal host name from a Host line.
 type NamedHost struct {
 	Name   string
 	Source Source
 }
 
-// Hosts lists the names that Host lines spell out, without wildcards and '!',
-// in the order of the files, each once.
+// Hosts returns the literal names in Host lines, without wildcards and negations, in the order
+// of the files, each once.
 func (c *Config) Hosts() []NamedHost {
 	var list []NamedHost
 	seen := make(map[string]bool)
@@ -210,7 +207,7 @@ func (c *Config) Hosts() []NamedHost {
 	return list
 }
 
-// Files lists the files that were read, in the order of reading.
+// Files returns the files that were read, in the order of reading.
 func (c *Config) Files() []string {
 	var paths []string
 	add := func(f *file) {
@@ -229,8 +226,7 @@ func (c *Config) Files() []string {
 	return paths
 }
 
-// A LookupFunc finds the canonical name of a host, following CNAMEs, without a
-// dot at its end, as getaddrinfo(3) does with AI_CANONNAME. name may have a dot
-// at its end, and is not to be completed by search domains then. found is false
-// when there is no such name; an error is any other failure.
+// A LookupFunc returns the canonical name of a host, without a trailing dot, following CNAMEs
+// as getaddrinfo(3) does with AI_CANONNAME. If name has a trailing dot, search domains must not
+// be appended. found is false if there is no such name; any other failure is an error.
 type LookupFunc func(ctx context.Context, name string) (canonical string, found bool, err error)

@@ -13,7 +13,7 @@ type criterion struct {
 	kind     string // in lower case
 	negated  bool
 	arg      string
-	patterns patterns       // of arg, for host and originalhost in lower case
+	patterns patterns       // of arg; for host and originalhost in lower case
 	networks []netip.Prefix // of localnetwork
 }
 
@@ -38,8 +38,8 @@ func readMatch(l *line) error {
 	return nil
 }
 
-// readCriterion takes a criterion and its argument, written "kind arg",
-// "kind=arg" or with blanks around the '='.
+// readCriterion reads a criterion and its argument, written "kind arg", "kind=arg" or with
+// blanks around the '='.
 func (l *line) readCriterion() error {
 	word, _ := l.next()
 	kind, arg, joined := strings.Cut(word, "=")
@@ -47,7 +47,7 @@ func (l *line) readCriterion() error {
 	c := criterion{kind: kind, negated: negated}
 	switch kind {
 	case "all":
-		// "canonical all" and "final all" are written often (readconf.c).
+		// "canonical all" and "final all" are common (readconf.c).
 		if len(l.node.criteria) > 1 || joined || len(l.args) > 0 {
 			return errors.New(`"all" cannot be combined with other criteria`)
 		}
@@ -72,7 +72,7 @@ func (l *line) readCriterion() error {
 		c.patterns = parsePatterns(lower(arg))
 	}
 	if kind == "exec" {
-		// ssh replaces the tokens whether it comes to run the command or not.
+		// ssh checks the tokens even if the command is not run.
 		if _, err := (&tokens{}).expand(arg, tokensCommon, nil); err != nil {
 			return err
 		}

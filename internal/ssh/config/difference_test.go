@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A difference is where we do not do what ssh -G of OpenSSH 9.2 does, and why.
+// A difference is a deliberate deviation from ssh -G of OpenSSH 9.2, with the reason.
 type difference struct {
 	config       string
 	theirs, ours string // a line that is printed, or "refused"
@@ -75,7 +75,7 @@ func TestDifferences(t *testing.T) {
 			if !slices.Contains(ours, d.ours) {
 				t.Errorf("want %q, have %q", d.ours, ours)
 			}
-			// A later ssh may have come over to us.
+			// A later ssh may agree with us.
 			if !slices.Contains(theirs, d.theirs) && !slices.Contains(theirs, d.ours) {
 				t.Errorf("ssh: want %q, have %q", d.theirs, theirs)
 			}
@@ -110,8 +110,8 @@ func flatten(lines map[string][]string) []string {
 	return all
 }
 
-// The defaults of the table are those of the installed ssh, but for what
-// differs between versions and Debian's patches.
+// The defaults of the table are those of the installed ssh, except for differences between
+// versions and Debian's patches.
 func TestDefaultsAgreeWithSSH(t *testing.T) {
 	o := newOracle(t)
 	c, err := Load(LoadOptions{File: "none", Algorithms: o.algorithms})
@@ -143,7 +143,7 @@ func TestDefaultsAgreeWithSSH(t *testing.T) {
 	}
 }
 
-// What this machine has itself, read without -F.
+// This machine's own files, read without -F.
 func TestSystemFilesAgreeWithSSH(t *testing.T) {
 	o := newOracle(t)
 	theirs, err := askSSH("somehost")

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// An enum is the words that a keyword takes, without regard to case. Of words
-// for one value, the first is what ssh -G prints.
+// An enum is the words that a keyword accepts, case-insensitive. Of words for the same value,
+// ssh -G prints the first.
 type enum [][]string
 
 var (
@@ -43,7 +43,7 @@ var (
 
 var errMissing = errors.New("missing argument")
 
-// canonical gives the word that ssh -G prints for s.
+// canonical returns the word that ssh -G prints for s.
 func (e enum) canonical(s string) (string, bool) {
 	for _, words := range e {
 		for _, word := range words {

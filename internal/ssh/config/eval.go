@@ -2,18 +2,18 @@ package config
 
 import "context"
 
-// An evaluation walks through the configuration for one host.
+// An evaluation evaluates the configuration for one host.
 type evaluation struct {
 	ctx      context.Context
 	config   *Config
 	options  *Options
-	original string // the host as it was asked for
-	host     string // the same, then what HostName and canonicalization made of it
+	original string // the host as passed to Resolve
+	host     string // initially the same, then changed by HostName and canonicalization
 	final    bool   // in the second pass
 	values   values
 }
 
-// pass walks through all files once.
+// pass evaluates all files once.
 func (e *evaluation) pass() error {
 	for _, f := range e.config.files {
 		active := true
@@ -24,8 +24,8 @@ func (e *evaluation) pass() error {
 	return nil
 }
 
-// file walks through a file. active says whether lines apply, and is left as the
-// file's last Host or Match makes it; with never, none does.
+// file evaluates a file. active says whether lines apply, and is set by the file's Host and
+// Match lines; with never, no line applies.
 func (e *evaluation) file(f *file, active *bool, never bool) error {
 	for i := 0; i < len(f.nodes); i++ {
 		n := &f.nodes[i]
@@ -61,8 +61,7 @@ func (e *evaluation) file(f *file, active *bool, never bool) error {
 	return nil
 }
 
-// include walks through included files. What a Host or Match in them said ends
-// with them.
+// include evaluates included files. The effect of a Host or Match line ends with its file.
 func (e *evaluation) include(n *node, active *bool, never bool) error {
 	for _, f := range n.files {
 		inside := *active

@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// An ExecFunc runs the command of a Match exec and says whether it exited 0. An
-// error means that it could not be run to its end; it fails the resolution.
+// An ExecFunc runs the command of a Match exec and reports whether it exited with 0. An error
+// means that it could not be run to its end; the resolution fails.
 type ExecFunc func(ctx context.Context, command string) (bool, error)
 
-// ErrExecForbidden is the error of [NoExec].
+// ErrExecForbidden is returned by [NoExec].
 var ErrExecForbidden = errors.New("running commands for Match exec is not allowed here")
 
 // NoExec is an ExecFunc that runs nothing and fails.
 func NoExec(context.Context, string) (bool, error) { return false, ErrExecForbidden }
 
-// shellExec runs commands as ssh does: by $SHELL or /bin/sh, with -c, input and
-// output empty. The command is killed with all that it started when ctx ends.
+// shellExec returns an ExecFunc that runs commands like ssh: with $SHELL or /bin/sh, -c, and
+// empty input and output. When ctx ends, the command is killed with all its child processes.
 func shellExec(getenv func(string) (string, bool)) ExecFunc {
 	return func(ctx context.Context, command string) (bool, error) {
 		shell, ok := getenv("SHELL")
@@ -43,8 +43,7 @@ func shellExec(getenv func(string) (string, bool)) ExecFunc {
 	}
 }
 
-// An execCache runs each command once. It grows with the number of different
-// commands.
+// An execCache runs each command once. It grows with the number of distinct commands.
 type execCache struct {
 	run     ExecFunc
 	timeout time.Duration
@@ -54,9 +53,9 @@ type execCache struct {
 	calls map[string]*execCall
 }
 
-// An execCall is a command that runs or has run.
+// An execCall is a running or finished command.
 type execCall struct {
-	done chan struct{} // closed by who runs it, when ok and err are there
+	done chan struct{} // closed by first, after ok and err are set
 	ok   bool
 	err  error
 }
@@ -72,8 +71,8 @@ func newExecCache(o *LoadOptions, local *Local) *execCache {
 	return c
 }
 
-// do runs the command or gives what it said before. Who asks while it runs waits
-// for it, at most until ctx ends.
+// do runs the command or returns its earlier result. Callers wait for a running command until
+// ctx ends.
 func (c *execCache) do(ctx context.Context, command string) (bool, error) {
 	c.mu.Lock()
 	call, running := c.calls[command]
@@ -93,7 +92,7 @@ func (c *execCache) do(ctx context.Context, command string) (bool, error) {
 	}
 }
 
-// first runs the command. What a caller's own end cut short is not kept.
+// first runs the command. A result that the caller's ctx interrupted is not cached.
 func (c *execCache) first(ctx context.Context, command string, call *execCall) {
 	defer close(call.done)
 	limited, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no end within %v", c.timeout))

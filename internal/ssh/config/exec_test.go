@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// countingExec says yes and counts how often each command ran.
+// countingExec returns true and counts how often each command ran.
 func countingExec(counts *sync.Map) config.ExecFunc {
 	return func(_ context.Context, command string) (bool, error) {
 		n, _ := counts.LoadOrStore(command, 0)
@@ -69,8 +69,7 @@ func TestExecCanBeForbidden(t *testing.T) {
 	wantError(t, err, "config:2: match")
 }
 
-// Nothing that could mean something to a shell reaches one, wherever it comes
-// from.
+// No character that is special to a shell reaches one, wherever it comes from.
 func TestExecSeesNoStrangeNames(t *testing.T) {
 	for _, text := range []string{
 		"HostName a;id\nMatch exec \"echo %h\"\n",
@@ -99,8 +98,8 @@ func TestExecByShell(t *testing.T) {
 	wantError(t, err, "config:1: match", "killed")
 }
 
-// What the command started ends with it: the FIFO is at its end only when no
-// process has it open any more.
+// Child processes of the command end with it: the FIFO is at its end only when no process has
+// it open.
 func TestExecKillsTheGroup(t *testing.T) {
 	path := t.TempDir() + "/fifo"
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -164,7 +163,7 @@ func TestExecWaitsForOneRun(t *testing.T) {
 	})
 }
 
-// A command of Match exec that takes long is said to be waited for, once.
+// Waiting is called once for a slow Match exec command.
 func TestExecWaiting(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config")
 	if err := os.WriteFile(path, []byte("Match exec slow\n  User a\nMatch exec quick\n  Port 7\n"), 0o600); err != nil {

@@ -24,7 +24,7 @@ func (e *evaluation) finish() (*Resolved, error) {
 	r.User, r.tokens.remote = user, user
 	r.HostKeyAlias = lower(r.text(opHostKeyAlias))
 	if r.HostKeyAlias != "" {
-		// It may reach a shell, by %k of ProxyCommand.
+		// It may reach a shell as %k in ProxyCommand.
 		if err := ValidHostName(r.HostKeyAlias); err != nil {
 			return nil, r.problem(opHostKeyAlias, err)
 		}
@@ -42,7 +42,7 @@ func (e *evaluation) finish() (*Resolved, error) {
 	return r, nil
 }
 
-// fillPlain takes the values that need no more than reading.
+// fillPlain sets the values that need no expansion.
 func (r *Resolved) fillPlain() {
 	r.Port = uint16(r.num(opPort, 22))
 	r.Tag = r.text(opTag)
@@ -93,7 +93,7 @@ func (r *Resolved) fillIdentities() error {
 	return r.problemIf(opIdentityAgent, err)
 }
 
-// paths gives the files that settings name, "none" left out.
+// paths returns the files that settings name, without "none".
 func (r *Resolved) paths(settings []*setting) ([]string, error) {
 	var paths []string
 	for _, s := range settings {
@@ -109,7 +109,7 @@ func (r *Resolved) paths(settings []*setting) ([]string, error) {
 	return paths, nil
 }
 
-// path replaces a tilde, tokens and environment variables in a path.
+// path expands a tilde, tokens and environment variables in a path.
 func (r *Resolved) path(s string) (string, error) {
 	s, err := r.config.local.expandTilde(s)
 	if err != nil {
@@ -188,7 +188,7 @@ func (r *Resolved) fillAlgorithms() error {
 
 func (r *Resolved) fillEnv() error {
 	for _, s := range r.values.sendEnv {
-		// A second pass comes by the same lines again.
+		// The second pass evaluates the same lines again.
 		if !slices.Contains(r.SendEnv, s.text) {
 			r.SendEnv = append(r.SendEnv, s.text)
 		}
@@ -209,7 +209,7 @@ func (r *Resolved) fillEnv() error {
 	return nil
 }
 
-// What follows reads single values.
+// The following methods read single values.
 
 func (r *Resolved) text(o op) string { return r.textOr(o, "") }
 
@@ -220,7 +220,7 @@ func (r *Resolved) textOr(o op, standard string) string {
 	return standard
 }
 
-// textNotNone gives a value, "" for "none".
+// textNotNone returns a value, "" for "none".
 func (r *Resolved) textNotNone(o op) string {
 	if text := r.text(o); !strings.EqualFold(text, "none") {
 		return text

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A forward is a port forwarding. It is read so that mistakes in it are found as
-// ssh finds them, and never opened.
+// A forward is a port forwarding. It is parsed to detect the same errors as ssh, and never
+// opened.
 type forward struct {
 	listenHost, listenPath   string
 	connectHost, connectPath string
@@ -16,7 +16,7 @@ type forward struct {
 	socks                    bool
 }
 
-// maxForward is the length that readconf.c can take, in bytes.
+// maxForward is the maximum length that readconf.c accepts, in bytes.
 const maxForward = 255
 
 func readForward(l *line) error {
@@ -55,13 +55,13 @@ func readForward(l *line) error {
 	return nil
 }
 
-// A forwardField is a part between colons.
+// A forwardField is a colon-separated part.
 type forwardField struct {
 	text   string
 	isPath bool
 }
 
-// cutForwardField takes the next field off s (readconf.c, parse_fwd_field).
+// cutForwardField returns the next field of s and the rest (readconf.c, parse_fwd_field).
 func cutForwardField(s string) (f forwardField, rest string, ok bool) {
 	if s[0] == '[' {
 		end := strings.IndexByte(s, ']')
@@ -89,8 +89,8 @@ func cutForwardField(s string) (f forwardField, rest string, ok bool) {
 	return f, "", true
 }
 
-// parseForward reads [host:]port or path, then, unless dynamic, host:port or
-// path (readconf.c, parse_forward).
+// parseForward parses [host:]port or path, then, unless dynamic, host:port or path (readconf.c,
+// parse_forward).
 func parseForward(s string, dynamic, remote bool) (forward, bool) {
 	s = strings.TrimLeft(s, " \t")
 	var fields []forwardField
@@ -108,7 +108,7 @@ func parseForward(s string, dynamic, remote bool) (forward, bool) {
 	return f, f.valid(n, dynamic, remote)
 }
 
-// assignForward gives the fields their meaning.
+// assignForward assigns the fields to a forward by their number.
 func assignForward(fields []forwardField) (forward, int) {
 	var f forward
 	n := len(fields)
@@ -157,7 +157,7 @@ func portOrBad(s string) int {
 	return n
 }
 
-// maxSocketPath is the size of sun_path on Linux.
+// maxSocketPath is the size of sun_path on Linux, in bytes.
 const maxSocketPath = 108
 
 func (f *forward) valid(n int, dynamic, remote bool) bool {
@@ -174,7 +174,7 @@ func (f *forward) valid(n int, dynamic, remote bool) bool {
 	return len(f.connectPath) < maxSocketPath && len(f.listenPath) < maxSocketPath
 }
 
-// print writes f as ssh -G does.
+// print formats f as ssh -G does.
 func (f *forward) print(dynamic bool, paths func(string) (string, error)) (string, error) {
 	listen, err := f.end(f.listenPath, f.listenHost, f.listenPort, f.hasListenHost, paths)
 	if err != nil || dynamic {

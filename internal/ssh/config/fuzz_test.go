@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// parseText reads a configuration from memory.
+// parseText parses a configuration from memory.
 func parseText(text string) (*Config, error) {
 	local, err := Local{
 		User: "me", Home: "/home/me", Hostname: "desk", Getenv: func(name string) (string, bool) { return "value", name == "SET" },
@@ -41,8 +41,8 @@ func parseText(text string) (*Config, error) {
 	return c, nil
 }
 
-// Whatever the text: what is accepted resolves to checked names, or to an error
-// with a place.
+// Whatever the text, an accepted configuration resolves to checked names, or to an error with a
+// place.
 func FuzzConfig(f *testing.F) {
 	for _, s := range handwrittenSamples(f) {
 		f.Add(s.files["config"])
@@ -80,7 +80,7 @@ func FuzzConfig(f *testing.F) {
 	})
 }
 
-// Words that are quoted come back as they were.
+// Quoted words are parsed back unchanged.
 func FuzzWords(f *testing.F) {
 	for _, s := range []string{`a b`, `"a b" c`, `'x"y' \"z\\`, `a#b #c`, `"open`, `a\ b`, "\t x\t", `a""b`} {
 		f.Add(s)
@@ -105,8 +105,7 @@ func FuzzWords(f *testing.F) {
 	})
 }
 
-// Text whose signs are doubled comes back; other text has no tokens left that
-// are not allowed.
+// Text whose percent signs are doubled is restored; other text has no disallowed tokens left.
 func FuzzTokens(f *testing.F) {
 	for _, s := range []string{"%h-%p", "%%", "%", "%x", "${SET}/%C", "${UNSET}", "${", "${}", "a%%%h", "$SET"} {
 		f.Add(s)
@@ -131,7 +130,7 @@ func FuzzTokens(f *testing.F) {
 	})
 }
 
-// Patterns match what the regular expression for them matches.
+// Patterns match the same as the equivalent regular expression.
 func FuzzPattern(f *testing.F) {
 	f.Add("web1.example.com", "web*.example.???")
 	f.Add("aaaaaaaaaaaaaaaa", "*a*a*a*a*b")
@@ -175,7 +174,7 @@ func checkPattern(t reporter, s, pattern string) {
 	}
 }
 
-// latin makes a rune of each byte, so that "." is a byte.
+// latin converts each byte to a rune, so that "." matches a byte.
 func latin(s string) string {
 	runes := make([]rune, len(s))
 	for i := range len(s) {
@@ -191,7 +190,7 @@ func TestPatternsAreRegular(t *testing.T) {
 	})
 }
 
-// FuzzJumps reads back what it prints, and never gives an empty host.
+// FuzzJumps parses what it printed, and never returns an empty host.
 func FuzzJumps(f *testing.F) {
 	for _, s := range []string{"a", "u@a:7,b", "ssh://u@a:1", "[::1]:2", "none", "a,,b", "ssh://%41@x"} {
 		f.Add(s)

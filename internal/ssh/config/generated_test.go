@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// generatedSamples is how many configurations TestGeneratedAgreeWithSSH makes.
+// generatedSamples is the number of configurations that TestGeneratedAgreeWithSSH generates.
 const generatedSamples = 320
 
-// vocabulary are keywords with values to choose from, most of them valid.
+// vocabulary maps keywords to possible values, most of them valid.
 var vocabulary = map[string][]string{
 	"User":                         {"alice", "bob", `"carol c"`, "d#e"},
 	"HostName":                     {"%h", "%h.example.com", "real.example.com", "10.0.0.7", "::1", "UPPER", "x-%h-y", "127.1"},
@@ -100,7 +100,7 @@ var (
 	commands = []string{"true", "false", "test %h = web1", "test %p = 22", "test %r = bob", "test %n = gw", "exit 3"}
 )
 
-// A generator writes configurations at random.
+// A generator generates random configurations.
 type generator struct {
 	*rand.Rand
 	keywords []string
@@ -110,7 +110,7 @@ type generator struct {
 
 func pick[T any](g *generator, list []T) T { return list[g.IntN(len(list))] }
 
-// keyword writes a name in one of the ways people do.
+// keyword writes a name in one of its common spellings.
 func (g *generator) keyword(name string) string {
 	switch g.IntN(8) {
 	case 0:
@@ -127,7 +127,7 @@ func (g *generator) line() {
 	g.b.WriteString(pick(g, []string{"", "  ", "\t", "    "}))
 	name := pick(g, g.keywords)
 	value := pick(g, vocabulary[name])
-	// A comment would become part of these.
+	// A comment would become part of these values.
 	raw := strings.HasSuffix(name, "Command") || strings.HasPrefix(name, "Proxy")
 	g.b.WriteString(g.keyword(name) + value)
 	if !raw {

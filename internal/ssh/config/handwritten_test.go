@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// unprintable are configurations with characters that no editor shows.
+// unprintable are configurations with unprintable characters.
 var unprintable = []string{
 	"User x\r\nPort 44\r\nHost a \r\nIdentityFile y\r",
 	"User x\f\n",
@@ -18,7 +18,7 @@ var unprintable = []string{
 	"User \xff\n",
 }
 
-// subFiles are what the Includes above name.
+// subFiles are the files that the Includes above name.
 var subFiles = map[string]string{
 	"one":      "Host *\nUser one\nHost nothing\nPort 1\n",
 	"two":      "User two\nPort 2\n",
@@ -31,8 +31,8 @@ var subFiles = map[string]string{
 	"d/3.txt":  "User text\n",
 }
 
-// handwrittenSamples are configurations in which something is to be seen. Lines
-// "---" stand between them; the first line of each may be "# host [user@]name".
+// handwrittenSamples returns the hand-written configurations. Lines "---" separate them; the
+// first line of each may be "# host [user@]name".
 func handwrittenSamples(t testing.TB) []*sample {
 	t.Helper()
 	text, err := os.ReadFile("testdata/handwritten.conf")
@@ -57,7 +57,7 @@ func handwrittenSamples(t testing.TB) []*sample {
 	return append(list, optionSamples()...)
 }
 
-// optionSamples are about -o, -l and -p.
+// optionSamples returns samples for -o, -l and -p.
 func optionSamples() []*sample {
 	const config = "Host h\nUser conf\nPort 1\nIdentityFile c\nProxyCommand x\n"
 	var list []*sample

@@ -9,8 +9,7 @@ import (
 	"shoal/internal/ssh/config"
 )
 
-// me is a user of a machine that the tests make up, but for the number, which
-// files belong to.
+// me is a made-up machine and user, except for the UID, which must own the files.
 func me(home string) config.Local {
 	return config.Local{
 		User: "me", UID: os.Getuid(), Home: home, Hostname: "desk.example.com",
@@ -22,7 +21,7 @@ func me(home string) config.Local {
 	}
 }
 
-// writeFile writes a file that only its owner can write and gives its path.
+// writeFile writes a file with write permission only for its owner, and returns its path.
 func writeFile(t testing.TB, path, text string) string {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -34,7 +33,7 @@ func writeFile(t testing.TB, path, text string) string {
 	return path
 }
 
-// tryLoad reads a configuration as -F would.
+// tryLoad loads a configuration as -F does.
 func tryLoad(t testing.TB, text string, change func(*config.LoadOptions)) (*config.Config, error) {
 	t.Helper()
 	o := config.LoadOptions{
@@ -65,7 +64,7 @@ func resolve(t testing.TB, c *config.Config, host string) *config.Resolved {
 	return r
 }
 
-// wantError checks that an error says all of these.
+// wantError asserts that an error contains all parts.
 func wantError(t testing.TB, err error, parts ...string) {
 	t.Helper()
 	if err == nil {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// cutHostPort separates a host, in brackets or not, from what follows its colon
-// (misc.c, hpdelim and cleanhostname).
+// cutHostPort splits a host, with or without brackets, from the text after its colon (misc.c,
+// hpdelim and cleanhostname).
 func cutHostPort(s string) (host, port string, err error) {
 	end := strings.IndexAny(s, ":/")
 	if strings.HasPrefix(s, "[") {
@@ -27,7 +27,7 @@ func cutHostPort(s string) (host, port string, err error) {
 	return cleanHost(s[:end]), s[end+1:], nil
 }
 
-// cleanHost takes a host name out of its brackets.
+// cleanHost removes the brackets around a host name.
 func cleanHost(s string) string {
 	if len(s) >= 2 && s[0] == '[' && s[len(s)-1] == ']' {
 		return s[1 : len(s)-1]
@@ -35,8 +35,7 @@ func cleanHost(s string) string {
 	return s
 }
 
-// parsePort reads a number from 0 to 65535 or the name of a TCP service
-// (misc.c, a2port).
+// parsePort parses a number from 0 to 65535 or the name of a TCP service (misc.c, a2port).
 func parsePort(s string) (int, error) {
 	if n, err := strconv.ParseUint(strings.TrimPrefix(s, "+"), 10, 16); err == nil {
 		return int(n), nil

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// maxDepth is how deep files may include each other (READCONF_MAX_DEPTH).
+// maxDepth is the maximum depth of includes (READCONF_MAX_DEPTH).
 const maxDepth = 16
 
 func readInclude(l *line) error {
@@ -41,8 +41,8 @@ func readInclude(l *line) error {
 	return nil
 }
 
-// anchor gives the full path that an argument of Include means: from ~/.ssh in a
-// user's configuration, from the system's directory otherwise.
+// anchor returns the absolute path of an Include argument: relative to ~/.ssh in a user's
+// configuration, otherwise to the system file's directory.
 func (l *line) anchor(path string) (string, error) {
 	switch {
 	case strings.HasPrefix(path, "/"):
@@ -57,12 +57,12 @@ func (l *line) anchor(path string) (string, error) {
 	return l.loader.local.expandTilde(path)
 }
 
-// glob gives the files that a pattern matches, in order, as glob(3) does: a
-// wildcard does not match a dot at the beginning of a name.
+// glob returns the files that a pattern matches, sorted, as glob(3) does: a wildcard does not
+// match a leading dot.
 func glob(pattern string) ([]string, error) {
 	paths, err := filepath.Glob(strings.ReplaceAll(pattern, "[!", "[^"))
 	if errors.Is(err, filepath.ErrBadPattern) {
-		// glob(3) takes a bracket without its end literally.
+		// glob(3) treats an unclosed bracket literally.
 		if _, err := os.Lstat(pattern); err != nil {
 			return nil, nil
 		}
@@ -84,9 +84,8 @@ func glob(pattern string) ([]string, error) {
 	return paths, nil
 }
 
-// include reads a file that another one includes, or takes it from those that
-// were read. Files that include themselves, directly or not, are errors: ssh
-// finds that at its limit of depth.
+// include reads an included file or returns it from those already read. Files that include
+// themselves, directly or not, are errors: ssh detects them by its depth limit.
 func (l *loader) include(path string, user bool) (*file, error) {
 	switch {
 	case slices.Contains(l.stack, path):

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// A Jump is a host on the way to another, as ProxyJump writes it. It is a host
-// of the configuration by itself: see Config.Route.
+// A Jump is a jump host as written in ProxyJump. It has its own part of the configuration: see
+// Config.Route.
 type Jump struct {
-	User string // "" means that none was written
+	User string // "" if none was written
 	Host string // without brackets
-	Port uint16 // 0 means that none was written
+	Port uint16 // 0 if none was written
 }
 
-// String gives [user@]host[:port].
+// String returns [user@]host[:port].
 func (j Jump) String() string {
 	s := j.Host
 	if j.Port != 0 {
@@ -47,9 +47,9 @@ func readProxyJump(l *line) error {
 	return nil
 }
 
-// ParseJumps reads what -J and ProxyJump take: hosts with commas between, each
-// [user@]host[:port] or an ssh:// URI, in the order of connecting. "none" gives
-// an empty list.
+// ParseJumps parses an argument of -J or ProxyJump: comma-separated hosts, each
+// [user@]host[:port] or an ssh:// URI, in the order of connecting. For "none" it returns an
+// empty list.
 func ParseJumps(s string) ([]Jump, error) {
 	list, err := parseJumps(s)
 	if err != nil {
@@ -95,8 +95,8 @@ func parseJump(s string) (Jump, error) {
 	return j, j.setHostPort(s)
 }
 
-// parseURI reads what follows "ssh://" (misc.c, parse_uri): a user may be
-// URL-encoded, and a path is not allowed.
+// parseURI parses what follows "ssh://" (misc.c, parse_uri): the user may be URL-encoded, and a
+// path is not allowed.
 func parseURI(s string) (Jump, error) {
 	var j Jump
 	if user, rest, ok := strings.Cut(s, "@"); ok {
@@ -139,7 +139,7 @@ func (j *Jump) setHostPort(s string) error {
 	return nil
 }
 
-// decodeURL is urldecode of misc.c.
+// decodeURL decodes like urldecode in misc.c.
 func decodeURL(s string) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -163,7 +163,7 @@ func decodeURL(s string) (string, error) {
 	return b.String(), nil
 }
 
-// print writes the list as ssh -G does.
+// print formats the list as ssh -G does.
 func (l *jumpList) print() string {
 	last := l.jumps[len(l.jumps)-1]
 	var b strings.Builder

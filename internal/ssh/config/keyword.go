@@ -1,7 +1,7 @@
 package config
 
-// An op stands for what a keyword sets; aliases share one. It is the index into
-// a host's values.
+// An op identifies what a keyword sets; aliases share one. It is the index into a host's
+// values.
 type op uint8
 
 const (
@@ -91,7 +91,7 @@ const (
 	opPermitRemoteOpen
 	opAddKeysToAgent
 	opForwardAgent
-	opForwardAgentPath // the socket that ForwardAgent may name instead of yes
+	opForwardAgentPath // the socket, if ForwardAgent has one instead of yes
 	opConnectTimeout
 	opTunnelDevice
 	opCanonicalizePermittedCNAMEs
@@ -99,7 +99,7 @@ const (
 	opEscapeChar
 	opIPQoS
 	opRekeyLimit
-	opRekeyInterval // the second word of RekeyLimit, which is first to win by itself
+	opRekeyInterval // the second word of RekeyLimit, a value of its own
 	opStreamLocalBindMask
 	opSyslogFacility
 	opProxyCommand
@@ -116,21 +116,21 @@ const (
 	numOps
 )
 
-// A Class says what becomes of a keyword.
+// A Class says how a keyword is treated.
 type Class uint8
 
 // The classes.
 const (
-	// Honoured: it acts on the resolution, or on the connection.
+	// Honoured keywords affect the resolution or the connection.
 	Honoured Class = iota
-	// NotYetHonoured: its value stands in Resolved, and nothing reads it there.
+	// NotYetHonoured keywords set a field of Resolved that no caller reads.
 	NotYetHonoured
-	// WithoutEffect: its value is checked and then does nothing. What it asks
-	// for is not done by a program that runs commands on many hosts and has no
-	// terminal, or ssh ignores it as well.
+	// WithoutEffect keywords are checked and otherwise ignored: they ask for something that a
+	// program without a terminal that runs commands on many hosts does not do, or ssh ignores
+	// them as well.
 	WithoutEffect
-	// Refused: not honoured, and ignoring it would change whom we trust or what
-	// runs where. A value that asks for it is an error of Resolve.
+	// Refused keywords are not honoured, although ignoring them would change who is trusted or
+	// what runs where. Resolve returns an error for a value that enables one.
 	Refused
 )
 
@@ -143,14 +143,14 @@ func (c Class) String() string {
 	return classNames[c]
 }
 
-// A Keyword is a word that OpenSSH knows.
+// A Keyword is a keyword that OpenSSH knows.
 type Keyword struct {
 	Name  string // in lower case, as ssh -G prints it
 	Class Class
 }
 
-// Keywords lists every keyword that is read, aliases included, in the order of
-// the table that follows the output of ssh -G.
+// Keywords returns every known keyword, including aliases, in the order of the keyword table,
+// which follows the output of ssh -G.
 func Keywords() []Keyword {
 	list := make([]Keyword, 0, len(keywordTable)+16)
 	for i := range keywordTable {
@@ -163,13 +163,12 @@ func Keywords() []Keyword {
 	return list
 }
 
-// A keyword is a row of the table: how its arguments are read and what OpenSSH
-// puts where nothing is said.
+// A keyword is a row of the table: how its arguments are parsed, and OpenSSH's default.
 type keyword struct {
 	name     string
 	op       op
 	class    Class
 	read     func(*line) error
-	standard string // as ssh -G prints it; "" when ssh -G prints nothing
+	standard string // as ssh -G prints it; "" if ssh -G prints nothing
 	aliases  []string
 }

@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// A setting is a value that a line gives, and where. It is shared by all hosts
-// and never changed.
+// A setting is a value from a line, with its place. All hosts share it; it is never changed.
 type setting struct {
 	op     op
 	source *Source
@@ -15,28 +14,28 @@ type setting struct {
 	text   string   // as ssh -G prints it, before tokens are replaced
 	list   []string // the words of a keyword that takes several
 	num    int64    // of numbers and times, in their unit
-	value  any      // what else the reader made of it
+	value  any      // any other parsed value
 }
 
-// A line is a line of the configuration while it is read.
+// A line is a configuration line during parsing.
 type line struct {
 	loader  *loader
 	keyword string // in lower case
 	op      op
 	args    []string
-	rest    string // the arguments as they were written
+	rest    string // the arguments as written
 	source  *Source
 	user    bool
-	file    *file // what the line belongs to; nil for -o
-	node    node  // what it becomes
+	file    *file // the file that has the line; nil for -o
+	node    node  // the result
 }
 
-// read reads a line into its node. A blank line or a comment gives false.
+// read parses a line into its node. It returns false for a blank line or a comment.
 func (l *line) read(text string) (bool, error) {
 	if strings.IndexByte(text, 0) >= 0 {
 		return false, errors.New("NUL byte")
 	}
-	// A form feed counts as blank at the end only (readconf.c).
+	// A form feed is white space only at the end (readconf.c).
 	text = strings.TrimRight(text, whitespace+"\f")
 	word, rest, err := cutKeyword(text)
 	if err == nil && word == "" {
@@ -71,7 +70,7 @@ func (l *line) read(text string) (bool, error) {
 	return true, nil
 }
 
-// next takes the next word.
+// next returns the next word.
 func (l *line) next() (string, bool) {
 	if len(l.args) == 0 {
 		return "", false
@@ -81,7 +80,7 @@ func (l *line) next() (string, bool) {
 	return arg, true
 }
 
-// need takes the next word, which must be there and not be empty.
+// need returns the next word, which must exist and not be empty.
 func (l *line) need() (string, error) {
 	arg, _ := l.next()
 	if arg == "" {
@@ -90,7 +89,7 @@ func (l *line) need() (string, error) {
 	return arg, nil
 }
 
-// all takes all words; an empty one is an error.
+// all returns all words; an empty one is an error.
 func (l *line) all() ([]string, error) {
 	words := l.args
 	l.args = nil
@@ -102,7 +101,7 @@ func (l *line) all() ([]string, error) {
 	return words, nil
 }
 
-// set adds a value and gives it for further filling in.
+// set adds a value and returns it so that the caller can set further fields.
 func (l *line) set(o op, text string) *setting {
 	s := &setting{op: o, source: l.source, user: l.user, text: text}
 	l.node.settings = append(l.node.settings, s)

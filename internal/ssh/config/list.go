@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// readWords takes any number of words; the first line that has some wins.
+// readWords reads any number of words; the first line with words wins.
 func readWords(l *line) error {
 	words, err := l.all()
 	if err != nil {
@@ -16,8 +16,7 @@ func readWords(l *line) error {
 	return l.setWords(words)
 }
 
-// readLogVerbose keeps the first word only, a slip of readconf.c that does no
-// harm.
+// readLogVerbose keeps only the first word: a harmless bug of readconf.c.
 func readLogVerbose(l *line) error {
 	words, err := l.allNoneAlone()
 	if err != nil || len(words) == 0 {
@@ -48,7 +47,7 @@ func readFiles(l *line) error {
 	return l.setWords(words)
 }
 
-// allNoneAlone takes all words; "none" must stand alone.
+// allNoneAlone returns all words; "none" must be the only one.
 func (l *line) allNoneAlone() ([]string, error) {
 	words, err := l.all()
 	if err != nil {

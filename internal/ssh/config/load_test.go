@@ -76,7 +76,7 @@ func TestOwnerAndMode(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// -F names a file at its user's own risk, what it includes is checked.
+	// A file named by -F is not checked, but its includes are.
 	if err := os.Chmod(path, 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestIncludeLimits(t *testing.T) {
 		t.Errorf("16 levels: %v", err)
 	}
 	wantError(t, try("deep1"), "more than 16 levels deep")
-	// What was read at one depth may be too deep at another.
+	// A file that was read at one depth may be too deep at another.
 	writeFile(t, dir+"/twice", "Include "+dir+"/deep3\nInclude "+dir+"/deeper\n")
 	writeFile(t, dir+"/deeper", "Include "+dir+"/deep3\n")
 	wantError(t, try("twice"), "deeper:1: include", "more than 16 levels deep")
@@ -180,8 +180,7 @@ func TestMatchLaterThanOracle(t *testing.T) {
 	}
 }
 
-// An unknown keyword is an error for the hosts for which nothing has said, before
-// it, that it is to be ignored.
+// An unknown keyword is an error for the hosts for which no earlier IgnoreUnknown matches it.
 func TestIgnoreUnknownDependsOnTheHost(t *testing.T) {
 	c := load(t, "Host a\nIgnoreUnknown New*\nHost *\nNewThing 1\n", nil)
 	resolve(t, c, "a")

@@ -16,14 +16,14 @@ import (
 const (
 	maxBytes  = 16 << 20  // read from files
 	maxFiles  = 4096      // read
-	maxWeight = 1_000_000 // lines that one host comes by, those of a file included twice counted twice
+	maxWeight = 1_000_000 // lines evaluated per host; a file included twice counts twice
 )
 
 // A loader reads configuration files.
 type loader struct {
 	local      *Local
 	algorithms *Algorithms
-	systemDir  string // where the system's relative includes begin
+	systemDir  string // base directory of relative includes in the system file
 	keywords   map[string]*keyword
 
 	files     map[fileKey]*file
@@ -34,13 +34,13 @@ type loader struct {
 	wantFinal bool
 }
 
-// A fileKey is what the meaning of a file depends on.
+// A fileKey identifies a parsed file: all that its meaning depends on.
 type fileKey struct {
 	path string
 	user bool
 }
 
-// A fileRole says how a file came to be read.
+// A fileRole says why a file is read.
 type fileRole uint8
 
 const (
@@ -50,8 +50,8 @@ const (
 	fileIncluded                 // checked
 )
 
-// readFile reads a file and what it includes. Lines that cannot be used go to
-// l.problems. A file that may be missing and is gives an empty one.
+// readFile reads a file and its includes. Bad lines are added to l.problems. A missing file
+// that may be missing is returned as an empty one.
 func (l *loader) readFile(path string, user bool, role fileRole) (*file, error) {
 	text, err := l.readText(path, role)
 	if errors.Is(err, fs.ErrNotExist) && (role == fileUser || role == fileSystem) {
@@ -63,7 +63,7 @@ func (l *loader) readFile(path string, user bool, role fileRole) (*file, error) 
 	return l.parse(path, text, user)
 }
 
-// parse reads the text of a file.
+// parse parses the text of a file.
 func (l *loader) parse(path, text string, user bool) (*file, error) {
 	l.stack = append(l.stack, path)
 	defer func() { l.stack = l.stack[:len(l.stack)-1] }()
@@ -88,8 +88,8 @@ func (l *loader) parse(path, text string, user bool) (*file, error) {
 	return f, nil
 }
 
-// link lets a walk skip lines that do not apply, up to the next one that acts
-// all the same.
+// link sets the node to continue at while lines do not apply: the next one that has an effect
+// nevertheless.
 func (f *file) link() {
 	next := len(f.nodes)
 	for i := len(f.nodes) - 1; i >= 0; i-- {
@@ -121,8 +121,8 @@ func (f *file) add(n node) error {
 	return nil
 }
 
-// readText reads a file's bytes within the limits. A directory is empty, as it
-// is to ssh when a wildcard of Include matches one.
+// readText reads a file within the limits. A directory counts as empty, as in ssh when an
+// Include wildcard matches one.
 func (l *loader) readText(path string, role fileRole) (string, error) {
 	if l.count++; l.count > maxFiles {
 		return "", fmt.Errorf("more than %d configuration files", maxFiles)
@@ -157,8 +157,8 @@ func (l *loader) readText(path string, role fileRole) (string, error) {
 	return string(text), nil
 }
 
-// checkOwner refuses a file that somebody else could have written: it belongs to
-// root or to us, and only its owner may write (readconf.c).
+// checkOwner refuses a file that another user could have written: its owner must be root or us,
+// and only the owner may have write permission (readconf.c).
 func checkOwner(path string, info fs.FileInfo, uid int) error {
 	const hint = "\nhint: chmod go-w, and chown to yourself"
 	if info.Mode().Perm()&0o022 != 0 {

@@ -10,24 +10,23 @@ import (
 	"strings"
 )
 
-// Local is what the configuration may depend on of this machine and its user.
-// Fields that are zero are filled in by Load.
+// Local describes this machine and its user, as far as the configuration depends on them. Load
+// fills in zero fields.
 type Local struct {
 	User     string // login name: %u
-	UID      int    // %i; looked up only when User is ""
-	Home     string // home directory of the password database: ~ and %d
-	Hostname string // with its domain: %l
-	// Getenv looks environment variables up; nil means os.LookupEnv.
+	UID      int    // %i; looked up only if User is ""
+	Home     string // home directory from the password database: ~ and %d
+	Hostname string // including the domain: %l
+	// Getenv looks up environment variables; nil means os.LookupEnv.
 	Getenv func(name string) (value string, set bool)
-	// HomeOf gives the home directory for "~name"; nil means the password
-	// database.
+	// HomeOf returns the home directory for "~name"; nil means the password database.
 	HomeOf func(name string) (string, error)
-	// Addresses lists the addresses of this machine's interfaces, for Match
-	// localnetwork; nil means to ask the system.
+	// Addresses returns the addresses of this machine's interfaces, for Match localnetwork; nil
+	// means those of the system.
 	Addresses func() ([]netip.Addr, error)
 }
 
-// withDefaults fills in what is missing.
+// withDefaults fills in zero fields.
 func (l Local) withDefaults() (*Local, error) {
 	if l.User == "" || l.Home == "" {
 		u, err := user.Current()
@@ -84,8 +83,7 @@ func interfaceAddresses() ([]netip.Addr, error) {
 	return addrs, nil
 }
 
-// expandTilde replaces "~" and "~name" at the beginning (misc.c,
-// tilde_expand).
+// expandTilde replaces a leading "~" or "~name" (misc.c, tilde_expand).
 func (l *Local) expandTilde(path string) (string, error) {
 	rest, ok := strings.CutPrefix(path, "~")
 	if !ok {

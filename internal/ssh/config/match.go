@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// match says whether a Match line applies.
+// match reports whether a Match line applies.
 func (e *evaluation) match(n *node, never bool) (bool, error) {
 	if never {
 		return false, nil
@@ -64,7 +64,7 @@ func (e *evaluation) runExec(command string) (bool, error) {
 	return ok, nil
 }
 
-// text gives a value, or "".
+// text returns a value, or "" if it is not set.
 func (e *evaluation) text(o op) string {
 	if s := e.values.first[o]; s != nil {
 		return s.text
@@ -79,7 +79,7 @@ func (e *evaluation) user() string {
 	return e.config.local.User
 }
 
-// currentHost is the host as far as it is known in this pass.
+// currentHost returns the host name as known so far in this pass.
 func (e *evaluation) currentHost() (string, error) {
 	s := e.values.first[opHostName]
 	if e.final || s == nil {
@@ -101,8 +101,8 @@ func (e *evaluation) inNetwork(networks []netip.Prefix) (bool, error) {
 	return false, nil
 }
 
-// execCommand gives the shell command of a Match exec. Names that could mean
-// something to a shell never get into one.
+// execCommand returns the shell command of a Match exec. Names with characters that are special
+// to a shell are refused.
 func (e *evaluation) execCommand(arg string) (string, error) {
 	host, err := e.currentHost()
 	if err != nil {
@@ -126,7 +126,7 @@ func (e *evaluation) execCommand(arg string) (string, error) {
 	return t.expand(arg, tokensCommon, nil)
 }
 
-// tokens are what the values so far make of them.
+// tokens returns the token values that follow from the values so far.
 func (e *evaluation) tokens(host string) *tokens {
 	local := e.config.local
 	t := &tokens{
@@ -145,7 +145,7 @@ func (e *evaluation) tokens(host string) *tokens {
 	return t
 }
 
-// expandUser replaces the tokens in the user name, which OpenSSH does since 10.
+// expandUser expands the tokens in the user name, as OpenSSH does since 10.
 func (e *evaluation) expandUser(t *tokens) (string, error) {
 	s := e.values.first[opUser]
 	if s == nil {

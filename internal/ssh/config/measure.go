@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// readTime takes a time; "none" sets nothing, so that a later line may.
+// readTime reads a time; "none" sets nothing, so that a later line may.
 func readTime(l *line) error { return l.readTimeFor(l.op) }
 
 func (l *line) readTimeFor(o op) error {
@@ -26,7 +26,7 @@ func (l *line) readTimeFor(o op) error {
 	return nil
 }
 
-// parseTime reads a time as sequence of numbers with units, in seconds
+// parseTime parses a time, a sequence of numbers with units, and returns seconds
 // (sshd_config(5), TIME FORMATS; misc.c, convtime).
 func parseTime(s string) (int64, error) {
 	bad := fmt.Errorf("bad time %.80q", s)
@@ -58,8 +58,8 @@ func parseTime(s string) (int64, error) {
 
 var timeUnits = map[byte]int64{'s': 1, 'm': 60, 'h': 60 * 60, 'd': 24 * 60 * 60, 'w': 7 * 24 * 60 * 60}
 
-// readRekeyLimit takes a size and, after it, a time: two values, each of which
-// is first to win by itself.
+// readRekeyLimit reads a size and an optional time: two values, for each of which the first one
+// wins.
 func readRekeyLimit(l *line) error {
 	arg, err := l.need()
 	if err != nil {
@@ -81,8 +81,7 @@ func readRekeyLimit(l *line) error {
 	return nil
 }
 
-// parseSize reads a number of bytes with an optional unit (scan_scaled of
-// OpenBSD's libutil).
+// parseSize parses a number of bytes with an optional unit (scan_scaled of OpenBSD's libutil).
 func parseSize(s string) (int64, error) {
 	bad := fmt.Errorf("bad size %.80q", s)
 	number, scale := s, 1.0

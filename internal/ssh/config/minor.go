@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// The readers of this file serve keywords that have a syntax of their own and no
-// effect: a value that ssh refuses is refused, and the others read as in ssh -G.
+// The readers of this file are for keywords with their own syntax and no effect: they refuse
+// the values that ssh refuses and store the others as ssh -G prints them.
 
 func readAddKeys(l *line) error {
 	arg, err := l.need()
@@ -85,7 +85,7 @@ func readEscapeChar(l *line) error {
 	return nil
 }
 
-// visible writes a byte as vis(3) does.
+// visible encodes a byte as vis(3) does.
 func visible(c byte) string {
 	switch {
 	case c == '\\':
@@ -125,8 +125,8 @@ func readTunnelDevice(l *line) error {
 	return nil
 }
 
-// ipqos are the names of DSCP and TOS values (misc.c). Of names for one value,
-// the first is what ssh -G prints.
+// ipqos are the names of DSCP and TOS values (misc.c). Of names for the same value, ssh -G
+// prints the first.
 var ipqos = []struct {
 	name  string
 	value int64

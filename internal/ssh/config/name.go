@@ -8,10 +8,9 @@ import (
 // maxHost bounds host names, in bytes (NI_MAXHOST of netdb.h).
 const maxHost = 1024
 
-// ValidHostName says whether a host name is safe to hand on to a shell: the
-// rule of OpenSSH since 9.6 (valid_hostname). It has no '-' at the beginning, no
-// control characters or blanks, and none of '`"$\;&<>|(){}, in it. The empty
-// name and names beyond 1024 bytes are refused, too.
+// ValidHostName returns an error unless a host name is safe to pass to a shell, by the rule of
+// OpenSSH since 9.6 (valid_hostname): no leading '-', no control characters or blanks, and none
+// of '`"$\;&<>|(){},. It also refuses the empty name and names longer than 1024 bytes.
 func ValidHostName(name string) error {
 	switch {
 	case name == "":
@@ -29,10 +28,10 @@ func ValidHostName(name string) error {
 	return nil
 }
 
-// ValidUser says whether a login name is safe to hand on to a shell: the rule
-// of OpenSSH (valid_ruser). It has no '-' at the beginning or behind a blank, no
-// control characters, none of '`";&<>|(){} in it and no '\' at the end. The
-// empty name and names beyond 1024 bytes are refused, too.
+// ValidUser returns an error unless a login name is safe to pass to a shell, by the rule of
+// OpenSSH (valid_ruser): no '-' at the beginning or after a blank, no control characters, none
+// of '`";&<>|(){} and no '\' at the end. It also refuses the empty name and names longer than
+// 1024 bytes.
 func ValidUser(name string) error {
 	switch {
 	case name == "":
@@ -56,8 +55,8 @@ func ValidUser(name string) error {
 
 func isBlankOrControl(c byte) bool { return c <= ' ' || c == 0x7f }
 
-// cleanDomain checks a domain name and gives it in lower case without the dot
-// at its end (misc.c, valid_domain).
+// cleanDomain checks a domain name and returns it in lower case without a trailing dot (misc.c,
+// valid_domain).
 func cleanDomain(name string) (string, error) {
 	if name == "" || !isAlphanumeric(name[0]) {
 		return "", fmt.Errorf("domain name %.80q begins with an invalid character", name)
@@ -77,7 +76,7 @@ func isAlphanumeric(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// validEnvName is valid_env_name of misc.c.
+// validEnvName implements valid_env_name of misc.c.
 func validEnvName(name string) bool {
 	for i := range len(name) {
 		if !isAlphanumeric(name[i]) && name[i] != '_' {

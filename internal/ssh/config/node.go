@@ -2,18 +2,16 @@ package config
 
 import "errors"
 
-// A file is a configuration file as it was read. It is shared by all hosts and
-// never changed.
+// A file is a parsed configuration file. All hosts share it; it is never changed.
 type file struct {
 	path  string
 	nodes []node
-	// weight is the number of lines that a walk through the file and what it
-	// includes comes by.
+	// weight is the number of lines evaluated for the file and its includes.
 	weight int
-	// height is how many levels of files it includes below itself.
+	// height is the number of include levels below the file.
 	height int
-	// plain says that nothing in it acts where it does not apply, so that an
-	// Include that does not apply may be skipped.
+	// plain means that no line has an effect where it does not apply, so that an Include that
+	// does not apply may be skipped.
 	plain bool
 }
 
@@ -24,19 +22,19 @@ const (
 	nodeHost
 	nodeMatch
 	nodeInclude
-	nodeUnknown // a keyword that only IgnoreUnknown can save
+	nodeUnknown // an unknown keyword, an error unless IgnoreUnknown matches
 )
 
 // A node is a line of a file.
 type node struct {
 	kind     nodeKind
-	next     int // where to go on when lines do not apply
+	next     int // the node to continue at if lines do not apply
 	source   *Source
 	settings []*setting
-	patterns patterns // of a Host line
+	patterns patterns // for a Host line
 	criteria []criterion
 	files    []*file
-	keyword  string // of nodeUnknown
+	keyword  string // for nodeUnknown
 }
 
 func readHost(l *line) error {

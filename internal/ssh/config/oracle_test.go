@@ -13,9 +13,8 @@ import (
 	"shoal/internal/needs"
 )
 
-// An oracle is the installed ssh. It is asked for the algorithms that it has
-// and for its defaults, so that the suite compares how configurations are
-// resolved and not which version was built with what.
+// An oracle is the installed ssh. Its algorithms and defaults are queried, so that the suite
+// compares how configurations are resolved and not how that ssh was built.
 type oracle struct {
 	algorithms Algorithms
 	defaults   map[string][]string
@@ -59,7 +58,7 @@ func newOracle(t testing.TB) *oracle {
 	return o
 }
 
-// askSSH gives the lines of ssh -G by keyword.
+// askSSH returns the lines of ssh -G by keyword.
 func askSSH(args ...string) (map[string][]string, error) {
 	cmd := exec.Command("ssh", append([]string{"-G"}, args...)...)
 	var stdout, stderr bytes.Buffer
@@ -80,18 +79,17 @@ func askSSH(args ...string) (map[string][]string, error) {
 	return lines, nil
 }
 
-// A sample is a configuration and what is asked of it. In texts, @ stands for
-// the directory of the files.
+// A sample is a configuration and a query. In texts, @ stands for the directory of the files.
 type sample struct {
 	name  string
-	files map[string]string // "config" is what -F names
+	files map[string]string // "config" is the argument of -F
 	host  string
 	user  string
 	port  uint16
 	set   []string
 }
 
-// write puts the files into a directory and gives the path of "config".
+// write writes the files to a directory and returns the path of "config".
 func (s *sample) write(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -122,7 +120,7 @@ func (s *sample) ask(path string) (map[string][]string, error) {
 	return askSSH(append(args, "--", s.host)...)
 }
 
-// testEnv is the environment that askSSH gives to ssh.
+// testEnv is the environment that askSSH passes to ssh.
 func testEnv(name string) (string, bool) {
 	switch name {
 	case "SC_DIR":
@@ -135,11 +133,11 @@ func testEnv(name string) (string, bool) {
 	return os.LookupEnv(name)
 }
 
-// compare gives the differences between ssh's answer and ours.
+// compare returns the differences between ssh's answer and ours.
 func (o *oracle) compare(theirs map[string][]string, r *Resolved) []string {
 	ours := make(map[string][]string)
 	standard := make(map[string]bool)
-	// %C: since 9.3 the jump host is part of it, in the oracle's 9.2 it is not.
+	// Since 9.3 the jump host is part of %C; in the oracle's 9.2 it is not.
 	without := *r.tokens
 	without.jump = ""
 	for _, s := range r.Settings() {
@@ -152,7 +150,7 @@ func (o *oracle) compare(theirs map[string][]string, r *Resolved) []string {
 		want := theirs[k.Name]
 		got := ours[k.Name]
 		if standard[k.Name] || got == nil && want != nil {
-			// A default of ours is right when ssh is at its default, too.
+			// Our default is right if ssh also has its default.
 			got = o.defaults[k.Name]
 		}
 		if !slices.Equal(got, want) {
@@ -167,7 +165,7 @@ func (o *oracle) compare(theirs map[string][]string, r *Resolved) []string {
 	return diffs
 }
 
-// defaultOf is what the table has for a keyword.
+// defaultOf returns the table's default for a keyword.
 func defaultOf(name string) string {
 	for i := range keywordTable {
 		if keywordTable[i].name == name {
@@ -177,8 +175,8 @@ func defaultOf(name string) string {
 	return ""
 }
 
-// check compares one sample and reports. An ssh that refuses must be met by an
-// error of ours, and the other way round.
+// check compares one sample and reports differences. If and only if ssh refuses, we must return
+// an error.
 func (o *oracle) check(t *testing.T, s *sample) (accepted bool) {
 	t.Helper()
 	path := s.write(t)
@@ -191,7 +189,7 @@ func (o *oracle) check(t *testing.T, s *sample) (accepted bool) {
 	case theirErr != nil:
 		_, err = c.Resolve(t.Context(), s.host, options)
 	default:
-		// Without the refusal of keywords, which is ours alone.
+		// Without refusing keywords, which only we do.
 		r, err = c.resolve(t.Context(), s.host, &options, true)
 	}
 	switch {

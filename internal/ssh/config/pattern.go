@@ -2,13 +2,13 @@ package config
 
 import "strings"
 
-// A pattern is a host pattern of ssh_config(5), PATTERNS: '*' stands for any
-// run of bytes and '?' for one byte.
+// A pattern is a host pattern of ssh_config(5), PATTERNS: '*' matches any run of bytes and '?'
+// one byte.
 type pattern struct {
 	text    string
-	prefix  string // what comes before the first wildcard
-	negated bool   // a '!' stood before it
-	literal bool   // there is no wildcard
+	prefix  string // the text before the first wildcard
+	negated bool   // a '!' preceded it
+	literal bool   // it has no wildcard
 }
 
 func parsePattern(s string) pattern {
@@ -21,22 +21,22 @@ func parsePattern(s string) pattern {
 }
 
 func (p *pattern) matches(s string) bool {
-	// Most patterns of a configuration are not for the host at hand, and most of
-	// these begin otherwise.
+	// Fast path: most patterns of a configuration do not match, and most of these differ in the
+	// prefix.
 	if !strings.HasPrefix(s, p.prefix) {
 		return false
 	}
 	return p.literal && s == p.text || !p.literal && matchPattern(s, p.text)
 }
 
-// patterns are several of them: of a Host line, or a list with commas.
+// patterns are those of a Host line or of a comma-separated list.
 type patterns []pattern
 
 // maxPattern is the longest pattern in a list that OpenSSH compares (match.c).
 const maxPattern = 1023
 
-// parsePatterns reads a list with commas (match.c, match_pattern_list). One with
-// a pattern that is too long matches nothing.
+// parsePatterns parses a comma-separated list (match.c, match_pattern_list). A list with an
+// overlong pattern matches nothing.
 func parsePatterns(list string) patterns {
 	if list == "" {
 		return nil
@@ -52,7 +52,7 @@ func parsePatterns(list string) patterns {
 	return ps
 }
 
-// match says whether one of the patterns fits and none of the negated ones.
+// match reports whether one of the patterns matches and none of the negated ones does.
 func (ps patterns) match(s string) bool {
 	found := false
 	for i := range ps {
@@ -68,15 +68,14 @@ func (ps patterns) match(s string) bool {
 	return found
 }
 
-// matchList says whether s fits a list with commas.
+// matchList reports whether s matches a comma-separated list.
 func matchList(s, list string) bool { return parsePatterns(list).match(s) }
 
-// matchListFold is matchList with the list in lower case, for a name that is in
-// lower case already.
+// matchListFold is matchList with the list converted to lower case; s must be in lower case.
 func matchListFold(s, list string) bool { return matchList(s, lower(list)) }
 
-// matchPattern says whether s fits a pattern (match.c, match_pattern). It takes
-// time proportional to the product of both lengths at worst.
+// matchPattern reports whether s matches a pattern (match.c, match_pattern). The worst-case
+// time is proportional to the product of both lengths.
 func matchPattern(s, pattern string) bool {
 	star, resume := -1, 0
 	i, p := 0, 0

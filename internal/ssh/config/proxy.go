@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// fillProxy takes ProxyJump and ProxyCommand, of which at most one is set.
+// fillProxy sets ProxyJump or ProxyCommand, of which at most one is set.
 func (r *Resolved) fillProxy() error {
 	if command := r.textNotNone(opProxyCommand); command != "" {
 		expanded, err := r.tokens.expand(command, tokensProxy, nil)
@@ -25,8 +25,8 @@ func (r *Resolved) fillProxy() error {
 	return r.problemIf(opProxyJump, r.checkSelfJump())
 }
 
-// expandJump replaces tokens in a jump host and checks it by the rules for names
-// that reach a shell, though none of ours does: ssh builds a command from them.
+// expandJump expands tokens in a jump host and checks it by the rules for names that reach a
+// shell, as ssh does, which builds a command from them; we do not.
 func (r *Resolved) expandJump(j Jump) (Jump, error) {
 	var err error
 	if j.Host, err = r.tokens.expand(j.Host, tokensProxy, nil); err != nil {
@@ -60,11 +60,10 @@ func (r *Resolved) checkSelfJump() error {
 var errNeedsShell = errors.New("needs a shell\nhint: write the command without pipes, redirections, variables and wildcards, " +
 	"or put it into a script")
 
-// ProxyArgv gives ProxyCommand as the words of a command that is run without a
-// shell: the words are separated first, by a shell's rules, and the tokens
-// replaced in each, so that no host name can become anything else. A word "exec"
-// at the beginning is left out. It is nil when there is no ProxyCommand, and an
-// error when the command needs a shell.
+// ProxyArgv returns ProxyCommand as the words of a command that is run without a shell. It
+// splits the words by a shell's rules before it expands the tokens in each, so that no host
+// name can become anything else. A leading word "exec" is removed. It returns nil if there is
+// no ProxyCommand, and an error if the command needs a shell.
 func (r *Resolved) ProxyArgv() ([]string, error) {
 	command := r.textNotNone(opProxyCommand)
 	if command == "" {
@@ -86,8 +85,8 @@ func (r *Resolved) ProxyArgv() ([]string, error) {
 	return words, nil
 }
 
-// shellWords splits a command as a POSIX shell does (POSIX.1 XCU 2.2, 2.3), as
-// far as quotes go. What else a shell would act upon is an error.
+// shellWords splits a command and removes quotes as a POSIX shell does (POSIX.1 XCU 2.2, 2.3).
+// Everything else that is special to a shell is an error.
 func shellWords(s string) ([]string, error) {
 	var words []string
 	var b strings.Builder
@@ -135,7 +134,7 @@ func shellWords(s string) ([]string, error) {
 	return words, nil
 }
 
-// actsInShell says that an unquoted byte is more than itself to a shell.
+// actsInShell reports whether an unquoted byte is special to a shell.
 func actsInShell(c byte, inWord bool) bool {
 	if !inWord && (c == '#' || c == '~' || c == '!') {
 		return true

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// A refusal is a keyword that is not honoured though the security of a
-// connection, or what runs on the host, depends on it.
+// A refusal is a keyword that is not honoured, although the security of a connection or what
+// runs on the host depends on it.
 type refusal struct {
 	op op
-	// harmless are the values that ask for nothing.
+	// harmless is the value that requests nothing.
 	harmless string
 	// why says what would be lost.
 	why string
@@ -26,8 +26,8 @@ var refusals = []refusal{
 	{opSessionType, "default", "each host runs a command"},
 }
 
-// refused finds a keyword that is not honoured and would matter, and a
-// connection that the configuration refuses by itself.
+// refused returns an error for a keyword that is not honoured and matters, and for a connection
+// that the configuration itself refuses (RefuseConnection).
 func (r *Resolved) refused() error {
 	if s := r.values.first[opRefuseConnection]; s != nil {
 		return r.problem(opRefuseConnection, fmt.Errorf("the configuration refuses it: %.200q", s.text))

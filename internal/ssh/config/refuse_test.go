@@ -47,7 +47,7 @@ func TestRefusedKeywords(t *testing.T) {
 	resolve(t, load(t, harmless, nil), "h")
 }
 
-// What has no effect is taken silently: with it, a host resolves as without.
+// A keyword without effect is accepted silently: the host resolves as if it were not there.
 func TestWithoutEffect(t *testing.T) {
 	c := load(t, "ForwardAgent yes\nForwardX11 yes\nLocalForward 80 a:80\nControlMaster auto\nControlPath ~/x\nTunnel yes\n"+
 		"PermitLocalCommand yes\nLocalCommand rm -rf /\nGSSAPIAuthentication yes\nHostbasedAuthentication yes\n"+

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// Options are what is known of a host besides the configuration. They win over
-// it, -o options included. The zero value adds nothing.
+// Options are settings of a host besides the configuration. They override it, including -o
+// options. The zero value sets nothing.
 type Options struct {
 	// User is the login name, as ssh -l takes it; "" means none.
 	User string
@@ -15,17 +15,16 @@ type Options struct {
 	Port uint16
 	// Jump is what ssh -J takes; "" means none.
 	Jump string
-	// Command is what will run there, for Match command.
+	// Command is the remote command, for Match command.
 	Command string
 }
 
-// Resolve gives what the configuration says of a host, named as on ssh's
-// command line but without user and port. It runs Match exec and looks names up
-// as the configuration asks for, until ctx ends.
+// Resolve returns the configuration of a host, named as on ssh's command line but without user
+// and port. It runs Match exec and looks up names as the configuration requests, until ctx
+// ends.
 //
-// An error names the line it comes from where there is one, as a [Problem]: a
-// value that cannot be used for this host, a refused keyword (see [Keywords]),
-// or RefuseConnection.
+// An error is a [Problem] with its line, if it comes from one: a value that cannot be used for
+// this host, a refused keyword (see [Keywords]), or RefuseConnection.
 func (c *Config) Resolve(ctx context.Context, host string, o Options) (*Resolved, error) {
 	r, err := c.resolve(ctx, host, &o, true)
 	if err == nil {
@@ -37,8 +36,8 @@ func (c *Config) Resolve(ctx context.Context, host string, o Options) (*Resolved
 	return r, nil
 }
 
-// resolve does all of Resolve but refusing keywords. Without commandLine, -o
-// options do not count: they are not for jump hosts.
+// resolve is Resolve without refusing keywords. If commandLine is false, -o options are
+// ignored: they do not apply to jump hosts.
 func (c *Config) resolve(ctx context.Context, host string, o *Options, commandLine bool) (*Resolved, error) {
 	if err := ValidHostName(host); err != nil {
 		return nil, err
@@ -66,11 +65,11 @@ func (c *Config) resolve(ctx context.Context, host string, o *Options, commandLi
 	return e.finish()
 }
 
-// literal is the value of a setting in which no tokens are replaced: it did not
+// literal marks the value of a setting in which tokens are not expanded, because it did not
 // come from a configuration.
 type literal struct{}
 
-// applyOptions takes the caller's options and then those of -o.
+// applyOptions applies the caller's options and then those of -o.
 func (e *evaluation) applyOptions(commandLine bool) error {
 	source := &Source{File: CommandLine}
 	set := func(o op, text string) *setting {
@@ -98,14 +97,14 @@ func (e *evaluation) applyOptions(commandLine bool) error {
 	return e.file(e.config.commandLine, &active, false)
 }
 
-// finalPass goes through the files once more when canonicalization or a Match
-// final asks for it: Host lines now see what the host's name has become.
+// finalPass evaluates the files once more if canonicalization or a Match final requires it:
+// Host lines are now compared with the final host name.
 func (e *evaluation) finalPass() error {
 	mode := e.text(opCanonicalizeHostname)
 	if !e.config.wantFinal && (mode == "" || mode == "false") {
 		return nil
 	}
-	// What has been used already is not changed any more (ssh.c,
+	// Values that have been used already no longer change (ssh.c,
 	// fill_default_options_for_canonicalization).
 	for _, s := range []*setting{
 		{op: opHostName, text: e.host},

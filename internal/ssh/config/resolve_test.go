@@ -197,7 +197,7 @@ func TestNamesFromOutsideAreChecked(t *testing.T) {
 	}
 }
 
-// %C is a hash of %l%h%p%r%j, and the last jump host is %j.
+// %C is a hash of %l%h%p%r%j, and %j is the last jump host.
 func TestConnectionHash(t *testing.T) {
 	c := load(t, "Host b\nProxyJump x,u@gate:7\nHost *\nUser u\nIdentityFile %C-%j\n", nil)
 	for host, jump := range map[string]string{"a": "", "b": "gate"} {

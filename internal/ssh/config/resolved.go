@@ -2,8 +2,7 @@ package config
 
 import "time"
 
-// Strictness is what becomes of a host whose key is not known
-// (StrictHostKeyChecking).
+// Strictness determines how a host with an unknown key is treated (StrictHostKeyChecking).
 type Strictness string
 
 // The values of StrictHostKeyChecking.
@@ -14,11 +13,10 @@ const (
 	StrictAcceptNew Strictness = "accept-new"
 )
 
-// Resolved is what the configuration says of one host, OpenSSH's defaults filled
-// in and tokens replaced. Slices are shared between hosts: they are not to be
-// changed.
+// Resolved is the configuration of one host, with OpenSSH's defaults filled in and tokens
+// expanded. Slices are shared between hosts and must not be changed.
 type Resolved struct {
-	Host     string // as Resolve was asked
+	Host     string // as passed to Resolve
 	HostName string // what to connect to: a name or an address
 	Port     uint16
 	User     string
@@ -28,26 +26,25 @@ type Resolved struct {
 	BindAddress         string        // "" means any
 	BindInterface       string        // "" means any
 	ConnectTimeout      time.Duration // 0 means that none was set
-	ConnectionAttempts  int           // at least 1
+	ConnectionAttempts  int           // 0 if none was set
 	TCPKeepAlive        bool
 	ServerAliveInterval time.Duration // 0 means never
 	ServerAliveCountMax int
 
-	// Jumps are the hosts on the way, in the order of connecting; nil for none.
-	// See Config.Route.
+	// Jumps are the jump hosts, in the order of connecting; nil for none. See Config.Route.
 	Jumps []Jump
-	// ProxyCommand is the shell command that connects, with its tokens
-	// replaced; "" for none. See ProxyArgv.
+	// ProxyCommand is the shell command that connects, with its tokens expanded; "" for none.
+	// See ProxyArgv.
 	ProxyCommand string
 
-	// IdentityFiles are the private keys named, in order. When none is and
-	// DefaultIdentities is set, those that ssh tries by itself are meant.
+	// IdentityFiles are the private keys named, in order. If there are none and
+	// DefaultIdentities is set, the files that ssh tries by default are meant.
 	IdentityFiles     []string
 	DefaultIdentities bool
 	CertificateFiles  []string
 	IdentitiesOnly    bool
-	// IdentityAgent is the agent's socket; "" for no agent. SSH_AUTH_SOCK and
-	// the like are looked up already.
+	// IdentityAgent is the agent's socket; "" for no agent. SSH_AUTH_SOCK and other variables
+	// are already replaced.
 	IdentityAgent string
 
 	PubkeyAuthentication         bool
@@ -65,9 +62,8 @@ type Resolved struct {
 	RevokedHostKeys       []string // files; nil for none
 	RequiredRSASize       int      // in bits
 
-	// The algorithms to offer, best first. HostKeyAlgorithmsSet says that the
-	// order of that list is the configuration's and not to be changed by what
-	// known_hosts knows.
+	// The algorithms to offer, best first. HostKeyAlgorithmsSet means that the configuration
+	// sets the order of that list; known_hosts must not change it.
 	KexAlgorithms            []string
 	Ciphers                  []string
 	MACs                     []string
@@ -87,7 +83,7 @@ type Resolved struct {
 	tokens *tokens
 }
 
-// Address is what to dial: HostName and Port, an IPv6 address in brackets.
+// Address returns the address to dial: HostName and Port, an IPv6 address in brackets.
 func (r *Resolved) Address() string {
 	return Jump{Host: r.HostName, Port: r.Port}.String()
 }

@@ -8,11 +8,10 @@ import (
 	"strings"
 )
 
-// Route resolves a host and the jump hosts before it, in the order of
-// connecting; the host itself is last. Each jump host is resolved as ssh does
-// it: with its own part of the configuration, without -o options, and the first
-// of them with its own ProxyJump, if it has one. Loops and routes beyond 16 jump
-// hosts are errors.
+// Route resolves a host and its jump hosts, in the order of connecting; the host itself is
+// last. As in ssh, each jump host is resolved with its own part of the configuration and
+// without -o options, and the first jump host with its own ProxyJump, if it has one. Loops and
+// routes of more than 16 jump hosts are errors.
 func (c *Config) Route(ctx context.Context, host string, o Options) ([]*Resolved, error) {
 	target, err := c.Resolve(ctx, host, o)
 	if err != nil {
@@ -39,7 +38,7 @@ func (c *Config) Route(ctx context.Context, host string, o Options) ([]*Resolved
 	return route, nil
 }
 
-// hop resolves a jump host that is reached by the ones before it.
+// hop resolves a jump host that is reached through the ones in before.
 func (c *Config) hop(ctx context.Context, j Jump, before []Jump) (*Resolved, error) {
 	texts := make([]string, len(before))
 	for i, b := range before {
@@ -56,8 +55,8 @@ func (c *Config) hop(ctx context.Context, j Jump, before []Jump) (*Resolved, err
 	return r, nil
 }
 
-// refusedAsHop is refused for a host that only passes connections on: what would
-// run there does not matter.
+// refusedAsHop is refused for a jump host, on which no command runs: keywords about what runs
+// there do not matter.
 func (r *Resolved) refusedAsHop() error {
 	err := r.refused()
 	if p, ok := errors.AsType[*Problem](err); ok && (p.Keyword == "remotecommand" || p.Keyword == "sessiontype") {

@@ -33,7 +33,7 @@ Host checked
 `, func(o *config.LoadOptions) { o.Set = []string{"ConnectTimeout=9"} })
 	for _, test := range []struct{ host, jump, want string }{
 		{"plain", "", "me@plain:22"},
-		// near is reached by way of mid, as the list says; mid by its own ProxyJump.
+		// near is reached through mid, as the list says; mid through its own ProxyJump.
 		{"target", "", "me@first:22 op@mid.example.com:2200 me@near:22 me@target:22"},
 		{"near", "none", "remotecommand"},
 		{"target", "none", "me@target:22"},

@@ -1,10 +1,10 @@
 package config
 
-// name gives a keyword's first name.
+// name returns a keyword's first name.
 func (c *Config) name(o op) string { return c.names[o] }
 
-// Why gives the source of a keyword's value: of keywords whose values add up,
-// that of the first. A keyword that is not known has the source of a default.
+// Why returns the source of a keyword's value; for keywords with accumulated values, that of
+// the first. For an unknown keyword it returns the source of a default.
 func (r *Resolved) Why(keyword string) Source {
 	k := r.config.keywords[lower(keyword)]
 	if k == nil {
@@ -18,7 +18,7 @@ func (r *Resolved) Why(keyword string) Source {
 	return Source{}
 }
 
-// several gives the values of a keyword whose values add up.
+// several returns the values of a keyword whose values accumulate.
 func (r *Resolved) several(o op) []*setting {
 	switch o {
 	case opIdentityFile:

@@ -2,33 +2,32 @@ package config
 
 import "strings"
 
-// What ssh -G prints, so that this package can be compared with it line by line.
+// The output of ssh -G, for a comparison line by line.
 
-// A Setting is a value and where it comes from.
+// A Setting is a value and its source.
 type Setting struct {
 	Keyword string // in lower case
 	Value   string // as ssh -G prints it
 	Source  Source // zero for OpenSSH's default
 }
 
-// String gives "keyword value".
+// String returns "keyword value".
 func (s Setting) String() string { return s.Keyword + " " + s.Value }
 
-// Settings lists all values as ssh -G does, defaults included, each with its
-// source.
+// Settings returns all values as ssh -G does, including defaults, each with its source.
 func (r *Resolved) Settings() []Setting {
 	var list []Setting
 	for i := range keywordTable {
 		k := &keywordTable[i]
 		if k.op == opObscureKeystrokeTiming {
-			break // what follows is never printed
+			break // the rest is never printed
 		}
 		list = r.appendSettings(list, k)
 	}
 	return list
 }
 
-// appendSettings adds the lines of one keyword.
+// appendSettings appends the lines of one keyword.
 func (r *Resolved) appendSettings(list []Setting, k *keyword) []Setting {
 	add := func(value string, s *setting) {
 		line := Setting{Keyword: k.name, Value: value}
@@ -72,7 +71,7 @@ func (r *Resolved) eachForward(o op, add func(string, *setting)) {
 	}
 	for _, s := range r.several(o) {
 		f := s.value.(forward)
-		// ssh prints a forwarding to a socket in the file system under both.
+		// ssh prints a forwarding to a Unix socket under both keywords.
 		if o == opDynamicForward && !f.socks && f.connectHost != "" || o == opLocalForward && f.socks {
 			continue
 		}
@@ -84,7 +83,7 @@ func (r *Resolved) eachForward(o op, add func(string, *setting)) {
 	}
 }
 
-// origin is the keyword that a printed value comes from.
+// origin returns the keyword that a printed value comes from.
 func (r *Resolved) origin(o op) op {
 	if o == opForwardAgent && r.values.first[opForwardAgentPath] != nil {
 		return opForwardAgentPath
@@ -92,7 +91,7 @@ func (r *Resolved) origin(o op) op {
 	return o
 }
 
-// print gives a value as ssh -G prints it, "" for none.
+// print returns a value as ssh -G prints it, "" for none.
 func (r *Resolved) print(k *keyword) string {
 	switch k.op {
 	case opUser:
@@ -159,7 +158,7 @@ func (r *Resolved) print(k *keyword) string {
 	return r.textOr(k.op, k.standard)
 }
 
-// printPath gives a path expanded as far as it can be.
+// printPath returns a path expanded as far as possible.
 func (r *Resolved) printPath(o op) string {
 	text := r.text(o)
 	if o == opControlPath {
@@ -186,8 +185,8 @@ func oneLine(words []string) string {
 	return strings.Join(words, " ")
 }
 
-// printUpdateHostKeys has a default that depends on other keywords, and "ask" is
-// turned off where nobody can be asked (readconf.c and ssh.c).
+// printUpdateHostKeys returns a default that depends on other keywords; "ask" is disabled if
+// nobody can be asked (readconf.c and ssh.c).
 func (r *Resolved) printUpdateHostKeys() string {
 	s := r.values.first[opUpdateHostKeys]
 	if s == nil {

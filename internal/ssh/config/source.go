@@ -5,18 +5,16 @@ import (
 	"strings"
 )
 
-// CommandLine is the File of a [Source] for options given with -o and for what
-// the caller of Resolve gave.
+// CommandLine is the File of a [Source] for -o options and for the Options of Resolve.
 const CommandLine = "command line"
 
-// A Source is where a value comes from. The zero value stands for OpenSSH's
-// default.
+// A Source is the origin of a value. The zero value means OpenSSH's default.
 type Source struct {
 	File string // path of the file, or CommandLine
-	Line int    // from 1; for -o the option's place; 0 for what Resolve was called with
+	Line int    // from 1; for -o the option's position; 0 for Options of Resolve
 }
 
-// String gives "file:line", or "default".
+// String returns "file:line", or "default".
 func (s Source) String() string {
 	switch {
 	case s.File == "":
@@ -29,15 +27,14 @@ func (s Source) String() string {
 	return fmt.Sprintf("%s:%d", s.File, s.Line)
 }
 
-// A Problem is a line of the configuration that cannot be used, or not for the
-// host at hand.
+// A Problem is a line of the configuration that cannot be used at all, or for the given host.
 type Problem struct {
 	Source
-	Keyword string // in lower case; "" when the line has none
+	Keyword string // in lower case; "" if the line has none
 	Err     error  // never nil
 }
 
-// Error says where and what. It may end in a line "hint: …".
+// Error returns the place and the error. It may end in a line "hint: …".
 func (p *Problem) Error() string {
 	if p.Keyword == "" {
 		return fmt.Sprintf("%v: %v", p.Source, p.Err)
@@ -57,13 +54,13 @@ func quoteStrange(s string) string {
 	return s
 }
 
-// Problems are all the lines that Load could not use.
+// Problems are all lines that Load could not use.
 type Problems []*Problem
 
 // maxShown bounds how many problems an error text lists.
 const maxShown = 20
 
-// Error lists the problems, one on a line, the first 20 of them.
+// Error returns the first 20 problems, one per line.
 func (ps Problems) Error() string {
 	var b strings.Builder
 	for i, p := range ps {
@@ -79,7 +76,7 @@ func (ps Problems) Error() string {
 	return b.String()
 }
 
-// Unwrap gives each problem to errors.Is and errors.As.
+// Unwrap returns the problems for errors.Is and errors.As.
 func (ps Problems) Unwrap() []error {
 	errs := make([]error, len(ps))
 	for i, p := range ps {

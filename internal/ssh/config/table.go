@@ -1,7 +1,7 @@
 package config
 
-// keywordTable has every keyword of OpenSSH, in the order in which ssh -G
-// prints them; the later rows are never printed.
+// keywordTable has all keywords of OpenSSH, in the order in which ssh -G prints them; the later
+// rows are never printed.
 var keywordTable = []keyword{
 	{"user", opUser, Honoured, readText, "", nil},
 	{"hostname", opHostName, Honoured, readText, "", nil},
@@ -109,20 +109,20 @@ var keywordTable = []keyword{
 	{"proxycommand", opProxyCommand, Honoured, readCommand, "", nil},
 	{"proxyjump", opProxyJump, Honoured, readProxyJump, "", nil},
 
-	// Later than 9.2.
+	// Added after 9.2.
 	{"obscurekeystroketiming", opObscureKeystrokeTiming, WithoutEffect, readWords, "", nil},
 	{"channeltimeout", opChannelTimeout, WithoutEffect, readWords, "", nil},
 	{"refuseconnection", opRefuseConnection, Honoured, readCommand, "", nil},
 	{"versionaddendum", opVersionAddendum, WithoutEffect, readCommand, "", nil},
 	{"warnweakcrypto", opWarnWeakCrypto, WithoutEffect, readWords, "", nil},
 
-	// What acts on the lines that follow.
+	// Keywords that affect the lines that follow.
 	{"host", opHost, Honoured, readHost, "", nil},
 	{"match", opMatch, Honoured, readMatch, "", nil},
 	{"include", opInclude, Honoured, readInclude, "", nil},
 
-	// What ssh ignores: deprecated, not supported, or patched in by Debian for
-	// methods that are not offered.
+	// Keywords that ssh ignores: deprecated, unsupported, or patched in by Debian for methods
+	// that are not offered.
 	{"protocol", opIgnored, WithoutEffect, readNothing, "", []string{
 		"cipher", "fallbacktorsh", "globalknownhostsfile2", "rhostsauthentication", "userknownhostsfile2", "useroaming",
 		"usersh", "useprivilegedport", "afstokenpassing", "kerberosauthentication", "kerberostgtpassing",
@@ -132,7 +132,7 @@ var keywordTable = []keyword{
 	}},
 }
 
-// indexKeywords gives the rows by all of their names.
+// indexKeywords returns the rows by all of their names.
 func indexKeywords() map[string]*keyword {
 	byName := make(map[string]*keyword, 2*len(keywordTable))
 	for i := range keywordTable {

@@ -1,7 +1,7 @@
 package config
 
 import (
-	"crypto/sha1" // %C is defined by it, as the name of a socket
+	"crypto/sha1" // %C is defined as a SHA-1 hash, used as a socket's name
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -12,10 +12,10 @@ const (
 	tokensCommon = "CLdhijklnpru"
 	tokensProxy  = "hknpr"
 	tokensHost   = "h"
-	tokensUser   = "Ldhijklnpu" // all but %r and %C, which are made of the user
+	tokensUser   = "Ldhijklnpu" // all but %r and %C, which depend on the user
 )
 
-// tokens are what stands for %-tokens in one host's values.
+// tokens are the values of %-tokens for one host.
 type tokens struct {
 	thisHost string // %l; %L is its first label
 	home     string // %d
@@ -29,7 +29,7 @@ type tokens struct {
 	user     string // %u
 }
 
-// lookup gives the text for %c.
+// lookup returns the value of %c.
 func (t *tokens) lookup(c byte) string {
 	switch c {
 	case 'C':
@@ -59,17 +59,17 @@ func (t *tokens) lookup(c byte) string {
 	return t.user
 }
 
-// hash is %C: the SHA-1 of %l%h%p%r%j (readconf.c, ssh_connection_hash).
+// hash returns %C: the SHA-1 of %l%h%p%r%j (readconf.c, ssh_connection_hash).
 func (t *tokens) hash() string {
 	sum := sha1.Sum([]byte(t.thisHost + t.host + t.port + t.remote + t.jump))
 	return hex.EncodeToString(sum[:])
 }
 
-// maxExpanded bounds a value with its tokens replaced, in bytes.
+// maxExpanded bounds a value with its tokens expanded, in bytes.
 const maxExpanded = 64 << 10
 
-// expand replaces the tokens in allowed, and with a getenv also ${NAME}
-// (misc.c, percent_dollar_expand).
+// expand expands the tokens in allowed, and if getenv is set also ${NAME} (misc.c,
+// percent_dollar_expand).
 func (t *tokens) expand(s, allowed string, getenv func(string) (string, bool)) (string, error) {
 	if !strings.ContainsAny(s, "%$") {
 		return s, nil
@@ -106,10 +106,10 @@ func (t *tokens) expand(s, allowed string, getenv func(string) (string, bool)) (
 	return b.String(), nil
 }
 
-// spell lists tokens as people write them.
+// spell formats tokens for an error message.
 func spell(allowed string) string { return "%" + strings.Join(strings.Split(allowed, ""), " %") }
 
-// expandEnv replaces ${NAME} only (misc.c, dollar_expand).
+// expandEnv expands ${NAME} only (misc.c, dollar_expand).
 func expandEnv(s string, getenv func(string) (string, bool)) (string, error) {
 	return (*tokens)(nil).expand(s, "", getenv)
 }

@@ -21,8 +21,7 @@ func readText(l *line) error {
 	return nil
 }
 
-// readCommand takes the rest of the line as it was written, quotes and comment
-// signs included.
+// readCommand reads the rest of the line as written, including quotes and comment signs.
 func readCommand(l *line) error {
 	l.args = nil
 	l.set(l.op, strings.TrimLeft(l.rest, whitespace+"="))

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// values are what one host has been given so far.
+// values are the settings found so far for one host.
 type values struct {
-	first [numOps]*setting // of keywords whose first value wins
+	first [numOps]*setting // for keywords whose first value wins
 
-	// Of keywords whose values add up.
+	// For keywords whose values accumulate.
 	identities, certificates, sendEnv, local, remote []*setting
 }
 
@@ -20,11 +20,11 @@ const (
 	maxCertificates = 100
 )
 
-// actsAlways says that a keyword takes effect on hosts that its line is not for,
-// a slip of readconf.c that does no harm.
+// actsAlways reports whether a keyword takes effect even where its line does not apply: a
+// harmless bug of readconf.c.
 func (o op) actsAlways() bool { return o == opSyslogFacility || o == opStreamLocalBindMask }
 
-// apply takes a line's value into account.
+// apply applies a line's value.
 func (v *values) apply(s *setting, active bool) error {
 	if !active && !s.op.actsAlways() {
 		return nil
@@ -58,7 +58,7 @@ func (v *values) apply(s *setting, active bool) error {
 	return nil
 }
 
-// jumps are the hosts of ProxyJump; none when it is not set or "none".
+// jumps returns the hosts of ProxyJump; none if it is not set or "none".
 func (v *values) jumps() []Jump {
 	if s := v.first[opProxyJump]; s != nil {
 		return s.value.(*jumpList).jumps
@@ -83,7 +83,7 @@ func addForward(list *[]*setting, s *setting) {
 	}
 }
 
-// addEnv adds a pattern of variables, or with '-' takes away those it fits.
+// addEnv adds a pattern of variables, or with '-' removes the patterns that it matches.
 func (v *values) addEnv(s *setting) {
 	pattern, remove := strings.CutPrefix(s.text, "-")
 	if !remove {

@@ -10,8 +10,8 @@ const whitespace = " \t\r\n"
 
 var errOpenQuote = errors.New("no closing quote")
 
-// cutKeyword takes the first word off a line: strdelim of misc.c, which knows
-// double quotes without escapes, and one '=' among the blanks that follow.
+// cutKeyword cuts the first word off a line, like strdelim of misc.c: double quotes without
+// escapes, and one optional '=' among the blanks that follow.
 func cutKeyword(s string) (word, rest string, err error) {
 	at := strings.IndexAny(s, whitespace+`"=`)
 	if at < 0 {
@@ -31,10 +31,9 @@ func cutKeyword(s string) (word, rest string, err error) {
 	return word, rest, nil
 }
 
-// splitWords splits arguments into words, as argv_split of misc.c does: blanks
-// separate, a '#' where a word could begin ends the line, single and double
-// quotes group, and a backslash keeps its meaning except before a quote, a
-// backslash or, outside of quotes, a blank.
+// splitWords splits arguments into words as argv_split of misc.c does: blanks separate, a '#'
+// at the start of a word ends the line, single and double quotes group, and a backslash is
+// literal except before a quote, a backslash or, outside quotes, a blank.
 func splitWords(s string) ([]string, error) {
 	var words []string
 	for i := 0; i < len(s); {
@@ -55,7 +54,7 @@ func splitWords(s string) ([]string, error) {
 	return words, nil
 }
 
-// scanWord reads the word that begins at i and gives the index behind it.
+// scanWord parses the word that begins at i and returns the index after it.
 func scanWord(s string, i int) (word string, next int, err error) {
 	var b strings.Builder
 	var quote byte

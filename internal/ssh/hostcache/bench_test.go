@@ -25,7 +25,7 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// A fleet has few kinds of servers: eight here.
+// A fleet has few distinct profiles: eight here.
 func kindOf(i int) Entry {
 	e := sample
 	e.Identification = fmt.Sprintf("SSH-2.0-OpenSSH_9.%dp1 Debian-2+deb12u10", i%8)
@@ -61,7 +61,7 @@ func BenchmarkPutAndClose(b *testing.B) {
 	}
 }
 
-// What ten thousand remembered hosts keep of the heap.
+// BenchmarkHeld measures the heap used by ten thousand entries.
 func BenchmarkHeld(b *testing.B) {
 	dir := b.TempDir()
 	m := mustOpen(b, dir, on(day0))

@@ -2,8 +2,8 @@ package hostcache
 
 import "slices"
 
-// Limits of an Entry and its endpoint, in bytes but for maxTokens. What exceeds
-// them is not remembered.
+// Limits of an Entry and its endpoint, in bytes except maxTokens. Anything beyond them is not
+// stored.
 const (
 	maxEndpoint       = 320 // a name of 253, a zone, a port
 	maxIdentification = 255 // RFC 4253 section 4.2
@@ -12,30 +12,28 @@ const (
 	maxTokens         = 32 // in each list
 )
 
-// An Entry is what is remembered of one endpoint. Each field may be empty.
+// An Entry is what is stored about one endpoint. Each field may be empty.
 //
-// A token is a word of 1 to 64 printable ASCII characters without space and
-// comma. An Entry from [Cache.Get] shares its lists with others: they must not
-// be changed.
+// A token is a word of 1 to 64 printable ASCII characters without space and comma. An Entry
+// from [Cache.Get] shares its lists with others: they must not be changed.
 type Entry struct {
-	// Identification is the server's version line without CR LF, at most 255
-	// bytes of any value.
+	// Identification is the server's version line without CR LF: at most 255 bytes of any
+	// value.
 	Identification string
-	// Kex and HostKeys are the methods for key exchange and the host-key
-	// algorithms that the server offered and the client speaks, in the order
-	// that the caller wants; at most 32 tokens each.
+	// Kex and HostKeys are the key exchange methods and host-key algorithms that both the
+	// server and the client support, in the caller's order of preference; at most 32 tokens
+	// each.
 	Kex, HostKeys []string
-	// Key is the fingerprint of the identity that let User in, a token.
+	// Key is the fingerprint of the identity that authenticated User, a token.
 	Key string
-	// User is the user name, or whatever the caller makes of it; at most 256
-	// bytes.
+	// User is the user name or any other text; at most 256 bytes.
 	User string
-	// Client names the client that was used, a token.
+	// Client is the name of the client that was used, a token.
 	Client string
-	// Marks are what else the caller wants to find again, at most 32 tokens.
+	// Marks are for the caller's own use, at most 32 tokens.
 	Marks []string
-	// Day is when the endpoint was last seen, in days since 1970-01-01 UTC. It
-	// is filled in by [Cache.Put] and may be up to a week late.
+	// Day is when the endpoint was last seen, in days since 1970-01-01 UTC. [Cache.Put] sets
+	// it. It may be up to a week old even if the endpoint was seen later.
 	Day int
 }
 
@@ -45,7 +43,7 @@ func (e *Entry) valid() bool {
 		(e.Key == "" || validToken(e.Key)) && (e.Client == "" || validToken(e.Client))
 }
 
-// clone makes e independent of its maker's lists.
+// clone copies e including its lists.
 func (e *Entry) clone() Entry {
 	c := *e
 	c.Kex, c.HostKeys, c.Marks = slices.Clone(e.Kex), slices.Clone(e.HostKeys), slices.Clone(e.Marks)
@@ -68,7 +66,7 @@ func validToken(s string) bool {
 	return true
 }
 
-// validEndpoint allows what is not ASCII: a name may come from /etc/hosts.
+// validEndpoint allows non-ASCII names: a name may come from /etc/hosts.
 func validEndpoint[T string | []byte](s T) bool {
 	if len(s) == 0 || len(s) > maxEndpoint {
 		return false

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// guard refuses a directory or file that somebody else could have written to.
+// guard refuses a directory or file that another user could have written to.
 func guard(path string, info fs.FileInfo) error {
 	if perm := info.Mode().Perm(); perm&0o022 != 0 {
 		return fmt.Errorf("%q can be written by others (mode %04o)\nhint: chmod go-w it, or name another state directory", path, perm)
@@ -36,8 +36,7 @@ func guardDir(dir string) error {
 	return guard(dir, info)
 }
 
-// open opens a plain file of ours, and never follows a link or waits for the
-// other end of a pipe.
+// open opens a regular file of ours. It never follows a symbolic link or blocks on a FIFO.
 func open(path string, flags int) (*os.File, fs.FileInfo, error) {
 	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if errors.Is(err, unix.ELOOP) {

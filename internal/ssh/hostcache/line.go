@@ -16,7 +16,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// appendLine adds the line, with its end, that tells a profile of an endpoint.
+// appendLine appends the line of an endpoint, with its newline.
 func appendLine(b []byte, endpoint string, day int, profile string) []byte {
 	start := len(b)
 	b = append(b, endpoint...)
@@ -32,7 +32,7 @@ func appendLine(b []byte, endpoint string, day int, profile string) []byte {
 	return append(b, '\n')
 }
 
-// cutLine takes a line without its end apart. The parts are in its memory.
+// cutLine splits a line without its newline. The results share its memory.
 func cutLine(line []byte) (endpoint []byte, day int, profile []byte, ok bool) {
 	tab := bytes.LastIndexByte(line, '\t')
 	if tab < 0 || !sumIs(line[tab+1:], crc32.Checksum(line[:tab], castagnoli)) {
@@ -50,7 +50,7 @@ func cutLine(line []byte) (endpoint []byte, day int, profile []byte, ok bool) {
 	return endpoint, day, profile, ok
 }
 
-// sumIs says whether the text is the checksum, in the one form that is written.
+// sumIs reports whether text is the checksum in canonical form.
 func sumIs(text []byte, sum uint32) bool {
 	if len(text) != 8 {
 		return false
@@ -76,8 +76,8 @@ func parseDay(digits []byte) (day int, ok bool) {
 	return day, true
 }
 
-// appendProfile adds the fields of an entry that many endpoints share: all but
-// the day. There is one text for each entry, so equal texts are equal entries.
+// appendProfile appends all fields of an entry but the day, so that endpoints can share them.
+// The encoding is canonical: equal texts are equal entries.
 func appendProfile(b []byte, e *Entry) []byte {
 	b = append(b, e.Client...)
 	b = append(b, '\t')
@@ -98,7 +98,7 @@ func appendProfile(b []byte, e *Entry) []byte {
 	return b
 }
 
-// parseProfile reads what appendProfile wrote, and nothing else.
+// parseProfile parses exactly what appendProfile writes.
 func parseProfile(text string) (e Entry, ok bool) {
 	fields := strings.Split(text, "\t")
 	if len(fields) != 7 {

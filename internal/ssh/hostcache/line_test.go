@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A record format is a promise: files of earlier programs stay readable.
+// The format is stable: files of earlier versions stay readable.
 func TestTheFormOfALine(t *testing.T) {
 	t.Parallel()
 	const want = "web1:22\t20000\tsshwire\t\"deploy\"\tSHA256:uNiVztksCsDhcc0u9e8BrLtmjcCwMw8ywnyRzpJaBzA\t" +
@@ -60,9 +60,8 @@ func TestEveryValidEntryComesBack(t *testing.T) {
 	})
 }
 
-// Whatever a file holds, what is believed of it is within the limits and says
-// the same when it is written again. The fuzzer cannot guess checksums, so each
-// line is tried with a right one too.
+// Whatever a file contains, accepted entries are within the limits and unchanged when written
+// again. The fuzzer cannot guess checksums, so each line is also tried with a correct one.
 func FuzzRead(f *testing.F) {
 	line := appendLine(nil, "a:22", day0, string(appendProfile(nil, &sample)))
 	f.Add(line)
@@ -101,7 +100,7 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// withSum gives the line its checksum.
+// withSum returns the line with its checksum.
 func withSum(line []byte) []byte {
 	endpoint, rest, _ := bytes.Cut(line, []byte{'\t'})
 	day, profile, _ := bytes.Cut(rest, []byte{'\t'})

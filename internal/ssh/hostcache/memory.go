@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// refreshDays is how old the day of an entry may get that is otherwise
-// unchanged, before it is written anew.
+// refreshDays is how old the day of an otherwise unchanged entry may become before it is
+// written again.
 const refreshDays = 7
 
-// Options are the bounds of a [Cache]. The zero value is right for programs.
+// Options are the limits of a [Cache]. The zero value is suitable for programs.
 type Options struct {
-	MaxHosts int              // endpoints kept, the oldest leave first; 0 means 100,000
-	MaxBytes int64            // size of the file; 0 means 64 MiB
+	MaxHosts int              // maximum number of endpoints, the oldest are removed first; 0 means 100,000
+	MaxBytes int64            // maximum size of the file; 0 means 64 MiB
 	Wait     time.Duration    // how long Close waits for other processes; 0 means 5 s
 	Now      func() time.Time // nil means time.Now
 }
@@ -44,9 +44,9 @@ func (o Options) validate() error {
 	return nil
 }
 
-// A Cache is what is remembered of the servers. It is safe for concurrent use,
-// and so are several on one directory, in one process or in many: the last to
-// write about an endpoint wins. A nil *Cache remembers nothing.
+// A Cache stores what is known of servers. It is safe for concurrent use. Several caches, in
+// one process or several, may share a directory: the last to write an endpoint wins. A nil
+// *Cache stores nothing.
 type Cache struct {
 	opts  Options
 	store store
@@ -55,10 +55,9 @@ type Cache struct {
 	table *table
 }
 
-// Open reads what is remembered in the directory, which need not exist. The
-// error says why nothing can be: the directory or the file can be written by
-// others, belongs to another user, is no plain file, cannot be read, or the file
-// is of another version. The *Cache is nil then, and may be used all the same.
+// Open reads the cache from the directory, which need not exist. It fails if the directory or
+// file is writable by others, belongs to another user, is of the wrong kind or cannot be read,
+// or if the file has another version. The *Cache is then nil, which is usable.
 func Open(dir string, o Options) (*Cache, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -72,8 +71,8 @@ func Open(dir string, o Options) (*Cache, error) {
 	return m, nil
 }
 
-// Get gives what is remembered of the endpoint, a lower-case name or address
-// and a port in whatever form the caller always uses.
+// Get returns the entry of the endpoint: a lower-case name or address and a port, in any form
+// that the caller uses consistently.
 func (m *Cache) Get(endpoint string) (Entry, bool) {
 	if m == nil {
 		return Entry{}, false
@@ -89,9 +88,9 @@ func (m *Cache) Get(endpoint string) (Entry, bool) {
 	return e, true
 }
 
-// Put remembers the entry in place of what was known of the endpoint. Its Day is
-// ignored: it was seen today. An endpoint of more than 320 bytes or with white
-// space in it, and an entry beyond its limits, are not remembered.
+// Put replaces the entry of the endpoint. It ignores the entry's Day and sets it to today. It
+// ignores an endpoint of more than 320 bytes or with white space, and an entry beyond its
+// limits.
 func (m *Cache) Put(endpoint string, e Entry) {
 	if m == nil || !validEndpoint(endpoint) || !e.valid() {
 		return
@@ -105,16 +104,15 @@ func (m *Cache) Put(endpoint string, e Entry) {
 		return
 	}
 	m.table.hosts[endpoint] = host{profile: p, day: today, dirty: true}
-	// Some more than the bound are let in, so that not each one costs a sort.
+	// Allow some more than the limit, so that not every Put costs a sort.
 	if bound := m.opts.MaxHosts; len(m.table.hosts) > bound+bound/8 {
 		m.table.shrink(bound)
 	}
 }
 
-// Close writes what has changed and makes the directory (mode 0700) and the
-// file (mode 0600) where they are missing. After an error nothing, or whole
-// lines, have been written. The Cache stays usable, and Close may be repeated:
-// what was not written is tried again.
+// Close writes the changes. It creates the directory (mode 0700) and the file (mode 0600) if
+// they are missing. On error it has written nothing or whole lines. The Cache stays usable, and
+// Close may be called again to retry what was not written.
 func (m *Cache) Close() error {
 	if m == nil {
 		return nil
@@ -131,7 +129,7 @@ func (m *Cache) Close() error {
 	defer m.mu.Unlock()
 	m.table.lines = lines
 	for _, c := range changed {
-		if m.table.hosts[c.endpoint] == c.host { // not put anew meanwhile
+		if m.table.hosts[c.endpoint] == c.host { // unless it was put again meanwhile
 			c.dirty = false
 			m.table.hosts[c.endpoint] = c.host
 		}
@@ -139,14 +137,14 @@ func (m *Cache) Close() error {
 	return nil
 }
 
-// A change is a line that the file does not have yet.
+// A change is a line that is not yet in the file.
 type change struct {
 	endpoint string
 	host
 }
 
-// changes gives what the file does not tell yet, how many lines it has once it
-// does, and whether it is then worth compacting.
+// changes returns the changes, the number of lines in the file after they are written, and
+// whether the file should then be compacted.
 func (m *Cache) changes() (changed []change, lines int, compact bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

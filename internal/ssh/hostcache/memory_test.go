@@ -15,7 +15,7 @@ import (
 
 const day0 = 20_000
 
-// on gives options with a clock that stands on a day.
+// on returns options whose clock is fixed on a day.
 func on(day int) Options {
 	return Options{Now: func() time.Time { return time.Unix(int64(day)*24*60*60+1, 0) }}
 }
@@ -36,7 +36,7 @@ func mustClose(t testing.TB, m *Cache) {
 	}
 }
 
-// remember has the file tell an entry of each endpoint.
+// remember writes an entry for each endpoint to the file.
 func remember(t testing.TB, dir string, o Options, e Entry, endpoints ...string) {
 	t.Helper()
 	m := mustOpen(t, dir, o)

@@ -16,22 +16,22 @@ import (
 const (
 	writers     = 4
 	writerHosts = 10_000
-	writerRuns  = 10 // each writes its share, and all of them write the shared ones
+	writerRuns  = 10 // each process writes its own endpoints, and all write the shared ones
 	sharedHosts = 2000
 
 	writerNumber = "RECALL_TEST_WRITER"
 	writerDir    = "RECALL_TEST_DIR"
-	writerLimit  = "RECALL_TEST_LIMIT" // the size in bytes that no file may exceed
+	writerLimit  = "RECALL_TEST_LIMIT" // the maximum file size in bytes
 )
 
-// TestMain lets the test program be one of several that write.
+// TestMain also runs the child processes that write.
 func TestMain(m *testing.M) {
 	number, err := strconv.Atoi(os.Getenv(writerNumber))
 	if err != nil {
 		os.Exit(m.Run())
 	}
 	if limit, err := strconv.ParseUint(os.Getenv(writerLimit), 10, 64); err == nil {
-		signal.Ignore(unix.SIGXFSZ) // the error is what we want to meet
+		signal.Ignore(unix.SIGXFSZ) // so that writing fails with an error
 		if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -58,7 +58,7 @@ func sharedEntry(number, run int) Entry {
 func writer(number int, dir string) error {
 	const share = writerHosts / writerRuns
 	o := on(day0)
-	o.Wait = 100e9 // a hundred seconds: a slow machine is no error
+	o.Wait = 100e9 // a hundred seconds: a slow machine is not an error
 	for run := range writerRuns {
 		m, err := Open(dir, o)
 		if err != nil {
@@ -88,7 +88,7 @@ func writerCommand(t *testing.T, number int, dir string) *exec.Cmd {
 	return cmd
 }
 
-// When there is no room for all lines, there are none of them.
+// If there is no room for all lines, none is written.
 func TestNoRoom(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

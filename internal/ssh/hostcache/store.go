@@ -15,7 +15,7 @@ import (
 	"shoal/internal/filelock"
 )
 
-// A store is the file. It keeps nothing open.
+// A store reads and writes the file. It keeps nothing open.
 type store struct {
 	dir, path string
 	opts      Options
@@ -25,8 +25,8 @@ func newStore(dir string, o Options) store {
 	return store{dir: dir, path: filepath.Join(dir, "recall"), opts: o}
 }
 
-// load reads the file; none is as good as an empty one. There is no need for the
-// lock: what is half written is not believed.
+// load reads the file; a missing file is empty. It needs no lock, because incomplete lines fail
+// their checksum.
 func (s store) load(today int) (*table, error) {
 	err := guardDir(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -46,7 +46,7 @@ func (s store) load(today int) (*table, error) {
 	return s.read(f, info.Size(), today)
 }
 
-// read takes in the end of the file, as much as may be: the newest lines.
+// read reads the last part of the file, up to the size limit: the newest lines.
 func (s store) read(f *os.File, size int64, today int) (*table, error) {
 	start, err := s.readHeader(f)
 	if err != nil {
@@ -54,17 +54,17 @@ func (s store) read(f *os.File, size int64, today int) (*table, error) {
 	}
 	t := newTable()
 	if start == 0 && size > 0 {
-		t.lines++ // it has no header: a bad line at least
+		t.lines++ // there is no header: count it as one bad line
 	}
 	if excess := size - s.opts.MaxBytes; excess > start {
-		// The line in which this lands is torn, hence bad.
+		// The line at this offset is incomplete and therefore bad.
 		start = excess
 	}
 	return t, t.read(io.NewSectionReader(f, start, max(0, size-start)), today)
 }
 
-// readHeader gives the length of the header, 0 if there is none, and an error
-// if it is that of another version.
+// readHeader returns the length of the header, 0 if there is none, or an error if it has
+// another version.
 func (s store) readHeader(f *os.File) (int64, error) {
 	const longest = 32
 	head := make([]byte, longest)
@@ -76,7 +76,7 @@ func (s store) readHeader(f *os.File) (int64, error) {
 	version, ours := strings.CutPrefix(line, headerWord)
 	switch _, err := strconv.ParseUint(version, 10, 32); {
 	case !whole || !ours || err != nil:
-		return 0, nil // torn, or never one
+		return 0, nil // incomplete, or not our header
 	case line+"\n" != header:
 		return 0, fmt.Errorf("%q is of another version (%q)\nhint: delete it, or name another state directory", s.path, line)
 	default:
@@ -84,9 +84,8 @@ func (s store) readHeader(f *os.File) (int64, error) {
 	}
 }
 
-// save adds the lines to the file and, if asked for or needed, compacts it. It
-// gives the number of lines in the file then, as far as it is known; the number
-// given is for the case that others have added none.
+// save appends the lines to the file and compacts it if requested or needed. It returns the
+// resulting number of lines as far as known; lines is that number if no other process appended.
 func (s store) save(text []byte, lines int, compact bool, today int) (int, error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return 0, err
@@ -102,7 +101,7 @@ func (s store) save(text []byte, lines int, compact bool, today int) (int, error
 	if err == nil && (compact || bad || size > s.opts.MaxBytes) {
 		lines, err = s.compact(f, size, today)
 	}
-	return lines, errors.Join(err, f.Close()) // which unlocks it
+	return lines, errors.Join(err, f.Close()) // Close unlocks the file
 }
 
 // lock opens the file and locks it.
@@ -114,7 +113,7 @@ func (s store) lock() (*os.File, error) {
 			return nil, err
 		}
 		if err = filelock.Lock(f, deadline); err == nil {
-			// It may have been replaced while we waited.
+			// The file may have been replaced while we waited.
 			var named fs.FileInfo
 			if named, err = os.Lstat(s.path); err == nil && os.SameFile(ours, named) {
 				return f, nil
@@ -127,8 +126,8 @@ func (s store) lock() (*os.File, error) {
 	}
 }
 
-// append adds whole lines, or nothing. It gives the size of the file then, and
-// whether it has no header.
+// append appends whole lines, or nothing. It returns the resulting size of the file and reports
+// whether the header is missing.
 func (s store) append(f *os.File, text []byte) (size int64, bad bool, err error) {
 	start, err := s.readHeader(f)
 	if err != nil {
@@ -148,21 +147,21 @@ func (s store) append(f *os.File, text []byte) (size int64, bad bool, err error)
 	}
 	n, err := f.Write(text)
 	if err != nil && n > 0 {
-		err = errors.Join(err, f.Truncate(size)) // every other writer waits for the lock
+		err = errors.Join(err, f.Truncate(size)) // all other writers wait for the lock
 	}
 	return size + int64(n), size > 0 && start == 0, err
 }
 
-// endsTorn says whether the last line has no end.
+// endsTorn reports whether the last line has no newline.
 func endsTorn(f *os.File, size int64) (bool, error) {
 	var last [1]byte
 	_, err := f.ReadAt(last[:], size-1)
 	return last[0] != '\n', err
 }
 
-// compact replaces the locked file by one that has a line for each host and is
-// within the bounds, and gives the number of lines. Those who wait for the lock
-// find that the file is another one, and open that.
+// compact replaces the locked file by one with a line for each host, within the limits, and
+// returns the number of lines. Processes that wait for the lock detect the replacement and open
+// the new file.
 func (s store) compact(f *os.File, size int64, today int) (lines int, err error) {
 	t, err := s.read(f, size, today)
 	if err != nil {
@@ -170,7 +169,7 @@ func (s store) compact(f *os.File, size int64, today int) (lines int, err error)
 	}
 	t.shrink(s.opts.MaxHosts)
 	next := s.path + ".new"
-	// Whoever left it there died: it is written under the lock alone.
+	// A leftover is from a process that died: the file is written only under the lock.
 	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, err
 	}
@@ -189,9 +188,9 @@ func (s store) compact(f *os.File, size int64, today int) (lines int, err error)
 	return lines, nil
 }
 
-// writeTo writes the header and a line for each host, the oldest first. When
-// that is more than the bound, the oldest are left out until it is half of it,
-// so that the next run need not compact again.
+// writeTo writes the header and a line for each host, the oldest first. If that exceeds
+// maxBytes, it omits the oldest until half of maxBytes is left, so that the next run need not
+// compact again.
 func (t *table) writeTo(w io.Writer, maxBytes int64) (lines int, err error) {
 	endpoints := t.oldestFirst()
 	var line []byte
@@ -207,7 +206,7 @@ func (t *table) writeTo(w io.Writer, maxBytes int64) (lines int, err error) {
 		}
 	}
 	b := bufio.NewWriterSize(w, 64<<10)
-	_, _ = b.WriteString(header) // an error of b stays, and Flush gives it
+	_, _ = b.WriteString(header) // b keeps its first error, and Flush returns it
 	for _, endpoint := range endpoints {
 		line = t.appendHost(line[:0], endpoint)
 		_, _ = b.Write(line)

@@ -15,7 +15,7 @@ func TestModesWhateverTheUmask(t *testing.T) {
 	old := unix.Umask(0)
 	defer unix.Umask(old)
 	dir := filepath.Join(t.TempDir(), "state")
-	// Twice, for the file that compaction makes.
+	// Repeat it to include the file that compaction creates.
 	for day := range 4 {
 		remember(t, dir, on(day0+10*day), sample, "web1:22")
 		for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, "recall"): 0o600} {
@@ -30,8 +30,7 @@ func TestModesWhateverTheUmask(t *testing.T) {
 	}
 }
 
-// Each of these is refused on opening and, when it comes about meanwhile, on
-// closing; and what it was is left alone.
+// Each of these is refused by Open and, if it happens later, by Close; and is not changed.
 func TestWhatOthersCouldWriteIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -76,7 +75,7 @@ func TestWhatOthersCouldWriteIsRefused(t *testing.T) {
 }
 
 func remade(path string) string {
-	_ = os.Remove(path) // making it anew fails then
+	_ = os.Remove(path) // creating it anew fails then
 	return path
 }
 
@@ -130,13 +129,13 @@ func TestHarmBetweenRunsAndWithin(t *testing.T) {
 	}
 }
 
-// Whatever is cut off, what is left is the truth, and the next run goes on.
+// After truncation at any byte, the remaining entries are correct, and the next run continues.
 func TestCutAtEveryByte(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	remember(t, dir, on(day0), sample, "a:22", "b:22")
 	whole := content(t, dir)
-	line := strings.LastIndex(strings.TrimSuffix(whole, "\n"), "\n") + 1 // where the second begins
+	line := strings.LastIndex(strings.TrimSuffix(whole, "\n"), "\n") + 1 // where the second line begins
 	for n := range len(whole) {
 		if err := os.WriteFile(filepath.Join(dir, "recall"), []byte(whole[:n]), 0o600); err != nil {
 			t.Fatal(err)
@@ -147,7 +146,7 @@ func TestCutAtEveryByte(t *testing.T) {
 		} else if n < line-1 {
 			wantUnknown(t, m, "a:22")
 		}
-		if n < len(whole)-1 { // without its end alone it is whole
+		if n < len(whole)-1 { // a line without only its newline is complete
 			wantUnknown(t, m, "b:22")
 		}
 		m.Put("c:22", sample)
@@ -156,7 +155,7 @@ func TestCutAtEveryByte(t *testing.T) {
 	}
 }
 
-// One changed bit makes a line absent; it never makes it tell something else.
+// A flipped bit invalidates a line; it never changes the content that is read.
 func TestFlipOfEveryBit(t *testing.T) {
 	t.Parallel()
 	line := appendLine(nil, "a:22", day0, string(appendProfile(nil, &sample)))
@@ -177,7 +176,7 @@ func TestDeadLinesAreDropped(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	lines := func() int { return strings.Count(content(t, dir), "\n") - 1 }
-	// With four of six alive, then four of eight, it is not worth it yet.
+	// Four of six lines in use, then four of eight: compaction is not needed yet.
 	for run, want := range []int{4, 6, 8, 4} {
 		e := sample
 		e.User = fmt.Sprint("user", run)
@@ -202,7 +201,7 @@ func TestTheOldestLeaveFirst(t *testing.T) {
 	t.Parallel()
 	for name, bound := range map[string]Options{
 		"hosts": {MaxHosts: 8},
-		// Room for 15 lines and a part of one; what is left fills half of it.
+		// Room for 15 lines and a part of one; the remaining ones fill half of it.
 		"bytes": {MaxBytes: int64(len(header) + 15*len(appendLine(nil, "h00:22", day0, string(appendProfile(nil, &sample)))) + 100)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -234,7 +233,7 @@ func TestTheOldestLeaveFirst(t *testing.T) {
 	}
 }
 
-// Several runs at once may together write more hosts than the bound.
+// Several concurrent runs may together write more hosts than the limit.
 func TestAFileBeyondTheBoundIsCompacted(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -269,7 +268,7 @@ func TestOneRunIsBoundedToo(t *testing.T) {
 	}
 }
 
-// When the file holds more than may be read, what stands last is read.
+// If the file is longer than the limit, its end is read.
 func TestTheEndOfAHugeFileIsRead(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

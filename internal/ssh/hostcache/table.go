@@ -10,22 +10,22 @@ import (
 	"slices"
 )
 
-// A table is what is known of all endpoints. Ten thousand hosts are of few
-// kinds, so each kind is held once, and a host costs little more than its name.
+// A table is what is known of all endpoints. Ten thousand hosts have few distinct profiles, so
+// each profile is stored once, and a host costs little more than its name.
 type table struct {
 	hosts    map[string]host
 	profiles map[string]*profile // by text
-	lines    int                 // read, dead and bad ones included
+	lines    int                 // lines read, including obsolete and bad ones
 }
 
 type host struct {
 	*profile
 	day int32
-	// dirty says that the file does not tell it yet.
+	// dirty means that the file does not have it yet.
 	dirty bool
 }
 
-// A profile is an Entry without its day, and the text that tells it.
+// A profile is an Entry without its day, and its encoded text.
 type profile struct {
 	entry Entry
 	text  string
@@ -35,11 +35,10 @@ func newTable() *table {
 	return &table{hosts: make(map[string]host), profiles: make(map[string]*profile)}
 }
 
-// read takes in a file from its second line on: each line that is good, up to
-// the first error. A day that has not come yet counts as today, or it would
-// never be the oldest.
+// read reads the lines of a file after the header, up to the first read error, and skips bad
+// ones. A day in the future counts as today; otherwise it would never be the oldest.
 func (t *table) read(r io.Reader, today int) error {
-	const longest = 64 << 10 // several times what an entry within its limits needs
+	const longest = 64 << 10 // several times the size of the largest valid entry
 	lines := bufio.NewReaderSize(r, longest)
 	for {
 		line, err := lines.ReadSlice('\n')
@@ -59,7 +58,7 @@ func (t *table) read(r io.Reader, today int) error {
 	}
 }
 
-// dropLine reads up to the end of a line that is too long to be one of ours.
+// dropLine skips to the end of an overlong line.
 func dropLine(r *bufio.Reader) error {
 	for {
 		if _, err := r.ReadSlice('\n'); !errors.Is(err, bufio.ErrBufferFull) {
@@ -90,7 +89,7 @@ func (t *table) intern(text string, entry Entry) *profile {
 	return p
 }
 
-// profile gives the one profile of the entry, which is valid.
+// profile returns the shared profile of the entry, which must be valid.
 func (t *table) profile(e *Entry) *profile {
 	var space [1024]byte
 	text := appendProfile(space[:0], e)
@@ -102,15 +101,15 @@ func (t *table) profile(e *Entry) *profile {
 	return t.intern(string(text), entry)
 }
 
-// oldestFirst lists the endpoints by day, those of one day by name.
+// oldestFirst returns the endpoints sorted by day, then by name.
 func (t *table) oldestFirst() []string {
 	return slices.SortedFunc(maps.Keys(t.hosts), func(a, b string) int {
 		return cmp.Or(cmp.Compare(t.hosts[a].day, t.hosts[b].day), cmp.Compare(a, b))
 	})
 }
 
-// shrink forgets the oldest until no more hosts are left than that, and the
-// profiles that nobody has any more.
+// shrink removes the oldest until at most the given number of hosts is left, and the unused
+// profiles.
 func (t *table) shrink(hosts int) {
 	if len(t.hosts) <= hosts {
 		return

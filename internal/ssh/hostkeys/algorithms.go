@@ -9,13 +9,12 @@ import (
 	"shoal/fleet"
 )
 
-// Algorithms lists the host-key algorithms to offer to a target: first those of
-// the keys that known_hosts has for it, so that a server with several keys
-// shows one that is known, then the others. Within each part Ed25519 comes
-// first, as in OpenSSH, then ECDSA, ML-DSA and RSA with SHA-2. Certificates come
-// before all others where an authority is known for the target
-// (order_hostkeyalgs in OpenSSH's sshconnect2.c), else they are not offered.
-// There is nothing with SHA-1.
+// Algorithms returns the host-key algorithms to offer to a target. Algorithms of keys that
+// known_hosts has for the target come first, so that a server with several keys presents a
+// known one. Within each part the order is Ed25519, as in OpenSSH, then ECDSA, ML-DSA and RSA
+// with SHA-2. Certificate algorithms precede all others if an authority is known for the target
+// (order_hostkeyalgs in OpenSSH's sshconnect2.c); otherwise they are not offered. SHA-1 is
+// never offered.
 func (s *Store) Algorithms(t fleet.Target) []string {
 	types, authority := s.knownTypes(t)
 	algorithms := make([]string, 0, len(s.certs)+len(s.plain))
@@ -32,8 +31,8 @@ func (s *Store) Algorithms(t fleet.Target) []string {
 	return algorithms
 }
 
-// knownTypes lists the types of the keys with which Check would let the target
-// in, and says whether it would with a certificate.
+// knownTypes returns the types of the keys that Check would accept for the target, and reports
+// whether Check could accept a certificate.
 func (s *Store) knownTypes(t fleet.Target) (types []string, authority bool) {
 	n, err := s.names(t)
 	if err != nil {
@@ -63,8 +62,8 @@ func typesIn(lines []*entry) (types []string, authority bool) {
 	return types, authority
 }
 
-// keyTypeOf gives the type of the keys that an algorithm signs with: RSA has
-// several algorithms for one type (RFC 8332 §3).
+// keyTypeOf returns the key type that an algorithm signs with: RSA has several algorithms for
+// one type (RFC 8332 §3).
 func keyTypeOf(algorithm string) string {
 	switch algorithm {
 	case ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSASHA512:
@@ -74,8 +73,8 @@ func keyTypeOf(algorithm string) string {
 	}
 }
 
-// offered is what x/crypto/ssh holds for secure, in our order: without
-// certificates, and those of certificates.
+// offered returns the algorithms that x/crypto/ssh considers secure, in our order: plain ones
+// and certificate ones.
 func offered() (plain, certs []string) {
 	order := []string{
 		ssh.KeyAlgoED25519,

@@ -13,17 +13,17 @@ import (
 	"shoal/fleet"
 )
 
-// An appender adds lines to a known_hosts file that other processes may write
-// to as well. Its methods are for one goroutine at a time.
+// An appender adds lines to a known_hosts file that other processes may also write to. It is
+// not safe for concurrent use.
 type appender struct {
 	path string
 	lock func() (lockedFile, error)
 	hash bool     // write names hashed
-	read position // how far known_hosts has been read, and what it was when we left it
-	tail *index   // what others, and we, have written since Open
+	read position // how far known_hosts has been read, and the file's state at that time
+	tail *index   // what we and others have written since Open
 }
 
-// newAppender gives an appender to a file that has been read to a position.
+// newAppender returns an appender for a file that has been read up to a position.
 func newAppender(path string, o Options, read position) *appender {
 	return &appender{
 		path: path,
@@ -36,14 +36,14 @@ func newAppender(path string, o Options, read position) *appender {
 
 var errNotChecked = errors.New("a key is learned that was never accepted for this host")
 
-// write adds the lessons to the file, as one write of whole lines under a lock,
-// and gives each its error. What the file says meanwhile wins: a line that is
-// there is not written again, and one that contradicts makes the lesson fail.
+// write adds the lessons to the file with one write of whole lines under a lock, and sets the
+// error of each. Lines that were added to the file meanwhile take precedence: an existing line
+// is not written again, and a contradicting line makes the lesson fail.
 func (a *appender) write(batch []*lesson) {
 	f, err := a.lock()
 	if err == nil {
 		err = a.writeLocked(f, batch)
-		err = errors.Join(err, f.Close()) // which unlocks it
+		err = errors.Join(err, f.Close()) // Close unlocks the file
 	}
 	if err == nil {
 		return
@@ -57,7 +57,7 @@ func (a *appender) write(batch []*lesson) {
 }
 
 func notWritten(path string, err error) error {
-	if _, ok := errors.AsType[lostRevocation](err); ok { // which has a hint
+	if _, ok := errors.AsType[lostRevocation](err); ok { // this error already has a hint
 		return fmt.Errorf("writing host keys down: %w", err)
 	}
 	return fmt.Errorf("writing host keys down: %w\n"+
@@ -93,8 +93,8 @@ func (a *appender) writeLocked(f lockedFile, batch []*lesson) error {
 	return err
 }
 
-// learnt says whether the lesson stands in the file already; the error is that
-// of what contradicts it there.
+// learnt reports whether the file already has the lesson's key. It returns an error if the file
+// contradicts the lesson.
 func (a *appender) learnt(l *lesson) (known bool, err error) {
 	k := shown{plain: l.key, blob: string(l.key.Marshal())}
 	lines := a.tail.lookup(l.name)
@@ -114,7 +114,7 @@ func (a *appender) learnt(l *lesson) (known bool, err error) {
 	return v.status == StatusKnown, nil
 }
 
-// appendLine writes a line of known_hosts with its newline.
+// appendLine appends a known_hosts line with its newline.
 func appendLine(text []byte, name string, key ssh.PublicKey, hash bool) []byte {
 	if hash {
 		name = hide(name).String()
@@ -122,10 +122,9 @@ func appendLine(text []byte, name string, key ssh.PublicKey, hash bool) []byte {
 	return fmt.Appendf(text, "%s %s %s\n", name, key.Type(), base64.StdEncoding.EncodeToString(key.Marshal()))
 }
 
-// catchUp reads what we wrote since the file was last read; all of it when
-// somebody else has touched it. That another file stands in its place
-// (ssh-keygen -R does that) cannot be told from its inode number, which may be
-// that of one that is gone.
+// catchUp reads what was written since the file was last read, or the whole file if another
+// process changed it. A replaced file (ssh-keygen -R replaces it) cannot be detected by its
+// inode number, because inode numbers are reused.
 func (a *appender) catchUp(f lockedFile) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -136,7 +135,7 @@ func (a *appender) catchUp(f lockedFile) error {
 	}
 	a.read.info = info
 	rest := io.NewSectionReader(f, a.read.bytes, max(info.Size()-a.read.bytes, 0))
-	// Bad lines are tolerated here as in Open, which has reported its own.
+	// As in Open, bad lines are tolerated; Open has reported its own.
 	a.read, _, err = a.tail.read(rest, a.path, a.read)
 	return err
 }

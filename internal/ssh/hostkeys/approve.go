@@ -17,8 +17,7 @@ import (
 	"shoal/fleet"
 )
 
-// An Approval says that somebody has looked at keys and found that they are the
-// target's.
+// An Approval records that a person has verified the keys of a target.
 type Approval struct {
 	Target fleet.Target
 	// Keys are plain keys, not certificates.
@@ -28,14 +27,13 @@ type Approval struct {
 	Replace bool
 }
 
-// Approve writes approved keys to the first of o.Files, whatever the policy, and
-// uses Alias, HashNames and LockWait of the options beside. Either all of it is
-// written or nothing: the errors of all approvals come together.
+// Approve writes approved keys to the first of o.Files under any policy. Of the other options
+// it uses Alias, HashNames and LockWait. It writes all approvals or none; the error joins those
+// of all approvals.
 //
-// A file from which lines are removed is written anew beside itself and put in
-// its place, with the same permissions and, as root, the same owner. An authority's lines and those that
-// revoke stay. A key that the file revokes, and a line with a pattern that would
-// have to go, are errors.
+// To remove lines, Approve writes a new file and renames it over the old one, with the same
+// permissions and, as root, the same owner. Lines of authorities and revocations stay. A key
+// that the file revokes is an error, and so is a pattern line that would have to be removed.
 func Approve(o Options, approvals []Approval) error {
 	if len(o.Files) == 0 {
 		return errors.New("approving host keys: there is no known_hosts file to write to")
@@ -53,8 +51,8 @@ func Approve(o Options, approvals []Approval) error {
 	return errors.Join(err, f.Close())
 }
 
-// realPath follows symbolic links, so that the file behind them is replaced and
-// not the link. The file may be missing.
+// realPath follows symbolic links, so that the target file is replaced and not the link. The
+// file may be missing.
 func realPath(path string) (string, error) {
 	followed, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -97,11 +95,11 @@ func approveLocked(f lockedFile, path string, o Options, approvals []Approval) e
 	return nil
 }
 
-// An edit is what becomes of a file.
+// An edit collects the changes to a file.
 type edit struct {
 	index *index
 	hash  bool
-	drop  map[int][]string // by line, from 1: the names that go, in lower case
+	drop  map[int][]string // by line, from 1: the names to remove, in lower case
 	added []byte           // whole lines
 	names map[string]bool  // of the approvals so far
 }
@@ -154,7 +152,7 @@ func approvable(name string, lines []*entry, k shown) error {
 	return Weak(k.plain)
 }
 
-// forget drops the name from the lines with keys that are not approved.
+// forget removes the name from the lines whose keys are not approved.
 func (e *edit) forget(name string, lines []*entry, approved map[string]bool) error {
 	for _, line := range lines {
 		if line.mark != markNone || approved[line.blob] {
@@ -169,7 +167,7 @@ func (e *edit) forget(name string, lines []*entry, approved map[string]bool) err
 	return nil
 }
 
-// remaining gives the file without what is dropped, ending in a newline.
+// remaining returns the file without the removed names, ending in a newline.
 func (e *edit) remaining(text []byte) []byte {
 	var kept []byte
 	number := 0
@@ -186,8 +184,7 @@ func (e *edit) remaining(text []byte) []byte {
 	return kept
 }
 
-// withoutNames gives the line without some of its names; nothing where none is
-// left.
+// withoutNames returns the line without the given names, or nil if no name is left.
 func withoutNames(line []byte, names []string) []byte {
 	list, rest := cutWord(line)
 	if list[0] == '|' {
@@ -202,7 +199,7 @@ func withoutNames(line []byte, names []string) []byte {
 	return append([]byte(strings.Join(left, ",")), rest...)
 }
 
-// replaceFile puts a new file in the place of an old one, whole or not at all.
+// replaceFile atomically replaces a file.
 func replaceFile(path string, old fs.FileInfo, text []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
@@ -210,7 +207,7 @@ func replaceFile(path string, old fs.FileInfo, text []byte) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = os.Remove(f.Name()) // the old file stands
+			_ = os.Remove(f.Name()) // the old file stays
 		}
 	}()
 	_, err = f.Write(text)
@@ -229,8 +226,8 @@ func replaceFile(path string, old fs.FileInfo, text []byte) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// keepOwner gives a new file owner and group of an old one, as far as we may: root
-// may always.
+// keepOwner copies owner and group of the old file to the new one. Only root may always do so;
+// for other users a permission error is ignored.
 func keepOwner(f *os.File, old fs.FileInfo) error {
 	was, ok := old.Sys().(*syscall.Stat_t)
 	if !ok {

@@ -98,8 +98,7 @@ func TestApprove(t *testing.T) {
 	}
 }
 
-// wantAlone says that a file has these permissions and that nothing lies beside
-// it.
+// wantAlone asserts that a file has these permissions and is alone in its directory.
 func wantAlone(t *testing.T, path string, mode fs.FileMode) {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -138,7 +137,7 @@ func TestApproveMakesTheFileAndFollowsLinks(t *testing.T) {
 	}
 }
 
-// A file that is written anew stays its owner's.
+// A replaced file keeps its owner.
 func TestApproveKeepsTheOwner(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -179,13 +178,13 @@ func TestApproveThatCannotWrite(t *testing.T) {
 	}
 }
 
-// A run that learns while lines are replaced loses nothing: it finds the new
-// file behind its lock.
+// A run that learns while lines are replaced loses nothing: it opens the new file after
+// locking.
 func TestApprovingAndLearningAtOnce(t *testing.T) {
 	t.Parallel()
 	const hosts = 200
 	path := file(t, line("old", edKey(1)))
-	learned := make(chan error, 1) // from the one goroutine
+	learned := make(chan error, 1) // sent by the one goroutine
 	go func() { learned <- learnAll(open(t, hostkeys.AcceptNew, path), 0, hosts) }()
 	for i := range uint64(40) {
 		if err := hostkeys.Approve(hostkeys.Options{Files: []string{path}}, []hostkeys.Approval{approve("old", 22, true, edKey(1000+i))}); err != nil {

@@ -85,7 +85,7 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// BenchmarkHost does for one host all that a connection asks for, among 10,000.
+// BenchmarkHost makes all queries of one connection for one host of 10,000.
 func BenchmarkHost(b *testing.B) {
 	key := benchKey(b, newEd25519(rand.New(rand.NewPCG(1, 1))))
 	for _, c := range []struct {
@@ -112,10 +112,10 @@ func BenchmarkHost(b *testing.B) {
 	}
 }
 
-// BenchmarkRun does for 10,000 hosts, against 10,000 hashed lines, all that
-// their connections ask for: in file's order all known, and all unknown, where
-// nothing saves a test. cpu-ns/host is the figure that a handshake is compared
-// with: it stays the same while others use the machine.
+// BenchmarkRun makes all queries of the connections to 10,000 hosts, against 10,000 hashed
+// lines: in file order with all hosts known, and with all unknown, where every line must be
+// tested. cpu-ns/host is comparable with the cost of a handshake, because it does not change
+// while others use the machine.
 func BenchmarkRun(b *testing.B) {
 	key := benchKey(b, newEd25519(rand.New(rand.NewPCG(1, 1))))
 	path := benchFile(b, key, knownhosts.HashHostname)
@@ -146,7 +146,7 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
-// cpuTime is what this process has used, in user mode, in nanoseconds.
+// cpuTime returns the user CPU time of this process, in nanoseconds.
 func cpuTime(b *testing.B) int64 {
 	b.Helper()
 	var used unix.Rusage
@@ -156,7 +156,7 @@ func cpuTime(b *testing.B) int64 {
 	return used.Utime.Nano()
 }
 
-// BenchmarkCertificate judges a host by its certificate.
+// BenchmarkCertificate verifies a host certificate.
 func BenchmarkCertificate(b *testing.B) {
 	ca, err := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
 	if err != nil {
@@ -185,8 +185,8 @@ func BenchmarkCertificate(b *testing.B) {
 	}
 }
 
-// BenchmarkEight tests one name against eight hashed lines: by a filter, as far
-// as the processor has vectors for it, and one by one.
+// BenchmarkEight tests one name against eight hashed lines: with a filter, using vector
+// instructions if available, and one by one.
 func BenchmarkEight(b *testing.B) {
 	var f laneFilter
 	names := make([]hashedName, lanes)
@@ -210,7 +210,7 @@ func BenchmarkEight(b *testing.B) {
 	})
 }
 
-// BenchmarkLearn learns one new host, with the write.
+// BenchmarkLearn learns one new host, including the write.
 func BenchmarkLearn(b *testing.B) {
 	key := benchKey(b, newEd25519(rand.New(rand.NewPCG(1, 1))))
 	s, err := Open(Options{Files: []string{filepath.Join(b.TempDir(), "known_hosts")}, Policy: AcceptNew})

@@ -2,13 +2,12 @@ package hostkeys
 
 import "sync"
 
-// cacheLimit bounds a generation of the cache, in names. An attempt asks for
-// its name three times within seconds, so that what is older is not missed.
+// cacheLimit bounds a generation of the cache, in names. An attempt looks up its name three
+// times within seconds, so older entries are not needed.
 const cacheLimit = 4096
 
-// A cache remembers what lookup found, for as long as it is young: memory must
-// not follow the number of targets. The zero value is ready; it is safe for
-// concurrent use.
+// A cache keeps recent results of lookup. It is bounded, so that memory does not grow with the
+// number of targets. The zero value is ready; it is safe for concurrent use.
 type cache struct {
 	mu         sync.Mutex
 	young, old map[string][]*entry

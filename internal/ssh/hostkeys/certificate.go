@@ -9,8 +9,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// authorityAlgorithms are those with which an authority may sign
-// (CASignatureAlgorithms in ssh_config(5), and ML-DSA): nothing with SHA-1.
+// authorityAlgorithms are the signature algorithms allowed for authorities:
+// CASignatureAlgorithms in ssh_config(5), and ML-DSA. None uses SHA-1.
 var authorityAlgorithms = []string{
 	ssh.KeyAlgoED25519, ssh.KeyAlgoSKED25519,
 	ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoSKECDSA256,
@@ -21,10 +21,10 @@ var authorityAlgorithms = []string{
 // maxNamed bounds how many principals an error lists.
 const maxNamed = 5
 
-// checkCertificate says why a certificate, whose authority is trusted for the
-// host, does not prove that the host has this name: the rules of OpenSSH 10.3
-// (sshkey_cert_check_host in its sshkey.c) and the length of the authority's
-// key. A wildcard in a principal matches; no principals match nothing.
+// checkCertificate returns an error if a certificate, whose authority is trusted for the host,
+// does not prove the host's name. It applies the rules of OpenSSH 10.3 (sshkey_cert_check_host
+// in its sshkey.c) and checks the length of the authority's key. Principals may have wildcards;
+// an empty list of principals matches nothing.
 func checkCertificate(c *ssh.Certificate, name string, now time.Time, rsaBits int) error {
 	const forever = uint64(ssh.CertTimeInfinity)
 	unix := uint64(max(now.Unix(), 0))
@@ -47,7 +47,7 @@ func checkCertificate(c *ssh.Certificate, name string, now time.Time, rsaBits in
 	if err := weakBelow(rsaBits, c.SignatureKey); err != nil {
 		return errors.New("its authority's key is too weak")
 	}
-	// All that CheckCert looks at has been seen by now but the signature.
+	// Everything that CheckCert checks has been checked above, except the signature.
 	verifier := ssh.CertChecker{Clock: func() time.Time { return now }}
 	if err := verifier.CheckCert(c.ValidPrincipals[0], c); err != nil {
 		return errors.New("its signature is not the authority's")
@@ -56,7 +56,7 @@ func checkCertificate(c *ssh.Certificate, name string, now time.Time, rsaBits in
 }
 
 func certTime(seconds uint64) string {
-	const year9999 = 253402300799 // beyond, a time has no usual form
+	const year9999 = 253402300799 // later times have no RFC 3339 form
 	if seconds > year9999 {
 		return fmt.Sprintf("second %d", seconds)
 	}

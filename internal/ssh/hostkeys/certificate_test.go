@@ -18,7 +18,7 @@ import (
 	"shoal/internal/ssh/hostkeys"
 )
 
-// noon is when the certificates of these tests are judged.
+// noon is the time at which the certificates of these tests are checked.
 var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 
 func edSigner(n uint64) ssh.Signer {
@@ -45,8 +45,7 @@ func rsaSigner(t testing.TB, bits int) ssh.Signer {
 	return mustSigner(key)
 }
 
-// certify makes a good host certificate for "h", changed by change, and has it
-// signed.
+// certify returns a valid host certificate for "h", modified by change before it is signed.
 func certify(t testing.TB, key ssh.PublicKey, authority ssh.Signer, change ...func(*ssh.Certificate)) *ssh.Certificate {
 	t.Helper()
 	c := &ssh.Certificate{
@@ -232,8 +231,8 @@ func TestCertificatesThatAreNotWhole(t *testing.T) {
 	}
 }
 
-// Of a certificate whose authority nobody knows, the plain key is learned; of
-// one that is trusted, nothing.
+// The plain key of a certificate with an unknown authority is learned; nothing is learned from
+// a trusted certificate.
 func TestLearningFromCertificates(t *testing.T) {
 	t.Parallel()
 	ca, key := edSigner(100), edKey(1)
@@ -259,7 +258,7 @@ func TestLearningFromCertificates(t *testing.T) {
 	}
 }
 
-// Certificates are offered first where an authority is known, else never.
+// Certificates are offered first if an authority is known, otherwise never.
 func TestCertificateAlgorithms(t *testing.T) {
 	t.Parallel()
 	ca := edKey(100)

@@ -1,50 +1,46 @@
-// Package hostkeys judges host keys by known_hosts files, as OpenSSH does.
+// Package hostkeys verifies server host keys against known_hosts files as OpenSSH does: plain
+// keys, host certificates, revocation, and learning the keys of new hosts.
 //
-// Call [Open] once for a run, or [NewRouter] where hosts have files of their
-// own. The [Store] or [Router] answers from memory and is safe for concurrent
-// use; both implement ssh.HostKeys:
+// Call [Open] once per run, or [NewRouter] if hosts have their own known_hosts files. [Store]
+// and [Router] answer from memory and are safe for concurrent use. Both implement ssh.HostKeys:
 //
-//   - Algorithms, before the key exchange, puts first what is known of a host;
-//   - Check, in it, gives the verdict;
-//   - Accepted, after authentication, writes down what [AcceptNew] learned, or
-//     Released forgets it where authentication did not get that far.
+//   - Algorithms, before the key exchange, puts the algorithms of known keys first;
+//   - Check, during the key exchange, accepts or refuses the key;
+//   - Accepted, after authentication, writes the key that [AcceptNew] learned;
+//   - Released forgets it if the connection ended before authentication.
 //
-// Judge says what is known of a key without any policy, and [Approve] writes
-// down what a person has looked at; package survey does both for a fleet.
+// Judge reports what is known of a key independently of the policy, and [Approve] writes keys
+// that a person has verified; package scan uses both for a fleet.
 //
-// A refusal is a *fleet.Error in phase hostkey with outcome never_started. Its
-// text says which line of which file contradicts what, with the fingerprints of
-// both keys, and ends in a line that begins with "hint: ". Whatever goes wrong
-// inside a check refuses the key. A bad line of known_hosts is a [Problem] and
-// loses no other line. What a bad line would revoke is not trusted for that: a line
-// marked @revoked that cannot be read refuses every key of its names, and one whose
-// names cannot be read either is an error of the file, as is anything bad in a list
+// A refusal is a *fleet.Error in phase hostkey with outcome never_started. Its text names the
+// file and line that contradict the key, has the fingerprints of both keys, and ends in a line
+// that begins with "hint: ". Every error during a check refuses the key. A bad line of
+// known_hosts is a [Problem] and does not affect other lines. Unreadable revocations fail
+// closed: a line marked @revoked whose key cannot be read refuses every key of its names; if
+// its names cannot be read either, opening the file fails, as it does for any error in a list
 // of revoked keys.
 //
 // # Where it follows OpenSSH, and where not
 //
-// Names, ports, patterns, hashes and the order of verdicts are those of
-// hostfile.c and check_host_key in sshconnect.c: a name that is known under
-// another key, of whatever type, is changed and never new; a port other than 22
-// is looked up as "[name]:port", and under the plain name only when that knows
-// nothing; an alias has no port.
+// Names, ports, patterns, hashes and the order of checks follow hostfile.c and check_host_key
+// in sshconnect.c. A name that is known under another key, of any type, is changed and never
+// new. A port other than 22 is looked up as "[name]:port", and under the plain name only if
+// nothing is known for "[name]:port". An alias has no port.
 //
-// Certificates are judged by the rules of OpenSSH 10.3: an authority that is
-// known for the name, a host certificate in its time, a principal, which may have
-// wildcards, that is the host's name without its port, no critical option, and
-// no SHA-1. One that does not count is judged as the plain key in it: an expired
-// certificate for a known key is trusted, and under AcceptNew the key of a new
-// host is learned whatever became of its certificate.
+// Certificates follow the rules of OpenSSH 10.3: the authority is known for the name; it is a
+// host certificate within its validity period; a principal, which may have wildcards, matches
+// the host name without its port; there are no critical options and no SHA-1. An invalid
+// certificate is checked as the plain key in it: an expired certificate for a known key is
+// trusted, and under AcceptNew the key of a new host is learned even if its certificate is
+// invalid.
 //
-// It is stricter in six things. A line that revokes is never passed over because it
-// cannot be read. A revoked key or authority is refused under
-// every policy, and a line that revokes for the plain name counts on every port.
-// RSA keys below 2048 bits, an authority's as well, and DSA keys count under no
-// policy. A file that is there and cannot be read is an error. A certificate
-// whose plain key is known for the name does not help where "[name]:port" has
-// other keys. Certificates are not offered to a server for which no authority is
-// known.
+// It is stricter than OpenSSH in six ways. An unreadable revocation line is never ignored. A
+// revoked key or authority is refused under every policy, and a revocation of the plain name
+// applies to every port. RSA keys below 2048 bits, also of authorities, and DSA keys are
+// refused under every policy. A file that exists and cannot be read is an error. A certificate
+// whose plain key is known for the name is not accepted if "[name]:port" has other keys.
+// Certificates are not offered to a server for which no authority is known.
 //
-// The address that a name resolves to is not looked up (CheckHostIP no), and
-// keys that a server announces later are not taken (UpdateHostKeys no).
+// The address that a name resolves to is not looked up (CheckHostIP no), and keys that a server
+// announces later are not learned (UpdateHostKeys no).
 package hostkeys

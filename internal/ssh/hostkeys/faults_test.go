@@ -18,9 +18,9 @@ import (
 
 var errFault = errors.New("injected fault")
 
-// A faulter fails the n-th operation, and with goOn all that follow.
+// A faulter fails the n-th operation, and with goOn all later ones.
 type faulter struct {
-	n     int // from 1; 0 fails none
+	n     int // from 1; 0: no failure
 	goOn  bool
 	count int
 }
@@ -32,7 +32,7 @@ func (f *faulter) fails() bool {
 
 func (f *faulter) hit() bool { return f.n > 0 && f.count >= f.n }
 
-// A faultyReading is a file whose operations may fail.
+// A faultyReading is a file whose operations can be made to fail.
 type faultyReading struct {
 	fs.File
 	*faulter
@@ -85,8 +85,8 @@ func lineOf(names string, key ssh.PublicKey) string {
 	return names + " " + string(ssh.MarshalAuthorizedKey(key))
 }
 
-// Whatever fails while the files are read, no key is let in that would have
-// been refused, and none is that could not be judged.
+// Whatever fails while the files are read, no key is accepted that would have been refused, or
+// that could not be checked.
 func TestEveryFailedReadRefuses(t *testing.T) {
 	t.Parallel()
 	good, other, revoked, listed := numberedKey(t, 1), numberedKey(t, 2), numberedKey(t, 3), numberedKey(t, 4)
@@ -125,7 +125,7 @@ func TestEveryFailedReadRefuses(t *testing.T) {
 	}
 }
 
-// A flakyKey answers nonsense to the n-th question about it.
+// A flakyKey answers the n-th method call with nonsense.
 type flakyKey struct {
 	ssh.PublicKey
 	*faulter
@@ -146,7 +146,7 @@ func (k flakyKey) Marshal() []byte {
 	return k.PublicKey.Marshal()
 }
 
-// A key that is to be refused is refused whatever it answers about itself.
+// A key that must be refused is refused whatever its methods return.
 func TestAKeyThatAnswersNonsenseIsRefused(t *testing.T) {
 	t.Parallel()
 	good, other, revoked := numberedKey(t, 1), numberedKey(t, 2), numberedKey(t, 3)
@@ -188,8 +188,8 @@ func TestRouterRefusesWhatCannotBeChosen(t *testing.T) {
 	}
 }
 
-// A faultyFile is a locked file whose operations may fail; a write that fails
-// writes the first half.
+// A faultyFile is a locked file whose operations can be made to fail; a failing write writes
+// the first half.
 type faultyFile struct {
 	lockedFile
 	*faulter
@@ -232,8 +232,8 @@ func (f faultyFile) Close() error {
 	return err
 }
 
-// R11: whatever fails while a key is written down is told, what stood in the
-// file stays, and the key is written once when it is tried again.
+// R11: every failure while a key is written is reported, the file's previous content stays, and
+// a retry writes the key once.
 func TestEveryFailedWriteIsToldAndMended(t *testing.T) {
 	t.Parallel()
 	key, before := numberedKey(t, 1), lineOf("g", numberedKey(t, 2))
@@ -277,9 +277,8 @@ func TestEveryFailedWriteIsToldAndMended(t *testing.T) {
 	}
 }
 
-// checkMended says that the file begins as it did and has the line once. Beside
-// that there may be a torn line between whole ones, where it could not be taken
-// back.
+// checkMended asserts that the file begins with its previous content and has the line once. If
+// mayBeTorn, an incomplete line that could not be removed is also allowed.
 func checkMended(t *testing.T, about, path, before, line string, mayBeTorn bool) {
 	t.Helper()
 	text, err := os.ReadFile(path)

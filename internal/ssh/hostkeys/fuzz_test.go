@@ -19,7 +19,7 @@ import (
 	"shoal/internal/ssh/hostkeys"
 )
 
-// nested gives a certificate whose authority is a certificate, and so on.
+// nested returns a certificate whose authority is a certificate, and so on.
 func nested(levels int) []byte {
 	str := func(b []byte, s string) []byte {
 		return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
@@ -33,7 +33,7 @@ func nested(levels int) []byte {
 	head = binary.BigEndian.AppendUint64(head, 0)
 	head = binary.BigEndian.AppendUint64(head, ssh.CertTimeInfinity)
 	head = str(str(str(head, ""), ""), "") // critical options, extensions, reserved
-	// Then the authority, with all further levels in it, and an empty signature.
+	// Then the authority, with all further levels inside, and an empty signature.
 	const signature = 4
 	blob := make([]byte, levels*(len(head)+4+signature))
 	at, size := 0, len(blob)
@@ -46,14 +46,13 @@ func nested(levels int) []byte {
 	return blob
 }
 
-// K05: certificates inside each other are refused wherever they stand, and take
-// neither stack nor time.
+// K05: nested certificates are refused everywhere, without exhausting stack or time.
 func TestNestedCertificates(t *testing.T) {
 	t.Parallel()
 	encode := func(levels int) string {
 		return ssh.CertAlgoED25519v01 + " " + base64.StdEncoding.EncodeToString(nested(levels)) + "\n"
 	}
-	long, short := encode(20_000), encode(200) // beyond the longest line, and within
+	long, short := encode(20_000), encode(200) // longer than the longest line, and shorter
 	s := open(t, hostkeys.Strict, file(t,
 		line("a", edKey(1)), "h ", long, "h ", short, "@cert-authority * ", short, line("z", edKey(2))))
 	for name, n := range map[string]uint64{"a": 1, "z": 2} {
@@ -69,14 +68,13 @@ func TestNestedCertificates(t *testing.T) {
 			t.Error("taken as a list of revoked keys")
 		}
 	}
-	// Over the wire x/crypto/ssh takes it apart before we see it.
+	// On the wire, x/crypto/ssh parses it before we see it.
 	if key, err := ssh.ParsePublicKey(nested(1_000_000)); err == nil {
 		t.Errorf("a million levels are taken for a %s", key.Type())
 	}
 }
 
-// Whatever a server shows, it is judged without a crash, and let in only with
-// the known key.
+// Whatever a server presents, the check does not crash, and accepts only the known key.
 func FuzzCertificate(f *testing.F) {
 	ca, key := edSigner(100), edKey(1)
 	for _, c := range []*ssh.Certificate{
@@ -103,8 +101,7 @@ func FuzzCertificate(f *testing.F) {
 		}
 		err = s.Check(target("h", 22), nil, shown)
 		if err == nil && !bytes.Equal(shown.Marshal(), good) {
-			// Only what the authority signed: it has signed a wildcard and an
-			// RSA key as well.
+			// Accept only what the authority signed: it also signed a wildcard and an RSA key.
 			c, ok := shown.(*ssh.Certificate)
 			if !ok || !bytes.Equal(c.SignatureKey.Marshal(), ca.PublicKey().Marshal()) {
 				t.Fatalf("let in: %q", blob)

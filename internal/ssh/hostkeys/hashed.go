@@ -2,18 +2,17 @@ package hostkeys
 
 import (
 	"crypto/rand"
-	"crypto/sha1" // the format's own hash; it hides names and proves nothing
+	"crypto/sha1" // known_hosts prescribes SHA-1; it hides names and proves nothing
 	"encoding/base64"
 	"errors"
 	"strings"
 )
 
-// hashPrefix begins a name that is hidden as HMAC-SHA1 (HASH_MAGIC in OpenSSH's
-// hostfile.h): "|1|salt|hash", both in base64 and 20 bytes long. The salt is
-// the key of the HMAC.
+// hashPrefix begins a name that is hidden as HMAC-SHA1 (HASH_MAGIC in OpenSSH's hostfile.h):
+// "|1|salt|hash", both in base64 and 20 bytes long. The salt is the HMAC key.
 const hashPrefix = "|1|"
 
-// A hashedName is a name from which nothing but a match can be learned.
+// A hashedName is a host name hidden as HMAC-SHA1; it can only be compared with a name.
 type hashedName struct {
 	salt, hash [sha1.Size]byte
 }
@@ -36,8 +35,8 @@ func parseHashed(s string) (hashedName, error) {
 	return h, nil
 }
 
-// decodeExactly fills dst and says whether the text is the one way to write it:
-// OpenSSH compares encoded texts.
+// decodeExactly decodes into dst and reports whether the text is the canonical encoding of
+// len(dst) bytes: OpenSSH compares encoded texts.
 func decodeExactly(dst []byte, encoded string) bool {
 	b, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if err != nil || len(b) != len(dst) || len(encoded) != base64.StdEncoding.EncodedLen(len(dst)) {
@@ -47,7 +46,7 @@ func decodeExactly(dst []byte, encoded string) bool {
 	return true
 }
 
-// is says whether h hides this name.
+// is reports whether h is the hash of this name.
 func (h *hashedName) is(name string) bool { return hashOf(&h.salt, name) == h.hash }
 
 func (h hashedName) String() string {
@@ -55,10 +54,10 @@ func (h hashedName) String() string {
 	return hashPrefix + b64(h.salt[:]) + "|" + b64(h.hash[:])
 }
 
-// hide gives the name hashed with a new salt.
+// hide returns the name hashed with a new salt.
 func hide(name string) hashedName {
 	var h hashedName
-	_, _ = rand.Read(h.salt[:]) // it never fails: without randomness the program ends
+	_, _ = rand.Read(h.salt[:]) // never fails: without randomness the program ends
 	h.hash = hashOf(&h.salt, name)
 	return h
 }
@@ -69,8 +68,8 @@ const (
 	outerPad = 0x5c
 )
 
-// hashOf is HMAC-SHA1. crypto/hmac allocates, and this is called for each name
-// and line where there are no vectors.
+// hashOf computes HMAC-SHA1. crypto/hmac allocates, and without vector instructions this is
+// called for each name and line.
 func hashOf(salt *[sha1.Size]byte, name string) [sha1.Size]byte {
 	var space [sha1.BlockSize + maxName + 2*len("[]:65535")]byte
 	block := padded(salt, innerPad)
@@ -79,7 +78,7 @@ func hashOf(salt *[sha1.Size]byte, name string) [sha1.Size]byte {
 	return sha1.Sum(append(append(space[:0], block[:]...), inner[:]...))
 }
 
-// padded is the block with which an HMAC begins: the salt xor the pad.
+// padded returns the first block of an HMAC: the salt xor the pad.
 func padded(salt *[sha1.Size]byte, pad byte) [sha1.BlockSize]byte {
 	var block [sha1.BlockSize]byte
 	copy(block[:], salt[:])

@@ -6,17 +6,16 @@ import (
 	"sync/atomic"
 )
 
-// hashedLines finds the lines whose hashed name is a given one.
+// hashedLines finds the lines with a given hashed name.
 //
-// Each line has a salt of its own, so that a name has to be hashed for each
-// line: there is no index, and no stopping at the first match, since a host may
-// have several keys. Three things make it cheap. What the salt alone decides,
-// half of the HMAC, is done once per line. Eight lines are tested at once, where
-// the processor has vectors for it. And a line whose name has been found is never tested again: it can have no other
-// name, so that a run over all hosts of the file tests half of all pairs.
+// Each line has its own salt, so a name must be hashed for each line: there is no index, and no
+// stopping at the first match, since a host may have several keys. Three things make this
+// cheap. The half of the HMAC that depends only on the salt is computed once per line. Eight
+// lines are tested at once if the processor has vector instructions. And a line whose name has
+// been found is never tested again, since it has no other name; a run over all hosts of the
+// file tests half of all pairs.
 //
-// Lines are added by one goroutine before or between look-ups; look-ups are safe
-// for concurrent use.
+// One goroutine adds lines before or between lookups; lookups are safe for concurrent use.
 type hashedLines struct {
 	lines  []hashedLine
 	groups []group // lanes lines each, in the order of lines
@@ -30,19 +29,19 @@ type hashedLine struct {
 	name hashedName
 }
 
-// namedLines are the lines that a name has been found to have.
+// namedLines are the lines found for a name.
 type namedLines struct {
 	found []*entry
-	upTo  int // how many lines were tested
+	upTo  int // the number of lines tested
 }
 
-// lanes is how many lines are tested at once.
+// lanes is the number of lines tested at once.
 const lanes = 8
 
 // A group is lanes lines.
 type group struct {
 	filter laneFilter
-	// open has a bit for each lane whose line has no name yet.
+	// open has a bit set for each lane whose name has not been found yet.
 	open atomic.Uint32
 }
 
@@ -57,7 +56,7 @@ func (h *hashedLines) add(e *entry, name hashedName) {
 	g.open.Or(1 << lane)
 }
 
-// lookup gives the lines for a name, in their order.
+// lookup returns the lines for a name, in their order.
 func (h *hashedLines) lookup(name string) []*entry {
 	if len(h.lines) == 0 {
 		return nil
@@ -76,7 +75,7 @@ func (h *hashedLines) of(name string) namedLines {
 	return h.named[name]
 }
 
-// test gives the places of the lines from the given one on that hide the name.
+// test returns the indexes of the lines, starting at from, that hide the name.
 func (h *hashedLines) test(name string, from int) (matched []int) {
 	var query laneQuery
 	query.set(name)
@@ -96,12 +95,12 @@ func (h *hashedLines) test(name string, from int) (matched []int) {
 	return matched
 }
 
-// note keeps what was found, and closes those lines to other names.
+// note stores the matches and excludes their lines from later tests.
 func (h *hashedLines) note(name string, before namedLines, matched []int) []*entry {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	// Another goroutine that looked for the same name may have closed lines
-	// under our test; what it found is whole, since it was the first.
+	// Another goroutine that looked for the same name may have closed lines during our test.
+	// Its result is complete, since it was the first.
 	if now := h.named[name]; now.upTo > before.upTo {
 		return now.found
 	}
@@ -110,7 +109,7 @@ func (h *hashedLines) note(name string, before namedLines, matched []int) []*ent
 		found = append(found, h.lines[place].entry)
 		h.groups[place/lanes].open.And(^uint32(1 << (place % lanes)))
 	}
-	if len(found) > 0 { // else memory would follow what is asked for
+	if len(found) > 0 { // otherwise memory would grow with the names asked for
 		if h.named == nil {
 			h.named = make(map[string]namedLines)
 		}

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// newHashedLines makes lines that hide these names, numbered from 1.
+// newHashedLines returns lines that hide these names, numbered from 1.
 func newHashedLines(names []string) *hashedLines {
 	h := new(hashedLines)
 	for i, name := range names {
@@ -37,8 +37,7 @@ func placesOf(names []string, name string) []int {
 	return places
 }
 
-// A look-up finds the lines with that name and no others, in whatever order
-// names are asked for and lines are added.
+// A lookup finds exactly the lines with that name, in any order of lookups and additions.
 func TestHashedLinesFindTheirName(t *testing.T) {
 	pool := []string{"a", "b", "host.example.net", "[host]:2222", "none", strings.Repeat("x", 55), strings.Repeat("x", 56), strings.Repeat("y", maxName)}
 	rapid.Check(t, func(t *rapid.T) {
@@ -58,7 +57,7 @@ func TestHashedLinesFindTheirName(t *testing.T) {
 	})
 }
 
-// Goroutines that look for the same names at once find the same.
+// Concurrent lookups of the same names return the same lines.
 func TestHashedLinesAreFoundByManyAtOnce(t *testing.T) {
 	t.Parallel()
 	const hosts, workers = 40, 8
@@ -83,7 +82,7 @@ func TestHashedLinesAreFoundByManyAtOnce(t *testing.T) {
 	}
 }
 
-// Names that no line has leave nothing behind.
+// Names that no line has are not stored.
 func TestHashedLinesKeepNoMisses(t *testing.T) {
 	h := newHashedLines([]string{"a", "b"})
 	for i := range 1000 {

@@ -31,8 +31,8 @@ var (
 	_ ssh.PasswordGuard = (*hostkeys.Store)(nil)
 )
 
-// edKey gives the n-th Ed25519 key; the same one each time. Nobody knows the
-// private key, which is enough for everything but signing, and quick.
+// edKey returns the n-th Ed25519 key, the same one each time. Its private key is unknown, which
+// suffices for everything except signing, and is fast.
 func edKey(n uint64) xssh.PublicKey {
 	point := sha256.Sum256(binary.BigEndian.AppendUint64(nil, n))
 	return mustKey(ed25519.PublicKey(point[:]))
@@ -47,8 +47,8 @@ func ecdsaKey(t testing.TB) xssh.PublicKey {
 	return mustKey(&key.PublicKey)
 }
 
-// rsaKey gives a public key whose modulus has so many bits. Nobody knows its
-// factors, which is enough for everything but signing.
+// rsaKey returns a public key with a modulus of the given length. Its factors are unknown,
+// which suffices for everything except signing.
 func rsaKey(bits uint) xssh.PublicKey {
 	n := new(big.Int).Lsh(big.NewInt(1), bits-1)
 	return mustKey(&rsa.PublicKey{N: n.Add(n, big.NewInt(1)), E: 65537})
@@ -62,7 +62,7 @@ func mustKey(pub any) xssh.PublicKey {
 	return key
 }
 
-// line writes a line of known_hosts; names may begin with a marker.
+// line formats a line of known_hosts; names may begin with a marker.
 func line(names string, key xssh.PublicKey) string {
 	return names + " " + strings.TrimSuffix(string(xssh.MarshalAuthorizedKey(key)), "\n") + "\n"
 }
@@ -98,8 +98,8 @@ func target(name string, port uint16) fleet.Target {
 	return fleet.Target{Host: fleet.Host{Name: name}, Port: port}
 }
 
-// reason gives the reason of a refusal, "" for none. It insists on what every
-// refusal promises.
+// reason returns the reason of a refusal, "" for none. It asserts what every refusal
+// guarantees.
 func reason(t testing.TB, err error) fleet.Reason {
 	t.Helper()
 	if err == nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// An index finds the lines for a name. It is built once and then only read.
+// An index finds the lines for a name. It is read-only once built.
 type index struct {
 	plain    map[string][]*entry
 	patterns []*entry // with wildcards or negations
@@ -18,7 +18,7 @@ func newIndex() *index {
 	return &index{plain: make(map[string][]*entry)}
 }
 
-// add takes a line in. An error means that it is bad and was left out.
+// add adds a line. On error the line is bad and was not added.
 func (x *index) add(e *entry) error {
 	switch {
 	case strings.HasPrefix(e.names, "|"):
@@ -39,18 +39,18 @@ func (x *index) add(e *entry) error {
 
 func (x *index) addPlain(e *entry) {
 	for name := range strings.SplitSeq(lower(e.names), ",") {
-		// A name may be doubled within its line; the line is found once.
+		// A name may occur twice in a line; the line is returned once.
 		if lines := x.plain[name]; name != "" && (len(lines) == 0 || lines[len(lines)-1] != e) {
 			x.plain[name] = append(lines, e)
 		}
 	}
 }
 
-// lookup lists all lines for a name, in the order of the files. The result may
-// be shared and is not to be changed.
+// lookup returns all lines for a name, in the order of the files. The result may be shared and
+// must not be changed.
 //
-// It takes one step when all names stand in the open, else one for each line
-// with a pattern; of hashed lines see hashedLines.
+// It takes constant time if all names are plain, otherwise one comparison for each pattern
+// line; for hashed lines see hashedLines.
 func (x *index) lookup(name string) []*entry {
 	if x.onlyPlain() {
 		return x.plain[name]
@@ -66,5 +66,5 @@ func (x *index) lookup(name string) []*entry {
 	return found
 }
 
-// onlyPlain says that lookup takes one step.
+// onlyPlain reports whether there are only plain names, so that lookup is one map access.
 func (x *index) onlyPlain() bool { return len(x.patterns)+len(x.hashed.lines) == 0 }

@@ -8,17 +8,17 @@ import (
 	"shoal/fleet"
 )
 
-// A Known is a line of known_hosts about a target.
+// A Known is a known_hosts line about a target.
 type Known struct {
 	Key ssh.PublicKey
-	// Where is file and line, as file:line.
+	// Where is the line's place, as file:line.
 	Where string
-	// Authority says that Key signs the certificates of the host
-	// (@cert-authority); Revoked that it is not to be trusted (@revoked).
+	// Authority means that Key signs the host's certificates (@cert-authority); Revoked means
+	// that Key must not be trusted (@revoked).
 	Authority, Revoked bool
 }
 
-// String gives the key's type, fingerprint and place.
+// String returns the key's type, fingerprint and place.
 func (k Known) String() string {
 	mark := ""
 	switch {
@@ -30,8 +30,9 @@ func (k Known) String() string {
 	return fmt.Sprintf("%s%s %s (%s)", mark, k.Key.Type(), ssh.FingerprintSHA256(k.Key), k.Where)
 }
 
-// Known lists what known_hosts has for a target, in the order of the files. Lines
-// that revoke and cannot be read are left out: see [Store.Problems]. A target whose name cannot stand there is an error.
+// Known returns the known_hosts lines of a target, in the order of the files. It omits
+// revocation lines that cannot be read: see [Store.Problems]. It returns an error if the
+// target's name cannot occur in known_hosts.
 func (s *Store) Known(t fleet.Target) ([]Known, error) {
 	n, err := s.names(t)
 	if err != nil {

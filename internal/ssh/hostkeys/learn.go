@@ -9,11 +9,10 @@ import (
 	"shoal/fleet"
 )
 
-// A learner remembers the keys that were accepted for unknown hosts and has
-// them written down. Its memory follows the number of new hosts, as the file
-// does.
+// A learner remembers the keys accepted for unknown hosts and has them written. Like the file,
+// its memory grows with the number of new hosts.
 type learner struct {
-	file *appender // used by the one lesson that leads
+	file *appender // used only by the leader
 
 	mu      sync.Mutex
 	claims  map[string]*claim
@@ -21,10 +20,10 @@ type learner struct {
 	leading bool
 }
 
-// A claim is the key that was accepted for a name first in this run.
+// A claim is the first key accepted for a name in this run.
 type claim struct {
 	key     ssh.PublicKey
-	holders int // connections that were let in by it, and have not ended before they proved anything
+	holders int // connections that were accepted with it and have neither authenticated nor ended
 	written bool
 }
 
@@ -35,8 +34,8 @@ type lesson struct {
 	key    ssh.PublicKey
 	err    error
 	done   bool
-	// wake has room for the one signal that a waiting lesson gets, from the
-	// lesson that leads: either it is done, or it is to lead.
+	// wake receives one signal from the leader: this lesson is done, or it becomes the leader.
+	// Capacity 1, so that the leader does not block.
 	wake chan struct{}
 }
 
@@ -44,8 +43,8 @@ func newLearner(file *appender) *learner {
 	return &learner{file: file, claims: make(map[string]*claim)}
 }
 
-// claim takes the key for a name of which nothing is known, so that no second
-// key can be. It gives the first one where that is another; nil means taken.
+// claim reserves an unknown name for the key, so that no second key is accepted. It returns the
+// first key if that differs, or nil if the claim succeeded.
 func (l *learner) claim(name string, key ssh.PublicKey) (first ssh.PublicKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -61,9 +60,9 @@ func (l *learner) claim(name string, key ssh.PublicKey) (first ssh.PublicKey) {
 	return nil
 }
 
-// release takes back what claim gave to one connection. With the last of them a
-// claim goes that was never proven: whoever answers first and breaks off is not the
-// host for the rest of the run.
+// release undoes claim for one connection. The last release removes a claim that was never
+// proven, so that a machine that answers first and disconnects does not block the name for the
+// rest of the run.
 func (l *learner) release(name string, key ssh.PublicKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -76,7 +75,7 @@ func (l *learner) release(name string, key ssh.PublicKey) {
 	}
 }
 
-// claimed gives the key that was taken for a name, or nil.
+// claimed returns the key claimed for a name, or nil.
 func (l *learner) claimed(name string) ssh.PublicKey {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -88,10 +87,9 @@ func (l *learner) claimed(name string) ssh.PublicKey {
 
 func sameKey(a, b ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), b.Marshal()) }
 
-// learn writes the key down for the name, unless it is there already. Lessons
-// that come while the file is being written wait and are then written together,
-// by the first of them: no lock is held, and no more than one thread is, while
-// the file is slow.
+// learn writes the key for the name unless it is already written. Lessons that arrive during a
+// write wait and are then written together by the first of them, the leader. While the file is
+// slow, no lock is held and only one thread is blocked.
 func (l *learner) learn(t fleet.Target, name string, key ssh.PublicKey) error {
 	me := &lesson{target: t, name: name, key: key, wake: make(chan struct{}, 1)}
 	if done, err := l.join(me); done {
@@ -103,8 +101,8 @@ func (l *learner) learn(t fleet.Target, name string, key ssh.PublicKey) error {
 	return me.err
 }
 
-// join queues the lesson and waits until it is done or is to lead. It is done
-// at once when there is nothing to write.
+// join queues the lesson and waits until it is done or becomes the leader. It reports done at
+// once if there is nothing to write.
 func (l *learner) join(me *lesson) (done bool, err error) {
 	l.mu.Lock()
 	c := l.claims[me.name]
@@ -126,8 +124,7 @@ func (l *learner) join(me *lesson) (done bool, err error) {
 	return false, nil
 }
 
-// lead writes everything that waits, the caller's lesson included, and hands
-// the lead on.
+// lead writes all waiting lessons, including the caller's, and passes leadership on.
 func (l *learner) lead() {
 	l.mu.Lock()
 	batch := l.waiting
@@ -140,7 +137,7 @@ func (l *learner) lead() {
 	defer l.mu.Unlock()
 	for _, done := range batch {
 		if done.err == nil {
-			if l.claims[done.name] == nil { // released though it is used
+			if l.claims[done.name] == nil { // released although still in use
 				l.claims[done.name] = &claim{key: done.key}
 			}
 			l.claims[done.name].written = true

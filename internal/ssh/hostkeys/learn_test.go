@@ -23,7 +23,7 @@ import (
 	"shoal/internal/ssh/hostkeys"
 )
 
-// learn does what a connection does.
+// learn makes the calls of a successful connection.
 func learn(s *hostkeys.Store, name string, n uint64) error {
 	to, key := target(name, 22), edKey(n)
 	if err := s.Check(to, nil, key); err != nil {
@@ -61,7 +61,7 @@ func TestAcceptNewWritesWhatWasAccepted(t *testing.T) {
 			t.Errorf("%s: %v, %v; want mode %v", p, info.Mode(), err, want)
 		}
 	}
-	// The next run knows it.
+	// The next run knows the key.
 	if err := open(t, hostkeys.Strict, path).Check(target("h", 2222), nil, edKey(1)); err != nil {
 		t.Error(err)
 	}
@@ -84,8 +84,7 @@ func TestOnlyAcceptNewWrites(t *testing.T) {
 	}
 }
 
-// Hashed names are found again, by us in this run and the next, and by
-// ssh-keygen.
+// Hashed names are found by this run, the next run and ssh-keygen.
 func TestHashedNamesAreWritten(t *testing.T) {
 	t.Parallel()
 	path := file(t)
@@ -136,8 +135,8 @@ func TestASecondKeyInOneRunIsRefused(t *testing.T) {
 	}
 }
 
-// Whoever answers first for a new host and breaks off has not become the host: the
-// last connection that was let in by a key takes it along, unless it was written.
+// A machine that answers first for a new host and disconnects does not become the host: the
+// last release of a key removes its claim, unless the key was written.
 func TestAKeyThatProvedNothingIsReleased(t *testing.T) {
 	t.Parallel()
 	path := file(t)
@@ -156,7 +155,7 @@ func TestAKeyThatProvedNothingIsReleased(t *testing.T) {
 	check(1, isTrusted)
 	check(1, isTrusted) // a second connection
 	check(2, isChanged)
-	s.Released(to, edKey(2)) // which was refused
+	s.Released(to, edKey(2)) // this key was refused
 	s.Released(to, edKey(1))
 	check(2, isChanged)
 	s.Released(to, edKey(1))
@@ -165,7 +164,7 @@ func TestAKeyThatProvedNothingIsReleased(t *testing.T) {
 	if err := s.Accepted(to, edKey(2)); err != nil {
 		t.Fatal(err)
 	}
-	s.Released(to, edKey(2)) // after the end of what let us in
+	s.Released(to, edKey(2)) // after the claim has been removed
 	s.Released(to, edKey(2))
 	check(1, isChanged)
 	check(2, isTrusted)
@@ -208,7 +207,7 @@ func TestWhatOthersWriteMeanwhileCounts(t *testing.T) {
 		other func(path, text string)
 		text  string
 		want  fleet.Reason
-		file  string // what stands there afterwards, behind text
+		file  string // the file's content afterwards, following text
 	}{
 		{"the same line", appendTo, line("h", edKey(1)), isTrusted, ""},
 		{"the same, hashed", appendTo, line(hashed("h", 1), edKey(1)), isTrusted, ""},
@@ -262,7 +261,7 @@ func TestAFileThatStaysLockedEndsTheWait(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// It is tried again the next time.
+	// The next attempt tries again.
 	if err := learn(s, "h", 1); err != nil {
 		t.Error(err)
 	}
@@ -287,8 +286,8 @@ func TestAFileThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// learnAll learns the hosts from..to with many goroutines that all want all of
-// them, and gives the first error.
+// learnAll learns the hosts from..to with many goroutines that compete for all hosts, and
+// returns the first error.
 func learnAll(s *hostkeys.Store, from, to int) error {
 	const workers = 128
 	errs := make([]error, workers)
@@ -298,7 +297,7 @@ func learnAll(s *hostkeys.Store, from, to int) error {
 	for w := range workers {
 		wg.Go(func() {
 			for errs[w] == nil {
-				// Two goroutines want each host.
+				// Two goroutines learn each host.
 				i := from + int(next.Add(1)-1-int64(from))/2
 				if i >= to {
 					return
@@ -311,7 +310,7 @@ func learnAll(s *hostkeys.Store, from, to int) error {
 	return errors.Join(errs...)
 }
 
-// wantOneLineEach says that the file has each host once and nothing else.
+// wantOneLineEach asserts that the file has each host once and nothing else.
 func wantOneLineEach(t *testing.T, path string, hosts int) {
 	t.Helper()
 	got := slices.Sorted(strings.Lines(readFile(t, path)))
@@ -357,7 +356,7 @@ func learnInChild(path string) error {
 		return err
 	}
 	fmt.Println("ready")
-	if _, err := fmt.Scanln(new(string)); err != nil { // the parent says go
+	if _, err := fmt.Scanln(new(string)); err != nil { // the parent gives the signal to start
 		return err
 	}
 	return learnAll(s, 0, processHosts)
@@ -388,7 +387,7 @@ func TestManyProcessesLearn(t *testing.T) {
 		}
 		children, starters = append(children, cmd), append(starters, in)
 	}
-	// All have read the empty file: what one learns now is news to the others.
+	// All have read the empty file: a key that one learns now is new to the others.
 	for _, start := range starters {
 		if _, err := fmt.Fprintln(start, "go"); err != nil {
 			t.Fatal(err)
@@ -402,8 +401,8 @@ func TestManyProcessesLearn(t *testing.T) {
 	wantOneLineEach(t, path, processHosts)
 }
 
-// A file that was put in the place of another is read whole, though it has the
-// inode number of one that was there before and is longer.
+// A file that replaced another is read from the beginning, even if it has the inode number of
+// the previous file and is longer.
 func TestAFileWithAnotherInItsPlaceIsReadWhole(t *testing.T) {
 	t.Parallel()
 	path := file(t, line("a", edKey(1)))
@@ -411,7 +410,7 @@ func TestAFileWithAnotherInItsPlaceIsReadWhole(t *testing.T) {
 	if err := learn(s, "b", 2); err != nil {
 		t.Fatal(err)
 	}
-	// Of all that is there only the time tells it from one that was added to.
+	// Only the modification time distinguishes this file from one that was appended to.
 	if err := os.WriteFile(path, []byte(line("c", edKey(9))+line("a", edKey(1))+line("b", edKey(2))+line("d", edKey(4))), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,7 @@ import (
 // largest that OpenSSH makes, takes less than 3 KiB.
 const maxLine = 64 << 10
 
-// A marker is what may stand before the names (sshd(8), SSH_KNOWN_HOSTS FILE
-// FORMAT).
+// A marker may precede the names (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
 type marker uint8
 
 const (
@@ -25,23 +24,23 @@ const (
 	markRevoked        // @revoked
 )
 
-// An entry is one good line.
+// An entry is a parsed line.
 type entry struct {
 	file   string
 	number int // from 1
-	seq    int // place among all lines of its index
+	seq    int // position among all lines of its index
 	mark   marker
-	names  string        // as they stand in the file
-	key    ssh.PublicKey // of a certificate, which may only be revoked, the key in it
+	names  string        // as written in the file
+	key    ssh.PublicKey // for a certificate, which may only be revoked, the key in it
 	blob   string        // key.Marshal()
-	unread error         // why what the line revokes cannot be told; there is no key then
+	unread error         // why a revoked key cannot be read; key is nil then
 }
 
-// where says file and line as people and editors write them.
+// where returns the place as "file:line".
 func (e *entry) where() string { return fmt.Sprintf("%s:%d", e.file, e.number) }
 
-// parseLine reads one line without its newline. It gives nil and no error for
-// a line that is blank or a comment.
+// parseLine parses one line without its newline. It returns nil and no error for a blank line
+// or a comment.
 func parseLine(line []byte) (*entry, error) {
 	// OpenSSH's base64 decoder skips the CR of a CRLF file.
 	line = bytes.TrimRight(line, " \t\r")
@@ -59,8 +58,8 @@ func parseLine(line []byte) (*entry, error) {
 	return e, nil
 }
 
-// parseMarked reads a line from its first word on. The entry has the names as far as
-// they could be read.
+// parseMarked parses a line from its first word on. On error the entry has the names if they
+// could be read.
 func parseMarked(word, rest []byte) (*entry, error) {
 	e := new(entry)
 	var err error
@@ -80,7 +79,7 @@ func parseMarked(word, rest []byte) (*entry, error) {
 	}
 	e.names = string(word)
 	keyType, rest := cutWord(rest)
-	blob, _ := cutWord(rest) // what follows is a comment
+	blob, _ := cutWord(rest) // the rest is a comment
 	switch {
 	case err != nil:
 		return e, err
@@ -100,7 +99,7 @@ func parseMarked(word, rest []byte) (*entry, error) {
 	return e, nil
 }
 
-// revokes reports whether a line, or the beginning of one, is to revoke something.
+// revokes reports whether a line, or the beginning of one, has the marker @revoked.
 func revokes(line []byte) bool {
 	for word, rest := cutWord(line); len(word) > 0 && word[0] == '@'; word, rest = cutWord(rest) {
 		if string(word) == "@revoked" {
@@ -110,38 +109,38 @@ func revokes(line []byte) bool {
 	return false
 }
 
-// A lostRevocation is a line that revokes nobody knows what for nobody knows whom: no
-// line of its file is to be believed.
+// A lostRevocation is a revocation line whose key and names cannot be read: no line of its file
+// can be trusted.
 type lostRevocation struct{ error }
 
 func (l lostRevocation) Unwrap() error { return l.error }
 
-// unreadable makes a line that revokes and cannot be read into one that refuses every
-// key of its names. OpenSSH passes over it.
+// unreadable converts a revocation line whose key cannot be read into an entry that refuses
+// every key of its names. OpenSSH ignores such a line.
 func (e *entry) unreadable(why error) (*entry, error) {
 	switch {
 	case errors.Is(why, errUnknownType):
-		return nil, why // no server can show us such a key
+		return nil, why // no server can present such a key
 	case e.names == "" || looksLikeType(e.names) || strings.Contains(e.names, "\x00"):
 		return nil, lostRevocation{fmt.Errorf("whose keys it revokes cannot be told: %w", why)}
 	}
 	return &entry{mark: markRevoked, names: e.names, unread: why}, nil
 }
 
-// looksLikeType reports whether a word in the place of the names is a key's type: the
-// names were left out.
+// looksLikeType reports whether the first word is a key type, which means that the names are
+// missing.
 func looksLikeType(word string) bool {
 	return keyTypes[word] || isCertificate(word)
 }
 
-// keyTypes are the types of keys that can be parsed, certificates left out.
+// keyTypes are the key types that can be parsed, without certificates.
 var keyTypes = map[string]bool{
 	ssh.KeyAlgoRSA: true, "ssh-dss": true, ssh.KeyAlgoED25519: true, ssh.KeyAlgoSKED25519: true,
 	ssh.KeyAlgoECDSA256: true, ssh.KeyAlgoECDSA384: true, ssh.KeyAlgoECDSA521: true, ssh.KeyAlgoSKECDSA256: true,
 	ssh.KeyAlgoMLDSA44: true, ssh.KeyAlgoMLDSA65: true, ssh.KeyAlgoMLDSA87: true,
 }
 
-// cutWord gives the first word of a line and what follows it.
+// cutWord returns the first word of a line and the rest.
 func cutWord(line []byte) (word, rest []byte) {
 	line = bytes.TrimLeft(line, " \t")
 	end := bytes.IndexAny(line, " \t")
@@ -151,8 +150,7 @@ func cutWord(line []byte) (word, rest []byte) {
 	return line[:end], line[end:]
 }
 
-// errUnknownType is a cause where a key is whole as far as can be told, and of a type
-// that we do not know.
+// errUnknownType means that a key seems well formed but its type is unknown.
 var errUnknownType = errors.New("unknown key type")
 
 // parseKey decodes a plain public key (RFC 4253 §6.6).
@@ -161,16 +159,16 @@ func parseKey(keyType string, encoded []byte) (ssh.PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Before parsing: certificates hold keys, which may be certificates.
+	// Check before parsing: certificates contain keys, which may be certificates.
 	if isCertificate(keyType) {
 		return nil, errors.New("a certificate cannot stand in known_hosts, only its authority's key can")
 	}
 	return parseBlob(keyType, blob)
 }
 
-// parseRevoked decodes a key, or a certificate, whose key it gives: to OpenSSH they
-// are equal there (sshkey_equal_public in its sshkey.c), so that the key is revoked
-// with each of its certificates.
+// parseRevoked decodes a key, or a certificate, of which it returns the key. OpenSSH considers
+// both equal here (sshkey_equal_public in its sshkey.c), so that the key is revoked with all
+// its certificates.
 func parseRevoked(keyType string, encoded []byte) (ssh.PublicKey, error) {
 	blob, err := decodeKey(keyType, encoded)
 	if err != nil {
@@ -213,7 +211,7 @@ func parseBlob(keyType string, blob []byte) (ssh.PublicKey, error) {
 	return key, nil
 }
 
-// blobType reads the name that every public key begins with.
+// blobType returns the type name at the beginning of a public key.
 func blobType(blob []byte) (string, bool) {
 	if len(blob) < 4 {
 		return "", false
@@ -225,8 +223,8 @@ func blobType(blob []byte) (string, bool) {
 	return string(blob[:n]), true
 }
 
-// isCertificate says whether a key type or algorithm is one of certificates,
-// whose names all are "…-cert-v01@…" (PROTOCOL.certkeys).
+// isCertificate reports whether a key type or algorithm is a certificate type: these have names
+// like "…-cert-v01@…" (PROTOCOL.certkeys).
 func isCertificate(keyType string) bool { return strings.Contains(keyType, "-cert-v") }
 
 // quote bounds and quotes text from a file.

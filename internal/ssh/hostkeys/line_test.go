@@ -49,7 +49,7 @@ func TestParseLineRefuses(t *testing.T) {
 		{"a ssh-ed25519", "names, key type and key expected"},
 		{"@banned a " + goodKey, `unknown marker "@banned"`},
 		{"@cert-authority @cert-authority a " + goodKey, "more than one marker"},
-		{"@revoked a ssh-new " + encode("ssh-new", "x"), `parsing the key of type "ssh-new"`}, // that nobody can show us
+		{"@revoked a ssh-new " + encode("ssh-new", "x"), `parsing the key of type "ssh-new"`}, // no server can present such a key
 		{"a ssh-ed25519 AAAA!", "decoding the key"},
 		{"a ssh-ed25519 AAAA", "the key is cut short"},
 		{"a ssh-rsa " + strings.Fields(goodKey)[1], `the key says that it is "ssh-ed25519", the line says "ssh-rsa"`},
@@ -64,8 +64,8 @@ func TestParseLineRefuses(t *testing.T) {
 	}
 }
 
-// A line that revokes is never passed over: either every key of its names is refused,
-// or, where these cannot be told, the file.
+// A revocation line is never ignored: either every key of its names is refused, or, if these
+// cannot be read, the file.
 func TestParseLineThatRevokes(t *testing.T) {
 	ed := strings.Fields(goodKey)[1]
 	for _, c := range []struct{ line, names, cause string }{
@@ -104,7 +104,7 @@ func TestParseLineThatRevokes(t *testing.T) {
 	}
 }
 
-// K05: a certificate is refused by its name, before anything in it is parsed.
+// K05: a certificate is refused by its type, before anything in it is parsed.
 func TestParseLineRefusesCertificatesUnparsed(t *testing.T) {
 	types := []string{
 		ssh.CertAlgoRSAv01, ssh.CertAlgoRSASHA256v01, ssh.CertAlgoRSASHA512v01, ssh.CertAlgoED25519v01,
@@ -146,7 +146,7 @@ func FuzzLine(f *testing.F) {
 		if e == nil || e.unread != nil {
 			return
 		}
-		// What was read, written anew, is read as the same.
+		// Formatting and parsing again yields the same entry.
 		marks := map[marker]string{markCA: "@cert-authority ", markRevoked: "@revoked "}
 		again, err := parseLine([]byte(marks[e.mark] + e.names + " " + string(ssh.MarshalAuthorizedKey(e.key)[:])))
 		if err == nil && (again.names != e.names || again.mark != e.mark || again.blob != e.blob) {

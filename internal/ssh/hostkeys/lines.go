@@ -10,19 +10,18 @@ import (
 	"shoal/fleet"
 )
 
-// A Line is a line of a known_hosts file with names in the open and without a
-// marker, as ssh-keyscan(1) prints them.
+// A Line is a known_hosts line with plain names and no marker, as ssh-keyscan(1) prints it.
 type Line struct {
 	Number int      // from 1
-	Names  []string // as they stand there: "host" or "[host]:port"
+	Names  []string // as written: "host" or "[host]:port"
 	Key    ssh.PublicKey
 }
 
 var errNotPlain = errors.New("only lines as ssh-keyscan prints them are taken: names in the open, no marker")
 
-// Lines reads what ssh-keyscan prints. Bad lines are Problems, and so are lines
-// with a marker, a pattern or a hashed name; the others count. file is what a
-// Problem names. The error is that of reading.
+// Lines parses the output of ssh-keyscan. Bad lines become Problems, and so do lines with a
+// marker, a pattern or a hashed name. file is the file name in Problems. The error is a read
+// error.
 func Lines(r io.Reader, file string) ([]Line, []Problem, error) {
 	var lines []Line
 	_, problems, err := eachLine(r, file, position{}, func(e *entry) error {
@@ -35,8 +34,8 @@ func Lines(r io.Reader, file string) ([]Line, []Problem, error) {
 	return lines, problems, err
 }
 
-// AppendLine adds the line that says that the target has this key, with its
-// newline. The error says that the target's name cannot stand in known_hosts.
+// AppendLine appends the target's known_hosts line for the key, with its newline. It returns an
+// error if the target's name cannot occur in known_hosts.
 func AppendLine(text []byte, t fleet.Target, key ssh.PublicKey) ([]byte, error) {
 	n, err := namesOf(t, "")
 	if err != nil {

@@ -11,18 +11,17 @@ import (
 	"shoal/internal/filelock"
 )
 
-// A lockedFile is a file that no other process that locks will write to. Close
-// unlocks it.
+// A lockedFile is open and locked against other processes. Close unlocks it.
 type lockedFile interface {
 	io.ReaderAt
-	io.Writer // at the end
+	io.Writer // appends
 	io.Closer
 	Stat() (fs.FileInfo, error)
 	Truncate(size int64) error
 }
 
-// lockFile opens the file, making it and its directory where they are missing,
-// and locks it against other processes.
+// lockFile opens the file, creating it and its directory if missing, and locks it against other
+// processes.
 func lockFile(path string, wait time.Duration) (lockedFile, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
@@ -44,8 +43,8 @@ func lockFile(path string, wait time.Duration) (lockedFile, error) {
 	}
 }
 
-// lockOpened says whether the locked file is still the one that the path means:
-// it may have been replaced while we waited.
+// lockOpened locks the file and reports whether path still refers to it: it may have been
+// replaced while we waited.
 func lockOpened(f *os.File, path string, deadline time.Time) (current bool, err error) {
 	if err := filelock.Lock(f, deadline); err != nil {
 		return false, err
@@ -61,7 +60,7 @@ func lockOpened(f *os.File, path string, deadline time.Time) (current bool, err 
 	return err == nil && os.SameFile(ours, named), err
 }
 
-// appendWhole writes the lines at the end of the file, or nothing.
+// appendWhole appends the lines to the file, or nothing.
 func appendWhole(f lockedFile, text []byte) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -81,9 +80,8 @@ func appendWhole(f lockedFile, text []byte) error {
 	if err == nil || n == 0 {
 		return err
 	}
-	// Part of it is there. Take it back, unless a writer that does not lock,
-	// as ssh(1), has added to it; then the torn line is a bad line between good
-	// ones.
+	// A part was written. Truncate it, unless a writer that does not lock, such as ssh(1), has
+	// appended meanwhile; then the torn line remains as one bad line.
 	if info, statErr := f.Stat(); statErr == nil && info.Size() == size+int64(n) {
 		return errors.Join(err, f.Truncate(size))
 	}

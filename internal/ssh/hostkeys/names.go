@@ -8,33 +8,31 @@ import (
 	"shoal/fleet"
 )
 
-// hostNames are the names under which known_hosts is searched for a target.
+// hostNames are the names under which a target is looked up in known_hosts.
 type hostNames struct {
-	// look is the name to look up and to learn: in lower case, and as
-	// "[name]:port" for a port other than 22 (put_host_port in OpenSSH's
-	// misc.c).
+	// look is the name to look up and to learn: in lower case, and as "[name]:port" for a port
+	// other than 22 (put_host_port in OpenSSH's misc.c).
 	look string
-	// fallback is the name without the port, which counts only where look is
-	// unknown (check_host_key in OpenSSH's sshconnect.c); "" for port 22 and for
-	// an alias.
+	// fallback is the name without the port, used only if look is unknown (check_host_key in
+	// OpenSSH's sshconnect.c); "" for port 22 and for an alias.
 	fallback string
-	// principal is the name that a certificate must be for: without the port.
+	// principal is the name that a certificate must have: without the port.
 	principal string
 }
 
-// maxName bounds a host name, in bytes: DNS has 253, an IPv6 address with its
-// zone is shorter.
+// maxName bounds a host name, in bytes: DNS allows 253; an IPv6 address with its zone is
+// shorter.
 const maxName = 255
 
-// namesOf gives the names of a target, whose HostKeyAlias is alias or "".
+// namesOf returns the names of a target; alias is its HostKeyAlias, "" if none.
 func namesOf(t fleet.Target, alias string) (hostNames, error) {
 	if alias != "" {
-		// As it is written, port or not (get_hostfile_hostname_ipaddr in
-		// sshconnect.c): brackets mean themselves.
+		// An alias is used as written, without a port (get_hostfile_hostname_ipaddr in
+		// sshconnect.c); brackets have no special meaning.
 		alias = lower(alias)
 		return hostNames{look: alias, principal: alias}, checkName(alias, inNames+"#@")
 	}
-	name := lower(t.Dialled()) // after HostName, as ssh looks it up
+	name := lower(t.Dialled()) // the name after HostName is applied, as ssh looks it up
 	if err := checkName(name, inNames+"#@[]"); err != nil {
 		return hostNames{}, err
 	}
@@ -48,11 +46,11 @@ func namesOf(t fleet.Target, alias string) (hostNames, error) {
 	return hostNames{look: fmt.Sprintf("[%s]:%d", name, port), fallback: name, principal: name}, nil
 }
 
-// inNames has a meaning between or in the names of a line.
+// inNames are the characters with a meaning between or in the names of a line.
 const inNames = " \t,*?!|\x7f"
 
-// checkName refuses what would have a meaning of its own in known_hosts: such a
-// name could match, or be written as, something else.
+// checkName refuses names with characters that are special in known_hosts: such a name could
+// match, or be written as, something else.
 func checkName(name, forbidden string) error {
 	switch {
 	case name == "":

@@ -21,8 +21,8 @@ import (
 	"shoal/internal/needs"
 )
 
-// A suite makes known_hosts files from small pools of names and keys, so that
-// matches, negations and contradictions are frequent.
+// A suite generates known_hosts files from small pools of names and keys, so that matches,
+// negations and contradictions are frequent.
 type suite struct {
 	*rand.Rand
 	keys []ssh.PublicKey
@@ -43,7 +43,7 @@ func newSuite(t *testing.T, seed uint64) *suite {
 
 func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
 
-// names makes the first field of a line.
+// names generates the first field of a line.
 func (s *suite) names(pool []string) string {
 	if s.IntN(4) == 0 {
 		return knownhosts.HashHostname(strings.TrimPrefix(pick(s.Rand, pool), "!"))
@@ -76,7 +76,7 @@ func (s *suite) file(t *testing.T, pool, markers []string, rubbish ...string) st
 	return path
 }
 
-// The lines that we find are those that ssh-keygen -F finds.
+// lookup finds the same lines as ssh-keygen -F.
 func TestLookupAgreesWithSSHKeygen(t *testing.T) {
 	t.Parallel()
 	pool := []string{
@@ -96,7 +96,7 @@ func TestLookupAgreesWithSSHKeygen(t *testing.T) {
 		path := s.file(t, pool, []string{"@revoked ", "@cert-authority "}, rubbish...)
 		source, err := newFiles().source(path)
 		if _, ok := errors.AsType[lostRevocation](err); ok {
-			continue // where ssh-keygen passes over the line
+			continue // ssh-keygen ignores the line
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -107,7 +107,7 @@ func TestLookupAgreesWithSSHKeygen(t *testing.T) {
 			want := keygenFinds(t, path, query)
 			var got []int
 			for _, e := range x.lookup(query) {
-				if e.unread == nil { // ssh-keygen passes over it
+				if e.unread == nil { // ssh-keygen ignores unreadable lines
 					got = append(got, e.number)
 				}
 			}
@@ -143,10 +143,9 @@ func keygenFinds(t *testing.T, path, name string) []int {
 	return lines
 }
 
-// Where x/crypto's reading of known_hosts and OpenSSH's are the same, so is
-// ours. There, a revocation counts for every name, an authority's key also as a
-// host's own, and there are neither wildcards on other ports nor a fall-back to
-// the plain name.
+// Verdicts agree with x/crypto where it agrees with OpenSSH. In x/crypto a revocation applies
+// to every name, an authority's key is also accepted as a host key, and there are neither
+// wildcards on other ports nor a fallback to the plain name.
 func TestVerdictsAgreeWithXCrypto(t *testing.T) {
 	t.Parallel()
 	verdicts := make(map[fleet.Reason]int)
@@ -218,7 +217,7 @@ func reasonOfXCrypto(err error) fleet.Reason {
 	}
 }
 
-// A bound on the cache keeps memory from following the number of targets.
+// The cache is bounded, so that memory does not grow with the number of targets.
 func TestCacheForgetsWhatIsOld(t *testing.T) {
 	var c cache
 	for i := range 3 * cacheLimit {

@@ -13,15 +13,14 @@ import (
 var errInsecure = errors.New("the password was not sent: the host key policy is insecure, so that anybody may have answered\n" +
 	"hint: use accept-new, or add the host's key to known_hosts")
 
-// AllowPassword returns nil if a host with this key, which Check has accepted, may
-// be shown a password: known_hosts has the key, or the authority of its
-// certificate. Under AcceptNew the key of an unknown host is written to
-// known_hosts first, as ssh does, so that no second key can get the password
-// later; a file that keeps nothing, as /dev/null, allows none. Insecure allows
-// none at all.
+// AllowPassword returns nil if a password may be sent to a host with this key, which Check has
+// accepted: known_hosts has the key or the authority of its certificate. Under AcceptNew the
+// key of an unknown host is first written to known_hosts, as ssh does, so that no second key
+// can receive the password later; if the file keeps nothing, such as /dev/null, the password is
+// not allowed. Insecure never allows it.
 //
-// The error says why; a *fleet.Error in its chain, with the reasons of Accepted,
-// says that writing failed.
+// The error says why. If writing failed, its chain has a *fleet.Error with the reasons of
+// Accepted.
 func (s *Store) AllowPassword(t fleet.Target, key ssh.PublicKey) error {
 	if s.opts.Policy == Insecure {
 		return errInsecure
@@ -43,7 +42,7 @@ func (s *Store) AllowPassword(t fleet.Target, key ssh.PublicKey) error {
 	return kept(s.opts.Files[0])
 }
 
-// kept returns nil if what is written to the file can be read back.
+// kept returns nil if what is written to the file can be read again.
 func kept(path string) error {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {

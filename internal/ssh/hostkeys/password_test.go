@@ -10,8 +10,8 @@ import (
 	"shoal/internal/ssh/hostkeys"
 )
 
-// A host may have the password where its key or its authority is known, or where
-// its key is kept before (faults.md A08).
+// The password is allowed if the host's key or its authority is known, or if its key has been
+// written before (faults.md A08).
 func TestAllowPassword(t *testing.T) {
 	t.Parallel()
 	authority := edSigner(100)
@@ -19,9 +19,9 @@ func TestAllowPassword(t *testing.T) {
 	for name, c := range map[string]struct {
 		policy hostkeys.Policy
 		known  string // known_hosts
-		cert   bool   // is shown
-		text   string // in the error; "": it is allowed
-		after  string // known_hosts afterwards; "": as before
+		cert   bool   // a certificate is presented
+		text   string // expected in the error; "": the password is allowed
+		after  string // known_hosts afterwards; "": unchanged
 	}{
 		"known":                 {known: line("h", edKey(1))},
 		"known, accept-new":     {policy: hostkeys.AcceptNew, known: line("h", edKey(1))},
@@ -34,7 +34,7 @@ func TestAllowPassword(t *testing.T) {
 		"new, insecure":     {policy: hostkeys.Insecure, known: line("g", edKey(2)), text: "insecure"},
 		"known, insecure":   {policy: hostkeys.Insecure, known: line("h", edKey(1)), text: "insecure"},
 		"changed, insecure": {policy: hostkeys.Insecure, known: line("h", edKey(2)), text: "insecure"},
-		// Check has refused these already.
+		// Check refuses these already.
 		"new":     {known: line("g", edKey(2)), text: "no key is known"},
 		"changed": {known: line("h", edKey(2)), text: "either its key was replaced"},
 	} {
@@ -63,8 +63,7 @@ func TestAllowPassword(t *testing.T) {
 	}
 }
 
-// Where the key of a new host is not kept, anybody could come for the password
-// next.
+// If the key of a new host is not stored, anybody could obtain the password next.
 func TestNoPasswordForAKeyThatIsNotKept(t *testing.T) {
 	t.Parallel()
 	s := open(t, hostkeys.AcceptNew, "/dev/null")
@@ -88,7 +87,7 @@ func TestNoPasswordForAKeyThatIsNotKept(t *testing.T) {
 		t.Errorf("a file that cannot be written: %v", got)
 	}
 
-	// Another process has learned another key meanwhile.
+	// Another process learned another key meanwhile.
 	path := filepath.Join(t.TempDir(), "known_hosts")
 	s = open(t, hostkeys.AcceptNew, path)
 	if err := s.Check(to, nil, key); err != nil {

@@ -2,13 +2,12 @@ package hostkeys
 
 import "strings"
 
-// isPlain says that a list of names has no wildcard and no negation, so that
-// each name in it stands for itself.
+// isPlain reports whether a list of names has no wildcard and no negation.
 func isPlain(names string) bool { return !strings.ContainsAny(names, "*?!") }
 
-// matchList says whether a lower-case name matches a list of patterns: at least
-// one does, and none that begins with "!" does (match_pattern_list and
-// match_hostname in OpenSSH's match.c).
+// matchList reports whether a lower-case name matches a list of patterns: at least one matches,
+// and none that begins with "!" does (match_pattern_list and match_hostname in OpenSSH's
+// match.c).
 func matchList(name, patterns string) bool {
 	matched := false
 	for pattern := range strings.SplitSeq(patterns, ",") {
@@ -24,12 +23,11 @@ func matchList(name, patterns string) bool {
 	return matched
 }
 
-// matchPattern matches with "*" for any text, also none, and "?" for one byte;
-// brackets stand for themselves. It takes at most len(name) × len(pattern)
-// steps.
+// matchPattern reports whether name matches pattern: "*" matches any text, also none, and "?"
+// one byte; brackets are literal. It takes at most len(name) × len(pattern) steps.
 func matchPattern(name, pattern string) bool {
 	n, p := 0, 0
-	star, resume := -1, 0 // the last "*" seen, and where in name to go on after it
+	star, resume := -1, 0 // the last "*" seen, and where to continue in name after it
 	for n < len(name) {
 		switch {
 		case p < len(pattern) && pattern[p] == '*':
@@ -39,7 +37,7 @@ func matchPattern(name, pattern string) bool {
 			n++
 			p++
 		case star >= 0:
-			// The star takes one byte more.
+			// Let the star match one byte more.
 			resume++
 			n, p = resume, star+1
 		default:

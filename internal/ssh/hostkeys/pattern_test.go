@@ -39,7 +39,7 @@ func TestMatchList(t *testing.T) {
 	}
 }
 
-// Matching says what the same pattern says as a regular expression.
+// matchPattern agrees with the equivalent regular expression.
 func TestMatchPatternIsARegularLanguage(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		pattern := rapid.StringMatching(`[ab*?.]{0,8}`).Draw(t, "pattern")

@@ -2,24 +2,24 @@ package hostkeys
 
 import "fmt"
 
-// A Policy says what becomes of a host that known_hosts does not know.
+// A Policy determines how hosts that are not in known_hosts are treated.
 type Policy uint8
 
-// The policies. A key that is revoked or too weak is refused by all of them.
+// The policies. All of them refuse a revoked or weak key.
 const (
-	// Strict refuses it.
+	// Strict refuses unknown hosts.
 	Strict Policy = iota
-	// AcceptNew accepts it and writes its key to known_hosts once it has let us
-	// in, or before it gets a password. A host that is known under another key is refused.
+	// AcceptNew accepts unknown hosts and writes their key to known_hosts after authentication,
+	// or before sending a password. A host that is known under another key is refused.
 	AcceptNew
-	// Insecure accepts it, and also a host that is known under another key, and
-	// writes nothing.
+	// Insecure accepts unknown hosts and hosts that are known under another key, and writes
+	// nothing.
 	Insecure
 )
 
 var policyNames = []string{"strict", "accept-new", "insecure"}
 
-// String gives the name that [ParsePolicy] takes.
+// String returns the name that [ParsePolicy] accepts.
 func (p Policy) String() string {
 	if int(p) >= len(policyNames) {
 		return fmt.Sprintf("invalid(%d)", uint8(p))
@@ -27,8 +27,7 @@ func (p Policy) String() string {
 	return policyNames[p]
 }
 
-// ParsePolicy gives the policy with this name: "strict", "accept-new" or
-// "insecure".
+// ParsePolicy returns the policy with the given name: "strict", "accept-new" or "insecure".
 func ParsePolicy(s string) (Policy, error) {
 	for i, name := range policyNames {
 		if name == s {

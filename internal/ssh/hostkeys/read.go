@@ -15,9 +15,9 @@ import (
 	"shoal/internal/plainfile"
 )
 
-// A Problem is a line of a known_hosts file that cannot be used. The other
-// lines still count. One that revokes makes every key of its names refused; where
-// these cannot be read either the file is an error.
+// A Problem is a line of a known_hosts file that cannot be used. The other lines still count.
+// An unreadable revocation line refuses every key of its names; if the names cannot be read
+// either, opening the file fails.
 type Problem struct {
 	File string
 	Line int // from 1
@@ -28,21 +28,21 @@ func (p Problem) Error() string { return fmt.Sprintf("%s:%d: %v", p.File, p.Line
 
 func (p Problem) Unwrap() error { return p.Err }
 
-// A position is how far a file has been read.
+// A position records how far a file has been read.
 type position struct {
 	info  fs.FileInfo // nil when there was no file
-	bytes int64       // behind the last newline that was read
+	bytes int64       // after the last newline that was read
 	lines int         // newlines before that
 }
 
-// A source is a known_hosts file as it was read.
+// A source is a parsed known_hosts file.
 type source struct {
 	index    *index
 	end      position
 	problems []Problem
 }
 
-// files reads known_hosts files, each once, for one store or for many.
+// files reads known_hosts files, each once, for one or more stores.
 type files struct {
 	open func(path string) (fs.File, error)
 
@@ -57,8 +57,8 @@ func newFiles() *files {
 	}
 }
 
-// source gives the file's lines. A file that is missing is empty; one that
-// cannot be read to its end is an error, now and every time.
+// source returns the file's lines. A missing file is empty; a read error is returned by every
+// call.
 func (f *files) source(path string) (*source, error) {
 	f.mu.Lock()
 	read := f.read[path]
@@ -70,7 +70,7 @@ func (f *files) source(path string) (*source, error) {
 	return read()
 }
 
-// problems lists those of the files that have been read.
+// problems returns those of all files read so far.
 func (f *files) problems() []Problem {
 	f.mu.Lock()
 	reads := make([]func() (*source, error), 0, len(f.read))
@@ -101,8 +101,7 @@ func readSource(open func(string) (fs.File, error), path string) (*source, error
 	return s, nil
 }
 
-// lost gives the first of the problems for which no line of the file is to be
-// believed, with a hint.
+// lost returns, with a hint, the first of the problems that makes a whole file untrustworthy.
 func lost(problems []Problem) error {
 	for _, p := range problems {
 		if _, ok := errors.AsType[lostRevocation](p.Err); ok {
@@ -112,7 +111,7 @@ func lost(problems []Problem) error {
 	return nil
 }
 
-// openRegular opens a file whose reading ends; nil stands for a missing one.
+// openRegular opens a regular file or /dev/null; it returns nil for a missing one.
 func openRegular(open func(string) (fs.File, error), path string) (fs.File, fs.FileInfo, error) {
 	f, err := open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -122,8 +121,8 @@ func openRegular(open func(string) (fs.File, error), path string) (fs.File, fs.F
 		return nil, nil, err
 	}
 	info, err := f.Stat()
-	// Reading a FIFO may wait for ever, and a device may never end. /dev/null is
-	// what people write for "none".
+	// Reading a FIFO may block for ever, and a device may be endless. /dev/null is what people
+	// write for "none".
 	if err == nil && !info.Mode().IsRegular() && path != os.DevNull {
 		err = fmt.Errorf("%s is not a regular file", path)
 	}
@@ -134,7 +133,7 @@ func openRegular(open func(string) (fs.File, error), path string) (fs.File, fs.F
 	return f, info, nil
 }
 
-// read takes in the lines that r has from the given position on.
+// read adds the lines of r; at is the position where r begins.
 func (x *index) read(r io.Reader, path string, at position) (position, []Problem, error) {
 	at, problems, err := eachLine(r, path, at, x.add)
 	if err == nil {
@@ -143,8 +142,8 @@ func (x *index) read(r io.Reader, path string, at position) (position, []Problem
 	return at, problems, err
 }
 
-// eachLine calls add for each good line that r has from the given position on.
-// A line that add refuses is a bad one too.
+// eachLine calls add for each good line of r, which begins at the given position. A line that
+// add refuses is a bad line.
 func eachLine(r io.Reader, path string, at position, add func(*entry) error) (position, []Problem, error) {
 	var problems []Problem
 	lines := bufio.NewReaderSize(r, maxLine+1)
@@ -165,9 +164,9 @@ func eachLine(r io.Reader, path string, at position, add func(*entry) error) (po
 	}
 }
 
-// nextLine gives a line without its newline and its length with it. Of a line
-// beyond maxLine it gives the beginning only. At the end of input the error is
-// io.EOF, with what follows the last newline.
+// nextLine returns a line without its newline, and its length with the newline. Of a line
+// longer than maxLine it returns only the beginning. At the end of input it returns io.EOF and
+// what follows the last newline.
 func nextLine(r *bufio.Reader) (line []byte, length int, err error) {
 	line, err = r.ReadSlice('\n')
 	length = len(line)
@@ -177,7 +176,7 @@ func nextLine(r *bufio.Reader) (line []byte, length int, err error) {
 		}
 		return line, length, err
 	}
-	head := bytes.Clone(line[:maxHead]) // the next read takes its place
+	head := bytes.Clone(line[:maxHead]) // the next read overwrites it
 	for errors.Is(err, bufio.ErrBufferFull) {
 		var more []byte
 		more, err = r.ReadSlice('\n')
@@ -186,7 +185,7 @@ func nextLine(r *bufio.Reader) (line []byte, length int, err error) {
 	return head, length, err
 }
 
-// maxHead is how much is kept of a line that is too long, in bytes: its markers.
+// maxHead is how much of an overlong line is kept, in bytes: enough for its markers.
 const maxHead = 1 << 10
 
 func addLine(line []byte, length int, path string, number int, add func(*entry) error) error {

@@ -18,8 +18,7 @@ func refuse(t fleet.Target, reason fleet.Reason, err error) *fleet.Error {
 	}
 }
 
-// refusal gives the error for a verdict under the policy; nil means that it
-// does not stand in the way.
+// refusal returns the error for a verdict under the policy, or nil if the policy accepts it.
 func (s *Store) refusal(t fleet.Target, n hostNames, k shown, v verdict) error {
 	reason := fleet.ReasonHostkeyFailed
 	switch v.status {
@@ -45,7 +44,7 @@ func (s *Store) refusal(t fleet.Target, n hostNames, k shown, v verdict) error {
 	return refuse(t, reason, against(n, k, v))
 }
 
-// against says what stands against a key; nil where nothing does.
+// against returns why a verdict refuses a key, or nil for StatusKnown.
 func against(n hostNames, k shown, v verdict) error {
 	switch v.status {
 	case StatusKnown:
@@ -64,12 +63,12 @@ func against(n hostNames, k shown, v verdict) error {
 	}
 }
 
-// describe names a key as ssh-keygen -l prints it.
+// describe formats a key as ssh-keygen -l prints it.
 func describe(key ssh.PublicKey) string {
 	return key.Type() + " " + ssh.FingerprintSHA256(key)
 }
 
-// certNote says what became of the certificate; "" where there was none.
+// certNote says why the certificate was not accepted; "" if there was none.
 func certNote(k shown, v verdict) string {
 	if v.cert == nil {
 		return ""

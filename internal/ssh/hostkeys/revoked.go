@@ -13,12 +13,11 @@ import (
 // maxRevocations bounds a file of revoked keys, in bytes.
 const maxRevocations = 64 << 20
 
-// revocations are the keys that a file of RevokedHostKeys revokes: a KRL or a
-// list of keys.
+// revocations are the keys revoked by a RevokedHostKeys file: a KRL or a list of keys.
 type revocations struct {
 	path string
 	krl  *krl.List      // nil for a list of keys
-	keys map[string]int // marshalled, with the line of each
+	keys map[string]int // marshalled key to line number
 }
 
 func readRevocations(open func(string) (fs.File, error), path string) (*revocations, error) {
@@ -49,8 +48,8 @@ func readRevocations(open func(string) (fs.File, error), path string) (*revocati
 	return r, nil
 }
 
-// parseKeyList reads public keys, one a line (sshkey_in_file in OpenSSH's
-// authfile.c). A line that cannot be read is an error: it may be what revokes.
+// parseKeyList parses public keys, one per line (sshkey_in_file in OpenSSH's authfile.c). A
+// line that cannot be read is an error: it may revoke the key in question.
 func parseKeyList(text []byte) (map[string]int, error) {
 	keys := make(map[string]int)
 	number := 0
@@ -60,7 +59,7 @@ func parseKeyList(text []byte) (map[string]int, error) {
 		if len(keyType) == 0 || keyType[0] == '#' {
 			continue
 		}
-		encoded, _ := cutWord(rest) // what follows is a comment
+		encoded, _ := cutWord(rest) // the rest is a comment
 		key, err := revokedKey(string(keyType), encoded)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
@@ -86,7 +85,7 @@ func revokedKey(keyType string, encoded []byte) ([]byte, error) {
 	return key.Marshal(), nil
 }
 
-// revokes says in words what of that which is shown the file revokes; "" means
+// revokes describes what the file revokes of the presented key or certificate; "" means
 // nothing.
 func (r *revocations) revokes(k shown) string {
 	if r.krl != nil {

@@ -11,12 +11,11 @@ import (
 	"shoal/fleet"
 )
 
-// A Router judges each target by files and a policy of its own, as ssh_config
-// sets them per host (UserKnownHostsFile, GlobalKnownHostsFile, RevokedHostKeys,
-// StrictHostKeyChecking, HashKnownHosts, RequiredRSASize). Targets that agree in
-// these share a Store, and stores share the files that they have in common: each
-// file is read once, when the first target needs it. It is safe for concurrent
-// use, and implements ssh.HostKeys as Store does.
+// A Router verifies each target against its own files and policy, as ssh_config sets them per
+// host (UserKnownHostsFile, GlobalKnownHostsFile, RevokedHostKeys, StrictHostKeyChecking,
+// HashKnownHosts, RequiredRSASize). Targets with the same settings share a Store. Stores share
+// files: each file is read once, when the first target needs it. A Router is safe for
+// concurrent use and implements ssh.HostKeys as Store does.
 type Router struct {
 	base   Options
 	choose func(fleet.Target, *Options) error
@@ -26,10 +25,10 @@ type Router struct {
 	stores map[string]func() (*Store, error)
 }
 
-// NewRouter gives a router. choose changes a copy of base into the options for
-// one target; what it does to Alias, Now and LockWait has no effect. It is
-// called for each question about a target, by several goroutines at once. Its
-// error, and that of opening the files, refuses the target.
+// NewRouter returns a router. choose changes a copy of base into the options of one target;
+// changes to Alias, Now and LockWait have no effect. choose is called for each question about a
+// target and must be safe for concurrent use. If it fails, or if opening the files fails, the
+// target is refused.
 func NewRouter(base Options, choose func(fleet.Target, *Options) error) *Router {
 	return &Router{
 		base:   base,
@@ -39,8 +38,7 @@ func NewRouter(base Options, choose func(fleet.Target, *Options) error) *Router 
 	}
 }
 
-// Store gives the store that judges a target. The error is that of choose or of
-// [Open].
+// Store returns the store of a target. The error is that of choose or of [Open].
 func (r *Router) Store(t fleet.Target) (*Store, error) {
 	o := r.base
 	o.Files, o.Revoked = slices.Clone(o.Files), slices.Clone(o.Revoked)
@@ -64,12 +62,12 @@ func (r *Router) opener(o Options) func() (*Store, error) {
 	return open
 }
 
-// Problems lists the lines that could not be used in the files read so far, in
-// the order of the files' names.
+// Problems returns the lines that could not be used in the files read so far, ordered by file
+// name.
 func (r *Router) Problems() []Problem { return r.files.problems() }
 
-// Algorithms is [Store.Algorithms] of the target's store. It gives nil where
-// Check will refuse.
+// Algorithms is [Store.Algorithms] of the target's store. It returns nil if there is no store;
+// Check refuses then.
 func (r *Router) Algorithms(t fleet.Target) []string {
 	s, err := r.Store(t)
 	if err != nil {
@@ -78,8 +76,8 @@ func (r *Router) Algorithms(t fleet.Target) []string {
 	return s.Algorithms(t)
 }
 
-// Check is [Store.Check] of the target's store. Where there is none every key is
-// refused with fleet.ReasonHostkeyFailed.
+// Check is [Store.Check] of the target's store. If there is no store it refuses every key with
+// fleet.ReasonHostkeyFailed.
 func (r *Router) Check(t fleet.Target, remote net.Addr, key ssh.PublicKey) error {
 	s, err := r.Store(t)
 	if err != nil {

@@ -72,7 +72,7 @@ func TestRouterJudgesEachByItsOwn(t *testing.T) {
 	if got := readFile(t, filepath.Join(filepath.Dir(web), "learned")); !strings.HasPrefix(got, "|1|") || strings.Count(got, "\n") != 1 {
 		t.Errorf("learned: %q", got)
 	}
-	// The global file is read once, whoever uses it.
+	// The global file is read once for all stores.
 	if p := r.Problems(); len(p) != 1 || p[0].File != global || p[0].Line != 2 {
 		t.Errorf("problems %v", p)
 	}

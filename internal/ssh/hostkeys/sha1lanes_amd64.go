@@ -1,7 +1,7 @@
 package hostkeys
 
 import (
-	"crypto/sha1" // the format's own hash; it hides names and proves nothing
+	"crypto/sha1" // known_hosts prescribes SHA-1; it hides names and proves nothing
 	"encoding/binary"
 	"math/bits"
 
@@ -11,16 +11,15 @@ import (
 // A vector is one word of SHA-1 (FIPS 180-4 §6.1) in each lane.
 type vector [lanes]uint32
 
-// A state is the five words between two blocks; a schedule is a block, spread
-// out over the 80 rounds.
+// A state is the five SHA-1 words between two blocks; a schedule is a block expanded to the 80
+// rounds.
 type (
 	state    [5]vector
 	schedule [80]vector
 )
 
-// compressAVX2 and compressAVX512 set out to what the block w makes of the state
-// in, which may be the same one. expandAVX2 spreads the first 16 words of a
-// schedule over the others.
+// compressAVX2 and compressAVX512 apply the block w to the state in and store the result in
+// out, which may be in. expandAVX2 computes the schedule from its first 16 words.
 //
 //go:noescape
 func compressAVX2(out, in *state, w *schedule)
@@ -39,10 +38,10 @@ func compress(out, in *state, w *schedule) {
 	compressAVX2(out, in, w)
 }
 
-// A laneFilter is what the test of its lines needs. Without vectors it passes
-// all of them.
+// A laneFilter has the precomputed values to test a group's lines. Without vector instructions
+// all lines pass.
 type laneFilter struct {
-	inner, outer state  // behind the two pads of the HMAC
+	inner, outer state  // after the two pads of the HMAC
 	want         vector // the first word of each hash
 }
 
@@ -58,14 +57,14 @@ func (s *state) setLane(lane int, words [5]uint32) {
 	}
 }
 
-// A laneQuery is a name, ready to be tested.
+// A laneQuery is a name prepared for testing.
 type laneQuery struct {
 	usable         bool
 	block, scratch schedule
 }
 
-// maxOneBlock is how many bytes fit into one block with SHA-1's own padding. The
-// pad of the HMAC has filled the block before.
+// maxOneBlock is how many bytes fit into one block with SHA-1's padding. The HMAC pad has
+// filled the block before.
 const maxOneBlock = sha1.BlockSize - 9
 
 func (q *laneQuery) set(name string) {
@@ -81,7 +80,7 @@ func (q *laneQuery) set(name string) {
 		q.block[t].fill(binary.BigEndian.Uint32(block[4*t:]))
 	}
 	expandAVX2(&q.block)
-	// The block of the inner hash, which comes before this in each test.
+	// The length of the inner hash's block, which precedes this in each test.
 	q.scratch[5].fill(0x80000000)
 	q.scratch[15].fill(8 * (sha1.BlockSize + sha1.Size))
 }
@@ -92,7 +91,7 @@ func (v *vector) fill(word uint32) {
 	}
 }
 
-// candidates has a bit for each lane whose line may hide the name.
+// candidates returns a bit for each lane whose line may hide the name.
 func (f *laneFilter) candidates(q *laneQuery) uint32 {
 	if !q.usable {
 		return 1<<lanes - 1
@@ -111,7 +110,7 @@ func (f *laneFilter) candidates(q *laneQuery) uint32 {
 	return found
 }
 
-// afterPad is the state behind the block with which an HMAC begins.
+// afterPad returns the state after the first block of an HMAC.
 func afterPad(salt *[sha1.Size]byte, pad byte) [5]uint32 {
 	block := padded(salt, pad)
 	var w [80]uint32
@@ -124,7 +123,7 @@ func afterPad(salt *[sha1.Size]byte, pad byte) [5]uint32 {
 	return compressOne([5]uint32{0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0}, &w)
 }
 
-// compressOne is compress in one lane: crypto/sha1 does not give its state away.
+// compressOne is compress in one lane: crypto/sha1 does not expose its state.
 func compressOne(in [5]uint32, w *[80]uint32) [5]uint32 {
 	a, b, c, d, e := in[0], in[1], in[2], in[3], in[4]
 	for t, word := range w {

@@ -1,8 +1,8 @@
 #include "textflag.h"
 
-// SHA-1 (FIPS 180-4 §6.1.2) on eight messages at once: a register holds one word
-// of each. Why by hand: a name is tested against every hashed line of
-// known_hosts, and one message at a time takes six times as long.
+// SHA-1 (FIPS 180-4 §6.1.2) on eight messages at once: a register holds one word of each. It is
+// hand-written because a name is tested against every hashed line of known_hosts, and one
+// message at a time takes six times as long.
 
 DATA ·laneConstants+0(SB)/4, $0x5a827999
 DATA ·laneConstants+4(SB)/4, $0x6ed9eba1
@@ -10,9 +10,9 @@ DATA ·laneConstants+8(SB)/4, $0x8f1bbcdc
 DATA ·laneConstants+12(SB)/4, $0xca62c1d6
 GLOBL ·laneConstants(SB), RODATA|NOPTR, $16
 
-// COMPRESS is the body of compress for either set of instructions, which differ
-// in CHOOSE, PARITY, MAJORITY and STEP. After five rounds each word is back in
-// its register; four times five rounds have one constant, in Y9.
+// COMPRESS is the body of compress for both instruction sets, which differ in CHOOSE, PARITY,
+// MAJORITY and STEP. After five rounds each word is back in its register; each four times five
+// rounds use one constant, in Y9.
 #define COMPRESS \
 	MOVQ out+0(FP), DI; \
 	MOVQ in+8(FP), DX; \
@@ -154,9 +154,9 @@ words:
 	VZEROUPPER
 	RET
 
-// AVX-512 rotates in one instruction, and has any function of three words as
-// one: VPTERNLOGD with the function's truth table, indexed by the bits of its
-// last operand, its middle one and its first one.
+// AVX-512 rotates in one instruction and computes any function of three words in one:
+// VPTERNLOGD with the function's truth table, indexed by the bits of its last, middle and first
+// operand.
 #undef CHOOSE
 #undef PARITY
 #undef MAJORITY

@@ -17,8 +17,8 @@ func drawVectors(t *rapid.T, into []vector, label string) {
 	}
 }
 
-// What the vectors compute is what plain Go computes in each lane, with every
-// set of instructions that this machine has.
+// The vector code computes the same as plain Go in each lane, with every instruction set of
+// this machine.
 func TestLanesAgreeWithPlainGo(t *testing.T) {
 	if !cpu.X86.HasAVX2 {
 		t.Log("this machine has no AVX2: nothing is compared")
@@ -58,7 +58,7 @@ func laneOf(s *state, lane int) (words [5]uint32) {
 	return words
 }
 
-// plainLane spreads out and compresses a block in one lane.
+// plainLane expands and compresses a block in one lane.
 func plainLane(in *state, w *schedule, lane int) [5]uint32 {
 	var alone [80]uint32
 	for t := range alone {
@@ -71,8 +71,7 @@ func plainLane(in *state, w *schedule, lane int) [5]uint32 {
 	return compressOne(laneOf(in, lane), &alone)
 }
 
-// Of random lines, the filter passes those with the name, and practically none
-// beside.
+// Of random lines, the filter passes those with the name and practically no others.
 func TestLaneFilterPassesTheName(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.StringN(0, -1, maxOneBlock).Draw(t, "name")

@@ -9,12 +9,12 @@ import (
 	"shoal/fleet"
 )
 
-// shown is what a server shows: a key, or a certificate for one.
+// shown is what a server presents: a key or a certificate.
 type shown struct {
 	plain     ssh.PublicKey // the server's own key
 	blob      string        // plain.Marshal()
 	cert      *ssh.Certificate
-	authority string // the marshalled key that signed cert; "" without one
+	authority string // the marshalled key that signed cert; "" if there is none
 }
 
 var (
@@ -23,8 +23,8 @@ var (
 	errNested    = errors.New("the server shows a certificate inside a certificate")
 )
 
-// newShown takes a key apart. Nothing that was nested is marshalled: that
-// would take a step for each level.
+// newShown separates a certificate into its parts. Nested certificates are refused before
+// marshalling, which would cost a step per level.
 func newShown(key ssh.PublicKey) (shown, error) {
 	if key == nil {
 		return shown{}, errNoKey
@@ -39,7 +39,7 @@ func newShown(key ssh.PublicKey) (shown, error) {
 		}
 		s.plain, s.cert, s.authority = cert.Key, cert, string(cert.SignatureKey.Marshal())
 	} else if isCertificate(key.Type()) {
-		return shown{}, errMalformed // its type says certificate, and there is none
+		return shown{}, errMalformed // the type says certificate, but the value is none
 	}
 	s.blob = string(s.plain.Marshal())
 	if inner, ok := blobType([]byte(s.blob)); !ok || inner != s.plain.Type() {
@@ -48,7 +48,7 @@ func newShown(key ssh.PublicKey) (shown, error) {
 	return s, nil
 }
 
-// whole gives back what newShown took apart.
+// whole returns the key or certificate that was passed to newShown.
 func (k shown) whole() ssh.PublicKey {
 	if k.cert != nil {
 		return k.cert
@@ -56,8 +56,8 @@ func (k shown) whole() ssh.PublicKey {
 	return k.plain
 }
 
-// read gives what a check begins with: the names of the target and what its
-// server shows. Its errors are refusals.
+// read returns the target's names and the parsed key, with which every check begins. Its errors
+// are refusals.
 func (s *Store) read(t fleet.Target, key ssh.PublicKey) (hostNames, shown, error) {
 	n, err := s.names(t)
 	if err != nil {

@@ -22,8 +22,7 @@ import (
 	"shoal/internal/sshdtest"
 )
 
-// What ssh(1) says of a real server under StrictHostKeyChecking=yes is what we
-// say.
+// Verdicts agree with those of ssh(1) about a real server with StrictHostKeyChecking=yes.
 func TestVerdictsAgreeWithSSH(t *testing.T) {
 	t.Parallel()
 	server := sshdtest.OpenSSH(t)
@@ -84,7 +83,7 @@ func TestVerdictsAgreeWithSSH(t *testing.T) {
 	}
 }
 
-// certOf gives a host certificate for a key.
+// certOf returns a host certificate for a key.
 func certOf(t *testing.T, key ssh.PublicKey) ssh.PublicKey {
 	t.Helper()
 	cert := &ssh.Certificate{Key: key, CertType: ssh.HostCert, ValidPrincipals: []string{"h"}, ValidBefore: ssh.CertTimeInfinity}
@@ -94,11 +93,11 @@ func certOf(t *testing.T, key ssh.PublicKey) ssh.PublicKey {
 	return cert
 }
 
-// reasonOfSSH asks ssh(1); more options go before the usual ones, and win.
+// reasonOfSSH runs ssh(1); more options precede the usual ones and override them.
 func reasonOfSSH(t *testing.T, s *sshdtest.Server, known string, more ...string) fleet.Reason {
 	t.Helper()
 	args := append([]string{"-F", "none"}, more...)
-	// The default key exchange of 9.2 takes eight times the time.
+	// The default key exchange of 9.2 takes eight times as long.
 	args = append(args, "-o", "BatchMode=yes", "-o", "KexAlgorithms=curve25519-sha256",
 		"-o", "StrictHostKeyChecking=yes", "-o", "GlobalKnownHostsFile=none", "-o", "UserKnownHostsFile="+known,
 		"-o", "HostKeyAlgorithms=ssh-ed25519", "-o", "UpdateHostKeys=no", "-o", "IdentitiesOnly=yes", "-i", s.KeyFile,
@@ -122,7 +121,7 @@ func reasonOfSSH(t *testing.T, s *sshdtest.Server, known string, more ...string)
 	return ""
 }
 
-// K13: a server with three keys shows the one that is known.
+// K13: a server with three keys presents the known one.
 func TestAServerShowsTheKeyThatIsKnown(t *testing.T) {
 	t.Parallel()
 	server := sshdtest.OpenSSH(t, sshdtest.WithHostKeys(sshdtest.Ed25519, sshdtest.ECDSA, sshdtest.RSA))
@@ -146,20 +145,19 @@ func TestAServerShowsTheKeyThatIsKnown(t *testing.T) {
 	}
 }
 
-// A certCase is a certificate, and what the client knows.
+// A certCase is a certificate and the client's configuration.
 type certCase struct {
 	known   string
-	change  func(*ssh.Certificate) // of a good one; nil for none
+	change  func(*ssh.Certificate) // applied to a valid certificate; nil: unchanged
 	ca      ssh.Signer             // nil means the known one
 	revoked string                 // the content of RevokedHostKeys
-	since   bool                   // 9.2 lets in where we say hostkey_unknown, or the other way round
+	since   bool                   // we say hostkey_unknown where 9.2 accepts, or the reverse
 	alias   string
 }
 
-// K14: what ssh(1) says of a server with a certificate is what we say, but for
-// the two things that OpenSSH changed after the version asked here, 9.2: since
-// 10.3 a certificate without principals is for no host, where it was for every
-// one, and a wildcard in a principal matches.
+// K14: verdicts on certificates agree with those of ssh(1), except for two changes after the
+// version tested here, 9.2: since 10.3 a certificate without principals matches no host instead
+// of every host, and wildcards in principals match.
 func TestCertificateVerdictsAgreeWithSSH(t *testing.T) {
 	t.Parallel()
 	certFile := filepath.Join(t.TempDir(), "cert.pub")
@@ -232,7 +230,7 @@ func TestCertificateVerdictsAgreeWithSSH(t *testing.T) {
 		if err := cert.SignCert(rand.Reader, c.ca); err != nil {
 			t.Fatal(err)
 		}
-		// sshd runs itself again for each connection, and reads this again.
+		// sshd executes itself for each connection and rereads this file.
 		replace(t, certFile, ssh.MarshalAuthorizedKey(cert))
 		known := filepath.Join(t.TempDir(), "known_hosts")
 		replace(t, known, []byte(c.known))
@@ -268,8 +266,8 @@ func TestCertificateVerdictsAgreeWithSSH(t *testing.T) {
 	}
 }
 
-// A server shows its certificate where its authority is known, and its plain key
-// where that is.
+// A server presents its certificate if its authority is known, and its plain key if that is
+// known.
 func TestAServerShowsTheCertificateThatIsKnown(t *testing.T) {
 	t.Parallel()
 	certFile := filepath.Join(t.TempDir(), "cert.pub")
@@ -298,7 +296,7 @@ func TestAServerShowsTheCertificateThatIsKnown(t *testing.T) {
 	}
 }
 
-// dial connects as a dialer does and gives the key that the server showed.
+// dial connects as a dialer does and returns the key that the server presented.
 func dial(t *testing.T, server *sshdtest.Server, store *Store) (shown ssh.PublicKey) {
 	t.Helper()
 	to := fleet.Target{Host: server.Host}
@@ -338,7 +336,7 @@ func newSigner(t *testing.T, seed uint64) ssh.Signer {
 	return signer
 }
 
-// newRSASigner gives a signer that uses one algorithm.
+// newRSASigner returns a signer that uses one algorithm.
 func newRSASigner(t *testing.T, algorithm string) ssh.Signer {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

@@ -10,38 +10,35 @@ import (
 	"shoal/fleet"
 )
 
-// Options say what to trust.
+// Options configure a [Store].
 type Options struct {
-	// Files are the known_hosts files, read in this order. The first is the
-	// one that AcceptNew writes to. A file that does not exist is empty. None
-	// at all means that nothing is known.
+	// Files are the known_hosts files, in order. AcceptNew writes to the first. A file that
+	// does not exist is empty. If there are none, no host is known.
 	Files []string
-	// Revoked are files of keys that are refused whatever known_hosts says: KRLs
-	// (ssh-keygen(1), KEY REVOCATION LISTS) or lists of public keys, one a line
-	// (RevokedHostKeys in ssh_config(5)). A file that is missing or that has
-	// anything wrong makes Open fail: what it revokes would be trusted.
+	// Revoked are files of keys to refuse whatever known_hosts says: KRLs (ssh-keygen(1), KEY
+	// REVOCATION LISTS) or lists of public keys, one per line (RevokedHostKeys in
+	// ssh_config(5)). A missing or malformed file makes Open fail, because its revoked keys
+	// would be trusted otherwise.
 	Revoked []string
-	// Policy is what becomes of unknown hosts; the zero value is Strict.
+	// Policy determines how unknown hosts are treated; the zero value is Strict.
 	Policy Policy
-	// RSABits is the least length of an RSA key, in bits, also of an authority's
-	// (RequiredRSASize). 0 and what is less mean 2048.
+	// RSABits is the minimum length of RSA keys, also of authorities, in bits
+	// (RequiredRSASize). Values below 2048, including 0, mean 2048.
 	RSABits int
 	// HashNames makes AcceptNew write names hashed (HashKnownHosts).
 	HashNames bool
-	// Alias gives the name under which a target is known in known_hosts and in
-	// certificates (HostKeyAlias); "" means its host name and port. It is called
-	// by several goroutines at once. nil means that no target has one.
+	// Alias returns the name of a target in known_hosts and in certificates (HostKeyAlias); ""
+	// means its host name and port. It must be safe for concurrent use. nil means no aliases.
 	Alias func(fleet.Target) string
-	// Now is the wall clock by which certificates are valid; nil means time.Now.
+	// Now is the wall clock for the validity of certificates; nil means time.Now.
 	Now func() time.Time
-	// LockWait is how long a write may wait for another process that has the
-	// file locked; 0 means 10 s.
+	// LockWait bounds the wait for another process that has locked the file; 0 means 10 s.
 	LockWait time.Duration
 }
 
 const defaultLockWait = 10 * time.Second
 
-// Validate says what is wrong with the options.
+// Validate returns an error if the options are invalid.
 func (o Options) Validate() error {
 	if int(o.Policy) >= len(policyNames) {
 		return fmt.Errorf("unknown host key policy %v", o.Policy)
@@ -72,18 +69,18 @@ func (o Options) withDefaults() Options {
 // A Store holds known_hosts in memory. It is safe for concurrent use.
 type Store struct {
 	opts     Options
-	known    []*index // of the files that have any line
+	known    []*index // only of files that have lines
 	revoked  []*revocations
 	problems []Problem
 	found    cache
-	plain    []string // the algorithms for a host of which nothing is known
-	certs    []string // those that come before, for a host that has an authority
+	plain    []string // the algorithms for an unknown host
+	certs    []string // put before plain for a host that has an authority
 	learner  *learner // nil unless the policy is AcceptNew
 }
 
-// Open reads the files. Lines of known_hosts that cannot be used do not make it
-// fail; see [Store.Problems]. A file that exists and cannot be read does, and one
-// with a line that revokes and tells neither key nor names.
+// Open reads the files. Bad lines of known_hosts do not make it fail; see [Store.Problems]. It
+// fails if a file exists and cannot be read, or has a revocation line with neither key nor
+// names readable.
 func Open(o Options) (*Store, error) { return openFrom(o, newFiles()) }
 
 func openFrom(o Options, from *files) (*Store, error) {
@@ -120,11 +117,10 @@ func openFrom(o Options, from *files) (*Store, error) {
 	return s, nil
 }
 
-// Problems lists the lines that could not be used when the files were read, in
-// their order.
+// Problems returns the lines that could not be used when the files were read, in their order.
 func (s *Store) Problems() []Problem { return s.problems }
 
-// lookup lists the lines for a name, in the order of the files.
+// lookup returns the lines for a name, in the order of the files.
 func (s *Store) lookup(name string) []*entry {
 	if len(s.known) == 1 && s.known[0].onlyPlain() {
 		return s.known[0].lookup(name)
@@ -139,20 +135,19 @@ func (s *Store) lookup(name string) []*entry {
 	return found
 }
 
-// names gives the names of a target.
+// names returns the names of a target.
 func (s *Store) names(t fleet.Target) (hostNames, error) {
 	return namesOf(t, s.opts.Alias(t))
 }
 
-// Accepted tells that the target with this key let us in. Under AcceptNew a
-// key that known_hosts does not have is appended to the first file, as one
-// whole line; it returns once the line is there. The other policies write
-// nothing. Of a certificate whose authority is not known its plain key is
-// learned.
+// Accepted records that the target with this key has authenticated us. Under AcceptNew it
+// appends an unknown key to the first file as one whole line, and returns once the line is
+// written. Other policies write nothing. For a certificate with an unknown authority the plain
+// key is learned.
 //
-// The error is a *fleet.Error: fleet.ReasonStoreFailed when the line could not
-// be written, or that of a refusal when another process has learned something
-// that contradicts it meanwhile, or when Check never accepted this key.
+// The error is a *fleet.Error: fleet.ReasonStoreFailed if the line could not be written; a
+// refusal if another process has meanwhile learned a contradicting key, or if Check never
+// accepted this key.
 func (s *Store) Accepted(t fleet.Target, key ssh.PublicKey) error {
 	if s.opts.Policy != AcceptNew {
 		return nil
@@ -167,8 +162,8 @@ func (s *Store) Accepted(t fleet.Target, key ssh.PublicKey) error {
 	return s.learner.learn(t, n.look, shown.plain)
 }
 
-// Released tells that a connection whose key Check has let in ended before Accepted,
-// so that the key has proven nothing. It implements ssh.KeyReleaser.
+// Released records that a connection whose key Check accepted ended before Accepted, so that
+// the key is unproven. It implements ssh.KeyReleaser.
 func (s *Store) Released(t fleet.Target, key ssh.PublicKey) {
 	if s.learner == nil {
 		return

@@ -10,15 +10,15 @@ import (
 	"shoal/fleet"
 )
 
-// A Status is what is known of a key and a name, whatever the policy.
+// A Status is what is known of a key for a name, independently of the policy.
 type Status uint8
 
 // The statuses.
 const (
 	StatusUnknown Status = iota // nothing is known for the name
 	StatusKnown                 // known_hosts has this key, or the authority of its certificate
-	StatusChanged               // known_hosts has other keys only
-	StatusRevoked               // the key is revoked, or its certificate or the authority of that is, or may be
+	StatusChanged               // known_hosts has only other keys
+	StatusRevoked               // the key, its certificate or the certificate's authority is revoked, or may be
 	StatusWeak                  // too short to prove anything, see [Weak]
 )
 
@@ -31,20 +31,20 @@ func (s Status) String() string {
 	return statusNames[s]
 }
 
-// A verdict is a status with what decided.
+// A verdict is a status with the evidence for it.
 type verdict struct {
 	status Status
 	line   *entry // for known and changed: the line that decided
-	by     string // for revoked: what revokes, and what of that which was shown
-	weak   error  // for weak: how
-	unread *entry // for revoked: it may be so, by a line that cannot be read
-	cert   error  // why the certificate that was shown did not count; nil without one
+	by     string // for revoked: what revokes which part of the key or certificate
+	weak   error  // for weak: why
+	unread *entry // for revoked: an unreadable line that may revoke the key
+	cert   error  // why the presented certificate was not accepted; nil if there is none
 }
 
-// Check gives nil for a key that the policy trusts. Every error is a
-// *fleet.Error and refuses the key; its reason is one of
-// fleet.ReasonHostkeyUnknown, Changed, Revoked, Weak and Failed. remote is not
-// looked at: a key belongs to the name that the user wrote (CheckHostIP no).
+// Check returns nil for a key that the policy accepts. Every error is a *fleet.Error and
+// refuses the key; its reason is one of fleet.ReasonHostkeyUnknown, Changed, Revoked, Weak and
+// Failed. The address is ignored: a key belongs to the name that the user wrote (CheckHostIP
+// no).
 func (s *Store) Check(t fleet.Target, _ net.Addr, key ssh.PublicKey) error {
 	n, shown, err := s.read(t, key)
 	if err != nil {
@@ -60,15 +60,15 @@ func (s *Store) Check(t fleet.Target, _ net.Addr, key ssh.PublicKey) error {
 	return nil
 }
 
-// A Judgement is what Judge says.
+// A Judgement is the result of Judge.
 type Judgement struct {
 	Status Status
 	Why    error // for people; nil for StatusKnown
 }
 
-// Judge says what is known of a key, whatever the policy, and changes nothing.
-// A target without a usable name and a key that is not whole have no judgement:
-// the error is a refusal as those of Check.
+// Judge reports what is known of a key, independently of the policy, and changes nothing. For a
+// target without a usable name and for a malformed key it returns a refusal like those of
+// Check.
 func (s *Store) Judge(t fleet.Target, key ssh.PublicKey) (Judgement, error) {
 	n, shown, err := s.read(t, key)
 	if err != nil {
@@ -78,9 +78,9 @@ func (s *Store) Judge(t fleet.Target, key ssh.PublicKey) (Judgement, error) {
 	return Judgement{v.status, against(n, shown, v)}, nil
 }
 
-// verdict follows verify_host_key and check_host_key (OpenSSH, sshconnect.c):
-// what is revoked is refused; a certificate counts where its authority is known
-// for the name; one that does not count is judged as the plain key in it.
+// verdict follows verify_host_key and check_host_key (OpenSSH, sshconnect.c): a revoked key is
+// refused; a certificate is accepted if its authority is known for the name; otherwise the
+// plain key in it is checked.
 func (s *Store) verdict(n hostNames, k shown) verdict {
 	if v := s.revocation(n, k); v.status == StatusRevoked {
 		return v
@@ -100,8 +100,8 @@ func (s *Store) verdict(n hostNames, k shown) verdict {
 	return v
 }
 
-// revocation looks for whatever revokes the key, or the authority of its
-// certificate: for the name, also without its port, or in a list.
+// revocation looks for a revocation of the key or the certificate's authority: for the name,
+// for the name without its port, and in the lists.
 func (s *Store) revocation(n hostNames, k shown) verdict {
 	var unread verdict
 	for _, name := range []string{n.look, n.fallback} {
@@ -130,7 +130,7 @@ func (s *Store) revocation(n hostNames, k shown) verdict {
 
 var errNoAuthority = errors.New("its authority is not known for this host")
 
-// certified judges a certificate; the error says why it does not count.
+// certified checks a certificate; the error says why it is not accepted.
 func (s *Store) certified(n hostNames, k shown) (verdict, error) {
 	line := authorityLine(s.lookup(n.look), k.authority)
 	if line == nil && n.fallback != "" {
@@ -154,9 +154,8 @@ func authorityLine(lines []*entry, blob string) *entry {
 	return nil
 }
 
-// plainVerdict follows check_key_in_hostkeys (OpenSSH, hostfile.c), for the name
-// and, where that is unknown, for the name without its port. There, no is only
-// "still unknown".
+// plainVerdict follows check_key_in_hostkeys (OpenSSH, hostfile.c): it checks the name and, if
+// that is unknown, the name without its port. There a mismatch means unknown, not changed.
 func (s *Store) plainVerdict(n hostNames, k shown) verdict {
 	v := decide(s.lookup(n.look), k)
 	if n.fallback == "" || v.status != StatusUnknown {
@@ -176,7 +175,7 @@ func decide(lines []*entry, k shown) verdict {
 		case e.blob == k.blob:
 			return verdict{status: StatusKnown, line: e}
 		case v.line == nil || (v.line.key.Type() != k.plain.Type() && e.key.Type() == k.plain.Type()):
-			// The line with a key of the same type tells the most.
+			// Prefer the line with a key of the same type for the message.
 			v = verdict{status: StatusChanged, line: e}
 		}
 	}

@@ -128,7 +128,7 @@ func TestRefusalsSayWhatContradictsWhat(t *testing.T) {
 		key   ssh.PublicKey
 		texts []string
 	}{
-		// The line with a key of the same type is named, not the first one.
+		// The error names the line with a key of the same type, not the first one.
 		{"h", a, []string{path + ":4 has ssh-ed25519 " + known, shown, fmt.Sprintf("delete line 4 of %q", path)}},
 		{"new", a, []string{`no key is known for "new"`, "ssh-ed25519 " + shown, "accept-new"}},
 		{"gone", a, []string{path + ":2 revokes this key", shown}},
@@ -191,8 +191,8 @@ func TestOpen(t *testing.T) {
 	})
 }
 
-// Where nobody can tell whose keys a line revokes, no line of the file counts, for
-// reading, learning and approving; where only the key is lost, its names are refused.
+// If the names of a revocation line cannot be read, the whole file is refused for reading,
+// learning and approving; if only the key cannot be read, its names are refused.
 func TestLostRevocations(t *testing.T) {
 	t.Parallel()
 	for name, lost := range map[string]string{
@@ -265,7 +265,7 @@ func TestProblemsLoseNoOtherLine(t *testing.T) {
 		"long2 "+strings.Repeat("x", 1<<20)+"\n",
 		line("|1|bad|salt", edKey(3)),
 		line("last", edKey(4)),
-		"h ssh-ed25519 AAAA") // cut short, without a newline
+		"h ssh-ed25519 AAAA") // truncated, without a newline
 	s := open(t, hostkeys.Strict, path)
 	for i, host := range map[uint64]string{1: "first", 2: "middle", 4: "last"} {
 		if err := s.Check(target(host, 22), nil, edKey(i)); err != nil {

@@ -7,13 +7,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// minRSABits is the least that an RSA key must have.
+// minRSABits is the minimum length of an RSA key.
 const minRSABits = 2048
 
-// Weak says why a key proves nothing, whoever vouches for it: a DSA key, or an
-// RSA key below 2048 bits. Of a certificate it looks at the key that is
-// certified. nil means that it is not weak. Every policy refuses such a key, and
-// so does a dialer on its own.
+// Weak returns an error if a key is too weak to prove anything, whoever vouches for it: a DSA
+// key, or an RSA key below 2048 bits. For a certificate it checks the certified key. Every
+// policy refuses such a key, and so do dialers.
 func Weak(key ssh.PublicKey) error { return weakBelow(minRSABits, key) }
 
 func weakBelow(bits int, key ssh.PublicKey) error {

@@ -19,9 +19,9 @@ import (
 	"shoal/simfleet"
 )
 
-// A hungAgent lists a key and answers no request for a signature.
+// A hungAgent lists a key and answers no signature request.
 type hungAgent struct {
-	agent.ExtendedAgent // what else there is to an agent; nil: it is not asked for
+	agent.ExtendedAgent // the other methods; nil, since they are not called
 	key                 xssh.PublicKey
 	stop                chan struct{} // closed when the test ends
 	asked               atomic.Int32
@@ -37,7 +37,7 @@ func (h *hungAgent) SignWithFlags(xssh.PublicKey, []byte, agent.SignatureFlags) 
 	return nil, errWrong
 }
 
-// startHungAgent gives the key that this agent has, and then those of others.
+// startHungAgent starts the agent and returns its key, followed by others.
 func startHungAgent(
 	t testing.TB, key xssh.PublicKey, limit time.Duration, others ...xssh.Signer,
 ) (*hungAgent, ssh.Identities) {
@@ -72,7 +72,7 @@ func startHungAgent(
 		all.Wait()
 	})
 	want := auth.KeySpec{AgentSocket: socket}
-	if _, err := keyring.Set(t.Context(), want); err != nil { // no deadline of a test is for the list
+	if _, err := keyring.Set(t.Context(), want); err != nil { // the list needs no test deadline
 		t.Fatal(err)
 	}
 	return h, &withOthers{auth.Router{
@@ -81,7 +81,7 @@ func startHungAgent(
 	}, others}
 }
 
-// withOthers offers keys of its own after those of an agent.
+// withOthers offers its own keys after those of an agent.
 type withOthers struct {
 	ssh.Identities
 	others []xssh.Signer
@@ -90,14 +90,14 @@ type withOthers struct {
 func (w *withOthers) Signers(ctx context.Context, t fleet.Target) ([]xssh.Signer, error) {
 	list, err := w.Identities.Signers(ctx, t)
 	if len(w.others) > 0 {
-		err = nil // as a keyring that has files, too
+		err = nil // as a keyring with files does
 	}
 	return append(list, w.others...), err
 }
 
-// testHungAgent has an agent hang while many hosts want its signature (faults.md
-// A09): each attempt ends at its deadline at the latest, the agent is asked no more
-// once it was found to hang, and other keys and the password go on.
+// testHungAgent has an agent hang while many hosts need its signature (faults.md A09): each
+// attempt ends at its deadline at the latest, the agent is not asked again once found hung, and
+// other keys and the password still work.
 func testHungAgent(t *testing.T, newDialer Factory) {
 	const hosts = 20
 	f := startFleet(t, simfleet.Options{Hosts: hosts})
@@ -125,7 +125,7 @@ func testHungAgent(t *testing.T, newDialer Factory) {
 		d := newDialer(t, Config{HostKeys: trusted, Identities: ids, Timeouts: patient()})
 		all(t, d, unavailable(t))
 		all(t, d, unavailable(t))
-		if n := hung.asked.Load(); n > 1 { // 0 where it was too slow to list its key
+		if n := hung.asked.Load(); n > 1 { // 0 if it was too slow to list its key
 			t.Errorf("it was asked %d times by %d attempts, want once", n, 2*hosts)
 		}
 	})
@@ -144,7 +144,7 @@ func testHungAgent(t *testing.T, newDialer Factory) {
 	t.Run("until the deadline of the connect", func(t *testing.T) {
 		_, ids := startHungAgent(t, key, time.Hour)
 		timeouts := patient()
-		timeouts.Connect = 2 * short // which the key exchange has to fit into
+		timeouts.Connect = 2 * short // must suffice for the key exchange
 		d := newDialer(t, Config{HostKeys: trusted, Identities: ids, Timeouts: timeouts})
 		run(t.Context(), t, d, simulated(f, 0).target("true")).want(t,
 			fleet.OutcomeNeverStarted, fleet.ReasonAgentUnavailable, fleet.PhaseAuth, 0)

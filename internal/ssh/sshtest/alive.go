@@ -12,8 +12,8 @@ import (
 	"shoal/simfleet"
 )
 
-// A relay passes bytes on to an address until it is told to stop: then both
-// sides see a peer that has vanished (faults.md T10).
+// A relay forwards bytes to an address until it is stopped: then both sides see a peer that has
+// vanished (faults.md T10).
 type relay struct {
 	listener net.Listener
 	stopped  chan struct{}
@@ -60,7 +60,7 @@ func newRelay(t *testing.T, to string) *relay {
 	return r
 }
 
-// pass copies until it is stopped; what comes then is dropped.
+// pass copies until the relay is stopped; later bytes are dropped.
 func (r *relay) pass(to, from net.Conn) {
 	buf := make([]byte, 4<<10)
 	for {
@@ -78,8 +78,8 @@ func (r *relay) pass(to, from net.Conn) {
 	}
 }
 
-// testAlive has a server vanish under a running command, and one say nothing for
-// long that is there.
+// testAlive has one server vanish under a running command, and one stay silent for long but
+// alive.
 func testAlive(t *testing.T, newDialer Factory) {
 	timeouts := patient()
 	timeouts.Alive = short / 2

@@ -33,7 +33,7 @@ func testCommands(t *testing.T, newDialer Factory) {
 			},
 			"printf 'no newline'":                     {outcome: fleet.OutcomeOK, stdout: "no newline"},
 			"printf '\\001\\377\\000\\033[2J\\r\\n'":  {outcome: fleet.OutcomeOK, stdout: "\x01\xff\x00\x1b[2J\r\n"},
-			"cat":                                     {outcome: fleet.OutcomeOK}, // standard input is at its end
+			"cat":                                     {outcome: fleet.OutcomeOK}, // standard input is empty
 			"head -c 300000 /dev/zero":                {outcome: fleet.OutcomeOK, stdout: strings.Repeat("\x00", 300000)},
 			"head -c 5000000 /dev/zero >&2; echo end": {outcome: fleet.OutcomeOK, stdout: "end\n", stderr: strings.Repeat("\x00", 5000000)},
 		} {
@@ -59,7 +59,7 @@ func testCommands(t *testing.T, newDialer Factory) {
 		t.Run(s.name+"/limit", func(t *testing.T) { testLimit(t, s, newDialer) })
 		t.Run(s.name+"/many at once", func(t *testing.T) {
 			var all sync.WaitGroup
-			for range 4 { // Dropbear lets five be unauthenticated
+			for range 4 { // Dropbear allows five unauthenticated connections
 				all.Go(func() {
 					for range 5 {
 						r := run(t.Context(), t, d, s.target("echo same"))
@@ -75,8 +75,8 @@ func testCommands(t *testing.T, newDialer Factory) {
 	}
 }
 
-// testLimit has an attempt's own command timeout win over the Dialer's, and what
-// has taken too long end by TERM where that can be.
+// testLimit checks that an attempt's command timeout overrides the Dialer's, and that an
+// overlong command ends by TERM where possible.
 func testLimit(t *testing.T, s server, newDialer Factory) {
 	timeouts := patient()
 	timeouts.Command = time.Millisecond
@@ -89,12 +89,12 @@ func testLimit(t *testing.T, s server, newDialer Factory) {
 	ends := map[string]ending{
 		"sleep 3600": {fleet.OutcomeSignalled, fleet.PhaseDrain, fleet.FlagExitKnown},
 	}
-	if s.name != "simfleet" { // its shell knows no traps
+	if s.name != "simfleet" { // its shell has no traps
 		ends["trap 'exit 3' TERM; while :; do sleep 0.1; done"] = ending{fleet.OutcomeFailed, fleet.PhaseDrain, fleet.FlagExitKnown}
 		ends["trap '' TERM; while :; do sleep 0.1; done"] = ending{fleet.OutcomeUnknown, fleet.PhaseRun, 0}
 	}
 	for command, e := range ends {
-		if s.name == "openssh" && os.Geteuid() == 0 { // it delivers no signals to root's commands
+		if s.name == "openssh" && os.Geteuid() == 0 { // it does not deliver signals to root's commands
 			e = ending{fleet.OutcomeUnknown, fleet.PhaseRun, 0}
 		}
 		r := runAttempt(t.Context(), t, patiently, &ssh.Attempt{Target: s.target(command), Limit: short})

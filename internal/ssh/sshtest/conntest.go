@@ -1,11 +1,10 @@
-// Package sshtest is the suite that every implementation of connect.Dialer
-// must pass. Call [Run] from a test with a way to make the Dialer.
+// Package sshtest is the conformance suite that every implementation of ssh.Dialer must pass.
+// Call [Run] from a test with a function that creates the Dialer.
 //
-// The suite runs the seam against a simulated fleet, good and hostile, and
-// against real OpenSSH and Dropbear servers, which it starts itself. It asserts
-// the exact outcome, reason, phase and flags of each case, that output is
-// exact, that nothing of an attempt is left behind, and by the fleet's oracle
-// that whatever is said not to have run has not.
+// The suite runs against a simulated fleet, good and hostile, and against real OpenSSH and
+// Dropbear servers that it starts itself. It asserts the exact outcome, reason, phase and flags
+// of each case, that output is exact, that no resources of an attempt are left, and, by the
+// fleet's oracle, that commands reported as not run did not run.
 package sshtest
 
 import (
@@ -23,7 +22,7 @@ import (
 	"shoal/internal/ssh"
 )
 
-// Config is what a Dialer under test is to be made with.
+// Config is the configuration of a Dialer under test.
 type Config struct {
 	HostKeys   ssh.HostKeys
 	Identities ssh.Identities
@@ -31,7 +30,7 @@ type Config struct {
 	Timeouts   ssh.Timeouts
 }
 
-// A Factory makes the Dialer under test.
+// A Factory creates the Dialer under test.
 type Factory func(t testing.TB, c Config) ssh.Dialer
 
 // Run runs the suite.
@@ -49,23 +48,23 @@ func Run(t *testing.T, newDialer Factory) {
 	t.Run("contradictions", func(t *testing.T) { testContradictions(t, newDialer) })
 }
 
-// patient gives deadlines that no healthy phase reaches on a busy machine, so
-// that a test waits only for the deadline that it is about.
+// patient returns deadlines that no healthy phase reaches on a busy machine, so that a test
+// waits only for the deadline under test.
 func patient() ssh.Timeouts {
 	return ssh.Timeouts{
 		Dial: time.Minute, Kex: time.Minute, Auth: time.Minute, Session: time.Minute, Drain: time.Minute,
 	}
 }
 
-// short is a deadline that is meant to pass.
+// short is a deadline that is meant to expire.
 const short = 700 * time.Millisecond
 
-// keys are fixed signers as ssh.Identities.
+// keys implements ssh.Identities with fixed signers.
 type keys []xssh.Signer
 
 func (k keys) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return k, nil }
 
-// exact trusts the given keys and no others, and notes who let us in.
+// exact trusts only the given keys, and records who authenticated us.
 type exact struct {
 	trusted []xssh.PublicKey
 
@@ -98,14 +97,14 @@ func (e *exact) Accepted(fleet.Target, xssh.PublicKey) error {
 	return nil
 }
 
-// a report is everything that is known of one attempt at its end.
+// A report is everything known of one attempt at its end.
 type report struct {
 	fleet.End
 	stdout, stderr []byte
 	took           fleet.Durations
 }
 
-// a sink keeps a stream.
+// A sink records a stream.
 type sink struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -153,7 +152,7 @@ func runAttempt(ctx context.Context, t testing.TB, d ssh.Dialer, a *ssh.Attempt)
 	return report{End: end, stdout: stdout.buf.Bytes(), stderr: stderr.buf.Bytes(), took: a.Timeline.Took()}
 }
 
-// want compares how an attempt ended.
+// want asserts how the attempt ended.
 func (r report) want(t testing.TB, o fleet.Outcome, reason fleet.Reason, p fleet.Phase, flags fleet.Flags) {
 	t.Helper()
 	if r.Outcome != o || r.Reason != reason || r.Phase != p || r.Flags != flags {
@@ -165,7 +164,7 @@ func (r report) want(t testing.TB, o fleet.Outcome, reason fleet.Reason, p fleet
 	}
 }
 
-// ok is the end of a command that exited 0 and whose output is whole.
+// ok asserts that the command exited with 0 and its output is complete.
 func (r report) ok(t testing.TB) {
 	t.Helper()
 	r.want(t, fleet.OutcomeOK, fleet.ReasonNone, fleet.PhaseDrain, fleet.FlagExitKnown)

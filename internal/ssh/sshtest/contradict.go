@@ -10,9 +10,9 @@ import (
 	"shoal/fleet"
 )
 
-// testContradictions has servers take back what they have said of a command.
-// Output or how it ended is stronger than a later no, the first exit status or
-// signal stays, and another one is told of.
+// testContradictions has servers contradict what they reported about a command. Output or an
+// exit report outweighs a later refusal, the first exit status or signal counts, and a
+// different one is flagged.
 func testContradictions(t *testing.T, newDialer Factory) {
 	const twice = fleet.FlagExitKnown | fleet.FlagExitConflict
 	exit := func(ch ssh.Channel, status byte) {
@@ -74,7 +74,7 @@ func testContradictions(t *testing.T, newDialer Factory) {
 				HostKeys: &exact{trusted: []ssh.PublicKey{key.PublicKey()}}, Identities: keys{newKey(t)}, Timeouts: patient(),
 			})
 			r := run(t.Context(), t, d, target)
-			r.Flags &^= fleet.FlagOutputIncomplete // who has to close to be sure cannot tell
+			r.Flags &^= fleet.FlagOutputIncomplete // a client that closes the channel itself to be sure cannot know
 			r.want(t, c.outcome, c.reason, c.phase, c.flags)
 			if string(r.stdout) != c.stdout {
 				t.Errorf("output %q, want %q", r.stdout, c.stdout)
@@ -83,8 +83,7 @@ func testContradictions(t *testing.T, newDialer Factory) {
 	}
 }
 
-// contrary is a server that leaves all answers to exec to serve, and then closes
-// the channel.
+// contrary is a server that leaves all answers to exec to serve, and then closes the channel.
 func contrary(t testing.TB, key ssh.Signer, serve func(ssh.Channel, *ssh.Request)) fleet.Target {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")

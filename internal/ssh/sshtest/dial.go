@@ -11,7 +11,7 @@ import (
 	"shoal/simfleet"
 )
 
-// testDial meets what goes wrong before a server has said a word.
+// testDial covers failures before the server sends anything.
 func testDial(t *testing.T, newDialer Factory) {
 	dialer := func(t testing.TB, timeouts ssh.Timeouts) ssh.Dialer {
 		return newDialer(t, Config{HostKeys: &exact{}, Identities: keys{newKey(t)}, Timeouts: timeouts})
@@ -60,13 +60,13 @@ func testDial(t *testing.T, newDialer Factory) {
 		r.want(t, never, fleet.ReasonConnRefused, fleet.PhaseDial, 0)
 	})
 	t.Run("no such name", func(t *testing.T) {
-		// The resolver refuses an empty label by itself: nothing is asked.
+		// The resolver refuses an empty label itself: no query is sent.
 		r := run(t.Context(), t, dialer(t, patient()), nameless("no..such.name", 22))
 		r.want(t, never, fleet.ReasonNameNotFound, fleet.PhaseResolve, 0)
 	})
 }
 
-// nameless is a target with nothing but an address.
+// nameless returns a target with only an address.
 func nameless(name string, port uint16) fleet.Target {
 	return fleet.Target{Host: fleet.Host{Name: name, Port: port}, User: "u", Port: port, Command: "true"}
 }

@@ -14,15 +14,15 @@ import (
 	"shoal/simfleet"
 )
 
-// A fault's case: what a host does wrong and how the attempt has to end.
+// A faultCase is a host's fault and how the attempt must end.
 type faultCase struct {
 	fault   simfleet.Fault
 	outcome fleet.Outcome
 	reason  fleet.Reason
 	phase   fleet.Phase
 	flags   fleet.Flags
-	command string // default: echo hello
-	stdout  string // asserted where the command ran or may have
+	command string // "" means echo hello
+	stdout  string // asserted if the command ran or may have run
 	timeout func(*ssh.Timeouts)
 }
 
@@ -84,8 +84,8 @@ func faultCases() []faultCase {
 	}
 }
 
-// testFaults meets every fault that the simulated fleet has, beside a good
-// host, which must not notice.
+// testFaults covers every fault of the simulated fleet, beside a good host that must not be
+// affected.
 func testFaults(t *testing.T, newDialer Factory) {
 	cases := faultCases()
 	met := map[simfleet.Fault]bool{simfleet.FaultEscapes: true} // testEscapes
@@ -148,7 +148,7 @@ func testFault(t *testing.T, newDialer Factory, c faultCase) {
 
 func hidden(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
 
-// testEscapes has terminal escapes come through as the bytes that they are.
+// testEscapes checks that terminal escapes arrive unchanged.
 func testEscapes(t *testing.T, newDialer Factory) {
 	f := startFleet(t, simfleet.Options{Hosts: 1, Fault: func(int) simfleet.Fault { return simfleet.FaultEscapes }})
 	s := simulated(f, 0)
@@ -157,7 +157,7 @@ func testEscapes(t *testing.T, newDialer Factory) {
 	if !bytes.Contains(r.stdout, []byte{0x1b}) {
 		t.Fatalf("stdout has no escapes: %q", r.stdout)
 	}
-	_ = f.Close() // the log is complete only then
+	_ = f.Close() // the log is complete only after Close
 	log := f.Log()
 	if len(log) != 1 || log[0].Stdout != simfleet.WrittenOf(r.stdout) || log[0].Stderr != simfleet.WrittenOf(r.stderr) {
 		t.Errorf("the server wrote other bytes than came: %+v", log)

@@ -10,7 +10,7 @@ import (
 	"shoal/fleet"
 )
 
-// offering wants one host-key algorithm only.
+// offering offers one host-key algorithm only.
 type offering struct {
 	*exact
 	algorithm string
@@ -18,7 +18,7 @@ type offering struct {
 
 func (o offering) Algorithms(fleet.Target) []string { return []string{o.algorithm} }
 
-// failing cannot reach a verdict, or cannot learn.
+// failing fails to reach a verdict, or to learn a key.
 type failing struct {
 	*exact
 	check, accepted error
@@ -36,7 +36,7 @@ func (f failing) Accepted(t fleet.Target, key ssh.PublicKey) error {
 	return f.accepted
 }
 
-// testHostKeys asserts that nothing goes on without a verdict.
+// testHostKeys asserts that no connection continues without a verdict.
 func testHostKeys(t *testing.T, newDialer Factory) {
 	never := fleet.OutcomeNeverStarted
 	for _, s := range everyKind(t) {
@@ -86,7 +86,7 @@ func testHostKeys(t *testing.T, newDialer Factory) {
 	t.Run("another key later", func(t *testing.T) { testKeyChangesAtRekey(t, newDialer) })
 }
 
-// counting notes how often keys were asked for.
+// counting counts how often keys were requested.
 type counting struct {
 	keys
 	asked int

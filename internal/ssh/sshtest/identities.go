@@ -12,7 +12,7 @@ import (
 	"shoal/internal/ssh"
 )
 
-// noKeys fails as an agent does that has gone away.
+// noKeys fails like an agent that has gone away.
 type noKeys struct{ err error }
 
 func (n noKeys) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return nil, n.err }
@@ -27,7 +27,7 @@ func (broken) Sign(io.Reader, []byte) (*xssh.Signature, error) {
 	}
 }
 
-// testIdentities offers wrong keys, several keys and none.
+// testIdentities offers wrong keys, several keys and no keys.
 func testIdentities(t *testing.T, newDialer Factory) {
 	for _, s := range everyKind(t) {
 		trusting := &exact{trusted: []xssh.PublicKey{s.hostKey}}

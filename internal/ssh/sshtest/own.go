@@ -16,8 +16,8 @@ import (
 	"shoal/fleet"
 )
 
-// ownServer starts an x/crypto server that lets everybody in with config's host
-// keys and hands each accepted exec to serve.
+// ownServer starts an x/crypto server that accepts everybody, has config's host keys, and
+// passes each accepted exec to serve.
 func ownServer(t testing.TB, config *ssh.ServerConfig, serve func(ssh.Channel)) fleet.Target {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -70,7 +70,7 @@ func serveOne(nc net.Conn, config *ssh.ServerConfig, serve func(ssh.Channel)) {
 	_ = sc.Wait()
 }
 
-// testWeakKey refuses a host key of 1024 bits even where it is trusted.
+// testWeakKey checks that a trusted host key of 1024 bits is refused.
 func testWeakKey(t *testing.T, newDialer Factory) {
 	private, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
@@ -92,7 +92,7 @@ func testWeakKey(t *testing.T, newDialer Factory) {
 		fleet.OutcomeNeverStarted, fleet.ReasonHostkeyWeak, fleet.PhaseHostkey, 0)
 }
 
-// A turncoat is a host key that becomes another one.
+// A turncoat is a host key that changes into another one.
 type turncoat struct {
 	before, after ssh.Signer
 	turned        atomic.Bool
@@ -121,10 +121,10 @@ func (c *turncoat) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
 	return signer.Sign(rand, data)
 }
 
-// testKeyChangesAtRekey has a server exchange keys all the time (faults.md K11),
-// and bring another host key in one of the exchanges (K12).
+// testKeyChangesAtRekey has a server rekey constantly (faults.md K11), and present another host
+// key in one of the exchanges (K12).
 func testKeyChangesAtRekey(t *testing.T, newDialer Factory) {
-	output := bytes.Repeat([]byte("0123456789abcdef"), 256<<10) // beyond the window, so that reading and writing take turns
+	output := bytes.Repeat([]byte("0123456789abcdef"), 256<<10) // larger than the window: reads and writes alternate
 	for name, turns := range map[string]bool{"honest": false, "turncoat": true} {
 		t.Run(name, func(t *testing.T) {
 			key := newTurncoat(t)
@@ -152,8 +152,8 @@ func testKeyChangesAtRekey(t *testing.T, newDialer Factory) {
 	}
 }
 
-// testKeyChangesInAuth has a server bring another host key, which is trusted
-// too, in a key exchange between the offer of a key and its answer.
+// testKeyChangesInAuth has a server present another trusted host key in a key exchange between
+// the offer of a key and its answer.
 func testKeyChangesInAuth(t *testing.T, newDialer Factory) {
 	key := newTurncoat(t)
 	config := &ssh.ServerConfig{Config: ssh.Config{RekeyThreshold: 256}, MaxAuthTries: -1}
@@ -161,7 +161,7 @@ func testKeyChangesInAuth(t *testing.T, newDialer Factory) {
 	var asked atomic.Int32
 	config.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
 		key.turned.Store(true)
-		if asked.Add(1) == 10 { // by then the new exchange is due; it goes on beside this
+		if asked.Add(1) == 10 { // the new key exchange is due by then and runs concurrently
 			select {
 			case <-key.shown:
 			case <-t.Context().Done():

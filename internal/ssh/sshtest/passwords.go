@@ -25,12 +25,13 @@ const passphrase = "correct horse"
 
 var errWrong = errors.New("wrong")
 
-// A passwordServer lets in who knows the password, and notes what it gets.
+// A passwordServer accepts the right password, and records what it receives.
 type passwordServer struct {
 	hostKey xssh.Signer
 	target  fleet.Target
 	config  xssh.ServerConfig
-	// then is what follows a password, "" where nothing does: nil lets it in.
+	// then, unless it is nil, decides about a password; a nil error accepts it. If it is nil,
+	// only passphrase is accepted.
 	then func(nc net.Conn, password string) error
 	stop chan struct{} // closed when the test ends
 	work sync.WaitGroup
@@ -39,8 +40,8 @@ type passwordServer struct {
 	got []string
 }
 
-// startPasswordServer serves until the test ends. prepare may change anything
-// before the first connection.
+// startPasswordServer serves until the test ends. prepare may change the server before the
+// first connection.
 func startPasswordServer(t testing.TB, prepare func(*passwordServer)) *passwordServer {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -82,8 +83,7 @@ func (s *passwordServer) serve(nc net.Conn) {
 	serveOne(nc, &config, func(xssh.Channel) {})
 }
 
-// asks has the server ask these questions instead, one round each; the last
-// answer is the password.
+// asks makes the server ask these questions, one per round; the last answer is the password.
 func (s *passwordServer) asks(echo bool, rounds ...string) {
 	s.config.PasswordCallback = nil
 	s.config.KeyboardInteractiveCallback = func(_ xssh.ConnMetadata, ask xssh.KeyboardInteractiveChallenge) (*xssh.Permissions, error) {
@@ -109,17 +109,17 @@ func (s *passwordServer) judge(nc net.Conn, password string) (*xssh.Permissions,
 	if password != passphrase {
 		return nil, errWrong
 	}
-	return nil, nil // no permissions, no error: let in
+	return nil, nil // no permissions, no error: accepted
 }
 
-// count tells how many passwords it got.
+// count returns the number of passwords received.
 func (s *passwordServer) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.got)
 }
 
-// knowing trusts a key and lets its host have a password.
+// knowing trusts a key and allows its host a password.
 type knowing struct{ *exact }
 
 func (knowing) AllowPassword(fleet.Target, xssh.PublicKey) error { return nil }
@@ -128,8 +128,8 @@ func (s *passwordServer) known() ssh.HostKeys {
 	return knowing{&exact{trusted: []xssh.PublicKey{s.hostKey.PublicKey()}}}
 }
 
-// newPasswords gives the password to one server at a time until one accepts it,
-// and does not go on because of time.
+// newPasswords gives the password to one server at a time until one accepts it, without time
+// limits.
 func newPasswords(t testing.TB, password string) *auth.Passwords {
 	t.Helper()
 	p, err := auth.NewPasswords(auth.PasswordOptions{
@@ -142,10 +142,10 @@ func newPasswords(t testing.TB, password string) *auth.Passwords {
 	return p
 }
 
-// A ledger notes for which connections passwords were given.
+// A ledger records the connections for which passwords were given out.
 type ledger struct {
 	ssh.Passwords
-	panics bool // when the answer is told
+	panics bool // when the answer is reported
 
 	mu       sync.Mutex
 	borrowed []context.Context
@@ -162,8 +162,7 @@ func (l *ledger) Password(ctx context.Context, t fleet.Target) ([]byte, func(boo
 	return p, told, err
 }
 
-// outstanding counts the connections that are over for us and still have what
-// they borrowed.
+// outstanding returns the number of ended connections whose loan has not ended.
 func (l *ledger) outstanding() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -183,8 +182,8 @@ func testPasswords(t *testing.T, newDialer Factory) {
 	t.Run("turns", func(t *testing.T) { testPasswordTurns(t, newDialer) })
 }
 
-// testPasswordMethods meets the ways in which a server asks for a password
-// (faults.md A04, A05): it gets one at most.
+// testPasswordMethods covers the ways in which a server asks for a password (faults.md A04,
+// A05): it gets at most one.
 func testPasswordMethods(t *testing.T, newDialer Factory) {
 	partly := func(s *passwordServer, next xssh.ServerAuthCallbacks) {
 		s.config.PasswordCallback = nil
@@ -194,11 +193,11 @@ func testPasswordMethods(t *testing.T, newDialer Factory) {
 	}
 	for name, c := range map[string]struct {
 		prepare  func(*passwordServer)
-		password string // "" means that there is none
+		password string // "" means no password
 		noKey    bool
-		reason   fleet.Reason // none: it lets us in
+		reason   fleet.Reason // "" means that the server accepts
 		got      int
-		text     string // in the error
+		text     string // expected in the error
 	}{
 		"after the key":   {password: passphrase, got: 1},
 		"without a key":   {password: passphrase, noKey: true, got: 1},
@@ -241,16 +240,16 @@ func testPasswordMethods(t *testing.T, newDialer Factory) {
 	}
 }
 
-// testPasswordEndings takes the password through every ending of a connection:
-// its place is given back before Dial returns, so that the next server gets the
-// password at once, or is told that it was rejected.
+// testPasswordEndings covers every ending of a connection with the password: the loan ends
+// before Dial returns, so that the next server gets the password at once, or learns that it was
+// rejected.
 func testPasswordEndings(t *testing.T, newDialer Factory) {
 	for name, c := range map[string]struct {
 		then     func(s *passwordServer, nc net.Conn, interrupt context.CancelFunc) error
 		prepare  func(*passwordServer)
-		auth     time.Duration // 0: patient
+		auth     time.Duration // 0 means patient's
 		panics   bool
-		rejected bool // the next server does not get it
+		rejected bool // the next server does not get the password
 	}{
 		"accepted": {then: func(*passwordServer, net.Conn, context.CancelFunc) error { return nil }},
 		"rejected": {then: func(*passwordServer, net.Conn, context.CancelFunc) error { return errWrong }, rejected: true},
@@ -310,7 +309,7 @@ func testPasswordEndings(t *testing.T, newDialer Factory) {
 				t.Errorf("the server got %d passwords, %d were given and %d not back; want 1, 1, 0",
 					s.count(), len(book.borrowed), book.outstanding())
 			}
-			// A place that is not given back is waited for without end.
+			// A loan that is not returned would be waited for without end.
 			wait, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
 			_, _, err := passwords.Password(wait, fleet.Target{Host: fleet.Host{Name: "next"}, User: "someone"})
@@ -322,14 +321,14 @@ func testPasswordEndings(t *testing.T, newDialer Factory) {
 	}
 }
 
-// testPasswordPolicies has hosts be judged by each policy: the password goes to
-// those that known_hosts knows or has learned (faults.md A08).
+// testPasswordPolicies checks each policy: the password is sent only to hosts that known_hosts
+// knows or has learned (faults.md A08).
 func testPasswordPolicies(t *testing.T, newDialer Factory) {
 	for name, c := range map[string]struct {
 		policy  hostkeys.Policy
-		known   func(s *passwordServer, other xssh.PublicKey) xssh.PublicKey // in known_hosts; nil: none
+		known   func(s *passwordServer, other xssh.PublicKey) xssh.PublicKey // the key in known_hosts; nil: none
 		devNull bool
-		plain   bool // a HostKeys that cannot tell
+		plain   bool // a HostKeys without AllowPassword
 		got     int
 		learned bool
 		text    string
@@ -401,14 +400,14 @@ func itsOwn(s *passwordServer, _ xssh.PublicKey) xssh.PublicKey { return s.hostK
 
 func another(_ *passwordServer, other xssh.PublicKey) xssh.PublicKey { return other }
 
-// testPasswordTurns has servers that hang up on the password, or fall silent,
-// stand before good ones, which get it all the same.
+// testPasswordTurns puts servers that hang up on the password, or fall silent, before good
+// ones, which must get it nevertheless.
 func testPasswordTurns(t *testing.T, newDialer Factory) {
 	for name, silent := range map[string]bool{"hang up": false, "silent": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bad := startPasswordServer(t, nil)
-			reached := make(chan struct{}, 3) // one for each password that bad gets
+			reached := make(chan struct{}, 3) // capacity for each password that bad gets
 			bad.then = func(nc net.Conn, _ string) error {
 				reached <- struct{}{}
 				if silent {
@@ -436,7 +435,7 @@ func testPasswordTurns(t *testing.T, newDialer Factory) {
 			defer all.Wait()
 			defer cancel()
 			try := func(ctx context.Context, target fleet.Target, user string) report {
-				target.User = user // an account of its own, as on a host of its own
+				target.User = user // an account of its own, as if on another host
 				return run(ctx, t, d, target)
 			}
 			for _, user := range []string{"a", "b", "c"} {

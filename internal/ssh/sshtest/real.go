@@ -11,7 +11,7 @@ import (
 	"shoal/internal/sshdtest"
 )
 
-// testServers meets what real servers do when they are set up to say no.
+// testServers covers real servers that are configured to refuse.
 func testServers(t *testing.T, newDialer Factory) {
 	never := fleet.OutcomeNeverStarted
 	t.Run("throttled", func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"shoal/simfleet"
 )
 
-// A server is somewhere to log in, and what is needed for it.
+// A server is a test server and what is needed to log in.
 type server struct {
 	name    string
 	host    fleet.Host
@@ -28,7 +28,7 @@ func (s server) target(command string) fleet.Target {
 	return fleet.Target{Host: s.host, User: user, Port: s.host.Port, Command: command}
 }
 
-// dialer is one that trusts the server and has its key.
+// dialer returns a Dialer that trusts the server and has its key.
 func (s server) dialer(t testing.TB, newDialer Factory, timeouts ssh.Timeouts) ssh.Dialer {
 	return newDialer(t, Config{
 		HostKeys:   &exact{trusted: []xssh.PublicKey{s.hostKey}},
@@ -66,7 +66,7 @@ func everyKind(t testing.TB) []server {
 	}
 }
 
-// newKey makes a key that no server knows.
+// newKey generates a key that no server knows.
 func newKey(t testing.TB) xssh.Signer {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(nil)

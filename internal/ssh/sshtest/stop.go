@@ -14,8 +14,8 @@ import (
 
 var errStop = errors.New("stopped by the test")
 
-// testStop ends the context in each phase that can be held up: what was not
-// sent is cancelled, what was is unknown.
+// testStop ends the context in each phase that can be delayed: a command that was not sent is
+// cancelled, a sent one is unknown.
 func testStop(t *testing.T, newDialer Factory) {
 	for name, c := range map[string]struct {
 		fault   simfleet.Fault
@@ -40,7 +40,7 @@ func testStop(t *testing.T, newDialer Factory) {
 			<-stopped
 			want := c.outcome
 			if want == fleet.OutcomeCancelled && a.Execution.Intended() {
-				want = fleet.OutcomeNeverStarted // some write the intent before the channel is open
+				want = fleet.OutcomeNeverStarted // some write the intent before opening the channel
 			}
 			report{End: end}.want(t, want, fleet.ReasonInterrupted, c.phase, 0)
 			if !errors.Is(end.Err, errStop) {
@@ -60,8 +60,8 @@ func testStop(t *testing.T, newDialer Factory) {
 	t.Run("close", func(t *testing.T) { testClose(t, newDialer) })
 }
 
-// cancelIn ends the context once the attempt stands in the phase. Phases are
-// watched, because nothing else tells how far an attempt is.
+// cancelIn ends the context once the attempt is in the phase. It polls, because nothing else
+// shows the phase.
 func cancelIn(ctx context.Context, cancel context.CancelCauseFunc, a *ssh.Attempt, p fleet.Phase) <-chan struct{} {
 	stopped := make(chan struct{})
 	go func() {
@@ -88,7 +88,7 @@ func attempt(ctx context.Context, d ssh.Dialer, a *ssh.Attempt) fleet.End {
 	return <-done
 }
 
-// testClose closes a connection under a running command: done is still called.
+// testClose closes a connection under a running command: done must still be called.
 func testClose(t *testing.T, newDialer Factory) {
 	s := simulated(startFleet(t, simfleet.Options{Hosts: 1}), 0)
 	a := &ssh.Attempt{Target: s.target("sleep 3600"), Stdout: new(sink), Stderr: new(sink)}
@@ -108,7 +108,7 @@ func testClose(t *testing.T, newDialer Factory) {
 	}
 }
 
-// pause lets other goroutines go on while a phase is watched.
+// pause lets other goroutines run while a phase is polled.
 func pause() { time.Sleep(time.Millisecond) }
 
 func writeFile(t testing.TB, path, text string) {

@@ -8,8 +8,8 @@ import (
 	"shoal/internal/ssh"
 )
 
-// watch asks a server that says nothing for a sign of life, and closes the
-// connection when none comes (faults.md T10). It ends with over.
+// watch sends a keepalive to a silent server and closes the connection if there is no answer
+// (faults.md T10). It ends when over is closed.
 func (c *conn) watch(over <-chan struct{}) {
 	tick := time.NewTicker(c.timeouts.Alive)
 	defer tick.Stop()
@@ -26,7 +26,7 @@ func (c *conn) watch(over <-chan struct{}) {
 			continue
 		}
 		if now := c.wire.clock.Suspended(); now != lost {
-			// This process was stopped: what was asked before is asked once more.
+			// This process was stopped: repeat the last keepalive.
 			lost, silent = now, min(silent, ssh.MaxSilent-1)
 		}
 		if silent++; silent > ssh.MaxSilent {
@@ -35,8 +35,8 @@ func (c *conn) watch(over <-chan struct{}) {
 			_ = c.Close()
 			return
 		}
-		// The answer is seen by its bytes; the library's wait for it ends with
-		// the connection.
+		// The answer is detected by its bytes; the library's wait for it ends with the
+		// connection.
 		go func() { _, _, _ = c.ssh.SendRequest("keepalive@openssh.com", true, nil) }()
 	}
 }

@@ -38,12 +38,11 @@ func (k simKeys) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) {
 	return []xssh.Signer{k.fleet.ClientKey()}, nil
 }
 
-// BenchmarkConnection is a whole connection each time, as a run makes it: TCP,
-// key exchange, host key, authentication, command, close. The servers are in
-// this process: their share of time and allocations is counted too. A label
-// tells them apart in a profile:
+// BenchmarkConnection makes complete connections as a run does: TCP, key exchange, host key,
+// authentication, command, close. The servers are in this process, so their time and
+// allocations are included. A label separates them in a profile:
 //
-//	go test ./connect/standard -run '^$' -bench Connection -cpuprofile cpu.out
+//	go test ./internal/ssh/xcrypto -run '^$' -bench Connection -cpuprofile cpu.out
 //	go tool pprof -tagignore side=server -top -cum cpu.out
 func BenchmarkConnection(b *testing.B) {
 	for _, atOnce := range []int{1, 64} {
@@ -57,7 +56,7 @@ func benchmarkConnection(b *testing.B, atOnce int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	next := make(chan int) // sent and closed below; one goroutine for each at once receives
+	next := make(chan int) // sent and closed below; received by one goroutine per concurrent connection
 	var workers sync.WaitGroup
 	for range atOnce {
 		workers.Go(func() {

@@ -15,12 +15,12 @@ import (
 	"shoal/internal/ssh/wire"
 )
 
-// reasonDeadline stands for "the phase's deadline passed" until the phase names
-// it. It never leaves the package.
+// reasonDeadline means that the phase's deadline passed, until the phase replaces it by its own
+// reason. It never leaves the package.
 const reasonDeadline fleet.Reason = "deadline"
 
-// classify names the end of an open connection: err is what the library gave,
-// wireErr what reading from the connection gave, if it ended.
+// classify returns the reason why an open connection ended. err is the library's error, wireErr
+// the error that ended reading from the connection, if any.
 func classify(err, wireErr error) (fleet.Reason, error) {
 	if missing, ok := errors.AsType[*ssh.AlgorithmNegotiationError](err); ok {
 		return fleet.ReasonNoCommonAlgorithm, nothingInCommon(tame(err), missing.RequestedAlgorithms)
@@ -32,7 +32,7 @@ func classify(err, wireErr error) (fleet.Reason, error) {
 		if sshreason.TimedOut(e) {
 			return reasonDeadline, e
 		}
-		// The library gives io.EOF for other things too.
+		// The library returns io.EOF for other things too.
 		if r, named, ok := sshreason.Link(e); ok && !errors.Is(e, io.EOF) {
 			return r, named
 		}
@@ -40,7 +40,7 @@ func classify(err, wireErr error) (fleet.Reason, error) {
 	return fleet.ReasonProtocolError, tame(err)
 }
 
-// nothingInCommon adds why what the server has is not offered.
+// nothingInCommon adds why the algorithms of the server are not offered.
 func nothingInCommon(err error, theirs []string) error {
 	i := slices.IndexFunc(theirs, func(name string) bool { return wire.NeedsStrict(name) && modern(name) })
 	if i < 0 {
@@ -51,16 +51,14 @@ func nothingInCommon(err error, theirs []string) error {
 		"aes128-gcm@openssh.com, or aes256-ctr with hmac-sha2-256", err, theirs[i])
 }
 
-// modern reports whether the library counts a cipher or a MAC among those without
-// known weakness.
+// modern reports whether the library considers a cipher or MAC free of known weaknesses.
 func modern(name string) bool {
 	all := ssh.SupportedAlgorithms()
 	return slices.Contains(all.Ciphers, name) || slices.Contains(all.MACs, name)
 }
 
-// isDisconnect finds SSH_MSG_DISCONNECT, which the library gives as an error of
-// a type that it does not export. The type's name is all there is to go by; a
-// test fails when it changes.
+// isDisconnect reports whether err is an SSH_MSG_DISCONNECT. The library's error type is not
+// exported, so its name has to be compared; a test fails when it changes.
 func isDisconnect(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if fmt.Sprintf("%T", err) == "*ssh.disconnectMsg" {
@@ -70,11 +68,10 @@ func isDisconnect(err error) bool {
 	return false
 }
 
-// maxErrorText bounds the text of a library error, which may hold what the peer
-// sent.
+// maxErrorText bounds the text of a library error, in bytes; it may contain text from the peer.
 const maxErrorText = 600
 
-// tame gives err with a text that is bounded and has no control characters.
+// tame returns err with a bounded text without control characters.
 func tame(err error) error { return tamed{err} }
 
 type tamed struct{ error }

@@ -23,7 +23,7 @@ type command struct {
 
 	mu   sync.Mutex
 	exit exit
-	stop func() // ends the wait for the channel's close once exit is known
+	stop func() // stops waiting for the channel's close once exit is known
 
 	overdue atomic.Bool // the command timeout has passed, and TERM was sent
 }
@@ -33,8 +33,8 @@ func newCommand(c *conn, ch xssh.Channel) *command {
 	return &command{conn: c, channel: ch}
 }
 
-// serve takes the server's channel requests until the channel ends. The library
-// stops reading from the connection when nobody does.
+// serve handles the server's channel requests until the channel ends. Without it the library
+// would stop reading from the connection.
 func (cmd *command) serve(requests <-chan *xssh.Request) {
 	cmd.requests.Go(func() {
 		spent := newBudget()
@@ -53,8 +53,8 @@ func (cmd *command) serve(requests <-chan *xssh.Request) {
 	})
 }
 
-// exited notes how the command ended; the first word stays, and another one is a
-// conflict. From here the channel has the drain timeout to close.
+// exited records how the command ended. The first report counts; a different one is a conflict.
+// From now on the channel has the drain timeout to close.
 func (cmd *command) exited(e exit) {
 	cmd.mu.Lock()
 	defer cmd.mu.Unlock()
@@ -69,7 +69,7 @@ func (cmd *command) exited(e exit) {
 	if !e.known {
 		return
 	}
-	if cmd.stop != nil { // it ended at TERM
+	if cmd.stop != nil { // the command ended after TERM
 		cmd.stop()
 	}
 	cmd.conn.attempt.Timeline.Enter(fleet.PhaseDrain)
@@ -78,8 +78,8 @@ func (cmd *command) exited(e exit) {
 	})
 }
 
-// running moves the attempt on to phase run, unless its exit is known already:
-// then it is in phase drain, and phases do not go back.
+// running sets the attempt's phase to run, unless the exit is already known: then the phase is
+// drain, and phases do not go back.
 func (cmd *command) running() {
 	cmd.mu.Lock()
 	defer cmd.mu.Unlock()
@@ -94,8 +94,7 @@ func (cmd *command) seen() exit {
 	return cmd.exit
 }
 
-// wait reads until the channel closes, the connection ends or a timeout
-// passes.
+// wait waits until the channel closes, the connection ends or a timeout expires.
 func (cmd *command) wait(ctx context.Context) fleet.End {
 	c := cmd.conn
 	cmd.running()
@@ -115,9 +114,8 @@ func (cmd *command) wait(ctx context.Context) fleet.End {
 	return end
 }
 
-// expire asks the server to end a command that has run too long, and abandons it
-// when it does not show in a moment that it did. One whose exit status is known
-// already has ended in time.
+// expire sends TERM to a command that exceeded its timeout, and closes the connection if the
+// command does not end soon. It does nothing if the exit status is already known.
 func (cmd *command) expire() {
 	cmd.mu.Lock()
 	known := cmd.exit.known
@@ -131,8 +129,8 @@ func (cmd *command) expire() {
 	}
 }
 
-// collect copies both streams, each at its own pace, and returns when they and
-// the channel's requests have ended.
+// collect copies both streams independently, and returns when they and the channel's requests
+// have ended.
 func (cmd *command) collect() {
 	var stderr sync.WaitGroup
 	var panicked any
@@ -148,8 +146,8 @@ func (cmd *command) collect() {
 	cmd.requests.Wait()
 }
 
-// drain copies from the channel until it ends; when dst fails the rest is read
-// and dropped, so that the other stream goes on.
+// drain copies from the channel until it ends. If dst fails, the rest is read and discarded, so
+// that the other stream continues.
 func (cmd *command) drain(dst io.Writer, src io.Reader) {
 	buf := make([]byte, 4<<10)
 	for {
@@ -168,11 +166,11 @@ func (cmd *command) drain(dst io.Writer, src io.Reader) {
 	}
 }
 
-// refused is the server's no to exec (RFC 4254 §6.5): the command did not run,
-// unless output or how it ended had come before.
+// refused handles the server's refusal of exec (RFC 4254 §6.5): the command did not run, unless
+// output or an exit report had arrived before.
 func (cmd *command) refused(ctx context.Context) fleet.End {
 	c := cmd.conn
-	_ = c.Close() // what had come stays to be read
+	_ = c.Close() // received data can still be read
 	cmd.collect()
 	a := c.attempt
 	switch {
@@ -188,12 +186,12 @@ func (cmd *command) refused(ctx context.Context) fleet.End {
 	return a.Fail(fleet.OutcomeRefused, fleet.ReasonExecRefused, errors.New("the server refused to run the command")).End()
 }
 
-// ended gives the end of the attempt. err is what the library said of exec, nil
-// once that was answered.
+// ended returns the end of the attempt. err is the library's error for exec, nil once exec was
+// answered.
 func (cmd *command) ended(ctx context.Context, err error) fleet.End {
 	c := cmd.conn
 	cmd.requests.Wait()
-	inOrder := c.endsInOrder() // from here on nothing leaves
+	inOrder := c.endsInOrder() // from here on nothing is sent
 	exit := cmd.seen()
 	cmd.disarm()
 	if exit.known && !c.attempt.Execution.Left() {
@@ -219,7 +217,7 @@ func (cmd *command) disarm() {
 	}
 }
 
-// why tells what ended a command whose exit was not seen.
+// why returns what ended a command whose exit was not reported.
 func (cmd *command) why(ctx context.Context, inOrder bool, err error) (fleet.Reason, error) {
 	c := cmd.conn
 	switch {

@@ -32,9 +32,9 @@ func newConn(a *ssh.Attempt, w *transport, sc xssh.Conn, t ssh.Timeouts) *conn {
 	return &conn{attempt: a, wire: w, ssh: sc, timeouts: t}
 }
 
-// Algorithms are what the key exchange came to.
+// Algorithms returns the negotiated algorithms.
 func (c *conn) Algorithms() xssh.NegotiatedAlgorithms {
-	return c.ssh.(xssh.AlgorithmsConnMetadata).Algorithms() // every connection of the library's has them
+	return c.ssh.(xssh.AlgorithmsConnMetadata).Algorithms() // all connections of the library implement it
 }
 
 // Close implements ssh.Conn.
@@ -49,7 +49,7 @@ func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 	}()
 }
 
-// guarded turns a panic into the end of this one attempt.
+// guarded runs the attempt and turns a panic into its end.
 func (c *conn) guarded(ctx context.Context) (end fleet.End) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -88,7 +88,7 @@ func (c *conn) run(ctx context.Context) fleet.End {
 			_, _ = ch.SendRequest("env", false, xssh.Marshal(struct{ Name, Value string }{name, value}))
 		}
 	}
-	a.Execution.Queue(1) // whatever is written next may hold it
+	a.Execution.Queue(1) // the next write may contain it
 	accepted, err := ch.SendRequest("exec", true, xssh.Marshal(struct{ Command string }{a.Exec()}))
 	switch {
 	case err != nil:
@@ -97,11 +97,11 @@ func (c *conn) run(ctx context.Context) fleet.End {
 		return cmd.refused(ctx)
 	}
 	a.Execution.Started()
-	_ = ch.CloseWrite() // there is no input: whatever reads it is to see its end
+	_ = ch.CloseWrite() // there is no input: signal its end
 	return cmd.wait(ctx)
 }
 
-// openFailed names the failure to open the session channel (RFC 4254 §5.1).
+// openFailed returns the reason why the session channel could not be opened (RFC 4254 §5.1).
 func (c *conn) openFailed(ctx context.Context, err error) *fleet.Error {
 	a := c.attempt
 	if refused, ok := errors.AsType[*xssh.OpenChannelError](err); ok {
@@ -115,17 +115,17 @@ func (c *conn) openFailed(ctx context.Context, err error) *fleet.Error {
 	return a.Fail(a.Execution.Failed(), reason, named)
 }
 
-// endsInOrder closes a connection whose channel has ended, and says whether the
-// channel was closed by the server: then the connection was still up, and it is
-// this close that ends the library's reading (see wire.hold).
+// endsInOrder closes a connection whose channel has ended, and reports whether the server
+// closed the channel: then the connection was still up, and this close ends the library's
+// reading (see transport.hold).
 func (c *conn) endsInOrder() bool {
 	return c.wire.shut() && errors.Is(c.ssh.Wait(), net.ErrClosed)
 }
 
-// cause finds why the connection ended. The library's multiplexer keeps it; a
-// channel's own errors only say that it did.
+// cause returns why the connection ended. The library's multiplexer keeps the cause; the
+// channel's own errors do not have it.
 func (c *conn) cause(err error) (fleet.Reason, error) {
-	_ = c.Close() // so that Wait ends
+	_ = c.Close() // so that Wait returns
 	if f := c.wire.raised(); f != nil {
 		return f.Reason, f.Err
 	}
@@ -140,21 +140,21 @@ func (c *conn) cause(err error) (fleet.Reason, error) {
 	return reason, c.wire.stopped(named)
 }
 
-// refuseRequests answers the server's global requests (RFC 4254 §4), keepalives
-// among them, with a failure.
+// refuseRequests answers the server's global requests (RFC 4254 §4), including keepalives, with
+// a failure.
 func (c *conn) refuseRequests(requests <-chan *xssh.Request) {
 	spent := newBudget()
 	for r := range requests {
 		if !spent.one() {
 			c.abuse("global requests")
-			continue // the channel has to be drained until it closes
+			continue // the channel must be drained until it closes
 		}
 		_ = r.Reply(false, nil)
 	}
 }
 
-// refuseChannels refuses every channel that the server opens: nothing here was
-// forwarded, and an agent is never within reach.
+// refuseChannels refuses every channel that the server opens: no port or agent is ever
+// forwarded.
 func (c *conn) refuseChannels(channels <-chan xssh.NewChannel) {
 	spent := newBudget()
 	for ch := range channels {
@@ -172,8 +172,8 @@ func (c *conn) abuse(of string) {
 	_ = c.Close()
 }
 
-// A budget allows 1,000 events at once and 10 more in each second, which a
-// server's keepalives never reach and a flood soon does.
+// A budget allows 1,000 events at once and 10 more per second: more than keepalives need, less
+// than a flood sends.
 type budget struct {
 	since time.Time
 	spent int

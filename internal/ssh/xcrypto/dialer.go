@@ -16,17 +16,17 @@ import (
 	"shoal/internal/ssh/wire"
 )
 
-// Options says how to connect. They are not changed after New.
+// Options configure a Dialer. They must not be changed after New.
 type Options struct {
-	// HostKeys judges every host key. Required.
+	// HostKeys verifies every host key. Required.
 	HostKeys ssh.HostKeys
-	// Identities gives the keys to offer. Required.
+	// Identities returns the keys to offer. Required.
 	Identities ssh.Identities
-	// Passwords answers servers that ask for one. nil means that none is sent.
+	// Passwords answers servers that ask for a password. nil means that none is sent.
 	Passwords ssh.Passwords
 	// Timeouts are the phases' deadlines; zero values are the defaults.
 	Timeouts ssh.Timeouts
-	// Clock is what they are kept by. nil means the time as it passes.
+	// Clock measures the timeouts. nil means real time.
 	Clock *clock.Clock
 	// Network opens the connections. nil means TCP.
 	Network ssh.Network
@@ -35,7 +35,7 @@ type Options struct {
 	Version string
 }
 
-// Validate tells what is missing or out of range.
+// Validate returns an error if a field is missing or out of range.
 func (o Options) Validate() error {
 	if o.HostKeys == nil {
 		return errors.New("no host-key policy: Options.HostKeys is nil")
@@ -51,10 +51,10 @@ func (o Options) Validate() error {
 type Dialer struct {
 	opts     Options
 	config   xssh.Config
-	hostKeys []string // host-key algorithms where the policy has no preference
+	hostKeys []string // host-key algorithms to offer if HostKeys has no preference
 }
 
-// New checks opts and gives a Dialer.
+// New validates opts and returns a Dialer.
 func New(opts Options) (*Dialer, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
@@ -66,8 +66,8 @@ func New(opts Options) (*Dialer, error) {
 	if opts.Network == nil {
 		opts.Network = tcp.Dialer{Timeouts: opts.Timeouts, Clock: opts.Clock}
 	}
-	// The library uses what needs strict key exchange also with servers that have
-	// none (CVE-2023-48795), so that it is not offered to any. Nor is SHA-1.
+	// The library does not restrict algorithms that need strict key exchange to servers that
+	// support it (CVE-2023-48795), so they are never offered. Nor is SHA-1.
 	modern := xssh.SupportedAlgorithms()
 	return &Dialer{
 		opts:     opts,
@@ -80,9 +80,8 @@ func New(opts Options) (*Dialer, error) {
 	}, nil
 }
 
-// preferred puts Ed25519 first and leaves certificates out. An RSA key costs a
-// round trip more on sshd before 10.1, and Dropbear 2022.83 with no RSA key dies
-// when it is the first that is asked for.
+// preferred puts Ed25519 first and removes certificates. An RSA key costs an extra round trip
+// with sshd before 10.1, and Dropbear 2022.83 without an RSA key crashes if RSA is first.
 func preferred(algorithms []string) []string {
 	isEd25519 := func(a string) bool { return a == xssh.KeyAlgoED25519 }
 	isOther := func(a string) bool { return isEd25519(a) || strings.Contains(a, "-cert-") }

@@ -8,21 +8,19 @@ import (
 	"shoal/fleet"
 )
 
-// maxSignalName bounds what is kept of a signal's name; RFC 4254 §6.10 knows
-// none longer than 4 bytes.
+// maxSignalName bounds a signal's name, in bytes; those of RFC 4254 §6.10 have at most 4.
 const maxSignalName = 64
 
-// An exit is what the server said of the command's end (RFC 4254 §6.10).
+// An exit is what the server reported about the command's end (RFC 4254 §6.10).
 type exit struct {
 	known    bool
 	status   uint32
 	signal   string
-	conflict bool  // what came later says otherwise
-	err      error // the server's word could not be understood
+	conflict bool  // a later report contradicts it
+	err      error // the report could not be parsed
 }
 
-// parseExit reads an exit-status or exit-signal request; ok is false for any
-// other.
+// parseExit parses an exit-status or exit-signal request; ok is false for other requests.
 func parseExit(kind string, payload []byte) (e exit, ok bool) {
 	switch kind {
 	case "exit-status":
@@ -46,7 +44,7 @@ func parseExit(kind string, payload []byte) (e exit, ok bool) {
 	return exit{}, false
 }
 
-// signalName keeps a name apart from "no signal", even an empty one.
+// signalName returns a non-empty name even for an empty one, since "" means no signal.
 func signalName(s string) string {
 	if s == "" {
 		return "unnamed"
@@ -54,7 +52,7 @@ func signalName(s string) string {
 	return s[:min(len(s), maxSignalName)]
 }
 
-// end gives the attempt's end; complete says that the channel closed in order.
+// end returns the attempt's end; complete means that the channel was closed properly.
 func (e exit) end(p fleet.Phase, complete bool) fleet.End {
 	end := fleet.Exited(p, e.status, e.signal, complete)
 	if e.conflict {

@@ -16,27 +16,27 @@ import (
 	"shoal/internal/ssh/sshreason"
 )
 
-// A handshake is one connection on its way to being authenticated. The library
-// calls its methods; each notes what it finds before it answers, because the
-// library's errors do not always carry the cause.
+// A handshake is one connection until it is authenticated. The library calls its methods. Each
+// records its error before returning, because the library's errors do not always wrap the
+// cause.
 type handshake struct {
 	dialer  *Dialer
 	ctx     context.Context
 	attempt *ssh.Attempt
 	wire    *transport
 
-	offered int           // keys given to the library
-	signErr error         // the last failure to sign
-	rest    []xssh.Signer // the keys after that which could not sign: the library has left them
+	offered int           // number of keys given to the library
+	signErr error         // the last signing failure
+	rest    []xssh.Signer // the keys after the one that failed to sign: the library skipped them
 	secret  secret
 
-	// login bounds every wait on this side: it ends at the deadline of
-	// authentication, and with Dial.
+	// login bounds every wait on our side: it ends at the deadline of authentication, and with
+	// Dial.
 	login  context.Context
 	cancel context.CancelFunc
 }
 
-// end gives back what the handshake holds.
+// end releases what the handshake holds.
 func (h *handshake) end() {
 	if h.cancel != nil {
 		h.cancel()
@@ -50,7 +50,7 @@ func (h *handshake) config() *xssh.ClientConfig {
 	}
 	config := h.dialer.config
 	if r := h.attempt.Target.Route; r != nil {
-		config.RekeyThreshold = r.RekeyBytes // 0 is the library's default
+		config.RekeyThreshold = r.RekeyBytes // 0 means the library's default
 	}
 	return &xssh.ClientConfig{
 		Config:            config,
@@ -63,10 +63,10 @@ func (h *handshake) config() *xssh.ClientConfig {
 	}
 }
 
-// judge is called after the key's signature has been verified, in the first and
-// in every later key exchange.
+// judge verifies the host key. The library calls it after verifying the key's signature, in
+// every key exchange.
 func (h *handshake) judge(_ string, remote net.Addr, key xssh.PublicKey) error {
-	if h.wire.pinnedKey() != nil { // authentication may not be over yet: its deadline stays
+	if h.wire.pinnedKey() != nil { // a rekey, possibly during authentication: keep that deadline
 		if !h.wire.pin(key) {
 			return h.wire.blame(fleet.PhaseHostkey, fleet.ReasonHostkeyChanged,
 				errors.New("the server brought another host key in a later key exchange"))
@@ -74,7 +74,7 @@ func (h *handshake) judge(_ string, remote net.Addr, key xssh.PublicKey) error {
 		return nil
 	}
 	h.attempt.Timeline.Enter(fleet.PhaseHostkey)
-	if err := hostkeys.Weak(key); err != nil { // whatever the policy says
+	if err := hostkeys.Weak(key); err != nil { // under every policy
 		return h.wire.blame(fleet.PhaseHostkey, fleet.ReasonHostkeyWeak, err)
 	}
 	if err := h.dialer.opts.HostKeys.Check(h.attempt.Target, remote, key); err != nil {
@@ -90,12 +90,12 @@ func (h *handshake) judge(_ string, remote net.Addr, key xssh.PublicKey) error {
 	return nil
 }
 
-// signers is called when the server has asked for a public key.
+// signers is called when the server accepts public keys.
 func (h *handshake) signers() ([]xssh.Signer, error) {
 	all, err := h.dialer.opts.Identities.Signers(h.login, h.attempt.Target)
 	if err != nil && h.dialer.opts.Passwords != nil && h.login.Err() == nil {
 		h.signErr = err
-		return nil, nil // there is still the password
+		return nil, nil // the password is still to be tried
 	}
 	if err != nil {
 		return nil, h.refuse(fleet.ReasonAgentUnavailable, err)
@@ -108,8 +108,7 @@ func (h *handshake) signers() ([]xssh.Signer, error) {
 	return watched, nil
 }
 
-// notSigned notes a failure to sign, at which the library gives up the keys that
-// follow.
+// notSigned records a signing failure, after which the library skips the remaining keys.
 func (h *handshake) notSigned(err error, rest []xssh.Signer) {
 	h.signErr, h.rest = err, rest
 	if h.login.Err() != nil {
@@ -117,8 +116,7 @@ func (h *handshake) notSigned(err error, rest []xssh.Signer) {
 	}
 }
 
-// refuse ends authentication with an error of ours, which is that of the deadline
-// once that has passed.
+// refuse ends authentication with our own error, or with that of the deadline if it has passed.
 func (h *handshake) refuse(otherwise fleet.Reason, err error) *fleet.Error {
 	if h.login.Err() != nil {
 		otherwise = fleet.ReasonAuthTimeout
@@ -126,8 +124,8 @@ func (h *handshake) refuse(otherwise fleet.Reason, err error) *fleet.Error {
 	return h.wire.raise(sshreason.Refusal(h.attempt, fleet.PhaseAuth, otherwise, err))
 }
 
-// nextMethod is called after each method that did not let us in. It ends
-// authentication with a cause where the library would give up without one.
+// nextMethod is called after each failed method. It ends authentication with a cause where the
+// library would give up without one.
 func (h *handshake) nextMethod(c *xssh.ClientAuthContext) (xssh.AuthMethod, error) {
 	if err := h.wire.ended(); err != nil {
 		return nil, err
@@ -141,7 +139,7 @@ func (h *handshake) nextMethod(c *xssh.ClientAuthContext) (xssh.AuthMethod, erro
 	h.answered(slices.Contains(c.PartialSuccessMethods, h.secret.method))
 	tried := slices.Contains(c.TriedMethods, "publickey")
 	if slices.Contains(c.AllowedMethods, "publickey") && !tried && !slices.Contains(c.PartialSuccessMethods, "publickey") {
-		return nil, nil // the library goes on with publickey
+		return nil, nil // the library continues with publickey
 	}
 	if rest := h.rest; len(rest) > 0 && slices.Contains(c.AllowedMethods, "publickey") {
 		h.rest = nil
@@ -171,13 +169,13 @@ func (h *handshake) nextMethod(c *xssh.ClientAuthContext) (xssh.AuthMethod, erro
 	return fail(fleet.ReasonAuthFailed, fmt.Errorf("the server takes %q and no public keys", methods(c.AllowedMethods)))
 }
 
-// methods joins the names that the server sent, bounded.
+// methods joins the method names that the server sent, bounded.
 func methods(names []string) string {
 	joined := strings.Join(names, ",")
 	return joined[:min(len(joined), 200)]
 }
 
-// classify gives the failure of the handshake its name.
+// classify returns the handshake's error with phase and reason.
 func (h *handshake) classify(err error) *fleet.Error {
 	a, w := h.attempt, h.wire
 	if h.ctx.Err() != nil {
@@ -198,7 +196,7 @@ func (h *handshake) classify(err error) *fleet.Error {
 		passed := !w.connectBy.IsZero() && !w.clock.Now().Before(w.connectBy)
 		reason, named = sshreason.Deadline(phase), sshreason.TimeoutError(phase, h.dialer.opts.Timeouts.For(h.attempt), passed)
 	case reason == fleet.ReasonDisconnected && phase == fleet.PhaseAuth && (h.offered > 0 || h.secret.spent):
-		reason = fleet.ReasonAuthFailed // "Too many authentication failures" arrives this way
+		reason = fleet.ReasonAuthFailed // servers report "Too many authentication failures" this way
 		h.answered(false)
 	}
 	return a.Fail(fleet.OutcomeNeverStarted, reason, w.stopped(named))

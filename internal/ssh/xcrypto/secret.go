@@ -10,16 +10,16 @@ import (
 	"shoal/internal/ssh"
 )
 
-// A secret is how far a handshake is with the password: one attempt per host, so
-// that no account is locked.
+// A secret is the password's state in a handshake: one attempt per host, so that no account is
+// locked.
 type secret struct {
 	spent  bool                // it was given to the library
-	method string              // by which it was sent
-	told   func(accepted bool) // takes the server's answer; nil: there is none to come
+	method string              // the method by which it was sent
+	told   func(accepted bool) // reports the server's answer; nil if none is expected
 }
 
-// password gives the method by which to send the password; nil when the server
-// takes none, or has had it.
+// password returns the method by which to send the password, or nil if the server accepts none
+// or has already received it.
 func (h *handshake) password(taken []string) (xssh.AuthMethod, error) {
 	if h.dialer.opts.Passwords == nil || h.secret.method != "" {
 		return nil, nil
@@ -43,8 +43,7 @@ func (h *handshake) password(taken []string) (xssh.AuthMethod, error) {
 	return nil, nil
 }
 
-// reveal gives the password to the library. It takes a string, which cannot be
-// overwritten.
+// reveal returns the password to the library, as a string, which cannot be overwritten.
 func (h *handshake) reveal() (string, error) {
 	password, told, err := h.dialer.opts.Passwords.Password(h.login, h.attempt.Target)
 	if err != nil {
@@ -55,8 +54,8 @@ func (h *handshake) reveal() (string, error) {
 	return string(password), nil
 }
 
-// prompted answers the server's questions (RFC 4256 §3.2). A second round that
-// asks again gets nothing: the first answer was wrong.
+// prompted answers the server's prompts (RFC 4256 §3.2). A second round that asks again gets no
+// answer: the first was wrong.
 func (h *handshake) prompted(_, _ string, questions []string, echos []bool) ([]string, error) {
 	switch {
 	case len(questions) == 0:
@@ -77,8 +76,8 @@ func (h *handshake) prompted(_, _ string, questions []string, echos []bool) ([]s
 	return []string{string(answer)}, nil
 }
 
-// answered passes on what became of the password. Where it is not called, the end
-// of the login's context tells that no answer came.
+// answered reports the server's answer to the password. If it is not called, the end of the
+// login context means that there was no answer.
 func (h *handshake) answered(accepted bool) {
 	if told := h.secret.told; told != nil {
 		h.secret.told = nil

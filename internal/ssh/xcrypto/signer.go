@@ -6,9 +6,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// watchSigner reports every failure to sign, which the library keeps to itself
-// when it goes on to another key. The wrapper has the same abilities as s,
-// because the library chooses the signature algorithm by them (RFC 8332).
+// watchSigner calls failed for every signing failure, which the library hides when it continues
+// with another key. The wrapper implements the same interfaces as s, because the library
+// chooses the signature algorithm by them (RFC 8332).
 func watchSigner(s ssh.Signer, failed func(error)) ssh.Signer {
 	w := watched{s, failed}
 	switch s := s.(type) {

@@ -18,26 +18,26 @@ import (
 )
 
 const (
-	greetingKept    = 4 << 10 // bytes kept of what the server says first
+	greetingKept    = 4 << 10 // how much of the server's first output is kept, in bytes
 	maxNoticeLines  = 1024    // lines before the version line, as OpenSSH's kex_exchange_identification
-	maxNoticeLine   = 8 << 10 // bytes in one of them, as OpenSSH's SSH_MAX_BANNER_LEN
+	maxNoticeLine   = 8 << 10 // bytes per line, as OpenSSH's SSH_MAX_BANNER_LEN
 	maxVersionLine  = 255     // RFC 4253 §4.2
 	maxPreAuthBytes = 1 << 20 // bytes before authentication succeeds; a key exchange takes about 4 KiB
 )
 
-// A wire is the TCP connection under one SSH connection. It reads the lines up
-// to the server's version itself, keeps the first bytes for the diagnosis,
-// enforces the budget before authentication, and remembers how reading ended.
+// A transport is the TCP connection under one SSH connection. It reads the lines up to the
+// server's version itself, keeps the first bytes for diagnosis, enforces the byte budget before
+// authentication, and records how reading ended.
 type transport struct {
 	net.Conn
 	attempt *ssh.Attempt
 
 	clock     *clock.Clock
-	begun     time.Duration // what it had lost when the connection was open
-	connectBy time.Time     // by clock; no phase before authentication lasts longer; zero: no such limit
+	begun     time.Duration // clock.Suspended() when the connection was opened
+	connectBy time.Time     // by clock: limit for all phases before authentication; zero: none
 
 	greeting  []byte // the first greetingKept bytes from the server
-	unread    []byte // read beyond the version line, not yet given to the library
+	unread    []byte // read beyond the version line, not yet passed to the library
 	versioned bool   // the version line was found
 
 	authed   atomic.Bool
@@ -49,9 +49,9 @@ type transport struct {
 
 	mu      sync.Mutex
 	readErr error
-	fault   *fleet.Error   // what we found wrong ourselves; the first one stays
-	hostKey xssh.PublicKey // the key that was trusted
-	by      time.Time      // the deadline of reading and writing, by clock; zero: none
+	fault   *fleet.Error   // a fault that we detected; the first one counts
+	hostKey xssh.PublicKey // the accepted host key
+	by      time.Time      // the deadline for reading and writing, by clock; zero: none
 }
 
 func newWire(nc net.Conn, a *ssh.Attempt, c *clock.Clock) *transport {
@@ -68,14 +68,14 @@ func (w *transport) until(d time.Duration) {
 	w.set(deadline)
 }
 
-// deadline is that of the present phase, by clock; zero: none.
+// deadline returns the current phase's deadline, by clock; zero: none.
 func (w *transport) deadline() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.by
 }
 
-// set sets the deadline, an instant of clock; zero is none.
+// set sets the deadline, by clock; zero: none.
 func (w *transport) set(by time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -83,8 +83,8 @@ func (w *transport) set(by time.Time) {
 	_ = w.SetDeadline(w.clock.Deadline(by))
 }
 
-// early says whether err is a deadline that passed only because this process was
-// stopped, and sets it anew.
+// early reports whether err is a deadline that passed only because this process was stopped; if
+// so, it sets the deadline anew.
 func (w *transport) early(err error) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -95,20 +95,19 @@ func (w *transport) early(err error) bool {
 	return true
 }
 
-// stopped adds to the end of the connection that this process was stopped
-// meanwhile.
+// stopped adds to err that this process was stopped meanwhile, if it was.
 func (w *transport) stopped(err error) error {
 	return sshreason.Stopped(err, w.clock.Suspended()-w.begun)
 }
 
-// authenticated ends the handshake: no phase deadline, no byte budget.
+// authenticated ends the handshake: it removes phase deadlines and the byte budget.
 func (w *transport) authenticated() {
 	w.authed.Store(true)
 	w.set(time.Time{})
 }
 
-// shut closes the connection and ends every wait on it. It gives true to the
-// call that did it, and false when we, or the library, had done so before.
+// shut closes the connection and ends every wait on it. It returns true for the first call
+// only.
 func (w *transport) shut() (first bool) {
 	w.closing.Do(func() {
 		first = true
@@ -127,14 +126,14 @@ func (w *transport) Close() error {
 // abandon is shut for context.AfterFunc.
 func (w *transport) abandon() { w.shut() }
 
-// holdTime is how long the peer's end of the connection is kept from the
-// library while a channel is open: 1 s.
+// holdTime is how long the end of the connection is hidden from the library while a channel is
+// open.
 const holdTime = time.Second
 
-// hold keeps back that the peer has ended the connection. The library reads
-// ahead and, once it has seen the end, closes its channels whether or not the
-// peer closed them before; a channel that ends while the end is kept back was
-// closed by the peer. Only a connection that ends without it waits the time out.
+// hold delays the report that the peer ended the connection. The library reads ahead and, once
+// it sees the end, closes its channels even if the peer did not. A channel that ends during the
+// delay was closed by the peer. Only a connection that ends without closing its channel waits
+// the full time.
 func (w *transport) hold(err error) error {
 	if !w.serving.Load() || sshreason.TimedOut(err) || errors.Is(err, net.ErrClosed) {
 		return err
@@ -154,7 +153,7 @@ func (w *transport) Read(p []byte) (int, error) {
 	n, err := w.read(p)
 	if err != nil {
 		if errors.Is(err, io.EOF) {
-			err = sshreason.ErrClosed // the library gives io.EOF for other things too
+			err = sshreason.ErrClosed // the library returns io.EOF for other things too
 		}
 		err = w.hold(err)
 		w.mu.Lock()
@@ -182,7 +181,7 @@ func (w *transport) read(p []byte) (int, error) {
 	return w.receive(p)
 }
 
-// receive reads from the connection and charges the budget.
+// receive reads from the connection and charges the byte budget.
 func (w *transport) receive(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	for n == 0 && w.early(err) {
@@ -195,8 +194,8 @@ func (w *transport) receive(p []byte) (int, error) {
 	return n, err
 }
 
-// readVersion passes over the lines that may precede the version line (RFC 4253
-// §4.2) and leaves that line and what follows it in w.unread.
+// readVersion skips the lines that may precede the version line (RFC 4253 §4.2) and stores that
+// line and what follows in w.unread.
 func (w *transport) readVersion() error {
 	var line []byte
 	chunk := make([]byte, 512)
@@ -262,8 +261,8 @@ func (w *transport) Write(p []byte) (int, error) {
 	}
 }
 
-// blame records a fault that we found ourselves; the first one stays, because
-// the rest follow from it.
+// blame records a fault that we detected. The first one counts, because later ones follow from
+// it.
 func (w *transport) blame(p fleet.Phase, r fleet.Reason, err error) *fleet.Error {
 	return w.raise(w.attempt.FailIn(p, fleet.OutcomeNeverStarted, r, err))
 }
@@ -287,14 +286,14 @@ func (w *transport) raised() *fleet.Error {
 	return w.fault
 }
 
-// ended gives the error that ended reading, or nil.
+// ended returns the error that ended reading, or nil.
 func (w *transport) ended() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.readErr
 }
 
-// pin keeps the trusted key; it gives false when another one was kept before.
+// pin stores the accepted key; it returns false if another key is already pinned.
 func (w *transport) pin(key xssh.PublicKey) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

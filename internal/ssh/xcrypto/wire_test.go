@@ -14,8 +14,7 @@ import (
 	"shoal/internal/ssh/sshreason"
 )
 
-// replay is a connection from which a server's bytes come; what is written is
-// dropped.
+// replay is a connection that replays a server's bytes and discards what is written.
 type replay struct {
 	net.Conn
 	io.Reader

@@ -9,19 +9,18 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// certificates are those of one authority that are revoked.
+// certificates are the revoked certificates of one authority.
 type certificates struct {
 	serials []span
 	bitmaps []bitmap
 	ids     map[string]struct{}
 }
 
-// A span is all serial numbers from one to another.
+// A span is an inclusive range of serial numbers.
 type span struct{ from, to uint64 }
 
-// A bitmap revokes the serial numbers from+n for each bit n that is set, counted
-// from the last bit of the last byte. It stays as it is in the file: spread out,
-// a byte would take up to 64.
+// A bitmap revokes the serial number from+n for each bit n that is set, counted from the last
+// bit of the last byte. It keeps the file's encoding: expanded, a byte would take up to 64.
 type bitmap struct {
 	from uint64
 	bits []byte
@@ -38,7 +37,7 @@ func (b bitmap) has(serial uint64) bool {
 	return b.bits[uint64(len(b.bits))-1-n/8]>>(n%8)&1 == 1
 }
 
-// last is the place of the highest bit that is set; 0 in an empty bitmap.
+// last returns the index of the highest bit that is set; 0 for an empty bitmap.
 func (b bitmap) last() uint64 {
 	if len(b.bits) == 0 {
 		return 0
@@ -46,7 +45,7 @@ func (b bitmap) last() uint64 {
 	return uint64(8*(len(b.bits)-1) + bits.Len8(b.bits[0]) - 1)
 }
 
-// revoke says whether a certificate is among them; none are in nil.
+// revoke reports whether c revokes the certificate; a nil c revokes none.
 func (c *certificates) revoke(cert *ssh.Certificate) bool {
 	if c == nil {
 		return false
@@ -69,7 +68,7 @@ func (c *certificates) revoke(cert *ssh.Certificate) bool {
 	return slices.ContainsFunc(c.bitmaps, func(b bitmap) bool { return b.has(cert.Serial) })
 }
 
-// sort puts the spans in order and joins those that overlap.
+// sort sorts the spans and merges those that overlap.
 func (c *certificates) sort() {
 	slices.SortFunc(c.serials, func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	joined := c.serials[:0]
@@ -83,7 +82,7 @@ func (c *certificates) sort() {
 	c.serials = joined
 }
 
-// The parts of a section of certificates.
+// The subsections of a certificate section.
 const (
 	partSerials   = 0x20
 	partRange     = 0x21
@@ -92,9 +91,9 @@ const (
 	partExtension = 0x39
 )
 
-// certificates takes in a section. The same authority may have several.
+// certificates reads a certificate section. An authority may have several.
 func (l *List) certificates(r *reader) {
-	authority := string(r.string()) // "" for any
+	authority := string(r.string()) // "" means any
 	r.string()                      // reserved
 	c := l.authorities[authority]
 	if c == nil {

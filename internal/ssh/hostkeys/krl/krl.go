@@ -1,7 +1,7 @@
 package krl
 
 import (
-	"crypto/sha1" // fingerprints of an old kind; who forges one gets a key revoked
+	"crypto/sha1" // legacy fingerprints; a forged one only gets a key revoked
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -11,9 +11,9 @@ import (
 
 // A List is a key revocation list. It is safe for concurrent use.
 type List struct {
-	// Version counts up from list to list; 0 where its maker does not count.
+	// Version is a number that increases from list to list; 0 if the issuer does not use it.
 	Version uint64
-	// Comment is what its maker wrote, as it stands in the file.
+	// Comment is the issuer's comment, as it is in the file.
 	Comment string
 
 	keys        map[string]struct{} // marshalled plain keys
@@ -22,12 +22,12 @@ type List struct {
 	authorities map[string]*certificates // by marshalled key; "" for any authority
 }
 
-// Revokes says what of a key the list revokes, in words for people: of a
-// certificate that may be itself, its key or its authority's key. "" means that
-// it revokes nothing of it.
+// Revokes returns a description, for people, of what the list revokes about a key. For a
+// certificate that may be the certificate, its key or its authority's key. "" means that
+// nothing is revoked.
 //
-// A certificate with the serial number 0 is not revoked by its serial number:
-// that is what authorities write that do not number theirs.
+// A certificate with serial number 0 is not revoked by serial number: authorities that do not
+// number their certificates write 0.
 func (l *List) Revokes(key ssh.PublicKey) string {
 	cert, ok := key.(*ssh.Certificate)
 	if !ok {
@@ -77,10 +77,10 @@ const (
 	formatVersion = 1
 )
 
-// Is says whether a file begins as a key revocation list does.
+// Is reports whether a file begins as a key revocation list does.
 func Is(file []byte) bool { return len(file) >= len(magic) && string(file[:len(magic)]) == magic }
 
-// Parse reads a whole list. It keeps nothing of file.
+// Parse reads a whole list. It does not retain file.
 func Parse(file []byte) (*List, error) {
 	if !Is(file) {
 		return nil, errors.New("not a key revocation list")
@@ -97,7 +97,7 @@ func Parse(file []byte) (*List, error) {
 		sha256:      make(map[[sha256.Size]byte]struct{}),
 		authorities: make(map[string]*certificates),
 	}
-	r.uint64() // when it was made
+	r.uint64() // creation time
 	r.uint64() // flags: none are defined
 	r.string() // reserved
 	l.Comment = string(r.string())
@@ -117,7 +117,7 @@ func Parse(file []byte) (*List, error) {
 	return l, nil
 }
 
-// section takes in one section; its error is also that of its reader.
+// section reads one section. Errors of r are returned as well.
 func (l *List) section(kind byte, r *reader) error {
 	switch kind {
 	case sectionCertificates:

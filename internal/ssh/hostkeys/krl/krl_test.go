@@ -42,7 +42,7 @@ func cert(t testing.TB, key uint64, ca uint64, serial uint64, id string) *ssh.Ce
 	return c
 }
 
-// An assembler writes the encodings of PROTOCOL.krl.
+// An assembler writes the data types of PROTOCOL.krl.
 type assembler struct{ bytes.Buffer }
 
 func (a *assembler) u8(b byte) *assembler    { a.WriteByte(b); return a }
@@ -103,7 +103,7 @@ func TestRevokes(t *testing.T) {
 		{cert(t, 9, 1, 1, ""), "the authority of its certificate"},
 		{cert(t, 2, 100, 9, "bad id"), "its certificate, serial number 9"},
 		{cert(t, 2, 9, 9, "bad id"), ""}, // another authority's
-		{cert(t, 2, 100, 0, ""), ""},     // not numbered
+		{cert(t, 2, 100, 0, ""), ""},     // has no serial number
 		{cert(t, 2, 9, 77, ""), "its certificate, serial number 77"},
 		{cert(t, 2, 100, 77, ""), "its certificate, serial number 77"},
 	} {
@@ -155,14 +155,14 @@ func TestParseRefuses(t *testing.T) {
 	}
 	whole := list(good)
 	for n := range whole {
-		// What ends between two sections is whole; there is one section here.
+		// A list may end between two sections; this list has one.
 		if _, err := Parse(whole[:n]); (err == nil) != (n == len(list())) {
 			t.Errorf("cut at %d of %d: %v", n, len(whole), err)
 		}
 	}
 }
 
-// We say of every key what ssh-keygen -Q says, of lists that ssh-keygen -k made.
+// Revokes agrees with ssh-keygen -Q on lists made by ssh-keygen -k.
 func TestAgreesWithSSHKeygen(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -278,7 +278,7 @@ func FuzzParse(f *testing.F) {
 		}
 		l.Revokes(c)
 		l.Revokes(c.Key)
-		// A list with one more section that revokes the key revokes it.
+		// Adding a section that revokes the key revokes it.
 		more := append(bytes.Clone(file), section(sectionKeys, enc().str(c.Key.Marshal())).Bytes()...)
 		if l, err = Parse(more); err != nil || l.Revokes(c.Key) == "" {
 			t.Fatalf("with one section more: %v", err)

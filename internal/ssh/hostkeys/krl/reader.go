@@ -12,17 +12,17 @@ var (
 	errTrailing = errors.New("it goes on where it should end")
 )
 
-// A reader takes apart the encodings of RFC 4251 §5. After an error it gives
-// zero values; rest is never kept.
+// A reader decodes the data types of RFC 4251 §5. After an error it returns zero values; rest
+// is not retained.
 type reader struct {
 	rest []byte
 	err  error
 }
 
-// more says that there is something left to read.
+// more reports whether there is input left and no error.
 func (r *reader) more() bool { return r.err == nil && len(r.rest) > 0 }
 
-// end says that nothing may be left.
+// end sets an error if there is input left.
 func (r *reader) end() {
 	if r.more() {
 		r.err = errTrailing
@@ -64,7 +64,7 @@ func (r *reader) uint64() uint64 {
 
 func (r *reader) string() []byte { return r.take(uint64(r.uint32())) }
 
-// exactly reads a string of n bytes, and gives n zeros after an error.
+// exactly reads a string of n bytes; after an error it returns n zero bytes.
 func (r *reader) exactly(n int) []byte {
 	b := r.string()
 	if r.err == nil && len(b) != n {
@@ -76,7 +76,7 @@ func (r *reader) exactly(n int) []byte {
 	return b
 }
 
-// mpint reads a number that is not negative, without leading zeros.
+// mpint reads a non-negative number and strips leading zeros.
 func (r *reader) mpint() []byte {
 	b := r.string()
 	if len(b) > 0 && b[0]&0x80 != 0 {
@@ -89,7 +89,7 @@ func (r *reader) mpint() []byte {
 	return slices.Clone(b)
 }
 
-// extension skips what the list says may be skipped.
+// extension skips an extension; it sets an error if the extension is critical.
 func (r *reader) extension() {
 	name := r.string()
 	critical := r.byte() != 0

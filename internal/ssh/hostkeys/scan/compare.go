@@ -9,19 +9,19 @@ import (
 	"shoal/internal/ssh/hostkeys"
 )
 
-// A State is what a scan found of a host.
+// A State is the result of comparing a scanned host with known_hosts.
 type State uint8
 
-// The states. Where several are true of a host, the last of them counts.
+// The states. If several apply to a host, the last of them counts.
 const (
 	Known     State = iota // every key is known
 	New                    // nothing is known of the host
-	Added                  // a key is known, and there are others
+	Added                  // a key is known, and there are unknown ones
 	Changed                // other keys are known, and none of these
 	Weak                   // a key is too short to prove anything
 	Revoked                // a key is revoked
-	Bad                    // no judgement, as for a name that cannot stand in known_hosts
-	NumStates              // how many there are; not a state
+	Bad                    // cannot be judged, for example a name that cannot occur in known_hosts
+	NumStates              // the number of states; not a state
 )
 
 var stateNames = [NumStates]string{"known", "new", "added", "changed", "weak", "revoked", "bad"}
@@ -33,25 +33,25 @@ func (s State) String() string {
 	return stateNames[s]
 }
 
-// A Judge says what is known of a key; *hostkeys.Store and *hostkeys.Router do.
+// A Judge reports what is known of a key, as *hostkeys.Store and *hostkeys.Router do.
 type Judge interface {
 	Judge(t fleet.Target, key ssh.PublicKey) (hostkeys.Judgement, error)
 }
 
-// A Finding is a host of a scan, compared.
+// A Finding is a scanned host with its state.
 type Finding struct {
 	Seen
 	State State
-	// Why says what made the state, for people; nil for Known.
+	// Why explains the state, for people; nil for Known.
 	Why error
 }
 
-// A Report is a scan compared with what is known.
+// A Report is a scan compared with known_hosts.
 type Report struct {
 	Findings []Finding // in the order of the scan
 }
 
-// Compare judges every key of a scan. A host without keys is left out.
+// Compare judges every key of a scan. Hosts without keys are omitted.
 func Compare(judge Judge, seen []Seen) Report {
 	var r Report
 	for _, s := range seen {
@@ -77,7 +77,7 @@ func compare(judge Judge, s Seen) Finding {
 		}
 	}
 	if known && (f.State == New || f.State == Changed) {
-		// known_hosts speaks of a changed key wherever it has another one.
+		// Judge reports an unknown key as changed if another key is known.
 		f.State = Added
 	}
 	return f
@@ -100,9 +100,9 @@ func stateOf(s hostkeys.Status) State {
 	}
 }
 
-// Approvals gives what is to be written for the hosts that approve says yes to.
-// Only new, added and changed hosts have anything to be written; of a changed
-// host the keys that were known are removed.
+// Approvals returns the approvals to write for the hosts for which approve returns true. Only
+// new, added and changed hosts qualify; for a changed host the previously known keys are
+// removed.
 func (r Report) Approvals(approve func(Finding) bool) []hostkeys.Approval {
 	var approvals []hostkeys.Approval
 	for _, f := range r.Findings {

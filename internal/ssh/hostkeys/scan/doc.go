@@ -1,14 +1,13 @@
-// Package scan collects the host keys of a fleet, compares them with what
-// known_hosts says, and has what a person approved written down.
+// Package scan collects the host keys of a fleet, as ssh-keyscan does, compares them with
+// known_hosts, and prepares the keys that a person approved for writing.
 //
-// A [Recorder] takes the place of the trust store in a scan: it notes the key
-// that a server proved to have and refuses it, so that nothing is sent to a
-// server that nobody trusts yet. [Compare] sorts the hosts by what is known of
-// them. [Report.Groups] folds them for review, [Report.Approvals] gives what
-// hostkeys.Approve writes. [Write] and [Read] keep a scan as ssh-keyscan(1) does,
-// so that what is approved is what was reviewed and not what the servers show
-// by then.
+// A [Recorder] takes the place of the host-key store during a scan: it records the key that a
+// server proved to have and refuses it, so that nothing is sent to an untrusted server.
+// [Compare] classifies the hosts by what is known of them. [Report.Groups] groups them for
+// review; [Report.Approvals] returns the input of hostkeys.Approve. [Write] and [Read] store a
+// scan in the format of ssh-keyscan(1), so that the reviewed keys are approved and not the keys
+// that servers present later.
 //
-// A scan proves nothing: whoever sits between us and a host shows his own key.
-// The fingerprints have to be compared with the hosts' own by another way.
+// A scan proves nothing: an attacker between us and a host presents his own key. Compare the
+// fingerprints with those on the hosts over another channel.
 package scan

@@ -13,19 +13,18 @@ import (
 	"shoal/hosts/expr"
 )
 
-// A Group is the hosts of one state that show the same keys. Several hosts in a
-// group are one machine with several names, or machines that were cloned with
-// their keys.
+// A Group is the hosts of one state that present the same keys. Several hosts in a group are
+// one machine with several names, or machines cloned with their keys.
 type Group struct {
 	State    State
 	Keys     []ssh.PublicKey
-	Findings []Finding // one at least, in the order of the scan
+	Findings []Finding // at least one, in the order of the scan
 }
 
-// Hosts folds the group's hosts.
+// Hosts returns the group's hosts as a folded host expression.
 func (g Group) Hosts() string { return foldFindings(g.Findings) }
 
-// Groups lists the report's groups: by state, and within it the largest first.
+// Groups returns the report's groups, by state, and within a state the largest first.
 func (r Report) Groups() []Group {
 	places := make(map[string]int)
 	var groups []Group
@@ -45,7 +44,7 @@ func (r Report) Groups() []Group {
 	return groups
 }
 
-// identity is the same for findings of one group.
+// identity returns the grouping key: findings with equal identity form a group.
 func (f Finding) identity() string {
 	var b strings.Builder
 	b.WriteByte(byte(f.State))
@@ -55,12 +54,12 @@ func (f Finding) identity() string {
 	return b.String()
 }
 
-// Hosts folds all hosts of a state; "" where there are none.
+// Hosts returns all hosts of a state as a folded host expression; "" if there are none.
 func (r Report) Hosts(s State) string {
 	return foldFindings(slices.DeleteFunc(slices.Clone(r.Findings), func(f Finding) bool { return f.State != s }))
 }
 
-// Count gives how many hosts are in each state.
+// Count returns the number of hosts in each state.
 func (r Report) Count() [NumStates]int {
 	var counts [NumStates]int
 	for _, f := range r.Findings {
@@ -69,8 +68,8 @@ func (r Report) Count() [NumStates]int {
 	return counts
 }
 
-// foldFindings folds the names, those on each port apart: "n[1-9],db1" on port
-// 22, "n[1-9] (port 2222)" on others, with a semicolon between.
+// foldFindings folds the names separately for each port: "n[1-9],db1" for port 22, "n[1-9]
+// (port 2222)" for others, separated by semicolons.
 func foldFindings(findings []Finding) string {
 	names := make(map[uint16][]string)
 	for _, f := range findings {

@@ -12,14 +12,13 @@ import (
 	"shoal/fleet"
 )
 
-// ErrRecorded is in the chain of the refusal with which a scanned connection
-// ends: it did what it was for.
+// ErrRecorded is in the chain of the refusal that ends a scanned connection; it means success.
 var ErrRecorded = errors.New("the host key was recorded; a scan goes no further")
 
 var errUnasked = errors.New("the server shows a key of a type that was not asked for")
 
-// KeyTypes lists what a whole scan asks a server for, one type a connection,
-// each with the algorithms to offer: a server shows one key at a time.
+// KeyTypes returns the algorithms to offer for a complete scan, one element per connection: a
+// server presents one key at a time.
 func KeyTypes() [][]string {
 	return [][]string{
 		{ssh.KeyAlgoED25519},
@@ -28,28 +27,27 @@ func KeyTypes() [][]string {
 	}
 }
 
-// A Seen is a host and the keys that it showed, in the order of their types'
-// names.
+// A Seen is a host and the keys that it presented, sorted by their marshalled form.
 type Seen struct {
 	Target fleet.Target
 	Keys   []ssh.PublicKey
 }
 
-// A Recorder collects host keys. The zero value is ready; it is safe for
-// concurrent use. It holds each key of each host once.
+// A Recorder collects host keys, each key of a host once. The zero value is ready; it is safe
+// for concurrent use.
 type Recorder struct {
 	mu   sync.Mutex
 	seen map[int]*Seen // by Target.Index
 }
 
-// Ask gives a ssh.HostKeys that offers these algorithms, records the key
-// that a server shows and refuses it. A dialer calls it once the server has
-// proved that the key is its own.
+// Ask returns an ssh.HostKeys that offers these algorithms, records the key that a server
+// presents and refuses it. A dialer calls Check after the server has proved that it owns the
+// key.
 func (r *Recorder) Ask(algorithms []string) *Question {
 	return &Question{recorder: r, algorithms: slices.Clone(algorithms)}
 }
 
-// Seen lists the hosts that showed a key, in the order of Target.Index.
+// Seen returns the hosts that presented a key, ordered by Target.Index.
 func (r *Recorder) Seen() []Seen {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -84,17 +82,17 @@ func (s *Seen) add(key ssh.PublicKey) {
 
 func compareKeys(a, b ssh.PublicKey) int { return bytes.Compare(a.Marshal(), b.Marshal()) }
 
-// A Question is one connection's part in a scan.
+// A Question implements ssh.HostKeys for one connection of a scan.
 type Question struct {
 	recorder   *Recorder
 	algorithms []string
 }
 
-// Algorithms lists those that were given to Ask.
+// Algorithms returns the algorithms that were passed to Ask.
 func (q *Question) Algorithms(fleet.Target) []string { return slices.Clone(q.algorithms) }
 
-// Check records a plain key, and refuses every key: with
-// fleet.ReasonHostkeyUnknown and ErrRecorded in the chain where it recorded it.
+// Check records a plain key and refuses every key. If it recorded the key, the reason is
+// fleet.ReasonHostkeyUnknown and ErrRecorded is in the chain.
 func (q *Question) Check(t fleet.Target, _ net.Addr, key ssh.PublicKey) error {
 	if key == nil {
 		return refuse(t, fleet.ReasonHostkeyFailed, errors.New("the server showed no key"))
@@ -115,7 +113,7 @@ func (q *Question) asked(keyType string) bool {
 	}
 }
 
-// Accepted refuses: a scan logs in nowhere.
+// Accepted always returns an error: a scan never authenticates.
 func (q *Question) Accepted(t fleet.Target, _ ssh.PublicKey) error {
 	return refuse(t, fleet.ReasonHostkeyFailed, errors.New("a scan was let in, though it refuses every key"))
 }

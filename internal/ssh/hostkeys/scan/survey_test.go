@@ -190,7 +190,7 @@ func (n noIdentities) Signers(context.Context, fleet.Target) ([]xssh.Signer, err
 	return nil, errors.New("none")
 }
 
-// A scan of a real server finds all its keys and logs in nowhere.
+// A scan of a real server finds all its keys and never authenticates.
 func TestScanOfARealServer(t *testing.T) {
 	t.Parallel()
 	server := sshdtest.OpenSSH(t, sshdtest.WithHostKeys(sshdtest.Ed25519, sshdtest.ECDSA, sshdtest.RSA))

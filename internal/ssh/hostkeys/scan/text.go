@@ -10,8 +10,8 @@ import (
 	"shoal/internal/ssh/hostkeys"
 )
 
-// Write writes a scan as ssh-keyscan(1) does: a line of known_hosts for each key.
-// A host whose name cannot stand there is an error, before anything is written.
+// Write writes a scan in the format of ssh-keyscan(1): a known_hosts line for each key. If a
+// host's name cannot occur in known_hosts it returns an error and writes nothing.
 func Write(w io.Writer, seen []Seen) error {
 	var text []byte
 	for _, s := range seen {
@@ -28,9 +28,9 @@ func Write(w io.Writer, seen []Seen) error {
 	return nil
 }
 
-// Read reads what Write or ssh-keyscan wrote, each host once, in the order in
-// which they come. Lines that cannot be used are problems, and file is what they
-// name; the error is that of reading.
+// Read parses the output of Write or ssh-keyscan. It returns each host once, in the order of
+// first appearance. Lines that cannot be used become problems with file as the file name. The
+// error is a read error.
 func Read(r io.Reader, file string) ([]Seen, []hostkeys.Problem, error) {
 	lines, problems, err := hostkeys.Lines(r, file)
 	if err != nil {
@@ -53,8 +53,8 @@ func Read(r io.Reader, file string) ([]Seen, []hostkeys.Problem, error) {
 	return seen, problems, nil
 }
 
-// hostOf reads a name as known_hosts has it: "name" or "[name]:port". Any other
-// text is a name, which nothing will know.
+// hostOf parses a known_hosts name: "name" or "[name]:port". Any other text becomes a name that
+// matches nothing.
 func hostOf(text string) fleet.Host {
 	name, port, ok := strings.Cut(strings.TrimPrefix(text, "["), "]:")
 	if ok && strings.HasPrefix(text, "[") {
