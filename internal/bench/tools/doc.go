@@ -8,7 +8,7 @@
 // is not. Data flow:
 //
 //	targets (sshd, fleet) → job → tool → measure → point → peers-<date>.jsonl
-//	→ peers-<date>.md
+//	                                                     → peers-<date>.md
 //
 // It needs the namespaces that the script run creates, and refuses to run
 // without them.
