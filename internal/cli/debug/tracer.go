@@ -99,6 +99,7 @@ type tracedConn struct {
 	tracer *tracer
 }
 
+// Read implements net.Conn.
 func (c *tracedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 {
@@ -107,6 +108,7 @@ func (c *tracedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Write implements net.Conn.
 func (c *tracedConn) Write(p []byte) (int, error) {
 	c.tracer.wrote()
 	return c.Conn.Write(p)

@@ -42,6 +42,7 @@ func (c *collection) review(stdio console.Stdio) (*reviewed, error) {
 // being tried it returns the reason.
 type judge struct{ router *hostkeys.Router }
 
+// Judge compares the key with known_hosts, or returns why the host is not tried.
 func (j judge) Judge(t fleet.Target, key ssh.PublicKey) (hostkeys.Judgement, error) {
 	if t.Route != nil && t.Route.Err != nil {
 		return hostkeys.Judgement{}, t.Route.Err
