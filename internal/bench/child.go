@@ -10,30 +10,30 @@ import (
 	"time"
 )
 
-// errEnded is why a child that said nothing of an error is not there.
+// errEnded is the error of a child that exited without a message.
 var errEnded = errors.New("its process ended by itself")
 
-// childGrace is how long a child may take to end after its standard input has.
+// childGrace is how long a child may run after its standard input was closed.
 const childGrace = 10 * time.Second
 
-// A child is a process that says a line when it is ready and ends when its
-// standard input does.
+// A child is a process that prints a line when it is ready and exits when its
+// standard input ends.
 type child struct {
 	cmd    *exec.Cmd
 	stdin  io.Closer
 	spoken chan struct{} // closed by watch at the first line
-	ended  chan struct{} // closed by watch when the process is gone
-	err    error         // how it ended; to be read after ended
+	ended  chan struct{} // closed by watch when the process has exited
+	err    error         // its exit error; valid after ended
 	stderr lastBytes
 }
 
-// startChild starts cmd in a process group of its own: a Ctrl-C is for us, who
-// decide when it is not needed any more.
+// startChild starts cmd in its own process group: Ctrl-C goes to this process
+// only, which decides when the child is no longer needed.
 func startChild(cmd *exec.Cmd) (*child, error) {
 	c := &child{cmd: cmd, spoken: make(chan struct{}), ended: make(chan struct{})}
 	cmd.Stderr = &c.stderr
 	cmd.SysProcAttr = ownGroup()
-	// Grandchildren that keep our pipes open must not hold us up.
+	// Do not wait for grandchildren that keep the pipes open.
 	cmd.WaitDelay = childGrace
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -51,7 +51,7 @@ func startChild(cmd *exec.Cmd) (*child, error) {
 	return c, nil
 }
 
-// watch reads what the child says until it ends, and then waits for it.
+// watch reads the child's output until its end, and then waits for the process.
 func (c *child) watch(stdout io.Reader) {
 	defer close(c.ended)
 	out := bufio.NewReader(stdout)
@@ -79,7 +79,7 @@ func (c *child) ready(ctx context.Context) error {
 	}
 }
 
-// close ends the child and waits until it is gone.
+// close ends the child and waits for its exit.
 func (c *child) close() error {
 	_ = c.stdin.Close()
 	late := time.NewTimer(childGrace)
@@ -94,9 +94,10 @@ func (c *child) close() error {
 	return fmt.Errorf("it did not end within %v and was killed", childGrace)
 }
 
-// lastBytes keeps the end of what is written to it.
+// lastBytes keeps the last bytes written to it.
 type lastBytes struct{ bytes []byte }
 
+// Write implements io.Writer.
 func (l *lastBytes) Write(p []byte) (int, error) {
 	const most = 1 << 10
 	l.bytes = append(l.bytes, p...)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// cpuTime is the processor time of this process so far (getrusage(2)).
+// cpuTime returns the CPU time of this process so far (getrusage(2)).
 func cpuTime() (user, system time.Duration) {
 	var r syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {

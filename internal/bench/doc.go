@@ -1,20 +1,19 @@
-// Package internal/bench measures how long the same command takes on N targets by several
-// strategies, and keeps every raw figure. Fill [Options] and range over [Run];
-// package raw keeps what comes, and reads it again.
-// [StartFleet] gives simulated targets that need no server.
+// Package bench measures how long shoal takes to run a command on N targets
+// with several strategies, and returns all raw figures. Fill [Options] and
+// range over [Run]; package benchrecord writes and reads the records.
+// [StartFleet] starts simulated targets that need no server.
 //
 // # What is promised
 //
-// Every strategy goes through shoal.Run and differs from the others in its
-// fanout, its dials and its starts per host only, so that the same code is
-// measured. What is told of CPU, memory and open files is this process's alone:
-// the simulated fleet is a process of its own and ends with this one, however
-// this one ends. Strategies take turns at each size, so that drift of the
-// machine hits all of them alike. A point that was cut by its time limit says so,
-// and no point is invented for what was not run.
+// Every strategy goes through shoal.Run and differs only in fanout, dials and
+// starts per host, so that the same code is measured. CPU, memory and open
+// files are those of this process alone: the simulated fleet is a separate
+// process, and exits when this one does. Strategies take turns at each size, so
+// that drift of the machine affects all of them equally. A point that reached
+// its time limit says so, and sizes that were not run have no point.
 //
-// # What it will not do
+// # What it does not do
 //
-// It draws no conclusion: medians, trends and projections are made by who reads
-// the records. It does not pin processors or change how the machine is set up.
+// It draws no conclusions: medians, trends and projections are made by package
+// report. It does not pin processors or change how the machine is configured.
 package bench

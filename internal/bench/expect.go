@@ -10,13 +10,13 @@ import (
 	"shoal/internal/placeholder"
 )
 
-// plainEcho is a command whose output every shell agrees on: echo and words
-// without anything that a shell, echo itself or a placeholder's filter would
+// plainEcho matches commands whose output is the same in every shell: echo and
+// words without characters that a shell, echo or a placeholder's filter could
 // change.
 var plainEcho = regexp.MustCompile(`^echo(?: (?:[A-Za-z0-9_./:@%+,]|\{(?:host|user|port|index)\})(?:[A-Za-z0-9_./:@%+,-]|\{(?:host|user|port|index)\})*)+$`)
 
-// Expected gives what a command prints, as Options.Expect has it, where that is
-// certain: for echo and plain words. Otherwise it is "".
+// Expected returns the output of a command in the format of Options.Expect if
+// it is certain, which it is for echo and plain words. Otherwise it returns "".
 func Expected(text string) string {
 	if !plainEcho.MatchString(text) {
 		return ""
@@ -24,7 +24,7 @@ func Expected(text string) string {
 	return strings.TrimPrefix(text, "echo ") + "\n"
 }
 
-// expectation reads Expect; nil when outputs are not compared.
+// expectation parses Expect; it returns nil if outputs are not compared.
 func (o Options) expectation() (*placeholder.Template, error) {
 	if o.Expect == "" {
 		return nil, nil
@@ -36,7 +36,7 @@ func (o Options) expectation() (*placeholder.Template, error) {
 	return t, nil
 }
 
-// correct says whether r is what was expected; nil expects an ok and no more.
+// correct reports whether r is as expected. If expect is nil, any OK is.
 func correct(expect *placeholder.Template, r *fleet.Result) bool {
 	if r.Outcome != fleet.OutcomeOK {
 		return false

@@ -1,4 +1,4 @@
 package bench
 
-// Kill ends the fleet's process as nobody should.
+// Kill kills the fleet's process without warning.
 func (f *Fleet) Kill() error { return f.child.cmd.Process.Kill() }

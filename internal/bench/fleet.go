@@ -19,28 +19,28 @@ import (
 	"shoal/internal/bench/benchrecord"
 )
 
-// FleetOptions say what simulated fleet to start.
+// FleetOptions describe a simulated fleet to start.
 type FleetOptions struct {
-	// Program is the command line that serves a fleet: it takes the flags of
-	// shoal fleet, says on standard output when it is ready, and ends when its
-	// standard input does. Required.
+	// Program is the command line of the fleet: it takes the flags of shoal
+	// fleet, prints a line on standard output when it is ready, and exits when
+	// its standard input ends. Required.
 	Program []string
-	// Hosts is how many there are; 1 makes every target the same server.
+	// Hosts is the number of servers; 1 makes every target the same server.
 	Hosts int
-	// Latency and Jitter are times in each direction.
+	// Latency and Jitter are per direction.
 	Latency, Jitter time.Duration
-	// MaxStartups is as shoal fleet takes it; "" drops no connection.
+	// MaxStartups has the format of shoal fleet; "" drops no connection.
 	MaxStartups string
-	// Seed is what all keys follow from; "" means "bench".
+	// Seed determines all keys; "" means "bench".
 	Seed string
 }
 
-// Settings are o as they are recorded.
+// Settings returns o as it is recorded.
 func (o FleetOptions) Settings() *benchrecord.FleetSettings {
 	return &benchrecord.FleetSettings{Hosts: o.Hosts, Latency: o.Latency, Jitter: o.Jitter, MaxStartups: o.MaxStartups}
 }
 
-// The files that a client of the fleet needs, in its directory.
+// Files in the fleet's directory that a client needs.
 const (
 	hostsFile      = "hosts"
 	knownHostsFile = "known_hosts"
@@ -63,22 +63,22 @@ func (o FleetOptions) arguments(dir string) []string {
 	return args
 }
 
-// A Fleet is a simulated fleet in a process of its own, so that this process's
-// figures are the client's alone. It ends with Close, and with this process
-// however that ends: its standard input is a pipe of ours. A directory of files
-// stays behind when this process is killed.
+// A Fleet is a simulated fleet in its own process, so that this process's CPU
+// and memory are the client's alone. It ends with Close, and with this process
+// in any case: its standard input is a pipe from here. Its directory stays
+// behind if this process is killed.
 type Fleet struct {
 	dir   string
 	child *child
 	list  *hosts.List
 
-	stop     func() // ends the context that StartFleet gave
+	stop     func() // cancels the context that StartFleet returned
 	watching sync.WaitGroup
 }
 
-// StartFleet starts one and waits until it serves. The context that it gives
-// ends with ctx, and when the fleet ends by itself, with that as its cause.
-// Close must be called.
+// StartFleet starts a fleet and waits until it serves. The returned context
+// ends with ctx, or when the fleet exits, with that as its cause. The caller
+// must call Close.
 func StartFleet(ctx context.Context, o FleetOptions) (_ *Fleet, serving context.Context, err error) {
 	if len(o.Program) == 0 {
 		return nil, nil, errors.New("starting the fleet: FleetOptions.Program is empty")
@@ -115,7 +115,7 @@ func StartFleet(ctx context.Context, o FleetOptions) (_ *Fleet, serving context.
 	return f, watched, nil
 }
 
-// Connect says how its hosts are reached.
+// Connect returns the options to reach the fleet's hosts.
 func (f *Fleet) Connect() shoal.Options {
 	return shoal.Options{
 		SSHConfig:  "none",
@@ -126,7 +126,7 @@ func (f *Fleet) Connect() shoal.Options {
 	}
 }
 
-// Targets lists n targets, each on a host of its own while there are hosts.
+// Targets lists n targets. Hosts repeat only when n exceeds their number.
 func (f *Fleet) Targets(n int) iter.Seq[fleet.Target] { return Cycle(f.list.Hosts)(n) }
 
 // Close ends the fleet, waits for it and removes its files.

@@ -67,7 +67,7 @@ func TestFleetInAChild(t *testing.T) {
 	}
 }
 
-// One server that drops every second connection shows in the points.
+// A single server that drops every second connection shows in the points.
 func TestFleetOfOneHostThatDrops(t *testing.T) {
 	f, serving := startFleet(t, func(o *bench.FleetOptions) {
 		o.Hosts, o.MaxStartups, o.Latency, o.Jitter = 1, "4", 5*time.Millisecond, time.Millisecond
@@ -80,14 +80,14 @@ func TestFleetOfOneHostThatDrops(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Auto starts no more at once than such a server takes.
+		// Auto starts no more at once than such a server accepts.
 		if dropped := p.Reasons["throttled"]; (dropped > 0) != (p.Strategy == "concurrent") || dropped+p.Outcomes["ok"] != 20 {
 			t.Errorf("%s: outcomes %v, reasons %v", p.Strategy, p.Outcomes, p.Reasons)
 		}
 	}
 }
 
-// A fleet that dies ends the bench: what follows would be measured on nothing.
+// If the fleet exits, the bench ends: later points would measure nothing.
 func TestFleetThatDies(t *testing.T) {
 	f, serving := startFleet(t, func(*bench.FleetOptions) {})
 	if err := f.Kill(); err != nil {
@@ -121,8 +121,8 @@ func TestFleetThatCannotStart(t *testing.T) {
 	}
 }
 
-// The child ends with a parent that is killed and can do nothing about it: the
-// connection to the fleet is the witness, since only the child's end closes it.
+// The child exits when its parent is killed. The connection to the fleet shows
+// it, since only the child's exit closes it.
 func TestChildDiesWithItsParent(t *testing.T) {
 	program, err := os.Executable()
 	if err != nil {
@@ -153,7 +153,8 @@ func TestChildDiesWithItsParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = parent.Wait()
-	// Nothing but the child's end closes it; without one this fails in the end.
+	// Only the child's exit closes it; without that, the deadline fails the
+	// test.
 	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,8 @@ func TestChildDiesWithItsParent(t *testing.T) {
 	}
 }
 
-// TestCommand is shoal-bench run as it is typed, its fleet in a child.
+// TestCommand runs shoal-bench run from the command line, with its fleet in a
+// child.
 func TestCommand(t *testing.T) {
 	t.Setenv(role, roleShoal)
 	t.Setenv("TMPDIR", t.TempDir())

@@ -24,8 +24,8 @@ func thisMachine() benchrecord.Machine {
 	return m
 }
 
-// commit is what the Go command wrote into the program, with "+dirty" when files
-// were changed; "" when it was built outside a repository.
+// commit returns the commit that the go command recorded in the program, with
+// "+dirty" if files were changed; "" if it was built outside a repository.
 func commit() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// systemFacts reads what /proc tells.
+// systemFacts reads the machine's description from /proc.
 func systemFacts() (kernel, cpu string, memory int64) {
 	if text, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		kernel = strings.TrimSpace(string(text))
@@ -17,7 +17,8 @@ func systemFacts() (kernel, cpu string, memory int64) {
 	return kernel, cpu, kib << 10
 }
 
-// procValue gives the first value of "key : value"; "" when there is none.
+// procValue returns the first value of "key : value" in a file; "" if there is
+// none.
 func procValue(path, key string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -13,12 +13,12 @@ import (
 	"shoal/internal/cli/console"
 )
 
-// role is the environment variable that makes the test's program another one
-// when it starts itself.
+// role is the environment variable that selects what the test binary does when
+// it starts itself.
 const (
 	role       = "SHOAL_BENCH_TEST_ROLE"
 	roleShoal  = "shoal"  // the program
-	roleParent = "parent" // somebody who starts a fleet and is then killed
+	roleParent = "parent" // starts a fleet and is then killed
 )
 
 func TestMain(m *testing.M) {
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// parent starts a fleet, says where it is, and waits to be killed.
+// parent starts a fleet, prints its address, and waits to be killed.
 func parent() error {
 	if err := os.Setenv(role, roleShoal); err != nil {
 		return err

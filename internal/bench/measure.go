@@ -19,11 +19,11 @@ func (b *bencher) measure(ctx context.Context, s Step) (benchrecord.Point, error
 	defer cancel()
 	opts := apply(s.Strategy, b.Connect, s.Size, b.Workers)
 	if b.begun {
-		opts.Notice = nil // it was told
+		opts.Notice = nil // it was printed before
 	}
 	b.begun = true
-	// What is kept of each target, 120 bytes, is there before memory is
-	// measured, so that a large size is not charged for the growing of it.
+	// Allocate what is kept of each target, 120 bytes, before memory is
+	// measured, so that a large size is not charged for growing the slice.
 	t := tally{reasons: make(map[fleet.Reason]int), hosts: make([]benchrecord.HostTimes, 0, s.Size)}
 	m := startMeter()
 	err := b.run(limited, opts, s.Size, &t)
@@ -44,7 +44,7 @@ func (b *bencher) measure(ctx context.Context, s Step) (benchrecord.Point, error
 	return p, nil
 }
 
-// run is what is measured.
+// run is the measured part.
 func (b *bencher) run(ctx context.Context, opts shoal.Options, size int, t *tally) error {
 	for res, err := range shoal.Run(ctx, opts, b.Targets(size), b.Command) {
 		if err != nil {
@@ -61,7 +61,8 @@ func (b *bencher) run(ctx context.Context, opts shoal.Options, size int, t *tall
 	return nil
 }
 
-// A tally counts results as cheaply as it can: it is part of what is measured.
+// A tally counts results as cheaply as possible: its cost is part of the
+// measurement.
 type tally struct {
 	outcomes [fleet.NumOutcomes]int
 	reasons  map[fleet.Reason]int
@@ -94,7 +95,7 @@ func (t *tally) fill(p *benchrecord.Point) {
 	}
 }
 
-// A usage is what one point cost.
+// A usage is the cost of one point.
 type usage struct {
 	started        time.Time
 	wall           time.Duration

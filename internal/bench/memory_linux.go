@@ -8,13 +8,13 @@ import (
 	"strconv"
 )
 
-// resetPeak sets the peak of resident memory to what is resident now (proc(5),
-// /proc/pid/clear_refs, 5). It gives false where the kernel does not allow it.
+// resetPeak resets the peak of resident memory to the current value (proc(5),
+// /proc/pid/clear_refs, 5). It returns false if the kernel does not allow it.
 func resetPeak() bool {
 	return os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) == nil
 }
 
-// peakRSS is VmHWM (proc_pid_status(5)), in bytes.
+// peakRSS returns VmHWM (proc_pid_status(5)), in bytes.
 func peakRSS() int64 {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -29,11 +29,11 @@ func peakRSS() int64 {
 	return 0
 }
 
-// A prober reads what this process holds, many times, for three system calls
-// each time: it is part of what is measured.
+// A prober reads this process's memory and open files with three system calls
+// per sample, because its cost is part of the measurement.
 type prober struct {
-	statm, fds *os.File // nil where /proc does not have it
-	own        int      // of the two, those that are open: they are not the run's
+	statm, fds *os.File // nil if /proc does not have it
+	own        int      // number of these files that are open: they are not counted for the run
 	buf        [64]byte
 }
 
@@ -54,8 +54,8 @@ func (p *prober) close() {
 	_ = p.fds.Close()
 }
 
-// memory is what is resident, in bytes: the second number of /proc/self/statm
-// (proc_pid_statm(5)).
+// memory returns the resident memory in bytes: the second number of
+// /proc/self/statm (proc_pid_statm(5)).
 func (p *prober) memory() int64 {
 	n, err := p.statm.ReadAt(p.buf[:], 0)
 	fields := bytes.Fields(p.buf[:n])
@@ -66,8 +66,8 @@ func (p *prober) memory() int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// files counts descriptors. Linux tells the number as the directory's size since
-// 6.2; before, every entry has to be read.
+// files returns the number of open descriptors. Since Linux 6.2 it is the
+// directory's size; before, every entry has to be read.
 func (p *prober) files() int {
 	info, err := p.fds.Stat()
 	if err != nil {

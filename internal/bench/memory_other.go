@@ -4,12 +4,12 @@ package bench
 
 func resetPeak() bool { return false }
 
-// What these systems tell of memory and files needs calls that are not made
-// here; 0 stands for not known.
+// Measuring memory and files on these systems is not implemented; 0 means
+// unknown.
 
 func peakRSS() int64 { return 0 }
 
-// A prober stands for the one that Linux has.
+// A prober is the counterpart of the one for Linux.
 type prober struct{}
 
 func newProber() *prober { return nil }

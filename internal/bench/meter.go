@@ -18,8 +18,8 @@ type meter struct {
 	taken series
 }
 
-// startMeter gives back the memory that an earlier point left, so that the peak
-// is this one's, and begins.
+// startMeter releases the memory of an earlier point, so that the peak is that
+// of this point, and starts measuring.
 func startMeter() *meter {
 	m := &meter{probe: newProber(), quit: make(chan struct{}), taken: newSeries()}
 	debug.FreeOSMemory()
@@ -30,7 +30,7 @@ func startMeter() *meter {
 	return m
 }
 
-// stop ends the measurement.
+// stop ends the measurement and returns it.
 func (m *meter) stop() usage {
 	m.wall = time.Since(m.started)
 	user, system := cpuTime()
@@ -44,7 +44,7 @@ func (m *meter) stop() usage {
 	return u
 }
 
-// watch takes samples until stop.
+// watch takes samples until stop is called.
 func (m *meter) watch() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -70,16 +70,16 @@ func (m *meter) sample() benchrecord.Sample {
 	}
 }
 
-// Waking an idle process costs ten times what a sample does, so that there are
-// few: a tenth of the time so far apart, within these bounds, and farther when
-// there are maxSamples of them.
+// Waking an idle process costs ten times as much as a sample, so samples are
+// few: the interval is a tenth of the elapsed time, within these bounds, and
+// doubles when there are maxSamples.
 const (
 	maxSamples    = 200
 	firstInterval = 10 * time.Millisecond
 	longInterval  = 100 * time.Millisecond
 )
 
-// A series is samples at an interval that doubles when there are too many.
+// A series is a list of samples. Its interval doubles when there are too many.
 type series struct {
 	every   time.Duration
 	samples []benchrecord.Sample
@@ -93,7 +93,7 @@ func (s *series) add(x benchrecord.Sample) {
 	if s.every < longInterval {
 		s.every = min(max(firstInterval, x.At/10), longInterval)
 	}
-	if len(s.samples) == maxSamples-1 { // one is left for the last of all
+	if len(s.samples) == maxSamples-1 { // one is reserved for the final sample
 		for i := range maxSamples / 2 {
 			s.samples[i] = s.samples[2*i]
 		}

@@ -39,8 +39,8 @@ func TestProber(t *testing.T) {
 	}
 }
 
-// The peak of one point is not that of an earlier one, where the kernel allows
-// it to be reset.
+// A point's peak is not that of an earlier one, if the kernel allows resetting
+// it.
 func TestMeterPeak(t *testing.T) {
 	measure := func(size int) usage {
 		m := startMeter()

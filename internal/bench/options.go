@@ -13,50 +13,51 @@ import (
 	"shoal/internal/placeholder"
 )
 
-// Options say what to measure. They are not changed after use.
+// Options describe what to measure. They must not be changed after use.
 type Options struct {
-	// Connect says how targets are reached. Its Fanout, Dials and Starts are
-	// each strategy's own.
+	// Connect has the options to reach the targets. Each strategy sets its own
+	// Fanout, Dials and Starts.
 	Connect shoal.Options
-	// Targets lists n targets, the same ones each time. Required; see Cycle.
+	// Targets lists n targets, the same ones in every call. Required; see
+	// Cycle.
 	Targets func(n int) iter.Seq[fleet.Target]
-	// Command is what runs, with placeholders as in shoal.Run.
+	// Command is the command, with placeholders as in shoal.Run.
 	Command string
-	// Expect is the standard output that is right, with the same placeholders;
-	// standard error has to be empty. "" means that outputs are not compared
-	// and every ok counts as correct. See Expected.
+	// Expect is the correct standard output, with the same placeholders;
+	// standard error must be empty. "" disables the comparison: every OK then
+	// counts as correct. See Expected.
 	Expect string
 
-	// Sizes are the numbers of targets. They run in ascending order.
+	// Sizes are the numbers of targets. They are run in ascending order.
 	Sizes []int
-	// Strategies are run in this order at each size, and begin with another one
-	// in each repeat.
+	// Strategies are run in this order at each size; each repeat starts with
+	// the next one.
 	Strategies []benchrecord.Strategy
 	// Repeats is how often everything is measured. 0 means once.
 	Repeats int
-	// Warmup is how often each strategy first runs the smallest size. These
-	// points say that they are not to be counted. 0 means never.
+	// Warmup is how often each strategy runs the smallest size first. These
+	// points are marked and not counted. 0 means never.
 	Warmup int
-	// Workers is the width of the pool of that strategy. 0 means
-	// DefaultWorkers.
+	// Workers is the pool size of that strategy. 0 means DefaultWorkers.
 	Workers int
-	// SerialMax is the largest size that Serial runs. 0 means that it runs all.
+	// SerialMax is the largest size that Serial runs. 0 means all.
 	SerialMax int
-	// Limit bounds the time of one point. One that takes longer is cut, and its
-	// strategy runs neither that size again nor a larger one. 0 means no limit.
+	// Limit is the time limit of one point. A point that reaches it is cut, and
+	// its strategy runs neither that size nor a larger one again. 0 means no
+	// limit.
 	Limit time.Duration
 
-	// Step is told of each point before it is run. nil means that nobody is.
+	// Step is called before each point. nil disables it.
 	Step func(Progress)
-	// Result is told of each result while a point is measured, so that what it
-	// costs is measured too. nil means that nobody is.
+	// Result is called for each result of a point; its cost is part of the
+	// measurement. nil disables it.
 	Result func(fleet.Result)
-	// Notice is told what a person should know, such as sizes that are not run.
-	// nil means that nobody is.
+	// Notice is called with messages for the user, such as sizes that are not
+	// run. nil disables it.
 	Notice func(string)
 }
 
-// Validate tells what is missing or out of range.
+// Validate returns an error for missing or invalid options.
 func (o Options) Validate() error {
 	if o.Targets == nil {
 		return errors.New("no targets: Options.Targets is nil")
@@ -93,7 +94,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Settings are o as they are recorded; f is nil for the targets of an inventory.
+// Settings returns o as it is recorded. f is nil for an inventory's targets.
 func (o Options) Settings(f *benchrecord.FleetSettings) benchrecord.Settings {
 	o = o.withDefaults()
 	names := make([]string, len(o.Strategies))
@@ -106,8 +107,8 @@ func (o Options) Settings(f *benchrecord.FleetSettings) benchrecord.Settings {
 	}
 }
 
-// Cycle lists hosts as targets, from the first again when there are more targets
-// than hosts. There has to be one host at least.
+// Cycle returns a function that lists hosts as targets, and starts again when
+// there are more targets than hosts. hosts must not be empty.
 func Cycle(hosts []fleet.Host) func(n int) iter.Seq[fleet.Target] {
 	return func(n int) iter.Seq[fleet.Target] {
 		return func(yield func(fleet.Target) bool) {

@@ -6,7 +6,7 @@ import (
 	"shoal/internal/bench/benchrecord"
 )
 
-// A Step is one point to be run.
+// A Step is one point to run.
 type Step struct {
 	Strategy benchrecord.Strategy
 	Size     int
@@ -14,20 +14,20 @@ type Step struct {
 	Warmup   bool
 }
 
-// A Progress is the step that comes now.
+// A Progress is the current step and an estimate.
 type Progress struct {
 	Step
-	// Number counts from 1 to Of; what is skipped is counted in neither.
+	// Number counts from 1 to Of. Skipped steps are not counted.
 	Number, Of int
-	// Left estimates the time of this step and all that follow. Known is false
-	// when some of them cannot be estimated yet: Left then holds the others.
+	// Left estimates the time of this step and all later ones. Known is false
+	// if some cannot be estimated yet; Left is then the sum of the others.
 	Left  time.Duration
 	Known bool
 }
 
-// Steps lists what Run runs when no point is cut: warm-ups, then the repeats. At
-// each size the strategies follow one another, and each repeat begins with
-// another one.
+// Steps returns what Run runs if no point is cut: warm-ups, then the repeats.
+// At each size the strategies follow one another, and each repeat starts with
+// the next one.
 func (o Options) Steps() []Step {
 	o = o.withDefaults()
 	var steps []Step
@@ -54,7 +54,7 @@ func (o Options) beyondSerial(s benchrecord.Strategy, size int) bool {
 	return s == benchrecord.Serial && o.SerialMax > 0 && size > o.SerialMax
 }
 
-// A plan is the steps that are left and what those that were run took.
+// A plan is the remaining steps and the times of the steps that were run.
 type plan struct {
 	limit time.Duration // of one point; 0 means none
 	left  []Step
@@ -71,7 +71,7 @@ func newPlan(o Options) *plan {
 	return &plan{limit: o.Limit, left: o.Steps(), took: make(map[benchrecord.Strategy][]sized)}
 }
 
-// next gives the step that comes now; ok is false at the end.
+// next returns the current step; ok is false at the end.
 func (p *plan) next() (_ Progress, ok bool) {
 	if len(p.left) == 0 {
 		return Progress{}, false
@@ -82,8 +82,8 @@ func (p *plan) next() (_ Progress, ok bool) {
 	return now, true
 }
 
-// ran keeps what a step took. After one that was cut it drops those that would
-// be cut too, and says how many.
+// ran records a step's time. If the step was cut, it drops the steps that would
+// be cut too and returns their number.
 func (p *plan) ran(s Step, wall time.Duration, complete bool) (dropped int) {
 	if complete {
 		p.took[s.Strategy] = append(p.took[s.Strategy], sized{s.Size, wall})
@@ -100,7 +100,7 @@ func (p *plan) ran(s Step, wall time.Duration, complete bool) (dropped int) {
 	return dropped
 }
 
-// estimate sums what is left.
+// estimate returns the total time of the remaining steps.
 func (p *plan) estimate() (sum time.Duration, known bool) {
 	known = true
 	for _, s := range p.left {
@@ -110,9 +110,9 @@ func (p *plan) estimate() (sum time.Duration, known bool) {
 	return sum, known
 }
 
-// guess is the mean of the same step's earlier runs, or the time of the nearest
-// smaller size in proportion: too much for a strategy that is faster than
-// serial, which is the better side to be wrong on.
+// guess returns the mean of earlier runs of the same step, or scales the time
+// of the nearest smaller size. That overestimates strategies faster than
+// serial, which is the better error.
 func (p *plan) guess(s Step) (time.Duration, bool) {
 	var sum time.Duration
 	var n int

@@ -71,10 +71,10 @@ func TestEstimate(t *testing.T) {
 		known bool
 		took  time.Duration
 	}{
-		{0, false, time.Second},                        // serial 10; nothing is known yet
+		{0, false, time.Second},                        // serial 10; no estimate yet
 		{2*time.Second + 3*time.Second, false, 100e6},  // auto 10; serial 20 takes twice as long, 40 is cut
 		{5*time.Second + 200e6 + 400e6, true, 2e9},     // serial 20
-		{3*time.Second + 600e6, true, 100e6},           // auto 20, which took no longer than 10 did
+		{3*time.Second + 600e6, true, 100e6},           // auto 20, which took no longer than 10
 		{3*time.Second + 200e6, true, 3 * time.Second}, // serial 40
 		{200e6, true, 100e6},                           // auto 40
 	} {

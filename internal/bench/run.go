@@ -11,13 +11,13 @@ import (
 	"shoal/internal/placeholder"
 )
 
-// errLimit is the cause of a point's end by Options.Limit.
+// errLimit is the cancellation cause of a point that reached Options.Limit.
 var errLimit = errors.New("the point's time limit passed")
 
-// Run measures one point after the other and gives each when it is done. The
-// errors are those of the whole bench: options that do not validate, a run that
-// could not begin, ctx's end; the loop ends with it, and a point that was being
-// measured is not given. A target's failure is counted in its point.
+// Run measures one point after the other and yields each when it is complete.
+// Its errors are those of the whole bench: invalid options, a run that could
+// not start, or the end of ctx. An error ends the loop, and the point in
+// progress is dropped. A target's failure is counted in its point.
 func Run(ctx context.Context, o Options) iter.Seq2[benchrecord.Point, error] {
 	return func(yield func(benchrecord.Point, error) bool) {
 		if err := o.Validate(); err != nil {
@@ -26,7 +26,7 @@ func Run(ctx context.Context, o Options) iter.Seq2[benchrecord.Point, error] {
 		}
 		b := &bencher{Options: o.withDefaults()}
 		b.plan = newPlan(b.Options)
-		b.expect, _ = o.expectation() // Validate has read it
+		b.expect, _ = o.expectation() // Validate has parsed it
 		b.tellSerial()
 		for {
 			now, more := b.plan.next()
@@ -49,22 +49,22 @@ func Run(ctx context.Context, o Options) iter.Seq2[benchrecord.Point, error] {
 	}
 }
 
-// A bencher is one call of Run while it goes on.
+// A bencher is the state of one call of Run.
 type bencher struct {
 	Options
 	plan   *plan
 	expect *placeholder.Template // nil when outputs are not compared
-	begun  bool                  // a point was run
+	begun  bool                  // a point has been run
 }
 
-// keep lets the plan learn from a point.
+// keep passes a point on to the plan.
 func (b *bencher) keep(s Step, p benchrecord.Point) {
 	if dropped := b.plan.ran(s, p.Wall, p.Complete); dropped > 0 {
 		b.tell("%s at %d targets was cut after %v: %d points of it from that size on are not run", s.Strategy, s.Size, b.Limit, dropped)
 	}
 }
 
-// tellSerial says which sizes serial leaves to a model.
+// tellSerial notes the sizes that are too large for serial.
 func (b *bencher) tellSerial() {
 	if !slices.Contains(b.Strategies, benchrecord.Serial) {
 		return

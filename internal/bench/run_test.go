@@ -22,8 +22,8 @@ import (
 	"shoal/simfleet"
 )
 
-// A stub stands for the network: every command takes a second of the test's own
-// time and prints what it was.
+// A stub replaces the network: every command takes a second of the test's
+// synthetic time and prints its own text.
 type stub struct{ open, most atomic.Int64 }
 
 func (s *stub) Dial(_ context.Context, a *ssh.Attempt) (ssh.Conn, error) {
@@ -68,7 +68,7 @@ func stubOptions(s *stub) Options {
 	}
 }
 
-// collect runs everything and fails on an error.
+// collect measures everything and fails the test on an error.
 func collect(t *testing.T, o Options) []benchrecord.Point {
 	t.Helper()
 	var points []benchrecord.Point
@@ -81,8 +81,8 @@ func collect(t *testing.T, o Options) []benchrecord.Point {
 	return points
 }
 
-// The strategies differ in how many targets they work on at once, and that shows
-// in the time they take.
+// The strategies differ in the number of targets in flight, which shows in
+// their times.
 func TestStrategies(t *testing.T) {
 	for _, c := range []struct {
 		strategy benchrecord.Strategy
@@ -204,7 +204,7 @@ func TestSerialIsBounded(t *testing.T) {
 	})
 }
 
-// What is stopped from outside is an error, and no point.
+// A cancellation from outside is an error, and yields no point.
 func TestStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		errStop := errors.New("enough")

@@ -5,11 +5,12 @@ import (
 	"shoal/internal/bench/benchrecord"
 )
 
-// DefaultWorkers is the width of the pool of benchrecord.Workers.
+// DefaultWorkers is the default pool size of benchrecord.Workers.
 const DefaultWorkers = 32
 
-// apply gives o as the strategy has it for so many targets. All but benchrecord.Auto
-// make one attempt at each, so that what a server drops is seen.
+// apply returns o with the settings of the strategy. All except
+// benchrecord.Auto make one attempt per target, so that connections dropped by
+// a server show in the outcomes.
 func apply(s benchrecord.Strategy, o shoal.Options, size, workers int) shoal.Options {
 	const unbounded = -1
 	o.Engine.Attempts = 1

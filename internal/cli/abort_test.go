@@ -18,10 +18,10 @@ import (
 	"shoal/simfleet"
 )
 
-// Ctrl-C again and again ends a run whose commands never would, and every
-// target has its result.
+// Repeated Ctrl-C ends a run whose commands never end, and every target has its
+// result.
 func TestAbort(t *testing.T) {
-	// What comes when the run no longer listens must not end the test.
+	// Signals after the end of the run must not end the test.
 	ours := make(chan os.Signal, 100)
 	signal.Notify(ours, os.Interrupt)
 	defer signal.Stop(ours)
@@ -55,7 +55,7 @@ func TestAbort(t *testing.T) {
 			if ended = true; got != 130 {
 				t.Errorf("exit code %d, want 130", got)
 			}
-		case <-time.After(50 * time.Millisecond): // signals closer together may become one
+		case <-time.After(50 * time.Millisecond): // signals closer together may be merged
 		}
 	}
 	_ = f.Close()

@@ -15,8 +15,8 @@ import (
 	"shoal/internal/sshdtest"
 )
 
-// A run through a jump host is resumed, run again and asked about through it
-// (attack 12), with its keys and its trust; what is given now wins.
+// A run through a jump host is resumed, rerun and queried through it (attack
+// 12), with its keys and known hosts; flags given now win.
 func TestAgainThroughTheJumpHost(t *testing.T) {
 	target := sshdtest.OpenSSH(t)
 	jump := sshdtest.OpenSSH(t, sshdtest.WithAuthorized(target.Signer.PublicKey()))
@@ -77,7 +77,7 @@ func TestAgainThroughTheJumpHost(t *testing.T) {
 	}
 }
 
-// Of a run that an older shoal has written nobody knows what brakes it had.
+// The brakes of a run recorded by an older shoal are unknown.
 func TestAgainWithoutSettings(t *testing.T) {
 	state := t.TempDir()
 	packed, err := os.Open("../journal/testdata/schema1.db.gz")

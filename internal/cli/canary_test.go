@@ -20,9 +20,9 @@ import (
 	"shoal/internal/cli/console"
 )
 
-// passwordServer lets in whoever has the password, and runs nothing: every exec
-// ends with status 0. It gives its address, its known_hosts line and the
-// passwords that it was sent.
+// passwordServer accepts a single password, and runs nothing: every exec ends
+// with status 0. It returns its port, its known_hosts line and a function with
+// the passwords that it received.
 func passwordServer(t *testing.T, password string) (port int, known string, seen func() []string) {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
@@ -94,8 +94,8 @@ func serveExec(c net.Conn, config *ssh.ServerConfig) {
 	_ = sc.Wait()
 }
 
-// No byte that a run writes holds the password, right or wrong: not the results,
-// not what is said, not what is remembered (faults.md I06).
+// No byte that a run writes contains the password, correct or wrong: not the
+// results, messages or state files (faults.md I06).
 func TestPasswordIsNowhere(t *testing.T) {
 	for name, right := range map[string]bool{"accepted": true, "rejected": false} {
 		t.Run(name, func(t *testing.T) {

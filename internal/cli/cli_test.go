@@ -31,8 +31,8 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// leakChecked fails the run when a test leaves a goroutine behind. What shoal
-// remembers goes into a directory of the tests' own.
+// leakChecked fails the run if a test leaks a goroutine. shoal's state goes to
+// a directory of the tests' own.
 type leakChecked struct{ *testing.M }
 
 func (m leakChecked) Run() int {
@@ -53,8 +53,8 @@ func (m leakChecked) Run() int {
 	return code
 }
 
-// scriptFaults are the faults of the scripts' fleet, by host number; the others
-// are good.
+// scriptFaults are the faults of the scripts' fleet by host number; all other
+// hosts are good.
 var scriptFaults = map[int]simfleet.Fault{
 	10: simfleet.FaultThrottle,
 	11: simfleet.FaultWrongHostkey,
@@ -68,9 +68,9 @@ var scriptFaults = map[int]simfleet.Fault{
 
 type fleetKey struct{}
 
-// TestScripts runs the command line as a person would. Each script has a fleet
-// of 40 hosts; $H is the first part of their names and $P their port, and the
-// files hosts, kh and key are there.
+// TestScripts runs the scripts in testdata. Each has a fleet of 40 hosts; $H is
+// the first part of their names and $P their port, and the files hosts, kh and
+// key exist.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -133,7 +133,7 @@ func fleetOf(ts *testscript.TestScript) *simfleet.Fleet {
 	return f
 }
 
-// checkOracle joins a file of JSON results with what the fleet saw.
+// checkOracle compares a file of JSON results with the fleet's log.
 func checkOracle(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: oracle RESULTS")
@@ -154,8 +154,8 @@ func checkOracle(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// endedLog waits for the servers to have ended what clients have seen the end
-// of.
+// endedLog waits until the servers have recorded the end of every command whose
+// end clients have seen.
 func endedLog(f *simfleet.Fleet) []simfleet.Exec {
 	for {
 		log := f.Log()
@@ -182,8 +182,8 @@ func countExecs(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// limitedFleet replaces the script's fleet by one host with this MaxStartups
-// and a latency that makes connections overlap.
+// limitedFleet replaces the script's fleet with one host with this MaxStartups,
+// and latency that makes connections overlap.
 func limitedFleet(ts *testscript.TestScript, _ bool, args []string) {
 	startups, err := simfleet.ParseStartups(args[0])
 	ts.Check(err)

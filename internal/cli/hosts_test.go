@@ -11,10 +11,10 @@ import (
 	"shoal/internal/needs"
 )
 
-// nodeset is ClusterShell's.
+// nodeset is ClusterShell's program.
 const nodeset = "/usr/bin/nodeset"
 
-// TestHostsAsNodeset gives both programs the same command line and input.
+// TestHostsAsNodeset runs both programs with the same command line and input.
 func TestHostsAsNodeset(t *testing.T) {
 	const stdin = "n[1-3] x # n9\n\nn7,y\n"
 	for _, args := range [][]string{

@@ -20,7 +20,7 @@ import (
 	"shoal/simfleet"
 )
 
-// A pane is a terminal with a program on it, as a person sees and types.
+// A pane is a terminal with a program, as a person uses it.
 type pane struct {
 	t      *testing.T
 	master *os.File
@@ -29,10 +29,10 @@ type pane struct {
 
 	mu     sync.Mutex
 	screen bytes.Buffer
-	read   chan struct{} // closed when the terminal has nothing more to give
+	read   chan struct{} // closed at the end of the terminal's output
 }
 
-// terminal gives the two ends of a new one.
+// terminal returns both ends of a new terminal.
 func terminal(t *testing.T) (master, tty *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -53,8 +53,8 @@ func terminal(t *testing.T) (master, tty *os.File) {
 	return master, tty
 }
 
-// openPane runs a script of sh -m, which has job control as a shell at a prompt,
-// on a terminal of its own.
+// openPane runs a script under sh -m, which has job control like an interactive
+// shell, on a terminal of its own.
 func openPane(t *testing.T, dir, script string) *pane {
 	t.Helper()
 	master, tty := terminal(t)
@@ -66,8 +66,8 @@ func openPane(t *testing.T, dir, script string) *pane {
 	p.cmd.Env = append(os.Environ(), "TERM=xterm", "HOME="+dir)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = tty, tty, tty
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	// A process inherits what is ignored, as it is under nohup and in the background
-	// of a script; what is caught has its default there.
+	// A process inherits ignored signals, as under nohup or in the background
+	// of a script; caught ones are reset to their default.
 	for _, sig := range []os.Signal{unix.SIGINT, unix.SIGQUIT, unix.SIGHUP} {
 		if signal.Ignored(sig) {
 			caught := make(chan os.Signal, 1)
@@ -83,7 +83,7 @@ func openPane(t *testing.T, dir, script string) *pane {
 		defer close(p.read)
 		buf := make([]byte, 4096)
 		for {
-			n, err := master.Read(buf) // EIO once nobody has the terminal any more
+			n, err := master.Read(buf) // EIO once no process has the terminal open
 			p.mu.Lock()
 			p.screen.Write(buf[:n])
 			p.mu.Unlock()
@@ -101,7 +101,7 @@ func openPane(t *testing.T, dir, script string) *pane {
 	return p
 }
 
-// termios is the terminal's mode now, which both of its ends share.
+// termios returns the terminal's current mode, which both ends share.
 func (p *pane) termios() unix.Termios {
 	p.t.Helper()
 	mode, err := unix.IoctlGetTermios(int(p.master.Fd()), unix.TCGETS)
@@ -117,7 +117,7 @@ func (p *pane) text() string {
 	return p.screen.String()
 }
 
-// await waits for text to come after what was there before.
+// await waits for text in new output.
 func (p *pane) await(text string) {
 	p.t.Helper()
 	for over := false; ; {
@@ -146,17 +146,17 @@ func (p *pane) press(keys string) {
 	}
 }
 
-// plain says whether the terminal is as it was.
+// plain reports whether the terminal has its original mode.
 func (p *pane) plain() bool { return p.termios() == p.mode }
 
-// awaitKeys waits until keys arrive one by one and are not shown.
+// awaitKeys waits until the terminal is in the keyboard's mode.
 func (p *pane) awaitKeys() {
 	for p.termios().Lflag&(unix.ICANON|unix.ECHO) != 0 {
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// paneFleet is a fleet whose commands wait for the test, as good as any can.
+// paneFleet returns a fleet without faults whose commands wait for the test.
 func paneFleet(t *testing.T) (f *simfleet.Fleet, dir, shoal string) {
 	t.Helper()
 	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 20})
@@ -177,8 +177,8 @@ func awaitExecs(f *simfleet.Fleet, n int) {
 	}
 }
 
-// Keys steer a run, Ctrl-Z gives the terminal back and fg takes it again, and so
-// does the end, here an abort.
+// Keys control a run. Ctrl-Z restores the terminal, fg takes it again, and the
+// end, here an abort, restores it.
 func TestKeys(t *testing.T) {
 	f, dir, shoal := paneFleet(t)
 	p := openPane(t, dir, shoal+"'sleep 3600'; stty -a >stopped; echo back at the shell; read line; fg; echo the end is $?")
@@ -187,7 +187,7 @@ func TestKeys(t *testing.T) {
 	p.press("+")
 	p.await("width 4, 2 in flight")
 	awaitExecs(f, 4)
-	p.press("\x1b[A") // an arrow: no key of ours, though [ is followed by others
+	p.press("\x1b[A") // an arrow: not a key of ours, though other bytes follow the [
 	p.press("\x1a")
 	p.await("suspended: ")
 	p.await("back at the shell")
@@ -219,8 +219,8 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// p starts nothing more until it is pressed again, + while it is paused takes effect
-// then, ? says the keys, and what runs meanwhile ends as it would have.
+// p starts nothing more until it is pressed again; + while paused takes effect
+// then; ? prints the keys; and running commands end as usual.
 func TestKeysPause(t *testing.T) {
 	f, dir, shoal := paneFleet(t)
 	p := openPane(t, dir, shoal+"'sleep 0.5; echo {index}'; echo the end is $?")
@@ -229,7 +229,7 @@ func TestKeysPause(t *testing.T) {
 	p.press("p")
 	p.await("paused, ")
 	p.await(" in flight")
-	for f.Stats().Open > 0 { // what ran has ended
+	for f.Stats().Open > 0 { // running commands have ended
 		time.Sleep(time.Millisecond)
 	}
 	paused := f.Stats().Execs
@@ -254,7 +254,7 @@ func TestKeysPause(t *testing.T) {
 	}
 }
 
-// In the background the terminal is left alone; signals steer all the same.
+// In the background the terminal is not touched; signals still control the run.
 func TestKeysInTheBackground(t *testing.T) {
 	f, dir, shoal := paneFleet(t)
 	p := openPane(t, dir, shoal+"'sleep 3600' & read line; echo read $line; kill -USR1 $!; read line; kill -USR2 $!; read line; kill -TERM $!; wait")
@@ -276,8 +276,8 @@ func TestKeysInTheBackground(t *testing.T) {
 	}
 }
 
-// A run that dies by SIGQUIT, as a person does it who wants its goroutines,
-// leaves the terminal as it was.
+// A run that is killed by SIGQUIT to print its goroutines restores the
+// terminal.
 func TestKeysAndSIGQUIT(t *testing.T) {
 	f, dir, shoal := paneFleet(t)
 	p := openPane(t, dir, shoal+"'sleep 3600' 2>dump")

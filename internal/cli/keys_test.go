@@ -23,7 +23,7 @@ import (
 	"shoal/simfleet"
 )
 
-// keys runs shoal keys and gives its exit code, standard output and error.
+// keys runs shoal keys and returns its exit code, standard output and error.
 func keys(t testing.TB, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -32,13 +32,13 @@ func keys(t testing.TB, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
-// line is a line of known_hosts.
+// line returns a line of known_hosts.
 func line(s *sshdtest.Server, key ssh.PublicKey) string {
 	return fmt.Sprintf("[%s]:%d %s", s.Host.Name, s.Host.Port, ssh.MarshalAuthorizedKey(key))
 }
 
-// A real server with three keys shows the one that is known, the best to a
-// stranger, and all of them when asked. It never sees anybody try to log in.
+// A real server with three keys shows the known one, its best if none is known,
+// and all when asked for all. It never sees a login attempt.
 func TestKeysOfOpenSSH(t *testing.T) {
 	s := sshdtest.OpenSSH(t, sshdtest.WithHostKeys(sshdtest.RSA, sshdtest.ECDSA, sshdtest.Ed25519))
 	rsa, ecdsa, ed25519 := s.HostKeys[0], s.HostKeys[1], s.HostKeys[2]
@@ -70,8 +70,8 @@ func TestKeysOfOpenSSH(t *testing.T) {
 		}
 	}
 
-	// A run would be shown the RSA key, so nothing differs; asked for all, there
-	// are two more.
+	// A run would see the RSA key, so nothing differs; with all types there are
+	// two more.
 	if code, stdout, _ := keys(t, "diff", "-w", host, "--known-hosts", onlyRSA); code != 0 || !strings.HasPrefix(stdout, "known    127.0.0.1 ") {
 		t.Errorf("diff: exit code %d, want 0, and\n%s", code, stdout)
 	}
@@ -89,8 +89,8 @@ func TestKeysOfOpenSSH(t *testing.T) {
 	}
 }
 
-// Hosts behind a jump host are scanned through one connection to it, which is
-// checked and logged in to as ever.
+// Hosts behind a jump host are scanned through one connection to it, with the
+// usual host-key check and login.
 func TestKeysBehindJumpHost(t *testing.T) {
 	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 20})
 	if err != nil {
@@ -116,9 +116,9 @@ func TestKeysBehindJumpHost(t *testing.T) {
 	}
 }
 
-// Where the authority of a host's certificate is known, the host is: its plain key
-// is never asked for. A certificate that does not count leaves the key that it is
-// for, which can be approved.
+// If the CA of a host's certificate is known, the host is known and is not
+// asked for its plain key. A certificate that does not count is replaced by its
+// key, which can be approved.
 func TestKeysWithCertificates(t *testing.T) {
 	for _, kind := range []sshdtest.KeyType{sshdtest.Ed25519, sshdtest.RSA} {
 		dir := t.TempDir()
@@ -144,7 +144,7 @@ func TestKeysWithCertificates(t *testing.T) {
 		if code, stdout, stderr := keys(t, "scan", "-w", host, "--known-hosts", known); code != 0 || stdout != line(s, s.HostKey) {
 			t.Errorf("%s: a scan gives exit code %d and\n%s%s", kind, code, stdout, stderr)
 		}
-		certify(1) // ended in 1970
+		certify(1) // expired in 1970
 		code, stdout, stderr := keys(t, "approve", "--yes-new", "-o", "HashKnownHosts=no", "-w", host, "--known-hosts", known)
 		if written, err := os.ReadFile(known); code != 0 || err != nil || string(written) != authority+line(s, s.HostKey) {
 			t.Errorf("%s: exit code %d, want 0, and %q (%v)\n%s%s", kind, code, written, err, stdout, stderr)
@@ -159,8 +159,8 @@ func put(t *testing.T, path, text string) {
 	}
 }
 
-// A server that only the other client understands is asked by that one, and a
-// type that it has not is still no failure.
+// A server that only the other client supports is asked by that one, and a
+// missing key type is still no failure.
 func TestKeysOfAnOldServer(t *testing.T) {
 	s := sshdtest.OpenSSH(t, sshdtest.WithKex("diffie-hellman-group14-sha256"), sshdtest.WithHostKeys(sshdtest.ECDSA, sshdtest.Ed25519))
 	code, stdout, stderr := keys(t, "scan", "--types", "all", "--known-hosts", filepath.Join(t.TempDir(), "none"),
@@ -170,9 +170,9 @@ func TestKeysOfAnOldServer(t *testing.T) {
 	}
 }
 
-// What was stopped is not approved: nobody has seen all of it.
+// An interrupted scan is not approved: it was not seen completely.
 func TestKeysStopped(t *testing.T) {
-	ours := make(chan os.Signal, 100) // what comes too early or too late must not end the test
+	ours := make(chan os.Signal, 100) // signals too early or too late must not end the test
 	signal.Notify(ours, os.Interrupt)
 	defer signal.Stop(ours)
 	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 2, Fault: func(i int) simfleet.Fault {
@@ -210,7 +210,7 @@ func TestKeysStopped(t *testing.T) {
 	}
 }
 
-// BenchmarkKeysScan is a scan of 1,000 simulated hosts, with both sides in this
+// BenchmarkKeysScan scans 1,000 simulated hosts, with both sides in this
 // process.
 func BenchmarkKeysScan(b *testing.B) {
 	f, err := simfleet.Start(b.Context(), simfleet.Options{Hosts: 1000, DiscardLog: true})

@@ -18,13 +18,13 @@ import (
 	"shoal/internal/sshdtest"
 )
 
-// farSide is a real server with a state directory of its own here, and a run
-// directory there.
+// farSide is a real server, with a local state directory and a remote run
+// directory.
 type farSide struct {
 	server *sshdtest.Server
 	state  string
 	marks  string
-	dir    string // for what commands leave
+	dir    string // for files that commands write
 }
 
 func newFarSide(t *testing.T, opts ...sshdtest.Option) *farSide {
@@ -52,13 +52,13 @@ func (f *farSide) host() string {
 	return fmt.Sprintf("%s@%s:%d", f.server.User, f.server.Host.Name, f.server.Host.Port)
 }
 
-// run is shoal run with three targets, all of them the server.
+// run is shoal run with three targets, all on the server.
 func (f *farSide) run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	return f.shoal(t, append([]string{"run", "-w", f.host(), "--repeat", "3", "--run-dir", f.marks, "-N"}, args...)...)
 }
 
-// expect fails unless the exit code is this and every text is in the output.
+// expect asserts the exit code and that the output contains all texts.
 func expect(t *testing.T, what string, want, code int, stdout, stderr string, texts ...string) {
 	t.Helper()
 	all := stdout + stderr
@@ -72,7 +72,7 @@ func expect(t *testing.T, what string, want, code int, stdout, stderr string, te
 	}
 }
 
-// lines counts the lines of a file that commands have written to.
+// lines counts the lines of a file that commands write to.
 func (f *farSide) lines(t *testing.T, name string) int {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(f.dir, name))
@@ -93,8 +93,8 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	t.Fatalf("%s did not come", what)
 }
 
-// A run is given up while its commands go on: nobody knows how they end, until
-// they are asked for. Nothing runs a second time.
+// A run is given up while its commands continue: their results are unknown
+// until the host is asked. Nothing runs a second time.
 func TestResolve(t *testing.T) {
 	f := newFarSide(t)
 	gate := filepath.Join(f.dir, "gate")
@@ -129,11 +129,11 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// What a marker proves never to have started is run by resume, once more with a
+// Commands that a marker proves never started are run by resume, again with a
 // marker, which a second resume does not start again.
 func TestResolveAndResume(t *testing.T) {
-	// The first three of the server's commands are dropped with their connections,
-	// so that nobody here knows that they did not run.
+	// The server drops its first three commands with their connections, so that
+	// it is unknown here that they did not run.
 	f := newFarSide(t)
 	swallow := filepath.Join(f.dir, "swallow")
 	if err := os.WriteFile(swallow, nil, 0o600); err != nil {
@@ -159,9 +159,10 @@ func TestResolveAndResume(t *testing.T) {
 	}
 }
 
-// Two operators: runs from two state directories are two runs, and each runs. Copies
-// of one state directory are the same run, so that of those that resume it at once
-// one starts each command (audit P4). So do later sessions that know less.
+// Two operators: runs from two state directories are two runs, and both run.
+// Copies of one state directory are the same run: of several that resume it at
+// once, one starts each command (audit P4). The same holds for later sessions
+// that know less.
 func TestCopiesOfOneRun(t *testing.T) {
 	f := newFarSide(t)
 	other := *f
@@ -207,7 +208,7 @@ func TestCopiesOfOneRun(t *testing.T) {
 			t.Fatalf("session %d: the starts were %q, %v; want each once:\n%s", session+1, lines, err, strings.Join(said, "\n"))
 		}
 	}
-	// Who has not started it says so, and learns what became of it.
+	// The others report that they did not start it, and learn its result.
 	started := 0
 	for _, side := range sides {
 		_, _, stderr := side.shoal(t, "show", "last")
@@ -256,8 +257,8 @@ func TestDetachAndCollect(t *testing.T) {
 	expect(t, "collect", 2, code, stdout, stderr, "left no markers", "hint: ")
 }
 
-// Commands that are given up are killed where they run, with all that they have
-// started; where that cannot be proven, the host is named.
+// Commands that were given up are killed on their hosts, with all processes
+// that they started; where that is unproven, the host is named.
 func TestKillOnCancel(t *testing.T) {
 	f := newFarSide(t)
 	command := fmt.Sprintf("sleep 1000 & echo $! >> %s/pids; wait", f.dir)
@@ -273,7 +274,7 @@ func TestKillOnCancel(t *testing.T) {
 	expect(t, "run", 130, code, stdout, stderr, "3 unknown (timeout: ", "given up, and may still run: ")
 }
 
-// allGone fails when a process that commands have noted is still there.
+// allGone fails if a process that commands recorded still exists.
 func (f *farSide) allGone(t *testing.T) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(f.dir, "pids"))
@@ -325,20 +326,20 @@ func TestRemoteFlags(t *testing.T) {
 	}
 }
 
-// A detached command whose marker is gone will never come: --wait says so and
-// ends.
+// A detached command whose marker is gone will never have a result: --wait says
+// so and ends.
 func TestCollectWaitEnds(t *testing.T) {
 	f := newFarSide(t)
 	code, stdout, stderr := f.run(t, "--detach", "true")
 	expect(t, "run", 0, code, stdout, stderr, "3 detached")
-	// The commands may still write into them.
+	// The commands may still write into the markers.
 	eventually(t, "the removal of the markers", func() bool { return os.RemoveAll(f.marks) == nil })
 	code, stdout, stderr = f.shoal(t, "collect", "--wait", "last")
 	expect(t, "collect", 4, code, stdout, stderr, "not collected: ", "no marker")
 }
 
-// What was collected and could not be shown stays on the hosts, which may have
-// more of it than the journal (audit, suspected). Gathered output is written last.
+// What was collected but could not be shown stays on the hosts, which may have
+// more than the journal (audit, suspected). Gathered output is written last.
 func TestCollectKeepsWhatIsNotShown(t *testing.T) {
 	f := newFarSide(t)
 	code, stdout, stderr := f.run(t, "--detach", "echo out")
@@ -354,14 +355,14 @@ func TestCollectKeepsWhatIsNotShown(t *testing.T) {
 	}
 }
 
-// A fullDisk has no room.
+// A fullDisk has no space left.
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
-// A detached command whose marker was claimed and that never began is settled, so
-// that resume runs it; what has ended is left to collect, and what has no marker
-// stays unknown (attack 8).
+// A detached command whose marker was claimed but that never began is settled,
+// so that resume runs it. What has ended is left for collect, and what has no
+// marker stays unknown (attack 8).
 func TestResolveDetached(t *testing.T) {
 	f := newFarSide(t)
 	code, stdout, stderr := f.run(t, "--detach", fmt.Sprintf("echo {index} >> %s/ran", f.dir))
@@ -370,7 +371,7 @@ func TestResolveDetached(t *testing.T) {
 		ends, _ := filepath.Glob(f.marks + "/*/end")
 		return len(ends) == 3
 	})
-	// What an earlier version left on a full disk, and what a cleaner leaves.
+	// As an earlier version left it on a full disk, and after a cleanup tool.
 	claimed, err := filepath.Glob(f.marks + "/*-1")
 	gone, err2 := filepath.Glob(f.marks + "/*-2")
 	if err != nil || err2 != nil || len(claimed) != 1 || len(gone) != 1 {
@@ -391,8 +392,8 @@ func TestResolveDetached(t *testing.T) {
 	eventually(t, "the second start", func() bool { return f.lines(t, "ran") == 4 })
 }
 
-// Markers have 80 random bits in their names, which a run keeps and a rerun does
-// not (audit, suspected).
+// Markers have 80 random bits in their names, which resume keeps and rerun
+// replaces (audit, suspected).
 func TestMarkerNames(t *testing.T) {
 	f := newFarSide(t)
 	code, stdout, stderr := f.run(t, "--once", "true")

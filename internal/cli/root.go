@@ -1,5 +1,5 @@
-// Package cli is the command line: it turns flags into options, runs, and shows
-// what came of it. Call [Main].
+// Package cli is the root of the command line of shoal. Each group of commands
+// is a package below it. Call [Main].
 package cli
 
 import (
@@ -18,8 +18,8 @@ import (
 	"shoal/internal/cli/run"
 )
 
-// Main runs the command line and gives the exit code of the process; see
-// exitCode for the table.
+// Main runs the command line and returns the exit code of the process; see
+// [console.ExitCode] for the table.
 func Main(ctx context.Context, args []string, stdio console.Stdio) int {
 	return console.Execute(ctx, newRoot(stdio), "the flags of a run stand after its name: shoal run -w web[1-3] uptime", args, stdio)
 }
@@ -35,7 +35,7 @@ Start with:
   shoal run -w web[01-20] uptime                 a command on twenty hosts
   shoal run --hostfile hosts -b 'uname -r'       the same answers shown once
   shoal demo                                     see it work, no server needed`,
-		Args: cobra.ArbitraryArgs, // RunE says what is wrong with them
+		Args: cobra.ArbitraryArgs, // RunE reports unknown commands
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return cmd.Help()
@@ -48,7 +48,7 @@ Start with:
 	return root
 }
 
-// moved is a command that is found in another program now.
+// moved is a hidden command that says which program has it now.
 func moved(name, now string) *cobra.Command {
 	return &cobra.Command{
 		Use: name, Hidden: true, DisableFlagParsing: true,

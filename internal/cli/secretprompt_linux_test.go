@@ -16,8 +16,8 @@ const (
 	answered = "correct horse"
 )
 
-// askFrom has a shell ask for a password on a terminal, and waits for it to ask.
-// The shell goes on as then says.
+// askFrom makes a shell ask for a password on a terminal, and waits for the
+// prompt. then is the rest of the shell's script.
 func askFrom(t *testing.T, then string) (p *pane, pid int) {
 	t.Helper()
 	_, dir, shoal := paneFleet(t)
@@ -34,7 +34,7 @@ func askFrom(t *testing.T, then string) (p *pane, pid int) {
 	return p, pid
 }
 
-// hidden says that what is typed is not shown.
+// hidden asserts that input is not echoed.
 func (p *pane) hidden() {
 	p.t.Helper()
 	if p.termios().Lflag&unix.ECHO != 0 {
@@ -42,18 +42,18 @@ func (p *pane) hidden() {
 	}
 }
 
-// A signal at the prompt has its effect, and leaves the terminal as it was.
+// A signal at the prompt has its effect, and the terminal is restored.
 func TestPromptAndSignals(t *testing.T) {
 	for name, c := range map[string]struct {
 		signal syscall.Signal
-		key    string // that sends it; "": it is sent
+		key    string // the key that sends it; "": it is sent directly
 		status string
 	}{
 		"INT":     {unix.SIGINT, "", "130"},
 		"Ctrl-C":  {unix.SIGINT, "\x03", "130"},
 		"TERM":    {unix.SIGTERM, "", "143"},
 		"HUP":     {unix.SIGHUP, "", "129"},
-		"QUIT":    {unix.SIGQUIT, "", "2"}, // which Go gives it
+		"QUIT":    {unix.SIGQUIT, "", "2"}, // Go's exit status for it
 		"Ctrl-\\": {unix.SIGQUIT, "\x1c", "2"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -71,8 +71,8 @@ func TestPromptAndSignals(t *testing.T) {
 	}
 }
 
-// Ctrl-Z gives the terminal to the shell, and fg asks again; what was typed before
-// is no answer.
+// Ctrl-Z gives the terminal to the shell, and fg asks again; earlier input is
+// not part of the answer.
 func TestPromptAndSuspend(t *testing.T) {
 	for name, key := range map[string]bool{"key": true, "signal": false} {
 		t.Run(name, func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestPromptAndSuspend(t *testing.T) {
 			p.await(question)
 			p.hidden()
 			p.press(answered + "\n")
-			p.await("the end is 0") // the keys let us in
+			p.await("the end is 0") // the login uses the keys
 			if !p.plain() {
 				t.Error("the terminal was not given back at the end")
 			}

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A run ends though its terminal takes nothing (Ctrl-S) and it was to be
+// A run ends although its terminal is stopped (Ctrl-S) and it was to be
 // suspended before.
 func TestSuspendOnStoppedTerminal(t *testing.T) {
 	f, dir, shoal := paneFleet(t)
@@ -43,8 +43,7 @@ func TestSuspendOnStoppedTerminal(t *testing.T) {
 	}
 }
 
-// So does a process that is asking for a password there, and it shows again what
-// is typed.
+// The same for a process that asks for a password, and echo is restored.
 func TestPromptOnStoppedTerminal(t *testing.T) {
 	_, dir, shoal := paneFleet(t)
 	master, tty := terminal(t)

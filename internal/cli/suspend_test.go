@@ -16,19 +16,19 @@ import (
 )
 
 // A process that was stopped for longer than any timeout blames no server for
-// it, wherever their connections stood. The timeouts are long beside what so few
-// connections take, for busy machines.
+// it, in whatever phase its connections were. The timeouts are long for so few
+// connections, because machines may be busy.
 func TestStoppedProcess(t *testing.T) {
 	const hosts = 3
 	accepted := func(s simfleet.Stats) bool { return s.Accepted == hosts }
 	letIn := func(s simfleet.Stats) bool { return s.Authenticated == hosts }
 	running := func(s simfleet.Stats) bool { return s.Execs == hosts }
-	var all sync.WaitGroup // side by side: they wait most of the time
+	var all sync.WaitGroup // in parallel: they mostly wait
 	defer all.Wait()
 	for _, client := range []string{"best", "standard"} {
 		for name, c := range map[string]struct {
-			ready   func(s simfleet.Stats) bool // to be stopped
-			drains  bool                        // it has been told to stop before
+			ready   func(s simfleet.Stats) bool // when to stop the process
+			drains  bool                        // it was told to drain before
 			fault   simfleet.Fault
 			command string
 			outcome fleet.Outcome
@@ -66,8 +66,8 @@ func TestStoppedProcess(t *testing.T) {
 	}
 }
 
-// runStopped runs shoal in a process of its own, with timeouts of 4 s, and stops
-// it for 5 s when the fleet is ready for that.
+// runStopped runs shoal in its own process, with timeouts of 4 s, and stops it
+// for 5 s when ready returns true.
 func runStopped(t *testing.T, f *simfleet.Fleet, ready func(simfleet.Stats) bool, drains bool, args ...string) []fleet.Result {
 	t.Helper()
 	dir := t.TempDir()
@@ -83,10 +83,10 @@ func runStopped(t *testing.T, f *simfleet.Fleet, ready func(simfleet.Stats) bool
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan struct{}) // closed by the goroutine
+	ended := make(chan struct{}) // closed by the goroutine below
 	go func() {
 		defer close(ended)
-		_ = cmd.Wait() // its exit code says what the results do
+		_ = cmd.Wait() // the results say the same as its exit code
 	}()
 	for !ready(f.Stats()) {
 		select {
@@ -105,7 +105,7 @@ func runStopped(t *testing.T, f *simfleet.Fleet, ready func(simfleet.Stats) bool
 			t.Fatal(err)
 		}
 		if sig == syscall.SIGSTOP {
-			time.Sleep(5 * time.Second) // it is this long that matters
+			time.Sleep(5 * time.Second) // the length matters
 		}
 	}
 	<-ended

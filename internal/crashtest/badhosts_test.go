@@ -18,9 +18,9 @@ import (
 	"shoal/simfleet"
 )
 
-// BenchmarkBadHosts runs on 9,000 good hosts, alone and with 500 black holes and
-// 500 slow-loris among them, in turn. The figure is the time at which the last
-// good host has its result, with the bad ones and without.
+// BenchmarkBadHosts runs on 9,000 good hosts, alone and together with 500 black
+// holes and 500 slow-loris hosts. It measures the time until the last good host
+// has its result, with and without the bad ones.
 func BenchmarkBadHosts(b *testing.B) {
 	const good, bad = 9000, 500
 	dir := b.TempDir()
@@ -50,10 +50,10 @@ func BenchmarkBadHosts(b *testing.B) {
 	b.ReportMetric(worst, "worst-ratio")
 }
 
-// addresses gives those of the fleet's hosts from first on.
+// addresses returns the fleet's addresses from first on.
 func addresses(b *testing.B, first, n int) string {
 	b.Helper()
-	f, err := simfleet.Start(b.Context(), simfleet.Options{Hosts: first + n}) // to be asked for its addresses
+	f, err := simfleet.Start(b.Context(), simfleet.Options{Hosts: first + n}) // only for its addresses
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -65,13 +65,13 @@ func addresses(b *testing.B, first, n int) string {
 	return strings.Join(names, ",")
 }
 
-// interleave spreads the bad evenly among the good.
+// interleave spreads the bad hosts evenly among the good ones.
 func interleave(good []string, bad ...[]string) []string {
 	var mixed []string
 	for i, name := range good {
 		mixed = append(mixed, name)
 		for _, b := range bad {
-			// Where i passes a multiple of len(good)/len(b).
+			// When i passes a multiple of len(good)/len(b).
 			if at := i * len(b) / len(good); i == 0 || at != (i-1)*len(b)/len(good) {
 				mixed = append(mixed, b[at])
 			}
@@ -80,7 +80,7 @@ func interleave(good []string, bad ...[]string) []string {
 	return mixed
 }
 
-// serveOutside starts a fleet in a process of its own, and gives its hosts.
+// serveOutside starts a fleet in its own process, and returns its hosts.
 func serveOutside(b *testing.B, dir string, hosts int, fault string) []string {
 	b.Helper()
 	cmd := exec.Command(os.Args[0], "fleet", "--hosts", fmt.Sprint(hosts), "--latency", "2ms", "--fault", fault,
@@ -94,10 +94,10 @@ func serveOutside(b *testing.B, dir string, hosts int, fault string) []string {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // or it has ended
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have exited
 		_ = cmd.Wait()
 	})
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil { // it serves
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil { // it is ready
 		b.Fatal(line, err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "hosts"))
@@ -114,8 +114,8 @@ func writeLines(b *testing.B, path string, lines []string) {
 	}
 }
 
-// lastGood runs on the hosts of a file, and gives the time until so many of them
-// are ok. What is left is not waited for.
+// lastGood runs on the hosts in a file, and returns the time until want of them
+// are OK. It does not wait for the others.
 func lastGood(b *testing.B, dir, hostfile string, want int) time.Duration {
 	b.Helper()
 	cmd := exec.CommandContext(b.Context(), os.Args[0], "run", "-F", "none", "--hostfile", hostfile, "--no-agent",
@@ -142,7 +142,7 @@ func lastGood(b *testing.B, dir, hostfile string, want int) time.Duration {
 		}
 		if ok++; ok == want {
 			took = time.Since(begin)
-			_ = cmd.Process.Signal(syscall.SIGTERM) // or it has ended
+			_ = cmd.Process.Signal(syscall.SIGTERM) // it may have exited
 		}
 	}
 	_, err = io.Copy(io.Discard, stdout)
@@ -152,7 +152,7 @@ func lastGood(b *testing.B, dir, hostfile string, want int) time.Duration {
 	return took
 }
 
-// ignoreExit leaves out that a process ended with a code: it was told to stop.
+// ignoreExit ignores an exit status: the process was told to stop.
 func ignoreExit(err error) error {
 	if _, ok := errors.AsType[*exec.ExitError](err); ok {
 		return nil

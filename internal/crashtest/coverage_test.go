@@ -12,17 +12,17 @@ import (
 	"shoal/simfleet"
 )
 
-// A place is how far a run had come when something befell it. One death can be
-// in several places, since many targets are under way at once.
+// A phaseOfDeath is how far a run had come when it was stopped. One death can
+// be in several phases, since many targets are in progress at once.
 type phaseOfDeath int
 
 const (
-	unborn     phaseOfDeath = iota // its targets were not all in the journal
+	unborn     phaseOfDeath = iota // not all targets were in the journal
 	unintended                     // the journal had no intent of the session
-	unsent                         // it had an intent whose command its server never saw
+	unsent                         // it had an intent for a command that the server never saw
 	running                        // a command ran
-	untold                         // a command had ended and the journal did not know
-	unended                        // every target was done, and the session's end not written
+	untold                         // a command had ended and the journal did not have its result
+	unended                        // every target was done, and the session's end not recorded
 	ended                          // too late
 	places
 )
@@ -33,15 +33,15 @@ var placeNames = [places]string{
 	"after the end",
 }
 
-// A census counts deaths by place. It is safe for concurrent use.
+// A coverage counts deaths by phase. It is safe for concurrent use.
 type coverage struct {
 	mu      sync.Mutex
 	deaths  int
 	count   [places]int
-	unknown int // targets of which nobody knows
+	unknown int // targets with an unknown outcome
 }
 
-// add counts a death that came at that time.
+// add counts a death at the given time.
 func (c *coverage) add(f finding, at time.Time) {
 	seen := phasesOf(f, at)
 	c.mu.Lock()
@@ -65,13 +65,13 @@ func phasesOf(f finding, at time.Time) (seen [places]bool) {
 	}
 	execs := make(map[string]simfleet.Exec)
 	for _, e := range f.log {
-		execs[e.Host] = e // the last one
+		execs[e.Host] = e // the last one counts
 	}
 	intended, open := false, false
 	for i, e := range f.entries {
 		intended = intended || f.fresh[i]
 		open = open || e.Standing == journal.NotStarted || e.Standing == journal.Intended && f.fresh[i] ||
-			f.resumed && e.Outcome.DidNotRun() // perhaps from before
+			f.resumed && e.Outcome.DidNotRun() // perhaps from an earlier session
 		if !f.fresh[i] || e.Standing != journal.Intended {
 			continue
 		}
@@ -96,8 +96,7 @@ func (c *coverage) addUnknown(n int) {
 	c.unknown += n
 }
 
-// missing names the places that no death was in, and so were not tried, but for
-// some.
+// missing returns the phases without a death, except for those in but.
 func (c *coverage) missing(but ...phaseOfDeath) []string {
 	var names []string
 	for p, n := range c.count {

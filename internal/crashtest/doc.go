@@ -1,22 +1,23 @@
-// Package crashtest holds tests of the whole program and nothing else: a run of
-// fifty hosts, good and bad, is killed or interrupted, resumed, and in the end
-// what the journal says is joined with what the servers saw. Nothing may have
-// run twice, and nothing may be lost.
+// Package crashtest tests crash safety of the whole program: a run on fifty
+// hosts, good and bad, is killed or interrupted, resumed, and in the end the
+// journal is compared with what the servers saw. Nothing may have run twice,
+// and no result may be lost. The package contains only tests.
 //
-// The program is this package's test binary, started again as shoal; the servers
-// are a simfleet in the test's own process, or real ones. Real ones are behind a
-// relay that delays what is sent, cuts connections and inserts bytes, they are
-// remembered from an earlier run, so that the command leaves with the
-// authentication, and the commands themselves count how often they run. How many times each test does it
-// comes from the environment, so that make test takes seconds and make soak does
-// the whole sweep:
+// The program is this package's test binary, started again as shoal. The
+// servers are a simfleet in the test's own process, or real ones behind a relay
+// that delays bytes, cuts connections and inserts bytes. Real servers are in
+// the host cache from an earlier run, so that the command is sent together with
+// the authentication, and the commands themselves count how often they run.
 //
-//	CRASHTEST_KILLS    kill -9 at so many random times
-//	CRASHTEST_WRITES   kill -9 before and after so many of the journal's writes; 0 means each
-//	CRASHTEST_SIGNALS  SIGINT at so many random times, and a few SIGTERM and SIGHUP
-//	CRASHTEST_SSHD     so many runs over real servers that are killed, interrupted or stopped by brakes
-//	CRASHTEST_SEED     what the random times follow from
+// The number of trials comes from the environment, so that make test takes
+// seconds and make soak covers everything:
 //
-// A failed test prints its seed. Times are random all the same, since the
-// machine's are.
+//	CRASHTEST_KILLS    number of kill -9 at random times
+//	CRASHTEST_WRITES   number of the journal's writes to kill -9 before and after; 0 means all
+//	CRASHTEST_SIGNALS  number of SIGINT at random times, plus a few SIGTERM and SIGHUP
+//	CRASHTEST_SSHD     number of killed, interrupted or braked runs over real servers
+//	CRASHTEST_SEED     seed of the random numbers
+//
+// A failed test prints its seed. A seed does not reproduce a failure exactly,
+// because timing depends on the machine.
 package crashtest

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// pace is how long a run takes that nobody disturbs.
+// pace returns the duration of an undisturbed run.
 func pace(t *testing.T) time.Duration {
 	t.Helper()
 	x := newTrial(t, nil)
@@ -20,8 +20,8 @@ func pace(t *testing.T) time.Duration {
 	return s.ended.Sub(begin)
 }
 
-// A run is killed at any time, from outside, and so are some of the sessions that
-// go on with it; some while they stop because they were told to.
+// A run is killed at any time, from outside, and so are some of the sessions
+// that resume it; some of them while they stop after a signal.
 func TestKilledAtRandomTimes(t *testing.T) {
 	n := knob(t, "CRASHTEST_KILLS", 10)
 	length := pace(t)
@@ -56,7 +56,7 @@ func TestKilledAtRandomTimes(t *testing.T) {
 	if c.count[running] == 0 {
 		t.Errorf("nothing died %s", placeNames[running])
 	}
-	const enough = 200 // trials, to expect a death in each place but the shortest
+	const enough = 200 // trials, enough to expect a death in every phase but the shortest
 	if missing := c.missing(unended); n >= enough && len(missing) > 0 {
 		t.Errorf("nothing died %q", missing)
 	}

@@ -16,7 +16,7 @@ import (
 	"shoal/internal/cli/console"
 )
 
-// asShoal is set in the environment of a test binary that is to be the program.
+// asShoal in the environment makes the test binary act as the program.
 const asShoal = "CRASHTEST_AS_SHOAL"
 
 func TestMain(m *testing.M) {
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 		os.Exit(cli.Main(context.Background(), os.Args[1:], console.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 	}
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGHUP} {
-		if signal.Ignored(sig) { // under nohup, or in the background of a script: processes would inherit it
+		if signal.Ignored(sig) { // child processes would inherit it, as under nohup
 			signal.Notify(make(chan os.Signal, 1), sig)
 		}
 	}
@@ -45,8 +45,8 @@ func knob(t *testing.T, name string, standard uint64) uint64 {
 	return n
 }
 
-// trials runs n tests, several at once, each with chances of its own, and
-// returns when all have ended.
+// trials runs n tests in parallel, each with its own random source, and returns
+// when all have ended.
 func trials(t *testing.T, n int, f func(t *testing.T, i int, random *rand.Rand)) {
 	t.Helper()
 	seed := knob(t, "CRASHTEST_SEED", rand.Uint64())

@@ -19,8 +19,8 @@ import (
 	"shoal/simfleet"
 )
 
-// A run ends though nobody reads its output, and the journal has every result:
-// after one SIGTERM, and after a signal that follows an abort.
+// A run ends although nobody reads its output, and the journal has every
+// result: after one SIGTERM, and after a signal that follows an abort.
 func TestNobodyReads(t *testing.T) {
 	t.Parallel()
 	const targets = 60 // 100 KB each: more than pipes hold
@@ -42,7 +42,7 @@ func TestNobodyReads(t *testing.T) {
 			t.Cleanup(func() { _ = f.Close() })
 			dir := t.TempDir()
 			writeFleet(t, f, dir)
-			read := func() *os.File { // a pipe that nobody reads, whose other end stays open
+			read := func() *os.File { // a pipe that nobody reads; its other end stays open
 				r, w, err := os.Pipe()
 				if err != nil {
 					t.Fatal(err)
@@ -72,7 +72,7 @@ func TestNobodyReads(t *testing.T) {
 				if err := cmd.Process.Signal(sig); err != nil {
 					t.Fatal(err)
 				}
-				time.Sleep(50 * time.Millisecond) // signals closer together may become one
+				time.Sleep(50 * time.Millisecond) // signals closer together may be merged
 			}
 			select {
 			case failed = <-ended:
@@ -80,7 +80,7 @@ func TestNobodyReads(t *testing.T) {
 				_ = cmd.Process.Kill()
 				t.Fatal("the run goes on though it was told to end")
 			}
-			// 130 where the signal came before the last result was taken.
+			// 130 if the signal came before the last result was read.
 			if exit, _ := errors.AsType[*exec.ExitError](failed); exit == nil || exit.ExitCode() != 4 && exit.ExitCode() != 130 {
 				t.Errorf("%v, want exit status 4 or 130: not all was shown", failed)
 			}
@@ -91,9 +91,9 @@ func TestNobodyReads(t *testing.T) {
 	}
 }
 
-// A reader that leaves after its first line, as head -1 does, stops a run as a
-// drain does: what runs is waited for, so that nothing is unknown, and one line says
-// so. The exit code is that of results which could not be written.
+// A reader that exits after its first line, as head -1 does, stops a run like a
+// drain: running commands are waited for, so nothing is unknown, and one line
+// says so. The exit code is that of results that could not be written.
 func TestReaderLeaves(t *testing.T) {
 	t.Parallel()
 	const targets = 60
@@ -130,7 +130,7 @@ func TestReaderLeaves(t *testing.T) {
 				t.Error(err)
 			}
 			_ = out.Close()
-			_ = cmd.Wait() // the code tells
+			_ = cmd.Wait() // the exit code is checked below
 			said := errs.String()
 			if code := cmd.ProcessState.ExitCode(); code != 4 {
 				t.Errorf("exit code %d, want 4", code)
@@ -150,7 +150,8 @@ func TestReaderLeaves(t *testing.T) {
 	}
 }
 
-// outcomesKept counts the targets of the only run by what the journal has of them.
+// outcomesKept counts the targets of the only run by their outcome in the
+// journal.
 func outcomesKept(t *testing.T, dir string) map[fleet.Outcome]int {
 	t.Helper()
 	ctx := context.Background()
@@ -174,7 +175,7 @@ func outcomesKept(t *testing.T, dir string) map[fleet.Outcome]int {
 	return outcomes
 }
 
-// writeFleet writes what a client of the fleet needs.
+// writeFleet writes the files that a client of the fleet needs.
 func writeFleet(t *testing.T, f *simfleet.Fleet, dir string) {
 	t.Helper()
 	for name, write := range map[string]func(io.Writer) error{
@@ -193,7 +194,7 @@ func writeFleet(t *testing.T, f *simfleet.Fleet, dir string) {
 	}
 }
 
-// await waits for something that another process does.
+// await waits until done returns true.
 func await(t *testing.T, done func() bool) {
 	t.Helper()
 	for by := time.Now().Add(guard); !done(); time.Sleep(10 * time.Millisecond) {
@@ -203,8 +204,8 @@ func await(t *testing.T, done func() bool) {
 	}
 }
 
-// resultsKept counts the targets of the newest run that ran and whose end the
-// journal has.
+// resultsKept returns the number of targets of the newest run whose command ran
+// and whose result is in the journal.
 func resultsKept(t *testing.T, dir string) (n int) {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(dir, "journal.db")); err != nil {
@@ -213,7 +214,7 @@ func resultsKept(t *testing.T, dir string) (n int) {
 	ctx := context.Background()
 	j, err := journal.Open(ctx, dir, journal.Options{})
 	if err != nil {
-		return 0 // it is being made
+		return 0 // it is being created
 	}
 	defer func() { _ = j.Close() }()
 	for info, err := range j.Runs(ctx, journal.Filter{Limit: 1}) {

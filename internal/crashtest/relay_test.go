@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// A fault is what the relay does to one connection at a byte of one direction: it
-// stops for a time, then inserts bytes, or cuts the connection. The zero value is
-// none.
+// A fault is what the relay does to one connection at one byte of one
+// direction: it stops for a time, then inserts bytes, or cuts the connection.
+// The zero value is no fault.
 type fault struct {
 	from         direction
-	afterNewKeys bool // offset counts from the end of that side's NEWKEYS, otherwise from its first byte
+	afterNewKeys bool // offset counts from the end of that side's NEWKEYS, not from its first byte
 	offset       int64
-	stops        time.Duration // 0: it goes on at once
+	stops        time.Duration // 0: no stop
 	inserts      []byte        // nil: none
-	cuts         bool          // nothing more gets through
-	reset        bool          // of a cut the client sees an RST, otherwise an end
+	cuts         bool          // nothing more is forwarded
+	reset        bool          // the client sees a cut as RST instead of EOF
 }
 
 type direction int
@@ -32,29 +32,28 @@ const (
 	fromServer
 )
 
-// A relay forwards connections to one server, with a delay and faults. It has an
-// address for each host. What the client of a cut connection had sent before still
-// gets to the server, and the connection counts as open until the server has closed
-// it.
+// A relay forwards connections to one server, with delay and faults. It has an
+// address for each host. What the client had sent before a cut still reaches
+// the server, and the connection counts as open until the server has closed it.
 type relay struct {
 	server    string
-	narrow    bool // the client can send little ahead of what has arrived
+	narrow    bool // the client can send little more than what was read
 	listeners []net.Listener
 	work      sync.WaitGroup
 
 	mu    sync.Mutex
-	delay time.Duration // in each direction
-	burst time.Duration // bytes of all connections arrive together, at multiples of it; 0: each when it is due
-	fault func() fault  // of the next connection; called with mu held
-	// encrypted is called, with mu held, when the client's NEWKEYS gets to the
-	// server. early is how many bytes the client has sent behind it until then,
-	// when the server cannot have answered any of them.
+	delay time.Duration // per direction
+	burst time.Duration // bytes of all connections arrive together, at multiples of it; 0: each when due
+	fault func() fault  // for the next connection; called with mu held
+	// encrypted is called with mu held when the client's NEWKEYS reaches the
+	// server. early is the number of bytes that the client has sent behind it
+	// until then, before the server can have answered any of them.
 	encrypted func(early int)
-	open      int           // connections
-	idle      chan struct{} // closed when open falls to 0; nil when nobody waits
+	open      int           // number of connections
+	idle      chan struct{} // closed when open falls to 0; nil without waiters
 }
 
-// startRelay listens at 127.3.0.1 and so on.
+// startRelay listens on 127.3.0.1 and the following addresses.
 func startRelay(t *testing.T, r *relay, hosts int) {
 	t.Helper()
 	for i := range hosts {
@@ -75,7 +74,7 @@ func startRelay(t *testing.T, r *relay, hosts int) {
 // close is called when no client is left.
 func (r *relay) close() {
 	for _, l := range r.listeners {
-		_ = l.Close() // repeated closing is fine
+		_ = l.Close() // closing twice does no harm
 	}
 	r.work.Wait()
 }
@@ -106,7 +105,7 @@ func (r *relay) closed() {
 	}
 }
 
-// waitIdle waits until every connection is closed at both ends.
+// waitIdle waits until every connection is closed on both sides.
 func (r *relay) waitIdle(t *testing.T) {
 	t.Helper()
 	r.mu.Lock()
@@ -126,14 +125,15 @@ func (r *relay) waitIdle(t *testing.T) {
 	}
 }
 
-// serve serves one connection until both of its ends are done.
+// serve serves one connection until both sides have ended.
 func (r *relay) serve(client *net.TCPConn, f fault) {
 	defer func() { _ = client.Close() }()
-	// From that address: Dropbear bounds how many are under way from one.
+	// From the same address, because Dropbear limits pending connections per
+	// address.
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: client.LocalAddr().(*net.TCPAddr).IP}}
 	conn, err := d.Dial("tcp4", r.server)
 	if err != nil {
-		return // the server is gone: the test has failed
+		return // the server has ended: the test has failed
 	}
 	server := conn.(*net.TCPConn)
 	defer func() { _ = server.Close() }()
@@ -160,8 +160,8 @@ func (r *relay) serve(client *net.TCPConn, f fault) {
 	})
 	both.Go(func() {
 		down.run()
-		// Nobody takes what the client says now; it is to see an end, and no RST
-		// that overtakes what was sent to it.
+		// Nobody reads what the client sends now. It must see EOF, and no RST
+		// that overtakes the bytes sent to it.
 		_ = client.CloseWrite()
 		_ = client.SetReadDeadline(time.Now().Add(time.Second))
 	})
@@ -172,28 +172,28 @@ func (r *relay) serve(client *net.TCPConn, f fault) {
 type pump struct {
 	relay    *relay
 	to, from *net.TCPConn
-	fault    fault // zero where the other direction has it
+	fault    fault // zero if the fault is in the other direction
 	cut      func()
 	client   bool // from is the client
 
 	read      atomic.Int64 // bytes
 	cleartext cleartext
 	delivered int64 // bytes
-	newKeys   int64 // where NEWKEYS ends; 0 until it has been delivered
+	newKeys   int64 // end of NEWKEYS; 0 until it was delivered
 }
 
-// A chunk is bytes that are under way until due.
+// A chunk is bytes in flight until due.
 type chunk struct {
 	bytes []byte
 	due   time.Time
 }
 
 func (p *pump) run() {
-	room, size := 1<<10, 32<<10 // chunks under way at the most, and bytes in each
+	room, size := 1<<10, 32<<10 // maximum of chunks in flight, and bytes in each
 	if p.relay.narrow {
 		room, size = 4, 4<<10
 	}
-	underWay := make(chan chunk, room) // sent and closed by receive; full means that the sender has to wait
+	underWay := make(chan chunk, room) // sent and closed by receive; when full, the sender has to wait
 	var receive sync.WaitGroup
 	receive.Go(func() {
 		defer close(underWay)
@@ -212,12 +212,12 @@ func (p *pump) run() {
 	open := true
 	for c := range underWay {
 		time.Sleep(time.Until(c.due))
-		open = open && p.deliver(c.bytes) // what comes behind a cut is read and dropped
+		open = open && p.deliver(c.bytes) // bytes after a cut are read and dropped
 	}
 	receive.Wait()
 }
 
-// due returns when bytes that were sent now arrive.
+// due returns the arrival time of bytes sent now.
 func (r *relay) due(now time.Time) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -228,7 +228,7 @@ func (r *relay) due(now time.Time) time.Time {
 	return at.Truncate(r.burst).Add(r.burst)
 }
 
-// deliver hands over what has arrived, and reports whether more may follow.
+// deliver forwards what has arrived, and reports whether more may follow.
 func (p *pump) deliver(b []byte) bool {
 	if p.newKeys == 0 {
 		if p.newKeys = p.cleartext.add(b); p.newKeys > 0 && p.client {
@@ -260,9 +260,9 @@ func (p *pump) deliver(b []byte) bool {
 	return err == nil
 }
 
-// narrow bounds the receive buffer of a listener's connections to a few KiB, after
-// which TCP's window is closed. Segments are small, because Linux sizes the
-// client's send buffer by them: 85 KiB instead of megabytes.
+// narrow limits the receive buffer of a listener's connections to a few KiB,
+// after which TCP's window is closed. Segments are small, because Linux sizes
+// the client's send buffer by them: 85 KiB instead of megabytes.
 func narrow(_, _ string, c syscall.RawConn) error {
 	var errs [2]error
 	err := c.Control(func(fd uintptr) {
@@ -276,7 +276,7 @@ func narrow(_, _ string, c syscall.RawConn) error {
 // §4.2, §6, §7.3).
 type cleartext struct{ bytes []byte }
 
-// add returns how many these are; 0 until that is known.
+// add returns the length of the cleartext; 0 while it is unknown.
 func (c *cleartext) add(b []byte) int64 {
 	c.bytes = append(c.bytes, b...)
 	at := slices.Index(c.bytes, '\n') + 1

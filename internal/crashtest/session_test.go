@@ -12,14 +12,14 @@ import (
 	"shoal/record"
 )
 
-// guard bounds every wait. No claim about time hangs on it.
+// guard limits every wait, to end a hanging test. No assertion depends on it.
 const guard = 2 * time.Minute
 
 // A session is one process of the program.
 type session struct {
 	x        *trial
 	name     string
-	out, err string // files
+	out, err string // paths of files
 	trigger  trigger
 	reached  <-chan struct{}
 
@@ -27,10 +27,10 @@ type session struct {
 	done   chan struct{} // closed when the process has ended
 	ended  time.Time
 	status syscall.WaitStatus
-	sentAt time.Time // when something befell it; zero means never
+	sentAt time.Time // when it was signalled; zero means never
 }
 
-// session names the files of the next process.
+// session returns a session with file names for the next process.
 func (x *trial) session() *session {
 	x.sessions++
 	name := fmt.Sprint("session", x.sessions)
@@ -52,7 +52,7 @@ func (x *trial) start(m trigger, args []string) *session {
 	x.check(s.cmd.Start())
 	x.check(errors.Join(stdout.Close(), stderr.Close()))
 	go func() {
-		_ = s.cmd.Wait() // the status tells
+		_ = s.cmd.Wait() // status has it
 		s.ended = time.Now()
 		s.status, _ = s.cmd.ProcessState.Sys().(syscall.WaitStatus)
 		close(s.done)
@@ -64,8 +64,8 @@ func (x *trial) environ() []string {
 	return append(os.Environ(), asShoal+"=1", "HOME="+x.dir, "XDG_STATE_HOME="+x.dir)
 }
 
-// await waits for the session's moment, and not much longer than pace for one
-// that does not come. It says whether the process has not ended before.
+// await waits for the session's trigger, and not much longer than pace. It
+// reports whether the process is still running.
 func (s *session) await(pace time.Duration) bool {
 	late := time.NewTimer(2 * pace)
 	defer late.Stop()
@@ -78,7 +78,7 @@ func (s *session) await(pace time.Duration) bool {
 	return s.linger(s.trigger.after)
 }
 
-// linger lets so much time pass, and says whether the process has not ended.
+// linger waits for d, and reports whether the process is still running.
 func (s *session) linger(d time.Duration) bool {
 	select {
 	case <-time.After(d):
@@ -100,7 +100,8 @@ func (s *session) send(sig syscall.Signal) {
 	}
 }
 
-// wait waits for the end of the process. One that hangs shows its goroutines.
+// wait waits until the process ends. A process that hangs is made to print its
+// goroutines.
 func (s *session) wait() {
 	s.x.t.Helper()
 	select {
@@ -118,7 +119,7 @@ func (s *session) wait() {
 	s.x.t.Fatalf("%s hangs: %s", s.name, s.said())
 }
 
-// code is the exit code, as a shell has it.
+// code returns the exit code in the shell's convention.
 func (s *session) code() int {
 	if s.killed() {
 		return 128 + int(s.status.Signal())
@@ -126,11 +127,11 @@ func (s *session) code() int {
 	return s.status.ExitStatus()
 }
 
-// killed says whether a signal ended the process, and not the program.
+// killed reports whether the process was killed by a signal.
 func (s *session) killed() bool { return s.status.Signal() >= 0 }
 
 func (s *session) said() []byte {
-	text, _ := os.ReadFile(s.err) // for people
+	text, _ := os.ReadFile(s.err) // for the message only
 	return text
 }
 
@@ -138,10 +139,11 @@ func (s *session) said() []byte {
 type account struct {
 	targets int
 	results []fleet.Result
-	summary *record.Summary // nil when it did not come to it
+	summary *record.Summary // nil if it was not printed
 }
 
-// account reads what a session printed. Only what was killed may break off.
+// account parses what a session printed. Only a killed session's output may be
+// incomplete.
 func (s *session) account() account {
 	s.x.t.Helper()
 	file, err := os.Open(s.out)

@@ -25,52 +25,55 @@ import (
 
 const (
 	sshdHosts = 24
-	// failing targets, the first ones, are what brakes are for. Fewer than resumes.
+	// failing is the number of failing targets, which come first and trigger
+	// brakes. Less than resumes.
 	failing = 3
-	// oneWay is the delay in each direction. It has to be long enough for what a
-	// client sends last to get to the server before an RST for it comes back.
+	// oneWay is the delay per direction. It has to be long enough that the
+	// client's last bytes reach the server before an RST comes back.
 	oneWay = 50 * time.Millisecond
-	// outputSize is enough to be cut in many places.
+	// outputSize is large enough to be cut in many places.
 	outputSize = 3000
 )
 
-// A serverKind is one of the servers that are tried.
+// A serverKind is one of the servers under test.
 type serverKind struct {
 	start    func(testing.TB, ...sshdtest.Option) *sshdtest.Server
 	opts     []sshdtest.Option
-	early    bool // a remembered one is sent the command with the authentication
-	forwards bool // it can be a jump host
+	early    bool // sent the command together with the authentication once remembered
+	forwards bool // can be a jump host
 }
 
 // A network is how a trial reaches the servers.
 type network struct {
-	jump   bool // through one of them
-	bursts bool // what several servers send arrives at the same time
-	long   bool // with commands that are longer than what TCP takes while nobody reads
+	jump   bool // through one of the servers as jump host
+	bursts bool // bytes from several servers arrive at the same time
+	long   bool // commands exceed what TCP accepts while nobody reads
 }
 
-// longCommand is near what Linux takes as one argument, 128 KiB.
+// longCommand is close to Linux's limit for one argument, 128 KiB.
 const longCommand = 120 << 10
 
 var (
 	openSSH = serverKind{sshdtest.OpenSSH, []sshdtest.Option{sshdtest.WithConfig("MaxStartups 1000")}, true, true}
-	// Dropbear lets in 30 at once, and 5 from one address; the relay has many.
+	// Dropbear allows 30 logins at once, and 5 from one address; the relay has
+	// many.
 	dropbear = serverKind{sshdtest.Dropbear, nil, true, true}
-	// AsyncSSH is sent the authentication early, and the command behind its success.
+	// AsyncSSH gets the authentication early, but the command only after its
+	// success.
 	asyncSSH = serverKind{sshdtest.AsyncSSH, nil, false, false}
 )
 
-// realServers are one server behind a relay, at as many addresses as there are hosts.
+// realServers are one server behind a relay with one address per host.
 type realServers struct {
 	*sshdtest.Server
 	relay   *relay
-	witness string // a file to which each command appends its index, first of all
+	witness string // a file to which each command first appends its index
 	text    string
 }
 
-// newRealTrial starts a server and has every host remembered, so that commands
-// leave as early as they may. rate is how many of a hundred connections have a
-// fault.
+// newRealTrial starts a server and runs once on every host, so that later
+// commands are sent as early as possible. rate is the percentage of connections
+// with a fault.
 func newRealTrial(t *testing.T, k serverKind, n network, random *rand.Rand, rate int) *trial {
 	t.Helper()
 	n.jump = n.jump && k.forwards
@@ -79,7 +82,7 @@ func newRealTrial(t *testing.T, k serverKind, n network, random *rand.Rand, rate
 	s := &realServers{Server: k.start(t, append([]sshdtest.Option{sshdtest.WithSubreaper()}, k.opts...)...)}
 	x.behindRelay(s, n)
 	x.learn()
-	// The connections that learn had no delay and no faults.
+	// The learning connections had no delay and no faults.
 	s.relay.mu.Lock()
 	defer s.relay.mu.Unlock()
 	s.relay.delay = oneWay
@@ -91,7 +94,7 @@ func newRealTrial(t *testing.T, k serverKind, n network, random *rand.Rand, rate
 			return fault{}
 		}
 		f := someFault(random)
-		if n.long && random.IntN(2) == 0 { // the command cannot leave as a whole before that
+		if n.long && random.IntN(2) == 0 { // the command cannot be sent whole before that
 			f = fault{from: fromClient, afterNewKeys: true, offset: random.Int64N(longCommand), stops: 4 * oneWay, cuts: random.IntN(2) == 0, reset: f.reset}
 		}
 		return f
@@ -99,12 +102,12 @@ func newRealTrial(t *testing.T, k serverKind, n network, random *rand.Rand, rate
 	return x
 }
 
-// behindRelay puts a server behind a relay, and writes what a client of it needs.
+// behindRelay puts a server behind a relay, and writes what its client needs.
 func (x *trial) behindRelay(s *realServers, n network) {
 	x.t.Helper()
 	s.witness = filepath.Join(filepath.Dir(s.KeyFile), "witness") // in the home directory
 	s.text = "echo {index} >>~/witness; printf '%0" + strconv.Itoa(outputSize) + "d\\n' {index}; sleep 0.0{index}; echo end {index} >&2; [ {index} -ge " + strconv.Itoa(failing) + " ]" +
-		" # " + strings.Repeat("long ", 150) // so that it is seen in how much a client sends early
+		" # " + strings.Repeat("long ", 150) // makes early data visible by its size
 	x.fleet, x.text = s, s.text
 	s.relay = &relay{
 		server:    net.JoinHostPort(s.Host.Name, strconv.Itoa(int(s.Host.Port))),
@@ -136,7 +139,7 @@ func (x *trial) behindRelay(s *realServers, n network) {
 	x.check(os.WriteFile(x.in("key"), key, 0o600))
 }
 
-// learn meets every host once, and leaves nothing of that but what is remembered.
+// learn connects to every host once, and keeps only the host cache of that.
 func (x *trial) learn() {
 	x.t.Helper()
 	s := x.start(trigger{}, append(x.connecting("run", "--hostfile", x.in("hosts")), "true {index}"))
@@ -152,15 +155,15 @@ func (x *trial) learn() {
 	x.sessions = 0
 }
 
-// settle waits until the relay has no connection and the server no child.
+// settle waits until the relay has no connections and the server no children.
 func (s *realServers) settle(t *testing.T) {
 	t.Helper()
 	s.relay.waitIdle(t)
 	s.WaitIdle(t)
 }
 
-// Log returns an Exec for each line in the witness, as a simulated fleet has it of
-// a command that ran to its end.
+// Log returns an Exec for each line in the witness, as a simulated fleet
+// records a command that ran to its end.
 func (s *realServers) Log() []simfleet.Exec {
 	text, err := os.ReadFile(s.witness)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -187,23 +190,23 @@ func (s *realServers) Log() []simfleet.Exec {
 	return log
 }
 
-// Close does nothing: the test's end does it.
+// Close does nothing: the servers end with the test.
 func (s *realServers) Close() error { return nil }
 
 func hostOf(l net.Listener) string { return l.Addr().(*net.TCPAddr).IP.String() }
 
-// someFault is what may befall a connection.
+// someFault returns a random fault of a connection.
 func someFault(random *rand.Rand) fault {
 	f := fault{from: fromServer, afterNewKeys: true, cuts: true, reset: random.IntN(2) == 0}
 	inserts := func() []byte { return bytes.Repeat([]byte{byte(random.IntN(256))}, 1+random.IntN(64)) }
 	switch random.IntN(6) {
-	case 0: // the client's first words, and the command
+	case 0: // the client's first messages, and the command
 		f.from, f.offset = fromClient, random.Int64N(2000)
 	case 1:
 		f.from, f.afterNewKeys, f.offset = fromClient, false, random.Int64N(4000)
-	case 2: // the server's answers, and the output
+	case 2: // the server's replies, and the output
 		f.offset = random.Int64N(outputSize + 2000)
-	case 3: // the client reads that together with what makes it send the command
+	case 3: // the client reads it together with what triggers the command
 		f.inserts, f.cuts = inserts(), false
 	case 4:
 		f.offset, f.inserts, f.cuts = random.Int64N(1500), inserts(), false
@@ -213,9 +216,9 @@ func someFault(random *rand.Rand) fault {
 	return f
 }
 
-// undisturbedRun asserts that a run without faults is right, and that its commands
-// leave before the server can have answered the authentication where it is a kind
-// that takes them so. It returns how long the run takes.
+// undisturbedRun asserts that a run without faults is correct and that, for
+// kinds that allow it, commands are sent before the server can have answered
+// the authentication. It returns the duration of the run.
 func undisturbedRun(t *testing.T, k serverKind) time.Duration {
 	t.Helper()
 	x := newRealTrial(t, k, network{}, rand.New(rand.NewPCG(0, 0)), 0)
@@ -245,9 +248,9 @@ func undisturbedRun(t *testing.T, k serverKind) time.Duration {
 	return s.ended.Sub(begin)
 }
 
-// A run over real servers that it remembers, and that are sent the command with the
-// authentication, is killed, interrupted or stopped by its brakes at random times,
-// while connections are cut and altered on their way; then it is resumed. The
+// A run over real servers in the host cache, which get the command together
+// with the authentication, is killed, interrupted or stopped by brakes at
+// random times, while connections are cut and altered; then it is resumed. The
 // commands themselves count how often they run.
 func TestRealServers(t *testing.T) {
 	n := int(knob(t, "CRASHTEST_SSHD", 8))
@@ -271,7 +274,7 @@ func TestRealServers(t *testing.T) {
 		{"left alone but for its connections", (*trial).undisturbed},
 	}
 	networks := []network{{bursts: true}, {jump: true}, {}, {long: true}}
-	// Of four, five and seven all pairs meet.
+	// Periods of four, five and seven produce all pairs.
 	kinds := []serverKind{openSSH, openSSH, openSSH, dropbear, openSSH, openSSH, asyncSSH}
 	var c executions
 	trials(t, n, func(t *testing.T, i int, random *rand.Rand) {
@@ -289,8 +292,8 @@ func TestRealServers(t *testing.T) {
 	t.Logf("a run takes %v\n%v", length, &c)
 }
 
-// executions counts targets by their outcome and by how often their commands ran.
-// It is safe for concurrent use.
+// executions counts targets by outcome and by how often their command ran. It
+// is safe for concurrent use.
 type executions struct {
 	mu    sync.Mutex
 	count map[string]int
@@ -320,7 +323,7 @@ func (c *executions) String() string {
 	return b.String()
 }
 
-// args are those of the first session, or of one that goes on with it.
+// args returns the arguments of the first session, or of one that resumes it.
 func (x *trial) args(again bool) []string {
 	if again {
 		return x.resumeArgs()
@@ -355,7 +358,7 @@ func (x *trial) toldToStop(random *rand.Rand, length time.Duration, again bool) 
 	}
 }
 
-// brakes stop a run at its first failure or its second.
+// brakes stop a run at its first or second failure.
 var brakes = [][]string{{"--fail-fast"}, {"--max-fail", "2"}, {"--max-fail", "1"}, {"--fail-fast", "--rollout", "1,30%,100%"}}
 
 func (x *trial) braked(random *rand.Rand, _ time.Duration, again bool) {

@@ -15,10 +15,10 @@ import (
 	"shoal/simfleet"
 )
 
-// abortWindow is how soon a second SIGINT has to follow to abort.
+// abortWindow is the time within which a second SIGINT aborts.
 const abortWindow = time.Second
 
-// A way is one way of being told to stop.
+// A way is a sequence of signals that stops a run.
 type way struct {
 	name    string
 	signals []syscall.Signal // the second comes within abortWindow of the first
@@ -32,8 +32,8 @@ var ways = []way{
 	{"SIGHUP", []syscall.Signal{syscall.SIGHUP}, true},
 }
 
-// wayOf gives every fourth of the first n trials a second SIGINT, and those
-// beyond SIGTERM and SIGHUP in turn.
+// wayOf gives every fourth of the first n trials a second SIGINT; later trials
+// get SIGTERM and SIGHUP in turn.
 func wayOf(i, n int) way {
 	switch {
 	case i >= n:
@@ -44,8 +44,8 @@ func wayOf(i, n int) way {
 	return ways[0]
 }
 
-// What keeps a run busy beside what faults has: hosts that are never through, and
-// commands that do not end, which only an abort does not wait for.
+// What keeps a run busy in addition to faults: hosts that never complete, and
+// commands that do not end, for which only an abort does not wait.
 var (
 	neverThrough = map[int]simfleet.Fault{
 		1: simfleet.FaultSilent, 5: simfleet.FaultThrottle, 43: simfleet.FaultStallKex, 47: simfleet.FaultAuthStall,
@@ -53,8 +53,8 @@ var (
 	neverEnding = map[int]simfleet.Fault{9: simfleet.FaultExecStall, 33: simfleet.FaultNoClose}
 )
 
-// A run is told to stop at any time. It ends soon, says what became of every
-// target, and what it says is so; then somebody goes on with it.
+// A run is stopped at any time. It ends soon, reports every target, and its
+// report is true; then it is resumed.
 func TestStoppedAtRandomTimes(t *testing.T) {
 	n := int(knob(t, "CRASHTEST_SIGNALS", 8))
 	others := (n + 3) / 4 // SIGTERM and SIGHUP
@@ -85,7 +85,7 @@ func TestStoppedAtRandomTimes(t *testing.T) {
 		x.finish()
 	})
 	t.Logf("a run takes %v\n%v", length, &c)
-	// 2 s are promised; a machine that has other things to do may take longer.
+	// 2 s are promised; a busy machine may take longer.
 	const bound = 20 * time.Second
 	for name, took := range c.took {
 		if took > bound {
@@ -94,7 +94,7 @@ func TestStoppedAtRandomTimes(t *testing.T) {
 	}
 }
 
-// stop tells a session to stop at its moment, and gives the time from the last
+// stop stops a session at its trigger, and returns the time from the last
 // signal to its end.
 func (x *trial) stop(s *session, w way, length time.Duration, random *rand.Rand) time.Duration {
 	x.t.Helper()
@@ -107,8 +107,8 @@ func (x *trial) stop(s *session, w way, length time.Duration, random *rand.Rand)
 			s.send(sig)
 		}
 	}
-	// Where this machine was so slow that the second one came too late, a person
-	// presses again.
+	// If the machine was so slow that the second signal came too late, send it
+	// again, as a person would.
 	for n := 0; n < 10 && len(w.signals) > 1 && s.linger(2*abortWindow); n++ {
 		s.send(syscall.SIGINT)
 		s.send(syscall.SIGINT)
@@ -120,18 +120,18 @@ func (x *trial) stop(s *session, w way, length time.Duration, random *rand.Rand)
 	return s.ended.Sub(s.sentAt)
 }
 
-// How a session ended that was told to stop.
+// A stopping is how a session that was told to stop ended.
 type stopping int
 
 const (
-	early stopping = iota // before it listened, and before anything was started
+	early stopping = iota // before it handled signals, and before anything was started
 	told                  // with a summary
-	late                  // of itself, before it was told to
+	late                  // by itself, before the signal
 	stoppings
 )
 
-// checkStopped compares what a session said of so many targets with the journal,
-// with what the servers saw, and with its exit code.
+// checkStopped compares what a session printed about targets with the journal,
+// the servers' log and the exit code.
 func (x *trial) checkStopped(s *session, f finding, targets int) stopping {
 	x.t.Helper()
 	if s.sentAt.IsZero() {
@@ -161,7 +161,7 @@ func (x *trial) checkStopped(s *session, f finding, targets int) stopping {
 		x.t.Errorf("the run is %v in the journal", f.state)
 	}
 	if targets < x.hosts {
-		return told // what the servers saw is of earlier sessions too: autopsy has compared it
+		return told // the servers' log includes earlier sessions: verify has compared it
 	}
 	if report := simfleet.Check(f.log, slices.Values(a.results), x.hosts); !report.OK() {
 		x.t.Errorf("%v", report)
@@ -169,12 +169,11 @@ func (x *trial) checkStopped(s *session, f finding, targets int) stopping {
 	return told
 }
 
-// stops counts how sessions ended, by the way in which they were told to. It is
-// safe for concurrent use.
+// stops counts how sessions ended, by way. It is safe for concurrent use.
 type stops struct {
 	mu    sync.Mutex
 	count map[string]*[stoppings]int
-	took  map[string]time.Duration // the longest
+	took  map[string]time.Duration // maximum
 }
 
 func (c *stops) add(w way, how stopping, took time.Duration) {

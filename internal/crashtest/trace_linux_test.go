@@ -15,15 +15,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A write is a system call that changes something in the state directory. Times
-// are counted from 1 over all threads of the process, which is what strace's
-// injection cannot do: it counts for each thread.
+// A write is a system call that changes something in the state directory. Calls
+// are counted from 1 over all threads of the process; strace's fault injection
+// counts per thread.
 type write struct {
 	nth   int
-	after bool // the process dies when it is done; otherwise when it is about to be
+	after bool // kill the process after the call; otherwise before it
 }
 
-// changes are the system calls that count, each with the argument that says what
+// changes are the counted system calls, each with the argument that names what
 // it changes.
 var changes = map[uint64]struct {
 	name   string
@@ -39,37 +39,37 @@ var changes = map[uint64]struct {
 	unix.SYS_FCHMODAT: {"fchmodat", 1, true}, unix.SYS_LINKAT: {"linkat", 3, true},
 	unix.SYS_RENAMEAT: {"renameat", 3, true}, unix.SYS_RENAMEAT2: {"renameat2", 3, true},
 	unix.SYS_UNLINKAT: {"unlinkat", 1, true},
-	// Numbers of amd64, where SQLite's C library uses them; elsewhere there are
-	// none that low to be mistaken for them and touch a path here.
+	// amd64 numbers used by SQLite's C library. On other architectures no
+	// system call with these numbers touches a path here.
 	2: {"open", 0, true}, 87: {"unlink", 0, true},
 }
 
-// callInfo is what the kernel tells at a stop: struct ptrace_syscall_info.
+// callInfo is the kernel's struct ptrace_syscall_info.
 type callInfo struct {
 	Op   uint8
 	_    [3]uint8
 	_    uint32
 	_, _ uint64
-	Nr   uint64 // and what follows: at an entry
+	Nr   uint64 // this and the following: at an entry
 	Args [6]uint64
 	_    uint64
 }
 
-// A tracer runs a process and sees its system calls. All of it is done by one
-// thread, as ptrace(2) wants it.
+// A tracer runs a process and traces its system calls, all from one thread, as
+// ptrace(2) requires.
 type tracer struct {
-	dir  string // what counts
+	dir  string // the directory whose changes are counted
 	pid  int
 	kill write // nth 0 means never
 
 	seen   int
-	within int       // the thread in the write after which the process is to die
-	dying  string    // the write at which it was killed
-	at     time.Time // when; zero means that it was not
+	within int       // the thread in the write after which to kill
+	dying  string    // the write at which the process was killed
+	at     time.Time // when; zero: not killed
 }
 
-// trace runs the program and kills it at a write. It returns at the end of the
-// process.
+// trace runs the program and kills it at a write. It returns when the process
+// has ended.
 func (x *trial) trace(kill write, args []string) (*session, *tracer) {
 	x.t.Helper()
 	s := x.session()
@@ -99,7 +99,7 @@ func (tr *tracer) run(s *session, argv, env []string) (err error) {
 	defer func() { err = errors.Join(err, stderr.Close()) }()
 	p, err := os.StartProcess(argv[0], argv, &os.ProcAttr{
 		Env: env, Files: []*os.File{nil, stdout, stderr},
-		// A group of its own, so that nobody else's processes are waited for.
+		// A group of its own, so that only its processes are waited for.
 		Sys: &syscall.SysProcAttr{Ptrace: true, Setpgid: true},
 	})
 	if err != nil {
@@ -118,7 +118,7 @@ func (tr *tracer) run(s *session, argv, env []string) (err error) {
 	return nil
 }
 
-// follow goes with the threads of the process until it ends.
+// follow traces the threads of the process until it ends.
 func (tr *tracer) follow(s *session) error {
 	var status unix.WaitStatus
 	if _, err := unix.Wait4(tr.pid, &status, 0, nil); err != nil {
@@ -131,7 +131,7 @@ func (tr *tracer) follow(s *session) error {
 	tid := tr.pid
 	for signal := 0; ; {
 		if status.Stopped() {
-			// A thread that was killed meanwhile is gone.
+			// A thread that was killed meanwhile no longer exists.
 			if err := unix.PtraceSyscall(tid, signal); err != nil && !errors.Is(err, unix.ESRCH) {
 				return err
 			}
@@ -155,19 +155,18 @@ func (tr *tracer) follow(s *session) error {
 	}
 }
 
-// stopped looks at why a thread has stopped, and gives the signal that it is to
-// have.
+// stopped handles a stop of a thread, and returns the signal to deliver to it.
 func (tr *tracer) stopped(tid int, why unix.Signal) (int, error) {
 	switch why {
 	case unix.SIGTRAP | 0x80:
 		return 0, tr.look(tid)
 	case unix.SIGTRAP, unix.SIGSTOP:
-		return 0, nil // a thread was made
+		return 0, nil // a thread was created
 	}
 	return int(why), nil // the program's own
 }
 
-// look looks at a system call that begins or ends.
+// look handles the entry or exit of a system call.
 func (tr *tracer) look(tid int) error {
 	var call callInfo
 	if _, _, err := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_GET_SYSCALL_INFO, uintptr(tid),
@@ -206,7 +205,7 @@ func (tr *tracer) enter(tid int, call *callInfo) {
 	tr.strike()
 }
 
-// path gives what an argument of a system call means; "" means no file.
+// path returns the path that a system call's argument refers to; "" if none.
 func (tr *tracer) path(arg uint64, isPath bool) string {
 	if !isPath {
 		path, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", tr.pid, int32(arg)))
@@ -218,12 +217,13 @@ func (tr *tracer) path(arg uint64, isPath bool) string {
 	}
 	defer func() { _ = memory.Close() }() // nothing was written
 	text := make([]byte, unix.PathMax)
-	n, _ := memory.ReadAt(text, int64(arg)) // to the end of what there is
+	n, _ := memory.ReadAt(text, int64(arg)) // up to the end of the mapping
 	text, _, _ = bytes.Cut(text[:n], []byte{0})
 	return string(text)
 }
 
-// send kills the process. The thread that waits in ptrace does nothing more.
+// strike kills the process. The thread that is stopped by ptrace runs no
+// further.
 func (tr *tracer) strike() {
 	if tr.at.IsZero() {
 		tr.at = time.Now()

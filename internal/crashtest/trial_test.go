@@ -13,15 +13,15 @@ import (
 
 const (
 	hosts = 50
-	// width leaves several rounds of commands, so that the first end long before
-	// the last begin.
+	// width is small enough for several rounds of commands: the first end long
+	// before the last begin.
 	width = "12"
-	// text takes from 0 to 90 ms and prints up to 5 KB that no two hosts have in
-	// common, some of them compressed in the journal.
+	// text takes 0 to 90 ms and prints up to 5 KB that differ on every host;
+	// the journal compresses some of them.
 	text = "echo begin {index}; sleep 0.0{index}; head -c {index}00 /dev/urandom; echo end {index} >&2"
 )
 
-// faults are what hosts do wrong until the fleet is healed, by their numbers.
+// faults are the hosts' faults until the fleet is healed, by number.
 var faults = map[int]simfleet.Fault{
 	3:  simfleet.FaultReset,
 	7:  simfleet.FaultExecRefused,
@@ -33,10 +33,10 @@ var faults = map[int]simfleet.Fault{
 	29: simfleet.FaultExitSignal,
 }
 
-// asked is how many hosts come to see a command.
+// asked is the number of hosts that receive a command.
 const asked = hosts - 3 // reset, close-after-kexinit, auth-refused
 
-// variants are flags that change the order of things.
+// variants are flags that change the order of events.
 var variants = [][]string{
 	nil, nil, nil,
 	{"--client", "standard"},
@@ -45,30 +45,30 @@ var variants = [][]string{
 	{"--barrier", "-f", strconv.Itoa(hosts)},
 }
 
-// slow is how long hosts take to answer.
+// slow is the response time of slow hosts.
 var slow = map[int]time.Duration{31: 20 * time.Millisecond, 37: 60 * time.Millisecond, 41: 150 * time.Millisecond}
 
-// A trial is one run and everything that befalls it.
+// A trial is one run with everything that happens to it.
 type trial struct {
 	t      *testing.T
 	dir    string
 	fleet  servers
-	hosts  int // how many there are
+	hosts  int // number of hosts
 	watch  watch
-	healed atomic.Bool // every host is good from now on
+	healed atomic.Bool // no host has a fault any more
 	text   string      // the command
 	usual  []string    // flags of run and resume
-	flags  []string    // those beside them
+	flags  []string    // additional flags
 
 	sessions int
-	told     map[int]fleet.Result // what sessions said of targets that ran, or may have
-	intents  map[int]int          // how many intents of each target the journal had when it was last read
+	told     map[int]fleet.Result // what sessions printed about targets that ran, or may have
+	intents  map[int]int          // number of intents per target when the journal was last read
 }
 
-// servers are what a trial's run meets.
+// servers are the hosts of a trial's run.
 type servers interface {
-	// settle waits until they have done with every connection and command of
-	// sessions that have ended. Only then is Log whole.
+	// settle waits until the servers have finished all connections and commands
+	// of ended sessions. Only then is Log complete.
 	settle(t *testing.T)
 	Log() []simfleet.Exec
 	Close() error
@@ -102,7 +102,7 @@ func prepareTrial(t *testing.T, n int, text string) *trial {
 	}
 }
 
-// newTrial starts a fleet; more faults are added to the usual ones.
+// newTrial starts a fleet with the usual faults and more.
 func newTrial(t *testing.T, more map[int]simfleet.Fault) *trial {
 	t.Helper()
 	x := prepareTrial(t, hosts, text)
@@ -137,12 +137,12 @@ func (x *trial) check(err error) {
 	}
 }
 
-// runArgs are the arguments of the run that is to be broken.
+// runArgs returns the arguments of the first run.
 func (x *trial) runArgs() []string {
 	return append(x.connecting("run", "--hostfile", x.in("hosts")), x.text)
 }
 
-// resumeArgs are those of the run that goes on with it.
+// resumeArgs returns the arguments that resume the run.
 func (x *trial) resumeArgs() []string { return append(x.connecting("resume", "--past-brake"), "last") }
 
 func (x *trial) connecting(args ...string) []string {

@@ -8,16 +8,16 @@ import (
 	"shoal/simfleet"
 )
 
-// A moment is when something befalls a process: so long after its start or, with
-// nth, after so many commands have begun or ended since.
+// A trigger is when a process is stopped: after a time or, with nth, a time
+// after that many commands have begun or ended.
 type trigger struct {
 	nth   int
 	ended bool
 	after time.Duration
 }
 
-// someTrigger is evenly spread over a run of that length, or near its beginning,
-// or near the beginning or the end of some command, or of the last.
+// someTrigger is a random time in a run of that length, often close to its
+// start, or to the start or end of a command, often the last.
 func someTrigger(random *rand.Rand, length time.Duration, asked int) trigger {
 	some := func(most time.Duration) time.Duration { return time.Duration(random.Int64N(int64(most))) }
 	nth := 1 + random.IntN(asked)
@@ -34,15 +34,15 @@ func someTrigger(random *rand.Rand, length time.Duration, asked int) trigger {
 	return trigger{after: some(length)}
 }
 
-// A watch sees the commands that begin and end.
+// A watch counts the commands that begin and end.
 type watch struct {
 	mu      sync.Mutex
 	want    trigger
 	seen    int
-	reached chan struct{} // closed by record when want.nth are seen
+	reached chan struct{} // closed by record after want.nth commands
 }
 
-// expect begins to count.
+// expect starts counting.
 func (w *watch) expect(m trigger) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -53,10 +53,10 @@ func (w *watch) expect(m trigger) <-chan struct{} {
 	return w.reached
 }
 
-// record is the fleet's oracle.
+// record receives the fleet's log entries.
 func (w *watch) record(e simfleet.Exec) { w.count(!e.Ended.IsZero()) }
 
-// count counts a command that begins or has ended.
+// count counts a command that began or ended.
 func (w *watch) count(ended bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

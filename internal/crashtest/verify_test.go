@@ -9,17 +9,18 @@ import (
 	"shoal/simfleet"
 )
 
-// A finding is what the journal and the servers know after a session.
+// A finding is what the journal and the servers recorded up to the end of a
+// session.
 type finding struct {
 	state    journal.State
-	notBegun bool // the journal has no run of which anything could have started
+	notBegun bool // the journal has no run that could have started anything
 	entries  []journal.Entry
 	log      []simfleet.Exec
-	fresh    []bool // by target: the session wrote an intent
-	resumed  bool   // it was not the first session
+	fresh    []bool // by target: the session recorded an intent
+	resumed  bool   // not the first session
 }
 
-// resumable counts the targets that certainly did not run.
+// resumable returns the number of targets that certainly did not run.
 func (f finding) resumable() (n int) {
 	for _, e := range f.entries {
 		if journal.Resumable(&e) {
@@ -29,7 +30,7 @@ func (f finding) resumable() (n int) {
 	return n
 }
 
-// verify opens the journal that a session left, and joins it with what the
+// verify opens the journal after a session and compares it with what the
 // servers saw.
 func (x *trial) verify(s *session) finding {
 	x.t.Helper()
@@ -55,7 +56,7 @@ func (x *trial) verify(s *session) finding {
 	return f
 }
 
-// read reads all that the journal has of the newest run.
+// read reads everything that the journal has of the newest run.
 func (x *trial) read(j *journal.Journal) finding {
 	x.t.Helper()
 	f := finding{notBegun: true, log: x.fleet.Log()}
@@ -78,9 +79,9 @@ func (x *trial) read(j *journal.Journal) finding {
 	return f
 }
 
-// checkEntries compares the journal with the servers' log, and with what sessions said:
-// what they saw the end of is still so, or it is unknown since the end did not
-// come to the journal.
+// checkEntries compares the journal with the servers' log and with the
+// sessions' output: a result that a session printed is still the same, or
+// unknown if it was not recorded.
 func (x *trial) checkEntries(when string, f finding, log []simfleet.Exec) {
 	x.t.Helper()
 	results := make([]fleet.Result, len(f.entries))
@@ -101,8 +102,8 @@ func (x *trial) checkEntries(when string, f finding, log []simfleet.Exec) {
 	}
 }
 
-// compare asserts that the journal has everything that a session said which came
-// to its end.
+// compare asserts that the journal has every result that a completed session
+// printed.
 func (x *trial) compare(when string, f finding, results []fleet.Result) {
 	x.t.Helper()
 	for _, r := range results {
@@ -112,7 +113,7 @@ func (x *trial) compare(when string, f finding, results []fleet.Result) {
 	}
 }
 
-// remember keeps what a session said of the targets that ran, or may have.
+// remember keeps what a session printed about targets that ran, or may have.
 func (x *trial) remember(results []fleet.Result) {
 	x.t.Helper()
 	for _, r := range results {
@@ -127,8 +128,8 @@ func (x *trial) remember(results []fleet.Result) {
 	}
 }
 
-// lastRefusals leaves of each host's refusals the one that its result can tell
-// of: every session may ask a host once more that ran nothing.
+// lastRefusals keeps each host's refusal that its result can be about: every
+// session may ask a host again that ran nothing.
 func lastRefusals(log []simfleet.Exec, results []fleet.Result) []simfleet.Exec {
 	refused := make(map[string]bool)
 	for _, r := range results {
@@ -144,13 +145,13 @@ func lastRefusals(log []simfleet.Exec, results []fleet.Result) []simfleet.Exec {
 	return kept
 }
 
-// resumes bounds how often the end of a run is asked for: where it keeps its
-// brakes, each target that fails may stop it.
+// resumes limits how often the run is resumed: if brakes are kept, each failing
+// target may stop it.
 const resumes = 4
 
-// finish heals the fleet, has the run ended, and passes the last judgement.
-// Every command has run once, and its bytes are in the journal, or nobody knows
-// and it ran once at most. It says how many are not known.
+// finish heals the fleet, resumes the run to its end, and checks the result:
+// every command has run once and its output is in the journal, or it is unknown
+// and ran at most once. It returns the number of unknown targets.
 func (x *trial) finish() (unknown int) {
 	x.t.Helper()
 	x.healed.Store(true)
@@ -189,12 +190,12 @@ func (x *trial) finish() (unknown int) {
 	return unknown
 }
 
-// whole says whether every target of the run ran, or may have.
+// whole reports whether every target of the run ran, or may have.
 func (x *trial) whole(f finding) bool {
 	return !f.notBegun && len(f.entries) == x.hosts && f.resumable() == 0
 }
 
-// open reads what the journal has.
+// open reads the journal.
 func (x *trial) open() finding {
 	x.t.Helper()
 	j, err := journal.Open(x.t.Context(), x.in("state"), journal.Options{})
@@ -204,8 +205,8 @@ func (x *trial) open() finding {
 	return f
 }
 
-// lost says whether the journal has nothing that could be resumed, and then has
-// the program say so.
+// lost reports whether the journal has no run to resume, and then checks that
+// the program says so.
 func (x *trial) lost(f finding) bool {
 	x.t.Helper()
 	if !f.notBegun {
@@ -219,7 +220,7 @@ func (x *trial) lost(f finding) bool {
 	return true
 }
 
-// nothingLeft resumes what is ended, and has the program verify it.
+// nothingLeft resumes a completed run, and verifies it with the program.
 func (x *trial) nothingLeft() {
 	x.t.Helper()
 	execs := len(x.fleet.Log())

@@ -6,16 +6,16 @@ import (
 	"testing"
 )
 
-// A run is killed before and after the writes of its journal, in turn: system
-// calls that change something in the state directory, counted from outside, with
-// nothing in the program that knows of it.
+// A run is killed before and after each write of its journal in turn: system
+// calls that change something in the state directory, counted from outside,
+// without support in the program.
 func TestKilledAtEveryWrite(t *testing.T) {
 	x := newTrial(t, nil)
 	s, whole := x.trace(write{}, x.runArgs())
 	if a := s.account(); a.summary == nil || whole.seen < 2*hosts {
 		t.Fatalf("%d writes, exit code %d: %s", whole.seen, s.code(), s.said())
 	}
-	// Another run may make some more.
+	// Another run may make a few more.
 	writes := whole.seen + whole.seen/20
 	n := int(knob(t, "CRASHTEST_WRITES", 16))
 	if n == 0 {
@@ -28,7 +28,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 		x := newTrial(t, nil)
 		kill := write{nth: 1 + i*writes/n, after: i%2 == 1}
 		if n < writes {
-			kill.nth += random.IntN(writes / n) // another one each time
+			kill.nth += random.IntN(writes / n) // a different one each time
 		}
 		args := x.runArgs()
 		for range 2 {
@@ -46,7 +46,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 			if f.notBegun || t.Failed() || random.IntN(4) > 0 {
 				break
 			}
-			// So is the one that goes on with it, wherever that may be.
+			// The session that resumes it is killed too, at any write.
 			args, kill.nth = x.resumeArgs(), 1+random.IntN(writes/4)
 		}
 		c.addUnknown(x.finish())

@@ -1,6 +1,6 @@
-// Package needs finds the programs of others that a test talks to or compares
-// with. In CI one that is missing fails the test; elsewhere it skips it, with the
-// package to install.
+// Package needs locates the external programs that a test needs. In CI a
+// missing program fails the test; elsewhere the test is skipped with a hint
+// that names the package to install.
 package needs
 
 import (
@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// packages are the Debian packages of the programs and Python modules that
-// scripts/setup installs, or finds on every Debian, by the last part of the path.
+// packages maps programs and Python modules, by the last element of the path,
+// to the Debian packages that scripts/setup installs or that every Debian has.
 var packages = map[string]string{
 	"ssh":               "openssh-client",
 	"ssh-add":           "openssh-client",
@@ -45,9 +45,9 @@ var packages = map[string]string{
 	"unshare":           "util-linux",
 }
 
-// Program returns where the program is: path itself, or what PATH has where it is
-// a mere name. Where it is not installed the test ends: it fails when the
-// environment has CI, and is skipped otherwise.
+// Program returns the path of a program: path itself, or the result of
+// searching PATH if it is only a name. If it is not installed, the test fails
+// if the environment has CI, and is skipped otherwise.
 func Program(t testing.TB, path string) string {
 	t.Helper()
 	debian, ok := packages[filepath.Base(path)]

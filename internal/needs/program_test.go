@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// An ending notes how a test would have ended.
+// An ending records how a test would end.
 type ending struct {
 	testing.TB
 	how string
@@ -26,8 +26,8 @@ func (e *ending) end(format string, args []any) {
 	panic(e)
 }
 
-// asked is how a test ends that asks for the program, and what it got if it goes
-// on.
+// asked returns how a test that needs the program ends, and the path it gets if
+// it continues.
 func asked(path string) (how, got string) {
 	e := new(ending)
 	defer func() {
@@ -62,7 +62,7 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-// What scripts/setup installs is what a hint names.
+// A hint names the packages that scripts/setup installs.
 func TestSameAsSetup(t *testing.T) {
 	script, err := os.ReadFile("../../scripts/setup")
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 	"shoal/internal/sshdtest"
 )
 
-// overSSH runs a command with the ssh client, which checks the host key and
-// the login quite apart from our own code.
+// overSSH runs a command with the ssh client, which checks host key and login
+// independently of our own code.
 func overSSH(t *testing.T, s *sshdtest.Server, command string) (string, error) {
 	t.Helper()
 	out, messages, err := overSSHVerbosely(t, s, "-oLogLevel=INFO", command)
@@ -68,7 +68,7 @@ func algorithms(key ssh.PublicKey) []string {
 	return []string{key.Type()}
 }
 
-// wantRun runs a command and wants these from it.
+// wantRun runs a command and asserts its output and exit status.
 func wantRun(t *testing.T, s *sshdtest.Server, client *ssh.Client, command, stdout, stderr string, status int) {
 	t.Helper()
 	session, err := client.NewSession()
@@ -90,7 +90,7 @@ func wantRun(t *testing.T, s *sshdtest.Server, client *ssh.Client, command, stdo
 	}
 }
 
-// negotiated tells what both sides have agreed on.
+// negotiated returns the negotiated algorithms.
 func negotiated(t *testing.T, client *ssh.Client) ssh.NegotiatedAlgorithms {
 	t.Helper()
 	conn, ok := client.Conn.(ssh.AlgorithmsConnMetadata)

@@ -22,20 +22,20 @@ var dropbear = Kind{
 	settings: []Setting{MaxAuthTries, Banner, ForceCommand, Args, Subreaper},
 }
 
-// Dropbear starts a Dropbear server that takes public keys only.
+// Dropbear starts a Dropbear server that accepts only public keys.
 //
-// Dropbear 2022.83 looks for authorized_keys only below the home directory that
-// getpwnam(3) gives, so it sees a password file of its own. It counts a key that
-// was signed with in vain as an authentication failure, not one that was asked
-// about. A client that would rather have an RSA host key than those that it has
-// loses the connection (a failed assertion).
+// Dropbear 2022.83 looks for authorized_keys only in the home directory from
+// getpwnam(3), so it sees a password file of its own. A wrong signature counts
+// as an authentication failure, but a query for a key does not. A client that
+// prefers an RSA host key to those that the server has loses the connection (a
+// failed assertion).
 func Dropbear(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	o := dropbear.apply(t, opts)
 	bin := needs.Program(t, "/usr/sbin/dropbear")
 	s := newServer(t, o)
-	// In the foreground, log to standard error, no passwords, and the server's
-	// environment for its commands, so that they can be found.
+	// Foreground, log to standard error, no passwords, and pass the server's
+	// environment to its commands, so that they can be found.
 	args := append([]string{bin, "-F", "-E", "-s", "-e"}, o.args...)
 	if o.maxAuthTries > 0 {
 		args = append(args, "-T", strconv.Itoa(o.maxAuthTries))
@@ -63,7 +63,7 @@ func Dropbear(t testing.TB, opts ...Option) *Server {
 	return s
 }
 
-// dropbearKey makes a host key in Dropbear's own format.
+// dropbearKey creates a host key in Dropbear's format.
 func dropbearKey(t testing.TB, kind KeyType, path string) ssh.PublicKey {
 	t.Helper()
 	args := []string{"-t", string(kind), "-f", path}
@@ -78,7 +78,7 @@ func dropbearKey(t testing.TB, kind KeyType, path string) ssh.PublicKey {
 	if err != nil {
 		t.Fatalf("reading Dropbear's %s host key: %v", kind, err)
 	}
-	// A line of words comes first, then the key, then its fingerprint.
+	// The output is a line of text, the key, and its fingerprint.
 	key, _, _, _, err := ssh.ParseAuthorizedKey(out)
 	if err != nil {
 		t.Fatalf("parsing what dropbearkey -y says: %v\n%s", err, out)

@@ -6,12 +6,13 @@ import (
 	"testing"
 )
 
-// programs are the servers that others' libraries need to be servers.
+// programs make servers of other projects' SSH libraries.
 //
 //go:embed servers
 var programs embed.FS
 
-// unpack puts the programs into the test's directory and gives the path of one.
+// unpack writes the programs into the test's directory and returns the path of
+// one.
 func (s *Server) unpack(t testing.TB, name string) string {
 	t.Helper()
 	const folder = "servers"

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// environ reads a process's environment (proc_pid_environ(5)). In the middle of
-// execve(2) a process has none for a moment; then it is asked again, because it
-// would be taken for one of somebody else's.
+// environ reads a process's environment (proc_pid_environ(5)). During execve(2)
+// it is empty for a moment; reading is then repeated, because the process would
+// be mistaken for an unrelated one.
 func environ(pid int) ([]byte, error) {
-	const attempts = 50 // a millisecond apart: who has none for so long has none
+	const attempts = 50 // one per millisecond; then the environment is really empty
 	var text []byte
 	for range attempts {
 		var err error
@@ -27,14 +27,14 @@ func environ(pid int) ([]byte, error) {
 	return text, nil
 }
 
-// program says whether a process is neither a zombie nor a thread of the kernel
-// (proc_pid_stat(5)): those have no environment and never will.
+// program reports whether a process is neither a zombie nor a kernel thread
+// (proc_pid_stat(5)): those never have an environment.
 func program(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return false
 	}
-	// The name before the last parenthesis may hold anything.
+	// The name before the last parenthesis may contain anything.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	const state, flags = 0, 6
 	if len(fields) <= flags {

@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// A process that does little else than execve is never seen without its
-// environment.
+// A process that mostly calls execve is never seen without its environment.
 func TestEnvironOfOneThatExecutes(t *testing.T) {
 	script := filepath.Join(t.TempDir(), "again")
 	write(t, script, []byte("[ $1 -gt 0 ] || exit 0\nexec /bin/sh $0 $(($1 - 1))\n"), 0o600)
@@ -32,7 +31,7 @@ func TestEnvironOfOneThatExecutes(t *testing.T) {
 	}
 }
 
-// runs says whether a child of ours has not ended yet.
+// runs reports whether a child of ours is still running.
 func runs(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err == nil && !bytes.HasPrefix(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" Z"))

@@ -24,9 +24,9 @@ var erlang = Kind{
 	settings: []Setting{Kex, Ciphers, MACs, ForceCommand},
 }
 
-// Erlang starts a server on Erlang's ssh application, which routers and
-// switches have too. A command has no standard input there, and what it says on
-// standard error comes at its end.
+// Erlang starts a server on Erlang's ssh application, which also runs on
+// routers and switches. Its commands have no standard input, and their standard
+// error is sent at their end.
 func Erlang(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	o := erlang.apply(t, opts)
@@ -45,7 +45,7 @@ func Erlang(t testing.TB, opts ...Option) *Server {
 	return s
 }
 
-// erlangSettings says the options as terms for ssh:daemon/3.
+// erlangSettings returns the options as terms for ssh:daemon/3.
 func erlangSettings(o options) []string {
 	var algorithms, settings []string
 	for _, list := range []struct {

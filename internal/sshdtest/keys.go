@@ -14,11 +14,11 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// A KeyType is a kind of host key, as ssh-keygen(1) and dropbearkey(1) name it
-// after -t.
+// A KeyType is a type of host key, named as by the -t flag of ssh-keygen(1) and
+// dropbearkey(1).
 type KeyType string
 
-// The kinds of host key.
+// The types of host key.
 const (
 	Ed25519 KeyType = "ed25519"
 	ECDSA   KeyType = "ecdsa" // NIST P-256
@@ -27,8 +27,8 @@ const (
 
 const rsaBits = 3072
 
-// makeHostKeys makes the host keys and gives their files, in OpenSSH's format
-// and under the names that OpenSSH's have.
+// makeHostKeys creates the host keys in OpenSSH's format and returns their
+// files, named as OpenSSH names them.
 func (s *Server) makeHostKeys(t testing.TB, o options) []string {
 	t.Helper()
 	var paths []string
@@ -40,7 +40,7 @@ func (s *Server) makeHostKeys(t testing.TB, o options) []string {
 	return paths
 }
 
-// generateKey makes a key, writes it in OpenSSH's format to path, and its
+// generateKey creates a key and writes it to path in OpenSSH's format, and its
 // public half to path.pub.
 func generateKey(t testing.TB, kind KeyType, path string) ssh.Signer {
 	t.Helper()
@@ -48,7 +48,7 @@ func generateKey(t testing.TB, kind KeyType, path string) ssh.Signer {
 	if err != nil {
 		t.Fatalf("making an %s key: %v", kind, err)
 	}
-	// Paramiko 2.12 cannot read each second key that has no comment.
+	// Paramiko 2.12 cannot read every second key without a comment.
 	block, err := ssh.MarshalPrivateKey(key, "test")
 	if err != nil {
 		t.Fatal(err)

@@ -5,30 +5,30 @@ import (
 	"testing"
 )
 
-// A Kind is an implementation of SSH. Its lists name what it speaks of what is
-// in use today and golang.org/x/crypto/ssh speaks too; it may speak more.
+// A Kind is an implementation of SSH. Its lists have the algorithms in use
+// today that golang.org/x/crypto/ssh also supports; it may support more.
 type Kind struct {
-	// Name is the implementation's own.
+	// Name is the implementation's name.
 	Name string
-	// Start starts one: the function of this package with that name.
+	// Start starts a server: the function of this package with that name.
 	Start func(testing.TB, ...Option) *Server
-	// HostKeys are the types of keys that it can have.
+	// HostKeys are the supported types of host key.
 	HostKeys []KeyType
-	// UserKeys are the types of keys that it lets in.
+	// UserKeys are the types of client key that it accepts.
 	UserKeys []KeyType
 	// Kex are key exchange methods.
 	Kex []string
-	// Ciphers are ciphers, those with authentication of their own and others.
+	// Ciphers are ciphers, both AEAD and others.
 	Ciphers []string
-	// MACs are those that go with the others.
+	// MACs are the MACs for ciphers without authentication.
 	MACs []string
-	// NoStdin says that a command has no standard input.
+	// NoStdin reports that commands have no standard input.
 	NoStdin bool
 
 	settings []Setting
 }
 
-// Kinds lists all implementations.
+// Kinds returns all implementations.
 func Kinds() []Kind {
 	return []Kind{
 		openSSH.with(OpenSSH),
@@ -46,5 +46,5 @@ func (k Kind) with(start func(testing.TB, ...Option) *Server) Kind {
 	return k
 }
 
-// Has says whether the server can be set up with the option of this name.
+// Has reports whether the server supports the option of this name.
 func (k Kind) Has(s Setting) bool { return s == everywhere || slices.Contains(k.settings, s) }

@@ -16,8 +16,8 @@ import (
 	"shoal/internal/sshdtest"
 )
 
-// One server of each kind, with all that it can have, lets in the ssh client and
-// our library, and speaks what its kind is said to speak.
+// One server of each kind, with everything that it supports, accepts the ssh
+// client and our library, and supports the algorithms listed for its kind.
 func TestKinds(t *testing.T) {
 	t.Parallel()
 	for _, kind := range sshdtest.Kinds() {
@@ -94,7 +94,7 @@ func testAlgorithms(t *testing.T, kind sshdtest.Kind, s *sshdtest.Server) {
 	}
 }
 
-// testInput sends input, which comes to the command up to its end.
+// testInput sends input and asserts that the command receives all of it.
 func testInput(t *testing.T, s *sshdtest.Server) {
 	session, err := dial(t, s, s.HostKey).NewSession()
 	if err != nil {
@@ -108,8 +108,8 @@ func testInput(t *testing.T, s *sshdtest.Server) {
 	}
 }
 
-// All settings that a kind has, on one server. It speaks nothing but what it is
-// told to, though the client would rather.
+// All settings that a kind supports, on one server. It uses only the configured
+// algorithms even if the client prefers others.
 func TestSettingsAreInForce(t *testing.T) {
 	t.Parallel()
 	const banner = "authorised use only\n"
@@ -129,7 +129,7 @@ func TestSettingsAreInForce(t *testing.T) {
 				}
 			}
 			if len(opts) == 0 {
-				return // TinySSH has none of them
+				return // TinySSH supports none of them
 			}
 			s := kind.Start(t, opts...)
 			var greeted string
@@ -183,7 +183,7 @@ func TestMaxAuthTriesIsInForce(t *testing.T) {
 	})
 }
 
-// A forger has a key that the server knows, and signs something else with it.
+// A forger has a key that the server accepts, and signs with another one.
 type forger struct {
 	known  ssh.Signer
 	signed *int
@@ -196,10 +196,10 @@ func (f forger) Sign(r io.Reader, data []byte) (*ssh.Signature, error) {
 	return f.known.Sign(r, append([]byte("forged"), data...))
 }
 
-// The server asks for new keys, and what it sends is whole all the same. This is
-// for the ssh client: AsyncSSH 2.10 goes on sending output between its KEXINIT
-// and its NEWKEYS, which RFC 4253 section 7.1 forbids and OpenSSH bears with,
-// but not golang.org/x/crypto/ssh.
+// The server starts key re-exchanges, and its output is complete nevertheless.
+// The test uses the ssh client: AsyncSSH 2.10 continues to send output between
+// its KEXINIT and its NEWKEYS, which RFC 4253 section 7.1 forbids; OpenSSH
+// tolerates it, golang.org/x/crypto/ssh does not.
 func TestRekeyLimitIsInForce(t *testing.T) {
 	t.Parallel()
 	forEach(t, sshdtest.RekeyLimit, func(t *testing.T, kind sshdtest.Kind) {
@@ -230,7 +230,7 @@ func TestKindsAreDistinct(t *testing.T) {
 	}
 }
 
-// forEach runs a test for each kind with the setting.
+// forEach runs a test for each kind that supports the setting.
 func forEach(t *testing.T, setting sshdtest.Setting, test func(*testing.T, sshdtest.Kind)) {
 	t.Helper()
 	for _, kind := range sshdtest.Kinds() {

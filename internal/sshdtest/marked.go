@@ -9,21 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// markName is the environment variable that tells what a server has started.
-// Neither parents nor groups tell it: sshd gives each command a session of its
-// own, and a command whose connection has ended belongs to init.
+// markName is the environment variable that marks all processes of a server.
+// Parents and groups are not enough: sshd starts each command in a session of
+// its own, and a command whose connection has ended becomes init's child.
 const markName = "SHOAL_TESTSSHD"
 
-// A handle is a pidfd (pidfd_open(2)): unlike a process id it never comes to
-// mean another process.
+// A handle is a pidfd (pidfd_open(2)): unlike a process id it never refers to a
+// later process.
 type handle int
 
-// marked gives a handle for each process that runs with the mark in its
-// environment.
+// marked returns a handle for each process with the mark in its environment.
 func marked(mark string) []handle {
 	var found []handle
 	entry := []byte(markName + "=" + mark)
-	environs, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is well formed
+	environs, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is valid
 	for _, path := range environs {
 		pid, err := strconv.Atoi(strings.Split(path, "/")[2])
 		if err != nil {
@@ -31,9 +30,10 @@ func marked(mark string) []handle {
 		}
 		fd, err := unix.PidfdOpen(pid, 0)
 		if err != nil {
-			continue // it has ended
+			continue // it has exited
 		}
-		// Only now, so that what is read is of the process that the handle is of.
+		// Read the environment after opening the handle, so that both belong to
+		// the same process.
 		env, err := environ(pid)
 		if err != nil || !hasEntry(env, entry) {
 			_ = unix.Close(fd)
@@ -53,9 +53,9 @@ func hasEntry(env, entry []byte) bool {
 	return false
 }
 
-// kill ends the process, waits until it has ended and frees the handle.
+// kill kills the process, waits until it has ended and closes the handle.
 func (h handle) kill() {
-	_ = unix.PidfdSendSignal(int(h), unix.SIGKILL, nil, 0) // ended already is fine
+	_ = unix.PidfdSendSignal(int(h), unix.SIGKILL, nil, 0) // it may have exited already
 	ended := []unix.PollFd{{Fd: int32(h), Events: unix.POLLIN}}
 	for {
 		if _, err := unix.Poll(ended, -1); err != unix.EINTR {

@@ -29,8 +29,8 @@ var openSSH = Kind{
 	settings: []Setting{Kex, Ciphers, MACs, RekeyLimit, MaxAuthTries, Banner, ForceCommand, Config, Args, Subreaper},
 }
 
-// OpenSSH starts sshd. It takes public keys only, has no PAM, and logs at
-// LogLevel VERBOSE; WithConfig overrides any of it.
+// OpenSSH starts sshd. It accepts only public keys, does not use PAM, and logs
+// at LogLevel VERBOSE; WithConfig overrides all of these.
 func OpenSSH(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	o := openSSH.apply(t, opts)
@@ -47,8 +47,8 @@ func OpenSSH(t testing.TB, opts ...Option) *Server {
 	}
 	config = append(config,
 		"AuthorizedKeysFile "+s.authorizedKeys(),
-		// A home of its own: the login shell reads no rc files of this machine's
-		// user, which may print, or take half a second each time.
+		// A home of its own, so that the login shell does not read this user's
+		// rc files, which may print, or take half a second each time.
 		"SetEnv "+markName+"="+s.dir+" HOME="+s.dir,
 		"PidFile none",
 		"LogLevel VERBOSE",
@@ -66,8 +66,8 @@ func OpenSSH(t testing.TB, opts ...Option) *Server {
 
 	port, proc := startOnFreePort(t, s.dir, func(port uint16) launch {
 		return launch{
-			// sshd runs itself again for each connection and insists on an
-			// absolute path for that.
+			// sshd re-executes itself for each connection, which requires an
+			// absolute path.
 			argv: o.underSubreaper(t, append([]string{
 				bin, "-D", "-e", "-f", path,
 				"-o", fmt.Sprintf("ListenAddress=%s:%d", loopback, port),
@@ -80,7 +80,7 @@ func OpenSSH(t testing.TB, opts ...Option) *Server {
 	return s
 }
 
-// sshdConfig says the options in sshd's words.
+// sshdConfig returns the options as lines of sshd_config.
 func (s *Server) sshdConfig(t testing.TB, o options) []string {
 	t.Helper()
 	var config []string

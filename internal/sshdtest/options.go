@@ -7,17 +7,17 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// An Option changes how a server is set up. A server that cannot be set up like
-// that fails the test.
+// An Option changes how a server is set up. An option that the server does not
+// support fails the test.
 type Option struct {
 	setting Setting
 	apply   func(*options)
 }
 
-// A Setting is what an option sets, by the option's name.
+// A Setting is what an option sets, named after the option.
 type Setting string
 
-// Settings that not every server has.
+// Settings that not every server supports.
 const (
 	Kex          Setting = "WithKex"
 	Ciphers      Setting = "WithCiphers"
@@ -46,7 +46,7 @@ type options struct {
 	subreaper          bool
 }
 
-// apply gives the options for a server of this kind.
+// apply returns the options for a server of this kind.
 func (k Kind) apply(t testing.TB, opts []Option) options {
 	t.Helper()
 	var o options
@@ -67,56 +67,56 @@ func (k Kind) apply(t testing.TB, opts []Option) options {
 	return o
 }
 
-// WithHostKeys says which host keys the server has; without it, one Ed25519
-// key. RSA keys take a moment to make.
+// WithHostKeys sets the types of the server's host keys; the default is one
+// Ed25519 key. Creating RSA keys takes a moment.
 func WithHostKeys(types ...KeyType) Option {
 	return Option{everywhere, func(o *options) { o.hostKeys = types }}
 }
 
-// WithAuthorized lets these keys in too.
+// WithAuthorized accepts these client keys too.
 func WithAuthorized(keys ...ssh.PublicKey) Option {
 	return Option{everywhere, func(o *options) { o.authorized = append(o.authorized, keys...) }}
 }
 
-// WithKex says which key exchange methods the server has, best first.
+// WithKex sets the server's key exchange methods, best first.
 func WithKex(names ...string) Option {
 	return Option{Kex, func(o *options) { o.kex = names }}
 }
 
-// WithCiphers says which ciphers the server has, best first.
+// WithCiphers sets the server's ciphers, best first.
 func WithCiphers(names ...string) Option {
 	return Option{Ciphers, func(o *options) { o.ciphers = names }}
 }
 
-// WithMACs says which MACs the server has, best first.
+// WithMACs sets the server's MACs, best first.
 func WithMACs(names ...string) Option {
 	return Option{MACs, func(o *options) { o.macs = names }}
 }
 
-// WithRekeyLimit has the server ask for new keys each time that it has sent
-// this many bytes, or received them.
+// WithRekeyLimit makes the server start a key re-exchange each time that it has
+// sent or received this many bytes.
 func WithRekeyLimit(bytes int) Option {
 	return Option{RekeyLimit, func(o *options) { o.rekeyLimit = bytes }}
 }
 
-// WithMaxAuthTries has the server disconnect at this many failures.
+// WithMaxAuthTries makes the server disconnect after n failures.
 func WithMaxAuthTries(n int) Option {
 	return Option{MaxAuthTries, func(o *options) { o.maxAuthTries = n }}
 }
 
-// WithBanner has the server send this text before authentication.
+// WithBanner makes the server send text before authentication.
 func WithBanner(text string) Option {
 	return Option{Banner, func(o *options) { o.banner = text }}
 }
 
-// WithForceCommand has the server run this command, whatever is asked for.
+// WithForceCommand makes the server run command instead of the requested one.
 func WithForceCommand(command string) Option {
 	return Option{ForceCommand, func(o *options) { o.forceCommand = command }}
 }
 
-// WithConfig puts lines before the server's own sshd_config, where they win
-// because the first value of a keyword counts (sshd_config(5)): "MaxAuthTries
-// 2". OpenSSH only.
+// WithConfig inserts lines at the start of sshd_config, where they take
+// precedence because the first value of a keyword counts (sshd_config(5)).
+// Example: "MaxAuthTries 2". OpenSSH only.
 func WithConfig(lines ...string) Option {
 	return Option{Config, func(o *options) { o.config = append(o.config, lines...) }}
 }
@@ -126,8 +126,8 @@ func WithArgs(args ...string) Option {
 	return Option{Args, func(o *options) { o.args = append(o.args, args...) }}
 }
 
-// WithSubreaper makes the server the parent of processes whose own parent has
-// ended, so that Server.WaitIdle can wait for everything that it has started.
+// WithSubreaper makes the server the parent of orphaned processes below it, so
+// that Server.WaitIdle can wait for everything that it has started.
 func WithSubreaper() Option {
 	return Option{Subreaper, func(o *options) { o.subreaper = true }}
 }

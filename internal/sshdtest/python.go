@@ -12,10 +12,10 @@ import (
 
 const (
 	python = "/usr/bin/python3"
-	// modules is where Debian has modules for its Python.
+	// modules is the directory of Debian's Python modules.
 	modules = "/usr/lib/python3/dist-packages"
-	// pythonFlags: nothing from the environment or the user's own folders, and
-	// no byte code left behind.
+	// pythonFlags ignore the environment and the user's site directory, and
+	// write no byte code.
 	pythonFlags = "-EsB"
 )
 
@@ -31,10 +31,10 @@ var asyncSSH = Kind{
 	settings: []Setting{Kex, Ciphers, MACs, RekeyLimit, Banner, ForceCommand, Subreaper},
 }
 
-// AsyncSSH starts a server on AsyncSSH. It tells the exit status only once
-// nobody holds the command's output open. When it asks for new keys, 2.10 goes
-// on sending output between its KEXINIT and its NEWKEYS, against RFC 4253
-// section 7.1.
+// AsyncSSH starts a server on AsyncSSH. It sends the exit status only when no
+// process has the command's output open any more. When it starts a key
+// re-exchange, version 2.10 continues to send output between its KEXINIT and
+// its NEWKEYS, which violates RFC 4253 section 7.1.
 func AsyncSSH(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	return startPython(t, asyncSSH, "asyncssh", "asyncssh_server.py", opts)
@@ -44,16 +44,16 @@ var paramiko = Kind{
 	Name:     "Paramiko",
 	HostKeys: []KeyType{Ed25519, ECDSA, RSA},
 	UserKeys: []KeyType{Ed25519, ECDSA, RSA},
-	// 2.12 knows the method by its first name alone.
+	// 2.12 knows the method only by its first name.
 	Kex:      []string{"curve25519-sha256@libssh.org", ssh.KeyExchangeECDHP256},
 	Ciphers:  []string{ssh.CipherAES128CTR, ssh.CipherAES256CTR},
 	MACs:     []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM, ssh.HMACSHA256, ssh.HMACSHA512},
 	settings: []Setting{Kex, Ciphers, MACs, RekeyLimit, Banner, ForceCommand},
 }
 
-// Paramiko starts a server on Paramiko. It cannot tell of signals: a command
-// that was ended by one has an exit status as a shell gives it, and that is told
-// only once nobody holds the command's output open.
+// Paramiko starts a server on Paramiko. It cannot send exit signals: a command
+// killed by a signal has a shell's exit status, which is sent only when no
+// process has the command's output open any more.
 func Paramiko(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	return startPython(t, paramiko, "paramiko", "paramiko_server.py", opts)
@@ -75,7 +75,7 @@ func Conch(t testing.TB, opts ...Option) *Server {
 	return startPython(t, conch, "twisted", "conch_server.py", opts)
 }
 
-// pythonConfig is what servers/common.py reads.
+// pythonConfig is the input of servers/common.py.
 type pythonConfig struct {
 	Address        string    `json:"address"`
 	Port           uint16    `json:"port"`

@@ -14,19 +14,19 @@ import (
 
 // A Server is a running SSH server.
 type Server struct {
-	// Host is where it listens: 127.0.0.1 and a port. Its User is the one to
-	// log in as.
+	// Host is the address: 127.0.0.1 and a port. Its User is the user to log in
+	// as.
 	Host fleet.Host
 	// User is Host.User.
 	User string
 	// HostKey is the first of HostKeys.
 	HostKey ssh.PublicKey
-	// HostKeys has one key for each type asked for, in that order.
+	// HostKeys has one key for each requested type, in that order.
 	HostKeys []ssh.PublicKey
 	// KnownHosts is a known_hosts file with all of HostKeys.
 	KnownHosts string
 	// KeyFile is the client's private key (OpenSSH format, Ed25519, mode 0600,
-	// no passphrase); the public one is beside it with ".pub".
+	// no passphrase); the public key is in the file with ".pub" appended.
 	KeyFile string
 	// Signer is the key of KeyFile.
 	Signer ssh.Signer
@@ -35,13 +35,13 @@ type Server struct {
 	proc *process
 }
 
-// Log is what the server has said so far on its standard error.
+// Log returns the server's standard error so far.
 func (s *Server) Log() string { return s.proc.log.String() }
 
-// PID is the process id of the listening server.
+// PID returns the process id of the listening server.
 func (s *Server) PID() int { return s.proc.cmd.Process.Pid }
 
-// newServer makes the client's side: directory, user and key.
+// newServer creates the client's side: directory, user and key.
 func newServer(t testing.TB, o options) *Server {
 	t.Helper()
 	me, err := user.Current()
@@ -66,11 +66,11 @@ func (s *Server) bannerFile(t testing.TB, o options) string {
 	return path
 }
 
-// authorizedKeys is where it has to be below a home directory, for those
-// servers that take no other place.
+// authorizedKeys is its path below the home directory, for servers that accept
+// no other.
 func (s *Server) authorizedKeys() string { return filepath.Join(s.dir, ".ssh", "authorized_keys") }
 
-// listensOn fills in what is known only once the server runs.
+// listensOn fills in what is known only when the server runs.
 func (s *Server) listensOn(t testing.TB, port uint16, p *process) {
 	t.Helper()
 	s.proc = p

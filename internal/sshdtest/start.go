@@ -10,22 +10,22 @@ import (
 
 const (
 	loopback = "127.0.0.1"
-	// portTries bounds how often another process may take the port between our
-	// finding it free and the server's binding it.
+	// portTries limits the retries if another process takes the port between
+	// our check and the server's bind.
 	portTries = 10
-	// startLimit is how long a server may take until it listens. It only turns
-	// a server that hangs into a failed test.
+	// startLimit is how long a server may take until it listens. It makes a
+	// hanging server a failed test.
 	startLimit = 30 * time.Second
 )
 
-// A launch is a command line and the two texts in its log that end the wait.
+// A launch is a command line with the two log texts that end the wait.
 type launch struct {
 	argv     []string
 	up, busy string
 }
 
-// startOnFreePort starts the server until it gets the port that was free a
-// moment before, and has it ended with the test.
+// startOnFreePort starts the server on a free port, retries if the port is
+// taken meanwhile, and ends the server with the test.
 func startOnFreePort(t testing.TB, mark string, with func(port uint16) launch) (uint16, *process) {
 	t.Helper()
 	for range portTries {
@@ -51,11 +51,11 @@ func freePort(t testing.TB) uint16 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }() // nothing was sent; there is nothing to lose
+	defer func() { _ = l.Close() }() // no data to lose
 	return uint16(l.Addr().(*net.TCPAddr).Port)
 }
 
-// waitFor waits until the log has one of the texts, the first one first.
+// waitFor waits until the log contains one of the texts, and prefers the first.
 func (p *process) waitFor(t testing.TB, texts ...string) string {
 	t.Helper()
 	limit := time.NewTimer(startLimit)
@@ -71,7 +71,7 @@ func (p *process) waitFor(t testing.TB, texts ...string) string {
 		select {
 		case <-more:
 		case <-p.ended:
-			// What it said last may not have been looked at yet.
+			// Check once more for the last output.
 			for _, text := range texts {
 				if strings.Contains(p.log.String(), text) {
 					return text
@@ -84,7 +84,8 @@ func (p *process) waitFor(t testing.TB, texts ...string) string {
 	}
 }
 
-// launched is the launch of one of our own programs, which say it in one way.
+// launched returns the launch of one of our own programs, which all print the
+// same texts.
 func launched(argv []string, port uint16) launch {
 	return launch{argv: argv, up: fmt.Sprintf("listening on port %d\n", port), busy: "port in use\n"}
 }

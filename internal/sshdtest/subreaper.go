@@ -14,17 +14,16 @@ import (
 	"shoal/internal/needs"
 )
 
-// idleLimit bounds WaitIdle. It only turns a command that hangs into a failed
-// test.
+// idleLimit limits WaitIdle, so that a hanging command becomes a failed test.
 const idleLimit = 2 * time.Minute
 
 // subreaper is a program that executes its arguments as a child subreaper
-// (PR_SET_CHILD_SUBREAPER of prctl(2), which outlasts execve(2)).
+// (PR_SET_CHILD_SUBREAPER of prctl(2), which is preserved by execve(2)).
 const subreaper = "import ctypes, os, sys\n" +
 	"if ctypes.CDLL(None).prctl(36, 1, 0, 0, 0): sys.exit('prctl failed')\n" +
 	"os.execv(sys.argv[1], sys.argv[1:])\n"
 
-// underSubreaper wraps argv where WithSubreaper asks for it.
+// underSubreaper wraps argv if WithSubreaper was given.
 func (o options) underSubreaper(t testing.TB, argv []string) []string {
 	t.Helper()
 	if !o.subreaper {
@@ -33,10 +32,11 @@ func (o options) underSubreaper(t testing.TB, argv []string) []string {
 	return append([]string{needs.Program(t, python), pythonFlags, "-c", subreaper}, argv...)
 }
 
-// WaitIdle waits until the server, started WithSubreaper, has no child: every
-// connection and every command that it has begun is over. It does not wait for
-// what the server has not begun: connections that it has not accepted, and, where
-// it serves connections itself (AsyncSSH), commands that it is about to start.
+// WaitIdle waits until the server, started WithSubreaper, has no child
+// processes: all connections and commands that it has started have ended. It
+// does not wait for connections that the server has not accepted, nor, if the
+// server handles connections in its own process (AsyncSSH), for commands it is
+// about to start.
 func (s *Server) WaitIdle(t testing.TB) {
 	t.Helper()
 	by := time.Now().Add(idleLimit)
@@ -57,7 +57,7 @@ func (s *Server) WaitIdle(t testing.TB) {
 	}
 }
 
-// children returns a handle for each child that has not ended (proc_pid_task(5)).
+// children returns a handle for each running child (proc_pid_task(5)).
 func children(pid int) ([]handle, error) {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*/children", pid))
 	if err != nil || len(tasks) == 0 {
@@ -74,8 +74,8 @@ func children(pid int) ([]handle, error) {
 			if err != nil {
 				return nil, err
 			}
-			// A zombie's handle is ready at once; that it is reaped is the
-			// server's affair.
+			// A zombie's handle is ready at once; reaping it is up to the
+			// server.
 			if fd, err := unix.PidfdOpen(child, 0); err == nil && !handle(fd).ended() {
 				running = append(running, handle(fd))
 			} else if err == nil {
@@ -88,7 +88,8 @@ func children(pid int) ([]handle, error) {
 
 func (h handle) ended() bool { return h.waitUntil(time.Now()) }
 
-// waitUntil reports whether the process has ended, or does so before then.
+// waitUntil waits for the process at most until by, and reports whether it has
+// ended.
 func (h handle) waitUntil(by time.Time) bool {
 	ended := []unix.PollFd{{Fd: int32(h), Events: unix.POLLIN}}
 	for {

@@ -10,8 +10,8 @@ import (
 	"shoal/internal/sshdtest"
 )
 
-// A command leaves a process behind that waits for a pipe; the server is idle
-// when that has ended, and not when the connection has.
+// A command leaves a process behind that waits for a pipe. The server is idle
+// only when that process has ended, not already when the connection has.
 func TestWaitIdle(t *testing.T) {
 	t.Parallel()
 	for _, kind := range sshdtest.Kinds() {
@@ -31,7 +31,8 @@ func TestWaitIdle(t *testing.T) {
 				t.Fatalf("output %q, error %v, want %q", out, err, "left\n")
 			}
 			go func() {
-				// Opening waits for the reader, which no connection waits for any more.
+				// Opening blocks until the reader opens it; no connection waits
+				// for the reader any more.
 				_ = os.WriteFile(pipe, []byte("whole\n"), 0o600)
 			}()
 			s.WaitIdle(t)

@@ -29,7 +29,7 @@ func TestArgsAreInForce(t *testing.T) {
 	}
 }
 
-// A command outlives its connection; it must not outlive the test.
+// A command outlives its connection, but must not outlive the test.
 func TestTheEndTakesTheCommandsAlong(t *testing.T) {
 	t.Parallel()
 	for _, kind := range sshdtest.Kinds() {
@@ -74,8 +74,8 @@ func TestTheEndTakesTheCommandsAlong(t *testing.T) {
 	}
 }
 
-// alive says whether a process runs: a zombie that waits to be collected by
-// init does not.
+// alive reports whether a process runs; a zombie that init has not reaped does
+// not.
 func alive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false

@@ -21,12 +21,12 @@ var tinySSH = Kind{
 	settings: []Setting{Args},
 }
 
-// TinySSH starts TinySSH, a process for each connection.
+// TinySSH starts TinySSH, with a process for each connection.
 //
-// It reads authorized_keys where Dropbear does, so it sees a password file of
-// its own as well; and it gives a command a fresh environment, so the shell in
-// that file puts back by what the command is found. The version of 2023-01 has
-// chacha20-poly1305@openssh.com and no strict key exchange.
+// It reads authorized_keys from the same place as Dropbear, so it also sees a
+// password file of its own. It gives commands a new environment, so the shell
+// in that file restores the variable by which commands are found. Version
+// 2023-01 has chacha20-poly1305@openssh.com but no strict key exchange.
 func TinySSH(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	o := tinySSH.apply(t, opts)
@@ -45,7 +45,7 @@ func TinySSH(t testing.TB, opts ...Option) *Server {
 	return s
 }
 
-// tinySSHKey makes the directory with a host key.
+// tinySSHKey creates the directory with a host key.
 func tinySSHKey(t testing.TB, dir string) ssh.PublicKey {
 	t.Helper()
 	bin := needs.Program(t, "/usr/sbin/tinysshd-makekey")

@@ -36,17 +36,16 @@ type benchFlags struct {
 	progress               flags.Choice
 	cpuProfile, memProfile string
 
-	set *pflag.FlagSet // tells what was written
+	set *pflag.FlagSet // the command's flag set
 }
 
-// onlyServers and onlyFleet are flags that mean something for one kind of
-// targets only.
+// onlyServers and onlyFleet are flags that apply to one kind of target only.
 var (
 	onlyServers = []string{"exclude", "user", "port", "identity", "no-agent", "host-key", "known-hosts"}
 	onlyFleet   = []string{"latency", "jitter", "max-startups", "one-host"}
 )
 
-// groups gives the flags in the groups in which help shows them.
+// groups returns the flags in the groups that help shows.
 func (f *benchFlags) groups() []flags.FlagGroup {
 	what := flags.NewGroup("Measurement")
 	what.IntSliceVar(&f.sizes, "sizes", []int{10, 20, 50, 100, 150, 200}, "numbers of targets: `N,N,...`")
@@ -83,15 +82,16 @@ func (f *benchFlags) groups() []flags.FlagGroup {
 
 func (f *benchFlags) register(cmd *cobra.Command) {
 	f.set = cmd.Flags()
-	// Flags stand before the command, so that the command may have its own.
+	// Flags end at the command, so that the command may have its own.
 	f.set.SetInterspersed(false)
 	flags.AddInGroups(cmd, f.groups()...)
 }
 
-// simulated says that the targets are the simulated fleet's.
+// simulated reports whether the targets are the simulated fleet's.
 func (f *benchFlags) simulated() bool { return len(f.Hosts) == 0 && len(f.Hostfiles) == 0 }
 
-// Validate finds flags that cannot go together, and a fleet that cannot be.
+// validate returns an error for flags that exclude each other, or for an
+// impossible fleet.
 func (f *benchFlags) validate() error {
 	wrong, hint := onlyFleet, "those targets are what they are; leave -w and --hostfile out to measure a simulated fleet"
 	if f.simulated() {
@@ -113,7 +113,7 @@ func (f *benchFlags) validate() error {
 	return nil
 }
 
-// Options are the library's, without targets and how they are reached.
+// options returns the library's options, without targets and how to reach them.
 func (f *benchFlags) options(text string) (bench.Options, error) {
 	o := bench.Options{
 		Command:   text,

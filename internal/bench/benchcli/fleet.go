@@ -10,11 +10,11 @@ import (
 	"shoal/internal/cli/fleet"
 )
 
-// benchFleetName is the command that shoal-bench run starts itself with.
+// benchFleetName is the subcommand with which shoal-bench run starts itself.
 const benchFleetName = "fleet"
 
-// newFleet is shoal fleet for a parent: it ends when its standard input
-// does, which the kernel sees to when the parent is killed.
+// newFleet is shoal fleet for a parent process: it ends when its standard input
+// does, which also happens when the parent is killed.
 func newFleet(stdio console.Stdio) *cobra.Command {
 	cmd := fleet.New(stdio)
 	cmd.Use, cmd.Hidden = benchFleetName, true

@@ -61,7 +61,8 @@ all charts and tables as one page that needs no network.`,
 	return cmd
 }
 
-// plotRecords is shoal-bench plot. It prints the tables unless a file was asked for.
+// plotRecords implements shoal-bench plot. It prints the tables unless an
+// output file is named.
 func plotRecords(f *plotFlags, paths []string, stdio console.Stdio) error {
 	if f.to < 1 || f.to > 1e9 {
 		return fmt.Errorf("--to %d is not between 1 and 1,000,000,000", f.to)
@@ -118,7 +119,7 @@ func addRecord(m *report.Measurements, path string) error {
 	return m.Add(path, file)
 }
 
-// picture gives a function that draws the chart and writes it.
+// picture returns a function that draws the chart and writes it.
 func (f *plotFlags) picture(r *report.Report, o chart.Options, write func(*chart.Picture, io.Writer) error) func(io.Writer) error {
 	return func(w io.Writer) error {
 		p, err := chart.Draw(r, chart.Kind(f.kind.Value), o)
@@ -129,8 +130,8 @@ func (f *plotFlags) picture(r *report.Report, o chart.Options, write func(*chart
 	}
 }
 
-// writeWhole replaces a file only once all of its new content is there, and
-// never one of the records that it comes from.
+// writeWhole replaces a file only when the new content is complete, and never
+// one of the records.
 func writeWhole(path string, records []string, write func(io.Writer) error) error {
 	if existing, err := os.Stat(path); err == nil {
 		for _, record := range records {

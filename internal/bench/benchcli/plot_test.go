@@ -14,8 +14,8 @@ import (
 	"shoal/internal/ui"
 )
 
-// plot runs shoal-bench plot in a directory of its own, with a.jsonl and b.jsonl, of
-// the same experiment, and other.jsonl, of another one.
+// plot runs shoal-bench plot in a temporary directory with a.jsonl and b.jsonl,
+// of the same experiment, and other.jsonl, of another one.
 func plot(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	dir := t.TempDir()

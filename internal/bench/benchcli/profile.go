@@ -8,10 +8,10 @@ import (
 	"runtime/pprof"
 )
 
-// profiles are what is written for go tool pprof; see HACKING.md.
+// profiles are the files written for go tool pprof; see HACKING.md.
 type profiles struct {
-	cpu        *os.File // nil when none is wanted
-	memoryPath string   // "" when none is wanted
+	cpu        *os.File // nil if not requested
+	memoryPath string   // "" if not requested
 }
 
 func startProfiles(cpuPath, memoryPath string) (*profiles, error) {
@@ -19,7 +19,7 @@ func startProfiles(cpuPath, memoryPath string) (*profiles, error) {
 	if cpuPath == "" {
 		return p, nil
 	}
-	file, err := os.Create(cpuPath) // the user's own choice
+	file, err := os.Create(cpuPath) // a path given by the user
 	if err != nil {
 		return nil, fmt.Errorf("opening the CPU profile: %w", err)
 	}
@@ -30,7 +30,7 @@ func startProfiles(cpuPath, memoryPath string) (*profiles, error) {
 	return p, nil
 }
 
-// End writes the profiles.
+// end writes the profiles.
 func (p *profiles) end() error {
 	var err error
 	if p.cpu != nil {
@@ -44,6 +44,6 @@ func (p *profiles) end() error {
 	if openErr != nil {
 		return errors.Join(err, fmt.Errorf("opening the allocation profile: %w", openErr))
 	}
-	runtime.GC() // what lives is counted as of the last collection
+	runtime.GC() // the profile shows what was live at the last collection
 	return errors.Join(err, pprof.Lookup("allocs").WriteTo(file, 0), file.Close())
 }

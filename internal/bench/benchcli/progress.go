@@ -18,28 +18,28 @@ import (
 	"shoal/internal/ui"
 )
 
-// benchRefresh is how often the line changes. It is the client's own CPU that is
-// measured, so it is seldom.
+// benchRefresh is the interval between updates of the line. It is long, because
+// the client's own CPU time is measured.
 const benchRefresh = 500 * time.Millisecond
 
-// A benchProgress shows how far a bench is.
+// A benchProgress shows the progress of a bench.
 type benchProgress struct {
-	w     io.Writer // safe to print on at any time
+	w     io.Writer // may be printed to at any time
 	bars  *mpb.Progress
 	bar   *mpb.Bar
 	lines bool
 	right string       // what Point.Correct counts
-	seen  atomic.Int64 // Results of the point that is being measured
+	seen  atomic.Int64 // results of the current point
 
 	mu    sync.Mutex
 	now   bench.Progress
 	since time.Time // when that step began
 }
 
-// The ways to show progress.
+// The values of --progress.
 const (
-	progressAuto  = "auto"  // a line that changes, or lines where that cannot be
-	progressLines = "lines" // a line for each point
+	progressAuto  = "auto"  // a line that is updated, or lines without a terminal
+	progressLines = "lines" // one line per point
 	progressNever = "never"
 )
 
@@ -50,10 +50,10 @@ func newBenchProgress(w io.Writer, how, right string) *benchProgress {
 		return p
 	}
 	bars := mpb.New(mpb.WithOutput(w), mpb.WithRefreshRate(benchRefresh))
-	// The bar never completes by itself: what it shows is counted here.
+	// The bar never completes by itself; its value is computed in draw.
 	bar, err := bars.Add(0, mpb.BarFillerFunc(p.draw), mpb.BarFillerTrim())
 	if err != nil {
-		return p // mpb has ended already: there is no terminal to draw on
+		return p // mpb has ended: there is no terminal to draw on
 	}
 	p.w, p.bars, p.bar = bars, bars, bar
 	return p
@@ -67,7 +67,7 @@ func (p *benchProgress) draw(w io.Writer, s decor.Statistics) error {
 	return err
 }
 
-// benchLine says what is being measured and how long everything takes yet.
+// benchLine describes the current point and the remaining time.
 func benchLine(now bench.Progress, seen int64, elapsed time.Duration) string {
 	if now.Of == 0 {
 		return ""
@@ -76,7 +76,7 @@ func benchLine(now bench.Progress, seen int64, elapsed time.Duration) string {
 		ui.Count(seen), ui.Count(int64(now.Size)), benchLeft(now, elapsed))
 }
 
-// benchLeft says how long everything takes yet, some time after now began.
+// benchLeft formats the remaining time, elapsed after now began.
 func benchLeft(now bench.Progress, elapsed time.Duration) string {
 	left := max(now.Left-elapsed, 0)
 	switch {
@@ -96,13 +96,13 @@ func (p *benchProgress) step(now bench.Progress) {
 	p.now, p.since = now, time.Now()
 }
 
-// Result is the bench's Options.Result.
+// result is the bench's Options.Result.
 func (p *benchProgress) result(fleet.Result) { p.seen.Add(1) }
 
 // notice is the bench's Options.Notice.
 func (p *benchProgress) notice(text string) { console.Say(p.w, "%s", ui.Visible(text)) }
 
-// point says what came of a point, where no line tells it.
+// point prints a finished point, unless the progress line shows it.
 func (p *benchProgress) point(pt benchrecord.Point) {
 	if !p.lines {
 		return
@@ -113,7 +113,7 @@ func (p *benchProgress) point(pt benchrecord.Point) {
 	_, _ = fmt.Fprintln(p.w, pointLine(now, pt, p.right))
 }
 
-// pointLine is one point for a log.
+// pointLine formats a point for a log.
 func pointLine(now bench.Progress, pt benchrecord.Point, right string) string {
 	text := fmt.Sprintf("%d/%d %s, %s targets: %s, %s of %s %s", now.Number, now.Of, pt.Strategy,
 		ui.Count(int64(pt.Size)), benchWall(pt.Wall), ui.Count(int64(pt.Correct)), ui.Count(int64(pt.Size)), right)
@@ -129,7 +129,7 @@ func pointLine(now bench.Progress, pt benchrecord.Point, right string) string {
 	return text
 }
 
-// benchWall writes a wall time; a few targets on loopback take milliseconds.
+// benchWall formats a wall time; a few targets on loopback take milliseconds.
 func benchWall(d time.Duration) string {
 	if d < 100*time.Millisecond {
 		return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
@@ -137,7 +137,7 @@ func benchWall(d time.Duration) string {
 	return ui.Duration(d)
 }
 
-// Close takes the line off the screen.
+// close removes the progress line.
 func (p *benchProgress) close() {
 	if p.bars == nil {
 		return

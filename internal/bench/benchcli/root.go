@@ -1,6 +1,6 @@
 // Package benchcli is the command line of shoal-bench, which measures shoal and
-// draws what was measured. It is a program of its own, so that shoal does not
-// carry a plotting library. Call [Main].
+// draws the results. It is a separate program, so that shoal does not contain a
+// plotting library. Call [Main].
 package benchcli
 
 import (
@@ -12,8 +12,8 @@ import (
 	"shoal/internal/cli/console"
 )
 
-// Main runs the command line and returns the exit code of the process: 0 when
-// all is well, 2 when nothing was measured, 4 when a part was, 130 when it was
+// Main runs the command line and returns the exit code of the process: 0 for
+// success, 2 if nothing was measured, 4 if only a part was, 130 if it was
 // interrupted.
 func Main(ctx context.Context, args []string, stdio console.Stdio) int {
 	root := &cobra.Command{
@@ -24,7 +24,7 @@ func Main(ctx context.Context, args []string, stdio console.Stdio) int {
 Start with:
   shoal-bench run                                the reference experiment, no server needed
   shoal-bench plot bench.jsonl --html bench.html its charts and tables`,
-		Args: cobra.ArbitraryArgs, // RunE says what is wrong with them
+		Args: cobra.ArbitraryArgs, // RunE reports unknown commands
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return cmd.Help()

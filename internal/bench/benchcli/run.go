@@ -45,8 +45,8 @@ direction. CPU and memory are those of the client alone.`,
 	return cmd
 }
 
-// runBench is shoal-bench run: everything that can be wrong is found before anything
-// is measured.
+// runBench implements shoal-bench run. All errors in flags and inventory are
+// found before anything is measured.
 func runBench(ctx context.Context, f *benchFlags, text string, stdio console.Stdio) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -78,18 +78,18 @@ func runBench(ctx context.Context, f *benchFlags, text string, stdio console.Std
 	return b.measure(ctx)
 }
 
-// A benchRun is one shoal-bench run while it goes on.
+// A benchRun is the state of one shoal-bench run.
 type benchRun struct {
 	flags   *benchFlags
 	options bench.Options
-	fleet   *benchrecord.FleetSettings // nil for the targets of an inventory
+	fleet   *benchrecord.FleetSettings // nil for an inventory's targets
 	stdio   console.Stdio
 	file    *os.File
-	points  []benchrecord.Point // without samples and hosts, which stand in the file
+	points  []benchrecord.Point // without samples and hosts, which are only in the file
 }
 
-// aim finds the targets, or starts them. The context that it gives ends when
-// they do; end frees what was started.
+// aim loads the targets or starts the fleet. The returned context ends when the
+// fleet does; end stops what was started.
 func (b *benchRun) aim(ctx context.Context) (_ context.Context, end func() error, err error) {
 	if b.flags.simulated() {
 		return b.aimAtFleet(ctx)
@@ -109,7 +109,7 @@ func (b *benchRun) aim(ctx context.Context) (_ context.Context, end func() error
 }
 
 func (b *benchRun) aimAtFleet(ctx context.Context) (context.Context, func() error, error) {
-	// The options are checked before a process is started for them.
+	// Check the options before a process is started for them.
 	b.options.Targets = bench.Cycle([]fleet.Host{{Name: "localhost"}})
 	if err := b.options.Validate(); err != nil {
 		return nil, nil, err
@@ -137,13 +137,13 @@ func (b *benchRun) aimAtFleet(ctx context.Context) (context.Context, func() erro
 	b.options.Connect, b.options.Targets = fl.Connect(), fl.Targets
 	b.options.Connect.Timeouts = b.flags.Timeouts()
 	b.options.Connect.Pipeline, b.options.Connect.Classical, b.options.Connect.Client = asked.Pipeline, asked.Classical, asked.Client
-	if b.flags.StateDir != "" { // the hosts are gone after this: only where it is asked for
+	if b.flags.StateDir != "" { // the hosts are temporary: only if requested
 		b.options.Connect.StateDir = asked.StateDir
 	}
 	return serving, fl.Close, nil
 }
 
-// open makes the file of the records; one that exists is never touched.
+// open creates the record file; it never overwrites one.
 func (b *benchRun) open() (err error) {
 	path := cmp.Or(b.flags.output, "bench-"+time.Now().Format("20060102-150405")+".jsonl")
 	b.file, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) // figures are to be shared
@@ -157,7 +157,8 @@ func (b *benchRun) open() (err error) {
 	return nil
 }
 
-// measure runs everything and shows what came of it, of a part too.
+// measure measures everything and prints the results, also when it is
+// interrupted.
 func (b *benchRun) measure(ctx context.Context) error {
 	right := "correct"
 	if b.options.Expect == "" {
@@ -186,7 +187,7 @@ func (b *benchRun) measure(ctx context.Context) error {
 	return console.ExitError(console.ExitUnknown)
 }
 
-// collect writes each point down as it comes.
+// collect writes each point to the file at once.
 func (b *benchRun) collect(ctx context.Context, progress *benchProgress) error {
 	for p, err := range bench.Run(ctx, b.options) {
 		if err != nil {

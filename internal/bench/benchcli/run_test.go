@@ -98,7 +98,7 @@ func TestBenchProgressWithoutATerminal(t *testing.T) {
 	}
 }
 
-// What cannot be measured is found before anything is started.
+// What cannot be measured is rejected before anything is started.
 func TestBenchRefuses(t *testing.T) {
 	for _, c := range []struct{ args, says string }{
 		{"--sizes 0", "sizes [0]"},

@@ -10,8 +10,8 @@ import (
 	"shoal/internal/ui"
 )
 
-// benchTable shows the medians of the repeats for a terminal, strategy by
-// strategy; right is what Point.Correct counts.
+// benchTable formats the medians of the repeats for a terminal, by strategy.
+// right is what Point.Correct counts.
 func benchTable(points []benchrecord.Point, right string) string {
 	rows := [][]string{{"strategy", "targets", "wall", "hosts/s", "CPU ms/host", "peak MiB", right, ""}}
 	for _, c := range benchCells(points) {
@@ -20,14 +20,15 @@ func benchTable(points []benchrecord.Point, right string) string {
 	return ui.AlignTable(rows)
 }
 
-// A benchCell is the repeats of one strategy at one size.
+// A benchCell has the repeats of one strategy at one size.
 type benchCell struct {
 	strategy string
 	size     int
 	points   []benchrecord.Point
 }
 
-// benchCells groups what is to be counted, strategies as they first came.
+// benchCells groups the counted points, strategies in the order of their first
+// point.
 func benchCells(points []benchrecord.Point) []benchCell {
 	var cells []benchCell
 	var order []string
@@ -51,9 +52,9 @@ func benchCells(points []benchrecord.Point) []benchCell {
 	return cells
 }
 
-// row gives the medians of the points that were not cut, and the worst of the
-// correct outputs of all. Hosts per second are those with a correct output: one
-// that was turned away at once was not fast.
+// row returns the medians of the completed points, and the minimum of correct
+// outputs over all points. Hosts per second counts only hosts with a correct
+// output: a refused connection is not a fast one.
 func (c benchCell) row() []string {
 	row := []string{c.strategy, ui.Count(int64(c.size)), "-", "-", "-", "-", "", ""}
 	worst := slices.MinFunc(c.points, func(a, b benchrecord.Point) int { return cmp.Compare(a.Correct, b.Correct) })
@@ -76,7 +77,8 @@ func (c benchCell) row() []string {
 	return row
 }
 
-// medianOf is the middle value, or the mean of the two in the middle.
+// medianOf returns the median; for an even number, the mean of the two in the
+// middle.
 func medianOf(points []benchrecord.Point, value func(benchrecord.Point) float64) float64 {
 	values := make([]float64, len(points))
 	for i, p := range points {

@@ -1,7 +1,7 @@
-// Package benchrecord is what shoal-bench keeps: one header, then one point for each
-// measurement, as versioned JSON lines. [WriteHeader] and [WritePoint] write
-// them, [Read] reads them again.
+// Package benchrecord reads and writes the records of shoal-bench: versioned
+// JSON lines, one header and then one point for each measurement. [WriteHeader]
+// and [WritePoint] write them, [Read] reads them.
 //
-// Nothing here measures and nothing concludes, so that figures can be read, and
-// drawn, without what took them.
+// It neither measures nor analyses, so that records can be read without the
+// code that made them.
 package benchrecord

@@ -26,7 +26,7 @@ func (p Phases) MarshalJSON() ([]byte, error) {
 	return append(text, '}'), nil
 }
 
-// UnmarshalJSON refuses phases that this version does not know.
+// UnmarshalJSON returns an error for phases that this version does not know.
 func (p *Phases) UnmarshalJSON(text []byte) error {
 	var named map[string]time.Duration
 	if err := json.Unmarshal(text, &named); err != nil {

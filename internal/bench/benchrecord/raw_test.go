@@ -41,7 +41,7 @@ func aPoint() benchrecord.Point {
 	}
 }
 
-// The text is a contract with who reads the files later.
+// The format is a contract with later readers of the files.
 func TestLines(t *testing.T) {
 	var out bytes.Buffer
 	if err := errors.Join(benchrecord.WriteHeader(&out, aHeader()), benchrecord.WritePoint(&out, aPoint())); err != nil {
@@ -132,7 +132,7 @@ func TestWriteErrors(t *testing.T) {
 	}
 }
 
-// FuzzRead: what can be read is written and read again as the same.
+// FuzzRead writes what it could read, and must read the same again.
 func FuzzRead(f *testing.F) {
 	var out bytes.Buffer
 	_ = benchrecord.WriteHeader(&out, aHeader())

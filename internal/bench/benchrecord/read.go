@@ -10,7 +10,8 @@ import (
 	"iter"
 )
 
-// MaxLine is the longest line that Read takes: a point of a million hosts fits.
+// MaxLine is the longest line that Read accepts, in bytes; a point of a million
+// hosts fits.
 const MaxLine = 512 << 20
 
 // Errors of Read that callers may test with errors.Is.
@@ -19,21 +20,21 @@ var (
 	ErrNoHeader = errors.New("not a bench record")
 	// ErrNewer: the record has a newer format than this package knows.
 	ErrNewer = errors.New("the bench record is of a newer format")
-	// ErrTorn: the last line has no end; its writer was killed or the disk was
-	// full. Everything before it is whole.
+	// ErrTorn: the last line is incomplete, because its writer was killed or
+	// the disk was full. All lines before it are complete.
 	ErrTorn = errors.New("the last line is torn")
 )
 
-// An Entry is one line: Header or Point is set, or none for a type that this
-// version does not know.
+// An Entry is one line: either Header or Point is set; neither for a line type
+// that this version does not know.
 type Entry struct {
 	Header *Header
 	Point  *Point
 }
 
-// Read gives the lines in their order; the first is the header. An error ends
-// the loop and names its line. Several records one after the other, each with
-// its header, are read as one.
+// Read yields the lines in order; the first is the header. An error names its
+// line and ends the loop. Concatenated records, each with its header, are read
+// as one.
 func Read(r io.Reader) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		lines := bufio.NewScanner(r)
@@ -61,7 +62,7 @@ func Read(r io.Reader) iter.Seq2[Entry, error] {
 	}
 }
 
-// wholeLines is a bufio.SplitFunc that takes no line without its end.
+// wholeLines is a bufio.SplitFunc that returns only complete lines.
 func wholeLines(data []byte, atEOF bool) (int, []byte, error) {
 	if i := bytes.IndexByte(data, '\n'); i >= 0 {
 		return i + 1, data[:i], nil
@@ -78,8 +79,8 @@ func decode(line []byte, first bool) (Entry, error) {
 		Format int    `json:"format"`
 	}
 	err := json.Unmarshal(line, &kind)
-	// The version comes first: a newer format may mean other things by the
-	// other fields.
+	// Check the version first: a newer format may use the other fields
+	// differently.
 	isHeader := err == nil && kind.Type == "bench"
 	switch {
 	case first && (!isHeader || kind.Format < 1):

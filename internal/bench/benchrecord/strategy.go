@@ -10,18 +10,18 @@ import (
 // format.
 type Strategy string
 
-// The strategies, in the order of the reference's two articles and then ours.
+// The strategies: those of the reference's two articles, then ours.
 const (
 	Serial     Strategy = "serial"     // one target after the other
 	Workers    Strategy = "workers"    // a pool of fixed size: Options.Workers at once
-	Concurrent Strategy = "concurrent" // all targets at once, nothing held back
+	Concurrent Strategy = "concurrent" // all targets at once, without limits
 	Auto       Strategy = "auto"       // the defaults of shoal.Options
 )
 
-// Strategies lists them all.
+// Strategies returns all strategies.
 func Strategies() []Strategy { return []Strategy{Serial, Workers, Concurrent, Auto} }
 
-// ParseStrategy finds a strategy by its text.
+// ParseStrategy returns the strategy with that text.
 func ParseStrategy(text string) (Strategy, error) {
 	if s := Strategy(text); slices.Contains(Strategies(), s) {
 		return s, nil

@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// Format is the version of the records that this package writes, and the newest
-// that it reads.
+// Format is the record version that this package writes, and the newest that it
+// reads.
 const Format = 1
 
 type headerLine struct {
@@ -21,12 +21,12 @@ type pointLine struct {
 	Point
 }
 
-// WriteHeader writes the first line of a record in one Write.
+// WriteHeader writes the first line of a record with one Write.
 func WriteHeader(w io.Writer, h Header) error {
 	return writeLine(w, headerLine{"bench", Format, h})
 }
 
-// WritePoint writes one point as a line in one Write.
+// WritePoint writes one point as a line with one Write.
 func WritePoint(w io.Writer, p Point) error {
 	return writeLine(w, pointLine{"point", p})
 }

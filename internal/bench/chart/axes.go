@@ -9,8 +9,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// newPlot is an empty plot in the theme's colours. Its grid is drawn when it is
-// added, so that data comes above it.
+// newPlot returns an empty plot in the theme's colours. It adds the grid first,
+// so that data is drawn above it.
 func (t theme) newPlot() *plot.Plot {
 	p := plot.New()
 	p.BackgroundColor = nil
@@ -25,7 +25,7 @@ func (t theme) newPlot() *plot.Plot {
 	return p
 }
 
-// keepAlign sets everything of a style except where its text stands.
+// keepAlign copies a style except for the text alignment.
 func keepAlign(sty *draw.TextStyle, to draw.TextStyle) {
 	to.XAlign, to.YAlign = sty.XAlign, sty.YAlign
 	*sty = to
@@ -35,18 +35,18 @@ func (t theme) addGrid(p *plot.Plot) {
 	p.Add(&plotter.Grid{Vertical: lineStyle(t.grid, 0.75), Horizontal: lineStyle(t.grid, 0.75)})
 }
 
-// A labelled is a plot with names beside its axes. The plotting library's own
-// names are not used: it takes the middle of a logarithmic axis for the place of
-// its middle value, and leaves empty room for the name there.
+// A labelled is a plot with axis names drawn beside it. The plotting library's
+// own names are not used: on a logarithmic axis it centres them at the middle
+// value instead of the middle of the axis, and leaves an empty space.
 type labelled struct {
 	*plot.Plot
 	x, y string
 }
 
-// room is what a name takes beside its axis.
+// room is the space for a name beside its axis.
 const room = vg.Length(19)
 
-// draw paints both and gives where the data is.
+// draw paints the plot and the names, and returns the data area.
 func (l labelled) draw(c draw.Canvas, t theme) draw.Canvas {
 	inner := l.inner(c)
 	l.Draw(inner)

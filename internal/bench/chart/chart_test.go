@@ -49,8 +49,8 @@ func svgOf(t *testing.T, p *Picture) string {
 	return b.String()
 }
 
-// texts gives the character data of a document, and fails when it is not well
-// formed.
+// texts returns the character data of a document, and fails the test if it is
+// not well-formed.
 func texts(t *testing.T, document string) []string {
 	t.Helper()
 	var all []string
@@ -117,7 +117,7 @@ func TestProjectionSaysSo(t *testing.T) {
 	}
 }
 
-// Every measured size has a point at the place that the axes give it.
+// Every measured size has a point at the position that the axes give.
 func TestEveryMeasuredPointIsThere(t *testing.T) {
 	e := reporttest.Default(10, 50, 100, 200, 10000)
 	e.Hosts = 5
@@ -149,7 +149,7 @@ func TestEveryMeasuredPointIsThere(t *testing.T) {
 			for _, at := range p.Points {
 				projects = projects || at.Series == s.Name && strings.Contains(at.Text, "10,000 hosts: projected ~")
 			}
-			// Serial alone was not measured at 10,000.
+			// Only serial was not measured at 10,000.
 			if want := k == Projected && s.Name == report.Serial; projects != want {
 				t.Errorf("%s: %s has a projected point: %v", k, s.Name, projects)
 			}
@@ -157,14 +157,14 @@ func TestEveryMeasuredPointIsThere(t *testing.T) {
 	}
 }
 
-// The overlay must lie where the plotting library draws.
+// The points must be where the plotting library draws.
 func TestPointsCoincideWithTheirMarks(t *testing.T) {
 	e := reporttest.Default(10, 50, 100)
 	e.Lines = e.Lines[:1]
 	p := drawn(t, reportOf(t, e), Measured, Options{})
 	svg := svgOf(t, p)
 	for _, at := range p.Points {
-		// A circle's path starts at its rightmost place; the radius is 3.6.
+		// A circle's path starts at its rightmost point; the radius is 3.6.
 		want := fmt.Sprintf("M%.5g,%.5g", at.X+3.6, float64(p.height)-at.Y)
 		if !strings.Contains(svg, want) {
 			t.Errorf("no mark is drawn at %v, %v (%s)", at.X, at.Y, want)
@@ -227,7 +227,8 @@ func TestNothingToDraw(t *testing.T) {
 	}
 }
 
-// Odd records must be drawn too: one size, one host, equal times, a falling line.
+// Unusual records must be drawn too: one size, one host, equal times, a falling
+// line.
 func TestOddRecordsAreDrawn(t *testing.T) {
 	for name, change := range map[string]func(*reporttest.Experiment){
 		"one size":   func(e *reporttest.Experiment) { e.Header.Settings.Sizes = []int{7} },

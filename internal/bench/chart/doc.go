@@ -1,11 +1,11 @@
-// Package internal/bench/chart draws a bench report: as PNG, as SVG and as one HTML file.
+// Package chart draws a bench report: as PNG, as SVG and as one HTML file.
 //
 // [Draw] makes one [Picture] of a [report.Report], which [Picture.WritePNG] and
-// [Picture.WriteSVG] write out. [WriteHTML] writes all of them with all tables
-// into one file that needs no network and obeys a policy that forbids it one.
+// [Picture.WriteSVG] write. [WriteHTML] writes all pictures and tables into one
+// file that needs no network and forbids its use.
 //
-// What was measured is drawn with points and solid lines, what is projected with
-// dashed lines and the word. Colours can be told apart by people who do not see
-// red and green alike, and no colour tells anything that a marker or a word does
-// not.
+// Measured values are drawn as points and solid lines; projections are dashed
+// and labelled as such. The colours can be told apart with red-green colour
+// blindness, and everything that a colour shows is also shown by a marker or a
+// word.
 package chart

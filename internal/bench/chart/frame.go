@@ -11,16 +11,15 @@ import (
 	"shoal/internal/ui"
 )
 
-// A frame is what stands around a plot: a title, a line below it, the legend and
-// a caption. They have the plot's outside to themselves, so that they cover
-// nothing of it.
+// A frame is what surrounds a plot: title, subtitle, legend and caption. It is
+// drawn outside the plot, so that it covers no data.
 type frame struct {
 	title, below string
 	entries      []entry
 	caption      []string
 }
 
-// An entry of the legend.
+// An entry is an entry of the legend.
 type entry struct {
 	name string
 	draw func(c draw.Canvas) // into a canvas of the size of a thumbnail
@@ -32,7 +31,7 @@ const (
 	entryGap   = vg.Length(13)
 )
 
-// draw paints the frame and gives the rest of the canvas.
+// draw paints the frame and returns the remaining canvas.
 func (f frame) draw(c draw.Canvas, th theme) draw.Canvas {
 	fill(c, th.ground)
 	c = draw.Crop(c, margin, -margin, margin, -margin)
@@ -50,7 +49,7 @@ func (f frame) draw(c draw.Canvas, th theme) draw.Canvas {
 	return c
 }
 
-// top writes one line at the top and gives what is below it.
+// top writes one line at the top and returns the canvas below it.
 func top(c draw.Canvas, sty text.Style, line string, gap vg.Length) draw.Canvas {
 	sty.YAlign = draw.YTop
 	c.FillText(sty, vg.Point{X: c.Min.X, Y: c.Max.Y}, fit(sty, line, c.Size().X))
@@ -58,7 +57,7 @@ func top(c draw.Canvas, sty text.Style, line string, gap vg.Length) draw.Canvas 
 	return c
 }
 
-// fit cuts a line that is too long.
+// fit truncates a line that is too long.
 func fit(sty text.Style, line string, width vg.Length) string {
 	for columns := ui.Width(line); columns > 0 && sty.Width(line) > width; columns-- {
 		line = ui.Truncate(line, columns)
@@ -66,7 +65,7 @@ func fit(sty text.Style, line string, width vg.Length) string {
 	return line
 }
 
-// legend puts the entries side by side, in as many rows as they need.
+// legend draws the entries side by side, in as many rows as needed.
 func (f frame) legend(c draw.Canvas, sty text.Style) draw.Canvas {
 	height := sty.Font.Size * 1.5
 	x, y := c.Min.X, c.Max.Y-height
@@ -105,7 +104,7 @@ func areaEntry(name string, colour color.Color) entry {
 	return entry{name, func(c draw.Canvas) { fill(draw.Crop(c, 0, 0, 3, -3), colour) }}
 }
 
-// settings describes in one line what the pictures are of.
+// settings describes the measurement in one line.
 func settings(r *report.Report) string {
 	h := r.Header()
 	line := h.Settings.Command + "  ·  " + report.Servers(h) + "  ·  " + report.MachineText(h) + "  ·  " + h.Program

@@ -27,7 +27,7 @@ var pageStyle string
 //go:embed page.js
 var pageScript string
 
-// page is what page.html is filled with.
+// page is the data of page.html.
 type page struct {
 	Title    string
 	Script   template.JS
@@ -45,10 +45,10 @@ type pagePicture struct {
 	Points        []Point
 }
 
-// WriteHTML writes all pictures and tables as one file. It fetches nothing, and
-// its Content-Security-Policy lets it fetch nothing and run no script but its
-// own. Colours follow the reader's preference, and a button changes them;
-// Options.Dark says nothing here.
+// WriteHTML writes all pictures and tables as one file. The file loads nothing;
+// its Content-Security-Policy forbids that, and all scripts but its own.
+// Colours follow the reader's preference, and a button changes them;
+// Options.Dark has no effect.
 func WriteHTML(w io.Writer, r *report.Report, o Options) error {
 	hash := sha256.Sum256([]byte(pageScript))
 	p := page{
@@ -92,8 +92,8 @@ func writePage(w io.Writer, p page) error {
 	return nil
 }
 
-// embed gives what is inside the SVG's root element, its colours replaced by the
-// names that the page gives them.
+// embed returns the content of the SVG's root element, with colours replaced by
+// CSS variables.
 func (p *Picture) embed() (pagePicture, error) {
 	text, err := p.svg()
 	if err != nil {
@@ -102,7 +102,7 @@ func (p *Picture) embed() (pagePicture, error) {
 	body := string(text)
 	body = body[strings.Index(body, "<svg"):]
 	body = body[strings.IndexByte(body, '>')+1 : strings.LastIndex(body, "</svg>")]
-	// Quotes within texts are escaped there, so that no text looks like a style.
+	// Quotes inside texts are escaped, so no text can look like a style.
 	body = regexp.MustCompile(`style="[^"]*"`).ReplaceAllStringFunc(body, p.theme.nameColours)
 	return pagePicture{
 		Kind: string(p.Kind), Title: p.Title, Width: float64(p.width), Height: float64(p.height),
@@ -111,7 +111,7 @@ func (p *Picture) embed() (pagePicture, error) {
 	}, nil
 }
 
-// names gives the theme's colours by the names that CSS knows them by.
+// names returns the theme's colours by CSS name.
 func (t theme) names() map[string]color.NRGBA {
 	all := map[string]color.NRGBA{"ground": t.ground, "ink": t.ink, "muted": t.muted, "grid": t.grid}
 	for i, c := range t.series {
@@ -121,7 +121,7 @@ func (t theme) names() map[string]color.NRGBA {
 }
 
 // nameColours replaces the colours in a style. The plotting library rounds
-// those of areas that let others shine through.
+// those of translucent areas.
 func (t theme) nameColours(style string) string {
 	return regexp.MustCompile(`#[0-9A-F]{6}`).ReplaceAllStringFunc(style, func(hex string) string {
 		var c color.NRGBA
@@ -139,7 +139,7 @@ func (t theme) nameColours(style string) string {
 
 func near(a, b uint8) bool { return max(a, b)-min(a, b) <= 2 }
 
-// themeStyle defines the colours' names for both themes.
+// themeStyle returns the CSS variables for both themes.
 func themeStyle() string {
 	define := func(t theme) string {
 		var b strings.Builder

@@ -13,8 +13,8 @@ import (
 	"shoal/internal/ui"
 )
 
-// phases draws how long each phase took: a row for each phase and in it, for
-// each strategy, a histogram over the bar of its quantiles.
+// phases draws the duration of each phase: a row for each phase, with a
+// histogram above a bar of the quantiles for each strategy.
 func (p *Picture) phases(r *report.Report) error {
 	bars, rows := quantileBarsOf(r, p.theme.looks(r))
 	if len(bars) == 0 {
@@ -61,7 +61,7 @@ func (p *Picture) phases(r *report.Report) error {
 	return nil
 }
 
-// A quantileBar is one strategy's share of a phase's row.
+// A quantileBar is one strategy's part of a phase's row.
 type quantileBar struct {
 	report.Phase
 	series string
@@ -72,15 +72,16 @@ type quantileBar struct {
 
 type quantileBars []quantileBar
 
-// quantileBarsOf gives the rows too: every phase that any strategy reached.
+// quantileBarsOf returns the bars, and the rows: every phase that any strategy
+// reached.
 func quantileBarsOf(r *report.Report, looks map[string]look) (bars quantileBars, rows []fleet.Phase) {
 	for phase := fleet.PhaseResolve; phase < fleet.NumPhases; phase++ {
 		var row quantileBars
 		for i, s := range r.Strategies {
 			for _, q := range s.Phases {
 				if q.Phase == phase {
-					// The strategies share most of the row; a bar stands at the
-					// foot of its share.
+					// The strategies share most of the row; a bar is at the bottom
+					// of its share.
 					share := 0.9 / float64(len(r.Strategies))
 					foot := -float64(len(rows)) + 0.45 - float64(i+1)*share
 					row = append(row, quantileBar{q, s.Name, looks[s.Name], foot, share * 0.7})
@@ -115,7 +116,7 @@ func (bars quantileBars) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// hills draws the histogram, as high as its room allows.
+// hills draws the histogram, scaled to its room.
 func (b quantileBar) hills(c draw.Canvas, trX, trY func(float64) vg.Length) {
 	most := 0
 	for _, bin := range b.Bins {

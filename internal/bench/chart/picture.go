@@ -16,36 +16,36 @@ import (
 	"shoal/internal/bench/report"
 )
 
-// A Kind says what a picture shows.
+// A Kind is what a picture shows.
 type Kind string
 
 // The kinds.
 const (
-	Measured  Kind = "measured"  // execution time against hosts, linear axes, what was measured
+	Measured  Kind = "measured"  // execution time over hosts, linear axes, measured values
 	Projected Kind = "projected" // the same with logarithmic axes, up to Options.To
-	Phases    Kind = "phases"    // how long each phase of a host took
+	Phases    Kind = "phases"    // duration of each phase of a host
 	Resources Kind = "resources" // CPU, memory and open files over time
 )
 
-// Kinds lists them all in the order in which they are read.
+// Kinds returns all kinds in reading order.
 func Kinds() []Kind { return []Kind{Measured, Projected, Phases, Resources} }
 
-// ErrNoData says that the records hold nothing of what a picture would show.
+// ErrNoData means that the records have no data for a picture.
 var ErrNoData = errors.New("the records hold nothing to draw")
 
-// Options say how to draw. The zero value is a light picture up to report.Target
-// hosts.
+// Options are the drawing options. The zero value means a light picture up to
+// report.Target hosts.
 type Options struct {
 	Dark bool
-	To   int // where Projected ends, in hosts; 0 means report.Target; never below the largest size
+	To   int // right end of Projected in hosts, at least the largest size; 0 means report.Target
 }
 
-// A Picture is ready to be written in any format.
+// A Picture can be written in any format.
 type Picture struct {
 	Kind  Kind
 	Title string
-	// Points are what a reader may ask the value of. Measured points are all
-	// there, whatever their marks hide.
+	// Points are the points with a value to look up. They include all measured
+	// points, also hidden ones.
 	Points []Point
 
 	theme         theme
@@ -53,15 +53,15 @@ type Picture struct {
 	paint         func(draw.Canvas) []Point
 }
 
-// A Point is a place of a picture and what is there.
+// A Point is a position in a picture and its description.
 type Point struct {
-	X, Y   float64 // from the top left corner, in the units of the SVG's viewBox
-	Series string  // the strategy
-	Text   string  // for people
+	X, Y   float64 // from the top left corner, in units of the SVG's viewBox
+	Series string  // strategy
+	Text   string  // description to display
 }
 
-// Draw makes a picture of one kind. The error is ErrNoData when there is nothing
-// to show in it.
+// Draw makes a picture of kind k. The error is ErrNoData if there is nothing to
+// draw.
 func Draw(r *report.Report, k Kind, o Options) (*Picture, error) {
 	p := &Picture{Kind: k, theme: pick(o.Dark), width: 760, height: 480}
 	var err error
@@ -84,7 +84,7 @@ func Draw(r *report.Report, k Kind, o Options) (*Picture, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The places of the points are known once everything has been laid out.
+	// The points' positions are known only after the layout.
 	p.Points = p.paint(draw.New(vgsvg.New(p.width, p.height)))
 	for i := range p.Points {
 		p.Points[i].Y = float64(p.height) - p.Points[i].Y
@@ -92,7 +92,7 @@ func Draw(r *report.Report, k Kind, o Options) (*Picture, error) {
 	return p, nil
 }
 
-// dotsPerInch makes a PNG of 1,520 pixels' width.
+// dotsPerInch makes a PNG 1,520 pixels wide.
 const dotsPerInch = 144
 
 // WritePNG writes the picture as PNG.
@@ -117,8 +117,8 @@ func (p *Picture) WriteSVG(w io.Writer) error {
 	return nil
 }
 
-// fallback follows the plotting library's typeface in an SVG, since not every
-// machine has it. Arial has the same widths.
+// fallback is the list of typefaces for an SVG on machines without the plotting
+// library's. Arial has the same widths.
 const fallback = "Arial,Helvetica,sans-serif"
 
 func (p *Picture) svg() ([]byte, error) {

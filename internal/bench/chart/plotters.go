@@ -22,7 +22,7 @@ type place struct {
 	text   string
 }
 
-// locate gives where the plot draws the places.
+// locate returns where the plot draws the places.
 func locate(places []place, p *plot.Plot, c draw.Canvas) []Point {
 	x, y := p.Transforms(&c)
 	points := make([]Point, len(places))
@@ -48,8 +48,8 @@ func (a area) Plot(c draw.Canvas, p *plot.Plot) {
 	c.FillPolygon(a.colour, c.ClipPolygonXY(points))
 }
 
-// endLabels stand to the right of the data, each at its line's end, moved apart
-// where two would overlap.
+// endLabels are labels to the right of the data, each at the end of its line;
+// overlapping ones are moved apart.
 type endLabels struct{ labels []endLabel }
 
 type endLabel struct {
@@ -89,7 +89,7 @@ func (e endLabels) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// spread moves ascending places apart to endLines at least and keeps them
+// spread moves ascending positions apart to at least endLines, and keeps them
 // between low and high as long as they fit.
 func spread(at []vg.Length, low, high vg.Length) {
 	floor := low
@@ -104,7 +104,7 @@ func spread(at []vg.Length, low, high vg.Length) {
 	}
 }
 
-// GlyphBoxes implements plot.GlyphBoxer: it makes the room that Plot uses.
+// GlyphBoxes implements plot.GlyphBoxer: it reserves the space for the labels.
 func (e endLabels) GlyphBoxes(*plot.Plot) []plot.GlyphBox {
 	var width vg.Length
 	for _, l := range e.labels {

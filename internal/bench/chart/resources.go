@@ -14,12 +14,12 @@ import (
 	"shoal/internal/ui"
 )
 
-// A gauge is one thing that is followed over time.
+// A gauge is one quantity that is drawn over time.
 type gauge struct {
 	name  string
 	ticks plot.Ticker
-	// value gives one at each sample; before is the sample before, or the zero
-	// sample, which is the start.
+	// value returns the quantity at a sample; before is the previous sample, or
+	// the zero sample, which is the start.
 	value func(before, at benchrecord.Sample) float64
 	text  func(v float64) string
 }
@@ -47,8 +47,9 @@ func gauges() []gauge {
 	}
 }
 
-// resources draws what the client used over time: a column for each strategy,
-// which has its own time, and a row for each gauge, which has one scale.
+// resources draws the client's resource usage over time: a column for each
+// strategy with its own time axis, and a row for each gauge with a common
+// scale.
 func (p *Picture) resources(r *report.Report) error {
 	var sampled []report.Strategy
 	for _, s := range r.Strategies {
@@ -89,7 +90,7 @@ func (p *Picture) resources(r *report.Report) error {
 	return nil
 }
 
-// panels makes the plots by row and column, and what is in each.
+// panels makes the plots by row and column, and returns the points in each.
 func (t theme) panels(r *report.Report, sampled []report.Strategy) (grid [][]*plot.Plot, places [][][]place) {
 	looks := t.looks(r)
 	for row, g := range gauges() {
@@ -122,11 +123,11 @@ func (t theme) panels(r *report.Report, sampled []report.Strategy) (grid [][]*pl
 	return grid, places
 }
 
-// steps is how many samples of a run are drawn at most. Between two that are
-// closer the CPU time is mostly the clock's coarseness.
+// steps is the maximum of samples drawn per run. Closer samples show mostly the
+// resolution of the CPU clock.
 const steps = 80
 
-// course is one gauge over the run.
+// course returns one gauge over a run, as a line and as points.
 func course(s report.Strategy, g gauge) (plotter.XYs, []place) {
 	var values plotter.XYs
 	var places []place

@@ -14,7 +14,7 @@ import (
 	"shoal/internal/bench/report"
 )
 
-// A theme is every colour of a picture.
+// A theme has every colour of a picture.
 type theme struct {
 	ground, ink, muted, grid color.NRGBA
 	series                   [8]color.NRGBA
@@ -24,8 +24,8 @@ func rgb(hex uint32) color.NRGBA {
 	return color.NRGBA{R: uint8(hex >> 16), G: uint8(hex >> 8), B: uint8(hex), A: 0xff}
 }
 
-// The series start from the palette of Okabe and Ito, made darker or lighter
-// until they have a contrast of 3 to 1 at least with their ground.
+// light is based on the palette of Okabe and Ito, darker or lighter where
+// needed for a contrast of at least 3:1 with the background.
 func light() theme {
 	return theme{
 		ground: rgb(0xffffff), ink: rgb(0x1c2128), muted: rgb(0x59636e), grid: rgb(0xe4e7eb),
@@ -53,7 +53,7 @@ func pick(isDark bool) theme {
 	return light()
 }
 
-// faint is c for areas below lines.
+// faint returns c for areas below lines.
 func faint(c color.NRGBA) color.NRGBA {
 	c.A = 0x30
 	return c
@@ -65,8 +65,8 @@ type look struct {
 	glyph, hollow draw.GlyphDrawer
 }
 
-// looks gives each strategy of the report its own. Those that we know have the
-// same one in all reports.
+// looks returns a look for each strategy of the report. Known strategies look
+// the same in all reports.
 func (t theme) looks(r *report.Report) map[string]look {
 	glyphs := []struct{ full, hollow draw.GlyphDrawer }{
 		{draw.CircleGlyph{}, draw.RingGlyph{}},
@@ -88,7 +88,7 @@ func (t theme) looks(r *report.Report) map[string]look {
 	return all
 }
 
-// diamond is a square on its corner, filled or not.
+// diamond draws a square on its corner, filled or not.
 type diamond struct{ full bool }
 
 // DrawGlyph implements draw.GlyphDrawer.
@@ -113,7 +113,7 @@ func lineStyle(c color.Color, points float64, dashes ...vg.Length) draw.LineStyl
 	return draw.LineStyle{Color: c, Width: vg.Points(points), Dashes: dashes}
 }
 
-// sans is a text style of the typeface that the plotting library brings.
+// sans returns a text style in the plotting library's typeface.
 func sans(c color.Color, points float64, bold bool) text.Style {
 	f := font.Font{Typeface: "Liberation", Variant: "Sans", Size: vg.Points(points)}
 	if bold {

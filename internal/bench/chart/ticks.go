@@ -10,7 +10,7 @@ import (
 	"shoal/internal/ui"
 )
 
-// A unit of time, and what a whole number of seconds of it is called.
+// A unit is a unit of time with its name.
 type unit struct {
 	seconds float64
 	name    string
@@ -20,13 +20,13 @@ var units = []unit{
 	{1e-9, "ns"}, {1e-6, "µs"}, {1e-3, "ms"}, {1, "s"}, {60, "min"}, {3600, "h"},
 }
 
-// text writes a number of seconds in the unit.
+// text formats a number of seconds in the unit.
 func (u unit) text(seconds float64) string {
 	return number(seconds/u.seconds) + " " + u.name
 }
 
 func number(v float64) string {
-	// A step of 0.1 would give 0.30000000000000004.
+	// Without rounding a step of 0.1 would show 0.30000000000000004.
 	v = math.Round(v*1e6) / 1e6
 	if v == math.Trunc(v) && math.Abs(v) < 1e15 {
 		return ui.Count(int64(v))
@@ -34,7 +34,7 @@ func number(v float64) string {
 	return strconv.FormatFloat(v, 'g', 6, 64)
 }
 
-// linearTicks marks a linear axis at about so many round values.
+// linearTicks marks a linear axis at about a given number of round values.
 type linearTicks struct {
 	about int
 	text  func(axisMax, v float64) string
@@ -52,7 +52,7 @@ func (t linearTicks) Ticks(low, high float64) []plot.Tick {
 	return ticks
 }
 
-// niceStep is the least of 1, 2, 5, 10, 20, … that is not below v.
+// niceStep returns the smallest of 1, 2, 5, 10, 20, … that is at least v.
 func niceStep(v float64) float64 {
 	power := math.Pow(10, math.Floor(math.Log10(v)))
 	for _, factor := range []float64{1, 2, 5} {
@@ -63,7 +63,8 @@ func niceStep(v float64) float64 {
 	return 10 * power
 }
 
-// timeTicks marks seconds in one unit, the largest that the axis holds thrice.
+// timeTicks marks seconds in a single unit: the largest that fits the axis
+// three times.
 func timeTicks(about int) plot.Ticker {
 	of := func(axisMax float64) unit {
 		u := units[0]
@@ -81,7 +82,7 @@ func timeTicks(about int) plot.Ticker {
 	}
 }
 
-// plainTicks marks numbers with a comma between thousands.
+// plainTicks marks numbers with commas between thousands.
 func plainTicks(about int) plot.Ticker {
 	return linearTicks{
 		about: about,
@@ -100,7 +101,7 @@ func byteTicks(about int) plot.Ticker {
 	}
 }
 
-// A fixedTicks has its values ready.
+// fixedTicks are precomputed ticks.
 type fixedTicks []plot.Tick
 
 // Ticks implements plot.Ticker.
@@ -115,7 +116,7 @@ func (t fixedTicks) Ticks(low, high float64) []plot.Tick {
 }
 
 // logTimeTicks marks a logarithmic axis of seconds at 1 s, 10 s, 1 min, 10 min
-// and so on, and at the steps between where there is room for their names.
+// and so on, and at steps between them if there is room for the labels.
 func logTimeTicks(low, high float64) plot.Ticker {
 	roomy := math.Log10(high/low) < 2.5
 	var ticks fixedTicks

@@ -16,12 +16,12 @@ import (
 // timeAxes are the axes of a picture of execution times.
 type timeAxes struct {
 	log bool
-	to  int // hosts, at the right end
+	to  int // hosts at the right end
 
 	minX, maxX, minY, maxY float64
 }
 
-// times draws the execution time of each strategy against the number of hosts.
+// times draws the execution time of each strategy over the number of hosts.
 func (p *Picture) times(r *report.Report, a timeAxes) error {
 	if !a.fit(r) {
 		return ErrNoData
@@ -36,7 +36,8 @@ func (p *Picture) times(r *report.Report, a timeAxes) error {
 	var ends endLabels
 	var places []place
 	projects := false
-	// Bands first, then lines, then points: nothing hides what was measured.
+	// Bands first, then lines, then points, so that nothing hides measured
+	// values.
 	for _, s := range r.Strategies {
 		a.addBand(pl.Plot, s, looks[s.Name])
 	}
@@ -61,7 +62,7 @@ func (p *Picture) times(r *report.Report, a timeAxes) error {
 	return nil
 }
 
-// trendName is a strategy's name with how well its line fits.
+// trendName returns a strategy's name with R² of its line.
 func trendName(s report.Strategy) string {
 	name := ui.Truncate(ui.Visible(s.Name), 24)
 	if s.Trend != nil && s.Trend.HasBand() && !math.IsNaN(s.Trend.R2) {
@@ -70,7 +71,7 @@ func trendName(s report.Strategy) string {
 	return name
 }
 
-// fit finds what the axes have to hold. It gives false when there is nothing.
+// fit sets the ranges of the axes. It returns false without data.
 func (a *timeAxes) fit(r *report.Report) bool {
 	a.minX, a.minY = math.Inf(1), math.Inf(1)
 	for _, s := range r.Strategies {
@@ -98,7 +99,7 @@ func (a *timeAxes) fit(r *report.Report) bool {
 	return true
 }
 
-// last is the trend's time at the right end, in seconds.
+// last returns the trend's time at the right end, in seconds.
 func (a *timeAxes) last(s report.Strategy) (float64, bool) {
 	if s.Trend == nil || !a.log {
 		return 0, false
@@ -121,7 +122,8 @@ func (a *timeAxes) newPlot(th theme) labelled {
 	return p
 }
 
-// steps gives places along the horizontal axis, close enough for a smooth line.
+// steps returns positions along the horizontal axis, close enough for a smooth
+// line.
 func (a *timeAxes) steps(from, to float64) []float64 {
 	const n = 120
 	all := make([]float64, n+1)
@@ -136,7 +138,8 @@ func (a *timeAxes) steps(from, to float64) []float64 {
 	return all
 }
 
-// inside keeps a time where a logarithmic axis can show it.
+// inside clamps a time to the range of the axis: a logarithmic one cannot show
+// 0.
 func (a *timeAxes) inside(y float64) float64 { return min(max(y, a.minY), a.maxY) }
 
 func (a *timeAxes) addBand(p *plot.Plot, s report.Strategy, l look) {
@@ -159,8 +162,8 @@ func (a *timeAxes) addBand(p *plot.Plot, s report.Strategy, l look) {
 	p.Add(area{upper, faint(l.colour)})
 }
 
-// addTrend draws the line, dashed beyond the sizes that it is from. It tells
-// whether there was such a part.
+// addTrend draws the line, dashed outside the measured sizes. It reports
+// whether there was a dashed part.
 func (a *timeAxes) addTrend(p *plot.Plot, s report.Strategy, l look) (projects bool) {
 	if s.Trend == nil {
 		return false
@@ -184,7 +187,7 @@ func (a *timeAxes) addTrend(p *plot.Plot, s report.Strategy, l look) (projects b
 	return false
 }
 
-// end labels a strategy at the right end with its time there.
+// end returns a strategy's label at the right end, with its time there.
 func (a *timeAxes) end(s report.Strategy, l look, th theme) []endLabel {
 	name := ui.Truncate(ui.Visible(s.Name), 16)
 	if z, ok := s.At(a.to); ok && z.Measured() {
@@ -196,7 +199,7 @@ func (a *timeAxes) end(s report.Strategy, l look, th theme) []endLabel {
 	return nil
 }
 
-// addPoints draws what was measured and tells where.
+// addPoints draws the measured values and returns their positions.
 func (a *timeAxes) addPoints(p *plot.Plot, s report.Strategy, l look) []place {
 	var places []place
 	for _, z := range s.Sizes {

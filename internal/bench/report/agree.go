@@ -7,30 +7,30 @@ import (
 	"shoal/internal/bench/benchrecord"
 )
 
-// ErrDisagree says that records were not measured alike.
+// ErrDisagree means that records were measured under different conditions.
 var ErrDisagree = errors.New("the records were not measured alike")
 
-// A DisagreeError tells in what two files differ.
+// A DisagreeError says in what two files differ.
 type DisagreeError struct {
 	First, Second string // names of the files
 	What          string
 	Has, Had      string // what Second has, what First had
 }
 
+// Error implements error.
 func (e *DisagreeError) Error() string {
 	return fmt.Sprintf("%v: %s: %.120q in %s, %.120q in %s", ErrDisagree, e.What, e.Had, e.First, e.Has, e.Second)
 }
 
-// Unwrap gives ErrDisagree.
+// Unwrap returns ErrDisagree.
 func (e *DisagreeError) Unwrap() error { return ErrDisagree }
 
-// Hint says what to do about it.
+// Hint returns advice for the user.
 func (e *DisagreeError) Hint() string { return "plot them one by one" }
 
-// agree refuses to lay one line through two different experiments. Sizes,
-// strategies, repeats and limits may differ: to add those is why files are
-// merged. The machine's name and kernel do not decide a time, its processor
-// does.
+// agree refuses to combine two different experiments. Sizes, strategies,
+// repeats and limits may differ: adding those is the purpose of merging files.
+// The machine must have the same processor; its name and kernel do not matter.
 func agree(a, b File) error {
 	x, y := a.Header, b.Header
 	if x.Started.Equal(y.Started) && x.Machine.Host == y.Machine.Host {
@@ -57,8 +57,8 @@ func machine(m benchrecord.Machine) string {
 	return fmt.Sprintf("%s, %d cores, %s/%s", m.CPU, m.Cores, m.OS, m.Arch)
 }
 
-// fleetText describes the servers. How many the fleet holds is left out, unless
-// it is one alone: a larger one answers no slower.
+// fleetText describes the servers. The number of hosts is left out unless it is
+// one: a larger fleet does not answer more slowly.
 func fleetText(f *benchrecord.FleetSettings) string {
 	if f == nil {
 		return "those of an inventory"
@@ -77,10 +77,10 @@ func fleetText(f *benchrecord.FleetSettings) string {
 	return text
 }
 
-// Servers describes in a few words what was connected to.
+// Servers describes the servers in a few words.
 func Servers(h benchrecord.Header) string { return fleetText(h.Settings.Fleet) }
 
-// MachineText describes in a few words what it was measured on.
+// MachineText describes the client's machine in a few words.
 func MachineText(h benchrecord.Header) string {
 	return fmt.Sprintf("%s, %d cores", h.Machine.CPU, h.Machine.Cores)
 }

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// Sizes that are always projected to: the task's and a hundred times as many.
+// Sizes that are always projected: the task's and a hundred times that.
 const (
 	Target  = 10_000
 	Million = 1_000_000
 )
 
-// Analyse works everything out. It projects to Target, to Million and to the
-// sizes given beside them. The error is ErrNothing when no run came to its end.
+// Analyse computes the report. It projects to Target, Million and the sizes in
+// to. The error is ErrNothing if no run was completed.
 func (m *Measurements) Analyse(to ...int) (*Report, error) {
 	if !slices.ContainsFunc(m.runs, func(r run) bool { return r.Complete }) {
 		return nil, ErrNothing
@@ -37,7 +37,8 @@ func (m *Measurements) Analyse(to ...int) (*Report, error) {
 	return r, nil
 }
 
-// strategies gives the names in the order of the settings, then of the records.
+// strategies returns the names in the order of the settings, then of the
+// records.
 func (m *Measurements) strategies() []string {
 	var names []string
 	add := func(name string) {
@@ -56,7 +57,7 @@ func (m *Measurements) strategies() []string {
 	return names
 }
 
-// of gives the runs of a strategy, by their sizes.
+// of returns the runs of a strategy, sorted by size.
 func (m *Measurements) of(name string) []run {
 	var runs []run
 	for _, r := range m.runs {
@@ -68,7 +69,7 @@ func (m *Measurements) of(name string) []run {
 	return runs
 }
 
-// right says that a run did the whole job.
+// right reports whether a run completed with every output correct.
 func (r run) right() bool { return r.Complete && r.Correct == r.Size }
 
 func (r run) cpu() time.Duration { return r.CPUUser + r.CPUSystem }
@@ -89,8 +90,7 @@ func (m *Measurements) strategy(name string) Strategy {
 	return s
 }
 
-// trendOf lays the line through the right runs with fewer than below hosts; 0
-// means all.
+// trendOf fits the right runs with fewer than below hosts; 0 means all.
 func trendOf(runs []run, below int) *Trend {
 	var hosts []int
 	var walls []float64
@@ -145,8 +145,7 @@ func addCounts(to, from map[string]int) {
 	}
 }
 
-// sample keeps the samples of the median run, if there are enough to see a
-// course in.
+// sample keeps the samples of the median run if there are enough for a curve.
 func (s *Strategy) sample(runs []run) {
 	sampled := slices.DeleteFunc(slices.Clone(runs), func(r run) bool { return !r.Complete || len(r.Samples) < 3 })
 	if len(sampled) == 0 {
@@ -157,8 +156,9 @@ func (s *Strategy) sample(runs []run) {
 	s.Samples, s.SamplesOf = r.Samples, Sampled{Hosts: r.Size, Wall: r.Wall}
 }
 
-// hostModel finds what one host costs: from serial's slope, which no other host
-// disturbs, or else from the median host at the smallest size.
+// hostModel estimates what one host costs: from the slope of serial, where
+// hosts do not disturb each other, or else from the median host at the smallest
+// size.
 func (m *Measurements) hostModel(r *Report) HostModel {
 	rtt := roundTrip(r.Header().Settings.Fleet)
 	if s, ok := r.Strategy(Serial); ok && s.Trend != nil {
@@ -176,7 +176,7 @@ func (m *Measurements) hostModel(r *Report) HostModel {
 	return newHostModel(alone, rtt, cpu, false)
 }
 
-// relate works out what needs the other strategies: speed-up, bounds and
+// relate computes what depends on other strategies: speed-up, bounds and
 // projections.
 func (m *Measurements) relate(r *Report, s *Strategy) {
 	settings, cores := r.Header().Settings, r.Header().Machine.Cores
@@ -206,8 +206,8 @@ func (m *Measurements) relate(r *Report, s *Strategy) {
 	}
 }
 
-// project gives no projection to a size that is not beyond the measured ones
-// below it, or where the trend falls below nothing.
+// project projects the trend of the sizes below n to n. It returns false without
+// such a trend, or if its time at n is not positive.
 func project(runs []run, n int) (Projection, bool) {
 	t := trendOf(runs, n)
 	if t == nil || t.At(float64(n)) <= 0 {
@@ -221,7 +221,7 @@ func project(runs []run, n int) (Projection, bool) {
 	return p, true
 }
 
-// note says what would make a reader trust a figure too much.
+// note adds warnings about figures that look better founded than they are.
 func (r *Report) note() {
 	for _, s := range r.Strategies {
 		if slices.ContainsFunc(s.Sizes, func(z Size) bool { return z.Cumulative }) {

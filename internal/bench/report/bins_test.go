@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Every duration is in exactly one bin, bins are in order and apart, and none
-// is much wider than a tenth of a decade.
+// Every duration is in exactly one bin; bins are ascending and disjoint, and
+// none is much wider than a tenth of a decade.
 func TestBins(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOfN(rapid.Int64Range(1, int64(time.Hour)), 1, 50).Draw(t, "values")

@@ -41,7 +41,7 @@ func (r *Report) trendTable() Table {
 			continue
 		}
 		r2 := none
-		if s.Trend.HasBand() && s.Trend.R2 == s.Trend.R2 { // NaN is not itself
+		if s.Trend.HasBand() && s.Trend.R2 == s.Trend.R2 { // not NaN
 			r2 = fmt.Sprintf("%.4f", s.Trend.R2)
 		}
 		t.Rows = append(t.Rows, []string{
@@ -145,7 +145,7 @@ func (r *Report) phaseTable() Table {
 	return t
 }
 
-// causeTable has only what did not end well.
+// causeTable lists only what did not end well.
 func (r *Report) causeTable() Table {
 	t := Table{
 		Name: "What did not end well, over all runs",

@@ -1,21 +1,22 @@
-// Package internal/bench/report analyses bench records and puts the figures into tables.
+// Package report analyses the records of shoal-bench and makes tables of the
+// results.
 //
-// Give every file to [Measurements.Add], then call [Measurements.Analyse]. The
-// [Report] has medians, trends, models and projections as values; [Report.Tables]
-// gives them as tables that print to a terminal of any width ([Table.Text]) or as
-// Markdown ([Table.Markdown]). Package internal/bench/chart draws the same report.
+// Pass every file to [Measurements.Add], then call [Measurements.Analyse]. The
+// [Report] has medians, trends, models and projections as values;
+// [Report.Tables] returns them as tables that can be printed to a terminal of
+// any width ([Table.Text]) or as Markdown ([Table.Markdown]). Package chart
+// draws the same report.
 //
 // # What the figures are
 //
-// Warm-ups count nowhere. A time is the median of the runs that came to their
-// end; a run that the time limit cut has none. Trends are least squares through
-// the single runs, not the medians, and only through those in which every output
-// was right, since another run did not do the job whose time is asked for.
+// Warm-ups are not counted. A time is the median of the completed runs; a run
+// that reached the time limit has none. Trends are least squares through the
+// single runs, not the medians, and only through runs in which every output was
+// correct: another run did not do the work that is measured.
 //
-// A projection to N hosts uses the sizes below N only, so that a measured N
-// stands beside what would have been said without it. Its band is the 95 %
-// confidence band of the trend: it says how well the line is known, and not
-// whether the line goes on as it is.
+// A projection to N hosts uses only sizes below N, so that a measured N can be
+// compared with its prediction. Its band is the 95 % confidence band of the
+// trend: it says how well the line is known, not whether the trend continues.
 //
-// The package reads records and nothing else, and prints nothing itself.
+// The package only reads records, and prints nothing itself.
 package report

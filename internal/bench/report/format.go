@@ -10,14 +10,14 @@ import (
 	"shoal/internal/ui"
 )
 
-// none stands in a cell that has no value.
+// none is the text of a cell without a value.
 const none = "–"
 
-// Count writes a number with a comma between thousands.
+// Count formats a number with commas between thousands.
 func Count(n int) string { return ui.Count(int64(n)) }
 
-// Time writes a time span with about three digits: 64 ns, 850 µs, 12.3 ms, 2.51 s,
-// 1 min 05 s, 2 h 03 min.
+// Time formats a duration with about three digits: 64 ns, 850 µs, 12.3 ms, 2.51
+// s, 1 min 05 s, 2 h 03 min.
 func Time(d time.Duration) string {
 	switch {
 	case d <= 0:
@@ -34,7 +34,7 @@ func Time(d time.Duration) string {
 	return ui.Duration(d)
 }
 
-// digits writes a value below 1,000 with three digits.
+// digits formats a value below 1,000 with three digits.
 func digits(v float64) string {
 	switch {
 	case v < 9.995:
@@ -45,7 +45,7 @@ func digits(v float64) string {
 	return fmt.Sprintf("%.0f", v)
 }
 
-// Times writes a ratio: 2.8 ×, 131 ×.
+// Times formats a ratio: 2.8 ×, 131 ×.
 func Times(v float64) string {
 	switch {
 	case v <= 0 || math.IsInf(v, 0) || math.IsNaN(v):
@@ -56,7 +56,7 @@ func Times(v float64) string {
 	return ui.Count(int64(math.Round(v))) + " ×"
 }
 
-// Often writes a number of runs: 0.86, 36, 205.
+// Often formats a number of runs: 0.86, 36, 205.
 func Often(v float64) string {
 	switch {
 	case v <= 0:

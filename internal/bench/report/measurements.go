@@ -11,12 +11,11 @@ import (
 	"shoal/internal/bench/benchrecord"
 )
 
-// ErrNothing says that the records hold no run that came to its end.
+// ErrNothing means that no run in the records was completed.
 var ErrNothing = errors.New("no run came to its end")
 
-// Measurements gathers records. The zero value is ready. Of the hosts' phases
-// only those of each strategy's largest size are kept, so that memory does not
-// follow the number of sizes.
+// Measurements collects records. The zero value is ready to use. Host phases
+// are kept only for each strategy's largest size, to bound memory.
 type Measurements struct {
 	files   []File
 	runs    []run
@@ -24,7 +23,7 @@ type Measurements struct {
 	notes   []string
 }
 
-// A File is one record that was added.
+// A File is one record file that was added.
 type File struct {
 	Name   string
 	Header benchrecord.Header
@@ -32,14 +31,14 @@ type File struct {
 
 // A run is one point with what is needed of its hosts.
 type run struct {
-	benchrecord.Point // Hosts is nil except at the largest size
+	benchrecord.Point // Hosts is nil, except at the largest size
 	alone             time.Duration
 }
 
-// Add reads a whole record. Name is for messages. Records that were not measured
-// alike are refused with an error that says what differs; a torn last line, as
-// an interrupted bench leaves, is noted and left out. After an error the
-// measurements are of no use.
+// Add reads a whole record file. name is used in messages. A file that was
+// measured under other conditions is refused with a [DisagreeError]; an
+// incomplete last line, as an interrupted bench leaves it, is noted and
+// skipped. After an error the Measurements must not be used.
 func (m *Measurements) Add(name string, r io.Reader) error {
 	for e, err := range benchrecord.Read(r) {
 		switch {
@@ -94,8 +93,8 @@ func (m *Measurements) addPoint(p benchrecord.Point) error {
 	return nil
 }
 
-// medianTotal is how long half of the hosts took at most, from dial to drain; 0
-// without hosts.
+// medianTotal returns the median time of a host from dial to drain; 0 without
+// hosts.
 func medianTotal(hosts []benchrecord.HostTimes) time.Duration {
 	totals := make([]time.Duration, len(hosts))
 	for i, h := range hosts {

@@ -7,7 +7,7 @@ import (
 	"shoal/internal/bench/benchrecord"
 )
 
-// The strategies that the models know. Another one is taken as concurrent.
+// The strategies with a model. Any other is treated as concurrent.
 const (
 	Serial     = string(benchrecord.Serial)
 	Workers    = string(benchrecord.Workers)
@@ -15,30 +15,30 @@ const (
 	Auto       = string(benchrecord.Auto)
 )
 
-// A HostModel says what one host alone costs: round trips × RTT + rest.
+// A HostModel is what one host costs on its own: round trips × RTT + rest.
 type HostModel struct {
-	// RTT is the round trip that the simulated fleet was set to, jitter's mean
-	// included. 0 means that it is not known; then RoundTrips is 0 too.
+	// RTT is the round-trip time of the simulated fleet, including the mean of
+	// the jitter. 0 means unknown; RoundTrips is then 0 too.
 	RTT time.Duration
-	// RoundTrips is how many of them a host takes: the most that leave room for
-	// the CPU time that the client used for it. They come in whole numbers, so
-	// that one latency is enough to find them while the rest is shorter than RTT.
+	// RoundTrips is the number per host: the largest that leaves room for the
+	// client's CPU time. It is an integer, so one latency is enough to find it
+	// as long as the rest is shorter than RTT.
 	RoundTrips int
-	// Rest is all that is not the network's: server time above all.
+	// Rest is all other time: mostly the server's.
 	Rest time.Duration
-	// Fitted says that the whole is the slope of serial; otherwise it is the
-	// median over hosts at the smallest size.
+	// Fitted reports whether the total is the slope of serial. Otherwise it is
+	// the median over hosts at the smallest size.
 	Fitted bool
 }
 
-// Time is what one host takes alone; 0 means that it is not known.
+// Time returns what one host takes on its own; 0 means unknown.
 func (h HostModel) Time() time.Duration { return time.Duration(h.RoundTrips)*h.RTT + h.Rest }
 
 func roundTrip(f *benchrecord.FleetSettings) time.Duration {
 	if f == nil {
 		return 0
 	}
-	return 2*f.Latency + f.Jitter // the mean of two times up to Jitter/2 each
+	return 2*f.Latency + f.Jitter // the mean of two delays of up to Jitter/2 each
 }
 
 func newHostModel(alone, rtt, cpu time.Duration, fitted bool) HostModel {
@@ -50,16 +50,17 @@ func newHostModel(alone, rtt, cpu time.Duration, fitted bool) HostModel {
 	return h
 }
 
-// Bounds are what a run cannot beat, whatever else it does.
+// Bounds are lower limits of a run's time.
 type Bounds struct {
-	Latency time.Duration // what waiting for the hosts takes
-	CPU     time.Duration // what the client's CPU time takes on all its cores
+	Latency time.Duration // waiting for the hosts
+	CPU     time.Duration // the client's CPU time, spread over all cores
 }
 
-// Model is the time that the bounds allow: the larger one.
+// Model returns the larger of the bounds.
 func (b Bounds) Model() time.Duration { return max(b.Latency, b.CPU) }
 
-// By is "latency" or "CPU", whichever bounds; "" when neither is known.
+// By returns "latency" or "CPU", whichever bound is larger; "" if both are
+// unknown.
 func (b Bounds) By() string {
 	switch {
 	case b.Model() == 0:
@@ -70,9 +71,9 @@ func (b Bounds) By() string {
 	return "latency"
 }
 
-// bounds models a strategy at n hosts. Serial waits for each host in its turn
-// and works for one at a time; a pool of workers takes as many turns as it has
-// to; everything at once waits as long as for one host.
+// bounds returns the bounds of a strategy at n hosts. Serial waits for one host
+// after another and uses one core; a pool of workers needs n/workers rounds;
+// concurrent waits as long as for one host.
 func bounds(strategy string, n, workers, cores int, host, cpuPerHost time.Duration) Bounds {
 	turns := 1
 	switch strategy {
@@ -87,12 +88,12 @@ func bounds(strategy string, n, workers, cores int, host, cpuPerHost time.Durati
 	}
 }
 
-// scale multiplies and stays within what a Duration can hold.
+// scale multiplies d and clamps the product to the range of a Duration.
 func scale(d time.Duration, by float64) time.Duration {
 	return seconds(d.Seconds() * by)
 }
 
-// seconds is a Duration of so many seconds, of at most 292 years.
+// seconds returns a Duration of s seconds, at most 292 years.
 func seconds(s float64) time.Duration {
 	if s >= math.MaxInt64/1e9 {
 		return math.MaxInt64

@@ -8,27 +8,27 @@ import (
 	"shoal/fleet"
 )
 
-// A Phase is how long one phase took over the hosts that came through it.
+// A Phase is the duration of one phase over the hosts that completed it.
 type Phase struct {
 	Phase              fleet.Phase
 	Hosts              int
 	P50, P90, P99, Max time.Duration
-	// Bins is the histogram: ten bins to a decade, in order, empty ones left
-	// out.
+	// Bins is the histogram: ten bins per decade, ascending, without empty
+	// ones.
 	Bins []Bin
 }
 
-// A Bin counts the hosts whose phase took From or longer, and less than To.
+// A Bin counts the hosts with From ≤ duration < To.
 type Bin struct {
 	From, To time.Duration
 	Hosts    int
 }
 
-// binsPerDecade is how finely histograms look: each bin is a quarter wider than
-// the one before.
+// binsPerDecade is the resolution of histograms: each bin is a quarter wider
+// than the one before.
 const binsPerDecade = 10
 
-// binsOf counts sorted durations, all above 0.
+// binsOf makes the histogram of sorted durations, all above 0.
 func binsOf(values []time.Duration) []Bin {
 	edge := func(k int) time.Duration {
 		return time.Duration(math.Ceil(math.Pow(10, float64(k)/binsPerDecade)))
@@ -47,8 +47,8 @@ func binsOf(values []time.Duration) []Bin {
 	return bins
 }
 
-// phases sums up the hosts of some runs of one strategy. A phase that no host
-// reached is left out.
+// phases summarises the hosts of runs of one strategy. Phases that no host
+// reached are left out.
 func phases(runs []run) []Phase {
 	var all []Phase
 	var values []time.Duration

@@ -2,20 +2,20 @@ package report
 
 import "time"
 
-// ReferenceName says whose figures the published ones are.
+// ReferenceName is the source of the published figures.
 const ReferenceName = "published reference (Python, asyncio and AsyncSSH, one server at 6 ms)"
 
-// A Published is a figure of the reference as it was published, on another
-// machine and server: it is there for the order of magnitude.
+// A Published is a published figure of the reference. It comes from another
+// machine and server, so it only shows the order of magnitude.
 type Published struct {
 	Hosts     int
 	Strategy  string
 	Wall      time.Duration
-	RunsADay  int // as published; 0: it is not
+	RunsADay  int // as published; 0: not published
 	Projected bool
 }
 
-// Reference gives the published figures.
+// Reference returns the published figures.
 func Reference() []Published {
 	return []Published{
 		{Hosts: 200, Strategy: Serial, Wall: 41200 * time.Millisecond},

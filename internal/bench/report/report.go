@@ -7,72 +7,72 @@ import (
 	"shoal/internal/bench/benchrecord"
 )
 
-// A Report is everything that the records tell.
+// A Report has all results of the analysis.
 type Report struct {
-	Files      []File // what was read; the settings of the first stand for all
+	Files      []File // the records; the settings of the first stand for all
 	Strategies []Strategy
-	Sizes      []int // all that were measured, ascending
-	Projected  []int // the sizes that are projected to, ascending
+	Sizes      []int // all measured sizes, ascending
+	Projected  []int // sizes with projections, ascending
 	Host       HostModel
-	Notes      []string // what a reader has to know, for people
+	Notes      []string // warnings for the reader
 }
 
-// Header is the first file's.
+// Header returns the first file's header.
 func (r *Report) Header() benchrecord.Header { return r.Files[0].Header }
 
-// A Strategy is what was measured of one.
+// A Strategy has the results of one strategy.
 type Strategy struct {
 	Name        string
 	Sizes       []Size       // ascending
-	Trend       *Trend       // through all runs that were right; nil with one size only
-	Projections []Projection // as Report.Projected, as far as there is a trend for them
+	Trend       *Trend       // through all right runs; nil with a single size
+	Projections []Projection // for the sizes in Report.Projected that the trend allows
 	Phases      []Phase      // at the largest size
 	Samples     []benchrecord.Sample
-	SamplesOf   Sampled // which run Samples are of
+	SamplesOf   Sampled // the run that Samples belong to
 }
 
-// Sampled names the run whose samples are kept: at the largest size that has
-// samples, the run with the median time.
+// Sampled names the run whose samples are kept: the one with the median time at
+// the largest size that has samples.
 type Sampled struct {
 	Hosts int
 	Wall  time.Duration
 }
 
-// A Size is what was measured of one strategy at one size.
+// A Size has the results of one strategy at one size.
 type Size struct {
 	Hosts    int
-	Runs     int    // all, those that were cut too
-	Cut      int    // runs that the time limit cut
-	Wall     Spread // of the runs that came to their end
-	Right    bool   // every output of every run was right, and no run was cut
-	Correct  int    // right outputs in the worst run
+	Runs     int    // all runs, including cut ones
+	Cut      int    // runs that reached the time limit
+	Wall     Spread // of completed runs
+	Right    bool   // every output of every run was correct, and no run was cut
+	Correct  int    // correct outputs in the worst run
 	Outcomes map[string]int
 	Reasons  map[string]int
 
-	CPUPerHost time.Duration // of the client, user and system; median of the runs
-	CoresUsed  float64       // the client's CPU time ÷ wall; median of the runs
-	PeakRSS    int64         // bytes, the largest of the runs
-	Cumulative bool          // PeakRSS is that of the process so far, not of the run
-	Files      int           // open at once, the most in any sample; 0: not sampled
-	SpeedUp    float64       // over serial at this size; 0: serial was not measured here
+	CPUPerHost time.Duration // user and system time of the client; median of the runs
+	CoresUsed  float64       // the client's CPU time ÷ wall time; median of the runs
+	PeakRSS    int64         // bytes; maximum of the runs
+	Cumulative bool          // PeakRSS covers the process so far, not only the run
+	Files      int           // maximum of open files in any sample; 0: not sampled
+	SpeedUp    float64       // over serial at this size; 0: serial was not measured
 	Bounds     Bounds
 }
 
-// Measured says that at least one run came to its end.
+// Measured reports whether at least one run was completed.
 func (s Size) Measured() bool { return s.Wall.N > 0 }
 
-// A Projection is a strategy's trend at a size, from the sizes below it.
+// A Projection is the trend of the smaller sizes, evaluated at a size.
 type Projection struct {
 	Hosts     int
 	Wall      time.Duration
-	Low, High time.Duration // the band; both 0: too few runs for one
-	From, To  int           // the sizes it is projected from
-	Measured  time.Duration // the median measured at this size; 0: it was not
-	SpeedUp   float64       // over serial's projection; 0: there is none
+	Low, High time.Duration // the confidence band; both 0: too few runs
+	From, To  int           // smallest and largest size that it is based on
+	Measured  time.Duration // the measured median; 0: not measured
+	SpeedUp   float64       // over serial's projection; 0: unknown
 	Bounds    Bounds
 }
 
-// Best is what is known of the time at this size: measured if it was.
+// Best returns the measured time if there is one, else the projection.
 func (p Projection) Best() time.Duration {
 	if p.Measured > 0 {
 		return p.Measured
@@ -80,7 +80,7 @@ func (p Projection) Best() time.Duration {
 	return p.Wall
 }
 
-// RunsADay is how often something that takes d can be done in 86,400 s.
+// RunsADay returns how often something that takes d fits into 86,400 s.
 func RunsADay(d time.Duration) float64 {
 	if d <= 0 {
 		return 0
@@ -88,7 +88,7 @@ func RunsADay(d time.Duration) float64 {
 	return 86400 / d.Seconds()
 }
 
-// Strategy finds one by its name.
+// Strategy returns the strategy with that name.
 func (r *Report) Strategy(name string) (Strategy, bool) {
 	for _, s := range r.Strategies {
 		if s.Name == name {
@@ -98,7 +98,7 @@ func (r *Report) Strategy(name string) (Strategy, bool) {
 	return Strategy{}, false
 }
 
-// At finds a size.
+// At returns the results at a size.
 func (s Strategy) At(hosts int) (Size, bool) {
 	for _, z := range s.Sizes {
 		if z.Hosts == hosts {
@@ -108,7 +108,7 @@ func (s Strategy) At(hosts int) (Size, bool) {
 	return Size{}, false
 }
 
-// Projection finds the projection to a size.
+// Projection returns the projection to a size.
 func (s Strategy) Projection(hosts int) (Projection, bool) {
 	for _, p := range s.Projections {
 		if p.Hosts == hosts {
@@ -118,7 +118,7 @@ func (s Strategy) Projection(hosts int) (Projection, bool) {
 	return Projection{}, false
 }
 
-// text says in words what one host costs.
+// text describes what one host costs.
 func (h HostModel) text() string {
 	switch {
 	case h.Time() == 0:

@@ -16,7 +16,7 @@ import (
 
 const ms = time.Millisecond
 
-// analyse reads each record as a file of its own.
+// analyse reads each record as a separate file.
 func analyse(t *testing.T, records ...[]byte) *Report {
 	t.Helper()
 	var m Measurements
@@ -75,7 +75,7 @@ func TestTrendsAndProjectionsOfKnownLines(t *testing.T) {
 	near(t, "projected speed-up", p.SpeedUp, 1210/11.15, 5)
 }
 
-// What was measured at 10,000 must not have taken part in its projection.
+// The value measured at 10,000 must not be part of its projection.
 func TestProjectionUsesSmallerSizesOnly(t *testing.T) {
 	e := reporttest.Default(10, 100, 1000, 10000)
 	e.Hosts, e.Noise = 1, 0
@@ -93,7 +93,7 @@ func TestProjectionUsesSmallerSizesOnly(t *testing.T) {
 
 func TestMedianAndSpread(t *testing.T) {
 	e := reporttest.Default(10, 20)
-	walls := []time.Duration{900 * time.Second, 3 * time.Second, time.Second, 2 * time.Second} // the warm-up first
+	walls := []time.Duration{900 * time.Second, 3 * time.Second, time.Second, 2 * time.Second} // warm-up first
 	line(&e, Serial).Spoil = func(p *benchrecord.Point) {
 		if p.Warmup {
 			p.Wall = walls[0]
@@ -157,7 +157,7 @@ func TestRoundTripsAreFound(t *testing.T) {
 	}
 	near(t, "rest", h.Rest.Seconds(), 0.001, 1e-6)
 
-	e.Lines = e.Lines[1:] // no serial: the phases tell
+	e.Lines = e.Lines[1:] // without serial the phases are used
 	h = analyse(t, e.Record()).Host
 	if h.RoundTrips != 10 || h.Fitted || h.Rest < ms/2 || h.Rest > 3*ms {
 		t.Errorf("without serial one host is %+v", h)
@@ -216,7 +216,7 @@ func TestPhasesAreOfTheLargestSize(t *testing.T) {
 		t.Fatalf("the phases are %+v, want one", s.Phases)
 	}
 	got := s.Phases[0]
-	got.Bins = nil // TestBins
+	got.Bins = nil // see TestBins
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the phase is not as it should be (-want +got):\n%s", diff)
 	}

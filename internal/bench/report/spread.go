@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A Spread sums up some values. The zero value has none.
+// A Spread summarises some values. The zero value is that of no values.
 type Spread struct {
 	N                int
 	Median, Min, Max time.Duration
@@ -20,15 +20,15 @@ func spreadOf(values []time.Duration) Spread {
 	return Spread{N: len(sorted), Median: middle(sorted), Min: sorted[0], Max: sorted[len(sorted)-1]}
 }
 
-// middle is the median of sorted values: of an even number, halfway between the
-// two in the middle.
+// middle returns the median of sorted values; for an even number, the mean of
+// the two in the middle.
 func middle(sorted []time.Duration) time.Duration {
 	n := len(sorted)
 	return sorted[(n-1)/2] + (sorted[n/2]-sorted[(n-1)/2])/2
 }
 
-// quantile is the smallest value that at least the share p of the sorted values
-// do not exceed; 0 without values. It is always one that was measured.
+// quantile returns the smallest of the sorted values that at least the share p
+// does not exceed, which is always a measured one; 0 without values.
 func quantile(sorted []time.Duration, p float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0

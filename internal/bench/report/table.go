@@ -6,20 +6,20 @@ import (
 	"shoal/internal/ui"
 )
 
-// A Table is text in rows and columns, and safe for a terminal.
+// A Table is text in rows and columns, safe for a terminal.
 type Table struct {
-	Name  string     // for people
-	Head  []string   // all "" means that the table needs none
-	Left  int        // so many columns from the left are aligned left, the others right
+	Name  string     // title
+	Head  []string   // all "" means no head
+	Left  int        // number of left-aligned columns; the others are right-aligned
 	Rows  [][]string // each as long as Head
-	Notes []string   // what the columns mean, where the head does not say it
+	Notes []string   // explanations of columns whose head is not enough
 }
 
-// gap stands between two columns.
+// gap separates two columns.
 const gap = "  "
 
-// Text is the table for a terminal with so many columns; 0 means 80. Where the
-// table is too wide for it each row becomes a block of lines.
+// Text formats the table for a terminal of the given width; 0 means 80. If the
+// table is too wide, each row becomes a block of lines.
 func (t Table) Text(columns int) string {
 	if columns <= 0 {
 		columns = 80
@@ -42,7 +42,7 @@ func (t Table) Text(columns int) string {
 	return b.String()
 }
 
-// Headless says that the columns have no names.
+// Headless reports whether the columns have no names.
 func (t Table) Headless() bool { return strings.Join(t.Head, "") == "" }
 
 func (t Table) widths() []int {
@@ -81,8 +81,8 @@ func (t Table) writeRows(b *strings.Builder, widths []int) {
 	}
 }
 
-// writeBlocks writes each row as its left columns in one line and the others
-// below it, one to a line.
+// writeBlocks writes each row as a block: the left columns in one line, then
+// one line for each other column.
 func (t Table) writeBlocks(b *strings.Builder, columns int) {
 	name := 0
 	for _, head := range t.Head[t.Left:] {
@@ -119,7 +119,7 @@ func wrap(text string, columns int) string {
 	return b.String()
 }
 
-// Markdown is the table as GitHub reads it, under a heading of the third level.
+// Markdown formats the table for GitHub, under a level-3 heading.
 func (t Table) Markdown() string {
 	var b strings.Builder
 	b.WriteString("### " + escape(t.Name) + "\n\n")
@@ -148,7 +148,7 @@ func writeMarkdownRow(b *strings.Builder, cells []string) {
 	b.WriteString("|\n")
 }
 
-// escape makes text that a record brought stand for itself in Markdown.
+// escape escapes text from a record for Markdown.
 func escape(text string) string {
 	return strings.NewReplacer(
 		`\`, `\\`, `|`, `\|`, `<`, `&lt;`, `&`, `&amp;`, "`", "\\`", `*`, `\*`, `_`, `\_`, `[`, `\[`,

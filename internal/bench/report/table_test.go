@@ -35,7 +35,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// sample has a bit of everything: a measured 10,000, drops, a cut run.
+// sample has one of everything: a measured 10,000, drops, a cut run.
 func sample(t *testing.T) *Report {
 	e := reporttest.Default(10, 100, 1000, 10000)
 	e.Hosts = 20
@@ -83,8 +83,8 @@ func TestTablesFit(t *testing.T) {
 	}
 }
 
-// Records are written by others; what is in them must not steer a terminal or
-// break a table.
+// Records may come from others; their text must not control a terminal or break
+// a table.
 func TestForeignTextIsHarmless(t *testing.T) {
 	e := reporttest.Default(10, 20)
 	e.Header.Settings.Command = "a\x1b[2Jb|c<script>\n# d"

@@ -8,8 +8,8 @@ import (
 	"shoal/internal/ui"
 )
 
-// Tables gives all tables in the order in which they are read. Text that the
-// records brought is made visible.
+// Tables returns all tables in reading order. Text from the records is made
+// safe for a terminal.
 func (r *Report) Tables() []Table {
 	all := []Table{
 		r.about(), r.timeTable(), r.speedUpTable(), r.spreadTable(), r.trendTable(), r.projectionTable(),
@@ -18,7 +18,7 @@ func (r *Report) Tables() []Table {
 	return slices.DeleteFunc(all, func(t Table) bool { return len(t.Rows) == 0 })
 }
 
-// about says where the figures come from.
+// about is the table of the records' origin.
 func (r *Report) about() Table {
 	h := r.Header()
 	t := Table{Name: "What was measured", Head: []string{"", ""}, Left: 2}
@@ -49,8 +49,8 @@ func (r *Report) about() Table {
 	return t
 }
 
-// perStrategy is a table with a row for each number of hosts and a column for
-// each strategy: what was measured, then the published figures.
+// perStrategy makes a table with a row for each number of hosts and a column
+// for each strategy: measured values first, then the published ones.
 func (r *Report) perStrategy(name string, cell func(Size) string, projected func(Projection) string, published func(Published) string) Table {
 	t := Table{Name: name, Head: []string{"hosts", ""}, Left: 2}
 	for _, s := range r.Strategies {

@@ -7,7 +7,7 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Confidence is the probability that belongs to every band.
+// Confidence is the probability of every confidence band.
 const Confidence = 0.95
 
 // A Trend is the least-squares line wall = A + B·hosts, in seconds.
@@ -15,14 +15,14 @@ type Trend struct {
 	A, B     float64
 	R2       float64 // NaN with fewer than three runs, or when all took the same time
 	Runs     int
-	From, To int // the smallest and the largest size
+	From, To int // the smallest and the largest size of the runs
 
 	meanX, sxx float64
 	spread     float64 // Student's t × the residual standard error; NaN without a band
 }
 
-// Fit lays a line through runs: so many hosts took so many seconds. There is
-// none, and ok is false, when all sizes are the same.
+// Fit fits a line through runs, given their numbers of hosts and times. ok is
+// false if all sizes are the same.
 func Fit(hosts []int, seconds []float64) (t Trend, ok bool) {
 	x := make([]float64, len(hosts))
 	for i, n := range hosts {
@@ -55,16 +55,16 @@ func Fit(hosts []int, seconds []float64) (t Trend, ok bool) {
 	return t, true
 }
 
-// At is the trend's time for n hosts, in seconds.
+// At returns the trend's time for n hosts, in seconds.
 func (t Trend) At(n float64) float64 { return t.A + t.B*n }
 
-// Band is the confidence band of the mean time at n hosts, in seconds: with the
-// probability Confidence it holds the line that endlessly many runs would give.
-// Both are NaN with two runs only.
+// Band returns the confidence band of the mean time at n hosts, in seconds: it
+// holds the true line with probability Confidence. Both values are NaN with
+// only two runs.
 func (t Trend) Band(n float64) (low, high float64) {
 	half := t.spread * math.Sqrt(1/float64(t.Runs)+(n-t.meanX)*(n-t.meanX)/t.sxx)
 	return t.At(n) - half, t.At(n) + half
 }
 
-// HasBand says that there are runs enough for Band and R2.
+// HasBand reports whether there are enough runs for Band and R2.
 func (t Trend) HasBand() bool { return !math.IsNaN(t.spread) }

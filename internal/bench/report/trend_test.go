@@ -15,7 +15,7 @@ func near(t *testing.T, what string, got, want, tolerance float64) {
 	}
 }
 
-// The figures are worked out by hand; t(0.975, 3) = 3.182446 is from a table.
+// The figures were computed by hand; t(0.975, 3) = 3.182446 is from a table.
 func TestFitByHand(t *testing.T) {
 	trend, ok := Fit([]int{1, 2, 3, 4, 5}, []float64{2, 4, 5, 4, 5})
 	if !ok {
@@ -62,7 +62,7 @@ func TestFitFindsExactLine(t *testing.T) {
 	})
 }
 
-// The band has to hold the true line as often as it says.
+// The band has to contain the true line with its stated probability.
 func TestBandCoverage(t *testing.T) {
 	const trials, a, b, deviation = 4000, 0.2, 0.01, 0.3
 	random := rand.New(rand.NewPCG(7, 7))

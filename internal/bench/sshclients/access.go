@@ -15,12 +15,12 @@ import (
 	"shoal/fleet"
 )
 
-// An access is what the bare clients need to get in. Its checks are as cheap as
-// they can be, so that what is measured is SSH; clients of a whole run have the
-// real ones.
+// An access has the keys that the bare clients log in with. Its checks are as
+// cheap as possible, so that the measurement is about SSH; clients of a whole
+// run use the real ones.
 type access struct {
 	signers []ssh.Signer
-	keys    map[string][]byte // host keys by host:port, in wire form
+	keys    map[string][]byte // host keys in wire format by host:port
 }
 
 func (j job) access() (*access, error) {
@@ -36,7 +36,8 @@ func (j job) access() (*access, error) {
 	return a, a.readKnownHosts(j.KnownHosts)
 }
 
-// readKnownHosts reads lines of one name each, as they are written here.
+// readKnownHosts reads lines with a single name each, the format that this
+// program writes.
 func (a *access) readKnownHosts(path string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -80,11 +81,12 @@ func (a *access) Accepted(fleet.Target, ssh.PublicKey) error { return nil }
 // Signers implements ssh.Identities.
 func (a *access) Signers(context.Context, fleet.Target) ([]ssh.Signer, error) { return a.signers, nil }
 
-// A count counts bytes and drops them.
+// A count is an io.Writer that counts bytes and drops them.
 type count int64
 
 var _ io.Writer = (*count)(nil)
 
+// Write implements io.Writer.
 func (n *count) Write(p []byte) (int, error) {
 	*n += count(len(p))
 	return len(p), nil

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// bulkPart measures a large output of one host.
+// bulkPart measures a large output from one host.
 func (c *comparison) bulkPart(ctx context.Context) error {
 	for _, cipher := range []string{ssh.CipherAES128GCM, ssh.CipherChaCha20Poly1305} {
 		s, err := c.startSSHD(ctx, "OpenSSH", cipher)
@@ -55,7 +55,7 @@ func (c *comparison) bulkTable(ctx context.Context, s *server, cipher string) er
 
 func bulkCommand(size int64) string { return fmt.Sprintf("head -c %d /dev/zero", size) }
 
-// served adds the server's side to what do takes.
+// served adds the server's CPU time to the figures of do.
 func served(s *server, size int64, do func() (taken, error)) (figures, error) {
 	before, err := familyTime(s.cmd.Process.Pid)
 	if err != nil {
@@ -78,8 +78,8 @@ func served(s *server, size int64, do func() (taken, error)) (figures, error) {
 	}, nil
 }
 
-// reaped waits until sshd has waited for the connection's processes, whose CPU
-// time only then is its own, and gives that time.
+// reaped waits until sshd has reaped the connection's processes, because only
+// then their CPU time is included in its own, and returns that time.
 func (s *server) reaped(before time.Duration) (time.Duration, error) {
 	for last := before; ; {
 		time.Sleep(100 * time.Millisecond)

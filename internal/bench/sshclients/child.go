@@ -53,25 +53,26 @@ func (j job) do(ctx context.Context) (taken, error) {
 	return t, errors.Join(err, c.close())
 }
 
-// A client makes connections. Its methods are safe for concurrent use.
+// A measuredClient makes connections. Its methods are safe for concurrent use.
 type measuredClient interface {
-	// run has the job's command run on host i and waits for its end.
+	// run runs the job's command on host i and waits for its end.
 	run(ctx context.Context, i int) error
-	// hold has it run until ctx ends and returns when it does; done is called at
-	// its end, once.
+	// hold runs the command until ctx ends. It calls done once, when the
+	// command has ended.
 	hold(ctx context.Context, i int, done func()) error
 	close() error
 }
 
-// A batch is a client that spreads connections by itself.
+// A batch is a client that distributes connections over goroutines by itself.
 type batch interface {
 	many(ctx context.Context, n, atOnce int) error
 }
 
-// connect makes the connections and counts what they took.
+// connect makes the connections and measures their cost.
 func (j job) connect(ctx context.Context, c measuredClient) (taken, error) {
 	if !j.Cold {
-		// Every host once, so that it is known, and the heap has its size.
+		// Connect to every host once, so that it is known and the heap has
+		// grown.
 		if err := j.spread(ctx, c, max(len(j.Hosts), min(j.AtOnce, j.Connections)), j.AtOnce); err != nil {
 			return taken{}, err
 		}
@@ -80,7 +81,7 @@ func (j job) connect(ctx context.Context, c measuredClient) (taken, error) {
 	return j.measured(func() error { return j.spread(ctx, c, j.Connections, j.AtOnce) })
 }
 
-// measured counts what do takes.
+// measured measures the cost of do.
 func (j job) measured(do func() error) (t taken, err error) {
 	stop, err := profile(j.CPUProfile)
 	if err != nil {
@@ -95,7 +96,7 @@ func (j job) measured(do func() error) (t taken, err error) {
 	return t, errors.Join(err, stop())
 }
 
-// spread makes n connections, atOnce of them at a time.
+// spread makes n connections, at most atOnce of them at a time.
 func (j job) spread(ctx context.Context, c measuredClient, n, atOnce int) error {
 	if b, ok := c.(batch); ok {
 		return b.many(ctx, n, atOnce)
@@ -103,11 +104,11 @@ func (j job) spread(ctx context.Context, c measuredClient, n, atOnce int) error 
 	return each(ctx, n, atOnce, func(ctx context.Context, i int) error { return c.run(ctx, i) })
 }
 
-// each calls do with 0 to n-1 on some goroutines. The first error ends it.
+// each calls do with 0 to n-1 on atOnce goroutines. The first error ends it.
 func each(ctx context.Context, n, atOnce int, do func(context.Context, int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	next := make(chan int) // sent and closed below; the workers receive, each when it is free
+	next := make(chan int) // sent and closed below, received by the workers
 	var workers sync.WaitGroup
 	for range min(atOnce, n) {
 		workers.Go(func() {
@@ -129,7 +130,7 @@ func each(ctx context.Context, n, atOnce int, do func(context.Context, int) erro
 	return context.Cause(ctx)
 }
 
-// profile writes a CPU profile until stop is called.
+// profile writes a CPU profile to path until stop is called.
 func profile(path string) (stop func() error, err error) {
 	if path == "" {
 		return func() error { return nil }, nil

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// ask has a job done as a child does it.
+// ask runs a job as a child does.
 func ask(t *testing.T, j job) (taken, error) {
 	t.Helper()
 	input, err := json.Marshal(j)
@@ -35,7 +35,7 @@ func ask(t *testing.T, j job) (taken, error) {
 	return got, nil
 }
 
-// startSimulated gives a job at a simulated fleet without its task.
+// startSimulated returns a job for a simulated fleet, without its task.
 func startSimulated(t *testing.T, hosts int) (*simfleet.Fleet, job) {
 	t.Helper()
 	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: hosts, Seed: t.Name()})
@@ -60,8 +60,8 @@ func startSimulated(t *testing.T, hosts int) (*simfleet.Fleet, job) {
 	return f, j
 }
 
-// Every client makes the connections that were asked for, and nothing is counted
-// that did not end as it should.
+// Every client makes the requested connections, and only those that end as
+// expected are counted.
 func TestConnect(t *testing.T) {
 	for _, name := range []string{
 		clientExpress, clientGoroutines, clientFirst, clientRun, clientCrypto, clientStandard, clientRunStd,
@@ -90,7 +90,7 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// Connections that are held are there at the time that their memory is read.
+// Held connections are open when their memory is read.
 func TestHold(t *testing.T) {
 	for _, name := range []string{clientExpress, clientGoroutines, clientCrypto, clientStandard} {
 		t.Run(name, func(t *testing.T) {
@@ -131,7 +131,7 @@ func TestFlights(t *testing.T) {
 	}
 }
 
-// A burst is a round trip when something answers it.
+// A burst is a round trip if it is answered.
 func TestFlightCount(t *testing.T) {
 	var f flightCount
 	for _, c := range "wwrwrrww" {
@@ -141,7 +141,7 @@ func TestFlightCount(t *testing.T) {
 			f.read()
 		}
 	}
-	if n := f.take(); n != 3 { // SYN, ww, w; the last is answered by nothing
+	if n := f.take(); n != 3 { // SYN, ww, w; the last is not answered
 		t.Errorf("%d round trips, want 3", n)
 	}
 	if n := f.take(); n != 1 {
@@ -163,7 +163,7 @@ func TestCryptography(t *testing.T) {
 	}
 }
 
-// Ratios are made within a repeat, and their median is taken.
+// Ratios are computed within a repeat; the median is taken of them.
 func TestRatio(t *testing.T) {
 	s := series{
 		"a": {{"cpu": 1}, {"cpu": 4}, {"cpu": 9}},

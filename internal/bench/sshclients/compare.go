@@ -16,8 +16,8 @@ import (
 // A comparison is one run of this program.
 type comparison struct {
 	settings settings
-	dir      string // of this run's files
-	program  string // this one
+	dir      string // files of this run
+	program  string // path of this program
 	clients  side
 	servers  side
 	out      io.Writer
@@ -46,7 +46,7 @@ func partNames() []string {
 	return names
 }
 
-// compare measures and prints every part that was asked for.
+// compare measures and prints all selected parts.
 func compare(ctx context.Context, s settings) (err error) {
 	c := &comparison{settings: s, out: os.Stdout}
 	if c.program, err = os.Executable(); err != nil {
@@ -85,7 +85,7 @@ func compare(ctx context.Context, s settings) (err error) {
 
 func (c *comparison) print(format string, args ...any) { _, _ = fmt.Fprintf(c.out, format, args...) }
 
-// note tells on standard error what is being done.
+// note prints on standard error what is being done.
 func (c *comparison) note(format string, args ...any) {
 	_, _ = fmt.Fprintf(os.Stderr, "%s "+format+"\n", append([]any{time.Now().Format(time.TimeOnly)}, args...)...)
 }
@@ -100,7 +100,7 @@ func (c *comparison) head() {
 		load(), c.settings.repeats)
 }
 
-// section begins a part's table, with the command that repeats it.
+// section starts a part's table and names the command that repeats it.
 func (c *comparison) section(title, part string, columns ...string) {
 	c.print("\n## %s\n\n", title)
 	c.print("`make bench-clients CLIENTS='--only %s%s'`\n\n", part, c.settings.flags())

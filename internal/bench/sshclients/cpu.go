@@ -6,12 +6,12 @@ import (
 	"fmt"
 )
 
-// fleetHosts is how many of the fleet's hosts take turns in the part on CPU.
+// fleetHosts is the number of the fleet's hosts that the CPU part uses in turn.
 const fleetHosts = 256
 
 const cryptoAlone = "the cryptography alone"
 
-// cpuPart measures the client's CPU for each host.
+// cpuPart measures the client's CPU time per host.
 func (c *comparison) cpuPart(ctx context.Context) error {
 	sshd, err := c.startSSHD(ctx, "OpenSSH", "")
 	if err != nil {
@@ -30,13 +30,14 @@ func (c *comparison) cpuPart(ctx context.Context) error {
 	return errors.Join(err, end())
 }
 
-// cpuTable is one server with one key exchange, with many at once and one by one.
+// cpuTable measures one server with one key exchange, with many connections at
+// once and with one at a time.
 func (c *comparison) cpuTable(ctx context.Context, s *server, kex string, n int) error {
 	c.section(fmt.Sprintf("CPU of the client per host: %s, %s, %d connections", s.name, kex, n), "cpu",
 		"client", "at once", "CPU per host (ms)", "of it system", "× x/crypto/ssh", "× connect/standard", "× cryptography")
 	for _, atOnce := range []int{100, 1} {
 		if atOnce == 1 && s.cmd != nil {
-			n = max(n/10, 1) // without early messages each one waits 80 ms for a delayed ACK
+			n = max(n/10, 1) // without early messages each connection waits 80 ms for delayed ACKs
 		}
 		all := []turn{c.cryptoTurn(kex, n)}
 		for _, client := range cpuClients(s, kex) {
@@ -54,8 +55,8 @@ func (c *comparison) cpuTable(ctx context.Context, s *server, kex string, n int)
 	return nil
 }
 
-// cpuClients are those that can have this key exchange there: connect/standard
-// takes the library's order, in which the hybrid one is first.
+// cpuClients returns the clients that can use this key exchange with the
+// server. xcrypto uses the library's order, where the hybrid one is first.
 func cpuClients(s *server, kex string) []string {
 	all := []string{clientExpress, clientGoroutines, clientFirst, clientRun, clientCrypto}
 	if s.cmd != nil || kex == kexHybrid {
@@ -79,7 +80,7 @@ func (c *comparison) cpuTurn(s *server, client, kex string, n, atOnce int) turn 
 	}}
 }
 
-// perHost gives CPU in ms for each of n hosts.
+// perHost returns the CPU time for each of n hosts, in ms.
 func (t taken) perHost(n int) figures {
 	return figures{
 		"cpu":    t.cpu().Seconds() * 1000 / float64(n),

@@ -8,10 +8,10 @@ import (
 	"fmt"
 )
 
-// cryptography measures the asymmetric arithmetic of a connection with the
-// standard library: the key exchange as the client has it, the host key's
-// signature verified, one signature made. Both X25519 ladders are in it: the
-// public key's and the secret's.
+// cryptography measures a connection's asymmetric operations with the standard
+// library: the client's half of the key exchange, verifying the host key's
+// signature, making one signature. It includes both X25519 multiplications: for
+// the public key and for the shared secret.
 func (j job) cryptography() (taken, error) {
 	exchange, err := newExchange(j.Kex)
 	if err != nil {
@@ -21,7 +21,7 @@ func (j job) cryptography() (taken, error) {
 	if err != nil {
 		return taken{}, err
 	}
-	message := make([]byte, 64) // about a hash and its frame
+	message := make([]byte, 64) // about the size of a hash with its framing
 	signature := ed25519.Sign(private, message)
 	once := func() error {
 		if err := exchange(); err != nil {
@@ -33,7 +33,7 @@ func (j job) cryptography() (taken, error) {
 		signature = ed25519.Sign(private, message)
 		return nil
 	}
-	for range j.AtOnce { // to warm up
+	for range j.AtOnce { // warm-up
 		if err := once(); err != nil {
 			return taken{}, err
 		}
@@ -48,7 +48,7 @@ func (j job) cryptography() (taken, error) {
 	})
 }
 
-// newExchange gives the client's half of a key exchange.
+// newExchange returns a function that does the client's half of a key exchange.
 func newExchange(kex string) (func() error, error) {
 	peer, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
@@ -65,8 +65,8 @@ func newExchange(kex string) (func() error, error) {
 	if kex == kexClassical {
 		return classical, nil
 	}
-	// A ciphertext for another key takes as long: decapsulation takes the same
-	// time whatever it finds (FIPS 203, §6.3).
+	// A ciphertext for another key takes the same time: decapsulation does not
+	// depend on the result (FIPS 203, §6.3).
 	other, err := mlkem.GenerateKey768()
 	if err != nil {
 		return nil, err

@@ -17,16 +17,16 @@ import (
 	"shoal/internal/ssh/xcrypto"
 )
 
-// The clients.
+// The clients that are compared.
 const (
-	clientExpress    = "express"                     // connect/express as it is by default
-	clientGoroutines = "express, goroutines"         // waiting on a goroutine each
-	clientFirst      = "express, nothing remembered" // each host as if for the first time
-	clientStandard   = "standard"                    // connect/standard
+	clientExpress    = "express"                     // package ssh/client with its defaults
+	clientGoroutines = "express, goroutines"         // one goroutine waits per connection
+	clientFirst      = "express, nothing remembered" // without the host cache
+	clientStandard   = "standard"                    // package ssh/xcrypto
 	clientCrypto     = "x/crypto/ssh"                // the library as its documentation shows it
-	clientRun        = "shoal.Run"                   // a whole run with express
-	clientRunStd     = "shoal.Run, standard"         // a whole run with standard
-	clientSSH        = "ssh"                         // the program; no child of ours
+	clientRun        = "shoal.Run"                   // a whole run with ssh/client
+	clientRunStd     = "shoal.Run, standard"         // a whole run with ssh/xcrypto
+	clientSSH        = "ssh"                         // the program; not one of our children
 )
 
 func (j job) open(ctx context.Context, a *access) (measuredClient, error) {
@@ -39,7 +39,7 @@ func (j job) open(ctx context.Context, a *access) (measuredClient, error) {
 	return j.openDialer(a, nil)
 }
 
-// openDialer opens a Dialer that is called without an engine.
+// openDialer opens a Dialer to be used without the engine.
 func (j job) openDialer(a *access, n ssh.Network) (*viaDialer, error) {
 	if j.Client == clientStandard {
 		d, err := xcrypto.New(xcrypto.Options{HostKeys: a, Identities: a, Network: n})
@@ -66,7 +66,7 @@ func (j job) openDialer(a *access, n ssh.Network) (*viaDialer, error) {
 	return &viaDialer{job: j, dialer: d, end: func() error { return errors.Join(d.Close(), o.Memory.Close()) }}, nil
 }
 
-// viaDialer is a ssh.Dialer as a client.
+// viaDialer makes a client of an ssh.Dialer.
 type viaDialer struct {
 	job    job
 	dialer ssh.Dialer
@@ -75,7 +75,7 @@ type viaDialer struct {
 
 func (d *viaDialer) close() error { return d.end() }
 
-// begin starts the command on host i; done is as in ssh.Conn.
+// begin starts the command on host i. done is as in ssh.Conn.
 func (d *viaDialer) begin(ctx context.Context, i int, command string, stdout, stderr io.Writer, done func(fleet.End)) (*ssh.Attempt, ssh.Conn, error) {
 	t, err := d.job.target(i, command)
 	if err != nil {
@@ -107,10 +107,11 @@ func (d *viaDialer) run(ctx context.Context, i int) error {
 	return d.job.checkOutput(int64(stdout), int64(stderr))
 }
 
-// pollEvery is how often a command is looked at that is about to run.
+// pollEvery is how often hold checks whether the command has started.
 const pollEvery = time.Millisecond
 
-// hold leaves the connection to its command, which ends with ctx.
+// hold keeps the connection open until its command ends, which happens when ctx
+// does.
 func (d *viaDialer) hold(ctx context.Context, i int, done func()) error {
 	var over atomic.Bool // the command has ended
 	a, _, err := d.begin(ctx, i, d.job.Command, io.Discard, io.Discard, func(fleet.End) { over.Store(true); done() })
@@ -126,7 +127,7 @@ func (d *viaDialer) hold(ctx context.Context, i int, done func()) error {
 	return nil
 }
 
-// target is host i, as an engine would give it.
+// target returns host i as the engine would pass it.
 func (j job) target(i int, command string) (fleet.Target, error) {
 	name, port, err := net.SplitHostPort(j.Hosts[i%len(j.Hosts)])
 	if err != nil {
@@ -141,7 +142,8 @@ func (j job) target(i int, command string) (fleet.Target, error) {
 	}, nil
 }
 
-// checkOutput holds a command to its output.
+// checkOutput returns an error unless the command's output has the expected
+// size.
 func (j job) checkOutput(stdout, stderr int64) error {
 	if stdout != j.Bytes || stderr != 0 {
 		return fmt.Errorf("%d bytes of output and %d of errors, want %d and none", stdout, stderr, j.Bytes)

@@ -9,14 +9,14 @@ import (
 	"shoal/internal/ssh/tcp"
 )
 
-// A flightCount counts the round trips of a connection without a clock: TCP's
-// own, and each burst of writes that a read follows. What is written last and
-// answered by nothing, such as the channel's close, is none.
+// A flightCount counts the round trips of a connection without a clock: the TCP
+// handshake, and each burst of writes that is followed by a read. A last write
+// without an answer, such as the channel close, is not counted.
 type flightCount struct {
 	mu       sync.Mutex
 	bursts   int
 	writing  bool
-	answered int // bursts when the last bytes came
+	answered int // bursts when the last bytes were read
 }
 
 func (f *flightCount) wrote() {
@@ -34,11 +34,11 @@ func (f *flightCount) read() {
 	f.writing, f.answered = false, f.bursts
 }
 
-// take gives the round trips so far and begins again.
+// take returns the round trips so far and resets the count.
 func (f *flightCount) take() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n := 1 + f.answered // 1 is SYN
+	n := 1 + f.answered // 1 is the TCP handshake
 	f.bursts, f.answered, f.writing = 0, 0, false
 	return n
 }
@@ -48,6 +48,7 @@ type countedConn struct {
 	count *flightCount
 }
 
+// Read implements net.Conn.
 func (c countedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 {
@@ -56,17 +57,19 @@ func (c countedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Write implements net.Conn.
 func (c countedConn) Write(p []byte) (int, error) {
 	c.count.wrote()
 	return c.Conn.Write(p)
 }
 
-// counting is a Network whose connections are counted.
+// counting is a Network that counts the round trips of its connections.
 type counting struct {
 	tcp.Dialer
 	count *flightCount
 }
 
+// Open implements ssh.Network.
 func (n counting) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	c, err := n.Dialer.Open(ctx, a)
 	if err != nil {
@@ -75,7 +78,7 @@ func (n counting) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	return countedConn{c, n.count}, nil
 }
 
-// flights counts a first connection to a host and a second one.
+// flights counts the round trips of a first and a second connection to a host.
 func (j job) flights(ctx context.Context, a *access) (t taken, err error) {
 	var f flightCount
 	for _, into := range []*int{&t.First, &t.Remembered} {

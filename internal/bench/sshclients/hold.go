@@ -11,12 +11,12 @@ import (
 	"sync"
 )
 
-// holdWarmup is how many connections come and go before those that are held, so
-// that what is made once is not counted.
+// holdWarmup is the number of connections made and closed before the held ones,
+// so that one-time allocations are not counted.
 const holdWarmup = 50
 
-// hold opens the connections, all of which wait for their command at the end,
-// and tells what they hold.
+// hold opens the connections, waits until all of them wait for their command,
+// and measures the memory.
 func (j job) hold(ctx context.Context, c measuredClient) (t taken, err error) {
 	release, err := j.openAll(ctx, c, holdWarmup)
 	release()
@@ -42,8 +42,8 @@ func (j job) hold(ctx context.Context, c measuredClient) (t taken, err error) {
 	return t, heapProfile(j.MemProfile)
 }
 
-// openAll opens n connections whose commands run until release is called, which
-// waits for their end.
+// openAll opens n connections whose commands run until release is called;
+// release waits for their end.
 func (j job) openAll(ctx context.Context, c measuredClient, n int) (release func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -51,7 +51,7 @@ func (j job) openAll(ctx context.Context, c measuredClient, n int) (release func
 		running.Add(1)
 		return c.hold(ctx, i, running.Done)
 	})
-	if err != nil { // the process is about to end
+	if err != nil { // the process is about to exit
 		return cancel, err
 	}
 	return func() {
@@ -60,7 +60,7 @@ func (j job) openAll(ctx context.Context, c measuredClient, n int) (release func
 	}, nil
 }
 
-// readMemory asks for what is resident first: the rest allocates.
+// readMemory reads the resident size first: reading the rest allocates.
 func readMemory() (m memory, err error) {
 	if m.Resident, err = resident("self"); err != nil {
 		return m, err

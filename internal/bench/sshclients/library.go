@@ -9,12 +9,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// library is golang.org/x/crypto/ssh as its documentation shows it: no
-// deadlines, no budgets, no names for failures.
+// library uses golang.org/x/crypto/ssh as its documentation shows it: without
+// deadlines, limits or classified errors.
 type library struct {
 	job    job
 	access *access
-	// wrap, where not nil, stands between the library and the socket.
+	// wrap, if not nil, wraps the library's socket.
 	wrap func(net.Conn) net.Conn
 }
 
@@ -82,7 +82,7 @@ func (l *library) hold(ctx context.Context, i int, done func()) error {
 	}
 	context.AfterFunc(ctx, func() { _ = c.Close() })
 	go func() {
-		_ = s.Wait() // the connection is closed under it
+		_ = s.Wait() // the connection was closed
 		done()
 	}()
 	return nil

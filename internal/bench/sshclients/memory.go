@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// memoryPart measures what a connection holds that waits for its command.
+// memoryPart measures the memory of connections that wait for their command.
 func (c *comparison) memoryPart(ctx context.Context) error {
 	n := c.settings.open
 	fleet, end, err := c.startFleet(ctx, n)
@@ -24,7 +24,7 @@ func (c *comparison) memoryPart(ctx context.Context) error {
 	return errors.Join(c.memoryTable(ctx, fleet, n), c.programTable(ctx, fleet, n), end())
 }
 
-// waiting outlasts every measurement.
+// waiting is a command that outlasts every measurement.
 const waiting = "sleep 3600"
 
 func (c *comparison) memoryTable(ctx context.Context, s *server, n int) error {
@@ -53,7 +53,8 @@ func (c *comparison) memoryTable(ctx context.Context, s *server, n int) error {
 	return nil
 }
 
-// perConnection gives what n connections added, each its part; KiB.
+// perConnection returns what each of n connections added, by kind of memory, in
+// KiB.
 func (t taken) perConnection(n int) figures {
 	each := func(after, before int64) float64 { return float64(after-before) / 1024 / float64(n) }
 	return figures{
@@ -69,7 +70,7 @@ func (t taken) perConnection(n int) figures {
 
 // programTable measures the whole process of shoal run.
 func (c *comparison) programTable(ctx context.Context, s *server, n int) error {
-	names := []string{"best", "standard"} // as --client has them
+	names := []string{"best", "standard"} // values of --client
 	var all []turn
 	for _, client := range names {
 		all = append(all, turn{client, func(ctx context.Context) (figures, error) { return c.heldBy(ctx, s, client, n) }})
@@ -87,8 +88,8 @@ func (c *comparison) programTable(ctx context.Context, s *server, n int) error {
 	return nil
 }
 
-// heldBy runs shoal run until all commands wait, and ends it by the signal
-// that has it tell its goroutines.
+// heldBy runs shoal run until all commands wait, and ends it with the signal
+// that makes it print its goroutines.
 func (c *comparison) heldBy(ctx context.Context, s *server, client string, n int) (f figures, err error) {
 	state, err := c.newState()
 	if err != nil {
@@ -108,7 +109,7 @@ func (c *comparison) heldBy(ctx context.Context, s *server, client string, n int
 	}
 	defer func() {
 		_ = cmd.Process.Signal(syscall.SIGQUIT)
-		_ = cmd.Wait() // by that signal
+		_ = cmd.Wait() // ended by that signal
 		if err != nil {
 			err = fmt.Errorf("%w: %.300q", err, said.Bytes())
 			return
@@ -127,8 +128,8 @@ func (c *comparison) heldBy(ctx context.Context, s *server, client string, n int
 	return figures{"resident": float64(now) / (1 << 20), "peak": float64(peak) / (1 << 20)}, err
 }
 
-// A process has settled when it has its sockets and uses less than a fiftieth of
-// a processor.
+// A process has settled when it has all its sockets and uses less than 2 % of a
+// processor.
 const (
 	settledEvery = 500 * time.Millisecond
 	settledLimit = 3 * time.Minute

@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// flightsPart counts round trips. They are numbers of a protocol, not of a
-// machine: once is enough.
+// flightsPart counts round trips. They depend on the protocol only, not on the
+// machine: one measurement is enough.
 func (c *comparison) flightsPart(ctx context.Context) error {
 	sshd, err := c.startSSHD(ctx, "OpenSSH", "")
 	if err != nil {
@@ -48,7 +48,7 @@ func (c *comparison) flightsRow(ctx context.Context, s *server, client, kex stri
 		Command: "echo hello", Bytes: int64(len("hello\n")),
 	}
 	if client == clientExpress {
-		j.Kex = kexHybrid // what it prefers by default; the server may have less
+		j.Kex = kexHybrid // its default preference; the server may lack it
 	}
 	t, err := c.child(ctx, j)
 	if err != nil {

@@ -10,20 +10,20 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Settings are what was asked for.
+// settings are the command line's settings.
 type settings struct {
 	only        []string // names of parts
 	repeats     int
-	connections int // to the fleet, of each turn
-	sshd        int // to sshd, of each turn
-	open        int // at once, in the part on memory
+	connections int // to the fleet, in each turn
+	sshd        int // to sshd, in each turn
+	open        int // at once, in the memory part
 	gibibytes   int // of bulk output
 	profiles    string
 	shoal       string
 	out         string
 }
 
-// quick is what --quick sets where no flag says otherwise.
+// quick has the values of --quick; explicit flags take precedence.
 var quick = map[string]string{
 	"repeats": "1", "connections": "1000", "sshd-connections": "300", "open": "2000",
 }
@@ -79,7 +79,7 @@ func (s *settings) complete() (err error) {
 	return nil
 }
 
-// flags are those that make the figures what they are.
+// flags returns the flags that the figures depend on.
 func (s settings) flags() string {
 	return fmt.Sprintf(" --repeats %d --connections %d --sshd-connections %d --open %d --gib %d",
 		s.repeats, s.connections, s.sshd, s.open, s.gibibytes)

@@ -18,19 +18,19 @@ import (
 // root.
 const privsepDir = "/run/sshd"
 
-// A server is where the clients connect to.
+// A server is what the clients connect to.
 type server struct {
 	name       string
 	hosts      []string // host:port
 	user       string
 	key        string // path
 	knownHosts string // path
-	config     string // of sshd: path
+	config     string // path of sshd's configuration
 	cmd        *exec.Cmd
 }
 
-// startSSHD starts OpenSSH on 127.0.0.1 that turns nobody away and lets in this
-// process's user. cipher "" means what it has.
+// startSSHD starts OpenSSH on 127.0.0.1 without connection limits, for logins
+// of this process's user. cipher "" means the default.
 func (c *comparison) startSSHD(ctx context.Context, name, cipher string) (*server, error) {
 	dir, err := os.MkdirTemp(c.dir, "sshd-")
 	if err != nil {
@@ -53,21 +53,21 @@ func (c *comparison) startSSHD(ctx context.Context, name, cipher string) (*serve
 		return nil, err
 	}
 	s.hosts = []string{net.JoinHostPort(loopback, strconv.Itoa(port))}
-	// sshd runs itself again for each connection and insists on an absolute path
-	// for that.
+	// sshd re-executes itself for each connection, which requires an absolute
+	// path.
 	s.cmd = exec.Command("/usr/sbin/sshd", "-D", "-e", "-f", s.config) // end ends it
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		return nil, fmt.Errorf("starting sshd: %w", err)
 	}
-	defer func() { _ = log.Close() }() // sshd has its own
+	defer func() { _ = log.Close() }() // sshd has its own descriptor
 	s.cmd.Stderr = log
 	ownGroup(s.cmd)
 	if err := c.servers.start(s.cmd.Start); err != nil {
 		return nil, fmt.Errorf("starting sshd: %w", err)
 	}
 	if err := s.listens(ctx); err != nil {
-		said, _ := os.ReadFile(log.Name()) // what there is of it
+		said, _ := os.ReadFile(log.Name()) // as much as there is
 		return nil, errors.Join(fmt.Errorf("starting sshd: %w: %.300q", err, said), s.end())
 	}
 	return s, nil
@@ -75,7 +75,7 @@ func (c *comparison) startSSHD(ctx context.Context, name, cipher string) (*serve
 
 const loopback = "127.0.0.1"
 
-// freePort is a port that nobody has now.
+// freePort returns a port that is free at the moment.
 func freePort(ctx context.Context) (int, error) {
 	var c net.ListenConfig
 	l, err := c.Listen(ctx, "tcp", net.JoinHostPort(loopback, "0"))
@@ -85,7 +85,7 @@ func freePort(ctx context.Context) (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
-// writeFiles makes keys and configuration.
+// writeFiles writes keys and configuration.
 func (s *server) writeFiles(ctx context.Context, dir string, port int, cipher string) error {
 	if err := os.MkdirAll(privsepDir, 0o755); err != nil {
 		return fmt.Errorf("making directories: %w", err)
@@ -111,7 +111,7 @@ func (s *server) writeFiles(ctx context.Context, dir string, port int, cipher st
 		"PermitRootLogin yes", "PidFile none", "LogLevel ERROR", "UsePAM no", "UseDNS no", "StrictModes no",
 		"PasswordAuthentication no", "KbdInteractiveAuthentication no", "PrintMotd no", "PrintLastLog no",
 		"PermitUserRC no", "KexAlgorithms " + kexClassical,
-		// The login shell reads no rc files of this machine's user.
+		// Keeps the login shell from reading this user's rc files.
 		"SetEnv HOME=" + dir,
 	}
 	if cipher != "" {
@@ -150,7 +150,7 @@ func (s *server) listens(ctx context.Context) error {
 	}
 }
 
-// end ends sshd; the connections that it served are over.
+// end kills sshd. Its connections have ended before.
 func (s *server) end() error {
 	if s.cmd == nil {
 		return nil

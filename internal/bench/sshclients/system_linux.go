@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuTime is the processor time of this process so far (getrusage(2)).
+// cpuTime returns the CPU time of this process so far (getrusage(2)).
 func cpuTime() (user, system time.Duration) {
 	var r unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &r) != nil {
@@ -23,10 +23,10 @@ func cpuTime() (user, system time.Duration) {
 	return time.Duration(r.Utime.Nano()), time.Duration(r.Stime.Nano())
 }
 
-// resident is VmRSS of a process (proc_pid_status(5)); bytes.
+// resident returns VmRSS of a process (proc_pid_status(5)), in bytes.
 func resident(pid string) (int64, error) { return statusSize(pid, "VmRSS:") }
 
-// peakResident is VmHWM of it.
+// peakResident returns VmHWM of a process, in bytes.
 func peakResident(pid string) (int64, error) { return statusSize(pid, "VmHWM:") }
 
 func statusSize(pid, name string) (int64, error) {
@@ -44,7 +44,7 @@ func statusSize(pid, name string) (int64, error) {
 	return 0, fmt.Errorf("reading what is resident: no %s", name)
 }
 
-// openSockets counts a process's sockets.
+// openSockets returns the number of a process's sockets.
 func openSockets(pid string) (int, error) {
 	dir := filepath.Join("/proc", pid, "fd")
 	names, err := os.ReadDir(dir)
@@ -60,11 +60,11 @@ func openSockets(pid string) (int, error) {
 	return n, nil
 }
 
-// clockTicks is USER_HZ, which is 100 on every architecture that Go knows.
+// clockTicks is USER_HZ, which is 100 on every architecture that Go supports.
 const clockTicks = 100
 
-// familyTime is the CPU time of a process and of all that it started and waited
-// for (proc_pid_stat(5), fields 14 to 17), to 10 ms.
+// familyTime returns the CPU time of a process and of all children it has
+// waited for (proc_pid_stat(5), fields 14 to 17), with a resolution of 10 ms.
 func familyTime(pid int) (time.Duration, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -85,11 +85,11 @@ func familyTime(pid int) (time.Duration, error) {
 	return time.Duration(ticks) * time.Second / clockTicks, nil
 }
 
-// A side is the processors of one side.
+// A side is the set of processors of the client or of the servers.
 type side struct{ set unix.CPUSet }
 
-// sides gives the client the last processor that we may use, and the servers
-// the others; with a single one both have it.
+// sides gives the client the last usable processor, and the servers all others.
+// With a single processor both share it.
 func sides() (clients, servers side, err error) {
 	var all unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &all); err != nil {
@@ -112,8 +112,8 @@ func sides() (clients, servers side, err error) {
 	return clients, servers, nil
 }
 
-// start calls do, which starts a process, on a thread that has the side's
-// processors alone: the process inherits them.
+// start calls do, which starts a process, on a thread bound to the side's
+// processors: the process inherits the binding.
 func (s side) start(do func() error) (err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -132,13 +132,14 @@ func (s side) start(do func() error) (err error) {
 	return do()
 }
 
-// ownGroup puts a server into a process group of its own: a Ctrl-C is for us, who
-// end it.
+// ownGroup starts a server in its own process group: Ctrl-C goes to this
+// process only, which ends the server.
 func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
 }
 
-// raiseFiles allows as many open files as may be; children inherit it.
+// raiseFiles raises the limit of open files to its maximum; children inherit
+// it.
 func raiseFiles() error {
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
@@ -151,7 +152,7 @@ func raiseFiles() error {
 	return nil
 }
 
-// load is what the machine has to do: /proc/loadavg.
+// load returns the load averages (/proc/loadavg).
 func load() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {

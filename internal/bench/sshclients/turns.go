@@ -14,19 +14,19 @@ import (
 	"time"
 )
 
-// A turn is one client's place among others.
+// A turn is one client's measurement within a repeat.
 type turn struct {
 	name string
 	do   func(context.Context) (figures, error)
 }
 
-// figures are what a turn gives, by their names.
+// figures are the results of a turn, by name.
 type figures map[string]float64
 
-// series are the figures of each turn, by name and then by repeat.
+// series are the figures by name of the turn and then by repeat.
 type series map[string][]figures
 
-// turns has every one do its work, in each repeat beginning with another one.
+// turns runs all turns in each repeat, starting with another one each time.
 func (c *comparison) turns(ctx context.Context, what string, all []turn) (series, error) {
 	s := make(series)
 	for repeat := range c.settings.repeats {
@@ -43,7 +43,7 @@ func (c *comparison) turns(ctx context.Context, what string, all []turn) (series
 	return s, nil
 }
 
-// median of a figure of a turn.
+// median returns the median of one figure of a turn.
 func (s series) median(name, figure string) float64 {
 	var values []float64
 	for _, f := range s[name] {
@@ -52,8 +52,8 @@ func (s series) median(name, figure string) float64 {
 	return median(values)
 }
 
-// ratio of two turns' figures within each repeat, as "median (least–greatest)";
-// "" where one of them has none.
+// ratio returns the ratio of two turns' figures within each repeat, as "median
+// (least–greatest)"; "" if either has none.
 func (s series) ratio(name, base, figure string) string {
 	var values []float64
 	for i, f := range s[name] {
@@ -67,7 +67,8 @@ func (s series) ratio(name, base, figure string) string {
 	return fmt.Sprintf("%.2f (%.2f–%.2f)", median(values), slices.Min(values), slices.Max(values))
 }
 
-// median gives the middle value; of an even number, the mean of the two there.
+// median returns the median; for an even number of values, the mean of the two
+// in the middle.
 func median(values []float64) float64 {
 	sorted := slices.SortedFunc(slices.Values(values), cmp.Compare)
 	n := len(sorted)
@@ -77,10 +78,10 @@ func median(values []float64) float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-// childLimit ends a child that takes longer.
+// childLimit is the time limit of a child.
 const childLimit = 5 * time.Minute
 
-// child has a job done by a process of its own, on the clients' processor.
+// child runs a job in a process of its own, on the client's processor.
 func (c *comparison) child(ctx context.Context, j job) (t taken, err error) {
 	ctx, cancel := context.WithTimeout(ctx, childLimit)
 	defer cancel()
@@ -107,11 +108,11 @@ func (c *comparison) child(ctx context.Context, j job) (t taken, err error) {
 	return t, nil
 }
 
-// newState makes an empty state directory for one child.
+// newState creates an empty state directory for one child.
 func (c *comparison) newState() (string, error) { return os.MkdirTemp(c.dir, "state-") }
 
-// addProfiles names the profiles that j writes, where they are wanted. A later
-// repeat replaces those of an earlier one.
+// addProfiles sets the profiles that j writes, if they were requested. Later
+// repeats overwrite them.
 func (c *comparison) addProfiles(j *job) error {
 	if c.settings.profiles == "" {
 		return nil

@@ -10,7 +10,8 @@ import (
 	"shoal/internal/ssh"
 )
 
-// wholeRun is shoal.Run: planning, trust, identities, engine and results too.
+// wholeRun is a client that uses shoal.Run, including planning, host keys,
+// authentication, engine and results.
 type wholeRun struct {
 	job     job
 	options shoal.Options

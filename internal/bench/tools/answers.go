@@ -7,13 +7,12 @@ import (
 	"strings"
 )
 
-// answers are the lines that a tool gave as the output of each host.
+// answers are the lines that a tool printed as each host's output.
 type answers map[string][]string
 
 func (a answers) add(host, line string) { a[host] = append(a[host], line) }
 
-// correct counts the hosts whose output is exactly the one line that they were
-// asked for.
+// correct counts the hosts whose output is exactly the expected line.
 func (a answers) correct(hosts []string) int {
 	n := 0
 	for _, host := range hosts {
@@ -24,8 +23,8 @@ func (a answers) correct(hosts []string) int {
 	return n
 }
 
-// lines gives each line of a tool's output; terminals' carriage returns are no
-// part of it.
+// lines yields the lines of a tool's output, without carriage returns from
+// terminals.
 func lines(out []byte) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for line := range bytes.Lines(out) {
@@ -36,7 +35,7 @@ func lines(out []byte) iter.Seq[string] {
 	}
 }
 
-// prefixed reads "host: line" and "host:port: line", with the separator given.
+// prefixed parses "host: line" and "host:port: line" with the given separator.
 func prefixed(separator string) func([]byte) answers {
 	return func(out []byte) answers {
 		a := make(answers)
@@ -54,7 +53,7 @@ func prefixed(separator string) func([]byte) answers {
 	}
 }
 
-// blocks reads what parallel-ssh -i writes: the output of a host after a line
+// blocks parses the output of parallel-ssh -i: a host's output after a line
 // "[1] 12:00:00 [SUCCESS] host".
 func blocks(out []byte) answers {
 	a := make(answers)
@@ -78,8 +77,8 @@ func blocks(out []byte) answers {
 	return a
 }
 
-// bare reads output that nobody has put a name to: the host is the one that the
-// line is about.
+// bare parses output without host names: the host is the one that the line
+// itself contains.
 func bare(out []byte) answers {
 	a := make(answers)
 	for line := range lines(out) {
@@ -88,8 +87,8 @@ func bare(out []byte) answers {
 	return a
 }
 
-// oneLine reads what ansible -o writes: "host | CHANGED | rc=0 | (stdout) text",
-// with "\n" written out between lines and "\r" before it.
+// oneLine parses the output of ansible -o: "host | CHANGED | rc=0 | (stdout)
+// text", with "\n" escaped between lines and "\r" before it.
 func oneLine(out []byte) answers {
 	a := make(answers)
 	for line := range lines(out) {

@@ -17,7 +17,7 @@ import (
 // A bencher is one run of the whole comparison.
 type bencher struct {
 	settings Settings
-	dir      string // of everything temporary
+	dir      string // of all temporary files
 	meter    *meter
 	targets  []*target
 	tools    []tool
@@ -27,13 +27,13 @@ type bencher struct {
 	header Header
 	probes []Probe
 	points []Point
-	// over has, by target and tool, the smallest size at which the limit ended
-	// it; neither that one nor a larger one is tried again.
+	// over has, by target and tool, the smallest size that reached the time
+	// limit; neither this nor a larger size is tried again.
 	over map[[2]string]int
 }
 
-// compare does all of it. Whatever was started is ended and every temporary file
-// is gone when it returns.
+// compare runs the whole comparison. When it returns, all processes have been
+// ended and all temporary files removed.
 func compare(ctx context.Context, s Settings) (err error) {
 	if err := checkAlone(); err != nil {
 		return err
@@ -60,7 +60,7 @@ func compare(ctx context.Context, s Settings) (err error) {
 	return b.all(ctx)
 }
 
-// prepare makes what the tools need and finds out which are there.
+// prepare creates what the tools need and finds out which are installed.
 func (b *bencher) prepare(ctx context.Context, root *group) error {
 	files, err := raiseFiles()
 	if err != nil {
@@ -74,8 +74,8 @@ func (b *bencher) prepare(ctx context.Context, root *group) error {
 	if err := writePrograms(filepath.Join(b.dir, "programs")); err != nil {
 		return err
 	}
-	// The tools see no configuration of whoever runs this, and Debian's programs
-	// before any other.
+	// The tools see no configuration of the user, and find Debian's programs
+	// first.
 	const path = "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 	if err := os.Setenv("PATH", path); err != nil {
 		return fmt.Errorf("setting PATH: %w", err)
@@ -90,7 +90,7 @@ func (b *bencher) prepare(ctx context.Context, root *group) error {
 		}
 	}
 	h := bench.NewHeader(base+" "+versionOf(ctx, ours(), b.settings.shoal), benchrecord.Settings{})
-	h.Machine.Host = "" // of no use to who reads the figures
+	h.Machine.Host = "" // of no use to readers of the figures
 	b.header = Header{
 		Program: h.Program, Commit: h.Commit, Started: h.Started, Machine: h.Machine,
 		Load: load(), Files: files, Settings: b.settings,
@@ -98,7 +98,7 @@ func (b *bencher) prepare(ctx context.Context, root *group) error {
 	return nil
 }
 
-// load gives the load averages (proc(5)); "" when they are not to be had.
+// load returns the load averages (proc(5)); "" if they cannot be read.
 func load() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
@@ -107,7 +107,7 @@ func load() string {
 	return strings.Join(strings.Fields(string(text))[:3], " ")
 }
 
-// all probes and measures, and writes what it has even when it is stopped.
+// all probes and measures, and writes the results even if it is interrupted.
 func (b *bencher) all(ctx context.Context) (err error) {
 	b.results, err = newResults(b.settings.out, b.header.Started)
 	if err != nil {
@@ -150,12 +150,13 @@ func versionOf(ctx context.Context, t tool, shoal string) string {
 	if argv[0] == base {
 		argv[0] = shoal
 	}
-	said, _ := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput() // some say it and fail
+	said, _ := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput() // some print it and fail
 	return parseVersion(string(said))
 }
 
-// parseVersion gives the first word with a digit, without a name before it:
-// "OpenSSH_9.2p1, OpenSSL 3.0" gives 9.2p1. Without a digit it is the last word.
+// parseVersion returns the first word with a digit, without a name in front:
+// "OpenSSH_9.2p1, OpenSSL 3.0" gives 9.2p1. Without a digit it returns the last
+// word.
 func parseVersion(said string) string {
 	last := "unknown"
 	for word := range strings.FieldsSeq(said) {

@@ -4,8 +4,8 @@ import "strconv"
 
 func itoa(port uint16) string { return strconv.Itoa(int(port)) }
 
-// forking are the tools that start an ssh process for each host. How ssh finds
-// the port, the key and known_hosts is in one ssh_config for all of them.
+// forking returns the tools that start an ssh process for each host. One
+// ssh_config gives ssh the port, the key and known_hosts for all of them.
 func forking() []tool {
 	return []tool{
 		{
@@ -73,7 +73,7 @@ func forking() []tool {
 			name: "taktuk",
 			argv: func(j job) []string {
 				return []string{
-					// An option holds for the hosts that are named after it.
+					// An option applies to the hosts named after it.
 					"taktuk", "-o", `output="$host: $line\n"`, "-o", "status",
 					"-s", "-d", "-1", "-w", strconv.Itoa(j.fanout),
 					"-c", "ssh -F " + j.sshConfig, "-f", j.hostsFile,
@@ -90,7 +90,8 @@ func forking() []tool {
 	}
 }
 
-// ansible is one of its modules, with forks raised and pipelining on.
+// ansible returns a tool for one of Ansible's modules, with more forks and
+// pipelining.
 func ansible(name, needs string, module func(job) []string) tool {
 	return tool{
 		name: name,
@@ -102,7 +103,7 @@ func ansible(name, needs string, module func(job) []string) tool {
 			}, module(j)...)
 		},
 		env: func(job) []string {
-			// A terminal on the host would be work that no other tool asks for.
+			// A terminal on the host would be work that other tools do not do.
 			return []string{"ANSIBLE_PIPELINING=True", "ANSIBLE_SSH_USETTY=False"}
 		},
 		answers: oneLine,

@@ -11,19 +11,19 @@ import (
 	"time"
 )
 
-// A group is a control group (cgroup v2, Linux 5.14 and later): it counts the
-// CPU time of every process that was ever in it, waited for or not, and ends
-// all of them with nothing else.
+// A group is a control group (cgroup v2, Linux 5.14 and later). It counts the
+// CPU time of every process that was ever in it, reaped or not, and can kill
+// exactly these.
 type group struct{ path string }
 
-// cpuTime is user and system time.
+// cpuTime is user and system CPU time.
 type cpuTime struct{ user, system time.Duration }
 
 func (a cpuTime) sub(b cpuTime) cpuTime { return cpuTime{a.user - b.user, a.system - b.system} }
 
 func (a cpuTime) sum() time.Duration { return a.user + a.system }
 
-// newRoot makes a group below the one that this process is in.
+// newRoot creates a group below that of this process.
 func newRoot() (*group, error) {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -44,8 +44,9 @@ func newRoot() (*group, error) {
 	return &group{path}, nil
 }
 
-// groupPath reads proc(5)'s mountinfo, in which the type of file system follows
-// a lone "-", and the line of /proc/self/cgroup for v2, "0::/path".
+// groupPath finds the group's directory from proc(5)'s mountinfo, where the
+// file system type follows a lone "-", and the v2 line of /proc/self/cgroup,
+// "0::/path".
 func groupPath(mounts, own []byte) (string, error) {
 	var at string
 	for line := range lines(mounts) {
@@ -65,7 +66,7 @@ func groupPath(mounts, own []byte) (string, error) {
 	return "", errors.New("this process is in no control group of v2")
 }
 
-// child makes a group inside g.
+// child creates a group inside g.
 func (g *group) child(name string) (*group, error) {
 	c := &group{filepath.Join(g.path, name)}
 	if err := os.Mkdir(c.path, 0o755); err != nil {
@@ -77,7 +78,7 @@ func (g *group) child(name string) (*group, error) {
 func (g *group) pids() []int {
 	text, err := os.ReadFile(filepath.Join(g.path, "cgroup.procs"))
 	if err != nil {
-		return nil // it has been removed
+		return nil // it was removed
 	}
 	var pids []int
 	for _, field := range bytes.Fields(text) {
@@ -88,7 +89,7 @@ func (g *group) pids() []int {
 	return pids
 }
 
-// cpu gives the time used by all that was ever in the group.
+// cpu returns the CPU time of all processes that were ever in the group.
 func (g *group) cpu() (cpuTime, error) {
 	text, err := os.ReadFile(filepath.Join(g.path, "cpu.stat"))
 	if err != nil {
@@ -113,7 +114,7 @@ func parseCPU(text []byte) (cpuTime, error) {
 	return cpuTime{user, system}, nil
 }
 
-// endLimit is how long killed processes may take to end.
+// endLimit is how long killed processes may take to exit.
 const endLimit = 10 * time.Second
 
 // end kills every process of the group and waits until none is left.
@@ -129,7 +130,7 @@ func (g *group) end() error {
 	return nil
 }
 
-// remove ends what is in the group and removes it.
+// remove kills the group's processes and removes the group.
 func (g *group) remove() error {
 	if err := g.end(); err != nil {
 		return err

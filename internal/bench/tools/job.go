@@ -7,35 +7,35 @@ import (
 	"strings"
 )
 
-// A job is what a tool is to do: where, as whom, with what. All tools get the
-// same one.
+// A job is a tool's task: where, as whom, with what. It is the same for all
+// tools.
 type job struct {
 	hosts   []string
 	port    uint16
 	user    string
 	command string
-	// template is command for tools that replace {{ inventory_hostname }}
-	// themselves and start no shell.
+	// template is the command for tools that replace {{ inventory_hostname }}
+	// themselves and use no shell.
 	template string
 	fanout   int
 
 	hostsFile, knownHosts, key string
-	sshConfig                  string // with everything that an ssh process needs
-	programs                   string // directory of our Python programs
+	sshConfig                  string // everything that an ssh process needs
+	programs                   string // directory of the Python programs
 	shoal                      string
 }
 
-// want is the one line that the command writes on host.
+// want is the one line that the command prints on host.
 func want(host string) string { return "hello world " + host }
 
-// curve25519 is the key exchange that every tool here knows.
+// curve25519 is the key exchange that every tool here supports.
 const curve25519 = "curve25519-sha256"
 
-// plan is what differs between the jobs on one target.
+// A plan is what differs between the jobs on one target.
 type plan struct {
 	hosts []string
 	port  uint16
-	// known gives the host's key as known_hosts has it: type and base64.
+	// known returns the host's key for known_hosts: type and base64.
 	known func(i int) string
 }
 
@@ -67,8 +67,8 @@ func (t *target) newJob(dir string, p plan, kex string) (job, error) {
 	return j, nil
 }
 
-// config is an ssh_config(5) with no word about speed but the key exchange; ""
-// leaves OpenSSH's own choice.
+// config returns an ssh_config(5) without any speed settings except the key
+// exchange; "" means OpenSSH's default.
 func (j job) config(kex string) string {
 	lines := []string{
 		"User " + j.user,

@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// negotiated gives the key exchange that two sides choose who begin with these
-// bytes: the first of the client's that the server has too (RFC 4253 §7.1).
+// negotiated returns the key exchange that two sides agree on, given their
+// first bytes: the first of the client's that the server also supports (RFC
+// 4253 §7.1).
 func negotiated(client, server []byte) (string, error) {
 	ours, err := kexAlgorithms(client)
 	if err != nil {
@@ -27,16 +28,16 @@ func negotiated(client, server []byte) (string, error) {
 	return "", errors.New("no key exchange in common")
 }
 
-// Of a binary packet and of SSH_MSG_KEXINIT (RFC 4253 §6 and §7.1).
+// Sizes of a binary packet and of SSH_MSG_KEXINIT (RFC 4253 §6 and §7.1).
 const (
 	packetHead  = 4 + 1 // packet_length, padding_length
 	msgKexInit  = 20
-	kexInitHead = 1 + 16 // message, cookie
+	kexInitHead = 1 + 16 // message number, cookie
 )
 
 var errNoKexInit = errors.New("no SSH_MSG_KEXINIT")
 
-// kexAlgorithms gives the kex_algorithms of a side's first packet, which
+// kexAlgorithms returns the kex_algorithms of a side's first packet, which
 // follows its version line and is not encrypted.
 func kexAlgorithms(b []byte) ([]string, error) {
 	for !bytes.HasPrefix(b, []byte("SSH-")) { // RFC 4253 §4.2: lines may precede

@@ -13,7 +13,7 @@ import (
 	"shoal/simfleet"
 )
 
-// opening is how a side begins: version line and SSH_MSG_KEXINIT.
+// opening returns a side's first bytes: version line and SSH_MSG_KEXINIT.
 func opening(before, kex string) []byte {
 	payload := append([]byte{msgKexInit}, make([]byte, 16)...)
 	payload = binary.BigEndian.AppendUint32(payload, uint32(len(kex))) // short

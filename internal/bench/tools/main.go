@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Exit codes of the process, those of shoal where they mean the same.
+// Exit codes of the process; the same as shoal's where they mean the same.
 const (
 	exitUsage       = 2
 	exitFailed      = 1

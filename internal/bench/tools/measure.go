@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// taken is what one run of a program took.
+// taken is the measurement of one run of a program.
 type taken struct {
 	started  time.Time
-	wall     time.Duration // until the program itself ended
+	wall     time.Duration // until the program itself exited
 	cpu      cpuTime       // of all processes that it started
 	peaks    peaks
-	left     int  // processes that it left behind; they were ended
-	exit     int  // 128 and the signal where one ended it
-	timedOut bool // ended by the limit
+	left     int  // processes that it left behind; they were killed
+	exit     int  // 128 plus the signal if one killed it
+	timedOut bool // killed at the time limit
 	stdout   []byte
 	stderr   []byte
 }
@@ -27,12 +27,13 @@ type taken struct {
 // A meter runs programs in control groups of their own.
 type meter struct {
 	root *group
-	dir  string   // for what they write
-	env  []string // that all of them get
+	dir  string   // for their output
+	env  []string // the same for all of them
 	runs int
 }
 
-// run runs argv to its end or the limit's, and leaves nothing of it running.
+// run runs argv until it exits or reaches the limit, and kills what is left of
+// it.
 func (m *meter) run(ctx context.Context, argv, env []string, limit time.Duration) (t taken, err error) {
 	m.runs++
 	g, err := m.root.child(fmt.Sprintf("run-%d", m.runs))
@@ -40,13 +41,13 @@ func (m *meter) run(ctx context.Context, argv, env []string, limit time.Duration
 		return t, err
 	}
 	defer func() { err = errors.Join(err, g.remove()) }()
-	cmd := exec.Command(argv[0], argv[1:]...) // ended by its group, with all that it has started
+	cmd := exec.Command(argv[0], argv[1:]...) // killed through its group
 	cmd.Env, cmd.Dir = append(m.env[:len(m.env):len(m.env)], env...), m.dir
 	stdout, err := os.Create(filepath.Join(m.dir, "stdout"))
 	if err != nil {
 		return t, fmt.Errorf("opening a file for the output: %w", err)
 	}
-	defer func() { _ = stdout.Close() }() // read through its path below
+	defer func() { _ = stdout.Close() }() // read by path below
 	stderr, err := os.Create(filepath.Join(m.dir, "stderr"))
 	if err != nil {
 		return t, fmt.Errorf("opening a file for the errors: %w", err)
@@ -70,13 +71,13 @@ func (m *meter) run(ctx context.Context, argv, env []string, limit time.Duration
 	return t, ctx.Err()
 }
 
-// follow waits for cmd while its group is sampled.
+// follow waits for cmd while sampling its group.
 func (t *taken) follow(ctx context.Context, cmd *exec.Cmd, g *group, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	stopped := make(chan error, 1) // of the kill, where there was one
+	stopped := make(chan error, 1) // the result of the kill, if any
 	stop := context.AfterFunc(ctx, func() { stopped <- g.end() })
-	done := make(chan struct{}) // closed when cmd has ended
+	done := make(chan struct{}) // closed when cmd has exited
 	seen := make(chan peaks)
 	go func() { seen <- g.watch(done) }()
 	err := cmd.Wait()
@@ -101,7 +102,7 @@ func (t *taken) follow(ctx context.Context, cmd *exec.Cmd, g *group, limit time.
 	return err
 }
 
-// exitStatus is the shell's number for how a process ended.
+// exitStatus returns the shell's number for how a process ended.
 func exitStatus(s *os.ProcessState) int {
 	if w, ok := s.Sys().(syscall.WaitStatus); ok && w.Signaled() { //nolint:misspell // the standard library spells it so
 		return 128 + int(w.Signal())

@@ -11,21 +11,21 @@ type row struct {
 	tool, kex string
 	runs      int
 	size      int
-	correct   int     // the least
-	wall      float64 // s, the median as below
-	wallTimes float64 // × shoal's of the same repeat; 0 when there is none
+	correct   int     // minimum
+	wall      float64 // s, the median as defined below
+	wallTimes float64 // relative to shoal's of the same repeat; 0 if unknown
 	cpu       float64 // ms per host
 	cpuTimes  float64
 	server    float64 // ms per host
 	largest   int64
 	process   string
 	tree      int64
-	exit      int    // of the run that failed, else of the first
-	failure   string // of the first run that failed
+	exit      int    // of the first failed run, else of the first run
+	failure   string // of the first failed run
 	error     string
 }
 
-// newRow sums up the points of one tool; ours are shoal's by repeat.
+// newRow summarises the points of one tool. ours has shoal's points by repeat.
 func newRow(points []Point, ours map[int]Point) row {
 	first := points[0]
 	r := row{tool: first.Tool, size: first.Size, runs: len(points), exit: first.Exit, process: first.Process}
@@ -52,8 +52,8 @@ func newRow(points []Point, ours map[int]Point) row {
 	return r
 }
 
-// median gives the middle value; of an even number, the lower of the two in the
-// middle.
+// median returns the median; for an even number of points, the lower of the two
+// in the middle.
 func median[T cmp.Ordered](points []Point, value func(Point) T) T {
 	values := make([]T, len(points))
 	for i, p := range points {
@@ -63,7 +63,7 @@ func median[T cmp.Ordered](points []Point, value func(Point) T) T {
 	return values[(len(values)-1)/2]
 }
 
-// perHost is in milliseconds.
+// perHost returns d per host in milliseconds.
 func perHost(d time.Duration, size int) float64 {
 	return d.Seconds() * 1000 / float64(size)
 }

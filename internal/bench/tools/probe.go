@@ -7,9 +7,10 @@ import (
 	"path/filepath"
 )
 
-// probeAll has every tool log in to one host of every target through a relay,
-// which sees the key exchange, and then to one whose key known_hosts has wrong.
-// It is a warm-up too: programs and libraries are in memory afterwards.
+// probeAll makes every tool log in to one host of every target through a relay,
+// which records the key exchange, and then to a host with a wrong key in
+// known_hosts. It is also the warm-up: programs and libraries are in the page
+// cache afterwards.
 func (b *bencher) probeAll(ctx context.Context) error {
 	wrong, err := newKey(ctx, filepath.Join(b.dir, "wrong_key"))
 	if err != nil {
@@ -44,13 +45,13 @@ func (b *bencher) probe(ctx context.Context, t *target, tl tool, wrong string) (
 	}
 	p.Kex = kex
 	accepted, _, err := b.through(ctx, t, tl, func(int) string { return wrong })
-	// A tool that cannot log in at all has refused nothing.
+	// A tool that cannot log in at all has not refused the key.
 	p.RefusesWrongKey = right && !accepted
 	return p, err
 }
 
-// through runs the tool on the first host through a relay, with the key given
-// as the host's in known_hosts; right says that the output is.
+// through runs the tool on the first host through a relay, with the given key
+// in known_hosts. right reports whether the output is correct.
 func (b *bencher) through(ctx context.Context, t *target, tl tool, known func(int) string) (right bool, kex string, err error) {
 	pl := plan{hosts: hosts(1), port: t.port + relayOffset, known: known}
 	r, err := newRelay(ctx, pl.hosts[0]+":"+itoa(pl.port), pl.hosts[0]+":"+itoa(t.port))
@@ -69,7 +70,7 @@ func (b *bencher) through(ctx context.Context, t *target, tl tool, known func(in
 	return tl.answers(took.stdout).correct(j.hosts) == 1, "", nil
 }
 
-// outfit adds what is the same for all jobs.
+// outfit adds what all jobs have in common.
 func (b *bencher) outfit(j job) job {
 	j.fanout, j.shoal = b.settings.Fanout, b.settings.shoal
 	j.programs = filepath.Join(b.dir, "programs")
@@ -89,8 +90,7 @@ func (b *bencher) start(ctx context.Context, tl tool, j job) (taken, error) {
 	return took, err
 }
 
-// kex gives the key exchange that the probe of the tool has seen; "" when there
-// was none.
+// kex returns the key exchange that the tool's probe saw; "" if there was none.
 func (b *bencher) kex(t *target, tool string) string {
 	name := t.name
 	if t.like != "" {
@@ -104,9 +104,9 @@ func (b *bencher) kex(t *target, tool string) string {
 	return ""
 }
 
-// leavesOut says that nothing would be learnt from a tool whose key exchange is
-// chosen: without it, it chooses the same here, or cannot work, or the key
-// exchange is not what this target is about.
+// leavesOut reports whether a tool with a fixed key exchange need not be
+// measured on t: its default is the same there, it cannot work, or the key
+// exchange does not matter for this target.
 func (b *bencher) leavesOut(t *target, tl tool) bool {
 	if tl.kex == "" {
 		return false
@@ -114,7 +114,7 @@ func (b *bencher) leavesOut(t *target, tl tool) bool {
 	return t.like != "" || b.impossible(t, tl) != "" || b.kex(t, tl.plain) == tl.kex
 }
 
-// impossible says why the tool cannot work on the target; "" means it can.
+// impossible returns why the tool cannot work on the target; "" if it can.
 func (b *bencher) impossible(t *target, tl tool) string {
 	if tl.needs != "" && !t.runsPrograms {
 		return "needs " + tl.needs + " on the target; the simulated fleet runs no programs"

@@ -11,11 +11,11 @@ import (
 //go:embed programs/*.py
 var sources embed.FS
 
-// python is Debian's, which has Debian's libraries.
+// python is Debian's interpreter, which has Debian's libraries.
 const python = "/usr/bin/python3"
 
-// programs are the Python programs of ours: the reference's two with AsyncSSH,
-// and threads with Paramiko.
+// programs returns the embedded Python programs: the reference's two with
+// AsyncSSH, and threads with Paramiko.
 func programs() []tool {
 	program := func(name, file, library string) tool {
 		return tool{
@@ -39,7 +39,7 @@ func programs() []tool {
 	}
 }
 
-// writePrograms puts the programs into dir.
+// writePrograms writes the programs into dir.
 func writePrograms(dir string) error {
 	files, err := sources.ReadDir("programs")
 	if err != nil {

@@ -16,22 +16,22 @@ type Header struct {
 	Program  string              `json:"program"`
 	Commit   string              `json:"commit"`
 	Started  time.Time           `json:"started"`
-	Machine  benchrecord.Machine `json:"machine"` // without its name
+	Machine  benchrecord.Machine `json:"machine"` // Host is empty
 	Load     string              `json:"load"`    // averages of 1, 5 and 15 minutes at the start
-	Files    uint64              `json:"files"`   // open files that a process may have
+	Files    uint64              `json:"files"`   // limit of open files per process
 	Settings Settings            `json:"settings"`
 }
 
-// A Probe is what was found out about a tool before anything was measured, with
-// one host.
+// A Probe is what was found out about a tool before the measurements, with one
+// host.
 type Probe struct {
 	Target  string `json:"target"`
 	Tool    string `json:"tool"`
 	Version string `json:"version"`
 	// Kex is the key exchange that tool and target chose, as seen on the wire.
 	Kex string `json:"kex"`
-	// RefusesWrongKey says that the tool gave no output of a host whose key is
-	// not the one in known_hosts.
+	// RefusesWrongKey reports that the tool returned no output from a host
+	// whose key differs from known_hosts.
 	RefusesWrongKey bool `json:"refuses_wrong_key"`
 }
 
@@ -43,18 +43,18 @@ type Point struct {
 	Repeat    int           `json:"repeat"` // from 1
 	Started   time.Time     `json:"started"`
 	Wall      time.Duration `json:"wall_ns"`
-	CPUUser   time.Duration `json:"cpu_user_ns"`   // of the tool and all that it started
-	CPUSystem time.Duration `json:"cpu_system_ns"` // of the same
-	ServerCPU time.Duration `json:"server_cpu_ns"` // of the target for it
+	CPUUser   time.Duration `json:"cpu_user_ns"`   // user time of the tool and its children
+	CPUSystem time.Duration `json:"cpu_system_ns"` // system time of the same
+	ServerCPU time.Duration `json:"server_cpu_ns"` // of the target during the run
 	Largest   int64         `json:"peak_rss"`      // of the largest process, bytes
 	Process   string        `json:"peak_process"`  // that process's name
 	Tree      int64         `json:"peak_tree_pss"` // of all processes together, bytes
-	Processes int           `json:"processes"`     // the most at once
-	Left      int           `json:"left"`          // still there when the tool had ended
+	Processes int           `json:"processes"`     // maximum at once
+	Left      int           `json:"left"`          // still running when the tool had exited
 	Exit      int           `json:"exit"`
-	Correct   int           `json:"correct"`           // outputs that are exactly right
-	Failure   string        `json:"failure,omitempty"` // what it failed at; "" means nothing
-	Error     string        `json:"error,omitempty"`   // the first line of what it said
+	Correct   int           `json:"correct"`           // outputs that are exactly as expected
+	Failure   string        `json:"failure,omitempty"` // what failed; "" means nothing
+	Error     string        `json:"error,omitempty"`   // first line of its error output
 	Argv      []string      `json:"argv"`
 }
 
@@ -66,13 +66,13 @@ const format = 1
 // results are the two files that a run writes.
 type results struct {
 	jsonl *os.File
-	table string // path
+	table string // path of the table
 }
 
-// newResults makes peers-<date>.jsonl in dir, with a number when the day has
-// one already.
+// newResults creates peers-<date>.jsonl in dir, with a number if the day
+// already has one.
 func newResults(dir string, day time.Time) (*results, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil { // results are for all to read
+	if err := os.MkdirAll(dir, 0o755); err != nil { // results are readable by all
 		return nil, fmt.Errorf("making the directory of the results: %w", err)
 	}
 	name := filepath.Join(dir, "peers-"+day.Format(time.DateOnly))

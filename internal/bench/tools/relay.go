@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// A relay passes connections on to a server and keeps how each side begins,
-// which is before anything is encrypted.
+// A relay forwards connections to a server and keeps the first bytes of each
+// side, which are not encrypted.
 type relay struct {
 	listener net.Listener
 	to       string
 	serving  sync.WaitGroup
 
 	mu  sync.Mutex
-	kex string // of the last connection; "" when it got to none
+	kex string // of the last connection; "" if there was none
 }
 
-// relayLimit ends a connection whose sides do not.
+// relayLimit is the time limit of a connection.
 const relayLimit = 30 * time.Second
 
-// newRelay listens at and connects to addresses with ports.
+// newRelay listens on at and connects to to; both have ports.
 func newRelay(ctx context.Context, at, to string) (*relay, error) {
 	var config net.ListenConfig
 	l, err := config.Listen(ctx, "tcp", at)
@@ -45,7 +45,7 @@ func (r *relay) serve() {
 	}
 }
 
-// pass has both directions in hand until both have ended.
+// pass copies both directions until both have ended.
 func (r *relay) pass(client *net.TCPConn) {
 	defer func() { _ = client.Close() }()
 	conn, err := net.DialTimeout("tcp", r.to, relayLimit)
@@ -55,7 +55,7 @@ func (r *relay) pass(client *net.TCPConn) {
 	server := conn.(*net.TCPConn)
 	defer func() { _ = server.Close() }()
 	deadline := time.Now().Add(relayLimit)
-	_, _ = client.SetDeadline(deadline), server.SetDeadline(deadline) // open connections take deadlines
+	_, _ = client.SetDeadline(deadline), server.SetDeadline(deadline) // cannot fail while open
 	var asked, answered head
 	var up sync.WaitGroup
 	up.Go(func() { copyOver(server, client, &asked) })
@@ -70,13 +70,13 @@ func (r *relay) pass(client *net.TCPConn) {
 	r.kex = kex
 }
 
-// copyOver copies until from ends and tells to so.
+// copyOver copies until from ends, and then closes to for writing.
 func copyOver(to, from *net.TCPConn, h *head) {
-	_, _ = io.Copy(to, io.TeeReader(from, h)) // a broken connection is an end too
+	_, _ = io.Copy(to, io.TeeReader(from, h)) // a broken connection is also an end
 	_ = to.CloseWrite()
 }
 
-// close waits for all connections and gives the last one's key exchange.
+// close waits for all connections and returns the last one's key exchange.
 func (r *relay) close() string {
 	_ = r.listener.Close()
 	r.serving.Wait()
@@ -85,12 +85,13 @@ func (r *relay) close() string {
 	return r.kex
 }
 
-// A head keeps the first maxHead bytes that are written to it.
+// A head is an io.Writer that keeps the first maxHead bytes.
 type head struct{ kept []byte }
 
 // maxHead is enough for any version line and KEXINIT.
 const maxHead = 16 << 10
 
+// Write implements io.Writer.
 func (h *head) Write(p []byte) (int, error) {
 	h.kept = append(h.kept, p[:min(len(p), maxHead-len(h.kept))]...)
 	return len(p), nil

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// peaks are the most that was seen at any one time.
+// peaks are the maxima over all samples.
 type peaks struct {
 	largest   int64  // peak resident size of the largest process, bytes
-	name      string // that process's
-	tree      int64  // proportional sizes of all processes together, bytes
+	name      string // name of that process
+	tree      int64  // proportional sizes (PSS) of all processes together, bytes
 	processes int
 }
 
-// A sample is taken after sampleShare of the time that the one before took, for
-// reading a proportional size walks the process's pages; but not more and not
-// less often than this.
+// The interval between samples is sampleShare times the duration of the previous
+// sample, within these limits: reading a proportional size walks the process's
+// pages.
 const (
 	sampleShare  = 40
 	sampleOften  = 10 * time.Millisecond
@@ -46,7 +46,7 @@ func (p *peaks) take(pids []int) {
 	for _, pid := range pids {
 		rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 		if err != nil {
-			continue // it has ended
+			continue // it has exited
 		}
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		if err != nil {
@@ -61,7 +61,7 @@ func (p *peaks) take(pids []int) {
 	p.tree, p.processes = max(p.tree, tree), max(p.processes, alive)
 }
 
-// field finds "name: value" in a file of proc(5); "" when it is not there.
+// field returns the value of "name: value" in a file of proc(5); "" if missing.
 func field(text []byte, name string) string {
 	for line := range lines(text) {
 		if value, ok := strings.CutPrefix(line, name+":"); ok {
@@ -71,7 +71,7 @@ func field(text []byte, name string) string {
 	return ""
 }
 
-// kilobytes gives the bytes of "1234 kB".
+// kilobytes converts "1234 kB" to bytes.
 func kilobytes(value string) int64 {
 	n, err := strconv.ParseInt(strings.TrimSuffix(value, " kB"), 10, 64)
 	if err != nil {

@@ -11,24 +11,24 @@ import (
 	"time"
 )
 
-// A server is a running target: a process and all that it starts.
+// A server is a running target: a process and everything that it starts.
 type server struct {
 	cmd   *exec.Cmd
 	group *group
-	log   string // path of what it has said
+	log   string // path of its output
 }
 
 const (
 	// startLimit is how long a server may take until it listens.
 	startLimit = 30 * time.Second
-	// A server has come to rest when it uses less than restShare of the time
-	// that passes; it may take restLimit to get there.
+	// A server is idle when it uses less than 1/restShare of the elapsed
+	// time; restLimit is the time limit for waiting.
 	restEvery = 50 * time.Millisecond
 	restShare = 50
 	restLimit = 10 * time.Second
 )
 
-// startServer starts argv and waits until the port takes connections.
+// startServer starts argv and waits until the port accepts connections.
 func startServer(ctx context.Context, root *group, name, log string, port uint16, argv []string) (*server, error) {
 	g, err := root.child("server-" + name)
 	if err != nil {
@@ -62,15 +62,15 @@ func (s *server) listens(ctx context.Context, port uint16) error {
 		}
 		select {
 		case <-ctx.Done():
-			said, _ := os.ReadFile(s.log) // what there is of it
+			said, _ := os.ReadFile(s.log) // as much as there is
 			return fmt.Errorf("%s does not listen: %w: %.500q", s.cmd.Path, err, said)
 		case <-time.After(restEvery):
 		}
 	}
 }
 
-// rest waits until the server has nothing to do, and gives the CPU time that it
-// has used so far.
+// rest waits until the server is idle, and returns the CPU time that it has
+// used so far.
 func (s *server) rest() (cpuTime, error) {
 	before, err := s.group.cpu()
 	if err != nil {
@@ -89,7 +89,7 @@ func (s *server) rest() (cpuTime, error) {
 	}
 }
 
-// end kills the server and all that it has started.
+// end kills the server and everything that it started.
 func (s *server) end() error {
 	err := s.group.end()
 	_ = s.cmd.Wait() // it was killed

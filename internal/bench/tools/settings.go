@@ -11,23 +11,23 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Settings are what was asked for.
+// Settings are the command line's settings.
 type Settings struct {
 	Sizes      []int         `json:"sizes"`       // on real sshd; ascending
 	FleetSizes []int         `json:"fleet_sizes"` // on the simulated fleet; ascending
 	Repeats    int           `json:"repeats"`
-	Fanout     int           `json:"fanout"`     // of each tool that takes one
-	Latency    time.Duration `json:"latency_ns"` // of the fleet, in each direction
+	Fanout     int           `json:"fanout"`     // for each tool that has one
+	Latency    time.Duration `json:"latency_ns"` // of the fleet, per direction
 	Limit      time.Duration `json:"limit_ns"`   // of one run of one tool
-	Budget     time.Duration `json:"budget_ns"`  // no run starts after it
-	Tools      string        `json:"tools"`      // regular expression on the names; "" means all
+	Budget     time.Duration `json:"budget_ns"`  // no run starts after this time
+	Tools      string        `json:"tools"`      // regular expression for names; "" means all
 	Quick      bool          `json:"quick"`
 
 	shoal, out string
 	only       *regexp.Regexp
 }
 
-// quick is what --quick sets where no flag says otherwise.
+// quick has the values of --quick; explicit flags take precedence.
 var quick = map[string]string{
 	"sizes": "20", "fleet-sizes": "50", "repeats": "1", "limit": "20s", "budget": "3m",
 }
@@ -67,7 +67,7 @@ func parseSettings(args []string) (Settings, error) {
 }
 
 // complete checks the settings and makes the paths absolute, because programs
-// are started elsewhere.
+// are started in other directories.
 func (s *Settings) complete() error {
 	for _, sizes := range [][]int{s.Sizes, s.FleetSizes} {
 		slices.Sort(sizes)

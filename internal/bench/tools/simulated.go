@@ -37,8 +37,8 @@ func startFleet(ctx context.Context, s Settings, root *group, dir string) (*targ
 	return t, err
 }
 
-// copyProgram gives the fleet a file of its own: two processes of one file share
-// its pages, and the client's proportional size would be too small by its half.
+// copyProgram copies the program for the fleet: processes of the same file
+// share its pages, which would halve the client's proportional size of them.
 func copyProgram(path, dir string) (string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -51,7 +51,7 @@ func copyProgram(path, dir string) (string, error) {
 	return to, nil
 }
 
-// readKeys gives the keys of a known_hosts file in their order.
+// readKeys returns the keys of a known_hosts file in order.
 func readKeys(path string) ([]string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

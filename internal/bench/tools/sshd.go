@@ -12,20 +12,21 @@ import (
 // privsepDir is compiled into Debian's sshd; it must exist.
 const privsepDir = "/run/sshd"
 
-// openGates is a MaxStartups that turns nobody away.
+// openGates is a MaxStartups that refuses nobody.
 const openGates = "100000"
 
-// sshd starts OpenSSH servers that differ in MaxStartups only.
+// sshd starts OpenSSH servers that differ only in MaxStartups.
 type sshd struct {
 	dir, home string
 	root      *group
-	hostKey   string // as known_hosts has it
+	hostKey   string // as in known_hosts
 }
 
 func (d *sshd) clientKey() string   { return filepath.Join(d.dir, "id_ed25519") }
 func (d *sshd) hostKeyFile() string { return filepath.Join(d.dir, "host_ed25519") }
 
-// makeKeys makes the server's key and the client's, and lets the client in.
+// makeKeys creates the server's and the client's key, and authorises the
+// client.
 func (d *sshd) makeKeys(ctx context.Context) error {
 	var err error
 	if d.hostKey, err = newKey(ctx, d.hostKeyFile()); err != nil {
@@ -43,7 +44,7 @@ func (d *sshd) makeKeys(ctx context.Context) error {
 	return os.MkdirAll(privsepDir, 0o755)
 }
 
-// newKey makes a key and gives its public half: type and base64.
+// newKey creates a key and returns its public half: type and base64.
 func newKey(ctx context.Context, path string) (string, error) {
 	said, err := exec.CommandContext(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", path).CombinedOutput()
 	if err != nil {
@@ -56,11 +57,11 @@ func newKey(ctx context.Context, path string) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
-// start completes t with a running server.
+// start starts the server and completes t.
 func (d *sshd) start(ctx context.Context, t target, startups string) (*target, error) {
 	path := filepath.Join(d.dir, t.name+".conf")
 	config := []string{
-		fmt.Sprintf("ListenAddress 0.0.0.0:%d", t.port), // of our own network
+		fmt.Sprintf("ListenAddress 0.0.0.0:%d", t.port), // only our own network namespace
 		"HostKey " + d.hostKeyFile(),
 		"AuthorizedKeysFile " + filepath.Join(d.home, "authorized_keys"),
 		"MaxStartups " + startups,
@@ -76,11 +77,11 @@ func (d *sshd) start(ctx context.Context, t target, startups string) (*target, e
 		"PrintMotd no",
 		"PrintLastLog no",
 	}
-	// Since 9.8 sshd punishes a source that often fails to log in. All hosts
-	// see the same source here, which no real fleet does.
+	// Since 9.8 sshd penalises sources with failed logins. All hosts see the
+	// same source here, unlike in a real fleet.
 	err := d.write(ctx, path, append(config, "PerSourcePenalties no"))
 	if err != nil {
-		err = d.write(ctx, path, config) // an older one
+		err = d.write(ctx, path, config) // an older sshd
 	}
 	if err != nil {
 		return nil, err
@@ -88,14 +89,14 @@ func (d *sshd) start(ctx context.Context, t target, startups string) (*target, e
 	t.runsPrograms, t.key = true, d.clientKey()
 	t.known = func(int) string { return d.hostKey }
 	t.command = `set -- $SSH_CONNECTION; echo ` + want("$3")
-	// sshd runs itself again for each connection and insists on an absolute
-	// path for that.
+	// sshd re-executes itself for each connection, which requires an absolute
+	// path.
 	t.server, err = startServer(ctx, d.root, t.name, filepath.Join(d.dir, t.name+".log"), t.port,
 		[]string{"/usr/sbin/sshd", "-D", "-e", "-f", path})
 	return &t, err
 }
 
-// write writes a configuration and has sshd check it.
+// write writes a configuration and lets sshd check it.
 func (d *sshd) write(ctx context.Context, path string, config []string) error {
 	if err := os.WriteFile(path, []byte(strings.Join(config, "\n")+"\n"), 0o600); err != nil {
 		return fmt.Errorf("writing sshd's configuration: %w", err)

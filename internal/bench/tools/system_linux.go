@@ -7,20 +7,21 @@ import (
 	"syscall"
 )
 
-// startIn starts cmd as a member of the control group from its first moment
-// (clone3(2), CLONE_INTO_CGROUP), away from the terminal's signals.
+// startIn starts cmd as a member of the control group from the beginning
+// (clone3(2), CLONE_INTO_CGROUP), in its own process group, out of reach of the
+// terminal's signals.
 func startIn(cmd *exec.Cmd, group string) error {
 	dir, err := os.Open(group)
 	if err != nil {
 		return fmt.Errorf("opening a control group: %w", err)
 	}
-	defer func() { _ = dir.Close() }() // only read from
+	defer func() { _ = dir.Close() }() // opened for reading only
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd()), Setpgid: true}
 	return cmd.Start()
 }
 
-// raiseFiles gives all that is started as many open files as this process may
-// have, so that no tool fails at 1,024 hosts because of the shell it began in.
+// raiseFiles raises the limit of open files of all children to this process's
+// maximum, so that no tool fails at 1,024 hosts because of the shell's limit.
 func raiseFiles() (uint64, error) {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {

@@ -11,7 +11,7 @@ import (
 func (b *bencher) writeTable() error {
 	var text strings.Builder
 	b.markdown(&text)
-	if err := os.WriteFile(b.results.table, []byte(text.String()), 0o644); err != nil { // for all to read
+	if err := os.WriteFile(b.results.table, []byte(text.String()), 0o644); err != nil { // readable by all
 		return fmt.Errorf("writing the table: %w", err)
 	}
 	b.say("written: %s", b.results.table)
@@ -43,7 +43,7 @@ func orUnknown(text string) string {
 	return text
 }
 
-// section is one target at one size.
+// section writes the table of one target at one size.
 func (b *bencher) section(w *strings.Builder, t *target, size int) {
 	rows, missing := b.rows(t, size)
 	if len(rows) == 0 {
@@ -67,7 +67,7 @@ func (b *bencher) section(w *strings.Builder, t *target, size int) {
 	}
 }
 
-// rows gives the tools in their order, and the names of those without a run.
+// rows returns the tools in order, and the names of those without a run.
 func (b *bencher) rows(t *target, size int) (rows []row, missing []string) {
 	byTool := make(map[string][]Point)
 	ours := make(map[int]Point)
@@ -94,7 +94,7 @@ func (b *bencher) rows(t *target, size int) (rows []row, missing []string) {
 }
 
 func (r row) markdown() string {
-	if r.wall == 0 { // it never ran
+	if r.wall == 0 { // it was never run
 		return fmt.Sprintf("| %s | %s | **fails** | | | | | | | | | |", r.tool, r.kex)
 	}
 	correct := fmt.Sprintf("%d/%d", r.correct, r.size)
@@ -114,7 +114,7 @@ func (r row) explain() string {
 	return text
 }
 
-// shortKex is a name without its hash and its domain (RFC 4251 §6), which add
+// shortKex returns the name without hash and domain (RFC 4251 §6), which add
 // nothing in a table.
 func shortKex(name string) string {
 	name, _, _ = strings.Cut(name, "@")
@@ -133,7 +133,7 @@ func times(x float64) string {
 
 func mib(n int64) float64 { return float64(n) / (1 << 20) }
 
-// probeTable says what was found out about each tool, one line for each.
+// probeTable writes the results of the probes, one line per tool.
 func (b *bencher) probeTable(w *strings.Builder) {
 	if len(b.probes) == 0 {
 		return
@@ -161,7 +161,7 @@ func (b *bencher) probeTable(w *strings.Builder) {
 			}
 		}
 		if version == "" {
-			continue // it was not probed before the end
+			continue // the run ended before its probe
 		}
 		fmt.Fprintf(w, "| %s | %s | %s |", tl.name, version, refuses)
 		for _, t := range probed {

@@ -15,7 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden file anew")
 
-// point is a run on ten hosts, all right.
+// point returns a run on ten hosts, all correct.
 func point(tool string, repeat int, wall, cpu time.Duration) Point {
 	return Point{
 		Target: "openssh", Tool: tool, Size: 10, Repeat: repeat, Wall: wall, CPUUser: cpu / 2, CPUSystem: cpu / 2,
@@ -86,12 +86,12 @@ func TestNewRow(t *testing.T) {
 	if diff := cmp.Diff([]string{"taktuk"}, missing); diff != "" {
 		t.Errorf("missing (-want +got)\n%s", diff)
 	}
-	// Ratios are of the same repeat: 5, 3 and 7 times the time, 10, 20 and 11
-	// times the CPU.
+	// Ratios within each repeat: 5, 3 and 7 for the time, 10, 20 and 11 for the
+	// CPU time.
 	if pdsh := rows[1]; pdsh.wall != 0.6 || pdsh.wallTimes != 5 || pdsh.cpu != 22 || pdsh.cpuTimes != 11 {
 		t.Errorf("pdsh: %+v", pdsh)
 	}
-	// One failure of several spoils the row, and a tool that failed is not faster.
+	// One failure spoils the row; a tool that failed is not faster.
 	if clush := rows[2]; clush.correct != 3 || clush.wallTimes != 0 || clush.exit != 255 || clush.failure == "" {
 		t.Errorf("clush: %+v", clush)
 	}

@@ -15,24 +15,23 @@ type target struct {
 	name  string // in records
 	title string // in tables
 	sizes []int  // ascending
-	// repeats bounds those of the settings; 0 means no bound.
+	// repeats limits the repeats in the settings; 0 means no limit.
 	repeats int
-	// runsPrograms says that commands are run by a shell with programs. Where
-	// it is false, a tool that needs one on the target cannot work.
+	// runsPrograms reports whether commands are run by a shell with programs.
+	// If false, a tool that needs an interpreter on the target cannot work.
 	runsPrograms bool
-	// like is the name of the target that this one does not differ from in what
-	// the probes look at; "" means none. It is measured with the tools' own
-	// choice of key exchange only.
+	// like is the name of a target with the same probe results; "" means none.
+	// This one is then measured only with the tools' default key exchange.
 	like string
 
 	port    uint16
-	command string // writes want(host)
+	command string // prints want(host)
 	key     string // path of the private key that may log in
 	known   func(i int) string
 	server  *server
 }
 
-// The ports are free: the network is our own.
+// The ports are free, because the network namespace is our own.
 const (
 	sshdPort     = 2201
 	startupsPort = 2202
@@ -40,10 +39,10 @@ const (
 	relayOffset  = 100
 )
 
-// maxHosts is what the addresses are kept to, 127.1.0.1 and on.
+// maxHosts limits the addresses, which start at 127.1.0.1.
 const maxHosts = 60000
 
-// hosts gives the first n addresses.
+// hosts returns the first n addresses.
 func hosts(n int) []string {
 	list := make([]string, n)
 	at := netip.AddrFrom4([4]byte{127, 1, 0, 0})
@@ -56,14 +55,14 @@ func hosts(n int) []string {
 
 func (t *target) largest() int { return t.sizes[len(t.sizes)-1] }
 
-// job is that of size hosts, with the tool's key exchange.
+// job returns the job for size hosts with the tool's key exchange.
 func (t *target) job(dir string, size int, kex string) (job, error) {
 	dir = filepath.Join(dir, t.name+"-"+strconv.Itoa(size)+"-"+kex)
 	return t.newJob(dir, plan{hosts: hosts(size), port: t.port, known: t.known}, kex)
 }
 
-// startTargets starts what the settings ask for; what was started is given with
-// an error too.
+// startTargets starts the targets of the settings. started is valid even with
+// an error.
 func startTargets(ctx context.Context, s Settings, root *group, dir string) (started []*target, err error) {
 	var wanted []func() (*target, error)
 	if len(s.Sizes) > 0 {
@@ -102,8 +101,8 @@ func startTargets(ctx context.Context, s Settings, root *group, dir string) (sta
 	return started, nil
 }
 
-// checkAlone refuses to serve where somebody else could connect: sshd has to
-// listen on every address to be reached under many.
+// checkAlone returns an error if anyone else could connect: sshd has to listen
+// on every address to be reachable under many.
 func checkAlone() error {
 	all, err := net.Interfaces()
 	if err != nil {

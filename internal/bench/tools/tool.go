@@ -2,31 +2,31 @@ package main
 
 // A tool is one way to run a command on many hosts.
 type tool struct {
-	// name is that in the tables; a tool with a kex has it in brackets.
+	// name is the name in the tables; a kex follows in brackets.
 	name string
-	// kex is the only key exchange that its ssh processes may use; "" means
-	// theirs to choose. plain is then the name of the tool without it.
+	// kex is the only key exchange that the tool's ssh processes may use; ""
+	// means their default. plain is then the name without the kex.
 	kex, plain string
 	// argv is the command line for a job.
 	argv func(job) []string
-	// env is added to the environment that all tools get.
+	// env is added to the environment of all tools.
 	env func(job) []string
-	// answers finds each host's output lines in the tool's standard output.
+	// answers parses each host's output lines from the tool's standard output.
 	answers func(stdout []byte) answers
-	// version is a command line that prints the version; its last word that
-	// has a digit is taken.
+	// version is a command line that prints the version: the first word with a
+	// digit.
 	version []string
-	// forks says that every host is an ssh process of its own.
+	// forks reports whether every host has its own ssh process.
 	forks bool
-	// needs is an interpreter that has to be on the target; "" means none.
+	// needs is an interpreter required on the target; "" means none.
 	needs string
 }
 
-// base is the name of the tool that every other one is compared with.
+// base is the tool that all others are compared with.
 const base = "shoal"
 
-// toolset gives every tool, the ones that fork ssh twice: with its default key
-// exchange and with curve25519.
+// toolset returns all tools. Those that fork ssh occur twice: with ssh's
+// default key exchange and with curve25519.
 func toolset() []tool {
 	var all []tool
 	for _, t := range kinds() {
@@ -39,7 +39,7 @@ func toolset() []tool {
 	return all
 }
 
-// kinds gives every tool once.
+// kinds returns every tool once.
 func kinds() []tool {
 	return append([]tool{ours()}, append(forking(), programs()...)...)
 }

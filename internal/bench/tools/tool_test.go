@@ -53,8 +53,8 @@ KexAlgorithms curve25519-sha256
 	}
 }
 
-// Every tool is told the hosts, how to log in, which keys to trust and what to
-// run, and nothing but the key exchange differs between the two of a kind.
+// Every tool gets the hosts, the login, the trusted keys and the command, and
+// only the key exchange differs between the two tools of a kind.
 func TestToolset(t *testing.T) {
 	j := testJob(t, "")
 	seen := make(map[string]tool)

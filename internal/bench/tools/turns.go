@@ -8,8 +8,8 @@ import (
 )
 
 // turns measures. Within a repeat every tool has its turn at each size before
-// the next size, and each repeat begins with another tool, so that what the
-// machine does meanwhile meets all alike.
+// the next size, and each repeat starts with another tool, so that drift of the
+// machine affects all of them equally.
 func (b *bencher) turns(ctx context.Context) error {
 	for repeat := 1; repeat <= b.settings.Repeats; repeat++ {
 		for _, t := range b.targets {
@@ -26,7 +26,7 @@ func (b *bencher) turns(ctx context.Context) error {
 	return nil
 }
 
-// turn has every tool work once on size hosts.
+// turn runs every tool once on size hosts.
 func (b *bencher) turn(ctx context.Context, t *target, size, repeat int) error {
 	for i := range b.tools {
 		tl := b.tools[(i+(repeat-1)*len(b.tools)/b.settings.Repeats)%len(b.tools)]
@@ -42,7 +42,7 @@ func (b *bencher) turn(ctx context.Context, t *target, size, repeat int) error {
 			return err
 		}
 		if !ran && repeat > 1 {
-			continue // why was said in the first repeat
+			continue // the reason was printed in the first repeat
 		}
 		p.Target, p.Tool, p.Size, p.Repeat = t.name, tl.name, size, repeat
 		b.points = append(b.points, p)
@@ -55,7 +55,7 @@ func (b *bencher) turn(ctx context.Context, t *target, size, repeat int) error {
 	return nil
 }
 
-// measure runs a tool once, unless it is known not to get there.
+// measure runs a tool once, unless it is known to reach the time limit.
 func (b *bencher) measure(ctx context.Context, t *target, tl tool, size int) (p Point, ran bool, err error) {
 	key := [2]string{t.name, tl.name}
 	switch why := b.impossible(t, tl); {
@@ -89,7 +89,7 @@ func (b *bencher) measure(ctx context.Context, t *target, tl tool, size int) (p 
 	return p, true, nil
 }
 
-// point is what was taken, judged.
+// point makes a Point of a measurement.
 func (b *bencher) point(tl tool, j job, took taken) Point {
 	p := Point{
 		Started: took.started, Wall: took.wall, CPUUser: took.cpu.user, CPUSystem: took.cpu.system,
@@ -112,19 +112,19 @@ func (b *bencher) point(tl tool, j job, took taken) Point {
 	return p
 }
 
-// short leaves the temporary directory out of a text.
+// short removes the temporary directory from a text.
 func (b *bencher) short(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(text, b.dir+"/", ""), b.settings.shoal, base)
 }
 
-// maxError bounds an error's line; bytes.
+// maxError limits an error's line, in bytes.
 const maxError = 200
 
-// firstError gives the first line on stderr that is no warning, or else the
-// first on stdout that is no answer.
+// firstError returns the first line on stderr that is not a warning, or else
+// the first on stdout that is not an answer.
 func firstError(stderr, stdout []byte) string {
 	for line := range lines(stderr) {
-		line, _, _ = strings.Cut(line, "\r") // ssh ends its lines with one, whoever adds to them
+		line, _, _ = strings.Cut(line, "\r") // ssh ends its lines with \r, whatever a tool appends
 		if text := strings.TrimSpace(line); text != "" && !isWarning(text) {
 			return strings.ToValidUTF8(text[:min(len(text), maxError)], "")
 		}

@@ -7,24 +7,26 @@ import (
 	"shoal/record"
 )
 
-// The exit codes of the process. README.md has the same table.
+// Exit codes of the process; README.md has the same table.
 const (
-	ExitOK          = 0   // every target ok
+	ExitOK          = 0   // every target is OK
 	ExitFailed      = 1   // a command failed or was ended by a signal
-	ExitUsage       = 2   // nothing was started: flags, inventory, keys
-	ExitNotStarted  = 3   // some target never started, or its server refused
-	ExitUnknown     = 4   // some outcome is unknown, or a result could not be written
+	ExitUsage       = 2   // flags, inventory or keys are wrong; nothing was started
+	ExitNotStarted  = 3   // a target was never started, or its server refused
+	ExitUnknown     = 4   // an outcome is unknown, or a result could not be written
 	ExitInterrupted = 130 // the run was stopped
 )
 
-// An exitError ends the process with its code; everything was said already.
+// ExitError is the exit code of the process as an error. Everything has been
+// printed already.
 type ExitError int
 
+// Error implements error.
 func (e ExitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-// ExitCode is the one place where outcomes become an exit code: the highest
-// that applies, an interruption before all others. written is false when a
-// result was lost on its way to a file or the terminal.
+// ExitCode maps outcomes to the exit code: the highest that applies, but an
+// interruption takes precedence. written is false if a result could not be
+// written to a file or the terminal.
 func ExitCode(s *record.Summary, written bool) int {
 	count := func(outcomes ...fleet.Outcome) (n int) {
 		for _, o := range outcomes {

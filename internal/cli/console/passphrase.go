@@ -10,9 +10,9 @@ import (
 
 var errNotAsked = errors.New("its passphrase is asked for only when --identity names it; ssh-add takes it into the agent")
 
-// AskPassphrase gives a function that asks for the passphrase of a key file on
-// the terminal, without echo. Only files that were named are asked for: a key
-// that happens to be in ~/.ssh is not worth a question in every run.
+// AskPassphrase returns a function that asks on the terminal, without echo, for
+// the passphrase of a key file. It asks only for files in named: a key that
+// happens to be in ~/.ssh is not worth a question in every run.
 func AskPassphrase(named []string) func(path string) ([]byte, error) {
 	return func(path string) ([]byte, error) {
 		if !slices.ContainsFunc(named, func(n string) bool { return filepath.Clean(n) == filepath.Clean(path) }) {
@@ -22,5 +22,5 @@ func AskPassphrase(named []string) func(path string) ([]byte, error) {
 	}
 }
 
-// AskPassword asks for the password of the run.
+// AskPassword asks on the terminal for the password of the run.
 func AskPassword(context.Context) ([]byte, error) { return ask("password for the hosts: ") }

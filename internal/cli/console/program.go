@@ -13,8 +13,9 @@ import (
 // Execute runs a program's command line and returns the exit code of the
 // process. badFlag is the hint for flags before the name of a command.
 func Execute(ctx context.Context, root *cobra.Command, badFlag string, args []string, stdio Stdio) int {
-	// A reader of our output that goes away, such as head(1), must be an error
-	// and not the end of this process: results are still to be counted.
+	// When the reader of our output exits, such as head(1), writing must return
+	// an error instead of ending this process: the remaining results still
+	// count.
 	signal.Ignore(syscall.SIGPIPE)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.Version = Version

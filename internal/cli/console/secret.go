@@ -25,29 +25,31 @@ func ask(text string) ([]byte, error) {
 	return newSecretPrompt(tty, text).ask()
 }
 
+// newSecretPrompt returns a prompt for one secret on tty.
 func newSecretPrompt(tty *os.File, text string) *secretPrompt {
 	return &secretPrompt{
 		tty: tty, fd: int(tty.Fd()), text: text, signals: make(chan os.Signal, 8), over: make(chan struct{}),
 	}
 }
 
-// A secretPrompt asks for a secret on a terminal. As readpassphrase(3) does, it turns echo
-// off and throws away what was typed before it asks, so that nothing of an answer
-// is ever shown, and puts the mode back before any signal has its effect: the mode
-// is the terminal's and outlives us.
+// A secretPrompt asks for a secret on a terminal. Like readpassphrase(3), it
+// turns echo off and discards pending input before it asks, so that no part of
+// an answer is ever shown. It restores the mode before a signal has its effect,
+// because the mode belongs to the terminal and outlives the process.
 type secretPrompt struct {
 	tty  *os.File
 	fd   int
 	text string
 
 	signals chan os.Signal // sent by package signal
-	over    chan struct{}  // closed when the answer has come
+	over    chan struct{}  // closed when the answer was read
 	watcher sync.WaitGroup
 
 	mu    sync.Mutex
 	found *unix.Termios // the mode before ours; nil while ours is not set
 }
 
+// ask prints the prompt and reads the answer.
 func (q *secretPrompt) ask() ([]byte, error) {
 	for _, s := range []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGTSTP} {
 		if !signal.Ignored(s) {
@@ -69,17 +71,17 @@ func (q *secretPrompt) answer() ([]byte, error) {
 		return nil, fmt.Errorf("asking on the terminal: %w", err)
 	}
 	answer, err := readTyped(q.tty)
-	_, _ = fmt.Fprintln(q.tty) // the one that was typed was not shown
+	_, _ = fmt.Fprintln(q.tty) // the line break that was typed was not echoed
 	return answer, err
 }
 
-// pose turns echo off, and then asks. It may be repeated: a shell sets a mode of
-// its own when we are stopped.
+// pose turns echo off and prints the prompt. It is repeated after a stop,
+// because the shell sets a mode of its own.
 func (q *secretPrompt) pose() error {
 	if err := q.hide(); err != nil {
 		return err
 	}
-	_, err := io.WriteString(q.tty, q.text) // without mu: a terminal that was stopped takes nothing
+	_, err := io.WriteString(q.tty, q.text) // without mu: a stopped terminal blocks
 	return err
 }
 
@@ -100,7 +102,7 @@ func (q *secretPrompt) hide() error {
 	return unix.IoctlSetTermios(q.fd, setFlushed, &mode)
 }
 
-// reveal puts the mode back.
+// reveal restores the mode.
 func (q *secretPrompt) reveal() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -110,16 +112,16 @@ func (q *secretPrompt) reveal() {
 	}
 }
 
-// Watch gives each signal its effect, with the terminal as it was found.
+// watch performs each signal's default action, with the terminal restored.
 func (q *secretPrompt) watch() {
-	var resumed <-chan time.Time // fires when a stop has not come about
+	var resumed <-chan time.Time // fires when the process was not stopped after all
 	for {
 		select {
 		case <-q.over:
 			return
 		case <-resumed:
 			resumed = nil
-			_ = q.pose() // reading tells what is wrong with the terminal
+			_ = q.pose() // the read reports what is wrong with the terminal
 		case s := <-q.signals:
 			switch s {
 			case unix.SIGCONT:
@@ -134,15 +136,15 @@ func (q *secretPrompt) watch() {
 				q.newline()
 				signal.Reset(s)
 				_ = unix.Kill(unix.Getpid(), s.(syscall.Signal))
-				select {} // it ends this process
+				select {} // the signal ends this process
 			}
 		}
 	}
 }
 
-// newline ends the line of the question, where the terminal takes it soon.
+// newline ends the prompt's line, unless the terminal blocks.
 func (q *secretPrompt) newline() {
-	done := make(chan struct{}) // closed by the goroutine, which else ends with the process
+	done := make(chan struct{}) // closed by the goroutine, which may end with the process
 	go func() {
 		defer close(done)
 		_, _ = fmt.Fprintln(q.tty)
@@ -153,17 +155,18 @@ func (q *secretPrompt) newline() {
 	}
 }
 
-// stop stops this process as SIGTSTP does where nobody catches it. See suspend for
-// why it takes another signal.
+// stop stops this process like the default action of SIGTSTP. Package run's
+// suspend says why it uses another signal.
 func stop() { _ = unix.Kill(unix.Getpid(), unix.SIGTTOU) }
 
-// stay gives SIGTSTP an effect after a prompt has caught it, which package
-// signal does not, until another catches it and resets it before.
+// stay makes SIGTSTP stop the process again after a prompt has caught it
+// (package signal does not restore that), until someone else catches and resets
+// it.
 func stay() {
 	if signal.Ignored(unix.SIGTSTP) {
 		return
 	}
-	signals := make(chan os.Signal, 1) // sent by package signal, closed by nobody
+	signals := make(chan os.Signal, 1) // sent by package signal, never closed
 	signal.Reset(unix.SIGTSTP)
 	signal.Notify(signals, unix.SIGTSTP)
 	go func() {
@@ -173,12 +176,12 @@ func stay() {
 	}()
 }
 
-// maxTyped bounds what is typed as an answer, in bytes, as a terminal's line does.
+// maxTyped limits the answer, in bytes, like a terminal's line.
 const maxTyped = 4096
 
-// readTyped reads a line without its end, and leaves no other copy of it.
+// readTyped reads a line, without its end, and leaves no other copy in memory.
 func readTyped(r io.Reader) ([]byte, error) {
-	line := make([]byte, 0, maxTyped) // nothing is moved and left behind
+	line := make([]byte, 0, maxTyped) // never grows, so no copy is left behind
 	defer func() { clear(line) }()
 	var one [1]byte
 	defer clear(one[:])

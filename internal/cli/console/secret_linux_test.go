@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Whoever answers at the moment when the question appears sees nothing of the
-// answer: echo is off before. What was typed earlier is thrown away.
+// An answer typed at the moment when the prompt appears is not shown: echo is
+// off before. Earlier input is discarded.
 func TestEchoIsOffBeforeTheQuestion(t *testing.T) {
 	for range 300 {
 		master, tty := openTerminal(t)

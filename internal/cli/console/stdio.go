@@ -1,3 +1,6 @@
+// Package console has what every command needs from its process: the standard
+// streams, messages, exit codes and prompts for secrets. Results and progress
+// are in package display.
 package console
 
 import (
@@ -12,14 +15,14 @@ import (
 // Version is set by the linker; see the Makefile.
 var Version = "unknown"
 
-// Stdio are the streams of the process, or what a test wants.
+// Stdio are the streams of the process, or of a test.
 type Stdio struct {
 	In       io.Reader
 	Out, Err io.Writer
 }
 
-// Complain prints an error for a person. It may quote what a peer or a file
-// said, so it is made visible first.
+// Complain prints an error. The text may quote a peer or a file, so it is made
+// safe for a terminal.
 func Complain(w io.Writer, err error) {
 	Say(w, "%s", VisibleLines(err.Error()))
 	if hinted, ok := errors.AsType[interface {
@@ -30,16 +33,17 @@ func Complain(w io.Writer, err error) {
 	}
 }
 
-// VisibleLines makes text safe for a terminal and keeps its lines.
+// VisibleLines makes text safe for a terminal and keeps its line breaks.
 func VisibleLines(text string) string {
 	return string(ui.AppendVisible(nil, []byte(text), ui.KeepNewline))
 }
 
-// Say prints a message for a person, beside the results. Nobody is told when
-// that fails: there is nowhere left to tell it.
+// Say prints a message. Write errors are ignored: there is nowhere left to
+// report them.
 func Say(w io.Writer, format string, args ...any) {
 	_, _ = fmt.Fprintf(w, "shoal: "+format+"\n", args...)
 }
 
-// SuspendFlush is how long a terminal may take to show why it gets its shell back.
+// SuspendFlush is how long to wait for messages to be written before the
+// process stops itself.
 const SuspendFlush = 100 * time.Millisecond

@@ -4,9 +4,9 @@ package console
 
 import "golang.org/x/sys/unix"
 
-// The requests of tty(4) for a terminal's mode.
+// ioctl requests for a terminal's mode; see tty(4).
 const (
 	GetTermios = unix.TIOCGETA
 	SetTermios = unix.TIOCSETA
-	setFlushed = unix.TIOCSETAF // after what was typed has been thrown away
+	setFlushed = unix.TIOCSETAF // after discarding pending input
 )

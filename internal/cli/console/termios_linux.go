@@ -2,9 +2,9 @@ package console
 
 import "golang.org/x/sys/unix"
 
-// The requests of ioctl_tty(2) for a terminal's mode.
+// ioctl requests for a terminal's mode; see ioctl_tty(2).
 const (
 	GetTermios = unix.TCGETS
 	SetTermios = unix.TCSETS
-	setFlushed = unix.TCSETSF // after what was typed has been thrown away
+	setFlushed = unix.TCSETSF // after discarding pending input
 )

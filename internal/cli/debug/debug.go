@@ -1,3 +1,5 @@
+// Package debug implements shoal debug: commands that show what shoal does on
+// the wire. It does not change how a run works.
 package debug
 
 import (
@@ -22,6 +24,7 @@ import (
 	"shoal/internal/ui"
 )
 
+// New returns shoal debug with its subcommands.
 func New(stdio console.Stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "debug",
@@ -59,7 +62,7 @@ The second run shows what is sent earlier to a host that is remembered.`,
 	return cmd
 }
 
-// trace makes one attempt and prints what goes over the wire.
+// trace makes one attempt and prints every message of its connections.
 func trace(ctx context.Context, f *flags.HostFlags, name, text string, stdio console.Stdio) error {
 	opts, err := f.Options()
 	if err != nil {
@@ -130,7 +133,8 @@ func attemptOnce(ctx context.Context, d ssh.Dialer, a *ssh.Attempt) fleet.End {
 	return <-done
 }
 
-// traceExit is the exit code of a run of this one target.
+// traceExit maps the attempt's end to the exit code of a run with this one
+// target.
 func traceExit(end fleet.End) error {
 	switch {
 	case end.Outcome == fleet.OutcomeOK:
@@ -145,7 +149,7 @@ func traceExit(end fleet.End) error {
 	return console.ExitError(console.ExitNotStarted)
 }
 
-// milliseconds is how times of a trace are written.
+// milliseconds formats d for the trace.
 func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f", float64(d.Microseconds())/1000)
 }

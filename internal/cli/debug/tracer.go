@@ -16,8 +16,8 @@ import (
 	"shoal/internal/ui"
 )
 
-// A tracer notes every message of the connections to one target, and in which
-// round trip each went: a round trip begins with the first write after a read.
+// A tracer records every message of the connections to one target with its
+// round trip. A round trip begins with the first write after a read.
 type tracer struct {
 	network ssh.Network
 	attempt *ssh.Attempt
@@ -25,10 +25,10 @@ type tracer struct {
 
 	mu      sync.Mutex
 	lines   []traceLine
-	unsent  int // lines at the end that wait for their write
+	unsent  int // number of the last lines whose write has not happened yet
 	trip    int
 	writing bool
-	exit    int // the round trip of the exit status; 0 while none has come
+	exit    int // the round trip of the exit status; 0: none received
 }
 
 type traceLine struct {
@@ -40,7 +40,7 @@ type traceLine struct {
 
 func newTracer(n ssh.Network) *tracer { return &tracer{network: n, began: time.Now()} }
 
-// Open implements ssh.Network: TCP's handshake is the first round trip.
+// Open implements ssh.Network. The TCP handshake is the first round trip.
 func (t *tracer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	c, err := t.network.Open(ctx, a)
 	if err != nil {
@@ -53,7 +53,8 @@ func (t *tracer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	return &tracedConn{c, t}, nil
 }
 
-// message is told of every message; those of ours before they are written.
+// message records one message. Sent messages are reported before they are
+// written.
 func (t *tracer) message(m wire.Message) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -92,12 +93,13 @@ func (t *tracer) read() {
 	t.writing = false
 }
 
-// A tracedConn tells the tracer of reads and writes.
+// A tracedConn reports reads and writes to its tracer.
 type tracedConn struct {
 	net.Conn
 	tracer *tracer
 }
 
+// Read implements net.Conn.
 func (c *tracedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 {
@@ -106,13 +108,14 @@ func (c *tracedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Write implements net.Conn.
 func (c *tracedConn) Write(p []byte) (int, error) {
 	c.tracer.wrote()
 	return c.Conn.Write(p)
 }
 
-// SyscallConn gives the descriptor below, so that the connection is treated as
-// it is without a tracer.
+// SyscallConn returns the underlying descriptor, so that the client uses the
+// same I/O path as without a tracer.
 func (c *tracedConn) SyscallConn() (syscall.RawConn, error) {
 	if s, ok := c.Conn.(syscall.Conn); ok {
 		return s.SyscallConn()
@@ -120,7 +123,7 @@ func (c *tracedConn) SyscallConn() (syscall.RawConn, error) {
 	return nil, errors.ErrUnsupported
 }
 
-// print writes the trace as a table, and below it what came of it.
+// print writes the trace as a table, followed by the outcome.
 func (t *tracer) print(w io.Writer, end fleet.End) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -9,11 +9,11 @@ import (
 )
 
 // A follower prints output while commands run. Commands must not wait for a
-// slow terminal, so tell only queues the Tail and a goroutine prints at the
-// terminal's pace; what it misses comes with the result.
+// slow terminal, so tell only queues the target's Output, and a goroutine
+// prints at the terminal's pace. What it misses is printed with the result.
 //
-// It stands before output.Live as the sink of the run, so that "take what is new
-// and print it" and "print the result" never overlap for one target.
+// It wraps output.Live as the run's sink, so that printing new output and
+// printing the result never overlap for one target.
 type follower struct {
 	live *output.Live
 
@@ -21,7 +21,7 @@ type follower struct {
 
 	mu    sync.Mutex
 	wake  *sync.Cond
-	queue []*engine.Output // each Tail at most once: it tells again only after Next
+	queue []*engine.Output // each Output at most once: it is announced again only after Next
 	ended bool
 	done  sync.WaitGroup
 }
@@ -33,7 +33,7 @@ func newFollower(live *output.Live) *follower {
 	return f
 }
 
-// tell is the engine's Options.Follow.
+// tell implements the engine's Options.Follow.
 func (f *follower) tell(t *engine.Output) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -57,8 +57,8 @@ func (f *follower) print() {
 	}
 }
 
-// Follow says nothing of a target that has its result: Live would take it for a
-// new one.
+// follow drops output of a target that has its result: Live would take it for a
+// new target.
 func (f *follower) follow(t fleet.Target, s fleet.Stream, fresh []byte) {
 	if len(fresh) > 0 {
 		f.live.Follow(t, s, fresh)

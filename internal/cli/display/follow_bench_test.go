@@ -12,7 +12,7 @@ import (
 	"shoal/internal/ssh"
 )
 
-// A talker stands for a command that writes its lines one by one.
+// A talker simulates a command that writes its lines one by one.
 type talker struct{ lines int }
 
 func (d talker) Dial(_ context.Context, a *ssh.Attempt) (ssh.Conn, error) {
@@ -36,9 +36,9 @@ func (c talkerConn) Start(_ context.Context, done func(fleet.End)) {
 
 func (talkerConn) Close() error { return nil }
 
-// BenchmarkFollower shows live what 64 commands at once write, 100 lines of 80
-// bytes each: from the command's write to the prefixed line. One target each
-// time.
+// BenchmarkFollower shows live output of 64 simultaneous commands, 100 lines of
+// 80 bytes each: from the command's write to the prefixed line. Each iteration
+// is one target.
 func BenchmarkFollower(b *testing.B) {
 	const lines = 100
 	printed := new(byteCount)

@@ -6,19 +6,18 @@ import (
 	"time"
 )
 
-// maxMessages bounds the text that waits to be written, in bytes. What comes
-// beyond is dropped: a reader who takes nothing must not fill the memory.
+// maxMessages bounds the text that waits to be written, in bytes. Text beyond
+// it is dropped: a blocked reader must not fill the memory.
 const maxMessages = 1 << 20
 
-// Messages writes text for people on a goroutine of its own, so that nobody who
-// has something to say waits for a terminal or a pipe that takes nothing: a
-// signal must be obeyed all the same. It implements io.Writer.
+// Messages is an io.Writer that writes on its own goroutine. Its callers, such
+// as the signal handling, never wait for a blocked terminal or pipe.
 type Messages struct {
 	w io.Writer
 
 	mu     sync.Mutex
-	change *sync.Cond // of what follows
-	text   []byte     // not yet given to w
+	change *sync.Cond // guards and signals changes of the fields below
+	text   []byte     // not yet passed to w
 	busy   bool       // w is writing
 	closed bool
 }
@@ -26,7 +25,7 @@ type Messages struct {
 func newMessages(w io.Writer) *Messages {
 	m := &Messages{w: w}
 	m.change = sync.NewCond(&m.mu)
-	go m.write() // ends with close; one that hangs in w ends with the process
+	go m.write() // ends after close; if w hangs, it ends with the process
 	return m
 }
 
@@ -54,7 +53,7 @@ func (m *Messages) write() {
 		text := m.text
 		m.text, m.busy = nil, true
 		m.mu.Unlock()
-		_, _ = m.w.Write(text) // nowhere is left to report that it fails
+		_, _ = m.w.Write(text) // there is nowhere to report the error
 		m.mu.Lock()
 		m.busy = false
 		m.change.Broadcast()
@@ -70,9 +69,9 @@ func (m *Messages) flush() {
 	}
 }
 
-// FlushFor waits at most d.
+// FlushFor waits until everything is written, at most d.
 func (m *Messages) FlushFor(d time.Duration) {
-	done := make(chan struct{}) // closed by the goroutine
+	done := make(chan struct{}) // closed by the goroutine below
 	go func() {
 		defer close(done)
 		m.flush()
@@ -83,7 +82,7 @@ func (m *Messages) FlushFor(d time.Duration) {
 	}
 }
 
-// Close has the goroutine end once everything is written.
+// close ends the goroutine once everything is written.
 func (m *Messages) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

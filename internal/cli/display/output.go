@@ -1,3 +1,6 @@
+// Package display shows the results of a run: output, messages, progress and
+// summary, in the ways that the flags ask for. The formats are in
+// internal/output; this package connects them to the terminal and to signals.
 package display
 
 import (
@@ -17,28 +20,29 @@ import (
 	"shoal/record"
 )
 
-// An output is everywhere that the results of one run go.
+// Results sends the results of one run to every destination: terminal, files,
+// JSON and the progress line.
 type Results struct {
 	Summary  record.Summary
 	files    *output.Files // nil without --outdir
 	Display  output.Sink
 	Progress *output.Progress
-	Follow   func(*engine.Output) // nil when nothing is shown before its time
+	Follow   func(*engine.Output) // nil when output is shown only with the result
 
-	Showing *showing  // before display and progress
-	Stderr  io.Writer // above the progress line; never waits for the terminal
-	say     *Messages // the same
+	Showing *showing  // feeds display and progress
+	Stderr  io.Writer // prints above the progress line; never blocks on the terminal
+	say     *Messages // the Messages behind Stderr
 	Columns func() int
 	hints   hints
-	Stuck   bool // Display hangs, and is left to itself
+	Stuck   bool // the display hangs and is abandoned
 
 	mu     sync.Mutex
-	lost   error  // the first result that could not be written
-	OnLost func() // is told of it; nil: nobody
+	lost   error  // the first write error
+	OnLost func() // called on the first write error; may be nil
 }
 
-// hints are what to do about each reason that came up: the first advice that
-// came with it, because the others differ in names only.
+// hints are the advice for each reason that occurred. Only the first text per
+// reason is kept: the others differ only in names.
 type hints struct {
 	reasons []fleet.Reason
 	advice  map[fleet.Reason]string
@@ -66,8 +70,8 @@ func (h *hints) print(w io.Writer) {
 	}
 }
 
-// newDestinations opens what the flags ask for. indexes are those of the results that
-// come, in ascending order; nil means that they count from 0.
+// New opens the destinations that the flags ask for. indexes are those of the
+// expected results in ascending order; nil means that they count from 0.
 func New(f *OutputFlags, stdio console.Stdio, h record.Header, indexes []int) (*Results, error) {
 	out := ui.Inspect(stdio.Out, os.Getenv)
 	errs := ui.Inspect(stdio.Err, os.Getenv)
@@ -82,7 +86,7 @@ func New(f *OutputFlags, stdio console.Stdio, h record.Header, indexes []int) (*
 	above := o.Progress.Writer()
 	stdout := stdio.Out
 	if out.Terminal {
-		stdout = above // one terminal: text goes above the progress line
+		stdout = above // stdout is the same terminal: text must go above the progress line
 	}
 	to := output.Out{W: stdout, Escape: out.Terminal, Colour: out.Colour}
 	toErr := output.Out{W: above, Escape: errs.Terminal, Colour: errs.Colour}
@@ -122,8 +126,8 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 	return nil
 }
 
-// Take counts one result, writes it to files, and has it shown when the reader
-// of our output takes it. It gives false once a result could not be written.
+// Take counts one result, writes it to files and queues it for display. It
+// returns false once a result could not be written.
 func (o *Results) Take(r fleet.Result) bool {
 	if o.files != nil {
 		if err := o.files.Result(r); err != nil {
@@ -132,7 +136,7 @@ func (o *Results) Take(r fleet.Result) bool {
 		}
 	}
 	if r.Reason == fleet.ReasonBrake && r.Err != nil && o.Summary.Reasons[fleet.ReasonBrake] == 0 {
-		console.Say(o.Stderr, "%s", ui.Visible(r.Err.Error())) // the same for all that did not have their turn
+		console.Say(o.Stderr, "%s", ui.Visible(r.Err.Error())) // the same for all unstarted targets
 	}
 	o.Summary.Add(r)
 	o.hints.add(r)
@@ -140,16 +144,16 @@ func (o *Results) Take(r fleet.Result) bool {
 	return o.Failure() == nil
 }
 
-// show is for showing.
+// show is the function that Showing calls.
 func (o *Results) show(r fleet.Result) {
 	if err := o.Display.Result(r); err != nil {
 		o.Lose(err)
 	}
-	_ = o.Progress.Result(r) // a progress line that cannot be drawn loses nothing
+	_ = o.Progress.Result(r) // a progress line that cannot be drawn loses no result
 }
 
-// Settle waits until every result is shown, as long as p says. What is left then
-// is not shown any more.
+// Settle waits for the display as long as p allows. Results that remain are not
+// shown.
 func (o *Results) Settle(p signals.Patience, run string) {
 	left := o.Showing.end(p)
 	if left == 0 {
@@ -165,8 +169,8 @@ func (o *Results) Settle(p signals.Patience, run string) {
 	console.Complain(o.Stderr, err)
 }
 
-// miss has the exit code say that not all was written, and reports whether it is
-// the first time.
+// miss records that a result was not written, which changes the exit code, and
+// reports whether it is the first.
 func (o *Results) miss(err error) (first bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -177,15 +181,16 @@ func (o *Results) miss(err error) (first bool) {
 	return first
 }
 
-// Failure is the first result that could not be written, nil for none.
+// Failure returns the first write error, or nil.
 func (o *Results) Failure() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.lost
 }
 
-// withStoreError is the result of a target whose output was lost on this machine. What
-// did not run had none to lose.
+// withStoreError marks a result whose output could not be stored on this
+// machine. A command that did not run had no output, so its result stays as it
+// is.
 func withStoreError(r fleet.Result, err error) fleet.Result {
 	if r.Outcome.DidNotRun() {
 		return r
@@ -197,7 +202,7 @@ func withStoreError(r fleet.Result, err error) fleet.Result {
 	return r
 }
 
-// Lose says once that results cannot be written.
+// Lose reports, once, that results cannot be written.
 func (o *Results) Lose(err error) {
 	if !o.miss(err) {
 		return
@@ -212,8 +217,7 @@ func (o *Results) Lose(err error) {
 	console.Complain(o.Stderr, fmt.Errorf("a result could not be written: %w\nhint: no further command is started; what was written before is whole", err))
 }
 
-// Abandon closes what was opened for a run that did not start, or that ends
-// early.
+// Abandon closes the destinations of a run that did not start or ended early.
 func (o *Results) Abandon() error {
 	o.Settle(signals.Patience{}, "")
 	var err error
@@ -226,16 +230,16 @@ func (o *Results) Abandon() error {
 	return errors.Join(err, o.Progress.Close())
 }
 
-// Close finishes everything and prints the last line, as long as p waits for the
-// reader. It follows settle.
+// Close finishes all destinations and prints the summary, waiting for the
+// reader as long as p allows. Settle must have returned.
 func (o *Results) Close(p signals.Patience) {
 	if o.files != nil {
 		if err := o.files.Close(); err != nil {
 			o.Lose(err)
 		}
 	}
-	shown, done := make(chan struct{}), make(chan struct{}) // closed by the goroutine
-	go func() {                                             // where the reader takes nothing it ends with the process
+	shown, done := make(chan struct{}), make(chan struct{}) // closed by the goroutines below
+	go func() {                                             // may end with the process
 		defer close(done)
 		if !o.Stuck {
 			if err := o.Display.Close(); err != nil {
@@ -251,7 +255,7 @@ func (o *Results) Close(p signals.Patience) {
 	}()
 	if !p.Wait(done, func() int { return 0 }) && !o.Stuck {
 		select {
-		case <-shown: // what nobody takes is the summary
+		case <-shown: // only the summary was not read
 		default:
 			o.miss(errors.New("nobody reads the output"))
 		}

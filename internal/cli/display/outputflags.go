@@ -8,7 +8,7 @@ import (
 	"shoal/internal/engine"
 )
 
-// OutputFlags say how results are shown.
+// OutputFlags are the flags that decide how results are shown and saved.
 type OutputFlags struct {
 	gathered, gatheredApart bool
 	noPrefix, Ordered, json bool
@@ -17,6 +17,7 @@ type OutputFlags struct {
 	Progress                flags.Choice
 }
 
+// Output returns the flags as a group.
 func (f *OutputFlags) Output() flags.FlagGroup {
 	g := flags.NewGroup("Output")
 	g.BoolVarP(&f.gathered, "gather", "b", false, "show equal output once, under the folded names of its hosts")
@@ -33,7 +34,7 @@ func (f *OutputFlags) Output() flags.FlagGroup {
 	return g
 }
 
-// Kept is --max-output for the library.
+// Kept returns --max-output as the library's MaxOutput.
 func (f *OutputFlags) Kept() int64 {
 	if f.maxOutput == 0 {
 		return -1
@@ -41,7 +42,7 @@ func (f *OutputFlags) Kept() int64 {
 	return int64(f.maxOutput)
 }
 
-// Validate finds flags that cannot go together.
+// Validate returns an error for flags that exclude each other.
 func (f *OutputFlags) Validate() error {
 	var shapes []string
 	for _, s := range []struct {

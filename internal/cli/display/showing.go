@@ -9,42 +9,42 @@ import (
 )
 
 const (
-	// maxShowing bounds the results that wait to be shown: their output in bytes,
-	// and their number. Beyond it, who has more waits.
+	// maxShowing and the limit below bound the results that wait to be shown:
+	// bytes of output, and number. push blocks beyond them.
 	maxShowing      = 16 << 20
 	maxShowingCount = 10_000
 )
 
-// A showing hands results to a function one after the other, on a goroutine of
-// its own: a reader of our output who takes nothing holds up neither the journal
-// nor a stop. Until an abort it does hold up who pushes, so that memory stays
-// bounded; from then on nobody waits for it.
+// A showing passes results to a function one by one on its own goroutine, so
+// that a reader of our output that blocks holds up neither the journal nor a
+// stop. Until an abort push blocks when the queue is full, which bounds memory;
+// after it push never blocks.
 type showing struct {
 	show func(fleet.Result)
 
 	mu      sync.Mutex
-	change  *sync.Cond // of what follows
+	change  *sync.Cond // guards and signals changes of the fields below
 	queue   []fleet.Result
-	bytes   int64 // of the output in queue
-	closed  bool  // nothing more is pushed
-	aborted bool  // nobody waits
+	bytes   int64 // output in queue, in bytes
+	closed  bool  // push is not called any more
+	aborted bool  // push no longer waits
 	shown   int
 	dropped int
 
-	done chan struct{} // closed when everything is shown, by the goroutine
+	done chan struct{} // closed by run when everything is shown
 }
 
 func newShowing(show func(fleet.Result)) *showing {
 	s := &showing{show: show, done: make(chan struct{})}
 	s.change = sync.NewCond(&s.mu)
-	go s.run() // ends after end; one that hangs in show ends with the process
+	go s.run() // ends after end; if show hangs, it ends with the process
 	return s
 }
 
 func outputSize(r *fleet.Result) int64 { return int64(len(r.Stdout.Bytes) + len(r.Stderr.Bytes)) }
 
-// push queues a result, once there is room. After an abort one for which there
-// is none is dropped.
+// push queues a result and waits for room. After an abort it drops the result
+// instead.
 func (s *showing) push(r fleet.Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +60,7 @@ func (s *showing) push(r fleet.Result) {
 	s.change.Broadcast()
 }
 
-// full reports whether there is no room for r. Called with mu held.
+// full reports whether there is no room for r. mu must be held.
 func (s *showing) full(r *fleet.Result) bool {
 	return len(s.queue) > 0 && (s.bytes+outputSize(r) > maxShowing || len(s.queue) >= maxShowingCount)
 }
@@ -88,8 +88,7 @@ func (s *showing) run() {
 	}
 }
 
-// AbortWith has nobody wait for the reader once ctx has ended. The function that
-// it gives undoes that.
+// AbortWith makes push stop waiting once ctx ends. undo cancels that.
 func (s *showing) AbortWith(ctx context.Context) (undo func() bool) {
 	return context.AfterFunc(ctx, func() {
 		s.mu.Lock()
@@ -99,8 +98,8 @@ func (s *showing) AbortWith(ctx context.Context) (undo func() bool) {
 	})
 }
 
-// End waits until everything is shown, or patience ends. It reports how many
-// results are not shown then.
+// end waits until everything is shown or p runs out, and returns the number of
+// results that were not shown.
 func (s *showing) end(p signals.Patience) (left int) {
 	s.mu.Lock()
 	s.closed = true
@@ -113,7 +112,7 @@ func (s *showing) end(p signals.Patience) (left int) {
 	select {
 	case <-s.done:
 	default:
-		left++ // the one that is being shown
+		left++ // the result that is being shown
 	}
 	return left
 }

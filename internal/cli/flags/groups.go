@@ -1,3 +1,6 @@
+// Package flags has the flags that several commands share: those that name
+// hosts and connections, value types for flags, and help in groups. Flags of a
+// single command are in the package of that command.
 package flags
 
 import (
@@ -12,20 +15,21 @@ import (
 	"shoal/internal/ui"
 )
 
-// A flagGroup is a set of flags under one heading of the help.
+// A FlagGroup is a set of flags under one heading of the help text.
 type FlagGroup struct {
 	title string
 	*pflag.FlagSet
 }
 
+// NewGroup returns an empty group.
 func NewGroup(title string) FlagGroup {
 	set := pflag.NewFlagSet(title, pflag.ContinueOnError)
 	set.SortFlags = false
 	return FlagGroup{title, set}
 }
 
-// AddInGroups gives cmd its flags, and makes it show them under headings, as wide
-// as the terminal.
+// AddInGroups adds the groups' flags to cmd and prints its help under their
+// headings, as wide as the terminal.
 func AddInGroups(cmd *cobra.Command, groups ...FlagGroup) {
 	for _, g := range groups {
 		cmd.Flags().AddFlagSet(g.FlagSet)

@@ -22,8 +22,8 @@ import (
 	"shoal/internal/ui"
 )
 
-// HostFlags say which hosts are meant and how they are reached. Every command
-// that connects has them.
+// HostFlags are the flags of every command that connects: which hosts, and how
+// to reach them.
 type HostFlags struct {
 	Hosts, exclude, Hostfiles []string
 	groups                    []string
@@ -57,7 +57,7 @@ type HostFlags struct {
 	StateDir       string
 }
 
-// Targets gives the flags that name hosts.
+// Targets returns the flags that name hosts.
 func (f *HostFlags) Targets() FlagGroup {
 	g := NewGroup("Targets")
 	g.StringArrayVarP(&f.Hosts, "hosts", "w", nil, "hosts: `EXPR` such as node[001-100],root@db:2222; - reads them from standard input, ^FILE from a file")
@@ -76,7 +76,7 @@ func (f *HostFlags) Targets() FlagGroup {
 	return g
 }
 
-// Connection gives the flags that say how hosts are reached.
+// Connection returns the flags that say how to reach hosts.
 func (f *HostFlags) Connection() FlagGroup {
 	g := NewGroup("Connection")
 	g.StringVarP(&f.SshConfig, "config", "F", "", "read `FILE` as ssh_config; none for none (default: ~/.ssh/config and /etc/ssh/ssh_config)")
@@ -107,8 +107,8 @@ func (f *HostFlags) Connection() FlagGroup {
 	return g
 }
 
-// Options are the library's as far as these flags tell them; Validate is the
-// caller's.
+// Options returns the library's options that these flags set. The caller calls
+// Validate.
 func (f *HostFlags) Options() (shoal.Options, error) {
 	pipeline, err := client.ParsePipeline(f.Pipeline.Value)
 	if err != nil {
@@ -143,7 +143,7 @@ func (f *HostFlags) Options() (shoal.Options, error) {
 	return o, nil
 }
 
-// hostKeyPolicy sets what --host-key says.
+// hostKeyPolicy sets the options for --host-key.
 func (f *HostFlags) hostKeyPolicy(o *shoal.Options) (err error) {
 	switch f.HostKey.Value {
 	case "config":
@@ -155,7 +155,7 @@ func (f *HostFlags) hostKeyPolicy(o *shoal.Options) (err error) {
 	return err
 }
 
-// passwords gives what answers for a password, nil where none was asked for.
+// passwords returns the source of passwords, or nil without a password flag.
 func (f *HostFlags) passwords() (ssh.Passwords, error) {
 	var source auth.Source
 	switch {
@@ -182,10 +182,10 @@ func (f *HostFlags) passwords() (ssh.Passwords, error) {
 	return p, nil
 }
 
-// State is the directory of --state-dir.
+// State returns the state directory; see [StateDir].
 func (f *HostFlags) State() string { return StateDir(f.StateDir) }
 
-// StateDir is the directory that --state-dir means, "" for none.
+// StateDir returns the state directory for a --state-dir value; "" means none.
 func StateDir(flag string) string {
 	switch flag {
 	case "":
@@ -196,6 +196,8 @@ func StateDir(flag string) string {
 	return flag
 }
 
+// Timeouts returns the timeouts that the flags set; zero fields mean the
+// default.
 func (f *HostFlags) Timeouts() ssh.Timeouts {
 	return ssh.Timeouts{
 		Connect: f.connectTimeout.Duration(),
@@ -206,8 +208,8 @@ func (f *HostFlags) Timeouts() ssh.Timeouts {
 	}
 }
 
-// Load reads the hosts and passes on what the inventory has to say. It has the
-// options look up there what the inventory knows of a host.
+// Load reads the hosts, prints the warnings, and sets opts.Entry and opts.Preview
+// from them.
 func (f *HostFlags) Load(ctx context.Context, opts *shoal.Options, stdio console.Stdio) (*hosts.List, error) {
 	user, err := opts.LoginName()
 	if err != nil {
@@ -246,7 +248,8 @@ func (f *HostFlags) Load(ctx context.Context, opts *shoal.Options, stdio console
 	return list, nil
 }
 
-// expressions are -w and what stands for such.
+// expressions returns the values of -w and of the flags that are shorthand for
+// one.
 func (f *HostFlags) expressions() []string {
 	all := f.Hosts
 	for _, g := range f.groups {
@@ -258,7 +261,7 @@ func (f *HostFlags) expressions() []string {
 	return all
 }
 
-// configNames are the hosts that ssh_config names, where they were asked for.
+// configNames returns the hosts that ssh_config names, if a flag asks for them.
 func (f *HostFlags) configNames() ([]string, error) {
 	if !f.configHosts {
 		return nil, nil
@@ -274,14 +277,14 @@ func (f *HostFlags) configNames() ([]string, error) {
 	return names, nil
 }
 
-// ClusterShellGroups are those of groups.conf; nothing is read before one is
-// asked for.
+// ClusterShellGroups returns the groups of groups.conf. Files are read at the
+// first lookup.
 func ClusterShellGroups(ctx context.Context, limits groups.Limits) expr.Groups {
-	home, _ := os.UserHomeDir() // without it only the system's are read
+	home, _ := os.UserHomeDir() // if it fails, only the system's files are read
 	return groups.New(ctx, groups.Options{Files: groups.Paths(os.Getenv, home), Limits: limits})
 }
 
-// WarnInsecure says loudly that host keys are not checked.
+// WarnInsecure prints a warning if host keys are not checked.
 func WarnInsecure(w io.Writer, opts shoal.Options) {
 	if opts.HostKeys == hostkeys.Insecure {
 		console.Say(w, "WARNING: host keys are not checked in this run (--host-key insecure): anybody in between can read and change everything")

@@ -8,10 +8,11 @@ import (
 	"time"
 )
 
-// A seconds is a flag that takes a duration ("90s", "2m") or a bare number of
-// seconds, as pdsh and ssh do.
+// Seconds is a flag value: a duration ("90s", "2m") or a bare number of
+// seconds, as in pdsh and ssh.
 type Seconds time.Duration
 
+// String implements pflag.Value.
 func (s *Seconds) String() string {
 	if *s == 0 {
 		return ""
@@ -19,10 +20,13 @@ func (s *Seconds) String() string {
 	return time.Duration(*s).String()
 }
 
+// Duration returns the value as a time.Duration.
 func (s *Seconds) Duration() time.Duration { return time.Duration(*s) }
 
+// Type implements pflag.Value.
 func (s *Seconds) Type() string { return "duration" }
 
+// Set implements pflag.Value.
 func (s *Seconds) Set(text string) error {
 	d, err := time.ParseDuration(text)
 	if n, atoi := strconv.ParseFloat(text, 64); atoi == nil {
@@ -38,10 +42,11 @@ func (s *Seconds) Set(text string) error {
 	return nil
 }
 
-// A size is a flag that takes bytes with an optional K, M or G (powers of
+// Size is a flag value: a number of bytes with an optional K, M or G (powers of
 // 1024).
 type Size int64
 
+// String implements pflag.Value.
 func (s *Size) String() string {
 	for _, unit := range []struct {
 		shift uint
@@ -54,8 +59,10 @@ func (s *Size) String() string {
 	return strconv.FormatInt(int64(*s), 10)
 }
 
+// Type implements pflag.Value.
 func (s *Size) Type() string { return "size" }
 
+// Set implements pflag.Value.
 func (s *Size) Set(text string) error {
 	digits := strings.TrimSuffix(strings.ToUpper(text), "B")
 	shift := uint(0)
@@ -73,15 +80,17 @@ func (s *Size) Set(text string) error {
 	return nil
 }
 
-// A choice is a flag that takes one of a few words.
+// A Choice is a flag value: one of Words.
 type Choice struct {
 	Value string
 	Words []string
 }
 
+// String and Type implement pflag.Value.
 func (c *Choice) String() string { return c.Value }
 func (c *Choice) Type() string   { return strings.Join(c.Words, "|") }
 
+// Set implements pflag.Value.
 func (c *Choice) Set(text string) error {
 	for _, w := range c.Words {
 		if w == text {

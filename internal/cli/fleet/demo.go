@@ -19,9 +19,10 @@ import (
 	"shoal/simfleet"
 )
 
-// demoCommand is the reference experiment's.
+// demoCommand is the command of the reference experiment.
 const demoCommand = "echo hello world {index}"
 
+// NewDemo returns shoal demo.
 func NewDemo(stdio console.Stdio) *cobra.Command {
 	var hosts int
 	var latency time.Duration
@@ -38,8 +39,9 @@ func NewDemo(stdio console.Stdio) *cobra.Command {
 	return cmd
 }
 
-// demo measures both ways against the same fleet and checks every output
-// against what was asked for and what the servers saw.
+// demo measures shoal with one and with the default fanout against the same
+// fleet. It checks every output against the command and the servers' own
+// records.
 func demo(ctx context.Context, stdio console.Stdio, hosts int, latency time.Duration) (err error) {
 	dir, err := os.MkdirTemp("", "shoal-demo-")
 	if err != nil {
@@ -71,7 +73,7 @@ func demo(ctx context.Context, stdio console.Stdio, hosts int, latency time.Dura
 	return err
 }
 
-// optionsFor writes what a client of the fleet needs into dir.
+// optionsFor writes the files that a client of the fleet needs into dir.
 func optionsFor(fl *simfleet.Fleet, dir string) (shoal.Options, error) {
 	opts := shoal.Options{
 		SSHConfig:  "none",
@@ -86,8 +88,8 @@ func optionsFor(fl *simfleet.Fleet, dir string) (shoal.Options, error) {
 	return opts, writeFile(opts.KnownHosts[0], fl.WriteKnownHosts)
 }
 
-// demoRun runs once over the fleet with this fanout (0: the default) and prints
-// a line about it.
+// demoRun runs the command once on the fleet and prints a line about it. Fanout
+// 0 means the default.
 func demoRun(ctx context.Context, stdio console.Stdio, fl *simfleet.Fleet, opts shoal.Options, fanout int) (time.Duration, error) {
 	opts.Fanout = fanout
 	before := len(fl.Log())

@@ -1,3 +1,6 @@
+// Package fleet implements shoal fleet and shoal demo: a simulated fleet
+// (package simfleet) to try shoal on, without real hosts. It is not for
+// measurements; see shoal-bench.
 package fleet
 
 import (
@@ -36,6 +39,7 @@ type fleetFlags struct {
 	oracle                                string
 }
 
+// New returns shoal fleet.
 func New(stdio console.Stdio) *cobra.Command {
 	var f fleetFlags
 	cmd := &cobra.Command{
@@ -77,7 +81,7 @@ func faultNames() string {
 	return strings.Join(names, ", ")
 }
 
-// serveFleet serves until SIGINT, SIGTERM or the context ends it.
+// serveFleet serves until SIGINT, SIGTERM or the end of ctx.
 func serveFleet(ctx context.Context, f *fleetFlags, stdio console.Stdio) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -127,7 +131,7 @@ func (f *fleetFlags) options() (simfleet.Options, error) {
 	return o, err
 }
 
-// parseFaults reads KIND=HOSTS; the hosts are numbered by their addresses.
+// parseFaults parses KIND=HOSTS. Hosts are numbered by address.
 func parseFaults(texts []string) (func(i int) simfleet.Fault, error) {
 	if len(texts) == 0 {
 		return nil, nil
@@ -157,7 +161,7 @@ func parseFaults(texts []string) (func(i int) simfleet.Fault, error) {
 	return func(i int) simfleet.Fault { return faults[i] }, nil
 }
 
-// write writes the files that a client needs.
+// write writes the files that a client needs to reach the fleet.
 func (f *fleetFlags) write(fl *simfleet.Fleet) error {
 	for _, file := range []struct {
 		path  string
@@ -173,7 +177,7 @@ func (f *fleetFlags) write(fl *simfleet.Fleet) error {
 	return nil
 }
 
-// writeFile makes path anew, readable by its owner only.
+// writeFile creates path, which must not exist, readable by its owner only.
 func writeFile(path string, write func(io.Writer) error) (err error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("replacing a file: %w", err)
@@ -186,7 +190,7 @@ func writeFile(path string, write func(io.Writer) error) (err error) {
 	return write(file)
 }
 
-// explain says what to type next.
+// explain prints the commands to try next.
 func (f *fleetFlags) explain(w io.Writer, fl *simfleet.Fleet) error {
 	next := "hint: --write-hosts, --write-known-hosts and --write-key write what a client needs\n"
 	if f.writeHosts != "" && f.writeKnownHosts != "" && f.writeKey != "" {

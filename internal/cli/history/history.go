@@ -1,3 +1,7 @@
+// Package history implements the commands that work on earlier runs in the
+// journal: history, show, verify, prune, rerun and resume. The journal itself
+// is internal/journal; asking the hosts about an earlier run is package
+// markers.
 package history
 
 import (
@@ -21,8 +25,8 @@ import (
 	"shoal/record"
 )
 
-// journalCommand makes a command that looks into the journal; write says that it
-// does more than that.
+// journalCommand makes a command that opens the journal and calls do. write
+// opens it for writing.
 func journalCommand(stderr io.Writer, write bool, use, short, long, example string, args cobra.PositionalArgs,
 	do func(ctx context.Context, j *journal.Journal, args []string) error,
 ) (*cobra.Command, *string) {
@@ -48,6 +52,7 @@ func journalCommand(stderr io.Writer, write bool, use, short, long, example stri
 	return cmd, dir
 }
 
+// NewHistory returns shoal history.
 func NewHistory(stdio console.Stdio) *cobra.Command {
 	var limit int
 	var since flags.Seconds
@@ -96,7 +101,7 @@ func history(ctx context.Context, j *journal.Journal, f journal.Filter, stdio co
 	return err
 }
 
-// counts lists the outcomes that there are.
+// counts lists the outcomes that occurred and their numbers.
 func counts(s *record.Summary) string {
 	text := ""
 	for o := range fleet.NumOutcomes {
@@ -117,6 +122,7 @@ func shortened(s string, columns int) string {
 	return s
 }
 
+// NewShow returns shoal show.
 func NewShow(stdio console.Stdio) *cobra.Command {
 	var f display.OutputFlags
 	var which string
@@ -133,7 +139,7 @@ would have been shown then, by the same flags.`,
 	return cmd
 }
 
-// selectionWords lists what selectors are called.
+// selectionWords lists the words that a selector accepts.
 func selectionWords() string {
 	text := ""
 	for _, s := range journal.Selections {
@@ -167,7 +173,7 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 		return err
 	}
 	f.Progress.Value = "never"
-	f.Ordered = false // they come in order
+	f.Ordered = false // the journal returns them in order already
 	out, err := display.New(f, stdio, info.Header, nil)
 	if err != nil {
 		return err
@@ -189,13 +195,14 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 	return nil
 }
 
-// cutShort sums up what was shown before an error ended it.
+// cutShort prints the summary of what was shown before err ended it.
 func cutShort(err error, out *display.Results) error {
 	_, _ = fmt.Fprint(out.Stderr, output.SummaryText(&out.Summary, out.Columns()))
 	_ = out.Abandon()
 	return err
 }
 
+// NewVerify returns shoal verify.
 func NewVerify(stdio console.Stdio) *cobra.Command {
 	cmd, _ := journalCommand(stdio.Err, false, "verify RUN", "Check that the journal has a run as it was written",
 		`Check every row, checksum and output that the journal has of a run, and list the
@@ -227,6 +234,7 @@ func verify(ctx context.Context, j *journal.Journal, name string, stdio console.
 	return err
 }
 
+// NewPrune returns shoal prune.
 func NewPrune(stdio console.Stdio) *cobra.Command {
 	keep := journal.Retention{}
 	days := run.KeptDays

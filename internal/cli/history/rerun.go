@@ -22,8 +22,8 @@ import (
 	"shoal/record"
 )
 
-// againFlags are the flags of shoal rerun and shoal resume: those of a run,
-// without the hosts, which the journal has.
+// againFlags are the flags of shoal rerun and shoal resume: those of shoal run
+// without the hosts, which come from the journal.
 type againFlags struct {
 	flags.HostFlags
 	run.ControlFlags
@@ -34,11 +34,11 @@ type againFlags struct {
 	assumeDefaults bool
 	rerunUnknown   bool
 	pastBrake      bool
-	given          *pflag.FlagSet // all of them, as they were given
-	keptNames      []string       // the names of those that the journal keeps
+	given          *pflag.FlagSet // the command's whole flag set
+	keptNames      []string       // the names of the flags that the journal keeps
 }
 
-// Register gives cmd the flags, and more of its own.
+// register adds the flags to cmd, together with the command's own flags.
 func (f *againFlags) register(cmd *cobra.Command, own flags.FlagGroup) {
 	f.JournalFlags.StateDir = f.State
 	f.given = cmd.Flags()
@@ -50,13 +50,14 @@ func (f *againFlags) register(cmd *cobra.Command, own flags.FlagGroup) {
 	flags.AddInGroups(cmd, own, connection, control, f.Remote(), f.Output())
 }
 
-// asTheRun is the help on what is kept of a run.
+// asTheRun is the help text on which settings of the earlier run are reused.
 const asTheRun = `Targets are reached as the run reached them: address, port, user, jump hosts. Its
 flags for connection, control, far end and --max-output are taken from the
 journal, rollout and brakes too; brakes count anew. A flag that is given here
 wins; an empty one, --max-fail '' or --rollout '', takes the run's away; -J has the
 way to the targets made anew. Files that have changed since are named.`
 
+// NewRerun returns shoal rerun.
 func NewRerun(stdio console.Stdio) *cobra.Command {
 	var f againFlags
 	cmd := &cobra.Command{
@@ -77,6 +78,7 @@ separated by commas.
 	return cmd
 }
 
+// NewResume returns shoal resume.
 func NewResume(stdio console.Stdio) *cobra.Command {
 	var f againFlags
 	cmd := &cobra.Command{
@@ -101,8 +103,9 @@ stopped goes on only with --past-brake.
 	return cmd
 }
 
-// open opens the journal. A dry run makes none, and leaves an older one readable
-// for the program that wrote it.
+// open opens the journal. A dry run opens it read-only: it creates no journal
+// and does not upgrade an older one, which its own program must still be able
+// to read.
 func (f *againFlags) open(ctx context.Context) (*journal.Journal, error) {
 	if dir := f.State(); f.dryRun && dir != "" {
 		return journal.OpenReadOnly(ctx, dir, journal.Options{})
@@ -110,7 +113,7 @@ func (f *againFlags) open(ctx context.Context) (*journal.Journal, error) {
 	return run.OpenJournal(ctx, f.State())
 }
 
-// Rerun makes a new run of an earlier one's targets.
+// rerun makes a new run of selected targets of an earlier run.
 func rerun(ctx context.Context, f *againFlags, name, what string, stdio console.Stdio) error {
 	selector, err := journal.ParseSelector(what)
 	if err != nil {
@@ -137,16 +140,16 @@ func rerun(ctx context.Context, f *againFlags, name, what string, stdio console.
 	})
 }
 
-// resume goes on with a run. What it takes of the journal is what nobody else
-// goes on with too: the run's lock is taken before anything starts, and that
-// nobody had it in between is looked at then.
+// resume continues a run. Targets are selected before the run's lock is taken,
+// so the session number is checked once the lock is held: a different number
+// means that another process resumed the run meanwhile.
 func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio) (err error) {
 	j, err := f.open(ctx)
 	if err != nil {
 		return err
 	}
 	k := &run.Journaling{Journal: j}
-	begun := false // whoever ends the run ends the keeper too
+	begun := false // true: whoever ends the run also closes the Journaling
 	defer func() {
 		switch {
 		case begun:
@@ -191,13 +194,13 @@ func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio
 	})
 }
 
-// An earlier run is one in the journal, with those of its targets that are meant.
+// An earlier is a run in the journal with the selected targets.
 type earlier struct {
 	info    *journal.RunInfo
 	targets []fleet.Target // with their commands
-	unknown map[int]bool   // by index, those whose command may have run
-	braked  int            // those of them that a brake has kept from starting
-	brake   string         // what the brake said
+	unknown map[int]bool   // by index: targets whose command may have run
+	braked  int            // number of selected targets that a brake kept from starting
+	brake   string         // the brake's error
 }
 
 func readEarlier(ctx context.Context, j *journal.Journal, name string, s journal.Selector) (*earlier, error) {
@@ -230,8 +233,8 @@ func readEarlier(ctx context.Context, j *journal.Journal, name string, s journal
 	return e, err
 }
 
-// again runs targets of the journal with their commands, as the run did but for
-// what flags say.
+// again runs the selected targets with the settings of the earlier run, except
+// where a flag is given now.
 func again(ctx context.Context, f *againFlags, e *earlier, h record.Header, stdio console.Stdio,
 	begin func(context.Context, *run.JournalFlags, *record.Header, iter.Seq[fleet.Target]) (*run.Journaling, error),
 ) error {
@@ -254,13 +257,13 @@ func again(ctx context.Context, f *againFlags, e *earlier, h record.Header, stdi
 	return run.Execute(ctx, x.Execution, stdio)
 }
 
-// A repetition is an execution of an earlier run's targets.
+// A repetition is an Execution for targets of an earlier run.
 type repetition struct {
 	run.Execution
 	recalled run.Recalled
 }
 
-// prepare puts together what is known of the run and what is given now.
+// prepare combines the settings of the earlier run with the flags given now.
 func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, stdio console.Stdio) (x repetition, err error) {
 	if x.recalled, err = run.RecallSettings(e.info, f.given, true, stdio.Err); err != nil {
 		return x, err
@@ -327,15 +330,15 @@ func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, s
 	return x, nil
 }
 
-// remember keeps for a new run how it is made: as the earlier one, but for what
-// is given now.
+// remember sets what the journal keeps about the new run: the earlier run's
+// settings, except where a flag is given now.
 func (f *againFlags) remember(r run.Recalled) (err error) {
 	earlier := r.Info
 	f.JournalFlags.Options = f.Remembered()
 	if f.Settings, err = run.SettingsOf(f.given, f.keptNames, &f.HostFlags, false); err != nil || earlier.Settings == nil {
 		return err
 	}
-	if f.CheckDir != "" && (!r.Now["option"] || run.Elsewhere(f.SshOptions) == "") { // whom to trust counts more than --check
+	if f.CheckDir != "" && (!r.Now["option"] || run.Elsewhere(f.SshOptions) == "") { // trust matters more than --check
 		f.Settings.Directory = f.CheckDir
 	}
 	for _, file := range earlier.Settings.Files {
@@ -346,7 +349,7 @@ func (f *againFlags) remember(r run.Recalled) (err error) {
 	return nil
 }
 
-// indexesOf gives the targets' indexes in ascending order.
+// indexesOf returns the targets' indexes in ascending order.
 func indexesOf(targets []fleet.Target) []int {
 	indexes := make([]int, len(targets))
 	for i, t := range targets {

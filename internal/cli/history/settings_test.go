@@ -14,9 +14,9 @@ import (
 	"shoal/internal/journal"
 )
 
-// What is kept of a run is what was given and differs from the default, with
-// paths that hold from anywhere; without the command's text, nothing else tells
-// of it either.
+// The settings kept with a run are those that were given and differ from the
+// default, with absolute paths. Without the command's text, no other setting
+// reveals it either.
 func TestSettings(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -81,8 +81,8 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// Options of ssh_config name files as seen from the working directory. From
-// another one a run would have other keys, and other known hosts.
+// ssh_config options name files relative to the working directory. In another
+// directory a run would use other keys and known hosts.
 func TestSettingsElsewhere(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)

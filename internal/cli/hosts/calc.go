@@ -10,13 +10,13 @@ import (
 	"shoal/hosts/expr"
 )
 
-// A calculator carries out the operands of shoal hosts.
+// A calculator evaluates the operands of shoal hosts.
 type calculator struct {
 	flags    *hostsFlags
 	resolver *expr.Resolver
 	stdin    io.Reader
-	read     bool // standard input
-	names    int  // that all operands stand for
+	read     bool // standard input was read
+	names    int  // number of names in all operands
 }
 
 func newCalculator(f *hostsFlags, stdin io.Reader) *calculator {
@@ -25,11 +25,11 @@ func newCalculator(f *hostsFlags, stdin io.Reader) *calculator {
 	return &calculator{flags: f, resolver: r, stdin: stdin}
 }
 
-// asked says whether any hosts are named.
+// asked reports whether the command line names hosts.
 func (c *calculator) asked() bool { return c.flags.all || len(c.flags.operands) > 0 }
 
-// calculate gives what the operands stand for. Without any the hosts come from
-// standard input, except for a list of groups.
+// calculate evaluates the operands. Without operands the hosts come from
+// standard input, except when groups are listed.
 func (c *calculator) calculate() (expr.Set, error) {
 	list := c.flags.operands
 	alone := true
@@ -58,7 +58,7 @@ func (c *calculator) calculate() (expr.Set, error) {
 	return left, nil
 }
 
-// First gives what the first operand is applied to.
+// first returns the set that the operations are applied to.
 func (c *calculator) first(list operands) (expr.Set, error) {
 	if c.flags.all {
 		e, err := c.resolver.All(c.flags.source)
@@ -73,7 +73,7 @@ func (c *calculator) first(list operands) (expr.Set, error) {
 	return expr.Set{}, nil
 }
 
-// united gives the hosts of some operands together.
+// united returns the union of the operands.
 func (c *calculator) united(list operands) (expr.Set, error) {
 	var b expr.Builder
 	for _, o := range list {
@@ -94,7 +94,7 @@ func (c *calculator) united(list operands) (expr.Set, error) {
 	return b.Set(), nil
 }
 
-// add takes one expression; a blank one stands for no hosts.
+// add adds one expression; a blank one means no hosts.
 func (c *calculator) add(b *expr.Builder, text string) error {
 	if text == "" {
 		return nil
@@ -119,7 +119,7 @@ func (c *calculator) add(b *expr.Builder, text string) error {
 // maxInput bounds standard input, in bytes.
 const maxInput = 1 << 30
 
-// input reads standard input, once.
+// input reads standard input, only once.
 func (c *calculator) input() (string, error) {
 	if c.read {
 		return "", errors.New("standard input is named twice\nhint: name it once")
@@ -136,7 +136,7 @@ func (c *calculator) input() (string, error) {
 	return text.String(), nil
 }
 
-// Words yields what stands between blanks, up to a # on each line.
+// words yields the words of text, without comments (# to the end of the line).
 func words(text string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for line := range strings.Lines(text) {
@@ -150,7 +150,7 @@ func words(text string) iter.Seq[string] {
 	}
 }
 
-// explained adds the hint where no groups are there to be had.
+// explained adds a hint to err when no groups are configured.
 func (c *calculator) explained(err error) error {
 	if errors.Is(err, expr.ErrNoGroups) {
 		return fmt.Errorf("%w\nhint: name the hosts in place of groups", err)

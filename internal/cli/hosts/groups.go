@@ -7,8 +7,8 @@ import (
 	"shoal/hosts/expr"
 )
 
-// printGroups lists the groups of the source or, where hosts are given, those
-// that hold some of them.
+// printGroups lists the groups of the source; if hosts were given, only the
+// groups that contain any of them.
 func (c *calculator) printGroups(w io.Writer, hosts expr.Set) error {
 	names, err := c.resolver.GroupNames(c.flags.source)
 	if err != nil {

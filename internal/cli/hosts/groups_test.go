@@ -16,7 +16,8 @@ import (
 	"shoal/internal/needs"
 )
 
-// scriptGroups are the groups of one source, as in the file groupsFile.
+// scriptGroups are the groups of one source, the same as in the file
+// groupsFile.
 type scriptGroups map[string]string
 
 func (g scriptGroups) Group(_, name string) (string, error) { return g[name], nil }
@@ -30,7 +31,7 @@ map: sed -n 's/^$GROUP: //p' $CFGDIR/groups
 list: sed -n 's/^\([^:]*\): .*/\1/p' $CFGDIR/groups
 `
 
-// TestListsGroupsAsNodeset gives both programs the same groups.
+// TestListsGroupsAsNodeset runs both programs with the same groups.
 func TestListsGroupsAsNodeset(t *testing.T) {
 	groups := scriptGroups{"web": "web[1-9]", "db": "db1,@spare", "spare": "n5,n[7-9]", "r1": "r1n[1-2],web3"}
 	dir := t.TempDir()
@@ -70,7 +71,7 @@ func TestListsGroupsAsNodeset(t *testing.T) {
 	}
 }
 
-// hostsWith is shoal hosts with these groups.
+// hostsWith runs shoal hosts with these groups.
 func hostsWith(groups expr.Groups, args []string) (string, error) {
 	var out bytes.Buffer
 	cmd := newHostsWith(console.Stdio{In: strings.NewReader(""), Out: &out, Err: &out}, groups)

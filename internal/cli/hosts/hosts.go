@@ -1,3 +1,5 @@
+// Package hosts implements shoal hosts, which evaluates host expressions and
+// prints the result. It connects to nothing. Parsing is in package hosts/expr.
 package hosts
 
 import (
@@ -27,10 +29,11 @@ type hostsFlags struct {
 	source              string
 	separator           string
 	slice               string
-	places              map[int]bool // what slice asks for
+	places              map[int]bool // the numbers that --slice names
 	split, pick         int
 }
 
+// New returns shoal hosts.
 func New(stdio console.Stdio) *cobra.Command {
 	return newHostsWith(stdio, flags.ClusterShellGroups(context.Background(), groups.Limits{}))
 }
@@ -52,7 +55,7 @@ blanks, and comments after #. A blank expression stands for no hosts.`,
   shoal run --hostfile hosts -q | shoal hosts -c      hosts in a file`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args, stdio) },
 	}
-	// Flags and operands are read one after the other: their order matters.
+	// The order of flags and operands matters, so they are parsed one by one.
 	cmd.Flags().SetInterspersed(false)
 	flags.AddInGroups(cmd, f.commands(), f.operations(), f.options())
 	return cmd
@@ -87,7 +90,7 @@ func (f *hostsFlags) options() flags.FlagGroup {
 	return g
 }
 
-// Run is shoal hosts.
+// run implements shoal hosts.
 func (f *hostsFlags) run(cmd *cobra.Command, args []string, stdio console.Stdio) error {
 	help, err := f.operands.read(cmd, args)
 	if err != nil {
@@ -143,7 +146,7 @@ func (f *hostsFlags) validate(cmd *cobra.Command) error {
 	return nil
 }
 
-// readSlice reads the places that --slice names.
+// readSlice parses --slice.
 func (f *hostsFlags) readSlice() error {
 	places, err := expr.Expand("[" + f.slice + "]")
 	if err != nil {

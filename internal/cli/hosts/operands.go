@@ -6,7 +6,7 @@ import (
 	"shoal/hosts/expr"
 )
 
-// An operation is the flag of an operand, "" for those that are united.
+// An operation is the flag before an operand; "" means union.
 type operation string
 
 const (
@@ -43,16 +43,18 @@ type operandFlag struct {
 	op operation
 }
 
+// String and Type implement pflag.Value.
 func (f operandFlag) String() string { return "" }
 func (f operandFlag) Type() string   { return "expression" }
 
+// Set implements pflag.Value.
 func (f operandFlag) Set(text string) error {
 	*f.to = append(*f.to, operand{f.op, text})
 	return nil
 }
 
-// read takes the rest of the command line from the first operand without a flag
-// on, flags of all kinds between operands; after "--" there are only operands.
+// read parses the rest of the command line from the first operand on. Flags of
+// all kinds may stand between operands; after "--" there are only operands.
 func (o *operands) read(cmd *cobra.Command, args []string) (help bool, err error) {
 	flags := cmd.Flags()
 	for len(args) > 0 {

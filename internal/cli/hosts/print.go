@@ -9,7 +9,7 @@ import (
 	"shoal/hosts/expr"
 )
 
-// chosen gives the part of the hosts that --slice and --pick ask for.
+// chosen returns the hosts that --slice and --pick select.
 func (f *hostsFlags) chosen(set expr.Set) expr.Set {
 	if f.places != nil {
 		set = set.Filter(func(i int) bool { return f.places[i] })
@@ -21,8 +21,8 @@ func (f *hostsFlags) chosen(set expr.Set) expr.Set {
 	return set
 }
 
-// pick gives n of the numbers below total at random, each choice as likely
-// (Floyd's algorithm).
+// pick returns n different numbers below total at random, uniformly (Floyd's
+// algorithm).
 func pick(total, n int) map[int]bool {
 	picked := make(map[int]bool, n)
 	for i := total - n; i < total; i++ {
@@ -35,8 +35,8 @@ func pick(total, n int) map[int]bool {
 	return picked
 }
 
-// print prints the set, or its parts with --split. An error of the writer shows
-// when it is flushed.
+// print prints the set, or its parts with --split. Write errors appear at
+// w.Flush.
 func (f *hostsFlags) print(w *bufio.Writer, set expr.Set) {
 	parts := max(min(f.split, set.Len()), 1)
 	from := 0

@@ -53,7 +53,7 @@ replaced whole; nothing is written to it when any key for it is refused.`,
 	return cmd
 }
 
-// keysApprove is shoal keys approve.
+// keysApprove implements shoal keys approve.
 func keysApprove(ctx context.Context, f *approveFlags, args []string, stdio console.Stdio) error {
 	replace, err := f.replaced(ctx)
 	if err != nil {
@@ -86,7 +86,7 @@ func keysApprove(ctx context.Context, f *approveFlags, args []string, stdio cons
 	return c.endedWith(len(r.report.Findings) - r.report.Count()[scan.Known] - len(approvals))
 }
 
-// replaced reads --replace.
+// replaced parses --replace.
 func (f *approveFlags) replaced(ctx context.Context) ([]fleet.Host, error) {
 	if len(f.replace) == 0 {
 		return nil, nil
@@ -98,7 +98,7 @@ func (f *approveFlags) replaced(ctx context.Context) ([]fleet.Host, error) {
 	return list.Hosts, nil
 }
 
-// stands says whether one of the hosts stands for the target.
+// stands reports whether hosts contains the target's host.
 func stands(hosts []fleet.Host, t fleet.Target) bool {
 	for _, h := range hosts {
 		if strings.EqualFold(h.Name, t.Host.Name) && (h.Port == 0 || h.Port == t.Port) {
@@ -108,7 +108,7 @@ func stands(hosts []fleet.Host, t fleet.Target) bool {
 	return false
 }
 
-// decide gives the targets, by Index, whose keys are approved.
+// decide returns the approved targets, by Index.
 func (r *reviewed) decide(yesNew bool, replace []fleet.Host) (map[int]bool, error) {
 	approved := make(map[int]bool)
 	var q interview
@@ -127,9 +127,8 @@ func (r *reviewed) decide(yesNew bool, replace []fleet.Host) (map[int]bool, erro
 	return approved, nil
 }
 
-// approves says whether a group is approved that --replace does not decide. A
-// key that comes beside a known one is not the first that is seen of a host:
-// --yes-new does not mean it.
+// approves reports whether a group that --replace does not decide is approved.
+// --yes-new does not cover a new key of a host that already has a known one.
 func (r *reviewed) approves(g scan.Group, yesNew bool, q *interview) (bool, error) {
 	switch {
 	case g.State != scan.New && g.State != scan.Added:
@@ -140,8 +139,8 @@ func (r *reviewed) approves(g scan.Group, yesNew bool, q *interview) (bool, erro
 	return q.ask(r, g)
 }
 
-// untouched says which hosts nobody was asked about, and what was asked for in
-// vain.
+// untouched describes the hosts that were not asked about, and the names given
+// to --replace without effect.
 func (r *reviewed) untouched(approved map[int]bool, f *approveFlags, replace []fleet.Host) []string {
 	left := make(map[scan.State][]string)
 	for _, f := range r.report.Findings {
@@ -171,7 +170,7 @@ func (r *reviewed) untouched(approved map[int]bool, f *approveFlags, replace []f
 	return texts
 }
 
-// added are the hosts with more keys that nobody was asked about.
+// added returns the hosts with additional keys that were not asked about.
 func added(left map[scan.State][]string, yesNew bool) []string {
 	if yesNew {
 		return left[scan.Added]
@@ -179,7 +178,7 @@ func added(left map[scan.State][]string, yesNew bool) []string {
 	return nil
 }
 
-// changed says whether a host with a changed key is meant.
+// changed reports whether h stands for a host with a changed key.
 func (r *reviewed) changed(h fleet.Host) bool {
 	for _, f := range r.report.Findings {
 		if f.State == scan.Changed && stands([]fleet.Host{h}, f.Target) {

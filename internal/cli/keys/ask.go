@@ -10,23 +10,23 @@ import (
 	"shoal/internal/ssh/hostkeys/scan"
 )
 
-// An interview asks on the terminal about one group of hosts after the other. The
-// zero value is ready; the terminal is opened for the first question.
+// An interview asks on the terminal about one group of hosts at a time. The
+// zero value is ready to use; the terminal is opened for the first question.
 type interview struct {
 	tty   *os.File
 	lines *bufio.Scanner
-	all   [scan.NumStates]bool // yes to what is left of a state
-	quit  bool                 // no to everything that is left
+	all   [scan.NumStates]bool // yes to the rest of a state
+	quit  bool                 // no to all remaining groups
 }
 
-// End closes the terminal.
+// end closes the terminal.
 func (q *interview) end() {
 	if q.tty != nil {
 		_ = q.tty.Close()
 	}
 }
 
-// Ask asks about one group. Its error says that nobody answers.
+// ask asks about one group. It returns an error if nobody can answer.
 func (q *interview) ask(r *reviewed, g scan.Group) (bool, error) {
 	if q.quit || q.all[g.State] {
 		return !q.quit, nil

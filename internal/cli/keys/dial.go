@@ -20,36 +20,36 @@ import (
 	"shoal/internal/ssh/xcrypto"
 )
 
-// A scanner is a ssh.Dialer for which a connection has done its work when
-// the host key is recorded: nothing is authenticated, and the Conn that it gives
-// runs nothing and is ok. One Dial makes a connection for each question, one
-// after the other, so that a host never sees two at once.
+// A scanner is an ssh.Dialer that only records host keys: it does not
+// authenticate, and the Conn it returns runs nothing and reports OK. Dial opens
+// one connection per question, one after the other, so that a host never has
+// two at once.
 type scanner struct {
 	recorder scan.Recorder
 	asks     []scanClient
 	closers  []func()
 }
 
-// A scanClient asks one question. Servers that share no algorithm with best may
-// share one with legacy, which is nil where that is not wanted.
+// A scanClient asks one question. best may share no algorithm with an old
+// server; legacy then tries again, and nil disables it.
 type scanClient struct{ best, legacy ssh.Dialer }
 
-// A scanPlan says what a scanner asks.
+// A scanPlan is what a scanner asks each host.
 type scanPlan struct {
-	// questions are the algorithms of each connection. With none there is one
-	// connection, for the key that a run is shown: first those types that known
-	// knows of the host.
+	// questions are the host key algorithms to offer on each connection. If
+	// empty, there is one connection with the algorithms of a run: first the
+	// types known for the host.
 	questions [][]string
 	known     *hostkeys.Router
-	// certificates says that hosts may show one there, where known knows an
-	// authority for them.
+	// certificates allows a host certificate on that connection if a CA is
+	// known for the host.
 	certificates bool
-	// jumps are the jump hosts on the way.
+	// jumps are the jump hosts of all targets.
 	jumps []fleet.Target
 }
 
-// newScanner makes a scanner. Jump hosts are logged in to as in a run, which may
-// need an answer of a person now.
+// newScanner returns a scanner. It logs in to jump hosts as a run does, which
+// may ask for a secret now.
 func newScanner(ctx context.Context, opts shoal.Options, p scanPlan) (*scanner, error) {
 	s := new(scanner)
 	network := tunnel.New(tunnel.Options{Direct: opts.Network, Timeouts: opts.Timeouts})
@@ -69,7 +69,8 @@ func newScanner(ctx context.Context, opts shoal.Options, p scanPlan) (*scanner, 
 	return s, nil
 }
 
-// asks gives for each connection what to offer to a target.
+// asks returns for each connection a function with the algorithms to offer to a
+// target.
 func (p scanPlan) asks() []func(fleet.Target) []string {
 	if len(p.questions) == 0 {
 		return []func(fleet.Target) []string{p.shownFirst}
@@ -81,11 +82,11 @@ func (p scanPlan) asks() []func(fleet.Target) []string {
 	return asks
 }
 
-// shownFirst lists what a run offers to the host: known types first, so that a
-// host with several keys shows one that is known.
+// shownFirst returns the algorithms that a run offers to the host: known types
+// first, so that a host with several keys shows a known one.
 func (p scanPlan) shownFirst(t fleet.Target) []string {
 	algorithms := p.known.Algorithms(t)
-	if len(algorithms) == 0 { // known_hosts cannot be read, which comparing tells
+	if len(algorithms) == 0 { // known_hosts cannot be read, which the comparison reports
 		return slices.Concat(scan.KeyTypes()...)
 	}
 	if !p.certificates {
@@ -94,10 +95,10 @@ func (p scanPlan) shownFirst(t fleet.Target) []string {
 	return algorithms
 }
 
-// useJumps has the network log in to jump hosts by the ordinary policy, with the
-// ordinary keys.
+// useJumps makes the network log in to jump hosts with the ordinary host-key
+// policy and keys.
 func (s *scanner) useJumps(ctx context.Context, opts shoal.Options, network *tunnel.Network, jumps []fleet.Target) error {
-	opts.Client = shoal.ClientBest // the only one that carries streams
+	opts.Client = shoal.ClientBest // the only client that carries streams
 	opts.Entry, opts.Preview, opts.Jump = nil, slices.Values(jumps), ""
 	dialer, closer, err := opts.OpenDialer(ctx)
 	if err != nil {
@@ -112,7 +113,7 @@ func (s *scanner) useJumps(ctx context.Context, opts shoal.Options, network *tun
 	return nil
 }
 
-// add makes the client for one question.
+// add creates the client for one question.
 func (s *scanner) add(opts shoal.Options, network ssh.Network, q *question) error {
 	legacy, err := xcrypto.New(xcrypto.Options{
 		HostKeys: q, Identities: noIdentities{}, Timeouts: opts.Timeouts, Network: network,
@@ -135,15 +136,16 @@ func (s *scanner) add(opts shoal.Options, network ssh.Network, q *question) erro
 	return nil
 }
 
-// Close ends what the scanner has opened, the jump hosts' dialer last.
+// close closes everything that the scanner has opened, the jump hosts' dialer
+// last.
 func (s *scanner) close() {
 	for _, closer := range s.closers {
 		closer()
 	}
 }
 
-// Dial implements ssh.Dialer. It fails when a connection fails, whatever
-// others have recorded, and when the host has no key of any type asked for.
+// Dial implements ssh.Dialer. It fails if any connection fails, even if others
+// have recorded keys, and if the host has no key of the requested types.
 func (s *scanner) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	var missing error
 	recorded := false
@@ -163,8 +165,8 @@ func (s *scanner) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	return scanned{}, nil
 }
 
-// Ask makes one connection, or two where the first client is not understood. Its
-// error is never nil.
+// ask makes one connection, or two if the first client shares no algorithm with
+// the server. It always returns a non-nil error.
 func (c scanClient) ask(ctx context.Context, a *ssh.Attempt) error {
 	err := refused(c.best.Dial(ctx, a))
 	if f, ok := errors.AsType[*fleet.Error](err); !ok || f.Reason != fleet.ReasonNoCommonAlgorithm ||
@@ -174,7 +176,7 @@ func (c scanClient) ask(ctx context.Context, a *ssh.Attempt) error {
 	return refused(c.legacy.Dial(ctx, a))
 }
 
-// refused gives the error of a Dial that cannot succeed: every key is refused.
+// refused returns the error of a Dial that can only fail: every key is refused.
 func refused(conn ssh.Conn, err error) error {
 	if err != nil {
 		return err
@@ -183,12 +185,14 @@ func refused(conn ssh.Conn, err error) error {
 	return errors.New("a scan was let in, though it refuses every key")
 }
 
-// chooses says whether the route chooses algorithms, which only one client obeys.
+// chooses reports whether the route sets algorithms, which only one of the
+// clients supports.
 func chooses(r *fleet.Route) bool {
 	return r != nil && (r.Kex != nil || r.HostKeys != nil || r.Ciphers != nil || r.MACs != nil)
 }
 
-// noKeyOfType says whether the server has no host key of the types asked for.
+// noKeyOfType reports whether the server has no host key of the requested
+// types.
 func noKeyOfType(err error) bool {
 	if e, ok := errors.AsType[*wire.NegotiationError](err); ok {
 		return onlyHostKeys(e.Client)
@@ -199,44 +203,50 @@ func noKeyOfType(err error) bool {
 	return false
 }
 
-// onlyHostKeys says whether these are host-key algorithms. They may be none,
-// where ssh_config forbids those that were asked for; of the others there is
-// always one.
+// onlyHostKeys reports whether names are host key algorithms. An empty list
+// counts too: ssh_config may forbid all that were requested, while every other
+// list has at least one.
 func onlyHostKeys(names []string) bool {
 	all := wire.AllHostKeyAlgorithms()
 	return !slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(all, n) })
 }
 
-// scanned is the Conn of a host whose keys are recorded.
+// scanned is the Conn returned once the host's keys are recorded.
 type scanned struct{}
 
+// Start implements ssh.Conn.
 func (scanned) Start(_ context.Context, done func(fleet.End)) {
 	done(fleet.End{Outcome: fleet.OutcomeOK, Phase: fleet.PhaseHostkey})
 }
 
+// Close implements ssh.Conn.
 func (scanned) Close() error { return nil }
 
-// noIdentities offers no key.
+// noIdentities is a source of client keys that has none.
 type noIdentities struct{}
 
+// Signers returns no key.
 func (noIdentities) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return nil, nil }
 
-// A question is the ssh.HostKeys of one connection to each host.
+// A question implements ssh.HostKeys for one connection to each host.
 type question struct {
 	recorder *scan.Recorder
 	ask      func(fleet.Target) []string
 }
 
+// Algorithms implements ssh.HostKeys.
 func (q *question) Algorithms(t fleet.Target) []string { return q.ask(t) }
 
+// Check implements ssh.HostKeys: it records the key and refuses it.
 func (q *question) Check(t fleet.Target, remote net.Addr, key xssh.PublicKey) error {
 	asked := q.ask(t)
 	if slices.Contains(asked, xssh.CertAlgoRSASHA512v01) {
-		asked = append(slices.Clip(asked), xssh.CertAlgoRSAv01) // the type of what these sign for
+		asked = append(slices.Clip(asked), xssh.CertAlgoRSAv01) // their key type
 	}
 	return q.recorder.Ask(asked).Check(t, remote, key)
 }
 
+// Accepted implements ssh.HostKeys.
 func (q *question) Accepted(t fleet.Target, key xssh.PublicKey) error {
 	return q.recorder.Ask(nil).Accepted(t, key)
 }

@@ -48,7 +48,7 @@ of a run with as many hosts that were not reached.`,
 	return cmd
 }
 
-// keysDiff is shoal keys diff.
+// keysDiff implements shoal keys diff.
 func keysDiff(ctx context.Context, f *keysFlags, args []string, stdio console.Stdio) error {
 	c, err := f.given(ctx, args, stdio)
 	if err != nil {
@@ -66,7 +66,8 @@ func keysDiff(ctx context.Context, f *keysFlags, args []string, stdio console.St
 	return c.endedWith(len(r.report.Findings) - counts[scan.Known])
 }
 
-// endedWith gives the exit code as an error, differing hosts among it.
+// endedWith returns the exit code as an error. differ is the number of hosts
+// with differences.
 func (c *collection) endedWith(differ int) error {
 	if c.code == console.ExitOK && differ > 0 {
 		return console.ExitError(console.ExitFailed)
@@ -74,7 +75,7 @@ func (c *collection) endedWith(differ int) error {
 	return c.ended()
 }
 
-// Given are the keys of the file that was named, or of the hosts.
+// given returns the keys from the named file, or scans the hosts.
 func (f *keysFlags) given(ctx context.Context, args []string, stdio console.Stdio) (*collection, error) {
 	if len(args) == 0 {
 		return f.scan(ctx, true, stdio)
@@ -85,7 +86,7 @@ func (f *keysFlags) given(ctx context.Context, args []string, stdio console.Stdi
 	return f.read(ctx, args[0], stdio)
 }
 
-// read takes the keys from a file.
+// read reads the keys from a file.
 func (f *keysFlags) read(ctx context.Context, path string, stdio console.Stdio) (*collection, error) {
 	opts, err := f.scanOptions(stdio)
 	if err != nil {
@@ -107,7 +108,7 @@ func (f *keysFlags) read(ctx context.Context, path string, stdio console.Stdio) 
 	}
 	for i := range seen {
 		t := seen[i].Target
-		t.Port = cmp.Or(t.Port, fleet.DefaultPort) // which a name without one means here, whatever ssh_config says
+		t.Port = cmp.Or(t.Port, fleet.DefaultPort) // here no port means 22, whatever ssh_config says
 		seen[i].Target = planner.Target(ctx, t)
 	}
 	return &collection{seen: seen, router: hostkeys.NewRouter(hostkeys.Options{Alias: plan.Alias}, plan.Trust)}, nil

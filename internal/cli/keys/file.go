@@ -7,15 +7,15 @@ import (
 	"path/filepath"
 )
 
-// A scanFile is the file of shoal keys scan --output. It is opened before the
-// scan, so that a place that cannot be written is found first, and put in place
-// whole.
+// A scanFile is the output file of shoal keys scan --output. A temporary file
+// is opened before the scan, so that an unwritable directory is found first,
+// and renamed when it is complete.
 type scanFile struct {
 	path string
-	temp *os.File // nil once it is in place
+	temp *os.File // nil once it has been renamed
 }
 
-// newScanFile gives nil for no path.
+// newScanFile returns nil for an empty path.
 func newScanFile(path string) (*scanFile, error) {
 	if path == "" {
 		return nil, nil
@@ -30,7 +30,7 @@ func newScanFile(path string) (*scanFile, error) {
 	return &scanFile{path: path, temp: temp}, nil
 }
 
-// commit writes the text and puts the file in place.
+// commit writes the text and renames the file.
 func (f *scanFile) commit(text []byte) error {
 	_, err := f.temp.Write(text)
 	if err := errors.Join(err, f.temp.Close()); err != nil {
@@ -43,7 +43,7 @@ func (f *scanFile) commit(text []byte) error {
 	return nil
 }
 
-// discard removes what was not put in place.
+// discard removes the temporary file unless it was committed.
 func (f *scanFile) discard() {
 	if f == nil || f.temp == nil {
 		return

@@ -1,3 +1,6 @@
+// Package keys implements shoal keys: collect the host keys of many hosts,
+// compare them with known_hosts, and add what a person approves. Host-key
+// checks during a run are in internal/ssh/hostkeys.
 package keys
 
 import (
@@ -13,6 +16,7 @@ import (
 	"shoal/internal/ssh/hostkeys/scan"
 )
 
+// New returns shoal keys with its subcommands.
 func New(stdio console.Stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
@@ -34,7 +38,7 @@ themselves (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub).`,
 	return cmd
 }
 
-// keysFlags are the flags that every subcommand of shoal keys has.
+// keysFlags are the flags common to all subcommands of shoal keys.
 type keysFlags struct {
 	flags.HostFlags
 	naming *pflag.FlagSet // those of hostFlags that name hosts
@@ -45,7 +49,7 @@ type keysFlags struct {
 	progress              flags.Choice
 }
 
-// Register adds the flags to cmd in groups, and own as the last one.
+// register adds the flags to cmd in groups, with the command's own group last.
 func (f *keysFlags) register(cmd *cobra.Command, own func(g flags.FlagGroup)) {
 	targets := f.Targets()
 	f.naming = targets.FlagSet
@@ -66,8 +70,8 @@ func (f *keysFlags) register(cmd *cobra.Command, own func(g flags.FlagGroup)) {
 	flags.AddInGroups(cmd, targets, f.Connection(), control, output)
 }
 
-// Validate finds what is wrong before anything is read; file says that a scan is
-// read from one.
+// validate returns an error for flags that exclude each other. file reports
+// whether the keys are read from a file.
 func (f *keysFlags) validate(file bool) error {
 	if _, err := keyTypes(f.types); err != nil {
 		return err
@@ -93,8 +97,8 @@ func (f *keysFlags) validate(file bool) error {
 	return nil
 }
 
-// keyTypes reads --types into the algorithms of each connection; none means that
-// each host is asked once, for what a run would be shown.
+// keyTypes parses --types into the algorithms to offer on each connection. An
+// empty result means one connection per host, for the key that a run would see.
 func keyTypes(words []string) ([][]string, error) {
 	types := scan.KeyTypes()
 	named := map[string][]string{"ed25519": types[0], "ecdsa": types[1], "rsa": types[2]}

@@ -52,7 +52,7 @@ and servers count connections that log in to nothing (sshd's PerSourcePenalties)
 	return cmd
 }
 
-// keysScan is shoal keys scan.
+// keysScan implements shoal keys scan.
 func keysScan(ctx context.Context, f *keysFlags, path string, stdio console.Stdio) error {
 	file, err := newScanFile(path)
 	if err != nil {
@@ -76,14 +76,14 @@ func keysScan(ctx context.Context, f *keysFlags, path string, stdio console.Stdi
 	return c.ended()
 }
 
-// A collection is the host keys to look at.
+// A collection is a set of host keys from a scan or a file.
 type collection struct {
 	seen   []scan.Seen
-	router *hostkeys.Router // by what they are judged
-	code   int              // of the scan; exitOK where they come from a file
+	router *hostkeys.Router // compares them with known_hosts
+	code   int              // of the scan; ExitOK for keys from a file
 }
 
-// ended gives the exit code of the scan as an error.
+// ended returns the scan's exit code as an error.
 func (c *collection) ended() error {
 	if c.code == console.ExitOK {
 		return nil
@@ -91,8 +91,8 @@ func (c *collection) ended() error {
 	return console.ExitError(c.code)
 }
 
-// Text is the collection as ssh-keyscan prints it. Hosts that cannot stand in
-// known_hosts are complained about and left out.
+// text returns the collection in the format of ssh-keyscan. Hosts whose name is
+// not valid in known_hosts are reported and left out.
 func (c *collection) text(complaints io.Writer) []byte {
 	var b bytes.Buffer
 	for _, s := range c.seen {
@@ -104,9 +104,9 @@ func (c *collection) text(complaints io.Writer) []byte {
 	return b.Bytes()
 }
 
-// scan collects the keys of the hosts that the flags name, and shows how it goes
-// as run does. certificates says that hosts may show one where its authority is
-// known.
+// scan collects the keys of the hosts that the flags name, and shows the
+// progress as shoal run does. certificates allows host certificates where
+// known_hosts has a CA for the host.
 func (f *keysFlags) scan(ctx context.Context, certificates bool, stdio console.Stdio) (*collection, error) {
 	if err := f.validate(false); err != nil {
 		return nil, err
@@ -134,7 +134,7 @@ func (f *keysFlags) scan(ctx context.Context, certificates bool, stdio console.S
 	router := hostkeys.NewRouter(hostkeys.Options{Alias: plan.Alias}, plan.Trust)
 	asked := scanPlan{questions: questions, known: router, certificates: certificates, jumps: jumpsOf(targets)}
 	if len(asked.jumps) > 0 {
-		flags.WarnInsecure(stdio.Err, opts) // of all hosts only these are judged
+		flags.WarnInsecure(stdio.Err, opts) // only jump hosts' keys are checked
 	}
 	s, err := newScanner(ctx, opts, asked)
 	if err != nil {
@@ -149,7 +149,7 @@ func (f *keysFlags) scan(ctx context.Context, certificates bool, stdio console.S
 	return &collection{seen: s.recorder.Seen(), router: router, code: code}, nil
 }
 
-// scanOptions are the options of the flags for a scan.
+// scanOptions returns the library's options for a scan.
 func (f *keysFlags) scanOptions(stdio console.Stdio) (shoal.Options, error) {
 	opts, err := f.Options()
 	if err != nil {
@@ -160,8 +160,8 @@ func (f *keysFlags) scanOptions(stdio console.Stdio) (shoal.Options, error) {
 	return opts, opts.Validate()
 }
 
-// collect dials every target and gives the exit code that a run with these
-// outcomes has.
+// collect dials every target and returns the exit code of a run with these
+// outcomes.
 func (f *keysFlags) collect(ctx context.Context, opts shoal.Options, s *scanner, targets []fleet.Target, stdio console.Stdio) (int, error) {
 	started := time.Now()
 	out, err := display.New(&display.OutputFlags{Progress: f.progress}, stdio, record.Header{
@@ -193,7 +193,7 @@ func (f *keysFlags) collect(ctx context.Context, opts shoal.Options, s *scanner,
 	return console.ExitCode(&out.Summary, out.Failure() == nil), nil
 }
 
-// jumpsOf lists the jump hosts on the way to the targets, each once.
+// jumpsOf returns the jump hosts of all targets, each once.
 func jumpsOf(targets []fleet.Target) []fleet.Target {
 	seen := make(map[string]bool)
 	var jumps []fleet.Target

@@ -14,14 +14,14 @@ import (
 	"shoal/internal/ui"
 )
 
-// A reviewed is a collection, compared.
+// A reviewed is a collection compared with known_hosts.
 type reviewed struct {
 	report scan.Report
 	groups []scan.Group
 	router *hostkeys.Router
 }
 
-// review compares the collection and prints what came of it.
+// review compares the collection with known_hosts and prints the differences.
 func (c *collection) review(stdio console.Stdio) (*reviewed, error) {
 	r := &reviewed{report: scan.Compare(judge{c.router}, c.seen), router: c.router}
 	for i := range r.report.Findings {
@@ -37,9 +37,11 @@ func (c *collection) review(stdio console.Stdio) (*reviewed, error) {
 	return r, nil
 }
 
-// A judge says of hosts that ssh_config keeps from being tried why that is.
+// A judge compares keys with known_hosts. For hosts that ssh_config keeps from
+// being tried it returns the reason.
 type judge struct{ router *hostkeys.Router }
 
+// Judge compares the key with known_hosts, or returns why the host is not tried.
 func (j judge) Judge(t fleet.Target, key ssh.PublicKey) (hostkeys.Judgement, error) {
 	if t.Route != nil && t.Route.Err != nil {
 		return hostkeys.Judgement{}, t.Route.Err
@@ -47,8 +49,9 @@ func (j judge) Judge(t fleet.Target, key ssh.PublicKey) (hostkeys.Judgement, err
 	return j.router.Judge(t, key)
 }
 
-// withoutCertificates leaves of each certificate the key that it is for. Where
-// the host is not known by it, it does not count, and known_hosts takes keys.
+// withoutCertificates replaces each certificate by the key in it. A certificate
+// of a host whose CA is not known does not count, and known_hosts has plain
+// keys.
 func withoutCertificates(f *scan.Finding) {
 	if f.State == scan.Known {
 		return
@@ -63,7 +66,7 @@ func withoutCertificates(f *scan.Finding) {
 	f.Keys = keys
 }
 
-// print writes the groups, known hosts on one line, and sums them up.
+// print prints the groups, with all known hosts on one line, and a summary.
 func (r *reviewed) print(stdio console.Stdio) error {
 	var errs []error
 	if hosts := r.report.Hosts(scan.Known); hosts != "" {
@@ -83,7 +86,7 @@ func printState(w io.Writer, s scan.State, hosts string) error {
 	return err
 }
 
-// printGroup writes one group with its keys.
+// printGroup prints one group with its keys.
 func (r *reviewed) printGroup(w io.Writer, g scan.Group) error {
 	if err := printState(w, g.State, g.Hosts()); err != nil {
 		return err
@@ -96,8 +99,8 @@ func (r *reviewed) printGroup(w io.Writer, g scan.Group) error {
 	return nil
 }
 
-// details are the lines about a group: what is known and not shown (-), what is
-// shown (+), what of that is known (=), and what else stands against it.
+// details returns the lines about a group: known keys that were not shown (-),
+// new keys (+), known keys that were shown (=), and other objections.
 func (r *reviewed) details(g scan.Group) []string {
 	var lines []string
 	if g.State == scan.Changed {
@@ -118,11 +121,11 @@ func (r *reviewed) details(g scan.Group) []string {
 	return lines
 }
 
-// maxLost bounds the known keys that are listed of one group.
+// maxLost limits the known keys that are listed for one group.
 const maxLost = 8
 
-// lost lists the keys that are known of a group's hosts, each once. None of them
-// is shown by any of the hosts.
+// lost lists the known keys of the group's hosts that none of them showed, each
+// once.
 func (r *reviewed) lost(g scan.Group) []string {
 	var lines []string
 	listed := make(map[string]bool)
@@ -144,7 +147,7 @@ func (r *reviewed) lost(g scan.Group) []string {
 	return lines
 }
 
-// known is what known_hosts has for the host; nothing where that cannot be told.
+// known returns the host's keys in known_hosts; nil if that cannot be read.
 func (r *reviewed) known(f scan.Finding) []hostkeys.Known {
 	store, err := r.router.Store(f.Target)
 	if err != nil {
@@ -157,10 +160,10 @@ func (r *reviewed) known(f scan.Finding) []hostkeys.Known {
 	return known
 }
 
-// fingerprint names a key as ssh-keygen -l does.
+// fingerprint formats a key as ssh-keygen -l does.
 func fingerprint(key ssh.PublicKey) string { return key.Type() + " " + ssh.FingerprintSHA256(key) }
 
-// countStates says how many hosts are in which state.
+// countStates returns the number of hosts in each state as text.
 func countStates(r scan.Report) string {
 	text := ""
 	for state, n := range r.Count() {

@@ -11,14 +11,15 @@ import (
 	"shoal/internal/ui"
 )
 
-// A book is a known_hosts file with what is to be written to it.
+// A book is a known_hosts file with the approvals to write to it.
 type book struct {
 	opts      hostkeys.Options
 	approvals []hostkeys.Approval
-	places    map[string]int // in approvals, by the name under which the host is known
+	places    map[string]int // index in approvals, by the host's name in known_hosts
 }
 
-// writeApprovals writes the approvals to the files of their targets, and says where.
+// writeApprovals writes the approvals to the known_hosts files of their targets
+// and prints the files' names.
 func writeApprovals(approvals []hostkeys.Approval, stdio console.Stdio) error {
 	books := make(map[string]*book)
 	var order []*book
@@ -45,8 +46,8 @@ func writeApprovals(approvals []hostkeys.Approval, stdio console.Stdio) error {
 	return nil
 }
 
-// add joins approvals of one name: the targets of several users, or of one
-// HostKeyAlias.
+// add merges approvals of one name, which has several targets if it is used by
+// several users or is a HostKeyAlias.
 func (b *book) add(a hostkeys.Approval) {
 	name := strings.ToLower(cmp.Or(plan.Alias(a.Target), fmt.Sprintf("[%s]:%d", a.Target.Host.Name, a.Target.Port)))
 	at, ok := b.places[name]

@@ -16,6 +16,7 @@ import (
 	"shoal/internal/journal"
 )
 
+// NewCollect returns shoal collect.
 func NewCollect(stdio console.Stdio) *cobra.Command {
 	var (
 		f          markerFlags
@@ -48,7 +49,7 @@ type collectOptions struct {
 	wait, keep bool
 }
 
-// detached means the targets whose command may run on without us.
+// detached selects targets whose detached command may still be running.
 func detached(e *journal.Entry) bool {
 	return e.Outcome == fleet.OutcomeDetached || journal.Unknown(e)
 }

@@ -21,52 +21,52 @@ import (
 	"shoal/internal/ui"
 )
 
-// collecting fetches in rounds: in each, all that is still wanted is asked for
-// the next part of its output.
+// collecting fetches output in rounds: each round requests the next chunk of
+// every target that is not complete.
 type collecting struct {
 	*remoteQuery
 	out     *display.Results
-	limit   int64 // bytes kept of each stream; negative: no bound
+	limit   int64 // bytes kept of each stream; negative: no limit
 	begun   time.Time
 	pending []*fetched
 	done    []*fetched
 }
 
-// A parcel is what has come of one target.
+// A fetched is what has been fetched from one target.
 type fetched struct {
 	inquiry *query
 	result  fleet.Result
 	next    remote.Offsets
 	state   remote.State
-	whole   bool  // Result has come
-	left    int   // how often it had ended, and processes of it went on
-	err     error // why it could not be asked
+	whole   bool  // result has been received
+	left    int   // how often the command had ended but processes of it were still running
+	err     error // why the last question failed
 
-	rounds int       // in a row in which it could not be asked, or had not begun
-	since  time.Time // when the first of them was
+	rounds int       // number of consecutive rounds that failed or found no start
+	since  time.Time // time of the first of them
 }
 
 const (
-	// collectChunk is how much of each stream is fetched at once, in bytes.
+	// collectChunk is the number of bytes of each stream requested at once.
 	collectChunk = 1 << 20
-	// maxLeft is how often it is asked whether what goes on after a command's end
-	// has ended too.
+	// maxLeft is how often to ask again when processes are left after the
+	// command's end.
 	maxLeft = 3
-	// Rounds of --wait are this far apart: at first, and at the most.
+	// The pause between rounds of --wait: the first, and the longest.
 	firstWait = time.Second
 	maxWait   = 30 * time.Second
-	// waitRounds is how often a target is asked that will not answer otherwise
-	// next time either, waitUnreachable for how long a host that cannot be
-	// reached now, as while it is started anew.
+	// waitRounds is how many rounds a failure may last that is not going to
+	// pass by itself. waitUnreachable is the time limit for hosts that are
+	// unreachable, for example during a reboot.
 	waitRounds      = 3
 	waitUnreachable = 10 * time.Minute
-	// tellWaitingAfter is when it is said for whom --wait waits, and the least
-	// time until it is said again.
+	// tellWaitingAfter is the time before --wait first prints which targets it
+	// waits for, and the minimum between two such lines.
 	tellWaitingAfter = 2 * time.Second
 )
 
-// all fetches, again and again where that is to be waited for, and has the journal
-// on the disk then.
+// all fetches, with wait repeatedly until nothing more can come, and then syncs
+// the journal to disk.
 func (c *collecting) all(ctx context.Context, wait bool, stop *signals.Stopper) error {
 	for i := range c.asked {
 		q := &c.asked[i]
@@ -97,7 +97,7 @@ func (c *collecting) all(ctx context.Context, wait bool, stop *signals.Stopper) 
 	return c.kept.Run.Flush()
 }
 
-// fetch asks until all that has ended is whole.
+// fetch requests chunks until every command that has ended is complete.
 func (c *collecting) fetch(ctx context.Context) error {
 	for asked := c.pending; len(asked) > 0; {
 		var again []*fetched
@@ -122,8 +122,8 @@ func (c *collecting) fetch(ctx context.Context) error {
 	return nil
 }
 
-// Take adds an answer to a parcel, gives the result on once it is whole, and says
-// whether there is more to fetch at once.
+// take adds an answer to p, passes the result on once it is complete, and
+// reports whether more can be requested at once.
 func (c *collecting) take(p *fetched, a shoal.Reply) (more bool, err error) {
 	if p.err = a.Err; a.Err != nil {
 		return false, nil
@@ -143,7 +143,7 @@ func (c *collecting) take(p *fetched, a shoal.Reply) (more bool, err error) {
 	if c.wants(p.next.Stdout, r.Stdout) || c.wants(p.next.Stderr, r.Stderr) {
 		return true, nil
 	}
-	if r.Left && p.left < maxLeft { // the wrapper itself takes a moment to go
+	if r.Left && p.left < maxLeft { // the wrapper itself takes a moment to exit
 		p.left++
 		return true, nil
 	}
@@ -164,7 +164,7 @@ func (c *collecting) take(p *fetched, a shoal.Reply) (more bool, err error) {
 	return false, nil
 }
 
-// keep appends a part of a stream, up to the limit.
+// keep appends a chunk of a stream, up to the limit.
 func (c *collecting) keep(o *fleet.Output, part remote.Chunk) {
 	bytes := part.Bytes
 	if c.limit >= 0 {
@@ -174,16 +174,17 @@ func (c *collecting) keep(o *fleet.Output, part remote.Chunk) {
 	o.Size = part.Size
 }
 
-// wants says that there is more of a stream than came, and room for it. Only what
-// fills a chunk has more behind it, so that nobody keeps us busy with crumbs.
+// wants reports whether to request more of a stream. Only a full chunk counts
+// as a sign of more, so that a host cannot keep us busy with tiny answers.
 func (c *collecting) wants(next int64, part remote.Chunk) bool {
 	return next < part.Size && len(part.Bytes) == collectChunk && (c.limit < 0 || next < c.limit)
 }
 
-// session is the one whose marker has the command's end: the last one that sent it.
+// session returns the newest session that sent the command: its marker has the
+// command's end.
 func (p *fetched) session() int { return p.inquiry.sessions[0] }
 
-// targetsOf gives the targets of parcels, with their places as indexes.
+// targetsOf returns the targets with their position in the list as index.
 func targetsOf(parcels []*fetched) func(func(fleet.Target) bool) {
 	return func(yield func(fleet.Target) bool) {
 		for i, p := range parcels {
@@ -196,7 +197,8 @@ func targetsOf(parcels []*fetched) func(func(fleet.Target) bool) {
 	}
 }
 
-// waiting gives the targets that may be fetched yet, counting this round.
+// waiting returns the targets whose result may still come, and counts this
+// round.
 func (c *collecting) waiting(now time.Time) (list []*fetched) {
 	for _, p := range c.pending {
 		if p.mayCome(now) {
@@ -206,8 +208,8 @@ func (c *collecting) waiting(now time.Time) (list []*fetched) {
 	return list
 }
 
-// mayCome reports whether asking again may bring an end: not where there is no
-// marker, where nobody wrote the end down, or where the host will not let us in.
+// mayCome reports whether asking again can return a result. It cannot without a
+// marker, without a recorded end, or when the host refuses the login.
 func (p *fetched) mayCome(now time.Time) bool {
 	if p.err == nil && p.state == remote.StateRunning {
 		p.rounds = 0
@@ -225,8 +227,7 @@ func (p *fetched) mayCome(now time.Time) bool {
 	return false
 }
 
-// unreachable reports whether a host cannot be asked now for a reason that may
-// pass by itself.
+// unreachable reports whether err is a connect failure that may pass by itself.
 func unreachable(err error) bool {
 	f, ok := errors.AsType[*fleet.Error](err)
 	if !ok {
@@ -241,8 +242,8 @@ func unreachable(err error) bool {
 	return f.Phase <= fleet.PhaseBanner
 }
 
-// A waitingNote says for whom --wait waits, when that has changed, and not too
-// often.
+// A waitingNote limits the lines that tell which targets --wait waits for: only
+// when the list has changed, and not too often.
 type waitingNote struct {
 	last string
 	due  time.Time
@@ -250,7 +251,7 @@ type waitingNote struct {
 
 func newWaitingNote(now time.Time) *waitingNote { return &waitingNote{due: now.Add(tellWaitingAfter)} }
 
-// Text is the line to be printed before waiting for so long; "" for none.
+// text returns the line to print before a pause of wait; "" for none.
 func (n *waitingNote) text(waiting []*fetched, now time.Time, wait time.Duration) string {
 	text := "waiting for " + byCause(waiting, "; ")
 	if text == n.last || now.Add(wait).Before(n.due) {
@@ -260,8 +261,8 @@ func (n *waitingNote) text(waiting []*fetched, now time.Time, wait time.Duration
 	return text
 }
 
-// byCause lists targets under the reason why they have not come, the largest
-// group first, made visible.
+// byCause lists targets grouped by the reason why they are missing, largest
+// group first, safe for a terminal.
 func byCause(parcels []*fetched, between string) string {
 	hosts := make(map[string][]fleet.Host)
 	for _, p := range parcels {
@@ -277,7 +278,7 @@ func byCause(parcels []*fetched, between string) string {
 	return strings.Join(lines, between)
 }
 
-// cause is why a target has not come.
+// cause returns why the target's result is missing.
 func (p *fetched) cause() string {
 	if p.err == nil {
 		return run.StateWords(p.state)
@@ -286,7 +287,7 @@ func (p *fetched) cause() string {
 	return text
 }
 
-// tellPending says what could not be fetched, and why.
+// tellPending prints what could not be fetched, and why.
 func (c *collecting) tellPending() {
 	for line := range strings.SplitSeq(byCause(c.pending, "\n"), "\n") {
 		if line != "" {
@@ -295,9 +296,9 @@ func (c *collecting) tellPending() {
 	}
 }
 
-// forget removes what has been fetched from the hosts, once everything is shown and
-// stored here: where something was not, all of it stays there. What stays harms
-// nothing, so that a host that is not reached now is no error.
+// forget removes the fetched markers from the hosts once everything is shown
+// and stored. If anything was not, all markers stay. A marker that stays does
+// no harm, so an unreachable host is not an error.
 func (c *collecting) forget(ctx context.Context, stderr io.Writer) error {
 	if c.out.Stuck || c.out.Failure() != nil {
 		console.Say(stderr, "markers and output stay on the hosts, since not all was shown and stored here")

@@ -14,7 +14,8 @@ import (
 	"shoal/internal/remote"
 )
 
-// A server that gives crumbs, or what was not asked for, is not asked for ever.
+// A server that sends tiny chunks, or not what was requested, is not asked for
+// ever.
 func TestCollectingIsBounded(t *testing.T) {
 	chunk := bytes.Repeat([]byte{'x'}, collectChunk)
 	ended := func(out remote.Chunk) remote.Report {
@@ -22,7 +23,7 @@ func TestCollectingIsBounded(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		report     remote.Report
-		more, kept bool // asked again; an answer that does not fit
+		more, kept bool // asked again; the bytes were kept
 	}{
 		"a whole chunk":   {ended(remote.Chunk{Bytes: chunk, Size: 3 * collectChunk}), true, true},
 		"a crumb of much": {ended(remote.Chunk{Bytes: []byte("x"), Size: 3 * collectChunk}), false, true},
@@ -32,7 +33,8 @@ func TestCollectingIsBounded(t *testing.T) {
 		out := &display.Results{Display: none{}, Stderr: &strings.Builder{}}
 		asked := &collecting{remoteQuery: &remoteQuery{}, out: out, limit: -1}
 		p := &fetched{inquiry: &query{sessions: []int{0}}}
-		// What is whole goes on to the display and the journal, which are not here.
+		// Complete results go to the display and the journal, which are missing
+		// here.
 		more := asked.wants(int64(len(c.report.Stdout.Bytes)), c.report.Stdout)
 		if c.report.Stdout.From == 0 && more != c.more {
 			t.Errorf("%s: asked again %v, want %v", name, more, c.more)
@@ -51,7 +53,7 @@ type none struct{}
 func (none) Result(fleet.Result) error { return nil }
 func (none) Close() error              { return nil }
 
-// --wait waits for what may still come, and for nothing else for ever.
+// --wait waits for results that may still come, and gives up on all others.
 func TestCollectWaitsFor(t *testing.T) {
 	fails := func(p fleet.Phase, r fleet.Reason) error {
 		return &fleet.Error{Phase: p, Reason: r, Err: errors.New("no")}
@@ -59,7 +61,7 @@ func TestCollectWaitsFor(t *testing.T) {
 	for name, c := range map[string]struct {
 		state  remote.State
 		err    error
-		rounds int // until it is given up, half a minute apart; 0: never
+		rounds int // until it is given up, 30 s apart; 0: never
 	}{
 		"running":             {state: remote.StateRunning},
 		"claimed":             {state: remote.StateClaimed, rounds: waitRounds},
@@ -107,7 +109,7 @@ func TestWaitingNote(t *testing.T) {
 		{2 * time.Second, all, "waiting for web[1-2]: it still runs; db: " + run.StateWords(remote.StateClaimed)},
 		{time.Minute, all, ""},
 		{time.Minute, all[:1], "waiting for web1: it still runs"},
-		{time.Minute + time.Second, all[:2], ""}, // not so soon
+		{time.Minute + time.Second, all[:2], ""}, // too soon
 		{2 * time.Minute, all[:2], "waiting for web[1-2]: it still runs"},
 	} {
 		if got := n.text(step.list, now.Add(step.after), 0); got != step.want {
@@ -116,7 +118,7 @@ func TestWaitingNote(t *testing.T) {
 	}
 }
 
-// Runs of older programs have no key, and their markers' names are as they were.
+// Runs of older programs have no key; their markers keep their old names.
 func TestNameWithoutKey(t *testing.T) {
 	old := run.RemoteFlags{Once: true}
 	if name := old.Wrap("r", 0).Run; name != "r" {

@@ -18,14 +18,15 @@ import (
 	"shoal/internal/remote"
 )
 
-// markerFlags are the flags of commands that ask the far ends of an earlier run.
+// markerFlags are the flags of commands that ask the hosts about an earlier
+// run.
 type markerFlags struct {
 	flags.HostFlags
 	fanout int
-	given  *pflag.FlagSet // all of them, as they were given
+	given  *pflag.FlagSet // the command's whole flag set
 }
 
-// Register gives cmd the flags, and more of its own.
+// register adds the flags to cmd, and more groups of the command's own.
 func (f *markerFlags) register(cmd *cobra.Command, more ...flags.FlagGroup) {
 	asking := flags.NewGroup("Asking")
 	asking.IntVarP(&f.fanout, "fanout", "f", 0, "ask `N` hosts at once (default: what files and memory allow)")
@@ -34,30 +35,29 @@ func (f *markerFlags) register(cmd *cobra.Command, more ...flags.FlagGroup) {
 	flags.AddInGroups(cmd, append([]flags.FlagGroup{f.Connection(), asking}, more...)...)
 }
 
-// remoteQuery is an earlier run whose far ends are asked what became of its
-// commands. Nobody else works on the run meanwhile.
+// A remoteQuery asks the hosts of an earlier run what became of its commands.
+// It holds the run's lock.
 type remoteQuery struct {
 	kept   *run.Journaling
 	info   *journal.RunInfo
 	flags  run.RemoteFlags
-	opts   shoal.Options // with a Dialer
+	opts   shoal.Options // with Dialer set
 	closer func()
 
-	recalled run.Recalled // how the run was made
+	recalled run.Recalled // the settings of the run
 
 	asked []query
-	mute  int // Targets of which no intent is known, and so no marker to ask for
+	mute  int // targets without a recorded intent, and so without a marker
 }
 
-// An inquiry is a target that is asked for.
+// A query is one target to ask about.
 type query struct {
 	entry journal.Entry
-	// sessions are those in which its command was sent, the last one first.
+	// sessions lists the sessions that sent its command, newest first.
 	sessions []int
 }
 
-// newRemoteQuery opens the run, and takes from it the targets that the selector
-// means.
+// newRemoteQuery locks the run and reads the targets that sel selects.
 func newRemoteQuery(ctx context.Context, f *markerFlags, name string, sel journal.Selector, stdio console.Stdio) (_ *remoteQuery, err error) {
 	j, err := run.OpenJournal(ctx, f.State())
 	if err != nil {
@@ -108,7 +108,7 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, sel journa
 	return a, a.connect(ctx, f, stdio)
 }
 
-// connect plans how the targets are reached, and opens what reaches them.
+// connect plans the routes to the targets and opens the Dialer.
 func (a *remoteQuery) connect(ctx context.Context, f *markerFlags, stdio console.Stdio) error {
 	targets := make([]fleet.Target, len(a.asked))
 	for i := range a.asked {
@@ -128,15 +128,15 @@ func (a *remoteQuery) connect(ctx context.Context, f *markerFlags, stdio console
 	return err
 }
 
-// marker names the marker of an inquiry's command in one session.
+// marker returns the marker of q's command in a session.
 func (a *remoteQuery) marker(q *query, session int) remote.Marker {
 	o := a.flags.Wrap(a.info.Run, session)
 	return o.Marker(q.entry.Target)
 }
 
-// since is how long before now the command of an inquiry was sent at the most, by
-// the wall clock, which is all that the journal has. It is negative when that has
-// been set back to before something that the run wrote down.
+// since returns an upper bound of the time since q's command was sent, by the
+// wall clock (the journal has no other). It is negative when the clock was set
+// back behind a time that the run recorded.
 func (q *query) since(info *journal.RunInfo, now time.Time) time.Duration {
 	for _, s := range info.Sessions {
 		if now.Before(s.Started) || now.Before(s.Ended) {
@@ -151,7 +151,7 @@ func (q *query) since(info *journal.RunInfo, now time.Time) time.Duration {
 	return now.Sub(q.entry.Intents[0].At)
 }
 
-// End gives the run free. What its last session said of its end still holds.
+// end unlocks the run. The end that its last session recorded stays as it is.
 func (a *remoteQuery) end(code int) error {
 	a.closer()
 	if a.kept.Run == nil {

@@ -19,6 +19,7 @@ import (
 	"shoal/internal/ui"
 )
 
+// NewResolve returns shoal resolve.
 func NewResolve(stdio console.Stdio) *cobra.Command {
 	var f markerFlags
 	cmd := &cobra.Command{
@@ -64,10 +65,11 @@ func resolve(ctx context.Context, f *markerFlags, name string, stdio console.Std
 	return nil
 }
 
-// resolve asks, prints a line for each target, and gives how many stay unknown.
+// resolve asks the hosts, prints a line for each target, and returns the number
+// of targets that stay unknown.
 func (a *remoteQuery) resolve(ctx context.Context, out io.Writer) (left int, err error) {
 	all, ofTarget := a.questions()
-	answers := make([][]shoal.Reply, len(a.asked)) // of each target, by session
+	answers := make([][]shoal.Reply, len(a.asked)) // for each target, by session
 	missing := make([]int, len(a.asked))
 	for i := range a.asked {
 		missing[i] = len(a.asked[i].sessions)
@@ -110,14 +112,14 @@ func (a *remoteQuery) resolve(ctx context.Context, out io.Writer) (left int, err
 	return left, nil
 }
 
-// unsettled means the targets of which nobody knows, and those whose command was
-// detached: it may never have started.
+// unsettled selects targets with an unknown outcome and those with a detached
+// command, which may never have started.
 func unsettled(e *journal.Entry) bool {
 	return journal.Unknown(e) || e.Outcome == fleet.OutcomeDetached
 }
 
-// collectable says what is known of a detached command that shoal collect will
-// fetch, output and all; "" for every other.
+// collectable describes a detached command whose result and output shoal
+// collect will fetch; "" for all others.
 func collectable(q *query, a shoal.Reply) string {
 	switch {
 	case q.entry.Outcome != fleet.OutcomeDetached || a.Err != nil:
@@ -129,8 +131,8 @@ func collectable(q *query, a shoal.Reply) string {
 	return ""
 }
 
-// questions gives a target for each session in which a command was sent, and what
-// their indexes mean.
+// questions returns one target for each session that sent a command, and a
+// function that maps the target's index to its query and session.
 func (a *remoteQuery) questions() (iter.Seq[fleet.Target], func(index int) (q, session int)) {
 	type place struct{ q, session int }
 	var places []place
@@ -152,8 +154,8 @@ func (a *remoteQuery) questions() (iter.Seq[fleet.Target], func(index int) (q, s
 		}
 }
 
-// resolved joins what the markers of one target say, the last one first. It never
-// started only where all of them say so.
+// resolved combines what the markers of one target say, newest session first.
+// The command never started only if all markers say so.
 func resolved(info *journal.RunInfo, q *query, answers []shoal.Reply) (res fleet.Result, known bool) {
 	for _, a := range answers {
 		res = q.entry.Result

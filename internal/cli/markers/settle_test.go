@@ -10,8 +10,8 @@ import (
 	"shoal/internal/remote"
 )
 
-// A marker that says "never" proves something only where its machine has been up
-// since before the command was sent, and the clock here says how long ago that was.
+// A marker that says "never" is only a proof if the host has been up since
+// before the command was sent, and our clock tells how long ago that was.
 func TestNeverAndTheClock(t *testing.T) {
 	sent := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	ended := sent.Add(10 * time.Minute)

@@ -1,3 +1,6 @@
+// Package markers implements the commands that ask the hosts about an earlier
+// run: resolve, collect and sweep. They read or remove the markers that the
+// wrapper (internal/remote) left there, and never run a command again.
 package markers
 
 import (
@@ -17,6 +20,7 @@ import (
 	"shoal/internal/ui"
 )
 
+// NewSweep returns shoal sweep.
 func NewSweep(stdio console.Stdio) *cobra.Command {
 	var (
 		f      markerFlags

@@ -8,10 +8,10 @@ import (
 	"shoal/internal/remote"
 )
 
-// ApplyReport makes of a result what the far end's report proves of its command,
-// which was sent so long ago at the most. The output that was missed is still
-// missed. known says that the report is a fact about the command's end; without
-// it the result is as it was.
+// ApplyReport updates a result with what the remote report proves about its
+// command. since is an upper bound of the time since the command was sent.
+// Output that was missed stays missing. known reports whether the command's end
+// is certain; otherwise the result is returned unchanged.
 func ApplyReport(res fleet.Result, r remote.Report, since time.Duration) (_ fleet.Result, known bool) {
 	switch r.State {
 	case remote.StateNever:
@@ -47,14 +47,14 @@ func ApplyReport(res fleet.Result, r remote.Report, since time.Duration) (_ flee
 	return res, false
 }
 
-// longest returns the time from begun to now, both of this process. The monotonic
-// clock stands still while this machine sleeps and the wall clock may be set back;
-// the longer time is the safe one for [remote.Report.DidNotRun].
+// longest returns an upper bound of the time from begun to now, both of this
+// process. The monotonic clock stops while the machine sleeps, and the wall
+// clock may be set back; [remote.Report.DidNotRun] needs the longer of both.
 func longest(begun, now time.Time) time.Duration {
 	return max(now.Sub(begun), now.Round(0).Sub(begun.Round(0)))
 }
 
-// StateWords says what is known of a command that has no end.
+// StateWords describes the state of a command without a known end.
 func StateWords(s remote.State) string {
 	switch s {
 	case remote.StateRunning:

@@ -9,11 +9,11 @@ import (
 	"shoal/internal/engine"
 )
 
-// canaries are the hosts that go first, in a stage of their own.
+// canaries are the names of the hosts that run first, in a stage of their own.
 type canaries map[string]bool
 
-// ParseCanaries reads --canary; nil means that it was not given. strict refuses
-// what is not among the hosts.
+// ParseCanaries parses --canary; nil means that it was not given. strict makes
+// a name that is not among the hosts an error.
 func ParseCanaries(expressions []string, hosts []fleet.Host, strict bool) (canaries, error) {
 	if len(expressions) == 0 {
 		return nil, nil
@@ -40,7 +40,7 @@ func ParseCanaries(expressions []string, hosts []fleet.Host, strict bool) (canar
 
 func (c canaries) has(t fleet.Target) bool { return c[t.Host.Name] || c[t.Host.String()] }
 
-// First gives the same targets, those of the canaries before the others.
+// First returns the targets with the canaries first.
 func (c canaries) First(targets iter.Seq[fleet.Target]) iter.Seq[fleet.Target] {
 	if c == nil {
 		return targets
@@ -56,7 +56,7 @@ func (c canaries) First(targets iter.Seq[fleet.Target]) iter.Seq[fleet.Target] {
 	}
 }
 
-// Stage is what goes before the stages of --rollout.
+// Stage returns the stage that precedes those of --rollout.
 func (c canaries) Stage(targets iter.Seq[fleet.Target]) []engine.Amount {
 	n := 0
 	for t := range targets {

@@ -12,7 +12,8 @@ import (
 	"shoal/internal/engine"
 )
 
-// ControlFlags say how a run goes about its targets.
+// ControlFlags are the flags for the engine: fanout, rollout, retries, limits
+// and timeouts.
 type ControlFlags struct {
 	Fanout, dials, starts int
 	commandTimeout        flags.Seconds
@@ -29,9 +30,10 @@ type ControlFlags struct {
 	failFast, barrier   bool
 	Canary              []string
 
-	CheckDir string // where --check runs; "" means here
+	CheckDir string // working directory of --check; "" means the current one
 }
 
+// Control returns the flags as a group.
 func (f *ControlFlags) Control() flags.FlagGroup {
 	g := flags.NewGroup("Control")
 	g.IntVarP(&f.Fanout, "fanout", "f", 0, "work on `N` targets at once (default: what files and memory allow)")
@@ -53,7 +55,7 @@ func (f *ControlFlags) Control() flags.FlagGroup {
 	return g
 }
 
-// Apply sets the options that these flags are for.
+// Apply sets the options of these flags.
 func (f *ControlFlags) Apply(o *shoal.Options) (err error) {
 	if f.starts < -1 {
 		return fmt.Errorf("--starts-per-host %d: write -1 for no limit", f.starts)
@@ -107,7 +109,7 @@ func brake(flag, text string) (*engine.Amount, error) {
 	return &s, nil
 }
 
-// runCheck runs --check after a stage. What it prints goes to standard error.
+// runCheck runs --check after a stage, with its output on standard error.
 func (f *ControlFlags) runCheck(ctx context.Context, stage int) error {
 	cmd := exec.CommandContext(ctx, "sh", "-c", f.check)
 	cmd.Dir = f.CheckDir

@@ -14,36 +14,37 @@ import (
 	"shoal/internal/ui"
 )
 
-// steering is the help on what a person can do to a run that goes on.
+// steering is the help text on controlling a run while it runs.
 const steering = `While it runs, + and - double and halve the number of targets worked on at once,
 p pauses and goes on, ? says so. kill -USR1 and -USR2 are + and -, as for
 xargs -P. Ctrl-C starts nothing more and waits for what runs; twice within a
 second it gives up on that. Ctrl-Z suspends: commands go on where they run.`
 
-// keyHelp is what ? says.
+// keyHelp is the answer to the key "?".
 const keyHelp = "keys: + doubles the width, - halves it, p pauses and goes on, Ctrl-C stops, Ctrl-Z suspends"
 
-// sayEvery is the least time between two lines about the width: a key that is
-// held comes thirty times a second.
+// sayEvery is the minimum time between two lines about the width: a key that is
+// held repeats thirty times a second.
 const sayEvery = time.Second
 
-// A load is what the engine says of a width that it has taken.
+// A load is the width that the engine has applied, and the number of targets in
+// flight.
 type load struct{ width, flying int }
 
-// A helm lets a person steer a run: change its width by keys and signals, and
-// suspend it.
+// controls changes the width of a run by keys and signals, and suspends the
+// run.
 //
 //	keyboard → keys ┐
 //	   kill → signals ┼─▸ steer, one goroutine ─▸ Width ─▸ the engine
 //	                  └──────── Resized ◂──────────────────────┘
 type controls struct {
-	// Width is the engine's option: sent by steer, never closed. Its capacity is
-	// 1, and a newer width takes the place of one that was not taken.
+	// Width is the engine's option: sent by steer, never closed. Its capacity
+	// is 1; a newer width replaces one that was not received.
 	Width chan int
 
-	w        io.Writer // above the progress line
+	w        io.Writer // prints above the progress line
 	course   widthControl
-	keyboard *keyboard // nil without one
+	keyboard *keyboard // nil without a terminal
 	progress interface {
 		Hide() error
 		Show() error
@@ -52,24 +53,25 @@ type controls struct {
 	keys    chan byte      // sent by keyboard.listen, until over is closed
 	signals chan os.Signal // sent by package signal
 	resumed chan os.Signal // the same, SIGCONT only
-	loads   chan load      // sent by Resized; as Width, the newest counts
+	loads   chan load      // sent by Resized; like Width, only the newest counts
 	over    chan struct{}  // closed by end
 	all     sync.WaitGroup
 
-	due  time.Time // when the next line about the width may be said
-	note string    // what to say with it
-	told *load     // of what; nil: nothing is to be said
+	due  time.Time // when the next line about the width may be printed
+	note string    // text that follows it
+	told *load     // what the line reports; nil: nothing to print
 
-	drawn chan struct{} // closed when what draw was last given is done; nil before
+	drawn chan struct{} // closed when the last function given to draw has returned; nil before
 }
 
-// takeControls steers until end is called. in is where keys may come from.
+// takeControls starts steering until end is called. Keys are read from in if it
+// is a terminal.
 func takeControls(in io.Reader, out *display.Results, c widthControl) *controls {
 	h := newControls(out.Stderr, c)
 	h.keyboard, h.progress = newKeyboard(in), out.Progress
 	signal.Notify(h.signals, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT)
-	if !signal.Ignored(syscall.SIGTSTP) { // by a shell without job control
-		signal.Reset(syscall.SIGTSTP) // a prompt has left its own way to stop, see stay
+	if !signal.Ignored(syscall.SIGTSTP) { // a shell without job control ignores it
+		signal.Reset(syscall.SIGTSTP) // a prompt has installed its own handling, see stay
 		signal.Notify(h.signals, syscall.SIGTSTP)
 	}
 	signal.Notify(h.resumed, syscall.SIGCONT)
@@ -88,7 +90,7 @@ func newControls(w io.Writer, c widthControl) *controls {
 	}
 }
 
-// End gives the terminal back.
+// end stops steering and restores the terminal.
 func (h *controls) end() {
 	signal.Stop(h.signals)
 	signal.Stop(h.resumed)
@@ -99,7 +101,7 @@ func (h *controls) end() {
 	h.all.Wait()
 }
 
-// onKey is for keyboard.listen.
+// onKey is called by keyboard.listen.
 func (h *controls) onKey(key byte) {
 	select {
 	case h.keys <- key:
@@ -107,11 +109,11 @@ func (h *controls) onKey(key byte) {
 	}
 }
 
-// Resized is the engine's option.
+// Resized is the engine's option; it reports the width that was applied.
 func (h *controls) Resized(width, flying int) { newest(h.loads, load{width, flying}) }
 
-// newest puts x into a channel with room for one, of which the caller is the
-// only sender.
+// newest replaces what is in c, a channel of capacity 1, by x. The caller must
+// be the only sender.
 func newest[T any](c chan T, x T) {
 	select {
 	case <-c:
@@ -121,7 +123,7 @@ func newest[T any](c chan T, x T) {
 }
 
 func (h *controls) steer() {
-	var later <-chan time.Time // says what has waited; nil when nothing does
+	var later <-chan time.Time // fires when a delayed line is due; nil without one
 	for {
 		select {
 		case <-h.over:
@@ -172,7 +174,8 @@ func (h *controls) heed(sig os.Signal) {
 	}
 }
 
-// turn has the engine take a width, and keeps what is to be said once it has.
+// turn sends a width to the engine, and keeps the note until the engine has
+// applied it.
 func (h *controls) turn(width int, note string) {
 	h.note = note
 	newest(h.Width, width)

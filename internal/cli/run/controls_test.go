@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// steered plays the engine, of which 200 targets are in flight, for a helm whose
-// keys come from the test. It gives what was said.
+// steered plays the engine with 200 targets in flight, for controls whose keys
+// come from the test. It returns what was printed.
 func steered(t *testing.T, c widthControl, do func(h *controls)) string {
 	t.Helper()
 	var said bytes.Buffer
@@ -33,7 +33,7 @@ func steered(t *testing.T, c widthControl, do func(h *controls)) string {
 	return said.String()
 }
 
-// A key that is held is obeyed at once and told of once a second.
+// A key that is held takes effect at once and is reported once a second.
 func TestHelmSaysNotMoreThanOnceASecond(t *testing.T) {
 	got := steered(t, widthControl{width: 1, least: 1, most: 1 << 40, bound: "the end"}, func(h *controls) {
 		for range 30 {

@@ -17,9 +17,9 @@ import (
 	"shoal/internal/ui"
 )
 
-// DryRun prints what would run where: a line for each target, and below it how
-// the target would be reached and why. command gives what runs on a target, and an
-// error for one that is not tried.
+// DryRun prints one line for each target, followed by its route and where the
+// settings come from. command returns the target's command, or an error for a
+// target that would not be tried.
 func DryRun(ctx context.Context, stdio console.Stdio, opts shoal.Options, targets iter.Seq[fleet.Target],
 	command func(fleet.Target) (string, error),
 ) error {
@@ -28,7 +28,7 @@ func DryRun(ctx context.Context, stdio console.Stdio, opts shoal.Options, target
 	if err != nil {
 		return err
 	}
-	keyring, err := auth.NewKeyring(auth.KeyringOptions{}) // nobody is asked for a passphrase
+	keyring, err := auth.NewKeyring(auth.KeyringOptions{}) // asks for no passphrase
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func DryRun(ctx context.Context, stdio console.Stdio, opts shoal.Options, target
 		keys: hostkeys.NewRouter(hostkeys.Options{Alias: plan.Alias}, plan.Trust),
 	}
 	for t := range targets {
-		earlier := t.Route != nil // ssh_config did not choose its way
+		earlier := t.Route != nil // the route is an earlier run's, not ssh_config's
 		t, why := planner.Explained(ctx, t)
 		if earlier {
 			why = nil
@@ -53,7 +53,7 @@ func DryRun(ctx context.Context, stdio console.Stdio, opts shoal.Options, target
 	return nil
 }
 
-// A dryRunner prints targets.
+// A dryRunner prints targets for DryRun.
 type dryRunner struct {
 	out     io.Writer
 	keyring *auth.Keyring
@@ -96,7 +96,7 @@ func (d *dryRunner) line(what, value, from string) error {
 	return err
 }
 
-// from says where a value comes from; "" where that says nothing.
+// from returns where a value comes from; "" if that tells nothing.
 func from(why *config.Resolved, keyword string, set bool) string {
 	if !set || why == nil {
 		return ""

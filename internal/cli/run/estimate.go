@@ -10,7 +10,8 @@ import (
 	"shoal/internal/ui"
 )
 
-// printEstimate says what a run would need of this machine, and what there is.
+// printEstimate prints what the run would need of this machine, and what the
+// machine has.
 func printEstimate(w io.Writer, opts shoal.Options, targets int) error {
 	e := opts.Engine
 	e.Fanout, e.Dials, e.Starts = opts.Fanout, opts.Dials, opts.Starts

@@ -19,33 +19,34 @@ import (
 	"shoal/record"
 )
 
-// An execution is one run, ready to begin.
+// An Execution is a run that is ready to start.
 type Execution struct {
 	Opts    shoal.Options
 	Output  *display.OutputFlags
 	Journal *JournalFlags
 	Timeout time.Duration
 	Remote  *RemoteFlags
-	Rerun   map[int]bool           // by index, the targets that may be started though they have been
+	Rerun   map[int]bool           // by index: targets that may be started a second time
 	Targets iter.Seq[fleet.Target] // planned, with their commands
-	Indexes []int                  // theirs, in ascending order; nil: they count from 0
+	Indexes []int                  // indexes of Targets in ascending order; nil: they count from 0
 	Header  record.Header
-	// Begin opens the journal's run; nil begins a new one.
+	// Begin begins or resumes the run in the journal; nil begins a new run.
 	Begin func(ctx context.Context, j *JournalFlags, h *record.Header, targets iter.Seq[fleet.Target]) (*Journaling, error)
 }
 
-// Execute runs and shows. Its error is an exitError once anything was started.
+// Execute runs the commands and shows the results. Once anything was started,
+// its error is a [console.ExitError].
 func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	opts, h := x.Opts, &x.Header
 	opts.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
 	opts.Engine.Clock = clock.New()
 	defer opts.Engine.Clock.Close()
-	dialer, closeDialer, err := opts.OpenDialer(ctx) // asks questions: before the progress line
+	dialer, closeDialer, err := opts.OpenDialer(ctx) // may ask; before the progress line
 	if err != nil {
 		return err
 	}
 	defer closeDialer()
-	carried := engine.DefaultFanout() // before connections are among the open files
+	carried := engine.DefaultFanout() // measured before connections use open files
 	if x.Begin == nil {
 		x.Begin = beginRun
 	}
@@ -91,7 +92,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	}
 	failed := takeAll(results, out, kept, stop)
 	tell(out.Stderr)
-	out.Summary.Elapsed = max(0, time.Since(h.Started)) // of a resumed run, by the wall clock
+	out.Summary.Elapsed = max(0, time.Since(h.Started)) // of a resumed run too, by the wall clock
 	out.Summary.Interrupted = stop.Requested() || ctx.Err() != nil
 	if failed != nil && out.Summary.Targets() == 0 {
 		return errors.Join(failed, out.Abandon(), kept.Abandon())
@@ -99,9 +100,9 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	return finishRun(out, kept, failed, stop.Patience(), h.Run)
 }
 
-// takeAll writes results down and then has them shown: a reader of our output who
-// takes nothing must not keep them from the journal. Once one is lost, no command
-// is started any more. Its error is the run's own.
+// takeAll records each result and then queues it for display, so that a reader
+// of our output that blocks does not delay the journal. Once a result is lost,
+// no command is started any more. The error is the run's own.
 func takeAll(results iter.Seq2[fleet.Result, error], out *display.Results, kept *Journaling, stop *signals.Stopper) error {
 	for res, err := range results {
 		if err != nil {
@@ -117,7 +118,8 @@ func takeAll(results iter.Seq2[fleet.Result, error], out *display.Results, kept 
 	return nil
 }
 
-// finishRun closes what a run was written to and gives the exit code.
+// finishRun closes the destinations of the run and returns its exit code as an
+// error.
 func finishRun(out *display.Results, kept *Journaling, failed error, p signals.Patience, run string) error {
 	out.Settle(p, run)
 	code := console.ExitCode(&out.Summary, out.Failure() == nil)

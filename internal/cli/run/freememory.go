@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// releasing has releaseWhenQuiet work until end is called.
+// releasing starts releaseWhenQuiet and returns the function that ends it.
 func releasing() (end func()) {
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() { releaseWhenQuiet(stop); close(ended) }()
 	return func() { close(stop); <-ended }
 }
 
-// releaseWhenQuiet gives memory back to the system whenever the run has become
-// quiet: ten thousand commands that are waited for need far less than starting
-// them did. It ends with stop.
+// releaseWhenQuiet returns memory to the system whenever the run allocates
+// little: waiting for ten thousand commands needs far less than starting them.
+// It returns when stop is closed.
 func releaseWhenQuiet(stop <-chan struct{}) {
 	const (
 		every = 2 * time.Second
-		quiet = 8 << 20 // bytes allocated in that time, which signs of life alone stay below
+		quiet = 8 << 20 // bytes allocated per interval; keepalives alone stay below
 	)
 	tick := time.NewTicker(every)
 	defer tick.Stop()

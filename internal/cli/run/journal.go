@@ -15,13 +15,13 @@ import (
 	"shoal/record"
 )
 
-// JournalFlags say whether and where a run is written down.
+// JournalFlags are the flags that decide whether and where a run is recorded.
 type JournalFlags struct {
 	noJournal       bool
 	noRecordCommand bool
 	StateDir        func() string
-	Options         map[string]string // of the run, to be kept with it
-	Settings        *journal.Settings // the same
+	Options         map[string]string // of the run, kept with it
+	Settings        *journal.Settings // of the run, kept with it
 }
 
 func (f *RunFlags) journal() flags.FlagGroup {
@@ -32,7 +32,7 @@ func (f *RunFlags) journal() flags.FlagGroup {
 	return g
 }
 
-// A keeper writes one run down. A nil one keeps nothing.
+// A Journaling records one run in the journal. A nil one records nothing.
 type Journaling struct {
 	Journal *journal.Journal
 	Run     *journal.Run
@@ -46,7 +46,8 @@ func OpenJournal(ctx context.Context, dir string) (*journal.Journal, error) {
 	return journal.Open(ctx, dir, journal.Options{})
 }
 
-// OpenJournalToRead opens the journal to be read, where it cannot be written too.
+// OpenJournalToRead opens the journal for reading; read-only where it cannot be
+// written.
 func OpenJournalToRead(ctx context.Context, dir string, stderr io.Writer) (*journal.Journal, error) {
 	j, err := OpenJournal(ctx, dir)
 	if err == nil || dir == "" {
@@ -61,14 +62,16 @@ func OpenJournalToRead(ctx context.Context, dir string, stderr io.Writer) (*jour
 	return j, nil
 }
 
-// On says that runs are written down.
+// On reports whether runs are recorded.
 func (f *JournalFlags) On() bool { return !f.noJournal && f.StateDir() != "" }
 
-// beginRun begins a new run in the journal, with its identifier in the header.
+// beginRun begins a new run in the journal and sets its identifier in h.
 func beginRun(ctx context.Context, f *JournalFlags, h *record.Header, targets iter.Seq[fleet.Target]) (*Journaling, error) {
 	return BeginAs(ctx, f, h, targets, "")
 }
 
+// BeginAs is beginRun for a run that repeats targets of the run parent; ""
+// means none.
 func BeginAs(ctx context.Context, f *JournalFlags, h *record.Header, targets iter.Seq[fleet.Target], parent string) (*Journaling, error) {
 	if !f.On() {
 		return nil, nil
@@ -87,8 +90,8 @@ func BeginAs(ctx context.Context, f *JournalFlags, h *record.Header, targets ite
 	return &Journaling{Journal: j, Run: r}, nil
 }
 
-// session is 0 in a run's first process, and one more in each that goes on with
-// it.
+// session returns the number of processes that worked on the run before this
+// one.
 func (k *Journaling) session() int {
 	if k == nil {
 		return 0
@@ -96,7 +99,8 @@ func (k *Journaling) session() int {
 	return k.Run.Session()
 }
 
-// intend is what has to happen before a command leaves; nil for nothing.
+// intend returns the function that records an intent before a command is sent,
+// or nil without a journal.
 func (k *Journaling) intend() func(fleet.Target, int) error {
 	if k == nil {
 		return nil
@@ -104,6 +108,7 @@ func (k *Journaling) intend() func(fleet.Target, int) error {
 	return func(t fleet.Target, attempt int) error { return k.Run.Intend(t.Index, attempt) }
 }
 
+// Result records the result of one target.
 func (k *Journaling) Result(r fleet.Result) error {
 	if k == nil {
 		return nil
@@ -114,12 +119,13 @@ func (k *Journaling) Result(r fleet.Result) error {
 	return nil
 }
 
-// KeptDays and keptBytes are what shoal prune keeps unless it is told otherwise.
+// KeptDays and KeptBytes are the defaults of shoal prune.
 const (
 	KeptDays  = 90
 	KeptBytes = 2 << 30
 )
 
+// End records how the run ended, and closes the journal.
 func (k *Journaling) End(interrupted bool, code int, failed error) error {
 	if k == nil {
 		return nil
@@ -131,7 +137,7 @@ func (k *Journaling) End(interrupted bool, code int, failed error) error {
 	return errors.Join(k.Run.End(how), k.Journal.Close())
 }
 
-// Abandon ends a run of which nothing was started.
+// Abandon ends a run that started nothing.
 func (k *Journaling) Abandon() error {
 	return k.End(true, console.ExitUsage, errors.New("nothing was started"))
 }

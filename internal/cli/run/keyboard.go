@@ -14,26 +14,26 @@ import (
 	"shoal/internal/cli/console"
 )
 
-// A keyboard is the terminal that a command was started from, set so that keys
-// arrive one by one and are not shown; Ctrl-C and Ctrl-Z stay signals. The mode
-// is the terminal's and outlives us: it is put back by leave, and only changed
-// while we are in the foreground, where a background process would be stopped
-// for it (SIGTTOU, termios(3)).
+// A keyboard is the controlling terminal in a mode where keys arrive one by one
+// without echo; Ctrl-C and Ctrl-Z still send signals. The mode belongs to the
+// terminal and outlives this process, so leave restores it. It is only changed
+// in the foreground: a background process is stopped by SIGTTOU when it tries
+// (termios(3)).
 type keyboard struct {
 	fd     int
 	unwind *os.File // closing it ends listen
-	wake   *os.File // its other end
+	wake   *os.File // the other end of the pipe
 
 	mu    sync.Mutex
 	found *unix.Termios // the mode before ours; nil while ours is not set
-	away  bool          // leave was called, and return was not
+	away  bool          // leave was called and comeBack was not
 }
 
-// lookAgain is how often it is looked whether the terminal is ours: a shell that
-// brings a running job to the foreground does not say so.
+// lookAgain is the interval of checking whether we are in the foreground: a
+// shell that brings a running job to the foreground sends no signal.
 const lookAgain = time.Second
 
-// newKeyboard gives nil where in is no terminal.
+// newKeyboard returns nil if in is not a terminal.
 func newKeyboard(in io.Reader) *keyboard {
 	file, ok := in.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
@@ -41,13 +41,14 @@ func newKeyboard(in io.Reader) *keyboard {
 	}
 	wake, unwind, err := os.Pipe()
 	if err != nil {
-		return nil // a run goes on without keys
+		return nil // the run continues without keys
 	}
 	return &keyboard{fd: int(file.Fd()), wake: wake, unwind: unwind}
 }
 
-// Take sets the mode and says whether the terminal is ours to read from. It
-// always sets it: a shell has set its own when we were stopped.
+// take sets the mode and reports whether this process may read from the
+// terminal. It always sets the mode, because a shell sets its own while we are
+// stopped.
 func (k *keyboard) take() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -61,7 +62,7 @@ func (k *keyboard) take() bool {
 	mode := *now
 	mode.Lflag &^= unix.ICANON | unix.ECHO
 	mode.Lflag |= unix.ISIG
-	mode.Cc[unix.VMIN], mode.Cc[unix.VTIME] = 0, 0 // a read never waits
+	mode.Cc[unix.VMIN], mode.Cc[unix.VTIME] = 0, 0 // read returns at once
 	if k.found == nil {
 		k.found = now
 	}
@@ -73,8 +74,8 @@ func (k *keyboard) inForeground() bool {
 	return err == nil && group == unix.Getpgrp()
 }
 
-// leave puts the mode back and touches the terminal no more until comeBack. It
-// may be called of a nil keyboard, as may comeBack.
+// leave restores the mode; the terminal is not touched until comeBack. Both may
+// be called on a nil keyboard.
 func (k *keyboard) leave() {
 	if k == nil {
 		return
@@ -98,7 +99,7 @@ func (k *keyboard) comeBack() {
 	k.take()
 }
 
-// listen hands keys over until close, or until the terminal is gone.
+// listen calls press for each key, until close or until the terminal is closed.
 func (k *keyboard) listen(press func(key byte)) {
 	buf := make([]byte, 64)
 	for {
@@ -119,13 +120,13 @@ func (k *keyboard) listen(press func(key byte)) {
 			press(key)
 		}
 		if waiting[1].Revents&unix.POLLIN == 0 {
-			return // hung up
+			return // terminal closed
 		}
 	}
 }
 
-// read gives the keys that were pressed. Different ones that come together are
-// none: a key such as an arrow, or text that was pasted.
+// read returns the keys that were pressed. Several different bytes at once are
+// ignored: an escape sequence such as an arrow key, or pasted text.
 func (k *keyboard) read(buf []byte) []byte {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -139,7 +140,8 @@ func (k *keyboard) read(buf []byte) []byte {
 	return buf[:n]
 }
 
-// Close ends listen, which its caller has to wait for, and leaves the terminal.
+// close ends listen, for which the caller has to wait, and restores the
+// terminal.
 func (k *keyboard) close() {
 	_ = k.unwind.Close()
 	k.leave()

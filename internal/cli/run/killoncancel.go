@@ -16,19 +16,18 @@ import (
 	"shoal/internal/ui"
 )
 
-// A killer has commands that were given up ended where they run, while the run
-// goes on.
+// A killer kills, on their hosts, the commands that the run gave up, while the
+// run continues.
 type killer struct {
-	opts    shoal.Options // with the Dialer of the run
+	opts    shoal.Options // with the run's Dialer
 	marker  wrap.Options
 	waiting map[int]fleet.Result // by index: results whose commands are being killed
-	// givenUpTargets carries targets to the questions: sent and closed by results,
-	// unbuffered. answers carries what came of them: sent and closed by ask,
-	// unbuffered.
+	// doomed carries targets to ask: sent and closed by results, unbuffered.
+	// answers carries the replies: sent and closed by ask, unbuffered.
 	doomed   chan fleet.Target
 	answers  chan shoal.Reply
 	unproven []fleet.Host
-	failed   error // of the questions as a whole; ask's until answers is closed
+	failed   error // the error of Query as a whole; owned by ask until answers is closed
 }
 
 func newKiller(opts shoal.Options, marker wrap.Options) *killer {
@@ -39,8 +38,9 @@ func newKiller(opts shoal.Options, marker wrap.Options) *killer {
 	}
 }
 
-// Results passes results on. Those whose command was given up come when it is
-// known what became of it, or nobody can tell. Ending ctx gives that up.
+// results passes results on. The result of a command that was given up is
+// delayed until its end is known or cannot be known. Ending ctx stops the
+// killing.
 func (k *killer) results(ctx context.Context, in iter.Seq2[fleet.Result, error]) iter.Seq2[fleet.Result, error] {
 	return func(yield func(fleet.Result, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -58,7 +58,7 @@ func (k *killer) results(ctx context.Context, in iter.Seq2[fleet.Result, error])
 		for a := range k.answers {
 			open = open && yield(k.judge(a), nil)
 		}
-		for _, res := range k.waiting { // the questions failed as a whole
+		for _, res := range k.waiting { // Query failed as a whole
 			k.unproven = append(k.unproven, res.Target.Host)
 			open = open && yield(res, nil)
 		}
@@ -68,7 +68,8 @@ func (k *killer) results(ctx context.Context, in iter.Seq2[fleet.Result, error])
 	}
 }
 
-// pass hands on what was not given up, and says whether more is wanted.
+// pass passes on the results of commands that were not given up, and reports
+// whether the consumer wants more.
 func (k *killer) pass(in iter.Seq2[fleet.Result, error], yield func(fleet.Result, error) bool) bool {
 	for res, err := range in {
 		if err != nil || !givenUp(&res) {
@@ -84,7 +85,7 @@ func (k *killer) pass(in iter.Seq2[fleet.Result, error], yield func(fleet.Result
 				sent = true
 			case a, ok := <-k.answers:
 				if !ok {
-					return true // the questions failed as a whole
+					return true // Query failed as a whole
 				}
 				if !yield(k.judge(a), nil) {
 					return false
@@ -95,7 +96,8 @@ func (k *killer) pass(in iter.Seq2[fleet.Result, error], yield func(fleet.Result
 	return true
 }
 
-// givenUp says that we left a command to itself.
+// givenUp reports whether the command may still run although we stopped
+// waiting.
 func givenUp(r *fleet.Result) bool {
 	return r.Outcome == fleet.OutcomeUnknown && (r.Reason == fleet.ReasonInterrupted || r.Reason == fleet.ReasonTimeout)
 }
@@ -120,7 +122,7 @@ func (k *killer) ask(ctx context.Context) {
 	}
 }
 
-// judge gives the result that an answer leads to.
+// judge applies a reply to the result it belongs to.
 func (k *killer) judge(a shoal.Reply) fleet.Result {
 	res := k.waiting[a.Target.Index]
 	delete(k.waiting, a.Target.Index)
@@ -136,12 +138,12 @@ func (k *killer) judge(a shoal.Reply) fleet.Result {
 			end.Signal = "TERM"
 		}
 	} else if !known {
-		return res // nothing of it runs; how it ended nobody knows
+		return res // nothing of it runs any more, but its end is not known
 	}
 	return end
 }
 
-// tell lists where the end of a command is unproven.
+// tell prints the hosts where the command's end is unproven.
 func (k *killer) tell(w io.Writer) {
 	if len(k.unproven) > 0 {
 		console.Say(w, "given up, and may still run: %s", ui.Visible(expr.Fold(Names(k.unproven))))

@@ -13,18 +13,21 @@ import (
 	"shoal/internal/remote/wrap"
 )
 
-// RemoteFlags say what is asked of the far end.
+// RemoteFlags are the flags for the wrapper on the hosts.
 type RemoteFlags struct {
 	Once, killOnCancel, Detach bool
 	remoteTimeout              flags.Seconds
 	runDir                     string
-	// Key is no flag: 80 random bits in the names of the run's markers, since other
-	// programs' runs may have its name. "" in runs of older programs.
+	// Key is not a flag: 80 random bits in the names of the run's markers,
+	// because runs of other programs may have the same name. "" in runs of
+	// older programs.
 	Key string
 }
 
+// NewMarkerKey returns a random Key.
 func NewMarkerKey() string { return rand.Text()[:16] } // of 32 letters and digits
 
+// Remote returns the flags as a group.
 func (f *RemoteFlags) Remote() flags.FlagGroup {
 	g := flags.NewGroup("Far end (the command goes there in a wrapper for sh)")
 	g.BoolVar(&f.Once, "once", false, "leave a marker there that makes a second start impossible; shoal resolve reads it later")
@@ -38,10 +41,10 @@ func (f *RemoteFlags) Remote() flags.FlagGroup {
 // killGrace is the time between TERM and KILL.
 const killGrace = 5 * time.Second
 
-// Marked says that the far end keeps a marker.
+// Marked reports whether the hosts keep a marker.
 func (f *RemoteFlags) Marked() bool { return f.Once || f.killOnCancel || f.Detach }
 
-// Wrap gives the library's options for one process that works on the run.
+// Wrap returns the library's options for one process (session) of the run.
 func (f *RemoteFlags) Wrap(run string, session int) wrap.Options {
 	if f.Key != "" {
 		run += "-" + f.Key
@@ -53,8 +56,8 @@ func (f *RemoteFlags) Wrap(run string, session int) wrap.Options {
 	}
 }
 
-// Validate finds what cannot go together. journalled says that the run will be in
-// the journal.
+// Validate returns an error for flags that exclude each other. journalled
+// reports whether the run is recorded in the journal.
 func (f *RemoteFlags) Validate(journalled bool) error {
 	switch {
 	case f.runDir != "" && !f.Marked():
@@ -67,19 +70,19 @@ func (f *RemoteFlags) Validate(journalled bool) error {
 	return f.Wrap("run", 0).Validate()
 }
 
-// The names of these flags among the options of a run in the journal.
+// The names of these flags in the options that the journal keeps.
 const (
 	optionOnce    = "once"
 	optionKill    = "kill-on-cancel"
 	optionDetach  = "detach"
 	optionTimeout = "remote-timeout"
 	optionRunDir  = "run-dir"
-	OptionKey     = "marker-key" // of no flag
+	OptionKey     = "marker-key" // not a flag
 )
 
 var remoteOptions = []string{optionOnce, optionKill, optionDetach, optionTimeout, optionRunDir}
 
-// Remembered are the flags as the journal keeps them.
+// Remembered returns the flags as the journal keeps them.
 func (f *RemoteFlags) Remembered() map[string]string {
 	options := make(map[string]string)
 	for name, set := range map[string]bool{optionOnce: f.Once, optionKill: f.killOnCancel, optionDetach: f.Detach} {
@@ -99,8 +102,8 @@ func (f *RemoteFlags) Remembered() map[string]string {
 	return options
 }
 
-// Recall takes from the options of an earlier run those of these flags that were
-// not given in flags.
+// Recall sets those of these flags that are not given in flags from the options
+// of an earlier run.
 func Recall(options map[string]string, flags *pflag.FlagSet) error {
 	for _, name := range remoteOptions {
 		value, kept := options[name]

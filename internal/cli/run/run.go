@@ -1,3 +1,7 @@
+// Package run implements shoal run and what rerun, resume and the marker
+// commands share with it: the flags of a run, its journal, settings, keyboard
+// controls and display. The work itself is done by package shoal and
+// internal/engine.
 package run
 
 import (
@@ -21,6 +25,7 @@ import (
 	"shoal/record"
 )
 
+// New returns shoal run.
 func New(stdio console.Stdio) *cobra.Command {
 	var f RunFlags
 	cmd := &cobra.Command{
@@ -44,8 +49,8 @@ COMMAND is given to the login shell of each host. {host}, {user}, {port} and
 	return cmd
 }
 
-// Run is shoal run: everything that can be wrong is found before anything
-// starts.
+// run implements shoal run. All errors in flags and inventory are found before
+// anything starts.
 func run(ctx context.Context, f *RunFlags, text string, stdio console.Stdio) error {
 	if err := f.validate(text); err != nil {
 		return err
@@ -107,8 +112,8 @@ func run(ctx context.Context, f *RunFlags, text string, stdio console.Stdio) err
 	}, stdio)
 }
 
-// Fanout is the width that was asked for, or what this machine carries, and says
-// so where that is what bounds the run.
+// Fanout returns the fanout that was asked for, or what this machine can carry;
+// it prints a note if that limits the run.
 func Fanout(asked, total int, stdio console.Stdio) int {
 	carried := engine.DefaultFanout()
 	switch {
@@ -129,6 +134,7 @@ func sayStopping(w io.Writer, aborting bool) {
 	console.Say(w, "stopping: no command is started any more, those that run are waited for; Ctrl-C twice within a second aborts")
 }
 
+// Names returns the names of the hosts.
 func Names(hosts []fleet.Host) []string {
 	names := make([]string, len(hosts))
 	for i, h := range hosts {

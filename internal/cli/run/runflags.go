@@ -19,14 +19,14 @@ type RunFlags struct {
 	display.OutputFlags
 	JournalFlags
 	RemoteFlags
-	repeat             int
+	repeat                 int
 	list, dryRun, estimate bool
 
-	Given     *pflag.FlagSet // all of them, as they were given
-	KeptNames []string       // the names of those that the journal keeps
+	Given     *pflag.FlagSet // the command's whole flag set
+	KeptNames []string       // the names of the flags that the journal keeps
 }
 
-// groups gives the flags in the groups in which help shows them.
+// groups returns the flags in the groups that help shows.
 func (f *RunFlags) groups() []flags.FlagGroup {
 	targets := f.Targets()
 	targets.IntVar(&f.repeat, "repeat", 1, "target each host `N` times")
@@ -38,7 +38,7 @@ func (f *RunFlags) groups() []flags.FlagGroup {
 	return []flags.FlagGroup{targets, connection, control, f.Remote(), f.Output(), f.journal()}
 }
 
-// aliases are the names that other tools have for the same, and former names of ours.
+// aliases maps the names that other tools use, and former names, to ours.
 var aliases = map[string]string{"forks": "fanout", "parallel": "fanout", "plan": "estimate"}
 
 // Register adds the flags to cmd, with help in groups.
@@ -51,12 +51,12 @@ func (f *RunFlags) Register(cmd *cobra.Command) {
 	for name, c := range map[string]*flags.Choice{
 		"host-key": &f.HostKey, "progress": &f.Progress, "pipeline": &f.Pipeline, "pq": &f.PostQuantum, "client": &f.Client,
 	} {
-		// The only error is a flag that is not there.
+		// It fails only for a flag that does not exist.
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(c.Words, cobra.ShellCompDirectiveNoFileComp))
 	}
 }
 
-// WithAliases lets flags be called by the names of aliases.
+// WithAliases makes cmd accept the names in aliases.
 func WithAliases(cmd *cobra.Command) {
 	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if known, ok := aliases[name]; ok {
@@ -66,7 +66,7 @@ func WithAliases(cmd *cobra.Command) {
 	})
 }
 
-// Options are the library's, without what one run adds to them.
+// options returns the library's options, without those that only one run has.
 func (f *RunFlags) options() (shoal.Options, error) {
 	o, err := f.HostFlags.Options()
 	if err != nil {
@@ -77,11 +77,11 @@ func (f *RunFlags) options() (shoal.Options, error) {
 	}
 	o.MaxOutput = f.Kept()
 	known := o
-	known.Engine.Targets = 1 // shares need a number, which is not known yet
+	known.Engine.Targets = 1 // percentages need a number, and the real one is not known yet
 	return o, known.Validate()
 }
 
-// Validate finds flags that cannot go together.
+// validate returns an error for flags that exclude each other.
 func (f *RunFlags) validate(command string) error {
 	if err := f.RemoteFlags.Validate(f.On()); err != nil {
 		return err

@@ -28,8 +28,9 @@ import (
 	"shoal/internal/ui"
 )
 
-// KeptFlags gives the names of the flags that the journal keeps of a run: those
-// of the groups, and --max-output. The other output flags are for who looks.
+// KeptFlags returns the names of the flags that the journal keeps with a run:
+// those of the groups and --max-output. Other output flags only concern the
+// person who looks.
 func KeptFlags(groups ...flags.FlagGroup) []string {
 	names := []string{"max-output"}
 	for _, g := range groups {
@@ -42,8 +43,8 @@ func KeptFlags(groups ...flags.FlagGroup) []string {
 	return names
 }
 
-// SettingsOf gives what the journal keeps of how a run was asked for. Without the
-// text of the command it keeps none of what else may say what was run.
+// SettingsOf returns the settings that the journal keeps with a run. noCommand
+// also drops settings that may contain what was run.
 func SettingsOf(flags *pflag.FlagSet, kept []string, f *flags.HostFlags, noCommand bool) (*journal.Settings, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -72,7 +73,7 @@ func valuesOf(flag *pflag.Flag) []string {
 	return []string{flag.Value.String()}
 }
 
-// absolute makes paths true from any working directory.
+// absolute makes paths independent of the working directory.
 func absolute(name string, values []string) []string {
 	switch name {
 	case "config", "identity", "known-hosts", "password-file":
@@ -91,7 +92,8 @@ func absolute(name string, values []string) []string {
 	return full
 }
 
-// filesOf gives the files that decide where a run goes and how, as they are now.
+// filesOf returns the files that decide where and how the run goes, with their
+// current content's digest.
 func filesOf(f *flags.HostFlags) ([]journal.File, error) {
 	config, err := plan.Load(plan.Config{File: f.SshConfig, Set: f.SshOptions})
 	if err != nil {
@@ -117,16 +119,16 @@ func filesOf(f *flags.HostFlags) ([]journal.File, error) {
 	return files, nil
 }
 
-// contentDigest is the SHA-256 of a file, or of the files below a directory with
-// their names; "" where they cannot be read or are no plain files, whose content
-// would be gone once read.
+// contentDigest returns the SHA-256 of a file, or of all files below a
+// directory with their names. It returns "" for what cannot be read or is no
+// regular file (reading a pipe would consume it).
 func contentDigest(path string) string {
 	h := sha256.New()
 	err := filepath.WalkDir(path, func(at string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		info, err := os.Stat(at) // through links
+		info, err := os.Stat(at) // follows links
 		if err != nil {
 			return err
 		}
@@ -137,9 +139,9 @@ func contentDigest(path string) string {
 		if err != nil {
 			return err
 		}
-		defer func() { _ = file.Close() }() // only read
+		defer func() { _ = file.Close() }() // opened for reading only
 		name, _ := filepath.Rel(path, at)
-		_, _ = fmt.Fprintf(h, "%q %d\n", name, info.Size()) // a hash takes all
+		_, _ = fmt.Fprintf(h, "%q %d\n", name, info.Size()) // a hash never fails
 		_, err = io.Copy(h, file)
 		return err
 	})
@@ -149,8 +151,8 @@ func contentDigest(path string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// keyDigest is the fingerprint of a key file's public key; "" where it is not known
-// without a passphrase.
+// keyDigest returns the fingerprint of a key file's public key; "" if that
+// needs a passphrase.
 func keyDigest(path string) string {
 	set, err := auth.Load(context.Background(), auth.Options{Files: []string{path}})
 	if err != nil {
@@ -165,18 +167,20 @@ func keyDigest(path string) string {
 	return ""
 }
 
-// A recalled is how an earlier run was asked for, with what is asked for now.
+// A Recalled is the settings of an earlier run combined with the flags given
+// now.
 type Recalled struct {
 	Info *journal.RunInfo
-	Now  map[string]bool // the flags that were given now
+	Now  map[string]bool // names of the flags given now
 }
 
-// rivals are flags of which the later one counts, though they cannot go together.
+// rivals are pairs of exclusive flags: one given now replaces the other in the
+// earlier run.
 var rivals = map[string]string{"ask-pass": "password-file", "password-file": "ask-pass"}
 
-// RecallSettings sets the flags as the earlier run had them. What is given now
-// wins, and is said where it differs. Flags that the command does not have are
-// left out unless all are wanted.
+// RecallSettings sets flags to the earlier run's values. A flag given now wins,
+// and the difference is printed. With all a kept flag that the command does not
+// have is an error; otherwise it is skipped.
 func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stderr io.Writer) (Recalled, error) {
 	r := Recalled{Info: info, Now: make(map[string]bool)}
 	flags.Visit(func(flag *pflag.Flag) { r.Now[flag.Name] = true })
@@ -205,7 +209,7 @@ func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stder
 		}
 	}
 	if dir, err := os.Getwd(); !r.Now["option"] && dir != info.Settings.Directory {
-		// Other keys, or none, would decide whom to trust.
+		// Other keys, or none, would change whom to trust.
 		if o := Elsewhere(info.Settings.Flags["option"]); err != nil || o != "" {
 			return r, errors.Join(err, fmt.Errorf("the run's own --option %s names a file as seen from the directory %s\nhint: go there, or give --option again",
 				ui.Visible(fmt.Sprintf("%q", o)), ui.Visible(fmt.Sprintf("%q", info.Settings.Directory))))
@@ -227,7 +231,7 @@ func setFlag(flag *pflag.Flag, values []string) (err error) {
 	return err
 }
 
-// TellFiles says which files have changed since the run was made.
+// TellFiles prints which files have changed since the run was made.
 func (r Recalled) TellFiles(f *flags.HostFlags, stderr io.Writer) error {
 	if r.Info.Settings == nil {
 		return nil
@@ -236,7 +240,7 @@ func (r Recalled) TellFiles(f *flags.HostFlags, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	known := make(map[journal.File]bool) // without digest
+	known := make(map[journal.File]bool) // Digest is empty
 	name := func(file journal.File) journal.File { file.Digest = ""; return file }
 	tell := func(file journal.File, what string) {
 		console.Say(stderr, "%s %s %s since the run was made", file.Kind, ui.Visible(fmt.Sprintf("%q", file.Path)), what)
@@ -249,7 +253,7 @@ func (r Recalled) TellFiles(f *flags.HostFlags, stderr io.Writer) error {
 		known[name(file)] = true
 		digest, read := now[name(file)]
 		switch {
-		case file.Kind == journal.FileInventory: // it is not read again
+		case file.Kind == journal.FileInventory: // the inventory is not read again
 			digest, read = contentDigest(file.Path), true
 		case r.Now["identity"] && file.Kind == journal.FileIdentity, r.Now["config"] && file.Kind == journal.FileConfig:
 			continue
@@ -269,9 +273,9 @@ func (r Recalled) TellFiles(f *flags.HostFlags, stderr io.Writer) error {
 	return nil
 }
 
-// Route has the targets reached as the run reached them, but for what is given
-// now: -l and -p count where a host names no user and port, and with -J, or an
-// option that says as much, the way is made anew.
+// Route sets the targets' routes to those of the earlier run, except for flags
+// given now: -l and -p apply to hosts that name no user or port, and -J, or an
+// ssh_config option to the same effect, resolves the route anew.
 func (r Recalled) Route(targets []fleet.Target, opts *shoal.Options) {
 	listed := make(map[int]hosts.Entry)
 	anew := r.Now["jump"] || r.option(opts, "proxyjump", "proxycommand", "hostname", "hostkeyalias")
@@ -297,14 +301,14 @@ func (r Recalled) Route(targets []fleet.Target, opts *shoal.Options) {
 	opts.Preview = slices.Values(targets)
 }
 
-// option reports whether one of these options of ssh_config is given now.
+// option reports whether one of these ssh_config options is given now.
 func (r Recalled) option(opts *shoal.Options, keywords ...string) bool {
 	return r.Now["option"] && slices.ContainsFunc(opts.SSHOptions, func(o string) bool {
 		return slices.Contains(keywords, keyword(o))
 	})
 }
 
-// splitOption gives the keyword of an option of ssh_config, in lower case, and
+// splitOption returns the keyword of an ssh_config option in lower case, and
 // the words of its value.
 func splitOption(option string) (keyword string, value []string) {
 	words := strings.FieldsFunc(option, func(c rune) bool { return strings.ContainsRune("= \t\r\n\"", c) })
@@ -319,13 +323,13 @@ func keyword(option string) string {
 	return k
 }
 
-// fileOptions are the options of ssh_config that name files.
+// fileOptions are the ssh_config options that name files.
 var fileOptions = []string{
 	"certificatefile", "globalknownhostsfile", "identityagent", "identityfile", "revokedhostkeys", "userknownhostsfile",
 }
 
-// Elsewhere gives an option that names a file by a path that counts from the
-// working directory; "" for none.
+// Elsewhere returns the first option that names a file relative to the working
+// directory; "" if there is none.
 func Elsewhere(options []string) string {
 	for _, o := range options {
 		k, value := splitOption(o)
@@ -338,13 +342,13 @@ func Elsewhere(options []string) string {
 	return ""
 }
 
-// unwritten reports whether an older program may have written the route of a
-// target that it could not reach as configured: it then wrote an empty one.
+// unwritten reports whether r is the empty route that older programs recorded
+// for targets without a usable configuration.
 func unwritten(r *fleet.Route) bool {
 	return r != nil && r.Address == "" && r.HostKeyAlias == "" && r.Via == nil && len(r.ProxyCommand) == 0
 }
 
-// Text is the settings as flags, for people.
+// Text returns the settings as flags, to be printed.
 func (r Recalled) Text() string {
 	var words []string
 	for _, name := range slices.Sorted(maps.Keys(r.Info.Settings.Flags)) {

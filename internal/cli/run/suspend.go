@@ -9,12 +9,12 @@ import (
 	"shoal/internal/ui"
 )
 
-// suspend stops this process as SIGTSTP would have done, with the terminal as a
-// shell expects it, and comes back when it goes on.
+// suspend stops this process as SIGTSTP does by default, with the terminal
+// restored for the shell, and returns when the process continues.
 //
-// Package signal does not give SIGTSTP its own effect back once it was caught.
-// SIGTTOU has it still: it stops us, and is ignored where there is no shell that
-// could have us go on (POSIX, orphaned process groups), which SIGSTOP is not.
+// It sends SIGTTOU, because package signal does not restore the default action
+// of SIGTSTP once it was caught. SIGTTOU is ignored if no shell could continue
+// the process (POSIX, orphaned process groups), which SIGSTOP is not.
 func (h *controls) suspend() {
 	h.draw(h.progress.Hide)
 	console.Say(h.w, "suspended: commands go on where they run, and servers may give up on us; fg goes on")
@@ -23,13 +23,13 @@ func (h *controls) suspend() {
 	}
 	h.keyboard.leave()
 	select {
-	case <-h.resumed: // an earlier one
+	case <-h.resumed: // left from an earlier stop
 	default:
 	}
 	since := time.Now()
 	_ = syscall.Kill(syscall.Getpid(), syscall.SIGTTOU)
-	// Another thread may take the signal, so that we stop a little later, or do
-	// not stop at all.
+	// Another thread may take the signal, so the stop may happen a little later
+	// or not at all.
 	patience := time.NewTimer(time.Second)
 	defer patience.Stop()
 	select {
@@ -42,18 +42,18 @@ func (h *controls) suspend() {
 	h.draw(h.progress.Show)
 }
 
-// draw has f change what the terminal shows, in the order of the calls, and waits
-// for a while only: a terminal that was stopped (Ctrl-S) takes nothing, and must
-// not keep us from the next signal, or from the end of the run.
+// draw runs f, which changes the terminal, after all earlier calls, and waits
+// for a short time only: a stopped terminal (Ctrl-S) blocks writes, and must
+// block neither the next signal nor the end of the run.
 func (h *controls) draw(f func() error) {
-	before, done := h.drawn, make(chan struct{}) // closed by the goroutine
+	before, done := h.drawn, make(chan struct{}) // closed by the goroutine below
 	h.drawn = done
-	go func() { // where the terminal takes nothing it ends with the process
+	go func() { // if the terminal blocks, it ends with the process
 		defer close(done)
 		if before != nil {
 			<-before
 		}
-		_ = f() // a line that cannot be drawn loses nothing
+		_ = f() // a line that cannot be drawn loses no result
 	}()
 	select {
 	case <-done:

@@ -7,17 +7,17 @@ import (
 	"shoal/internal/ui"
 )
 
-// A course is the width of a run as a person changes it. Each change gives the
-// width for the engine and what is to be said behind it.
+// A widthControl is the width of a run (targets at once) under a person's
+// control. Each change returns the width for the engine and a note to print.
 type widthControl struct {
 	width, least, most int
-	bound              string // what most comes from
-	fixed              bool   // there is only one
+	bound              string // what limits most
+	fixed              bool   // the width cannot be changed
 	paused             bool
 }
 
-// newWidthControl begins at a run's fanout. There may be as many at once as this
-// machine carries, or as were asked for if that is more.
+// newWidthControl starts at the run's fanout. The upper limit is what this
+// machine can carry, or the fanout if that is larger.
 func newWidthControl(e engine.Options, fanout, targets int, carried engine.Fanout) widthControl {
 	c := widthControl{width: fanout, least: 1, most: max(fanout, carried.Fanout), bound: "this machine carries no more: " + carried.Bound}
 	if fanout > carried.Fanout {
@@ -53,7 +53,7 @@ func (c *widthControl) narrower() (width int, note string) {
 	return c.set(to, note)
 }
 
-// pause lets nothing start, or goes on.
+// pause toggles between width 0, where nothing starts, and the width before.
 func (c *widthControl) pause() (width int, note string) {
 	if c.fixed {
 		return c.width, "; " + c.bound

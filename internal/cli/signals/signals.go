@@ -1,3 +1,6 @@
+// Package signals turns SIGINT, SIGTERM and SIGHUP into the two stops of a run:
+// drain and abort. It does not handle job control (SIGTSTP, SIGCONT) or SIGUSR1
+// and SIGUSR2, which are in package run.
 package signals
 
 import (
@@ -10,14 +13,14 @@ import (
 	"time"
 )
 
-// abortWindow is how soon a second Ctrl-C has to follow to abort: 1 s.
+// abortWindow is the time within which a second Ctrl-C aborts: 1 s.
 const abortWindow = time.Second
 
 var errInterrupted = errors.New("the run was interrupted")
 
-// A stopper turns signals into the two stops of a run. The first Ctrl-C drains:
-// no command is started any more, those that run are waited for. Another one
-// within abortWindow of the last aborts, and so does SIGTERM or SIGHUP at once.
+// A Stopper turns signals into the two stops of a run. The first Ctrl-C drains:
+// no command is started any more, running commands are waited for. Another
+// within abortWindow of the last aborts, and SIGTERM or SIGHUP aborts at once.
 type Stopper struct {
 	Drained    chan struct{} // closed by the first stop
 	terminated chan struct{} // closed by the first SIGTERM or SIGHUP
@@ -25,19 +28,19 @@ type Stopper struct {
 	abort      context.CancelCauseFunc
 	say        func(aborting bool)
 
-	signals   chan os.Signal // sent by package signal, closed by end after signal.Stop
+	signals   chan os.Signal // sent by package signal, closed by End after signal.Stop
 	listening sync.WaitGroup
 
-	once      sync.Once // closes drained
+	once      sync.Once // closes Drained
 	terminate sync.Once // closes terminated
 	hurry     sync.Once // closes hurried
 	mu        sync.Mutex
-	last      time.Time // of the last signal; zero when there was none
+	last      time.Time // of the last signal; zero: none yet
 	aborted   bool
 }
 
-// watchSignals listens until end is called. The context that is given ends at an
-// abort. say is told of every signal after it was obeyed; it must not wait for a
+// Watch listens until End is called. The returned context ends at an abort. say
+// is called after each signal has had its effect; it must not block on a
 // terminal, or the next signal waits too.
 func Watch(ctx context.Context, say func(aborting bool)) (context.Context, *Stopper) {
 	ctx, abort := context.WithCancelCause(ctx)
@@ -57,6 +60,7 @@ func Watch(ctx context.Context, say func(aborting bool)) (context.Context, *Stop
 	return ctx, s
 }
 
+// End stops listening.
 func (s *Stopper) End() {
 	signal.Stop(s.signals)
 	close(s.signals)
@@ -85,11 +89,10 @@ func (s *Stopper) onSignal(sig os.Signal, at time.Time) {
 	s.say(aborting)
 }
 
-// Patience is how long to wait for who reads our output.
+// Patience returns how long to wait for the reader of our output.
 func (s *Stopper) Patience() Patience { return Patience{s.terminated, s.hurried} }
 
-// UnlessHurried gives a context that ends when somebody cannot wait for what
-// follows an abort.
+// UnlessHurried returns a context that ends at a signal after an abort.
 func (s *Stopper) UnlessHurried(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
@@ -102,28 +105,29 @@ func (s *Stopper) UnlessHurried(ctx context.Context) (context.Context, context.C
 	return ctx, cancel
 }
 
-// Drain is the first stop, for a signal or for results that cannot be written.
+// Drain is the first stop: for a signal, or when results cannot be written.
 func (s *Stopper) Drain() { s.once.Do(func() { close(s.Drained) }) }
 
-// Requested says whether a signal came.
+// Requested reports whether a signal was received.
 func (s *Stopper) Requested() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.last.IsZero()
 }
 
-// readerGrace is how long a reader may take nothing, once this process was
-// told to end, until what is left is not shown any more.
+// readerGrace is how long a reader may block, once this process was told to
+// end, before the remaining output is dropped.
 const readerGrace = time.Second
 
-// A patience says how long to wait for a reader of our output. The zero value
+// A Patience is how long to wait for the reader of our output. The zero value
 // waits for ever.
 type Patience struct {
-	terminated <-chan struct{} // closed by SIGTERM and SIGHUP: no longer than readerGrace without progress
-	hurried    <-chan struct{} // closed by a signal after an abort: not at all
+	terminated <-chan struct{} // closed by SIGTERM, SIGHUP: readerGrace without progress
+	hurried    <-chan struct{} // closed by a signal after an abort: no wait
 }
 
-// Wait waits for done, and reports whether it is closed.
+// Wait waits for done and reports whether it is closed. progress returns a
+// count that changes while the reader still reads.
 func (p Patience) Wait(done <-chan struct{}, progress func() int) bool {
 	select {
 	case <-done:

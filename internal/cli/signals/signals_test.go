@@ -58,8 +58,8 @@ func TestStopper(t *testing.T) {
 	}
 }
 
-// A hangup is no reason to stop where it was ignored when the program started,
-// as under nohup(1).
+// SIGHUP does not stop a run if it was ignored when the program started, as
+// under nohup(1).
 func TestHangupIgnored(t *testing.T) {
 	signal.Ignore(syscall.SIGHUP)
 	defer signal.Reset(syscall.SIGHUP)

@@ -50,7 +50,7 @@ async def main():
     for name, key in (("kex_algs", "kex"), ("encryption_algs", "ciphers"), ("mac_algs", "macs")):
         if config[key]:
             settings[name] = config[key]
-    # Read here, once: given as paths they are read anew for each connection.
+    # Read once here: AsyncSSH reads paths again for each connection.
     host_keys = [asyncssh.read_private_key(path) for path in config["host_keys"]]
     try:
         await asyncssh.create_server(

@@ -1,4 +1,4 @@
-"""What the servers in Python share: their settings, and the start and end of a command."""
+"""Code shared by the Python servers: settings, and the start and end of a command."""
 
 import errno
 import json
@@ -13,7 +13,7 @@ environment = dict(os.environ, HOME=config["home"])
 
 
 def argv(command):
-    """The command as it is run, whoever asks for it."""
+    """Returns the command line: the forced command, or the requested one."""
     return ["/bin/sh", "-c", config["force_command"] or command]
 
 
@@ -31,7 +31,7 @@ def listening():
 
 
 def failed(error):
-    """Ends the program: the port is taken, or all is lost."""
+    """Ends the program if the port is taken, and raises other errors."""
     if error.errno != errno.EADDRINUSE:
         raise error
     say("port in use")
@@ -39,6 +39,6 @@ def failed(error):
 
 
 def authorized():
-    """The keys that are let in, as (type, blob in base64)."""
+    """Returns the accepted keys as (type, blob in base64)."""
     with open(config["authorized_keys"], encoding="utf-8") as file:
         return {tuple(line.split()[:2]) for line in file}

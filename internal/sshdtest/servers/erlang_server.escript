@@ -1,8 +1,8 @@
 #!/usr/bin/env escript
 %% A server on Erlang's ssh application that runs commands.
 %%
-%% A port of Erlang cannot end a command's input alone, so a command has none;
-%% and it has one output, so what it says on standard error comes at its end.
+%% An Erlang port cannot close only a command's input, so commands have none.
+%% It has a single output stream, so standard error is sent at the command's end.
 -module(erlang_server).
 -mode(compile).
 -behaviour(ssh_server_channel).

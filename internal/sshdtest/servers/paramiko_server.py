@@ -36,7 +36,7 @@ class Server(paramiko.ServerInterface):
 
 
 def answer(channel, message):
-    """Answers a channel's request, and only then runs what was asked for."""
+    """Answers a channel request, and runs the command only after that."""
     paramiko.Channel._handle_request(channel, message)
     if command := channel.__dict__.pop("command", None):
         threading.Thread(target=run, args=(channel, command), daemon=True).start()
@@ -71,7 +71,7 @@ def run(channel, command):
     for thread in outputs:
         thread.join()
     status = child.wait()
-    # Paramiko's servers cannot tell of a signal: it is told as a shell would.
+    # Paramiko's servers cannot send exit-signal: send a shell's exit status.
     channel.send_exit_status(status if status >= 0 else 128 - status)
     channel.close()
 

@@ -1,5 +1,5 @@
-// Package reporttest makes bench records with known properties, for the tests of
-// those who read them. Start with [Default], change it, and call
+// Package reporttest makes bench records with known properties, for tests of
+// code that reads records. Start with [Default], change it, and call
 // [Experiment.Record].
 package reporttest
 
@@ -13,27 +13,27 @@ import (
 	"shoal/internal/bench/benchrecord"
 )
 
-// An Experiment is what a record is made from. Times are exact lines plus noise
-// from a seeded generator, so that one Experiment always gives one record.
+// An Experiment describes a record. Times are exact lines plus noise from a
+// seeded generator, so that an Experiment always gives the same record.
 type Experiment struct {
 	Header benchrecord.Header
 	Lines  []Line
 	Seed   uint64
-	Noise  float64 // standard deviation of each run's time, as a share of it
-	Hosts  int     // how many hosts of a point have phases at most; 0 means all
+	Noise  float64 // standard deviation of each run's time, relative to it
+	Hosts  int     // maximum of hosts per point that have phases; 0 means all
 }
 
 // A Line is one strategy: a run over n hosts takes A + B·n.
 type Line struct {
 	Strategy   string
 	A, B       time.Duration
-	Max        int // the largest size that is run; 0 means all
+	Max        int // the largest size; 0 means all
 	CPUPerHost time.Duration
-	Spoil      func(*benchrecord.Point) // nil leaves the points as they are
+	Spoil      func(*benchrecord.Point) // changes each point; may be nil
 }
 
-// Default is an experiment like the reference's on a simulated fleet at 6 ms:
-// ten round trips of 12 ms and 1 ms more for each host.
+// Default returns an experiment like the reference's on a simulated fleet at 6
+// ms: ten round trips of 12 ms and 1 ms of work per host.
 func Default(sizes ...int) Experiment {
 	const ms = time.Millisecond
 	return Experiment{
@@ -62,11 +62,11 @@ func Default(sizes ...int) Experiment {
 	}
 }
 
-// Record is the experiment as a bench record.
+// Record returns the experiment as a bench record.
 func (e Experiment) Record() []byte {
 	var b bytes.Buffer
 	if err := benchrecord.WriteHeader(&b, e.Header); err != nil {
-		panic(err) // a bytes.Buffer takes everything
+		panic(err) // writing to a bytes.Buffer never fails
 	}
 	for _, p := range e.Points() {
 		if err := benchrecord.WritePoint(&b, p); err != nil {
@@ -76,8 +76,8 @@ func (e Experiment) Record() []byte {
 	return b.Bytes()
 }
 
-// Points gives the points in the order in which a bench takes them: strategies
-// take turns within a repeat.
+// Points returns the points in the order of a bench: strategies take turns
+// within a repeat.
 func (e Experiment) Points() []benchrecord.Point {
 	random := rand.New(rand.NewPCG(e.Seed, 0))
 	var points []benchrecord.Point
@@ -141,7 +141,8 @@ func (e Experiment) point(l Line, size int, random *rand.Rand) benchrecord.Point
 	return p
 }
 
-// phasesOf has ten round trips of 12 ms and a little work in each phase.
+// phasesOf returns phases with ten round trips of 12 ms and a little work in
+// each.
 func phasesOf(random *rand.Rand) benchrecord.Phases {
 	var p benchrecord.Phases
 	for phase, trips := range map[fleet.Phase]float64{

@@ -5,7 +5,7 @@ import sys
 
 
 def read():
-    """Where to connect to, as whom and with what."""
+    """Parse the arguments."""
     parser = argparse.ArgumentParser()
     for name in ("hosts", "known-hosts", "key", "user", "command"):
         parser.add_argument("--" + name, required=True)
@@ -24,5 +24,5 @@ def show(host, output):
 
 
 def complain(host, error):
-    """Say why there is no output of a host."""
+    """Print why a host has no output."""
     print(f"{host}: {type(error).__name__}: {error}", file=sys.stderr)

@@ -4,7 +4,7 @@ import asyncssh
 
 
 class Client:
-    """What every connection uses; keys and known_hosts are read once."""
+    """The options of all connections; keys and known_hosts are read once."""
 
     def __init__(self, args):
         self.command = args.command
@@ -18,7 +18,7 @@ class Client:
         }
 
     async def run(self, host):
-        """Connect, run the command and give what it wrote."""
+        """Connect, run the command and return its output."""
         async with asyncssh.connect(host, **self.options) as connection:
             result = await connection.run(self.command, check=True)
             return result.stdout

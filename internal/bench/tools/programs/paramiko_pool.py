@@ -9,13 +9,13 @@ from paramiko.hostkeys import HostKeyEntry
 
 
 class Pool:
-    """What every connection uses; keys and known_hosts are read once."""
+    """The options of all connections; keys and known_hosts are read once."""
 
     def __init__(self, args):
         self.args = args
         self.key = paramiko.Ed25519Key(filename=args.key)
-        # HostKeys.lookup reads through all entries, so each host's is found
-        # here and given to its client alone.
+        # HostKeys.lookup searches all entries linearly, so each client gets
+        # only its own host's entry.
         self.known = {}
         with open(args.known_hosts, encoding="ascii") as file:
             for line in file:
@@ -24,7 +24,7 @@ class Pool:
                     self.known[name] = entry.key
 
     def run(self, host):
-        """Connect, run the command and give what it wrote."""
+        """Connect, run the command and return its output."""
         name = f"[{host}]:{self.args.port}"
         with paramiko.SSHClient() as client:
             client.set_missing_host_key_policy(paramiko.RejectPolicy())
