@@ -16,9 +16,9 @@ import (
 	"shoal/internal/ssh/xcrypto"
 )
 
-// OpenDialer gives the Dialer that Run would use, for planned targets. It reads
-// what was named, and asks for the passphrases that Preview wants. Call it where
-// several runs share one, or where questions have to come first: set
+// OpenDialer returns the Dialer that Run would use, for planned targets. It reads
+// the files that Options name and asks for the passphrases that Preview's targets
+// need. Call it to share a Dialer between runs, or to prompt before a run: set
 // Options.Dialer to it, and call closer after the last run.
 func (o Options) OpenDialer(ctx context.Context) (d ssh.Dialer, closer func(), err error) {
 	if o.Dialer != nil {
@@ -47,8 +47,8 @@ func (o Options) OpenDialer(ctx context.Context) (d ssh.Dialer, closer func(), e
 	}, nil
 }
 
-// dialer makes the client that Options.Client names. Jump hosts are connect/express's
-// in any case.
+// dialer returns the client that Options.Client names. Connections to jump hosts
+// always use package internal/ssh/client.
 func (o Options) dialer(keys ssh.HostKeys, identities ssh.Identities) (ssh.Dialer, func() error, error) {
 	clock := o.Engine.Clock
 	network := tunnel.New(tunnel.Options{Direct: o.Network, Timeouts: o.Timeouts, Clock: clock})
@@ -83,7 +83,8 @@ func (o Options) dialer(keys ssh.HostKeys, identities ssh.Identities) (ssh.Diale
 	return fast, closer, nil
 }
 
-// passwords gives no password to hosts for which ssh_config forbids it.
+// passwords returns o.Passwords restricted to hosts for which ssh_config allows
+// them.
 func (o Options) passwords() ssh.Passwords {
 	if o.Passwords == nil {
 		return nil
@@ -111,7 +112,8 @@ func (p allowedPasswords) Answer(
 
 var errNoPassword = errors.New("ssh_config allows no password for this host")
 
-// memory opens what is remembered of servers. A run goes on without it.
+// memory opens the host cache. On failure it sends a notice and returns nil: the
+// run works without it.
 func (o Options) memory() *hostcache.Cache {
 	if o.StateDir == "" {
 		return nil
@@ -129,7 +131,7 @@ func (o Options) notice(text string) {
 	}
 }
 
-// tell passes on what the trust store and the identities have to say.
+// tell passes problems of known_hosts and of the identities to Notice.
 func (o Options) tell(keys *hostkeys.Router, keyring *auth.Keyring) {
 	for _, p := range keys.Problems() {
 		o.notice(p.Error())

@@ -12,9 +12,9 @@ import (
 	"shoal/simfleet"
 )
 
-// Run a command on three hosts and print what came back. The hosts are
-// simulated, so that the example runs anywhere; with real ones, Options{} and
-// shoal.Hosts("web[1-3]") are all that is needed.
+// Run a command on three hosts and print the results. The hosts are simulated, so
+// that the example runs anywhere; with real ones, Options{} and
+// shoal.Hosts("web[1-3]") suffice.
 func ExampleRun() {
 	targets, opts, done := simulated(3)
 	defer done()
@@ -35,8 +35,8 @@ func ExampleRun() {
 	// ok: hello from 2
 }
 
-// Leaving the loop stops the run: nothing is started any more, and what runs is
-// given up.
+// Leaving the loop stops the run: nothing more is started, and running commands are
+// abandoned.
 func ExampleRun_firstAnswer() {
 	targets, opts, done := simulated(1000)
 	defer done()
@@ -69,7 +69,7 @@ func ExampleHosts() {
 	// 3 root@db1:2222
 }
 
-// simulated starts n hosts and gives what is needed to reach them.
+// simulated starts n simulated hosts and returns what is needed to reach them.
 func simulated(n int) (targets func(func(shoal.Target) bool), opts shoal.Options, done func()) {
 	fl, err := simfleet.Start(context.Background(), simfleet.Options{Hosts: n})
 	if err != nil {

@@ -19,118 +19,120 @@ import (
 	"shoal/internal/ssh/wire"
 )
 
-// Options say how to run. The zero value works as ssh does: the local user's
-// name, the usual identities and the agent, the usual known_hosts, strictly
-// checked. They are not changed after use.
+// Options configure [Run]. The zero value works as ssh does: the local user's name,
+// the default identities and the agent, the default known_hosts files, strict
+// host-key checking. They must not be changed after use.
 type Options struct {
-	// User is the login name where a target names none. "" means the local
-	// user's.
+	// User is the login name for targets that name none. "" means the local user's
+	// name.
 	User string
-	// Port is the TCP port where a target names none. 0 means 22.
+	// Port is the TCP port for targets that name none. 0 means 22.
 	Port uint16
 
-	// SSHConfig is the ssh_config to read, as ssh -F takes it: "" means
-	// ~/.ssh/config and /etc/ssh/ssh_config, "none" none at all.
+	// SSHConfig is the ssh_config file, as for ssh -F. "" means ~/.ssh/config and
+	// /etc/ssh/ssh_config; "none" means no file.
 	SSHConfig string
-	// SSHOptions are options of ssh_config, Key=Value, that win over its files,
-	// as ssh -o takes them.
+	// SSHOptions are ssh_config options, Key=Value, as for ssh -o. They take
+	// precedence over the files.
 	SSHOptions []string
 	// ExecTimeout bounds each command of Match exec in ssh_config. 0 means 10 s.
 	ExecTimeout time.Duration
-	// Jump are the jump hosts of all targets, as ssh -J takes them. "" means those
-	// of ssh_config; "none" means none.
+	// Jump is the list of jump hosts for all targets, as for ssh -J. "" means those of
+	// ssh_config; "none" means no jump host.
 	Jump string
-	// Entry gives what the inventory knows of a target beside its name; see
+	// Entry returns what the inventory knows of a target beside its name; see
 	// hosts.List. nil means nothing.
 	Entry func(Target) hosts.Entry
-	// Preview are the targets of the runs to come, or some of them: what has to
-	// be asked for them is asked by OpenDialer. nil means that nothing is asked
-	// in advance but for Identities.
+	// Preview yields the targets of the coming runs, or some of them: OpenDialer asks
+	// for the passphrases of their keys and opens their known_hosts files. nil means
+	// that OpenDialer prepares only Identities and KnownHosts.
 	Preview iter.Seq[Target]
 
-	// Identities are private key files, offered before those of ssh_config. nil
-	// means those alone, which by default are the usual ones of ~/.ssh.
+	// Identities are private key files, offered before those of ssh_config. nil means
+	// only those of ssh_config, by default the usual files in ~/.ssh.
 	Identities []string
-	// Agent is the socket of an SSH agent. "" means that of ssh_config, by
-	// default $SSH_AUTH_SOCK; NoAgent means none.
+	// Agent is the socket of the SSH agent. "" means that of ssh_config, by default
+	// $SSH_AUTH_SOCK; NoAgent means no agent.
 	Agent string
-	// Passwords answers servers that ask for a password, after all keys. nil
-	// means that none is sent.
+	// Passwords answers servers that ask for a password, after all keys were tried.
+	// nil means that no password is sent.
 	Passwords ssh.Passwords
-	// Passphrase is asked for the passphrase of an encrypted key file. nil
-	// means that encrypted files are passed over, with a notice.
+	// Passphrase returns the passphrase of an encrypted key file. nil means that
+	// encrypted files are skipped, with a notice.
 	Passphrase func(path string) ([]byte, error)
 
-	// KnownHosts are the known_hosts files; new keys go into the first. nil
-	// means those of ssh_config, by default ~/.ssh/known_hosts and the system's.
+	// KnownHosts are the known_hosts files; new keys are added to the first. nil means
+	// those of ssh_config, by default ~/.ssh/known_hosts and the system's.
 	KnownHosts []string
-	// HostKeys says what becomes of a host that they do not know. The zero
-	// value, hostkeys.Strict, refuses it, unless ssh_config says accept-new.
+	// HostKeys is the policy for hosts that known_hosts does not list. The zero value,
+	// hostkeys.Strict, refuses them, unless ssh_config says accept-new.
 	HostKeys hostkeys.Policy
 
-	// Fanout bounds the targets worked on at once. 0 means as many as this
-	// machine carries: see engine.DefaultFanout.
+	// Fanout limits the targets in progress at the same time. 0 means as many as this
+	// machine can handle; see engine.DefaultFanout.
 	Fanout int
-	// Dials bounds the connections being started, of all in flight. 0 means
-	// engine.DefaultDials.
+	// Dials limits the connections being established at the same time, over all
+	// servers. 0 means engine.DefaultDials.
 	Dials int
-	// Starts bounds the connections being started to one host and port. 0
-	// means engine.DefaultStarts; negative means no bound.
+	// Starts limits the connections being established at the same time to one host and
+	// port. 0 means that the engine adapts the number, starting from
+	// engine.DefaultStarts; negative means no limit.
 	Starts int
 	// Timeouts are the deadlines of each attempt. 0 means the default of each.
 	Timeouts ssh.Timeouts
-	// MaxOutput bounds the bytes kept of each stream of each target. 0 means
-	// 1 MiB; negative means no bound. What is dropped is counted, and the
-	// result says so.
+	// MaxOutput limits the bytes kept of each stream of each target. 0 means 1 MiB;
+	// negative means no limit. Dropped bytes are counted, and the result has
+	// fleet.FlagOutputTruncated.
 	MaxOutput int64
-	// MaxHeld bounds the bytes kept of all targets whose results have not been
-	// taken yet, together, in the same way. 0 means a quarter of the free
-	// memory; negative means no bound.
+	// MaxHeld limits the bytes kept for all targets together whose results the caller
+	// has not received yet. What exceeds it is dropped in the same way. 0 means a
+	// quarter of the free memory; negative means no limit.
 	MaxHeld int64
 
-	// Engine has what else there is to say of the fan-out: attempts, rate,
-	// rollout, brakes, barrier. What this struct has fields for is set from them.
-	// Its Clock is the Dialer's too; nil means one of the run's own, so that no
-	// deadline passes because this process was stopped.
+	// Engine holds the other settings of the fan-out: attempts, rate, rollout, failure
+	// limits, barrier. Fields that Options has too are overwritten. The Dialer shares
+	// Engine.Clock; nil means a new clock for each run, which excludes the time that
+	// this process was stopped from deadlines.
 	Engine engine.Options
 
-	// Drain, when closed, ends the starting of commands and lets those that
-	// run end. nil means never.
+	// Drain, when closed, stops the starting of commands and lets running ones finish.
+	// nil means never.
 	Drain <-chan struct{}
-	// Follow is told when a running command has written something. It must not
-	// block. nil means that nobody follows.
+	// Follow is called when a running command has written output. It must not block.
+	// nil disables it.
 	Follow func(*engine.Output)
-	// Notice is told what a person should know and need not act on, such as a
-	// key file that was passed over. nil means that nobody is.
+	// Notice is called with messages that a person should know but need not act on,
+	// such as a skipped key file. nil disables it.
 	Notice func(string)
 
-	// Pipeline is how much is sent before the server has answered what came
-	// before it. The zero value, client.Full, is the fastest; with client.Off
-	// a connection that is lost is least often unknown.
+	// Pipeline is how much is sent before the server has answered the previous step.
+	// The zero value, client.Full, is the fastest; client.Off leaves the fewest
+	// unknown outcomes when connections are lost.
 	Pipeline client.Pipeline
-	// Classical prefers key exchange without post-quantum protection: one round
-	// trip less to a host that is not remembered.
+	// Classical prefers key exchange without post-quantum protection: it saves a round
+	// trip with hosts that are not in the host cache.
 	Classical bool
-	// StateDir is where it is remembered what servers are like, so that the next
-	// run takes fewer round trips. Nothing secret is kept, and nothing that makes
-	// a host trusted. "" keeps nothing; DefaultStateDir is what shoal run takes.
+	// StateDir is the directory of the host cache, which saves round trips in later
+	// runs. It holds no secrets, and nothing in it makes a host trusted. "" keeps
+	// nothing; shoal run uses DefaultStateDir.
 	StateDir string
-	// Client is the SSH implementation. The zero value is the best.
+	// Client is the SSH implementation. The zero value is ClientBest.
 	Client Client
 
-	// Remote says what is asked of the far end: that a command runs once, ends
-	// in time, can be killed, or runs on without us. The zero value asks for
-	// nothing.
+	// Remote configures the wrapper at the far end: run a command once, bound its
+	// time, make it killable, or detach it. The zero value uses no wrapper.
 	Remote wrap.Options
 
 	// Network opens the connections. nil means TCP.
 	Network ssh.Network
-	// Trace is told of every SSH message of connect/express; see
-	// wire.Config. nil means that nobody is.
+	// Trace is called with every SSH message of package internal/ssh/client; see
+	// wire.Config. nil disables it.
 	Trace func(wire.Message)
 
-	// Dialer connects instead of what the fields from Identities to HostKeys,
-	// Timeouts and those from Pipeline on describe. nil means that they do.
+	// Dialer connects to the targets. Preview, Passphrase, Passwords, Timeouts, Pipeline,
+	// Classical, StateDir, Client, Network and Trace then have no effect, and the
+	// planned keys and host-key policy are for the Dialer to apply. nil means a Dialer
+	// made from these fields.
 	Dialer ssh.Dialer
 }
 
@@ -139,15 +141,17 @@ type Client uint8
 
 // The implementations.
 const (
-	// ClientBest is connect/express, and connect/standard for servers that share
-	// no algorithm with it; the result says so (fleet.FlagFallback).
+	// ClientBest is package internal/ssh/client. It falls back to internal/ssh/xcrypto
+	// for servers with which it shares no algorithm; the result then has
+	// fleet.FlagFallback.
 	ClientBest Client = iota
-	// ClientStandard is connect/standard alone, on golang.org/x/crypto/ssh.
+	// ClientStandard is package internal/ssh/xcrypto alone, on
+	// golang.org/x/crypto/ssh.
 	ClientStandard
 )
 
-// DefaultStateDir is shoal's directory in $XDG_STATE_HOME, which is
-// ~/.local/state where that is not set; "" when there is no home.
+// DefaultStateDir returns shoal's directory in $XDG_STATE_HOME, or in
+// ~/.local/state if that is not set; "" if there is no home directory.
 func DefaultStateDir() string {
 	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "shoal")
@@ -158,10 +162,10 @@ func DefaultStateDir() string {
 	return ""
 }
 
-// NoAgent as Options.Agent means that no agent is asked.
+// NoAgent as Options.Agent disables the SSH agent.
 const NoAgent = plan.NoAgent
 
-// Validate tells what is out of range. It opens no file.
+// Validate returns an error for a value that is out of range. It opens no file.
 func (o Options) Validate() error {
 	if o.HostKeys > hostkeys.Insecure {
 		return fmt.Errorf("unknown host-key policy %d", o.HostKeys)
@@ -184,7 +188,7 @@ func (o Options) Validate() error {
 	return o.engine(nopDialer{}).Validate()
 }
 
-// nopDialer stands for the dialer that does not exist yet.
+// nopDialer makes engine.Options valid before the Dialer exists.
 type nopDialer struct{ ssh.Dialer }
 
 func (o Options) engine(d ssh.Dialer) engine.Options {
@@ -196,7 +200,7 @@ func (o Options) engine(d ssh.Dialer) engine.Options {
 	return e
 }
 
-// LoginName is the user for targets that name none.
+// LoginName returns the user for targets that name none.
 func (o Options) LoginName() (string, error) {
 	if o.User != "" {
 		return o.User, nil

@@ -20,8 +20,8 @@ import (
 	"shoal/internal/ssh/hostkeys"
 )
 
-// A passwordHost takes only a password, and runs every command without output.
-// One that is bad hangs up on the password.
+// A passwordHost accepts only a password, and runs every command without output. A
+// bad one disconnects when it gets the password.
 type passwordHost struct {
 	bad  bool
 	key  ssh.Signer
@@ -90,8 +90,8 @@ func (h *passwordHost) serve(nc net.Conn) {
 	}
 }
 
-// Both clients give the password to hosts that are known, whoever hangs up on it
-// before, and to none under the policy insecure.
+// Both clients send the password to known hosts, even if another host has
+// disconnected on it before, and to no host under the policy insecure.
 func TestPasswords(t *testing.T) {
 	const bad, good = 3, 10
 	for name, client := range map[string]shoal.Client{"best": shoal.ClientBest, "standard": shoal.ClientStandard} {

@@ -13,7 +13,8 @@ import (
 	"shoal/internal/ssh/hostkeys"
 )
 
-// Planner reads ssh_config and gives what decides how each target is reached.
+// Planner reads ssh_config and returns a planner, which resolves how each target is
+// reached.
 func (o Options) Planner() (*plan.Planner, error) {
 	config, err := plan.Load(plan.Config{
 		File: o.SSHConfig, Set: o.SSHOptions, ExecTimeout: o.ExecTimeout,
@@ -24,7 +25,7 @@ func (o Options) Planner() (*plan.Planner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading ssh_config: %w", err)
 	}
-	home, _ := os.UserHomeDir() // without it a ~ stays as it is written
+	home, _ := os.UserHomeDir() // without a home directory, ~ is not expanded
 	return plan.New(plan.Options{
 		Config:     config,
 		Entry:      o.Entry,
@@ -41,9 +42,8 @@ func (o Options) Planner() (*plan.Planner, error) {
 	})
 }
 
-// Plan gives the targets as they would be tried: login name, port and route
-// filled in, and the command for each. A target that cannot be tried has a Route
-// that says why.
+// Plan returns the targets with user, port, route and command filled in. A target
+// that cannot be tried has the reason in Route.Err.
 func (o Options) Plan(ctx context.Context, targets iter.Seq[Target], template *placeholder.Template) (iter.Seq[Target], error) {
 	planner, err := o.Planner()
 	if err != nil {
@@ -63,9 +63,8 @@ func (o Options) Plan(ctx context.Context, targets iter.Seq[Target], template *p
 	}, nil
 }
 
-// prepare asks for every passphrase that Preview's targets want, and opens their
-// known_hosts files, so that nobody is asked and nothing is found missing once
-// the run is under way.
+// prepare asks for every passphrase that Preview's targets need and opens their
+// known_hosts files, so that no prompt or missing file interrupts the run.
 func (o Options) prepare(ctx context.Context, keys *hostkeys.Router, keyring *auth.Keyring) error {
 	if err := o.checkNamed(ctx, keyring); err != nil {
 		return err
@@ -104,8 +103,8 @@ func (o Options) prepare(ctx context.Context, keys *hostkeys.Router, keyring *au
 	})
 }
 
-// checkNamed makes an error of each key file and known_hosts file that was named
-// here and cannot be used.
+// checkNamed returns an error if a key file or known_hosts file named in Options is
+// unusable.
 func (o Options) checkNamed(ctx context.Context, keyring *auth.Keyring) error {
 	if len(o.Identities) > 0 {
 		set, err := keyring.Set(ctx, auth.KeySpec{Files: o.Identities, AgentSocket: o.agentSocket()})
@@ -124,7 +123,7 @@ func (o Options) checkNamed(ctx context.Context, keyring *auth.Keyring) error {
 	return nil
 }
 
-// agentSocket is the agent's where ssh_config does not matter.
+// agentSocket returns the agent's socket without regard to ssh_config.
 func (o Options) agentSocket() string {
 	switch o.Agent {
 	case "":

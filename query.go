@@ -15,27 +15,27 @@ import (
 	"shoal/internal/ssh"
 )
 
-// A QueryFunc makes the text that asks a target's far end something, and that
-// its answer carries nonce; see package internal/remote.
+// A QueryFunc returns the shell text that queries the target's far end. The answer
+// must carry nonce; see package internal/remote.
 type QueryFunc func(t Target, nonce string) (string, error)
 
-// An Reply is what came back from one target.
+// A Reply is the answer of one target.
 type Reply struct {
-	// Target is the one that was asked, without a command.
+	// Target is the queried target, without a command.
 	Target Target
-	// Report is the answer, when Err is nil.
+	// Report is the parsed answer; valid if Err is nil.
 	Report remote.Report
-	// Err says why there is none: the target was not reached, or something else
-	// than an account's shell is there.
+	// Err is why there is no answer: the target was not reached, or its account has no
+	// ordinary shell.
 	Err error
 }
 
-// Query puts a question to planned targets, as Run would run a command on them,
-// and gives the answers as they come: one for each target, whose Index must be
-// its own. Questions may be put twice without harm, and are. Timeouts.Command is
-// for each answer, and a minute where it is 0, even if Options.Dialer has others.
-// Of Options.Engine only Rate and Clock count; Remote, MaxOutput, Follow and Drain
-// do not.
+// Query sends a query to planned targets, as Run would run a command on them, and
+// yields the answers as they arrive, one per target. Each target's Index must be
+// unique. Queries must be idempotent: they may be sent twice. Timeouts.Command
+// limits the wait for each answer, also if Options.Dialer has other timeouts; 0
+// means 1 min. Of Options.Engine only Rate and Clock are used; Remote, MaxOutput,
+// Follow and Drain are ignored.
 func Query(ctx context.Context, opts Options, planned iter.Seq[Target], question QueryFunc) iter.Seq2[Reply, error] {
 	return func(yield func(Reply, error) bool) {
 		a := asking{question: question, nonces: make(map[int]string)}
@@ -62,7 +62,7 @@ func Query(ctx context.Context, opts Options, planned iter.Seq[Target], question
 	}
 }
 
-// limiting bounds the time that a far end may take for its answer.
+// limiting sets the command timeout of every attempt.
 type limiting struct {
 	ssh.Dialer
 	limit time.Duration
@@ -74,19 +74,19 @@ func (d limiting) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	return d.Dialer.Dial(ctx, a)
 }
 
-// maxAnswer is room for both outputs of a detached command and what is said
-// beside.
+// maxAnswer has room for both outputs of a detached command and the rest of the
+// report.
 const maxAnswer = 2*remote.MaxChunk + 1<<20
 
-// asking knows what was asked of whom.
+// asking holds the nonce of each target's query.
 type asking struct {
 	question QueryFunc
 
-	mu     sync.Mutex // the engine takes targets on a goroutine of its own
+	mu     sync.Mutex // the engine iterates over the targets on another goroutine
 	nonces map[int]string
 }
 
-// lines gives the targets with what is sent to them.
+// lines returns the targets with their query as the command.
 func (a *asking) lines(planned iter.Seq[Target]) iter.Seq[Target] {
 	return func(yield func(Target) bool) {
 		for t := range planned {

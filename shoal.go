@@ -1,5 +1,5 @@
-// Package shoal runs a command on many machines over SSH and tells what
-// happened on each: it ran, it did not run, or it cannot be known.
+// Package shoal runs a command on many machines over SSH and reports for each
+// whether the command ran, did not run, or may have run.
 //
 // Name the targets with [Hosts], or make them yourself, then range over [Run]:
 //
@@ -14,11 +14,11 @@
 //		fmt.Printf("%s: %s %s", res.Target.Host, res.Outcome, res.Stdout.Bytes)
 //	}
 //
-// Every target gives exactly one result, whatever happens, and nothing is run
-// twice. Memory follows Options.Fanout and not the number of targets. Host keys
-// are checked against known_hosts, and an unknown host is refused unless
-// Options say otherwise. The package prints nothing, and keeps no state unless
-// Options.StateDir names a place for it.
+// Every target has exactly one result, and no command runs twice unless
+// Options.Engine.Idempotent allows it. Memory depends on Options.Fanout, not on the
+// number of targets. Host keys are checked against known_hosts, and unknown hosts
+// are refused unless Options say otherwise. The package prints nothing, and keeps
+// no state unless Options.StateDir names a directory for it.
 package shoal
 
 import (
@@ -34,7 +34,7 @@ import (
 	"shoal/internal/remote/wrap"
 )
 
-// The words of package fleet, for callers that need no more than these.
+// Aliases of the types of package fleet that most callers need.
 type (
 	Host    = fleet.Host
 	Target  = fleet.Target
@@ -42,9 +42,9 @@ type (
 	Outcome = fleet.Outcome
 )
 
-// Hosts gives the targets that the expressions name, in their order and without
-// duplicates: names, user@host:port, [v6]:port, node[001-100], comma lists. All
-// bad expressions are reported at once in an *hosts.Problems.
+// Hosts returns the targets that the expressions name, in order and without
+// duplicates: names, user@host:port, [v6]:port, node[001-100], comma-separated
+// lists. An *hosts.Problems reports all bad expressions at once.
 func Hosts(expressions ...string) (iter.Seq[Target], error) {
 	list, err := hosts.Load(hosts.Options{Hosts: expressions})
 	if err != nil {
@@ -53,14 +53,14 @@ func Hosts(expressions ...string) (iter.Seq[Target], error) {
 	return list.Targets(1), nil
 }
 
-// Run runs text on every target and gives the results as they come. Placeholders
-// such as {host} and {index} are replaced per target; see package internal/placeholder. The
-// errors are the run's own, such as options that do not validate; they come
-// before any target is tried. Ending ctx abandons what runs: those results are
-// unknown, and every target still has one. Leaving the loop stops the run.
+// Run runs the command text on every target and yields results as they complete.
+// Placeholders such as {host} and {index} are replaced per target; see package
+// internal/placeholder. An error is the run's own, such as invalid options, never a
+// host's. Cancelling ctx abandons running commands, whose outcome is then unknown;
+// every target still has a result. Leaving the loop stops the run.
 func Run(ctx context.Context, opts Options, targets iter.Seq[Target], text string) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
-		if err := opts.Validate(); err != nil { // before a file is read or a passphrase asked for
+		if err := opts.Validate(); err != nil { // before reading files or asking for passphrases
 			yield(Result{}, err)
 			return
 		}
@@ -82,7 +82,8 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[Target], text strin
 	}
 }
 
-// keepAwake makes a clock for the run where it has none, and gives what ends it.
+// keepAwake sets Engine.Clock if it is nil and returns the function that closes
+// that clock.
 func (o *Options) keepAwake() (end func()) {
 	if o.Engine.Clock != nil {
 		return func() {}
@@ -91,7 +92,7 @@ func (o *Options) keepAwake() (end func()) {
 	return o.Engine.Clock.Close
 }
 
-// RunPlanned is Run for targets that [Options.Plan] has given, each with its
+// RunPlanned is Run for targets that [Options.Plan] has returned, each with its
 // command.
 func RunPlanned(ctx context.Context, opts Options, planned iter.Seq[Target]) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {

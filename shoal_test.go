@@ -42,7 +42,7 @@ func writeTo(path string, write func(io.Writer) error) error {
 	return errors.Join(write(file), file.Close())
 }
 
-// fleetOf starts a simulated fleet and gives options that reach it.
+// fleetOf starts a simulated fleet and returns options that reach it.
 func fleetOf(t *testing.T, o simfleet.Options) (*simfleet.Fleet, shoal.Options) {
 	t.Helper()
 	fl, err := simfleet.Start(t.Context(), o)
@@ -75,8 +75,8 @@ func collect(t *testing.T, run iter.Seq2[shoal.Result, error]) []shoal.Result {
 	return results
 }
 
-// A thousand hosts, one in ten of them with one of the faults that end by
-// themselves: the oracle agrees with every result.
+// A thousand hosts, one in ten with a fault that ends by itself: the oracle agrees
+// with every result.
 func TestOracleAgrees(t *testing.T) {
 	faults := []simfleet.Fault{
 		simfleet.FaultReset, simfleet.FaultThrottle, simfleet.FaultNotSSH, simfleet.FaultWrongHostkey,
@@ -107,8 +107,8 @@ func TestOracleAgrees(t *testing.T) {
 	}
 }
 
-// A server that drops what goes beyond its MaxStartups: the drops are throttled
-// and nothing else, and the run ends.
+// A server drops connections beyond its MaxStartups: only these are throttled, and
+// the run ends.
 func TestMaxStartups(t *testing.T) {
 	limit, err := simfleet.ParseStartups("20")
 	if err != nil {
@@ -143,8 +143,8 @@ func TestMaxStartups(t *testing.T) {
 	}
 }
 
-// Output without end is counted, kept up to the cap, and ends at the command
-// timeout, by the signal that is sent then.
+// Endless output is counted, kept up to the limit, and ends at the command timeout
+// by the signal sent then.
 func TestEndlessOutput(t *testing.T) {
 	fl, opts := fleetOf(t, simfleet.Options{Hosts: 1})
 	opts.MaxOutput = 10_000
@@ -159,7 +159,7 @@ func TestEndlessOutput(t *testing.T) {
 	}
 }
 
-// The README's first example: 200 times one real server, answers in the order
+// The README's first example: 200 targets on one real server, results in the order
 // of the input.
 func TestRealServerTwoHundredTimes(t *testing.T) {
 	s := sshdtest.OpenSSH(t)
@@ -231,7 +231,7 @@ func TestPlanFillsIn(t *testing.T) {
 	}
 }
 
-// refusing is a Dialer that reaches nobody.
+// refusing is a Dialer whose dials all fail.
 type refusing struct{}
 
 func (refusing) Dial(_ context.Context, a *ssh.Attempt) (ssh.Conn, error) {

@@ -8,39 +8,39 @@ import (
 	"shoal/internal/ssh/hostkeys"
 )
 
-// The types of fields of Options, so that callers can name them.
+// Types of Options' fields, so that callers can name them.
 type (
 	// Timeouts are the deadlines of one attempt, phase by phase.
 	Timeouts = ssh.Timeouts
-	// HostKeyPolicy says what becomes of a host that known_hosts does not know.
+	// HostKeyPolicy is the policy for hosts that known_hosts does not list.
 	HostKeyPolicy = hostkeys.Policy
-	// Pipeline says how much is sent before the server has answered.
+	// Pipeline is how much is sent before the server has answered.
 	Pipeline = client.Pipeline
-	// Control is what there is to say of the fan-out beside the fields of Options:
+	// Control holds the settings of the fan-out that are not fields of Options:
 	// attempts, rate, rollout, failure limits, barrier.
 	Control = engine.Options
-	// Amount is a number of targets, or a share of them in per cent.
+	// Amount is a number of targets, or a percentage of them.
 	Amount = engine.Amount
-	// Output is what a running command has written so far; see Options.Follow.
+	// Output is the output of a running command so far; see Options.Follow.
 	Output = engine.Output
-	// Remote says what is asked of the far end; see Options.Remote.
+	// Remote configures the wrapper at the far end; see Options.Remote.
 	Remote = wrap.Options
 	// Passwords answers servers that ask for a password.
 	Passwords = ssh.Passwords
-	// Network opens the streams of bytes to targets.
+	// Network opens the byte streams to targets.
 	Network = ssh.Network
 )
 
 // The policies for host keys.
 const (
-	HostKeysStrict    = hostkeys.Strict    // refuse a host that is not known
-	HostKeysAcceptNew = hostkeys.AcceptNew // learn it, and refuse another key from then on
+	HostKeysStrict    = hostkeys.Strict    // refuse an unknown host
+	HostKeysAcceptNew = hostkeys.AcceptNew // add an unknown host's key, and refuse a changed one
 	HostKeysInsecure  = hostkeys.Insecure  // check nothing
 )
 
-// What is sent before the server has answered.
+// The values of Options.Pipeline.
 const (
-	PipelineFull = client.Full // all that the server is known to take
-	PipelineAuth = client.Auth // all but the command
-	PipelineOff  = client.Off  // nothing
+	PipelineFull = client.Full // send everything early that the server is known to accept
+	PipelineAuth = client.Auth // send everything early but the command
+	PipelineOff  = client.Off  // wait for each answer
 )

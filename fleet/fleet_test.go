@@ -42,7 +42,7 @@ func TestNamesReadBack(t *testing.T) {
 	}
 }
 
-// Every outcome answers whether the command ran, and only two leave it open.
+// Every outcome says whether the command ran, except two.
 func TestOutcomesAnswer(t *testing.T) {
 	for o := fleet.OutcomeOK; o < fleet.NumOutcomes; o++ {
 		open := !o.Ran() && !o.DidNotRun()

@@ -6,25 +6,23 @@ import (
 	"strings"
 )
 
-// DefaultPort is the SSH port (RFC 4251 §9.3 and IANA), meant wherever a port
-// is 0.
+// DefaultPort is the SSH port (RFC 4251 §9.3 and IANA). A port of 0 means it.
 const DefaultPort = 22
 
-// A Host is a machine as the inventory names it. The zero value names nothing.
+// A Host is a machine as named in the inventory. The zero value names no host.
 // Hosts are comparable.
 type Host struct {
-	// Name is the DNS name or IP address as the user wrote it, without brackets
-	// and port. known_hosts is searched for this name, never for what it
-	// resolves to.
+	// Name is the DNS name or IP address as the user wrote it, without brackets and
+	// port. known_hosts is searched for this name, not for the address it resolves to.
 	Name string
-	// Port is the TCP port; 0 means that none was written.
+	// Port is the TCP port; 0 means that none was given.
 	Port uint16
-	// User is the login name; "" means that none was written.
+	// User is the login name; "" means that none was given.
 	User string
 }
 
-// String gives the shortest text that parses back to h: user and port only
-// where they were written, an IPv6 address in brackets when a port follows.
+// String returns the shortest text that parses back to h: user and port only if
+// they were given, an IPv6 address in brackets if a port follows.
 func (h Host) String() string {
 	if h.User == "" && h.Port == 0 {
 		return h.Name
@@ -44,34 +42,33 @@ func (h Host) String() string {
 
 // Attrs are a host's attributes by name, such as env=prod.
 type Attrs interface {
-	// Attr gives the value of an attribute; ok is false when there is none.
+	// Attr returns the value of an attribute; ok is false if the host lacks it.
 	Attr(name string) (value string, ok bool)
 }
 
 // A Target is a host in a run. The same host may be several targets, each with
 // an Index of its own.
 type Target struct {
-	// Host is the inventory's entry, and the name under which people see the
-	// target.
+	// Host is the inventory's entry, and the name shown to people.
 	Host Host
-	// Index is the place in the run's input, from 0.
+	// Index is the position in the run's input, from 0.
 	Index int
-	// User is the login name to use. "" means Host.User or, failing that, the
-	// run's default; a Dialer always sees it filled in.
+	// User is the login name to use. "" means Host.User or else the run's default; a
+	// Dialer always gets it filled in.
 	User string
-	// Port is the TCP port to use. 0 means Host.Port or, failing that,
-	// DefaultPort; a Dialer always sees it filled in.
+	// Port is the TCP port to use. 0 means Host.Port or else DefaultPort; a Dialer
+	// always gets it filled in.
 	Port uint16
-	// Attrs are what the inventory knows of the host; nil means nothing.
+	// Attrs are the host's attributes; nil means none.
 	Attrs Attrs
-	// Route says how it is reached; nil means by its name.
+	// Route is how the target is reached; nil means directly, by its name.
 	Route *Route
-	// Command is what runs there, its placeholders already replaced. It is
-	// known before the connection starts so that a Dialer may send it early.
+	// Command is the command to run, with its placeholders replaced. It is set before
+	// the connection starts so that a Dialer can send it early.
 	Command string
 }
 
-// Address is what is dialled: host and port, an IPv6 address in brackets.
+// Address returns the host and port to dial, an IPv6 address in brackets.
 func (t Target) Address() string {
 	port := t.Port
 	if port == 0 {
@@ -83,7 +80,7 @@ func (t Target) Address() string {
 	return net.JoinHostPort(t.Dialled(), strconv.Itoa(int(port)))
 }
 
-// Dialled is the name or address that is dialled.
+// Dialled returns the name or address to dial.
 func (t Target) Dialled() string {
 	if t.Route != nil && t.Route.Address != "" {
 		return t.Route.Address

@@ -2,8 +2,8 @@ package fleet
 
 import "strings"
 
-// An Outcome says what is known of the command on one target. The zero value,
-// OutcomeNone, is no outcome at all and never stands in a finished Result.
+// An Outcome is what is known of the command on one target. The zero value,
+// OutcomeNone, is not an outcome and never occurs in a finished Result.
 type Outcome uint8
 
 // The outcomes. Their texts are part of the record format and never change.
@@ -12,12 +12,12 @@ const (
 	OutcomeOK                   // it ran and exited 0
 	OutcomeFailed               // it ran and exited with another status
 	OutcomeSignalled            // it ran and a signal ended it
-	OutcomeNeverStarted         // it did not run: exec was not sent, or came to a server that had not let us in
-	OutcomeRefused              // it did not run: the server said no to exec
-	OutcomeUnknown              // exec was sent, its end was not seen
+	OutcomeNeverStarted         // it did not run: exec was not sent, or before a failed login
+	OutcomeRefused              // it did not run: the server refused exec
+	OutcomeUnknown              // exec was sent and the command's end was not seen
 	OutcomeCancelled            // it did not run: the run was stopped before its turn
-	OutcomeDetached             // it was started and goes on without us: its end can be asked for later
-	NumOutcomes                 // how many there are; not an outcome
+	OutcomeDetached             // it was started and runs on without us: its end can be queried later
+	NumOutcomes                 // number of outcomes; not an outcome
 )
 
 var outcomeNames = [NumOutcomes]string{
@@ -31,36 +31,36 @@ func ParseOutcome(s string) (Outcome, error) {
 	return parseName[Outcome]("outcome", outcomeNames[:], s)
 }
 
-// Ran says that the command ran and its end was seen.
+// Ran reports whether the command ran and its end was seen.
 func (o Outcome) Ran() bool {
 	return o == OutcomeOK || o == OutcomeFailed || o == OutcomeSignalled
 }
 
-// DidNotRun says that the command certainly did not run, so that starting it
+// DidNotRun reports whether the command certainly did not run, so that starting it
 // again is safe.
 func (o Outcome) DidNotRun() bool {
 	return o == OutcomeNeverStarted || o == OutcomeRefused || o == OutcomeCancelled
 }
 
-// Flags are facts beside the outcome. The zero value is none of them.
+// Flags are facts beside the outcome. The zero value has none set.
 type Flags uint8
 
 // The flags. Their texts are part of the record format.
 const (
 	FlagExitKnown        Flags = 1 << iota // an exit status or exit signal was received
-	FlagOutputTruncated                    // more output came than the cap allowed to keep
-	FlagOutputIncomplete                   // output may be missing: the channel did not end in order
-	FlagFallback                           // connected by golang.org/x/crypto/ssh: the server shares no algorithm with sshwire
-	FlagExitConflict                       // the exit status or signal is the server's first word; a later one of it says otherwise
+	FlagOutputTruncated                    // output beyond the limit was dropped
+	FlagOutputIncomplete                   // output may be missing: no orderly close
+	FlagFallback                           // connected by golang.org/x/crypto/ssh
+	FlagExitConflict                       // a later message contradicts the exit status
 	flagsEnd
 )
 
 var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback", "exit_conflict"}
 
-// Has says whether all flags of f are set.
+// Has reports whether all flags of f are set.
 func (fs Flags) Has(f Flags) bool { return fs&f == f }
 
-// Names lists the flags that are set, in a fixed order; nil when there are none.
+// Names lists the flags that are set, in a fixed order; nil if there are none.
 func (fs Flags) Names() []string {
 	var names []string
 	for i, name := range flagNames {
@@ -73,7 +73,7 @@ func (fs Flags) Names() []string {
 
 func (fs Flags) String() string { return strings.Join(fs.Names(), ",") }
 
-// ParseFlag gives the flag with this name.
+// ParseFlag returns the flag with this name.
 func ParseFlag(name string) (Flags, error) {
 	i, err := parseName[uint8]("flag", flagNames, name)
 	if err != nil {

@@ -1,22 +1,22 @@
 package fleet
 
-// A Reason is why an attempt did not end with an exit status of 0, in one word
-// for machines. It is set where the cause is seen, never by reading a message.
-// "" is no reason: the command ran to its end. The list only grows, and the
-// texts are part of the record format.
+// A Reason is why an attempt did not end with an exit status of 0, in one word for
+// machines. It is set where the cause is detected, never by matching a message. ""
+// means no reason: the command ran to its end. The list only grows, and the texts
+// are part of the record format.
 type Reason string
 
-// Reasons in the order of the phases in which they mostly arise.
+// Reasons, in the order of the phases in which they usually occur.
 const (
 	ReasonNone Reason = ""
 
 	// resolve
-	ReasonNameNotFound   Reason = "name_not_found"  // the DNS says that there is no such name
+	ReasonNameNotFound   Reason = "name_not_found"  // the DNS has no such name
 	ReasonResolveTimeout Reason = "resolve_timeout" // no answer from the DNS in time
-	ReasonResolveFailed  Reason = "resolve_failed"  // any other failure of the look-up
+	ReasonResolveFailed  Reason = "resolve_failed"  // any other failure of the name look-up
 
 	// dial
-	ReasonDialTimeout     Reason = "dial_timeout"     // no answer to the TCP connect in time
+	ReasonDialTimeout     Reason = "dial_timeout"     // the TCP connect was not answered in time
 	ReasonConnRefused     Reason = "conn_refused"     // RST in answer to SYN
 	ReasonHostUnreachable Reason = "host_unreachable" // ICMP host unreachable
 	ReasonNetUnreachable  Reason = "net_unreachable"  // no route to the network
@@ -27,10 +27,10 @@ const (
 	ReasonConnReset     Reason = "conn_reset"     // RST from the peer
 	ReasonConnClosed    Reason = "conn_closed"    // the peer closed the connection
 	ReasonDisconnected  Reason = "disconnected"   // SSH_MSG_DISCONNECT from the peer (RFC 4253 §11.1)
-	ReasonProtocolError Reason = "protocol_error" // the peer broke the protocol, or does not speak SSH
-	ReasonProtocolAbuse Reason = "protocol_abuse" // within the protocol, but beyond a budget of ours
+	ReasonProtocolError Reason = "protocol_error" // not SSH, or a violation of the protocol
+	ReasonProtocolAbuse Reason = "protocol_abuse" // within the protocol, but beyond one of our limits
 	ReasonStalled       Reason = "stalled"        // the peer stopped reading
-	ReasonVanished      Reason = "vanished"       // the peer gives no sign of life
+	ReasonVanished      Reason = "vanished"       // the peer does not answer keepalives
 
 	// banner
 	ReasonBannerTimeout Reason = "banner_timeout" // no version line in time
@@ -44,29 +44,29 @@ const (
 	ReasonHostkeyUnknown Reason = "hostkey_unknown" // known_hosts has no key for this name
 	ReasonHostkeyChanged Reason = "hostkey_changed" // known_hosts has another key for this name
 	ReasonHostkeyRevoked Reason = "hostkey_revoked" // known_hosts marks this key @revoked
-	ReasonHostkeyWeak    Reason = "hostkey_weak"    // too short to prove anything
-	ReasonHostkeyFailed  Reason = "hostkey_failed"  // no verdict could be reached
+	ReasonHostkeyWeak    Reason = "hostkey_weak"    // the key is too short to be safe
+	ReasonHostkeyFailed  Reason = "hostkey_failed"  // the key could not be checked
 
 	// auth
 	ReasonAuthTimeout      Reason = "auth_timeout"
 	ReasonAuthFailed       Reason = "auth_failed"       // the server accepts none of our keys
 	ReasonAuthIncomplete   Reason = "auth_incomplete"   // a key was accepted and the server wants more
-	ReasonNoIdentity       Reason = "no_identity"       // there is no key to offer
-	ReasonPasswordExpired  Reason = "password_expired"  // the server wants a new password first
-	ReasonAgentUnavailable Reason = "agent_unavailable" // the agent does not answer or refuses
+	ReasonNoIdentity       Reason = "no_identity"       // we have no key to offer
+	ReasonPasswordExpired  Reason = "password_expired"  // the password has to be changed
+	ReasonAgentUnavailable Reason = "agent_unavailable" // the agent does not answer, or refuses
 
 	// session, exec
 	ReasonSessionTimeout Reason = "session_timeout"
 	ReasonSessionRefused Reason = "session_refused" // SSH_MSG_CHANNEL_OPEN_FAILURE (RFC 4254 §5.1)
 	ReasonExecRefused    Reason = "exec_refused"    // SSH_MSG_CHANNEL_FAILURE for exec (RFC 4254 §5.4)
 	ReasonExecTimeout    Reason = "exec_timeout"    // exec was not answered in time
-	ReasonWrapRefused    Reason = "wrap_refused"    // the far end cannot do what --once, --detach and the like need
-	ReasonAlreadyStarted Reason = "already_started" // --once: an earlier start of this command was there
+	ReasonWrapRefused    Reason = "wrap_refused"    // the far end lacks what the wrapper needs
+	ReasonAlreadyStarted Reason = "already_started" // --once: the command was already started
 
 	// run, drain
 	ReasonTimeout     Reason = "timeout"      // the command timeout passed
 	ReasonExitMissing Reason = "exit_missing" // the channel closed without exit status or signal
-	ReasonNoReceipt   Reason = "no_receipt"   // --detach: the far end did not say that it took the command
+	ReasonNoReceipt   Reason = "no_receipt"   // --detach: the far end did not confirm the start
 
 	ReasonRemoteTimeout Reason = "remote_timeout" // --remote-timeout ended the command
 	ReasonKilled        Reason = "killed"         // --kill-on-cancel ended the command
@@ -75,11 +75,11 @@ const (
 	ReasonLocalFiles  Reason = "local_files"  // no file descriptor left (EMFILE, ENFILE)
 	ReasonLocalPorts  Reason = "local_ports"  // no local port left (EADDRNOTAVAIL)
 	ReasonLocalMemory Reason = "local_memory" // the kernel has no buffers left (ENOBUFS, ENOMEM)
-	ReasonStoreFailed Reason = "store_failed" // the result could not be written down in full
+	ReasonStoreFailed Reason = "store_failed" // the result could not be stored completely
 	ReasonInterrupted Reason = "interrupted"  // the run was stopped
-	ReasonBadTarget   Reason = "bad_target"   // the target cannot be used as it stands
-	ReasonInternal    Reason = "internal"     // a defect of shoal's own
+	ReasonBadTarget   Reason = "bad_target"   // the target's configuration cannot be used
+	ReasonInternal    Reason = "internal"     // a bug in shoal
 
 	// the run itself
-	ReasonBrake Reason = "brake" // it stopped itself: too many failures, or a check between stages
+	ReasonBrake Reason = "brake" // too many failures, or a failed check between stages
 )

@@ -1,16 +1,14 @@
-// Package clock tells the time that this process has had. It is less than has
-// passed when the process was stopped (Ctrl-Z, SIGSTOP, a debugger, a machine
-// that paused or slept, a processor with no time for us), so that no deadline
-// kept by it passes because of that.
+// Package clock implements a clock that excludes the time during which this process
+// was stopped (Ctrl-Z, SIGSTOP, a debugger, a machine that was paused or asleep, no
+// processor time), so that deadlines do not expire because of it.
 //
-// Make a [Clock] with [New], keep every deadline as an instant of [Clock.Now],
-// and turn it into one for timers and connections with [Clock.Real]. When one of
-// these fires, look at the clock: it may say that there is time left. Nothing is
-// told of a stop beforehand, and no signal is needed to notice it; one shorter
-// than a second is not noticed, and of a longer one up to a quarter of a second
-// is.
+// Make a [Clock] with [New], keep every deadline as an instant of [Clock.Now], and
+// convert it with [Clock.Deadline] for timers and connections. When one of these
+// fires, check the clock again: there may be time left. Stops are detected
+// afterwards, without signals. Stops of less than 1 s are not noticed; of longer
+// ones up to 250 ms are counted as running time.
 //
-// A nil *Clock is the time as it passes.
+// A nil *Clock is the ordinary time.
 package clock
 
 import (
@@ -20,22 +18,23 @@ import (
 )
 
 const (
-	// tick is how often the clock looks at the time, whoever asks it.
+	// tick is how often the clock checks the time by itself.
 	tick = 250 * time.Millisecond
-	// stop is the least time between two looks that cannot but be one: 1 s. A
-	// busy machine may be some hundred milliseconds late.
+	// stop is the gap between two checks that counts as a stop. A busy machine may
+	// delay a check by some hundred milliseconds.
 	stop = time.Second
 )
 
-// A Clock stands still while this process does. It is safe for concurrent use.
+// A Clock stands still while this process is stopped. It is safe for concurrent
+// use.
 type Clock struct {
 	mu    sync.Mutex
-	seen  time.Time // the last look
+	seen  time.Time // when look was last called
 	lost  time.Duration
-	timer *time.Timer // of the next look; nil after Close
+	timer *time.Timer // for the next look; nil after Close
 }
 
-// New gives a clock that looks at the time until Close.
+// New returns a clock that checks the time until Close.
 func New() *Clock {
 	c := &Clock{seen: time.Now()}
 	c.mu.Lock()
@@ -44,7 +43,7 @@ func New() *Clock {
 	return c
 }
 
-// Close ends the looking: stops are not noticed any more.
+// Close ends the checks: later stops are not noticed.
 func (c *Clock) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,8 +61,8 @@ func (c *Clock) tick() {
 	}
 }
 
-// look notes how much time has passed since the last look, and how much of it we
-// were not there. Called with mu held.
+// look adds a stop since the last call to lost and returns the time. mu must be
+// held.
 func (c *Clock) look() time.Time {
 	now := time.Now()
 	if gap := now.Sub(c.seen); gap > stop && c.timer != nil {
@@ -73,7 +72,7 @@ func (c *Clock) look() time.Time {
 	return now
 }
 
-// Suspended is how long this process has been stopped since New.
+// Suspended returns how long this process has been stopped since New.
 func (c *Clock) Suspended() time.Duration {
 	if c == nil {
 		return 0
@@ -84,8 +83,8 @@ func (c *Clock) Suspended() time.Duration {
 	return c.lost
 }
 
-// Now is the time that it would be without the stops. It is for comparison with
-// other instants of this clock only.
+// Now returns the time without the stops, for comparison with other instants of
+// this clock only.
 func (c *Clock) Now() time.Time {
 	if c == nil {
 		return time.Now()
@@ -95,8 +94,8 @@ func (c *Clock) Now() time.Time {
 	return c.look().Add(-c.lost)
 }
 
-// Deadline is when this clock reaches t, unless there is another stop before. A zero
-// t, no deadline, stays zero.
+// Deadline returns the real time at which this clock reaches t if there are no more
+// stops. A zero t, no deadline, stays zero.
 func (c *Clock) Deadline(t time.Time) time.Time {
 	if c == nil || t.IsZero() {
 		return t
@@ -104,8 +103,8 @@ func (c *Clock) Deadline(t time.Time) time.Time {
 	return t.Add(c.Suspended())
 }
 
-// AfterFunc calls f on a goroutine of its own once this clock has gone on by d,
-// unless cancel is called before.
+// AfterFunc calls f on its own goroutine when this clock has advanced by d, unless
+// cancel is called before.
 func (c *Clock) AfterFunc(d time.Duration, f func()) (cancel func()) {
 	var (
 		mu    sync.Mutex
@@ -137,8 +136,8 @@ func (c *Clock) AfterFunc(d time.Duration, f func()) (cancel func()) {
 	}
 }
 
-// WithTimeout is context.WithTimeoutCause by this clock, but that the context
-// tells no deadline and its Err is context.Canceled.
+// WithTimeout is context.WithTimeoutCause by this clock, except that the context
+// reports no deadline and its Err is context.Canceled.
 func (c *Clock) WithTimeout(ctx context.Context, d time.Duration, cause error) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := c.AfterFunc(d, func() { cancel(cause) })

@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// stopped has the clock find that this process was not there for so long.
+// stopped simulates a stop of this process for the given time.
 func stopped(c *Clock, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -64,7 +64,7 @@ func TestNilClockIsTheTime(t *testing.T) {
 	})
 }
 
-// What waits for a time is not woken by a stop, however often there is one.
+// A stop does not fire AfterFunc early, even if stops repeat.
 func TestAfterFunc(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New()

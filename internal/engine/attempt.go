@@ -13,16 +13,16 @@ import (
 	"shoal/internal/ssh"
 )
 
-// A flight is one attempt at a target.
+// An attempt is one try at a target.
 type attempt struct {
 	run     *run
 	job     *limiter.Job
 	attempt ssh.Attempt
-	number  int // of the attempt, from 1; 0 means that it was not made
+	number  int // number of the attempt, from 1; 0 means that it was not made
 	started time.Time
 	output  *Output
 	once    sync.Once
-	dialled bool // the limiter knows that the dial is over; only begin's goroutine looks
+	dialled bool // the limiter knows that the dial is over; for begin's goroutine only
 }
 
 func newAttempt(r *run, t *limiter.Job) *attempt {
@@ -42,8 +42,8 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 	return f
 }
 
-// begin dials and starts the command. It returns when the dial is over: the
-// command's end comes to finish.
+// begin dials and starts the command. It returns when the dial is over; finish
+// receives the command's end.
 func (f *attempt) begin() {
 	var (
 		conn ssh.Conn
@@ -82,9 +82,9 @@ func (f *attempt) begin() {
 	}
 }
 
-// dial connects. A stop of the run ends it, but a drain or a brake does not once
-// it is written down that the command is about to be sent: it may run already,
-// and is let go on to its end.
+// dial connects. Cancelling the run's context ends it. A drain or a failure limit
+// ends it only before the intent to send the command is recorded; after that the
+// command may already run, and is allowed to finish.
 func (f *attempt) dial() (ssh.Conn, error) {
 	r := f.run
 	ctx, cancel := context.WithCancelCause(r.ctx)
@@ -98,7 +98,7 @@ func (f *attempt) dial() (ssh.Conn, error) {
 	return r.opts.Dialer.Dial(ctx, &f.attempt)
 }
 
-// over tells the limiter that the dial is.
+// over reports the outcome of the dial to the limiter.
 func (f *attempt) over(o limiter.Outcome) {
 	f.dialled = true
 	f.run.mu.Lock()
@@ -109,23 +109,23 @@ func (f *attempt) over(o limiter.Outcome) {
 	f.run.limiter.Connected(f.job, o, f.run.opts.Clock.Now())
 }
 
-// unmade takes back that this is an attempt.
+// unmade undoes the counting of this attempt.
 func (f *attempt) unmade() {
 	f.job.Attempts--
 	f.number, f.started = 0, time.Time{}
 }
 
-// failed gives the end that a Dialer's error stands for.
+// failed converts a Dialer's error into an end.
 func (f *attempt) failed(err error) fleet.End {
 	if fe, ok := errors.AsType[*fleet.Error](err); ok {
 		return fe.End()
 	}
-	// Not one of the seam's own errors: nobody can tell how far it came.
+	// Not a *fleet.Error: how far the attempt came is unknown.
 	return f.attempt.Fail(fleet.OutcomeUnknown, fleet.ReasonInternal, err).End()
 }
 
-// panicked gives the flight its end after a panic of the Dialer. Nobody can tell
-// whether the command was sent once that it would be is written down.
+// panicked ends the attempt after a panic of the Dialer. If the intent was
+// recorded, the command may have been sent.
 func (f *attempt) panicked(p any) {
 	if !f.dialled {
 		f.over(limiter.Inconclusive)
@@ -138,7 +138,7 @@ func (f *attempt) panicked(p any) {
 		fmt.Errorf("panic: %v\n%s", p, debug.Stack())).End())
 }
 
-// rescue is deferred where a panic of conn is to be this target's result alone.
+// rescue is deferred to turn a panic of conn into this target's result.
 func (f *attempt) rescue(conn ssh.Conn) {
 	if p := recover(); p != nil {
 		f.panicked(p)
@@ -146,14 +146,14 @@ func (f *attempt) rescue(conn ssh.Conn) {
 	}
 }
 
-// hangUp closes conn after a panic; another one changes nothing any more.
+// hangUp closes conn after a panic and ignores another one.
 func hangUp(conn ssh.Conn) {
 	defer func() { _ = recover() }()
 	_ = conn.Close()
 }
 
-// finish gives the result, or lets the target wait for another attempt. It never
-// waits; the first call counts.
+// finish delivers the result, or queues the target for another attempt. It does not
+// block; only the first call has an effect.
 func (f *attempt) finish(end fleet.End) {
 	f.once.Do(func() {
 		stdout, stderr := f.output.close()
@@ -189,8 +189,8 @@ func (f *attempt) result(end fleet.End, stdout, stderr fleet.Output) fleet.Resul
 	return res
 }
 
-// notCancelled is end, but for a target of which an attempt was about to send the
-// command: what is cancelled was stopped before its turn.
+// notCancelled returns end, but never started instead of cancelled for a target
+// with a recorded intent: cancelled means stopped before its turn.
 func notCancelled(t *limiter.Job, end fleet.End) fleet.End {
 	if end.Outcome == fleet.OutcomeCancelled && t.Intended {
 		end.Outcome = fleet.OutcomeNeverStarted
@@ -198,8 +198,8 @@ func notCancelled(t *limiter.Job, end fleet.End) fleet.End {
 	return end
 }
 
-// decide is again. A panic there would leave the target without a result: it is
-// the result. mu must be held.
+// decide calls again and turns a panic in it into the target's result, which would
+// otherwise be missing. mu must be held.
 func (r *run) decide(f *attempt, end fleet.End) (again bool, final fleet.End) {
 	final = end
 	defer func() {
@@ -210,8 +210,8 @@ func (r *run) decide(f *attempt, end fleet.End) (again bool, final fleet.End) {
 	return r.again(f, end), final
 }
 
-// again lets the flight's target wait for another attempt, if there is one.
-// Called with mu held.
+// again reports whether the target gets another attempt, and queues it if so. mu
+// must be held.
 func (r *run) again(f *attempt, end fleet.End) bool {
 	t := f.job
 	switch {

@@ -11,9 +11,9 @@ import (
 	"shoal/internal/ssh"
 )
 
-// Five hundred black holes and as many slow-loris hosts among 9,000 good ones:
-// the last good host ends within one and a half times the run without them. The
-// good ones take 200 ms to connect, as over a network of middling distance.
+// Five hundred black holes and 500 slow-loris hosts among 9,000 good ones: the last
+// good host ends within 1.5 times the duration of a run without them. Good hosts
+// take 200 ms to connect, as over a network of medium distance.
 func TestBadHostsDoNotHoldGoodOnes(t *testing.T) {
 	const n = 10_000
 	none := func(int) bool { return false }

@@ -11,16 +11,16 @@ import (
 	"shoal/internal/ssh"
 )
 
-// A Release says how a barrier opened.
+// A Release reports the opening of a barrier.
 type Release struct {
-	// Targets is how many commands were started by it.
+	// Targets is the number of commands that it started.
 	Targets int
-	// Skew is the time from the first of them to the last, as they were handed
-	// to the connections.
+	// Skew is the time between the start of the first and the last command, as they
+	// were passed to the connections.
 	Skew time.Duration
 }
 
-// A barrier holds authenticated connections until all targets are there.
+// A barrier holds authenticated connections until all targets have one.
 type barrier struct{ held []held }
 
 type held struct {
@@ -28,14 +28,14 @@ type held struct {
 	conn   ssh.Conn
 }
 
-// clear gives the connections that are held, which are no longer.
+// clear removes and returns the held connections.
 func (b *barrier) clear() []held {
 	all := b.held
 	b.held = nil
 	return all
 }
 
-// roomForBarrier refuses a barrier that not all targets can stand at.
+// roomForBarrier returns an error if the fanout is too small for a barrier.
 func (o Options) roomForBarrier() error {
 	if o.Barrier && o.Targets > o.Fanout {
 		return fmt.Errorf("a barrier holds all %d targets at once, and the fanout is %d\n"+
@@ -44,7 +44,7 @@ func (o Options) roomForBarrier() error {
 	return nil
 }
 
-// hold lets an authenticated connection wait for the others.
+// hold makes an authenticated connection wait for the others.
 func (r *run) hold(f *attempt, conn ssh.Conn) {
 	h := held{f, conn}
 	if !r.add(h) {
@@ -52,7 +52,7 @@ func (r *run) hold(f *attempt, conn ssh.Conn) {
 	}
 }
 
-// add reports whether h is held; it is not once nothing is started any more.
+// add holds h, and reports false if the run no longer starts anything.
 func (r *run) add(h held) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -64,8 +64,8 @@ func (r *run) add(h held) bool {
 	return true
 }
 
-// openBarrier starts what is held once no other target can come, and stops the
-// run when those that are held leave no room for the others. Called with mu held.
+// openBarrier starts the held connections once no other target can come, and stops
+// the run if they occupy the whole fanout while others wait. mu must be held.
 func (r *run) openBarrier() {
 	n := len(r.barrier.held)
 	switch {
@@ -79,7 +79,7 @@ func (r *run) openBarrier() {
 	}
 }
 
-// release starts the commands of all held connections, side by side.
+// release starts the commands of all held connections in parallel.
 func (r *run) release(all []held) {
 	var (
 		workers sync.WaitGroup
@@ -111,13 +111,14 @@ func (r *run) release(all []held) {
 	}
 }
 
-// start starts the command; a panic is this target's alone.
+// start starts the command; a panic becomes this target's result.
 func (h held) start() {
 	defer h.flight.rescue(h.conn)
 	h.conn.Start(h.flight.run.ctx, h.flight.finish)
 }
 
-// drop ends what was not started; a panic is this target's alone.
+// drop ends an attempt whose command was not started; a panic becomes this target's
+// result.
 func (h held) drop(end fleet.End) {
 	defer h.flight.rescue(h.conn)
 	_ = h.conn.Close()

@@ -10,8 +10,8 @@ import (
 	"shoal/internal/ssh"
 )
 
-// An instant stands for a network that takes no time: what is left is the
-// engine's own work. It prints one line, and ends on the caller's goroutine.
+// An instant is a network that takes no time, so that only the engine's own work is
+// measured. It prints one line, and ends on the caller's goroutine.
 type instant struct{}
 
 func (instant) Dial(_ context.Context, a *ssh.Attempt) (ssh.Conn, error) {
@@ -59,7 +59,7 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
-// names are made before the clock runs.
+// names are made before the timer starts.
 func names(n int) []string {
 	names := make([]string, n)
 	for i := range names {

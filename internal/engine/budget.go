@@ -2,15 +2,15 @@ package engine
 
 import "sync/atomic"
 
-// A budget bounds the output that all targets in flight hold together, so that
-// ten thousand hosts with much to say cannot take the machine's memory. What
-// finds no room is dropped and counted, like output beyond a target's own cap.
+// A budget limits the output that all targets in flight hold together, so that ten
+// thousand talkative hosts cannot exhaust the memory. Excess output is dropped and
+// counted, like output beyond a target's own limit.
 type budget struct {
-	limit int64 // negative: no bound
+	limit int64 // negative: no limit
 	held  atomic.Int64
 }
 
-// take reserves up to n bytes and gives how many.
+// take reserves up to n bytes and returns how many it reserved.
 func (b *budget) take(n int) int {
 	if b.limit < 0 {
 		return n
@@ -27,7 +27,7 @@ func (b *budget) take(n int) int {
 	}
 }
 
-// give returns n bytes.
+// give releases n bytes.
 func (b *budget) give(n int) {
 	if b.limit >= 0 {
 		b.held.Add(-int64(n))

@@ -2,8 +2,8 @@ package engine
 
 import "time"
 
-// clock looks at the limiter when time alone lets something start, and takes new
-// widths.
+// clock dispatches when time alone allows a start, and applies changes of the
+// fanout.
 func (r *run) clock() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -28,12 +28,12 @@ func (r *run) clock() {
 	}
 }
 
-// look starts what time alone lets start, and says how long it takes until there
-// may be more; false means that nobody knows.
+// look dispatches and returns the time until more may start; false means that time
+// alone starts nothing.
 func (r *run) look() (wait time.Duration, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.armed = r.opts.Clock.Now() // it looks: nobody has to rouse it
+	r.armed = r.opts.Clock.Now() // rearmTimer need not wake the clock now
 	r.changed()
 	r.armed = time.Time{}
 	now := r.opts.Clock.Now()
@@ -45,7 +45,7 @@ func (r *run) look() (wait time.Duration, ok bool) {
 	return at.Sub(now), true
 }
 
-// resize sets how many targets may be in flight from now on.
+// resize sets the fanout.
 func (r *run) resize(width int) {
 	if width < 0 || r.opts.Barrier && width < r.opts.Targets {
 		return

@@ -1,5 +1,6 @@
-// Package internal/engine fans one run out: it takes targets from an iterator, attempts
-// each until its end is known, and gives a stream of results.
+// Package engine runs attempts at many targets concurrently: it takes targets from
+// an iterator, attempts each until its outcome is final, and yields a stream of
+// results.
 //
 //	targets → feed ──▸ limiter.Limiter ──▸ workers ──▸ open sessions ──▸ results
 //	            │       waits, by endpoint    (Dials)       (Fanout)     │
@@ -7,19 +8,19 @@
 //	            │             └──────────── retries ◂────────────────────┤
 //	            └── cancelled ───────────────────────────────────────────┘
 //
-// Call [Run] and range over what it gives. Promised:
+// Call [Run] and range over its results. Guarantees:
 //
-//   - every target gives exactly one result, also when the run is stopped;
-//     the outcomes sum to the number of targets
-//   - no command is started again unless it is certain that it has not run, or
+//   - every target has exactly one result, also when the run is stopped; the
+//     outcomes sum to the number of targets
+//   - a command is started again only if it certainly has not run, or if
 //     Options.Idempotent allows it
-//   - memory follows Options.Fanout, never the number of targets
-//   - connection starts and open sessions are bounded apart
-//   - a target that waits holds no slot and no goroutine, and a server that
-//     takes no connections makes no other one wait
-//   - what this machine lacks narrows the run and blames no host; where it lacks
-//     it for good, such as an agent that has died, the rest is not tried
-//   - a panic while one target is worked on is that target's result; one in a
+//   - memory depends on Options.Fanout, never on the number of targets
+//   - connection starts and open sessions have separate limits
+//   - a waiting target holds no slot and no goroutine, and a server that accepts no
+//     connections delays no other server
+//   - a lack of local resources lowers the fanout and is blamed on no host; if it
+//     persists, such as an agent that has died, the remaining targets are not tried
+//   - a panic while working on a target becomes that target's result; a panic in a
 //     function of Options, or in the iterator, is the run's error
 //   - leaving the loop stops everything that Run has started, and waits for it
 package engine

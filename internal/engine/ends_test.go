@@ -15,8 +15,8 @@ import (
 	"shoal/internal/ssh"
 )
 
-// Every target of a server that is given up has its result, whoever ends the run:
-// nobody, a drain or an abort, before and after the server is given up.
+// Every target of a server that is given up has its result, whether the run ends by
+// itself, by a drain or by an abort, before or after the server is given up.
 func TestGivenUpServerEnds(t *testing.T) {
 	for _, c := range []struct{ n, attempts int }{{2, 3}, {8, 1}, {20, 1}} {
 		for _, stop := range []string{"", "drain", "abort"} {
@@ -63,8 +63,7 @@ func TestGivenUpServerEnds(t *testing.T) {
 	}
 }
 
-// Whatever number of attempts is asked for, that many are made, and none is waited
-// for longer than 30 s.
+// The requested number of attempts is made, and no wait exceeds 30 s.
 func TestManyAttempts(t *testing.T) {
 	for _, attempts := range []int{35, 36, 38, 64, 65, engine.MaxAttempts} {
 		synctest.Test(t, func(t *testing.T) {
@@ -108,8 +107,8 @@ func TestOutOfRange(t *testing.T) {
 
 var zero float64
 
-// Slots, the limiter, the bytes of output and the barrier: however a target ends, it
-// gives back what it shares with others.
+// However a target ends, it releases what it shares with others: slots, the
+// limiter, bytes of output and the barrier.
 func TestEveryEndGivesBack(t *testing.T) {
 	const n = 12
 	fail := func(p fleet.Phase, o fleet.Outcome, r fleet.Reason) func(context.Context, *ssh.Attempt) error {
@@ -239,7 +238,7 @@ func TestEveryEndGivesBack(t *testing.T) {
 	}
 }
 
-// A panicking Dialer gives connections whose calls panic.
+// A panicking Dialer returns connections whose methods panic.
 type panicking struct {
 	*stub
 	in string

@@ -11,40 +11,39 @@ import (
 )
 
 const (
-	// connCPU is what one target costs this machine: key exchange with a
+	// connCPU is the CPU time of one target on this machine: key exchange with a
 	// post-quantum method, signature and session.
 	connCPU = time.Millisecond
-	// connTime is what a connection takes over a network of middling distance.
+	// connTime is the time to connect over a network of medium distance.
 	connTime = 300 * time.Millisecond
-	// Where the system does not tell, its range of local ports is taken to be
+	// Without information from the system, the range of local ports is taken to be
 	// Linux's net.ipv4.ip_local_port_range (ip(7)).
 	firstPort, lastPort = 32768, 60999
 )
 
-// A Estimate is what a run will need, and what there is.
+// An Estimate compares what a run needs with what this machine has.
 type Estimate struct {
 	Targets int
-	// AtOnce is how many of them will be in flight at the most, Fanout how many
-	// may be.
+	// AtOnce is the largest number of targets in flight, Fanout its limit.
 	AtOnce, Fanout int
-	// Files and Memory (bytes) are for AtOnce connections. The limits are 0
-	// where the system does not tell.
+	// Files and Memory (bytes) are for AtOnce connections. The limits are 0 if the
+	// system does not report them.
 	Files, FilesLimit   uint64
 	Memory, MemoryLimit uint64
-	// Ports is how many connections there may be at once to one server, or to
-	// one jump host, which has one port for all of them.
+	// Ports is the largest number of connections to one server at the same time, or to
+	// one jump host's address and port.
 	Ports int
-	// Time is the least that connecting takes, commands not counted: what this
-	// machine's processors, the connections started at once and the rate allow,
-	// over a network with 75 ms from end to end and back.
+	// Time is the minimum time for connecting, without the commands: limited by this
+	// machine's processors, Dials and Rate, over a network with a round-trip time of
+	// 75 ms.
 	Time time.Duration
-	// Wall is what bounds the run first, for people: "20000 open files (ulimit
-	// -n)". "" means that all targets fit at once.
+	// Wall is the first limit that the run meets, for people: "20000 open files
+	// (ulimit -n)". "" means that all targets fit at the same time.
 	Wall string
 }
 
-// EstimateRun tells what a run over so many targets will need. The soft limit on
-// open files is raised to the hard one; nothing else is changed.
+// EstimateRun estimates what a run over this number of targets needs. It raises the
+// soft limit on open files to the hard one and changes nothing else.
 func EstimateRun(opts Options, targets int) Estimate {
 	width := DefaultFanout()
 	wall := width.Bound
@@ -67,7 +66,7 @@ func EstimateRun(opts Options, targets int) Estimate {
 		f.MemoryLimit = free
 	}
 	f.Time = leastTime(opts, targets)
-	// A fanout that was asked for may be more than the machine carries.
+	// A requested fanout may exceed what the machine can handle.
 	if min(targets, width.Fanout) < targets || f.AtOnce < targets {
 		f.Wall = wall
 	}
@@ -87,7 +86,7 @@ func leastTime(opts Options, targets int) time.Duration {
 	return least
 }
 
-// localPorts counts the ports that connections are made from.
+// localPorts returns the number of local ports for outgoing connections.
 func localPorts(path string) int {
 	if text, err := os.ReadFile(path); err == nil {
 		if fields := strings.Fields(string(text)); len(fields) == 2 {

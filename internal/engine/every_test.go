@@ -20,9 +20,9 @@ import (
 	"shoal/internal/ssh"
 )
 
-// A wildcard is a Dialer whose dials and commands end in every way there is, and
-// whose calls panic. What happens depends on the seed, the target and how often it
-// was dialled, not on the order of goroutines.
+// A wildcard is a Dialer whose dials and commands end in every possible way, and
+// whose methods panic. What happens depends on the seed, the target and the number
+// of its dials, not on the order of goroutines.
 type wildcard struct {
 	seed   uint64
 	begin  time.Time
@@ -150,7 +150,7 @@ func (c *wildConn) Close() error {
 	return nil
 }
 
-// faulty calls panic in one of so many cases.
+// faulty calls panic in one of n cases.
 func faulty(luck *rand.Rand, share float64) func() {
 	at := 1 + luck.IntN(10)
 	on := luck.Float64() < share
@@ -162,9 +162,9 @@ func faulty(luck *rand.Rand, share float64) func() {
 	}
 }
 
-// Every run ends with one result for each target, and gives back all that targets
-// share: whatever servers, dialers, the caller's functions and people do.
-// SHOAL_SEED=n tries one case again.
+// Every run ends with one result for each target, and releases all that targets
+// share, whatever servers, dialers, the caller's functions and people do.
+// SHOAL_SEED=n repeats one case.
 func TestEveryRunEnds(t *testing.T) {
 	first, cases := uint64(1), uint64(2000)
 	if text := os.Getenv("SHOAL_SEED"); text != "" {

@@ -8,8 +8,8 @@ import (
 	"shoal/fleet"
 )
 
-// RunAndCount is Run, and tells afterwards what targets share and have not given
-// back; "" means nothing.
+// RunAndCount is Run, and reports afterwards which shared resources were not
+// released; "" means none.
 func RunAndCount(ctx context.Context, opts Options, targets iter.Seq[fleet.Target], kept *string) iter.Seq2[fleet.Result, error] {
 	return func(yield func(fleet.Result, error) bool) {
 		r := newRun(ctx, opts.withDefaults())

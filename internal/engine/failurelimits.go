@@ -8,28 +8,28 @@ import (
 	"shoal/fleet"
 )
 
-// errDrained is the cause of what Options.Drain cancels.
+// errDrained is the cause of cancellations by Options.Drain.
 var errDrained = errors.New("the run was stopped before the command was started here")
 
-// A brakeError is the cause of what the run cancels by itself.
+// A stopError is the cause of cancellations by the run itself.
 type stopError struct{ why error }
 
 func (e *stopError) Error() string { return "the run stopped itself: " + e.why.Error() }
 func (e *stopError) Unwrap() error { return e.why }
 
-// fewest is of how many results a percentage is taken at the least, where the
-// number of targets is not known.
+// fewest is the smallest number of results that a percentage is taken of if the
+// number of targets is unknown.
 const fewest = 20
 
-// failureLimits counts what went wrong.
+// failureLimits counts outcomes and checks them against the failure limits.
 type failureLimits struct {
 	opts  Options
-	goes  int // targets that the rollout has let go; 0 means all
+	goes  int // targets admitted by the rollout; 0 means all
 	count [fleet.NumOutcomes]int
 	ended int
 }
 
-// add counts a result and gives the brake that it is.
+// add counts a result and returns an error if it exceeds a limit.
 func (b *failureLimits) add(o fleet.Outcome) error {
 	b.count[o]++
 	b.ended++
@@ -57,8 +57,8 @@ func (b *failureLimits) add(o fleet.Outcome) error {
 	return nil
 }
 
-// allowed is the number that a share stands for now. Unlike a stage, less than
-// one target is none.
+// allowed returns the number of targets that s permits now. Unlike a stage of a
+// rollout, less than one target is none.
 func (b *failureLimits) allowed(s Amount) int {
 	if s.Percent == 0 {
 		return s.Count
@@ -73,12 +73,12 @@ func (b *failureLimits) allowed(s Amount) int {
 	return int(s.Percent * float64(base) / 100)
 }
 
-// cancelled is the end of a target that was stopped before its command was sent.
+// cancelled returns the end of a target stopped before its command was sent.
 func cancelled(ctx context.Context) fleet.End {
 	return stopped(ctx, fleet.End{Outcome: fleet.OutcomeCancelled, Reason: fleet.ReasonInterrupted, Err: context.Cause(ctx)})
 }
 
-// stopped says of what was cancelled whether the run itself did it.
+// stopped changes the reason of a cancelled end if the run stopped itself.
 func stopped(ctx context.Context, end fleet.End) fleet.End {
 	if _, ok := errors.AsType[*stopError](context.Cause(ctx)); ok && end.Outcome == fleet.OutcomeCancelled {
 		end.Reason = fleet.ReasonBrake

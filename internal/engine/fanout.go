@@ -11,21 +11,21 @@ import (
 )
 
 const (
-	reservedFiles = 64        // descriptors left for files, agent, terminal
+	reservedFiles = 64        // descriptors reserved for files, agent, terminal
 	connMemory    = 160 << 10 // resident bytes of one open connection, output not counted
 	minFanout     = 16
 	maxFanout     = 1 << 20
 )
 
-// A Fanout is a fanout and what bounds it.
+// A Fanout is a number of targets in flight and what limits it.
 type Fanout struct {
 	Fanout int
 	Bound  string // for people, such as "20,000 open files (ulimit -n)"
 }
 
-// DefaultFanout gives the number of connections that this machine carries: open
-// files allow one each, less some in reserve, and half of the free memory is
-// for them. The soft limit on open files is raised to the hard one.
+// DefaultFanout returns the number of connections that this machine can handle: one
+// for each open file, less a reserve, within half of the free memory. It raises the
+// soft limit on open files to the hard one.
 func DefaultFanout() Fanout {
 	width := Fanout{Fanout: maxFanout, Bound: "the largest fanout there is"}
 	if limit, ok := raiseFileLimit(); ok {
@@ -42,8 +42,8 @@ func DefaultFanout() Fanout {
 	return width
 }
 
-// defaultMaxHeld is a quarter of the free memory, or 1 GiB where the system does
-// not tell.
+// defaultMaxHeld returns a quarter of the free memory, or 1 GiB if the system does
+// not report it.
 func defaultMaxHeld() int64 {
 	free, _, ok := freeMemory()
 	if !ok {
@@ -52,7 +52,8 @@ func defaultMaxHeld() int64 {
 	return int64(min(free/4, math.MaxInt64))
 }
 
-// openFiles counts this process's descriptors; 0 where the system does not tell.
+// openFiles counts this process's descriptors; 0 if the system does not report
+// them.
 func openFiles() int {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -61,8 +62,9 @@ func openFiles() int {
 	return len(entries)
 }
 
-// freeMemory is what the kernel believes can be had without swapping, or what
-// the control group leaves where that is less. ok is false where neither tells.
+// freeMemory returns the bytes that the kernel estimates to be available without
+// swapping, or what the control group has left if that is less. ok is false if
+// neither is reported.
 func freeMemory() (bytes uint64, from string, ok bool) {
 	if free, found := memAvailable("/proc/meminfo"); found {
 		bytes, from, ok = free, "MemAvailable", true
@@ -91,8 +93,8 @@ func memAvailable(path string) (uint64, bool) {
 	return 0, false
 }
 
-// groupMemory is memory.max less memory.current (cgroups(7), version 2), in
-// bytes; false where there is no limit.
+// groupMemory returns memory.max less memory.current (cgroups(7), version 2), in
+// bytes; false if there is no limit.
 func groupMemory(dir string) (uint64, bool) {
 	limit, ok := readNumber(dir + "/memory.max")
 	if !ok {

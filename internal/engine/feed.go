@@ -11,8 +11,8 @@ import (
 	"shoal/internal/engine/limiter"
 )
 
-// feed hands every target to the limiter, stage after stage. After a stop it goes
-// on through the iterator, so that each target has its result.
+// feed passes every target to the limiter, stage by stage. After a stop it
+// continues through the iterator so that each target has a result.
 func (r *run) feed(targets iter.Seq[fleet.Target]) {
 	listed := false
 	defer func() {
@@ -41,7 +41,7 @@ func (r *run) feed(targets iter.Seq[fleet.Target]) {
 	listed = true
 }
 
-// skip is the end of a target that comes when nothing is started any more.
+// skip returns the end of a target that comes after the run has stopped starting.
 func (r *run) skip() fleet.End {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -51,18 +51,19 @@ func (r *run) skip() fleet.End {
 	return cancelled(r.dialCtx)
 }
 
-// enqueue waits until there is room for t among those that wait; false means
-// that nothing is started any more.
+// enqueue waits until the queue has room for t; false means that the run has
+// stopped starting.
 func (r *run) enqueue(t fleet.Target) bool {
 	for {
 		if in, shut := r.tryEnqueue(t); in || shut {
 			return in
 		}
-		<-r.room // a stop sends too
+		<-r.room // stop sends too
 	}
 }
 
-// tryEnqueue lets t wait for its turn if there is room and anything is started yet.
+// tryEnqueue queues t if there is room. shut means that the run has stopped
+// starting.
 func (r *run) tryEnqueue(t fleet.Target) (in, shut bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -81,12 +82,12 @@ func (r *run) tryEnqueue(t fleet.Target) (in, shut bool) {
 // stages holds targets back until those before them have ended.
 type stages struct {
 	run  *run
-	done int // stages that have ended
-	let  int // targets that were let go
-	end  int // how many the stage lets go; 0 means that none has begun
+	done int // ended stages
+	let  int // admitted targets
+	end  int // admitted targets at the end of this stage; 0 means that none has begun
 }
 
-// admit waits until the next target may go. false means that none may any more.
+// admit waits until the next target may start. false means that none may any more.
 func (s *stages) admit() bool {
 	opts := &s.run.opts
 	if s.end == 0 && len(opts.Rollout) > 0 {
@@ -114,7 +115,8 @@ func (s *stages) open(i int) {
 	s.run.released(s.end)
 }
 
-// between does what stands between a stage that has ended and the next one.
+// between pauses and calls Options.Check after a stage. It reports whether the run
+// goes on.
 func (s *stages) between() bool {
 	r := s.run
 	if s.run.opts.Pause > 0 {
@@ -133,15 +135,16 @@ func (s *stages) between() bool {
 	return r.dialCtx.Err() == nil
 }
 
-// released tells the brakes how many targets the rollout has let go; 0 means all.
+// released sets how many targets the rollout has admitted, for the failure limits;
+// 0 means all.
 func (r *run) released(n int) {
 	r.mu.Lock()
 	r.brakes.goes = n
 	r.mu.Unlock()
 }
 
-// nothingInFlight waits until every target that was fed has its result; false means that
-// nothing is started any more.
+// nothingInFlight waits until every target that was fed has its result; false means
+// that the run has stopped starting.
 func (r *run) nothingInFlight() bool {
 	for {
 		r.mu.Lock()

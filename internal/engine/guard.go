@@ -8,13 +8,13 @@ import (
 	"shoal/fleet"
 )
 
-// guard keeps panics of the caller's functions to themselves. They are called on
-// goroutines of the run and of the Dialer, where one would end the process or leave
-// a target without its result. Notice is not among them: it is called by whoever
-// ranges over the results, and so its panic is theirs.
+// guard wraps the functions of Options to recover from their panics. They are
+// called on goroutines of the run and of the Dialer, where a panic would end the
+// process or leave a target without its result. Notice is not wrapped: it is called
+// by the goroutine that ranges over the results.
 //
-// Intend and Check return a panic as their error. One of the others stops the run
-// as a brake does, and is the run's error.
+// Intend and Check return a panic as their error. A panic in another function stops
+// the run as a failure limit does, and is the run's error.
 func (r *run) guard() {
 	o := &r.opts
 	if intend := o.Intend; intend != nil {
@@ -48,17 +48,17 @@ func (r *run) guard() {
 	}
 }
 
-// caught is deferred: it tells of a panic in one of the functions of Options.
+// caught is deferred; it passes a panic in a function of Options to tell.
 func caught(name string, tell func(error)) {
 	if p := recover(); p != nil {
 		tell(fmt.Errorf("panic in Options.%s: %v\n%s", name, p, debug.Stack()))
 	}
 }
 
-// blame gives the run its own error; the first one counts.
+// blame sets the run's own error; the first one counts.
 func (r *run) blame(err error) { r.fault.CompareAndSwap(nil, &err) }
 
-// fail does the same, and lets nothing else start.
+// fail sets the run's own error and stops the starting of commands.
 func (r *run) fail(err error) {
 	r.blame(err)
 	r.stopNew(&stopError{err})

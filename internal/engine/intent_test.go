@@ -13,9 +13,9 @@ import (
 	"shoal/internal/ssh"
 )
 
-// A drain or a brake that comes while targets are being dialled ends those whose
-// command is not about to be sent. The others are let go on to their end, and
-// are not cancelled whatever comes; an abort breaks them off.
+// A drain or a failure limit during dials cancels targets without a recorded
+// intent. The others run to their end and are never cancelled; an abort interrupts
+// them.
 func TestStopWhileDialling(t *testing.T) {
 	const (
 		intends = iota // and goes on when the stop has come

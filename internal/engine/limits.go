@@ -7,12 +7,11 @@ import (
 )
 
 const (
-	// throughJump is how many connections may be started through one jump host
-	// at first. They cost it a channel each, no authentication.
+	// throughJump is the initial limit on connections being started through one jump
+	// host. Each costs the jump host a channel, but no authentication.
 	throughJump = 32
-	// minAhead is how many targets are taken from the iterator ahead of their
-	// turn, at the least, so that targets of busy servers do not stand in the
-	// way of others.
+	// minAhead is the minimum number of targets taken from the iterator ahead of their
+	// turn, so that targets of busy servers do not block others.
 	minAhead = 1024
 )
 
@@ -39,10 +38,10 @@ func (o Options) limits() limiter.Limits {
 	return l
 }
 
-// slow bounds the slow connects in a width: the good ones keep room for as many
-// as may be started at once.
+// slow returns the limit on slow connects for a fanout of width. It leaves room for
+// o.Dials normal ones.
 func (o Options) slow(width int) int { return max(width-o.Dials, width/2) }
 
-// ahead bounds the targets that wait. Retries are let in beyond it: there are
-// never more of these than were in flight.
+// ahead returns the limit on waiting targets. Retries may exceed it by at most the
+// number of targets in flight.
 func (o Options) ahead() int { return max(o.Fanout, minAhead) }

@@ -9,20 +9,20 @@ import (
 )
 
 const (
-	// localWait is the least time until a target is tried again that this machine
-	// could not connect to.
+	// localWait is the minimum wait before retrying a target that this machine lacked
+	// the resources to connect to.
 	localWait = 100 * time.Millisecond
-	// maxPassedOver is how often a target is tried though nothing else is in
-	// attempt that could give this machine back what it lacks.
+	// maxPassedOver is how often a target is retried while no other target is in
+	// flight that could free the resource this machine lacks.
 	maxPassedOver = 5
-	// maxAgentPassedOver is the same for the agent, however many are in flight:
-	// each time costs the server an unauthenticated connection.
+	// maxAgentPassedOver is the same for the agent, whatever is in flight: each retry
+	// costs the server an unauthenticated connection.
 	maxAgentPassedOver = 2
-	// maxLacking is how many attempts in a row may end for the same lack before
-	// no other is made.
+	// maxLacking is the number of consecutive attempts that may fail for the same lack
+	// before the run gives up.
 	maxLacking = 16
-	// lackingFor is for how long they have to, where another process may give back
-	// what is lacking. It costs no server anything.
+	// lackingFor is the minimum duration of these failures if another process may free
+	// the resource. Waiting costs no server anything.
 	lackingFor = 10 * time.Second
 )
 
@@ -33,21 +33,21 @@ var lacks = map[fleet.Reason]string{
 	fleet.ReasonAgentUnavailable: "answers from the SSH agent",
 }
 
-// A lack counts the attempts in a row that ended for want of the same thing, with
-// no success between them.
+// A lack counts consecutive attempts that failed because the same local resource
+// was missing.
 type lack struct {
-	anyIn  bool // some server has let us in
-	told   bool // the caller has been
+	anyIn  bool // some server has authenticated us
+	told   bool // the caller has been told
 	reason fleet.Reason
-	since  time.Time // the first of them ended
-	row    int       // the first, and those that began after its end
+	since  time.Time // end of the first
+	row    int       // number: the first, and those that began after its end
 }
 
-// over is told of each success.
+// over is called for each success.
 func (l *lack) over() { l.anyIn, l.row = true, 0 }
 
-// add is told of an attempt that began then and ended now. Those that went on
-// together may all have ended because of one thing, which may be over.
+// add counts an attempt. Only attempts that began after the first failure count:
+// concurrent ones may all have failed from one cause that has passed.
 func (l *lack) add(reason fleet.Reason, began, now time.Time) {
 	switch {
 	case l.row == 0 || l.reason != reason:
@@ -57,15 +57,15 @@ func (l *lack) add(reason fleet.Reason, began, now time.Time) {
 	}
 }
 
-// lasts reports whether the lack is for good.
+// lasts reports whether the lack counts as permanent.
 func (l *lack) lasts(now time.Time) bool {
 	return l.row >= maxLacking && (l.reason == fleet.ReasonAgentUnavailable || now.Sub(l.since) >= lackingFor)
 }
 
-// isLocalFault reports whether f ended because of this machine, which may get better when
-// less goes on, so that its target is to be passed over. An agent that has answered
-// nobody will not. After a lack that lasts nothing is started any more. mu must be
-// held.
+// isLocalFault reports whether f failed for lack of a local resource that may
+// become free when less is in flight, so that its target is to be requeued. An
+// agent that has never answered does not count. If the lack is permanent, the run
+// gives up. mu must be held.
 func (r *run) isLocalFault(f *attempt, end fleet.End) bool {
 	if end.Outcome != fleet.OutcomeNeverStarted || lacks[end.Reason] == "" {
 		return false
@@ -74,7 +74,7 @@ func (r *run) isLocalFault(f *attempt, end fleet.End) bool {
 	if agent && !r.lack.anyIn {
 		return false
 	}
-	alone := r.limiter.InFlight() <= 1 // nobody will give anything back
+	alone := r.limiter.InFlight() <= 1 // no other target can free the resource
 	if agent || alone {
 		now := time.Now()
 		r.lack.add(end.Reason, f.started, now)
@@ -89,14 +89,14 @@ func (r *run) isLocalFault(f *attempt, end fleet.End) bool {
 	return !alone || f.job.PassedOver < maxPassedOver
 }
 
-// requeue narrows the run and lets t wait, as if it had not been tried. It is
-// told once. mu must be held.
+// requeue lowers the fanout and queues t as if it had not been tried. The first
+// call adds a notice. mu must be held.
 func (r *run) requeue(t *limiter.Job, reason fleet.Reason, now time.Time) {
 	t.Attempts--
 	t.PassedOver++
 	r.retry.attempts--
 	if reason == fleet.ReasonAgentUnavailable {
-		r.limiter.ShrinkFanout(r.limiter.Connecting() + 1) // commands that run ask no agent
+		r.limiter.ShrinkFanout(r.limiter.Connecting() + 1) // running commands need no agent
 	} else {
 		r.limiter.ShrinkFanout(r.limiter.InFlight())
 	}
@@ -110,8 +110,8 @@ func (r *run) requeue(t *limiter.Job, reason fleet.Reason, now time.Time) {
 	}
 }
 
-// giveUp ends everything that waits, for a lack that last showed as end does. mu
-// must be held.
+// giveUp ends all waiting targets because of a permanent lack; end is that of the
+// last attempt. mu must be held.
 func (r *run) giveUp(end fleet.End) {
 	r.gone = &fleet.End{
 		Outcome: fleet.OutcomeNeverStarted,

@@ -13,8 +13,8 @@ import (
 	"shoal/internal/ssh"
 )
 
-// An agent that dies in the middle of a run costs the servers next to nothing: what
-// is being dialled then, a second time for some, and 16 connections more.
+// An agent that dies in the middle of a run costs the servers little: the dials in
+// progress, some of them retried, and 16 more connections.
 func TestAgentDiesInTheMiddle(t *testing.T) {
 	for name, opts := range map[string]engine.Options{
 		"plain":   {},
@@ -93,8 +93,8 @@ func TestAgentDiesInTheMiddle(t *testing.T) {
 	}
 }
 
-// An agent that comes back in time, that others do without, or that answers nobody
-// from the beginning, ends no run.
+// An agent that recovers in time, that some targets do not need, or that never
+// answers, does not end the run.
 func TestAgentEndsNoRun(t *testing.T) {
 	for name, c := range map[string]struct {
 		fails func(a *ssh.Attempt, since time.Duration) bool
@@ -136,8 +136,8 @@ func TestAgentEndsNoRun(t *testing.T) {
 	}
 }
 
-// A lack that costs this machine a look-up of 100 ms each time is not looked for
-// at each of 10,000 targets.
+// A lack that is detected by a look-up of 100 ms is not detected anew for each of
+// 10,000 targets.
 func TestLackThatLasts(t *testing.T) {
 	for _, reason := range []fleet.Reason{fleet.ReasonLocalFiles, fleet.ReasonLocalPorts, fleet.ReasonLocalMemory} {
 		synctest.Test(t, func(t *testing.T) {

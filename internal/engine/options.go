@@ -15,122 +15,115 @@ import (
 const (
 	// DefaultMaxOutput is how many bytes of each stream are kept: 1 MiB.
 	DefaultMaxOutput = 1 << 20
-	// DefaultDials is how many connections are started at once at the most.
+	// DefaultDials is the default limit on connections being established at the same
+	// time.
 	DefaultDials = 256
-	// DefaultStarts is how many of them may be to one endpoint at first. sshd
-	// begins to drop at 10 unauthenticated connections (sshd_config(5),
-	// MaxStartups), Dropbear at 5 from one address.
+	// DefaultStarts is the initial limit on those to one endpoint. sshd begins to drop
+	// at 10 unauthenticated connections (sshd_config(5), MaxStartups), Dropbear at 5
+	// from one address.
 	DefaultStarts = 4
-	// DefaultAttempts is how many attempts a target gets at the most.
+	// DefaultAttempts is the default maximum number of attempts per target.
 	DefaultAttempts = 3
-	// MaxAttempts is the largest number of attempts that may be asked for.
+	// MaxAttempts is the largest valid Options.Attempts.
 	MaxAttempts = 100
-	// DefaultLookups is how many names are looked up at once at the most.
+	// DefaultLookups is the default limit on concurrent name look-ups.
 	DefaultLookups = 128
 )
 
-// Options says how a run is fanned out. They are not changed after use.
+// Options configure a run. They must not be changed after use.
 type Options struct {
-	// Dialer connects. Required.
+	// Dialer connects to the targets. Required.
 	Dialer ssh.Dialer
-	// Clock is what admission goes by: a stop of this process makes no server
-	// look slow. nil means the time as it passes. The Dialer has its own.
+	// Clock is the clock of the limiter, so that a stop of this process makes no
+	// server look slow. nil means the ordinary time. The Dialer has its own.
 	Clock *clock.Clock
-	// Fanout bounds the targets in flight, from the start of the connection to
-	// the result being taken. 0 means as many as this machine carries; see
+	// Fanout limits the targets in flight, from the start of the connection until the
+	// caller receives the result. 0 means as many as this machine can handle; see
 	// DefaultFanout.
 	Fanout int
-	// Fanout changes Fanout while the run goes on; 0 lets nothing start. What is in
-	// attempt stays there. Negative widths count for nothing, nor do those that
-	// have no room for a Barrier. It may be closed. nil means that nothing changes
-	// it.
+	// Width changes Fanout during the run; 0 starts nothing. Targets in flight stay
+	// so. Negative values are ignored, as are those with too little room for a
+	// Barrier. It may be closed. nil disables it.
 	Width <-chan int
-	// Resized is told of each width that was taken from Fanout, and how many
-	// targets are in flight. It must not block. nil means that nobody is.
+	// Resized is called after each change by Width, with the number of targets in
+	// flight. It must not block. nil disables it.
 	Resized func(width, flying int)
-	// Dials bounds the connections being started, of all in flight. Those that
-	// take more than twice as long as most do not count. 0 means DefaultDials.
+	// Dials limits the connections being established at the same time. Those that take
+	// more than twice the median time do not count. 0 means DefaultDials.
 	Dials int
-	// Starts bounds the connections being started to one endpoint (host and
-	// port). 0 means that the engine finds out how many are best, beginning with
-	// DefaultStarts; negative means no bound.
+	// Starts limits the connections being established at the same time to one endpoint
+	// (host and port). 0 means that the engine adapts the number, starting from
+	// DefaultStarts; negative means no limit.
 	Starts int
-	// Lookups bounds the connections that are looking their name up. 0 means
-	// DefaultLookups; negative means no bound.
+	// Lookups limits the concurrent name look-ups. 0 means DefaultLookups; negative
+	// means no limit.
 	Lookups int
-	// KeyExchanges withholds the start of connections while that many exchange
-	// keys. 0 means that it never does.
+	// KeyExchanges delays connection starts while this many connections have not
+	// finished their key exchange. 0 means no limit.
 	KeyExchanges int
-	// Rate bounds the connections started in a second. 0 means no bound.
+	// Rate limits the connection starts per second. 0 means no limit.
 	Rate float64
 
-	// Attempts is how many attempts a target gets at the most; all but the first
-	// follow failures that are known to have run nothing and that can pass. 0
-	// means DefaultAttempts, 1 means that nothing is tried again; MaxAttempts is
-	// the most.
+	// Attempts is the maximum number of attempts per target. A target is attempted
+	// again only after a transient failure that certainly ran nothing. 0 means
+	// DefaultAttempts, 1 means no retries, MaxAttempts is the maximum.
 	Attempts int
-	// Idempotent says that the command may run more than once: targets where it
-	// cannot be known whether it ran are attempted again too.
+	// Idempotent means that the command may run more than once: targets with an
+	// unknown outcome are attempted again too.
 	Idempotent bool
-	// Intend is called before the bytes that carry the command leave, with the
-	// number of the attempt, from 1. Its error keeps the command from being
-	// sent. It is called from many goroutines. nil means that nobody is asked.
+	// Intend is called before the bytes that carry the command are sent, with the
+	// number of the attempt, from 1. If it fails, the command is not sent. It is
+	// called from many goroutines. nil disables it.
 	Intend func(t fleet.Target, attempt int) error
 
-	// Targets is how many there are, for shares of them. 0 means that it is not
-	// known.
+	// Targets is the number of targets, for percentages of it. 0 means unknown.
 	Targets int
-	// Rollout lets the targets go in stages: no more of them than the first says
-	// until all of these have ended, then up to the second, and so on. What
-	// comes after the last is one more stage. nil means one stage.
+	// Rollout starts the targets in stages: up to the first amount, then, when all of
+	// these have ended, up to the second, and so on. The targets beyond the last
+	// amount are one more stage. nil means one stage.
 	Rollout []Amount
 	// Pause is the time between a stage's end and the next stage.
 	Pause time.Duration
-	// Check is called between stages, with the number of the one that has
-	// ended, from 1; its error is a brake. nil means that nothing is checked.
+	// Check is called between stages, with the number of the stage that has ended,
+	// from 1; its error stops the run. nil disables it.
 	Check func(ctx context.Context, stage int) error
-	// MaxFail is a brake: it stops the run as a drain does when more targets
-	// than this have failed (failed, signalled, refused), or more than this were
-	// never started. A share is one of the targets that the rollout has let go
-	// so far. nil means no brake.
+	// MaxFail stops the run as Drain does when more targets than this have failed
+	// (failed, signalled, refused), or more than this were never started. A percentage
+	// is of the targets that the rollout has admitted so far. nil means no limit.
 	MaxFail *Amount
-	// MaxUnknown is the same for targets of which it cannot be known whether
-	// the command ran.
+	// MaxUnknown is the same for targets with an unknown outcome.
 	MaxUnknown *Amount
-	// FailFast is a brake at the first target that is not ok.
+	// FailFast stops the run at the first target that is not ok.
 	FailFast bool
 
-	// Barrier starts no command before every target is authenticated or has
-	// ended otherwise. It needs Targets, and a fanout that has room for all of
-	// them at once.
+	// Barrier starts no command before every target is authenticated or has ended. It
+	// requires Targets, and a fanout that is at least as large.
 	Barrier bool
-	// Released is told of the barrier when it has opened. nil means that nobody
-	// is.
+	// Released is called when the barrier has opened. nil disables it.
 	Released func(Release)
 
-	// MaxOutput bounds the bytes kept of each stream of each target. What
-	// comes beyond it is counted and dropped, and the result says so. 0 means
-	// DefaultMaxOutput; negative means no bound.
+	// MaxOutput limits the bytes kept of each stream of each target. Excess bytes are
+	// counted and dropped, and the result has fleet.FlagOutputTruncated. 0 means
+	// DefaultMaxOutput; negative means no limit.
 	MaxOutput int64
-	// MaxHeld bounds the bytes kept of all targets whose results have not been
-	// taken yet, together. What finds no room is dropped as above. 0 means a
-	// quarter of the free memory; negative means no bound.
+	// MaxHeld limits the bytes kept for all targets together whose results the caller
+	// has not received yet. Excess is dropped as above. 0 means a quarter of the free
+	// memory; negative means no limit.
 	MaxHeld int64
-	// Drain, when closed, ends the starting of commands: targets whose command
-	// is not about to be sent (Intend) become cancelled, the others are waited
-	// for. nil means never.
+	// Drain, when closed, stops the starting of commands: targets without a recorded
+	// intent (Intend) become cancelled, the others run to their end. nil means never.
 	Drain <-chan struct{}
-	// Follow is told when a running command has written something since the
-	// Tail's last Next. It is called from many goroutines at once and must not
-	// block. nil means that nobody follows.
+	// Follow is called when a running command has written output since the last call
+	// of Output.Next. It is called from many goroutines at the same time and must not
+	// block. nil disables it.
 	Follow func(*Output)
-	// Notice is told what a person should know and need not act on. It is called by
-	// whoever ranges over the results, between two of them. nil means that nobody is
-	// told.
+	// Notice is called with messages that a person should know but need not act on. It
+	// is called by the goroutine that ranges over the results, between two of them.
+	// nil disables it.
 	Notice func(string)
 }
 
-// Validate tells what is missing or out of range.
+// Validate returns an error for a missing or invalid value.
 func (o Options) Validate() error {
 	switch {
 	case o.Dialer == nil:

@@ -22,16 +22,15 @@ import (
 )
 
 // A peer is the server's end of one connection in memory: RFC 4253 with one
-// algorithm of each kind, byte by byte, and RFC 4252 and 4254 as far as a
-// scenario tells it. It works while the client writes; what it answers can be
-// read a while later. It is told of losses and cuts, which no socket could do.
+// algorithm of each kind, byte by byte, and RFC 4252 and 4254 as far as a scenario
+// says. It works while the client writes; its answers can be read some time later.
+// It is told of losses and cuts, which a socket could not do.
 type peer struct {
 	*scenario
 	changed sync.Cond // with scenario.mu
 
-	// The stream from the client. Bytes beyond lost are taken by the kernel and
-	// never arrive; a write that would reach beyond cut takes the bytes up to
-	// there and fails.
+	// The stream from the client. The kernel accepts bytes beyond lost, which never
+	// arrive; a write that would exceed cut writes up to there and fails.
 	in, head          []byte
 	taken, lost, cut  int
 	broken            bool // no more bytes of the stream are understood
@@ -55,7 +54,7 @@ type peer struct {
 	number            byte // of its channel
 }
 
-// sent is a message of the server's and where it ends.
+// sent is a message from the server and the offset of its end.
 type sent struct {
 	number byte
 	end    int
@@ -97,7 +96,7 @@ func appendText(p []byte, s string) []byte {
 	return append(binary.BigEndian.AppendUint32(p, uint32(len(s))), s...)
 }
 
-// text takes a string off.
+// text removes a string from the front.
 func text(p []byte) (string, []byte) {
 	if len(p) < 4 || uint64(binary.BigEndian.Uint32(p)) > uint64(len(p)-4) {
 		return "", nil
@@ -135,13 +134,13 @@ func peerInit() []byte {
 	return append(p, 0, 0, 0, 0, 0)
 }
 
-// begin says hello.
+// begin sends the version line and KEXINIT.
 func (p *peer) begin() {
 	p.out = append(p.out, peerVersion+"\r\n"...)
 	p.message(peerInit())
 }
 
-// message sends one.
+// message sends one message.
 func (p *peer) message(m []byte) {
 	if p.end != nil {
 		return
@@ -172,7 +171,7 @@ func (p *peer) message(m []byte) {
 	p.changed.Broadcast()
 }
 
-// leave ends the connection: nil is without a word, so that it looks silent.
+// leave ends the connection; nil means silently.
 func (p *peer) leave(end error) {
 	p.left = true
 	if p.end == nil {
@@ -181,7 +180,7 @@ func (p *peer) leave(end error) {
 	p.changed.Broadcast()
 }
 
-// take takes what has come in, as far as it is whole.
+// take processes the complete packets received.
 func (p *peer) take() {
 	for !p.broken {
 		if p.head == nil {
@@ -221,8 +220,8 @@ func (p *peer) take() {
 	}
 }
 
-// packet takes a message; arrived says that it has got as far as the server, and
-// not only to the client's kernel.
+// packet processes a message; arrived means that it has reached the server, and not
+// only the client's kernel.
 func (p *peer) packet(m []byte, arrived bool) {
 	switch m[0] {
 	case msgKexInit:

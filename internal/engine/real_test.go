@@ -23,12 +23,12 @@ import (
 	"shoal/simfleet"
 )
 
-// signers are the keys of everybody.
+// signers are the user keys of all tests.
 type signers []xssh.Signer
 
 func (s signers) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return s, nil }
 
-// fixed judges host keys: hosts have the keys that they should have.
+// fixed trusts the hosts' expected keys.
 type fixed func(t fleet.Target) xssh.PublicKey
 
 func (fixed) Algorithms(fleet.Target) []string { return nil }
@@ -73,7 +73,7 @@ func fleetKeys(f *simfleet.Fleet) fixed {
 	}
 }
 
-// upon lists n targets over the hosts of a fleet, each with a command of its own.
+// upon returns n targets over the hosts of a fleet, each with its own command.
 func upon(f *simfleet.Fleet, hosts, n int) iter.Seq[fleet.Target] {
 	return func(yield func(fleet.Target) bool) {
 		for i := range n {
@@ -86,15 +86,15 @@ func upon(f *simfleet.Fleet, hosts, n int) iter.Seq[fleet.Target] {
 	}
 }
 
-// faults are those that end by themselves, or by the deadlines of the test.
+// faults are the faults that end by themselves, or by the deadlines of the test.
 var faults = []simfleet.Fault{
 	simfleet.FaultReset, simfleet.FaultSilent, simfleet.FaultCloseAfterVersion, simfleet.FaultCloseAfterKexinit,
 	simfleet.FaultAuthRefused, simfleet.FaultSessionRefused, simfleet.FaultExecRefused, simfleet.FaultExecStall,
 	simfleet.FaultDropMidOutput, simfleet.FaultNoExitStatus, simfleet.FaultExitSignal, simfleet.FaultDropAfterExit,
 }
 
-// Whatever fails, is tried again, is braked or stopped: every target has one
-// result, nothing has run twice, and what is said to have happened has.
+// Whatever fails, is retried or stopped: every target has one result, nothing has
+// run twice, and the results agree with the oracle.
 func TestOracle(t *testing.T) {
 	for seed := range uint64(16) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -182,7 +182,8 @@ func testOracle(t *testing.T, dice *rand.Rand) {
 	}
 }
 
-// Many targets on one sshd with its default MaxStartups, 10:30:100: none is lost.
+// Many targets on one sshd with its default MaxStartups, 10:30:100: every one
+// succeeds.
 func TestDefaultMaxStartups(t *testing.T) {
 	s := sshdtest.OpenSSH(t)
 	res := onServer(t, s, engine.Options{}, 80)

@@ -11,22 +11,22 @@ import (
 )
 
 const (
-	// The wait before an attempt is evenly spread from 0 to firstBackoff, then to
-	// twice that, and so on up to maxBackoff ("full jitter").
+	// The wait before an attempt is uniformly distributed from 0 to firstBackoff, then
+	// to twice that, and so on up to maxBackoff ("full jitter").
 	firstBackoff = time.Second
 	maxBackoff   = 30 * time.Second
-	// turnedBackoff is firstBackoff where the server was reached and said that it
-	// is busy; the limiter sees to it that it is not asked too often.
+	// turnedBackoff replaces firstBackoff if the server said that it is busy; the
+	// limiter bounds how often it is asked.
 	turnedBackoff = 100 * time.Millisecond
 
-	// Of all attempts one in retryShare may be a repeated one, and retryBurst
-	// beside, so that a network that is down is not hammered.
+	// At most one in retryShare of all attempts may be a retry, plus retryBurst, so
+	// that a network that is down is not flooded.
 	retryShare = 10
 	retryBurst = 32
 )
 
-// maxTries is how many attempts may end for a reason that can pass; none of the
-// others can. 0 means as many as Options.Attempts says.
+// maxTries lists the transient reasons and how many attempts may end for each. 0
+// means up to Options.Attempts.
 var maxTries = map[fleet.Reason]int{
 	fleet.ReasonResolveTimeout: 0,
 	fleet.ReasonResolveFailed:  0,
@@ -35,28 +35,28 @@ var maxTries = map[fleet.Reason]int{
 	fleet.ReasonConnReset:      0,
 	fleet.ReasonConnClosed:     0,
 	fleet.ReasonThrottled:      0,
-	// A server that stalls once may be busy. One that stalls twice is broken, and
-	// each time costs the whole deadline.
+	// A server that stalls once may be busy. One that stalls twice is broken, and each
+	// attempt takes the whole deadline.
 	fleet.ReasonBannerTimeout: 2,
 	fleet.ReasonKexTimeout:    2,
 }
 
-// retries decides which attempts are made again.
+// retries decides which attempts are followed by another.
 type retries struct {
 	most       int
 	idempotent bool
 
-	attempts, again int // of all targets so far
+	attempts, again int // for all targets so far
 }
 
-// grant says whether an attempt that ended so, the n-th of target t, is followed
-// by another, and counts it.
+// grant reports whether the n-th attempt at t, which ended with end, is followed by
+// another, and counts it.
 func (r *retries) grant(end fleet.End, t fleet.Target, n int) bool {
 	if n >= r.most || !r.canPass(end, t, n) {
 		return false
 	}
 	if end.Reason == fleet.ReasonThrottled {
-		return true // the server lives, and the limiter bounds what it is asked
+		return true // the server is alive, and the limiter bounds the requests to it
 	}
 	if r.again >= r.attempts/retryShare+retryBurst {
 		return false
@@ -72,7 +72,7 @@ func (r *retries) canPass(end fleet.End, t fleet.Target, n int) bool {
 			return false
 		}
 		most, ok := maxTries[end.Reason]
-		// Servers close during authentication because of who asks.
+		// A server that closes during authentication rejects this client, not the load.
 		byServer := end.Reason == fleet.ReasonConnClosed && end.Phase >= fleet.PhaseAuth
 		return ok && !byServer && (most == 0 || n < most)
 	case fleet.OutcomeUnknown:
@@ -81,15 +81,15 @@ func (r *retries) canPass(end fleet.End, t fleet.Target, n int) bool {
 	return false
 }
 
-// silentProxy reports whether nothing came from a proxy command. It is not a
-// server's greeting that got lost: the program hangs, as it would again.
+// silentProxy reports whether a proxy command produced no bytes. The program hangs
+// and would do so again; no server lost its banner.
 func silentProxy(end fleet.End, t fleet.Target) bool {
 	return end.Reason == fleet.ReasonBannerTimeout && t.Route != nil && t.Route.Via == nil && len(t.Route.ProxyCommand) > 0
 }
 
-// isTransient leaves out ends that say nothing of the network: a command that took
-// longer than it was given would do so again, and one that has been started
-// once is refused each time.
+// isTransient reports whether another attempt may end differently. Excluded are
+// ends that do not depend on the network: a command that took too long would do so
+// again, and one that was started once is refused each time.
 func isTransient(reason fleet.Reason) bool {
 	switch reason {
 	case fleet.ReasonInterrupted, fleet.ReasonInternal, fleet.ReasonTimeout, fleet.ReasonStoreFailed,
@@ -99,17 +99,17 @@ func isTransient(reason fleet.Reason) bool {
 	return true
 }
 
-// backoff is the wait before the attempt that follows the n-th.
+// backoff returns the wait before the attempt that follows the n-th.
 func backoff(reason fleet.Reason, n int) time.Duration {
 	first := firstBackoff
 	if reason == fleet.ReasonThrottled {
 		first = turnedBackoff
 	}
-	return rand.N(min(first<<min(n-1, 10), maxBackoff)) // 2^10 is beyond maxBackoff for both
+	return rand.N(min(first<<min(n-1, 10), maxBackoff)) // first<<10 exceeds maxBackoff for both
 }
 
-// timedOutConnecting says that the end came by a deadline of the connect, so that another
-// may well take as long.
+// timedOutConnecting reports whether a deadline of the connect passed, so that the
+// next connect may take as long.
 func timedOutConnecting(end fleet.End) bool {
 	switch end.Reason {
 	case fleet.ReasonDialTimeout, fleet.ReasonBannerTimeout, fleet.ReasonKexTimeout, fleet.ReasonResolveTimeout:
@@ -118,7 +118,7 @@ func timedOutConnecting(end fleet.End) bool {
 	return false
 }
 
-// loadOutcome is what a failed connect says of its server.
+// loadOutcome returns what a failed connect tells about the load of its server.
 func loadOutcome(end fleet.End) limiter.Outcome {
 	switch end.Reason {
 	case fleet.ReasonThrottled:
@@ -133,8 +133,8 @@ func loadOutcome(end fleet.End) limiter.Outcome {
 	return limiter.Inconclusive
 }
 
-// mayHaveRunEarlier gives the earlier attempt of which it cannot be known whether the
-// command ran. A later one that did not run does not make that known.
+// mayHaveRunEarlier returns the end of an earlier attempt with an unknown outcome:
+// a later one that did not run does not change what is known of it.
 func mayHaveRunEarlier(end fleet.End, earlier []fleet.Try) (fleet.End, bool) {
 	if !end.Outcome.DidNotRun() {
 		return end, false

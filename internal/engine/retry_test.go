@@ -18,7 +18,7 @@ import (
 
 var errNetwork = errors.New("the network")
 
-// collect runs everything and gives the results by index.
+// collect runs everything and returns the results by index.
 func collect(t *testing.T, ctx context.Context, opts engine.Options, n, hosts int) []fleet.Result {
 	t.Helper()
 	results := make([]fleet.Result, n)
@@ -41,7 +41,7 @@ func collect(t *testing.T, ctx context.Context, opts engine.Options, n, hosts in
 	return results
 }
 
-// How many attempts each end leads to when it comes every time.
+// The number of attempts for each end if every attempt ends so.
 func TestAttemptsByReason(t *testing.T) {
 	never, unknown := fleet.OutcomeNeverStarted, fleet.OutcomeUnknown
 	for _, c := range []struct {
@@ -102,8 +102,8 @@ func TestAttemptsByReason(t *testing.T) {
 	}
 }
 
-// A target that has used up its connect timeout, or whose proxy command says
-// nothing, is not tried again: others by the same reasons are.
+// A target that has used up its connect timeout, or whose proxy command is silent,
+// is not retried: others with the same reasons are.
 func TestUsedUpIsNotTriedAgain(t *testing.T) {
 	const banner, dial = fleet.ReasonBannerTimeout, fleet.ReasonDialTimeout
 	proxy := &fleet.Route{ProxyCommand: []string{"sleep", "1000"}}
@@ -156,8 +156,8 @@ func TestAttemptsBound(t *testing.T) {
 	}
 }
 
-// A retry that succeeds is a success, with what came before it in the result
-// and only its own output.
+// A retry that succeeds is a success; its result has the earlier attempts and only
+// its own output.
 func TestRetrySucceeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var tries atomic.Int64
@@ -195,7 +195,7 @@ func TestIntendRefuses(t *testing.T) {
 	}
 }
 
-// What may have run once is unknown, whatever a later attempt shows.
+// A command that may have run once stays unknown, whatever a later attempt shows.
 func TestUnknownStaysUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var tries atomic.Int64
@@ -217,7 +217,7 @@ func TestUnknownStaysUnknown(t *testing.T) {
 	})
 }
 
-// With a dead network one attempt in ten may be a repeated one, and 32.
+// With a dead network one attempt in ten may be a retry, plus 32.
 func TestRetryBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var dials atomic.Int64
@@ -293,8 +293,8 @@ func TestStopsEndBackoffs(t *testing.T) {
 	}
 }
 
-// A lack of this machine blames no host: everything succeeds in the end, nothing
-// counts as an attempt, and a person is told once.
+// A lack on this machine is blamed on no host: everything succeeds in the end, no
+// attempt is counted, and there is one notice.
 func TestLocalLimitsNarrowTheRun(t *testing.T) {
 	for _, reason := range []fleet.Reason{fleet.ReasonLocalFiles, fleet.ReasonLocalPorts, fleet.ReasonLocalMemory} {
 		synctest.Test(t, func(t *testing.T) {
@@ -333,7 +333,7 @@ func TestLocalLimitsNarrowTheRun(t *testing.T) {
 	}
 }
 
-// Where nothing can go on at all the run ends, and says why.
+// If nothing can go on at all the run ends, and says why.
 func TestLocalLimitsForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{dial: func(_ context.Context, a *ssh.Attempt) error {

@@ -2,5 +2,5 @@
 
 package engine
 
-// raiseFileLimit knows of no limit here.
+// raiseFileLimit returns no limit: this system reports none.
 func raiseFileLimit() (limit uint64, ok bool) { return 0, false }

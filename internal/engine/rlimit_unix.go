@@ -4,8 +4,8 @@ package engine
 
 import "syscall"
 
-// raiseFileLimit lifts the soft limit on open files to the hard one and gives
-// the limit that is then in force.
+// raiseFileLimit raises the soft limit on open files to the hard one and returns
+// the limit then in force.
 func raiseFileLimit() (limit uint64, ok bool) {
 	var r syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r) != nil {

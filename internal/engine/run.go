@@ -12,12 +12,12 @@ import (
 	"shoal/internal/engine/limiter"
 )
 
-// Run attempts each target and gives the results as they come. The only errors
-// are the run's own: options that do not validate, given before anything starts,
-// and a panic of the targets iterator or of a function in opts, given last. Ending
-// ctx aborts: commands that run become unknown, everything else becomes cancelled,
-// or never started where the intent was written, and all of these results are
-// still given. With an endless iterator the loop has to be left.
+// Run attempts each target and yields the results as they complete. Errors are only
+// the run's own: invalid options, yielded before anything starts, and a panic of
+// the targets iterator or of a function in opts, yielded last. Cancelling ctx
+// aborts the run: running commands become unknown, all other targets cancelled, or
+// never started if their intent was recorded; all these results are still yielded.
+// With an endless iterator the caller has to leave the loop.
 func Run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target]) iter.Seq2[fleet.Result, error] {
 	return func(yield func(fleet.Result, error) bool) {
 		err := opts.Validate()
@@ -38,8 +38,8 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target]) iter
 	}
 }
 
-// results gives every result, and returns when nothing of the run goes on any
-// more; false means that the loop was left.
+// results yields every result, and returns when nothing of the run is active any
+// more; false means that the caller left the loop.
 func (r *run) results(targets iter.Seq[fleet.Target], yield func(fleet.Result, error) bool) bool {
 	defer r.close()
 	r.begin(targets)
@@ -70,51 +70,51 @@ func (r *run) results(targets iter.Seq[fleet.Target], yield func(fleet.Result, e
 	}
 }
 
-// A run is one call of Run while it goes on.
+// A run is the state of one call of Run.
 type run struct {
 	opts Options
 	held budget // output of targets in flight
 
 	ctx     context.Context // ends at an abort, or when the caller leaves the loop
 	quit    context.CancelFunc
-	dialCtx context.Context // ends at a drain or a brake too: nothing is begun any more
+	dialCtx context.Context // ends also at a drain or failure limit: nothing is started then
 	stopNew context.CancelCauseFunc
 
-	left  chan struct{} // closed by close: nobody takes results any more
-	ended chan struct{} // closed when every target that was fed has its result, and no other comes
-	// news, room and rearm wake the caller's loop, feed and the clock. Whoever
-	// has changed what these wait for sends; the capacity of 1 makes that a flag.
+	left  chan struct{} // closed by close: the caller receives no more results
+	ended chan struct{} // closed when all targets were fed and have their results
+	// news, room and rearm wake the caller's loop, feed and the clock. Whoever changes
+	// what these wait for sends; the capacity of 1 makes each a flag.
 	news, room, rearm chan struct{}
-	// skipped carries targets that came after a stop: sent by feed, never closed,
-	// unbuffered so that it holds nothing.
+	// skipped carries the results of targets fed after a stop: sent by feed, never
+	// closed, unbuffered so that it holds nothing.
 	skipped chan fleet.Result
-	// jobs hands targets to idle workers: sent by pump, never closed. Its capacity
-	// is the most that there are, so that a send never waits.
+	// jobs passes attempts to idle workers: sent by dispatch, never closed. Its
+	// capacity is the maximum number of idle workers, so that a send never blocks.
 	jobs chan *attempt
 
 	all   sync.WaitGroup        // every goroutine
 	fault atomic.Pointer[error] // the run's own error; the first counts
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	limiter *limiter.Limiter
 	retry   retries
 	brakes  failureLimits
-	out     []delivery // results that the caller's loop has not seen
-	owed    int        // targets that were fed and have no result yet
-	fed     bool       // no other target comes
-	stopped bool       // nothing is started any more
-	gone    *fleet.End // of all that was not tried when this machine lacked something for good; nil: it does not
+	out     []delivery // results that the caller's loop has not taken
+	owed    int        // targets fed that have no result yet
+	fed     bool       // all targets were fed
+	stopped bool       // nothing more is started
+	gone    *fleet.End // end of all untried targets after a permanent local lack; nil: none
 	idle    int        // workers that wait for jobs
-	armed   time.Time  // when the clock looks next; zero means not before it is woken
+	armed   time.Time  // when the clock wakes next; zero: not until it is woken
 	barrier barrier
 	lack    lack
-	notices []string // that the caller's loop has not told
+	notices []string // not yet passed to Options.Notice
 }
 
-// A landing is a result on its way to the caller.
+// A delivery is a result on its way to the caller.
 type delivery struct {
 	result fleet.Result
-	flying bool // its target is in flight until the result is taken
+	flying bool // its target stays in flight until the result is taken
 }
 
 func newRun(ctx context.Context, opts Options) *run {
@@ -148,14 +148,14 @@ func (r *run) begin(targets iter.Seq[fleet.Target]) {
 	})
 }
 
-// close stops what still goes on and waits for it.
+// close stops what is still active and waits for it.
 func (r *run) close() {
 	close(r.left)
 	r.quit()
 	r.all.Wait()
 }
 
-// watchDrain stops the starting of commands, whatever the cause.
+// watchDrain stops the starting of commands at a drain or any other end of dialCtx.
 func (r *run) watchDrain() {
 	select {
 	case <-r.opts.Drain:
@@ -168,8 +168,8 @@ func (r *run) watchDrain() {
 	}
 }
 
-// stop gives everything that waits its end, lets nothing else start, and returns
-// the connections that were held.
+// stop ends all waiting targets with end, prevents further starts and returns the
+// held connections.
 func (r *run) stop(end fleet.End) []held {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -181,7 +181,7 @@ func (r *run) stop(end fleet.End) []held {
 	return held
 }
 
-// clear gives everything that waits its end. Called with mu held.
+// clear ends all waiting targets with end. mu must be held.
 func (r *run) clear(end fleet.End) {
 	for _, t := range r.limiter.Drain() {
 		if t.Abandoned() {
@@ -192,17 +192,17 @@ func (r *run) clear(end fleet.End) {
 	}
 }
 
-// conclude gives a target that is not in flight its result: the end of its last
-// attempt, or else end. Called with mu held.
+// conclude delivers the result of a target that is not in flight: the end of its
+// last attempt, or else end. mu must be held.
 func (r *run) conclude(t *limiter.Job, end fleet.End) {
 	end = notCancelled(t, end)
 	r.deliver(delivery{result: fleet.Result{Target: t.Target, End: end, Attempt: t.Attempts, Earlier: t.Earlier}})
 }
 
-// deliver hands a result over. Called with mu held.
+// deliver queues a result for the caller. mu must be held.
 func (r *run) deliver(l delivery) {
 	if last := len(l.result.Earlier) - 1; last >= 0 && l.result.Started.IsZero() {
-		// It waited for another attempt, and will not have it.
+		// It was waiting for another attempt, which it will not get.
 		t := l.result.Earlier[last]
 		l.result.End, l.result.Started, l.result.Earlier = t.End, t.Started, l.result.Earlier[:last]
 	}
@@ -212,18 +212,19 @@ func (r *run) deliver(l delivery) {
 	r.out = append(r.out, l)
 	r.owed--
 	if err := r.brakes.add(l.result.Outcome); err != nil {
-		r.stopNew(&stopError{err}) // the first cause counts
+		r.stopNew(&stopError{err}) // only the first cause counts
 	}
 }
 
-// changed starts what may start and wakes who waits for what has changed. Called
-// with mu held.
+// changed starts what may start and wakes the goroutines that wait for a change. mu
+// must be held.
 func (r *run) changed() {
 	r.dispatch()
 	r.progress()
 }
 
-// progress sees what the last change has completed. Called with mu held.
+// progress wakes the goroutines that wait for a change, opens the barrier and ends
+// the run when these are due. mu must be held.
 func (r *run) progress() {
 	if len(r.out) > 0 || len(r.notices) > 0 {
 		notify(r.news)
@@ -242,8 +243,8 @@ func (r *run) progress() {
 	}
 }
 
-// take gives the results that have come, for those that it gave last, and what is
-// to be told, and says whether there will be no others.
+// take returns the new results and notices, and whether there will be no others. It
+// reuses the slice of the results that it returned last.
 func (r *run) take(seen []delivery) (landed []delivery, notices []string, over bool) {
 	clear(seen)
 	r.mu.Lock()
@@ -253,10 +254,10 @@ func (r *run) take(seen []delivery) (landed []delivery, notices []string, over b
 	return landed, notices, r.fed && r.owed == 0
 }
 
-// shut reports whether nothing is started any more. mu must be held.
+// shut reports whether the run has stopped starting. mu must be held.
 func (r *run) shut() bool { return r.stopped || r.gone != nil || r.dialCtx.Err() != nil }
 
-// taken makes room for another target.
+// taken releases what a received result held, and starts other targets.
 func (r *run) taken(l *delivery) {
 	r.held.give(len(l.result.Stdout.Bytes) + len(l.result.Stderr.Bytes))
 	if !l.flying {
@@ -268,7 +269,7 @@ func (r *run) taken(l *delivery) {
 	r.changed()
 }
 
-// notify sets a flag that somebody waits for.
+// notify sets a flag that another goroutine waits for.
 func notify(flag chan struct{}) {
 	select {
 	case flag <- struct{}{}:
@@ -276,7 +277,7 @@ func notify(flag chan struct{}) {
 	}
 }
 
-// givenUp is the end of a target whose server was given up.
+// givenUp returns the end of a target whose server was given up.
 func givenUp(t *limiter.Job) fleet.End {
 	return fleet.End{
 		Outcome: fleet.OutcomeNeverStarted,

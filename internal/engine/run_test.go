@@ -22,8 +22,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A stub stands for the network: dial and run say how long each takes and how
-// it ends, and the highest number of each at once is kept.
+// A stub simulates the network: dial and run say how long each takes and how it
+// ends. It records the highest number of each at the same time.
 type stub struct {
 	dial func(ctx context.Context, a *ssh.Attempt) error
 	run  func(ctx context.Context, a *ssh.Attempt) fleet.End
@@ -76,7 +76,7 @@ func (c *stubConn) Close() error {
 	return nil
 }
 
-// targets lists n targets, each on a host of its own unless hosts is smaller.
+// targets returns n targets, each on its own host unless hosts is smaller.
 func targets(n, hosts int) iter.Seq[fleet.Target] {
 	return func(yield func(fleet.Target) bool) {
 		for i := range n {
@@ -88,7 +88,7 @@ func targets(n, hosts int) iter.Seq[fleet.Target] {
 	}
 }
 
-// tally runs everything and counts outcomes; every index has to come once.
+// tally runs everything and counts outcomes; every index must occur once.
 func tally(t *testing.T, ctx context.Context, opts engine.Options, n int, ts iter.Seq[fleet.Target]) map[fleet.Outcome]int {
 	t.Helper()
 	counts := make(map[fleet.Outcome]int)
@@ -167,7 +167,8 @@ func TestBoundsHold(t *testing.T) {
 	}
 }
 
-// The width is used: what is bounded apart overlaps.
+// The fanout is used: dials and running commands, which have separate limits,
+// overlap.
 func TestWidthIsUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{
@@ -244,8 +245,7 @@ func TestPanickingIteratorEndsTheRunWithAnError(t *testing.T) {
 	}
 }
 
-// A drain lets running commands end and starts no other; those being dialled
-// are given up.
+// A drain lets running commands end and starts no others; dials are abandoned.
 func TestDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		drain := make(chan struct{})

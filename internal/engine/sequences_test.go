@@ -33,8 +33,8 @@ var (
 	firstOf   = flag.Int("sequence", 0, "the first of them, to try one again")
 )
 
-// A scenario decides by chance what the server, the network and the person do in
-// one run with one target, and notes what the server has done. It knows nothing
+// A scenario decides at random what the server, the network and the person do in
+// one run with one target, and records what the server has done. It knows nothing
 // of the client's reasoning.
 type scenario struct {
 	mu   sync.Mutex
@@ -64,8 +64,8 @@ type exitSeen struct {
 	signal string
 }
 
-// An earlyManner is what a server does with messages of RFC 4254 before it has
-// let the client in.
+// An earlyManner is how a server handles messages of RFC 4254 before it has
+// authenticated the client.
 type earlyManner int
 
 const (
@@ -88,7 +88,7 @@ func (s *scenario) tell(format string, args ...any) {
 	s.story = append(s.story, fmt.Sprintf(format, args...))
 }
 
-// pick gives an index by weight.
+// pick returns an index by weight.
 func (s *scenario) pick(weights ...int) int {
 	sum := 0
 	for _, w := range weights {
@@ -113,7 +113,7 @@ func (s *scenario) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	defer s.mu.Unlock()
 	s.connections++
 	const all = 1 << 30
-	// Most cuts come behind the key exchange, where the question is.
+	// Most cuts are after the key exchange, where outcomes are in doubt.
 	within := func(handshake, rest int) int {
 		if s.chance(0.1) {
 			return s.dice.IntN(handshake)
@@ -140,7 +140,7 @@ func (s *scenario) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	return p, nil
 }
 
-// ends gives a way for a server to leave.
+// ends returns a way for a server to end the connection.
 func (p *peer) ends() {
 	switch p.pick(2, 2, 2, 1) {
 	case 0:
@@ -159,7 +159,7 @@ func (p *peer) ends() {
 	}
 }
 
-// secureMessage takes a message that came under keys.
+// secureMessage processes an encrypted message.
 func (p *peer) secureMessage(m []byte) {
 	switch {
 	case m[0] == msgDisconnect:
@@ -188,7 +188,7 @@ func (p *peer) secureMessage(m []byte) {
 	}
 }
 
-// request judges a USERAUTH_REQUEST (RFC 4252 §5).
+// request decides on a USERAUTH_REQUEST (RFC 4252 §5).
 func (p *peer) request(m []byte) {
 	_, rest := text(m[1:])
 	_, rest = text(rest)
@@ -227,7 +227,7 @@ func (p *peer) request(m []byte) {
 	}
 }
 
-// connectionMessage takes a message of RFC 4254.
+// connectionMessage processes a message of RFC 4254.
 func (p *peer) connectionMessage(m []byte) {
 	about := func(number byte) []byte { return []byte{number, 0, 0, 0, 0} }
 	switch {
@@ -291,7 +291,7 @@ func exitMessage(e exitSeen) []byte {
 	return appendText(appendText(m, ""), "")
 }
 
-// execute runs the command, and says what it likes of it.
+// execute runs the command, and reports about it at random.
 func (p *peer) execute(contradicts bool) {
 	p.executed++
 	p.unintended = p.unintended || p.intents == 0
@@ -343,7 +343,7 @@ func (p *peer) execute(contradicts bool) {
 	}
 }
 
-// Trusting whatever key comes is enough where only one can.
+// Trusting every key is sufficient: there is only one.
 type trustAll struct{}
 
 func (trustAll) Algorithms(fleet.Target) []string                   { return nil }
@@ -359,7 +359,7 @@ func (s *scenario) Answer(context.Context, fleet.Target, string, bool) ([]byte, 
 	return []byte("secret"), func(bool) {}, nil
 }
 
-// A pretender makes signatures that do not hold; peers do not look.
+// A pretender makes invalid signatures; peers do not verify them.
 type pretender struct {
 	key      xssh.PublicKey
 	takes    time.Duration
@@ -381,7 +381,7 @@ type someSigners []xssh.Signer
 
 func (s someSigners) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return s, nil }
 
-// someKeys are public keys whose owners sign nothing.
+// someKeys are public keys whose owners never sign.
 var someKeys = func() []xssh.PublicKey {
 	keys := make([]xssh.PublicKey, 3)
 	for i := range keys {
@@ -398,11 +398,11 @@ var someKeys = func() []xssh.PublicKey {
 // A client makes the Dialer of one sequence.
 type clientMaker func(t *testing.T, s *scenario, keys someSigners, timeouts ssh.Timeouts) ssh.Dialer
 
-// Whatever server, network and person do, in any order: what is said of the
-// command agrees with what the server has done, and so does what the journal
-// makes of it. 100,000 generated sequences are held against a server that keeps
-// to RFC 4252 and 4254, or is lenient where they are broken, and knows nothing
-// of the client but its bytes.
+// Whatever server, network and person do, in any order: what is reported of the
+// command, and what the journal concludes from it, agrees with what the server has
+// done. 100,000 generated sequences are compared with a server that follows RFC
+// 4252 and 4254, or is lenient about violations, and knows nothing of the client
+// but its bytes.
 func TestSequences(t *testing.T) {
 	clients := map[string]struct {
 		client clientMaker
@@ -472,7 +472,7 @@ func standardClient(t *testing.T, s *scenario, keys someSigners, timeouts ssh.Ti
 	return d
 }
 
-// sequence runs one, and gives what it came to.
+// sequence runs one sequence and returns its result.
 func sequence(t *testing.T, number uint64, newClient clientMaker) string {
 	t.Helper()
 	s := &scenario{dice: rand.New(rand.NewPCG(number, 11))} // chance, not secrecy
@@ -544,7 +544,7 @@ func sequence(t *testing.T, number uint64, newClient clientMaker) string {
 	return fmt.Sprintf("%v after %d connections", result.Outcome, s.connections)
 }
 
-// judge says what of a result is not true.
+// judge returns what is untrue in a result.
 func (s *scenario) judge(r *fleet.Result) string {
 	for _, earlier := range r.Earlier {
 		if !earlier.Outcome.DidNotRun() {
@@ -581,8 +581,8 @@ func (s *scenario) judge(r *fleet.Result) string {
 	return ""
 }
 
-// proof names what the client has got on the last connection that proves that
-// the command did not run.
+// proof returns what the client has received on the last connection that proves
+// that the command did not run.
 func (p *peer) proof() string {
 	letIn, runs := false, false
 	for _, m := range p.sent {

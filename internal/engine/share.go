@@ -7,11 +7,10 @@ import (
 	"strings"
 )
 
-// A Amount is a number of targets or a part of all of them. The zero value is
-// none of them.
+// An Amount is a number or a percentage of targets. The zero value is no targets.
 type Amount struct {
 	Count   int
-	Percent float64 // where it is more than 0, Count counts for nothing
+	Percent float64 // if more than 0, Count is ignored
 }
 
 // ParseAmount reads "20" or "2.5%".
@@ -32,7 +31,7 @@ func ParseAmount(text string) (Amount, error) {
 	return s, nil
 }
 
-// Validate refuses what is negative or more than all.
+// Validate returns an error if s is negative or more than all targets.
 func (s Amount) Validate() error {
 	if s.Count < 0 || !(s.Percent >= 0 && s.Percent <= 100) {
 		return fmt.Errorf("%v is not a share of targets: it is negative or more than all", s)
@@ -40,8 +39,8 @@ func (s Amount) Validate() error {
 	return nil
 }
 
-// Of gives the number that s is of so many targets: at least 1 of a percentage
-// that is not 0.
+// Of returns s as a number of targets. A percentage that is not 0 is at least 1
+// target.
 func (s Amount) Of(targets int) int {
 	if s.Percent > 0 {
 		return max(1, int(math.Floor(s.Percent*float64(targets)/100)))

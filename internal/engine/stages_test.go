@@ -35,7 +35,7 @@ func share(t *testing.T, text string) *engine.Amount {
 	return &shares(t, text)[0]
 }
 
-// lasting gives a stub whose commands take a second and end as by says.
+// lasting returns a stub whose commands take a second and end as by says.
 func lasting(by func(i int) fleet.Outcome) *stub {
 	return &stub{
 		dial: func(_ context.Context, a *ssh.Attempt) error {
@@ -96,7 +96,7 @@ func TestRollout(t *testing.T) {
 	})
 }
 
-// What comes after the last stage is one more.
+// The targets after the last stage are one more stage.
 func TestRolloutGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
@@ -137,7 +137,7 @@ func TestCheckStops(t *testing.T) {
 	})
 }
 
-// Each brake stops the starting at the first result that is too much; with one
+// Each failure limit stops the run at the first result that exceeds it; with one
 // target at a time that is exact.
 func TestBrakes(t *testing.T) {
 	odd := func(o fleet.Outcome) func(int) fleet.Outcome {
@@ -186,7 +186,7 @@ func TestBrakes(t *testing.T) {
 	}
 }
 
-// Running commands end in peace when a brake comes.
+// Running commands end normally when a failure limit is exceeded.
 func TestBrakeLetsRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{run: func(_ context.Context, a *ssh.Attempt) fleet.End {

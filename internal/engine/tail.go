@@ -7,18 +7,18 @@ import (
 	"shoal/fleet"
 )
 
-// A Tail is the output of one target while its command runs.
+// An Output is the output of one target while its command runs.
 type Output struct {
-	// Target is whose output it is.
+	// Target is the target whose output it is.
 	Target fleet.Target
 
 	follow func(*Output)
-	limit  int64   // bytes kept of each stream; negative: no bound
-	budget *budget // what all targets keep together
+	limit  int64   // bytes kept of each stream; negative: no limit
+	budget *budget // shared by all targets
 
 	mu      sync.Mutex
 	streams [fleet.NumStreams]fleet.Output
-	taken   [fleet.NumStreams]int // how much of the kept bytes Next has given
+	taken   [fleet.NumStreams]int // how many of the kept bytes Next has returned
 	told    bool                  // follow was called since the last Next
 	closed  bool
 }
@@ -27,8 +27,8 @@ func newOutput(t fleet.Target, limit int64, b *budget, follow func(*Output)) *Ou
 	return &Output{Target: t, limit: limit, budget: b, follow: follow}
 }
 
-// Next gives a copy of what was kept of both streams since the last call, and
-// nothing once the target has its result: that holds the whole.
+// Next returns a copy of the bytes kept of each stream since the last call. It
+// returns nothing once the target has its result, which has all of them.
 func (t *Output) Next() (stdout, stderr []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -46,10 +46,10 @@ func (t *Output) fresh(s fleet.Stream) []byte {
 	return fresh
 }
 
-// add keeps what the limits allow of p and counts all of it.
+// add keeps as much of p as the limits allow and counts all of it.
 func (t *Output) add(s fleet.Stream, p []byte) {
 	t.mu.Lock()
-	if t.closed { // a connection that goes on after its end: nobody would give back what it takes
+	if t.closed { // late output of an ended attempt: nothing would release its budget
 		t.mu.Unlock()
 		return
 	}
@@ -59,7 +59,7 @@ func (t *Output) add(s fleet.Stream, p []byte) {
 		keep = p[:min(int64(len(p)), t.limit-int64(len(out.Bytes)))]
 	}
 	if out.Truncated() {
-		keep = nil // what is kept is a beginning, without gaps
+		keep = nil // keep a prefix without gaps
 	}
 	keep = keep[:t.budget.take(len(keep))]
 	out.Bytes = append(out.Bytes, keep...)
@@ -72,7 +72,7 @@ func (t *Output) add(s fleet.Stream, p []byte) {
 	}
 }
 
-// close ends the Tail and gives the whole output.
+// close ends the Output and returns all of it.
 func (t *Output) close() (stdout, stderr fleet.Output) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -82,7 +82,7 @@ func (t *Output) close() (stdout, stderr fleet.Output) {
 
 func (t *Output) writer(s fleet.Stream) tailWriter { return tailWriter{t, s} }
 
-// A tailWriter is one stream of a Tail as an io.Writer. It never fails.
+// A tailWriter is one stream of an Output as an io.Writer. It never fails.
 type tailWriter struct {
 	tail   *Output
 	stream fleet.Stream

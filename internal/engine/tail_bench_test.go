@@ -7,8 +7,8 @@ import (
 	"shoal/fleet"
 )
 
-// BenchmarkTail writes 64 KiB in pieces, as they come from a channel, to a Tail
-// that a follower empties after each piece, or that nobody follows.
+// BenchmarkTail writes 64 KiB in pieces, as they come from a channel, to an Output
+// that a follower empties after each piece, or that has no follower.
 func BenchmarkTail(b *testing.B) {
 	const total = 64 << 10
 	for _, followed := range []bool{false, true} {

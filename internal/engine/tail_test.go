@@ -62,8 +62,8 @@ func TestOutputIsCapped(t *testing.T) {
 	}
 }
 
-// What a follower has seen is always a prefix of the result, and each call of
-// Follow is answered by at most one more after the next Next.
+// A follower always sees a prefix of the result, and each call of Follow is
+// followed by at most one more before the next Next.
 func TestFollow(t *testing.T) {
 	var mu sync.Mutex
 	var followed []byte
@@ -112,13 +112,12 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// All targets together keep no more than MaxHeld; room comes back with each
-// result that is taken, and a gap is never papered over.
+// All targets together keep no more than MaxHeld; taking a result frees room, and
+// kept output has no gaps.
 func TestHeldOutputIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{run: func(_ context.Context, a *ssh.Attempt) fleet.End {
-			// Hosts end at different times, so that room comes back while others
-			// still write.
+			// Hosts end at different times, so that room is freed while others still write.
 			time.Sleep(time.Duration(a.Target.Index) * time.Millisecond)
 			for i := range byte(10) {
 				_, _ = a.Stdout.Write(bytes.Repeat([]byte{i}, 100))
@@ -146,8 +145,8 @@ func TestHeldOutputIsBounded(t *testing.T) {
 				cut++
 			}
 		}
-		// Ten at once with 700 bytes each on average: most are cut, and room
-		// comes back for some.
+		// Ten at the same time with 700 bytes each on average: most are truncated, and
+		// room is freed for some.
 		if cut == 0 || cut == 40 {
 			t.Errorf("%d of 40 outputs were cut", cut)
 		}

@@ -16,9 +16,9 @@ import (
 	"shoal/simfleet"
 )
 
-// A model is one server in virtual time. It turns connections away as sshd does
-// by MaxStartups, after a round trip; others are let in after some more and the
-// work that one of its processors has with them.
+// A model is one server in virtual time. It drops connections as sshd does by
+// MaxStartups, after a round trip; others are authenticated after some more and the
+// work of one of its processors.
 type model struct {
 	limit      simfleet.Startups
 	rtt        time.Duration
@@ -68,7 +68,7 @@ func (m model) full(open int) bool {
 	return rand.IntN(100) < l.Rate+(100-l.Rate)*(open-l.Start)/(l.Full-l.Start)
 }
 
-// run runs on one such server, and gives how long it took.
+// run runs on one such server, and returns how long it took.
 func (m model) run(t *testing.T, starts, n int) (took time.Duration, again int) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
@@ -88,9 +88,9 @@ func (m model) run(t *testing.T, starts, n int) (took time.Duration, again int) 
 	return took, again
 }
 
-// What is found is near to the best fixed number of starts, where nothing but the
-// server takes time. Far from a server that bears 150 at once, finding that out
-// is a good part of 1,000 targets.
+// The adaptive number of starts is close to the best fixed one if only the server
+// takes time. For a distant server that can take 150 at the same time, adapting
+// takes a good part of 1,000 targets.
 func TestStartsAreFound(t *testing.T) {
 	const n, rounds = 1000, 3
 	standard := simfleet.Startups{Start: 10, Rate: 30, Full: 100}

@@ -19,9 +19,9 @@ import (
 	"shoal/simfleet"
 )
 
-// BenchmarkOneServer runs 1,000 targets on one server with as many starts at once
-// as each of a sweep says, and with as many as are found out to be best, in turn:
-// ratio is the wall time of these over that of the best of the sweep.
+// BenchmarkOneServer runs 1,000 targets on one server, in turn with each fixed
+// number of starts of a sweep and with the adaptive one: ratio is the wall time of
+// the latter over the best of the sweep.
 func BenchmarkOneServer(b *testing.B) {
 	const n = 1000
 	b.Run("sshd=10:30:100", func(b *testing.B) {
@@ -45,7 +45,7 @@ func BenchmarkOneServer(b *testing.B) {
 	}
 }
 
-// sweep runs with each number of starts, and with 0, which finds one.
+// sweep runs with each number of starts, and with 0, which adapts it.
 func sweep(b *testing.B, fixed []int, n int, run func(starts int) onOne) {
 	took := make(map[int]time.Duration)
 	again := 0
@@ -91,8 +91,8 @@ func (h holes) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	}
 }
 
-// BenchmarkBadHosts tells when the last good host of 9,000 had its result, with
-// and without 500 black holes and 500 slow-loris among them.
+// BenchmarkBadHosts measures when the last good host of 9,000 has its result, with
+// and without 500 black holes and 500 slow-loris hosts among them.
 func BenchmarkBadHosts(b *testing.B) {
 	const n = 10_000 // with 5% of each
 	for _, c := range []struct {
@@ -145,7 +145,7 @@ func BenchmarkBadHosts(b *testing.B) {
 	}
 }
 
-// anyKey costs nothing, so that the servers' keys are not made twice.
+// anyKey costs nothing: the servers' keys are not made twice.
 type anyKey struct{}
 
 func (anyKey) Algorithms(fleet.Target) []string                   { return nil }

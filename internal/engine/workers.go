@@ -2,12 +2,12 @@ package engine
 
 import "time"
 
-// maxIdle is how many workers are kept for the next target: a new goroutine has
-// to grow its stack first.
+// maxIdle is the number of idle workers kept: a new goroutine has to grow its stack
+// first.
 const maxIdle = 64
 
-// dispatch starts everything that may start now, each by a worker of its own. Called
-// with mu held.
+// dispatch starts everything that may start now, each on its own worker. mu must be
+// held.
 func (r *run) dispatch() {
 	for f := r.next(); f != nil; f = r.next() {
 		if r.idle > 0 {
@@ -19,8 +19,7 @@ func (r *run) dispatch() {
 	}
 }
 
-// next gives a target that may start now; nil means that none may. Called with
-// mu held.
+// next returns an attempt that may start now, or nil. mu must be held.
 func (r *run) next() *attempt {
 	if r.stopped || r.limiter.Waiting() == 0 {
 		return nil
@@ -41,7 +40,8 @@ func (r *run) next() *attempt {
 	return newAttempt(r, t)
 }
 
-// rearmTimer has the clock look in time. Called with mu held.
+// rearmTimer wakes the clock if the limiter's next wake-up is earlier than the
+// clock's. mu must be held.
 func (r *run) rearmTimer(now time.Time) {
 	at, ok := r.limiter.NextWake(now)
 	if ok && (r.armed.IsZero() || at.Before(r.armed)) {
@@ -53,7 +53,7 @@ func (r *run) rearmTimer(now time.Time) {
 func (r *run) work(f *attempt) {
 	defer func() {
 		if f != nil {
-			f.panicked("runtime.Goexit was called") // by the Dialer: begin has not returned
+			f.panicked("runtime.Goexit was called") // by the Dialer, before begin returned
 		}
 	}()
 	for more := true; more; f, more = r.nextJob() {
@@ -61,7 +61,7 @@ func (r *run) work(f *attempt) {
 	}
 }
 
-// nextJob gives a worker its next target, waiting for it if it is to be kept.
+// nextJob returns a worker's next attempt and waits for it if the worker is kept.
 func (r *run) nextJob() (f *attempt, more bool) {
 	f, keep := r.findJob()
 	if !keep {
@@ -75,7 +75,8 @@ func (r *run) nextJob() (f *attempt, more bool) {
 	}
 }
 
-// findJob gives a worker its next target, or says whether it is to wait for one.
+// findJob returns a worker's next attempt, or whether the worker is to be kept
+// idle.
 func (r *run) findJob() (f *attempt, keep bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -15,60 +15,58 @@ import (
 
 // A Dialer opens connections. It is safe for concurrent use.
 type Dialer interface {
-	// Dial connects to the attempt's target, has the host key judged and
-	// authenticates. It ends by itself at the deadline of each phase, and at
-	// once when ctx ends. Every error is a *fleet.Error; after one nothing of
-	// the attempt is left behind.
+	// Dial connects to the attempt's target, checks the host key and authenticates. It
+	// returns at the deadline of each phase, and immediately when ctx ends. Every
+	// error is a *fleet.Error; after an error nothing of the attempt remains open.
 	Dial(ctx context.Context, a *Attempt) (Conn, error)
 }
 
-// A Conn is an authenticated connection. Its methods are for one goroutine,
-// but Close may be called from any.
+// A Conn is an authenticated connection. Its methods must be called from one
+// goroutine, except Close, which may be called from any.
 type Conn interface {
-	// Start runs the attempt's command and returns without waiting for it. It
-	// is called at most once. done is called exactly once, on another
-	// goroutine or before Start returns, after the last write to the attempt's
-	// Stdout and Stderr; it must not block. When ctx ends, the command is
-	// abandoned where it stands.
+	// Start runs the attempt's command and returns without waiting for it. It must be
+	// called at most once. done is called exactly once, on another goroutine or before
+	// Start returns, after the last write to the attempt's Stdout and Stderr; it must
+	// not block. When ctx ends, the command is abandoned.
 	Start(ctx context.Context, done func(fleet.End))
-	// Close drops the connection and frees what it holds. A command that is
-	// still running is abandoned; done is still called. Close may be repeated.
+	// Close closes the connection and releases its resources. A running command is
+	// abandoned, and done is still called. Close may be repeated.
 	Close() error
 }
 
-// An Attempt is one try at one target: what is wanted, and how far it has come.
+// An Attempt is one try at one target: its parameters and its progress.
 type Attempt struct {
 	// Target has User, Port and Command filled in.
 	Target fleet.Target
-	// Line is sent in the exec request instead of Target.Command; "" means that
-	// the command is. Package internal/remote/wrap sets it.
+	// Line is sent in the exec request instead of Target.Command; "" means
+	// Target.Command. Package internal/remote/wrap sets it.
 	Line string
-	// Limit is this attempt's command timeout instead of Timeouts.Command; 0 means
-	// that one, negative means none.
+	// Limit replaces Timeouts.Command for this attempt; 0 means Timeouts.Command,
+	// negative means no limit.
 	Limit time.Duration
-	// Timeline is moved on by the Dialer and its Conn.
+	// Timeline is advanced by the Dialer and its Conn.
 	Timeline fleet.Timeline
-	// Stdout and Stderr take the command's output as it comes. Each is written
-	// by one goroutine at a time, but the two may be written at once. A write
-	// that waits makes the server wait (the SSH window closes); one that fails
-	// does not: the rest of that stream is read and dropped, so that a stream
-	// never waits for the other. p is not theirs to keep.
+	// Stdout and Stderr receive the command's output as it arrives. Each is written by
+	// one goroutine at a time, but both may be written at the same time. A blocking
+	// write blocks the server (the SSH window closes). After a failed write the rest
+	// of that stream is read and dropped, so that the other stream goes on. Write must
+	// not keep p.
 	Stdout, Stderr io.Writer
-	// Intent, when it is set, is called before the bytes that carry the command
-	// are handed to the kernel, once for each time that they are. Its error
-	// keeps the command from being sent: the attempt has never started.
+	// Intent, if not nil, is called before the bytes that carry the command are passed
+	// to the kernel, once for each time they are sent. If it fails, the command is not
+	// sent and the attempt is never started.
 	Intent func() error
-	// Execution is told by the Dialer and its Conn how far the command has come,
-	// and asked by everybody what that means.
+	// Execution records how far the command has come, as the Dialer and its Conn
+	// report it, and decides whether the command may have run.
 	Execution Execution
-	// Hold says that Start comes late: no byte of the command leaves before it,
-	// and an authenticated connection waits for it without a deadline.
+	// Hold means that Start is called late: no byte of the command is sent before, and
+	// the authenticated connection waits for Start without a deadline.
 	Hold bool
 }
 
-// Intend calls Intent, if there is one, and names its error. It has to come
-// before each Execution.Queue, and may come well before it: a second call before
-// that does nothing. After Execution.Withdraw it fails.
+// Intend calls Intent, if not nil, and classifies its error. It must be called
+// before each Execution.Queue, and may be called long before; until then further
+// calls do nothing. After Execution.Withdraw it fails.
 func (a *Attempt) Intend() *fleet.Error {
 	stopped, err := a.Execution.intend(a.Intent)
 	switch {
@@ -81,7 +79,7 @@ func (a *Attempt) Intend() *fleet.Error {
 	return nil
 }
 
-// Exec is the text of the exec request (RFC 4254 §6.5).
+// Exec returns the text of the exec request (RFC 4254 §6.5).
 func (a *Attempt) Exec() string {
 	if a.Line != "" {
 		return a.Line
@@ -89,95 +87,93 @@ func (a *Attempt) Exec() string {
 	return a.Target.Command
 }
 
-// Fail gives err as the attempt's failure in the phase where it now stands.
+// Fail returns err as the attempt's failure in the current phase.
 func (a *Attempt) Fail(o fleet.Outcome, r fleet.Reason, err error) *fleet.Error {
 	return a.FailIn(a.Timeline.Phase(), o, r, err)
 }
 
-// FailIn gives err as the attempt's failure in the given phase.
+// FailIn returns err as the attempt's failure in phase p.
 func (a *Attempt) FailIn(p fleet.Phase, o fleet.Outcome, r fleet.Reason, err error) *fleet.Error {
 	return &fleet.Error{Host: a.Target.Host.String(), Outcome: o, Phase: p, Reason: r, Err: err}
 }
 
-// A Network opens the stream of bytes to a target. It is safe for concurrent
-// use. Package internal/ssh/tcp has the usual one.
+// A Network opens the byte stream to a target. It is safe for concurrent use.
+// Package internal/ssh/tcp has the default one.
 type Network interface {
-	// Open moves the attempt's timeline through resolve and dial. It ends by
-	// itself at its deadline, and at once when ctx ends. Every error is a
-	// *fleet.Error.
+	// Open advances the attempt's timeline through resolve and dial. It returns at its
+	// deadline, and immediately when ctx ends. Every error is a *fleet.Error.
 	Open(ctx context.Context, a *Attempt) (net.Conn, error)
 }
 
-// HostKeys judges host keys. Implementations are safe for concurrent use;
-// package internal/ssh/hostkeys has them.
+// HostKeys checks host keys. Implementations are safe for concurrent use; package
+// internal/ssh/hostkeys has them.
 type HostKeys interface {
-	// Algorithms lists the host-key algorithms to offer to this target, best
-	// first, so that a server shows a key that is known. Empty means no
-	// preference.
+	// Algorithms returns the host-key algorithms to offer to this target, best first,
+	// so that the server presents a known key. Empty means no preference.
 	Algorithms(t fleet.Target) []string
-	// Check gives nil for a trusted key. Every error refuses it; a *fleet.Error
-	// in its chain gives the reason, otherwise it is
-	// fleet.ReasonHostkeyFailed.
+	// Check returns nil for a trusted key. Every error refuses it; a *fleet.Error in
+	// its chain has the reason, otherwise the reason is fleet.ReasonHostkeyFailed.
 	Check(t fleet.Target, remote net.Addr, key xssh.PublicKey) error
-	// Accepted tells that the target with this key let us in. A policy that
-	// learns keys learns here, and an error means that it could not.
+	// Accepted is called when the target with this key has authenticated us. A policy
+	// that learns keys stores the key here; an error means that it could not.
 	Accepted(t fleet.Target, key xssh.PublicKey) error
 }
 
-// A KeyReleaser is a HostKeys that is told of connections that were let in by Check
-// and ended before Accepted: their keys have proven nothing. Released is called once
-// for each Check that gave nil and is not followed by an Accepted that gave nil.
+// A KeyReleaser is a HostKeys that is notified of connections whose key passed
+// Check and that ended before Accepted: such a key has proven nothing. Released is
+// called once for each Check that returned nil and is not followed by an Accepted
+// that returned nil.
 type KeyReleaser interface {
 	Released(t fleet.Target, key xssh.PublicKey)
 }
 
-// ReleaseKey tells h where it wants to know. A nil key is none.
+// ReleaseKey calls h.Released if h is a KeyReleaser and key is not nil.
 func ReleaseKey(h HostKeys, t fleet.Target, key xssh.PublicKey) {
 	if r, ok := h.(KeyReleaser); ok && key != nil {
 		r.Released(t, key)
 	}
 }
 
-// Identities gives the keys to offer. Implementations are safe for concurrent
+// Identities returns the keys to offer. Implementations are safe for concurrent
 // use; package internal/ssh/auth has them.
 type Identities interface {
-	// Signers lists the keys to offer to this target, best first. An error
-	// ends the attempt in phase auth; a *fleet.Error in its chain gives the
-	// reason, otherwise it is fleet.ReasonAgentUnavailable.
+	// Signers returns the keys to offer to this target, best first. An error ends the
+	// attempt in phase auth; a *fleet.Error in its chain has the reason, otherwise the
+	// reason is fleet.ReasonAgentUnavailable.
 	Signers(ctx context.Context, t fleet.Target) ([]xssh.Signer, error)
 }
 
-// Passwords answers servers that ask for a password. Implementations are safe
-// for concurrent use; package internal/ssh/auth has one. Dialers ask after the keys, and
-// only where [AllowPassword] returns nil.
+// Passwords answers servers that ask for a password. Implementations are safe for
+// concurrent use; package internal/ssh/auth has one. Dialers call it after trying
+// all keys, and only if [AllowPassword] returns nil.
 //
-// ctx is that of one connection: it ends at the deadline of authentication, and
-// at the latest when the connection attempt returns, however it ends. answered
-// tells whether the server accepted what was given; a password whose answer was
-// not told when ctx ends counts as unanswered. answered is nil if err is not.
+// ctx is that of one connection: it ends at the deadline of authentication, and at
+// the latest when the connection attempt returns. answered reports whether the
+// server accepted the secret; if it was not called when ctx ends, the secret counts
+// as unanswered. answered is nil if err is not.
 type Passwords interface {
-	// Password returns the password for this target, for the caller to overwrite.
-	// An error ends the attempt in phase auth; a *fleet.Error in its chain gives
-	// the reason, otherwise it is fleet.ReasonAuthFailed.
+	// Password returns the password for this target; the caller overwrites it. An
+	// error ends the attempt in phase auth; a *fleet.Error in its chain has the
+	// reason, otherwise the reason is fleet.ReasonAuthFailed.
 	Password(ctx context.Context, t fleet.Target) (password []byte, answered func(accepted bool), err error)
-	// Answer answers one prompt of keyboard-interactive authentication
-	// (RFC 4256), whose text is the server's; echo says that what is typed would
-	// be shown. An error means that this prompt gets no answer.
+	// Answer answers one prompt of keyboard-interactive authentication (RFC 4256).
+	// prompt is the server's text; echo means that typed text would be shown. An error
+	// means that this prompt gets no answer.
 	Answer(ctx context.Context, t fleet.Target, prompt string, echo bool) (answer []byte, answered func(accepted bool), err error)
 }
 
 // A PasswordGuard is a HostKeys that decides which hosts may get a password: a
-// policy may trust a key enough to offer it signatures, which are worth nothing
-// elsewhere, and not enough to show it a secret.
+// policy may trust a key enough to send it signatures, which are worthless
+// elsewhere, but not enough to send it a secret.
 type PasswordGuard interface {
-	// AllowPassword returns nil if the target has proven to be the host that is
-	// meant: known_hosts has the key, which Check has accepted, or vouches for its
-	// certificate, or the key is stored there now. An error says why not.
+	// AllowPassword returns nil if the target has proven its identity: known_hosts has
+	// the key that Check accepted, or the CA of its certificate, or the key is stored
+	// there now. An error says why not.
 	AllowPassword(t fleet.Target, key xssh.PublicKey) error
 }
 
 // AllowPassword returns nil if t with this key, which keys.Check has accepted, may
-// get a password. A HostKeys that is no [PasswordGuard] allows none.
+// get a password. A HostKeys that is not a [PasswordGuard] allows none.
 func AllowPassword(keys HostKeys, t fleet.Target, key xssh.PublicKey) error {
 	guard, ok := keys.(PasswordGuard)
 	if !ok {
@@ -186,37 +182,35 @@ func AllowPassword(keys HostKeys, t fleet.Target, key xssh.PublicKey) error {
 	return guard.AllowPassword(t, key)
 }
 
-// Timeouts are the deadlines of an attempt. Each is absolute, from the start of
-// its phase, and no byte from the peer moves it.
+// Timeouts are the time limits of an attempt. Each starts with its phase, and no
+// byte from the peer extends it.
 type Timeouts struct {
-	Connect time.Duration // all from the name look-up to being authenticated; 0 means no limit beside the phases' own
+	Connect time.Duration // from the name look-up to the end of authentication; 0 means no limit
 	Dial    time.Duration // name look-up and TCP connect; 0 means 10 s
 	Kex     time.Duration // version line, key exchange and host key; 0 means 15 s
 	Auth    time.Duration // user authentication; 0 means 30 s
 	Session time.Duration // opening the channel and the answer to exec; 0 means 15 s
-	Command time.Duration // from the answer to exec to TERM, which has TermGrace to work; 0 means no limit
+	Command time.Duration // from the answer to exec to TERM (see TermGrace); 0 means no limit
 	Drain   time.Duration // from the exit status to the channel's close; 0 means 5 s
 
-	// Alive is how long a server may say nothing while its command runs before
-	// it is asked for a sign of life; after MaxSilent questions without an
-	// answer it counts as gone. 0 means 15 s; negative means that it is never
-	// asked.
+	// Alive is the time without a message from the server, while its command runs,
+	// after which a keepalive is sent; after MaxSilent keepalives without an answer
+	// the server counts as vanished. 0 means 15 s; negative disables keepalives.
 	Alive time.Duration
 }
 
-// ErrConnectTimeout is in the chain of a failure for which Timeouts.Connect has
-// passed, or that of the Route: the target has had all the time that it was given.
+// ErrConnectTimeout is in the chain of a failure caused by Timeouts.Connect or
+// Route.Connect: the target has used up all its time.
 var ErrConnectTimeout = errors.New("connect timeout")
 
-// TermGrace is how long a command that has taken too long, and was sent TERM
-// (RFC 4254 §6.9), has to show that it ended.
+// TermGrace is the time that a command has to end after TERM (RFC 4254 §6.9), which
+// is sent when the command timeout has passed.
 const TermGrace = time.Second
 
-// MaxSilent is how many questions for a sign of life a server may leave
-// unanswered.
+// MaxSilent is the number of keepalives that a server may leave unanswered.
 const MaxSilent = 3
 
-// Validate refuses negative durations.
+// Validate returns an error for negative durations.
 func (t Timeouts) Validate() error {
 	for _, d := range []time.Duration{t.Connect, t.Dial, t.Kex, t.Auth, t.Session, t.Command, t.Drain} {
 		if d < 0 {
@@ -226,8 +220,8 @@ func (t Timeouts) Validate() error {
 	return nil
 }
 
-// For gives the deadlines of one attempt: its own, and those of its target's Route
-// where t has none.
+// For returns the timeouts of one attempt: t with the attempt's Limit, and with the
+// values of the target's Route where these apply.
 func (t Timeouts) For(a *Attempt) Timeouts {
 	if a.Limit != 0 {
 		t.Command = max(a.Limit, 0)
@@ -245,7 +239,7 @@ func (t Timeouts) For(a *Attempt) Timeouts {
 	return t
 }
 
-// WithDefaults gives t with every 0 that stands for a default replaced.
+// WithDefaults returns t with every 0 that means a default replaced.
 func (t Timeouts) WithDefaults() Timeouts {
 	for _, d := range []struct {
 		field    *time.Duration

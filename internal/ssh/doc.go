@@ -1,13 +1,13 @@
-// Package ssh is the seam between the fan-out and SSH: a [Dialer] turns an
-// [Attempt] into a [Conn], and the Conn runs the attempt's one command.
+// Package ssh defines the interfaces between the engine and SSH clients: a [Dialer]
+// turns an [Attempt] into a [Conn], and the Conn runs the attempt's one command.
 //
-// The two are apart because they cost differently. Dial blocks, burns CPU in
-// the key exchange and is bounded by a small number of workers; Start returns
-// at once, so that ten thousand waiting commands need no goroutine of the
-// caller's. The command is in the Attempt from the beginning, so that an
-// implementation may send it before the server has answered everything that
-// came before it.
+// Dialer and Conn are separate because their costs differ. Dial blocks, needs CPU
+// for the key exchange and runs on a limited number of workers; Start returns at
+// once, so that ten thousand running commands need no goroutine of the caller. The
+// Attempt has the command from the beginning, so that an implementation may send it
+// before the server has answered the previous steps.
 //
-// Package internal/ssh/standard implements the seam on golang.org/x/crypto/ssh;
-// package internal/ssh/sshtest is the suite that every implementation must pass.
+// Package internal/ssh/client is the default implementation, internal/ssh/xcrypto
+// the one on golang.org/x/crypto/ssh; internal/ssh/sshtest is the suite that every
+// implementation must pass.
 package ssh

@@ -6,69 +6,69 @@ import (
 	"shoal/fleet"
 )
 
-// An Execution is the one owner of the question whether an attempt's command may
-// have run. Dialers and connections report to it what happens, in this order:
+// An Execution decides whether an attempt's command may have run, and is the only
+// place that does. Dialers and connections report events to it, in this order:
 //
-//	Attempt.Intend      that it is about to be sent is written down
-//	Queue               the bytes that carry it wait to be sent
-//	Writing, Wrote      the kernel takes them
-//	Rejected … Started  what the server says
+//	Attempt.Intend      the intent to send the command is recorded
+//	Queue               the bytes that carry it are queued
+//	Writing, Wrote      they are passed to the kernel
+//	Rejected … Started  the server's answers
 //	Failed, Interrupted the attempt ends: which outcome is true?
 //
-// A command whose last byte has not been handed to the kernel did not run: a
-// packet that is not whole cannot be opened. Where they answer that it did not
-// run, Failed and Interrupted discard what is queued, and Writing refuses from
-// then on. One that has left may have run, unless the server has said that it
-// did not:
+// A command whose last byte was not passed to the kernel did not run: an incomplete
+// packet cannot be decrypted. If Failed or Interrupted answer that it did not run,
+// they discard the queued bytes, and Writing returns false from then on. A command
+// that was sent may have run, unless the server has said that it did not:
 //
-//   - USERAUTH_FAILURE (RFC 4252 §5.1) for the request that it was sent behind,
-//     until another request leaves: a server may keep what came behind the
-//     first and take it once it has let us in. So it is with USERAUTH_SUCCESS
-//     and CHANNEL_OPEN_CONFIRMATION, which take such a proof back.
-//   - UNIMPLEMENTED for CHANNEL_OPEN (RFC 4253 §11.4), CHANNEL_OPEN_FAILURE
-//     (RFC 4254 §5.1), another channel number than the one that it went to.
-//   - CHANNEL_FAILURE for exec (RFC 4254 §5.4), before any sign that it runs.
-//   - DISCONNECT before USERAUTH_SUCCESS (RFC 4253 §11.1): it is authenticated
-//     and in order, and nothing comes behind it.
+//   - USERAUTH_FAILURE (RFC 4252 §5.1) for the request before the command, until
+//     another request is sent: a server may keep what followed the first request
+//     and process it once it has authenticated us. So USERAUTH_SUCCESS and
+//     CHANNEL_OPEN_CONFIRMATION revoke this proof.
+//   - UNIMPLEMENTED for CHANNEL_OPEN (RFC 4253 §11.4), CHANNEL_OPEN_FAILURE (RFC
+//     4254 §5.1), a channel number other than the one the command was sent to.
+//   - CHANNEL_FAILURE for exec (RFC 4254 §5.4), before any sign that the command
+//     runs.
+//   - DISCONNECT before USERAUTH_SUCCESS (RFC 4253 §11.1): it is authenticated and
+//     in order, and nothing follows it.
 //
-// The end of the TCP connection proves nothing: anybody on the path can forge it,
-// and drop what the server had sent before. That holds for an OpenSSH server
-// too that closes where USERAUTH_SUCCESS would come, as for an account that PAM
-// has expired: whether it let us in before cannot be told.
+// The end of the TCP connection proves nothing: anybody on the path can forge it
+// and drop what the server sent before. This includes an OpenSSH server that closes
+// the connection instead of sending USERAUTH_SUCCESS, as for an account that PAM
+// reports as expired: whether it authenticated us before cannot be known.
 //
-// Signs that the command runs (CHANNEL_SUCCESS, output, an exit status) are
-// stronger than any word against it that comes later.
+// Signs that the command runs (CHANNEL_SUCCESS, output, an exit status) outweigh
+// any later message that it did not.
 //
-// The zero value is an attempt that has not begun. Methods may be called from
-// several goroutines.
+// The zero value is an attempt that has not begun. Methods are safe for concurrent
+// use.
 type Execution struct {
 	mu        sync.Mutex
-	intended  bool  // an intent was written down, or may have been
-	unused    bool  // the bytes that the last intent is for are not queued yet
-	withdrawn error // why no other intent is to be written; nil: it may be
-	ranBefore bool  // on an earlier connection the command may have run
+	intended  bool  // an intent was recorded, or may have been
+	unused    bool  // the last intent's bytes are not queued yet
+	withdrawn error // why no further intent is allowed; nil: allowed
+	ranBefore bool  // the command may have run on an earlier connection
 
-	// Of the present connection.
-	written   uint64 // bytes that the kernel has taken
-	writes    int    // that are going on
-	end       uint64 // written once the command has left whole; 0: it is not queued
-	word      word   // the server's last that counts
-	rejected  uint64 // the word against holds while written is not more; of wordRejected
-	discarded bool   // no byte leaves any more: the command would run, and is said not to
+	// State of the current connection.
+	written   uint64 // bytes accepted by the kernel
+	writes    int    // writes in progress
+	end       uint64 // value of written at which the whole command was sent; 0: not queued
+	word      word   // the server's last valid statement
+	rejected  uint64 // wordRejected holds while written <= rejected
+	discarded bool   // no more bytes may be sent: the outcome says that the command did not run
 }
 
-// A word is what a server has said of a command.
+// A word is what the server has said about the command.
 type word uint8
 
 const (
 	wordNone     word = iota
-	wordRejected      // it did not let us in
-	wordAgainst       // the command has not run and will not
-	wordFor           // it runs
+	wordRejected      // authentication failed
+	wordAgainst       // it has not run and will not
+	wordFor           // it runs or has run
 )
 
-// intend has the intent written down by write, unless one is that no bytes are
-// queued for yet. stopped is the cause of Withdraw.
+// intend records the intent by calling write, unless the previous intent's bytes
+// are not queued yet. stopped is the cause passed to Withdraw.
 func (e *Execution) intend(write func() error) (stopped, err error) {
 	e.mu.Lock()
 	unused, stopped := e.unused, e.withdrawn
@@ -91,17 +91,17 @@ func (e *Execution) intend(write func() error) (stopped, err error) {
 	return nil, nil
 }
 
-// Intended reports whether an intent was written down in this attempt. An attempt
-// with one is never cancelled.
+// Intended reports whether an intent was recorded in this attempt. If so, its
+// outcome is never cancelled.
 func (e *Execution) Intended() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.intended
 }
 
-// Withdraw forbids every intent from now on, and reports whether there has been
-// none: then the command has not been sent and will not be. cause is the error
-// of a later Attempt.Intend; it is not nil.
+// Withdraw forbids further intents and reports whether there has been none, so that
+// the command was not sent and will not be. Later calls of Attempt.Intend fail with
+// cause, which must not be nil.
 func (e *Execution) Withdraw(cause error) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -109,8 +109,7 @@ func (e *Execution) Withdraw(cause error) bool {
 	return !e.intended
 }
 
-// Connected begins another connection of the attempt, on which nothing has been
-// sent.
+// Connected starts a new connection of the attempt, on which nothing was sent yet.
 func (e *Execution) Connected() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -118,9 +117,9 @@ func (e *Execution) Connected() {
 	e.written, e.writes, e.end, e.word, e.rejected, e.discarded = 0, 0, 0, wordNone, 0, false
 }
 
-// Queue says that the command is among the next ahead bytes that the kernel will
-// take on this connection, at least 1: it has left once these have. Too few make
-// it count as sent too early, which is safe.
+// Queue reports that the command is within the next ahead bytes, at least 1, that
+// the kernel will accept on this connection: it is sent once they are. If ahead is
+// too small, the command counts as sent too early, which is safe.
 func (e *Execution) Queue(ahead int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -128,16 +127,15 @@ func (e *Execution) Queue(ahead int) {
 	e.end, e.word = e.written+uint64(max(ahead, 1)), wordNone
 }
 
-// Queued reports whether the command is on its way on this connection, or has
-// left.
+// Queued reports whether the command was queued or sent on this connection.
 func (e *Execution) Queued() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.end > 0
 }
 
-// Writing reports whether bytes may be handed to the kernel. Where it is true,
-// Wrote has to follow.
+// Writing reports whether bytes may be passed to the kernel. If true, Wrote must
+// follow.
 func (e *Execution) Writing() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -148,7 +146,7 @@ func (e *Execution) Writing() bool {
 	return true
 }
 
-// Wrote says that the kernel has taken n bytes.
+// Wrote reports that the kernel has accepted n bytes.
 func (e *Execution) Wrote(n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -156,7 +154,7 @@ func (e *Execution) Wrote(n int) {
 	e.written += uint64(max(n, 0))
 }
 
-// Left reports whether the server may have got the command.
+// Left reports whether the server may have received the command.
 func (e *Execution) Left() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -167,8 +165,8 @@ func (e *Execution) left() bool {
 	return e.end > 0 && !e.discarded && (e.written >= e.end || e.writes > 0)
 }
 
-// Rejected is USERAUTH_FAILURE for the only request in flight, with waiting bytes
-// queued that the kernel has not taken.
+// Rejected reports USERAUTH_FAILURE for the only outstanding request, while waiting
+// bytes are queued that the kernel has not accepted.
 func (e *Execution) Rejected(waiting int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -177,8 +175,8 @@ func (e *Execution) Rejected(waiting int) {
 	}
 }
 
-// LetIn is USERAUTH_SUCCESS or CHANNEL_OPEN_CONFIRMATION: what was kept behind a
-// request that was rejected may run now.
+// LetIn reports USERAUTH_SUCCESS or CHANNEL_OPEN_CONFIRMATION: what followed a
+// rejected request may run now.
 func (e *Execution) LetIn() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -187,8 +185,8 @@ func (e *Execution) LetIn() {
 	}
 }
 
-// Ignored says that the server did not know the channel: the command may be
-// queued anew.
+// Ignored reports that the server does not know the channel: the command may be
+// queued again.
 func (e *Execution) Ignored() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -197,8 +195,9 @@ func (e *Execution) Ignored() {
 	}
 }
 
-// Refused is any other word of the server's that the command has not run and
-// will not. It reports whether that is a proof: not after a sign that it runs.
+// Refused reports any other message of the server that the command has not run and
+// will not. It reports whether that is a proof: after a sign that the command runs
+// it is not.
 func (e *Execution) Refused() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -208,7 +207,7 @@ func (e *Execution) Refused() bool {
 	return e.word == wordAgainst
 }
 
-// Started is any sign that the command runs or has run.
+// Started reports a sign that the command runs or has run.
 func (e *Execution) Started() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -217,24 +216,24 @@ func (e *Execution) Started() {
 	}
 }
 
-// NotStarted is the proof of the far end's own wrapper, which did run, that it
-// has not started the command.
+// NotStarted reports that the remote wrapper, which did run, has proven that it did
+// not start the command.
 func (e *Execution) NotStarted() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.word = wordAgainst
 }
 
-// Failed gives the outcome of an attempt that fails now: never started or
-// unknown. A command that has not left whole never does from here on.
+// Failed returns the outcome of an attempt that fails now: never started or
+// unknown. An incompletely sent command is not sent any more.
 func (e *Execution) Failed() fleet.Outcome {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.failed()
 }
 
-// Interrupted gives the outcome of an attempt that is stopped now, like Failed:
-// one without an intent is cancelled.
+// Interrupted returns the outcome of an attempt that is stopped now. It is that of
+// Failed, or cancelled if there was no intent.
 func (e *Execution) Interrupted() fleet.Outcome {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -244,8 +243,8 @@ func (e *Execution) Interrupted() fleet.Outcome {
 	return fleet.OutcomeCancelled
 }
 
-// Check gives o, unless it denies what is known: an attempt with an intent is
-// not cancelled, and a command that may have run is unknown.
+// Check returns o, corrected if it contradicts what is known: an attempt with an
+// intent is not cancelled, and a command that may have run is unknown.
 func (e *Execution) Check(o fleet.Outcome) fleet.Outcome {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -260,16 +259,16 @@ func (e *Execution) Check(o fleet.Outcome) fleet.Outcome {
 	return o
 }
 
-// CanFlush reports whether all bytes that are queued may still leave: not those
-// with which a command would run though the attempt has ended.
+// CanFlush reports whether all queued bytes may still be sent. They may not if they
+// would make a command run whose attempt has ended.
 func (e *Execution) CanFlush() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.end == 0 || e.left() && (e.word == wordAgainst || e.mayHaveRun())
 }
 
-// failed discards what could make the answer untrue: the rest of the command, or
-// another request behind one that was rejected.
+// failed returns the outcome and discards bytes that could make it untrue: the rest
+// of the command, or another request after a rejected one. mu must be held.
 func (e *Execution) failed() fleet.Outcome {
 	if e.mayHaveRun() {
 		return fleet.OutcomeUnknown

@@ -7,8 +7,8 @@ import (
 	"shoal/fleet"
 )
 
-// Each row is one attempt: what happens to its command, and what is true at the
-// end, when it fails and when it is stopped.
+// Each row is one attempt: the events of its command, and the true outcome when it
+// fails and when it is stopped.
 func TestExecution(t *testing.T) {
 	type step func(e *Execution)
 	intend := func(e *Execution) {
@@ -91,8 +91,8 @@ func TestExecution(t *testing.T) {
 	}
 }
 
-// An intent is written once for each time that the command is queued, and not
-// after the attempt is withdrawn, which it is only before the first.
+// An intent is recorded once for each time that the command is queued, and not
+// after Withdraw, which succeeds only before the first.
 func TestIntentAndWithdrawal(t *testing.T) {
 	written, disk := 0, error(nil)
 	a := &Attempt{Intent: func() error { written++; return disk }}

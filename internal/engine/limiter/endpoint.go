@@ -67,7 +67,7 @@ func (l *Limiter) collect(e *endpoint) {
 	}
 }
 
-// enqueueAt adds j to the queue of e, an endpoint on its path.
+// wait adds j to the queue of e, an endpoint on its path.
 func (l *Limiter) wait(j *Job, e *endpoint, now time.Time) {
 	if e.penalty.givenUp {
 		l.abandon(j)

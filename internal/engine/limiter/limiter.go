@@ -34,8 +34,8 @@ type Limits struct {
 	Fanout int
 	// Dials bounds the connects in progress that are not slow. At least 1.
 	Dials int
-	// SlowStarts bounds the slow connects in progress. Beyond it they count against
-	// Dials. A connect is slow after twice the median time.
+	// Slow bounds the slow connects in progress. Beyond it they count against Dials. A
+	// connect is slow after twice the median time.
 	Slow int
 	// InitialStarts and MaxStarts bound the connects in progress to one server:
 	// its window begins with the first and grows to the second. At least 1.
@@ -64,7 +64,7 @@ const (
 	Inconclusive Outcome = iota // nothing about load
 	Succeeded                   // authenticated
 	TurnedAway                  // the server said that it does not want this connection now
-	Dropped                     // closed or unanswered before authentication, as by a server with too many
+	Dropped                     // closed or unanswered before authentication, as if overloaded
 	JumpFailed                  // a jump host failed, not the server
 )
 
@@ -87,9 +87,9 @@ type Limiter struct {
 	queued, delayed int     // waiting jobs
 	abandoned       jobList // waited at an endpoint that was given up
 
-	// dials bounds fast. It is a congestion window that Connected tells of every
-	// success, fixed as long as its initial size is its maximum: with a larger
-	// maximum it would grow until connects get slower.
+	// dials bounds fast. It is a congestion window whose initial size is its maximum,
+	// so that it stays fixed; with a larger maximum it would grow until connects get
+	// slower.
 	dials      window
 	fast, slow jobList // connects in progress, the oldest first
 	median     medianDial

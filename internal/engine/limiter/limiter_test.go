@@ -23,7 +23,7 @@ func to(server string, index int) *Job {
 	return &Job{Target: fleet.Target{Host: fleet.Host{Name: server}, Index: index}}
 }
 
-// startAll takes what may start now.
+// startAll takes all jobs that may start now.
 func startAll(lim *Limiter, now time.Time) []*Job {
 	var all []*Job
 	for t := lim.Next(now); t != nil; t = lim.Next(now) {
@@ -69,8 +69,8 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// Starts through a jump host are bounded beside those to the servers behind it,
-// and in a chain by each.
+// Starts through a jump host have a limit beside that of the servers behind it, and
+// in a chain one per jump host.
 func TestJumpHosts(t *testing.T) {
 	far := fleet.Target{Host: fleet.Host{Name: "far"}}
 	near := fleet.Target{Host: fleet.Host{Name: "near"}, Route: &fleet.Route{Via: &far}}
@@ -105,7 +105,7 @@ func TestJumpHosts(t *testing.T) {
 }
 
 // A server that turns a whole window away rests for 20 s and more, longer each
-// time, and is given up in the end; others go on.
+// time, and is given up in the end; other servers go on.
 func TestPenalty(t *testing.T) {
 	lim := New(wide())
 	fill(lim, 100, one)
@@ -187,8 +187,8 @@ func TestOneMayAlwaysStart(t *testing.T) {
 	}
 }
 
-// A server that is busy with ours turns others away, again and again, which is no
-// penalty before it is known how ours end.
+// A server that is busy with our connects turns others away repeatedly, which is no
+// penalty until our connects have ended.
 func TestBusyWithOursIsNoPenalty(t *testing.T) {
 	for _, last := range []Outcome{Succeeded, TurnedAway} {
 		limits := wide()
@@ -242,7 +242,7 @@ func TestPlainDropsDoNotRest(t *testing.T) {
 	}
 }
 
-// Connects that take long leave room for others, up to a bound of their own.
+// Slow connects leave room for others, up to their own limit.
 func TestSlowConnects(t *testing.T) {
 	l := wide()
 	l.Dials, l.Slow = 10, 15
@@ -358,8 +358,8 @@ func TestShrinkFanout(t *testing.T) {
 	}
 }
 
-// Whatever happens in whatever order: bounds hold, no job is lost or given
-// twice, all come to an end, and nothing is kept afterwards.
+// Whatever happens in any order: limits hold, no job is lost or returned twice, all
+// end, and nothing is kept afterwards.
 func TestLimiterModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := Limits{

@@ -39,7 +39,8 @@ func (l *Limiter) awaitsBanners() bool {
 	return l.mayGrow && l.queued > 0 && l.ready.first == nil && l.inFlight < l.Fanout()
 }
 
-// poll counts the fast connects per phase and pollBanners.
+// poll counts the fast connects per phase, and grows windows for banners that have
+// come.
 func (l *Limiter) poll(now time.Time) {
 	if now.Before(l.lastPoll.Add(pollInterval)) {
 		return

@@ -59,8 +59,8 @@ func (w *window) slowStart() bool { return w.ssthresh == 0 }
 // probing reports whether the next step may be too much again.
 func (w *window) probing() bool { return !w.slowStart() && math.Abs(w.cwnd-w.ssthresh-1) <= 1 }
 
-// unused reports that cwnd does not limit the connects, so that successes tell
-// nothing of it (RFC 7661).
+// unused reports whether cwnd does not limit the connects, so that successes tell
+// nothing about it (RFC 7661).
 func (w *window) unused() bool {
 	if w.slowStart() {
 		return w.size() >= (1+slowStartGain)*w.peak
@@ -115,8 +115,8 @@ func (w *window) onBanner(took time.Duration) {
 // canGrow reports whether a banner may grow cwnd.
 func (w *window) canGrow() bool { return w.slowStart() && w.cwnd < w.max }
 
-// onDrop is called when the server has dropped a connect that began then, of
-// those in progress.
+// onDrop is called when the server has dropped a connect that began at began, with
+// connecting connects in progress, this one included.
 func (w *window) onDrop(began time.Time, connecting int, now time.Time) {
 	if connecting < 2 {
 		return // one alone was not too many

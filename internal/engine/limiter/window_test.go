@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A server that takes so many at once and drops what is beyond, every time. mean
-// is the window's size.
+// A server that accepts a fixed number at the same time and always drops the
+// others. mean is the window's mean size.
 func serve(w *window, takes, rounds int, took time.Duration) (drops int, mean float64) {
 	now := w.dropped.Add(time.Minute)
 	for range rounds {
@@ -62,8 +62,8 @@ func TestWindowTriplesToItsBound(t *testing.T) {
 	}
 }
 
-// A server that only gets slower is not given more; nor is one whose window is
-// not used.
+// A server that only gets slower is not given more connects; nor is one whose
+// window is not used.
 func TestWindowKeeps(t *testing.T) {
 	w := newWindow(4, 100)
 	w.onStart(4)
@@ -82,7 +82,7 @@ func TestWindowKeeps(t *testing.T) {
 	}
 }
 
-// All drops of one burst are one cut, to what is left of it.
+// All drops of one burst cause one decrease, to the number of survivors.
 func TestWindowIsCutOnce(t *testing.T) {
 	w := newWindow(4, 100)
 	serve(&w, 1000, 3, time.Second)
@@ -102,7 +102,7 @@ func TestWindowIsCutOnce(t *testing.T) {
 	}
 }
 
-// A server that took next to nothing for a while, and is itself again.
+// A server that accepted almost nothing for a while, and has recovered.
 func TestWindowComesBack(t *testing.T) {
 	w := newWindow(4, 256)
 	serve(&w, 60, 20, time.Second)

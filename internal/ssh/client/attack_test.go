@@ -24,8 +24,8 @@ import (
 	"shoal/internal/sshdtest"
 )
 
-// A meddler is on the path. In the first connection only it alters what no key
-// protects yet: the server's version line and KEXINIT.
+// A meddler is an attacker on the path. In the first connection only it alters what
+// no key protects yet: the server's version line and KEXINIT.
 type meddler struct {
 	*relay
 	// alter changes these bytes.
@@ -35,7 +35,7 @@ type meddler struct {
 	offers [][]string // the key exchange methods of the client, by connection
 }
 
-// meddle puts a meddler between the rig and its server.
+// meddle inserts a meddler between the rig and its server.
 func meddle(t testing.TB, r *rig, alter func(version, kexInit []byte) []byte) *meddler {
 	t.Helper()
 	m := &meddler{alter: alter}
@@ -44,7 +44,7 @@ func meddle(t testing.TB, r *rig, alter func(version, kexInit []byte) []byte) *m
 	return m
 }
 
-// rename alters names in the server's KEXINIT; the new ones are as long as the old.
+// rename alters names in the server's KEXINIT, keeping their length.
 func rename(pairs ...string) func(version, kexInit []byte) []byte {
 	return func(version, kexInit []byte) []byte {
 		return append(version, strings.NewReplacer(pairs...).Replace(string(kexInit))...)
@@ -84,8 +84,7 @@ func (m *meddler) carry(client, server *net.TCPConn) {
 	both.Wait()
 }
 
-// readPlain reads a packet that nothing protects (RFC 4253 §6); nil where there is
-// none.
+// readPlain reads an unencrypted packet (RFC 4253 §6); nil if there is none.
 func readPlain(from io.Reader) []byte {
 	head := make([]byte, 4)
 	if _, err := io.ReadFull(from, head); err != nil {
@@ -98,7 +97,7 @@ func readPlain(from io.Reader) []byte {
 	return packet
 }
 
-// cutName takes a string of the protocol from the front.
+// cutName removes a protocol string from the front.
 func cutName(p []byte) (name, rest []byte, ok bool) {
 	if len(p) < 4 || uint64(len(p)-4) < uint64(binary.BigEndian.Uint32(p)) {
 		return nil, nil, false
@@ -107,7 +106,7 @@ func cutName(p []byte) (name, rest []byte, ok bool) {
 	return p[4 : 4+n], p[4+n:], true
 }
 
-// offered gives what each connection offered first.
+// offered returns the first method that each connection offered.
 func (m *meddler) offered() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -118,7 +117,7 @@ func (m *meddler) offered() []string {
 	return first
 }
 
-// plain is a packet that nothing protects.
+// plain returns an unencrypted packet.
 func plain(payload []byte) []byte {
 	padding := 8 - (5+len(payload))%8 + 8
 	p := binary.BigEndian.AppendUint32(nil, uint32(1+len(payload)+padding))
@@ -126,9 +125,9 @@ func plain(payload []byte) []byte {
 	return append(p, make([]byte, padding)...)
 }
 
-// A KEXINIT that nobody has authenticated never decides which method comes first: one
-// altered name costs a dial and the early key, and not the protection against quantum
-// computers (protocol.md, Policy 2).
+// An unauthenticated KEXINIT never decides which method is preferred: an altered
+// name costs a further connection and the early key share, but not the protection
+// against quantum computers (protocol.md, Policy 2).
 func TestAlteredKexInitKeepsTheOrder(t *testing.T) {
 	t.Parallel()
 	const hybrid = "mlkem768x25519-sha256"
@@ -162,8 +161,8 @@ func TestAlteredKexInitKeepsTheOrder(t *testing.T) {
 	}
 }
 
-// One altered KEXINIT reaches no more than this one connection: the fallback is
-// remembered by what it used with the server, which is authenticated.
+// An altered KEXINIT affects only its own connection: the fallback is remembered by
+// the algorithms that it used with the server, which are authenticated.
 func TestAlteredKexInitAndTheFallback(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]*sshdtest.Server{"OpenSSH": sshdtest.OpenSSH(t), "Dropbear": sshdtest.Dropbear(t)} {
@@ -191,9 +190,9 @@ func TestAlteredKexInitAndTheFallback(t *testing.T) {
 	}
 }
 
-// What comes before the server's first NEWKEYS is protected by nothing: a DISCONNECT
-// that anybody puts there does not prove that the command, which has left by then, did
-// not run.
+// Nothing protects what comes before the server's first NEWKEYS: a DISCONNECT that
+// an attacker inserts there does not prove that the command, which is sent by then,
+// did not run.
 func TestPlainDisconnectProvesNothing(t *testing.T) {
 	t.Parallel()
 	ran := newCounter(t)
@@ -226,8 +225,8 @@ func TestPlainDisconnectProvesNothing(t *testing.T) {
 	}
 }
 
-// A host of which it is remembered that it needs the fallback, and that does not any
-// more, is ours again.
+// A host that is remembered as needing the fallback, and no longer does, is
+// connected to by this package again.
 func TestFallbackIsForgotten(t *testing.T) {
 	t.Parallel()
 	r := rigFor(sshdtest.OpenSSH(t)).withStandard(t)
@@ -242,8 +241,8 @@ func TestFallbackIsForgotten(t *testing.T) {
 	}
 }
 
-// Whoever takes the mark of strict key exchange out of one KEXINIT gets no cipher
-// that needs it used without, by neither client, and leaves no trace.
+// An attacker who removes the strict-kex marker from a KEXINIT makes neither client
+// use a cipher that needs it, and nothing is remembered.
 func TestStrictMarkTakenOut(t *testing.T) {
 	t.Parallel()
 	const chacha = "chacha20-poly1305@openssh.com"
@@ -289,8 +288,8 @@ func TestStrictMarkTakenOut(t *testing.T) {
 	}
 }
 
-// A server without strict key exchange is known as one, so that only the first
-// connection takes a dial more.
+// A server without strict key exchange is remembered, so that only the first run
+// takes a further connection.
 func TestNotStrictIsRemembered(t *testing.T) {
 	t.Parallel()
 	var paramiko *sshdtest.Server
@@ -312,8 +311,8 @@ func TestNotStrictIsRemembered(t *testing.T) {
 	}
 }
 
-// A server lacks strict key exchange and has nothing but the cipher that needs it:
-// both clients refuse it, say why, and remember nothing.
+// A server lacks strict key exchange and has only the cipher that needs it: both
+// clients refuse it, say why, and remember nothing.
 func TestNeedsStrict(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.TinySSH(t)
@@ -342,7 +341,7 @@ func TestNeedsStrict(t *testing.T) {
 	}
 }
 
-// connect/standard offers nothing that is safe with some servers only.
+// Package xcrypto offers nothing that is safe with some servers only.
 func TestStandardOffersNothingUnsafe(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string][]sshdtest.Option{
@@ -375,8 +374,8 @@ func endOf(t *testing.T, d ssh.Dialer, a *ssh.Attempt) fleet.End {
 	return <-done
 }
 
-// One injected DISCONNECT slows the present dial, and the host until its mark is
-// lastTick at anew: it keeps the day on which it was found, and goes by itself.
+// One injected DISCONNECT slows the current connection, and those to the host until
+// its mark expires: the mark keeps the day on which it was found.
 func TestInjectedDisconnect(t *testing.T) {
 	t.Parallel()
 	r := rigFor(sshdtest.OpenSSH(t))
@@ -416,7 +415,7 @@ func TestInjectedDisconnect(t *testing.T) {
 	}
 }
 
-// The other marks come due in the same way.
+// The other marks expire in the same way.
 func TestMarksComeDue(t *testing.T) {
 	t.Parallel()
 	r := rigFor(sshdtest.OpenSSH(t))
@@ -447,11 +446,11 @@ func TestMarksComeDue(t *testing.T) {
 	}
 }
 
-// counted tells how often a judge of host keys was asked and told.
+// counted counts the calls of a HostKeys.
 type counted struct {
 	trustingSome
 	checked, accepted, released atomic.Int32
-	refuse                      error // what Accepted gives
+	refuse                      error // what Accepted returns
 }
 
 func (c *counted) Check(t fleet.Target, a net.Addr, key xssh.PublicKey) error {
@@ -468,8 +467,8 @@ func (c *counted) Accepted(fleet.Target, xssh.PublicKey) error {
 
 func (c *counted) Released(fleet.Target, xssh.PublicKey) { c.released.Add(1) }
 
-// Each key that was let in is accepted or released, so that who answers first and
-// breaks off does not become the host (hostkeys.Store.Released).
+// Each key that passed Check is accepted or released, so that a host that answers
+// first and then disconnects is not learned (hostkeys.Store.Released).
 func TestKeysAreAcceptedOrReleased(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t)
@@ -509,10 +508,10 @@ func TestKeysAreAcceptedOrReleased(t *testing.T) {
 	}
 }
 
-// said is what the poser has said last.
+// said returns the poser's last message.
 func (p *poser) said() string { return fmt.Sprintf("hello %d\n", p.execs.Load()) }
 
-// lastMessage is the index of the last one of a name and a direction.
+// lastMessage returns the index of the last message with a name and a direction.
 func lastMessage(r *rig, name string, out bool) int {
 	last := -1
 	for i, m := range r.messages {

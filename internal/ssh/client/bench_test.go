@@ -38,11 +38,10 @@ func (simKeys) Accepted(fleet.Target, xssh.PublicKey) error { return nil }
 
 func (k simKeys) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return k.client, nil }
 
-// BenchmarkConnection is a whole connection each time, as in package
-// connect/standard, which is measured beside it: TCP, key exchange (ML-KEM),
-// host key, authentication, command, close. Time and allocations of the servers,
-// which are in this process, are counted too; a label tells them apart in a
-// profile (-tagignore side=server).
+// BenchmarkConnection measures a whole connection: TCP, key exchange (ML-KEM), host
+// key, authentication, command, close. Package xcrypto has the same benchmark. Time
+// and allocations of the servers, which are in this process, are included; a label
+// marks them in a profile (-tagignore side=server).
 func BenchmarkConnection(b *testing.B) {
 	for _, atOnce := range []int{1, 64} {
 		for name, newDialer := range map[string]func(simKeys) (ssh.Dialer, error){

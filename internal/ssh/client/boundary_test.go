@@ -21,12 +21,12 @@ import (
 	"shoal/simfleet"
 )
 
-// cutStride is how far apart the offsets are at which a connection is cut; 1 is
+// cutStride is the distance between the offsets at which a connection is cut; 1 is
 // every byte, which takes minutes.
 var cutStride = flag.Int("cutstride", 17, "bytes between the offsets at which connections are cut")
 
-// A guillotine lets so many bytes of the client's through, then ends the
-// connection on both sides.
+// A guillotine passes a number of bytes from the client, then closes the connection
+// on both sides.
 type guillotine struct {
 	limit  atomic.Int64 // bytes of each connection; negative: all
 	passed atomic.Int64 // bytes of the last connection
@@ -56,20 +56,20 @@ func (g *guillotine) carry(client, server *net.TCPConn) {
 	_, _ = client.Close(), server.Close()
 }
 
-// A witness knows what a server has really run.
+// A witness knows what a server has actually run.
 type witness struct {
 	host     fleet.Host
 	hostKeys []ssh.PublicKey
 	signer   ssh.Signer
-	// command is one that says the token.
+	// command returns a command that prints the token.
 	command func(token string) string
-	// settle waits until nothing more is going to be run.
+	// settle waits until no more commands are going to be run.
 	settle func()
-	// runs tells how often the command with this token was run.
+	// runs returns how often the command with this token was run.
 	runs func(token string) int
 }
 
-// opensshWitness has commands append their token to a file.
+// opensshWitness makes commands append their token to a file.
 func opensshWitness(t *testing.T) witness {
 	t.Helper()
 	s := sshdtest.OpenSSH(t, sshdtest.WithConfig("MaxStartups 200"))
@@ -79,8 +79,8 @@ func opensshWitness(t *testing.T) witness {
 		host: s.Host, hostKeys: s.HostKeys, signer: s.Signer,
 		command: func(token string) string { return "echo " + token + " >>" + path + "; echo " + token },
 		settle: func() {
-			// The server has a child for each connection, which says in the log
-			// that it starts a command before it does.
+			// The server has a child process per connection, which logs the start of a
+			// command before it starts it.
 			for text := []byte{' '}; len(text) > 0; time.Sleep(time.Millisecond) {
 				var err error
 				if text, err = os.ReadFile(children); err != nil {
@@ -132,9 +132,9 @@ func goWitness(t *testing.T) witness {
 	}
 }
 
-// The connection ends after each byte of what follows our first flight. Whatever
-// is said then is true: what never started has not run, what went well has said
-// what it should, and nothing has run twice.
+// The connection is cut after each byte that follows our first flight. The outcome
+// is always true: what never started has not run, what succeeded has the right
+// output, and nothing has run twice.
 func TestCutAtEveryByte(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(*testing.T) witness{"OpenSSH": opensshWitness, "Go": goWitness} {
@@ -148,7 +148,7 @@ func TestCutAtEveryByte(t *testing.T) {
 	}
 }
 
-// cutWorkers is how many connections are cut at once.
+// cutWorkers is the number of concurrent connections.
 const cutWorkers = 4
 
 func (w *witness) cutEverywhere(t *testing.T, p Pipeline) {
@@ -208,8 +208,8 @@ func (w *witness) rig(t *testing.T, p Pipeline, middle *relay) *rig {
 	return r
 }
 
-// measure gives the size of our first flight and of all that we send, to a
-// server that is remembered.
+// measure returns the size of our first flight and of all that we send, to a
+// remembered server.
 func (w *witness) measure(t *testing.T, p Pipeline) (first, total int64) {
 	t.Helper()
 	g := new(guillotine)
@@ -226,7 +226,7 @@ func (w *witness) measure(t *testing.T, p Pipeline) (first, total int64) {
 	return first, g.passed.Load()
 }
 
-// firstWrite notes the length of the first write.
+// firstWrite records the length of the first write.
 type firstWrite struct {
 	net.Conn
 	n *int64

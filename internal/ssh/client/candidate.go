@@ -15,10 +15,11 @@ import (
 type candidate struct {
 	signer   ssh.Signer
 	blob     []byte // the public key, in wire form
-	askFirst bool   // a person has to touch it: the server is asked before
+	askFirst bool   // a signature needs a touch: query the server first
 }
 
-// candidates lists the keys, the one with the given fingerprint first.
+// candidates returns the keys to offer, the one with the remembered fingerprint
+// first.
 func (d *Dialer) candidates(signers []ssh.Signer, remembered string) []candidate {
 	list := make([]candidate, 0, len(signers))
 	for _, s := range signers {
@@ -32,10 +33,10 @@ func (d *Dialer) candidates(signers []ssh.Signer, remembered string) []candidate
 	return list
 }
 
-// maxFingerprints bounds those that a Dialer keeps.
+// maxFingerprints limits the cache of fingerprints of a Dialer.
 const maxFingerprints = 64
 
-// fingerprint is that of ssh.FingerprintSHA256. A run has few keys of its own.
+// fingerprint returns ssh.FingerprintSHA256 of a key, cached: a run has few keys.
 func (d *Dialer) fingerprint(blob []byte) string {
 	d.fingerprints.Lock()
 	defer d.fingerprints.Unlock()
@@ -50,7 +51,7 @@ func (d *Dialer) fingerprint(blob []byte) string {
 	return text
 }
 
-// asksFirst says whether a signature takes a person: FIDO keys do.
+// asksFirst reports whether a signature needs a person, as FIDO keys do.
 func asksFirst(s ssh.Signer) bool {
 	if a, ok := s.(interface{ AskFirst() bool }); ok {
 		return a.AskFirst()
@@ -60,9 +61,9 @@ func asksFirst(s ssh.Signer) bool {
 
 const certSuffix = "-cert-v01@openssh.com"
 
-// algorithm is the name under which the key is offered (RFC 8332 §3.2 for RSA),
-// "" when the server takes none that the key has. taken are those that the
-// server has named, nil while it has not.
+// algorithm returns the name under which the key is offered (RFC 8332 §3.2 for
+// RSA), or "" if the server accepts none of the key's algorithms. taken are those
+// that the server has named; nil means that it has named none yet.
 func (c *candidate) algorithm(taken []string, t traits) string {
 	kind := c.signer.PublicKey().Type()
 	plain, isCert := strings.CutSuffix(kind, certSuffix)
@@ -85,8 +86,8 @@ func (c *candidate) algorithm(taken []string, t traits) string {
 	return ""
 }
 
-// signsWith says whether the key's owner makes signatures of this kind. One that
-// cannot choose makes SHA-1, which nobody takes.
+// signsWith reports whether the signer supports the algorithm. A signer that cannot
+// choose makes SHA-1 signatures, which servers refuse.
 func (c *candidate) signsWith(algorithm string) bool {
 	switch s := c.signer.(type) {
 	case ssh.MultiAlgorithmSigner:
@@ -97,7 +98,7 @@ func (c *candidate) signsWith(algorithm string) bool {
 	return false
 }
 
-// sign gives the signature in wire form.
+// sign returns the signature in wire form.
 func (c *candidate) sign(data []byte, algorithm string) ([]byte, error) {
 	var (
 		sig *ssh.Signature

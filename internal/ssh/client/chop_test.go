@@ -10,8 +10,8 @@ import (
 )
 
 // A chopper cuts streams into pieces of random length, from single bytes on, and
-// now and then waits a moment between two. After chopped bytes it lets a stream
-// go: what depends on cuts is over by then.
+// sometimes waits between two. After the first chopped bytes it passes the rest
+// unchanged: what depends on cuts is over by then.
 type chopper struct {
 	mu   sync.Mutex
 	dice *rand.Rand
@@ -20,15 +20,15 @@ type chopper struct {
 const (
 	chopped   = 8 << 10
 	maxPiece  = 1 << 10
-	onePauses = 16 // one piece in so many waits
+	onePauses = 16 // one piece in 16 waits
 )
 
 func newChopper(seed uint64) *chopper {
 	return &chopper{dice: rand.New(rand.NewPCG(seed, 0))} // chance, not secrecy
 }
 
-// piece gives the length of the next piece of at most n bytes. Lengths are even
-// over their logarithms, so that short ones are as frequent as long ones.
+// piece returns the length of the next piece of at most n bytes. Lengths are
+// uniform on a logarithmic scale, so that short ones are as frequent as long ones.
 func (c *chopper) piece(n int) (length int, pause bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -73,14 +73,14 @@ func (c *choppedConn) Write(p []byte) (int, error) {
 	return done, nil
 }
 
-// A relay stands between client and server, for what has to happen to a plain
-// TCP connection, which event loops take.
+// A relay is between client and server, for changes to a plain TCP connection,
+// which event loops accept.
 type relay struct {
 	listener net.Listener
 	to       string
 	work     sync.WaitGroup
-	// carry moves the bytes of one connection, both ways, until it ends. It
-	// closes both.
+	// carry copies the bytes of one connection, both ways, until it ends, and closes
+	// both sides.
 	carry func(client, server *net.TCPConn)
 }
 

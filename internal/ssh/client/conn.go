@@ -12,7 +12,7 @@ import (
 
 // A conn is an authenticated connection. It implements ssh.Conn.
 //
-//	Start → begin → the parking: an event loop, or a goroutine that reads
+//	Start → begin → eventDrivers: an event loop, or a goroutine that reads
 //	          bytes → link → events → session → its end → done
 type conn struct {
 	dialer  *Dialer
@@ -21,7 +21,7 @@ type conn struct {
 	mu      sync.Mutex
 	started bool
 	closed  bool
-	wake    func() // tells who drives the session that closed is set; nil before Start
+	wake    func() // tells the session's driver that closed is set; nil before Start
 }
 
 func newConn(h *handshake) *conn {
@@ -29,13 +29,13 @@ func newConn(h *handshake) *conn {
 	return &conn{dialer: h.dialer, session: h.session}
 }
 
-// errClosedHere is the cause of what Close abandons.
+// errClosedHere is the cause of an attempt abandoned by Close.
 var errClosedHere = errors.New("the connection was closed on this side")
 
 // Start implements ssh.Conn.
 func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 	if ctx.Err() != nil {
-		c.session.interrupted(ctx) // so that nothing more leaves
+		c.session.interrupted(ctx) // so that nothing more is sent
 	} else {
 		c.session.intend()
 	}
@@ -57,8 +57,8 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// driven says who is to be woken by Close from now on, and whether it has been
-// called already.
+// driven sets the function that Close calls from now on, and reports whether Close
+// was called already.
 func (c *conn) driven(wake func()) (closed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,7 +66,7 @@ func (c *conn) driven(wake func()) (closed bool) {
 	return c.closed
 }
 
-// over ends what Close does, and keeps in mind what was learned.
+// over removes Close's wake function and remembers a failed early exec.
 func (c *conn) over() {
 	if c.session.guessFailed {
 		c.dialer.waitNextTime(c.session.attempt.Target)

@@ -22,11 +22,11 @@ type Dialer struct {
 	opts     Options
 	version  string   // our identification line
 	kex      []string // best first
-	hostKeys []string // every host-key algorithm that sshwire has
+	hostKeys []string // every host-key algorithm of package wire
 	parking  *eventDrivers
-	buffers  sync.Pool // of *[]byte, for connections that read
+	buffers  sync.Pool // of *[]byte, for reads while a command runs
 	small    sync.Pool // of *[]byte, for handshakes
-	lists    sync.Map  // of []string by their names joined: see shared
+	lists    sync.Map  // of []string by their joined names: see shared
 
 	fingerprints struct {
 		sync.Mutex
@@ -34,8 +34,9 @@ type Dialer struct {
 	}
 }
 
-// shared gives one list for equal ones, because a connection that waits holds
-// its own. There are few: what is known of a host orders some six names.
+// shared returns one list for all equal ones, because every waiting connection
+// holds its own. There are few different ones: the host cache orders about six
+// names.
 func (d *Dialer) shared(list []string) []string {
 	if len(list) == 0 {
 		return list
@@ -44,7 +45,7 @@ func (d *Dialer) shared(list []string) []string {
 	return one.([]string)
 }
 
-// New checks opts and gives a Dialer.
+// New validates opts and returns a Dialer.
 func New(opts Options) (*Dialer, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
@@ -61,24 +62,23 @@ func New(opts Options) (*Dialer, error) {
 	return d, nil
 }
 
-// bufferSize is what one read takes at most, smallSize what it takes in a
-// handshake, whose longest message is some 2 KB in most.
+// bufferSize limits one read while a command runs, smallSize one during a
+// handshake, whose longest message is usually about 2 KB.
 const (
 	bufferSize = 16 << 10
 	smallSize  = 4 << 10
 )
 
-// Close ends what the Dialer keeps running. Commands that still run are
-// abandoned.
+// Close stops the Dialer's goroutines. Running commands are abandoned.
 func (d *Dialer) Close() error { return d.parking.close() }
 
-// maxRedials bounds the new dials of one attempt. Each follows from another
-// thing that was learned of the server.
+// maxRedials limits the further connections of one attempt. Each follows from
+// something new that was learned about the server.
 const maxRedials = 3
 
-// Dial implements ssh.Dialer. What shows that a plan does not fit the server
-// leads to another dial with a better one, as long as it is certain that the
-// command has not run.
+// Dial implements ssh.Dialer. A failure which shows that the plan does not fit the
+// server leads to another connection with a corrected plan, as long as the command
+// certainly has not run.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	p := d.planFor(a.Target)
 	p.earlyExec = p.earlyExec && !a.Hold
@@ -92,8 +92,8 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	return newConn(h), nil
 }
 
-// dialWithRetry makes handshakes until one succeeds or no plan promises to. The
-// handshake that it gives has not begun where the plan is to fall back.
+// dialWithRetry makes handshakes until one succeeds or no plan promises to. If the
+// plan of the returned handshake is to fall back, it was not started.
 func (d *Dialer) dialWithRetry(ctx context.Context, a *ssh.Attempt, p plan) (*handshake, *fleet.Error) {
 	var connectBy time.Time
 	if limit := d.opts.Timeouts.For(a).Connect; limit > 0 {
@@ -118,7 +118,7 @@ func (d *Dialer) dialWithRetry(ctx context.Context, a *ssh.Attempt, p plan) (*ha
 	}
 }
 
-// fallBack connects by other means, and says so in the end of the attempt.
+// fallBack connects with Options.Fallback and sets FlagFallback in the end.
 func (d *Dialer) fallBack(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	c, err := d.opts.Fallback.Dial(ctx, a)
 	if err != nil {
@@ -128,9 +128,10 @@ func (d *Dialer) fallBack(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error)
 	return &fallbackConn{c}, nil
 }
 
-// learnFallback remembers that a server needs the fallback where what it uses with
-// it shows that: the KEXINIT for which we turned to it was not authenticated. One
-// that was remembered and does not need it any more is tried by ourselves next time.
+// learnFallback remembers that a server needs the fallback, if the algorithms
+// negotiated by it show that: the KEXINIT that led to the fallback was not
+// authenticated. If a remembered server no longer needs it, the next connection
+// uses this package.
 func (d *Dialer) learnFallback(t fleet.Target, c ssh.Conn) {
 	name := endpoint(t)
 	e, known := d.opts.Memory.Get(name)
@@ -146,7 +147,7 @@ func (d *Dialer) learnFallback(t fleet.Target, c ssh.Conn) {
 	d.opts.Memory.Put(name, hostcache.Entry{User: t.User, Client: client})
 }
 
-// speaks reports whether this package has all that was negotiated.
+// speaks reports whether package wire supports all negotiated algorithms.
 func speaks(a xssh.NegotiatedAlgorithms) bool {
 	return slices.Contains(wire.KexAlgorithms(), a.KeyExchange) &&
 		slices.Contains(wire.AllHostKeyAlgorithms(), a.HostKey) &&
@@ -167,8 +168,8 @@ func (c *fallbackConn) Start(ctx context.Context, done func(fleet.End)) {
 	})
 }
 
-// adapt fits the plan to what a failed connection has shown, and says whether
-// another dial may do better. It never says so when the command may have run.
+// adapt corrects the plan after a failed connection, and reports whether another
+// connection may succeed. It returns false if the command may have run.
 func (h *handshake) adapt(p *plan, failure *fleet.Error) bool {
 	if failure.Outcome != fleet.OutcomeNeverStarted || h.ctx.Err() != nil {
 		return false
@@ -180,14 +181,14 @@ func (h *handshake) adapt(p *plan, failure *fleet.Error) bool {
 	}
 	switch {
 	case kind == wire.KindWrongGuess && h.hostKey == nil:
-		// The list that shows it is not authenticated: it costs a round trip, and
-		// never decides which method comes first.
+		// The server's list that shows this is not authenticated. Believing it costs a
+		// round trip, and it does not decide which method is preferred.
 		p.kex, p.earlyKex = h.dialer.kexFor(h.attempt.Target), false
 		return true
 	case kind == wire.KindWrongGuess:
 		p.waitForChannel(today())
 		return true
-	case errors.Is(failure, wire.ErrNeedsStrict): // no fallback either: it does not offer what is unsafe
+	case errors.Is(failure, wire.ErrNeedsStrict): // no fallback: it offers nothing unsafe
 		_, final := errors.AsType[*wire.NegotiationError](werr)
 		return !final && p.withoutStrict()
 	case kind == wire.KindNoCommonAlgorithm:
@@ -201,8 +202,8 @@ func (h *handshake) adapt(p *plan, failure *fleet.Error) bool {
 	return false
 }
 
-// adaptGreeting is for servers that drop what comes before they have greeted
-// (protocol.md, Policy 1): they have sent their version line and then nothing
+// adaptGreeting handles servers that discard what arrives before they have sent
+// their version line (protocol.md, Policy 1): they send it and then nothing
 // sensible.
 func (h *handshake) adaptGreeting(p *plan, failure *fleet.Error) bool {
 	odd := failure.Reason == fleet.ReasonKexTimeout || failure.Reason == fleet.ReasonProtocolError ||
@@ -214,7 +215,7 @@ func (h *handshake) adaptGreeting(p *plan, failure *fleet.Error) bool {
 	return true
 }
 
-// adaptAuth is for servers that end the connection over what came early.
+// adaptAuth handles servers that end the connection because of early messages.
 func (h *handshake) adaptAuth(p *plan) bool {
 	switch {
 	case h.plan.earlyExec:
@@ -227,17 +228,17 @@ func (h *handshake) adaptAuth(p *plan) bool {
 	return true
 }
 
-// mayFallBack says whether another client may take the target: one that was told
-// which algorithms to use keeps to them here.
+// mayFallBack reports whether the fallback may connect to the target. It must not
+// if the route restricts the algorithms: only this package honours that.
 func (d *Dialer) mayFallBack(t fleet.Target) bool {
 	r := t.Route
 	return d.opts.Fallback != nil &&
 		(r == nil || r.Kex == nil && r.HostKeys == nil && r.Ciphers == nil && r.MACs == nil && r.UserKeys == nil)
 }
 
-// fallbackSpeaks says whether golang.org/x/crypto/ssh may have what this package
-// lacks. What connect/standard does not offer is excluded: legacy algorithms, SHA-1,
-// and what needs strict key exchange.
+// fallbackSpeaks reports whether golang.org/x/crypto/ssh may have the algorithm
+// that package wire lacks. Excluded is what package xcrypto does not offer: legacy
+// algorithms, SHA-1, and those that need strict key exchange.
 func fallbackSpeaks(err error) bool {
 	missing, ok := errors.AsType[*wire.NegotiationError](err)
 	if !ok {

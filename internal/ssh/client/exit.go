@@ -2,15 +2,15 @@ package client
 
 import "shoal/fleet"
 
-// An exit is what the server said of the command's end (RFC 4254 §6.10).
+// An exit is what the server reported about the command's end (RFC 4254 §6.10).
 type exit struct {
 	known    bool
 	status   uint32
 	signal   string
-	conflict bool // what came later says otherwise
+	conflict bool // a later message contradicts it
 }
 
-// signalName keeps a name apart from "no signal", even an empty one.
+// signalName distinguishes an empty name from "no signal".
 func signalName(s string) string {
 	if s == "" {
 		return "unnamed"
@@ -18,7 +18,8 @@ func signalName(s string) string {
 	return s
 }
 
-// end gives the attempt's end; complete says that the channel closed in order.
+// end returns the attempt's end; complete means that the channel was closed in
+// order.
 func (e exit) end(p fleet.Phase, complete bool) fleet.End {
 	end := fleet.Exited(p, e.status, e.signal, complete)
 	if e.conflict {

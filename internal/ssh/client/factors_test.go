@@ -12,8 +12,8 @@ import (
 	"shoal/internal/sshdtest"
 )
 
-// A server that ends authentication with DISCONNECT has not run what was sent
-// with it, and is not asked again: it says so of the key.
+// A server that ends authentication with DISCONNECT has not run what was sent with
+// it, and there is no further connection: it has rejected the key.
 func TestDisconnectedInAuthentication(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t, sshdtest.WithMaxAuthTries(1))
@@ -31,7 +31,7 @@ func TestDisconnectedInAuthentication(t *testing.T) {
 	}
 }
 
-// A server that wants two keys gets two: after the first the others are offered.
+// A server that requires two keys gets two: after the first the others are offered.
 func TestTwoKeysWanted(t *testing.T) {
 	t.Parallel()
 	second, wrong := newSigner(t, sshdtest.Ed25519), newSigner(t, sshdtest.Ed25519)
@@ -50,7 +50,7 @@ func TestTwoKeysWanted(t *testing.T) {
 	r.run(t, "true").want(t, fleet.OutcomeNeverStarted, fleet.ReasonAuthIncomplete, fleet.PhaseAuth)
 }
 
-// A toucher's key takes a person, so that the server is asked before.
+// A toucher's key needs a person, so that the server is queried first.
 type toucher struct{ ssh.Signer }
 
 func (toucher) AskFirst() bool { return true }
@@ -62,8 +62,8 @@ func (unable) Sign(io.Reader, []byte) (*ssh.Signature, error) {
 	return nil, errors.New("this key cannot sign")
 }
 
-// The command goes early behind a signed request, never behind a question, even
-// where the first key of all is one that was passed over.
+// The command is sent early after a signed request, never after a query, even if
+// the first key of all was skipped.
 func TestNoCommandBehindAQuestion(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t)

@@ -21,7 +21,7 @@ func (f forbidden) Dial(_ context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonInternal, errors.New("not this way"))
 }
 
-// withStandard lets the rig fall back.
+// withStandard gives the rig a fallback.
 func (r *rig) withStandard(t testing.TB) *rig {
 	t.Helper()
 	d, err := xcrypto.New(xcrypto.Options{
@@ -34,7 +34,7 @@ func (r *rig) withStandard(t testing.TB) *rig {
 	return r
 }
 
-// A server has a method that golang.org/x/crypto/ssh has and sshwire has not.
+// A server has a method that golang.org/x/crypto/ssh has and package wire lacks.
 func TestFallback(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t, sshdtest.WithKex("diffie-hellman-group14-sha256"))
@@ -80,8 +80,8 @@ func TestFallback(t *testing.T) {
 	}
 }
 
-// Without a fallback the same server has to be given up after one dial; with a
-// server that the fallback does not do either, it is not asked (faults.md K07).
+// Without a fallback the same server fails after one connection; if the fallback
+// shares no algorithm with the server either, it is not used (faults.md K07).
 func TestNothingInCommon(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -104,8 +104,8 @@ func TestNothingInCommon(t *testing.T) {
 	}
 }
 
-// A route that says which algorithms keys may be offered with keeps the fallback
-// away, which does not know of it. What else a route asks for it honours.
+// A route that restricts the algorithms of user keys disables the fallback, which
+// does not honour that. It honours the route's other settings.
 func TestFallbackAndRoutes(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t, sshdtest.WithKex("diffie-hellman-group14-sha256"), sshdtest.WithConfig("AcceptEnv X_*"))
@@ -121,8 +121,8 @@ func TestFallbackAndRoutes(t *testing.T) {
 	r.run(t, `echo "$X_A,$X_B"; head -c 300000 /dev/zero | wc -c`).ok(t, "b  c=d,e\n300000\n")
 }
 
-// What a route asks for is not widened to all that there is where sshwire has
-// none of it, and the fallback does not know of routes.
+// If package wire has none of a route's algorithms, the offer is not widened to all
+// of them, and there is no fallback, which does not know routes.
 func TestRouteIsNotWidened(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t)

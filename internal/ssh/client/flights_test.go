@@ -17,8 +17,8 @@ import (
 	"shoal/internal/sshdtest"
 )
 
-// flights counts the round trips of a connection: the one of TCP, and each burst
-// of writes that a read separates from the one before.
+// flights counts the round trips of a connection: that of TCP, and each burst of
+// writes that follows a read.
 type flights struct {
 	mu      sync.Mutex
 	count   int
@@ -104,7 +104,7 @@ func (k oneKey) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) {
 	return []xssh.Signer{k.signer}, nil
 }
 
-// once runs a command and tells its end, its output and the flights it took.
+// once runs a command and returns its end, its output and its flights.
 func once(t *testing.T, s *sshdtest.Server, o Options, command string) (fleet.End, string, int) {
 	t.Helper()
 	var f flights

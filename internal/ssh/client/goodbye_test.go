@@ -22,9 +22,9 @@ import (
 	"shoal/internal/sshdtest"
 )
 
-// far relays with a delay each way, so that a close of ours does not overtake
-// what the server sends. alter, when it is set, changes what the server sends on
-// the n-th connection, from 1, before it is delayed.
+// far relays with a delay each way, so that our close does not overtake what the
+// server sends. alter, if not nil, changes what the server sends on the n-th
+// connection, from 1, before it is delayed.
 func far(t *testing.T, to string, alter func(n int32, from io.Reader) io.Reader) *relay {
 	t.Helper()
 	const delay = 50 * time.Millisecond
@@ -43,7 +43,7 @@ func far(t *testing.T, to string, alter func(n int32, from io.Reader) io.Reader)
 	})
 }
 
-// carryLate copies until from ends, each piece so much later.
+// carryLate copies until from ends, and delays each piece.
 func carryLate(to *net.TCPConn, from io.Reader, delay time.Duration) {
 	type piece struct {
 		bytes []byte
@@ -75,8 +75,8 @@ func carryLate(to *net.TCPConn, from io.Reader, delay time.Duration) {
 	reader.Wait()
 }
 
-// behindNewKeys puts bytes that are no packet behind the server's first NEWKEYS,
-// in one piece with it: what anybody on the path can do.
+// behindNewKeys inserts bytes that are no packet after the server's first NEWKEYS,
+// in the same segment: what anybody on the path can do.
 func behindNewKeys(from io.Reader) io.Reader {
 	read, write := io.Pipe()
 	go func() {
@@ -122,7 +122,7 @@ func junk() []byte {
 	return b
 }
 
-// A slowSigner takes its time for so many signatures.
+// A slowSigner delays a number of signatures.
 type slowSigner struct {
 	xssh.Signer
 	takes time.Duration
@@ -136,8 +136,8 @@ func (s *slowSigner) Sign(random io.Reader, data []byte) (*xssh.Signature, error
 	return s.Signer.Sign(random, data)
 }
 
-// Where an attempt ends while its command waits to be sent, the goodbye does not
-// take it along: what never started has not run, and a later dial of the same
+// If an attempt ends while its command waits to be sent, DISCONNECT does not send
+// the command: what never started has not run, and a later connection of the same
 // attempt runs it once.
 func TestGoodbyeSendsNoCommand(t *testing.T) {
 	t.Parallel()
@@ -190,8 +190,8 @@ func TestGoodbyeSendsNoCommand(t *testing.T) {
 	}
 }
 
-// The same where the channel is open already: bytes that are no packet come in
-// one piece with the server's CHANNEL_OPEN_CONFIRMATION.
+// The same if the channel is already open: bytes that are no packet follow the
+// server's CHANNEL_OPEN_CONFIRMATION in the same segment.
 func TestGoodbyeSendsNoCommandOnAnOpenChannel(t *testing.T) {
 	t.Parallel()
 	for _, park := range []Park{ParkBest, ParkGoroutine} {
@@ -228,7 +228,7 @@ func (s *spoiler) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A run that ends between Dial and Start has its command not sent.
+// If the run ends between Dial and Start, the command is not sent.
 func TestStoppedBeforeStart(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t)

@@ -15,7 +15,7 @@ import (
 	"shoal/internal/ssh/tcp"
 )
 
-// drivers are the goroutines that drive one session each.
+// drivers are goroutines that drive one session each.
 type drivers struct {
 	work sync.WaitGroup
 
@@ -24,7 +24,7 @@ type drivers struct {
 	closed bool
 }
 
-// start drives a session; after close, to an end at once.
+// start drives a session; after close it only ends the session.
 func (g *drivers) start(ctx context.Context, c *conn, done func(fleet.End)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -45,7 +45,7 @@ func (g *drivers) start(ctx context.Context, c *conn, done func(fleet.End)) {
 	})
 }
 
-// close abandons what is driven and waits for its end.
+// close abandons all sessions and waits for their end.
 func (g *drivers) close() {
 	g.mu.Lock()
 	g.closed = true
@@ -72,7 +72,7 @@ func (d *Dialer) drive(ctx context.Context, c *conn, done func(fleet.End)) {
 	done(*s.end)
 }
 
-// work moves bytes until the session has ended.
+// work reads and writes until the session has ended.
 func (d *Dialer) work(ctx context.Context, c *conn) {
 	s := c.session
 	defer s.guard()
@@ -84,8 +84,8 @@ func (d *Dialer) work(ctx context.Context, c *conn) {
 	}
 }
 
-// write sends what there is to send. That the server has left is for read to
-// find: what it said before comes first.
+// write sends the pending output. It ignores errors other than a timeout: read
+// reports why the connection ended, after processing what the server sent before.
 func (s *session) write(ctx context.Context, c *conn) {
 	if len(s.link.client.Output()) == 0 {
 		return
@@ -103,8 +103,8 @@ func (s *session) write(ctx context.Context, c *conn) {
 	}
 }
 
-// limit sets a deadline, unless the session is to stop: then one that has passed
-// was set, and stays.
+// limit sets a deadline, unless the session is to stop: then a past deadline
+// remains set.
 func (s *session) limit(ctx context.Context, c *conn, set func(time.Time) error, t time.Time) {
 	_ = set(t)
 	if ctx.Err() != nil || c.isClosed() {
@@ -112,7 +112,7 @@ func (s *session) limit(ctx context.Context, c *conn, set func(time.Time) error,
 	}
 }
 
-// read takes the next bytes.
+// read reads once and processes the bytes.
 func (s *session) read(ctx context.Context, c *conn, d *Dialer) {
 	if s.end != nil {
 		return
@@ -131,8 +131,8 @@ func (s *session) read(ctx context.Context, c *conn, d *Dialer) {
 	}
 }
 
-// timedOut tells a deadline that has passed by itself from one that was set to
-// stop.
+// timedOut handles an expired deadline: it stops the session if the deadline was
+// set for that, and otherwise calls passed.
 func (s *session) timedOut(ctx context.Context, c *conn, passed func()) {
 	switch {
 	case ctx.Err() != nil:
@@ -144,8 +144,8 @@ func (s *session) timedOut(ctx context.Context, c *conn, passed func()) {
 	}
 }
 
-// readOnce reads into a buffer that is borrowed only while bytes are there: a
-// connection that waits holds none.
+// readOnce reads into a buffer that it borrows only when bytes are available: a
+// waiting connection holds none.
 func (d *Dialer) readOnce(conn net.Conn, take func([]byte)) error {
 	var buf *[]byte
 	defer func() {
@@ -158,7 +158,7 @@ func (d *Dialer) readOnce(conn net.Conn, take func([]byte)) error {
 		waitErr := raw.Read(func(fd uintptr) bool {
 			buf = d.buffers.Get().(*[]byte)
 			n, err = syscall.Read(int(fd), *buf)
-			for errors.Is(err, syscall.EINTR) { // false would wait for bytes that are there
+			for errors.Is(err, syscall.EINTR) { // returning false would wait although bytes may be there
 				n, err = syscall.Read(int(fd), *buf)
 			}
 			if errors.Is(err, syscall.EAGAIN) {

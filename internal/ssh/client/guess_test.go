@@ -38,7 +38,7 @@ func (c counter) runs(t testing.TB) int {
 	return bytes.Count(text, []byte("\n"))
 }
 
-// remember puts down a server as if it had been met before.
+// remember stores a server as if it had been met before.
 func (r *rig) remember(t testing.TB, e hostcache.Entry) {
 	t.Helper()
 	if r.Memory == nil {
@@ -48,7 +48,8 @@ func (r *rig) remember(t testing.TB, e hostcache.Entry) {
 	r.Memory.Put(endpoint(r.target("")), e)
 }
 
-// Memory names a method that the server has lost: one dial more, once.
+// The host cache names a method that the server has lost: one further connection,
+// once.
 func TestStaleKex(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t, sshdtest.WithKex("ecdh-sha2-nistp256"))
@@ -66,8 +67,8 @@ func TestStaleKex(t *testing.T) {
 	}
 }
 
-// The key that was accepted is no longer. What was sent early with it does not
-// run, and the command runs once with the next key.
+// The accepted key is no longer accepted. What was sent early with it does not run,
+// and the command runs once with the next key.
 func TestStaleKey(t *testing.T) {
 	t.Parallel()
 	lost := newSigner(t, sshdtest.Ed25519)
@@ -102,9 +103,8 @@ func TestStaleKey(t *testing.T) {
 	}
 }
 
-// The only key is no longer accepted. What was sent early has not run, which
-// the server's answer proves, where it comes through before the connection is
-// reset.
+// The only key is no longer accepted. What was sent early has not run, which the
+// server's answer proves if it arrives before the connection is reset.
 func TestOnlyKeyIsStale(t *testing.T) {
 	t.Parallel()
 	lost := newSigner(t, sshdtest.Ed25519)
@@ -127,8 +127,8 @@ func TestOnlyKeyIsStale(t *testing.T) {
 	}
 }
 
-// A server that calls its first channel something else than 0 gets the command
-// on no channel, so that it cannot have run; the next attempt waits.
+// A server that numbers its first channel other than 0 gets the command on no
+// channel, so that it cannot have run; the next attempt waits.
 func TestOtherChannelNumber(t *testing.T) {
 	t.Parallel()
 	var taken chan struct{}
@@ -169,7 +169,7 @@ func TestOtherChannelNumber(t *testing.T) {
 	}
 }
 
-// A writeHook tells before each write.
+// A writeHook calls a function before each write.
 type writeHook struct {
 	net.Conn
 	tell func()
@@ -181,8 +181,9 @@ func (c writeHook) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// A server that says it is OpenSSH and drops what comes on a channel before it
-// has opened it. Nobody knows then, and the next attempt waits for the channel.
+// A server that claims to be OpenSSH and drops what arrives on a channel before it
+// has opened it. The outcome is unknown, and the next attempt waits for the
+// channel.
 func TestEarlyCommandIsIgnored(t *testing.T) {
 	t.Parallel()
 	p := startPoser(t, "OpenSSH_9.9", func(*poser) {})
@@ -250,7 +251,7 @@ func TestBannerAndForcedCommand(t *testing.T) {
 	}
 }
 
-// A middlebox drops what comes before the server has greeted.
+// A middlebox drops what arrives before the server's version line.
 func TestDroppedBeforeGreeting(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t)

@@ -16,25 +16,25 @@ import (
 	"shoal/internal/ssh/wire"
 )
 
-// A handshake is one connection on its way to being authenticated, and with
-// luck beyond: the command may be on its way already.
+// A handshake is one connection until it is authenticated. The command may already
+// be on its way then.
 type handshake struct {
 	dialer    *Dialer
 	ctx       context.Context
 	attempt   *ssh.Attempt
 	plan      plan
-	connectBy time.Time     // zero: no such limit
-	deadline  time.Time     // of the present phase; both are instants of the Clock
-	lost      time.Duration // the Clock's, when the connection was open
+	connectBy time.Time     // zero: no limit
+	deadline  time.Time     // of the current phase; both are instants of the Clock
+	lost      time.Duration // Clock.Suspended when the connection was opened
 
 	link    *link
 	server  serverInfo
-	hostKey xssh.PublicKey // once it is trusted
+	hostKey xssh.PublicKey // nil until it is trusted
 	login   login
 	session *session
 	over    bool // authentication has succeeded
 
-	accepted bool // and the host key's judge knows
+	accepted bool // HostKeys.Accepted was called
 }
 
 // dial connects and authenticates.
@@ -102,8 +102,9 @@ func (h *handshake) begin(nc net.Conn) {
 	h.until(opts.Timeouts.Kex)
 }
 
-// hostKeyAlgorithms are those of the policy's that the target's route allows and
-// sshwire has, in the order of the policy unless the route fixes it; nil for all.
+// hostKeyAlgorithms returns the policy's algorithms that the target's route allows
+// and package wire supports, in the policy's order unless the route fixes it; nil
+// means all.
 func (h *handshake) hostKeyAlgorithms() []string {
 	wanted := h.dialer.opts.HostKeys.Algorithms(h.attempt.Target)
 	if r := h.attempt.Target.Route; r != nil && r.HostKeys != nil {
@@ -121,13 +122,13 @@ func (h *handshake) hostKeyAlgorithms() []string {
 	}
 	offer := common(wanted, h.dialer.hostKeys)
 	if offer == nil && len(wanted) > 0 {
-		return []string{} // nothing, not everything
+		return []string{} // empty, not nil: nil would offer all
 	}
 	return h.dialer.shared(offer)
 }
 
-// until sets the deadline of the phase that begins now. Ending ctx has set one
-// that has passed, which stays.
+// until sets the deadline of the phase that begins now. If ctx has ended, the past
+// deadline remains set.
 func (h *handshake) until(d time.Duration) {
 	h.deadline = h.dialer.opts.Clock.Now().Add(d)
 	if !h.connectBy.IsZero() && h.connectBy.Before(h.deadline) {
@@ -143,8 +144,8 @@ func (h *handshake) arm() {
 	}
 }
 
-// early says whether err is a deadline that passed only because this process was
-// stopped, and sets it anew.
+// early reports whether err is a deadline that passed only because this process was
+// stopped, and sets it again.
 func (h *handshake) early(err error) bool {
 	if h.ctx.Err() != nil || !sshreason.TimedOut(err) || !h.dialer.opts.Clock.Now().Before(h.deadline) {
 		return false
@@ -153,8 +154,8 @@ func (h *handshake) early(err error) bool {
 	return true
 }
 
-// run reads and writes until authentication is over. A write that fails does not
-// end it: what the server said before it left tells why.
+// run reads and writes until authentication is over. It goes on reading after a
+// failed write: what the server sent before tells the cause.
 func (h *handshake) run() *fleet.Error {
 	buf := h.dialer.small.Get().(*[]byte)
 	defer h.dialer.small.Put(buf)
@@ -187,7 +188,7 @@ func (h *handshake) run() *fleet.Error {
 	}
 }
 
-// pull takes events until more bytes are needed.
+// pull processes events until more bytes are needed.
 func (h *handshake) pull() *fleet.Error {
 	for !h.over {
 		ev, err := h.link.client.Next()
@@ -223,12 +224,12 @@ func (h *handshake) take(ev wire.Event) *fleet.Error {
 	return nil
 }
 
-// checkHostKey has the host key judged, and only then lets anything leave that depends
-// on the keys.
+// checkHostKey checks the host key, and only then allows sending what depends on
+// the keys.
 func (h *handshake) checkHostKey(key xssh.PublicKey) *fleet.Error {
 	a := h.attempt
 	a.Timeline.Enter(fleet.PhaseHostkey)
-	if err := hostkeys.Weak(key); err != nil { // whatever the policy says
+	if err := hostkeys.Weak(key); err != nil { // under every policy
 		return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonHostkeyWeak, err)
 	}
 	if err := h.dialer.opts.HostKeys.Check(a.Target, h.link.conn.RemoteAddr(), key); err != nil {
@@ -241,7 +242,7 @@ func (h *handshake) checkHostKey(key xssh.PublicKey) *fleet.Error {
 	return h.login.begin()
 }
 
-// finish is what follows authentication.
+// finish reports the accepted host key and updates the host cache.
 func (h *handshake) finish() *fleet.Error {
 	if err := h.dialer.opts.HostKeys.Accepted(h.attempt.Target, h.hostKey); err != nil {
 		return sshreason.Refusal(h.attempt, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
@@ -255,13 +256,12 @@ func (h *handshake) interrupted() *fleet.Error {
 	return sshreason.Interrupted(h.ctx, h.attempt)
 }
 
-// fail gives a failure in the present phase the outcome that the command's
-// bytes decide.
+// fail returns a failure in the current phase, with the outcome from Execution.
 func (h *handshake) fail(r fleet.Reason, err error) *fleet.Error {
 	return h.attempt.Fail(h.attempt.Execution.Failed(), r, err)
 }
 
-// ended names the end of the connection.
+// ended classifies the end of the connection.
 func (h *handshake) ended(err error) *fleet.Error {
 	if h.ctx.Err() != nil {
 		return h.interrupted()
@@ -282,18 +282,18 @@ func (h *handshake) ended(err error) *fleet.Error {
 	return h.fail(r, sshreason.Stopped(named, h.dialer.opts.Clock.Suspended()-h.lost))
 }
 
-// late says which deadline ends the present phase.
+// late returns the error for the current phase's deadline.
 func (h *handshake) late() error {
 	byConnect := !h.connectBy.IsZero() && !h.deadline.Before(h.connectBy)
 	return sshreason.TimeoutError(h.attempt.Timeline.Phase(), h.dialer.opts.Timeouts.For(h.attempt), byConnect)
 }
 
-// broken names an error of the protocol.
+// broken classifies a protocol error.
 func (h *handshake) broken(err error) *fleet.Error {
 	reason := reasonOf(err)
 	phase := h.attempt.Timeline.Phase()
 	if reason == fleet.ReasonDisconnected && h.server.inOrder && h.link.client.Secured() {
-		h.link.exec.Refused() // it has not let us in, and nothing comes behind this
+		h.link.exec.Refused() // it comes before USERAUTH_SUCCESS, and nothing follows it
 	}
 	switch {
 	case reason == fleet.ReasonHostkeyChanged, reason == fleet.ReasonHostkeyFailed:
@@ -305,7 +305,7 @@ func (h *handshake) broken(err error) *fleet.Error {
 	return h.fail(reason, err)
 }
 
-// reasonOf is the reason for an sshwire error.
+// reasonOf returns the reason for an error of package wire.
 func reasonOf(err error) fleet.Reason {
 	e, ok := errors.AsType[*wire.Error](err)
 	if !ok {

@@ -8,8 +8,8 @@ import (
 	"shoal/internal/sshdtest"
 )
 
-// What is about to be sent is written down first, and what cannot be written
-// down is not sent.
+// The intent is recorded before the command is sent, and if that fails the command
+// is not sent.
 func TestIntent(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t)

@@ -41,7 +41,7 @@ const cellsPerMode = 25
 // A suite protects packets.
 type suite struct{ cipher, mac string }
 
-// A way is how bytes get to the server and who moves them.
+// A way is how bytes get to the server and who does the I/O.
 type way uint8
 
 const (
@@ -147,10 +147,10 @@ func TestCellsMeetAllPairs(t *testing.T) {
 	}
 }
 
-// interopSeed is what every random choice follows from.
+// interopSeed determines every random choice.
 const interopSeed = 20260731
 
-// A peer is a server and what there is to choose from with it.
+// A peer is a server and the choices that it offers.
 type peer struct {
 	name     string
 	host     fleet.Host
@@ -158,7 +158,7 @@ type peer struct {
 	factors  factors
 }
 
-// atOnce is how many connections a server gets at once: Dropbear takes five
+// atOnce is the number of concurrent connections to a server: Dropbear accepts five
 // unauthenticated ones from an address.
 const atOnce = 4
 
@@ -184,7 +184,7 @@ func TestInterop(t *testing.T) {
 	})
 }
 
-// startPeer starts a server with everything that it can have.
+// startPeer starts a server with all its features enabled.
 func startPeer(t *testing.T, kind sshdtest.Kind, signers map[sshdtest.KeyType]ssh.Signer) peer {
 	t.Helper()
 	p := peer{name: kind.Name, factors: commonFactors()}
@@ -201,9 +201,9 @@ func startPeer(t *testing.T, kind sshdtest.Kind, signers map[sshdtest.KeyType]ss
 		}[k]...)
 	}
 	if kind.Name == "Dropbear" || kind.Name == "AsyncSSH" {
-		// Dropbear 2022.83 has not got it. AsyncSSH 2.10 keeps the choice between
-		// the two with the key that all connections share, so that one connection
-		// changes it under another.
+		// Dropbear 2022.83 lacks it. AsyncSSH 2.10 stores the choice between the two with
+		// the key that all connections share, so that one connection changes it for
+		// another.
 		p.factors.hostKeys = slices.DeleteFunc(p.factors.hostKeys, func(a string) bool { return a == "rsa-sha2-512" })
 	}
 	p.factors.kex = common(kind.Kex, wire.KexAlgorithms())
@@ -272,7 +272,7 @@ func suites(ciphers, macs []string) []suite {
 	return all
 }
 
-// interop runs the cells, some at once.
+// interop runs the cells, some concurrently.
 func interop(t *testing.T, p peer) {
 	chop := newChopper(interopSeed)
 	address := fleet.Target{Host: p.host}.Address()

@@ -8,23 +8,23 @@ import (
 	"shoal/internal/ssh/wire"
 )
 
-// A link is one connection: the stream of bytes and the protocol's state.
+// A link is one connection: the byte stream and the protocol's state.
 type link struct {
 	conn   net.Conn
 	client *wire.Client
-	exec   *ssh.Execution // of the attempt: told of every byte that leaves
+	exec   *ssh.Execution // of the attempt: told of every byte that is sent
 }
 
-// execQueued notes that the command stands at the end of the output. While a key
-// exchange goes on it stands behind it: then it counts as sent too early, never
-// too late.
+// execQueued reports to exec that the command is at the end of the output. During a
+// key exchange the command is held back and follows later: then it counts as sent
+// too early, never too late.
 func (l *link) execQueued() { l.exec.Queue(len(l.client.Output())) }
 
-// flush writes what is to be sent, until the deadline that conn has.
+// flush writes the pending output, until the deadline set on conn.
 func (l *link) flush() error { return l.write(l.conn.Write) }
 
-// write hands out what is to be sent, until an error. All that leaves passes
-// here, so that nothing does after an outcome that says so.
+// write passes the pending output to the function to, until an error. Everything
+// that is sent passes here, so that nothing is after an outcome that rules it out.
 func (l *link) write(to func([]byte) (int, error)) error {
 	for len(l.client.Output()) > 0 && l.exec.Writing() {
 		n, err := to(l.client.Output())
@@ -37,8 +37,8 @@ func (l *link) write(to func([]byte) (int, error)) error {
 	return nil
 }
 
-// hangUp says goodbye, if that takes no time and takes no command along, and
-// closes.
+// hangUp sends DISCONNECT, unless it would block or follow a queued command, and
+// closes the connection.
 func (l *link) hangUp() {
 	if l.exec.CanFlush() {
 		l.client.Disconnect()
@@ -48,6 +48,6 @@ func (l *link) hangUp() {
 	_ = l.conn.Close()
 }
 
-// disconnect is how long a last message may take; it fits into the socket's buffer
+// goodbye limits the write of DISCONNECT, which fits into the socket's buffer
 // unless the server has stopped reading.
 const goodbye = time.Millisecond

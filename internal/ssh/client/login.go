@@ -12,30 +12,29 @@ import (
 	"shoal/internal/ssh/wire"
 )
 
-// A login is user authentication (RFC 4252): keys one after the other, the
-// remembered one first, then a password where there is one and the server takes
-// it.
+// A login is user authentication (RFC 4252): the keys in turn, the remembered one
+// first, then a password if there is one and the server accepts passwords.
 type login struct {
 	handshake *handshake
 	keys      []candidate
-	next      int // of keys
+	next      int // index into keys
 	started   bool
 	offered   int
-	accepted  []byte // the key that is being tried, or was accepted, in wire form
+	accepted  []byte // key being tried, or accepted, in wire form
 	answered  bool   // the server has answered a request
-	proven    bool   // a factor was accepted, and more is wanted
+	proven    bool   // a factor was accepted, and the server requires another
 	password  passwordState
 	signErr   error // the last failure to sign
 
-	// ctx is what bounds every wait on this side: it ends at the deadline of the
-	// phase, and with the handshake.
+	// ctx limits every local wait: it ends at the deadline of the phase, and with the
+	// handshake.
 	ctx    context.Context
 	cancel context.CancelFunc
-	told   func(accepted bool) // takes the answer to the password that was sent
-	local  bool                // this side has let the deadline pass
+	told   func(accepted bool) // receives the answer to the password
+	local  bool                // the deadline passed during a local wait
 }
 
-// begin follows the host key's verdict.
+// begin starts authentication after the host key was trusted.
 func (l *login) begin() *fleet.Error {
 	h := l.handshake
 	l.ctx, l.cancel = sshreason.LoginContext(h.ctx, h.dialer.opts.Clock, h.deadline, h.late())
@@ -58,15 +57,15 @@ func (l *login) begin() *fleet.Error {
 	return l.start()
 }
 
-// end gives back what the login holds. It may be called of one that has not begun.
+// end releases what the login holds. It may be called before begin.
 func (l *login) end() {
 	if l.cancel != nil {
 		l.cancel()
 	}
 }
 
-// overdue is the failure of a login that waited for something of ours, which ended
-// with err, until its deadline passed or the run ended; nil: there is time left.
+// overdue returns the failure of a login whose local wait, which returned err,
+// exceeded the deadline or was ended by the run; nil if there is time left.
 func (l *login) overdue(err error) *fleet.Error {
 	h := l.handshake
 	switch {
@@ -81,7 +80,7 @@ func (l *login) overdue(err error) *fleet.Error {
 	return sshreason.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAuthTimeout, err)
 }
 
-// start sends the first request, and the command behind it where that is early.
+// start sends the first request, followed by the command if it is sent early.
 func (l *login) start() *fleet.Error {
 	l.started = true
 	if f := l.try(); f != nil {
@@ -120,19 +119,20 @@ func (l *login) try() *fleet.Error {
 	}
 	l.accepted = nil
 	if l.offered == 0 && h.dialer.opts.Passwords != nil && !l.answered {
-		h.link.client.AuthNone(h.attempt.Target.User) // the answer lists the methods
+		h.link.client.AuthNone(h.attempt.Target.User) // the failure lists the methods
 		return nil
 	}
 	return l.exhausted(nil)
 }
 
-// allowed says whether the target's route lets keys be offered so.
+// allowed reports whether the target's route permits the signature algorithm.
 func (l *login) allowed(algorithm string) bool {
 	r := l.handshake.attempt.Target.Route
 	return r == nil || r.UserKeys == nil || slices.Contains(r.UserKeys, algorithm)
 }
 
-// sign authenticates with a key. A key that cannot sign is passed over.
+// sign sends a signed request. It returns false for a key that cannot sign, which
+// is then skipped.
 func (l *login) sign(k *candidate, algorithm string) bool {
 	h := l.handshake
 	user := h.attempt.Target.User
@@ -148,7 +148,7 @@ func (l *login) sign(k *candidate, algorithm string) bool {
 	return true
 }
 
-// take goes on by what the server answers.
+// take processes the server's answer.
 func (l *login) take(ev wire.Event) *fleet.Error {
 	switch ev := ev.(type) {
 	case wire.ServiceAccepted:
@@ -174,14 +174,14 @@ func (l *login) take(ev wire.Event) *fleet.Error {
 	case wire.Prompts:
 		return l.prompted(ev)
 	case wire.PasswordExpired:
-		l.password = passwordAnsweredState // it may well be the right one: neither yes nor no
+		l.password = passwordAnsweredState // it may be right: report neither yes nor no
 		return l.handshake.fail(fleet.ReasonPasswordExpired, errors.New(
 			"the password has expired, and the server asks for a new one\nhint: log in by hand and change it"))
 	}
 	return nil
 }
 
-// failed is the server's no to the last request.
+// failed handles the rejection of the last request.
 func (l *login) failed(ev wire.AuthFailure) *fleet.Error {
 	h := l.handshake
 	l.answered = true
@@ -201,8 +201,8 @@ func (l *login) failed(ev wire.AuthFailure) *fleet.Error {
 	return l.exhausted(ev.Methods)
 }
 
-// exhausted is the end of authentication when nothing is left to try. methods
-// are those that the server still takes.
+// exhausted returns the failure when nothing is left to try. methods are those that
+// the server still accepts.
 func (l *login) exhausted(methods []string) *fleet.Error {
 	h := l.handshake
 	listed := strings.Join(methods, ",")
@@ -228,12 +228,12 @@ func (l *login) exhausted(methods []string) *fleet.Error {
 		h.attempt.Target.User, l.offered, with, listed, what))
 }
 
-// tried says whether the server was given anything that may let us in.
+// tried reports whether the server was sent a key or a password.
 func (l *login) tried() bool { return l.offered > 0 || l.password != passwordUnused }
 
-// ignored says whether the connection ended over what was sent early: no request
-// was answered with a plain no for which there is another reason. Where a
-// password was sent it is not asked: another dial would send it again.
+// ignored reports whether the connection ended because of what was sent early: no
+// request was answered with a rejection that has another cause. It is false after a
+// password was sent: another connection would send it again.
 func (l *login) ignored(f *fleet.Error) bool {
 	if l.password != passwordUnused || l.local {
 		return false
@@ -244,7 +244,7 @@ func (l *login) ignored(f *fleet.Error) bool {
 		return true
 	case fleet.ReasonAuthFailed:
 		kind, ok := errors.AsType[*wire.Error](f)
-		// Where the command goes early the server is known to bear with that.
+		// A server to which the command is sent early is known to tolerate that.
 		return ok && kind.Kind == wire.KindDisconnect && !l.answered && !l.handshake.plan.earlyExec
 	}
 	return false

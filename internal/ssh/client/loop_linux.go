@@ -22,41 +22,41 @@ import (
 //	epoll → poll, one goroutine → ready → workers → session → done
 //	        timers, ended contexts, Close ↗
 //
-// A connection is worked on by one worker at a time; what happens to it
-// meanwhile is looked at when that is done.
+// One worker at a time works on a connection; what happens to the connection
+// meanwhile is handled afterwards.
 type loop struct {
-	epoll *os.File // non-blocking: the runtime tells when it has events
+	epoll *os.File // non-blocking: the runtime polls it for events
 	fd    int
-	// ready hands connections to workers: sent by schedule, closed by close when
-	// nobody sends any more. It has no room, so that a send that does not go
-	// through means that every worker is busy.
+	// ready passes connections to workers: sent by schedule, closed by close when
+	// nobody sends any more. It is unbuffered, so that a blocked send means that every
+	// worker is busy.
 	ready   chan *loopConn
 	workers sync.WaitGroup
-	extra   sync.WaitGroup // workers that were started because the others hung
+	extra   sync.WaitGroup // workers started while all others were busy
 	polling sync.WaitGroup
 
 	mu      sync.Mutex
 	parked  map[int32]*loopConn
 	watches map[context.Context]*watch
-	active  int // connections whose end has not been given
+	active  int // connections whose done has not been called
 	quiet   *sync.Cond
 	closed  bool
 }
 
-// A watch stops connections when the context of their run ends.
+// A watch stops the connections of a run when its context ends.
 type watch struct {
 	stop  func() bool
 	conns int
 }
 
-// loopBuffer is what one read of a worker takes at most.
+// loopBuffer is the size of a worker's read buffer.
 const loopBuffer = 128 << 10
 
-// stallTimeout is how long all workers may be busy before one more is started: a writer
-// of the caller's may make them wait.
+// stallTimeout is how long all workers may be busy before another is started: a
+// writer of the caller's may block them.
 const stallTimeout = 50 * time.Millisecond
 
-// helpful is how long such a worker waits for more to do.
+// helpful is how long such a worker waits for more work before it ends.
 const helpful = time.Second
 
 func newLoop() (*loop, error) {
@@ -88,15 +88,15 @@ func newLoop() (*loop, error) {
 	return l, nil
 }
 
-// poll hands over every connection that has become readable or writable.
+// poll schedules every connection that has become readable or writable.
 func (l *loop) poll() {
 	raw, err := l.epoll.SyscallConn()
 	if err != nil {
 		return
 	}
 	events := make([]unix.EpollEvent, 256)
-	// What comes while events are handed over is told to the runtime, so that
-	// one look that does not fill events is enough.
+	// The runtime is notified of events that occur meanwhile, so that one EpollWait
+	// that does not fill events is enough.
 	_ = raw.Read(func(fd uintptr) (done bool) {
 		for {
 			n, err := unix.EpollWait(int(fd), events, 0)
@@ -107,13 +107,13 @@ func (l *loop) poll() {
 				l.tell(ev)
 			}
 			if err == nil && n < len(events) {
-				return false // until there is more, or the loop is closed
+				return false // wait for more, or for close
 			}
 		}
 	})
 }
 
-// tell hands over one connection.
+// tell schedules the connection of one event.
 func (l *loop) tell(ev unix.EpollEvent) {
 	l.mu.Lock()
 	p := l.parked[ev.Fd]
@@ -127,7 +127,7 @@ func (l *loop) tell(ev unix.EpollEvent) {
 	l.schedule(p)
 }
 
-// schedule has a worker look at p.
+// schedule passes p to a worker.
 func (l *loop) schedule(p *loopConn) {
 	if !p.wanted() {
 		return
@@ -146,8 +146,8 @@ func (l *loop) schedule(p *loopConn) {
 	}
 }
 
-// startExtraWorker works on p and then on others, until none has come for a while: the
-// writers that hang may do so for long.
+// startExtraWorker works on p and then on others, until none has come for a while:
+// the blocked workers may remain so for long.
 func (l *loop) startExtraWorker(p *loopConn) {
 	buf := make([]byte, bufferSize)
 	p.run(buf)
@@ -167,7 +167,7 @@ func (l *loop) startExtraWorker(p *loopConn) {
 	}
 }
 
-// add takes a connection over. It gives false when it cannot.
+// add takes over a connection. It returns false if it cannot.
 func (l *loop) add(ctx context.Context, c *conn, raw syscall.RawConn, done func(fleet.End)) bool {
 	p := &loopConn{loop: l, conn: c, ctx: ctx, done: done}
 	if err := raw.Control(func(fd uintptr) { p.fd = int32(fd) }); err != nil {
@@ -182,7 +182,7 @@ func (l *loop) add(ctx context.Context, c *conn, raw syscall.RawConn, done func(
 	l.active++
 	l.watch(ctx)
 	l.mu.Unlock()
-	p.state.Store(running) // nobody else looks at it before it has begun
+	p.state.Store(running) // no worker runs it before begin
 	if c.driven(func() { l.schedule(p) }) || ctx.Err() != nil {
 		p.state.Store(rerun)
 	}
@@ -190,7 +190,7 @@ func (l *loop) add(ctx context.Context, c *conn, raw syscall.RawConn, done func(
 	return true
 }
 
-// watch makes sure that ctx is watched. l.mu is held.
+// watch makes sure that ctx is watched. mu must be held.
 func (l *loop) watch(ctx context.Context) {
 	w := l.watches[ctx]
 	if w == nil {
@@ -207,7 +207,7 @@ func (l *loop) watch(ctx context.Context) {
 	w.conns++
 }
 
-// each calls do for every connection, without the lock.
+// each calls do for every connection, without holding mu.
 func (l *loop) each(do func(*loopConn)) {
 	l.mu.Lock()
 	all := slices.Collect(maps.Values(l.parked))
@@ -217,7 +217,8 @@ func (l *loop) each(do func(*loopConn)) {
 	}
 }
 
-// forget takes a connection out, before its descriptor can be another's.
+// forget removes a connection. It must be called before its descriptor is closed
+// and reused.
 func (l *loop) forget(p *loopConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -229,7 +230,7 @@ func (l *loop) forget(p *loopConn) {
 	}
 }
 
-// left says that the end of a connection has been given.
+// left reports that done was called for a connection.
 func (l *loop) left() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -237,7 +238,7 @@ func (l *loop) left() {
 	l.quiet.Broadcast()
 }
 
-// close abandons what is parked and ends the loop.
+// close abandons all connections and ends the loop.
 func (l *loop) close() error {
 	l.mu.Lock()
 	l.closed = true

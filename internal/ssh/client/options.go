@@ -11,45 +11,44 @@ import (
 	"shoal/internal/ssh/wire"
 )
 
-// Options says how to connect. They are not changed after New.
+// Options configure a Dialer. They must not be changed after New.
 type Options struct {
-	// HostKeys judges every host key. Required.
+	// HostKeys checks every host key. Required.
 	HostKeys ssh.HostKeys
-	// Identities gives the keys to offer. Required.
+	// Identities returns the keys to offer. Required.
 	Identities ssh.Identities
-	// Passwords answers servers that ask for one. nil means that none is sent.
+	// Passwords answers servers that ask for a password. nil means that none is sent.
 	Passwords ssh.Passwords
-	// Timeouts are the phases' deadlines; zero values are the defaults.
+	// Timeouts are the time limits of the phases; zero values mean the defaults.
 	Timeouts ssh.Timeouts
-	// Clock is what they are kept by. nil means the time as it passes.
+	// Clock is the clock of the timeouts. nil means the ordinary time.
 	Clock *clock.Clock
 	// Version is our identification after "SSH-2.0-" (RFC 4253 §4.2), without
 	// spaces or minus signs. "" means "shoal".
 	Version string
-	// Pipeline is how much is sent before the server has answered what came
-	// before it. The zero value is Full.
+	// Pipeline is how much is sent before the server has answered the previous step.
+	// The zero value is Full.
 	Pipeline Pipeline
-	// Classical offers curve25519 first, and early also to hosts that are not
-	// remembered: one round trip less, and no protection against a recording
-	// that a quantum computer opens later. The zero value prefers ML-KEM.
+	// Classical offers curve25519 first, and sends it early also to hosts that are not
+	// in the host cache. It saves a round trip, but a recording could be decrypted by
+	// a later quantum computer. The zero value prefers ML-KEM.
 	Classical bool
-	// Memory is what is known of servers from earlier runs. nil remembers
-	// nothing. The Dialer does not close it.
+	// Memory is the host cache of earlier runs. nil remembers nothing. The Dialer does
+	// not close it.
 	Memory *hostcache.Cache
 	// Network opens the connections. nil means TCP.
 	Network ssh.Network
-	// Fallback connects to servers that share no algorithm with this package
-	// and may share one with it. nil means that there is none.
+	// Fallback connects to servers that share no algorithm with this package but may
+	// share one with the fallback. nil means no fallback.
 	Fallback ssh.Dialer
-	// Trace is told of every message (see wire.Config). nil means that nobody
-	// is.
+	// Trace is called with every message (see wire.Config). nil disables it.
 	Trace func(wire.Message)
-	// Park keeps connections that wait for their command with a goroutine each
-	// where it is ParkGoroutine. The zero value takes the best way of the system.
+	// Park selects how connections wait for their command. The zero value is the best
+	// way on this system.
 	Park Park
 }
 
-// Validate tells what is missing or out of range.
+// Validate returns an error for a missing or invalid value.
 func (o Options) Validate() error {
 	switch {
 	case o.HostKeys == nil:
@@ -62,7 +61,7 @@ func (o Options) Validate() error {
 	return o.Timeouts.Validate()
 }
 
-// withDefaults fills in what is zero.
+// withDefaults replaces zero values by their defaults.
 func (o Options) withDefaults() Options {
 	o.Timeouts = o.Timeouts.WithDefaults()
 	if o.Version == "" {
@@ -74,18 +73,17 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// A Pipeline says how much is sent early.
+// A Pipeline is how much is sent early.
 type Pipeline uint8
 
-// The steps of pipelining.
+// The values of Pipeline.
 const (
-	// Full sends the key exchange, the signed authentication and the command as
-	// early as the server is known to take them: three round trips from SYN to
-	// the exit status on a remembered OpenSSH or Dropbear server.
+	// Full sends the key exchange, the signed authentication and the command as early
+	// as the server is known to accept them: three round trips from SYN to the exit
+	// status with a remembered OpenSSH or Dropbear server.
 	Full Pipeline = iota
-	// Auth sends key exchange and authentication early. The command leaves when
-	// its channel is open, so that a connection that is lost before that is
-	// certain not to have run it.
+	// Auth sends key exchange and authentication early. The command is sent when its
+	// channel is open, so that a connection lost before certainly has not run it.
 	Auth
 	// Off waits for each answer.
 	Off
@@ -93,7 +91,7 @@ const (
 
 var pipelineNames = []string{"full", "auth", "off"}
 
-// ParsePipeline gives the Pipeline with this name: "full", "auth" or "off".
+// ParsePipeline returns the Pipeline with this name: "full", "auth" or "off".
 func ParsePipeline(s string) (Pipeline, error) {
 	for i, name := range pipelineNames {
 		if s == name {
@@ -115,6 +113,6 @@ type Park uint8
 
 // The ways to wait.
 const (
-	ParkBest      Park = iota // an event loop where there is one (Linux), else a goroutine each
+	ParkBest      Park = iota // an event loop on Linux, else a goroutine each
 	ParkGoroutine             // a goroutine each
 )

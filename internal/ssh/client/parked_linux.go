@@ -12,7 +12,7 @@ import (
 	"shoal/internal/ssh/sshreason"
 )
 
-// A parked is a connection in a loop.
+// A loopConn is a connection in a loop.
 type loopConn struct {
 	loop *loop
 	conn *conn
@@ -22,26 +22,26 @@ type loopConn struct {
 
 	state   atomic.Int32
 	timer   *time.Timer   // nil until there is a deadline
-	armed   time.Time     // when timer fires; zero: it does not
-	lost    time.Duration // what the session's clock had lost when it was set
-	writeBy time.Time     // the server has to take something by then; zero: nothing waits
-	mute    bool          // writing has failed: reading will tell why
-	watched bool          // the loop tells when something comes
-	room    bool          // and when there is room to write again
+	armed   time.Time     // when timer fires; zero: never
+	lost    time.Duration // the session clock's Suspended when timer was set
+	writeBy time.Time     // deadline of a blocked write; zero: none is blocked
+	mute    bool          // writing has failed: reading will report the cause
+	watched bool          // registered with epoll
+	room    bool          // wait for EPOLLOUT too
 
-	hungUp atomic.Bool // the peer's end of the stream has come, or an error
+	hungUp atomic.Bool // the peer has closed its side, or an error occurred
 }
 
-// The states of a parked connection.
+// The states of a loopConn.
 const (
-	idle    int32 = iota // waiting for something to happen
-	queued               // a worker is to look at it
-	running              // one does
-	rerun                // and has to do it again
+	idle    int32 = iota // waiting for an event
+	queued               // waiting for a worker
+	running              // a worker runs it
+	rerun                // a worker runs it and has to run it again
 	over
 )
 
-// wanted notes that something has happened, and says whether p has to be queued.
+// wanted records an event, and reports whether p has to be queued.
 func (p *loopConn) wanted() bool {
 	for {
 		switch s := p.state.Load(); s {
@@ -59,8 +59,8 @@ func (p *loopConn) wanted() bool {
 	}
 }
 
-// begin starts the session on the caller's goroutine and has the loop watch the
-// connection.
+// begin starts the session on the caller's goroutine and registers the connection
+// with epoll.
 func (p *loopConn) begin() {
 	p.start()
 	if p.conn.session.end == nil {
@@ -78,9 +78,9 @@ func (p *loopConn) begin() {
 	}
 }
 
-// watch has the loop tell of what comes and, where writing waits, of room. The
-// kernel tells at once of what is there already; that there is room to write
-// nearly always is, and need not be told.
+// watch registers the connection with epoll for reading and, if a write is blocked,
+// for writing. Epoll reports at once what is already readable; a socket is nearly
+// always writable, so that this event is not requested otherwise.
 func (p *loopConn) watch(operation int) {
 	events := uint32(unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&(1<<32-1))
 	if p.room {
@@ -92,7 +92,7 @@ func (p *loopConn) watch(operation int) {
 	}
 }
 
-// waitWritable is for a write that waits.
+// waitWritable requests the event for a blocked write.
 func (p *loopConn) waitWritable() {
 	if p.room {
 		return
@@ -112,7 +112,7 @@ func (p *loopConn) start() {
 	p.releaseBuffers()
 }
 
-// run looks at the connection until nothing more has happened to it.
+// run works on the connection until there are no more events for it.
 func (p *loopConn) run(buf []byte) {
 	for {
 		p.state.Store(running)
@@ -124,7 +124,7 @@ func (p *loopConn) run(buf []byte) {
 		p.arm()
 		if !drained {
 			p.state.Store(idle)
-			p.loop.extra.Go(func() { p.loop.schedule(p) }) // behind the others
+			p.loop.extra.Go(func() { p.loop.schedule(p) }) // after the others
 			return
 		}
 		if p.state.CompareAndSwap(running, idle) {
@@ -133,11 +133,11 @@ func (p *loopConn) run(buf []byte) {
 	}
 }
 
-// turn is how many reads a connection gets before others have theirs.
+// turn is the number of reads before other connections have their turn.
 const turn = 16
 
-// work moves bytes, then looks at what else may have ended the session. drained
-// says that nothing more is there to be read.
+// work reads and writes, then checks for other ends of the session. drained means
+// that there is nothing more to read.
 func (p *loopConn) work(buf []byte) (drained bool) {
 	s := p.conn.session
 	defer s.guard()
@@ -157,8 +157,8 @@ func (p *loopConn) work(buf []byte) (drained bool) {
 	return drained
 }
 
-// releaseBuffers gives up what a connection whose command runs can do without: it may wait
-// for long. Before that the next answer is near.
+// releaseBuffers frees the buffers of a connection whose command runs, which may
+// take long. In earlier phases the next answer is near.
 func (p *loopConn) releaseBuffers() {
 	s := p.conn.session
 	if s.end == nil && s.attempt.Timeline.Phase() == fleet.PhaseRun {
@@ -166,9 +166,8 @@ func (p *loopConn) releaseBuffers() {
 	}
 }
 
-// read takes what one read gives. One that does not fill buf shows that an
-// edge-triggered connection is drained, unless its end stands behind the bytes:
-// what comes later is told anew.
+// read reads once. A read that does not fill buf has drained an edge-triggered
+// connection, unless the end of the stream follows: later bytes cause a new event.
 func (p *loopConn) read(buf []byte) (drained bool) {
 	s := p.conn.session
 	ends := p.hungUp.Load()
@@ -184,7 +183,7 @@ func (p *loopConn) read(buf []byte) (drained bool) {
 	default:
 		s.link.client.Receive(buf[:n])
 		s.pull()
-		if s.end == nil { // a last message goes with the goodbye
+		if s.end == nil { // a last message is sent with DISCONNECT
 			p.flush()
 		}
 		return n < len(buf) && !ends
@@ -192,7 +191,7 @@ func (p *loopConn) read(buf []byte) (drained bool) {
 	return false
 }
 
-// flush writes what the kernel takes.
+// flush writes what the kernel accepts.
 func (p *loopConn) flush() {
 	if p.mute {
 		return
@@ -219,7 +218,7 @@ func (p *loopConn) flush() {
 	}
 }
 
-// check ends the session when the run, the caller or a deadline does.
+// check ends the session if the run, the caller or a deadline does.
 func (p *loopConn) check() {
 	s := p.conn.session
 	now := s.clock.Now()
@@ -260,7 +259,7 @@ func (p *loopConn) arm() {
 	}
 }
 
-// finish gives the session's end.
+// finish releases the connection and calls done.
 func (p *loopConn) finish() {
 	p.state.Store(over)
 	if p.timer != nil {
@@ -274,9 +273,9 @@ func (p *loopConn) finish() {
 	p.loop.left()
 }
 
-// disconnect says it, if the socket has room and it takes no command along. The
-// kernel holds it back, so that it leaves in one packet with the end that Close
-// sends.
+// disconnect sends DISCONNECT, if the socket has room and no queued command would
+// be sent with it. The kernel holds the message back (MSG_MORE), so that it shares
+// a packet with the FIN of Close.
 func (p *loopConn) disconnect() {
 	l := p.conn.session.link
 	if p.mute || !l.exec.CanFlush() {

@@ -8,14 +8,13 @@ import (
 	"shoal/internal/ssh/tcp"
 )
 
-// A parking is where connections wait for their command: TCP connections in an
-// event loop, which is started with the first of them, others on a goroutine
-// each.
+// eventDrivers drive connections while their command runs: TCP connections in an
+// event loop, which is started with the first of them, others on a goroutine each.
 type eventDrivers struct {
 	drivers drivers
 
 	mu         sync.Mutex
-	goroutines bool // there is no loop, and there will be none
+	goroutines bool // there is and will be no loop
 	loop       *loop
 }
 
@@ -30,7 +29,7 @@ func (p *eventDrivers) park(ctx context.Context, c *conn, done func(fleet.End)) 
 	p.drivers.start(ctx, c, done)
 }
 
-// running gives the loop, nil where there can be none.
+// running returns the loop, or nil if there can be none.
 func (p *eventDrivers) running() *loop {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"shoal/fleet"
 )
 
-// A parking is where connections wait for their command: here, each on a
+// eventDrivers drive connections while their command runs: here, each on a
 // goroutine.
 type eventDrivers struct{ drivers drivers }
 

@@ -43,7 +43,7 @@ func startFleet(t testing.TB) (*simfleet.Fleet, *rig) {
 	return f, r
 }
 
-// wait has n commands run, and gives them when all of them do.
+// wait starts n commands, and returns them when all of them run.
 func (r *rig) wait(ctx context.Context, t testing.TB, d *Dialer, n int, command string) []*waiter {
 	t.Helper()
 	all := make([]*waiter, n)
@@ -73,7 +73,7 @@ func (r *rig) wait(ctx context.Context, t testing.TB, d *Dialer, n int, command 
 	return all
 }
 
-// begin has one command run and does not wait.
+// begin starts one command and does not wait.
 func (r *rig) begin(ctx context.Context, t testing.TB, d *Dialer, command string) *waiter {
 	w := &waiter{attempt: attemptAt(r, command), ended: make(chan struct{})}
 	c, err := d.Dial(t.Context(), w.attempt)
@@ -92,7 +92,7 @@ func (r *rig) begin(ctx context.Context, t testing.TB, d *Dialer, command string
 	return w
 }
 
-// wantEnded waits for all of them, and holds each to an end.
+// wantEnded waits for all of them and checks their ends.
 func wantEnded(t testing.TB, all []*waiter, reason fleet.Reason) {
 	t.Helper()
 	for _, w := range all {
@@ -103,7 +103,7 @@ func wantEnded(t testing.TB, all []*waiter, reason fleet.Reason) {
 	}
 }
 
-// wantOnce holds all of them to one call of done.
+// wantOnce checks that done was called once for each of them.
 func wantOnce(t testing.TB, all []*waiter) {
 	t.Helper()
 	for _, w := range all {
@@ -113,7 +113,7 @@ func wantOnce(t testing.TB, all []*waiter) {
 	}
 }
 
-// ownGoroutines counts those with this package's code on their stacks, but for
+// ownGoroutines counts goroutines with this package's code on their stacks, except
 // those that run tests.
 func ownGoroutines(t testing.TB) int {
 	t.Helper()
@@ -145,8 +145,9 @@ func openFiles(t testing.TB) int {
 	return len(entries)
 }
 
-// Two thousand connections wait at once without a goroutine for each, and end by
-// a context, by Close and with their Dialer; some others by a deadline. Nothing of them is left.
+// Two thousand connections wait at the same time without a goroutine each, and end
+// by a context, by Close and with their Dialer; some others by a deadline. Nothing
+// of them is left.
 func TestTwoThousandWait(t *testing.T) {
 	f, r := startFleet(t)
 	files := openFiles(t)
@@ -158,8 +159,8 @@ func TestTwoThousandWait(t *testing.T) {
 	byContext := r.wait(ctx, t, d, each, "sleep 3600")
 	byClose := r.wait(t.Context(), t, d, each, "sleep 3600")
 	byDialer := r.wait(t.Context(), t, d, rest, "sleep 3600")
-	// A loop has a poller, some workers, and helpers where a busy machine keeps these
-	// waiting: the number is small, and not the same everywhere.
+	// A loop has a poller, some workers, and extra ones if a busy machine keeps these
+	// waiting: the number is small, and varies.
 	if n, most := ownGoroutines(t), 100; n > most {
 		t.Errorf("%d goroutines for %d connections that wait, want at most %d", n, 2*each+rest, most)
 	}
@@ -212,7 +213,7 @@ func TestTwoThousandWait(t *testing.T) {
 	}
 }
 
-// A Dialer that is closed ends what runs, however it waits.
+// Close of a Dialer ends what runs, however it waits.
 func TestCloseWhileCommandsRun(t *testing.T) {
 	t.Parallel()
 	for name, park := range map[string]Park{"loop": ParkBest, "goroutine": ParkGoroutine} {
@@ -256,7 +257,7 @@ func (g *gate) Write(p []byte) (int, error) {
 	return g.Buffer.Write(p)
 }
 
-// Writers that wait hold up nobody else, even when they are more than there are
+// Blocked writers delay no other connection, even if there are more of them than
 // workers, and lose nothing.
 func TestBlockedWriters(t *testing.T) {
 	t.Parallel()

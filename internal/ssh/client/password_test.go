@@ -22,7 +22,7 @@ const rightPassword = "correct horse"
 
 var errWrong = errors.New("wrong")
 
-// A keeper has a password, answers prompts for one, and notes what it is asked.
+// A keeper has a password, answers prompts for one, and records the questions.
 type keeper struct {
 	password string
 
@@ -55,7 +55,7 @@ func (k *keeper) told(accepted bool) {
 	k.answered = append(k.answered, accepted)
 }
 
-// A doorman is the server's side: it notes every password that it gets.
+// A doorman is the server's side: it records every password that it gets.
 type doorman struct {
 	mu  sync.Mutex
 	got []string
@@ -75,7 +75,7 @@ func (d *doorman) check(password string) (*xssh.Permissions, error) {
 	return nil, nil // no permissions, no error: let in
 }
 
-// count tells how many passwords it got.
+// count returns how many passwords it got.
 func (d *doorman) count() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -84,8 +84,8 @@ func (d *doorman) count() int {
 
 func noKey(xssh.ConnMetadata, xssh.PublicKey) (*xssh.Permissions, error) { return nil, errWrong }
 
-// asks gives a callback that asks these questions, one round each, and takes the
-// last answer for the password.
+// asks returns a callback that asks these questions, one round each, and takes the
+// last answer as the password.
 func (d *doorman) asks(echo bool, rounds ...string) func(xssh.ConnMetadata, xssh.KeyboardInteractiveChallenge) (*xssh.Permissions, error) {
 	return func(_ xssh.ConnMetadata, ask xssh.KeyboardInteractiveChallenge) (*xssh.Permissions, error) {
 		last := ""
@@ -100,8 +100,8 @@ func (d *doorman) asks(echo bool, rounds ...string) func(xssh.ConnMetadata, xssh
 	}
 }
 
-// Every way in which a password may be asked for: each host gets it once at most
-// (faults.md A04, A05).
+// Every way to ask for a password: each host gets it at most once (faults.md A04,
+// A05).
 func TestPasswords(t *testing.T) {
 	t.Parallel()
 	type config = xssh.ServerConfig
@@ -113,7 +113,7 @@ func TestPasswords(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		prepare  func(*config, *doorman)
-		password string // "" means that there is nobody to ask
+		password string // "" means Passwords is nil
 		noKey    bool
 		outcome  fleet.Outcome
 		reason   fleet.Reason
@@ -200,7 +200,7 @@ func TestPasswords(t *testing.T) {
 				if c.noKey {
 					r.Identities = someKeys{}
 				}
-				r.Pipeline = Auth // the poser takes no early command
+				r.Pipeline = Auth // the poser accepts no early command
 				if known {
 					r.Pipeline = Full
 					r.remember(t, hostcache.Entry{Kex: []string{"curve25519-sha256"}, Marks: []string{markLateExec}})
@@ -235,9 +235,8 @@ func boolWords(all []bool) string {
 	return strings.Join(words, " ")
 }
 
-// A server that is remembered to take commands early, lets nobody in without a
-// password, and leaves when it is wrong, with a word or without: that is no
-// reason to try once more.
+// A server that is remembered to accept early commands, requires a password, and
+// disconnects if it is wrong, with a message or without: that causes no retry.
 func TestWrongPasswordIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -275,7 +274,7 @@ func TestWrongPasswordIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// A password is for the host whose key is trusted (faults.md A08).
+// A password is sent only to a host whose key is trusted (faults.md A08).
 func TestNoPasswordForAStranger(t *testing.T) {
 	t.Parallel()
 	var door doorman
@@ -291,8 +290,8 @@ func TestNoPasswordForAStranger(t *testing.T) {
 	}
 }
 
-// A server wants a new password (faults.md A06). No server at hand asks for one
-// without PAM, so that the event is given by hand.
+// A server requires a new password (faults.md A06). No available server does so
+// without PAM, so that the event is passed directly.
 func TestPasswordExpired(t *testing.T) {
 	t.Parallel()
 	keep := &keeper{}
@@ -345,8 +344,8 @@ func TestPasswordAtAJumpHost(t *testing.T) {
 	}
 }
 
-// Dropbear ends a connection on which a command came behind a key that it
-// rejects. The password goes on the next one, behind no command, once.
+// Dropbear ends a connection on which a command followed a key that it rejects. The
+// password is sent on the next one, once, before any command.
 func TestPasswordAfterAStaleKeyAtDropbear(t *testing.T) {
 	t.Parallel()
 	var door doorman

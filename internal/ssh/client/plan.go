@@ -11,10 +11,10 @@ import (
 	"shoal/internal/ssh/wire"
 )
 
-// A plan is how one connection is to be made: how early each step is taken.
+// A plan says how one connection is made: how early each step is sent.
 type plan struct {
 	endpoint   string
-	known      bool // the endpoint is remembered
+	known      bool // the endpoint is in the host cache
 	kex        []string
 	earlyKex   bool
 	stepByStep bool // nothing before the server's version line
@@ -23,20 +23,20 @@ type plan struct {
 	guessExec  bool     // the command with the opening of its channel
 	ciphers    []string // nil: all
 	macs       []string // nil: all
-	safe       bool     // ciphers and macs lack what needs strict key exchange
+	safe       bool     // ciphers and macs exclude those that need strict key exchange
 	window     uint32   // of each channel, in bytes; 0: the default
-	key        string   // fingerprint of the key that was accepted
-	fallback   bool     // this package is known not to do
+	key        string   // fingerprint of the user key that was accepted
+	fallback   bool     // this package is known to share no algorithm
 
-	// To be remembered: the days on which it was found that a step did no good; 0
-	// means that it was not.
+	// To be remembered: the day on which each step was found to fail; 0 means that it
+	// was not.
 	since struct{ stepByStep, lateAuth, lateExec int }
 }
 
-// Marks in hostcache.Entry.Marks. The first three stand with the day on which they
-// were found, as in "late-auth@20785": whoever cuts connections can bring them
-// about, so that they hold for a while only. A server without strict key exchange
-// is known by every exchange with it anew.
+// Marks in hostcache.Entry.Marks. The first three carry the day on which they were
+// found, as in "late-auth@20785", and expire: anybody who can cut connections can
+// cause them. Whether a server has strict key exchange is learned anew from every
+// exchange.
 const (
 	markStepByStep = "step-by-step"
 	markLateAuth   = "late-auth"
@@ -47,16 +47,16 @@ const (
 	clientFallback = "fallback"
 )
 
-// Days until what makes a connection slower is tried without again: a dial more
-// for a server that has not changed, and for an early command that is dropped
-// without a word an outcome that nobody knows.
+// Days until a slower step is tried early again. The price is one more connection
+// if the server has not changed, and for an early command that is silently dropped
+// an unknown outcome.
 const (
 	recheck     = 7
 	recheckExec = 28
 )
 
-// endpoint is the name under which a target is remembered: where it is dialled,
-// and from which jump host.
+// endpoint returns the name under which a target is remembered: its dialled address
+// and its jump hosts.
 func endpoint(t fleet.Target) string {
 	name := strings.ToLower(t.Dialled()) + ":" + strconv.Itoa(int(t.Port))
 	if t.Route != nil && t.Route.Via != nil {
@@ -65,7 +65,7 @@ func endpoint(t fleet.Target) string {
 	return name
 }
 
-// planFor makes the plan from what is remembered (protocol.md, Policy 1 and 2).
+// planFor makes the plan from the host cache (protocol.md, Policy 1 and 2).
 func (d *Dialer) planFor(t fleet.Target) plan {
 	name := endpoint(t)
 	e, known := d.opts.Memory.Get(name)
@@ -104,8 +104,8 @@ func (d *Dialer) planFor(t fleet.Target) plan {
 	return p
 }
 
-// kexFor gives the key exchange methods for a target, best first, whatever is
-// remembered of it.
+// kexFor returns the key exchange methods for a target, best first, without regard
+// to the host cache.
 func (d *Dialer) kexFor(t fleet.Target) []string {
 	if t.Route != nil && t.Route.Kex != nil {
 		return allowed(t.Route.Kex, wire.KexAlgorithms())
@@ -113,8 +113,8 @@ func (d *Dialer) kexFor(t fleet.Target) []string {
 	return d.kex
 }
 
-// heed fits the plan to a mark, unless it is due to be looked at anew. One without
-// a day, as earlier versions wrote it, is as old as what is known of the host.
+// heed applies a mark to the plan, unless it has expired. A mark without a day,
+// from an earlier version, is as old as its entry.
 func (p *plan) heed(mark string, seen int) {
 	name, digits, dated := strings.Cut(mark, "@")
 	day := seen
@@ -122,7 +122,7 @@ func (p *plan) heed(mark string, seen int) {
 		day = n
 	}
 	age := today() - day
-	if age < 0 { // it has not come yet
+	if age < 0 { // the day is in the future
 		age = recheckExec
 	}
 	switch {
@@ -137,8 +137,8 @@ func (p *plan) heed(mark string, seen int) {
 	}
 }
 
-// withoutStrict leaves out what needs strict key exchange, and reports whether that
-// was offered.
+// withoutStrict excludes the algorithms that need strict key exchange, and reports
+// whether they were included.
 func (p *plan) withoutStrict() bool {
 	if p.safe {
 		return false
@@ -153,24 +153,25 @@ func (p *plan) withoutStrict() bool {
 	return true
 }
 
-// greetFirst sends nothing before this server has greeted, as was found on a day.
+// greetFirst delays all messages until the server's version line; day is when this
+// was found to be necessary.
 func (p *plan) greetFirst(day int) {
 	p.since.stepByStep, p.stepByStep, p.earlyKex = day, true, false
 }
 
-// waitForAuth gives up early authentication with this server.
+// waitForAuth disables early authentication with this server.
 func (p *plan) waitForAuth(day int) {
 	p.since.lateAuth, p.earlyAuth, p.earlyExec = day, false, false
 }
 
-// waitForChannel gives up early commands with this server.
+// waitForChannel disables early commands with this server.
 func (p *plan) waitForChannel(day int) {
 	p.since.lateExec, p.earlyExec, p.guessExec = day, false, false
 }
 
 func today() int { return int(time.Now().Unix() / (24 * 60 * 60)) }
 
-// before puts one method in front of the others.
+// before moves the method first to the front.
 func before(first string, methods []string) []string {
 	if len(methods) > 0 && methods[0] == first {
 		return methods
@@ -185,7 +186,7 @@ func before(first string, methods []string) []string {
 	return list
 }
 
-// firstCommon is the first of ours that is among theirs.
+// firstCommon returns the first of ours that is in theirs, or "".
 func firstCommon(ours, theirs []string) string {
 	for _, name := range ours {
 		if slices.Contains(theirs, name) {
@@ -195,13 +196,13 @@ func firstCommon(ours, theirs []string) string {
 	return ""
 }
 
-// traits are what is known of a kind of server by its identification
-// (protocol.md, Policy 5).
+// traits are the known properties of a server implementation, from its
+// identification (protocol.md, Policy 5).
 type traits struct {
-	earlyAuth bool // takes a signed request with the service request
-	earlyExec bool // takes channel and command before it has answered that
+	earlyAuth bool // accepts a signed request together with the service request
+	earlyExec bool // accepts channel and command before it has answered that
 	oneKey    bool // earlyExec, but a rejected key ends the connection
-	rsa256    bool // knows rsa-sha2-256 and not rsa-sha2-512
+	rsa256    bool // supports rsa-sha2-256 and not rsa-sha2-512
 	nagle     bool // holds small packets back before the command runs
 }
 
@@ -219,7 +220,7 @@ func traitsOf(identification string) traits {
 	return traits{}
 }
 
-// leadingNumber is the 9.2 of "9.2p1 Debian".
+// leadingNumber returns the 9.2 of "9.2p1 Debian".
 func leadingNumber(s string) string {
 	end := strings.IndexFunc(s, func(r rune) bool { return r != '.' && (r < '0' || r > '9') })
 	if end < 0 {
@@ -228,9 +229,9 @@ func leadingNumber(s string) string {
 	return s[:end]
 }
 
-// applyTraits fits the plan to the server that has identified itself. An unknown kind
-// is tried with early authentication from the second time on: if it does not
-// like that, nothing has run.
+// applyTraits restricts the plan to what the identified server supports. An unknown
+// implementation is tried with early authentication from the second connection on:
+// if it fails, nothing has run.
 func (p *plan) applyTraits(identification string) traits {
 	t := traitsOf(identification)
 	p.earlyAuth = p.earlyAuth && (t.earlyAuth || p.known)
@@ -239,8 +240,8 @@ func (p *plan) applyTraits(identification string) traits {
 	return t
 }
 
-// marks is what the next plan has to know, of a server with strict key exchange or
-// without.
+// marks returns the marks to remember; strict means that the server supports strict
+// key exchange.
 func (p *plan) marks(strict bool) []string {
 	var marks []string
 	add := func(name string, day int) {
@@ -257,19 +258,19 @@ func (p *plan) marks(strict bool) []string {
 	return marks
 }
 
-// dated writes a mark with its day.
+// dated returns a mark with its day.
 func dated(mark string, day int) string { return mark + "@" + strconv.Itoa(day) }
 
-// A serverInfo is what a server has told of itself.
+// A serverInfo is what a server has told about itself.
 type serverInfo struct {
 	identification string
 	traits         traits
 	kex, hostKeys  []string
-	inOrder        bool // no packet of its own can have been cut out unnoticed (CVE-2023-48795)
-	strict         bool // it keeps to strict key exchange
+	inOrder        bool // no packet can have been removed unnoticed (CVE-2023-48795)
+	strict         bool // it supports strict key exchange
 }
 
-// learn remembers a server that has let us in.
+// learn stores a server that has authenticated us in the host cache.
 func (d *Dialer) learn(t fleet.Target, p *plan, s *serverInfo, accepted []byte) {
 	e := hostcache.Entry{
 		Identification: software(s.identification),
@@ -285,15 +286,14 @@ func (d *Dialer) learn(t fleet.Target, p *plan, s *serverInfo, accepted []byte) 
 	d.opts.Memory.Put(p.endpoint, e)
 }
 
-// software is an identification without its comment (RFC 4253 §4.2), which some
-// servers change each time.
+// software returns an identification without its comment (RFC 4253 §4.2), which
+// some servers change each time.
 func software(identification string) string {
 	s, _, _ := strings.Cut(identification, " ")
 	return s
 }
 
-// waitNextTime remembers that a command which left before its channel was open
-// did no good.
+// waitNextTime remembers that sending a command before its channel was open failed.
 func (d *Dialer) waitNextTime(t fleet.Target) {
 	e, known := d.opts.Memory.Get(endpoint(t))
 	if !known {
@@ -305,12 +305,12 @@ func (d *Dialer) waitNextTime(t fleet.Target) {
 	d.opts.Memory.Put(endpoint(t), e)
 }
 
-// allowed is what a route allows of all that there is. None of it is an empty
-// list, which offers nothing, and not nil, which offers everything.
+// allowed returns what of all is in chosen, which is not nil: an empty list offers
+// nothing, nil everything.
 func allowed(chosen, all []string) []string { return append([]string{}, common(chosen, all)...) }
 
-// common is what of ours is among theirs, in our order; nil where that is
-// nothing. It may be ours itself.
+// common returns those of ours that are in theirs, in our order; nil if there are
+// none. It may return ours itself.
 func common(ours, theirs []string) []string {
 	lacking := func(name string) bool { return !slices.Contains(theirs, name) }
 	if len(ours) > 0 && !slices.ContainsFunc(ours, lacking) {

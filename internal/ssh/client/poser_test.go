@@ -13,8 +13,8 @@ import (
 	"shoal/internal/sshdtest"
 )
 
-// A poser is golang.org/x/crypto/ssh's server under any name. It runs nothing,
-// says "hello" and counts.
+// A poser is golang.org/x/crypto/ssh's server under any identification. It runs
+// nothing, prints "hello" and counts.
 type poser struct {
 	listener net.Listener
 	config   *ssh.ServerConfig
@@ -22,14 +22,14 @@ type poser struct {
 	hostKey  ssh.PublicKey
 	work     sync.WaitGroup
 	execs    atomic.Int32
-	// wrap is put around each connection, and ready called when it is
-	// authenticated; nil leaves it.
+	// wrap is applied to each connection, and ready called when it is authenticated;
+	// nil disables them.
 	wrap  func(net.Conn) net.Conn
 	ready func(*ssh.ServerConn)
 }
 
-// startPoser serves until the test ends. Without a callback for keys, every key
-// is let in; prepare may change anything before the first connection.
+// startPoser serves until the test ends. Without a callback for keys, it accepts
+// every key; prepare may change anything before the first connection.
 func startPoser(t testing.TB, version string, prepare func(*poser)) *poser {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")

@@ -14,8 +14,8 @@ import (
 	"shoal/internal/sshdtest"
 )
 
-// Keys are exchanged each MiB, as the server wants it or we do, over 64 MiB of
-// output, which comes whole.
+// Keys are exchanged each MiB, initiated by the server or by us, over 64 MiB of
+// output, which arrives complete.
 func TestRekey(t *testing.T) {
 	t.Parallel()
 	const size, each = 64 << 20, 1 << 20
@@ -45,7 +45,7 @@ func TestRekey(t *testing.T) {
 			if string(got.Sum(nil)) != string(want.Sum(nil)) {
 				t.Error("the output is not what was sent")
 			}
-			// What is under way when an exchange begins comes on top of each MiB.
+			// Data in flight when an exchange begins adds to each MiB.
 			if n := r.sent("NEWKEYS"); n < size/each/2 {
 				t.Errorf("keys were exchanged %d times, want some %d", n, size/each)
 			}
@@ -56,7 +56,7 @@ func TestRekey(t *testing.T) {
 	}
 }
 
-// randomFile writes a file and gives its hash.
+// randomFile writes a file and returns its hash.
 func randomFile(t *testing.T, path string, size int64) hash.Hash {
 	t.Helper()
 	f, err := os.Create(path)

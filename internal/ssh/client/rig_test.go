@@ -26,14 +26,14 @@ import (
 	"shoal/internal/sshdtest"
 )
 
-// A rig makes attempts at one server and watches the wire. Its fields are set
+// A rig makes attempts at one server and records the wire. Its fields are set
 // before the first attempt.
 type rig struct {
 	Options
 	host fleet.Host
 	// route is the targets'; nil for none.
 	route *fleet.Route
-	// wrap is put around each connection; nil leaves it.
+	// wrap is applied to each connection; nil disables it.
 	wrap func(net.Conn) net.Conn
 	// intent is ssh.Attempt.Intent.
 	intent func() error
@@ -44,8 +44,8 @@ type rig struct {
 	messages []wire.Message // of the last attempt
 }
 
-// newRig trusts the keys and offers the signers. No phase of a healthy server
-// reaches a deadline on a busy machine.
+// newRig trusts the keys and offers the signers. Its timeouts are long enough for a
+// healthy server on a busy machine.
 func newRig(host fleet.Host, hostKeys []xssh.PublicKey, signers ...xssh.Signer) *rig {
 	r := &rig{host: host}
 	r.Options = Options{
@@ -84,7 +84,7 @@ func (r *rig) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	return &noted{Conn: r.wrap(c), rig: r}, nil
 }
 
-// A noted connection tells of its end.
+// A noted connection reports its end.
 type noted struct {
 	net.Conn
 	rig  *rig
@@ -100,7 +100,7 @@ func (c *noted) Close() error {
 	return c.Conn.Close()
 }
 
-// dialled tells how many dials there were since it was last asked.
+// dialled returns the number of dials since the last call.
 func (r *rig) dialled() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -109,7 +109,7 @@ func (r *rig) dialled() int {
 	return n
 }
 
-// sent counts the messages of this name that have left, requests by their kind.
+// sent counts the messages of this name that were sent, requests by their kind.
 func (r *rig) sent(name string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -122,7 +122,7 @@ func (r *rig) sent(name string) int {
 	return n
 }
 
-// early says whether the command left before authentication had succeeded.
+// early reports whether the command was sent before authentication had succeeded.
 func (r *rig) early() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -176,7 +176,7 @@ func (r *rig) attempt(t testing.TB, d *Dialer, command string) ending {
 	return ending{end, stdout.Bytes(), stderr.Bytes()}
 }
 
-// attemptWith waits for the attempt's end, which has to come once.
+// attemptWith makes an attempt and waits for its end, which must come once.
 func attemptWith(t testing.TB, d *Dialer, a *ssh.Attempt) fleet.End {
 	t.Helper()
 	c, err := d.Dial(t.Context(), a)
@@ -201,7 +201,7 @@ func attemptWith(t testing.TB, d *Dialer, a *ssh.Attempt) fleet.End {
 	return end
 }
 
-// want compares how an attempt ended.
+// want checks how an attempt ended.
 func (e ending) want(t testing.TB, o fleet.Outcome, reason fleet.Reason, p fleet.Phase) {
 	t.Helper()
 	if e.Outcome != o || e.Reason != reason || e.Phase != p {
@@ -209,7 +209,7 @@ func (e ending) want(t testing.TB, o fleet.Outcome, reason fleet.Reason, p fleet
 	}
 }
 
-// ok is a command that exited 0, having said this and nothing else.
+// ok checks for a command that exited 0 with exactly this output.
 func (e ending) ok(t testing.TB, stdout string) {
 	t.Helper()
 	e.want(t, fleet.OutcomeOK, fleet.ReasonNone, fleet.PhaseDrain)
@@ -276,7 +276,7 @@ func newMemory(t testing.TB) *hostcache.Cache {
 	return m
 }
 
-// remembered is what is known of the rig's server.
+// remembered returns the host cache's entry of the rig's server.
 func (r *rig) remembered(t testing.TB) hostcache.Entry {
 	t.Helper()
 	e, ok := r.Memory.Get(endpoint(r.target("")))

@@ -10,18 +10,18 @@ import (
 	"shoal/internal/ssh/wire"
 )
 
-// passwordState is how far a login is with the password: one attempt per host, so
-// that no account is locked.
+// passwordState is the state of the one password attempt that a login makes: more
+// could lock the account.
 type passwordState uint8
 
 const (
 	passwordUnused passwordState = iota
-	passwordSent                 // and not yet answered
+	passwordSent                 // not yet answered
 	passwordAnsweredState
 )
 
-// tryPassword sends the password by a method that the server takes. It never
-// travels before the host key is trusted and a request was answered.
+// tryPassword sends the password by a method that the server accepts. It is called
+// only after the host key was trusted and a request was answered.
 func (l *login) tryPassword(methods []string) (sent bool, f *fleet.Error) {
 	h := l.handshake
 	if h.dialer.opts.Passwords == nil || l.password != passwordUnused {
@@ -49,8 +49,8 @@ func (l *login) tryPassword(methods []string) (sent bool, f *fleet.Error) {
 	return true, nil
 }
 
-// prompted answers the server's questions (RFC 4256 §3.2). A second round that
-// asks again gets nothing: the first answer was wrong.
+// prompted answers the server's prompts (RFC 4256 §3.2). A second prompt is not
+// answered: the first answer was wrong.
 func (l *login) prompted(ev wire.Prompts) *fleet.Error {
 	h := l.handshake
 	if len(ev.Prompts) > 1 {
@@ -86,8 +86,8 @@ func (l *login) refused(err error) *fleet.Error {
 	return sshreason.Refusal(l.handshake.attempt, fleet.PhaseAuth, fleet.ReasonAuthFailed, err)
 }
 
-// passwordAnswered passes on what became of the password. Where it is not called,
-// the end of the login's context tells that no answer came.
+// passwordAnswered reports the server's answer to the password. If it is not
+// called, the end of the login's context means that no answer came.
 func (l *login) passwordAnswered(accepted bool) {
 	if l.password == passwordSent {
 		l.password = passwordAnsweredState

@@ -15,36 +15,36 @@ import (
 )
 
 // A session is the attempt's command on its channel: it turns events into the
-// attempt's end. It does no I/O but the writes to Stdout and Stderr, and knows
-// no goroutines; whoever drives it moves the bytes and watches its deadline.
+// attempt's end. It does no I/O but the writes to Stdout and Stderr, and starts no
+// goroutines; its driver reads and writes and watches its deadline.
 type session struct {
 	attempt    *ssh.Attempt
 	link       *link
 	timeouts   ssh.Timeouts
 	clock      *clock.Clock
-	optimistic bool // the server takes a command before its channel is open
+	optimistic bool // send the command before its channel is open
 
 	channel     wire.Channel
-	opened      bool // CHANNEL_OPEN has left, or is about to
-	guessed     bool // the command left before its channel was open
-	guessFailed bool // and that did no good: the next connection is to wait
+	opened      bool // CHANNEL_OPEN was queued or sent
+	guessed     bool // the command was sent before its channel was open
+	guessFailed bool // and that failed: disable it for the next connection
 	exit        exit
 	overdue     bool      // the command timeout has passed, and TERM was sent
-	deadline    time.Time // of the present phase, by clock; zero: none
+	deadline    time.Time // of the current phase, by clock; zero: none
 	broken      [fleet.NumStreams]bool
 	end         *fleet.End    // once the attempt has ended
 	lastTick    time.Time     // when the client was last told the time
-	askAt       time.Time     // when the server is to be asked for a sign of life, by clock; zero: never
-	silent      int           // questions without an answer
-	begun       time.Duration // what clock had lost when the session began
-	asked       time.Duration // and when the server was asked last
+	askAt       time.Time     // when to send a keepalive, by clock; zero: never
+	silent      int           // keepalives without an answer
+	begun       time.Duration // clock.Suspended when the session began
+	asked       time.Duration // clock.Suspended at the last keepalive
 }
 
 func newSession(a *ssh.Attempt, l *link, t ssh.Timeouts, c *clock.Clock) *session {
 	return &session{attempt: a, link: l, timeouts: t, clock: c, begun: c.Suspended()}
 }
 
-// begin follows authentication.
+// begin starts the session after authentication.
 func (s *session) begin() {
 	s.lastTick = time.Now()
 	s.enter(fleet.PhaseSession, s.timeouts.Session)
@@ -55,8 +55,7 @@ func (s *session) begin() {
 	}
 }
 
-// open opens the channel, and sends the command behind it where the server takes
-// that.
+// open opens the channel, followed by the command if withCommand is set.
 func (s *session) open(withCommand bool) *fleet.Error {
 	s.channel = s.link.client.OpenSession()
 	s.opened, s.guessed = true, withCommand
@@ -66,8 +65,8 @@ func (s *session) open(withCommand bool) *fleet.Error {
 	return nil
 }
 
-// exec sends the command, and that it gets no input: whatever reads it is to see
-// its end.
+// exec sends the command, and EOF for its input, so that a command that reads it
+// ends.
 func (s *session) exec() *fleet.Error {
 	if f := s.attempt.Intend(); f != nil {
 		return f
@@ -84,10 +83,9 @@ func (s *session) exec() *fleet.Error {
 	return nil
 }
 
-// intend has it written down that the command is about to be sent, on the
-// caller's goroutine, which may wait for a disk where an event loop must not. A
-// connection that was held back does it when it is let go: its caller does not
-// wait for each of many.
+// intend records the intent on the caller's goroutine, which may block on a disk
+// while an event loop must not. With Hold the intent is recorded later, in exec, so
+// that the caller does not wait for each of many.
 func (s *session) intend() {
 	if s.link.exec.Queued() || s.attempt.Hold {
 		return
@@ -97,13 +95,13 @@ func (s *session) intend() {
 	}
 }
 
-// ignored says that the server does not know the channel.
+// ignored handles a server that does not know the channel.
 func (s *session) ignored() {
 	s.opened = false
 	s.link.exec.Ignored()
 }
 
-// enter begins a phase; a limit of 0 is none.
+// enter begins a phase; a limit of 0 means none.
 func (s *session) enter(p fleet.Phase, limit time.Duration) {
 	s.attempt.Timeline.Enter(p)
 	s.deadline = time.Time{}
@@ -112,10 +110,10 @@ func (s *session) enter(p fleet.Phase, limit time.Duration) {
 	}
 }
 
-// pull takes events until more bytes are needed or the attempt has ended.
+// pull processes events until more bytes are needed or the attempt has ended.
 func (s *session) pull() {
 	now := time.Now()
-	s.link.client.Pass(now.Sub(s.lastTick)) // what a server may do in a while is given back
+	s.link.client.Pass(now.Sub(s.lastTick)) // refills the limits on the server's messages
 	s.lastTick = now
 	s.aliveAt(s.clock.Now())
 	for s.end == nil {
@@ -170,7 +168,7 @@ func (s *session) channelOpened() {
 	s.deadline = left // one deadline for both phases
 }
 
-// answered is the server's word on exec (RFC 4254 §6.5).
+// answered handles the server's answer to exec (RFC 4254 §6.5).
 func (s *session) answered(ok bool) {
 	switch {
 	case ok:
@@ -188,8 +186,9 @@ func (s *session) answered(ok bool) {
 	}
 }
 
-// running is for the server's word that the command runs or has run. Before the
-// command has left whole it is a lie: the server cannot have got it.
+// running handles a message that implies that the command runs or has run. Before
+// the whole command was sent this is a protocol error: the server cannot have
+// received it.
 func (s *session) running() bool {
 	if !s.link.exec.Left() {
 		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonProtocolError,
@@ -200,7 +199,7 @@ func (s *session) running() bool {
 	return true
 }
 
-// output passes on what the command wrote. A writer that fails gets no more, and
+// output writes the command's output. After an error the writer gets no more and
 // its stream is dropped, so that the other one goes on.
 func (s *session) output(ev wire.Data) {
 	stream, dst := fleet.Stdout, s.attempt.Stdout
@@ -217,8 +216,8 @@ func (s *session) output(ev wire.Data) {
 	s.link.client.Consumed(ev.Channel, len(ev.Bytes))
 }
 
-// exited notes how the command ended; the first word stays, and another one is a
-// conflict. From here the channel has the drain timeout to close.
+// exited records how the command ended; a later, different message is a conflict.
+// From here the channel has the drain timeout to close.
 func (s *session) exited(e exit) {
 	if s.exit.known {
 		s.exit.conflict = s.exit.conflict || e.status != s.exit.status || e.signal != s.exit.signal
@@ -231,7 +230,7 @@ func (s *session) exited(e exit) {
 	s.enter(fleet.PhaseDrain, s.timeouts.Drain)
 }
 
-// closed is the orderly end of the channel.
+// closed handles the orderly end of the channel.
 func (s *session) closed() {
 	switch {
 	case s.exit.known:
@@ -244,8 +243,8 @@ func (s *session) closed() {
 	}
 }
 
-// ended is the end of an attempt when that of its command is known; complete says
-// that the channel closed in order.
+// ended returns the attempt's end when the command's is known; complete means that
+// the channel was closed in order.
 func (s *session) ended(complete bool) fleet.End {
 	end := s.exit.end(s.attempt.Timeline.Phase(), complete)
 	if s.overdue {
@@ -254,8 +253,8 @@ func (s *session) ended(complete bool) fleet.End {
 	return end
 }
 
-// brokenBy is the end of the protocol. A command that went to a channel which the
-// server has not opened went nowhere.
+// brokenBy handles a protocol error. A command sent to a channel number that the
+// server did not confirm has not run.
 func (s *session) brokenBy(err error) {
 	if werr, ok := errors.AsType[*wire.Error](err); ok && werr.Kind == wire.KindWrongGuess {
 		s.link.exec.Refused()
@@ -264,7 +263,7 @@ func (s *session) brokenBy(err error) {
 	s.stopFor(reasonOf(err), err)
 }
 
-// connectionLost is the end of the connection.
+// connectionLost handles the end of the connection.
 func (s *session) connectionLost(err error) {
 	r, named, ok := sshreason.Link(err)
 	if !ok {
@@ -273,8 +272,7 @@ func (s *session) connectionLost(err error) {
 	s.stopFor(r, sshreason.Stopped(named, s.clock.Suspended()-s.begun))
 }
 
-// stopFor ends the attempt for a reason that is not the command's, unless how
-// the command ended is known.
+// stopFor ends the attempt for reason r, unless the command's end is known.
 func (s *session) stopFor(r fleet.Reason, err error) {
 	if s.exit.known {
 		s.finish(s.ended(false))
@@ -283,7 +281,7 @@ func (s *session) stopFor(r fleet.Reason, err error) {
 	s.fail(s.attempt.Fail(s.link.exec.Failed(), r, err))
 }
 
-// aliveAt is for every sign of life.
+// aliveAt handles every message from the server: it postpones the next keepalive.
 func (s *session) aliveAt(now time.Time) {
 	s.silent = 0
 	if s.timeouts.Alive > 0 {
@@ -291,8 +289,7 @@ func (s *session) aliveAt(now time.Time) {
 	}
 }
 
-// next is when the session is to be looked at, by clock, though nothing has come;
-// zero: never.
+// next returns when passed has to be called, by clock; zero: never.
 func (s *session) next() time.Time {
 	if s.askAt.IsZero() || !s.deadline.IsZero() && s.deadline.Before(s.askAt) {
 		return s.deadline
@@ -300,9 +297,9 @@ func (s *session) next() time.Time {
 	return s.askAt
 }
 
-// passed is for the time that next has given: the phase is over, or the server
-// is asked for a sign of life (faults.md T10). One that was asked before this
-// process was stopped is asked once more.
+// passed handles the time returned by next: the phase ends, or a keepalive is sent
+// (faults.md T10). After a stop of this process one more is sent before the server
+// counts as vanished.
 func (s *session) passed(now time.Time) {
 	switch {
 	case !s.deadline.IsZero() && !now.Before(s.deadline):
@@ -319,7 +316,7 @@ func (s *session) passed(now time.Time) {
 	}
 }
 
-// expire is for a deadline that has passed.
+// expire handles a deadline that has passed.
 func (s *session) expire() {
 	phase := s.attempt.Timeline.Phase()
 	switch {
@@ -334,20 +331,19 @@ func (s *session) expire() {
 	s.stopFor(sshreason.Deadline(phase), sshreason.TimeoutError(phase, s.timeouts, false))
 }
 
-// terminate asks the server to end the command, and gives it a moment to show
-// that it did.
+// terminate asks the server to end the command, and waits ssh.TermGrace for it.
 func (s *session) terminate() {
 	s.overdue = true
 	s.link.client.Signal(s.channel, "TERM")
 	s.deadline = s.clock.Now().Add(ssh.TermGrace)
 }
 
-// stalled is for a server that takes nothing from us.
+// stalled handles a server that accepts no more data.
 func (s *session) stalled() {
 	s.stopFor(fleet.ReasonStalled, sshreason.TimeoutError(fleet.PhaseRun, s.timeouts, false))
 }
 
-// interrupted is for a run that ends.
+// interrupted handles the end of the run's context.
 func (s *session) interrupted(ctx context.Context) {
 	if s.exit.known {
 		s.finish(s.ended(false))

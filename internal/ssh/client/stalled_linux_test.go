@@ -13,8 +13,8 @@ import (
 	"shoal/internal/sshdtest"
 )
 
-// A server stops reading, with more waiting for it than the kernels take
-// (faults.md T11). It holds up nobody else, and is given up at a deadline.
+// A server stops reading while more is pending for it than the kernels buffer
+// (faults.md T11). It delays no other connection, and ends at a deadline.
 func TestServerStopsReading(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t)
@@ -80,7 +80,7 @@ func TestServerStopsReading(t *testing.T) {
 	wantOnce(t, []*waiter{stuck})
 }
 
-// untilDeaf reads until it is deaf, and then no more until it is released.
+// untilDeaf reads until it is deaf, and then not before it is released.
 type untilDeaf struct {
 	r        io.Reader
 	deaf     *atomic.Bool
@@ -106,7 +106,7 @@ func onlyParked(d *Dialer) *loopConn {
 	return nil
 }
 
-// whileIdle does something in the place of a worker.
+// whileIdle calls a function in place of a worker.
 func (p *loopConn) whileIdle(do func()) {
 	for !p.state.CompareAndSwap(idle, running) {
 		time.Sleep(time.Millisecond)

@@ -18,11 +18,11 @@ type Tunnel struct {
 	channel wire.Channel
 	address string
 
-	// All below is guarded by all.mu.
+	// The fields below are guarded by all.mu.
 	changed sync.Cond
 	state   tunnelState
 	refused error
-	arrival []byte // what has come and was not read
+	arrival []byte // bytes received and not yet read
 	eof     bool
 	shut    bool // Close was called
 	readBy  deadline
@@ -37,7 +37,7 @@ const (
 	tunnelGone
 )
 
-// A deadline wakes who waits when it passes.
+// A deadline wakes waiting goroutines when it passes.
 type deadline struct {
 	at    time.Time
 	timer *time.Timer
@@ -73,13 +73,13 @@ func (t *Tunnels) Open(ctx context.Context, host string, port uint16) (*Tunnel, 
 	case t.err != nil:
 		return nil, t.err
 	case tunnel.state == tunnelOpening:
-		tunnel.shut = true // become closes it when the answer comes
+		tunnel.shut = true // become closes the channel when the answer arrives
 		return nil, context.Cause(ctx)
 	}
 	return tunnel, nil
 }
 
-// become is called with the lock held, as are arrived and ended.
+// become sets the state. all.mu must be held, as for arrived and ended.
 func (c *Tunnel) become(s tunnelState, refused error) {
 	c.state, c.refused = s, refused
 	if s == tunnelOpen && c.shut {
@@ -120,7 +120,7 @@ func (c *Tunnel) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// AwaitRead waits until Read would not, so that a reader needs no buffer before.
+// AwaitRead blocks until Read would not, so that a reader needs no buffer before.
 func (c *Tunnel) AwaitRead() error {
 	c.all.mu.Lock()
 	defer c.all.mu.Unlock()
@@ -228,7 +228,8 @@ func (c *Tunnel) set(d *deadline, t time.Time) error {
 // LocalAddr implements net.Conn.
 func (c *Tunnel) LocalAddr() net.Addr { return c.all.link.conn.LocalAddr() }
 
-// RemoteAddr implements net.Conn: it is the address as the jump host was told.
+// RemoteAddr implements net.Conn. It returns the address that was sent to the jump
+// host.
 func (c *Tunnel) RemoteAddr() net.Addr { return tunnelAddr(c.address) }
 
 type tunnelAddr string

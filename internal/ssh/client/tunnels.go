@@ -16,8 +16,8 @@ import (
 	"shoal/internal/ssh/wire"
 )
 
-// Tunnels are a connection to a jump host that carries streams to other hosts
-// (direct-tcpip, RFC 4254 §7.2). They are safe for concurrent use.
+// Tunnels is a connection to a jump host that carries streams to other hosts
+// (direct-tcpip, RFC 4254 §7.2). It is safe for concurrent use.
 //
 //	Tunnel.Write → client → pump, one goroutine → the jump host
 //	Tunnel.Read ← client ← serve, one goroutine ← the jump host
@@ -26,29 +26,29 @@ type Tunnels struct {
 	host  string // for errors
 	clock *clock.Clock
 
-	mu      sync.Mutex // of everything below, and of link.client
-	output  sync.Cond  // there is something to write, or err
+	mu      sync.Mutex // guards the fields below, and link.client
+	output  sync.Cond  // signals pending output, or err
 	tunnels map[wire.Channel]*Tunnel
 	silent  int       // keepalives without an answer
 	looked  time.Time // when the client was last told the time
-	err     error     // why it is over
+	err     error     // why the connection is over
 	closed  chan struct{}
 	both    sync.WaitGroup
 }
 
-// tunnelWindow is what a jump host may send on each stream before it was read:
-// 256 KiB, which bounds what a slow reader makes us hold.
+// tunnelWindow is the channel window of each stream: 256 KiB, which limits the
+// memory for a slow reader.
 const tunnelWindow = 256 << 10
 
-// A jump host that says nothing for keepaliveEvery is asked for a sign of life,
-// and given up after maxSilent of these.
+// A jump host that is silent for keepaliveEvery gets a keepalive, and counts as
+// lost after maxSilent unanswered ones.
 const (
 	keepaliveEvery = 15 * time.Second
 	maxSilent      = 3
 )
 
 // Tunnels connects to a jump host and authenticates. The attempt's command is
-// not looked at. Every error is a *fleet.Error.
+// ignored. Every error is a *fleet.Error.
 func (d *Dialer) Tunnels(ctx context.Context, a *ssh.Attempt) (*Tunnels, error) {
 	p := d.planFor(a.Target)
 	p.fallback, p.earlyExec, p.window = false, false, tunnelWindow
@@ -56,7 +56,7 @@ func (d *Dialer) Tunnels(ctx context.Context, a *ssh.Attempt) (*Tunnels, error) 
 	if f != nil {
 		return nil, f
 	}
-	if h.plan.fallback { // nothing is connected
+	if h.plan.fallback { // there is no connection
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm,
 			errors.New("jump hosts are reached by shoal's own SSH client only, which shares no algorithm with this one"))
 	}
@@ -85,7 +85,7 @@ func (t *Tunnels) Close() error {
 	return nil
 }
 
-// fail ends everything for one cause.
+// fail ends the connection and every stream with the same cause.
 func (t *Tunnels) fail(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -104,7 +104,7 @@ func (t *Tunnels) fail(err error) {
 	_ = t.link.conn.SetDeadline(time.Unix(1, 0))
 }
 
-// serve reads until the connection ends. A panic is its end.
+// serve reads until the connection ends. A panic ends it.
 func (t *Tunnels) serve() {
 	defer func() {
 		if p := recover(); p != nil {
@@ -140,8 +140,8 @@ func (t *Tunnels) over() bool {
 	return t.err != nil
 }
 
-// ask sends a keepalive, unless too many have had no answer. One that was asked
-// before this process was stopped is asked once more.
+// ask sends a keepalive, or returns false if too many were unanswered. After a stop
+// of this process one more is sent.
 func (t *Tunnels) ask(stopped bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -156,7 +156,7 @@ func (t *Tunnels) ask(stopped bool) bool {
 	return true
 }
 
-// receive hands what has come to the streams.
+// receive passes received bytes to the streams.
 func (t *Tunnels) receive(p []byte) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -199,8 +199,8 @@ func (t *Tunnels) dispatch(ev wire.Event) {
 	}
 }
 
-// pump writes until the connection ends. What it writes is taken out under the
-// lock and written without it.
+// pump writes until the connection ends. It copies the output with mu held and
+// writes it without.
 func (t *Tunnels) pump() {
 	var buf []byte
 	for {
@@ -224,8 +224,8 @@ func (t *Tunnels) pump() {
 	}
 }
 
-// write gives up when the jump host takes nothing, but not because this process
-// was stopped.
+// write fails if the jump host accepts nothing for sshreason.WriteTimeout, not
+// counting stops of this process.
 func (t *Tunnels) write(p []byte) error {
 	by := t.clock.Now().Add(sshreason.WriteTimeout)
 	for {
@@ -237,10 +237,10 @@ func (t *Tunnels) write(p []byte) error {
 	}
 }
 
-// A RefusedError is a jump host's no to a stream (RFC 4254 §5.1).
+// A RefusedError is a jump host's refusal to open a stream (RFC 4254 §5.1).
 type RefusedError struct {
 	Code uint32 // SSH_OPEN_ADMINISTRATIVELY_PROHIBITED is 1, CONNECT_FAILED 2, RESOURCE_SHORTAGE 4
-	Text string // what it said: hostile until escaped
+	Text string // the jump host's text: untrusted, to be escaped
 }
 
 func (e *RefusedError) Error() string {

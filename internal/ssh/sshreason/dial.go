@@ -11,8 +11,8 @@ import (
 	"shoal/internal/ssh"
 )
 
-// Dial names the failure of the look-up or of the TCP connect, by the phase in
-// which the attempt stands. An ended ctx makes it interrupted.
+// Dial classifies a failure of the name look-up or the TCP connect by the attempt's
+// current phase. If ctx has ended, the attempt is interrupted.
 func Dial(ctx context.Context, a *ssh.Attempt, err error) *fleet.Error {
 	if ctx.Err() != nil {
 		return Interrupted(ctx, a)
@@ -20,7 +20,8 @@ func Dial(ctx context.Context, a *ssh.Attempt, err error) *fleet.Error {
 	return a.Fail(fleet.OutcomeNeverStarted, dialReason(a.Timeline.Phase(), err), err)
 }
 
-// Interrupted is the end of an attempt that is stopped because ctx has ended.
+// Interrupted returns the failure of an attempt that is stopped because ctx has
+// ended.
 func Interrupted(ctx context.Context, a *ssh.Attempt) *fleet.Error {
 	return a.Fail(a.Execution.Interrupted(), fleet.ReasonInterrupted, context.Cause(ctx))
 }
@@ -55,7 +56,7 @@ func dialReason(p fleet.Phase, err error) fleet.Reason {
 	return fleet.ReasonDialFailed
 }
 
-// local names a lack of this machine's own, which is no fault of a host.
+// local returns the reason for a lack of local resources, which is no host's fault.
 func local(err error) fleet.Reason {
 	switch {
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
@@ -68,7 +69,7 @@ func local(err error) fleet.Reason {
 	return fleet.ReasonNone
 }
 
-// TimedOut says whether a deadline ended what err comes from.
+// TimedOut reports whether err was caused by a deadline.
 func TimedOut(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, syscall.ETIMEDOUT)

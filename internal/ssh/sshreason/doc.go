@@ -1,8 +1,8 @@
-// Package sshreason names the failures of connections: from an error and the phase
-// in which it came to the reason that people and machines are told.
+// Package sshreason classifies the failures of SSH connections: it maps an error
+// and the phase in which it occurred to a fleet.Reason and an error for people.
 //
-// Every implementation of ssh.Dialer uses it, so that the same failure has
-// the same name whichever of them met it. Reasons come from errors' types and
-// from the phase, never from their texts; the one exception are the lines with
-// which OpenSSH turns connections away, which are all that it says.
+// Every implementation of ssh.Dialer uses it, so that the same failure has the same
+// reason in all of them. Reasons follow from error types and phases, never from
+// texts; the only exception is the lines that OpenSSH sends when it turns a
+// connection away, which carry no other information.
 package sshreason

@@ -8,13 +8,14 @@ import (
 	"shoal/fleet"
 )
 
-// turnedAway are the texts with which OpenSSH drops a connection before its
-// version line: sshd.c since 7.9 (the first) and since 9.8 (the second, also
-// for PerSourcePenalties).
+// turnedAway are the lines with which OpenSSH drops a connection before its version
+// line: sshd.c since 7.9 (the first) and since 9.8 (the second, also for
+// PerSourcePenalties).
 var turnedAway = []string{"Exceeded MaxStartups", "Not allowed at this time"}
 
-// Greeting names the failure of a connection that ended before the server's
-// version line, by what it sent. ok is false when that says nothing.
+// Greeting classifies the failure of a connection that ended before the server's
+// version line, by the bytes that the server sent. ok is false if they tell
+// nothing.
 func Greeting(greeting []byte) (r fleet.Reason, err error, ok bool) {
 	switch {
 	case throttled(greeting):
@@ -26,7 +27,8 @@ func Greeting(greeting []byte) (r fleet.Reason, err error, ok bool) {
 	return fleet.ReasonNone, nil, false
 }
 
-// NotSSH says why something is not SSH and how it began.
+// NotSSH returns an error for a peer that does not speak SSH, with why and the
+// first bytes of greeting.
 func NotSSH(why string, greeting []byte) error {
 	return fmt.Errorf("not SSH: %s; it began with %q", why, greeting[:min(len(greeting), 64)])
 }
@@ -43,8 +45,8 @@ func throttled(greeting []byte) bool {
 	return false
 }
 
-// spokeOtherwise says whether the server has sent something that cannot be the
-// beginning of a version line, so that what failed is the protocol.
+// spokeOtherwise reports whether the server has sent bytes that cannot begin a
+// version line, so that this is a protocol error.
 func spokeOtherwise(greeting []byte) bool {
 	first, _, ended := bytes.Cut(greeting, []byte{'\n'})
 	if len(first) == 0 && !ended {

@@ -11,20 +11,19 @@ import (
 	"shoal/internal/ssh"
 )
 
-// ErrClosed stands for the peer's orderly end of a connection.
+// ErrClosed means that the peer closed the connection in order.
 var ErrClosed = errors.New("the server closed the connection")
 
-// errReset stands for its other end.
+// errReset means that the peer reset the connection.
 var errReset = errors.New("the server reset the connection")
 
-// WriteTimeout ends a write to a peer that has stopped reading (faults.md T11),
-// in phases whose own deadline does not: 30 s.
+// WriteTimeout limits a write to a peer that has stopped reading (faults.md T11),
+// in phases without a shorter deadline: 30 s.
 const WriteTimeout = 30 * time.Second
 
-// Link names the end of reading from or writing to an open connection. ok is
-// false when err is neither an end nor a reset of it; deadlines are for
-// [Deadline]. A *fleet.Error in the chain, as a lost jump host gives, knows the
-// reason.
+// Link classifies an error of reading from or writing to an open connection. ok is
+// false if err is neither a close nor a reset; for deadlines use [Deadline]. A
+// *fleet.Error in the chain, as from a lost jump host, has the reason.
 func Link(err error) (r fleet.Reason, named error, ok bool) {
 	if f, ok := errors.AsType[*fleet.Error](err); ok {
 		return f.Reason, f.Err, true
@@ -38,8 +37,9 @@ func Link(err error) (r fleet.Reason, named error, ok bool) {
 	return fleet.ReasonNone, err, false
 }
 
-// Stopped adds to the end of a connection that this process was stopped for so
-// long while it was open: servers give up on clients that do not answer.
+// Stopped adds to err that this process was stopped for the duration lost while the
+// connection was open: servers drop clients that do not answer. With 0 it returns
+// err.
 func Stopped(err error, lost time.Duration) error {
 	if lost <= 0 {
 		return err
@@ -47,7 +47,7 @@ func Stopped(err error, lost time.Duration) error {
 	return fmt.Errorf("%w; this process had been stopped for %v meanwhile", err, lost.Round(time.Second))
 }
 
-// Deadline is the reason for a deadline that passed in phase p.
+// Deadline returns the reason for a deadline that passed in phase p.
 func Deadline(p fleet.Phase) fleet.Reason {
 	switch p {
 	case fleet.PhaseBanner:
@@ -65,8 +65,8 @@ func Deadline(p fleet.Phase) fleet.Reason {
 	}
 }
 
-// TimeoutError says which deadline passed in phase p. byConnect says that it was that of
-// the whole connect.
+// TimeoutError returns the error for a deadline that passed in phase p. byConnect
+// means that it was the connect timeout.
 func TimeoutError(p fleet.Phase, t ssh.Timeouts, byConnect bool) error {
 	limit, what := t.Kex, "the key exchange did not end"
 	switch p {
@@ -85,8 +85,8 @@ func TimeoutError(p fleet.Phase, t ssh.Timeouts, byConnect bool) error {
 	return fmt.Errorf("%s within %v", what, limit)
 }
 
-// Refusal turns the error of a policy of ours into the attempt's failure. A
-// *fleet.Error in the chain knows the reason.
+// Refusal returns the attempt's failure for an error of a local policy. The reason
+// is that of a *fleet.Error in the chain, or else otherwise.
 func Refusal(a *ssh.Attempt, p fleet.Phase, otherwise fleet.Reason, err error) *fleet.Error {
 	if f, ok := errors.AsType[*fleet.Error](err); ok {
 		return a.FailIn(p, a.Execution.Failed(), f.Reason, f.Err)

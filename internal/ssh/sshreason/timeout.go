@@ -9,11 +9,11 @@ import (
 	"shoal/internal/clock"
 )
 
-// LoginContext returns the context for everything that an attempt waits for on
-// this side while it authenticates: the agent, its turn to try the password. It
-// ends at by, an instant of c, for the cause late, which then counts as
-// context.DeadlineExceeded. cancel has to be called however the attempt ends,
-// because what it has borrowed is given back by that.
+// LoginContext returns the context for all local waits of an attempt during
+// authentication: for the agent, and for its turn to try the password. It ends at
+// by, an instant of c, with the cause late, which also matches
+// context.DeadlineExceeded. cancel must be called however the attempt ends: it
+// releases what was borrowed with the context.
 func LoginContext(
 	ctx context.Context, c *clock.Clock, by time.Time, late error,
 ) (login context.Context, cancel context.CancelFunc) {
@@ -24,14 +24,14 @@ type overdue struct{ error }
 
 func (overdue) Is(target error) bool { return target == context.DeadlineExceeded }
 
-// CommandTimeoutError is the cause of an attempt whose command took longer than the limit and
-// did not end at TERM, as far as one can see.
+// CommandTimeoutError returns the error for a command that exceeded the limit and
+// did not visibly end after TERM.
 func CommandTimeoutError(limit time.Duration) error {
 	return fmt.Errorf("the command timeout of %v passed; the command may still be running", limit)
 }
 
-// Terminated says of the end of a command that it came after the command timeout, and
-// TERM with it.
+// Terminated returns end with the reason of a command that ended after the command
+// timeout, when TERM had been sent.
 func Terminated(end fleet.End, limit time.Duration) fleet.End {
 	end.Reason = fleet.ReasonTimeout
 	end.Err = fmt.Errorf("the command timeout of %v passed, and TERM was sent", limit)

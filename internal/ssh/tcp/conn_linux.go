@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A socket is a connection of direct's.
+// A socket is a connection made by direct.
 type socket struct {
 	file   *os.File
 	remote *net.TCPAddr
@@ -28,7 +28,7 @@ func (s *socket) Write(p []byte) (int, error) {
 
 func (s *socket) Close() error { return closed(s.file.Close()) }
 
-// closed gives what package net says where package os says that a file is closed.
+// closed translates os.ErrClosed to net.ErrClosed.
 func closed(err error) error {
 	if err != nil && errors.Is(err, os.ErrClosed) {
 		return net.ErrClosed
@@ -40,8 +40,9 @@ func (s *socket) SetDeadline(t time.Time) error      { return unset(s.file.SetDe
 func (s *socket) SetReadDeadline(t time.Time) error  { return unset(s.file.SetReadDeadline(t)) }
 func (s *socket) SetWriteDeadline(t time.Time) error { return unset(s.file.SetWriteDeadline(t)) }
 
-// unset is closed for deadlines, where package os has no name for it. That they can
-// be set at all was seen when the connection was made.
+// unset translates every error of setting a deadline to net.ErrClosed: package os
+// has no exported error for it, and await has already shown that the file supports
+// deadlines.
 func unset(err error) error {
 	if err != nil {
 		return net.ErrClosed
@@ -53,7 +54,7 @@ func (s *socket) SyscallConn() (syscall.RawConn, error) { return s.file.SyscallC
 
 func (s *socket) RemoteAddr() net.Addr { return s.remote }
 
-// LocalAddr asks the kernel; without an answer it is the zero address.
+// LocalAddr returns the local address from the kernel, or the zero address.
 func (s *socket) LocalAddr() net.Addr {
 	var local net.TCPAddr
 	if raw, err := s.file.SyscallConn(); err == nil {

@@ -18,7 +18,7 @@ import (
 	"shoal/simfleet"
 )
 
-// Both ways to connect to an address come to the same.
+// Both ways to connect to an address have the same result.
 func ways() map[string]func(context.Context, *testing.T, netip.AddrPort, time.Duration) (net.Conn, error) {
 	return map[string]func(context.Context, *testing.T, netip.AddrPort, time.Duration) (net.Conn, error){
 		"direct": func(ctx context.Context, t *testing.T, to netip.AddrPort, limit time.Duration) (net.Conn, error) {
@@ -172,7 +172,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// The end of a run ends the wait, and is named.
+// The end of a run ends the wait, and is the error's cause.
 func TestInterrupted(t *testing.T) {
 	hole, free, err := simfleet.Blackhole()
 	if err != nil {
@@ -198,7 +198,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// A socket that is its own peer is known by its addresses.
+// A socket that is its own peer is detected by its addresses.
 func TestConnectedToItself(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
 	to := l.Addr().(*net.TCPAddr).AddrPort()
@@ -220,7 +220,7 @@ func TestConnectedToItself(t *testing.T) {
 	}
 }
 
-// What is asked of the socket, or of the address, beyond its kind is for net.Dialer.
+// Routes and addresses that need more than a plain socket are left to net.Dialer.
 func TestPlain(t *testing.T) {
 	for _, c := range []struct {
 		address string

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bindTo has a socket use one interface (SO_BINDTODEVICE).
+// bindTo binds a socket to one interface (SO_BINDTODEVICE).
 func bindTo(raw syscall.RawConn, name string) error {
 	var err error
 	if e := raw.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), name) }); e != nil {
@@ -19,13 +19,13 @@ func bindTo(raw syscall.RawConn, name string) error {
 	return nil
 }
 
-// boundUnacknowledged bounds how long writes to a host that has vanished wait.
+// boundUnacknowledged limits how long writes to a vanished host block.
 func boundUnacknowledged(raw syscall.RawConn) error {
 	return raw.Control(func(fd uintptr) { setUserTimeout(int(fd)) })
 }
 
-// setUserTimeout sets TCP_USER_TIMEOUT (RFC 5482). Where the kernel does not know
-// it, the deadlines do.
+// setUserTimeout sets TCP_USER_TIMEOUT (RFC 5482). Errors are ignored: the
+// deadlines of the phases remain.
 func setUserTimeout(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(unacknowledged.Milliseconds()))
 }

@@ -17,7 +17,7 @@ func bindTo(_ syscall.RawConn, name string) error {
 
 func boundUnacknowledged(syscall.RawConn) error { return nil }
 
-// direct leaves every connection to net.Dialer.
+// direct leaves all connections to net.Dialer.
 func direct(context.Context, netip.AddrPort, time.Time) (net.Conn, bool, error) {
 	return nil, false, nil
 }

@@ -16,16 +16,16 @@ import (
 	"shoal/internal/ssh/sshreason"
 )
 
-// A Dialer looks names up and connects, within Timeouts.Dial or, where that is
-// shorter, Timeouts.Connect; both are taken as they are, so that they have to be
-// filled in. It is safe for concurrent use.
+// A Dialer looks up names and connects, within the shorter of Timeouts.Dial and
+// Timeouts.Connect. Timeouts must have its defaults filled in. It is safe for
+// concurrent use.
 type Dialer struct {
 	Timeouts ssh.Timeouts
-	Clock    *clock.Clock // what the timeouts are kept by; nil means the time as it passes
+	Clock    *clock.Clock // for the timeouts; nil means the ordinary time
 }
 
-// Open implements ssh.Network. The look-up ends when the first connect
-// begins, which ControlContext sees.
+// Open implements ssh.Network. The phase resolve ends when the first connect
+// begins, as ControlContext sees.
 func (d Dialer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	a.Timeline.Enter(fleet.PhaseResolve)
 	route := a.Target.Route
@@ -54,8 +54,8 @@ func (d Dialer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	return conn, nil
 }
 
-// within dials, and dials again when what ended the dial was that this process
-// had been stopped meanwhile: the deadline had passed, whatever the kernel did.
+// within dials, and dials again if the deadline passed only because this process
+// was stopped meanwhile.
 func (d Dialer) within(ctx context.Context, limit time.Duration, a *ssh.Attempt, route *fleet.Route) (net.Conn, error) {
 	by := d.Clock.Now().Add(limit)
 	for {
@@ -68,7 +68,7 @@ func (d Dialer) within(ctx context.Context, limit time.Duration, a *ssh.Attempt,
 	}
 }
 
-// dialBy dials until the deadline, in the shorter way where that is the same.
+// dialBy dials until the deadline, with direct if it is equivalent.
 func dialBy(ctx context.Context, deadline time.Time, a *ssh.Attempt, route *fleet.Route) (net.Conn, error) {
 	if address, err := netip.ParseAddr(a.Target.Dialled()); err == nil && plain(address, route) && a.Target.Port != 0 {
 		conn, ok, err := direct(ctx, netip.AddrPortFrom(address, a.Target.Port), deadline)
@@ -81,20 +81,20 @@ func dialBy(ctx context.Context, deadline time.Time, a *ssh.Attempt, route *flee
 	return dial(within, a, route)
 }
 
-// plain says whether an address stands for itself alone, and nothing is asked of
-// the socket that needs more than its kind.
+// plain reports whether direct can connect to a: an ordinary address without socket
+// options.
 func plain(a netip.Addr, r *fleet.Route) bool {
 	return r.Bind == "" && r.BindInterface == "" && r.Family == "" &&
 		!a.Is4In6() && a.Zone() == "" && !a.IsUnspecified()
 }
 
-// Descriptor gives access to the socket of a connection that is nothing else: what
-// is read from and written to the one passes by the other. ok is false for others,
-// as those that count or trace what passes.
+// Descriptor returns the socket of a connection that is a bare socket, so that the
+// caller may bypass the net.Conn. ok is false for all others, such as those that
+// count or trace bytes.
 func Descriptor(c net.Conn) (raw syscall.RawConn, ok bool) { return descriptor(c) }
 
-// unacknowledged is how long the kernel waits for what it has sent to be
-// acknowledged, before it gives a connection up: 60 s.
+// unacknowledged is how long the kernel waits for acknowledgement of sent data
+// before it drops the connection: 60 s.
 const unacknowledged = time.Minute
 
 func dial(ctx context.Context, a *ssh.Attempt, route *fleet.Route) (net.Conn, error) {
@@ -110,8 +110,8 @@ func dial(ctx context.Context, a *ssh.Attempt, route *fleet.Route) (net.Conn, er
 			}
 			return boundUnacknowledged(raw)
 		},
-		// The SSH layer asks for signs of life; TCP's own would cost four system
-		// calls for each connection and tell less.
+		// The SSH layer sends keepalives; TCP's own would cost four system calls per
+		// connection and tell less.
 		KeepAlive: -1,
 	}
 	network := "tcp"

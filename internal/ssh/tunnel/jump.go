@@ -1,16 +1,15 @@
-// Package tunnel opens connections to targets through other hosts: jump hosts
-// (ssh -J, ProxyJump) and proxy commands. It implements ssh.Network.
+// Package tunnel opens connections to targets through jump hosts (ssh -J,
+// ProxyJump) and proxy commands. It implements ssh.Network.
 //
-// Call [New], give the Network to the Dialer, give that Dialer to [Network.Use],
-// because jump hosts are logged in to with the same keys and the same care, and
+// Call [New], pass the Network to the Dialer, pass that Dialer to [Network.Use],
+// which uses it to log in to jump hosts with the same keys and host-key checks, and
 // Close the Network after the last run.
 //
-// One connection to a jump host carries many targets, so that a run of ten
-// thousand targets starts some tens of connections at it. They are started one
-// at a time, and another one only when those that are there are full. A jump
-// host that cannot be reached or is lost is one cause, in the same words for
-// every target behind it; it is dialled again, at first at once and then not
-// before some time has passed.
+// Targets share connections to a jump host, so that a run of ten thousand targets
+// opens some tens of them. They are opened one at a time, and a further one only
+// when all others are full. If a jump host cannot be reached or is lost, every
+// target behind it fails with the same error. A lost jump host is dialled again at
+// once; after a failed dial the next one waits.
 package tunnel
 
 import (
@@ -31,24 +30,24 @@ import (
 	"shoal/internal/ssh/tcp"
 )
 
-// DefaultStreams is how many streams one connection to a jump host carries. sshd
-// needs a descriptor for each and has 1,024 where nobody changed it.
+// DefaultStreams is the default number of streams per connection to a jump host.
+// sshd needs a descriptor for each and by default has 1,024.
 const DefaultStreams = 200
 
-// maxConnections bounds the connections to one jump host.
+// maxConnections limits the connections to one jump host.
 const maxConnections = 64
 
-// Options say how jump hosts are used. They are not changed after New.
+// Options configure a Network. They must not be changed after New.
 type Options struct {
-	// Direct opens what needs no jump host, jump hosts among it. nil means TCP.
+	// Direct opens connections that need no jump host, including those to jump hosts.
+	// nil means TCP.
 	Direct ssh.Network
-	// Streams is how many targets share one connection to a jump host. 0 means
-	// DefaultStreams.
+	// Streams is the number of targets that share one connection to a jump host. 0
+	// means DefaultStreams.
 	Streams int
-	// Timeouts bound the waiting for a stream (Dial); zero values are the
-	// defaults.
+	// Timeouts.Dial limits the wait for a stream; zero values mean the defaults.
 	Timeouts ssh.Timeouts
-	// Clock is what these are kept by. nil means the time as it passes.
+	// Clock is the clock of the timeouts. nil means the ordinary time.
 	Clock *clock.Clock
 }
 
@@ -57,8 +56,8 @@ type Opener interface {
 	Tunnels(ctx context.Context, a *ssh.Attempt) (*client.Tunnels, error)
 }
 
-// A Network opens connections by each target's Route. It is safe for concurrent
-// use.
+// A Network opens connections according to each target's Route. It is safe for
+// concurrent use.
 type Network struct {
 	opts   Options
 	opener Opener
@@ -71,7 +70,7 @@ type Network struct {
 	pools map[poolKey]*pool
 }
 
-// New gives a Network. Use has to be called before a target with a jump host is
+// New returns a Network. Use must be called before a target with a jump host is
 // opened.
 func New(o Options) *Network {
 	o.Timeouts = o.Timeouts.WithDefaults()
@@ -86,7 +85,8 @@ func New(o Options) *Network {
 	return n
 }
 
-// Use says who logs in to jump hosts. It is called once, before any Open.
+// Use sets the Opener that logs in to jump hosts. It must be called once, before
+// any Open.
 func (n *Network) Use(o Opener) { n.opener = o }
 
 // Open implements ssh.Network.
@@ -119,11 +119,10 @@ func (n *Network) Close() error {
 	return nil
 }
 
-// maxTries bounds how often a stream is asked for, on another connection each
-// time.
+// maxTries limits the tries to open a stream, each on another connection.
 const maxTries = 3
 
-// through opens a stream to the target at a jump host.
+// through opens a stream to the target through the jump host hop.
 func (n *Network) through(ctx context.Context, a *ssh.Attempt, hop fleet.Target) (net.Conn, error) {
 	p := n.pool(hop)
 	for try := 1; ; try++ {
@@ -144,7 +143,7 @@ func (n *Network) through(ctx context.Context, a *ssh.Attempt, hop fleet.Target)
 	}
 }
 
-// passing says whether another connection to the jump host may do better.
+// passing reports whether a retry on another connection may succeed.
 func passing(err error) bool {
 	if r, ok := errors.AsType[*client.RefusedError](err); ok {
 		return r.Code == resourceShortage
@@ -156,7 +155,7 @@ func passing(err error) bool {
 // resourceShortage is SSH_OPEN_RESOURCE_SHORTAGE (RFC 4254 §5.1).
 const resourceShortage = 4
 
-// failure names what kept a target from being reached.
+// failure classifies the error that kept the target from being reached.
 func (n *Network) failure(ctx context.Context, a *ssh.Attempt, err error) *fleet.Error {
 	switch {
 	case ctx.Err() != nil:
@@ -171,10 +170,10 @@ func (n *Network) failure(ctx context.Context, a *ssh.Attempt, err error) *fleet
 	return sshreason.Refusal(a, fleet.PhaseDial, fleet.ReasonJumpFailed, err)
 }
 
-// pool gives the connections to a jump host, which targets share whose way to it and
-// judgement of it are the same.
+// pool returns the connections to a jump host. They are shared by targets with the
+// same route to it, host-key policy and keys.
 func (n *Network) pool(hop fleet.Target) *pool {
-	hops := []fleet.Target{hop} // the one that is dialled last first
+	hops := []fleet.Target{hop} // in reverse order of dialling
 	for r := hop.Route; r != nil && r.Via != nil; r = r.Via.Route {
 		hops = append(hops, *r.Via)
 	}
@@ -195,16 +194,16 @@ func (n *Network) pool(hop fleet.Target) *pool {
 	return p
 }
 
-// A poolKey tells jump hosts apart by everything that decides how one is reached,
-// judged and logged in to.
+// A poolKey identifies a jump host by everything that decides how it is reached,
+// checked and logged in to.
 type poolKey struct {
 	about  string
-	detail any   // Route.Detail: which files, policy and keys are the host's; equal ones are one pointer
-	via    *pool // of the jump host before it
+	detail any   // Route.Detail: files, policy and keys; equal ones are the same pointer
+	via    *pool // pool of the previous jump host
 }
 
-// keyOf gives the key without its via. All of the Route is in it, also what may
-// not matter: that costs a connection, the other way round costs more.
+// keyOf returns the key without via. It includes the whole Route, even fields that
+// may not matter: a superfluous connection costs less than a wrongly shared one.
 func keyOf(t fleet.Target) poolKey {
 	key := poolKey{about: fmt.Sprintf("%q %q", t.User, t.Address())}
 	if t.Route == nil {
@@ -214,13 +213,13 @@ func keyOf(t fleet.Target) poolKey {
 	if reflect.ValueOf(r.Detail).Comparable() {
 		key.detail, r.Detail = r.Detail, nil
 	}
-	failure := r.Err // in its words: it is another value for each target
+	failure := r.Err // compared by its text: each target has another value
 	r.Address, r.Via, r.Err = "", nil, nil
 	key.about = fmt.Sprintf("%s %#v %v", key.about, r, failure)
 	return key
 }
 
-// A stream gives its place on the connection back when it is closed.
+// A stream releases its place on the shared connection when it is closed.
 type stream struct {
 	*client.Tunnel
 	release func()
@@ -233,5 +232,6 @@ func (s *stream) Close() error {
 	return err
 }
 
-// retryAfter is how long a jump host that could not be reached is left alone.
+// retryAfter is the minimum time before a jump host that could not be reached is
+// dialled again.
 const retryAfter = 10 * time.Second

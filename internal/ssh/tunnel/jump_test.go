@@ -26,7 +26,8 @@ import (
 	"shoal/simfleet"
 )
 
-// relayTo makes this program a proxy command: it connects there and copies.
+// relayTo makes this program a proxy command: it connects to the address and
+// copies.
 const relayTo = "SHOAL_TEST_RELAY_TO"
 
 func TestMain(m *testing.M) {
@@ -104,7 +105,7 @@ func (s *site) dialer(t *testing.T, n *Network) *client.Dialer {
 	return d
 }
 
-// run gives the results of echo on the first hosts of the fleet.
+// run returns the results of echo on the first hosts of the fleet.
 func (s *site) run(t *testing.T, d ssh.Dialer, hosts int, route *fleet.Route) map[fleet.Outcome]int {
 	t.Helper()
 	targets := func(yield func(fleet.Target) bool) {
@@ -135,8 +136,8 @@ func (s *site) run(t *testing.T, d ssh.Dialer, hosts int, route *fleet.Route) ma
 	return outcomes
 }
 
-// Two thousand targets behind one server with OpenSSH's own limits: none is
-// lost, and no connection of ours is turned away.
+// Two thousand targets behind one server with OpenSSH's default limits: none is
+// lost, and none of our connections is turned away.
 func TestManyTargetsBehindOneBastion(t *testing.T) {
 	const hosts = 2000
 	s := newSite(t, hosts)
@@ -154,15 +155,15 @@ func TestManyTargetsBehindOneBastion(t *testing.T) {
 	}
 }
 
-// panicking judges by a panic.
+// panicking panics in Check.
 type panicking struct{ known }
 
 func (panicking) Algorithms(fleet.Target) []string { return nil }
 
 func (panicking) Check(fleet.Target, net.Addr, xssh.PublicKey) error { panic("judged") }
 
-// A panic while a jump host is logged in to is the failure of the targets behind it,
-// and one while it is heard that of the streams: neither ends the process.
+// A panic during the login to a jump host is the failure of the targets behind it,
+// a panic while reading from it that of the streams: neither ends the process.
 func TestPanicAtABastion(t *testing.T) {
 	s := newSite(t, 1)
 	hop, host := s.hop(), s.fleet.Host(0)
@@ -212,8 +213,8 @@ func TestTwoBastionsInARow(t *testing.T) {
 	}
 }
 
-// Jump hosts at one address share connections where the way to them and the
-// judgement of them are the same, and only there.
+// Jump hosts at one address share connections if, and only if, their route and
+// host-key checks are the same.
 func TestPoolsAreApart(t *testing.T) {
 	hop := func(route *fleet.Route) fleet.Target {
 		return fleet.Target{Host: fleet.Host{Name: "bastion"}, User: "me", Port: 22, Route: route}
@@ -294,8 +295,8 @@ func TestTwoProxiesToOneBastion(t *testing.T) {
 	}
 }
 
-// A bastion that cannot be reached is one cause, told of every target, and is
-// not dialled for each of them.
+// A bastion that cannot be reached is one failure, reported for every target, and
+// is not dialled for each of them.
 func TestLostBastionIsOneCause(t *testing.T) {
 	s := newSite(t, 1)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -336,7 +337,7 @@ func TestBastionRefusesATarget(t *testing.T) {
 	}
 }
 
-// A bastion that dies under running commands: what was sent is unknown.
+// A bastion dies under running commands: what was sent is unknown.
 func TestBastionDiesUnderACommand(t *testing.T) {
 	s := newSite(t, 1)
 	d := s.dialer(t, New(Options{}))
@@ -440,7 +441,7 @@ func TestProxyCommand(t *testing.T) {
 	}
 }
 
-// A bastion that shoal's own client shares no algorithm with is a cause like any
+// A bastion with which shoal's own client shares no algorithm is a failure like any
 // other.
 func TestBastionWithoutACommonAlgorithm(t *testing.T) {
 	s := newSite(t, 1, sshdtest.WithKex("diffie-hellman-group14-sha256"))

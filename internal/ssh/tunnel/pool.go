@@ -15,16 +15,16 @@ import (
 	"shoal/internal/ssh/client"
 )
 
-// A pool is the connections to one jump host.
+// A pool holds the connections to one jump host.
 type pool struct {
 	network *Network
 	hop     fleet.Target
 
 	mu       sync.Mutex
 	members  []*member
-	underway chan struct{} // closed when the dial that goes on is over; nil: none
-	err      error         // how the last one failed; nil: it did not
-	until    time.Time     // when another one may be tried
+	underway chan struct{} // closed when the current dial is over; nil: none
+	err      error         // error of the last dial; nil: it succeeded
+	until    time.Time     // no dial before, if err is not nil
 	closed   bool
 }
 
@@ -44,7 +44,7 @@ func (m *member) alive() bool {
 	}
 }
 
-// acquire takes a place on a connection, and dials where none has one.
+// acquire reserves a stream on a connection, and dials if all are full.
 func (p *pool) acquire(ctx context.Context) (*member, error) {
 	for {
 		p.mu.Lock()
@@ -71,7 +71,7 @@ func (p *pool) acquire(ctx context.Context) (*member, error) {
 	}
 }
 
-// free gives the least used connection that has a place.
+// free returns the least used connection that is not full. mu must be held.
 func (p *pool) free() *member {
 	p.members = slices.DeleteFunc(p.members, func(m *member) bool { return !m.alive() && m.streams == 0 })
 	var best *member
@@ -88,7 +88,8 @@ var (
 	errClosed = errors.New("the jump hosts are no longer in use")
 )
 
-// mayDial says why no other connection is to be tried now.
+// mayDial returns an error if no further connection may be dialled now. mu must be
+// held.
 func (p *pool) mayDial() error {
 	switch {
 	case p.closed || p.network.ctx.Err() != nil:
@@ -101,8 +102,8 @@ func (p *pool) mayDial() error {
 	return nil
 }
 
-// dial adds a connection. It belongs to no target, so that none that gives up
-// takes it from the others.
+// dial adds a connection. It is independent of any target's context, so that a
+// target that gives up does not cancel it for the others.
 func (p *pool) dial() {
 	t, err := p.connect()
 	p.mu.Lock()
@@ -119,10 +120,10 @@ func (p *pool) dial() {
 	}
 }
 
-// maxDials is how often a jump host is dialled before it counts as lost.
+// maxDials is the number of dials before the jump host counts as unreachable.
 const maxDials = 3
 
-// connect logs in, and tries again where the cause may pass.
+// connect logs in, and retries transient failures.
 func (p *pool) connect() (*client.Tunnels, error) {
 	ctx := p.network.ctx
 	for try := 1; ; try++ {
@@ -144,8 +145,8 @@ func (p *pool) connect() (*client.Tunnels, error) {
 	}
 }
 
-// login logs in once. A panic is its error: this goroutine is no target's, so that
-// one would end the process.
+// login logs in once. It returns a panic as an error: this goroutine belongs to no
+// target, so that a panic would end the process.
 func (p *pool) login(ctx context.Context) (t *client.Tunnels, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -155,8 +156,8 @@ func (p *pool) login(ctx context.Context) (t *client.Tunnels, err error) {
 	return p.network.opener.Tunnels(ctx, &ssh.Attempt{Target: p.hop})
 }
 
-// mayPass reports whether another dial may not fail for this. One that has used
-// up the connect timeout is not followed by another.
+// mayPass reports whether f is transient. A dial that has used up the connect
+// timeout is not retried.
 func mayPass(f *fleet.Error) bool {
 	if errors.Is(f, ssh.ErrConnectTimeout) {
 		return false
@@ -169,7 +170,8 @@ func mayPass(f *fleet.Error) bool {
 	return false
 }
 
-// wait waits before another dial: up to a second, then up to two.
+// wait waits before another dial: up to 1 s after the first, up to 2 s after the
+// second. It reports false if ctx ends.
 func wait(ctx context.Context, try int) bool {
 	select {
 	case <-time.After(time.Duration(try) * rand.N(time.Second)):
@@ -179,15 +181,15 @@ func wait(ctx context.Context, try int) bool {
 	}
 }
 
-// release gives a place back.
+// release returns a stream's place to its connection.
 func (p *pool) release(m *member) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m.streams--
 }
 
-// failed gives the place of a stream that was refused back, and expects no more
-// of a connection that has reached the server's limit.
+// failed releases the place of a refused stream, and lowers the limit of a
+// connection that has reached the server's.
 func (p *pool) failed(m *member, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -17,8 +17,8 @@ import (
 	"shoal/internal/ssh/sshreason"
 )
 
-// proxy starts a program whose standard input and output are the connection. No
-// shell is involved.
+// proxy starts a program whose standard input and output are the connection. It
+// uses no shell.
 func (n *Network) proxy(ctx context.Context, a *ssh.Attempt, argv []string) (net.Conn, error) {
 	fail := func(err error) (net.Conn, error) {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonJumpFailed, fmt.Errorf("the proxy command %q: %w", argv[0], err))
@@ -32,7 +32,7 @@ func (n *Network) proxy(ctx context.Context, a *ssh.Attempt, argv []string) (net
 	c.cmd = exec.CommandContext(n.ctx, argv[0], argv[1:]...)
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = theirs, theirs, &c.complaint
 	c.cmd.WaitDelay = time.Second
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a Ctrl-C is ours to pass on
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C must not reach it directly
 	if err := c.cmd.Start(); err != nil {
 		_ = ours.Close()
 		return fail(err)
@@ -45,7 +45,7 @@ func (n *Network) proxy(ctx context.Context, a *ssh.Attempt, argv []string) (net
 	return c, nil
 }
 
-// socketPair gives both ends of a stream.
+// socketPair returns both ends of a stream.
 func socketPair() (ours net.Conn, theirs *os.File, err error) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
@@ -71,11 +71,11 @@ type proxied struct {
 	cmd       *exec.Cmd
 	complaint complaint
 	closing   sync.Once
-	exited    chan struct{} // closed when err stands
+	exited    chan struct{} // closed when err is set
 	err       error
 }
 
-// Read tells why there is nothing to read: the program may have failed.
+// Read adds the program's failure to the error.
 func (c *proxied) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if err != nil && !sshreason.TimedOut(err) && !errors.Is(err, net.ErrClosed) {
@@ -84,8 +84,8 @@ func (c *proxied) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// why gives the program's failure as the cause of err, where it has failed. One
-// that has closed its end may live on.
+// why returns the program's failure instead of err if it fails within 1 s. A
+// program that has closed its end may keep running.
 func (c *proxied) why(err error) error {
 	patience := time.NewTimer(time.Second)
 	defer patience.Stop()
@@ -103,8 +103,8 @@ func (c *proxied) why(err error) error {
 	}
 }
 
-// Close ends the program too: it is told by the end of its input, and killed
-// when that does not help.
+// Close closes the program's input, and kills the program if it has not exited
+// after 1 s.
 func (c *proxied) Close() error {
 	err := net.ErrClosed
 	c.closing.Do(func() {
