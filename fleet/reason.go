@@ -83,3 +83,14 @@ const (
 	// the run itself
 	ReasonBrake Reason = "brake" // too many failures, or a failed check between stages
 )
+
+// Transient reports whether a connection that ended for this reason before its
+// command was sent may succeed at another attempt.
+func (r Reason) Transient() bool {
+	switch r {
+	case ReasonResolveTimeout, ReasonResolveFailed, ReasonDialTimeout, ReasonJumpFailed, ReasonConnReset, ReasonConnClosed,
+		ReasonThrottled, ReasonBannerTimeout, ReasonKexTimeout:
+		return true
+	}
+	return false
+}

@@ -25,21 +25,10 @@ const (
 	retryBurst = 32
 )
 
-// maxTries lists the transient reasons and how many attempts may end for each. 0
-// means up to Options.Attempts.
-var maxTries = map[fleet.Reason]int{
-	fleet.ReasonResolveTimeout: 0,
-	fleet.ReasonResolveFailed:  0,
-	fleet.ReasonDialTimeout:    0,
-	fleet.ReasonJumpFailed:     0,
-	fleet.ReasonConnReset:      0,
-	fleet.ReasonConnClosed:     0,
-	fleet.ReasonThrottled:      0,
-	// A server that stalls once may be busy. One that stalls twice is broken, and each
-	// attempt takes the whole deadline.
-	fleet.ReasonBannerTimeout: 2,
-	fleet.ReasonKexTimeout:    2,
-}
+// maxStalls is how many attempts may end because the server stalls. One that stalls
+// once may be busy; one that stalls twice is broken, and each attempt takes the
+// whole deadline.
+const maxStalls = 2
 
 // retries decides which attempts are followed by another.
 type retries struct {
@@ -71,12 +60,12 @@ func (r *retries) canPass(end fleet.End, t fleet.Target, n int) bool {
 		if errors.Is(end.Err, ssh.ErrConnectTimeout) || silentProxy(end, t) {
 			return false
 		}
-		most, ok := maxTries[end.Reason]
+		stalled := end.Reason == fleet.ReasonBannerTimeout || end.Reason == fleet.ReasonKexTimeout
 		// A server that closes during authentication rejects this client, not the load.
 		byServer := end.Reason == fleet.ReasonConnClosed && end.Phase >= fleet.PhaseAuth
-		return ok && !byServer && (most == 0 || n < most)
+		return end.Reason.Transient() && !byServer && (!stalled || n < maxStalls)
 	case fleet.OutcomeUnknown:
-		return r.idempotent && isTransient(end.Reason)
+		return r.idempotent && mayEndOtherwise(end.Reason)
 	}
 	return false
 }
@@ -87,10 +76,10 @@ func silentProxy(end fleet.End, t fleet.Target) bool {
 	return end.Reason == fleet.ReasonBannerTimeout && t.Route != nil && t.Route.Via == nil && len(t.Route.ProxyCommand) > 0
 }
 
-// isTransient reports whether another attempt may end differently. Excluded are
+// mayEndOtherwise reports whether another attempt may end differently. Excluded are
 // ends that do not depend on the network: a command that took too long would do so
 // again, and one that was started once is refused each time.
-func isTransient(reason fleet.Reason) bool {
+func mayEndOtherwise(reason fleet.Reason) bool {
 	switch reason {
 	case fleet.ReasonInterrupted, fleet.ReasonInternal, fleet.ReasonTimeout, fleet.ReasonStoreFailed,
 		fleet.ReasonAlreadyStarted, fleet.ReasonNoReceipt:

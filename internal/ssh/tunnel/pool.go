@@ -159,15 +159,7 @@ func (p *pool) login(ctx context.Context) (t *client.Tunnels, err error) {
 // mayPass reports whether f is transient. A dial that has used up the connect
 // timeout is not retried.
 func mayPass(f *fleet.Error) bool {
-	if errors.Is(f, ssh.ErrConnectTimeout) {
-		return false
-	}
-	switch f.Reason {
-	case fleet.ReasonConnReset, fleet.ReasonConnClosed, fleet.ReasonDialTimeout, fleet.ReasonThrottled,
-		fleet.ReasonBannerTimeout, fleet.ReasonKexTimeout, fleet.ReasonJumpFailed:
-		return true
-	}
-	return false
+	return f.Reason.Transient() && !errors.Is(f, ssh.ErrConnectTimeout)
 }
 
 // wait waits before another dial: up to 1 s after the first, up to 2 s after the
