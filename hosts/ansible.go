@@ -11,12 +11,12 @@ import (
 	"shoal/hosts/internal/problem"
 )
 
-// An ansibles is the Ansible inventories of a run: what they know of hosts.
+// ansibles holds what the Ansible inventories of a run know about hosts.
 type ansibles struct {
 	inv *ansible.Inventory
-	// byName finds a host whatever the case of its name.
+	// byName has the hosts by their names, regardless of case.
 	byName map[string]*ansible.Host
-	// unused counts hosts by what they are told and shoal does not follow.
+	// unused counts hosts by the unsupported connection variable that they set.
 	unused map[string]int
 	judged map[*ansible.Host]*found
 	told   map[string]ansible.Value // of the host that is being judged
@@ -34,8 +34,8 @@ func newAnsibles(inv *ansible.Inventory) *ansibles {
 	return a
 }
 
-// The variables that say how a host is reached, the older name last: it counts
-// where both are there, as in Ansible (plugins/connection/ssh.py).
+// The variables that determine how a host is reached, the older name last: it takes
+// precedence if both are set, as in Ansible (plugins/connection/ssh.py).
 var (
 	addressVars  = []string{"ansible_host", "ansible_ssh_host"}
 	portVars     = []string{"ansible_port", "ansible_ssh_port"}
@@ -51,14 +51,14 @@ var unusedVars = []string{
 	"ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args", "ansible_become",
 }
 
-// isPassword says whether a variable holds a secret, which never becomes an
-// attribute: attributes reach commands and records.
+// isPassword reports whether a variable holds a secret. Secrets never become attributes,
+// because attributes appear in commands and records.
 func isPassword(name string) bool {
 	return strings.HasPrefix(name, "ansible_") &&
 		(strings.HasSuffix(name, "_pass") || strings.HasSuffix(name, "_password") || strings.HasSuffix(name, "_passphrase"))
 }
 
-// judge makes an entry of a host, once; an error says why it cannot be one.
+// judge converts a host to an entry, once; the error is the reason why it cannot be used.
 func (a *ansibles) judge(h *ansible.Host) (*found, error) {
 	if f := a.judged[h]; f != nil {
 		return f, nil
@@ -97,7 +97,7 @@ func (a *ansibles) judge(h *ansible.Host) (*found, error) {
 	return f, nil
 }
 
-// reach takes from a host's variables how it is reached.
+// reach sets address, user, port and key from a host's variables.
 func (f *found) reach(told map[string]ansible.Value) error {
 	connection, err := pickVar(told, "ansible_connection")
 	if err != nil {
@@ -139,8 +139,8 @@ func (f *found) reach(told map[string]ansible.Value) error {
 	return err
 }
 
-// pickVar gives the last of the names that is told, "" where none is. A template
-// cannot be used: it would have to be evaluated.
+// pickVar returns the value of the last of the names that is set, "" if none is. A template
+// is an error, because templates are not evaluated.
 func pickVar(told map[string]ansible.Value, names ...string) (string, error) {
 	for _, name := range slices.Backward(names) {
 		v, there := told[name]
@@ -164,8 +164,8 @@ func pickVar(told map[string]ansible.Value, names ...string) (string, error) {
 	return "", nil
 }
 
-// about adds to an entry what the inventories know of the host that it names. What
-// the entry says itself counts first.
+// about returns what the inventories know of the host that an entry names. What the entry
+// itself says takes precedence.
 func (a *ansibles) about(h fleet.Host) (f *found, err error) {
 	known := a.byName[canonical(h.Name)]
 	if known == nil {

@@ -13,9 +13,8 @@ import (
 	"shoal/hosts/limit"
 )
 
-// load puts the list together. Where @groups or patterns are named, the sources
-// that have groups are read before the expressions that use them; problems keep
-// the order of the options all the same.
+// load builds the list. If @groups or patterns are used, the sources that have groups are read
+// before the expressions that use them; problems keep the order of the options.
 func (l *loader) load() *List {
 	early := l.usesGroups()
 	var sourced []found
@@ -57,7 +56,7 @@ func (l *loader) load() *List {
 	return l.finish(c)
 }
 
-// apart runs something and keeps its problems from the others.
+// apart runs read and returns its problems separately from the others.
 func (l *loader) apart(read func()) *Problems {
 	before := l.problems
 	l.problems = Problems{}
@@ -67,13 +66,13 @@ func (l *loader) apart(read func()) *Problems {
 	return &apart
 }
 
-// usesGroups says whether something is named that other sources explain: a pattern,
-// a group or a wildcard.
+// usesGroups reports whether the options contain something that is resolved by other sources:
+// a pattern, a group or a wildcard.
 func (l *loader) usesGroups() bool {
 	return len(l.opts.Patterns) > 0 || slices.ContainsFunc(l.opts.Hosts, namesGroup) || slices.ContainsFunc(l.opts.Exclude, namesGroup)
 }
 
-// namesGroup looks for * and ?, and for an @ with no user before it.
+// namesGroup reports whether text contains * or ?, or an @ without a user before it.
 func namesGroup(text string) bool {
 	for i := range len(text) {
 		switch text[i] {
@@ -91,7 +90,7 @@ func namesGroup(text string) bool {
 // ownSource is the name of the groups of Files and Inventories.
 const ownSource = "inventory"
 
-// groups answers for @group: what was read here first, then Options.Groups.
+// groups resolves @group: first from the sources read here, then from Options.Groups.
 func (l *loader) groups() expr.Groups {
 	all, _ := l.universe.Group(limit.All)
 	if len(all) == 0 {
@@ -153,8 +152,8 @@ func (l *loader) loadAnsible() {
 	l.ansibles = newAnsibles(inv)
 }
 
-// adder gives what takes the hosts that are meant, with what the inventories know
-// of them.
+// adder returns the function that adds selected hosts, with what the inventories know
+// about them.
 func (l *loader) adder(c *collector) func(found) {
 	if l.ansibles == nil {
 		return func(f found) { c.add(f) }
@@ -174,7 +173,7 @@ func (l *loader) adder(c *collector) func(found) {
 	}
 }
 
-// chosen gives the names that Patterns choose; nil means all.
+// chosen returns the names that Patterns choose; nil means all.
 func (l *loader) chosen() map[string]bool {
 	if len(l.opts.Patterns) == 0 {
 		return nil
@@ -191,7 +190,7 @@ func (l *loader) chosen() map[string]bool {
 	return chosen
 }
 
-// addAnsible takes the hosts of the inventories, unless they only tell about others.
+// addAnsible adds the hosts of the inventories, unless these only describe other hosts.
 func (l *loader) addAnsible(c *collector, chosen map[string]bool) {
 	if l.ansibles == nil || chosen == nil && len(l.opts.Hosts) > 0 {
 		return
@@ -215,7 +214,7 @@ func (l *loader) addAnsible(c *collector, chosen map[string]bool) {
 	}
 }
 
-// excluded says whether a host that cannot be used is not wanted anyway.
+// excluded reports whether a host that cannot be used is excluded anyway.
 func (l *loader) excluded(c *collector, name string) bool {
 	if !c.rules.match(key{name: canonical(name)}) {
 		return false
@@ -224,7 +223,7 @@ func (l *loader) excluded(c *collector, name string) bool {
 	return true
 }
 
-// finish makes the list of what was collected.
+// finish builds the list from the collected hosts.
 func (l *loader) finish(c *collector) *List {
 	if l.problems.Total > 0 {
 		return nil

@@ -14,7 +14,7 @@ import (
 	"shoal/hosts"
 )
 
-// told gives everything known of every host, a line each.
+// told returns everything known of every host, a line each.
 func told(l *hosts.List) []string {
 	var lines []string
 	for e := range l.Entries() {

@@ -14,7 +14,7 @@ import (
 	"shoal/hosts/internal/problem"
 )
 
-// keep reduces a list to some of its places, in their order.
+// keep reduces a list to the hosts at some indexes, in that order.
 func (l *List) keep(places []int) {
 	hosts, details := l.Hosts[:0:0], l.details[:0:0]
 	for _, place := range places {
@@ -70,13 +70,13 @@ func (l *loader) where(list *List) {
 	list.keep(places)
 }
 
-// A picking is how many hosts to choose, of how many parts.
+// A picking is how many hosts to choose from each part.
 type picking struct {
 	count int
-	attr  string // one part for every value of it; "" means all are one
+	attr  string // each value of this attribute is one part; "" means one part in all
 }
 
-// ParsePick reads N or N/attribute, so that options can be judged before anything is
+// ParsePick validates N or N/attribute, so that options can be checked before anything is
 // read. Errors have a method Hint() string.
 func ParsePick(text string) error {
 	_, err := parsePick(text)
@@ -98,7 +98,7 @@ func parsePick(text string) (picking, error) {
 	return picking{count, name}, nil
 }
 
-// pick keeps hosts chosen at random as Options.Pick says.
+// pick keeps hosts chosen at random according to Options.Pick.
 func (l *loader) pick(list *List) {
 	if l.opts.Pick == "" || l.problems.Total > 0 {
 		return
@@ -128,8 +128,8 @@ func (l *loader) pick(list *List) {
 	list.Notices = append(list.Notices, notice)
 }
 
-// parts sorts places by the value of an attribute, in the order in which values are
-// met, and counts the hosts that have none.
+// parts groups indexes by the value of an attribute, in the order of first occurrence, and
+// counts the hosts that do not have it.
 func (l *List) parts(name string) (parts [][]int, without int) {
 	if name == "" {
 		all := make([]int, len(l.Hosts))
@@ -156,7 +156,7 @@ func (l *List) parts(name string) (parts [][]int, without int) {
 	return parts, without
 }
 
-// chooseFrom draws count places of each part, all equally likely, and sorts them.
+// chooseFrom draws count indexes from each part with equal probability and sorts them.
 func chooseFrom(parts [][]int, count int, seed uint64) []int {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], seed)
@@ -174,7 +174,7 @@ func chooseFrom(parts [][]int, count int, seed uint64) []int {
 	return places
 }
 
-// freshSeed is one that nobody can foresee, short enough to be typed.
+// freshSeed returns an unpredictable seed that is short enough to be typed.
 func freshSeed() uint64 {
 	var b [8]byte
 	_, _ = cryptorand.Read(b[:]) // it never fails (crypto/rand)

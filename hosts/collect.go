@@ -8,14 +8,14 @@ import (
 	"shoal/hosts/internal/problem"
 )
 
-// A key is what makes two entries the same login at the same server.
+// A key identifies a login at a server: entries with equal keys are duplicates.
 type key struct {
 	user, name string
 	port       uint16
 }
 
-// A collector keeps the hosts that are neither excluded nor doubled, and joins
-// what several entries say of one host.
+// A collector keeps the hosts that are neither excluded nor duplicates, and merges
+// what several entries say about one host.
 type collector struct {
 	opts     Options
 	rules    *exclusions
@@ -24,7 +24,7 @@ type collector struct {
 	details  []detail // as in List
 	builder  attr.Builder
 	seen     map[key]int
-	sections map[int]string // where a host was last met, if in one
+	sections map[int]string // the section in which a host was last found, if any
 	doubled  sample
 	excluded int
 }
@@ -33,7 +33,7 @@ func newCollector(opts Options, rules *exclusions, problems *problem.Problems) *
 	return &collector{opts: opts, rules: rules, problems: problems, seen: make(map[key]int), sections: make(map[int]string)}
 }
 
-// add takes an entry, with what others know of its host.
+// add adds an entry, with what other sources know about its host.
 func (c *collector) add(f found, others ...*found) {
 	at, kept := c.place(f)
 	if !kept {
@@ -47,7 +47,7 @@ func (c *collector) add(f found, others ...*found) {
 	}
 }
 
-// place finds the place of an entry's host in the list, unless it is excluded.
+// place returns the index of an entry's host in the list, unless the host is excluded.
 func (c *collector) place(f found) (at int, kept bool) {
 	h := f.host
 	if h.Port == 0 {
@@ -70,7 +70,7 @@ func (c *collector) place(f found) (at int, kept bool) {
 		c.seen[k] = at
 		c.hosts = append(c.hosts, h)
 	} else if !f.known && f.section == c.sections[at] {
-		// A host in two groups of a host file is what groups are for.
+		// A host may be in several groups of a host file: no duplicate.
 		c.doubled.add(h)
 	}
 	if f.section != "" {
@@ -79,7 +79,7 @@ func (c *collector) place(f found) (at int, kept bool) {
 	return at, true
 }
 
-// join adds what an entry says to what is known of a host. Sources that contradict
+// join merges an entry into what is known about a host. Sources that contradict
 // each other are a problem: either may be wrong.
 func (c *collector) join(at int, f found) {
 	for len(c.details) <= at {
@@ -131,7 +131,7 @@ func (c *collector) contradiction(f found, what, has, says string) {
 	})
 }
 
-// empty says why there is no host.
+// empty returns the reason why there is no host.
 func (c *collector) empty() Problem {
 	if c.excluded > 0 {
 		return Problem{

@@ -8,19 +8,20 @@ import (
 	"shoal/hosts/internal/problem"
 )
 
-// A found is an entry of a source on its way into the list.
+// A found is an entry that was read from a source and is not yet in the list.
 type found struct {
 	host fleet.Host
 	at   place
-	// section is the group of a host file under which it stands, "" for none.
+	// section is the group header of the host file above the entry, "" for none.
 	section string
-	// facts are what the source says beside the name; nil for most.
+	// facts are what the source says besides the name; nil for most entries.
 	facts *facts
-	// known marks what tells about hosts that others name: it is no duplicate.
+	// known marks an entry that only describes a host named by another source, so that
+	// it is no duplicate.
 	known bool
 }
 
-// Facts are what a source says of a host. Hosts of one line share them.
+// facts are what a source says about a host. Hosts of one line share them.
 type facts struct {
 	address, identity string
 	attrs             []attribute
@@ -37,7 +38,7 @@ func (f *facts) each(yield func(string, string) bool) {
 	}
 }
 
-// set adds an attribute; the same one twice in an entry is an error.
+// set adds an attribute; setting one twice in an entry is an error.
 func (f *facts) set(name, value string) error {
 	if err := attr.Check(name, value); err != nil {
 		return err
@@ -54,7 +55,7 @@ func (f *facts) set(name, value string) error {
 	return nil
 }
 
-// checkAddressee holds an address to dial to the rules of a host name.
+// checkAddressee checks that a dial address is a valid host name or address.
 func checkAddressee(address string) error {
 	h, err := ParseHost(address)
 	if err == nil && (h.User != "" || h.Port != 0) {
@@ -66,7 +67,7 @@ func checkAddressee(address string) error {
 	return nil
 }
 
-// checkIdentity holds the path of a key to what can be one.
+// checkIdentity checks the path of a key file.
 func checkIdentity(path string) error {
 	if f := checkBytes(path); f != nil {
 		return fmt.Errorf("key file %q: %w", problem.Bounded(path), f)

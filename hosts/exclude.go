@@ -2,8 +2,8 @@ package hosts
 
 import "shoal/fleet"
 
-// exclusions are the hosts to leave out. In their keys "" and 0 stand for any
-// user and any port.
+// exclusions are the hosts to exclude. In their keys "" and 0 mean any user and any
+// port.
 type exclusions struct {
 	byKey map[key]*exclusion
 	order []*exclusion
@@ -18,7 +18,7 @@ func newExclusions() *exclusions {
 	return &exclusions{byKey: make(map[key]*exclusion)}
 }
 
-// add takes a host once, however often it is written.
+// add adds a host unless it is there already.
 func (e *exclusions) add(h fleet.Host) {
 	k := key{user: h.User, name: canonical(h.Name), port: h.Port}
 	if e.byKey[k] == nil {
@@ -28,8 +28,7 @@ func (e *exclusions) add(h fleet.Host) {
 	}
 }
 
-// match says whether an entry is left out, and marks all exclusions that meant
-// it.
+// match reports whether an entry is excluded, and marks all exclusions that match it.
 func (e *exclusions) match(k key) bool {
 	if len(e.byKey) == 0 {
 		return false
@@ -48,7 +47,7 @@ func (e *exclusions) match(k key) bool {
 	return matched
 }
 
-// idle gives the exclusions that met no host.
+// idle returns the exclusions that matched no host.
 func (e *exclusions) idle() sample {
 	var idle sample
 	for _, x := range e.order {

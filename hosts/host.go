@@ -12,13 +12,12 @@ import (
 // ParseHost reads one entry without ranges: [user@]host[:port], [v6]:port or a
 // bare IPv6 address. The user ends at the last @.
 //
-// A host name is an IPv6 address, with a zone if need be, or at most 255 bytes
+// A host name is an IPv6 address, optionally with a zone, or at most 255 bytes
 // (RFC 1035 §2.3.4) of letters, digits, '.', '-' and '_', at least one of them a
-// letter or digit, not beginning with '-'. That is less than OpenSSH accepts
-// (ssh.c, valid_hostname) and keeps out whatever a shell, a path, an option
-// parser or a known_hosts pattern would read more into. A user name follows
-// OpenSSH's rule (ssh.c, valid_ruser), with blanks refused altogether; see
-// [CheckUser].
+// letter or digit, not beginning with '-'. OpenSSH accepts more (ssh.c,
+// valid_hostname); this excludes all characters with a meaning for a shell, a path, an
+// option parser or a known_hosts pattern. User names follow OpenSSH's rule (ssh.c,
+// valid_ruser), except that blanks are not allowed; see [CheckUser].
 //
 // Errors do not repeat the text; they have a method Hint() string.
 func ParseHost(text string) (fleet.Host, error) {
@@ -84,8 +83,8 @@ func parsePort(text string) (uint16, error) {
 	return uint16(port), nil
 }
 
-// canonical is the name by which duplicates are found: host names without
-// regard to case (RFC 4343), addresses in their shortest form.
+// canonical returns the name used to find duplicates: host names in one case
+// (RFC 4343), addresses in their shortest form.
 func canonical(name string) string {
 	if strings.IndexByte(name, ':') >= 0 {
 		if addr, err := netip.ParseAddr(name); err == nil {

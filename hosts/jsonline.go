@@ -86,7 +86,7 @@ func (f *found) setJSON(name string, n *ordered.Node) error {
 	return f.facts.set(name, n.Text)
 }
 
-// setGroups takes a list of names.
+// setGroups sets the groups from a list of names.
 func (f *found) setGroups(n *ordered.Node) error {
 	const hint = `write "groups": ["web", "eu"]`
 	if n.Kind != ordered.List {
@@ -101,7 +101,7 @@ func (f *found) setGroups(n *ordered.Node) error {
 	return nil
 }
 
-// joinHost adds what part says to h; where both say another thing, neither counts.
+// joinHost merges part into h; it is an error if they contradict each other.
 func joinHost(h *fleet.Host, part fleet.Host) error {
 	if h.User != "" && part.User != "" && h.User != part.User {
 		return &fault{fmt.Sprintf("user is %q and %q", h.User, part.User), "write it once"}

@@ -11,19 +11,19 @@ import (
 	"unicode/utf8"
 )
 
-// A lineReader cuts a source into lines in bounded memory.
+// A lineReader splits a source into lines in bounded memory.
 type lineReader struct {
 	buf  *bufio.Reader
-	line int // of the last one read, from 1
+	line int // number of the last line read, from 1
 }
 
 func newLineReader(r io.Reader) *lineReader {
 	return &lineReader{buf: bufio.NewReaderSize(r, MaxLine+len("\r\n"))}
 }
 
-// byteOrder passes over a UTF-8 byte-order mark and refuses UTF-16.
+// byteOrder skips a UTF-8 byte-order mark and refuses UTF-16.
 func (l *lineReader) byteOrder() error {
-	start, _ := l.buf.Peek(3) // an error shows again at the first line
+	start, _ := l.buf.Peek(3) // next returns the error again
 	switch {
 	case bytes.HasPrefix(start, []byte("\xef\xbb\xbf")):
 		_, err := l.buf.Discard(3)
@@ -34,8 +34,8 @@ func (l *lineReader) byteOrder() error {
 	return nil
 }
 
-// next gives the next line without its end, valid until the following call, or
-// only its beginning where it is too long. After the last line it gives io.EOF.
+// next returns the next line without its line end, valid until the following call, or only
+// its beginning if it is too long. After the last line it returns io.EOF.
 func (l *lineReader) next() (text []byte, tooLong bool, err error) {
 	text, err = l.buf.ReadSlice('\n')
 	l.line++
@@ -44,7 +44,7 @@ func (l *lineReader) next() (text []byte, tooLong bool, err error) {
 		return text, true, l.discardLine()
 	}
 	if len(text) > 0 && errors.Is(err, io.EOF) {
-		err = nil // the next call says it again
+		err = nil // the next call returns it again
 	}
 	text = bytes.TrimSuffix(text, []byte("\n"))
 	text = bytes.TrimSuffix(text, []byte("\r"))
@@ -63,7 +63,7 @@ func (l *lineReader) discardLine() error {
 	}
 }
 
-// lineText gives what counts of a line: no comment, no blanks around it.
+// lineText returns a line without its comment and surrounding blanks.
 func lineText(line string) string {
 	for i := range len(line) {
 		if line[i] == '#' && (i == 0 || line[i-1] == ' ' || line[i-1] == '\t') {
@@ -74,8 +74,8 @@ func lineText(line string) string {
 	return strings.Trim(line, " \t")
 }
 
-// checkBytes refuses what makes a text look like another than it is, comments
-// included: a lone CR or a NUL would hide hosts in them.
+// checkBytes refuses bytes that make a text look different from what it is, also in
+// comments: a lone CR or a NUL there could hide hosts.
 func checkBytes(text string) *fault {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' && c != '\t' || c > '~' {
@@ -103,14 +103,14 @@ func checkRunes(text string) *fault {
 	return nil
 }
 
-// isBroken tells a real U+FFFD from what stands for bad bytes.
+// isBroken reports whether text begins with invalid UTF-8 and not with a real U+FFFD.
 func isBroken(text string) bool {
 	_, size := utf8.DecodeRuneInString(text)
 	return size == 1
 }
 
-// checkInvisible refuses characters that look like a blank or like nothing. It
-// is for what is left after comments are gone.
+// checkInvisible refuses characters that look like a blank or are invisible. It is
+// called after comments were removed.
 func checkInvisible(text string) *fault {
 	for i, r := range text {
 		if r < utf8.RuneSelf {

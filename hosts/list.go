@@ -11,36 +11,36 @@ import (
 type List struct {
 	// Hosts is never empty.
 	Hosts []fleet.Host
-	// Notices are what a person should know and need not act on, one bounded
-	// line each: duplicates removed, exclusions that met no host.
+	// Notices are messages for the user that need no action, one bounded line each,
+	// such as duplicates removed or exclusions that matched no host.
 	Notices []string
 
-	// details are of the hosts in the same places; shorter where the last ones
+	// details has the details by index in Hosts; it is shorter if the last hosts
 	// have none.
 	details []detail
 }
 
-// A detail is what is known of a host beside its name.
+// A detail is what is known about a host besides its name.
 type detail struct {
 	address, identity string
 	attrs             attr.Set
 }
 
-// An Entry is a host with what the inventory knows of it.
+// An Entry is a host with what the inventory knows about it.
 type Entry struct {
-	// Host is how people see it, and how known_hosts is searched.
+	// Host is the host as displayed and as looked up in known_hosts.
 	Host fleet.Host
 	// Address is the name or IP address to dial; "" means Host.Name.
 	Address string
-	// IdentityFile is the path of the private key to offer, in which ~ is not
-	// replaced; "" means that none was named.
+	// IdentityFile is the path of the private key to offer, with ~ not expanded; ""
+	// means none.
 	IdentityFile string
-	// Attrs are its attributes. Their texts are shared by the whole List.
+	// Attrs are the host's attributes. The whole List shares their texts.
 	Attrs attr.Set
 }
 
-// Entry gives the host at a place in Hosts with what is known of it. Nothing is
-// allocated.
+// Entry returns the host at an index of Hosts with what is known about it. It does not
+// allocate.
 func (l *List) Entry(place int) Entry {
 	e := Entry{Host: l.Hosts[place]}
 	if place < len(l.details) {
@@ -50,8 +50,8 @@ func (l *List) Entry(place int) Entry {
 	return e
 }
 
-// Attrs gives the attributes of the host at a place in Hosts. It is a pointer into
-// the list, never nil, so that it becomes an interface without an allocation.
+// Attrs returns the attributes of the host at an index of Hosts. The result is a pointer into
+// the list, never nil, so that converting it to an interface does not allocate.
 func (l *List) Attrs(place int) *attr.Set {
 	if place < len(l.details) {
 		return &l.details[place].attrs
@@ -59,7 +59,7 @@ func (l *List) Attrs(place int) *attr.Set {
 	return new(attr.Set)
 }
 
-// Entries yields all hosts with what is known of them.
+// Entries yields all hosts with what is known about them.
 func (l *List) Entries() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		for place := range l.Hosts {
@@ -70,14 +70,13 @@ func (l *List) Entries() iter.Seq[Entry] {
 	}
 }
 
-// EntryOf gives the entry that a target of [List.Targets] came from.
+// EntryOf returns the entry that a target of [List.Targets] came from.
 func (l *List) EntryOf(t fleet.Target) Entry { return l.Entry(t.Index % len(l.Hosts)) }
 
-// Targets yields every host repeat times, the whole list over and over, so that
-// the repeats of one host are as far apart as they can be. The Index counts
-// from 0; user, port and command are left for the run to fill in, and what else
-// is known of the host is in [List.EntryOf]. A repeat below 1 counts as 1.
-// Nothing is allocated per target.
+// Targets yields the whole list repeat times, so that the repeats of one host are as far apart
+// as possible. Index counts from 0; the run fills in user, port and command; [List.EntryOf]
+// returns what else is known about the host. A repeat below 1 means 1. It does not allocate
+// per target.
 func (l *List) Targets(repeat int) iter.Seq[fleet.Target] {
 	return func(yield func(fleet.Target) bool) {
 		index := 0

@@ -14,7 +14,7 @@ import (
 	"shoal/internal/plainfile"
 )
 
-// Load is [LoadContext] without a way to stop it early.
+// Load is [LoadContext] without cancellation.
 func Load(opts Options) (*List, error) { return LoadContext(context.Background(), opts) }
 
 // LoadContext reads all sources. The hosts keep the order in which they were
@@ -23,8 +23,8 @@ func Load(opts Options) (*List, error) { return LoadContext(context.Background()
 // user (or opts.User), host name without regard to case, and port (or opts.Port, or
 // fleet.DefaultPort) are the same; what they say of the host is joined.
 //
-// When ctx ends, programs are stopped, which makes them problems. Every error is
-// a *[Problems], and then there is no List.
+// When ctx ends, programs are stopped, and each of them is a problem. Every error is a
+// *[Problems], and then the List is nil.
 func LoadContext(ctx context.Context, opts Options) (*List, error) {
 	l := &loader{ctx: ctx, opts: opts, universe: new(limit.Universe)}
 	list := l.load()
@@ -34,15 +34,15 @@ func LoadContext(ctx context.Context, opts Options) (*List, error) {
 	return list, nil
 }
 
-// A loader reads sources and remembers what is wrong with them.
+// A loader reads sources and collects their problems.
 type loader struct {
 	ctx      context.Context //nolint:containedctx // a loader lives for one call of LoadContext
 	opts     Options
 	problems Problems
 	includes includes
-	total    int // namesOf so far, duplicates counted
+	total    int // names so far, including duplicates
 	stdin    bool
-	group    string // of the host file that is being read, "" before the first
+	group    string // the current group of the host file being read, "" before the first
 	universe *limit.Universe
 	ansibles *ansibles // nil without Inventories
 	parse    func(text string) (expr.Expr, error)
@@ -58,12 +58,12 @@ func (l *loader) problem(at place, text, reason, hint string) {
 	l.problems.Add(Problem{Source: at.source, Line: at.line, Text: text, Reason: reason, Hint: hint})
 }
 
-// failed reports an error with the hint that it carries, if it does.
+// failed reports an error as a problem, with its hint if it has one.
 func (l *loader) failed(at place, text string, err error) {
 	l.problem(at, text, err.Error(), problem.HintOf(err))
 }
 
-// sources reads the values of -w or -x.
+// sources reads the values of flag, -w or -x.
 func (l *loader) sources(flag string, values []string, add func(found)) {
 	for _, value := range values {
 		path, isFile := strings.CutPrefix(value, "^")
@@ -115,7 +115,7 @@ func (l *loader) file(path string, add func(found)) {
 	l.lines(at, f, add)
 }
 
-// unreadable reports a failed open or read. The place says which file.
+// unreadable reports a failed open or read of the file that at names.
 func (l *loader) unreadable(at place, err error) {
 	var pathError *fs.PathError
 	if errors.As(err, &pathError) {
@@ -179,7 +179,7 @@ func (l *loader) line(at place, line string, add func(found)) {
 	}
 }
 
-// expression adds what an expression stands for, up to its first bad name: one
+// expression adds the hosts of an expression, up to the first invalid name, so that one
 // mistake in a range is one problem.
 func (l *loader) expression(at place, text string, about *facts, add func(found)) {
 	if f := checkInvisible(text); f != nil {
@@ -216,7 +216,7 @@ func (l *loader) expression(at place, text string, about *facts, add func(found)
 	}
 }
 
-// count says whether that many hosts more can be held.
+// count reports whether that many hosts more can be held.
 func (l *loader) count(at place, text string, n int) bool {
 	if l.total > MaxHosts {
 		return false
@@ -228,7 +228,7 @@ func (l *loader) count(at place, text string, n int) bool {
 	return true
 }
 
-// inName says which of an expression's names is meant.
+// inName is an error about one of an expression's names.
 type inName struct {
 	name string
 	err  error

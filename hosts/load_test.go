@@ -23,7 +23,7 @@ func write(t testing.TB, text string) string {
 	return path
 }
 
-// namesOf gives the list's hosts as people write them.
+// namesOf returns the list's hosts as people write them.
 func namesOf(l *hosts.List) []string {
 	var names []string
 	for _, h := range l.Hosts {

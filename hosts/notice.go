@@ -16,7 +16,7 @@ func plural(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// A sample counts hosts and keeps enough of them to show.
+// A sample counts hosts and keeps some of them to show.
 type sample struct {
 	total int
 	names []string
@@ -35,8 +35,8 @@ func (s *sample) add(h fleet.Host) {
 	}
 }
 
-// String folds the names that were kept, cut after a comma where they are too
-// many to show.
+// String returns the kept names, folded, and cut after a comma if they are too many to
+// show.
 func (s sample) String() string {
 	folded := expr.Fold(s.names)
 	if len(folded) <= shownFold {
@@ -52,7 +52,7 @@ func (s sample) String() string {
 	return folded[:cut] + "…"
 }
 
-// includes are lines that pdsh would follow and that are comments here.
+// includes are #include lines, which pdsh follows and which are comments here.
 type includes struct {
 	total int
 	first string

@@ -13,59 +13,59 @@ const (
 	MaxLine = 64 << 10
 	// MaxSource bounds one host file or standard input, in bytes.
 	MaxSource = 1 << 30
-	// MaxHosts bounds the hosts of all sources together, duplicates counted.
+	// MaxHosts bounds the hosts of all sources together, including duplicates.
 	MaxHosts = 10_000_000
 )
 
-// Options say where hosts come from. The zero value names none.
+// Options specify the sources of hosts. The zero value has none.
 type Options struct {
 	// Hosts (-w) each hold a host expression, "^FILE" for a host file, or "-"
 	// for standard input. They come before Files in the list.
 	Hosts []string
-	// Exclude (-x) takes the same three forms. What is written without user or
-	// port excludes the host whatever its user or port.
+	// Exclude (-x) takes the same three forms. An entry without user or port
+	// excludes the host with any user or port.
 	Exclude []string
 	// Files (--hostfile) are paths of host files; "-" is standard input.
 	Files []string
-	// Commands (--hosts-from) run by sh -c; what they print is read as a host
-	// file is. A command that fails is a problem.
+	// Commands (--hosts-from) are run by sh -c; their output is read like a host
+	// file. A command that fails is a problem.
 	Commands []string
-	// ConfigHosts are the names that an ssh_config has Host lines for, in its
-	// order, as whoever reads it gives them.
+	// ConfigHosts are the names in the Host lines of an ssh_config, in its order. The
+	// caller reads the file.
 	ConfigHosts []string
 	// Inventories (--inventory) are Ansible's: files, programs, directories, or
-	// host lists with a comma in them. With Hosts and without Patterns they
-	// only tell what is known of those hosts; otherwise their hosts are meant.
+	// host lists with a comma in them. With Hosts and without Patterns they only
+	// describe those hosts; otherwise their hosts are selected.
 	Inventories []string
-	// Patterns (--limit) choose hosts by Ansible's host patterns, such as
-	// web:!db:&eu (package pattern), from Files, Commands and Inventories. Hosts
-	// and ConfigHosts are meant in any case. Empty means all.
+	// Patterns (--limit) select hosts from Files, Commands and Inventories by Ansible's
+	// host patterns, such as web:!db:&eu (package limit). Hosts and ConfigHosts are
+	// always selected. Empty selects all.
 	Patterns []string
-	// Groups answers for @group in Hosts and Exclude where neither Files nor
-	// Inventories have the group; nil knows none. The groups of Files and
+	// Groups resolves @group in Hosts and Exclude if neither Files nor Inventories
+	// have the group; nil means that there are no others. The groups of Files and
 	// Inventories are the source "inventory".
 	Groups expr.Groups
-	// Where (--where) is a condition on attributes (package where); "" is none.
+	// Where (--where) is a condition on attributes (package filter); "" means none.
 	Where string
-	// Pick (--pick) is how many hosts are chosen at random from those left: N or,
-	// for every value of an attribute, N/attribute. "" chooses all.
+	// Pick (--pick) is how many of the remaining hosts are chosen at random: N or, for
+	// every value of an attribute, N/attribute. "" chooses all.
 	Pick string
-	// Seed makes Pick choose the same again from the same hosts; 0 means another
-	// choice every time, of which a notice tells the seed.
+	// Seed makes Pick repeat its choice from the same hosts; 0 means a random seed,
+	// which a notice shows.
 	Seed uint64
 	// CommandTimeout bounds each of Commands and each program of Inventories; 0
 	// means 60 s.
 	CommandTimeout time.Duration
-	// Waiting is told of one of these programs that runs for longer than 2 s,
-	// once, from another goroutine. nil: nobody is.
+	// Waiting is called once, from another goroutine, for each of these programs that
+	// runs for longer than 2 s. nil disables it.
 	Waiting func(program string)
-	// User is the login name that the run uses where none is written. It
-	// decides what is a duplicate and is not written into the hosts.
+	// User is the run's login name for hosts without one. It is used to find
+	// duplicates and is not filled in.
 	User string
-	// Port is the port of hosts that are written without one, and is filled
-	// in. 0 leaves them without a port, which means fleet.DefaultPort.
+	// Port is filled in for hosts without a port. 0 leaves them without one, which
+	// means fleet.DefaultPort.
 	Port uint16
-	// Stdin is read where "-" is named, which may be once. nil makes that a
+	// Stdin is read for "-", which may occur once. If it is nil, "-" is a
 	// problem.
 	Stdin io.Reader
 }

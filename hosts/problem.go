@@ -5,17 +5,17 @@ import "shoal/hosts/internal/problem"
 // A Problem is one entry that cannot be used.
 type Problem = problem.Problem
 
-// Problems is every reason why an inventory cannot be used. Load returns no
+// Problems holds all reasons why an inventory cannot be used. Load returns no
 // other error.
 type Problems = problem.Problems
 
-// keptText bounds what is kept of a text that cannot be used, in bytes.
+// keptText bounds how much of an invalid text is kept, in bytes.
 const keptText = problem.KeptText
 
-// A fault is why one text cannot be used, before its place is known.
+// A fault is the reason why a text cannot be used, without its place.
 type fault struct{ reason, hint string }
 
 func (f *fault) Error() string { return f.reason }
 
-// Hint says what to do about it, in one line.
+// Hint returns advice for the user, in one line.
 func (f *fault) Hint() string { return f.hint }

@@ -5,15 +5,14 @@ import (
 	"strings"
 )
 
-// header is a line of a host file that begins a group. It holds no colon and does
-// not begin with a digit: [::1] is an address and [1-9] a range, as they were
-// before there were groups.
+// header is a line of a host file that begins a group. The name has no colon and does
+// not begin with a digit, because [::1] is an address and [1-9] a range.
 var header = regexp.MustCompile(`^\[\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*\]$`)
 
-// ansibleHeader is one of the sections that only Ansible has.
+// ansibleHeader is a section header that only Ansible has.
 var ansibleHeader = regexp.MustCompile(`^\[[^\]\s]+:(vars|children)\]`)
 
-// section begins a group where the line is a header.
+// section begins a group if the line is a header, and reports whether no host is on the line.
 func (l *loader) section(at place, text string) bool {
 	if text[0] != '[' {
 		return false
@@ -30,8 +29,8 @@ func (l *loader) section(at place, text string) bool {
 	return false
 }
 
-// cutAttributes takes name=value words from the end of a line: an expression has no
-// = outside of them. The rest may have blanks around its commas.
+// cutAttributes cuts name=value words from the end of a line: the expression itself contains
+// no =. The rest may have blanks around its commas.
 func cutAttributes(text string) (expression string, f *facts, err error) {
 	equals := strings.IndexByte(text, '=')
 	if equals < 0 {
@@ -39,7 +38,7 @@ func cutAttributes(text string) (expression string, f *facts, err error) {
 	}
 	start := strings.LastIndexAny(text[:equals], " \t") + 1
 	if start == 0 {
-		return text, nil, nil // hostset says what is wrong with a host that has = in it
+		return text, nil, nil // package expr reports what is wrong with a host that contains =
 	}
 	f = new(facts)
 	rest := text[start:]
@@ -55,8 +54,8 @@ func cutAttributes(text string) (expression string, f *facts, err error) {
 	return strings.TrimRight(text[:start], " \t"), f, nil
 }
 
-// cutAttribute reads name=value, name="va lue" or name='va lue' and gives what
-// follows.
+// cutAttribute reads name=value, name="va lue" or name='va lue' and returns the rest
+// too.
 func cutAttribute(text string) (name, value, rest string, err error) {
 	const hint = "write attributes behind the host as name=value or name=\"two words\""
 	name, text, found := strings.Cut(text, "=")

@@ -41,7 +41,7 @@ func isAlphanumeric(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// badCharacter blames the first character of rest.
+// badCharacter returns an error about the first character of rest.
 func badCharacter(rest string) error {
 	r, _ := utf8.DecodeRuneInString(rest)
 	if r >= utf8.RuneSelf {
@@ -56,8 +56,8 @@ func badCharacter(rest string) error {
 	}
 }
 
-// checkAddress accepts IPv6 addresses. Zones become part of names that people
-// and files see, so that their characters are held to those of host names.
+// checkAddress accepts IPv6 addresses. Zones become part of displayed names and file names,
+// so that only characters of host names are allowed in them.
 func checkAddress(text string) error {
 	const hint = "write an IPv6 address as ::1, or with a port as [::1]:22"
 	addr, err := netip.ParseAddr(text)
@@ -70,7 +70,7 @@ func checkAddress(text string) error {
 	return nil
 }
 
-// CheckUser says whether a login name is safe to pass on: OpenSSH's rule (ssh.c,
+// CheckUser returns an error unless a login name is safe to pass on: OpenSSH's rule (ssh.c,
 // valid_ruser), in UTF-8, without blanks, and at most 255 bytes. Not allowed are
 // control characters, any of '`";&<>|(){} and a '-' at the beginning or a '\' at
 // the end. Errors have a method Hint() string.

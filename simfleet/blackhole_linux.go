@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Blackhole gives an address on 127.0.0.1 that drops every SYN (faults.md T02)
+// Blackhole returns an address on 127.0.0.1 that drops every SYN (faults.md T02)
 // until free is called. It is there on Linux only; elsewhere the error is
 // errors.ErrUnsupported.
 func Blackhole() (addr netip.AddrPort, free func() error, err error) {

@@ -8,19 +8,19 @@ import (
 	"shoal/fleet"
 )
 
-// A Report says whether a run's results are what the servers saw.
+// A Report is the result of comparing a run's results with what the servers saw.
 type Report struct {
-	// Targets is how many there should be.
+	// Targets is the expected number of targets.
 	Targets int
 	// Outcomes counts the results by outcome.
 	Outcomes [fleet.NumOutcomes]int
-	// Violations says what is wrong, in words: the first 100 of Found.
+	// Violations describes the first 100 violations.
 	Violations []string
-	// Found is how many violations there are.
+	// Found is the number of all violations.
 	Found int
-	// Ambiguous says, in words, where several targets have one host and command,
-	// and it cannot be seen whether one of them ran twice and another, which is
-	// unknown, did not. A command with {index} in it keeps them apart.
+	// Ambiguous describes the cases in which several targets have the same host and
+	// command, and it cannot be decided whether one of them ran twice and another,
+	// which is unknown, did not run. {index} in the command distinguishes them.
 	Ambiguous []string
 	// Uncompared counts results with output that was cut at a place which the
 	// log does not reach: more than PrefixSize bytes, or more of a fleet's output
@@ -32,7 +32,7 @@ type Report struct {
 // ambiguous.
 func (r Report) OK() bool { return r.Found+len(r.Ambiguous) == 0 }
 
-// String gives one line per violation, or one line that says that there is
+// String returns one line per violation, or one line that says that there is
 // none.
 func (r Report) String() string {
 	var b strings.Builder
@@ -74,7 +74,7 @@ func (r *Report) violate(format string, args ...any) {
 	}
 }
 
-// Check joins a fleet's log with the results of a run over this many targets
+// Check compares a fleet's log with the results of a run over this many targets
 // (faults.md, method 1). The log must be complete: call it when the run is over
 // and, where commands may still be ending, after Fleet.Close. Targets name
 // their host as Fleet.Host does.

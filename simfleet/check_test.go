@@ -12,7 +12,7 @@ import (
 	"shoal/fleet"
 )
 
-// ran gives an exec on 127.1.0.1 of `echo`, and the result that tells of it.
+// ran returns an exec on 127.1.0.1 of `echo`, and the result that tells of it.
 func ran(id uint64, index int, status uint32, stdout string) (Exec, fleet.Result) {
 	e := Exec{
 		ID: id, Host: "127.1.0.1", Command: "echo", Accepted: true, Received: time.Unix(1, 0), Ended: time.Unix(2, 0),

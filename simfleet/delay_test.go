@@ -96,7 +96,7 @@ func TestLatencyZeroHasNoWrapper(t *testing.T) {
 	}
 }
 
-// lags gives one lag after the other, and then the last one for ever.
+// lags returns one lag after the other, and then the last one for ever.
 func lags(all ...time.Duration) func() time.Duration {
 	return func() time.Duration {
 		lag := all[0]
@@ -107,7 +107,7 @@ func lags(all ...time.Duration) func() time.Duration {
 	}
 }
 
-// delayedPipe gives a delayed end, the other end, and the count of releases.
+// delayedPipe returns a delayed end, the other end, and the count of releases.
 func delayedPipe(lag func() time.Duration) (d *delayed, far net.Conn, released *int) {
 	far, near := net.Pipe()
 	released = new(int)

@@ -13,7 +13,7 @@ import (
 	"shoal/fleet"
 )
 
-// An Exec is what the oracle knows of one exec request.
+// An Exec is what the oracle knows about one exec request.
 type Exec struct {
 	// ID counts exec requests from 1, in the order in which they came.
 	ID uint64
@@ -25,7 +25,7 @@ type Exec struct {
 	Command string
 	// Received is when the request came.
 	Received time.Time
-	// Accepted says that the server said yes, and ran the command.
+	// Accepted means that the server accepted the request and ran the command.
 	Accepted bool
 	// Stdout and Stderr are what the command wrote and the connection took.
 	Stdout, Stderr Written
@@ -47,7 +47,7 @@ type Written struct {
 	SHA256 Digest
 }
 
-// WrittenOf gives what p is, written whole.
+// WrittenOf returns what p is, written whole.
 func WrittenOf(p []byte) Written {
 	return Written{Size: int64(len(p)), SHA256: sha256.Sum256(p)}
 }

@@ -123,7 +123,7 @@ func (f *Fleet) HostKey(i int) ssh.PublicKey { return f.keys.host(i).PublicKey()
 // otherwise.
 func (f *Fleet) ClientKey() ssh.Signer { return f.keys.signer("client key") }
 
-// Log gives a copy of every exec seen so far, in the order in which they came;
+// Log returns a copy of every exec seen so far, in the order in which they came;
 // nil under Options.DiscardLog.
 func (f *Fleet) Log() []Exec { return f.oracle.log() }
 
@@ -140,7 +140,7 @@ type Stats struct {
 	AcceptErrors  int // times that the kernel had no connection to give, for want of files or memory
 }
 
-// Stats gives the counts as they stand.
+// Stats returns the counts as they stand.
 func (f *Fleet) Stats() Stats {
 	f.mu.Lock()
 	s := f.stats

@@ -38,7 +38,7 @@ func newKeyring(seed string, hosts int) (*keyring, error) {
 	return k, nil
 }
 
-// derive gives 32 bytes for one purpose.
+// derive returns 32 bytes for one purpose.
 func (k *keyring) derive(purpose string) [32]byte {
 	b, err := hkdf.Expand(sha256.New, k.secret, purpose, 32)
 	if err != nil {
@@ -60,7 +60,7 @@ func (k *keyring) signer(purpose string) ssh.Signer {
 	return s
 }
 
-// host gives the key of host i.
+// host returns the key of host i.
 func (k *keyring) host(i int) ssh.Signer {
 	if i < len(k.hosts) {
 		if kept := k.hosts[i].Load(); kept != nil {
@@ -74,10 +74,10 @@ func (k *keyring) host(i int) ssh.Signer {
 	return s
 }
 
-// changed gives the key that host i has under FaultWrongHostkey.
+// changed returns the key that host i has under FaultWrongHostkey.
 func (k *keyring) changed(i int) ssh.Signer { return k.signer(fmt.Sprintf("changed host key %d", i)) }
 
-// random gives a stream of bytes for one purpose, the same each time.
+// random returns a stream of bytes for one purpose, the same each time.
 func (k *keyring) random(purpose string) io.Reader {
 	return mathrand.NewChaCha8(k.derive(purpose))
 }

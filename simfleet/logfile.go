@@ -55,7 +55,7 @@ const (
 	base64Text   = "base64"
 )
 
-// lineOf gives the line for e as it stands.
+// lineOf returns the line for e as it stands.
 func lineOf(e Exec) logLine {
 	l := logLine{
 		Event: eventStarted, ID: e.ID, Index: e.Index, Host: e.Host, Conn: e.Conn,
@@ -118,7 +118,7 @@ type LogWriter struct {
 	err error
 }
 
-// NewLogWriter gives one that writes to w, without a buffer.
+// NewLogWriter returns one that writes to w, without a buffer.
 func NewLogWriter(w io.Writer) *LogWriter { return &LogWriter{w: w} }
 
 // Record writes one line. After a failure it does nothing more.
@@ -137,7 +137,7 @@ func (l *LogWriter) Record(e Exec) {
 	}
 }
 
-// Err gives the first failure; nil when everything was written.
+// Err returns the first failure; nil when everything was written.
 func (l *LogWriter) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -26,7 +26,7 @@ type group struct {
 	turnedDown int
 }
 
-// A claim is what a result says of its exec.
+// A claim is what a result says about its exec.
 type claim struct {
 	index   int
 	outcome fleet.Outcome
@@ -152,7 +152,7 @@ func (p Prefix) begins(got []byte, w Written) (same, all bool) {
 	return true, steps*PrefixSize == n
 }
 
-// ended says that the server told the client how the exec ended.
+// ended reports whether the server told the client how the exec ended.
 func ended(e Exec) bool { return e.HasStatus || e.Signal != "" }
 
 func (g *group) check(r *Report) {
@@ -193,9 +193,9 @@ func (g *group) checkConnections(r *Report) {
 	}
 }
 
-// matchWhole gives every claim that fixes its exec one that fits in full, and
-// returns the execs and the claims that are left. Execs with the same facts are
-// interchangeable, so no choice made here can be a wrong one.
+// matchWhole assigns to every claim with complete output an exec with the same facts, and
+// returns the remaining execs and claims. Execs with the same facts are interchangeable, so
+// no choice made here can be wrong.
 func (g *group) matchWhole() (free []Exec, missing []claim) {
 	wanted := make(map[facts]int)
 	for _, c := range g.whole {

@@ -142,7 +142,7 @@ func TestPrefixes(t *testing.T) {
 	}
 }
 
-// execs gives logs as a fleet makes them.
+// execs returns logs as a fleet makes them.
 func execs() *rapid.Generator[[]Exec] {
 	moment := rapid.Custom(func(t *rapid.T) time.Time {
 		return time.Unix(rapid.Int64Range(1, 4e9).Draw(t, "s"), rapid.Int64Range(0, 999_999_999).Draw(t, "ns")).UTC()

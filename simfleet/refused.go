@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RefusedPort gives an address on 127.0.0.1 that answers every SYN with RST
+// RefusedPort returns an address on 127.0.0.1 that answers every SYN with RST
 // (faults.md T03), and keeps anybody else from listening there until free is
 // called.
 func RefusedPort() (addr netip.AddrPort, free func() error, err error) {
@@ -20,7 +20,7 @@ func RefusedPort() (addr netip.AddrPort, free func() error, err error) {
 	return addr, func() error { return unix.Close(fd) }, nil
 }
 
-// boundSocket gives a TCP socket bound to a free port of 127.0.0.1.
+// boundSocket returns a TCP socket bound to a free port of 127.0.0.1.
 func boundSocket() (fd int, addr netip.AddrPort, err error) {
 	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {

@@ -72,7 +72,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// waitForEnd gives the log's n-th exec once it has ended.
+// waitForEnd returns the log's n-th exec once it has ended.
 func waitForEnd(t *testing.T, f *Fleet, n int) Exec {
 	t.Helper()
 	for t.Context().Err() == nil {

@@ -51,8 +51,8 @@ func (s Startups) validate() error {
 	return nil
 }
 
-// chance gives in how many of 100 cases a connection is dropped that finds n
-// unauthenticated ones open (OpenSSH sshd.c, should_drop_connection).
+// chance returns the percentage of connections that are dropped while n unauthenticated ones
+// are open (OpenSSH sshd.c, should_drop_connection).
 func (s Startups) chance(n int) int {
 	switch {
 	case s == (Startups{}) || n < s.Start:
@@ -76,7 +76,7 @@ func newGate(limit Startups, dice *rand.Rand) *gate {
 	return &gate{limit: limit, dice: dice, open: make(map[int]int)}
 }
 
-// enter says whether the host takes one connection more. After true, leave
+// enter reports whether the host takes one connection more. After true, leave
 // must follow.
 func (g *gate) enter(host int) bool {
 	g.mu.Lock()

@@ -20,7 +20,7 @@ func (f *Fleet) Targets() iter.Seq[fleet.Target] {
 	}
 }
 
-// Index gives the number of the host with this address, as WriteHosts writes
+// Index returns the number of the host with this address, as WriteHosts writes
 // it; a port counts for nothing.
 func Index(text string) (int, error) {
 	name, _, _ := strings.Cut(text, ":")

@@ -2,16 +2,16 @@
 // print JSON, host lists (a,b,), and directories of these, each with the group_vars
 // and host_vars beside it.
 //
-// Call [Load], then [Inventory.Select] with host patterns and [Inventory.Vars] for
-// what a host is told. Groups, ranges, the order of precedence of variables and
+// Call [Load], then [Inventory.Universe] to select hosts by patterns and [Inventory.Vars] for
+// the variables of a host. Groups, ranges, the order of precedence of variables and
 // the patterns are Ansible's (ansible-core 2.14, inventory/ and plugins/), except:
 //
 //   - Values stay text as they were written. Templates are not evaluated, lists and
 //     mappings become compact JSON. !vault values, whole vault files, and variables
 //     that no attribute can be (names such as aws:tag, values beyond 64 KiB) are left
 //     out; the notices count them.
-//   - What Ansible warns of and passes over is a problem here: a key that is no
-//     group's, one that stands twice, a pattern that matches nothing.
+//   - What Ansible ignores with a warning is a problem here: an unknown key of a
+//     group, a duplicate key, a pattern that matches nothing.
 //   - Ranges count in host lists too (as the plugin advanced_host_list does).
 //   - Of inventory plugins only these formats are read; ansible-inventory --list can
 //     stand in for the others, as a program.

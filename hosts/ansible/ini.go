@@ -195,7 +195,7 @@ func (p *iniReader) hostLine(text string) {
 	}
 }
 
-// literal gives a value's text. Ansible reads it as a Python literal: of these,
+// literal returns a value's text. Ansible reads it as a Python literal: of these,
 // quoted strings and comments after a literal matter to the text.
 func literal(text string) Value {
 	if text == "None" {

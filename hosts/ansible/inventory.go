@@ -94,7 +94,7 @@ func newInventory() *Inventory {
 	return inv
 }
 
-// group gives the group of that name, new if need be.
+// group returns the group of that name, new if need be.
 func (inv *Inventory) group(name string) *group {
 	g := inv.groups[name]
 	if g == nil {
@@ -123,7 +123,7 @@ func (g *group) take(h *Host) {
 // Len counts the hosts.
 func (inv *Inventory) Len() int { return len(inv.hostOrder) }
 
-// Host gives the host of that name, nil where there is none.
+// Host returns the host of that name, nil where there is none.
 func (inv *Inventory) Host(name string) *Host { return inv.hosts[name] }
 
 // GroupNames lists the groups, sorted, all and ungrouped among them.

@@ -98,7 +98,7 @@ func (l *loader) host(g *group, name string, port Value, source string, line int
 	return h
 }
 
-// value gives a node as a variable's. What no attribute can be is left out, and
+// value returns a node as a variable's. What no attribute can be is left out, and
 // counted: the tags of a cloud come under any name.
 func (l *loader) value(source string, line int, name string, n *ordered.Node) (Value, bool) {
 	text, f := n.Flat()

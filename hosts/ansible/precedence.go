@@ -65,7 +65,7 @@ func (inv *Inventory) Vars(h *Host) iter.Seq2[string, Value] {
 	}
 }
 
-// finder gives what looks names up: a map costs more than it saves for the few
+// finder returns what looks names up: a map costs more than it saves for the few
 // that most hosts have.
 func (v vars) finder() func(name string) bool {
 	const few = 16

@@ -111,7 +111,7 @@ func (l *loader) listed(source string, key, n *ordered.Node) []string {
 	return names
 }
 
-// texts gives the elements of a list of names.
+// texts returns the elements of a list of names.
 func (p *structReader) texts(key *ordered.Node, what string, n *ordered.Node) []*ordered.Node {
 	if n == nil {
 		return nil

@@ -11,7 +11,7 @@ import (
 // maxRange bounds what one host pattern stands for.
 const maxRange = MaxHosts
 
-// expandHosts gives the names that a host pattern stands for, and its port.
+// expandHosts returns the names that a host pattern stands for, and its port.
 func expandHosts(pattern string) (names []string, port string, err error) {
 	host, port := hostpattern.SplitPort(pattern)
 	if port == "" && strings.HasSuffix(strings.TrimSpace(pattern), ":") {

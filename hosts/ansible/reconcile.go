@@ -67,7 +67,7 @@ const (
 	finished
 )
 
-// visit says whether no group below g stands below itself.
+// visit reports whether no group below g stands below itself.
 func (w *walk) visit(g *group) bool {
 	switch w.state[g] {
 	case finished:

@@ -2,7 +2,7 @@ package ansible
 
 import "shoal/hosts/limit"
 
-// Universe gives the hosts and groups to choose from by patterns.
+// Universe returns the hosts and groups to choose from by patterns.
 func (inv *Inventory) Universe() *limit.Universe {
 	u := new(limit.Universe)
 	for _, h := range inv.groups[groupAll].allHosts() {

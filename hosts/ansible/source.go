@@ -89,7 +89,7 @@ func (l *loader) file(ctx context.Context, path string, info fs.FileInfo) {
 	}
 }
 
-// read gives a file of bounded size, without a byte-order mark.
+// read returns a file of bounded size, without a byte-order mark.
 func read(path string) ([]byte, error) {
 	data, err := plainfile.ReadFile(path, ordered.MaxBytes)
 	if err != nil {

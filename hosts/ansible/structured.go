@@ -46,7 +46,7 @@ func (p *structReader) name(key *ordered.Node) (string, bool) {
 	return key.Text, p.groupName(p.source, key.Line, key.Text)
 }
 
-// groupName says whether a group may be called so.
+// groupName reports whether a group may be called so.
 func (l *loader) groupName(source string, line int, name string) bool {
 	if name == "" || len(name) > 255 || strings.ContainsAny(name, "\n\x00") {
 		l.problems.Add(problem.Problem{Source: source, Line: line, Text: name, Reason: "not the name of a host or group", Hint: "write one word"})

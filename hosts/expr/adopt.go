@@ -2,11 +2,11 @@ package expr
 
 import "slices"
 
-// To be folded, numbers that begin with no zero give up their width: they can be
-// written among others of any width, as 9-10 and as 09-10. They stand before
-// those with padding, in the order of their values.
+// For folding, numbers without a leading zero lose their width: they can be written in
+// ranges of any width, as 9-10 and as 09-10. They are sorted before those with padding,
+// by value.
 
-// plainFirst gives a sorted list of several tokens in this form.
+// plainFirst returns a sorted list of several tokens in this form.
 func plainFirst(list []token) []token {
 	result := make([]token, 0, len(list))
 	eachWidth(list, func(same []token) {
@@ -30,14 +30,14 @@ func zeros(same []token) int {
 	return n
 }
 
-// An adoption says how many of the numbers without padding that are as many
-// digits long as the padded ones, free[from:to], are to stand among these.
+// An adoption returns how many of the unpadded numbers free[from:to], which have as many
+// digits as the padded ones, are written among the padded ones.
 type adoption func(free, padded []token, from, to int) int
 
 func all(_, _ []token, from, to int) int { return to - from }
 func none(_, _ []token, _, _ int) int    { return 0 }
 
-// firstRun takes those that go on without a gap from 10, 100 and so on.
+// firstRun takes those that are consecutive from 10, 100 and so on.
 func firstRun(free, _ []token, from, to int) int {
 	n := 1
 	for from+n < to && free[from+n] == free[from]+token(n) {
@@ -46,8 +46,8 @@ func firstRun(free, _ []token, from, to int) int {
 	return n
 }
 
-// inRunOnly lets them go over where padded numbers lead up to them, or where
-// nothing shorter without padding speaks for the other reading.
+// inRunOnly takes them if the padded numbers lead up to them, or if there are no shorter
+// unpadded numbers, which would suggest that none is padded.
 func inRunOnly(free, padded []token, from, to int) int {
 	if from == 0 || leadsUp(free, padded, from) {
 		return to - from
@@ -55,14 +55,13 @@ func inRunOnly(free, padded []token, from, to int) int {
 	return 0
 }
 
-// mixed says whether a sorted list holds numbers with padding and without.
+// mixed reports whether a sorted list holds numbers with padding and without.
 func mixed(list []token) bool {
 	return list[0].width() == 0 && list[len(list)-1].width() > 0
 }
 
-// adopt lets numbers that need no padding stand among padded ones of the same
-// length, so that 099 and 100 become 099-100: both belong to either. The result
-// is sorted too.
+// adopt moves numbers that need no padding among padded ones of the same length, so that
+// 099 and 100 become 099-100. The result is sorted too.
 func adopt(list []token, rule adoption) []token {
 	if !mixed(list) {
 		return list
@@ -70,7 +69,7 @@ func adopt(list []token, rule adoption) []token {
 	plain, _ := slices.BinarySearch(list, token(1<<widthShift))
 	free, padded := list[:plain], list[plain:]
 	result := make([]token, 0, len(list))
-	at := 0 // of what of free is not in the result yet
+	at := 0 // index of the first element of free that is not in the result yet
 	eachWidth(padded, func(same []token) {
 		from, to := lengthRange(free, same[0].width())
 		if from < to {
@@ -93,7 +92,7 @@ func adopt(list []token, rule adoption) []token {
 	return result
 }
 
-// eachWidth cuts a sorted list by the widths of its tokens.
+// eachWidth splits a sorted list by the widths of its tokens.
 func eachWidth(list []token, do func(same []token)) {
 	for start := 0; start < len(list); {
 		end := start + 1
@@ -105,7 +104,7 @@ func eachWidth(list []token, do func(same []token)) {
 	}
 }
 
-// lengthRange gives the bounds of the numbers in free with this many digits.
+// lengthRange returns the bounds of the numbers in free with this many digits.
 func lengthRange(free []token, width int) (from, to int) {
 	from, _ = slices.BinarySearch(free, token(powerOfTen(width-1)))
 	to, _ = slices.BinarySearch(free, token(powerOfTen(width)))
@@ -120,7 +119,7 @@ func powerOfTen(n int) uint64 {
 	return p
 }
 
-// leadsUp says that the padded numbers end just below free[from] while the
+// leadsUp reports whether the padded numbers end just below free[from] and the
 // unpadded ones do not.
 func leadsUp(free, padded []token, from int) bool {
 	last := padded[len(padded)-1]

@@ -6,7 +6,7 @@ import (
 )
 
 // A Builder collects names in any order and sorts them once at the end, which
-// takes less time than to unite many sets. The zero value holds no names.
+// is faster than uniting many sets. The zero value holds no names.
 type Builder struct {
 	shapes map[string]*shape
 	last   *shape // of the name before: names come in groups
@@ -14,7 +14,7 @@ type Builder struct {
 	tokens []token
 }
 
-// Add takes a name as it is; the empty one is left out.
+// Add adds a name, not read as an expression; the empty name is ignored.
 func (b *Builder) Add(name string) {
 	if name == "" {
 		return
@@ -24,8 +24,8 @@ func (b *Builder) Add(name string) {
 	sh.rows = append(sh.rows, b.tokens...)
 }
 
-// shape gives the shape of b.key, which is made from the key or, where it has
-// no tokens, from the name.
+// shape returns the shape of b.key, creating it from the key or, if tokens is 0, from the
+// name.
 func (b *Builder) shape(tokens int, name string) *shape {
 	if b.last != nil && b.last.key == string(b.key) {
 		return b.last
@@ -45,7 +45,7 @@ func (b *Builder) shape(tokens int, name string) *shape {
 	return sh
 }
 
-// AddExpr takes the names of an expression.
+// AddExpr adds the names of an expression.
 func (b *Builder) AddExpr(e Expr) {
 	if e.set != nil {
 		b.addSet(*e.set)
@@ -72,8 +72,8 @@ func (b *Builder) addSet(s Set) {
 	}
 }
 
-// addPattern takes all names of a pattern, as a product of numbers where no
-// bracket touches other digits.
+// addPattern adds all names of a pattern, as a product of numbers if no bracket is next to
+// other digits.
 func (b *Builder) addPattern(pat pattern) {
 	columns, ok := b.columns(pat)
 	if !ok {
@@ -94,11 +94,11 @@ func (b *Builder) addPattern(pat pattern) {
 	}
 }
 
-// columns leaves the key of the pattern's shape in b.key and gives the sorted
-// tokens of each dimension.
+// columns sets b.key to the key of the pattern's shape and returns the sorted tokens of each
+// dimension.
 func (b *Builder) columns(pat pattern) (columns [][]token, ok bool) {
 	b.key = b.key[:0]
-	number := false // the part before ended in one
+	number := false // the previous part ended in a number
 	for _, part := range pat.parts {
 		if part.spans != nil {
 			if number {
@@ -121,7 +121,7 @@ func (b *Builder) columns(pat pattern) (columns [][]token, ok bool) {
 	return columns, true
 }
 
-// column gives the numbers of a bracket in order, none twice.
+// column returns the numbers of a bracket, sorted, without duplicates.
 func column(spans []span) []token {
 	total := 0
 	for _, s := range spans {
@@ -136,7 +136,7 @@ func column(spans []span) []token {
 	return settleRows(tokens, 1)
 }
 
-// appendProduct appends the rows of a product: in order where its columns are.
+// appendProduct appends the rows of a product; they are sorted if its columns are.
 func appendProduct(rows []token, columns [][]token) []token {
 	at := make([]int, len(columns))
 	for {
@@ -156,7 +156,7 @@ func appendProduct(rows []token, columns [][]token) []token {
 	}
 }
 
-// Set gives the names as a set and empties the Builder.
+// Set returns the names as a set and empties the Builder.
 func (b *Builder) Set() Set {
 	s := Set{shapes: b.shapes}
 	for _, sh := range b.shapes {

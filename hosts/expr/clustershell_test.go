@@ -35,7 +35,7 @@ type opinion struct {
 	err    *expr.SyntaxError
 }
 
-// askClusterShell gives its answers, all from one process.
+// askClusterShell returns its answers, all from one process.
 func askClusterShell(t *testing.T, opinions []opinion) []answer {
 	t.Helper()
 	var in bytes.Buffer

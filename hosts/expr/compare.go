@@ -5,10 +5,9 @@ import (
 	"strings"
 )
 
-// Compare orders names as people count: runs of digits by their value, so that
-// node9 comes before node10, everything else byte by byte. Names that differ
-// only in zero padding follow each other, the shorter first. It is a total
-// order: 0 means equal names.
+// Compare compares names in numeric order: runs of digits by value, so that node9 comes
+// before node10, everything else byte by byte. Names that differ only in zero padding are
+// adjacent, the shorter first. It is a total order: 0 means equal names.
 func Compare(a, b string) int {
 	x, y := a, b
 	for x != "" && y != "" {
@@ -34,7 +33,7 @@ func Compare(a, b string) int {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// cutDigits splits s after the digits that it begins with.
+// cutDigits splits s after its leading digits.
 func cutDigits(s string) (digits, rest string) {
 	end := 0
 	for end < len(s) && isDigit(s[end]) {

@@ -5,19 +5,19 @@ import "fmt"
 // quoteLimit bounds how much of an expression an error repeats, in bytes.
 const quoteLimit = 80
 
-// A SyntaxError says where and why an expression cannot be read. Where a group
-// is at fault, it names the group's place in the expression that was given, and
-// its Reason goes on with what is wrong in the definition.
+// A SyntaxError says where and why an expression cannot be parsed. If the error is in a group's
+// definition, Offset is the group's place in the given expression, and Reason includes the
+// error in the definition.
 type SyntaxError struct {
 	// Expr is the whole expression.
 	Expr string
-	// Offset is the place of the fault in Expr, in bytes from 0.
+	// Offset is the place of the error in Expr, in bytes from 0.
 	Offset int
-	// Reason is what is wrong, without place and hint.
+	// Reason is the error without place and hint.
 	Reason string
 
 	hint  string
-	cause error // of a group's definition or source, or nil
+	cause error // the error of a group's definition or source, or nil
 }
 
 // Error names expression, position (from 1) and reason.
@@ -29,9 +29,9 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("host expression %q%s: position %d: %s", shown, more, e.Offset+1, e.Reason)
 }
 
-// Hint says what to do about it, in one line.
+// Hint returns advice for the user, in one line.
 func (e *SyntaxError) Hint() string { return e.hint }
 
-// Unwrap gives what a group's source said, or the fault in its definition; nil
-// where no group is at fault.
+// Unwrap returns the error of a group's source or definition, nil if the error is not in a
+// group.
 func (e *SyntaxError) Unwrap() error { return e.cause }

@@ -2,12 +2,12 @@ package expr
 
 import "iter"
 
-// An Expr is an expression that was read. The zero value holds no names.
+// An Expr is a parsed expression. The zero value holds no names.
 type Expr struct {
 	terms []term
 	names int
 	bytes int  // upper bound of the length of all names
-	set   *Set // what the operators leave, or nil where there are only commas
+	set   *Set // the result of the operators, nil if there are only commas
 }
 
 // The operators, as they are written.
@@ -18,12 +18,11 @@ const (
 	exclusive    = '^'
 )
 
-// A term is an operand with the operator in front of it, a comma before the
-// first.
+// A term is an operand with its preceding operator, which is a comma for the first one.
 type term struct {
 	op byte
 	pattern
-	sub *Expr // what the pattern stands for where it names groups or has wildcards
+	sub *Expr // the pattern's hosts if it names groups or has wildcards
 }
 
 func (t term) size() (names, bytes int) {
@@ -40,18 +39,18 @@ func (t term) each(yield func(string) bool) bool {
 	return t.pattern.each(yield)
 }
 
-// Len is the number of names that Names yields.
+// Len returns the number of names that Names yields.
 func (e Expr) Len() int { return e.names }
 
-// Names yields the names in the order in which they were written, the last
-// range of a product turning fastest and a group as it is defined. A list with
-// no operator but the comma keeps its duplicates; with another, each name comes
-// once, where it was first written.
+// Names yields the names in the order of the expression; in a product the last range varies
+// fastest, and a group has the order of its definition. A list with no operator other than
+// the comma keeps its duplicates; otherwise each name occurs once, at the place of its first
+// occurrence.
 func (e Expr) Names() iter.Seq[string] {
 	return func(yield func(string) bool) { e.each(yield) }
 }
 
-// Set gives the names as a set. It costs time and memory in proportion to the
+// Set returns the names as a set. It takes time and memory proportional to the number of
 // names.
 func (e Expr) Set() Set {
 	if e.set != nil {
@@ -62,7 +61,7 @@ func (e Expr) Set() Set {
 	return b.Set()
 }
 
-// Expand gives the names of an expression without groups in the order of
+// Expand returns the names of an expression without groups in the order of
 // [Expr.Names]. It allocates nothing for an expression that Parse refuses.
 // Every error is a *[SyntaxError].
 func Expand(expr string) ([]string, error) {
@@ -89,8 +88,8 @@ func (e Expr) each(yield func(string) bool) bool {
 	return true
 }
 
-// eachLeft yields what the operators leave, each name where it was first
-// written: only a comma and an exclusive or bring names in.
+// eachLeft yields the result of the operators, each name at the place of its first
+// occurrence: only comma and exclusive or add names.
 func (e Expr) eachLeft(yield func(string) bool) bool {
 	met := newSeen(e.set)
 	once := func(name string) bool {
@@ -104,7 +103,7 @@ func (e Expr) eachLeft(yield func(string) bool) bool {
 	return true
 }
 
-// settle carries out the operators.
+// settle evaluates the operators.
 func (e *Expr) settle() {
 	plain := true
 	for _, t := range e.terms {
@@ -125,8 +124,8 @@ func (e *Expr) settle() {
 	e.names = left.Len()
 }
 
-// alike counts how many terms can be united before their operator is carried
-// out once for all: a!b!c is a without b and c together.
+// alike returns how many of the next terms can be united so that their operator is applied only
+// once: a!b!c is a without the union of b and c.
 func alike(terms []term) int {
 	n := 1
 	for op := terms[0].op; (op == union || op == difference) && n < len(terms) && terms[n].op == op; n++ {

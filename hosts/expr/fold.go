@@ -5,21 +5,20 @@ import (
 	"strings"
 )
 
-// Fold gives the shortest expression for a set of names that a person would
-// write: sorted as [Compare] does by the first name of each piece, duplicates
-// gone, every run of digits folded that can be, several of them into products
-// where that is exact (n[1-2]r[3-4], 127.1.0.[1-250]). Numbers with different
-// zero padding are different names. No names give "".
+// Fold returns the shortest readable expression for a set of names, without duplicates. Its
+// pieces are sorted by their first names, in the order of [Compare]. Runs of digits are folded
+// into ranges, several of them into products if that is exact (n[1-2]r[3-4],
+// 127.1.0.[1-250]). Numbers with different zero padding are different names. The result for no
+// names is "".
 //
-// Parse reads the result back to exactly the same set. The exceptions are names
-// that no expression can hold (with a comma, a blank, an operator or a stray
-// bracket, or beyond the limits of Parse): they stand in the result as they
-// are, and the empty name is left out.
+// Parse reads the result back as exactly the same set. The exceptions are names that no
+// expression can contain (with a comma, a blank, an operator or a stray bracket, or beyond the
+// limits of Parse): they are in the result unchanged; the empty name is left out.
 //
-// The time is near linear in the number of names.
+// It takes nearly linear time in the number of names.
 func Fold(names []string) string { return SetOf(names).Fold() }
 
-// Fold gives the shortest expression for the set; see [Fold].
+// Fold returns the shortest expression for the set; see [Fold].
 func (s Set) Fold() string {
 	pieces := make([]piece, 0, len(s.shapes))
 	for _, sh := range s.shapes {
@@ -29,10 +28,10 @@ func (s Set) Fold() string {
 	return join(pieces)
 }
 
-// String is Fold.
+// String returns s.Fold().
 func (s Set) String() string { return s.Fold() }
 
-// A piece is a part of the result, with the first name that it stands for.
+// A piece is a part of the result, with its first name.
 type piece struct{ first, text string }
 
 func join(pieces []piece) string {
@@ -80,6 +79,6 @@ func (s *shape) range1() string {
 	return string(append(appendTokens(b, s.rows), s.literals[1]...))
 }
 
-// ordersLimit bounds the orders of merging that are tried, times the names of a
-// shape. Beyond it the gain is not worth the time.
+// ordersLimit bounds the number of merging orders tried times the names of a shape. Beyond
+// it the gain is not worth the time.
 const ordersLimit = 100_000

@@ -106,7 +106,7 @@ func checkFold(t rapid.TB, names []string) {
 	}
 }
 
-// drawNames gives names close enough together to fold in many ways.
+// drawNames returns names close enough together to fold in many ways.
 func drawNames(t *rapid.T) []string {
 	number := rapid.Custom(func(t *rapid.T) string {
 		width := rapid.SampledFrom([]int{0, 0, 2, 3}).Draw(t, "width")

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// A cell is a set of tokens: a single one as itself, several as the number of
-// their list in sets with the top bit set. Equal cells are equal sets.
+// A cell is a set of tokens: a single token as itself, several as the index of their list in
+// sets with the top bit set. Equal cells are equal sets.
 type cell uint64
 
 const several cell = 1 << 63
@@ -18,7 +18,7 @@ type sets struct {
 	key   []byte
 }
 
-// of gives the cell for a sorted list of more than one token, which it copies.
+// of returns the cell for a sorted list of more than one token, which it copies.
 func (s *sets) of(list []token) cell {
 	s.key = s.key[:0]
 	for _, t := range list {
@@ -46,7 +46,7 @@ func (s *sets) appendTokens(list []token, c cell) []token {
 
 func isSeveral(c cell) bool { return c&several != 0 }
 
-// first is the smallest token of c.
+// first returns the smallest token of c.
 func (s *sets) first(c cell) token {
 	if isSeveral(c) {
 		return s.lists[c&^several][0]
@@ -64,7 +64,7 @@ type grid struct {
 func (g grid) rows() int          { return len(g.cells) / g.dims }
 func (g grid) row(i int32) []cell { return g.cells[int(i)*g.dims:][:g.dims] }
 
-// grid gives the names of the shape as rows of single tokens.
+// grid returns the names of the shape as rows of single tokens.
 func (s *shape) grid() grid {
 	g := grid{dims: s.dims(), cells: make([]cell, len(s.rows)), sets: &sets{}}
 	for i, t := range s.rows {
@@ -73,7 +73,7 @@ func (s *shape) grid() grid {
 	return g
 }
 
-// firstName is the first name of a row.
+// firstName returns the first name of a row.
 func (g grid) firstName(literals []string, row []cell) string {
 	b := append(make([]byte, 0, 64), literals[0]...)
 	for dim, c := range row {
@@ -82,7 +82,7 @@ func (g grid) firstName(literals []string, row []cell) string {
 	return string(b)
 }
 
-// orders gives the orders in which dimensions may be merged: innermost first,
+// orders returns the orders in which dimensions may be merged: innermost first,
 // outermost first, then the rotations of both. Of three dimensions those are
 // all orders.
 func orders(dims int) [][]int {
@@ -122,9 +122,9 @@ func (g grid) varies(dim int) bool {
 	return false
 }
 
-// mergedIn joins rows that differ in this dimension only, in which every cell
-// is still a single token. Such rows have no token of it in common, so that a
-// union loses nothing and doubles nothing; sorted rows give it in order.
+// mergedIn merges rows that differ only in dimension dim, in which every cell is still a single
+// token. Such rows have different tokens there, so that the union has no duplicates; it is
+// sorted because the rows are.
 func (g grid) mergedIn(dim int) grid {
 	g.cells = sortRows(g.cells, g.dims, dim)
 	merged := g.cells[:0]

@@ -8,38 +8,37 @@ import (
 )
 
 // Groups are the named sets of hosts that expressions may use. A source is a
-// name space of groups; "" is the default one. An implementation may read files
-// and run programs; each thing is asked for once by a [Resolver].
+// namespace of groups; "" is the default one. An implementation may read files
+// and run programs; a [Resolver] asks for each thing only once.
 type Groups interface {
-	// Group gives the definition of a group: an expression, in which groups
-	// without a source are of the same source. A blank one stands for no names.
+	// Group returns the definition of a group: an expression, in which groups
+	// without a source belong to the same source. A blank one means no names.
 	Group(source, name string) (string, error)
 	// Names lists the groups of a source. Each may hold ranges, as in rack[1-3].
 	Names(source string) ([]string, error)
-	// All gives an expression for all hosts of a source. Where the error is
-	// errors.ErrUnsupported, all hosts are those of all its groups.
+	// All returns an expression for all hosts of a source. If the error is
+	// errors.ErrUnsupported, they are the hosts of all its groups.
 	All(source string) (string, error)
 }
 
-// ErrNoGroups is what a [Resolver] without Groups says about a group or a
-// wildcard; find it with errors.Is.
+// ErrNoGroups is the error of a [Resolver] without Groups for a group or a wildcard; test for
+// it with errors.Is.
 var ErrNoGroups = errors.New("no group source is configured")
 
 // Limits of groups, for one [Resolver].
 const (
-	// MaxGroupDepth bounds how many groups stand inside each other.
+	// MaxGroupDepth bounds how deep groups are nested.
 	MaxGroupDepth = 32
-	// MaxGroups bounds how many times groups are named.
+	// MaxGroups bounds how many references to groups are resolved.
 	MaxGroups = 100_000
 	// MaxGroupBytes bounds the length of all definitions together.
 	MaxGroupBytes = 64 << 20
 )
 
-// A Resolver reads expressions that may name groups. It keeps what it was told
-// about a group, failures excepted: make a new one to see a change. It must not
-// be used by several goroutines at once.
+// A Resolver parses expressions that may name groups. It caches the definitions of groups, but
+// not errors: create a new one to see a change. It must not be used concurrently.
 type Resolver struct {
-	// Source is where groups are looked for that name no source; "" is the
+	// Source is the source of groups that are written without one; "" is the
 	// default one.
 	Source string
 
@@ -62,7 +61,7 @@ func (g groupName) String() string {
 	return "@" + g.source + ":" + g.name
 }
 
-// NewResolver gives a Resolver for expressions with these groups; nil is none.
+// NewResolver returns a Resolver for expressions with these groups; nil is none.
 func NewResolver(groups Groups) *Resolver { return &Resolver{groups: groups} }
 
 // Parse reads an expression as [Parse] does, with groups and wildcards. Every
@@ -76,7 +75,7 @@ func (r *Resolver) Parse(expr string) (Expr, error) {
 	return result, nil
 }
 
-// All gives all hosts of a source, as @source:* does.
+// All returns all hosts of a source, as @source:* does.
 func (r *Resolver) All(source string) (Expr, error) {
 	e, err := r.lookup(groupName{source, allHosts})
 	if err != nil {
@@ -110,7 +109,7 @@ func (r *Resolver) GroupNames(source string) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// lookup reads a definition, once.
+// lookup returns a group's definition, parsed once.
 func (r *Resolver) lookup(g groupName) (*Expr, error) {
 	if e := r.known[g]; e != nil {
 		return e, nil
@@ -137,7 +136,7 @@ func (r *Resolver) lookup(g groupName) (*Expr, error) {
 	return e, nil
 }
 
-// path tells how a group was come to.
+// path returns the chain of groups that led to a group.
 func (r *Resolver) path(last groupName) string {
 	var b strings.Builder
 	for _, g := range r.trail {
@@ -175,7 +174,7 @@ func (r *Resolver) define(g groupName) (*Expr, error) {
 	return &e, nil
 }
 
-// unite gives the hosts of all groups of a source, each once.
+// unite returns the hosts of all groups of a source, each once.
 func (r *Resolver) unite(source string) (*Expr, error) {
 	names, err := r.GroupNames(source)
 	if err != nil {

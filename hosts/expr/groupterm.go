@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// group reads what a pattern that began at start and names groups stands for:
-// @name, @source:name, with ranges, @*, @source:*, and the names of the groups
-// themselves, @@ and @@source.
+// group resolves a pattern that names groups and begins at start: @name, @source:name, with
+// ranges, @*, @source:*, and the names of the groups themselves, @@ and @@source.
 func (p *parser) group(pat pattern, start int) (*Expr, *SyntaxError) {
 	if p.resolver.named += pat.names; p.resolver.named > MaxGroups {
 		return nil, p.fail(start, "look for a digit too many", "more than %d groups are named", MaxGroups)
@@ -51,7 +50,7 @@ func (p *parser) oneGroup(text string, start int) (*Expr, *SyntaxError) {
 	return e, nil
 }
 
-// namesOf gives the names of groups as if they were hosts.
+// namesOf returns the names of a source's groups as if they were hosts.
 func (r *Resolver) namesOf(source string) (*Expr, error) {
 	names, err := r.GroupNames(source)
 	if err != nil {
@@ -81,7 +80,7 @@ func (p *parser) groupFault(group string, start int, err error) *SyntaxError {
 	return &SyntaxError{Expr: p.expr, Offset: start, Reason: reason, hint: hint, cause: err}
 }
 
-// wildcard gives the known hosts that match a pattern.
+// wildcard returns the known hosts that match a pattern.
 func (p *parser) wildcard(pat pattern, start int) (*Expr, *SyntaxError) {
 	all, err := p.resolver.lookup(groupName{p.source, allHosts})
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 
 // Limits of one expression, its groups included.
 const (
-	// MaxNames bounds how many names the operands of an expression may stand for.
+	// MaxNames bounds the number of names of an expression's operands.
 	MaxNames = 10_000_000
 	// MaxNameLen bounds the length of one name, in bytes.
 	MaxNameLen = 1024
@@ -16,17 +16,16 @@ const (
 	MaxBytes = 1 << 30
 )
 
-// Parse reads an expression without groups; those need a [Resolver]. A plain
-// list of names and ranges is counted, not made; operators are carried out.
-// Every error is a *[SyntaxError].
+// Parse parses an expression without groups; those need a [Resolver]. A plain list of names and
+// ranges is counted, not expanded; operators are evaluated. Every error is a *[SyntaxError].
 func Parse(expr string) (Expr, error) {
 	return NewResolver(nil).Parse(expr)
 }
 
 const (
-	// blanks may stand around operators.
+	// blanks are allowed around operators.
 	blanks = " \t"
-	// operators stand between operands.
+	// operators separate operands.
 	operators = ",!&^"
 )
 
@@ -35,8 +34,8 @@ type parser struct {
 	expr     string
 	pos      int
 	resolver *Resolver
-	source   string // of groups that name none
-	op       byte   // in front of the operand that is being read
+	source   string // of groups written without a source
+	op       byte   // before the operand that is being read
 }
 
 func (p *parser) fail(offset int, hint, format string, args ...any) *SyntaxError {
@@ -49,7 +48,7 @@ func (p *parser) skipBlanks() {
 	}
 }
 
-// expression reads operands and operators up to the end.
+// expression parses operands and operators up to the end.
 func (p *parser) expression() (Expr, *SyntaxError) {
 	var result Expr
 	p.op = union
@@ -77,8 +76,8 @@ func (p *parser) expression() (Expr, *SyntaxError) {
 	}
 }
 
-// add takes an operand that began at start, within the limits. Only an
-// intersection with no names changes anything.
+// add adds an operand that begins at start, within the limits. An operand without names
+// changes nothing, except with an intersection.
 func (p *parser) add(e *Expr, t term, start int) *SyntaxError {
 	names, bytes := t.size()
 	e.names += names
@@ -100,7 +99,7 @@ func (p *parser) tooMany(start int) *SyntaxError {
 		"stands for more than %d names", MaxNames)
 }
 
-// term reads one operand.
+// term parses one operand.
 func (p *parser) term() (term, *SyntaxError) {
 	start := p.pos
 	pat, err := p.pattern()
@@ -117,8 +116,7 @@ func (p *parser) term() (term, *SyntaxError) {
 	return t, err
 }
 
-// pattern reads one name with its brackets, up to an operator, a blank or the
-// end.
+// pattern parses one name with its brackets, up to an operator, a blank or the end.
 func (p *parser) pattern() (pattern, *SyntaxError) {
 	start := p.pos
 	pat := pattern{names: 1}
@@ -159,8 +157,8 @@ func (p *parser) pattern() (pattern, *SyntaxError) {
 	return p.endPattern(pat, start, literal, width)
 }
 
-// endPattern closes a pattern that began at start, whose last literal began at
-// literal, and whose names have at most width bytes before that.
+// endPattern completes a pattern that begins at start, whose last literal begins at literal
+// and whose names have at most width bytes before it.
 func (p *parser) endPattern(pat pattern, start, literal, width int) (pattern, *SyntaxError) {
 	if p.pos == start {
 		return pattern{}, p.missing()
@@ -174,7 +172,7 @@ func (p *parser) endPattern(pat pattern, start, literal, width int) (pattern, *S
 	return pat, nil
 }
 
-// missing reports that there is no operand at p.pos.
+// missing returns the error for a missing operand at p.pos.
 func (p *parser) missing() *SyntaxError {
 	if strings.Trim(p.expr, blanks) == "" {
 		return p.fail(p.pos, "name at least one host", "empty expression")
@@ -189,7 +187,7 @@ func (p *parser) missing() *SyntaxError {
 	return p.fail(p.pos, "an operator stands between two names, as in node[1-9]!node3", "no name beside the operator %q", op)
 }
 
-// closing gives the offset of the bracket that ends the one at p.pos, or -1.
+// closing returns the offset of the bracket that ends the one at p.pos, or -1.
 func (p *parser) closing() int {
 	length := strings.IndexByte(p.expr[p.pos:], ']')
 	if length < 0 {
@@ -198,7 +196,7 @@ func (p *parser) closing() int {
 	return p.pos + length
 }
 
-// atAddress says whether the bracket at p.pos holds a colon, which no range
+// atAddress reports whether the bracket at p.pos contains a colon, which no range
 // does.
 func (p *parser) atAddress() bool {
 	end := p.closing()
@@ -212,8 +210,8 @@ func (p *parser) atAddress() bool {
 	return strings.IndexByte(inside, ':') >= 0
 }
 
-// address passes over an IPv6 address in brackets (RFC 3986 §3.2.2), which is
-// part of the name.
+// address skips an IPv6 address in brackets (RFC 3986 §3.2.2), which is part of the
+// name.
 func (p *parser) address() *SyntaxError {
 	end := p.closing()
 	if end < 0 {

@@ -10,10 +10,10 @@ type pattern struct {
 	parts []part
 	names int
 	bytes int  // upper bound of the length of all names
-	wild  bool // a literal holds * or ?
+	wild  bool // a literal contains * or ?
 }
 
-// A part is literal text or, where spans is not nil, one bracket.
+// A part is literal text or, if spans is not nil, one bracket.
 type part struct {
 	literal string
 	spans   []span
@@ -25,7 +25,7 @@ func (pat *pattern) addLiteral(text string) {
 	}
 }
 
-// addSpans reports false where the product would exceed MaxNames.
+// addSpans adds a bracket; it returns false if the product would exceed MaxNames.
 func (pat *pattern) addSpans(spans []span) bool {
 	count := 0
 	for _, s := range spans {
@@ -39,11 +39,11 @@ func (pat *pattern) addSpans(spans []span) bool {
 	return pat.names <= MaxNames
 }
 
-// isGroup says whether the pattern names groups: a login name has something in
-// front of its @.
+// isGroup reports whether the pattern names groups: it begins with @, before which a login
+// name would stand.
 func (pat pattern) isGroup() bool { return strings.HasPrefix(pat.parts[0].literal, "@") }
 
-// each yields the names of the pattern, the last range turning fastest.
+// each yields the names of the pattern; the last range varies fastest.
 func (pat pattern) each(yield func(string) bool) bool {
 	if len(pat.parts) == 1 && pat.parts[0].spans == nil {
 		return yield(pat.parts[0].literal)
@@ -55,7 +55,8 @@ func (pat pattern) all() iter.Seq[string] {
 	return func(yield func(string) bool) { pat.each(yield) }
 }
 
-// product appends every choice of the parts to prefix, which has room for them.
+// product yields prefix followed by every combination of the parts; prefix has capacity for
+// them.
 func product(prefix []byte, parts []part, yield func(string) bool) bool {
 	if len(parts) == 0 {
 		return yield(string(prefix))

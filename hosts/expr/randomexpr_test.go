@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// randomExpr gives an expression in which operands meet often enough for
+// randomExpr returns an expression in which operands meet often enough for
 // operators to do something.
 func randomExpr(r *rand.Rand) string {
 	var b strings.Builder
@@ -40,7 +40,7 @@ func randomOperand(r *rand.Rand) string {
 	}
 }
 
-// smallBracket gives the numbers of a small cube.
+// smallBracket returns the numbers of a small cube.
 func smallBracket(r *rand.Rand) string {
 	return []string{"[1-2]", "[1-3]", "[2-3]", "1", "2", "[1,3]"}[r.IntN(6)]
 }
@@ -49,7 +49,7 @@ func randomNumber(r *rand.Rand) string {
 	return fmt.Sprintf("%0*d", 1+r.IntN(3), r.IntN(24))
 }
 
-// randomBracket gives ranges, or a number.
+// randomBracket returns ranges, or a number.
 func randomBracket(r *rand.Rand) string {
 	if r.IntN(5) == 0 {
 		return randomNumber(r)

@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// A rendering is what the rows of a grid are written as.
+// A rendering is the text of a grid's rows.
 type rendering struct {
 	grid grid
 	text []byte // row after row
@@ -27,7 +27,7 @@ func render(literals []string, g grid) rendering {
 	return r
 }
 
-// size is the length of all rows with a comma each.
+// size returns the length of all rows with a comma each.
 func (r rendering) size() int { return len(r.text) + len(r.ends) }
 
 // appendPieces appends the rows as pieces.
@@ -45,7 +45,7 @@ func (r rendering) appendPieces(pieces []piece, literals []string) []piece {
 	return pieces
 }
 
-// appendTokens writes a sorted list: one as it is, several as a bracket.
+// appendTokens writes a sorted list: one token as it is, several as a bracket.
 func appendTokens(b []byte, list []token) []byte {
 	if len(list) == 1 {
 		return appendNumber(b, list[0].value(), list[0].width())
@@ -71,9 +71,8 @@ func (s span) append(b []byte) []byte {
 	return b
 }
 
-// readable lets numbers that need no padding stand on that side of it on which
-// they make the shortest list that a person reads with ease. Where that makes
-// nothing shorter, inRunOnly says which.
+// readable writes numbers that need no padding with or without padded ones, whichever makes
+// the list shorter; if neither does, inRunOnly decides.
 func readable(list []token) []token {
 	best := adopt(list, inRunOnly)
 	if !mixed(list) {
@@ -89,7 +88,7 @@ func readable(list []token) []token {
 	return best
 }
 
-// listSize is the length of what is written for a list, with a comma each.
+// listSize returns the length of a list's text, with a comma for each item.
 func listSize(list []token) int {
 	size := 0
 	eachSpan(list, func(s span) {
@@ -104,11 +103,11 @@ func listSize(list []token) int {
 	return size
 }
 
-// minStepped is the number of equally spaced numbers from which on they are
-// written with a step: 1-9/2 and not 1,3,5,7,9.
+// minStepped is the minimum number of equally spaced numbers that are written with a step:
+// 1-9/2 instead of 1,3,5,7,9.
 const minStepped = 5
 
-// eachSpan cuts a sorted list into spans.
+// eachSpan splits a sorted list into spans.
 func eachSpan(list []token, do func(span)) {
 	for len(list) > 0 {
 		n, step := 1, uint64(1)
@@ -124,9 +123,8 @@ func eachSpan(list []token, do func(span)) {
 	}
 }
 
-// evenly counts how many tokens from the first on are one step apart. Tokens of
-// different widths never are: what one width holds is shorter than the way to
-// the next.
+// evenly counts how many of the first tokens are one step apart. Tokens of different widths
+// never are: the values of one width span less than the distance to the next width.
 func evenly(list []token, step token) int {
 	n := 2
 	for n < len(list) && list[n]-list[n-1] == step {

@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// Rows are stored one after the other in one slice, dims numbers each.
+// Rows are stored one after the other in one slice, with dims numbers each.
 
-// settleRows sorts rows in place and drops doubles.
+// settleRows sorts rows in place and removes duplicates.
 func settleRows(rows []token, dims int) []token {
 	if ascending(rows, dims) {
 		return rows
@@ -27,7 +27,7 @@ func settleRows(rows []token, dims int) []token {
 	return unique
 }
 
-// ascending says whether rows are in order, none twice.
+// ascending reports whether rows are sorted without duplicates.
 func ascending(rows []token, dims int) bool {
 	for i := dims; i < len(rows); i += dims {
 		if compareRows(rows[i-dims:i], rows[i:i+dims]) >= 0 {
@@ -46,7 +46,7 @@ func compareRows(a, b []token) int {
 	return 0
 }
 
-// mergeRows merges two lists of settled rows into a third.
+// mergeRows merges two lists of sorted, distinct rows into a new one.
 func mergeRows(a, b []token, dims int, k keep) []token {
 	merged := make([]token, 0, k.room(len(a), len(b)))
 	take := func(list *[]token, kept bool) {
@@ -75,7 +75,7 @@ func mergeRows(a, b []token, dims int, k keep) []token {
 	return merged
 }
 
-// room is how long the result of a merge can be.
+// room returns an upper bound of the length of a merge's result.
 func (k keep) room(a, b int) int {
 	switch {
 	case k.right:
@@ -119,8 +119,8 @@ func compareExcept[C ~uint64](a, b []C, column int) int {
 	return 0
 }
 
-// A field says where the parts of a column's numbers are that are in use: the
-// low bits below widthShift, those of the width above, and the top bit.
+// A field holds how many bits of a column's numbers are in use: the low bits below widthShift,
+// those of the width above it, and the top bit.
 type field struct{ column, low, width, top int }
 
 func newField[C ~uint64](rows []C, dims, column int) field {
@@ -138,7 +138,7 @@ func newField[C ~uint64](rows []C, dims, column int) field {
 
 func (f field) bits() int { return f.low + f.width + f.top }
 
-// pack keeps the order of a column's numbers in as few bits as they need.
+// pack compresses v to as few bits as the column needs, preserving the order.
 func (f field) pack(v uint64) uint64 {
 	return v>>63<<(f.low+f.width) | v>>widthShift&0x7f<<f.low | v&(1<<f.low-1)
 }
@@ -148,10 +148,10 @@ func (f field) unpack(v uint64) uint64 {
 	return v>>(f.low+f.width)<<63 | width<<widthShift | v&(1<<f.low-1)
 }
 
-// A packing holds whole rows in one word each, which sorts several times faster.
+// A packing stores each row in one word, which makes sorting several times faster.
 type packing []field
 
-// newPacking reports false where rows need more than a word.
+// newPacking returns false if rows need more than a word.
 func newPacking[C ~uint64](rows []C, dims, last int) (packing, bool) {
 	p := make(packing, 0, dims)
 	total := 0

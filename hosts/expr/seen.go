@@ -1,6 +1,6 @@
 package expr
 
-// seen remembers which names of a set were met.
+// seen records which names of a set have occurred.
 type seen struct {
 	set  *Set
 	rows map[*shape][]uint64 // a bit for each row
@@ -8,7 +8,7 @@ type seen struct {
 
 func newSeen(s *Set) seen { return seen{set: s, rows: make(map[*shape][]uint64)} }
 
-// first says whether name is in the set and met for the first time.
+// first reports whether name is in the set and occurs for the first time.
 func (s seen) first(name string) bool {
 	sh, row := s.set.find(name)
 	if sh == nil {

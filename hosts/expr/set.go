@@ -5,15 +5,14 @@ import (
 	"slices"
 )
 
-// A Set is a set of names. The zero value is empty. A Set never changes: its
-// operations give new ones, which share what is the same. It may be used by
-// several goroutines at once.
+// A Set is an immutable set of names. The zero value is empty. Its operations return new sets,
+// which share equal parts. It is safe for concurrent use.
 type Set struct {
 	shapes map[string]*shape // by their keys; none is empty
 	names  int
 }
 
-// SetOf gives the set of names; the empty name is left out. Names are taken as
+// SetOf returns the set of names; the empty name is left out. Names are taken as
 // they are, not read as expressions.
 func SetOf(names []string) Set {
 	var b Builder
@@ -23,33 +22,33 @@ func SetOf(names []string) Set {
 	return b.Set()
 }
 
-// Len is the number of names.
+// Len returns the number of names.
 func (s Set) Len() int { return s.names }
 
-// Contains says whether name is in the set.
+// Contains reports whether name is in the set.
 func (s Set) Contains(name string) bool {
 	sh, _ := s.find(name)
 	return sh != nil
 }
 
-// Equal says whether both sets hold the same names.
+// Equal reports whether both sets contain the same names.
 func (s Set) Equal(other Set) bool {
 	return s.names == other.names && s.Minus(other).names == 0
 }
 
-// Union gives the names that are in either set, a,b.
+// Union returns the names that are in either set, a,b.
 func (s Set) Union(other Set) Set { return s.apply(union, other) }
 
-// Minus gives the names of s that are not in other, a!b.
+// Minus returns the names of s that are not in other, a!b.
 func (s Set) Minus(other Set) Set { return s.apply(difference, other) }
 
-// Intersect gives the names that are in both sets, a&b.
+// Intersect returns the names that are in both sets, a&b.
 func (s Set) Intersect(other Set) Set { return s.apply(intersection, other) }
 
-// Xor gives the names that are in exactly one of the sets, a^b.
+// Xor returns the names that are in exactly one of the sets, a^b.
 func (s Set) Xor(other Set) Set { return s.apply(exclusive, other) }
 
-// apply carries out an operator, each pair of shapes in time near linear in
+// apply evaluates an operator, for each pair of shapes in time nearly linear in the number of
 // their names.
 func (s Set) apply(op byte, other Set) Set {
 	k := kept(op)
@@ -71,7 +70,7 @@ func (s Set) apply(op byte, other Set) Set {
 	return result
 }
 
-// put takes a shape of another key than those before, unless it is empty.
+// put adds a shape with a new key, unless the shape is empty.
 func (s *Set) put(key string, sh *shape) {
 	if sh != nil {
 		s.shapes[key] = sh
@@ -79,7 +78,7 @@ func (s *Set) put(key string, sh *shape) {
 	}
 }
 
-// keep says what an operator leaves: names of the left side only, of both, of
+// keep holds which names an operator keeps: those of the left side only, of both sides, of
 // the right side only.
 type keep struct{ left, both, right bool }
 
@@ -108,8 +107,8 @@ func (s Set) Names() iter.Seq[string] {
 	}
 }
 
-// Slice gives the names from index from up to, not including, index to in the
-// order of Names. Indexes beyond the set mean its ends.
+// Slice returns the names with indexes from (inclusive) to to (exclusive) in the order of
+// Names. Indexes beyond the set mean its ends.
 func (s Set) Slice(from, to int) Set {
 	result := Set{shapes: make(map[string]*shape)}
 	for _, sh := range s.ordered() {
@@ -122,7 +121,7 @@ func (s Set) Slice(from, to int) Set {
 	return result
 }
 
-// Filter gives the names whose index in the order of Names keep agrees to.
+// Filter returns the names for whose index in the order of Names keep returns true.
 func (s Set) Filter(keep func(index int) bool) Set {
 	result := Set{shapes: make(map[string]*shape)}
 	offset := 0
@@ -133,7 +132,7 @@ func (s Set) Filter(keep func(index int) bool) Set {
 	return result
 }
 
-// ordered gives the shapes in the order of the set.
+// ordered returns the shapes in the order of the set.
 func (s Set) ordered() []*shape {
 	type entry struct {
 		first string
@@ -151,7 +150,7 @@ func (s Set) ordered() []*shape {
 	return shapes
 }
 
-// find gives the shape and the row of a name, or nil.
+// find returns the shape and the row of a name, or nil.
 func (s Set) find(name string) (*shape, int) {
 	if name == "" {
 		return nil, 0

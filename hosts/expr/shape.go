@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// A token is a run of digits as one comparable number: the value, and above it
-// how many digits it is written with. So 1 and 01 are two tokens, and tokens
-// sort as ClusterShell has them: 1 2 01 02 10 001.
+// A token is a run of digits as one comparable number: the value in the low bits, the number of
+// digits above it. So 1 and 01 are two tokens, and tokens sort as in ClusterShell:
+// 1 2 01 02 10 001.
 type token uint64
 
 const widthShift = 56 // 10^maxDigits needs 54 bits
@@ -19,8 +19,7 @@ func newToken(text string) token {
 	return token(value | uint64(len(text))<<widthShift)
 }
 
-// padded gives the token of a number that is written with at least width
-// digits.
+// padded returns the token of a number written with at least width digits.
 func padded(value uint64, width int) token {
 	return token(value | uint64(max(width, digits(value)))<<widthShift)
 }
@@ -35,8 +34,8 @@ func (t token) append(b []byte) []byte { return appendNumber(b, t.value(), t.wid
 // shapes of their own. A shape never changes once its set is made.
 type shape struct {
 	key      string
-	literals []string // one more than there are tokens in a row
-	rows     []token  // row after row, in ascending order, none twice
+	literals []string // one more than a row has tokens
+	rows     []token  // row after row, ascending, without duplicates
 }
 
 func (s *shape) dims() int { return len(s.literals) - 1 }
@@ -78,7 +77,7 @@ func (s *shape) search(row []token) (int, bool) {
 	return sort.Find(s.len(), func(i int) int { return slices.Compare(row, s.row(i)) })
 }
 
-// with gives a shape with other rows, or nil for none.
+// with returns a shape with other rows, nil if there are none.
 func (s *shape) with(rows []token) *shape {
 	if len(rows) == 0 {
 		return nil
@@ -86,7 +85,7 @@ func (s *shape) with(rows []token) *shape {
 	return &shape{key: s.key, literals: s.literals, rows: rows}
 }
 
-// combine merges two shapes of one key. It gives nil where nothing is left.
+// combine merges two shapes of one key. It returns nil if nothing is left.
 func (s *shape) combine(other *shape, k keep) *shape {
 	if s.dims() == 0 {
 		if k.both {
@@ -97,7 +96,7 @@ func (s *shape) combine(other *shape, k keep) *shape {
 	return s.with(mergeRows(s.rows, other.rows, s.dims(), k))
 }
 
-// slice gives some of the rows, from < to.
+// slice returns a shape with rows from to to (exclusive); from < to.
 func (s *shape) slice(from, to int) *shape {
 	if to-from == s.len() {
 		return s
@@ -105,7 +104,7 @@ func (s *shape) slice(from, to int) *shape {
 	return s.with(s.rows[from*s.dims() : to*s.dims() : to*s.dims()])
 }
 
-// filter gives the rows that keep agrees to, or nil for none.
+// filter returns a shape with the rows for which keep returns true, nil if there are none.
 func (s *shape) filter(keep func(row int) bool) *shape {
 	if s.dims() == 0 {
 		if keep(0) {
@@ -125,10 +124,10 @@ func (s *shape) filter(keep func(row int) bool) *shape {
 // mark stands for a run of digits in the key of a shape.
 const mark = '\x00'
 
-// analyse appends the key of the name's shape and its tokens. Digits between
-// brackets (an IPv6 address) and runs beyond maxDigits stay literal text. A name
-// that holds the mark itself is all literal, under a key that no other has: two
-// runs never touch.
+// analyse appends the key of the name's shape and its tokens. Digits between brackets (an IPv6
+// address) and runs longer than maxDigits remain literal text. A name that contains the mark
+// itself is entirely literal, with a key that no other name can have, because two runs are
+// never adjacent.
 func analyse(name string, key []byte, tokens []token) ([]byte, []token) {
 	if strings.IndexByte(name, mark) >= 0 {
 		return append(append(key, mark, mark), name...), tokens

@@ -8,8 +8,8 @@ import (
 // maxDigits bounds the numbers in brackets, and those that Fold folds.
 const maxDigits = 16
 
-// A span is one item of a bracket: the numbers from first to last, each step
-// apart, written with at least width digits. Width 0 means no padding.
+// A span is one item of a bracket: the numbers from first to last in steps of step, written
+// with at least width digits. Width 0 means no padding.
 type span struct {
 	first, last, step uint64
 	width             int
@@ -20,7 +20,7 @@ func (s span) count() int {
 	return int(min((s.last-s.first)/s.step, 1<<40)) + 1
 }
 
-// widest is the length of the longest number of the bracket.
+// widest returns the length of the longest number of the bracket.
 func widest(spans []span) int {
 	var longest int
 	for _, s := range spans {
@@ -29,7 +29,7 @@ func widest(spans []span) int {
 	return longest
 }
 
-// digits is the length of v in decimal.
+// digits returns the number of decimal digits of v.
 func digits(v uint64) int {
 	n := 1
 	for ; v >= 10; v /= 10 {
@@ -46,7 +46,7 @@ func appendNumber(b []byte, v uint64, width int) []byte {
 	return strconv.AppendUint(b, v, 10)
 }
 
-// bracket reads the ranges between the bracket at p.pos and its end.
+// bracket parses the ranges of the bracket at p.pos.
 func (p *parser) bracket() ([]span, *SyntaxError) {
 	open := p.pos
 	inside := p.expr[open+1:]
@@ -71,8 +71,8 @@ func (p *parser) bracket() ([]span, *SyntaxError) {
 	return spans, nil
 }
 
-// span reads one item of a bracket: 7, 7-9 or 1-9/2. offset is the place of the
-// item in the expression.
+// span parses one item of a bracket: 7, 7-9 or 1-9/2. offset is the place of the item in the
+// expression.
 func (p *parser) span(item string, offset int) (span, *SyntaxError) {
 	const form = "a range is written as 7, 7-9 or 1-9/2"
 	trimmed := strings.Trim(item, blanks)
@@ -118,8 +118,8 @@ func (p *parser) number(text string, offset int, form string) (uint64, *SyntaxEr
 	return value, nil
 }
 
-// check refuses ranges that mean nothing, with ClusterShell's rule for padding:
-// where one end is padded, both have the same width.
+// check refuses invalid ranges. ClusterShell's rule for padding applies: if one end is padded,
+// both have the same width.
 func (s span) check(p *parser, offset int, first, last string, stepAlone bool) (span, *SyntaxError) {
 	switch {
 	case stepAlone:

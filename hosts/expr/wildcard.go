@@ -5,13 +5,12 @@ import (
 	"unicode/utf8"
 )
 
-// A matcher tells which names a pattern with wildcards means: * is any text,
-// also none, ? is one character, and a bracket is one of its numbers. It follows
-// all ways through the pattern at once, so that no pattern is slow: its time is
-// at most that of the pattern's length times the name's.
+// A matcher matches names against a pattern with wildcards: * is any text, also none, ? is one
+// character, and a bracket is one of its numbers. It follows all paths through the pattern at
+// once, so that its time is at most proportional to the pattern's length times the name's.
 type matcher struct {
 	steps     []step
-	now, next []bool // by offset in the name: can the steps so far end there?
+	now, next []bool // by offset in the name: whether the steps so far can end there
 }
 
 // A step is one element of a pattern: spans, * or ?, or else literal text.
@@ -67,8 +66,8 @@ func cleared(list []bool, size int) []bool {
 	return list[:size]
 }
 
-// advance marks in next where the step can end that begins at one of the
-// offsets in now, and says whether there is any.
+// advance marks in next where a step that begins at one of the offsets in now can end, and
+// reports whether there is such an offset.
 func (s step) advance(name string, now, next []bool) bool {
 	some := false
 	reach := func(end int) { next[end], some = true, true }
@@ -100,7 +99,7 @@ func (s step) advance(name string, now, next []bool) bool {
 	return some
 }
 
-// holds says whether a bracket stands for exactly these digits.
+// holds reports whether a bracket includes exactly these digits.
 func holds(spans []span, text string) bool {
 	t := newToken(text)
 	for _, s := range spans {

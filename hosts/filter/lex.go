@@ -52,7 +52,7 @@ func (t token) String() string {
 	return fmt.Sprintf("%q", problem.Bounded(t.text))
 }
 
-// is says whether the token is that operator.
+// is reports whether the token is that operator.
 func (t token) is(op string) bool { return t.kind == operator && t.text == op }
 
 // operators, the longer before those that they begin with.

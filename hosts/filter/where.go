@@ -25,7 +25,7 @@ const (
 
 // Attrs is what a host has.
 type Attrs interface {
-	// Attr gives the value of an attribute, and whether there is one.
+	// Attr returns the value of an attribute, and whether there is one.
 	Attr(name string) (string, bool)
 }
 

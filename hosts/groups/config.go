@@ -55,7 +55,7 @@ func (c *config) section(name string) *section {
 	return nil
 }
 
-// get gives an option of a section, or of [DEFAULT].
+// get returns an option of a section, or of [DEFAULT].
 func (c *config) get(s *section, option string) (string, bool) {
 	if s != nil {
 		if v, there := s.options[option]; there {
@@ -200,7 +200,7 @@ func substitute(text string, values map[string]string) string {
 	}
 }
 
-// variable gives the name behind the $ that text begins with, and how long both are.
+// variable returns the name behind the $ that text begins with, and how long both are.
 func variable(text string) (name string, size int) {
 	rest, braced := strings.CutPrefix(text[1:], "{")
 	length := 0

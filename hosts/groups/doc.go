@@ -1,8 +1,8 @@
 // Package groups resolves groups as ClusterShell does: from groups.conf with its
 // upcalls, from the parts in confdir, and from the YAML files in autodir.
 //
-// Call [New] with the files that [Paths] gives; nothing is read before the first
-// question, so that a run without @group needs no configuration at all. Its
+// Call [New] with the files that [Paths] returns; nothing is read before the first
+// query, so that a run without @group needs no configuration. Its
 // [Resolver] answers Group, Names, All and Reverse; a source of "" is the default
 // one. [Static] answers the same from groups that are known already.
 //
@@ -10,7 +10,7 @@
 //
 // An upcall is a line that the owner of groups.conf wrote; it runs by sh -c in the
 // directory of its file, as in ClusterShell. $GROUP, $NODE, $SOURCE and $CFGDIR in it
-// are replaced only by what package upcall's Word and Path let through: a name from
+// are replaced only by what package extcmd's Word and Path accept: a name from
 // the command line or from another program never becomes shell. Time and output
 // are bounded.
 //

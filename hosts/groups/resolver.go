@@ -41,7 +41,7 @@ type Resolver struct {
 	standby string // the default source
 }
 
-// New gives a Resolver. It reads nothing yet. When ctx ends, upcalls end.
+// New returns a Resolver. It reads nothing yet. When ctx ends, upcalls end.
 func New(ctx context.Context, opts Options) *Resolver {
 	if opts.Now == nil {
 		opts.Now = time.Now
@@ -60,7 +60,7 @@ type source struct {
 	}
 }
 
-// Group gives the expression that a group stands for; groups inside of it name
+// Group returns the expression that a group stands for; groups inside of it name
 // their source. An empty group is "".
 func (r *Resolver) Group(source, name string) (string, error) {
 	s, unlock, err := r.open(source)
@@ -82,7 +82,7 @@ func (r *Resolver) Names(source string) ([]string, error) {
 	return s.kind.names(r, s)
 }
 
-// All gives the expression of all hosts of a source: what it says itself or, where
+// All returns the expression of all hosts of a source: what it says itself or, where
 // it does not, all its groups together.
 func (r *Resolver) All(source string) (string, error) {
 	s, unlock, err := r.open(source)
@@ -122,7 +122,7 @@ func (r *Resolver) Reverse(source, node string) ([]string, error) {
 	return s.kind.reverse(r, s, node)
 }
 
-// ErrNoReverse is what Reverse gives for a source without a reverse upcall.
+// ErrNoReverse is the error of Reverse for a source without a reverse upcall.
 var ErrNoReverse = errors.New("the source does not tell a node's groups")
 
 // Sources lists the names of the sources, the default one first.

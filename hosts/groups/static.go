@@ -25,7 +25,7 @@ func (s *Static) check(source string) error {
 	return nil
 }
 
-// Group gives the folded hosts of a group.
+// Group returns the folded hosts of a group.
 func (s *Static) Group(source, name string) (string, error) {
 	if err := s.check(source); err != nil {
 		return "", err
@@ -40,7 +40,7 @@ func (s *Static) Group(source, name string) (string, error) {
 // Names lists the groups.
 func (s *Static) Names(source string) ([]string, error) { return s.Groups, s.check(source) }
 
-// All gives all hosts, folded.
+// All returns all hosts, folded.
 func (s *Static) All(source string) (string, error) { return s.Group(source, "all") }
 
 // Answerer is what [Chain] asks: a [Resolver] or a [Static].
@@ -83,7 +83,7 @@ func (c Chain) Names(source string) ([]string, error) {
 	return c.Then.Names(source)
 }
 
-// All gives First's hosts where no source is named.
+// All returns First's hosts where no source is named.
 func (c Chain) All(source string) (string, error) {
 	if source == "" || source == c.First.Name {
 		return c.First.All(source)

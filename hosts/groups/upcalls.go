@@ -97,7 +97,7 @@ func (u *upcaller) run(r *Resolver, s *source, what string, values map[string]st
 	return text, nil
 }
 
-// mentions says whether a command line has the variable in it.
+// mentions reports whether a command line has the variable in it.
 func mentions(template, name string) bool {
 	const probe = "\x00"
 	return strings.Contains(substitute(template, map[string]string{name: probe}), probe)

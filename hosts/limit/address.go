@@ -32,7 +32,7 @@ func SplitPort(pattern string) (host, port string) {
 	return host, port
 }
 
-// isHostPattern says whether a text is an address, or a host name in which ranges
+// isHostPattern reports whether a text is an address, or a host name in which ranges
 // may stand.
 func isHostPattern(text string) bool {
 	if addr, err := netip.ParseAddr(text); err == nil {
@@ -78,7 +78,7 @@ func firstRune(text string) (rune, int) {
 	return 0, 1
 }
 
-// isSingle says whether the whole text is one name or address, perhaps with a port.
+// isSingle reports whether the whole text is one name or address, perhaps with a port.
 func isSingle(text string) bool {
 	host, _ := SplitPort(text)
 	return isHostPattern(host)

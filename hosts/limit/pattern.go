@@ -20,7 +20,7 @@ import (
 	"shoal/hosts/internal/problem"
 )
 
-// Select gives the hosts that patterns stand for, each once. & and ! count after
+// Select returns the hosts that patterns stand for, each once. & and ! count after
 // everything else; without anything else they count on all. A pattern that matches
 // nothing is an error. Errors have a method Hint() string.
 func (u *Universe) Select(patterns ...string) ([]string, error) {
@@ -96,7 +96,7 @@ func split(text string) ([]string, error) {
 
 var subscript = regexp.MustCompile(`^(.+)\[(?:(-?[0-9]+)|([0-9]+)[:-]([0-9]*))\]$`)
 
-// matched gives the hosts of one pattern without modifier.
+// matched returns the hosts of one pattern without modifier.
 func (u *Universe) matched(pattern string) ([]string, error) {
 	if pattern == "" {
 		return nil, problem.Faultf("write a group or a host behind & and !", "empty host pattern")
@@ -150,7 +150,7 @@ func cut(pattern string, hosts, m []string) ([]string, error) {
 	return hosts[from : to+1], nil
 }
 
-// matches gives the hosts of groups that match and, for a pattern that may mean
+// matches returns the hosts of groups that match and, for a pattern that may mean
 // hosts as well, those; known says whether a group matched (_enumerate_matches).
 func (u *Universe) matches(expr string) (hosts []string, known bool, err error) {
 	if expr[0] != '~' && !strings.ContainsAny(expr, "?*[") {

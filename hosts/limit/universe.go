@@ -64,7 +64,7 @@ func (u *Universe) AddGroup(name string, hosts ...string) {
 	u.hosts.add(hosts...)
 }
 
-// group gives the hosts of a group, nil where there is none.
+// group returns the hosts of a group, nil where there is none.
 func (u *Universe) group(name string) *set {
 	if g := u.groups[name]; g != nil || name != All {
 		return g

@@ -1,9 +1,9 @@
-// Package attr keeps the attributes of hosts: names and values, both text. A
-// fleet of 60,000 hosts has few names and many equal values, so that every text
-// is kept once, and an attribute costs eight bytes.
+// Package attr stores the attributes of hosts: names and values, both text. A fleet of 60,000
+// hosts has few names and many equal values; therefore every text is stored once, and an
+// attribute takes eight bytes.
 //
-// Collect with a [Builder]; it gives a [Set] per host. Sets are values to read,
-// safe for concurrent use once the Builder has gone.
+// A [Builder] creates one [Set] per host. Sets are read-only, and safe for concurrent use once
+// the Builder is not used any more.
 package attr
 
 import (
@@ -45,7 +45,7 @@ type Set struct {
 // Len counts the attributes.
 func (s Set) Len() int { return len(s.pairs) }
 
-// Attr gives the value of an attribute, and whether there is one.
+// Attr returns the value of an attribute, and whether there is one.
 func (s Set) Attr(name string) (string, bool) {
 	at, found := slices.BinarySearchFunc(s.pairs, name, func(p pair, name string) int {
 		return compare(s.table.texts[p.name], name)
@@ -88,7 +88,7 @@ type Builder struct {
 
 const arenaPairs = 4096
 
-// intern gives the id of a text.
+// intern returns the id of a text.
 func (b *Builder) intern(text string) id {
 	if b.table == nil {
 		b.table, b.ids = new(table), make(map[string]id)
@@ -128,7 +128,7 @@ func (b *Builder) Set(attrs iter.Seq2[string, string]) Set {
 	return Set{table: b.table, pairs: b.arena[from:len(b.arena):len(b.arena)]}
 }
 
-// Check says whether an attribute can be kept: a name of letters, digits and any
+// Check returns an error unless an attribute is valid: a name of letters, digits and any
 // of _ - . that begins with a letter or '_', and a value of UTF-8 without NUL.
 // Errors have a method Hint() string.
 func Check(name, value string) error {

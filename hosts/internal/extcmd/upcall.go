@@ -1,10 +1,9 @@
-// Package extcmd runs the programs that know hosts: group upcalls, inventory
-// scripts, --hosts-from. Call [Shell] for a command line and [Program] for a
-// file with arguments; both are bounded in time and in what they may print, and
-// leave no process of theirs behind.
+// Package extcmd runs external programs that list hosts: group upcalls, inventory
+// scripts, --hosts-from. Call [Shell] for a command line and [Program] for a file with
+// arguments; both are bounded in time and output, and leave no process behind.
 //
-// Nothing is put into a command line here. A caller that does must hold what it
-// puts there to [Word] or [Path].
+// The package inserts nothing into a command line. A caller that does must check the inserted
+// text with [Word] or [Path].
 package extcmd
 
 import (
@@ -24,13 +23,12 @@ type Limits struct {
 	Timeout time.Duration
 	// Output bounds its standard output, in bytes; 0 means 64 MiB.
 	Output int
-	// Waiting is told of a program that runs for longer than WaitingAfter, once,
-	// from another goroutine; nil: nobody.
+	// Waiting is called once, from another goroutine, for a program that runs for
+	// longer than WaitingAfter; nil disables it.
 	Waiting func(program string)
 }
 
-// WaitingAfter is how long a program runs before somebody is told that it is
-// waited for.
+// WaitingAfter is how long a program runs before Limits.Waiting is called.
 const WaitingAfter = 2 * time.Second
 
 const (
@@ -116,8 +114,8 @@ func failure(err error, stderr *bounded) error {
 	return problem.Faultf("run it by hand", "it ended with %v and said %q", exit, problem.Bounded(said))
 }
 
-// bounded keeps the beginning of what is written to it, and takes the rest. It is
-// no bytes.Buffer: that would be read into past the bound.
+// bounded keeps the first bytes written to it and discards the rest. A bytes.Buffer would be
+// filled beyond the bound by its ReadFrom.
 type bounded struct {
 	kept  []byte
 	limit int

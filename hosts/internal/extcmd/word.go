@@ -9,15 +9,15 @@ import (
 // maxWord bounds what is put into a command line, in bytes.
 const maxWord = 255
 
-// Word says whether a name (of a group, a source or a node) may stand in a
-// command line that a shell reads, quoted or not, and in a sed or grep pattern in
-// it: letters, digits and any of _ - . : @ + %, not beginning with '-', at most
-// 255 bytes. A '/' would end such a pattern. Errors have a method Hint() string.
+// Word returns an error unless a name (of a group, a source or a node) is safe in a shell
+// command line, quoted or not, and in a sed or grep pattern there: letters, digits and any of
+// _ - . : @ + %, not beginning with '-', at most 255 bytes. A '/' would end such a pattern.
+// Errors have a method Hint() string.
 func Word(text string) error {
 	return check("name", text, "_-.:@+%", maxWord)
 }
 
-// Path says the same of a path, which may have '/', ',' and '=' as well, at most
+// Path is Word for a path, which may also contain '/', ',' and '=' and have at most
 // 4,096 bytes.
 func Path(text string) error {
 	return check("path", text, "_-.:@+%/,=", 4096)

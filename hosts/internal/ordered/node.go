@@ -1,10 +1,9 @@
-// Package ordered reads the YAML and JSON files of inventories into one kind of
-// tree that keeps order, places and every value as it was written: no becomes
-// "no" and 0x16 "0x16", never false or 22.
+// Package ordered parses the YAML and JSON files of inventories into a tree that keeps order,
+// line numbers and every value as it was written: no becomes "no" and 0x16 "0x16", never false
+// or 22.
 //
-// Call [YAML] or [JSON]. What they give is safe to walk: its depth and its size
-// with all aliases followed are bounded, no alias leads back into itself, and no
-// key stands twice in one mapping.
+// Call [YAML] or [JSON]. The resulting tree is safe to walk: its depth and its size, with all
+// aliases expanded, are bounded, no alias contains itself, and no mapping has duplicate keys.
 package ordered
 
 import (
@@ -69,7 +68,7 @@ func (n *Node) Fields() iter.Seq2[*Node, *Node] {
 	}
 }
 
-// Field gives a mapping's value of a key, nil where there is none.
+// Field returns a mapping's value of a key, nil where there is none.
 func (n *Node) Field(key string) *Node {
 	for k, v := range n.Fields() {
 		if k.Text == key {
@@ -79,7 +78,7 @@ func (n *Node) Field(key string) *Node {
 	return nil
 }
 
-// IsScalar says whether the node has a Text of its own.
+// IsScalar reports whether the node has a Text of its own.
 func (n *Node) IsScalar() bool { return n.Kind != List && n.Kind != Map && n.Kind != Null }
 
 // A Fault is why a text cannot be read.
@@ -107,7 +106,7 @@ func doubled(key *Node, first int) *Fault {
 // A keyring finds keys that stand twice.
 type keyring map[string]int
 
-// add gives the fault of a key that was there before.
+// add returns the fault of a key that was there before.
 func (k keyring) add(key *Node) *Fault {
 	if first, there := k[key.Text]; there {
 		return doubled(key, first)

@@ -9,7 +9,7 @@ import (
 // MaxText bounds a value as text, in bytes.
 const MaxText = 64 << 10
 
-// Flat gives a value as one text: a scalar as it was written, a list or a mapping
+// Flat returns a value as one text: a scalar as it was written, a list or a mapping
 // as compact JSON whose scalars are strings, Null as "".
 func (n *Node) Flat() (string, *Fault) {
 	if n.Kind != List && n.Kind != Map {
@@ -29,7 +29,7 @@ func (n *Node) tooLarge() *Fault {
 	return &Fault{Line: n.Line, Fault: *problem.Faultf("shorten it", "a value of more than %d bytes", MaxText)}
 }
 
-// appendJSON gives up beyond MaxText, whatever aliases would make of it.
+// appendJSON returns false beyond MaxText, so that aliases cannot make the text huge.
 func (n *Node) appendJSON(b []byte) ([]byte, bool) {
 	if len(b) > MaxText {
 		return nil, false

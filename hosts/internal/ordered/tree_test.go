@@ -10,7 +10,7 @@ import (
 	"shoal/hosts/internal/ordered"
 )
 
-// flat gives a tree as text, with kinds.
+// flat returns a tree as text, with kinds.
 func flat(n *ordered.Node) string {
 	switch n.Kind {
 	case ordered.List:

@@ -1,8 +1,8 @@
-// Package problem says what is wrong with an inventory: all of it at once, each
-// entry with its place, and in bounded memory and text.
+// Package problem collects all errors of an inventory, each with its place, in bounded memory
+// and text.
 //
-// A [Problems] collects what the readers of one inventory find; a [Fault] is the
-// reason before its place is known.
+// A [Problems] collects the errors of all readers of an inventory; a [Fault] is a reason
+// without a place.
 package problem
 
 import (
@@ -27,7 +27,7 @@ type Problem struct {
 	Hint string
 }
 
-// String gives place, text and reason in one line, without the hint.
+// String returns place, text and reason in one line, without the hint.
 func (p Problem) String() string {
 	var b strings.Builder
 	if p.Source != "" {
@@ -60,7 +60,7 @@ const (
 	KeptText = 80
 )
 
-// Problems is every reason why an inventory cannot be used. The zero value holds
+// Problems holds all reasons why an inventory cannot be used. The zero value holds
 // none.
 type Problems struct {
 	// List holds the first 1,000 in the order in which they were met.
@@ -127,7 +127,7 @@ func Bounded(s string) string {
 // A Fault is why one text cannot be used, before its place is known.
 type Fault struct{ Reason, Advice string }
 
-// Faultf gives a fault whose reason is formatted.
+// Faultf returns a fault whose reason is formatted.
 func Faultf(advice, format string, args ...any) *Fault {
 	return &Fault{Reason: fmt.Sprintf(format, args...), Advice: advice}
 }

@@ -5,23 +5,23 @@ import (
 	"slices"
 )
 
-// An authentication is the state of RFC 4252 until it has succeeded. One request
-// is in flight at a time.
+// An authentication is the state of user authentication (RFC 4252) until it succeeds.
+// At most one request is in flight.
 type authentication struct {
-	asked    bool // SERVICE_REQUEST has left
-	accepted bool // and was accepted (RFC 4253 §10)
+	asked    bool // SERVICE_REQUEST was sent
+	accepted bool // SERVICE_ACCEPT was received (RFC 4253 §10)
 	pending  method
-	query    []byte // the key that was asked about, as PK_OK repeats it
-	asking   bool   // prompts have come and were not answered
-	prompts  int    // so many
+	query    []byte // the queried key, as PK_OK repeats it
+	asking   bool   // prompts were received and not yet answered
+	prompts  int    // number of these prompts
 
 	signatureAlgorithms []string // server-sig-algs (RFC 8308 §3.1)
 	banners             int
 	bannerBytes         int
-	rounds              int // of prompts
+	rounds              int // number of INFO_REQUESTs
 }
 
-// A method is what the request in flight asked for.
+// A method is the kind of the request in flight.
 type method uint8
 
 const (
@@ -39,8 +39,9 @@ const (
 	serviceConnection = "ssh-connection"
 )
 
-// SignatureAlgorithms are those that the server takes from keys, nil if it has
-// not said so (yet); what is sent with the first messages goes without knowing.
+// SignatureAlgorithms returns the signature algorithms that the server accepts from user
+// keys (server-sig-algs), nil if it has not announced them (yet). Requests pipelined with the
+// first messages are sent before it is known.
 func (c *Client) SignatureAlgorithms() []string {
 	if c.auth == nil {
 		return nil
@@ -48,7 +49,7 @@ func (c *Client) SignatureAlgorithms() []string {
 	return c.auth.signatureAlgorithms
 }
 
-// beginAuth asks for the service once, and notes the request.
+// beginAuth requests the service once and records the method in flight.
 func (c *Client) beginAuth(m method) {
 	switch {
 	case !c.ready:
@@ -62,9 +63,9 @@ func (c *Client) beginAuth(m method) {
 	c.auth.pending = m
 }
 
-// RequestService asks for authentication to begin (RFC 4253 §10):
-// ServiceAccepted follows. The first request does it by itself, without waiting
-// for the answer; call this before it for servers that do not like that.
+// RequestService requests the ssh-userauth service (RFC 4253 §10); ServiceAccepted follows.
+// The first authentication request does this by itself, without waiting for the answer.
+// Call RequestService before it for servers that cannot handle that.
 func (c *Client) RequestService() {
 	if !c.ready || c.auth == nil {
 		panic("wire: RequestService before the host key is trusted, or after authentication")
@@ -79,7 +80,7 @@ func (c *Client) requestService() {
 	}
 }
 
-// authRequest begins a USERAUTH_REQUEST (RFC 4252 §5).
+// authRequest returns the beginning of a USERAUTH_REQUEST (RFC 4252 §5).
 func authRequest(user, method string) []byte { return appendAuthRequest(nil, user, method) }
 
 func appendAuthRequest(dst []byte, user, method string) []byte {
@@ -88,15 +89,15 @@ func appendAuthRequest(dst []byte, user, method string) []byte {
 	return appendString(p, method)
 }
 
-// AuthNone asks to be let in without proof (RFC 4252 §5.2). The answer lists the
-// methods.
+// AuthNone requests method "none" (RFC 4252 §5.2). A failure lists the methods that can
+// continue.
 func (c *Client) AuthNone(user string) {
 	c.beginAuth(methodProbeNone)
 	c.send(authRequest(user, "none"))
 }
 
-// QueryPublicKey asks whether a signature by the key would do (RFC 4252 §7):
-// PublicKeyOK or AuthFailure. key is its wire form.
+// QueryPublicKey asks whether the server would accept a signature by the key (RFC 4252 §7);
+// PublicKeyOK or AuthFailure follows. key is in wire format.
 func (c *Client) QueryPublicKey(user, algorithm string, key []byte) {
 	c.beginAuth(methodQuery)
 	p := appendBool(authRequest(user, "publickey"), false)
@@ -104,8 +105,8 @@ func (c *Client) QueryPublicKey(user, algorithm string, key []byte) {
 	c.send(appendString(appendString(p, algorithm), key))
 }
 
-// SignatureData is what the key's owner has to sign for AuthPublicKey (RFC 4252
-// §7): it belongs to this connection alone.
+// SignatureData returns the data to be signed for AuthPublicKey (RFC 4252 §7). It is valid
+// for this connection only.
 func (c *Client) SignatureData(user, algorithm string, key []byte) []byte {
 	if !c.ready {
 		panic("wire: a signature before the host key is trusted")
@@ -114,7 +115,7 @@ func (c *Client) SignatureData(user, algorithm string, key []byte) []byte {
 	return appendSignedRequest(appendString(p, c.sessionID), user, algorithm, key)
 }
 
-// requestRoom is what a request by a key has beside its names and blobs, at most.
+// requestRoom bounds the size of a publickey request without its names and blobs, in bytes.
 const requestRoom = 64
 
 func appendSignedRequest(dst []byte, user, algorithm string, key []byte) []byte {
@@ -123,14 +124,14 @@ func appendSignedRequest(dst []byte, user, algorithm string, key []byte) []byte 
 }
 
 // AuthPublicKey authenticates with a signature over SignatureData of the same
-// arguments. signature is in wire form: its format and its blob (RFC 4253 §6.6).
+// arguments. signature is in wire format: format identifier and blob (RFC 4253 §6.6).
 func (c *Client) AuthPublicKey(user, algorithm string, key, signature []byte) {
 	c.beginAuth(methodPublicKey)
 	p := make([]byte, 0, requestRoom+len(user)+len(algorithm)+len(key)+len(signature))
 	c.send(appendString(appendSignedRequest(p, user, algorithm, key), signature))
 }
 
-// AuthPassword authenticates with a password (RFC 4252 §8). It is encrypted at
+// AuthPassword authenticates with a password (RFC 4252 §8). The password is encrypted at
 // once and not kept.
 func (c *Client) AuthPassword(user string, password []byte) {
 	c.beginAuth(methodPassword)
@@ -140,7 +141,7 @@ func (c *Client) AuthPassword(user string, password []byte) {
 	clear(p)
 }
 
-// handleAuth takes a message of RFC 4252.
+// handleAuth processes an authentication message (RFC 4252).
 func (c *Client) handleAuth(p []byte) (Event, error) {
 	number, a := p[0], c.auth
 	if a == nil {
@@ -173,8 +174,8 @@ func (c *Client) handleAuth(p []byte) (Event, error) {
 	}
 }
 
-// takeAccept is the server's yes to the service (RFC 4253 §10). Some servers
-// leave the service's name out, and OpenSSH lets them.
+// takeAccept processes SERVICE_ACCEPT (RFC 4253 §10). Some servers omit the service name;
+// OpenSSH accepts that too.
 func (a *authentication) takeAccept(p []byte) (Event, error) {
 	r := read(p[1:])
 	if len(p) > 1 && (string(r.string()) != serviceAuth || !r.done()) {
@@ -187,7 +188,7 @@ func (a *authentication) takeAccept(p []byte) (Event, error) {
 	return ServiceAccepted{}, nil
 }
 
-// takeBanner gives a text for the user (RFC 4252 §5.4).
+// takeBanner processes USERAUTH_BANNER (RFC 4252 §5.4).
 func (a *authentication) takeBanner(p []byte) (Event, error) {
 	r := read(p[1:])
 	text := r.string()
@@ -203,7 +204,7 @@ func (a *authentication) takeBanner(p []byte) (Event, error) {
 	return Banner{text}, nil
 }
 
-// takeFailure is the server's no (RFC 4252 §5.1).
+// takeFailure processes USERAUTH_FAILURE (RFC 4252 §5.1).
 func (a *authentication) takeFailure(p []byte) (Event, error) {
 	r := read(p[1:])
 	list, partial := r.string(), r.bool()
@@ -221,7 +222,7 @@ func (a *authentication) takeFailure(p []byte) (Event, error) {
 	return AuthFailure{methods, partial}, nil
 }
 
-// takeMethod takes the message whose meaning is the method's (RFC 4252 §6).
+// takeMethod processes the message whose meaning depends on the method (RFC 4252 §6).
 func (a *authentication) takeMethod(p []byte) (Event, error) {
 	switch a.pending {
 	case methodQuery:
@@ -241,9 +242,8 @@ func (a *authentication) takeMethod(p []byte) (Event, error) {
 	return nil, unexpected(msgUserAuthMethod, "out of turn", "RFC 4252 §6")
 }
 
-// takeKeyOK is the server's yes to a query. Some servers name the key's type and
-// not the algorithm that was asked about, so that only the key counts, as in
-// OpenSSH.
+// takeKeyOK processes PK_OK. Some servers send the key type instead of the queried
+// algorithm; therefore only the key is compared, as in OpenSSH.
 func (a *authentication) takeKeyOK(p []byte) (Event, error) {
 	r := read(p[1:])
 	_ = r.string() // algorithm

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// waiting gives a connection whose command runs, after a whole handshake.
+// waiting returns a connection whose command runs, after a whole handshake.
 func waiting(b testing.TB, config Config) *Client {
 	s := newScripted(b, config)
 	s.login()

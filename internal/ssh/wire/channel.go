@@ -2,35 +2,35 @@ package wire
 
 import "slices"
 
-// A Channel is our number of a channel (RFC 4254 §5). Numbers are used again
-// after Closed, ChannelRefused and ChannelIgnored, from when on methods panic that
-// are called with them, but for Consumed.
+// A Channel is our number of a channel (RFC 4254 §5). After Closed, ChannelRefused or
+// ChannelIgnored every method called with the number panics, except Consumed, until a new
+// channel gets the number.
 type Channel uint32
 
-// A channel is the state of one.
+// A channel is the state of one channel.
 type channel struct {
 	number  Channel
 	used    bool
-	opened  bool // CHANNEL_OPEN_CONFIRMATION has come
-	guessed bool // messages have left before that
+	opened  bool // CHANNEL_OPEN_CONFIRMATION was received
+	guessed bool // messages were sent before that, to guessedNumber
 	gotEOF  bool
 	sentEOF bool
-	closing bool // CLOSE has left, or will when the channel is open
+	closing bool // CLOSE was sent, or will be as soon as the channel is open
 	blocked bool // see mux.block
 
 	remote    uint32 // the server's number
-	sendLeft  uint32 // window for us
-	sendUsed  uint32 // of it, as far as the server has not given it back
-	maxData   uint32 // of one message of ours
-	recvLeft  uint32 // window for the server
-	consumed  uint32 // since the last WINDOW_ADJUST
+	sendLeft  uint32 // bytes left in our send window
+	sendUsed  uint32 // bytes sent that no WINDOW_ADJUST has restored yet
+	maxData   uint32 // maximum bytes of data in one message of ours
+	recvLeft  uint32 // bytes left in the server's send window
+	consumed  uint32 // bytes consumed since our last WINDOW_ADJUST
 	questions []Request
 }
 
-// sends says whether data may still go.
+// sends reports whether data may still be sent.
 func (ch *channel) sends() bool { return !ch.sentEOF && !ch.closing }
 
-// A Request is a channel request of ours (RFC 4254 §5.4).
+// A Request is a kind of channel request that we send (RFC 4254 §5.4).
 type Request uint8
 
 // The requests.
@@ -49,19 +49,19 @@ func (r Request) String() string {
 	return "invalid"
 }
 
-// guessedNumber is the number that every known server gives to the first channel
+// guessedNumber is the number that every known server assigns to the first channel
 // of a connection.
 const guessedNumber = 0
 
-// dataHead is what CHANNEL_DATA has before its data, and packetRoom what its
-// packet has at most beyond its data, in bytes.
+// dataHead is the size of CHANNEL_DATA without its data, and packetRoom an upper bound of
+// what its packet adds to the data, in bytes.
 const (
 	dataHead   = 9
 	packetRoom = 128
 )
 
-// OpenSession opens a session channel (RFC 4254 §6.1): ChannelOpened,
-// ChannelRefused or ChannelIgnored answers. It may be called from Trust on.
+// OpenSession opens a session channel (RFC 4254 §6.1); ChannelOpened, ChannelRefused or
+// ChannelIgnored follows. It may be called as soon as Trust was called.
 func (c *Client) OpenSession() Channel {
 	return c.open("session", nil)
 }
@@ -90,7 +90,8 @@ func (c *Client) open(kind string, extra []byte) Channel {
 	return ch.number
 }
 
-// noteEarly notes the CHANNEL_OPEN that is sent next.
+// noteEarly records that the next message is a CHANNEL_OPEN sent before authentication
+// has succeeded.
 func (c *Client) noteEarly(ch *channel) {
 	e := earlyOpen{channel: ch.number, seq: c.out.seq}
 	if c.out.holding {
@@ -114,21 +115,21 @@ func (c *Client) request(n Channel, kind Request, value string, more ...string) 
 	c.send(p)
 }
 
-// Exec runs a command in the login shell (RFC 4254 §6.5). On the connection's
-// first channel it may be called before ChannelOpened, and goes to the number
-// that the channel will most likely have; a wrong guess ends the connection, and
-// nothing ran. That holds for Subsystem, Env, Signal and SendEOF too.
+// Exec runs a command in the login shell (RFC 4254 §6.5). On the connection's first channel
+// it may be called before ChannelOpened: the request is sent to the number that the server
+// will most likely assign. A wrong guess ends the connection before anything has run. The
+// same holds for Subsystem, Env, Signal and SendEOF.
 func (c *Client) Exec(n Channel, command string) { c.request(n, RequestExec, command) }
 
 // Subsystem starts a subsystem (RFC 4254 §6.5).
 func (c *Client) Subsystem(n Channel, name string) { c.request(n, RequestSubsystem, name) }
 
-// Env sets an environment variable before Exec (RFC 4254 §6.4). Servers refuse
-// most.
+// Env sets an environment variable; call it before Exec (RFC 4254 §6.4). Servers refuse
+// most variables.
 func (c *Client) Env(n Channel, name, value string) { c.request(n, RequestEnv, name, value) }
 
 // Signal sends a signal to the command (RFC 4254 §6.9); name is without "SIG".
-// There is no answer.
+// No answer is requested.
 func (c *Client) Signal(n Channel, name string) {
 	ch := c.mux.use(n)
 	if ch.closing {
@@ -138,10 +139,10 @@ func (c *Client) Signal(n Channel, name string) {
 	c.send(appendString(appendBool(p, false), name))
 }
 
-// Send sends as much of p as goes now, and tells how much; Writable says when
-// more will go. The window bounds it (RFC 4254 §5.2), nothing goes before
-// ChannelOpened or during a key exchange (RFC 4253 §7.1), and nothing any more
-// after SendEOF or CloseChannel. p is copied into Output: give a piece at a time.
+// Send sends as much of p as possible now and returns the number of bytes sent; Writable
+// follows when more can be sent. It is limited by the window (RFC 4254 §5.2) and returns 0
+// before ChannelOpened, during a key exchange (RFC 4253 §7.1) and after SendEOF or
+// CloseChannel. p is copied into Output: pass it in pieces to bound the memory.
 func (c *Client) Send(n Channel, p []byte) int {
 	ch := c.mux.use(n)
 	if !ch.opened || !ch.sends() {
@@ -172,7 +173,7 @@ func (c *Client) Send(n Channel, p []byte) int {
 	return sent
 }
 
-// SendEOF says that no more input comes (RFC 4254 §5.3).
+// SendEOF ends the channel's input (RFC 4254 §5.3).
 func (c *Client) SendEOF(n Channel) {
 	ch := c.mux.use(n)
 	if !ch.sends() {
@@ -183,9 +184,9 @@ func (c *Client) SendEOF(n Channel) {
 	c.send(p)
 }
 
-// CloseChannel closes a channel, before ChannelOpened as soon as that comes.
-// Nothing more can be sent on it. What the server sent before it heard of it
-// still gives events, but the window does not open again; Closed follows when the
+// CloseChannel closes a channel; before ChannelOpened it takes effect when that arrives.
+// Nothing more can be sent on the channel. What the server sends before it receives the CLOSE
+// still causes events, but the window is not extended any more. Closed follows when the
 // server has closed the channel too (RFC 4254 §5.3).
 func (c *Client) CloseChannel(n Channel) {
 	ch := c.mux.use(n)
@@ -198,9 +199,8 @@ func (c *Client) CloseChannel(n Channel) {
 	}
 }
 
-// Consumed says that n bytes of Data were dealt with, so that the server may
-// send as many more (RFC 4254 §5.2). It may be called for a channel that has
-// closed meanwhile.
+// Consumed extends the server's window by n bytes of Data that were processed (RFC 4254
+// §5.2). It may be called for a channel that has been closed meanwhile.
 func (c *Client) Consumed(number Channel, n int) {
 	ch := c.mux.find(number)
 	if ch == nil || ch.closing || !ch.opened || n <= 0 {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// The ciphers: RFC 5647 §5 with the names of OpenSSH, which negotiate no MAC;
-// OpenSSH's PROTOCOL.chacha20poly1305; RFC 4344 §4.
+// The ciphers: AES-GCM (RFC 5647 §5) under OpenSSH's names, which negotiate no MAC;
+// chacha20-poly1305 (OpenSSH's PROTOCOL.chacha20poly1305); AES-CTR (RFC 4344 §4).
 const (
 	gcm128     = "aes128-gcm@openssh.com"
 	gcm256     = "aes256-gcm@openssh.com"
@@ -16,7 +16,7 @@ const (
 	ctr256     = "aes256-ctr"
 )
 
-// The MACs (RFC 6668 §2). Those with etm authenticate the encrypted packet
+// The MACs (RFC 6668 §2). The etm ones (encrypt-then-MAC) authenticate the encrypted packet
 // (OpenSSH's PROTOCOL, section 1.6).
 const (
 	hmac256    = "hmac-sha2-256"
@@ -36,52 +36,52 @@ func macNames() []string {
 	return []string{hmac256ETM, hmac512ETM, hmac256, hmac512}
 }
 
-// authenticates says whether a cipher does without a MAC.
+// authenticates reports whether a cipher needs no MAC.
 func authenticates(cipher string) bool {
 	return cipher == gcm128 || cipher == gcm256 || cipher == chachaPoly
 }
 
-// A sealer makes the packets of one direction (RFC 4253 §6).
+// A sealer builds and encrypts the packets of one direction (RFC 4253 §6).
 type sealer interface {
 	// seal appends the whole packet that carries payload. seq is the packet's
-	// sequence number (RFC 4253 §6.4). It allocates nothing where dst has room.
-	// payload does not lie in dst's free room.
+	// sequence number (RFC 4253 §6.4). It does not allocate if dst has capacity.
+	// payload must not overlap dst's free capacity.
 	seal(dst, payload []byte, seq uint32) []byte
 	shrinker
 }
 
-// An opener takes the packets of one direction. For each packet size is called
+// An opener decrypts the packets of one direction. For each packet size is called
 // once, then open.
 type opener interface {
-	// head is how many bytes size needs.
+	// head returns the number of bytes that size needs.
 	head() int
-	// size gives the length of the whole packet, length field and tag included.
-	// It leaves head as it is. Errors are of KindProtocol.
+	// size returns the length of the whole packet, length field and tag included.
+	// It does not modify head. Errors are of KindProtocol.
 	size(head []byte, seq uint32) (int, error)
-	// open gives the payload of a whole packet, never empty. It works in place:
-	// the payload shares packet's memory. Errors are of KindIntegrity where the
-	// packet is not what the server sent, of KindProtocol otherwise; after one
-	// the opener is of no more use.
+	// open returns the payload of a whole packet, never empty. It works in place:
+	// the payload shares packet's memory. Errors are of KindIntegrity if the packet
+	// fails authentication, of KindProtocol otherwise; after an error the opener must
+	// not be used.
 	open(packet []byte, seq uint32) (payload []byte, err error)
 	shrinker
 }
 
-// A shrinker can give up the memory that the next packet will make again from
-// the key, which is most of it: for connections that wait.
+// A shrinker can release the memory that is recomputed from the key at the next packet,
+// which is most of it: for connections that wait.
 type shrinker interface{ shrink() }
 
-// newSealer makes the client's sealer after a key exchange.
+// newSealer returns the client's sealer after a key exchange.
 func newSealer(d direction, m keyMaterial) (sealer, error) {
 	return newProtection(d, m, toServer())
 }
 
-// newOpener makes the client's opener after a key exchange.
+// newOpener returns the client's opener after a key exchange.
 func newOpener(d direction, m keyMaterial) (opener, error) {
 	return newProtection(d, m, toClient())
 }
 
-// A protection is either side of one direction; one that has sealed does not
-// open.
+// A protection is the sealer or the opener of one direction. One value must not be used as
+// both.
 type protection interface {
 	sealer
 	opener
@@ -99,7 +99,7 @@ func newProtection(d direction, m keyMaterial, l letters) (protection, error) {
 	return nil, fmt.Errorf("taking keys into use: cipher %q is not implemented", d.cipher)
 }
 
-// keySize is the size of an AES cipher's key, in bytes.
+// keySize returns the size of an AES cipher's key, in bytes.
 func keySize(cipher string) int {
 	switch {
 	case strings.HasPrefix(cipher, "aes128"):

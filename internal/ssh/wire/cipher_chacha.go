@@ -12,17 +12,17 @@ import (
 )
 
 // A chachaState is chacha20-poly1305@openssh.com in one direction (OpenSSH's
-// PROTOCOL.chacha20poly1305): the length field is encrypted under a key of its
-// own, and the tag covers both ciphertexts.
+// PROTOCOL.chacha20poly1305): the length field is encrypted under a separate key, and the
+// tag covers both ciphertexts.
 //
-// The bodies are en- and decrypted by RFC 8439's AEAD, whose own tag is thrown
-// away: on amd64 it alone is written in assembly, and with a tag that nobody needs
-// it is still more than twice as fast as package chacha20.
+// The bodies are encrypted and decrypted by RFC 8439's AEAD, whose own tag is discarded: on
+// amd64 only the AEAD is written in assembly, and even with the unused tag it is more than
+// twice as fast as package chacha20.
 type chachaState struct {
 	bodies        cipher.AEAD
 	main, lengths [chacha20.KeySize]byte
 	nonce         [chacha20.NonceSize]byte
-	once          [32]byte // the key of one packet's tag
+	once          [32]byte // the one-time Poly1305 key of one packet
 	tag           [poly1305.TagSize]byte
 }
 
@@ -38,20 +38,19 @@ func newChaCha(m keyMaterial, l letters) (*chachaState, error) {
 	return c, nil
 }
 
-// number sets the nonce to a sequence number of 64 bits. RFC 8439 has four bytes
-// more of nonce and so much less of counter; with those at 0 the key stream is
-// the same.
+// number sets the nonce to the sequence number as 64 bits. RFC 8439 has a nonce longer and a
+// counter shorter by four bytes; with those at 0 the key stream is the same.
 func (c *chachaState) number(seq uint32) {
 	binary.BigEndian.PutUint32(c.nonce[chacha20.NonceSize-4:], seq)
 }
 
-// mask XORs p, not more than a block, with the start of a key's stream.
+// mask XORs p, at most one block, with the start of a key's stream.
 func (c *chachaState) mask(key *[chacha20.KeySize]byte, p []byte) {
 	s, _ := chacha20.NewUnauthenticatedCipher(key[:], c.nonce[:]) // fails for wrong sizes only
 	s.XORKeyStream(p, p)
 }
 
-// sum sets tag to that of an encrypted packet: its key is the stream's block 0.
+// sum sets c.tag to the tag of an encrypted packet, keyed by block 0 of the key stream.
 func (c *chachaState) sum(packet []byte) {
 	clear(c.once[:])
 	c.mask(&c.main, c.once[:])
@@ -64,8 +63,8 @@ func (c *chachaState) seal(dst, payload []byte, seq uint32) []byte {
 	return dst[:start+len(c.protect(dst[start:], seq))]
 }
 
-// protect encrypts a framed packet in place and appends the tag, for which it has
-// room.
+// protect encrypts a framed packet in place and appends the tag; packet must have capacity
+// for it.
 func (c *chachaState) protect(packet []byte, seq uint32) []byte {
 	c.number(seq)
 	c.mask(&c.lengths, packet[:lengthSize])
@@ -91,7 +90,7 @@ func (c *chachaState) open(packet []byte, seq uint32) ([]byte, error) {
 	if subtle.ConstantTimeCompare(c.tag[:], tag) != 1 {
 		return nil, errAltered("PROTOCOL.chacha20poly1305")
 	}
-	// The stream is its own inverse. What Seal appends goes where the tag was.
+	// Seal decrypts too, because the cipher XORs; its tag overwrites the packet's.
 	c.bodies.Seal(packet[lengthSize:lengthSize], c.nonce[:], packet[lengthSize:], nil)
 	return unframe(packet)
 }

@@ -14,18 +14,18 @@ import (
 	"strings"
 )
 
-// A ctrState is AES in counter mode (RFC 4344 §4) with an HMAC (RFC 6668) in one
-// direction. With etm, the length field stays in the clear and the MAC covers the
-// encrypted packet; without, the MAC covers the plain one (RFC 4253 §6.4).
+// A ctrState is AES in counter mode (RFC 4344 §4) with an HMAC (RFC 6668) in one direction.
+// With etm, the length field is not encrypted and the MAC covers the encrypted packet;
+// without, the MAC covers the plaintext packet (RFC 4253 §6.4).
 type ctrState struct {
 	key, macKey []byte
 	newHash     func() hash.Hash
 	etm         bool
 	counter     [aes.BlockSize]byte // of the next block
-	stream      cipher.Stream       // nil after shrink, as mac
+	stream      cipher.Stream       // nil after shrink, like mac
 	mac         hash.Hash
-	// first is the packet's first block decrypted, from size to open; not for
-	// etm.
+	// first is the packet's decrypted first block, between size and open; unused
+	// with etm.
 	first [aes.BlockSize]byte
 	seq   [4]byte
 	sum   [sha512.Size]byte
@@ -52,7 +52,7 @@ func newCTR(d direction, m keyMaterial, l letters) (*ctrState, error) {
 	return c, nil
 }
 
-// expand makes what is computed from the keys, some 1,000 bytes.
+// expand computes the key schedule and the HMAC state, some 1,000 bytes.
 func (c *ctrState) expand() error {
 	block, err := aes.NewCipher(c.key)
 	if err != nil {
@@ -65,15 +65,14 @@ func (c *ctrState) expand() error {
 
 func (c *ctrState) shrink() { c.stream, c.mac = nil, nil }
 
-// ready ends what shrink began. What was expanded once does not fail the second
-// time.
+// ready undoes shrink. It ignores the error because the same keys were expanded before.
 func (c *ctrState) ready() {
 	if c.stream == nil {
 		_ = c.expand()
 	}
 }
 
-// xor en- or decrypts whole blocks and counts them.
+// xor encrypts or decrypts whole blocks and advances the counter.
 func (c *ctrState) xor(dst, src []byte) {
 	c.stream.XORKeyStream(dst, src)
 	low := binary.BigEndian.Uint64(c.counter[8:])
@@ -82,7 +81,7 @@ func (c *ctrState) xor(dst, src []byte) {
 	binary.BigEndian.PutUint64(c.counter[:], binary.BigEndian.Uint64(c.counter[:])+carry)
 }
 
-// tag gives the MAC of a packet without its tag, plain or encrypted.
+// tag returns the MAC of a packet, plaintext or encrypted, that does not include its tag.
 func (c *ctrState) tag(packet []byte, seq uint32) []byte {
 	binary.BigEndian.PutUint32(c.seq[:], seq)
 	c.mac.Reset()
@@ -98,8 +97,8 @@ func (c *ctrState) seal(dst, payload []byte, seq uint32) []byte {
 	return dst[:start+len(c.protect(dst[start:], seq))]
 }
 
-// protect encrypts a framed packet in place and appends the tag, for which it has
-// room.
+// protect encrypts a framed packet in place and appends the tag; packet must have capacity
+// for it.
 func (c *ctrState) protect(packet []byte, seq uint32) []byte {
 	if c.etm {
 		c.xor(packet[lengthSize:], packet[lengthSize:])

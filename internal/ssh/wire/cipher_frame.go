@@ -7,21 +7,21 @@ import (
 )
 
 const (
-	lengthSize = 4 // of packet_length
+	lengthSize = 4 // bytes of packet_length
 	minPadding = 4
-	// plainAlign is what packets are a multiple of where the cipher's block is
-	// not longer (RFC 4253 §6).
+	// plainAlign is the alignment of packets if the cipher's block is not longer
+	// (RFC 4253 §6).
 	plainAlign = 8
 )
 
-// frame appends the packet of payload before encryption (RFC 4253 §6), with room
-// for tag bytes behind. The packet is a multiple of align, its length field left
-// out of the count where aside.
+// frame appends the plaintext packet of payload (RFC 4253 §6), with capacity for tag bytes
+// after it. The packet's size is a multiple of align; with aside its length field is not
+// counted.
 //
-// The padding is random, as RFC 4253 §6 asks for, but nothing hangs on that:
-// under the modes here, equal plaintexts never give equal ciphertexts. So it
-// comes from the runtime's generator, which is ChaCha8 with a seed from the
-// system, costs nanoseconds and no state per connection.
+// The padding is random, as RFC 4253 §6 asks for, but security does not depend on that: with
+// these modes equal plaintexts never have equal ciphertexts. So it comes from the runtime's
+// generator (ChaCha8, seeded by the system), which costs nanoseconds and no state per
+// connection.
 func frame(dst, payload []byte, align int, aside bool, tag int) []byte {
 	counted := 1 + len(payload)
 	if !aside {
@@ -50,8 +50,8 @@ func appendPadding(dst []byte, n int) []byte {
 	return dst
 }
 
-// packetSize checks packet_length, which the first four bytes of head hold in the
-// clear, and gives the whole packet's size. See frame for align and aside.
+// packetSize checks packet_length, the unencrypted first four bytes of head, and returns the
+// whole packet's size. See frame for align and aside.
 func packetSize(head []byte, align int, aside bool, tag int) (int, error) {
 	length := binary.BigEndian.Uint32(head)
 	counted := uint64(length)
@@ -70,7 +70,7 @@ func packetSize(head []byte, align int, aside bool, tag int) (int, error) {
 	}
 }
 
-// unframe takes the payload out of a decrypted packet without its tag.
+// unframe returns the payload of a decrypted packet without its tag.
 func unframe(packet []byte) ([]byte, error) {
 	rest := packet[lengthSize:]
 	padding := int(rest[0])
@@ -84,8 +84,8 @@ func unframe(packet []byte) ([]byte, error) {
 	return rest[1:end:end], nil
 }
 
-// A plainSealer and a plainOpener serve before the first NEWKEYS, when nothing
-// is encrypted or authenticated (RFC 4253 §6.3, "none").
+// plainSealer and plainOpener are used before the first NEWKEYS, when nothing is encrypted
+// or authenticated (RFC 4253 §6.3, "none").
 type (
 	plainSealer struct{}
 	plainOpener struct{}
@@ -106,7 +106,7 @@ func (plainOpener) size(head []byte, _ uint32) (int, error) {
 
 func (plainOpener) open(packet []byte, _ uint32) ([]byte, error) { return unframe(packet) }
 
-// errAltered is the failure of a packet's tag.
+// errAltered returns the error for a packet whose tag is wrong.
 func errAltered(source string) error {
 	return fail(KindIntegrity, source, "a packet was altered on its way, or is not the server's")
 }

@@ -13,13 +13,13 @@ const (
 	gcmTagSize   = 16
 )
 
-// A gcmState is AES-GCM in one direction (RFC 5647 §7). The length field stays in
-// the clear and is authenticated.
+// A gcmState is AES-GCM in one direction (RFC 5647 §7). The length field is authenticated
+// but not encrypted.
 type gcmState struct {
 	key  []byte
 	aead cipher.AEAD // nil after shrink
-	// nonce is a fixed field of four bytes and an invocation counter of eight,
-	// which goes up by one with each packet (RFC 5647 §7.1).
+	// nonce is a fixed field of four bytes and an invocation counter of eight bytes,
+	// incremented for each packet (RFC 5647 §7.1).
 	nonce [gcmNonceSize]byte
 }
 
@@ -32,7 +32,7 @@ func newGCM(size int, m keyMaterial, l letters) (*gcmState, error) {
 	return g, nil
 }
 
-// expand makes the key schedule and tables of the key, some 750 bytes.
+// expand computes the key schedule and tables, some 750 bytes.
 func (g *gcmState) expand() error {
 	block, err := aes.NewCipher(g.key)
 	if err != nil {
@@ -44,7 +44,7 @@ func (g *gcmState) expand() error {
 
 func (g *gcmState) shrink() { g.aead = nil }
 
-// ready gives the AEAD. What was expanded once does not fail the second time.
+// ready returns the AEAD, expanding the key again after shrink, which cannot fail then.
 func (g *gcmState) ready() cipher.AEAD {
 	if g.aead == nil {
 		_ = g.expand()
@@ -52,7 +52,7 @@ func (g *gcmState) ready() cipher.AEAD {
 	return g.aead
 }
 
-// next counts a packet.
+// next increments the invocation counter.
 func (g *gcmState) next() {
 	counter := g.nonce[4:]
 	binary.BigEndian.PutUint64(counter, binary.BigEndian.Uint64(counter)+1)
@@ -64,8 +64,8 @@ func (g *gcmState) seal(dst, payload []byte, _ uint32) []byte {
 	return dst[:start+len(g.protect(dst[start:]))]
 }
 
-// protect encrypts a framed packet in place and appends the tag, for which it has
-// room.
+// protect encrypts a framed packet in place and appends the tag; packet must have capacity
+// for it.
 func (g *gcmState) protect(packet []byte) []byte {
 	length, body := packet[:lengthSize], packet[lengthSize:]
 	body = g.ready().Seal(body[:0], g.nonce[:], body, length)

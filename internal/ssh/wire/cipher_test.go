@@ -49,7 +49,7 @@ func testMaterial() keyMaterial {
 	}
 }
 
-// newPair gives both ends of the way to the client; the sealer is the server's.
+// newPair returns both ends of the way to the client; the sealer is the server's.
 func newPair(t testing.TB, d direction) (sealer, opener) {
 	t.Helper()
 	if d.cipher == "" {

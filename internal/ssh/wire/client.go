@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A Client is one connection, seen from the client. It is for one goroutine.
+// A Client is the client side of one SSH connection. It must not be used concurrently.
 //
 //	bytes from the server → Receive → Next → events → the driver
 //	the driver → AuthPublicKey, OpenSession, Exec, … → Output → bytes to the server
@@ -17,12 +17,12 @@ type Client struct {
 	out    outbound
 	err    error // sticky
 
-	greeting      *greeting // nil once the version line has come
+	greeting      *greeting // nil once the version line was received
 	serverVersion string
 
 	kex         *exchange // nil between key exchanges
-	ready       bool      // the first key exchange is over for us: messages may be sent
-	secured     bool      // and for the server
+	ready       bool      // our first NEWKEYS was sent: other messages may be sent
+	secured     bool      // the server's first NEWKEYS was received
 	waiting     bool      // for Trust
 	strict      bool
 	sessionID   []byte
@@ -35,7 +35,7 @@ type Client struct {
 	mux  mux
 }
 
-// New gives a Client whose first bytes are in Output. It panics where
+// New returns a Client whose first bytes are in Output. It panics where
 // config.Validate fails.
 func New(config Config) *Client {
 	if err := config.Validate(); err != nil {
@@ -68,35 +68,35 @@ func (c *Client) begin() {
 	c.startKex()
 }
 
-// Rooms for a version line, KEXINIT and an early key, and for each flight after it
-// until authentication is over; an ML-KEM key has 1,184 bytes.
+// Output buffer sizes: for version line, KEXINIT and early key together, and for each batch
+// of messages after that until authentication is over. An ML-KEM key has 1,184 bytes.
 const (
 	flightRoom       = 1 << 10
 	hybridFlightRoom = 2 << 10
 )
 
-// Secured reports whether what comes from the server is authenticated: its first
-// NEWKEYS has come. Our first has left before, and messages behind it.
+// Secured reports whether messages from the server are authenticated, that is, its first
+// NEWKEYS was received. Our own NEWKEYS, and messages after it, may be sent earlier.
 func (c *Client) Secured() bool { return c.secured }
 
-// Output is what is to be sent to the server now. It is valid until the next
-// call of a method that is not Output or Sent.
+// Output returns the bytes to be sent to the server now. They are valid until the next
+// call of a method other than Output or Sent.
 func (c *Client) Output() []byte { return c.out.buf }
 
-// Sent takes the first n bytes of Output away, those that the network has taken.
+// Sent removes the first n bytes of Output, those that were written to the network.
 func (c *Client) Sent(n int) { c.out.sent(n) }
 
-// Receive takes bytes from the server. They are altered in place, and used until
-// Next has given nil or an error; call it until then.
+// Receive passes bytes from the server to the Client. They are modified in place and used
+// until Next returns nil or an error; call Next until then.
 func (c *Client) Receive(p []byte) {
 	if c.err == nil {
 		c.in.receive(p)
 	}
 }
 
-// Next gives what happened, or nil when it needs more bytes or, after HostKey,
-// Trust. Every error is an *Error and stays; Output may then hold a last message
-// to the server.
+// Next returns the next event, or nil when more bytes or, after HostKey, a call of Trust are
+// needed. Every error is an *Error and is returned again by every later call; Output may
+// then hold a last message to the server.
 func (c *Client) Next() (Event, error) {
 	for c.err == nil {
 		if c.waiting {
@@ -123,11 +123,11 @@ func (c *Client) Next() (Event, error) {
 	return nil, c.err
 }
 
-// Keep takes what is left of the bytes given to Receive into memory of the
-// Client's, for a driver that uses its buffer again before Next has given nil.
+// Keep copies the bytes that are left from Receive into the Client's memory, for a driver
+// that reuses its buffer before Next has returned nil.
 func (c *Client) Keep() { c.in.settle() }
 
-// boundWaiting bounds what a server sends while its key is being judged.
+// boundWaiting limits what a server may send while the Client waits for Trust.
 func (c *Client) boundWaiting() {
 	if c.in.total+uint64(c.in.waiting()) > MaxPreAuth {
 		c.end(errPreAuth())
@@ -138,7 +138,7 @@ func errPreAuth() error {
 	return fail(KindAbuse, "", "more than %d bytes came before authentication had succeeded", MaxPreAuth)
 }
 
-// step takes one line or message, if one has arrived.
+// step processes one line or message if it has arrived completely.
 func (c *Client) step() (more bool, ev Event, err error) {
 	if c.greeting != nil {
 		return c.greet()
@@ -158,7 +158,7 @@ func (c *Client) step() (more bool, ev Event, err error) {
 	return true, ev, err
 }
 
-// greet takes one line of the greeting.
+// greet processes one line of the greeting.
 func (c *Client) greet() (more bool, ev Event, err error) {
 	text := c.in.all()
 	version, rest, whole, err := c.greeting.line(text)
@@ -177,9 +177,9 @@ func (c *Client) greet() (more bool, ev Event, err error) {
 	return true, VersionReceived{version}, nil
 }
 
-// Greeting is what came before the version line, at most MaxGreeting bytes, and
-// nil once that has come: the whole answer of a server that turns connections
-// away, or is none.
+// Greeting returns what was received before the version line, at most MaxGreeting bytes; nil
+// once that line was received. It is the whole answer of a server that turns connections
+// away or does not speak SSH.
 func (c *Client) Greeting() []byte {
 	if c.greeting == nil {
 		return nil
@@ -189,7 +189,7 @@ func (c *Client) Greeting() []byte {
 	return g.kept
 }
 
-// end makes err the Client's and tells the server, as far as keys allow.
+// end records err as the Client's error and sends DISCONNECT as far as keys allow.
 func (c *Client) end(err error) {
 	if c.err != nil {
 		return
@@ -214,22 +214,22 @@ func (c *Client) end(err error) {
 	c.in.drop()
 }
 
-// Shrink gives up memory that the next packet will make again, some 1,500 bytes
-// at the cost of about a microsecond. It is for connections that are going to
-// wait, as for the end of a command, and may be called at any time.
+// Shrink releases some 1,500 bytes of memory that the next packet recomputes in about a
+// microsecond. It is meant for connections that are going to wait, for example for the end of
+// a command, and may be called at any time.
 func (c *Client) Shrink() {
 	c.in.opener.shrink()
 	c.out.sealer.shrink()
 }
 
-// Pass tells that d has gone by since the last call or New. Budgets that give
-// back with time grow by it; without it they only shrink.
+// Pass tells the Client that d has elapsed since the last call or New. It refills the budgets
+// of the server; without it they only shrink.
 func (c *Client) Pass(d time.Duration) {
 	c.rekeys.pass(d)
 	c.noise.pass(d)
 }
 
-// useless counts a message that moves nothing.
+// useless counts a message that makes no progress.
 func (c *Client) useless(number byte) error {
 	if !c.noise.take() {
 		return fail(KindAbuse, "", "the server floods us: the last one was %s", messageName(number))

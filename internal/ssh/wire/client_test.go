@@ -26,7 +26,7 @@ func testKey(t testing.TB) ssh.Signer {
 	return signer
 }
 
-// connected gives both ends of a connection that has buffers, which net.Pipe has
+// connected returns both ends of a connection that has buffers, which net.Pipe has
 // not: both sides of SSH write first.
 func connected(t testing.TB) (client, server net.Conn) {
 	t.Helper()

@@ -6,38 +6,37 @@ import (
 	"strings"
 )
 
-// Config says how a Client speaks. Its zero value offers all that the package
-// has. Its lists are not changed after New, and many Clients may share them.
+// Config holds the options of a Client. The zero value offers the package's default
+// algorithms. Many Clients may share the lists, which must not be changed after New.
 type Config struct {
 	// Version is our identification line without CR and LF (RFC 4253 §4.2). ""
 	// means "SSH-2.0-shoal".
 	Version string
 	// Kex, HostKeys, Ciphers and MACs are the algorithms to offer, best first.
-	// nil means all that the package has: KexAlgorithms, HostKeyAlgorithms,
-	// Ciphers, MACs.
+	// nil means the package's lists: KexAlgorithms, HostKeyAlgorithms, Ciphers, MACs.
 	Kex, HostKeys, Ciphers, MACs []string
 	// EarlyKex sends the first message of Kex[0] together with KEXINIT. The
-	// guess is right whenever the server has that method; otherwise the Client
+	// guess is right whenever the server supports that method; otherwise the Client
 	// ends with KindWrongGuess.
 	EarlyKex bool
-	// StepByStep sends nothing before the server's version line, for servers
-	// that discard what comes before they have greeted. It overrides EarlyKex.
+	// StepByStep sends nothing before the server's version line was received, for servers
+	// that discard what they receive before it. It overrides EarlyKex.
 	StepByStep bool
-	// Window is what a server may send on a channel before Consumed is called,
-	// in bytes. 0 means DefaultWindow.
+	// Window is how many bytes a server may send on a channel before Consumed is
+	// called. 0 means DefaultWindow.
 	Window uint32
-	// RekeyBytes is how much goes in one direction before the Client exchanges
-	// keys anew, in bytes; it begins no exchange before authentication has
-	// succeeded. 0 means DefaultRekeyBytes.
+	// RekeyBytes is how many bytes may be transferred in one direction before the Client
+	// rekeys; it does not rekey before authentication has succeeded. 0 means
+	// DefaultRekeyBytes.
 	RekeyBytes uint64
-	// Trace is told of every message, after it was decrypted or before it is
-	// encrypted. nil means that nobody is.
+	// Trace is called with every message, after it was decrypted or before it is
+	// encrypted. nil disables it.
 	Trace func(Message)
 }
 
-// Validate says whether New takes c: the version line fits RFC 4253 §4.2, and
-// every algorithm is one that the package has. An empty list that is not nil
-// offers nothing, so that the connection will end with KindNoCommonAlgorithm.
+// Validate returns an error unless the version line conforms to RFC 4253 §4.2 and the
+// package supports every algorithm. A list that is empty and not nil is valid but offers
+// nothing, so that the connection will end with KindNoCommonAlgorithm.
 func (c Config) Validate() error {
 	if v := c.Version; v != "" && (!strings.HasPrefix(v, "SSH-2.0-") || len(v)+2 > MaxVersionLine || !printable(v)) {
 		return fmt.Errorf("checking the configuration: %q is no version line of SSH-2.0", clip([]byte(v), MaxVersionLine))
@@ -61,8 +60,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// withDefaults gives c with its zero values replaced, but for the lists: those
-// are made when they are needed, so that a connection does not hold them.
+// withDefaults returns c with its zero values replaced, except for the lists: those are
+// created when they are needed, so that connections do not hold them in memory.
 func (c Config) withDefaults() *Config {
 	if c.Version == "" {
 		c.Version = "SSH-2.0-shoal"
@@ -77,7 +76,7 @@ func (c Config) withDefaults() *Config {
 	return &c
 }
 
-// offered gives a list, or what stands for nil.
+// offered returns names, or the default list if names is nil.
 func offered(names []string, all func() []string) []string {
 	if names == nil {
 		return all()
@@ -91,15 +90,14 @@ func KexAlgorithms() []string { return kexNames() }
 // Ciphers lists the ciphers, best first.
 func Ciphers() []string { return cipherNames() }
 
-// allCiphers adds to Ciphers what is served and not offered by itself.
+// allCiphers returns Ciphers and those that are supported but not offered by default.
 func allCiphers() []string { return append(cipherNames(), ctr192) }
 
-// MACs lists the message authentication codes for ciphers without their own,
-// best first.
+// MACs lists the message authentication codes for ciphers that are not AEADs, best first.
 func MACs() []string { return macNames() }
 
-// HostKeyAlgorithms lists the host-key algorithms, best first, without
-// certificates, which only help where a certificate authority is known.
+// HostKeyAlgorithms lists the host-key algorithms, best first, without certificates, which
+// are only useful if a certificate authority is known.
 func HostKeyAlgorithms() []string {
 	return []string{
 		"ssh-ed25519",
@@ -108,7 +106,7 @@ func HostKeyAlgorithms() []string {
 	}
 }
 
-// servesHostKey says whether AllHostKeyAlgorithms has a name.
+// servesHostKey reports whether AllHostKeyAlgorithms contains name.
 func servesHostKey(name string) bool {
 	base, _ := strings.CutSuffix(name, certSuffix)
 	return keyType(base) != ""

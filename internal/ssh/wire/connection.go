@@ -6,19 +6,19 @@ const openProhibited = 1
 // extendedStderr is SSH_EXTENDED_DATA_STDERR (RFC 4254 §5.2).
 const extendedStderr = 1
 
-// maxSignalName bounds what is kept of a signal's name; RFC 4254 §6.10 knows
-// none longer than 4 bytes.
+// maxSignalName bounds what is kept of a signal's name, in bytes; those of RFC 4254 §6.10
+// have at most 4.
 const maxSignalName = 64
 
-// exitSource is where exit-status and exit-signal are described.
+// exitSource is the section that specifies exit-status and exit-signal.
 const exitSource = "RFC 4254 §6.10"
 
-// smallAdjust is what no server that means it grows a window by beyond giving
-// back what was used, in bytes.
+// smallAdjust is the size, in bytes, below which a WINDOW_ADJUST that restores no used window
+// counts as useless: no sensible server enlarges a window by so little.
 const smallAdjust = 64
 
-// Keepalive asks the server for a sign of life, which is Alive
-// (keepalive@openssh.com, a global request of RFC 4254 §4 that servers refuse).
+// Keepalive sends keepalive@openssh.com, a global request (RFC 4254 §4) that servers refuse.
+// The answer is reported as Alive.
 func (c *Client) Keepalive() {
 	if c.auth != nil {
 		panic("wire: a keepalive before authentication has succeeded")
@@ -28,7 +28,7 @@ func (c *Client) Keepalive() {
 	c.send(appendBool(p, true))
 }
 
-// handleConnection takes a message of RFC 4254.
+// handleConnection processes a message of the connection protocol (RFC 4254).
 func (c *Client) handleConnection(p []byte) (Event, error) {
 	number := p[0]
 	if c.auth != nil {
@@ -80,15 +80,15 @@ func (c *Client) handleConnection(p []byte) (Event, error) {
 	}
 }
 
-// harmlessLate says whether a message may come for a channel that is closed on
-// both sides. Nothing may (RFC 4254 §5.3), but servers that answer late exist,
-// and OpenSSH's channels.c lets them.
+// harmlessLate reports whether a message for a channel that is closed on both sides is
+// ignored. RFC 4254 §5.3 forbids all, but some servers answer late, and OpenSSH's channels.c
+// accepts that.
 func harmlessLate(number byte) bool {
 	return number == msgChannelWindowAdjust || number == msgChannelSuccess || number == msgChannelFailure
 }
 
-// refuseRequest answers a global request (RFC 4254 §4): none is known. That
-// includes hostkeys-00@openssh.com, which brings keys nobody has proven.
+// refuseRequest refuses every global request (RFC 4254 §4), including
+// hostkeys-00@openssh.com, which announces keys without proof of possession.
 func (c *Client) refuseRequest(p []byte) error {
 	r := read(p[1:])
 	_ = r.string()
@@ -102,8 +102,8 @@ func (c *Client) refuseRequest(p []byte) error {
 	return c.useless(msgGlobalRequest)
 }
 
-// refuseChannel refuses every channel that the server opens: nothing was
-// forwarded, and an agent is never within reach (RFC 4254 §5.1).
+// refuseChannel refuses every channel that the server opens (RFC 4254 §5.1): we request no
+// forwarding and never forward an agent.
 func (c *Client) refuseChannel(p []byte) error {
 	r := read(p[1:])
 	_ = r.string()
@@ -117,14 +117,14 @@ func (c *Client) refuseChannel(p []byte) error {
 	return c.answer(msgChannelOpen, appendString(out, ""))
 }
 
-// takeOpened is the answer to our CHANNEL_OPEN (RFC 4254 §5.1).
+// takeOpened processes the answer to our CHANNEL_OPEN (RFC 4254 §5.1).
 func (c *Client) takeOpened(ch *channel, number byte, r *reader) (Event, error) {
 	if ch.opened {
 		return nil, unexpected(number, "for a channel that is open", "RFC 4254 §5.1")
 	}
 	if number == msgChannelOpenFailure {
 		code, text := r.uint32(), r.string()
-		if r.bad { // the language tag is left out by some
+		if r.bad { // some servers omit the language tag
 			return nil, malformed(number, "RFC 4254 §5.1")
 		}
 		c.mux.answered(ch)
@@ -146,8 +146,8 @@ func (c *Client) takeOpened(ch *channel, number byte, r *reader) (Event, error) 
 	return ChannelOpened{ch.number}, nil
 }
 
-// checkGuess holds the server's number of a channel against the one that early
-// messages went to.
+// checkGuess compares the server's number of a channel with the one that early messages were
+// sent to.
 func (c *Client) checkGuess(ch *channel, remote uint32) error {
 	if ch.guessed && remote != guessedNumber {
 		return fail(KindWrongGuess, "RFC 4254 §5.1",
@@ -160,7 +160,7 @@ func (c *Client) checkGuess(ch *channel, remote uint32) error {
 	return nil
 }
 
-// takeAdjust grows our window (RFC 4254 §5.2).
+// takeAdjust processes WINDOW_ADJUST, which enlarges our send window (RFC 4254 §5.2).
 func (c *Client) takeAdjust(ch *channel, r *reader) (Event, error) {
 	n := r.uint32()
 	if !r.done() {
@@ -183,8 +183,8 @@ func (c *Client) takeAdjust(ch *channel, r *reader) (Event, error) {
 	return Writable{ch.number}, nil
 }
 
-// takeData takes output (RFC 4254 §5.2). What comes after EOF still counts, and
-// extended data that is not stderr is dropped, as in OpenSSH.
+// takeData processes output (RFC 4254 §5.2). As in OpenSSH, data after EOF is accepted, and
+// extended data other than stderr is dropped.
 func (c *Client) takeData(ch *channel, number byte, r *reader) (Event, error) {
 	stderr, known := false, true
 	if number == msgChannelExtendedData {
@@ -221,7 +221,7 @@ func (c *Client) takeEOF(ch *channel, r *reader) (Event, error) {
 	return EOF{ch.number}, nil
 }
 
-// takeClose closes our end too (RFC 4254 §5.3).
+// takeClose processes CHANNEL_CLOSE and closes our side too (RFC 4254 §5.3).
 func (c *Client) takeClose(ch *channel, r *reader) (Event, error) {
 	if !r.done() {
 		return nil, malformed(msgChannelClose, "RFC 4254 §5.3")
@@ -233,8 +233,8 @@ func (c *Client) takeClose(ch *channel, r *reader) (Event, error) {
 	return Closed{ch.number}, nil
 }
 
-// takeAnswer matches an answer with the request (RFC 4254 §5.4): they come in
-// the same order.
+// takeAnswer matches an answer with the oldest unanswered request: answers arrive in the
+// order of the requests (RFC 4254 §5.4).
 func (ch *channel) takeAnswer(number byte, r *reader) (Event, error) {
 	if !r.done() {
 		return nil, malformed(number, "RFC 4254 §5.4")
@@ -249,7 +249,7 @@ func (ch *channel) takeAnswer(number byte, r *reader) (Event, error) {
 	return RequestAnswered{ch.number, asked, number == msgChannelSuccess}, nil
 }
 
-// takeRequest takes a channel request of the server's (RFC 4254 §5.4, §6.10).
+// takeRequest processes a channel request from the server (RFC 4254 §5.4, §6.10).
 func (c *Client) takeRequest(ch *channel, r *reader) (Event, error) {
 	kind, wantsReply := r.string(), r.bool()
 	if r.bad {

@@ -14,14 +14,14 @@ import (
 // §7).
 type exchange struct {
 	ours, theirs *kexInit
-	oursRaw      []byte    // a whole payload, for the exchange hash
-	hash         hash.Hash // of the exchange, as far as both KEXINITs
+	oursRaw      []byte    // our whole KEXINIT payload, for the exchange hash
+	hash         hash.Hash // the exchange hash up to both KEXINITs
 	agreed       *agreement
 	method       string // of key
 	key          keyAgreement
 	ignoreNext   bool   // the server guessed wrong (RFC 4253 §7)
-	next         opener // after the server's NEWKEYS
-	nextSealer   sealer // after ours
+	next         opener // used after the server's NEWKEYS
+	nextSealer   sealer // used after our NEWKEYS
 }
 
 // Pseudo-methods in the kex list: RFC 8308 §2.1 and OpenSSH's PROTOCOL §1.10.
@@ -30,8 +30,7 @@ const (
 	strictClient  = "kex-strict-c-v00@openssh.com"
 )
 
-// startKex sends our KEXINIT, and with it the first message of the method where
-// that is early.
+// startKex sends our KEXINIT and, with EarlyKex, the first message of the method.
 func (c *Client) startKex() {
 	first := c.sessionID == nil
 	k := &exchange{ours: c.newKexInit(first)}
@@ -59,7 +58,7 @@ func (c *Client) newKexInit(first bool) *kexInit {
 	if first {
 		k.kex = append(slices.Clone(k.kex), extInfoClient, strictClient)
 	} else {
-		k.hostKeys = []string{c.hostKeyName} // the key is pinned
+		k.hostKeys = []string{c.hostKeyName} // the host key must stay the same
 	}
 	_, _ = rand.Read(k.cookie[:])
 	return k
@@ -78,14 +77,14 @@ func (c *Client) sendKexMessage(method string) error {
 	return nil
 }
 
-// needsRekey says whether the keys have been used long enough (RFC 4253 §9).
+// needsRekey reports whether the keys have been used for too much data (RFC 4253 §9).
 func (c *Client) needsRekey() bool {
 	used := max(c.in.bytes, c.out.bytes) >= c.config.RekeyBytes ||
 		max(c.in.packets, c.out.packets) >= MaxRekeyPackets
 	return used && c.kex == nil && c.auth == nil
 }
 
-// takeKexInit answers the server's KEXINIT.
+// takeKexInit processes the server's KEXINIT.
 func (c *Client) takeKexInit(p []byte) (Event, error) {
 	if c.kex != nil && c.kex.theirs != nil {
 		return nil, unexpected(msgKexInit, "twice", "RFC 4253 §7.1")
@@ -138,8 +137,8 @@ func (c *Client) takeKexInit(p []byte) (Event, error) {
 	}, err
 }
 
-// takeKexReply finishes the agreement and checks that the host key signed it
-// (RFC 4253 §8, RFC 5656 §4).
+// takeKexReply computes the shared secret and verifies the host key's signature of the
+// exchange hash (RFC 4253 §8, RFC 5656 §4).
 func (c *Client) takeKexReply(p []byte) (Event, error) {
 	k := c.kex
 	if k == nil || k.agreed == nil || k.next != nil {
@@ -183,7 +182,7 @@ func (c *Client) takeKexReply(p []byte) (Event, error) {
 	return c.ask(key), nil
 }
 
-// checkPin holds a server to the key that was trusted.
+// checkPin returns an error unless a later key exchange uses the key that was trusted.
 func (c *Client) checkPin(blob []byte) error {
 	if c.sessionID == nil {
 		return nil
@@ -199,8 +198,8 @@ func (c *Client) ask(key ssh.PublicKey) Event {
 	return HostKey{Algorithm: c.hostKeyName, Key: key}
 }
 
-// Trust accepts the host key. From here on messages may be sent; before it,
-// nothing that depends on the keys has left.
+// Trust accepts the host key. Messages may be sent after it; before it, nothing that depends
+// on the keys is sent.
 func (c *Client) Trust() {
 	if !c.waiting {
 		panic("wire: Trust without a HostKey event")
@@ -210,7 +209,7 @@ func (c *Client) Trust() {
 	c.ready = true
 }
 
-// useNewSealer sends NEWKEYS and goes over to the new keys (RFC 4253 §7.3).
+// useNewSealer sends NEWKEYS and switches sending to the new keys (RFC 4253 §7.3).
 func (c *Client) useNewSealer() {
 	c.send([]byte{msgNewKeys})
 	o := &c.out
@@ -229,7 +228,7 @@ func (c *Client) useNewSealer() {
 	}
 }
 
-// takeNewKeys goes over to the new keys for what comes.
+// takeNewKeys processes NEWKEYS and switches receiving to the new keys.
 func (c *Client) takeNewKeys(p []byte) (Event, error) {
 	if c.kex == nil || c.kex.next == nil {
 		return nil, unexpected(msgNewKeys, "out of turn", "RFC 4253 §7.3")

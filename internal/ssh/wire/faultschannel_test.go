@@ -32,7 +32,7 @@ func TestS02EarlyCommandRefused(t *testing.T) {
 	s.healthy()
 }
 
-// early gives a connection that has sent a password, a channel and a command,
+// early returns a connection that has sent a password, a channel and a command,
 // and heard nothing yet.
 func early(t *testing.T) *scripted {
 	s := newScripted(t, Config{})
@@ -477,7 +477,7 @@ func TestS21CompressionIsNeverOffered(t *testing.T) {
 	s.login() // goes on without
 }
 
-// TestSmallAdjusts gives a window back byte by byte, which servers do, and then
+// TestSmallAdjusts restores a window byte by byte, which servers do, and then
 // opens it without use.
 func TestSmallAdjusts(t *testing.T) {
 	s := newScripted(t, Config{})

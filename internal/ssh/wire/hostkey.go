@@ -9,7 +9,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Limits of what is computed on behalf of a server that nobody knows yet.
+// Limits on the computation that a server can cause before its key is trusted.
 const (
 	// maxHostKey bounds a host key or certificate, in bytes; an RSA certificate
 	// of 16,384 bits, signed by such a key, has some 7,000.
@@ -17,27 +17,26 @@ const (
 	// maxSignature bounds a signature: RSA with 16,384 bits has 2,048 bytes.
 	maxSignature = 2<<10 + 64
 	// minModulus and maxModulus bound an RSA modulus, in bits. ssh-keygen makes
-	// 1,024 to 16,384; what is too short to be trusted is the caller's policy.
+	// 1,024 to 16,384; a stricter minimum is the caller's policy.
 	minModulus, maxModulus = 1024, 16384
 	// maxPoint bounds a point of a curve, in bytes: P-521 uncompressed.
 	maxPoint = 1 + 2*66
-	// maxExponent bounds an RSA exponent, in bits: verifying costs so many
-	// squarings.
+	// maxExponent bounds an RSA exponent, in bits: verification costs one squaring
+	// for each bit.
 	maxExponent = 24
 )
 
 const certSuffix = "-cert-v01@openssh.com"
 
-// hostKeySource is where host keys and their signatures are described.
+// hostKeySource names the sections that specify host keys and their signatures.
 const hostKeySource = "RFC 4253 §6.6, §8"
 
-// verifyHostKey takes the host key and the signature of a key exchange reply
-// (RFC 4253 §8, RFC 5656 §4) and gives the key, or certificate, once the signature
-// of h, the exchange hash, has proved to be its. Whether it is this host's key is
-// the caller's question. Errors are of KindHostKey.
+// verifyHostKey verifies the signature of the exchange hash h in a key exchange reply
+// (RFC 4253 §8, RFC 5656 §4) and returns the host key or certificate. Whether it is the right
+// key for this host is for the caller to verify. Errors are of KindHostKey.
 //
 // The algorithms are those of HostKeyAlgorithms and their certificates (OpenSSH's
-// PROTOCOL.certkeys), where the certified key signs.
+// PROTOCOL.certkeys); with a certificate the certified key signs.
 func verifyHostKey(algorithm string, blob, signature, h []byte) (ssh.PublicKey, error) {
 	base, cert := strings.CutSuffix(algorithm, certSuffix)
 	if len(blob) > maxHostKey || len(signature) > maxSignature {
@@ -51,7 +50,7 @@ func verifyHostKey(algorithm string, blob, signature, h []byte) (ssh.PublicKey, 
 	if !r.done() || string(format) != base {
 		return nil, fail(KindHostKey, hostKeySource, "the server's signature is not one of %q", base)
 	}
-	// The parser keeps parts of what it is given, and blob lies in a buffer.
+	// The parser keeps parts of its input, and blob shares a buffer that is reused.
 	key, err := parseHostKey(bytes.Clone(blob), algorithm)
 	if err != nil {
 		return nil, fail(KindHostKey, hostKeySource, "reading the server's host key: %w", err)
@@ -66,9 +65,9 @@ func verifyHostKey(algorithm string, blob, signature, h []byte) (ssh.PublicKey, 
 	return key, nil
 }
 
-// keyType is the type of the keys that sign with an algorithm, "" for one that is
-// not served. RSA keys have the name of the SHA-1 signatures that are never taken
-// (RFC 8332 §3).
+// keyType returns the type of the keys that sign with an algorithm, "" for an unsupported
+// one. The type of RSA keys is ssh-rsa, also the name of the SHA-1 signatures, which are
+// never accepted (RFC 8332 §3).
 func keyType(algorithm string) string {
 	switch algorithm {
 	case ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521:
@@ -79,8 +78,8 @@ func keyType(algorithm string) string {
 	return ""
 }
 
-// fits says whether a blob is one key, or one certificate of a key, of the type
-// wanted, with all sizes within the limits, so that it may be parsed.
+// fits reports whether a blob is exactly one key, or one certificate of a key, of type want
+// with all sizes within the limits, so that it may be parsed.
 func fits(blob []byte, want string, cert bool) bool {
 	r := read(blob)
 	if !cert {
@@ -107,8 +106,8 @@ func fits(blob []byte, want string, cert bool) bool {
 	return r.done() && signerFits(signer)
 }
 
-// signerFits says whether a blob is a plain key that signs certificates. A
-// certificate is none: certificates do not nest (OpenSSH's PROTOCOL.certkeys).
+// signerFits reports whether a blob is a plain key that can sign certificates. Certificates
+// cannot: they do not nest (OpenSSH's PROTOCOL.certkeys).
 func signerFits(blob []byte) bool {
 	r := read(blob)
 	t := string(r.string())
@@ -120,7 +119,7 @@ func signerFits(blob []byte) bool {
 	return keyFields(r, t) && r.done()
 }
 
-// fidoType gives the type whose fields a FIDO key's begin with.
+// fidoType returns the plain type whose fields are the first fields of a FIDO key.
 func fidoType(t string) (plain string, fido bool) {
 	switch t {
 	case ssh.KeyAlgoSKED25519:
@@ -131,8 +130,8 @@ func fidoType(t string) (plain string, fido bool) {
 	return "", false
 }
 
-// keyFields takes the fields of a key of type t, and says whether they are within
-// the limits (RFC 4253 §6.6, RFC 5656 §3.1, RFC 8709 §4).
+// keyFields reads the fields of a key of type t and reports whether they are within the
+// limits (RFC 4253 §6.6, RFC 5656 §3.1, RFC 8709 §4).
 func keyFields(r *reader, t string) bool {
 	switch t {
 	case ssh.KeyAlgoED25519:
@@ -147,8 +146,8 @@ func keyFields(r *reader, t string) bool {
 	return false
 }
 
-// bitLen is the length of a positive mpint without superfluous zeros (RFC 4251
-// §5), in bits; 0 for anything else.
+// bitLen returns the length in bits of a positive mpint without superfluous leading zeros
+// (RFC 4251 §5); 0 for anything else.
 func bitLen(mpint []byte) int {
 	if len(mpint) > 1 && mpint[0] == 0 && mpint[1]&0x80 != 0 {
 		mpint = mpint[1:]

@@ -9,14 +9,14 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// An ed25519Key is an Ed25519 host key as it came (RFC 8709 §4). The library's own
-// type reads and writes keys by reflection, each time that they are compared with
-// another: more than a dozen objects for the key that most servers have.
-type ed25519Key []byte // the whole blob; fits has looked at it
+// An ed25519Key is an Ed25519 host key in wire format (RFC 8709 §4). The library's own type
+// uses reflection each time a key is compared with another, which allocates more than a dozen
+// objects for the key type that most servers have.
+type ed25519Key []byte // the whole blob, checked by fits
 
 func (k ed25519Key) Type() string { return ssh.KeyAlgoED25519 }
 
-// Marshal gives the blob.
+// Marshal returns the key in wire format.
 func (k ed25519Key) Marshal() []byte { return bytes.Clone(k) }
 
 func (k ed25519Key) public() ed25519.PublicKey {
@@ -37,7 +37,7 @@ func (k ed25519Key) CryptoPublicKey() crypto.PublicKey {
 	return ed25519.PublicKey(bytes.Clone(k.public()))
 }
 
-// parseHostKey reads a blob that fits, which it keeps.
+// parseHostKey parses a blob for which fits is true. It keeps blob.
 func parseHostKey(blob []byte, plainType string) (ssh.PublicKey, error) {
 	if plainType == ssh.KeyAlgoED25519 {
 		return ed25519Key(blob), nil

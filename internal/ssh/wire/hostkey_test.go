@@ -49,7 +49,7 @@ func newSigner(t testing.TB, key crypto.Signer, err error) ssh.AlgorithmSigner {
 	return signer.(ssh.AlgorithmSigner)
 }
 
-// newSigners gives a server's key for each algorithm, certificates included.
+// newSigners returns a server's key for each algorithm, certificates included.
 func newSigners(t testing.TB) []hostSigner {
 	t.Helper()
 	_, edwards, err := ed25519.GenerateKey(rand.Reader)
@@ -300,7 +300,7 @@ func TestOtherKeys(t *testing.T) {
 	}
 }
 
-// nest gives a certificate whose signature key is a certificate, and so on.
+// nest returns a certificate whose signature key is a certificate, and so on.
 func nest(innermost []byte, levels int) []byte {
 	blob := innermost
 	for range levels {

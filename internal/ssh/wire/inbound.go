@@ -1,32 +1,32 @@
 package wire
 
-// An inbound cuts the server's bytes into packets and opens them. Packets that
-// lie whole in the driver's memory are opened there; only what reaches over the
-// end of it is copied.
+// An inbound splits the server's bytes into packets and decrypts them. Packets that are
+// complete in the driver's buffer are decrypted there; only what extends beyond its end is
+// copied.
 //
 //	early[from:] | rest
 type inbound struct {
-	early []byte // ours: what came before rest and was not taken
+	early []byte // our memory: unread bytes received before rest
 	from  int
 	rest  []byte // the driver's memory, until settle
 
 	opener opener
-	size   int    // of the packet at the front; 0 while it is not known
+	size   int    // of the first packet; 0 while it is unknown
 	seq    uint32 // of the next packet (RFC 4253 §6.4)
 
 	bytes   uint64 // since the last key exchange
 	packets uint64
-	total   uint64 // bytes taken since the connection began, the greeting included
+	total   uint64 // bytes consumed since the connection began, including the greeting
 }
 
-// receive adds bytes. They are altered when packets are opened in place.
+// receive adds bytes. They are modified when packets are decrypted in place.
 func (in *inbound) receive(p []byte) {
 	in.join(len(in.rest))
 	in.rest = p
 }
 
-// settle takes what is left into memory of our own, so that the driver may use
-// its buffer again. Nothing left means no memory held.
+// settle copies the unread bytes into our own memory, so that the driver may reuse its
+// buffer. If none are left, no memory is held.
 func (in *inbound) settle() {
 	in.join(len(in.rest))
 	in.rest = nil
@@ -35,8 +35,8 @@ func (in *inbound) settle() {
 	}
 }
 
-// join moves up to n bytes from rest behind early. The memory grows with what
-// has arrived, never with what a length field announces.
+// join appends up to n bytes of rest to early. The memory grows with the bytes received,
+// never with what a length field announces.
 func (in *inbound) join(n int) {
 	if n = min(n, len(in.rest)); n <= 0 {
 		return
@@ -49,8 +49,8 @@ func (in *inbound) join(n int) {
 	in.rest = in.rest[n:]
 }
 
-// front gives n bytes in one piece without taking them, or nil while so many
-// have not arrived.
+// front returns the next n bytes in one piece without consuming them, or nil while fewer
+// have arrived.
 func (in *inbound) front(n int) []byte {
 	have := len(in.early) - in.from
 	if have == 0 {
@@ -68,7 +68,7 @@ func (in *inbound) front(n int) []byte {
 	return nil
 }
 
-// all gives everything that has arrived, in one piece.
+// all returns all unread bytes in one piece.
 func (in *inbound) all() []byte {
 	if in.from == len(in.early) {
 		return in.rest
@@ -77,7 +77,7 @@ func (in *inbound) all() []byte {
 	return in.early[in.from:]
 }
 
-// take drops n bytes that front has given. They keep their content until the
+// take consumes n bytes that front has returned. They keep their content until the
 // next call.
 func (in *inbound) take(n int) {
 	in.total += uint64(n)
@@ -88,13 +88,13 @@ func (in *inbound) take(n int) {
 	in.rest = in.rest[n:]
 }
 
-// waiting is how much has arrived and was not taken.
+// waiting returns the number of unread bytes.
 func (in *inbound) waiting() int { return len(in.early) - in.from + len(in.rest) }
 
-// drop forgets all that has not been taken.
+// drop discards all unread bytes.
 func (in *inbound) drop() { in.early, in.from, in.rest = nil, 0, nil }
 
-// packet gives the next packet's payload, or nil while it has not all arrived.
+// packet returns the next packet's payload, or nil while it is incomplete.
 func (in *inbound) packet() ([]byte, error) {
 	if in.size == 0 {
 		head := in.front(in.opener.head())

@@ -2,17 +2,16 @@ package wire
 
 // Keyboard-interactive authentication (RFC 4256).
 
-// AuthInteractive begins keyboard-interactive authentication (RFC 4256 §3.1):
-// Prompts follow, or an end.
+// AuthInteractive begins keyboard-interactive authentication (RFC 4256 §3.1);
+// Prompts, AuthFailure or AuthSuccess follows.
 func (c *Client) AuthInteractive(user string) {
 	c.beginAuth(methodInteractive)
 	p := authRequest(user, "keyboard-interactive")
 	c.send(appendString(appendString(p, ""), ""))
 }
 
-// Answer answers Prompts, one by one in their order (RFC 4256 §3.4). It panics
-// without Prompts to answer, as after an AuthFailure that came instead, and where
-// the answers are not as many as the prompts.
+// Answer answers Prompts, in their order (RFC 4256 §3.4). It panics if there are no Prompts
+// to answer, as after an AuthFailure, or if the number of answers is not that of the prompts.
 func (c *Client) Answer(answers [][]byte) {
 	switch {
 	case c.auth == nil || !c.auth.asking:

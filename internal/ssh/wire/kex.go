@@ -25,25 +25,23 @@ func kexNames() []string {
 	return []string{kexMLKEM, kexCurve25519, kexCurve25519Old, kexP256, kexP384, kexP521}
 }
 
-// A keyAgreement is our half of one key exchange. It serves one exchange.
+// A keyAgreement is our side of one key exchange. It can be used for one exchange only.
 type keyAgreement interface {
-	// public is the string of the first message: Q_C (RFC 5656 §4), C_INIT. It
-	// may be asked for at any time.
+	// public returns the string of the first message: Q_C (RFC 5656 §4) or C_INIT. It
+	// may be called at any time.
 	public() []byte
-	// agree takes the string of the server's reply, Q_S or S_REPLY, and gives
-	// the shared secret K encoded as it enters the exchange hash and the keys:
-	// an mpint (RFC 8731 §3.1), for the hybrid a string. Errors are of
-	// KindProtocol.
+	// agree takes the string of the server's reply, Q_S or S_REPLY, and returns the
+	// shared secret K encoded as it is hashed into the exchange hash and the keys: an
+	// mpint (RFC 8731 §3.1), for the hybrid method a string. Errors are of KindProtocol.
 	agree(server []byte) (secret []byte, err error)
-	// wipe makes agree impossible, and overwrites the secret where it is ours.
+	// wipe overwrites the secret if this package holds it; agree fails afterwards.
 	wipe()
 }
 
-// errSpent means that a keyAgreement was asked twice.
+// errSpent means that a keyAgreement was used twice.
 var errSpent = errors.New("an ephemeral key serves one key exchange only")
 
-// newKeyAgreement makes the ephemeral keys for a method. They come from the
-// system's randomness.
+// newKeyAgreement generates the ephemeral keys for a method from crypto/rand.
 func newKeyAgreement(name string) (keyAgreement, error) {
 	switch name {
 	case kexMLKEM:
@@ -60,8 +58,8 @@ func newKeyAgreement(name string) (keyAgreement, error) {
 	return nil, fmt.Errorf("beginning a key exchange: %q is not implemented", name)
 }
 
-// kexHash is the hash of a method: of its exchange hash and its keys. It is nil
-// for a method that is not in kexNames.
+// kexHash returns the hash function of a method, for its exchange hash and keys; nil for a
+// method that is not in kexNames.
 func kexHash(name string) func() hash.Hash {
 	switch name {
 	case kexMLKEM, kexCurve25519, kexCurve25519Old, kexP256:

@@ -6,10 +6,10 @@ import (
 	"fmt"
 )
 
-// An ecdhAgreement is a Diffie-Hellman exchange on one curve. It multiplies
-// twice: once to make its key, once to agree.
+// An ecdhAgreement is a Diffie-Hellman exchange on one curve. It costs two scalar
+// multiplications: one to generate the key, one to agree.
 type ecdhAgreement struct {
-	private dhKey // nil once it has served
+	private dhKey // nil after use
 	share   []byte
 	source  string
 }
@@ -47,7 +47,7 @@ func (a *ecdhAgreement) agree(server []byte) ([]byte, error) {
 	return appendMPInt(make([]byte, 0, 4+1+len(x)), x), nil
 }
 
-// shared gives the agreed x coordinate.
+// shared returns the x coordinate of the shared point.
 func (a *ecdhAgreement) shared(server []byte) ([]byte, error) {
 	private := a.private
 	if private == nil {

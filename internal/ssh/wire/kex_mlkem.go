@@ -12,10 +12,9 @@ const (
 	x25519Size   = 32
 )
 
-// A hybridAgreement is ML-KEM-768 and X25519 at once: it holds as long as one of
-// them does.
+// A hybridAgreement combines ML-KEM-768 and X25519: it is secure as long as one of them is.
 type hybridAgreement struct {
-	kem   kemKey // nil once it has served
+	kem   kemKey // nil after use
 	ecdh  *ecdhAgreement
 	share []byte
 }
@@ -43,9 +42,9 @@ func hybrid(kem kemKey, classic *ecdhAgreement) *hybridAgreement {
 
 func (a *hybridAgreement) public() []byte { return a.share }
 
-// agree takes S_REPLY: the ciphertext, then the X25519 key. A ciphertext that
-// was made up decapsulates to a secret that nobody knows (FIPS 203 §6.3), so
-// that the signature and the first tag fail.
+// agree takes S_REPLY: the ciphertext, then the X25519 key. An invalid ciphertext
+// decapsulates to a secret that nobody knows (FIPS 203 §6.3), so that verifying the signature
+// fails.
 func (a *hybridAgreement) agree(server []byte) ([]byte, error) {
 	kem := a.kem
 	if kem == nil {
@@ -68,6 +67,6 @@ func (a *hybridAgreement) agree(server []byte) ([]byte, error) {
 }
 
 func (a *hybridAgreement) wipe() {
-	a.kem = nil // whose memory is the library's
+	a.kem = nil // its memory belongs to the library and cannot be overwritten
 	a.ecdh.wipe()
 }

@@ -45,7 +45,7 @@ func TestAgainstXCrypto(t *testing.T) {
 	}
 }
 
-// newConns gives both ends of a connection with room for what nobody reads yet,
+// newConns returns both ends of a connection with room for what nobody reads yet,
 // which net.Pipe has not.
 func newConns(t *testing.T) (client, server net.Conn) {
 	t.Helper()

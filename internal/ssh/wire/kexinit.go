@@ -1,18 +1,17 @@
 package wire
 
-// maxKexInit bounds a KEXINIT, in bytes: what every implementation must be able
-// to take (RFC 4253 §6.1). Real ones have 500 to 3,000.
+// maxKexInit bounds a KEXINIT, in bytes: the payload that every implementation must be able
+// to process (RFC 4253 §6.1). Real ones have 500 to 3,000.
 const maxKexInit = 32768
 
-// kexInitRoom is what ours takes where everything is offered, in bytes, with some
-// to spare.
+// kexInitRoom is an upper bound of our KEXINIT's size with all default algorithms, in bytes.
 const kexInitRoom = 768
 
-// kexInitNames is how many names those of most servers have, or more.
+// kexInitNames is the capacity for names, enough for the KEXINIT of most servers.
 const kexInitNames = 56
 
-// A kexInit is SSH_MSG_KEXINIT (RFC 4253 §7.1). Out is client to server, In
-// server to client. The languages are sent empty and not kept.
+// A kexInit is SSH_MSG_KEXINIT (RFC 4253 §7.1). Out means client to server, In server to
+// client. The languages are sent empty and ignored when received.
 type kexInit struct {
 	cookie                [16]byte
 	kex, hostKeys         []string
@@ -22,7 +21,7 @@ type kexInit struct {
 	firstFollows          bool
 }
 
-// lists gives the name-lists in the order of the message.
+// lists returns the name-lists in the order of the message.
 func (k *kexInit) lists() [8]*[]string {
 	return [8]*[]string{
 		&k.kex, &k.hostKeys,
@@ -45,14 +44,14 @@ func (k *kexInit) append(dst []byte) []byte {
 	return appendUint32(dst, 0)
 }
 
-// parseKexInit takes a whole payload, the message number first. The reserved
-// number may have any value, as it is kept for extensions.
+// parseKexInit parses a whole payload, the message number first. The reserved number may have
+// any value, because it is reserved for extensions.
 func parseKexInit(payload []byte) (*kexInit, error) {
 	if len(payload) > maxKexInit {
 		return nil, fail(KindAbuse, "RFC 4253 §6.1", "the server's KEXINIT has %d bytes, more than %d", len(payload), maxKexInit)
 	}
 	var k kexInit
-	r, text := read(payload), string(payload) // which all names share
+	r, text := read(payload), string(payload) // all names share the memory of text
 	number := r.byte()
 	copy(k.cookie[:], r.bytes(len(k.cookie)))
 	all := make([]string, 0, kexInitNames)

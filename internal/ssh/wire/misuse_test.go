@@ -190,7 +190,7 @@ func TestWaitingHoldsNothing(t *testing.T) {
 	}
 }
 
-// TestShrink gives up memory between all messages and in the middle of one.
+// TestShrink releases memory between all messages and in the middle of one.
 func TestShrink(t *testing.T) {
 	for _, d := range directions() {
 		recording := recordServer(t, d)

@@ -4,21 +4,21 @@ import "slices"
 
 // A mux holds the channels of a connection.
 type mux struct {
-	channels []*channel // by our number; nil where it is free
+	channels []*channel // by our number; nil means that the number is free
 	free     []Channel  // the free numbers below len(channels)
-	single   channel    // room for the one channel that most connections have
-	pings    int        // Keepalives without an answer
+	single   channel    // memory for the one channel that most connections have
+	pings    int        // unanswered Keepalives
 
 	// opens counts the CHANNEL_OPENs that the server has to answer or has
-	// answered. guess is the first of them while it is not answered: the one
-	// channel whose number at the server is known beforehand.
+	// answered. guess is the first one while it is unanswered: the only channel whose
+	// number at the server is predictable.
 	opens   int
 	guess   *channel
 	early   earlyOpens
-	blocked []Channel // wait for the end of a key exchange to send
+	blocked []Channel // waiting for the end of a key exchange to send
 }
 
-// add makes a channel under a free number.
+// add creates a channel with a free number.
 func (m *mux) add(window uint32) *channel {
 	ch := &m.single
 	if ch.used {
@@ -46,12 +46,12 @@ func (m *mux) find(n Channel) *channel {
 	return m.channels[n]
 }
 
-// past says whether a number was a channel's that is closed.
+// past reports whether n was the number of a channel that is closed now.
 func (m *mux) past(n Channel) bool {
 	return uint64(n) < uint64(len(m.channels)) && m.channels[n] == nil
 }
 
-// use finds a channel for its owner.
+// use returns an open channel for the driver, and panics if n is none.
 func (m *mux) use(n Channel) *channel {
 	ch := m.find(n)
 	if ch == nil {
@@ -70,14 +70,14 @@ func (m *mux) remove(n Channel) {
 	m.free = append(m.free, n)
 }
 
-// ignored removes a channel whose CHANNEL_OPEN the server did not know.
+// ignored removes a channel whose CHANNEL_OPEN the server answered with UNIMPLEMENTED.
 func (m *mux) ignored(n Channel) {
 	m.remove(n)
 	m.opens--
 }
 
-// answered notes that the server has answered a CHANNEL_OPEN: it knows all that
-// came later, so that UNIMPLEMENTED is of no more interest.
+// answered records that the server has answered a CHANNEL_OPEN: later ones are not answered
+// with UNIMPLEMENTED any more.
 func (m *mux) answered(ch *channel) {
 	m.early = nil
 	if m.guess == ch {
@@ -85,7 +85,7 @@ func (m *mux) answered(ch *channel) {
 	}
 }
 
-// to begins a message to the server's end of a channel.
+// to returns the beginning of a message to the server's side of a channel.
 func (m *mux) to(ch *channel, number byte) []byte {
 	if ch.opened {
 		return appendUint32(message(number), ch.remote)
@@ -97,7 +97,7 @@ func (m *mux) to(ch *channel, number byte) []byte {
 	return appendUint32(message(number), guessedNumber)
 }
 
-// block notes a channel whose data waits for the end of a key exchange.
+// block records a channel whose data waits for the end of a key exchange.
 func (m *mux) block(ch *channel) {
 	if !ch.blocked {
 		ch.blocked = true
@@ -105,7 +105,7 @@ func (m *mux) block(ch *channel) {
 	}
 }
 
-// unblock gives a channel that can send again.
+// unblock removes and returns a blocked channel that can send again.
 func (m *mux) unblock() (Channel, bool) {
 	for len(m.blocked) > 0 {
 		n := m.blocked[0]
@@ -122,19 +122,18 @@ func (m *mux) unblock() (Channel, bool) {
 	return 0, false
 }
 
-// An earlyOpen is a CHANNEL_OPEN that left before authentication had succeeded.
-// The server tells by its sequence number that it did not know it (RFC 4253
-// §11.4).
+// An earlyOpen is a CHANNEL_OPEN sent before authentication has succeeded. A server that does
+// not accept it yet answers UNIMPLEMENTED with its sequence number (RFC 4253 §11.4).
 type earlyOpen struct {
 	channel Channel
 	seq     uint32
-	held    int  // 1 + its place in outbound.held while it waits there
-	old     bool // it left before our last NEWKEYS
+	held    int  // 1 + its index in outbound.held while it waits there
+	old     bool // sent before our last NEWKEYS
 }
 
 type earlyOpens []earlyOpen
 
-// refused takes out the oldest with a sequence number.
+// refused removes and returns the oldest one with this sequence number.
 func (e *earlyOpens) refused(seq uint32) (Channel, bool) {
 	i := slices.IndexFunc(*e, func(o earlyOpen) bool { return o.held == 0 && o.seq == seq })
 	if i < 0 {
@@ -147,14 +146,14 @@ func (e *earlyOpens) refused(seq uint32) (Channel, bool) {
 	return n, true
 }
 
-// age marks those that have left, at our NEWKEYS.
+// age marks those that were sent before our NEWKEYS; it is called at NEWKEYS.
 func (e earlyOpens) age() {
 	for i := range e {
 		e[i].old = e[i].held == 0
 	}
 }
 
-// sealed gives the held message at a place its sequence number.
+// sealed records the sequence number of the message at an index of outbound.held.
 func (e earlyOpens) sealed(place int, seq uint32) {
 	for i := range e {
 		if e[i].held == place+1 {
@@ -163,9 +162,8 @@ func (e earlyOpens) sealed(place int, seq uint32) {
 	}
 }
 
-// renumber forgets, at the server's NEWKEYS, those from before ours: it has
-// answered all of them by now, and under strict key exchange their numbers come
-// again.
+// renumber removes, at the server's NEWKEYS, those sent before our NEWKEYS: the server has
+// answered all of them, and under strict key exchange their numbers are used again.
 func (e *earlyOpens) renumber() {
 	if *e = slices.DeleteFunc(*e, func(o earlyOpen) bool { return o.old }); len(*e) == 0 {
 		*e = nil

@@ -7,52 +7,47 @@ import (
 	"strings"
 )
 
-// strictServer is the server's answer to strictClient among the key exchange
-// methods of the first KEXINIT: with both, strict key exchange holds (OpenSSH's
-// PROTOCOL §1.10).
+// strictServer is the server's counterpart of strictClient among the key exchange methods of
+// the first KEXINIT: if both are sent, strict key exchange is used (OpenSSH's PROTOCOL §1.10).
 const strictServer = "kex-strict-s-v00@openssh.com"
 
-// ErrNeedsStrict is the cause where what was chosen is safe with strict key
-// exchange only (see [NeedsStrict]), and the server does not have that. Dialling
-// again without such algorithms helps, unless a *NegotiationError is in the chain
-// as well: the server has nothing else.
+// ErrNeedsStrict means that a chosen algorithm is safe only with strict key exchange (see
+// [NeedsStrict]), which the server does not support. Dialling again without such algorithms
+// helps, unless the chain contains a *NegotiationError too: then the server has no others.
 var ErrNeedsStrict = errors.New("the server lacks strict key exchange, so that packets could be cut out unnoticed")
 
-// A direction is what protects the packets of one direction. mac is "" where
-// the cipher authenticates by itself.
+// A direction holds the algorithms of one direction. mac is "" if the cipher is an AEAD.
 type direction struct{ cipher, mac string }
 
-// NeedsStrict reports whether a cipher or a MAC is safe with strict key exchange
-// only (CVE-2023-48795): with chacha20-poly1305@openssh.com packets can be cut out
-// unnoticed, and the MACs of the encrypted packet do not notice it either; with
-// AES in counter mode what follows is garbage, which may be taken for a message.
+// NeedsStrict reports whether a cipher or MAC is safe only with strict key exchange
+// (CVE-2023-48795). With chacha20-poly1305@openssh.com packets can be removed without being
+// detected; encrypt-then-MAC does not detect it either: with AES-CTR the packets that follow
+// decrypt to garbage, which may be taken for a message.
 func NeedsStrict(name string) bool { return name == chachaPoly || strings.HasSuffix(name, etmSuffix) }
 
-// WithoutStrict gives the names that do not need strict key exchange, never nil.
+// WithoutStrict returns the names that do not need strict key exchange, never nil.
 func WithoutStrict(names []string) []string {
 	return slices.DeleteFunc(append([]string{}, names...), NeedsStrict)
 }
 
-// An agreement is what two KEXINITs come to.
+// An agreement is the result of negotiating two KEXINITs.
 type agreement struct {
 	kex, hostKey string
 	out, in      direction
-	// strict: strict key exchange holds for the connection.
+	// strict means that the connection uses strict key exchange.
 	strict bool
-	// guessed: the server's next packet is a wrong guess, to be ignored.
+	// guessed means that the server's next packet is a wrong guess, to be ignored.
 	guessed bool
 }
 
-// negotiate finds the agreement of a connection's first two KEXINITs (RFC 4253
-// §7.1).
+// negotiate returns the agreement of a connection's first two KEXINITs (RFC 4253 §7.1).
 func negotiate(client, server *kexInit) (*agreement, error) {
 	strict := slices.Contains(client.kex, strictClient) && slices.Contains(server.kex, strictServer)
 	return renegotiate(client, server, strict)
 }
 
-// renegotiate finds the agreement of later ones. There the names of strict key
-// exchange mean nothing and may be missing: strict is what the first exchange
-// came to.
+// renegotiate returns the agreement of later KEXINITs. In these the names of strict key
+// exchange have no meaning and may be missing: strict is the result of the first exchange.
 func renegotiate(client, server *kexInit, strict bool) (*agreement, error) {
 	var c chooser
 	a := &agreement{
@@ -82,8 +77,8 @@ func renegotiate(client, server *kexInit, strict bool) (*agreement, error) {
 	return a, nil
 }
 
-// lacksStrict is the failure where name was chosen and is not safe. It tells
-// whether anything else is in common.
+// lacksStrict returns the error for a chosen algorithm that is unsafe without strict key
+// exchange. It contains a *NegotiationError if there is no other common algorithm.
 func lacksStrict(name string, client, server *kexInit) error {
 	const source = "CVE-2023-48795"
 	safe := *client
@@ -95,11 +90,10 @@ func lacksStrict(name string, client, server *kexInit) error {
 	return fail(KindNoCommonAlgorithm, source, "using %s: %w", name, ErrNeedsStrict)
 }
 
-// A chooser keeps the first failure.
+// A chooser chooses algorithms and keeps the first error.
 type chooser struct{ err error }
 
-// choose gives the first of the client's names that the server has, and "" after
-// a failure.
+// choose returns the first of the client's names that the server lists, "" after an error.
 func (c *chooser) choose(what string, client, server []string) string {
 	if c.err != nil {
 		return ""
@@ -117,20 +111,20 @@ func (c *chooser) choose(what string, client, server []string) string {
 	return ""
 }
 
-// pseudo says whether a name among the key exchange methods is a mark and no
-// method (RFC 8308 §2.1, OpenSSH's PROTOCOL).
+// pseudo reports whether a name among the key exchange methods is an extension marker and not
+// a method (RFC 8308 §2.1, OpenSSH's PROTOCOL).
 func pseudo(name string) bool {
 	return strings.HasPrefix(name, "ext-info-") || strings.HasPrefix(name, "kex-strict-")
 }
 
-// wrongGuess says whether the server sends a first key exchange message that is
-// for another method or host key than the two first names of ours (RFC 4253 §7).
+// wrongGuess reports whether the server sends a guessed first key exchange packet for which
+// its first method or host-key algorithm differs from ours (RFC 4253 §7).
 func wrongGuess(client, server *kexInit) bool {
 	return server.firstFollows &&
 		(first(client.kex) != first(server.kex) || first(client.hostKeys) != first(server.hostKeys))
 }
 
-// first gives the preferred algorithm of a list, "" where there is none.
+// first returns the first name that is no marker, "" if there is none.
 func first(names []string) string {
 	for _, name := range names {
 		if !pseudo(name) {

@@ -2,7 +2,7 @@ package wire
 
 import "fmt"
 
-// Message numbers (RFC 4250 §4.1.2), with those of later documents where noted.
+// Message numbers (RFC 4250 §4.1.2), and those of later documents as noted.
 const (
 	msgDisconnect      = 1
 	msgIgnore          = 2
@@ -77,7 +77,7 @@ var messageNames = map[byte]string{
 	msgPong:                "PONG",
 }
 
-// messageName names a message for people.
+// messageName returns the readable name of a message number.
 func messageName(number byte) string {
 	if name, ok := messageNames[number]; ok {
 		return name

@@ -5,7 +5,7 @@ import (
 	"crypto/mlkem"
 )
 
-// Secrets from which ephemeral keys are made, in bytes.
+// Sizes of the secrets from which ephemeral keys are generated, in bytes.
 const (
 	dhSecretSize = 32             // X25519 (RFC 7748 §5)
 	kemSeedSize  = mlkem.SeedSize // d || z (FIPS 203 §7.1)
@@ -13,28 +13,28 @@ const (
 
 // A dhKey is an ephemeral key of a Diffie-Hellman exchange.
 type dhKey interface {
-	// share is the public key.
+	// share returns the public key.
 	share() []byte
-	// agree gives the x coordinate that both sides come to. It refuses what is
-	// not on the curve, the point at infinity, and for X25519 a result of all
-	// zeros, which points of low order have (RFC 8731 §3).
+	// agree returns the x coordinate of the shared point. It refuses peer values that
+	// are not on the curve, the point at infinity and, for X25519, an all-zero result,
+	// which points of low order cause (RFC 8731 §3).
 	agree(peer []byte) ([]byte, error)
-	// wipe overwrites the secret, where this package has it.
+	// wipe overwrites the secret if this package holds it.
 	wipe()
 }
 
 // A kemKey is an ephemeral key of ML-KEM-768.
 type kemKey interface {
 	encapsulationKey() []byte
-	// decapsulate refuses a ciphertext only for its length: one that was made
-	// up gives a secret that nobody knows (FIPS 203 §6.3).
+	// decapsulate refuses a ciphertext only if its length is wrong: an invalid one
+	// results in a secret that nobody knows (FIPS 203 §6.3).
 	decapsulate(ciphertext []byte) ([]byte, error)
 }
 
-// dhFrom and kemFrom, which make these keys from their secrets, are those of the
-// architecture: the standard library's below, or faster ones.
+// dhFrom and kemFrom, which derive these keys from their secrets, depend on the architecture:
+// they use the standard library, below, or faster implementations.
 
-// A stdDH is the standard library's key of any curve.
+// A stdDH is a crypto/ecdh key of any curve.
 type stdDH struct{ private *ecdh.PrivateKey }
 
 func stdDHFrom(secret []byte) (dhKey, error) {
@@ -57,7 +57,7 @@ func (k stdDH) agree(peer []byte) ([]byte, error) {
 
 func (stdDH) wipe() {}
 
-// A stdKEM is the standard library's ML-KEM-768.
+// A stdKEM is a crypto/mlkem key.
 type stdKEM struct{ private *mlkem.DecapsulationKey768 }
 
 func stdKEMFrom(seed []byte) (kemKey, error) {

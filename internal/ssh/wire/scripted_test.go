@@ -120,7 +120,7 @@ func (s *scripted) send(messages ...[]byte) {
 	}
 }
 
-// deliver gives the client what is queued and takes what it says to it.
+// deliver passes the queued bytes to the client and takes its answer.
 func (s *scripted) deliver() []Event {
 	s.tb.Helper()
 	p := s.out.buf
@@ -131,7 +131,7 @@ func (s *scripted) deliver() []Event {
 	return s.feed(p)
 }
 
-// feed gives the client bytes, in memory that is used for something else after.
+// feed passes bytes to the client, in memory that is used for something else after.
 func (s *scripted) feed(p []byte) []Event {
 	s.tb.Helper()
 	before := len(s.events)
@@ -190,7 +190,7 @@ func (s *scripted) sendKexInit() {
 	s.send(s.initRaw)
 }
 
-// last gives the client's last message of a number.
+// last returns the client's last message with a number.
 func (s *scripted) last(number byte) []byte {
 	for _, p := range slices.Backward(s.got) {
 		if p[0] == number {
@@ -325,7 +325,7 @@ func (s *scripted) login() {
 	s.healthy()
 }
 
-// opened gives a channel whose number at the server is remote.
+// opened returns a channel whose number at the server is remote.
 func (s *scripted) opened(remote, window uint32) Channel {
 	s.tb.Helper()
 	ch := s.client.OpenSession()
@@ -336,7 +336,7 @@ func (s *scripted) opened(remote, window uint32) Channel {
 	return ch
 }
 
-// running gives a channel whose command runs.
+// running returns a channel whose command runs.
 func (s *scripted) running() Channel {
 	s.tb.Helper()
 	ch := s.opened(7, 1<<20)

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// A Message is what Config.Trace is told.
+// A Message describes one message for Config.Trace.
 type Message struct {
-	Out    bool   // from us
+	Out    bool   // sent by us
 	Number byte   // RFC 4250 §4.1.2; 0 for the version line
 	Name   string // such as "CHANNEL_DATA"; "VERSION" for the version line
 	Size   int    // of the payload, in bytes
-	// Request is the kind of a CHANNEL_REQUEST, such as "exit-status"; "" for
-	// everything else. It is the server's text where Out is false.
+	// Request is the type of a CHANNEL_REQUEST, such as "exit-status"; "" for
+	// all other messages. If Out is false it is untrusted text from the server.
 	Request string
-	// Detail says what the message is about, in printable text. It holds no
+	// Detail describes the content in printable text. It holds no
 	// secret: no password, answer, signature, command input or output.
 	Detail string
 }
@@ -28,14 +28,14 @@ func (c *Client) trace(out bool, payload []byte) {
 	}
 }
 
-// traceVersion tells of a version line.
+// traceVersion traces a version line.
 func (c *Client) traceVersion(out bool, line string) {
 	if c.config.Trace != nil {
 		c.config.Trace(Message{Out: out, Name: "VERSION", Size: len(line), Detail: fmt.Sprintf("%.255q", line)})
 	}
 }
 
-// requestOf is the kind of a CHANNEL_REQUEST (RFC 4254 §5.4).
+// requestOf returns the type of a CHANNEL_REQUEST (RFC 4254 §5.4).
 func requestOf(p []byte) string {
 	if p[0] != msgChannelRequest {
 		return ""
@@ -45,7 +45,7 @@ func requestOf(p []byte) string {
 	return fmt.Sprintf("%.64s", r.string())
 }
 
-// detail describes a message.
+// detail returns Message.Detail of a payload.
 func detail(p []byte) string {
 	r := read(p[1:])
 	switch p[0] {

@@ -190,7 +190,7 @@ func TestK02FlipTheHandshake(t *testing.T) {
 	}
 }
 
-// inPadding says whether byte i of a plain packet is padding.
+// inPadding reports whether byte i of a plain packet is padding.
 func inPadding(p []byte, i int) bool {
 	return !bytes.HasPrefix(p, []byte("SSH-")) && i >= len(p)-int(p[lengthSize])
 }

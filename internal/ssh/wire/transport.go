@@ -9,7 +9,7 @@ const (
 	disconnectApplication = 11
 )
 
-// send seals a message, or keeps it until the key exchange is over.
+// send encrypts a message, or queues it until the key exchange is over.
 func (c *Client) send(payload []byte) {
 	if c.err != nil {
 		return
@@ -24,7 +24,7 @@ func (c *Client) send(payload []byte) {
 	c.out.seal(payload)
 }
 
-// answer sends what a message asked for that moves nothing, in bounds.
+// answer sends the answer to a message that makes no progress, within the limits.
 func (c *Client) answer(number byte, payload []byte) error {
 	if err := c.useless(number); err != nil {
 		return err
@@ -36,8 +36,8 @@ func (c *Client) answer(number byte, payload []byte) error {
 	return nil
 }
 
-// Disconnect says goodbye (RFC 4253 §11.1, SSH_DISCONNECT_BY_APPLICATION). Send
-// what Output holds, then close the connection: the Client does not close itself.
+// Disconnect sends SSH_MSG_DISCONNECT (RFC 4253 §11.1, SSH_DISCONNECT_BY_APPLICATION). The
+// driver must then send Output and close the connection.
 func (c *Client) Disconnect() { c.disconnect(disconnectApplication) }
 
 func (c *Client) disconnect(code uint32) {
@@ -50,10 +50,10 @@ func (c *Client) disconnect(code uint32) {
 	c.send(appendString(p, ""))
 }
 
-// Wipe overwrites the secrets that are held for later: what waits for the end of
-// a key exchange to be sent, which may be a password, and our ephemeral key. The
-// Client is of no more use then. Disconnect and every error do it, so that it is
-// for a connection that is given up without a word.
+// Wipe overwrites the secrets that the Client holds: messages queued during a key exchange,
+// which may contain a password, and our ephemeral key. The Client must not be used afterwards.
+// Disconnect and every error do the same, so that Wipe is needed only for a connection that
+// is abandoned without either.
 func (c *Client) Wipe() {
 	for _, p := range c.out.held {
 		clear(p)
@@ -64,14 +64,14 @@ func (c *Client) Wipe() {
 	}
 }
 
-// handle takes one message.
+// handle processes one message.
 func (c *Client) handle(p []byte) (Event, error) {
 	number := p[0]
 	if c.kex != nil && c.kex.theirs != nil && !c.kexAllows(number) {
 		return nil, unexpected(number, "during a key exchange", "RFC 4253 §7.1")
 	}
 	if c.kex != nil && c.kex.ignoreNext && number >= msgKexInitMethod && number < msgUserAuthRequest {
-		c.kex.ignoreNext = false // a guess of the server's that was wrong (RFC 4253 §7)
+		c.kex.ignoreNext = false // the server's wrong guess (RFC 4253 §7)
 		return nil, nil
 	}
 	switch number {
@@ -105,7 +105,7 @@ func (c *Client) handle(p []byte) (Event, error) {
 	return nil, c.refuseMessage(number)
 }
 
-// kexAllows says whether the server may send a message between its KEXINIT and
+// kexAllows reports whether the server may send a message between its KEXINIT and
 // its NEWKEYS.
 func (c *Client) kexAllows(number byte) bool {
 	switch number {
@@ -114,15 +114,15 @@ func (c *Client) kexAllows(number byte) bool {
 	case msgIgnore, msgDebug, msgUnimplemented:
 		return c.secured || !c.strict
 	}
-	// RFC 4253 §7.1 forbids it, AsyncSSH's server does it in later exchanges, and
-	// OpenSSH's client bears with it.
+	// RFC 4253 §7.1 forbids these, but AsyncSSH's server sends them while rekeying, and
+	// OpenSSH's client accepts them.
 	if c.secured && c.auth == nil && number >= msgGlobalRequest && number <= msgChannelFailure {
 		return true
 	}
 	return c.kex.ignoreNext && number >= msgKexInitMethod && number < msgUserAuthRequest
 }
 
-// refuseMessage answers what we do not know (RFC 4253 §11.4).
+// refuseMessage answers an unknown message with UNIMPLEMENTED (RFC 4253 §11.4).
 func (c *Client) refuseMessage(number byte) error {
 	return c.answer(number, appendUint32([]byte{msgUnimplemented}, c.in.seq-1))
 }
@@ -138,7 +138,7 @@ func malformed(number byte, source string) error {
 func parseDisconnect(p []byte) error {
 	r := read(p[1:])
 	code, text := r.uint32(), r.string()
-	if r.bad { // the language tag is left out by some
+	if r.bad { // some servers omit the language tag
 		return malformed(msgDisconnect, "RFC 4253 §11.1")
 	}
 	return &Error{Kind: KindDisconnect, Err: &DisconnectError{Code: code, Text: clip(text, maxDisconnectText)}}
@@ -154,8 +154,7 @@ func (c *Client) takePing(p []byte) error {
 	return c.answer(msgPing, appendString([]byte{msgPong}, data))
 }
 
-// takeExtInfo keeps server-sig-algs (RFC 8308 §3.1); nothing else of it concerns
-// a client.
+// takeExtInfo keeps server-sig-algs (RFC 8308 §3.1) and ignores the other extensions.
 func (c *Client) takeExtInfo(p []byte) error {
 	r := read(p[1:])
 	n := r.uint32()
@@ -178,10 +177,9 @@ func (c *Client) takeExtInfo(p []byte) error {
 	return c.useless(msgExtInfo)
 }
 
-// takeUnimplemented finds what the server did not know. It matters for a channel
-// that was opened early: there is none. Before the server's first NEWKEYS anybody
-// can say so, and the server, which has sent that by the time it can open a channel,
-// does not.
+// takeUnimplemented finds the message that the server did not accept. It matters for an early
+// CHANNEL_OPEN: that channel does not exist. Before the server's first NEWKEYS anybody could
+// forge the message, and the server cannot send it: it opens channels only after NEWKEYS.
 func (c *Client) takeUnimplemented(p []byte) (Event, error) {
 	r := read(p[1:])
 	seq := r.uint32()

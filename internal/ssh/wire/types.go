@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// A reader takes the data types of RFC 4251 §5 from a message. What does not
-// fit makes it bad; from then on it gives zero values, so that a caller asks
-// once, at the end. Nothing is copied: strings share the message's memory.
+// A reader parses the data types of RFC 4251 §5. The first malformed value sets bad; after
+// that it returns zero values, so that callers check once, at the end. Nothing is copied:
+// strings share the message's memory.
 type reader struct {
 	rest []byte
 	bad  bool
@@ -16,10 +16,10 @@ type reader struct {
 
 func read(p []byte) *reader { return &reader{rest: p} }
 
-// done says whether everything fitted and nothing is left over.
+// done reports whether everything was well-formed and nothing is left over.
 func (r *reader) done() bool { return !r.bad && len(r.rest) == 0 }
 
-// bytes takes n bytes.
+// bytes reads n bytes.
 func (r *reader) bytes(n int) []byte {
 	if r.bad || n < 0 || n > len(r.rest) {
 		r.bad = true
@@ -37,7 +37,7 @@ func (r *reader) byte() byte {
 	return 0
 }
 
-// bool takes a boolean; every value but 0 is true.
+// bool reads a boolean; every value except 0 is true.
 func (r *reader) bool() bool { return r.byte() != 0 }
 
 func (r *reader) uint32() uint32 {
@@ -47,7 +47,7 @@ func (r *reader) uint32() uint32 {
 	return 0
 }
 
-// string takes a string: any bytes, so that it is hostile until escaped.
+// string reads a string: arbitrary, untrusted bytes.
 func (r *reader) string() []byte {
 	n := r.uint32()
 	if uint64(n) > uint64(len(r.rest)) {
@@ -57,7 +57,7 @@ func (r *reader) string() []byte {
 	return r.bytes(int(n))
 }
 
-// names takes a name-list: printable US-ASCII, no name empty (RFC 4251 §5, §6).
+// names reads a name-list: printable US-ASCII, no name empty (RFC 4251 §5, §6).
 func (r *reader) names() []string {
 	names, _, ok := splitNames(string(r.string()), nil)
 	if !ok {
@@ -66,8 +66,8 @@ func (r *reader) names() []string {
 	return names
 }
 
-// splitNames reads the content of a name-list. The names share its memory. They are
-// put behind those in all, which a caller with several lists gives to the next.
+// splitNames splits the content of a name-list. The names share its memory. They are appended
+// to all and returned in longer, which a caller with several lists passes to the next call.
 func splitNames(list string, all []string) (names, longer []string, ok bool) {
 	if len(list) == 0 {
 		return nil, all, true
@@ -88,7 +88,7 @@ func splitNames(list string, all []string) (names, longer []string, ok bool) {
 // clip copies the first n bytes of p.
 func clip(p []byte, n int) string { return string(p[:min(len(p), n)]) }
 
-// message begins a message, with room for most.
+// message returns the beginning of a message, with capacity for most.
 func message(number byte) []byte { return append(make([]byte, 0, 128), number) }
 
 func appendUint32(dst []byte, v uint32) []byte { return binary.BigEndian.AppendUint32(dst, v) }
@@ -117,8 +117,8 @@ func appendNames(dst []byte, names []string) []byte {
 	return dst
 }
 
-// appendMPInt appends the non-negative number whose big-endian bytes are p as an
-// mpint: without leading zeros, but with one where the first bit is set.
+// appendMPInt appends the non-negative number with the big-endian bytes p as an mpint: without
+// leading zeros, except one if the first bit is set.
 func appendMPInt(dst, p []byte) []byte {
 	for len(p) > 0 && p[0] == 0 {
 		p = p[1:]

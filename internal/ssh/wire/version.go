@@ -5,16 +5,15 @@ import (
 	"strings"
 )
 
-// A greeting reads what comes before the packets: any lines, then the version
-// line (RFC 4253 §4.2).
+// A greeting reads what precedes the packets: any lines, then the version line (RFC 4253 §4.2).
 type greeting struct {
 	lines int
 	bytes int
-	kept  []byte // the beginning of all of it, at most MaxGreeting
+	kept  []byte // the first bytes of it, at most MaxGreeting
 }
 
-// line takes one line from p and gives what follows. whole is false while the
-// line has not ended; version is "" for a line before the version line.
+// line reads one line from p and returns the rest. whole is false while the line is
+// incomplete; version is "" for a line before the version line.
 func (g *greeting) line(p []byte) (version string, rest []byte, whole bool, err error) {
 	end := bytes.IndexByte(p, '\n')
 	limit, what := MaxGreetingLine, "a line before the version line"
@@ -46,7 +45,7 @@ func (g *greeting) line(p []byte) (version string, rest []byte, whole bool, err 
 	return line, p[end+1:], true, nil
 }
 
-// printable says whether s is printable US-ASCII.
+// printable reports whether s is printable US-ASCII.
 func printable(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }

@@ -38,7 +38,7 @@ type part struct {
 	expand  byte // '$' or '?' for $$ and $?, after literal; 0 for none
 }
 
-// expand gives the command's words as the command sees them.
+// expand returns the command's words as the command sees them.
 func (c simple) expand(pid string, last uint32) []string {
 	args := make([]string, len(c.words))
 	for i, w := range c.words {
