@@ -18,8 +18,8 @@ type Outlet struct {
 	// Moves is set if the terminal can move its cursor, so that a line can be rewritten;
 	// false for TERM=dumb and without TERM.
 	Moves bool
-	// Colour is set if colours are wanted: not if NO_COLOR is set (https://no-color.org)
-	// or Moves is false.
+	// Colour is set if colours are wanted: not if the environment variable of
+	// https://no-color.org is set, or Moves is false.
 	Colour bool
 
 	file *os.File
