@@ -213,6 +213,10 @@ func (h *handshake) take(ev wire.Event) *fleet.Error {
 		h.server.traits = h.plan.applyTraits(ev.Identification)
 	case wire.Negotiated:
 		h.server.kex, h.server.hostKeys, h.server.strict = ev.ServerKex, ev.ServerHostKeys, ev.Strict
+		// Without strict key exchange an attacker who injects plaintext before our
+		// NEWKEYS can have the server itself answer UNIMPLEMENTED, encrypted, with the
+		// number that the early CHANNEL_OPEN will have: a proof that is none.
+		h.plan.earlyExec = h.plan.earlyExec && ev.Strict
 		h.server.inOrder = ev.Strict || strings.HasSuffix(ev.CipherIn, "-gcm@openssh.com")
 	case wire.HostKey:
 		return h.checkHostKey(ev.Key)
