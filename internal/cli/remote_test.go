@@ -149,6 +149,10 @@ func TestResolveAndResume(t *testing.T) {
 	}
 	code, stdout, stderr = f.shoal(t, "resolve", "last")
 	expect(t, "resolve", 0, code, stdout, stderr, "never started, and never will")
+	for _, flag := range []string{"--run-dir=/elsewhere", "--once=false", "-l=other", "-o=User=other"} {
+		code, stdout, stderr = f.shoal(t, "resume", flag, "last")
+		expect(t, "resume "+flag, 2, code, stdout, stderr, "cannot change when a run is resumed")
+	}
 	code, stdout, stderr = f.shoal(t, "resume", "last")
 	expect(t, "resume", 0, code, stdout, stderr, "3 ok")
 	if n := f.lines(t, "ran"); n != 3 {

@@ -62,7 +62,7 @@ func TestOutcome(t *testing.T) {
 	}
 	hour := Report{State: StateNever, Up: time.Hour}
 	unknown := Report{State: StateNever, Up: -1}
-	if !hour.DidNotRun(50*time.Minute) || hour.DidNotRun(time.Hour-time.Second) || unknown.DidNotRun(0) || hour.DidNotRun(-time.Hour) || (Report{State: StateAbsent, Up: time.Hour}).DidNotRun(0) {
+	if !hour.DidNotRun(50*time.Minute) || hour.DidNotRun(time.Hour-time.Second) || unknown.DidNotRun(0) || hour.DidNotRun(-time.Hour) || (Report{State: StateNever, Up: 1000 * time.Hour}).DidNotRun(MinSweepAge) || (Report{State: StateAbsent, Up: time.Hour}).DidNotRun(0) {
 		t.Error("a reboot is not seen")
 	}
 }

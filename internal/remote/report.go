@@ -106,11 +106,15 @@ const syncTime = time.Minute
 
 // DidNotRun reports whether a settled "never" proves that the command did not run, where
 // since is the time since exec was sent. If the machine has booted since then, the marker
-// of a start may be lost. A negative since, from a clock that was set back, proves
-// nothing.
+// of a start may be lost; if that was longer ago than the least age at which markers
+// are swept, the marker of a command that ran may have been removed. A negative since,
+// from a clock that was set back, proves nothing.
 func (r Report) DidNotRun(since time.Duration) bool {
-	return r.State == StateNever && since >= 0 && r.Up > since+syncTime
+	return r.State == StateNever && since >= 0 && since < MinSweepAge && r.Up > since+syncTime
 }
+
+// MinSweepAge is the least age of markers that Sweep may remove.
+const MinSweepAge = 24 * time.Hour
 
 // Next returns the offsets for the next Collect.
 func (r Report) Next() Offsets {

@@ -179,6 +179,9 @@ func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio
 		return fmt.Errorf("the run %s is not resumed: %s; %s targets were not started for that\nhint: --past-brake goes on, and its brakes count anew",
 			e.info.Run, e.brake, ui.Count(int64(e.braked)))
 	}
+	if err := f.checkMarkers(e); err != nil {
+		return err
+	}
 	h := e.info.Header
 	h.Targets = len(e.targets)
 	return again(ctx, f, e, h, stdio, func(ctx context.Context, _ *run.JournalFlags, _ *record.Header, _ iter.Seq[fleet.Target]) (*run.Journaling, error) {
@@ -201,6 +204,36 @@ type earlier struct {
 	unknown map[int]bool   // by index: targets whose command may have run
 	braked  int            // number of selected targets that a brake kept from starting
 	brake   string         // the brake's error
+}
+
+// again returns the targets that may run a second time in run: those of this run
+// whose command may have run. Another run has markers of its own.
+func (e *earlier) again(run string) map[int]bool {
+	if run != e.info.Run {
+		return nil
+	}
+	return e.unknown
+}
+
+// checkMarkers refuses flags with which resume would leave markers at another
+// place than resolve, collect and a later resume look for them: these go by what
+// the journal keeps of the run.
+func (f *againFlags) checkMarkers(e *earlier) error {
+	names := []string{"once", "detach", "kill-on-cancel", "run-dir"}
+	was := &run.RemoteFlags{}
+	set := was.Remote().FlagSet
+	if err := run.Recall(e.info.Options, set); err != nil {
+		return err
+	}
+	if was.Marked() {
+		names = append(names, "user", "port", "jump", "option")
+	}
+	for _, name := range names {
+		if f.given.Changed(name) {
+			return fmt.Errorf("--%s cannot change when a run is resumed: its markers on the hosts would not be found again\nhint: leave it out; shoal rerun makes a new run", name)
+		}
+	}
+	return nil
 }
 
 func readEarlier(ctx context.Context, j *journal.Journal, name string, s journal.Selector) (*earlier, error) {
@@ -317,7 +350,7 @@ func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, s
 		return x, err
 	}
 	x.Execution = run.Execution{
-		Opts: opts, Output: &f.OutputFlags, Journal: &f.JournalFlags, Remote: &f.RemoteFlags, Rerun: e.unknown, Timeout: f.Timeout.Duration(),
+		Opts: opts, Output: &f.OutputFlags, Journal: &f.JournalFlags, Remote: &f.RemoteFlags, Rerun: e.again(h.Run), Timeout: f.Timeout.Duration(),
 		Header: h, Indexes: indexesOf(targets),
 		Targets: func(yield func(fleet.Target) bool) {
 			for _, t := range targets {

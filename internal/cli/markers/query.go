@@ -92,6 +92,12 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, sel journa
 	if a.kept.Run, err = j.Resume(ctx, id); err != nil {
 		return nil, err
 	}
+	// Whoever had the run until now may have written to it since it was read. This
+	// query's own session sends no command.
+	if a.info, err = j.Run(ctx, id); err != nil {
+		return nil, err
+	}
+	a.info.Sessions = a.info.Sessions[:min(len(a.info.Sessions), a.kept.Run.Session())]
 	for e, err := range j.Show(ctx, id, sel) {
 		if err != nil {
 			return nil, err

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +65,6 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	ctx, stop := signals.Watch(ctx, func(aborting bool) { sayStopping(out.Stderr, aborting) })
 	defer stop.End()
 	out.OnLost = stop.Drain
-	defer out.Showing.AbortWith(ctx)()
 	helm := takeControls(stdio.In, out, newWidthControl(opts.Engine, opts.Fanout, h.Targets, carried))
 	defer helm.end()
 	opts.Engine.Width, opts.Engine.Resized = helm.Width, helm.Resized
@@ -73,6 +73,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 		ctx, cancel = opts.Engine.Clock.WithTimeout(ctx, x.Timeout, fmt.Errorf("the run's timeout of %v passed", x.Timeout))
 		defer cancel()
 	}
+	defer out.Showing.AbortWith(ctx)()
 	opts.Dialer, opts.Drain, opts.Follow = dialer, stop.Drained, out.Follow
 	opts.Notice = func(text string) { console.Say(out.Stderr, "%s", ui.Visible(text)) }
 	opts.Engine.Intend = kept.intend()
@@ -90,7 +91,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 		results = k.results(killing, results)
 		tell = k.tell
 	}
-	failed := takeAll(results, out, kept, stop)
+	failed := takeAll(stillUnknown(results, x.Rerun), out, kept, stop)
 	tell(out.Stderr)
 	out.Summary.Elapsed = max(0, time.Since(h.Started)) // of a resumed run too, by the wall clock
 	out.Summary.Interrupted = stop.Requested() || ctx.Err() != nil
@@ -99,6 +100,24 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	}
 	return finishRun(out, kept, failed, stop.Patience(), h.Run)
 }
+
+// stillUnknown passes results on. A target in again may have run in an earlier
+// session: that this session did not run it does not prove that it never ran.
+func stillUnknown(results iter.Seq2[fleet.Result, error], again map[int]bool) iter.Seq2[fleet.Result, error] {
+	return func(yield func(fleet.Result, error) bool) {
+		for res, err := range results {
+			if err == nil && again[res.Target.Index] && res.Outcome.DidNotRun() {
+				res.Outcome = fleet.OutcomeUnknown
+				res.Err = fmt.Errorf("it may have run in an earlier session; this one did not start it: %w", cmp.Or(res.Err, errNotStarted))
+			}
+			if !yield(res, err) {
+				return
+			}
+		}
+	}
+}
+
+var errNotStarted = errors.New("no reason was given")
 
 // takeAll records each result and then queues it for display, so that a reader
 // of our output that blocks does not delay the journal. Once a result is lost,
