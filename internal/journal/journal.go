@@ -47,21 +47,31 @@ func Open(ctx context.Context, dir string, o Options) (*Journal, error) {
 	return j, nil
 }
 
-func open(ctx context.Context, dir string, o Options) (_ *Journal, err error) {
+// newJournal returns a journal whose files are not opened yet. It refuses options
+// that are not valid, and file systems that machines share.
+func newJournal(dir string, o Options) (*Journal, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	if dir, err = filepath.Abs(dir); err != nil {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
 		return nil, err
 	}
 	o = o.withDefaults()
 	if err := refuseShared(dir, o); err != nil {
 		return nil, err
 	}
-	if err := prepare(dir); err != nil {
+	return &Journal{dir: dir, opts: o, runs: make(map[*Run]struct{})}, nil
+}
+
+func open(ctx context.Context, dir string, o Options) (_ *Journal, err error) {
+	j, err := newJournal(dir, o)
+	if err != nil {
 		return nil, err
 	}
-	j := &Journal{dir: dir, opts: o, runs: make(map[*Run]struct{})}
+	if err := prepare(j.dir); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, j.closeFiles())
@@ -70,7 +80,7 @@ func open(ctx context.Context, dir string, o Options) (_ *Journal, err error) {
 	if j.codec, err = newCodec(j.opts); err != nil {
 		return nil, err
 	}
-	setup, err := takeLock(dir, setupLock, time.Now().Add(j.opts.Wait))
+	setup, err := takeLock(j.dir, setupLock, time.Now().Add(j.opts.Wait))
 	if err != nil {
 		return nil, fmt.Errorf("waiting for others to set it up: %w", err)
 	}

@@ -28,24 +28,17 @@ func OpenReadOnly(ctx context.Context, dir string, o Options) (*Journal, error) 
 }
 
 func openReadOnly(ctx context.Context, dir string, o Options) (_ *Journal, err error) {
-	if err := o.Validate(); err != nil {
-		return nil, err
-	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return nil, err
-	}
-	o = o.withDefaults()
-	if err := refuseShared(dir, o); err != nil {
-		return nil, err
-	}
-	info, err := os.Stat(dir)
+	j, err := newJournal(dir, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(guard(dir, info), guardFiles(dir)); err != nil {
+	info, err := os.Stat(j.dir)
+	if err != nil {
 		return nil, err
 	}
-	j := &Journal{dir: dir, opts: o, runs: make(map[*Run]struct{})}
+	if err := errors.Join(guard(j.dir, info), guardFiles(j.dir)); err != nil {
+		return nil, err
+	}
 	if j.codec, err = newCodec(j.opts); err != nil {
 		return nil, err
 	}
