@@ -76,13 +76,6 @@ type picking struct {
 	attr  string // each value of this attribute is one part; "" means one part in all
 }
 
-// ParsePick validates N or N/attribute, so that options can be checked before anything is
-// read. Errors have a method Hint() string.
-func ParsePick(text string) error {
-	_, err := parsePick(text)
-	return err
-}
-
 func parsePick(text string) (picking, error) {
 	const hint = "write a number of hosts, such as 3, or 1/rack for one of every rack"
 	number, name, by := strings.Cut(text, "/")

@@ -173,27 +173,3 @@ func (f *forward) valid(n int, dynamic, remote bool) bool {
 	}
 	return len(f.connectPath) < maxSocketPath && len(f.listenPath) < maxSocketPath
 }
-
-// print formats f as ssh -G does.
-func (f *forward) print(dynamic bool, paths func(string) (string, error)) (string, error) {
-	listen, err := f.end(f.listenPath, f.listenHost, f.listenPort, f.hasListenHost, paths)
-	if err != nil || dynamic {
-		return listen, err
-	}
-	host := f.connectHost
-	if f.socks {
-		host = "socks"
-	}
-	connect, err := f.end(f.connectPath, host, f.connectPort, true, paths)
-	return listen + " " + connect, err
-}
-
-func (*forward) end(path, host string, port int, hasHost bool, paths func(string) (string, error)) (string, error) {
-	switch {
-	case path != "":
-		return paths(path)
-	case hasHost:
-		return fmt.Sprintf("[%s]:%d", host, port), nil
-	}
-	return fmt.Sprint(port), nil
-}

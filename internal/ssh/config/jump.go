@@ -162,24 +162,3 @@ func decodeURL(s string) (string, error) {
 	}
 	return b.String(), nil
 }
-
-// print formats the list as ssh -G does.
-func (l *jumpList) print() string {
-	last := l.jumps[len(l.jumps)-1]
-	var b strings.Builder
-	if l.extra != "" {
-		b.WriteString(l.extra + ",")
-	}
-	if last.User != "" {
-		b.WriteString(last.User + "@")
-	}
-	if strings.Contains(last.Host, ":") || strings.Trim(last.Host, "0123456789.") == "" {
-		b.WriteString("[" + last.Host + "]")
-	} else {
-		b.WriteString(last.Host)
-	}
-	if last.Port != 0 {
-		fmt.Fprintf(&b, ":%d", last.Port)
-	}
-	return b.String()
-}

@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // The output of ssh -G, for a comparison line by line.
 
@@ -207,4 +210,49 @@ func (r *Resolved) printUpdateHostKeys() string {
 		return "false"
 	}
 	return s.text
+}
+
+// print formats f as ssh -G does.
+func (f *forward) print(dynamic bool, paths func(string) (string, error)) (string, error) {
+	listen, err := f.end(f.listenPath, f.listenHost, f.listenPort, f.hasListenHost, paths)
+	if err != nil || dynamic {
+		return listen, err
+	}
+	host := f.connectHost
+	if f.socks {
+		host = "socks"
+	}
+	connect, err := f.end(f.connectPath, host, f.connectPort, true, paths)
+	return listen + " " + connect, err
+}
+
+func (*forward) end(path, host string, port int, hasHost bool, paths func(string) (string, error)) (string, error) {
+	switch {
+	case path != "":
+		return paths(path)
+	case hasHost:
+		return fmt.Sprintf("[%s]:%d", host, port), nil
+	}
+	return fmt.Sprint(port), nil
+}
+
+// print formats the list as ssh -G does.
+func (l *jumpList) print() string {
+	last := l.jumps[len(l.jumps)-1]
+	var b strings.Builder
+	if l.extra != "" {
+		b.WriteString(l.extra + ",")
+	}
+	if last.User != "" {
+		b.WriteString(last.User + "@")
+	}
+	if strings.Contains(last.Host, ":") || strings.Trim(last.Host, "0123456789.") == "" {
+		b.WriteString("[" + last.Host + "]")
+	} else {
+		b.WriteString(last.Host)
+	}
+	if last.Port != 0 {
+		fmt.Fprintf(&b, ":%d", last.Port)
+	}
+	return b.String()
 }
