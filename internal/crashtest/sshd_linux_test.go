@@ -26,7 +26,7 @@ import (
 const (
 	sshdHosts = 24
 	// failing is the number of failing targets, which come first and trigger
-	// brakes. Less than resumes.
+	// brakes.
 	failing = 3
 	// oneWay is the delay per direction. It has to be long enough that the
 	// client's last bytes reach the server before an RST comes back.

@@ -145,10 +145,6 @@ func lastRefusals(log []simfleet.Exec, results []fleet.Result) []simfleet.Exec {
 	return kept
 }
 
-// resumes limits how often the run is resumed: if brakes are kept, each failing
-// target may stop it.
-const resumes = 4
-
 // finish heals the fleet, resumes the run to its end, and checks the result:
 // every command has run once and its output is in the journal, or it is unknown
 // and ran at most once. It returns the number of unknown targets.
@@ -156,10 +152,9 @@ func (x *trial) finish() (unknown int) {
 	x.t.Helper()
 	x.healed.Store(true)
 	f := x.open()
-	for range resumes {
-		if x.whole(f) {
-			break
-		}
+	// A run keeps its brakes, so that each failing target may stop a session.
+	for before := -1; !x.whole(f) && len(f.entries)-f.resumable() != before; {
+		before = len(f.entries) - f.resumable()
 		args := x.resumeArgs()
 		if x.lost(f) {
 			args = x.runArgs()
@@ -174,7 +169,7 @@ func (x *trial) finish() (unknown int) {
 		}
 	}
 	if !x.whole(f) {
-		x.t.Fatalf("the run is %v with %d targets, %d of them not run", f.state, len(f.entries), f.resumable())
+		x.t.Fatalf("the last session ran nothing: the run is %v with %d targets, %d of them not run", f.state, len(f.entries), f.resumable())
 	}
 	for i, e := range f.entries {
 		switch {
