@@ -15,6 +15,7 @@ import (
 
 	"shoal/internal/cli"
 	"shoal/internal/cli/console"
+	"shoal/internal/journal"
 	"shoal/internal/sshdtest"
 )
 
@@ -328,6 +329,59 @@ func TestRemoteFlags(t *testing.T) {
 			t.Errorf("%s: exit code %d, want 2 and %q:\n%s", c.flags, code, c.want, errs.String())
 		}
 	}
+}
+
+// Markers are looked for where the run left them: at another account or machine
+// they would seem to be missing.
+func TestCollectElsewhere(t *testing.T) {
+	f := newFarSide(t)
+	host, port := f.server.Host.Name, fmt.Sprint(f.server.Host.Port)
+	code, stdout, stderr := f.shoal(t, "run", "--detach", "-w", host, "-p", port, "--run-dir", f.marks, "echo out")
+	expect(t, "run", 0, code, stdout, stderr, "1 detached")
+	for flag, want := range map[string]string{
+		"-l=other":                 "--user would ask other@" + host + ":" + port,
+		"-p=1":                     "--port is not as the run had it",
+		"-J=jump":                  "--jump would ask " + f.server.User + "@" + host + ":" + port + " through ",
+		"-o=User=other":            "--option would ask other@",
+		"-o=ProxyCommand=nc %h %p": "--option would ask ",
+		"-o=HostName=other":        "--option would ask " + f.server.User + "@other:",
+	} {
+		for _, command := range []string{"collect", "resolve"} {
+			code, stdout, stderr = f.shoal(t, command, flag, "last")
+			expect(t, command+" "+flag, 2, code, stdout, stderr, want, "the run's marker is at "+f.server.User+"@"+host+":"+port, "hint: ")
+		}
+	}
+	code, stdout, stderr = f.shoal(t, "collect", "--wait", "-l", f.server.User, "-p", port, "-o", "ConnectTimeout=60", "last")
+	expect(t, "collect", 0, code, stdout, stderr, "1 ok", "out")
+
+	// Where there is nothing to ask, nothing is written into the journal.
+	before := f.sessions(t)
+	for command, want := range map[string]string{"collect": "nothing is left to collect", "resolve": "nothing is unknown"} {
+		code, stdout, stderr = f.shoal(t, command, "last")
+		expect(t, command, 0, code, stdout, stderr, want)
+	}
+	if n := f.sessions(t); n != before {
+		t.Errorf("%d sessions of the run, want %d", n, before)
+	}
+}
+
+// sessions returns the number of sessions of the last run.
+func (f *farSide) sessions(t *testing.T) int {
+	t.Helper()
+	j, err := journal.OpenReadOnly(t.Context(), f.state, journal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.Close() }()
+	id, err := j.Resolve(t.Context(), "last")
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := j.Run(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(info.Sessions)
 }
 
 // A detached command whose marker is gone will never have a result: --wait says

@@ -172,6 +172,8 @@ func keyDigest(path string) string {
 type Recalled struct {
 	Info *journal.RunInfo
 	Now  map[string]bool // names of the flags given now
+
+	instead []string // flags given now, with "--", that the run had with another value
 }
 
 // rivals are pairs of exclusive flags: one given now replaces the other in the
@@ -215,6 +217,7 @@ func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stder
 				ui.Visible(fmt.Sprintf("%q", o)), ui.Visible(fmt.Sprintf("%q", info.Settings.Directory))))
 		}
 	}
+	r.instead = instead
 	if len(instead) > 0 {
 		console.Say(stderr, "given now, and not as the run had it: %s", strings.Join(slices.Compact(instead), ", "))
 	}
