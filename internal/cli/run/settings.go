@@ -337,12 +337,24 @@ func Elsewhere(options []string) string {
 	for _, o := range options {
 		k, value := splitOption(o)
 		if slices.Contains(fileOptions, k) && slices.ContainsFunc(value, func(path string) bool {
-			return path != "none" && path != "SSH_AUTH_SOCK" && !strings.ContainsRune("/~%$", rune(path[0]))
+			return path != "none" && path != "SSH_AUTH_SOCK" && !absoluteThere(path)
 		}) {
 			return o
 		}
 	}
 	return ""
+}
+
+// absoluteThere reports whether a path of ssh_config does not depend on the working
+// directory. Of the tokens only %d, the home directory, begins with a slash.
+func absoluteThere(path string) bool {
+	if name, ok := strings.CutPrefix(path, "$"); ok {
+		if braced, ok := strings.CutPrefix(name, "{"); ok {
+			name, _, _ = strings.Cut(braced, "}")
+		}
+		return filepath.IsAbs(os.Getenv(name))
+	}
+	return filepath.IsAbs(path) || path[0] == '~' || path == "%d" || strings.HasPrefix(path, "%d/")
 }
 
 // unwritten reports whether r is the empty route that older programs recorded
