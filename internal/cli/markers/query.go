@@ -59,7 +59,7 @@ type query struct {
 
 // newRemoteQuery locks the run and reads the targets that sel selects.
 func newRemoteQuery(ctx context.Context, f *markerFlags, name string, sel journal.Selector, stdio console.Stdio) (_ *remoteQuery, err error) {
-	j, err := run.OpenJournal(ctx, f.State())
+	j, err := run.OpenExisting(ctx, f.State())
 	if err != nil {
 		return nil, err
 	}
