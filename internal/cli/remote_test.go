@@ -366,7 +366,30 @@ func TestCollectElsewhere(t *testing.T) {
 }
 
 // sessions returns the number of sessions of the last run.
-func (f *farSide) sessions(t *testing.T) int {
+func (f *farSide) sessions(t *testing.T) int { return len(f.lastRun(t).Sessions) }
+
+// runs returns the number of runs in the journal.
+func (f *farSide) runs(t *testing.T) (n int) {
+	t.Helper()
+	if !journal.Exists(f.state) {
+		return 0
+	}
+	j, err := journal.OpenReadOnly(t.Context(), f.state, journal.Options{})
+	if err != nil {
+		return 0 // it is being created
+	}
+	defer func() { _ = j.Close() }()
+	for _, err := range j.Runs(t.Context(), journal.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	return n
+}
+
+// lastRun returns the last run in the journal.
+func (f *farSide) lastRun(t *testing.T) *journal.RunInfo {
 	t.Helper()
 	j, err := journal.OpenReadOnly(t.Context(), f.state, journal.Options{})
 	if err != nil {
@@ -381,7 +404,7 @@ func (f *farSide) sessions(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(info.Sessions)
+	return info
 }
 
 // A detached command whose marker is gone will never have a result: --wait says
@@ -417,6 +440,49 @@ func TestCollectKeepsWhatIsNotShown(t *testing.T) {
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// The journal has the exit code that the process returned, also if the display
+// fails at its end, and its end does not wait for the reader.
+func TestJournalEnd(t *testing.T) {
+	f := newFarSide(t)
+	for name, c := range map[string]struct {
+		err  error // of the reader
+		code int
+	}{"slow reader": {nil, 0}, "slow reader that fails": {syscall.EIO, 4}} {
+		t.Run(name, func(t *testing.T) {
+			reader := &slowReader{opened: make(chan struct{}), err: c.err}
+			run := make(chan int, 1) // sent by the goroutine
+			var errs bytes.Buffer
+			before := f.runs(t)
+			go func() {
+				run <- cli.Main(t.Context(), []string{
+					"run", "-F", "none", "--no-agent", "--state-dir", f.state, "--known-hosts", f.server.KnownHosts, "--identity", f.server.KeyFile,
+					"-w", f.host(), "-b", "echo out",
+				}, console.Stdio{In: strings.NewReader(""), Out: reader, Err: &errs})
+			}()
+			eventually(t, "the end in the journal", func() bool {
+				return f.runs(t) > before && f.lastRun(t).State == journal.Ended
+			})
+			close(reader.opened)
+			code := <-run
+			end := f.lastRun(t).Sessions[0]
+			if code != c.code || end.ExitCode != code || end.Failure != "" || end.Interrupted {
+				t.Errorf("exit code %d, want %d; in the journal %+v\n%s", code, c.code, end.Ending, errs.String())
+			}
+		})
+	}
+}
+
+// A slowReader takes nothing until opened is closed.
+type slowReader struct {
+	opened chan struct{}
+	err    error
+}
+
+func (r *slowReader) Write(p []byte) (int, error) {
+	<-r.opened
+	return len(p), r.err
+}
 
 // A detached command whose marker was claimed but that never began is settled,
 // so that resume runs it. What has ended is left for collect, and what has no

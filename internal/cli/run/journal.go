@@ -141,11 +141,32 @@ func (k *Journaling) End(interrupted bool, code int, failed error) error {
 	if k == nil {
 		return nil
 	}
+	return errors.Join(k.endRun(interrupted, code, failed), k.Journal.Close())
+}
+
+// endRun records how the run ended, and leaves the journal open.
+func (k *Journaling) endRun(interrupted bool, code int, failed error) error {
+	if k == nil {
+		return nil
+	}
 	how := journal.Ending{Interrupted: interrupted, ExitCode: code}
 	if failed != nil {
 		how.Failure = failed.Error()
 	}
-	return errors.Join(k.Run.End(how), k.Journal.Close())
+	return k.Run.End(how)
+}
+
+// amend records another exit code, if it differs from the one recorded before, and
+// closes the journal.
+func (k *Journaling) amend(before, code int) error {
+	if k == nil {
+		return nil
+	}
+	var err error
+	if code != before {
+		err = k.Run.Amend(code)
+	}
+	return errors.Join(err, k.Journal.Close())
 }
 
 // Abandon ends a run that started nothing.
