@@ -368,26 +368,6 @@ func TestCollectElsewhere(t *testing.T) {
 // sessions returns the number of sessions of the last run.
 func (f *farSide) sessions(t *testing.T) int { return len(f.lastRun(t).Sessions) }
 
-// runs returns the number of runs in the journal.
-func (f *farSide) runs(t *testing.T) (n int) {
-	t.Helper()
-	if !journal.Exists(f.state) {
-		return 0
-	}
-	j, err := journal.OpenReadOnly(t.Context(), f.state, journal.Options{})
-	if err != nil {
-		return 0 // it is being created
-	}
-	defer func() { _ = j.Close() }()
-	for _, err := range j.Runs(t.Context(), journal.Filter{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		n++
-	}
-	return n
-}
-
 // lastRun returns the last run in the journal.
 func (f *farSide) lastRun(t *testing.T) *journal.RunInfo {
 	t.Helper()
@@ -450,19 +430,17 @@ func TestJournalEnd(t *testing.T) {
 		code int
 	}{"slow reader": {nil, 0}, "slow reader that fails": {syscall.EIO, 4}} {
 		t.Run(name, func(t *testing.T) {
-			reader := &slowReader{opened: make(chan struct{}), err: c.err}
+			reader := &slowReader{entered: make(chan struct{}), opened: make(chan struct{}), err: c.err}
 			run := make(chan int, 1) // sent by the goroutine
 			var errs bytes.Buffer
-			before := f.runs(t)
 			go func() {
 				run <- cli.Main(t.Context(), []string{
 					"run", "-F", "none", "--no-agent", "--state-dir", f.state, "--known-hosts", f.server.KnownHosts, "--identity", f.server.KeyFile,
-					"-w", f.host(), "-b", "echo out",
+					"-w", f.host(), "echo out",
 				}, console.Stdio{In: strings.NewReader(""), Out: reader, Err: &errs})
 			}()
-			eventually(t, "the end in the journal", func() bool {
-				return f.runs(t) > before && f.lastRun(t).State == journal.Ended
-			})
+			<-reader.entered
+			eventually(t, "the end in the journal", func() bool { return f.lastRun(t).State == journal.Ended })
 			close(reader.opened)
 			code := <-run
 			end := f.lastRun(t).Sessions[0]
@@ -475,11 +453,14 @@ func TestJournalEnd(t *testing.T) {
 
 // A slowReader takes nothing until opened is closed.
 type slowReader struct {
-	opened chan struct{}
-	err    error
+	entered chan struct{} // closed by the first Write
+	once    sync.Once
+	opened  chan struct{}
+	err     error
 }
 
 func (r *slowReader) Write(p []byte) (int, error) {
+	r.once.Do(func() { close(r.entered) })
 	<-r.opened
 	return len(p), r.err
 }
