@@ -23,6 +23,7 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	"shoal/internal/journal"
+	"shoal/internal/plainfile"
 	"shoal/internal/plan"
 	"shoal/internal/ssh/auth"
 	"shoal/internal/ui"
@@ -135,7 +136,7 @@ func contentDigest(path string) string {
 		if !info.Mode().IsRegular() {
 			return fs.ErrInvalid
 		}
-		file, err := os.Open(at)
+		file, err := plainfile.Open(at)
 		if err != nil {
 			return err
 		}
