@@ -35,7 +35,7 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 	f.attempt.Target = t.Target
 	f.attempt.Stdout = f.output.writer(fleet.Stdout)
 	f.attempt.Stderr = f.output.writer(fleet.Stderr)
-	f.attempt.Hold = r.opts.Barrier
+	f.attempt.Hold, f.attempt.Idempotent = r.opts.Barrier, r.opts.Idempotent
 	if r.opts.Intend != nil {
 		f.attempt.Intent = func() error { return r.opts.Intend(t.Target, f.number) }
 	}

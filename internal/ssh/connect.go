@@ -62,6 +62,9 @@ type Attempt struct {
 	// Hold means that Start is called late: no byte of the command is sent before, and
 	// the authenticated connection waits for Start without a deadline.
 	Hold bool
+	// Idempotent means that the command may run more than once: whoever made the
+	// attempt repeats it if its outcome is unknown.
+	Idempotent bool
 
 	connectBy time.Time // see ConnectBy; zero: not asked for yet
 }

@@ -79,7 +79,7 @@ const maxRedials = 3
 // server leads to another connection with a corrected plan, as long as the command
 // certainly has not run.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
-	p := d.planFor(a.Target)
+	p := d.planFor(a.Target, a.Idempotent)
 	p.earlyExec = p.earlyExec && !a.Hold
 	h, f := d.dialWithRetry(ctx, a, p)
 	switch {
