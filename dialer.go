@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"shoal/fleet"
 	"shoal/internal/plan"
@@ -139,4 +140,18 @@ func (o Options) tell(keys *hostkeys.Router, keyring *auth.Keyring) {
 	for _, n := range keyring.Notices() {
 		o.notice(n)
 	}
+}
+
+// agentOf names the agent that a planned target may need; "" means none. Of a target
+// that takes only the keys of certain files, the files are part of the name: it may
+// need no agent.
+func agentOf(t fleet.Target) string {
+	want, err := plan.Want(t)
+	switch {
+	case err != nil || want.AgentSocket == "":
+		return ""
+	case !want.Only:
+		return want.AgentSocket
+	}
+	return want.AgentSocket + "\x00" + strings.Join(want.Files, "\x00")
 }

@@ -193,7 +193,7 @@ type nopDialer struct{ ssh.Dialer }
 
 func (o Options) engine(d ssh.Dialer) engine.Options {
 	e := o.Engine
-	e.Dialer = d
+	e.Dialer, e.Agent = d, agentOf
 	e.Fanout, e.Dials, e.Starts = o.Fanout, o.Dials, o.Starts
 	e.MaxOutput, e.MaxHeld = o.MaxOutput, o.MaxHeld
 	e.Drain, e.Follow, e.Notice = o.Drain, o.Follow, o.Notice

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -32,7 +33,7 @@ func (r *run) feed(targets iter.Seq[fleet.Target]) {
 			continue
 		}
 		select {
-		case r.skipped <- fleet.Result{Target: t, End: r.skip()}:
+		case r.skipped <- fleet.Result{Target: t, End: r.skip(t)}:
 		case <-r.left:
 			listed = true
 			return
@@ -41,18 +42,18 @@ func (r *run) feed(targets iter.Seq[fleet.Target]) {
 	listed = true
 }
 
-// skip returns the end of a target that comes after the run has stopped starting.
-func (r *run) skip() fleet.End {
+// skip returns the end of a target that comes after the run has stopped starting, or
+// after its agent was given up.
+func (r *run) skip(t fleet.Target) fleet.End {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.gone != nil && r.dialCtx.Err() == nil {
-		return *r.gone
+	if gone := cmp.Or(r.gone, r.agent(t).gone); gone != nil && r.dialCtx.Err() == nil {
+		return *gone
 	}
 	return cancelled(r.dialCtx)
 }
 
-// enqueue waits until the queue has room for t; false means that the run has
-// stopped starting.
+// enqueue waits until the queue has room for t; false means that t is skipped.
 func (r *run) enqueue(t fleet.Target) bool {
 	for {
 		if in, shut := r.tryEnqueue(t); in || shut {
@@ -62,12 +63,11 @@ func (r *run) enqueue(t fleet.Target) bool {
 	}
 }
 
-// tryEnqueue queues t if there is room. shut means that the run has stopped
-// starting.
+// tryEnqueue queues t if there is room. shut means that t is skipped.
 func (r *run) tryEnqueue(t fleet.Target) (in, shut bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.shut() {
+	if r.shut() || r.agent(t).gone != nil {
 		return false, true
 	}
 	if r.limiter.Waiting() >= r.opts.ahead() {

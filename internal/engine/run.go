@@ -108,7 +108,8 @@ type run struct {
 	armed   time.Time  // when the clock wakes next; zero: not until it is woken
 	barrier barrier
 	lack    lack
-	notices []string // not yet passed to Options.Notice
+	agents  map[string]*lack // by the name from Options.Agent
+	notices []string         // not yet passed to Options.Notice
 }
 
 // A delivery is a result on its way to the caller.
@@ -131,6 +132,7 @@ func newRun(ctx context.Context, opts Options) *run {
 		limiter: limiter.New(opts.limits()),
 		retry:   retries{most: opts.Attempts, idempotent: opts.Idempotent},
 		brakes:  failureLimits{opts: opts},
+		agents:  make(map[string]*lack),
 	}
 	r.guard()
 	r.ctx, r.quit = context.WithCancel(ctx)
@@ -163,22 +165,26 @@ func (r *run) watchDrain() {
 	case <-r.dialCtx.Done():
 	}
 	end := cancelled(r.dialCtx)
-	for _, h := range r.stop(end) {
+	held, released := r.stop(end)
+	for _, h := range held {
 		h.drop(end)
+	}
+	for _, h := range released {
+		h.withdraw(context.Cause(r.dialCtx))
 	}
 }
 
 // stop ends all waiting targets with end, prevents further starts and returns the
-// held connections.
-func (r *run) stop(end fleet.End) []held {
+// connections that are held at the barrier and those released from it.
+func (r *run) stop(end fleet.End) (held, released []held) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stopped = true
 	r.clear(end)
-	held := r.barrier.clear()
+	all := r.barrier.clear()
 	r.changed()
 	notify(r.room)
-	return held
+	return all, r.barrier.released
 }
 
 // clear ends all waiting targets with end. mu must be held.
@@ -211,6 +217,9 @@ func (r *run) deliver(l delivery) {
 	}
 	r.out = append(r.out, l)
 	r.owed--
+	if r.isLack(l.result.End) && len(r.opts.Rollout) == 0 {
+		return // a stage of a rollout with such a target has not shown that the command does well
+	}
 	if err := r.brakes.add(l.result.Outcome); err != nil {
 		r.stopNew(&stopError{err}) // only the first cause counts
 	}

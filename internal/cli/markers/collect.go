@@ -28,8 +28,9 @@ func NewCollect(stdio console.Stdio) *cobra.Command {
 		Short: "Fetch what came of commands that were detached",
 		Long: `Fetch exit status and output of the commands that a run with --detach started and
 that have ended since, show them as shoal run does, write them into the journal,
-and remove them from the hosts. What still runs is left alone and can be fetched
-later.`,
+and remove from the hosts what is stored here whole: the journal keeps 64 MiB of
+each stream, --outdir everything. What still runs is left alone and can be
+fetched later.`,
 		Example: "  shoal run --detach -w web[01-20] 'apt-get -y upgrade'\n  shoal collect last -b --wait",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -82,7 +83,7 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	ctx, stop := signals.Watch(ctx, func(bool) {})
 	defer stop.End()
 	defer out.Showing.AbortWith(ctx)()
-	c := &collecting{remoteQuery: a, out: out, limit: o.output.Kept(), begun: time.Now()}
+	c := &collecting{remoteQuery: a, out: out, limit: o.output.Kept(), files: o.output.Files(), begun: time.Now()}
 	err = c.all(ctx, o.wait, stop)
 	out.Summary.Elapsed = time.Since(c.begun)
 	out.Summary.Interrupted = stop.Requested()

@@ -17,6 +17,7 @@ import (
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/run"
 	"shoal/internal/cli/signals"
+	"shoal/internal/journal"
 	"shoal/internal/remote"
 	"shoal/internal/ui"
 )
@@ -27,6 +28,7 @@ type collecting struct {
 	*remoteQuery
 	out     *display.Results
 	limit   int64 // bytes kept of each stream; negative: no limit
+	files   bool  // output is written into files too
 	begun   time.Time
 	pending []*fetched
 	done    []*fetched
@@ -304,9 +306,19 @@ func (c *collecting) forget(ctx context.Context, stderr io.Writer) error {
 		console.Say(stderr, "markers and output stay on the hosts, since not all was shown and stored here")
 		return nil
 	}
-	whole := slices.DeleteFunc(slices.Clone(c.done), func(p *fetched) bool {
-		return p.result.Flags.Has(fleet.FlagOutputIncomplete) || p.result.Flags.Has(fleet.FlagOutputTruncated)
-	})
+	var whole []*fetched
+	var left []fleet.Host
+	for _, p := range c.done {
+		if c.stored(&p.result) {
+			whole = append(whole, p)
+		} else {
+			left = append(left, p.result.Target.Host)
+		}
+	}
+	if len(left) > 0 {
+		console.Say(stderr, "markers and output stay on %s, since not all of it is stored here (--max-output 0 --outdir DIR stores all)",
+			ui.Visible(expr.Fold(run.Names(left))))
+	}
 	if len(whole) == 0 {
 		return nil
 	}
@@ -319,4 +331,12 @@ func (c *collecting) forget(ctx context.Context, stderr io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// stored reports whether all output of a result is in files, or in the journal.
+func (c *collecting) stored(r *fleet.Result) bool {
+	if r.Flags.Has(fleet.FlagOutputIncomplete) || r.Flags.Has(fleet.FlagOutputTruncated) {
+		return false
+	}
+	return c.files || max(len(r.Stdout.Bytes), len(r.Stderr.Bytes)) <= journal.DefaultMaxOutput
 }

@@ -59,7 +59,7 @@ type query struct {
 
 // newRemoteQuery locks the run and reads the targets that sel selects.
 func newRemoteQuery(ctx context.Context, f *markerFlags, name string, sel journal.Selector, stdio console.Stdio) (_ *remoteQuery, err error) {
-	j, err := run.OpenJournal(ctx, f.State())
+	j, err := run.OpenExisting(ctx, f.State())
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +89,14 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, sel journa
 	if a.opts, err = f.Options(); err != nil {
 		return nil, err
 	}
+	if a.info.State != journal.Running { // there may be nothing to write
+		list, err := j.Select(ctx, id, sel)
+		if err != nil || len(list) == 0 {
+			return a, err
+		}
+	}
+	// Results are written in a session: its row holds the number of the last record,
+	// by which a torn or altered journal is detected.
 	if a.kept.Run, err = j.Resume(ctx, id); err != nil {
 		return nil, err
 	}
@@ -128,7 +136,11 @@ func (a *remoteQuery) connect(ctx context.Context, f *markerFlags, stdio console
 		return err
 	}
 	for i, t := range targets {
-		a.asked[i].entry.Target = planner.Target(ctx, t)
+		planned := planner.Target(ctx, t)
+		if err := a.recalled.CheckPlace(a.asked[i].entry.Target, planned); err != nil {
+			return err
+		}
+		a.asked[i].entry.Target = planned
 	}
 	a.opts.Dialer, a.closer, err = a.opts.OpenDialer(ctx)
 	return err

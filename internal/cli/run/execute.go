@@ -96,7 +96,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	out.Summary.Elapsed = max(0, time.Since(h.Started)) // of a resumed run too, by the wall clock
 	out.Summary.Interrupted = stop.Requested() || ctx.Err() != nil
 	if failed != nil && out.Summary.Targets() == 0 {
-		return errors.Join(failed, out.Abandon(), kept.Abandon())
+		return errors.Join(failed, kept.Abandon(), out.Abandon(stop.Patience()))
 	}
 	return finishRun(out, kept, failed, stop.Patience(), h.Run)
 }
@@ -128,7 +128,7 @@ func takeAll(results iter.Seq2[fleet.Result, error], out *display.Results, kept 
 			return err
 		}
 		if err := kept.Result(res); err != nil {
-			out.Lose(err)
+			out.Lose("journal", err)
 		}
 		if !out.Take(res) {
 			stop.Drain()
@@ -137,24 +137,28 @@ func takeAll(results iter.Seq2[fleet.Result, error], out *display.Results, kept 
 	return nil
 }
 
-// finishRun closes the destinations of the run and returns its exit code as an
-// error.
+// finishRun ends the run in the journal, then waits for the reader of our output,
+// who may block, and closes the destinations. It returns the exit code as an error.
 func finishRun(out *display.Results, kept *Journaling, failed error, p signals.Patience, run string) error {
+	exitCode := func() int {
+		if failed != nil {
+			return console.ExitUnknown
+		}
+		return console.ExitCode(&out.Summary, out.Failure() == nil)
+	}
+	recorded := exitCode()
+	if err := kept.endRun(out.Summary.Interrupted, recorded, failed); err != nil {
+		out.Lose("journal's end", err)
+	}
 	out.Settle(p, run)
-	code := console.ExitCode(&out.Summary, out.Failure() == nil)
-	if failed != nil {
-		code = console.ExitUnknown
-	}
-	if err := kept.End(out.Summary.Interrupted, code, failed); err != nil {
-		out.Lose(err)
-		code = max(code, console.ExitUnknown)
-	}
 	if failed != nil {
 		console.Complain(out.Stderr, failed)
 	}
 	out.Close(p)
-	if out.Failure() != nil && code < console.ExitUnknown {
-		code = console.ExitUnknown
+	code := exitCode()
+	if err := kept.amend(recorded, code); err != nil {
+		out.Complain(p, err)
+		code = max(code, console.ExitUnknown)
 	}
 	if code != console.ExitOK {
 		return console.ExitError(code)

@@ -46,11 +46,22 @@ func OpenJournal(ctx context.Context, dir string) (*journal.Journal, error) {
 	return journal.Open(ctx, dir, journal.Options{})
 }
 
-// OpenJournalToRead opens the journal for reading; read-only where it cannot be
-// written.
+// ErrNoJournal means that the state directory has no journal yet.
+var ErrNoJournal = errors.New("there is no journal")
+
+// OpenExisting opens the journal of earlier runs, and creates none (ErrNoJournal).
+func OpenExisting(ctx context.Context, dir string) (*journal.Journal, error) {
+	if dir != "" && !journal.Exists(dir) {
+		return nil, fmt.Errorf("%w in %q: no run was recorded there\nhint: --state-dir names the directory of another", ErrNoJournal, dir)
+	}
+	return OpenJournal(ctx, dir)
+}
+
+// OpenJournalToRead opens an existing journal for reading; read-only where it
+// cannot be written.
 func OpenJournalToRead(ctx context.Context, dir string, stderr io.Writer) (*journal.Journal, error) {
-	j, err := OpenJournal(ctx, dir)
-	if err == nil || dir == "" {
+	j, err := OpenExisting(ctx, dir)
+	if err == nil || dir == "" || errors.Is(err, ErrNoJournal) {
 		return j, err
 	}
 	j, failed := journal.OpenReadOnly(ctx, dir, journal.Options{})
@@ -130,11 +141,32 @@ func (k *Journaling) End(interrupted bool, code int, failed error) error {
 	if k == nil {
 		return nil
 	}
+	return errors.Join(k.endRun(interrupted, code, failed), k.Journal.Close())
+}
+
+// endRun records how the run ended, and leaves the journal open.
+func (k *Journaling) endRun(interrupted bool, code int, failed error) error {
+	if k == nil {
+		return nil
+	}
 	how := journal.Ending{Interrupted: interrupted, ExitCode: code}
 	if failed != nil {
 		how.Failure = failed.Error()
 	}
-	return errors.Join(k.Run.End(how), k.Journal.Close())
+	return k.Run.End(how)
+}
+
+// amend records another exit code, if it differs from the one recorded before, and
+// closes the journal.
+func (k *Journaling) amend(before, code int) error {
+	if k == nil {
+		return nil
+	}
+	var err error
+	if code != before {
+		err = k.Run.Amend(code)
+	}
+	return errors.Join(err, k.Journal.Close())
 }
 
 // Abandon ends a run that started nothing.

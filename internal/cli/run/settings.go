@@ -23,6 +23,7 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	"shoal/internal/journal"
+	"shoal/internal/plainfile"
 	"shoal/internal/plan"
 	"shoal/internal/ssh/auth"
 	"shoal/internal/ui"
@@ -135,7 +136,7 @@ func contentDigest(path string) string {
 		if !info.Mode().IsRegular() {
 			return fs.ErrInvalid
 		}
-		file, err := os.Open(at)
+		file, err := plainfile.Open(at)
 		if err != nil {
 			return err
 		}
@@ -172,6 +173,8 @@ func keyDigest(path string) string {
 type Recalled struct {
 	Info *journal.RunInfo
 	Now  map[string]bool // names of the flags given now
+
+	instead []string // flags given now, with "--", that the run had with another value
 }
 
 // rivals are pairs of exclusive flags: one given now replaces the other in the
@@ -215,6 +218,7 @@ func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stder
 				ui.Visible(fmt.Sprintf("%q", o)), ui.Visible(fmt.Sprintf("%q", info.Settings.Directory))))
 		}
 	}
+	r.instead = instead
 	if len(instead) > 0 {
 		console.Say(stderr, "given now, and not as the run had it: %s", strings.Join(slices.Compact(instead), ", "))
 	}
@@ -334,12 +338,24 @@ func Elsewhere(options []string) string {
 	for _, o := range options {
 		k, value := splitOption(o)
 		if slices.Contains(fileOptions, k) && slices.ContainsFunc(value, func(path string) bool {
-			return path != "none" && path != "SSH_AUTH_SOCK" && !strings.ContainsRune("/~%$", rune(path[0]))
+			return path != "none" && path != "SSH_AUTH_SOCK" && !absoluteThere(path)
 		}) {
 			return o
 		}
 	}
 	return ""
+}
+
+// absoluteThere reports whether a path of ssh_config does not depend on the working
+// directory. Of the tokens only %d, the home directory, begins with a slash.
+func absoluteThere(path string) bool {
+	if name, ok := strings.CutPrefix(path, "$"); ok {
+		if braced, ok := strings.CutPrefix(name, "{"); ok {
+			name, _, _ = strings.Cut(braced, "}")
+		}
+		return filepath.IsAbs(os.Getenv(name))
+	}
+	return filepath.IsAbs(path) || path[0] == '~' || path == "%d" || strings.HasPrefix(path, "%d/")
 }
 
 // unwritten reports whether r is the empty route that older programs recorded

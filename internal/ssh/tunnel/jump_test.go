@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -152,6 +153,32 @@ func TestManyTargetsBehindOneBastion(t *testing.T) {
 	}
 	if c := strings.Count(s.bastion.Log(), "Accepted publickey"); c > 2+hosts/DefaultStreams {
 		t.Errorf("%d connections to the bastion for %d targets", c, hosts)
+	}
+}
+
+// lacking has no file descriptor left.
+type lacking struct{}
+
+func (lacking) Open(_ context.Context, a *ssh.Attempt) (net.Conn, error) {
+	return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonLocalFiles, syscall.EMFILE)
+}
+
+// A local lack that keeps the jump host from being reached is not its failure.
+func TestLocalLackBeforeABastion(t *testing.T) {
+	s := newSite(t, 1)
+	hop, host := s.hop(), s.fleet.Host(0)
+	n := New(Options{Direct: lacking{}})
+	d, err := client.New(client.Options{HostKeys: s.keys, Identities: s.signers, Network: n})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Use(d)
+	defer func() { _, _ = d.Close(), n.Close() }()
+	target := fleet.Target{Host: host, User: "someone", Port: host.Port, Route: &fleet.Route{Via: &hop}, Command: "true"}
+	_, err = d.Dial(t.Context(), &ssh.Attempt{Target: target})
+	f, ok := errors.AsType[*fleet.Error](err)
+	if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonLocalFiles {
+		t.Errorf("the error is %.200q", err)
 	}
 }
 
