@@ -36,6 +36,10 @@ func New(stdio console.Stdio) *cobra.Command {
 COMMAND is given to the login shell of each host. {host}, {user}, {port} and
 {index} in it are replaced for each target; {host|sh} is quoted for the shell.
 
+A source (--hostfile, -i, --config-hosts, --hosts-from) says which hosts exist;
+-w, -g and -a choose from it, or name hosts that no source has. Without them all
+are chosen; --limit, --where, -x and --pick narrow the choice.
+
 ` + steering,
 		Example: `  shoal run -w web[01-20] uptime
   shoal run --hostfile hosts -b 'uname -r'
