@@ -54,8 +54,8 @@ func Hosts(expressions ...string) (iter.Seq[Target], error) {
 }
 
 // Run runs the command text on every target and yields results as they complete.
-// Placeholders such as {host} and {index} are replaced per target; see package
-// internal/placeholder. An error is the run's own, such as invalid options, never a
+// Placeholders such as {host} and {index} are replaced per target where they stand outside
+// quotes, {host|sh} everywhere; see package internal/placeholder. An error is the run's own, such as invalid options, never a
 // host's. Cancelling ctx abandons running commands, whose outcome is then unknown;
 // every target still has a result. Leaving the loop stops the run.
 func Run(ctx context.Context, opts Options, targets iter.Seq[Target], text string) iter.Seq2[Result, error] {
@@ -64,10 +64,15 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[Target], text strin
 			yield(Result{}, err)
 			return
 		}
-		template, err := placeholder.Parse(text)
+		template, err := placeholder.Parse(text, placeholder.Unquoted)
 		if err != nil {
 			yield(Result{}, fmt.Errorf("reading the command: %w", err))
 			return
+		}
+		if opts.Notice != nil {
+			for _, n := range template.Notices() {
+				opts.Notice(n)
+			}
 		}
 		planned, err := opts.Plan(ctx, targets, template)
 		if err != nil {

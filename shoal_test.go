@@ -190,7 +190,7 @@ func TestRunFailsBeforeItStarts(t *testing.T) {
 		change  func(*shoal.Options)
 		command string
 	}{
-		"unknown placeholder": {func(*shoal.Options) {}, "echo {hots}"},
+		"unknown placeholder": {func(*shoal.Options) {}, "echo {hots|sh}"},
 		"empty command":       {func(*shoal.Options) {}, ""},
 		"negative fanout":     {func(o *shoal.Options) { o.Fanout = -1 }, "true"},
 		"no key file":         {func(o *shoal.Options) { o.Identities = []string{"no-such-file"} }, "true"},

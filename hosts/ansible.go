@@ -19,17 +19,24 @@ type ansibles struct {
 	// unused counts hosts by the unsupported connection variable that they set.
 	unused map[string]int
 	judged map[*ansible.Host]*found
-	told   map[string]ansible.Value // of the host that is being judged
+	// options are the ssh options by the values of argsVars.
+	options map[[3]string][]string
+	told    map[string]ansible.Value // of the host that is being judged
 }
 
 func newAnsibles(inv *ansible.Inventory) *ansibles {
 	a := &ansibles{
 		inv: inv, byName: make(map[string]*ansible.Host, inv.Len()),
 		unused: make(map[string]int), judged: make(map[*ansible.Host]*found),
-		told: make(map[string]ansible.Value),
+		told: make(map[string]ansible.Value), options: make(map[[3]string][]string),
 	}
 	for _, h := range inv.Hosts() {
 		a.byName[canonical(h.Name)] = h
+	}
+	for _, h := range inv.Hosts() { // user@host is reached as host too
+		if _, name, found := strings.Cut(h.Name, "@"); found && a.byName[canonical(name)] == nil {
+			a.byName[canonical(name)] = h
+		}
 	}
 	return a
 }
@@ -46,10 +53,8 @@ var (
 // sshConnections are the values of ansible_connection that mean SSH.
 var sshConnections = []string{"", "ssh", "smart", "openssh", "paramiko", "paramiko_ssh", "ansible.builtin.ssh", "ansible.builtin.paramiko_ssh"}
 
-// unusedVars change how Ansible connects; shoal has options of its own for them.
-var unusedVars = []string{
-	"ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args", "ansible_become",
-}
+// unusedVars change how Ansible runs a command; shoal has options of its own for them.
+var unusedVars = []string{"ansible_become"}
 
 // isPassword reports whether a variable holds a secret. Secrets never become attributes,
 // because attributes appear in commands and records.
@@ -68,12 +73,15 @@ func (a *ansibles) judge(h *ansible.Host) (*found, error) {
 	if err != nil {
 		return nil, err
 	}
-	if parsed.User != "" || parsed.Port != 0 {
-		return nil, &fault{"a user or port in an inventory's host name", "write ansible_user and ansible_port"}
+	if parsed.Port != 0 {
+		return nil, &fault{"a port in an inventory's host name", "write ansible_port"}
 	}
 	f.host = parsed
 	told := a.told
 	clear(told)
+	short, _, _ := strings.Cut(h.Name, ".")
+	told["inventory_hostname"] = ansible.Value{Text: h.Name, Kind: ordered.Text}
+	told["inventory_hostname_short"] = ansible.Value{Text: short, Kind: ordered.Text}
 	for name, v := range a.inv.Vars(h) {
 		told[name] = v
 		if v.Kind == ordered.Null || v.Kind == ordered.Secret {
@@ -91,6 +99,9 @@ func (a *ansibles) judge(h *ansible.Host) (*found, error) {
 		}
 	}
 	if err := f.reach(told); err != nil {
+		return nil, err
+	}
+	if f.facts.options, err = a.args(told); err != nil {
 		return nil, err
 	}
 	a.judged[h] = f
@@ -123,13 +134,15 @@ func (f *found) reach(told map[string]ansible.Value) error {
 	if err := checkIdentity(f.facts.identity); err != nil {
 		return err
 	}
-	if f.host.User, err = pickVar(told, userVars...); err != nil {
+	user, err := pickVar(told, userVars...)
+	if err != nil {
 		return err
 	}
-	if f.host.User != "" {
-		if err := CheckUser(f.host.User); err != nil {
+	if user != "" {
+		if err := CheckUser(user); err != nil {
 			return err
 		}
+		f.host.User = user
 	}
 	port, err := pickVar(told, portVars...)
 	if err != nil || port == "" {
@@ -139,8 +152,7 @@ func (f *found) reach(told map[string]ansible.Value) error {
 	return err
 }
 
-// pickVar returns the value of the last of the names that is set, "" if none is. A template
-// is an error, because templates are not evaluated.
+// pickVar returns the value of the last of the names that is set, "" if none is.
 func pickVar(told map[string]ansible.Value, names ...string) (string, error) {
 	for _, name := range slices.Backward(names) {
 		v, there := told[name]
@@ -153,13 +165,11 @@ func pickVar(told map[string]ansible.Value, names ...string) (string, error) {
 		if v.Kind == ordered.List || v.Kind == ordered.Map {
 			return "", &fault{fmt.Sprintf("%s is %v", name, v.Kind), "write one value"}
 		}
-		if strings.Contains(v.Text, "{{") || strings.Contains(v.Text, "{%") {
-			return "", &fault{
-				fmt.Sprintf("%s is the template %q, and templates are not evaluated", name, problem.Bounded(v.Text)),
-				"write its value, or have a program print the inventory",
-			}
+		text, err := expand(told, v.Text, 0)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", name, err)
 		}
-		return v.Text, nil
+		return text, nil
 	}
 	return "", nil
 }
@@ -167,8 +177,10 @@ func pickVar(told map[string]ansible.Value, names ...string) (string, error) {
 // about returns what the inventories know of the host that an entry names. What the entry
 // itself says takes precedence.
 func (a *ansibles) about(h fleet.Host) (f *found, err error) {
-	known := a.byName[canonical(h.Name)]
-	if known == nil {
+	known := a.byName[canonical(h.User+"@"+h.Name)]
+	if known != nil {
+		h.User = "" // it belongs to the inventory's name
+	} else if known = a.byName[canonical(h.Name)]; known == nil {
 		return nil, nil //nolint:nilnil // unknown is no error
 	}
 	judged, err := a.judge(known)

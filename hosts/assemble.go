@@ -2,22 +2,26 @@ package hosts
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 
+	"shoal/fleet"
 	"shoal/hosts/ansible"
 	"shoal/hosts/expr"
 	"shoal/hosts/groups"
 	"shoal/hosts/internal/extcmd"
 	"shoal/hosts/internal/problem"
 	"shoal/hosts/limit"
+	"shoal/internal/plainfile"
 )
 
-// load builds the list. If @groups or patterns are used, the sources that have groups are read
-// before the expressions that use them; problems keep the order of the options.
+// load builds the list. Sources say which hosts exist, and Hosts choose from them. If something
+// is chosen, or @groups are used, the sources are read before the expressions that refer to
+// them; problems keep the order of the options.
 func (l *loader) load() *List {
-	early := l.usesGroups()
-	var sourced []found
+	var known sourced
+	early := l.usesGroups() || len(l.opts.Hosts) > 0
 	later := l.apart(func() {
 		l.loadAnsible()
 		if early {
@@ -25,8 +29,9 @@ func (l *loader) load() *List {
 				l.universe = l.ansibles.inv.Universe()
 			}
 			l.parse = expr.NewResolver(l.opts.Groups).Parse
-			l.files(func(f found) { sourced = append(sourced, f) })
-			for _, f := range sourced {
+			l.files(known.add)
+			l.configHosts(known.add)
+			for _, f := range known.found {
 				l.universe.AddHosts(f.host.Name)
 			}
 		}
@@ -35,24 +40,41 @@ func (l *loader) load() *List {
 	rules := newExclusions()
 	l.sources("-x", l.opts.Exclude, func(f found) { rules.add(f.host) })
 	c := newCollector(l.opts, rules, &l.problems)
-	meant := l.adder(c)
-	l.sources("-w", l.opts.Hosts, meant)
+	var named []found
+	take := func(f found) { l.choose(c, &known, f) }
+	if len(l.opts.Patterns) > 0 { // which choose among all names
+		take = func(f found) { named = append(named, f) }
+	}
+	l.sources("-w", l.opts.Hosts, take)
 	if !early {
 		l.parse = expr.NewResolver(l.opts.Groups).Parse
-		l.files(meant)
+		add := func(f found) { c.add(f) }
+		l.files(add)
+		l.configHosts(add)
 	}
 	l.problems.Join(later)
-	l.configHosts(meant)
 	if l.problems.Total > 0 {
 		return nil
 	}
+	for _, f := range named {
+		l.universe.AddHosts(f.host.Name)
+	}
 	chosen := l.chosen()
-	for _, f := range sourced {
-		if chosen == nil || chosen[f.host.Name] {
-			meant(f)
+	for _, f := range named {
+		if chosen[f.host.Name] {
+			l.choose(c, &known, f)
+		} else {
+			c.limited = true
 		}
 	}
-	l.addAnsible(c, chosen)
+	if len(l.opts.Hosts) == 0 {
+		for _, f := range known.found {
+			if chosen == nil || chosen[f.host.Name] {
+				l.addSourced(c, f)
+			}
+		}
+		l.addAnsible(c, chosen)
+	}
 	return l.finish(c)
 }
 
@@ -96,11 +118,33 @@ func (l *loader) groups() expr.Groups {
 	if len(all) == 0 {
 		return l.opts.Groups
 	}
-	own := &groups.Static{Name: ownSource, Groups: l.universe.Groups(), Members: l.universe.Group}
+	own := static(l.universe)
 	if l.opts.Groups == nil {
 		return own
 	}
 	return groups.Chain{First: own, Then: l.opts.Groups}
+}
+
+func static(u *limit.Universe) *groups.Static {
+	return &groups.Static{Name: ownSource, Groups: u.Groups(), Members: u.Group}
+}
+
+// ownGroups returns the function behind [List.Groups].
+func (l *loader) ownGroups(list *List) func() *groups.Static {
+	return func() *groups.Static {
+		all := new(limit.Universe)
+		if l.ansibles != nil {
+			all = l.ansibles.inv.Universe()
+		}
+		for _, name := range l.universe.Groups() {
+			members, _ := l.universe.Group(name)
+			all.AddGroup(name, members...)
+		}
+		for _, h := range list.Hosts {
+			all.AddHosts(h.Name)
+		}
+		return static(all)
+	}
 }
 
 // files reads the host files and the output of commands.
@@ -145,32 +189,94 @@ func (l *loader) loadAnsible() {
 	if len(l.opts.Inventories) == 0 {
 		return
 	}
-	inv := ansible.Load(l.ctx, ansible.Options{Sources: l.opts.Inventories, Limits: l.limits()}, &l.problems)
+	inv := ansible.Load(l.ctx, ansible.Options{Sources: l.opts.Inventories, Dir: l.opts.VarsDir, Limits: l.limits()}, &l.problems)
 	if inv == nil {
 		return
 	}
 	l.ansibles = newAnsibles(inv)
 }
 
-// adder returns the function that adds selected hosts, with what the inventories know
-// about them.
-func (l *loader) adder(c *collector) func(found) {
+// sourced are the entries of Files, Commands and ConfigHosts, from which Hosts and Patterns
+// choose.
+type sourced struct {
+	found  []found
+	byName map[string][]int // indexes in found, by canonical name
+}
+
+func (s *sourced) add(f found) {
+	if s.byName == nil {
+		s.byName = make(map[string][]int)
+	}
+	name := canonical(f.host.Name)
+	s.byName[name] = append(s.byName[name], len(s.found))
+	s.found = append(s.found, f)
+}
+
+// about returns the entries of a host, those with another user or port left out if h names
+// one and some entry has it.
+func (s *sourced) about(h fleet.Host) []found {
+	var all, same []found
+	for _, i := range s.byName[canonical(h.Name)] {
+		f := s.found[i]
+		f.known = true
+		all = append(all, f)
+		if (h.User == "" || h.User == f.host.User) && (h.Port == 0 || h.Port == f.host.Port) {
+			same = append(same, f)
+		}
+	}
+	if same != nil {
+		return same
+	}
+	return all
+}
+
+// choose adds a host that Hosts name, with what the sources know about it. What the name itself
+// says takes precedence.
+func (l *loader) choose(c *collector, known *sourced, f found) {
+	entries := known.about(f.host)
+	if len(entries) == 0 {
+		if !l.addSourced(c, f) && (known.found != nil || l.ansibles != nil) {
+			c.unknown.add(f.host)
+		}
+		return
+	}
+	added := make(map[fleet.Host]bool, 1)
+	for _, e := range entries {
+		e.host.Name = f.host.Name
+		if f.host.User != "" {
+			e.host.User = f.host.User
+		}
+		if f.host.Port != 0 {
+			e.host.Port = f.host.Port
+		}
+		first := !added[e.host]
+		added[e.host] = true
+		if first {
+			g := f
+			g.host = e.host
+			l.addSourced(c, g)
+		}
+		l.addSourced(c, e)
+	}
+}
+
+// addSourced adds a host and reports whether the inventories know it.
+func (l *loader) addSourced(c *collector, f found) (known bool) {
 	if l.ansibles == nil {
-		return func(f found) { c.add(f) }
+		c.add(f)
+		return false
 	}
-	return func(f found) {
-		known, err := l.ansibles.about(f.host)
-		if err != nil {
-			l.failed(f.at, f.host.String(), err)
-			return
-		}
-		if known == nil {
-			c.add(f)
-			return
-		}
-		f.host = known.host
-		c.add(f, known)
+	about, err := l.ansibles.about(f.host)
+	switch {
+	case err != nil:
+		l.failed(f.at, f.host.String(), err)
+	case about != nil:
+		f.host = about.host
+		c.add(f, about)
+	default:
+		c.add(f)
 	}
+	return err != nil || about != nil
 }
 
 // chosen returns the names that Patterns choose; nil means all.
@@ -178,7 +284,11 @@ func (l *loader) chosen() map[string]bool {
 	if len(l.opts.Patterns) == 0 {
 		return nil
 	}
-	names, err := l.universe.Select(l.opts.Patterns...)
+	var names []string
+	patterns, err := l.patterns()
+	if err == nil {
+		names, err = l.universe.Select(patterns...)
+	}
 	if err != nil {
 		l.failed(place{source: "--limit"}, strings.Join(l.opts.Patterns, " "), err)
 		return map[string]bool{}
@@ -190,9 +300,35 @@ func (l *loader) chosen() map[string]bool {
 	return chosen
 }
 
-// addAnsible adds the hosts of the inventories, unless these only describe other hosts.
+// patterns returns Patterns with the lines of the file in place of each @FILE.
+func (l *loader) patterns() ([]string, error) {
+	var patterns []string
+	for _, text := range l.opts.Patterns {
+		path, isFile := strings.CutPrefix(text, "@")
+		if !isFile {
+			patterns = append(patterns, text)
+			continue
+		}
+		data, err := plainfile.ReadFile(path, MaxSource)
+		if err != nil {
+			return nil, fmt.Errorf("reading hosts: %w", err)
+		}
+		before := len(patterns)
+		for line := range strings.Lines(string(data)) {
+			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+				patterns = append(patterns, line)
+			}
+		}
+		if len(patterns) == before {
+			return nil, &fault{"the file names no hosts", "leave --limit out to choose all hosts"}
+		}
+	}
+	return patterns, nil
+}
+
+// addAnsible adds the hosts of the inventories, those that are chosen if chosen is not nil.
 func (l *loader) addAnsible(c *collector, chosen map[string]bool) {
-	if l.ansibles == nil || chosen == nil && len(l.opts.Hosts) > 0 {
+	if l.ansibles == nil {
 		return
 	}
 	for _, h := range l.ansibles.inv.Hosts() {
@@ -229,10 +365,14 @@ func (l *loader) finish(c *collector) *List {
 		return nil
 	}
 	if len(c.hosts) == 0 {
+		if l.ansibles != nil {
+			c.passedOver = l.ansibles.inv.PassedOver
+		}
 		l.problems.Add(c.empty())
 		return nil
 	}
 	list := &List{Hosts: c.hosts, details: c.details}
+	list.groups = l.ownGroups(list)
 	list.Notices = append(l.includes.notices(), c.notices()...)
 	if l.ansibles != nil {
 		list.Notices = append(list.Notices, l.ansibles.notices()...)

@@ -85,8 +85,8 @@ func TestSectionsAreGroups(t *testing.T) {
 		{hosts.Options{Patterns: []string{"web"}}, "web1 web2 web3"},
 		{hosts.Options{Patterns: []string{"web:&eu"}}, "web2"},
 		{hosts.Options{Patterns: []string{"all:!web"}}, "loose db1"},
-		{hosts.Options{Patterns: []string{"eu"}, Hosts: []string{"other"}}, "other web2 db1"},
-		{hosts.Options{Hosts: []string{"@web!@eu"}, Patterns: []string{"db1"}}, "web1 web3 db1"},
+		{hosts.Options{Patterns: []string{"eu"}, Hosts: []string{"web[1-2],other"}}, "web2"},
+		{hosts.Options{Hosts: []string{"@web!@eu"}, Patterns: []string{"!web1"}}, "web3"},
 		{hosts.Options{Exclude: []string{"@eu"}}, "loose web1 web3"},
 		{hosts.Options{Exclude: []string{"@inventory:web"}}, "loose db1"},
 	} {
@@ -220,7 +220,7 @@ const inventoryINI = `gate ansible_host=192.0.2.1 ansible_user=ops ansible_port=
 [web]
 web[1:3] ansible_ssh_private_key_file=~/.ssh/web
 [web:vars]
-ansible_host={{ inventory_hostname }}.example.org
+ansible_host={{ inventory_hostname | lower }}.example.org
 [db]
 db1 ansible_password=hunter2 ansible_ssh_common_args='-J gate' ansible_ssh_user=dba ansible_user=other
 [local]
@@ -237,8 +237,11 @@ func TestAnsible(t *testing.T) {
 	if diff := cmp.Diff(want, told(l)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"ansible_password of 1 host not used", "ansible_ssh_common_args of 1 host not used"}, l.Notices); diff != "" {
+	if diff := cmp.Diff([]string{"ansible_password of 1 host not used"}, l.Notices); diff != "" {
 		t.Errorf("notices (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"ProxyJump=gate"}, l.Entry(1).SSHOptions); diff != "" {
+		t.Errorf("options of ssh (-want +got):\n%s", diff)
 	}
 	l = load(t, hosts.Options{Inventories: []string{path}, Hosts: []string{"GATE,root@gate,new"}, Exclude: []string{"x"}})
 	if diff := cmp.Diff([]string{"ops@GATE:2222", "root@gate:2222", "new"}, namesOf(l)); diff != "" {
@@ -267,7 +270,7 @@ func TestAnsibleProblems(t *testing.T) {
 	for _, problem := range p.List {
 		got = append(got, fmt.Sprintf("%d %s", problem.Line, problem.Text+": "+problem.Reason))
 	}
-	template := `: ansible_host is the template "{{ inventory_hostname }}.example.org", and templates are not evaluated`
+	template := `: ansible_host: the template "{{ inventory_hostname | lower }}.example.org" has more than {{ name }}, which is all that is evaluated`
 	want := []string{"3 web1" + template, "3 web2" + template, "3 web3" + template, `9 here: its ansible_connection is "local", not SSH`}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -280,7 +283,7 @@ func TestAnsibleProblems(t *testing.T) {
 		{"ansible_port=x", `port "x"`},
 		{"ansible_user='a b'", `character ' ' in a user name`},
 		{"ansible_host=-oProxyCommand=x", `address "-oProxyCommand=x": host name begins with '-'`},
-		{"ansible_user='{% if %}'", `ansible_user is the template "{% if %}", and templates are not evaluated`},
+		{"ansible_user='{% if %}'", `ansible_user: the template "{% if %}" has more than {{ name }}, which is all that is evaluated`},
 	} {
 		p := problems(t, hosts.Options{Inventories: []string{put(t, "hosts", "h "+c.vars+"\n")}})
 		if p.Total != 1 || p.List[0].Reason != c.reason {

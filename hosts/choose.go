@@ -21,7 +21,7 @@ func (l *List) keep(places []int) {
 		e := l.Entry(place)
 		hosts = append(hosts, e.Host)
 		if len(l.details) > 0 {
-			details = append(details, detail{e.Address, e.IdentityFile, e.Attrs})
+			details = append(details, detail{e.Address, e.IdentityFile, e.SSHOptions, e.Attrs})
 		}
 	}
 	l.Hosts, l.details = hosts, details

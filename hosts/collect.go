@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"fmt"
+	"strings"
 
 	"shoal/fleet"
 	"shoal/hosts/internal/attr"
@@ -26,7 +27,11 @@ type collector struct {
 	seen     map[key]int
 	sections map[int]string // the section in which a host was last found, if any
 	doubled  sample
+	unknown  sample // named by Hosts, in no source
 	excluded int
+	limited  bool // Patterns left out a host of Hosts
+
+	passedOver []string // files of inventories
 }
 
 func newCollector(opts Options, rules *exclusions, problems *problem.Problems) *collector {
@@ -88,6 +93,9 @@ func (c *collector) join(at int, f found) {
 	d := &c.details[at]
 	c.agree(f, "address", &d.address, f.facts.address)
 	c.agree(f, "key file", &d.identity, f.facts.identity)
+	if f.facts.options != nil {
+		d.options = f.facts.options
+	}
 	if d.attrs.Len() == 0 {
 		d.attrs = c.builder.Set(f.facts.each)
 		return
@@ -139,6 +147,19 @@ func (c *collector) empty() Problem {
 			Hint:   "check -x against -w and --hostfile",
 		}
 	}
+	if c.limited {
+		return Problem{
+			Source: "--limit", Text: strings.Join(c.opts.Patterns, " "), Reason: "no hosts left: the pattern chooses none of those that -w names",
+			Hint: "the hosts of -w are chosen by --limit too",
+		}
+	}
+	if len(c.passedOver) > 0 {
+		return Problem{
+			Reason: "no hosts: the inventories hold none, and these files were passed over for their names, as Ansible does: " +
+				problem.Bounded(strings.Join(c.passedOver, ", ")),
+			Hint: "name the file itself: -i " + problem.Bounded(c.passedOver[0]),
+		}
+	}
 	o := c.opts
 	if len(o.Hosts)+len(o.Files)+len(o.Commands)+len(o.ConfigHosts)+len(o.Inventories) > 0 {
 		return Problem{Reason: "no hosts: the sources hold none", Hint: "write one host expression to a line, such as node[1-9]"}
@@ -150,6 +171,9 @@ func (c *collector) notices() []string {
 	var notices []string
 	if n := c.doubled.total; n > 0 {
 		notices = append(notices, fmt.Sprintf("%s removed: %s", plural(n, "duplicate", "duplicates"), c.doubled))
+	}
+	if n := c.unknown.total; n > 0 {
+		notices = append(notices, fmt.Sprintf("%s of -w not in the sources: %s", plural(n, "host", "hosts"), c.unknown))
 	}
 	if idle := c.rules.idle(); idle.total > 0 {
 		notices = append(notices, fmt.Sprintf("%s not in the list: %s",

@@ -24,6 +24,7 @@ type found struct {
 // facts are what a source says about a host. Hosts of one line share them.
 type facts struct {
 	address, identity string
+	options           []string // of ssh, as -o takes them
 	attrs             []attribute
 	groups            []string
 }

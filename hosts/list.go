@@ -4,6 +4,7 @@ import (
 	"iter"
 
 	"shoal/fleet"
+	"shoal/hosts/groups"
 	"shoal/hosts/internal/attr"
 )
 
@@ -18,11 +19,17 @@ type List struct {
 	// details has the details by index in Hosts; it is shorter if the last hosts
 	// have none.
 	details []detail
+	groups  func() *groups.Static
 }
+
+// Groups returns the groups of the host files and inventories that the list was loaded from,
+// whose group all has every host of these sources.
+func (l *List) Groups() *groups.Static { return l.groups() }
 
 // A detail is what is known about a host besides its name.
 type detail struct {
 	address, identity string
+	options           []string
 	attrs             attr.Set
 }
 
@@ -35,6 +42,9 @@ type Entry struct {
 	// IdentityFile is the path of the private key to offer, with ~ not expanded; ""
 	// means none.
 	IdentityFile string
+	// SSHOptions are Key=Value options of ssh for this host, as ssh -o takes them. They
+	// are shared and must not be changed.
+	SSHOptions []string
 	// Attrs are the host's attributes. The whole List shares their texts.
 	Attrs attr.Set
 }
@@ -45,7 +55,7 @@ func (l *List) Entry(place int) Entry {
 	e := Entry{Host: l.Hosts[place]}
 	if place < len(l.details) {
 		d := l.details[place]
-		e.Address, e.IdentityFile, e.Attrs = d.address, d.identity, d.attrs
+		e.Address, e.IdentityFile, e.SSHOptions, e.Attrs = d.address, d.identity, d.options, d.attrs
 	}
 	return e
 }

@@ -56,10 +56,13 @@ func TestLoadOrder(t *testing.T) {
 	file := write(t, "c1\nc[2-3]\n")
 	l := load(t, hosts.Options{
 		Hosts: []string{"b2,b1", "^" + file, "-"},
-		Files: []string{write(t, "d1\nb1\n")},
 		Stdin: strings.NewReader("z\ny\n"),
 	})
-	if diff := cmp.Diff([]string{"b2", "b1", "c1", "c2", "c3", "z", "y", "d1"}, namesOf(l)); diff != "" {
+	if diff := cmp.Diff([]string{"b2", "b1", "c1", "c2", "c3", "z", "y"}, namesOf(l)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	l = load(t, hosts.Options{Files: []string{write(t, "d1\nb1\n"), file, write(t, "b1\n")}, ConfigHosts: []string{"e"}})
+	if diff := cmp.Diff([]string{"d1", "b1", "c1", "c2", "c3", "e"}, namesOf(l)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"1 duplicate removed: b1"}, l.Notices); diff != "" {

@@ -17,10 +17,15 @@ const (
 	MaxHosts = 10_000_000
 )
 
-// Options specify the sources of hosts. The zero value has none.
+// Options specify the sources of hosts and the choice among them. The zero value has none.
+//
+// Files, Commands, ConfigHosts and Inventories are sources: they say which hosts exist. Hosts
+// choose from them; without Hosts all are chosen. Patterns, Exclude, Where and Pick then narrow
+// the choice. Hosts that no source has are taken as they are, with a notice if there are
+// sources.
 type Options struct {
 	// Hosts (-w) each hold a host expression, "^FILE" for a host file, or "-"
-	// for standard input. They come before Files in the list.
+	// for standard input.
 	Hosts []string
 	// Exclude (-x) takes the same three forms. An entry without user or port
 	// excludes the host with any user or port.
@@ -34,12 +39,13 @@ type Options struct {
 	// caller reads the file.
 	ConfigHosts []string
 	// Inventories (--inventory) are Ansible's: files, programs, directories, or
-	// host lists with a comma in them. With Hosts and without Patterns they only
-	// describe those hosts; otherwise their hosts are selected.
+	// host lists with a comma in them.
 	Inventories []string
-	// Patterns (--limit) select hosts from Files, Commands and Inventories by Ansible's
-	// host patterns, such as web:!db:&eu (package limit). Hosts and ConfigHosts are
-	// always selected. Empty selects all.
+	// VarsDir is a directory whose group_vars and host_vars count for Inventories too, as
+	// Ansible's working directory does; "" means none.
+	VarsDir string
+	// Patterns (--limit) keep the hosts that match Ansible's host patterns, such as
+	// web:!db:&eu (package limit); @FILE stands for the lines of a file. Empty keeps all.
 	Patterns []string
 	// Groups resolves @group in Hosts and Exclude if neither Files nor Inventories
 	// have the group; nil means that there are no others. The groups of Files and

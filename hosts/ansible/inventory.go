@@ -17,6 +17,9 @@ const (
 type Inventory struct {
 	// Notices are what a person should know and need not act on.
 	Notices []string
+	// PassedOver are files of directories that were not read because of their names, as
+	// Ansible passes them over, at most maxPassedOver.
+	PassedOver []string
 
 	groups     map[string]*group
 	groupOrder []*group

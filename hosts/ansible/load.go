@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,9 @@ const MaxHosts = 1_000_000
 type Options struct {
 	// Sources are paths, or host lists with a comma in them, read in order.
 	Sources []string
+	// Dir is a directory whose group_vars and host_vars are read after those beside the
+	// sources, as Ansible reads those of its working directory; "" means none.
+	Dir string
 	// Limits bound a program: its time with all its --host calls, and what it
 	// prints.
 	Limits extcmd.Limits
@@ -28,7 +32,7 @@ type Options struct {
 // Load reads all sources. What is wrong is added to problems, and then the
 // Inventory is nil.
 func Load(ctx context.Context, opts Options, problems *problem.Problems) *Inventory {
-	l := &loader{inv: newInventory(), opts: opts, problems: problems}
+	l := &loader{inv: newInventory(), opts: opts, problems: problems, read: make(map[string]bool)}
 	before := problems.Total
 	for _, source := range opts.Sources {
 		if strings.ContainsRune(source, ',') && !exists(source) {
@@ -43,9 +47,13 @@ func Load(ctx context.Context, opts Options, problems *problem.Problems) *Invent
 			l.varsBeside(source)
 		}
 	}
+	if opts.Dir != "" && !l.read[realPath(opts.Dir)] {
+		l.varsBeside(opts.Dir)
+	}
 	if problems.Total > before {
 		return nil
 	}
+	l.inv.PassedOver = l.passedOver
 	if l.vaults > 0 {
 		l.inv.Notices = append(l.inv.Notices, fmt.Sprintf("%d encrypted files not read, such as %s", l.vaults, problem.Printable(l.vault)))
 	}
@@ -60,6 +68,17 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// realPath returns one name for all names of a directory.
+func realPath(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	return dir
+}
+
 // A loader fills an inventory.
 type loader struct {
 	inv      *Inventory
@@ -70,6 +89,9 @@ type loader struct {
 	out      int    // variables left out
 	outFirst string // what the first of them is
 	full     bool   // MaxHosts is reached, and said
+
+	passedOver []string        // see Inventory
+	read       map[string]bool // directories whose group_vars and host_vars were read
 }
 
 func (l *loader) fault(source string, f *ordered.Fault) {

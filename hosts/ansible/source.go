@@ -19,6 +19,9 @@ import (
 // maxDirs bounds how deep directories nest.
 const maxDirs = 16
 
+// maxPassedOver bounds how many files that were passed over are remembered.
+const maxPassedOver = 20
+
 // ignored are what Ansible passes over in a directory (INVENTORY_IGNORE_EXTS).
 var ignored = []string{".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".ini", ".cfg", ".retry"}
 
@@ -44,8 +47,13 @@ func (l *loader) path(ctx context.Context, path string, depth int) {
 	}
 	for _, e := range entries {
 		name := e.Name()
-		if name[0] == '.' || name == "host_vars" || name == "group_vars" || name == "vars_plugins" ||
-			slices.ContainsFunc(ignored, func(ext string) bool { return strings.HasSuffix(name, ext) }) {
+		if name[0] == '.' || name == "host_vars" || name == "group_vars" || name == "vars_plugins" {
+			continue
+		}
+		if slices.ContainsFunc(ignored, func(ext string) bool { return strings.HasSuffix(name, ext) }) {
+			if len(l.passedOver) < maxPassedOver {
+				l.passedOver = append(l.passedOver, filepath.Join(path, name))
+			}
 			continue
 		}
 		l.path(ctx, filepath.Join(path, name), depth+1)

@@ -22,6 +22,7 @@ func (l *loader) varsBeside(source string) {
 	if info, err := os.Stat(source); err != nil || !info.IsDir() {
 		base = filepath.Dir(source)
 	}
+	l.read[realPath(base)] = true
 	l.varsDir(filepath.Join(base, "group_vars"), func(name, path string) {
 		if g := l.inv.groups[name]; g != nil {
 			var told vars

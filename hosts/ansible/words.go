@@ -6,6 +6,9 @@ import (
 	"shoal/hosts/internal/problem"
 )
 
+// Words cuts an argument line into words as Python's shlex does.
+func Words(line string) ([]string, error) { return split(line) }
+
 // split cuts a host line into words as Python's shlex does with comments: quotes
 // of both kinds, \ before anything outside of them, before " and \ within "", and
 // # as the beginning of a comment wherever it is not quoted.

@@ -29,7 +29,7 @@ func (o Options) expectation() (*placeholder.Template, error) {
 	if o.Expect == "" {
 		return nil, nil
 	}
-	t, err := placeholder.Parse(o.Expect)
+	t, err := placeholder.Parse(o.Expect, placeholder.Everywhere)
 	if err != nil {
 		return nil, fmt.Errorf("reading the expected output: %w", err)
 	}

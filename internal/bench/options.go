@@ -76,7 +76,7 @@ func (o Options) Validate() error {
 	if o.Repeats < 0 || o.Warmup < 0 || o.Workers < 0 || o.SerialMax < 0 || o.Limit < 0 {
 		return errors.New("repeats, warm-ups, workers, the largest serial size and the limit cannot be negative")
 	}
-	if _, err := placeholder.Parse(o.Command); err != nil {
+	if _, err := placeholder.Parse(o.Command, placeholder.Unquoted); err != nil {
 		return fmt.Errorf("reading the command: %w", err)
 	}
 	if _, err := o.expectation(); err != nil {

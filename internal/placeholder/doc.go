@@ -15,35 +15,23 @@
 // which cannot be quoted for csh, is not tried. Without the filter the value is inserted
 // unchanged.
 //
-// A placeholder is {word} or {word|filter}. A word is a lower-case letter followed by
-// lower-case letters, digits, underscores and single dots. An unknown word or filter is an
-// error and never literal text: a mistyped {hsot} must not run on ten thousand machines.
-// Every other brace is left alone, and a { directly after $ never begins a placeholder:
+// # Which braces are placeholders
 //
-//	awk '{print $1}'      find . -exec rm {} +      echo {a,b}{a..z}{1..3}
-//	echo ${x:-${host}}    curl -d '{"k":1}'         { date; }
+// A placeholder is replaced where it stands outside quotes, and with |sh everywhere, unless
+// $, { or \ stands directly before it. Every other text is sent as it is typed, byte for
+// byte:
 //
-// # Literal braces
+//	echo hello world {index}           a placeholder
+//	awk '{print}'                      no placeholder has this name
+//	jq '{host}'   jq "{host}"          quoted; a notice says so
+//	ssh gate 'ping -c1 '{host|sh}      asked for
+//	docker ps --format '{{.Names}}'    never changed
+//	echo ${host} {a,b} \{host}         never changed
 //
-// {{host}} is the escaped form of the text {host}. Text that looks like a placeholder but
-// is none is escaped in the same way: awk '{{print}}' runs awk '{print}'.
-//
-// A command with a placeholder is a template, and so is a command in which every {{ begins
-// such an escaped {{word}}. In a template {{ means { and }} means }, read from left to
-// right, with one exception: a } that closes a single { is single too.
-//
-//	{{host}} {{x}}                    {host} {x}
-//	{{{host}}}                        {node1}
-//	{{"a":{{"h":"{host}"}}}}          {"a":{"h":"node1"}}
-//	{"a":{"h":"{host}"}}              {"a":{"h":"node1"}}
-//	echo ${a:-${b}} {host}            echo ${a:-${b}} node1
-//	f='{{{{.Names}}}} on {host}'      f='{{.Names}} on node1'
-//
-// Any other command is sent unchanged, including doubled braces:
-//
-//	docker ps --format '{{.Names}}'
-//	docker ps --format '{{range .Ports}}{{.}}{{end}}'
-//	echo ${a:-${b}}
+// Quotes are read as a POSIX shell reads them outside of here documents: '…', "…" in which
+// \ protects the next byte, and \ outside quotes. [Everywhere] replaces placeholders within
+// quotes too, and [Never] none. [Template.Notices] says what stayed as it was typed although
+// it looks like a placeholder.
 //
 // # What is sent
 //

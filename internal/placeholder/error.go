@@ -23,12 +23,11 @@ func (e *SyntaxError) Error() string {
 // Hint returns one line of advice.
 func (e *SyntaxError) Hint() string { return e.hint }
 
-func unknownWord(offset int, word, inside string) *SyntaxError {
+func unknownWord(offset int, word string) *SyntaxError {
 	return &SyntaxError{
 		Offset: offset,
 		Reason: fmt.Sprintf("there is no placeholder {%.40s}", word),
-		hint: fmt.Sprintf("placeholders are {%s}; write {{%.40s}} for the text {%.40s}",
-			strings.Join(words(), "}, {"), inside, inside),
+		hint:   fmt.Sprintf("placeholders are {%s}; --no-placeholders replaces none", strings.Join(words(), "}, {")),
 	}
 }
 
@@ -37,17 +36,5 @@ func unknownFilter(offset int, filter string) *SyntaxError {
 		Offset: offset,
 		Reason: fmt.Sprintf("there is no filter %.40q", filter),
 		hint:   "the only filter is sh, as in {host|sh}, which quotes for a POSIX shell",
-	}
-}
-
-func halfEscaped(offset int, inside string) *SyntaxError {
-	if word, _, _ := strings.Cut(inside, "|"); valueOf(word) == nil {
-		return unknownWord(offset, word, inside)
-	}
-	return &SyntaxError{
-		Offset: offset,
-		Reason: fmt.Sprintf("{{%.40s} opens two braces and closes one", inside),
-		hint: fmt.Sprintf("write {%.40s} for the placeholder, {{%.40s}} for the text {%.40s}, {{{%.40s} for a brace before the placeholder",
-			inside, inside, inside, inside),
 	}
 }

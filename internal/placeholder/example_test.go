@@ -8,7 +8,7 @@ import (
 )
 
 func ExampleParse() {
-	template, err := placeholder.Parse(`echo ${HOME} {host|sh} {index}`)
+	template, err := placeholder.Parse(`echo ${HOME} {host|sh} {index}`, placeholder.Unquoted)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -1,129 +1,169 @@
 package placeholder
 
-import "strings"
-
-// A scanner splits a command into segments, assuming that it is a template.
-type scanner struct {
-	text     string
-	segments []segment
-	literal  strings.Builder
-	open     []brace // literal braces that are still open
-
-	placeholders int
-	doubled      int // the number of {{
-	escaped      int // the number of those that begin an escaped placeholder
-}
-
-// A brace is the form of an opening brace.
-type brace bool
-
-const (
-	single brace = false
-	double brace = true
+import (
+	"fmt"
+	"strings"
 )
 
-// isTemplate reports whether the assumption was correct.
-func (s *scanner) isTemplate() bool {
-	return s.placeholders > 0 || s.escaped > 0 && s.escaped == s.doubled
+// Where says which placeholders of a command are replaced.
+type Where uint8
+
+const (
+	// Unquoted, the zero value, means those outside quotes, and those with |sh.
+	Unquoted Where = iota
+	// Everywhere means those within quotes too.
+	Everywhere
+	// Never means none.
+	Never
+)
+
+// A scanner splits a command into segments.
+type scanner struct {
+	text     string
+	where    Where
+	segments []segment
+	literal  int      // where the literal text before the next placeholder begins
+	kept     []string // placeholders that stay as they are typed, each once
+	unknown  []string // words that resemble a placeholder's, each once
 }
 
 func (s *scanner) scan() *SyntaxError {
-	for at := 0; at < len(s.text); {
-		length, err := s.step(at)
-		if err != nil {
-			return err
+	var quote byte // the open quote, 0 outside quotes
+	for at := 0; at < len(s.text); at++ {
+		switch c := s.text[at]; {
+		case c == '\\' && quote != '\'':
+			if at++; at < len(s.text) && s.text[at] == '{' {
+				s.keep(form(s.text[at:]))
+			}
+		case c == quote:
+			quote = 0
+		case quote == 0 && (c == '\'' || c == '"'):
+			quote = c
+		case c == '{':
+			inside := form(s.text[at:])
+			if inside == "" || at > 0 && s.text[at-1] == '$' {
+				continue
+			}
+			placed, err := s.place(at, inside, quote != 0)
+			if err != nil {
+				return err
+			}
+			if placed {
+				at += len(inside) + len("}")
+			}
 		}
-		at += length
 	}
-	if s.literal.Len() > 0 || len(s.segments) == 0 {
-		s.end(nil)
+	if s.literal < len(s.text) {
+		s.segments = append(s.segments, segment{literal: s.text[s.literal:]})
 	}
 	return nil
 }
 
-// step scans one token at the offset and returns its length.
-func (s *scanner) step(at int) (int, *SyntaxError) {
-	rest := s.text[at:]
-	switch {
-	case strings.HasPrefix(rest, "{{"):
-		return s.openDouble(at, rest)
-	case rest[0] == '{':
-		if inside := form(rest); inside != "" && (at == 0 || s.text[at-1] != '$') {
-			return len(inside) + len("{}"), s.place(at, inside)
-		}
-		s.open = append(s.open, single)
-	case rest[0] == '}':
-		return s.closeBrace(rest), nil
-	}
-	s.literal.WriteByte(rest[0])
-	return 1, nil
-}
-
-// openDouble scans a run of {{, each of which means {. A remaining single brace may begin
-// a placeholder and is left for the next step.
-func (s *scanner) openDouble(at int, rest string) (int, *SyntaxError) {
-	braces := len(rest) - len(strings.TrimLeft(rest, "{"))
-	pairs := braces / 2
-	s.doubled += pairs
-	for range pairs {
-		s.open = append(s.open, double)
-		s.literal.WriteByte('{')
-	}
-	if inside := form(rest[braces-1:]); inside != "" && braces%2 == 0 {
-		if !strings.HasPrefix(rest[braces+len(inside):], "}}") {
-			return 0, halfEscaped(at, inside)
-		}
-		s.escaped += pairs
-	}
-	return 2 * pairs, nil
-}
-
-// closeBrace scans } or }}, depending on the brace that it closes. If none is open, }}
-// means }.
-func (s *scanner) closeBrace(rest string) int {
-	doubled := strings.HasPrefix(rest, "}}")
-	s.literal.WriteByte('}')
-	if len(s.open) == 0 {
-		return length(doubled)
-	}
-	last := s.open[len(s.open)-1]
-	if last == double && !doubled {
-		return 1 // closes no brace
-	}
-	s.open = s.open[:len(s.open)-1]
-	return length(last == double)
-}
-
-func length(doubled bool) int {
-	if doubled {
-		return 2
-	}
-	return 1
-}
-
-// place adds the placeholder with the text inside its braces.
-func (s *scanner) place(at int, inside string) *SyntaxError {
+// place adds the placeholder with the text inside its braces, unless that stays as it is typed.
+func (s *scanner) place(at int, inside string, quoted bool) (placed bool, err *SyntaxError) {
 	word, filter, filtered := strings.Cut(inside, "|")
 	value := valueOf(word)
-	if value == nil {
-		return unknownWord(at, word, inside)
+	doubled := at > 0 && s.text[at-1] == '{'
+	asked := filtered && filter == "sh" || !quoted || s.where == Everywhere
+	switch {
+	case doubled || !asked:
+		s.keep(inside)
+		return false, nil
+	case value == nil && filtered && filter == "sh":
+		return false, unknownWord(at, word)
+	case value == nil:
+		s.suspect(word)
+		return false, nil
+	case filtered && filter != "sh":
+		return false, unknownFilter(at, filter)
 	}
-	if filtered && filter != "sh" {
-		return unknownFilter(at, filter)
-	}
-	s.placeholders++
 	p := &placeholder{word: word, value: value, quoted: filtered}
 	if name, ok := strings.CutPrefix(word, attrPrefix); ok {
 		p.attr, p.quoted = name, true
 	}
-	s.end(p)
-	return nil
+	s.segments = append(s.segments, segment{literal: s.text[s.literal:at], placeholder: p})
+	s.literal = at + len(inside) + len("{}")
+	return true, nil
 }
 
-// end completes a segment.
-func (s *scanner) end(p *placeholder) {
-	s.segments = append(s.segments, segment{literal: s.literal.String(), placeholder: p})
-	s.literal.Reset()
+// maxNoticed bounds how many words a notice names.
+const maxNoticed = 5
+
+// keep notes a placeholder that stays as it is typed.
+func (s *scanner) keep(inside string) {
+	word, _, _ := strings.Cut(inside, "|")
+	if valueOf(word) != nil {
+		s.kept = addOnce(s.kept, "{"+inside+"}")
+	}
+}
+
+// suspect notes a word that may be a mistyped placeholder.
+func (s *scanner) suspect(word string) {
+	if similar := nearest(word); similar != "" {
+		s.unknown = addOnce(s.unknown, fmt.Sprintf("{%.40s} (did you mean {%s}?)", word, similar))
+	}
+}
+
+func addOnce(list []string, text string) []string {
+	for _, known := range list {
+		if known == text {
+			return list
+		}
+	}
+	if len(list) == maxNoticed {
+		return list
+	}
+	return append(list, text)
+}
+
+// notices describes what was noted.
+func (s *scanner) notices() []string {
+	var notices []string
+	if len(s.kept) > 0 {
+		notices = append(notices, fmt.Sprintf(
+			"%s within quotes, or behind { or \\, stays in the command as typed: --placeholders replaces it within quotes, {host|sh} always does, --no-placeholders stops this notice",
+			strings.Join(s.kept, ", ")))
+	}
+	if len(s.unknown) > 0 {
+		notices = append(notices, strings.Join(s.unknown, ", ")+" stays in the command as typed: it is no placeholder")
+	}
+	return notices
+}
+
+// nearest returns the placeholder that a word was probably meant to be, or "".
+func nearest(word string) string {
+	for _, known := range words() {
+		if d := distance(word, known); d > 0 && d <= 1+len(known)/5 {
+			return known
+		}
+	}
+	return ""
+}
+
+// distance returns how many insertions, deletions, replacements and exchanges of neighbours
+// make one word of the other.
+func distance(a, b string) int {
+	before, row := make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		above := row
+		row = make([]int, len(b)+1)
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			row[j+1] = min(above[j+1]+1, row[j]+1, above[j]+cost)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		before = above
+	}
+	return row[len(b)]
 }
 
 // form returns the text inside the braces if text begins with something in the form of a

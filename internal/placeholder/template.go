@@ -10,6 +10,7 @@ import (
 // A Template is a parsed command. It is immutable and safe for concurrent use.
 type Template struct {
 	segments []segment
+	notices  []string
 }
 
 // A segment is literal text followed by a placeholder; only the last segment of a template
@@ -21,22 +22,26 @@ type segment struct {
 
 // Parse parses a command; the package comment has the rules. A blank command and a NUL
 // byte, which no shell accepts, are errors. Every error is a *[SyntaxError].
-func Parse(text string) (*Template, error) {
+func Parse(text string, where Where) (*Template, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, &SyntaxError{Reason: "it is empty", hint: "say what to run, such as uptime"}
 	}
 	if nul := strings.IndexByte(text, 0); nul >= 0 {
 		return nil, &SyntaxError{Offset: nul, Reason: "NUL byte", hint: "a command is text; send bytes through standard input"}
 	}
-	s := scanner{text: text}
+	if where == Never {
+		return &Template{segments: []segment{{literal: text}}}, nil
+	}
+	s := scanner{text: text, where: where}
 	if err := s.scan(); err != nil {
 		return nil, err
 	}
-	if !s.isTemplate() {
-		return &Template{segments: []segment{{literal: text}}}, nil
-	}
-	return &Template{segments: s.segments}, nil
+	return &Template{segments: s.segments, notices: s.notices()}, nil
 }
+
+// Notices returns messages for the user, without line breaks, about text that looks like a
+// placeholder and stays as it was typed; nil if there is none.
+func (t *Template) Notices() []string { return t.notices }
 
 // Expand returns the command for one target. User and port are the target's, else its
 // host's, else no user and fleet.DefaultPort.

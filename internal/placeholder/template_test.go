@@ -20,7 +20,7 @@ func node1() fleet.Target {
 
 func expand(t *testing.T, text string, target fleet.Target) string {
 	t.Helper()
-	template, err := placeholder.Parse(text)
+	template, err := placeholder.Parse(text, placeholder.Unquoted)
 	if err != nil {
 		t.Fatalf("Parse(%q): %v", text, err)
 	}
@@ -30,46 +30,21 @@ func expand(t *testing.T, text string, target fleet.Target) string {
 func TestExpand(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"{host}", "node1"},
+		{"echo hello world {index}", "echo hello world 7"},
 		{"echo {host} {user} {port} {index}", "echo node1 root 2222 7"},
 		{"{host}{host}", "node1node1"},
 		{"echo {host|sh}.", "echo 'node1'."},
 		{"{user|sh}@{host|sh}:{port|sh}#{index|sh}", "'root'@'node1':'2222'#'7'"},
+		{"ssh {user}@{host} %{port}", "ssh root@node1 %2222"},
 		{"a\n{host}\n", "a\nnode1\n"},
+		{"echo 'a' {host} \"b\" {index}", "echo 'a' node1 \"b\" 7"},
+		{`echo "\"" {host} \' {host} \\{host}`, `echo "\"" node1 \' node1 \\node1`},
+		{"echo ${x:-{host}} {a,b} {", "echo ${x:-node1} {a,b} {"},
+		{"awk '{print}' {host}", "awk '{print}' node1"},
+		{"docker ps --format '{{.Names}}' -f name={host}", "docker ps --format '{{.Names}}' -f name=node1"},
 
-		// A { after $ never begins a placeholder.
-		{"echo ${host} {host}", "echo ${host} node1"},
-		{"echo ${host|sh} {host}", "echo ${host|sh} node1"},
-		{"echo ${x:-{host}}", "echo ${x:-node1}"},
-		{"echo ${{host}}", "echo ${host}"},
-		{"echo $ {host}", "echo $ node1"},
-
-		// Escapes.
-		{"{{host}}", "{host}"},
-		{"{{host|sh}}", "{host|sh}"},
-		{"{{host}} {host}", "{host} node1"},
-		{"{{{host}}}", "{node1}"},
-		{"echo {{{host},b}", "echo {node1,b}"},
-		{"{{{{host}}}}", "{{host}}"},
-		{"{{{{{host}}}}}", "{{node1}}"},
-		{"awk '{{print}}'", "awk '{print}'"},
-		{"awk '{{print}} END {print x}'", "awk '{print} END {print x}'"},
-		{"jq '{a:{{b}}}'", "jq '{a:{b}}'"},
-		{"{host} {{", "node1 {"},
-		{"{host} }}", "node1 }"},
-		{"{host} }}}", "node1 }}"},
-		{"{host} }", "node1 }"},
-		{"{host} {", "node1 {"},
-		{"f='{{{{.Names}}}} on {host}'", "f='{{.Names}} on node1'"},
-
-		// }} closes a brace in the form in which it was opened.
-		{`{"a":{"h":"{host}"}}`, `{"a":{"h":"node1"}}`},
-		{`{"a":{"p":{port}}}`, `{"a":{"p":2222}}`},
-		{`{{"a":{{"h":"{host}"}}}}`, `{"a":{"h":"node1"}}`},
-		{`{{"a":{{"p":{port}}}}}`, `{"a":{"p":2222}}`},
-		{`{{"a":"}","h":{port}}}`, `{"a":"}","h":2222}`},
-		{"echo ${a:-${b}} {host}", "echo ${a:-${b}} node1"},
-		{"echo {a,{b,c}}{host}", "echo {a,{b,c}}node1"},
-		{"awk '{if(x){print $1}}' {host}", "awk '{if(x){print $1}}' node1"},
+		// The filter asks for it, also within quotes.
+		{"sh -c 'ping '{host|sh}' {host|sh}'", "sh -c 'ping ''node1'' 'node1''"},
 	} {
 		if got := expand(t, c.text, node1()); got != c.want {
 			t.Errorf("%q gives %q, want %q", c.text, got, c.want)
@@ -77,33 +52,64 @@ func TestExpand(t *testing.T) {
 	}
 }
 
-// TestUntouched has commands without placeholders, which are sent byte for byte.
+func TestEverywhereAndNever(t *testing.T) {
+	const text = `echo "{host}" '{index}' {port} {{user}} ${host} {user|sh}`
+	for where, want := range map[placeholder.Where]string{
+		placeholder.Unquoted:   `echo "{host}" '{index}' 2222 {{user}} ${host} 'root'`,
+		placeholder.Everywhere: `echo "node1" '7' 2222 {{user}} ${host} 'root'`,
+		placeholder.Never:      text,
+	} {
+		template, err := placeholder.Parse(text, where)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := template.Expand(node1()); got != want {
+			t.Errorf("%d gives %q, want %q", where, got, want)
+		}
+	}
+	for _, text := range []string{"{hsot|sh}", "{host|csh}"} {
+		if _, err := placeholder.Parse(text, placeholder.Never); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// TestUntouched has commands that are sent byte for byte, and without a notice.
 func TestUntouched(t *testing.T) {
 	for _, text := range []string{
 		"uptime",
 		"  uptime ; date\n\nid\n",
+		"awk '{print}' /etc/hostname",
+		"awk '{next}' f",
+		"awk {print}",
 		"awk '{print $1}' /etc/passwd",
 		"awk '{ if ($1 > 2) { print $2 } }'",
 		"awk 'BEGIN{{}}{}}'",
+		"jq '{name}' f",
+		"jq '{a:{b}}'",
+		"curl -s -o /dev/null -w '%{http_code}' localhost",
+		"curl -w %{http_code} localhost",
+		"git rev-parse @{u} @{upstream}",
 		"find . -exec rm {} +",
 		"xargs -I{} echo {}",
 		"echo {a,b} {1..3} {a..z} {a..z..2} {a.}",
-		"echo ${x} ${host} ${a:-${b}} ${#x} ${x%%.*}",
-		"echo ${{ matrix.os }}",
+		"echo ${x} ${host} ${host|sh} ${a:-${b}} ${#x} ${x%%.*}",
+		"echo ${{ matrix.os }} ${{x}}",
 		"curl -d '{\"k\":1}'",
 		"curl -d '{\"k\":{\"l\":[{}]}}'",
 		"docker ps --format '{{.Names}}'",
 		"docker ps --format '{{json .}}'",
 		"docker ps --format '{{range .Ports}}{{.}}{{end}}'",
-		"docker ps --format '{{.Names}} {{host}}'",
+		"python3 -c 'print(f\"{x.y} {z!r}\")'",
 		"{ date; }",
 		"echo {Host} {HOST} { host } {host } {host|} {|sh} {host||sh} {1host} {_x} {.x}",
 		"echo { } }} {{",
 		"f() { :; }",
 		"printf '\\x7b{{'",
 		"\xff{\xfe}",
+		"echo don't {host",
 	} {
-		template, err := placeholder.Parse(text)
+		template, err := placeholder.Parse(text, placeholder.Unquoted)
 		if err != nil {
 			t.Errorf("Parse(%q): %v", text, err)
 			continue
@@ -111,14 +117,41 @@ func TestUntouched(t *testing.T) {
 		if got := template.Expand(node1()); got != text {
 			t.Errorf("%q gives %q", text, got)
 		}
-		if !template.Fixed() {
-			t.Errorf("%q is not fixed", text)
+		if !template.Fixed() || template.Notices() != nil {
+			t.Errorf("%q: fixed %t, notices %q", text, template.Fixed(), template.Notices())
+		}
+	}
+}
+
+// TestKeptWithANotice has commands that are sent as typed although they may mean a
+// placeholder.
+func TestKeptWithANotice(t *testing.T) {
+	const kept = " within quotes, or behind { or \\, stays in the command as typed: --placeholders replaces it within quotes, {host|sh} always does, --no-placeholders stops this notice"
+	for text, want := range map[string]string{
+		"jq '{host}' {a}":             "{host}" + kept,
+		`jq "{host} {index} {host}"`:  "{host}, {index}" + kept,
+		"echo '{host|tojson}'":        "{host|tojson}" + kept,
+		"echo {{host}} {{port|sh}}":   "{host}, {port|sh}" + kept,
+		`echo \\{host} \{user}`:       "{user}" + kept,
+		"echo '{attr.x}'":             "{attr.x}" + kept,
+		"echo {hsot} {hosts} {ports}": "{hsot} (did you mean {host}?), {hosts} (did you mean {host}?), {ports} (did you mean {port}?) stays in the command as typed: it is no placeholder",
+	} {
+		template, err := placeholder.Parse(text, placeholder.Unquoted)
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		if got := strings.Join(template.Notices(), "; "); got != want {
+			t.Errorf("%q: notices %q, want %q", text, got, want)
+		}
+		if got := template.Expand(node1()); strings.ReplaceAll(text, "\\\\{host}", "\\\\node1") != got {
+			t.Errorf("%q gives %q", text, got)
 		}
 	}
 }
 
 func TestErrors(t *testing.T) {
-	const known = "placeholders are {host}, {user}, {port}, {index}, {attr.NAME}; "
+	const known = "placeholders are {host}, {user}, {port}, {index}, {attr.NAME}; --no-placeholders replaces none"
 	for _, c := range []struct {
 		text         string
 		offset       int
@@ -127,25 +160,12 @@ func TestErrors(t *testing.T) {
 		{"", 0, "it is empty", "say what to run, such as uptime"},
 		{" \t\n", 0, "it is empty", "say what to run, such as uptime"},
 		{"a\x00b", 1, "NUL byte", "a command is text; send bytes through standard input"},
-		{"echo {hsot}", 5, "there is no placeholder {hsot}", known + "write {{hsot}} for the text {hsot}"},
-		{"echo {host.name}", 5, "there is no placeholder {host.name}", known + "write {{host.name}} for the text {host.name}"},
-		{"awk '{print}'", 5, "there is no placeholder {print}", known + "write {{print}} for the text {print}"},
-		{"{hsot|sh}", 0, "there is no placeholder {hsot}", known + "write {{hsot|sh}} for the text {hsot|sh}"},
-		{"{host} {hsot}", 7, "there is no placeholder {hsot}", known + "write {{hsot}} for the text {hsot}"},
-		{"{{.Names}} {hsot}", 11, "there is no placeholder {hsot}", known + "write {{hsot}} for the text {hsot}"},
+		{"echo '{hsot|sh}'", 6, "there is no placeholder {hsot}", known},
 		{"{host|csh}", 0, `there is no filter "csh"`, "the only filter is sh, as in {host|sh}, which quotes for a POSIX shell"},
 		{"{host|sh|sh}", 0, `there is no filter "sh|sh"`, "the only filter is sh, as in {host|sh}, which quotes for a POSIX shell"},
-		{
-			"{{host},b}", 0, "{{host} opens two braces and closes one",
-			"write {host} for the placeholder, {{host}} for the text {host}, {{{host} for a brace before the placeholder",
-		},
-		{"{{foo},b}", 0, "there is no placeholder {foo}", known + "write {{foo}} for the text {foo}"},
-		{
-			"{" + strings.Repeat("x", 100) + "}", 0, "there is no placeholder {" + strings.Repeat("x", 40) + "}",
-			known + "write {{" + strings.Repeat("x", 40) + "}} for the text {" + strings.Repeat("x", 40) + "}",
-		},
+		{"{" + strings.Repeat("x", 100) + "|sh}", 0, "there is no placeholder {" + strings.Repeat("x", 40) + "}", known},
 	} {
-		template, err := placeholder.Parse(c.text)
+		template, err := placeholder.Parse(c.text, placeholder.Unquoted)
 		var syntax *placeholder.SyntaxError
 		if !errors.As(err, &syntax) || template != nil {
 			t.Errorf("Parse(%.40q) = %v, %v; want a SyntaxError", c.text, template, err)
@@ -156,7 +176,7 @@ func TestErrors(t *testing.T) {
 				c.text, syntax.Offset, syntax.Reason, syntax.Hint(), c.offset, c.reason, c.hint)
 		}
 	}
-	_, err := placeholder.Parse("echo {hsot}")
+	_, err := placeholder.Parse("echo {hsot|sh}", placeholder.Unquoted)
 	if want := "command: position 6: there is no placeholder {hsot}"; err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)
 	}
@@ -181,9 +201,9 @@ func TestWhoseUserAndPort(t *testing.T) {
 
 func TestFixed(t *testing.T) {
 	for text, want := range map[string]bool{
-		"uptime": true, "{{host}}": true, "{host}": false, "a{index}b": false,
+		"uptime": true, "{{host}}": true, "'{host}'": true, "{host}": false, "a{index}b": false,
 	} {
-		template, err := placeholder.Parse(text)
+		template, err := placeholder.Parse(text, placeholder.Unquoted)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +216,7 @@ func TestFixed(t *testing.T) {
 // TestShellsReadBack passes quoted values to every shell that may be a login shell, next
 // to each other, so that a quote that ends early is visible (I03).
 func TestShellsReadBack(t *testing.T) {
-	template, err := placeholder.Parse("printf '%s|' {host|sh} {user|sh} {attr.a} {attr.b}")
+	template, err := placeholder.Parse("printf '%s|' {host|sh} {user|sh} {attr.a} {attr.b}", placeholder.Unquoted)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +248,7 @@ func TestShellsReadBack(t *testing.T) {
 
 // A newline ends the quotes in csh, so the rest would be a command.
 func TestUnquotable(t *testing.T) {
-	template, err := placeholder.Parse("echo {host} {user|sh} {attr.a}")
+	template, err := placeholder.Parse("echo {host} {user|sh} {attr.a}", placeholder.Unquoted)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,18 +261,17 @@ func TestUnquotable(t *testing.T) {
 	}
 }
 
-// TestEscapingIsInvertible writes any text as a template by doubling its braces.
-func TestEscapingIsInvertible(t *testing.T) {
-	double := strings.NewReplacer("{", "{{", "}", "}}")
+// A command in quotes, whatever it is, is never changed; and without braces none is.
+func TestQuotedTextStays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		// Braces are balanced, as in any shell command written this way.
-		text := rapid.StringMatching(`(\{[a-z$ ."|]*\}|[a-z$ ."|])*`).Draw(t, "text")
-		template, err := placeholder.Parse(double.Replace(text) + " {host}")
+		text := rapid.StringMatching(`[a-z{}$%@ ."\\]*`).Draw(t, "text")
+		command := "echo '" + text + "' {host}"
+		template, err := placeholder.Parse(command, placeholder.Unquoted)
 		if err != nil {
-			t.Fatalf("%q: %v", text, err)
+			t.Fatalf("%q: %v", command, err)
 		}
-		if got := template.Expand(node1()); got != text+" node1" {
-			t.Fatalf("%q gives %q", text, got)
+		if got := template.Expand(node1()); got != "echo '"+text+"' node1" {
+			t.Fatalf("%q gives %q", command, got)
 		}
 	})
 }
@@ -265,7 +284,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		template, err := placeholder.Parse(text)
+		template, err := placeholder.Parse(text, placeholder.Unquoted)
 		if err != nil {
 			var syntax *placeholder.SyntaxError
 			if !errors.As(err, &syntax) || syntax.Offset > len(text) || syntax.Hint() == "" {
@@ -292,7 +311,7 @@ func (a attrs) Attr(name string) (string, bool) {
 }
 
 func TestAttributesAreQuotedAndNeeded(t *testing.T) {
-	tmpl, err := placeholder.Parse("echo {attr.env} {attr.rack|sh} {host}")
+	tmpl, err := placeholder.Parse("echo {attr.env} {attr.rack|sh} {host}", placeholder.Unquoted)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,7 +103,7 @@ func traceTarget(ctx context.Context, opts shoal.Options, name, text string) (fl
 	if err != nil {
 		return fleet.Target{}, fmt.Errorf("reading the host %q: %w", name, err)
 	}
-	template, err := placeholder.Parse(text)
+	template, err := placeholder.Parse(text, placeholder.Unquoted)
 	if err != nil {
 		return fleet.Target{}, fmt.Errorf("reading the command: %w", err)
 	}

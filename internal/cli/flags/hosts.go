@@ -60,13 +60,13 @@ type HostFlags struct {
 // Targets returns the flags that name hosts.
 func (f *HostFlags) Targets() FlagGroup {
 	g := NewGroup("Targets")
-	g.StringArrayVarP(&f.Hosts, "hosts", "w", nil, "hosts: `EXPR` such as node[001-100],root@db:2222; - reads them from standard input, ^FILE from a file")
+	g.StringArrayVarP(&f.Hosts, "hosts", "w", nil, "hosts: `EXPR` such as node[001-100],root@db:2222; - reads them from standard input, ^FILE from a file; with a source of hosts, those of it")
 	g.StringArrayVarP(&f.exclude, "exclude", "x", nil, "leave these hosts out: `EXPR` as for -w")
 	g.StringArrayVar(&f.Hostfiles, "hostfile", nil, "read hosts from `FILE`, one expression a line, with [group] lines and name=value attributes; - is standard input")
 	g.StringArrayVarP(&f.groups, "group", "g", nil, "the hosts of `GROUP`: @GROUP of ClusterShell's groups.conf, of a host file or of an inventory")
 	g.BoolVarP(&f.all, "all", "a", false, "all hosts of the default source of groups")
 	g.StringArrayVarP(&f.Inventories, "inventory", "i", nil, "Ansible inventory: a file (INI, YAML), a program or a directory at `PATH`")
-	g.StringArrayVar(&f.limits, "limit", nil, "choose from inventories and host files by Ansible's `PATTERN`, such as web:!db:&eu")
+	g.StringArrayVar(&f.limits, "limit", nil, "keep the hosts that match Ansible's `PATTERN`, such as web:!db:&eu or @site.retry")
 	g.StringArrayVar(&f.hostsFrom, "hosts-from", nil, "read hosts from what `CMD` prints, run by sh -c")
 	g.BoolVar(&f.configHosts, "config-hosts", false, "the hosts that ssh_config names")
 	g.Var(&f.sourceTimeout, "source-timeout", "for each program that names hosts: of --hosts-from, an inventory or a group (default 60s)")
@@ -228,15 +228,15 @@ func (f *HostFlags) Load(ctx context.Context, opts *shoal.Options, stdio console
 		Files:    f.Hostfiles,
 		Commands: f.hostsFrom, CommandTimeout: f.sourceTimeout.Duration(), Waiting: waiting,
 		ConfigHosts: named,
-		Inventories: f.Inventories,
-		Patterns:    f.limits,
-		Groups:      ClusterShellGroups(ctx, groups.Limits{Timeout: f.sourceTimeout.Duration(), Waiting: waiting}),
-		Where:       f.where,
-		Pick:        f.pick,
-		Seed:        f.seed,
-		Stdin:       stdio.In,
-		User:        user,
-		Port:        f.port,
+		Inventories: f.Inventories, VarsDir: ".",
+		Patterns: f.limits,
+		Groups:   ClusterShellGroups(ctx, groups.Limits{Timeout: f.sourceTimeout.Duration(), Waiting: waiting}),
+		Where:    f.where,
+		Pick:     f.pick,
+		Seed:     f.seed,
+		Stdin:    stdio.In,
+		User:     user,
+		Port:     f.port,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the hosts: %w", err)

@@ -131,10 +131,10 @@ func shortened(s string, columns int) string {
 func NewShow(stdio console.Stdio) *cobra.Command {
 	var f display.OutputFlags
 	var which string
-	cmd, _ := journalCommand(stdio.Err, false, "show [flags] RUN [HOST...]", "Show what happened in a run, again",
+	cmd, _ := journalCommand(stdio.Err, false, "show [flags] RUN [EXPR...]", "Show what happened in a run, again",
 		`Show the results of a run, or of some of its hosts, from the journal: as they
 would have been shown then, by the same flags.`,
-		"  shoal show last -b\n  shoal show last web07\n  shoal show last --only failed,cause=auth", cobra.MinimumNArgs(1),
+		"  shoal show last -b\n  shoal show last 'web[01-07]'\n  shoal show last --only failed,cause=auth", cobra.MinimumNArgs(1),
 		func(ctx context.Context, j *journal.Journal, args []string) error {
 			return show(ctx, j, args[0], args[1:], which, &f, stdio)
 		})
@@ -165,13 +165,17 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 		}
 		selector = s
 	}
-	if len(hosts) > 0 {
-		named, all := journal.Hosts(hosts...), selector
-		selector = func(e *journal.Entry) bool { return named(e) && all(e) }
-	}
 	id, err := j.Resolve(ctx, name)
 	if err != nil {
 		return err
+	}
+	if len(hosts) > 0 {
+		named, err := namedHosts(ctx, j, id, hosts)
+		if err != nil {
+			return err
+		}
+		all := selector
+		selector = func(e *journal.Entry) bool { return named(e) && all(e) }
 	}
 	info, err := j.Run(ctx, id)
 	if err != nil {

@@ -22,6 +22,8 @@ import (
 type hostsFlags struct {
 	operands operands
 	groups   expr.Groups
+	// hostfiles and inventories are sources of hosts and groups.
+	hostfiles, inventories []string
 
 	expand, fold, count bool
 	list                int
@@ -46,13 +48,19 @@ func newHostsWith(stdio console.Stdio, groups expr.Groups) *cobra.Command {
 		Long: `Work on host expressions, as ClusterShell's nodeset does. Expressions are united
 from left to right; -x, -i and -X apply to what stands before them. "-" reads
 standard input, as does a line without expressions: expressions separated by
-blanks, and comments after #. A blank expression stands for no hosts.`,
+blanks, and comments after #. A blank expression stands for no hosts.
+
+With --inventory or --hostfile, expressions know the hosts and groups there;
+without expressions all hosts are meant, and without any of the commands they
+are listed with their groups and attributes.`,
 		Example: `  shoal hosts node7 node3 node9 node8              node[3,7-9]
   shoal hosts -e -S '\n' 'node[08-10]'             a name a line
   shoal hosts -c 'rack[1-3]node[1-20]!rack2node7'  59
   shoal hosts 'web[1-9]' -x web3 -i 'web[2-6]'     web[2,4-6]
   shoal hosts --split 3 'node[1-100]'              three lines
-  shoal run --hostfile hosts -q | shoal hosts -c      hosts in a file`,
+  shoal hosts -c --hostfile hosts                  hosts in a file
+  shoal hosts -i inventory/                        hosts, groups, attributes
+  shoal hosts -e --inventory inventory/ @web       the hosts of a group`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args, stdio) },
 	}
 	// The order of flags and operands matters, so they are parsed one by one.
@@ -72,14 +80,16 @@ func (f *hostsFlags) commands() flags.FlagGroup {
 
 func (f *hostsFlags) operations() flags.FlagGroup {
 	g := flags.NewGroup("Operations, from left to right")
-	g.VarP(operandFlag{&f.operands, exclude}, "exclude", "x", "leave out the hosts of `EXPR`")
-	g.VarP(operandFlag{&f.operands, intersect}, "intersection", "i", "keep only the hosts that are in `EXPR` too")
-	g.VarP(operandFlag{&f.operands, xor}, "xor", "X", "keep the hosts that are on one side only, here or in `EXPR`")
+	g.VarP(operandFlag{to: &f.operands, op: exclude}, "exclude", "x", "leave out the hosts of `EXPR`")
+	g.VarP(operandFlag{to: &f.operands, op: intersect, inventories: &f.inventories}, "intersection", "i", "keep only the hosts that are in `EXPR` too; a path without hosts before it is an --inventory")
+	g.VarP(operandFlag{to: &f.operands, op: xor}, "xor", "X", "keep the hosts that are on one side only, here or in `EXPR`")
 	return g
 }
 
 func (f *hostsFlags) options() flags.FlagGroup {
 	g := flags.NewGroup("Options")
+	g.StringArrayVar(&f.inventories, "inventory", nil, "hosts and groups of the Ansible inventory at `PATH`")
+	g.StringArrayVar(&f.hostfiles, "hostfile", nil, "hosts and groups of a host `FILE`")
 	g.BoolVarP(&f.all, "all", "a", false, "begin with all hosts of the group source")
 	g.StringVarP(&f.source, "groupsource", "s", "", "take groups from `SOURCE` where an expression names none")
 	g.BoolVarP(&f.rangeset, "rangeset", "R", false, "work on bare ranges, such as 1-5,8, in place of names")
@@ -102,12 +112,20 @@ func (f *hostsFlags) run(cmd *cobra.Command, args []string, stdio console.Stdio)
 	if err := f.validate(cmd); err != nil {
 		return err
 	}
+	list, err := f.sources(cmd.Context(), stdio)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(stdio.Out)
+	if list != nil && len(f.operands) == 0 && !f.expand && !f.fold && !f.count && f.list == 0 {
+		printList(out, list)
+		return flush(out)
+	}
 	c := newCalculator(f, stdio.In)
 	set, err := c.calculate()
 	if err != nil {
 		return err
 	}
-	out := bufio.NewWriter(stdio.Out)
 	if f.list > 0 {
 		err = c.printGroups(out, set)
 	} else {
@@ -116,7 +134,11 @@ func (f *hostsFlags) run(cmd *cobra.Command, args []string, stdio console.Stdio)
 	if err != nil {
 		return err
 	}
-	if err := out.Flush(); err != nil {
+	return flush(out)
+}
+
+func flush(w *bufio.Writer) error {
+	if err := w.Flush(); err != nil {
 		return fmt.Errorf("printing hosts: %w", err)
 	}
 	return nil

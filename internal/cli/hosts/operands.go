@@ -1,6 +1,8 @@
 package hosts
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"shoal/hosts/expr"
@@ -41,6 +43,8 @@ type operands []operand
 type operandFlag struct {
 	to *operands
 	op operation
+	// inventories, if not nil, takes a path that no hosts stand before.
+	inventories *[]string
 }
 
 // String and Type implement pflag.Value.
@@ -49,8 +53,18 @@ func (f operandFlag) Type() string   { return "expression" }
 
 // Set implements pflag.Value.
 func (f operandFlag) Set(text string) error {
+	if f.inventories != nil && len(*f.to) == 0 && isPath(text) {
+		*f.inventories = append(*f.inventories, text)
+		return nil
+	}
 	*f.to = append(*f.to, operand{f.op, text})
 	return nil
+}
+
+// isPath reports whether a text has a slash outside of the ranges of a host expression.
+func isPath(text string) bool {
+	slash, bracket := strings.IndexByte(text, '/'), strings.IndexByte(text, '[')
+	return slash >= 0 && (bracket < 0 || slash < bracket)
 }
 
 // read parses the rest of the command line from the first operand on. Flags of

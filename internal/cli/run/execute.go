@@ -39,6 +39,10 @@ type Execution struct {
 // its error is a [console.ExitError].
 func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	opts, h := x.Opts, &x.Header
+	input := unsent{from: stdio.In, notify: stdio.Err}
+	if err := input.check(); err != nil {
+		return err
+	}
 	opts.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
 	opts.Engine.Clock = clock.New()
 	defer opts.Engine.Clock.Close()
@@ -93,6 +97,8 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	}
 	failed := takeAll(stillUnknown(results, x.Rerun), out, kept, stop)
 	tell(out.Stderr)
+	input.notify = out.Stderr
+	_ = input.check()                                   // what came since
 	out.Summary.Elapsed = max(0, time.Since(h.Started)) // of a resumed run too, by the wall clock
 	out.Summary.Interrupted = stop.Requested() || ctx.Err() != nil
 	if failed != nil && out.Summary.Targets() == 0 {

@@ -33,8 +33,13 @@ func New(stdio console.Stdio) *cobra.Command {
 		Short: "Run a command on many hosts and tell what happened on each",
 		Long: `Run a command on many hosts over SSH and tell what happened on each.
 
-COMMAND is given to the login shell of each host. {host}, {user}, {port} and
-{index} in it are replaced for each target; {host|sh} is quoted for the shell.
+COMMAND is given to the login shell of each host. {host}, {user}, {port},
+{index} and {attr.NAME} are replaced for each target where they stand outside
+quotes and not behind $, { or \; {host|sh} is replaced everywhere, and quoted.
+
+A source (--hostfile, -i, --config-hosts, --hosts-from) says which hosts exist;
+-w, -g and -a choose from it, or name hosts that no source has. Without them all
+are chosen; --limit, --where, -x and --pick narrow the choice.
 
 ` + steering,
 		Example: `  shoal run -w web[01-20] uptime
@@ -72,9 +77,12 @@ func run(ctx context.Context, f *RunFlags, text string, stdio console.Stdio) err
 	case f.estimate:
 		return printEstimate(stdio.Out, opts, total)
 	}
-	template, err := placeholder.Parse(text)
+	template, err := placeholder.Parse(text, f.where())
 	if err != nil {
 		return fmt.Errorf("reading the command: %w", err)
+	}
+	for _, n := range template.Notices() {
+		console.Say(stdio.Err, "%s", ui.Visible(n))
 	}
 	canary, err := ParseCanaries(f.Canary, list.Hosts, true)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"shoal"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
+	"shoal/internal/placeholder"
 )
 
 // RunFlags are the flags of shoal run.
@@ -21,6 +22,8 @@ type RunFlags struct {
 	RemoteFlags
 	repeat                 int
 	list, dryRun, estimate bool
+	// placeholders and noPlaceholders say which placeholders of the command are replaced.
+	placeholders, noPlaceholders bool
 
 	Given     *pflag.FlagSet // the command's whole flag set
 	KeptNames []string       // the names of the flags that the journal keeps
@@ -33,6 +36,8 @@ func (f *RunFlags) groups() []flags.FlagGroup {
 	targets.BoolVarP(&f.list, "list-hosts", "q", false, "print the hosts, folded, and do nothing")
 	targets.BoolVar(&f.dryRun, "dry-run", false, "print what would run where, how and why, and do nothing")
 	targets.BoolVar(&f.estimate, "estimate", false, "print what the run would need of this machine, and do nothing")
+	targets.BoolVar(&f.placeholders, "placeholders", false, "replace {host} and the like in the command within quotes too")
+	targets.BoolVar(&f.noPlaceholders, "no-placeholders", false, "send the command as typed, and replace nothing in it")
 	connection, control := f.Connection(), f.Control()
 	f.KeptNames = KeptFlags(connection, control)
 	return []flags.FlagGroup{targets, connection, control, f.Remote(), f.Output(), f.journal()}
@@ -66,6 +71,17 @@ func WithAliases(cmd *cobra.Command) {
 	})
 }
 
+// where says which placeholders are replaced.
+func (f *RunFlags) where() placeholder.Where {
+	switch {
+	case f.noPlaceholders:
+		return placeholder.Never
+	case f.placeholders:
+		return placeholder.Everywhere
+	}
+	return placeholder.Unquoted
+}
+
 // options returns the library's options, without those that only one run has.
 func (f *RunFlags) options() (shoal.Options, error) {
 	o, err := f.HostFlags.Options()
@@ -91,6 +107,8 @@ func (f *RunFlags) validate(command string) error {
 	switch err := f.OutputFlags.Validate(); {
 	case err != nil:
 		return err
+	case f.placeholders && f.noPlaceholders:
+		return fmt.Errorf("--placeholders and --no-placeholders cannot go together")
 	case f.repeat < 1:
 		return fmt.Errorf("--repeat %d: each host is targeted once at least", f.repeat)
 	case strings.TrimSpace(command) == "" && !f.list && !f.estimate:

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -60,6 +61,7 @@ type Config struct {
 	names       [numOps]string     // the first name of each
 	algorithms  [numLists][]string // offered by default
 	commandLine *file
+	perHost     *perHost
 	files       []*file // the user's, then the system's
 	wantFinal   bool    // there is a Match final
 	exec        *execCache
@@ -95,7 +97,8 @@ func Load(o LoadOptions) (*Config, error) {
 	for id := range numLists {
 		c.algorithms[id] = o.Algorithms.get(id).Default
 	}
-	c.commandLine = l.readOptions(o.Set)
+	c.commandLine = l.readOptions(CommandLine, o.Set)
+	c.perHost = &perHost{base: *l, parsed: make(map[string]*file)}
 	if c.files, err = l.readAll(&o); err != nil {
 		return nil, fmt.Errorf("reading the SSH configuration: %w", err)
 	}
@@ -123,11 +126,11 @@ func (l *loader) readAll(o *LoadOptions) ([]*file, error) {
 	return []*file{user, system}, err
 }
 
-// readOptions parses the -o options.
-func (l *loader) readOptions(options []string) *file {
-	f := &file{path: CommandLine, plain: true}
+// readOptions parses options in the form of -o.
+func (l *loader) readOptions(path string, options []string) *file {
+	f := &file{path: path, plain: true}
 	for i, text := range options {
-		in := &line{loader: l, source: &Source{CommandLine, i + 1}, user: true}
+		in := &line{loader: l, source: &Source{path, i + 1}, user: true}
 		used, err := in.read(text)
 		if err == nil && used {
 			err = f.add(in.node)
@@ -138,6 +141,42 @@ func (l *loader) readOptions(options []string) *file {
 	}
 	f.link()
 	return f
+}
+
+// perHost parses the options of single hosts, equal ones once.
+type perHost struct {
+	base loader // as it was before anything was read
+
+	mu     sync.Mutex
+	parsed map[string]*file
+}
+
+// maxPerHost bounds how many different lists of options are remembered.
+const maxPerHost = 4096
+
+// read returns nil for no options.
+func (p *perHost) read(options []string) (*file, error) {
+	if len(options) == 0 {
+		return nil, nil //nolint:nilnil // no options are no error
+	}
+	key := strings.Join(options, "\x00")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f := p.parsed[key]; f != nil {
+		return f, nil
+	}
+	l := p.base
+	l.problems = nil
+	f := l.readOptions(hostOptions, options)
+	l.checkUnknown([]*file{f})
+	if len(l.problems) > 0 {
+		return nil, l.problems
+	}
+	if len(p.parsed) >= maxPerHost {
+		clear(p.parsed)
+	}
+	p.parsed[key] = f
+	return f, nil
 }
 
 var errUnknownKeyword = errors.New("unknown keyword\nhint: if a newer ssh knows it, name it in IgnoreUnknown, above this line")

@@ -17,6 +17,9 @@ type Options struct {
 	Jump string
 	// Command is the remote command, for Match command.
 	Command string
+	// Set are options for this host only, as ssh -o takes them. Those of LoadOptions come
+	// before them.
+	Set []string
 }
 
 // Resolve returns the configuration of a host, named as on ssh's command line but without user
@@ -94,7 +97,14 @@ func (e *evaluation) applyOptions(commandLine bool) error {
 		return nil
 	}
 	active := true
-	return e.file(e.config.commandLine, &active, false)
+	if err := e.file(e.config.commandLine, &active, false); err != nil {
+		return err
+	}
+	f, err := e.config.perHost.read(e.options.Set)
+	if f == nil || err != nil {
+		return err
+	}
+	return e.file(f, &active, false)
 }
 
 // finalPass evaluates the files once more if canonicalization or a Match final requires it:

@@ -8,6 +8,9 @@ import (
 // CommandLine is the File of a [Source] for -o options and for the Options of Resolve.
 const CommandLine = "command line"
 
+// hostOptions is the File of a [Source] for Options.Set.
+const hostOptions = "the host's own options"
+
 // A Source is the origin of a value. The zero value means OpenSSH's default.
 type Source struct {
 	File string // path of the file, or CommandLine

@@ -1,0 +1,156 @@
+package hosts_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shoal/hosts"
+)
+
+// Every kind of source only says which hosts exist once something chooses from it.
+func TestSourcesAreChosenFrom(t *testing.T) {
+	file := write(t, "[web]\nweb[1-3] env=prod\nroot@web1:2222\n[db]\ndb[1-2] env=test\n")
+	inventory := put(t, "hosts", "[web]\nweb[1:3] env=prod\n[db]\ndb[1:2] env=test\n")
+	sources := map[string]hosts.Options{
+		"a host file":  {Files: []string{file}},
+		"a command":    {Commands: []string{"cat " + file}},
+		"ssh_config":   {ConfigHosts: strings.Fields("web1 web2 web3 db1 db2")},
+		"an inventory": {Inventories: []string{inventory}},
+	}
+	for name, source := range sources {
+		hasGroups := name != "ssh_config"
+		for _, c := range []struct {
+			choose       func(o *hosts.Options)
+			want, notice string
+			groups, file bool // needs groups; a file has a second login of web1
+		}{
+			{choose: func(*hosts.Options) {}, want: "web1 web2 web3 db1 db2", file: true},
+			{choose: func(o *hosts.Options) { o.Hosts = []string{"web1"} }, want: "web1", file: true},
+			{choose: func(o *hosts.Options) { o.Hosts = []string{"web*!web1"} }, want: "web2 web3"},
+			{choose: func(o *hosts.Options) { o.Hosts = []string{"@db"} }, want: "db1 db2", groups: true},
+			{choose: func(o *hosts.Options) { o.Hosts, o.Exclude = []string{"@web"}, []string{"web[1-2]"} }, want: "web3", groups: true},
+			{choose: func(o *hosts.Options) { o.Patterns = []string{"web2:web3"} }, want: "web2 web3"},
+			{choose: func(o *hosts.Options) { o.Hosts, o.Patterns = []string{"web2,db1"}, []string{"web*"} }, want: "web2"},
+			{choose: func(o *hosts.Options) { o.Hosts, o.Where = []string{"web2,db1"}, "env==test" }, want: "db1", groups: true},
+			{choose: func(o *hosts.Options) { o.Hosts = []string{"DB2"} }, want: "DB2"},
+			{choose: func(o *hosts.Options) { o.Hosts = []string{"me@db2:24,new"} }, want: "me@db2:24 new", notice: "1 host of -w not in the sources: new"},
+		} {
+			if c.groups && !hasGroups || c.file && (name == "a host file" || name == "a command") {
+				continue
+			}
+			o := source
+			c.choose(&o)
+			l := load(t, o)
+			if diff := cmp.Diff(strings.Fields(c.want), namesOf(l)); diff != "" {
+				t.Errorf("%s, %+v (-want +got):\n%s", name, o, diff)
+			}
+			if got := strings.Join(l.Notices, "; "); got != c.notice {
+				t.Errorf("%s, %+v: notices %q, want %q", name, o, got, c.notice)
+			}
+		}
+	}
+	for want, named := range map[string]string{"web1 root@web1:2222": "web1", "root@web1:2222": "root@web1", "me@web1 me@web1:2222": "me@web1"} {
+		l := load(t, hosts.Options{Files: []string{file}, Hosts: []string{named}})
+		if diff := cmp.Diff(strings.Fields(want), namesOf(l)); diff != "" || l.Notices != nil {
+			t.Errorf("-w %s (-want +got):\n%s\n%q", named, diff, l.Notices)
+		}
+		if env, _ := l.Entry(0).Attrs.Attr("env"); named == "web1" && env != "prod" {
+			t.Errorf("-w %s: env is %q", named, env)
+		}
+	}
+}
+
+func TestNothingIsLeft(t *testing.T) {
+	file := write(t, "web1\n")
+	p := problems(t, hosts.Options{Files: []string{file}, Hosts: []string{"db1"}, Patterns: []string{"web1"}})
+	if p.Total != 1 || !strings.Contains(p.List[0].Reason, "chooses none of those that -w names") {
+		t.Error(p)
+	}
+	dir := filepath.Dir(put(t, "inv/hosts.ini", "[web]\nweb1\n"))
+	p = problems(t, hosts.Options{Inventories: []string{dir}})
+	if p.Total != 1 || !strings.Contains(p.List[0].Reason, "hosts.ini") || p.List[0].Hint != "name the file itself: -i "+filepath.Join(dir, "hosts.ini") {
+		t.Error(p)
+	}
+}
+
+func TestLimitFile(t *testing.T) {
+	file, retry := write(t, "web[1-5]\n"), write(t, "web2\r\n\n# web3\nweb4\n")
+	l := load(t, hosts.Options{Files: []string{file}, Patterns: []string{"@" + retry, "!web4"}})
+	if diff := cmp.Diff([]string{"web2"}, namesOf(l)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for path, reason := range map[string]string{write(t, "\n"): "the file names no hosts", "nowhere": "reading hosts: open nowhere: no such file or directory"} {
+		p := problems(t, hosts.Options{Files: []string{file}, Patterns: []string{"@" + path}})
+		if p.Total != 1 || p.List[0].Reason != reason {
+			t.Errorf("%s: %v", path, p)
+		}
+	}
+}
+
+// The layout of many repositories; ansible-inventory gives these values.
+func TestVariablesOfTheWorkingDirectory(t *testing.T) {
+	path := put(t, "inventories/prod/hosts", "[web]\nweb1\nweb2 ansible_host=own\n",
+		"inventories/prod/group_vars/all.yml", "ansible_user: beside\nansible_port: 22\n",
+		"inventories/prod/group_vars/web.yml", "ansible_port: 2222\n",
+		"group_vars/all.yml", "ansible_user: deploy\nansible_port: 23\n", "host_vars/web1.yml", "ansible_host: 10.9.9.9\n")
+	dir := filepath.Dir(filepath.Dir(filepath.Dir(path)))
+	got := []string{}
+	for _, dir := range []string{dir, ""} {
+		l := load(t, hosts.Options{Inventories: []string{path}, VarsDir: dir})
+		for i := range l.Hosts {
+			got = append(got, l.Hosts[i].String()+" "+l.Entry(i).Address)
+		}
+	}
+	want := []string{"deploy@web1:2222 10.9.9.9", "deploy@web2:2222 own", "beside@web1:2222 ", "beside@web2:2222 own"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestSSHArguments(t *testing.T) {
+	for args, want := range map[string]string{
+		"-o ProxyJump=me@bastion":       "ProxyJump=me@bastion",
+		"-J bastion -p2222 -4 -CAq":     "ProxyJump=bastion Port=2222 AddressFamily=inet Compression=yes ForwardAgent=yes LogLevel=QUIET",
+		`-oProxyCommand="nc %h %p" -vT`: "ProxyCommand=nc %h %p LogLevel=DEBUG RequestTTY=no",
+		`-i ~/k -o 'User me'`:           "IdentityFile=~/k User me",
+		"-J {{ gate }}":                 "ProxyJump=gate.example.org",
+	} {
+		path := put(t, "hosts", "all:\n  hosts:\n    h:\n      gate: '{{ gate_name }}.example.org'\n      gate_name: gate\n      ansible_ssh_common_args: |-\n        "+args+"\n")
+		l := load(t, hosts.Options{Inventories: []string{path}})
+		if got := strings.Join(l.Entry(0).SSHOptions, " "); got != want {
+			t.Errorf("%s: %q, want %q", args, got, want)
+		}
+	}
+	path := put(t, "hosts", `h ansible_ssh_args="-o A=1" ansible_ssh_extra_args="-o C=3" ansible_ssh_common_args="-o B=2"`)
+	if got := strings.Join(load(t, hosts.Options{Inventories: []string{path}}).Entry(0).SSHOptions, " "); got != "A=1 B=2 C=3" {
+		t.Errorf("order: %q", got)
+	}
+	for args, reason := range map[string]string{
+		"-F other":   "ssh's option -F is not taken",
+		"-L 1:a:2":   "ssh's option -L is not taken",
+		"-J":         "ssh's option -J has no value",
+		"host":       `"host" is no option of ssh`,
+		"-o 'a":      "quote ' is not closed",
+		"-J {{ x }}": `the template "-J {{ x }}" names x, which is not set for this host`,
+	} {
+		path := put(t, "hosts", "h ansible_ssh_common_args=\""+args+"\"\n")
+		p := problems(t, hosts.Options{Inventories: []string{path}})
+		if p.Total != 1 || p.List[0].Reason != "ansible_ssh_common_args: "+reason {
+			t.Errorf("%s: %v", args, p)
+		}
+	}
+}
+
+func TestUserInAnInventorysName(t *testing.T) {
+	path := put(t, "hosts", "[gate]\nec2-user@10.0.0.5\nroot@db ansible_user=dba\n")
+	for _, o := range []hosts.Options{{}, {Hosts: []string{"@gate"}}, {Hosts: []string{"10.0.0.5,db"}}, {Patterns: []string{"gate"}}} {
+		o.Inventories = []string{path}
+		l := load(t, o)
+		if diff := cmp.Diff([]string{"ec2-user@10.0.0.5", "dba@db"}, namesOf(l)); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", o, diff)
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package history
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"shoal/hosts/expr"
+	"shoal/hosts/groups"
+	"shoal/internal/cli/flags"
+	"shoal/internal/journal"
+)
+
+// namedHosts selects the targets of a run that host expressions name; wildcards choose among
+// the run's hosts. A host that the run never had is an error, unless a group brought it.
+func namedHosts(ctx context.Context, j *journal.Journal, run string, expressions []string) (journal.Selector, error) {
+	known := make(map[string]bool)
+	var names []string
+	for e, err := range j.Show(ctx, run, journal.All) {
+		if err != nil {
+			return nil, err
+		}
+		if name := e.Target.Host.Name; !known[name] {
+			known[name] = true
+			names = append(names, name)
+		}
+		known[e.Target.Host.String()] = true
+	}
+	own := &groups.Static{Name: "run", Members: func(group string) ([]string, bool) { return names, group == "all" }}
+	resolver := expr.NewResolver(groups.Chain{First: own, Then: flags.ClusterShellGroups(ctx, groups.Limits{})})
+	var chosen, missing []string
+	for _, text := range expressions {
+		e, err := resolver.Parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("reading the hosts %.80q: %w", text, err)
+		}
+		before := len(chosen)
+		for name := range e.Names() {
+			if known[name] {
+				chosen = append(chosen, name)
+			} else if !strings.HasPrefix(text, "@") {
+				missing = append(missing, name)
+			}
+		}
+		if len(chosen) == before && len(missing) == 0 {
+			return nil, fmt.Errorf("the run %s had no host of %.80q\nhint: shoal show %[1]s shows all of them", run, text)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("the run %s had no host %.200s\nhint: shoal show %[1]s shows all of them", run, expr.Fold(missing))
+	}
+	return journal.Hosts(chosen...), nil
+}
