@@ -18,6 +18,8 @@ type Route struct {
 	ProxyCommand []string
 
 	// Listed is the host's address in the inventory, which ssh_config is searched for,
-	// and KeyFile the private key file named there; "" means none.
+	// and KeyFile the private key file named there; "" means none. Options are the
+	// host's own options of ssh there, Key=Value.
 	Listed, KeyFile string
+	Options         []string
 }

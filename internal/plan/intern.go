@@ -51,7 +51,7 @@ func keyOf(s *ssh.Settings) key {
 type endpointKey struct {
 	user                                    string
 	port                                    uint16
-	address, alias, proxy, listed, identity string
+	address, alias, proxy, listed, identity, options string
 	settings                                *ssh.Settings
 	jump                                    *ssh.Target
 }
@@ -102,6 +102,9 @@ func (p *Planner) shareEndpoint(e *ssh.Endpoint) *ssh.Endpoint {
 	}
 	if len(e.ProxyCommand) > 0 {
 		k.proxy = fmt.Sprintf("%q", e.ProxyCommand)
+	}
+	if len(e.Options) > 0 {
+		k.options = fmt.Sprintf("%q", e.Options)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

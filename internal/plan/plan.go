@@ -132,7 +132,7 @@ func (p *Planner) Explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 	earlier := t.Route
 	switch {
 	case earlier != nil:
-		e = hosts.Entry{Address: earlier.Listed, IdentityFile: earlier.KeyFile}
+		e = hosts.Entry{Address: earlier.Listed, IdentityFile: earlier.KeyFile, SSHOptions: earlier.Options}
 	case p.opts.Entry != nil:
 		e = p.opts.Entry(t)
 	}
@@ -141,6 +141,7 @@ func (p *Planner) Explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 		Port:    cmp.Or(t.Port, t.Host.Port, p.opts.Port),
 		Jump:    p.opts.Jump,
 		Command: t.Command,
+		Set:     e.SSHOptions,
 	})
 	if err != nil {
 		failed := &ssh.Endpoint{
@@ -166,7 +167,7 @@ func (p *Planner) Explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 // endpoint returns the endpoint for the settings in r. name is the host's name for people.
 func (p *Planner) endpoint(r *config.Resolved, name string, e hosts.Entry, jump *ssh.Target) *ssh.Endpoint {
 	made := &ssh.Endpoint{User: r.User, Port: r.Port, Jump: jump, Settings: p.settingsOf(r, e)}
-	made.Route = fleet.Route{HostKeyAlias: r.HostKeyAlias, Listed: e.Address, KeyFile: e.IdentityFile}
+	made.Route = fleet.Route{HostKeyAlias: r.HostKeyAlias, Listed: e.Address, KeyFile: e.IdentityFile, Options: e.SSHOptions}
 	if r.HostName != name {
 		made.Address = r.HostName
 	}

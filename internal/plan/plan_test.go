@@ -369,3 +369,31 @@ func TestTheWayOfAnEarlierRunStays(t *testing.T) {
 		t.Errorf("%+v %v", listed, want)
 	}
 }
+
+// The options that an inventory has for a host are used for it alone, and again when an earlier
+// run's target is planned.
+func TestOptionsOfTheInventory(t *testing.T) {
+	entry := func(target fleet.Target) hosts.Entry {
+		switch target.Host.Name {
+		case "web":
+			return hosts.Entry{SSHOptions: []string{"ProxyJump=me@gate", "User=own", "Ciphers=aes256-ctr"}}
+		case "bad":
+			return hosts.Entry{SSHOptions: []string{"Prot=22"}}
+		}
+		return hosts.Entry{}
+	}
+	p := planner(t, "Host *\n User conf\n", func(o *Options) { o.Entry = entry })
+	web := p.Target(t.Context(), host("web"))
+	again := planner(t, "Host *\n User conf\n", nil).Target(t.Context(), fleet.Target{Host: web.Host, Route: web.Route})
+	for _, got := range []ssh.Target{web, again} {
+		if got.Err() != nil || got.User != "own" || got.Jump() == nil || got.Jump().User != "me" || len(got.Settings().Ciphers) != 1 {
+			t.Errorf("%+v, %+v, %v", got, got.Settings(), got.Err())
+		}
+	}
+	if db := p.Target(t.Context(), host("db")); db.User != "conf" || db.Jump() != nil || db.Settings().Ciphers != nil {
+		t.Errorf("another host has %+v", db)
+	}
+	if bad := p.Target(t.Context(), host("bad")); bad.Err() == nil || !strings.Contains(bad.Err().Error(), "the host's own options") {
+		t.Errorf("a bad option: %v", bad.Err())
+	}
+}

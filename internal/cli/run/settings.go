@@ -287,8 +287,8 @@ func (r Recalled) Route(targets []fleet.Target, opts *shoal.Options) {
 	for i := range targets {
 		t := &targets[i]
 		route := t.Route
-		if route != nil && (route.Listed != "" || route.KeyFile != "") {
-			listed[t.Index] = hosts.Entry{Address: route.Listed, IdentityFile: route.KeyFile}
+		if route != nil && (route.Listed != "" || route.KeyFile != "" || route.Options != nil) {
+			listed[t.Index] = hosts.Entry{Address: route.Listed, IdentityFile: route.KeyFile, SSHOptions: route.Options}
 		}
 		if anew || r.Info.Settings == nil && unwritten(route) {
 			t.Route = nil
