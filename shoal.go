@@ -107,11 +107,9 @@ func RunPlanned(ctx context.Context, opts Options, planned iter.Seq[Target]) ite
 			return
 		}
 		defer closer()
-		if opts.Remote.Wraps() {
-			if dialer, err = wrap.New(dialer, opts.Remote); err != nil {
-				yield(Result{}, err)
-				return
-			}
+		if dialer, err = wrap.New(dialer, opts.Remote); err != nil {
+			yield(Result{}, err)
+			return
 		}
 		for res, err := range engine.Run(ctx, opts.engine(dialer), planned) {
 			if !yield(res, err) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"shoal/fleet"
@@ -26,15 +27,27 @@ func New(inner ssh.Dialer, o Options) (*Dialer, error) {
 }
 
 // Dial implements ssh.Dialer. It fails before connecting if the command is too long or has
-// a NUL byte and cannot be wrapped.
+// a NUL byte and cannot be wrapped. A command longer than remote.MaxLine is wrapped even if
+// the options do not ask for it: no server could start it otherwise.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	if !d.opts.Wraps() && len(a.Target.Command) <= remote.MaxLine {
+		return d.inner.Dial(ctx, a)
+	}
 	nonce := remote.NewNonce()
-	line, err := d.opts.wrap(a.Target, nonce).Line(a.Target.Command)
+	line, input, err := d.opts.wrap(a.Target, nonce).Request(a.Target.Command)
+	if err == nil && input != "" && a.InputSize() > 0 {
+		err = fmt.Errorf("a command longer than %d bytes takes the place of standard input", remote.MaxLine)
+	}
 	if err != nil {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
 	}
-	a.Line = line
-	w := &wrapped{opts: d.opts, since: time.Now(), attempt: a, nonce: nonce, stdout: a.Stdout, refusal: newRefusal(nonce, a.Stderr)}
+	w := &wrapped{
+		opts: d.opts, since: time.Now(), attempt: a, nonce: nonce,
+		input: a.Input, stdout: a.Stdout, refusal: newRefusal(nonce, a.Stderr),
+	}
+	if a.Line = line; input != "" {
+		a.Input = strings.NewReader(input)
+	}
 	a.Stderr = w.refusal
 	if d.opts.Detach {
 		a.Stdout = &w.receipt
@@ -68,14 +81,15 @@ type wrapped struct {
 	since   time.Time // before the command was sent
 	attempt *ssh.Attempt
 	nonce   string
+	input   ssh.Input // the attempt's own
 	stdout  io.Writer // the attempt's own writer
 	refusal *refusal
 	receipt receipt
 }
 
-// restore puts the attempt's own writers back, for another Dial.
+// restore puts the attempt's own input and writers back, for another Dial.
 func (w *wrapped) restore() {
-	w.attempt.Line = ""
+	w.attempt.Line, w.attempt.Input = "", w.input
 	w.attempt.Stdout, w.attempt.Stderr = w.stdout, w.refusal.to
 }
 
@@ -123,6 +137,7 @@ var explanations = map[remote.Refusal]string{
 	remote.RefusedMarker:    "its marker could not be written",
 	remote.RefusedGroup:     "it cannot have a process group of its own",
 	remote.RefusedPrintf:    "the shell has no printf",
+	remote.RefusedInput:     "its text, sent through standard input, did not arrive there completely",
 }
 
 // detached checks for the receipt.
