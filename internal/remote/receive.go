@@ -58,7 +58,7 @@ case $_m in *"$_q"*) _c=;; esac;
 `
 
 // asArgument runs in place of -c "$_c" if _c is empty.
-const asArgument = `[ "$_c" ] || exec "$SHELL" "$_m/cmd" 2>&3 3>&-; `
+const asArgument = `[ "$_c" ] || exec "${SHELL:-/bin/sh}" "$_m/cmd" 2>&3 3>&-; `
 
 // Request returns what to send for the command: the text of the exec request, as Line does,
 // and the standard input, which must be sent completely and followed by EOF. input is empty

@@ -162,6 +162,7 @@ func TestBigCommandByArgument(t *testing.T) {
 		},
 		"directory": func(f *far) {
 			f.home = filepath.Join(f.home, "it's here")
+			f.more = []string{"SHELL="}
 			if err := os.Mkdir(f.home, 0o700); err != nil {
 				t.Fatal(err)
 			}

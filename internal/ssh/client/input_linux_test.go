@@ -75,3 +75,46 @@ func (c *conn) parkedIn(d *Dialer) *loopConn {
 	}
 	return nil
 }
+
+// A window of one byte is respected: each byte has a message of its own.
+func TestInputInWindowOfOneByte(t *testing.T) {
+	r := rigFor(sshdtest.Dropbear(t, sshdtest.WithArgs("-W", "1")))
+	d := r.newDialer(t)
+	a := attemptAt(r, "[ $(wc -c) = 1000 ]")
+	a.Input = strings.NewReader(strings.Repeat("x", 1000))
+	if e := attemptWith(t, d, a); e.Outcome != fleet.OutcomeOK || r.sent("CHANNEL_DATA") != 1000 || r.sent("CHANNEL_EOF") != 1 {
+		t.Errorf("ended %v after %d messages: %v", e.Outcome, r.sent("CHANNEL_DATA"), e.Err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Input takes a few allocations for each part, and none that grow with its size.
+func TestInputAllocations(t *testing.T) {
+	r := rigFor(sshdtest.OpenSSH(t))
+	r.Trace = nil
+	d := r.newDialer(t)
+	const size = 16 << 20
+	var counts, bytes [3]int
+	for i := range counts {
+		a := attemptAt(r, "cat >/dev/null")
+		a.Input = strings.NewReader(strings.Repeat("x", i*size))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if e := attemptWith(t, d, a); e.Outcome != fleet.OutcomeOK {
+			t.Fatalf("ended %v: %v", e.Outcome, e.Err)
+		}
+		runtime.ReadMemStats(&after)
+		counts[i], bytes[i] = int(after.Mallocs-before.Mallocs), int(after.TotalAlloc-before.TotalAlloc)
+	}
+	if n := counts[2] - counts[1]; n > 5*size/bufferSize {
+		t.Errorf("%d allocations for %d parts", n, size/bufferSize)
+	}
+	if n := bytes[2] - bytes[1]; n > 4*size {
+		t.Errorf("%d bytes of memory for %d bytes of input", n, size)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+}
