@@ -74,10 +74,11 @@ func (w Wrap) Request(command string) (text, input string, err error) {
 	if w.Sentinel {
 		command = "echo " + header(w.Nonce) + "\n" + command
 	}
-	argument, encoded := encode(command)
-	text, err = line(w.shell(), w.script(encoded, ""), argument)
-	if err == nil {
-		return text, "", nil
+	if len(command) <= MaxLine {
+		argument, encoded := encode(command)
+		if text, err = line(w.shell(), w.script(encoded, ""), argument); err == nil {
+			return text, "", nil
+		}
 	}
 	if len(command) > MaxCommand {
 		return "", "", fmt.Errorf("wrapping a command: it has %d bytes, of at most %d\nhint: copy it to the hosts as a file", len(command), MaxCommand)

@@ -67,12 +67,10 @@ func TestBigCommandShowsAsItIs(t *testing.T) {
 		for _, command := range []string{
 			"echo out; echo err >&2; exit 3",
 			"cat; read x; echo $?",
-			"printf %s 'a!b\\0c\nd'; exit 255",
 			"kill -TERM $$",
 			"umask; echo $PATH; echo \"$0\" $# $1; env | grep '^_[a-z]=' ; trap; pwd",
 			"cat <<'EOF'\n$HOME `id` '\nEOF\nexit 9",
 			"printf '%s' '" + strings.NewReplacer("'", "").Replace(all.String()) + "'",
-			"(exit 4)",
 		} {
 			want := f.plain(t, command, "")
 			want.signal = 0 // visible as 128+n

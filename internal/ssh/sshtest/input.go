@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -252,9 +251,12 @@ func testRealInput(t *testing.T, newDialer Factory) {
 		t.Run(name, func(t *testing.T) {
 			s := realOne(name, start(t))
 			d := s.dialer(t, newDialer, patient())
-			size := 10 << 20
-			if strings.HasSuffix(name, "window 1") { // a packet for each byte
-				size = 3000
+			size := window + 1<<20
+			switch name {
+			case "openssh":
+				size = 10 << 20
+			case "dropbear, window 1": // a packet for each byte
+				size = 1000
 			}
 			text := bytesOf(size)
 			for command, want := range map[string]string{
