@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"sync/atomic"
 	"testing"
 
@@ -207,7 +208,7 @@ func testDoesNotRead(t *testing.T, newDialer Factory) {
 
 // testStopInput ends the context, or the connection from either side, while input is being sent.
 func testStopInput(t *testing.T, newDialer Factory) {
-	for _, how := range []string{"context", "close"} {
+	for _, how := range []string{"context", "close", "lost"} {
 		t.Run(how, func(t *testing.T) {
 			d, attempt := own(t, newDialer, xssh.Config{}, func(ch xssh.Channel) {
 				_, _ = io.CopyN(io.Discard, ch, 1000)
@@ -217,6 +218,8 @@ func testStopInput(t *testing.T, newDialer Factory) {
 			defer cancel(nil)
 			in := inputOf(bytesOf(10 << 20))
 			a := attempt(in)
+			middle := newRelay(t, a.Target.Address())
+			a.Target.Port = middle.listener.Addr().(*net.TCPAddr).AddrPort().Port()
 			conn, err := d.Dial(ctx, a)
 			if err != nil {
 				t.Fatal(err)
@@ -226,10 +229,13 @@ func testStopInput(t *testing.T, newDialer Factory) {
 			for in.read.Load() < 1000 {
 				pause()
 			}
-			if how == "context" {
+			switch how {
+			case "context":
 				cancel(errStop)
-			} else {
+			case "close":
 				_ = conn.Close()
+			default:
+				middle.cut()
 			}
 			if end := <-done; end.Outcome != fleet.OutcomeUnknown || end.Phase != fleet.PhaseRun || in.read.Load() == in.Size() {
 				t.Errorf("ended %v in %v after %d bytes: %v", end.Outcome, end.Phase, in.read.Load(), end.Err)
