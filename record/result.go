@@ -31,6 +31,25 @@ func appendResult(dst []byte, r *fleet.Result, files Files) []byte {
 	return append(dst, "}\n"...)
 }
 
+// AppendEnd appends r without its target and the bytes of its output: one JSON object with
+// the members of a result line, without a newline. The journal keeps results in this form.
+func AppendEnd(dst []byte, r *fleet.Result) []byte {
+	dst = append(dst, `{"type":"result"`...)
+	dst = appendEnd(dst, r)
+	dst = appendInt(dst, "stdout_size", r.Stdout.Size)
+	dst = appendInt(dst, "stderr_size", r.Stderr.Size)
+	return append(dst, '}')
+}
+
+// DecodeEnd is the inverse of AppendEnd.
+func DecodeEnd(object []byte) (*fleet.Result, error) {
+	if err := checkUnicode(object); err != nil {
+		return nil, fmt.Errorf("decoding a result: %w", err)
+	}
+	r, _, err := decodeResult(object)
+	return r, err
+}
+
 func appendTarget(dst []byte, t *fleet.Target) []byte {
 	dst = appendInt(dst, "index", int64(t.Index))
 	dst = appendText(dst, "host", t.Host.Name)
