@@ -2,7 +2,6 @@ package journal
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -42,45 +41,62 @@ var ErrMostOld = errors.New("most runs are older than that")
 // fails, the runs listed in Pruned have been removed.
 func (j *Journal) Prune(ctx context.Context, keep Retention) (Pruned, error) {
 	var p Pruned
+	err := j.prune(ctx, keep, &p)
+	if err != nil {
+		err = fmt.Errorf("pruning the journal: %w", err)
+	}
+	return p, err
+}
+
+// pruneLock is held while Prune works.
+const pruneLock = "prune"
+
+func (j *Journal) prune(ctx context.Context, keep Retention, p *Pruned) (err error) {
 	if keep.MaxAge < 0 || keep.MaxBytes < 0 {
-		return p, errors.New("a bound of what the journal keeps is negative; 0 means none")
+		return errors.New("a bound of what the journal keeps is negative; 0 means none")
 	}
 	if j.write == nil {
-		return p, errReadOnly
+		return errReadOnly
 	}
-	before, err := j.size(ctx)
-	if err == nil {
-		err = j.prune(ctx, keep, &p)
-	}
-	if err == nil && len(p.Runs) > 0 {
-		err = j.shrinkFile(ctx)
-	}
-	if err == nil {
-		var after int64
-		after, err = j.size(ctx)
-		p.Bytes = max(0, before-after)
+	l, err := takeLock(j.dir, pruneLock, time.Time{})
+	if errors.Is(err, errLocked) {
+		return errors.New("another process is pruning it")
 	}
 	if err != nil {
-		return p, fmt.Errorf("pruning the journal: %w", err)
+		return err
 	}
-	return p, nil
+	defer func() { err = errors.Join(err, l.release()) }()
+	before, err := j.size(ctx)
+	if err != nil {
+		return err
+	}
+	if err := j.removeOrphans(ctx); err != nil { // left by a Prune that was interrupted
+		return err
+	}
+	if err := j.removeRuns(ctx, keep, p); err != nil || len(p.Runs) == 0 {
+		return err
+	}
+	if err := j.shrinkFile(ctx); err != nil {
+		return err
+	}
+	after, err := j.size(ctx)
+	p.Bytes = max(0, before-after)
+	return err
 }
 
 // fewRuns is the number of runs that may be removed by age even if they are most of the
 // runs.
 const fewRuns = 10
 
-func (j *Journal) prune(ctx context.Context, keep Retention, p *Pruned) error {
-	if err := j.removeOrphans(ctx); err != nil { // left by a Prune that was interrupted
-		return err
-	}
-	ids, err := j.queryIDs(ctx, `SELECT id FROM runs ORDER BY n`)
+// removeRuns removes the runs that keep does not cover.
+func (j *Journal) removeRuns(ctx context.Context, keep Retention, p *Pruned) error {
+	ids, err := queryColumn[string](ctx, j.read, `SELECT id FROM runs ORDER BY n`)
 	if err != nil {
 		return err
 	}
 	if keep.MaxAge > 0 {
 		now := j.opts.Now()
-		old, err := j.queryIDs(ctx, `SELECT id FROM (
+		old, err := queryColumn[string](ctx, j.read, `SELECT id FROM (
 			SELECT id, n, max(CASE WHEN started <= ?1 THEN started END) OVER (ORDER BY n) AS begun FROM runs)
 			WHERE begun < ?2 ORDER BY n`, now.UnixNano(), now.Add(-keep.MaxAge).UnixNano())
 		if err != nil {
@@ -120,36 +136,33 @@ func (j *Journal) size(ctx context.Context) (size int64, err error) {
 // remove removes the given runs as far as keep allows, then all contents that no run
 // refers to any more.
 func (j *Journal) remove(ctx context.Context, ids []string, keep Retention, p *Pruned) error {
-	removed := false
+	before := len(p.Runs)
 	for _, id := range ids {
-		if !keep.Interrupted {
-			waits, err := j.waits(ctx, id)
-			if err != nil {
-				return fmt.Errorf("run %s: %w", id, err)
-			}
-			if waits {
-				p.Kept = append(p.Kept, id)
-				continue
+		resumable, err := j.resumable(ctx, id)
+		switch {
+		case err != nil:
+		case resumable && !keep.Interrupted:
+			p.Kept = append(p.Kept, id)
+			continue
+		default:
+			var removed bool
+			if removed, err = j.removeRun(ctx, id); removed {
+				p.Runs = append(p.Runs, id)
 			}
 		}
-		gone, err := j.removeRun(ctx, id)
 		if err != nil {
 			return fmt.Errorf("run %s: %w", id, err)
 		}
-		if gone {
-			p.Runs = append(p.Runs, id)
-			removed = true
-		}
 	}
-	if !removed {
+	if len(p.Runs) == before {
 		return nil
 	}
-	return j.sweep(ctx)
+	return j.removeContents(ctx)
 }
 
-// waits reports whether a run was cut short and could still be resumed. A damaged run
+// resumable reports whether a run was cut short and could still be resumed. A damaged run
 // cannot be.
-func (j *Journal) waits(ctx context.Context, id string) (bool, error) {
+func (j *Journal) resumable(ctx context.Context, id string) (bool, error) {
 	info, err := j.run(ctx, id)
 	switch {
 	case errors.Is(err, ErrNoRun), errors.Is(err, ErrDamaged):
@@ -197,7 +210,7 @@ const (
 	stepBytes = 2 << 20 // bytes of contents removed per step
 	stepPages = 256     // pages returned to the file system per step
 
-	minPause = 10 * time.Millisecond // between two steps
+	stepPause = 10 * time.Millisecond // between two steps
 )
 
 // step runs f in a transaction and then pauses for as long as f took, because a process
@@ -211,7 +224,7 @@ func (j *Journal) step(ctx context.Context, f func(*sql.Tx) error) error {
 }
 
 func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(max(minPause, d))
+	t := time.NewTimer(max(stepPause, d))
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -246,28 +259,17 @@ func (j *Journal) removeRows(ctx context.Context, n int64) error {
 	return nil
 }
 
-// removeOrphans removes rows whose run no longer exists.
+// removeOrphans removes rows whose run no longer exists, and contents that only they used.
 func (j *Journal) removeOrphans(ctx context.Context) error {
 	found := false
 	for _, table := range rowTables {
 		// One index lookup per run.
-		rows, err := j.read.QueryContext(ctx, fmt.Sprintf(`WITH RECURSIVE known(run) AS (
+		orphans, err := queryColumn[int64](ctx, j.read, fmt.Sprintf(`WITH RECURSIVE present(run) AS (
 			SELECT min(run) FROM %[1]s
-			UNION ALL SELECT (SELECT min(run) FROM %[1]s WHERE run > known.run) FROM known WHERE known.run IS NOT NULL)
-			SELECT run FROM known WHERE run IS NOT NULL AND run NOT IN (SELECT n FROM runs)`, table.name))
+			UNION ALL SELECT (SELECT min(run) FROM %[1]s WHERE run > present.run) FROM present WHERE present.run IS NOT NULL)
+			SELECT run FROM present WHERE run NOT IN (SELECT n FROM runs)`, table.name))
 		if err != nil {
-			return explain(err)
-		}
-		var orphans []int64
-		for rows.Next() {
-			var n int64
-			if err := rows.Scan(&n); err != nil {
-				return errors.Join(err, rows.Close())
-			}
-			orphans = append(orphans, n)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return explain(err)
+			return err
 		}
 		for _, n := range orphans {
 			if err := j.removeRows(ctx, n); err != nil {
@@ -279,147 +281,40 @@ func (j *Journal) removeOrphans(ctx context.Context) error {
 	if !found {
 		return nil
 	}
-	return j.sweep(ctx)
+	return j.removeContents(ctx)
 }
 
-// sweep removes contents that no row refers to. The search takes long in a large journal,
-// so it runs without the write lock; each step then excludes contents that rows written
-// since the search refer to.
-func (j *Journal) sweep(ctx context.Context) error {
-	s := sweeping{live: make(map[[sha256.Size]byte]struct{})}
-	if err := j.look(ctx, &s); err != nil {
-		return err
-	}
-	for len(s.dead) > 0 {
-		if err := j.step(ctx, func(tx *sql.Tx) error { return s.step(ctx, tx) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// sweeping is the state of a sweep.
-type sweeping struct {
-	dead []content                      // unreferenced contents, without their data
-	live map[[sha256.Size]byte]struct{} // contents referred to by newer rows
-	seen map[int64]progress             // how far each run was at the time of the search
-}
-
-// A progress is how far a run has come.
-type progress struct {
-	sealed bool // all targets are written
-	seq    int64
-}
-
-// look searches for unreferenced contents in one snapshot.
-func (j *Journal) look(ctx context.Context, s *sweeping) error {
-	tx, err := j.read.BeginTx(ctx, nil)
-	if err != nil {
-		return explain(err)
-	}
-	defer func() { _ = tx.Rollback() }() // nothing was written
-	if s.seen, err = progressOf(ctx, tx); err != nil {
-		return err
-	}
-	rows, err := tx.QueryContext(ctx, `SELECT hash, length(data) FROM contents WHERE hash NOT IN (
+// removeContents removes contents that no row refers to. The search takes long in a large
+// journal, so it runs without the write lock. Meanwhile a row may be written that refers
+// to contents that were found: its run is then their last user.
+func (j *Journal) removeContents(ctx context.Context) error {
+	const unused = `coalesce(used, 0) NOT IN (SELECT n FROM runs)`
+	hashes, err := queryColumn[[]byte](ctx, j.read, `SELECT hash FROM contents WHERE `+unused+` AND hash NOT IN (
 		SELECT command FROM targets
 		UNION SELECT stdout FROM results WHERE stdout IS NOT NULL
 		UNION SELECT stderr FROM results WHERE stderr IS NOT NULL)`)
 	if err != nil {
-		return explain(err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
-	for rows.Next() {
-		var hash []byte
-		var k content
-		if err := rows.Scan(&hash, &k.size); err != nil {
-			return err
-		}
-		copy(k.hash[:], hash)
-		s.dead = append(s.dead, k)
-	}
-	return explain(rows.Err())
-}
-
-func progressOf(ctx context.Context, tx *sql.Tx) (map[int64]progress, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT n, targets IS NOT NULL,
-		coalesce((SELECT max(seq) FROM sessions WHERE run = runs.n), 0) FROM runs`)
-	if err != nil {
-		return nil, explain(err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
-	all := make(map[int64]progress)
-	for rows.Next() {
-		var n int64
-		var p progress
-		if err := rows.Scan(&n, &p.sealed, &p.seq); err != nil {
-			return nil, err
-		}
-		all[n] = p
-	}
-	return all, explain(rows.Err())
-}
-
-// step removes some of the unreferenced contents.
-func (s *sweeping) step(ctx context.Context, tx *sql.Tx) error {
-	now, err := progressOf(ctx, tx)
-	if err != nil {
 		return err
 	}
-	for n, p := range now {
-		if err := s.spare(ctx, tx, n, s.seen[n], p); err != nil {
-			return err
-		}
-	}
-	s.seen = now
-	remove, err := tx.PrepareContext(ctx, `DELETE FROM contents WHERE hash = ?`)
-	if err != nil {
-		return err
-	}
-	for rows, bytes := 0, 0; rows < stepRows && bytes < stepBytes && len(s.dead) > 0; s.dead = s.dead[1:] {
-		k := &s.dead[0]
-		if _, live := s.live[k.hash]; live {
-			continue
-		}
-		if _, err := remove.ExecContext(ctx, k.hash[:]); err != nil {
-			return err
-		}
-		rows, bytes = rows+1, bytes+k.size
-	}
-	return nil
-}
-
-// spare adds to live the contents that a run's rows written between then and now refer to.
-func (s *sweeping) spare(ctx context.Context, tx *sql.Tx, n int64, then, now progress) error {
-	if !then.sealed {
-		if err := s.add(ctx, tx, `SELECT DISTINCT command, NULL FROM targets WHERE run = ?`, n); err != nil {
-			return err
-		}
-	}
-	if now.seq > then.seq {
-		return s.add(ctx, tx, `SELECT stdout, stderr FROM results WHERE run = ? AND seq > ?`, n, then.seq)
-	}
-	return nil
-}
-
-func (s *sweeping) add(ctx context.Context, tx *sql.Tx, query string, args ...any) error {
-	rows, err := tx.QueryContext(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
-	for rows.Next() {
-		var hashes [2][]byte
-		if err := rows.Scan(&hashes[0], &hashes[1]); err != nil {
-			return err
-		}
-		for _, h := range hashes {
-			if len(h) == sha256.Size {
-				s.live[[sha256.Size]byte(h)] = struct{}{}
+	for len(hashes) > 0 {
+		if err := j.step(ctx, func(tx *sql.Tx) error {
+			remove, err := tx.PrepareContext(ctx, `DELETE FROM contents WHERE hash = ? AND `+unused+` RETURNING length(data)`)
+			if err != nil {
+				return err
 			}
+			for rows, bytes := 0, 0; rows < stepRows && bytes < stepBytes && len(hashes) > 0; rows++ {
+				size := 0
+				if err := remove.QueryRowContext(ctx, hashes[0]).Scan(&size); err != nil && !errors.Is(err, sql.ErrNoRows) {
+					return err
+				}
+				hashes, bytes = hashes[1:], bytes+size
+			}
+			return nil
+		}); err != nil {
+			return err
 		}
 	}
-	return rows.Err()
+	return nil
 }
 
 // shrinkFile shortens the database file and overwrites the write-ahead log, which still
@@ -475,7 +370,7 @@ func pragma(ctx context.Context, j *Journal, db interface {
 	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
 }, text string,
 ) error {
-	return j.patiently(ctx, func() error {
+	return j.retryBusy(ctx, func() error {
 		rows, err := db.QueryContext(ctx, text)
 		if err != nil {
 			return explain(err)

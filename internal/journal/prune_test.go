@@ -65,7 +65,7 @@ func TestOthersWriteWhilePruning(t *testing.T) {
 	const targets = 5000
 	dir, now := t.TempDir(), day0
 	tick := func() time.Time { return now }
-	writer := mustOpen(t, dir, Options{Wait: time.Millisecond, Durability: ProcessSafe, Now: tick})
+	writer := mustOpen(t, dir, Options{Wait: time.Millisecond, noSync: true, Now: tick})
 	output := func(i int) string { return fmt.Sprintf("output %d ", i) + strings.Repeat("x", 1000) }
 	old := mustBegin(t, writer, RunInfo{}, targetsOf(targets))
 	for i := range targets {
@@ -76,7 +76,7 @@ func TestOthersWriteWhilePruning(t *testing.T) {
 	going := mustBegin(t, writer, RunInfo{}, targetsOf(1000))
 	next, began := 0, []string{}
 	pruning := false
-	pruner := mustOpen(t, dir, Options{Durability: ProcessSafe, Now: tick, hook: func(s step) {
+	pruner := mustOpen(t, dir, Options{noSync: true, Now: tick, hook: func(s step) {
 		if s != stepCommitted || !pruning {
 			return
 		}
@@ -165,7 +165,7 @@ func TestPruneKeepsWhatCanBeResumed(t *testing.T) {
 		case 0:
 			check(t, r.End(Ending{Interrupted: true}))
 		case 1:
-			check(t, r.breakOff())
+			check(t, r.abandon())
 		default:
 			check(t, r.End(Ending{}))
 		}

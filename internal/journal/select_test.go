@@ -103,22 +103,22 @@ func TestSelections(t *testing.T) {
 }
 
 // While the run is running, no result is invented for a target that has none.
-func TestEntriesOfARunThatGoesOn(t *testing.T) {
+func TestEntriesOfARunningRun(t *testing.T) {
 	dir := t.TempDir()
 	j, reader := mustOpen(t, dir, Options{}), mustOpen(t, dir, Options{})
 	r := everyKind(t, j)
 	all := entries(t, reader, r.ID(), All)
-	if e := all[kindUntouched]; e.Standing != NotStarted || e.Outcome != fleet.OutcomeNone {
-		t.Errorf("%s %+v", e.Standing, e.End)
+	if e := all[kindUntouched]; e.Progress != NotStarted || e.Outcome != fleet.OutcomeNone {
+		t.Errorf("%s %+v", e.Progress, e.End)
 	}
 	e := all[kindRetried]
-	if e.Standing != Intended || e.Outcome != fleet.OutcomeUnknown || e.Attempt != 2 || len(e.Intents) != 1 || e.Phase != fleet.PhaseExec {
-		t.Errorf("%s %+v", e.Standing, e)
+	if e.Progress != Intended || e.Outcome != fleet.OutcomeUnknown || e.Attempt != 2 || len(e.Intents) != 1 || e.Phase != fleet.PhaseExec {
+		t.Errorf("%s %+v", e.Progress, e)
 	}
 	if info, err := reader.Run(t.Context(), r.ID()); err != nil || info.State != Running {
 		t.Error(info.State, err)
 	}
-	if _, err := reader.Resume(t.Context(), r.ID()); !errors.Is(err, ErrGoing) {
+	if _, err := reader.Resume(t.Context(), r.ID()); !errors.Is(err, ErrRunning) {
 		t.Error(err)
 	}
 	check(t, j.Close()) // without End
@@ -133,8 +133,8 @@ func TestEntriesOfARunThatGoesOn(t *testing.T) {
 	check(t, again.Result(okResult(targetOf(kindUntouched), "late")))
 	check(t, again.End(Ending{}))
 	e = entries(t, reader, r.ID(), All)[kindUntouched]
-	if e.Standing != Done || e.Outcome != fleet.OutcomeOK || string(e.Stdout.Bytes) != "late" {
-		t.Errorf("%s %+v", e.Standing, e)
+	if e.Progress != Done || e.Outcome != fleet.OutcomeOK || string(e.Stdout.Bytes) != "late" {
+		t.Errorf("%s %+v", e.Progress, e)
 	}
 }
 
@@ -183,7 +183,7 @@ func TestResolve(t *testing.T) {
 func TestPrune(t *testing.T) {
 	now := day0
 	dir := t.TempDir()
-	j := mustOpen(t, dir, Options{Now: func() time.Time { return now }, Durability: ProcessSafe})
+	j := mustOpen(t, dir, Options{Now: func() time.Time { return now }, noSync: true})
 	var runs []*Run
 	for i := range 5 {
 		r := mustBegin(t, j, RunInfo{}, targetsOf(20))

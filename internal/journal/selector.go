@@ -17,18 +17,18 @@ func All(*Entry) bool { return true }
 // Resumable selects the targets whose command certainly did not run: those not started,
 // and those whose last result says so. It does not select unknown targets.
 func Resumable(e *Entry) bool {
-	return e.Standing == NotStarted || e.Standing == Done && e.Outcome.DidNotRun()
+	return e.Progress == NotStarted || e.Progress == Done && e.Outcome.DidNotRun()
 }
 
 // Unknown selects the targets of which it is unknown whether the command ran to its end:
 // an intent without a result, or a result with outcome unknown.
-func Unknown(e *Entry) bool { return e.Standing == Intended || e.Outcome == fleet.OutcomeUnknown }
+func Unknown(e *Entry) bool { return e.Progress == Intended || e.Outcome == fleet.OutcomeUnknown }
 
 // ResumableOrUnknown also selects unknown targets: their commands may run a second time.
 func ResumableOrUnknown(e *Entry) bool { return Resumable(e) || Unknown(e) }
 
 func notStarted(e *Entry) bool {
-	return e.Standing == NotStarted || e.Outcome == fleet.OutcomeCancelled
+	return e.Progress == NotStarted || e.Outcome == fleet.OutcomeCancelled
 }
 
 func failed(e *Entry) bool {
@@ -36,7 +36,7 @@ func failed(e *Entry) bool {
 }
 
 func outcome(o fleet.Outcome) Selector {
-	return func(e *Entry) bool { return e.Standing == Done && e.Outcome == o }
+	return func(e *Entry) bool { return e.Progress == Done && e.Outcome == o }
 }
 
 // Cause selects the targets that failed in the phase or for the reason of that name, such
