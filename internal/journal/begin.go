@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"shoal/fleet"
+	"shoal/internal/filelock"
 )
 
 // chunk is the number of targets written in one transaction, so that the start of a
@@ -23,15 +24,13 @@ const insertTarget = `INSERT INTO targets (run, idx, host, host_user, host_port,
 
 // Begin writes a new run and all its targets to disk and returns the Run to work on.
 // Each target keeps its Index, which must be unique in the run and from 0 to 2^30.
-func (j *Journal) Begin(ctx context.Context, info RunInfo, targets iter.Seq[fleet.Target]) (*Run, error) {
-	r, err := j.begin(ctx, info, targets)
-	if err != nil {
-		return nil, fmt.Errorf("writing the run into the journal: %w", err)
-	}
-	return r, nil
-}
-
-func (j *Journal) begin(ctx context.Context, info RunInfo, targets iter.Seq[fleet.Target]) (_ *Run, err error) {
+func (j *Journal) Begin(ctx context.Context, info RunInfo, targets iter.Seq[fleet.Target]) (_ *Run, err error) {
+	var l *lock
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("writing the run into the journal: %w", errors.Join(err, l.release()))
+		}
+	}()
 	if j.write == nil {
 		return nil, errReadOnly
 	}
@@ -40,15 +39,9 @@ func (j *Journal) begin(ctx context.Context, info RunInfo, targets iter.Seq[flee
 		info.Started = now
 	}
 	info.Run, info.Sessions, info.Targets = newID(now), nil, 0
-	l, err := takeLock(j.dir, info.Run, time.Time{})
-	if err != nil {
+	if l, err = takeLock(j.dir, info.Run, time.Time{}); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, l.release())
-		}
-	}()
 	j.opts.hook(stepLocked)
 	if err := j.insertRun(ctx, &info); err != nil {
 		return nil, err
@@ -81,11 +74,9 @@ func (j *Journal) insertRun(ctx context.Context, i *RunInfo) error {
 	if err != nil {
 		return err
 	}
-	options := []byte("{}")
-	if i.Options != nil {
-		if options, err = json.Marshal(i.Options); err != nil {
-			return err
-		}
+	options, err := json.Marshal(i.Options)
+	if err != nil {
+		return err
 	}
 	command := sql.NullString{String: i.Command, Valid: !i.NoCommand}
 	return j.transact(ctx, func(tx *sql.Tx) error {
@@ -97,10 +88,10 @@ func (j *Journal) insertRun(ctx context.Context, i *RunInfo) error {
 
 // insertSession adds a session of this process.
 func (j *Journal) insertSession(ctx context.Context, tx *sql.Tx, i *RunInfo, s Session) error {
-	s.PID, s.Started = os.Getpid(), j.opts.Now()
+	s.Started = j.opts.Now()
 	i.Sessions = append(i.Sessions, s)
 	_, err := tx.ExecContext(ctx, `INSERT INTO sessions (run, n, pid, boot, started, interrupted, exit, error, seq, sum)
-		VALUES (?, ?, ?, '', ?, 0, 0, '', ?, x'')`, i.n, s.n, s.PID, s.Started.UnixNano(), s.seq)
+		VALUES (?, ?, ?, '', ?, 0, 0, '', ?, x'')`, i.n, s.n, os.Getpid(), s.Started.UnixNano(), s.seq)
 	return err
 }
 
@@ -180,46 +171,42 @@ const resumeWait = time.Second
 // Resume continues the same run instead of beginning a new one, so that nothing runs twice
 // however often it is called: a new run would not know what other sessions have done with
 // the old one.
-func (j *Journal) Resume(ctx context.Context, run string) (*Run, error) {
-	r, err := j.resume(ctx, run)
-	if err != nil {
-		return nil, fmt.Errorf("resuming run %s: %w", run, err)
-	}
-	return r, nil
-}
-
-func (j *Journal) resume(ctx context.Context, run string) (_ *Run, err error) {
+func (j *Journal) Resume(ctx context.Context, run string) (_ *Run, err error) {
+	var l *lock
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("resuming run %s: %w", run, errors.Join(err, l.release()))
+		}
+	}()
 	if j.write == nil {
 		return nil, errReadOnly
 	}
-	if _, err := j.run(ctx, run); err != nil {
+	if _, err := j.Run(ctx, run); err != nil {
 		return nil, err // before creating a lock file for a run that does not exist
 	}
-	l, err := takeLock(j.dir, run, time.Now().Add(resumeWait))
-	if errors.Is(err, errLocked) {
+	l, err = takeLock(j.dir, run, time.Now().Add(resumeWait))
+	if errors.Is(err, filelock.ErrLocked) {
 		return nil, ErrRunning
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, l.release())
-		}
-	}()
-	info, err := j.run(ctx, run)
+	s, err := j.snapshot(ctx, run)
 	if err != nil {
 		return nil, err
 	}
+	var indexes bitset
+	err = s.each(func(e *Entry) error {
+		indexes.add(e.Target.Index)
+		return nil
+	})
+	s.close()
+	if err != nil {
+		return nil, err
+	}
+	info := s.info
 	if len(info.Sessions) == 0 {
 		return nil, ErrIncomplete
-	}
-	var indexes bitset
-	if err := j.walk(ctx, run, func(_ *snapshot, e *Entry) (bool, error) {
-		indexes.add(e.Target.Index)
-		return true, nil
-	}); err != nil {
-		return nil, err
 	}
 	last := &info.Sessions[len(info.Sessions)-1]
 	if err := j.transact(ctx, func(tx *sql.Tx) error {

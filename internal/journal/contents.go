@@ -5,26 +5,23 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"fmt"
-	"math"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
 
-// maxContent is the size in bytes of the largest text or output that the journal
-// keeps. SQLite's own limit is 1,000,000,000 bytes.
+// maxContent bounds the size in bytes of a content that is read. Output is cut at maxOutput,
+// and commands are arguments of a program.
 const maxContent = 512 << 20
 
-const (
-	codingRaw  = "raw"
-	codingZstd = "zstd"
-)
+// compressAbove is the size in bytes above which contents are compressed.
+const compressAbove = 2 << 10
 
 // A content is a byte string that is stored once, under its SHA-256 hash.
 type content struct {
 	hash   [sha256.Size]byte
 	size   int64
-	coding string
+	coding string // raw or zstd
 	data   []byte
 }
 
@@ -34,37 +31,21 @@ const insertContent = `INSERT INTO contents (hash, size, coding, data, used) VAL
 
 // store writes the content for the run with number n.
 func (k *content) store(ctx context.Context, insert *sql.Stmt, n int64) error {
-	if k.size > maxContent {
-		return fmt.Errorf("%d bytes are more than the %d that the journal can keep", k.size, maxContent)
-	}
 	_, err := insert.ExecContext(ctx, k.hash[:], k.size, k.coding, k.data, n)
 	return err
 }
 
 // compression encodes and decodes contents. It is safe for concurrent use.
 type compression struct {
-	above   int
 	encoder *zstd.Encoder
 	decoder *zstd.Decoder
 }
 
-// newCompression returns a compression of contents above this size in bytes; negative
-// means none.
-func newCompression(above int) (*compression, error) {
-	if above < 0 {
-		above = math.MaxInt
-	}
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithEncoderCRC(false))
-	if err != nil {
-		return nil, err
-	}
-	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxContent),
-		zstd.WithDecodeAllCapLimit(true))
-	if err != nil {
-		return nil, err
-	}
-	return &compression{above, encoder, decoder}, nil
+func newCompression() *compression {
+	// Only options that contradict each other are an error.
+	encoder, _ := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
+	decoder, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxContent), zstd.WithDecodeAllCapLimit(true))
+	return &compression{encoder, decoder}
 }
 
 func (c *compression) close() {
@@ -75,10 +56,10 @@ func (c *compression) close() {
 // encode returns the content with these bytes and this hash. It does not copy the bytes
 // unless it compresses them.
 func (c *compression) encode(hash [sha256.Size]byte, plain []byte) content {
-	k := content{hash, int64(len(plain)), codingRaw, plain}
-	if len(plain) > c.above {
+	k := content{hash, int64(len(plain)), "raw", plain}
+	if len(plain) > compressAbove {
 		if packed := c.encoder.EncodeAll(plain, nil); len(packed) < len(plain) {
-			k.coding, k.data = codingZstd, packed
+			k.coding, k.data = "zstd", packed
 		}
 	}
 	return k
@@ -91,8 +72,8 @@ func (c *compression) decode(k content) ([]byte, error) {
 	}
 	plain := k.data
 	switch k.coding {
-	case codingRaw:
-	case codingZstd:
+	case "raw":
+	case "zstd":
 		var err error
 		if plain, err = c.decoder.DecodeAll(k.data, make([]byte, 0, k.size)); err != nil {
 			return nil, fmt.Errorf("%w: content %x: %w", ErrDamaged, k.hash[:4], err)

@@ -142,7 +142,6 @@ func TestInvalidCallsAreRefused(t *testing.T) {
 	for name, err := range map[string]error{
 		"no such target":  r.Intend(2, 1),
 		"negative target": r.Intend(-1, 1),
-		"attempt":         r.Intend(0, -1),
 		"result":          r.Result(okResult(targetOf(2), "")),
 		"outcome":         r.Result(none),
 	} {

@@ -84,16 +84,11 @@ const (
 )
 
 func (s State) String() string {
-	names := [...]string{"ended", "running", "crashed", "incomplete"}
-	if int(s) >= len(names) {
-		return fmt.Sprintf("invalid(%d)", uint8(s))
-	}
-	return names[s]
+	return [...]string{"ended", "running", "crashed", "incomplete"}[s]
 }
 
 // A Session is one process that works or worked on a run.
 type Session struct {
-	PID     int
 	Started time.Time
 	Ending
 	// Ended is when the session recorded its end; zero if it never did.
@@ -147,33 +142,12 @@ func validID(id string) bool {
 // Run returns a run by its whole identifier. The errors are ErrNoRun, ErrDamaged, or
 // errors of the database.
 func (j *Journal) Run(ctx context.Context, id string) (*RunInfo, error) {
-	info, err := j.run(ctx, id)
+	s, err := j.snapshot(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("reading run %s: %w", id, err)
 	}
-	return info, nil
-}
-
-func (j *Journal) run(ctx context.Context, id string) (*RunInfo, error) {
-	running, err := j.isRunning(id)
-	if err != nil {
-		return nil, err
-	}
-	tx, err := j.read.BeginTx(ctx, nil)
-	if err != nil {
-		return nil, explain(err)
-	}
-	defer func() { _ = tx.Rollback() }() // nothing was written
-	return j.readRun(ctx, tx, id, running)
-}
-
-// isRunning reports whether a process is working on the run. Call it before reading the
-// rows: a run that ends in between then appears as ended, not as crashed.
-func (j *Journal) isRunning(id string) (bool, error) {
-	if !validID(id) {
-		return false, ErrNoRun
-	}
-	return held(j.dir, id)
+	s.close()
+	return s.info, nil
 }
 
 // readRun reads a run and its sessions.
@@ -222,25 +196,20 @@ func (j *Journal) readRun(ctx context.Context, tx *sql.Tx, id string, running bo
 }
 
 func readSessions(ctx context.Context, tx *sql.Tx, run int64) (sessions []Session, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT n, pid, started, ended, interrupted, exit, error, seq
-		FROM sessions WHERE run = ? ORDER BY n`, run)
-	if err != nil {
-		return nil, explain(err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err has its error
-	for rows.Next() {
+	err = query(ctx, tx, func(rows *sql.Rows) error {
 		var s Session
 		var started, ended sql.NullInt64
-		if err := rows.Scan(&s.n, &s.PID, &started, &ended, &s.Interrupted, &s.ExitCode, &s.Failure, &s.seq); err != nil {
-			return nil, fmt.Errorf("%w: a session: %w", ErrDamaged, err)
-		}
-		if int(s.n) != len(sessions)+1 {
-			return nil, fmt.Errorf("%w: session %d is missing", ErrDamaged, len(sessions)+1)
+		if err := rows.Scan(&s.n, &started, &ended, &s.Interrupted, &s.ExitCode, &s.Failure, &s.seq); err != nil {
+			return fmt.Errorf("%w: a session: %w", ErrDamaged, err)
 		}
 		s.Started, s.Ended = timeOf(started), timeOf(ended)
 		sessions = append(sessions, s)
-	}
-	return sessions, explain(rows.Err())
+		if n := len(sessions); int(s.n) != n {
+			return fmt.Errorf("%w: session %d is missing", ErrDamaged, n)
+		}
+		return nil
+	}, `SELECT n, started, ended, interrupted, exit, error, seq FROM sessions WHERE run = ? ORDER BY n`, run)
+	return sessions, err
 }
 
 // timeOf returns the zero time for NULL.

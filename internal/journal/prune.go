@@ -5,8 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
+
+	"shoal/internal/filelock"
 )
 
 // Retention says which runs Prune keeps. The zero value keeps all.
@@ -59,7 +62,7 @@ func (j *Journal) prune(ctx context.Context, keep Retention, p *Pruned) (err err
 		return errReadOnly
 	}
 	l, err := takeLock(j.dir, pruneLock, time.Time{})
-	if errors.Is(err, errLocked) {
+	if errors.Is(err, filelock.ErrLocked) {
 		return errors.New("another process is pruning it")
 	}
 	if err != nil {
@@ -82,6 +85,13 @@ func (j *Journal) prune(ctx context.Context, keep Retention, p *Pruned) (err err
 	after, err := j.size(ctx)
 	p.Bytes = max(0, before-after)
 	return err
+}
+
+// size returns the size of the database in bytes without free pages.
+func (j *Journal) size(ctx context.Context) (size int64, err error) {
+	err = j.read.QueryRowContext(ctx, `SELECT (page_count - freelist_count) * page_size
+		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`).Scan(&size)
+	return size, explain(err)
 }
 
 // fewRuns is the number of runs that may be removed by age even if they are most of the
@@ -111,12 +121,8 @@ func (j *Journal) removeRuns(ctx context.Context, keep Retention, p *Pruned) err
 		ids = slices.DeleteFunc(ids, func(id string) bool { return slices.Contains(old, id) })
 	}
 	for keep.MaxBytes > 0 && len(ids) > 1 {
-		size, err := j.size(ctx)
-		if err != nil {
+		if size, err := j.size(ctx); err != nil || size <= keep.MaxBytes {
 			return err
-		}
-		if size <= keep.MaxBytes {
-			break
 		}
 		if err := j.remove(ctx, ids[:1], keep, p); err != nil {
 			return err
@@ -126,82 +132,62 @@ func (j *Journal) removeRuns(ctx context.Context, keep Retention, p *Pruned) err
 	return nil
 }
 
-// size returns the size of the database in bytes without free pages.
-func (j *Journal) size(ctx context.Context) (size int64, err error) {
-	err = j.read.QueryRowContext(ctx, `SELECT (page_count - freelist_count) * page_size
-		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`).Scan(&size)
-	return size, explain(err)
-}
-
-// remove removes the given runs as far as keep allows, then all contents that no run
-// refers to any more.
+// remove removes the given runs as far as keep allows. The first step of each removes the
+// run's own row; if Prune is interrupted later, the next Prune removes the rest.
 func (j *Journal) remove(ctx context.Context, ids []string, keep Retention, p *Pruned) error {
 	before := len(p.Runs)
 	for _, id := range ids {
-		resumable, err := j.resumable(ctx, id)
-		switch {
-		case err != nil:
-		case resumable && !keep.Interrupted:
-			p.Kept = append(p.Kept, id)
-			continue
-		default:
-			var removed bool
-			if removed, err = j.removeRun(ctx, id); removed {
-				p.Runs = append(p.Runs, id)
+		if !keep.Interrupted {
+			resumable, err := j.resumable(ctx, id)
+			if err != nil {
+				return err
+			}
+			if resumable {
+				p.Kept = append(p.Kept, id)
+				continue
 			}
 		}
-		if err != nil {
+		if err := j.removeRun(ctx, id); err == nil {
+			p.Runs = append(p.Runs, id)
+		} else if !errors.Is(err, filelock.ErrLocked) {
 			return fmt.Errorf("run %s: %w", id, err)
 		}
 	}
 	if len(p.Runs) == before {
 		return nil
 	}
-	return j.removeContents(ctx)
+	return j.removeOrphans(ctx)
 }
 
 // resumable reports whether a run was cut short and could still be resumed. A damaged run
 // cannot be.
 func (j *Journal) resumable(ctx context.Context, id string) (bool, error) {
-	info, err := j.run(ctx, id)
+	info, err := j.Run(ctx, id)
 	switch {
 	case errors.Is(err, ErrNoRun), errors.Is(err, ErrDamaged):
 		return false, nil
 	case err != nil:
 		return false, err
-	case info.State == Crashed:
-		return true, nil
+	case info.State == Ended:
+		return info.Sessions[len(info.Sessions)-1].Interrupted, nil
 	}
-	last := len(info.Sessions) - 1
-	return info.State == Ended && last >= 0 && info.Sessions[last].Interrupted, nil
+	return info.State == Crashed, nil
 }
 
-// removeRun holds the run's lock, so that no process resumes the run meanwhile. The first
-// step removes the run's own row; if Prune is interrupted later, the next Prune removes
-// the rest.
-func (j *Journal) removeRun(ctx context.Context, id string) (gone bool, err error) {
+// removeRun removes the row of a run. It returns filelock.ErrLocked if a process works on it.
+func (j *Journal) removeRun(ctx context.Context, id string) (err error) {
 	if !validID(id) {
-		return false, fmt.Errorf("%w: %.40q is no identifier of a run", ErrDamaged, id)
+		return fmt.Errorf("%w: %.40q is no identifier of a run", ErrDamaged, id)
 	}
 	l, err := takeLock(j.dir, id, time.Time{})
-	if errors.Is(err, errLocked) {
-		return false, nil
-	}
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer func() { err = errors.Join(err, l.release()) }()
-	var n int64
-	err = j.transact(ctx, func(tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `DELETE FROM runs WHERE id = ? RETURNING n`, id).Scan(&n)
+	return j.transact(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM runs WHERE id = ?`, id)
+		return err
 	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil // another process has removed it
-	}
-	if err != nil {
-		return false, err
-	}
-	return true, j.removeRows(ctx, n)
 }
 
 // Each step of Prune holds the write lock for about ten milliseconds.
@@ -220,14 +206,8 @@ func (j *Journal) step(ctx context.Context, f func(*sql.Tx) error) error {
 	if err := j.transact(ctx, f); err != nil {
 		return err
 	}
-	return pause(ctx, time.Since(began))
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(max(stepPause, d))
-	defer t.Stop()
 	select {
-	case <-t.C:
+	case <-time.After(max(stepPause, time.Since(began))):
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -239,26 +219,6 @@ var rowTables = []struct{ name, key string }{
 	{"results", "run, idx, seq"}, {"intents", "run, seq"}, {"targets", "run, idx"}, {"sessions", "run, n"},
 }
 
-// removeRows removes all rows of a run except its row in runs, in steps.
-func (j *Journal) removeRows(ctx context.Context, n int64) error {
-	for _, table := range rowTables {
-		query := fmt.Sprintf(`DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM %[1]s WHERE run = ? LIMIT %[3]d)`,
-			table.name, table.key, stepRows)
-		for removed := int64(stepRows); removed == stepRows; {
-			if err := j.step(ctx, func(tx *sql.Tx) error {
-				done, err := tx.ExecContext(ctx, query, n)
-				if err == nil {
-					removed, err = done.RowsAffected()
-				}
-				return err
-			}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // removeOrphans removes rows whose run no longer exists, and contents that only they used.
 func (j *Journal) removeOrphans(ctx context.Context) error {
 	found := false
@@ -267,15 +227,25 @@ func (j *Journal) removeOrphans(ctx context.Context) error {
 		orphans, err := queryColumn[int64](ctx, j.read, fmt.Sprintf(`WITH RECURSIVE present(run) AS (
 			SELECT min(run) FROM %[1]s
 			UNION ALL SELECT (SELECT min(run) FROM %[1]s WHERE run > present.run) FROM present WHERE present.run IS NOT NULL)
-			SELECT run FROM present WHERE run NOT IN (SELECT n FROM runs)`, table.name))
+			SELECT run FROM present WHERE run IS NOT NULL AND run NOT IN (SELECT n FROM runs)`, table.name))
 		if err != nil {
 			return err
 		}
+		text := fmt.Sprintf(`DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM %[1]s WHERE run = ? LIMIT %[3]d)`,
+			table.name, table.key, stepRows)
 		for _, n := range orphans {
-			if err := j.removeRows(ctx, n); err != nil {
-				return err
-			}
 			found = true
+			for removed := int64(stepRows); removed == stepRows; {
+				if err := j.step(ctx, func(tx *sql.Tx) error {
+					done, err := tx.ExecContext(ctx, text, n)
+					if err == nil {
+						removed, err = done.RowsAffected()
+					}
+					return err
+				}); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	if !found {
@@ -321,62 +291,28 @@ func (j *Journal) removeContents(ctx context.Context) error {
 // contains the removed data. A reader that is active now keeps the log unchanged; it is
 // overwritten later.
 func (j *Journal) shrinkFile(ctx context.Context) error {
-	for left := int64(-1); ; {
-		began := time.Now()
-		if err := pragma(ctx, j, j.write, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, stepPages)); err != nil {
-			return err
-		}
-		j.opts.hook(stepCommitted)
-		var free int64
-		if err := j.write.QueryRowContext(ctx, `PRAGMA freelist_count`).Scan(&free); err != nil {
-			return explain(err)
-		}
-		if free == 0 || free == left {
-			break
-		}
+	for left, free := int64(-1), int64(-2); free != 0 && free != left; {
 		left = free
-		if err := pause(ctx, time.Since(began)); err != nil {
+		if err := j.step(ctx, func(tx *sql.Tx) error {
+			if err := query(ctx, tx, ignoreRow, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, stepPages)); err != nil {
+				return err
+			}
+			return tx.QueryRowContext(ctx, `PRAGMA freelist_count`).Scan(&free)
+		}); err != nil {
 			return err
 		}
 	}
-	return j.truncateLog(ctx)
-}
-
-// truncateLog does not wait for readers, because it would hold the write lock meanwhile.
-func (j *Journal) truncateLog(ctx context.Context) (err error) {
-	c, err := j.write.Conn(ctx) // no one else uses it as long as this does not wait
+	// Truncating the log must not wait for readers, because it would hold the write lock
+	// meanwhile.
+	db, err := j.connect(1, url.Values{"_busy_timeout": {"0"}})
 	if err != nil {
-		return explain(err)
-	}
-	defer func() { err = errors.Join(err, c.Close()) }()
-	if err := pragma(ctx, j, c, `PRAGMA wal_checkpoint(PASSIVE)`); err != nil {
 		return err
 	}
-	if err := pragma(ctx, j, c, `PRAGMA busy_timeout(0)`); err != nil {
-		return err
+	if err = query(ctx, db, ignoreRow, `PRAGMA wal_checkpoint(TRUNCATE)`); busy(err) {
+		err = nil
 	}
-	defer func() {
-		text := fmt.Sprintf(`PRAGMA busy_timeout(%d)`, j.opts.Wait.Milliseconds())
-		err = errors.Join(err, pragma(context.WithoutCancel(ctx), j, c, text))
-	}()
-	if err := pragma(ctx, j, c, `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil && !busy(err) {
-		return err
-	}
-	return nil
+	return errors.Join(err, db.Close())
 }
 
-// pragma runs a pragma and reads all its rows: incremental_vacuum works row by row.
-func pragma(ctx context.Context, j *Journal, db interface {
-	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
-}, text string,
-) error {
-	return j.retryBusy(ctx, func() error {
-		rows, err := db.QueryContext(ctx, text)
-		if err != nil {
-			return explain(err)
-		}
-		for rows.Next() {
-		}
-		return explain(errors.Join(rows.Err(), rows.Close()))
-	})
-}
+// ignoreRow is for pragmas that work row by row.
+func ignoreRow(*sql.Rows) error { return nil }

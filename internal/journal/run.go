@@ -60,7 +60,7 @@ func (r *Run) Session() int { return int(r.session) - 1 }
 // Concurrent calls share one transaction and are therefore cheap. Intend may be called
 // again for the same attempt.
 func (r *Run) Intend(index, attempt int) error {
-	if err := r.checkTarget(index, attempt); err != nil {
+	if err := r.checkTarget(index); err != nil {
 		return err
 	}
 	b, err := r.queue.put(event{index: int64(index), attempt: int64(attempt), at: r.j.opts.Now().UnixNano()})
@@ -76,14 +76,11 @@ func (r *Run) Intend(index, attempt int) error {
 // not be written, the next call, Flush and End return the error, and the target's progress
 // follows from its intents.
 func (r *Run) Result(res fleet.Result) error {
-	if err := r.checkTarget(res.Target.Index, res.Attempt); err != nil {
+	if err := r.checkTarget(res.Target.Index); err != nil {
 		return err
 	}
 	if res.Outcome == fleet.OutcomeNone || res.Outcome >= fleet.NumOutcomes {
 		return fmt.Errorf("writing the result of target %d: %s is not an outcome", res.Target.Index, res.Outcome)
-	}
-	if err := r.queue.failure(); err != nil {
-		return err
 	}
 	_, err := r.queue.put(event{index: int64(res.Target.Index), attempt: int64(res.Attempt), result: r.encode(&res)})
 	return err
@@ -91,7 +88,7 @@ func (r *Run) Result(res fleet.Result) error {
 
 // Flush returns when everything recorded so far is on disk.
 func (r *Run) Flush() error {
-	b, err := r.queue.mark()
+	b, err := r.queue.newest()
 	if err != nil {
 		return err
 	}
@@ -144,13 +141,9 @@ func (r *Run) stop() error {
 	return nil
 }
 
-func (r *Run) checkTarget(index, attempt int) error {
+func (r *Run) checkTarget(index int) error {
 	if !r.indexes.has(index) {
 		return fmt.Errorf("run %s has no target %d", r.info.Run, index)
-	}
-	const maxAttempts = 1 << 20
-	if attempt < 0 || attempt > maxAttempts {
-		return fmt.Errorf("%d is not the number of an attempt", attempt)
 	}
 	return nil
 }
@@ -174,8 +167,8 @@ func (r *Run) encode(res *fleet.Result) *resultRow {
 	var hashes [fleet.NumStreams]any // nil for no output
 	short := *res
 	for s, o := range []*fleet.Output{&short.Stdout, &short.Stderr} {
-		if limit := r.j.opts.maxOutput; len(o.Bytes) > limit {
-			o.Bytes = o.Bytes[:limit]
+		if len(o.Bytes) > maxOutput {
+			o.Bytes = o.Bytes[:maxOutput]
 			short.Flags |= fleet.FlagOutputTruncated
 		}
 		if len(o.Bytes) == 0 {

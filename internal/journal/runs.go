@@ -1,10 +1,12 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -12,8 +14,8 @@ import (
 
 // A Filter selects runs. The zero value selects all.
 type Filter struct {
-	// Since and Until bound the start of a run; the zero time means no bound.
-	Since, Until time.Time
+	// Since is the earliest start of a run; the zero time means no bound.
+	Since time.Time
 	// Limit is the maximum number of runs, counted from the latest; 0 means all.
 	Limit int
 }
@@ -22,7 +24,12 @@ type Filter struct {
 // damaged run is yielded as an error that names it, and the remaining runs follow.
 func (j *Journal) Runs(ctx context.Context, f Filter) iter.Seq2[RunInfo, error] {
 	return func(yield func(RunInfo, error) bool) {
-		ids, err := j.ids(ctx, f)
+		since := int64(math.MinInt64)
+		if !f.Since.IsZero() {
+			since = f.Since.UnixNano()
+		}
+		ids, err := queryColumn[string](ctx, j.read, `SELECT id FROM runs WHERE started >= ? ORDER BY n DESC LIMIT ?`,
+			since, cmp.Or(f.Limit, -1))
 		if err != nil {
 			yield(RunInfo{}, fmt.Errorf("listing runs: %w", err))
 			return
@@ -43,24 +50,6 @@ func (j *Journal) Runs(ctx context.Context, f Filter) iter.Seq2[RunInfo, error] 
 	}
 }
 
-func (j *Journal) ids(ctx context.Context, f Filter) ([]string, error) {
-	query, args := `SELECT id FROM runs WHERE 1`, []any{}
-	for _, bound := range []struct {
-		text string
-		at   time.Time
-	}{{` AND started >= ?`, f.Since}, {` AND started <= ?`, f.Until}} {
-		if !bound.at.IsZero() {
-			query += bound.text
-			args = append(args, bound.at.UnixNano())
-		}
-	}
-	query += ` ORDER BY n DESC`
-	if f.Limit > 0 {
-		query += ` LIMIT ` + strconv.Itoa(f.Limit)
-	}
-	return queryColumn[string](ctx, j.read, query, args...)
-}
-
 // ErrNoRun means that no run matches; ErrAmbiguous that several do.
 var (
 	ErrNoRun     = errors.New("no such run")
@@ -71,8 +60,8 @@ var (
 // identifier, a unique prefix, a unique last part, "last" for the run begun last, whatever
 // its clock said, or "last-1" for the one before it, and so on.
 func (j *Journal) Resolve(ctx context.Context, name string) (string, error) {
-	if name == "last" || strings.HasPrefix(name, "last-") {
-		return j.resolveLast(ctx, name)
+	if back, last := strings.CutPrefix(name, "last"); last {
+		return j.resolveLast(ctx, name, back)
 	}
 	if name == "" || strings.Trim(name, idDigits+"-") != "" {
 		return "", fmt.Errorf("%w: %.40q is not part of an identifier\nhint: last means the newest run", ErrNoRun, name)
@@ -91,21 +80,19 @@ func (j *Journal) Resolve(ctx context.Context, name string) (string, error) {
 	return "", fmt.Errorf("%w: %.40q", ErrNoRun, name)
 }
 
-func (j *Journal) resolveLast(ctx context.Context, name string) (string, error) {
-	before := 0
-	if back, ok := strings.CutPrefix(name, "last-"); ok {
-		n, err := strconv.ParseUint(back, 10, 31)
-		if err != nil {
-			return "", fmt.Errorf("%w: %.40q\nhint: last-1 is the run before the last", ErrNoRun, name)
-		}
-		before = int(n)
+// resolveLast resolves last followed by back, "" or a negative number.
+func (j *Journal) resolveLast(ctx context.Context, name, back string) (string, error) {
+	back = cmp.Or(back, "-0")
+	before, err := strconv.Atoi(back)
+	if err != nil || back[0] != '-' {
+		return "", fmt.Errorf("%w: %.40q\nhint: last-1 is the run before the last", ErrNoRun, name)
 	}
-	ids, err := queryColumn[string](ctx, j.read, `SELECT id FROM runs ORDER BY n DESC LIMIT 1 OFFSET ?`, before)
-	if err != nil {
+	ids, err := queryColumn[string](ctx, j.read, `SELECT id FROM runs ORDER BY n DESC LIMIT 1 OFFSET ?`, -before)
+	switch {
+	case err != nil:
 		return "", fmt.Errorf("looking for the last run: %w", err)
-	}
-	if len(ids) == 0 {
-		return "", fmt.Errorf("%w: the journal has not that many", ErrNoRun)
+	case len(ids) == 0:
+		return "", fmt.Errorf("%w: the journal does not have that many", ErrNoRun)
 	}
 	return ids[0], nil
 }

@@ -155,14 +155,9 @@ func (j *Journal) migrate(ctx context.Context) error {
 // that is not a journal or too new.
 func schemaVersion(ctx context.Context, tx *sql.Tx) (int, error) {
 	var application, version, tables int
-	for query, into := range map[string]*int{
-		"PRAGMA application_id":              &application,
-		"PRAGMA user_version":                &version,
-		"SELECT count(*) FROM sqlite_schema": &tables,
-	} {
-		if err := tx.QueryRowContext(ctx, query).Scan(into); err != nil {
-			return 0, err
-		}
+	if err := tx.QueryRowContext(ctx, `SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+		FROM pragma_application_id, pragma_user_version`).Scan(&application, &version, &tables); err != nil {
+		return 0, err
 	}
 	switch {
 	case tables == 0 && application == 0 && version == 0:

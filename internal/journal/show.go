@@ -29,11 +29,7 @@ const (
 )
 
 func (p Progress) String() string {
-	names := [...]string{"not_started", "intended", "done"}
-	if int(p) >= len(names) {
-		return fmt.Sprintf("invalid(%d)", uint8(p))
-	}
-	return names[p]
+	return [...]string{"not_started", "intended", "done"}[p]
 }
 
 // An Intent records that a command was about to be sent.
@@ -41,7 +37,8 @@ type Intent struct {
 	Attempt int
 	At      time.Time
 
-	seq int64
+	index int // of the target
+	seq   int64
 }
 
 // An Entry is one target of a run with its intents and its result.
@@ -59,6 +56,7 @@ type Entry struct {
 	// command and output are hashes; nil means no output.
 	command []byte
 	output  [fleet.NumStreams][]byte
+	seq     int64 // of the last result; 0 means none
 }
 
 // Show returns the selected targets of a run in the order of their indexes, with their
@@ -66,9 +64,9 @@ type Entry struct {
 // entries yielded before it are intact.
 func (j *Journal) Show(ctx context.Context, run string, sel Selector) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		err := j.walk(ctx, run, func(s *snapshot, e *Entry) (bool, error) {
+		err := j.walk(ctx, run, func(s *snapshot, e *Entry) error {
 			if !sel(e) {
-				return true, nil
+				return nil
 			}
 			for stream, o := range []*fleet.Output{&e.Stdout, &e.Stderr} {
 				if e.output[stream] == nil {
@@ -76,10 +74,13 @@ func (j *Journal) Show(ctx context.Context, run string, sel Selector) iter.Seq2[
 				}
 				var err error
 				if o.Bytes, err = s.content(1+stream, e.output[stream]); err != nil {
-					return false, fmt.Errorf("output of target %d: %w", e.Target.Index, err)
+					return fmt.Errorf("output of target %d: %w", e.Target.Index, err)
 				}
 			}
-			return yield(*e, nil), nil
+			if !yield(*e, nil) {
+				return errStop
+			}
+			return nil
 		})
 		if err != nil {
 			yield(Entry{}, err)
@@ -92,11 +93,11 @@ func (j *Journal) Show(ctx context.Context, run string, sel Selector) iter.Seq2[
 // Targets have no command if the run kept none.
 func (j *Journal) Select(ctx context.Context, run string, sel Selector) ([]fleet.Target, error) {
 	var targets []fleet.Target
-	err := j.walk(ctx, run, func(_ *snapshot, e *Entry) (bool, error) {
+	err := j.walk(ctx, run, func(_ *snapshot, e *Entry) error {
 		if sel(e) {
 			targets = append(targets, e.Target)
 		}
-		return true, nil
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -108,15 +109,9 @@ func (j *Journal) Select(ctx context.Context, run string, sel Selector) ([]fleet
 // one that Entry describes.
 func (j *Journal) Summary(ctx context.Context, run string) (*record.Summary, error) {
 	sum := new(record.Summary)
-	err := j.walk(ctx, run, func(s *snapshot, e *Entry) (bool, error) {
-		if n := len(s.info.Sessions); n > 0 {
-			sum.Interrupted = s.info.Sessions[n-1].Interrupted
-			if ended := s.info.Ended(); !ended.IsZero() {
-				sum.Elapsed = max(0, ended.Sub(s.info.Started))
-			}
-		}
+	err := j.walk(ctx, run, func(_ *snapshot, e *Entry) error {
 		sum.Add(e.Result)
-		return true, nil
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -124,14 +119,17 @@ func (j *Journal) Summary(ctx context.Context, run string) (*record.Summary, err
 	return sum, nil
 }
 
+// errStop ends walk without an error.
+var errStop = errors.New("stop")
+
 // walk calls f for each entry, without output.
-func (j *Journal) walk(ctx context.Context, run string, f func(*snapshot, *Entry) (bool, error)) error {
+func (j *Journal) walk(ctx context.Context, run string, f func(*snapshot, *Entry) error) error {
 	s, err := j.snapshot(ctx, run)
 	if err == nil {
-		err = s.each(func(e *Entry) (bool, error) { return f(s, e) })
+		err = s.each(func(e *Entry) error { return f(s, e) })
 		s.close()
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errStop) {
 		return fmt.Errorf("reading run %s: %w", run, err)
 	}
 	return nil
@@ -144,34 +142,32 @@ type snapshot struct {
 	j    *Journal
 	info *RunInfo
 
-	contents *sql.Stmt
-	cache    [3]cached // the last command and the last output of each stream
+	contents *sql.Stmt // nil until content is called
+	cache    [3]struct {
+		hash  [sha256.Size]byte
+		plain []byte
+	} // the last command and the last output of each stream
 }
 
-type cached struct {
-	hash  [sha256.Size]byte
-	plain []byte
-}
-
-func (j *Journal) snapshot(ctx context.Context, run string) (_ *snapshot, err error) {
-	running, err := j.isRunning(run)
+func (j *Journal) snapshot(ctx context.Context, run string) (*snapshot, error) {
+	if !validID(run) {
+		return nil, ErrNoRun
+	}
+	// Ask before reading: a run that ends in between then appears as ended, not as crashed.
+	running, err := held(j.dir, run)
 	if err != nil {
 		return nil, err
 	}
-	s := &snapshot{ctx: ctx, j: j}
-	if s.tx, err = j.read.BeginTx(ctx, nil); err != nil {
+	tx, err := j.read.BeginTx(ctx, nil)
+	if err != nil {
 		return nil, explain(err)
 	}
-	defer func() {
-		if err != nil {
-			s.close()
-		}
-	}()
-	if s.info, err = j.readRun(ctx, s.tx, run, running); err != nil {
+	s := &snapshot{ctx: ctx, tx: tx, j: j}
+	if s.info, err = j.readRun(ctx, tx, run, running); err != nil {
+		s.close()
 		return nil, err
 	}
-	s.contents, err = s.tx.PrepareContext(ctx, `SELECT size, coding, data FROM contents WHERE hash = ?`)
-	return s, explain(err)
+	return s, nil
 }
 
 func (s *snapshot) close() { _ = s.tx.Rollback() } // nothing was written
@@ -190,38 +186,29 @@ const selectEntries = `SELECT t.idx, t.host, t.host_user, t.host_port, t.user, t
 		AND r.seq = (SELECT max(seq) FROM results WHERE run = t.run AND idx = t.idx)
 	WHERE t.run = ? ORDER BY t.idx`
 
-const selectIntents = `SELECT seq, idx, attempt, at FROM intents WHERE run = ? ORDER BY idx, seq`
-
-// each calls yield for the entries in the order of their indexes, with commands but
-// without output. It returns an error unless it could read the whole run.
-func (s *snapshot) each(yield func(*Entry) (bool, error)) error {
-	query := selectEntries
+// each calls f for the entries in the order of their indexes, with commands but without
+// output. It returns an error unless it could read the whole run.
+func (s *snapshot) each(f func(*Entry) error) error {
+	intents, err := s.intents()
+	if err != nil {
+		return err
+	}
+	text := selectEntries
 	if s.j.schema < 3 { // the database is open for reading only
-		query = strings.ReplaceAll(query, "r.record", "NULL")
+		text = strings.ReplaceAll(text, "r.record", "NULL")
 	}
-	targets, err := s.tx.QueryContext(s.ctx, query, s.info.n)
-	if err != nil {
-		return explain(err)
-	}
-	defer func() { _ = targets.Close() }() // targets.Err has its error
-	intents, err := s.tx.QueryContext(s.ctx, selectIntents, s.info.n)
-	if err != nil {
-		return explain(err)
-	}
-	defer func() { _ = intents.Close() }() // intents.Err has its error
-	next := intentReader{rows: intents}
-	for count := 0; ; count++ {
-		if !targets.Next() {
-			return s.finish(targets, &next, count)
-		}
-		e, seq, err := scanEntry(targets)
+	count := 0
+	err = query(s.ctx, s.tx, func(rows *sql.Rows) error {
+		count++
+		e, err := scanEntry(rows)
 		if err != nil {
 			return err
 		}
-		if err := next.take(e); err != nil {
-			return err
+		for len(intents) > 0 && intents[0].index == e.Target.Index {
+			e.Intents = append(e.Intents, intents[0])
+			intents = intents[1:]
 		}
-		e.conclude(seq, s.info.State == Running)
+		e.conclude(s.info.State == Running)
 		if !s.info.NoCommand {
 			command, err := s.content(0, e.command)
 			if err != nil {
@@ -229,46 +216,54 @@ func (s *snapshot) each(yield func(*Entry) (bool, error)) error {
 			}
 			e.Target.Command = string(command)
 		}
-		if more, err := yield(e); err != nil || !more {
-			return err
-		}
-	}
-}
-
-// finish checks that nothing is missing after all targets were read.
-func (s *snapshot) finish(targets *sql.Rows, intents *intentReader, count int) error {
-	if err := explain(targets.Err()); err != nil {
+		return f(e)
+	}, text, s.info.n)
+	switch {
+	case err != nil:
 		return err
-	}
-	if err := intents.take(&Entry{Result: fleet.Result{Target: fleet.Target{Index: maxIndex + 1}}}); err != nil {
-		return err
-	}
-	if len(s.info.Sessions) > 0 && count != s.info.Targets {
+	case len(intents) > 0:
+		return fmt.Errorf("%w: there is no target %d for an intent", ErrDamaged, intents[0].index)
+	case len(s.info.Sessions) > 0 && count != s.info.Targets:
 		return fmt.Errorf("%w: %d targets of %d", ErrDamaged, count, s.info.Targets)
 	}
 	return nil
 }
 
-// scanEntry reads a row of selectEntries; seq is 0 if the target has no result.
-func scanEntry(rows *sql.Rows) (e *Entry, seq int64, err error) {
-	e = new(Entry)
+// intents returns all intents of the run, sorted by target and time.
+func (s *snapshot) intents() (all []Intent, err error) {
+	err = query(s.ctx, s.tx, func(rows *sql.Rows) error {
+		var i Intent
+		var at int64
+		if err := rows.Scan(&i.seq, &i.index, &i.Attempt, &at); err != nil {
+			return fmt.Errorf("%w: an intent: %w", ErrDamaged, err)
+		}
+		i.At = time.Unix(0, at).UTC()
+		all = append(all, i)
+		return nil
+	}, `SELECT seq, idx, attempt, at FROM intents WHERE run = ? ORDER BY idx, seq`, s.info.n)
+	return all, err
+}
+
+// scanEntry reads a row of selectEntries.
+func scanEntry(rows *sql.Rows) (*Entry, error) {
+	e := new(Entry)
 	var t fleet.Target
 	var route, signal, failure sql.NullString
 	var object sql.RawBytes // valid until the next row
-	err = rows.Scan(&t.Index, &t.Host.Name, &t.Host.User, &t.Host.Port, &t.User, &t.Port, &route, &e.command,
-		&seq, &e.output[fleet.Stdout], &e.output[fleet.Stderr], &object, &signal, &failure)
+	err := rows.Scan(&t.Index, &t.Host.Name, &t.Host.User, &t.Host.Port, &t.User, &t.Port, &route, &e.command,
+		&e.seq, &e.output[fleet.Stdout], &e.output[fleet.Stderr], &object, &signal, &failure)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w: a target: %w", ErrDamaged, err)
+		return nil, fmt.Errorf("%w: a target: %w", ErrDamaged, err)
 	}
 	if route.Valid {
 		if t.Route, err = decodeRoute(route.String); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 	}
-	if seq > 0 {
+	if e.seq > 0 {
 		res, err := record.DecodeEnd(object)
 		if err != nil {
-			return nil, 0, fmt.Errorf("%w: the result of target %d: %w", ErrDamaged, t.Index, err)
+			return nil, fmt.Errorf("%w: the result of target %d: %w", ErrDamaged, t.Index, err)
 		}
 		e.Result = *res
 		if signal.Valid {
@@ -279,16 +274,15 @@ func scanEntry(rows *sql.Rows) (e *Entry, seq int64, err error) {
 		}
 	}
 	e.Target = t
-	return e, seq, nil
+	return e, nil
 }
 
-// conclude sets Progress, and the result if none was written after the last intent. seq is
-// that of the result.
-func (e *Entry) conclude(seq int64, running bool) {
+// conclude sets Progress, and the result if none was written after the last intent.
+func (e *Entry) conclude(running bool) {
 	switch {
-	case len(e.Intents) > 0 && e.Intents[len(e.Intents)-1].seq > seq:
+	case len(e.Intents) > 0 && e.Intents[len(e.Intents)-1].seq > e.seq:
 		e.Progress = Intended
-	case seq > 0:
+	case e.seq > 0:
 		e.Progress = Done
 		return
 	}
@@ -302,39 +296,6 @@ func (e *Entry) conclude(seq int64, running bool) {
 	}
 }
 
-// An intentReader reads the rows of selectIntents one target after the other.
-type intentReader struct {
-	rows   *sql.Rows
-	unread bool // index and intent hold a row that was not taken
-	index  int
-	intent Intent
-}
-
-// take adds the next intents to e, whose index is higher than that of the last call. Other
-// intents before them belong to no target.
-func (r *intentReader) take(e *Entry) error {
-	for {
-		if !r.unread {
-			if r.unread = r.rows.Next(); !r.unread {
-				return explain(r.rows.Err())
-			}
-			var at int64
-			if err := r.rows.Scan(&r.intent.seq, &r.index, &r.intent.Attempt, &at); err != nil {
-				return fmt.Errorf("%w: an intent: %w", ErrDamaged, err)
-			}
-			r.intent.At = time.Unix(0, at).UTC()
-		}
-		switch {
-		case r.index > e.Target.Index:
-			return nil
-		case r.index < e.Target.Index:
-			return fmt.Errorf("%w: there is no target %d for an intent", ErrDamaged, r.index)
-		}
-		e.Intents = append(e.Intents, r.intent)
-		r.unread = false
-	}
-}
-
 // content returns the bytes with this hash. slot selects the cache entry to compare with:
 // consecutive targets often have equal bytes.
 func (s *snapshot) content(slot int, hash []byte) ([]byte, error) {
@@ -344,6 +305,12 @@ func (s *snapshot) content(slot int, hash []byte) ([]byte, error) {
 	}
 	if len(hash) != sha256.Size {
 		return nil, fmt.Errorf("%w: %x is no hash of a content", ErrDamaged, hash)
+	}
+	if s.contents == nil {
+		var err error
+		if s.contents, err = s.tx.PrepareContext(s.ctx, `SELECT size, coding, data FROM contents WHERE hash = ?`); err != nil {
+			return nil, explain(err)
+		}
 	}
 	k := content{hash: [sha256.Size]byte(hash)}
 	err := s.contents.QueryRowContext(s.ctx, hash).Scan(&k.size, &k.coding, &k.data)
@@ -357,6 +324,6 @@ func (s *snapshot) content(slot int, hash []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	*last = cached{k.hash, plain}
+	last.hash, last.plain = k.hash, plain
 	return plain, nil
 }

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 )
@@ -44,85 +45,68 @@ func (r *Report) check(err error) error {
 // finds is in the Report; an error means that Verify could not check.
 func (j *Journal) Verify(ctx context.Context, run string) (*Report, error) {
 	report := new(Report)
-	if err := report.check(j.verify(ctx, run, report)); err != nil {
+	s, err := j.snapshot(ctx, run)
+	if err == nil {
+		defer s.close()
+		for _, check := range []func(*Report) error{s.verifyDatabase, s.verifyContents, s.verifyRows} {
+			if err = report.check(check(report)); err != nil {
+				break
+			}
+		}
+	}
+	if err = report.check(err); err != nil {
 		return nil, fmt.Errorf("verifying run %s: %w", run, err)
 	}
 	return report, nil
 }
 
-func (j *Journal) verify(ctx context.Context, run string, report *Report) error {
-	s, err := j.snapshot(ctx, run)
-	if err != nil {
-		return err
+// verifyDatabase runs SQLite's integrity check on pages, indexes and the types of columns.
+func (s *snapshot) verifyDatabase(report *Report) error {
+	findings, err := queryColumn[string](s.ctx, s.tx, `PRAGMA integrity_check`)
+	for _, finding := range findings {
+		if finding != "ok" {
+			report.add(fmt.Errorf("%w: the database: %.200q", ErrDamaged, finding))
+		}
 	}
-	defer s.close()
-	if err := report.check(s.verifyDatabase(report)); err != nil {
-		return err
+	return err
+}
+
+// verifyContents checks all contents that the run refers to.
+func (s *snapshot) verifyContents(report *Report) error {
+	text := `SELECT stdout FROM results WHERE run = ?1 AND stdout IS NOT NULL
+		UNION SELECT stderr FROM results WHERE run = ?1 AND stderr IS NOT NULL`
+	if !s.info.NoCommand {
+		text += ` UNION SELECT command FROM targets WHERE run = ?1`
 	}
-	if err := report.check(s.verifyContents(report)); err != nil {
-		return err
-	}
-	var astray int
-	if err := s.tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM targets WHERE run = ?1),
+	return query(s.ctx, s.tx, func(rows *sql.Rows) error {
+		var hash []byte
+		if err := rows.Scan(&hash); err != nil {
+			return err
+		}
+		report.Contents++
+		_, err := s.content(0, hash)
+		return report.check(err)
+	}, text, s.info.n)
+}
+
+func (s *snapshot) verifyRows(report *Report) error {
+	var lost int
+	if err := s.tx.QueryRowContext(s.ctx, `SELECT (SELECT count(*) FROM targets WHERE run = ?1),
 		(SELECT count(*) FROM intents WHERE run = ?1), (SELECT count(*) FROM results WHERE run = ?1),
 		(SELECT count(*) FROM results r WHERE run = ?1 AND NOT EXISTS (SELECT 1 FROM targets WHERE run = r.run AND idx = r.idx))`,
-		s.info.n).Scan(&report.Targets, &report.Intents, &report.Results, &astray); err != nil {
+		s.info.n).Scan(&report.Targets, &report.Intents, &report.Results, &lost); err != nil {
 		return explain(err)
 	}
-	if astray > 0 {
-		report.add(fmt.Errorf("%w: there is no target for %d results", ErrDamaged, astray))
+	if lost > 0 {
+		report.add(fmt.Errorf("%w: there is no target for %d results", ErrDamaged, lost))
 	}
-	return s.each(func(e *Entry) (bool, error) {
+	return s.each(func(e *Entry) error {
 		if e.Progress == Intended {
 			report.Unresolved = append(report.Unresolved, e.Target.Index)
 		}
 		if e.Progress == Done && len(e.Intents) == 0 && (e.Outcome.Ran() || e.Flags != 0) {
 			report.add(fmt.Errorf("%w: target %d ran without an intent", ErrDamaged, e.Target.Index))
 		}
-		return true, nil
+		return nil
 	})
-}
-
-// verifyDatabase runs SQLite's integrity check on pages, indexes and the types of columns.
-func (s *snapshot) verifyDatabase(report *Report) error {
-	rows, err := s.tx.QueryContext(s.ctx, `PRAGMA integrity_check`)
-	if err != nil {
-		return explain(err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err has its error
-	for rows.Next() {
-		var finding string
-		if err := rows.Scan(&finding); err != nil {
-			return err
-		}
-		if finding != "ok" {
-			report.add(fmt.Errorf("%w: the database: %.200q", ErrDamaged, finding))
-		}
-	}
-	return explain(rows.Err())
-}
-
-// verifyContents checks all contents that the run refers to.
-func (s *snapshot) verifyContents(report *Report) error {
-	query := `SELECT stdout FROM results WHERE run = ?1 AND stdout IS NOT NULL
-		UNION SELECT stderr FROM results WHERE run = ?1 AND stderr IS NOT NULL`
-	if !s.info.NoCommand {
-		query += ` UNION SELECT command FROM targets WHERE run = ?1`
-	}
-	rows, err := s.tx.QueryContext(s.ctx, query, s.info.n)
-	if err != nil {
-		return explain(err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err has its error
-	for rows.Next() {
-		var hash []byte
-		if err := rows.Scan(&hash); err != nil {
-			return err
-		}
-		report.Contents++
-		if _, err := s.content(0, hash); report.check(err) != nil {
-			return err
-		}
-	}
-	return explain(rows.Err())
 }

@@ -90,15 +90,12 @@ func (q *queue) fullLocked() bool {
 	return q.results > 0 && (q.results >= q.maxResults || q.bytes >= q.maxBytes)
 }
 
-// mark returns the batch that completes everything put so far.
-func (q *queue) mark() (*batch, error) {
+// newest returns the batch that completes everything put so far.
+func (q *queue) newest() (*batch, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.err != nil {
-		return nil, q.err
-	}
 	q.signal()
-	return q.batches[len(q.batches)-1], nil
+	return q.batches[len(q.batches)-1], q.err
 }
 
 func (q *queue) signal() {
