@@ -41,7 +41,7 @@ func TestNoRoom(t *testing.T) {
 				t.Fatal("an intent after a failure")
 			}
 			intended[i] = true
-			_ = r.Result(okResult(targetOf(i), strings.Repeat(fmt.Sprint(i), 1000))) // End tells
+			_ = r.Result(okResult(targetOf(i), strings.Repeat(fmt.Sprint(i), 1000))) // End returns the error
 		}
 		err = r.End(Ending{})
 		if err == nil && failure == nil {
@@ -65,7 +65,7 @@ func checkAfterFailure(t *testing.T, dir, run string, intended map[int]bool) {
 	j := mustOpen(t, dir, Options{})
 	for i, e := range entries(t, j, run, All) {
 		if intended[i] && e.Progress == NotStarted {
-			t.Errorf("the intent of target %d is lost", i)
+			t.Errorf("the intent of target %d is missing", i)
 		}
 		if !intended[i] && e.Progress != NotStarted {
 			t.Errorf("target %d is %s", i, e.Progress)
@@ -117,7 +117,7 @@ func TestReadOnly(t *testing.T) {
 		t.Error(err)
 	}
 	if err := r.End(Ending{}); err == nil {
-		t.Error("End says nothing")
+		t.Error("End returned no error")
 	}
 }
 

@@ -75,7 +75,7 @@ func child(dir string, killAt int) error {
 
 // perform calls Intend, executes, and calls Result for each target. It reports each
 // execution and each result that is acknowledged as written.
-func perform(r *Run, targets []fleet.Target, tell func(what string, idx int)) error {
+func perform(r *Run, targets []fleet.Target, report func(what string, idx int)) error {
 	work := make(chan fleet.Target, len(targets)) // closed below, so that workers end
 	for _, t := range targets {
 		work <- t
@@ -86,7 +86,7 @@ func perform(r *Run, targets []fleet.Target, tell func(what string, idx int)) er
 	for w := range killWidth {
 		wg.Go(func() {
 			for t := range work {
-				errs[w] = errors.Join(errs[w], performOne(r, t, tell))
+				errs[w] = errors.Join(errs[w], performOne(r, t, report))
 			}
 		})
 	}
@@ -94,11 +94,11 @@ func perform(r *Run, targets []fleet.Target, tell func(what string, idx int)) er
 	return errors.Join(errs...)
 }
 
-func performOne(r *Run, t fleet.Target, tell func(what string, idx int)) error {
+func performOne(r *Run, t fleet.Target, report func(what string, idx int)) error {
 	if err := r.Intend(t.Index, 1); err != nil {
 		return err
 	}
-	tell("exec", t.Index)
+	report("exec", t.Index)
 	if err := r.Result(okResult(t, fmt.Sprint("out of ", t.Index))); err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func performOne(r *Run, t fleet.Target, tell func(what string, idx int)) error {
 		if err := r.Flush(); err != nil {
 			return err
 		}
-		tell("stored", t.Index)
+		report("stored", t.Index)
 	}
 	return nil
 }
@@ -170,7 +170,7 @@ func (d *report) read(t *testing.T, words []string) {
 }
 
 // verify checks the journal against the child's report, resumes its run, and checks that
-// nothing ran twice and nothing was lost.
+// nothing ran twice and nothing is missing.
 func (d report) verify(t *testing.T, j *Journal) {
 	t.Helper()
 	for idx, e := range entries(t, j, d.run, All) {

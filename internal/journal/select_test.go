@@ -195,7 +195,7 @@ func TestPrune(t *testing.T) {
 			check(t, r.Intend(k, 1))
 			check(t, r.Result(okResult(targetOf(k), out)))
 		}
-		if i != 1 { // the second goes on
+		if i != 1 { // the second is running
 			check(t, r.End(Ending{}))
 		}
 		runs = append(runs, r)

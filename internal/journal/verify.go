@@ -90,15 +90,15 @@ func (s *snapshot) verifyContents(report *Report) error {
 }
 
 func (s *snapshot) verifyRows(report *Report) error {
-	var lost int
+	var unmatched int
 	if err := s.tx.QueryRowContext(s.ctx, `SELECT (SELECT count(*) FROM targets WHERE run = ?1),
 		(SELECT count(*) FROM intents WHERE run = ?1), (SELECT count(*) FROM results WHERE run = ?1),
 		(SELECT count(*) FROM results r WHERE run = ?1 AND NOT EXISTS (SELECT 1 FROM targets WHERE run = r.run AND idx = r.idx))`,
-		s.info.n).Scan(&report.Targets, &report.Intents, &report.Results, &lost); err != nil {
+		s.info.n).Scan(&report.Targets, &report.Intents, &report.Results, &unmatched); err != nil {
 		return explain(err)
 	}
-	if lost > 0 {
-		report.add(fmt.Errorf("%w: there is no target for %d results", ErrDamaged, lost))
+	if unmatched > 0 {
+		report.add(fmt.Errorf("%w: there is no target for %d results", ErrDamaged, unmatched))
 	}
 	return s.each(func(e *Entry) error {
 		if e.Progress == Intended {
