@@ -204,10 +204,11 @@ func (s *snapshot) each(f func(*Entry) error) error {
 		if err != nil {
 			return err
 		}
-		for len(intents) > 0 && intents[0].index == e.Target.Index {
-			e.Intents = append(e.Intents, intents[0])
-			intents = intents[1:]
+		n := 0
+		for n < len(intents) && intents[n].index == e.Target.Index {
+			n++
 		}
+		e.Intents, intents = intents[:n:n], intents[n:]
 		e.conclude(s.info.State == Running)
 		if !s.info.NoCommand {
 			command, err := s.content(0, e.command)
