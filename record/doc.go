@@ -1,5 +1,5 @@
-// Package record reads and writes results as JSON lines: the format of --json and of the
-// manifest beside output files, which reports read.
+// Package record reads and writes results as JSON lines: the format of --json, of the
+// manifest beside output files, which reports read, and of the results in the journal.
 //
 // [NewWriter] writes the header, [Writer.Result] one line per target and [Writer.Close]
 // the summary. [Read] reads them. [Summary] counts results and keeps the names of the

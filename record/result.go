@@ -31,6 +31,16 @@ func appendResult(dst []byte, r *fleet.Result, files Files) []byte {
 	return append(dst, "}\n"...)
 }
 
+// AppendEnd appends r without its target and the bytes of its output: one JSON object with
+// the members of a result line, without a newline. The journal keeps results in this form.
+func AppendEnd(dst []byte, r *fleet.Result) []byte {
+	dst = append(dst, `{"type":"result"`...)
+	dst = appendEnd(dst, r)
+	dst = appendInt(dst, "stdout_size", r.Stdout.Size)
+	dst = appendInt(dst, "stderr_size", r.Stderr.Size)
+	return append(dst, '}')
+}
+
 func appendTarget(dst []byte, t *fleet.Target) []byte {
 	dst = appendInt(dst, "index", int64(t.Index))
 	dst = appendText(dst, "host", t.Host.Name)
@@ -106,40 +116,45 @@ func appendTook(dst []byte, took *fleet.Durations) []byte {
 }
 
 type resultLine struct {
-	Index            int              `json:"index"`
-	Host             string           `json:"host"`
-	HostEncoding     string           `json:"host_encoding"`
-	HostUser         string           `json:"host_user"`
-	HostUserEncoding string           `json:"host_user_encoding"`
-	HostPort         uint16           `json:"host_port"`
-	User             string           `json:"user"`
-	UserEncoding     string           `json:"user_encoding"`
-	Port             uint16           `json:"port"`
-	Command          string           `json:"command"`
-	CommandEncoding  string           `json:"command_encoding"`
-	Outcome          string           `json:"outcome"`
-	Reason           string           `json:"reason"`
-	ReasonEncoding   string           `json:"reason_encoding"`
-	Phase            string           `json:"phase"`
-	Flags            []string         `json:"flags"`
-	Attempt          int              `json:"attempt"`
-	Started          time.Time        `json:"started"`
-	TookNS           map[string]int64 `json:"took_ns"`
-	ExitStatus       uint32           `json:"exit_status"`
-	Signal           string           `json:"exit_signal"`
-	SignalEncoding   string           `json:"exit_signal_encoding"`
-	Error            *string          `json:"error"`
-	ErrorEncoding    string           `json:"error_encoding"`
-	Stdout           string           `json:"stdout"`
-	StdoutEncoding   string           `json:"stdout_encoding"`
-	StdoutFile       string           `json:"stdout_file"`
-	StdoutFileEnc    string           `json:"stdout_file_encoding"`
-	StdoutSize       int64            `json:"stdout_size"`
-	Stderr           string           `json:"stderr"`
-	StderrEncoding   string           `json:"stderr_encoding"`
-	StderrFile       string           `json:"stderr_file"`
-	StderrFileEnc    string           `json:"stderr_file_encoding"`
-	StderrSize       int64            `json:"stderr_size"`
+	Index            int    `json:"index"`
+	Host             string `json:"host"`
+	HostEncoding     string `json:"host_encoding"`
+	HostUser         string `json:"host_user"`
+	HostUserEncoding string `json:"host_user_encoding"`
+	HostPort         uint16 `json:"host_port"`
+	User             string `json:"user"`
+	UserEncoding     string `json:"user_encoding"`
+	Port             uint16 `json:"port"`
+	Command          string `json:"command"`
+	CommandEncoding  string `json:"command_encoding"`
+	endLine
+	Stdout         string `json:"stdout"`
+	StdoutEncoding string `json:"stdout_encoding"`
+	StdoutFile     string `json:"stdout_file"`
+	StdoutFileEnc  string `json:"stdout_file_encoding"`
+	Stderr         string `json:"stderr"`
+	StderrEncoding string `json:"stderr_encoding"`
+	StderrFile     string `json:"stderr_file"`
+	StderrFileEnc  string `json:"stderr_file_encoding"`
+}
+
+// endLine has the members that AppendEnd writes.
+type endLine struct {
+	Outcome        string           `json:"outcome"`
+	Reason         string           `json:"reason"`
+	ReasonEncoding string           `json:"reason_encoding"`
+	Phase          string           `json:"phase"`
+	Flags          []string         `json:"flags"`
+	Attempt        int              `json:"attempt"`
+	Started        time.Time        `json:"started"`
+	TookNS         map[string]int64 `json:"took_ns"`
+	ExitStatus     uint32           `json:"exit_status"`
+	Signal         string           `json:"exit_signal"`
+	SignalEncoding string           `json:"exit_signal_encoding"`
+	Error          *string          `json:"error"`
+	ErrorEncoding  string           `json:"error_encoding"`
+	StdoutSize     int64            `json:"stdout_size"`
+	StderrSize     int64            `json:"stderr_size"`
 }
 
 func decodeResult(line []byte) (*fleet.Result, Files, error) {
@@ -147,7 +162,10 @@ func decodeResult(line []byte) (*fleet.Result, Files, error) {
 	if err := json.Unmarshal(line, &l); err != nil {
 		return nil, Files{}, fmt.Errorf("decoding a result: %w", err)
 	}
-	r := &fleet.Result{Attempt: l.Attempt, Started: l.Started}
+	r, err := l.result()
+	if err != nil {
+		return nil, Files{}, err
+	}
 	texts := textDecoder{}
 	r.Target = fleet.Target{
 		Host: fleet.Host{
@@ -160,26 +178,49 @@ func decodeResult(line []byte) (*fleet.Result, Files, error) {
 		Port:    l.Port,
 		Command: texts.decode("command", l.Command, l.CommandEncoding),
 	}
+	r.Stdout.Bytes = []byte(texts.decode("stdout", l.Stdout, l.StdoutEncoding))
+	r.Stderr.Bytes = []byte(texts.decode("stderr", l.Stderr, l.StderrEncoding))
+	files := Files{
+		texts.decode("stdout_file", l.StdoutFile, l.StdoutFileEnc),
+		texts.decode("stderr_file", l.StderrFile, l.StderrFileEnc),
+	}
+	if texts.err != nil {
+		return nil, Files{}, texts.err
+	}
+	return r, files, nil
+}
+
+// DecodeEnd is the inverse of AppendEnd.
+func DecodeEnd(object []byte) (*fleet.Result, error) {
+	if err := checkUnicode(object); err != nil {
+		return nil, fmt.Errorf("decoding a result: %w", err)
+	}
+	var l endLine
+	if err := json.Unmarshal(object, &l); err != nil {
+		return nil, fmt.Errorf("decoding a result: %w", err)
+	}
+	return l.result()
+}
+
+// result returns the result without its target and the bytes of its output.
+func (l *endLine) result() (*fleet.Result, error) {
+	r := &fleet.Result{Attempt: l.Attempt, Started: l.Started}
+	r.Stdout.Size, r.Stderr.Size = l.StdoutSize, l.StderrSize
+	texts := textDecoder{}
 	r.Reason = fleet.Reason(texts.decode("reason", l.Reason, l.ReasonEncoding))
 	r.Status = l.ExitStatus
 	r.Signal = texts.decode("exit_signal", l.Signal, l.SignalEncoding)
 	if l.Error != nil {
 		r.Err = errors.New(texts.decode("error", *l.Error, l.ErrorEncoding))
 	}
-	r.Stdout = fleet.Output{Bytes: []byte(texts.decode("stdout", l.Stdout, l.StdoutEncoding)), Size: l.StdoutSize}
-	r.Stderr = fleet.Output{Bytes: []byte(texts.decode("stderr", l.Stderr, l.StderrEncoding)), Size: l.StderrSize}
-	files := Files{
-		texts.decode("stdout_file", l.StdoutFile, l.StdoutFileEnc),
-		texts.decode("stderr_file", l.StderrFile, l.StderrFileEnc),
+	if texts.err != nil {
+		return nil, texts.err
 	}
-	if err := errors.Join(texts.err, decodeNames(r, &l)); err != nil {
-		return nil, Files{}, err
-	}
-	return r, files, nil
+	return r, l.names(r)
 }
 
-// decodeNames sets the fields whose values have names in package fleet.
-func decodeNames(r *fleet.Result, l *resultLine) (err error) {
+// names sets the fields of r whose values have names in package fleet.
+func (l *endLine) names(r *fleet.Result) (err error) {
 	if r.Outcome, err = fleet.ParseOutcome(l.Outcome); err != nil {
 		return err
 	}

@@ -82,3 +82,27 @@ func TestAnyResultComesBack(t *testing.T) {
 		}
 	})
 }
+
+// Without target and output, a result is still the same result.
+func TestAnyEndComesBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := anyResult().Draw(t, "result")
+		object := AppendEnd(nil, &want)
+		if bytes.Contains(object, []byte("\n")) {
+			t.Fatalf("not one line: %q", object)
+		}
+		got, err := DecodeEnd(object)
+		if err != nil {
+			t.Fatalf("%v: %q", err, object)
+		}
+		want.Target, want.Stdout.Bytes, want.Stderr.Bytes = fleet.Target{}, nil, nil
+		if diff := cmp.Diff(&want, got, sameResults); diff != "" {
+			t.Fatalf("-want +got:\n%s", diff)
+		}
+	})
+	for _, bad := range []string{"", "{", `{"type":"result"}`, `{"outcome":"ok","error":"\ud800"}`, "{\"outcome\":\"ok\",\"error\":\"\xff\"}", `{"outcome":"later"}`} {
+		if r, err := DecodeEnd([]byte(bad)); err == nil {
+			t.Errorf("%q is %+v", bad, r)
+		}
+	}
+}

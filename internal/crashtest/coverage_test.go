@@ -70,9 +70,9 @@ func phasesOf(f finding, at time.Time) (seen [places]bool) {
 	intended, open := false, false
 	for i, e := range f.entries {
 		intended = intended || f.fresh[i]
-		open = open || e.Standing == journal.NotStarted || e.Standing == journal.Intended && f.fresh[i] ||
+		open = open || e.Progress == journal.NotStarted || e.Progress == journal.Intended && f.fresh[i] ||
 			f.resumed && e.Outcome.DidNotRun() // perhaps from an earlier session
-		if !f.fresh[i] || e.Standing != journal.Intended {
+		if !f.fresh[i] || e.Progress != journal.Intended {
 			continue
 		}
 		exec, ok := execs[e.Target.Host.Name]

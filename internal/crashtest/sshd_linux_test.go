@@ -316,7 +316,7 @@ func (c *executions) add(f finding) {
 		c.count = make(map[string]int)
 	}
 	for _, e := range f.entries {
-		c.count[fmt.Sprintf("%v (%v), ran %d times", e.Outcome, e.Standing, runs[e.Target.Host.Name])]++
+		c.count[fmt.Sprintf("%v (%v), ran %d times", e.Outcome, e.Progress, runs[e.Target.Host.Name])]++
 	}
 }
 

@@ -107,8 +107,8 @@ func (x *trial) checkEntries(when string, f finding, log []simfleet.Exec) {
 func (x *trial) compare(when string, f finding, results []fleet.Result) {
 	x.t.Helper()
 	for _, r := range results {
-		if e := f.entries[r.Target.Index]; e.Standing != journal.Done || e.Outcome != r.Outcome {
-			x.t.Errorf("%s: target %d was told to be %v, and is %v, %v in the journal", when, r.Target.Index, r.Outcome, e.Standing, e.Outcome)
+		if e := f.entries[r.Target.Index]; e.Progress != journal.Done || e.Outcome != r.Outcome {
+			x.t.Errorf("%s: target %d was told to be %v, and is %v, %v in the journal", when, r.Target.Index, r.Outcome, e.Progress, e.Outcome)
 		}
 	}
 }

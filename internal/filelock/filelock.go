@@ -10,18 +10,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ErrLocked means that another process holds the lock.
+var ErrLocked = errors.New("locked by another process")
+
+// Try takes a flock(2) on f without waiting: how is unix.LOCK_EX or unix.LOCK_SH. The error
+// is ErrLocked if another process has a lock that excludes it.
+func Try(f *os.File, how int) error {
+	for {
+		switch err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB); {
+		case err == nil:
+			return nil
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return ErrLocked
+		default:
+			return fmt.Errorf("locking %q: %w", f.Name(), err)
+		}
+	}
+}
+
 // Lock takes an exclusive flock(2) on f, which lasts until f is closed. It polls until the
 // deadline, because flock has no timeout.
 func Lock(f *os.File, deadline time.Time) error {
 	const first, last = time.Millisecond, 50 * time.Millisecond
 	for pause := first; ; pause = min(2*pause, last) {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := Try(f, unix.LOCK_EX)
 		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, unix.EINTR):
-		case !errors.Is(err, unix.EWOULDBLOCK):
-			return fmt.Errorf("locking %q: %w", f.Name(), err)
+		case !errors.Is(err, ErrLocked):
+			return err
 		case time.Now().After(deadline):
 			return fmt.Errorf("%q stays locked by another process", f.Name())
 		default:

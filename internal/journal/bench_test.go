@@ -23,10 +23,9 @@ const (
 // BenchmarkRun writes the journal of a run of 10,000 targets, 256 at once: for each an
 // intent, then a result with 1 KiB of output.
 func BenchmarkRun(b *testing.B) {
-	for _, durability := range []Durability{PowerSafe, ProcessSafe} {
+	for _, sync := range []string{"power", "process"} {
 		for _, output := range []string{"equal", "distinct"} {
-			name := map[Durability]string{PowerSafe: "power", ProcessSafe: "process"}[durability]
-			b.Run(name+"/"+output, func(b *testing.B) { benchRun(b, durability, output == "distinct", 0) })
+			b.Run(sync+"/"+output, func(b *testing.B) { benchRun(b, sync == "process", output == "distinct", 0) })
 		}
 	}
 }
@@ -35,17 +34,17 @@ func BenchmarkRun(b *testing.B) {
 // the journal in percent of one core.
 func BenchmarkPaced(b *testing.B) {
 	for _, output := range []string{"equal", "distinct"} {
-		b.Run(output, func(b *testing.B) { benchRun(b, PowerSafe, output == "distinct", 3000) })
+		b.Run(output, func(b *testing.B) { benchRun(b, false, output == "distinct", 3000) })
 	}
 }
 
-func benchRun(b *testing.B, d Durability, distinct bool, pace int) {
+func benchRun(b *testing.B, noSync, distinct bool, pace int) {
 	var begin, all, end, cpu time.Duration
 	var took []time.Duration
 	var size int64
 	for b.Loop() {
 		dir := b.TempDir()
-		j := mustOpen(b, dir, Options{Durability: d})
+		j := mustOpen(b, dir, Options{noSync: noSync})
 		t0 := time.Now()
 		r := mustBegin(b, j, RunInfo{}, targetsOf(benchTargets))
 		t1, cpu1 := time.Now(), cpuTime(b)
@@ -123,9 +122,9 @@ func cpuTime(b *testing.B) time.Duration {
 
 // BenchmarkIntendAlone measures the latency of Intend without other targets.
 func BenchmarkIntendAlone(b *testing.B) {
-	for d, name := range map[Durability]string{PowerSafe: "power", ProcessSafe: "process"} {
-		b.Run(name, func(b *testing.B) {
-			r := mustBegin(b, mustOpen(b, b.TempDir(), Options{Durability: d}), RunInfo{}, targetsOf(1))
+	for _, sync := range []string{"power", "process"} {
+		b.Run(sync, func(b *testing.B) {
+			r := mustBegin(b, mustOpen(b, b.TempDir(), Options{noSync: sync == "process"}), RunInfo{}, targetsOf(1))
 			for b.Loop() {
 				if err := r.Intend(0, 1); err != nil {
 					b.Fatal(err)
@@ -137,7 +136,7 @@ func BenchmarkIntendAlone(b *testing.B) {
 
 // BenchmarkSelect selects what to resume in a run of 10,000 targets.
 func BenchmarkSelect(b *testing.B) {
-	j := mustOpen(b, b.TempDir(), Options{Durability: ProcessSafe})
+	j := mustOpen(b, b.TempDir(), Options{noSync: true})
 	r := mustBegin(b, j, RunInfo{}, targetsOf(benchTargets))
 	work(b, r, true, 0)
 	if err := r.End(Ending{}); err != nil {

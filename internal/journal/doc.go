@@ -15,36 +15,29 @@
 //
 // The package promises:
 //
-//   - Once Intend has returned nil, the intent survives the death of this process and,
-//     with [PowerSafe], the default, a power cut.
+//   - Once Intend has returned nil, the intent survives the death of this process and a
+//     power cut.
 //   - A target with an intent and no later result is [Intended]: it is unknown
 //     whether its command ran, and a selection includes it only on request.
 //   - A transaction is atomic. A result that could not be stored is reported by
 //     every later Intend and Result and by End.
 //   - A lock that the kernel releases, not a process number, tells a running run
 //     from a crashed one.
-//   - Changes from outside are detected: every row carries a checksum bound to its
-//     run and to the run's input, rows are numbered without gaps, and readers
-//     refuse rows that do not match.
+//   - Nothing is selected from a run whose rows cannot be read or are missing.
 //
-// The checksums detect damage, rows of other runs and careless edits. They have no
-// key: whoever may write the files can compute them again. The directory must
-// therefore not be writable by others.
-//
-// # What is kept
-//
-// The journal keeps targets with names, ports, routes and commands, results in the
-// terms of package fleet, and output. Equal byte strings are stored once in the whole
-// database. With [RunInfo.NoCommand] it stores no command text, only a hash of each
-// command with a salt of the run; whoever has the journal can still test a guess.
-// This package is never given secrets, but what a command prints is stored unchanged.
-//
-// # The files
+// The journal keeps targets with names, ports, routes and commands, and results with
+// output. Equal byte strings are stored once in the whole database, under their hash. With
+// [RunInfo.NoCommand] it stores no command. This package is never given secrets, but what
+// a command prints is stored unchanged.
 //
 // The files are journal.db, journal.db-wal and journal.db-shm (mode 0600) and a
 // directory journal.locks with one lock file per running run. Several processes may
 // use one directory at the same time. The file system must be local, because neither
 // WAL nor flock(2) works across machines; Open refuses file systems that are known to
-// be shared. The tables can be read with sqlite3(1); times are nanoseconds since 1970
-// in UTC.
+// be shared.
+//
+// The tables can be read with sqlite3(1); times are nanoseconds since 1970 in UTC. What
+// the columns of results lack is in results.record, in the format of package record:
+//
+//	SELECT host, outcome, record ->> 'error' FROM results JOIN targets USING (run, idx)
 package journal

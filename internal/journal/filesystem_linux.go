@@ -2,10 +2,11 @@ package journal
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 const fuseMagic = 0x65735546
@@ -13,20 +14,9 @@ const fuseMagic = 0x65735546
 // shared are the file systems that several machines may have mounted, by the magic
 // number that statfs(2) returns (linux/magic.h and the file systems' sources).
 var shared = map[uint32]string{
-	0x6969:     "nfs",
-	0x517B:     "smb",
-	0xFE534D42: "smb2",
-	0xFF534D42: "cifs",
-	0x564C:     "ncp",
-	0x5346414F: "afs",
-	0x6B414653: "afs",
-	0x73757245: "coda",
-	0x00C36400: "ceph",
-	0x0BD00BD0: "lustre",
-	0x47504653: "gpfs",
-	0x19830326: "beegfs",
-	0x7461636F: "ocfs2",
-	0x01161970: "gfs2",
+	0x6969: "nfs", 0x517B: "smb", 0xFE534D42: "smb2", 0xFF534D42: "cifs", 0x564C: "ncp", 0x5346414F: "afs", 0x6B414653: "afs",
+	0x73757245: "coda", 0x00C36400: "ceph", 0x0BD00BD0: "lustre", 0x47504653: "gpfs", 0x19830326: "beegfs",
+	0x7461636F: "ocfs2", 0x01161970: "gfs2",
 }
 
 // sharedFUSE are shared file systems based on FUSE, by their names in mountinfo. Most
@@ -40,8 +30,8 @@ var sharedFUSE = map[string]bool{
 // sharedFilesystem returns the name of the directory's file system if several
 // machines may have it mounted, otherwise or if unknown "".
 func sharedFilesystem(dir string) (string, error) {
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(dir, &s); err != nil {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
 		return "", &os.PathError{Op: "statfs", Path: dir, Err: err}
 	}
 	magic := uint32(s.Type) // int32 or int64, by architecture
@@ -52,8 +42,8 @@ func sharedFilesystem(dir string) (string, error) {
 	if err != nil {
 		return "", nil // unknown without /proc
 	}
-	var st syscall.Stat_t
-	if err := syscall.Stat(filepath.Clean(dir), &st); err != nil {
+	var st unix.Stat_t
+	if err := unix.Stat(filepath.Clean(dir), &st); err != nil {
 		return "", &os.PathError{Op: "stat", Path: dir, Err: err}
 	}
 	//nolint:unconvert // uint32 on some architectures
@@ -66,9 +56,7 @@ func sharedFilesystem(dir string) (string, error) {
 // mountType returns the type of the file system with this device number from
 // /proc/self/mountinfo (proc_pid_mountinfo(5)), or "" if it is not listed.
 func mountType(mountinfo []byte, dev uint64) string {
-	major := dev>>8&0xfff | dev>>32&^0xfff
-	minor := dev&0xff | dev>>12&0xffffff00
-	want := strconv.FormatUint(major, 10) + ":" + strconv.FormatUint(minor&0xffffffff, 10)
+	want := fmt.Sprintf("%d:%d", unix.Major(dev), unix.Minor(dev))
 	for line := range bytes.Lines(mountinfo) {
 		before, after, _ := bytes.Cut(line, []byte(" - "))
 		if fields := bytes.Fields(before); len(fields) < 3 || string(fields[2]) != want {

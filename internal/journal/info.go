@@ -2,9 +2,12 @@ package journal
 
 import (
 	"cmp"
+	"context"
+	"crypto/rand"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -17,8 +20,7 @@ type RunInfo struct {
 	// Header names the run. Begin sets Run, the identifier, and Targets, and sets
 	// Started if it is zero. Command is "" if it was not kept.
 	record.Header
-	// NoCommand keeps no command text, neither of the run nor of its targets, only a
-	// hash of each.
+	// NoCommand keeps no command text, neither of the run nor of its targets.
 	NoCommand bool
 	// Parent is the run from which the targets were taken when some of them are run
 	// again; "" means none.
@@ -34,16 +36,11 @@ type RunInfo struct {
 
 	// State is how far the run has come.
 	State State
-	// Input is the SHA-256 hash of all targets and their commands. With NoCommand it
-	// is different for every run.
-	Input [32]byte
 	// Sessions are the processes that worked on the run: one, plus one for each
 	// resume.
 	Sessions []Session
 
-	n       int64
-	salt    []byte
-	binding runSum
+	n int64 // by which other tables refer to the run
 }
 
 // Ended returns when the last session ended, or the zero time if it has not ended.
@@ -59,7 +56,10 @@ func (i *RunInfo) Ended() time.Time {
 func (i *RunInfo) SessionsOf(e *Entry) []int {
 	var sessions []int
 	for _, intent := range slices.Backward(e.Intents) {
-		n, _ := slices.BinarySearchFunc(i.Sessions, intent.seq, func(s Session, seq int64) int { return cmp.Compare(s.seq, seq) })
+		// The last session's seq is not written before the run is resumed.
+		n, _ := slices.BinarySearchFunc(i.Sessions[:max(0, len(i.Sessions)-1)], intent.seq, func(s Session, seq int64) int {
+			return cmp.Compare(s.seq, seq)
+		})
 		if len(sessions) == 0 || sessions[len(sessions)-1] != n {
 			sessions = append(sessions, n)
 		}
@@ -84,24 +84,18 @@ const (
 )
 
 func (s State) String() string {
-	names := [...]string{"ended", "going", "broken_off", "never_began"}
-	if int(s) >= len(names) {
-		return fmt.Sprintf("invalid(%d)", uint8(s))
-	}
-	return names[s]
+	return [...]string{"ended", "running", "crashed", "incomplete"}[s]
 }
 
 // A Session is one process that works or worked on a run.
 type Session struct {
-	PID     int
-	Boot    string // identifies the boot of the machine; "" if unknown
 	Started time.Time
 	Ending
 	// Ended is when the session recorded its end; zero if it never did.
 	Ended time.Time
 
-	n   int64
-	seq int64
+	n   int64 // from 1
+	seq int64 // the last intent or result that it wrote; for the last session, of a session before
 }
 
 // An Ending is how a session ended.
@@ -111,122 +105,117 @@ type Ending struct {
 	Failure     string // error of the run as a whole; "" means none
 }
 
-func (i *RunInfo) encodeOptions() (string, error) {
-	options := i.Options
-	if options == nil {
-		options = map[string]string{}
-	}
-	text, err := json.Marshal(options)
-	return string(text), err
-}
-
 const (
-	runFields  = `n, id, started, program, command, parent, options, fanout, salt, targets, input, settings, sum`
-	runColumns = 13
+	// Crockford's alphabet: no letter looks like a digit, and identifiers sort like
+	// the numbers they encode.
+	idDigits = "0123456789abcdefghjkmnpqrstvwxyz"
+
+	idTime = 9 // digits of milliseconds since 1970; they last until the year 3084
+	idRand = 4 // random digits for runs that begin in the same millisecond
 )
 
-// selectRun returns the query for the database's schema. A database opened read-only
-// may have an older schema.
-func (j *Journal) selectRun() string {
-	fields := runFields
-	if j.schema < 2 {
-		fields = strings.Replace(fields, "settings", "NULL", 1)
+// newID returns a new identifier such as 01hf2kq3z-7m4c. Identifiers sort by time,
+// and the last part is short enough to type.
+func newID(now time.Time) string {
+	var id [idTime + 1 + idRand]byte
+	ms := uint64(now.UnixMilli())
+	for i := idTime - 1; i >= 0; i-- {
+		id[i] = idDigits[ms&31]
+		ms >>= 5
 	}
-	return `SELECT ` + fields + ` FROM runs WHERE id = ?`
+	id[idTime] = '-'
+	random := id[idTime+1:]
+	_, _ = rand.Read(random) // crypto/rand never fails
+	for i, b := range random {
+		random[i] = idDigits[b&31]
+	}
+	return string(id[:])
 }
 
-// values returns the columns of a complete run that its checksum covers. n is not one
-// of them: it depends on the database, not on the run.
-func (i *RunInfo) values(options string, command, settings any) []any {
-	return withSettings([]any{
-		i.Run, i.Started.UnixNano(), i.Program, command, i.Parent, options, int64(i.Fanout), i.salt,
-		int64(i.Targets), i.Input[:],
-	}, settings)
+func validID(id string) bool {
+	if len(id) != idTime+1+idRand || id[idTime] != '-' {
+		return false
+	}
+	return strings.Trim(id[:idTime]+id[idTime+1:], idDigits) == ""
 }
 
-// withSettings appends the settings, if any, to the values that the checksum covers.
-// Without settings the checksum is that of schema 1.
-func withSettings(values []any, settings any) []any {
-	if settings == nil {
-		return values
+// Run returns a run by its whole identifier. The errors are ErrNoRun, ErrDamaged, or
+// errors of the database.
+func (j *Journal) Run(ctx context.Context, id string) (*RunInfo, error) {
+	s, err := j.snapshot(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("reading run %s: %w", id, err)
 	}
-	return append(values, settings)
+	s.close()
+	return s.info, nil
 }
 
-// decodeRun decodes a row of runFields. An incomplete run has no checksum.
-func decodeRun(row []any) (*RunInfo, error) {
-	i := new(RunInfo)
-	c := columns{row: row}
-	i.n = c.number(math.MaxInt64)
-	i.Run = c.text()
-	i.Started = c.time()
-	i.Program = c.text()
-	if command := c.optional(); command != nil {
-		i.Command = *command
-	} else {
-		i.NoCommand = true
+// readRun reads a run and its sessions.
+func (j *Journal) readRun(ctx context.Context, tx *sql.Tx, id string, running bool) (*RunInfo, error) {
+	settings := "settings"
+	if j.schema < 2 { // the database is open for reading only
+		settings = "NULL"
 	}
-	i.Parent = c.text()
-	options := c.text()
-	i.Fanout = int(c.number(math.MaxInt32))
-	i.salt = c.hash()
-	if !validID(i.Run) {
-		c.fail("%.40q is no identifier of a run", i.Run)
+	info := &RunInfo{Header: record.Header{Run: id}}
+	var command, encoded sql.NullString
+	var targets, started sql.NullInt64
+	var options string
+	err := tx.QueryRowContext(ctx, `SELECT n, started, program, command, parent, options, fanout, targets, `+settings+`
+		FROM runs WHERE id = ?`, id).Scan(
+		&info.n, &started, &info.Program, &command, &info.Parent, &options, &info.Fanout, &targets, &encoded)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, ErrNoRun
 	}
-	if c.err == nil && row[9] == nil {
-		i.State = Incomplete
-	} else {
-		i.Targets = int(c.number(math.MaxInt32))
-		copy(i.Input[:], c.hash())
-		i.binding = sumRun(i.Run, i.Input[:])
-		if settings := c.optional(); settings != nil && c.err == nil {
-			i.Settings, c.err = decodeSettings(*settings)
+	if err != nil {
+		return nil, explain(err)
+	}
+	info.Command, info.NoCommand = command.String, !command.Valid
+	info.Started, info.Targets = timeOf(started), int(targets.Int64)
+	if encoded.Valid {
+		if info.Settings, err = decodeSettings(encoded.String); err != nil {
+			return nil, err
 		}
-		if c.err == nil {
-			checked := append(withSettings(slices.Clone(row[1:11]), row[11]), row[12])
-			c.err = new(rowSum).check(i.binding, "runs", checked)
+	}
+	if err := json.Unmarshal([]byte(options), &info.Options); err != nil {
+		return nil, fmt.Errorf("%w: the options of a run: %w", ErrDamaged, err)
+	}
+	if info.Sessions, err = readSessions(ctx, tx, info.n); err != nil {
+		return nil, err
+	}
+	switch {
+	case targets.Valid != (len(info.Sessions) > 0): // one transaction writes both
+		return nil, fmt.Errorf("%w: %d sessions, and targets: %v", ErrDamaged, len(info.Sessions), targets)
+	case running && info.Ended().IsZero():
+		info.State = Running
+	case !targets.Valid:
+		info.State = Incomplete
+	case info.Ended().IsZero():
+		info.State = Crashed
+	}
+	return info, nil
+}
+
+func readSessions(ctx context.Context, tx *sql.Tx, run int64) (sessions []Session, err error) {
+	err = query(ctx, tx, func(rows *sql.Rows) error {
+		var s Session
+		var started, ended sql.NullInt64
+		if err := rows.Scan(&s.n, &started, &ended, &s.Interrupted, &s.ExitCode, &s.Failure, &s.seq); err != nil {
+			return fmt.Errorf("%w: a session: %w", ErrDamaged, err)
 		}
-	}
-	if c.err != nil {
-		return nil, c.err
-	}
-	if err := json.Unmarshal([]byte(options), &i.Options); err != nil {
-		return nil, fmt.Errorf("%w: the options of run %s: %w", ErrDamaged, i.Run, err)
-	}
-	return i, nil
+		s.Started, s.Ended = timeOf(started), timeOf(ended)
+		sessions = append(sessions, s)
+		if n := len(sessions); int(s.n) != n {
+			return fmt.Errorf("%w: session %d is missing", ErrDamaged, n)
+		}
+		return nil
+	}, `SELECT n, started, ended, interrupted, exit, error, seq FROM sessions WHERE run = ? ORDER BY n`, run)
+	return sessions, err
 }
 
-const (
-	selectSessions = `SELECT run, n, pid, boot, started, ended, interrupted, exit, error, seq, sum
-		FROM sessions WHERE run = ? ORDER BY n`
-	sessionColumns = 11
-)
-
-// values returns the row of a session without run and checksum.
-func (s *Session) values() []any {
-	var ended any
-	if !s.Ended.IsZero() {
-		ended = s.Ended.UnixNano()
+// timeOf returns the zero time for NULL.
+func timeOf(ns sql.NullInt64) time.Time {
+	if !ns.Valid {
+		return time.Time{}
 	}
-	interrupted := int64(0)
-	if s.Interrupted {
-		interrupted = 1
-	}
-	return []any{
-		s.n, int64(s.PID), s.Boot, s.Started.UnixNano(), ended, interrupted, int64(s.ExitCode), s.Failure, s.seq,
-	}
-}
-
-func decodeSession(row []any) (s Session, err error) {
-	c := columns{row: row}
-	_ = c.number(math.MaxInt64) // the run
-	s.n = c.number(math.MaxInt32)
-	s.PID = int(c.number(math.MaxInt32))
-	s.Boot = c.text()
-	s.Started, s.Ended = c.time(), c.time()
-	s.Interrupted = c.number(1) == 1
-	s.ExitCode = int(c.number(math.MaxInt32))
-	s.Failure = c.text()
-	s.seq = c.number(math.MaxInt64)
-	return s, c.err
+	return time.Unix(0, ns.Int64).UTC()
 }

@@ -1,18 +1,76 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
-
-	"modernc.org/sqlite"
 )
+
+// Options configure a journal. The zero value is right for programs.
+type Options struct {
+	// Wait bounds the wait for other processes that write. 0 means 30 s. Transactions that
+	// must not fail, such as those with intents, wait ten times as long.
+	Wait time.Duration
+	// Now returns the current time. nil means time.Now.
+	Now func() time.Time
+
+	// The following fields are for tests. 0 means the constant of this name; nil means
+	// that there is no hook, and sharedFilesystem.
+	maxQueue, maxQueueBytes int
+
+	noSync     bool // let the kernel write when it likes
+	maxPages   int  // bounds the size of the database in pages; 0 means no bound
+	hook       func(step)
+	filesystem func(dir string) (string, error)
+}
+
+const (
+	defaultWait = 30 * time.Second
+
+	// MaxOutput is the number of bytes kept of each stream. Longer output is cut at its
+	// end, and the result has fleet.FlagOutputTruncated.
+	MaxOutput = 64 << 20
+	// maxQueue is the number of results, and maxQueueBytes the size of their output, that
+	// may wait for the disk before Result waits.
+	maxQueue      = 1024
+	maxQueueBytes = 16 << 20
+)
+
+// A step is a point in the writing at which tests end the process.
+type step uint8
+
+const (
+	stepLocked    step = iota // the run's lock is held, nothing of the run is written
+	stepRow                   // a row was written inside a transaction
+	stepCommit                // a transaction is about to be committed
+	stepCommitted             // it was committed, and no caller knows yet
+	stepBusy                  // others held the write lock for all of Options.Wait
+	stepEnded                 // the run's end is committed, its lock is still held
+)
+
+func (o Options) withDefaults() Options {
+	o.Wait = cmp.Or(o.Wait, defaultWait)
+	o.maxQueue = cmp.Or(o.maxQueue, maxQueue)
+	o.maxQueueBytes = cmp.Or(o.maxQueueBytes, maxQueueBytes)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.filesystem == nil {
+		o.filesystem = sharedFilesystem
+	}
+	if o.hook == nil {
+		o.hook = func(step) {}
+	}
+	return o
+}
 
 // A Journal is an open database. It is safe for concurrent use. Several Journals may be
 // open on one directory, in one process or in several.
@@ -20,16 +78,21 @@ type Journal struct {
 	dir  string
 	opts Options
 	// write has one connection, and its transactions take the database's write lock when
-	// they begin. The runs of one process take turns by waiting for this connection. read
-	// uses snapshots and cannot write.
-	write, read *sql.DB // write is nil in a read-only journal
-	stmts       statements
-	codec       *codec
+	// they begin. The runs of one process take turns by waiting for this connection. It is
+	// nil in a read-only journal. read uses snapshots and cannot write.
+	write, read *sql.DB
+	// The statements of write that are run often: preparing them costs more than running
+	// them.
+	insertTarget, insertContent, insertIntent, insertResult *sql.Stmt
+
+	compression *compression
 	schema      int
 
 	mu   sync.Mutex
-	runs map[*Run]struct{} // begun here and not ended
+	runs map[*Run]struct{} // begun or resumed here and not ended
 }
+
+var errReadOnly = errors.New("the journal is open for reading only")
 
 // setupLock is held while the database is created or migrated to a newer schema.
 const setupLock = "setup"
@@ -40,107 +103,120 @@ const setupLock = "setup"
 // is not a journal or has a newer schema (ErrNewer), and a file system that is known to be
 // shared between machines, such as NFS.
 func Open(ctx context.Context, dir string, o Options) (*Journal, error) {
-	j, err := open(ctx, dir, o)
+	return newJournal(ctx, dir, o, "opening the journal", (*Journal).open)
+}
+
+// OpenReadOnly opens an existing journal for reading when Open fails because nothing can
+// be written: the file system is full or read-only. It creates nothing and does not
+// migrate an older schema. Methods that write return an error.
+func OpenReadOnly(ctx context.Context, dir string, o Options) (*Journal, error) {
+	return newJournal(ctx, dir, o, "opening the journal for reading", (*Journal).openReadOnly)
+}
+
+func newJournal(ctx context.Context, dir string, o Options, doing string, open func(*Journal, context.Context) error) (*Journal, error) {
+	o = o.withDefaults()
+	j := &Journal{opts: o, compression: newCompression(), runs: make(map[*Run]struct{})}
+	var err error
+	if j.dir, err = filepath.Abs(dir); err == nil {
+		err = refuseShared(j.dir, o.filesystem)
+	}
+	if err == nil {
+		err = open(j, ctx)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("opening the journal: %w", explain(err))
+		return nil, fmt.Errorf("%s: %w", doing, explain(errors.Join(err, j.closeFiles())))
 	}
 	return j, nil
 }
 
-// newJournal returns a journal whose files are not opened yet. It refuses options
-// that are not valid, and file systems that machines share.
-func newJournal(dir string, o Options) (*Journal, error) {
-	if err := o.Validate(); err != nil {
-		return nil, err
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, err
-	}
-	o = o.withDefaults()
-	if err := refuseShared(dir, o); err != nil {
-		return nil, err
-	}
-	return &Journal{dir: dir, opts: o, runs: make(map[*Run]struct{})}, nil
-}
-
-func open(ctx context.Context, dir string, o Options) (_ *Journal, err error) {
-	j, err := newJournal(dir, o)
-	if err != nil {
-		return nil, err
-	}
-	if err := prepare(j.dir); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, j.closeFiles())
-		}
-	}()
-	if j.codec, err = newCodec(j.opts); err != nil {
-		return nil, err
+func (j *Journal) open(ctx context.Context) (err error) {
+	if err := makeDirs(j.dir); err != nil {
+		return err
 	}
 	setup, err := takeLock(j.dir, setupLock, time.Now().Add(j.opts.Wait))
 	if err != nil {
-		return nil, fmt.Errorf("waiting for others to set it up: %w", err)
+		return fmt.Errorf("waiting for others to set it up: %w", err)
 	}
 	defer func() { err = errors.Join(err, setup.drop()) }()
-	if j.write, err = j.connect(1, "immediate"); err != nil {
-		return nil, err
+	if err := errors.Join(makeFile(j.dir), guardDatabase(j.dir)); err != nil {
+		return err
 	}
-	if err := migrate(ctx, j.write); err != nil {
-		return nil, err
+	synchronous := "FULL"
+	if j.opts.noSync {
+		synchronous = "NORMAL"
 	}
-	if err := j.stmts.prepare(ctx, j.write); err != nil {
-		return nil, err
-	}
-	j.schema = len(migrations)
-	j.read, err = j.connect(readers, "deferred")
-	return j, err
-}
-
-const readers = 4 // connections
-
-// connect returns a pool of connections. The file must exist already, because SQLite would
-// create it with other permissions.
-func (j *Journal) connect(connections int, begin string) (*sql.DB, error) {
-	q := url.Values{
-		"mode":          {"rw"},
+	if j.write, err = j.connect(1, url.Values{
 		"_auto_vacuum":  {"INCREMENTAL"}, // lets Prune return pages to the file system
 		"_journal_mode": {"WAL"},
-		"_synchronous":  {"FULL"},
-		"_busy_timeout": {strconv.FormatInt(j.opts.Wait.Milliseconds(), 10)},
-		"_txlock":       {begin},
-		"_defensive":    {"1"},
-		"_dqs":          {"0"},
-		"_error_rc":     {"1"},
+		"_synchronous":  {synchronous},
+		"_txlock":       {"immediate"},
 		"_pragma": {
-			"trusted_schema(0)", "wal_autocheckpoint(4000)",
-			"cell_size_check(1)", // report a damaged page as an error
-			"temp_store(MEMORY)", // write no temporary files in other directories
-			"secure_delete(1)",   // overwrite what Prune removes
-			"fullfsync(1)",       // macOS: fsync(2) alone leaves data in the disk's cache
+			"wal_autocheckpoint(4000)",
+			"secure_delete(1)", // overwrite what Prune removes
+			"fullfsync(1)",     // macOS: fsync(2) alone leaves data in the disk's cache
 			"checkpoint_fullfsync(1)",
+			fmt.Sprintf("max_page_count(%d)", j.opts.maxPages),
 		},
+	}); err != nil {
+		return err
 	}
-	if j.opts.Durability == ProcessSafe {
-		q.Set("_synchronous", "NORMAL")
+	if err := j.migrate(ctx); err != nil {
+		return err
 	}
-	if begin == "deferred" {
-		q.Set("_query_only", "1")
+	j.schema = len(migrations)
+	for text, stmt := range map[string]**sql.Stmt{
+		insertTarget: &j.insertTarget, insertContent: &j.insertContent, insertIntent: &j.insertIntent, insertResult: &j.insertResult,
+	} {
+		if *stmt, err = j.write.PrepareContext(ctx, text); err != nil {
+			return err
+		}
 	}
-	if j.opts.maxPages > 0 {
-		q.Add("_pragma", fmt.Sprintf("max_page_count(%d)", j.opts.maxPages))
-	}
-	dsn := url.URL{Scheme: "file", Path: filepath.Join(j.dir, fileName), RawQuery: q.Encode()}
-	connector, err := sqlite.NewConnector(dsn.String())
+	j.read, err = j.connect(readers, url.Values{"_journal_mode": {"WAL"}, "_query_only": {"1"}})
+	return err
+}
+
+func (j *Journal) openReadOnly(ctx context.Context) error {
+	info, err := os.Stat(j.dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	db := sql.OpenDB(connector)
-	db.SetMaxOpenConns(connections)
-	db.SetMaxIdleConns(connections)
-	return db, nil
+	if err := errors.Join(guard(j.dir, info), guardDatabase(j.dir)); err != nil {
+		return err
+	}
+	// The usual way needs space for the index of the log, journal.db-shm. A single
+	// connection with an exclusive lock keeps it in its own memory. Without a log the
+	// database is complete, and no process can be writing without the index.
+	other, connections := url.Values{"_query_only": {"1"}, "_pragma": {"locking_mode(EXCLUSIVE)"}}, 1
+	log, err := os.Lstat(filepath.Join(j.dir, fileName+"-wal"))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && log.Size() == 0 {
+		other, connections = url.Values{"_query_only": {"1"}, "mode": {"ro"}, "immutable": {"1"}}, readers
+	}
+	usual := j.readSchema(ctx, readers, url.Values{"_query_only": {"1"}})
+	if usual == nil || j.readSchema(ctx, connections, other) == nil {
+		return nil
+	}
+	return usual // the other error only matters if the usual way is impossible
+}
+
+// readSchema opens the database for reading and reads its schema version.
+func (j *Journal) readSchema(ctx context.Context, connections int, parameters url.Values) (err error) {
+	read, err := j.connect(connections, parameters)
+	if err != nil {
+		return err
+	}
+	tx, err := read.BeginTx(ctx, nil)
+	if err == nil {
+		j.schema, err = schemaVersion(ctx, tx)
+		_ = tx.Rollback() // nothing was written
+	}
+	if err == nil && j.schema == 0 {
+		err = errors.New("the journal is empty")
+	}
+	if err != nil {
+		return errors.Join(err, read.Close())
+	}
+	j.read = read
+	return nil
 }
 
 // Close closes the journal. Runs that were begun here and have not ended become Crashed;
@@ -154,7 +230,7 @@ func (j *Journal) Close() error {
 	j.mu.Unlock()
 	var errs []error
 	for _, r := range open {
-		errs = append(errs, r.breakOff())
+		errs = append(errs, r.abandon())
 	}
 	errs = append(errs, j.closeFiles())
 	if err := errors.Join(errs...); err != nil {
@@ -165,26 +241,11 @@ func (j *Journal) Close() error {
 
 func (j *Journal) closeFiles() error {
 	var errs []error
-	errs = append(errs, j.stmts.close())
 	for _, db := range []*sql.DB{j.read, j.write} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
 	}
-	if j.codec != nil {
-		j.codec.close()
-	}
+	j.compression.close()
 	return errors.Join(errs...)
-}
-
-func (j *Journal) register(r *Run) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.runs[r] = struct{}{}
-}
-
-func (j *Journal) unregister(r *Run) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	delete(j.runs, r)
 }

@@ -75,7 +75,7 @@ func child(dir string, killAt int) error {
 
 // perform calls Intend, executes, and calls Result for each target. It reports each
 // execution and each result that is acknowledged as written.
-func perform(r *Run, targets []fleet.Target, tell func(what string, idx int)) error {
+func perform(r *Run, targets []fleet.Target, report func(what string, idx int)) error {
 	work := make(chan fleet.Target, len(targets)) // closed below, so that workers end
 	for _, t := range targets {
 		work <- t
@@ -86,7 +86,7 @@ func perform(r *Run, targets []fleet.Target, tell func(what string, idx int)) er
 	for w := range killWidth {
 		wg.Go(func() {
 			for t := range work {
-				errs[w] = errors.Join(errs[w], performOne(r, t, tell))
+				errs[w] = errors.Join(errs[w], performOne(r, t, report))
 			}
 		})
 	}
@@ -94,11 +94,11 @@ func perform(r *Run, targets []fleet.Target, tell func(what string, idx int)) er
 	return errors.Join(errs...)
 }
 
-func performOne(r *Run, t fleet.Target, tell func(what string, idx int)) error {
+func performOne(r *Run, t fleet.Target, report func(what string, idx int)) error {
 	if err := r.Intend(t.Index, 1); err != nil {
 		return err
 	}
-	tell("exec", t.Index)
+	report("exec", t.Index)
 	if err := r.Result(okResult(t, fmt.Sprint("out of ", t.Index))); err != nil {
 		return err
 	}
@@ -106,21 +106,21 @@ func performOne(r *Run, t fleet.Target, tell func(what string, idx int)) error {
 		if err := r.Flush(); err != nil {
 			return err
 		}
-		tell("stored", t.Index)
+		report("stored", t.Index)
 	}
 	return nil
 }
 
-// A death is what a child reported before it was killed.
-type death struct {
+// A report is what a child wrote before it was killed.
+type report struct {
 	run          string
 	exec, stored map[int]int
-	whole        bool // it was not killed
+	complete     bool // it was not killed
 }
 
 // runChild starts a child that kills itself at a step, or that is killed after a number of
 // lines.
-func runChild(t *testing.T, dir string, killAt, afterLines int) death {
+func runChild(t *testing.T, dir string, killAt, afterLines int) report {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childDir+"="+dir, childStep+"="+strconv.Itoa(killAt), childRuns+"=1")
@@ -128,7 +128,7 @@ func runChild(t *testing.T, dir string, killAt, afterLines int) death {
 	out, err := cmd.StdoutPipe()
 	check(t, err)
 	check(t, cmd.Start())
-	d := death{exec: map[int]int{}, stored: map[int]int{}}
+	d := report{exec: map[int]int{}, stored: map[int]int{}}
 	lines := bufio.NewReader(out)
 	for n := 1; ; n++ {
 		line, err := lines.ReadString('\n')
@@ -143,14 +143,14 @@ func runChild(t *testing.T, dir string, killAt, afterLines int) death {
 	}
 	switch err := cmd.Wait(); {
 	case err == nil:
-		d.whole = true
+		d.complete = true
 	case !strings.Contains(err.Error(), "killed"):
 		t.Fatal(err)
 	}
 	return d
 }
 
-func (d *death) read(t *testing.T, words []string) {
+func (d *report) read(t *testing.T, words []string) {
 	t.Helper()
 	switch words[0] {
 	case "run":
@@ -169,17 +169,17 @@ func (d *death) read(t *testing.T, words []string) {
 	}
 }
 
-// autopsy checks the journal against the child's report, resumes its run, and checks that
-// nothing ran twice and nothing was lost.
-func (d death) autopsy(t *testing.T, j *Journal) {
+// verify checks the journal against the child's report, resumes its run, and checks that
+// nothing ran twice and nothing is missing.
+func (d report) verify(t *testing.T, j *Journal) {
 	t.Helper()
 	for idx, e := range entries(t, j, d.run, All) {
 		switch {
-		case e.Standing == NotStarted && d.exec[idx] > 0:
-			t.Errorf("target %d ran and its intent is lost", idx)
-		case e.Standing != Done && d.stored[idx] > 0:
-			t.Errorf("the result of target %d is lost", idx)
-		case e.Standing == Done && string(e.Stdout.Bytes) != fmt.Sprint("out of ", idx):
+		case e.Progress == NotStarted && d.exec[idx] > 0:
+			t.Errorf("target %d ran and its intent is missing", idx)
+		case e.Progress != Done && d.stored[idx] > 0:
+			t.Errorf("the result of target %d is missing", idx)
+		case e.Progress == Done && string(e.Stdout.Bytes) != fmt.Sprint("out of ", idx):
 			t.Errorf("target %d wrote %q", idx, e.Stdout.Bytes)
 		}
 	}
@@ -204,9 +204,9 @@ func (d death) autopsy(t *testing.T, j *Journal) {
 		if d.exec[idx] > 1 {
 			t.Errorf("target %d ran %d times", idx, d.exec[idx])
 		}
-		switch e.Standing {
+		switch e.Progress {
 		case NotStarted:
-			t.Errorf("target %d is lost", idx)
+			t.Errorf("target %d is missing", idx)
 		case Intended:
 			unknown++
 		case Done:
@@ -215,15 +215,15 @@ func (d death) autopsy(t *testing.T, j *Journal) {
 			}
 		}
 	}
-	report, err := j.Verify(t.Context(), d.run)
+	found, err := j.Verify(t.Context(), d.run)
 	check(t, err)
-	if !report.OK() || len(report.Unresolved) != unknown {
-		t.Errorf("%d are unknown; %+v", unknown, report)
+	if !found.OK() || len(found.Unresolved) != unknown {
+		t.Errorf("%d are unknown; %+v", unknown, found)
 	}
 }
 
-// checkUnborn checks what a child left that died before it reported its run.
-func checkUnborn(t *testing.T, j *Journal, before int) {
+// checkUnreported checks what a child left that died before it reported its run.
+func checkUnreported(t *testing.T, j *Journal, before int) {
 	t.Helper()
 	n := 0
 	for info, err := range j.Runs(t.Context(), Filter{}) {
@@ -242,8 +242,8 @@ func checkUnborn(t *testing.T, j *Journal, before int) {
 	}
 }
 
-// graveyard is how many killed children share a journal: Verify reads all of it.
-const graveyard = 20
+// crashesPerJournal is how many killed children share a journal: Verify reads all of it.
+const crashesPerJournal = 20
 
 // A process is killed at every step of its writing.
 func TestKilledAtEveryWrite(t *testing.T) {
@@ -251,21 +251,21 @@ func TestKilledAtEveryWrite(t *testing.T) {
 	var dir string
 	var j *Journal
 	for at := 1; ; at++ {
-		if at%graveyard == 1 {
+		if at%crashesPerJournal == 1 {
 			dir = t.TempDir()
 			j = mustOpen(t, dir, Options{})
 		}
 		d := runChild(t, dir, at, 0)
-		if d.whole {
+		if d.complete {
 			if at < 2*killTarget {
 				t.Errorf("only %d steps", at)
 			}
 			return
 		}
 		if d.run == "" {
-			checkUnborn(t, j, (at-1)%graveyard)
+			checkUnreported(t, j, (at-1)%crashesPerJournal)
 		} else if info, err := j.Run(t.Context(), d.run); err != nil || info.State != Ended {
-			d.autopsy(t, j)
+			d.verify(t, j)
 		}
 		if t.Failed() {
 			t.Fatalf("killed at step %d", at)
@@ -281,13 +281,13 @@ func TestKilledAtRandomTimes(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	for n := range 100 {
-		if n%graveyard == 0 {
+		if n%crashesPerJournal == 0 {
 			dir = t.TempDir()
 			j = mustOpen(t, dir, Options{})
 		}
 		d := runChild(t, dir, 0, 1+random.IntN(killTarget+killTarget/3))
 		if info, err := j.Run(t.Context(), d.run); err != nil || info.State != Ended {
-			d.autopsy(t, j)
+			d.verify(t, j)
 		}
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)

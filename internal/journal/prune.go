@@ -2,12 +2,14 @@ package journal
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
+
+	"shoal/internal/filelock"
 )
 
 // Retention says which runs Prune keeps. The zero value keeps all.
@@ -42,45 +44,69 @@ var ErrMostOld = errors.New("most runs are older than that")
 // fails, the runs listed in Pruned have been removed.
 func (j *Journal) Prune(ctx context.Context, keep Retention) (Pruned, error) {
 	var p Pruned
+	err := j.prune(ctx, keep, &p)
+	if err != nil {
+		err = fmt.Errorf("pruning the journal: %w", err)
+	}
+	return p, err
+}
+
+// pruneLock is held while Prune works.
+const pruneLock = "prune"
+
+func (j *Journal) prune(ctx context.Context, keep Retention, p *Pruned) (err error) {
 	if keep.MaxAge < 0 || keep.MaxBytes < 0 {
-		return p, errors.New("a bound of what the journal keeps is negative; 0 means none")
+		return errors.New("a bound of what the journal keeps is negative; 0 means none")
 	}
 	if j.write == nil {
-		return p, errReadOnly
+		return errReadOnly
 	}
-	before, err := j.size(ctx)
-	if err == nil {
-		err = j.prune(ctx, keep, &p)
-	}
-	if err == nil && len(p.Runs) > 0 {
-		err = j.shrinkFile(ctx)
-	}
-	if err == nil {
-		var after int64
-		after, err = j.size(ctx)
-		p.Bytes = max(0, before-after)
+	l, err := takeLock(j.dir, pruneLock, time.Time{})
+	if errors.Is(err, filelock.ErrLocked) {
+		return errors.New("another process is pruning it")
 	}
 	if err != nil {
-		return p, fmt.Errorf("pruning the journal: %w", err)
+		return err
 	}
-	return p, nil
+	defer func() { err = errors.Join(err, l.release()) }()
+	before, err := j.size(ctx)
+	if err != nil {
+		return err
+	}
+	if err := j.removeOrphans(ctx); err != nil { // left by a Prune that was interrupted
+		return err
+	}
+	if err := j.removeRuns(ctx, keep, p); err != nil || len(p.Runs) == 0 {
+		return err
+	}
+	if err := j.shrinkFile(ctx); err != nil {
+		return err
+	}
+	after, err := j.size(ctx)
+	p.Bytes = max(0, before-after)
+	return err
+}
+
+// size returns the size of the database in bytes without free pages.
+func (j *Journal) size(ctx context.Context) (size int64, err error) {
+	err = j.read.QueryRowContext(ctx, `SELECT (page_count - freelist_count) * page_size
+		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`).Scan(&size)
+	return size, explain(err)
 }
 
 // fewRuns is the number of runs that may be removed by age even if they are most of the
 // runs.
 const fewRuns = 10
 
-func (j *Journal) prune(ctx context.Context, keep Retention, p *Pruned) error {
-	if err := j.removeOrphans(ctx); err != nil { // left by a Prune that was interrupted
-		return err
-	}
-	ids, err := j.queryIDs(ctx, `SELECT id FROM runs ORDER BY n`)
+// removeRuns removes the runs that keep does not cover.
+func (j *Journal) removeRuns(ctx context.Context, keep Retention, p *Pruned) error {
+	ids, err := queryColumn[string](ctx, j.read, `SELECT id FROM runs ORDER BY n`)
 	if err != nil {
 		return err
 	}
 	if keep.MaxAge > 0 {
 		now := j.opts.Now()
-		old, err := j.queryIDs(ctx, `SELECT id FROM (
+		old, err := queryColumn[string](ctx, j.read, `SELECT id FROM (
 			SELECT id, n, max(CASE WHEN started <= ?1 THEN started END) OVER (ORDER BY n) AS begun FROM runs)
 			WHERE begun < ?2 ORDER BY n`, now.UnixNano(), now.Add(-keep.MaxAge).UnixNano())
 		if err != nil {
@@ -95,12 +121,8 @@ func (j *Journal) prune(ctx context.Context, keep Retention, p *Pruned) error {
 		ids = slices.DeleteFunc(ids, func(id string) bool { return slices.Contains(old, id) })
 	}
 	for keep.MaxBytes > 0 && len(ids) > 1 {
-		size, err := j.size(ctx)
-		if err != nil {
+		if size, err := j.size(ctx); err != nil || size <= keep.MaxBytes {
 			return err
-		}
-		if size <= keep.MaxBytes {
-			break
 		}
 		if err := j.remove(ctx, ids[:1], keep, p); err != nil {
 			return err
@@ -110,85 +132,62 @@ func (j *Journal) prune(ctx context.Context, keep Retention, p *Pruned) error {
 	return nil
 }
 
-// size returns the size of the database in bytes without free pages.
-func (j *Journal) size(ctx context.Context) (size int64, err error) {
-	err = j.read.QueryRowContext(ctx, `SELECT (page_count - freelist_count) * page_size
-		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`).Scan(&size)
-	return size, explain(err)
-}
-
-// remove removes the given runs as far as keep allows, then all contents that no run
-// refers to any more.
+// remove removes the given runs as far as keep allows. The first step of each removes the
+// run's own row; if Prune is interrupted later, the next Prune removes the rest.
 func (j *Journal) remove(ctx context.Context, ids []string, keep Retention, p *Pruned) error {
-	removed := false
+	before := len(p.Runs)
 	for _, id := range ids {
 		if !keep.Interrupted {
-			waits, err := j.waits(ctx, id)
+			resumable, err := j.resumable(ctx, id)
 			if err != nil {
-				return fmt.Errorf("run %s: %w", id, err)
+				return err
 			}
-			if waits {
+			if resumable {
 				p.Kept = append(p.Kept, id)
 				continue
 			}
 		}
-		gone, err := j.removeRun(ctx, id)
-		if err != nil {
+		if err := j.removeRun(ctx, id); err == nil {
+			p.Runs = append(p.Runs, id)
+		} else if !errors.Is(err, filelock.ErrLocked) {
 			return fmt.Errorf("run %s: %w", id, err)
 		}
-		if gone {
-			p.Runs = append(p.Runs, id)
-			removed = true
-		}
 	}
-	if !removed {
+	if len(p.Runs) == before {
 		return nil
 	}
-	return j.sweep(ctx)
+	return j.removeOrphans(ctx)
 }
 
-// waits reports whether a run was cut short and could still be resumed. A damaged run
+// resumable reports whether a run was cut short and could still be resumed. A damaged run
 // cannot be.
-func (j *Journal) waits(ctx context.Context, id string) (bool, error) {
-	info, err := j.run(ctx, id)
+func (j *Journal) resumable(ctx context.Context, id string) (bool, error) {
+	info, err := j.Run(ctx, id)
 	switch {
 	case errors.Is(err, ErrNoRun), errors.Is(err, ErrDamaged):
 		return false, nil
 	case err != nil:
 		return false, err
-	case info.State == Crashed:
-		return true, nil
+	case info.State == Ended:
+		return info.Sessions[len(info.Sessions)-1].Interrupted, nil
 	}
-	last := len(info.Sessions) - 1
-	return info.State == Ended && last >= 0 && info.Sessions[last].Interrupted, nil
+	return info.State == Crashed, nil
 }
 
-// removeRun holds the run's lock, so that no process resumes the run meanwhile. The first
-// step removes the run's own row; if Prune is interrupted later, the next Prune removes
-// the rest.
-func (j *Journal) removeRun(ctx context.Context, id string) (gone bool, err error) {
+// removeRun removes the row of a run. It returns filelock.ErrLocked if a process works on it.
+func (j *Journal) removeRun(ctx context.Context, id string) (err error) {
 	if !validID(id) {
-		return false, fmt.Errorf("%w: %.40q is no identifier of a run", ErrDamaged, id)
+		return fmt.Errorf("%w: %.40q is no identifier of a run", ErrDamaged, id)
 	}
 	l, err := takeLock(j.dir, id, time.Time{})
-	if errors.Is(err, errLocked) {
-		return false, nil
-	}
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer func() { err = errors.Join(err, l.release()) }()
-	var n int64
-	err = j.transact(ctx, func(tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `DELETE FROM runs WHERE id = ? RETURNING n`, id).Scan(&n)
+	return j.transact(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM runs WHERE id = ?`, id)
+		return err
 	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil // another process has removed it
-	}
-	if err != nil {
-		return false, err
-	}
-	return true, j.removeRows(ctx, n)
 }
 
 // Each step of Prune holds the write lock for about ten milliseconds.
@@ -197,7 +196,7 @@ const (
 	stepBytes = 2 << 20 // bytes of contents removed per step
 	stepPages = 256     // pages returned to the file system per step
 
-	minPause = 10 * time.Millisecond // between two steps
+	stepPause = 10 * time.Millisecond // between two steps
 )
 
 // step runs f in a transaction and then pauses for as long as f took, because a process
@@ -207,14 +206,8 @@ func (j *Journal) step(ctx context.Context, f func(*sql.Tx) error) error {
 	if err := j.transact(ctx, f); err != nil {
 		return err
 	}
-	return pause(ctx, time.Since(began))
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(max(minPause, d))
-	defer t.Stop()
 	select {
-	case <-t.C:
+	case <-time.After(max(stepPause, time.Since(began))):
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -226,262 +219,100 @@ var rowTables = []struct{ name, key string }{
 	{"results", "run, idx, seq"}, {"intents", "run, seq"}, {"targets", "run, idx"}, {"sessions", "run, n"},
 }
 
-// removeRows removes all rows of a run except its row in runs, in steps.
-func (j *Journal) removeRows(ctx context.Context, n int64) error {
-	for _, table := range rowTables {
-		query := fmt.Sprintf(`DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM %[1]s WHERE run = ? LIMIT %[3]d)`,
-			table.name, table.key, stepRows)
-		for removed := int64(stepRows); removed == stepRows; {
-			if err := j.step(ctx, func(tx *sql.Tx) error {
-				done, err := tx.ExecContext(ctx, query, n)
-				if err == nil {
-					removed, err = done.RowsAffected()
-				}
-				return err
-			}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// removeOrphans removes rows whose run no longer exists.
+// removeOrphans removes rows whose run no longer exists, and contents that only they used.
 func (j *Journal) removeOrphans(ctx context.Context) error {
 	found := false
 	for _, table := range rowTables {
 		// One index lookup per run.
-		rows, err := j.read.QueryContext(ctx, fmt.Sprintf(`WITH RECURSIVE known(run) AS (
+		orphans, err := queryColumn[int64](ctx, j.read, fmt.Sprintf(`WITH RECURSIVE present(run) AS (
 			SELECT min(run) FROM %[1]s
-			UNION ALL SELECT (SELECT min(run) FROM %[1]s WHERE run > known.run) FROM known WHERE known.run IS NOT NULL)
-			SELECT run FROM known WHERE run IS NOT NULL AND run NOT IN (SELECT n FROM runs)`, table.name))
+			UNION ALL SELECT (SELECT min(run) FROM %[1]s WHERE run > present.run) FROM present WHERE present.run IS NOT NULL)
+			SELECT run FROM present WHERE run IS NOT NULL AND run NOT IN (SELECT n FROM runs)`, table.name))
 		if err != nil {
-			return explain(err)
+			return err
 		}
-		var orphans []int64
-		for rows.Next() {
-			var n int64
-			if err := rows.Scan(&n); err != nil {
-				return errors.Join(err, rows.Close())
-			}
-			orphans = append(orphans, n)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return explain(err)
-		}
+		text := fmt.Sprintf(`DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM %[1]s WHERE run = ? LIMIT %[3]d)`,
+			table.name, table.key, stepRows)
 		for _, n := range orphans {
-			if err := j.removeRows(ctx, n); err != nil {
-				return err
-			}
 			found = true
+			for removed := int64(stepRows); removed == stepRows; {
+				if err := j.step(ctx, func(tx *sql.Tx) error {
+					done, err := tx.ExecContext(ctx, text, n)
+					if err == nil {
+						removed, err = done.RowsAffected()
+					}
+					return err
+				}); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	if !found {
 		return nil
 	}
-	return j.sweep(ctx)
+	return j.removeContents(ctx)
 }
 
-// sweep removes contents that no row refers to. The search takes long in a large journal,
-// so it runs without the write lock; each step then excludes contents that rows written
-// since the search refer to.
-func (j *Journal) sweep(ctx context.Context) error {
-	s := sweeping{live: make(map[[sha256.Size]byte]struct{})}
-	if err := j.look(ctx, &s); err != nil {
-		return err
-	}
-	for len(s.dead) > 0 {
-		if err := j.step(ctx, func(tx *sql.Tx) error { return s.step(ctx, tx) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// sweeping is the state of a sweep.
-type sweeping struct {
-	dead []content                      // unreferenced contents, without their data
-	live map[[sha256.Size]byte]struct{} // contents referred to by newer rows
-	seen map[int64]progress             // how far each run was at the time of the search
-}
-
-// A progress is how far a run has come.
-type progress struct {
-	sealed bool // all targets are written
-	seq    int64
-}
-
-// look searches for unreferenced contents in one snapshot.
-func (j *Journal) look(ctx context.Context, s *sweeping) error {
-	tx, err := j.read.BeginTx(ctx, nil)
-	if err != nil {
-		return explain(err)
-	}
-	defer func() { _ = tx.Rollback() }() // nothing was written
-	if s.seen, err = progressOf(ctx, tx); err != nil {
-		return err
-	}
-	rows, err := tx.QueryContext(ctx, `SELECT hash, length(data) FROM contents WHERE hash NOT IN (
+// removeContents removes contents that no row refers to. The search takes long in a large
+// journal, so it runs without the write lock. Meanwhile a row may be written that refers
+// to contents that were found: its run is then their last user.
+func (j *Journal) removeContents(ctx context.Context) error {
+	const unused = `coalesce(used, 0) NOT IN (SELECT n FROM runs)`
+	hashes, err := queryColumn[[]byte](ctx, j.read, `SELECT hash FROM contents WHERE `+unused+` AND hash NOT IN (
 		SELECT command FROM targets
 		UNION SELECT stdout FROM results WHERE stdout IS NOT NULL
 		UNION SELECT stderr FROM results WHERE stderr IS NOT NULL)`)
 	if err != nil {
-		return explain(err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
-	for rows.Next() {
-		var hash []byte
-		var k content
-		if err := rows.Scan(&hash, &k.size); err != nil {
-			return err
-		}
-		copy(k.hash[:], hash)
-		s.dead = append(s.dead, k)
-	}
-	return explain(rows.Err())
-}
-
-func progressOf(ctx context.Context, tx *sql.Tx) (map[int64]progress, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT n, targets IS NOT NULL,
-		coalesce((SELECT max(seq) FROM sessions WHERE run = runs.n), 0) FROM runs`)
-	if err != nil {
-		return nil, explain(err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
-	all := make(map[int64]progress)
-	for rows.Next() {
-		var n int64
-		var p progress
-		if err := rows.Scan(&n, &p.sealed, &p.seq); err != nil {
-			return nil, err
-		}
-		all[n] = p
-	}
-	return all, explain(rows.Err())
-}
-
-// step removes some of the unreferenced contents.
-func (s *sweeping) step(ctx context.Context, tx *sql.Tx) error {
-	now, err := progressOf(ctx, tx)
-	if err != nil {
 		return err
 	}
-	for n, p := range now {
-		if err := s.spare(ctx, tx, n, s.seen[n], p); err != nil {
-			return err
-		}
-	}
-	s.seen = now
-	remove, err := tx.PrepareContext(ctx, `DELETE FROM contents WHERE hash = ?`)
-	if err != nil {
-		return err
-	}
-	for rows, bytes := 0, 0; rows < stepRows && bytes < stepBytes && len(s.dead) > 0; s.dead = s.dead[1:] {
-		k := &s.dead[0]
-		if _, live := s.live[k.hash]; live {
-			continue
-		}
-		if _, err := remove.ExecContext(ctx, k.hash[:]); err != nil {
-			return err
-		}
-		rows, bytes = rows+1, bytes+k.size
-	}
-	return nil
-}
-
-// spare adds to live the contents that a run's rows written between then and now refer to.
-func (s *sweeping) spare(ctx context.Context, tx *sql.Tx, n int64, then, now progress) error {
-	if !then.sealed {
-		if err := s.add(ctx, tx, `SELECT DISTINCT command, NULL FROM targets WHERE run = ?`, n); err != nil {
-			return err
-		}
-	}
-	if now.seq > then.seq {
-		return s.add(ctx, tx, `SELECT stdout, stderr FROM results WHERE run = ? AND seq > ?`, n, then.seq)
-	}
-	return nil
-}
-
-func (s *sweeping) add(ctx context.Context, tx *sql.Tx, query string, args ...any) error {
-	rows, err := tx.QueryContext(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
-	for rows.Next() {
-		var hashes [2][]byte
-		if err := rows.Scan(&hashes[0], &hashes[1]); err != nil {
-			return err
-		}
-		for _, h := range hashes {
-			if len(h) == sha256.Size {
-				s.live[[sha256.Size]byte(h)] = struct{}{}
+	for len(hashes) > 0 {
+		if err := j.step(ctx, func(tx *sql.Tx) error {
+			remove, err := tx.PrepareContext(ctx, `DELETE FROM contents WHERE hash = ? AND `+unused+` RETURNING length(data)`)
+			if err != nil {
+				return err
 			}
+			for rows, bytes := 0, 0; rows < stepRows && bytes < stepBytes && len(hashes) > 0; rows++ {
+				size := 0
+				if err := remove.QueryRowContext(ctx, hashes[0]).Scan(&size); err != nil && !errors.Is(err, sql.ErrNoRows) {
+					return err
+				}
+				hashes, bytes = hashes[1:], bytes+size
+			}
+			return nil
+		}); err != nil {
+			return err
 		}
 	}
-	return rows.Err()
+	return nil
 }
 
 // shrinkFile shortens the database file and overwrites the write-ahead log, which still
 // contains the removed data. A reader that is active now keeps the log unchanged; it is
 // overwritten later.
 func (j *Journal) shrinkFile(ctx context.Context) error {
-	for left := int64(-1); ; {
-		began := time.Now()
-		if err := pragma(ctx, j, j.write, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, stepPages)); err != nil {
-			return err
-		}
-		j.opts.hook(stepCommitted)
-		var free int64
-		if err := j.write.QueryRowContext(ctx, `PRAGMA freelist_count`).Scan(&free); err != nil {
-			return explain(err)
-		}
-		if free == 0 || free == left {
-			break
-		}
+	for left, free := int64(-1), int64(-2); free != 0 && free != left; {
 		left = free
-		if err := pause(ctx, time.Since(began)); err != nil {
+		if err := j.step(ctx, func(tx *sql.Tx) error {
+			if err := query(ctx, tx, ignoreRow, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, stepPages)); err != nil {
+				return err
+			}
+			return tx.QueryRowContext(ctx, `PRAGMA freelist_count`).Scan(&free)
+		}); err != nil {
 			return err
 		}
 	}
-	return j.truncateLog(ctx)
-}
-
-// truncateLog does not wait for readers, because it would hold the write lock meanwhile.
-func (j *Journal) truncateLog(ctx context.Context) (err error) {
-	c, err := j.write.Conn(ctx) // no one else uses it as long as this does not wait
+	// Truncating the log must not wait for readers, because it would hold the write lock
+	// meanwhile.
+	db, err := j.connect(1, url.Values{"_busy_timeout": {"0"}})
 	if err != nil {
-		return explain(err)
-	}
-	defer func() { err = errors.Join(err, c.Close()) }()
-	if err := pragma(ctx, j, c, `PRAGMA wal_checkpoint(PASSIVE)`); err != nil {
 		return err
 	}
-	if err := pragma(ctx, j, c, `PRAGMA busy_timeout(0)`); err != nil {
-		return err
+	if err = query(ctx, db, ignoreRow, `PRAGMA wal_checkpoint(TRUNCATE)`); busy(err) {
+		err = nil
 	}
-	defer func() {
-		text := fmt.Sprintf(`PRAGMA busy_timeout(%d)`, j.opts.Wait.Milliseconds())
-		err = errors.Join(err, pragma(context.WithoutCancel(ctx), j, c, text))
-	}()
-	if err := pragma(ctx, j, c, `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil && !busy(err) {
-		return err
-	}
-	return nil
+	return errors.Join(err, db.Close())
 }
 
-// pragma runs a pragma and reads all its rows: incremental_vacuum works row by row.
-func pragma(ctx context.Context, j *Journal, db interface {
-	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
-}, text string,
-) error {
-	return j.patiently(ctx, func() error {
-		rows, err := db.QueryContext(ctx, text)
-		if err != nil {
-			return explain(err)
-		}
-		for rows.Next() {
-		}
-		return explain(errors.Join(rows.Err(), rows.Close()))
-	})
-}
+// ignoreRow is for pragmas that work row by row.
+func ignoreRow(*sql.Rows) error { return nil }

@@ -55,7 +55,7 @@ func TestBusyIsTriedAgain(t *testing.T) {
 	}
 	release()
 	if err := r.End(Ending{}); err == nil {
-		t.Error("End says nothing of the intent that failed")
+		t.Error("End does not report the intent that failed")
 	}
 }
 
@@ -65,7 +65,7 @@ func TestOthersWriteWhilePruning(t *testing.T) {
 	const targets = 5000
 	dir, now := t.TempDir(), day0
 	tick := func() time.Time { return now }
-	writer := mustOpen(t, dir, Options{Wait: time.Millisecond, Durability: ProcessSafe, Now: tick})
+	writer := mustOpen(t, dir, Options{Wait: time.Millisecond, noSync: true, Now: tick})
 	output := func(i int) string { return fmt.Sprintf("output %d ", i) + strings.Repeat("x", 1000) }
 	old := mustBegin(t, writer, RunInfo{}, targetsOf(targets))
 	for i := range targets {
@@ -73,16 +73,16 @@ func TestOthersWriteWhilePruning(t *testing.T) {
 	}
 	check(t, old.End(Ending{}))
 	now = now.Add(time.Hour)
-	going := mustBegin(t, writer, RunInfo{}, targetsOf(1000))
+	running := mustBegin(t, writer, RunInfo{}, targetsOf(1000))
 	next, began := 0, []string{}
 	pruning := false
-	pruner := mustOpen(t, dir, Options{Durability: ProcessSafe, Now: tick, hook: func(s step) {
+	pruner := mustOpen(t, dir, Options{noSync: true, Now: tick, hook: func(s step) {
 		if s != stepCommitted || !pruning {
 			return
 		}
 		// Contents that are swept last, and contents in the middle of the sweep.
 		res := okResult(targetOf(next), output(targets-1-next))
-		check(t, errors.Join(going.Intend(next, 1), going.Result(res), going.Flush()))
+		check(t, errors.Join(running.Intend(next, 1), running.Result(res), running.Flush()))
 		target := targetOf(0)
 		target.Command = output(targets/2 + next)
 		r := mustBegin(t, writer, RunInfo{}, slices.Values([]fleet.Target{target}))
@@ -97,13 +97,13 @@ func TestOthersWriteWhilePruning(t *testing.T) {
 	if !slices.Equal(p.Runs, []string{old.ID()}) || next < 3*targets/stepRows {
 		t.Errorf("%+v in %d steps", p, next)
 	}
-	check(t, going.End(Ending{}))
-	for _, run := range append(began, going.ID()) {
+	check(t, running.End(Ending{}))
+	for _, run := range append(began, running.ID()) {
 		if report, err := pruner.Verify(t.Context(), run); err != nil || !report.OK() {
 			t.Errorf("%s: %+v %v", run, report, err)
 		}
 	}
-	if got := entries(t, pruner, going.ID(), All)[2]; string(got.Stdout.Bytes) != output(targets-3) {
+	if got := entries(t, pruner, running.ID(), All)[2]; string(got.Stdout.Bytes) != output(targets-3) {
 		t.Errorf("output %.20q", got.Stdout.Bytes)
 	}
 	var left int
@@ -114,13 +114,13 @@ func TestOthersWriteWhilePruning(t *testing.T) {
 }
 
 // A Prune removes what an interrupted Prune has left.
-func TestPruneGoesOn(t *testing.T) {
+func TestPruneContinues(t *testing.T) {
 	dir, now := t.TempDir(), day0
 	steps := 0
 	j := mustOpen(t, dir, Options{Now: func() time.Time { return now }, hook: func(s step) {
 		if s == stepCommitted && steps > 0 {
 			if steps--; steps == 0 {
-				panic("broken off")
+				panic("interrupted")
 			}
 		}
 	}})
@@ -133,7 +133,7 @@ func TestPruneGoesOn(t *testing.T) {
 		defer func() { _ = recover() }()
 		steps = 2
 		_, _ = j.Prune(t.Context(), Retention{MaxAge: time.Minute})
-		t.Error("it was not broken off")
+		t.Error("Prune was not interrupted")
 	}()
 	if _, err := j.Run(t.Context(), old.ID()); !errors.Is(err, ErrNoRun) {
 		t.Error(err)
@@ -165,7 +165,7 @@ func TestPruneKeepsWhatCanBeResumed(t *testing.T) {
 		case 0:
 			check(t, r.End(Ending{Interrupted: true}))
 		case 1:
-			check(t, r.breakOff())
+			check(t, r.abandon())
 		default:
 			check(t, r.End(Ending{}))
 		}
@@ -223,5 +223,44 @@ func TestPruneAfterAClockStep(t *testing.T) {
 	}
 	if p, err := j.Prune(t.Context(), Retention{MaxAge: 90 * day, Most: true}); err != nil || len(p.Runs) != len(ids)+fewRuns {
 		t.Errorf("%+v %v", p, err)
+	}
+}
+
+// Only one process prunes at a time.
+func TestOnePruneAtATime(t *testing.T) {
+	dir := t.TempDir()
+	j := mustOpen(t, dir, Options{})
+	check(t, mustBegin(t, j, RunInfo{}, targetsOf(1)).End(Ending{}))
+	l, err := takeLock(dir, pruneLock, time.Time{})
+	check(t, err)
+	keep := Retention{MaxAge: 1, Most: true}
+	if p, err := j.Prune(t.Context(), keep); err == nil || !strings.Contains(err.Error(), "another process is pruning") || p.Runs != nil {
+		t.Errorf("%+v %v", p, err)
+	}
+	check(t, l.release())
+	if p, err := j.Prune(t.Context(), keep); err != nil || len(p.Runs) != 1 {
+		t.Errorf("%+v %v", p, err)
+	}
+}
+
+// Contents of older programs, of which no last user is known, stay as long as a row refers
+// to them.
+func TestPruneAfterMigration(t *testing.T) {
+	j := mustOpen(t, unpackJournal(t, "schema2"), Options{})
+	kept, removed := mustResolve(t, j, "last-1"), mustResolve(t, j, "last")
+	r := mustBegin(t, j, RunInfo{}, targetsOf(1))
+	check(t, errors.Join(r.Intend(0, 1), r.Result(okResult(targetOf(0), "at last")), r.End(Ending{}))) // an output that the kept run has too
+	p, err := j.Prune(t.Context(), Retention{MaxAge: 1, Most: true})
+	check(t, err)
+	if !slices.Equal(p.Runs, []string{removed, r.ID()}) || !slices.Equal(p.Kept, []string{kept}) {
+		t.Errorf("%+v", p)
+	}
+	if report, err := j.Verify(t.Context(), kept); err != nil || !report.OK() || report.Contents != 6 {
+		t.Errorf("%+v %v", report, err)
+	}
+	var contents int
+	check(t, j.read.QueryRow(`SELECT count(*) FROM contents`).Scan(&contents))
+	if contents != 6 {
+		t.Errorf("%d contents", contents)
 	}
 }

@@ -10,7 +10,7 @@ import (
 // A read-only journal can be read whatever its schema, also next to a writer, and changes
 // nothing.
 func TestReadOnlyJournal(t *testing.T) {
-	dir := unpackSchema1(t)
+	dir := unpackJournal(t, "schema1")
 	before, err := os.ReadFile(filepath.Join(dir, fileName))
 	check(t, err)
 	j, err := OpenReadOnly(t.Context(), dir, Options{})

@@ -12,10 +12,16 @@ const applicationID = 0x73686f6c
 
 // migrations are the statements that lead from each schema version to the next. PRAGMA
 // user_version is the number of migrations done. Never change a released migration.
+//
+// A migration only adds columns: that is quick however large the journal is, and a process
+// of an older program that is working on a run can go on writing. Columns that are no
+// longer used stay, and are empty in new rows. A program that opens the journal after a
+// newer one has migrated it refuses it (ErrNewer).
 var migrations = []string{
 	// 1. The other tables refer to a run by its number n. seq numbers the intents and
 	// results of a run from 1 without gaps, in the order of writing; sessions.seq is the
-	// last one. sum is the checksum of the row.
+	// last one. sum and input are checksums, and salt belongs to hashes of commands, all of
+	// which schema 3 no longer uses.
 	`
 CREATE TABLE runs (
 	n        INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -105,14 +111,22 @@ CREATE TABLE contents (
 	`
 ALTER TABLE runs ADD COLUMN settings TEXT; -- JSON
 `,
+	// 3. How a target ended in the form of record.AppendEnd, for record.Version 1; rows of
+	// older programs have NULL there and columns instead. Of these columns, flags, error,
+	// started and took are no longer written. used is the last run that wrote the bytes,
+	// for Prune.
+	`
+ALTER TABLE results ADD COLUMN record TEXT; -- JSON
+ALTER TABLE contents ADD COLUMN used INTEGER;
+`,
 }
 
 // ErrNewer means that a newer version of the program wrote the journal.
 var ErrNewer = errors.New("written by a newer version of the program")
 
 // migrate brings the schema to the newest version in one transaction.
-func migrate(ctx context.Context, db *sql.DB) error {
-	tx, err := db.BeginTx(ctx, nil)
+func (j *Journal) migrate(ctx context.Context) error {
+	tx, err := j.write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -126,12 +140,14 @@ func migrate(ctx context.Context, db *sql.DB) error {
 			return fmt.Errorf("bringing the schema from version %d to %d: %w", version, version+1, err)
 		}
 		version++
+		j.opts.hook(stepRow)
 	}
 	// A pragma cannot have bound parameters.
 	mark := fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d", applicationID, version)
 	if _, err := tx.ExecContext(ctx, mark); err != nil {
 		return err
 	}
+	j.opts.hook(stepCommit)
 	return tx.Commit()
 }
 
@@ -139,14 +155,9 @@ func migrate(ctx context.Context, db *sql.DB) error {
 // that is not a journal or too new.
 func schemaVersion(ctx context.Context, tx *sql.Tx) (int, error) {
 	var application, version, tables int
-	for query, into := range map[string]*int{
-		"PRAGMA application_id":              &application,
-		"PRAGMA user_version":                &version,
-		"SELECT count(*) FROM sqlite_schema": &tables,
-	} {
-		if err := tx.QueryRowContext(ctx, query).Scan(into); err != nil {
-			return 0, err
-		}
+	if err := tx.QueryRowContext(ctx, `SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+		FROM pragma_application_id, pragma_user_version`).Scan(&application, &version, &tables); err != nil {
+		return 0, err
 	}
 	switch {
 	case tables == 0 && application == 0 && version == 0:

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"shoal/fleet"
@@ -17,31 +18,23 @@ func All(*Entry) bool { return true }
 // Resumable selects the targets whose command certainly did not run: those not started,
 // and those whose last result says so. It does not select unknown targets.
 func Resumable(e *Entry) bool {
-	return e.Standing == NotStarted || e.Standing == Done && e.Outcome.DidNotRun()
+	return e.Progress == NotStarted || e.Progress == Done && e.Outcome.DidNotRun()
 }
 
 // Unknown selects the targets of which it is unknown whether the command ran to its end:
 // an intent without a result, or a result with outcome unknown.
-func Unknown(e *Entry) bool { return e.Standing == Intended || e.Outcome == fleet.OutcomeUnknown }
+func Unknown(e *Entry) bool { return e.Progress == Intended || e.Outcome == fleet.OutcomeUnknown }
 
 // ResumableOrUnknown also selects unknown targets: their commands may run a second time.
 func ResumableOrUnknown(e *Entry) bool { return Resumable(e) || Unknown(e) }
 
-func notStarted(e *Entry) bool {
-	return e.Standing == NotStarted || e.Outcome == fleet.OutcomeCancelled
+func outcome(any ...fleet.Outcome) Selector {
+	return func(e *Entry) bool { return e.Progress == Done && slices.Contains(any, e.Outcome) }
 }
 
-func failed(e *Entry) bool {
-	return e.Outcome == fleet.OutcomeFailed || e.Outcome == fleet.OutcomeSignalled
-}
-
-func outcome(o fleet.Outcome) Selector {
-	return func(e *Entry) bool { return e.Standing == Done && e.Outcome == o }
-}
-
-// Cause selects the targets that failed in the phase or for the reason of that name, such
+// cause selects the targets that failed in the phase or for the reason of that name, such
 // as auth or auth_timeout.
-func Cause(name string) Selector {
+func cause(name string) Selector {
 	return func(e *Entry) bool {
 		well := e.Outcome == fleet.OutcomeOK || e.Outcome == fleet.OutcomeDetached
 		return !well && (e.Phase.String() == name || string(e.Reason) == name)
@@ -58,21 +51,20 @@ func Hosts(names ...string) Selector {
 	return func(e *Entry) bool { return set[e.Target.Host.Name] || set[e.Target.Host.String()] }
 }
 
-// Selections are the words that ParseSelector accepts besides cause=…, with their
-// meanings.
+// Selections are the words that ParseSelector accepts besides cause=….
 var Selections = []struct {
-	Name, Meaning string
-	Selector      Selector
+	Name     string
+	Selector Selector
 }{
-	{"all", "every target", All},
-	{"ok", "exited 0", outcome(fleet.OutcomeOK)},
-	{"failed", "exited with another status, or a signal ended it", failed},
-	{"refused", "the server said no to exec", outcome(fleet.OutcomeRefused)},
-	{"never-started", "was tried and exec never sent", outcome(fleet.OutcomeNeverStarted)},
-	{"not-started", "never had its turn", notStarted},
-	{"unknown", "exec was, or may have been, sent and its end not seen", Unknown},
-	{"detached", "was started and let run on without us", outcome(fleet.OutcomeDetached)},
-	{"resumable", "certainly did not run", Resumable},
+	{"all", All},
+	{"ok", outcome(fleet.OutcomeOK)},
+	{"failed", outcome(fleet.OutcomeFailed, fleet.OutcomeSignalled)},
+	{"refused", outcome(fleet.OutcomeRefused)},
+	{"never-started", outcome(fleet.OutcomeNeverStarted)},                                                           // tried
+	{"not-started", func(e *Entry) bool { return e.Progress == NotStarted || e.Outcome == fleet.OutcomeCancelled }}, // not tried
+	{"unknown", Unknown},
+	{"detached", outcome(fleet.OutcomeDetached)},
+	{"resumable", Resumable},
 }
 
 // ParseSelector parses words of Selections and cause=REASON or cause=PHASE, separated by
@@ -80,32 +72,23 @@ var Selections = []struct {
 func ParseSelector(text string) (Selector, error) {
 	var any []Selector
 	for word := range strings.SplitSeq(text, ",") {
-		s, err := parseWord(word)
-		if err != nil {
-			return nil, err
+		s := Selector(nil)
+		names := ""
+		for _, known := range Selections {
+			names += known.Name + ", "
+			if known.Name == word {
+				s = known.Selector
+			}
+		}
+		if name, ok := strings.CutPrefix(word, "cause="); ok && name != "" {
+			s = cause(strings.ReplaceAll(name, "-", "_"))
+		}
+		if s == nil {
+			return nil, fmt.Errorf("%.40q selects nothing\nhint: one of %sor cause=auth", word, names)
 		}
 		any = append(any, s)
 	}
 	return func(e *Entry) bool {
-		for _, s := range any {
-			if s(e) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(any, func(s Selector) bool { return s(e) })
 	}, nil
-}
-
-func parseWord(word string) (Selector, error) {
-	if cause, ok := strings.CutPrefix(word, "cause="); ok && cause != "" {
-		return Cause(strings.ReplaceAll(cause, "-", "_")), nil
-	}
-	var known []string
-	for _, s := range Selections {
-		if s.Name == word {
-			return s.Selector, nil
-		}
-		known = append(known, s.Name)
-	}
-	return nil, fmt.Errorf("%.40q selects nothing\nhint: one of %s, or cause=auth", word, strings.Join(known, ", "))
 }

@@ -95,17 +95,12 @@ func (s *Settings) encode() (any, error) {
 }
 
 func decodeSettings(column string) (*Settings, error) {
-	var version struct {
-		Version int `json:"version"`
-	}
-	if err := json.Unmarshal([]byte(column), &version); err != nil {
-		return nil, fmt.Errorf("%w: the settings of a run: %w", ErrDamaged, err)
-	}
-	if version.Version > settingsVersion {
-		return nil, fmt.Errorf("%w: settings %d, and %d are the newest known here", ErrNewer, version.Version, settingsVersion)
-	}
 	var j settingsJSON
-	if err := json.Unmarshal([]byte(column), &j); err != nil {
+	err := json.Unmarshal([]byte(column), &j)
+	switch {
+	case j.Version > settingsVersion:
+		return nil, fmt.Errorf("%w: settings %d, and %d are the newest known here", ErrNewer, j.Version, settingsVersion)
+	case err != nil:
 		return nil, fmt.Errorf("%w: the settings of a run: %w", ErrDamaged, err)
 	}
 	s := &Settings{Directory: string(j.Directory), Flags: make(map[string][]string, len(j.Flags))}

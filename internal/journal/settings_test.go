@@ -1,11 +1,7 @@
 package journal
 
 import (
-	"compress/gzip"
 	"errors"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -38,27 +34,19 @@ func TestSettingsComeBack(t *testing.T) {
 	}
 }
 
-// Settings decide which targets a run has and how it is limited: a run whose settings were
-// changed, removed or added is damaged, and settings of a newer program are refused.
-func TestSettingsAreGuarded(t *testing.T) {
-	for name, c := range map[string]struct {
-		info   RunInfo
-		change string
-		want   error
-	}{
-		"changed":    {RunInfo{Settings: &someSettings}, `UPDATE runs SET settings = replace(settings, '"1"', '"9"')`, ErrDamaged},
-		"taken away": {RunInfo{Settings: &someSettings}, `UPDATE runs SET settings = NULL`, ErrDamaged},
-		"given":      {RunInfo{}, `UPDATE runs SET settings = '{"version":1}'`, ErrDamaged},
-		"nonsense":   {RunInfo{}, `UPDATE runs SET settings = '{'`, ErrDamaged},
-		"newer":      {RunInfo{}, `UPDATE runs SET settings = '{"version":2}'`, ErrNewer},
+// Settings that cannot be read are damage, and those of a newer program are refused.
+func TestSettingsThatCannotBeRead(t *testing.T) {
+	for change, want := range map[string]error{
+		`UPDATE runs SET settings = '{'`:             ErrDamaged,
+		`UPDATE runs SET settings = '{"version":2}'`: ErrNewer,
 	} {
 		j := mustOpen(t, t.TempDir(), Options{})
-		r := mustBegin(t, j, c.info, targetsOf(1))
+		r := mustBegin(t, j, RunInfo{}, targetsOf(1))
 		check(t, r.End(Ending{}))
-		_, err := j.write.Exec(c.change)
+		_, err := j.write.Exec(change)
 		check(t, err)
-		if info, err := j.Run(t.Context(), r.ID()); !errors.Is(err, c.want) {
-			t.Errorf("%s: %+v %v", name, info, err)
+		if info, err := j.Run(t.Context(), r.ID()); !errors.Is(err, want) {
+			t.Errorf("%s: %+v %v", change, info, err)
 		}
 	}
 }
@@ -80,56 +68,6 @@ func TestRoutesAreKept(t *testing.T) {
 	for i, want := range []*fleet.Route{listed, nil, {}} {
 		if diff := cmp.Diff(want, got[i].Route); diff != "" {
 			t.Errorf("target %d (-want +got):\n%s", i, diff)
-		}
-	}
-}
-
-// unpackSchema1 creates a state directory with a journal written by revision 8dce720: one
-// run of five targets, "exit {index}", stopped by --fail-fast.
-func unpackSchema1(t testing.TB) (dir string) {
-	t.Helper()
-	dir = t.TempDir()
-	packed, err := os.Open("testdata/schema1.db.gz")
-	check(t, err)
-	defer func() { _ = packed.Close() }() // only read
-	z, err := gzip.NewReader(packed)
-	check(t, err)
-	f, err := os.OpenFile(filepath.Join(dir, fileName), os.O_CREATE|os.O_WRONLY, fileMode)
-	check(t, err)
-	_, err = io.Copy(f, z)
-	check(t, errors.Join(err, f.Close()))
-	return dir
-}
-
-func TestJournalsOfSchema1AreRead(t *testing.T) {
-	j := mustOpen(t, unpackSchema1(t), Options{})
-	id, err := j.Resolve(t.Context(), "last")
-	check(t, err)
-	info, err := j.Run(t.Context(), id)
-	check(t, err)
-	if info.Program != "shoal 8dce720" || info.Command != "exit {index}" || info.Settings != nil || info.State != Ended {
-		t.Errorf("%+v", info)
-	}
-	var outcomes []string
-	for _, e := range entries(t, j, id, All) {
-		outcomes = append(outcomes, e.Target.Host.Name+" "+e.Outcome.String())
-	}
-	want := []string{"127.1.0.1 ok", "127.1.0.2 failed", "127.1.0.3 cancelled", "127.1.0.4 cancelled", "127.1.0.5 cancelled"}
-	if !slices.Equal(outcomes, want) {
-		t.Errorf("%q", outcomes)
-	}
-	if report, err := j.Verify(t.Context(), id); err != nil || !report.OK() || report.Results != 5 {
-		t.Errorf("%+v %v", report, err)
-	}
-	r, err := j.Resume(t.Context(), id)
-	check(t, err)
-	check(t, errors.Join(r.Intend(4, 1), r.Result(okResult(targetOf(4), ""))))
-	check(t, r.End(Ending{}))
-	next := mustBegin(t, j, RunInfo{Settings: &someSettings}, targetsOf(1))
-	check(t, next.End(Ending{}))
-	for _, run := range []string{id, next.ID()} {
-		if report, err := j.Verify(t.Context(), run); err != nil || !report.OK() {
-			t.Errorf("%s: %+v %v", run, report, err)
 		}
 	}
 }

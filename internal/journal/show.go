@@ -2,32 +2,85 @@ package journal
 
 import (
 	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
 	"fmt"
 	"iter"
+	"strings"
+	"time"
 
 	"shoal/fleet"
 	"shoal/record"
 )
+
+// Progress is what the journal knows about a target.
+type Progress uint8
+
+// The values of Progress.
+const (
+	// NotStarted: no intent and no result. The command did not run.
+	NotStarted Progress = iota
+	// Intended: an intent and no later result. It is unknown whether the command ran;
+	// while the run is running, the command may be running too.
+	Intended
+	// Done: the target has a result and no later intent.
+	Done
+)
+
+func (p Progress) String() string {
+	return [...]string{"not_started", "intended", "done"}[p]
+}
+
+// An Intent records that a command was about to be sent.
+type Intent struct {
+	Attempt int
+	At      time.Time
+
+	index int // of the target
+	seq   int64
+}
+
+// An Entry is one target of a run with its intents and its result.
+type Entry struct {
+	// Result is the last result if the target is Done. Otherwise it follows from the
+	// intents: unknown in phase exec for Intended; for NotStarted cancelled, or no
+	// outcome while the run is running. Output is shared between entries and must not
+	// be changed.
+	fleet.Result
+	// Progress is what is known about the target.
+	Progress Progress
+	// Intents are all intents of the target, in order.
+	Intents []Intent
+
+	// command and output are hashes; nil means no output.
+	command []byte
+	output  [fleet.NumStreams][]byte
+	seq     int64 // of the last result; 0 means none
+}
 
 // Show returns the selected targets of a run in the order of their indexes, with their
 // commands and output. The iteration ends at the first error. If that is ErrDamaged, the
 // entries yielded before it are intact.
 func (j *Journal) Show(ctx context.Context, run string, sel Selector) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		err := j.walk(ctx, run, func(s *snapshot, e *Entry) (bool, error) {
+		err := j.walk(ctx, run, func(s *snapshot, e *Entry) error {
 			if !sel(e) {
-				return true, nil
+				return nil
 			}
 			for stream, o := range []*fleet.Output{&e.Stdout, &e.Stderr} {
-				if e.out[stream] == nil {
+				if e.output[stream] == nil {
 					continue
 				}
 				var err error
-				if o.Bytes, err = s.content(1+stream, e.out[stream]); err != nil {
-					return false, fmt.Errorf("output of target %d: %w", e.Target.Index, err)
+				if o.Bytes, err = s.content(1+stream, e.output[stream]); err != nil {
+					return fmt.Errorf("output of target %d: %w", e.Target.Index, err)
 				}
 			}
-			return yield(*e, nil), nil
+			if !yield(*e, nil) {
+				return errStop
+			}
+			return nil
 		})
 		if err != nil {
 			yield(Entry{}, err)
@@ -35,29 +88,16 @@ func (j *Journal) Show(ctx context.Context, run string, sel Selector) iter.Seq2[
 	}
 }
 
-// walk calls f for each entry, without output.
-func (j *Journal) walk(ctx context.Context, run string, f func(*snapshot, *Entry) (bool, error)) error {
-	s, err := j.snapshot(ctx, run)
-	if err == nil {
-		err = s.each(func(e *Entry) (bool, error) { return f(s, e) })
-		s.close()
-	}
-	if err != nil {
-		return fmt.Errorf("reading run %s: %w", run, err)
-	}
-	return nil
-}
-
 // Select returns the selected targets of a run in the order of their indexes, which they
-// keep. It checks the whole run first and selects nothing from a damaged one (ErrDamaged).
-// Targets have no command if the run kept none; see Journal.SameCommand.
+// keep. It reads the whole run first and selects nothing from a damaged one (ErrDamaged).
+// Targets have no command if the run kept none.
 func (j *Journal) Select(ctx context.Context, run string, sel Selector) ([]fleet.Target, error) {
 	var targets []fleet.Target
-	err := j.walk(ctx, run, func(_ *snapshot, e *Entry) (bool, error) {
+	err := j.walk(ctx, run, func(_ *snapshot, e *Entry) error {
 		if sel(e) {
 			targets = append(targets, e.Target)
 		}
-		return true, nil
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -69,15 +109,9 @@ func (j *Journal) Select(ctx context.Context, run string, sel Selector) ([]fleet
 // one that Entry describes.
 func (j *Journal) Summary(ctx context.Context, run string) (*record.Summary, error) {
 	sum := new(record.Summary)
-	err := j.walk(ctx, run, func(s *snapshot, e *Entry) (bool, error) {
+	err := j.walk(ctx, run, func(_ *snapshot, e *Entry) error {
 		sum.Add(e.Result)
-		if n := len(s.info.Sessions); sum.Targets() == 1 && n > 0 {
-			sum.Interrupted = s.info.Sessions[n-1].Interrupted
-			if ended := s.info.Ended(); !ended.IsZero() {
-				sum.Elapsed = max(0, ended.Sub(s.info.Started))
-			}
-		}
-		return true, nil
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -85,21 +119,212 @@ func (j *Journal) Summary(ctx context.Context, run string) (*record.Summary, err
 	return sum, nil
 }
 
-// SameCommand reports whether the targets, by index, have the commands that the run began
-// with, even if their texts were not kept. It returns false for a target that is not in
-// the run.
-func (j *Journal) SameCommand(ctx context.Context, run string, targets iter.Seq[fleet.Target]) (bool, error) {
-	commands := make(map[int]string)
-	for t := range targets {
-		commands[t.Index] = t.Command
+// errStop ends walk without an error.
+var errStop = errors.New("stop")
+
+// walk calls f for each entry, without output.
+func (j *Journal) walk(ctx context.Context, run string, f func(*snapshot, *Entry) error) error {
+	s, err := j.snapshot(ctx, run)
+	if err == nil {
+		err = s.each(func(e *Entry) error { return f(s, e) })
+		s.close()
 	}
-	same := 0
-	err := j.walk(ctx, run, func(s *snapshot, e *Entry) (bool, error) {
-		command, ok := commands[e.Target.Index]
-		if ok && s.info.isCommand(e.command, command) {
-			same++
+	if err != nil && !errors.Is(err, errStop) {
+		return fmt.Errorf("reading run %s: %w", run, err)
+	}
+	return nil
+}
+
+// A snapshot reads one run in one consistent state. It is not safe for concurrent use.
+type snapshot struct {
+	ctx  context.Context // of the whole read operation, which is a single call
+	tx   *sql.Tx
+	j    *Journal
+	info *RunInfo
+
+	contents *sql.Stmt // nil until content is called
+	cache    [3]struct {
+		hash  [sha256.Size]byte
+		plain []byte
+	} // the last command and the last output of each stream
+}
+
+func (j *Journal) snapshot(ctx context.Context, run string) (*snapshot, error) {
+	if !validID(run) {
+		return nil, ErrNoRun
+	}
+	// Ask before reading: a run that ends in between then appears as ended, not as crashed.
+	running, err := held(j.dir, run)
+	if err != nil {
+		return nil, err
+	}
+	tx, err := j.read.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, explain(err)
+	}
+	s := &snapshot{ctx: ctx, tx: tx, j: j}
+	if s.info, err = j.readRun(ctx, tx, run, running); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *snapshot) close() { _ = s.tx.Rollback() } // nothing was written
+
+// selectEntries returns each target with its last result. Results of programs before
+// schema 3 are converted to the form of record.AppendEnd, but for the last two columns: as
+// JSON cannot have all their bytes.
+const selectEntries = `SELECT t.idx, t.host, t.host_user, t.host_port, t.user, t.port, t.route, t.command,
+	coalesce(r.seq, 0), r.stdout, r.stderr, coalesce(r.record, json_object(
+		'outcome', outcome, 'reason', reason, 'phase', phase, 'attempt', attempt, 'exit_status', status,
+		'flags', json(CASE flags WHEN '' THEN '[]' ELSE '["' || replace(flags, ',', '","') || '"]' END),
+		'started', strftime('%FT%T', r.started / 1000000000, 'unixepoch') || printf('.%09dZ', r.started % 1000000000),
+		'took_ns', json(took), 'stdout_size', stdout_size, 'stderr_size', stderr_size)),
+	CASE WHEN r.record IS NULL THEN signal END, CASE WHEN r.record IS NULL THEN error END
+	FROM targets t LEFT JOIN results r ON r.run = t.run AND r.idx = t.idx
+		AND r.seq = (SELECT max(seq) FROM results WHERE run = t.run AND idx = t.idx)
+	WHERE t.run = ? ORDER BY t.idx`
+
+// each calls f for the entries in the order of their indexes, with commands but without
+// output. It returns an error unless it could read the whole run.
+func (s *snapshot) each(f func(*Entry) error) error {
+	intents, err := s.intents()
+	if err != nil {
+		return err
+	}
+	text := selectEntries
+	if s.j.schema < 3 { // the database is open for reading only
+		text = strings.ReplaceAll(text, "r.record", "NULL")
+	}
+	count := 0
+	err = query(s.ctx, s.tx, func(rows *sql.Rows) error {
+		count++
+		e, err := scanEntry(rows)
+		if err != nil {
+			return err
 		}
-		return true, nil
-	})
-	return same == len(commands), err
+		n := 0
+		for n < len(intents) && intents[n].index == e.Target.Index {
+			n++
+		}
+		e.Intents, intents = intents[:n:n], intents[n:]
+		e.conclude(s.info.State == Running)
+		if !s.info.NoCommand {
+			command, err := s.content(0, e.command)
+			if err != nil {
+				return fmt.Errorf("the command of target %d: %w", e.Target.Index, err)
+			}
+			e.Target.Command = string(command)
+		}
+		return f(e)
+	}, text, s.info.n)
+	switch {
+	case err != nil:
+		return err
+	case len(intents) > 0:
+		return fmt.Errorf("%w: there is no target %d for an intent", ErrDamaged, intents[0].index)
+	case len(s.info.Sessions) > 0 && count != s.info.Targets:
+		return fmt.Errorf("%w: %d targets of %d", ErrDamaged, count, s.info.Targets)
+	}
+	return nil
+}
+
+// intents returns all intents of the run, sorted by target and time.
+func (s *snapshot) intents() (all []Intent, err error) {
+	err = query(s.ctx, s.tx, func(rows *sql.Rows) error {
+		var i Intent
+		var at int64
+		if err := rows.Scan(&i.seq, &i.index, &i.Attempt, &at); err != nil {
+			return fmt.Errorf("%w: an intent: %w", ErrDamaged, err)
+		}
+		i.At = time.Unix(0, at).UTC()
+		all = append(all, i)
+		return nil
+	}, `SELECT seq, idx, attempt, at FROM intents WHERE run = ? ORDER BY idx, seq`, s.info.n)
+	return all, err
+}
+
+// scanEntry reads a row of selectEntries.
+func scanEntry(rows *sql.Rows) (*Entry, error) {
+	e := new(Entry)
+	var t fleet.Target
+	var route, signal, failure sql.NullString
+	var object sql.RawBytes // valid until the next row
+	err := rows.Scan(&t.Index, &t.Host.Name, &t.Host.User, &t.Host.Port, &t.User, &t.Port, &route, &e.command,
+		&e.seq, &e.output[fleet.Stdout], &e.output[fleet.Stderr], &object, &signal, &failure)
+	if err != nil {
+		return nil, fmt.Errorf("%w: a target: %w", ErrDamaged, err)
+	}
+	if route.Valid {
+		if t.Route, err = decodeRoute(route.String); err != nil {
+			return nil, err
+		}
+	}
+	if e.seq > 0 {
+		res, err := record.DecodeEnd(object)
+		if err != nil {
+			return nil, fmt.Errorf("%w: the result of target %d: %w", ErrDamaged, t.Index, err)
+		}
+		e.Result = *res
+		if signal.Valid {
+			e.Signal = signal.String
+		}
+		if failure.Valid {
+			e.Err = errors.New(failure.String)
+		}
+	}
+	e.Target = t
+	return e, nil
+}
+
+// conclude sets Progress, and the result if none was written after the last intent.
+func (e *Entry) conclude(running bool) {
+	switch {
+	case len(e.Intents) > 0 && e.Intents[len(e.Intents)-1].seq > e.seq:
+		e.Progress = Intended
+	case e.seq > 0:
+		e.Progress = Done
+		return
+	}
+	e.Result, e.output = fleet.Result{Target: e.Target}, [fleet.NumStreams][]byte{}
+	switch {
+	case e.Progress == Intended:
+		e.Attempt = e.Intents[len(e.Intents)-1].Attempt
+		e.End = fleet.End{Outcome: fleet.OutcomeUnknown, Reason: fleet.ReasonInterrupted, Phase: fleet.PhaseExec}
+	case !running:
+		e.End = fleet.End{Outcome: fleet.OutcomeCancelled, Reason: fleet.ReasonInterrupted}
+	}
+}
+
+// content returns the bytes with this hash. slot selects the cache entry to compare with:
+// consecutive targets often have equal bytes.
+func (s *snapshot) content(slot int, hash []byte) ([]byte, error) {
+	last := &s.cache[slot]
+	if last.plain != nil && string(last.hash[:]) == string(hash) {
+		return last.plain, nil
+	}
+	if len(hash) != sha256.Size {
+		return nil, fmt.Errorf("%w: %x is no hash of a content", ErrDamaged, hash)
+	}
+	if s.contents == nil {
+		var err error
+		if s.contents, err = s.tx.PrepareContext(s.ctx, `SELECT size, coding, data FROM contents WHERE hash = ?`); err != nil {
+			return nil, explain(err)
+		}
+	}
+	k := content{hash: [sha256.Size]byte(hash)}
+	err := s.contents.QueryRowContext(s.ctx, hash).Scan(&k.size, &k.coding, &k.data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("%w: content %x is missing", ErrDamaged, k.hash[:4])
+	}
+	if err != nil {
+		return nil, explain(err)
+	}
+	plain, err := s.j.compression.decode(k)
+	if err != nil {
+		return nil, err
+	}
+	last.hash, last.plain = k.hash, plain
+	return plain, nil
 }

@@ -3,15 +3,155 @@ package journal
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
-// gathering is the minimum time between two commits, unless a full transaction is waiting.
-// A commit costs almost the same whatever its size: without this pause, many hosts with
-// two events each would keep a processor busy with commits. If events are rare, the last
-// commit is longer ago than this, and none of them waits.
-const gathering = 3 * time.Millisecond
+// An event is an intent, or a result if the field result is set.
+type event struct {
+	index, attempt, at int64
+	result             *resultRow
+}
+
+// A batch is the set of events that one transaction commits.
+type batch struct {
+	events  []event
+	results int
+	bytes   int // of the results, in memory
+	// done is closed by the writer when the batch is on disk, or when it failed; then
+	// err is set.
+	done chan struct{}
+	err  error
+}
+
+func newBatch() *batch { return &batch{done: make(chan struct{})} }
+
+// maxBatch is the maximum number of events in one transaction. With several smaller
+// transactions, the hosts of the first batch start working while the next batch is
+// written; with one large transaction all hosts would wait, and the processors would
+// be idle.
+const maxBatch = 128
+
+// A queue collects events while the writer is busy with the previous batch. It is
+// safe for concurrent use.
+type queue struct {
+	maxResults, maxBytes int
+
+	mu      sync.Mutex
+	batches []*batch // never empty; the first is written next, new events go into the last
+	results int      // in all batches
+	bytes   int
+	err     error // why the queue ended; nil while it is open
+	room    sync.Cond
+	// wake tells the writer, its only receiver, that there are events or that the
+	// queue has ended. Capacity one keeps a signal that is sent while the writer is
+	// busy; a second signal would carry no information. The channel is never closed.
+	wake chan struct{}
+}
+
+func newQueue(o Options) *queue {
+	q := &queue{maxResults: o.maxQueue, maxBytes: o.maxQueueBytes, batches: []*batch{newBatch()}, wake: make(chan struct{}, 1)}
+	q.room.L = &q.mu
+	return q
+}
+
+// put adds the event and returns its batch. A result waits until the queue has room.
+// An intent does not, because its caller waits for the batch anyway.
+func (q *queue) put(e event) (*batch, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for e.result != nil && q.err == nil && q.fullLocked() {
+		q.room.Wait()
+	}
+	if q.err != nil {
+		return nil, q.err
+	}
+	b := q.batches[len(q.batches)-1]
+	if len(b.events) == maxBatch {
+		b = newBatch()
+		q.batches = append(q.batches, b)
+	}
+	b.events = append(b.events, e)
+	if e.result != nil {
+		b.results++
+		b.bytes += e.result.bytes
+		q.results++
+		q.bytes += e.result.bytes
+	}
+	q.signal()
+	return b, nil
+}
+
+// fullLocked reports whether a result has to wait. An empty queue accepts one result of
+// any size.
+func (q *queue) fullLocked() bool {
+	return q.results > 0 && (q.results >= q.maxResults || q.bytes >= q.maxBytes)
+}
+
+// newest returns the batch that completes everything put so far.
+func (q *queue) newest() (*batch, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.signal()
+	return q.batches[len(q.batches)-1], q.err
+}
+
+func (q *queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default: // a signal is pending already
+	}
+}
+
+// mayGrow reports whether the next batch can still take events.
+func (q *queue) mayGrow() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.batches) == 1 && len(q.batches[0].events) < maxBatch && q.err == nil
+}
+
+// take returns the next batch; last reports that no other batch will follow.
+func (q *queue) take() (b *batch, last bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	b = q.batches[0]
+	q.results -= b.results
+	q.bytes -= b.bytes
+	q.room.Broadcast()
+	if q.batches = q.batches[1:]; len(q.batches) > 0 {
+		q.signal()
+		return b, false
+	}
+	q.batches = []*batch{newBatch()}
+	return b, q.err != nil
+}
+
+// end makes every later put fail with err. A failure of the writer replaces ErrEnded, and
+// nothing replaces a failure.
+func (q *queue) end(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.err == nil || errors.Is(q.err, ErrEnded) {
+		q.err = err
+	}
+	q.room.Broadcast()
+	q.signal()
+}
+
+// failure returns the error that ended the queue, or nil while it is open.
+func (q *queue) failure() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.err
+}
+
+// minPause is the minimum time between the beginnings of two commits, unless a full
+// transaction is waiting. A commit costs almost the same whatever its size: without this
+// pause, many hosts with two events each would keep a processor busy with commits. If
+// events are rare, the last commit is longer ago than this, and none of them waits.
+const minPause = 3 * time.Millisecond
 
 // write commits batches until the queue has ended. After a failure it writes nothing more:
 // later events fail at once, so that no command starts whose result could not be stored.
@@ -22,20 +162,19 @@ func (r *Run) write() {
 	for {
 		<-r.queue.wake
 		if r.queue.mayGrow() {
-			time.Sleep(gathering - time.Since(began))
+			time.Sleep(minPause - time.Since(began))
 		}
 		began = time.Now()
 		b, last := r.queue.take()
 		if failure == nil {
 			if err := r.commit(b); err != nil {
 				failure = fmt.Errorf("writing the journal: %w", err)
-				close(r.failed)
-				r.queue.fail(failure)
+				r.queue.end(failure)
 			}
 		}
 		if failure != nil {
 			b.err = failure
-			r.lost += b.results
+			r.missing += b.results
 		}
 		close(b.done)
 		if last {
@@ -44,85 +183,50 @@ func (r *Run) write() {
 	}
 }
 
+const insertIntent = `INSERT INTO intents (run, seq, idx, attempt, at, sum) VALUES (?, ?, ?, ?, ?, x'')`
+
 // commit writes the batch in one transaction.
 func (r *Run) commit(b *batch) error {
 	if len(b.events) == 0 {
 		return nil
 	}
-	seq := r.session.seq
 	ctx := context.Background() // a cancelled commit would leave an intent in doubt
-	if err := r.j.transact(ctx, func(tx *sql.Tx) error { return r.insert(ctx, tx, b) }); err != nil {
-		r.session.seq = seq
+	if err := r.j.transact(ctx, func(tx *sql.Tx) error {
+		intents := tx.StmtContext(ctx, r.j.insertIntent)
+		results := tx.StmtContext(ctx, r.j.insertResult)
+		contents := tx.StmtContext(ctx, r.j.insertContent)
+		for i := range b.events {
+			e, seq := &b.events[i], r.seq+int64(i)+1
+			var err error
+			if e.result == nil {
+				_, err = intents.ExecContext(ctx, r.info.n, seq, e.index, e.attempt, e.at)
+			} else {
+				err = e.result.insert(ctx, results, contents, r.info.n, seq)
+			}
+			if err != nil {
+				return err
+			}
+			r.j.opts.hook(stepRow)
+		}
+		return nil
+	}); err != nil {
 		return err
 	}
+	r.seq += int64(len(b.events))
 	for _, e := range b.events {
 		if e.result != nil {
-			r.known.add(e.result.contents)
+			r.stored.add(e.result.contents)
 		}
 	}
 	return nil
 }
 
-func (r *Run) insert(ctx context.Context, tx *sql.Tx, b *batch) error {
-	s := &r.j.stmts
-	w := rowWriter{
-		run: r, ctx: ctx,
-		intent:  tx.StmtContext(ctx, s.intent),
-		result:  tx.StmtContext(ctx, s.result),
-		content: tx.StmtContext(ctx, s.content),
-	}
-	for i := range b.events {
-		if err := w.event(&b.events[i]); err != nil {
-			return err
-		}
-		r.j.opts.hook(stepRow)
-	}
-	values := r.session.values()
-	_, err := tx.StmtContext(ctx, s.progress).ExecContext(ctx,
-		r.session.seq, r.summer.sum(r.info.binding, "sessions", values), r.info.n, r.session.n)
-	return err
-}
-
-// A rowWriter writes the rows of one transaction.
-type rowWriter struct {
-	run                     *Run
-	ctx                     context.Context // the transaction's
-	intent, result, content *sql.Stmt
-	row                     []any
-}
-
-func (w *rowWriter) event(e *event) error {
-	r := w.run
-	r.session.seq++
-	seq := r.session.seq
-	if e.result == nil {
-		return w.insert(w.intent, "intents", seq, int64(e.idx), int64(e.attempt), e.at)
-	}
-	for i := range e.result.contents {
-		if err := insertInto(w.ctx, w.content, &e.result.contents[i]); err != nil {
+func (row *resultRow) insert(ctx context.Context, results, contents *sql.Stmt, run, seq int64) error {
+	for i := range row.contents {
+		if err := row.contents[i].store(ctx, contents, run); err != nil {
 			return err
 		}
 	}
-	e.result.values[1] = seq
-	return w.insert(w.result, "results", e.result.values...)
-}
-
-func (w *rowWriter) insert(stmt *sql.Stmt, table string, values ...any) error {
-	r := w.run
-	w.row = append(append(w.row[:0], r.info.n), values...)
-	w.row = append(w.row, r.summer.sum(r.info.binding, table, values))
-	_, err := stmt.ExecContext(w.ctx, w.row...)
+	_, err := results.ExecContext(ctx, append([]any{run, seq}, row.columns...)...)
 	return err
-}
-
-// endSession records how a session ended.
-func (j *Journal) endSession(ctx context.Context, info *RunInfo, s *Session) error {
-	return j.transact(ctx, func(tx *sql.Tx) error {
-		values := s.values()
-		_, err := tx.ExecContext(ctx, `UPDATE sessions SET ended = ?, interrupted = ?, exit = ?, error = ?, sum = ?
-			WHERE run = ? AND n = ?`,
-			values[4], values[5], values[6], values[7],
-			new(rowSum).sum(info.binding, "sessions", values), info.n, s.n)
-		return err
-	})
 }

@@ -49,11 +49,11 @@ func keyOf(s *ssh.Settings) key {
 
 // An endpointKey identifies equal endpoints.
 type endpointKey struct {
-	user                                    string
-	port                                    uint16
+	user                                             string
+	port                                             uint16
 	address, alias, proxy, listed, identity, options string
-	settings                                *ssh.Settings
-	jump                                    *ssh.Target
+	settings                                         *ssh.Settings
+	jump                                             *ssh.Target
 }
 
 // A jumpKey identifies equal jump hosts.

@@ -214,8 +214,8 @@ func cutShort(err error, out *display.Results) error {
 // NewVerify returns shoal verify.
 func NewVerify(stdio console.Stdio) *cobra.Command {
 	cmd, _ := journalCommand(stdio.Err, false, "verify RUN", "Check that the journal has a run as it was written",
-		`Check every row, checksum and output that the journal has of a run, and list the
-targets of which nobody knows whether their command ran.`,
+		`Check the database, and every row and output that the journal has of a run, and
+count the targets of which nobody knows whether their command ran.`,
 		"  shoal verify last", cobra.ExactArgs(1),
 		func(ctx context.Context, j *journal.Journal, args []string) error {
 			return verify(ctx, j, args[0], stdio)
@@ -250,9 +250,9 @@ func NewPrune(stdio console.Stdio) *cobra.Command {
 	larger := flags.Size(run.KeptBytes)
 	cmd, _ := journalCommand(stdio.Err, true, "prune [flags]", "Remove old runs from the journal",
 		`Remove runs from the journal that are old, and those that were begun first while
-it is too large. A run that goes on is never removed, and one that was interrupted
-or broken off, so that shoal resume may go on with it, only with --interrupted.
-Runs may go on meanwhile.`,
+it is too large. A running run is never removed, and one that was interrupted or
+has crashed, so that shoal resume can continue it, only with --interrupted. Other
+processes may work on runs meanwhile.`,
 		"  shoal prune --days 30 --size 500M", cobra.NoArgs,
 		func(ctx context.Context, j *journal.Journal, _ []string) error {
 			keep.MaxAge, keep.MaxBytes = time.Duration(days)*24*time.Hour, int64(larger)

@@ -169,9 +169,9 @@ func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio
 	}
 	switch {
 	case e.info.State == journal.Running:
-		return fmt.Errorf("resuming run %s: %w", e.info.Run, journal.ErrGoing)
+		return fmt.Errorf("resuming run %s: %w", e.info.Run, journal.ErrRunning)
 	case e.info.State == journal.Incomplete:
-		return fmt.Errorf("resuming run %s: %w", e.info.Run, journal.ErrNeverBegan)
+		return fmt.Errorf("resuming run %s: %w", e.info.Run, journal.ErrIncomplete)
 	case len(e.targets) == 0:
 		console.Say(stdio.Err, "nothing is left to run")
 		return nil
@@ -255,7 +255,7 @@ func readEarlier(ctx context.Context, j *journal.Journal, name string, s journal
 		if journal.Unknown(entry) {
 			e.unknown[entry.Target.Index] = true
 		}
-		if entry.Standing == journal.Done && entry.Reason == fleet.ReasonBrake {
+		if entry.Progress == journal.Done && entry.Reason == fleet.ReasonBrake {
 			e.braked++
 			if entry.Err != nil {
 				e.brake = entry.Err.Error()

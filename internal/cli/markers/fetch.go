@@ -340,5 +340,5 @@ func (c *collecting) stored(r *fleet.Result) bool {
 	if r.Flags.Has(fleet.FlagOutputIncomplete) || r.Flags.Has(fleet.FlagOutputTruncated) {
 		return false
 	}
-	return c.files || max(len(r.Stdout.Bytes), len(r.Stderr.Bytes)) <= journal.DefaultMaxOutput
+	return c.files || max(len(r.Stdout.Bytes), len(r.Stderr.Bytes)) <= journal.MaxOutput
 }

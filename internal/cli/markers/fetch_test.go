@@ -52,7 +52,7 @@ func TestCollectingIsBounded(t *testing.T) {
 // Output counts as stored, so that the host may remove it, if all of it is in
 // files, or is no longer than the journal keeps.
 func TestStored(t *testing.T) {
-	most := make([]byte, journal.DefaultMaxOutput+1)
+	most := make([]byte, journal.MaxOutput+1)
 	cut := fleet.Result{}
 	cut.Flags |= fleet.FlagOutputTruncated
 	for name, c := range map[string]struct {

@@ -62,7 +62,9 @@ func own(t testing.TB, newDialer Factory, c xssh.Config, serve func(xssh.Channel
 	d := newDialer(t, Config{
 		HostKeys: &exact{trusted: []xssh.PublicKey{key.PublicKey()}}, Identities: keys{newKey(t)}, Timeouts: patient(),
 	})
-	return d, func(in ssh.Input) *ssh.Attempt { return &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: target}, Input: in} }
+	return d, func(in ssh.Input) *ssh.Attempt {
+		return &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: target}, Input: in}
+	}
 }
 
 // sum answers with size and digest of the input.

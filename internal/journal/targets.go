@@ -7,6 +7,24 @@ import (
 	"shoal/fleet"
 )
 
+// maxIndex bounds the index of a target and thereby the memory of a run: one bit per
+// index.
+const maxIndex = 1 << 30
+
+// A bitset is a set of small non-negative integers. The zero value is empty.
+type bitset []uint64
+
+func (b *bitset) add(i int) {
+	if need := i/64 + 1; need > len(*b) {
+		*b = append(*b, make([]uint64, need-len(*b))...)
+	}
+	(*b)[i/64] |= 1 << (i % 64)
+}
+
+func (b bitset) has(i int) bool {
+	return i >= 0 && i/64 < len(b) && b[i/64]&(1<<(i%64)) != 0
+}
+
 // routeJSON is the stored form of a fleet.Route. A jump host's target has no command, so
 // none is stored.
 type routeJSON struct {
@@ -16,6 +34,7 @@ type routeJSON struct {
 	Via          *jumpJSON `json:"via,omitempty"`
 	Listed       string    `json:"listed,omitempty"`
 	KeyFile      string    `json:"key_file,omitempty"`
+	Options      [][]byte  `json:"options,omitempty"`
 }
 
 type jumpJSON struct {
@@ -30,19 +49,20 @@ type jumpJSON struct {
 // maxJumps is the maximum length of a chain of jump hosts.
 const maxJumps = 64
 
+// encodeRoute returns the value of the column; nil for no route, which is unknown.
 func encodeRoute(r *fleet.Route) (any, error) {
-	if r == nil { // the route is unknown
+	if r == nil {
 		return nil, nil
 	}
-	shape, err := routeShape(r, maxJumps)
+	stored, err := storedRoute(r, maxJumps)
 	if err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(shape)
+	text, err := json.Marshal(stored)
 	return string(text), err
 }
 
-func routeShape(r *fleet.Route, jumps int) (*routeJSON, error) {
+func storedRoute(r *fleet.Route, jumps int) (*routeJSON, error) {
 	if r == nil {
 		return nil, nil
 	}
@@ -53,8 +73,11 @@ func routeShape(r *fleet.Route, jumps int) (*routeJSON, error) {
 	for _, arg := range r.ProxyCommand {
 		j.ProxyCommand = append(j.ProxyCommand, []byte(arg))
 	}
+	for _, option := range r.Options {
+		j.Options = append(j.Options, []byte(option))
+	}
 	if via := r.Via; via != nil {
-		route, err := routeShape(via.Route, jumps-1)
+		route, err := storedRoute(via.Route, jumps-1)
 		if err != nil {
 			return nil, err
 		}
@@ -63,10 +86,11 @@ func routeShape(r *fleet.Route, jumps int) (*routeJSON, error) {
 	return j, nil
 }
 
+// decodeRoute is the inverse of encodeRoute.
 func decodeRoute(text string) (*fleet.Route, error) {
 	var j routeJSON
 	if err := json.Unmarshal([]byte(text), &j); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: a route: %w", ErrDamaged, err)
 	}
 	return j.route(), nil
 }
@@ -78,6 +102,9 @@ func (j *routeJSON) route() *fleet.Route {
 	r := &fleet.Route{Address: j.Address, HostKeyAlias: j.HostKeyAlias, Listed: j.Listed, KeyFile: j.KeyFile}
 	for _, arg := range j.ProxyCommand {
 		r.ProxyCommand = append(r.ProxyCommand, string(arg))
+	}
+	for _, option := range j.Options {
+		r.Options = append(r.Options, string(option))
 	}
 	if v := j.Via; v != nil {
 		r.Via = &fleet.Target{
