@@ -15,13 +15,17 @@ const handOver = `case $3${KSH_VERSION-} in Version*) for _t in /bin/dash /bin/b
 	`[ -x $_t ] || continue; _s=; case $_t in */busybox) _s=sh;; esac; exec $_t $_s -c "$0" "$0" "$1" "$2" o; done;; esac; `
 
 // startScript keeps the shell's own messages ("Killed") out of the command's standard
-// error, which is saved as descriptor 3, and finds the tools if PATH is empty. no removes
-// a claimed marker (_y) except for what a Settle has put there.
+// error, which is saved as descriptor 3, and finds the tools if PATH is empty. Before that
+// it has mksh occupy descriptor 10: since R59c mksh's exec leaves the copy of a replaced
+// descriptor open if the copy's number is 10. A detached command and the watch would keep
+// the channel open by it. no removes a claimed marker (_y) except for what a Settle has
+// put there.
 const startScript = `
 _p=$PATH;
 PATH=/usr/bin:/bin:/usr/sbin:/sbin${PATH:+:$PATH};
 _u=$(umask);
 umask 077;
+exec 3</dev/null;
 exec 3>&2 2>/dev/null;
 _y=; case $1 in d|e) _y=1;; esac;
 no() {
