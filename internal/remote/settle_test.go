@@ -254,9 +254,9 @@ func TestSignalsToTheGroup(t *testing.T) {
 				t.Errorf("%s: %v", name, got)
 			}
 		}
-		w := Wrap{Nonce: nonce, Shell: f.sh, Timeout: bound}
+		w := Wrap{Nonce: nonce, Shell: f.sh, Grace: grace}
 		command := "trap '' USR1 ALRM; for i in 1 2 3; do kill -USR1 0; kill -ALRM 0; done; echo sent; sleep 100"
-		got := f.wrapped(t, w, command, "")
+		got := f.limited(t, w, command, "sent\n")
 		if strings.HasSuffix(f.program, "mksh") { // mksh prints what became of the command
 			got.stderr = strings.TrimSuffix(got.stderr, "Terminated \n")
 		}
@@ -334,7 +334,9 @@ func TestUnseenProcesses(t *testing.T) {
 		hide := "mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid 54321 --regid 54321 --clear-groups " + f.sh + ` -c "$0"`
 		ask := exec.Command("unshare", "-m", "sh", "-c", hide, question)
 		ask.Env = cmd.Env
+		stop := f.guard(t, ask)
 		out, err := ask.Output()
+		stop()
 		r, parse := ParseReport(nonce, out)
 		if parse != nil {
 			t.Skipf("mounting /proc with hidepid: %v, %q", err, out)
