@@ -41,6 +41,26 @@ func (f *far) mine() []int {
 	return pids
 }
 
+// pidOf returns the process that has exactly these arguments; 0 if there is none.
+func (f *far) pidOf(arguments string) int {
+	for _, pid := range f.mine() {
+		if text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); string(text) == arguments {
+			return pid
+		}
+	}
+	return 0
+}
+
+// stat returns the state of a process, its parent, and what follows in proc(5). Of a
+// process that is gone, the state is X.
+func stat(pid int) []string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return []string{"X", "0"}
+	}
+	return strings.Fields(string(text[strings.LastIndex(string(text), ")")+1:]))
+}
+
 // sign is in the environment of every process that the far starts.
 func (f *far) sign() string { return "FAR=" + f.sh }
 

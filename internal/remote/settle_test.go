@@ -266,6 +266,40 @@ func TestSignalsToTheGroup(t *testing.T) {
 	})
 }
 
+// TestSignalAtTheLimit: the time limit works if a signal reaches the watch just as the
+// time is over. The watch is stopped until both have come.
+func TestSignalAtTheLimit(t *testing.T) {
+	everyShell(t, func(t *testing.T, f *far) {
+		if strings.HasSuffix(f.program, "ksh93") {
+			t.Skip("its watch has no trap")
+		}
+		for limit := 2 * time.Second; ; limit *= 4 {
+			cmd, wait := f.background(t, must(t)(Wrap{Nonce: nonce, Shell: f.sh, Timeout: limit, Grace: grace}.Line("sleep 100")))
+			var sleeps int
+			until(t, "the watch", func() bool {
+				sleeps = f.pidOf("sleep\x00" + seconds(limit) + "\x00")
+				return sleeps > 0
+			})
+			watch, _ := strconv.Atoi(stat(sleeps)[1])
+			_ = syscall.Kill(watch, syscall.SIGSTOP)
+			late := stat(sleeps)[0] == "Z" || stat(watch)[0] == "Z"
+			if late && limit < patience/2 { // this machine is slow
+				f.end()
+				wait()
+				continue
+			}
+			until(t, "the end of the time", func() bool { return stat(sleeps)[0] == "Z" })
+			_ = syscall.Kill(watch, syscall.SIGUSR1)
+			_ = syscall.Kill(watch, syscall.SIGCONT)
+			wait()
+			if status := cmd.ProcessState.Sys().(syscall.WaitStatus); late || status.Signal() != syscall.SIGALRM {
+				t.Errorf("late %v, %v", late, cmd.ProcessState)
+			}
+			return
+		}
+	})
+}
+
 // TestKillsNoStrangers reuses the number of a command's group after the command has ended
 // and none of its processes is left (audit P15).
 func TestKillsNoStrangers(t *testing.T) {
