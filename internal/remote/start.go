@@ -175,19 +175,20 @@ exec >"$_m/out" 3>"$_m/err";
 // with 9 if it ended the command. It ignores all signals sent to the group. USR1 means
 // that the command has ended only if _q has ended too: a process that ignores the same
 // signals and that only the wrapper ends. halt checks once more after the trap is set, for
-// a USR1 that came before. A signal may come together with the end of what is waited for:
-// wait then returns the signal's number, and the status only when called again, or never,
-// which counts as the end of the time. In ksh a subshell cannot trap a signal that was
-// ignored at its start. ksh93 (no _h) cannot ignore ALRM for a program, only in its own
-// sleep, and traps end its waits at random: there the watch has no trap and polls ten
-// times a second. The trap does not wait for the process that it killed, since zsh
+// a USR1 that came before, and asks several times, because dash loses a status if a trap
+// interrupts a trap. A signal may come together with the end of what is waited for: wait
+// then returns the signal's number, and the status only when called again, or never (127,
+// in bash -1), which counts as the end of the time. In ksh a subshell cannot trap a signal
+// that was ignored at its start. ksh93 (no _h) cannot ignore ALRM for a program, only in
+// its own sleep, and traps end its waits at random: there the watch has no trap and polls
+// ten times a second. The trap does not wait for the process that it killed, since zsh
 // sometimes (once in some thousands) waits in a trap for ever. The trap redirects with
 // exec: a redirected function call would keep the command's output open on another
 // descriptor, and with it the channel.
 const watchScript = `
 _h=exec; case $3${KSH_VERSION-} in Version*) _h=;; esac;
 hold() { [ "$_h" ] || { sleep $1; exit; }; exec sleep $1; };
-halt() { kill -0 $_q || kill -9 $! ; };
+halt() { kill -0 $_q || kill -0 $_q || kill -0 $_q || kill -0 $_q || kill -9 $! ; };
 watch() {
 if [ "$_h" ]; then
 ( exec sleep SECONDS ) &
@@ -201,7 +202,7 @@ kill -0 $! && continue;
 [ "$_t" = ........ ] && break;
 _t=$_t.;
 done;
-[ "$_t" ] && [ $_r = 127 ] && _r=0;
+case $_t$_r in .*127|*-1) _r=0;; esac;
 else
 _r=0; _t=0;
 while [ $_t -lt TENTHS ] && kill -0 $_q; do sleep 0.1; _t=$((_t+1)); done;
