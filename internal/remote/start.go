@@ -232,12 +232,13 @@ const (
 
 // runScript survives the signals sent to the group, so that it can record how the command
 // ended. A non-empty trap is reset in the command's shell; a signal that arrives before
-// that shell has started is lost, and KILL follows. ksh reports 256+n for a signal.
+// that shell has started is lost, and KILL follows. For a signal ksh reports 256+n, and
+// yash 384+n.
 const runScript = `
 trap : ` + signals + `;
 ( umask $_u; PATH=$_p; LIMITexec "${SHELL:-/bin/sh}" -c "$_c" 2>&3 3>&- );
 _s=$?;
-[ $_s -gt 255 ] && _s=$((_s-128));
+[ $_s -gt 255 ] && _s=$((_s%128+128));
 `
 
 // unwatchScript repeats the signal for ksh, which loses one that arrives just as a wait
