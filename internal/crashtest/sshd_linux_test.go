@@ -41,6 +41,7 @@ type serverKind struct {
 	opts     []sshdtest.Option
 	early    bool // sent the command together with the authentication once remembered
 	forwards bool // can be a jump host
+	long     bool // takes a command of longCommand bytes
 }
 
 // A network is how a trial reaches the servers.
@@ -55,13 +56,13 @@ type network struct {
 const longCommand = 120 << 10
 
 var (
-	openSSH = serverKind{sshdtest.OpenSSH, []sshdtest.Option{sshdtest.WithConfig("MaxStartups 1000")}, true, true}
+	openSSH = serverKind{sshdtest.OpenSSH, []sshdtest.Option{sshdtest.WithConfig("MaxStartups 1000")}, true, true, true}
 	// Dropbear allows 30 logins at once, and 5 from one address; the relay has
-	// many.
-	dropbear = serverKind{sshdtest.Dropbear, nil, true, true}
+	// many. It closes the connection at a packet above 35,000 bytes.
+	dropbear = serverKind{sshdtest.Dropbear, nil, true, true, false}
 	// AsyncSSH gets the authentication early, but the command only after its
 	// success.
-	asyncSSH = serverKind{sshdtest.AsyncSSH, nil, false, false}
+	asyncSSH = serverKind{sshdtest.AsyncSSH, nil, false, false, true}
 )
 
 // realServers are one server behind a relay with one address per host.
@@ -77,7 +78,7 @@ type realServers struct {
 // with a fault.
 func newRealTrial(t *testing.T, k serverKind, n network, random *rand.Rand, rate int) *trial {
 	t.Helper()
-	n.jump = n.jump && k.forwards
+	n.jump, n.long = n.jump && k.forwards, n.long && k.long
 	n.big = n.long && random.IntN(2) == 0
 	x := prepareTrial(t, sshdHosts, "")
 	x.usual = []string{"-f", "16"}

@@ -2,7 +2,9 @@ package crashtest
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
+	"strings"
 
 	"shoal/fleet"
 	"shoal/internal/journal"
@@ -161,7 +163,16 @@ func (x *trial) finish() (unknown int) {
 		}
 		s := x.start(trigger{}, args)
 		s.wait()
-		if f = x.verify(s); x.t.Failed() {
+		f = x.verify(s)
+		results := s.account().results
+		x.t.Logf("%s: %s", s.name, tally(results))
+		for _, r := range results {
+			// On a slow machine a server may answer late, but it closes no connection.
+			if r.Outcome == fleet.OutcomeUnknown && !timedOut(r.Reason) {
+				x.t.Errorf("%s: target %d is %v (%v) without a fault", s.name, r.Target.Index, r.Outcome, r.Reason)
+			}
+		}
+		if x.t.Failed() {
 			x.t.Logf("exit code %d: %s", s.code(), s.said())
 		}
 		if f.state != journal.Ended {
@@ -183,6 +194,17 @@ func (x *trial) finish() (unknown int) {
 	x.check(x.fleet.Close())
 	x.checkEntries("in the end", f, x.fleet.Log())
 	return unknown
+}
+
+func timedOut(r fleet.Reason) bool { return strings.HasSuffix(string(r), "timeout") }
+
+// tally counts results by outcome and reason.
+func tally(results []fleet.Result) string {
+	count := make(map[string]int)
+	for _, r := range results {
+		count[fmt.Sprintf("%v (%v)", r.Outcome, r.Reason)]++
+	}
+	return fmt.Sprint(count)
 }
 
 // whole reports whether every target of the run ran, or may have.

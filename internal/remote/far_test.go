@@ -2,7 +2,6 @@ package remote
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -66,7 +65,9 @@ func newFar(t *testing.T, program string) *far {
 	if err := os.Symlink(needs.Program(t, program), sh); err != nil {
 		t.Fatal(err)
 	}
-	return &far{home: t.TempDir(), program: program, sh: sh, login: []string{"/bin/sh"}, path: os.Getenv("PATH")}
+	f := &far{home: t.TempDir(), program: program, sh: sh, login: []string{"/bin/sh"}, path: os.Getenv("PATH")}
+	t.Cleanup(f.end) // before its directories are removed
+	return f
 }
 
 func (f *far) marker() *Marker { return &Marker{Run: "run1", Index: 7, Shell: f.sh} }
@@ -79,16 +80,16 @@ type seen struct {
 	signal         syscall.Signal
 }
 
-func (f *far) command(ctx context.Context, line string) *exec.Cmd {
+func (f *far) command(line string) *exec.Cmd {
 	if !f.over {
 		line = strings.Replace(line, handOver, "", 1)
 	}
-	cmd := exec.CommandContext(ctx, f.login[0], append(f.login[1:len(f.login):len(f.login)], "-c", line)...)
+	cmd := exec.Command(f.login[0], append(f.login[1:len(f.login):len(f.login)], "-c", line)...)
 	shell := f.shell
 	if shell == "" {
 		shell = f.sh
 	}
-	cmd.Env = append([]string{"PATH=" + f.path, "SHELL=" + shell, "LANG=C.UTF-8"}, f.more...)
+	cmd.Env = append([]string{"PATH=" + f.path, "SHELL=" + shell, "LANG=C.UTF-8", f.sign()}, f.more...)
 	if !f.noHome {
 		cmd.Env = append(cmd.Env, "HOME="+f.home)
 	}
@@ -98,13 +99,18 @@ func (f *far) command(ctx context.Context, line string) *exec.Cmd {
 
 func (f *far) run(t *testing.T, line, stdin string) seen {
 	t.Helper()
-	cmd := f.command(t.Context(), line)
+	cmd := f.command(line)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
-	err := cmd.Run()
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("starting %.100q: %v", line, err)
+	}
+	stop := f.guard(t, cmd)
+	err := cmd.Wait()
+	stop()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		t.Fatalf("starting %.100q: %v", line, err)
+		t.Fatalf("waiting for %.100q: %v", line, err)
 	}
 	status := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	s := seen{stdout: stdout.String(), stderr: stderr.String(), status: status.ExitStatus()}
@@ -182,11 +188,10 @@ func (f *far) kill(t *testing.T, grace time.Duration) Report {
 // until polls, since what it waits for happens in other processes.
 func until(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for range 3000 {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if condition() {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatalf("%s did not come", what)
 }
@@ -207,23 +212,29 @@ func everyShell(t *testing.T, test func(t *testing.T, f *far)) {
 	}
 }
 
-// background starts a line and returns a function that waits for it.
-func (f *far) background(t *testing.T, line string) (*exec.Cmd, func()) {
+// background starts a line, which is killed at the end of the test with all that f has
+// started, and returns a function that waits for it.
+func (f *far) background(t *testing.T, line string) (cmd *exec.Cmd, wait func()) {
 	t.Helper()
-	cmd := f.command(context.Background(), line)
-	return cmd, start(t, cmd)
+	cmd = f.command(line)
+	return cmd, f.start(t, cmd)
 }
 
-// start starts a command, which is killed with its group at the end of the test, and
-// returns a function that waits for it.
-func start(t *testing.T, cmd *exec.Cmd) (wait func()) {
+func (f *far) start(t *testing.T, cmd *exec.Cmd) (wait func()) {
 	t.Helper()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	wait = sync.OnceFunc(func() { _ = cmd.Wait() })
+	var once sync.Once
+	wait = func() {
+		once.Do(func() {
+			stop := f.guard(t, cmd)
+			_ = cmd.Wait()
+			stop()
+		})
+	}
 	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		f.end()
 		wait()
 	})
 	return wait

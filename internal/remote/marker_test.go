@@ -182,13 +182,14 @@ func TestKill(t *testing.T) {
 	everyShell(t, func(t *testing.T, f *far) {
 		for _, c := range []struct {
 			name, command string
+			grace         time.Duration
 			cause         Cause
 			status        uint8
 		}{
-			{"gentle", "sleep 100 & touch BEGUN; wait", CauseExit, 143},
-			{"cleans up", "trap 'exit 3' TERM; sleep 100 & touch BEGUN; wait", CauseExit, 3},
-			{"stubborn", "trap '' TERM; touch BEGUN; sleep 100; sleep 100", CauseKilled, 137},
-			{"stopped", "touch BEGUN; kill -STOP $$", CauseExit, 143},
+			{"gentle", "sleep 100 & touch BEGUN; wait", grace, CauseExit, 143},
+			{"cleans up", "trap 'exit 3' TERM; sleep 100 & touch BEGUN; wait", grace, CauseExit, 3},
+			{"stubborn", "trap '' TERM; touch BEGUN; sleep 100; sleep 100", time.Second, CauseKilled, 137},
+			{"stopped", "touch BEGUN; kill -STOP $$", grace, CauseExit, 143},
 		} {
 			begun := filepath.Join(f.home, "begun "+c.name)
 			command := strings.Replace(c.command, "BEGUN", "'"+begun+"'", 1)
@@ -197,7 +198,7 @@ func TestKill(t *testing.T) {
 			_, wait := f.background(t, must(t)(w.Line(command)))
 			f.quiet = false
 			until(t, "the command", func() bool { return exists(begun) })
-			if r := f.kill(t, 3*time.Second/2); !reflect.DeepEqual(r, Report{State: StateEnded, Cause: c.cause, Status: c.status, Kill: KillEnded}) {
+			if r := f.kill(t, c.grace); !reflect.DeepEqual(r, Report{State: StateEnded, Cause: c.cause, Status: c.status, Kill: KillEnded}) {
 				t.Errorf("%s: %+v", c.name, r)
 			}
 			wait()

@@ -195,7 +195,7 @@ func TestBigCommandEnds(t *testing.T) {
 			{"exec sleep 100", nil, syscall.SIGALRM},
 			{"trap '' TERM; sleep 100; sleep 100", f.marker(), syscall.SIGKILL},
 		} {
-			w := Wrap{Nonce: nonce, Marker: c.marker, Shell: f.sh, Timeout: bound, Grace: time.Second}
+			w := Wrap{Nonce: nonce, Marker: c.marker, Shell: f.sh, Timeout: 2 * time.Second, Grace: time.Second}
 			if got := f.big(t, w, padding+c.command); got.signal != c.signal {
 				t.Errorf("%s: %v", c.command, got)
 			}
@@ -205,9 +205,9 @@ func TestBigCommandEnds(t *testing.T) {
 		forget(t, f)
 		begun := filepath.Join(f.home, "begun")
 		text, input := request(t, Wrap{Nonce: nonce, Marker: f.marker(), Group: true}, padding+"touch "+begun+"; sleep 100; sleep 100")
-		cmd := f.command(t.Context(), text)
+		cmd := f.command(text)
 		cmd.Stdin = strings.NewReader(input)
-		wait := start(t, cmd)
+		wait := f.start(t, cmd)
 		until(t, "the command", func() bool { return exists(begun) })
 		if r := f.kill(t, 0); r.Kill != KillEnded || len(f.leftovers()) > 0 {
 			t.Errorf("killed as %+v, left %q", r, f.leftovers())
@@ -224,14 +224,14 @@ func TestBigCommandMeetsOthers(t *testing.T) {
 		ran := filepath.Join(f.home, "ran")
 		for _, how := range []string{"settled", "terminated"} {
 			text, input := request(t, Wrap{Nonce: nonce, Marker: f.marker()}, padding+"touch "+ran)
-			cmd := f.command(t.Context(), text)
+			cmd := f.command(text)
 			stdin, err := cmd.StdinPipe()
 			if err != nil {
 				t.Fatal(err)
 			}
 			var stderr strings.Builder
 			cmd.Stderr = &stderr
-			wait := start(t, cmd)
+			wait := f.start(t, cmd)
 			if _, err := stdin.Write([]byte(input[:100_000])); err != nil {
 				t.Fatal(err)
 			}

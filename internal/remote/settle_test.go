@@ -254,14 +254,48 @@ func TestSignalsToTheGroup(t *testing.T) {
 				t.Errorf("%s: %v", name, got)
 			}
 		}
-		w := Wrap{Nonce: nonce, Shell: f.sh, Timeout: bound}
+		w := Wrap{Nonce: nonce, Shell: f.sh, Grace: grace}
 		command := "trap '' USR1 ALRM; for i in 1 2 3; do kill -USR1 0; kill -ALRM 0; done; echo sent; sleep 100"
-		got := f.wrapped(t, w, command, "")
+		got := f.limited(t, w, command, "sent\n")
 		if strings.HasSuffix(f.program, "mksh") { // mksh prints what became of the command
 			got.stderr = strings.TrimSuffix(got.stderr, "Terminated \n")
 		}
 		if got != (seen{stdout: "sent\n", signal: syscall.SIGALRM, status: 142}) {
 			t.Errorf("the limit: %v", got)
+		}
+	})
+}
+
+// TestSignalAtTheLimit: the time limit works if a signal reaches the watch just as the
+// time is over. The watch is stopped until both have come.
+func TestSignalAtTheLimit(t *testing.T) {
+	everyShell(t, func(t *testing.T, f *far) {
+		if strings.HasSuffix(f.program, "ksh93") {
+			t.Skip("its watch has no trap")
+		}
+		for limit := 2 * time.Second; ; limit *= 4 {
+			cmd, wait := f.background(t, must(t)(Wrap{Nonce: nonce, Shell: f.sh, Timeout: limit, Grace: grace}.Line("sleep 100")))
+			var sleeps int
+			until(t, "the watch", func() bool {
+				sleeps = f.pidOf("sleep\x00" + seconds(limit) + "\x00")
+				return sleeps > 0
+			})
+			watch, _ := strconv.Atoi(stat(sleeps)[1])
+			_ = syscall.Kill(watch, syscall.SIGSTOP)
+			late := stat(sleeps)[0] == "Z" || stat(watch)[0] == "Z"
+			if late && limit < patience/2 { // this machine is slow
+				f.end()
+				wait()
+				continue
+			}
+			until(t, "the end of the time", func() bool { return stat(sleeps)[0] == "Z" })
+			_ = syscall.Kill(watch, syscall.SIGUSR1)
+			_ = syscall.Kill(watch, syscall.SIGCONT)
+			wait()
+			if status := cmd.ProcessState.Sys().(syscall.WaitStatus); late || status.Signal() != syscall.SIGALRM {
+				t.Errorf("late %v, %v", late, cmd.ProcessState)
+			}
+			return
 		}
 	})
 }
@@ -334,7 +368,9 @@ func TestUnseenProcesses(t *testing.T) {
 		hide := "mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid 54321 --regid 54321 --clear-groups " + f.sh + ` -c "$0"`
 		ask := exec.Command("unshare", "-m", "sh", "-c", hide, question)
 		ask.Env = cmd.Env
+		stop := f.guard(t, ask)
 		out, err := ask.Output()
+		stop()
 		r, parse := ParseReport(nonce, out)
 		if parse != nil {
 			t.Skipf("mounting /proc with hidepid: %v, %q", err, out)

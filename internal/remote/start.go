@@ -15,13 +15,17 @@ const handOver = `case $3${KSH_VERSION-} in Version*) for _t in /bin/dash /bin/b
 	`[ -x $_t ] || continue; _s=; case $_t in */busybox) _s=sh;; esac; exec $_t $_s -c "$0" "$0" "$1" "$2" o; done;; esac; `
 
 // startScript keeps the shell's own messages ("Killed") out of the command's standard
-// error, which is saved as descriptor 3, and finds the tools if PATH is empty. no removes
-// a claimed marker (_y) except for what a Settle has put there.
+// error, which is saved as descriptor 3, and finds the tools if PATH is empty. Before that
+// it has mksh occupy descriptor 10: since R59c mksh's exec leaves the copy of a replaced
+// descriptor open if the copy's number is 10. A detached command and the watch would keep
+// the channel open by it. no removes a claimed marker (_y) except for what a Settle has
+// put there.
 const startScript = `
 _p=$PATH;
 PATH=/usr/bin:/bin:/usr/sbin:/sbin${PATH:+:$PATH};
 _u=$(umask);
 umask 077;
+exec 3</dev/null;
 exec 3>&2 2>/dev/null;
 _y=; case $1 in d|e) _y=1;; esac;
 no() {
@@ -171,26 +175,34 @@ exec >"$_m/out" 3>"$_m/err";
 // with 9 if it ended the command. It ignores all signals sent to the group. USR1 means
 // that the command has ended only if _q has ended too: a process that ignores the same
 // signals and that only the wrapper ends. halt checks once more after the trap is set, for
-// a USR1 that came before. In ksh a subshell cannot trap a signal that was ignored at its
-// start. ksh93 (no _h) cannot ignore ALRM for a program, only in its own sleep, and traps
-// end its waits at random: there the watch has no trap and polls ten times a second. The
-// trap does not wait for the process that it killed, since zsh sometimes (once in some
-// thousands) waits in a trap for ever. The trap redirects with exec: a redirected function
-// call would keep the command's output open on another descriptor, and with it the
-// channel.
+// a USR1 that came before, and asks several times, because dash loses a status if a trap
+// interrupts a trap. A signal may come together with the end of what is waited for: wait
+// then returns the signal's number, and the status only when called again, or never (127,
+// in bash -1), which counts as the end of the time. In ksh a subshell cannot trap a signal
+// that was ignored at its start. ksh93 (no _h) cannot ignore ALRM for a program, only in
+// its own sleep, and traps end its waits at random: there the watch has no trap and polls
+// ten times a second. The trap does not wait for the process that it killed, since zsh
+// sometimes (once in some thousands) waits in a trap for ever. The trap redirects with
+// exec: a redirected function call would keep the command's output open on another
+// descriptor, and with it the channel.
 const watchScript = `
 _h=exec; case $3${KSH_VERSION-} in Version*) _h=;; esac;
 hold() { [ "$_h" ] || { sleep $1; exit; }; exec sleep $1; };
-halt() { kill -0 $_q || kill -9 $! ; };
+halt() { kill -0 $_q || kill -0 $_q || kill -0 $_q || kill -0 $_q || kill -9 $! ; };
 watch() {
 if [ "$_h" ]; then
 ( exec sleep SECONDS ) &
 trap halt USR1;
 halt;
+_t=;
 while :; do
 wait $! ; _r=$?;
-[ $_r -gt 128 ] && kill -0 $_q && kill -0 $! || break;
+[ $_r -gt 128 ] && kill -0 $_q || break;
+kill -0 $! && continue;
+[ "$_t" = ........ ] && break;
+_t=$_t.;
 done;
+case $_t$_r in .*127|*-1) _r=0;; esac;
 else
 _r=0; _t=0;
 while [ $_t -lt TENTHS ] && kill -0 $_q; do sleep 0.1; _t=$((_t+1)); done;
@@ -220,23 +232,28 @@ const (
 
 // runScript survives the signals sent to the group, so that it can record how the command
 // ended. A non-empty trap is reset in the command's shell; a signal that arrives before
-// that shell has started is lost, and KILL follows. ksh reports 256+n for a signal.
+// that shell has started is lost, and KILL follows. For a signal ksh reports 256+n, and
+// yash 384+n.
 const runScript = `
 trap : ` + signals + `;
 ( umask $_u; PATH=$_p; LIMITexec "${SHELL:-/bin/sh}" -c "$_c" 2>&3 3>&- );
 _s=$?;
-[ $_s -gt 255 ] && _s=$((_s-128));
+[ $_s -gt 255 ] && _s=$((_s%128+128));
 `
 
 // unwatchScript repeats the signal for ksh, which loses one that arrives just as a wait
-// begins.
+// begins. It waits for the status of the watch as the watch does for that of its sleep.
 const unwatchScript = `
 while kill -9 $_q; do wait $_q; done;
 kill -USR1 $_d;
 [ "${KSH_VERSION-}" ] && { sleep 0.1 || sleep 1; kill -USR1 $_d; };
+_t=;
 while :; do
 wait $_d; _r=$?;
-kill -0 $_d || break;
+kill -0 $_d && continue;
+[ $_r -gt 128 ] || break;
+[ "$_t" = ........ ] && break;
+_t=$_t.;
 done;
 `
 

@@ -1,9 +1,7 @@
 package remote
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -238,13 +236,27 @@ func TestLineErrors(t *testing.T) {
 	}
 }
 
-// bound is the time limit of the commands here: long enough for a command to begin on a
-// machine that stalls now and then.
-const bound = 2 * time.Second
+// limited runs a command that first prints begun, with a time limit. On a machine that
+// stalls, the limit may end it before that; then it gets more time.
+func (f *far) limited(t *testing.T, w Wrap, command, begun string) seen {
+	t.Helper()
+	for w.Timeout = time.Second; ; w.Timeout *= 4 {
+		s := f.wrapped(t, w, command, "")
+		if strings.HasPrefix(s.stdout, begun) || w.Timeout > 10*time.Second {
+			return s
+		}
+		if w.Marker != nil {
+			f.kill(t, 0)
+			forget(t, f)
+		}
+	}
+}
+
+// grace is more than any command here needs to end after TERM.
+const grace = patience / 2
 
 func TestTimeout(t *testing.T) {
 	everyShell(t, func(t *testing.T, f *far) {
-		w := Wrap{Nonce: nonce, Marker: f.marker(), Timeout: bound, Grace: time.Second}
 		for _, c := range []struct {
 			name, command string
 			status        uint8
@@ -253,11 +265,13 @@ func TestTimeout(t *testing.T) {
 			{"cleans up", "trap 'echo bye; exit 3' TERM; echo begun; sleep 100", 3},
 			{"stubborn", "trap '' TERM; echo begun; sleep 100; sleep 100", 137},
 		} {
-			got := f.wrapped(t, w, c.command, "")
+			w := Wrap{Nonce: nonce, Marker: f.marker(), Grace: grace}
 			wantSignal := syscall.SIGALRM
 			if c.name == "stubborn" {
+				w.Grace = time.Second
 				wantSignal = syscall.SIGKILL // with its whole group
 			}
+			got := f.limited(t, w, c.command, "begun\n")
 			if got.signal != wantSignal || !strings.HasPrefix(got.stdout, "begun\n") {
 				t.Errorf("%s: %v", c.name, got)
 			}
@@ -265,10 +279,15 @@ func TestTimeout(t *testing.T) {
 			if r.State != StateEnded || r.Cause != CauseTimeout || r.Status != c.status {
 				t.Errorf("%s: settled as %+v", c.name, r)
 			}
+			if c.name != "stubborn" { // what waits for the grace
+				if r := f.kill(t, 0); r.Kill != KillEnded {
+					t.Errorf("%s: killed as %+v", c.name, r)
+				}
+			}
 			until(t, "the end of the group", func() bool { return !f.settle(t).Left })
 			forget(t, f)
 		}
-		w = Wrap{Nonce: nonce, Shell: f.sh, Timeout: bound}
+		w := Wrap{Nonce: nonce, Shell: f.sh, Timeout: time.Second, Grace: grace}
 		if got := f.wrapped(t, w, "sleep 100", ""); got != (seen{signal: syscall.SIGALRM, status: 142}) {
 			t.Errorf("without a marker: %v", got)
 		}
@@ -283,29 +302,17 @@ func TestTimeout(t *testing.T) {
 // process that waits for the grace still exists, but must not keep the channel open.
 func TestTimeoutClosesOutput(t *testing.T) {
 	everyShell(t, func(t *testing.T, f *far) {
-		w := Wrap{Nonce: nonce, Marker: f.marker(), Timeout: bound, Grace: time.Hour}
-		cmd := f.command(context.Background(), must(t)(w.Line("exec sleep 100")))
-		output, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		wait := start(t, cmd)
-		group := cmd.Process.Pid
-		end := func() { _ = syscall.Kill(-group, syscall.SIGKILL) } // fails if the group is gone
-		// Send TERM again in case the first came too early for the command. The process
-		// that waits for the grace ignores it.
-		again := time.AfterFunc(20*time.Second, func() { _ = syscall.Kill(-group, syscall.SIGTERM) })
-		held := time.AfterFunc(50*time.Second, end)
-		_, err = io.Copy(io.Discard, output)
-		again.Stop()
-		if !held.Stop() || err != nil {
-			t.Errorf("the output was held open: %v", err)
+		w := Wrap{Nonce: nonce, Marker: f.marker(), Grace: time.Hour}
+		// run waits until standard output and standard error are closed.
+		if s := f.limited(t, w, "echo begun; exec sleep 100", "begun\n"); s.signal != syscall.SIGALRM || s.stdout != "begun\n" {
+			t.Errorf("the limit: %v", s)
 		}
 		if !f.settle(t).Left {
 			t.Error("what waits for the time of grace is gone")
 		}
-		end()
-		wait()
+		if r := f.kill(t, 0); r.Kill != KillEnded {
+			t.Errorf("killed as %+v", r)
+		}
 		until(t, "the end of the group", func() bool { return !f.settle(t).Left })
 	})
 }

@@ -328,7 +328,7 @@ func TestAHungAgentThatNobodyWaitsForIsGivenUp(t *testing.T) {
 			continue
 		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), hangTime-grace+200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), hangTime-grace/4) // the request may be sent late
 	defer cancel()
 	_, errs := l.askAll(ctx, "a", "b")
 	for _, err := range errs {
