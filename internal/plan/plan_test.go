@@ -146,7 +146,8 @@ func TestPolicy(t *testing.T) {
 }
 
 func TestRoutes(t *testing.T) {
-	p := planner(t, "Host far\n ProxyJump a,me@b:2200\nHost pipe\n ProxyCommand nc %h %p\nHost bad\n KnownHostsCommand /bin/true\nHost shell\n ProxyCommand nc %h %p 2>/dev/null\n", nil)
+	t.Setenv("SHELL", "/bin/zsh")
+	p := planner(t, "Host far\n ProxyJump a,me@b:2200\nHost pipe\n ProxyCommand nc %h %p\nHost bad\n KnownHostsCommand /bin/true\n", nil)
 	far := p.Target(context.Background(), host("far"))
 	var hops []string
 	for via := far.Route.Via; via != nil; via = via.Route.Via {
@@ -156,10 +157,10 @@ func TestRoutes(t *testing.T) {
 		t.Errorf("jump hosts from the last to the first: %v", hops)
 	}
 	pipe := p.Target(context.Background(), host("pipe"))
-	if diff := cmp.Diff([]string{"nc", "pipe", "22"}, pipe.Route.ProxyCommand); diff != "" {
+	if diff := cmp.Diff([]string{"/bin/zsh", "-c", "exec nc pipe 22"}, pipe.Route.ProxyCommand); diff != "" {
 		t.Errorf("proxy command (-want +got):\n%s", diff)
 	}
-	for name, part := range map[string]string{"bad": "knownhostscommand", "shell": "shell"} {
+	for name, part := range map[string]string{"bad": "knownhostscommand"} {
 		got := p.Target(context.Background(), host(name))
 		if got.Route.Err == nil || !strings.Contains(strings.ToLower(got.Route.Err.Error()), part) || got.Port != 22 {
 			t.Errorf("%s: %v, port %d", name, got.Route.Err, got.Port)

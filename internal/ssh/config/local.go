@@ -100,4 +100,12 @@ func (l *Local) expandTilde(path string) (string, error) {
 	return strings.TrimSuffix(home, "/") + "/" + strings.TrimLeft(rest, "/"), nil
 }
 
+// shell returns the shell that runs commands of the configuration.
+func (l *Local) shell() string {
+	if shell, _ := l.Getenv("SHELL"); shell != "" {
+		return shell
+	}
+	return "/bin/sh" // _PATH_BSHELL
+}
+
 func (l *Local) uid() string { return strconv.Itoa(l.UID) }
