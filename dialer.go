@@ -25,7 +25,7 @@ func (o Options) OpenDialer(ctx context.Context) (d ssh.Dialer, closer func(), e
 		return o.Dialer, func() {}, nil
 	}
 	keys := hostkeys.NewRouter(hostkeys.Options{Alias: plan.Alias}, plan.Trust)
-	keyring, err := auth.NewKeyring(auth.KeyringOptions{Passphrase: o.Passphrase})
+	keyring, err := auth.NewKeyring(auth.KeyringOptions{Passphrase: o.Passphrase, MaxKeys: o.MaxKeys})
 	if err != nil {
 		return nil, nil, fmt.Errorf("loading identities: %w", err)
 	}

@@ -10,7 +10,8 @@ import (
 type KeySpec struct {
 	// Files are private keys in OpenSSH's format, PEM or PKCS #8, in the order of offering
 	// (IdentityFile in ssh_config(5)). If the agent has the private key, a file may also be a
-	// public key, or a private key whose public key is readable without the passphrase. A
+	// public key, or a private key whose public key is readable without the passphrase; or the
+	// file is missing and the one with ".pub" added is the public key. A
 	// certificate beside it (name-cert.pub) is offered before the key.
 	Files []string
 	// Certificates are certificate files (CertificateFile). Each is offered before its key,

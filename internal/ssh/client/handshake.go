@@ -305,6 +305,7 @@ func (h *handshake) broken(err error) *fleet.Error {
 	case reason == fleet.ReasonDisconnected && phase == fleet.PhaseAuth && h.login.tried():
 		reason = fleet.ReasonAuthFailed // "Too many authentication failures" arrives this way
 		h.login.passwordAnswered(false)
+		err = sshreason.TooManyKeys(err, h.login.offered)
 	}
 	return h.fail(reason, err)
 }

@@ -40,6 +40,18 @@ func testServers(t *testing.T, newDialer Factory) {
 		if !strings.Contains(r.Err.Error(), "Too many authentication failures") {
 			t.Errorf("cause %q does not say what the server said", r.Err)
 		}
+		if !strings.Contains(r.Err.Error(), "--max-keys") {
+			t.Errorf("cause %q does not say what helps", r.Err)
+		}
+	})
+	t.Run("fifth key", func(t *testing.T) { // as many as are offered by default
+		s := realOne("openssh", sshdtest.OpenSSH(t))
+		d := newDialer(t, Config{
+			HostKeys:   &exact{trusted: []ssh.PublicKey{s.hostKey}},
+			Identities: keys{newKey(t), newKey(t), newKey(t), newKey(t), s.signer},
+			Timeouts:   patient(),
+		})
+		run(t.Context(), t, d, s.target("true")).ok(t)
 	})
 	t.Run("second factor", func(t *testing.T) {
 		s := realOne("openssh", sshdtest.OpenSSH(t, sshdtest.WithConfig("PasswordAuthentication yes", "AuthenticationMethods publickey,password")))

@@ -198,6 +198,7 @@ func (h *handshake) classify(err error) *fleet.Error {
 	case reason == fleet.ReasonDisconnected && phase == fleet.PhaseAuth && (h.offered > 0 || h.secret.spent):
 		reason = fleet.ReasonAuthFailed // servers report "Too many authentication failures" this way
 		h.answered(false)
+		named = sshreason.TooManyKeys(named, h.offered)
 	}
 	return a.Fail(fleet.OutcomeNeverStarted, reason, w.stopped(named))
 }
