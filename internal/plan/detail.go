@@ -98,10 +98,13 @@ func (p *Planner) policy(r *config.Resolved) hostkeys.Policy {
 }
 
 // tell passes each notice on once.
-func (p *Planner) tell(text string) {
+func (p *Planner) tell(text string) { p.tellOnce(text, text) }
+
+// tellOnce passes the first notice about a subject on.
+func (p *Planner) tellOnce(subject, text string) {
 	p.mu.Lock()
-	known := p.told[text]
-	p.told[text] = true
+	known := p.told[subject]
+	p.told[subject] = true
 	p.mu.Unlock()
 	if !known && p.opts.Notice != nil {
 		p.opts.Notice(text)

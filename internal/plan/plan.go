@@ -155,6 +155,9 @@ func (p *Planner) Explained(ctx context.Context, t fleet.Target) (fleet.Target, 
 		hop.Route = p.route(r, r.Host, hosts.Entry{}, via)
 		via = &hop
 	}
+	for _, n := range hops[last].Notices() {
+		p.tellOnce(n.Keyword, n.Text)
+	}
 	t.User, t.Port = hops[last].User, hops[last].Port
 	t.Route = p.route(hops[last], t.Host.Name, e, via)
 	if earlier != nil {

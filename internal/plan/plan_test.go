@@ -168,6 +168,22 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
+// What ssh_config asks for in vain is said once for all hosts, and refuses none.
+func TestNoticesAreOnce(t *testing.T) {
+	var told []string
+	p := planner(t, "Host *\n ForwardAgent yes\n CheckHostIP yes\n", func(o *Options) {
+		o.Notice = func(text string) { told = append(told, text) }
+	})
+	for _, name := range []string{"a", "b", "c"} {
+		if got := p.Target(context.Background(), host(name)); got.Route.Err != nil {
+			t.Error(got.Route.Err)
+		}
+	}
+	if len(told) != 2 || !strings.HasPrefix(told[0], "CheckHostIP yes (") || !strings.HasPrefix(told[1], "ForwardAgent yes (") {
+		t.Errorf("told %q, want one line for each keyword", told)
+	}
+}
+
 // Targets with equal routes share one Route, so that memory does not grow with their
 // number.
 func TestEqualRoutesAreOne(t *testing.T) {

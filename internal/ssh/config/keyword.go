@@ -129,12 +129,15 @@ const (
 	// program without a terminal that runs commands on many hosts does not do, or ssh ignores
 	// them as well.
 	WithoutEffect
+	// Reported keywords have no effect either, but the user may count on it: Resolved.Notices
+	// says so where a value asks for something.
+	Reported
 	// Refused keywords are not honoured, although ignoring them would change who is trusted or
 	// what runs where. Resolve returns an error for a value that enables one.
 	Refused
 )
 
-var classNames = []string{"honoured", "not yet honoured", "without effect", "refused"}
+var classNames = []string{"honoured", "not yet honoured", "without effect", "reported", "refused"}
 
 func (c Class) String() string {
 	if int(c) >= len(classNames) {
