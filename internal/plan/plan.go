@@ -182,7 +182,7 @@ func (p *Planner) route(r *config.Resolved, name string, e hosts.Entry, via *fle
 		HostKeys:      changed(r.HostKeyAlgorithms, wire.AllHostKeyAlgorithms()),
 		HostKeysFixed: r.HostKeyAlgorithmsSet,
 		RekeyBytes:    uint64(max(r.RekeyBytes, 0)),
-		Env:           r.SetEnv,
+		Env:           r.Env(),
 		Listed:        e.Address,
 		KeyFile:       e.IdentityFile,
 	}

@@ -26,13 +26,13 @@ var fieldsOf = map[string][]string{
 	"identityagent": {"IdentityAgent"}, "pubkeyacceptedalgorithms": {"PubkeyAcceptedAlgorithms"},
 	"revokedhostkeys": {"RevokedHostKeys"}, "identityfile": {"IdentityFiles", "DefaultIdentities"},
 	"certificatefile": {"CertificateFiles"}, "globalknownhostsfile": {"GlobalKnownHostsFiles"},
-	"userknownhostsfile": {"UserKnownHostsFiles"}, "setenv": {"SetEnv"}, "connecttimeout": {"ConnectTimeout"},
+	"userknownhostsfile": {"UserKnownHostsFiles"}, "setenv": {"Env"}, "sendenv": {"Env"}, "connecttimeout": {"ConnectTimeout"},
 	"rekeylimit": {"RekeyBytes"},
 
 	"batchmode": {"BatchMode"}, "tcpkeepalive": {"TCPKeepAlive"}, "connectionattempts": {"ConnectionAttempts"},
 	"numberofpasswordprompts": {"NumberOfPasswordPrompts"}, "serveralivecountmax": {"ServerAliveCountMax"},
 	"casignaturealgorithms":    {"CASignatureAlgorithms"},
-	"preferredauthentications": {"PreferredAuthentications"}, "sendenv": {"SendEnv"},
+	"preferredauthentications": {"PreferredAuthentications"},
 }
 
 // inResolution are the honoured keywords that only this package uses.

@@ -19,6 +19,8 @@ type Local struct {
 	Hostname string // including the domain: %l
 	// Getenv looks up environment variables; nil means os.LookupEnv.
 	Getenv func(name string) (value string, set bool)
+	// Environ returns all of them, NAME=value, for SendEnv; nil means os.Environ.
+	Environ func() []string
 	// HomeOf returns the home directory for "~name"; nil means the password database.
 	HomeOf func(name string) (string, error)
 	// Addresses returns the addresses of this machine's interfaces, for Match localnetwork; nil
@@ -49,6 +51,9 @@ func (l Local) withDefaults() (*Local, error) {
 	}
 	if l.Getenv == nil {
 		l.Getenv = os.LookupEnv
+	}
+	if l.Environ == nil {
+		l.Environ = os.Environ
 	}
 	if l.HomeOf == nil {
 		l.HomeOf = homeOf

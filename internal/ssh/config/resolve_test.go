@@ -274,3 +274,23 @@ func TestConfigServesManyAtOnce(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// SendEnv sends what this process has and its patterns match, before what SetEnv sets.
+func TestEnv(t *testing.T) {
+	environ := func(o *config.LoadOptions) {
+		o.Local.Environ = func() []string { return []string{"LANG=C.UTF-8", "LC_ALL=de_DE", "HOME=/x", "LC_A=b=c d", "EMPTY="} }
+	}
+	for text, want := range map[string]string{
+		"":                                      "",
+		"SendEnv LANG LC_*":                     "LANG=C.UTF-8|LC_ALL=de_DE|LC_A=b=c d",
+		"SendEnv LANG LC_*\nSendEnv -LC_*":      "LANG=C.UTF-8",
+		"SendEnv EMPTY NONE\nSetEnv A=b LANG=x": "EMPTY=|A=b|LANG=x",
+		"SetEnv A=b\nSendEnv ?ANG":              "LANG=C.UTF-8|A=b",
+		"SetEnv A=b":                            "A=b",
+		"Host other\nSendEnv *":                 "",
+	} {
+		if got := strings.Join(resolve(t, load(t, text+"\n", environ), "h").Env(), "|"); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}

@@ -91,7 +91,7 @@ var keywordTable = []keyword{
 	{"certificatefile", opCertificateFile, Honoured, readText, "", nil},
 	{"globalknownhostsfile", opGlobalKnownHostsFile, Honoured, readFiles, "", nil},
 	{"userknownhostsfile", opUserKnownHostsFile, Honoured, readFiles, "", nil},
-	{"sendenv", opSendEnv, NotYetHonoured, readSendEnv, "", nil},
+	{"sendenv", opSendEnv, Honoured, readSendEnv, "", nil},
 	{"setenv", opSetEnv, Honoured, readSetEnv, "", nil},
 	{"logverbose", opLogVerbose, WithoutEffect, readLogVerbose, "none", nil},
 	{"permitremoteopen", opPermitRemoteOpen, WithoutEffect, readPermitOpen, "any", nil},

@@ -99,6 +99,16 @@ func testServers(t *testing.T, newDialer Factory) {
 			t.Errorf("stdout %q", r.stdout)
 		}
 	})
+	t.Run("environment", func(t *testing.T) { // SendEnv and SetEnv
+		s := realOne("openssh", sshdtest.OpenSSH(t, sshdtest.WithConfig("AcceptEnv X_*")))
+		target := s.target(`echo "$X_A,$X_B,$Y"`)
+		target.Route = &fleet.Route{Env: []string{"X_A=sent", "Y=refused", "X_B=b  c=d", "X_A=set"}}
+		r := run(t.Context(), t, s.dialer(t, newDialer, patient()), target)
+		r.ok(t)
+		if string(r.stdout) != "set,b  c=d,\n" {
+			t.Errorf("stdout %q", r.stdout)
+		}
+	})
 	for _, kind := range []sshdtest.KeyType{sshdtest.Ed25519, sshdtest.ECDSA, sshdtest.RSA} {
 		t.Run("host key "+string(kind), func(t *testing.T) {
 			s := realOne("openssh", sshdtest.OpenSSH(t, sshdtest.WithHostKeys(kind)))
