@@ -27,9 +27,17 @@ type Route struct {
 	// the run's own timeouts do not; 0 means no such limit.
 	Connect time.Duration
 
+	// Attempts is how often a connection that fails is tried, one second apart and
+	// within the time for one dial; 0 and 1 mean once.
+	Attempts int
+	// KeepAlive enables TCP's own keepalives (SO_KEEPALIVE).
+	KeepAlive bool
+
 	// Alive is the time without a message from the server after which a keepalive is
-	// sent; 0 means the run's.
-	Alive time.Duration
+	// sent; 0 means the run's. AliveMax is how many may go unanswered; 0 means the
+	// run's, negative means none.
+	Alive    time.Duration
+	AliveMax int
 
 	// Kex, HostKeys, Ciphers and MACs are the algorithms to offer, best first. nil
 	// means all that are supported. HostKeysFixed means that the host's known keys do
@@ -38,9 +46,10 @@ type Route struct {
 	HostKeysFixed                bool
 	// UserKeys are the allowed signature algorithms of user keys; nil means all.
 	UserKeys []string
-	// RekeyBytes is the number of bytes in one direction after which keys are
-	// exchanged again; 0 means the default.
+	// RekeyBytes is the number of bytes in one direction, and RekeyAfter the time,
+	// after which keys are exchanged again; 0 means the default, which has no time.
 	RekeyBytes uint64
+	RekeyAfter time.Duration
 	// Env are environment variables, NAME=value, to set for the command. Servers
 	// refuse most of them.
 	Env []string

@@ -70,6 +70,7 @@ func (p *Planner) shareRoute(r *fleet.Route, d *detail) *fleet.Route {
 	}
 	k := make(key, 0, 256).number(int64(d.number)).text(r.Address).text(r.HostKeyAlias).list(r.ProxyCommand)
 	k = k.text(r.Family).text(r.Bind).text(r.BindInterface).number(int64(r.Connect)).number(int64(r.Alive))
+	k = k.number(int64(r.Attempts)).number(int64(r.AliveMax)).flag(r.KeepAlive).number(int64(r.RekeyAfter))
 	k = k.list(r.Kex).list(r.HostKeys).list(r.Ciphers).list(r.MACs).flag(r.HostKeysFixed)
 	k = k.list(r.UserKeys).number(int64(r.RekeyBytes)).list(r.Env).text(r.Listed).text(r.KeyFile)
 	p.mu.Lock()

@@ -175,19 +175,26 @@ func (p *Planner) route(r *config.Resolved, name string, e hosts.Entry, via *fle
 		Bind:          r.BindAddress,
 		BindInterface: r.BindInterface,
 		Connect:       r.ConnectTimeout,
+		Attempts:      r.ConnectionAttempts,
+		KeepAlive:     r.TCPKeepAlive && r.Why("tcpkeepalive") != (config.Source{}),
 		Alive:         r.ServerAliveInterval,
+		AliveMax:      aliveMax(r),
 		Kex:           changed(r.KexAlgorithms, wire.KexAlgorithms()),
 		Ciphers:       changed(r.Ciphers, wire.Ciphers()),
 		MACs:          changed(r.MACs, wire.MACs()),
 		HostKeys:      changed(r.HostKeyAlgorithms, wire.AllHostKeyAlgorithms()),
 		HostKeysFixed: r.HostKeyAlgorithmsSet,
 		RekeyBytes:    uint64(max(r.RekeyBytes, 0)),
+		RekeyAfter:    r.RekeyInterval,
 		Env:           r.Env(),
 		Listed:        e.Address,
 		KeyFile:       e.IdentityFile,
 	}
 	if r.Why("pubkeyacceptedalgorithms") != (config.Source{}) {
 		route.UserKeys = r.PubkeyAcceptedAlgorithms
+	}
+	if p.opts.Plain && r.RekeyInterval > 0 {
+		p.tellOnce("rekeylimit", fmt.Sprintf("the time of RekeyLimit (%v) has no effect with this client", r.Why("rekeylimit")))
 	}
 	if r.HostName != name {
 		route.Address = r.HostName
@@ -201,6 +208,14 @@ func (p *Planner) route(r *config.Resolved, name string, e hosts.Entry, via *fle
 	d := p.shareDetail(p.detail(r, e))
 	route.Detail = d
 	return p.shareRoute(route, d)
+}
+
+// aliveMax returns ServerAliveCountMax as fleet.Route has it.
+func aliveMax(r *config.Resolved) int {
+	if r.ServerAliveCountMax == 0 {
+		return -1
+	}
+	return r.ServerAliveCountMax
 }
 
 func family(s string) string {

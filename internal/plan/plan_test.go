@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -181,6 +182,24 @@ func TestNoticesAreOnce(t *testing.T) {
 	}
 	if len(told) != 2 || !strings.HasPrefix(told[0], "CheckHostIP yes (") || !strings.HasPrefix(told[1], "ForwardAgent yes (") {
 		t.Errorf("told %q, want one line for each keyword", told)
+	}
+}
+
+func TestConnectionSettings(t *testing.T) {
+	p := planner(t, "Host set\n ConnectionAttempts 4\n TCPKeepAlive yes\n ServerAliveInterval 7\n ServerAliveCountMax 9\n RekeyLimit 1M 1h\n"+
+		"Host no\n TCPKeepAlive no\n ServerAliveCountMax 0\n", nil)
+	for name, want := range map[string]fleet.Route{
+		"set": {
+			Attempts: 4, KeepAlive: true, Alive: 7 * time.Second, AliveMax: 9, RekeyBytes: 1 << 20, RekeyAfter: time.Hour,
+		},
+		"no":   {Attempts: 1, AliveMax: -1},
+		"none": {Attempts: 1, AliveMax: 3},
+	} {
+		got := *p.Target(context.Background(), host(name)).Route
+		got.Detail, got.Env = nil, nil
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

@@ -92,7 +92,7 @@ func (h *handshake) begin(nc net.Conn) {
 		Trace:      opts.Trace,
 	}
 	if r := h.attempt.Target.Route; r != nil {
-		config.RekeyBytes = r.RekeyBytes
+		config.RekeyBytes, config.RekeyAfter = r.RekeyBytes, r.RekeyAfter
 	}
 	h.lost = opts.Clock.Suspended()
 	h.attempt.Execution.Connected()

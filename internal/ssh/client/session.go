@@ -305,11 +305,11 @@ func (s *session) passed(now time.Time) {
 	case !s.deadline.IsZero() && !now.Before(s.deadline):
 		s.expire()
 	case s.askAt.IsZero() || now.Before(s.askAt):
-	case s.silent == ssh.MaxSilent && s.asked == s.clock.Suspended():
+	case s.silent == s.timeouts.Silent() && s.asked == s.clock.Suspended():
 		s.stopFor(fleet.ReasonVanished, fmt.Errorf(
-			"the server gave no sign of life for %v", time.Duration(ssh.MaxSilent+1)*s.timeouts.Alive))
+			"the server gave no sign of life for %v", time.Duration(s.silent+1)*s.timeouts.Alive))
 	default:
-		s.silent = min(s.silent+1, ssh.MaxSilent)
+		s.silent = min(s.silent+1, s.timeouts.Silent())
 		s.asked = s.clock.Suspended()
 		s.askAt = now.Add(s.timeouts.Alive)
 		s.link.client.Keepalive()

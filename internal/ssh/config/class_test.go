@@ -27,7 +27,7 @@ var fieldsOf = map[string][]string{
 	"revokedhostkeys": {"RevokedHostKeys"}, "identityfile": {"IdentityFiles", "DefaultIdentities"},
 	"certificatefile": {"CertificateFiles"}, "globalknownhostsfile": {"GlobalKnownHostsFiles"},
 	"userknownhostsfile": {"UserKnownHostsFiles"}, "setenv": {"Env"}, "sendenv": {"Env"}, "connecttimeout": {"ConnectTimeout"},
-	"rekeylimit": {"RekeyBytes"},
+	"rekeylimit": {"RekeyBytes", "RekeyInterval"},
 
 	"batchmode": {"BatchMode"}, "tcpkeepalive": {"TCPKeepAlive"}, "connectionattempts": {"ConnectionAttempts"},
 	"numberofpasswordprompts": {"NumberOfPasswordPrompts"}, "serveralivecountmax": {"ServerAliveCountMax"},
