@@ -44,6 +44,9 @@ type Route struct {
 	// not change the order.
 	Kex, HostKeys, Ciphers, MACs []string
 	HostKeysFixed                bool
+	// Methods are the allowed authentication methods of publickey, password and
+	// keyboard-interactive, in the order of trying. nil means all three.
+	Methods []string
 	// UserKeys are the allowed signature algorithms of user keys; nil means all.
 	UserKeys []string
 	// RekeyBytes is the number of bytes in one direction, and RekeyAfter the time,

@@ -17,14 +17,15 @@ import (
 // A detail is what packages auth and hostkeys need to know about a target. Equal details
 // are shared.
 type detail struct {
-	want     auth.KeySpec
-	files    []string
-	revoked  []string
-	policy   hostkeys.Policy
-	rsaBits  int
-	hashed   bool
-	password bool
-	number   int // distinguishes different details
+	want        auth.KeySpec
+	files       []string
+	revoked     []string
+	authorities []string // signature algorithms of host certificates; nil: all
+	policy      hostkeys.Policy
+	rsaBits     int
+	hashed      bool
+	password    bool
+	number      int // distinguishes different details
 }
 
 // detail returns the settings for keys and host keys.
@@ -37,6 +38,9 @@ func (p *Planner) detail(r *config.Resolved, e hosts.Entry) *detail {
 		rsaBits:  r.RequiredRSASize,
 		hashed:   r.HashKnownHosts,
 		password: r.PasswordAuthentication || r.KbdInteractiveAuthentication,
+	}
+	if r.Why("casignaturealgorithms") != (config.Source{}) {
+		d.authorities = r.CASignatureAlgorithms
 	}
 	if d.files == nil {
 		d.files = slices.Concat(r.UserKnownHostsFiles, r.GlobalKnownHostsFiles)
@@ -55,6 +59,7 @@ func (p *Planner) want(r *config.Resolved, e hosts.Entry) auth.KeySpec {
 		Certificates: r.CertificateFiles,
 		AgentSocket:  r.IdentityAgent,
 		Only:         r.IdentitiesOnly,
+		NoPassphrase: r.BatchMode,
 	}
 	if e.IdentityFile != "" {
 		w.Files = append(w.Files, p.expand(e.IdentityFile))
@@ -139,7 +144,7 @@ func Trust(t fleet.Target, o *hostkeys.Options) error {
 		return err
 	}
 	o.Files, o.Revoked, o.Policy = d.files, d.revoked, d.policy
-	o.RSABits, o.HashNames = d.rsaBits, d.hashed
+	o.RSABits, o.HashNames, o.CASignatures = d.rsaBits, d.hashed, d.authorities
 	return nil
 }
 

@@ -37,8 +37,8 @@ func (k key) flag(set bool) key {
 
 func (d *detail) key() key {
 	k := make(key, 0, 512)
-	k = k.list(d.want.Files).list(d.want.Certificates).flag(d.want.Defaults).text(d.want.AgentSocket).flag(d.want.Only)
-	k = k.list(d.files).list(d.revoked).number(int64(d.policy)).number(int64(d.rsaBits))
+	k = k.list(d.want.Files).list(d.want.Certificates).flag(d.want.Defaults).text(d.want.AgentSocket).flag(d.want.Only).flag(d.want.NoPassphrase)
+	k = k.list(d.files).list(d.revoked).list(d.authorities).number(int64(d.policy)).number(int64(d.rsaBits))
 	return k.flag(d.hashed).flag(d.password)
 }
 
@@ -72,7 +72,7 @@ func (p *Planner) shareRoute(r *fleet.Route, d *detail) *fleet.Route {
 	k = k.text(r.Family).text(r.Bind).text(r.BindInterface).number(int64(r.Connect)).number(int64(r.Alive))
 	k = k.number(int64(r.Attempts)).number(int64(r.AliveMax)).flag(r.KeepAlive).number(int64(r.RekeyAfter))
 	k = k.list(r.Kex).list(r.HostKeys).list(r.Ciphers).list(r.MACs).flag(r.HostKeysFixed)
-	k = k.list(r.UserKeys).number(int64(r.RekeyBytes)).list(r.Env).text(r.Listed).text(r.KeyFile)
+	k = k.list(r.Methods).list(r.UserKeys).number(int64(r.RekeyBytes)).list(r.Env).text(r.Listed).text(r.KeyFile)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if known := p.routes[string(k)]; known != nil {

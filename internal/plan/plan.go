@@ -203,6 +203,9 @@ func (p *Planner) route(r *config.Resolved, name string, e hosts.Entry, via *fle
 		route.ProxyCommand, route.Err = r.ProxyArgv()
 	}
 	if route.Err == nil {
+		route.Methods, route.Err = r.AuthMethods()
+	}
+	if route.Err == nil {
 		route.Err = p.unusable(route)
 	}
 	d := p.shareDetail(p.detail(r, e))

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -187,18 +188,34 @@ func TestNoticesAreOnce(t *testing.T) {
 
 func TestConnectionSettings(t *testing.T) {
 	p := planner(t, "Host set\n ConnectionAttempts 4\n TCPKeepAlive yes\n ServerAliveInterval 7\n ServerAliveCountMax 9\n RekeyLimit 1M 1h\n"+
+		"Host batch\n BatchMode yes\n CASignatureAlgorithms ssh-ed25519\nHost none\n PubkeyAuthentication no\n BatchMode yes\n"+
 		"Host no\n TCPKeepAlive no\n ServerAliveCountMax 0\n", nil)
 	for name, want := range map[string]fleet.Route{
 		"set": {
 			Attempts: 4, KeepAlive: true, Alive: 7 * time.Second, AliveMax: 9, RekeyBytes: 1 << 20, RekeyAfter: time.Hour,
 		},
-		"no":   {Attempts: 1, AliveMax: -1},
-		"none": {Attempts: 1, AliveMax: 3},
+		"no":    {Attempts: 1, AliveMax: -1},
+		"rest":  {Attempts: 1, AliveMax: 3},
+		"batch": {Attempts: 1, AliveMax: 3, Methods: []string{"publickey"}},
 	} {
 		got := *p.Target(context.Background(), host(name)).Route
 		got.Detail, got.Env = nil, nil
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	if err := p.Target(context.Background(), host("none")).Route.Err; err == nil || !strings.Contains(err.Error(), "no authentication method is left") {
+		t.Errorf("without any method: %v", err)
+	}
+	for name, batch := range map[string]bool{"batch": true, "rest": false} {
+		target := p.Target(context.Background(), host(name))
+		var o hostkeys.Options
+		want, err := Want(target)
+		if err := errors.Join(err, Trust(target, &o)); err != nil {
+			t.Fatal(err)
+		}
+		if want.NoPassphrase != batch || (o.CASignatures != nil) != batch {
+			t.Errorf("%s: wants %+v, trusts by %q", name, want, o.CASignatures)
 		}
 	}
 }

@@ -162,6 +162,14 @@ type Passwords interface {
 	Answer(ctx context.Context, t fleet.Target, prompt string, echo bool) (answer []byte, answered func(accepted bool), err error)
 }
 
+// Methods returns the authentication methods to try with t, in their order.
+func Methods(t fleet.Target) []string {
+	if t.Route != nil && t.Route.Methods != nil {
+		return t.Route.Methods
+	}
+	return []string{"publickey", "password", "keyboard-interactive"}
+}
+
 // A PasswordGuard is a HostKeys that decides which hosts may get a password: a
 // policy may trust a key enough to send it signatures, which are worthless
 // elsewhere, but not enough to send it a secret.

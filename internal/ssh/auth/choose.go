@@ -143,6 +143,8 @@ func (c *selection) opener(ctx context.Context, f *keyFile) (fileSigner, error) 
 		return fileSigner{}, errors.New("it is a public key, and the agent does not have the private one")
 	case f.hardware:
 		return fileSigner{}, errHardware
+	case f.encrypted && c.want.NoPassphrase:
+		return fileSigner{}, errBatch
 	}
 	return c.open(ctx, f)
 }

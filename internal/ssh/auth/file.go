@@ -29,8 +29,10 @@ type leftOut struct{ error }
 
 var (
 	errEncrypted = leftOut{errors.New("it is encrypted and there is no way to ask for its passphrase")}
-	errTooLate   = leftOut{errors.New("it is encrypted, and the time to ask for its passphrase is over")}
-	errHardware  = leftOut{errors.New("it is a FIDO key, which only an agent can use\n" +
+	errBatch     = leftOut{errors.New("it is encrypted, and BatchMode asks for no passphrase\n" +
+		"hint: add it to the agent with ssh-add")}
+	errTooLate  = leftOut{errors.New("it is encrypted, and the time to ask for its passphrase is over")}
+	errHardware = leftOut{errors.New("it is a FIDO key, which only an agent can use\n" +
 		"hint: add it to the agent with ssh-add, and have SSH_AUTH_SOCK name the agent")}
 )
 

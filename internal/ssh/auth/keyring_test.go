@@ -153,6 +153,23 @@ func TestPrepareAsksForAllAndThenNoMore(t *testing.T) {
 	wantNoCanary(t, fmt.Sprintf("%+v", s), fmt.Sprint(k.Notices()))
 }
 
+// With BatchMode no passphrase is asked for; a target without it has the key.
+func TestBatchMode(t *testing.T) {
+	t.Parallel()
+	path, asked := keyFile(t, edKey(t), canary), 0
+	k := keyring(t, auth.KeyringOptions{Passphrase: askFor(canary, &asked)})
+	s, err := k.Set(t.Context(), auth.KeySpec{Files: []string{path}, NoPassphrase: true})
+	if err != nil || len(s.Keys()) != 0 || asked != 0 {
+		t.Errorf("%d keys, asked %d times, %v", len(s.Keys()), asked, err)
+	}
+	if n := k.Notices(); len(n) != 1 || !strings.Contains(n[0], "BatchMode asks for no passphrase") {
+		t.Errorf("notices %q", n)
+	}
+	if s, err = k.Set(t.Context(), auth.KeySpec{Files: []string{path}}); err != nil || len(s.Keys()) != 1 || asked != 1 {
+		t.Errorf("without it %d keys, asked %d times, %v", len(s.Keys()), asked, err)
+	}
+}
+
 // Files named in a target's configuration that cannot be used are left out; without any other
 // key, the error says why.
 func TestFilesOfATargetThatCannotBeUsed(t *testing.T) {

@@ -25,6 +25,8 @@ type KeySpec struct {
 	AgentSocket string
 	// Only restricts the agent's keys to those that a file names (IdentitiesOnly).
 	Only bool
+	// NoPassphrase leaves out files that need a passphrase (BatchMode).
+	NoPassphrase bool
 }
 
 // clean returns w with normalised paths.
@@ -57,7 +59,7 @@ func (w KeySpec) id() string {
 	b.WriteByte(0)
 	b.WriteString(w.AgentSocket)
 	b.WriteByte(0)
-	for _, set := range []bool{w.Defaults, w.Only} {
+	for _, set := range []bool{w.Defaults, w.Only, w.NoPassphrase} {
 		if set {
 			b.WriteByte('y')
 		} else {

@@ -123,8 +123,6 @@ type Class uint8
 const (
 	// Honoured keywords affect the resolution or the connection.
 	Honoured Class = iota
-	// NotYetHonoured keywords set a field of Resolved that no caller reads.
-	NotYetHonoured
 	// WithoutEffect keywords are checked and otherwise ignored: they ask for something that a
 	// program without a terminal that runs commands on many hosts does not do, or ssh ignores
 	// them as well.
@@ -137,7 +135,7 @@ const (
 	Refused
 )
 
-var classNames = []string{"honoured", "not yet honoured", "without effect", "reported", "refused"}
+var classNames = []string{"honoured", "without effect", "reported", "refused"}
 
 func (c Class) String() string {
 	if int(c) >= len(classNames) {

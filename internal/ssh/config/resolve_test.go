@@ -294,3 +294,30 @@ func TestEnv(t *testing.T) {
 		}
 	}
 }
+
+// The methods that may be tried, in their order.
+func TestAuthMethods(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                            "",
+		"PasswordAuthentication no":                   "publickey keyboard-interactive",
+		"KbdInteractiveAuthentication no":             "publickey password",
+		"ChallengeResponseAuthentication no":          "publickey password",
+		"PubkeyAuthentication no":                     "password keyboard-interactive",
+		"BatchMode yes":                               "publickey",
+		"NumberOfPasswordPrompts 0":                   "publickey",
+		"NumberOfPasswordPrompts 1":                   "",
+		"PreferredAuthentications password,publickey": "password publickey",
+		"PreferredAuthentications gssapi-with-mic,publickey,publickey":                      "publickey",
+		"PreferredAuthentications keyboard-interactive,password\nPasswordAuthentication no": "keyboard-interactive",
+		"PreferredAuthentications hostbased":                                                "config:1: preferredauthentications: no method is left",
+		"PreferredAuthentications password\nBatchMode yes":                                  "config:1: preferredauthentications: no method is left",
+		"PubkeyAuthentication no\nBatchMode yes":                                            "config:1: pubkeyauthentication: no authentication method is left",
+	} {
+		methods, err := resolve(t, load(t, text+"\n", nil), "h").AuthMethods()
+		if strings.Contains(want, ":") {
+			wantError(t, err, want)
+		} else if got := strings.Join(methods, " "); err != nil || got != want || (methods == nil) != (want == "") {
+			t.Errorf("%q: %q (%v), want %q", text, got, err, want)
+		}
+	}
+}

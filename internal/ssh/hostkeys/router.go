@@ -13,7 +13,7 @@ import (
 
 // A Router verifies each target against its own files and policy, as ssh_config sets them per
 // host (UserKnownHostsFile, GlobalKnownHostsFile, RevokedHostKeys, StrictHostKeyChecking,
-// HashKnownHosts, RequiredRSASize). Targets with the same settings share a Store. Stores share
+// HashKnownHosts, RequiredRSASize, CASignatureAlgorithms). Targets with the same settings share a Store. Stores share
 // files: each file is read once, when the first target needs it. A Router is safe for
 // concurrent use and implements ssh.HostKeys as Store does.
 type Router struct {
@@ -51,7 +51,7 @@ func (r *Router) Store(t fleet.Target) (*Store, error) {
 }
 
 func (r *Router) opener(o Options) func() (*Store, error) {
-	key := fmt.Sprintf("%q %q %d %t %d", o.Files, o.Revoked, o.Policy, o.HashNames, o.RSABits)
+	key := fmt.Sprintf("%q %q %d %t %d %q %t", o.Files, o.Revoked, o.Policy, o.HashNames, o.RSABits, o.CASignatures, o.CASignatures == nil)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	open, ok := r.stores[key]

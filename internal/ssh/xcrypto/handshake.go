@@ -55,7 +55,6 @@ func (h *handshake) config() *xssh.ClientConfig {
 	return &xssh.ClientConfig{
 		Config:            config,
 		User:              h.attempt.Target.User,
-		Auth:              []xssh.AuthMethod{xssh.PublicKeysCallback(h.signers)},
 		AuthCallback:      h.nextMethod,
 		HostKeyCallback:   h.judge,
 		HostKeyAlgorithms: algorithms,
@@ -138,20 +137,34 @@ func (h *handshake) nextMethod(c *xssh.ClientAuthContext) (xssh.AuthMethod, erro
 	}
 	h.answered(slices.Contains(c.PartialSuccessMethods, h.secret.method))
 	tried := slices.Contains(c.TriedMethods, "publickey")
-	if slices.Contains(c.AllowedMethods, "publickey") && !tried && !slices.Contains(c.PartialSuccessMethods, "publickey") {
-		return nil, nil // the library continues with publickey
-	}
-	if rest := h.rest; len(rest) > 0 && slices.Contains(c.AllowedMethods, "publickey") {
-		h.rest = nil
-		return xssh.PublicKeys(rest...), nil
-	}
-	if m, err := h.password(c.AllowedMethods); m != nil || err != nil {
-		return m, err
+	allowed := ssh.Methods(h.attempt.Target)
+	common := false
+	for _, method := range allowed {
+		if !slices.Contains(c.AllowedMethods, method) {
+			continue
+		}
+		common = true
+		rest := h.rest
+		switch {
+		case method != "publickey":
+			if m, err := h.password(method); m != nil || err != nil {
+				return m, err
+			}
+		case !tried && !slices.Contains(c.PartialSuccessMethods, "publickey"):
+			return xssh.PublicKeysCallback(h.signers), nil
+		case len(rest) > 0:
+			h.rest = nil
+			return xssh.PublicKeys(rest...), nil
+		}
 	}
 	switch {
 	case len(c.PartialSuccessMethods) > 0:
 		return fail(fleet.ReasonAuthIncomplete, fmt.Errorf(
 			"the key was accepted and the server wants more: next=%q", methods(c.AllowedMethods)))
+	case !tried && !common && len(allowed) < 3:
+		return fail(sshreason.MethodsExcluded(h.attempt.Target, methods(c.AllowedMethods)))
+	case !tried && h.secret.method == "" && !slices.Contains(allowed, "publickey"):
+		return fail(sshreason.MethodsExcluded(h.attempt.Target, ""))
 	case h.secret.spent:
 		return fail(fleet.ReasonAuthFailed, fmt.Errorf(
 			"user %q was not let in with any of our %d keys and not with the password; the server takes %q\n"+
