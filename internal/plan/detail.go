@@ -60,6 +60,7 @@ func (p *Planner) want(r *config.Resolved, e hosts.Entry) auth.KeySpec {
 		AgentSocket:  r.IdentityAgent,
 		Only:         r.IdentitiesOnly,
 		NoPassphrase: r.BatchMode,
+		SHA1:         userKeysSHA1(r),
 	}
 	if e.IdentityFile != "" {
 		w.Files = append(w.Files, p.expand(e.IdentityFile))
@@ -76,6 +77,11 @@ func (p *Planner) want(r *config.Resolved, e hosts.Entry) auth.KeySpec {
 		w.AgentSocket = p.opts.Agent
 	}
 	return w
+}
+
+// userKeysSHA1 reports whether ssh_config names ssh-rsa for user keys.
+func userKeysSHA1(r *config.Resolved) bool {
+	return r.Why("pubkeyacceptedalgorithms") != (config.Source{}) && slices.Contains(r.PubkeyAcceptedAlgorithms, "ssh-rsa")
 }
 
 func (p *Planner) expand(path string) string {

@@ -37,7 +37,7 @@ func (k key) flag(set bool) key {
 
 func (d *detail) key() key {
 	k := make(key, 0, 512)
-	k = k.list(d.want.Files).list(d.want.Certificates).flag(d.want.Defaults).text(d.want.AgentSocket).flag(d.want.Only).flag(d.want.NoPassphrase)
+	k = k.list(d.want.Files).list(d.want.Certificates).flag(d.want.Defaults).text(d.want.AgentSocket).flag(d.want.Only).flag(d.want.NoPassphrase).flag(d.want.SHA1)
 	k = k.list(d.files).list(d.revoked).list(d.authorities).number(int64(d.policy)).number(int64(d.rsaBits))
 	return k.flag(d.hashed).flag(d.password)
 }

@@ -17,15 +17,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"shoal/fleet"
 	"shoal/hosts"
+	"shoal/internal/ssh/algorithms"
 	"shoal/internal/ssh/config"
 	"shoal/internal/ssh/hostkeys"
-	"shoal/internal/ssh/wire"
 )
 
 // Options configure a Planner. They must not be changed after New.
@@ -49,8 +50,7 @@ type Options struct {
 	KnownHosts []string
 	// Policy takes precedence over ssh_config unless it is hostkeys.Strict.
 	Policy hostkeys.Policy
-	// Plain is set if the client's algorithms cannot be configured; a host for which
-	// ssh_config sets some is then not tried.
+	// Plain is set if the client is package xcrypto, which knows no time of RekeyLimit.
 	Plain bool
 	// Home replaces ~ in the inventory's paths.
 	Home string
@@ -78,24 +78,26 @@ func Load(c Config) (*config.Config, error) {
 	if home, err := os.UserHomeDir(); err == nil {
 		local.Home = home // $HOME, as everywhere in shoal
 	}
+	standard, legacy := algorithms.Default(), algorithms.Legacy()
 	return config.Load(config.LoadOptions{
 		File: c.File, Set: c.Set, Local: local, ExecTimeout: c.ExecTimeout, Waiting: c.Waiting,
 		Algorithms: config.Algorithms{
-			Kex:     both(wire.KexAlgorithms()),
-			Ciphers: both(wire.Ciphers()),
-			MACs:    both(wire.MACs()),
-			HostKey: both(wire.AllHostKeyAlgorithms()),
+			Kex:     list(standard.Kex, legacy.Kex),
+			Ciphers: list(standard.Ciphers, legacy.Ciphers),
+			MACs:    list(standard.MACs, legacy.MACs),
+			HostKey: list(standard.HostKeys, legacy.HostKeys),
 		},
 	})
 }
 
-func both(names []string) config.AlgorithmList {
-	return config.AlgorithmList{Default: names, Supported: names}
+func list(standard, legacy []string) config.AlgorithmList {
+	return config.AlgorithmList{Default: standard, Supported: slices.Concat(standard, legacy)}
 }
 
 // A Planner plans targets. It is safe for concurrent use.
 type Planner struct {
-	opts Options
+	opts     Options
+	standard algorithms.Lists // of hosts for which ssh_config names none
 
 	mu       sync.Mutex
 	routes   map[string]*fleet.Route // equal routes are shared
@@ -113,7 +115,7 @@ func New(o Options) (*Planner, error) {
 		return nil, fmt.Errorf("reading the jump hosts: %w", err)
 	}
 	return &Planner{
-		opts: o, routes: make(map[string]*fleet.Route), details: make(map[string]*detail), told: make(map[string]bool),
+		opts: o, standard: algorithms.Default(), routes: make(map[string]*fleet.Route), details: make(map[string]*detail), told: make(map[string]bool),
 	}, nil
 }
 
@@ -179,10 +181,10 @@ func (p *Planner) route(r *config.Resolved, name string, e hosts.Entry, via *fle
 		KeepAlive:     r.TCPKeepAlive && r.Why("tcpkeepalive") != (config.Source{}),
 		Alive:         r.ServerAliveInterval,
 		AliveMax:      aliveMax(r),
-		Kex:           changed(r.KexAlgorithms, wire.KexAlgorithms()),
-		Ciphers:       changed(r.Ciphers, wire.Ciphers()),
-		MACs:          changed(r.MACs, wire.MACs()),
-		HostKeys:      changed(r.HostKeyAlgorithms, wire.AllHostKeyAlgorithms()),
+		Kex:           changed(r.KexAlgorithms, p.standard.Kex),
+		Ciphers:       changed(r.Ciphers, p.standard.Ciphers),
+		MACs:          changed(r.MACs, p.standard.MACs),
+		HostKeys:      changed(r.HostKeyAlgorithms, p.standard.HostKeys),
 		HostKeysFixed: r.HostKeyAlgorithmsSet,
 		RekeyBytes:    uint64(max(r.RekeyBytes, 0)),
 		RekeyAfter:    r.RekeyInterval,
@@ -206,7 +208,7 @@ func (p *Planner) route(r *config.Resolved, name string, e hosts.Entry, via *fle
 		route.Methods, route.Err = r.AuthMethods()
 	}
 	if route.Err == nil {
-		route.Err = p.unusable(route)
+		route.Err = unusable(route)
 	}
 	d := p.shareDetail(p.detail(r, e))
 	route.Detail = d
@@ -239,9 +241,8 @@ func changed(list, standard []string) []string {
 	return append([]string{}, list...) // not nil, even if it is empty
 }
 
-// unusable returns an error that names the list that the client does not support or that
-// has no usable algorithm.
-func (p *Planner) unusable(r *fleet.Route) error {
+// unusable returns an error that names the list that has no usable algorithm.
+func unusable(r *fleet.Route) error {
 	for _, l := range []struct {
 		keyword string
 		names   []string
@@ -250,12 +251,8 @@ func (p *Planner) unusable(r *fleet.Route) error {
 		{"Ciphers", r.Ciphers},
 		{"MACs", r.MACs},
 		{"HostKeyAlgorithms", r.HostKeys},
-		{"PubkeyAcceptedAlgorithms", r.UserKeys},
 	} {
-		switch {
-		case l.names != nil && p.opts.Plain:
-			return fmt.Errorf("%s of ssh_config is not honoured by this client\nhint: use --client best", l.keyword)
-		case l.names != nil && len(l.names) == 0 && l.keyword != "PubkeyAcceptedAlgorithms": // a password may do
+		if l.names != nil && len(l.names) == 0 {
 			return fmt.Errorf("%s of ssh_config names none that shoal has\nhint: add one, or leave the keyword out", l.keyword)
 		}
 	}

@@ -32,7 +32,7 @@ type certFile struct {
 // selectKeys builds a Set: named files in their order, then the agent's keys, then the default
 // files. It returns an error only if ctx ends.
 func (k *Keyring) selectKeys(ctx context.Context, w KeySpec) (*Set, error) {
-	c := &selection{Keyring: k, want: w, set: &Set{now: k.now}, seen: make(map[string]bool)}
+	c := &selection{Keyring: k, want: w, set: &Set{now: k.now, sha1: w.SHA1}, seen: make(map[string]bool)}
 	if w.AgentSocket != "" {
 		a, err := k.agent(ctx, w.AgentSocket)
 		if err != nil {

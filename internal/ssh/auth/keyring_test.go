@@ -249,3 +249,30 @@ func TestTwoAgents(t *testing.T) {
 		t.Errorf("the death of one agent is the other's: %v", err)
 	}
 }
+
+// RSA keys sign with SHA-1 only for a target that wants it, and only if they are asked to.
+func TestSHA1OnlyWhereWanted(t *testing.T) {
+	t.Parallel()
+	key := rsaKey()
+	socket, _ := goAgent(t, key)
+	k := keyring(t, auth.KeyringOptions{})
+	for name, w := range map[string]auth.KeySpec{"file": {Files: []string{keyFile(t, key, "")}}, "agent": {AgentSocket: socket}} {
+		for _, sha1 := range []bool{true, false} {
+			w.SHA1 = sha1
+			set, err := k.Set(t.Context(), w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range signers(t, set) {
+				able := s.(xssh.MultiAlgorithmSigner)
+				sig, err := able.SignWithAlgorithm(rand.Reader, []byte("data"), xssh.KeyAlgoRSA)
+				if (err == nil) != sha1 || sha1 && (sig.Format != xssh.KeyAlgoRSA || s.PublicKey().Verify([]byte("data"), sig) != nil) {
+					t.Errorf("%s, wanted %t: %v", name, sha1, err)
+				}
+				if slices.Contains(able.Algorithms(), xssh.KeyAlgoRSA) {
+					t.Errorf("%s: ssh-rsa is among %q", name, able.Algorithms())
+				}
+			}
+		}
+	}
+}

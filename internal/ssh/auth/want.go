@@ -27,6 +27,9 @@ type KeySpec struct {
 	Only bool
 	// NoPassphrase leaves out files that need a passphrase (BatchMode).
 	NoPassphrase bool
+	// SHA1 lets RSA keys sign as ssh-rsa, for a Dialer that asks for it; without it they make no
+	// SHA-1 signature (PubkeyAcceptedAlgorithms with ssh-rsa).
+	SHA1 bool
 }
 
 // clean returns w with normalised paths.
@@ -59,7 +62,7 @@ func (w KeySpec) id() string {
 	b.WriteByte(0)
 	b.WriteString(w.AgentSocket)
 	b.WriteByte(0)
-	for _, set := range []bool{w.Defaults, w.Only, w.NoPassphrase} {
+	for _, set := range []bool{w.Defaults, w.Only, w.NoPassphrase, w.SHA1} {
 		if set {
 			b.WriteByte('y')
 		} else {

@@ -104,41 +104,48 @@ func TestNothingInCommon(t *testing.T) {
 	}
 }
 
-// A route that restricts the algorithms of user keys disables the fallback, which
-// does not honour that. It honours the route's other settings.
+// The fallback honours the route.
 func TestFallbackAndRoutes(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t, sshdtest.WithKex("diffie-hellman-group14-sha256"), sshdtest.WithConfig("AcceptEnv X_*"))
-	r := rigFor(s)
-	r.route, r.Fallback = &fleet.Route{UserKeys: []string{"ssh-ed25519"}}, forbidden{t}
-	r.run(t, "true").want(t, fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, fleet.PhaseKex)
-	r.Memory = newMemory(t)
-	r.Memory.Put(endpoint(r.target("")), hostcache.Entry{Client: clientFallback})
-	r.run(t, "true").want(t, fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, fleet.PhaseKex)
-
-	r = rigFor(s).withStandard(t)
-	r.route = &fleet.Route{Env: []string{"X_A=b  c=d", "X_B=e"}, RekeyBytes: 1 << 16}
+	r := rigFor(s).withStandard(t)
+	r.route = &fleet.Route{Env: []string{"X_A=b  c=d", "X_B=e"}, RekeyBytes: 1 << 16, UserKeys: []string{"ssh-ed25519"}}
 	r.run(t, `echo "$X_A,$X_B"; head -c 300000 /dev/zero | wc -c`).ok(t, "b  c=d,e\n300000\n")
+
+	r.route = &fleet.Route{UserKeys: []string{"ecdsa-sha2-nistp256"}}
+	r.run(t, "true").want(t, fleet.OutcomeNeverStarted, fleet.ReasonNoIdentity, fleet.PhaseAuth)
 }
 
-// If package wire has none of a route's algorithms, the offer is not widened to all
-// of them, and there is no fallback, which does not know routes.
+// If a client has none of a route's algorithms, its offer is not widened to all of them. Where
+// package wire has none, the fallback connects at once.
 func TestRouteIsNotWidened(t *testing.T) {
 	t.Parallel()
-	s := sshdtest.OpenSSH(t)
-	for name, route := range map[string]*fleet.Route{
-		"kex":       {Kex: []string{"diffie-hellman-group14-sha256"}},
-		"host keys": {HostKeys: []string{"ssh-rsa"}},
-		"ciphers":   {Ciphers: []string{"aes256-cbc"}},
-		"MACs":      {Ciphers: []string{"aes128-ctr"}, MACs: []string{"umac-128@openssh.com"}},
+	s := sshdtest.OpenSSH(t, sshdtest.WithConfig("KexAlgorithms +diffie-hellman-group14-sha1"))
+	for name, c := range map[string]struct {
+		route *fleet.Route
+		dials int
+		ok    bool
+	}{
+		"kex of the fallback":     {&fleet.Route{Kex: []string{"diffie-hellman-group14-sha256"}}, 1, true},
+		"legacy kex":              {&fleet.Route{Kex: []string{"diffie-hellman-group14-sha1"}}, 1, true},
+		"ciphers of the fallback": {&fleet.Route{Ciphers: []string{"aes192-ctr"}}, 1, true},
+		"kex":                     {&fleet.Route{Kex: []string{"diffie-hellman-group18-sha512"}}, 0, false},
+		"host keys":               {&fleet.Route{HostKeys: []string{"ssh-rsa"}}, 1, false},
+		"ciphers":                 {&fleet.Route{Ciphers: []string{"aes256-cbc"}}, 0, false},
+		"MACs":                    {&fleet.Route{Ciphers: []string{"aes128-ctr"}, MACs: []string{"umac-128@openssh.com"}}, 1, false},
+		"no MACs, none needed":    {&fleet.Route{Ciphers: []string{"aes128-gcm@openssh.com"}, MACs: []string{}}, 1, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := rigFor(s)
-			r.route, r.Fallback = route, forbidden{t}
-			e := r.run(t, "true")
-			e.want(t, fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, fleet.PhaseKex)
-			if n := r.dialled(); n != 1 {
-				t.Errorf("dialled %d times, want 1", n)
+			r := rigFor(s).withStandard(t)
+			r.route = c.route
+			e := r.run(t, "echo ok")
+			if c.ok {
+				e.ok(t, "ok\n")
+			} else {
+				e.want(t, fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, fleet.PhaseKex)
+			}
+			if n := r.dialled(); n != c.dials {
+				t.Errorf("dialled %d times, want %d", n, c.dials)
 			}
 		})
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	xssh "golang.org/x/crypto/ssh"
+
 	"shoal/fleet"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/sshreason"
@@ -54,7 +56,7 @@ func (l *login) begin() *fleet.Error {
 			}
 			l.signErr = f
 		}
-		l.keys = h.dialer.candidates(signers, h.plan.key)
+		l.keys = h.dialer.candidates(signers, h.plan.key, l.sha1())
 	}
 	if !h.plan.earlyAuth {
 		h.link.client.RequestService()
@@ -162,6 +164,12 @@ func (l *login) allowed(algorithm string) bool {
 	return r == nil || r.UserKeys == nil || slices.Contains(r.UserKeys, algorithm)
 }
 
+// sha1 reports whether the target's route names ssh-rsa for user keys.
+func (l *login) sha1() bool {
+	r := l.handshake.attempt.Target.Route
+	return r != nil && slices.Contains(r.UserKeys, xssh.KeyAlgoRSA)
+}
+
 // sign sends a signed request. It returns false for a key that cannot sign, which
 // is then skipped.
 func (l *login) sign(k *candidate, algorithm string) bool {
@@ -190,6 +198,9 @@ func (l *login) take(ev wire.Event) *fleet.Error {
 		l.answered = true
 		l.passwordAnswered(true)
 		l.handshake.link.exec.LetIn()
+		if l.accepted != nil && l.keys[l.next-1].sha1 {
+			l.handshake.session.flags = fleet.FlagLegacy
+		}
 		l.handshake.over = true
 	case wire.AuthFailure:
 		return l.failed(ev)

@@ -84,11 +84,14 @@ func (d *Dialer) planFor(t fleet.Target) plan {
 	if r := t.Route; r != nil && r.MACs != nil {
 		p.macs = allowed(r.MACs, wire.MACs())
 	}
-	if !known {
+	mayFallBack := d.opts.Fallback != nil
+	// Configuration leaves nothing that this package could offer.
+	none := len(p.kex) == 0 || p.ciphers != nil && len(p.ciphers) == 0
+	if p.fallback = none && mayFallBack; p.fallback || !known {
 		return p
 	}
 	if e.Client == clientFallback {
-		p.fallback = d.mayFallBack(t) && today()-e.Day < recheck
+		p.fallback = mayFallBack && today()-e.Day < recheck
 		return p
 	}
 	p.key = e.Key

@@ -32,6 +32,7 @@ type session struct {
 	overdue     bool      // the command timeout has passed, and TERM was sent
 	deadline    time.Time // of the current phase, by clock; zero: none
 	broken      [fleet.NumStreams]bool
+	flags       fleet.Flags   // of every end
 	end         *fleet.End    // once the attempt has ended
 	lastTick    time.Time     // when the client was last told the time
 	askAt       time.Time     // when to send a keepalive, by clock; zero: never
@@ -356,6 +357,7 @@ func (s *session) fail(f *fleet.Error) { s.finish(f.End()) }
 
 func (s *session) finish(e fleet.End) {
 	if s.end == nil {
+		e.Flags |= s.flags
 		s.end = &e
 	}
 }

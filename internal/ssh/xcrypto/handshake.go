@@ -29,6 +29,7 @@ type handshake struct {
 	signErr error         // the last signing failure
 	rest    []xssh.Signer // the keys after the one that failed to sign: the library skipped them
 	secret  secret
+	sha1    bool // an RSA key made a SHA-1 signature
 
 	// login bounds every wait on our side: it ends at the deadline of authentication, and with
 	// Dial.
@@ -43,23 +44,10 @@ func (h *handshake) end() {
 	}
 }
 
-func (h *handshake) config() *xssh.ClientConfig {
-	algorithms := h.dialer.opts.HostKeys.Algorithms(h.attempt.Target)
-	if len(algorithms) == 0 {
-		algorithms = h.dialer.hostKeys
-	}
-	config := h.dialer.config
-	if r := h.attempt.Target.Route; r != nil {
-		config.RekeyThreshold = r.RekeyBytes // 0 means the library's default
-	}
-	return &xssh.ClientConfig{
-		Config:            config,
-		User:              h.attempt.Target.User,
-		AuthCallback:      h.nextMethod,
-		HostKeyCallback:   h.judge,
-		HostKeyAlgorithms: algorithms,
-		ClientVersion:     "SSH-2.0-" + h.dialer.opts.Version,
-	}
+// complete sets the functions that the library calls.
+func (h *handshake) complete(config *xssh.ClientConfig) *xssh.ClientConfig {
+	config.AuthCallback, config.HostKeyCallback = h.nextMethod, h.judge
+	return config
 }
 
 // judge verifies the host key. The library calls it after verifying the key's signature, in
@@ -99,10 +87,22 @@ func (h *handshake) signers() ([]xssh.Signer, error) {
 	if err != nil {
 		return nil, h.refuse(fleet.ReasonAgentUnavailable, err)
 	}
-	h.offered = len(all)
-	watched := make([]xssh.Signer, len(all))
-	for i, s := range all {
-		watched[i] = watchSigner(s, func(err error) { h.notSigned(err, watched[i+1:]) })
+	usable := make([]xssh.Signer, 0, len(all))
+	for _, s := range all {
+		if s = restrict(s, h.attempt.Target.Route); s != nil {
+			usable = append(usable, s)
+		}
+	}
+	h.offered = len(usable)
+	watched := make([]xssh.Signer, len(usable))
+	for i, s := range usable {
+		watched[i] = watchSigner(s, func(sig *xssh.Signature, err error) {
+			if err != nil {
+				h.notSigned(err, watched[i+1:])
+			} else if sig.Format == xssh.KeyAlgoRSA {
+				h.sha1 = true
+			}
+		})
 	}
 	return watched, nil
 }
