@@ -29,7 +29,7 @@ Host self
 Host bad
   ProxyJump checked
 Host checked
-  CheckHostIP yes
+  KnownHostsCommand /bin/true
 `, func(o *config.LoadOptions) { o.Set = []string{"ConnectTimeout=9"} })
 	for _, test := range []struct{ host, jump, want string }{
 		{"plain", "", "me@plain:22"},
@@ -41,7 +41,7 @@ Host checked
 		{"plain", "[::1]:7", "me@::1:7 me@plain:22"},
 		{"loop1", "", "loop"},
 		{"self", "", "jump host loop by way of"},
-		{"bad", "", "checkhostip"},
+		{"bad", "", "knownhostscommand"},
 		{"plain", "a b", "character ' '"},
 		{"plain", "$(id)", "character"},
 		{"plain", "x;y@a", "user name"},
