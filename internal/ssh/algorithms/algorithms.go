@@ -7,7 +7,7 @@ import (
 
 	xssh "golang.org/x/crypto/ssh"
 
-	"shoal/fleet"
+	"shoal/internal/ssh"
 	"shoal/internal/ssh/wire"
 )
 
@@ -54,23 +54,19 @@ func fallback() Lists {
 	}
 }
 
-// Fallback returns what golang.org/x/crypto/ssh offers on a route; nil means one that says
-// nothing. A list is empty if nothing is left.
-func Fallback(r *fleet.Route) Lists {
-	l := fallback()
-	if r == nil {
-		return l
-	}
-	old := Legacy()
+// Fallback returns what golang.org/x/crypto/ssh offers with these settings. A list is empty if
+// nothing is left.
+func Fallback(s *ssh.Settings) Lists {
+	l, old := fallback(), Legacy()
 	for _, k := range []struct {
 		offer      *[]string
 		configured []string
 		legacy     []string
 	}{
-		{&l.Kex, r.Kex, old.Kex},
-		{&l.HostKeys, r.HostKeys, old.HostKeys},
-		{&l.Ciphers, r.Ciphers, old.Ciphers},
-		{&l.MACs, r.MACs, old.MACs},
+		{&l.Kex, s.Kex, old.Kex},
+		{&l.HostKeys, s.HostKeys, old.HostKeys},
+		{&l.Ciphers, s.Ciphers, old.Ciphers},
+		{&l.MACs, s.MACs, old.MACs},
 	} {
 		if k.configured != nil {
 			*k.offer = Common(k.configured, append(*k.offer, k.legacy...))

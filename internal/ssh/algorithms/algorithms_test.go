@@ -8,7 +8,7 @@ import (
 
 	xssh "golang.org/x/crypto/ssh"
 
-	"shoal/fleet"
+	"shoal/internal/ssh"
 	"shoal/internal/ssh/wire"
 )
 
@@ -19,11 +19,11 @@ func (l Lists) all() []string { return slices.Concat(l.Kex, l.HostKeys, l.Cipher
 func TestNothingWeakByDefault(t *testing.T) {
 	every := Legacy()
 	standard := Default()
-	route := &fleet.Route{
+	route := &ssh.Settings{
 		Kex: slices.Concat(standard.Kex, every.Kex), HostKeys: slices.Concat(standard.HostKeys, every.HostKeys),
 		Ciphers: slices.Concat(standard.Ciphers, every.Ciphers), MACs: slices.Concat(standard.MACs, every.MACs),
 	}
-	for _, name := range slices.Concat(standard.all(), Fallback(nil).all(), Fallback(&fleet.Route{}).all()) {
+	for _, name := range slices.Concat(standard.all(), Fallback(&ssh.Settings{}).all(), Fallback(&ssh.Settings{}).all()) {
 		if IsLegacy(name) || strings.Contains(name, "sha1") || strings.HasSuffix(name, "-cbc") {
 			t.Errorf("%s is offered by default", name)
 		}
@@ -51,16 +51,16 @@ func TestNothingWeakByDefault(t *testing.T) {
 
 func TestFallbackOnARoute(t *testing.T) {
 	for name, c := range map[string]struct {
-		route fleet.Route
+		route ssh.Settings
 		get   func(Lists) []string
 		want  string
 	}{
-		"the route's order":  {fleet.Route{Kex: []string{"diffie-hellman-group14-sha256", "curve25519-sha256"}}, func(l Lists) []string { return l.Kex }, "diffie-hellman-group14-sha256 curve25519-sha256"},
-		"nothing in common":  {fleet.Route{Kex: []string{"diffie-hellman-group18-sha512"}}, func(l Lists) []string { return l.Kex }, ""},
-		"strict":             {fleet.Route{Ciphers: []string{"chacha20-poly1305@openssh.com", "aes256-ctr"}}, func(l Lists) []string { return l.Ciphers }, "aes256-ctr"},
-		"no MAC":             {fleet.Route{Ciphers: []string{"aes256-ctr", "aes256-gcm@openssh.com"}, MACs: []string{"hmac-sha2-256-etm@openssh.com"}}, func(l Lists) []string { return l.Ciphers }, "aes256-gcm@openssh.com"},
-		"no MAC, no cipher":  {fleet.Route{Ciphers: []string{"aes256-ctr"}, MACs: []string{"umac-64@openssh.com"}}, func(l Lists) []string { return l.Ciphers }, ""},
-		"the others as ever": {fleet.Route{MACs: []string{"hmac-sha1"}}, func(l Lists) []string { return l.Kex }, strings.Join(Fallback(nil).Kex, " ")},
+		"the route's order":  {ssh.Settings{Kex: []string{"diffie-hellman-group14-sha256", "curve25519-sha256"}}, func(l Lists) []string { return l.Kex }, "diffie-hellman-group14-sha256 curve25519-sha256"},
+		"nothing in common":  {ssh.Settings{Kex: []string{"diffie-hellman-group18-sha512"}}, func(l Lists) []string { return l.Kex }, ""},
+		"strict":             {ssh.Settings{Ciphers: []string{"chacha20-poly1305@openssh.com", "aes256-ctr"}}, func(l Lists) []string { return l.Ciphers }, "aes256-ctr"},
+		"no MAC":             {ssh.Settings{Ciphers: []string{"aes256-ctr", "aes256-gcm@openssh.com"}, MACs: []string{"hmac-sha2-256-etm@openssh.com"}}, func(l Lists) []string { return l.Ciphers }, "aes256-gcm@openssh.com"},
+		"no MAC, no cipher":  {ssh.Settings{Ciphers: []string{"aes256-ctr"}, MACs: []string{"umac-64@openssh.com"}}, func(l Lists) []string { return l.Ciphers }, ""},
+		"the others as ever": {ssh.Settings{MACs: []string{"hmac-sha1"}}, func(l Lists) []string { return l.Kex }, strings.Join(Fallback(&ssh.Settings{}).Kex, " ")},
 	} {
 		if got := strings.Join(c.get(Fallback(&c.route)), " "); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)

@@ -136,8 +136,8 @@ func (d *Dialer) fallBack(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error)
 // negotiated by it show that: the KEXINIT that led to the fallback was not
 // authenticated. If a remembered server no longer needs it, the next connection
 // uses this package.
-func (d *Dialer) learnFallback(t fleet.Target, c ssh.Conn) {
-	name := endpoint(t)
+func (d *Dialer) learnFallback(t ssh.Target, c ssh.Conn) {
+	name := endpoint(t.Target)
 	e, known := d.opts.Memory.Get(name)
 	client := clientExpress
 	switch spoken, ok := c.(interface {
@@ -235,8 +235,8 @@ func (h *handshake) adaptAuth(p *plan) bool {
 
 // fallbackSpeaks reports whether the fallback offers one of the algorithms that the
 // server has and package wire lacks.
-func fallbackSpeaks(t fleet.Target, server []string) bool {
-	offer := algorithms.Fallback(t.Route)
+func fallbackSpeaks(t ssh.Target, server []string) bool {
+	offer := algorithms.Fallback(t.Settings())
 	for _, list := range [][]string{offer.Kex, offer.HostKeys, offer.Ciphers, offer.MACs} {
 		if firstCommon(list, server) != "" {
 			return true

@@ -56,7 +56,7 @@ func TestFallback(t *testing.T) {
 	} {
 		if c.seen > 0 {
 			now = time.Now().Add(-c.seen)
-			r.Memory.Put(endpoint(r.target("")), hostcache.Entry{Client: clientFallback})
+			r.Memory.Put(endpoint(r.target("").Target), hostcache.Entry{Client: clientFallback})
 			now = time.Now()
 		}
 		runs := newCounter(t)
@@ -104,40 +104,40 @@ func TestNothingInCommon(t *testing.T) {
 	}
 }
 
-// The fallback honours the route.
-func TestFallbackAndRoutes(t *testing.T) {
+// The fallback honours the settings.
+func TestFallbackAndSettings(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t, sshdtest.WithKex("diffie-hellman-group14-sha256"), sshdtest.WithConfig("AcceptEnv X_*"))
 	r := rigFor(s).withStandard(t)
-	r.route = &fleet.Route{Env: []string{"X_A=b  c=d", "X_B=e"}, RekeyBytes: 1 << 16, UserKeys: []string{"ssh-ed25519"}}
+	r.settings = &ssh.Settings{Env: []string{"X_A=b  c=d", "X_B=e"}, RekeyBytes: 1 << 16, UserKeys: []string{"ssh-ed25519"}}
 	r.run(t, `echo "$X_A,$X_B"; head -c 300000 /dev/zero | wc -c`).ok(t, "b  c=d,e\n300000\n")
 
-	r.route = &fleet.Route{UserKeys: []string{"ecdsa-sha2-nistp256"}}
+	r.settings = &ssh.Settings{UserKeys: []string{"ecdsa-sha2-nistp256"}}
 	r.run(t, "true").want(t, fleet.OutcomeNeverStarted, fleet.ReasonNoIdentity, fleet.PhaseAuth)
 }
 
-// If a client has none of a route's algorithms, its offer is not widened to all of them. Where
+// If a client has none of the configured algorithms, its offer is not widened to all of them. Where
 // package wire has none, the fallback connects at once.
-func TestRouteIsNotWidened(t *testing.T) {
+func TestSettingsAreNotWidened(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t, sshdtest.WithConfig("KexAlgorithms +diffie-hellman-group14-sha1"))
 	for name, c := range map[string]struct {
-		route *fleet.Route
-		dials int
-		ok    bool
+		settings *ssh.Settings
+		dials    int
+		ok       bool
 	}{
-		"kex of the fallback":     {&fleet.Route{Kex: []string{"diffie-hellman-group14-sha256"}}, 1, true},
-		"legacy kex":              {&fleet.Route{Kex: []string{"diffie-hellman-group14-sha1"}}, 1, true},
-		"ciphers of the fallback": {&fleet.Route{Ciphers: []string{"aes192-ctr"}}, 1, true},
-		"kex":                     {&fleet.Route{Kex: []string{"diffie-hellman-group18-sha512"}}, 0, false},
-		"host keys":               {&fleet.Route{HostKeys: []string{"ssh-rsa"}}, 1, false},
-		"ciphers":                 {&fleet.Route{Ciphers: []string{"aes256-cbc"}}, 0, false},
-		"MACs":                    {&fleet.Route{Ciphers: []string{"aes128-ctr"}, MACs: []string{"umac-128@openssh.com"}}, 1, false},
-		"no MACs, none needed":    {&fleet.Route{Ciphers: []string{"aes128-gcm@openssh.com"}, MACs: []string{}}, 1, true},
+		"kex of the fallback":     {&ssh.Settings{Kex: []string{"diffie-hellman-group14-sha256"}}, 1, true},
+		"legacy kex":              {&ssh.Settings{Kex: []string{"diffie-hellman-group14-sha1"}}, 1, true},
+		"ciphers of the fallback": {&ssh.Settings{Ciphers: []string{"aes192-ctr"}}, 1, true},
+		"kex":                     {&ssh.Settings{Kex: []string{"diffie-hellman-group18-sha512"}}, 0, false},
+		"host keys":               {&ssh.Settings{HostKeys: []string{"ssh-rsa"}}, 1, false},
+		"ciphers":                 {&ssh.Settings{Ciphers: []string{"aes256-cbc"}}, 0, false},
+		"MACs":                    {&ssh.Settings{Ciphers: []string{"aes128-ctr"}, MACs: []string{"umac-128@openssh.com"}}, 1, false},
+		"no MACs, none needed":    {&ssh.Settings{Ciphers: []string{"aes128-gcm@openssh.com"}, MACs: []string{}}, 1, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := rigFor(s).withStandard(t)
-			r.route = c.route
+			r.settings = c.settings
 			e := r.run(t, "echo ok")
 			if c.ok {
 				e.ok(t, "ok\n")

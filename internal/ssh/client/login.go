@@ -10,7 +10,6 @@ import (
 	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
-	"shoal/internal/ssh"
 	"shoal/internal/ssh/sshreason"
 	"shoal/internal/ssh/wire"
 )
@@ -44,7 +43,7 @@ type login struct {
 func (l *login) begin() *fleet.Error {
 	h := l.handshake
 	l.ctx, l.cancel = sshreason.LoginContext(h.ctx, h.dialer.opts.Clock, h.deadline, h.late())
-	if l.methods = ssh.Methods(h.attempt.Target); slices.Contains(l.methods, "publickey") {
+	if l.methods = h.attempt.Target.Methods(); slices.Contains(l.methods, "publickey") {
 		signers, err := h.dialer.opts.Identities.Signers(l.ctx, h.attempt.Target)
 		if f := l.overdue(err); f != nil {
 			return f
@@ -158,16 +157,15 @@ func (l *login) tryKey() (sent bool, f *fleet.Error) {
 	return false, nil
 }
 
-// allowed reports whether the target's route permits the signature algorithm.
+// allowed reports whether the target's settings permit the signature algorithm.
 func (l *login) allowed(algorithm string) bool {
-	r := l.handshake.attempt.Target.Route
-	return r == nil || r.UserKeys == nil || slices.Contains(r.UserKeys, algorithm)
+	own := l.handshake.attempt.Target.Settings().UserKeys
+	return own == nil || slices.Contains(own, algorithm)
 }
 
-// sha1 reports whether the target's route names ssh-rsa for user keys.
+// sha1 reports whether the target's settings name ssh-rsa for user keys.
 func (l *login) sha1() bool {
-	r := l.handshake.attempt.Target.Route
-	return r != nil && slices.Contains(r.UserKeys, xssh.KeyAlgoRSA)
+	return slices.Contains(l.handshake.attempt.Target.Settings().UserKeys, xssh.KeyAlgoRSA)
 }
 
 // sign sends a signed request. It returns false for a key that cannot sign, which

@@ -11,8 +11,8 @@ import (
 // MethodsExcluded returns the reason and error for a target with which no allowed
 // authentication method can be tried. taken are the server's methods; "" means that only the
 // password is missing.
-func MethodsExcluded(t fleet.Target, taken string) (fleet.Reason, error) {
-	allowed := strings.Join(ssh.Methods(t), ",")
+func MethodsExcluded(t ssh.Target, taken string) (fleet.Reason, error) {
+	allowed := strings.Join(t.Methods(), ",")
 	if taken == "" {
 		return fleet.ReasonNoIdentity, fmt.Errorf("ssh_config allows only %q here, and there is no password\nhint: --ask-pass asks for one", allowed)
 	}

@@ -124,7 +124,7 @@ func (s *passwordServer) count() int {
 // knowing trusts a key and allows its host a password.
 type knowing struct{ *exact }
 
-func (knowing) AllowPassword(fleet.Target, xssh.PublicKey) error { return nil }
+func (knowing) AllowPassword(ssh.Target, xssh.PublicKey) error { return nil }
 
 func (s *passwordServer) known() ssh.HostKeys {
 	return knowing{&exact{trusted: []xssh.PublicKey{s.hostKey.PublicKey()}}}
@@ -298,9 +298,7 @@ func testMethods(t *testing.T, newDialer Factory) {
 			if c.password != "" {
 				config.Passwords = newPasswords(t, c.password)
 			}
-			target := s.target
-			target.Route = &fleet.Route{Methods: c.methods}
-			r := run(t.Context(), t, newDialer(t, config), target)
+			r := runAt(t.Context(), t, newDialer(t, config), with(s.target, ssh.Settings{Methods: c.methods, Password: true}))
 			if c.reason == fleet.ReasonNone {
 				r.ok(t)
 			} else {
@@ -378,7 +376,7 @@ func testPasswordEndings(t *testing.T, newDialer Factory) {
 						t.Errorf("panic: %v", p)
 					}
 				}()
-				conn, err := d.Dial(ctx, &ssh.Attempt{Target: s.target})
+				conn, err := d.Dial(ctx, &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: s.target}})
 				if err == nil {
 					_ = conn.Close()
 				}
@@ -445,15 +443,13 @@ func testPasswordPolicies(t *testing.T, newDialer Factory) {
 						t.Fatal(err)
 					}
 				}
-				store, err := hostkeys.Open(hostkeys.Options{Files: []string{path}, Policy: c.policy})
-				if err != nil {
-					t.Fatal(err)
-				}
-				config := Config{HostKeys: store, Identities: keys{}, Passwords: newPasswords(t, passphrase), Timeouts: patient()}
+				config := Config{HostKeys: hostkeys.NewVerifier(), Identities: keys{}, Passwords: newPasswords(t, passphrase), Timeouts: patient()}
 				if c.plain {
 					config.HostKeys = &exact{trusted: []xssh.PublicKey{s.hostKey.PublicKey()}}
 				}
-				r := run(t.Context(), t, newDialer(t, config), s.target)
+				r := runAt(t.Context(), t, newDialer(t, config), ssh.Target{Target: s.target, Endpoint: &ssh.Endpoint{Settings: &ssh.Settings{
+					Known: ssh.HostKeySpec{Files: []string{path}, Policy: c.policy}, Password: true,
+				}}})
 				if c.got > 0 {
 					r.ok(t)
 				} else {

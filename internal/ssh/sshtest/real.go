@@ -101,9 +101,8 @@ func testServers(t *testing.T, newDialer Factory) {
 	})
 	t.Run("environment", func(t *testing.T) { // SendEnv and SetEnv
 		s := realOne("openssh", sshdtest.OpenSSH(t, sshdtest.WithConfig("AcceptEnv X_*")))
-		target := s.target(`echo "$X_A,$X_B,$Y"`)
-		target.Route = &fleet.Route{Env: []string{"X_A=sent", "Y=refused", "X_B=b  c=d", "X_A=set"}}
-		r := run(t.Context(), t, s.dialer(t, newDialer, patient()), target)
+		target := withEnv(s.target(`echo "$X_A,$X_B,$Y"`), "X_A=sent", "Y=refused", "X_B=b  c=d", "X_A=set")
+		r := runAt(t.Context(), t, s.dialer(t, newDialer, patient()), target)
 		r.ok(t)
 		if string(r.stdout) != "set,b  c=d,\n" {
 			t.Errorf("stdout %q", r.stdout)

@@ -70,17 +70,17 @@ func TestKeepAlive(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
 	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
 	for _, c := range []struct {
-		route *fleet.Route
-		want  int
+		settings *ssh.Settings
+		want     int
 	}{
 		{nil, 0},
-		{&fleet.Route{KeepAlive: true}, 1},
-		{&fleet.Route{Family: "tcp4"}, 0}, // by net.Dialer
-		{&fleet.Route{Family: "tcp4", KeepAlive: true}, 1},
+		{&ssh.Settings{KeepAlive: true}, 1},
+		{&ssh.Settings{Family: "tcp4"}, 0}, // by net.Dialer
+		{&ssh.Settings{Family: "tcp4", KeepAlive: true}, 1},
 	} {
-		target := fleet.Target{Host: fleet.Host{Name: "127.0.0.1"}, Port: port, Route: c.route}
+		target := fleet.Target{Host: fleet.Host{Name: "127.0.0.1"}, Port: port}
 		d := Dialer{Timeouts: ssh.Timeouts{}.WithDefaults()}
-		conn, err := d.Open(t.Context(), &ssh.Attempt{Target: target})
+		conn, err := d.Open(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: target, Endpoint: &ssh.Endpoint{Settings: c.settings}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +93,7 @@ func TestKeepAlive(t *testing.T) {
 			t.Fatal(e, err)
 		}
 		if got != c.want {
-			t.Errorf("%+v: SO_KEEPALIVE is %d, want %d", c.route, got, c.want)
+			t.Errorf("%+v: SO_KEEPALIVE is %d, want %d", c.settings, got, c.want)
 		}
 		_ = conn.Close()
 	}

@@ -15,8 +15,8 @@ import (
 // config returns the library's configuration with the algorithms for the attempt's target. An
 // empty list is an error: the library would replace it by its own defaults.
 func (d *Dialer) config(a *ssh.Attempt) (*xssh.ClientConfig, *fleet.Error) {
-	route := a.Target.Route
-	offer := algorithms.Fallback(route)
+	own := a.Target.Settings()
+	offer := algorithms.Fallback(own)
 	offer.HostKeys = d.hostKeys(a.Target)
 	for _, l := range []struct {
 		keyword string
@@ -31,7 +31,7 @@ func (d *Dialer) config(a *ssh.Attempt) (*xssh.ClientConfig, *fleet.Error) {
 		}
 	}
 	if len(offer.MACs) == 0 { // the ciphers need none, and the library would offer its own
-		offer.MACs = algorithms.Fallback(nil).MACs
+		offer.MACs = algorithms.Fallback(&ssh.Settings{}).MACs
 	}
 	config := &xssh.ClientConfig{
 		Config:            xssh.Config{KeyExchanges: offer.Kex, Ciphers: offer.Ciphers, MACs: offer.MACs},
@@ -39,30 +39,29 @@ func (d *Dialer) config(a *ssh.Attempt) (*xssh.ClientConfig, *fleet.Error) {
 		HostKeyAlgorithms: offer.HostKeys,
 		ClientVersion:     "SSH-2.0-" + d.opts.Version,
 	}
-	if route != nil {
-		config.RekeyThreshold = route.RekeyBytes // 0 means the library's default
-	}
+	config.RekeyThreshold = own.RekeyBytes // 0 means the library's default
 	return config, nil
 }
 
-// hostKeys returns the policy's algorithms that the target's route allows, in the policy's order
-// unless the route fixes it. A policy that allows RSA keys allows ssh-rsa, their SHA-1
-// signatures, if the route names it.
-func (d *Dialer) hostKeys(t fleet.Target) []string {
+// hostKeys returns the policy's algorithms that the target's settings allow, in the policy's order
+// unless these fix it. A policy that allows RSA keys allows ssh-rsa, their SHA-1
+// signatures, if they name it.
+func (d *Dialer) hostKeys(t ssh.Target) []string {
 	wanted := d.opts.HostKeys.Algorithms(t)
 	if len(wanted) == 0 {
-		wanted = preferred(algorithms.Fallback(nil).HostKeys)
+		wanted = preferred(algorithms.Fallback(&ssh.Settings{}).HostKeys)
 	}
-	if t.Route == nil || t.Route.HostKeys == nil {
+	own := t.Settings()
+	if own.HostKeys == nil {
 		return wanted
 	}
 	if slices.Contains(wanted, xssh.KeyAlgoRSASHA256) || slices.Contains(wanted, xssh.KeyAlgoRSASHA512) {
 		wanted = append(slices.Clone(wanted), xssh.KeyAlgoRSA)
 	}
-	if t.Route.HostKeysFixed {
-		return algorithms.Common(t.Route.HostKeys, wanted)
+	if own.HostKeysFixed {
+		return algorithms.Common(own.HostKeys, wanted)
 	}
-	return algorithms.Common(wanted, t.Route.HostKeys)
+	return algorithms.Common(wanted, own.HostKeys)
 }
 
 // preferred puts Ed25519 first and removes certificates. An RSA key costs an extra round trip
@@ -77,10 +76,10 @@ func preferred(algorithms []string) []string {
 	return append(first, slices.DeleteFunc(slices.Clone(algorithms), isOther)...)
 }
 
-// restrict returns a signer that uses only algorithms that the route allows, or nil. If the
-// route names ssh-rsa, an RSA key also makes SHA-1 signatures.
-func restrict(s xssh.Signer, r *fleet.Route) xssh.Signer {
-	if r == nil || r.UserKeys == nil {
+// restrict returns a signer that uses only algorithms that the settings allow, or nil. If they
+// name ssh-rsa, an RSA key also makes SHA-1 signatures.
+func restrict(s xssh.Signer, own *ssh.Settings) xssh.Signer {
+	if own.UserKeys == nil {
 		return s
 	}
 	kind := s.PublicKey().Type()
@@ -90,13 +89,13 @@ func restrict(s xssh.Signer, r *fleet.Route) xssh.Signer {
 	}
 	able, ok := s.(xssh.MultiAlgorithmSigner)
 	if !ok || plain != xssh.KeyAlgoRSA {
-		if slices.Contains(r.UserKeys, kind) {
+		if slices.Contains(own.UserKeys, kind) {
 			return s
 		}
 		return nil
 	}
 	names := slices.DeleteFunc(append(slices.Clone(able.Algorithms()), xssh.KeyAlgoRSA), func(name string) bool {
-		return !slices.Contains(r.UserKeys, name+suffix)
+		return !slices.Contains(own.UserKeys, name+suffix)
 	})
 	if len(names) == 0 {
 		return nil

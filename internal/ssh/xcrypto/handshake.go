@@ -89,7 +89,7 @@ func (h *handshake) signers() ([]xssh.Signer, error) {
 	}
 	usable := make([]xssh.Signer, 0, len(all))
 	for _, s := range all {
-		if s = restrict(s, h.attempt.Target.Route); s != nil {
+		if s = restrict(s, h.attempt.Target.Settings()); s != nil {
 			usable = append(usable, s)
 		}
 	}
@@ -137,7 +137,7 @@ func (h *handshake) nextMethod(c *xssh.ClientAuthContext) (xssh.AuthMethod, erro
 	}
 	h.answered(slices.Contains(c.PartialSuccessMethods, h.secret.method))
 	tried := slices.Contains(c.TriedMethods, "publickey")
-	allowed := ssh.Methods(h.attempt.Target)
+	allowed := h.attempt.Target.Methods()
 	common := false
 	for _, method := range allowed {
 		if !slices.Contains(c.AllowedMethods, method) {
