@@ -180,6 +180,21 @@ func TestNoticesAreOnce(t *testing.T) {
 	}
 }
 
+// The other client has no time of RekeyLimit, which is said.
+func TestRekeyTimeOfAPlainClient(t *testing.T) {
+	for _, plain := range []bool{true, false} {
+		var told []string
+		p := planner(t, "RekeyLimit 1G 1h\n", func(o *Options) {
+			o.Plain, o.Notice = plain, func(text string) { told = append(told, text) }
+		})
+		p.Target(context.Background(), host("a"))
+		p.Target(context.Background(), host("b"))
+		if said := len(told) == 1 && strings.HasPrefix(told[0], "the time of RekeyLimit ("); said != plain || len(told) > 1 {
+			t.Errorf("plain %t: told %q", plain, told)
+		}
+	}
+}
+
 func TestConnectionSettings(t *testing.T) {
 	p := planner(t, "Host set\n ConnectionAttempts 4\n TCPKeepAlive yes\n ServerAliveInterval 7\n ServerAliveCountMax 9\n RekeyLimit 1M 1h\n"+
 		"Host batch\n BatchMode yes\n CASignatureAlgorithms ssh-ed25519\nHost none\n PubkeyAuthentication no\n BatchMode yes\n"+

@@ -3,6 +3,7 @@ package ssh
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"shoal/fleet"
@@ -199,6 +200,12 @@ func (t Target) Methods() []string {
 		return m
 	}
 	return []string{"publickey", "password", "keyboard-interactive"}
+}
+
+// NoPassword reports whether no method is allowed that sends a password.
+func (t Target) NoPassword() bool {
+	m := t.Methods()
+	return !slices.Contains(m, "password") && !slices.Contains(m, "keyboard-interactive")
 }
 
 // Err returns why the target cannot be tried, or nil.

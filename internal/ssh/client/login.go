@@ -253,8 +253,11 @@ func (l *login) exhausted(methods []string) *fleet.Error {
 		return h.fail(fleet.ReasonAuthFailed, fmt.Errorf("the server takes %q and no public keys", listed))
 	}
 	with, what := "", "the key (--identity)"
-	if l.password != passwordUnused {
+	switch {
+	case l.password != passwordUnused:
 		with, what = " and not with the password", "the password"
+	case h.dialer.opts.Passwords != nil && h.attempt.Target.NoPassword():
+		with = ", and ssh_config allows no password here"
 	}
 	return h.fail(fleet.ReasonAuthFailed, fmt.Errorf(
 		"user %q was not let in with any of our %d keys%s; the server takes %q\nhint: check the login name (-l) and %s",

@@ -265,7 +265,7 @@ func testMethods(t *testing.T, newDialer Factory) {
 		"asked first, not taken":      {[]string{ask, pass}, passphrase, true, true, "password", "", ""},
 		"no password":                 {[]string{pub, ask}, passphrase, false, false, "publickey keyboard-interactive", "", ""},
 		"asked, wrong":                {[]string{ask, pass}, "wrong", false, false, "keyboard-interactive", fleet.ReasonAuthFailed, "not with the password"},
-		"keys only":                   {[]string{pub}, passphrase, false, false, "publickey", fleet.ReasonAuthFailed, "any of our 1 keys"},
+		"keys only":                   {[]string{pub}, passphrase, false, false, "publickey", fleet.ReasonAuthFailed, "any of our 1 keys, and ssh_config allows no password here"},
 		"asked only, not taken":       {[]string{ask}, passphrase, true, true, "", fleet.ReasonAuthFailed, `ssh_config allows only "keyboard-interactive"`},
 		"password only, and no one's": {[]string{pass}, "", true, false, "", fleet.ReasonNoIdentity, "there is no password"},
 	} {

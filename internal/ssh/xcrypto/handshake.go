@@ -175,9 +175,13 @@ func (h *handshake) nextMethod(c *xssh.ClientAuthContext) (xssh.AuthMethod, erro
 		return fail(fleet.ReasonNoIdentity, errors.New(
 			"there is no key to offer\nhint: name one with --identity, or add one to the agent with ssh-add"))
 	case tried:
+		with := ""
+		if h.dialer.opts.Passwords != nil && h.attempt.Target.NoPassword() {
+			with = ", and ssh_config allows no password here"
+		}
 		return fail(fleet.ReasonAuthFailed, fmt.Errorf(
-			"user %q was not let in with any of our %d keys; the server takes %q\nhint: check the login name (-l) and the key (--identity)",
-			h.attempt.Target.User, h.offered, methods(c.AllowedMethods)))
+			"user %q was not let in with any of our %d keys%s; the server takes %q\nhint: check the login name (-l) and the key (--identity)",
+			h.attempt.Target.User, h.offered, with, methods(c.AllowedMethods)))
 	}
 	return fail(fleet.ReasonAuthFailed, fmt.Errorf("the server takes %q and no public keys", methods(c.AllowedMethods)))
 }
