@@ -31,10 +31,10 @@ type Reply struct {
 
 // Query sends a query to planned targets, as Run would run a command on them, and
 // yields the answers as they arrive, one per target. Each target's Index must be
-// unique. Queries must be idempotent: they may be sent twice. limit bounds the wait for
-// each answer; 0 means Timeouts.Command, or else 1 min. Of Options.Engine only Fanout,
-// Dials, Starts, Rate and Notice are used.
-func (p *Plan) Query(ctx context.Context, targets iter.Seq[ssh.Target], limit time.Duration, question QueryFunc) iter.Seq2[Reply, error] {
+// unique. Queries must be idempotent: they may be sent twice. Of control only Fanout,
+// Dials, Starts, Rate, MaxHeld, Notice and CommandTimeout are used; the last bounds the
+// wait for each answer, 0 means Timeouts.Command, or else 1 min.
+func (p *Plan) Query(ctx context.Context, targets iter.Seq[ssh.Target], control engine.Options, question QueryFunc) iter.Seq2[Reply, error] {
 	return func(yield func(Reply, error) bool) {
 		dialer, err := p.Open(ctx)
 		if err != nil {
@@ -42,10 +42,10 @@ func (p *Plan) Query(ctx context.Context, targets iter.Seq[ssh.Target], limit ti
 			return
 		}
 		a := asking{question: question, nonces: make(map[int]string)}
-		e := p.opts.Engine
 		for res, err := range engine.Run(ctx, engine.Options{
-			Dialer: dialer, Clock: e.Clock, Fanout: e.Fanout, Dials: e.Dials, Starts: e.Starts, Rate: e.Rate, Notice: e.Notice,
-			CommandTimeout: cmp.Or(limit, p.opts.Timeouts.Command, time.Minute), Idempotent: true, MaxOutput: maxAnswer, MaxHeld: e.MaxHeld,
+			Dialer: dialer, Clock: p.Clock(), Fanout: control.Fanout, Dials: control.Dials, Starts: control.Starts,
+			Rate: control.Rate, MaxHeld: control.MaxHeld, Notice: control.Notice,
+			CommandTimeout: cmp.Or(control.CommandTimeout, p.opts.Timeouts.Command, time.Minute), Idempotent: true, MaxOutput: maxAnswer,
 		}, a.lines(targets)) {
 			if err != nil {
 				yield(Reply{}, err)

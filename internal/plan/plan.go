@@ -99,6 +99,7 @@ type Planner struct {
 	standard algorithms.Lists // of hosts for which ssh_config names none
 
 	mu        sync.Mutex
+	last      *ssh.Settings // of the target before
 	settings  table[string, ssh.Settings]
 	endpoints table[endpointKey, ssh.Endpoint]
 	jumps     table[jumpKey, ssh.Target]

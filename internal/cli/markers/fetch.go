@@ -103,7 +103,7 @@ func (c *collecting) all(ctx context.Context, wait bool, stop *signals.Stopper) 
 func (c *collecting) fetch(ctx context.Context) error {
 	for asked := c.pending; len(asked) > 0; {
 		var again []*fetched
-		for answer, err := range c.plan.Query(ctx, targetsOf(asked), 0, func(t fleet.Target, nonce string) (string, error) {
+		for answer, err := range c.plan.Query(ctx, targetsOf(asked), c.opts.Engine, func(t fleet.Target, nonce string) (string, error) {
 			p := asked[t.Index]
 			return c.marker(p.inquiry, p.session()).Collect(nonce, p.next, collectChunk)
 		}) {
@@ -312,7 +312,7 @@ func (c *collecting) forget(ctx context.Context, stderr io.Writer) error {
 	if len(whole) == 0 {
 		return nil
 	}
-	for _, err := range c.plan.Query(ctx, targetsOf(whole), 0, func(t fleet.Target, nonce string) (string, error) {
+	for _, err := range c.plan.Query(ctx, targetsOf(whole), c.opts.Engine, func(t fleet.Target, nonce string) (string, error) {
 		p := whole[t.Index]
 		return c.marker(p.inquiry, p.session()).Forget(nonce)
 	}) {

@@ -76,7 +76,7 @@ func (a *remoteQuery) resolve(ctx context.Context, out io.Writer) (left int, err
 		missing[i] = len(a.asked[i].sessions)
 		answers[i] = make([]shoal.Reply, missing[i])
 	}
-	for answer, err := range a.plan.Query(ctx, all, 0, func(t fleet.Target, nonce string) (string, error) {
+	for answer, err := range a.plan.Query(ctx, all, a.opts.Engine, func(t fleet.Target, nonce string) (string, error) {
 		q, session := ofTarget(t.Index)
 		m := a.marker(&a.asked[q], a.asked[q].sessions[session])
 		if session == 0 && a.asked[q].entry.Outcome == fleet.OutcomeDetached {

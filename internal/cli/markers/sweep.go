@@ -64,7 +64,7 @@ func sweep(ctx context.Context, f *markerFlags, age time.Duration, dir string, s
 	}
 	defer plan.Close()
 	failed := 0
-	for a, err := range plan.Query(ctx, plan.Targets(), 0, func(_ fleet.Target, nonce string) (string, error) { return remote.Sweep(nonce, dir, age) }) {
+	for a, err := range plan.Query(ctx, plan.Targets(), opts.Engine, func(_ fleet.Target, nonce string) (string, error) { return remote.Sweep(nonce, dir, age) }) {
 		if err != nil {
 			return err
 		}

@@ -79,7 +79,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	results := x.Plan.Run(ctx, opts.Engine, opts.Remote)
 	tell := func(io.Writer) {}
 	if x.Remote.killOnCancel {
-		k := newKiller(x.Plan, opts.Remote)
+		k := newKiller(x.Plan, opts.Engine, opts.Remote)
 		killing, cancel := stop.UnlessHurried(patient)
 		defer cancel()
 		results = k.results(killing, results)

@@ -11,6 +11,7 @@ import (
 	"shoal/fleet"
 	"shoal/hosts/expr"
 	"shoal/internal/cli/console"
+	"shoal/internal/engine"
 	"shoal/internal/remote"
 	"shoal/internal/remote/wrap"
 	"shoal/internal/ssh"
@@ -21,6 +22,7 @@ import (
 // run continues.
 type killer struct {
 	plan    *shoal.Plan // of the run
+	control engine.Options
 	marker  wrap.Options
 	waiting map[int]fleet.Result // by index: results whose commands are being killed
 	// doomed carries targets to ask: sent and closed by results, unbuffered.
@@ -31,9 +33,10 @@ type killer struct {
 	failed   error // the error of Query as a whole; owned by ask until answers is closed
 }
 
-func newKiller(plan *shoal.Plan, marker wrap.Options) *killer {
+func newKiller(plan *shoal.Plan, control engine.Options, marker wrap.Options) *killer {
+	control.CommandTimeout = killGrace + 20*time.Second
 	return &killer{
-		plan: plan, marker: marker, waiting: make(map[int]fleet.Result),
+		plan: plan, control: control, marker: marker, waiting: make(map[int]fleet.Result),
 		doomed: make(chan fleet.Target), answers: make(chan shoal.Reply),
 	}
 }
@@ -111,7 +114,7 @@ func (k *killer) ask(ctx context.Context) {
 			}
 		}
 	}
-	for a, err := range k.plan.Query(ctx, targets, killGrace+20*time.Second, func(t fleet.Target, nonce string) (string, error) {
+	for a, err := range k.plan.Query(ctx, targets, k.control, func(t fleet.Target, nonce string) (string, error) {
 		return k.marker.Marker(t).Kill(nonce, killGrace)
 	}) {
 		if err != nil {
