@@ -29,7 +29,7 @@ func (o Options) connect(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint])
 	if o.Engine.Dialer != nil {
 		return &connections{o.Engine.Dialer, func() {}}, nil
 	}
-	keyring, err := auth.NewKeyring(auth.KeyringOptions{Passphrase: o.Passphrase})
+	keyring, err := auth.NewKeyring(auth.KeyringOptions{Passphrase: o.Passphrase, MaxKeys: o.MaxKeys})
 	if err != nil {
 		return nil, fmt.Errorf("loading identities: %w", err)
 	}

@@ -46,6 +46,9 @@ type Options struct {
 	// Identities are private key files, offered before those of ssh_config. nil means
 	// only those of ssh_config, by default the usual files in ~/.ssh.
 	Identities []string
+	// MaxKeys bounds the keys offered to a host, including certificates. 0 means
+	// auth.DefaultMaxKeys.
+	MaxKeys int
 	// Agent is the socket of the SSH agent. "" means that of ssh_config, by default
 	// $SSH_AUTH_SOCK; NoAgent means no agent.
 	Agent string
@@ -142,6 +145,9 @@ func (o Options) Validate() error {
 	}
 	if o.Client > ClientStandard {
 		return fmt.Errorf("unknown client %d", o.Client)
+	}
+	if o.MaxKeys < 0 {
+		return fmt.Errorf("%d keys to offer; 0 means the default", o.MaxKeys)
 	}
 	if o.ExecTimeout < 0 {
 		return fmt.Errorf("a time limit of %v for Match exec is negative; 0 means the default", o.ExecTimeout)

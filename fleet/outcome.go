@@ -52,10 +52,11 @@ const (
 	FlagOutputIncomplete                   // output may be missing: no orderly close
 	FlagFallback                           // connected by golang.org/x/crypto/ssh
 	FlagExitConflict                       // a later message contradicts the exit status
+	FlagLegacy                             // used an algorithm that is offered only if configured
 	flagsEnd
 )
 
-var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback", "exit_conflict"}
+var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback", "exit_conflict", "legacy_algorithms"}
 
 // Has reports whether all flags of f are set.
 func (fs Flags) Has(f Flags) bool { return fs&f == f }

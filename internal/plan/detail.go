@@ -9,24 +9,31 @@ import (
 	"shoal/hosts"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/config"
-	"shoal/internal/ssh/wire"
 )
 
 // settingsOf returns what ssh_config and the options say about connections.
-func (p *Planner) settingsOf(r *config.Resolved, e hosts.Entry) *ssh.Settings {
+func (p *Planner) settingsOf(r *config.Resolved, e hosts.Entry, methods []string) *ssh.Settings {
+	if p.opts.Plain && r.RekeyInterval > 0 {
+		p.tellOnce("rekeylimit", fmt.Sprintf("the time of RekeyLimit (%v) has no effect with this client", r.Why("rekeylimit")))
+	}
 	s := &ssh.Settings{
 		Family:        family(r.AddressFamily),
 		Bind:          r.BindAddress,
 		BindInterface: r.BindInterface,
 		Connect:       r.ConnectTimeout,
+		Attempts:      r.ConnectionAttempts,
+		KeepAlive:     r.TCPKeepAlive && r.Why("tcpkeepalive") != (config.Source{}),
 		Alive:         r.ServerAliveInterval,
-		Kex:           changed(r.KexAlgorithms, wire.KexAlgorithms()),
-		Ciphers:       changed(r.Ciphers, wire.Ciphers()),
-		MACs:          changed(r.MACs, wire.MACs()),
-		HostKeys:      changed(r.HostKeyAlgorithms, wire.AllHostKeyAlgorithms()),
+		AliveMax:      aliveMax(r),
+		Kex:           changed(r.KexAlgorithms, p.standard.Kex),
+		Ciphers:       changed(r.Ciphers, p.standard.Ciphers),
+		MACs:          changed(r.MACs, p.standard.MACs),
+		HostKeys:      changed(r.HostKeyAlgorithms, p.standard.HostKeys),
 		HostKeysFixed: r.HostKeyAlgorithmsSet,
+		Methods:       methods,
 		RekeyBytes:    uint64(max(r.RekeyBytes, 0)),
-		Env:           r.SetEnv,
+		RekeyAfter:    r.RekeyInterval,
+		Env:           r.Env(),
 		Keys:          p.keys(r, e),
 		Known:         p.known(r),
 		Password:      r.PasswordAuthentication || r.KbdInteractiveAuthentication,
@@ -35,6 +42,14 @@ func (p *Planner) settingsOf(r *config.Resolved, e hosts.Entry) *ssh.Settings {
 		s.UserKeys = r.PubkeyAcceptedAlgorithms
 	}
 	return p.shareSettings(s)
+}
+
+// aliveMax returns ServerAliveCountMax as ssh.Settings has it.
+func aliveMax(r *config.Resolved) int {
+	if r.ServerAliveCountMax == 0 {
+		return -1
+	}
+	return r.ServerAliveCountMax
 }
 
 func family(s string) string {
@@ -55,9 +70,8 @@ func changed(list, standard []string) []string {
 	return append([]string{}, list...) // not nil, even if it is empty
 }
 
-// unusable returns an error that names the list that the client does not support or that
-// has no usable algorithm.
-func (p *Planner) unusable(s *ssh.Settings) error {
+// unusable returns an error that names the list that has no usable algorithm.
+func unusable(s *ssh.Settings) error {
 	for _, l := range []struct {
 		keyword string
 		names   []string
@@ -66,12 +80,8 @@ func (p *Planner) unusable(s *ssh.Settings) error {
 		{"Ciphers", s.Ciphers},
 		{"MACs", s.MACs},
 		{"HostKeyAlgorithms", s.HostKeys},
-		{"PubkeyAcceptedAlgorithms", s.UserKeys},
 	} {
-		switch {
-		case l.names != nil && p.opts.Plain:
-			return fmt.Errorf("%s of ssh_config is not honoured by this client\nhint: use --client best", l.keyword)
-		case l.names != nil && len(l.names) == 0 && l.keyword != "PubkeyAcceptedAlgorithms": // a password may do
+		if l.names != nil && len(l.names) == 0 {
 			return fmt.Errorf("%s of ssh_config names none that shoal has\nhint: add one, or leave the keyword out", l.keyword)
 		}
 	}
@@ -83,6 +93,9 @@ func (p *Planner) known(r *config.Resolved) ssh.HostKeySpec {
 	k := ssh.HostKeySpec{
 		Files: p.opts.KnownHosts, Revoked: r.RevokedHostKeys, Policy: p.policy(r),
 		RSABits: r.RequiredRSASize, HashNames: r.HashKnownHosts,
+	}
+	if r.Why("casignaturealgorithms") != (config.Source{}) {
+		k.CASignatures = r.CASignatureAlgorithms
 	}
 	if k.Files == nil {
 		k.Files = slices.Concat(r.UserKnownHostsFiles, r.GlobalKnownHostsFiles)
@@ -101,6 +114,8 @@ func (p *Planner) keys(r *config.Resolved, e hosts.Entry) ssh.KeySpec {
 		Certificates: r.CertificateFiles,
 		AgentSocket:  r.IdentityAgent,
 		Only:         r.IdentitiesOnly,
+		NoPassphrase: r.BatchMode,
+		SHA1:         userKeysSHA1(r),
 	}
 	if e.IdentityFile != "" {
 		w.Files = append(w.Files, p.expand(e.IdentityFile))
@@ -117,6 +132,11 @@ func (p *Planner) keys(r *config.Resolved, e hosts.Entry) ssh.KeySpec {
 		w.AgentSocket = p.opts.Agent
 	}
 	return w
+}
+
+// userKeysSHA1 reports whether ssh_config names ssh-rsa for user keys.
+func userKeysSHA1(r *config.Resolved) bool {
+	return r.Why("pubkeyacceptedalgorithms") != (config.Source{}) && slices.Contains(r.PubkeyAcceptedAlgorithms, "ssh-rsa")
 }
 
 func (p *Planner) expand(path string) string {
@@ -144,10 +164,13 @@ func (p *Planner) policy(r *config.Resolved) ssh.HostKeyPolicy {
 }
 
 // tell passes each notice on once.
-func (p *Planner) tell(text string) {
+func (p *Planner) tell(text string) { p.tellOnce(text, text) }
+
+// tellOnce passes the first notice about a subject on.
+func (p *Planner) tellOnce(subject, text string) {
 	p.mu.Lock()
-	known := p.told[text]
-	p.told[text] = true
+	known := p.told[subject]
+	p.told[subject] = true
 	p.mu.Unlock()
 	if !known && p.opts.Notice != nil {
 		p.opts.Notice(text)

@@ -17,14 +17,15 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"shoal/fleet"
 	"shoal/hosts"
 	"shoal/internal/ssh"
+	"shoal/internal/ssh/algorithms"
 	"shoal/internal/ssh/config"
-	"shoal/internal/ssh/wire"
 )
 
 // Options configure a Planner. They must not be changed after New.
@@ -48,8 +49,7 @@ type Options struct {
 	KnownHosts []string
 	// Policy takes precedence over ssh_config unless it is ssh.HostKeysStrict.
 	Policy ssh.HostKeyPolicy
-	// Plain is set if the client's algorithms cannot be configured; a host for which
-	// ssh_config sets some is then not tried.
+	// Plain is set if the client is package xcrypto, which knows no time of RekeyLimit.
 	Plain bool
 	// Home replaces ~ in the inventory's paths.
 	Home string
@@ -77,24 +77,26 @@ func Load(c Config) (*config.Config, error) {
 	if home, err := os.UserHomeDir(); err == nil {
 		local.Home = home // $HOME, as everywhere in shoal
 	}
+	standard, legacy := algorithms.Default(), algorithms.Legacy()
 	return config.Load(config.LoadOptions{
 		File: c.File, Set: c.Set, Local: local, ExecTimeout: c.ExecTimeout, Waiting: c.Waiting,
 		Algorithms: config.Algorithms{
-			Kex:     both(wire.KexAlgorithms()),
-			Ciphers: both(wire.Ciphers()),
-			MACs:    both(wire.MACs()),
-			HostKey: both(wire.AllHostKeyAlgorithms()),
+			Kex:     list(standard.Kex, legacy.Kex),
+			Ciphers: list(standard.Ciphers, legacy.Ciphers),
+			MACs:    list(standard.MACs, legacy.MACs),
+			HostKey: list(standard.HostKeys, legacy.HostKeys),
 		},
 	})
 }
 
-func both(names []string) config.AlgorithmList {
-	return config.AlgorithmList{Default: names, Supported: names}
+func list(standard, legacy []string) config.AlgorithmList {
+	return config.AlgorithmList{Default: standard, Supported: slices.Concat(standard, legacy)}
 }
 
 // A Planner resolves targets. It is safe for concurrent use.
 type Planner struct {
-	opts Options
+	opts     Options
+	standard algorithms.Lists // of hosts for which ssh_config names none
 
 	mu        sync.Mutex
 	last      *ssh.Settings // of the target before
@@ -113,7 +115,7 @@ func New(o Options) (*Planner, error) {
 		return nil, fmt.Errorf("reading the jump hosts: %w", err)
 	}
 	return &Planner{
-		opts: o, settings: make(table[string, ssh.Settings]), endpoints: make(table[endpointKey, ssh.Endpoint]),
+		opts: o, standard: algorithms.Default(), settings: make(table[string, ssh.Settings]), endpoints: make(table[endpointKey, ssh.Endpoint]),
 		jumps: make(table[jumpKey, ssh.Target]), told: make(map[string]bool),
 	}, nil
 }
@@ -158,6 +160,9 @@ func (p *Planner) Explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 		hop := p.endpoint(r, r.Host, hosts.Entry{}, jump).Target(fleet.Target{Host: fleet.Host{Name: r.Host}})
 		jump = p.shareJump(hop)
 	}
+	for _, n := range hops[last].Notices() {
+		p.tellOnce(n.Keyword, n.Text)
+	}
 	planned := p.endpoint(hops[last], t.Host.Name, e, jump)
 	if earlier != nil {
 		planned = p.keep(ctx, planned, earlier)
@@ -167,7 +172,8 @@ func (p *Planner) Explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 
 // endpoint returns the endpoint for the settings in r. name is the host's name for people.
 func (p *Planner) endpoint(r *config.Resolved, name string, e hosts.Entry, jump *ssh.Target) *ssh.Endpoint {
-	made := &ssh.Endpoint{User: r.User, Port: r.Port, Jump: jump, Settings: p.settingsOf(r, e)}
+	methods, noMethod := r.AuthMethods()
+	made := &ssh.Endpoint{User: r.User, Port: r.Port, Jump: jump, Settings: p.settingsOf(r, e, methods)}
 	made.Route = fleet.Route{HostKeyAlias: r.HostKeyAlias, Listed: e.Address, KeyFile: e.IdentityFile, Options: e.SSHOptions}
 	if r.HostName != name {
 		made.Address = r.HostName
@@ -177,9 +183,7 @@ func (p *Planner) endpoint(r *config.Resolved, name string, e hosts.Entry, jump 
 	} else {
 		made.ProxyCommand, made.Err = r.ProxyArgv()
 	}
-	if made.Err == nil {
-		made.Err = p.unusable(made.Settings)
-	}
+	made.Err = cmp.Or(made.Err, noMethod, unusable(made.Settings))
 	return p.shareEndpoint(made)
 }
 

@@ -7,14 +7,18 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"shoal/fleet"
 	"shoal/hosts"
 	"shoal/internal/ssh"
+	"shoal/internal/ssh/algorithms"
 )
 
 // planner returns a Planner for an ssh_config.
@@ -138,7 +142,8 @@ func TestPolicy(t *testing.T) {
 }
 
 func TestRoutes(t *testing.T) {
-	p := planner(t, "Host far\n ProxyJump a,me@b:2200\nHost pipe\n ProxyCommand nc %h %p\nHost bad\n KnownHostsCommand /bin/true\nHost shell\n ProxyCommand nc %h %p 2>/dev/null\n", nil)
+	t.Setenv("SHELL", "/bin/zsh")
+	p := planner(t, "Host far\n ProxyJump a,me@b:2200\nHost pipe\n ProxyCommand nc %h %p\nHost bad\n KnownHostsCommand /bin/true\n", nil)
 	far := p.Target(context.Background(), host("far"))
 	var hops []string
 	for via := far.Route.Via; via != nil; via = via.Route.Via {
@@ -148,13 +153,74 @@ func TestRoutes(t *testing.T) {
 		t.Errorf("jump hosts from the last to the first: %v", hops)
 	}
 	pipe := p.Target(context.Background(), host("pipe"))
-	if diff := cmp.Diff([]string{"nc", "pipe", "22"}, pipe.Route.ProxyCommand); diff != "" {
+	if diff := cmp.Diff([]string{"/bin/zsh", "-c", "exec nc pipe 22"}, pipe.Route.ProxyCommand); diff != "" {
 		t.Errorf("proxy command (-want +got):\n%s", diff)
 	}
-	for name, part := range map[string]string{"bad": "knownhostscommand", "shell": "shell"} {
+	for name, part := range map[string]string{"bad": "knownhostscommand"} {
 		got := p.Target(context.Background(), host(name))
 		if got.Err() == nil || !strings.Contains(strings.ToLower(got.Err().Error()), part) || got.Port != 22 || got.Route != nil {
 			t.Errorf("%s: %v, port %d, route %+v", name, got.Err(), got.Port, got.Route)
+		}
+	}
+}
+
+// What ssh_config asks for in vain is said once for all hosts, and refuses none.
+func TestNoticesAreOnce(t *testing.T) {
+	var told []string
+	p := planner(t, "Host *\n ForwardAgent yes\n CheckHostIP yes\n", func(o *Options) {
+		o.Notice = func(text string) { told = append(told, text) }
+	})
+	for _, name := range []string{"a", "b", "c"} {
+		if got := p.Target(context.Background(), host(name)); got.Err() != nil {
+			t.Error(got.Err())
+		}
+	}
+	if len(told) != 2 || !strings.HasPrefix(told[0], "CheckHostIP yes (") || !strings.HasPrefix(told[1], "ForwardAgent yes (") {
+		t.Errorf("told %q, want one line for each keyword", told)
+	}
+}
+
+// The other client has no time of RekeyLimit, which is said.
+func TestRekeyTimeOfAPlainClient(t *testing.T) {
+	for _, plain := range []bool{true, false} {
+		var told []string
+		p := planner(t, "RekeyLimit 1G 1h\n", func(o *Options) {
+			o.Plain, o.Notice = plain, func(text string) { told = append(told, text) }
+		})
+		p.Target(context.Background(), host("a"))
+		p.Target(context.Background(), host("b"))
+		if said := len(told) == 1 && strings.HasPrefix(told[0], "the time of RekeyLimit ("); said != plain || len(told) > 1 {
+			t.Errorf("plain %t: told %q", plain, told)
+		}
+	}
+}
+
+func TestConnectionSettings(t *testing.T) {
+	p := planner(t, "Host set\n ConnectionAttempts 4\n TCPKeepAlive yes\n ServerAliveInterval 7\n ServerAliveCountMax 9\n RekeyLimit 1M 1h\n"+
+		"Host batch\n BatchMode yes\n CASignatureAlgorithms ssh-ed25519\nHost none\n PubkeyAuthentication no\n BatchMode yes\n"+
+		"Host no\n TCPKeepAlive no\n ServerAliveCountMax 0\n", nil)
+	for name, want := range map[string]ssh.Settings{
+		"set": {
+			Attempts: 4, KeepAlive: true, Alive: 7 * time.Second, AliveMax: 9, RekeyBytes: 1 << 20, RekeyAfter: time.Hour,
+		},
+		"no":    {Attempts: 1, AliveMax: -1},
+		"rest":  {Attempts: 1, AliveMax: 3},
+		"batch": {Attempts: 1, AliveMax: 3, Methods: []string{"publickey"}},
+	} {
+		got := *p.Target(context.Background(), host(name)).Settings()
+		got.Env, got.Keys, got.Known, got.Password = nil, ssh.KeySpec{}, ssh.HostKeySpec{}, false
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	if err := p.Target(context.Background(), host("none")).Err(); err == nil || !strings.Contains(err.Error(), "no authentication method is left") {
+		t.Errorf("without any method: %v", err)
+	}
+	for name, batch := range map[string]bool{"batch": true, "rest": false} {
+		own := p.Target(context.Background(), host(name)).Settings()
+		want, o := own.Keys, own.Known
+		if want.NoPassphrase != batch || (o.CASignatures != nil) != batch {
+			t.Errorf("%s: wants %+v, trusts by %q", name, want, o.CASignatures)
 		}
 	}
 }
@@ -289,18 +355,39 @@ func BenchmarkTarget(b *testing.B) {
 
 // A client whose algorithms cannot be configured does not ignore those that ssh_config
 // sets.
-func TestAlgorithmsOfAPlainClient(t *testing.T) {
-	for _, line := range []string{
-		"KexAlgorithms curve25519-sha256", "Ciphers aes256-ctr", "MACs hmac-sha2-512", "HostKeyAlgorithms ssh-ed25519",
-		"PubkeyAcceptedAlgorithms ssh-ed25519",
+// Lists that ssh_config sets reach both clients: they hold what either has, and what is weak
+// only if it is named.
+func TestAlgorithms(t *testing.T) {
+	all := func(names ...[]string) []string { return slices.Concat(names...) }
+	standard := algorithms.Default()
+	for line, want := range map[string]ssh.Settings{
+		"":                    {},
+		"Ciphers aes256-ctr":  {Ciphers: []string{"aes256-ctr"}},
+		"Ciphers +aes128-cbc": {Ciphers: all(standard.Ciphers, []string{"aes128-cbc"})},
+		"MACs hmac-sha2-512":  {MACs: []string{"hmac-sha2-512"}},
+		"MACs +hmac-sha1":     {MACs: all(standard.MACs, []string{"hmac-sha1"})},
+		"KexAlgorithms curve25519-sha256,sntrup761x25519-sha512,diffie-hellman-group14-sha256": {
+			Kex: []string{"curve25519-sha256", "diffie-hellman-group14-sha256"},
+		},
+		"KexAlgorithms +diffie-hellman-group1-sha1": {Kex: all(standard.Kex, []string{"diffie-hellman-group1-sha1"})},
+		"HostKeyAlgorithms ssh-ed25519":             {HostKeys: []string{"ssh-ed25519"}, HostKeysFixed: true},
+		"HostKeyAlgorithms +ssh-rsa":                {HostKeys: all(standard.HostKeys, []string{"ssh-rsa"})},
+		"HostKeyAlgorithms ^ssh-rsa":                {HostKeys: all([]string{"ssh-rsa"}, standard.HostKeys), HostKeysFixed: true},
+		"PubkeyAcceptedAlgorithms ssh-ed25519":      {UserKeys: []string{"ssh-ed25519"}},
 	} {
 		for _, plain := range []bool{true, false} {
 			p := planner(t, "Host web\n "+line+"\n", func(o *Options) { o.Plain = plain })
-			err := p.Target(t.Context(), host("web")).Err()
-			keyword, _, _ := strings.Cut(line, " ")
-			if refused := err != nil && strings.Contains(err.Error(), keyword+" of ssh_config is not honoured"); refused != plain {
-				t.Errorf("%s, plain %t: %v", line, plain, err)
+			got := p.Target(t.Context(), host("web")).Settings()
+			want.Attempts, want.AliveMax, want.Env = got.Attempts, got.AliveMax, got.Env
+			want.Keys, want.Known, want.Password = got.Keys, got.Known, got.Password
+			if diff := cmp.Diff(want, *got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%s, plain %t (-want +got):\n%s", line, plain, diff)
 			}
+		}
+	}
+	for _, list := range [][]string{standard.Kex, standard.Ciphers, standard.MACs, standard.HostKeys} {
+		if i := slices.IndexFunc(list, algorithms.IsLegacy); i >= 0 {
+			t.Errorf("%s is offered by default", list[i])
 		}
 	}
 }

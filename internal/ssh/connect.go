@@ -253,6 +253,8 @@ type Timeouts struct {
 	// after which a keepalive is sent; after MaxSilent keepalives without an answer
 	// the server counts as vanished. 0 means 15 s; negative disables keepalives.
 	Alive time.Duration
+	// AliveMax replaces MaxSilent; 0 means MaxSilent, negative means none.
+	AliveMax int
 }
 
 // ErrConnectTimeout is in the chain of a failure caused by Timeouts.Connect or
@@ -265,6 +267,14 @@ const TermGrace = time.Second
 
 // MaxSilent is the number of keepalives that a server may leave unanswered.
 const MaxSilent = 3
+
+// Silent returns the number of keepalives that a server may leave unanswered.
+func (t Timeouts) Silent() int {
+	if t.AliveMax == 0 {
+		return MaxSilent
+	}
+	return max(t.AliveMax, 0)
+}
 
 // Validate returns an error for negative durations.
 func (t Timeouts) Validate() error {
@@ -288,6 +298,9 @@ func (t Timeouts) For(a *Attempt) Timeouts {
 	}
 	if own.Alive > 0 {
 		t.Alive = own.Alive
+	}
+	if own.AliveMax != 0 {
+		t.AliveMax = own.AliveMax
 	}
 	return t
 }

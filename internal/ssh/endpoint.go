@@ -3,6 +3,7 @@ package ssh
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"shoal/fleet"
@@ -46,20 +47,32 @@ type Settings struct {
 	// Connect limits the time from the name look-up to the end of authentication, if
 	// the run's own timeouts do not; 0 means no such limit.
 	Connect time.Duration
+	// Attempts is how often a connection that fails is tried, one second apart and
+	// within the time for one dial; 0 and 1 mean once.
+	Attempts int
+	// KeepAlive enables TCP's own keepalives (SO_KEEPALIVE).
+	KeepAlive bool
+
 	// Alive is the time without a message from the server after which a keepalive is
-	// sent; 0 means the run's.
-	Alive time.Duration
+	// sent; 0 means the run's. AliveMax is how many may go unanswered; 0 means the
+	// run's, negative means none.
+	Alive    time.Duration
+	AliveMax int
 
 	// Kex, HostKeys, Ciphers and MACs are the algorithms to offer, best first. nil
 	// means all that are supported. HostKeysFixed means that the host's known keys do
 	// not change the order.
 	Kex, HostKeys, Ciphers, MACs []string
 	HostKeysFixed                bool
+	// Methods are the allowed authentication methods of publickey, password and
+	// keyboard-interactive, in the order of trying. nil means all three.
+	Methods []string
 	// UserKeys are the allowed signature algorithms of user keys; nil means all.
 	UserKeys []string
-	// RekeyBytes is the number of bytes in one direction after which keys are
-	// exchanged again; 0 means the default.
+	// RekeyBytes is the number of bytes in one direction, and RekeyAfter the time,
+	// after which keys are exchanged again; 0 means the default, which has no time.
 	RekeyBytes uint64
+	RekeyAfter time.Duration
 	// Env are environment variables, NAME=value, to set for the command. Servers
 	// refuse most of them.
 	Env []string
@@ -77,7 +90,8 @@ type Settings struct {
 type KeySpec struct {
 	// Files are private keys in OpenSSH's format, PEM or PKCS #8, in the order of offering
 	// (IdentityFile in ssh_config(5)). If the agent has the private key, a file may also be a
-	// public key, or a private key whose public key is readable without the passphrase. A
+	// public key, or a private key whose public key is readable without the passphrase; or the
+	// file is missing and the one with ".pub" added is the public key. A
 	// certificate beside it (name-cert.pub) is offered before the key.
 	Files []string
 	// Certificates are certificate files (CertificateFile). Each is offered before its key,
@@ -91,6 +105,11 @@ type KeySpec struct {
 	AgentSocket string
 	// Only restricts the agent's keys to those that a file names (IdentitiesOnly).
 	Only bool
+	// NoPassphrase leaves out files that need a passphrase (BatchMode).
+	NoPassphrase bool
+	// SHA1 lets RSA keys sign as ssh-rsa, for a Dialer that asks for it; without it they make no
+	// SHA-1 signature (PubkeyAcceptedAlgorithms with ssh-rsa).
+	SHA1 bool
 }
 
 // A HostKeySpec specifies how host keys are checked. The zero value refuses every host.
@@ -103,6 +122,9 @@ type HostKeySpec struct {
 	Policy HostKeyPolicy
 	// RSABits is the minimum length of RSA keys, in bits (RequiredRSASize).
 	RSABits int
+	// CASignatures are the algorithms with which authorities may have signed a
+	// certificate (CASignatureAlgorithms); nil means all that are safe.
+	CASignatures []string
 	// HashNames makes AcceptNew write names hashed (HashKnownHosts).
 	HashNames bool
 }
@@ -170,6 +192,20 @@ func (t Target) Settings() *Settings {
 		return &defaults
 	}
 	return t.Endpoint.Settings
+}
+
+// Methods returns the authentication methods to try, in their order.
+func (t Target) Methods() []string {
+	if m := t.Settings().Methods; m != nil {
+		return m
+	}
+	return []string{"publickey", "password", "keyboard-interactive"}
+}
+
+// NoPassword reports whether no method is allowed that sends a password.
+func (t Target) NoPassword() bool {
+	m := t.Methods()
+	return !slices.Contains(m, "password") && !slices.Contains(m, "keyboard-interactive")
 }
 
 // Err returns why the target cannot be tried, or nil.

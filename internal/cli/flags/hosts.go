@@ -41,6 +41,7 @@ type HostFlags struct {
 	user           string
 	port           uint16
 	Identities     []string
+	maxKeys        int
 	noAgent        bool
 	HostKey        Choice
 	knownHosts     []string
@@ -84,6 +85,7 @@ func (f *HostFlags) Connection() FlagGroup {
 	g.StringVarP(&f.user, "user", "l", "", "log in as `USER` where a host names none (default: the local user)")
 	g.Uint16VarP(&f.port, "port", "p", 0, "connect to `PORT` where a host names none (default 22)")
 	g.StringArrayVar(&f.Identities, "identity", nil, "offer the private key in `FILE` (default: those of ~/.ssh)")
+	g.IntVar(&f.maxKeys, "max-keys", auth.DefaultMaxKeys, "offer a host at most `N` keys: sshd closes the connection at the sixth that it refuses")
 	g.BoolVar(&f.noAgent, "no-agent", false, "do not use the SSH agent")
 	g.BoolVar(&f.AskPass, "ask-pass", false, "ask for a password once; it goes to hosts with a known key that take none of ours")
 	g.StringVar(&f.passwordFile, "password-file", "", "read that password from `FILE`")
@@ -119,12 +121,16 @@ func (f *HostFlags) Options() (shoal.Options, error) {
 		User:       f.user,
 		Port:       f.port,
 		Identities: f.Identities,
+		MaxKeys:    f.maxKeys,
 		Passphrase: console.AskPassphrase(f.Identities),
 		KnownHosts: f.knownHosts,
 		Timeouts:   f.Timeouts(),
 		Pipeline:   pipeline,
 		Classical:  f.PostQuantum.Value == "off",
 		StateDir:   f.State(),
+	}
+	if f.maxKeys < 1 {
+		return shoal.Options{}, fmt.Errorf("--max-keys %d: at least one key must be allowed\nhint: -o PubkeyAuthentication=no offers none", f.maxKeys)
 	}
 	if err := f.hostKeyPolicy(&o); err != nil {
 		return shoal.Options{}, err

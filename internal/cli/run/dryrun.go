@@ -29,7 +29,7 @@ func DryRun(ctx context.Context, stdio console.Stdio, opts shoal.Options, target
 	if err != nil {
 		return err
 	}
-	keyring, err := auth.NewKeyring(auth.KeyringOptions{}) // asks for no passphrase
+	keyring, err := auth.NewKeyring(auth.KeyringOptions{MaxKeys: opts.MaxKeys}) // asks for no passphrase
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ type agentSigner struct {
 	public ssh.PublicKey // the offered key: from a certificate file, or the holder's
 	ctx    context.Context
 	target fleet.Target
+	sha1   bool // see KeySpec.SHA1
 }
 
 var _ ssh.MultiAlgorithmSigner = agentSigner{}
@@ -37,7 +38,7 @@ func (s agentSigner) Sign(random io.Reader, data []byte) (*ssh.Signature, error)
 
 // SignWithAlgorithm signs with one of Algorithms; "" means the first.
 func (s agentSigner) SignWithAlgorithm(_ io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
-	algorithm, err := chooseAlgorithm(s.public, algorithm)
+	algorithm, err := chooseAlgorithm(s.public, algorithm, s.sha1)
 	if err != nil {
 		return nil, err
 	}
@@ -49,10 +50,15 @@ func (s agentSigner) SignWithAlgorithm(_ io.Reader, data []byte, algorithm strin
 	return signature, nil
 }
 
-func chooseAlgorithm(key ssh.PublicKey, algorithm string) (string, error) {
+// chooseAlgorithm checks the algorithm; "" means the key's best. With sha1 an RSA key may also
+// sign as ssh-rsa.
+func chooseAlgorithm(key ssh.PublicKey, algorithm string, sha1 bool) (string, error) {
 	able := algorithmsOf(key)
 	if algorithm == "" {
 		return able[0], nil
+	}
+	if sha1 && plain(key).Type() == ssh.KeyAlgoRSA {
+		able = append(able, ssh.KeyAlgoRSA)
 	}
 	if !slices.Contains(able, algorithm) {
 		return "", fmt.Errorf("a key of type %q is not used with %.64q", key.Type(), algorithm)

@@ -32,7 +32,7 @@ type certFile struct {
 // selectKeys builds a Set: named files in their order, then the agent's keys, then the default
 // files. It returns an error only if ctx ends.
 func (k *Keyring) selectKeys(ctx context.Context, w KeySpec) (*Set, error) {
-	c := &selection{Keyring: k, want: w, set: &Set{now: k.now}, seen: make(map[string]bool)}
+	c := &selection{Keyring: k, want: w, set: &Set{now: k.now, sha1: w.SHA1}, seen: make(map[string]bool)}
 	if w.AgentSocket != "" {
 		a, err := k.agent(ctx, w.AgentSocket)
 		if err != nil {
@@ -137,10 +137,14 @@ func (c *selection) addFile(ctx context.Context, path string) error {
 
 func (c *selection) opener(ctx context.Context, f *keyFile) (fileSigner, error) {
 	switch {
+	case f.unread != nil:
+		return fileSigner{}, fmt.Errorf("the agent does not have the key of %q, and reading the private one: %w", f.path+".pub", f.unread)
 	case !f.private:
 		return fileSigner{}, errors.New("it is a public key, and the agent does not have the private one")
 	case f.hardware:
 		return fileSigner{}, errHardware
+	case f.encrypted && c.want.NoPassphrase:
+		return fileSigner{}, errBatch
 	}
 	return c.open(ctx, f)
 }
@@ -215,11 +219,11 @@ func (c *selection) addDefaults(ctx context.Context) {
 	}
 	for _, name := range defaultFiles {
 		path := filepath.Join(home, ".ssh", name)
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if missing(path) && missing(path+".pub") {
 			continue
 		}
 		if len(c.set.keys) >= c.MaxKeys { // do not ask for a passphrase in vain
-			c.notice("key file %q is not read: %d others come first", path, c.MaxKeys)
+			c.notice("key file %q is not read: %d others come first (--max-keys)", path, c.MaxKeys)
 			continue
 		}
 		if err := c.addFile(ctx, path); err != nil {
@@ -228,13 +232,18 @@ func (c *selection) addDefaults(ctx context.Context) {
 	}
 }
 
+func missing(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // cut limits the keys to MaxKeys.
 func (c *selection) cut() {
 	if len(c.set.keys) <= c.MaxKeys {
 		return
 	}
 	for _, k := range c.set.keys[c.MaxKeys:] {
-		c.notice("key %s %s is not offered: %d others come first, and servers count each as a failed login",
+		c.notice("key %s %s is not offered: %d others come first, and servers count each as a failed login (--max-keys)",
 			k.public.Type(), ssh.FingerprintSHA256(k.public), c.MaxKeys)
 	}
 	c.set.keys = c.set.keys[:c.MaxKeys]

@@ -21,6 +21,7 @@ type keyFile struct {
 	hardware  bool          // the private key is a handle for a FIDO authenticator
 	sealed    *sealed       // encrypted PKCS #8; otherwise nil
 	public    ssh.PublicKey // nil if it cannot be read without the passphrase
+	unread    error         // why only the .pub file beside it is used; nil: the file itself is
 }
 
 // A leftOut is the reason why a valid file cannot be used here: a notice, not an error.
@@ -28,12 +29,27 @@ type leftOut struct{ error }
 
 var (
 	errEncrypted = leftOut{errors.New("it is encrypted and there is no way to ask for its passphrase")}
-	errTooLate   = leftOut{errors.New("it is encrypted, and the time to ask for its passphrase is over")}
-	errHardware  = leftOut{errors.New("it is a FIDO key, which only an agent can use\n" +
+	errBatch     = leftOut{errors.New("it is encrypted, and BatchMode asks for no passphrase\n" +
+		"hint: add it to the agent with ssh-add")}
+	errTooLate  = leftOut{errors.New("it is encrypted, and the time to ask for its passphrase is over")}
+	errHardware = leftOut{errors.New("it is a FIDO key, which only an agent can use\n" +
 		"hint: add it to the agent with ssh-add, and have SSH_AUTH_SOCK name the agent")}
 )
 
+// readKeyFile reads a key file. If that fails, the .pub file beside it may tell which key of
+// the agent is meant, as in ssh.
 func readKeyFile(path string) (*keyFile, error) {
+	f, err := readKey(path)
+	if err == nil {
+		return f, nil
+	}
+	if public := publicBeside(path); public != nil {
+		return &keyFile{path: path, public: public, hardware: isHardware(public), unread: err}, nil
+	}
+	return nil, err
+}
+
+func readKey(path string) (*keyFile, error) {
 	content, info, err := readBounded(path, maxFile)
 	if err != nil {
 		return nil, err
@@ -131,7 +147,7 @@ func publicBeside(path string) ssh.PublicKey {
 		return nil
 	}
 	key, err := parseAuthorized(content)
-	if err != nil || plain(key) != key {
+	if _, ok := key.(*ssh.Certificate); err != nil || ok {
 		return nil
 	}
 	return key

@@ -11,6 +11,7 @@ import (
 type fileSigner struct {
 	public  ssh.PublicKey // the offered key: the plain key or its certificate
 	private ssh.AlgorithmSigner
+	sha1    bool // see KeySpec.SHA1
 }
 
 var _ ssh.MultiAlgorithmSigner = fileSigner{}
@@ -20,7 +21,7 @@ func newFileSigner(private ssh.Signer) (fileSigner, error) {
 	if !ok {
 		return fileSigner{}, fmt.Errorf("keys of type %q cannot choose how they sign", private.PublicKey().Type())
 	}
-	return fileSigner{private.PublicKey(), able}, usable(private.PublicKey())
+	return fileSigner{public: private.PublicKey(), private: able}, usable(private.PublicKey())
 }
 
 func (s fileSigner) PublicKey() ssh.PublicKey { return s.public }
@@ -33,7 +34,7 @@ func (s fileSigner) Sign(random io.Reader, data []byte) (*ssh.Signature, error) 
 
 // SignWithAlgorithm signs with one of Algorithms; "" means the first.
 func (s fileSigner) SignWithAlgorithm(random io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
-	algorithm, err := chooseAlgorithm(s.public, algorithm)
+	algorithm, err := chooseAlgorithm(s.public, algorithm, s.sha1)
 	if err != nil {
 		return nil, err
 	}

@@ -156,6 +156,23 @@ func TestPrepareAsksForAllAndThenNoMore(t *testing.T) {
 	wantNoCanary(t, fmt.Sprintf("%+v", s), fmt.Sprint(k.Notices()))
 }
 
+// With BatchMode no passphrase is asked for; a target without it has the key.
+func TestBatchMode(t *testing.T) {
+	t.Parallel()
+	path, asked := keyFile(t, edKey(t), canary), 0
+	k := keyring(t, auth.KeyringOptions{Passphrase: askFor(canary, &asked)})
+	s, err := k.Set(t.Context(), auth.KeySpec{Files: []string{path}, NoPassphrase: true})
+	if err != nil || len(s.Keys()) != 0 || asked != 0 {
+		t.Errorf("%d keys, asked %d times, %v", len(s.Keys()), asked, err)
+	}
+	if n := k.Notices(); len(n) != 1 || !strings.Contains(n[0], "BatchMode asks for no passphrase") {
+		t.Errorf("notices %q", n)
+	}
+	if s, err = k.Set(t.Context(), auth.KeySpec{Files: []string{path}}); err != nil || len(s.Keys()) != 1 || asked != 1 {
+		t.Errorf("without it %d keys, asked %d times, %v", len(s.Keys()), asked, err)
+	}
+}
+
 // Files named in a target's configuration that cannot be used are left out; without any other
 // key, the error says why.
 func TestFilesOfATargetThatCannotBeUsed(t *testing.T) {
@@ -232,5 +249,32 @@ func TestTwoAgents(t *testing.T) {
 	}
 	if _, err := signers(t, s)[0].Sign(rand.Reader, []byte("data")); err != nil {
 		t.Errorf("the death of one agent is the other's: %v", err)
+	}
+}
+
+// RSA keys sign with SHA-1 only for a target that wants it, and only if they are asked to.
+func TestSHA1OnlyWhereWanted(t *testing.T) {
+	t.Parallel()
+	key := rsaKey()
+	socket, _ := goAgent(t, key)
+	k := keyring(t, auth.KeyringOptions{})
+	for name, w := range map[string]auth.KeySpec{"file": {Files: []string{keyFile(t, key, "")}}, "agent": {AgentSocket: socket}} {
+		for _, sha1 := range []bool{true, false} {
+			w.SHA1 = sha1
+			set, err := k.Set(t.Context(), w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range signers(t, set) {
+				able := s.(xssh.MultiAlgorithmSigner)
+				sig, err := able.SignWithAlgorithm(rand.Reader, []byte("data"), xssh.KeyAlgoRSA)
+				if (err == nil) != sha1 || sha1 && (sig.Format != xssh.KeyAlgoRSA || s.PublicKey().Verify([]byte("data"), sig) != nil) {
+					t.Errorf("%s, wanted %t: %v", name, sha1, err)
+				}
+				if slices.Contains(able.Algorithms(), xssh.KeyAlgoRSA) {
+					t.Errorf("%s: ssh-rsa is among %q", name, able.Algorithms())
+				}
+			}
+		}
 	}
 }

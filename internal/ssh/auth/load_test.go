@@ -220,13 +220,15 @@ func TestOrderAndNumber(t *testing.T) {
 		want []string
 		left int
 	}{
-		{"files first, in their order", auth.Options{Files: []string{path2, path1}}, of(file2, file1, agent1), 1},
+		{"files first, in their order", auth.Options{Files: []string{path2, path1}, MaxKeys: 3}, of(file2, file1, agent1), 1},
 		{"each once", auth.Options{Files: []string{path1, path1}}, of(file1, agent1, agent2), 0},
 		{"one", auth.Options{Files: []string{path1}, MaxKeys: 1}, of(file1), 2},
 		{"many", auth.Options{Files: []string{path1, path2}, MaxKeys: 9}, of(file1, file2, agent1, agent2), 0},
 		{"a public key whose private half is in the agent", auth.Options{Files: []string{
 			plainFile(t, ssh.MarshalAuthorizedKey(public(t, agent2))),
 		}}, of(agent2, agent1, file1), 0},
+		{"a private key that is in the agent only", auth.Options{Files: []string{pubBeside(t, agent2)}}, of(agent2, agent1, file1), 0},
+		{"that alone", auth.Options{Files: []string{pubBeside(t, agent2)}, Only: true}, of(agent2), 0},
 		{"an encrypted key that is in the agent", auth.Options{Files: []string{keyFile(t, agent2, canary)}}, of(agent2, agent1, file1), 0},
 	} {
 		c.o.AgentSocket = socket
@@ -243,6 +245,45 @@ func TestOrderAndNumber(t *testing.T) {
 				t.Errorf("%s: %s does not sign: %v", c.name, ssh.FingerprintSHA256(signer.PublicKey()), err)
 			}
 		}
+	}
+}
+
+// pubBeside returns the path of a private key file that is missing; its public key
+// is beside it.
+func pubBeside(t testing.TB, key crypto.PrivateKey) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "work")
+	if err := os.WriteFile(path+".pub", ssh.MarshalAuthorizedKey(public(t, key)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Without the agent's key the error names what is missing.
+func TestPublicKeyAlone(t *testing.T) {
+	t.Parallel()
+	socket, _ := goAgent(t, edKey(t))
+	path := pubBeside(t, ecdsaKey(t))
+	_, err := auth.Load(t.Context(), auth.Options{Files: []string{path}, AgentSocket: socket, Only: true})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if want := "the agent does not have the key of \"" + path + ".pub\", and reading the private one: open " + path + ": no such file"; !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want it to say %q", err, want)
+	}
+}
+
+// By default five keys are offered: sshd refuses the connection at the sixth failure.
+func TestFiveKeysByDefault(t *testing.T) {
+	t.Parallel()
+	var keys []crypto.PrivateKey
+	for range 6 {
+		keys = append(keys, edKey(t))
+	}
+	socket, _ := goAgent(t, keys...)
+	s := load(t, auth.Options{AgentSocket: socket})
+	if n := len(signers(t, s)); n != 5 || len(s.Notices()) != 1 || !strings.Contains(s.Notices()[0], "5 others come first") {
+		t.Errorf("%d keys, notices %q; want 5 and one", n, s.Notices())
 	}
 }
 

@@ -41,8 +41,8 @@ type KeyringOptions struct {
 	// that needs one, and for one file at a time. Its result is overwritten after use. nil
 	// leaves encrypted keys out with a notice. Source.Passphrase creates one from a Source.
 	Passphrase func(path string) ([]byte, error)
-	// MaxKeys bounds the keys offered to a target, including certificates; 0 means 3. Servers
-	// close the connection after a few (MaxAuthTries, 6 in OpenSSH), and some lock the account.
+	// MaxKeys bounds the keys offered to a target, including certificates; 0 means
+	// DefaultMaxKeys.
 	MaxKeys int
 	// SignTimeout bounds the agent's list, a connection, and each signature, counted from when
 	// the request is next to be answered; 0 means 20 s. It excludes the wait for other
@@ -50,10 +50,12 @@ type KeyringOptions struct {
 	SignTimeout time.Duration
 }
 
-const (
-	defaultMaxKeys     = 3
-	defaultSignTimeout = 20 * time.Second
-)
+// DefaultMaxKeys is how many keys are offered to a target. sshd closes the connection at the
+// sixth failure (MaxAuthTries), so that five keys leave one try for a password. More keys cost
+// no more penalty: PerSourcePenalties counts connections that fail to log in, not keys.
+const DefaultMaxKeys = 5
+
+const defaultSignTimeout = 20 * time.Second
 
 // Validate returns an error if the options are invalid.
 func (o KeyringOptions) Validate() error {
@@ -68,7 +70,7 @@ func (o KeyringOptions) Validate() error {
 
 func (o KeyringOptions) withDefaults() KeyringOptions {
 	if o.MaxKeys == 0 {
-		o.MaxKeys = defaultMaxKeys
+		o.MaxKeys = DefaultMaxKeys
 	}
 	if o.SignTimeout == 0 {
 		o.SignTimeout = defaultSignTimeout

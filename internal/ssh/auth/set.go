@@ -20,6 +20,7 @@ type Set struct {
 	bad      []error // the unexpected ones among them
 	agentErr error   // why the agent returned no list
 	now      func() time.Time
+	sha1     bool     // see KeySpec.SHA1
 	owned    *Keyring // closed with the Set; may be nil
 }
 
@@ -66,10 +67,10 @@ func (s *Set) Signers(ctx context.Context, t fleet.Target) ([]ssh.Signer, error)
 		}
 		if k.holder != nil {
 			held++
-			signers = append(signers, agentSigner{holder: k.holder, public: k.public, ctx: ctx, target: t})
+			signers = append(signers, agentSigner{holder: k.holder, public: k.public, ctx: ctx, target: t, sha1: s.sha1})
 		} else {
 			files++
-			signers = append(signers, fileSigner{public: k.public, private: k.file})
+			signers = append(signers, fileSigner{public: k.public, private: k.file, sha1: s.sha1})
 		}
 	}
 	if len(signers) == 0 {

@@ -40,7 +40,7 @@ func specID(w KeySpec) string {
 	b.WriteByte(0)
 	b.WriteString(w.AgentSocket)
 	b.WriteByte(0)
-	for _, set := range []bool{w.Defaults, w.Only} {
+	for _, set := range []bool{w.Defaults, w.Only, w.NoPassphrase, w.SHA1} {
 		if set {
 			b.WriteByte('y')
 		} else {

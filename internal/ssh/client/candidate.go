@@ -16,11 +16,12 @@ type candidate struct {
 	signer   ssh.Signer
 	blob     []byte // the public key, in wire form
 	askFirst bool   // a signature needs a touch: query the server first
+	sha1     bool   // offered as ssh-rsa
 }
 
 // candidates returns the keys to offer, the one with the remembered fingerprint
-// first.
-func (d *Dialer) candidates(signers []ssh.Signer, remembered string) []candidate {
+// first. With sha1 each RSA key is followed by itself as ssh-rsa.
+func (d *Dialer) candidates(signers []ssh.Signer, remembered string, sha1 bool) []candidate {
 	list := make([]candidate, 0, len(signers))
 	for _, s := range signers {
 		c := candidate{signer: s, blob: s.PublicKey().Marshal(), askFirst: asksFirst(s)}
@@ -29,6 +30,13 @@ func (d *Dialer) candidates(signers []ssh.Signer, remembered string) []candidate
 			continue
 		}
 		list = append(list, c)
+	}
+	for i := 0; sha1 && i < len(list); i++ {
+		if again := list[i]; strings.TrimSuffix(again.signer.PublicKey().Type(), certSuffix) == ssh.KeyAlgoRSA {
+			again.sha1 = true
+			i++
+			list = slices.Insert(list, i, again)
+		}
 	}
 	return list
 }
@@ -67,7 +75,12 @@ const certSuffix = "-cert-v01@openssh.com"
 func (c *candidate) algorithm(taken []string, t traits) string {
 	kind := c.signer.PublicKey().Type()
 	plain, isCert := strings.CutSuffix(kind, certSuffix)
-	if plain != ssh.KeyAlgoRSA {
+	switch {
+	case plain != ssh.KeyAlgoRSA:
+		return kind
+	case c.sha1 && taken != nil && !slices.Contains(taken, plain):
+		return ""
+	case c.sha1:
 		return kind
 	}
 	sha2 := []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
@@ -105,7 +118,7 @@ func (c *candidate) sign(data []byte, algorithm string) ([]byte, error) {
 		err error
 	)
 	plain := strings.TrimSuffix(algorithm, certSuffix)
-	if s, ok := c.signer.(ssh.AlgorithmSigner); ok && strings.HasPrefix(plain, "rsa-") {
+	if s, ok := c.signer.(ssh.AlgorithmSigner); ok && (strings.HasPrefix(plain, "rsa-") || plain == ssh.KeyAlgoRSA) {
 		sig, err = s.SignWithAlgorithm(rand.Reader, data, plain)
 	} else {
 		sig, err = c.signer.Sign(rand.Reader, data)

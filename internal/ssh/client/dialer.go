@@ -12,6 +12,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/ssh"
+	"shoal/internal/ssh/algorithms"
 	"shoal/internal/ssh/hostcache"
 	"shoal/internal/ssh/wire"
 )
@@ -109,6 +110,9 @@ func (d *Dialer) dialWithRetry(ctx context.Context, a *ssh.Attempt, p plan) (*ha
 				f.Err = fmt.Errorf("%w\nhint: update the server's SSH, or have it offer aes128-gcm@openssh.com, "+
 					"or aes256-ctr with hmac-sha2-256", f.Err)
 			}
+			if missing, ok := errors.AsType[*wire.NegotiationError](f); ok && !errors.Is(f, wire.ErrNeedsStrict) {
+				f.Err = algorithms.Explain(f.Err, missing.Server)
+			}
 			return nil, f
 		}
 	}
@@ -184,11 +188,12 @@ func (h *handshake) adapt(p *plan, failure *fleet.Error) bool {
 	case kind == wire.KindWrongGuess:
 		p.waitForChannel(today())
 		return true
-	case errors.Is(failure, wire.ErrNeedsStrict): // no fallback: it offers nothing unsafe
-		_, final := errors.AsType[*wire.NegotiationError](werr)
-		return !final && p.withoutStrict()
 	case kind == wire.KindNoCommonAlgorithm:
-		p.fallback = h.dialer.mayFallBack(h.attempt.Target) && fallbackSpeaks(werr)
+		missing, final := errors.AsType[*wire.NegotiationError](werr)
+		if !final { // it lacks strict key exchange
+			return p.withoutStrict()
+		}
+		p.fallback = h.dialer.opts.Fallback != nil && fallbackSpeaks(h.attempt.Target, missing.Server)
 		return p.fallback
 	case h.hostKey == nil:
 		return h.adaptGreeting(p, failure)
@@ -224,28 +229,12 @@ func (h *handshake) adaptAuth(p *plan) bool {
 	return true
 }
 
-// mayFallBack reports whether the fallback may connect to the target. It must not
-// if its settings restrict the algorithms: only this package honours that.
-func (d *Dialer) mayFallBack(t ssh.Target) bool {
-	s := t.Settings()
-	return d.opts.Fallback != nil &&
-		s.Kex == nil && s.HostKeys == nil && s.Ciphers == nil && s.MACs == nil && s.UserKeys == nil
-}
-
-// fallbackSpeaks reports whether golang.org/x/crypto/ssh may have the algorithm
-// that package wire lacks. Excluded is what package xcrypto does not offer: legacy
-// algorithms, SHA-1, and those that need strict key exchange.
-func fallbackSpeaks(err error) bool {
-	missing, ok := errors.AsType[*wire.NegotiationError](err)
-	if !ok {
-		return false
-	}
-	theirs := xssh.SupportedAlgorithms()
-	macs := slices.DeleteFunc(theirs.MACs, func(name string) bool { return name == xssh.HMACSHA1 })
-	for _, list := range [][]string{
-		theirs.KeyExchanges, theirs.HostKeys, wire.WithoutStrict(theirs.Ciphers), wire.WithoutStrict(macs),
-	} {
-		if firstCommon(list, missing.Server) != "" {
+// fallbackSpeaks reports whether the fallback offers one of the algorithms that the
+// server has and package wire lacks.
+func fallbackSpeaks(t ssh.Target, server []string) bool {
+	offer := algorithms.Fallback(t.Settings())
+	for _, list := range [][]string{offer.Kex, offer.HostKeys, offer.Ciphers, offer.MACs} {
+		if firstCommon(list, server) != "" {
 			return true
 		}
 	}

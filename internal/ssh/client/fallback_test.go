@@ -104,41 +104,48 @@ func TestNothingInCommon(t *testing.T) {
 	}
 }
 
-// A setting that restricts the algorithms of user keys disables the fallback, which
-// does not honour that. It honours the other settings.
+// The fallback honours the settings.
 func TestFallbackAndSettings(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t, sshdtest.WithKex("diffie-hellman-group14-sha256"), sshdtest.WithConfig("AcceptEnv X_*"))
-	r := rigFor(s)
-	r.settings, r.Fallback = &ssh.Settings{UserKeys: []string{"ssh-ed25519"}}, forbidden{t}
-	r.run(t, "true").want(t, fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, fleet.PhaseKex)
-	r.Memory = newMemory(t)
-	r.Memory.Put(endpoint(r.target("").Target), hostcache.Entry{Client: clientFallback})
-	r.run(t, "true").want(t, fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, fleet.PhaseKex)
-
-	r = rigFor(s).withStandard(t)
-	r.settings = &ssh.Settings{Env: []string{"X_A=b  c=d", "X_B=e"}, RekeyBytes: 1 << 16}
+	r := rigFor(s).withStandard(t)
+	r.settings = &ssh.Settings{Env: []string{"X_A=b  c=d", "X_B=e"}, RekeyBytes: 1 << 16, UserKeys: []string{"ssh-ed25519"}}
 	r.run(t, `echo "$X_A,$X_B"; head -c 300000 /dev/zero | wc -c`).ok(t, "b  c=d,e\n300000\n")
+
+	r.settings = &ssh.Settings{UserKeys: []string{"ecdsa-sha2-nistp256"}}
+	r.run(t, "true").want(t, fleet.OutcomeNeverStarted, fleet.ReasonNoIdentity, fleet.PhaseAuth)
 }
 
-// If package wire has none of the configured algorithms, the offer is not widened to all
-// of them, and there is no fallback, which does not know them.
+// If a client has none of the configured algorithms, its offer is not widened to all of them. Where
+// package wire has none, the fallback connects at once.
 func TestSettingsAreNotWidened(t *testing.T) {
 	t.Parallel()
-	s := sshdtest.OpenSSH(t)
-	for name, settings := range map[string]*ssh.Settings{
-		"kex":       {Kex: []string{"diffie-hellman-group14-sha256"}},
-		"host keys": {HostKeys: []string{"ssh-rsa"}},
-		"ciphers":   {Ciphers: []string{"aes256-cbc"}},
-		"MACs":      {Ciphers: []string{"aes128-ctr"}, MACs: []string{"umac-128@openssh.com"}},
+	s := sshdtest.OpenSSH(t, sshdtest.WithConfig("KexAlgorithms +diffie-hellman-group14-sha1"))
+	for name, c := range map[string]struct {
+		settings *ssh.Settings
+		dials    int
+		ok       bool
+	}{
+		"kex of the fallback":     {&ssh.Settings{Kex: []string{"diffie-hellman-group14-sha256"}}, 1, true},
+		"legacy kex":              {&ssh.Settings{Kex: []string{"diffie-hellman-group14-sha1"}}, 1, true},
+		"ciphers of the fallback": {&ssh.Settings{Ciphers: []string{"aes192-ctr"}}, 1, true},
+		"kex":                     {&ssh.Settings{Kex: []string{"diffie-hellman-group18-sha512"}}, 0, false},
+		"host keys":               {&ssh.Settings{HostKeys: []string{"ssh-rsa"}}, 1, false},
+		"ciphers":                 {&ssh.Settings{Ciphers: []string{"aes256-cbc"}}, 0, false},
+		"MACs":                    {&ssh.Settings{Ciphers: []string{"aes128-ctr"}, MACs: []string{"umac-128@openssh.com"}}, 1, false},
+		"no MACs, none needed":    {&ssh.Settings{Ciphers: []string{"aes128-gcm@openssh.com"}, MACs: []string{}}, 1, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := rigFor(s)
-			r.settings, r.Fallback = settings, forbidden{t}
-			e := r.run(t, "true")
-			e.want(t, fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, fleet.PhaseKex)
-			if n := r.dialled(); n != 1 {
-				t.Errorf("dialled %d times, want 1", n)
+			r := rigFor(s).withStandard(t)
+			r.settings = c.settings
+			e := r.run(t, "echo ok")
+			if c.ok {
+				e.ok(t, "ok\n")
+			} else {
+				e.want(t, fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, fleet.PhaseKex)
+			}
+			if n := r.dialled(); n != c.dials {
+				t.Errorf("dialled %d times, want %d", n, c.dials)
 			}
 		})
 	}

@@ -90,6 +90,7 @@ func (h *handshake) begin(nc net.Conn) {
 		StepByStep: h.plan.stepByStep,
 		Window:     h.plan.window,
 		RekeyBytes: h.attempt.Target.Settings().RekeyBytes,
+		RekeyAfter: h.attempt.Target.Settings().RekeyAfter,
 		Trace:      opts.Trace,
 	}
 	h.lost = opts.Clock.Suspended()
@@ -303,6 +304,7 @@ func (h *handshake) broken(err error) *fleet.Error {
 	case reason == fleet.ReasonDisconnected && phase == fleet.PhaseAuth && h.login.tried():
 		reason = fleet.ReasonAuthFailed // "Too many authentication failures" arrives this way
 		h.login.passwordAnswered(false)
+		err = sshreason.TooManyKeys(err, h.login.offered)
 	}
 	return h.fail(reason, err)
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	xssh "golang.org/x/crypto/ssh"
+
 	"shoal/fleet"
 	"shoal/internal/ssh/sshreason"
 	"shoal/internal/ssh/wire"
@@ -16,6 +18,8 @@ import (
 // first, then a password if there is one and the server accepts passwords.
 type login struct {
 	handshake *handshake
+	methods   []string // to try, in this order
+	taken     []string // what the server takes, from its last rejection; nil: not known
 	keys      []candidate
 	next      int // index into keys
 	started   bool
@@ -24,6 +28,7 @@ type login struct {
 	answered  bool   // the server has answered a request
 	proven    bool   // a factor was accepted, and the server requires another
 	password  passwordState
+	asked     bool  // keyboard-interactive authentication was begun
 	signErr   error // the last failure to sign
 
 	// ctx limits every local wait: it ends at the deadline of the phase, and with the
@@ -38,18 +43,20 @@ type login struct {
 func (l *login) begin() *fleet.Error {
 	h := l.handshake
 	l.ctx, l.cancel = sshreason.LoginContext(h.ctx, h.dialer.opts.Clock, h.deadline, h.late())
-	signers, err := h.dialer.opts.Identities.Signers(l.ctx, h.attempt.Target)
-	if f := l.overdue(err); f != nil {
-		return f
-	}
-	if err != nil {
-		f := sshreason.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAgentUnavailable, err)
-		if h.dialer.opts.Passwords == nil {
+	if l.methods = h.attempt.Target.Methods(); slices.Contains(l.methods, "publickey") {
+		signers, err := h.dialer.opts.Identities.Signers(l.ctx, h.attempt.Target)
+		if f := l.overdue(err); f != nil {
 			return f
 		}
-		l.signErr = f
+		if err != nil {
+			f := sshreason.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAgentUnavailable, err)
+			if h.dialer.opts.Passwords == nil {
+				return f
+			}
+			l.signErr = f
+		}
+		l.keys = h.dialer.candidates(signers, h.plan.key, l.sha1())
 	}
-	l.keys = h.dialer.candidates(signers, h.plan.key)
 	if !h.plan.earlyAuth {
 		h.link.client.RequestService()
 		return nil
@@ -83,7 +90,7 @@ func (l *login) overdue(err error) *fleet.Error {
 // start sends the first request, followed by the command if it is sent early.
 func (l *login) start() *fleet.Error {
 	l.started = true
-	if f := l.try(); f != nil {
+	if f := l.proceed(); f != nil {
 		return f
 	}
 	h := l.handshake
@@ -94,8 +101,37 @@ func (l *login) start() *fleet.Error {
 	return nil
 }
 
-// try sends the next request that may succeed.
-func (l *login) try() *fleet.Error {
+// proceed sends the next request that may succeed.
+func (l *login) proceed() *fleet.Error {
+	h := l.handshake
+	for _, method := range l.methods {
+		if l.taken != nil && !slices.Contains(l.taken, method) {
+			continue
+		}
+		if method == "publickey" {
+			if sent, f := l.tryKey(); sent || f != nil {
+				return f
+			}
+			continue
+		}
+		if h.dialer.opts.Passwords == nil || l.password != passwordUnused || method == "keyboard-interactive" && l.asked {
+			continue
+		}
+		if l.taken == nil {
+			h.link.client.AuthNone(h.attempt.Target.User) // the failure lists the methods
+			return nil
+		}
+		if h.server.traits.oneKey && h.link.exec.Queued() {
+			return h.fail(fleet.ReasonConnClosed, errors.New(
+				"the server ends a connection on which a command came behind a key that it rejects"))
+		}
+		return l.sendPassword(method)
+	}
+	return l.exhausted(l.taken)
+}
+
+// tryKey sends the next key that may succeed.
+func (l *login) tryKey() (sent bool, f *fleet.Error) {
 	h := l.handshake
 	for l.next < len(l.keys) {
 		k := &l.keys[l.next]
@@ -108,27 +144,28 @@ func (l *login) try() *fleet.Error {
 		if k.askFirst {
 			l.offered++
 			h.link.client.QueryPublicKey(h.attempt.Target.User, algorithm, k.blob)
-			return nil
+			return true, nil
 		}
 		if l.sign(k, algorithm) {
-			return nil
+			return true, nil
 		}
 		if f := l.overdue(l.signErr); f != nil {
-			return f
+			return false, f
 		}
 	}
 	l.accepted = nil
-	if l.offered == 0 && h.dialer.opts.Passwords != nil && !l.answered {
-		h.link.client.AuthNone(h.attempt.Target.User) // the failure lists the methods
-		return nil
-	}
-	return l.exhausted(nil)
+	return false, nil
 }
 
 // allowed reports whether the target's settings permit the signature algorithm.
 func (l *login) allowed(algorithm string) bool {
 	own := l.handshake.attempt.Target.Settings().UserKeys
 	return own == nil || slices.Contains(own, algorithm)
+}
+
+// sha1 reports whether the target's settings name ssh-rsa for user keys.
+func (l *login) sha1() bool {
+	return slices.Contains(l.handshake.attempt.Target.Settings().UserKeys, xssh.KeyAlgoRSA)
 }
 
 // sign sends a signed request. It returns false for a key that cannot sign, which
@@ -159,6 +196,9 @@ func (l *login) take(ev wire.Event) *fleet.Error {
 		l.answered = true
 		l.passwordAnswered(true)
 		l.handshake.link.exec.LetIn()
+		if l.accepted != nil && l.keys[l.next-1].sha1 {
+			l.handshake.session.flags = fleet.FlagLegacy
+		}
 		l.handshake.over = true
 	case wire.AuthFailure:
 		return l.failed(ev)
@@ -169,7 +209,7 @@ func (l *login) take(ev wire.Event) *fleet.Error {
 			if f := l.overdue(l.signErr); f != nil {
 				return f
 			}
-			return l.try()
+			return l.proceed()
 		}
 	case wire.Prompts:
 		return l.prompted(ev)
@@ -188,17 +228,8 @@ func (l *login) failed(ev wire.AuthFailure) *fleet.Error {
 	h.link.exec.Rejected(len(h.link.client.Output()))
 	l.passwordAnswered(ev.Partial)
 	l.proven = l.proven || ev.Partial
-	if slices.Contains(ev.Methods, "publickey") && l.next < len(l.keys) {
-		return l.try()
-	}
-	if h.server.traits.oneKey && h.link.exec.Queued() && h.dialer.opts.Passwords != nil && l.password == passwordUnused {
-		return h.fail(fleet.ReasonConnClosed, errors.New(
-			"the server ends a connection on which a command came behind a key that it rejects"))
-	}
-	if sent, f := l.tryPassword(ev.Methods); sent || f != nil {
-		return f
-	}
-	return l.exhausted(ev.Methods)
+	l.taken = append([]string{}, ev.Methods...) // not nil
+	return l.proceed()
 }
 
 // exhausted returns the failure when nothing is left to try. methods are those that
@@ -213,6 +244,8 @@ func (l *login) exhausted(methods []string) *fleet.Error {
 			"the key was accepted and the server wants more: next=%q", listed))
 	case l.signErr != nil && l.password == passwordUnused:
 		return sshreason.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAuthFailed, l.signErr)
+	case l.password == passwordUnused && l.offered == 0 && !allowsAny(l.methods, methods):
+		return h.fail(sshreason.MethodsExcluded(h.attempt.Target, listed))
 	case l.offered == 0 && l.password == passwordUnused && (methods == nil || slices.Contains(methods, "publickey")):
 		return h.fail(fleet.ReasonNoIdentity, errors.New(
 			"there is no key to offer\nhint: name one with --identity, or add one to the agent with ssh-add"))
@@ -220,12 +253,20 @@ func (l *login) exhausted(methods []string) *fleet.Error {
 		return h.fail(fleet.ReasonAuthFailed, fmt.Errorf("the server takes %q and no public keys", listed))
 	}
 	with, what := "", "the key (--identity)"
-	if l.password != passwordUnused {
+	switch {
+	case l.password != passwordUnused:
 		with, what = " and not with the password", "the password"
+	case h.dialer.opts.Passwords != nil && h.attempt.Target.NoPassword():
+		with = ", and ssh_config allows no password here"
 	}
 	return h.fail(fleet.ReasonAuthFailed, fmt.Errorf(
 		"user %q was not let in with any of our %d keys%s; the server takes %q\nhint: check the login name (-l) and %s",
 		h.attempt.Target.User, l.offered, with, listed, what))
+}
+
+// allowsAny reports whether publickey, or anything that the server takes, is allowed.
+func allowsAny(allowed, taken []string) bool {
+	return slices.Contains(allowed, "publickey") && taken == nil || len(common(allowed, taken)) > 0
 }
 
 // tried reports whether the server was sent a key or a password.

@@ -90,11 +90,14 @@ func (d *Dialer) planFor(t ssh.Target, idempotent bool) plan {
 	if own.MACs != nil {
 		p.macs = allowed(own.MACs, wire.MACs())
 	}
-	if !known {
+	mayFallBack := d.opts.Fallback != nil
+	// Configuration leaves nothing that this package could offer.
+	none := len(p.kex) == 0 || p.ciphers != nil && len(p.ciphers) == 0
+	if p.fallback = none && mayFallBack; p.fallback || !known {
 		return p
 	}
 	if e.Client == clientFallback {
-		p.fallback = d.mayFallBack(t) && today()-e.Day < recheck
+		p.fallback = mayFallBack && today()-e.Day < recheck
 		return p
 	}
 	p.key = e.Key

@@ -2,7 +2,6 @@ package client
 
 import (
 	"fmt"
-	"slices"
 
 	"shoal/fleet"
 	"shoal/internal/ssh"
@@ -20,33 +19,27 @@ const (
 	passwordAnsweredState
 )
 
-// tryPassword sends the password by a method that the server accepts. It is called
+// sendPassword sends the password by a method that the server accepts. It is called
 // only after the host key was trusted and a request was answered.
-func (l *login) tryPassword(methods []string) (sent bool, f *fleet.Error) {
+func (l *login) sendPassword(method string) *fleet.Error {
 	h := l.handshake
-	if h.dialer.opts.Passwords == nil || l.password != passwordUnused {
-		return false, nil
-	}
 	user := h.attempt.Target.User
-	password, interactive := slices.Contains(methods, "password"), slices.Contains(methods, "keyboard-interactive")
-	if !password && !interactive {
-		return false, nil
-	}
 	if err := ssh.AllowPassword(h.dialer.opts.HostKeys, h.attempt.Target, h.hostKey); err != nil {
-		return false, l.refused(err)
+		return l.refused(err)
 	}
-	if !password {
+	if method == "keyboard-interactive" {
+		l.asked = true
 		h.link.client.AuthInteractive(user)
-		return true, nil
+		return nil
 	}
 	secret, told, err := h.dialer.opts.Passwords.Password(l.ctx, h.attempt.Target.Target)
 	if err != nil {
-		return false, l.refused(err)
+		return l.refused(err)
 	}
 	h.link.client.AuthPassword(user, secret)
 	clear(secret)
 	l.password, l.told = passwordSent, told
-	return true, nil
+	return nil
 }
 
 // prompted answers the server's prompts (RFC 4256 §3.2). A second prompt is not

@@ -39,6 +39,7 @@ type session struct {
 	broken      [fleet.NumStreams]bool
 	writeBy     time.Time     // deadline of a blocked write, by clock; zero: none is blocked
 	mute        bool          // writing has failed: reading will report the cause
+	flags       fleet.Flags   // of every end
 	end         *fleet.End    // once the attempt has ended
 	lastTick    time.Time     // when the client was last told the time
 	askAt       time.Time     // when to send a keepalive, by clock; zero: never
@@ -341,11 +342,11 @@ func (s *session) passed(now time.Time) {
 	case !s.deadline.IsZero() && !now.Before(s.deadline):
 		s.expire()
 	case s.askAt.IsZero() || now.Before(s.askAt):
-	case s.silent == ssh.MaxSilent && s.asked == s.clock.Suspended():
+	case s.silent == s.timeouts.Silent() && s.asked == s.clock.Suspended():
 		s.stopFor(fleet.ReasonVanished, fmt.Errorf(
-			"the server gave no sign of life for %v", time.Duration(ssh.MaxSilent+1)*s.timeouts.Alive))
+			"the server gave no sign of life for %v", time.Duration(s.silent+1)*s.timeouts.Alive))
 	default:
-		s.silent = min(s.silent+1, ssh.MaxSilent)
+		s.silent = min(s.silent+1, s.timeouts.Silent())
 		s.asked = s.clock.Suspended()
 		s.askAt = now.Add(s.timeouts.Alive)
 		s.link.client.Keepalive()
@@ -392,6 +393,7 @@ func (s *session) fail(f *fleet.Error) { s.finish(f.End()) }
 
 func (s *session) finish(e fleet.End) {
 	if s.end == nil {
+		e.Flags |= s.flags
 		s.end = &e
 	}
 }

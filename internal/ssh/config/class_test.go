@@ -15,9 +15,9 @@ import (
 var fieldsOf = map[string][]string{
 	"user": {"User"}, "hostname": {"HostName"}, "port": {"Port"}, "addressfamily": {"AddressFamily"},
 	"hashknownhosts": {"HashKnownHosts"}, "identitiesonly": {"IdentitiesOnly"},
-	"kbdinteractiveauthentication": {"KbdInteractiveAuthentication"},
-	"passwordauthentication":       {"PasswordAuthentication"},
-	"pubkeyauthentication":         {"PubkeyAuthentication"},
+	"kbdinteractiveauthentication": {"AuthMethods"},
+	"passwordauthentication":       {"AuthMethods"},
+	"pubkeyauthentication":         {"AuthMethods", "PubkeyAuthentication"},
 	"stricthostkeychecking":        {"StrictHostKeyChecking"},
 	"serveraliveinterval":          {"ServerAliveInterval"}, "requiredrsasize": {"RequiredRSASize"},
 	"bindaddress": {"BindAddress"}, "bindinterface": {"BindInterface"},
@@ -26,13 +26,13 @@ var fieldsOf = map[string][]string{
 	"identityagent": {"IdentityAgent"}, "pubkeyacceptedalgorithms": {"PubkeyAcceptedAlgorithms"},
 	"revokedhostkeys": {"RevokedHostKeys"}, "identityfile": {"IdentityFiles", "DefaultIdentities"},
 	"certificatefile": {"CertificateFiles"}, "globalknownhostsfile": {"GlobalKnownHostsFiles"},
-	"userknownhostsfile": {"UserKnownHostsFiles"}, "setenv": {"SetEnv"}, "connecttimeout": {"ConnectTimeout"},
-	"rekeylimit": {"RekeyBytes"},
+	"userknownhostsfile": {"UserKnownHostsFiles"}, "setenv": {"Env"}, "sendenv": {"Env"}, "connecttimeout": {"ConnectTimeout"},
+	"rekeylimit": {"RekeyBytes", "RekeyInterval"},
 
-	"batchmode": {"BatchMode"}, "tcpkeepalive": {"TCPKeepAlive"}, "connectionattempts": {"ConnectionAttempts"},
-	"numberofpasswordprompts": {"NumberOfPasswordPrompts"}, "serveralivecountmax": {"ServerAliveCountMax"},
+	"batchmode": {"AuthMethods", "BatchMode"}, "tcpkeepalive": {"TCPKeepAlive"}, "connectionattempts": {"ConnectionAttempts"},
+	"numberofpasswordprompts": {"AuthMethods"}, "serveralivecountmax": {"ServerAliveCountMax"},
 	"casignaturealgorithms":    {"CASignatureAlgorithms"},
-	"preferredauthentications": {"PreferredAuthentications"}, "sendenv": {"SendEnv"},
+	"preferredauthentications": {"AuthMethods"},
 }
 
 // inResolution are the honoured keywords that only this package uses.
@@ -53,13 +53,30 @@ func TestClassesAreTrue(t *testing.T) {
 		case k.class == Honoured && inResolution[k.name]:
 		case k.class == Honoured && fields == nil:
 			t.Errorf("%s is honoured: by which field of Resolved?", k.name)
-		case k.class == NotYetHonoured && fields == nil:
-			t.Errorf("%s is not yet honoured and has no field of Resolved", k.name)
 		}
 		for _, f := range fields {
 			if used := read[f]; used != (k.class == Honoured) {
 				t.Errorf("%s is classed as %v; Resolved.%s is read outside of the package: %v", k.name, k.class, f, used)
 			}
+		}
+	}
+}
+
+// Each keyword of class Reported is in a notice, and each of class Refused in an error.
+func TestReportsAndRefusalsAreComplete(t *testing.T) {
+	said := map[op]Class{
+		opNoHostAuthenticationForLocalhost: Reported, opPermitLocalCommand: Reported, opLocalCommand: Reported,
+		opRemoteForward: Reported, opProxyUseFdpass: Refused,
+	}
+	for _, k := range reports {
+		said[k.op] = Reported
+	}
+	for _, k := range refusals {
+		said[k.op] = Refused
+	}
+	for _, k := range keywordTable {
+		if class, ok := said[k.op]; ok && class != k.class || !ok && (k.class == Reported || k.class == Refused) {
+			t.Errorf("%s is of class %v; the code has it as %v (%v)", k.name, k.class, class, ok)
 		}
 	}
 }

@@ -66,6 +66,7 @@ type Config struct {
 	wantFinal   bool    // there is a Match final
 	exec        *execCache
 	lookup      LookupFunc
+	environ     func() []string // this process's, read once
 }
 
 // Load reads the configuration. Errors in its lines are returned together as [Problems].
@@ -91,6 +92,7 @@ func Load(o LoadOptions) (*Config, error) {
 		keywords: indexKeywords(), files: make(map[fileKey]*file),
 	}
 	c := &Config{local: local, keywords: l.keywords, exec: newExecCache(&o, local), lookup: o.Lookup}
+	c.environ = sync.OnceValue(local.Environ)
 	for i := range keywordTable {
 		c.names[keywordTable[i].op] = keywordTable[i].name
 	}

@@ -20,14 +20,10 @@ var ErrExecForbidden = errors.New("running commands for Match exec is not allowe
 // NoExec is an ExecFunc that runs nothing and fails.
 func NoExec(context.Context, string) (bool, error) { return false, ErrExecForbidden }
 
-// shellExec returns an ExecFunc that runs commands like ssh: with $SHELL or /bin/sh, -c, and
+// shellExec returns an ExecFunc that runs commands like ssh: with the user's shell, -c, and
 // empty input and output. When ctx ends, the command is killed with all its child processes.
-func shellExec(getenv func(string) (string, bool)) ExecFunc {
+func shellExec(shell string) ExecFunc {
 	return func(ctx context.Context, command string) (bool, error) {
-		shell, ok := getenv("SHELL")
-		if !ok {
-			shell = "/bin/sh"
-		}
 		cmd := exec.CommandContext(ctx, shell, "-c", command)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
@@ -63,7 +59,7 @@ type execCall struct {
 func newExecCache(o *LoadOptions, local *Local) *execCache {
 	c := &execCache{run: o.Exec, timeout: o.ExecTimeout, waiting: o.Waiting, calls: make(map[string]*execCall)}
 	if c.run == nil {
-		c.run = shellExec(local.Getenv)
+		c.run = shellExec(local.shell())
 	}
 	if c.timeout == 0 {
 		c.timeout = defaultExecTimeout

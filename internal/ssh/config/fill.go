@@ -182,7 +182,10 @@ func (r *Resolved) fillAlgorithms() error {
 		}
 		*l.field = s.list
 	}
-	r.HostKeyAlgorithmsSet = r.values.first[opHostKeyAlgorithms] != nil
+	// As in ssh, adding to the list or removing from it keeps the order of known_hosts
+	// (sshconnect2.c, ssh_kex2).
+	s := r.values.first[opHostKeyAlgorithms]
+	r.HostKeyAlgorithmsSet = s != nil && s.num == 0
 	return nil
 }
 

@@ -123,18 +123,19 @@ type Class uint8
 const (
 	// Honoured keywords affect the resolution or the connection.
 	Honoured Class = iota
-	// NotYetHonoured keywords set a field of Resolved that no caller reads.
-	NotYetHonoured
 	// WithoutEffect keywords are checked and otherwise ignored: they ask for something that a
 	// program without a terminal that runs commands on many hosts does not do, or ssh ignores
 	// them as well.
 	WithoutEffect
+	// Reported keywords have no effect either, but the user may count on it: Resolved.Notices
+	// says so where a value asks for something.
+	Reported
 	// Refused keywords are not honoured, although ignoring them would change who is trusted or
 	// what runs where. Resolve returns an error for a value that enables one.
 	Refused
 )
 
-var classNames = []string{"honoured", "not yet honoured", "without effect", "refused"}
+var classNames = []string{"honoured", "without effect", "reported", "refused"}
 
 func (c Class) String() string {
 	if int(c) >= len(classNames) {

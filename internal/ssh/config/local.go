@@ -19,6 +19,8 @@ type Local struct {
 	Hostname string // including the domain: %l
 	// Getenv looks up environment variables; nil means os.LookupEnv.
 	Getenv func(name string) (value string, set bool)
+	// Environ returns all of them, NAME=value, for SendEnv; nil means os.Environ.
+	Environ func() []string
 	// HomeOf returns the home directory for "~name"; nil means the password database.
 	HomeOf func(name string) (string, error)
 	// Addresses returns the addresses of this machine's interfaces, for Match localnetwork; nil
@@ -49,6 +51,9 @@ func (l Local) withDefaults() (*Local, error) {
 	}
 	if l.Getenv == nil {
 		l.Getenv = os.LookupEnv
+	}
+	if l.Environ == nil {
+		l.Environ = os.Environ
 	}
 	if l.HomeOf == nil {
 		l.HomeOf = homeOf
@@ -98,6 +103,14 @@ func (l *Local) expandTilde(path string) (string, error) {
 		}
 	}
 	return strings.TrimSuffix(home, "/") + "/" + strings.TrimLeft(rest, "/"), nil
+}
+
+// shell returns the shell that runs commands of the configuration.
+func (l *Local) shell() string {
+	if shell, _ := l.Getenv("SHELL"); shell != "" {
+		return shell
+	}
+	return "/bin/sh" // _PATH_BSHELL
 }
 
 func (l *Local) uid() string { return strconv.Itoa(l.UID) }

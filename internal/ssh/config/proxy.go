@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -57,87 +56,16 @@ func (r *Resolved) checkSelfJump() error {
 	return nil
 }
 
-var errNeedsShell = errors.New("needs a shell\nhint: write the command without pipes, redirections, variables and wildcards, " +
-	"or put it into a script")
-
-// ProxyArgv returns ProxyCommand as the words of a command that is run without a shell. It
-// splits the words by a shell's rules before it expands the tokens in each, so that no host
-// name can become anything else. A leading word "exec" is removed. It returns nil if there is
-// no ProxyCommand, and an error if the command needs a shell.
+// ProxyArgv returns the arguments with which ssh runs ProxyCommand: the user's shell, "-c", and
+// the command after "exec " (sshconnect.c, ssh_proxy_connect). It returns nil if there is no
+// ProxyCommand. What its tokens stand for was checked: names of hosts and users by OpenSSH's
+// rules, and here that the shell expands no variable in the user's name.
 func (r *Resolved) ProxyArgv() ([]string, error) {
-	command := r.textNotNone(opProxyCommand)
-	if command == "" {
+	if r.ProxyCommand == "" {
 		return nil, nil
 	}
-	words, err := shellWords(command)
-	if err == nil && len(words) > 1 && words[0] == "exec" {
-		words = words[1:]
+	if command := strings.ReplaceAll(r.text(opProxyCommand), "%%", ""); strings.Contains(command, "%r") && strings.Contains(r.User, "$") {
+		return nil, r.problem(opProxyCommand, fmt.Errorf("%%r is the user name %.80q, in which the shell would expand a variable", r.User))
 	}
-	if err == nil && len(words) == 0 {
-		err = errors.New("no command")
-	}
-	for i := 0; i < len(words) && err == nil; i++ {
-		words[i], err = r.tokens.expand(words[i], tokensProxy, nil)
-	}
-	if err != nil {
-		return nil, r.problem(opProxyCommand, err)
-	}
-	return words, nil
-}
-
-// shellWords splits a command and removes quotes as a POSIX shell does (POSIX.1 XCU 2.2, 2.3).
-// Everything else that is special to a shell is an error.
-func shellWords(s string) ([]string, error) {
-	var words []string
-	var b strings.Builder
-	inWord := false
-	var quote byte
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case quote == '\'' && c != '\'':
-			b.WriteByte(c)
-		case quote == '"' && c != '"' && c != '\\' && c != '$' && c != '`':
-			b.WriteByte(c)
-		case quote != 0 && c == quote:
-			quote = 0
-		case c == '\\' && i+1 < len(s):
-			i++
-			if quote == '"' && strings.IndexByte("\"\\$`", s[i]) < 0 {
-				b.WriteByte('\\')
-			}
-			b.WriteByte(s[i])
-			inWord = true
-		case quote == 0 && (c == '\'' || c == '"'):
-			quote, inWord = c, true
-		case quote == 0 && (c == ' ' || c == '\t'):
-			if inWord {
-				words = append(words, b.String())
-				b.Reset()
-			}
-			inWord = false
-		case actsInShell(c, inWord || b.Len() > 0) || quote != 0:
-			return nil, errNeedsShell
-		case c == '=' && len(words) == 0:
-			return nil, errNeedsShell // an assignment before the command
-		default:
-			b.WriteByte(c)
-			inWord = true
-		}
-	}
-	if quote != 0 {
-		return nil, errOpenQuote
-	}
-	if inWord {
-		words = append(words, b.String())
-	}
-	return words, nil
-}
-
-// actsInShell reports whether an unquoted byte is special to a shell.
-func actsInShell(c byte, inWord bool) bool {
-	if !inWord && (c == '#' || c == '~' || c == '!') {
-		return true
-	}
-	return strings.IndexByte("|&;<>()$`*?[{\\\n", c) >= 0
+	return []string{r.config.local.shell(), "-c", "exec " + r.ProxyCommand}, nil
 }

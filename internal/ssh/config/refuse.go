@@ -17,9 +17,6 @@ type refusal struct {
 }
 
 var refusals = []refusal{
-	{opCheckHostIP, "no", "the host's address is not looked up in known_hosts"},
-	{opVerifyHostKeyDNS, "false", "host keys are not looked up in the DNS"},
-	{opNoHostAuthenticationForLocalhost, "no", "host keys of this machine are checked like all others"},
 	{opKnownHostsCommand, "none", "commands are not asked for host keys"},
 	{opPKCS11Provider, "none", "PKCS#11 libraries are not loaded; their keys are used through an agent"},
 	{opRemoteCommand, "none", "the command to run is given with each run"},

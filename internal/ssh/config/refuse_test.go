@@ -3,6 +3,7 @@ package config_test
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -11,10 +12,6 @@ import (
 
 func TestRefusedKeywords(t *testing.T) {
 	for line, keyword := range map[string]string{
-		"CheckHostIP yes":                            "checkhostip",
-		"VerifyHostKeyDNS yes":                       "verifyhostkeydns",
-		"VerifyHostKeyDNS ask":                       "verifyhostkeydns",
-		"NoHostAuthenticationForLocalhost yes":       "nohostauthenticationforlocalhost",
 		"KnownHostsCommand /bin/true":                "knownhostscommand",
 		"PKCS11Provider /lib/x.so":                   "pkcs11provider",
 		"SmartcardDevice /lib/x.so":                  "pkcs11provider",
@@ -42,9 +39,54 @@ func TestRefusedKeywords(t *testing.T) {
 			}
 		}
 	}
-	harmless := "CheckHostIP no\nVerifyHostKeyDNS no\nKnownHostsCommand none\nPKCS11Provider None\nRemoteCommand none\n" +
-		"SessionType default\nProxyUseFdpass yes\nNoHostAuthenticationForLocalhost no\n"
+	harmless := "KnownHostsCommand none\nPKCS11Provider None\nRemoteCommand none\n" +
+		"SessionType default\nProxyUseFdpass yes\n"
 	resolve(t, load(t, harmless, nil), "h")
+}
+
+// What is stricter than asked, or not built, is said and not refused (cases 22, 23, 33). Each
+// line applies to its host alone.
+func TestReportedKeywords(t *testing.T) {
+	const web, local = "web", "127.0.0.1"
+	for _, c := range []struct{ line, host, want string }{
+		{"CheckHostIP yes", web, "CheckHostIP yes (FILE:2) has no effect: host keys are looked up by the host's name alone"},
+		{"CheckHostIP no", web, ""},
+		{"VerifyHostKeyDNS yes", web, "VerifyHostKeyDNS yes (FILE:2) has no effect: host keys are looked up in known_hosts alone"},
+		{"VerifyHostKeyDNS ask", web, "VerifyHostKeyDNS ask (FILE:2) has no effect: host keys are looked up in known_hosts alone"},
+		{"VerifyHostKeyDNS no", web, ""},
+		{"NoHostAuthenticationForLocalhost yes", web, ""},
+		{
+			"NoHostAuthenticationForLocalhost yes", local,
+			"NoHostAuthenticationForLocalhost yes (FILE:2) has no effect: this machine's host key is checked like all others",
+		},
+		{"NoHostAuthenticationForLocalhost no", local, ""},
+		{"ForwardAgent yes", web, "ForwardAgent yes (FILE:2) has no effect: the agent is not forwarded"},
+		{"ForwardAgent /run/a", web, "ForwardAgent yes (FILE:2) has no effect: the agent is not forwarded"},
+		{"ForwardAgent no", web, ""},
+		{"RequestTTY force", web, "RequestTTY force (FILE:2) has no effect: commands get no terminal"},
+		{"RequestTTY yes", web, "RequestTTY yes (FILE:2) has no effect: commands get no terminal"},
+		{"RequestTTY auto", web, ""},
+		{"RequestTTY no", web, ""},
+		{"ChannelTimeout session=5m", web, "ChannelTimeout session=5m (FILE:2) has no effect: see --command-timeout"},
+		{"ChannelTimeout none", web, ""},
+		{"HostbasedAuthentication yes", web, "HostbasedAuthentication yes (FILE:2) has no effect: this method is not offered"},
+		{"PermitLocalCommand yes\nLocalCommand id", web, "LocalCommand (FILE:3) has no effect: no command is run here"},
+		{"LocalCommand id", web, ""},
+		{"RemoteForward 80 a:80", web, "RemoteForward (FILE:2) has no effect: no port is forwarded"},
+		{"RemoteForward 80 a:80\nClearAllForwardings yes", web, ""},
+	} {
+		r := resolve(t, load(t, "Host "+c.host+"\n"+c.line+"\n", nil), c.host)
+		var got string
+		for _, n := range r.Notices() {
+			got += regexp.MustCompile(`/\S*config:`).ReplaceAllString(n.Text, "FILE:")
+		}
+		if got != c.want {
+			t.Errorf("%s: notices %q, want %q", c.line, got, c.want)
+		}
+		if r := resolve(t, load(t, "Host "+c.host+"\n"+c.line+"\n", nil), "other"); len(r.Notices()) != 0 {
+			t.Errorf("%s: a host that it does not apply to: %q", c.line, r.Notices())
+		}
+	}
 }
 
 // A keyword without effect is accepted silently: the host resolves as if it were not there.
@@ -74,7 +116,7 @@ func TestKeywordsHaveClasses(t *testing.T) {
 		classes[k.Name] = k.Class
 	}
 	for name, want := range map[string]string{
-		"hostname": "honoured", "identityfile2": "honoured", "forwardagent": "without effect", "cipher": "without effect",
+		"hostname": "honoured", "identityfile2": "honoured", "forwardagent": "reported", "cipher": "without effect",
 		"knownhostscommand": "refused",
 	} {
 		if got := classes[name].String(); got != want {

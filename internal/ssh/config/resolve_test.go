@@ -274,3 +274,50 @@ func TestConfigServesManyAtOnce(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// SendEnv sends what this process has and its patterns match, before what SetEnv sets.
+func TestEnv(t *testing.T) {
+	environ := func(o *config.LoadOptions) {
+		o.Local.Environ = func() []string { return []string{"LANG=C.UTF-8", "LC_ALL=de_DE", "HOME=/x", "LC_A=b=c d", "EMPTY="} }
+	}
+	for text, want := range map[string]string{
+		"":                                      "",
+		"SendEnv LANG LC_*":                     "LANG=C.UTF-8|LC_ALL=de_DE|LC_A=b=c d",
+		"SendEnv LANG LC_*\nSendEnv -LC_*":      "LANG=C.UTF-8",
+		"SendEnv EMPTY NONE\nSetEnv A=b LANG=x": "EMPTY=|A=b|LANG=x",
+		"SetEnv A=b\nSendEnv ?ANG":              "LANG=C.UTF-8|A=b",
+		"SetEnv A=b":                            "A=b",
+		"Host other\nSendEnv *":                 "",
+	} {
+		if got := strings.Join(resolve(t, load(t, text+"\n", environ), "h").Env(), "|"); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// The methods that may be tried, in their order.
+func TestAuthMethods(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                            "",
+		"PasswordAuthentication no":                   "publickey keyboard-interactive",
+		"KbdInteractiveAuthentication no":             "publickey password",
+		"ChallengeResponseAuthentication no":          "publickey password",
+		"PubkeyAuthentication no":                     "password keyboard-interactive",
+		"BatchMode yes":                               "publickey",
+		"NumberOfPasswordPrompts 0":                   "publickey",
+		"NumberOfPasswordPrompts 1":                   "",
+		"PreferredAuthentications password,publickey": "password publickey",
+		"PreferredAuthentications gssapi-with-mic,publickey,publickey":                      "publickey",
+		"PreferredAuthentications keyboard-interactive,password\nPasswordAuthentication no": "keyboard-interactive",
+		"PreferredAuthentications hostbased":                                                "config:1: preferredauthentications: no method is left",
+		"PreferredAuthentications password\nBatchMode yes":                                  "config:1: preferredauthentications: no method is left",
+		"PubkeyAuthentication no\nBatchMode yes":                                            "config:1: pubkeyauthentication: no authentication method is left",
+	} {
+		methods, err := resolve(t, load(t, text+"\n", nil), "h").AuthMethods()
+		if strings.Contains(want, ":") {
+			wantError(t, err, want)
+		} else if got := strings.Join(methods, " "); err != nil || got != want || (methods == nil) != (want == "") {
+			t.Errorf("%q: %q (%v), want %q", text, got, err, want)
+		}
+	}
+}

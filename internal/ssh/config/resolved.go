@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // Strictness determines how a host with an unknown key is treated (StrictHostKeyChecking).
 type Strictness string
@@ -81,6 +85,22 @@ type Resolved struct {
 	config *Config
 	values *values
 	tokens *tokens
+}
+
+// Env returns the environment variables to send, NAME=value: those of this process that
+// SendEnv matches, then those of SetEnv, which win at the server if both have a name.
+func (r *Resolved) Env() []string {
+	if len(r.SendEnv) == 0 {
+		return r.SetEnv
+	}
+	var env []string
+	for _, variable := range r.config.environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		if slices.ContainsFunc(r.SendEnv, func(pattern string) bool { return matchPattern(name, pattern) }) {
+			env = append(env, variable)
+		}
+	}
+	return append(env, r.SetEnv...)
 }
 
 // Address returns the address to dial: HostName and Port, an IPv6 address in brackets.

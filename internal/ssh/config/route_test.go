@@ -29,7 +29,7 @@ Host self
 Host bad
   ProxyJump checked
 Host checked
-  CheckHostIP yes
+  KnownHostsCommand /bin/true
 `, func(o *config.LoadOptions) { o.Set = []string{"ConnectTimeout=9"} })
 	for _, test := range []struct{ host, jump, want string }{
 		{"plain", "", "me@plain:22"},
@@ -41,7 +41,7 @@ Host checked
 		{"plain", "[::1]:7", "me@::1:7 me@plain:22"},
 		{"loop1", "", "loop"},
 		{"self", "", "jump host loop by way of"},
-		{"bad", "", "checkhostip"},
+		{"bad", "", "knownhostscommand"},
 		{"plain", "a b", "character ' '"},
 		{"plain", "$(id)", "character"},
 		{"plain", "x;y@a", "user name"},
@@ -109,33 +109,60 @@ func TestJumpsPrintAndParse(t *testing.T) {
 	}
 }
 
+// A proxy command is run by the user's shell as ssh does it, and what its tokens stand for
+// cannot become anything else there.
 func TestProxyArgv(t *testing.T) {
-	for command, want := range map[string]string{
-		`none`:                        "",
-		`nc %h %p`:                    "nc|ho st|7",
-		`exec  nc	-x "%h:%p" '%r "$'`: `nc|-x|ho st:7|u "$`,
-		`"my nc" a\ b "c\"d\e" '' %%`: `my nc|a b|c"d\e||%`,
-		`nc --opt=%h ~user@x a#b`:     "needs a shell",
-		`nc --opt=%h a~b a#b a!b`:     "nc|--opt=ho st|a~b|a#b|a!b",
-		`nc %h 2>/dev/null`:           "needs a shell",
-		`nc $HOME`:                    "needs a shell",
-		`nc %h | tee x`:               "needs a shell",
-		`sh -c "echo $HOME"`:          "needs a shell",
-		"nc `id`":                     "needs a shell",
-		`A=b nc`:                      "needs a shell",
-		`nc *`:                        "needs a shell",
-		`nc # x`:                      "needs a shell",
-		`nc '\''`:                     "no closing quote",
-		`""`:                          "",
-	} {
-		c := load(t, "HostName ho%%st\nUser u\nPort 7\nProxyCommand "+command+"\n", nil)
-		r := resolve(t, c, "h")
-		argv, err := r.ProxyArgv()
-		want := strings.ReplaceAll(want, "ho st", "ho%st")
-		if err != nil {
-			wantError(t, err, want, "config:4: proxycommand")
-		} else if got := strings.Join(argv, "|"); got != want || command == "none" && argv != nil {
-			t.Errorf("%s: %q, want %q", command, got, want)
+	const all = "nc -x '%h:%p' %r %n %k 2>/dev/null | tee $HOME/x; %%"
+	shell := func(path string) func(*config.LoadOptions) {
+		return func(o *config.LoadOptions) {
+			o.Local.Getenv = func(name string) (string, bool) { return path, name == "SHELL" }
 		}
+	}
+	for _, c := range []struct{ command, shell, want string }{
+		{"none", "/bin/zsh", ""},
+		{"nc %h %p", "/bin/zsh", "/bin/zsh|-c|exec nc real%1 7"},
+		{"~/bin/proxy %h", "", "/bin/sh|-c|exec ~/bin/proxy real%1"},
+		{all, "/bin/zsh", "/bin/zsh|-c|exec nc -x 'real%1:7' u h h 2>/dev/null | tee $HOME/x; %"},
+	} {
+		r := resolve(t, load(t, "HostName real%%1\nUser u\nPort 7\nProxyCommand "+c.command+"\n", shell(c.shell)), "h")
+		argv, err := r.ProxyArgv()
+		if got := strings.Join(argv, "|"); err != nil || got != c.want {
+			t.Errorf("%s: %q (%v), want %q", c.command, got, err, c.want)
+		}
+	}
+
+	for _, bad := range []string{
+		"-oProxyCommand=x", "$(id)", "`id`", "a;b", "a&b", "a|b", "a<b", "a>b", "a b", "a\nb", "a'b", `a"b`, `a\b`, "a(b", "a{b", "a,b", "a$b", "",
+	} {
+		c := load(t, "ProxyCommand nc %h %n\n", nil)
+		if r, err := c.Resolve(t.Context(), bad, config.Options{}); err == nil {
+			t.Errorf("host %q reaches the shell: %q", bad, r.ProxyCommand)
+		}
+		if strings.ContainsAny(bad, "\n,") || bad == "" {
+			continue
+		}
+		if r, err := c.Resolve(t.Context(), "h", config.Options{User: bad}); err == nil {
+			if argv, err := r.ProxyArgv(); err == nil && !strings.ContainsAny(bad, ` $\`) {
+				t.Errorf("user %q reaches the shell: %q", bad, argv)
+			}
+		}
+		if c, err := tryLoad(t, "HostKeyAlias "+bad+"\nProxyCommand nc %k\n", nil); err == nil {
+			if r, err := c.Resolve(t.Context(), "h", config.Options{}); err == nil && r.HostKeyAlias == bad {
+				t.Errorf("alias %q reaches the shell: %q", bad, r.ProxyCommand)
+			}
+		}
+	}
+	// The shell would expand it: ssh lets it, we do not.
+	r, err := load(t, "ProxyCommand nc -u %r %h\n", nil).Resolve(t.Context(), "h", config.Options{User: "$SECRET"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.ProxyArgv()
+	wantError(t, err, "config:1: proxycommand: %r is the user name")
+	if r, err = load(t, "ProxyCommand nc %%r %h\n", nil).Resolve(t.Context(), "h", config.Options{User: "$SECRET"}); err != nil {
+		t.Fatal(err)
+	}
+	if argv, err := r.ProxyArgv(); err != nil || argv[2] != "exec nc %r h" {
+		t.Errorf("without the token: %q, %v", argv, err)
 	}
 }

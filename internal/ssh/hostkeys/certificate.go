@@ -9,8 +9,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// authorityAlgorithms are the signature algorithms allowed for authorities:
-// CASignatureAlgorithms in ssh_config(5), and ML-DSA. None uses SHA-1.
+// authorityAlgorithms are the signature algorithms allowed for authorities: OpenSSH's default of
+// CASignatureAlgorithms, and ML-DSA. None uses SHA-1, which no configuration can add.
 var authorityAlgorithms = []string{
 	ssh.KeyAlgoED25519, ssh.KeyAlgoSKED25519,
 	ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoSKECDSA256,
@@ -23,9 +23,9 @@ const maxNamed = 5
 
 // checkCertificate returns an error if a certificate, whose authority is trusted for the host,
 // does not prove the host's name. It applies the rules of OpenSSH 10.3 (sshkey_cert_check_host
-// in its sshkey.c) and checks the length of the authority's key. Principals may have wildcards;
+// in its sshkey.c) and checks the authority's key and signature algorithm. Principals may have wildcards;
 // an empty list of principals matches nothing.
-func checkCertificate(c *ssh.Certificate, name string, now time.Time, rsaBits int) error {
+func checkCertificate(c *ssh.Certificate, name string, now time.Time, o *Options) error {
 	const forever = uint64(ssh.CertTimeInfinity)
 	unix := uint64(max(now.Unix(), 0))
 	switch {
@@ -44,7 +44,10 @@ func checkCertificate(c *ssh.Certificate, name string, now time.Time, rsaBits in
 	case !slices.Contains(authorityAlgorithms, c.Signature.Format):
 		return fmt.Errorf("it is signed with %s", quote(c.Signature.Format))
 	}
-	if err := weakBelow(rsaBits, c.SignatureKey); err != nil {
+	if o.CASignatures != nil && !slices.Contains(o.CASignatures, c.Signature.Format) {
+		return fmt.Errorf("it is signed with %s, which CASignatureAlgorithms does not name", quote(c.Signature.Format))
+	}
+	if err := weakBelow(o.RSABits, c.SignatureKey); err != nil {
 		return errors.New("its authority's key is too weak")
 	}
 	// Everything that CheckCert checks has been checked above, except the signature.

@@ -197,6 +197,36 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
+// CASignatureAlgorithms restricts the algorithms of authorities, and cannot add SHA-1.
+func TestCASignatures(t *testing.T) {
+	rsaCA := rsaSigner(t, 2048)
+	sha1CA, err := ssh.NewSignerWithAlgorithms(rsaCA.(ssh.AlgorithmSigner), []string{ssh.KeyAlgoRSA})
+	if err != nil {
+		t.Fatal(err)
+	}
+	modern, old := certify(t, edKey(1), rsaCA), certify(t, edKey(1), sha1CA)
+	for _, c := range []struct {
+		allowed []string
+		cert    *ssh.Certificate
+		want    fleet.Reason
+	}{
+		{nil, modern, isTrusted},
+		{[]string{"ssh-ed25519", modern.Signature.Format}, modern, isTrusted},
+		{[]string{"ssh-ed25519"}, modern, isUnknown},
+		{[]string{}, modern, isUnknown},
+		{[]string{"ssh-rsa", "rsa-sha2-256"}, old, isUnknown},
+	} {
+		o := hostkeys.Options{Files: []string{file(t, line("@cert-authority h", rsaCA.PublicKey()))}, CASignatures: c.allowed}
+		err := openAtNoon(t, o).Check(target("h", 22), nil, c.cert)
+		if got := reason(t, err); got != c.want {
+			t.Errorf("%q, signed with %s: %q (%v), want %q", c.allowed, c.cert.Signature.Format, got, err, c.want)
+		}
+		if c.cert == modern && c.want == isUnknown && !strings.Contains(err.Error(), "which CASignatureAlgorithms does not name") {
+			t.Errorf("the refusal does not say why: %v", err)
+		}
+	}
+}
+
 func TestCertificatesThatAreNotWhole(t *testing.T) {
 	t.Parallel()
 	ca := edSigner(100)

@@ -25,6 +25,9 @@ type Options struct {
 	// RSABits is the minimum length of RSA keys, also of authorities, in bits
 	// (RequiredRSASize). Values below 2048, including 0, mean 2048.
 	RSABits int
+	// CASignatures are the algorithms with which authorities may have signed a certificate
+	// (CASignatureAlgorithms); nil means all that are safe.
+	CASignatures []string
 	// HashNames makes AcceptNew write names hashed (HashKnownHosts).
 	HashNames bool
 	// Now is the wall clock for the validity of certificates; nil means time.Now.

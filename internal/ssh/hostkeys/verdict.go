@@ -139,7 +139,7 @@ func (s *Store) certified(n hostNames, k shown) (verdict, error) {
 	if line == nil {
 		return verdict{}, errNoAuthority
 	}
-	if err := checkCertificate(k.cert, n.principal, s.opts.Now(), s.opts.RSABits); err != nil {
+	if err := checkCertificate(k.cert, n.principal, s.opts.Now(), &s.opts); err != nil {
 		return verdict{}, err
 	}
 	return verdict{status: StatusKnown, line: line}, nil

@@ -30,7 +30,9 @@ func NewVerifier() *Verifier {
 
 // OptionsOf returns the options of the store that a target's settings ask for.
 func OptionsOf(s ssh.HostKeySpec) Options {
-	return Options{Files: s.Files, Revoked: s.Revoked, Policy: s.Policy, RSABits: s.RSABits, HashNames: s.HashNames}
+	return Options{
+		Files: s.Files, Revoked: s.Revoked, Policy: s.Policy, RSABits: s.RSABits, HashNames: s.HashNames, CASignatures: s.CASignatures,
+	}
 }
 
 // Store returns the store of a target. The error is that of [Open], or ssh.ErrUnplanned.
@@ -47,7 +49,7 @@ func (v *Verifier) Store(t ssh.Target) (*Store, error) {
 }
 
 func (v *Verifier) opener(o Options) func() (*Store, error) {
-	key := fmt.Sprintf("%q %q %d %t %d", o.Files, o.Revoked, o.Policy, o.HashNames, o.RSABits)
+	key := fmt.Sprintf("%q %q %d %t %d %q %t", o.Files, o.Revoked, o.Policy, o.HashNames, o.RSABits, o.CASignatures, o.CASignatures == nil)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	open, ok := v.stores[key]

@@ -1,8 +1,10 @@
 package sshtest
 
 import (
+	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -89,12 +91,12 @@ func testAlive(t *testing.T, newDialer Factory) {
 	timeouts := patient()
 	timeouts.Alive = short / 2
 	s := simulated(startFleet(t, simfleet.Options{Hosts: 1}), 0)
-	t.Run("vanished", func(t *testing.T) {
+	vanish := func(t *testing.T, most int) error {
 		r := newRelay(t, s.target("").Address())
 		target := s.target("sleep 3600")
 		target.Route = &fleet.Route{Address: "127.0.0.1"}
 		target.Port = r.listener.Addr().(*net.TCPAddr).AddrPort().Port()
-		a := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: target}, Stdout: new(sink), Stderr: new(sink)}
+		a := &ssh.Attempt{Progress: new(ssh.Progress), Target: with(target, ssh.Settings{AliveMax: most}), Stdout: new(sink), Stderr: new(sink)}
 		conn, err := s.dialer(t, newDialer, timeouts).Dial(t.Context(), a)
 		if err != nil {
 			t.Fatal(err)
@@ -105,7 +107,17 @@ func testAlive(t *testing.T, newDialer Factory) {
 			pause()
 		}
 		close(r.stopped)
-		report{End: <-done}.want(t, fleet.OutcomeUnknown, fleet.ReasonVanished, fleet.PhaseRun, 0)
+		end := <-done
+		report{End: end}.want(t, fleet.OutcomeUnknown, fleet.ReasonVanished, fleet.PhaseRun, 0)
+		return end.Err
+	}
+	t.Run("vanished", func(t *testing.T) {
+		for most, silences := range map[int]time.Duration{-1: 1, 1: 2, 0: ssh.MaxSilent + 1} {
+			want := fmt.Sprintf("no sign of life for %v", silences*timeouts.Alive)
+			if err := vanish(t, most); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%d keepalives may go unanswered: %v, want %q", most, err, want)
+			}
+		}
 	})
 	t.Run("quiet", func(t *testing.T) {
 		begun := time.Now()

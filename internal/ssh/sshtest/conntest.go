@@ -117,6 +117,13 @@ func (s *sink) Write(p []byte) (int, error) {
 	return s.buf.Write(p)
 }
 
+// with returns the target with these settings.
+func with(t fleet.Target, s ssh.Settings) ssh.Target {
+	return ssh.Target{Target: t, Endpoint: &ssh.Endpoint{Settings: &s}}
+}
+
+func withEnv(t fleet.Target, env ...string) ssh.Target { return with(t, ssh.Settings{Env: env}) }
+
 // run makes one attempt and waits for its end.
 func run(ctx context.Context, t testing.TB, d ssh.Dialer, target fleet.Target) report {
 	t.Helper()

@@ -1,12 +1,14 @@
 package sshtest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -177,6 +179,7 @@ func (l *ledger) outstanding() int {
 
 func testPasswords(t *testing.T, newDialer Factory) {
 	t.Run("asked for", func(t *testing.T) { testPasswordMethods(t, newDialer) })
+	t.Run("methods", func(t *testing.T) { testMethods(t, newDialer) })
 	t.Run("endings", func(t *testing.T) { testPasswordEndings(t, newDialer) })
 	t.Run("policies", func(t *testing.T) { testPasswordPolicies(t, newDialer) })
 	t.Run("turns", func(t *testing.T) { testPasswordTurns(t, newDialer) })
@@ -235,6 +238,79 @@ func testPasswordMethods(t *testing.T, newDialer Factory) {
 			}
 			if r.Err != nil && (!strings.Contains(r.Err.Error(), c.text) || strings.Contains(r.Err.Error(), passphrase)) {
 				t.Errorf("the cause is %q", r.Err)
+			}
+		})
+	}
+}
+
+// testMethods covers the methods that a route allows and their order (ssh_config(5),
+// PreferredAuthentications, PasswordAuthentication, KbdInteractiveAuthentication): the server
+// takes all, and logs what is tried.
+func testMethods(t *testing.T, newDialer Factory) {
+	const pub, pass, ask = "publickey", "password", "keyboard-interactive"
+	for name, c := range map[string]struct {
+		methods  []string
+		password string // "" means none
+		rightKey bool
+		noAsking bool // the server does not take keyboard-interactive
+		tried    string
+		reason   fleet.Reason // "" means that the server accepts
+		text     string
+	}{
+		"default":                     {nil, passphrase, false, false, "publickey password", "", ""},
+		"password first":              {[]string{pass, pub}, passphrase, true, false, "password", "", ""},
+		"password first, wrong":       {[]string{pass, pub}, "wrong", true, false, "password publickey", "", ""},
+		"password first, none":        {[]string{pass, pub}, "", true, false, "publickey", "", ""},
+		"asked first":                 {[]string{ask, pass}, passphrase, true, false, "keyboard-interactive", "", ""},
+		"asked first, not taken":      {[]string{ask, pass}, passphrase, true, true, "password", "", ""},
+		"no password":                 {[]string{pub, ask}, passphrase, false, false, "publickey keyboard-interactive", "", ""},
+		"asked, wrong":                {[]string{ask, pass}, "wrong", false, false, "keyboard-interactive", fleet.ReasonAuthFailed, "not with the password"},
+		"keys only":                   {[]string{pub}, passphrase, false, false, "publickey", fleet.ReasonAuthFailed, "any of our 1 keys, and ssh_config allows no password here"},
+		"asked only, not taken":       {[]string{ask}, passphrase, true, true, "", fleet.ReasonAuthFailed, `ssh_config allows only "keyboard-interactive"`},
+		"password only, and no one's": {[]string{pass}, "", true, false, "", fleet.ReasonNoIdentity, "there is no password"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			key := newKey(t)
+			var mu sync.Mutex
+			var tried []string
+			s := startPasswordServer(t, func(s *passwordServer) {
+				s.config.PublicKeyCallback = func(_ xssh.ConnMetadata, k xssh.PublicKey) (*xssh.Permissions, error) {
+					if c.rightKey && bytes.Equal(k.Marshal(), key.PublicKey().Marshal()) {
+						return nil, nil // no permissions, no error: accepted
+					}
+					return nil, errWrong
+				}
+				password := s.config.PasswordCallback
+				if !c.noAsking {
+					s.asks(false, "Password: ")
+				}
+				s.config.PasswordCallback = password
+				s.config.AuthLogCallback = func(_ xssh.ConnMetadata, method string, _ error) {
+					mu.Lock()
+					defer mu.Unlock()
+					if method != "none" && !slices.Contains(tried, method) {
+						tried = append(tried, method)
+					}
+				}
+			})
+			config := Config{HostKeys: s.known(), Identities: keys{key}, Timeouts: patient()}
+			if c.password != "" {
+				config.Passwords = newPasswords(t, c.password)
+			}
+			r := runAt(t.Context(), t, newDialer(t, config), with(s.target, ssh.Settings{Methods: c.methods, Password: true}))
+			if c.reason == fleet.ReasonNone {
+				r.ok(t)
+			} else {
+				r.want(t, fleet.OutcomeNeverStarted, c.reason, fleet.PhaseAuth, 0)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if got := strings.Join(tried, " "); got != c.tried {
+				t.Errorf("tried %q, want %q", got, c.tried)
+			}
+			if r.Err != nil && !strings.Contains(r.Err.Error(), c.text) {
+				t.Errorf("the cause is %q, want %q", r.Err, c.text)
 			}
 		})
 	}

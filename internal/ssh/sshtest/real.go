@@ -40,6 +40,18 @@ func testServers(t *testing.T, newDialer Factory) {
 		if !strings.Contains(r.Err.Error(), "Too many authentication failures") {
 			t.Errorf("cause %q does not say what the server said", r.Err)
 		}
+		if !strings.Contains(r.Err.Error(), "--max-keys") {
+			t.Errorf("cause %q does not say what helps", r.Err)
+		}
+	})
+	t.Run("fifth key", func(t *testing.T) { // as many as are offered by default
+		s := realOne("openssh", sshdtest.OpenSSH(t))
+		d := newDialer(t, Config{
+			HostKeys:   &exact{trusted: []ssh.PublicKey{s.hostKey}},
+			Identities: keys{newKey(t), newKey(t), newKey(t), newKey(t), s.signer},
+			Timeouts:   patient(),
+		})
+		run(t.Context(), t, d, s.target("true")).ok(t)
 	})
 	t.Run("second factor", func(t *testing.T) {
 		s := realOne("openssh", sshdtest.OpenSSH(t, sshdtest.WithConfig("PasswordAuthentication yes", "AuthenticationMethods publickey,password")))
@@ -84,6 +96,15 @@ func testServers(t *testing.T, newDialer Factory) {
 		r := run(t.Context(), t, s.dialer(t, newDialer, timeouts), s.target("sleep 5 & echo started"))
 		r.want(t, fleet.OutcomeOK, fleet.ReasonNone, fleet.PhaseDrain, fleet.FlagExitKnown|fleet.FlagOutputIncomplete)
 		if string(r.stdout) != "started\n" {
+			t.Errorf("stdout %q", r.stdout)
+		}
+	})
+	t.Run("environment", func(t *testing.T) { // SendEnv and SetEnv
+		s := realOne("openssh", sshdtest.OpenSSH(t, sshdtest.WithConfig("AcceptEnv X_*")))
+		target := withEnv(s.target(`echo "$X_A,$X_B,$Y"`), "X_A=sent", "Y=refused", "X_B=b  c=d", "X_A=set")
+		r := runAt(t.Context(), t, s.dialer(t, newDialer, patient()), target)
+		r.ok(t)
+		if string(r.stdout) != "set,b  c=d,\n" {
 			t.Errorf("stdout %q", r.stdout)
 		}
 	})

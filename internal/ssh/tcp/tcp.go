@@ -40,7 +40,9 @@ func (d Dialer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	if _, err := netip.ParseAddr(a.Target.Dialled()); err == nil {
 		a.Timeline.Enter(fleet.PhaseDial)
 	}
-	conn, err := d.within(ctx, by, a)
+	conn, err := d.within(ctx, by, a.Target.Settings().Attempts, func(by time.Time) (net.Conn, error) {
+		return dialBy(ctx, by, a)
+	})
 	if err != nil {
 		f := sshreason.Dial(ctx, a, err)
 		if byConnect && (f.Reason == fleet.ReasonDialTimeout || f.Reason == fleet.ReasonResolveTimeout) {
@@ -51,21 +53,70 @@ func (d Dialer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	return conn, nil
 }
 
-// within dials until by, and dials again if the deadline passed only because this process
-// was stopped meanwhile.
-func (d Dialer) within(ctx context.Context, by time.Time, a *ssh.Attempt) (net.Conn, error) {
-	for {
+// within dials until by, up to attempts times a second apart (ssh_config(5), ConnectionAttempts), and
+// again if the deadline passed only because this process was stopped meanwhile.
+func (d Dialer) within(ctx context.Context, by time.Time, attempts int, dial func(by time.Time) (net.Conn, error)) (net.Conn, error) {
+	for tries := 1; ; {
 		lost := d.Clock.Suspended()
-		conn, err := dialBy(ctx, d.Clock.Deadline(by), a)
+		conn, err := dial(d.Clock.Deadline(by))
 		timeout, ok := errors.AsType[net.Error](err)
-		if !ok || !timeout.Timeout() || d.Clock.Suspended() == lost || !d.Clock.Now().Before(by) {
-			return conn, err
+		switch {
+		case err == nil:
+			return conn, nil
+		case ok && timeout.Timeout() && d.Clock.Suspended() != lost && d.Clock.Now().Before(by):
+		case tries >= attempts || !unreached(err) || !d.Clock.Now().Add(betweenAttempts).Before(by):
+			return nil, err
+		default:
+			if !wait(ctx, betweenAttempts) {
+				return nil, context.Cause(ctx)
+			}
+			tries++
 		}
 	}
 }
 
-// dialBy dials until the deadline, with direct if it is equivalent.
+const betweenAttempts = time.Second
+
+// unreached reports whether the host could not be reached: not for want of its address, nor of
+// something on this machine.
+func unreached(err error) bool {
+	for _, cause := range []error{
+		syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.ETIMEDOUT,
+	} {
+		if errors.Is(err, cause) {
+			return true
+		}
+	}
+	return false
+}
+
+// wait reports whether the time passed before ctx ended.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// dialBy dials until the deadline and sets TCP's keepalives.
 func dialBy(ctx context.Context, deadline time.Time, a *ssh.Attempt) (net.Conn, error) {
+	conn, err := dialEither(ctx, deadline, a)
+	if err != nil || !a.Target.Settings().KeepAlive {
+		return conn, err
+	}
+	if raw, ok := descriptor(conn); ok {
+		// If it fails, SSH's own keepalives remain.
+		_ = raw.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1) })
+	}
+	return conn, nil
+}
+
+// dialEither dials with direct if that is equivalent.
+func dialEither(ctx context.Context, deadline time.Time, a *ssh.Attempt) (net.Conn, error) {
 	if address, err := netip.ParseAddr(a.Target.Dialled()); err == nil && plain(address, a.Target.Settings()) && a.Target.Port != 0 {
 		conn, ok, err := direct(ctx, netip.AddrPortFrom(address, a.Target.Port), deadline)
 		if ok {

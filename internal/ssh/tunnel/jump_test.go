@@ -497,9 +497,15 @@ func TestProxyCommand(t *testing.T) {
 	if got := s.run(t, d, 1, behind(argv...)); got[fleet.OutcomeOK] != 1 {
 		t.Errorf("outcomes %v, want 1 ok", got)
 	}
+	// As ssh_config's ProxyCommand is run, with what only a shell understands.
+	argv = []string{"/bin/sh", "-c", fmt.Sprintf("exec env %s=%s:%d %s 2>/dev/null | cat", relayTo, h.Name, h.Port, os.Args[0])}
+	if got := s.run(t, d, 1, behind(argv...)); got[fleet.OutcomeOK] != 1 {
+		t.Errorf("by a shell: outcomes %v, want 1 ok", got)
+	}
 	for name, argv := range map[string][]string{
-		"missing": {"/nonexistent/proxy"},
-		"failing": {"sh", "-c", "echo no way >&2; exit 7"},
+		"missing":             {"/nonexistent/proxy"},
+		"missing, by a shell": {"/bin/sh", "-c", "exec /nonexistent/proxy secret"},
+		"failing":             {"sh", "-c", "echo no way >&2; exit 7"},
 	} {
 		_, err := d.Dial(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: at(fleet.Target{Host: h, User: "u"}, behind(argv...))})
 		f, ok := errors.AsType[*fleet.Error](err)
@@ -508,6 +514,9 @@ func TestProxyCommand(t *testing.T) {
 		}
 		if name == "failing" && (f == nil || !strings.Contains(f.Err.Error(), "no way")) {
 			t.Errorf("%s: the cause does not tell what the program said: %v", name, err)
+		}
+		if strings.HasPrefix(name, "missing") && (!strings.Contains(err.Error(), `"/nonexistent/proxy"`) || strings.Contains(err.Error(), "secret")) {
+			t.Errorf("%s: the cause does not name the program alone: %v", name, err)
 		}
 	}
 }

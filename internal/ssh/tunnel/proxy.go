@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -18,12 +19,11 @@ import (
 	"shoal/internal/ssh/sshreason"
 )
 
-// proxy starts a program whose standard input and output are the connection. It
-// uses no shell.
+// proxy starts a program whose standard input and output are the connection.
 func (n *Network) proxy(ctx context.Context, a *ssh.Attempt, argv []string) (net.Conn, error) {
 	fail := func(err error) (net.Conn, error) {
 		reason := cmp.Or(sshreason.Local(err), fleet.ReasonJumpFailed)
-		return nil, a.Fail(fleet.OutcomeNeverStarted, reason, fmt.Errorf("the proxy command %q: %w", argv[0], err))
+		return nil, a.Fail(fleet.OutcomeNeverStarted, reason, fmt.Errorf("the proxy command %q: %w", program(argv), err))
 	}
 	ours, theirs, err := socketPair()
 	if err != nil {
@@ -35,6 +35,7 @@ func (n *Network) proxy(ctx context.Context, a *ssh.Attempt, argv []string) (net
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = theirs, theirs, &c.complaint
 	c.cmd.WaitDelay = time.Second
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C must not reach it directly
+	c.cmd.Cancel = c.kill
 	if err := c.cmd.Start(); err != nil {
 		_ = ours.Close()
 		return fail(err)
@@ -101,7 +102,7 @@ func (c *proxied) why(err error) error {
 	}
 	return &fleet.Error{
 		Host: c.host, Outcome: fleet.OutcomeNeverStarted, Phase: fleet.PhaseDial, Reason: fleet.ReasonJumpFailed,
-		Err: fmt.Errorf("the proxy command %q ended: %w: %q", c.cmd.Args[0], c.err, c.complaint.text()),
+		Err: fmt.Errorf("the proxy command %q ended: %w: %q", program(c.cmd.Args), c.err, c.complaint.text()),
 	}
 }
 
@@ -115,11 +116,26 @@ func (c *proxied) Close() error {
 			select {
 			case <-c.exited:
 			default:
-				_ = c.cmd.Process.Kill()
+				_ = c.kill()
 			}
 		})
 	})
 	return err
+}
+
+// kill kills the program and what it has started, such as the parts of a shell's
+// pipeline.
+func (c *proxied) kill() error { return syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) }
+
+// program returns the program that a command line runs, for messages: not its
+// arguments, which may be secret.
+func program(argv []string) string {
+	if len(argv) == 3 && argv[1] == "-c" {
+		if words := strings.Fields(strings.TrimPrefix(argv[2], "exec ")); len(words) > 0 {
+			return words[0]
+		}
+	}
+	return argv[0]
 }
 
 // A complaint is the beginning of what a program writes on standard error.

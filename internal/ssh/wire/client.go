@@ -30,6 +30,7 @@ type Client struct {
 	hostKeyName string            // its algorithm, for later key exchanges
 	rekeys      budget
 	noise       budget
+	age         time.Duration // of the keys, by Pass
 
 	auth *authentication // nil once it has succeeded
 	mux  mux
@@ -223,10 +224,11 @@ func (c *Client) Shrink() {
 }
 
 // Pass tells the Client that d has elapsed since the last call or New. It refills the budgets
-// of the server; without it they only shrink.
+// of the server, which without it only shrink, and ages the keys for Config.RekeyAfter.
 func (c *Client) Pass(d time.Duration) {
 	c.rekeys.pass(d)
 	c.noise.pass(d)
+	c.age += d
 }
 
 // useless counts a message that makes no progress.

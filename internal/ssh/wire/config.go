@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Config holds the options of a Client. The zero value offers the package's default
@@ -29,6 +30,9 @@ type Config struct {
 	// rekeys; it does not rekey before authentication has succeeded. 0 means
 	// DefaultRekeyBytes.
 	RekeyBytes uint64
+	// RekeyAfter is how long keys are used before the Client rekeys, by Pass and when the
+	// next message is exchanged; 0 means no limit.
+	RekeyAfter time.Duration
 	// Trace is called with every message, after it was decrypted or before it is
 	// encrypted. nil disables it.
 	Trace func(Message)

@@ -77,10 +77,12 @@ func (c *Client) sendKexMessage(method string) error {
 	return nil
 }
 
-// needsRekey reports whether the keys have been used for too much data (RFC 4253 §9).
+// needsRekey reports whether the keys have been used for too much data or too long (RFC 4253
+// §9).
 func (c *Client) needsRekey() bool {
 	used := max(c.in.bytes, c.out.bytes) >= c.config.RekeyBytes ||
-		max(c.in.packets, c.out.packets) >= MaxRekeyPackets
+		max(c.in.packets, c.out.packets) >= MaxRekeyPackets ||
+		c.config.RekeyAfter > 0 && c.age >= c.config.RekeyAfter
 	return used && c.kex == nil && c.auth == nil
 }
 
@@ -237,7 +239,7 @@ func (c *Client) takeNewKeys(p []byte) (Event, error) {
 		return nil, malformed(msgNewKeys, "RFC 4253 §7.3")
 	}
 	c.in.opener = c.kex.next
-	c.in.bytes, c.in.packets = 0, 0
+	c.in.bytes, c.in.packets, c.age = 0, 0, 0
 	if c.strict {
 		c.in.seq = 0
 		c.mux.early.renumber()

@@ -119,6 +119,28 @@ func TestK11OurRekeys(t *testing.T) {
 	}
 }
 
+// Keys that have been used for RekeyAfter are exchanged at the next message.
+func TestRekeyAfter(t *testing.T) {
+	tr := newTransfer(t, Config{RekeyAfter: time.Hour})
+	tr.client.Pass(0)
+	tr.client.age = 0
+	for i := range 3 {
+		for _, c := range []struct {
+			passed time.Duration
+			want   bool
+		}{{59 * time.Minute, false}, {time.Minute, true}} {
+			tr.client.Pass(c.passed)
+			tr.chunk(100)
+			tr.take()
+			if asked := tr.last(msgKexInit) != nil; asked != c.want {
+				t.Fatalf("round %d, %v later: exchange %v, want %v", i, c.passed, asked, c.want)
+			}
+		}
+		tr.exchange()
+	}
+	tr.same(600)
+}
+
 // TestK11TheirRekeys has the server exchange keys a hundred times and more, each
 // third time while the client does too.
 func TestK11TheirRekeys(t *testing.T) {

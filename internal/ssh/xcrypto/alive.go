@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"shoal/fleet"
-	"shoal/internal/ssh"
 )
 
 // watch sends a keepalive to a silent server and closes the connection if there is no answer
@@ -13,6 +12,7 @@ import (
 func (c *conn) watch(over <-chan struct{}) {
 	tick := time.NewTicker(c.timeouts.Alive)
 	defer tick.Stop()
+	most := c.timeouts.Silent()
 	heard, silent := c.wire.received.Load(), 0
 	lost := c.wire.clock.Suspended()
 	for {
@@ -27,11 +27,11 @@ func (c *conn) watch(over <-chan struct{}) {
 		}
 		if now := c.wire.clock.Suspended(); now != lost {
 			// This process was stopped: repeat the last keepalive.
-			lost, silent = now, min(silent, ssh.MaxSilent-1)
+			lost, silent = now, min(silent, most-1)
 		}
-		if silent++; silent > ssh.MaxSilent {
+		if silent++; silent > most {
 			_ = c.wire.blame(c.attempt.Timeline.Phase(), fleet.ReasonVanished, fmt.Errorf(
-				"the server gave no sign of life for %v", time.Duration(ssh.MaxSilent+1)*c.timeouts.Alive))
+				"the server gave no sign of life for %v", time.Duration(most+1)*c.timeouts.Alive))
 			_ = c.Close()
 			return
 		}

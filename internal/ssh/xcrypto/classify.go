@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/ssh/algorithms"
 	"shoal/internal/ssh/sshreason"
 	"shoal/internal/ssh/wire"
 )
@@ -44,7 +45,7 @@ func classify(err, wireErr error) (fleet.Reason, error) {
 func nothingInCommon(err error, theirs []string) error {
 	i := slices.IndexFunc(theirs, func(name string) bool { return wire.NeedsStrict(name) && modern(name) })
 	if i < 0 {
-		return err
+		return algorithms.Explain(err, theirs)
 	}
 	return fmt.Errorf("%w: the server wants %s, which is safe with strict key exchange only (CVE-2023-48795) and not offered by this client\n"+
 		"hint: use --client best where the server has strict key exchange; else update its SSH, or have it offer "+

@@ -27,6 +27,7 @@ type conn struct {
 	wire     *transport
 	ssh      xssh.Conn
 	timeouts ssh.Timeouts
+	flags    fleet.Flags // of every end
 }
 
 func newConn(a *ssh.Attempt, w *transport, sc xssh.Conn, t ssh.Timeouts) *conn {
@@ -45,6 +46,7 @@ func (c *conn) Close() error { return c.wire.Close() }
 func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 	go func() {
 		end := c.guarded(ctx)
+		end.Flags |= c.flags
 		_ = c.Close()
 		done(end)
 	}()

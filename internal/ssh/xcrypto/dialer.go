@@ -3,17 +3,15 @@ package xcrypto
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 
 	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
 	"shoal/internal/clock"
 	"shoal/internal/ssh"
+	"shoal/internal/ssh/algorithms"
 	"shoal/internal/ssh/sshreason"
 	"shoal/internal/ssh/tcp"
-	"shoal/internal/ssh/wire"
 )
 
 // Options configure a Dialer. They must not be changed after New.
@@ -49,9 +47,7 @@ func (o Options) Validate() error {
 // A Dialer connects with golang.org/x/crypto/ssh. It implements
 // ssh.Dialer.
 type Dialer struct {
-	opts     Options
-	config   xssh.Config
-	hostKeys []string // host-key algorithms to offer if HostKeys has no preference
+	opts Options
 }
 
 // New validates opts and returns a Dialer.
@@ -66,34 +62,15 @@ func New(opts Options) (*Dialer, error) {
 	if opts.Network == nil {
 		opts.Network = tcp.Dialer{Timeouts: opts.Timeouts, Clock: opts.Clock}
 	}
-	// The library does not restrict algorithms that need strict key exchange to servers that
-	// support it (CVE-2023-48795), so they are never offered. Nor is SHA-1.
-	modern := xssh.SupportedAlgorithms()
-	return &Dialer{
-		opts:     opts,
-		hostKeys: preferred(modern.HostKeys),
-		config: xssh.Config{
-			KeyExchanges: modern.KeyExchanges,
-			Ciphers:      wire.WithoutStrict(modern.Ciphers),
-			MACs:         slices.DeleteFunc(wire.WithoutStrict(modern.MACs), func(m string) bool { return m == xssh.HMACSHA1 }),
-		},
-	}, nil
-}
-
-// preferred puts Ed25519 first and removes certificates. An RSA key costs an extra round trip
-// with sshd before 10.1, and Dropbear 2022.83 without an RSA key crashes if RSA is first.
-func preferred(algorithms []string) []string {
-	isEd25519 := func(a string) bool { return a == xssh.KeyAlgoED25519 }
-	isOther := func(a string) bool { return isEd25519(a) || strings.Contains(a, "-cert-") }
-	var first []string
-	if slices.ContainsFunc(algorithms, isEd25519) {
-		first = []string{xssh.KeyAlgoED25519}
-	}
-	return append(first, slices.DeleteFunc(slices.Clone(algorithms), isOther)...)
+	return &Dialer{opts: opts}, nil
 }
 
 // Dial implements ssh.Dialer.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	config, f := d.config(a)
+	if f != nil {
+		return nil, f
+	}
 	timeouts := d.opts.Timeouts.For(a)
 	connectBy := a.ConnectBy(d.opts.Clock.Now(), timeouts.Connect)
 	nc, err := d.opts.Network.Open(ctx, a)
@@ -115,7 +92,7 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 			_ = w.Close()
 		}
 	}()
-	sc, chans, reqs, err := xssh.NewClientConn(w, a.Target.Address(), h.config())
+	sc, chans, reqs, err := xssh.NewClientConn(w, a.Target.Address(), h.complete(config))
 	if err != nil {
 		_ = nc.Close()
 		ssh.ReleaseKey(d.opts.HostKeys, a.Target, w.pinnedKey())
@@ -124,6 +101,9 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	h.answered(true)
 	w.authenticated()
 	c := newConn(a, w, sc, timeouts)
+	if h.sha1 || algorithms.Weak(c.Algorithms()) {
+		c.flags = fleet.FlagLegacy
+	}
 	go c.refuseRequests(reqs)
 	go c.refuseChannels(chans)
 	if err := d.opts.HostKeys.Accepted(a.Target, w.pinnedKey()); err != nil {

@@ -29,6 +29,7 @@ type handshake struct {
 	signErr error         // the last signing failure
 	rest    []xssh.Signer // the keys after the one that failed to sign: the library skipped them
 	secret  secret
+	sha1    bool // an RSA key made a SHA-1 signature
 
 	// login bounds every wait on our side: it ends at the deadline of authentication, and with
 	// Dial.
@@ -43,22 +44,10 @@ func (h *handshake) end() {
 	}
 }
 
-func (h *handshake) config() *xssh.ClientConfig {
-	algorithms := h.dialer.opts.HostKeys.Algorithms(h.attempt.Target)
-	if len(algorithms) == 0 {
-		algorithms = h.dialer.hostKeys
-	}
-	config := h.dialer.config
-	config.RekeyThreshold = h.attempt.Target.Settings().RekeyBytes // 0 means the library's default
-	return &xssh.ClientConfig{
-		Config:            config,
-		User:              h.attempt.Target.User,
-		Auth:              []xssh.AuthMethod{xssh.PublicKeysCallback(h.signers)},
-		AuthCallback:      h.nextMethod,
-		HostKeyCallback:   h.judge,
-		HostKeyAlgorithms: algorithms,
-		ClientVersion:     "SSH-2.0-" + h.dialer.opts.Version,
-	}
+// complete sets the functions that the library calls.
+func (h *handshake) complete(config *xssh.ClientConfig) *xssh.ClientConfig {
+	config.AuthCallback, config.HostKeyCallback = h.nextMethod, h.judge
+	return config
 }
 
 // judge verifies the host key. The library calls it after verifying the key's signature, in
@@ -98,10 +87,22 @@ func (h *handshake) signers() ([]xssh.Signer, error) {
 	if err != nil {
 		return nil, h.refuse(fleet.ReasonAgentUnavailable, err)
 	}
-	h.offered = len(all)
-	watched := make([]xssh.Signer, len(all))
-	for i, s := range all {
-		watched[i] = watchSigner(s, func(err error) { h.notSigned(err, watched[i+1:]) })
+	usable := make([]xssh.Signer, 0, len(all))
+	for _, s := range all {
+		if s = restrict(s, h.attempt.Target.Settings()); s != nil {
+			usable = append(usable, s)
+		}
+	}
+	h.offered = len(usable)
+	watched := make([]xssh.Signer, len(usable))
+	for i, s := range usable {
+		watched[i] = watchSigner(s, func(sig *xssh.Signature, err error) {
+			if err != nil {
+				h.notSigned(err, watched[i+1:])
+			} else if sig.Format == xssh.KeyAlgoRSA {
+				h.sha1 = true
+			}
+		})
 	}
 	return watched, nil
 }
@@ -136,20 +137,34 @@ func (h *handshake) nextMethod(c *xssh.ClientAuthContext) (xssh.AuthMethod, erro
 	}
 	h.answered(slices.Contains(c.PartialSuccessMethods, h.secret.method))
 	tried := slices.Contains(c.TriedMethods, "publickey")
-	if slices.Contains(c.AllowedMethods, "publickey") && !tried && !slices.Contains(c.PartialSuccessMethods, "publickey") {
-		return nil, nil // the library continues with publickey
-	}
-	if rest := h.rest; len(rest) > 0 && slices.Contains(c.AllowedMethods, "publickey") {
-		h.rest = nil
-		return xssh.PublicKeys(rest...), nil
-	}
-	if m, err := h.password(c.AllowedMethods); m != nil || err != nil {
-		return m, err
+	allowed := h.attempt.Target.Methods()
+	common := false
+	for _, method := range allowed {
+		if !slices.Contains(c.AllowedMethods, method) {
+			continue
+		}
+		common = true
+		rest := h.rest
+		switch {
+		case method != "publickey":
+			if m, err := h.password(method); m != nil || err != nil {
+				return m, err
+			}
+		case !tried && !slices.Contains(c.PartialSuccessMethods, "publickey"):
+			return xssh.PublicKeysCallback(h.signers), nil
+		case len(rest) > 0:
+			h.rest = nil
+			return xssh.PublicKeys(rest...), nil
+		}
 	}
 	switch {
 	case len(c.PartialSuccessMethods) > 0:
 		return fail(fleet.ReasonAuthIncomplete, fmt.Errorf(
 			"the key was accepted and the server wants more: next=%q", methods(c.AllowedMethods)))
+	case !tried && !common && len(allowed) < 3:
+		return fail(sshreason.MethodsExcluded(h.attempt.Target, methods(c.AllowedMethods)))
+	case !tried && h.secret.method == "" && !slices.Contains(allowed, "publickey"):
+		return fail(sshreason.MethodsExcluded(h.attempt.Target, ""))
 	case h.secret.spent:
 		return fail(fleet.ReasonAuthFailed, fmt.Errorf(
 			"user %q was not let in with any of our %d keys and not with the password; the server takes %q\n"+
@@ -160,9 +175,13 @@ func (h *handshake) nextMethod(c *xssh.ClientAuthContext) (xssh.AuthMethod, erro
 		return fail(fleet.ReasonNoIdentity, errors.New(
 			"there is no key to offer\nhint: name one with --identity, or add one to the agent with ssh-add"))
 	case tried:
+		with := ""
+		if h.dialer.opts.Passwords != nil && h.attempt.Target.NoPassword() {
+			with = ", and ssh_config allows no password here"
+		}
 		return fail(fleet.ReasonAuthFailed, fmt.Errorf(
-			"user %q was not let in with any of our %d keys; the server takes %q\nhint: check the login name (-l) and the key (--identity)",
-			h.attempt.Target.User, h.offered, methods(c.AllowedMethods)))
+			"user %q was not let in with any of our %d keys%s; the server takes %q\nhint: check the login name (-l) and the key (--identity)",
+			h.attempt.Target.User, h.offered, with, methods(c.AllowedMethods)))
 	}
 	return fail(fleet.ReasonAuthFailed, fmt.Errorf("the server takes %q and no public keys", methods(c.AllowedMethods)))
 }
@@ -196,6 +215,7 @@ func (h *handshake) classify(err error) *fleet.Error {
 	case reason == fleet.ReasonDisconnected && phase == fleet.PhaseAuth && (h.offered > 0 || h.secret.spent):
 		reason = fleet.ReasonAuthFailed // servers report "Too many authentication failures" this way
 		h.answered(false)
+		named = sshreason.TooManyKeys(named, h.offered)
 	}
 	return a.Fail(fleet.OutcomeNeverStarted, reason, w.stopped(named))
 }

@@ -2,7 +2,6 @@ package xcrypto
 
 import (
 	"fmt"
-	"slices"
 
 	xssh "golang.org/x/crypto/ssh"
 
@@ -18,29 +17,20 @@ type secret struct {
 	told   func(accepted bool) // reports the server's answer; nil if none is expected
 }
 
-// password returns the method by which to send the password, or nil if the server accepts none
-// or has already received it.
-func (h *handshake) password(taken []string) (xssh.AuthMethod, error) {
+// password returns the way to send the password by this method, or nil if there is none or the
+// server has already received it.
+func (h *handshake) password(method string) (xssh.AuthMethod, error) {
 	if h.dialer.opts.Passwords == nil || h.secret.method != "" {
 		return nil, nil
 	}
-	for _, m := range []struct {
-		name string
-		auth xssh.AuthMethod
-	}{
-		{"password", xssh.PasswordCallback(h.reveal)},
-		{"keyboard-interactive", xssh.KeyboardInteractive(h.prompted)},
-	} {
-		if !slices.Contains(taken, m.name) {
-			continue
-		}
-		if err := ssh.AllowPassword(h.dialer.opts.HostKeys, h.attempt.Target, h.wire.pinnedKey()); err != nil {
-			return nil, h.refuse(fleet.ReasonAuthFailed, err)
-		}
-		h.secret.method = m.name
-		return m.auth, nil
+	if err := ssh.AllowPassword(h.dialer.opts.HostKeys, h.attempt.Target, h.wire.pinnedKey()); err != nil {
+		return nil, h.refuse(fleet.ReasonAuthFailed, err)
 	}
-	return nil, nil
+	h.secret.method = method
+	if method == "password" {
+		return xssh.PasswordCallback(h.reveal), nil
+	}
+	return xssh.KeyboardInteractive(h.prompted), nil
 }
 
 // reveal returns the password to the library, as a string, which cannot be overwritten.

@@ -6,11 +6,11 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// watchSigner calls failed for every signing failure, which the library hides when it continues
-// with another key. The wrapper implements the same interfaces as s, because the library
+// watchSigner calls signed with every signature or failure; the library hides a failure when it
+// continues with another key. The wrapper implements the same interfaces as s, because the library
 // chooses the signature algorithm by them (RFC 8332).
-func watchSigner(s ssh.Signer, failed func(error)) ssh.Signer {
-	w := watched{s, failed}
+func watchSigner(s ssh.Signer, signed func(*ssh.Signature, error)) ssh.Signer {
+	w := watched{s, signed}
 	switch s := s.(type) {
 	case ssh.MultiAlgorithmSigner:
 		return watchedMulti{watchedAlgorithm{w, s}, s}
@@ -22,7 +22,7 @@ func watchSigner(s ssh.Signer, failed func(error)) ssh.Signer {
 
 type watched struct {
 	ssh.Signer
-	failed func(error)
+	signed func(*ssh.Signature, error)
 }
 
 func (w watched) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
@@ -30,9 +30,7 @@ func (w watched) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
 }
 
 func (w watched) report(sig *ssh.Signature, err error) (*ssh.Signature, error) {
-	if err != nil {
-		w.failed(err)
-	}
+	w.signed(sig, err)
 	return sig, err
 }
 

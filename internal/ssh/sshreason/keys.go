@@ -1,0 +1,12 @@
+package sshreason
+
+import "fmt"
+
+// TooManyKeys adds a hint to the error of a server that ended the connection during
+// authentication, if several keys were offered.
+func TooManyKeys(err error, offered int) error {
+	if offered < 2 {
+		return err
+	}
+	return fmt.Errorf("%w\nhint: servers bear a few keys (MaxAuthTries); name the right one with --identity, or offer fewer with --max-keys", err)
+}

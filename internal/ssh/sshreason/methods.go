@@ -1,0 +1,20 @@
+package sshreason
+
+import (
+	"fmt"
+	"strings"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+)
+
+// MethodsExcluded returns the reason and error for a target with which no allowed
+// authentication method can be tried. taken are the server's methods; "" means that only the
+// password is missing.
+func MethodsExcluded(t ssh.Target, taken string) (fleet.Reason, error) {
+	allowed := strings.Join(t.Methods(), ",")
+	if taken == "" {
+		return fleet.ReasonNoIdentity, fmt.Errorf("ssh_config allows only %q here, and there is no password\nhint: --ask-pass asks for one", allowed)
+	}
+	return fleet.ReasonAuthFailed, fmt.Errorf("the server takes %q, and ssh_config allows only %q here", taken, allowed)
+}

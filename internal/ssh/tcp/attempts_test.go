@@ -1,0 +1,100 @@
+package tcp
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+)
+
+func dialError(err error) error {
+	return &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", err)}
+}
+
+// ConnectionAttempts: connects that fail are repeated a second apart, within the time for all.
+func TestAttempts(t *testing.T) {
+	refused := dialError(syscall.ECONNREFUSED)
+	stopped := errors.New("stopped")
+	for name, c := range map[string]struct {
+		attempts int
+		limit    time.Duration
+		errs     []error // of the first dials; later ones succeed
+		stop     time.Duration
+		dials    int
+		took     time.Duration
+		want     error
+	}{
+		"none set":         {0, time.Minute, []error{refused}, 0, 1, 0, syscall.ECONNREFUSED},
+		"one":              {1, time.Minute, []error{refused}, 0, 1, 0, syscall.ECONNREFUSED},
+		"the third":        {3, time.Minute, []error{refused, dialError(syscall.EHOSTUNREACH)}, 0, 3, 2 * time.Second, nil},
+		"none":             {3, time.Minute, []error{refused, refused, refused, refused}, 0, 3, 2 * time.Second, syscall.ECONNREFUSED},
+		"the time is over": {99, 3500 * time.Millisecond, []error{refused, refused, refused, refused, refused}, 0, 4, 3 * time.Second, syscall.ECONNREFUSED},
+		"no such name":     {3, time.Minute, []error{&net.DNSError{IsNotFound: true}}, 0, 1, 0, nil},
+		"our own files":    {3, time.Minute, []error{dialError(syscall.EMFILE)}, 0, 1, 0, syscall.EMFILE},
+		"the run is over":  {9, time.Minute, []error{refused, refused, refused}, 1500 * time.Millisecond, 2, 1500 * time.Millisecond, stopped},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				if c.stop > 0 {
+					time.AfterFunc(c.stop, func() { cancel(stopped) })
+				}
+				begun, dials := time.Now(), 0
+				conn, err := Dialer{}.within(ctx, begun.Add(c.limit), c.attempts, func(time.Time) (net.Conn, error) {
+					if dials++; dials <= len(c.errs) {
+						return nil, c.errs[dials-1]
+					}
+					return new(net.TCPConn), nil
+				})
+				cancel(nil)
+				if dials != c.dials || time.Since(begun) != c.took {
+					t.Errorf("dialled %d times in %v, want %d in %v", dials, time.Since(begun), c.dials, c.took)
+				}
+				if ok := dials > len(c.errs); (conn != nil) != ok || (err == nil) != ok || c.want != nil && !errors.Is(err, c.want) {
+					t.Errorf("%v, %v; want %v", conn, err, c.want)
+				}
+			})
+		})
+	}
+}
+
+// TCPKeepAlive yes sets SO_KEEPALIVE; it is not set otherwise.
+func TestKeepAlive(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
+	for _, c := range []struct {
+		settings *ssh.Settings
+		want     int
+	}{
+		{nil, 0},
+		{&ssh.Settings{KeepAlive: true}, 1},
+		{&ssh.Settings{Family: "tcp4"}, 0}, // by net.Dialer
+		{&ssh.Settings{Family: "tcp4", KeepAlive: true}, 1},
+	} {
+		target := fleet.Target{Host: fleet.Host{Name: "127.0.0.1"}, Port: port}
+		d := Dialer{Timeouts: ssh.Timeouts{}.WithDefaults()}
+		conn, err := d.Open(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: target, Endpoint: &ssh.Endpoint{Settings: c.settings}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, ok := Descriptor(conn)
+		if !ok {
+			t.Fatalf("%T has no descriptor", conn)
+		}
+		got := -1
+		if e := raw.Control(func(fd uintptr) { got, err = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_KEEPALIVE) }); e != nil || err != nil {
+			t.Fatal(e, err)
+		}
+		if got != c.want {
+			t.Errorf("%+v: SO_KEEPALIVE is %d, want %d", c.settings, got, c.want)
+		}
+		_ = conn.Close()
+	}
+}
