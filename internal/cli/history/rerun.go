@@ -16,7 +16,7 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
-	"shoal/internal/cli/run"
+	clirun "shoal/internal/cli/run"
 	"shoal/internal/journal"
 	"shoal/internal/ui"
 	"shoal/record"
@@ -26,10 +26,10 @@ import (
 // without the hosts, which come from the journal.
 type againFlags struct {
 	flags.HostFlags
-	run.ControlFlags
+	clirun.ControlFlags
 	display.OutputFlags
-	run.JournalFlags
-	run.RemoteFlags
+	clirun.JournalFlags
+	clirun.RemoteFlags
 	dryRun         bool
 	assumeDefaults bool
 	rerunUnknown   bool
@@ -42,11 +42,11 @@ type againFlags struct {
 func (f *againFlags) register(cmd *cobra.Command, own flags.FlagGroup) {
 	f.JournalFlags.StateDir = f.State
 	f.given = cmd.Flags()
-	run.WithAliases(cmd)
+	clirun.WithAliases(cmd)
 	own.BoolVar(&f.dryRun, "dry-run", false, "print what would run where, how and why, and do nothing")
 	own.BoolVar(&f.assumeDefaults, "assume-defaults", false, "take the flags given here, and the defaults, for what an older shoal has not kept of the run")
 	connection, control := f.Connection(), f.Control()
-	f.keptNames = run.KeptFlags(connection, control)
+	f.keptNames = clirun.KeptFlags(connection, control)
 	flags.AddInGroups(cmd, own, connection, control, f.Remote(), f.Output())
 }
 
@@ -110,7 +110,7 @@ func (f *againFlags) open(ctx context.Context) (*journal.Journal, error) {
 	if dir := f.State(); f.dryRun && dir != "" {
 		return journal.OpenReadOnly(ctx, dir, journal.Options{})
 	}
-	return run.OpenJournal(ctx, f.State())
+	return clirun.OpenJournal(ctx, f.State())
 }
 
 // rerun makes a new run of selected targets of an earlier run.
@@ -135,8 +135,8 @@ func rerun(ctx context.Context, f *againFlags, name, what string, stdio console.
 	}
 	h := e.info.Header
 	h.Run, h.Targets, h.Started, h.Program = rand.Text(), len(e.targets), time.Now(), "shoal "+console.Version
-	return again(ctx, f, e, h, stdio, func(ctx context.Context, flags *run.JournalFlags, h *record.Header, planned iter.Seq[fleet.Target]) (*run.Journaling, error) {
-		return run.BeginAs(ctx, flags, h, planned, e.info.Run)
+	return again(ctx, f, e, h, stdio, func(ctx context.Context, flags *clirun.JournalFlags, h *record.Header, planned iter.Seq[fleet.Target]) (*clirun.Journaling, error) {
+		return clirun.BeginAs(ctx, flags, h, planned, e.info.Run)
 	})
 }
 
@@ -148,7 +148,7 @@ func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio
 	if err != nil {
 		return err
 	}
-	k := &run.Journaling{Journal: j}
+	k := &clirun.Journaling{Journal: j}
 	begun := false // true: whoever ends the run also closes the Journaling
 	defer func() {
 		switch {
@@ -184,7 +184,7 @@ func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio
 	}
 	h := e.info.Header
 	h.Targets = len(e.targets)
-	return again(ctx, f, e, h, stdio, func(ctx context.Context, _ *run.JournalFlags, _ *record.Header, _ iter.Seq[fleet.Target]) (*run.Journaling, error) {
+	return again(ctx, f, e, h, stdio, func(ctx context.Context, _ *clirun.JournalFlags, _ *record.Header, _ iter.Seq[fleet.Target]) (*clirun.Journaling, error) {
 		var err error
 		if k.Run, err = j.Resume(ctx, e.info.Run); err != nil {
 			return nil, err
@@ -220,9 +220,9 @@ func (e *earlier) again(run string) map[int]bool {
 // the journal keeps of the run.
 func (f *againFlags) checkMarkers(e *earlier) error {
 	names := []string{"once", "detach", "kill-on-cancel", "run-dir"}
-	was := &run.RemoteFlags{}
+	was := &clirun.RemoteFlags{}
 	set := was.Remote().FlagSet
-	if err := run.Recall(e.info.Options, set); err != nil {
+	if err := clirun.Recall(e.info.Options, set); err != nil {
 		return err
 	}
 	if was.Marked() {
@@ -269,7 +269,7 @@ func readEarlier(ctx context.Context, j *journal.Journal, name string, s journal
 // again runs the selected targets with the settings of the earlier run, except
 // where a flag is given now.
 func again(ctx context.Context, f *againFlags, e *earlier, h record.Header, stdio console.Stdio,
-	begin func(context.Context, *run.JournalFlags, *record.Header, iter.Seq[fleet.Target]) (*run.Journaling, error),
+	begin func(context.Context, *clirun.JournalFlags, *record.Header, iter.Seq[fleet.Target]) (*clirun.Journaling, error),
 ) error {
 	if e.info.Settings == nil && !f.assumeDefaults {
 		return fmt.Errorf("the run %s was made by %s, which kept neither its brakes, rollout and rate nor its keys, trust and configuration\n"+
@@ -283,25 +283,25 @@ func again(ctx context.Context, f *againFlags, e *earlier, h record.Header, stdi
 		if e.info.Settings != nil {
 			console.Say(stdio.Err, "the run had %s", x.recalled.Text())
 		}
-		return run.DryRun(ctx, stdio, x.Opts, x.Opts.Preview, func(t fleet.Target) (string, error) { return t.Command, nil })
+		return clirun.DryRun(ctx, stdio, x.Opts, x.Opts.Preview, func(t fleet.Target) (string, error) { return t.Command, nil })
 	}
 	flags.WarnInsecure(stdio.Err, x.Opts)
 	x.Begin = begin
-	return run.Execute(ctx, x.Execution, stdio)
+	return clirun.Execute(ctx, x.Execution, stdio)
 }
 
 // A repetition is an Execution for targets of an earlier run.
 type repetition struct {
-	run.Execution
-	recalled run.Recalled
+	clirun.Execution
+	recalled clirun.Recalled
 }
 
 // prepare combines the settings of the earlier run with the flags given now.
 func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, stdio console.Stdio) (x repetition, err error) {
-	if x.recalled, err = run.RecallSettings(e.info, f.given, true, stdio.Err); err != nil {
+	if x.recalled, err = clirun.RecallSettings(e.info, f.given, true, stdio.Err); err != nil {
 		return x, err
 	}
-	if err := run.Recall(e.info.Options, f.given); err != nil {
+	if err := clirun.Recall(e.info.Options, f.given); err != nil {
 		return x, err
 	}
 	if err := x.recalled.TellFiles(&f.HostFlags, stdio.Err); err != nil {
@@ -324,7 +324,7 @@ func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, s
 		return x, err
 	}
 	targets := e.targets
-	canary, err := run.ParseCanaries(f.Canary, hostsOf(targets), x.recalled.Now["canary"])
+	canary, err := clirun.ParseCanaries(f.Canary, hostsOf(targets), x.recalled.Now["canary"])
 	if err != nil {
 		return x, err
 	}
@@ -335,21 +335,21 @@ func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, s
 	if err := opts.Validate(); err != nil {
 		return x, err
 	}
-	opts.Fanout = run.Fanout(opts.Fanout, len(targets), stdio)
+	opts.Fanout = clirun.Fanout(opts.Fanout, len(targets), stdio)
 	h.Fanout = opts.Fanout
 	x.recalled.Route(targets, &opts)
 	planner, err := opts.Planner()
 	if err != nil {
 		return x, err
 	}
-	f.Key = run.NewMarkerKey()
+	f.Key = clirun.NewMarkerKey()
 	if h.Run == e.info.Run { // resumed
-		f.Key = e.info.Options[run.OptionKey]
+		f.Key = e.info.Options[clirun.OptionKey]
 	}
 	if err := f.remember(x.recalled); err != nil {
 		return x, err
 	}
-	x.Execution = run.Execution{
+	x.Execution = clirun.Execution{
 		Opts: opts, Output: &f.OutputFlags, Journal: &f.JournalFlags, Remote: &f.RemoteFlags, Rerun: e.again(h.Run), Timeout: f.Timeout.Duration(),
 		Header: h, Indexes: indexesOf(targets),
 		Targets: func(yield func(fleet.Target) bool) {
@@ -365,13 +365,13 @@ func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, s
 
 // remember sets what the journal keeps about the new run: the earlier run's
 // settings, except where a flag is given now.
-func (f *againFlags) remember(r run.Recalled) (err error) {
+func (f *againFlags) remember(r clirun.Recalled) (err error) {
 	earlier := r.Info
 	f.JournalFlags.Options = f.Remembered()
-	if f.Settings, err = run.SettingsOf(f.given, f.keptNames, &f.HostFlags, false); err != nil || earlier.Settings == nil {
+	if f.Settings, err = clirun.SettingsOf(f.given, f.keptNames, &f.HostFlags, false); err != nil || earlier.Settings == nil {
 		return err
 	}
-	if f.CheckDir != "" && (!r.Now["option"] || run.Elsewhere(f.SshOptions) == "") { // trust matters more than --check
+	if f.CheckDir != "" && (!r.Now["option"] || clirun.Elsewhere(f.SshOptions) == "") { // trust matters more than --check
 		f.Settings.Directory = f.CheckDir
 	}
 	for _, file := range earlier.Settings.Files {

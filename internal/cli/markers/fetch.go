@@ -15,9 +15,10 @@ import (
 	"shoal/hosts/expr"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
-	"shoal/internal/cli/run"
+	clirun "shoal/internal/cli/run"
 	"shoal/internal/cli/signals"
 	"shoal/internal/remote"
+	"shoal/internal/run"
 	"shoal/internal/ui"
 )
 
@@ -273,7 +274,7 @@ func byCause(parcels []*fetched, between string) string {
 	})
 	lines := make([]string, len(causes))
 	for i, cause := range causes {
-		lines[i] = ui.Visible(expr.Fold(run.Names(hosts[cause]))) + ": " + ui.Visible(cause)
+		lines[i] = ui.Visible(expr.Fold(clirun.Names(hosts[cause]))) + ": " + ui.Visible(cause)
 	}
 	return strings.Join(lines, between)
 }

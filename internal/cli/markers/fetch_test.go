@@ -10,8 +10,9 @@ import (
 	"shoal"
 	"shoal/fleet"
 	"shoal/internal/cli/display"
-	"shoal/internal/cli/run"
+	clirun "shoal/internal/cli/run"
 	"shoal/internal/remote"
+	"shoal/internal/run"
 )
 
 // A server that sends tiny chunks, or not what was requested, is not asked for
@@ -120,12 +121,12 @@ func TestWaitingNote(t *testing.T) {
 
 // Runs of older programs have no key; their markers keep their old names.
 func TestNameWithoutKey(t *testing.T) {
-	old := run.RemoteFlags{Once: true}
+	old := clirun.RemoteFlags{Once: true}
 	if name := old.Wrap("r", 0).Run; name != "r" {
 		t.Errorf("%q", name)
 	}
 	old.Key = "K"
-	if name := old.Wrap("r", 0).Run; name != "r-K" || old.Remembered()[run.OptionKey] != "K" {
+	if name := old.Wrap("r", 0).Run; name != "r-K" || old.Remembered()[clirun.OptionKey] != "K" {
 		t.Errorf("%q", name)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"shoal/fleet"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
-	"shoal/internal/cli/run"
+	clirun "shoal/internal/cli/run"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
 )
@@ -30,7 +30,7 @@ type markerFlags struct {
 func (f *markerFlags) register(cmd *cobra.Command, more ...flags.FlagGroup) {
 	asking := flags.NewGroup("Asking")
 	asking.IntVarP(&f.fanout, "fanout", "f", 0, "ask `N` hosts at once (default: what files and memory allow)")
-	run.WithAliases(cmd)
+	clirun.WithAliases(cmd)
 	f.given = cmd.Flags()
 	flags.AddInGroups(cmd, append([]flags.FlagGroup{f.Connection(), asking}, more...)...)
 }
@@ -38,13 +38,13 @@ func (f *markerFlags) register(cmd *cobra.Command, more ...flags.FlagGroup) {
 // A remoteQuery asks the hosts of an earlier run what became of its commands.
 // It holds the run's lock.
 type remoteQuery struct {
-	kept   *run.Journaling
+	kept   *clirun.Journaling
 	info   *journal.RunInfo
-	flags  run.RemoteFlags
+	flags  clirun.RemoteFlags
 	opts   shoal.Options // with Dialer set
 	closer func()
 
-	recalled run.Recalled // the settings of the run
+	recalled clirun.Recalled // the settings of the run
 
 	asked []query
 	mute  int // targets without a recorded intent, and so without a marker
@@ -59,11 +59,11 @@ type query struct {
 
 // newRemoteQuery locks the run and reads the targets that sel selects.
 func newRemoteQuery(ctx context.Context, f *markerFlags, name string, sel journal.Selector, stdio console.Stdio) (_ *remoteQuery, err error) {
-	j, err := run.OpenJournal(ctx, f.State())
+	j, err := clirun.OpenJournal(ctx, f.State())
 	if err != nil {
 		return nil, err
 	}
-	a := &remoteQuery{kept: &run.Journaling{Journal: j}, closer: func() {}}
+	a := &remoteQuery{kept: &clirun.Journaling{Journal: j}, closer: func() {}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.end(console.ExitUsage))
@@ -76,14 +76,14 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, sel journa
 	if a.info, err = j.Run(ctx, id); err != nil {
 		return nil, err
 	}
-	if err := run.Recall(a.info.Options, a.flags.Remote().FlagSet); err != nil {
+	if err := clirun.Recall(a.info.Options, a.flags.Remote().FlagSet); err != nil {
 		return nil, err
 	}
-	a.flags.Key = a.info.Options[run.OptionKey]
+	a.flags.Key = a.info.Options[clirun.OptionKey]
 	if !a.flags.Marked() {
 		return nil, fmt.Errorf("the run %s left no markers on its hosts, so that they cannot be asked\nhint: --once, --kill-on-cancel or --detach leave them", id)
 	}
-	if a.recalled, err = run.RecallSettings(a.info, f.given, false, stdio.Err); err != nil {
+	if a.recalled, err = clirun.RecallSettings(a.info, f.given, false, stdio.Err); err != nil {
 		return nil, err
 	}
 	if a.opts, err = f.Options(); err != nil {
@@ -120,7 +120,7 @@ func (a *remoteQuery) connect(ctx context.Context, f *markerFlags, stdio console
 	for i := range a.asked {
 		targets[i] = a.asked[i].entry.Target
 	}
-	a.opts.Fanout = run.Fanout(f.fanout, len(targets), stdio)
+	a.opts.Fanout = clirun.Fanout(f.fanout, len(targets), stdio)
 	a.recalled.Route(targets, &a.opts)
 	flags.WarnInsecure(stdio.Err, a.opts)
 	planner, err := a.opts.Planner()

@@ -13,9 +13,9 @@ import (
 	"shoal"
 	"shoal/fleet"
 	"shoal/internal/cli/console"
-	"shoal/internal/cli/run"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
+	"shoal/internal/run"
 	"shoal/internal/ui"
 )
 

@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"shoal/fleet"
-	"shoal/internal/cli/run"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
+	"shoal/internal/run"
 )
 
 // A marker that says "never" is only a proof if the host has been up since

@@ -15,7 +15,7 @@ import (
 	"shoal/fleet"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
-	"shoal/internal/cli/run"
+	clirun "shoal/internal/cli/run"
 	"shoal/internal/remote"
 	"shoal/internal/ui"
 )
@@ -57,7 +57,7 @@ func sweep(ctx context.Context, f *markerFlags, age time.Duration, dir string, s
 	if err != nil {
 		return err
 	}
-	opts.Fanout = run.Fanout(f.fanout, len(list.Hosts), stdio)
+	opts.Fanout = clirun.Fanout(f.fanout, len(list.Hosts), stdio)
 	flags.WarnInsecure(stdio.Err, opts)
 	planner, err := opts.Planner()
 	if err != nil {

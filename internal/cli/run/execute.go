@@ -16,6 +16,7 @@ import (
 	"shoal/internal/cli/signals"
 	"shoal/internal/clock"
 	"shoal/internal/engine"
+	"shoal/internal/run"
 	"shoal/internal/ui"
 	"shoal/record"
 )
@@ -80,7 +81,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	opts.Engine.Released = func(r engine.Release) {
 		console.Say(out.Stderr, "%s commands were started together, within %v", ui.Count(int64(r.Targets)), r.Skew.Round(time.Microsecond))
 	}
-	defer releasing()()
+	defer run.FreeMemory()()
 
 	results := shoal.RunPlanned(ctx, opts, x.Targets)
 	tell := func(io.Writer) {}

@@ -13,6 +13,7 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/remote"
 	"shoal/internal/remote/wrap"
+	"shoal/internal/run"
 	"shoal/internal/ui"
 )
 
@@ -130,7 +131,7 @@ func (k *killer) judge(a shoal.Reply) fleet.Result {
 		k.unproven = append(k.unproven, res.Target.Host)
 		return res
 	}
-	end, known := ApplyReport(res, a.Report, longest(res.Started, time.Now()))
+	end, known := run.ApplyReport(res, a.Report, run.Longest(res.Started, time.Now()))
 	if a.Report.Kill == remote.KillEnded {
 		end.Reason, end.Err = fleet.ReasonKilled, fmt.Errorf("it was given up (%s), and killed there", res.Reason)
 		end.Outcome, end.Status, end.Flags = fleet.OutcomeSignalled, 0, res.Flags|fleet.FlagExitKnown|fleet.FlagOutputIncomplete

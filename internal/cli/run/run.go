@@ -42,16 +42,16 @@ COMMAND is given to the login shell of each host. {host}, {user}, {port} and
   shoal run -w db[1-3],root@cache1:2222 -L 'echo {index} {host|sh}'
   shoal run -w - --outdir results 'cat /etc/os-release' < hosts`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return run(cmd.Context(), &f, strings.Join(args, " "), stdio)
+			return runCommand(cmd.Context(), &f, strings.Join(args, " "), stdio)
 		},
 	}
 	f.Register(cmd)
 	return cmd
 }
 
-// run implements shoal run. All errors in flags and inventory are found before
+// runCommand implements shoal run. All errors in flags and inventory are found before
 // anything starts.
-func run(ctx context.Context, f *RunFlags, text string, stdio console.Stdio) error {
+func runCommand(ctx context.Context, f *RunFlags, text string, stdio console.Stdio) error {
 	if err := f.validate(text); err != nil {
 		return err
 	}
