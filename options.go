@@ -185,13 +185,14 @@ func (o Options) Validate() error {
 	if err := o.Remote.Validate(); err != nil {
 		return err
 	}
-	return o.engine(nopDialer{}).Validate()
+	return o.EngineOptions(nopDialer{}).Validate()
 }
 
 // nopDialer makes engine.Options valid before the Dialer exists.
 type nopDialer struct{ ssh.Dialer }
 
-func (o Options) engine(d ssh.Dialer) engine.Options {
+// EngineOptions returns the settings of the fan-out, with its Dialer.
+func (o Options) EngineOptions(d ssh.Dialer) engine.Options {
 	e := o.Engine
 	e.Dialer = d
 	e.Fanout, e.Dials, e.Starts = o.Fanout, o.Dials, o.Starts

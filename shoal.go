@@ -113,7 +113,7 @@ func RunPlanned(ctx context.Context, opts Options, planned iter.Seq[Target]) ite
 				return
 			}
 		}
-		for res, err := range engine.Run(ctx, opts.engine(dialer), planned) {
+		for res, err := range engine.Run(ctx, opts.EngineOptions(dialer), planned) {
 			if !yield(res, err) {
 				return
 			}

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/hosts/expr"
 	"shoal/internal/cli/console"
@@ -102,7 +101,7 @@ func (c *collecting) all(ctx context.Context, wait bool, stop *signals.Stopper) 
 func (c *collecting) fetch(ctx context.Context) error {
 	for asked := c.pending; len(asked) > 0; {
 		var again []*fetched
-		for answer, err := range shoal.Query(ctx, c.opts, targetsOf(asked), func(t fleet.Target, nonce string) (string, error) {
+		for answer, err := range run.Query(ctx, c.engine, 0, targetsOf(asked), func(t fleet.Target, nonce string) (string, error) {
 			p := asked[t.Index]
 			return c.marker(p.inquiry, p.session()).Collect(nonce, p.next, collectChunk)
 		}) {
@@ -125,7 +124,7 @@ func (c *collecting) fetch(ctx context.Context) error {
 
 // take adds an answer to p, passes the result on once it is complete, and
 // reports whether more can be requested at once.
-func (c *collecting) take(p *fetched, a shoal.Reply) (more bool, err error) {
+func (c *collecting) take(p *fetched, a run.Reply) (more bool, err error) {
 	if p.err = a.Err; a.Err != nil {
 		return false, nil
 	}
@@ -311,7 +310,7 @@ func (c *collecting) forget(ctx context.Context, stderr io.Writer) error {
 	if len(whole) == 0 {
 		return nil
 	}
-	for _, err := range shoal.Query(ctx, c.opts, targetsOf(whole), func(t fleet.Target, nonce string) (string, error) {
+	for _, err := range run.Query(ctx, c.engine, 0, targetsOf(whole), func(t fleet.Target, nonce string) (string, error) {
 		p := whole[t.Index]
 		return c.marker(p.inquiry, p.session()).Forget(nonce)
 	}) {

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/internal/cli/display"
 	clirun "shoal/internal/cli/run"
@@ -41,7 +40,7 @@ func TestCollectingIsBounded(t *testing.T) {
 			t.Errorf("%s: asked again %v, want %v", name, more, c.more)
 		}
 		if c.more || !c.kept {
-			again, err := asked.take(p, shoal.Reply{Report: c.report})
+			again, err := asked.take(p, run.Reply{Report: c.report})
 			if again != c.more || err != nil || p.whole || (len(p.result.Stdout.Bytes) > 0) != c.kept {
 				t.Errorf("%s: again %v, error %v, %d bytes kept", name, again, err, len(p.result.Stdout.Bytes))
 			}

@@ -14,6 +14,7 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
+	"shoal/internal/engine"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
 )
@@ -41,7 +42,8 @@ type remoteQuery struct {
 	kept   *clirun.Journaling
 	info   *journal.RunInfo
 	flags  clirun.RemoteFlags
-	opts   shoal.Options // with Dialer set
+	opts   shoal.Options
+	engine engine.Options // valid once connected
 	closer func()
 
 	recalled clirun.Recalled // the settings of the run
@@ -130,7 +132,10 @@ func (a *remoteQuery) connect(ctx context.Context, f *markerFlags, stdio console
 	for i, t := range targets {
 		a.asked[i].entry.Target = planner.Target(ctx, t)
 	}
-	a.opts.Dialer, a.closer, err = a.opts.OpenDialer(ctx)
+	open, closer, err := clirun.Connect(ctx, &a.opts)
+	if err == nil {
+		a.engine, a.closer = open, closer
+	}
 	return err
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/internal/cli/console"
 	"shoal/internal/journal"
@@ -69,13 +68,13 @@ func resolve(ctx context.Context, f *markerFlags, name string, stdio console.Std
 // of targets that stay unknown.
 func (a *remoteQuery) resolve(ctx context.Context, out io.Writer) (left int, err error) {
 	all, ofTarget := a.questions()
-	answers := make([][]shoal.Reply, len(a.asked)) // for each target, by session
+	answers := make([][]run.Reply, len(a.asked)) // for each target, by session
 	missing := make([]int, len(a.asked))
 	for i := range a.asked {
 		missing[i] = len(a.asked[i].sessions)
-		answers[i] = make([]shoal.Reply, missing[i])
+		answers[i] = make([]run.Reply, missing[i])
 	}
-	for answer, err := range shoal.Query(ctx, a.opts, all, func(t fleet.Target, nonce string) (string, error) {
+	for answer, err := range run.Query(ctx, a.engine, 0, all, func(t fleet.Target, nonce string) (string, error) {
 		q, session := ofTarget(t.Index)
 		m := a.marker(&a.asked[q], a.asked[q].sessions[session])
 		if session == 0 && a.asked[q].entry.Outcome == fleet.OutcomeDetached {
@@ -120,7 +119,7 @@ func unsettled(e *journal.Entry) bool {
 
 // collectable describes a detached command whose result and output shoal
 // collect will fetch; "" for all others.
-func collectable(q *query, a shoal.Reply) string {
+func collectable(q *query, a run.Reply) string {
 	switch {
 	case q.entry.Outcome != fleet.OutcomeDetached || a.Err != nil:
 	case a.Report.State == remote.StateRunning:
@@ -156,7 +155,7 @@ func (a *remoteQuery) questions() (iter.Seq[fleet.Target], func(index int) (q, s
 
 // resolved combines what the markers of one target say, newest session first.
 // The command never started only if all markers say so.
-func resolved(info *journal.RunInfo, q *query, answers []shoal.Reply) (res fleet.Result, known bool) {
+func resolved(info *journal.RunInfo, q *query, answers []run.Reply) (res fleet.Result, known bool) {
 	for _, a := range answers {
 		res = q.entry.Result
 		res.Target = q.entry.Target

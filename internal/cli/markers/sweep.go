@@ -11,12 +11,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
 	"shoal/internal/remote"
+	"shoal/internal/run"
 	"shoal/internal/ui"
 )
 
@@ -64,8 +64,13 @@ func sweep(ctx context.Context, f *markerFlags, age time.Duration, dir string, s
 		return err
 	}
 	opts.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
+	asking, closer, err := clirun.Connect(ctx, &opts)
+	if err != nil {
+		return err
+	}
+	defer closer()
 	failed := 0
-	for a, err := range shoal.Query(ctx, opts, func(yield func(fleet.Target) bool) {
+	for a, err := range run.Query(ctx, asking, 0, func(yield func(fleet.Target) bool) {
 		for t := range list.Targets(1) {
 			if !yield(planner.Target(ctx, t)) {
 				return

@@ -86,7 +86,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	results := shoal.RunPlanned(ctx, opts, x.Targets)
 	tell := func(io.Writer) {}
 	if x.Remote.killOnCancel {
-		k := newKiller(opts, opts.Remote)
+		k := newKiller(opts.EngineOptions(dialer), opts.Remote)
 		killing, cancel := stop.UnlessHurried(patient)
 		defer cancel()
 		results = k.results(killing, results)

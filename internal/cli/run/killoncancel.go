@@ -7,10 +7,10 @@ import (
 	"iter"
 	"time"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/hosts/expr"
 	"shoal/internal/cli/console"
+	"shoal/internal/engine"
 	"shoal/internal/remote"
 	"shoal/internal/remote/wrap"
 	"shoal/internal/run"
@@ -20,22 +20,21 @@ import (
 // A killer kills, on their hosts, the commands that the run gave up, while the
 // run continues.
 type killer struct {
-	opts    shoal.Options // with the run's Dialer
+	opts    engine.Options // of the run
 	marker  wrap.Options
 	waiting map[int]fleet.Result // by index: results whose commands are being killed
 	// doomed carries targets to ask: sent and closed by results, unbuffered.
 	// answers carries the replies: sent and closed by ask, unbuffered.
 	doomed   chan fleet.Target
-	answers  chan shoal.Reply
+	answers  chan run.Reply
 	unproven []fleet.Host
 	failed   error // the error of Query as a whole; owned by ask until answers is closed
 }
 
-func newKiller(opts shoal.Options, marker wrap.Options) *killer {
-	opts.Timeouts.Command = killGrace + 20*time.Second
+func newKiller(opts engine.Options, marker wrap.Options) *killer {
 	return &killer{
 		opts: opts, marker: marker, waiting: make(map[int]fleet.Result),
-		doomed: make(chan fleet.Target), answers: make(chan shoal.Reply),
+		doomed: make(chan fleet.Target), answers: make(chan run.Reply),
 	}
 }
 
@@ -112,7 +111,7 @@ func (k *killer) ask(ctx context.Context) {
 			}
 		}
 	}
-	for a, err := range shoal.Query(ctx, k.opts, targets, func(t fleet.Target, nonce string) (string, error) {
+	for a, err := range run.Query(ctx, k.opts, killGrace+20*time.Second, targets, func(t fleet.Target, nonce string) (string, error) {
 		return k.marker.Marker(t).Kill(nonce, killGrace)
 	}) {
 		if err != nil {
@@ -124,7 +123,7 @@ func (k *killer) ask(ctx context.Context) {
 }
 
 // judge applies a reply to the result it belongs to.
-func (k *killer) judge(a shoal.Reply) fleet.Result {
+func (k *killer) judge(a run.Reply) fleet.Result {
 	res := k.waiting[a.Target.Index]
 	delete(k.waiting, a.Target.Index)
 	if a.Err != nil || a.Report.Kill == remote.KillAlive || a.Report.Kill == remote.KillUnclear {

@@ -1,4 +1,4 @@
-package shoal
+package run
 
 import (
 	"cmp"
@@ -11,18 +11,17 @@ import (
 	"shoal/fleet"
 	"shoal/internal/engine"
 	"shoal/internal/remote"
-	"shoal/internal/remote/wrap"
 	"shoal/internal/ssh"
 )
 
 // A QueryFunc returns the shell text that queries the target's far end. The answer
 // must carry nonce; see package internal/remote.
-type QueryFunc func(t Target, nonce string) (string, error)
+type QueryFunc func(t fleet.Target, nonce string) (string, error)
 
 // A Reply is the answer of one target.
 type Reply struct {
 	// Target is the queried target, without a command.
-	Target Target
+	Target fleet.Target
 	// Report is the parsed answer; valid if Err is nil.
 	Report remote.Report
 	// Err is why there is no answer: the target was not reached, or its account has no
@@ -30,27 +29,19 @@ type Reply struct {
 	Err error
 }
 
-// Query sends a query to planned targets, as Run would run a command on them, and
-// yields the answers as they arrive, one per target. Each target's Index must be
-// unique. Queries must be idempotent: they may be sent twice. Timeouts.Command
-// limits the wait for each answer, also if Options.Dialer has other timeouts; 0
-// means 1 min. Of Options.Engine only Rate and Clock are used; Remote, MaxOutput,
-// Follow and Drain are ignored.
-func Query(ctx context.Context, opts Options, planned iter.Seq[Target], question QueryFunc) iter.Seq2[Reply, error] {
+// Query sends a query to planned targets and yields the answers as they arrive, one
+// per target. Each target's Index must be unique. Queries must be idempotent: they
+// may be sent twice. answer limits the wait for each answer; 0 means 1 min. Only
+// those of o are used that are about connecting.
+func Query(ctx context.Context, o engine.Options, answer time.Duration, planned iter.Seq[fleet.Target], question QueryFunc) iter.Seq2[Reply, error] {
 	return func(yield func(Reply, error) bool) {
 		a := asking{question: question, nonces: make(map[int]string)}
-		opts.Remote, opts.Follow, opts.Drain = wrap.Options{}, nil, nil
-		opts.MaxOutput = maxAnswer
-		opts.Engine = engine.Options{Rate: opts.Engine.Rate, Idempotent: true, Clock: opts.Engine.Clock}
-		defer opts.keepAwake()()
-		dialer, closer, err := opts.OpenDialer(ctx)
-		if err != nil {
-			yield(Reply{}, err)
-			return
+		o := engine.Options{
+			Dialer: limiting{o.Dialer, cmp.Or(answer, time.Minute)}, Clock: o.Clock, Notice: o.Notice,
+			Fanout: o.Fanout, Dials: o.Dials, Starts: o.Starts, Rate: o.Rate,
+			MaxHeld: o.MaxHeld, MaxOutput: maxAnswer, Idempotent: true,
 		}
-		defer closer()
-		opts.Dialer = limiting{dialer, cmp.Or(opts.Timeouts.Command, time.Minute)}
-		for res, err := range RunPlanned(ctx, opts, a.lines(planned)) {
+		for res, err := range engine.Run(ctx, o, a.lines(planned)) {
 			if err != nil {
 				yield(Reply{}, err)
 				return
@@ -87,8 +78,8 @@ type asking struct {
 }
 
 // lines returns the targets with their query as the command.
-func (a *asking) lines(planned iter.Seq[Target]) iter.Seq[Target] {
-	return func(yield func(Target) bool) {
+func (a *asking) lines(planned iter.Seq[fleet.Target]) iter.Seq[fleet.Target] {
+	return func(yield func(fleet.Target) bool) {
 		for t := range planned {
 			nonce := remote.NewNonce()
 			line, err := a.question(t, nonce)
@@ -105,7 +96,7 @@ func (a *asking) lines(planned iter.Seq[Target]) iter.Seq[Target] {
 	}
 }
 
-func (a *asking) answer(r Result) Reply {
+func (a *asking) answer(r fleet.Result) Reply {
 	a.mu.Lock()
 	nonce := a.nonces[r.Target.Index]
 	delete(a.nonces, r.Target.Index)
