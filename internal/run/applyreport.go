@@ -47,10 +47,10 @@ func ApplyReport(res fleet.Result, r remote.Report, since time.Duration) (_ flee
 	return res, false
 }
 
-// Longest returns an upper bound of the time from begun to now, both of this
+// longest returns an upper bound of the time from begun to now, both of this
 // process. The monotonic clock stops while the machine sleeps, and the wall
 // clock may be set back; [remote.Report.DidNotRun] needs the longer of both.
-func Longest(begun, now time.Time) time.Duration {
+func longest(begun, now time.Time) time.Duration {
 	return max(now.Sub(begun), now.Round(0).Sub(begun.Round(0)))
 }
 

@@ -3,20 +3,16 @@ package markers
 import (
 	"context"
 	"errors"
-	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
-	"shoal/internal/engine"
 	"shoal/internal/journal"
-	"shoal/internal/remote"
+	"shoal/internal/run"
 )
 
 // markerFlags are the flags of commands that ask the hosts about an earlier
@@ -36,138 +32,69 @@ func (f *markerFlags) register(cmd *cobra.Command, more ...flags.FlagGroup) {
 	flags.AddInGroups(cmd, append([]flags.FlagGroup{f.Connection(), asking}, more...)...)
 }
 
-// A remoteQuery asks the hosts of an earlier run what became of its commands.
-// It holds the run's lock.
+// A remoteQuery is an inquiry about an earlier run, with what has to be closed
+// after it.
 type remoteQuery struct {
-	kept   *clirun.Journaling
-	info   *journal.RunInfo
-	flags  clirun.RemoteFlags
-	opts   shoal.Options
-	engine engine.Options // valid once connected
-	closer func()
-
-	recalled clirun.Recalled // the settings of the run
-
-	asked []query
-	mute  int // targets without a recorded intent, and so without a marker
+	*run.Inquiry
+	remote  run.Remote
+	journal *journal.Journal
+	closer  func()
 }
 
-// A query is one target to ask about.
-type query struct {
-	entry journal.Entry
-	// sessions lists the sessions that sent its command, newest first.
-	sessions []int
-}
-
-// newRemoteQuery locks the run and reads the targets that sel selects.
+// newRemoteQuery locks the run, reads the targets that sel selects, and connects
+// to ask them.
 func newRemoteQuery(ctx context.Context, f *markerFlags, name string, sel journal.Selector, stdio console.Stdio) (_ *remoteQuery, err error) {
 	j, err := clirun.OpenJournal(ctx, f.State())
 	if err != nil {
 		return nil, err
 	}
-	a := &remoteQuery{kept: &clirun.Journaling{Journal: j}, closer: func() {}}
+	a := &remoteQuery{journal: j, closer: func() {}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.end(console.ExitUsage))
 		}
 	}()
-	id, err := j.Resolve(ctx, name)
+	info, wrapper, err := run.ReadMarked(ctx, j, name)
 	if err != nil {
 		return nil, err
 	}
-	if a.info, err = j.Run(ctx, id); err != nil {
-		return nil, err
-	}
-	if err := clirun.Recall(a.info.Options, a.flags.Remote().FlagSet); err != nil {
-		return nil, err
-	}
-	a.flags.Key = a.info.Options[clirun.OptionKey]
-	if !a.flags.Marked() {
-		return nil, fmt.Errorf("the run %s left no markers on its hosts, so that they cannot be asked\nhint: --once, --kill-on-cancel or --detach leave them", id)
-	}
-	if a.recalled, err = clirun.RecallSettings(a.info, f.given, false, stdio.Err); err != nil {
-		return nil, err
-	}
-	if a.opts, err = f.Options(); err != nil {
-		return nil, err
-	}
-	if a.kept.Run, err = j.Resume(ctx, id); err != nil {
-		return nil, err
-	}
-	// Whoever had the run until now may have written to it since it was read. This
-	// query's own session sends no command.
-	if a.info, err = j.Run(ctx, id); err != nil {
-		return nil, err
-	}
-	a.info.Sessions = a.info.Sessions[:min(len(a.info.Sessions), a.kept.Run.Session())]
-	for e, err := range j.Show(ctx, id, sel) {
-		if err != nil {
-			return nil, err
-		}
-		if len(e.Intents) == 0 {
-			a.mute++
-			continue
-		}
-		a.asked = append(a.asked, query{entry: e, sessions: a.info.SessionsOf(&e)})
-	}
-	if len(a.asked) == 0 {
-		return a, nil
-	}
-	return a, a.connect(ctx, f, stdio)
-}
-
-// connect plans the routes to the targets and opens the Dialer.
-func (a *remoteQuery) connect(ctx context.Context, f *markerFlags, stdio console.Stdio) error {
-	targets := make([]fleet.Target, len(a.asked))
-	for i := range a.asked {
-		targets[i] = a.asked[i].entry.Target
-	}
-	a.opts.Fanout = clirun.Fanout(f.fanout, len(targets), stdio)
-	a.recalled.Route(targets, &a.opts)
-	flags.WarnInsecure(stdio.Err, a.opts)
-	planner, err := a.opts.Planner()
+	a.remote = wrapper
+	recalled, err := clirun.RecallSettings(info, f.given, false, stdio.Err)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for i, t := range targets {
-		a.asked[i].entry.Target = planner.Target(ctx, t)
+	opts, err := f.Options()
+	if err != nil {
+		return nil, err
 	}
-	open, closer, err := clirun.Connect(ctx, &a.opts)
-	if err == nil {
-		a.engine, a.closer = open, closer
+	if a.Inquiry, err = run.Inquire(ctx, j, info.Run, sel); err != nil || len(a.Targets) == 0 {
+		return a, err
 	}
-	return err
+	opts.Fanout = clirun.Fanout(f.fanout, len(a.Targets), stdio)
+	recalled.Route(a.Targets, &opts)
+	flags.WarnInsecure(stdio.Err, opts)
+	planner, err := opts.Planner()
+	if err != nil {
+		return nil, err
+	}
+	planned := make([]fleet.Target, len(a.Targets))
+	for i, t := range a.Targets {
+		planned[i] = planner.Target(ctx, t)
+	}
+	e, closer, err := clirun.Connect(ctx, &opts)
+	if err != nil {
+		return nil, err
+	}
+	a.closer = closer
+	a.Reach(e, planned)
+	return a, nil
 }
 
-// marker returns the marker of q's command in a session.
-func (a *remoteQuery) marker(q *query, session int) remote.Marker {
-	o := a.flags.Wrap(a.info.Run, session)
-	return o.Marker(q.entry.Target)
-}
-
-// since returns an upper bound of the time since q's command was sent, by the
-// wall clock (the journal has no other). It is negative when the clock was set
-// back behind a time that the run recorded.
-func (q *query) since(info *journal.RunInfo, now time.Time) time.Duration {
-	for _, s := range info.Sessions {
-		if now.Before(s.Started) || now.Before(s.Ended) {
-			return -1
-		}
-	}
-	for _, i := range q.entry.Intents {
-		if now.Before(i.At) {
-			return -1
-		}
-	}
-	return now.Sub(q.entry.Intents[0].At)
-}
-
-// end unlocks the run. The end that its last session recorded stays as it is.
-func (a *remoteQuery) end(code int) error {
+// end unlocks the run and closes the journal.
+func (a *remoteQuery) end(code int) (err error) {
 	a.closer()
-	if a.kept.Run == nil {
-		return a.kept.Journal.Close()
+	if a.Inquiry != nil {
+		err = a.End(code)
 	}
-	last := a.info.Sessions[len(a.info.Sessions)-1]
-	return a.kept.End(last.Interrupted || last.Ended.IsZero(), code, nil)
+	return errors.Join(err, a.journal.Close())
 }

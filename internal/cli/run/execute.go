@@ -1,7 +1,6 @@
 package run
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,11 +10,12 @@ import (
 
 	"shoal"
 	"shoal/fleet"
+	"shoal/hosts/expr"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/signals"
-	"shoal/internal/clock"
 	"shoal/internal/engine"
+	"shoal/internal/journal"
 	"shoal/internal/run"
 	"shoal/internal/ui"
 	"shoal/record"
@@ -25,111 +25,77 @@ import (
 type Execution struct {
 	Opts    shoal.Options
 	Output  *display.OutputFlags
-	Journal *JournalFlags
+	Journal *journal.Journal // closed by Execute; nil keeps none
 	Timeout time.Duration
-	Remote  *RemoteFlags
-	Rerun   map[int]bool           // by index: targets that may be started a second time
 	Targets iter.Seq[fleet.Target] // planned, with their commands
 	Indexes []int                  // indexes of Targets in ascending order; nil: they count from 0
-	Header  record.Header
-	// Begin begins or resumes the run in the journal; nil begins a new run.
-	Begin func(ctx context.Context, j *JournalFlags, h *record.Header, targets iter.Seq[fleet.Target]) (*Journaling, error)
+	Header  record.Header          // Execute sets Run
+	// Begin begins or resumes the run.
+	Begin func(ctx context.Context) (*run.Run, error)
 }
 
 // Execute runs the commands and shows the results. Once anything was started,
 // its error is a [console.ExitError].
 func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
-	opts, h := x.Opts, &x.Header
+	opts := &x.Opts
 	opts.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
-	opts.Engine.Clock = clock.New()
-	defer opts.Engine.Clock.Close()
-	dialer, closeDialer, err := opts.OpenDialer(ctx) // may ask; before the progress line
+	e, closer, err := Connect(ctx, opts) // may ask; before the progress line
 	if err != nil {
-		return err
+		return errors.Join(err, x.closeJournal())
 	}
-	defer closeDialer()
+	defer closer()
 	carried := engine.DefaultFanout() // measured before connections use open files
-	if x.Begin == nil {
-		x.Begin = beginRun
-	}
-	kept, err := x.Begin(ctx, x.Journal, h, x.Targets)
+	r, err := x.Begin(ctx)
 	if err != nil {
-		return err
+		return errors.Join(err, x.closeJournal())
 	}
-	out, err := display.New(x.Output, stdio, *h, x.Indexes)
+	x.Header.Run = r.ID
+	out, err := display.New(x.Output, stdio, x.Header, x.Indexes)
 	if err != nil {
-		return errors.Join(err, kept.Abandon())
+		return errors.Join(err, r.Abandon(), x.closeJournal())
 	}
-	opts.Remote = x.Remote.Wrap(h.Run, kept.session())
-	opts.Remote.Rerun = x.Rerun
-	patient := ctx // does not end with an abort
 	ctx, stop := signals.Watch(ctx, func(aborting bool) { sayStopping(out.Stderr, aborting) })
 	defer stop.End()
 	out.OnLost = stop.Drain
-	helm := takeControls(stdio.In, out, newWidthControl(opts.Engine, opts.Fanout, h.Targets, carried))
+	helm := takeControls(stdio.In, out, newWidthControl(e, opts.Fanout, x.Header.Targets, carried))
 	defer helm.end()
-	opts.Engine.Width, opts.Engine.Resized = helm.Width, helm.Resized
+	e.Width, e.Resized = helm.Width, helm.Resized
 	if x.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = opts.Engine.Clock.WithTimeout(ctx, x.Timeout, fmt.Errorf("the run's timeout of %v passed", x.Timeout))
+		ctx, cancel = e.Clock.WithTimeout(ctx, x.Timeout, fmt.Errorf("the run's timeout of %v passed", x.Timeout))
 		defer cancel()
 	}
 	defer out.Showing.AbortWith(ctx)()
-	opts.Dialer, opts.Drain, opts.Follow = dialer, stop.Drained, out.Follow
-	opts.Notice = func(text string) { console.Say(out.Stderr, "%s", ui.Visible(text)) }
-	opts.Engine.Intend = kept.intend()
-	opts.Engine.Released = func(r engine.Release) {
+	e.Drain, e.Follow = stop.Drained, out.Follow
+	e.Notice = func(text string) { console.Say(out.Stderr, "%s", ui.Visible(text)) }
+	e.Released = func(r engine.Release) {
 		console.Say(out.Stderr, "%s commands were started together, within %v", ui.Count(int64(r.Targets)), r.Skew.Round(time.Microsecond))
 	}
 	defer run.FreeMemory()()
 
-	results := shoal.RunPlanned(ctx, opts, x.Targets)
-	tell := func(io.Writer) {}
-	if x.Remote.killOnCancel {
-		k := newKiller(opts.EngineOptions(dialer), opts.Remote)
-		killing, cancel := stop.UnlessHurried(patient)
-		defer cancel()
-		results = k.results(killing, results)
-		tell = k.tell
-	}
-	failed := takeAll(stillUnknown(results, x.Rerun), out, kept, stop)
-	tell(out.Stderr)
-	out.Summary.Elapsed = max(0, time.Since(h.Started)) // of a resumed run too, by the wall clock
+	failed := takeAll(r.Results(ctx, run.Options{Engine: e, Hurry: stop.Hurried(), Lost: out.Lose}, x.Targets), out, stop)
+	sayGivenUp(out.Stderr, r.GivenUp())
+	out.Summary.Elapsed = max(0, time.Since(x.Header.Started)) // of a resumed run too, by the wall clock
 	out.Summary.Interrupted = stop.Requested() || ctx.Err() != nil
 	if failed != nil && out.Summary.Targets() == 0 {
-		return errors.Join(failed, out.Abandon(), kept.Abandon())
+		return errors.Join(failed, out.Abandon(), r.Abandon(), x.closeJournal())
 	}
-	return finishRun(out, kept, failed, stop.Patience(), h.Run)
+	return x.finish(out, r, failed, stop.Patience())
 }
 
-// stillUnknown passes results on. A target in again may have run in an earlier
-// session: that this session did not run it does not prove that it never ran.
-func stillUnknown(results iter.Seq2[fleet.Result, error], again map[int]bool) iter.Seq2[fleet.Result, error] {
-	return func(yield func(fleet.Result, error) bool) {
-		for res, err := range results {
-			if err == nil && again[res.Target.Index] && res.Outcome.DidNotRun() {
-				res.Outcome = fleet.OutcomeUnknown
-				res.Err = fmt.Errorf("it may have run in an earlier session; this one did not start it: %w", cmp.Or(res.Err, errNotStarted))
-			}
-			if !yield(res, err) {
-				return
-			}
-		}
+func (x *Execution) closeJournal() error {
+	if x.Journal == nil {
+		return nil
 	}
+	return x.Journal.Close()
 }
 
-var errNotStarted = errors.New("no reason was given")
-
-// takeAll records each result and then queues it for display, so that a reader
-// of our output that blocks does not delay the journal. Once a result is lost,
+// takeAll queues each result, which is recorded, for display. Once a result is lost,
 // no command is started any more. The error is the run's own.
-func takeAll(results iter.Seq2[fleet.Result, error], out *display.Results, kept *Journaling, stop *signals.Stopper) error {
+func takeAll(results iter.Seq2[fleet.Result, error], out *display.Results, stop *signals.Stopper) error {
 	for res, err := range results {
 		if err != nil {
 			return err
-		}
-		if err := kept.Result(res); err != nil {
-			out.Lose(err)
 		}
 		if !out.Take(res) {
 			stop.Drain()
@@ -138,15 +104,23 @@ func takeAll(results iter.Seq2[fleet.Result, error], out *display.Results, kept 
 	return nil
 }
 
-// finishRun closes the destinations of the run and returns its exit code as an
+func sayGivenUp(w io.Writer, hosts []fleet.Host) {
+	if len(hosts) > 0 {
+		console.Say(w, "given up, and may still run: %s", ui.Visible(expr.Fold(Names(hosts))))
+	}
+}
+
+// finish closes the destinations of the run and returns its exit code as an
 // error.
-func finishRun(out *display.Results, kept *Journaling, failed error, p signals.Patience, run string) error {
-	out.Settle(p, run)
+func (x *Execution) finish(out *display.Results, r *run.Run, failed error, p signals.Patience) error {
+	out.Settle(p, x.Header.Run)
 	code := console.ExitCode(&out.Summary, out.Failure() == nil)
+	how := journal.Ending{Interrupted: out.Summary.Interrupted, ExitCode: code}
 	if failed != nil {
 		code = console.ExitUnknown
+		how.ExitCode, how.Failure = code, failed.Error()
 	}
-	if err := kept.End(out.Summary.Interrupted, code, failed); err != nil {
+	if err := errors.Join(r.End(how), x.closeJournal()); err != nil {
 		out.Lose(err)
 		code = max(code, console.ExitUnknown)
 	}

@@ -7,7 +7,6 @@ package run
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"fmt"
 	"io"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"shoal/internal/cli/flags"
 	"shoal/internal/engine"
 	"shoal/internal/placeholder"
+	"shoal/internal/run"
 	"shoal/internal/ui"
 	"shoal/record"
 )
@@ -98,18 +98,29 @@ func runCommand(ctx context.Context, f *RunFlags, text string, stdio console.Std
 			return err
 		}
 	}
-	return Execute(ctx, Execution{
-		Opts: opts, Output: &f.OutputFlags, Journal: &f.JournalFlags, Remote: &f.RemoteFlags, Timeout: f.Timeout.Duration(),
+	j, err := f.JournalFlags.open(ctx)
+	if err != nil {
+		return err
+	}
+	x := Execution{
+		Opts: opts, Output: &f.OutputFlags, Journal: j, Timeout: f.Timeout.Duration(),
 		Targets: planned,
 		Header: record.Header{
 			Program: "shoal " + console.Version,
-			Run:     rand.Text(),
 			Started: time.Now(),
 			Command: text,
 			Targets: total,
 			Fanout:  opts.Fanout,
 		},
-	}, stdio)
+	}
+	x.Begin = func(ctx context.Context) (*run.Run, error) {
+		r, err := run.Begin(ctx, j, f.Info(x.Header), f.Wrapper, planned)
+		if err != nil {
+			err = fmt.Errorf("%w\nhint: --no-journal runs without one", err)
+		}
+		return r, err
+	}
+	return Execute(ctx, x, stdio)
 }
 
 // Fanout returns the fanout that was asked for, or what this machine can carry;

@@ -86,8 +86,6 @@ func (f *RunFlags) validate(command string) error {
 	if err := f.RemoteFlags.Validate(f.On()); err != nil {
 		return err
 	}
-	f.Key = NewMarkerKey()
-	f.JournalFlags.Options = f.Remembered()
 	switch err := f.OutputFlags.Validate(); {
 	case err != nil:
 		return err

@@ -1,4 +1,4 @@
-package markers
+package run
 
 import (
 	"testing"
@@ -7,7 +7,6 @@ import (
 	"shoal/fleet"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
-	"shoal/internal/run"
 )
 
 // A marker that says "never" is only a proof if the host has been up since
@@ -30,7 +29,7 @@ func TestNeverAndTheClock(t *testing.T) {
 		"booted, and the clock some minutes back": {ended.Add(-time.Minute), 30 * time.Minute, false},
 		"between two intents":                     {sent.Add(1500 * time.Millisecond), time.Hour, false},
 	} {
-		res, known := run.ApplyReport(fleet.Result{End: fleet.End{Outcome: fleet.OutcomeUnknown}},
+		res, known := ApplyReport(fleet.Result{End: fleet.End{Outcome: fleet.OutcomeUnknown}},
 			remote.Report{State: remote.StateNever, Up: c.up}, q.since(info, c.now))
 		want := fleet.OutcomeUnknown
 		if c.known {

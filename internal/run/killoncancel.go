@@ -3,18 +3,13 @@ package run
 import (
 	"context"
 	"fmt"
-	"io"
 	"iter"
 	"time"
 
 	"shoal/fleet"
-	"shoal/hosts/expr"
-	"shoal/internal/cli/console"
 	"shoal/internal/engine"
 	"shoal/internal/remote"
 	"shoal/internal/remote/wrap"
-	"shoal/internal/run"
-	"shoal/internal/ui"
 )
 
 // A killer kills, on their hosts, the commands that the run gave up, while the
@@ -26,7 +21,7 @@ type killer struct {
 	// doomed carries targets to ask: sent and closed by results, unbuffered.
 	// answers carries the replies: sent and closed by ask, unbuffered.
 	doomed   chan fleet.Target
-	answers  chan run.Reply
+	answers  chan Reply
 	unproven []fleet.Host
 	failed   error // the error of Query as a whole; owned by ask until answers is closed
 }
@@ -34,7 +29,7 @@ type killer struct {
 func newKiller(opts engine.Options, marker wrap.Options) *killer {
 	return &killer{
 		opts: opts, marker: marker, waiting: make(map[int]fleet.Result),
-		doomed: make(chan fleet.Target), answers: make(chan run.Reply),
+		doomed: make(chan fleet.Target), answers: make(chan Reply),
 	}
 }
 
@@ -111,8 +106,8 @@ func (k *killer) ask(ctx context.Context) {
 			}
 		}
 	}
-	for a, err := range run.Query(ctx, k.opts, killGrace+20*time.Second, targets, func(t fleet.Target, nonce string) (string, error) {
-		return k.marker.Marker(t).Kill(nonce, killGrace)
+	for a, err := range Query(ctx, k.opts, grace+20*time.Second, targets, func(t fleet.Target, nonce string) (string, error) {
+		return k.marker.Marker(t).Kill(nonce, grace)
 	}) {
 		if err != nil {
 			k.failed = err
@@ -123,14 +118,14 @@ func (k *killer) ask(ctx context.Context) {
 }
 
 // judge applies a reply to the result it belongs to.
-func (k *killer) judge(a run.Reply) fleet.Result {
+func (k *killer) judge(a Reply) fleet.Result {
 	res := k.waiting[a.Target.Index]
 	delete(k.waiting, a.Target.Index)
 	if a.Err != nil || a.Report.Kill == remote.KillAlive || a.Report.Kill == remote.KillUnclear {
 		k.unproven = append(k.unproven, res.Target.Host)
 		return res
 	}
-	end, known := run.ApplyReport(res, a.Report, run.Longest(res.Started, time.Now()))
+	end, known := ApplyReport(res, a.Report, longest(res.Started, time.Now()))
 	if a.Report.Kill == remote.KillEnded {
 		end.Reason, end.Err = fleet.ReasonKilled, fmt.Errorf("it was given up (%s), and killed there", res.Reason)
 		end.Outcome, end.Status, end.Flags = fleet.OutcomeSignalled, 0, res.Flags|fleet.FlagExitKnown|fleet.FlagOutputIncomplete
@@ -141,11 +136,4 @@ func (k *killer) judge(a run.Reply) fleet.Result {
 		return res // nothing of it runs any more, but its end is not known
 	}
 	return end
-}
-
-// tell prints the hosts where the command's end is unproven.
-func (k *killer) tell(w io.Writer) {
-	if len(k.unproven) > 0 {
-		console.Say(w, "given up, and may still run: %s", ui.Visible(expr.Fold(Names(k.unproven))))
-	}
 }
