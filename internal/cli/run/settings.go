@@ -1,13 +1,9 @@
 package run
 
 import (
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
-	"golang.org/x/crypto/ssh"
 
 	"shoal"
 	"shoal/fleet"
@@ -24,7 +19,7 @@ import (
 	"shoal/internal/cli/flags"
 	"shoal/internal/journal"
 	"shoal/internal/plan"
-	"shoal/internal/ssh/auth"
+	"shoal/internal/run"
 	"shoal/internal/ui"
 )
 
@@ -99,72 +94,13 @@ func filesOf(f *flags.HostFlags) ([]journal.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading ssh_config: %w", err)
 	}
-	var files []journal.File
-	add := func(kind journal.FileKind, paths []string, digest func(string) string) {
-		for _, path := range paths {
-			if full, err := filepath.Abs(path); err == nil && path != "-" {
-				files = append(files, journal.File{Kind: kind, Path: full, Digest: digest(full)})
-			}
-		}
-	}
-	add(journal.FileConfig, config.Files(), contentDigest)
 	inventories := slices.Concat(f.Inventories, f.Hostfiles)
 	for _, e := range f.Hosts {
 		if path, ok := strings.CutPrefix(e, "^"); ok {
 			inventories = append(inventories, path)
 		}
 	}
-	add(journal.FileInventory, inventories, contentDigest)
-	add(journal.FileIdentity, f.Identities, keyDigest)
-	return files, nil
-}
-
-// contentDigest returns the SHA-256 of a file, or of all files below a
-// directory with their names. It returns "" for what cannot be read or is no
-// regular file (reading a pipe would consume it).
-func contentDigest(path string) string {
-	h := sha256.New()
-	err := filepath.WalkDir(path, func(at string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := os.Stat(at) // follows links
-		if err != nil {
-			return err
-		}
-		if !info.Mode().IsRegular() {
-			return fs.ErrInvalid
-		}
-		file, err := os.Open(at)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = file.Close() }() // opened for reading only
-		name, _ := filepath.Rel(path, at)
-		_, _ = fmt.Fprintf(h, "%q %d\n", name, info.Size()) // a hash never fails
-		_, err = io.Copy(h, file)
-		return err
-	})
-	if err != nil {
-		return ""
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
-
-// keyDigest returns the fingerprint of a key file's public key; "" if that
-// needs a passphrase.
-func keyDigest(path string) string {
-	set, err := auth.Load(context.Background(), auth.Options{Files: []string{path}})
-	if err != nil {
-		return ""
-	}
-	defer func() { _ = set.Close() }() // nothing was signed
-	for _, key := range set.Keys() {
-		if _, ok := key.(*ssh.Certificate); !ok {
-			return ssh.FingerprintSHA256(key)
-		}
-	}
-	return ""
+	return run.Files(config.Files(), inventories, f.Identities), nil
 }
 
 // A Recalled is the settings of an earlier run combined with the flags given
@@ -240,35 +176,12 @@ func (r Recalled) TellFiles(f *flags.HostFlags, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	known := make(map[journal.File]bool) // Digest is empty
-	name := func(file journal.File) journal.File { file.Digest = ""; return file }
-	tell := func(file journal.File, what string) {
-		console.Say(stderr, "%s %s %s since the run was made", file.Kind, ui.Visible(fmt.Sprintf("%q", file.Path)), what)
-	}
-	now := make(map[journal.File]string)
-	for _, file := range files {
-		now[name(file)] = file.Digest
-	}
-	for _, file := range r.Info.Settings.Files {
-		known[name(file)] = true
-		digest, read := now[name(file)]
-		switch {
-		case file.Kind == journal.FileInventory: // the inventory is not read again
-			digest, read = contentDigest(file.Path), true
-		case r.Now["identity"] && file.Kind == journal.FileIdentity, r.Now["config"] && file.Kind == journal.FileConfig:
+	// The inventory is not read again: its files are compared as they are now.
+	for _, c := range run.ChangedFiles(r.Info.Settings.Files, files) {
+		if r.Now["identity"] && c.Kind == journal.FileIdentity || r.Now["config"] && c.Kind == journal.FileConfig {
 			continue
 		}
-		switch {
-		case !read || digest == "" && file.Digest != "":
-			tell(file, "has gone")
-		case digest != file.Digest:
-			tell(file, "has changed")
-		}
-	}
-	for _, file := range files {
-		if file.Kind == journal.FileConfig && !known[name(file)] && !r.Now["config"] {
-			tell(file, "is new")
-		}
+		console.Say(stderr, "%s %s %s since the run was made", c.Kind, ui.Visible(fmt.Sprintf("%q", c.Path)), c.Change)
 	}
 	return nil
 }
