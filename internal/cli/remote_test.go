@@ -15,6 +15,7 @@ import (
 
 	"shoal/internal/cli"
 	"shoal/internal/cli/console"
+	"shoal/internal/journal"
 	"shoal/internal/sshdtest"
 )
 
@@ -330,6 +331,62 @@ func TestRemoteFlags(t *testing.T) {
 	}
 }
 
+// Markers are looked for where the run left them: at another account or machine
+// they would seem to be missing.
+func TestCollectElsewhere(t *testing.T) {
+	f := newFarSide(t)
+	host, port := f.server.Host.Name, fmt.Sprint(f.server.Host.Port)
+	code, stdout, stderr := f.shoal(t, "run", "--detach", "-w", host, "-p", port, "--run-dir", f.marks, "echo out")
+	expect(t, "run", 0, code, stdout, stderr, "1 detached")
+	for flag, want := range map[string]string{
+		"-l=other":                 "--user would ask other@" + host + ":" + port,
+		"-p=1":                     "--port is not as the run had it",
+		"-J=jump":                  "--jump would ask " + f.server.User + "@" + host + ":" + port + " through ",
+		"-o=User=other":            "--option would ask other@",
+		"-o=ProxyCommand=nc %h %p": "--option would ask ",
+		"-o=HostName=other":        "--option would ask " + f.server.User + "@other:",
+	} {
+		for _, command := range []string{"collect", "resolve"} {
+			code, stdout, stderr = f.shoal(t, command, flag, "last")
+			expect(t, command+" "+flag, 2, code, stdout, stderr, want, "the run's marker is at "+f.server.User+"@"+host+":"+port, "hint: ")
+		}
+	}
+	code, stdout, stderr = f.shoal(t, "collect", "--wait", "-l", f.server.User, "-p", port, "-o", "ConnectTimeout=60", "last")
+	expect(t, "collect", 0, code, stdout, stderr, "1 ok", "out")
+
+	// Where there is nothing to ask, nothing is written into the journal.
+	before := f.sessions(t)
+	for command, want := range map[string]string{"collect": "nothing is left to collect", "resolve": "nothing is unknown"} {
+		code, stdout, stderr = f.shoal(t, command, "last")
+		expect(t, command, 0, code, stdout, stderr, want)
+	}
+	if n := f.sessions(t); n != before {
+		t.Errorf("%d sessions of the run, want %d", n, before)
+	}
+}
+
+// sessions returns the number of sessions of the last run.
+func (f *farSide) sessions(t *testing.T) int { return len(f.lastRun(t).Sessions) }
+
+// lastRun returns the last run in the journal.
+func (f *farSide) lastRun(t *testing.T) *journal.RunInfo {
+	t.Helper()
+	j, err := journal.OpenReadOnly(t.Context(), f.state, journal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.Close() }()
+	id, err := j.Resolve(t.Context(), "last")
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := j.Run(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
 // A detached command whose marker is gone will never have a result: --wait says
 // so and ends.
 func TestCollectWaitEnds(t *testing.T) {
@@ -363,6 +420,50 @@ func TestCollectKeepsWhatIsNotShown(t *testing.T) {
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// The journal has the exit code that the process returned, also if the display
+// fails at its end, and its end does not wait for the reader.
+func TestJournalEnd(t *testing.T) {
+	f := newFarSide(t)
+	for name, c := range map[string]struct {
+		err  error // of the reader
+		code int
+	}{"slow reader": {nil, 0}, "slow reader that fails": {syscall.EIO, 4}} {
+		t.Run(name, func(t *testing.T) {
+			reader := &slowReader{entered: make(chan struct{}), opened: make(chan struct{}), err: c.err}
+			run := make(chan int, 1) // sent by the goroutine
+			var errs bytes.Buffer
+			go func() {
+				run <- cli.Main(t.Context(), []string{
+					"run", "-F", "none", "--no-agent", "--state-dir", f.state, "--known-hosts", f.server.KnownHosts, "--identity", f.server.KeyFile,
+					"-w", f.host(), "echo out",
+				}, console.Stdio{In: strings.NewReader(""), Out: reader, Err: &errs})
+			}()
+			<-reader.entered
+			eventually(t, "the end in the journal", func() bool { return f.lastRun(t).State == journal.Ended })
+			close(reader.opened)
+			code := <-run
+			end := f.lastRun(t).Sessions[0]
+			if code != c.code || end.ExitCode != code || end.Failure != "" || end.Interrupted {
+				t.Errorf("exit code %d, want %d; in the journal %+v\n%s", code, c.code, end.Ending, errs.String())
+			}
+		})
+	}
+}
+
+// A slowReader takes nothing until opened is closed.
+type slowReader struct {
+	entered chan struct{} // closed by the first Write
+	once    sync.Once
+	opened  chan struct{}
+	err     error
+}
+
+func (r *slowReader) Write(p []byte) (int, error) {
+	r.once.Do(func() { close(r.entered) })
+	<-r.opened
+	return len(p), r.err
+}
 
 // A detached command whose marker was claimed but that never began is settled,
 // so that resume runs it. What has ended is left for collect, and what has no

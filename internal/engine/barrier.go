@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -21,7 +22,10 @@ type Release struct {
 }
 
 // A barrier holds authenticated connections until all targets have one.
-type barrier struct{ held []held }
+type barrier struct {
+	held     []held
+	released []held // since the barrier opened
+}
 
 type held struct {
 	flight *attempt
@@ -72,6 +76,7 @@ func (r *run) openBarrier() {
 	case n == 0 || r.stopped || r.dialCtx.Err() != nil:
 	case r.fed && n == r.owed:
 		held := r.barrier.clear()
+		r.barrier.released = held
 		r.all.Go(func() { r.release(held) })
 	case r.limiter.Waiting() > 0 && n == r.limiter.InFlight() && n >= r.limiter.Fanout():
 		r.stopNew(&stopError{errors.New("not all targets fit before the barrier: " +
@@ -79,24 +84,29 @@ func (r *run) openBarrier() {
 	}
 }
 
-// release starts the commands of all held connections in parallel.
+// release starts the commands of all held connections in parallel. A stop meanwhile
+// ends those that have no intent yet.
 func (r *run) release(all []held) {
 	var (
 		workers sync.WaitGroup
 		mu      sync.Mutex
 		first   time.Time
 		last    time.Time
+		started int
 	)
 	n := min(runtime.GOMAXPROCS(0), len(all))
 	for w := range n {
 		workers.Go(func() {
-			begin := time.Now()
+			begin, count := time.Now(), 0
 			for i := w; i < len(all); i += n {
-				all[i].start()
+				if all[i].start() {
+					count++
+				}
 			}
 			end := time.Now()
 			mu.Lock()
 			defer mu.Unlock()
+			started += count
 			if first.IsZero() || begin.Before(first) {
 				first = begin
 			}
@@ -107,15 +117,26 @@ func (r *run) release(all []held) {
 	}
 	workers.Wait()
 	if r.opts.Released != nil {
-		r.opts.Released(Release{Targets: len(all), Skew: last.Sub(first)})
+		r.opts.Released(Release{Targets: started, Skew: last.Sub(first)})
 	}
 }
 
-// start starts the command; a panic becomes this target's result.
-func (h held) start() {
+// start starts the command, and reports false if the run was stopped before; a
+// panic becomes this target's result.
+func (h held) start() bool {
 	defer h.flight.rescue(h.conn)
-	h.conn.Start(h.flight.run.ctx, h.flight.finish)
+	r := h.flight.run
+	if r.dialCtx.Err() != nil && h.withdraw(context.Cause(r.dialCtx)) {
+		h.drop(cancelled(r.dialCtx))
+		return false
+	}
+	h.conn.Start(r.ctx, h.flight.finish)
+	return true
 }
+
+// withdraw forbids the command unless its intent is recorded, and reports whether
+// it did. A held command's intent is recorded some time after its start.
+func (h held) withdraw(cause error) bool { return h.flight.attempt.Execution.Withdraw(cause) }
 
 // drop ends an attempt whose command was not started; a panic becomes this target's
 // result.

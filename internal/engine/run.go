@@ -163,22 +163,26 @@ func (r *run) watchDrain() {
 	case <-r.dialCtx.Done():
 	}
 	end := cancelled(r.dialCtx)
-	for _, h := range r.stop(end) {
+	held, released := r.stop(end)
+	for _, h := range held {
 		h.drop(end)
+	}
+	for _, h := range released {
+		h.withdraw(context.Cause(r.dialCtx))
 	}
 }
 
 // stop ends all waiting targets with end, prevents further starts and returns the
-// held connections.
-func (r *run) stop(end fleet.End) []held {
+// connections that are held at the barrier and those released from it.
+func (r *run) stop(end fleet.End) (held, released []held) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stopped = true
 	r.clear(end)
-	held := r.barrier.clear()
+	all := r.barrier.clear()
 	r.changed()
 	notify(r.room)
-	return held
+	return all, r.barrier.released
 }
 
 // clear ends all waiting targets with end. mu must be held.

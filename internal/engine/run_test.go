@@ -27,6 +27,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type stub struct {
 	dial func(ctx context.Context, a *ssh.Attempt) error
 	run  func(ctx context.Context, a *ssh.Attempt) fleet.End
+	// start is called within Start.
+	start func(a *ssh.Attempt)
 
 	dialling, open       atomic.Int64
 	mostDialling, mostUp atomic.Int64
@@ -61,6 +63,9 @@ type stubConn struct {
 }
 
 func (c *stubConn) Start(ctx context.Context, done func(fleet.End)) {
+	if c.stub.start != nil {
+		c.stub.start(c.attempt)
+	}
 	go func() {
 		end := fleet.End{Outcome: fleet.OutcomeOK, Phase: fleet.PhaseDrain, Flags: fleet.FlagExitKnown}
 		if c.stub.run != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -359,6 +360,66 @@ func TestBarrierStops(t *testing.T) {
 					if res.Outcome != fleet.OutcomeCancelled || res.Reason != c.reason {
 						t.Errorf("target %d: %v %s, want cancelled %s", i, res.Outcome, res.Reason, c.reason)
 					}
+				}
+				if open := s.open.Load(); open != 0 {
+					t.Errorf("%d connections left open", open)
+				}
+			})
+		})
+	}
+}
+
+// A stop while the barrier opens starts no other command, and ends those whose
+// intent is not recorded yet.
+func TestBarrierStopsWhileOpening(t *testing.T) {
+	for name, reason := range map[string]fleet.Reason{"drain": fleet.ReasonInterrupted, "brake": fleet.ReasonBrake} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := 8 * runtime.GOMAXPROCS(0) // of which an eighth start in parallel
+				var started, intended atomic.Int64
+				drain := make(chan struct{})
+				s := &stub{
+					dial: func(_ context.Context, a *ssh.Attempt) error {
+						time.Sleep(time.Duration(a.Target.Index) * time.Millisecond) // the order at the barrier
+						return nil
+					},
+					start: func(a *ssh.Attempt) {
+						started.Add(1)
+						if a.Target.Index != 0 {
+							time.Sleep(time.Second)
+						}
+					},
+					run: func(_ context.Context, a *ssh.Attempt) fleet.End {
+						if a.Target.Index != 0 {
+							time.Sleep(time.Minute) // as until its channel is open
+						}
+						if f := a.Intend(); f != nil {
+							return f.End()
+						}
+						intended.Add(1)
+						if name == "drain" && a.Target.Index == 0 {
+							close(drain)
+						}
+						return fleet.End{Outcome: fleet.OutcomeFailed}
+					},
+				}
+				released := -1
+				counts := make(map[fleet.Outcome]int)
+				opts := engine.Options{
+					Dialer: s, Fanout: n, Targets: n, Barrier: true, FailFast: name == "brake", Drain: drain,
+					Released: func(r engine.Release) { released = r.Targets },
+				}
+				for _, res := range collect(t, t.Context(), opts, n, n) {
+					counts[res.Outcome]++
+					if res.Outcome == fleet.OutcomeCancelled && res.Reason != reason {
+						t.Errorf("target %d: %s, want %s", res.Target.Index, res.Reason, reason)
+					}
+				}
+				if counts[fleet.OutcomeFailed] != 1 || counts[fleet.OutcomeCancelled] != n-1 || intended.Load() != 1 {
+					t.Errorf("%v with %d intents, want one that failed and the others cancelled", counts, intended.Load())
+				}
+				if released != int(started.Load()) || released > n/2 {
+					t.Errorf("released %d, of which %d were started", released, started.Load())
 				}
 				if open := s.open.Load(); open != 0 {
 					t.Errorf("%d connections left open", open)

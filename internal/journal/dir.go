@@ -142,3 +142,10 @@ func guard(path string, info fs.FileInfo) error {
 	}
 	return nil
 }
+
+// Exists reports whether there is a journal in dir, without creating one. Whether it
+// can be read is left to Open.
+func Exists(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, fileName))
+	return !errors.Is(err, fs.ErrNotExist)
+}

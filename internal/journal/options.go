@@ -34,8 +34,8 @@ type Options struct {
 	// 0 means 2 KiB; negative means never.
 	CompressAbove int
 	// MaxOutput is the number of bytes kept of each stream. Longer output is cut at its
-	// end, and the result has fleet.FlagOutputTruncated. 0 means 64 MiB; the maximum is
-	// 512 MiB.
+	// end, and the result has fleet.FlagOutputTruncated. 0 means DefaultMaxOutput; the
+	// maximum is 512 MiB.
 	MaxOutput int
 	// MaxQueue bounds the number of results that wait for the disk, and MaxQueueBytes
 	// their output in bytes. When a bound is reached, Result waits. 0 means 1,024 and 16
@@ -67,6 +67,9 @@ const (
 	stepEnded                 // the run's end is committed, its lock is still held
 )
 
+// DefaultMaxOutput is the default of Options.MaxOutput: 64 MiB.
+const DefaultMaxOutput = 64 << 20
+
 // Validate returns an error if a value is out of range.
 func (o Options) Validate() error {
 	if o.Durability > ProcessSafe {
@@ -88,7 +91,7 @@ func (o Options) withDefaults() Options {
 		standard int
 	}{
 		{&o.CompressAbove, 2 << 10},
-		{&o.MaxOutput, 64 << 20},
+		{&o.MaxOutput, DefaultMaxOutput},
 		{&o.MaxQueue, 1024},
 		{&o.MaxQueueBytes, 16 << 20},
 	} {

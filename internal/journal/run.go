@@ -115,12 +115,30 @@ func (r *Run) end(how Ending) error {
 		s.Ending, s.Ended = how, r.j.opts.Now()
 		// Do not use the caller's context: a cancelled run must be ended too.
 		errs = append(errs, r.j.endSession(context.Background(), &r.info, &s))
+		if errs[1] == nil {
+			*r.session = s
+		}
 	}
 	r.j.opts.hook(stepEnded)
 	errs = append(errs, r.lock.release())
 	r.j.unregister(r)
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("ending run %s: %w", r.info.Run, err)
+	}
+	return nil
+}
+
+// Amend changes the exit code that End recorded, after what came later: the end of a run
+// must not wait for the reader of its output, on whom the exit code depends. It does
+// nothing if no end was recorded.
+func (r *Run) Amend(code int) error {
+	if r.session.Ended.IsZero() {
+		return nil
+	}
+	s := *r.session
+	s.ExitCode = code
+	if err := r.j.endSession(context.Background(), &r.info, &s); err != nil {
+		return fmt.Errorf("changing the exit code of run %s: %w", r.info.Run, err)
 	}
 	return nil
 }

@@ -17,6 +17,9 @@ type CollectOptions struct {
 	// MaxOutput limits the bytes kept of each stream of each target; negative means
 	// no limit.
 	MaxOutput int64
+	// Files means that the caller writes all output into files: the journal keeps
+	// [journal.DefaultMaxOutput] of each stream.
+	Files bool
 	// Wait asks again, 1 s to 30 s apart, until every command has ended that can. It
 	// gives up on a host that 3 rounds tell nothing of, or that cannot be reached for
 	// 10 min.
@@ -299,23 +302,36 @@ func unreachable(err error) bool {
 	return f.Phase <= fleet.PhaseBanner
 }
 
-// Forget removes the fetched markers from the hosts; call it when the results are
-// stored elsewhere too. Markers whose output was not fetched completely stay. A marker
-// that stays does no harm, so an unreachable host is not an error.
-func (c *Collection) Forget(ctx context.Context) error {
-	whole := slices.DeleteFunc(slices.Clone(c.done), func(p *fetched) bool {
-		return p.result.Flags.Has(fleet.FlagOutputIncomplete) || p.result.Flags.Has(fleet.FlagOutputTruncated)
-	})
+// Forget removes from the hosts the fetched markers whose output is stored whole, and
+// returns the hosts of the others; call it when the results are stored. A marker that
+// stays does no harm, so an unreachable host is not an error.
+func (c *Collection) Forget(ctx context.Context) (left []fleet.Host, err error) {
+	var whole []*fetched
+	for _, p := range c.done {
+		if c.stored(&p.result) {
+			whole = append(whole, p)
+		} else {
+			left = append(left, p.result.Target.Host)
+		}
+	}
 	if len(whole) == 0 {
-		return nil
+		return left, nil
 	}
 	for _, err := range Query(ctx, c.engine, 0, targetsOf(whole), func(t fleet.Target, nonce string) (string, error) {
 		p := whole[t.Index]
 		return c.marker(p.query, p.session()).Forget(nonce)
 	}) {
 		if err != nil {
-			return err
+			return left, err
 		}
 	}
-	return nil
+	return left, nil
+}
+
+// stored reports whether all output of a result is in files, or in the journal.
+func (c *Collection) stored(r *fleet.Result) bool {
+	if r.Flags.Has(fleet.FlagOutputIncomplete) || r.Flags.Has(fleet.FlagOutputTruncated) {
+		return false
+	}
+	return c.opts.Files || max(len(r.Stdout.Bytes), len(r.Stderr.Bytes)) <= journal.DefaultMaxOutput
 }

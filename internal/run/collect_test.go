@@ -43,6 +43,29 @@ func TestCollectingIsBounded(t *testing.T) {
 	}
 }
 
+// Output counts as stored, so that the host may remove it, if all of it is in
+// files, or is no longer than the journal keeps.
+func TestStored(t *testing.T) {
+	most := make([]byte, journal.DefaultMaxOutput+1)
+	cut := fleet.Result{}
+	cut.Flags |= fleet.FlagOutputTruncated
+	for name, c := range map[string]struct {
+		files  bool
+		result fleet.Result
+		want   bool
+	}{
+		"all that the journal keeps":    {false, fleet.Result{Stdout: fleet.Output{Bytes: most[1:]}, Stderr: fleet.Output{Bytes: most[1:]}}, true},
+		"more, on standard output":      {false, fleet.Result{Stdout: fleet.Output{Bytes: most}}, false},
+		"more, on standard error":       {false, fleet.Result{Stderr: fleet.Output{Bytes: most}}, false},
+		"more, but in files":            {true, fleet.Result{Stdout: fleet.Output{Bytes: most}}, true},
+		"cut by --max-output, in files": {true, cut, false},
+	} {
+		if got := (&Collection{opts: CollectOptions{Files: c.files}}).stored(&c.result); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 // --wait waits for results that may still come, and gives up on all others.
 func TestCollectWaitsFor(t *testing.T) {
 	fails := func(p fleet.Phase, r fleet.Reason) error {

@@ -24,8 +24,8 @@ type Inquiry struct {
 	Mute int
 
 	remote   Remote
-	recorded *journal.Run
-	asked    []query // as Targets
+	recorded *journal.Run // nil: there is nothing to write
+	asked    []query      // as Targets
 	engine   engine.Options
 }
 
@@ -55,9 +55,17 @@ func ReadMarked(ctx context.Context, j *journal.Journal, name string) (*journal.
 }
 
 // Inquire locks a run that was read by [ReadMarked] and reads the targets that sel
-// selects.
-func Inquire(ctx context.Context, j *journal.Journal, run string, sel journal.Selector) (_ *Inquiry, err error) {
-	q := &Inquiry{}
+// selects. Where there are none, it writes nothing into the journal.
+func Inquire(ctx context.Context, j *journal.Journal, info *journal.RunInfo, sel journal.Selector) (_ *Inquiry, err error) {
+	q, run := &Inquiry{Info: info}, info.Run
+	if info.State != journal.Running { // there may be nothing to write
+		list, err := j.Select(ctx, run, sel)
+		if err != nil || len(list) == 0 {
+			return q, err
+		}
+	}
+	// Results are written in a session: its row holds the number of the last record,
+	// by which a torn or altered journal is detected.
 	if q.recorded, err = j.Resume(ctx, run); err != nil {
 		return nil, err
 	}
@@ -128,6 +136,9 @@ func (q *Inquiry) record(res fleet.Result) error {
 // End unlocks the run. How its last session ended stays as it was recorded; code is
 // the exit code of this process.
 func (q *Inquiry) End(code int) error {
+	if q.recorded == nil {
+		return nil
+	}
 	last := q.Info.Sessions[len(q.Info.Sessions)-1]
 	return q.recorded.End(journal.Ending{Interrupted: last.Interrupted || last.Ended.IsZero(), ExitCode: code})
 }

@@ -318,7 +318,7 @@ func (s *site) inquire(t *testing.T, sel journal.Selector) *run.Inquiry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := run.Inquire(t.Context(), s.journal, info.Run, sel)
+	q, err := run.Inquire(t.Context(), s.journal, info, sel)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -404,7 +404,10 @@ func TestCollected(t *testing.T) {
 	if len(results) != 2 || len(c.Pending()) != 0 || waited == 0 {
 		t.Errorf("%d results, %d pending, waited %d times", len(results), len(c.Pending()), waited)
 	}
-	if err := errors.Join(c.Forget(t.Context()), q.End(0)); err != nil {
+	if left, err := c.Forget(t.Context()); err != nil || len(left) != 0 {
+		t.Errorf("not removed from %v: %v", left, err)
+	}
+	if err := q.End(0); err != nil {
 		t.Error(err)
 	}
 	if left, err := os.ReadDir(marks); err != nil || len(left) != 0 {

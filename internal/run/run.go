@@ -199,6 +199,15 @@ func (r *Run) End(how journal.Ending) error {
 	return r.recorded.End(how)
 }
 
+// Amend changes the exit code that End recorded: it may depend on the reader of the
+// output, for whom the end of a run must not wait.
+func (r *Run) Amend(code int) error {
+	if r.recorded == nil {
+		return nil
+	}
+	return r.recorded.Amend(code)
+}
+
 // Abandon ends a run that started nothing.
 func (r *Run) Abandon() error {
 	return r.End(journal.Ending{Interrupted: true, ExitCode: exitUsage, Failure: "nothing was started"})

@@ -4,6 +4,7 @@
 package display
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -32,13 +33,15 @@ type Results struct {
 	Showing *showing  // feeds display and progress
 	Stderr  io.Writer // prints above the progress line; never blocks on the terminal
 	say     *Messages // the Messages behind Stderr
+	errs    io.Writer // standard error itself
 	Columns func() int
 	hints   hints
 	Stuck   bool // the display hangs and is abandoned
 
 	mu     sync.Mutex
-	lost   error  // the first write error
-	OnLost func() // called on the first write error; may be nil
+	lost   error           // the first write error
+	told   map[string]bool // by destination: its first error was printed
+	OnLost func()          // called on a destination's first write error; may be nil
 }
 
 // hints are the advice for each reason that occurred. Only the first text per
@@ -79,7 +82,7 @@ func New(f *OutputFlags, stdio console.Stdio, h record.Header, indexes []int) (*
 	if f.Progress.Value != "auto" {
 		show = f.Progress.Value == "always"
 	}
-	o := &Results{Columns: errs.Columns}
+	o := &Results{Columns: errs.Columns, errs: stdio.Err}
 	o.Progress = output.NewProgress(output.ProgressOptions{
 		W: stdio.Err, Show: show, Columns: errs.Columns, Total: h.Targets,
 	})
@@ -131,7 +134,7 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 func (o *Results) Take(r fleet.Result) bool {
 	if o.files != nil {
 		if err := o.files.Result(r); err != nil {
-			o.Lose(err)
+			o.Lose("files", err)
 			r = withStoreError(r, err)
 		}
 	}
@@ -147,7 +150,7 @@ func (o *Results) Take(r fleet.Result) bool {
 // show is the function that Showing calls.
 func (o *Results) show(r fleet.Result) {
 	if err := o.Display.Result(r); err != nil {
-		o.Lose(err)
+		o.Lose("display", err)
 	}
 	_ = o.Progress.Result(r) // a progress line that cannot be drawn loses no result
 }
@@ -169,15 +172,22 @@ func (o *Results) Settle(p signals.Patience, run string) {
 	console.Complain(o.Stderr, err)
 }
 
-// miss records that a result was not written, which changes the exit code, and
-// reports whether it is the first.
-func (o *Results) miss(err error) (first bool) {
+// miss records that a result was not written, which changes the exit code.
+func (o *Results) miss(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	first = o.lost == nil
-	if first {
-		o.lost = err
+	o.lost = cmp.Or(o.lost, err)
+}
+
+// first reports whether this is the first error of a destination.
+func (o *Results) first(destination string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	first := !o.told[destination]
+	if o.told == nil {
+		o.told = make(map[string]bool)
 	}
+	o.told[destination] = true
 	return first
 }
 
@@ -202,9 +212,10 @@ func withStoreError(r fleet.Result, err error) fleet.Result {
 	return r
 }
 
-// Lose reports, once, that results cannot be written.
-func (o *Results) Lose(err error) {
-	if !o.miss(err) {
+// Lose reports, once for each destination, that results cannot be written there.
+func (o *Results) Lose(destination string, err error) {
+	o.miss(err)
+	if !o.first(destination) {
 		return
 	}
 	if o.OnLost != nil {
@@ -217,17 +228,43 @@ func (o *Results) Lose(err error) {
 	console.Complain(o.Stderr, fmt.Errorf("a result could not be written: %w\nhint: no further command is started; what was written before is whole", err))
 }
 
-// Abandon closes the destinations of a run that did not start or ended early.
-func (o *Results) Abandon() error {
-	o.Settle(signals.Patience{}, "")
+// Abandon closes the destinations of a run that did not start or ended early,
+// waiting for the reader as long as p allows.
+func (o *Results) Abandon(p signals.Patience) error {
+	o.Settle(p, "")
 	var err error
 	if o.files != nil {
 		err = o.files.Close()
 	}
-	err = errors.Join(err, o.Display.Close())
-	o.say.flush()
+	closed := make(chan error, 1) // sent by the goroutine below
+	done := make(chan struct{})   // closed by it; it may end with the process
+	go func() {
+		defer close(done)
+		var err error
+		if !o.Stuck {
+			err = o.Display.Close()
+			o.say.flush()
+			err = errors.Join(err, o.Progress.Close())
+		}
+		closed <- err
+	}()
+	if p.Wait(done, func() int { return 0 }) {
+		err = errors.Join(err, <-closed)
+	}
 	o.say.close()
-	return errors.Join(err, o.Progress.Close())
+	return err
+}
+
+// Complain prints an error after Close, waiting for the reader as long as p allows.
+func (o *Results) Complain(p signals.Patience, err error) {
+	say, done := newMessages(o.errs), make(chan struct{})
+	console.Complain(say, err)
+	go func() { // may end with the process
+		defer close(done)
+		say.flush()
+	}()
+	p.Wait(done, func() int { return 0 })
+	say.close()
 }
 
 // Close finishes all destinations and prints the summary, waiting for the
@@ -235,7 +272,7 @@ func (o *Results) Abandon() error {
 func (o *Results) Close(p signals.Patience) {
 	if o.files != nil {
 		if err := o.files.Close(); err != nil {
-			o.Lose(err)
+			o.Lose("files", err)
 		}
 	}
 	shown, done := make(chan struct{}), make(chan struct{}) // closed by the goroutines below
@@ -243,7 +280,7 @@ func (o *Results) Close(p signals.Patience) {
 		defer close(done)
 		if !o.Stuck {
 			if err := o.Display.Close(); err != nil {
-				o.Lose(err)
+				o.Lose("display", err)
 			}
 			close(shown)
 			o.say.flush()

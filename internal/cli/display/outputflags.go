@@ -42,6 +42,9 @@ func (f *OutputFlags) Kept() int64 {
 	return int64(f.maxOutput)
 }
 
+// Files reports whether output is written into files (--outdir).
+func (f *OutputFlags) Files() bool { return f.outdir != "" }
+
 // Validate returns an error for flags that exclude each other.
 func (f *OutputFlags) Validate() error {
 	var shapes []string

@@ -37,11 +37,16 @@ func journalCommand(stderr io.Writer, write bool, use, short, long, example stri
 			var j *journal.Journal
 			var err error
 			if write {
-				j, err = clirun.OpenJournal(cmd.Context(), flags.StateDir(*dir))
+				j, err = clirun.OpenExisting(cmd.Context(), flags.StateDir(*dir))
 			} else {
 				j, err = clirun.OpenJournalToRead(cmd.Context(), flags.StateDir(*dir), stderr)
 			}
-			if err != nil {
+			switch {
+			case errors.Is(err, clirun.ErrNoJournal) && len(args) == 0: // all of its runs are none
+				text, _ := ui.SplitHint(err.Error())
+				console.Say(stderr, "%s", ui.Visible(text))
+				return nil
+			case err != nil:
 				return err
 			}
 			defer func() { _ = j.Close() }()
@@ -198,7 +203,7 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 // cutShort prints the summary of what was shown before err ended it.
 func cutShort(err error, out *display.Results) error {
 	_, _ = fmt.Fprint(out.Stderr, output.SummaryText(&out.Summary, out.Columns()))
-	_ = out.Abandon()
+	_ = out.Abandon(signals.Patience{})
 	return err
 }
 

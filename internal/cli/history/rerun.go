@@ -102,14 +102,13 @@ stopped goes on only with --past-brake.
 	return cmd
 }
 
-// open opens the journal. A dry run opens it read-only: it creates no journal
-// and does not upgrade an older one, which its own program must still be able
-// to read.
+// open opens the journal. A dry run opens it read-only: it does not upgrade an
+// older one, which its own program must still be able to read.
 func (f *againFlags) open(ctx context.Context) (*journal.Journal, error) {
-	if dir := f.State(); f.dryRun && dir != "" {
+	if dir := f.State(); f.dryRun && dir != "" && journal.Exists(dir) {
 		return journal.OpenReadOnly(ctx, dir, journal.Options{})
 	}
-	return clirun.OpenJournal(ctx, f.State())
+	return clirun.OpenExisting(ctx, f.State())
 }
 
 // rerun makes a new run of selected targets of an earlier run.

@@ -86,10 +86,14 @@ func TestSettings(t *testing.T) {
 func TestSettingsElsewhere(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
+	t.Setenv("SOCK", "/run/agent")
+	t.Setenv("HERE", "agent")
 	for option, refused := range map[string]bool{
 		"UserKnownHostsFile=kh": true, " userknownhostsfile /etc/kh \"kh\"": true, "IdentityFile key": true, "RevokedHostKeys=kh": true,
 		"UserKnownHostsFile=/etc/kh": false, "UserKnownHostsFile=none": false, "IdentityFile ~/key": false, "IdentityFile=%d/key": false,
 		"IdentityAgent=SSH_AUTH_SOCK": false, "IdentityAgent $SOCK": false, "HostName=kh": false, "IdentityFile": false,
+		"IdentityAgent $HERE": true, "IdentityAgent $UNSET_VARIABLE": true, "UserKnownHostsFile=%u/kh": true, "IdentityFile=%h.key": true,
+		"IdentityFile=%%d/key": true, "IdentityFile=%dkey": true, "UserKnownHostsFile=${SOCK}/kh": false, "UserKnownHostsFile=${HERE}/kh": true,
 	} {
 		for _, there := range []bool{true, false} {
 			var again againFlags

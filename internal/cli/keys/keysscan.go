@@ -182,7 +182,7 @@ func (f *keysFlags) collect(ctx context.Context, opts shoal.Options, s *scanner,
 		Dialer: s, Fanout: opts.Fanout, Dials: opts.Dials, Starts: cmp.Or(opts.Starts, engine.DefaultStarts), Drain: stop.Drained,
 	}, slices.Values(targets)) {
 		if err != nil {
-			return console.ExitUsage, errors.Join(err, out.Abandon())
+			return console.ExitUsage, errors.Join(err, out.Abandon(stop.Patience()))
 		}
 		out.Take(res)
 	}

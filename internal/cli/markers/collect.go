@@ -9,11 +9,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"shoal/fleet"
+	"shoal/hosts/expr"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
+	clirun "shoal/internal/cli/run"
 	"shoal/internal/cli/signals"
 	"shoal/internal/run"
+	"shoal/internal/ui"
 )
 
 // NewCollect returns shoal collect.
@@ -28,8 +32,9 @@ func NewCollect(stdio console.Stdio) *cobra.Command {
 		Short: "Fetch what came of commands that were detached",
 		Long: `Fetch exit status and output of the commands that a run with --detach started and
 that have ended since, show them as shoal run does, write them into the journal,
-and remove them from the hosts. What still runs is left alone and can be fetched
-later.`,
+and remove from the hosts what is stored here whole: the journal keeps 64 MiB of
+each stream, --outdir everything. What still runs is left alone and can be
+fetched later.`,
 		Example: "  shoal run --detach -w web[01-20] 'apt-get -y upgrade'\n  shoal collect last -b --wait",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -79,7 +84,7 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	defer out.Showing.AbortWith(ctx)()
 	begun, told := time.Now(), newWaitingNote(time.Now())
 	c := a.Collect(run.CollectOptions{
-		MaxOutput: o.output.Kept(), Wait: o.wait, Stop: stop.Drained,
+		MaxOutput: o.output.Kept(), Files: o.output.Files(), Wait: o.wait, Stop: stop.Drained,
 		Waiting: func(pending []run.Pending, pause time.Duration) {
 			if text := told.text(pending, time.Now(), pause); text != "" {
 				console.Say(out.Stderr, "%s", text)
@@ -105,7 +110,11 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	case out.Stuck || out.Failure() != nil:
 		console.Say(stdio.Err, "markers and output stay on the hosts, since not all was shown and stored here")
 	default:
-		err = c.Forget(ctx)
+		var left []fleet.Host
+		if left, err = c.Forget(ctx); len(left) > 0 {
+			console.Say(stdio.Err, "markers and output stay on %s, since not all of it is stored here (--max-output 0 --outdir DIR stores all)",
+				ui.Visible(expr.Fold(clirun.Names(left))))
+		}
 	}
 	code := console.ExitCode(&out.Summary, out.Failure() == nil)
 	if len(c.Pending()) > 0 && code != console.ExitInterrupted {

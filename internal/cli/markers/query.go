@@ -3,11 +3,11 @@ package markers
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"shoal/fleet"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
@@ -44,7 +44,7 @@ type remoteQuery struct {
 // newRemoteQuery locks the run, reads the targets that sel selects, and connects
 // to ask them.
 func newRemoteQuery(ctx context.Context, f *markerFlags, name string, sel journal.Selector, stdio console.Stdio) (_ *remoteQuery, err error) {
-	j, err := clirun.OpenJournal(ctx, f.State())
+	j, err := clirun.OpenExisting(ctx, f.State())
 	if err != nil {
 		return nil, err
 	}
@@ -67,26 +67,29 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, sel journa
 	if err != nil {
 		return nil, err
 	}
-	if a.Inquiry, err = run.Inquire(ctx, j, info.Run, sel); err != nil || len(a.Targets) == 0 {
+	if a.Inquiry, err = run.Inquire(ctx, j, info, sel); err != nil || len(a.Targets) == 0 {
 		return a, err
 	}
 	opts.Fanout = clirun.Fanout(f.fanout, len(a.Targets), stdio)
-	recalled.Route(a.Targets, &opts)
+	targets := slices.Clone(a.Targets)
+	recalled.Route(targets, &opts)
 	flags.WarnInsecure(stdio.Err, opts)
 	planner, err := opts.Planner()
 	if err != nil {
 		return nil, err
 	}
-	planned := make([]fleet.Target, len(a.Targets))
-	for i, t := range a.Targets {
-		planned[i] = planner.Target(ctx, t)
+	for i, t := range targets {
+		targets[i] = planner.Target(ctx, t)
+		if err := recalled.CheckPlace(a.Targets[i], targets[i]); err != nil {
+			return nil, err
+		}
 	}
 	e, closer, err := clirun.Connect(ctx, &opts)
 	if err != nil {
 		return nil, err
 	}
 	a.closer = closer
-	a.Reach(e, planned)
+	a.Reach(e, targets)
 	return a, nil
 }
 

@@ -73,12 +73,12 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	}
 	defer run.FreeMemory()()
 
-	failed := takeAll(r.Results(ctx, run.Options{Engine: e, Hurry: stop.Hurried(), Lost: out.Lose}, x.Targets), out, stop)
+	failed := takeAll(r.Results(ctx, run.Options{Engine: e, Hurry: stop.Hurried(), Lost: func(err error) { out.Lose("journal", err) }}, x.Targets), out, stop)
 	sayGivenUp(out.Stderr, r.GivenUp())
 	out.Summary.Elapsed = max(0, time.Since(x.Header.Started)) // of a resumed run too, by the wall clock
 	out.Summary.Interrupted = stop.Requested() || ctx.Err() != nil
 	if failed != nil && out.Summary.Targets() == 0 {
-		return errors.Join(failed, out.Abandon(), r.Abandon(), x.closeJournal())
+		return errors.Join(failed, r.Abandon(), x.closeJournal(), out.Abandon(stop.Patience()))
 	}
 	return x.finish(out, r, failed, stop.Patience())
 }
@@ -110,26 +110,35 @@ func sayGivenUp(w io.Writer, hosts []fleet.Host) {
 	}
 }
 
-// finish closes the destinations of the run and returns its exit code as an
-// error.
+// finish ends the run in the journal, then waits for the reader of our output, who
+// may block, and closes the destinations. It returns the exit code as an error.
 func (x *Execution) finish(out *display.Results, r *run.Run, failed error, p signals.Patience) error {
-	out.Settle(p, x.Header.Run)
-	code := console.ExitCode(&out.Summary, out.Failure() == nil)
-	how := journal.Ending{Interrupted: out.Summary.Interrupted, ExitCode: code}
+	exitCode := func() int {
+		if failed != nil {
+			return console.ExitUnknown
+		}
+		return console.ExitCode(&out.Summary, out.Failure() == nil)
+	}
+	how := journal.Ending{Interrupted: out.Summary.Interrupted, ExitCode: exitCode()}
 	if failed != nil {
-		code = console.ExitUnknown
-		how.ExitCode, how.Failure = code, failed.Error()
+		how.Failure = failed.Error()
 	}
-	if err := errors.Join(r.End(how), x.closeJournal()); err != nil {
-		out.Lose(err)
-		code = max(code, console.ExitUnknown)
+	if err := r.End(how); err != nil {
+		out.Lose("journal's end", err)
 	}
+	out.Settle(p, x.Header.Run)
 	if failed != nil {
 		console.Complain(out.Stderr, failed)
 	}
 	out.Close(p)
-	if out.Failure() != nil && code < console.ExitUnknown {
-		code = console.ExitUnknown
+	code := exitCode()
+	var err error
+	if code != how.ExitCode {
+		err = r.Amend(code)
+	}
+	if err = errors.Join(err, x.closeJournal()); err != nil {
+		out.Complain(p, err)
+		code = max(code, console.ExitUnknown)
 	}
 	if code != console.ExitOK {
 		return console.ExitError(code)

@@ -37,11 +37,22 @@ func OpenJournal(ctx context.Context, dir string) (*journal.Journal, error) {
 	return journal.Open(ctx, dir, journal.Options{})
 }
 
-// OpenJournalToRead opens the journal for reading; read-only where it cannot be
-// written.
+// ErrNoJournal means that the state directory has no journal yet.
+var ErrNoJournal = errors.New("there is no journal")
+
+// OpenExisting opens the journal of earlier runs, and creates none (ErrNoJournal).
+func OpenExisting(ctx context.Context, dir string) (*journal.Journal, error) {
+	if dir != "" && !journal.Exists(dir) {
+		return nil, fmt.Errorf("%w in %q: no run was recorded there\nhint: --state-dir names the directory of another", ErrNoJournal, dir)
+	}
+	return OpenJournal(ctx, dir)
+}
+
+// OpenJournalToRead opens an existing journal for reading; read-only where it
+// cannot be written.
 func OpenJournalToRead(ctx context.Context, dir string, stderr io.Writer) (*journal.Journal, error) {
-	j, err := OpenJournal(ctx, dir)
-	if err == nil || dir == "" {
+	j, err := OpenExisting(ctx, dir)
+	if err == nil || dir == "" || errors.Is(err, ErrNoJournal) {
 		return j, err
 	}
 	j, failed := journal.OpenReadOnly(ctx, dir, journal.Options{})

@@ -108,6 +108,8 @@ func filesOf(f *flags.HostFlags) ([]journal.File, error) {
 type Recalled struct {
 	Info *journal.RunInfo
 	Now  map[string]bool // names of the flags given now
+
+	instead []string // flags given now, with "--", that the run had with another value
 }
 
 // rivals are pairs of exclusive flags: one given now replaces the other in the
@@ -151,6 +153,7 @@ func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stder
 				ui.Visible(fmt.Sprintf("%q", o)), ui.Visible(fmt.Sprintf("%q", info.Settings.Directory))))
 		}
 	}
+	r.instead = instead
 	if len(instead) > 0 {
 		console.Say(stderr, "given now, and not as the run had it: %s", strings.Join(slices.Compact(instead), ", "))
 	}
@@ -247,12 +250,24 @@ func Elsewhere(options []string) string {
 	for _, o := range options {
 		k, value := splitOption(o)
 		if slices.Contains(fileOptions, k) && slices.ContainsFunc(value, func(path string) bool {
-			return path != "none" && path != "SSH_AUTH_SOCK" && !strings.ContainsRune("/~%$", rune(path[0]))
+			return path != "none" && path != "SSH_AUTH_SOCK" && !absoluteThere(path)
 		}) {
 			return o
 		}
 	}
 	return ""
+}
+
+// absoluteThere reports whether a path of ssh_config does not depend on the working
+// directory. Of the tokens only %d, the home directory, begins with a slash.
+func absoluteThere(path string) bool {
+	if name, ok := strings.CutPrefix(path, "$"); ok {
+		if braced, ok := strings.CutPrefix(name, "{"); ok {
+			name, _, _ = strings.Cut(braced, "}")
+		}
+		return filepath.IsAbs(os.Getenv(name))
+	}
+	return filepath.IsAbs(path) || path[0] == '~' || path == "%d" || strings.HasPrefix(path, "%d/")
 }
 
 // unwritten reports whether r is the empty route that older programs recorded

@@ -19,9 +19,9 @@ type conn struct {
 	session *session
 
 	mu      sync.Mutex
-	started bool
+	started bool // only the session's driver closes the connection, which may use its descriptor
 	closed  bool
-	wake    func() // tells the session's driver that closed is set; nil before Start
+	wake    func() // tells the driver that closed is set; nil without a driver
 }
 
 func newConn(h *handshake) *conn {
@@ -34,12 +34,24 @@ var errClosedHere = errors.New("the connection was closed on this side")
 
 // Start implements ssh.Conn.
 func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
-	if ctx.Err() != nil {
+	switch closed := c.begin(); {
+	case ctx.Err() != nil:
 		c.session.interrupted(ctx) // so that nothing more is sent
-	} else {
+	case closed:
+		c.session.stopFor(fleet.ReasonInterrupted, errClosedHere)
+	default:
 		c.session.intend()
 	}
 	c.dialer.parking.park(ctx, c, done)
+}
+
+// begin passes the closing of the connection to the driver, and reports whether
+// Close was called already.
+func (c *conn) begin() (closed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.started = true
+	return c.closed
 }
 
 // Close implements ssh.Conn.
@@ -62,7 +74,7 @@ func (c *conn) Close() error {
 func (c *conn) driven(wake func()) (closed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.started, c.wake = true, wake
+	c.wake = wake
 	return c.closed
 }
 

@@ -183,7 +183,10 @@ func (l *loop) add(ctx context.Context, c *conn, raw syscall.RawConn, done func(
 	l.watch(ctx)
 	l.mu.Unlock()
 	p.state.Store(running) // no worker runs it before begin
-	if c.driven(func() { l.schedule(p) }) || ctx.Err() != nil {
+	if c.driven(func() { l.schedule(p) }) {
+		c.session.stopFor(fleet.ReasonInterrupted, errClosedHere) // before anything is sent
+	}
+	if ctx.Err() != nil {
 		p.state.Store(rerun)
 	}
 	p.begin()

@@ -303,3 +303,47 @@ func TestBlockedWriters(t *testing.T) {
 		})
 	}
 }
+
+// From Start on, Close leaves the descriptor to the driver, which may be about to
+// write to it: its number might belong to another connection by then.
+func TestCloseWithinStart(t *testing.T) {
+	t.Parallel()
+	for name, park := range map[string]Park{"loop": ParkBest, "goroutine": ParkGoroutine} {
+		t.Run(name, func(t *testing.T) {
+			f, r := startFleet(t)
+			r.Park = park
+			d := r.newDialer(t)
+			a := attemptAt(r, "echo hello")
+			var c ssh.Conn
+			closed := 0
+			a.Intent = func() error { // called within Start
+				closed++
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
+				if err := c.(*conn).session.link.conn.SetDeadline(time.Time{}); err != nil {
+					t.Errorf("Close within Start has closed the descriptor: %v", err)
+				}
+				return nil
+			}
+			c, err := d.Dial(t.Context(), a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan fleet.End, 2) // sent by done, which may wrongly be called twice
+			c.Start(t.Context(), func(e fleet.End) { done <- e })
+			if end := <-done; end.Outcome != fleet.OutcomeNeverStarted || end.Reason != fleet.ReasonInterrupted {
+				t.Errorf("ended %v(%s): %v", end.Outcome, end.Reason, end.Err)
+			}
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+			if len(done) != 0 || closed != 1 {
+				t.Errorf("done was called %d more times, the intent %d times", len(done), closed)
+			}
+			if n := f.Stats().Execs; n != 0 {
+				t.Errorf("%d commands were started", n)
+			}
+		})
+	}
+}
