@@ -56,7 +56,7 @@ func TestAgentDiesInTheMiddle(t *testing.T) {
 				opts.Notice = func(n string) { notices = append(notices, n) }
 				results := make([]fleet.Result, n)
 				var last time.Duration
-				for res, err := range engine.Run(t.Context(), opts, targets(n, n)) {
+				for res, err := range engine.Run(t.Context(), opts, engine.Direct(targets(n, n))) {
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -23,7 +23,7 @@ func collect(t *testing.T, ctx context.Context, opts engine.Options, n, hosts in
 	t.Helper()
 	results := make([]fleet.Result, n)
 	seen := make([]bool, n)
-	for res, err := range engine.Run(ctx, opts, targets(n, hosts)) {
+	for res, err := range engine.Run(ctx, opts, engine.Direct(targets(n, hosts))) {
 		if err != nil {
 			t.Fatalf("run: %v", err)
 		}
@@ -133,7 +133,7 @@ func TestUsedUpIsNotTriedAgain(t *testing.T) {
 				return a.Fail(fleet.OutcomeNeverStarted, c.reason, c.err)
 			}}
 			target := fleet.Target{Host: fleet.Host{Name: "h", Port: 22}, User: "u", Port: 22, Route: c.route}
-			for res, err := range engine.Run(t.Context(), engine.Options{Dialer: s}, slices.Values([]fleet.Target{target})) {
+			for res, err := range engine.Run(t.Context(), engine.Options{Dialer: s}, engine.Direct(slices.Values([]fleet.Target{target}))) {
 				if err != nil || res.Attempt != c.want || res.Reason != c.reason {
 					t.Errorf("%s: %s after %d attempts (%v), want %d", name, res.Reason, res.Attempt, err, c.want)
 				}

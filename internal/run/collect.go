@@ -10,6 +10,7 @@ import (
 	"shoal/fleet"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
+	"shoal/internal/ssh"
 )
 
 // CollectOptions are how to fetch what came of detached commands.
@@ -245,10 +246,10 @@ func (c *Collection) wants(next int64, part remote.Chunk) bool {
 func (p *fetched) session() int { return p.query.sessions[0] }
 
 // targetsOf returns the targets with their position in the list as index.
-func targetsOf(list []*fetched) func(func(fleet.Target) bool) {
-	return func(yield func(fleet.Target) bool) {
+func targetsOf(list []*fetched) iter.Seq[ssh.Target] {
+	return func(yield func(ssh.Target) bool) {
 		for i, p := range list {
-			t := p.query.entry.Target
+			t := p.query.target
 			t.Index = i
 			if !yield(t) {
 				return

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 
 	"shoal/fleet"
 	"shoal/internal/journal"
@@ -107,21 +106,21 @@ func read(ctx context.Context, j *journal.Journal, name string, sel journal.Sele
 }
 
 // Rerun begins a new run of the targets, planned.
-func (e *Earlier) Rerun(ctx context.Context, j *journal.Journal, info journal.RunInfo, remote Remote, targets iter.Seq[fleet.Target]) (*Run, error) {
+func (e *Earlier) Rerun(ctx context.Context, j *journal.Journal, info journal.RunInfo, remote Remote, plan Plan) (*Run, error) {
 	info.Parent = e.Info.Run
-	return Begin(ctx, j, info, remote, targets)
+	return Begin(ctx, j, info, remote, plan)
 }
 
-// Resume goes on with the run in a new session. remote must leave markers where the
+// Resume goes on with the run, of which plan has the targets, in a new session. remote must leave markers where the
 // run's own did: see [RemoteOf]. It fails if another process has gone on with the run
 // since e was read: targets were selected before the run's lock is taken.
-func (e *Earlier) Resume(ctx context.Context, j *journal.Journal, remote Remote) (*Run, error) {
+func (e *Earlier) Resume(ctx context.Context, j *journal.Journal, remote Remote, plan Plan) (*Run, error) {
 	recorded, err := j.Resume(ctx, e.Info.Run)
 	if err != nil {
 		return nil, err
 	}
 	remote.key = e.Info.Options[optionKey]
-	r := &Run{ID: e.Info.Run, remote: remote, again: e.unknown, recorded: recorded}
+	r := &Run{ID: e.Info.Run, plan: plan, remote: remote, again: e.unknown, recorded: recorded}
 	if recorded.Session() != len(e.Info.Sessions) {
 		return nil, errors.Join(fmt.Errorf("somebody else has gone on with the run %s meanwhile\nhint: try again", e.Info.Run), r.Abandon())
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"shoal/fleet"
 	"shoal/internal/engine"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
+	"shoal/internal/ssh"
 )
 
 // An Inquiry asks the hosts of an earlier run what became of its commands, and
@@ -31,7 +33,8 @@ type Inquiry struct {
 
 // A query is one target to ask about.
 type query struct {
-	entry journal.Entry
+	entry  journal.Entry
+	target ssh.Target // entry's, planned
 	// sessions lists the sessions that sent its command, newest first.
 	sessions []int
 }
@@ -96,10 +99,12 @@ func Inquire(ctx context.Context, j *journal.Journal, info *journal.RunInfo, sel
 
 // Reach sets how to reach the targets: the engine's options, of which those are used
 // that [Query] uses, and the targets as they were planned, in the order of Targets.
-func (q *Inquiry) Reach(o engine.Options, planned []fleet.Target) {
+func (q *Inquiry) Reach(o engine.Options, planned iter.Seq[ssh.Target]) {
 	q.engine = o
-	for i := range q.asked {
-		q.asked[i].entry.Target = planned[i]
+	i := 0
+	for t := range planned {
+		q.asked[i].target, q.asked[i].entry.Target = t, t.Target
+		i++
 	}
 }
 

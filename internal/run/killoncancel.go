@@ -10,12 +10,14 @@ import (
 	"shoal/internal/engine"
 	"shoal/internal/remote"
 	"shoal/internal/remote/wrap"
+	"shoal/internal/ssh"
 )
 
 // A killer kills, on their hosts, the commands that the run gave up, while the
 // run continues.
 type killer struct {
 	opts    engine.Options // of the run
+	plan    Plan
 	marker  wrap.Options
 	waiting map[int]fleet.Result // by index: results whose commands are being killed
 	// doomed carries targets to ask: sent and closed by results, unbuffered.
@@ -26,9 +28,9 @@ type killer struct {
 	failed   error // the error of Query as a whole; owned by ask until answers is closed
 }
 
-func newKiller(opts engine.Options, marker wrap.Options) *killer {
+func newKiller(opts engine.Options, plan Plan, marker wrap.Options) *killer {
 	return &killer{
-		opts: opts, marker: marker, waiting: make(map[int]fleet.Result),
+		opts: opts, plan: plan, marker: marker, waiting: make(map[int]fleet.Result),
 		doomed: make(chan fleet.Target), answers: make(chan Reply),
 	}
 }
@@ -99,9 +101,9 @@ func givenUp(r *fleet.Result) bool {
 
 func (k *killer) ask(ctx context.Context) {
 	defer close(k.answers)
-	targets := func(yield func(fleet.Target) bool) {
+	targets := func(yield func(ssh.Target) bool) {
 		for t := range k.doomed {
-			if !yield(t) {
+			if !yield(k.plan.Planned(t)) {
 				return
 			}
 		}

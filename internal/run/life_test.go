@@ -34,26 +34,43 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // trusted has the key of each host by its address.
 type trusted map[string]xssh.PublicKey
 
-func (trusted) Algorithms(fleet.Target) []string { return nil }
+func (trusted) Algorithms(ssh.Target) []string { return nil }
 
-func (k trusted) Check(t fleet.Target, _ net.Addr, key xssh.PublicKey) error {
+func (k trusted) Check(t ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	if string(k[t.Address()].Marshal()) != string(key.Marshal()) {
 		return errors.New("another host key")
 	}
 	return nil
 }
 
-func (trusted) Accepted(fleet.Target, xssh.PublicKey) error { return nil }
+func (trusted) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
 
 type signers []xssh.Signer
 
-func (s signers) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return s, nil }
+func (s signers) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { return s, nil }
+
+// planned are targets that are reached directly, by their names.
+type planned []fleet.Target
+
+func (p planned) Recorded() iter.Seq[fleet.Target] { return slices.Values(p) }
+
+func (p planned) Targets() iter.Seq[ssh.Target] {
+	return func(yield func(ssh.Target) bool) {
+		for _, t := range p {
+			if !yield(ssh.Target{Target: t}) {
+				return
+			}
+		}
+	}
+}
+
+func (planned) Planned(t fleet.Target) ssh.Target { return ssh.Target{Target: t} }
 
 // A site is a journal, and hosts with a way to them.
 type site struct {
 	journal *journal.Journal
 	engine  engine.Options
-	targets []fleet.Target
+	targets planned
 }
 
 func newSite(t *testing.T, keys trusted, key xssh.Signer) *site {
@@ -111,7 +128,7 @@ func real(t *testing.T, n int, command string) *site {
 
 func (s *site) begin(t *testing.T, remote run.Remote) *run.Run {
 	t.Helper()
-	r, err := run.Begin(t.Context(), s.journal, journal.RunInfo{}, remote, slices.Values(s.targets))
+	r, err := run.Begin(t.Context(), s.journal, journal.RunInfo{}, remote, s.targets)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +197,7 @@ func TestInterruptedAndResumed(t *testing.T) {
 	n := 0
 	e := s.engine
 	e.Fanout, e.Drain = 4, drain
-	for _, err := range r.Results(t.Context(), run.Options{Engine: e}, slices.Values(s.targets)) {
+	for _, err := range r.Results(t.Context(), run.Options{Engine: e}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,19 +212,19 @@ func TestInterruptedAndResumed(t *testing.T) {
 	if err != nil || err2 != nil || n != hosts || len(left.Targets) == 0 || len(left.Targets) > hosts-first {
 		t.Fatalf("%d results, %d targets are left: %v, %v", n, len(left.Targets), err, err2)
 	}
-	again, err := left.Resume(t.Context(), s.journal, run.Remote{})
+	again, err := left.Resume(t.Context(), s.journal, run.Remote{}, planned(left.Targets))
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := take(t, again.Results(t.Context(), run.Options{Engine: s.engine}, slices.Values(left.Targets)))
+	got := take(t, again.Results(t.Context(), run.Options{Engine: s.engine}))
 	if o := outcomes(got); o[fleet.OutcomeOK] != len(left.Targets) {
 		t.Errorf("resumed: %v, want %d ok", o, len(left.Targets))
 	}
-	if _, err := late.Resume(t.Context(), s.journal, run.Remote{}); !errors.Is(err, journal.ErrGoing) {
+	if _, err := late.Resume(t.Context(), s.journal, run.Remote{}, planned(late.Targets)); !errors.Is(err, journal.ErrGoing) {
 		t.Errorf("resumed while it goes on: %v", err)
 	}
 	end(t, again, journal.Ending{})
-	if _, err := late.Resume(t.Context(), s.journal, run.Remote{}); err == nil || !strings.Contains(err.Error(), "meanwhile") {
+	if _, err := late.Resume(t.Context(), s.journal, run.Remote{}, planned(late.Targets)); err == nil || !strings.Contains(err.Error(), "meanwhile") {
 		t.Errorf("resumed with what was left before: %v", err)
 	}
 	if report := simfleet.Check(f.Log(), slices.Values(s.shown(t, r.ID)), hosts); !report.OK() {
@@ -221,11 +238,11 @@ func TestInterruptedAndResumed(t *testing.T) {
 	if err != nil || len(all.Targets) != 1 || all.Targets[0].Index != 0 || all.Targets[0].Command != "echo 7" {
 		t.Fatalf("to run again: %+v, %v", all, err)
 	}
-	repeated, err := all.Rerun(t.Context(), s.journal, journal.RunInfo{}, run.Remote{}, slices.Values(all.Targets))
+	repeated, err := all.Rerun(t.Context(), s.journal, journal.RunInfo{}, run.Remote{}, planned(all.Targets))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o := outcomes(take(t, repeated.Results(t.Context(), run.Options{Engine: s.engine}, slices.Values(all.Targets)))); o[fleet.OutcomeOK] != 1 {
+	if o := outcomes(take(t, repeated.Results(t.Context(), run.Options{Engine: s.engine}))); o[fleet.OutcomeOK] != 1 {
 		t.Errorf("rerun: %v, want 1 ok", o)
 	}
 	end(t, repeated, journal.Ending{})
@@ -240,7 +257,7 @@ func TestBrakedAndResumed(t *testing.T) {
 	r := s.begin(t, run.Remote{})
 	e := s.engine
 	e.Fanout, e.FailFast = 1, true
-	got := take(t, r.Results(t.Context(), run.Options{Engine: e}, slices.Values(s.targets)))
+	got := take(t, r.Results(t.Context(), run.Options{Engine: e}))
 	end(t, r, journal.Ending{})
 	_, err := run.ReadToResume(t.Context(), s.journal, r.ID, run.ResumeOptions{})
 	braked, ok := errors.AsType[*run.BrakedError](err)
@@ -260,7 +277,7 @@ func TestJournalFails(t *testing.T) {
 	e.Fanout = 2
 	var lost []error
 	n := 0
-	for _, err := range r.Results(t.Context(), run.Options{Engine: e, Lost: func(err error) { lost = append(lost, err) }}, slices.Values(s.targets)) {
+	for _, err := range r.Results(t.Context(), run.Options{Engine: e, Lost: func(err error) { lost = append(lost, err) }}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -298,7 +315,7 @@ func TestKilledOnCancel(t *testing.T) {
 		if hurried {
 			want = fleet.OutcomeUnknown
 		}
-		for _, res := range take(t, r.Results(ctx, run.Options{Engine: e, Hurry: hurry}, slices.Values(s.targets))) {
+		for _, res := range take(t, r.Results(ctx, run.Options{Engine: e, Hurry: hurry})) {
 			if res.Outcome != want || (res.Reason == fleet.ReasonKilled) == hurried {
 				t.Errorf("hurried %v: %v(%s): %v", hurried, res.Outcome, res.Reason, res.Err)
 			}
@@ -322,7 +339,7 @@ func (s *site) inquire(t *testing.T, sel journal.Selector) *run.Inquiry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q.Reach(s.engine, q.Targets)
+	q.Reach(s.engine, planned(q.Targets).Targets())
 	return q
 }
 
@@ -336,7 +353,7 @@ func TestResolved(t *testing.T) {
 	e := s.engine
 	e.Follow = func(*engine.Output) { cancel() }
 	r := s.begin(t, run.Remote{Once: true, Dir: filepath.Join(dir, "marks")})
-	if got := take(t, r.Results(ctx, run.Options{Engine: e}, slices.Values(s.targets))); outcomes(got)[fleet.OutcomeUnknown] != 1 {
+	if got := take(t, r.Results(ctx, run.Options{Engine: e})); outcomes(got)[fleet.OutcomeUnknown] != 1 {
 		t.Fatalf("ended %v", outcomes(got))
 	}
 	end(t, r, journal.Ending{Interrupted: true})
@@ -380,7 +397,7 @@ func TestCollected(t *testing.T) {
 	gate, marks := filepath.Join(dir, "gate"), filepath.Join(dir, "marks")
 	s := real(t, 2, fmt.Sprintf("while [ ! -e %s ]; do sleep 0.1; done; echo out; echo err >&2; exit 4", gate))
 	r := s.begin(t, run.Remote{Detach: true, Dir: marks})
-	if got := take(t, r.Results(t.Context(), run.Options{Engine: s.engine}, slices.Values(s.targets))); outcomes(got)[fleet.OutcomeDetached] != 2 {
+	if got := take(t, r.Results(t.Context(), run.Options{Engine: s.engine})); outcomes(got)[fleet.OutcomeDetached] != 2 {
 		t.Fatalf("ended %v", outcomes(got))
 	}
 	end(t, r, journal.Ending{})

@@ -33,11 +33,11 @@ type Reply struct {
 // per target. Each target's Index must be unique. Queries must be idempotent: they
 // may be sent twice. answer limits the wait for each answer; 0 means 1 min. Only
 // those of o are used that are about connecting.
-func Query(ctx context.Context, o engine.Options, answer time.Duration, planned iter.Seq[fleet.Target], question QueryFunc) iter.Seq2[Reply, error] {
+func Query(ctx context.Context, o engine.Options, answer time.Duration, planned iter.Seq[ssh.Target], question QueryFunc) iter.Seq2[Reply, error] {
 	return func(yield func(Reply, error) bool) {
 		a := asking{question: question, nonces: make(map[int]string)}
 		o := engine.Options{
-			Dialer: limiting{o.Dialer, cmp.Or(answer, time.Minute)}, Clock: o.Clock, Notice: o.Notice,
+			Dialer: o.Dialer, CommandTimeout: cmp.Or(answer, time.Minute), Clock: o.Clock, Notice: o.Notice,
 			Fanout: o.Fanout, Dials: o.Dials, Starts: o.Starts, Rate: o.Rate,
 			MaxHeld: o.MaxHeld, MaxOutput: maxAnswer, Idempotent: true,
 		}
@@ -53,18 +53,6 @@ func Query(ctx context.Context, o engine.Options, answer time.Duration, planned 
 	}
 }
 
-// limiting sets the command timeout of every attempt.
-type limiting struct {
-	ssh.Dialer
-	limit time.Duration
-}
-
-// Dial implements ssh.Dialer.
-func (d limiting) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
-	a.Limit = d.limit
-	return d.Dialer.Dial(ctx, a)
-}
-
 // maxAnswer has room for both outputs of a detached command and the rest of the
 // report.
 const maxAnswer = 2*remote.MaxChunk + 1<<20
@@ -78,16 +66,16 @@ type asking struct {
 }
 
 // lines returns the targets with their query as the command.
-func (a *asking) lines(planned iter.Seq[fleet.Target]) iter.Seq[fleet.Target] {
-	return func(yield func(fleet.Target) bool) {
+func (a *asking) lines(planned iter.Seq[ssh.Target]) iter.Seq[ssh.Target] {
+	return func(yield func(ssh.Target) bool) {
 		for t := range planned {
 			nonce := remote.NewNonce()
-			line, err := a.question(t, nonce)
+			line, err := a.question(t.Target, nonce)
 			a.mu.Lock()
 			a.nonces[t.Index] = nonce
 			a.mu.Unlock()
-			if t.Command = line; err != nil && (t.Route == nil || t.Route.Err == nil) {
-				t.Route = &fleet.Route{Err: fmt.Errorf("asking: %w", err)}
+			if t.Command = line; err != nil && t.Err() == nil {
+				t.Endpoint = &ssh.Endpoint{User: t.User, Port: t.Port, Err: fmt.Errorf("asking: %w", err)}
 			}
 			if !yield(t) {
 				return

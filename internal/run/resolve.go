@@ -8,6 +8,7 @@ import (
 	"shoal/fleet"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
+	"shoal/internal/ssh"
 )
 
 // A Resolution is what the markers of one target say.
@@ -73,7 +74,7 @@ func (q *Inquiry) Resolve(ctx context.Context) iter.Seq2[Resolution, error] {
 
 // questions returns one target for each session that sent a command, and a
 // function that maps the target's index to its query and session.
-func (q *Inquiry) questions() (iter.Seq[fleet.Target], func(index int) (asked, session int)) {
+func (q *Inquiry) questions() (iter.Seq[ssh.Target], func(index int) (asked, session int)) {
 	type place struct{ asked, session int }
 	var places []place
 	for i := range q.asked {
@@ -81,9 +82,9 @@ func (q *Inquiry) questions() (iter.Seq[fleet.Target], func(index int) (asked, s
 			places = append(places, place{i, s})
 		}
 	}
-	return func(yield func(fleet.Target) bool) {
+	return func(yield func(ssh.Target) bool) {
 			for i, p := range places {
-				t := q.asked[p.asked].entry.Target
+				t := q.asked[p.asked].target
 				t.Index = i
 				if !yield(t) {
 					return

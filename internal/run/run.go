@@ -24,13 +24,25 @@ import (
 	"shoal/internal/engine"
 	"shoal/internal/journal"
 	"shoal/internal/remote/wrap"
+	"shoal/internal/ssh"
 )
+
+// A Plan is the planned targets of a run, with their commands.
+type Plan interface {
+	// Targets returns the targets, the same each time.
+	Targets() iter.Seq[ssh.Target]
+	// Recorded returns them without what only connecting needs.
+	Recorded() iter.Seq[fleet.Target]
+	// Planned returns the target with t's index.
+	Planned(t fleet.Target) ssh.Target
+}
 
 // A Run is a run that this process works on.
 type Run struct {
 	// ID names the run; in a journal it is the run's identifier.
 	ID string
 
+	plan     Plan
 	remote   Remote
 	again    map[int]bool // by index: targets that may have run and may start again
 	recorded *journal.Run // nil: no journal
@@ -50,15 +62,15 @@ type Options struct {
 	Lost func(error)
 }
 
-// Begin begins a run of planned targets and records it in j; nil keeps no journal.
-func Begin(ctx context.Context, j *journal.Journal, info journal.RunInfo, remote Remote, targets iter.Seq[fleet.Target]) (*Run, error) {
+// Begin begins a run and records it in j; nil keeps no journal.
+func Begin(ctx context.Context, j *journal.Journal, info journal.RunInfo, remote Remote, plan Plan) (*Run, error) {
 	remote.key = newKey()
-	r := &Run{ID: rand.Text(), remote: remote}
+	r := &Run{ID: rand.Text(), plan: plan, remote: remote}
 	if j == nil {
 		return r, nil
 	}
 	info.Run, info.Options = "", remote.options()
-	recorded, err := j.Begin(ctx, info, targets)
+	recorded, err := j.Begin(ctx, info, plan.Recorded())
 	if err != nil {
 		return nil, fmt.Errorf("writing the run into the journal: %w", err)
 	}
@@ -74,10 +86,9 @@ func (r *Run) session() int {
 	return r.recorded.Session()
 }
 
-// Results runs the commands of the targets with which the run was begun or resumed,
-// and yields each result once it is recorded. Errors are the run's own, as those of
-// [engine.Run]. It may be called once.
-func (r *Run) Results(ctx context.Context, o Options, targets iter.Seq[fleet.Target]) iter.Seq2[fleet.Result, error] {
+// Results runs the commands and yields each result once it is recorded. Errors are the
+// run's own, as those of [engine.Run]. It may be called once.
+func (r *Run) Results(ctx context.Context, o Options) iter.Seq2[fleet.Result, error] {
 	return func(yield func(fleet.Result, error) bool) {
 		e, marker := o.Engine, r.remote.wrap(r.ID, r.session())
 		marker.Rerun = r.again
@@ -95,9 +106,9 @@ func (r *Run) Results(ctx context.Context, o Options, targets iter.Seq[fleet.Tar
 			}
 			e.Dialer = wrapped
 		}
-		results := engine.Run(ctx, e, targets)
+		results := engine.Run(ctx, e, r.plan.Targets())
 		if r.remote.KillOnCancel {
-			kill := newKiller(o.Engine, marker)
+			kill := newKiller(o.Engine, r.plan, marker)
 			killing, cancel := unless(context.WithoutCancel(ctx), o.Hurry)
 			defer cancel()
 			defer func() { r.givenUp = kill.unproven }()

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"shoal"
 	"shoal/fleet"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
@@ -131,7 +132,7 @@ func rerun(ctx context.Context, f *againFlags, name, what string, stdio console.
 	h := e.Info.Header
 	h.Run, h.Targets, h.Started, h.Program = "", len(e.Targets), time.Now(), "shoal "+console.Version
 	return again(ctx, f, e, h, j, stdio, func(ctx context.Context, x *clirun.Execution) (*run.Run, error) {
-		return e.Rerun(ctx, j, f.Info(x.Header), f.Wrapper, x.Targets)
+		return e.Rerun(ctx, j, f.Info(x.Header), f.Wrapper, x.Plan)
 	})
 }
 
@@ -156,8 +157,8 @@ func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio
 	}
 	h := e.Info.Header
 	h.Targets = len(e.Targets)
-	return again(ctx, f, e, h, j, stdio, func(ctx context.Context, _ *clirun.Execution) (*run.Run, error) {
-		return e.Resume(ctx, j, f.Wrapper)
+	return again(ctx, f, e, h, j, stdio, func(ctx context.Context, x *clirun.Execution) (*run.Run, error) {
+		return e.Resume(ctx, j, f.Wrapper, x.Plan)
 	})
 }
 
@@ -194,9 +195,13 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 		if e.Info.Settings != nil {
 			console.Say(stdio.Err, "the run had %s", x.recalled.Text())
 		}
-		return clirun.DryRun(ctx, stdio, x.Opts, x.Opts.Preview, func(t fleet.Target) (string, error) { return t.Command, nil })
+		return clirun.DryRun(ctx, stdio, x.Opts, slices.Values(x.targets), func(t fleet.Target) (string, error) { return t.Command, nil })
 	}
 	flags.WarnInsecure(stdio.Err, x.Opts)
+	if x.Plan, err = x.Opts.Plan(ctx, slices.Values(x.targets), nil); err != nil {
+		return errors.Join(err, j.Close())
+	}
+	defer x.Plan.Close()
 	x.Journal = j
 	x.Begin = func(ctx context.Context) (*run.Run, error) { return begin(ctx, &x.Execution) }
 	return clirun.Execute(ctx, x.Execution, stdio)
@@ -206,6 +211,7 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 type repetition struct {
 	clirun.Execution
 	recalled clirun.Recalled
+	targets  []fleet.Target // not resolved
 }
 
 // prepare combines the settings of the earlier run with the flags given now.
@@ -220,13 +226,14 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 	if err := clirun.Recall(e.Info.Options, f.given); err != nil {
 		return x, err
 	}
-	if err := x.recalled.TellFiles(&f.HostFlags, stdio.Err); err != nil {
-		return x, err
-	}
 	if e.Info.Settings != nil && !x.recalled.Now["check"] {
 		f.CheckDir = e.Info.Settings.Directory
 	}
 	opts, err := f.HostFlags.Options()
+	opts.Engine.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
+	if err == nil {
+		err = x.recalled.TellFiles(&f.HostFlags, &opts, stdio.Err)
+	}
 	if err == nil {
 		err = f.ControlFlags.Apply(&opts)
 	}
@@ -246,40 +253,30 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 	}
 	targets = slices.Collect(canary.First(slices.Values(targets)))
 	opts.Engine.Rollout = append(canary.Stage(slices.Values(targets)), opts.Engine.Rollout...)
-	opts.MaxOutput = f.OutputFlags.Kept()
+	opts.Engine.MaxOutput = f.OutputFlags.Kept()
 	opts.Engine.Targets = len(targets)
 	if err := opts.Validate(); err != nil {
 		return x, err
 	}
-	opts.Fanout = clirun.Fanout(opts.Fanout, len(targets), stdio)
-	h.Fanout = opts.Fanout
+	opts.Engine.Fanout = clirun.Fanout(opts.Engine.Fanout, len(targets), stdio)
+	h.Fanout = opts.Engine.Fanout
 	x.recalled.Route(targets, &opts)
-	planner, err := opts.Planner()
-	if err != nil {
-		return x, err
-	}
-	if err := f.remember(x.recalled); err != nil {
+	if err := f.remember(x.recalled, &opts); err != nil {
 		return x, err
 	}
 	x.Execution = clirun.Execution{
 		Opts: opts, Output: &f.OutputFlags, Timeout: f.Timeout.Duration(),
 		Header: h, Indexes: indexesOf(targets),
-		Targets: func(yield func(fleet.Target) bool) {
-			for _, t := range targets {
-				if !yield(planner.Target(ctx, t)) {
-					return
-				}
-			}
-		},
 	}
+	x.targets = targets
 	return x, nil
 }
 
 // remember sets what the journal keeps about the new run: the earlier run's
 // settings, except where a flag is given now.
-func (f *againFlags) remember(r clirun.Recalled) (err error) {
+func (f *againFlags) remember(r clirun.Recalled, opts *shoal.Options) (err error) {
 	earlier := r.Info
-	if f.Settings, err = clirun.SettingsOf(f.given, f.keptNames, &f.HostFlags, false); err != nil || earlier.Settings == nil {
+	if f.Settings, err = clirun.SettingsOf(f.given, f.keptNames, &f.HostFlags, opts, false); err != nil || earlier.Settings == nil {
 		return err
 	}
 	if f.CheckDir != "" && (!r.Now["option"] || clirun.Elsewhere(f.SshOptions) == "") { // trust matters more than --check

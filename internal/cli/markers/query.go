@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"shoal"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
@@ -38,7 +39,7 @@ type remoteQuery struct {
 	*run.Inquiry
 	remote  run.Remote
 	journal *journal.Journal
-	closer  func()
+	plan    *shoal.Plan // of the targets to ask; nil: there are none
 }
 
 // newRemoteQuery locks the run, reads the targets that sel selects, and connects
@@ -48,7 +49,7 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, sel journa
 	if err != nil {
 		return nil, err
 	}
-	a := &remoteQuery{journal: j, closer: func() {}}
+	a := &remoteQuery{journal: j}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.end(console.ExitUsage))
@@ -70,32 +71,33 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, sel journa
 	if a.Inquiry, err = run.Inquire(ctx, j, info, sel); err != nil || len(a.Targets) == 0 {
 		return a, err
 	}
-	opts.Fanout = clirun.Fanout(f.fanout, len(a.Targets), stdio)
+	opts.Engine.Fanout = clirun.Fanout(f.fanout, len(a.Targets), stdio)
 	targets := slices.Clone(a.Targets)
 	recalled.Route(targets, &opts)
 	flags.WarnInsecure(stdio.Err, opts)
-	planner, err := opts.Planner()
-	if err != nil {
+	if a.plan, err = opts.Plan(ctx, slices.Values(targets), nil); err != nil {
 		return nil, err
 	}
-	for i, t := range targets {
-		targets[i] = planner.Target(ctx, t)
-		if err := recalled.CheckPlace(a.Targets[i], targets[i]); err != nil {
+	i := 0
+	for t := range a.plan.Recorded() {
+		if err := recalled.CheckPlace(a.Targets[i], t); err != nil {
 			return nil, err
 		}
+		i++
 	}
-	e, closer, err := clirun.Connect(ctx, &opts)
+	e, err := a.plan.Engine(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a.closer = closer
-	a.Reach(e, targets)
+	a.Reach(e, a.plan.Targets())
 	return a, nil
 }
 
 // end unlocks the run and closes the journal.
 func (a *remoteQuery) end(code int) (err error) {
-	a.closer()
+	if a.plan != nil {
+		a.plan.Close()
+	}
 	if a.Inquiry != nil {
 		err = a.End(code)
 	}

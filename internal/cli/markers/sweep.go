@@ -57,26 +57,21 @@ func sweep(ctx context.Context, f *markerFlags, age time.Duration, dir string, s
 	if err != nil {
 		return err
 	}
-	opts.Fanout = clirun.Fanout(f.fanout, len(list.Hosts), stdio)
+	opts.Engine.Fanout = clirun.Fanout(f.fanout, len(list.Hosts), stdio)
 	flags.WarnInsecure(stdio.Err, opts)
-	planner, err := opts.Planner()
+	plan, err := opts.Plan(ctx, list.Targets(1), nil)
 	if err != nil {
 		return err
 	}
-	opts.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
-	asking, closer, err := clirun.Connect(ctx, &opts)
+	defer plan.Close()
+	e, err := plan.Engine(ctx)
 	if err != nil {
 		return err
 	}
-	defer closer()
 	failed := 0
-	for a, err := range run.Query(ctx, asking, 0, func(yield func(fleet.Target) bool) {
-		for t := range list.Targets(1) {
-			if !yield(planner.Target(ctx, t)) {
-				return
-			}
-		}
-	}, func(_ fleet.Target, nonce string) (string, error) { return remote.Sweep(nonce, dir, age) }) {
+	for a, err := range run.Query(ctx, e, 0, plan.Targets(), func(_ fleet.Target, nonce string) (string, error) {
+		return remote.Sweep(nonce, dir, age)
+	}) {
 		if err != nil {
 			return err
 		}

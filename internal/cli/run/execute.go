@@ -27,9 +27,9 @@ type Execution struct {
 	Output  *display.OutputFlags
 	Journal *journal.Journal // closed by Execute; nil keeps none
 	Timeout time.Duration
-	Targets iter.Seq[fleet.Target] // planned, with their commands
-	Indexes []int                  // indexes of Targets in ascending order; nil: they count from 0
-	Header  record.Header          // Execute sets Run
+	Plan    *shoal.Plan   // of the targets, made with Opts
+	Indexes []int         // indexes of the targets in ascending order; nil: they count from 0
+	Header  record.Header // Execute sets Run
 	// Begin begins or resumes the run.
 	Begin func(ctx context.Context) (*run.Run, error)
 }
@@ -37,13 +37,10 @@ type Execution struct {
 // Execute runs the commands and shows the results. Once anything was started,
 // its error is a [console.ExitError].
 func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
-	opts := &x.Opts
-	opts.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
-	e, closer, err := Connect(ctx, opts) // may ask; before the progress line
+	e, err := x.Plan.Engine(ctx) // may ask; before the progress line
 	if err != nil {
 		return errors.Join(err, x.closeJournal())
 	}
-	defer closer()
 	carried := engine.DefaultFanout() // measured before connections use open files
 	r, err := x.Begin(ctx)
 	if err != nil {
@@ -57,7 +54,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	ctx, stop := signals.Watch(ctx, func(aborting bool) { sayStopping(out.Stderr, aborting) })
 	defer stop.End()
 	out.OnLost = stop.Drain
-	helm := takeControls(stdio.In, out, newWidthControl(e, opts.Fanout, x.Header.Targets, carried))
+	helm := takeControls(stdio.In, out, newWidthControl(e, e.Fanout, x.Header.Targets, carried))
 	defer helm.end()
 	e.Width, e.Resized = helm.Width, helm.Resized
 	if x.Timeout > 0 {
@@ -73,7 +70,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	}
 	defer run.FreeMemory()()
 
-	failed := takeAll(r.Results(ctx, run.Options{Engine: e, Hurry: stop.Hurried(), Lost: func(err error) { out.Lose("journal", err) }}, x.Targets), out, stop)
+	failed := takeAll(r.Results(ctx, run.Options{Engine: e, Hurry: stop.Hurried(), Lost: func(err error) { out.Lose("journal", err) }}), out, stop)
 	sayGivenUp(out.Stderr, r.GivenUp())
 	out.Summary.Elapsed = max(0, time.Since(x.Header.Started)) // of a resumed run too, by the wall clock
 	out.Summary.Interrupted = stop.Requested() || ctx.Err() != nil

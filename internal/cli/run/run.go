@@ -88,13 +88,14 @@ func runCommand(ctx context.Context, f *RunFlags, text string, stdio console.Std
 		})
 	}
 	flags.WarnInsecure(stdio.Err, opts)
-	opts.Fanout = Fanout(opts.Fanout, total, stdio)
+	opts.Engine.Fanout = Fanout(opts.Engine.Fanout, total, stdio)
 	planned, err := opts.Plan(ctx, targets, template)
 	if err != nil {
 		return err
 	}
+	defer planned.Close()
 	if f.On() {
-		if f.Settings, err = SettingsOf(f.Given, f.KeptNames, &f.HostFlags, f.noRecordCommand); err != nil {
+		if f.Settings, err = SettingsOf(f.Given, f.KeptNames, &f.HostFlags, &opts, f.noRecordCommand); err != nil {
 			return err
 		}
 	}
@@ -104,13 +105,13 @@ func runCommand(ctx context.Context, f *RunFlags, text string, stdio console.Std
 	}
 	x := Execution{
 		Opts: opts, Output: &f.OutputFlags, Journal: j, Timeout: f.Timeout.Duration(),
-		Targets: planned,
+		Plan: planned,
 		Header: record.Header{
 			Program: "shoal " + console.Version,
 			Started: time.Now(),
 			Command: text,
 			Targets: total,
-			Fanout:  opts.Fanout,
+			Fanout:  opts.Engine.Fanout,
 		},
 	}
 	x.Begin = func(ctx context.Context) (*run.Run, error) {

@@ -89,10 +89,8 @@ func (h *handshake) begin(nc net.Conn) {
 		EarlyKex:   h.plan.earlyKex,
 		StepByStep: h.plan.stepByStep,
 		Window:     h.plan.window,
+		RekeyBytes: h.attempt.Target.Settings().RekeyBytes,
 		Trace:      opts.Trace,
-	}
-	if r := h.attempt.Target.Route; r != nil {
-		config.RekeyBytes = r.RekeyBytes
 	}
 	h.lost = opts.Clock.Suspended()
 	h.attempt.Execution.Connected()
@@ -102,19 +100,19 @@ func (h *handshake) begin(nc net.Conn) {
 	h.until(opts.Timeouts.Kex)
 }
 
-// hostKeyAlgorithms returns the policy's algorithms that the target's route allows
-// and package wire supports, in the policy's order unless the route fixes it; nil
+// hostKeyAlgorithms returns the policy's algorithms that the target's settings allow
+// and package wire supports, in the policy's order unless the settings fix it; nil
 // means all.
 func (h *handshake) hostKeyAlgorithms() []string {
 	wanted := h.dialer.opts.HostKeys.Algorithms(h.attempt.Target)
-	if r := h.attempt.Target.Route; r != nil && r.HostKeys != nil {
+	if own := h.attempt.Target.Settings(); own.HostKeys != nil {
 		switch {
 		case len(wanted) == 0:
-			wanted = r.HostKeys
-		case r.HostKeysFixed:
-			wanted = common(r.HostKeys, wanted)
+			wanted = own.HostKeys
+		case own.HostKeysFixed:
+			wanted = common(own.HostKeys, wanted)
 		default:
-			wanted = common(wanted, r.HostKeys)
+			wanted = common(wanted, own.HostKeys)
 		}
 		if wanted == nil {
 			return []string{}
