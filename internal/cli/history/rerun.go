@@ -10,12 +10,12 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
+	"shoal/internal/connect"
 	"shoal/internal/journal"
 	"shoal/internal/run"
 	"shoal/internal/ui"
@@ -274,7 +274,7 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 
 // remember sets what the journal keeps about the new run: the earlier run's
 // settings, except where a flag is given now.
-func (f *againFlags) remember(r clirun.Recalled, opts *shoal.Options) (err error) {
+func (f *againFlags) remember(r clirun.Recalled, opts *connect.Options) (err error) {
 	earlier := r.Info
 	if f.Settings, err = clirun.SettingsOf(f.given, f.keptNames, &f.HostFlags, opts, false); err != nil || earlier.Settings == nil {
 		return err

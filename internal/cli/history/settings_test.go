@@ -9,9 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
-	"shoal"
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
+	"shoal/internal/connect"
 	"shoal/internal/journal"
 )
 
@@ -32,7 +32,7 @@ func TestSettings(t *testing.T) {
 		if err := cmd.ParseFlags(append([]string{"-F", "none", "--hostfile", "list"}, args...)); err != nil {
 			t.Fatal(err)
 		}
-		s, err := clirun.SettingsOf(f.Given, f.KeptNames, &f.HostFlags, &shoal.Options{SSHConfig: "none"}, noCommand)
+		s, err := clirun.SettingsOf(f.Given, f.KeptNames, &f.HostFlags, &connect.Options{SSHConfig: "none"}, noCommand)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,10 +8,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"shoal"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
+	"shoal/internal/connect"
 	"shoal/internal/journal"
 	"shoal/internal/run"
 )
@@ -39,7 +39,7 @@ type remoteQuery struct {
 	*run.Inquiry
 	remote  run.Remote
 	journal *journal.Journal
-	plan    *shoal.Plan // of the targets to ask; nil: there are none
+	plan    *connect.Plan // of the targets to ask; nil: there are none
 }
 
 // newRemoteQuery locks the run, reads the targets that sel selects, and connects

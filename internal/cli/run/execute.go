@@ -8,12 +8,12 @@ import (
 	"iter"
 	"time"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/hosts/expr"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/signals"
+	"shoal/internal/connect"
 	"shoal/internal/engine"
 	"shoal/internal/journal"
 	"shoal/internal/run"
@@ -23,11 +23,11 @@ import (
 
 // An Execution is a run that is ready to start.
 type Execution struct {
-	Opts    shoal.Options
+	Opts    connect.Options
 	Output  *display.OutputFlags
 	Journal *journal.Journal // closed by Execute; nil keeps none
 	Timeout time.Duration
-	Plan    *shoal.Plan   // of the targets, made with Opts
+	Plan    *connect.Plan // of the targets, made with Opts
 	Indexes []int         // indexes of the targets in ascending order; nil: they count from 0
 	Header  record.Header // Execute sets Run
 	// Begin begins or resumes the run.

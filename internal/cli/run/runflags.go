@@ -7,9 +7,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"shoal"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
+	"shoal/internal/connect"
 )
 
 // RunFlags are the flags of shoal run.
@@ -67,7 +67,7 @@ func WithAliases(cmd *cobra.Command) {
 }
 
 // options returns the library's options, without those that only one run has.
-func (f *RunFlags) options() (shoal.Options, error) {
+func (f *RunFlags) options() (connect.Options, error) {
 	o, err := f.HostFlags.Options()
 	if err != nil {
 		return o, err

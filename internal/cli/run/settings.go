@@ -12,11 +12,11 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/hosts"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
+	"shoal/internal/connect"
 	"shoal/internal/journal"
 	"shoal/internal/run"
 	"shoal/internal/ui"
@@ -39,7 +39,7 @@ func KeptFlags(groups ...flags.FlagGroup) []string {
 
 // SettingsOf returns the settings that the journal keeps with a run. noCommand
 // also drops settings that may contain what was run.
-func SettingsOf(flags *pflag.FlagSet, kept []string, f *flags.HostFlags, opts *shoal.Options, noCommand bool) (*journal.Settings, error) {
+func SettingsOf(flags *pflag.FlagSet, kept []string, f *flags.HostFlags, opts *connect.Options, noCommand bool) (*journal.Settings, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return nil, fmt.Errorf("looking for the working directory: %w", err)
@@ -88,7 +88,7 @@ func absolute(name string, values []string) []string {
 
 // filesOf returns the files that decide where and how the run goes, with their
 // current content's digest.
-func filesOf(f *flags.HostFlags, opts *shoal.Options) ([]journal.File, error) {
+func filesOf(f *flags.HostFlags, opts *connect.Options) ([]journal.File, error) {
 	config, err := opts.ReadConfig()
 	if err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ func setFlag(flag *pflag.Flag, values []string) (err error) {
 }
 
 // TellFiles prints which files have changed since the run was made.
-func (r Recalled) TellFiles(f *flags.HostFlags, opts *shoal.Options, stderr io.Writer) error {
+func (r Recalled) TellFiles(f *flags.HostFlags, opts *connect.Options, stderr io.Writer) error {
 	if r.Info.Settings == nil {
 		return nil
 	}
@@ -191,7 +191,7 @@ func (r Recalled) TellFiles(f *flags.HostFlags, opts *shoal.Options, stderr io.W
 // Route sets the targets' routes to those of the earlier run, except for flags
 // given now: -l and -p apply to hosts that name no user or port, and -J, or an
 // ssh_config option to the same effect, resolves the route anew.
-func (r Recalled) Route(targets []fleet.Target, opts *shoal.Options) {
+func (r Recalled) Route(targets []fleet.Target, opts *connect.Options) {
 	listed := make(map[int]hosts.Entry)
 	anew := r.Now["jump"] || r.option(opts, "proxyjump", "proxycommand", "hostname", "hostkeyalias")
 	user := r.Now["user"] || r.option(opts, "user")
@@ -216,7 +216,7 @@ func (r Recalled) Route(targets []fleet.Target, opts *shoal.Options) {
 }
 
 // option reports whether one of these ssh_config options is given now.
-func (r Recalled) option(opts *shoal.Options, keywords ...string) bool {
+func (r Recalled) option(opts *connect.Options, keywords ...string) bool {
 	return r.Now["option"] && slices.ContainsFunc(opts.SSHOptions, func(o string) bool {
 		return slices.Contains(keywords, keyword(o))
 	})

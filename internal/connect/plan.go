@@ -1,4 +1,4 @@
-package shoal
+package connect
 
 import (
 	"context"
@@ -6,11 +6,11 @@ import (
 	"iter"
 	"os"
 
+	"shoal/fleet"
 	"shoal/internal/clock"
 	"shoal/internal/engine"
 	"shoal/internal/placeholder"
 	"shoal/internal/plan"
-	"shoal/internal/remote/wrap"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/config"
 )
@@ -70,7 +70,7 @@ type Plan struct {
 // Plan resolves how each target is reached and fills in User, Port, Route and Command;
 // the command of a nil template is the one that the target has. The targets must be the
 // same each time that they are iterated. Call Close after the last run.
-func (o Options) Plan(ctx context.Context, targets iter.Seq[Target], template *placeholder.Template) (*Plan, error) {
+func (o Options) Plan(ctx context.Context, targets iter.Seq[fleet.Target], template *placeholder.Template) (*Plan, error) {
 	planner, err := o.Planner()
 	if err != nil {
 		return nil, err
@@ -91,17 +91,17 @@ func commandOf(template *placeholder.Template) plan.Command {
 	if template == nil {
 		return nil
 	}
-	return func(t Target) (string, error) { return template.Expand(t), template.Check(t) }
+	return func(t fleet.Target) (string, error) { return template.Expand(t), template.Check(t) }
 }
 
 // Targets returns the planned targets, as often as wanted.
 func (p *Plan) Targets() iter.Seq[ssh.Target] { return p.plan.Targets() }
 
 // Recorded returns the planned targets without what only connecting needs.
-func (p *Plan) Recorded() iter.Seq[Target] { return p.plan.Recorded() }
+func (p *Plan) Recorded() iter.Seq[fleet.Target] { return p.plan.Recorded() }
 
 // Planned returns t, which is one of the plan's targets by its Index, with the endpoint.
-func (p *Plan) Planned(t Target) ssh.Target { return p.plan.Of(t) }
+func (p *Plan) Planned(t fleet.Target) ssh.Target { return p.plan.Of(t) }
 
 // Clock returns the clock of the plan's runs.
 func (p *Plan) Clock() *clock.Clock { return p.opts.Engine.Clock }
@@ -154,16 +154,4 @@ func (p *Plan) Engine(ctx context.Context) (engine.Options, error) {
 	o := p.opts.Engine
 	o.Dialer = d
 	return o, err
-}
-
-// runAll runs planned targets, wrapped where far asks for it.
-func runAll(ctx context.Context, control engine.Options, far wrap.Options, targets iter.Seq[ssh.Target]) iter.Seq2[Result, error] {
-	if far.Wraps() {
-		dialer, err := wrap.New(control.Dialer, far)
-		if err != nil {
-			return func(yield func(Result, error) bool) { yield(Result{}, err) }
-		}
-		control.Dialer = dialer
-	}
-	return engine.Run(ctx, control, targets)
 }

@@ -1,4 +1,4 @@
-package shoal
+package connect
 
 import (
 	"errors"
@@ -8,17 +8,17 @@ import (
 	"path/filepath"
 	"time"
 
+	"shoal/fleet"
 	"shoal/hosts"
 	"shoal/internal/engine"
 	"shoal/internal/plan"
-	"shoal/internal/remote/wrap"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/client"
 	"shoal/internal/ssh/config"
 	"shoal/internal/ssh/wire"
 )
 
-// Options configure [Run]. The zero value works as ssh does: the local user's name,
+// Options are how to reach targets. The zero value works as ssh does: the local user's name,
 // the default identities and the agent, the default known_hosts files, strict
 // host-key checking. They must not be changed after use.
 type Options struct {
@@ -41,7 +41,7 @@ type Options struct {
 	Jump string
 	// Entry returns what the inventory knows of a target beside its name; see
 	// hosts.List. nil means nothing.
-	Entry func(Target) hosts.Entry
+	Entry func(fleet.Target) hosts.Entry
 
 	// Identities are private key files, offered before those of ssh_config. nil means
 	// only those of ssh_config, by default the usual files in ~/.ssh.
@@ -88,10 +88,6 @@ type Options struct {
 	StateDir string
 	// Client is the SSH implementation. The zero value is ClientBest.
 	Client Client
-
-	// Remote configures the wrapper at the far end: run a command once, bound its
-	// time, make it killable, or detach it. The zero value uses no wrapper.
-	Remote wrap.Options
 
 	// Network opens the connections. nil means TCP.
 	Network ssh.Network
@@ -146,9 +142,6 @@ func (o Options) Validate() error {
 		return fmt.Errorf("a time limit of %v for Match exec is negative; 0 means the default", o.ExecTimeout)
 	}
 	if err := o.Timeouts.Validate(); err != nil {
-		return err
-	}
-	if err := o.Remote.Validate(); err != nil {
 		return err
 	}
 	return o.Engine.Validate()

@@ -1,4 +1,4 @@
-package shoal_test
+package connect_test
 
 import (
 	"context"
@@ -15,9 +15,10 @@ import (
 
 	"go.uber.org/goleak"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/hosts"
+	"shoal/internal/connect"
+	"shoal/internal/engine"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/sshdtest"
@@ -27,7 +28,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // writeFleet writes the files that opts name.
-func writeFleet(fl *simfleet.Fleet, opts shoal.Options) error {
+func writeFleet(fl *simfleet.Fleet, opts connect.Options) error {
 	return errors.Join(
 		writeTo(opts.Identities[0], fl.WriteKey),
 		writeTo(opts.KnownHosts[0], fl.WriteKnownHosts),
@@ -43,7 +44,7 @@ func writeTo(path string, write func(io.Writer) error) error {
 }
 
 // fleetOf starts a simulated fleet and returns options that reach it.
-func fleetOf(t *testing.T, o simfleet.Options) (*simfleet.Fleet, shoal.Options) {
+func fleetOf(t *testing.T, o simfleet.Options) (*simfleet.Fleet, connect.Options) {
 	t.Helper()
 	fl, err := simfleet.Start(t.Context(), o)
 	if err != nil {
@@ -51,11 +52,11 @@ func fleetOf(t *testing.T, o simfleet.Options) (*simfleet.Fleet, shoal.Options) 
 	}
 	t.Cleanup(func() { _ = fl.Close() })
 	dir := t.TempDir()
-	opts := shoal.Options{
+	opts := connect.Options{
 		User:       "someone",
 		Identities: []string{filepath.Join(dir, "key")},
 		KnownHosts: []string{filepath.Join(dir, "known_hosts")},
-		Agent:      shoal.NoAgent,
+		Agent:      connect.NoAgent,
 	}
 	if err := writeFleet(fl, opts); err != nil {
 		t.Fatal(err)
@@ -63,9 +64,9 @@ func fleetOf(t *testing.T, o simfleet.Options) (*simfleet.Fleet, shoal.Options) 
 	return fl, opts
 }
 
-func collect(t *testing.T, run iter.Seq2[shoal.Result, error]) []shoal.Result {
+func collect(t *testing.T, run iter.Seq2[fleet.Result, error]) []fleet.Result {
 	t.Helper()
-	var results []shoal.Result
+	var results []fleet.Result
 	for res, err := range run {
 		if err != nil {
 			t.Fatal(err)
@@ -90,7 +91,7 @@ func TestOracleAgrees(t *testing.T) {
 		return simfleet.FaultNone
 	}})
 	opts.Engine.Attempts = 1 // whoever turns us away would be left alone for a minute
-	results := collect(t, shoal.Run(t.Context(), opts, fl.Targets(), "echo {index} {host}; exit {index|sh}"))
+	results := collect(t, connect.Run(t.Context(), opts, fl.Targets(), "echo {index} {host}; exit {index|sh}"))
 	_ = fl.Close()
 	report := simfleet.Check(fl.Log(), slices.Values(results), 1000)
 	if !report.OK() {
@@ -117,14 +118,14 @@ func TestMaxStartups(t *testing.T) {
 	fl, opts := fleetOf(t, simfleet.Options{Hosts: 1, MaxStartups: limit, Latency: 5 * time.Millisecond})
 	opts.Engine.Starts, opts.Engine.Dials, opts.Engine.Fanout = -1, 300, 300
 	opts.Engine.Attempts = 1
-	again := func(yield func(shoal.Target) bool) {
+	again := func(yield func(fleet.Target) bool) {
 		for i := range 300 {
-			if !yield(shoal.Target{Host: fl.Host(0), Index: i}) {
+			if !yield(fleet.Target{Host: fl.Host(0), Index: i}) {
 				return
 			}
 		}
 	}
-	results := collect(t, shoal.Run(t.Context(), opts, again, "echo {index}"))
+	results := collect(t, connect.Run(t.Context(), opts, again, "echo {index}"))
 	_ = fl.Close()
 	if report := simfleet.Check(fl.Log(), slices.Values(results), 300); !report.OK() {
 		t.Error(report)
@@ -149,7 +150,7 @@ func TestEndlessOutput(t *testing.T) {
 	fl, opts := fleetOf(t, simfleet.Options{Hosts: 1})
 	opts.Engine.MaxOutput = 10_000
 	opts.Timeouts = ssh.Timeouts{Command: 500 * time.Millisecond}
-	res := collect(t, shoal.Run(t.Context(), opts, fl.Targets(), "yes"))[0]
+	res := collect(t, connect.Run(t.Context(), opts, fl.Targets(), "yes"))[0]
 	if res.Outcome != fleet.OutcomeSignalled || res.Reason != fleet.ReasonTimeout || res.Phase != fleet.PhaseDrain ||
 		res.Flags != fleet.FlagExitKnown|fleet.FlagOutputTruncated {
 		t.Errorf("ended %v(%s) in %v [%v]", res.Outcome, res.Reason, res.Phase, res.Flags)
@@ -163,15 +164,15 @@ func TestEndlessOutput(t *testing.T) {
 // of the input.
 func TestRealServerTwoHundredTimes(t *testing.T) {
 	s := sshdtest.OpenSSH(t)
-	opts := shoal.Options{
-		Identities: []string{s.KeyFile}, KnownHosts: []string{s.KnownHosts}, Agent: shoal.NoAgent,
+	opts := connect.Options{
+		Identities: []string{s.KeyFile}, KnownHosts: []string{s.KnownHosts}, Agent: connect.NoAgent,
 	}
 	list, err := hosts.Load(hosts.Options{Hosts: []string{s.Host.String()}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	answers := make([]string, 200)
-	for _, r := range collect(t, shoal.Run(t.Context(), opts, list.Targets(200), "echo hello world {index}")) {
+	for _, r := range collect(t, connect.Run(t.Context(), opts, list.Targets(200), "echo hello world {index}")) {
 		if r.Outcome != fleet.OutcomeOK {
 			t.Errorf("target %d: %v(%s) in %v: %v", r.Target.Index, r.Outcome, r.Reason, r.Phase, r.Err)
 		}
@@ -187,20 +188,20 @@ func TestRealServerTwoHundredTimes(t *testing.T) {
 func TestRunFailsBeforeItStarts(t *testing.T) {
 	fl, good := fleetOf(t, simfleet.Options{Hosts: 1})
 	for name, c := range map[string]struct {
-		change  func(*shoal.Options)
+		change  func(*connect.Options)
 		command string
 	}{
-		"unknown placeholder": {func(*shoal.Options) {}, "echo {hots}"},
-		"empty command":       {func(*shoal.Options) {}, ""},
-		"negative fanout":     {func(o *shoal.Options) { o.Engine.Fanout = -1 }, "true"},
-		"no key file":         {func(o *shoal.Options) { o.Identities = []string{"no-such-file"} }, "true"},
-		"no policy":           {func(o *shoal.Options) { o.HostKeys = hostkeys.Insecure + 1 }, "true"},
-		"negative timeout":    {func(o *shoal.Options) { o.Timeouts.Auth = -1 }, "true"},
+		"unknown placeholder": {func(*connect.Options) {}, "echo {hots}"},
+		"empty command":       {func(*connect.Options) {}, ""},
+		"negative fanout":     {func(o *connect.Options) { o.Engine.Fanout = -1 }, "true"},
+		"no key file":         {func(o *connect.Options) { o.Identities = []string{"no-such-file"} }, "true"},
+		"no policy":           {func(o *connect.Options) { o.HostKeys = hostkeys.Insecure + 1 }, "true"},
+		"negative timeout":    {func(o *connect.Options) { o.Timeouts.Auth = -1 }, "true"},
 	} {
 		opts := good
 		c.change(&opts)
 		var errs, results int
-		for _, err := range shoal.Run(t.Context(), opts, fl.Targets(), c.command) {
+		for _, err := range connect.Run(t.Context(), opts, fl.Targets(), c.command) {
 			if err != nil {
 				errs++
 			} else {
@@ -217,14 +218,14 @@ func TestRunFailsBeforeItStarts(t *testing.T) {
 }
 
 func TestPlanFillsIn(t *testing.T) {
-	opts := shoal.Options{User: "someone", Port: 2022, Engine: shoal.Control{Dialer: refusing{}}}
-	targets := slices.Values([]shoal.Target{
-		{Host: shoal.Host{Name: "a"}},
-		{Host: shoal.Host{Name: "b", User: "root", Port: 22}, Index: 1},
-		{Host: shoal.Host{Name: "c"}, Index: 2, User: "me", Port: 7},
+	opts := connect.Options{User: "someone", Port: 2022, Engine: engine.Options{Dialer: refusing{}}}
+	targets := slices.Values([]fleet.Target{
+		{Host: fleet.Host{Name: "a"}},
+		{Host: fleet.Host{Name: "b", User: "root", Port: 22}, Index: 1},
+		{Host: fleet.Host{Name: "c"}, Index: 2, User: "me", Port: 7},
 	})
 	want := []string{"someone a:2022 0", "root b:22 1", "me c:7 2"}
-	for _, r := range collect(t, shoal.Run(t.Context(), opts, targets, "{user} {host}:{port} {index}")) {
+	for _, r := range collect(t, connect.Run(t.Context(), opts, targets, "{user} {host}:{port} {index}")) {
 		if got := r.Target.Command; got != want[r.Target.Index] {
 			t.Errorf("target %d: %q, want %q", r.Target.Index, got, want[r.Target.Index])
 		}
