@@ -33,7 +33,8 @@ type CollectOptions struct {
 
 // A Pending is a target whose result could not be fetched yet.
 type Pending struct {
-	Host fleet.Host
+	// Result is as it was recorded before, without output.
+	Result fleet.Result
 	// Err is why the last question failed; if it is nil, State is the answer.
 	Err   error
 	State remote.State
@@ -144,7 +145,7 @@ func (c *Collection) Pending() []Pending { return pendingOf(c.pending) }
 func pendingOf(list []*fetched) []Pending {
 	pending := make([]Pending, len(list))
 	for i, p := range list {
-		pending[i] = Pending{p.result.Target.Host, p.err, p.state}
+		pending[i] = Pending{p.result, p.err, p.state}
 	}
 	return pending
 }

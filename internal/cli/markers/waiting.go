@@ -42,7 +42,7 @@ func (n *waitingNote) text(waiting []run.Pending, now time.Time, wait time.Durat
 func byCause(pending []run.Pending, between string) string {
 	hosts := make(map[string][]fleet.Host)
 	for _, p := range pending {
-		hosts[cause(p)] = append(hosts[cause(p)], p.Host)
+		hosts[cause(p)] = append(hosts[cause(p)], p.Result.Target.Host)
 	}
 	causes := slices.SortedFunc(maps.Keys(hosts), func(a, b string) int {
 		return cmp.Or(cmp.Compare(len(hosts[b]), len(hosts[a])), cmp.Compare(a, b))

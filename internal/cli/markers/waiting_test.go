@@ -11,7 +11,7 @@ import (
 
 func TestWaitingNote(t *testing.T) {
 	pending := func(name string, s remote.State) run.Pending {
-		return run.Pending{Host: fleet.Host{Name: name}, State: s}
+		return run.Pending{Result: fleet.Result{Target: fleet.Target{Host: fleet.Host{Name: name}}}, State: s}
 	}
 	all := []run.Pending{pending("web1", remote.StateRunning), pending("web2", remote.StateRunning), pending("db", remote.StateClaimed)}
 	now := time.Now()

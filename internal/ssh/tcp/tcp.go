@@ -2,6 +2,7 @@
 package tcp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,9 @@ import (
 type Dialer struct {
 	Timeouts ssh.Timeouts
 	Clock    *clock.Clock // for the timeouts; nil means the ordinary time
+	// Connect looks up and connects instead, as net.Dialer.DialContext does. nil means
+	// TCP.
+	Connect func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Open implements ssh.Network. The phase resolve ends when the first connect
@@ -56,7 +60,7 @@ func (d Dialer) within(ctx context.Context, limit time.Duration, a *ssh.Attempt)
 	by := d.Clock.Now().Add(limit)
 	for {
 		lost := d.Clock.Suspended()
-		conn, err := dialBy(ctx, d.Clock.Deadline(by), a)
+		conn, err := d.dialBy(ctx, d.Clock.Deadline(by), a)
 		timeout, ok := errors.AsType[net.Error](err)
 		if !ok || !timeout.Timeout() || d.Clock.Suspended() == lost || !d.Clock.Now().Before(by) {
 			return conn, err
@@ -65,7 +69,13 @@ func (d Dialer) within(ctx context.Context, limit time.Duration, a *ssh.Attempt)
 }
 
 // dialBy dials until the deadline, with direct if it is equivalent.
-func dialBy(ctx context.Context, deadline time.Time, a *ssh.Attempt) (net.Conn, error) {
+func (d Dialer) dialBy(ctx context.Context, deadline time.Time, a *ssh.Attempt) (net.Conn, error) {
+	if d.Connect != nil {
+		a.Timeline.Enter(fleet.PhaseDial)
+		within, cancel := context.WithDeadline(ctx, deadline)
+		defer cancel()
+		return d.Connect(within, cmp.Or(a.Target.Settings().Family, "tcp"), a.Target.Address())
+	}
 	if address, err := netip.ParseAddr(a.Target.Dialled()); err == nil && plain(address, a.Target.Settings()) && a.Target.Port != 0 {
 		conn, ok, err := direct(ctx, netip.AddrPortFrom(address, a.Target.Port), deadline)
 		if ok {
