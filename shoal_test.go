@@ -187,7 +187,7 @@ func TestOutput(t *testing.T) {
 		got[x.Index][s].Write(p)
 	}
 	for _, res := range collect(t, func(yield func(shoal.Result, error) bool) {
-		for res, err := range shoal.Run(t.Context(), fl.Targets(), "echo a {index}; sleep 0.01; echo b; err c", opts) {
+		for res, err := range shoal.Run(t.Context(), fl.Targets(), "echo a {index}; sleep 0.01; echo b; echo c >&2", opts) {
 			ended[res.Target.Index] = true
 			if !yield(res, err) {
 				return

@@ -35,7 +35,7 @@ func (o *Options) ReadConfig() (*config.Config, error) {
 
 // Planner returns a planner, which resolves how each target is reached. It reads
 // ssh_config if ReadConfig has not.
-func (o Options) Planner() (*plan.Planner, error) {
+func (o *Options) Planner() (*plan.Planner, error) {
 	config, err := o.ReadConfig()
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ type Plan struct {
 // Plan resolves how each target is reached and fills in User, Port, Route and Command;
 // the command of a nil template is the one that the target has. The targets must be the
 // same each time that they are iterated. Call Close after the last run.
-func (o Options) Plan(ctx context.Context, targets iter.Seq[fleet.Target], template *placeholder.Template) (*Plan, error) {
+func (o *Options) Plan(ctx context.Context, targets iter.Seq[fleet.Target], template *placeholder.Template) (*Plan, error) {
 	planner, err := o.Planner()
 	if err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (o Options) Plan(ctx context.Context, targets iter.Seq[fleet.Target], templ
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{opts: o, plan: resolved}
+	p := &Plan{opts: *o, plan: resolved}
 	if o.Engine.Clock == nil {
 		p.clock = clock.New()
 		p.opts.Engine.Clock = p.clock

@@ -2,50 +2,11 @@ package plan
 
 import (
 	"fmt"
-	"strconv"
+	"reflect"
 
 	"shoal/fleet"
 	"shoal/internal/ssh"
 )
-
-// A key identifies equal settings. Strings are encoded with their length, so that the
-// encoding is unambiguous.
-type key []byte
-
-func (k key) text(s string) key {
-	k = strconv.AppendInt(k, int64(len(s)), 10)
-	return append(append(k, ':'), s...)
-}
-
-func (k key) list(texts []string) key {
-	k = k.number(int64(len(texts)))
-	if texts == nil {
-		k = append(k, 'n')
-	}
-	for _, s := range texts {
-		k = k.text(s)
-	}
-	return k
-}
-
-func (k key) number(n int64) key { return append(strconv.AppendInt(k, n, 10), ' ') }
-
-func (k key) flag(set bool) key {
-	if set {
-		return append(k, 'y')
-	}
-	return append(k, '-')
-}
-
-func keyOf(s *ssh.Settings) key {
-	k := make(key, 0, 768)
-	k = k.text(s.Family).text(s.Bind).text(s.BindInterface).number(int64(s.Connect)).number(int64(s.Alive))
-	k = k.list(s.Kex).list(s.HostKeys).list(s.Ciphers).list(s.MACs).flag(s.HostKeysFixed)
-	k = k.list(s.UserKeys).number(int64(s.RekeyBytes)).list(s.Env)
-	k = k.list(s.Keys.Files).list(s.Keys.Certificates).flag(s.Keys.Defaults).text(s.Keys.AgentSocket).flag(s.Keys.Only)
-	k = k.list(s.Known.Files).list(s.Known.Revoked).number(int64(s.Known.Policy)).number(int64(s.Known.RSABits))
-	return k.flag(s.Known.HashNames).flag(s.Password)
-}
 
 // An endpointKey identifies equal endpoints.
 type endpointKey struct {
@@ -82,13 +43,12 @@ func (t table[K, V]) share(k K, v *V) *V {
 }
 
 func (p *Planner) shareSettings(s *ssh.Settings) *ssh.Settings {
-	k := keyOf(s)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if known := p.settings[string(k)]; known != nil { // without allocating the key
-		return known
+	if !reflect.DeepEqual(s, p.last) {
+		p.last = p.settings.share(fmt.Sprintf("%#v", *s), s) // tells nil from empty
 	}
-	return p.settings.share(string(k), s)
+	return p.last
 }
 
 // shareEndpoint shares e, unless it cannot be used.

@@ -97,6 +97,7 @@ type Planner struct {
 	opts Options
 
 	mu        sync.Mutex
+	last      *ssh.Settings // of the target before
 	settings  table[string, ssh.Settings]
 	endpoints table[endpointKey, ssh.Endpoint]
 	jumps     table[jumpKey, ssh.Target]

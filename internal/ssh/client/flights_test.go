@@ -118,8 +118,9 @@ func once(t *testing.T, s *sshdtest.Server, o Options, command string) (fleet.En
 	defer func() { _ = d.Close() }()
 	var out bytes.Buffer
 	a := &ssh.Attempt{
-		Target: ssh.Target{Target: fleet.Target{Host: s.Host, User: s.Host.User, Port: s.Host.Port, Command: command}},
-		Stdout: &out, Stderr: &out,
+		Progress: new(ssh.Progress),
+		Target:   ssh.Target{Target: fleet.Target{Host: s.Host, User: s.Host.User, Port: s.Host.Port, Command: command}},
+		Stdout:   &out, Stderr: &out,
 	}
 	c, err := d.Dial(t.Context(), a)
 	if err != nil {
