@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"slices"
+	"strings"
 
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/auth"
@@ -166,4 +167,15 @@ func (o Options) notice(text string) {
 	if o.Engine.Notice != nil {
 		o.Engine.Notice(text)
 	}
+}
+
+// agentOf names the agent that a planned target may need; "" means none. Of a target
+// that takes only the keys of certain files, the files are part of the name: it may
+// need no agent.
+func agentOf(t ssh.Target) string {
+	keys := t.Settings().Keys
+	if keys.AgentSocket == "" || !keys.Only {
+		return keys.AgentSocket
+	}
+	return keys.AgentSocket + "\x00" + strings.Join(keys.Files, "\x00")
 }

@@ -152,6 +152,6 @@ func (p *Plan) Close() {
 func (p *Plan) Engine(ctx context.Context) (engine.Options, error) {
 	d, err := p.Open(ctx)
 	o := p.opts.Engine
-	o.Dialer = d
+	o.Dialer, o.Agent = d, agentOf
 	return o, err
 }

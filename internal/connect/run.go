@@ -47,6 +47,7 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target], text
 			defer open.close()
 			control.Dialer = open.dialer
 		}
+		control.Agent = agentOf
 		engine.Run(ctx, control, planner.Stream(ctx, targets, commandOf(template)))(yield)
 	}
 }

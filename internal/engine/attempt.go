@@ -39,7 +39,7 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 	f.attempt.Stdout = f.output.writer(fleet.Stdout)
 	f.attempt.Stderr = f.output.writer(fleet.Stderr)
 	f.attempt.Limit = r.opts.CommandTimeout
-	f.attempt.Hold = r.opts.Barrier
+	f.attempt.Hold, f.attempt.Idempotent = r.opts.Barrier, r.opts.Idempotent
 	if r.opts.Intend != nil {
 		f.attempt.Intent = func() error { return r.opts.Intend(t.Target.Target, f.number) }
 	}
@@ -109,6 +109,7 @@ func (f *attempt) over(o limiter.Outcome) {
 	defer f.run.mu.Unlock()
 	if o == limiter.Succeeded {
 		f.run.lack.over()
+		f.run.agent(f.job.Target).over()
 	}
 	f.run.limiter.Connected(f.job, o, f.run.opts.Clock.Now())
 }
@@ -219,7 +220,7 @@ func (r *run) decide(f *attempt, end fleet.End) (again bool, final fleet.End) {
 func (r *run) again(f *attempt, end fleet.End) bool {
 	t := f.job
 	switch {
-	case end.Outcome.Ran() || r.shut() || f.number == 0:
+	case end.Outcome.Ran() || r.shut() || f.number == 0 || r.agent(t.Target).gone != nil:
 		return false
 	case r.isLocalFault(f, end):
 		r.requeue(t, end.Reason, r.opts.Clock.Now())

@@ -19,7 +19,8 @@
 //   - a waiting target holds no slot and no goroutine, and a server that accepts no
 //     connections delays no other server
 //   - a lack of local resources lowers the fanout and is blamed on no host; if it
-//     persists, such as an agent that has died, the remaining targets are not tried
+//     persists, the remaining targets are not tried; those that need no agent are not
+//     affected by one that has died
 //   - a panic while working on a target becomes that target's result; a panic in a
 //     function of Options, or in the iterator, is the run's error
 //   - leaving the loop stops everything that Run has started, and waits for it

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -33,7 +34,7 @@ func (r *run) feed(targets iter.Seq[ssh.Target]) {
 			continue
 		}
 		select {
-		case r.skipped <- fleet.Result{Target: t.Target, End: r.skip()}:
+		case r.skipped <- fleet.Result{Target: t.Target, End: r.skip(t)}:
 		case <-r.left:
 			listed = true
 			return
@@ -42,18 +43,18 @@ func (r *run) feed(targets iter.Seq[ssh.Target]) {
 	listed = true
 }
 
-// skip returns the end of a target that comes after the run has stopped starting.
-func (r *run) skip() fleet.End {
+// skip returns the end of a target that comes after the run has stopped starting, or
+// after its agent was given up.
+func (r *run) skip(t ssh.Target) fleet.End {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.gone != nil && r.dialCtx.Err() == nil {
-		return *r.gone
+	if gone := cmp.Or(r.gone, r.agent(t).gone); gone != nil && r.dialCtx.Err() == nil {
+		return *gone
 	}
 	return cancelled(r.dialCtx)
 }
 
-// enqueue waits until the queue has room for t; false means that the run has
-// stopped starting.
+// enqueue waits until the queue has room for t; false means that t is skipped.
 func (r *run) enqueue(t ssh.Target) bool {
 	for {
 		if in, shut := r.tryEnqueue(t); in || shut {
@@ -63,12 +64,11 @@ func (r *run) enqueue(t ssh.Target) bool {
 	}
 }
 
-// tryEnqueue queues t if there is room. shut means that the run has stopped
-// starting.
+// tryEnqueue queues t if there is room. shut means that t is skipped.
 func (r *run) tryEnqueue(t ssh.Target) (in, shut bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.shut() {
+	if r.shut() || r.agent(t).gone != nil {
 		return false, true
 	}
 	if r.limiter.Waiting() >= r.opts.ahead() {

@@ -6,6 +6,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/engine/limiter"
+	"shoal/internal/ssh"
 )
 
 const (
@@ -41,6 +42,31 @@ type lack struct {
 	reason fleet.Reason
 	since  time.Time // end of the first
 	row    int       // number: the first, and those that began after its end
+	// gone is the end of all untried targets that need the agent, once it was given
+	// up; nil otherwise, and for other resources.
+	gone *fleet.End
+}
+
+// agent returns what is known of the agent that t may need. mu must be held.
+func (r *run) agent(t ssh.Target) *lack {
+	name := ""
+	if r.opts.Agent != nil {
+		name = r.opts.Agent(t)
+	}
+	l := r.agents[name]
+	if l == nil {
+		l = new(lack)
+		r.agents[name] = l
+	}
+	return l
+}
+
+// isLack reports whether end shows a lack of a local resource, which is no host's
+// fault: it does not count as a failure. The agent may have failed from the start; it
+// is lacking only once a server has let us in. mu must be held.
+func (r *run) isLack(end fleet.End) bool {
+	return end.Outcome == fleet.OutcomeNeverStarted && lacks[end.Reason] != "" &&
+		(end.Reason != fleet.ReasonAgentUnavailable || r.lack.anyIn)
 }
 
 // over is called for each success.
@@ -63,23 +89,22 @@ func (l *lack) lasts(now time.Time) bool {
 }
 
 // isLocalFault reports whether f failed for lack of a local resource that may
-// become free when less is in flight, so that its target is to be requeued. An
-// agent that has never answered does not count. If the lack is permanent, the run
-// gives up. mu must be held.
+// become free when less is in flight, so that its target is to be requeued. If the
+// lack is permanent, the run gives up. mu must be held.
 func (r *run) isLocalFault(f *attempt, end fleet.End) bool {
-	if end.Outcome != fleet.OutcomeNeverStarted || lacks[end.Reason] == "" {
+	if !r.isLack(end) {
 		return false
 	}
-	agent := end.Reason == fleet.ReasonAgentUnavailable
-	if agent && !r.lack.anyIn {
-		return false
+	agent, l := end.Reason == fleet.ReasonAgentUnavailable, &r.lack
+	if agent {
+		l = r.agent(f.job.Target)
 	}
 	alone := r.limiter.InFlight() <= 1 // no other target can free the resource
 	if agent || alone {
 		now := time.Now()
-		r.lack.add(end.Reason, f.started, now)
-		if r.lack.lasts(now) {
-			r.giveUp(end)
+		l.add(end.Reason, f.started, now)
+		if l.lasts(now) {
+			r.giveUp(l, end)
 			return false
 		}
 	}
@@ -110,16 +135,26 @@ func (r *run) requeue(t *limiter.Job, reason fleet.Reason, now time.Time) {
 	}
 }
 
-// giveUp ends all waiting targets because of a permanent lack; end is that of the
-// last attempt. mu must be held.
-func (r *run) giveUp(end fleet.End) {
-	r.gone = &fleet.End{
+// giveUp ends all waiting targets because of the permanent lack l, or those that need
+// the agent; end is that of the last attempt. mu must be held.
+func (r *run) giveUp(l *lack, end fleet.End) {
+	gone := &fleet.End{
 		Outcome: fleet.OutcomeNeverStarted,
 		Reason:  end.Reason,
 		Err: fmt.Errorf("this machine had not enough %s for %d attempts in a row, and no other was made: %w",
-			lacks[end.Reason], r.lack.row, end.Err),
+			lacks[end.Reason], l.row, end.Err),
 	}
-	r.notices = append(r.notices, fmt.Sprintf("this machine has not enough %s, for %d attempts in a row: no other target is started",
-		lacks[end.Reason], r.lack.row))
-	r.clear(*r.gone)
+	what := "no other target is started"
+	if end.Reason == fleet.ReasonAgentUnavailable && r.opts.Agent != nil {
+		what = "no other target that needs it is started"
+		l.gone = gone
+		for _, t := range r.limiter.Remove(func(j *limiter.Job) bool { return r.agent(j.Target) == l }) {
+			r.conclude(t, *gone)
+		}
+	} else {
+		r.gone = gone
+		r.clear(*gone)
+	}
+	r.notices = append(r.notices, fmt.Sprintf("this machine has not enough %s, for %d attempts in a row: %s",
+		lacks[end.Reason], l.row, what))
 }

@@ -136,6 +136,57 @@ func TestAgentEndsNoRun(t *testing.T) {
 	}
 }
 
+// Once the agent is dead, only the targets that need it are given up.
+func TestAgentOfSome(t *testing.T) {
+	for name, needs := range map[string]func(i int) bool{
+		"the first half":  func(i int) bool { return i < 5000 },
+		"the second half": func(i int) bool { return i >= 5000 },
+		"all but a few":   func(i int) bool { return i%1000 != 999 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const n = 10_000
+				dies := time.Now().Add(time.Second)
+				var mu sync.Mutex
+				failed := 0
+				s := &stub{dial: func(_ context.Context, a *ssh.Attempt) error {
+					time.Sleep(100 * time.Millisecond)
+					if time.Now().Before(dies) || !needs(a.Target.Index) {
+						return nil
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					failed++
+					return a.FailIn(fleet.PhaseAuth, fleet.OutcomeNeverStarted, fleet.ReasonAgentUnavailable, errNetwork)
+				}}
+				var notices []string
+				opts := engine.Options{
+					Dialer: s, Fanout: 100, Targets: n, FailFast: true, Notice: func(n string) { notices = append(notices, n) },
+					Agent: func(t ssh.Target) string {
+						if needs(t.Index) {
+							return "/run/agent"
+						}
+						return ""
+					},
+				}
+				for i, res := range collect(t, t.Context(), opts, n, n) {
+					switch {
+					case res.Outcome == fleet.OutcomeOK:
+					case !needs(i) || res.Outcome != fleet.OutcomeNeverStarted || res.Reason != fleet.ReasonAgentUnavailable:
+						t.Fatalf("target %d: %v %s", i, res.Outcome, res.Reason)
+					}
+				}
+				if failed < 17 || failed > engine.DefaultDials+16 {
+					t.Errorf("%d dials after the agent's death", failed)
+				}
+				if len(notices) != 2 || !strings.Contains(notices[1], "no other target that needs it is started") {
+					t.Errorf("notices %q", notices)
+				}
+			})
+		})
+	}
+}
+
 // A lack that is detected by a look-up of 100 ms is not detected anew for each of
 // 10,000 targets.
 func TestLackThatLasts(t *testing.T) {
@@ -147,7 +198,8 @@ func TestLackThatLasts(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 				return a.Fail(fleet.OutcomeNeverStarted, reason, errNetwork)
 			}}
-			results := collect(t, t.Context(), engine.Options{Dialer: s, Fanout: 100}, n, n)
+			opts := engine.Options{Dialer: s, Fanout: 100, FailFast: true} // they are no host's failures
+			results := collect(t, t.Context(), opts, n, n)
 			untried := 0
 			for i, res := range results {
 				if res.Outcome != fleet.OutcomeNeverStarted || res.Reason != reason {

@@ -34,6 +34,10 @@ const (
 type Options struct {
 	// Dialer connects to the targets. Run requires it.
 	Dialer ssh.Dialer
+	// Agent names the SSH agent that a target may need; "" means none. Once an agent
+	// no longer answers, the targets that need it are given up, the others go on. nil
+	// means that all need the same one.
+	Agent func(ssh.Target) string
 	// Clock is the clock of the limiter, so that a stop of this process makes no
 	// server look slow. nil means the ordinary time. The Dialer has its own.
 	Clock *clock.Clock

@@ -109,7 +109,8 @@ type run struct {
 	armed   time.Time  // when the clock wakes next; zero: not until it is woken
 	barrier barrier
 	lack    lack
-	notices []string // not yet passed to Options.Notice
+	agents  map[string]*lack // by the name from Options.Agent
+	notices []string         // not yet passed to Options.Notice
 }
 
 // A delivery is a result on its way to the caller.
@@ -132,6 +133,7 @@ func newRun(ctx context.Context, opts Options) *run {
 		limiter: limiter.New(opts.limits()),
 		retry:   retries{most: opts.Attempts, idempotent: opts.Idempotent},
 		brakes:  failureLimits{opts: opts},
+		agents:  make(map[string]*lack),
 	}
 	r.guard()
 	r.ctx, r.quit = context.WithCancel(ctx)
@@ -216,6 +218,9 @@ func (r *run) deliver(l delivery) {
 	}
 	r.out = append(r.out, l)
 	r.owed--
+	if r.isLack(l.result.End) && len(r.opts.Rollout) == 0 {
+		return // a stage of a rollout with such a target has not shown that the command does well
+	}
 	if err := r.brakes.add(l.result.Outcome); err != nil {
 		r.stopNew(&stopError{err}) // only the first cause counts
 	}

@@ -17,15 +17,12 @@ var ErrNotPlain = errors.New("not a regular file")
 
 // Open opens a regular file, a directory or /dev/null for reading. It also opens pipes
 // that this process has inherited, such as a shell's <(…): their paths begin with /dev/fd/
-// or /proc/self/fd/, or are /dev/stdin. For everything else it returns an *fs.PathError
+// or /proc/self/fd/, or are /dev/stdin. One that no process writes to is empty. For everything else it returns an *fs.PathError
 // that wraps ErrNotPlain and has a hint.
 func Open(path string) (*os.File, error) {
-	if inherited(path) {
-		return os.Open(path)
-	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
+	if err != nil || inherited(path) {
+		return f, err
 	}
 	info, err := f.Stat()
 	if err == nil && !plain(info.Mode(), path) {

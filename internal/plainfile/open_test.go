@@ -56,6 +56,39 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// An inherited FIFO is read to its end, also if its writers have gone or none has come.
+func TestInheritedFIFO(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	read := func(want string) {
+		t.Helper()
+		if data, err := plainfile.ReadFile(fmt.Sprintf("/dev/fd/%d", r.Fd()), 100); err != nil || string(data) != want {
+			t.Errorf("%q, %v, want %q", data, err, want)
+		}
+	}
+	read("")
+	w, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := make(chan error, 1) // sent by the goroutine
+	go func() {
+		_, err := io.WriteString(w, "web1\n")
+		late <- errors.Join(err, w.Close())
+	}()
+	read("web1\n")
+	if err := <-late; err != nil {
+		t.Error(err)
+	}
+}
+
 // A shell's <(…) is a pipe that this process has inherited.
 func TestInheritedPipe(t *testing.T) {
 	r, w, err := os.Pipe()

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/internal/journal"
+	"shoal/internal/plainfile"
 	"shoal/internal/ssh/auth"
 )
 
@@ -92,7 +93,7 @@ func contentDigest(path string) string {
 		if !info.Mode().IsRegular() {
 			return fs.ErrInvalid
 		}
-		file, err := os.Open(at)
+		file, err := plainfile.Open(at)
 		if err != nil {
 			return err
 		}

@@ -58,6 +58,26 @@ type Attempt struct {
 	// Hold means that Start is called late: no byte of the command is sent before, and
 	// the authenticated connection waits for Start without a deadline.
 	Hold bool
+	// Idempotent means that the command may run more than once: whoever made the
+	// attempt repeats it if its outcome is unknown.
+	Idempotent bool
+
+	connectBy time.Time // see ConnectBy; zero: not asked for yet
+}
+
+// ConnectBy returns when the attempt's connect timeout limit passes, which begins
+// with the first call: it covers all connections of the attempt, also those of a
+// fallback. now and the result are instants of one clock. A limit of 0 means none,
+// and the result is the zero time. Only the Dialer and its Network call it, on one
+// goroutine.
+func (a *Attempt) ConnectBy(now time.Time, limit time.Duration) time.Time {
+	if limit <= 0 {
+		return time.Time{}
+	}
+	if a.connectBy.IsZero() {
+		a.connectBy = now.Add(limit)
+	}
+	return a.connectBy
 }
 
 // Progress is how far an attempt has come.

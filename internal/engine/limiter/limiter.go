@@ -24,7 +24,9 @@
 package limiter
 
 import (
+	"container/heap"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -306,6 +308,34 @@ func (l *Limiter) NextWake(now time.Time) (at time.Time, ok bool) {
 		at, ok = l.timers[0].at, true
 	}
 	return at, ok
+}
+
+// Remove removes the waiting jobs that match, except those that were abandoned, and
+// returns them.
+func (l *Limiter) Remove(match func(*Job) bool) []*Job {
+	var all []*Job
+	l.timers = slices.DeleteFunc(l.timers, func(t timer) bool {
+		if t.job == nil || !match(t.job) {
+			return false
+		}
+		l.delayed--
+		all = append(all, t.job)
+		return true
+	})
+	heap.Init(&l.timers)
+	for _, e := range l.endpoints {
+		for j := e.waiting.first; j != nil; {
+			next := j.next
+			if match(j) {
+				e.waiting.remove(j)
+				l.queued--
+				l.detach(j)
+				all = append(all, j)
+			}
+			j = next
+		}
+	}
+	return all
 }
 
 // Drain removes every waiting job and returns them.

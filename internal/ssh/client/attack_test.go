@@ -415,21 +415,26 @@ func TestInjectedDisconnect(t *testing.T) {
 	}
 }
 
-// The other marks expire in the same way.
+// The other marks expire in the same way, that of early commands only for commands
+// that may be repeated: at a server that drops them the outcome would be unknown.
 func TestMarksComeDue(t *testing.T) {
 	t.Parallel()
 	r := rigFor(sshdtest.OpenSSH(t))
 	for _, c := range []struct {
-		mark      string
-		days      int
-		auth, cmd bool // early
-		kept      bool
+		mark       string
+		days       int
+		idempotent bool
+		auth, cmd  bool // early
+		kept       bool
 	}{
-		{markLateAuth, 6, false, false, true},
-		{markLateAuth, 7, true, true, false},
-		{markLateExec, 27, true, false, true},
-		{markLateExec, 28, true, true, false},
+		{markLateAuth, 6, false, false, false, true},
+		{markLateAuth, 7, false, true, true, false},
+		{markLateExec, 27, true, true, false, true},
+		{markLateExec, 28, true, true, true, false},
+		{markLateExec, 28, false, true, false, true},
+		{markLateExec, 280, false, true, false, true},
 	} {
+		r.idempotent = c.idempotent
 		r.remember(t, hostcache.Entry{
 			Kex: []string{"curve25519-sha256"}, Key: xssh.FingerprintSHA256(r.Identities.(someKeys)[0].PublicKey()),
 			Marks: []string{dated(c.mark, today()-c.days)},

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	xssh "golang.org/x/crypto/ssh"
 
@@ -80,7 +79,7 @@ const maxRedials = 3
 // server leads to another connection with a corrected plan, as long as the command
 // certainly has not run.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
-	p := d.planFor(a.Target)
+	p := d.planFor(a.Target, a.Idempotent)
 	p.earlyExec = p.earlyExec && !a.Hold
 	h, f := d.dialWithRetry(ctx, a, p)
 	switch {
@@ -95,10 +94,7 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 // dialWithRetry makes handshakes until one succeeds or no plan promises to. If the
 // plan of the returned handshake is to fall back, it was not started.
 func (d *Dialer) dialWithRetry(ctx context.Context, a *ssh.Attempt, p plan) (*handshake, *fleet.Error) {
-	var connectBy time.Time
-	if limit := d.opts.Timeouts.For(a).Connect; limit > 0 {
-		connectBy = d.opts.Clock.Now().Add(limit)
-	}
+	connectBy := a.ConnectBy(d.opts.Clock.Now(), d.opts.Timeouts.For(a).Connect)
 	for redials := 0; ; redials++ {
 		h := &handshake{dialer: d, ctx: ctx, attempt: a, plan: p, connectBy: connectBy}
 		if p.fallback {

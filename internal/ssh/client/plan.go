@@ -49,8 +49,11 @@ const (
 )
 
 // Days until a slower step is tried early again. The price is one more connection
-// if the server has not changed, and for an early command that is silently dropped
-// an unknown outcome.
+// if the server has not changed. For an early command that is silently dropped it is
+// an unknown outcome, so that only idempotent commands are tried, and the questions
+// of resolve, collect and sweep: they are repeated. Nothing else can be tried
+// instead, since servers that drop a request on a channel which they have not opened
+// yet do take the opening.
 const (
 	recheck     = 7
 	recheckExec = 28
@@ -67,7 +70,8 @@ func endpoint(t fleet.Target) string {
 }
 
 // planFor makes the plan from the host cache (protocol.md, Policy 1 and 2).
-func (d *Dialer) planFor(t ssh.Target) plan {
+// idempotent means that the command may be repeated.
+func (d *Dialer) planFor(t ssh.Target, idempotent bool) plan {
 	name := endpoint(t.Target)
 	e, known := d.opts.Memory.Get(name)
 	p := plan{
@@ -98,7 +102,7 @@ func (d *Dialer) planFor(t ssh.Target) plan {
 		p.kex, p.earlyKex = before(best, p.kex), true
 	}
 	for _, m := range e.Marks {
-		p.heed(m, e.Day)
+		p.heed(m, e.Day, idempotent && d.opts.Pipeline == Full)
 	}
 	if p.safe {
 		p.ciphers, p.macs = d.shared(p.ciphers), d.shared(p.macs)
@@ -116,8 +120,9 @@ func (d *Dialer) kexFor(t ssh.Target) []string {
 }
 
 // heed applies a mark to the plan, unless it has expired. A mark without a day,
-// from an earlier version, is as old as its entry.
-func (p *plan) heed(mark string, seen int) {
+// from an earlier version, is as old as its entry. Without tryExec the mark of early
+// commands does not expire.
+func (p *plan) heed(mark string, seen int, tryExec bool) {
 	name, digits, dated := strings.Cut(mark, "@")
 	day := seen
 	if n, err := strconv.Atoi(digits); dated && err == nil {
@@ -134,7 +139,7 @@ func (p *plan) heed(mark string, seen int) {
 		p.greetFirst(day)
 	case name == markLateAuth && age < recheck:
 		p.waitForAuth(day)
-	case name == markLateExec && age < recheckExec:
+	case name == markLateExec && (age < recheckExec || !tryExec):
 		p.waitForChannel(day)
 	}
 }

@@ -37,6 +37,8 @@ type rig struct {
 	wrap func(net.Conn) net.Conn
 	// intent is ssh.Attempt.Intent.
 	intent func() error
+	// idempotent is ssh.Attempt.Idempotent.
+	idempotent bool
 
 	mu       sync.Mutex
 	dials    int
@@ -175,7 +177,7 @@ func (r *rig) attempt(t testing.TB, d *Dialer, command string) ending {
 	r.messages = nil
 	r.mu.Unlock()
 	var stdout, stderr bytes.Buffer
-	a := &ssh.Attempt{Progress: new(ssh.Progress), Target: r.target(command), Stdout: &stdout, Stderr: &stderr, Intent: r.intent}
+	a := &ssh.Attempt{Progress: new(ssh.Progress), Target: r.target(command), Stdout: &stdout, Stderr: &stderr, Intent: r.intent, Idempotent: r.idempotent}
 	end := attemptWith(t, d, a)
 	return ending{end, stdout.Bytes(), stderr.Bytes()}
 }

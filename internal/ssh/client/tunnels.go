@@ -50,7 +50,7 @@ const (
 // Tunnels connects to a jump host and authenticates. The attempt's command is
 // ignored. Every error is a *fleet.Error.
 func (d *Dialer) Tunnels(ctx context.Context, a *ssh.Attempt) (*Tunnels, error) {
-	p := d.planFor(a.Target)
+	p := d.planFor(a.Target, false)
 	p.fallback, p.earlyExec, p.window = false, false, tunnelWindow
 	h, f := d.dialWithRetry(ctx, a, p)
 	if f != nil {

@@ -36,7 +36,7 @@ func dialReason(p fleet.Phase, err error) fleet.Reason {
 		}
 		return fleet.ReasonResolveFailed
 	}
-	if r := local(err); r != fleet.ReasonNone {
+	if r := Local(err); r != fleet.ReasonNone {
 		return r
 	}
 	switch {
@@ -56,8 +56,9 @@ func dialReason(p fleet.Phase, err error) fleet.Reason {
 	return fleet.ReasonDialFailed
 }
 
-// local returns the reason for a lack of local resources, which is no host's fault.
-func local(err error) fleet.Reason {
+// Local returns the reason for a lack of local resources, which is no host's fault;
+// fleet.ReasonNone for other errors.
+func Local(err error) fleet.Reason {
 	switch {
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return fleet.ReasonLocalFiles

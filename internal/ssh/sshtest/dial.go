@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"shoal/fleet"
 	"shoal/internal/ssh"
@@ -48,6 +49,23 @@ func testDial(t *testing.T, newDialer Factory) {
 		r.want(t, never, fleet.ReasonAuthTimeout, fleet.PhaseAuth, 0)
 		if !errors.Is(r.Err, ssh.ErrConnectTimeout) || !strings.Contains(r.Err.Error(), short.String()) {
 			t.Errorf("cause %q does not name the connect timeout", r.Err)
+		}
+	})
+	t.Run("connect timeout of an attempt", func(t *testing.T) {
+		// It is one for all connections: an earlier one has used it up.
+		f := startFleet(t, simfleet.Options{Hosts: 1})
+		timeouts := patient()
+		timeouts.Connect = time.Minute
+		s := simulated(f, 0)
+		a := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: s.target("true")}}
+		a.ConnectBy(time.Now().Add(-time.Hour), timeouts.Connect)
+		c, err := s.dialer(t, newDialer, timeouts).Dial(t.Context(), a)
+		if err == nil {
+			_ = c.Close()
+		}
+		fe, ok := errors.AsType[*fleet.Error](err)
+		if !ok || fe.Outcome != never || fe.Reason != fleet.ReasonDialTimeout || !errors.Is(err, ssh.ErrConnectTimeout) {
+			t.Errorf("the error is %v", err)
 		}
 	})
 	t.Run("refused", func(t *testing.T) {

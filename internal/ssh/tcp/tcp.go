@@ -36,28 +36,28 @@ func (d Dialer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
 	}
 	timeouts := d.Timeouts.For(a)
-	limit, byConnect := timeouts.Dial, timeouts.Connect > 0 && timeouts.Connect <= timeouts.Dial
-	if byConnect {
-		limit = timeouts.Connect
+	now := d.Clock.Now()
+	by, byConnect := now.Add(timeouts.Dial), false
+	if connectBy := a.ConnectBy(now, timeouts.Connect); !connectBy.IsZero() && !connectBy.After(by) {
+		by, byConnect = connectBy, true
 	}
 	if _, err := netip.ParseAddr(a.Target.Dialled()); err == nil {
 		a.Timeline.Enter(fleet.PhaseDial)
 	}
-	conn, err := d.within(ctx, limit, a)
+	conn, err := d.within(ctx, by, a)
 	if err != nil {
 		f := sshreason.Dial(ctx, a, err)
 		if byConnect && (f.Reason == fleet.ReasonDialTimeout || f.Reason == fleet.ReasonResolveTimeout) {
-			f.Err = fmt.Errorf("%w: the %w of %v passed", f.Err, ssh.ErrConnectTimeout, limit)
+			f.Err = fmt.Errorf("%w: the %w of %v passed", f.Err, ssh.ErrConnectTimeout, timeouts.Connect)
 		}
 		return nil, f
 	}
 	return conn, nil
 }
 
-// within dials, and dials again if the deadline passed only because this process
+// within dials until by, and dials again if the deadline passed only because this process
 // was stopped meanwhile.
-func (d Dialer) within(ctx context.Context, limit time.Duration, a *ssh.Attempt) (net.Conn, error) {
-	by := d.Clock.Now().Add(limit)
+func (d Dialer) within(ctx context.Context, by time.Time, a *ssh.Attempt) (net.Conn, error) {
 	for {
 		lost := d.Clock.Suspended()
 		conn, err := d.dialBy(ctx, d.Clock.Deadline(by), a)

@@ -124,12 +124,26 @@ const maxTries = 3
 // through opens a stream to the target through the jump host hop.
 func (n *Network) through(ctx context.Context, a *ssh.Attempt, hop ssh.Target) (net.Conn, error) {
 	p := n.pool(hop)
-	for try := 1; ; try++ {
-		m, err := p.acquire(ctx)
-		if err != nil {
-			return nil, n.failure(ctx, a, err)
+	now, limit := n.opts.Clock.Now(), n.opts.Timeouts.For(a).Connect
+	inTime := ctx
+	if by := a.ConnectBy(now, limit); !by.IsZero() {
+		var cancel context.CancelFunc
+		inTime, cancel = n.opts.Clock.WithTimeout(ctx, by.Sub(now), context.DeadlineExceeded)
+		defer cancel()
+	}
+	fail := func(err error) (net.Conn, error) {
+		if inTime.Err() != nil && ctx.Err() == nil {
+			return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonDialTimeout,
+				fmt.Errorf("waiting for the jump host: the %w of %v passed", ssh.ErrConnectTimeout, limit))
 		}
-		within, cancel := n.opts.Clock.WithTimeout(ctx, n.opts.Timeouts.Dial, context.DeadlineExceeded)
+		return nil, n.failure(ctx, a, err)
+	}
+	for try := 1; ; try++ {
+		m, err := p.acquire(inTime)
+		if err != nil {
+			return fail(err)
+		}
+		within, cancel := n.opts.Clock.WithTimeout(inTime, n.opts.Timeouts.Dial, context.DeadlineExceeded)
 		tunnel, err := m.tunnels.Open(within, a.Target.Dialled(), a.Target.Port)
 		cancel()
 		if err == nil {
@@ -137,7 +151,7 @@ func (n *Network) through(ctx context.Context, a *ssh.Attempt, hop ssh.Target) (
 		}
 		p.failed(m, err)
 		if try == maxTries || !passing(err) {
-			return nil, n.failure(ctx, a, err)
+			return fail(err)
 		}
 	}
 }

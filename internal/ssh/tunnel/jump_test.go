@@ -12,7 +12,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	xssh "golang.org/x/crypto/ssh"
@@ -165,6 +167,60 @@ func TestManyTargetsBehindOneBastion(t *testing.T) {
 	}
 	if c := strings.Count(s.bastion.Log(), "Accepted publickey"); c > 2+hosts/DefaultStreams {
 		t.Errorf("%d connections to the bastion for %d targets", c, hosts)
+	}
+}
+
+// lacking has no file descriptor left.
+type lacking struct{}
+
+func (lacking) Open(_ context.Context, a *ssh.Attempt) (net.Conn, error) {
+	return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonLocalFiles, syscall.EMFILE)
+}
+
+// A local lack that keeps the jump host from being reached is not its failure.
+func TestLocalLackBeforeABastion(t *testing.T) {
+	s := newSite(t, 1)
+	hop, host := s.hop(), s.fleet.Host(0)
+	n := New(Options{Direct: lacking{}})
+	d, err := client.New(client.Options{HostKeys: s.keys, Identities: s.signers, Network: n})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Use(d)
+	defer func() { _, _ = d.Close(), n.Close() }()
+	target := at(fleet.Target{Host: host, User: "someone", Command: "true"}, ssh.Via(hop))
+	_, err = d.Dial(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: target})
+	f, ok := errors.AsType[*fleet.Error](err)
+	if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonLocalFiles {
+		t.Errorf("the error is %.200q", err)
+	}
+}
+
+// silent waits until it is given up.
+type silent struct{}
+
+func (silent) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
+	<-ctx.Done()
+	return nil, a.Fail(fleet.OutcomeCancelled, fleet.ReasonInterrupted, context.Cause(ctx))
+}
+
+// The connect timeout ends the wait for a jump host too.
+func TestConnectTimeoutAtABastion(t *testing.T) {
+	s := newSite(t, 1)
+	hop, host := s.hop(), s.fleet.Host(0)
+	timeouts := ssh.Timeouts{Connect: 100 * time.Millisecond}
+	n := New(Options{Direct: silent{}, Timeouts: timeouts})
+	d, err := client.New(client.Options{HostKeys: s.keys, Identities: s.signers, Network: n, Timeouts: timeouts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Use(d)
+	defer func() { _, _ = d.Close(), n.Close() }()
+	target := at(fleet.Target{Host: host, User: "someone", Command: "true"}, ssh.Via(hop))
+	_, err = d.Dial(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: target})
+	f, ok := errors.AsType[*fleet.Error](err)
+	if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonDialTimeout || !errors.Is(err, ssh.ErrConnectTimeout) {
+		t.Errorf("the error is %v", err)
 	}
 }
 

@@ -136,9 +136,14 @@ func (p *pool) connect() (*client.Tunnels, error) {
 			f = &fleet.Error{Phase: fleet.PhaseDial, Reason: fleet.ReasonInternal, Err: err}
 		}
 		if try == maxDials || !mayPass(f) || !wait(ctx, try) {
+			reason := fleet.ReasonJumpFailed
+			switch f.Reason {
+			case fleet.ReasonLocalFiles, fleet.ReasonLocalPorts, fleet.ReasonLocalMemory: // not the jump host's fault
+				reason = f.Reason
+			}
 			return nil, &fleet.Error{
 				Host: p.hop.Host.String(), Outcome: fleet.OutcomeNeverStarted, Phase: fleet.PhaseDial,
-				Reason: fleet.ReasonJumpFailed,
+				Reason: reason,
 				Err:    fmt.Errorf("the jump host %s: %s: %s: %w", p.hop.Host, f.Phase, f.Reason, f.Err),
 			}
 		}

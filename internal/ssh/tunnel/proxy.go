@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,8 @@ import (
 // uses no shell.
 func (n *Network) proxy(ctx context.Context, a *ssh.Attempt, argv []string) (net.Conn, error) {
 	fail := func(err error) (net.Conn, error) {
-		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonJumpFailed, fmt.Errorf("the proxy command %q: %w", argv[0], err))
+		reason := cmp.Or(sshreason.Local(err), fleet.ReasonJumpFailed)
+		return nil, a.Fail(fleet.OutcomeNeverStarted, reason, fmt.Errorf("the proxy command %q: %w", argv[0], err))
 	}
 	ours, theirs, err := socketPair()
 	if err != nil {

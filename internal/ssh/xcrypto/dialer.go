@@ -94,16 +94,14 @@ func preferred(algorithms []string) []string {
 
 // Dial implements ssh.Dialer.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
-	begun := d.opts.Clock.Now()
+	timeouts := d.opts.Timeouts.For(a)
+	connectBy := a.ConnectBy(d.opts.Clock.Now(), timeouts.Connect)
 	nc, err := d.opts.Network.Open(ctx, a)
 	if err != nil {
 		return nil, err
 	}
 	w := newWire(nc, a, d.opts.Clock)
-	timeouts := d.opts.Timeouts.For(a)
-	if limit := timeouts.Connect; limit > 0 {
-		w.connectBy = begun.Add(limit)
-	}
+	w.connectBy = connectBy
 	stop := context.AfterFunc(ctx, w.abandon)
 	defer stop()
 
