@@ -1,34 +1,36 @@
 package shoal_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"shoal"
 	"shoal/fleet"
+	"shoal/hosts"
 	"shoal/simfleet"
 )
 
 // Run a command on three hosts and print the results. The hosts are simulated, so
-// that the example runs anywhere; with real ones, Options{} and
-// shoal.Hosts("web[1-3]") suffice.
+// that the example runs anywhere; with real ones, shoal.Hosts("web[1-3]") and
+// shoal.Options{} suffice.
 func ExampleRun() {
-	targets, opts, done := simulated(3)
-	defer done()
+	fl, opts := simulated(simfleet.Options{Hosts: 3})
+	defer fl.close()
 
 	answers := make([]string, 3)
-	for res, err := range shoal.Run(context.Background(), opts, targets, "echo hello from {index}") {
+	for res, err := range shoal.Run(context.Background(), fl.Targets(), "echo hello from {index}", opts) {
 		if err != nil {
 			log.Fatal(err) // the run's own failure; a host's failure is a result
 		}
 		answers[res.Target.Index] = fmt.Sprintf("%s: %s", res.Outcome, res.Stdout.Bytes)
 	}
-	for _, a := range answers {
-		fmt.Print(a)
-	}
+	fmt.Print(strings.Join(answers, ""))
 	// Output:
 	// ok: hello from 0
 	// ok: hello from 1
@@ -38,10 +40,10 @@ func ExampleRun() {
 // Leaving the loop stops the run: nothing more is started, and running commands are
 // abandoned.
 func ExampleRun_firstAnswer() {
-	targets, opts, done := simulated(1000)
-	defer done()
+	fl, opts := simulated(simfleet.Options{Hosts: 1000})
+	defer fl.close()
 
-	for res, err := range shoal.Run(context.Background(), opts, targets, "echo found") {
+	for res, err := range shoal.Run(context.Background(), fl.Targets(), "echo found", opts) {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -69,9 +71,222 @@ func ExampleHosts() {
 	// 3 root@db1:2222
 }
 
-// simulated starts n simulated hosts and returns what is needed to reach them.
-func simulated(n int) (targets func(func(shoal.Target) bool), opts shoal.Options, done func()) {
-	fl, err := simfleet.Start(context.Background(), simfleet.Options{Hosts: n})
+// Take the output while commands run.
+func Example_streaming() {
+	fl, opts := simulated(simfleet.Options{Hosts: 2})
+	defer fl.close()
+
+	var logs [2]bytes.Buffer
+	opts.Output = func(t shoal.Target, s fleet.Stream, p []byte) {
+		if s == fleet.Stdout {
+			logs[t.Index].Write(p)
+		}
+	}
+	for res, err := range shoal.Run(context.Background(), fl.Targets(), "echo {index} begins; sleep 0.01; echo {index} ends", opts) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		logs[res.Target.Index].WriteString(res.Outcome.String() + "\n")
+	}
+	fmt.Print(logs[0].String(), logs[1].String())
+	// Output:
+	// 0 begins
+	// 0 ends
+	// ok
+	// 1 begins
+	// 1 ends
+	// ok
+}
+
+// Connect through a jump host; all targets share one connection to it.
+func Example_jumpHost() {
+	fl, opts := simulated(simfleet.Options{Hosts: 3, Forward: true})
+	defer fl.close()
+
+	opts.Config.Jump = "someone@" + fl.Host(0).String()
+	targets, err := shoal.Hosts(fl.Host(1).String(), fl.Host(2).String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	ok := 0
+	for res, err := range shoal.Run(context.Background(), targets, "true", opts) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if res.Outcome == fleet.OutcomeOK && res.Target.Route.Via != nil {
+			ok++
+		}
+	}
+	fmt.Println(ok, "hosts behind the jump host,", fl.Stats().Accepted, "connections in all")
+	// Output: 2 hosts behind the jump host, 3 connections in all
+}
+
+// Log in with a password. It goes only to hosts whose key is known.
+func Example_password() {
+	fl, opts := simulated(simfleet.Options{Hosts: 2, Password: "correct horse"})
+	defer fl.close()
+
+	opts.Config.Set = []string{"PubkeyAuthentication=no"}
+	opts.Login = shoal.Login{
+		User:     "someone",
+		Password: func(context.Context) ([]byte, error) { return []byte("correct horse"), nil },
+	}
+	for res, err := range shoal.Run(context.Background(), fl.Targets(), "true", opts) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(res.Outcome)
+	}
+	// Output:
+	// ok
+	// ok
+}
+
+// Read an inventory and choose from it by attributes. Addresses, users and keys that it
+// names are used. Ansible's inventories and group files work the same way.
+func Example_inventory() {
+	fl, opts := simulated(simfleet.Options{Hosts: 3})
+	defer fl.close()
+	inventory := filepath.Join(fl.dir, "inventory")
+	text := fmt.Sprintf("[web]\n%s env=prod\n%s env=test\n[db]\n%s env=prod\n", fl.Host(0), fl.Host(1), fl.Host(2))
+	if err := os.WriteFile(inventory, []byte(text), 0o600); err != nil {
+		log.Fatal(err)
+	}
+
+	list, err := hosts.Load(hosts.Options{Files: []string{inventory}, Patterns: []string{"web"}, Where: "env==prod"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	opts.Inventory = list
+	for res, err := range shoal.Run(context.Background(), list.Targets(1), "true", opts) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(res.Target.Host == fl.Host(0), res.Outcome)
+	}
+	// Output: true ok
+}
+
+// Start with one host, then half of them, then the rest, and stop when more than one
+// has failed.
+func Example_rollout() {
+	fl, opts := simulated(simfleet.Options{Hosts: 10})
+	defer fl.close()
+
+	opts.Limits.Fanout = 1 // so that the numbers below are always the same
+	opts.Rollout = shoal.Rollout{
+		Stages:  []shoal.Amount{{Count: 1}, {Percent: 50}},
+		MaxFail: &shoal.Amount{Count: 1},
+	}
+	var outcomes [fleet.NumOutcomes]int
+	for res, err := range shoal.Run(context.Background(), fl.Targets(), "exit {index}", opts) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		outcomes[res.Outcome]++
+	}
+	fmt.Println(outcomes[fleet.OutcomeOK], "ok,", outcomes[fleet.OutcomeFailed], "failed,", outcomes[fleet.OutcomeCancelled], "not started")
+	// Output: 1 ok, 2 failed, 7 not started
+}
+
+// Record a run, stop it, and go on with it: what was done is not done again.
+func Example_journal() {
+	fl, opts := simulated(simfleet.Options{Hosts: 20})
+	defer fl.close()
+	ctx := context.Background()
+
+	j, err := shoal.OpenJournal(ctx, filepath.Join(fl.dir, "state"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = j.Close() }()
+	opts.Journal = j
+	stop := make(chan struct{})
+	opts.Drain, opts.Limits.Fanout = stop, 1
+	cancelled := 0
+	for res, err := range shoal.Run(ctx, fl.Targets(), "echo {index}", opts) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if res.Target.Index == 3 {
+			close(stop)
+		}
+		if res.Outcome == fleet.OutcomeCancelled {
+			cancelled++
+		}
+	}
+	fmt.Println("some were left:", cancelled > 0)
+
+	opts.Drain = nil
+	for _, err := range j.Resume(ctx, "last", opts) {
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	ok := 0
+	for res, err := range j.Results(ctx, "last") {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if res.Outcome == fleet.OutcomeOK {
+			ok++
+		}
+	}
+	fmt.Println(ok, "ok,", fl.Stats().Execs, "commands in all")
+	// Output:
+	// some were left: true
+	// 20 ok, 20 commands in all
+}
+
+// reboots is a program of one's own: it reboots hosts and returns those where it is not
+// certain that they got the command.
+func reboots(ctx context.Context, targets func(func(shoal.Target) bool), opts shoal.Options) (uncertain []string, err error) {
+	for res, err := range shoal.Run(ctx, targets, "echo reboot {index}", opts) {
+		if err != nil {
+			return nil, err
+		}
+		if !res.Outcome.Ran() && !res.Outcome.DidNotRun() {
+			uncertain = append(uncertain, res.Target.Host.Name)
+		}
+	}
+	slices.Sort(uncertain)
+	return uncertain, nil
+}
+
+// Test one's own program against a simulated fleet, whose hosts can misbehave. The fleet
+// remembers what it was asked to do.
+func Example_testing() {
+	fl, opts := simulated(simfleet.Options{Hosts: 100, Fault: func(i int) simfleet.Fault {
+		switch i {
+		case 5:
+			return simfleet.FaultAuthRefused // certainly did not run
+		case 7:
+			return simfleet.FaultNoExitStatus // ran, and nobody knows how it ended
+		}
+		return simfleet.FaultNone
+	}})
+	defer fl.close()
+
+	uncertain, err := reboots(context.Background(), fl.Targets(), opts)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(uncertain), "uncertain:", uncertain[0] == fl.Host(7).Name)
+	fmt.Println(fl.Stats().Execs, "commands arrived")
+	// Output:
+	// 1 uncertain: true
+	// 99 commands arrived
+}
+
+// A simulation is a fleet with the files to reach it.
+type simulation struct {
+	*simfleet.Fleet
+	dir string
+}
+
+// simulated starts a fleet and returns options that reach it.
+func simulated(o simfleet.Options) (*simulation, shoal.Options) {
+	fl, err := simfleet.Start(context.Background(), o)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -79,17 +294,27 @@ func simulated(n int) (targets func(func(shoal.Target) bool), opts shoal.Options
 	if err != nil {
 		log.Fatal(err)
 	}
-	opts = shoal.Options{
-		User:       "someone",
-		Identities: []string{filepath.Join(dir, "key")},
-		KnownHosts: []string{filepath.Join(dir, "known_hosts")},
-		Agent:      shoal.NoAgent,
+	key, known := filepath.Join(dir, "key"), filepath.Join(dir, "known_hosts")
+	for path, write := range map[string]func(*bytes.Buffer) error{
+		key:   func(b *bytes.Buffer) error { return fl.WriteKey(b) },
+		known: func(b *bytes.Buffer) error { return fl.WriteKnownHosts(b) },
+	} {
+		var b bytes.Buffer
+		if err := write(&b); err != nil {
+			log.Fatal(err)
+		}
+		if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+			log.Fatal(err)
+		}
 	}
-	if err := writeFleet(fl, opts); err != nil {
-		log.Fatal(err)
+	return &simulation{fl, dir}, shoal.Options{
+		Login:    shoal.Login{User: "someone", Identities: []string{key}, Agent: shoal.NoAgent},
+		Config:   shoal.Config{File: "none"},
+		HostKeys: shoal.HostKeys{Files: []string{known}},
 	}
-	return fl.Targets(), opts, func() {
-		_ = fl.Close()
-		_ = os.RemoveAll(dir)
-	}
+}
+
+func (s *simulation) close() {
+	_ = s.Close()
+	_ = os.RemoveAll(s.dir)
 }

@@ -1,176 +1,233 @@
 package shoal
 
 import (
-	"errors"
-	"fmt"
-	"os"
-	"os/user"
-	"path/filepath"
+	"context"
+	"net"
 	"time"
 
+	"shoal/fleet"
 	"shoal/hosts"
-	"shoal/internal/engine"
-	"shoal/internal/plan"
-	"shoal/internal/remote/wrap"
-	"shoal/internal/ssh"
-	"shoal/internal/ssh/client"
-	"shoal/internal/ssh/config"
-	"shoal/internal/ssh/wire"
 )
 
-// Options configure [Run]. The zero value works as ssh does: the local user's name,
-// the default identities and the agent, the default known_hosts files, strict
-// host-key checking. They must not be changed after use.
+// Options configure a run. The zero value works as ssh does: the local user's name,
+// ssh_config, the default identities and the agent, the default known_hosts files.
+// They must not be changed while they are used.
 type Options struct {
-	// User is the login name for targets that name none. "" means the local user's
-	// name.
+	Login    Login    // as whom
+	Config   Config   // ssh_config and jump hosts
+	HostKeys HostKeys // whom to trust
+	Limits   Limits   // how much at a time, how often
+	Timeouts Timeouts // of each attempt
+	Rollout  Rollout  // stages and brakes
+	Remote   Remote   // once, kill, detach
+	Client   Client   // the SSH client
+
+	// Inventory describes the hosts: addresses, key files. It must be the list whose
+	// Targets are run. nil means nothing but names.
+	Inventory *hosts.List
+	// Journal records the run. nil records nothing.
+	Journal *Journal
+	// Resume is what [Journal.Resume] may do.
+	Resume ResumeOptions
+
+	// Output is called with what a running command has written, in order, before its
+	// result comes, which has all of it. It is never called twice at the same time, and a
+	// slow one does not delay commands. With Limits.Idempotent a target that is tried
+	// again begins anew. nil disables it.
+	Output func(t Target, s fleet.Stream, p []byte)
+	// Notice is called with messages that a person should know but need not act on,
+	// such as a skipped key file. nil disables it.
+	Notice func(text string)
+	// Drain, when closed, stops the starting of commands and lets running ones finish.
+	// nil means never.
+	Drain <-chan struct{}
+}
+
+// Login says as whom to log in, and with what.
+type Login struct {
+	// User is the login name for targets that name none. "" means that of ssh_config,
+	// or the local user's.
 	User string
-	// Port is the TCP port for targets that name none. 0 means 22.
+	// Port is the TCP port for targets that name none. 0 means that of ssh_config, or
+	// 22.
 	Port uint16
-
-	// SSHConfig is the ssh_config file, as for ssh -F. "" means ~/.ssh/config and
-	// /etc/ssh/ssh_config; "none" means no file.
-	SSHConfig string
-	// SSHOptions are ssh_config options, Key=Value, as for ssh -o. They take
-	// precedence over the files.
-	SSHOptions []string
-	// ExecTimeout bounds each command of Match exec in ssh_config. 0 means 10 s.
-	ExecTimeout time.Duration
-	// Jump is the list of jump hosts for all targets, as for ssh -J. "" means those of
-	// ssh_config; "none" means no jump host.
-	Jump string
-	// Entry returns what the inventory knows of a target beside its name; see
-	// hosts.List. nil means nothing.
-	Entry func(Target) hosts.Entry
-
 	// Identities are private key files, offered before those of ssh_config. nil means
 	// only those of ssh_config, by default the usual files in ~/.ssh.
 	Identities []string
-	// MaxKeys bounds the keys offered to a host, including certificates. 0 means
-	// auth.DefaultMaxKeys.
+	// MaxKeys bounds the keys offered to a host, including certificates. 0 means 5.
 	MaxKeys int
-	// Agent is the socket of the SSH agent. "" means that of ssh_config, by default
-	// $SSH_AUTH_SOCK; NoAgent means no agent.
-	Agent string
-	// Passwords answers servers that ask for a password, after all keys were tried.
-	// nil means that no password is sent.
-	Passwords ssh.Passwords
 	// Passphrase returns the passphrase of an encrypted key file. nil means that
 	// encrypted files are skipped, with a notice.
 	Passphrase func(path string) ([]byte, error)
-
-	// KnownHosts are the known_hosts files; new keys are added to the first. nil means
-	// those of ssh_config, by default ~/.ssh/known_hosts and the system's.
-	KnownHosts []string
-	// HostKeys is the policy for hosts that known_hosts does not list. The zero value,
-	// ssh.HostKeysStrict, refuses them, unless ssh_config says accept-new.
-	HostKeys ssh.HostKeyPolicy
-
-	// Timeouts are the deadlines of each attempt. 0 means the default of each.
-	Timeouts ssh.Timeouts
-
-	// Engine holds the settings of the fan-out: how many targets at once, attempts,
-	// rate, rollout, failure limits, barrier, output. Its Notice gets the notices of
-	// planning and connecting too. Its Clock is shared with the connections; nil means a
-	// new clock for each run, which excludes the time that this process was stopped from
-	// deadlines. If its Dialer is not nil, it connects to the targets: Passphrase,
-	// Passwords, Timeouts, Pipeline, Classical, StateDir, Client, Network and Trace have
-	// no effect, and the planned keys and host-key policy are for the Dialer to apply.
-	Engine engine.Options
-
-	// Pipeline is how much is sent before the server has answered the previous step.
-	// The zero value, client.Full, is the fastest; client.Off leaves the fewest
-	// unknown outcomes when connections are lost.
-	Pipeline client.Pipeline
-	// Classical prefers key exchange without post-quantum protection: it saves a round
-	// trip with hosts that are not in the host cache.
-	Classical bool
-	// StateDir is the directory of the host cache, which saves round trips in later
-	// runs. It holds no secrets, and nothing in it makes a host trusted. "" keeps
-	// nothing; shoal run uses DefaultStateDir.
-	StateDir string
-	// Client is the SSH implementation. The zero value is ClientBest.
-	Client Client
-
-	// Remote configures the wrapper at the far end: run a command once, bound its
-	// time, make it killable, or detach it. The zero value wraps only commands above
-	// 128 KiB, which no server could start otherwise.
-	Remote wrap.Options
-
-	// Network opens the connections. nil means TCP.
-	Network ssh.Network
-	// Trace is called with every SSH message of package internal/ssh/client; see
-	// wire.Config. nil disables it.
-	Trace func(wire.Message)
-
-	config *config.Config // ssh_config, once it was read
+	// Agent is the socket of the SSH agent. "" means that of ssh_config, by default
+	// $SSH_AUTH_SOCK; NoAgent means no agent.
+	Agent string
+	// Password returns the password for hosts that accept none of the keys. It is
+	// called once, and the password is sent only to hosts whose key is known. nil
+	// means that no password is sent.
+	Password func(ctx context.Context) ([]byte, error)
 }
 
-// A Client is an implementation of SSH.
-type Client uint8
+// NoAgent as Login.Agent disables the SSH agent.
+const NoAgent = "none"
 
-// The implementations.
+// Config says what is read of ssh_config, and what takes precedence over it.
+type Config struct {
+	// File is the ssh_config file, as for ssh -F. "" means ~/.ssh/config and
+	// /etc/ssh/ssh_config; "none" means no file.
+	File string
+	// Set are options, Key=Value, as for ssh -o.
+	Set []string
+	// Jump is the list of jump hosts for all targets, as for ssh -J. "" means those of
+	// File; "none" means no jump host.
+	Jump string
+	// ExecTimeout bounds each command of Match exec. 0 means 10 s.
+	ExecTimeout time.Duration
+}
+
+// HostKeys says how host keys are checked.
+type HostKeys struct {
+	// Files are the known_hosts files; new keys are added to the first. nil means
+	// those of ssh_config, by default ~/.ssh/known_hosts and the system's.
+	Files []string
+	// Policy is for hosts that the files do not list.
+	Policy HostKeyPolicy
+}
+
+// A HostKeyPolicy is how hosts are treated that known_hosts does not list.
+type HostKeyPolicy uint8
+
+// The policies. All refuse a revoked key, and the first two a changed one.
 const (
-	// ClientBest is package internal/ssh/client. It falls back to internal/ssh/xcrypto
-	// for servers with which it shares no algorithm; the result then has
-	// fleet.FlagFallback.
-	ClientBest Client = iota
-	// ClientStandard is package internal/ssh/xcrypto alone, on
-	// golang.org/x/crypto/ssh.
-	ClientStandard
+	HostKeysStrict    HostKeyPolicy = iota // refuse them, unless ssh_config says accept-new
+	HostKeysAcceptNew                      // add their keys
+	HostKeysInsecure                       // accept anything
 )
 
-// DefaultStateDir returns shoal's directory in $XDG_STATE_HOME, or in
-// ~/.local/state if that is not set; "" if there is no home directory.
-func DefaultStateDir() string {
-	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "shoal")
-	}
-	if home, err := os.UserHomeDir(); err == nil {
-		return filepath.Join(home, ".local", "state", "shoal")
-	}
-	return ""
+// Limits are how much is done at a time, how often, and how much is kept.
+type Limits struct {
+	// Fanout limits the targets in progress. 0 means as many as this machine can
+	// handle.
+	Fanout int
+	// Dials limits the connections being established, over all servers. 0 means 256.
+	Dials int
+	// Starts limits the connections being established to one host and port. 0 means
+	// that the number is adapted to the server; negative means no limit.
+	Starts int
+	// Rate limits the connections started per second. 0 means no limit.
+	Rate float64
+	// Attempts is the maximum number of attempts at a target; only what certainly did
+	// not run is tried again. 0 means 3.
+	Attempts int
+	// Idempotent means that the command may run more than once: a target is tried
+	// again too if it is unknown whether it ran.
+	Idempotent bool
+	// MaxOutput limits the bytes kept of each stream of each target. 0 means 1 MiB;
+	// negative means no limit. Dropped bytes are counted, and the result has
+	// fleet.FlagOutputTruncated.
+	MaxOutput int64
+	// MaxHeld limits the bytes kept for all targets together whose results were not
+	// received yet. 0 means a quarter of the free memory; negative means no limit.
+	MaxHeld int64
 }
 
-// NoAgent as Options.Agent disables the SSH agent.
-const NoAgent = plan.NoAgent
-
-// Validate returns an error for a value that is out of range. It opens no file.
-func (o Options) Validate() error {
-	if o.HostKeys > ssh.HostKeysInsecure {
-		return fmt.Errorf("unknown host-key policy %d", o.HostKeys)
-	}
-	if o.Pipeline > client.Off {
-		return fmt.Errorf("unknown pipelining %d", o.Pipeline)
-	}
-	if o.Client > ClientStandard {
-		return fmt.Errorf("unknown client %d", o.Client)
-	}
-	if o.MaxKeys < 0 {
-		return fmt.Errorf("%d keys to offer; 0 means the default", o.MaxKeys)
-	}
-	if o.ExecTimeout < 0 {
-		return fmt.Errorf("a time limit of %v for Match exec is negative; 0 means the default", o.ExecTimeout)
-	}
-	if err := o.Timeouts.Validate(); err != nil {
-		return err
-	}
-	if err := o.Remote.Validate(); err != nil {
-		return err
-	}
-	return o.Engine.Validate()
+// Timeouts are the deadlines of one attempt. 0 means the default.
+type Timeouts struct {
+	Connect time.Duration // from the name look-up to the end of authentication; by default no limit
+	Dial    time.Duration // name look-up and TCP connect; by default 10 s
+	Kex     time.Duration // version line, key exchange and host key; by default 15 s
+	Auth    time.Duration // user authentication; by default 30 s
+	Session time.Duration // opening the channel, and the answer to exec; by default 15 s
+	Command time.Duration // from the answer to exec on; by default no limit. Then TERM is sent
+	Drain   time.Duration // from the exit status to the channel's close; by default 5 s
+	// Alive is the time without a message from the server after which a keepalive is
+	// sent; after three without an answer the server counts as vanished. By default
+	// 15 s; negative disables it.
+	Alive time.Duration
+	// AliveMax replaces the three. 0 means 3; negative means none.
+	AliveMax int
 }
 
-// LoginName returns the user for targets that name none.
-func (o Options) LoginName() (string, error) {
-	if o.User != "" {
-		return o.User, nil
-	}
-	if local, err := user.Current(); err == nil {
-		return local.Username, nil
-	}
-	if name := os.Getenv("USER"); name != "" {
-		return name, nil
-	}
-	return "", errors.New("the local user's name is not known\nhint: name the login user with -l or Options.User")
+// An Amount is a number of targets, or a percentage of them.
+type Amount struct {
+	Count   int
+	Percent float64 // if more than 0, Count is ignored
+}
+
+// A Rollout starts targets in stages, and stops when too much goes wrong. What is not
+// started then is cancelled. The zero value starts all targets.
+type Rollout struct {
+	// Stages are how many targets are started before all of them have ended and the
+	// next stage begins. The rest is one more stage.
+	Stages []Amount
+	// Pause is the time between two stages.
+	Pause time.Duration
+	// Check is called between two stages with the number of the stage that has ended,
+	// from 1. An error stops the run. nil disables it.
+	Check func(ctx context.Context, stage int) error
+	// MaxFail stops the run when more targets than this have failed, or more than this
+	// were never started; MaxUnknown when it is unknown of more whether the command
+	// ran. A percentage is of the targets started so far. nil means no limit.
+	MaxFail, MaxUnknown *Amount
+	// FailFast stops the run at the first target that is not ok.
+	FailFast bool
+	// Barrier logs in everywhere and then starts all commands together.
+	Barrier bool
+}
+
+// Remote wraps commands for the POSIX shell of the host. The zero value sends them as
+// they are.
+type Remote struct {
+	// Once leaves a marker on the host that makes a second start impossible.
+	Once bool
+	// KillOnCancel kills the command's process group on the host when ctx ends, or
+	// Timeouts.Command has passed.
+	KillOnCancel bool
+	// Detach lets the command run on without us: its outcome is fleet.OutcomeDetached,
+	// and [Journal.Collect] fetches the result.
+	Detach bool
+	// Timeout is the time after which the host itself stops the command. 0 means
+	// never.
+	Timeout time.Duration
+	// Dir is the directory for markers on the host. "" means
+	// .local/state/shoal/marks in the account's home.
+	Dir string
+}
+
+// Client configures the SSH client.
+type Client struct {
+	// Pipeline is how much is sent before the server has answered.
+	Pipeline Pipeline
+	// Classical prefers key exchange without post-quantum protection: it saves a round
+	// trip with hosts that are new.
+	Classical bool
+	// Standard uses golang.org/x/crypto/ssh alone. Otherwise it is only for servers
+	// with which shoal's own client shares no algorithm; the result then has
+	// fleet.FlagFallback.
+	Standard bool
+	// StateDir keeps properties of servers, which saves round trips in later runs. It
+	// holds no secrets, and nothing in it makes a host trusted. "" keeps nothing; see
+	// [DefaultStateDir].
+	StateDir string
+	// Dial opens the connections to hosts and to jump hosts, as net.Dialer.DialContext
+	// does. nil means TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// A Pipeline is how much is sent before the server has answered.
+type Pipeline uint8
+
+// The pipelines.
+const (
+	PipelineFull Pipeline = iota // all that the server is known to accept: the fastest
+	PipelineAuth                 // all but the command
+	PipelineOff                  // nothing: the fewest unknown outcomes when connections are lost
+)
+
+// ResumeOptions are what [Journal.Resume] may do beside what is certain.
+type ResumeOptions struct {
+	// RerunUnknown also runs commands that may have run already.
+	RerunUnknown bool
+	// PastBrake also resumes a run that its own Rollout has stopped.
+	PastBrake bool
 }

@@ -1,35 +1,41 @@
-// Package shoal runs a command on many machines over SSH and reports for each
-// whether the command ran, did not run, or may have run.
-//
-// Name the targets with [Hosts], or make them yourself, then range over [Run]:
+// Package shoal runs a command on many machines over SSH and tells for each whether
+// the command ran, did not run, or may have run.
 //
 //	targets, err := shoal.Hosts("web[01-20]", "root@db1:2222")
 //	if err != nil {
 //		log.Fatal(err)
 //	}
-//	for res, err := range shoal.Run(ctx, shoal.Options{}, targets, "uptime") {
+//	for res, err := range shoal.Run(ctx, targets, "uptime", shoal.Options{}) {
 //		if err != nil {
 //			log.Fatal(err) // the run's own failure; a host's failure is a result
 //		}
 //		fmt.Printf("%s: %s %s", res.Target.Host, res.Outcome, res.Stdout.Bytes)
 //	}
 //
-// Every target has exactly one result, and no command runs twice unless
-// Options.Engine.Idempotent allows it. Memory depends on Options.Engine.Fanout, not on the
-// number of targets. Host keys are checked against known_hosts, and unknown hosts
-// are refused unless Options say otherwise. The package prints nothing, and keeps
-// no state unless Options.StateDir names a directory for it.
+// Every target has exactly one result. No command runs twice unless
+// Limits.Idempotent or ResumeOptions.RerunUnknown allows it. Host keys are checked
+// against known_hosts. With a [Journal] a run can be resumed, repeated and asked
+// about later, also by the program shoal. Package hosts reads inventories, package
+// simfleet simulates a fleet for tests. The package prints nothing.
 package shoal
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"os"
+	"path/filepath"
+	"time"
 
 	"shoal/fleet"
 	"shoal/hosts"
-	"shoal/internal/clock"
+	"shoal/internal/engine"
+	"shoal/internal/journal"
 	"shoal/internal/placeholder"
+	"shoal/internal/run"
+	"shoal/record"
 )
 
 // Aliases of the types of package fleet that most callers need.
@@ -51,45 +57,107 @@ func Hosts(expressions ...string) (iter.Seq[Target], error) {
 	return list.Targets(1), nil
 }
 
-// Run runs the command text on every target and yields results as they complete.
-// Placeholders such as {host} and {index} are replaced per target where they stand outside
-// quotes, {host|sh} everywhere; see package internal/placeholder. An error is the run's own, such as invalid options, never a
-// host's. Cancelling ctx abandons running commands, whose outcome is then unknown;
-// every target still has a result. Leaving the loop stops the run.
-func Run(ctx context.Context, opts Options, targets iter.Seq[Target], text string) iter.Seq2[Result, error] {
+// Run runs the command on every target and yields results as they complete. {host},
+// {user}, {port} and {index} in it are replaced for each target where they stand outside
+// quotes; {host|sh} is replaced everywhere, and quoted for the shell. The targets must be the same each time that they are
+// iterated.
+//
+// An error is the run's own, such as invalid options, and comes last; a host's failure
+// is a result. Ending ctx abandons running commands, whose outcome is then unknown, and
+// every target still has a result. Leaving the loop does the same without the results.
+func Run(ctx context.Context, targets iter.Seq[Target], command string, o Options) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
-		if err := opts.Validate(); err != nil { // before reading files or asking for passphrases
-			yield(Result{}, err)
-			return
+		err := o.Validate() // before reading files or asking for passphrases
+		template, invalid := placeholder.Parse(command, placeholder.Unquoted)
+		if invalid != nil {
+			err = errors.Join(err, fmt.Errorf("reading the command: %w", invalid))
 		}
-		template, err := placeholder.Parse(text, placeholder.Unquoted)
-		if err != nil {
-			yield(Result{}, fmt.Errorf("reading the command: %w", err))
-			return
-		}
-		for _, n := range template.Notices() {
-			opts.notice(n)
-		}
-		planner, err := opts.Planner()
 		if err != nil {
 			yield(Result{}, err)
 			return
 		}
-		control := opts.Engine
-		if control.Clock == nil {
-			control.Clock = clock.New()
-			defer control.Clock.Close()
-			opts.Engine.Clock = control.Clock
+		w, err := o.open(ctx, targets, template, o.entry())
+		if err != nil {
+			yield(Result{}, err)
+			return
 		}
-		if control.Dialer == nil {
-			open, err := opts.connect(ctx, nil)
+		defer w.close()
+		var j *journal.Journal
+		if o.Journal != nil {
+			j = o.Journal.journal
+		}
+		r, err := run.Begin(ctx, j, w.info(command), o.Remote.remote(), w.plan)
+		w.results(ctx, r, err)(yield)
+	}
+}
+
+// info returns what the journal keeps of a new run beside its targets.
+func (w *work) info(command string) journal.RunInfo {
+	return journal.RunInfo{Header: record.Header{
+		Program: filepath.Base(os.Args[0]),
+		Started: time.Now(),
+		Command: command,
+		Targets: w.engine.Targets,
+		Fanout:  cmp.Or(w.engine.Fanout, engine.DefaultFanout().Fanout),
+	}}
+}
+
+// results runs r, unless it could not be begun, and ends it.
+func (w *work) results(ctx context.Context, r *run.Run, failed error) iter.Seq2[Result, error] {
+	return func(yield func(Result, error) bool) {
+		if failed != nil {
+			yield(Result{}, failed)
+			return
+		}
+		e := w.engine
+		var s *stream
+		if w.opts.Output != nil {
+			s = newStream(w.opts.Output)
+			defer s.end()
+			e.Follow = s.announce
+		}
+		var lost error
+		left := false
+		for res, err := range r.Results(ctx, run.Options{Engine: e, Lost: func(err error) { lost = err }}) {
 			if err != nil {
-				yield(Result{}, err)
-				return
+				failed = err
+				break
 			}
-			defer open.close()
-			control.Dialer = open.dialer
+			if s != nil {
+				s.result(&res)
+			}
+			if left = !yield(res, nil); left {
+				break
+			}
 		}
-		runAll(ctx, control, opts.Remote, planner.Stream(ctx, targets, commandOf(template)))(yield)
+		for _, h := range r.GivenUp() {
+			w.opts.notice(fmt.Sprintf("given up, and may still run: %s", h))
+		}
+		how := journal.Ending{Interrupted: left || ctx.Err() != nil || closed(w.opts.Drain)}
+		if failed != nil {
+			how.Failure = failed.Error()
+		}
+		switch err := errors.Join(failed, cmp.Or(r.End(how), lost)); {
+		case err == nil:
+		case left:
+			w.opts.notice(err.Error())
+		default:
+			yield(Result{}, err)
+		}
+	}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func (o Options) notice(text string) {
+	if o.Notice != nil {
+		o.Notice(text)
 	}
 }

@@ -1,15 +1,20 @@
 package shoal_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,190 +22,108 @@ import (
 
 	"shoal"
 	"shoal/fleet"
-	"shoal/hosts"
-	"shoal/internal/ssh"
-	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/sshdtest"
 	"shoal/simfleet"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// writeFleet writes the files that opts name.
-func writeFleet(fl *simfleet.Fleet, opts shoal.Options) error {
-	return errors.Join(
-		writeTo(opts.Identities[0], fl.WriteKey),
-		writeTo(opts.KnownHosts[0], fl.WriteKnownHosts),
-	)
-}
-
-func writeTo(path string, write func(io.Writer) error) error {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	return errors.Join(write(file), file.Close())
-}
-
-// fleetOf starts a simulated fleet and returns options that reach it.
-func fleetOf(t *testing.T, o simfleet.Options) (*simfleet.Fleet, shoal.Options) {
-	t.Helper()
-	fl, err := simfleet.Start(t.Context(), o)
+// No exported signature and no exported field has a type of an internal package: other
+// programs could not name it, and what is below could not change.
+func TestNoInternalTypes(t *testing.T) {
+	names, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = fl.Close() })
-	dir := t.TempDir()
-	opts := shoal.Options{
-		User:       "someone",
-		Identities: []string{filepath.Join(dir, "key")},
-		KnownHosts: []string{filepath.Join(dir, "known_hosts")},
-		Agent:      shoal.NoAgent,
-	}
-	if err := writeFleet(fl, opts); err != nil {
-		t.Fatal(err)
-	}
-	return fl, opts
-}
-
-func collect(t *testing.T, run iter.Seq2[shoal.Result, error]) []shoal.Result {
-	t.Helper()
-	var results []shoal.Result
-	for res, err := range run {
+	checked := 0
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		results = append(results, res)
-	}
-	return results
-}
-
-// A thousand hosts, one in ten with a fault that ends by itself: the oracle agrees
-// with every result.
-func TestOracleAgrees(t *testing.T) {
-	faults := []simfleet.Fault{
-		simfleet.FaultReset, simfleet.FaultThrottle, simfleet.FaultNotSSH, simfleet.FaultWrongHostkey,
-		simfleet.FaultAuthRefused, simfleet.FaultSessionRefused, simfleet.FaultExecRefused,
-		simfleet.FaultNoExitStatus, simfleet.FaultDropMidOutput, simfleet.FaultExitSignal,
-	}
-	fl, opts := fleetOf(t, simfleet.Options{Hosts: 1000, Fault: func(i int) simfleet.Fault {
-		if i%10 == 0 {
-			return faults[i/10%len(faults)]
+		internal := make(map[string]bool)
+		for _, i := range file.Imports {
+			path, _ := strconv.Unquote(i.Path.Value)
+			internal[filepath.Base(path)] = strings.Contains(path, "/internal/")
 		}
-		return simfleet.FaultNone
-	}})
-	opts.Engine.Attempts = 1 // whoever turns us away would be left alone for a minute
-	results := collect(t, shoal.Run(t.Context(), opts, fl.Targets(), "echo {index} {host}; exit {index|sh}"))
-	_ = fl.Close()
-	report := simfleet.Check(fl.Log(), slices.Values(results), 1000)
-	if !report.OK() {
-		t.Error(report)
-	}
-	want := [fleet.NumOutcomes]int{
-		// echo, then exit with the index modulo 256: index 0, 256, 512 and 768
-		// of the good hosts exit 0; hosts 0 and 10·k have a fault.
-		fleet.OutcomeOK: 3, fleet.OutcomeFailed: 897, fleet.OutcomeSignalled: 10,
-		fleet.OutcomeNeverStarted: 60, fleet.OutcomeRefused: 10, fleet.OutcomeUnknown: 20,
-	}
-	if report.Outcomes != want {
-		t.Errorf("outcomes %v, want %v", report.Outcomes, want)
-	}
-}
-
-// A server drops connections beyond its MaxStartups: only these are throttled, and
-// the run ends.
-func TestMaxStartups(t *testing.T) {
-	limit, err := simfleet.ParseStartups("20")
-	if err != nil {
-		t.Fatal(err)
-	}
-	fl, opts := fleetOf(t, simfleet.Options{Hosts: 1, MaxStartups: limit, Latency: 5 * time.Millisecond})
-	opts.Engine.Starts, opts.Engine.Dials, opts.Engine.Fanout = -1, 300, 300
-	opts.Engine.Attempts = 1
-	again := func(yield func(shoal.Target) bool) {
-		for i := range 300 {
-			if !yield(shoal.Target{Host: fl.Host(0), Index: i}) {
-				return
+		check := func(what string, n ast.Node) {
+			checked++
+			ast.Inspect(n, func(n ast.Node) bool {
+				if f, ok := n.(*ast.Field); ok && len(f.Names) > 0 && !slices.ContainsFunc(f.Names, (*ast.Ident).IsExported) && what == "type" {
+					return false
+				}
+				if s, ok := n.(*ast.SelectorExpr); ok {
+					if p, ok := s.X.(*ast.Ident); ok && internal[p.Name] {
+						t.Errorf("%s: %s %s.%s", name, what, p.Name, s.Sel.Name)
+					}
+				}
+				return true
+			})
+		}
+		for _, d := range file.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Name.IsExported() {
+					check("func "+d.Name.Name, d.Type)
+				}
+			case *ast.GenDecl:
+				for _, s := range d.Specs {
+					if s, ok := s.(*ast.TypeSpec); ok && s.Name.IsExported() {
+						check("type", s.Type)
+					}
+				}
 			}
 		}
 	}
-	results := collect(t, shoal.Run(t.Context(), opts, again, "echo {index}"))
-	_ = fl.Close()
-	if report := simfleet.Check(fl.Log(), slices.Values(results), 300); !report.OK() {
-		t.Error(report)
-	}
-	throttled := 0
-	for _, r := range results {
-		switch {
-		case r.Outcome == fleet.OutcomeNeverStarted && r.Reason == fleet.ReasonThrottled && r.Phase == fleet.PhaseBanner:
-			throttled++
-		case r.Outcome != fleet.OutcomeOK:
-			t.Errorf("target %d: %v(%s) in %v: %v", r.Target.Index, r.Outcome, r.Reason, r.Phase, r.Err)
-		}
-	}
-	if dropped := fl.Stats().Dropped; throttled != dropped || dropped == 0 {
-		t.Errorf("%d throttled, and the server dropped %d", throttled, dropped)
+	if checked < 20 {
+		t.Errorf("%d declarations were checked", checked)
 	}
 }
 
-// Endless output is counted, kept up to the limit, and ends at the command timeout
-// by the signal sent then.
-func TestEndlessOutput(t *testing.T) {
-	fl, opts := fleetOf(t, simfleet.Options{Hosts: 1})
-	opts.Engine.MaxOutput = 10_000
-	opts.Timeouts = ssh.Timeouts{Command: 500 * time.Millisecond}
-	res := collect(t, shoal.Run(t.Context(), opts, fl.Targets(), "yes"))[0]
-	if res.Outcome != fleet.OutcomeSignalled || res.Reason != fleet.ReasonTimeout || res.Phase != fleet.PhaseDrain ||
-		res.Flags != fleet.FlagExitKnown|fleet.FlagOutputTruncated {
-		t.Errorf("ended %v(%s) in %v [%v]", res.Outcome, res.Reason, res.Phase, res.Flags)
-	}
-	if len(res.Stdout.Bytes) != 10_000 || res.Stdout.Size <= 10_000 || strings.Trim(string(res.Stdout.Bytes), "y\n") != "" {
-		t.Errorf("kept %d of %d bytes", len(res.Stdout.Bytes), res.Stdout.Size)
-	}
+func sim(t *testing.T, o simfleet.Options) (*simulation, shoal.Options) {
+	t.Helper()
+	fl, opts := simulated(o)
+	t.Cleanup(fl.close)
+	return fl, opts
 }
 
-// The README's first example: 200 targets on one real server, results in the order
-// of the input.
-func TestRealServerTwoHundredTimes(t *testing.T) {
-	s := sshdtest.OpenSSH(t)
-	opts := shoal.Options{
-		Identities: []string{s.KeyFile}, KnownHosts: []string{s.KnownHosts}, Agent: shoal.NoAgent,
-	}
-	list, err := hosts.Load(hosts.Options{Hosts: []string{s.Host.String()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	answers := make([]string, 200)
-	for _, r := range collect(t, shoal.Run(t.Context(), opts, list.Targets(200), "echo hello world {index}")) {
-		if r.Outcome != fleet.OutcomeOK {
-			t.Errorf("target %d: %v(%s) in %v: %v", r.Target.Index, r.Outcome, r.Reason, r.Phase, r.Err)
+func collect(t *testing.T, results func(func(shoal.Result, error) bool)) (all []shoal.Result) {
+	t.Helper()
+	for res, err := range results {
+		if err != nil {
+			t.Fatal(err)
 		}
-		answers[r.Target.Index] = string(r.Stdout.Bytes)
+		all = append(all, res)
 	}
-	for i, got := range answers {
-		if want := fmt.Sprintf("hello world %d\n", i); got != want {
-			t.Errorf("target %d said %q, want %q", i, got, want)
-		}
-	}
+	return all
 }
 
-func TestRunFailsBeforeItStarts(t *testing.T) {
-	fl, good := fleetOf(t, simfleet.Options{Hosts: 1})
+// What is wrong with the options is one error, before any connection.
+func TestInvalid(t *testing.T) {
+	fl, good := sim(t, simfleet.Options{Hosts: 1})
 	for name, c := range map[string]struct {
 		change  func(*shoal.Options)
 		command string
 	}{
-		"unknown placeholder": {func(*shoal.Options) {}, "echo {hots|sh}"},
-		"empty command":       {func(*shoal.Options) {}, ""},
-		"negative fanout":     {func(o *shoal.Options) { o.Engine.Fanout = -1 }, "true"},
-		"no key file":         {func(o *shoal.Options) { o.Identities = []string{"no-such-file"} }, "true"},
-		"no policy":           {func(o *shoal.Options) { o.HostKeys = hostkeys.Insecure + 1 }, "true"},
-		"negative timeout":    {func(o *shoal.Options) { o.Timeouts.Auth = -1 }, "true"},
+		"unknown placeholder":   {func(*shoal.Options) {}, "echo {hots|sh}"},
+		"empty command":         {func(*shoal.Options) {}, ""},
+		"negative fanout":       {func(o *shoal.Options) { o.Limits.Fanout = -1 }, "true"},
+		"no key file":           {func(o *shoal.Options) { o.Login.Identities = []string{"no-such-file"} }, "true"},
+		"no policy":             {func(o *shoal.Options) { o.HostKeys.Policy = shoal.HostKeysInsecure + 1 }, "true"},
+		"no pipeline":           {func(o *shoal.Options) { o.Client.Pipeline = shoal.PipelineOff + 1 }, "true"},
+		"negative timeout":      {func(o *shoal.Options) { o.Timeouts.Auth = -1 }, "true"},
+		"no such stage":         {func(o *shoal.Options) { o.Rollout.Stages = []shoal.Amount{{Percent: 101}} }, "true"},
+		"detach, no journal":    {func(o *shoal.Options) { o.Remote.Detach = true }, "true"},
+		"detach and kill":       {func(o *shoal.Options) { o.Remote.Detach, o.Remote.KillOnCancel = true, true }, "true"},
+		"markers somewhere odd": {func(o *shoal.Options) { o.Remote.KillOnCancel, o.Remote.Dir = true, "a b" }, "true"},
 	} {
 		opts := good
 		c.change(&opts)
 		var errs, results int
-		for _, err := range shoal.Run(t.Context(), opts, fl.Targets(), c.command) {
+		for _, err := range shoal.Run(t.Context(), fl.Targets(), c.command, opts) {
 			if err != nil {
 				errs++
 			} else {
@@ -216,24 +139,183 @@ func TestRunFailsBeforeItStarts(t *testing.T) {
 	}
 }
 
-func TestPlanFillsIn(t *testing.T) {
-	opts := shoal.Options{User: "someone", Port: 2022, Engine: shoal.Control{Dialer: refusing{}}}
-	targets := slices.Values([]shoal.Target{
-		{Host: shoal.Host{Name: "a"}},
-		{Host: shoal.Host{Name: "b", User: "root", Port: 22}, Index: 1},
-		{Host: shoal.Host{Name: "c"}, Index: 2, User: "me", Port: 7},
-	})
-	want := []string{"someone a:2022 0", "root b:22 1", "me c:7 2"}
-	for _, r := range collect(t, shoal.Run(t.Context(), opts, targets, "{user} {host}:{port} {index}")) {
-		if got := r.Target.Command; got != want[r.Target.Index] {
-			t.Errorf("target %d: %q, want %q", r.Target.Index, got, want[r.Target.Index])
+// Names are the caller's, and its Dial decides where they lead.
+func TestDial(t *testing.T) {
+	fl, opts := sim(t, simfleet.Options{Hosts: 3})
+	opts.HostKeys = shoal.HostKeys{Files: []string{filepath.Join(t.TempDir(), "known")}, Policy: shoal.HostKeysAcceptNew}
+	var dials atomic.Int32
+	opts.Client.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		dials.Add(1)
+		if address == "web3:22" {
+			return nil, errors.New("the cable is out")
+		}
+		var i int
+		if _, err := fmt.Sscanf(address, "web%d:22", &i); err != nil || network != "tcp" {
+			return nil, fmt.Errorf("asked for %s %q", network, address)
+		}
+		return new(net.Dialer).DialContext(ctx, network, fl.Host(i).String())
+	}
+	opts.Limits.Attempts = 1
+	targets, err := shoal.Hosts("web[0-3]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, res := range collect(t, shoal.Run(t.Context(), targets, "true", opts)) {
+		want := fleet.OutcomeOK
+		if res.Target.Index == 3 {
+			want = fleet.OutcomeNeverStarted
+		}
+		if res.Outcome != want || (want == fleet.OutcomeNeverStarted) != (res.Err != nil && strings.Contains(res.Err.Error(), "the cable is out")) {
+			t.Errorf("%s: %v: %v", res.Target.Host, res.Outcome, res.Err)
+		}
+	}
+	if n := dials.Load(); n != 4 {
+		t.Errorf("%d dials, want 4", n)
+	}
+}
+
+// The callback gets each stream's bytes once and in order, all before the result.
+func TestOutput(t *testing.T) {
+	const hosts = 20
+	fl, opts := sim(t, simfleet.Options{Hosts: hosts})
+	var got [hosts][fleet.NumStreams]bytes.Buffer
+	var ended [hosts]bool
+	opts.Output = func(x shoal.Target, s fleet.Stream, p []byte) {
+		if ended[x.Index] {
+			t.Errorf("target %d: output after its result", x.Index)
+		}
+		got[x.Index][s].Write(p)
+	}
+	for _, res := range collect(t, func(yield func(shoal.Result, error) bool) {
+		for res, err := range shoal.Run(t.Context(), fl.Targets(), "echo a {index}; sleep 0.01; echo b; echo c >&2", opts) {
+			ended[res.Target.Index] = true
+			if !yield(res, err) {
+				return
+			}
+		}
+	}) {
+		for s, o := range [fleet.NumStreams]fleet.Output{res.Stdout, res.Stderr} {
+			if b := got[res.Target.Index][s].Bytes(); !bytes.Equal(b, o.Bytes) || s == 0 && string(b) != fmt.Sprintf("a %d\nb\n", res.Target.Index) {
+				t.Errorf("target %d, stream %d: %q, and the result has %q", res.Target.Index, s, b, o.Bytes)
+			}
 		}
 	}
 }
 
-// refusing is a Dialer whose dials all fail.
-type refusing struct{}
+// Runs are listed, and what failed is run again as a run of its own.
+func TestRerun(t *testing.T) {
+	fl, opts := sim(t, simfleet.Options{Hosts: 4})
+	j, err := shoal.OpenJournal(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.Close() }()
+	opts.Journal = j
+	collect(t, shoal.Run(t.Context(), fl.Targets(), "exit {index}", opts))
+	opts.Journal = nil // Rerun records where it is called
+	again := collect(t, j.Rerun(t.Context(), "last", "failed", opts))
+	if len(again) != 3 || slices.ContainsFunc(again, func(r shoal.Result) bool { return r.Outcome != fleet.OutcomeFailed }) {
+		t.Errorf("run again: %+v", again)
+	}
+	var runs []shoal.RunInfo
+	for info, err := range j.Runs(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs = append(runs, info)
+	}
+	if len(runs) != 2 || runs[0].Parent != runs[1].Run || runs[0].Targets != 3 || runs[1].Targets != 4 || runs[1].Command != "exit {index}" ||
+		runs[0].Interrupted || runs[0].Running || runs[0].Ended.IsZero() {
+		t.Errorf("%+v", runs)
+	}
+	if all := collect(t, j.Results(t.Context(), "last-1")); len(all) != 4 || all[2].Status != 2 {
+		t.Errorf("%+v", all)
+	}
+	if left := collect(t, j.Resume(t.Context(), "last-1", opts)); len(left) != 0 {
+		t.Errorf("resumed: %+v", left)
+	}
+}
 
-func (refusing) Dial(_ context.Context, a *ssh.Attempt) (ssh.Conn, error) {
-	return nil, a.FailIn(fleet.PhaseDial, fleet.OutcomeNeverStarted, fleet.ReasonConnRefused, errors.New("refused"))
+// far returns a real host, options that reach it, with a journal and a directory for
+// markers, and a path.
+func far(t *testing.T) (targets func(func(shoal.Target) bool), opts shoal.Options, gate string) {
+	t.Helper()
+	s := sshdtest.OpenSSH(t)
+	j, err := shoal.OpenJournal(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = j.Close() })
+	if targets, err = shoal.Hosts(s.Host.String()); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	return targets, shoal.Options{
+		Login:    shoal.Login{Identities: []string{s.KeyFile}, Agent: shoal.NoAgent},
+		Config:   shoal.Config{File: "none"},
+		HostKeys: shoal.HostKeys{Files: []string{s.KnownHosts}},
+		Journal:  j,
+		Remote:   shoal.Remote{Dir: filepath.Join(dir, "marks")},
+	}, filepath.Join(dir, "gate")
+}
+
+func TestCollect(t *testing.T) {
+	targets, opts, gate := far(t)
+	opts.Remote.Detach = true
+	command := fmt.Sprintf("while [ ! -e %s ]; do sleep 0.1; done; echo done; exit 3", gate)
+	if got := collect(t, shoal.Run(t.Context(), targets, command, opts)); len(got) != 1 || got[0].Outcome != fleet.OutcomeDetached {
+		t.Fatalf("%+v", got)
+	}
+	got := collect(t, opts.Journal.Collect(t.Context(), "last", false, opts))
+	if len(got) != 1 || got[0].Outcome != fleet.OutcomeDetached || got[0].Err == nil || !strings.Contains(got[0].Err.Error(), "still runs") {
+		t.Errorf("while it runs: %+v", got)
+	}
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got = collect(t, opts.Journal.Collect(t.Context(), "last", true, opts))
+	if len(got) != 1 || got[0].Outcome != fleet.OutcomeFailed || got[0].Status != 3 || string(got[0].Stdout.Bytes) != "done\n" {
+		t.Errorf("%+v", got)
+	}
+	if left, err := os.ReadDir(opts.Remote.Dir); err != nil || len(left) != 0 {
+		t.Errorf("%d markers are left: %v", len(left), err)
+	}
+	if got := collect(t, opts.Journal.Collect(t.Context(), "last", true, opts)); len(got) != 0 {
+		t.Errorf("collected again: %+v", got)
+	}
+}
+
+// What was given up is killed, or else resolved later.
+func TestGivenUp(t *testing.T) {
+	for _, kill := range []bool{true, false} {
+		targets, opts, gate := far(t)
+		opts.Remote.Once, opts.Remote.KillOnCancel = true, kill
+		ctx, cancel := context.WithCancel(t.Context())
+		opts.Output = func(shoal.Target, fleet.Stream, []byte) { cancel() }
+		command := fmt.Sprintf("echo started; while [ ! -e %s ]; do sleep 0.1; done", gate)
+		got := collect(t, shoal.Run(ctx, targets, command, opts))
+		want := fleet.OutcomeUnknown
+		if kill {
+			want = fleet.OutcomeSignalled
+		}
+		if len(got) != 1 || got[0].Outcome != want {
+			t.Fatalf("kill %v: %+v", kill, got)
+		}
+		if err := os.WriteFile(gate, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		opts.Output = nil
+		for deadline := time.Now().Add(time.Minute); !kill; {
+			got = collect(t, opts.Journal.Resolve(t.Context(), "last", opts))
+			if len(got) == 1 && got[0].Outcome == fleet.OutcomeOK {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%+v", got)
+			}
+		}
+		if got := collect(t, opts.Journal.Resolve(t.Context(), "last", opts)); len(got) != 0 {
+			t.Errorf("kill %v: still unknown: %+v", kill, got)
+		}
+	}
 }

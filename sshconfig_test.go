@@ -20,17 +20,18 @@ import (
 )
 
 // runWith runs a command on a real server with an ssh_config.
-func runWith(t *testing.T, s *sshdtest.Server, config string, client shoal.Client, identity string) fleet.Result {
+func runWith(t *testing.T, s *sshdtest.Server, config string, standard bool, identity string) fleet.Result {
 	t.Helper()
 	targets, err := shoal.Hosts(fmt.Sprintf("%s@%s:%d", s.User, s.Host.Name, s.Host.Port))
 	if err != nil {
 		t.Fatal(err)
 	}
 	opts := shoal.Options{
-		SSHConfig: config, KnownHosts: []string{s.KnownHosts}, Identities: []string{identity}, Agent: shoal.NoAgent, Client: client,
+		Config: shoal.Config{File: config}, HostKeys: shoal.HostKeys{Files: []string{s.KnownHosts}},
+		Login: shoal.Login{Identities: []string{identity}, Agent: shoal.NoAgent}, Client: shoal.Client{Standard: standard},
 	}
 	var results []fleet.Result
-	for res, err := range shoal.Run(t.Context(), opts, targets, "echo ok") {
+	for res, err := range shoal.Run(t.Context(), targets, "echo ok", opts) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,17 +149,17 @@ func TestConfiguredAlgorithms(t *testing.T) {
 			if said, err := askSSH(t, s, config, identity); err != nil {
 				t.Fatalf("ssh does not reach it: %v: %s%s", err, said, s.Log())
 			}
-			for client, flags := range map[shoal.Client]fleet.Flags{
-				shoal.ClientBest: c.flags, shoal.ClientStandard: c.flags &^ fleet.FlagFallback,
+			for standard, flags := range map[bool]fleet.Flags{
+				false: c.flags, true: c.flags &^ fleet.FlagFallback,
 			} {
-				if res := runWith(t, s, config, client, identity); res.Outcome != fleet.OutcomeOK || res.Flags != flags {
-					t.Errorf("client %v: %v(%s), flags %v, want ok, %v: %v", client, res.Outcome, res.Reason, res.Flags, flags, res.Err)
+				if res := runWith(t, s, config, standard, identity); res.Outcome != fleet.OutcomeOK || res.Flags != flags {
+					t.Errorf("standard %v: %v(%s), flags %v, want ok, %v: %v", standard, res.Outcome, res.Reason, res.Flags, flags, res.Err)
 				}
 			}
 			if c.without == "" {
 				return
 			}
-			res := runWith(t, s, "none", shoal.ClientBest, identity)
+			res := runWith(t, s, "none", false, identity)
 			if res.Outcome != fleet.OutcomeNeverStarted || !strings.Contains(res.Err.Error(), c.without) {
 				t.Errorf("without configuration: %v(%s): %v, want %q", res.Outcome, res.Reason, res.Err, c.without)
 			}
@@ -183,10 +184,10 @@ func TestAlgorithmsThatAreLacking(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := sshdtest.OpenSSH(t, c.server)
-			for _, client := range []shoal.Client{shoal.ClientBest, shoal.ClientStandard} {
-				res := runWith(t, s, "none", client, s.KeyFile)
+			for _, standard := range []bool{false, true} {
+				res := runWith(t, s, "none", standard, s.KeyFile)
 				if res.Reason != fleet.ReasonNoCommonAlgorithm || !strings.Contains(res.Err.Error(), c.want) || !strings.Contains(res.Err.Error(), "\nhint: ") {
-					t.Errorf("client %v: %v(%s): %v, want %q and a hint", client, res.Outcome, res.Reason, res.Err, c.want)
+					t.Errorf("standard %v: %v(%s): %v, want %q and a hint", standard, res.Outcome, res.Reason, res.Err, c.want)
 				}
 			}
 		})

@@ -14,7 +14,7 @@
 // # Not included
 //
 // It starts no program and touches no file: commands are those of a small
-// shell, listed at shell.Run in internal/shell. There are no terminals, no
-// subsystems, no forwarding and no passwords. A connection may stay
+// shell, listed at shell.Run in internal/shell. There are no terminals and no
+// subsystems. A connection may stay
 // unauthenticated for ever; there is no LoginGraceTime.
 package simfleet

@@ -35,6 +35,11 @@ type Options struct {
 	// Allow reports whether a user with this key may log in to host i. It is
 	// called from many goroutines. nil allows any user with the fleet's client key.
 	Allow func(i int, user string, key ssh.PublicKey) bool
+	// Password lets any user in who sends it. "" means that no password is accepted.
+	Password string
+	// Forward makes every host a jump host for the others: it opens direct-tcpip
+	// channels to them (RFC 4254 §7.2), and to nothing else.
+	Forward bool
 	// Oracle, if not nil, is called twice for every exec: before its answer is sent,
 	// with Ended zero, and when its end is known. It is called from many goroutines,
 	// each of which waits for it.

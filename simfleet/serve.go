@@ -43,6 +43,14 @@ func (c *conn) serverConfig() *ssh.ServerConfig {
 			return nil, nil // no permissions, no error: let in
 		},
 	}
+	if c.fleet.options.Password != "" {
+		config.PasswordCallback = func(_ ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
+			if string(password) != c.fleet.options.Password {
+				return nil, errNotAllowed
+			}
+			return nil, nil // no permissions, no error: let in
+		}
+	}
 	config.AddHostKey(c.fleet.keys.host(c.host))
 	return config
 }
@@ -67,6 +75,8 @@ func (c *conn) serveChannels(b behaviour, channels <-chan ssh.NewChannel, reques
 			switch {
 			case !ok:
 				channels = nil
+			case n.ChannelType() == "direct-tcpip" && c.fleet.options.Forward:
+				sessions.Go(func() { c.forward(n) })
 			case n.ChannelType() != "session":
 				_ = n.Reject(ssh.UnknownChannelType, "only sessions here")
 			case b.open != nil:

@@ -13,10 +13,10 @@ import (
 	"sync"
 	"time"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/hosts"
 	"shoal/internal/bench/benchrecord"
+	"shoal/internal/connect"
 )
 
 // FleetOptions describe a simulated fleet to start.
@@ -116,13 +116,13 @@ func StartFleet(ctx context.Context, o FleetOptions) (_ *Fleet, serving context.
 }
 
 // Connect returns the options to reach the fleet's hosts.
-func (f *Fleet) Connect() shoal.Options {
-	return shoal.Options{
+func (f *Fleet) Connect() connect.Options {
+	return connect.Options{
 		SSHConfig:  "none",
 		User:       "bench",
 		Identities: []string{filepath.Join(f.dir, keyFile)},
 		KnownHosts: []string{filepath.Join(f.dir, knownHostsFile)},
-		Agent:      shoal.NoAgent,
+		Agent:      connect.NoAgent,
 	}
 }
 

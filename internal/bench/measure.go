@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/internal/bench/benchrecord"
+	"shoal/internal/connect"
 )
 
 // measure runs one step.
@@ -45,8 +45,8 @@ func (b *bencher) measure(ctx context.Context, s Step) (benchrecord.Point, error
 }
 
 // run is the measured part.
-func (b *bencher) run(ctx context.Context, opts shoal.Options, size int, t *tally) error {
-	for res, err := range shoal.Run(ctx, opts, b.Targets(size), b.Command) {
+func (b *bencher) run(ctx context.Context, opts connect.Options, size int, t *tally) error {
+	for res, err := range connect.Run(ctx, opts, b.Targets(size), b.Command) {
 		if err != nil {
 			return err
 		}

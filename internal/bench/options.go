@@ -7,9 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/internal/bench/benchrecord"
+	"shoal/internal/connect"
 	"shoal/internal/placeholder"
 )
 
@@ -17,11 +17,11 @@ import (
 type Options struct {
 	// Connect has the options to reach the targets. Each strategy sets its own
 	// Fanout, Dials and Starts.
-	Connect shoal.Options
+	Connect connect.Options
 	// Targets lists n targets, the same ones in every call. Required; see
 	// Cycle.
 	Targets func(n int) iter.Seq[fleet.Target]
-	// Command is the command, with placeholders as in shoal.Run.
+	// Command is the command, with placeholders as in connect.Run.
 	Command string
 	// Expect is the correct standard output, with the same placeholders;
 	// standard error must be empty. "" disables the comparison: every OK then

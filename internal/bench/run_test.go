@@ -15,9 +15,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/internal/bench/benchrecord"
+	"shoal/internal/connect"
+	"shoal/internal/engine"
 	"shoal/internal/ssh"
 	"shoal/simfleet"
 )
@@ -62,7 +63,7 @@ func (stubConn) Close() error { return nil }
 func stubOptions(s *stub) Options {
 	const text = "echo hello {index}"
 	return Options{
-		Connect: shoal.Options{User: "u", Engine: shoal.Control{Dialer: s}},
+		Connect: connect.Options{User: "u", Engine: engine.Options{Dialer: s}},
 		Targets: Cycle([]fleet.Host{{Name: "a"}, {Name: "b"}, {Name: "c"}}),
 		Command: text, Expect: Expected(text), Strategies: benchrecord.Strategies(),
 	}
@@ -295,7 +296,7 @@ func TestOnFleet(t *testing.T) {
 		hosts = append(hosts, fl.Host(i))
 	}
 	points := collect(t, Options{
-		Connect: shoal.Options{User: "u", Identities: []string{key}, KnownHosts: []string{known}, Agent: shoal.NoAgent},
+		Connect: connect.Options{User: "u", Identities: []string{key}, KnownHosts: []string{known}, Agent: connect.NoAgent},
 		Targets: Cycle(hosts), Command: text, Expect: Expected(text),
 		Sizes: []int{7, 8}, Strategies: benchrecord.Strategies(),
 	})

@@ -1,8 +1,8 @@
 package bench
 
 import (
-	"shoal"
 	"shoal/internal/bench/benchrecord"
+	"shoal/internal/connect"
 )
 
 // DefaultWorkers is the default pool size of benchrecord.Workers.
@@ -11,7 +11,7 @@ const DefaultWorkers = 32
 // apply returns o with the settings of the strategy. All except
 // benchrecord.Auto make one attempt per target, so that connections dropped by
 // a server show in the outcomes.
-func apply(s benchrecord.Strategy, o shoal.Options, size, workers int) shoal.Options {
+func apply(s benchrecord.Strategy, o connect.Options, size, workers int) connect.Options {
 	const unbounded = -1
 	e := &o.Engine
 	e.Attempts = 1

@@ -32,6 +32,7 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 		run: r, job: t, number: t.Attempts, started: time.Now(),
 		output: newOutput(t.Target.Target, r.opts.MaxOutput, &r.held, r.opts.Follow),
 	}
+	f.output.Attempt = f.number
 	t.Timeline = &f.progress.Timeline
 	f.attempt.Progress = &f.progress
 	f.attempt.Target = t.Target

@@ -50,8 +50,8 @@ type lack struct {
 }
 
 // agentOf names the agent that a target may need; "" means none, or one that only the
-// Dialer knows. Of a target that takes
-// only the keys of certain files, the files are part of the name: it may need no agent.
+// Dialer knows. Of a target that takes only the keys of certain files, the files are part
+// of the name: it may need no agent.
 func agentOf(t ssh.Target) string {
 	keys := &t.Settings().Keys
 	if keys.AgentSocket == "" || !keys.Only {

@@ -11,6 +11,9 @@ import (
 type Output struct {
 	// Target is the target whose output it is.
 	Target fleet.Target
+	// Attempt is the attempt that it is of, from 1. An Idempotent run may try again what
+	// has written output.
+	Attempt int
 
 	follow func(*Output)
 	limit  int64   // bytes kept of each stream; negative: no limit

@@ -56,6 +56,10 @@ func (r *Run) ID() string { return r.info.Run }
 // Session is 0 in the process that began the run, and one more after each resume.
 func (r *Run) Session() int { return int(r.session) - 1 }
 
+// Failed returns a channel that is closed when the journal can no longer be written, at the
+// latest by End. The run should then start nothing: every later Intend fails.
+func (r *Run) Failed() <-chan struct{} { return r.queue.ended }
+
 // Intend records that the command is about to be sent to the target in this attempt. It
 // returns when the record is on disk. If it fails, the command must not be sent.
 // Concurrent calls share one transaction and are therefore cheap. Intend may be called

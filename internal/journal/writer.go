@@ -49,10 +49,12 @@ type queue struct {
 	// queue has ended. Capacity one keeps a signal that is sent while the writer is
 	// busy; a second signal would carry no information. The channel is never closed.
 	wake chan struct{}
+	// ended is closed by end when err is first set.
+	ended chan struct{}
 }
 
 func newQueue(o Options) *queue {
-	q := &queue{maxResults: o.maxQueue, maxBytes: o.maxQueueBytes, batches: []*batch{newBatch()}, wake: make(chan struct{}, 1)}
+	q := &queue{maxResults: o.maxQueue, maxBytes: o.maxQueueBytes, batches: []*batch{newBatch()}, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	q.room.L = &q.mu
 	return q
 }
@@ -133,6 +135,9 @@ func (q *queue) take() (b *batch, last bool) {
 func (q *queue) end(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.err == nil {
+		close(q.ended)
+	}
 	if q.err == nil || errors.Is(q.err, ErrEnded) {
 		q.err = err
 	}

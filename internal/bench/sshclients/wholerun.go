@@ -5,27 +5,27 @@ import (
 	"fmt"
 	"iter"
 
-	"shoal"
 	"shoal/fleet"
+	"shoal/internal/connect"
 )
 
-// wholeRun is a client that uses shoal.Run, including planning, host keys,
+// wholeRun is a client that uses connect.Run, including planning, host keys,
 // authentication, engine and results.
 type wholeRun struct {
 	job     job
-	options shoal.Options
+	options connect.Options
 	closer  func()
 }
 
 func (j job) openRun(ctx context.Context) (*wholeRun, error) {
-	w := &wholeRun{job: j, options: shoal.Options{
-		SSHConfig: "none", User: j.User, Identities: []string{j.Key}, Agent: shoal.NoAgent,
+	w := &wholeRun{job: j, options: connect.Options{
+		SSHConfig: "none", User: j.User, Identities: []string{j.Key}, Agent: connect.NoAgent,
 		KnownHosts: []string{j.KnownHosts}, StateDir: j.State,
 		Classical: j.Kex == kexClassical,
 	}}
 	w.options.Engine.Starts = -1
 	if j.Client == clientRunStd {
-		w.options.Client = shoal.ClientStandard
+		w.options.Client = connect.ClientStandard
 	}
 	plan, err := w.options.Plan(ctx, func(func(fleet.Target) bool) {}, nil)
 	if err != nil {
@@ -44,7 +44,7 @@ func (w *wholeRun) close() error {
 func (w *wholeRun) many(ctx context.Context, n, atOnce int) error {
 	o := w.options
 	o.Engine.Fanout = atOnce
-	for r, err := range shoal.Run(ctx, o, w.targets(n), w.job.Command) {
+	for r, err := range connect.Run(ctx, o, w.targets(n), w.job.Command) {
 		switch {
 		case err != nil:
 			return err

@@ -12,12 +12,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/hosts"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	"shoal/internal/cli/signals"
+	"shoal/internal/connect"
 	"shoal/internal/placeholder"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/tcp"
@@ -101,7 +101,7 @@ func trace(ctx context.Context, f *flags.HostFlags, name, text string, stdio con
 }
 
 // planTarget plans the one target.
-func planTarget(ctx context.Context, opts shoal.Options, name, text string) (*shoal.Plan, error) {
+func planTarget(ctx context.Context, opts connect.Options, name, text string) (*connect.Plan, error) {
 	host, err := hosts.ParseHost(name)
 	if err != nil {
 		return nil, fmt.Errorf("reading the host %q: %w", name, err)

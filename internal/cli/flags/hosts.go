@@ -9,11 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"shoal"
 	"shoal/hosts"
 	"shoal/hosts/expr"
 	"shoal/hosts/groups"
 	"shoal/internal/cli/console"
+	"shoal/internal/connect"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/auth"
 	"shoal/internal/ssh/client"
@@ -109,12 +109,12 @@ func (f *HostFlags) Connection() FlagGroup {
 
 // Options returns the library's options that these flags set. The caller calls
 // Validate.
-func (f *HostFlags) Options() (shoal.Options, error) {
+func (f *HostFlags) Options() (connect.Options, error) {
 	pipeline, err := client.ParsePipeline(f.Pipeline.Value)
 	if err != nil {
-		return shoal.Options{}, err
+		return connect.Options{}, err
 	}
-	o := shoal.Options{
+	o := connect.Options{
 		SSHConfig:  f.SshConfig,
 		SSHOptions: f.SshOptions, ExecTimeout: f.execTimeout.Duration(),
 		Jump:       f.Jump,
@@ -130,25 +130,25 @@ func (f *HostFlags) Options() (shoal.Options, error) {
 		StateDir:   f.State(),
 	}
 	if f.maxKeys < 1 {
-		return shoal.Options{}, fmt.Errorf("--max-keys %d: at least one key must be allowed\nhint: -o PubkeyAuthentication=no offers none", f.maxKeys)
+		return connect.Options{}, fmt.Errorf("--max-keys %d: at least one key must be allowed\nhint: -o PubkeyAuthentication=no offers none", f.maxKeys)
 	}
 	if err := f.hostKeyPolicy(&o); err != nil {
-		return shoal.Options{}, err
+		return connect.Options{}, err
 	}
 	if o.Passwords, err = f.passwords(); err != nil {
-		return shoal.Options{}, err
+		return connect.Options{}, err
 	}
 	if f.Client.Value == "standard" {
-		o.Client = shoal.ClientStandard
+		o.Client = connect.ClientStandard
 	}
 	if f.noAgent {
-		o.Agent = shoal.NoAgent
+		o.Agent = connect.NoAgent
 	}
 	return o, nil
 }
 
 // hostKeyPolicy sets the options for --host-key.
-func (f *HostFlags) hostKeyPolicy(o *shoal.Options) (err error) {
+func (f *HostFlags) hostKeyPolicy(o *connect.Options) (err error) {
 	switch f.HostKey.Value {
 	case "config":
 	case "strict":
@@ -193,7 +193,7 @@ func (f *HostFlags) State() string { return StateDir(f.StateDir) }
 func StateDir(flag string) string {
 	switch flag {
 	case "":
-		return shoal.DefaultStateDir()
+		return connect.DefaultStateDir()
 	case "none":
 		return ""
 	}
@@ -214,7 +214,7 @@ func (f *HostFlags) Timeouts() ssh.Timeouts {
 
 // Load reads the hosts, prints the warnings, and sets opts.Entry and
 // opts.Engine.Notice.
-func (f *HostFlags) Load(ctx context.Context, opts *shoal.Options, stdio console.Stdio) (*hosts.List, error) {
+func (f *HostFlags) Load(ctx context.Context, opts *connect.Options, stdio console.Stdio) (*hosts.List, error) {
 	user, err := opts.LoginName()
 	if err != nil {
 		return nil, err
@@ -267,7 +267,7 @@ func (f *HostFlags) expressions() []string {
 }
 
 // configNames returns the hosts that ssh_config names, if a flag asks for them.
-func (f *HostFlags) configNames(opts *shoal.Options) ([]string, error) {
+func (f *HostFlags) configNames(opts *connect.Options) ([]string, error) {
 	if !f.configHosts {
 		return nil, nil
 	}
@@ -290,7 +290,7 @@ func ClusterShellGroups(ctx context.Context, limits groups.Limits) expr.Groups {
 }
 
 // WarnInsecure prints a warning if host keys are not checked.
-func WarnInsecure(w io.Writer, opts shoal.Options) {
+func WarnInsecure(w io.Writer, opts connect.Options) {
 	if opts.HostKeys == ssh.HostKeysInsecure {
 		console.Say(w, "WARNING: host keys are not checked in this run (--host-key insecure): anybody in between can read and change everything")
 		if opts.Passwords != nil {

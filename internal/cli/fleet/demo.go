@@ -12,9 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/internal/cli/console"
+	"shoal/internal/connect"
 	"shoal/internal/ui"
 	"shoal/simfleet"
 )
@@ -74,13 +74,13 @@ func demo(ctx context.Context, stdio console.Stdio, hosts int, latency time.Dura
 }
 
 // optionsFor writes the files that a client of the fleet needs into dir.
-func optionsFor(fl *simfleet.Fleet, dir string) (shoal.Options, error) {
-	opts := shoal.Options{
+func optionsFor(fl *simfleet.Fleet, dir string) (connect.Options, error) {
+	opts := connect.Options{
 		SSHConfig:  "none",
 		User:       "demo",
 		Identities: []string{filepath.Join(dir, "key")},
 		KnownHosts: []string{filepath.Join(dir, "known_hosts")},
-		Agent:      shoal.NoAgent,
+		Agent:      connect.NoAgent,
 	}
 	if err := writeFile(opts.Identities[0], fl.WriteKey); err != nil {
 		return opts, err
@@ -90,13 +90,13 @@ func optionsFor(fl *simfleet.Fleet, dir string) (shoal.Options, error) {
 
 // demoRun runs the command once on the fleet and prints a line about it. Fanout
 // 0 means the default.
-func demoRun(ctx context.Context, stdio console.Stdio, fl *simfleet.Fleet, opts shoal.Options, fanout int) (time.Duration, error) {
+func demoRun(ctx context.Context, stdio console.Stdio, fl *simfleet.Fleet, opts connect.Options, fanout int) (time.Duration, error) {
 	opts.Engine.Fanout = fanout
 	before := len(fl.Log())
 	begun := time.Now()
 	var results []fleet.Result
 	right := 0
-	for res, err := range shoal.Run(ctx, opts, fl.Targets(), demoCommand) {
+	for res, err := range connect.Run(ctx, opts, fl.Targets(), demoCommand) {
 		if err != nil {
 			return 0, err
 		}

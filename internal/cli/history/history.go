@@ -17,7 +17,7 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
-	"shoal/internal/cli/run"
+	clirun "shoal/internal/cli/run"
 	"shoal/internal/cli/signals"
 	"shoal/internal/journal"
 	"shoal/internal/output"
@@ -37,12 +37,12 @@ func journalCommand(stderr io.Writer, write bool, use, short, long, example stri
 			var j *journal.Journal
 			var err error
 			if write {
-				j, err = run.OpenExisting(cmd.Context(), flags.StateDir(*dir))
+				j, err = clirun.OpenExisting(cmd.Context(), flags.StateDir(*dir))
 			} else {
-				j, err = run.OpenJournalToRead(cmd.Context(), flags.StateDir(*dir), stderr)
+				j, err = clirun.OpenJournalToRead(cmd.Context(), flags.StateDir(*dir), stderr)
 			}
 			switch {
-			case errors.Is(err, run.ErrNoJournal) && len(args) == 0: // all of its runs are none
+			case errors.Is(err, clirun.ErrNoJournal) && len(args) == 0: // all of its runs are none
 				text, _ := ui.SplitHint(err.Error())
 				console.Say(stderr, "%s", ui.Visible(text))
 				return nil
@@ -246,8 +246,8 @@ func verify(ctx context.Context, j *journal.Journal, name string, stdio console.
 // NewPrune returns shoal prune.
 func NewPrune(stdio console.Stdio) *cobra.Command {
 	keep := journal.Retention{}
-	days := run.KeptDays
-	larger := flags.Size(run.KeptBytes)
+	days := clirun.KeptDays
+	larger := flags.Size(clirun.KeptBytes)
 	cmd, _ := journalCommand(stdio.Err, true, "prune [flags]", "Remove old runs from the journal",
 		`Remove runs from the journal that are old, and those that were begun first while
 it is too large. A running run is never removed, and one that was interrupted or
@@ -270,7 +270,7 @@ processes may work on runs meanwhile.`,
 			_, err = fmt.Fprintf(stdio.Out, "%d runs removed, %s bytes freed\n", len(pruned.Runs), ui.Count(pruned.Bytes))
 			return err
 		})
-	cmd.Flags().IntVar(&days, "days", run.KeptDays, "keep runs for `N` days; 0 for ever")
+	cmd.Flags().IntVar(&days, "days", clirun.KeptDays, "keep runs for `N` days; 0 for ever")
 	cmd.Flags().Var(&larger, "size", "keep so much at the most; 0 for no limit")
 	cmd.Flags().BoolVar(&keep.Interrupted, "interrupted", false, "remove also runs that may be resumed")
 	cmd.Flags().BoolVar(&keep.Most, "most", false, "remove old runs even if they are most of all, or all")

@@ -2,23 +2,22 @@ package history
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
-	"shoal/internal/cli/run"
+	clirun "shoal/internal/cli/run"
+	"shoal/internal/connect"
 	"shoal/internal/journal"
+	"shoal/internal/run"
 	"shoal/internal/ui"
 	"shoal/record"
 )
@@ -27,10 +26,10 @@ import (
 // without the hosts, which come from the journal.
 type againFlags struct {
 	flags.HostFlags
-	run.ControlFlags
+	clirun.ControlFlags
 	display.OutputFlags
-	run.JournalFlags
-	run.RemoteFlags
+	clirun.JournalFlags
+	clirun.RemoteFlags
 	dryRun         bool
 	assumeDefaults bool
 	rerunUnknown   bool
@@ -43,11 +42,11 @@ type againFlags struct {
 func (f *againFlags) register(cmd *cobra.Command, own flags.FlagGroup) {
 	f.JournalFlags.StateDir = f.State
 	f.given = cmd.Flags()
-	run.WithAliases(cmd)
+	clirun.WithAliases(cmd)
 	own.BoolVar(&f.dryRun, "dry-run", false, "print what would run where, how and why, and do nothing")
 	own.BoolVar(&f.assumeDefaults, "assume-defaults", false, "take the flags given here, and the defaults, for what an older shoal has not kept of the run")
 	connection, control := f.Connection(), f.Control()
-	f.keptNames = run.KeptFlags(connection, control)
+	f.keptNames = clirun.KeptFlags(connection, control)
 	flags.AddInGroups(cmd, own, connection, control, f.Remote(), f.Output())
 }
 
@@ -110,7 +109,7 @@ func (f *againFlags) open(ctx context.Context) (*journal.Journal, error) {
 	if dir := f.State(); f.dryRun && dir != "" && journal.Exists(dir) {
 		return journal.OpenReadOnly(ctx, dir, journal.Options{})
 	}
-	return run.OpenExisting(ctx, f.State())
+	return clirun.OpenExisting(ctx, f.State())
 }
 
 // rerun makes a new run of selected targets of an earlier run.
@@ -123,106 +122,53 @@ func rerun(ctx context.Context, f *againFlags, name, what string, stdio console.
 	if err != nil {
 		return err
 	}
-	e, err := readEarlier(ctx, j, name, selector)
-	if err = errors.Join(err, j.Close()); err != nil {
-		return err
+	e, err := run.ReadToRerun(ctx, j, name, selector)
+	if err == nil && len(e.Targets) == 0 {
+		err = fmt.Errorf("no target of the run %s is %s", e.Info.Run, what)
 	}
-	if len(e.targets) == 0 {
-		return fmt.Errorf("no target of the run %s is %s", e.info.Run, what)
+	if err != nil {
+		return errors.Join(err, j.Close())
 	}
-	for i := range e.targets {
-		e.targets[i].Index = i
-	}
-	h := e.info.Header
-	h.Run, h.Targets, h.Started, h.Program = rand.Text(), len(e.targets), time.Now(), "shoal "+console.Version
-	return again(ctx, f, e, h, stdio, func(ctx context.Context, flags *run.JournalFlags, h *record.Header, planned iter.Seq[fleet.Target]) (*run.Journaling, error) {
-		return run.BeginAs(ctx, flags, h, planned, e.info.Run)
+	h := e.Info.Header
+	h.Run, h.Targets, h.Started, h.Program = "", len(e.Targets), time.Now(), "shoal "+console.Version
+	return again(ctx, f, e, h, j, stdio, func(ctx context.Context, x *clirun.Execution) (*run.Run, error) {
+		return e.Rerun(ctx, j, f.Info(x.Header), f.Wrapper, x.Plan)
 	})
 }
 
-// resume continues a run. Targets are selected before the run's lock is taken,
-// so the session number is checked once the lock is held: a different number
-// means that another process resumed the run meanwhile.
-func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio) (err error) {
+// resume continues a run.
+func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio) error {
 	j, err := f.open(ctx)
 	if err != nil {
 		return err
 	}
-	k := &run.Journaling{Journal: j}
-	begun := false // true: whoever ends the run also closes the Journaling
-	defer func() {
-		switch {
-		case begun:
-		case k.Run != nil:
-			err = errors.Join(err, k.Abandon())
-		default:
-			err = errors.Join(err, j.Close())
+	e, err := run.ReadToResume(ctx, j, name, run.ResumeOptions{RerunUnknown: f.rerunUnknown, PastBrake: f.pastBrake})
+	if braked, ok := errors.AsType[*run.BrakedError](err); ok {
+		err = fmt.Errorf("%w; %s targets were not started for that\nhint: --past-brake goes on, and its brakes count anew", err, ui.Count(int64(braked.Braked)))
+	}
+	if err == nil && len(e.Targets) > 0 {
+		err = f.checkMarkers(e)
+	}
+	if err != nil || len(e.Targets) == 0 {
+		if err == nil {
+			console.Say(stdio.Err, "nothing is left to run")
 		}
-	}()
-	selector := journal.Resumable
-	if f.rerunUnknown {
-		selector = journal.ResumableOrUnknown
+		return errors.Join(err, j.Close())
 	}
-	e, err := readEarlier(ctx, j, name, selector)
-	if err != nil {
-		return err
-	}
-	switch {
-	case e.info.State == journal.Running:
-		return fmt.Errorf("resuming run %s: %w", e.info.Run, journal.ErrRunning)
-	case e.info.State == journal.Incomplete:
-		return fmt.Errorf("resuming run %s: %w", e.info.Run, journal.ErrIncomplete)
-	case len(e.targets) == 0:
-		console.Say(stdio.Err, "nothing is left to run")
-		return nil
-	case e.braked > 0 && !f.pastBrake:
-		return fmt.Errorf("the run %s is not resumed: %s; %s targets were not started for that\nhint: --past-brake goes on, and its brakes count anew",
-			e.info.Run, e.brake, ui.Count(int64(e.braked)))
-	}
-	if err := f.checkMarkers(e); err != nil {
-		return err
-	}
-	h := e.info.Header
-	h.Targets = len(e.targets)
-	return again(ctx, f, e, h, stdio, func(ctx context.Context, _ *run.JournalFlags, _ *record.Header, _ iter.Seq[fleet.Target]) (*run.Journaling, error) {
-		var err error
-		if k.Run, err = j.Resume(ctx, e.info.Run); err != nil {
-			return nil, err
-		}
-		if k.Run.Session() != len(e.info.Sessions) {
-			return nil, fmt.Errorf("somebody else has gone on with the run %s meanwhile\nhint: try again", e.info.Run)
-		}
-		begun = true
-		return k, nil
+	h := e.Info.Header
+	h.Targets = len(e.Targets)
+	return again(ctx, f, e, h, j, stdio, func(ctx context.Context, x *clirun.Execution) (*run.Run, error) {
+		return e.Resume(ctx, j, f.Wrapper, x.Plan)
 	})
-}
-
-// An earlier is a run in the journal with the selected targets.
-type earlier struct {
-	info    *journal.RunInfo
-	targets []fleet.Target // with their commands
-	unknown map[int]bool   // by index: targets whose command may have run
-	braked  int            // number of selected targets that a brake kept from starting
-	brake   string         // the brake's error
-}
-
-// again returns the targets that may run a second time in run: those of this run
-// whose command may have run. Another run has markers of its own.
-func (e *earlier) again(run string) map[int]bool {
-	if run != e.info.Run {
-		return nil
-	}
-	return e.unknown
 }
 
 // checkMarkers refuses flags with which resume would leave markers at another
 // place than resolve, collect and a later resume look for them: these go by what
 // the journal keeps of the run.
-func (f *againFlags) checkMarkers(e *earlier) error {
+func (f *againFlags) checkMarkers(e *run.Earlier) error {
 	names := []string{"once", "detach", "kill-on-cancel", "run-dir"}
-	was := &run.RemoteFlags{}
-	set := was.Remote().FlagSet
-	if err := run.Recall(e.info.Options, set); err != nil {
+	was, err := run.RemoteOf(e.Info)
+	if err != nil {
 		return err
 	}
 	if was.Marked() {
@@ -236,81 +182,52 @@ func (f *againFlags) checkMarkers(e *earlier) error {
 	return nil
 }
 
-func readEarlier(ctx context.Context, j *journal.Journal, name string, s journal.Selector) (*earlier, error) {
-	id, err := j.Resolve(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	e := &earlier{unknown: make(map[int]bool)}
-	if e.info, err = j.Run(ctx, id); err != nil {
-		return nil, err
-	}
-	if e.info.NoCommand {
-		return nil, fmt.Errorf("the journal was told not to keep the command of the run %s\nhint: give it again with shoal run", id)
-	}
-	e.targets, err = j.Select(ctx, id, func(entry *journal.Entry) bool {
-		if !s(entry) {
-			return false
-		}
-		if journal.Unknown(entry) {
-			e.unknown[entry.Target.Index] = true
-		}
-		if entry.Progress == journal.Done && entry.Reason == fleet.ReasonBrake {
-			e.braked++
-			if entry.Err != nil {
-				e.brake = entry.Err.Error()
-			}
-		}
-		return true
-	})
-	return e, err
-}
-
 // again runs the selected targets with the settings of the earlier run, except
-// where a flag is given now.
-func again(ctx context.Context, f *againFlags, e *earlier, h record.Header, stdio console.Stdio,
-	begin func(context.Context, *run.JournalFlags, *record.Header, iter.Seq[fleet.Target]) (*run.Journaling, error),
+// where a flag is given now. It closes j.
+func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, j *journal.Journal, stdio console.Stdio,
+	begin func(context.Context, *clirun.Execution) (*run.Run, error),
 ) error {
-	if e.info.Settings == nil && !f.assumeDefaults {
-		return fmt.Errorf("the run %s was made by %s, which kept neither its brakes, rollout and rate nor its keys, trust and configuration\n"+
-			"hint: give the flags that it had, and --assume-defaults for those that it had not", e.info.Run, ui.Visible(e.info.Program))
-	}
 	x, err := f.prepare(ctx, e, h, stdio)
-	if err != nil {
-		return err
-	}
-	if f.dryRun {
-		if e.info.Settings != nil {
+	if err != nil || f.dryRun {
+		if err = errors.Join(err, j.Close()); err != nil {
+			return err
+		}
+		if e.Info.Settings != nil {
 			console.Say(stdio.Err, "the run had %s", x.recalled.Text())
 		}
-		return run.DryRun(ctx, stdio, x.Opts, slices.Values(x.targets), func(t fleet.Target) (string, error) { return t.Command, nil })
+		return clirun.DryRun(ctx, stdio, x.Opts, slices.Values(x.targets), func(t fleet.Target) (string, error) { return t.Command, nil })
 	}
 	flags.WarnInsecure(stdio.Err, x.Opts)
 	if x.Plan, err = x.Opts.Plan(ctx, slices.Values(x.targets), nil); err != nil {
-		return err
+		return errors.Join(err, j.Close())
 	}
 	defer x.Plan.Close()
-	x.Begin = begin
-	return run.Execute(ctx, x.Execution, stdio)
+	x.Journal = j
+	x.Begin = func(ctx context.Context) (*run.Run, error) { return begin(ctx, &x.Execution) }
+	return clirun.Execute(ctx, x.Execution, stdio)
 }
 
 // A repetition is an Execution for targets of an earlier run.
 type repetition struct {
-	run.Execution
-	recalled run.Recalled
+	clirun.Execution
+	recalled clirun.Recalled
 	targets  []fleet.Target // not resolved
 }
 
 // prepare combines the settings of the earlier run with the flags given now.
-func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, stdio console.Stdio) (x repetition, err error) {
-	if x.recalled, err = run.RecallSettings(e.info, f.given, true, stdio.Err); err != nil {
+func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Header, stdio console.Stdio) (x repetition, err error) {
+	if e.Info.Settings == nil && !f.assumeDefaults {
+		return x, fmt.Errorf("the run %s was made by %s, which kept neither its brakes, rollout and rate nor its keys, trust and configuration\n"+
+			"hint: give the flags that it had, and --assume-defaults for those that it had not", e.Info.Run, ui.Visible(e.Info.Program))
+	}
+	if x.recalled, err = clirun.RecallSettings(e.Info, f.given, true, stdio.Err); err != nil {
 		return x, err
 	}
-	if err := run.Recall(e.info.Options, f.given); err != nil {
+	if err := clirun.Recall(e.Info.Options, f.given); err != nil {
 		return x, err
 	}
-	if e.info.Settings != nil && !x.recalled.Now["check"] {
-		f.CheckDir = e.info.Settings.Directory
+	if e.Info.Settings != nil && !x.recalled.Now["check"] {
+		f.CheckDir = e.Info.Settings.Directory
 	}
 	opts, err := f.HostFlags.Options()
 	opts.Engine.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
@@ -329,8 +246,8 @@ func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, s
 	if err != nil {
 		return x, err
 	}
-	targets := e.targets
-	canary, err := run.ParseCanaries(f.Canary, hostsOf(targets), x.recalled.Now["canary"])
+	targets := e.Targets
+	canary, err := clirun.ParseCanaries(f.Canary, hostsOf(targets), x.recalled.Now["canary"])
 	if err != nil {
 		return x, err
 	}
@@ -341,18 +258,14 @@ func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, s
 	if err := opts.Validate(); err != nil {
 		return x, err
 	}
-	opts.Engine.Fanout = run.Fanout(opts.Engine.Fanout, len(targets), stdio)
+	opts.Engine.Fanout = clirun.Fanout(opts.Engine.Fanout, len(targets), stdio)
 	h.Fanout = opts.Engine.Fanout
 	x.recalled.Route(targets, &opts)
-	f.Key = run.NewMarkerKey()
-	if h.Run == e.info.Run { // resumed
-		f.Key = e.info.Options[run.OptionKey]
-	}
 	if err := f.remember(x.recalled, &opts); err != nil {
 		return x, err
 	}
-	x.Execution = run.Execution{
-		Opts: opts, Output: &f.OutputFlags, Journal: &f.JournalFlags, Remote: &f.RemoteFlags, Rerun: e.again(h.Run), Timeout: f.Timeout.Duration(),
+	x.Execution = clirun.Execution{
+		Opts: opts, Output: &f.OutputFlags, Timeout: f.Timeout.Duration(),
 		Header: h, Indexes: indexesOf(targets),
 	}
 	x.targets = targets
@@ -361,13 +274,12 @@ func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, s
 
 // remember sets what the journal keeps about the new run: the earlier run's
 // settings, except where a flag is given now.
-func (f *againFlags) remember(r run.Recalled, opts *shoal.Options) (err error) {
+func (f *againFlags) remember(r clirun.Recalled, opts *connect.Options) (err error) {
 	earlier := r.Info
-	f.JournalFlags.Options = f.Remembered()
-	if f.Settings, err = run.SettingsOf(f.given, f.keptNames, &f.HostFlags, opts, false); err != nil || earlier.Settings == nil {
+	if f.Settings, err = clirun.SettingsOf(f.given, f.keptNames, &f.HostFlags, opts, false); err != nil || earlier.Settings == nil {
 		return err
 	}
-	if f.CheckDir != "" && (!r.Now["option"] || run.Elsewhere(f.SshOptions) == "") { // trust matters more than --check
+	if f.CheckDir != "" && (!r.Now["option"] || clirun.Elsewhere(f.SshOptions) == "") { // trust matters more than --check
 		f.Settings.Directory = f.CheckDir
 	}
 	for _, file := range earlier.Settings.Files {

@@ -9,9 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
-	"shoal"
 	"shoal/internal/cli/flags"
-	"shoal/internal/cli/run"
+	clirun "shoal/internal/cli/run"
+	"shoal/internal/connect"
 	"shoal/internal/journal"
 )
 
@@ -26,13 +26,13 @@ func TestSettings(t *testing.T) {
 	}
 	settings := func(noCommand bool, args ...string) *journal.Settings {
 		t.Helper()
-		var f run.RunFlags
+		var f clirun.RunFlags
 		cmd := &cobra.Command{}
 		f.Register(cmd)
 		if err := cmd.ParseFlags(append([]string{"-F", "none", "--hostfile", "list"}, args...)); err != nil {
 			t.Fatal(err)
 		}
-		s, err := run.SettingsOf(f.Given, f.KeptNames, &f.HostFlags, &shoal.Options{SSHConfig: "none"}, noCommand)
+		s, err := clirun.SettingsOf(f.Given, f.KeptNames, &f.HostFlags, &connect.Options{SSHConfig: "none"}, noCommand)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestSettings(t *testing.T) {
 	}
 	got.Flags["ask-pass"] = []string{"true"}
 	var said strings.Builder
-	r, err := run.RecallSettings(&journal.RunInfo{Settings: got}, cmd.Flags(), true, &said)
+	r, err := clirun.RecallSettings(&journal.RunInfo{Settings: got}, cmd.Flags(), true, &said)
 	if err != nil || again.Rate != 1 || again.Jump != "a,b" || again.Fanout != 7 || again.AskPass || !r.Now["rate"] || r.Now["jump"] {
 		t.Errorf("%v %+v", err, again)
 	}
@@ -77,7 +77,7 @@ func TestSettings(t *testing.T) {
 		t.Errorf("said %q, want %q", said.String(), want)
 	}
 	got.Flags["from-the-future"] = []string{"1"}
-	if _, err := run.RecallSettings(&journal.RunInfo{Settings: got}, cmd.Flags(), true, &said); err == nil {
+	if _, err := clirun.RecallSettings(&journal.RunInfo{Settings: got}, cmd.Flags(), true, &said); err == nil {
 		t.Error("a flag that is not known is passed over")
 	}
 }
@@ -104,7 +104,7 @@ func TestSettingsElsewhere(t *testing.T) {
 			if !there {
 				s.Directory = "/elsewhere"
 			}
-			_, err := run.RecallSettings(&journal.RunInfo{Settings: s}, cmd.Flags(), true, new(strings.Builder))
+			_, err := clirun.RecallSettings(&journal.RunInfo{Settings: s}, cmd.Flags(), true, new(strings.Builder))
 			if got, want := err != nil, refused && !there; got != want {
 				t.Errorf("%q, in the same directory %v: %v", option, there, err)
 			}

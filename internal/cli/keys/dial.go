@@ -9,8 +9,8 @@ import (
 
 	xssh "golang.org/x/crypto/ssh"
 
-	"shoal"
 	"shoal/fleet"
+	"shoal/internal/connect"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/client"
 	"shoal/internal/ssh/hostkeys"
@@ -49,7 +49,7 @@ type scanPlan struct {
 }
 
 // newScanner returns a scanner.
-func newScanner(opts shoal.Options, p scanPlan) (*scanner, error) {
+func newScanner(opts connect.Options, p scanPlan) (*scanner, error) {
 	s := new(scanner)
 	network := tunnel.New(tunnel.Options{Direct: opts.Network, Timeouts: opts.Timeouts})
 	s.closers = append(s.closers, func() { _ = network.Close() })
@@ -97,14 +97,14 @@ func (p scanPlan) shownFirst(t ssh.Target) []string {
 }
 
 // add creates the client for one question.
-func (s *scanner) add(opts shoal.Options, network ssh.Network, q *question) error {
+func (s *scanner) add(opts connect.Options, network ssh.Network, q *question) error {
 	legacy, err := xcrypto.New(xcrypto.Options{
 		HostKeys: q, Identities: noIdentities{}, Timeouts: opts.Timeouts, Network: network,
 	})
 	if err != nil {
 		return err
 	}
-	if opts.Client == shoal.ClientStandard {
+	if opts.Client == connect.ClientStandard {
 		s.asks = append(s.asks, scanClient{best: legacy})
 		return nil
 	}

@@ -13,12 +13,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"shoal"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
 	"shoal/internal/cli/run"
 	"shoal/internal/cli/signals"
+	"shoal/internal/connect"
 	"shoal/internal/engine"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/hostkeys"
@@ -149,7 +149,7 @@ func (f *keysFlags) scan(ctx context.Context, certificates bool, stdio console.S
 }
 
 // scanOptions returns the library's options for a scan.
-func (f *keysFlags) scanOptions(stdio console.Stdio) (shoal.Options, error) {
+func (f *keysFlags) scanOptions(stdio console.Stdio) (connect.Options, error) {
 	opts, err := f.Options()
 	if err != nil {
 		return opts, err
@@ -161,7 +161,7 @@ func (f *keysFlags) scanOptions(stdio console.Stdio) (shoal.Options, error) {
 
 // collect dials every target and returns the exit code of a run with these
 // outcomes.
-func (f *keysFlags) collect(ctx context.Context, opts shoal.Options, s *scanner, targets iter.Seq[ssh.Target], total int,
+func (f *keysFlags) collect(ctx context.Context, opts connect.Options, s *scanner, targets iter.Seq[ssh.Target], total int,
 	stdio console.Stdio,
 ) (int, error) {
 	started := time.Now()

@@ -4,16 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"shoal/fleet"
+	"shoal/hosts/expr"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
+	clirun "shoal/internal/cli/run"
 	"shoal/internal/cli/signals"
-	"shoal/internal/journal"
+	"shoal/internal/run"
+	"shoal/internal/ui"
 )
 
 // NewCollect returns shoal collect.
@@ -50,31 +54,26 @@ type collectOptions struct {
 	wait, keep bool
 }
 
-// detached selects targets whose detached command may still be running.
-func detached(e *journal.Entry) bool {
-	return e.Outcome == fleet.OutcomeDetached || journal.Unknown(e)
-}
-
 func collect(ctx context.Context, o collectOptions, name string, stdio console.Stdio) error {
 	if err := o.output.Validate(); err != nil {
 		return err
 	}
-	a, err := newRemoteQuery(ctx, o.far, name, detached, stdio)
+	a, err := newRemoteQuery(ctx, o.far, name, run.Collectable, stdio)
 	if err != nil {
 		return err
 	}
 	switch {
-	case !a.flags.Detach:
-		return errors.Join(fmt.Errorf("the run %s was not detached\nhint: shoal show has its output", a.info.Run), a.end(console.ExitUsage))
-	case len(a.asked) == 0:
+	case !a.remote.Detach:
+		return errors.Join(fmt.Errorf("the run %s was not detached\nhint: shoal show has its output", a.Info.Run), a.end(console.ExitUsage))
+	case len(a.Targets) == 0:
 		console.Say(stdio.Err, "nothing is left to collect")
 		return a.end(console.ExitOK)
 	}
-	h := a.info.Header
-	h.Targets = len(a.asked)
-	indexes := make([]int, len(a.asked))
-	for i := range a.asked {
-		indexes[i] = a.asked[i].entry.Target.Index
+	h := a.Info.Header
+	h.Targets = len(a.Targets)
+	indexes := make([]int, len(a.Targets))
+	for i, t := range a.Targets {
+		indexes[i] = t.Index
 	}
 	out, err := display.New(o.output, stdio, h, indexes)
 	if err != nil {
@@ -83,17 +82,42 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	ctx, stop := signals.Watch(ctx, func(bool) {})
 	defer stop.End()
 	defer out.Showing.AbortWith(ctx)()
-	c := &collecting{remoteQuery: a, out: out, limit: o.output.Kept(), files: o.output.Files(), begun: time.Now()}
-	err = c.all(ctx, o.wait, stop)
-	out.Summary.Elapsed = time.Since(c.begun)
+	begun, told := time.Now(), newWaitingNote(time.Now())
+	c := a.Collect(run.CollectOptions{
+		MaxOutput: o.output.Kept(), Files: o.output.Files(), Wait: o.wait, Stop: stop.Drained,
+		Waiting: func(pending []run.Pending, pause time.Duration) {
+			if text := told.text(pending, time.Now(), pause); text != "" {
+				console.Say(out.Stderr, "%s", text)
+			}
+		},
+	})
+	for res, failed := range c.Results(ctx) {
+		if err = failed; err == nil {
+			out.Take(res)
+		}
+	}
+	for line := range strings.SplitSeq(byCause(c.Pending(), "\n"), "\n") {
+		if line != "" {
+			console.Say(out.Stderr, "not collected: %s", line)
+		}
+	}
+	out.Summary.Elapsed = time.Since(begun)
 	out.Summary.Interrupted = stop.Requested()
-	out.Settle(stop.Patience(), a.info.Run)
+	out.Settle(stop.Patience(), a.Info.Run)
 	out.Close(stop.Patience())
-	if err == nil && !o.keep {
-		err = c.forget(ctx, stdio.Err)
+	switch {
+	case err != nil || o.keep:
+	case out.Stuck || out.Failure() != nil:
+		console.Say(stdio.Err, "markers and output stay on the hosts, since not all was shown and stored here")
+	default:
+		var left []fleet.Host
+		if left, err = c.Forget(ctx); len(left) > 0 {
+			console.Say(stdio.Err, "markers and output stay on %s, since not all of it is stored here (--max-output 0 --outdir DIR stores all)",
+				ui.Visible(expr.Fold(clirun.Names(left))))
+		}
 	}
 	code := console.ExitCode(&out.Summary, out.Failure() == nil)
-	if len(c.pending) > 0 && code != console.ExitInterrupted {
+	if len(c.Pending()) > 0 && code != console.ExitInterrupted {
 		code = console.ExitUnknown
 	}
 	if err = errors.Join(err, a.end(code)); err != nil {

@@ -14,8 +14,9 @@ import (
 	"shoal/fleet"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
-	"shoal/internal/cli/run"
+	clirun "shoal/internal/cli/run"
 	"shoal/internal/remote"
+	"shoal/internal/run"
 	"shoal/internal/ui"
 )
 
@@ -56,15 +57,21 @@ func sweep(ctx context.Context, f *markerFlags, age time.Duration, dir string, s
 	if err != nil {
 		return err
 	}
-	opts.Engine.Fanout = run.Fanout(f.fanout, len(list.Hosts), stdio)
+	opts.Engine.Fanout = clirun.Fanout(f.fanout, len(list.Hosts), stdio)
 	flags.WarnInsecure(stdio.Err, opts)
 	plan, err := opts.Plan(ctx, list.Targets(1), nil)
 	if err != nil {
 		return err
 	}
 	defer plan.Close()
+	e, err := plan.Engine(ctx)
+	if err != nil {
+		return err
+	}
 	failed := 0
-	for a, err := range plan.Query(ctx, plan.Targets(), opts.Engine, func(_ fleet.Target, nonce string) (string, error) { return remote.Sweep(nonce, dir, age) }) {
+	for a, err := range run.Query(ctx, e, 0, plan.Targets(), func(_ fleet.Target, nonce string) (string, error) {
+		return remote.Sweep(nonce, dir, age)
+	}) {
 		if err != nil {
 			return err
 		}

@@ -7,8 +7,8 @@ import (
 	"os/exec"
 	"strings"
 
-	"shoal"
 	"shoal/internal/cli/flags"
+	"shoal/internal/connect"
 	"shoal/internal/engine"
 )
 
@@ -56,7 +56,7 @@ func (f *ControlFlags) Control() flags.FlagGroup {
 }
 
 // Apply sets the options of these flags.
-func (f *ControlFlags) Apply(o *shoal.Options) (err error) {
+func (f *ControlFlags) Apply(o *connect.Options) (err error) {
 	if f.starts < -1 {
 		return fmt.Errorf("--starts-per-host %d: write -1 for no limit", f.starts)
 	}

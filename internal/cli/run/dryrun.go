@@ -7,9 +7,9 @@ import (
 	"iter"
 	"strings"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/internal/cli/console"
+	"shoal/internal/connect"
 	"shoal/internal/plan"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/auth"
@@ -21,7 +21,7 @@ import (
 // DryRun prints one line for each target, followed by its route and where the
 // settings come from. command returns the target's command, or an error for a
 // target that would not be tried.
-func DryRun(ctx context.Context, stdio console.Stdio, opts shoal.Options, targets iter.Seq[fleet.Target],
+func DryRun(ctx context.Context, stdio console.Stdio, opts connect.Options, targets iter.Seq[fleet.Target],
 	command func(fleet.Target) (string, error),
 ) error {
 	opts.Engine.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }

@@ -5,14 +5,14 @@ import (
 	"io"
 	"time"
 
-	"shoal"
+	"shoal/internal/connect"
 	"shoal/internal/engine"
 	"shoal/internal/ui"
 )
 
 // printEstimate prints what the run would need of this machine, and what the
 // machine has.
-func printEstimate(w io.Writer, opts shoal.Options, targets int) error {
+func printEstimate(w io.Writer, opts connect.Options, targets int) error {
 	f := engine.EstimateRun(opts.Engine, targets)
 	of := func(need, limit uint64, show func(uint64) string) string {
 		if limit == 0 {

@@ -7,7 +7,6 @@ package run
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"fmt"
 	"io"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"shoal/internal/cli/flags"
 	"shoal/internal/engine"
 	"shoal/internal/placeholder"
+	"shoal/internal/run"
 	"shoal/internal/ui"
 	"shoal/record"
 )
@@ -47,16 +47,16 @@ are chosen; --limit, --where, -x and --pick narrow the choice.
   shoal run -w db[1-3],root@cache1:2222 -L 'echo {index} {host|sh}'
   shoal run -w - --outdir results 'cat /etc/os-release' < hosts`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return run(cmd.Context(), &f, strings.Join(args, " "), stdio)
+			return runCommand(cmd.Context(), &f, strings.Join(args, " "), stdio)
 		},
 	}
 	f.Register(cmd)
 	return cmd
 }
 
-// run implements shoal run. All errors in flags and inventory are found before
+// runCommand implements shoal run. All errors in flags and inventory are found before
 // anything starts.
-func run(ctx context.Context, f *RunFlags, text string, stdio console.Stdio) error {
+func runCommand(ctx context.Context, f *RunFlags, text string, stdio console.Stdio) error {
 	if err := f.validate(text); err != nil {
 		return err
 	}
@@ -107,18 +107,29 @@ func run(ctx context.Context, f *RunFlags, text string, stdio console.Stdio) err
 			return err
 		}
 	}
-	return Execute(ctx, Execution{
-		Opts: opts, Output: &f.OutputFlags, Journal: &f.JournalFlags, Remote: &f.RemoteFlags, Timeout: f.Timeout.Duration(),
+	j, err := f.JournalFlags.open(ctx)
+	if err != nil {
+		return err
+	}
+	x := Execution{
+		Opts: opts, Output: &f.OutputFlags, Journal: j, Timeout: f.Timeout.Duration(),
 		Plan: planned,
 		Header: record.Header{
 			Program: "shoal " + console.Version,
-			Run:     rand.Text(),
 			Started: time.Now(),
 			Command: text,
 			Targets: total,
 			Fanout:  opts.Engine.Fanout,
 		},
-	}, stdio)
+	}
+	x.Begin = func(ctx context.Context) (*run.Run, error) {
+		r, err := run.Begin(ctx, j, f.Info(x.Header), f.Wrapper, planned)
+		if err != nil {
+			err = fmt.Errorf("%w\nhint: --no-journal runs without one", err)
+		}
+		return r, err
+	}
+	return Execute(ctx, x, stdio)
 }
 
 // Fanout returns the fanout that was asked for, or what this machine can carry;

@@ -7,9 +7,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"shoal"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
+	"shoal/internal/connect"
 	"shoal/internal/placeholder"
 )
 
@@ -83,7 +83,7 @@ func (f *RunFlags) where() placeholder.Where {
 }
 
 // options returns the library's options, without those that only one run has.
-func (f *RunFlags) options() (shoal.Options, error) {
+func (f *RunFlags) options() (connect.Options, error) {
 	o, err := f.HostFlags.Options()
 	if err != nil {
 		return o, err
@@ -100,8 +100,6 @@ func (f *RunFlags) validate(command string) error {
 	if err := f.RemoteFlags.Validate(f.On()); err != nil {
 		return err
 	}
-	f.Key = NewMarkerKey()
-	f.JournalFlags.Options = f.Remembered()
 	switch err := f.OutputFlags.Validate(); {
 	case err != nil:
 		return err

@@ -1,13 +1,9 @@
 package run
 
 import (
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,16 +11,14 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
-	"golang.org/x/crypto/ssh"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/hosts"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
+	"shoal/internal/connect"
 	"shoal/internal/journal"
-	"shoal/internal/plainfile"
-	"shoal/internal/ssh/auth"
+	"shoal/internal/run"
 	"shoal/internal/ui"
 )
 
@@ -45,7 +39,7 @@ func KeptFlags(groups ...flags.FlagGroup) []string {
 
 // SettingsOf returns the settings that the journal keeps with a run. noCommand
 // also drops settings that may contain what was run.
-func SettingsOf(flags *pflag.FlagSet, kept []string, f *flags.HostFlags, opts *shoal.Options, noCommand bool) (*journal.Settings, error) {
+func SettingsOf(flags *pflag.FlagSet, kept []string, f *flags.HostFlags, opts *connect.Options, noCommand bool) (*journal.Settings, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return nil, fmt.Errorf("looking for the working directory: %w", err)
@@ -94,77 +88,18 @@ func absolute(name string, values []string) []string {
 
 // filesOf returns the files that decide where and how the run goes, with their
 // current content's digest.
-func filesOf(f *flags.HostFlags, opts *shoal.Options) ([]journal.File, error) {
+func filesOf(f *flags.HostFlags, opts *connect.Options) ([]journal.File, error) {
 	config, err := opts.ReadConfig()
 	if err != nil {
 		return nil, err
 	}
-	var files []journal.File
-	add := func(kind journal.FileKind, paths []string, digest func(string) string) {
-		for _, path := range paths {
-			if full, err := filepath.Abs(path); err == nil && path != "-" {
-				files = append(files, journal.File{Kind: kind, Path: full, Digest: digest(full)})
-			}
-		}
-	}
-	add(journal.FileConfig, config.Files(), contentDigest)
 	inventories := slices.Concat(f.Inventories, f.Hostfiles)
 	for _, e := range f.Hosts {
 		if path, ok := strings.CutPrefix(e, "^"); ok {
 			inventories = append(inventories, path)
 		}
 	}
-	add(journal.FileInventory, inventories, contentDigest)
-	add(journal.FileIdentity, f.Identities, keyDigest)
-	return files, nil
-}
-
-// contentDigest returns the SHA-256 of a file, or of all files below a
-// directory with their names. It returns "" for what cannot be read or is no
-// regular file (reading a pipe would consume it).
-func contentDigest(path string) string {
-	h := sha256.New()
-	err := filepath.WalkDir(path, func(at string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := os.Stat(at) // follows links
-		if err != nil {
-			return err
-		}
-		if !info.Mode().IsRegular() {
-			return fs.ErrInvalid
-		}
-		file, err := plainfile.Open(at)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = file.Close() }() // opened for reading only
-		name, _ := filepath.Rel(path, at)
-		_, _ = fmt.Fprintf(h, "%q %d\n", name, info.Size()) // a hash never fails
-		_, err = io.Copy(h, file)
-		return err
-	})
-	if err != nil {
-		return ""
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
-
-// keyDigest returns the fingerprint of a key file's public key; "" if that
-// needs a passphrase.
-func keyDigest(path string) string {
-	set, err := auth.Load(context.Background(), auth.Options{Files: []string{path}})
-	if err != nil {
-		return ""
-	}
-	defer func() { _ = set.Close() }() // nothing was signed
-	for _, key := range set.Keys() {
-		if _, ok := key.(*ssh.Certificate); !ok {
-			return ssh.FingerprintSHA256(key)
-		}
-	}
-	return ""
+	return run.Files(config.Files(), inventories, f.Identities), nil
 }
 
 // A Recalled is the settings of an earlier run combined with the flags given
@@ -235,7 +170,7 @@ func setFlag(flag *pflag.Flag, values []string) (err error) {
 }
 
 // TellFiles prints which files have changed since the run was made.
-func (r Recalled) TellFiles(f *flags.HostFlags, opts *shoal.Options, stderr io.Writer) error {
+func (r Recalled) TellFiles(f *flags.HostFlags, opts *connect.Options, stderr io.Writer) error {
 	if r.Info.Settings == nil {
 		return nil
 	}
@@ -243,35 +178,12 @@ func (r Recalled) TellFiles(f *flags.HostFlags, opts *shoal.Options, stderr io.W
 	if err != nil {
 		return err
 	}
-	known := make(map[journal.File]bool) // Digest is empty
-	name := func(file journal.File) journal.File { file.Digest = ""; return file }
-	tell := func(file journal.File, what string) {
-		console.Say(stderr, "%s %s %s since the run was made", file.Kind, ui.Visible(fmt.Sprintf("%q", file.Path)), what)
-	}
-	now := make(map[journal.File]string)
-	for _, file := range files {
-		now[name(file)] = file.Digest
-	}
-	for _, file := range r.Info.Settings.Files {
-		known[name(file)] = true
-		digest, read := now[name(file)]
-		switch {
-		case file.Kind == journal.FileInventory: // the inventory is not read again
-			digest, read = contentDigest(file.Path), true
-		case r.Now["identity"] && file.Kind == journal.FileIdentity, r.Now["config"] && file.Kind == journal.FileConfig:
+	// The inventory is not read again: its files are compared as they are now.
+	for _, c := range run.ChangedFiles(r.Info.Settings.Files, files) {
+		if r.Now["identity"] && c.Kind == journal.FileIdentity || r.Now["config"] && c.Kind == journal.FileConfig {
 			continue
 		}
-		switch {
-		case !read || digest == "" && file.Digest != "":
-			tell(file, "has gone")
-		case digest != file.Digest:
-			tell(file, "has changed")
-		}
-	}
-	for _, file := range files {
-		if file.Kind == journal.FileConfig && !known[name(file)] && !r.Now["config"] {
-			tell(file, "is new")
-		}
+		console.Say(stderr, "%s %s %s since the run was made", c.Kind, ui.Visible(fmt.Sprintf("%q", c.Path)), c.Change)
 	}
 	return nil
 }
@@ -279,7 +191,7 @@ func (r Recalled) TellFiles(f *flags.HostFlags, opts *shoal.Options, stderr io.W
 // Route sets the targets' routes to those of the earlier run, except for flags
 // given now: -l and -p apply to hosts that name no user or port, and -J, or an
 // ssh_config option to the same effect, resolves the route anew.
-func (r Recalled) Route(targets []fleet.Target, opts *shoal.Options) {
+func (r Recalled) Route(targets []fleet.Target, opts *connect.Options) {
 	listed := make(map[int]hosts.Entry)
 	anew := r.Now["jump"] || r.option(opts, "proxyjump", "proxycommand", "hostname", "hostkeyalias")
 	user := r.Now["user"] || r.option(opts, "user")
@@ -304,7 +216,7 @@ func (r Recalled) Route(targets []fleet.Target, opts *shoal.Options) {
 }
 
 // option reports whether one of these ssh_config options is given now.
-func (r Recalled) option(opts *shoal.Options, keywords ...string) bool {
+func (r Recalled) option(opts *connect.Options, keywords ...string) bool {
 	return r.Now["option"] && slices.ContainsFunc(opts.SSHOptions, func(o string) bool {
 		return slices.Contains(keywords, keyword(o))
 	})

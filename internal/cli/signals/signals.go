@@ -92,18 +92,8 @@ func (s *Stopper) onSignal(sig os.Signal, at time.Time) {
 // Patience returns how long to wait for the reader of our output.
 func (s *Stopper) Patience() Patience { return Patience{s.terminated, s.hurried} }
 
-// UnlessHurried returns a context that ends at a signal after an abort.
-func (s *Stopper) UnlessHurried(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		select {
-		case <-s.hurried:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
-}
+// Hurried returns a channel that is closed by a signal after an abort.
+func (s *Stopper) Hurried() <-chan struct{} { return s.hurried }
 
 // Drain is the first stop: for a signal, or when results cannot be written.
 func (s *Stopper) Drain() { s.once.Do(func() { close(s.Drained) }) }

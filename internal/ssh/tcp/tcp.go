@@ -2,6 +2,7 @@
 package tcp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,9 @@ import (
 type Dialer struct {
 	Timeouts ssh.Timeouts
 	Clock    *clock.Clock // for the timeouts; nil means the ordinary time
+	// Connect looks up and connects instead, as net.Dialer.DialContext does. nil means
+	// TCP.
+	Connect func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Open implements ssh.Network. The phase resolve ends when the first connect
@@ -41,7 +45,7 @@ func (d Dialer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 		a.Timeline.Enter(fleet.PhaseDial)
 	}
 	conn, err := d.within(ctx, by, a.Target.Settings().Attempts, func(by time.Time) (net.Conn, error) {
-		return dialBy(ctx, by, a)
+		return d.dialBy(ctx, by, a)
 	})
 	if err != nil {
 		f := sshreason.Dial(ctx, a, err)
@@ -102,8 +106,14 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// dialBy dials until the deadline and sets TCP's keepalives.
-func dialBy(ctx context.Context, deadline time.Time, a *ssh.Attempt) (net.Conn, error) {
+// dialBy dials until the deadline, with d.Connect if it is set, and sets TCP's keepalives.
+func (d Dialer) dialBy(ctx context.Context, deadline time.Time, a *ssh.Attempt) (net.Conn, error) {
+	if d.Connect != nil {
+		a.Timeline.Enter(fleet.PhaseDial)
+		within, cancel := context.WithDeadline(ctx, deadline)
+		defer cancel()
+		return d.Connect(within, cmp.Or(a.Target.Settings().Family, "tcp"), a.Target.Address())
+	}
 	conn, err := dialEither(ctx, deadline, a)
 	if err != nil || !a.Target.Settings().KeepAlive {
 		return conn, err

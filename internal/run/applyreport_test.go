@@ -1,11 +1,10 @@
-package markers
+package run
 
 import (
 	"testing"
 	"time"
 
 	"shoal/fleet"
-	"shoal/internal/cli/run"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
 )
@@ -30,7 +29,7 @@ func TestNeverAndTheClock(t *testing.T) {
 		"booted, and the clock some minutes back": {ended.Add(-time.Minute), 30 * time.Minute, false},
 		"between two intents":                     {sent.Add(1500 * time.Millisecond), time.Hour, false},
 	} {
-		res, known := run.ApplyReport(fleet.Result{End: fleet.End{Outcome: fleet.OutcomeUnknown}},
+		res, known := ApplyReport(fleet.Result{End: fleet.End{Outcome: fleet.OutcomeUnknown}},
 			remote.Report{State: remote.StateNever, Up: c.up}, q.since(info, c.now))
 		want := fleet.OutcomeUnknown
 		if c.known {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// releasing starts releaseWhenQuiet and returns the function that ends it.
-func releasing() (end func()) {
+// FreeMemory starts releaseWhenQuiet and returns the function that ends it.
+func FreeMemory() (end func()) {
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() { releaseWhenQuiet(stop); close(ended) }()
 	return func() { close(stop); <-ended }

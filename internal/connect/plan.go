@@ -1,17 +1,16 @@
-package shoal
+package connect
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"os"
 
+	"shoal/fleet"
 	"shoal/internal/clock"
 	"shoal/internal/engine"
 	"shoal/internal/placeholder"
 	"shoal/internal/plan"
-	"shoal/internal/remote/wrap"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/config"
 )
@@ -60,7 +59,7 @@ func (o *Options) Planner() (*plan.Planner, error) {
 
 // A Plan is the targets of a run, each resolved once, and the connections to them. It
 // keeps little for each target: those that are reached alike share what is known of the
-// way. Its methods must not be called at the same time, except Query.
+// way. Its methods must not be called at the same time, except Planned.
 type Plan struct {
 	opts  Options
 	plan  *plan.Plan
@@ -71,7 +70,7 @@ type Plan struct {
 // Plan resolves how each target is reached and fills in User, Port, Route and Command;
 // the command of a nil template is the one that the target has. The targets must be the
 // same each time that they are iterated. Call Close after the last run.
-func (o *Options) Plan(ctx context.Context, targets iter.Seq[Target], template *placeholder.Template) (*Plan, error) {
+func (o *Options) Plan(ctx context.Context, targets iter.Seq[fleet.Target], template *placeholder.Template) (*Plan, error) {
 	planner, err := o.Planner()
 	if err != nil {
 		return nil, err
@@ -92,24 +91,24 @@ func commandOf(template *placeholder.Template) plan.Command {
 	if template == nil {
 		return nil
 	}
-	return func(t Target) (string, error) { return template.Expand(t), template.Check(t) }
+	return func(t fleet.Target) (string, error) { return template.Expand(t), template.Check(t) }
 }
 
 // Targets returns the planned targets, as often as wanted.
 func (p *Plan) Targets() iter.Seq[ssh.Target] { return p.plan.Targets() }
 
 // Recorded returns the planned targets without what only connecting needs.
-func (p *Plan) Recorded() iter.Seq[Target] { return p.plan.Recorded() }
+func (p *Plan) Recorded() iter.Seq[fleet.Target] { return p.plan.Recorded() }
 
 // Planned returns t, which is one of the plan's targets by its Index, with the endpoint.
-func (p *Plan) Planned(t Target) ssh.Target { return p.plan.Of(t) }
+func (p *Plan) Planned(t fleet.Target) ssh.Target { return p.plan.Of(t) }
 
 // Clock returns the clock of the plan's runs.
 func (p *Plan) Clock() *clock.Clock { return p.opts.Engine.Clock }
 
 // Open reads the files that the targets need and asks for the passphrases of their
 // keys, so that no prompt or missing file interrupts a run. It returns the Dialer of
-// the plan's targets. Run and Query call it if it was not called.
+// the plan's targets.
 func (p *Plan) Open(ctx context.Context) (ssh.Dialer, error) {
 	if p.open == nil {
 		open, err := p.opts.connect(ctx, p.plan.Endpoints())
@@ -148,32 +147,11 @@ func (p *Plan) Close() {
 	}
 }
 
-// Run runs the targets' commands and yields results as they complete, as [Run] does.
-// control and far are the settings of this run; a Dialer or Clock of control that is
-// nil is the plan's.
-func (p *Plan) Run(ctx context.Context, control engine.Options, far wrap.Options) iter.Seq2[Result, error] {
-	return func(yield func(Result, error) bool) {
-		err := errors.Join(control.Validate(), far.Validate())
-		if err == nil && control.Dialer == nil {
-			control.Dialer, err = p.Open(ctx)
-		}
-		if err != nil {
-			yield(Result{}, err)
-			return
-		}
-		if control.Clock == nil {
-			control.Clock = p.Clock()
-		}
-		runAll(ctx, control, far, p.plan.Targets())(yield)
-	}
-}
-
-// runAll runs planned targets, wrapped where far asks for it.
-func runAll(ctx context.Context, control engine.Options, far wrap.Options, targets iter.Seq[ssh.Target]) iter.Seq2[Result, error] {
-	dialer, err := wrap.New(control.Dialer, far)
-	if err != nil {
-		return func(yield func(Result, error) bool) { yield(Result{}, err) }
-	}
-	control.Dialer = dialer
-	return engine.Run(ctx, control, targets)
+// Engine opens what connecting needs, as Open does, and returns the settings of the
+// fan-out with the plan's Dialer and Clock.
+func (p *Plan) Engine(ctx context.Context) (engine.Options, error) {
+	d, err := p.Open(ctx)
+	o := p.opts.Engine
+	o.Dialer = d
+	return o, err
 }

@@ -1,4 +1,4 @@
-package shoal
+package run
 
 import (
 	"cmp"
@@ -8,20 +8,20 @@ import (
 	"sync"
 	"time"
 
+	"shoal/fleet"
 	"shoal/internal/engine"
-	"shoal/internal/plan"
 	"shoal/internal/remote"
 	"shoal/internal/ssh"
 )
 
 // A QueryFunc returns the shell text that queries the target's far end. The answer
 // must carry nonce; see package internal/remote.
-type QueryFunc func(t Target, nonce string) (string, error)
+type QueryFunc func(t fleet.Target, nonce string) (string, error)
 
 // A Reply is the answer of one target.
 type Reply struct {
 	// Target is the queried target, without a command.
-	Target Target
+	Target fleet.Target
 	// Report is the parsed answer; valid if Err is nil.
 	Report remote.Report
 	// Err is why there is no answer: the target was not reached, or its account has no
@@ -29,24 +29,19 @@ type Reply struct {
 	Err error
 }
 
-// Query sends a query to planned targets, as Run would run a command on them, and
-// yields the answers as they arrive, one per target. Each target's Index must be
-// unique. Queries must be idempotent: they may be sent twice. Of control only Fanout,
-// Dials, Starts, Rate, MaxHeld, Notice and CommandTimeout are used; the last bounds the
-// wait for each answer, 0 means Timeouts.Command, or else 1 min.
-func (p *Plan) Query(ctx context.Context, targets iter.Seq[ssh.Target], control engine.Options, question QueryFunc) iter.Seq2[Reply, error] {
+// Query sends a query to planned targets and yields the answers as they arrive, one
+// per target. Each target's Index must be unique. Queries must be idempotent: they
+// may be sent twice. answer limits the wait for each answer; 0 means 1 min. Only
+// those of o are used that are about connecting.
+func Query(ctx context.Context, o engine.Options, answer time.Duration, planned iter.Seq[ssh.Target], question QueryFunc) iter.Seq2[Reply, error] {
 	return func(yield func(Reply, error) bool) {
-		dialer, err := p.Open(ctx)
-		if err != nil {
-			yield(Reply{}, err)
-			return
-		}
 		a := asking{question: question, nonces: make(map[int]string)}
-		for res, err := range engine.Run(ctx, engine.Options{
-			Dialer: dialer, Clock: p.Clock(), Fanout: control.Fanout, Dials: control.Dials, Starts: control.Starts,
-			Rate: control.Rate, MaxHeld: control.MaxHeld, Notice: control.Notice,
-			CommandTimeout: cmp.Or(control.CommandTimeout, p.opts.Timeouts.Command, time.Minute), Idempotent: true, MaxOutput: maxAnswer,
-		}, a.lines(targets)) {
+		o := engine.Options{
+			Dialer: o.Dialer, CommandTimeout: cmp.Or(answer, time.Minute), Clock: o.Clock, Notice: o.Notice,
+			Fanout: o.Fanout, Dials: o.Dials, Starts: o.Starts, Rate: o.Rate,
+			MaxHeld: o.MaxHeld, MaxOutput: maxAnswer, Idempotent: true,
+		}
+		for res, err := range engine.Run(ctx, o, a.lines(planned)) {
 			if err != nil {
 				yield(Reply{}, err)
 				return
@@ -71,16 +66,16 @@ type asking struct {
 }
 
 // lines returns the targets with their query as the command.
-func (a *asking) lines(targets iter.Seq[ssh.Target]) iter.Seq[ssh.Target] {
+func (a *asking) lines(planned iter.Seq[ssh.Target]) iter.Seq[ssh.Target] {
 	return func(yield func(ssh.Target) bool) {
-		for t := range targets {
+		for t := range planned {
 			nonce := remote.NewNonce()
 			line, err := a.question(t.Target, nonce)
 			a.mu.Lock()
 			a.nonces[t.Index] = nonce
 			a.mu.Unlock()
 			if t.Command = line; err != nil && t.Err() == nil {
-				t = plan.Refuse(t, fmt.Errorf("asking: %w", err))
+				t.Endpoint = &ssh.Endpoint{User: t.User, Port: t.Port, Err: fmt.Errorf("asking: %w", err)}
 			}
 			if !yield(t) {
 				return
@@ -89,7 +84,7 @@ func (a *asking) lines(targets iter.Seq[ssh.Target]) iter.Seq[ssh.Target] {
 	}
 }
 
-func (a *asking) answer(r Result) Reply {
+func (a *asking) answer(r fleet.Result) Reply {
 	a.mu.Lock()
 	nonce := a.nonces[r.Target.Index]
 	delete(a.nonces, r.Target.Index)

@@ -1,16 +1,13 @@
-package markers
+package run
 
 import (
 	"bytes"
 	"errors"
-	"strings"
+	"maps"
 	"testing"
 	"time"
 
-	"shoal"
 	"shoal/fleet"
-	"shoal/internal/cli/display"
-	"shoal/internal/cli/run"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
 )
@@ -31,19 +28,16 @@ func TestCollectingIsBounded(t *testing.T) {
 		"from elsewhere":  {ended(remote.Chunk{Bytes: chunk, From: 7, Size: 3 * collectChunk}), false, false},
 		"still running":   {remote.Report{State: remote.StateRunning}, false, false},
 	} {
-		out := &display.Results{Display: none{}, Stderr: &strings.Builder{}}
-		asked := &collecting{remoteQuery: &remoteQuery{}, out: out, limit: -1}
-		p := &fetched{inquiry: &query{sessions: []int{0}}}
-		// Complete results go to the display and the journal, which are missing
-		// here.
+		asked := &Collection{Inquiry: &Inquiry{Info: &journal.RunInfo{}}, opts: CollectOptions{MaxOutput: -1}}
+		p := &fetched{query: &query{sessions: []int{0}}}
 		more := asked.wants(int64(len(c.report.Stdout.Bytes)), c.report.Stdout)
 		if c.report.Stdout.From == 0 && more != c.more {
 			t.Errorf("%s: asked again %v, want %v", name, more, c.more)
 		}
 		if c.more || !c.kept {
-			again, err := asked.take(p, shoal.Reply{Report: c.report})
-			if again != c.more || err != nil || p.whole || (len(p.result.Stdout.Bytes) > 0) != c.kept {
-				t.Errorf("%s: again %v, error %v, %d bytes kept", name, again, err, len(p.result.Stdout.Bytes))
+			again := asked.take(p, Reply{Report: c.report})
+			if again != c.more || p.whole || (len(p.result.Stdout.Bytes) > 0) != c.kept {
+				t.Errorf("%s: again %v, %d bytes kept", name, again, len(p.result.Stdout.Bytes))
 			}
 		}
 	}
@@ -66,16 +60,11 @@ func TestStored(t *testing.T) {
 		"more, but in files":            {true, fleet.Result{Stdout: fleet.Output{Bytes: most}}, true},
 		"cut by --max-output, in files": {true, cut, false},
 	} {
-		if got := (&collecting{files: c.files}).stored(&c.result); got != c.want {
+		if got := (&Collection{opts: CollectOptions{Files: c.files}}).stored(&c.result); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
 }
-
-type none struct{}
-
-func (none) Result(fleet.Result) error { return nil }
-func (none) Close() error              { return nil }
 
 // --wait waits for results that may still come, and gives up on all others.
 func TestCollectWaitsFor(t *testing.T) {
@@ -115,41 +104,17 @@ func TestCollectWaitsFor(t *testing.T) {
 	}
 }
 
-func TestWaitingNote(t *testing.T) {
-	parcelOf := func(name string, s remote.State) *fetched {
-		p := &fetched{state: s}
-		p.result.Target.Host.Name = name
-		return p
-	}
-	all := []*fetched{parcelOf("web1", remote.StateRunning), parcelOf("web2", remote.StateRunning), parcelOf("db", remote.StateClaimed)}
-	now := time.Now()
-	n := newWaitingNote(now)
-	for _, step := range []struct {
-		after time.Duration
-		list  []*fetched
-		want  string
-	}{
-		{0, all, ""},
-		{2 * time.Second, all, "waiting for web[1-2]: it still runs; db: " + run.StateWords(remote.StateClaimed)},
-		{time.Minute, all, ""},
-		{time.Minute, all[:1], "waiting for web1: it still runs"},
-		{time.Minute + time.Second, all[:2], ""}, // too soon
-		{2 * time.Minute, all[:2], "waiting for web[1-2]: it still runs"},
-	} {
-		if got := n.text(step.list, now.Add(step.after), 0); got != step.want {
-			t.Errorf("after %v: %q, want %q", step.after, got, step.want)
-		}
-	}
-}
-
 // Runs of older programs have no key; their markers keep their old names.
 func TestNameWithoutKey(t *testing.T) {
-	old := run.RemoteFlags{Once: true}
-	if name := old.Wrap("r", 0).Run; name != "r" {
-		t.Errorf("%q", name)
-	}
-	old.Key = "K"
-	if name := old.Wrap("r", 0).Run; name != "r-K" || old.Remembered()[run.OptionKey] != "K" {
-		t.Errorf("%q", name)
+	info := &journal.RunInfo{Options: map[string]string{"once": "true", "remote-timeout": "1m0s"}}
+	for _, key := range []string{"", "K"} {
+		want := "r"
+		if key != "" {
+			info.Options["marker-key"], want = key, "r-K"
+		}
+		r, err := RemoteOf(info)
+		if name := r.wrap("r", 0).Run; err != nil || name != want || !maps.Equal(r.options(), info.Options) {
+			t.Errorf("name %q, want %q; options %v, want %v; %v", name, want, r.options(), info.Options, err)
+		}
 	}
 }

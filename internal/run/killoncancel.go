@@ -3,41 +3,35 @@ package run
 import (
 	"context"
 	"fmt"
-	"io"
 	"iter"
 	"time"
 
-	"shoal"
 	"shoal/fleet"
-	"shoal/hosts/expr"
-	"shoal/internal/cli/console"
 	"shoal/internal/engine"
 	"shoal/internal/remote"
 	"shoal/internal/remote/wrap"
 	"shoal/internal/ssh"
-	"shoal/internal/ui"
 )
 
 // A killer kills, on their hosts, the commands that the run gave up, while the
 // run continues.
 type killer struct {
-	plan    *shoal.Plan // of the run
-	control engine.Options
+	opts    engine.Options // of the run
+	plan    Plan
 	marker  wrap.Options
 	waiting map[int]fleet.Result // by index: results whose commands are being killed
 	// doomed carries targets to ask: sent and closed by results, unbuffered.
 	// answers carries the replies: sent and closed by ask, unbuffered.
 	doomed   chan fleet.Target
-	answers  chan shoal.Reply
+	answers  chan Reply
 	unproven []fleet.Host
 	failed   error // the error of Query as a whole; owned by ask until answers is closed
 }
 
-func newKiller(plan *shoal.Plan, control engine.Options, marker wrap.Options) *killer {
-	control.CommandTimeout = killGrace + 20*time.Second
+func newKiller(opts engine.Options, plan Plan, marker wrap.Options) *killer {
 	return &killer{
-		plan: plan, control: control, marker: marker, waiting: make(map[int]fleet.Result),
-		doomed: make(chan fleet.Target), answers: make(chan shoal.Reply),
+		opts: opts, plan: plan, marker: marker, waiting: make(map[int]fleet.Result),
+		doomed: make(chan fleet.Target), answers: make(chan Reply),
 	}
 }
 
@@ -114,8 +108,8 @@ func (k *killer) ask(ctx context.Context) {
 			}
 		}
 	}
-	for a, err := range k.plan.Query(ctx, targets, k.control, func(t fleet.Target, nonce string) (string, error) {
-		return k.marker.Marker(t).Kill(nonce, killGrace)
+	for a, err := range Query(ctx, k.opts, grace+20*time.Second, targets, func(t fleet.Target, nonce string) (string, error) {
+		return k.marker.Marker(t).Kill(nonce, grace)
 	}) {
 		if err != nil {
 			k.failed = err
@@ -126,7 +120,7 @@ func (k *killer) ask(ctx context.Context) {
 }
 
 // judge applies a reply to the result it belongs to.
-func (k *killer) judge(a shoal.Reply) fleet.Result {
+func (k *killer) judge(a Reply) fleet.Result {
 	res := k.waiting[a.Target.Index]
 	delete(k.waiting, a.Target.Index)
 	if a.Err != nil || a.Report.Kill == remote.KillAlive || a.Report.Kill == remote.KillUnclear {
@@ -144,11 +138,4 @@ func (k *killer) judge(a shoal.Reply) fleet.Result {
 		return res // nothing of it runs any more, but its end is not known
 	}
 	return end
-}
-
-// tell prints the hosts where the command's end is unproven.
-func (k *killer) tell(w io.Writer) {
-	if len(k.unproven) > 0 {
-		console.Say(w, "given up, and may still run: %s", ui.Visible(expr.Fold(Names(k.unproven))))
-	}
 }

@@ -1,4 +1,4 @@
-package shoal
+package connect
 
 import (
 	"context"

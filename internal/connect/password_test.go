@@ -1,4 +1,4 @@
-package shoal_test
+package connect_test
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"shoal"
 	"shoal/fleet"
+	"shoal/internal/connect"
 	"shoal/internal/ssh/auth"
 	"shoal/internal/ssh/hostkeys"
 )
@@ -94,18 +94,18 @@ func (h *passwordHost) serve(nc net.Conn) {
 // disconnected on it before, and to no host under the policy insecure.
 func TestPasswords(t *testing.T) {
 	const bad, good = 3, 10
-	for name, client := range map[string]shoal.Client{"best": shoal.ClientBest, "standard": shoal.ClientStandard} {
+	for name, client := range map[string]connect.Client{"best": connect.ClientBest, "standard": connect.ClientStandard} {
 		for _, policy := range []hostkeys.Policy{hostkeys.Strict, hostkeys.AcceptNew, hostkeys.Insecure} {
 			t.Run(fmt.Sprintf("%s, %v", name, policy), func(t *testing.T) {
 				t.Parallel()
 				path := filepath.Join(t.TempDir(), "known_hosts")
 				var hosts []*passwordHost
-				var targets []shoal.Target
+				var targets []fleet.Target
 				var known []byte
 				for i := range bad + good {
 					h := startPasswordHost(t, i < bad)
 					hosts = append(hosts, h)
-					targets = append(targets, shoal.Target{Index: i, Host: fleet.Host{Name: "127.0.0.1", Port: h.port}})
+					targets = append(targets, fleet.Target{Index: i, Host: fleet.Host{Name: "127.0.0.1", Port: h.port}})
 					known = fmt.Appendf(known, "[127.0.0.1]:%d %s", h.port, ssh.MarshalAuthorizedKey(h.key.PublicKey()))
 				}
 				if policy == hostkeys.AcceptNew {
@@ -120,8 +120,8 @@ func TestPasswords(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				results := collect(t, shoal.Run(t.Context(), shoal.Options{
-					User: "someone", Agent: shoal.NoAgent, SSHConfig: "none", KnownHosts: []string{path},
+				results := collect(t, connect.Run(t.Context(), connect.Options{
+					User: "someone", Agent: connect.NoAgent, SSHConfig: "none", KnownHosts: []string{path},
 					HostKeys: policy, Client: client, Passwords: passwords,
 				}, slices.Values(targets), "true"))
 				for _, r := range results {

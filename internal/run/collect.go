@@ -1,0 +1,339 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/journal"
+	"shoal/internal/remote"
+	"shoal/internal/ssh"
+)
+
+// CollectOptions are how to fetch what came of detached commands.
+type CollectOptions struct {
+	// MaxOutput limits the bytes kept of each stream of each target; negative means
+	// no limit.
+	MaxOutput int64
+	// Files means that the caller writes all output into files: the journal keeps
+	// [journal.MaxOutput] of each stream.
+	Files bool
+	// Wait asks again, 1 s to 30 s apart, until every command has ended that can. It
+	// gives up on a host that 3 rounds tell nothing of, or that cannot be reached for
+	// 10 min.
+	Wait bool
+	// Stop, when closed, ends the waiting. nil means never.
+	Stop <-chan struct{}
+	// Waiting is called before each pause with what is waited for. nil disables it.
+	Waiting func(pending []Pending, pause time.Duration)
+}
+
+// A Pending is a target whose result could not be fetched yet.
+type Pending struct {
+	// Result is as it was recorded before, without output.
+	Result fleet.Result
+	// Err is why the last question failed; if it is nil, State is the answer.
+	Err   error
+	State remote.State
+}
+
+// Collectable selects the targets whose detached command may still be running, or
+// has ended since.
+func Collectable(e *journal.Entry) bool {
+	return e.Outcome == fleet.OutcomeDetached || journal.Unknown(e)
+}
+
+// A Collection fetches results in rounds: each round requests the next chunk of the
+// output of every target that is not complete.
+type Collection struct {
+	*Inquiry
+	opts    CollectOptions
+	yield   func(fleet.Result, error) bool
+	over    bool // yield has returned false
+	pending []*fetched
+	done    []*fetched
+}
+
+// A fetched is what has been fetched from one target.
+type fetched struct {
+	query  *query
+	result fleet.Result
+	next   remote.Offsets
+	state  remote.State
+	whole  bool  // result has been received
+	left   int   // how often the command had ended but processes of it were still running
+	err    error // why the last question failed
+
+	rounds int       // number of consecutive rounds that failed or found no start
+	since  time.Time // time of the first of them
+}
+
+const (
+	// collectChunk is the number of bytes of each stream requested at once.
+	collectChunk = 1 << 20
+	// maxLeft is how often to ask again when processes are left after the
+	// command's end.
+	maxLeft = 3
+	// The pause between rounds of Wait: the first, and the longest.
+	firstWait = time.Second
+	maxWait   = 30 * time.Second
+	// waitRounds is how many rounds a failure may last that is not going to
+	// pass by itself. waitUnreachable is the time limit for hosts that are
+	// unreachable, for example during a reboot.
+	waitRounds      = 3
+	waitUnreachable = 10 * time.Minute
+)
+
+// Collect prepares to fetch what came of the commands that have ended.
+func (q *Inquiry) Collect(o CollectOptions) *Collection {
+	c := &Collection{Inquiry: q, opts: o}
+	for i := range q.asked {
+		a := &q.asked[i]
+		p := &fetched{query: a, result: a.entry.Result}
+		p.result.Target, p.result.Stdout, p.result.Stderr = a.entry.Target, fleet.Output{}, fleet.Output{}
+		c.pending = append(c.pending, p)
+	}
+	return c
+}
+
+// Results fetches, with Wait repeatedly until nothing more can come, and yields each
+// result once it is recorded. At the end everything is synced to disk. It may be
+// called once.
+func (c *Collection) Results(ctx context.Context) iter.Seq2[fleet.Result, error] {
+	return func(yield func(fleet.Result, error) bool) {
+		c.yield = yield
+		err := c.all(ctx)
+		if !c.over {
+			if err == nil {
+				err = c.recorded.Flush()
+			}
+			if err != nil {
+				yield(fleet.Result{}, err)
+			}
+		}
+	}
+}
+
+func (c *Collection) all(ctx context.Context) error {
+	for pause := firstWait; ; pause = min(2*pause, maxWait) {
+		if err := c.fetch(ctx); err != nil || c.over {
+			return err
+		}
+		waiting := c.waiting(time.Now())
+		if !c.opts.Wait || len(waiting) == 0 {
+			return nil
+		}
+		if c.opts.Waiting != nil {
+			c.opts.Waiting(pendingOf(waiting), pause)
+		}
+		select {
+		case <-c.opts.Stop:
+			return nil
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// Pending returns the targets whose results were not fetched.
+func (c *Collection) Pending() []Pending { return pendingOf(c.pending) }
+
+func pendingOf(list []*fetched) []Pending {
+	pending := make([]Pending, len(list))
+	for i, p := range list {
+		pending[i] = Pending{p.result, p.err, p.state}
+	}
+	return pending
+}
+
+// fetch requests chunks until every command that has ended is complete.
+func (c *Collection) fetch(ctx context.Context) error {
+	defer func() {
+		c.pending = slices.DeleteFunc(c.pending, func(p *fetched) bool { return p.whole })
+	}()
+	for asked := c.pending; len(asked) > 0; {
+		var again []*fetched
+		for answer, err := range Query(ctx, c.engine, 0, targetsOf(asked), func(t fleet.Target, nonce string) (string, error) {
+			p := asked[t.Index]
+			return c.marker(p.query, p.session()).Collect(nonce, p.next, collectChunk)
+		}) {
+			if err != nil {
+				return err
+			}
+			p := asked[answer.Target.Index]
+			if c.take(p, answer) {
+				again = append(again, p)
+			}
+			if !p.whole {
+				continue
+			}
+			if err := c.finish(p); err != nil || c.over {
+				return err
+			}
+		}
+		asked = again
+	}
+	return nil
+}
+
+// finish records a complete result and passes it on.
+func (c *Collection) finish(p *fetched) error {
+	c.done = append(c.done, p)
+	if err := c.record(p.result); err != nil {
+		return err
+	}
+	c.over = !c.yield(p.result, nil)
+	return nil
+}
+
+// take adds an answer to p and reports whether more can be requested at once.
+func (c *Collection) take(p *fetched, a Reply) (more bool) {
+	if p.err = a.Err; a.Err != nil {
+		return false
+	}
+	r := a.Report
+	p.state = r.State
+	if r.State != remote.StateEnded {
+		return false
+	}
+	if r.Stdout.From != p.next.Stdout || r.Stderr.From != p.next.Stderr {
+		p.err = errors.New("its answer is not for what was asked")
+		return false
+	}
+	c.keep(&p.result.Stdout, r.Stdout)
+	c.keep(&p.result.Stderr, r.Stderr)
+	p.next = r.Next()
+	if c.wants(p.next.Stdout, r.Stdout) || c.wants(p.next.Stderr, r.Stderr) {
+		return true
+	}
+	if r.Left && p.left < maxLeft { // the wrapper itself takes a moment to exit
+		p.left++
+		return true
+	}
+	res, _ := ApplyReport(p.result, r, p.query.since(c.Info, time.Now()))
+	res.Flags &^= fleet.FlagOutputIncomplete | fleet.FlagOutputTruncated
+	if res.Stdout.Truncated() || res.Stderr.Truncated() {
+		res.Flags |= fleet.FlagOutputTruncated
+	}
+	if r.Left {
+		res.Flags |= fleet.FlagOutputIncomplete
+	}
+	p.result, p.whole = res, true
+	return false
+}
+
+// keep appends a chunk of a stream, up to the limit.
+func (c *Collection) keep(o *fleet.Output, part remote.Chunk) {
+	bytes := part.Bytes
+	if c.opts.MaxOutput >= 0 {
+		bytes = bytes[:min(int64(len(bytes)), max(0, c.opts.MaxOutput-int64(len(o.Bytes))))]
+	}
+	o.Bytes = append(o.Bytes, bytes...)
+	o.Size = part.Size
+}
+
+// wants reports whether to request more of a stream. Only a full chunk counts
+// as a sign of more, so that a host cannot keep us busy with tiny answers.
+func (c *Collection) wants(next int64, part remote.Chunk) bool {
+	return next < part.Size && len(part.Bytes) == collectChunk && (c.opts.MaxOutput < 0 || next < c.opts.MaxOutput)
+}
+
+// session returns the newest session that sent the command: its marker has the
+// command's end.
+func (p *fetched) session() int { return p.query.sessions[0] }
+
+// targetsOf returns the targets with their position in the list as index.
+func targetsOf(list []*fetched) iter.Seq[ssh.Target] {
+	return func(yield func(ssh.Target) bool) {
+		for i, p := range list {
+			t := p.query.target
+			t.Index = i
+			if !yield(t) {
+				return
+			}
+		}
+	}
+}
+
+// waiting returns the targets whose result may still come, and counts this
+// round.
+func (c *Collection) waiting(now time.Time) (list []*fetched) {
+	for _, p := range c.pending {
+		if p.mayCome(now) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// mayCome reports whether asking again can return a result. It cannot without a
+// marker, without a recorded end, or when the host refuses the login.
+func (p *fetched) mayCome(now time.Time) bool {
+	if p.err == nil && p.state == remote.StateRunning {
+		p.rounds = 0
+		return true
+	}
+	if p.rounds++; p.rounds == 1 {
+		p.since = now
+	}
+	switch {
+	case p.err != nil && unreachable(p.err):
+		return now.Sub(p.since) < waitUnreachable
+	case p.err != nil, p.state == remote.StateClaimed:
+		return p.rounds < waitRounds
+	}
+	return false
+}
+
+// unreachable reports whether err is a connect failure that may pass by itself.
+func unreachable(err error) bool {
+	f, ok := errors.AsType[*fleet.Error](err)
+	if !ok {
+		return false
+	}
+	switch f.Reason {
+	case fleet.ReasonNameNotFound, fleet.ReasonBadTarget:
+		return false
+	case fleet.ReasonKexTimeout, fleet.ReasonAuthTimeout, fleet.ReasonSessionTimeout:
+		return true
+	}
+	return f.Phase <= fleet.PhaseBanner
+}
+
+// Forget removes from the hosts the fetched markers whose output is stored whole, and
+// returns the hosts of the others; call it when the results are stored. A marker that
+// stays does no harm, so an unreachable host is not an error.
+func (c *Collection) Forget(ctx context.Context) (left []fleet.Host, err error) {
+	var whole []*fetched
+	for _, p := range c.done {
+		if c.stored(&p.result) {
+			whole = append(whole, p)
+		} else {
+			left = append(left, p.result.Target.Host)
+		}
+	}
+	if len(whole) == 0 {
+		return left, nil
+	}
+	for _, err := range Query(ctx, c.engine, 0, targetsOf(whole), func(t fleet.Target, nonce string) (string, error) {
+		p := whole[t.Index]
+		return c.marker(p.query, p.session()).Forget(nonce)
+	}) {
+		if err != nil {
+			return left, err
+		}
+	}
+	return left, nil
+}
+
+// stored reports whether all output of a result is in files, or in the journal.
+func (c *Collection) stored(r *fleet.Result) bool {
+	if r.Flags.Has(fleet.FlagOutputIncomplete) || r.Flags.Has(fleet.FlagOutputTruncated) {
+		return false
+	}
+	return c.opts.Files || max(len(r.Stdout.Bytes), len(r.Stderr.Bytes)) <= journal.MaxOutput
+}

@@ -1,0 +1,128 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"shoal/fleet"
+	"shoal/internal/journal"
+)
+
+// An Earlier is a run in the journal, with the targets that were selected from it to
+// run again.
+type Earlier struct {
+	Info *journal.RunInfo
+	// Targets have their commands, and the routes that were recorded.
+	Targets []fleet.Target
+
+	unknown map[int]bool // by index: targets whose command may have run
+}
+
+// ReadToRerun reads the targets of a run that sel selects, numbered anew, for
+// [Earlier.Rerun]. name is as in [journal.Journal.Resolve].
+func ReadToRerun(ctx context.Context, j *journal.Journal, name string, sel journal.Selector) (*Earlier, error) {
+	e, _, err := read(ctx, j, name, sel)
+	if err != nil {
+		return nil, err
+	}
+	for i := range e.Targets {
+		e.Targets[i].Index = i
+	}
+	return e, nil
+}
+
+// ResumeOptions say what a resumed run may do.
+type ResumeOptions struct {
+	// RerunUnknown also runs commands that may have run already.
+	RerunUnknown bool
+	// PastBrake also resumes a run that its own brake has stopped.
+	PastBrake bool
+}
+
+// A BrakedError means that a run is not resumed because its own brake has stopped it.
+type BrakedError struct {
+	Run    string
+	Braked int    // number of targets that were not started for that
+	Brake  string // what the brake said
+}
+
+// Error implements error.
+func (e *BrakedError) Error() string {
+	return fmt.Sprintf("the run %s is not resumed: %s", e.Run, e.Brake)
+}
+
+// ReadToResume reads the targets that are left of a run, for [Earlier.Resume]; there
+// may be none. The errors are those of [journal.Journal.Resume], and *BrakedError.
+func ReadToResume(ctx context.Context, j *journal.Journal, name string, o ResumeOptions) (*Earlier, error) {
+	sel := journal.Resumable
+	if o.RerunUnknown {
+		sel = journal.ResumableOrUnknown
+	}
+	e, brake, err := read(ctx, j, name, sel)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case e.Info.State == journal.Running:
+		return nil, fmt.Errorf("resuming run %s: %w", e.Info.Run, journal.ErrRunning)
+	case e.Info.State == journal.Incomplete:
+		return nil, fmt.Errorf("resuming run %s: %w", e.Info.Run, journal.ErrIncomplete)
+	case brake.Braked > 0 && !o.PastBrake:
+		return nil, &brake
+	}
+	return e, nil
+}
+
+func read(ctx context.Context, j *journal.Journal, name string, sel journal.Selector) (_ *Earlier, brake BrakedError, err error) {
+	id, err := j.Resolve(ctx, name)
+	if err != nil {
+		return nil, brake, err
+	}
+	e := &Earlier{unknown: make(map[int]bool)}
+	if e.Info, err = j.Run(ctx, id); err != nil {
+		return nil, brake, err
+	}
+	if e.Info.NoCommand {
+		return nil, brake, fmt.Errorf("the journal was told not to keep the command of the run %s\nhint: give it again with shoal run", id)
+	}
+	brake.Run = id
+	e.Targets, err = j.Select(ctx, id, func(entry *journal.Entry) bool {
+		if !sel(entry) {
+			return false
+		}
+		if journal.Unknown(entry) {
+			e.unknown[entry.Target.Index] = true
+		}
+		if entry.Progress == journal.Done && entry.Reason == fleet.ReasonBrake {
+			brake.Braked++
+			if entry.Err != nil {
+				brake.Brake = entry.Err.Error()
+			}
+		}
+		return true
+	})
+	return e, brake, err
+}
+
+// Rerun begins a new run of the targets, planned.
+func (e *Earlier) Rerun(ctx context.Context, j *journal.Journal, info journal.RunInfo, remote Remote, plan Plan) (*Run, error) {
+	info.Parent = e.Info.Run
+	return Begin(ctx, j, info, remote, plan)
+}
+
+// Resume goes on with the run, of which plan has the targets, in a new session. remote must leave markers where the
+// run's own did: see [RemoteOf]. It fails if another process has gone on with the run
+// since e was read: targets were selected before the run's lock is taken.
+func (e *Earlier) Resume(ctx context.Context, j *journal.Journal, remote Remote, plan Plan) (*Run, error) {
+	recorded, err := j.Resume(ctx, e.Info.Run)
+	if err != nil {
+		return nil, err
+	}
+	remote.key = e.Info.Options[optionKey]
+	r := &Run{ID: e.Info.Run, plan: plan, remote: remote, again: e.unknown, recorded: recorded}
+	if recorded.Session() != len(e.Info.Sessions) {
+		return nil, errors.Join(fmt.Errorf("somebody else has gone on with the run %s meanwhile\nhint: try again", e.Info.Run), r.Abandon())
+	}
+	return r, nil
+}

@@ -1,0 +1,120 @@
+package run
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/journal"
+	"shoal/internal/remote"
+	"shoal/internal/ssh"
+)
+
+// A Resolution is what the markers of one target say.
+type Resolution struct {
+	// Result is the target's result; if it is not Known, its Err says why.
+	Result fleet.Result
+	// Known means that the end is certain, or that the command never started and never
+	// will. It is recorded then.
+	Known bool
+	// Detached is the state of a detached command that has started, and of which
+	// Collect will fetch the result: running or ended. "" means none of that.
+	Detached remote.State
+}
+
+// Unresolved selects the targets with an unknown outcome and those with a detached
+// command, which may never have started.
+func Unresolved(e *journal.Entry) bool {
+	return journal.Unknown(e) || e.Outcome == fleet.OutcomeDetached
+}
+
+// Resolve asks what became of the commands, and yields each answer once it is
+// recorded. What has not started by now never will.
+func (q *Inquiry) Resolve(ctx context.Context) iter.Seq2[Resolution, error] {
+	return func(yield func(Resolution, error) bool) {
+		all, ofTarget := q.questions()
+		answers := make([][]Reply, len(q.asked)) // for each target, by session
+		missing := make([]int, len(q.asked))
+		for i := range q.asked {
+			missing[i] = len(q.asked[i].sessions)
+			answers[i] = make([]Reply, missing[i])
+		}
+		for answer, err := range Query(ctx, q.engine, 0, all, func(t fleet.Target, nonce string) (string, error) {
+			i, session := ofTarget(t.Index)
+			a := &q.asked[i]
+			m := q.marker(a, a.sessions[session])
+			if session == 0 && a.entry.Outcome == fleet.OutcomeDetached {
+				return m.SettleClaimed(nonce)
+			}
+			return m.Settle(nonce)
+		}) {
+			if err != nil {
+				yield(Resolution{}, err)
+				return
+			}
+			i, session := ofTarget(answer.Target.Index)
+			answers[i][session] = answer
+			if missing[i]--; missing[i] > 0 {
+				continue
+			}
+			r := resolved(q.Info, &q.asked[i], answers[i])
+			if r.Known {
+				if err := q.record(r.Result); err != nil {
+					yield(Resolution{}, err)
+					return
+				}
+			}
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+// questions returns one target for each session that sent a command, and a
+// function that maps the target's index to its query and session.
+func (q *Inquiry) questions() (iter.Seq[ssh.Target], func(index int) (asked, session int)) {
+	type place struct{ asked, session int }
+	var places []place
+	for i := range q.asked {
+		for s := range q.asked[i].sessions {
+			places = append(places, place{i, s})
+		}
+	}
+	return func(yield func(ssh.Target) bool) {
+			for i, p := range places {
+				t := q.asked[p.asked].target
+				t.Index = i
+				if !yield(t) {
+					return
+				}
+			}
+		}, func(index int) (int, int) {
+			return places[index].asked, places[index].session
+		}
+}
+
+// resolved combines what the markers of one target say, newest session first.
+// The command never started only if all markers say so.
+func resolved(info *journal.RunInfo, q *query, answers []Reply) (r Resolution) {
+	if newest := answers[0]; q.entry.Outcome == fleet.OutcomeDetached && newest.Err == nil &&
+		(newest.Report.State == remote.StateRunning || newest.Report.State == remote.StateEnded) {
+		r.Detached = newest.Report.State
+	}
+	for _, a := range answers {
+		r.Result = q.entry.Result
+		r.Result.Target = q.entry.Target
+		if a.Err != nil {
+			r.Result.Err, r.Known = a.Err, false
+			break
+		}
+		if r.Result, r.Known = ApplyReport(r.Result, a.Report, q.since(info, time.Now())); !r.Known || r.Result.Outcome.Ran() {
+			break
+		}
+	}
+	if r.Detached != "" {
+		r.Known = false
+	}
+	return r
+}

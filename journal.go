@@ -1,0 +1,214 @@
+package shoal
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"shoal/internal/engine"
+	"shoal/internal/journal"
+	"shoal/internal/run"
+	"shoal/record"
+)
+
+// A Journal records runs: each intent before its command is sent, each result before
+// it is yielded. It survives kill -9 and power cuts. Several processes may use one
+// directory at the same time; the program shoal uses that of [DefaultStateDir].
+//
+// A run is named by its identifier, a unique part of it, "last", or "last-1".
+type Journal struct{ journal *journal.Journal }
+
+// OpenJournal opens the journal in a directory, and creates both if they are missing.
+func OpenJournal(ctx context.Context, dir string) (*Journal, error) {
+	j, err := journal.Open(ctx, dir, journal.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return &Journal{j}, nil
+}
+
+// Close closes the journal. Runs that go on are left to be resumed.
+func (j *Journal) Close() error { return j.journal.Close() }
+
+// A RunInfo is what a journal has of a run.
+type RunInfo struct {
+	record.Header           // Run is the identifier
+	Parent        string    // the run of which some targets were run again; "" means none
+	Ended         time.Time // of the last process that worked on it; zero: it did not end
+	Interrupted   bool      // that process stopped before all targets were done
+	Running       bool      // a process is working on it
+}
+
+// Runs returns the runs, the one begun last first. A damaged one is an error that names
+// it, and the others follow.
+func (j *Journal) Runs(ctx context.Context) iter.Seq2[RunInfo, error] {
+	return func(yield func(RunInfo, error) bool) {
+		for info, err := range j.journal.Runs(ctx, journal.Filter{}) {
+			r := RunInfo{Header: info.Header, Parent: info.Parent, Ended: info.Ended(), Running: info.State == journal.Running}
+			if n := len(info.Sessions); n > 0 {
+				r.Interrupted = info.Sessions[n-1].Interrupted
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+// Results returns what happened on each target of a run, in the order of the targets.
+func (j *Journal) Results(ctx context.Context, name string) iter.Seq2[Result, error] {
+	return func(yield func(Result, error) bool) {
+		id, err := j.journal.Resolve(ctx, name)
+		if err != nil {
+			yield(Result{}, err)
+			return
+		}
+		for e, err := range j.journal.Show(ctx, id, journal.All) {
+			if !yield(e.Result, err) {
+				return
+			}
+		}
+	}
+}
+
+// Resume goes on with a run that was interrupted, or whose process is gone: what is done
+// stays done, what certainly did not run is run, and what may have run is left alone
+// unless o.Resume says otherwise. Targets are reached as they were; o.Remote is the
+// run's own. It yields the results of this process.
+func (j *Journal) Resume(ctx context.Context, name string, o Options) iter.Seq2[Result, error] {
+	return func(yield func(Result, error) bool) {
+		e, err := run.ReadToResume(ctx, j.journal, name, run.ResumeOptions(o.Resume))
+		var remote run.Remote
+		if err == nil {
+			remote, err = run.RemoteOf(e.Info)
+		}
+		j.again(ctx, e, err, o, func(w *work) (*run.Run, error) { return e.Resume(ctx, j.journal, remote, w.plan) })(yield)
+	}
+}
+
+// Rerun makes a new run of the same command on those targets of a run that are which:
+// words such as "failed", "never-started" or "unknown", separated by commas, as for
+// shoal rerun.
+func (j *Journal) Rerun(ctx context.Context, name, which string, o Options) iter.Seq2[Result, error] {
+	return func(yield func(Result, error) bool) {
+		selector, err := journal.ParseSelector(which)
+		var e *run.Earlier
+		if err == nil {
+			e, err = run.ReadToRerun(ctx, j.journal, name, selector)
+		}
+		j.again(ctx, e, err, o, func(w *work) (*run.Run, error) {
+			return e.Rerun(ctx, j.journal, w.info(e.Info.Command), o.Remote.remote(), w.plan)
+		})(yield)
+	}
+}
+
+// again runs the targets of e, unless reading them failed.
+func (j *Journal) again(ctx context.Context, e *run.Earlier, err error, o Options, begin func(*work) (*run.Run, error)) iter.Seq2[Result, error] {
+	return func(yield func(Result, error) bool) {
+		o.Journal = j
+		if err == nil {
+			err = o.Validate()
+		}
+		if err != nil {
+			yield(Result{}, err)
+			return
+		}
+		if len(e.Targets) == 0 {
+			return
+		}
+		w, err := o.open(ctx, slices.Values(e.Targets), nil, recorded(e.Targets))
+		if err != nil {
+			yield(Result{}, err)
+			return
+		}
+		defer w.close()
+		r, err := begin(w)
+		w.results(ctx, r, err)(yield)
+	}
+}
+
+// Resolve asks the hosts what became of the commands of which it is unknown, and of
+// detached ones that may not have started. What has not started by now never will. It
+// yields one result for each: where it is still unknown, Err says why. The run must have
+// left markers; see [Remote].
+func (j *Journal) Resolve(ctx context.Context, name string, o Options) iter.Seq2[Result, error] {
+	return j.inquire(ctx, name, o, run.Unresolved, func(q *run.Inquiry, yield func(Result, error) bool) bool {
+		for r, err := range q.Resolve(ctx) {
+			if !yield(r.Result, err) || err != nil {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// Collect fetches exit status and output of the commands of a run with Remote.Detach
+// that have ended since. It yields one result for each: where it is not known yet, Err
+// says why. wait asks again, 1 s to 30 s apart, until every command has ended that can.
+// When all results were taken, those that the journal has whole are removed from the
+// hosts.
+func (j *Journal) Collect(ctx context.Context, name string, wait bool, o Options) iter.Seq2[Result, error] {
+	return j.inquire(ctx, name, o, run.Collectable, func(q *run.Inquiry, yield func(Result, error) bool) bool {
+		limit := o.Limits.MaxOutput
+		if limit == 0 {
+			limit = engine.DefaultMaxOutput
+		}
+		c := q.Collect(run.CollectOptions{MaxOutput: limit, Wait: wait, Stop: o.Drain})
+		for res, err := range c.Results(ctx) {
+			if !yield(res, err) || err != nil {
+				return false
+			}
+		}
+		for _, p := range c.Pending() {
+			if p.Result.Err = p.Err; p.Err == nil {
+				p.Result.Err = errors.New(run.StateWords(p.State))
+			}
+			if !yield(p.Result, nil) {
+				return false
+			}
+		}
+		if _, err := c.Forget(ctx); err != nil {
+			return yield(Result{}, err)
+		}
+		return true
+	})
+}
+
+// inquire asks about the selected targets of a run. ask reports whether yield may be
+// called again.
+func (j *Journal) inquire(ctx context.Context, name string, o Options, sel journal.Selector,
+	ask func(*run.Inquiry, func(Result, error) bool) bool,
+) iter.Seq2[Result, error] {
+	return func(yield func(Result, error) bool) {
+		o.Journal = j
+		err := o.Validate()
+		var info *journal.RunInfo
+		if err == nil {
+			info, _, err = run.ReadMarked(ctx, j.journal, name)
+		}
+		var q *run.Inquiry
+		if err == nil {
+			q, err = run.Inquire(ctx, j.journal, info, sel)
+		}
+		if err != nil {
+			yield(Result{}, err)
+			return
+		}
+		open := true
+		if len(q.Targets) > 0 {
+			w, err := o.open(ctx, slices.Values(q.Targets), nil, recorded(q.Targets))
+			if err != nil {
+				yield(Result{}, errors.Join(err, q.End(0)))
+				return
+			}
+			defer w.close()
+			q.Reach(w.engine, w.plan.Targets())
+			open = ask(q, yield)
+		}
+		if err := q.End(0); err != nil && open {
+			yield(Result{}, err)
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package shoal
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"shoal/fleet"
+	"shoal/hosts"
+	"shoal/internal/clock"
+	"shoal/internal/connect"
+	"shoal/internal/engine"
+	"shoal/internal/placeholder"
+	"shoal/internal/run"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/auth"
+	"shoal/internal/ssh/client"
+	"shoal/internal/ssh/tcp"
+)
+
+// DefaultStateDir returns the directory in which the program shoal keeps its journal
+// and the properties of servers: shoal in $XDG_STATE_HOME, or in ~/.local/state if that
+// is not set; "" if there is no home directory.
+func DefaultStateDir() string { return connect.DefaultStateDir() }
+
+// Validate returns an error for a value that is out of range. It opens no file.
+func (o Options) Validate() error {
+	c, _, err := o.connect()
+	if err != nil {
+		return err
+	}
+	c.Engine.Targets = 1 // percentages need a number, and the real one is not known yet
+	if o.Rollout.Barrier {
+		c.Engine.Fanout = max(c.Engine.Fanout, 1)
+	}
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if r := o.Remote; r.Detach && r.KillOnCancel {
+		return fmt.Errorf("Remote.Detach lets go of the command, so that KillOnCancel has nothing to kill")
+	} else if (r.Once || r.Detach) && o.Journal == nil {
+		return fmt.Errorf("Remote.Once and Remote.Detach need a Journal, which knows later where to ask")
+	}
+	return o.Remote.remote().Validate()
+}
+
+func (r Remote) remote() run.Remote {
+	return run.Remote{Once: r.Once, KillOnCancel: r.KillOnCancel, Detach: r.Detach, Timeout: r.Timeout, Dir: r.Dir}
+}
+
+// entry returns what the inventory knows of a target; nil for nothing.
+func (o Options) entry() func(Target) hosts.Entry {
+	if o.Inventory == nil {
+		return nil
+	}
+	return o.Inventory.EntryOf
+}
+
+// connect returns the options of package connect, and the passwords in them to wipe
+// after the run; nil without one.
+func (o Options) connect() (c connect.Options, p *auth.Passwords, err error) {
+	c = connect.Options{
+		User: o.Login.User, Port: o.Login.Port,
+		SSHConfig: o.Config.File, SSHOptions: o.Config.Set, ExecTimeout: o.Config.ExecTimeout, Jump: o.Config.Jump,
+		Identities: o.Login.Identities, MaxKeys: o.Login.MaxKeys, Agent: o.Login.Agent, Passphrase: o.Login.Passphrase,
+		KnownHosts: o.HostKeys.Files, HostKeys: ssh.HostKeyPolicy(o.HostKeys.Policy),
+		Timeouts: ssh.Timeouts(o.Timeouts),
+		Pipeline: client.Pipeline(o.Client.Pipeline), Classical: o.Client.Classical, StateDir: o.Client.StateDir,
+		Engine: o.engine(),
+	}
+	if o.Client.Standard {
+		c.Client = connect.ClientStandard
+	}
+	if o.Login.Password != nil {
+		if p, err = auth.NewPasswords(auth.PasswordOptions{Source: o.Login.Password}); err != nil {
+			return c, nil, err
+		}
+		c.Passwords = p
+	}
+	return c, p, nil
+}
+
+func (o Options) engine() engine.Options {
+	e := engine.Options{
+		Fanout: o.Limits.Fanout, Dials: o.Limits.Dials, Starts: o.Limits.Starts, Rate: o.Limits.Rate,
+		Attempts: o.Limits.Attempts, Idempotent: o.Limits.Idempotent,
+		MaxOutput: o.Limits.MaxOutput, MaxHeld: o.Limits.MaxHeld,
+		Pause: o.Rollout.Pause, Check: o.Rollout.Check, FailFast: o.Rollout.FailFast, Barrier: o.Rollout.Barrier,
+		MaxFail: (*engine.Amount)(o.Rollout.MaxFail), MaxUnknown: (*engine.Amount)(o.Rollout.MaxUnknown),
+		Drain: o.Drain, Notice: o.Notice,
+	}
+	for _, a := range o.Rollout.Stages {
+		e.Rollout = append(e.Rollout, engine.Amount(a))
+	}
+	return e
+}
+
+// work is what a run, or a question about one, needs: planned targets, and what was
+// opened to connect to them.
+type work struct {
+	opts      Options
+	plan      *connect.Plan
+	engine    engine.Options
+	clock     *clock.Clock
+	passwords *auth.Passwords
+}
+
+// open plans the targets and opens what connecting to them needs. It may ask for
+// passphrases. A nil template leaves the targets their commands.
+func (o Options) open(ctx context.Context, targets iter.Seq[Target], template *placeholder.Template, entry func(Target) hosts.Entry) (_ *work, err error) {
+	w := &work{opts: o, clock: clock.New()}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	var c connect.Options
+	if c, w.passwords, err = o.connect(); err != nil {
+		return nil, err
+	}
+	c.Entry, c.Engine.Clock = entry, w.clock
+	if o.Client.Dial != nil {
+		c.Network = tcp.Dialer{Timeouts: c.Timeouts.WithDefaults(), Clock: w.clock, Connect: o.Client.Dial}
+	}
+	if w.plan, err = c.Plan(ctx, targets, template); err != nil {
+		return nil, err
+	}
+	if w.engine, err = w.plan.Engine(ctx); err != nil {
+		return nil, err
+	}
+	for range w.plan.Recorded() {
+		w.engine.Targets++
+	}
+	return w, nil
+}
+
+func (w *work) close() {
+	if w.plan != nil {
+		w.plan.Close()
+	}
+	if w.passwords != nil {
+		w.passwords.Wipe()
+	}
+	w.clock.Close()
+}
+
+// recorded returns what was recorded of the inventory for targets of an earlier run.
+func recorded(targets []fleet.Target) func(Target) hosts.Entry {
+	entries := make(map[int]hosts.Entry)
+	for _, t := range targets {
+		if r := t.Route; r != nil && (r.Listed != "" || r.KeyFile != "") {
+			entries[t.Index] = hosts.Entry{Address: r.Listed, IdentityFile: r.KeyFile}
+		}
+	}
+	return func(t Target) hosts.Entry { return entries[t.Index] }
+}
