@@ -184,7 +184,8 @@ type Passwords interface {
 
 // A PasswordGuard is a HostKeys that decides which hosts may get a password: a
 // policy may trust a key enough to send it signatures, which are worthless
-// elsewhere, but not enough to send it a secret.
+// elsewhere, but not enough to send it a secret. Clients ask it too before they
+// remember anything of a server in the host cache.
 type PasswordGuard interface {
 	// AllowPassword returns nil if the target has proven its identity: known_hosts has
 	// the key that Check accepted, or the CA of its certificate, or the key is stored

@@ -78,6 +78,9 @@ func (a *access) check(_ string, remote net.Addr, key ssh.PublicKey) error {
 // Accepted implements ssh.HostKeys.
 func (a *access) Accepted(fleet.Target, ssh.PublicKey) error { return nil }
 
+// AllowPassword implements ssh.PasswordGuard: the host cache learns of these keys.
+func (a *access) AllowPassword(fleet.Target, ssh.PublicKey) error { return nil }
+
 // Signers implements ssh.Identities.
 func (a *access) Signers(context.Context, fleet.Target) ([]ssh.Signer, error) { return a.signers, nil }
 

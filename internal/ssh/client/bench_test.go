@@ -36,6 +36,8 @@ func (k simKeys) Check(t fleet.Target, _ net.Addr, key xssh.PublicKey) error {
 
 func (simKeys) Accepted(fleet.Target, xssh.PublicKey) error { return nil }
 
+func (simKeys) AllowPassword(fleet.Target, xssh.PublicKey) error { return nil }
+
 func (k simKeys) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return k.client, nil }
 
 // BenchmarkConnection measures a whole connection: TCP, key exchange (ML-KEM), host
