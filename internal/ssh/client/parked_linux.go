@@ -183,17 +183,16 @@ func (p *loopConn) read(buf []byte) (drained bool) {
 	default:
 		s.link.client.Receive(buf[:n])
 		s.pull()
-		if s.end == nil { // a last message is sent with DISCONNECT
-			p.flush()
-		}
+		p.flush()
 		return n < len(buf) && !ends
 	}
 	return false
 }
 
-// flush writes what the kernel accepts.
+// flush writes what the kernel accepts, unless the session has ended: a last message
+// is sent with DISCONNECT.
 func (p *loopConn) flush() {
-	if p.mute {
+	if p.mute || p.conn.session.end != nil {
 		return
 	}
 	err := p.conn.session.link.write(func(out []byte) (int, error) {
