@@ -125,12 +125,14 @@ const maxTries = 3
 // through opens a stream to the target through the jump host hop.
 func (n *Network) through(ctx context.Context, a *ssh.Attempt, hop fleet.Target) (net.Conn, error) {
 	p := n.pool(hop)
+	connecting, late, cancel := n.connecting(ctx, a)
+	defer cancel()
 	for try := 1; ; try++ {
-		m, err := p.acquire(ctx)
+		m, err := p.acquire(connecting)
 		if err != nil {
-			return nil, n.failure(ctx, a, err)
+			return nil, n.failure(ctx, a, err, late)
 		}
-		within, cancel := n.opts.Clock.WithTimeout(ctx, n.opts.Timeouts.Dial, context.DeadlineExceeded)
+		within, cancel := n.opts.Clock.WithTimeout(connecting, n.opts.Timeouts.Dial, context.DeadlineExceeded)
 		tunnel, err := m.tunnels.Open(within, a.Target.Dialled(), a.Target.Port)
 		cancel()
 		if err == nil {
@@ -138,9 +140,22 @@ func (n *Network) through(ctx context.Context, a *ssh.Attempt, hop fleet.Target)
 		}
 		p.failed(m, err)
 		if try == maxTries || !passing(err) {
-			return nil, n.failure(ctx, a, err)
+			return nil, n.failure(ctx, a, err, late)
 		}
 	}
+}
+
+// connecting returns a context that ends with the attempt's connect timeout, if it has one, and
+// then has the cause late.
+func (n *Network) connecting(ctx context.Context, a *ssh.Attempt) (_ context.Context, late error, _ context.CancelFunc) {
+	limit, now := n.opts.Timeouts.For(a).Connect, n.opts.Clock.Now()
+	by := a.ConnectBy(now, limit)
+	if by.IsZero() {
+		return ctx, nil, func() {}
+	}
+	late = fmt.Errorf("the jump host was not reached before the %w of %v passed", ssh.ErrConnectTimeout, limit)
+	ctx, cancel := n.opts.Clock.WithTimeout(ctx, by.Sub(now), late)
+	return ctx, late, cancel
 }
 
 // passing reports whether a retry on another connection may succeed.
@@ -155,11 +170,14 @@ func passing(err error) bool {
 // resourceShortage is SSH_OPEN_RESOURCE_SHORTAGE (RFC 4254 §5.1).
 const resourceShortage = 4
 
-// failure classifies the error that kept the target from being reached.
-func (n *Network) failure(ctx context.Context, a *ssh.Attempt, err error) *fleet.Error {
+// failure classifies the error that kept the target from being reached. late is that of
+// connecting.
+func (n *Network) failure(ctx context.Context, a *ssh.Attempt, err, late error) *fleet.Error {
 	switch {
 	case ctx.Err() != nil:
 		return sshreason.Interrupted(ctx, a)
+	case late != nil && errors.Is(err, late):
+		return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonDialTimeout, late)
 	case sshreason.TimedOut(err):
 		return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonDialTimeout,
 			fmt.Errorf("the jump host gave no answer within %v", n.opts.Timeouts.Dial))

@@ -352,6 +352,37 @@ func TestLostBastionIsOneCause(t *testing.T) {
 	}
 }
 
+// The connect timeout of a target limits also its wait for a jump host, which is
+// still being dialled for others.
+func TestConnectTimeoutBeforeABastion(t *testing.T) {
+	s := newSite(t, 1)
+	l, err := net.Listen("tcp", "127.0.0.1:0") // and never accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
+	hop := fleet.Target{Host: fleet.Host{Name: "127.0.0.1", Port: port}, User: "u", Port: port}
+	n := New(Options{})
+	d, err := client.New(client.Options{
+		HostKeys: s.keys, Identities: s.signers, Network: n, Timeouts: ssh.Timeouts{Kex: time.Hour},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Use(d)
+	defer func() { _, _ = d.Close(), n.Close() }()
+	h := s.fleet.Host(0)
+	_, err = d.Dial(t.Context(), &ssh.Attempt{Target: fleet.Target{
+		Host: h, User: "someone", Port: h.Port, Route: &fleet.Route{Via: &hop, Connect: 50 * time.Millisecond},
+	}})
+	f, ok := errors.AsType[*fleet.Error](err)
+	if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonDialTimeout || f.Phase != fleet.PhaseDial ||
+		!errors.Is(err, ssh.ErrConnectTimeout) {
+		t.Errorf("Dial gave %v", err)
+	}
+}
+
 // A read deadline holds while bytes are there, as for every net.Conn: a server that
 // never pauses must not outlive its timeouts. Afterwards the bytes are still there.
 func TestDeadlineWhileBytesAreThere(t *testing.T) {
