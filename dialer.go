@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"iter"
+	"os"
+	"slices"
 
-	"shoal/fleet"
-	"shoal/internal/plan"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/auth"
 	"shoal/internal/ssh/client"
@@ -17,35 +17,100 @@ import (
 	"shoal/internal/ssh/xcrypto"
 )
 
-// OpenDialer returns the Dialer that Run would use, for planned targets. It reads
-// the files that Options name and asks for the passphrases that Preview's targets
-// need. Call it to share a Dialer between runs, or to prompt before a run: set
-// Options.Dialer to it, and call closer after the last run.
-func (o Options) OpenDialer(ctx context.Context) (d ssh.Dialer, closer func(), err error) {
-	if o.Dialer != nil {
-		return o.Dialer, func() {}, nil
+// connections are a Dialer and what it needs.
+type connections struct {
+	dialer ssh.Dialer
+	close  func()
+}
+
+// connect returns the Dialer for planned targets. It reads the known_hosts files and asks
+// for the passphrases that the endpoints need; nil means only what Options name.
+func (o Options) connect(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint]) (_ *connections, err error) {
+	if o.Engine.Dialer != nil {
+		return &connections{o.Engine.Dialer, func() {}}, nil
 	}
-	keys := hostkeys.NewRouter(hostkeys.Options{Alias: plan.Alias}, plan.Trust)
 	keyring, err := auth.NewKeyring(auth.KeyringOptions{Passphrase: o.Passphrase})
 	if err != nil {
-		return nil, nil, fmt.Errorf("loading identities: %w", err)
+		return nil, fmt.Errorf("loading identities: %w", err)
 	}
-	if err := o.prepare(ctx, keys, keyring); err != nil {
-		_ = keyring.Close()
-		return nil, nil, err
+	defer func() {
+		if err != nil {
+			_ = keyring.Close()
+		}
+	}()
+	known := hostkeys.NewVerifier()
+	if err := o.checkNamed(ctx, keyring); err != nil {
+		return nil, err
 	}
-	o.tell(keys, keyring)
-	d, closeDialer, err := o.dialer(keys, auth.Router{Keyring: keyring, Want: plan.Want})
+	if endpoints != nil {
+		if err := prepare(ctx, endpoints, known, keyring); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range known.Problems() {
+		o.notice(p.Error())
+	}
+	for _, n := range keyring.Notices() {
+		o.notice(n)
+	}
+	d, closeDialer, err := o.dialer(known, keyring)
 	if err != nil {
-		_ = keyring.Close()
-		return nil, nil, err
+		return nil, err
 	}
-	return d, func() {
+	return &connections{d, func() {
 		if err := closeDialer(); err != nil {
 			o.notice(err.Error())
 		}
 		_ = keyring.Close()
-	}, nil
+	}}, nil
+}
+
+// prepare opens the known_hosts files of the endpoints and loads their keys.
+func prepare(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint], known *hostkeys.Verifier, keyring *auth.Keyring) error {
+	seen := make(map[*ssh.Settings]bool)
+	var specs []ssh.KeySpec
+	for e := range endpoints {
+		if e.Err != nil || seen[e.Settings] {
+			continue
+		}
+		seen[e.Settings] = true
+		specs = append(specs, e.Settings.Keys)
+		if _, err := known.Store(ssh.Target{Endpoint: e}); err != nil {
+			return fmt.Errorf("reading known_hosts: %w", err)
+		}
+	}
+	return keyring.Prepare(ctx, slices.Values(specs))
+}
+
+// checkNamed returns an error if a key file or known_hosts file named in Options is
+// unusable.
+func (o Options) checkNamed(ctx context.Context, keyring *auth.Keyring) error {
+	if len(o.Identities) > 0 {
+		set, err := keyring.Set(ctx, ssh.KeySpec{Files: o.Identities, AgentSocket: o.agentSocket()})
+		if err == nil {
+			err = set.Unusable()
+		}
+		if err != nil {
+			return fmt.Errorf("loading identities: %w", err)
+		}
+	}
+	if o.KnownHosts != nil {
+		if _, err := hostkeys.Open(hostkeys.Options{Files: o.KnownHosts}); err != nil {
+			return fmt.Errorf("reading known_hosts: %w", err)
+		}
+	}
+	return nil
+}
+
+// agentSocket returns the agent's socket without regard to ssh_config.
+func (o Options) agentSocket() string {
+	switch o.Agent {
+	case "":
+		return os.Getenv("SSH_AUTH_SOCK")
+	case NoAgent:
+		return ""
+	}
+	return o.Agent
 }
 
 // dialer returns the client that Options.Client names. Connections to jump hosts
@@ -54,7 +119,7 @@ func (o Options) dialer(keys ssh.HostKeys, identities ssh.Identities) (ssh.Diale
 	clock := o.Engine.Clock
 	network := tunnel.New(tunnel.Options{Direct: o.Network, Timeouts: o.Timeouts, Clock: clock})
 	std, err := xcrypto.New(xcrypto.Options{
-		HostKeys: keys, Identities: identities, Passwords: o.passwords(), Timeouts: o.Timeouts, Clock: clock, Network: network,
+		HostKeys: keys, Identities: identities, Passwords: o.Passwords, Timeouts: o.Timeouts, Clock: clock, Network: network,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -63,7 +128,7 @@ func (o Options) dialer(keys ssh.HostKeys, identities ssh.Identities) (ssh.Diale
 	fast, err := client.New(client.Options{
 		HostKeys:   keys,
 		Identities: identities,
-		Passwords:  o.passwords(),
+		Passwords:  o.Passwords,
 		Timeouts:   o.Timeouts,
 		Clock:      clock,
 		Pipeline:   o.Pipeline,
@@ -84,35 +149,6 @@ func (o Options) dialer(keys ssh.HostKeys, identities ssh.Identities) (ssh.Diale
 	return fast, closer, nil
 }
 
-// passwords returns o.Passwords restricted to hosts for which ssh_config allows
-// them.
-func (o Options) passwords() ssh.Passwords {
-	if o.Passwords == nil {
-		return nil
-	}
-	return allowedPasswords{o.Passwords}
-}
-
-type allowedPasswords struct{ ssh.Passwords }
-
-func (p allowedPasswords) Password(ctx context.Context, t fleet.Target) ([]byte, func(accepted bool), error) {
-	if !plan.TakesPassword(t) {
-		return nil, nil, errNoPassword
-	}
-	return p.Passwords.Password(ctx, t)
-}
-
-func (p allowedPasswords) Answer(
-	ctx context.Context, t fleet.Target, prompt string, echo bool,
-) ([]byte, func(accepted bool), error) {
-	if !plan.TakesPassword(t) {
-		return nil, nil, errNoPassword
-	}
-	return p.Passwords.Answer(ctx, t, prompt, echo)
-}
-
-var errNoPassword = errors.New("ssh_config allows no password for this host")
-
 // memory opens the host cache. On failure it sends a notice and returns nil: the
 // run works without it.
 func (o Options) memory() *hostcache.Cache {
@@ -127,31 +163,7 @@ func (o Options) memory() *hostcache.Cache {
 }
 
 func (o Options) notice(text string) {
-	if o.Notice != nil {
-		o.Notice(text)
+	if o.Engine.Notice != nil {
+		o.Engine.Notice(text)
 	}
-}
-
-// tell passes problems of known_hosts and of the identities to Notice.
-func (o Options) tell(keys *hostkeys.Router, keyring *auth.Keyring) {
-	for _, p := range keys.Problems() {
-		o.notice(p.Error())
-	}
-	for _, n := range keyring.Notices() {
-		o.notice(n)
-	}
-}
-
-// agentOf names the agent that a planned target may need; "" means none. Of a target
-// that takes only the keys of certain files, the files are part of the name: it may
-// need no agent.
-func agentOf(t fleet.Target) string {
-	want, err := plan.Want(t)
-	switch {
-	case err != nil || want.AgentSocket == "":
-		return ""
-	case !want.Only:
-		return want.AgentSocket
-	}
-	return want.AgentSocket + "\x00" + strings.Join(want.Files, "\x00")
 }

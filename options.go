@@ -3,7 +3,6 @@ package shoal
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -15,7 +14,7 @@ import (
 	"shoal/internal/remote/wrap"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/client"
-	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/ssh/config"
 	"shoal/internal/ssh/wire"
 )
 
@@ -43,10 +42,6 @@ type Options struct {
 	// Entry returns what the inventory knows of a target beside its name; see
 	// hosts.List. nil means nothing.
 	Entry func(Target) hosts.Entry
-	// Preview yields the targets of the coming runs, or some of them: OpenDialer asks
-	// for the passphrases of their keys and opens their known_hosts files. nil means
-	// that OpenDialer prepares only Identities and KnownHosts.
-	Preview iter.Seq[Target]
 
 	// Identities are private key files, offered before those of ssh_config. nil means
 	// only those of ssh_config, by default the usual files in ~/.ssh.
@@ -65,45 +60,20 @@ type Options struct {
 	// those of ssh_config, by default ~/.ssh/known_hosts and the system's.
 	KnownHosts []string
 	// HostKeys is the policy for hosts that known_hosts does not list. The zero value,
-	// hostkeys.Strict, refuses them, unless ssh_config says accept-new.
-	HostKeys hostkeys.Policy
+	// ssh.HostKeysStrict, refuses them, unless ssh_config says accept-new.
+	HostKeys ssh.HostKeyPolicy
 
-	// Fanout limits the targets in progress at the same time. 0 means as many as this
-	// machine can handle; see engine.DefaultFanout.
-	Fanout int
-	// Dials limits the connections being established at the same time, over all
-	// servers. 0 means engine.DefaultDials.
-	Dials int
-	// Starts limits the connections being established at the same time to one host and
-	// port. 0 means that the engine adapts the number, starting from
-	// engine.DefaultStarts; negative means no limit.
-	Starts int
 	// Timeouts are the deadlines of each attempt. 0 means the default of each.
 	Timeouts ssh.Timeouts
-	// MaxOutput limits the bytes kept of each stream of each target. 0 means 1 MiB;
-	// negative means no limit. Dropped bytes are counted, and the result has
-	// fleet.FlagOutputTruncated.
-	MaxOutput int64
-	// MaxHeld limits the bytes kept for all targets together whose results the caller
-	// has not received yet. What exceeds it is dropped in the same way. 0 means a
-	// quarter of the free memory; negative means no limit.
-	MaxHeld int64
 
-	// Engine holds the other settings of the fan-out: attempts, rate, rollout, failure
-	// limits, barrier. Fields that Options has too are overwritten. The Dialer shares
-	// Engine.Clock; nil means a new clock for each run, which excludes the time that
-	// this process was stopped from deadlines.
+	// Engine holds the settings of the fan-out: how many targets at once, attempts,
+	// rate, rollout, failure limits, barrier, output. Its Notice gets the notices of
+	// planning and connecting too. Its Clock is shared with the connections; nil means a
+	// new clock for each run, which excludes the time that this process was stopped from
+	// deadlines. If its Dialer is not nil, it connects to the targets: Passphrase,
+	// Passwords, Timeouts, Pipeline, Classical, StateDir, Client, Network and Trace have
+	// no effect, and the planned keys and host-key policy are for the Dialer to apply.
 	Engine engine.Options
-
-	// Drain, when closed, stops the starting of commands and lets running ones finish.
-	// nil means never.
-	Drain <-chan struct{}
-	// Follow is called when a running command has written output. It must not block.
-	// nil disables it.
-	Follow func(*engine.Output)
-	// Notice is called with messages that a person should know but need not act on,
-	// such as a skipped key file. nil disables it.
-	Notice func(string)
 
 	// Pipeline is how much is sent before the server has answered the previous step.
 	// The zero value, client.Full, is the fastest; client.Off leaves the fewest
@@ -129,11 +99,7 @@ type Options struct {
 	// wire.Config. nil disables it.
 	Trace func(wire.Message)
 
-	// Dialer connects to the targets. Preview, Passphrase, Passwords, Timeouts, Pipeline,
-	// Classical, StateDir, Client, Network and Trace then have no effect, and the
-	// planned keys and host-key policy are for the Dialer to apply. nil means a Dialer
-	// made from these fields.
-	Dialer ssh.Dialer
+	config *config.Config // ssh_config, once it was read
 }
 
 // A Client is an implementation of SSH.
@@ -167,7 +133,7 @@ const NoAgent = plan.NoAgent
 
 // Validate returns an error for a value that is out of range. It opens no file.
 func (o Options) Validate() error {
-	if o.HostKeys > hostkeys.Insecure {
+	if o.HostKeys > ssh.HostKeysInsecure {
 		return fmt.Errorf("unknown host-key policy %d", o.HostKeys)
 	}
 	if o.Pipeline > client.Off {
@@ -185,19 +151,7 @@ func (o Options) Validate() error {
 	if err := o.Remote.Validate(); err != nil {
 		return err
 	}
-	return o.engine(nopDialer{}).Validate()
-}
-
-// nopDialer makes engine.Options valid before the Dialer exists.
-type nopDialer struct{ ssh.Dialer }
-
-func (o Options) engine(d ssh.Dialer) engine.Options {
-	e := o.Engine
-	e.Dialer, e.Agent = d, agentOf
-	e.Fanout, e.Dials, e.Starts = o.Fanout, o.Dials, o.Starts
-	e.MaxOutput, e.MaxHeld = o.MaxOutput, o.MaxHeld
-	e.Drain, e.Follow, e.Notice = o.Drain, o.Follow, o.Notice
-	return e
+	return o.Engine.Validate()
 }
 
 // LoginName returns the user for targets that name none.

@@ -2,21 +2,26 @@ package shoal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"os"
 
-	"shoal/fleet"
+	"shoal/internal/clock"
+	"shoal/internal/engine"
 	"shoal/internal/placeholder"
 	"shoal/internal/plan"
-	"shoal/internal/ssh/auth"
-	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/remote/wrap"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/config"
 )
 
-// Planner reads ssh_config and returns a planner, which resolves how each target is
-// reached.
-func (o Options) Planner() (*plan.Planner, error) {
-	config, err := plan.Load(plan.Config{
+// ReadConfig reads ssh_config, the first time that it is called.
+func (o *Options) ReadConfig() (*config.Config, error) {
+	if o.config != nil {
+		return o.config, nil
+	}
+	c, err := plan.Load(plan.Config{
 		File: o.SSHConfig, Set: o.SSHOptions, ExecTimeout: o.ExecTimeout,
 		Waiting: func(command string) {
 			o.notice(fmt.Sprintf("waiting for the command of Match exec: %.200q", command))
@@ -24,6 +29,17 @@ func (o Options) Planner() (*plan.Planner, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading ssh_config: %w", err)
+	}
+	o.config = c
+	return c, nil
+}
+
+// Planner returns a planner, which resolves how each target is reached. It reads
+// ssh_config if ReadConfig has not.
+func (o *Options) Planner() (*plan.Planner, error) {
+	config, err := o.ReadConfig()
+	if err != nil {
+		return nil, err
 	}
 	home, _ := os.UserHomeDir() // without a home directory, ~ is not expanded
 	return plan.New(plan.Options{
@@ -38,98 +54,128 @@ func (o Options) Planner() (*plan.Planner, error) {
 		Policy:     o.HostKeys,
 		Plain:      o.Client == ClientStandard,
 		Home:       home,
-		Notice:     o.Notice,
+		Notice:     o.Engine.Notice,
 	})
 }
 
-// Plan returns the targets with user, port, route and command filled in. A target
-// that cannot be tried has the reason in Route.Err.
-func (o Options) Plan(ctx context.Context, targets iter.Seq[Target], template *placeholder.Template) (iter.Seq[Target], error) {
+// A Plan is the targets of a run, each resolved once, and the connections to them. It
+// keeps little for each target: those that are reached alike share what is known of the
+// way. Its methods must not be called at the same time, except Query.
+type Plan struct {
+	opts  Options
+	plan  *plan.Plan
+	clock *clock.Clock // closed with the plan; nil: it is the caller's
+	open  *connections // nil: not opened
+}
+
+// Plan resolves how each target is reached and fills in User, Port, Route and Command;
+// the command of a nil template is the one that the target has. The targets must be the
+// same each time that they are iterated. Call Close after the last run.
+func (o *Options) Plan(ctx context.Context, targets iter.Seq[Target], template *placeholder.Template) (*Plan, error) {
 	planner, err := o.Planner()
 	if err != nil {
 		return nil, err
 	}
-	return func(yield func(Target) bool) {
-		for t := range targets {
-			t = planner.Target(ctx, t)
-			t.Command = template.Expand(t)
-			if err := template.Check(t); err != nil && t.Route.Err == nil {
-				t.Route = &fleet.Route{Err: err}
-			}
-			if !yield(t) {
-				return
-			}
-		}
-	}, nil
+	resolved, err := planner.Plan(ctx, targets, commandOf(template))
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{opts: *o, plan: resolved}
+	if o.Engine.Clock == nil {
+		p.clock = clock.New()
+		p.opts.Engine.Clock = p.clock
+	}
+	return p, nil
 }
 
-// prepare asks for every passphrase that Preview's targets need and opens their
-// known_hosts files, so that no prompt or missing file interrupts the run.
-func (o Options) prepare(ctx context.Context, keys *hostkeys.Router, keyring *auth.Keyring) error {
-	if err := o.checkNamed(ctx, keyring); err != nil {
-		return err
-	}
-	if o.Preview == nil {
+func commandOf(template *placeholder.Template) plan.Command {
+	if template == nil {
 		return nil
 	}
-	planner, err := o.Planner()
-	if err != nil {
-		return err
-	}
-	seen := make(map[*fleet.Route]bool)
-	var wants []auth.KeySpec
-	for t := range o.Preview {
-		for t := planner.Target(ctx, t); t.Route.Err == nil && !seen[t.Route]; t = *t.Route.Via {
-			seen[t.Route] = true
-			want, err := plan.Want(t)
-			if err != nil {
-				return err
-			}
-			wants = append(wants, want)
-			if _, err := keys.Store(t); err != nil {
-				return fmt.Errorf("reading known_hosts: %w", err)
-			}
-			if t.Route.Via == nil {
-				break
-			}
-		}
-	}
-	return keyring.Prepare(ctx, func(yield func(auth.KeySpec) bool) {
-		for _, w := range wants {
-			if !yield(w) {
-				return
-			}
-		}
-	})
+	return func(t Target) (string, error) { return template.Expand(t), template.Check(t) }
 }
 
-// checkNamed returns an error if a key file or known_hosts file named in Options is
-// unusable.
-func (o Options) checkNamed(ctx context.Context, keyring *auth.Keyring) error {
-	if len(o.Identities) > 0 {
-		set, err := keyring.Set(ctx, auth.KeySpec{Files: o.Identities, AgentSocket: o.agentSocket()})
-		if err == nil {
-			err = set.Unusable()
+// Targets returns the planned targets, as often as wanted.
+func (p *Plan) Targets() iter.Seq[ssh.Target] { return p.plan.Targets() }
+
+// Recorded returns the planned targets without what only connecting needs.
+func (p *Plan) Recorded() iter.Seq[Target] { return p.plan.Recorded() }
+
+// Planned returns t, which is one of the plan's targets by its Index, with the endpoint.
+func (p *Plan) Planned(t Target) ssh.Target { return p.plan.Of(t) }
+
+// Clock returns the clock of the plan's runs.
+func (p *Plan) Clock() *clock.Clock { return p.opts.Engine.Clock }
+
+// Open reads the files that the targets need and asks for the passphrases of their
+// keys, so that no prompt or missing file interrupts a run. It returns the Dialer of
+// the plan's targets. Run and Query call it if it was not called.
+func (p *Plan) Open(ctx context.Context) (ssh.Dialer, error) {
+	if p.open == nil {
+		open, err := p.opts.connect(ctx, p.plan.Endpoints())
+		if err != nil {
+			return nil, err
+		}
+		p.open = open
+	}
+	return p.open.dialer, nil
+}
+
+// OpenJumps is Open for a caller that connects to the targets with a client of its own:
+// the Dialer is for the jump hosts only. It returns nil if there are none.
+func (p *Plan) OpenJumps(ctx context.Context) (ssh.Dialer, error) {
+	for range p.plan.Jumps() {
+		o := p.opts
+		o.Client = ClientBest // the only client that carries streams
+		open, err := o.connect(ctx, p.plan.Jumps())
+		if err != nil {
+			return nil, err
+		}
+		p.open = open
+		return open.dialer, nil
+	}
+	return nil, nil
+}
+
+// Close closes the connections to jump hosts and to agents, and writes the host cache.
+func (p *Plan) Close() {
+	if p.open != nil {
+		p.open.close()
+		p.open = nil
+	}
+	if p.clock != nil {
+		p.clock.Close()
+	}
+}
+
+// Run runs the targets' commands and yields results as they complete, as [Run] does.
+// control and far are the settings of this run; a Dialer or Clock of control that is
+// nil is the plan's.
+func (p *Plan) Run(ctx context.Context, control engine.Options, far wrap.Options) iter.Seq2[Result, error] {
+	return func(yield func(Result, error) bool) {
+		err := errors.Join(control.Validate(), far.Validate())
+		if err == nil && control.Dialer == nil {
+			control.Dialer, err = p.Open(ctx)
 		}
 		if err != nil {
-			return fmt.Errorf("loading identities: %w", err)
+			yield(Result{}, err)
+			return
 		}
-	}
-	if o.KnownHosts != nil {
-		if _, err := hostkeys.Open(hostkeys.Options{Files: o.KnownHosts}); err != nil {
-			return fmt.Errorf("reading known_hosts: %w", err)
+		if control.Clock == nil {
+			control.Clock = p.Clock()
 		}
+		runAll(ctx, control, far, p.plan.Targets())(yield)
 	}
-	return nil
 }
 
-// agentSocket returns the agent's socket without regard to ssh_config.
-func (o Options) agentSocket() string {
-	switch o.Agent {
-	case "":
-		return os.Getenv("SSH_AUTH_SOCK")
-	case NoAgent:
-		return ""
+// runAll runs planned targets, wrapped where far asks for it.
+func runAll(ctx context.Context, control engine.Options, far wrap.Options, targets iter.Seq[ssh.Target]) iter.Seq2[Result, error] {
+	if far.Wraps() {
+		dialer, err := wrap.New(control.Dialer, far)
+		if err != nil {
+			return func(yield func(Result, error) bool) { yield(Result{}, err) }
+		}
+		control.Dialer = dialer
 	}
-	return o.Agent
+	return engine.Run(ctx, control, targets)
 }

@@ -8,10 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"shoal/fleet"
 	"shoal/internal/engine"
+	"shoal/internal/plan"
 	"shoal/internal/remote"
-	"shoal/internal/remote/wrap"
 	"shoal/internal/ssh"
 )
 
@@ -32,25 +31,22 @@ type Reply struct {
 
 // Query sends a query to planned targets, as Run would run a command on them, and
 // yields the answers as they arrive, one per target. Each target's Index must be
-// unique. Queries must be idempotent: they may be sent twice. Timeouts.Command
-// limits the wait for each answer, also if Options.Dialer has other timeouts; 0
-// means 1 min. Of Options.Engine only Rate and Clock are used; Remote, MaxOutput,
-// Follow and Drain are ignored.
-func Query(ctx context.Context, opts Options, planned iter.Seq[Target], question QueryFunc) iter.Seq2[Reply, error] {
+// unique. Queries must be idempotent: they may be sent twice. limit bounds the wait for
+// each answer; 0 means Timeouts.Command, or else 1 min. Of Options.Engine only Fanout,
+// Dials, Starts, Rate and Notice are used.
+func (p *Plan) Query(ctx context.Context, targets iter.Seq[ssh.Target], limit time.Duration, question QueryFunc) iter.Seq2[Reply, error] {
 	return func(yield func(Reply, error) bool) {
-		a := asking{question: question, nonces: make(map[int]string)}
-		opts.Remote, opts.Follow, opts.Drain = wrap.Options{}, nil, nil
-		opts.MaxOutput = maxAnswer
-		opts.Engine = engine.Options{Rate: opts.Engine.Rate, Idempotent: true, Clock: opts.Engine.Clock}
-		defer opts.keepAwake()()
-		dialer, closer, err := opts.OpenDialer(ctx)
+		dialer, err := p.Open(ctx)
 		if err != nil {
 			yield(Reply{}, err)
 			return
 		}
-		defer closer()
-		opts.Dialer = limiting{dialer, cmp.Or(opts.Timeouts.Command, time.Minute)}
-		for res, err := range RunPlanned(ctx, opts, a.lines(planned)) {
+		a := asking{question: question, nonces: make(map[int]string)}
+		e := p.opts.Engine
+		for res, err := range engine.Run(ctx, engine.Options{
+			Dialer: dialer, Clock: e.Clock, Fanout: e.Fanout, Dials: e.Dials, Starts: e.Starts, Rate: e.Rate, Notice: e.Notice,
+			CommandTimeout: cmp.Or(limit, p.opts.Timeouts.Command, time.Minute), Idempotent: true, MaxOutput: maxAnswer, MaxHeld: e.MaxHeld,
+		}, a.lines(targets)) {
 			if err != nil {
 				yield(Reply{}, err)
 				return
@@ -60,18 +56,6 @@ func Query(ctx context.Context, opts Options, planned iter.Seq[Target], question
 			}
 		}
 	}
-}
-
-// limiting sets the command timeout of every attempt.
-type limiting struct {
-	ssh.Dialer
-	limit time.Duration
-}
-
-// Dial implements ssh.Dialer.
-func (d limiting) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
-	a.Limit = d.limit
-	return d.Dialer.Dial(ctx, a)
 }
 
 // maxAnswer has room for both outputs of a detached command and the rest of the
@@ -87,16 +71,16 @@ type asking struct {
 }
 
 // lines returns the targets with their query as the command.
-func (a *asking) lines(planned iter.Seq[Target]) iter.Seq[Target] {
-	return func(yield func(Target) bool) {
-		for t := range planned {
+func (a *asking) lines(targets iter.Seq[ssh.Target]) iter.Seq[ssh.Target] {
+	return func(yield func(ssh.Target) bool) {
+		for t := range targets {
 			nonce := remote.NewNonce()
-			line, err := a.question(t, nonce)
+			line, err := a.question(t.Target, nonce)
 			a.mu.Lock()
 			a.nonces[t.Index] = nonce
 			a.mu.Unlock()
-			if t.Command = line; err != nil && (t.Route == nil || t.Route.Err == nil) {
-				t.Route = &fleet.Route{Err: fmt.Errorf("asking: %w", err)}
+			if t.Command = line; err != nil && t.Err() == nil {
+				t = plan.Refuse(t, fmt.Errorf("asking: %w", err))
 			}
 			if !yield(t) {
 				return

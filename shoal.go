@@ -15,7 +15,7 @@
 //	}
 //
 // Every target has exactly one result, and no command runs twice unless
-// Options.Engine.Idempotent allows it. Memory depends on Options.Fanout, not on the
+// Options.Engine.Idempotent allows it. Memory depends on Options.Engine.Fanout, not on the
 // number of targets. Host keys are checked against known_hosts, and unknown hosts
 // are refused unless Options say otherwise. The package prints nothing, and keeps
 // no state unless Options.StateDir names a directory for it.
@@ -29,9 +29,7 @@ import (
 	"shoal/fleet"
 	"shoal/hosts"
 	"shoal/internal/clock"
-	"shoal/internal/engine"
 	"shoal/internal/placeholder"
-	"shoal/internal/remote/wrap"
 )
 
 // Aliases of the types of package fleet that most callers need.
@@ -69,59 +67,29 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[Target], text strin
 			yield(Result{}, fmt.Errorf("reading the command: %w", err))
 			return
 		}
-		if opts.Notice != nil {
-			for _, n := range template.Notices() {
-				opts.Notice(n)
-			}
+		for _, n := range template.Notices() {
+			opts.notice(n)
 		}
-		planned, err := opts.Plan(ctx, targets, template)
+		planner, err := opts.Planner()
 		if err != nil {
 			yield(Result{}, err)
 			return
 		}
-		for res, err := range RunPlanned(ctx, opts, planned) {
-			if !yield(res, err) {
-				return
-			}
+		control := opts.Engine
+		if control.Clock == nil {
+			control.Clock = clock.New()
+			defer control.Clock.Close()
+			opts.Engine.Clock = control.Clock
 		}
-	}
-}
-
-// keepAwake sets Engine.Clock if it is nil and returns the function that closes
-// that clock.
-func (o *Options) keepAwake() (end func()) {
-	if o.Engine.Clock != nil {
-		return func() {}
-	}
-	o.Engine.Clock = clock.New()
-	return o.Engine.Clock.Close
-}
-
-// RunPlanned is Run for targets that [Options.Plan] has returned, each with its
-// command.
-func RunPlanned(ctx context.Context, opts Options, planned iter.Seq[Target]) iter.Seq2[Result, error] {
-	return func(yield func(Result, error) bool) {
-		if err := opts.Validate(); err != nil {
-			yield(Result{}, err)
-			return
-		}
-		defer opts.keepAwake()()
-		dialer, closer, err := opts.OpenDialer(ctx)
-		if err != nil {
-			yield(Result{}, err)
-			return
-		}
-		defer closer()
-		if opts.Remote.Wraps() {
-			if dialer, err = wrap.New(dialer, opts.Remote); err != nil {
+		if control.Dialer == nil {
+			open, err := opts.connect(ctx, nil)
+			if err != nil {
 				yield(Result{}, err)
 				return
 			}
+			defer open.close()
+			control.Dialer = open.dialer
 		}
-		for res, err := range engine.Run(ctx, opts.engine(dialer), planned) {
-			if !yield(res, err) {
-				return
-			}
-		}
+		runAll(ctx, control, opts.Remote, planner.Stream(ctx, targets, commandOf(template)))(yield)
 	}
 }

@@ -115,7 +115,7 @@ func TestMaxStartups(t *testing.T) {
 		t.Fatal(err)
 	}
 	fl, opts := fleetOf(t, simfleet.Options{Hosts: 1, MaxStartups: limit, Latency: 5 * time.Millisecond})
-	opts.Starts, opts.Dials, opts.Fanout = -1, 300, 300
+	opts.Engine.Starts, opts.Engine.Dials, opts.Engine.Fanout = -1, 300, 300
 	opts.Engine.Attempts = 1
 	again := func(yield func(shoal.Target) bool) {
 		for i := range 300 {
@@ -147,7 +147,7 @@ func TestMaxStartups(t *testing.T) {
 // by the signal sent then.
 func TestEndlessOutput(t *testing.T) {
 	fl, opts := fleetOf(t, simfleet.Options{Hosts: 1})
-	opts.MaxOutput = 10_000
+	opts.Engine.MaxOutput = 10_000
 	opts.Timeouts = ssh.Timeouts{Command: 500 * time.Millisecond}
 	res := collect(t, shoal.Run(t.Context(), opts, fl.Targets(), "yes"))[0]
 	if res.Outcome != fleet.OutcomeSignalled || res.Reason != fleet.ReasonTimeout || res.Phase != fleet.PhaseDrain ||
@@ -192,7 +192,7 @@ func TestRunFailsBeforeItStarts(t *testing.T) {
 	}{
 		"unknown placeholder": {func(*shoal.Options) {}, "echo {hots|sh}"},
 		"empty command":       {func(*shoal.Options) {}, ""},
-		"negative fanout":     {func(o *shoal.Options) { o.Fanout = -1 }, "true"},
+		"negative fanout":     {func(o *shoal.Options) { o.Engine.Fanout = -1 }, "true"},
 		"no key file":         {func(o *shoal.Options) { o.Identities = []string{"no-such-file"} }, "true"},
 		"no policy":           {func(o *shoal.Options) { o.HostKeys = hostkeys.Insecure + 1 }, "true"},
 		"negative timeout":    {func(o *shoal.Options) { o.Timeouts.Auth = -1 }, "true"},
@@ -217,7 +217,7 @@ func TestRunFailsBeforeItStarts(t *testing.T) {
 }
 
 func TestPlanFillsIn(t *testing.T) {
-	opts := shoal.Options{User: "someone", Port: 2022, Dialer: refusing{}}
+	opts := shoal.Options{User: "someone", Port: 2022, Engine: shoal.Control{Dialer: refusing{}}}
 	targets := slices.Values([]shoal.Target{
 		{Host: shoal.Host{Name: "a"}},
 		{Host: shoal.Host{Name: "b", User: "root", Port: 22}, Index: 1},

@@ -5,7 +5,6 @@ import (
 	"shoal/internal/remote/wrap"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/client"
-	"shoal/internal/ssh/hostkeys"
 )
 
 // Types of Options' fields, so that callers can name them.
@@ -13,15 +12,14 @@ type (
 	// Timeouts are the deadlines of one attempt, phase by phase.
 	Timeouts = ssh.Timeouts
 	// HostKeyPolicy is the policy for hosts that known_hosts does not list.
-	HostKeyPolicy = hostkeys.Policy
+	HostKeyPolicy = ssh.HostKeyPolicy
 	// Pipeline is how much is sent before the server has answered.
 	Pipeline = client.Pipeline
-	// Control holds the settings of the fan-out that are not fields of Options:
-	// attempts, rate, rollout, failure limits, barrier.
+	// Control holds the settings of the fan-out; see Options.Engine.
 	Control = engine.Options
 	// Amount is a number of targets, or a percentage of them.
 	Amount = engine.Amount
-	// Output is the output of a running command so far; see Options.Follow.
+	// Output is the output of a running command so far; see Control.Follow.
 	Output = engine.Output
 	// Remote configures the wrapper at the far end; see Options.Remote.
 	Remote = wrap.Options
@@ -33,9 +31,9 @@ type (
 
 // The policies for host keys.
 const (
-	HostKeysStrict    = hostkeys.Strict    // refuse an unknown host
-	HostKeysAcceptNew = hostkeys.AcceptNew // add an unknown host's key, and refuse a changed one
-	HostKeysInsecure  = hostkeys.Insecure  // check nothing
+	HostKeysStrict    = ssh.HostKeysStrict    // refuse an unknown host
+	HostKeysAcceptNew = ssh.HostKeysAcceptNew // add an unknown host's key, and refuse a changed one
+	HostKeysInsecure  = ssh.HostKeysInsecure  // check nothing
 )
 
 // The values of Options.Pipeline.

@@ -1,9 +1,8 @@
 package fleet
 
-import "time"
-
-// A Route describes how a target is reached if not simply by its name. Many targets
-// may share one; it must not change once a run has begun.
+// A Route is what is recorded of the way to a target that is not reached simply by
+// its name, so that it can be reached in the same way again. Many targets may share
+// one; it must not change once a run has begun.
 type Route struct {
 	// Address is the name or IP address to dial, without port; "" means Host.Name. As
 	// in ssh, known_hosts is searched for it.
@@ -18,40 +17,9 @@ type Route struct {
 	// are the connection. nil means none; Via takes precedence.
 	ProxyCommand []string
 
-	// Family is "tcp4" or "tcp6"; "" means either.
-	Family string
-	// Bind is the local address, and BindInterface the local interface, of outgoing
-	// connections; "" means any.
-	Bind, BindInterface string
-	// Connect limits the time from the name look-up to the end of authentication, if
-	// the run's own timeouts do not; 0 means no such limit.
-	Connect time.Duration
-
-	// Alive is the time without a message from the server after which a keepalive is
-	// sent; 0 means the run's.
-	Alive time.Duration
-
-	// Kex, HostKeys, Ciphers and MACs are the algorithms to offer, best first. nil
-	// means all that are supported. HostKeysFixed means that the host's known keys do
-	// not change the order.
-	Kex, HostKeys, Ciphers, MACs []string
-	HostKeysFixed                bool
-	// UserKeys are the allowed signature algorithms of user keys; nil means all.
-	UserKeys []string
-	// RekeyBytes is the number of bytes in one direction after which keys are
-	// exchanged again; 0 means the default.
-	RekeyBytes uint64
-	// Env are environment variables, NAME=value, to set for the command. Servers
-	// refuse most of them.
-	Env []string
-
 	// Listed is the host's address in the inventory, which ssh_config is searched for,
-	// and KeyFile the private key file named there; "" means none.
+	// and KeyFile the private key file named there; "" means none. Options are the
+	// host's own options of ssh there, Key=Value.
 	Listed, KeyFile string
-
-	// Err is why the configured target cannot be reached. The target is then not
-	// tried.
-	Err error
-	// Detail is private to the package that made the Route.
-	Detail any
+	Options         []string
 }

@@ -19,7 +19,7 @@ func (b *bencher) measure(ctx context.Context, s Step) (benchrecord.Point, error
 	defer cancel()
 	opts := apply(s.Strategy, b.Connect, s.Size, b.Workers)
 	if b.begun {
-		opts.Notice = nil // it was printed before
+		opts.Engine.Notice = nil // it was printed before
 	}
 	b.begun = true
 	// Allocate what is kept of each target, 120 bytes, before memory is

@@ -62,7 +62,7 @@ func (stubConn) Close() error { return nil }
 func stubOptions(s *stub) Options {
 	const text = "echo hello {index}"
 	return Options{
-		Connect: shoal.Options{User: "u", Dialer: s},
+		Connect: shoal.Options{User: "u", Engine: shoal.Control{Dialer: s}},
 		Targets: Cycle([]fleet.Host{{Name: "a"}, {Name: "b"}, {Name: "c"}}),
 		Command: text, Expect: Expected(text), Strategies: benchrecord.Strategies(),
 	}

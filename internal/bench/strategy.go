@@ -13,17 +13,18 @@ const DefaultWorkers = 32
 // a server show in the outcomes.
 func apply(s benchrecord.Strategy, o shoal.Options, size, workers int) shoal.Options {
 	const unbounded = -1
-	o.Engine.Attempts = 1
+	e := &o.Engine
+	e.Attempts = 1
 	switch s {
 	case benchrecord.Serial:
-		o.Fanout, o.Dials, o.Starts = 1, 1, unbounded
+		e.Fanout, e.Dials, e.Starts = 1, 1, unbounded
 	case benchrecord.Workers:
-		o.Fanout, o.Dials, o.Starts = workers, workers, unbounded
+		e.Fanout, e.Dials, e.Starts = workers, workers, unbounded
 	case benchrecord.Concurrent:
-		o.Fanout, o.Dials, o.Starts = size, size, unbounded
+		e.Fanout, e.Dials, e.Starts = size, size, unbounded
 	case benchrecord.Auto:
-		o.Fanout, o.Dials, o.Starts = 0, 0, 0
-		o.Engine.Attempts = 0
+		e.Fanout, e.Dials, e.Starts = 0, 0, 0
+		e.Attempts = 0
 	}
 	return o
 }

@@ -129,7 +129,7 @@ func TestAgainWithoutSettings(t *testing.T) {
 	}
 	none := filepath.Join(state, "none")
 	code, stdout, stderr := shoal("resume", "--dry-run", "--state-dir", none, "last")
-	expect(t, "resume --dry-run", 2, code, stdout, stderr, "no such file or directory")
+	expect(t, "resume --dry-run", 2, code, stdout, stderr, "there is no journal in")
 	if _, err := os.Stat(none); err == nil {
 		t.Error("a dry run has made a journal")
 	}

@@ -15,29 +15,32 @@ import (
 
 // An attempt is one try at a target.
 type attempt struct {
-	run     *run
-	job     *limiter.Job
-	attempt ssh.Attempt
-	number  int // number of the attempt, from 1; 0 means that it was not made
-	started time.Time
-	output  *Output
-	once    sync.Once
-	dialled bool // the limiter knows that the dial is over; for begin's goroutine only
+	run      *run
+	job      *limiter.Job
+	attempt  ssh.Attempt
+	progress ssh.Progress
+	number   int // number of the attempt, from 1; 0 means that it was not made
+	started  time.Time
+	output   *Output
+	once     sync.Once
+	dialled  bool // the limiter knows that the dial is over; for begin's goroutine only
 }
 
 func newAttempt(r *run, t *limiter.Job) *attempt {
 	t.Attempts++
 	f := &attempt{
 		run: r, job: t, number: t.Attempts, started: time.Now(),
-		output: newOutput(t.Target, r.opts.MaxOutput, &r.held, r.opts.Follow),
+		output: newOutput(t.Target.Target, r.opts.MaxOutput, &r.held, r.opts.Follow),
 	}
-	t.Timeline = &f.attempt.Timeline
+	t.Timeline = &f.progress.Timeline
+	f.attempt.Progress = &f.progress
 	f.attempt.Target = t.Target
 	f.attempt.Stdout = f.output.writer(fleet.Stdout)
 	f.attempt.Stderr = f.output.writer(fleet.Stderr)
+	f.attempt.Limit = r.opts.CommandTimeout
 	f.attempt.Hold, f.attempt.Idempotent = r.opts.Barrier, r.opts.Idempotent
 	if r.opts.Intend != nil {
-		f.attempt.Intent = func() error { return r.opts.Intend(t.Target, f.number) }
+		f.attempt.Intent = func() error { return r.opts.Intend(t.Target.Target, f.number) }
 	}
 	return f
 }
@@ -175,7 +178,7 @@ func (f *attempt) finish(end fleet.End) {
 
 func (f *attempt) result(end fleet.End, stdout, stderr fleet.Output) fleet.Result {
 	res := fleet.Result{
-		Target:  f.attempt.Target,
+		Target:  f.attempt.Target.Target,
 		End:     end,
 		Attempt: f.job.Attempts,
 		Earlier: f.job.Earlier,
@@ -221,7 +224,7 @@ func (r *run) again(f *attempt, end fleet.End) bool {
 	case r.isLocalFault(f, end):
 		r.requeue(t, end.Reason, r.opts.Clock.Now())
 		return true
-	case !r.retry.grant(end, t.Target, f.number):
+	case !r.retry.grant(end, t.Target.Target, f.number):
 		return false
 	}
 	at := r.opts.Clock.Now().Add(backoff(end.Reason, f.number))

@@ -33,7 +33,7 @@ func TestBadHostsDoNotHoldGoodOnes(t *testing.T) {
 				time.Sleep(200 * time.Millisecond)
 				return nil
 			}}
-			for res, err := range engine.Run(t.Context(), engine.Options{Dialer: s, Fanout: fanout}, targets(n, n)) {
+			for res, err := range engine.Run(t.Context(), engine.Options{Dialer: s, Fanout: fanout}, engine.Direct(targets(n, n))) {
 				if err != nil {
 					t.Fatal(err)
 				}

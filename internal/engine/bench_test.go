@@ -37,13 +37,13 @@ func BenchmarkRun(b *testing.B) {
 			opts := engine.Options{Dialer: instant{}, Fanout: c.fanout, Starts: c.starts}
 			b.ReportAllocs()
 			ok := 0
-			for res, err := range engine.Run(b.Context(), opts, func(yield func(fleet.Target) bool) {
+			for res, err := range engine.Run(b.Context(), opts, engine.Direct(func(yield func(fleet.Target) bool) {
 				for i := range b.N {
 					if !yield(fleet.Target{Host: fleet.Host{Name: hosts[i%len(hosts)]}, Index: i, User: "u", Port: 22}) {
 						return
 					}
 				}
-			}) {
+			})) {
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -207,7 +207,7 @@ func TestEveryEndGivesBack(t *testing.T) {
 						opts.Barrier, opts.Targets, opts.Fanout = true, n, n
 					}
 					kept, counts := "", map[fleet.Outcome]int{}
-					for res, err := range engine.RunAndCount(ctx, opts, targets(n, 1), &kept) {
+					for res, err := range engine.RunAndCount(ctx, opts, engine.Direct(targets(n, 1)), &kept) {
 						if err != nil {
 							t.Error(err)
 						}

@@ -295,7 +295,7 @@ func anyRun(t *testing.T, seed uint64, total map[fleet.Outcome]int) {
 	watchdog := time.AfterFunc(100*24*time.Hour, func() { panic(fmt.Sprintf("seed %d: the run does not end", seed)) })
 	kept, got := "", map[int]fleet.Result{}
 	var errs []error
-	for res, err := range engine.RunAndCount(ctx, opts, list, &kept) {
+	for res, err := range engine.RunAndCount(ctx, opts, engine.Direct(list), &kept) {
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -6,11 +6,12 @@ import (
 	"iter"
 
 	"shoal/fleet"
+	"shoal/internal/ssh"
 )
 
 // RunAndCount is Run, and reports afterwards which shared resources were not
 // released; "" means none.
-func RunAndCount(ctx context.Context, opts Options, targets iter.Seq[fleet.Target], kept *string) iter.Seq2[fleet.Result, error] {
+func RunAndCount(ctx context.Context, opts Options, targets iter.Seq[ssh.Target], kept *string) iter.Seq2[fleet.Result, error] {
 	return func(yield func(fleet.Result, error) bool) {
 		r := newRun(ctx, opts.withDefaults())
 		if r.results(targets, yield) {
@@ -19,6 +20,17 @@ func RunAndCount(ctx context.Context, opts Options, targets iter.Seq[fleet.Targe
 			}
 		}
 		*kept = r.kept()
+	}
+}
+
+// Direct returns the targets without endpoints.
+func Direct(targets iter.Seq[fleet.Target]) iter.Seq[ssh.Target] {
+	return func(yield func(ssh.Target) bool) {
+		for t := range targets {
+			if !yield(ssh.Target{Target: t}) {
+				return
+			}
+		}
 	}
 }
 

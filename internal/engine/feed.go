@@ -10,11 +10,12 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/engine/limiter"
+	"shoal/internal/ssh"
 )
 
 // feed passes every target to the limiter, stage by stage. After a stop it
 // continues through the iterator so that each target has a result.
-func (r *run) feed(targets iter.Seq[fleet.Target]) {
+func (r *run) feed(targets iter.Seq[ssh.Target]) {
 	listed := false
 	defer func() {
 		if p := recover(); p != nil {
@@ -33,7 +34,7 @@ func (r *run) feed(targets iter.Seq[fleet.Target]) {
 			continue
 		}
 		select {
-		case r.skipped <- fleet.Result{Target: t, End: r.skip(t)}:
+		case r.skipped <- fleet.Result{Target: t.Target, End: r.skip(t)}:
 		case <-r.left:
 			listed = true
 			return
@@ -44,7 +45,7 @@ func (r *run) feed(targets iter.Seq[fleet.Target]) {
 
 // skip returns the end of a target that comes after the run has stopped starting, or
 // after its agent was given up.
-func (r *run) skip(t fleet.Target) fleet.End {
+func (r *run) skip(t ssh.Target) fleet.End {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if gone := cmp.Or(r.gone, r.agent(t).gone); gone != nil && r.dialCtx.Err() == nil {
@@ -54,7 +55,7 @@ func (r *run) skip(t fleet.Target) fleet.End {
 }
 
 // enqueue waits until the queue has room for t; false means that t is skipped.
-func (r *run) enqueue(t fleet.Target) bool {
+func (r *run) enqueue(t ssh.Target) bool {
 	for {
 		if in, shut := r.tryEnqueue(t); in || shut {
 			return in
@@ -64,7 +65,7 @@ func (r *run) enqueue(t fleet.Target) bool {
 }
 
 // tryEnqueue queues t if there is room. shut means that t is skipped.
-func (r *run) tryEnqueue(t fleet.Target) (in, shut bool) {
+func (r *run) tryEnqueue(t ssh.Target) (in, shut bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.shut() || r.agent(t).gone != nil {

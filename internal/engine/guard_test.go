@@ -65,7 +65,7 @@ func TestPanicInOptions(t *testing.T) {
 				c.set(&opts)
 				counts := map[fleet.Outcome]int{}
 				text, kept, results := "", "", 0
-				for res, err := range engine.RunAndCount(t.Context(), opts, targets(n, n), &kept) {
+				for res, err := range engine.RunAndCount(t.Context(), opts, engine.Direct(targets(n, n)), &kept) {
 					if err != nil {
 						text += "run: " + err.Error()
 						continue

@@ -113,7 +113,7 @@ func TestStopWhileDialling(t *testing.T) {
 					intents[t.Index]++
 					return nil
 				}}
-				for res, err := range engine.Run(ctx, opts, targets(targetsInAll, targetsInAll)) {
+				for res, err := range engine.Run(ctx, opts, engine.Direct(targets(targetsInAll, targetsInAll))) {
 					if err != nil {
 						t.Fatal(err)
 					}

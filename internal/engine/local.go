@@ -2,10 +2,12 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"shoal/fleet"
 	"shoal/internal/engine/limiter"
+	"shoal/internal/ssh"
 )
 
 const (
@@ -36,8 +38,9 @@ var lacks = map[fleet.Reason]string{
 // A lack counts consecutive attempts that failed because the same local resource
 // was missing.
 type lack struct {
-	anyIn  bool // some server has authenticated us
-	told   bool // the caller has been told
+	agent  string // from agentOf
+	anyIn  bool   // some server has authenticated us
+	told   bool   // the caller has been told
 	reason fleet.Reason
 	since  time.Time // end of the first
 	row    int       // number: the first, and those that began after its end
@@ -46,15 +49,24 @@ type lack struct {
 	gone *fleet.End
 }
 
-// agent returns what is known of the agent that t may need. mu must be held.
-func (r *run) agent(t fleet.Target) *lack {
-	name := ""
-	if r.opts.Agent != nil {
-		name = r.opts.Agent(t)
+// agentOf names the agent that a target may need; "" means none, or one that only the
+// Dialer knows. Of a target that takes
+// only the keys of certain files, the files are part of the name: it may need no agent.
+func agentOf(t ssh.Target) string {
+	keys := &t.Settings().Keys
+	if keys.AgentSocket == "" || !keys.Only {
+		return keys.AgentSocket
 	}
+	return keys.AgentSocket + "\x00" + strings.Join(keys.Files, "\x00")
+}
+
+// agent returns what is known of the agent that t may need. Once an agent no longer
+// answers, the targets that need it are given up, and the others go on. mu must be held.
+func (r *run) agent(t ssh.Target) *lack {
+	name := agentOf(t)
 	l := r.agents[name]
 	if l == nil {
-		l = new(lack)
+		l = &lack{agent: name}
 		r.agents[name] = l
 	}
 	return l
@@ -144,7 +156,7 @@ func (r *run) giveUp(l *lack, end fleet.End) {
 			lacks[end.Reason], l.row, end.Err),
 	}
 	what := "no other target is started"
-	if end.Reason == fleet.ReasonAgentUnavailable && r.opts.Agent != nil {
+	if end.Reason == fleet.ReasonAgentUnavailable && l.agent != "" {
 		what = "no other target that needs it is started"
 		l.gone = gone
 		for _, t := range r.limiter.Remove(func(j *limiter.Job) bool { return r.agent(j.Target) == l }) {

@@ -56,7 +56,7 @@ func TestAgentDiesInTheMiddle(t *testing.T) {
 				opts.Notice = func(n string) { notices = append(notices, n) }
 				results := make([]fleet.Result, n)
 				var last time.Duration
-				for res, err := range engine.Run(t.Context(), opts, targets(n, n)) {
+				for res, err := range engine.Run(t.Context(), opts, engine.Direct(targets(n, n))) {
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -162,14 +162,21 @@ func TestAgentOfSome(t *testing.T) {
 				var notices []string
 				opts := engine.Options{
 					Dialer: s, Fanout: 100, Targets: n, FailFast: true, Notice: func(n string) { notices = append(notices, n) },
-					Agent: func(t fleet.Target) string {
-						if needs(t.Index) {
-							return "/run/agent"
-						}
-						return ""
-					},
 				}
-				for i, res := range collect(t, t.Context(), opts, n, n) {
+				agent, none := &ssh.Endpoint{Settings: new(ssh.Settings)}, new(ssh.Endpoint)
+				agent.Settings.Keys.AgentSocket = "/run/agent"
+				planned := func(yield func(ssh.Target) bool) {
+					for t := range targets(n, n) {
+						e := none
+						if needs(t.Index) {
+							e = agent
+						}
+						if !yield(ssh.Target{Target: t, Endpoint: e}) {
+							return
+						}
+					}
+				}
+				for i, res := range collectPlanned(t, t.Context(), opts, n, planned) {
 					switch {
 					case res.Outcome == fleet.OutcomeOK:
 					case !needs(i) || res.Outcome != fleet.OutcomeNeverStarted || res.Reason != fleet.ReasonAgentUnavailable:

@@ -32,12 +32,8 @@ const (
 
 // Options configure a run. They must not be changed after use.
 type Options struct {
-	// Dialer connects to the targets. Required.
+	// Dialer connects to the targets. Run requires it.
 	Dialer ssh.Dialer
-	// Agent names the SSH agent that a target may need; "" means none. Once an agent
-	// no longer answers, the targets that need it are given up, the others go on. nil
-	// means that all need the same one.
-	Agent func(fleet.Target) string
 	// Clock is the clock of the limiter, so that a stop of this process makes no
 	// server look slow. nil means the ordinary time. The Dialer has its own.
 	Clock *clock.Clock
@@ -80,6 +76,9 @@ type Options struct {
 	// called from many goroutines. nil disables it.
 	Intend func(t fleet.Target, attempt int) error
 
+	// CommandTimeout replaces that of the Dialer. 0 means the Dialer's, negative no
+	// limit.
+	CommandTimeout time.Duration
 	// Targets is the number of targets, for percentages of it. 0 means unknown.
 	Targets int
 	// Rollout starts the targets in stages: up to the first amount, then, when all of
@@ -127,11 +126,10 @@ type Options struct {
 	Notice func(string)
 }
 
-// Validate returns an error for a missing or invalid value.
+// Validate returns an error for an invalid value. The Dialer and Targets may still be
+// missing.
 func (o Options) Validate() error {
 	switch {
-	case o.Dialer == nil:
-		return errors.New("no dialer: Options.Dialer is nil")
 	case o.Fanout < 0:
 		return fmt.Errorf("a fanout of %d is negative; 0 means the default", o.Fanout)
 	case o.Dials < 0:
@@ -148,14 +146,30 @@ func (o Options) Validate() error {
 		return fmt.Errorf("a pause of %v is negative", o.Pause)
 	case o.Barrier && o.Rollout != nil:
 		return errors.New("a barrier lets all targets go at once, a rollout does not")
-	case o.Barrier && o.Targets == 0:
-		return errors.New("a barrier needs to know the number of targets")
 	}
 	return o.validateShares()
 }
 
+// validateRun is Validate for options that Run uses now.
+func (o Options) validateRun() error {
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	switch {
+	case o.Dialer == nil:
+		return errors.New("no dialer: Options.Dialer is nil")
+	case o.Barrier && o.Targets == 0:
+		return errors.New("a barrier needs to know the number of targets")
+	}
+	for _, s := range o.Rollout {
+		if s.Percent > 0 && o.Targets == 0 {
+			return fmt.Errorf("a stage of %v needs to know the number of targets", s)
+		}
+	}
+	return nil
+}
+
 func (o Options) validateShares() error {
-	shares := o.Rollout
 	for _, brake := range []*Amount{o.MaxFail, o.MaxUnknown} {
 		if brake != nil {
 			if err := brake.Validate(); err != nil {
@@ -163,12 +177,9 @@ func (o Options) validateShares() error {
 			}
 		}
 	}
-	for _, s := range shares {
+	for _, s := range o.Rollout {
 		if err := s.Validate(); err != nil {
 			return err
-		}
-		if s.Percent > 0 && o.Targets == 0 {
-			return fmt.Errorf("a stage of %v needs to know the number of targets", s)
 		}
 	}
 	return nil

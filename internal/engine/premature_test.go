@@ -42,7 +42,7 @@ func TestRefusedBeforeItWasSent(t *testing.T) {
 				}
 				target := fleet.Target{Host: fleet.Host{Name: "127.0.0.1", Port: s.port}, User: "u", Port: s.port, Command: "true"}
 				opts := engine.Options{Dialer: d, Targets: 1, Fanout: 1}
-				for r, err := range engine.Run(t.Context(), opts, slices.Values([]fleet.Target{target})) {
+				for r, err := range engine.Run(t.Context(), opts, engine.Direct(slices.Values([]fleet.Target{target}))) {
 					if err != nil || r.Outcome != fleet.OutcomeRefused || r.Reason != fleet.ReasonExecRefused {
 						t.Errorf("ended %v(%s) in %v: %v, %v", r.Outcome, r.Reason, r.Phase, r.Err, err)
 					}

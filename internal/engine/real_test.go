@@ -26,21 +26,21 @@ import (
 // signers are the user keys of all tests.
 type signers []xssh.Signer
 
-func (s signers) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return s, nil }
+func (s signers) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { return s, nil }
 
 // fixed trusts the hosts' expected keys.
 type fixed func(t fleet.Target) xssh.PublicKey
 
-func (fixed) Algorithms(fleet.Target) []string { return nil }
+func (fixed) Algorithms(ssh.Target) []string { return nil }
 
-func (f fixed) Check(t fleet.Target, _ net.Addr, key xssh.PublicKey) error {
-	if string(f(t).Marshal()) != string(key.Marshal()) {
+func (f fixed) Check(t ssh.Target, _ net.Addr, key xssh.PublicKey) error {
+	if string(f(t.Target).Marshal()) != string(key.Marshal()) {
 		return errors.New("another host key")
 	}
 	return nil
 }
 
-func (fixed) Accepted(fleet.Target, xssh.PublicKey) error { return nil }
+func (fixed) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
 
 func newDialer(t testing.TB, keys fixed, key xssh.Signer, timeouts ssh.Timeouts) *client.Dialer {
 	t.Helper()
@@ -150,7 +150,7 @@ func testOracle(t *testing.T, dice *rand.Rand) {
 	mu.Unlock()
 
 	var results []fleet.Result
-	for res, err := range engine.Run(ctx, opts, upon(f, hosts, n)) {
+	for res, err := range engine.Run(ctx, opts, engine.Direct(upon(f, hosts, n))) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +204,7 @@ func TestUnknownMaxStartups(t *testing.T) {
 			f := startFleet(t, simfleet.Options{Hosts: 1, MaxStartups: limit, Latency: 2 * time.Millisecond})
 			opts := engine.Options{Dialer: newDialer(t, fleetKeys(f), f.ClientKey(), ssh.Timeouts{})}
 			counts, dropped := map[fleet.Outcome]int{}, 0
-			for res, err := range engine.Run(t.Context(), opts, upon(f, 1, n)) {
+			for res, err := range engine.Run(t.Context(), opts, engine.Direct(upon(f, 1, n))) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -227,13 +227,13 @@ type onOne struct {
 func onServer(t testing.TB, s *sshdtest.Server, opts engine.Options, n int) onOne {
 	t.Helper()
 	opts.Dialer = newDialer(t, func(fleet.Target) xssh.PublicKey { return s.HostKey }, s.Signer, ssh.Timeouts{})
-	return collected(t, engine.Run(t.Context(), opts, func(yield func(fleet.Target) bool) {
+	return collected(t, engine.Run(t.Context(), opts, engine.Direct(func(yield func(fleet.Target) bool) {
 		for i := range n {
 			if !yield(fleet.Target{Host: s.Host, Index: i, User: s.User, Port: s.Host.Port, Command: "echo hello"}) {
 				return
 			}
 		}
-	}))
+	})))
 }
 
 func collected(t testing.TB, results iter.Seq2[fleet.Result, error]) onOne {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,9 +22,14 @@ var errNetwork = errors.New("the network")
 // collect runs everything and returns the results by index.
 func collect(t *testing.T, ctx context.Context, opts engine.Options, n, hosts int) []fleet.Result {
 	t.Helper()
+	return collectPlanned(t, ctx, opts, n, engine.Direct(targets(n, hosts)))
+}
+
+func collectPlanned(t *testing.T, ctx context.Context, opts engine.Options, n int, planned iter.Seq[ssh.Target]) []fleet.Result {
+	t.Helper()
 	results := make([]fleet.Result, n)
 	seen := make([]bool, n)
-	for res, err := range engine.Run(ctx, opts, targets(n, hosts)) {
+	for res, err := range engine.Run(ctx, opts, planned) {
 		if err != nil {
 			t.Fatalf("run: %v", err)
 		}
@@ -133,7 +139,7 @@ func TestUsedUpIsNotTriedAgain(t *testing.T) {
 				return a.Fail(fleet.OutcomeNeverStarted, c.reason, c.err)
 			}}
 			target := fleet.Target{Host: fleet.Host{Name: "h", Port: 22}, User: "u", Port: 22, Route: c.route}
-			for res, err := range engine.Run(t.Context(), engine.Options{Dialer: s}, slices.Values([]fleet.Target{target})) {
+			for res, err := range engine.Run(t.Context(), engine.Options{Dialer: s}, engine.Direct(slices.Values([]fleet.Target{target}))) {
 				if err != nil || res.Attempt != c.want || res.Reason != c.reason {
 					t.Errorf("%s: %s after %d attempts (%v), want %d", name, res.Reason, res.Attempt, err, c.want)
 				}

@@ -10,6 +10,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/engine/limiter"
+	"shoal/internal/ssh"
 )
 
 // Run attempts each target and yields the results as they complete. Errors are only
@@ -18,9 +19,9 @@ import (
 // aborts the run: running commands become unknown, all other targets cancelled, or
 // never started if their intent was recorded; all these results are still yielded.
 // With an endless iterator the caller has to leave the loop.
-func Run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target]) iter.Seq2[fleet.Result, error] {
+func Run(ctx context.Context, opts Options, targets iter.Seq[ssh.Target]) iter.Seq2[fleet.Result, error] {
 	return func(yield func(fleet.Result, error) bool) {
-		err := opts.Validate()
+		err := opts.validateRun()
 		if err == nil {
 			opts = opts.withDefaults()
 			err = opts.roomForBarrier()
@@ -40,7 +41,7 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target]) iter
 
 // results yields every result, and returns when nothing of the run is active any
 // more; false means that the caller left the loop.
-func (r *run) results(targets iter.Seq[fleet.Target], yield func(fleet.Result, error) bool) bool {
+func (r *run) results(targets iter.Seq[ssh.Target], yield func(fleet.Result, error) bool) bool {
 	defer r.close()
 	r.begin(targets)
 	var landed []delivery
@@ -108,7 +109,7 @@ type run struct {
 	armed   time.Time  // when the clock wakes next; zero: not until it is woken
 	barrier barrier
 	lack    lack
-	agents  map[string]*lack // by the name from Options.Agent
+	agents  map[string]*lack // by the name from agentOf
 	notices []string         // not yet passed to Options.Notice
 }
 
@@ -140,7 +141,7 @@ func newRun(ctx context.Context, opts Options) *run {
 	return r
 }
 
-func (r *run) begin(targets iter.Seq[fleet.Target]) {
+func (r *run) begin(targets iter.Seq[ssh.Target]) {
 	r.all.Go(func() { r.feed(targets) })
 	r.all.Go(r.clock)
 	r.all.Go(r.watchDrain)
@@ -202,7 +203,7 @@ func (r *run) clear(end fleet.End) {
 // last attempt, or else end. mu must be held.
 func (r *run) conclude(t *limiter.Job, end fleet.End) {
 	end = notCancelled(t, end)
-	r.deliver(delivery{result: fleet.Result{Target: t.Target, End: end, Attempt: t.Attempts, Earlier: t.Earlier}})
+	r.deliver(delivery{result: fleet.Result{Target: t.Target.Target, End: end, Attempt: t.Attempts, Earlier: t.Earlier}})
 }
 
 // deliver queues a result for the caller. mu must be held.

@@ -98,7 +98,7 @@ func tally(t *testing.T, ctx context.Context, opts engine.Options, n int, ts ite
 	t.Helper()
 	counts := make(map[fleet.Outcome]int)
 	seen := make([]bool, n)
-	for res, err := range engine.Run(ctx, opts, ts) {
+	for res, err := range engine.Run(ctx, opts, engine.Direct(ts)) {
 		if err != nil {
 			t.Fatalf("run: %v", err)
 		}
@@ -210,7 +210,7 @@ func TestPanicIsOneResult(t *testing.T) {
 		},
 	}
 	got := make(map[int]fleet.Result)
-	for res, err := range engine.Run(t.Context(), engine.Options{Dialer: s, Fanout: 4}, targets(20, 20)) {
+	for res, err := range engine.Run(t.Context(), engine.Options{Dialer: s, Fanout: 4}, engine.Direct(targets(20, 20))) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,7 +238,7 @@ func TestPanickingIteratorEndsTheRunWithAnError(t *testing.T) {
 	}
 	var results int
 	var last error
-	for _, err := range engine.Run(t.Context(), engine.Options{Dialer: &stub{}}, ts) {
+	for _, err := range engine.Run(t.Context(), engine.Options{Dialer: &stub{}}, engine.Direct(ts)) {
 		if err != nil {
 			last = err
 			continue
@@ -300,7 +300,7 @@ func TestLeavingTheLoop(t *testing.T) {
 	endless := targets(1<<62, 1<<62)
 	s := &stub{}
 	n := 0
-	for _, err := range engine.Run(t.Context(), engine.Options{Dialer: s, Fanout: 100}, endless) {
+	for _, err := range engine.Run(t.Context(), engine.Options{Dialer: s, Fanout: 100}, engine.Direct(endless)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -320,7 +320,7 @@ func TestInvalidOptions(t *testing.T) {
 		"negative dials":  {Dialer: &stub{}, Dials: -1},
 	} {
 		var errs, results int
-		for _, err := range engine.Run(t.Context(), opts, targets(3, 3)) {
+		for _, err := range engine.Run(t.Context(), opts, engine.Direct(targets(3, 3))) {
 			if err != nil {
 				errs++
 			} else {
@@ -339,7 +339,7 @@ func TestMemoryFollowsFanout(t *testing.T) {
 	heap := func(n int) uint64 {
 		var most uint64
 		i := 0
-		for _, err := range engine.Run(t.Context(), engine.Options{Dialer: &stub{}, Fanout: 64}, targets(n, n)) {
+		for _, err := range engine.Run(t.Context(), engine.Options{Dialer: &stub{}, Fanout: 64}, engine.Direct(targets(n, n))) {
 			if err != nil {
 				t.Fatal(err)
 			}

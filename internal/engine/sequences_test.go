@@ -348,10 +348,10 @@ func (p *peer) execute(contradicts bool) {
 // Trusting every key is sufficient: there is only one.
 type trustAll struct{}
 
-func (trustAll) Algorithms(fleet.Target) []string                   { return nil }
-func (trustAll) Check(fleet.Target, net.Addr, xssh.PublicKey) error { return nil }
-func (trustAll) Accepted(fleet.Target, xssh.PublicKey) error        { return nil }
-func (trustAll) AllowPassword(fleet.Target, xssh.PublicKey) error   { return nil }
+func (trustAll) Algorithms(ssh.Target) []string                   { return nil }
+func (trustAll) Check(ssh.Target, net.Addr, xssh.PublicKey) error { return nil }
+func (trustAll) Accepted(ssh.Target, xssh.PublicKey) error        { return nil }
+func (trustAll) AllowPassword(ssh.Target, xssh.PublicKey) error   { return nil }
 
 func (s *scenario) Password(context.Context, fleet.Target) ([]byte, func(bool), error) {
 	return []byte("secret"), func(bool) {}, nil
@@ -381,7 +381,7 @@ func (s *pretender) Sign(io.Reader, []byte) (*xssh.Signature, error) {
 
 type someSigners []xssh.Signer
 
-func (s someSigners) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return s, nil }
+func (s someSigners) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { return s, nil }
 
 // someKeys are public keys whose owners never sign.
 var someKeys = func() []xssh.PublicKey {
@@ -519,7 +519,7 @@ func sequence(t *testing.T, number uint64, newClient clientMaker) string {
 		stops = append(stops, time.AfterFunc(soon(), func() { abort(errors.New("aborted")) }))
 	}
 	var result fleet.Result
-	for res, err := range engine.Run(ctx, opts, targets(1, 1)) {
+	for res, err := range engine.Run(ctx, opts, engine.Direct(targets(1, 1))) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,7 @@ import (
 
 func runOne(t *testing.T, opts engine.Options) fleet.Result {
 	t.Helper()
-	for res, err := range engine.Run(t.Context(), opts, targets(1, 1)) {
+	for res, err := range engine.Run(t.Context(), opts, engine.Direct(targets(1, 1))) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +131,7 @@ func TestHeldOutputIsBounded(t *testing.T) {
 			whole = append(whole, bytes.Repeat([]byte{i}, 100)...)
 		}
 		cut := 0
-		for res, err := range engine.Run(t.Context(), opts, targets(40, 40)) {
+		for res, err := range engine.Run(t.Context(), opts, engine.Direct(targets(40, 40))) {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -73,13 +73,13 @@ func (m model) run(t *testing.T, starts, n int) (took time.Duration, again int) 
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		opts := engine.Options{Dialer: m.stub(), Starts: starts, Fanout: n}
-		got := collected(t, engine.Run(t.Context(), opts, func(yield func(fleet.Target) bool) {
+		got := collected(t, engine.Run(t.Context(), opts, engine.Direct(func(yield func(fleet.Target) bool) {
 			for i := range n {
 				if !yield(fleet.Target{Host: fleet.Host{Name: "one"}, Index: i, User: "u", Port: 22}) {
 					return
 				}
 			}
-		}))
+		})))
 		if got.ok != n {
 			t.Errorf("%d of %d ok: %v", got.ok, n, got.reasons)
 		}

@@ -39,7 +39,7 @@ func BenchmarkOneServer(b *testing.B) {
 			f := startFleet(b, simfleet.Options{Hosts: 1, MaxStartups: limit, Latency: latency, DiscardLog: true})
 			d := newDialer(b, fleetKeys(f), f.ClientKey(), ssh.Timeouts{})
 			sweep(b, []int{10, 20, 50, 100, 149}, n, func(starts int) onOne {
-				return collected(b, engine.Run(b.Context(), engine.Options{Dialer: d, Starts: starts}, upon(f, 1, n)))
+				return collected(b, engine.Run(b.Context(), engine.Options{Dialer: d, Starts: starts}, engine.Direct(upon(f, 1, n))))
 			})
 		})
 	}
@@ -129,7 +129,7 @@ func BenchmarkBadHosts(b *testing.B) {
 				begin := time.Now()
 				var last time.Duration
 				good := 0
-				for res, err := range engine.Run(b.Context(), engine.Options{Dialer: d, Fanout: c.fanout}, upon(f, n, n)) {
+				for res, err := range engine.Run(b.Context(), engine.Options{Dialer: d, Fanout: c.fanout}, engine.Direct(upon(f, n, n))) {
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -148,6 +148,6 @@ func BenchmarkBadHosts(b *testing.B) {
 // anyKey costs nothing: the servers' keys are not made twice.
 type anyKey struct{}
 
-func (anyKey) Algorithms(fleet.Target) []string                   { return nil }
-func (anyKey) Check(fleet.Target, net.Addr, xssh.PublicKey) error { return nil }
-func (anyKey) Accepted(fleet.Target, xssh.PublicKey) error        { return nil }
+func (anyKey) Algorithms(ssh.Target) []string                   { return nil }
+func (anyKey) Check(ssh.Target, net.Addr, xssh.PublicKey) error { return nil }
+func (anyKey) Accepted(ssh.Target, xssh.PublicKey) error        { return nil }

@@ -31,7 +31,7 @@ type jumpJSON struct {
 const maxJumps = 64
 
 func encodeRoute(r *fleet.Route) (any, error) {
-	if r == nil || r.Err != nil { // the route is unknown
+	if r == nil { // the route is unknown
 		return nil, nil
 	}
 	shape, err := routeShape(r, maxJumps)

@@ -1,56 +1,102 @@
 package plan
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"shoal/fleet"
 	"shoal/hosts"
-	"shoal/internal/ssh/auth"
+	"shoal/internal/ssh"
 	"shoal/internal/ssh/config"
-	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/ssh/wire"
 )
 
-// A detail is what packages auth and hostkeys need to know about a target. Equal details
-// are shared.
-type detail struct {
-	want     auth.KeySpec
-	files    []string
-	revoked  []string
-	policy   hostkeys.Policy
-	rsaBits  int
-	hashed   bool
-	password bool
-	number   int // distinguishes different details
+// settingsOf returns what ssh_config and the options say about connections.
+func (p *Planner) settingsOf(r *config.Resolved, e hosts.Entry) *ssh.Settings {
+	s := &ssh.Settings{
+		Family:        family(r.AddressFamily),
+		Bind:          r.BindAddress,
+		BindInterface: r.BindInterface,
+		Connect:       r.ConnectTimeout,
+		Alive:         r.ServerAliveInterval,
+		Kex:           changed(r.KexAlgorithms, wire.KexAlgorithms()),
+		Ciphers:       changed(r.Ciphers, wire.Ciphers()),
+		MACs:          changed(r.MACs, wire.MACs()),
+		HostKeys:      changed(r.HostKeyAlgorithms, wire.AllHostKeyAlgorithms()),
+		HostKeysFixed: r.HostKeyAlgorithmsSet,
+		RekeyBytes:    uint64(max(r.RekeyBytes, 0)),
+		Env:           r.SetEnv,
+		Keys:          p.keys(r, e),
+		Known:         p.known(r),
+		Password:      r.PasswordAuthentication || r.KbdInteractiveAuthentication,
+	}
+	if r.Why("pubkeyacceptedalgorithms") != (config.Source{}) {
+		s.UserKeys = r.PubkeyAcceptedAlgorithms
+	}
+	return p.shareSettings(s)
 }
 
-// detail returns the settings for keys and host keys.
-func (p *Planner) detail(r *config.Resolved, e hosts.Entry) *detail {
-	d := detail{
-		want:     p.want(r, e),
-		files:    p.opts.KnownHosts,
-		revoked:  r.RevokedHostKeys,
-		policy:   p.policy(r),
-		rsaBits:  r.RequiredRSASize,
-		hashed:   r.HashKnownHosts,
-		password: r.PasswordAuthentication || r.KbdInteractiveAuthentication,
+func family(s string) string {
+	switch s {
+	case "inet":
+		return "tcp4"
+	case "inet6":
+		return "tcp6"
 	}
-	if d.files == nil {
-		d.files = slices.Concat(r.UserKnownHostsFiles, r.GlobalKnownHostsFiles)
-	}
-	return &d
+	return ""
 }
 
-// want returns the keys to offer: first those of the command line, then the inventory's,
+// changed returns the list if it differs from the default, otherwise nil.
+func changed(list, standard []string) []string {
+	if slices.Equal(list, standard) {
+		return nil
+	}
+	return append([]string{}, list...) // not nil, even if it is empty
+}
+
+// unusable returns an error that names the list that the client does not support or that
+// has no usable algorithm.
+func (p *Planner) unusable(s *ssh.Settings) error {
+	for _, l := range []struct {
+		keyword string
+		names   []string
+	}{
+		{"KexAlgorithms", s.Kex},
+		{"Ciphers", s.Ciphers},
+		{"MACs", s.MACs},
+		{"HostKeyAlgorithms", s.HostKeys},
+		{"PubkeyAcceptedAlgorithms", s.UserKeys},
+	} {
+		switch {
+		case l.names != nil && p.opts.Plain:
+			return fmt.Errorf("%s of ssh_config is not honoured by this client\nhint: use --client best", l.keyword)
+		case l.names != nil && len(l.names) == 0 && l.keyword != "PubkeyAcceptedAlgorithms": // a password may do
+			return fmt.Errorf("%s of ssh_config names none that shoal has\nhint: add one, or leave the keyword out", l.keyword)
+		}
+	}
+	return nil
+}
+
+// known returns how the host key is checked.
+func (p *Planner) known(r *config.Resolved) ssh.HostKeySpec {
+	k := ssh.HostKeySpec{
+		Files: p.opts.KnownHosts, Revoked: r.RevokedHostKeys, Policy: p.policy(r),
+		RSABits: r.RequiredRSASize, HashNames: r.HashKnownHosts,
+	}
+	if k.Files == nil {
+		k.Files = slices.Concat(r.UserKnownHostsFiles, r.GlobalKnownHostsFiles)
+	}
+	return k
+}
+
+// keys returns the keys to offer: first those of the command line, then the inventory's,
 // then those of ssh_config.
-func (p *Planner) want(r *config.Resolved, e hosts.Entry) auth.KeySpec {
+func (p *Planner) keys(r *config.Resolved, e hosts.Entry) ssh.KeySpec {
 	if !r.PubkeyAuthentication {
-		return auth.KeySpec{}
+		return ssh.KeySpec{}
 	}
-	w := auth.KeySpec{
+	w := ssh.KeySpec{
 		Files:        slices.Clone(p.opts.Identities),
 		Certificates: r.CertificateFiles,
 		AgentSocket:  r.IdentityAgent,
@@ -82,19 +128,19 @@ func (p *Planner) expand(path string) string {
 
 // policy returns how an unknown host key is treated. ssh_config can relax it to accept-new
 // but no further: no one is there to answer a question, and "no" would trust any host.
-func (p *Planner) policy(r *config.Resolved) hostkeys.Policy {
-	if p.opts.Policy != hostkeys.Strict {
+func (p *Planner) policy(r *config.Resolved) ssh.HostKeyPolicy {
+	if p.opts.Policy != ssh.HostKeysStrict {
 		return p.opts.Policy
 	}
 	switch r.StrictHostKeyChecking {
 	case config.StrictAcceptNew:
-		return hostkeys.AcceptNew
+		return ssh.HostKeysAcceptNew
 	case config.StrictNo:
 		p.tell(fmt.Sprintf("StrictHostKeyChecking no (%v) is taken as accept-new; --host-key insecure would accept anybody",
 			r.Why("stricthostkeychecking")))
-		return hostkeys.AcceptNew
+		return ssh.HostKeysAcceptNew
 	}
-	return hostkeys.Strict
+	return ssh.HostKeysStrict
 }
 
 // tell passes each notice on once.
@@ -106,50 +152,4 @@ func (p *Planner) tell(text string) {
 	if !known && p.opts.Notice != nil {
 		p.opts.Notice(text)
 	}
-}
-
-var errUnplanned = errors.New("the target was not planned: see plan.Planner")
-
-func detailOf(t fleet.Target) (*detail, error) {
-	if t.Route != nil {
-		if d, ok := t.Route.Detail.(*detail); ok {
-			return d, nil
-		}
-	}
-	return nil, errUnplanned
-}
-
-// Want returns the keys to offer to a planned target. It is for auth.Router.
-func Want(t fleet.Target) (auth.KeySpec, error) {
-	d, err := detailOf(t)
-	if err != nil {
-		return auth.KeySpec{}, err
-	}
-	return d.want, nil
-}
-
-// Trust sets the options for verifying a planned target's host key. It is for
-// hostkeys.NewRouter.
-func Trust(t fleet.Target, o *hostkeys.Options) error {
-	d, err := detailOf(t)
-	if err != nil {
-		return err
-	}
-	o.Files, o.Revoked, o.Policy = d.files, d.revoked, d.policy
-	o.RSABits, o.HashNames = d.rsaBits, d.hashed
-	return nil
-}
-
-// Alias returns the name of a planned target in known_hosts. It is for hostkeys.Options.
-func Alias(t fleet.Target) string {
-	if t.Route == nil {
-		return ""
-	}
-	return t.Route.HostKeyAlias
-}
-
-// TakesPassword reports whether a password may be sent to a planned target.
-func TakesPassword(t fleet.Target) bool {
-	d, err := detailOf(t)
-	return err == nil && d.password
 }

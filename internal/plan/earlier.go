@@ -7,40 +7,40 @@ import (
 
 	"shoal/fleet"
 	"shoal/hosts"
+	"shoal/internal/ssh"
 	"shoal/internal/ssh/config"
 )
 
-// keep returns the planned route with the address, alias, jump hosts and proxy command of
-// an earlier run.
-func (p *Planner) keep(ctx context.Context, planned, earlier *fleet.Route) *fleet.Route {
-	if planned.Err != nil || sameWay(planned, earlier) {
+// keep returns the planned endpoint with the address, alias, jump hosts and proxy command
+// of an earlier run.
+func (p *Planner) keep(ctx context.Context, planned *ssh.Endpoint, earlier *fleet.Route) *ssh.Endpoint {
+	if planned.Err != nil || sameWay(&planned.Route, earlier) {
 		return planned
 	}
 	p.tell("ssh_config or the inventory has another way to some of the targets now; they are reached as the run reached them")
-	via, err := p.keepJump(ctx, earlier.Via)
-	d, _ := planned.Detail.(*detail)
-	route := *planned
-	route.Address, route.HostKeyAlias = earlier.Address, earlier.HostKeyAlias
-	route.Via, route.ProxyCommand, route.Err = via, earlier.ProxyCommand, err
-	return p.shareRoute(&route, d)
+	kept := *planned
+	kept.Address, kept.HostKeyAlias, kept.ProxyCommand = earlier.Address, earlier.HostKeyAlias, earlier.ProxyCommand
+	kept.Jump, kept.Via = nil, nil
+	if earlier.Via != nil {
+		hop := p.keepJump(ctx, earlier.Via)
+		kept.Jump, kept.Via, kept.Err = hop, &hop.Target, hop.Err()
+	}
+	return p.shareEndpoint(&kept)
 }
 
 // keepJump plans a jump host of an earlier run and the jump hosts before it.
-func (p *Planner) keepJump(ctx context.Context, t *fleet.Target) (*fleet.Target, error) {
-	if t == nil {
-		return nil, nil
-	}
+func (p *Planner) keepJump(ctx context.Context, t *fleet.Target) *ssh.Target {
 	earlier := t.Route
 	if earlier == nil {
 		earlier = &fleet.Route{}
 	}
 	hops, err := p.opts.Config.Route(ctx, t.Host.Name, config.Options{User: t.User, Port: t.Port, Jump: "none"})
 	if err != nil {
-		return nil, fmt.Errorf("reading ssh_config for the jump host %s: %w", t.Host, err)
+		hop := Refuse(ssh.Target{Target: *t}, fmt.Errorf("reading ssh_config for the jump host %s: %w", t.Host, err))
+		return &hop
 	}
-	hop := *t
-	hop.Route = p.keep(ctx, p.route(hops[len(hops)-1], t.Host.Name, hosts.Entry{}, nil), earlier)
-	return &hop, hop.Route.Err
+	e := p.keep(ctx, p.endpoint(hops[len(hops)-1], t.Host.Name, hosts.Entry{}, nil), earlier)
+	return p.shareJump(e.Target(*t))
 }
 
 // sameWay reports whether two routes have the same address, alias, jump hosts and proxy

@@ -1,13 +1,15 @@
 package plan
 
 import (
+	"fmt"
 	"strconv"
 
 	"shoal/fleet"
+	"shoal/internal/ssh"
 )
 
-// A key identifies equal routes or details. Strings are encoded with their length, so that
-// the encoding is unambiguous.
+// A key identifies equal settings. Strings are encoded with their length, so that the
+// encoding is unambiguous.
 type key []byte
 
 func (k key) text(s string) key {
@@ -35,51 +37,82 @@ func (k key) flag(set bool) key {
 	return append(k, '-')
 }
 
-func (d *detail) key() key {
-	k := make(key, 0, 512)
-	k = k.list(d.want.Files).list(d.want.Certificates).flag(d.want.Defaults).text(d.want.AgentSocket).flag(d.want.Only)
-	k = k.list(d.files).list(d.revoked).number(int64(d.policy)).number(int64(d.rsaBits))
-	return k.flag(d.hashed).flag(d.password)
+func keyOf(s *ssh.Settings) key {
+	k := make(key, 0, 768)
+	k = k.text(s.Family).text(s.Bind).text(s.BindInterface).number(int64(s.Connect)).number(int64(s.Alive))
+	k = k.list(s.Kex).list(s.HostKeys).list(s.Ciphers).list(s.MACs).flag(s.HostKeysFixed)
+	k = k.list(s.UserKeys).number(int64(s.RekeyBytes)).list(s.Env)
+	k = k.list(s.Keys.Files).list(s.Keys.Certificates).flag(s.Keys.Defaults).text(s.Keys.AgentSocket).flag(s.Keys.Only)
+	k = k.list(s.Known.Files).list(s.Known.Revoked).number(int64(s.Known.Policy)).number(int64(s.Known.RSABits))
+	return k.flag(s.Known.HashNames).flag(s.Password)
 }
 
-// maxShared is the maximum number of shared values kept.
+// An endpointKey identifies equal endpoints.
+type endpointKey struct {
+	user                                    string
+	port                                    uint16
+	address, alias, proxy, listed, identity, options string
+	settings                                *ssh.Settings
+	jump                                    *ssh.Target
+}
+
+// A jumpKey identifies equal jump hosts.
+type jumpKey struct {
+	host     fleet.Host
+	endpoint *ssh.Endpoint
+}
+
+// maxShared is the maximum number of shared values of each kind that are kept.
 const maxShared = 4096
 
-// shareDetail returns the same pointer for equal details, and sets its number.
-func (p *Planner) shareDetail(d *detail) *detail {
-	k := d.key()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if known := p.details[string(k)]; known != nil {
+// A table shares equal values: ten thousand targets that are reached alike need one
+// Endpoint.
+type table[K comparable, V any] map[K]*V
+
+// share returns the value that was first shared with this key.
+func (t table[K, V]) share(k K, v *V) *V {
+	if known := t[k]; known != nil {
 		return known
 	}
-	if len(p.details) >= maxShared {
-		clear(p.details)
+	if len(t) >= maxShared {
+		clear(t)
 	}
-	p.numbered++
-	d.number = p.numbered
-	p.details[string(k)] = d
-	return d
+	t[k] = v
+	return v
 }
 
-// shareRoute returns the same pointer for equal routes, so that ten thousand targets with
-// equal routes need only one. It does not share routes with jump hosts.
-func (p *Planner) shareRoute(r *fleet.Route, d *detail) *fleet.Route {
-	if r.Err != nil || r.Via != nil {
-		return r
-	}
-	k := make(key, 0, 256).number(int64(d.number)).text(r.Address).text(r.HostKeyAlias).list(r.ProxyCommand)
-	k = k.text(r.Family).text(r.Bind).text(r.BindInterface).number(int64(r.Connect)).number(int64(r.Alive))
-	k = k.list(r.Kex).list(r.HostKeys).list(r.Ciphers).list(r.MACs).flag(r.HostKeysFixed)
-	k = k.list(r.UserKeys).number(int64(r.RekeyBytes)).list(r.Env).text(r.Listed).text(r.KeyFile)
+func (p *Planner) shareSettings(s *ssh.Settings) *ssh.Settings {
+	k := keyOf(s)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if known := p.routes[string(k)]; known != nil {
+	if known := p.settings[string(k)]; known != nil { // without allocating the key
 		return known
 	}
-	if len(p.routes) >= maxShared {
-		clear(p.routes)
+	return p.settings.share(string(k), s)
+}
+
+// shareEndpoint shares e, unless it cannot be used.
+func (p *Planner) shareEndpoint(e *ssh.Endpoint) *ssh.Endpoint {
+	if e.Err != nil {
+		return e
 	}
-	p.routes[string(k)] = r
-	return r
+	k := endpointKey{
+		user: e.User, port: e.Port, address: e.Address, alias: e.HostKeyAlias, listed: e.Listed, identity: e.KeyFile,
+		settings: e.Settings, jump: e.Jump,
+	}
+	if len(e.ProxyCommand) > 0 {
+		k.proxy = fmt.Sprintf("%q", e.ProxyCommand)
+	}
+	if len(e.Options) > 0 {
+		k.options = fmt.Sprintf("%q", e.Options)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.endpoints.share(k, e)
+}
+
+func (p *Planner) shareJump(t ssh.Target) *ssh.Target {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.jumps.share(jumpKey{t.Host, t.Endpoint}, &t)
 }

@@ -2,13 +2,12 @@
 // keys to offer, and known_hosts. It combines the command line, the inventory and
 // ssh_config, in this order of precedence.
 //
-// Call [New] once for a run and [Planner.Target] for each target; it sets User, Port and
-// Route. [Want] and [Trust] then return the settings for packages auth and hostkeys. The
-// package resolves no names and opens no connections, except those that ssh_config requires
-// (Match exec, CanonicalizeHostname).
+// Call [New] once for a run and [Planner.Plan] for its targets, or [Planner.Stream] for
+// targets that are needed only once. The package resolves no names and opens no
+// connections, except those that ssh_config requires (Match exec, CanonicalizeHostname).
 //
 // If ssh_config asks for something that shoal does not support and that matters for
-// security, the target gets a Route with an error and is not tried.
+// security, the target gets an Endpoint with an error and is not tried.
 package plan
 
 import (
@@ -16,15 +15,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
 	"shoal/fleet"
 	"shoal/hosts"
+	"shoal/internal/ssh"
 	"shoal/internal/ssh/config"
-	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/ssh/wire"
 )
 
@@ -47,8 +46,8 @@ type Options struct {
 	Agent string
 	// KnownHosts are the known_hosts files; nil means those of ssh_config.
 	KnownHosts []string
-	// Policy takes precedence over ssh_config unless it is hostkeys.Strict.
-	Policy hostkeys.Policy
+	// Policy takes precedence over ssh_config unless it is ssh.HostKeysStrict.
+	Policy ssh.HostKeyPolicy
 	// Plain is set if the client's algorithms cannot be configured; a host for which
 	// ssh_config sets some is then not tried.
 	Plain bool
@@ -93,15 +92,15 @@ func both(names []string) config.AlgorithmList {
 	return config.AlgorithmList{Default: names, Supported: names}
 }
 
-// A Planner plans targets. It is safe for concurrent use.
+// A Planner resolves targets. It is safe for concurrent use.
 type Planner struct {
 	opts Options
 
-	mu       sync.Mutex
-	routes   map[string]*fleet.Route // equal routes are shared
-	details  map[string]*detail
-	numbered int // the last number given to a detail
-	told     map[string]bool
+	mu        sync.Mutex
+	settings  table[string, ssh.Settings]
+	endpoints table[endpointKey, ssh.Endpoint]
+	jumps     table[jumpKey, ssh.Target]
+	told      map[string]bool
 }
 
 // New returns a Planner.
@@ -113,26 +112,27 @@ func New(o Options) (*Planner, error) {
 		return nil, fmt.Errorf("reading the jump hosts: %w", err)
 	}
 	return &Planner{
-		opts: o, routes: make(map[string]*fleet.Route), details: make(map[string]*detail), told: make(map[string]bool),
+		opts: o, settings: make(table[string, ssh.Settings]), endpoints: make(table[endpointKey, ssh.Endpoint]),
+		jumps: make(table[jumpKey, ssh.Target]), told: make(map[string]bool),
 	}, nil
 }
 
-// Target returns t with User, Port and Route set. If t has a Route from an earlier run,
-// its address, alias, jump hosts and proxy command are kept whatever ssh_config says now,
-// and the rest is set.
-func (p *Planner) Target(ctx context.Context, t fleet.Target) fleet.Target {
-	t, _ = p.Explained(ctx, t)
-	return t
+// Target returns t with User, Port, Route and endpoint. If t has a Route from an earlier
+// run, its address, alias, jump hosts and proxy command are kept whatever ssh_config says
+// now, and the rest is set.
+func (p *Planner) Target(ctx context.Context, t fleet.Target) ssh.Target {
+	planned, _ := p.Explained(ctx, t)
+	return planned
 }
 
 // Explained also returns the settings of ssh_config for the target, for explaining them to
 // people. They are nil if the target cannot be resolved.
-func (p *Planner) Explained(ctx context.Context, t fleet.Target) (fleet.Target, *config.Resolved) {
+func (p *Planner) Explained(ctx context.Context, t fleet.Target) (ssh.Target, *config.Resolved) {
 	var e hosts.Entry
 	earlier := t.Route
 	switch {
 	case earlier != nil:
-		e = hosts.Entry{Address: earlier.Listed, IdentityFile: earlier.KeyFile}
+		e = hosts.Entry{Address: earlier.Listed, IdentityFile: earlier.KeyFile, SSHOptions: earlier.Options}
 	case p.opts.Entry != nil:
 		e = p.opts.Entry(t)
 	}
@@ -141,102 +141,167 @@ func (p *Planner) Explained(ctx context.Context, t fleet.Target) (fleet.Target, 
 		Port:    cmp.Or(t.Port, t.Host.Port, p.opts.Port),
 		Jump:    p.opts.Jump,
 		Command: t.Command,
+		Set:     e.SSHOptions,
 	})
 	if err != nil {
-		t.User = cmp.Or(t.User, t.Host.User, p.opts.User)
-		t.Port = cmp.Or(t.Port, t.Host.Port, p.opts.Port, fleet.DefaultPort)
-		t.Route = &fleet.Route{Err: fmt.Errorf("reading ssh_config for %s: %w", t.Host, err)}
-		return t, nil
+		failed := &ssh.Endpoint{
+			User: cmp.Or(t.User, t.Host.User, p.opts.User),
+			Port: cmp.Or(t.Port, t.Host.Port, p.opts.Port, fleet.DefaultPort),
+			Err:  fmt.Errorf("reading ssh_config for %s: %w", t.Host, err),
+		}
+		return failed.Target(t), nil
 	}
-	var via *fleet.Target
+	var jump *ssh.Target
 	last := len(hops) - 1
 	for _, r := range hops[:last] {
-		hop := fleet.Target{Host: fleet.Host{Name: r.Host}, User: r.User, Port: r.Port}
-		hop.Route = p.route(r, r.Host, hosts.Entry{}, via)
-		via = &hop
+		hop := p.endpoint(r, r.Host, hosts.Entry{}, jump).Target(fleet.Target{Host: fleet.Host{Name: r.Host}})
+		jump = p.shareJump(hop)
 	}
-	t.User, t.Port = hops[last].User, hops[last].Port
-	t.Route = p.route(hops[last], t.Host.Name, e, via)
+	planned := p.endpoint(hops[last], t.Host.Name, e, jump)
 	if earlier != nil {
-		t.Route = p.keep(ctx, t.Route, earlier)
+		planned = p.keep(ctx, planned, earlier)
 	}
-	return t, hops[last]
+	return planned.Target(t), hops[last]
 }
 
-// route returns the route for the settings in r. name is the host's name for people.
-func (p *Planner) route(r *config.Resolved, name string, e hosts.Entry, via *fleet.Target) *fleet.Route {
-	route := &fleet.Route{
-		HostKeyAlias:  r.HostKeyAlias,
-		Via:           via,
-		Family:        family(r.AddressFamily),
-		Bind:          r.BindAddress,
-		BindInterface: r.BindInterface,
-		Connect:       r.ConnectTimeout,
-		Alive:         r.ServerAliveInterval,
-		Kex:           changed(r.KexAlgorithms, wire.KexAlgorithms()),
-		Ciphers:       changed(r.Ciphers, wire.Ciphers()),
-		MACs:          changed(r.MACs, wire.MACs()),
-		HostKeys:      changed(r.HostKeyAlgorithms, wire.AllHostKeyAlgorithms()),
-		HostKeysFixed: r.HostKeyAlgorithmsSet,
-		RekeyBytes:    uint64(max(r.RekeyBytes, 0)),
-		Env:           r.SetEnv,
-		Listed:        e.Address,
-		KeyFile:       e.IdentityFile,
-	}
-	if r.Why("pubkeyacceptedalgorithms") != (config.Source{}) {
-		route.UserKeys = r.PubkeyAcceptedAlgorithms
-	}
+// endpoint returns the endpoint for the settings in r. name is the host's name for people.
+func (p *Planner) endpoint(r *config.Resolved, name string, e hosts.Entry, jump *ssh.Target) *ssh.Endpoint {
+	made := &ssh.Endpoint{User: r.User, Port: r.Port, Jump: jump, Settings: p.settingsOf(r, e)}
+	made.Route = fleet.Route{HostKeyAlias: r.HostKeyAlias, Listed: e.Address, KeyFile: e.IdentityFile, Options: e.SSHOptions}
 	if r.HostName != name {
-		route.Address = r.HostName
+		made.Address = r.HostName
 	}
-	if via == nil {
-		route.ProxyCommand, route.Err = r.ProxyArgv()
+	if jump != nil {
+		made.Via = &jump.Target
+	} else {
+		made.ProxyCommand, made.Err = r.ProxyArgv()
 	}
-	if route.Err == nil {
-		route.Err = p.unusable(route)
+	if made.Err == nil {
+		made.Err = p.unusable(made.Settings)
 	}
-	d := p.shareDetail(p.detail(r, e))
-	route.Detail = d
-	return p.shareRoute(route, d)
+	return p.shareEndpoint(made)
 }
 
-func family(s string) string {
-	switch s {
-	case "inet":
-		return "tcp4"
-	case "inet6":
-		return "tcp6"
+// A Command returns the command of a target, or why there is none. nil keeps
+// Target.Command.
+type Command func(fleet.Target) (string, error)
+
+// set sets the command of a resolved target.
+func (c Command) set(t ssh.Target) ssh.Target {
+	if c == nil {
+		return t
 	}
-	return ""
+	var err error
+	if t.Command, err = c(t.Target); err != nil && t.Err() == nil {
+		t = Refuse(t, err)
+	}
+	return t
 }
 
-// changed returns the list if it differs from the default, otherwise nil.
-func changed(list, standard []string) []string {
-	if strings.Join(list, ",") == strings.Join(standard, ",") {
-		return nil
-	}
-	return append([]string{}, list...) // not nil, even if it is empty
+// Refuse returns t as a target that is not tried, because of err.
+func Refuse(t ssh.Target, err error) ssh.Target {
+	e := ssh.Endpoint{User: t.User, Port: t.Port, Err: err}
+	return e.Target(t.Target)
 }
 
-// unusable returns an error that names the list that the client does not support or that
-// has no usable algorithm.
-func (p *Planner) unusable(r *fleet.Route) error {
-	for _, l := range []struct {
-		keyword string
-		names   []string
-	}{
-		{"KexAlgorithms", r.Kex},
-		{"Ciphers", r.Ciphers},
-		{"MACs", r.MACs},
-		{"HostKeyAlgorithms", r.HostKeys},
-		{"PubkeyAcceptedAlgorithms", r.UserKeys},
-	} {
-		switch {
-		case l.names != nil && p.opts.Plain:
-			return fmt.Errorf("%s of ssh_config is not honoured by this client\nhint: use --client best", l.keyword)
-		case l.names != nil && len(l.names) == 0 && l.keyword != "PubkeyAcceptedAlgorithms": // a password may do
-			return fmt.Errorf("%s of ssh_config names none that shoal has\nhint: add one, or leave the keyword out", l.keyword)
+// Stream returns the targets as they are resolved, one after the other. It keeps none.
+func (p *Planner) Stream(ctx context.Context, targets iter.Seq[fleet.Target], command Command) iter.Seq[ssh.Target] {
+	return func(yield func(ssh.Target) bool) {
+		for t := range targets {
+			if !yield(command.set(p.Target(ctx, t))) {
+				return
+			}
 		}
 	}
-	return nil
+}
+
+// A Plan is the targets of a run, each resolved once. It keeps a pointer for each target,
+// and the endpoints.
+type Plan struct {
+	targets   iter.Seq[fleet.Target]
+	command   Command
+	endpoints []*ssh.Endpoint // of the targets, in their order
+
+	index   sync.Once
+	byIndex map[int]*ssh.Endpoint
+}
+
+// Plan resolves the targets, which must be the same each time they are iterated.
+func (p *Planner) Plan(ctx context.Context, targets iter.Seq[fleet.Target], command Command) (*Plan, error) {
+	made := &Plan{targets: targets, command: command}
+	for t := range p.Stream(ctx, targets, command) {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("resolving the targets: %w", context.Cause(ctx))
+		}
+		made.endpoints = append(made.endpoints, t.Endpoint)
+	}
+	return made, nil
+}
+
+// Targets returns the resolved targets, as often as wanted.
+func (p *Plan) Targets() iter.Seq[ssh.Target] {
+	return func(yield func(ssh.Target) bool) {
+		i := 0
+		for t := range p.targets {
+			if !yield(p.command.set(p.endpoints[i].Target(t))) {
+				return
+			}
+			i++
+		}
+	}
+}
+
+// Recorded returns the resolved targets as they are recorded.
+func (p *Plan) Recorded() iter.Seq[fleet.Target] {
+	return func(yield func(fleet.Target) bool) {
+		for t := range p.Targets() {
+			if !yield(t.Target) {
+				return
+			}
+		}
+	}
+}
+
+// Len returns the number of targets.
+func (p *Plan) Len() int { return len(p.endpoints) }
+
+// Of returns t, which has the Index of a target of the plan, as a target of its endpoint.
+func (p *Plan) Of(t fleet.Target) ssh.Target {
+	p.index.Do(func() {
+		p.byIndex = make(map[int]*ssh.Endpoint, len(p.endpoints))
+		i := 0
+		for t := range p.targets {
+			p.byIndex[t.Index] = p.endpoints[i]
+			i++
+		}
+	})
+	e := p.byIndex[t.Index]
+	if e == nil {
+		return Refuse(ssh.Target{Target: t}, ssh.ErrUnplanned)
+	}
+	return e.Target(t)
+}
+
+// Endpoints returns the endpoints of the targets and of their jump hosts, each once.
+func (p *Plan) Endpoints() iter.Seq[*ssh.Endpoint] { return p.distinct(true) }
+
+// Jumps returns the endpoints of the jump hosts, each once.
+func (p *Plan) Jumps() iter.Seq[*ssh.Endpoint] { return p.distinct(false) }
+
+func (p *Plan) distinct(targets bool) iter.Seq[*ssh.Endpoint] {
+	return func(yield func(*ssh.Endpoint) bool) {
+		seen := make(map[*ssh.Endpoint]bool)
+		for _, e := range p.endpoints {
+			if targets && !seen[e] && !yield(e) {
+				return
+			}
+			seen[e] = seen[e] || targets
+			for jump := e.Jump; jump != nil && !seen[jump.Endpoint]; jump = jump.Jump() {
+				seen[jump.Endpoint] = true
+				if !yield(jump.Endpoint) {
+					return
+				}
+			}
+		}
+	}
 }

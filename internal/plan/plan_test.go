@@ -2,8 +2,11 @@ package plan
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -11,7 +14,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/hosts"
-	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/ssh"
 )
 
 // planner returns a Planner for an ssh_config.
@@ -59,8 +62,8 @@ func TestWhoWins(t *testing.T) {
 		},
 	} {
 		got := planner(t, config, c.change).Target(context.Background(), c.target)
-		if got.Route.Err != nil || got.User+"@"+got.Address() != c.want {
-			t.Errorf("%s: %s@%s (%v), want %s", name, got.User, got.Address(), got.Route.Err, c.want)
+		if got.Err() != nil || got.User+"@"+got.Address() != c.want {
+			t.Errorf("%s: %s@%s (%v), want %s", name, got.User, got.Address(), got.Err(), c.want)
 		}
 		if got.Host != c.target.Host {
 			t.Errorf("%s: the host became %v", name, got.Host)
@@ -86,31 +89,22 @@ Host nokeys
 	entry := func(fleet.Target) hosts.Entry { return hosts.Entry{IdentityFile: "~/ansible"} }
 	p := planner(t, config, func(o *Options) { o.Identities, o.Entry = []string{"/keys/flag"}, entry })
 	web := p.Target(context.Background(), host("web"))
-	want, err := Want(web)
-	if err != nil {
-		t.Fatal(err)
-	}
+	want := web.Settings().Keys
 	if diff := cmp.Diff([]string{"/keys/flag", "/home/me/ansible", "/keys/web"}, want.Files); diff != "" {
 		t.Errorf("key files (-want +got):\n%s", diff)
 	}
 	if !want.Only || want.Defaults || want.AgentSocket != "/run/agent" {
 		t.Errorf("wants %+v", want)
 	}
-	var o hostkeys.Options
-	if err := Trust(web, &o); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"/kh/user", "/kh/global"}, o.Files); diff != "" || o.Policy != hostkeys.AcceptNew || o.RSABits != 4096 {
+	o := web.Settings().Known
+	if diff := cmp.Diff([]string{"/kh/user", "/kh/global"}, o.Files); diff != "" || o.Policy != ssh.HostKeysAcceptNew || o.RSABits != 4096 {
 		t.Errorf("trusts by %+v\n%s", o, diff)
 	}
-	if got := Alias(web); got != "alias" {
+	if got := web.Route.HostKeyAlias; got != "alias" {
 		t.Errorf("alias %q", got)
 	}
-	if want, _ := Want(p.Target(context.Background(), host("nokeys"))); len(want.Files) > 0 || want.AgentSocket != "" || want.Defaults {
+	if want := p.Target(context.Background(), host("nokeys")).Settings().Keys; len(want.Files) > 0 || want.AgentSocket != "" || want.Defaults {
 		t.Errorf("PubkeyAuthentication no wants %+v", want)
-	}
-	if _, err := Want(host("unplanned")); err == nil {
-		t.Error("a target that was not planned has keys")
 	}
 }
 
@@ -119,22 +113,20 @@ Host nokeys
 func TestPolicy(t *testing.T) {
 	for _, c := range []struct {
 		config string
-		asked  hostkeys.Policy
-		want   hostkeys.Policy
+		asked  ssh.HostKeyPolicy
+		want   ssh.HostKeyPolicy
 	}{
-		{"", hostkeys.Strict, hostkeys.Strict},
-		{"StrictHostKeyChecking ask", hostkeys.Strict, hostkeys.Strict},
-		{"StrictHostKeyChecking accept-new", hostkeys.Strict, hostkeys.AcceptNew},
-		{"StrictHostKeyChecking no", hostkeys.Strict, hostkeys.AcceptNew},
-		{"StrictHostKeyChecking yes", hostkeys.Insecure, hostkeys.Insecure},
+		{"", ssh.HostKeysStrict, ssh.HostKeysStrict},
+		{"StrictHostKeyChecking ask", ssh.HostKeysStrict, ssh.HostKeysStrict},
+		{"StrictHostKeyChecking accept-new", ssh.HostKeysStrict, ssh.HostKeysAcceptNew},
+		{"StrictHostKeyChecking no", ssh.HostKeysStrict, ssh.HostKeysAcceptNew},
+		{"StrictHostKeyChecking yes", ssh.HostKeysInsecure, ssh.HostKeysInsecure},
 	} {
 		notices := 0
 		p := planner(t, c.config+"\n", func(o *Options) { o.Policy, o.Notice = c.asked, func(string) { notices++ } })
-		var o hostkeys.Options
+		var o ssh.HostKeySpec
 		for range 3 {
-			if err := Trust(p.Target(context.Background(), host("h")), &o); err != nil {
-				t.Fatal(err)
-			}
+			o = p.Target(context.Background(), host("h")).Settings().Known
 		}
 		if o.Policy != c.want {
 			t.Errorf("%q and %v: %v, want %v", c.config, c.asked, o.Policy, c.want)
@@ -161,22 +153,129 @@ func TestRoutes(t *testing.T) {
 	}
 	for name, part := range map[string]string{"bad": "knownhostscommand", "shell": "shell"} {
 		got := p.Target(context.Background(), host(name))
-		if got.Route.Err == nil || !strings.Contains(strings.ToLower(got.Route.Err.Error()), part) || got.Port != 22 {
-			t.Errorf("%s: %v, port %d", name, got.Route.Err, got.Port)
+		if got.Err() == nil || !strings.Contains(strings.ToLower(got.Err().Error()), part) || got.Port != 22 || got.Route != nil {
+			t.Errorf("%s: %v, port %d, route %+v", name, got.Err(), got.Port, got.Route)
 		}
 	}
 }
 
-// Targets with equal routes share one Route, so that memory does not grow with their
-// number.
-func TestEqualRoutesAreOne(t *testing.T) {
-	p := planner(t, "Host x*\n Ciphers aes256-ctr\n", nil)
+// Targets that are reached alike share one Endpoint, so that memory does not grow with
+// their number.
+func TestEqualEndpointsAreOne(t *testing.T) {
+	p := planner(t, "Host x*\n Ciphers aes256-ctr\nHost far*\n ProxyJump one,two\n", nil)
 	a, b, x := p.Target(context.Background(), host("a")), p.Target(context.Background(), host("b")), p.Target(context.Background(), host("x1"))
-	if a.Route != b.Route {
-		t.Errorf("two routes for equal targets: %+v, %+v", a.Route, b.Route)
+	if a.Endpoint != b.Endpoint || a.Route != b.Route || a.Route != &a.Endpoint.Route {
+		t.Errorf("two endpoints for equal targets: %+v, %+v", a.Endpoint, b.Endpoint)
 	}
-	if a.Route == x.Route || len(x.Route.Ciphers) != 1 || a.Route.Ciphers != nil {
-		t.Errorf("ciphers %v and %v", a.Route.Ciphers, x.Route.Ciphers)
+	if a.Endpoint == x.Endpoint || len(x.Settings().Ciphers) != 1 || a.Settings().Ciphers != nil {
+		t.Errorf("ciphers %v and %v", a.Settings().Ciphers, x.Settings().Ciphers)
+	}
+	far1, far2 := p.Target(context.Background(), host("far1")), p.Target(context.Background(), host("far2"))
+	if far1.Endpoint != far2.Endpoint || far1.Jump() == nil || &far1.Jump().Target != far1.Route.Via || far1.Jump().Jump() == nil {
+		t.Errorf("behind the same jump hosts: %+v, %+v", far1.Endpoint, far2.Endpoint)
+	}
+}
+
+// A plan resolves each target once and asks each command of Match exec once, however often
+// its targets are iterated. What a target is refused for stays with it.
+func TestAPlanResolvesEachTargetOnce(t *testing.T) {
+	ran := filepath.Join(t.TempDir(), "ran")
+	resolved := 0
+	p := planner(t, "Match exec \"echo >>"+ran+"\"\n User matched\nHost bad\n KnownHostsCommand /bin/true\n", func(o *Options) {
+		o.Entry = func(fleet.Target) hosts.Entry { resolved++; return hosts.Entry{} }
+	})
+	const n = 1000
+	targets := func(yield func(fleet.Target) bool) {
+		for i := range n {
+			name := fmt.Sprintf("h%d", i)
+			if i == 7 {
+				name = "bad"
+			}
+			if !yield(fleet.Target{Host: fleet.Host{Name: name}, Index: 2 * i}) {
+				return
+			}
+		}
+	}
+	errNone := errors.New("no command")
+	made, err := p.Plan(t.Context(), targets, func(t fleet.Target) (string, error) {
+		if t.Index == 18 {
+			return "", errNone
+		}
+		return fmt.Sprintf("echo %s@%s %d", t.User, t.Host.Name, t.Index), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		i := 0
+		for got := range made.Targets() {
+			want := fmt.Sprintf("echo matched@%s %d", got.Host.Name, got.Index)
+			switch {
+			case got.Index != 2*i:
+				t.Errorf("target %d has index %d", i, got.Index)
+			case i == 7:
+				if got.Err() == nil || got.Route != nil {
+					t.Errorf("a bad target: %+v", got)
+				}
+			case i == 9:
+				if !errors.Is(got.Err(), errNone) || got.Route != nil || got.Command != "" {
+					t.Errorf("a target without a command: %+v", got)
+				}
+			case got.Err() != nil || got.User != "matched" || got.Command != want || made.Of(got.Target).Endpoint != got.Endpoint:
+				t.Errorf("target %d: %+v", i, got)
+			}
+			i++
+		}
+		if i != n {
+			t.Errorf("%d targets", i)
+		}
+	}
+	if got := made.Of(fleet.Target{Index: 1}); !errors.Is(got.Err(), ssh.ErrUnplanned) {
+		t.Errorf("a target that is not in the plan: %+v", got)
+	}
+	if text, err := os.ReadFile(ran); resolved != n || err != nil || string(text) != "\n" {
+		t.Errorf("%d targets resolved, the command of Match exec said %q (%v)", resolved, text, err)
+	}
+	distinct := 0
+	for range made.Endpoints() {
+		distinct++
+	}
+	if distinct != 3 { // the good ones', and one for each bad one
+		t.Errorf("%d endpoints", distinct)
+	}
+}
+
+// What a plan keeps of each target; endpoints of their own are the worst case.
+func BenchmarkPlan(b *testing.B) {
+	for name, config := range map[string]string{"alike": "User someone\n", "addresses": "HostName %h.example.com\n"} {
+		b.Run(name, func(b *testing.B) {
+			const n = 100_000
+			names := make([]string, n)
+			for i := range names {
+				names[i] = fmt.Sprintf("node%d", i)
+			}
+			targets := func(yield func(fleet.Target) bool) {
+				for i, name := range names {
+					if !yield(fleet.Target{Host: fleet.Host{Name: name}, Index: i}) {
+						return
+					}
+				}
+			}
+			for b.Loop() {
+				p := planner(b, config, nil)
+				var before, after runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				made, err := p.Plan(b.Context(), targets, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				runtime.GC()
+				runtime.ReadMemStats(&after)
+				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/target")
+				runtime.KeepAlive(made)
+			}
+		})
 	}
 }
 
@@ -197,7 +296,7 @@ func TestAlgorithmsOfAPlainClient(t *testing.T) {
 	} {
 		for _, plain := range []bool{true, false} {
 			p := planner(t, "Host web\n "+line+"\n", func(o *Options) { o.Plain = plain })
-			err := p.Target(t.Context(), host("web")).Route.Err
+			err := p.Target(t.Context(), host("web")).Err()
 			keyword, _, _ := strings.Cut(line, " ")
 			if refused := err != nil && strings.Contains(err.Error(), keyword+" of ssh_config is not honoured"); refused != plain {
 				t.Errorf("%s, plain %t: %v", line, plain, err)
@@ -211,7 +310,7 @@ func TestAlgorithmsOfAPlainClient(t *testing.T) {
 func TestTheWayOfAnEarlierRunStays(t *testing.T) {
 	ctx := context.Background()
 	const then = "Host web\n HostName 10.0.0.1\n ProxyJump me@hop:2200,far\n"
-	was := planner(t, then, nil).Target(ctx, host("web"))
+	was := planner(t, then, nil).Target(ctx, host("web")).Target
 	recorded := func() fleet.Target { // as package journal returns it
 		strip := func(r *fleet.Route, via *fleet.Target) *fleet.Route {
 			return &fleet.Route{Address: r.Address, HostKeyAlias: r.HostKeyAlias, ProxyCommand: r.ProxyCommand, Via: via}
@@ -238,30 +337,63 @@ func TestTheWayOfAnEarlierRunStays(t *testing.T) {
 		var told []string
 		p := planner(t, c.config, func(o *Options) { o.Notice = func(text string) { told = append(told, text) } })
 		got := p.Target(ctx, recorded())
-		if got.Route.Err != nil || !sameWay(got.Route, was.Route) || got.User != was.User || got.Port != 22 {
+		if got.Err() != nil || !sameWay(got.Route, was.Route) || got.User != was.User || got.Port != 22 {
 			t.Errorf("%s: %+v", name, got.Route)
 		}
 		if len(told) != c.told {
 			t.Errorf("%s: told %q", name, told)
 		}
-		for hop := &got; hop != nil; hop = hop.Route.Via {
-			if _, err := Want(*hop); err != nil {
-				t.Errorf("%s: %s: %v", name, hop.Host, err)
+		hops := 0
+		for hop := &got; hop != nil; hop = hop.Jump() {
+			hops++
+			if hop.Endpoint == nil || hop.Endpoint.Settings == nil || (hop.Jump() == nil) != (hop.Route.Via == nil) {
+				t.Errorf("%s: %s: %+v", name, hop.Host, hop.Endpoint)
 			}
+		}
+		if hops != 3 {
+			t.Errorf("%s: %d hops", name, hops)
 		}
 	}
 	direct := planner(t, "Host web\n ProxyJump hop\n", nil).Target(ctx, fleet.Target{Host: fleet.Host{Name: "web"}, Route: &fleet.Route{}})
-	if direct.Route.Via != nil || direct.Route.Err != nil {
+	if direct.Route.Via != nil || direct.Err() != nil {
 		t.Errorf("a direct way became %+v", direct.Route)
 	}
 	refused := planner(t, "Host web\n KnownHostsCommand /bin/true\n", nil).Target(ctx, recorded())
-	if refused.Route.Err == nil {
+	if refused.Err() == nil {
 		t.Error("what ssh_config has that is not honoured does not count")
 	}
 	listed := planner(t, "Host 10.1.1.1\n User deploy\n", nil).Target(ctx, fleet.Target{
 		Host: fleet.Host{Name: "alpha"}, Route: &fleet.Route{Address: "10.1.1.1", Listed: "10.1.1.1", KeyFile: "/keys/alpha"},
 	})
-	if want, err := Want(listed); err != nil || listed.User != "deploy" || len(want.Files) != 1 || want.Files[0] != "/keys/alpha" {
-		t.Errorf("%+v %v %v", listed, want, err)
+	if want := listed.Settings().Keys; listed.User != "deploy" || len(want.Files) != 1 || want.Files[0] != "/keys/alpha" {
+		t.Errorf("%+v %v", listed, want)
+	}
+}
+
+// The options that an inventory has for a host are used for it alone, and again when an earlier
+// run's target is planned.
+func TestOptionsOfTheInventory(t *testing.T) {
+	entry := func(target fleet.Target) hosts.Entry {
+		switch target.Host.Name {
+		case "web":
+			return hosts.Entry{SSHOptions: []string{"ProxyJump=me@gate", "User=own", "Ciphers=aes256-ctr"}}
+		case "bad":
+			return hosts.Entry{SSHOptions: []string{"Prot=22"}}
+		}
+		return hosts.Entry{}
+	}
+	p := planner(t, "Host *\n User conf\n", func(o *Options) { o.Entry = entry })
+	web := p.Target(t.Context(), host("web"))
+	again := planner(t, "Host *\n User conf\n", nil).Target(t.Context(), fleet.Target{Host: web.Host, Route: web.Route})
+	for _, got := range []ssh.Target{web, again} {
+		if got.Err() != nil || got.User != "own" || got.Jump() == nil || got.Jump().User != "me" || len(got.Settings().Ciphers) != 1 {
+			t.Errorf("%+v, %+v, %v", got, got.Settings(), got.Err())
+		}
+	}
+	if db := p.Target(t.Context(), host("db")); db.User != "conf" || db.Jump() != nil || db.Settings().Ciphers != nil {
+		t.Errorf("another host has %+v", db)
+	}
+	if bad := p.Target(t.Context(), host("bad")); bad.Err() == nil || !strings.Contains(bad.Err().Error(), "the host's own options") {
+		t.Errorf("a bad option: %v", bad.Err())
 	}
 }

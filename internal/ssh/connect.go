@@ -34,18 +34,17 @@ type Conn interface {
 	Close() error
 }
 
-// An Attempt is one try at one target: its parameters and its progress.
+// An Attempt is one try at one target. Dialers do not change its parameters; one that
+// stands before another passes on a copy, which shares the Progress.
 type Attempt struct {
-	// Target has User, Port and Command filled in.
-	Target fleet.Target
+	*Progress
+	Target Target
 	// Line is sent in the exec request instead of Target.Command; "" means
 	// Target.Command. Package internal/remote/wrap sets it.
 	Line string
 	// Limit replaces Timeouts.Command for this attempt; 0 means Timeouts.Command,
 	// negative means no limit.
 	Limit time.Duration
-	// Timeline is advanced by the Dialer and its Conn.
-	Timeline fleet.Timeline
 	// Stdout and Stderr receive the command's output as it arrives. Each is written by
 	// one goroutine at a time, but both may be written at the same time. A blocking
 	// write blocks the server (the SSH window closes). After a failed write the rest
@@ -56,9 +55,6 @@ type Attempt struct {
 	// to the kernel, once for each time they are sent. If it fails, the command is not
 	// sent and the attempt is never started.
 	Intent func() error
-	// Execution records how far the command has come, as the Dialer and its Conn
-	// report it, and decides whether the command may have run.
-	Execution Execution
 	// Hold means that Start is called late: no byte of the command is sent before, and
 	// the authenticated connection waits for Start without a deadline.
 	Hold bool
@@ -82,6 +78,15 @@ func (a *Attempt) ConnectBy(now time.Time, limit time.Duration) time.Time {
 		a.connectBy = now.Add(limit)
 	}
 	return a.connectBy
+}
+
+// Progress is how far an attempt has come.
+type Progress struct {
+	// Timeline is advanced by the Dialer and its Conn.
+	Timeline fleet.Timeline
+	// Execution records how far the command has come, as the Dialer and its Conn
+	// report it, and decides whether the command may have run.
+	Execution Execution
 }
 
 // Intend calls Intent, if not nil, and classifies its error. It must be called
@@ -130,13 +135,13 @@ type Network interface {
 type HostKeys interface {
 	// Algorithms returns the host-key algorithms to offer to this target, best first,
 	// so that the server presents a known key. Empty means no preference.
-	Algorithms(t fleet.Target) []string
+	Algorithms(t Target) []string
 	// Check returns nil for a trusted key. Every error refuses it; a *fleet.Error in
 	// its chain has the reason, otherwise the reason is fleet.ReasonHostkeyFailed.
-	Check(t fleet.Target, remote net.Addr, key xssh.PublicKey) error
+	Check(t Target, remote net.Addr, key xssh.PublicKey) error
 	// Accepted is called when the target with this key has authenticated us. A policy
 	// that learns keys stores the key here; an error means that it could not.
-	Accepted(t fleet.Target, key xssh.PublicKey) error
+	Accepted(t Target, key xssh.PublicKey) error
 }
 
 // A KeyReleaser is a HostKeys that is notified of connections whose key passed
@@ -144,11 +149,11 @@ type HostKeys interface {
 // called once for each Check that returned nil and is not followed by an Accepted
 // that returned nil.
 type KeyReleaser interface {
-	Released(t fleet.Target, key xssh.PublicKey)
+	Released(t Target, key xssh.PublicKey)
 }
 
 // ReleaseKey calls h.Released if h is a KeyReleaser and key is not nil.
-func ReleaseKey(h HostKeys, t fleet.Target, key xssh.PublicKey) {
+func ReleaseKey(h HostKeys, t Target, key xssh.PublicKey) {
 	if r, ok := h.(KeyReleaser); ok && key != nil {
 		r.Released(t, key)
 	}
@@ -160,7 +165,7 @@ type Identities interface {
 	// Signers returns the keys to offer to this target, best first. An error ends the
 	// attempt in phase auth; a *fleet.Error in its chain has the reason, otherwise the
 	// reason is fleet.ReasonAgentUnavailable.
-	Signers(ctx context.Context, t fleet.Target) ([]xssh.Signer, error)
+	Signers(ctx context.Context, t Target) ([]xssh.Signer, error)
 }
 
 // Passwords answers servers that ask for a password. Implementations are safe for
@@ -184,23 +189,34 @@ type Passwords interface {
 
 // A PasswordGuard is a HostKeys that decides which hosts may get a password: a
 // policy may trust a key enough to send it signatures, which are worthless
-// elsewhere, but not enough to send it a secret. Clients ask it too before they
-// remember anything of a server in the host cache.
+// elsewhere, but not enough to send it a secret.
 type PasswordGuard interface {
 	// AllowPassword returns nil if the target has proven its identity: known_hosts has
 	// the key that Check accepted, or the CA of its certificate, or the key is stored
 	// there now. An error says why not.
-	AllowPassword(t fleet.Target, key xssh.PublicKey) error
+	AllowPassword(t Target, key xssh.PublicKey) error
 }
+
+var errNoPassword = errors.New("ssh_config allows no password for this host")
 
 // AllowPassword returns nil if t with this key, which keys.Check has accepted, may
 // get a password. A HostKeys that is not a [PasswordGuard] allows none.
-func AllowPassword(keys HostKeys, t fleet.Target, key xssh.PublicKey) error {
+func AllowPassword(keys HostKeys, t Target, key xssh.PublicKey) error {
+	if t.Endpoint != nil && t.Endpoint.Settings != nil && !t.Endpoint.Settings.Password {
+		return errNoPassword
+	}
 	guard, ok := keys.(PasswordGuard)
 	if !ok {
 		return errors.New("the password was not sent: nothing tells whether the host key is known")
 	}
 	return guard.AllowPassword(t, key)
+}
+
+// Proven reports whether t with this key, which keys.Check has accepted, has proven its
+// identity. It does so by the rule of [PasswordGuard], whether or not t takes passwords.
+func Proven(keys HostKeys, t Target, key xssh.PublicKey) bool {
+	guard, ok := keys.(PasswordGuard)
+	return ok && guard.AllowPassword(t, key) == nil
 }
 
 // Timeouts are the time limits of an attempt. Each starts with its phase, and no
@@ -221,7 +237,7 @@ type Timeouts struct {
 }
 
 // ErrConnectTimeout is in the chain of a failure caused by Timeouts.Connect or
-// Route.Connect: the target has used up all its time.
+// Settings.Connect: the target has used up all its time.
 var ErrConnectTimeout = errors.New("connect timeout")
 
 // TermGrace is the time that a command has to end after TERM (RFC 4254 §6.9), which
@@ -242,20 +258,17 @@ func (t Timeouts) Validate() error {
 }
 
 // For returns the timeouts of one attempt: t with the attempt's Limit, and with the
-// values of the target's Route where these apply.
+// target's own settings where these apply.
 func (t Timeouts) For(a *Attempt) Timeouts {
 	if a.Limit != 0 {
 		t.Command = max(a.Limit, 0)
 	}
-	route := a.Target.Route
-	if route == nil {
-		return t
-	}
+	own := a.Target.Settings()
 	if t.Connect == 0 {
-		t.Connect = route.Connect
+		t.Connect = own.Connect
 	}
-	if route.Alive > 0 {
-		t.Alive = route.Alive
+	if own.Alive > 0 {
+		t.Alive = own.Alive
 	}
 	return t
 }

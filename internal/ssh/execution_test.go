@@ -96,7 +96,7 @@ func TestExecution(t *testing.T) {
 // after Withdraw, which succeeds only before the first.
 func TestIntentAndWithdrawal(t *testing.T) {
 	written, disk := 0, error(nil)
-	a := &Attempt{Intent: func() error { written++; return disk }}
+	a := &Attempt{Progress: new(Progress), Intent: func() error { written++; return disk }}
 	for i := range 2 {
 		if f := a.Intend(); f != nil || written != 1 {
 			t.Errorf("intent %d: %v, written %d times; want 1", i, f, written)
@@ -110,7 +110,7 @@ func TestIntentAndWithdrawal(t *testing.T) {
 		t.Errorf("another intent: %v, written %d times", f, written)
 	}
 
-	a = &Attempt{Intent: a.Intent}
+	a = &Attempt{Progress: new(Progress), Intent: a.Intent}
 	stopped := errors.New("stopped")
 	if !a.Execution.Withdraw(stopped) {
 		t.Error("not withdrawn before an intent")
@@ -119,7 +119,7 @@ func TestIntentAndWithdrawal(t *testing.T) {
 		t.Errorf("an intent after that: %v, written %d times", f, written)
 	}
 
-	a, disk = &Attempt{Intent: a.Intent}, errors.New("full")
+	a, disk = &Attempt{Progress: new(Progress), Intent: a.Intent}, errors.New("full")
 	for range 2 {
 		if f := a.Intend(); f == nil || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonStoreFailed || !errors.Is(f, disk) {
 			t.Errorf("an intent that cannot be written: %v", f)

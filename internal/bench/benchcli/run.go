@@ -103,7 +103,7 @@ func (b *benchRun) aim(ctx context.Context) (_ context.Context, end func() error
 		return nil, nil, err
 	}
 	flags.WarnInsecure(b.stdio.Err, opts)
-	opts.Notice = func(text string) { console.Say(b.stdio.Err, "%s", ui.Visible(text)) }
+	opts.Engine.Notice = func(text string) { console.Say(b.stdio.Err, "%s", ui.Visible(text)) }
 	b.options.Connect, b.options.Targets = opts, bench.Cycle(list.Hosts)
 	return ctx, func() error { return nil }, nil
 }

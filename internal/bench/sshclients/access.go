@@ -10,16 +10,16 @@ import (
 	"os"
 	"strings"
 
-	"golang.org/x/crypto/ssh"
+	xssh "golang.org/x/crypto/ssh"
 
-	"shoal/fleet"
+	"shoal/internal/ssh"
 )
 
 // An access has the keys that the bare clients log in with. Its checks are as
 // cheap as possible, so that the measurement is about SSH; clients of a whole
 // run use the real ones.
 type access struct {
-	signers []ssh.Signer
+	signers []xssh.Signer
 	keys    map[string][]byte // host keys in wire format by host:port
 }
 
@@ -28,11 +28,11 @@ func (j job) access() (*access, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the key: %w", err)
 	}
-	signer, err := ssh.ParsePrivateKey(text)
+	signer, err := xssh.ParsePrivateKey(text)
 	if err != nil {
 		return nil, fmt.Errorf("reading the key: %w", err)
 	}
-	a := &access{signers: []ssh.Signer{signer}, keys: make(map[string][]byte)}
+	a := &access{signers: []xssh.Signer{signer}, keys: make(map[string][]byte)}
 	return a, a.readKnownHosts(j.KnownHosts)
 }
 
@@ -46,7 +46,7 @@ func (a *access) readKnownHosts(path string) error {
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	for lines.Scan() {
 		name, rest, _ := strings.Cut(lines.Text(), " ")
-		key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(rest))
+		key, _, _, _, err := xssh.ParseAuthorizedKey([]byte(rest))
 		if err != nil {
 			return fmt.Errorf("reading host keys: %w", err)
 		}
@@ -59,30 +59,30 @@ func (a *access) readKnownHosts(path string) error {
 	return lines.Err()
 }
 
-// Algorithms implements ssh.HostKeys.
-func (a *access) Algorithms(fleet.Target) []string { return []string{ssh.KeyAlgoED25519} }
+// Algorithms implements xssh.HostKeys.
+func (a *access) Algorithms(ssh.Target) []string { return []string{xssh.KeyAlgoED25519} }
 
-// Check implements ssh.HostKeys.
-func (a *access) Check(_ fleet.Target, remote net.Addr, key ssh.PublicKey) error {
+// Check implements xssh.HostKeys.
+func (a *access) Check(_ ssh.Target, remote net.Addr, key xssh.PublicKey) error {
 	return a.check("", remote, key)
 }
 
-// check is an ssh.HostKeyCallback.
-func (a *access) check(_ string, remote net.Addr, key ssh.PublicKey) error {
+// check is an xssh.HostKeyCallback.
+func (a *access) check(_ string, remote net.Addr, key xssh.PublicKey) error {
 	if !bytes.Equal(a.keys[remote.String()], key.Marshal()) {
 		return fmt.Errorf("%v shows another key", remote)
 	}
 	return nil
 }
 
-// Accepted implements ssh.HostKeys.
-func (a *access) Accepted(fleet.Target, ssh.PublicKey) error { return nil }
+// Accepted implements xssh.HostKeys.
+func (a *access) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
 
 // AllowPassword implements ssh.PasswordGuard: the host cache learns of these keys.
-func (a *access) AllowPassword(fleet.Target, ssh.PublicKey) error { return nil }
+func (a *access) AllowPassword(ssh.Target, xssh.PublicKey) error { return nil }
 
 // Signers implements ssh.Identities.
-func (a *access) Signers(context.Context, fleet.Target) ([]ssh.Signer, error) { return a.signers, nil }
+func (a *access) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { return a.signers, nil }
 
 // A count is an io.Writer that counts bytes and drops them.
 type count int64

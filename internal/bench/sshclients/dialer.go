@@ -81,7 +81,7 @@ func (d *viaDialer) begin(ctx context.Context, i int, command string, stdout, st
 	if err != nil {
 		return nil, nil, err
 	}
-	a := &ssh.Attempt{Target: t, Stdout: stdout, Stderr: stderr}
+	a := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: t}, Stdout: stdout, Stderr: stderr}
 	c, err := d.dialer.Dial(ctx, a)
 	if err != nil {
 		return nil, nil, err

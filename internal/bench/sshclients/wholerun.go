@@ -7,7 +7,6 @@ import (
 
 	"shoal"
 	"shoal/fleet"
-	"shoal/internal/ssh"
 )
 
 // wholeRun is a client that uses shoal.Run, including planning, host keys,
@@ -22,18 +21,19 @@ func (j job) openRun(ctx context.Context) (*wholeRun, error) {
 	w := &wholeRun{job: j, options: shoal.Options{
 		SSHConfig: "none", User: j.User, Identities: []string{j.Key}, Agent: shoal.NoAgent,
 		KnownHosts: []string{j.KnownHosts}, StateDir: j.State,
-		Starts: -1, Classical: j.Kex == kexClassical,
+		Classical: j.Kex == kexClassical,
 	}}
+	w.options.Engine.Starts = -1
 	if j.Client == clientRunStd {
 		w.options.Client = shoal.ClientStandard
 	}
-	var d ssh.Dialer
-	d, closer, err := w.options.OpenDialer(ctx)
+	plan, err := w.options.Plan(ctx, func(func(fleet.Target) bool) {}, nil)
 	if err != nil {
 		return nil, err
 	}
-	w.options.Dialer, w.closer = d, closer
-	return w, nil
+	w.closer = plan.Close
+	w.options.Engine.Dialer, err = plan.Open(ctx)
+	return w, err
 }
 
 func (w *wholeRun) close() error {
@@ -43,7 +43,7 @@ func (w *wholeRun) close() error {
 
 func (w *wholeRun) many(ctx context.Context, n, atOnce int) error {
 	o := w.options
-	o.Fanout = atOnce
+	o.Engine.Fanout = atOnce
 	for r, err := range shoal.Run(ctx, o, w.targets(n), w.job.Command) {
 		switch {
 		case err != nil:

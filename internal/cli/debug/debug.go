@@ -71,20 +71,23 @@ func trace(ctx context.Context, f *flags.HostFlags, name, text string, stdio con
 	if err := opts.Validate(); err != nil {
 		return err
 	}
-	target, err := traceTarget(ctx, opts, name, text)
-	if err != nil {
-		return err
-	}
 	flags.WarnInsecure(stdio.Err, opts)
 	t := newTracer(tcp.Dialer{Timeouts: opts.Timeouts.WithDefaults()})
-	opts.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
+	opts.Engine.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
 	opts.Trace, opts.Network = t.message, t
-	dialer, closer, err := opts.OpenDialer(ctx)
+	plan, err := planTarget(ctx, opts, name, text)
 	if err != nil {
 		return err
 	}
-	defer closer()
-	t.attempt = &ssh.Attempt{Target: target, Stdout: io.Discard, Stderr: io.Discard}
+	defer plan.Close()
+	dialer, err := plan.Open(ctx)
+	if err != nil {
+		return err
+	}
+	t.attempt = &ssh.Attempt{Progress: new(ssh.Progress), Stdout: io.Discard, Stderr: io.Discard}
+	for target := range plan.Targets() {
+		t.attempt.Target = target
+	}
 	ctx, stop := signals.Watch(ctx, func(bool) {})
 	defer stop.End()
 	end := attemptOnce(ctx, dialer, t.attempt)
@@ -97,25 +100,17 @@ func trace(ctx context.Context, f *flags.HostFlags, name, text string, stdio con
 	return traceExit(end)
 }
 
-// traceTarget plans the one target.
-func traceTarget(ctx context.Context, opts shoal.Options, name, text string) (fleet.Target, error) {
+// planTarget plans the one target.
+func planTarget(ctx context.Context, opts shoal.Options, name, text string) (*shoal.Plan, error) {
 	host, err := hosts.ParseHost(name)
 	if err != nil {
-		return fleet.Target{}, fmt.Errorf("reading the host %q: %w", name, err)
+		return nil, fmt.Errorf("reading the host %q: %w", name, err)
 	}
 	template, err := placeholder.Parse(text, placeholder.Unquoted)
 	if err != nil {
-		return fleet.Target{}, fmt.Errorf("reading the command: %w", err)
+		return nil, fmt.Errorf("reading the command: %w", err)
 	}
-	planned, err := opts.Plan(ctx, func(yield func(fleet.Target) bool) { yield(fleet.Target{Host: host}) }, template)
-	if err != nil {
-		return fleet.Target{}, err
-	}
-	var target fleet.Target
-	for t := range planned {
-		target = t
-	}
-	return target, nil
+	return opts.Plan(ctx, func(yield func(fleet.Target) bool) { yield(fleet.Target{Host: host}) }, template)
 }
 
 // attemptOnce dials, runs the command and waits for its end.

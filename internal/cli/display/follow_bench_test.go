@@ -46,9 +46,9 @@ func BenchmarkFollower(b *testing.B) {
 	opts := engine.Options{Dialer: talker{lines}, Fanout: 64, Starts: -1, Follow: f.tell}
 	b.SetBytes(lines * 80)
 	b.ReportAllocs()
-	for res, err := range engine.Run(b.Context(), opts, func(yield func(fleet.Target) bool) {
+	for res, err := range engine.Run(b.Context(), opts, func(yield func(ssh.Target) bool) {
 		for i := range b.N {
-			if !yield(fleet.Target{Host: fleet.Host{Name: "node"}, Index: i, Port: 22}) {
+			if !yield(ssh.Target{Target: fleet.Target{Host: fleet.Host{Name: "node"}, Index: i, Port: 22}}) {
 				return
 			}
 		}

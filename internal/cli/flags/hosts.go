@@ -14,11 +14,9 @@ import (
 	"shoal/hosts/expr"
 	"shoal/hosts/groups"
 	"shoal/internal/cli/console"
-	"shoal/internal/plan"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/auth"
 	"shoal/internal/ssh/client"
-	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/ui"
 )
 
@@ -150,7 +148,7 @@ func (f *HostFlags) hostKeyPolicy(o *shoal.Options) (err error) {
 	case "strict":
 		o.SSHOptions = append([]string{"StrictHostKeyChecking=yes"}, o.SSHOptions...)
 	default:
-		o.HostKeys, err = hostkeys.ParsePolicy(f.HostKey.Value)
+		o.HostKeys, err = ssh.ParseHostKeyPolicy(f.HostKey.Value)
 	}
 	return err
 }
@@ -208,14 +206,15 @@ func (f *HostFlags) Timeouts() ssh.Timeouts {
 	}
 }
 
-// Load reads the hosts, prints the warnings, and sets opts.Entry and opts.Preview
-// from them.
+// Load reads the hosts, prints the warnings, and sets opts.Entry and
+// opts.Engine.Notice.
 func (f *HostFlags) Load(ctx context.Context, opts *shoal.Options, stdio console.Stdio) (*hosts.List, error) {
 	user, err := opts.LoginName()
 	if err != nil {
 		return nil, err
 	}
-	named, err := f.configNames()
+	opts.Engine.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
+	named, err := f.configNames(opts)
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +243,7 @@ func (f *HostFlags) Load(ctx context.Context, opts *shoal.Options, stdio console
 	for _, n := range list.Notices {
 		console.Say(stdio.Err, "%s", ui.Visible(n))
 	}
-	opts.Entry, opts.Preview = list.EntryOf, list.Targets(1)
+	opts.Entry = list.EntryOf
 	return list, nil
 }
 
@@ -262,13 +261,13 @@ func (f *HostFlags) expressions() []string {
 }
 
 // configNames returns the hosts that ssh_config names, if a flag asks for them.
-func (f *HostFlags) configNames() ([]string, error) {
+func (f *HostFlags) configNames(opts *shoal.Options) ([]string, error) {
 	if !f.configHosts {
 		return nil, nil
 	}
-	config, err := plan.Load(plan.Config{File: f.SshConfig, Set: f.SshOptions})
+	config, err := opts.ReadConfig()
 	if err != nil {
-		return nil, fmt.Errorf("reading ssh_config: %w", err)
+		return nil, err
 	}
 	var names []string
 	for _, h := range config.Hosts() {
@@ -286,7 +285,7 @@ func ClusterShellGroups(ctx context.Context, limits groups.Limits) expr.Groups {
 
 // WarnInsecure prints a warning if host keys are not checked.
 func WarnInsecure(w io.Writer, opts shoal.Options) {
-	if opts.HostKeys == hostkeys.Insecure {
+	if opts.HostKeys == ssh.HostKeysInsecure {
 		console.Say(w, "WARNING: host keys are not checked in this run (--host-key insecure): anybody in between can read and change everything")
 		if opts.Passwords != nil {
 			console.Say(w, "the password goes to no host in this run: under --host-key insecure anybody may answer")

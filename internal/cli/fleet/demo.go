@@ -91,7 +91,7 @@ func optionsFor(fl *simfleet.Fleet, dir string) (shoal.Options, error) {
 // demoRun runs the command once on the fleet and prints a line about it. Fanout
 // 0 means the default.
 func demoRun(ctx context.Context, stdio console.Stdio, fl *simfleet.Fleet, opts shoal.Options, fanout int) (time.Duration, error) {
-	opts.Fanout = fanout
+	opts.Engine.Fanout = fanout
 	before := len(fl.Log())
 	begun := time.Now()
 	var results []fleet.Result

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"shoal"
 	"shoal/fleet"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
@@ -282,9 +283,13 @@ func again(ctx context.Context, f *againFlags, e *earlier, h record.Header, stdi
 		if e.info.Settings != nil {
 			console.Say(stdio.Err, "the run had %s", x.recalled.Text())
 		}
-		return run.DryRun(ctx, stdio, x.Opts, x.Opts.Preview, func(t fleet.Target) (string, error) { return t.Command, nil })
+		return run.DryRun(ctx, stdio, x.Opts, slices.Values(x.targets), func(t fleet.Target) (string, error) { return t.Command, nil })
 	}
 	flags.WarnInsecure(stdio.Err, x.Opts)
+	if x.Plan, err = x.Opts.Plan(ctx, slices.Values(x.targets), nil); err != nil {
+		return err
+	}
+	defer x.Plan.Close()
 	x.Begin = begin
 	return run.Execute(ctx, x.Execution, stdio)
 }
@@ -293,6 +298,7 @@ func again(ctx context.Context, f *againFlags, e *earlier, h record.Header, stdi
 type repetition struct {
 	run.Execution
 	recalled run.Recalled
+	targets  []fleet.Target // not resolved
 }
 
 // prepare combines the settings of the earlier run with the flags given now.
@@ -303,13 +309,14 @@ func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, s
 	if err := run.Recall(e.info.Options, f.given); err != nil {
 		return x, err
 	}
-	if err := x.recalled.TellFiles(&f.HostFlags, stdio.Err); err != nil {
-		return x, err
-	}
 	if e.info.Settings != nil && !x.recalled.Now["check"] {
 		f.CheckDir = e.info.Settings.Directory
 	}
 	opts, err := f.HostFlags.Options()
+	opts.Engine.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
+	if err == nil {
+		err = x.recalled.TellFiles(&f.HostFlags, &opts, stdio.Err)
+	}
 	if err == nil {
 		err = f.ControlFlags.Apply(&opts)
 	}
@@ -329,45 +336,35 @@ func (f *againFlags) prepare(ctx context.Context, e *earlier, h record.Header, s
 	}
 	targets = slices.Collect(canary.First(slices.Values(targets)))
 	opts.Engine.Rollout = append(canary.Stage(slices.Values(targets)), opts.Engine.Rollout...)
-	opts.MaxOutput = f.OutputFlags.Kept()
+	opts.Engine.MaxOutput = f.OutputFlags.Kept()
 	opts.Engine.Targets = len(targets)
 	if err := opts.Validate(); err != nil {
 		return x, err
 	}
-	opts.Fanout = run.Fanout(opts.Fanout, len(targets), stdio)
-	h.Fanout = opts.Fanout
+	opts.Engine.Fanout = run.Fanout(opts.Engine.Fanout, len(targets), stdio)
+	h.Fanout = opts.Engine.Fanout
 	x.recalled.Route(targets, &opts)
-	planner, err := opts.Planner()
-	if err != nil {
-		return x, err
-	}
 	f.Key = run.NewMarkerKey()
 	if h.Run == e.info.Run { // resumed
 		f.Key = e.info.Options[run.OptionKey]
 	}
-	if err := f.remember(x.recalled); err != nil {
+	if err := f.remember(x.recalled, &opts); err != nil {
 		return x, err
 	}
 	x.Execution = run.Execution{
 		Opts: opts, Output: &f.OutputFlags, Journal: &f.JournalFlags, Remote: &f.RemoteFlags, Rerun: e.again(h.Run), Timeout: f.Timeout.Duration(),
 		Header: h, Indexes: indexesOf(targets),
-		Targets: func(yield func(fleet.Target) bool) {
-			for _, t := range targets {
-				if !yield(planner.Target(ctx, t)) {
-					return
-				}
-			}
-		},
 	}
+	x.targets = targets
 	return x, nil
 }
 
 // remember sets what the journal keeps about the new run: the earlier run's
 // settings, except where a flag is given now.
-func (f *againFlags) remember(r run.Recalled) (err error) {
+func (f *againFlags) remember(r run.Recalled, opts *shoal.Options) (err error) {
 	earlier := r.Info
 	f.JournalFlags.Options = f.Remembered()
-	if f.Settings, err = run.SettingsOf(f.given, f.keptNames, &f.HostFlags, false); err != nil || earlier.Settings == nil {
+	if f.Settings, err = run.SettingsOf(f.given, f.keptNames, &f.HostFlags, opts, false); err != nil || earlier.Settings == nil {
 		return err
 	}
 	if f.CheckDir != "" && (!r.Now["option"] || run.Elsewhere(f.SshOptions) == "") { // trust matters more than --check

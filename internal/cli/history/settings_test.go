@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
+	"shoal"
 	"shoal/internal/cli/flags"
 	"shoal/internal/cli/run"
 	"shoal/internal/journal"
@@ -31,7 +32,7 @@ func TestSettings(t *testing.T) {
 		if err := cmd.ParseFlags(append([]string{"-F", "none", "--hostfile", "list"}, args...)); err != nil {
 			t.Fatal(err)
 		}
-		s, err := run.SettingsOf(f.Given, f.KeptNames, &f.HostFlags, noCommand)
+		s, err := run.SettingsOf(f.Given, f.KeptNames, &f.HostFlags, &shoal.Options{SSHConfig: "none"}, noCommand)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -119,7 +119,7 @@ func (r *reviewed) decide(yesNew bool, replace []fleet.Host) (map[int]bool, erro
 			return nil, err
 		}
 		for _, f := range g.Findings {
-			if yes || g.State == scan.Changed && stands(replace, f.Target) {
+			if yes || g.State == scan.Changed && stands(replace, f.Target.Target) {
 				approved[f.Target.Index] = true
 			}
 		}
@@ -181,7 +181,7 @@ func added(left map[scan.State][]string, yesNew bool) []string {
 // changed reports whether h stands for a host with a changed key.
 func (r *reviewed) changed(h fleet.Host) bool {
 	for _, f := range r.report.Findings {
-		if f.State == scan.Changed && stands([]fleet.Host{h}, f.Target) {
+		if f.State == scan.Changed && stands([]fleet.Host{h}, f.Target.Target) {
 			return true
 		}
 	}

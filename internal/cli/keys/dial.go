@@ -40,25 +40,26 @@ type scanPlan struct {
 	// empty, there is one connection with the algorithms of a run: first the
 	// types known for the host.
 	questions [][]string
-	known     *hostkeys.Router
+	known     *hostkeys.Verifier
 	// certificates allows a host certificate on that connection if a CA is
 	// known for the host.
 	certificates bool
-	// jumps are the jump hosts of all targets.
-	jumps []fleet.Target
+	// jumps logs in to jump hosts; nil means that there are none.
+	jumps ssh.Dialer
 }
 
-// newScanner returns a scanner. It logs in to jump hosts as a run does, which
-// may ask for a secret now.
-func newScanner(ctx context.Context, opts shoal.Options, p scanPlan) (*scanner, error) {
+// newScanner returns a scanner.
+func newScanner(opts shoal.Options, p scanPlan) (*scanner, error) {
 	s := new(scanner)
 	network := tunnel.New(tunnel.Options{Direct: opts.Network, Timeouts: opts.Timeouts})
 	s.closers = append(s.closers, func() { _ = network.Close() })
-	if len(p.jumps) > 0 {
-		if err := s.useJumps(ctx, opts, network, p.jumps); err != nil {
+	if p.jumps != nil {
+		opener, ok := p.jumps.(tunnel.Opener)
+		if !ok {
 			s.close()
-			return nil, err
+			return nil, errors.New("jump hosts cannot be used with this client")
 		}
+		network.Use(opener)
 	}
 	for _, ask := range p.asks() {
 		if err := s.add(opts, network, &question{recorder: &s.recorder, ask: ask}); err != nil {
@@ -71,20 +72,20 @@ func newScanner(ctx context.Context, opts shoal.Options, p scanPlan) (*scanner, 
 
 // asks returns for each connection a function with the algorithms to offer to a
 // target.
-func (p scanPlan) asks() []func(fleet.Target) []string {
+func (p scanPlan) asks() []func(ssh.Target) []string {
 	if len(p.questions) == 0 {
-		return []func(fleet.Target) []string{p.shownFirst}
+		return []func(ssh.Target) []string{p.shownFirst}
 	}
-	var asks []func(fleet.Target) []string
+	var asks []func(ssh.Target) []string
 	for _, algorithms := range p.questions {
-		asks = append(asks, func(fleet.Target) []string { return algorithms })
+		asks = append(asks, func(ssh.Target) []string { return algorithms })
 	}
 	return asks
 }
 
 // shownFirst returns the algorithms that a run offers to the host: known types
 // first, so that a host with several keys shows a known one.
-func (p scanPlan) shownFirst(t fleet.Target) []string {
+func (p scanPlan) shownFirst(t ssh.Target) []string {
 	algorithms := p.known.Algorithms(t)
 	if len(algorithms) == 0 { // known_hosts cannot be read, which the comparison reports
 		return slices.Concat(scan.KeyTypes()...)
@@ -93,24 +94,6 @@ func (p scanPlan) shownFirst(t fleet.Target) []string {
 		algorithms = slices.DeleteFunc(algorithms, func(a string) bool { return strings.Contains(a, "-cert-v") })
 	}
 	return algorithms
-}
-
-// useJumps makes the network log in to jump hosts with the ordinary host-key
-// policy and keys.
-func (s *scanner) useJumps(ctx context.Context, opts shoal.Options, network *tunnel.Network, jumps []fleet.Target) error {
-	opts.Client = shoal.ClientBest // the only client that carries streams
-	opts.Entry, opts.Preview, opts.Jump = nil, slices.Values(jumps), ""
-	dialer, closer, err := opts.OpenDialer(ctx)
-	if err != nil {
-		return err
-	}
-	s.closers = append(s.closers, closer)
-	opener, ok := dialer.(tunnel.Opener)
-	if !ok {
-		return errors.New("jump hosts cannot be used with this client")
-	}
-	network.Use(opener)
-	return nil
 }
 
 // add creates the client for one question.
@@ -136,8 +119,7 @@ func (s *scanner) add(opts shoal.Options, network ssh.Network, q *question) erro
 	return nil
 }
 
-// close closes everything that the scanner has opened, the jump hosts' dialer
-// last.
+// close closes everything that the scanner has opened.
 func (s *scanner) close() {
 	for _, closer := range s.closers {
 		closer()
@@ -170,7 +152,7 @@ func (s *scanner) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 func (c scanClient) ask(ctx context.Context, a *ssh.Attempt) error {
 	err := refused(c.best.Dial(ctx, a))
 	if f, ok := errors.AsType[*fleet.Error](err); !ok || f.Reason != fleet.ReasonNoCommonAlgorithm ||
-		noKeyOfType(err) || c.legacy == nil || chooses(a.Target.Route) {
+		noKeyOfType(err) || c.legacy == nil || chooses(a.Target.Settings()) {
 		return err
 	}
 	return refused(c.legacy.Dial(ctx, a))
@@ -185,10 +167,10 @@ func refused(conn ssh.Conn, err error) error {
 	return errors.New("a scan was let in, though it refuses every key")
 }
 
-// chooses reports whether the route sets algorithms, which only one of the
+// chooses reports whether the settings name algorithms, which only one of the
 // clients supports.
-func chooses(r *fleet.Route) bool {
-	return r != nil && (r.Kex != nil || r.HostKeys != nil || r.Ciphers != nil || r.MACs != nil)
+func chooses(s *ssh.Settings) bool {
+	return s.Kex != nil || s.HostKeys != nil || s.Ciphers != nil || s.MACs != nil
 }
 
 // noKeyOfType reports whether the server has no host key of the requested
@@ -226,19 +208,19 @@ func (scanned) Close() error { return nil }
 type noIdentities struct{}
 
 // Signers returns no key.
-func (noIdentities) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return nil, nil }
+func (noIdentities) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { return nil, nil }
 
 // A question implements ssh.HostKeys for one connection to each host.
 type question struct {
 	recorder *scan.Recorder
-	ask      func(fleet.Target) []string
+	ask      func(ssh.Target) []string
 }
 
 // Algorithms implements ssh.HostKeys.
-func (q *question) Algorithms(t fleet.Target) []string { return q.ask(t) }
+func (q *question) Algorithms(t ssh.Target) []string { return q.ask(t) }
 
 // Check implements ssh.HostKeys: it records the key and refuses it.
-func (q *question) Check(t fleet.Target, remote net.Addr, key xssh.PublicKey) error {
+func (q *question) Check(t ssh.Target, remote net.Addr, key xssh.PublicKey) error {
 	asked := q.ask(t)
 	if slices.Contains(asked, xssh.CertAlgoRSASHA512v01) {
 		asked = append(slices.Clip(asked), xssh.CertAlgoRSAv01) // their key type
@@ -247,6 +229,6 @@ func (q *question) Check(t fleet.Target, remote net.Addr, key xssh.PublicKey) er
 }
 
 // Accepted implements ssh.HostKeys.
-func (q *question) Accepted(t fleet.Target, key xssh.PublicKey) error {
+func (q *question) Accepted(t ssh.Target, key xssh.PublicKey) error {
 	return q.recorder.Ask(nil).Accepted(t, key)
 }

@@ -12,7 +12,6 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	"shoal/internal/plainfile"
-	"shoal/internal/plan"
 	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/ssh/hostkeys/scan"
 	"shoal/internal/ui"
@@ -107,11 +106,11 @@ func (f *keysFlags) read(ctx context.Context, path string, stdio console.Stdio) 
 		return nil, fmt.Errorf("%q has no host keys\nhint: shoal keys scan writes them", path)
 	}
 	for i := range seen {
-		t := seen[i].Target
+		t := seen[i].Target.Target
 		t.Port = cmp.Or(t.Port, fleet.DefaultPort) // here no port means 22, whatever ssh_config says
 		seen[i].Target = planner.Target(ctx, t)
 	}
-	return &collection{seen: seen, router: hostkeys.NewRouter(hostkeys.Options{Alias: plan.Alias}, plan.Trust)}, nil
+	return &collection{seen: seen, router: hostkeys.NewVerifier()}, nil
 }
 
 func readScan(path string, stdin io.Reader) ([]scan.Seen, []hostkeys.Problem, error) {

@@ -8,20 +8,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
+	"iter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"shoal"
-	"shoal/fleet"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
 	"shoal/internal/cli/run"
 	"shoal/internal/cli/signals"
 	"shoal/internal/engine"
-	"shoal/internal/plan"
+	"shoal/internal/ssh"
 	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/ssh/hostkeys/scan"
 	"shoal/internal/ui"
@@ -79,8 +78,8 @@ func keysScan(ctx context.Context, f *keysFlags, path string, stdio console.Stdi
 // A collection is a set of host keys from a scan or a file.
 type collection struct {
 	seen   []scan.Seen
-	router *hostkeys.Router // compares them with known_hosts
-	code   int              // of the scan; ExitOK for keys from a file
+	router *hostkeys.Verifier // compares them with known_hosts
+	code   int                // of the scan; ExitOK for keys from a file
 }
 
 // ended returns the scan's exit code as an error.
@@ -123,26 +122,26 @@ func (f *keysFlags) scan(ctx context.Context, certificates bool, stdio console.S
 	if err != nil {
 		return nil, err
 	}
-	planner, err := opts.Planner()
+	plan, err := opts.Plan(ctx, list.Targets(1), nil)
 	if err != nil {
 		return nil, err
 	}
-	targets := make([]fleet.Target, 0, len(list.Hosts))
-	for t := range list.Targets(1) {
-		targets = append(targets, planner.Target(ctx, t))
+	defer plan.Close()
+	jumps, err := plan.OpenJumps(ctx) // as a run does, which may ask for a secret now
+	if err != nil {
+		return nil, err
 	}
-	router := hostkeys.NewRouter(hostkeys.Options{Alias: plan.Alias}, plan.Trust)
-	asked := scanPlan{questions: questions, known: router, certificates: certificates, jumps: jumpsOf(targets)}
-	if len(asked.jumps) > 0 {
+	if jumps != nil {
 		flags.WarnInsecure(stdio.Err, opts) // only jump hosts' keys are checked
 	}
-	s, err := newScanner(ctx, opts, asked)
+	router := hostkeys.NewVerifier()
+	s, err := newScanner(opts, scanPlan{questions: questions, known: router, certificates: certificates, jumps: jumps})
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	opts.Fanout = run.Fanout(f.fanout, len(targets), stdio)
-	code, err := f.collect(ctx, opts, s, targets, stdio)
+	opts.Engine.Fanout = run.Fanout(f.fanout, len(list.Hosts), stdio)
+	code, err := f.collect(ctx, opts, s, plan.Targets(), len(list.Hosts), stdio)
 	if err != nil {
 		return nil, err
 	}
@@ -155,17 +154,19 @@ func (f *keysFlags) scanOptions(stdio console.Stdio) (shoal.Options, error) {
 	if err != nil {
 		return opts, err
 	}
-	opts.Dials, opts.Starts = f.dials, f.starts
-	opts.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
+	opts.Engine.Dials, opts.Engine.Starts = f.dials, cmp.Or(f.starts, engine.DefaultStarts)
+	opts.Engine.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
 	return opts, opts.Validate()
 }
 
 // collect dials every target and returns the exit code of a run with these
 // outcomes.
-func (f *keysFlags) collect(ctx context.Context, opts shoal.Options, s *scanner, targets []fleet.Target, stdio console.Stdio) (int, error) {
+func (f *keysFlags) collect(ctx context.Context, opts shoal.Options, s *scanner, targets iter.Seq[ssh.Target], total int,
+	stdio console.Stdio,
+) (int, error) {
 	started := time.Now()
 	out, err := display.New(&display.OutputFlags{Progress: f.progress}, stdio, record.Header{
-		Program: "shoal " + console.Version, Run: rand.Text(), Started: started, Targets: len(targets), Fanout: opts.Fanout,
+		Program: "shoal " + console.Version, Run: rand.Text(), Started: started, Targets: total, Fanout: opts.Engine.Fanout,
 	}, nil)
 	if err != nil {
 		return console.ExitUsage, err
@@ -178,9 +179,9 @@ func (f *keysFlags) collect(ctx context.Context, opts shoal.Options, s *scanner,
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("the scan's timeout of %v passed", limit))
 		defer cancel()
 	}
-	for res, err := range engine.Run(ctx, engine.Options{
-		Dialer: s, Fanout: opts.Fanout, Dials: opts.Dials, Starts: cmp.Or(opts.Starts, engine.DefaultStarts), Drain: stop.Drained,
-	}, slices.Values(targets)) {
+	control := opts.Engine
+	control.Dialer, control.Drain, control.Notice = s, stop.Drained, nil
+	for res, err := range engine.Run(ctx, control, targets) {
 		if err != nil {
 			return console.ExitUsage, errors.Join(err, out.Abandon(stop.Patience()))
 		}
@@ -191,19 +192,4 @@ func (f *keysFlags) collect(ctx context.Context, opts shoal.Options, s *scanner,
 	out.Settle(stop.Patience(), "")
 	out.Close(stop.Patience())
 	return console.ExitCode(&out.Summary, out.Failure() == nil), nil
-}
-
-// jumpsOf returns the jump hosts of all targets, each once.
-func jumpsOf(targets []fleet.Target) []fleet.Target {
-	seen := make(map[string]bool)
-	var jumps []fleet.Target
-	for _, t := range targets {
-		for via := t.Route.Via; via != nil; via = via.Route.Via {
-			if name := via.User + "@" + via.Address(); !seen[name] {
-				seen[name] = true
-				jumps = append(jumps, *via)
-			}
-		}
-	}
-	return jumps
 }

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"io"
 
-	"golang.org/x/crypto/ssh"
+	xssh "golang.org/x/crypto/ssh"
 
-	"shoal/fleet"
 	"shoal/internal/cli/console"
+	"shoal/internal/ssh"
 	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/ssh/hostkeys/scan"
 	"shoal/internal/ui"
@@ -18,7 +18,7 @@ import (
 type reviewed struct {
 	report scan.Report
 	groups []scan.Group
-	router *hostkeys.Router
+	router *hostkeys.Verifier
 }
 
 // review compares the collection with known_hosts and prints the differences.
@@ -39,12 +39,12 @@ func (c *collection) review(stdio console.Stdio) (*reviewed, error) {
 
 // A judge compares keys with known_hosts. For hosts that ssh_config keeps from
 // being tried it returns the reason.
-type judge struct{ router *hostkeys.Router }
+type judge struct{ router *hostkeys.Verifier }
 
 // Judge compares the key with known_hosts, or returns why the host is not tried.
-func (j judge) Judge(t fleet.Target, key ssh.PublicKey) (hostkeys.Judgement, error) {
-	if t.Route != nil && t.Route.Err != nil {
-		return hostkeys.Judgement{}, t.Route.Err
+func (j judge) Judge(t ssh.Target, key xssh.PublicKey) (hostkeys.Judgement, error) {
+	if err := t.Err(); err != nil {
+		return hostkeys.Judgement{}, err
 	}
 	return j.router.Judge(t, key)
 }
@@ -56,10 +56,10 @@ func withoutCertificates(f *scan.Finding) {
 	if f.State == scan.Known {
 		return
 	}
-	keys := make([]ssh.PublicKey, len(f.Keys))
+	keys := make([]xssh.PublicKey, len(f.Keys))
 	for i, key := range f.Keys {
 		keys[i] = key
-		if cert, ok := key.(*ssh.Certificate); ok {
+		if cert, ok := key.(*xssh.Certificate); ok {
 			keys[i] = cert.Key
 		}
 	}
@@ -131,7 +131,7 @@ func (r *reviewed) lost(g scan.Group) []string {
 	listed := make(map[string]bool)
 	for _, f := range g.Findings {
 		for _, k := range r.known(f) {
-			id := ssh.FingerprintSHA256(k.Key)
+			id := xssh.FingerprintSHA256(k.Key)
 			if k.Authority || k.Revoked || listed[id] {
 				continue
 			}
@@ -153,7 +153,7 @@ func (r *reviewed) known(f scan.Finding) []hostkeys.Known {
 	if err != nil {
 		return nil
 	}
-	known, err := store.Known(f.Target)
+	known, err := store.Known(f.Target.Target)
 	if err != nil {
 		return nil
 	}
@@ -161,7 +161,7 @@ func (r *reviewed) known(f scan.Finding) []hostkeys.Known {
 }
 
 // fingerprint formats a key as ssh-keygen -l does.
-func fingerprint(key ssh.PublicKey) string { return key.Type() + " " + ssh.FingerprintSHA256(key) }
+func fingerprint(key xssh.PublicKey) string { return key.Type() + " " + xssh.FingerprintSHA256(key) }
 
 // countStates returns the number of hosts in each state as text.
 func countStates(r scan.Report) string {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"shoal/fleet"
 	"shoal/internal/cli/console"
-	"shoal/internal/plan"
 	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/ui"
 )
@@ -24,10 +24,7 @@ func writeApprovals(approvals []hostkeys.Approval, stdio console.Stdio) error {
 	books := make(map[string]*book)
 	var order []*book
 	for _, a := range approvals {
-		o := hostkeys.Options{Alias: plan.Alias}
-		if err := plan.Trust(a.Target, &o); err != nil {
-			return fmt.Errorf("choosing the known_hosts files: %w", err)
-		}
+		o := hostkeys.OptionsOf(a.Target.Settings().Known)
 		id := fmt.Sprintf("%t %q", o.HashNames, o.Files[:min(1, len(o.Files))])
 		b := books[id]
 		if b == nil {
@@ -49,7 +46,7 @@ func writeApprovals(approvals []hostkeys.Approval, stdio console.Stdio) error {
 // add merges approvals of one name, which has several targets if it is used by
 // several users or is a HostKeyAlias.
 func (b *book) add(a hostkeys.Approval) {
-	name := strings.ToLower(cmp.Or(plan.Alias(a.Target), fmt.Sprintf("[%s]:%d", a.Target.Host.Name, a.Target.Port)))
+	name := strings.ToLower(cmp.Or(aliasOf(a.Target.Target), fmt.Sprintf("[%s]:%d", a.Target.Host.Name, a.Target.Port)))
 	at, ok := b.places[name]
 	if !ok {
 		b.places[name] = len(b.approvals)
@@ -58,6 +55,13 @@ func (b *book) add(a hostkeys.Approval) {
 	}
 	b.approvals[at].Keys = append(b.approvals[at].Keys, a.Keys...)
 	b.approvals[at].Replace = b.approvals[at].Replace || a.Replace
+}
+
+func aliasOf(t fleet.Target) string {
+	if t.Route == nil {
+		return ""
+	}
+	return t.Route.HostKeyAlias
 }
 
 func countHosts(n int) string {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"shoal/internal/cli/signals"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
+	"shoal/internal/ssh"
 	"shoal/internal/ui"
 )
 
@@ -103,7 +105,7 @@ func (c *collecting) all(ctx context.Context, wait bool, stop *signals.Stopper) 
 func (c *collecting) fetch(ctx context.Context) error {
 	for asked := c.pending; len(asked) > 0; {
 		var again []*fetched
-		for answer, err := range shoal.Query(ctx, c.opts, targetsOf(asked), func(t fleet.Target, nonce string) (string, error) {
+		for answer, err := range c.plan.Query(ctx, targetsOf(asked), 0, func(t fleet.Target, nonce string) (string, error) {
 			p := asked[t.Index]
 			return c.marker(p.inquiry, p.session()).Collect(nonce, p.next, collectChunk)
 		}) {
@@ -187,10 +189,10 @@ func (c *collecting) wants(next int64, part remote.Chunk) bool {
 func (p *fetched) session() int { return p.inquiry.sessions[0] }
 
 // targetsOf returns the targets with their position in the list as index.
-func targetsOf(parcels []*fetched) func(func(fleet.Target) bool) {
-	return func(yield func(fleet.Target) bool) {
+func targetsOf(parcels []*fetched) iter.Seq[ssh.Target] {
+	return func(yield func(ssh.Target) bool) {
 		for i, p := range parcels {
-			t := p.inquiry.entry.Target
+			t := p.inquiry.target
 			t.Index = i
 			if !yield(t) {
 				return
@@ -322,7 +324,7 @@ func (c *collecting) forget(ctx context.Context, stderr io.Writer) error {
 	if len(whole) == 0 {
 		return nil
 	}
-	for _, err := range shoal.Query(ctx, c.opts, targetsOf(whole), func(t fleet.Target, nonce string) (string, error) {
+	for _, err := range c.plan.Query(ctx, targetsOf(whole), 0, func(t fleet.Target, nonce string) (string, error) {
 		p := whole[t.Index]
 		return c.marker(p.inquiry, p.session()).Forget(nonce)
 	}) {

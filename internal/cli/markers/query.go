@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,7 @@ import (
 	"shoal/internal/cli/run"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
+	"shoal/internal/ssh"
 )
 
 // markerFlags are the flags of commands that ask the hosts about an earlier
@@ -38,11 +40,11 @@ func (f *markerFlags) register(cmd *cobra.Command, more ...flags.FlagGroup) {
 // A remoteQuery asks the hosts of an earlier run what became of its commands.
 // It holds the run's lock.
 type remoteQuery struct {
-	kept   *run.Journaling
-	info   *journal.RunInfo
-	flags  run.RemoteFlags
-	opts   shoal.Options // with Dialer set
-	closer func()
+	kept  *run.Journaling
+	info  *journal.RunInfo
+	flags run.RemoteFlags
+	opts  shoal.Options
+	plan  *shoal.Plan // of the targets to ask; nil: there are none
 
 	recalled run.Recalled // the settings of the run
 
@@ -52,7 +54,8 @@ type remoteQuery struct {
 
 // A query is one target to ask about.
 type query struct {
-	entry journal.Entry
+	entry  journal.Entry
+	target ssh.Target // entry's, planned
 	// sessions lists the sessions that sent its command, newest first.
 	sessions []int
 }
@@ -63,7 +66,7 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, sel journa
 	if err != nil {
 		return nil, err
 	}
-	a := &remoteQuery{kept: &run.Journaling{Journal: j}, closer: func() {}}
+	a := &remoteQuery{kept: &run.Journaling{Journal: j}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.end(console.ExitUsage))
@@ -122,27 +125,28 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, sel journa
 	return a, a.connect(ctx, f, stdio)
 }
 
-// connect plans the routes to the targets and opens the Dialer.
+// connect plans the targets and opens what connecting needs.
 func (a *remoteQuery) connect(ctx context.Context, f *markerFlags, stdio console.Stdio) error {
 	targets := make([]fleet.Target, len(a.asked))
 	for i := range a.asked {
 		targets[i] = a.asked[i].entry.Target
 	}
-	a.opts.Fanout = run.Fanout(f.fanout, len(targets), stdio)
+	a.opts.Engine.Fanout = run.Fanout(f.fanout, len(targets), stdio)
 	a.recalled.Route(targets, &a.opts)
 	flags.WarnInsecure(stdio.Err, a.opts)
-	planner, err := a.opts.Planner()
-	if err != nil {
+	var err error
+	if a.plan, err = a.opts.Plan(ctx, slices.Values(targets), nil); err != nil {
 		return err
 	}
-	for i, t := range targets {
-		planned := planner.Target(ctx, t)
-		if err := a.recalled.CheckPlace(a.asked[i].entry.Target, planned); err != nil {
+	i := 0
+	for t := range a.plan.Targets() {
+		if err := a.recalled.CheckPlace(a.asked[i].entry.Target, t.Target); err != nil {
 			return err
 		}
-		a.asked[i].entry.Target = planned
+		a.asked[i].target, a.asked[i].entry.Target = t, t.Target
+		i++
 	}
-	a.opts.Dialer, a.closer, err = a.opts.OpenDialer(ctx)
+	_, err = a.plan.Open(ctx)
 	return err
 }
 
@@ -171,7 +175,9 @@ func (q *query) since(info *journal.RunInfo, now time.Time) time.Duration {
 
 // end unlocks the run. The end that its last session recorded stays as it is.
 func (a *remoteQuery) end(code int) error {
-	a.closer()
+	if a.plan != nil {
+		a.plan.Close()
+	}
 	if a.kept.Run == nil {
 		return a.kept.Journal.Close()
 	}

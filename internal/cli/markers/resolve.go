@@ -16,6 +16,7 @@ import (
 	"shoal/internal/cli/run"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
+	"shoal/internal/ssh"
 	"shoal/internal/ui"
 )
 
@@ -75,7 +76,7 @@ func (a *remoteQuery) resolve(ctx context.Context, out io.Writer) (left int, err
 		missing[i] = len(a.asked[i].sessions)
 		answers[i] = make([]shoal.Reply, missing[i])
 	}
-	for answer, err := range shoal.Query(ctx, a.opts, all, func(t fleet.Target, nonce string) (string, error) {
+	for answer, err := range a.plan.Query(ctx, all, 0, func(t fleet.Target, nonce string) (string, error) {
 		q, session := ofTarget(t.Index)
 		m := a.marker(&a.asked[q], a.asked[q].sessions[session])
 		if session == 0 && a.asked[q].entry.Outcome == fleet.OutcomeDetached {
@@ -133,7 +134,7 @@ func collectable(q *query, a shoal.Reply) string {
 
 // questions returns one target for each session that sent a command, and a
 // function that maps the target's index to its query and session.
-func (a *remoteQuery) questions() (iter.Seq[fleet.Target], func(index int) (q, session int)) {
+func (a *remoteQuery) questions() (iter.Seq[ssh.Target], func(index int) (q, session int)) {
 	type place struct{ q, session int }
 	var places []place
 	for i := range a.asked {
@@ -141,9 +142,9 @@ func (a *remoteQuery) questions() (iter.Seq[fleet.Target], func(index int) (q, s
 			places = append(places, place{i, s})
 		}
 	}
-	return func(yield func(fleet.Target) bool) {
+	return func(yield func(ssh.Target) bool) {
 			for i, p := range places {
-				t := a.asked[p.q].entry.Target
+				t := a.asked[p.q].target
 				t.Index = i
 				if !yield(t) {
 					return

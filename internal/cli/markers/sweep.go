@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"shoal"
 	"shoal/fleet"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
@@ -57,21 +56,15 @@ func sweep(ctx context.Context, f *markerFlags, age time.Duration, dir string, s
 	if err != nil {
 		return err
 	}
-	opts.Fanout = run.Fanout(f.fanout, len(list.Hosts), stdio)
+	opts.Engine.Fanout = run.Fanout(f.fanout, len(list.Hosts), stdio)
 	flags.WarnInsecure(stdio.Err, opts)
-	planner, err := opts.Planner()
+	plan, err := opts.Plan(ctx, list.Targets(1), nil)
 	if err != nil {
 		return err
 	}
-	opts.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
+	defer plan.Close()
 	failed := 0
-	for a, err := range shoal.Query(ctx, opts, func(yield func(fleet.Target) bool) {
-		for t := range list.Targets(1) {
-			if !yield(planner.Target(ctx, t)) {
-				return
-			}
-		}
-	}, func(_ fleet.Target, nonce string) (string, error) { return remote.Sweep(nonce, dir, age) }) {
+	for a, err := range plan.Query(ctx, plan.Targets(), 0, func(_ fleet.Target, nonce string) (string, error) { return remote.Sweep(nonce, dir, age) }) {
 		if err != nil {
 			return err
 		}

@@ -60,9 +60,9 @@ func (f *ControlFlags) Apply(o *shoal.Options) (err error) {
 	if f.starts < -1 {
 		return fmt.Errorf("--starts-per-host %d: write -1 for no limit", f.starts)
 	}
-	o.Fanout, o.Dials, o.Starts = f.Fanout, f.dials, f.starts
 	o.Timeouts.Command = f.commandTimeout.Duration()
 	e := &o.Engine
+	e.Fanout, e.Dials, e.Starts = f.Fanout, f.dials, f.starts
 	e.Rate, e.Attempts, e.Idempotent = f.Rate, f.attempts, f.idempotent
 	e.FailFast, e.Barrier, e.Pause = f.failFast, f.barrier, f.pause.Duration()
 	if f.attempts < 1 || f.attempts > engine.MaxAttempts {

@@ -11,6 +11,7 @@ import (
 	"shoal/fleet"
 	"shoal/internal/cli/console"
 	"shoal/internal/plan"
+	"shoal/internal/ssh"
 	"shoal/internal/ssh/auth"
 	"shoal/internal/ssh/config"
 	"shoal/internal/ssh/hostkeys"
@@ -23,7 +24,7 @@ import (
 func DryRun(ctx context.Context, stdio console.Stdio, opts shoal.Options, targets iter.Seq[fleet.Target],
 	command func(fleet.Target) (string, error),
 ) error {
-	opts.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
+	opts.Engine.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
 	planner, err := opts.Planner()
 	if err != nil {
 		return err
@@ -33,18 +34,15 @@ func DryRun(ctx context.Context, stdio console.Stdio, opts shoal.Options, target
 		return err
 	}
 	defer func() { _ = keyring.Close() }()
-	d := &dryRunner{
-		out: stdio.Out, keyring: keyring,
-		keys: hostkeys.NewRouter(hostkeys.Options{Alias: plan.Alias}, plan.Trust),
-	}
+	d := &dryRunner{out: stdio.Out, keyring: keyring, keys: hostkeys.NewVerifier()}
 	for t := range targets {
 		earlier := t.Route != nil // the route is an earlier run's, not ssh_config's
 		t, why := planner.Explained(ctx, t)
 		if earlier {
 			why = nil
 		}
-		if t.Command, err = command(t); err != nil && t.Route.Err == nil {
-			t.Route = &fleet.Route{Err: err}
+		if t.Command, err = command(t.Target); err != nil && t.Err() == nil {
+			t = plan.Refuse(t, err)
 		}
 		if err := d.target(ctx, t, why); err != nil {
 			return fmt.Errorf("printing the plan: %w", err)
@@ -57,19 +55,19 @@ func DryRun(ctx context.Context, stdio console.Stdio, opts shoal.Options, target
 type dryRunner struct {
 	out     io.Writer
 	keyring *auth.Keyring
-	keys    *hostkeys.Router
+	keys    *hostkeys.Verifier
 }
 
-func (d *dryRunner) target(ctx context.Context, t fleet.Target, why *config.Resolved) error {
+func (d *dryRunner) target(ctx context.Context, t ssh.Target, why *config.Resolved) error {
 	if _, err := fmt.Fprintf(d.out, "%d\t%s@%s\t%s\n", t.Index, t.User, t.Address(), ui.Visible(t.Command)); err != nil {
 		return err
 	}
-	if t.Route.Err != nil {
-		return d.line("not tried", strings.ReplaceAll(t.Route.Err.Error(), "\n", "; "), "")
+	if err := t.Err(); err != nil {
+		return d.line("not tried", strings.ReplaceAll(err.Error(), "\n", "; "), "")
 	}
 	about := []struct{ what, value, from string }{
 		{"host", t.Host.Name, from(why, "hostname", t.Route.Address != "")},
-		{"jump", jumps(t), from(why, "proxyjump", t.Route.Via != nil)},
+		{"jump", jumps(t.Target), from(why, "proxyjump", t.Route.Via != nil)},
 		{"proxy", strings.Join(t.Route.ProxyCommand, " "), from(why, "proxycommand", true)},
 		{"user", t.User, from(why, "user", true)},
 		{"port", fmt.Sprint(t.Port), from(why, "port", true)},
@@ -116,12 +114,8 @@ func jumps(t fleet.Target) string {
 	return strings.Join(list, " > ")
 }
 
-func (d *dryRunner) identities(ctx context.Context, t fleet.Target) error {
-	want, err := plan.Want(t)
-	if err != nil {
-		return err
-	}
-	set, err := d.keyring.Set(ctx, want)
+func (d *dryRunner) identities(ctx context.Context, t ssh.Target) error {
+	set, err := d.keyring.Set(ctx, t.Settings().Keys)
 	if err != nil {
 		return err
 	}
@@ -137,12 +131,12 @@ func (d *dryRunner) identities(ctx context.Context, t fleet.Target) error {
 	return d.line("identity", "none that can be used without a question", "")
 }
 
-func (d *dryRunner) hostKeys(t fleet.Target) error {
+func (d *dryRunner) hostKeys(t ssh.Target) error {
 	store, err := d.keys.Store(t)
 	if err != nil {
 		return d.line("host key", strings.ReplaceAll(err.Error(), "\n", "; "), "")
 	}
-	known, err := store.Known(t)
+	known, err := store.Known(t.Target)
 	if err != nil {
 		return d.line("host key", err.Error(), "")
 	}

@@ -13,9 +13,7 @@ import (
 // printEstimate prints what the run would need of this machine, and what the
 // machine has.
 func printEstimate(w io.Writer, opts shoal.Options, targets int) error {
-	e := opts.Engine
-	e.Fanout, e.Dials, e.Starts = opts.Fanout, opts.Dials, opts.Starts
-	f := engine.EstimateRun(e, targets)
+	f := engine.EstimateRun(opts.Engine, targets)
 	of := func(need, limit uint64, show func(uint64) string) string {
 		if limit == 0 {
 			return show(need)

@@ -14,7 +14,6 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/signals"
-	"shoal/internal/clock"
 	"shoal/internal/engine"
 	"shoal/internal/ui"
 	"shoal/record"
@@ -27,9 +26,9 @@ type Execution struct {
 	Journal *JournalFlags
 	Timeout time.Duration
 	Remote  *RemoteFlags
-	Rerun   map[int]bool           // by index: targets that may be started a second time
-	Targets iter.Seq[fleet.Target] // planned, with their commands
-	Indexes []int                  // indexes of Targets in ascending order; nil: they count from 0
+	Rerun   map[int]bool // by index: targets that may be started a second time
+	Plan    *shoal.Plan  // of the targets, made with Opts
+	Indexes []int        // indexes of the targets in ascending order; nil: they count from 0
 	Header  record.Header
 	// Begin begins or resumes the run in the journal; nil begins a new run.
 	Begin func(ctx context.Context, j *JournalFlags, h *record.Header, targets iter.Seq[fleet.Target]) (*Journaling, error)
@@ -43,19 +42,14 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	if err := input.check(); err != nil {
 		return err
 	}
-	opts.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
-	opts.Engine.Clock = clock.New()
-	defer opts.Engine.Clock.Close()
-	dialer, closeDialer, err := opts.OpenDialer(ctx) // may ask; before the progress line
-	if err != nil {
+	if _, err := x.Plan.Open(ctx); err != nil { // may ask; before the progress line
 		return err
 	}
-	defer closeDialer()
 	carried := engine.DefaultFanout() // measured before connections use open files
 	if x.Begin == nil {
 		x.Begin = beginRun
 	}
-	kept, err := x.Begin(ctx, x.Journal, h, x.Targets)
+	kept, err := x.Begin(ctx, x.Journal, h, x.Plan.Recorded())
 	if err != nil {
 		return err
 	}
@@ -69,27 +63,27 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	ctx, stop := signals.Watch(ctx, func(aborting bool) { sayStopping(out.Stderr, aborting) })
 	defer stop.End()
 	out.OnLost = stop.Drain
-	helm := takeControls(stdio.In, out, newWidthControl(opts.Engine, opts.Fanout, h.Targets, carried))
+	helm := takeControls(stdio.In, out, newWidthControl(opts.Engine, opts.Engine.Fanout, h.Targets, carried))
 	defer helm.end()
 	opts.Engine.Width, opts.Engine.Resized = helm.Width, helm.Resized
 	if x.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = opts.Engine.Clock.WithTimeout(ctx, x.Timeout, fmt.Errorf("the run's timeout of %v passed", x.Timeout))
+		ctx, cancel = x.Plan.Clock().WithTimeout(ctx, x.Timeout, fmt.Errorf("the run's timeout of %v passed", x.Timeout))
 		defer cancel()
 	}
 	defer out.Showing.AbortWith(ctx)()
-	opts.Dialer, opts.Drain, opts.Follow = dialer, stop.Drained, out.Follow
-	opts.Notice = func(text string) { console.Say(out.Stderr, "%s", ui.Visible(text)) }
+	opts.Engine.Drain, opts.Engine.Follow = stop.Drained, out.Follow
+	opts.Engine.Notice = func(text string) { console.Say(out.Stderr, "%s", ui.Visible(text)) }
 	opts.Engine.Intend = kept.intend()
 	opts.Engine.Released = func(r engine.Release) {
 		console.Say(out.Stderr, "%s commands were started together, within %v", ui.Count(int64(r.Targets)), r.Skew.Round(time.Microsecond))
 	}
 	defer releasing()()
 
-	results := shoal.RunPlanned(ctx, opts, x.Targets)
+	results := x.Plan.Run(ctx, opts.Engine, opts.Remote)
 	tell := func(io.Writer) {}
 	if x.Remote.killOnCancel {
-		k := newKiller(opts, opts.Remote)
+		k := newKiller(x.Plan, opts.Remote)
 		killing, cancel := stop.UnlessHurried(patient)
 		defer cancel()
 		results = k.results(killing, results)

@@ -13,13 +13,14 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/remote"
 	"shoal/internal/remote/wrap"
+	"shoal/internal/ssh"
 	"shoal/internal/ui"
 )
 
 // A killer kills, on their hosts, the commands that the run gave up, while the
 // run continues.
 type killer struct {
-	opts    shoal.Options // with the run's Dialer
+	plan    *shoal.Plan // of the run
 	marker  wrap.Options
 	waiting map[int]fleet.Result // by index: results whose commands are being killed
 	// doomed carries targets to ask: sent and closed by results, unbuffered.
@@ -30,10 +31,9 @@ type killer struct {
 	failed   error // the error of Query as a whole; owned by ask until answers is closed
 }
 
-func newKiller(opts shoal.Options, marker wrap.Options) *killer {
-	opts.Timeouts.Command = killGrace + 20*time.Second
+func newKiller(plan *shoal.Plan, marker wrap.Options) *killer {
 	return &killer{
-		opts: opts, marker: marker, waiting: make(map[int]fleet.Result),
+		plan: plan, marker: marker, waiting: make(map[int]fleet.Result),
 		doomed: make(chan fleet.Target), answers: make(chan shoal.Reply),
 	}
 }
@@ -104,14 +104,14 @@ func givenUp(r *fleet.Result) bool {
 
 func (k *killer) ask(ctx context.Context) {
 	defer close(k.answers)
-	targets := func(yield func(fleet.Target) bool) {
+	targets := func(yield func(ssh.Target) bool) {
 		for t := range k.doomed {
-			if !yield(t) {
+			if !yield(k.plan.Planned(t)) {
 				return
 			}
 		}
 	}
-	for a, err := range shoal.Query(ctx, k.opts, targets, func(t fleet.Target, nonce string) (string, error) {
+	for a, err := range k.plan.Query(ctx, targets, killGrace+20*time.Second, func(t fleet.Target, nonce string) (string, error) {
 		return k.marker.Marker(t).Kill(nonce, killGrace)
 	}) {
 		if err != nil {

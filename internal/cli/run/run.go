@@ -96,26 +96,27 @@ func run(ctx context.Context, f *RunFlags, text string, stdio console.Stdio) err
 		})
 	}
 	flags.WarnInsecure(stdio.Err, opts)
-	opts.Fanout = Fanout(opts.Fanout, total, stdio)
+	opts.Engine.Fanout = Fanout(opts.Engine.Fanout, total, stdio)
 	planned, err := opts.Plan(ctx, targets, template)
 	if err != nil {
 		return err
 	}
+	defer planned.Close()
 	if f.On() {
-		if f.Settings, err = SettingsOf(f.Given, f.KeptNames, &f.HostFlags, f.noRecordCommand); err != nil {
+		if f.Settings, err = SettingsOf(f.Given, f.KeptNames, &f.HostFlags, &opts, f.noRecordCommand); err != nil {
 			return err
 		}
 	}
 	return Execute(ctx, Execution{
 		Opts: opts, Output: &f.OutputFlags, Journal: &f.JournalFlags, Remote: &f.RemoteFlags, Timeout: f.Timeout.Duration(),
-		Targets: planned,
+		Plan: planned,
 		Header: record.Header{
 			Program: "shoal " + console.Version,
 			Run:     rand.Text(),
 			Started: time.Now(),
 			Command: text,
 			Targets: total,
-			Fanout:  opts.Fanout,
+			Fanout:  opts.Engine.Fanout,
 		},
 	}, stdio)
 }

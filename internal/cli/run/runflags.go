@@ -91,10 +91,8 @@ func (f *RunFlags) options() (shoal.Options, error) {
 	if err := f.ControlFlags.Apply(&o); err != nil {
 		return o, err
 	}
-	o.MaxOutput = f.Kept()
-	known := o
-	known.Engine.Targets = 1 // percentages need a number, and the real one is not known yet
-	return o, known.Validate()
+	o.Engine.MaxOutput = f.Kept()
+	return o, o.Validate()
 }
 
 // validate returns an error for flags that exclude each other.

@@ -24,7 +24,6 @@ import (
 	"shoal/internal/cli/flags"
 	"shoal/internal/journal"
 	"shoal/internal/plainfile"
-	"shoal/internal/plan"
 	"shoal/internal/ssh/auth"
 	"shoal/internal/ui"
 )
@@ -46,7 +45,7 @@ func KeptFlags(groups ...flags.FlagGroup) []string {
 
 // SettingsOf returns the settings that the journal keeps with a run. noCommand
 // also drops settings that may contain what was run.
-func SettingsOf(flags *pflag.FlagSet, kept []string, f *flags.HostFlags, noCommand bool) (*journal.Settings, error) {
+func SettingsOf(flags *pflag.FlagSet, kept []string, f *flags.HostFlags, opts *shoal.Options, noCommand bool) (*journal.Settings, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return nil, fmt.Errorf("looking for the working directory: %w", err)
@@ -63,7 +62,7 @@ func SettingsOf(flags *pflag.FlagSet, kept []string, f *flags.HostFlags, noComma
 		}
 		s.Flags[name] = absolute(name, values)
 	}
-	s.Files, err = filesOf(f)
+	s.Files, err = filesOf(f, opts)
 	return s, err
 }
 
@@ -95,10 +94,10 @@ func absolute(name string, values []string) []string {
 
 // filesOf returns the files that decide where and how the run goes, with their
 // current content's digest.
-func filesOf(f *flags.HostFlags) ([]journal.File, error) {
-	config, err := plan.Load(plan.Config{File: f.SshConfig, Set: f.SshOptions})
+func filesOf(f *flags.HostFlags, opts *shoal.Options) ([]journal.File, error) {
+	config, err := opts.ReadConfig()
 	if err != nil {
-		return nil, fmt.Errorf("reading ssh_config: %w", err)
+		return nil, err
 	}
 	var files []journal.File
 	add := func(kind journal.FileKind, paths []string, digest func(string) string) {
@@ -236,11 +235,11 @@ func setFlag(flag *pflag.Flag, values []string) (err error) {
 }
 
 // TellFiles prints which files have changed since the run was made.
-func (r Recalled) TellFiles(f *flags.HostFlags, stderr io.Writer) error {
+func (r Recalled) TellFiles(f *flags.HostFlags, opts *shoal.Options, stderr io.Writer) error {
 	if r.Info.Settings == nil {
 		return nil
 	}
-	files, err := filesOf(f)
+	files, err := filesOf(f, opts)
 	if err != nil {
 		return err
 	}
@@ -288,8 +287,8 @@ func (r Recalled) Route(targets []fleet.Target, opts *shoal.Options) {
 	for i := range targets {
 		t := &targets[i]
 		route := t.Route
-		if route != nil && (route.Listed != "" || route.KeyFile != "") {
-			listed[t.Index] = hosts.Entry{Address: route.Listed, IdentityFile: route.KeyFile}
+		if route != nil && (route.Listed != "" || route.KeyFile != "" || route.Options != nil) {
+			listed[t.Index] = hosts.Entry{Address: route.Listed, IdentityFile: route.KeyFile, SSHOptions: route.Options}
 		}
 		if anew || r.Info.Settings == nil && unwritten(route) {
 			t.Route = nil
@@ -302,7 +301,6 @@ func (r Recalled) Route(targets []fleet.Target, opts *shoal.Options) {
 		}
 	}
 	opts.Entry = func(t fleet.Target) hosts.Entry { return listed[t.Index] }
-	opts.Preview = slices.Values(targets)
 }
 
 // option reports whether one of these ssh_config options is given now.

@@ -38,7 +38,7 @@ func (l *Limiter) attach(j *Job) {
 		// Connects through a server and to it are counted apart.
 		j.path = append(j.path, l.endpoint("through "+address(*r.Via), l.limits.ThroughJump, Unbounded))
 	}
-	j.path = append(j.path, l.endpoint(address(j.Target), l.limits.InitialStarts, l.limits.MaxStarts))
+	j.path = append(j.path, l.endpoint(address(j.Target.Target), l.limits.InitialStarts, l.limits.MaxStarts))
 }
 
 func (l *Limiter) endpoint(name string, initial, most int) *endpoint {

@@ -4,11 +4,12 @@ import (
 	"time"
 
 	"shoal/fleet"
+	"shoal/internal/ssh"
 )
 
 // A Job is a target that has no result yet.
 type Job struct {
-	Target fleet.Target
+	Target ssh.Target
 	// Attempts is the number of attempts that have begun.
 	Attempts int
 	// Earlier are the attempts that have ended.

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"shoal/fleet"
+	"shoal/internal/ssh"
 )
 
 var epoch = time.Unix(1_000_000, 0)
@@ -20,7 +21,7 @@ func wide() Limits {
 }
 
 func to(server string, index int) *Job {
-	return &Job{Target: fleet.Target{Host: fleet.Host{Name: server}, Index: index}}
+	return &Job{Target: ssh.Target{Target: fleet.Target{Host: fleet.Host{Name: server}, Index: index}}}
 }
 
 // startAll takes all jobs that may start now.

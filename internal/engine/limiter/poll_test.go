@@ -53,8 +53,8 @@ func TestBannersWiden(t *testing.T) {
 	for _, s := range first {
 		lim.Connected(s, Succeeded, now)
 	}
-	if got := startAllTimed(lim, now); len(got) != 4 || lim.endpoints[address(first[0].Target)].window.size() != 28 {
-		t.Errorf("%d started, window %d; want 4 in the place of those that are through, and 28", len(got), lim.endpoints[address(first[0].Target)].window.size())
+	if got := startAllTimed(lim, now); len(got) != 4 || lim.endpoints[address(first[0].Target.Target)].window.size() != 28 {
+		t.Errorf("%d started, window %d; want 4 in the place of those that are through, and 28", len(got), lim.endpoints[address(first[0].Target.Target)].window.size())
 	}
 }
 

@@ -3,7 +3,6 @@ package wrap
 import (
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"shoal/fleet"
@@ -29,19 +28,17 @@ func New(inner ssh.Dialer, o Options) (*Dialer, error) {
 // a NUL byte and cannot be wrapped.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	nonce := remote.NewNonce()
-	line, err := d.opts.wrap(a.Target, nonce).Line(a.Target.Command)
+	line, err := d.opts.wrap(a.Target.Target, nonce).Line(a.Target.Command)
 	if err != nil {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
 	}
-	a.Line = line
-	w := &wrapped{opts: d.opts, since: time.Now(), attempt: a, nonce: nonce, stdout: a.Stdout, refusal: newRefusal(nonce, a.Stderr)}
-	a.Stderr = w.refusal
+	w := &wrapped{opts: d.opts, since: time.Now(), attempt: *a, nonce: nonce, refusal: newRefusal(nonce, a.Stderr)}
+	w.attempt.Line, w.attempt.Stderr = line, w.refusal
 	if d.opts.Detach {
-		a.Stdout = &w.receipt
+		w.attempt.Stdout = &w.receipt
 	}
-	c, err := d.inner.Dial(ctx, a)
+	c, err := d.inner.Dial(ctx, &w.attempt)
 	if err != nil {
-		w.restore()
 		return nil, err
 	}
 	return &conn{Conn: c, wrapped: w}, nil
@@ -56,27 +53,18 @@ type conn struct {
 // Start implements ssh.Conn.
 func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 	c.Conn.Start(ctx, func(end fleet.End) {
-		end = c.wrapped.judge(end)
-		c.wrapped.restore()
-		done(end)
+		done(c.wrapped.judge(end))
 	})
 }
 
 // wrapped is the state of one wrapped command.
 type wrapped struct {
 	opts    Options
-	since   time.Time // before the command was sent
-	attempt *ssh.Attempt
+	since   time.Time   // before the command was sent
+	attempt ssh.Attempt // with the wrapper as its command
 	nonce   string
-	stdout  io.Writer // the attempt's own writer
 	refusal *refusal
 	receipt receipt
-}
-
-// restore puts the attempt's own writers back, for another Dial.
-func (w *wrapped) restore() {
-	w.attempt.Line = ""
-	w.attempt.Stdout, w.attempt.Stderr = w.stdout, w.refusal.to
 }
 
 // judge converts the end of the wrapper to the end of the command.

@@ -26,20 +26,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type trusting struct{ key xssh.PublicKey }
 
-func (h trusting) Algorithms(fleet.Target) []string { return nil }
+func (h trusting) Algorithms(ssh.Target) []string { return nil }
 
-func (h trusting) Check(_ fleet.Target, _ net.Addr, key xssh.PublicKey) error {
+func (h trusting) Check(_ ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	if !bytes.Equal(h.key.Marshal(), key.Marshal()) {
 		return errors.New("another key")
 	}
 	return nil
 }
 
-func (h trusting) Accepted(fleet.Target, xssh.PublicKey) error { return nil }
+func (h trusting) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
 
 type signers []xssh.Signer
 
-func (s signers) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return s, nil }
+func (s signers) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { return s, nil }
 
 // far is a real server with a run directory.
 type far struct {
@@ -77,9 +77,9 @@ func (f *far) run(t *testing.T, o wrap.Options, command string) ending {
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
-	a := &ssh.Attempt{Target: fleet.Target{
+	a := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: fleet.Target{
 		Host: f.server.Host, User: f.server.User, Port: f.server.Host.Port, Command: command, Index: 7,
-	}, Stdout: &stdout, Stderr: &stderr}
+	}}, Stdout: &stdout, Stderr: &stderr}
 	end := attempt(t, d, a)
 	if a.Line != "" || a.Stdout != &stdout || a.Stderr != &stderr || a.Target.Command != command {
 		t.Errorf("the attempt is not as it was: %+v", a)
@@ -209,7 +209,7 @@ func TestTooLong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = d.Dial(t.Context(), &ssh.Attempt{Target: fleet.Target{Command: strings.Repeat("x", remote.MaxLine)}})
+	_, err = d.Dial(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: fleet.Target{Command: strings.Repeat("x", remote.MaxLine)}}})
 	if f, ok := errors.AsType[*fleet.Error](err); !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonBadTarget {
 		t.Errorf("error %v", err)
 	}

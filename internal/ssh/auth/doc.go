@@ -3,8 +3,8 @@
 //
 // If all targets get the same keys, call [Load] once per run: it reads the files, asks for
 // passphrases and lists the agent's keys. If each target has its own configuration, create a
-// [Keyring], load the keys of the run's targets with its Prepare, and use a [Router] to select
-// by target. Both [Set] and [Router] implement ssh.Identities and are safe for concurrent use.
+// [Keyring] and load the keys of the run's targets with its Prepare; it implements
+// ssh.Identities. Both are safe for concurrent use.
 // Notices lists the keys that were left out, with the reason. [Passwords] hands out a password.
 //
 // Guarantees:

@@ -24,11 +24,8 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/needs"
-	"shoal/internal/ssh"
 	"shoal/internal/ssh/auth"
 )
-
-var _ ssh.Identities = (*auth.Set)(nil)
 
 const canary = "correct-horse-canary-staple"
 

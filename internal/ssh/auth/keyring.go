@@ -14,7 +14,8 @@ import (
 )
 
 // A Keyring loads each key file, each certificate and each agent's list once, when a target
-// first needs it, and shares them between targets. It is safe for concurrent use.
+// first needs it, and shares them between targets. It implements ssh.Identities: each target is
+// offered the keys of its endpoint (ssh.Settings.Keys). It is safe for concurrent use.
 type Keyring struct {
 	KeyringOptions
 	now func() time.Time
@@ -52,8 +53,8 @@ func NewKeyring(o KeyringOptions) (*Keyring, error) {
 // Set returns the keys for a KeySpec; equal specs share one *Set. A file that cannot be used is
 // a notice. It returns an error only if ctx ends.
 func (k *Keyring) Set(ctx context.Context, w KeySpec) (*Set, error) {
-	return k.sets.get(ctx, w.id(), func() (*Set, error) {
-		set, err := k.selectKeys(ctx, w.clean())
+	return k.sets.get(ctx, specID(w), func() (*Set, error) {
+		set, err := k.selectKeys(ctx, clean(w))
 		if err != nil {
 			return nil, err
 		}

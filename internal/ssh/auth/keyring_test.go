@@ -22,7 +22,15 @@ import (
 	"shoal/internal/ssh/auth"
 )
 
-var _ ssh.Identities = auth.Router{}
+var _ ssh.Identities = (*auth.Keyring)(nil)
+
+// wanting returns a target whose keys are specified.
+func wanting(name string, w auth.KeySpec) ssh.Target {
+	return ssh.Target{
+		Target:   fleet.Target{Host: fleet.Host{Name: name}},
+		Endpoint: &ssh.Endpoint{Settings: &ssh.Settings{Keys: w}},
+	}
+}
 
 func keyring(t testing.TB, o auth.KeyringOptions) *auth.Keyring {
 	t.Helper()
@@ -34,9 +42,9 @@ func keyring(t testing.TB, o auth.KeyringOptions) *auth.Keyring {
 	return k
 }
 
-func offered(t testing.TB, r auth.Router, target fleet.Target) []string {
+func offered(t testing.TB, k *auth.Keyring, target ssh.Target) []string {
 	t.Helper()
-	list, err := r.Signers(t.Context(), target)
+	list, err := k.Signers(t.Context(), target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,33 +60,31 @@ func TestEachTargetGetsItsOwnKeys(t *testing.T) {
 	web, db, common, held := edKey(t), edKey(t), ecdsaKey(t), edKey(t)
 	webFile, dbFile, commonFile := keyFile(t, web, ""), keyFile(t, db, ""), keyFile(t, common, "")
 	socket, _ := goAgent(t, held)
-	r := auth.Router{Keyring: keyring(t, auth.KeyringOptions{}), Want: func(t fleet.Target) (auth.KeySpec, error) {
-		switch t.Host.Name {
-		case "web":
-			return auth.KeySpec{Files: []string{webFile, commonFile}}, nil
-		case "db":
-			return auth.KeySpec{Files: []string{dbFile, commonFile}, AgentSocket: socket}, nil
-		case "only":
-			return auth.KeySpec{Files: []string{commonFile}, AgentSocket: socket, Only: true}, nil
-		case "bad":
-			return auth.KeySpec{}, errors.New("a bad configuration")
-		}
-		return auth.KeySpec{}, nil
-	}}
-	named := func(name string) fleet.Target { return fleet.Target{Host: fleet.Host{Name: name}} }
+	k := keyring(t, auth.KeyringOptions{})
+	specs := map[string]auth.KeySpec{
+		"web":  {Files: []string{webFile, commonFile}},
+		"db":   {Files: []string{dbFile, commonFile}, AgentSocket: socket},
+		"only": {Files: []string{commonFile}, AgentSocket: socket, Only: true},
+	}
 	for name, want := range map[string][]string{
 		"web":  {fingerprint(t, web), fingerprint(t, common)},
 		"db":   {fingerprint(t, db), fingerprint(t, common), fingerprint(t, held)},
 		"only": {fingerprint(t, common)},
 	} {
-		if got := offered(t, r, named(name)); !slices.Equal(got, want) {
+		if got := offered(t, k, wanting(name, specs[name])); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	for name, text := range map[string]string{"bad": "choosing keys: a bad configuration", "none": "there is no key to offer\nhint: "} {
-		_, err := r.Signers(t.Context(), named(name))
+	for name, c := range map[string]struct {
+		target ssh.Target
+		text   string
+	}{
+		"bad":  {ssh.Target{Target: fleet.Target{Host: fleet.Host{Name: "bad"}}}, "choosing keys: the target was not planned"},
+		"none": {wanting("none", auth.KeySpec{}), "there is no key to offer\nhint: "},
+	} {
+		_, err := k.Signers(t.Context(), c.target)
 		var e *fleet.Error
-		if !errors.As(err, &e) || e.Reason != fleet.ReasonNoIdentity || e.Host != name || !strings.Contains(err.Error(), text) {
+		if !errors.As(err, &e) || e.Reason != fleet.ReasonNoIdentity || e.Host != name || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -103,15 +109,12 @@ func TestManyTargetsLoadOnce(t *testing.T) {
 		asked.Add(1)
 		return []byte(canary), os.Remove(path)
 	}})
-	r := auth.Router{Keyring: k, Want: func(t fleet.Target) (auth.KeySpec, error) {
-		// Different spellings of its path denote the same file.
-		spelled := []string{path, filepath.Dir(path) + "/./" + filepath.Base(path)}[t.Index%2]
-		return auth.KeySpec{Files: []string{spelled}, AgentSocket: socket}, nil
-	}}
+	// Different spellings of its path denote the same file.
+	spelled := []string{path, filepath.Dir(path) + "/./" + filepath.Base(path)}
 	var wg sync.WaitGroup
 	for i := range 10_000 {
 		wg.Go(func() {
-			list, err := r.Signers(t.Context(), fleet.Target{Host: fleet.Host{Name: "h"}, Index: i})
+			list, err := k.Signers(t.Context(), wanting("h", auth.KeySpec{Files: spelled[i%2 : i%2+1], AgentSocket: socket}))
 			if err != nil || len(list) != 2 {
 				t.Errorf("%d signers, %v", len(list), err)
 			}
@@ -198,10 +201,9 @@ func TestLoadingIsNotSpoiltByOneWhoGivesUp(t *testing.T) {
 		return []byte(canary), nil
 	}})
 	w := auth.KeySpec{Files: []string{keyFile(t, edKey(t), canary)}}
-	r := auth.Router{Keyring: k, Want: func(fleet.Target) (auth.KeySpec, error) { return w, nil }}
-	_, err := r.Signers(ctx, someTarget)
+	_, err := k.Signers(ctx, wanting("h", w))
 	wantReason(t, err, fleet.ReasonInterrupted)
-	if list, err := r.Signers(t.Context(), someTarget); err != nil || len(list) != 1 {
+	if list, err := k.Signers(t.Context(), wanting("h", w)); err != nil || len(list) != 1 {
 		t.Errorf("%d signers, %v", len(list), err)
 	}
 	if len(k.Notices()) != 0 {

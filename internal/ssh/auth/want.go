@@ -3,31 +3,15 @@ package auth
 import (
 	"path/filepath"
 	"strings"
+
+	"shoal/internal/ssh"
 )
 
-// A KeySpec specifies the keys to offer to one target, from its configuration. The zero value
-// means none. Paths are used as they are: ~ and tokens are not expanded.
-type KeySpec struct {
-	// Files are private keys in OpenSSH's format, PEM or PKCS #8, in the order of offering
-	// (IdentityFile in ssh_config(5)). If the agent has the private key, a file may also be a
-	// public key, or a private key whose public key is readable without the passphrase. A
-	// certificate beside it (name-cert.pub) is offered before the key.
-	Files []string
-	// Certificates are certificate files (CertificateFile). Each is offered before its key,
-	// which must be in one of Files or in the agent.
-	Certificates []string
-	// Defaults also offers ~/.ssh/id_ed25519, id_ecdsa, id_rsa, id_ed25519_sk and id_ecdsa_sk,
-	// after the agent's keys. One that cannot be used is a notice.
-	Defaults bool
-	// AgentSocket is the path of the agent's socket (IdentityAgent, or SSH_AUTH_SOCK); "" means
-	// no agent. An agent that does not answer is a notice.
-	AgentSocket string
-	// Only restricts the agent's keys to those that a file names (IdentitiesOnly).
-	Only bool
-}
+// A KeySpec specifies the keys to offer to one target, from its configuration.
+type KeySpec = ssh.KeySpec
 
 // clean returns w with normalised paths.
-func (w KeySpec) clean() KeySpec {
+func clean(w KeySpec) KeySpec {
 	w.Files, w.Certificates = cleanAll(w.Files), cleanAll(w.Certificates)
 	return w
 }
@@ -40,9 +24,9 @@ func cleanAll(paths []string) []string {
 	return list
 }
 
-// id returns the same text for equal specs. Paths contain no NUL and lists contain no empty
+// specID returns the same text for equal specs. Paths contain no NUL and lists contain no empty
 // text, so that the parts are unambiguous.
-func (w KeySpec) id() string {
+func specID(w KeySpec) string {
 	var b strings.Builder
 	for _, path := range w.Files {
 		b.WriteString(path)

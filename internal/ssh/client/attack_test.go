@@ -181,7 +181,7 @@ func TestAlteredKexInitAndTheFallback(t *testing.T) {
 			if n := r.dialled(); n != 2 || e.Flags&fleet.FlagFallback == 0 {
 				t.Errorf("%s, known %t: dialled %d times, flags %v; want 2, the fallback's", name, known, n, e.Flags)
 			}
-			if entry, ok := r.Memory.Get(endpoint(r.target(""))); ok != known || entry.Client == clientFallback {
+			if entry, ok := r.Memory.Get(endpoint(r.target("").Target)); ok != known || entry.Client == clientFallback {
 				t.Errorf("%s, known %t: remembered is %+v", name, known, entry)
 			}
 			e = r.run(t, "echo done")
@@ -234,7 +234,7 @@ func TestFallbackIsForgotten(t *testing.T) {
 	t.Parallel()
 	r := rigFor(sshdtest.OpenSSH(t)).withStandard(t)
 	r.Memory = newMemory(t)
-	r.Memory.Put(endpoint(r.target("")), hostcache.Entry{Client: clientFallback})
+	r.Memory.Put(endpoint(r.target("").Target), hostcache.Entry{Client: clientFallback})
 	for i, flags := range []fleet.Flags{fleet.FlagExitKnown | fleet.FlagFallback, fleet.FlagExitKnown} {
 		e := r.run(t, "echo done")
 		e.ok(t, "done\n")
@@ -271,7 +271,7 @@ func TestStrictMarkTakenOut(t *testing.T) {
 				if !strings.Contains(e.Err.Error(), "strict key exchange") || !strings.Contains(e.Err.Error(), "\nhint: ") {
 					t.Errorf("the cause is %v", e.Err)
 				}
-				if entry, ok := r.Memory.Get(endpoint(r.target(""))); ok {
+				if entry, ok := r.Memory.Get(endpoint(r.target("").Target)); ok {
 					t.Errorf("remembered is %+v", entry)
 				}
 			} else {
@@ -339,7 +339,7 @@ func TestNeedsStrict(t *testing.T) {
 			_ = c.Close()
 		}
 	}
-	if e, ok := r.Memory.Get(endpoint(r.target(""))); ok {
+	if e, ok := r.Memory.Get(endpoint(r.target("").Target)); ok {
 		t.Errorf("remembered is %+v", e)
 	}
 }
@@ -359,7 +359,7 @@ func TestStandardOffersNothingUnsafe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := endOf(t, d, &ssh.Attempt{Target: rigFor(s).target("true")})
+		e := endOf(t, d, &ssh.Attempt{Progress: new(ssh.Progress), Target: rigFor(s).target("true")})
 		if e.Outcome != fleet.OutcomeNeverStarted || e.Reason != fleet.ReasonNoCommonAlgorithm {
 			t.Errorf("%s: ended %v(%s): %v", name, e.Outcome, e.Reason, e.Err)
 		}
@@ -389,7 +389,7 @@ func TestInjectedDisconnect(t *testing.T) {
 			Message, Language string
 		}{2, "no", ""}))...)
 	})
-	name := endpoint(r.target(""))
+	name := endpoint(r.target("").Target)
 	stepByStep := func() bool { return !r.messages[0].Out }
 	r.run(t, "echo done").ok(t, "done\n")
 	if marks := r.remembered(t).Marks; r.dialled() != 2 || !slices.Equal(marks, []string{dated(markStepByStep, today())}) {
@@ -447,14 +447,11 @@ func TestUnprovenServersTeachNothing(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				store, err := hostkeys.Open(hostkeys.Options{Files: []string{path}, Policy: c.policy})
-				if err != nil {
-					t.Fatal(err)
-				}
-				r.HostKeys, r.Memory = store, newMemory(t)
+				r.settings = &ssh.Settings{Known: ssh.HostKeySpec{Files: []string{path}, Policy: c.policy}}
+				r.HostKeys, r.Memory = hostkeys.NewVerifier(), newMemory(t)
 				return r
 			}
-			get := func(r *rig) (hostcache.Entry, bool) { return r.Memory.Get(endpoint(r.target(""))) }
+			get := func(r *rig) (hostcache.Entry, bool) { return r.Memory.Get(endpoint(r.target("").Target)) }
 
 			r := start(rigFor(own))
 			r.run(t, "echo done").ok(t, "done\n")
@@ -524,19 +521,19 @@ type counted struct {
 	refuse                      error // what Accepted returns
 }
 
-func (c *counted) Check(t fleet.Target, a net.Addr, key xssh.PublicKey) error {
+func (c *counted) Check(t ssh.Target, a net.Addr, key xssh.PublicKey) error {
 	c.checked.Add(1)
-	return c.trustingSome.Check(t, a, key)
+	return c.trustingSome.Check(ssh.Target{Target: t.Target}, a, key)
 }
 
-func (c *counted) Accepted(fleet.Target, xssh.PublicKey) error {
+func (c *counted) Accepted(ssh.Target, xssh.PublicKey) error {
 	if c.refuse == nil {
 		c.accepted.Add(1)
 	}
 	return c.refuse
 }
 
-func (c *counted) Released(fleet.Target, xssh.PublicKey) { c.released.Add(1) }
+func (c *counted) Released(ssh.Target, xssh.PublicKey) { c.released.Add(1) }
 
 // Each key that passed Check is accepted or released, so that a host that answers
 // first and then disconnects is not learned (hostkeys.Store.Released).

@@ -25,20 +25,20 @@ type simKeys struct {
 	hosts  []xssh.PublicKey
 }
 
-func (k simKeys) Algorithms(fleet.Target) []string { return []string{xssh.KeyAlgoED25519} }
+func (k simKeys) Algorithms(ssh.Target) []string { return []string{xssh.KeyAlgoED25519} }
 
-func (k simKeys) Check(t fleet.Target, _ net.Addr, key xssh.PublicKey) error {
+func (k simKeys) Check(t ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	if string(k.hosts[t.Index%len(k.hosts)].Marshal()) != string(key.Marshal()) {
 		return errors.New("another key")
 	}
 	return nil
 }
 
-func (simKeys) Accepted(fleet.Target, xssh.PublicKey) error { return nil }
+func (simKeys) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
 
-func (simKeys) AllowPassword(fleet.Target, xssh.PublicKey) error { return nil }
+func (simKeys) AllowPassword(ssh.Target, xssh.PublicKey) error { return nil }
 
-func (k simKeys) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return k.client, nil }
+func (k simKeys) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { return k.client, nil }
 
 // BenchmarkConnection measures a whole connection: TCP, key exchange (ML-KEM), host
 // key, authentication, command, close. Package xcrypto has the same benchmark. Time
@@ -135,7 +135,7 @@ func (n *byteCount) Write(p []byte) (int, error) {
 
 func connectOnce(ctx context.Context, d ssh.Dialer, t fleet.Target) error {
 	var stdout, stderr byteCount
-	conn, err := d.Dial(ctx, &ssh.Attempt{Target: t, Stdout: &stdout, Stderr: &stderr})
+	conn, err := d.Dial(ctx, &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: t}, Stdout: &stdout, Stderr: &stderr})
 	if err != nil {
 		return err
 	}

@@ -128,15 +128,15 @@ func (d *Dialer) fallBack(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error)
 // negotiated by it show that: the KEXINIT that led to the fallback was not
 // authenticated. If a remembered server no longer needs it, the next connection
 // uses this package. Nothing is remembered of a server whose key is not proven.
-func (d *Dialer) learnFallback(t fleet.Target, c ssh.Conn) {
+func (d *Dialer) learnFallback(t ssh.Target, c ssh.Conn) {
 	spoken, ok := c.(interface {
 		Algorithms() xssh.NegotiatedAlgorithms
 		HostKey() xssh.PublicKey
 	})
-	if !ok || d.opts.Memory == nil || ssh.AllowPassword(d.opts.HostKeys, t, spoken.HostKey()) != nil {
+	if !ok || d.opts.Memory == nil || !ssh.Proven(d.opts.HostKeys, t, spoken.HostKey()) {
 		return
 	}
-	name := endpoint(t)
+	name := endpoint(t.Target)
 	e, known := d.opts.Memory.Get(name)
 	client := clientExpress
 	switch {
@@ -230,11 +230,11 @@ func (h *handshake) adaptAuth(p *plan) bool {
 }
 
 // mayFallBack reports whether the fallback may connect to the target. It must not
-// if the route restricts the algorithms: only this package honours that.
-func (d *Dialer) mayFallBack(t fleet.Target) bool {
-	r := t.Route
+// if its settings restrict the algorithms: only this package honours that.
+func (d *Dialer) mayFallBack(t ssh.Target) bool {
+	s := t.Settings()
 	return d.opts.Fallback != nil &&
-		(r == nil || r.Kex == nil && r.HostKeys == nil && r.Ciphers == nil && r.MACs == nil && r.UserKeys == nil)
+		s.Kex == nil && s.HostKeys == nil && s.Ciphers == nil && s.MACs == nil && s.UserKeys == nil
 }
 
 // fallbackSpeaks reports whether golang.org/x/crypto/ssh may have the algorithm

@@ -5,9 +5,10 @@ import (
 	"io"
 	"testing"
 
-	"golang.org/x/crypto/ssh"
+	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/ssh"
 	"shoal/internal/ssh/hostcache"
 	"shoal/internal/sshdtest"
 )
@@ -51,14 +52,14 @@ func TestTwoKeysWanted(t *testing.T) {
 }
 
 // A toucher's key needs a person, so that the server is queried first.
-type toucher struct{ ssh.Signer }
+type toucher struct{ xssh.Signer }
 
 func (toucher) AskFirst() bool { return true }
 
 // An unable key cannot sign.
-type unable struct{ ssh.Signer }
+type unable struct{ xssh.Signer }
 
-func (unable) Sign(io.Reader, []byte) (*ssh.Signature, error) {
+func (unable) Sign(io.Reader, []byte) (*xssh.Signature, error) {
 	return nil, errors.New("this key cannot sign")
 }
 
@@ -77,7 +78,7 @@ func TestNoCommandBehindAQuestion(t *testing.T) {
 	}
 
 	r = newRig(s.Host, s.HostKeys, toucher{newSigner(t, sshdtest.RSA)}, s.Signer)
-	r.route = &fleet.Route{UserKeys: []string{ssh.KeyAlgoED25519}}
+	r.settings = &ssh.Settings{UserKeys: []string{xssh.KeyAlgoED25519}}
 	r.remember(t, hostcache.Entry{Kex: []string{"curve25519-sha256"}})
 	r.run(t, runs.command()).ok(t, "done\n")
 	if !r.early() || r.sent("exec") != 1 || runs.runs(t) != 2 {

@@ -56,7 +56,7 @@ func TestFallback(t *testing.T) {
 	} {
 		if c.seen > 0 {
 			now = time.Now().Add(-c.seen)
-			r.Memory.Put(endpoint(r.target("")), hostcache.Entry{Client: clientFallback})
+			r.Memory.Put(endpoint(r.target("").Target), hostcache.Entry{Client: clientFallback})
 			now = time.Now()
 		}
 		runs := newCounter(t)
@@ -104,29 +104,29 @@ func TestNothingInCommon(t *testing.T) {
 	}
 }
 
-// A route that restricts the algorithms of user keys disables the fallback, which
-// does not honour that. It honours the route's other settings.
-func TestFallbackAndRoutes(t *testing.T) {
+// A setting that restricts the algorithms of user keys disables the fallback, which
+// does not honour that. It honours the other settings.
+func TestFallbackAndSettings(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t, sshdtest.WithKex("diffie-hellman-group14-sha256"), sshdtest.WithConfig("AcceptEnv X_*"))
 	r := rigFor(s)
-	r.route, r.Fallback = &fleet.Route{UserKeys: []string{"ssh-ed25519"}}, forbidden{t}
+	r.settings, r.Fallback = &ssh.Settings{UserKeys: []string{"ssh-ed25519"}}, forbidden{t}
 	r.run(t, "true").want(t, fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, fleet.PhaseKex)
 	r.Memory = newMemory(t)
-	r.Memory.Put(endpoint(r.target("")), hostcache.Entry{Client: clientFallback})
+	r.Memory.Put(endpoint(r.target("").Target), hostcache.Entry{Client: clientFallback})
 	r.run(t, "true").want(t, fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, fleet.PhaseKex)
 
 	r = rigFor(s).withStandard(t)
-	r.route = &fleet.Route{Env: []string{"X_A=b  c=d", "X_B=e"}, RekeyBytes: 1 << 16}
+	r.settings = &ssh.Settings{Env: []string{"X_A=b  c=d", "X_B=e"}, RekeyBytes: 1 << 16}
 	r.run(t, `echo "$X_A,$X_B"; head -c 300000 /dev/zero | wc -c`).ok(t, "b  c=d,e\n300000\n")
 }
 
-// If package wire has none of a route's algorithms, the offer is not widened to all
-// of them, and there is no fallback, which does not know routes.
-func TestRouteIsNotWidened(t *testing.T) {
+// If package wire has none of the configured algorithms, the offer is not widened to all
+// of them, and there is no fallback, which does not know them.
+func TestSettingsAreNotWidened(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t)
-	for name, route := range map[string]*fleet.Route{
+	for name, settings := range map[string]*ssh.Settings{
 		"kex":       {Kex: []string{"diffie-hellman-group14-sha256"}},
 		"host keys": {HostKeys: []string{"ssh-rsa"}},
 		"ciphers":   {Ciphers: []string{"aes256-cbc"}},
@@ -134,7 +134,7 @@ func TestRouteIsNotWidened(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := rigFor(s)
-			r.route, r.Fallback = route, forbidden{t}
+			r.settings, r.Fallback = settings, forbidden{t}
 			e := r.run(t, "true")
 			e.want(t, fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, fleet.PhaseKex)
 			if n := r.dialled(); n != 1 {

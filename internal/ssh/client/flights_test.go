@@ -87,22 +87,22 @@ func (c countedConn) Write(p []byte) (int, error) {
 // trusting accepts one host key.
 type trusting struct{ key xssh.PublicKey }
 
-func (h trusting) Algorithms(fleet.Target) []string { return nil }
+func (h trusting) Algorithms(ssh.Target) []string { return nil }
 
-func (h trusting) Check(_ fleet.Target, _ net.Addr, key xssh.PublicKey) error {
+func (h trusting) Check(_ ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	if !bytes.Equal(key.Marshal(), h.key.Marshal()) {
 		return &fleet.Error{Reason: fleet.ReasonHostkeyChanged}
 	}
 	return nil
 }
 
-func (h trusting) Accepted(fleet.Target, xssh.PublicKey) error { return nil }
+func (h trusting) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
 
-func (h trusting) AllowPassword(fleet.Target, xssh.PublicKey) error { return nil }
+func (h trusting) AllowPassword(ssh.Target, xssh.PublicKey) error { return nil }
 
 type oneKey struct{ signer xssh.Signer }
 
-func (k oneKey) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) {
+func (k oneKey) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) {
 	return []xssh.Signer{k.signer}, nil
 }
 
@@ -120,8 +120,9 @@ func once(t *testing.T, s *sshdtest.Server, o Options, command string) (fleet.En
 	defer func() { _ = d.Close() }()
 	var out bytes.Buffer
 	a := &ssh.Attempt{
-		Target: fleet.Target{Host: s.Host, User: s.Host.User, Port: s.Host.Port, Command: command},
-		Stdout: &out, Stderr: &out,
+		Progress: new(ssh.Progress),
+		Target:   ssh.Target{Target: fleet.Target{Host: s.Host, User: s.Host.User, Port: s.Host.Port, Command: command}},
+		Stdout:   &out, Stderr: &out,
 	}
 	c, err := d.Dial(t.Context(), a)
 	if err != nil {

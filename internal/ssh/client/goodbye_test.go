@@ -239,7 +239,7 @@ func TestStoppedBeforeStart(t *testing.T) {
 		runs := newCounter(t)
 		d := r.newDialer(t)
 		ctx, stop := context.WithCancelCause(t.Context())
-		a := &ssh.Attempt{Target: r.target(runs.command())}
+		a := &ssh.Attempt{Progress: new(ssh.Progress), Target: r.target(runs.command())}
 		c, err := d.Dial(ctx, a)
 		if err != nil {
 			t.Fatal(err)

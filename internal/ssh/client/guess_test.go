@@ -45,7 +45,7 @@ func (r *rig) remember(t testing.TB, e hostcache.Entry) {
 		r.Memory = newMemory(t)
 	}
 	e.Client = clientExpress
-	r.Memory.Put(endpoint(r.target("")), e)
+	r.Memory.Put(endpoint(r.target("").Target), e)
 }
 
 // The host cache names a method that the server has lost: one further connection,

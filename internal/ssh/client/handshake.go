@@ -90,10 +90,8 @@ func (h *handshake) begin(nc net.Conn) {
 		EarlyKex:   h.plan.earlyKex,
 		StepByStep: h.plan.stepByStep,
 		Window:     h.plan.window,
+		RekeyBytes: h.attempt.Target.Settings().RekeyBytes,
 		Trace:      opts.Trace,
-	}
-	if r := h.attempt.Target.Route; r != nil {
-		config.RekeyBytes = r.RekeyBytes
 	}
 	h.lost = opts.Clock.Suspended()
 	h.attempt.Execution.Connected()
@@ -103,19 +101,19 @@ func (h *handshake) begin(nc net.Conn) {
 	h.until(opts.Timeouts.Kex)
 }
 
-// hostKeyAlgorithms returns the policy's algorithms that the target's route allows
-// and package wire supports, in the policy's order unless the route fixes it; nil
+// hostKeyAlgorithms returns the policy's algorithms that the target's settings allow
+// and package wire supports, in the policy's order unless the settings fix it; nil
 // means all.
 func (h *handshake) hostKeyAlgorithms() []string {
 	wanted := h.dialer.opts.HostKeys.Algorithms(h.attempt.Target)
-	if r := h.attempt.Target.Route; r != nil && r.HostKeys != nil {
+	if own := h.attempt.Target.Settings(); own.HostKeys != nil {
 		switch {
 		case len(wanted) == 0:
-			wanted = r.HostKeys
-		case r.HostKeysFixed:
-			wanted = common(r.HostKeys, wanted)
+			wanted = own.HostKeys
+		case own.HostKeysFixed:
+			wanted = common(own.HostKeys, wanted)
 		default:
-			wanted = common(wanted, r.HostKeys)
+			wanted = common(wanted, own.HostKeys)
 		}
 		if wanted == nil {
 			return []string{}
@@ -256,7 +254,7 @@ func (h *handshake) finish() *fleet.Error {
 	// An insecure policy lets anybody answer, who must not decide how the target is
 	// connected to later.
 	h.proven = h.dialer.opts.Memory != nil &&
-		ssh.AllowPassword(h.dialer.opts.HostKeys, h.attempt.Target, h.hostKey) == nil
+		ssh.Proven(h.dialer.opts.HostKeys, h.attempt.Target, h.hostKey)
 	if h.proven {
 		h.dialer.learn(h.attempt.Target, &h.plan, &h.server, h.login.accepted)
 	}

@@ -11,9 +11,10 @@ import (
 	"sync"
 	"testing"
 
-	"golang.org/x/crypto/ssh"
+	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/ssh"
 	"shoal/internal/ssh/wire"
 	"shoal/internal/sshdtest"
 	"shoal/simfleet"
@@ -31,7 +32,7 @@ type factors struct {
 	kex       []string
 	suites    []suite
 	hostKeys  []string // algorithms
-	signers   []ssh.Signer
+	signers   []xssh.Signer
 	ways      []way
 	outputs   []int // of the command, in bytes
 }
@@ -120,7 +121,7 @@ func (f *factors) cells(dice *rand.Rand) []cell {
 func TestCellsMeetAllPairs(t *testing.T) {
 	f := factors{
 		pipelines: []Pipeline{Full, Auth, Off}, kex: make([]string, 5), suites: make([]suite, 11),
-		hostKeys: make([]string, 3), signers: make([]ssh.Signer, 3), ways: make([]way, ways), outputs: make([]int, 2),
+		hostKeys: make([]string, 3), signers: make([]xssh.Signer, 3), ways: make([]way, ways), outputs: make([]int, 2),
 	}
 	met := make(map[pair]bool)
 	perMode := make([]int, 3)
@@ -154,7 +155,7 @@ const interopSeed = 20260731
 type peer struct {
 	name     string
 	host     fleet.Host
-	hostKeys []ssh.PublicKey
+	hostKeys []xssh.PublicKey
 	factors  factors
 }
 
@@ -165,7 +166,7 @@ const atOnce = 4
 func TestInterop(t *testing.T) {
 	t.Parallel()
 	t.Logf("seed %d", interopSeed)
-	signers := make(map[sshdtest.KeyType]ssh.Signer)
+	signers := make(map[sshdtest.KeyType]xssh.Signer)
 	for _, kind := range []sshdtest.KeyType{sshdtest.Ed25519, sshdtest.ECDSA, sshdtest.RSA} {
 		signers[kind] = newSigner(t, kind)
 	}
@@ -185,10 +186,10 @@ func TestInterop(t *testing.T) {
 }
 
 // startPeer starts a server with all its features enabled.
-func startPeer(t *testing.T, kind sshdtest.Kind, signers map[sshdtest.KeyType]ssh.Signer) peer {
+func startPeer(t *testing.T, kind sshdtest.Kind, signers map[sshdtest.KeyType]xssh.Signer) peer {
 	t.Helper()
 	p := peer{name: kind.Name, factors: commonFactors()}
-	var public []ssh.PublicKey
+	var public []xssh.PublicKey
 	for _, k := range kind.UserKeys {
 		p.factors.signers = append(p.factors.signers, signers[k])
 		public = append(public, signers[k].PublicKey())
@@ -221,11 +222,11 @@ func startPeer(t *testing.T, kind sshdtest.Kind, signers map[sshdtest.KeyType]ss
 }
 
 // startGoPeer starts golang.org/x/crypto/ssh's server.
-func startGoPeer(t *testing.T, signers map[sshdtest.KeyType]ssh.Signer) peer {
+func startGoPeer(t *testing.T, signers map[sshdtest.KeyType]xssh.Signer) peer {
 	t.Helper()
 	f, err := simfleet.Start(t.Context(), simfleet.Options{
 		Hosts: 1,
-		Allow: func(_ int, _ string, key ssh.PublicKey) bool {
+		Allow: func(_ int, _ string, key xssh.PublicKey) bool {
 			for _, s := range signers {
 				if bytes.Equal(s.PublicKey().Marshal(), key.Marshal()) {
 					return true
@@ -238,11 +239,11 @@ func startGoPeer(t *testing.T, signers map[sshdtest.KeyType]ssh.Signer) peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.Close() })
-	p := peer{name: "Go", host: f.Host(0), hostKeys: []ssh.PublicKey{f.HostKey(0)}, factors: commonFactors()}
+	p := peer{name: "Go", host: f.Host(0), hostKeys: []xssh.PublicKey{f.HostKey(0)}, factors: commonFactors()}
 	for _, s := range signers {
 		p.factors.signers = append(p.factors.signers, s)
 	}
-	theirs := ssh.SupportedAlgorithms()
+	theirs := xssh.SupportedAlgorithms()
 	p.factors.hostKeys = []string{"ssh-ed25519"}
 	p.factors.kex = common(wire.KexAlgorithms(), theirs.KeyExchanges)
 	p.factors.suites = suites(common(wire.Ciphers(), theirs.Ciphers), common(wire.MACs(), theirs.MACs))
@@ -304,9 +305,9 @@ func (p *peer) runCell(t *testing.T, i int, c cell, chop *chopper, cut *relay) {
 	r := newRig(p.host, p.hostKeys, signer)
 	r.Pipeline, r.Memory = f.pipelines[c[0]], newMemory(t)
 	r.HostKeys = trustingSome{keys: p.hostKeys, prefer: []string{hostKey}}
-	r.route = &fleet.Route{Kex: []string{kex}, Ciphers: []string{protection.cipher}}
+	r.settings = &ssh.Settings{Kex: []string{kex}, Ciphers: []string{protection.cipher}}
 	if protection.mac != "" {
-		r.route.MACs = []string{protection.mac}
+		r.settings.MACs = []string{protection.mac}
 	}
 	switch route {
 	case wayGoroutine:
@@ -334,7 +335,7 @@ func (p *peer) runCell(t *testing.T, i int, c cell, chop *chopper, cut *relay) {
 			t.Errorf("%s, %s contact: output %.60q (%d bytes) and %.60q", about, contact, e.stdout, len(e.stdout), e.stderr)
 		}
 	}
-	if known, _ := r.Memory.Get(endpoint(r.target(""))); !slices.Contains(known.Kex, kex) {
+	if known, _ := r.Memory.Get(endpoint(r.target("").Target)); !slices.Contains(known.Kex, kex) {
 		t.Errorf("%s: the kex that is remembered is %v", about, known.Kex)
 	}
 	if err := d.Close(); err != nil {

@@ -125,10 +125,10 @@ func (l *login) try() *fleet.Error {
 	return l.exhausted(nil)
 }
 
-// allowed reports whether the target's route permits the signature algorithm.
+// allowed reports whether the target's settings permit the signature algorithm.
 func (l *login) allowed(algorithm string) bool {
-	r := l.handshake.attempt.Target.Route
-	return r == nil || r.UserKeys == nil || slices.Contains(r.UserKeys, algorithm)
+	own := l.handshake.attempt.Target.Settings().UserKeys
+	return own == nil || slices.Contains(own, algorithm)
 }
 
 // sign sends a signed request. It returns false for a key that cannot sign, which

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shoal/fleet"
+	"shoal/internal/ssh"
 	"shoal/internal/ssh/hostcache"
 	"shoal/internal/ssh/wire"
 )
@@ -70,8 +71,8 @@ func endpoint(t fleet.Target) string {
 
 // planFor makes the plan from the host cache (protocol.md, Policy 1 and 2).
 // idempotent means that the command may be repeated.
-func (d *Dialer) planFor(t fleet.Target, idempotent bool) plan {
-	name := endpoint(t)
+func (d *Dialer) planFor(t ssh.Target, idempotent bool) plan {
+	name := endpoint(t.Target)
 	e, known := d.opts.Memory.Get(name)
 	p := plan{
 		endpoint:  name,
@@ -82,11 +83,12 @@ func (d *Dialer) planFor(t fleet.Target, idempotent bool) plan {
 		earlyExec: d.opts.Pipeline == Full && known,
 		guessExec: d.opts.Pipeline == Full,
 	}
-	if r := t.Route; r != nil && r.Ciphers != nil {
-		p.ciphers = allowed(r.Ciphers, wire.Ciphers())
+	own := t.Settings()
+	if own.Ciphers != nil {
+		p.ciphers = allowed(own.Ciphers, wire.Ciphers())
 	}
-	if r := t.Route; r != nil && r.MACs != nil {
-		p.macs = allowed(r.MACs, wire.MACs())
+	if own.MACs != nil {
+		p.macs = allowed(own.MACs, wire.MACs())
 	}
 	if !known {
 		return p
@@ -110,9 +112,9 @@ func (d *Dialer) planFor(t fleet.Target, idempotent bool) plan {
 
 // kexFor returns the key exchange methods for a target, best first, without regard
 // to the host cache.
-func (d *Dialer) kexFor(t fleet.Target) []string {
-	if t.Route != nil && t.Route.Kex != nil {
-		return allowed(t.Route.Kex, wire.KexAlgorithms())
+func (d *Dialer) kexFor(t ssh.Target) []string {
+	if own := t.Settings().Kex; own != nil {
+		return allowed(own, wire.KexAlgorithms())
 	}
 	return d.kex
 }
@@ -276,7 +278,7 @@ type serverInfo struct {
 }
 
 // learn stores a server that has authenticated us in the host cache.
-func (d *Dialer) learn(t fleet.Target, p *plan, s *serverInfo, accepted []byte) {
+func (d *Dialer) learn(t ssh.Target, p *plan, s *serverInfo, accepted []byte) {
 	e := hostcache.Entry{
 		Identification: software(s.identification),
 		Kex:            common(d.kex, s.kex),
@@ -299,15 +301,16 @@ func software(identification string) string {
 }
 
 // waitNextTime remembers that sending a command before its channel was open failed.
-func (d *Dialer) waitNextTime(t fleet.Target) {
-	e, known := d.opts.Memory.Get(endpoint(t))
+func (d *Dialer) waitNextTime(t ssh.Target) {
+	name := endpoint(t.Target)
+	e, known := d.opts.Memory.Get(name)
 	if !known {
 		return
 	}
 	// Get's lists are shared.
 	e.Marks = slices.DeleteFunc(slices.Clone(e.Marks), func(m string) bool { return strings.HasPrefix(m, markLateExec) })
 	e.Marks = append(e.Marks, dated(markLateExec, today()))
-	d.opts.Memory.Put(endpoint(t), e)
+	d.opts.Memory.Put(name, e)
 }
 
 // allowed returns what of all is in chosen, which is not nil: an empty list offers

@@ -34,10 +34,10 @@ func TestRekey(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := rigFor(c.server)
-			r.Park, r.route = c.park, &fleet.Route{RekeyBytes: c.ours}
+			r.Park, r.settings = c.park, &ssh.Settings{RekeyBytes: c.ours}
 			d := r.newDialer(t)
 			got := sha256.New()
-			a := &ssh.Attempt{Target: r.target("cat " + path + "; exit 3"), Stdout: got, Stderr: io.Discard}
+			a := &ssh.Attempt{Progress: new(ssh.Progress), Target: r.target("cat " + path + "; exit 3"), Stdout: got, Stderr: io.Discard}
 			end := attemptWith(t, d, a)
 			if end.Outcome != fleet.OutcomeFailed || end.Status != 3 || end.Flags != fleet.FlagExitKnown {
 				t.Errorf("ended %v(%s) with status %d: %v", end.Outcome, end.Reason, end.Status, end.Err)

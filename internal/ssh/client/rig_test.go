@@ -31,8 +31,8 @@ import (
 type rig struct {
 	Options
 	host fleet.Host
-	// route is the targets'; nil for none.
-	route *fleet.Route
+	// settings are the targets'; nil for none.
+	settings *ssh.Settings
 	// wrap is applied to each connection; nil disables it.
 	wrap func(net.Conn) net.Conn
 	// intent is ssh.Attempt.Intent.
@@ -159,12 +159,16 @@ func (r *rig) run(t testing.TB, command string) ending {
 	return e
 }
 
-func (r *rig) target(command string) fleet.Target {
+func (r *rig) target(command string) ssh.Target {
 	user := r.host.User
 	if user == "" {
 		user = "someone"
 	}
-	return fleet.Target{Host: r.host, User: user, Port: r.host.Port, Route: r.route, Command: command}
+	t := ssh.Target{Target: fleet.Target{Host: r.host, User: user, Port: r.host.Port, Command: command}}
+	if r.settings != nil {
+		t.Endpoint = &ssh.Endpoint{Settings: r.settings}
+	}
+	return t
 }
 
 func (r *rig) attempt(t testing.TB, d *Dialer, command string) ending {
@@ -173,7 +177,9 @@ func (r *rig) attempt(t testing.TB, d *Dialer, command string) ending {
 	r.messages = nil
 	r.mu.Unlock()
 	var stdout, stderr bytes.Buffer
-	a := &ssh.Attempt{Target: r.target(command), Stdout: &stdout, Stderr: &stderr, Intent: r.intent, Idempotent: r.idempotent}
+	a := &ssh.Attempt{
+		Progress: new(ssh.Progress), Target: r.target(command), Stdout: &stdout, Stderr: &stderr, Intent: r.intent, Idempotent: r.idempotent,
+	}
 	end := attemptWith(t, d, a)
 	return ending{end, stdout.Bytes(), stderr.Bytes()}
 }
@@ -226,9 +232,9 @@ type trustingSome struct {
 	prefer []string
 }
 
-func (h trustingSome) Algorithms(fleet.Target) []string { return h.prefer }
+func (h trustingSome) Algorithms(ssh.Target) []string { return h.prefer }
 
-func (h trustingSome) Check(_ fleet.Target, _ net.Addr, key xssh.PublicKey) error {
+func (h trustingSome) Check(_ ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	for _, k := range h.keys {
 		if bytes.Equal(k.Marshal(), key.Marshal()) {
 			return nil
@@ -237,13 +243,13 @@ func (h trustingSome) Check(_ fleet.Target, _ net.Addr, key xssh.PublicKey) erro
 	return &fleet.Error{Reason: fleet.ReasonHostkeyChanged, Err: errors.New("another key")}
 }
 
-func (h trustingSome) Accepted(fleet.Target, xssh.PublicKey) error { return nil }
+func (h trustingSome) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
 
-func (h trustingSome) AllowPassword(fleet.Target, xssh.PublicKey) error { return nil }
+func (h trustingSome) AllowPassword(ssh.Target, xssh.PublicKey) error { return nil }
 
 type someKeys []xssh.Signer
 
-func (k someKeys) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return k, nil }
+func (k someKeys) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { return k, nil }
 
 // newSigner makes a key that no server knows yet.
 func newSigner(t testing.TB, kind sshdtest.KeyType) xssh.Signer {
@@ -281,7 +287,7 @@ func newMemory(t testing.TB) *hostcache.Cache {
 // remembered returns the host cache's entry of the rig's server.
 func (r *rig) remembered(t testing.TB) hostcache.Entry {
 	t.Helper()
-	e, ok := r.Memory.Get(endpoint(r.target("")))
+	e, ok := r.Memory.Get(endpoint(r.target("").Target))
 	if !ok {
 		t.Fatalf("nothing is remembered of %v", r.host)
 	}
@@ -289,5 +295,5 @@ func (r *rig) remembered(t testing.TB) hostcache.Entry {
 }
 
 func attemptAt(r *rig, command string) *ssh.Attempt {
-	return &ssh.Attempt{Target: r.target(command), Stdout: io.Discard, Stderr: io.Discard}
+	return &ssh.Attempt{Progress: new(ssh.Progress), Target: r.target(command), Stdout: io.Discard, Stderr: io.Discard}
 }

@@ -39,7 +39,7 @@ func (l *login) tryPassword(methods []string) (sent bool, f *fleet.Error) {
 		h.link.client.AuthInteractive(user)
 		return true, nil
 	}
-	secret, told, err := h.dialer.opts.Passwords.Password(l.ctx, h.attempt.Target)
+	secret, told, err := h.dialer.opts.Passwords.Password(l.ctx, h.attempt.Target.Target)
 	if err != nil {
 		return false, l.refused(err)
 	}
@@ -63,7 +63,7 @@ func (l *login) prompted(ev wire.Prompts) *fleet.Error {
 			l.passwordAnswered(false)
 			return h.fail(fleet.ReasonAuthFailed, fmt.Errorf("the server asks once more: %.100q", p.Text))
 		}
-		answer, told, err := h.dialer.opts.Passwords.Answer(l.ctx, h.attempt.Target, string(p.Text), p.Echo)
+		answer, told, err := h.dialer.opts.Passwords.Answer(l.ctx, h.attempt.Target.Target, string(p.Text), p.Echo)
 		if err != nil {
 			return l.refused(err)
 		}

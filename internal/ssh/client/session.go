@@ -71,11 +71,9 @@ func (s *session) exec() *fleet.Error {
 	if f := s.attempt.Intend(); f != nil {
 		return f
 	}
-	if r := s.attempt.Target.Route; r != nil {
-		for _, variable := range r.Env {
-			name, value, _ := strings.Cut(variable, "=")
-			s.link.client.Env(s.channel, name, value)
-		}
+	for _, variable := range s.attempt.Target.Settings().Env {
+		name, value, _ := strings.Cut(variable, "=")
+		s.link.client.Env(s.channel, name, value)
 	}
 	s.link.client.Exec(s.channel, s.attempt.Exec())
 	s.link.execQueued()

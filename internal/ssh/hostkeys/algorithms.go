@@ -34,7 +34,7 @@ func (s *Store) Algorithms(t fleet.Target) []string {
 // knownTypes returns the types of the keys that Check would accept for the target, and reports
 // whether Check could accept a certificate.
 func (s *Store) knownTypes(t fleet.Target) (types []string, authority bool) {
-	n, err := s.names(t)
+	n, err := namesOf(t)
 	if err != nil {
 		return nil, false // Check will refuse it
 	}

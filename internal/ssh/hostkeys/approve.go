@@ -12,23 +12,24 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/crypto/ssh"
+	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/ssh"
 )
 
 // An Approval records that a person has verified the keys of a target.
 type Approval struct {
-	Target fleet.Target
+	Target ssh.Target
 	// Keys are plain keys, not certificates.
-	Keys []ssh.PublicKey
+	Keys []xssh.PublicKey
 	// Replace removes all other keys of the target from the file, as
 	// ssh-keygen -R does. Without it they stay.
 	Replace bool
 }
 
 // Approve writes approved keys to the first of o.Files under any policy. Of the other options
-// it uses Alias, HashNames and LockWait. It writes all approvals or none; the error joins those
+// it uses HashNames and LockWait. It writes all approvals or none; the error joins those
 // of all approvals.
 //
 // To remove lines, Approve writes a new file and renames it over the old one, with the same
@@ -76,8 +77,8 @@ func approveLocked(f lockedFile, path string, o Options, approvals []Approval) e
 	}
 	var problems []error
 	for _, a := range approvals {
-		if err := e.approve(a, o.Alias(a.Target)); err != nil {
-			problems = append(problems, refuse(a.Target, fleet.ReasonHostkeyFailed, err))
+		if err := e.approve(a); err != nil {
+			problems = append(problems, refuse(a.Target.Target, fleet.ReasonHostkeyFailed, err))
 		}
 	}
 	if len(problems) > 0 {
@@ -104,8 +105,8 @@ type edit struct {
 	names map[string]bool  // of the approvals so far
 }
 
-func (e *edit) approve(a Approval, alias string) error {
-	n, err := namesOf(a.Target, alias)
+func (e *edit) approve(a Approval) error {
+	n, err := namesOf(a.Target.Target)
 	if err != nil {
 		return err
 	}

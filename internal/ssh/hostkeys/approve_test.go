@@ -10,13 +10,14 @@ import (
 	"syscall"
 	"testing"
 
-	"golang.org/x/crypto/ssh"
+	xssh "golang.org/x/crypto/ssh"
 
+	"shoal/internal/ssh"
 	"shoal/internal/ssh/hostkeys"
 )
 
-func approve(name string, port uint16, replace bool, keys ...ssh.PublicKey) hostkeys.Approval {
-	return hostkeys.Approval{Target: target(name, port), Keys: keys, Replace: replace}
+func approve(name string, port uint16, replace bool, keys ...xssh.PublicKey) hostkeys.Approval {
+	return hostkeys.Approval{Target: ssh.Target{Target: target(name, port)}, Keys: keys, Replace: replace}
 }
 
 func TestApprove(t *testing.T) {

@@ -295,10 +295,12 @@ func TestAliases(t *testing.T) {
 	ca, key := edSigner(100), edKey(1)
 	path := file(t, line("Shared", key), line("[boxed]:2222", key), line("@cert-authority shared", ca.PublicKey()))
 	aliases := map[string]string{"a": "shared", "b": "SHARED", "c": "[boxed]:2222", "d": "two,names", "e": "new"}
-	s := openAtNoon(t, hostkeys.Options{
-		Files: []string{path}, Policy: hostkeys.AcceptNew,
-		Alias: func(t fleet.Target) string { return aliases[t.Host.Name] },
-	})
+	s := openAtNoon(t, hostkeys.Options{Files: []string{path}, Policy: hostkeys.AcceptNew})
+	at := func(name string, port uint16) fleet.Target {
+		to := target(name, port)
+		to.Route = &fleet.Route{HostKeyAlias: aliases[name]}
+		return to
+	}
 	for _, c := range []struct {
 		host string
 		port uint16
@@ -314,14 +316,14 @@ func TestAliases(t *testing.T) {
 		{"a", 22, certify(t, edKey(3), ca, principals("shared")), isTrusted},
 		{"a", 22, certify(t, edKey(3), ca, principals("a")), isChanged},
 	} {
-		if got := reason(t, s.Check(target(c.host, c.port), nil, c.key)); got != c.want {
+		if got := reason(t, s.Check(at(c.host, c.port), nil, c.key)); got != c.want {
 			t.Errorf("%s:%d: %q, want %q", c.host, c.port, got, c.want)
 		}
 	}
-	if err := s.Check(target("e", 2222), nil, key); err != nil {
+	if err := s.Check(at("e", 2222), nil, key); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Accepted(target("e", 2222), key); err != nil {
+	if err := s.Accepted(at("e", 2222), key); err != nil {
 		t.Fatal(err)
 	}
 	if got := readFile(t, path); !strings.HasSuffix(got, "\n"+line("new", key)) {

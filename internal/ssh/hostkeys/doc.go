@@ -1,8 +1,9 @@
 // Package hostkeys verifies server host keys against known_hosts files as OpenSSH does: plain
 // keys, host certificates, revocation, and learning the keys of new hosts.
 //
-// Call [Open] once per run, or [NewRouter] if hosts have their own known_hosts files. [Store]
-// and [Router] answer from memory and are safe for concurrent use. Both implement ssh.HostKeys:
+// Call [NewVerifier] once per run. It opens a [Store] for each set of known_hosts files that
+// targets have; both answer from memory and are safe for concurrent use. A Verifier implements
+// ssh.HostKeys:
 //
 //   - Algorithms, before the key exchange, puts the algorithms of known keys first;
 //   - Check, during the key exchange, accepts or refuses the key;

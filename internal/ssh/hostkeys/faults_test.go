@@ -11,9 +11,10 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/crypto/ssh"
+	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/ssh"
 )
 
 var errFault = errors.New("injected fault")
@@ -63,9 +64,9 @@ func (f *faulter) open(path string) (fs.File, error) {
 	return faultyReading{file, f}, nil
 }
 
-func numberedKey(t testing.TB, n uint64) ssh.PublicKey {
+func numberedKey(t testing.TB, n uint64) xssh.PublicKey {
 	t.Helper()
-	key, err := ssh.NewPublicKey(newEd25519(rand.New(rand.NewPCG(n, n))))
+	key, err := xssh.NewPublicKey(newEd25519(rand.New(rand.NewPCG(n, n))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,8 +82,8 @@ func writeFile(t testing.TB, text string) string {
 	return path
 }
 
-func lineOf(names string, key ssh.PublicKey) string {
-	return names + " " + string(ssh.MarshalAuthorizedKey(key))
+func lineOf(names string, key xssh.PublicKey) string {
+	return names + " " + string(xssh.MarshalAuthorizedKey(key))
 }
 
 // Whatever fails while the files are read, no key is accepted that would have been refused, or
@@ -97,12 +98,12 @@ func TestEveryFailedReadRefuses(t *testing.T) {
 	for _, policy := range []Policy{Strict, AcceptNew, Insecure} {
 		for n := 1; ; n++ {
 			faults := &faulter{n: n}
-			r := NewRouter(Options{Policy: policy}, func(_ fleet.Target, o *Options) error {
-				o.Files, o.Revoked = []string{first, second}, []string{list}
-				return nil
-			})
+			r := NewVerifier()
+			to := ssh.Target{Target: to, Endpoint: &ssh.Endpoint{Settings: &ssh.Settings{
+				Known: ssh.HostKeySpec{Policy: policy, Files: []string{first, second}, Revoked: []string{list}},
+			}}}
 			r.files.open = faults.open
-			for _, key := range []ssh.PublicKey{revoked, listed, other, good, good} {
+			for _, key := range []xssh.PublicKey{revoked, listed, other, good, good} {
 				allowed := sameKey(key, good) || sameKey(key, other) && policy == Insecure
 				got := reasonOf(r.Check(to, nil, key))
 				switch {
@@ -127,7 +128,7 @@ func TestEveryFailedReadRefuses(t *testing.T) {
 
 // A flakyKey answers the n-th method call with nonsense.
 type flakyKey struct {
-	ssh.PublicKey
+	xssh.PublicKey
 	*faulter
 	nonsense string
 }
@@ -152,8 +153,8 @@ func TestAKeyThatAnswersNonsenseIsRefused(t *testing.T) {
 	good, other, revoked := numberedKey(t, 1), numberedKey(t, 2), numberedKey(t, 3)
 	path := writeFile(t, lineOf("h", good)+lineOf("@revoked *", revoked))
 	to := fleet.Target{Host: fleet.Host{Name: "h"}}
-	for _, nonsense := range []string{"", "ssh-ed25519", "ssh-rsa", ssh.CertAlgoED25519v01, string(other.Marshal()[:20])} {
-		for _, key := range []ssh.PublicKey{other, revoked} {
+	for _, nonsense := range []string{"", "ssh-ed25519", "ssh-rsa", xssh.CertAlgoED25519v01, string(other.Marshal()[:20])} {
+		for _, key := range []xssh.PublicKey{other, revoked} {
 			for n, hit := 1, true; hit; n++ {
 				store, err := Open(Options{Files: []string{path}, Policy: AcceptNew})
 				if err != nil {
@@ -169,12 +170,12 @@ func TestAKeyThatAnswersNonsenseIsRefused(t *testing.T) {
 	}
 }
 
-func TestRouterRefusesWhatCannotBeChosen(t *testing.T) {
+func TestATargetWithoutAnEndpointIsRefused(t *testing.T) {
 	t.Parallel()
-	r := NewRouter(Options{Policy: Insecure}, func(fleet.Target, *Options) error { return errFault })
-	to := fleet.Target{Host: fleet.Host{Name: "h"}}
+	r := NewVerifier()
+	to := ssh.Target{Target: fleet.Target{Host: fleet.Host{Name: "h"}}}
 	key := numberedKey(t, 1)
-	if err := r.Check(to, nil, key); reasonOf(err) != fleet.ReasonHostkeyFailed || !errors.Is(err, errFault) {
+	if err := r.Check(to, nil, key); reasonOf(err) != fleet.ReasonHostkeyFailed || !errors.Is(err, ssh.ErrUnplanned) {
 		t.Errorf("Check: %v", err)
 	}
 	if err := r.Accepted(to, key); reasonOf(err) != fleet.ReasonHostkeyFailed {

@@ -27,8 +27,8 @@ import (
 )
 
 var (
-	_ ssh.HostKeys      = (*hostkeys.Store)(nil)
-	_ ssh.PasswordGuard = (*hostkeys.Store)(nil)
+	_ ssh.HostKeys      = (*hostkeys.Verifier)(nil)
+	_ ssh.PasswordGuard = (*hostkeys.Verifier)(nil)
 )
 
 // edKey returns the n-th Ed25519 key, the same one each time. Its private key is unknown, which

@@ -34,7 +34,7 @@ func (k Known) String() string {
 // revocation lines that cannot be read: see [Store.Problems]. It returns an error if the
 // target's name cannot occur in known_hosts.
 func (s *Store) Known(t fleet.Target) ([]Known, error) {
-	n, err := s.names(t)
+	n, err := namesOf(t)
 	if err != nil {
 		return nil, err
 	}

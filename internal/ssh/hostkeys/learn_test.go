@@ -140,8 +140,10 @@ func TestASecondKeyInOneRunIsRefused(t *testing.T) {
 func TestAKeyThatProvedNothingIsReleased(t *testing.T) {
 	t.Parallel()
 	path := file(t)
-	to := target("h", 22)
-	r := hostkeys.NewRouter(hostkeys.Options{Policy: hostkeys.AcceptNew, Files: []string{path}}, func(fleet.Target, *hostkeys.Options) error { return nil })
+	to := ssh.Target{Target: target("h", 22), Endpoint: &ssh.Endpoint{Settings: &ssh.Settings{
+		Known: ssh.HostKeySpec{Policy: hostkeys.AcceptNew, Files: []string{path}},
+	}}}
+	r := hostkeys.NewVerifier()
 	var s interface {
 		ssh.HostKeys
 		ssh.KeyReleaser

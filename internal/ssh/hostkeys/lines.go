@@ -37,7 +37,7 @@ func Lines(r io.Reader, file string) ([]Line, []Problem, error) {
 // AppendLine appends the target's known_hosts line for the key, with its newline. It returns an
 // error if the target's name cannot occur in known_hosts.
 func AppendLine(text []byte, t fleet.Target, key ssh.PublicKey) ([]byte, error) {
-	n, err := namesOf(t, "")
+	n, err := ownNamesOf(t)
 	if err != nil {
 		return text, err
 	}

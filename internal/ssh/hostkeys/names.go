@@ -24,14 +24,19 @@ type hostNames struct {
 // shorter.
 const maxName = 255
 
-// namesOf returns the names of a target; alias is its HostKeyAlias, "" if none.
-func namesOf(t fleet.Target, alias string) (hostNames, error) {
-	if alias != "" {
+// namesOf returns the names of a target.
+func namesOf(t fleet.Target) (hostNames, error) {
+	if t.Route != nil && t.Route.HostKeyAlias != "" {
 		// An alias is used as written, without a port (get_hostfile_hostname_ipaddr in
 		// sshconnect.c); brackets have no special meaning.
-		alias = lower(alias)
+		alias := lower(t.Route.HostKeyAlias)
 		return hostNames{look: alias, principal: alias}, checkName(alias, inNames+"#@")
 	}
+	return ownNamesOf(t)
+}
+
+// ownNamesOf returns the names of a target without regard to its HostKeyAlias.
+func ownNamesOf(t fleet.Target) (hostNames, error) {
 	name := lower(t.Dialled()) // the name after HostName is applied, as ssh looks it up
 	if err := checkName(name, inNames+"#@[]"); err != nil {
 		return hostNames{}, err

@@ -59,7 +59,7 @@ func (k shown) whole() ssh.PublicKey {
 // read returns the target's names and the parsed key, with which every check begins. Its errors
 // are refusals.
 func (s *Store) read(t fleet.Target, key ssh.PublicKey) (hostNames, shown, error) {
-	n, err := s.names(t)
+	n, err := namesOf(t)
 	if err != nil {
 		return hostNames{}, shown{}, refuse(t, fleet.ReasonHostkeyFailed, err)
 	}

@@ -36,7 +36,7 @@ func TestVerdictsAgreeWithSSH(t *testing.T) {
 		return names + " " + string(ssh.MarshalAuthorizedKey(key))
 	}
 	to := fleet.Target{Host: server.Host}
-	n, err := namesOf(to, "")
+	n, err := namesOf(to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestAServerShowsTheKeyThatIsKnown(t *testing.T) {
 	t.Parallel()
 	server := sshdtest.OpenSSH(t, sshdtest.WithHostKeys(sshdtest.Ed25519, sshdtest.ECDSA, sshdtest.RSA))
 	to := fleet.Target{Host: server.Host}
-	n, err := namesOf(to, "")
+	n, err := namesOf(to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestCertificateVerdictsAgreeWithSSH(t *testing.T) {
 	ca, other := newSigner(t, 1), newSigner(t, 2)
 	key := server.HostKey
 	to := fleet.Target{Host: server.Host}
-	n, err := namesOf(to, "")
+	n, err := namesOf(to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,8 +242,8 @@ func TestCertificateVerdictsAgreeWithSSH(t *testing.T) {
 			o.Revoked = []string{path}
 			more = append(more, "-o", "RevokedHostKeys="+path)
 		}
+		to.Route = &fleet.Route{HostKeyAlias: c.alias}
 		if c.alias != "" {
-			o.Alias = func(fleet.Target) string { return c.alias }
 			more = append(more, "-o", "HostKeyAlias="+c.alias)
 		}
 		store, err := Open(o)

@@ -27,9 +27,6 @@ type Options struct {
 	RSABits int
 	// HashNames makes AcceptNew write names hashed (HashKnownHosts).
 	HashNames bool
-	// Alias returns the name of a target in known_hosts and in certificates (HostKeyAlias); ""
-	// means its host name and port. It must be safe for concurrent use. nil means no aliases.
-	Alias func(fleet.Target) string
 	// Now is the wall clock for the validity of certificates; nil means time.Now.
 	Now func() time.Time
 	// LockWait bounds the wait for another process that has locked the file; 0 means 10 s.
@@ -40,7 +37,7 @@ const defaultLockWait = 10 * time.Second
 
 // Validate returns an error if the options are invalid.
 func (o Options) Validate() error {
-	if int(o.Policy) >= len(policyNames) {
+	if o.Policy > Insecure {
 		return fmt.Errorf("unknown host key policy %v", o.Policy)
 	}
 	if o.Policy == AcceptNew && len(o.Files) == 0 {
@@ -53,9 +50,6 @@ func (o Options) Validate() error {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Alias == nil {
-		o.Alias = func(fleet.Target) string { return "" }
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -133,11 +127,6 @@ func (s *Store) lookup(name string) []*entry {
 		s.found.put(name, found)
 	}
 	return found
-}
-
-// names returns the names of a target.
-func (s *Store) names(t fleet.Target) (hostNames, error) {
-	return namesOf(t, s.opts.Alias(t))
 }
 
 // Accepted records that the target with this key has authenticated us. Under AcceptNew it

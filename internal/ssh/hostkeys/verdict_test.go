@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	seam "shoal/internal/ssh"
 	"shoal/internal/ssh/hostkeys"
 )
 
@@ -342,11 +343,11 @@ func TestPolicyNames(t *testing.T) {
 	for name, want := range map[string]hostkeys.Policy{
 		"strict": hostkeys.Strict, "accept-new": hostkeys.AcceptNew, "insecure": hostkeys.Insecure,
 	} {
-		if got, err := hostkeys.ParsePolicy(name); got != want || err != nil || got.String() != name {
+		if got, err := seam.ParseHostKeyPolicy(name); got != want || err != nil || got.String() != name {
 			t.Errorf("ParsePolicy(%q) = %v, %v", name, got, err)
 		}
 	}
-	if _, err := hostkeys.ParsePolicy("yes"); err == nil {
+	if _, err := seam.ParseHostKeyPolicy("yes"); err == nil {
 		t.Error(`ParsePolicy("yes") gives no error`)
 	}
 	if hostkeys.Policy(0) != hostkeys.Strict {

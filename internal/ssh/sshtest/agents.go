@@ -75,20 +75,19 @@ func startHungAgent(
 	if _, err := keyring.Set(t.Context(), want); err != nil { // the list needs no test deadline
 		t.Fatal(err)
 	}
-	return h, &withOthers{auth.Router{
-		Keyring: keyring,
-		Want:    func(fleet.Target) (auth.KeySpec, error) { return want, nil },
-	}, others}
+	return h, &withOthers{keyring, want, others}
 }
 
 // withOthers offers its own keys after those of an agent.
 type withOthers struct {
-	ssh.Identities
-	others []xssh.Signer
+	keyring *auth.Keyring
+	keys    ssh.KeySpec
+	others  []xssh.Signer
 }
 
-func (w *withOthers) Signers(ctx context.Context, t fleet.Target) ([]xssh.Signer, error) {
-	list, err := w.Identities.Signers(ctx, t)
+func (w *withOthers) Signers(ctx context.Context, t ssh.Target) ([]xssh.Signer, error) {
+	t.Endpoint = &ssh.Endpoint{Settings: &ssh.Settings{Keys: w.keys}}
+	list, err := w.keyring.Signers(ctx, t)
 	if len(w.others) > 0 {
 		err = nil // as a keyring with files does
 	}

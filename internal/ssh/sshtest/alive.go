@@ -89,7 +89,7 @@ func testAlive(t *testing.T, newDialer Factory) {
 		target := s.target("sleep 3600")
 		target.Route = &fleet.Route{Address: "127.0.0.1"}
 		target.Port = r.listener.Addr().(*net.TCPAddr).AddrPort().Port()
-		a := &ssh.Attempt{Target: target, Stdout: new(sink), Stderr: new(sink)}
+		a := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: target}, Stdout: new(sink), Stderr: new(sink)}
 		conn, err := s.dialer(t, newDialer, timeouts).Dial(t.Context(), a)
 		if err != nil {
 			t.Fatal(err)

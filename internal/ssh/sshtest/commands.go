@@ -82,7 +82,7 @@ func testLimit(t *testing.T, s server, newDialer Factory) {
 	timeouts.Command = time.Millisecond
 	d := s.dialer(t, newDialer, timeouts)
 	for _, limit := range []time.Duration{-1, time.Minute} {
-		a := &ssh.Attempt{Target: s.target("sleep 0.3"), Limit: limit}
+		a := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: s.target("sleep 0.3")}, Limit: limit}
 		runAttempt(t.Context(), t, d, a).ok(t)
 	}
 	patiently := s.dialer(t, newDialer, patient())
@@ -97,7 +97,7 @@ func testLimit(t *testing.T, s server, newDialer Factory) {
 		if s.name == "openssh" && os.Geteuid() == 0 { // it does not deliver signals to root's commands
 			e = ending{fleet.OutcomeUnknown, fleet.PhaseRun, 0}
 		}
-		r := runAttempt(t.Context(), t, patiently, &ssh.Attempt{Target: s.target(command), Limit: short})
+		r := runAttempt(t.Context(), t, patiently, &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: s.target(command)}, Limit: short})
 		r.want(t, e.outcome, fleet.ReasonTimeout, e.phase, e.flags)
 		if signalled := e.outcome == fleet.OutcomeSignalled; signalled != (r.Signal == "TERM") {
 			t.Errorf("signal %q", r.Signal)

@@ -62,7 +62,7 @@ const short = 700 * time.Millisecond
 // keys implements ssh.Identities with fixed signers.
 type keys []xssh.Signer
 
-func (k keys) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return k, nil }
+func (k keys) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { return k, nil }
 
 // exact trusts only the given keys, and records who authenticated us.
 type exact struct {
@@ -73,9 +73,9 @@ type exact struct {
 	accepted int
 }
 
-func (e *exact) Algorithms(fleet.Target) []string { return nil }
+func (e *exact) Algorithms(ssh.Target) []string { return nil }
 
-func (e *exact) Check(t fleet.Target, _ net.Addr, key xssh.PublicKey) error {
+func (e *exact) Check(t ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.checked++
@@ -90,7 +90,7 @@ func (e *exact) Check(t fleet.Target, _ net.Addr, key xssh.PublicKey) error {
 	}
 }
 
-func (e *exact) Accepted(fleet.Target, xssh.PublicKey) error {
+func (e *exact) Accepted(ssh.Target, xssh.PublicKey) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.accepted++
@@ -119,7 +119,13 @@ func (s *sink) Write(p []byte) (int, error) {
 // run makes one attempt and waits for its end.
 func run(ctx context.Context, t testing.TB, d ssh.Dialer, target fleet.Target) report {
 	t.Helper()
-	return runAttempt(ctx, t, d, &ssh.Attempt{Target: target})
+	return runAt(ctx, t, d, ssh.Target{Target: target})
+}
+
+// runAt is run for a target with an endpoint.
+func runAt(ctx context.Context, t testing.TB, d ssh.Dialer, target ssh.Target) report {
+	t.Helper()
+	return runAttempt(ctx, t, d, &ssh.Attempt{Progress: new(ssh.Progress), Target: target})
 }
 
 func runAttempt(ctx context.Context, t testing.TB, d ssh.Dialer, a *ssh.Attempt) report {

@@ -57,7 +57,7 @@ func testDial(t *testing.T, newDialer Factory) {
 		timeouts := patient()
 		timeouts.Connect = time.Minute
 		s := simulated(f, 0)
-		a := &ssh.Attempt{Target: s.target("true")}
+		a := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: s.target("true")}}
 		a.ConnectBy(time.Now().Add(-time.Hour), timeouts.Connect)
 		c, err := s.dialer(t, newDialer, timeouts).Dial(t.Context(), a)
 		if err == nil {

@@ -5,9 +5,10 @@ import (
 	"net"
 	"testing"
 
-	"golang.org/x/crypto/ssh"
+	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/ssh"
 )
 
 // offering offers one host-key algorithm only.
@@ -16,7 +17,7 @@ type offering struct {
 	algorithm string
 }
 
-func (o offering) Algorithms(fleet.Target) []string { return []string{o.algorithm} }
+func (o offering) Algorithms(ssh.Target) []string { return []string{o.algorithm} }
 
 // failing fails to reach a verdict, or to learn a key.
 type failing struct {
@@ -24,14 +25,14 @@ type failing struct {
 	check, accepted error
 }
 
-func (f failing) Check(t fleet.Target, remote net.Addr, key ssh.PublicKey) error {
+func (f failing) Check(t ssh.Target, remote net.Addr, key xssh.PublicKey) error {
 	if f.check != nil {
 		return f.check
 	}
 	return f.exact.Check(t, remote, key)
 }
 
-func (f failing) Accepted(t fleet.Target, key ssh.PublicKey) error {
+func (f failing) Accepted(t ssh.Target, key xssh.PublicKey) error {
 	_ = f.exact.Accepted(t, key)
 	return f.accepted
 }
@@ -41,7 +42,7 @@ func testHostKeys(t *testing.T, newDialer Factory) {
 	never := fleet.OutcomeNeverStarted
 	for _, s := range everyKind(t) {
 		t.Run(s.name+"/wrong key", func(t *testing.T) {
-			hk := &exact{trusted: []ssh.PublicKey{newKey(t).PublicKey()}}
+			hk := &exact{trusted: []xssh.PublicKey{newKey(t).PublicKey()}}
 			offered := &counting{keys: keys{s.signer}}
 			d := newDialer(t, Config{HostKeys: hk, Identities: offered, Timeouts: patient()})
 			run(t.Context(), t, d, s.target("true")).want(t, never, fleet.ReasonHostkeyChanged, fleet.PhaseHostkey, 0)
@@ -50,7 +51,7 @@ func testHostKeys(t *testing.T, newDialer Factory) {
 			}
 		})
 		t.Run(s.name+"/right key", func(t *testing.T) {
-			hk := &exact{trusted: []ssh.PublicKey{s.hostKey}}
+			hk := &exact{trusted: []xssh.PublicKey{s.hostKey}}
 			d := newDialer(t, Config{HostKeys: hk, Identities: keys{s.signer}, Timeouts: patient()})
 			run(t.Context(), t, d, s.target("true")).ok(t)
 			if hk.checked != 1 || hk.accepted != 1 {
@@ -58,7 +59,7 @@ func testHostKeys(t *testing.T, newDialer Factory) {
 			}
 		})
 		t.Run(s.name+"/not let in is not accepted", func(t *testing.T) {
-			hk := &exact{trusted: []ssh.PublicKey{s.hostKey}}
+			hk := &exact{trusted: []xssh.PublicKey{s.hostKey}}
 			d := newDialer(t, Config{HostKeys: hk, Identities: keys{newKey(t)}, Timeouts: patient()})
 			run(t.Context(), t, d, s.target("true")).want(t, never, fleet.ReasonAuthFailed, fleet.PhaseAuth, 0)
 			if hk.accepted != 0 {
@@ -71,12 +72,12 @@ func testHostKeys(t *testing.T, newDialer Factory) {
 			run(t.Context(), t, d, s.target("true")).want(t, never, fleet.ReasonHostkeyFailed, fleet.PhaseHostkey, 0)
 		})
 		t.Run(s.name+"/cannot learn", func(t *testing.T) {
-			hk := failing{exact: &exact{trusted: []ssh.PublicKey{s.hostKey}}, accepted: errors.New("known_hosts is full")}
+			hk := failing{exact: &exact{trusted: []xssh.PublicKey{s.hostKey}}, accepted: errors.New("known_hosts is full")}
 			d := newDialer(t, Config{HostKeys: hk, Identities: keys{s.signer}, Timeouts: patient()})
 			run(t.Context(), t, d, s.target("true")).want(t, never, fleet.ReasonHostkeyFailed, fleet.PhaseHostkey, 0)
 		})
 		t.Run(s.name+"/algorithm not had", func(t *testing.T) {
-			hk := offering{&exact{trusted: []ssh.PublicKey{s.hostKey}}, ssh.KeyAlgoECDSA521}
+			hk := offering{&exact{trusted: []xssh.PublicKey{s.hostKey}}, xssh.KeyAlgoECDSA521}
 			d := newDialer(t, Config{HostKeys: hk, Identities: keys{s.signer}, Timeouts: patient()})
 			run(t.Context(), t, d, s.target("true")).want(t, never, fleet.ReasonNoCommonAlgorithm, fleet.PhaseKex, 0)
 		})

@@ -15,7 +15,7 @@ import (
 // noKeys fails like an agent that has gone away.
 type noKeys struct{ err error }
 
-func (n noKeys) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return nil, n.err }
+func (n noKeys) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { return nil, n.err }
 
 // broken is a key whose agent refuses to sign.
 type broken struct{ xssh.Signer }

@@ -122,7 +122,7 @@ func (s *passwordServer) count() int {
 // knowing trusts a key and allows its host a password.
 type knowing struct{ *exact }
 
-func (knowing) AllowPassword(fleet.Target, xssh.PublicKey) error { return nil }
+func (knowing) AllowPassword(ssh.Target, xssh.PublicKey) error { return nil }
 
 func (s *passwordServer) known() ssh.HostKeys {
 	return knowing{&exact{trusted: []xssh.PublicKey{s.hostKey.PublicKey()}}}
@@ -300,7 +300,7 @@ func testPasswordEndings(t *testing.T, newDialer Factory) {
 						t.Errorf("panic: %v", p)
 					}
 				}()
-				conn, err := d.Dial(ctx, &ssh.Attempt{Target: s.target})
+				conn, err := d.Dial(ctx, &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: s.target}})
 				if err == nil {
 					_ = conn.Close()
 				}
@@ -367,15 +367,13 @@ func testPasswordPolicies(t *testing.T, newDialer Factory) {
 						t.Fatal(err)
 					}
 				}
-				store, err := hostkeys.Open(hostkeys.Options{Files: []string{path}, Policy: c.policy})
-				if err != nil {
-					t.Fatal(err)
-				}
-				config := Config{HostKeys: store, Identities: keys{}, Passwords: newPasswords(t, passphrase), Timeouts: patient()}
+				config := Config{HostKeys: hostkeys.NewVerifier(), Identities: keys{}, Passwords: newPasswords(t, passphrase), Timeouts: patient()}
 				if c.plain {
 					config.HostKeys = &exact{trusted: []xssh.PublicKey{s.hostKey.PublicKey()}}
 				}
-				r := run(t.Context(), t, newDialer(t, config), s.target)
+				r := runAt(t.Context(), t, newDialer(t, config), ssh.Target{Target: s.target, Endpoint: &ssh.Endpoint{Settings: &ssh.Settings{
+					Known: ssh.HostKeySpec{Files: []string{path}, Policy: c.policy}, Password: true,
+				}}})
 				if c.got > 0 {
 					r.ok(t)
 				} else {

@@ -34,7 +34,7 @@ func testStop(t *testing.T, newDialer Factory) {
 			f := startFleet(t, simfleet.Options{Hosts: 1, Fault: func(int) simfleet.Fault { return c.fault }})
 			s := simulated(f, 0)
 			ctx, cancel := context.WithCancelCause(t.Context())
-			a := &ssh.Attempt{Target: s.target("sleep 3600"), Stdout: new(sink), Stderr: new(sink)}
+			a := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: s.target("sleep 3600")}, Stdout: new(sink), Stderr: new(sink)}
 			stopped := cancelIn(ctx, cancel, a, c.phase)
 			end := attempt(ctx, s.dialer(t, newDialer, patient()), a)
 			<-stopped
@@ -91,7 +91,7 @@ func attempt(ctx context.Context, d ssh.Dialer, a *ssh.Attempt) fleet.End {
 // testClose closes a connection under a running command: done must still be called.
 func testClose(t *testing.T, newDialer Factory) {
 	s := simulated(startFleet(t, simfleet.Options{Hosts: 1}), 0)
-	a := &ssh.Attempt{Target: s.target("sleep 3600"), Stdout: new(sink), Stderr: new(sink)}
+	a := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: s.target("sleep 3600")}, Stdout: new(sink), Stderr: new(sink)}
 	conn, err := s.dialer(t, newDialer, patient()).Dial(t.Context(), a)
 	if err != nil {
 		t.Fatal(err)

@@ -32,7 +32,7 @@ func ways() map[string]func(context.Context, *testing.T, netip.AddrPort, time.Du
 			ctx, cancel := context.WithTimeout(ctx, limit)
 			defer cancel()
 			target := fleet.Target{Host: fleet.Host{Name: to.Addr().String()}, Port: to.Port()}
-			return dial(ctx, &ssh.Attempt{Target: target}, new(fleet.Route))
+			return dial(ctx, &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: target}})
 		},
 	}
 }
@@ -188,7 +188,7 @@ func TestInterrupted(t *testing.T) {
 			if when == 0 {
 				cancel()
 			}
-			a := &ssh.Attempt{Target: fleet.Target{Host: fleet.Host{Name: hole.Addr().String()}, Port: hole.Port()}}
+			a := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: fleet.Target{Host: fleet.Host{Name: hole.Addr().String()}, Port: hole.Port()}}}
 			_, err := Dialer{Timeouts: ssh.Timeouts{Dial: time.Minute}}.Open(ctx, a)
 			f, ok := errors.AsType[*fleet.Error](err)
 			if !ok || f.Outcome != fleet.OutcomeCancelled || f.Reason != fleet.ReasonInterrupted {
@@ -220,25 +220,25 @@ func TestConnectedToItself(t *testing.T) {
 	}
 }
 
-// Routes and addresses that need more than a plain socket are left to net.Dialer.
+// Settings and addresses that need more than a plain socket are left to net.Dialer.
 func TestPlain(t *testing.T) {
 	for _, c := range []struct {
 		address string
-		route   fleet.Route
+		own     ssh.Settings
 		want    bool
 	}{
-		{"192.0.2.1", fleet.Route{}, true},
-		{"2001:db8::1", fleet.Route{}, true},
-		{"192.0.2.1", fleet.Route{Bind: "192.0.2.2"}, false},
-		{"192.0.2.1", fleet.Route{BindInterface: "lo"}, false},
-		{"192.0.2.1", fleet.Route{Family: "tcp6"}, false},
-		{"::ffff:192.0.2.1", fleet.Route{}, false},
-		{"fe80::1%lo", fleet.Route{}, false},
-		{"0.0.0.0", fleet.Route{}, false},
-		{"::", fleet.Route{}, false},
+		{"192.0.2.1", ssh.Settings{}, true},
+		{"2001:db8::1", ssh.Settings{}, true},
+		{"192.0.2.1", ssh.Settings{Bind: "192.0.2.2"}, false},
+		{"192.0.2.1", ssh.Settings{BindInterface: "lo"}, false},
+		{"192.0.2.1", ssh.Settings{Family: "tcp6"}, false},
+		{"::ffff:192.0.2.1", ssh.Settings{}, false},
+		{"fe80::1%lo", ssh.Settings{}, false},
+		{"0.0.0.0", ssh.Settings{}, false},
+		{"::", ssh.Settings{}, false},
 	} {
-		if got := plain(netip.MustParseAddr(c.address), &c.route); got != c.want {
-			t.Errorf("%s, %+v: %v", c.address, c.route, got)
+		if got := plain(netip.MustParseAddr(c.address), &c.own); got != c.want {
+			t.Errorf("%s, %+v: %v", c.address, c.own, got)
 		}
 	}
 }

@@ -28,12 +28,8 @@ type Dialer struct {
 // begins, as ControlContext sees.
 func (d Dialer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	a.Timeline.Enter(fleet.PhaseResolve)
-	route := a.Target.Route
-	if route == nil {
-		route = new(fleet.Route)
-	}
-	if route.Err != nil {
-		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, route.Err)
+	if err := a.Target.Err(); err != nil {
+		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
 	}
 	timeouts := d.Timeouts.For(a)
 	now := d.Clock.Now()
@@ -44,7 +40,7 @@ func (d Dialer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	if _, err := netip.ParseAddr(a.Target.Dialled()); err == nil {
 		a.Timeline.Enter(fleet.PhaseDial)
 	}
-	conn, err := d.within(ctx, by, a, route)
+	conn, err := d.within(ctx, by, a)
 	if err != nil {
 		f := sshreason.Dial(ctx, a, err)
 		if byConnect && (f.Reason == fleet.ReasonDialTimeout || f.Reason == fleet.ReasonResolveTimeout) {
@@ -57,10 +53,10 @@ func (d Dialer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 
 // within dials until by, and dials again if the deadline passed only because this process
 // was stopped meanwhile.
-func (d Dialer) within(ctx context.Context, by time.Time, a *ssh.Attempt, route *fleet.Route) (net.Conn, error) {
+func (d Dialer) within(ctx context.Context, by time.Time, a *ssh.Attempt) (net.Conn, error) {
 	for {
 		lost := d.Clock.Suspended()
-		conn, err := dialBy(ctx, d.Clock.Deadline(by), a, route)
+		conn, err := dialBy(ctx, d.Clock.Deadline(by), a)
 		timeout, ok := errors.AsType[net.Error](err)
 		if !ok || !timeout.Timeout() || d.Clock.Suspended() == lost || !d.Clock.Now().Before(by) {
 			return conn, err
@@ -69,8 +65,8 @@ func (d Dialer) within(ctx context.Context, by time.Time, a *ssh.Attempt, route 
 }
 
 // dialBy dials until the deadline, with direct if it is equivalent.
-func dialBy(ctx context.Context, deadline time.Time, a *ssh.Attempt, route *fleet.Route) (net.Conn, error) {
-	if address, err := netip.ParseAddr(a.Target.Dialled()); err == nil && plain(address, route) && a.Target.Port != 0 {
+func dialBy(ctx context.Context, deadline time.Time, a *ssh.Attempt) (net.Conn, error) {
+	if address, err := netip.ParseAddr(a.Target.Dialled()); err == nil && plain(address, a.Target.Settings()) && a.Target.Port != 0 {
 		conn, ok, err := direct(ctx, netip.AddrPortFrom(address, a.Target.Port), deadline)
 		if ok {
 			return conn, err
@@ -78,13 +74,13 @@ func dialBy(ctx context.Context, deadline time.Time, a *ssh.Attempt, route *flee
 	}
 	within, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	return dial(within, a, route)
+	return dial(within, a)
 }
 
 // plain reports whether direct can connect to a: an ordinary address without socket
 // options.
-func plain(a netip.Addr, r *fleet.Route) bool {
-	return r.Bind == "" && r.BindInterface == "" && r.Family == "" &&
+func plain(a netip.Addr, s *ssh.Settings) bool {
+	return s.Bind == "" && s.BindInterface == "" && s.Family == "" &&
 		!a.Is4In6() && a.Zone() == "" && !a.IsUnspecified()
 }
 
@@ -97,14 +93,15 @@ func Descriptor(c net.Conn) (raw syscall.RawConn, ok bool) { return descriptor(c
 // before it drops the connection: 60 s.
 const unacknowledged = time.Minute
 
-func dial(ctx context.Context, a *ssh.Attempt, route *fleet.Route) (net.Conn, error) {
+func dial(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
+	own := a.Target.Settings()
 	tcp := net.Dialer{
 		ControlContext: func(_ context.Context, _, _ string, raw syscall.RawConn) error {
 			if a.Timeline.Phase() == fleet.PhaseResolve {
 				a.Timeline.Enter(fleet.PhaseDial)
 			}
-			if route.BindInterface != "" {
-				if err := bindTo(raw, route.BindInterface); err != nil {
+			if own.BindInterface != "" {
+				if err := bindTo(raw, own.BindInterface); err != nil {
 					return err
 				}
 			}
@@ -115,11 +112,11 @@ func dial(ctx context.Context, a *ssh.Attempt, route *fleet.Route) (net.Conn, er
 		KeepAlive: -1,
 	}
 	network := "tcp"
-	if route.Family != "" {
-		network = route.Family
+	if own.Family != "" {
+		network = own.Family
 	}
-	if route.Bind != "" {
-		local, err := net.ResolveTCPAddr(network, net.JoinHostPort(route.Bind, "0"))
+	if own.Bind != "" {
+		local, err := net.ResolveTCPAddr(network, net.JoinHostPort(own.Bind, "0"))
 		if err != nil {
 			return nil, fmt.Errorf("finding the local address to connect from: %w", err)
 		}

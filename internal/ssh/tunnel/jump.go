@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -56,7 +55,7 @@ type Opener interface {
 	Tunnels(ctx context.Context, a *ssh.Attempt) (*client.Tunnels, error)
 }
 
-// A Network opens connections according to each target's Route. It is safe for
+// A Network opens connections according to each target's Endpoint. It is safe for
 // concurrent use.
 type Network struct {
 	opts   Options
@@ -91,16 +90,16 @@ func (n *Network) Use(o Opener) { n.opener = o }
 
 // Open implements ssh.Network.
 func (n *Network) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
-	route := a.Target.Route
+	e := a.Target.Endpoint
 	switch {
-	case route == nil, route.Err != nil:
+	case e == nil, e.Err != nil:
 		return n.opts.Direct.Open(ctx, a)
-	case route.Via != nil:
+	case e.Jump != nil:
 		a.Timeline.Enter(fleet.PhaseDial)
-		return n.through(ctx, a, *route.Via)
-	case len(route.ProxyCommand) > 0:
+		return n.through(ctx, a, *e.Jump)
+	case len(e.ProxyCommand) > 0:
 		a.Timeline.Enter(fleet.PhaseDial)
-		return n.proxy(ctx, a, route.ProxyCommand)
+		return n.proxy(ctx, a, e.ProxyCommand)
 	}
 	return n.opts.Direct.Open(ctx, a)
 }
@@ -123,16 +122,28 @@ func (n *Network) Close() error {
 const maxTries = 3
 
 // through opens a stream to the target through the jump host hop.
-func (n *Network) through(ctx context.Context, a *ssh.Attempt, hop fleet.Target) (net.Conn, error) {
+func (n *Network) through(ctx context.Context, a *ssh.Attempt, hop ssh.Target) (net.Conn, error) {
 	p := n.pool(hop)
-	connecting, late, cancel := n.connecting(ctx, a)
-	defer cancel()
-	for try := 1; ; try++ {
-		m, err := p.acquire(connecting)
-		if err != nil {
-			return nil, n.failure(ctx, a, err, late)
+	now, limit := n.opts.Clock.Now(), n.opts.Timeouts.For(a).Connect
+	inTime := ctx
+	if by := a.ConnectBy(now, limit); !by.IsZero() {
+		var cancel context.CancelFunc
+		inTime, cancel = n.opts.Clock.WithTimeout(ctx, by.Sub(now), context.DeadlineExceeded)
+		defer cancel()
+	}
+	fail := func(err error) (net.Conn, error) {
+		if inTime.Err() != nil && ctx.Err() == nil {
+			return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonDialTimeout,
+				fmt.Errorf("waiting for the jump host: the %w of %v passed", ssh.ErrConnectTimeout, limit))
 		}
-		within, cancel := n.opts.Clock.WithTimeout(connecting, n.opts.Timeouts.Dial, context.DeadlineExceeded)
+		return nil, n.failure(ctx, a, err)
+	}
+	for try := 1; ; try++ {
+		m, err := p.acquire(inTime)
+		if err != nil {
+			return fail(err)
+		}
+		within, cancel := n.opts.Clock.WithTimeout(inTime, n.opts.Timeouts.Dial, context.DeadlineExceeded)
 		tunnel, err := m.tunnels.Open(within, a.Target.Dialled(), a.Target.Port)
 		cancel()
 		if err == nil {
@@ -140,22 +151,9 @@ func (n *Network) through(ctx context.Context, a *ssh.Attempt, hop fleet.Target)
 		}
 		p.failed(m, err)
 		if try == maxTries || !passing(err) {
-			return nil, n.failure(ctx, a, err, late)
+			return fail(err)
 		}
 	}
-}
-
-// connecting returns a context that ends with the attempt's connect timeout, if it has one, and
-// then has the cause late.
-func (n *Network) connecting(ctx context.Context, a *ssh.Attempt) (_ context.Context, late error, _ context.CancelFunc) {
-	limit, now := n.opts.Timeouts.For(a).Connect, n.opts.Clock.Now()
-	by := a.ConnectBy(now, limit)
-	if by.IsZero() {
-		return ctx, nil, func() {}
-	}
-	late = fmt.Errorf("the jump host was not reached before the %w of %v passed", ssh.ErrConnectTimeout, limit)
-	ctx, cancel := n.opts.Clock.WithTimeout(ctx, by.Sub(now), late)
-	return ctx, late, cancel
 }
 
 // passing reports whether a retry on another connection may succeed.
@@ -170,14 +168,11 @@ func passing(err error) bool {
 // resourceShortage is SSH_OPEN_RESOURCE_SHORTAGE (RFC 4254 §5.1).
 const resourceShortage = 4
 
-// failure classifies the error that kept the target from being reached. late is that of
-// connecting.
-func (n *Network) failure(ctx context.Context, a *ssh.Attempt, err, late error) *fleet.Error {
+// failure classifies the error that kept the target from being reached.
+func (n *Network) failure(ctx context.Context, a *ssh.Attempt, err error) *fleet.Error {
 	switch {
 	case ctx.Err() != nil:
 		return sshreason.Interrupted(ctx, a)
-	case late != nil && errors.Is(err, late):
-		return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonDialTimeout, late)
 	case sshreason.TimedOut(err):
 		return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonDialTimeout,
 			fmt.Errorf("the jump host gave no answer within %v", n.opts.Timeouts.Dial))
@@ -190,10 +185,10 @@ func (n *Network) failure(ctx context.Context, a *ssh.Attempt, err, late error) 
 
 // pool returns the connections to a jump host. They are shared by targets with the
 // same route to it, host-key policy and keys.
-func (n *Network) pool(hop fleet.Target) *pool {
-	hops := []fleet.Target{hop} // in reverse order of dialling
-	for r := hop.Route; r != nil && r.Via != nil; r = r.Via.Route {
-		hops = append(hops, *r.Via)
+func (n *Network) pool(hop ssh.Target) *pool {
+	hops := []ssh.Target{hop} // in reverse order of dialling
+	for via := hop.Jump(); via != nil; via = via.Jump() {
+		hops = append(hops, *via)
 	}
 	keys := make([]poolKey, len(hops))
 	for i, h := range hops {
@@ -213,27 +208,24 @@ func (n *Network) pool(hop fleet.Target) *pool {
 }
 
 // A poolKey identifies a jump host by everything that decides how it is reached,
-// checked and logged in to.
+// checked and logged in to. A superfluous connection costs less than a wrongly shared
+// one.
 type poolKey struct {
-	about  string
-	detail any   // Route.Detail: files, policy and keys; equal ones are the same pointer
-	via    *pool // pool of the previous jump host
+	name     string        // user, address, alias and proxy command
+	failure  string        // Endpoint.Err
+	settings *ssh.Settings // equal ones of a plan are the same pointer
+	via      *pool         // pool of the previous jump host
 }
 
-// keyOf returns the key without via. It includes the whole Route, even fields that
-// may not matter: a superfluous connection costs less than a wrongly shared one.
-func keyOf(t fleet.Target) poolKey {
-	key := poolKey{about: fmt.Sprintf("%q %q", t.User, t.Address())}
-	if t.Route == nil {
-		return key
+// keyOf returns the key without via.
+func keyOf(t ssh.Target) poolKey {
+	key := poolKey{name: fmt.Sprintf("%q %q", t.User, t.Address()), settings: t.Settings()}
+	if e := t.Endpoint; e != nil {
+		key.name = fmt.Sprintf("%s %q %q", key.name, e.HostKeyAlias, e.ProxyCommand)
+		if e.Err != nil {
+			key.failure = e.Err.Error()
+		}
 	}
-	r := *t.Route
-	if reflect.ValueOf(r.Detail).Comparable() {
-		key.detail, r.Detail = r.Detail, nil
-	}
-	failure := r.Err // compared by its text: each target has another value
-	r.Address, r.Via, r.Err = "", nil, nil
-	key.about = fmt.Sprintf("%s %#v %v", key.about, r, failure)
 	return key
 }
 

@@ -48,20 +48,20 @@ func TestMain(m *testing.M) {
 // known trusts keys by host name and port.
 type known map[string]xssh.PublicKey
 
-func (k known) Algorithms(fleet.Target) []string { return nil }
+func (k known) Algorithms(ssh.Target) []string { return nil }
 
-func (k known) Check(t fleet.Target, _ net.Addr, key xssh.PublicKey) error {
+func (k known) Check(t ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	if want := k[t.Host.Name+":"+fmt.Sprint(t.Port)]; want == nil || !bytes.Equal(want.Marshal(), key.Marshal()) {
 		return &fleet.Error{Reason: fleet.ReasonHostkeyUnknown, Err: errors.New("not this key")}
 	}
 	return nil
 }
 
-func (k known) Accepted(fleet.Target, xssh.PublicKey) error { return nil }
+func (k known) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
 
 type signers []xssh.Signer
 
-func (s signers) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) { return s, nil }
+func (s signers) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { return s, nil }
 
 // A site is a fleet behind an OpenSSH server.
 type site struct {
@@ -88,8 +88,8 @@ func newSite(t *testing.T, hosts int, opts ...sshdtest.Option) *site {
 	return s
 }
 
-func (s *site) hop() fleet.Target {
-	return fleet.Target{Host: s.bastion.Host, User: s.bastion.User, Port: s.bastion.Host.Port}
+func (s *site) hop() ssh.Target {
+	return at(fleet.Target{Host: s.bastion.Host, User: s.bastion.User}, nil)
 }
 
 // dialer connects through the network.
@@ -107,17 +107,30 @@ func (s *site) dialer(t *testing.T, n *Network) *client.Dialer {
 	return d
 }
 
+// at returns t at an endpoint, which may be nil.
+func at(t fleet.Target, e *ssh.Endpoint) ssh.Target {
+	if t.Port == 0 {
+		t.Port = t.Host.Port
+	}
+	if e != nil {
+		t.Route = &e.Route
+	}
+	return ssh.Target{Target: t, Endpoint: e}
+}
+
+// behind returns an endpoint behind a proxy command.
+func behind(argv ...string) *ssh.Endpoint {
+	return &ssh.Endpoint{Route: fleet.Route{ProxyCommand: argv}}
+}
+
 // run returns the results of echo on the first hosts of the fleet.
-func (s *site) run(t *testing.T, d ssh.Dialer, hosts int, route *fleet.Route) map[fleet.Outcome]int {
+func (s *site) run(t *testing.T, d ssh.Dialer, hosts int, endpoint *ssh.Endpoint) map[fleet.Outcome]int {
 	t.Helper()
-	targets := func(yield func(fleet.Target) bool) {
+	targets := func(yield func(ssh.Target) bool) {
 		for i := range hosts {
-			h := s.fleet.Host(i)
-			target := fleet.Target{
-				Host: h, Index: i, User: "someone", Port: h.Port, Route: route,
-				Command: fmt.Sprintf("echo target %d", i),
-			}
-			if !yield(target) {
+			if !yield(at(fleet.Target{
+				Host: s.fleet.Host(i), Index: i, User: "someone", Command: fmt.Sprintf("echo target %d", i),
+			}, endpoint)) {
 				return
 			}
 		}
@@ -145,7 +158,7 @@ func TestManyTargetsBehindOneBastion(t *testing.T) {
 	s := newSite(t, hosts)
 	n := New(Options{})
 	hop := s.hop()
-	got := s.run(t, s.dialer(t, n), hosts, &fleet.Route{Via: &hop})
+	got := s.run(t, s.dialer(t, n), hosts, ssh.Via(hop))
 	if got[fleet.OutcomeOK] != hosts {
 		t.Errorf("outcomes %v, want %d ok", got, hosts)
 	}
@@ -175,27 +188,55 @@ func TestLocalLackBeforeABastion(t *testing.T) {
 	}
 	n.Use(d)
 	defer func() { _, _ = d.Close(), n.Close() }()
-	target := fleet.Target{Host: host, User: "someone", Port: host.Port, Route: &fleet.Route{Via: &hop}, Command: "true"}
-	_, err = d.Dial(t.Context(), &ssh.Attempt{Target: target})
+	target := at(fleet.Target{Host: host, User: "someone", Command: "true"}, ssh.Via(hop))
+	_, err = d.Dial(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: target})
 	f, ok := errors.AsType[*fleet.Error](err)
 	if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonLocalFiles {
 		t.Errorf("the error is %.200q", err)
 	}
 }
 
+// silent waits until it is given up.
+type silent struct{}
+
+func (silent) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
+	<-ctx.Done()
+	return nil, a.Fail(fleet.OutcomeCancelled, fleet.ReasonInterrupted, context.Cause(ctx))
+}
+
+// The connect timeout ends the wait for a jump host too.
+func TestConnectTimeoutAtABastion(t *testing.T) {
+	s := newSite(t, 1)
+	hop, host := s.hop(), s.fleet.Host(0)
+	timeouts := ssh.Timeouts{Connect: 100 * time.Millisecond}
+	n := New(Options{Direct: silent{}, Timeouts: timeouts})
+	d, err := client.New(client.Options{HostKeys: s.keys, Identities: s.signers, Network: n, Timeouts: timeouts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Use(d)
+	defer func() { _, _ = d.Close(), n.Close() }()
+	target := at(fleet.Target{Host: host, User: "someone", Command: "true"}, ssh.Via(hop))
+	_, err = d.Dial(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: target})
+	f, ok := errors.AsType[*fleet.Error](err)
+	if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonDialTimeout || !errors.Is(err, ssh.ErrConnectTimeout) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 // panicking panics in Check.
 type panicking struct{ known }
 
-func (panicking) Algorithms(fleet.Target) []string { return nil }
+func (panicking) Algorithms(ssh.Target) []string { return nil }
 
-func (panicking) Check(fleet.Target, net.Addr, xssh.PublicKey) error { panic("judged") }
+func (panicking) Check(ssh.Target, net.Addr, xssh.PublicKey) error { panic("judged") }
 
 // A panic during the login to a jump host is the failure of the targets behind it,
 // a panic while reading from it that of the streams: neither ends the process.
 func TestPanicAtABastion(t *testing.T) {
 	s := newSite(t, 1)
 	hop, host := s.hop(), s.fleet.Host(0)
-	target := fleet.Target{Host: host, User: "someone", Port: host.Port, Route: &fleet.Route{Via: &hop}, Command: "true"}
+	target := at(fleet.Target{Host: host, User: "someone", Command: "true"}, ssh.Via(hop))
 	for name, o := range map[string]client.Options{
 		"logging in": {HostKeys: panicking{s.keys}},
 		"hearing": {HostKeys: s.keys, Trace: func(m wire.Message) {
@@ -213,7 +254,7 @@ func TestPanicAtABastion(t *testing.T) {
 			}
 			n.Use(d)
 			defer func() { _, _ = d.Close(), n.Close() }()
-			_, err = d.Dial(t.Context(), &ssh.Attempt{Target: target})
+			_, err = d.Dial(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: target})
 			f, ok := errors.AsType[*fleet.Error](err)
 			if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonJumpFailed || !strings.Contains(f.Error(), "panic") {
 				t.Errorf("the error is %.200q", err)
@@ -227,10 +268,8 @@ func TestTwoBastionsInARow(t *testing.T) {
 	second := sshdtest.OpenSSH(t, sshdtest.WithAuthorized(s.bastion.Signer.PublicKey()))
 	s.keys[fmt.Sprintf("%s:%d", second.Host.Name, second.Host.Port)] = second.HostKey
 	first := s.hop()
-	last := fleet.Target{
-		Host: second.Host, User: second.User, Port: second.Host.Port, Route: &fleet.Route{Via: &first},
-	}
-	got := s.run(t, s.dialer(t, New(Options{})), 3, &fleet.Route{Via: &last})
+	last := at(fleet.Target{Host: second.Host, User: second.User}, ssh.Via(first))
+	got := s.run(t, s.dialer(t, New(Options{})), 3, ssh.Via(last))
 	if got[fleet.OutcomeOK] != 3 {
 		t.Errorf("outcomes %v, want 3 ok", got)
 	}
@@ -244,55 +283,66 @@ func TestTwoBastionsInARow(t *testing.T) {
 // Jump hosts at one address share connections if, and only if, their route and
 // host-key checks are the same.
 func TestPoolsAreApart(t *testing.T) {
-	hop := func(route *fleet.Route) fleet.Target {
-		return fleet.Target{Host: fleet.Host{Name: "bastion"}, User: "me", Port: 22, Route: route}
+	hop := func(e *ssh.Endpoint) ssh.Target {
+		return at(fleet.Target{Host: fleet.Host{Name: "bastion"}, User: "me", Port: 22}, e)
 	}
-	via := func(r *fleet.Route) *fleet.Route { h := hop(r); return &fleet.Route{Address: "10.0.0.6", Via: &h} }
-	type detail struct{ files []string }
-	strict, lax := &detail{[]string{"a"}}, &detail{[]string{"b"}}
-	for name, c := range map[string]struct{ a, b *fleet.Route }{
-		"proxy":        {&fleet.Route{ProxyCommand: []string{"vpn", "one"}}, &fleet.Route{ProxyCommand: []string{"vpn", "two"}}},
-		"no proxy":     {&fleet.Route{ProxyCommand: []string{"vpn"}}, nil},
-		"bind":         {&fleet.Route{Bind: "10.0.0.1"}, &fleet.Route{Bind: "10.0.0.2"}},
-		"interface":    {&fleet.Route{BindInterface: "eth0"}, &fleet.Route{BindInterface: "eth1"}},
-		"family":       {&fleet.Route{Family: "tcp4"}, &fleet.Route{Family: "tcp6"}},
-		"alias":        {&fleet.Route{HostKeyAlias: "one"}, &fleet.Route{HostKeyAlias: "two"}},
-		"trust, keys":  {&fleet.Route{Detail: strict}, &fleet.Route{Detail: lax}},
-		"odd detail":   {&fleet.Route{Detail: []string{"a"}}, &fleet.Route{Detail: []string{"b"}}},
-		"kex":          {&fleet.Route{Kex: []string{"curve25519-sha256"}}, &fleet.Route{}},
-		"nothing":      {&fleet.Route{Ciphers: []string{}}, &fleet.Route{}},
-		"user keys":    {&fleet.Route{UserKeys: []string{"ssh-ed25519"}}, &fleet.Route{}},
-		"address":      {&fleet.Route{Address: "10.0.0.5"}, &fleet.Route{Address: "10.0.0.6"}},
-		"hop before":   {via(&fleet.Route{Detail: strict}), via(&fleet.Route{Detail: lax})},
-		"its proxy":    {via(&fleet.Route{ProxyCommand: []string{"a"}}), via(nil)},
-		"a hop at all": {via(nil), &fleet.Route{Address: "10.0.0.6"}},
+	address := func(name string) *ssh.Endpoint { return &ssh.Endpoint{Route: fleet.Route{Address: name}} }
+	via := func(e *ssh.Endpoint) *ssh.Endpoint {
+		through := ssh.Via(hop(e))
+		through.Address = "10.0.0.6"
+		return through
+	}
+	alias := func(name string) *ssh.Endpoint { return &ssh.Endpoint{Route: fleet.Route{HostKeyAlias: name}} }
+	with := func(s ssh.Settings) *ssh.Endpoint { return &ssh.Endpoint{Settings: &s} }
+	strict := with(ssh.Settings{Known: ssh.HostKeySpec{Files: []string{"a"}}})
+	lax := with(ssh.Settings{Known: ssh.HostKeySpec{Files: []string{"b"}}})
+	for name, c := range map[string]struct{ a, b *ssh.Endpoint }{
+		"proxy":        {behind("vpn", "one"), behind("vpn", "two")},
+		"no proxy":     {behind("vpn"), nil},
+		"bind":         {with(ssh.Settings{Bind: "10.0.0.1"}), with(ssh.Settings{Bind: "10.0.0.2"})},
+		"interface":    {with(ssh.Settings{BindInterface: "eth0"}), with(ssh.Settings{BindInterface: "eth1"})},
+		"family":       {with(ssh.Settings{Family: "tcp4"}), with(ssh.Settings{Family: "tcp6"})},
+		"alias":        {alias("one"), alias("two")},
+		"host keys":    {strict, lax},
+		"keys":         {with(ssh.Settings{Keys: ssh.KeySpec{Defaults: true}}), &ssh.Endpoint{}},
+		"kex":          {with(ssh.Settings{Kex: []string{"curve25519-sha256"}}), &ssh.Endpoint{}},
+		"nothing":      {with(ssh.Settings{Ciphers: []string{}}), &ssh.Endpoint{}},
+		"user keys":    {with(ssh.Settings{UserKeys: []string{"ssh-ed25519"}}), &ssh.Endpoint{}},
+		"failing":      {&ssh.Endpoint{Err: errors.New("unsupported")}, &ssh.Endpoint{}},
+		"address":      {address("10.0.0.5"), address("10.0.0.6")},
+		"hop before":   {via(strict), via(lax)},
+		"its proxy":    {via(behind("a")), via(nil)},
+		"a hop at all": {via(nil), address("10.0.0.6")},
 	} {
 		n := New(Options{})
 		if n.pool(hop(c.a)) == n.pool(hop(c.b)) {
 			t.Errorf("%s: one pool", name)
 		}
-		for _, r := range []*fleet.Route{c.a, c.b} {
-			same := r
-			if r != nil {
-				another := *r
-				another.ProxyCommand, another.Ciphers = slices.Clone(r.ProxyCommand), slices.Clone(r.Ciphers)
-				if r.Via != nil {
-					before := *r.Via
-					another.Via = &before
+		for _, e := range []*ssh.Endpoint{c.a, c.b} {
+			same := e
+			if e != nil {
+				another := *e
+				another.ProxyCommand = slices.Clone(e.ProxyCommand)
+				if e.Err != nil {
+					another.Err = errors.New(e.Err.Error())
+				}
+				if e.Jump != nil {
+					before := *e.Jump
+					another.Jump, another.Via = &before, &before.Target
 				}
 				same = &another
 			}
-			if n.pool(hop(r)) != n.pool(hop(same)) {
-				t.Errorf("%s: two pools for equal routes %+v", name, r)
+			if n.pool(hop(e)) != n.pool(hop(same)) {
+				t.Errorf("%s: two pools for equal endpoints %+v", name, e)
 			}
 		}
 		_ = n.Close()
 	}
 	n := New(Options{})
 	defer func() { _ = n.Close() }()
-	alias := hop(&fleet.Route{Address: "bastion"})
-	alias.Host.Name = "other"
-	if n.pool(alias) != n.pool(hop(&fleet.Route{})) {
+	other := hop(address("bastion"))
+	other.Host.Name = "other"
+	if n.pool(other) != n.pool(hop(&ssh.Endpoint{})) {
 		t.Error("two names of one address, and all else equal: two pools")
 	}
 }
@@ -305,12 +355,11 @@ func TestTwoProxiesToOneBastion(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "started")
 	d := s.dialer(t, New(Options{}))
 	for _, alias := range []string{"one", "two", "one"} {
-		hop := bastion
-		hop.Route = &fleet.Route{ProxyCommand: []string{
+		hop := at(bastion.Target, behind(
 			"sh", "-c", `echo "$1" >>"$2"; exec env "$3" "$4"`, "sh", alias, log,
 			fmt.Sprintf("%s=%s", relayTo, bastion.Address()), os.Args[0],
-		}}
-		if got := s.run(t, d, 4, &fleet.Route{Via: &hop}); got[fleet.OutcomeOK] != 4 {
+		))
+		if got := s.run(t, d, 4, ssh.Via(hop)); got[fleet.OutcomeOK] != 4 {
 			t.Errorf("%s: outcomes %v, want 4 ok", alias, got)
 		}
 	}
@@ -333,14 +382,12 @@ func TestLostBastionIsOneCause(t *testing.T) {
 	}
 	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
 	_ = l.Close() // nothing listens there now
-	hop := fleet.Target{Host: fleet.Host{Name: "127.0.0.1", Port: port}, User: "u", Port: port}
+	hop := at(fleet.Target{Host: fleet.Host{Name: "127.0.0.1", Port: port}, User: "u"}, nil)
 	d := s.dialer(t, New(Options{}))
 	texts := map[string]int{}
 	for range 50 {
 		h := s.fleet.Host(0)
-		_, err := d.Dial(t.Context(), &ssh.Attempt{Target: fleet.Target{
-			Host: h, User: "someone", Port: h.Port, Route: &fleet.Route{Via: &hop},
-		}})
+		_, err := d.Dial(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: at(fleet.Target{Host: h, User: "someone"}, ssh.Via(hop))})
 		f, ok := errors.AsType[*fleet.Error](err)
 		if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonJumpFailed || f.Phase != fleet.PhaseDial {
 			t.Fatalf("Dial gave %v", err)
@@ -352,43 +399,12 @@ func TestLostBastionIsOneCause(t *testing.T) {
 	}
 }
 
-// The connect timeout of a target limits also its wait for a jump host, which is
-// still being dialled for others.
-func TestConnectTimeoutBeforeABastion(t *testing.T) {
-	s := newSite(t, 1)
-	l, err := net.Listen("tcp", "127.0.0.1:0") // and never accepts
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
-	hop := fleet.Target{Host: fleet.Host{Name: "127.0.0.1", Port: port}, User: "u", Port: port}
-	n := New(Options{})
-	d, err := client.New(client.Options{
-		HostKeys: s.keys, Identities: s.signers, Network: n, Timeouts: ssh.Timeouts{Kex: time.Hour},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	n.Use(d)
-	defer func() { _, _ = d.Close(), n.Close() }()
-	h := s.fleet.Host(0)
-	_, err = d.Dial(t.Context(), &ssh.Attempt{Target: fleet.Target{
-		Host: h, User: "someone", Port: h.Port, Route: &fleet.Route{Via: &hop, Connect: 50 * time.Millisecond},
-	}})
-	f, ok := errors.AsType[*fleet.Error](err)
-	if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonDialTimeout || f.Phase != fleet.PhaseDial ||
-		!errors.Is(err, ssh.ErrConnectTimeout) {
-		t.Errorf("Dial gave %v", err)
-	}
-}
-
 // A read deadline holds while bytes are there, as for every net.Conn: a server that
 // never pauses must not outlive its timeouts. Afterwards the bytes are still there.
 func TestDeadlineWhileBytesAreThere(t *testing.T) {
 	s := newSite(t, 1)
 	d := s.dialer(t, New(Options{}))
-	all, err := d.Tunnels(t.Context(), &ssh.Attempt{Target: s.hop()})
+	all, err := d.Tunnels(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: s.hop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -421,9 +437,9 @@ func TestBastionRefusesATarget(t *testing.T) {
 	s := newSite(t, 1)
 	d := s.dialer(t, New(Options{}))
 	hop := s.hop()
-	_, err := d.Dial(t.Context(), &ssh.Attempt{Target: fleet.Target{
-		Host: fleet.Host{Name: "127.0.0.1"}, User: "u", Port: 1, Route: &fleet.Route{Via: &hop},
-	}})
+	_, err := d.Dial(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: at(fleet.Target{
+		Host: fleet.Host{Name: "127.0.0.1"}, User: "u", Port: 1,
+	}, ssh.Via(hop))})
 	f, ok := errors.AsType[*fleet.Error](err)
 	if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonDialFailed {
 		t.Errorf("Dial gave %v", err)
@@ -439,9 +455,7 @@ func TestBastionDiesUnderACommand(t *testing.T) {
 	s.keys[fmt.Sprintf("%s:%d", hop.Host.Name, line.port)] = s.bastion.HostKey
 	hop.Host.Port, hop.Port = line.port, line.port
 	h := s.fleet.Host(0)
-	a := &ssh.Attempt{Target: fleet.Target{
-		Host: h, User: "someone", Port: h.Port, Command: "echo started; sleep 3600", Route: &fleet.Route{Via: &hop},
-	}}
+	a := &ssh.Attempt{Progress: new(ssh.Progress), Target: at(fleet.Target{Host: h, User: "someone", Command: "echo started; sleep 3600"}, ssh.Via(hop))}
 	started := make(chan struct{}, 1)
 	a.Stdout = writerFunc(func(p []byte) (int, error) { started <- struct{}{}; return len(p), nil })
 	c, err := d.Dial(t.Context(), a)
@@ -514,16 +528,14 @@ func TestProxyCommand(t *testing.T) {
 	d := s.dialer(t, New(Options{}))
 	h := s.fleet.Host(0)
 	argv := []string{"env", fmt.Sprintf("%s=%s:%d", relayTo, h.Name, h.Port), os.Args[0]}
-	if got := s.run(t, d, 1, &fleet.Route{ProxyCommand: argv}); got[fleet.OutcomeOK] != 1 {
+	if got := s.run(t, d, 1, behind(argv...)); got[fleet.OutcomeOK] != 1 {
 		t.Errorf("outcomes %v, want 1 ok", got)
 	}
 	for name, argv := range map[string][]string{
 		"missing": {"/nonexistent/proxy"},
 		"failing": {"sh", "-c", "echo no way >&2; exit 7"},
 	} {
-		_, err := d.Dial(t.Context(), &ssh.Attempt{Target: fleet.Target{
-			Host: h, User: "u", Port: h.Port, Route: &fleet.Route{ProxyCommand: argv},
-		}})
+		_, err := d.Dial(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: at(fleet.Target{Host: h, User: "u"}, behind(argv...))})
 		f, ok := errors.AsType[*fleet.Error](err)
 		if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonJumpFailed {
 			t.Errorf("%s: Dial gave %v", name, err)
@@ -548,9 +560,7 @@ func TestBastionWithoutACommonAlgorithm(t *testing.T) {
 	defer func() { _ = d.Close(); _ = n.Close() }()
 	n.Use(d)
 	hop, h := s.hop(), s.fleet.Host(0)
-	_, err = d.Dial(t.Context(), &ssh.Attempt{Target: fleet.Target{
-		Host: h, User: "someone", Port: h.Port, Route: &fleet.Route{Via: &hop},
-	}})
+	_, err = d.Dial(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: at(fleet.Target{Host: h, User: "someone"}, ssh.Via(hop))})
 	f, ok := errors.AsType[*fleet.Error](err)
 	if !ok || f.Reason != fleet.ReasonJumpFailed || !strings.Contains(f.Err.Error(), "no_common_algorithm") {
 		t.Errorf("Dial gave %v", err)

@@ -18,7 +18,7 @@ import (
 // A pool holds the connections to one jump host.
 type pool struct {
 	network *Network
-	hop     fleet.Target
+	hop     ssh.Target
 
 	mu       sync.Mutex
 	members  []*member
@@ -158,7 +158,7 @@ func (p *pool) login(ctx context.Context) (t *client.Tunnels, err error) {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
 	}()
-	return p.network.opener.Tunnels(ctx, &ssh.Attempt{Target: p.hop})
+	return p.network.opener.Tunnels(ctx, &ssh.Attempt{Progress: new(ssh.Progress), Target: p.hop})
 }
 
 // mayPass reports whether f is transient. A dial that has used up the connect

@@ -85,11 +85,9 @@ func (c *conn) run(ctx context.Context) fleet.End {
 		return f.End()
 	}
 	a.Timeline.Enter(fleet.PhaseExec)
-	if r := a.Target.Route; r != nil {
-		for _, variable := range r.Env { // servers refuse most (RFC 4254 §6.4)
-			name, value, _ := strings.Cut(variable, "=")
-			_, _ = ch.SendRequest("env", false, xssh.Marshal(struct{ Name, Value string }{name, value}))
-		}
+	for _, variable := range a.Target.Settings().Env { // servers refuse most (RFC 4254 §6.4)
+		name, value, _ := strings.Cut(variable, "=")
+		_, _ = ch.SendRequest("env", false, xssh.Marshal(struct{ Name, Value string }{name, value}))
 	}
 	a.Execution.Queue(1) // the next write may contain it
 	accepted, err := ch.SendRequest("exec", true, xssh.Marshal(struct{ Command string }{a.Exec()}))

@@ -49,9 +49,7 @@ func (h *handshake) config() *xssh.ClientConfig {
 		algorithms = h.dialer.hostKeys
 	}
 	config := h.dialer.config
-	if r := h.attempt.Target.Route; r != nil {
-		config.RekeyThreshold = r.RekeyBytes // 0 means the library's default
-	}
+	config.RekeyThreshold = h.attempt.Target.Settings().RekeyBytes // 0 means the library's default
 	return &xssh.ClientConfig{
 		Config:            config,
 		User:              h.attempt.Target.User,

@@ -45,7 +45,7 @@ func (h *handshake) password(taken []string) (xssh.AuthMethod, error) {
 
 // reveal returns the password to the library, as a string, which cannot be overwritten.
 func (h *handshake) reveal() (string, error) {
-	password, told, err := h.dialer.opts.Passwords.Password(h.login, h.attempt.Target)
+	password, told, err := h.dialer.opts.Passwords.Password(h.login, h.attempt.Target.Target)
 	if err != nil {
 		return "", h.refuse(fleet.ReasonAuthFailed, err)
 	}
@@ -67,7 +67,7 @@ func (h *handshake) prompted(_, _ string, questions []string, echos []bool) ([]s
 		h.answered(false)
 		return nil, h.refuse(fleet.ReasonAuthFailed, fmt.Errorf("the server asks once more: %.100q", questions[0]))
 	}
-	answer, told, err := h.dialer.opts.Passwords.Answer(h.login, h.attempt.Target, questions[0], echos[0])
+	answer, told, err := h.dialer.opts.Passwords.Answer(h.login, h.attempt.Target.Target, questions[0], echos[0])
 	if err != nil {
 		return nil, h.refuse(fleet.ReasonAuthFailed, err)
 	}

@@ -23,7 +23,7 @@ type replay struct {
 func (r replay) Read(p []byte) (int, error) { return r.Reader.Read(p) }
 
 func wireOver(r io.Reader) (*transport, *ssh.Attempt) {
-	a := &ssh.Attempt{Target: fleet.Target{Host: fleet.Host{Name: "h"}}}
+	a := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: fleet.Target{Host: fleet.Host{Name: "h"}}}}
 	a.Timeline.Enter(fleet.PhaseBanner)
 	return newWire(replay{Reader: r}, a, nil), a
 }

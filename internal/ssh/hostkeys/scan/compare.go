@@ -3,9 +3,9 @@ package scan
 import (
 	"fmt"
 
-	"golang.org/x/crypto/ssh"
+	xssh "golang.org/x/crypto/ssh"
 
-	"shoal/fleet"
+	"shoal/internal/ssh"
 	"shoal/internal/ssh/hostkeys"
 )
 
@@ -33,9 +33,9 @@ func (s State) String() string {
 	return stateNames[s]
 }
 
-// A Judge reports what is known of a key, as *hostkeys.Store and *hostkeys.Router do.
+// A Judge reports what is known of a key, as *hostkeys.Store does.
 type Judge interface {
-	Judge(t fleet.Target, key ssh.PublicKey) (hostkeys.Judgement, error)
+	Judge(t ssh.Target, key xssh.PublicKey) (hostkeys.Judgement, error)
 }
 
 // A Finding is a scanned host with its state.

@@ -73,7 +73,7 @@ func (r Report) Count() [NumStates]int {
 func foldFindings(findings []Finding) string {
 	names := make(map[uint16][]string)
 	for _, f := range findings {
-		port := portOf(f.Target)
+		port := portOf(f.Target.Target)
 		names[port] = append(names[port], f.Target.Host.Name)
 	}
 	texts := make([]string, 0, len(names))

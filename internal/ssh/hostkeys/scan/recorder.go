@@ -7,9 +7,10 @@ import (
 	"slices"
 	"sync"
 
-	"golang.org/x/crypto/ssh"
+	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/ssh"
 )
 
 // ErrRecorded is in the chain of the refusal that ends a scanned connection; it means success.
@@ -21,16 +22,16 @@ var errUnasked = errors.New("the server shows a key of a type that was not asked
 // server presents one key at a time.
 func KeyTypes() [][]string {
 	return [][]string{
-		{ssh.KeyAlgoED25519},
-		{ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521},
-		{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256},
+		{xssh.KeyAlgoED25519},
+		{xssh.KeyAlgoECDSA256, xssh.KeyAlgoECDSA384, xssh.KeyAlgoECDSA521},
+		{xssh.KeyAlgoRSASHA512, xssh.KeyAlgoRSASHA256},
 	}
 }
 
 // A Seen is a host and the keys that it presented, sorted by their marshalled form.
 type Seen struct {
-	Target fleet.Target
-	Keys   []ssh.PublicKey
+	Target ssh.Target
+	Keys   []xssh.PublicKey
 }
 
 // A Recorder collects host keys, each key of a host once. The zero value is ready; it is safe
@@ -59,7 +60,7 @@ func (r *Recorder) Seen() []Seen {
 	return all
 }
 
-func (r *Recorder) record(t fleet.Target, key ssh.PublicKey) {
+func (r *Recorder) record(t ssh.Target, key xssh.PublicKey) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.seen == nil {
@@ -73,14 +74,14 @@ func (r *Recorder) record(t fleet.Target, key ssh.PublicKey) {
 	s.add(key)
 }
 
-func (s *Seen) add(key ssh.PublicKey) {
+func (s *Seen) add(key xssh.PublicKey) {
 	at, found := slices.BinarySearchFunc(s.Keys, key, compareKeys)
 	if !found {
 		s.Keys = slices.Insert(s.Keys, at, key)
 	}
 }
 
-func compareKeys(a, b ssh.PublicKey) int { return bytes.Compare(a.Marshal(), b.Marshal()) }
+func compareKeys(a, b xssh.PublicKey) int { return bytes.Compare(a.Marshal(), b.Marshal()) }
 
 // A Question implements ssh.HostKeys for one connection of a scan.
 type Question struct {
@@ -89,11 +90,11 @@ type Question struct {
 }
 
 // Algorithms returns the algorithms that were passed to Ask.
-func (q *Question) Algorithms(fleet.Target) []string { return slices.Clone(q.algorithms) }
+func (q *Question) Algorithms(ssh.Target) []string { return slices.Clone(q.algorithms) }
 
 // Check records a plain key and refuses every key. If it recorded the key, the reason is
 // fleet.ReasonHostkeyUnknown and ErrRecorded is in the chain.
-func (q *Question) Check(t fleet.Target, _ net.Addr, key ssh.PublicKey) error {
+func (q *Question) Check(t ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	if key == nil {
 		return refuse(t, fleet.ReasonHostkeyFailed, errors.New("the server showed no key"))
 	}
@@ -106,19 +107,19 @@ func (q *Question) Check(t fleet.Target, _ net.Addr, key ssh.PublicKey) error {
 
 func (q *Question) asked(keyType string) bool {
 	switch keyType {
-	case ssh.KeyAlgoRSA: // one type, several algorithms (RFC 8332 §3)
-		return slices.Contains(q.algorithms, ssh.KeyAlgoRSASHA256) || slices.Contains(q.algorithms, ssh.KeyAlgoRSASHA512)
+	case xssh.KeyAlgoRSA: // one type, several algorithms (RFC 8332 §3)
+		return slices.Contains(q.algorithms, xssh.KeyAlgoRSASHA256) || slices.Contains(q.algorithms, xssh.KeyAlgoRSASHA512)
 	default:
 		return slices.Contains(q.algorithms, keyType)
 	}
 }
 
 // Accepted always returns an error: a scan never authenticates.
-func (q *Question) Accepted(t fleet.Target, _ ssh.PublicKey) error {
+func (q *Question) Accepted(t ssh.Target, _ xssh.PublicKey) error {
 	return refuse(t, fleet.ReasonHostkeyFailed, errors.New("a scan was let in, though it refuses every key"))
 }
 
-func refuse(t fleet.Target, reason fleet.Reason, err error) error {
+func refuse(t ssh.Target, reason fleet.Reason, err error) error {
 	return &fleet.Error{
 		Host:    t.Host.String(),
 		Outcome: fleet.OutcomeNeverStarted,

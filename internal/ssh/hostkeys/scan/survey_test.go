@@ -30,8 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
 	_ ssh.HostKeys = (*scan.Question)(nil)
-	_ scan.Judge   = (*hostkeys.Store)(nil)
-	_ scan.Judge   = (*hostkeys.Router)(nil)
+	_ scan.Judge   = (*hostkeys.Verifier)(nil)
 )
 
 func edKey(n uint64) xssh.PublicKey {
@@ -57,17 +56,24 @@ func known(t *testing.T, lines ...string) string {
 	return path
 }
 
-func openStore(t *testing.T, path string) *hostkeys.Store {
+// A judge judges by one store.
+type judge struct{ *hostkeys.Store }
+
+func (j judge) Judge(t ssh.Target, key xssh.PublicKey) (hostkeys.Judgement, error) {
+	return j.Store.Judge(t.Target, key)
+}
+
+func openStore(t *testing.T, path string) judge {
 	t.Helper()
 	s, err := hostkeys.Open(hostkeys.Options{Files: []string{path}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return judge{s}
 }
 
 func seen(name string, port uint16, keys ...xssh.PublicKey) scan.Seen {
-	return scan.Seen{Target: fleet.Target{Host: fleet.Host{Name: name}, Port: port}, Keys: keys}
+	return scan.Seen{Target: ssh.Target{Target: fleet.Target{Host: fleet.Host{Name: name}, Port: port}}, Keys: keys}
 }
 
 func TestCompareGroupsAndApproves(t *testing.T) {
@@ -168,24 +174,24 @@ func TestRecorderRefusesEverything(t *testing.T) {
 	}{
 		{a, edKey(2), true}, {a, edKey(1), true}, {a, edKey(2), true}, {b, edKey(3), true}, {b, nil, false}, {b, cert, false},
 	} {
-		err := q.Check(c.to, nil, c.key)
+		err := q.Check(ssh.Target{Target: c.to}, nil, c.key)
 		var e *fleet.Error
 		if !errors.As(err, &e) || e.Outcome != fleet.OutcomeNeverStarted || errors.Is(err, scan.ErrRecorded) != c.recorded {
 			t.Errorf("%v", err)
 		}
 	}
-	if q.Accepted(a, edKey(1)) == nil {
+	if q.Accepted(ssh.Target{Target: a}, edKey(1)) == nil {
 		t.Error("being let in is no error")
 	}
 	got := r.Seen()
-	if len(got) != 2 || got[0].Target != b || got[1].Target != a || len(got[0].Keys) != 1 || len(got[1].Keys) != 2 {
+	if len(got) != 2 || got[0].Target.Target != b || got[1].Target.Target != a || len(got[0].Keys) != 1 || len(got[1].Keys) != 2 {
 		t.Errorf("seen %v", got)
 	}
 }
 
 type noIdentities struct{ t *testing.T }
 
-func (n noIdentities) Signers(context.Context, fleet.Target) ([]xssh.Signer, error) {
+func (n noIdentities) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) {
 	n.t.Error("a scan asks for identities")
 	return nil, errors.New("none")
 }
@@ -204,7 +210,7 @@ func TestScanOfARealServer(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			conn, err := d.Dial(t.Context(), &ssh.Attempt{Target: to, Stdout: io.Discard, Stderr: io.Discard})
+			conn, err := d.Dial(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: to}, Stdout: io.Discard, Stderr: io.Discard})
 			if conn != nil || !errors.Is(err, scan.ErrRecorded) {
 				t.Errorf("%q: %v", algorithms, err)
 			}

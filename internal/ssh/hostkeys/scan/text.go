@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"shoal/fleet"
+	"shoal/internal/ssh"
 	"shoal/internal/ssh/hostkeys"
 )
 
@@ -17,7 +18,7 @@ func Write(w io.Writer, seen []Seen) error {
 	for _, s := range seen {
 		for _, key := range s.Keys {
 			var err error
-			if text, err = hostkeys.AppendLine(text, s.Target, key); err != nil {
+			if text, err = hostkeys.AppendLine(text, s.Target.Target, key); err != nil {
 				return fmt.Errorf("writing scanned host keys: %w", err)
 			}
 		}
@@ -45,7 +46,7 @@ func Read(r io.Reader, file string) ([]Seen, []hostkeys.Problem, error) {
 			if !ok {
 				at = len(seen)
 				places[host] = at
-				seen = append(seen, Seen{Target: fleet.Target{Host: host, Index: at, Port: host.Port}})
+				seen = append(seen, Seen{Target: ssh.Target{Target: fleet.Target{Host: host, Index: at, Port: host.Port}}})
 			}
 			seen[at].add(line.Key)
 		}

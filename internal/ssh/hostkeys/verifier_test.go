@@ -15,33 +15,29 @@ import (
 	"shoal/internal/ssh/hostkeys"
 )
 
-var (
-	_ ssh.HostKeys      = (*hostkeys.Router)(nil)
-	_ ssh.PasswordGuard = (*hostkeys.Router)(nil)
-)
-
-func TestRouterJudgesEachByItsOwn(t *testing.T) {
+func TestVerifierJudgesEachByItsOwn(t *testing.T) {
 	t.Parallel()
 	global := file(t, line("*", edKey(9)), "rubbish\n")
 	web, db := file(t, line("web", edKey(1))), file(t, line("db", edKey(2)))
 	revoked := file(t, strings.TrimPrefix(line("", edKey(9)), " "))
-	r := hostkeys.NewRouter(
-		hostkeys.Options{Files: []string{global}, Alias: func(t fleet.Target) string { return strings.TrimRight(t.Host.Name, "0123456789") }},
-		func(t fleet.Target, o *hostkeys.Options) error {
-			switch t.Host.Name[:2] {
-			case "we":
-				o.Files = append([]string{web}, o.Files...)
-			case "db":
-				o.Files = append([]string{db}, o.Files...)
-				o.Revoked = []string{revoked}
-			case "no":
-				o.Policy = hostkeys.Insecure
-			case "le":
-				o.Policy, o.HashNames = hostkeys.AcceptNew, true
-				o.Files = []string{filepath.Join(filepath.Dir(web), "learned")}
-			}
-			return nil
-		})
+	r := hostkeys.NewVerifier()
+	at := func(name string, port uint16) ssh.Target {
+		known := ssh.HostKeySpec{Files: []string{global}}
+		switch name[:2] {
+		case "we":
+			known.Files = []string{web, global}
+		case "db":
+			known.Files, known.Revoked = []string{db, global}, []string{revoked}
+		case "no":
+			known.Policy = hostkeys.Insecure
+		case "le":
+			known.Policy, known.HashNames = hostkeys.AcceptNew, true
+			known.Files = []string{filepath.Join(filepath.Dir(web), "learned")}
+		}
+		e := &ssh.Endpoint{Port: port, Settings: &ssh.Settings{Known: known}}
+		e.HostKeyAlias = strings.TrimRight(name, "0123456789")
+		return e.Target(target(name, port))
+	}
 	for _, c := range []struct {
 		host string
 		key  xssh.PublicKey
@@ -58,7 +54,7 @@ func TestRouterJudgesEachByItsOwn(t *testing.T) {
 		{"other", edKey(1), isChanged},
 		{"learn1", edKey(5), isTrusted},
 	} {
-		to := target(c.host, 22)
+		to := at(c.host, 22)
 		if got := reason(t, r.Check(to, nil, c.key)); got != c.want {
 			t.Errorf("%s: %q, want %q", c.host, got, c.want)
 		}
@@ -66,7 +62,7 @@ func TestRouterJudgesEachByItsOwn(t *testing.T) {
 			t.Errorf("%s: algorithms %q", c.host, got)
 		}
 	}
-	if err := r.Accepted(target("learn1", 22), edKey(5)); err != nil {
+	if err := r.Accepted(at("learn1", 22), edKey(5)); err != nil {
 		t.Error(err)
 	}
 	if got := readFile(t, filepath.Join(filepath.Dir(web), "learned")); !strings.HasPrefix(got, "|1|") || strings.Count(got, "\n") != 1 {
@@ -76,8 +72,8 @@ func TestRouterJudgesEachByItsOwn(t *testing.T) {
 	if p := r.Problems(); len(p) != 1 || p[0].File != global || p[0].Line != 2 {
 		t.Errorf("problems %v", p)
 	}
-	a, errA := r.Store(target("web1", 22))
-	b, errB := r.Store(target("web2", 2222))
+	a, errA := r.Store(at("web1", 22))
+	b, errB := r.Store(at("web2", 2222))
 	if a != b || errA != nil || errB != nil {
 		t.Errorf("two stores for the same files: %v, %v", errA, errB)
 	}
@@ -125,17 +121,18 @@ func TestRSABits(t *testing.T) {
 	}
 }
 
-func TestRouterOpensEachOnce(t *testing.T) {
+func TestVerifierOpensEachOnce(t *testing.T) {
 	t.Parallel()
 	path := file(t, line("h", edKey(1)))
-	r := hostkeys.NewRouter(hostkeys.Options{}, func(_ fleet.Target, o *hostkeys.Options) error {
-		o.Files = []string{path}
-		return nil
-	})
+	r := hostkeys.NewVerifier()
+	at := func(port uint16) ssh.Target {
+		e := &ssh.Endpoint{Port: port, Settings: &ssh.Settings{Known: ssh.HostKeySpec{Files: []string{path}}}}
+		return e.Target(target("h", port))
+	}
 	var wg sync.WaitGroup
 	stores := make([]*hostkeys.Store, 8)
 	for i := range stores {
-		wg.Go(func() { stores[i], _ = r.Store(target("h", uint16(i))) })
+		wg.Go(func() { stores[i], _ = r.Store(at(uint16(i))) })
 	}
 	wg.Wait()
 	for _, s := range stores {
@@ -146,7 +143,7 @@ func TestRouterOpensEachOnce(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Check(target("h", 22), nil, edKey(1)); err != nil {
+	if err := r.Check(at(22), nil, edKey(1)); err != nil {
 		t.Errorf("what was read once is read again: %v", err)
 	}
 }

@@ -1,0 +1,117 @@
+package hostkeys
+
+import (
+	"fmt"
+	"net"
+	"sync"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+)
+
+// A Verifier checks each target's host key by the files and policy of its endpoint
+// (ssh.Settings.Known). Targets with equal ones share a Store. Stores share files: each file is
+// read once, when the first target needs it. A Verifier is safe for concurrent use and
+// implements ssh.HostKeys. A target without an endpoint is refused.
+type Verifier struct {
+	files  *files
+	opened sync.Map // of func() (*Store, error) by *ssh.Settings
+
+	mu     sync.Mutex
+	stores map[string]func() (*Store, error)
+}
+
+// NewVerifier returns a Verifier that has read no file yet.
+func NewVerifier() *Verifier {
+	return &Verifier{files: newFiles(), stores: make(map[string]func() (*Store, error))}
+}
+
+// OptionsOf returns the options of the store that a target's settings ask for.
+func OptionsOf(s ssh.HostKeySpec) Options {
+	return Options{Files: s.Files, Revoked: s.Revoked, Policy: s.Policy, RSABits: s.RSABits, HashNames: s.HashNames}
+}
+
+// Store returns the store of a target. The error is that of [Open], or ssh.ErrUnplanned.
+func (v *Verifier) Store(t ssh.Target) (*Store, error) {
+	if t.Endpoint == nil || t.Endpoint.Settings == nil {
+		return nil, fmt.Errorf("choosing the known_hosts files: %w", ssh.ErrUnplanned)
+	}
+	if open, ok := v.opened.Load(t.Endpoint.Settings); ok {
+		return open.(func() (*Store, error))()
+	}
+	open := v.opener(OptionsOf(t.Endpoint.Settings.Known))
+	v.opened.Store(t.Endpoint.Settings, open)
+	return open()
+}
+
+func (v *Verifier) opener(o Options) func() (*Store, error) {
+	key := fmt.Sprintf("%q %q %d %t %d", o.Files, o.Revoked, o.Policy, o.HashNames, o.RSABits)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	open, ok := v.stores[key]
+	if !ok {
+		open = sync.OnceValues(func() (*Store, error) { return openFrom(o, v.files) })
+		v.stores[key] = open
+	}
+	return open
+}
+
+// Problems returns the lines that could not be used in the files read so far, ordered by file
+// name.
+func (v *Verifier) Problems() []Problem { return v.files.problems() }
+
+// Algorithms is [Store.Algorithms] of the target's store. It returns nil if there is no store;
+// Check refuses then.
+func (v *Verifier) Algorithms(t ssh.Target) []string {
+	s, err := v.Store(t)
+	if err != nil {
+		return nil
+	}
+	return s.Algorithms(t.Target)
+}
+
+// Check is [Store.Check] of the target's store. If there is no store it refuses every key with
+// fleet.ReasonHostkeyFailed.
+func (v *Verifier) Check(t ssh.Target, remote net.Addr, key xssh.PublicKey) error {
+	s, err := v.Store(t)
+	if err != nil {
+		return refuse(t.Target, fleet.ReasonHostkeyFailed, err)
+	}
+	return s.Check(t.Target, remote, key)
+}
+
+// Accepted is [Store.Accepted] of the target's store.
+func (v *Verifier) Accepted(t ssh.Target, key xssh.PublicKey) error {
+	s, err := v.Store(t)
+	if err != nil {
+		return refuse(t.Target, fleet.ReasonHostkeyFailed, err)
+	}
+	return s.Accepted(t.Target, key)
+}
+
+// Released is [Store.Released] of the target's store.
+func (v *Verifier) Released(t ssh.Target, key xssh.PublicKey) {
+	if s, err := v.Store(t); err == nil {
+		s.Released(t.Target, key)
+	}
+}
+
+// AllowPassword is [Store.AllowPassword] of the target's store.
+func (v *Verifier) AllowPassword(t ssh.Target, key xssh.PublicKey) error {
+	s, err := v.Store(t)
+	if err != nil {
+		return refuse(t.Target, fleet.ReasonHostkeyFailed, err)
+	}
+	return s.AllowPassword(t.Target, key)
+}
+
+// Judge is [Store.Judge] of the target's store.
+func (v *Verifier) Judge(t ssh.Target, key xssh.PublicKey) (Judgement, error) {
+	s, err := v.Store(t)
+	if err != nil {
+		return Judgement{}, refuse(t.Target, fleet.ReasonHostkeyFailed, err)
+	}
+	return s.Judge(t.Target, key)
+}
