@@ -122,7 +122,7 @@ func TestPasswords(t *testing.T) {
 				}
 				results := collect(t, shoal.Run(t.Context(), shoal.Options{
 					User: "someone", Agent: shoal.NoAgent, SSHConfig: "none", KnownHosts: []string{path},
-					HostKeys: policy, Client: client, Passwords: passwords,
+					HostKeys: &policy, Client: client, Passwords: passwords,
 				}, slices.Values(targets), "true"))
 				for _, r := range results {
 					h := hosts[r.Target.Index]

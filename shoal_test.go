@@ -194,7 +194,7 @@ func TestRunFailsBeforeItStarts(t *testing.T) {
 		"empty command":       {func(*shoal.Options) {}, ""},
 		"negative fanout":     {func(o *shoal.Options) { o.Engine.Fanout = -1 }, "true"},
 		"no key file":         {func(o *shoal.Options) { o.Identities = []string{"no-such-file"} }, "true"},
-		"no policy":           {func(o *shoal.Options) { o.HostKeys = hostkeys.Insecure + 1 }, "true"},
+		"no policy":           {func(o *shoal.Options) { o.HostKeys = new(hostkeys.Insecure + 1) }, "true"},
 		"negative timeout":    {func(o *shoal.Options) { o.Timeouts.Auth = -1 }, "true"},
 	} {
 		opts := good
