@@ -24,6 +24,7 @@ type login struct {
 	answered  bool   // the server has answered a request
 	proven    bool   // a factor was accepted, and the server requires another
 	password  passwordState
+	asked     bool  // keyboard-interactive authentication was begun
 	signErr   error // the last failure to sign
 
 	// ctx limits every local wait: it ends at the deadline of the phase, and with the

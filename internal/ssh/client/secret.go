@@ -28,7 +28,7 @@ func (l *login) tryPassword(methods []string) (sent bool, f *fleet.Error) {
 		return false, nil
 	}
 	user := h.attempt.Target.User
-	password, interactive := slices.Contains(methods, "password"), slices.Contains(methods, "keyboard-interactive")
+	password, interactive := slices.Contains(methods, "password"), slices.Contains(methods, "keyboard-interactive") && !l.asked
 	if !password && !interactive {
 		return false, nil
 	}
@@ -36,6 +36,7 @@ func (l *login) tryPassword(methods []string) (sent bool, f *fleet.Error) {
 		return false, l.refused(err)
 	}
 	if !password {
+		l.asked = true
 		h.link.client.AuthInteractive(user)
 		return true, nil
 	}
