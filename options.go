@@ -90,7 +90,8 @@ type Options struct {
 	Client Client
 
 	// Remote configures the wrapper at the far end: run a command once, bound its
-	// time, make it killable, or detach it. The zero value uses no wrapper.
+	// time, make it killable, or detach it. The zero value wraps only commands above
+	// 128 KiB, which no server could start otherwise.
 	Remote wrap.Options
 
 	// Network opens the connections. nil means TCP.

@@ -170,12 +170,10 @@ func (p *Plan) Run(ctx context.Context, control engine.Options, far wrap.Options
 
 // runAll runs planned targets, wrapped where far asks for it.
 func runAll(ctx context.Context, control engine.Options, far wrap.Options, targets iter.Seq[ssh.Target]) iter.Seq2[Result, error] {
-	if far.Wraps() {
-		dialer, err := wrap.New(control.Dialer, far)
-		if err != nil {
-			return func(yield func(Result, error) bool) { yield(Result{}, err) }
-		}
-		control.Dialer = dialer
+	dialer, err := wrap.New(control.Dialer, far)
+	if err != nil {
+		return func(yield func(Result, error) bool) { yield(Result{}, err) }
 	}
+	control.Dialer = dialer
 	return engine.Run(ctx, control, targets)
 }

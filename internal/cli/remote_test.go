@@ -516,3 +516,35 @@ func TestMarkerNames(t *testing.T) {
 		t.Errorf("keys %v in %d names, %v", keys, len(markers), err)
 	}
 }
+
+// A command of 1 MiB runs under every wrapper and without one; a longer one than 4 MiB runs
+// nowhere.
+func TestBigCommand(t *testing.T) {
+	f := newFarSide(t)
+	padding := strings.Repeat("\n# "+strings.Repeat("x", 1021), 1<<10)
+	for name, flags := range map[string][]string{
+		"plain": nil, "once": {"--once"}, "timeout": {"--remote-timeout", "600"},
+		"all": {"--once", "--kill-on-cancel", "--remote-timeout", "600"}, "standard": {"--once", "--client", "standard"},
+		"detach": {"--detach", "--remote-timeout", "600"},
+	} {
+		args := []string{"run", "-w", f.host(), "--repeat", "3"}
+		if name != "plain" && name != "timeout" {
+			args = append(args, "--run-dir", f.marks)
+		}
+		args = append(append(args, flags...), "echo {index} >> "+f.dir+"/"+name+padding+"\ncat; echo end {index}")
+		code, stdout, stderr := f.shoal(t, args...)
+		if name == "detach" {
+			expect(t, name, 0, code, stdout, stderr, "3 detached")
+			code, stdout, stderr = f.shoal(t, "collect", "--wait", "last")
+		}
+		expect(t, name, 0, code, stdout, stderr, "end 0\n", "end 1\n", "end 2\n", "3 ok")
+		if n := f.lines(t, name); n != 3 {
+			t.Errorf("%s: it ran %d times", name, n)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(f.marks, "*", "cmd")); err != nil || len(left) > 0 {
+		t.Errorf("left %q, %v", left, err)
+	}
+	code, stdout, stderr := f.run(t, "--once", strings.Repeat(padding, 5))
+	expect(t, "too long", 3, code, stdout, stderr, "3 never started", "of at most 4194304", "hint: ")
+}

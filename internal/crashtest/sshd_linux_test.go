@@ -48,6 +48,7 @@ type network struct {
 	jump   bool // through one of the servers as jump host
 	bursts bool // bytes from several servers arrive at the same time
 	long   bool // commands exceed what TCP accepts while nobody reads
+	big    bool // and Linux's limit for one argument: they go through standard input
 }
 
 // longCommand is close to Linux's limit for one argument, 128 KiB.
@@ -77,6 +78,7 @@ type realServers struct {
 func newRealTrial(t *testing.T, k serverKind, n network, random *rand.Rand, rate int) *trial {
 	t.Helper()
 	n.jump = n.jump && k.forwards
+	n.big = n.long && random.IntN(2) == 0
 	x := prepareTrial(t, sshdHosts, "")
 	x.usual = []string{"-f", "16"}
 	s := &realServers{Server: k.start(t, append([]sshdtest.Option{sshdtest.WithSubreaper()}, k.opts...)...)}
@@ -116,7 +118,11 @@ func (x *trial) behindRelay(s *realServers, n network) {
 		narrow:    n.long,
 	}
 	if n.long {
-		s.text += strings.Repeat("x", longCommand)
+		size := longCommand
+		if n.big {
+			size *= 3
+		}
+		s.text += strings.Repeat(strings.Repeat("x", 999)+" ", size/1000) + "x"
 		x.text = s.text
 	}
 	startRelay(x.t, s.relay, x.hosts+1)

@@ -3,6 +3,7 @@ package crashtest
 import (
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -139,7 +140,12 @@ func (x *trial) check(err error) {
 
 // runArgs returns the arguments of the first run.
 func (x *trial) runArgs() []string {
-	return append(x.connecting("run", "--hostfile", x.in("hosts")), x.text)
+	args, text := x.connecting("run", "--hostfile", x.in("hosts")), x.text
+	for len(text) > longCommand { // Linux's limit holds here too
+		i := strings.LastIndexByte(text[:longCommand], ' ')
+		args, text = append(args, text[:i]), text[i+1:]
+	}
+	return append(args, text)
 }
 
 // resumeArgs returns the arguments that resume the run.

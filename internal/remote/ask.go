@@ -119,6 +119,7 @@ while more && [ $_z -gt 0 ]; do kill -KILL -$_g; kill -KILL $_l; nap; done;
 if more; then _r=alive; _c=11;
 elif hid; then _r=unclear; _c=12; else
 _r=ended; _c=0;
+rm -f "$_m/cmd";
 over || ends "killed 137";
 fi;
 look;

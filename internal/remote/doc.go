@@ -3,7 +3,7 @@
 // and so that its result can be queried later. The package does no I/O: it generates
 // command lines and parses answers.
 //
-// [Wrap.Line] returns the text for the exec request that replaces the command. A [Marker]
+// [Wrap.Request] returns the text for the exec request that replaces the command. A [Marker]
 // returns the texts of later queries, each sent on a channel of its own: [Marker.Settle],
 // [Marker.Kill], [Marker.Collect], [Marker.Forget], and [Sweep] for all old markers.
 // [ParseReport] parses the answers, [ParseRefusal] finds in the standard error why a
@@ -46,6 +46,17 @@
 // refused and no marker is written: the sentinel is missing, and Settle gets no valid
 // answer.
 //
+// # Long commands
+//
+// A command that does not fit into one argument (MaxLine) goes through standard input: the
+// line then has a script that stores it in a private directory, the marker's or a new one
+// in $TMPDIR, /tmp, /var/tmp or $HOME, checks its length and, if the host can, its SHA-256,
+// and only then claims the right to start. The account's shell reads the file by "." or
+// "source", or gets it as an argument if it is a shell that we do not know. The command's
+// standard input is empty. The file is removed when the command has ended, with every end
+// that the wrapper, its watch or [Marker.Kill] sees; KILL from elsewhere leaves it to
+// [Marker.Forget] and [Sweep], or to the cleaner of /tmp.
+//
 // # Markers
 //
 // A marker is a directory RUN-INDEX, or RUN-INDEX.ATTEMPT after the first attempt, in the
@@ -62,6 +73,7 @@
 //	gone    no process of the group was left after the end: its number may have been reused
 //	out     standard output, of a detached command
 //	err     standard error, of a detached command
+//	cmd     a long command, until it has ended
 //
 // If several starts compete, the one whose mkdir creates the directory continues. The
 // creation of run decides between that start and a Settle: the first one makes the other

@@ -114,6 +114,15 @@ func (f *far) run(t *testing.T, line, stdin string) seen {
 	return s
 }
 
+// Line returns the line of a command that fits into one.
+func (w Wrap) Line(command string) (string, error) {
+	text, input, err := w.Request(command)
+	if input != "" {
+		return "", errors.New("the command goes through standard input")
+	}
+	return text, err
+}
+
 func (f *far) wrapped(t *testing.T, w Wrap, command, stdin string) seen {
 	t.Helper()
 	return f.run(t, must(t)(w.Line(command)), stdin)

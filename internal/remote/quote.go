@@ -9,7 +9,8 @@ import (
 )
 
 // MaxLine is the maximum length in bytes of a single argument on Linux (MAX_ARG_STRLEN
-// without the final NUL): a server could not pass a longer line to any shell.
+// without the final NUL): a server could not pass a longer line to any shell. Longer commands
+// go through standard input; see Wrap.Request.
 const MaxLine = 128<<10 - 1
 
 // line returns the command line for the login shell. It uses eval so that the script can
@@ -20,7 +21,7 @@ func line(shell, script, argument string) (string, error) {
 	}
 	text := "exec " + shell + ` -c 'eval "$0"' '` + script + "' '' '" + argument + "'"
 	if len(text) > MaxLine {
-		return "", fmt.Errorf("the command takes %d bytes when wrapped, of at most %d\nhint: send it as a script through standard input", len(text), MaxLine)
+		return "", fmt.Errorf("the command takes %d bytes when wrapped, of at most %d", len(text), MaxLine)
 	}
 	return text, nil
 }

@@ -23,6 +23,7 @@ const (
 	RefusedMarker    Refusal = "marker"    // the marker could not be written
 	RefusedGroup     Refusal = "group"     // not the leader of a process group, and no setsid(1)
 	RefusedPrintf    Refusal = "printf"    // no printf, which the command's bytes need
+	RefusedInput     Refusal = "input"     // a command sent through standard input is not there completely
 )
 
 // ParseRefusal finds the wrapper's refusal in the standard error. A refusal proves that
@@ -34,7 +35,7 @@ func ParseRefusal(nonce string, stderr []byte) (Refusal, bool) {
 		return "", false
 	}
 	switch r := Refusal(word); r {
-	case RefusedAgain, RefusedSettled, RefusedHome, RefusedDirectory, RefusedMarker, RefusedGroup, RefusedPrintf:
+	case RefusedAgain, RefusedSettled, RefusedHome, RefusedDirectory, RefusedMarker, RefusedGroup, RefusedPrintf, RefusedInput:
 		return r, true
 	}
 	return "", false
@@ -51,6 +52,8 @@ func (r Refusal) Hint() string {
 		return "the run directory must be a directory of the account's own with mode 0700; name another, such as /var/tmp/shoal-NAME"
 	case RefusedMarker:
 		return "look for a full or read-only disk, or name another run directory"
+	case RefusedInput:
+		return "look for a full or read-only disk there, and for login files that read standard input"
 	case RefusedGroup:
 		return "install setsid (util-linux or busybox) there"
 	}

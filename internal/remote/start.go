@@ -5,7 +5,7 @@ package remote
 // it. Names begin with _ because a variable that came with the environment stays in the
 // command's environment with its changed value. $0 is the script's own text, $1 the stage
 // (empty; g: in a group of its own; e: about to leave the session; d: detached), $2 the
-// command.
+// command, unless receive.go has it.
 
 // handOver replaces ksh93 by another shell if there is one. When a signal arrives at its
 // group, 93u+m 1.0.4 returns from wait with a status that is not the command's, or before
@@ -25,7 +25,7 @@ umask 077;
 exec 3>&2 2>/dev/null;
 _y=; case $1 in d|e) _y=1;; esac;
 no() {
-[ "$_y" ] && { rm -f "$_m/start" "$_m/out" "$_m/err"; rmdir "$_m"; };
+[ "$_y" ] && { rm -f "$_m/start" "$_m/out" "$_m/err" "$_m/cmd"; rmdir "$_m"; };
 echo "shoal/1 $_n refused $1" >&3; exit $2; };
 `
 

@@ -81,27 +81,15 @@ func (w Wrap) Validate() error {
 	return nil
 }
 
-// Line returns the text to send instead of the command. It fails if the command has a NUL
-// byte or the line is longer than MaxLine.
-func (w Wrap) Line(command string) (string, error) {
+// check returns an error unless the wrapper and the command are valid.
+func (w Wrap) check(command string) error {
 	if err := w.Validate(); err != nil {
-		return "", fmt.Errorf("wrapping a command: %w", err)
+		return fmt.Errorf("wrapping a command: %w", err)
 	}
 	if strings.IndexByte(command, 0) >= 0 {
-		return "", errors.New("wrapping a command: it has a NUL byte")
+		return errors.New("wrapping a command: it has a NUL byte")
 	}
-	if w == (Wrap{}) {
-		return command, nil
-	}
-	if w.Sentinel {
-		command = "echo " + header(w.Nonce) + "\n" + command
-	}
-	argument, encoded := encode(command)
-	text, err := line(w.shell(), w.script(encoded), argument)
-	if err != nil {
-		return "", fmt.Errorf("wrapping a command: %w", err)
-	}
-	return text, nil
+	return nil
 }
 
 func (w Wrap) shell() string {
@@ -114,8 +102,11 @@ func (w Wrap) shell() string {
 	return defaultShell
 }
 
-// script joins the required parts in the order in which they run.
-func (w Wrap) script(encoded bool) string {
+// script joins the required parts in the order in which they run. encoded means that $2 is
+// the encoded command; received, if not empty, is the command that comes through standard
+// input instead.
+func (w Wrap) script(encoded bool, received string) string {
+	big := received != ""
 	var b strings.Builder
 	b.WriteString(assign("_n", w.Nonce) + assign("_i", w.shell()))
 	if w.Marker != nil {
@@ -129,15 +120,18 @@ func (w Wrap) script(encoded bool) string {
 	b.WriteString(handOver)
 	add(true, startScript)
 	add(encoded, decodeScript)
-	add(!encoded, `_c=$2;`)
+	add(!encoded && !big, `_c=$2;`)
 	add(w.Group || w.Timeout > 0, groupScript)
 	add(w.Marker != nil, toolScript)
 	add(w.Marker != nil, w.claim())
+	add(big, w.receive(received))
 	add(w.Detach, detachScript)
+	add(big, sourceScript)
 	add(w.Marker != nil, beginScript)
 	add(w.Detach, acceptScript)
-	add(w.Timeout > 0, w.watch())
-	add(true, w.run())
+	add(w.Timeout > 0, w.watch(big))
+	add(true, w.run(big))
+	add(big, w.discard())
 	add(w.Timeout > 0, unwatchScript)
 	add(w.Timeout > 0 && w.Marker != nil, `[ $_r = 9 ] && ends "timeout $_s";`)
 	add(w.Timeout > 0, timedOutScript)
@@ -161,15 +155,18 @@ func (w Wrap) claim() string {
 	return strings.Replace(claimScript, "EARLIER", earlier, 1)
 }
 
-func (w Wrap) run() string {
+func (w Wrap) run(big bool) string {
 	limit := ""
 	if w.FileLimit > 0 {
 		limit = fmt.Sprintf("ulimit -f %d; ", (w.FileLimit+511)/512)
 	}
+	if big {
+		limit += asArgument
+	}
 	return strings.Replace(runScript, "LIMIT", limit, 1)
 }
 
-func (w Wrap) watch() string {
+func (w Wrap) watch(big bool) string {
 	grace := w.Grace
 	if grace == 0 {
 		grace = 5 * time.Second
@@ -177,6 +174,9 @@ func (w Wrap) watch() string {
 	note := ""
 	if w.Marker != nil {
 		note = `[ -s "$_m/end" ] || ends "timeout 137";`
+	}
+	if big {
+		note += " " + w.discard()
 	}
 	return strings.NewReplacer(
 		"SECONDS", seconds(w.Timeout), "TENTHS", seconds(w.Timeout)+"0", "GRACE", seconds(grace), "HOLD", seconds(w.Timeout+watchSlack), "NOTE", note,

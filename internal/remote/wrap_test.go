@@ -196,7 +196,7 @@ func TestBytesSurvive(t *testing.T) {
 func TestScriptsMeanTheSameEverywhere(t *testing.T) {
 	m := &Marker{Run: "r", Index: 1}
 	w := Wrap{Nonce: nonce, Marker: m, Group: true, Timeout: time.Second, Detach: true, FileLimit: 1}
-	for _, script := range []string{w.script(true), oneLine(toolScript + askScript + killScript + sweepScript)} {
+	for _, script := range []string{w.script(true, ""), w.script(false, "big"), Wrap{Nonce: nonce}.script(false, "big"), oneLine(toolScript + askScript + killScript + sweepScript)} {
 		if bad := strings.ContainsAny(strings.ReplaceAll(script, "! ", ""), "'\\!\n\t"); bad {
 			t.Errorf("%q", script)
 		}
@@ -230,7 +230,7 @@ func TestLineErrors(t *testing.T) {
 	if _, err := (Wrap{Nonce: nonce}).Line("a\x00"); err == nil {
 		t.Error("a NUL byte is taken")
 	}
-	if _, err := (Wrap{Nonce: nonce}).Line(strings.Repeat("x", MaxLine)); err == nil || !strings.Contains(err.Error(), "hint: ") {
+	if _, err := (Wrap{Nonce: nonce}).Line(strings.Repeat("x", MaxCommand+1)); err == nil || !strings.Contains(err.Error(), "hint: ") {
 		t.Errorf("too long: %v", err)
 	}
 	if text, err := (Wrap{}).Line("a'b"); text != "a'b" || err != nil {

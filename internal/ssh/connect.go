@@ -42,6 +42,11 @@ type Attempt struct {
 	// Line is sent in the exec request instead of Target.Command; "" means
 	// Target.Command. Package internal/remote/wrap sets it.
 	Line string
+	// Input is the command's standard input; nil or empty means EOF at once. It is sent
+	// after the server has accepted the command, from the first byte on each
+	// connection, at the pace of the server and without a copy in memory, and followed
+	// by EOF. Bytes that the command does not read are dropped without an error.
+	Input Input
 	// Limit replaces Timeouts.Command for this attempt; 0 means Timeouts.Command,
 	// negative means no limit.
 	Limit time.Duration
@@ -87,6 +92,27 @@ type Progress struct {
 	// Execution records how far the command has come, as the Dialer and its Conn
 	// report it, and decides whether the command may have run.
 	Execution Execution
+}
+
+// An Input is a command's standard input, for example a *strings.Reader or an
+// *io.SectionReader on a file. It is safe for concurrent use, does not change, and its
+// ReadAt does not block for long. An error of ReadAt ends the attempt without EOF.
+type Input interface {
+	io.ReaderAt
+	Size() int64
+}
+
+// InputSize returns the number of bytes of Input.
+func (a *Attempt) InputSize() int64 {
+	if a.Input == nil {
+		return 0
+	}
+	return max(a.Input.Size(), 0)
+}
+
+// InputFailed returns the failure of an attempt whose Input could not be read.
+func (a *Attempt) InputFailed(err error) *fleet.Error {
+	return a.Fail(a.Execution.Failed(), fleet.ReasonInternal, fmt.Errorf("reading the command's standard input: %w", err))
 }
 
 // Intend calls Intent, if not nil, and classifies its error. It must be called

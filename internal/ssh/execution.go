@@ -36,6 +36,8 @@ import (
 // the connection instead of sending USERAUTH_SUCCESS, as for an account that PAM
 // reports as expired: whether it authenticated us before cannot be known.
 //
+// Standard input follows the command and has no influence, however much of it was sent.
+//
 // Signs that the command runs (CHANNEL_SUCCESS, output, an exit status) outweigh
 // any later message that it did not.
 //

@@ -3,6 +3,7 @@ package wrap
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"shoal/fleet"
@@ -25,15 +26,24 @@ func New(inner ssh.Dialer, o Options) (*Dialer, error) {
 }
 
 // Dial implements ssh.Dialer. It fails before connecting if the command is too long or has
-// a NUL byte and cannot be wrapped.
+// a NUL byte and cannot be wrapped. A command longer than remote.MaxLine is wrapped even if
+// the options do not ask for it: no server could start it otherwise.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	if !d.opts.Wraps() && len(a.Target.Command) <= remote.MaxLine {
+		return d.inner.Dial(ctx, a)
+	}
 	nonce := remote.NewNonce()
-	line, err := d.opts.wrap(a.Target.Target, nonce).Line(a.Target.Command)
+	line, input, err := d.opts.wrap(a.Target.Target, nonce).Request(a.Target.Command)
+	if err == nil && input != "" && a.InputSize() > 0 {
+		err = fmt.Errorf("a command longer than %d bytes takes the place of standard input", remote.MaxLine)
+	}
 	if err != nil {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
 	}
 	w := &wrapped{opts: d.opts, since: time.Now(), attempt: *a, nonce: nonce, refusal: newRefusal(nonce, a.Stderr)}
-	w.attempt.Line, w.attempt.Stderr = line, w.refusal
+	if w.attempt.Line, w.attempt.Stderr = line, w.refusal; input != "" {
+		w.attempt.Input = strings.NewReader(input)
+	}
 	if d.opts.Detach {
 		w.attempt.Stdout = &w.receipt
 	}
@@ -111,6 +121,7 @@ var explanations = map[remote.Refusal]string{
 	remote.RefusedMarker:    "its marker could not be written",
 	remote.RefusedGroup:     "it cannot have a process group of its own",
 	remote.RefusedPrintf:    "the shell has no printf",
+	remote.RefusedInput:     "its text, sent through standard input, did not arrive there completely",
 }
 
 // detached checks for the receipt.

@@ -194,6 +194,99 @@ func TestDetach(t *testing.T) {
 	}
 }
 
+// A command that does not fit into a line runs under every wrapper, and without one too.
+func TestBigCommand(t *testing.T) {
+	t.Parallel()
+	f := newFar(t)
+	log := filepath.Join(t.TempDir(), "log")
+	command := "echo ran | tee -a " + log + strings.Repeat("\n# "+strings.Repeat("x", 1021), 1<<10) + "\ncat; echo err >&2; exit 3"
+	runs := 0
+	for name, o := range map[string]wrap.Options{
+		"plain": {}, "once": {Run: "once", Once: true}, "timeout": {Timeout: time.Hour},
+		"all": {Run: "all", Once: true, Killable: true, Timeout: time.Hour},
+	} {
+		runs++
+		e := f.run(t, o, command)
+		if e.want(t, fleet.OutcomeFailed, fleet.ReasonNone, "ran\n", "err\n"); e.Status != 3 {
+			t.Errorf("%s: exit status %d, want 3", name, e.Status)
+		}
+	}
+	f.run(t, wrap.Options{Run: "once", Once: true}, command).want(t, fleet.OutcomeUnknown, fleet.ReasonAlreadyStarted, "", "")
+	f.run(t, wrap.Options{Run: "detach", Detach: true}, command).want(t, fleet.OutcomeDetached, fleet.ReasonNone, "", "")
+	for deadline := 0; ; deadline++ { // the detached one ends by itself
+		text, err := os.ReadFile(log)
+		if err != nil || deadline == 3000 || len(text) > (runs+1)*len("ran\n") {
+			t.Fatalf("it ran so often: %q, %v", text, err)
+		}
+		if len(text) == (runs+1)*len("ran\n") {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// If the connection ends while a big command is on its way, nothing of it runs, and the host
+// can say so.
+func TestBigCommandIsCut(t *testing.T) {
+	t.Parallel()
+	f := newFar(t)
+	f.inner = cutting{f.inner}
+	log := filepath.Join(t.TempDir(), "log")
+	o := wrap.Options{Run: "run1", Once: true, Dir: f.dir}
+	f.run(t, o, "touch "+log+strings.Repeat("\n#", 1<<20)).want(t, fleet.OutcomeUnknown, fleet.ReasonInternal, "", "")
+	f.inner = f.inner.(cutting).Dialer
+	question, err := o.Marker(fleet.Target{Index: 7}).Settle("N0nceN0nce")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := remote.ParseReport("N0nceN0nce", []byte(f.run(t, wrap.Options{}, question).stdout))
+	if err != nil || r.State != remote.StateNever {
+		t.Errorf("settled as %+v, %v", r, err)
+	}
+	for range 3000 {
+		left, _ := filepath.Glob(filepath.Join(f.dir, "*", "cmd"))
+		if len(left) == 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if left, _ := filepath.Glob(filepath.Join(f.dir, "*", "*")); len(left) != 1 || filepath.Base(left[0]) != "run" {
+		t.Errorf("left %q", left)
+	}
+	if _, err := os.Stat(log); err == nil {
+		t.Error("it ran")
+	}
+}
+
+// cutting ends connections after 1 MiB of input.
+type cutting struct{ ssh.Dialer }
+
+func (c cutting) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	a.Input = broken{a.Input}
+	return c.Dialer.Dial(ctx, a)
+}
+
+type broken struct{ ssh.Input }
+
+func (b broken) ReadAt(p []byte, at int64) (int, error) {
+	if at >= 1<<20 {
+		return 0, errors.New("cut")
+	}
+	return b.Input.ReadAt(p, at)
+}
+
+// If the server's login file reads standard input, nothing of a big command runs.
+func TestBigCommandIsEaten(t *testing.T) {
+	t.Parallel()
+	f := newFar(t, sshdtest.WithForceCommand(`read line; eval "$SSH_ORIGINAL_COMMAND"`))
+	log := filepath.Join(t.TempDir(), "log")
+	e := f.run(t, wrap.Options{Run: "run1", Once: true}, "true\n"+strings.Repeat("#\n", remote.MaxLine)+"touch "+log)
+	e.want(t, fleet.OutcomeRefused, fleet.ReasonWrapRefused, "", "")
+	if _, err := os.Stat(log); err == nil || !strings.Contains(e.Err.Error(), "did not arrive there completely") {
+		t.Errorf("%v, error %v", err, e.Err)
+	}
+}
+
 // If something else runs than was asked for, there is no receipt.
 func TestForcedCommand(t *testing.T) {
 	t.Parallel()
@@ -209,7 +302,7 @@ func TestTooLong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = d.Dial(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: fleet.Target{Command: strings.Repeat("x", remote.MaxLine)}}})
+	_, err = d.Dial(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: fleet.Target{Command: strings.Repeat("x", remote.MaxCommand+1)}}})
 	if f, ok := errors.AsType[*fleet.Error](err); !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonBadTarget {
 		t.Errorf("error %v", err)
 	}

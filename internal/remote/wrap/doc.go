@@ -15,6 +15,10 @@
 //     is unknown, unless it was refused.
 //   - The command's output is passed on unchanged, without the wrapper's own lines.
 //
+// A command longer than remote.MaxLine is wrapped in any case and goes through standard
+// input; see remote.Wrap.Request. That it was sent incompletely does not prove that it did
+// not run: only the wrapper's refusal does.
+//
 // If no POSIX shell reads the command (a forced command, a network device), there is no
 // wrapper: the command runs as it would without this package, and a detached one sends no
 // receipt.

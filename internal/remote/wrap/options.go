@@ -7,7 +7,8 @@ import (
 	"shoal/internal/remote"
 )
 
-// Options configure the wrapper. The zero value does not wrap commands.
+// Options configure the wrapper. The zero value wraps only commands longer than
+// remote.MaxLine.
 type Options struct {
 	// Run is the run's name in markers; see remote.Marker.Run. It is required for Once,
 	// Killable and Detach.
@@ -43,7 +44,7 @@ type Options struct {
 // Marked reports whether the far end keeps a marker.
 func (o Options) Marked() bool { return o.Once || o.Killable || o.Detach }
 
-// Wraps reports whether commands are wrapped at all.
+// Wraps reports whether all commands are wrapped.
 func (o Options) Wraps() bool { return o.Marked() || o.Timeout > 0 }
 
 // Validate returns an error if a value is out of range or values contradict each other.

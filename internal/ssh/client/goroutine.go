@@ -84,23 +84,43 @@ func (d *Dialer) work(ctx context.Context, c *conn) {
 	}
 }
 
-// write sends the pending output. It ignores errors other than a timeout: read
-// reports why the connection ended, after processing what the server sent before.
+// exchange is how long a blocked write lets no read happen, and the reverse while
+// output is pending: a peer may accept more only after its own output was read.
+const exchange = 50 * time.Millisecond
+
+// write sends the pending output and the command's input, as far as the peer accepts
+// them. It ignores errors other than a timeout: read reports why the connection ended,
+// after processing what the server sent before.
 func (s *session) write(ctx context.Context, c *conn) {
-	if len(s.link.client.Output()) == 0 {
-		return
+	for !s.mute && (len(s.link.client.Output()) > 0 || s.feed()) {
+		now, before := s.clock.Now(), len(s.link.client.Output())
+		if s.writeBy.IsZero() {
+			s.writeBy = now.Add(sshreason.WriteTimeout)
+		}
+		s.limit(ctx, c, s.link.conn.SetWriteDeadline, s.clock.Deadline(earlier(s.writeBy, now.Add(exchange))))
+		err := s.link.flush()
+		left := len(s.link.client.Output())
+		if left < before {
+			s.writeBy = time.Time{}
+		}
+		if err != nil && sshreason.TimedOut(err) {
+			s.timedOut(ctx, c, func() {
+				if !s.writeBy.IsZero() && !s.clock.Now().Before(s.writeBy) {
+					s.stalled()
+				}
+			})
+			return
+		}
+		s.mute = left > 0
 	}
-	by := s.clock.Now().Add(sshreason.WriteTimeout)
-	s.limit(ctx, c, s.link.conn.SetWriteDeadline, s.clock.Deadline(by))
-	if err := s.link.flush(); err != nil && sshreason.TimedOut(err) {
-		s.timedOut(ctx, c, func() {
-			if s.clock.Now().Before(by) {
-				s.write(ctx, c) // this process was stopped
-				return
-			}
-			s.stalled()
-		})
+}
+
+// earlier returns the earlier of two times; zero means never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
 	}
+	return a
 }
 
 // limit sets a deadline, unless the session is to stop: then a past deadline
@@ -117,7 +137,11 @@ func (s *session) read(ctx context.Context, c *conn, d *Dialer) {
 	if s.end != nil {
 		return
 	}
-	s.limit(ctx, c, s.link.conn.SetReadDeadline, s.clock.Deadline(s.next()))
+	by := s.next()
+	if !s.mute && len(s.link.client.Output()) > 0 {
+		by = earlier(by, s.clock.Now().Add(exchange))
+	}
+	s.limit(ctx, c, s.link.conn.SetReadDeadline, s.clock.Deadline(by))
 	err := d.readOnce(s.link.conn, func(p []byte) {
 		s.link.client.Receive(p)
 		s.pull()

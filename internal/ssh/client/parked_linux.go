@@ -24,10 +24,9 @@ type loopConn struct {
 	timer   *time.Timer   // nil until there is a deadline
 	armed   time.Time     // when timer fires; zero: never
 	lost    time.Duration // the session clock's Suspended when timer was set
-	writeBy time.Time     // deadline of a blocked write; zero: none is blocked
-	mute    bool          // writing has failed: reading will report the cause
 	watched bool          // registered with epoll
 	room    bool          // wait for EPOLLOUT too
+	unsent  bool          // flush stopped although more can be written: see turn
 
 	hungUp atomic.Bool // the peer has closed its side, or an error occurred
 }
@@ -72,7 +71,7 @@ func (p *loopConn) begin() {
 		return
 	}
 	p.arm()
-	if !p.state.CompareAndSwap(running, idle) {
+	if p.unsent || !p.state.CompareAndSwap(running, idle) {
 		p.state.Store(idle)
 		p.loop.schedule(p)
 	}
@@ -133,11 +132,12 @@ func (p *loopConn) run(buf []byte) {
 	}
 }
 
-// turn is the number of reads before other connections have their turn.
+// turn is the number of reads, and of parts of the input, before other connections
+// have their turn.
 const turn = 16
 
 // work reads and writes, then checks for other ends of the session. drained means
-// that there is nothing more to read.
+// that there is nothing more to read or write now.
 func (p *loopConn) work(buf []byte) (drained bool) {
 	s := p.conn.session
 	defer s.guard()
@@ -154,7 +154,7 @@ func (p *loopConn) work(buf []byte) (drained bool) {
 	if drained {
 		p.releaseBuffers()
 	}
-	return drained
+	return drained && !p.unsent
 }
 
 // releaseBuffers frees the buffers of a connection whose command runs, which may
@@ -189,17 +189,37 @@ func (p *loopConn) read(buf []byte) (drained bool) {
 	return false
 }
 
-// flush writes what the kernel accepts, unless the session has ended: a last message
-// is sent with DISCONNECT.
+// flush writes what the kernel accepts, and then parts of the command's input, unless
+// the session has ended: a last message is sent with DISCONNECT.
 func (p *loopConn) flush() {
-	if p.mute || p.conn.session.end != nil {
+	if p.conn.session.end != nil {
 		return
 	}
-	err := p.conn.session.link.write(func(out []byte) (int, error) {
+	p.unsent = false
+	for range turn {
+		if p.write(); !p.feeds() {
+			return
+		}
+	}
+	p.unsent = true
+}
+
+// feeds queues a part of the input if nothing is left to write.
+func (p *loopConn) feeds() bool {
+	s := p.conn.session
+	return !s.mute && len(s.link.client.Output()) == 0 && s.feed()
+}
+
+func (p *loopConn) write() {
+	s := p.conn.session
+	if s.mute {
+		return
+	}
+	err := s.link.write(func(out []byte) (int, error) {
 		n, err := unix.Write(int(p.fd), out)
 		switch {
 		case n > 0:
-			p.writeBy = time.Time{}
+			s.writeBy = time.Time{}
 		case errors.Is(err, unix.EINTR):
 			return 0, nil
 		}
@@ -208,12 +228,12 @@ func (p *loopConn) flush() {
 	switch {
 	case err == nil:
 	case errors.Is(err, unix.EAGAIN):
-		if p.writeBy.IsZero() {
-			p.writeBy = p.conn.session.clock.Now().Add(sshreason.WriteTimeout)
+		if s.writeBy.IsZero() {
+			s.writeBy = s.clock.Now().Add(sshreason.WriteTimeout)
 		}
 		p.waitWritable()
 	default:
-		p.mute = true
+		s.mute = true
 	}
 }
 
@@ -226,7 +246,7 @@ func (p *loopConn) check() {
 		s.interrupted(p.ctx)
 	case p.conn.isClosed():
 		s.stopFor(fleet.ReasonInterrupted, errClosedHere)
-	case !p.writeBy.IsZero() && !now.Before(p.writeBy):
+	case !s.writeBy.IsZero() && !now.Before(s.writeBy):
 		s.stalled()
 	default:
 		s.passed(now)
@@ -236,10 +256,7 @@ func (p *loopConn) check() {
 
 // arm sets the timer to the next deadline.
 func (p *loopConn) arm() {
-	next := p.conn.session.next()
-	if !p.writeBy.IsZero() && (next.IsZero() || p.writeBy.Before(next)) {
-		next = p.writeBy
-	}
+	next := earlier(p.conn.session.next(), p.conn.session.writeBy)
 	clock := p.conn.session.clock
 	lost := clock.Suspended()
 	if next.Equal(p.armed) && lost == p.lost {
@@ -277,7 +294,7 @@ func (p *loopConn) finish() {
 // a packet with the FIN of Close.
 func (p *loopConn) disconnect() {
 	l := p.conn.session.link
-	if p.mute || !l.exec.CanFlush() {
+	if p.conn.session.mute || !l.exec.CanFlush() {
 		return
 	}
 	l.client.Disconnect()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"shoal/fleet"
@@ -22,16 +23,22 @@ type session struct {
 	link       *link
 	timeouts   ssh.Timeouts
 	clock      *clock.Clock
-	optimistic bool // send the command before its channel is open
+	optimistic bool       // send the command before its channel is open
+	buffers    *sync.Pool // of *[]byte: lends memory for a part of the input
 
 	channel     wire.Channel
-	opened      bool // CHANNEL_OPEN was queued or sent
-	guessed     bool // the command was sent before its channel was open
-	guessFailed bool // and that failed: disable it for the next connection
+	opened      bool  // CHANNEL_OPEN was queued or sent
+	guessed     bool  // the command was sent before its channel was open
+	guessFailed bool  // and that failed: disable it for the next connection
+	fed         int64 // bytes of the input that were queued
+	accepted    bool  // the server accepted the command: the input may follow
+	writable    bool  // more of the input can be queued now
 	exit        exit
 	overdue     bool      // the command timeout has passed, and TERM was sent
 	deadline    time.Time // of the current phase, by clock; zero: none
 	broken      [fleet.NumStreams]bool
+	writeBy     time.Time     // deadline of a blocked write, by clock; zero: none is blocked
+	mute        bool          // writing has failed: reading will report the cause
 	end         *fleet.End    // once the attempt has ended
 	lastTick    time.Time     // when the client was last told the time
 	askAt       time.Time     // when to send a keepalive, by clock; zero: never
@@ -40,8 +47,8 @@ type session struct {
 	asked       time.Duration // clock.Suspended at the last keepalive
 }
 
-func newSession(a *ssh.Attempt, l *link, t ssh.Timeouts, c *clock.Clock) *session {
-	return &session{attempt: a, link: l, timeouts: t, clock: c, begun: c.Suspended()}
+func newSession(a *ssh.Attempt, l *link, t ssh.Timeouts, c *clock.Clock, buffers *sync.Pool) *session {
+	return &session{attempt: a, link: l, timeouts: t, clock: c, buffers: buffers, begun: c.Suspended()}
 }
 
 // begin starts the session after authentication.
@@ -65,7 +72,7 @@ func (s *session) open(withCommand bool) *fleet.Error {
 	return nil
 }
 
-// exec sends the command, and EOF for its input, so that a command that reads it
+// exec sends the command, and EOF if it has no input, so that a command that reads it
 // ends.
 func (s *session) exec() *fleet.Error {
 	if f := s.attempt.Intend(); f != nil {
@@ -77,8 +84,36 @@ func (s *session) exec() *fleet.Error {
 	}
 	s.link.client.Exec(s.channel, s.attempt.Exec())
 	s.link.execQueued()
-	s.link.client.SendEOF(s.channel)
+	if s.attempt.InputSize() == 0 {
+		s.link.client.SendEOF(s.channel)
+	}
 	return nil
+}
+
+// feed queues the next part of the input, as much as a buffer and the server's window
+// hold, and EOF after the last one. It reports whether it queued anything; if not,
+// wire.Writable follows when there is more to queue. Drivers call it when everything
+// queued before was written, which bounds the memory.
+func (s *session) feed() bool {
+	if !s.writable || s.end != nil {
+		return false
+	}
+	buf := s.buffers.Get().(*[]byte)
+	defer s.buffers.Put(buf)
+	left := s.attempt.InputSize() - s.fed
+	p := (*buf)[:min(int64(len(*buf)), left, int64(s.link.client.Window(s.channel)))]
+	if n, err := s.attempt.Input.ReadAt(p, s.fed); n < len(p) {
+		s.fail(s.attempt.InputFailed(err))
+		return false
+	}
+	sent := s.link.client.Send(s.channel, p)
+	s.fed += int64(sent)
+	s.writable = sent > 0 && sent == len(p)
+	if int64(sent) == left {
+		s.link.client.SendEOF(s.channel)
+		s.writable = false
+	}
+	return sent > 0
 }
 
 // intend records the intent on the caller's goroutine, which may block on a disk
@@ -142,6 +177,8 @@ func (s *session) take(ev wire.Event) {
 		if ev.Request == wire.RequestExec {
 			s.answered(ev.OK)
 		}
+	case wire.Writable:
+		s.writable = s.accepted && s.fed < s.attempt.InputSize()
 	case wire.Data:
 		s.output(ev)
 	case wire.ExitStatus:
@@ -173,6 +210,7 @@ func (s *session) answered(ok bool) {
 		if s.running() && !s.exit.known {
 			s.enter(fleet.PhaseRun, s.timeouts.Command)
 		}
+		s.accepted, s.writable = true, s.attempt.InputSize() > 0
 	case s.exit.known:
 		s.exit.conflict = true
 	case !s.link.exec.Refused():

@@ -64,7 +64,7 @@ func TestServerStopsReading(t *testing.T) {
 			waiting = false
 		case <-time.After(10 * time.Millisecond):
 			if p.state.CompareAndSwap(idle, running) {
-				p.writeBy = time.Now()
+				p.conn.session.writeBy = time.Now()
 				p.state.Store(idle)
 				p.loop.schedule(p)
 			}
@@ -117,6 +117,6 @@ func (p *loopConn) whileIdle(do func()) {
 
 // waitsToWrite is the deadline of a write.
 func (p *loopConn) waitsToWrite() (by time.Time) {
-	p.whileIdle(func() { by = p.writeBy })
+	p.whileIdle(func() { by = p.conn.session.writeBy })
 	return by
 }

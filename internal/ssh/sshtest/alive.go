@@ -50,14 +50,19 @@ func newRelay(t *testing.T, to string) *relay {
 	})
 	t.Cleanup(func() {
 		_ = l.Close()
-		r.mu.Lock()
-		for _, c := range r.conns {
-			_ = c.Close()
-		}
-		r.mu.Unlock()
+		r.cut()
 		r.all.Wait()
 	})
 	return r
+}
+
+// cut closes all connections.
+func (r *relay) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.conns {
+		_ = c.Close()
+	}
 }
 
 // pass copies until the relay is stopped; later bytes are dropped.

@@ -173,6 +173,16 @@ func (c *Client) Send(n Channel, p []byte) int {
 	return sent
 }
 
+// Window returns how many bytes the server accepts now (RFC 4254 §5.2), for a driver that
+// reads what it sends. Send may still return less during a key exchange.
+func (c *Client) Window(n Channel) uint32 {
+	ch := c.mux.use(n)
+	if !ch.opened || !ch.sends() {
+		return 0
+	}
+	return ch.sendLeft
+}
+
 // SendEOF ends the channel's input (RFC 4254 §5.3).
 func (c *Client) SendEOF(n Channel) {
 	ch := c.mux.use(n)

@@ -203,3 +203,22 @@ func TestClientRunsACommandOnXCryptosServer(t *testing.T) {
 		}
 	}
 }
+
+// Window is what the server accepts, and nothing once no more can be sent.
+func TestWindow(t *testing.T) {
+	s := newScripted(t, Config{})
+	s.login()
+	ch := s.opened(7, 100)
+	if n := s.client.Send(ch, make([]byte, 70)); n != 70 || s.client.Window(ch) != 30 {
+		t.Errorf("sent %d of 70, %d are left", n, s.client.Window(ch))
+	}
+	s.send(adjust(ch, 5))
+	s.deliver()
+	if n := s.client.Window(ch); n != 35 {
+		t.Errorf("a window of %d, want 35", n)
+	}
+	s.client.SendEOF(ch)
+	if n := s.client.Window(ch); n != 0 {
+		t.Errorf("a window of %d after EOF", n)
+	}
+}

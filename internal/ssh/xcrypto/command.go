@@ -129,6 +129,47 @@ func (cmd *command) expire() {
 	}
 }
 
+// feed starts sending the command's input, and EOF after it. The returned function waits for
+// the end, once the channel or the connection has ended.
+func (cmd *command) feed() (wait func()) {
+	a := cmd.conn.attempt
+	size := a.InputSize()
+	if size == 0 {
+		_ = cmd.channel.CloseWrite()
+		return func() {}
+	}
+	var feeding sync.WaitGroup
+	feeding.Go(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				cmd.inputFailed(panicError(p))
+			}
+		}()
+		buf := make([]byte, min(inputPart, size))
+		for sent := int64(0); sent < size; {
+			p := buf[:min(int64(len(buf)), size-sent)]
+			if n, err := a.Input.ReadAt(p, sent); n < len(p) {
+				cmd.inputFailed(err)
+				return
+			}
+			n, err := cmd.channel.Write(p)
+			if sent += int64(n); err != nil {
+				return // the channel or the connection has ended
+			}
+		}
+		_ = cmd.channel.CloseWrite()
+	})
+	return feeding.Wait
+}
+
+func (cmd *command) inputFailed(err error) {
+	_ = cmd.conn.wire.raise(cmd.conn.attempt.InputFailed(err))
+	_ = cmd.conn.Close()
+}
+
+// inputPart is how many bytes of the input are in memory at a time.
+const inputPart = 32 << 10
+
 // collect copies both streams independently, and returns when they and the channel's requests
 // have ended.
 func (cmd *command) collect() {

@@ -20,6 +20,7 @@ import (
 //
 //	Start → go run → open the channel → exec → command.wait → done
 //	                                     ├ stdout, stderr: a goroutine each
+//	                                     ├ the command's input, if any: a goroutine
 //	                                     └ channel requests: a goroutine
 type conn struct {
 	attempt  *ssh.Attempt
@@ -98,7 +99,7 @@ func (c *conn) run(ctx context.Context) fleet.End {
 		return cmd.refused(ctx)
 	}
 	a.Execution.Started()
-	_ = ch.CloseWrite() // there is no input: signal its end
+	defer cmd.feed()()
 	return cmd.wait(ctx)
 }
 
