@@ -90,7 +90,7 @@ type HostKeys struct {
 	// Files are the known_hosts files; new keys are added to the first. nil means
 	// those of ssh_config, by default ~/.ssh/known_hosts and the system's.
 	Files []string
-	// Policy is for hosts that the files do not list.
+	// Policy is for hosts that the files do not list, jump hosts included.
 	Policy HostKeyPolicy
 }
 
@@ -99,7 +99,8 @@ type HostKeyPolicy uint8
 
 // The policies. All refuse a revoked key, and the first two a changed one.
 const (
-	HostKeysStrict    HostKeyPolicy = iota // refuse them, unless ssh_config says accept-new
+	HostKeysConfig    HostKeyPolicy = iota // refuse them, unless ssh_config says accept-new
+	HostKeysStrict                         // refuse them
 	HostKeysAcceptNew                      // add their keys
 	HostKeysInsecure                       // accept anything
 )

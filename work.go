@@ -63,7 +63,7 @@ func (o Options) connect() (c connect.Options, p *auth.Passwords, err error) {
 		User: o.Login.User, Port: o.Login.Port,
 		SSHConfig: o.Config.File, SSHOptions: o.Config.Set, ExecTimeout: o.Config.ExecTimeout, Jump: o.Config.Jump,
 		Identities: o.Login.Identities, MaxKeys: o.Login.MaxKeys, Agent: o.Login.Agent, Passphrase: o.Login.Passphrase,
-		KnownHosts: o.HostKeys.Files, HostKeys: ssh.HostKeyPolicy(o.HostKeys.Policy),
+		KnownHosts: o.HostKeys.Files, HostKeys: o.HostKeys.policy(),
 		Timeouts: ssh.Timeouts(o.Timeouts),
 		Pipeline: client.Pipeline(o.Client.Pipeline), Classical: o.Client.Classical, StateDir: o.Client.StateDir,
 		Engine: o.engine(),
@@ -78,6 +78,15 @@ func (o Options) connect() (c connect.Options, p *auth.Passwords, err error) {
 		c.Passwords = p
 	}
 	return c, p, nil
+}
+
+// policy returns the policy; nil means that of ssh_config.
+func (k HostKeys) policy() *ssh.HostKeyPolicy {
+	if k.Policy == HostKeysConfig {
+		return nil
+	}
+	p := ssh.HostKeyPolicy(k.Policy - HostKeysStrict)
+	return &p
 }
 
 func (o Options) engine() engine.Options {

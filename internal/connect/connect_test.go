@@ -20,7 +20,6 @@ import (
 	"shoal/internal/connect"
 	"shoal/internal/engine"
 	"shoal/internal/ssh"
-	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/sshdtest"
 	"shoal/simfleet"
 )
@@ -195,7 +194,7 @@ func TestRunFailsBeforeItStarts(t *testing.T) {
 		"empty command":       {func(*connect.Options) {}, ""},
 		"negative fanout":     {func(o *connect.Options) { o.Engine.Fanout = -1 }, "true"},
 		"no key file":         {func(o *connect.Options) { o.Identities = []string{"no-such-file"} }, "true"},
-		"no policy":           {func(o *connect.Options) { o.HostKeys = hostkeys.Insecure + 1 }, "true"},
+		"no policy":           {func(o *connect.Options) { p := ssh.HostKeysInsecure + 1; o.HostKeys = &p }, "true"},
 		"negative timeout":    {func(o *connect.Options) { o.Timeouts.Auth = -1 }, "true"},
 	} {
 		opts := good

@@ -62,9 +62,9 @@ type Options struct {
 	// KnownHosts are the known_hosts files; new keys are added to the first. nil means
 	// those of ssh_config, by default ~/.ssh/known_hosts and the system's.
 	KnownHosts []string
-	// HostKeys is the policy for hosts that known_hosts does not list. The zero value,
-	// ssh.HostKeysStrict, refuses them, unless ssh_config says accept-new.
-	HostKeys ssh.HostKeyPolicy
+	// HostKeys is the policy for hosts that known_hosts does not list, jump hosts
+	// included. nil refuses them, unless ssh_config says accept-new.
+	HostKeys *ssh.HostKeyPolicy
 
 	// Timeouts are the deadlines of each attempt. 0 means the default of each.
 	Timeouts ssh.Timeouts
@@ -132,8 +132,8 @@ const NoAgent = plan.NoAgent
 
 // Validate returns an error for a value that is out of range. It opens no file.
 func (o Options) Validate() error {
-	if o.HostKeys > ssh.HostKeysInsecure {
-		return fmt.Errorf("unknown host-key policy %d", o.HostKeys)
+	if o.HostKeys != nil && *o.HostKeys > ssh.HostKeysInsecure {
+		return fmt.Errorf("unknown host-key policy %d", *o.HostKeys)
 	}
 	if o.Pipeline > client.Off {
 		return fmt.Errorf("unknown pipelining %d", o.Pipeline)

@@ -122,7 +122,7 @@ func TestPasswords(t *testing.T) {
 				}
 				results := collect(t, connect.Run(t.Context(), connect.Options{
 					User: "someone", Agent: connect.NoAgent, SSHConfig: "none", KnownHosts: []string{path},
-					HostKeys: policy, Client: client, Passwords: passwords,
+					HostKeys: &policy, Client: client, Passwords: passwords,
 				}, slices.Values(targets), "true"))
 				for _, r := range results {
 					h := hosts[r.Target.Index]

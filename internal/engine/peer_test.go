@@ -51,7 +51,8 @@ type peer struct {
 	authenticated     bool
 	queue             [][]byte // what came before authentication, kept for later
 	open              bool
-	number            byte // of its channel
+	number            byte           // of its channel
+	script            func(m []byte) // processes encrypted messages instead of the scenario; nil: none
 }
 
 // sent is a message from the server and the offset of its end.

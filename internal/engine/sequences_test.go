@@ -162,6 +162,8 @@ func (p *peer) ends() {
 // secureMessage processes an encrypted message.
 func (p *peer) secureMessage(m []byte) {
 	switch {
+	case p.script != nil:
+		p.script(m)
 	case m[0] == msgDisconnect:
 		p.leave(io.EOF)
 	case m[0] == msgServiceRequest:

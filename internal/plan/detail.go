@@ -149,8 +149,8 @@ func (p *Planner) expand(path string) string {
 // policy returns how an unknown host key is treated. ssh_config can relax it to accept-new
 // but no further: no one is there to answer a question, and "no" would trust any host.
 func (p *Planner) policy(r *config.Resolved) ssh.HostKeyPolicy {
-	if p.opts.Policy != ssh.HostKeysStrict {
-		return p.opts.Policy
+	if p.opts.Policy != nil {
+		return *p.opts.Policy
 	}
 	switch r.StrictHostKeyChecking {
 	case config.StrictAcceptNew:

@@ -47,8 +47,9 @@ type Options struct {
 	Agent string
 	// KnownHosts are the known_hosts files; nil means those of ssh_config.
 	KnownHosts []string
-	// Policy takes precedence over ssh_config unless it is ssh.HostKeysStrict.
-	Policy ssh.HostKeyPolicy
+	// Policy is the policy for host keys of all targets and jump hosts. nil means that of
+	// ssh_config, which does not apply -o to jump hosts.
+	Policy *ssh.HostKeyPolicy
 	// Plain is set if the client is package xcrypto, which knows no time of RekeyLimit.
 	Plain bool
 	// Home replaces ~ in the inventory's paths.

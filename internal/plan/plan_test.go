@@ -113,30 +113,47 @@ Host nokeys
 }
 
 // The command line may ask for more or less than ssh_config; ssh_config alone never makes
-// the policy insecure.
+// the policy insecure. The policy is that of the jump hosts too, also of those that an
+// earlier run had.
 func TestPolicy(t *testing.T) {
 	for _, c := range []struct {
 		config string
-		asked  ssh.HostKeyPolicy
+		asked  *ssh.HostKeyPolicy
 		want   ssh.HostKeyPolicy
 	}{
-		{"", ssh.HostKeysStrict, ssh.HostKeysStrict},
-		{"StrictHostKeyChecking ask", ssh.HostKeysStrict, ssh.HostKeysStrict},
-		{"StrictHostKeyChecking accept-new", ssh.HostKeysStrict, ssh.HostKeysAcceptNew},
-		{"StrictHostKeyChecking no", ssh.HostKeysStrict, ssh.HostKeysAcceptNew},
-		{"StrictHostKeyChecking yes", ssh.HostKeysInsecure, ssh.HostKeysInsecure},
+		{"", nil, ssh.HostKeysStrict},
+		{"StrictHostKeyChecking ask", nil, ssh.HostKeysStrict},
+		{"StrictHostKeyChecking accept-new", nil, ssh.HostKeysAcceptNew},
+		{"StrictHostKeyChecking accept-new", new(ssh.HostKeysStrict), ssh.HostKeysStrict},
+		{"StrictHostKeyChecking no", nil, ssh.HostKeysAcceptNew},
+		{"StrictHostKeyChecking no", new(ssh.HostKeysStrict), ssh.HostKeysStrict},
+		{"StrictHostKeyChecking yes", new(ssh.HostKeysAcceptNew), ssh.HostKeysAcceptNew},
+		{"StrictHostKeyChecking yes", new(ssh.HostKeysInsecure), ssh.HostKeysInsecure},
 	} {
-		notices := 0
-		p := planner(t, c.config+"\n", func(o *Options) { o.Policy, o.Notice = c.asked, func(string) { notices++ } })
-		var o ssh.HostKeySpec
-		for range 3 {
-			o = p.Target(context.Background(), host("h")).Settings().Known
+		var notices []string
+		p := planner(t, c.config+"\nHost h\n ProxyJump one,two\n", func(o *Options) {
+			o.Policy = c.asked
+			o.Notice = func(text string) { notices = append(notices, text) }
+		})
+		was := fleet.Target{Host: fleet.Host{Name: "was"}, User: "u", Port: 22}
+		earlier := host("g")
+		earlier.Route = &fleet.Route{Via: &was}
+		for _, target := range []fleet.Target{host("h"), host("h"), earlier} {
+			planned := p.Target(context.Background(), target)
+			hops := 0
+			for hop := &planned; hop != nil; hop = hop.Jump() {
+				hops++
+				if got := hop.Settings().Known.Policy; got != c.want {
+					t.Errorf("%q, %s on the way to %s: %v, want %v", c.config, hop.Host, target.Host, got, c.want)
+				}
+			}
+			if want := map[string]int{"h": 3, "g": 2}[target.Host.Name]; hops != want {
+				t.Errorf("%s: %d hops, want %d", target.Host, hops, want)
+			}
 		}
-		if o.Policy != c.want {
-			t.Errorf("%q and %v: %v, want %v", c.config, c.asked, o.Policy, c.want)
-		}
-		if told := strings.HasSuffix(c.config, " no"); (notices == 1) != told {
-			t.Errorf("%q: %d notices", c.config, notices)
+		told := slices.DeleteFunc(notices, func(text string) bool { return !strings.Contains(text, "is taken as accept-new") })
+		if want := strings.HasSuffix(c.config, " no") && c.asked == nil; (len(told) == 1) != want {
+			t.Errorf("%q: told %q", c.config, told)
 		}
 	}
 }

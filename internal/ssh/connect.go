@@ -238,6 +238,13 @@ func AllowPassword(keys HostKeys, t Target, key xssh.PublicKey) error {
 	return guard.AllowPassword(t, key)
 }
 
+// Proven reports whether t with this key, which keys.Check has accepted, has proven its
+// identity. It does so by the rule of [PasswordGuard], whether or not t takes passwords.
+func Proven(keys HostKeys, t Target, key xssh.PublicKey) bool {
+	guard, ok := keys.(PasswordGuard)
+	return ok && guard.AllowPassword(t, key) == nil
+}
+
 // Timeouts are the time limits of an attempt. Each starts with its phase, and no
 // byte from the peer extends it.
 type Timeouts struct {

@@ -199,12 +199,13 @@ func (e *Execution) Ignored() {
 
 // Refused reports any other message of the server that the command has not run and
 // will not. It reports whether that is a proof: after a sign that the command runs
-// it is not.
+// it is not. A command that was refused before it was sent is not sent any more.
 func (e *Execution) Refused() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.word != wordFor {
 		e.word = wordAgainst
+		e.discarded = e.discarded || e.end > 0 && !e.left()
 	}
 	return e.word == wordAgainst
 }

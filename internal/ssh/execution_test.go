@@ -54,6 +54,7 @@ func TestExecution(t *testing.T) {
 		"ignored and sent anew":              {[]step{intend, queue, write(100), (*Execution).Ignored, intend, queue, write(100)}, unknown, unknown, true},
 		"refused":                            {[]step{intend, queue, write(100), refused, write(10), (*Execution).LetIn}, never, never, true},
 		"refused with some waiting":          {[]step{intend, queue, write(90), refused}, never, never, false},
+		"refused before it left":             {[]step{intend, queue, write(90), refused, write(10)}, never, never, false},
 		"started":                            {[]step{intend, queue, write(100), (*Execution).Started}, unknown, unknown, true},
 		"started and refused":                {[]step{intend, queue, write(100), (*Execution).Started, refused}, unknown, unknown, true},
 		"started and rejected":               {[]step{intend, queue, write(100), (*Execution).Started, rejected}, unknown, unknown, true},

@@ -132,7 +132,7 @@ func (f *HostFlags) Options() (connect.Options, error) {
 	if f.maxKeys < 1 {
 		return connect.Options{}, fmt.Errorf("--max-keys %d: at least one key must be allowed\nhint: -o PubkeyAuthentication=no offers none", f.maxKeys)
 	}
-	if err := f.hostKeyPolicy(&o); err != nil {
+	if o.HostKeys, err = f.hostKeyPolicy(); err != nil {
 		return connect.Options{}, err
 	}
 	if o.Passwords, err = f.passwords(); err != nil {
@@ -147,16 +147,13 @@ func (f *HostFlags) Options() (connect.Options, error) {
 	return o, nil
 }
 
-// hostKeyPolicy sets the options for --host-key.
-func (f *HostFlags) hostKeyPolicy(o *connect.Options) (err error) {
-	switch f.HostKey.Value {
-	case "config":
-	case "strict":
-		o.SSHOptions = append([]string{"StrictHostKeyChecking=yes"}, o.SSHOptions...)
-	default:
-		o.HostKeys, err = ssh.ParseHostKeyPolicy(f.HostKey.Value)
+// hostKeyPolicy returns the policy that --host-key names; nil means that of ssh_config.
+func (f *HostFlags) hostKeyPolicy() (*ssh.HostKeyPolicy, error) {
+	if f.HostKey.Value == "config" {
+		return nil, nil
 	}
-	return err
+	policy, err := ssh.ParseHostKeyPolicy(f.HostKey.Value)
+	return &policy, err
 }
 
 // passwords returns the source of passwords, or nil without a password flag.
@@ -291,7 +288,7 @@ func ClusterShellGroups(ctx context.Context, limits groups.Limits) expr.Groups {
 
 // WarnInsecure prints a warning if host keys are not checked.
 func WarnInsecure(w io.Writer, opts connect.Options) {
-	if opts.HostKeys == ssh.HostKeysInsecure {
+	if opts.HostKeys != nil && *opts.HostKeys == ssh.HostKeysInsecure {
 		console.Say(w, "WARNING: host keys are not checked in this run (--host-key insecure): anybody in between can read and change everything")
 		if opts.Passwords != nil {
 			console.Say(w, "the password goes to no host in this run: under --host-key insecure anybody may answer")

@@ -29,11 +29,11 @@ const (
 func (p *Passwords) lendLocked(ctx context.Context, a account) *loan {
 	l := &loan{passwords: p, account: a}
 	if p.accounts[a] == fresh {
-		p.accounts[a] = spent
+		p.accounts[a] = lent
 	}
 	p.out++
 	l.timer = time.AfterFunc(p.opts.AnswerTime, l.giveBack)
-	l.stop = context.AfterFunc(ctx, l.giveBack)
+	l.stop = context.AfterFunc(ctx, l.disconnected)
 	return l
 }
 
@@ -62,7 +62,19 @@ func (l *loan) answered(accepted bool) {
 	p.notifyLocked()
 }
 
-// giveBack ends the wait for the answer.
+// disconnected ends the loan: no answer will come.
+func (l *loan) disconnected() {
+	l.giveBack()
+	p := l.passwords
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.accounts[l.account] == lent {
+		p.accounts[l.account] = spent
+		p.notifyLocked()
+	}
+}
+
+// giveBack ends the wait for the answer that holds up other servers.
 func (l *loan) giveBack() {
 	p := l.passwords
 	p.mu.Lock()

@@ -103,6 +103,7 @@ type state uint8
 
 const (
 	fresh state = iota // the password was not given out
+	lent               // it was given out, and the answer may still come
 	spent              // it was given out and not accepted
 	taken              // it was accepted
 )
@@ -140,12 +141,11 @@ func (p *Passwords) load(ctx context.Context) (Secret, error) {
 // Password returns the password for t, as a copy that the caller overwrites. ctx must end with
 // the connection: if answered was not called before ctx ends, the password counts as
 // unanswered. Until a server has accepted the password, Password may wait for the answers of
-// other servers.
+// other servers, and while another connection waits for the answer of this server, for that.
 //
 // The error is a *fleet.Error: with fleet.ReasonAuthFailed if this server had its one attempt
 // or too many servers have not accepted the password, with fleet.ReasonNoIdentity if the source
 // failed. If ctx ends first, it is the error of ctx.
-// ends first.
 func (p *Passwords) Password(ctx context.Context, t fleet.Target) (password []byte, answered func(accepted bool), err error) {
 	secret, err := p.load(ctx)
 	if err != nil && ctx.Err() == nil {
@@ -214,7 +214,9 @@ func (p *Passwords) try(ctx context.Context, t fleet.Target) (l *loan, wait <-ch
 	case ctx.Err() != nil:
 		return nil, nil, fmt.Errorf("waiting for the password: %w", context.Cause(ctx))
 	case p.accounts[a] == taken:
-	case p.accounts[a] != fresh:
+	case p.accounts[a] == lent: // also after AnswerTime: the answer decides
+		return nil, p.changed, nil
+	case p.accounts[a] == spent:
 		return nil, nil, fail(t, fleet.ReasonAuthFailed, errOnce)
 	case p.accepted:
 	case p.rejected >= p.opts.MaxRejections, count >= p.opts.MaxUnanswered:

@@ -112,9 +112,7 @@ func TestAPasswordThatIsNotGot(t *testing.T) {
 func TestEachServerGetsItOnce(t *testing.T) {
 	t.Parallel()
 	p := passwords(t, auth.PasswordOptions{MaxRejections: 10})
-	answered := wantPassword(t, p, host(1))
-	wantRefusal(t, refusalOf(t, p, host(1)), "once already")
-	answered(false)
+	wantPassword(t, p, host(1))(false)
 	wantRefusal(t, refusalOf(t, p, host(1)), "once already")
 	_, _, err := p.Answer(t.Context(), host(1), "Password: ", false)
 	wantRefusal(t, err, "once already")
@@ -127,6 +125,72 @@ func TestEachServerGetsItOnce(t *testing.T) {
 	wantPassword(t, p, host(2))(true)
 	wantPassword(t, p, host(2))(false)
 	wantRefusal(t, refusalOf(t, p, host(2)), "once already")
+}
+
+// While one connection waits for the server's answer, the others of the same account wait for
+// it too: an acceptance is good for all, a rejection or the end of the connection refuses all.
+func TestOneAccountWaitsForItsAnswer(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		end func(answered func(bool), cancel context.CancelFunc)
+		got int32
+	}{
+		"accepted": {func(answered func(bool), _ context.CancelFunc) { answered(true) }, 10},
+		"accepted late": {func(answered func(bool), _ context.CancelFunc) {
+			time.Sleep(time.Minute)
+			answered(true)
+		}, 10},
+		"rejected":     {func(answered func(bool), _ context.CancelFunc) { answered(false) }, 1},
+		"disconnected": {func(_ func(bool), cancel context.CancelFunc) { cancel() }, 1},
+		"disconnected late": {func(_ func(bool), cancel context.CancelFunc) {
+			time.Sleep(time.Minute)
+			cancel()
+		}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := passwords(t, auth.PasswordOptions{})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				_, answered, err := p.Password(ctx, host(0))
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got, over atomic.Int32
+				got.Store(1)
+				var wg sync.WaitGroup
+				for range 9 {
+					wg.Go(func() {
+						defer over.Add(1)
+						if _, told, err := p.Password(t.Context(), host(0)); err == nil {
+							got.Add(1)
+							told(true)
+						} else {
+							wantRefusal(t, err, "once already")
+						}
+					})
+				}
+				synctest.Wait()
+				if n := over.Load(); n != 0 {
+					t.Errorf("%d did not wait for the answer", n)
+				}
+				c.end(answered, cancel)
+				wg.Wait()
+				if n := got.Load(); n != c.got {
+					t.Errorf("%d got the password, want %d", n, c.got)
+				}
+			})
+		})
+	}
+	// The wait ends with the connection of the one that waits.
+	p := passwords(t, auth.PasswordOptions{})
+	wantPassword(t, p, host(0))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := p.Password(ctx, host(0)); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 }
 
 func TestTheGlobalStop(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +21,7 @@ import (
 	"shoal/fleet"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/hostcache"
+	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/ssh/wire"
 	"shoal/internal/ssh/xcrypto"
 	"shoal/internal/sshdtest"
@@ -412,6 +415,68 @@ func TestInjectedDisconnect(t *testing.T) {
 		if marks := r.remembered(t).Marks; !slices.Equal(marks, c.marks) {
 			t.Errorf("%s: afterwards the marks are %q, want %q", c.mark, marks, c.marks)
 		}
+	}
+}
+
+// Whoever answers an insecure run must not decide how later runs connect: the host
+// cache learns only where the host key is known or was stored in this run.
+func TestUnprovenServersTeachNothing(t *testing.T) {
+	t.Parallel()
+	own, other := sshdtest.OpenSSH(t), sshdtest.OpenSSH(t, sshdtest.WithKex("diffie-hellman-group14-sha256"))
+	dropping := startPoser(t, "OpenSSH_9.9", func(p *poser) {
+		p.ready = func(sc *xssh.ServerConn) { _ = sc.Wait() } // opens no channel
+	})
+	for _, c := range []struct {
+		policy hostkeys.Policy
+		known  bool
+		learns bool
+	}{
+		{hostkeys.Strict, true, true},
+		{hostkeys.AcceptNew, true, true},
+		{hostkeys.AcceptNew, false, true},
+		{hostkeys.Insecure, false, false},
+	} {
+		t.Run(fmt.Sprintf("%v, known %t", c.policy, c.known), func(t *testing.T) {
+			t.Parallel()
+			start := func(r *rig) *rig {
+				path := filepath.Join(t.TempDir(), "known_hosts")
+				if c.known {
+					var lines []byte
+					for _, key := range r.HostKeys.(trustingSome).keys {
+						lines = fmt.Appendf(lines, "[%s]:%d %s", r.host.Name, r.host.Port, xssh.MarshalAuthorizedKey(key))
+					}
+					if err := os.WriteFile(path, lines, 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				r.settings = &ssh.Settings{Known: ssh.HostKeySpec{Files: []string{path}, Policy: c.policy}}
+				r.HostKeys, r.Memory = hostkeys.NewVerifier(), newMemory(t)
+				return r
+			}
+			get := func(r *rig) (hostcache.Entry, bool) { return r.Memory.Get(endpoint(r.target("").Target)) }
+
+			r := start(rigFor(own))
+			r.run(t, "echo done").ok(t, "done\n")
+			if e, ok := get(r); ok != c.learns {
+				t.Errorf("remembered is %+v, %t", e, ok)
+			}
+
+			r = start(rigFor(other)).withStandard(t)
+			r.run(t, "echo done").ok(t, "done\n")
+			if e, _ := get(r); (e.Client == clientFallback) != c.learns {
+				t.Errorf("the fallback: remembered is %+v", e)
+			}
+
+			r = start(dropping.rig(newSigner(t, sshdtest.Ed25519)))
+			r.Timeouts.Session = 200 * time.Millisecond
+			r.remember(t, hostcache.Entry{Kex: []string{"curve25519-sha256"}})
+			if e := r.run(t, "true"); e.Outcome != fleet.OutcomeUnknown {
+				t.Errorf("an unanswered command ended %v(%s)", e.Outcome, e.Reason)
+			}
+			if e, _ := get(r); slices.Contains(e.Marks, dated(markLateExec, today())) != c.learns {
+				t.Errorf("an unanswered command: remembered is %+v", e)
+			}
+		})
 	}
 }
 

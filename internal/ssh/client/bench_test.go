@@ -36,6 +36,8 @@ func (k simKeys) Check(t ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 
 func (simKeys) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
 
+func (simKeys) AllowPassword(ssh.Target, xssh.PublicKey) error { return nil }
+
 func (k simKeys) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { return k.client, nil }
 
 // BenchmarkConnection measures a whole connection: TCP, key exchange (ML-KEM), host

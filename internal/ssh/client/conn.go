@@ -17,6 +17,7 @@ import (
 type conn struct {
 	dialer  *Dialer
 	session *session
+	proven  bool // the host cache may learn
 
 	mu      sync.Mutex
 	started bool // only the session's driver closes the connection, which may use its descriptor
@@ -26,7 +27,7 @@ type conn struct {
 
 func newConn(h *handshake) *conn {
 	h.session.optimistic = h.plan.guessExec
-	return &conn{dialer: h.dialer, session: h.session}
+	return &conn{dialer: h.dialer, session: h.session, proven: h.proven}
 }
 
 // errClosedHere is the cause of an attempt abandoned by Close.
@@ -80,7 +81,7 @@ func (c *conn) driven(wake func()) (closed bool) {
 
 // over removes Close's wake function and remembers a failed early exec.
 func (c *conn) over() {
-	if c.session.guessFailed {
+	if c.session.guessFailed && c.proven {
 		c.dialer.waitNextTime(c.session.attempt.Target)
 	}
 	c.mu.Lock()

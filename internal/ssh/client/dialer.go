@@ -131,15 +131,20 @@ func (d *Dialer) fallBack(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error)
 // learnFallback remembers that a server needs the fallback, if the algorithms
 // negotiated by it show that: the KEXINIT that led to the fallback was not
 // authenticated. If a remembered server no longer needs it, the next connection
-// uses this package.
+// uses this package. Nothing is remembered of a server whose key is not proven.
 func (d *Dialer) learnFallback(t ssh.Target, c ssh.Conn) {
+	spoken, ok := c.(interface {
+		Algorithms() xssh.NegotiatedAlgorithms
+		HostKey() xssh.PublicKey
+	})
+	if !ok || d.opts.Memory == nil || !ssh.Proven(d.opts.HostKeys, t, spoken.HostKey()) {
+		return
+	}
 	name := endpoint(t.Target)
 	e, known := d.opts.Memory.Get(name)
 	client := clientExpress
-	switch spoken, ok := c.(interface {
-		Algorithms() xssh.NegotiatedAlgorithms
-	}); {
-	case ok && !speaks(spoken.Algorithms()):
+	switch {
+	case !speaks(spoken.Algorithms()):
 		client = clientFallback
 	case !known || e.Client != clientFallback:
 		return

@@ -98,6 +98,8 @@ func (h trusting) Check(_ ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 
 func (h trusting) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
 
+func (h trusting) AllowPassword(ssh.Target, xssh.PublicKey) error { return nil }
+
 type oneKey struct{ signer xssh.Signer }
 
 func (k oneKey) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) {

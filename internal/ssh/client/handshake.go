@@ -35,6 +35,7 @@ type handshake struct {
 	over    bool // authentication has succeeded
 
 	accepted bool // HostKeys.Accepted was called
+	proven   bool // the host key is that of the target: the host cache may learn
 }
 
 // dial connects and authenticates.
@@ -251,7 +252,13 @@ func (h *handshake) finish() *fleet.Error {
 		return sshreason.Refusal(h.attempt, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
 	}
 	h.accepted = true
-	h.dialer.learn(h.attempt.Target, &h.plan, &h.server, h.login.accepted)
+	// An insecure policy lets anybody answer, who must not decide how the target is
+	// connected to later.
+	h.proven = h.dialer.opts.Memory != nil &&
+		ssh.Proven(h.dialer.opts.HostKeys, h.attempt.Target, h.hostKey)
+	if h.proven {
+		h.dialer.learn(h.attempt.Target, &h.plan, &h.server, h.login.accepted)
+	}
 	return nil
 }
 

@@ -183,16 +183,18 @@ func (p *loopConn) read(buf []byte) (drained bool) {
 	default:
 		s.link.client.Receive(buf[:n])
 		s.pull()
-		if s.end == nil { // a last message is sent with DISCONNECT
-			p.flush()
-		}
+		p.flush()
 		return n < len(buf) && !ends
 	}
 	return false
 }
 
-// flush writes what the kernel accepts, and then parts of the command's input.
+// flush writes what the kernel accepts, and then parts of the command's input, unless
+// the session has ended: a last message is sent with DISCONNECT.
 func (p *loopConn) flush() {
+	if p.conn.session.end != nil {
+		return
+	}
 	p.unsent = false
 	for range turn {
 		if p.write(); !p.feeds() {

@@ -132,14 +132,14 @@ func (c *Tunnel) awaitRead() error {
 		switch {
 		case c.shut:
 			return net.ErrClosed
+		case c.readBy.passed(): // also while bytes are there: they may never end
+			return os.ErrDeadlineExceeded
 		case len(c.arrival) > 0:
 			return nil
 		case c.all.err != nil:
 			return c.all.err
 		case c.eof || c.state == tunnelGone:
 			return io.EOF
-		case c.readBy.passed():
-			return os.ErrDeadlineExceeded
 		}
 		c.changed.Wait()
 	}

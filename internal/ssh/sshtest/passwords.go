@@ -210,6 +210,8 @@ func testPasswordMethods(t *testing.T, newDialer Factory) {
 		"another secret":  {prepare: func(s *passwordServer) { s.asks(false, "PIN of your card: ") }, password: passphrase, reason: fleet.ReasonAuthFailed, text: "PIN of your card"},
 		"asked with echo": {prepare: func(s *passwordServer) { s.asks(true, "Password: ") }, password: passphrase, reason: fleet.ReasonAuthFailed, text: "would show the answer"},
 		"asked twice":     {prepare: func(s *passwordServer) { s.asks(false, "Password: ", "Password: ") }, password: passphrase, reason: fleet.ReasonAuthFailed, text: "once more"},
+		// A rejection without a prompt, in which no password is sent; each request counts.
+		"asked nothing": {prepare: func(s *passwordServer) { s.asks(false) }, password: passphrase, reason: fleet.ReasonAuthFailed, got: 1},
 		"beside the key": {prepare: func(s *passwordServer) {
 			partly(s, xssh.ServerAuthCallbacks{PasswordCallback: s.config.PasswordCallback})
 		}, password: passphrase, got: 1},

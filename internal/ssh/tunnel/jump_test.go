@@ -399,6 +399,40 @@ func TestLostBastionIsOneCause(t *testing.T) {
 	}
 }
 
+// A read deadline holds while bytes are there, as for every net.Conn: a server that
+// never pauses must not outlive its timeouts. Afterwards the bytes are still there.
+func TestDeadlineWhileBytesAreThere(t *testing.T) {
+	s := newSite(t, 1)
+	d := s.dialer(t, New(Options{}))
+	all, err := d.Tunnels(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: s.hop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = all.Close() }()
+	h := s.fleet.Host(0)
+	stream, err := all.Open(t.Context(), h.Name, h.Port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.AwaitRead(); err != nil { // the server's version line
+		t.Fatal(err)
+	}
+	buf := make([]byte, 4)
+	for _, by := range []time.Time{time.Unix(1, 0), {}} {
+		_ = stream.SetReadDeadline(by)
+		want := error(nil)
+		if !by.IsZero() {
+			want = os.ErrDeadlineExceeded
+		}
+		if err := stream.AwaitRead(); !errors.Is(err, want) {
+			t.Errorf("deadline %v: AwaitRead: %v, want %v", by, err, want)
+		}
+		if n, err := stream.Read(buf); !errors.Is(err, want) || want == nil && string(buf[:n]) != "SSH-" {
+			t.Errorf("deadline %v: Read: %q, %v", by, buf[:n], err)
+		}
+	}
+}
+
 func TestBastionRefusesATarget(t *testing.T) {
 	s := newSite(t, 1)
 	d := s.dialer(t, New(Options{}))

@@ -39,6 +39,9 @@ func (c *conn) Algorithms() xssh.NegotiatedAlgorithms {
 	return c.ssh.(xssh.AlgorithmsConnMetadata).Algorithms() // all connections of the library implement it
 }
 
+// HostKey returns the host key that was checked.
+func (c *conn) HostKey() xssh.PublicKey { return c.wire.pinnedKey() }
+
 // Close implements ssh.Conn.
 func (c *conn) Close() error { return c.wire.Close() }
 
