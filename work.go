@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 
-	"shoal/fleet"
 	"shoal/hosts"
 	"shoal/internal/clock"
 	"shoal/internal/connect"
@@ -142,15 +141,4 @@ func (w *work) close() {
 		w.passwords.Wipe()
 	}
 	w.clock.Close()
-}
-
-// recorded returns what was recorded of the inventory for targets of an earlier run.
-func recorded(targets []fleet.Target) func(Target) hosts.Entry {
-	entries := make(map[int]hosts.Entry)
-	for _, t := range targets {
-		if r := t.Route; r != nil && (r.Listed != "" || r.KeyFile != "") {
-			entries[t.Index] = hosts.Entry{Address: r.Listed, IdentityFile: r.KeyFile}
-		}
-	}
-	return func(t Target) hosts.Entry { return entries[t.Index] }
 }
