@@ -9,6 +9,7 @@ import (
 
 	"shoal/internal/engine"
 	"shoal/internal/journal"
+	"shoal/internal/plan"
 	"shoal/internal/run"
 	"shoal/record"
 )
@@ -118,7 +119,7 @@ func (j *Journal) again(ctx context.Context, e *run.Earlier, err error, o Option
 		if len(e.Targets) == 0 {
 			return
 		}
-		w, err := o.open(ctx, slices.Values(e.Targets), nil, recorded(e.Targets))
+		w, err := o.open(ctx, slices.Values(e.Targets), nil, plan.Listed(e.Targets))
 		if err != nil {
 			yield(Result{}, err)
 			return
@@ -198,7 +199,7 @@ func (j *Journal) inquire(ctx context.Context, name string, o Options, sel journ
 		}
 		open := true
 		if len(q.Targets) > 0 {
-			w, err := o.open(ctx, slices.Values(q.Targets), nil, recorded(q.Targets))
+			w, err := o.open(ctx, slices.Values(q.Targets), nil, plan.Listed(q.Targets))
 			if err != nil {
 				yield(Result{}, errors.Join(err, q.End(0)))
 				return

@@ -2,10 +2,9 @@ package shoal
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"iter"
 
-	"shoal/fleet"
 	"shoal/hosts"
 	"shoal/internal/clock"
 	"shoal/internal/connect"
@@ -30,16 +29,14 @@ func (o Options) Validate() error {
 		return err
 	}
 	c.Engine.Targets = 1 // percentages need a number, and the real one is not known yet
-	if o.Rollout.Barrier {
-		c.Engine.Fanout = max(c.Engine.Fanout, 1)
-	}
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	if r := o.Remote; r.Detach && r.KillOnCancel {
-		return fmt.Errorf("Remote.Detach lets go of the command, so that KillOnCancel has nothing to kill")
-	} else if (r.Once || r.Detach) && o.Journal == nil {
-		return fmt.Errorf("Remote.Once and Remote.Detach need a Journal, which knows later where to ask")
+	switch r := o.Remote; {
+	case r.Detach && r.KillOnCancel:
+		return errors.New("with Remote.Detach there is nothing to kill on cancel")
+	case (r.Once || r.Detach) && o.Journal == nil:
+		return errors.New("without a Journal nobody knows later where Remote.Once and Remote.Detach have left markers")
 	}
 	return o.Remote.remote().Validate()
 }
@@ -151,15 +148,4 @@ func (w *work) close() {
 		w.passwords.Wipe()
 	}
 	w.clock.Close()
-}
-
-// recorded returns what was recorded of the inventory for targets of an earlier run.
-func recorded(targets []fleet.Target) func(Target) hosts.Entry {
-	entries := make(map[int]hosts.Entry)
-	for _, t := range targets {
-		if r := t.Route; r != nil && (r.Listed != "" || r.KeyFile != "") {
-			entries[t.Index] = hosts.Entry{Address: r.Listed, IdentityFile: r.KeyFile}
-		}
-	}
-	return func(t Target) hosts.Entry { return entries[t.Index] }
 }

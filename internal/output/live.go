@@ -53,6 +53,22 @@ func (l *Live) Follow(t fleet.Target, s fleet.Stream, fresh []byte) {
 	l.flush(s)
 }
 
+// Again ends what Follow has printed of a target: another attempt at it begins, whose
+// output is not the first one's.
+func (l *Live) Again(t fleet.Target) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	followed := l.seen[t.Index]
+	if followed == nil {
+		return
+	}
+	delete(l.seen, t.Index)
+	for s := range fleet.NumStreams {
+		l.buf = followed[s].finish(l.buf[:0], l.out(s), l.prefix(&t, s), nil)
+		l.flush(s)
+	}
+}
+
 // Result prints the output that Follow has not printed, and how the target ended unless it
 // is ok.
 func (l *Live) Result(r fleet.Result) error {

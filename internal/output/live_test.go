@@ -260,3 +260,19 @@ func BenchmarkLive(b *testing.B) {
 		_ = live.Result(r)
 	}
 }
+
+// Another attempt at a target begins anew: its first bytes are not taken for those
+// that were printed of the one before.
+func TestLiveAnotherAttempt(t *testing.T) {
+	var b strings.Builder
+	l := NewLive(LiveOptions{Stdout: Out{W: &b}, Stderr: Out{W: &b}})
+	target := fleet.Target{Host: fleet.Host{Name: "h"}}
+	l.Follow(target, fleet.Stdout, []byte("a\nbb"))
+	l.Again(target)
+	if err := l.Result(fleet.Result{Target: target, End: fleet.End{Outcome: fleet.OutcomeOK}, Stdout: fleet.Output{Bytes: []byte("xx\nyy\n"), Size: 6}}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "h: a\nh: bb\nh: xx\nh: yy\n"; b.String() != want {
+		t.Errorf("said %q, want %q", b.String(), want)
+	}
+}

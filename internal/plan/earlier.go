@@ -11,6 +11,18 @@ import (
 	"shoal/internal/ssh/config"
 )
 
+// Listed returns what the inventory knew of targets when an earlier run recorded them,
+// for Options.Entry.
+func Listed(targets []fleet.Target) func(fleet.Target) hosts.Entry {
+	entries := make(map[int]hosts.Entry)
+	for _, t := range targets {
+		if r := t.Route; r != nil && (r.Listed != "" || r.KeyFile != "" || r.Options != nil) {
+			entries[t.Index] = hosts.Entry{Address: r.Listed, IdentityFile: r.KeyFile, SSHOptions: r.Options}
+		}
+	}
+	return func(t fleet.Target) hosts.Entry { return entries[t.Index] }
+}
+
 // keep returns the planned endpoint with the address, alias, jump hosts and proxy command
 // of an earlier run.
 func (p *Planner) keep(ctx context.Context, planned *ssh.Endpoint, earlier *fleet.Route) *ssh.Endpoint {

@@ -17,7 +17,8 @@ import (
 type follower struct {
 	live *output.Live
 
-	printing sync.Mutex // held across Next and Follow, and across Result
+	printing sync.Mutex  // held across Next and Follow, and across Result
+	attempts map[int]int // by index: the attempt whose output was printed last; printing must be held
 
 	mu    sync.Mutex
 	wake  *sync.Cond
@@ -27,7 +28,7 @@ type follower struct {
 }
 
 func newFollower(live *output.Live) *follower {
-	f := &follower{live: live}
+	f := &follower{live: live, attempts: make(map[int]int)}
 	f.wake = sync.NewCond(&f.mu)
 	f.done.Go(f.print)
 	return f
@@ -50,10 +51,21 @@ func (f *follower) print() {
 		for _, t := range tails {
 			f.printing.Lock()
 			stdout, stderr := t.Next()
+			if len(stdout)+len(stderr) > 0 {
+				f.begin(t.Target, t.Attempt)
+				f.attempts[t.Target.Index] = t.Attempt
+			}
 			f.follow(t.Target, fleet.Stdout, stdout)
 			f.follow(t.Target, fleet.Stderr, stderr)
 			f.printing.Unlock()
 		}
+	}
+}
+
+// begin ends what was printed of an earlier attempt.
+func (f *follower) begin(t fleet.Target, attempt int) {
+	if last, printed := f.attempts[t.Index]; printed && last != attempt {
+		f.live.Again(t)
 	}
 }
 
@@ -79,6 +91,8 @@ func (f *follower) take() (tails []*engine.Output, more bool) {
 func (f *follower) Result(r fleet.Result) error {
 	f.printing.Lock()
 	defer f.printing.Unlock()
+	f.begin(r.Target, r.Attempt)
+	delete(f.attempts, r.Target.Index)
 	return f.live.Result(r)
 }
 

@@ -13,11 +13,11 @@ import (
 	"github.com/spf13/pflag"
 
 	"shoal/fleet"
-	"shoal/hosts"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	"shoal/internal/connect"
 	"shoal/internal/journal"
+	"shoal/internal/plan"
 	"shoal/internal/run"
 	"shoal/internal/ui"
 )
@@ -192,17 +192,13 @@ func (r Recalled) TellFiles(f *flags.HostFlags, opts *connect.Options, stderr io
 // given now: -l and -p apply to hosts that name no user or port, and -J, or an
 // ssh_config option to the same effect, resolves the route anew.
 func (r Recalled) Route(targets []fleet.Target, opts *connect.Options) {
-	listed := make(map[int]hosts.Entry)
+	opts.Entry = plan.Listed(targets)
 	anew := r.Now["jump"] || r.option(opts, "proxyjump", "proxycommand", "hostname", "hostkeyalias")
 	user := r.Now["user"] || r.option(opts, "user")
 	port := r.Now["port"] || r.option(opts, "port")
 	for i := range targets {
 		t := &targets[i]
-		route := t.Route
-		if route != nil && (route.Listed != "" || route.KeyFile != "" || route.Options != nil) {
-			listed[t.Index] = hosts.Entry{Address: route.Listed, IdentityFile: route.KeyFile, SSHOptions: route.Options}
-		}
-		if anew || r.Info.Settings == nil && unwritten(route) {
+		if anew || r.Info.Settings == nil && unwritten(t.Route) {
 			t.Route = nil
 		}
 		if user {
@@ -212,7 +208,6 @@ func (r Recalled) Route(targets []fleet.Target, opts *connect.Options) {
 			t.Port = 0
 		}
 	}
-	opts.Entry = func(t fleet.Target) hosts.Entry { return listed[t.Index] }
 }
 
 // option reports whether one of these ssh_config options is given now.
