@@ -97,7 +97,7 @@ type HostKeys struct {
 // A HostKeyPolicy is how hosts are treated that known_hosts does not list.
 type HostKeyPolicy uint8
 
-// The policies. All refuse a revoked key, and the first two a changed one.
+// The policies. All refuse a revoked key, and all but the last a changed one.
 const (
 	HostKeysConfig    HostKeyPolicy = iota // refuse them, unless ssh_config says accept-new
 	HostKeysStrict                         // refuse them
