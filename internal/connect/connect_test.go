@@ -190,7 +190,7 @@ func TestRunFailsBeforeItStarts(t *testing.T) {
 		change  func(*connect.Options)
 		command string
 	}{
-		"unknown placeholder": {func(*connect.Options) {}, "echo {hots}"},
+		"unknown placeholder": {func(*connect.Options) {}, "echo {hots|sh}"},
 		"empty command":       {func(*connect.Options) {}, ""},
 		"negative fanout":     {func(o *connect.Options) { o.Engine.Fanout = -1 }, "true"},
 		"no key file":         {func(o *connect.Options) { o.Identities = []string{"no-such-file"} }, "true"},
