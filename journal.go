@@ -116,6 +116,9 @@ func (j *Journal) again(ctx context.Context, e *run.Earlier, err error, o Option
 			yield(Result{}, err)
 			return
 		}
+		if text := e.LeftOut(); text != "" && o.Notice != nil {
+			o.Notice(text)
+		}
 		if len(e.Targets) == 0 {
 			return
 		}

@@ -22,4 +22,6 @@ type Route struct {
 	// host's own options of ssh there, Key=Value.
 	Listed, KeyFile string
 	Options         []string
+	// Unresolved means that only these three are known: the target could not be planned.
+	Unresolved bool
 }

@@ -124,19 +124,29 @@ func TestSSHArguments(t *testing.T) {
 			t.Errorf("%s: %q, want %q", args, got, want)
 		}
 	}
-	path := put(t, "hosts", `h ansible_ssh_args="-o A=1" ansible_ssh_extra_args="-o C=3" ansible_ssh_common_args="-o B=2"`)
+	here, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := put(t, "hosts", `h ansible_ssh_common_args="-i keys/id -o 'UserKnownHostsFile kh ~/kh /kh' -o IdentityAgent=none"`)
+	want := []string{"IdentityFile=" + here + "/keys/id", "UserKnownHostsFile=" + here + "/kh ~/kh /kh", "IdentityAgent=none"}
+	if diff := cmp.Diff(want, load(t, hosts.Options{Inventories: []string{path}}).Entry(0).SSHOptions); diff != "" {
+		t.Errorf("paths (-want +got):\n%s", diff)
+	}
+	path = put(t, "hosts", `h ansible_ssh_args="-o A=1" ansible_ssh_extra_args="-o C=3" ansible_ssh_common_args="-o B=2"`)
 	if got := strings.Join(load(t, hosts.Options{Inventories: []string{path}}).Entry(0).SSHOptions, " "); got != "A=1 B=2 C=3" {
 		t.Errorf("order: %q", got)
 	}
 	for args, reason := range map[string]string{
-		"-F other":   "ssh's option -F is not taken",
-		"-L 1:a:2":   "ssh's option -L is not taken",
-		"-J":         "ssh's option -J has no value",
-		"host":       `"host" is no option of ssh`,
-		"-o 'a":      "quote ' is not closed",
-		"-J {{ x }}": `the template "-J {{ x }}" names x, which is not set for this host`,
+		"-F other":                    "ssh's option -F is not taken",
+		"-L 1:a:2":                    "ssh's option -L is not taken",
+		"-J":                          "ssh's option -J has no value",
+		"host":                        `"host" is no option of ssh`,
+		"-o 'a":                       "quote ' is not closed",
+		"--pw {{ ansible_password }}": `the template "--pw {{ ansible_password }}" names ansible_password, a secret`,
+		"-J {{ x }}":                  `the template "-J {{ x }}" names x, which is not set for this host`,
 	} {
-		path := put(t, "hosts", "h ansible_ssh_common_args=\""+args+"\"\n")
+		path := put(t, "hosts", "h ansible_password=x ansible_ssh_common_args=\""+args+"\"\n")
 		p := problems(t, hosts.Options{Inventories: []string{path}})
 		if p.Total != 1 || p.List[0].Reason != "ansible_ssh_common_args: "+reason {
 			t.Errorf("%s: %v", args, p)

@@ -2,7 +2,9 @@ package hosts
 
 import (
 	"fmt"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"shoal/hosts/ansible"
@@ -63,10 +65,32 @@ func sshOptions(line string) ([]string, error) {
 			if letter != 'o' {
 				value = keyword + "=" + value
 			}
-			options = append(options, value)
+			options = append(options, absolute(value))
 		}
 	}
 	return options, nil
+}
+
+// fileKeywords are the keywords whose values are paths, or lists of paths.
+var fileKeywords = []string{"identityfile", "certificatefile", "userknownhostsfile", "globalknownhostsfile", "revokedhostkeys", "identityagent", "controlpath"}
+
+// absolute makes the relative paths of an option absolute: a run that is resumed from another
+// directory must not find other files there.
+func absolute(option string) string {
+	end := strings.IndexAny(option, "= \t")
+	if end < 0 || !slices.Contains(fileKeywords, strings.ToLower(option[:end])) {
+		return option
+	}
+	paths := strings.Fields(strings.TrimLeft(option[end:], "= \t"))
+	for i, path := range paths {
+		if path == "none" || path == "SSH_AUTH_SOCK" || strings.ContainsRune("/~%$\"", rune(path[0])) {
+			continue
+		}
+		if full, err := filepath.Abs(path); err == nil {
+			paths[i] = full
+		}
+	}
+	return option[:end] + "=" + strings.Join(paths, " ")
 }
 
 // args returns the ssh options of a host's variables. Hosts share them.
@@ -119,6 +143,8 @@ func expand(told map[string]ansible.Value, text string, nested int) (string, err
 			return "", notEvaluated(text)
 		case !there || v.Kind == ordered.Null:
 			return "", problem.Faultf("set it, or write the value", "the template %q names %s, which is not set for this host", problem.Bounded(text), name)
+		case isPassword(name):
+			return "", problem.Faultf("write it in plain text where ssh reads it", "the template %q names %s, a secret", problem.Bounded(text), name)
 		case v.Kind == ordered.Secret || v.Kind == ordered.List || v.Kind == ordered.Map:
 			return "", problem.Faultf("write its value", "the template %q names %s, which is %v", problem.Bounded(text), name, v.Kind)
 		case nested == maxNested || b.Len() > maxExpanded:

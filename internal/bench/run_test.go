@@ -244,8 +244,8 @@ func TestOptionsAreChecked(t *testing.T) {
 		"bad strategy": func(o *Options) { o.Strategies = []benchrecord.Strategy{"fast"} },
 		"repeats":      func(o *Options) { o.Repeats = -1 },
 		"limit":        func(o *Options) { o.Limit = -1 },
-		"command":      func(o *Options) { o.Command = "echo {hsot}" },
-		"expectation":  func(o *Options) { o.Expect = "{hsot}" },
+		"command":      func(o *Options) { o.Command = "echo {hsot|sh}" },
+		"expectation":  func(o *Options) { o.Expect = "{hsot|sh}" },
 		"connection":   func(o *Options) { o.Connect.Timeouts.Kex = -1 },
 	} {
 		o := stubOptions(new(stub))

@@ -74,11 +74,20 @@ func TestNobodyReads(t *testing.T) {
 				}
 				time.Sleep(50 * time.Millisecond) // signals closer together may be merged
 			}
-			select {
-			case failed = <-ended:
-			case <-time.After(guard):
-				_ = cmd.Process.Kill()
-				t.Fatal("the run goes on though it was told to end")
+			over, again := time.After(guard), time.NewTicker(time.Second)
+			defer again.Stop()
+			for waiting := true; waiting; {
+				select {
+				case failed = <-ended:
+					waiting = false
+				case <-again.C:
+					if len(c.signals) > 1 { // a busy machine may merge them all the same
+						_ = cmd.Process.Signal(c.signals[0])
+					}
+				case <-over:
+					_ = cmd.Process.Kill()
+					t.Fatal("the run goes on though it was told to end")
+				}
 			}
 			// 130 if the signal came before the last result was read.
 			if exit, _ := errors.AsType[*exec.ExitError](failed); exit == nil || exit.ExitCode() != 4 && exit.ExitCode() != 130 {

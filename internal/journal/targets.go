@@ -35,6 +35,7 @@ type routeJSON struct {
 	Listed       string    `json:"listed,omitempty"`
 	KeyFile      string    `json:"key_file,omitempty"`
 	Options      [][]byte  `json:"options,omitempty"`
+	Unresolved   bool      `json:"unresolved,omitempty"`
 }
 
 type jumpJSON struct {
@@ -69,7 +70,7 @@ func storedRoute(r *fleet.Route, jumps int) (*routeJSON, error) {
 	if jumps == 0 {
 		return nil, fmt.Errorf("more than %d jump hosts behind each other", maxJumps)
 	}
-	j := &routeJSON{Address: r.Address, HostKeyAlias: r.HostKeyAlias, Listed: r.Listed, KeyFile: r.KeyFile}
+	j := &routeJSON{Address: r.Address, HostKeyAlias: r.HostKeyAlias, Listed: r.Listed, KeyFile: r.KeyFile, Unresolved: r.Unresolved}
 	for _, arg := range r.ProxyCommand {
 		j.ProxyCommand = append(j.ProxyCommand, []byte(arg))
 	}
@@ -99,7 +100,7 @@ func (j *routeJSON) route() *fleet.Route {
 	if j == nil {
 		return nil
 	}
-	r := &fleet.Route{Address: j.Address, HostKeyAlias: j.HostKeyAlias, Listed: j.Listed, KeyFile: j.KeyFile}
+	r := &fleet.Route{Address: j.Address, HostKeyAlias: j.HostKeyAlias, Listed: j.Listed, KeyFile: j.KeyFile, Unresolved: j.Unresolved}
 	for _, arg := range j.ProxyCommand {
 		r.ProxyCommand = append(r.ProxyCommand, string(arg))
 	}

@@ -12,8 +12,10 @@
 //
 // With the filter sh the value is quoted: {host|sh} gives 'node1', one word that means the
 // same to sh, bash, dash, ksh, zsh, csh, tcsh and fish. A host whose value has a newline,
-// which cannot be quoted for csh, is not tried. Without the filter the value is inserted
-// unchanged.
+// which cannot be quoted for csh, is not tried. Within quotes of the command, where the
+// value may be for a shell within the shell, it is inserted as it is, and a host whose value
+// has any but plain characters (letters, digits, _-.,:/@%+=) is not tried. Without the
+// filter the value is inserted unchanged.
 //
 // # Which braces are placeholders
 //

@@ -15,15 +15,16 @@ type placeholder struct {
 	word   string // as written
 	value  value
 	quoted bool
+	within bool   // it stands within quotes of the command
 	attr   string // the attribute's name; "" if it is not an attribute
 }
 
 func (p placeholder) expand(target fleet.Target) string {
 	text := p.value(target)
-	if p.quoted {
+	if p.quoted && !p.within {
 		return quote(text)
 	}
-	return text
+	return text // within quotes it has no character that needs any: see unquotable
 }
 
 func words() []string { return []string{"host", "user", "port", "index", "attr.NAME"} }

@@ -77,7 +77,7 @@ func (s *scanner) place(at int, inside string, quoted bool) (placed bool, err *S
 	case filtered && filter != "sh":
 		return false, unknownFilter(at, filter)
 	}
-	p := &placeholder{word: word, value: value, quoted: filtered}
+	p := &placeholder{word: word, value: value, quoted: filtered, within: quoted}
 	if name, ok := strings.CutPrefix(word, attrPrefix); ok {
 		p.attr, p.quoted = name, true
 	}

@@ -76,17 +76,28 @@ func (t *Template) Missing(target fleet.Target) string {
 	return ""
 }
 
-// Unquotable returns the first quoted placeholder of the command whose value has a newline
-// or a NUL byte, which cannot be quoted for every shell: csh ends the quotes at a newline
-// and would run the rest as a command. It returns "" if there is none. Such a target must
-// not be run.
+// Unquotable returns the first quoted placeholder of the command whose value cannot be
+// quoted where it stands, and "" if there is none: outside quotes a value with a newline or
+// a NUL byte, since csh ends the quotes at a newline and would run the rest as a command;
+// within quotes any but plain characters, since it may be for a shell within the shell.
+// Such a target must not be run.
 func (t *Template) Unquotable(target fleet.Target) string {
 	for _, s := range t.segments {
-		if p := s.placeholder; p != nil && p.quoted && strings.ContainsAny(p.value(target), "\n\x00") {
+		p := s.placeholder
+		if p == nil || !p.quoted {
+			continue
+		}
+		value := p.value(target)
+		if strings.ContainsAny(value, "\n\x00") || p.within && strings.ContainsFunc(value, isSpecial) {
 			return p.word
 		}
 	}
 	return ""
+}
+
+// isSpecial reports whether some shell may read a character as more than itself.
+func isSpecial(c rune) bool {
+	return (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && !strings.ContainsRune("_-.,:/@%+=", c)
 }
 
 // Check returns an error if the target must not be run with this command because it lacks
@@ -96,7 +107,7 @@ func (t *Template) Check(target fleet.Target) error {
 		return fmt.Errorf("the command asks for the attribute %q, which the host does not have", name)
 	}
 	if word := t.Unquotable(target); word != "" {
-		return fmt.Errorf("the value of {%s} has a newline or a NUL byte, which no quoting carries through every shell", word)
+		return fmt.Errorf("the value of {%s} has characters that cannot be quoted where it stands, for every shell\nhint: outside quotes only newlines and NUL bytes cannot", word)
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func TestExpand(t *testing.T) {
 		{"docker ps --format '{{.Names}}' -f name={host}", "docker ps --format '{{.Names}}' -f name=node1"},
 
 		// The filter asks for it, also within quotes.
-		{"sh -c 'ping '{host|sh}' {host|sh}'", "sh -c 'ping ''node1'' 'node1''"},
+		{"sh -c 'ping '{host|sh}' {host|sh}'", "sh -c 'ping ''node1'' node1'"},
 	} {
 		if got := expand(t, c.text, node1()); got != c.want {
 			t.Errorf("%q gives %q, want %q", c.text, got, c.want)
@@ -243,6 +243,26 @@ func TestShellsReadBack(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Within quotes, a value that some shell could read as code is refused: single quotes within
+// double ones protect nothing, and there may be a shell within the shell.
+func TestAttributesWithinQuotes(t *testing.T) {
+	for _, text := range []string{`echo "{attr.a|sh}"`, "ssh x 'echo {attr.a|sh}'"} {
+		template, err := placeholder.Parse(text, placeholder.Unquoted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for value, want := range map[string]bool{"db-1.example.org:22": true, "": true, "$(id)": false, "`id`": false, "a b": false, "a'b": false, `a"b`: false, "a;b": false, "é": false, "*": false} {
+			target := fleet.Target{Attrs: attrs{"a": value}}
+			if err := template.Check(target); (err == nil) != want {
+				t.Errorf("%s with %q: %v", text, value, err)
+			}
+			if got := template.Expand(target); want && got != strings.Replace(text, "{attr.a|sh}", value, 1) {
+				t.Errorf("%s with %q gives %q", text, value, got)
+			}
+		}
 	}
 }
 

@@ -26,7 +26,12 @@ func Listed(targets []fleet.Target) func(fleet.Target) hosts.Entry {
 // keep returns the planned endpoint with the address, alias, jump hosts and proxy command
 // of an earlier run.
 func (p *Planner) keep(ctx context.Context, planned *ssh.Endpoint, earlier *fleet.Route) *ssh.Endpoint {
-	if planned.Err != nil || sameWay(&planned.Route, earlier) {
+	switch {
+	case planned.Err != nil: // it must not replace what is recorded
+		failed := *planned
+		failed.Route = *earlier
+		return &failed
+	case sameWay(&planned.Route, earlier):
 		return planned
 	}
 	p.tell("ssh_config or the inventory has another way to some of the targets now; they are reached as the run reached them")

@@ -153,6 +153,9 @@ func (p *Planner) Explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 			Port: cmp.Or(t.Port, t.Host.Port, p.opts.Port, fleet.DefaultPort),
 			Err:  fmt.Errorf("reading ssh_config for %s: %w", t.Host, err),
 		}
+		if failed.Route = (fleet.Route{Listed: e.Address, KeyFile: e.IdentityFile, Options: e.SSHOptions, Unresolved: true}); earlier != nil {
+			failed.Route = *earlier
+		}
 		return failed.Target(t), nil
 	}
 	var jump *ssh.Target
@@ -165,7 +168,7 @@ func (p *Planner) Explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 		p.tellOnce(n.Keyword, n.Text)
 	}
 	planned := p.endpoint(hops[last], t.Host.Name, e, jump)
-	if earlier != nil {
+	if earlier != nil && !earlier.Unresolved {
 		planned = p.keep(ctx, planned, earlier)
 	}
 	return planned.Target(t), hops[last]
@@ -198,7 +201,11 @@ func (c Command) set(t ssh.Target) ssh.Target {
 		return t
 	}
 	var err error
-	if t.Command, err = c(t.Target); err != nil && t.Err() == nil {
+	if t.Command, err = c(t.Target); err == nil {
+		return t
+	}
+	// What is recorded of the target must be nothing that a later run could send.
+	if t.Command = ""; t.Err() == nil {
 		t = Refuse(t, err)
 	}
 	return t
@@ -207,6 +214,9 @@ func (c Command) set(t ssh.Target) ssh.Target {
 // Refuse returns t as a target that is not tried, because of err.
 func Refuse(t ssh.Target, err error) ssh.Target {
 	e := ssh.Endpoint{User: t.User, Port: t.Port, Err: err}
+	if t.Route != nil {
+		e.Route = *t.Route
+	}
 	return e.Target(t.Target)
 }
 

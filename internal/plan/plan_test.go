@@ -175,7 +175,7 @@ func TestRoutes(t *testing.T) {
 	}
 	for name, part := range map[string]string{"bad": "knownhostscommand"} {
 		got := p.Target(context.Background(), host(name))
-		if got.Err() == nil || !strings.Contains(strings.ToLower(got.Err().Error()), part) || got.Port != 22 || got.Route != nil {
+		if got.Err() == nil || !strings.Contains(strings.ToLower(got.Err().Error()), part) || got.Port != 22 || !got.Route.Unresolved {
 			t.Errorf("%s: %v, port %d, route %+v", name, got.Err(), got.Port, got.Route)
 		}
 	}
@@ -297,11 +297,11 @@ func TestAPlanResolvesEachTargetOnce(t *testing.T) {
 			case got.Index != 2*i:
 				t.Errorf("target %d has index %d", i, got.Index)
 			case i == 7:
-				if got.Err() == nil || got.Route != nil {
+				if got.Err() == nil || !got.Route.Unresolved {
 					t.Errorf("a bad target: %+v", got)
 				}
 			case i == 9:
-				if !errors.Is(got.Err(), errNone) || got.Route != nil || got.Command != "" {
+				if !errors.Is(got.Err(), errNone) || got.Route.Unresolved || got.Command != "" {
 					t.Errorf("a target without a command: %+v", got)
 				}
 			case got.Err() != nil || got.User != "matched" || got.Command != want || made.Of(got.Target).Endpoint != got.Endpoint:
@@ -499,5 +499,33 @@ func TestOptionsOfTheInventory(t *testing.T) {
 	}
 	if bad := p.Target(t.Context(), host("bad")); bad.Err() == nil || !strings.Contains(bad.Err().Error(), "the host's own options") {
 		t.Errorf("a bad option: %v", bad.Err())
+	}
+}
+
+// What the inventory has for a target outlives a configuration that could not be used, and so
+// does the way of an earlier run.
+func TestAFailedPlanLosesNothing(t *testing.T) {
+	entry := func(fleet.Target) hosts.Entry {
+		return hosts.Entry{Address: "10.9.9.9", IdentityFile: "/keys/web", SSHOptions: []string{"ProxyJump=gate"}}
+	}
+	const broken, mended = "Host *\n KnownHostsCommand /bin/true\n", "Host *\n User conf\n"
+	failed := planner(t, broken, func(o *Options) { o.Entry = entry }).Target(t.Context(), host("web"))
+	if failed.Err() == nil {
+		t.Fatal("it did not fail")
+	}
+	way := func(got ssh.Target) string {
+		jump := ""
+		if got.Jump() != nil {
+			jump = got.Jump().Host.Name
+		}
+		return fmt.Sprint(got.Err(), got.User, got.Dialled(), got.Route.KeyFile, jump)
+	}
+	again := planner(t, mended, nil).Target(t.Context(), fleet.Target{Host: failed.Host, Route: failed.Route})
+	if got := way(again); got != "<nil>conf10.9.9.9/keys/webgate" {
+		t.Errorf("after a failed plan: %s", got)
+	}
+	twice := planner(t, broken, nil).Target(t.Context(), fleet.Target{Host: again.Host, Route: again.Route})
+	if got := way(planner(t, mended, nil).Target(t.Context(), fleet.Target{Host: twice.Host, Route: twice.Route})); got != "<nil>conf10.9.9.9/keys/webgate" {
+		t.Errorf("after a failed plan of an earlier run: %s", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"shoal/fleet"
 	"shoal/internal/journal"
@@ -15,6 +16,9 @@ type Earlier struct {
 	Info *journal.RunInfo
 	// Targets have their commands, and the routes that were recorded.
 	Targets []fleet.Target
+	// noCommand are selected targets that are left out of Targets: no command could be
+	// made for them, such as for want of an attribute.
+	noCommand []fleet.Target
 
 	unknown map[int]bool // by index: targets whose command may have run
 }
@@ -91,6 +95,10 @@ func read(ctx context.Context, j *journal.Journal, name string, sel journal.Sele
 		if !sel(entry) {
 			return false
 		}
+		if entry.Target.Command == "" || expandedInVain(entry) {
+			e.noCommand = append(e.noCommand, entry.Target)
+			return false
+		}
 		if journal.Unknown(entry) {
 			e.unknown[entry.Target.Index] = true
 		}
@@ -103,6 +111,28 @@ func read(ctx context.Context, j *journal.Journal, name string, sel journal.Sele
 		return true
 	})
 	return e, brake, err
+}
+
+// LeftOut says which selected targets are not in Targets and why, for people; "" means none.
+func (e *Earlier) LeftOut() string {
+	switch n := len(e.noCommand); n {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf("%s is left out: the run could make no command for it", e.noCommand[0].Host)
+	default:
+		return fmt.Sprintf("%d targets such as %s are left out: the run could make no command for them", n, e.noCommand[0].Host)
+	}
+}
+
+// expandedInVain reports whether a program before schema 3 recorded the command of a target
+// although it refused to run it: its text has an empty value where an attribute is missing.
+func expandedInVain(e *journal.Entry) bool {
+	if e.Reason != fleet.ReasonBadTarget || e.Err == nil {
+		return false
+	}
+	said := e.Err.Error()
+	return strings.HasPrefix(said, "the command asks for the attribute ") || strings.Contains(said, "no quoting carries through every shell")
 }
 
 // Rerun begins a new run of the targets, planned.

@@ -172,9 +172,6 @@ var ErrUnplanned = errors.New("the target was not planned: see internal/plan")
 // Target returns t as a target of the endpoint.
 func (e *Endpoint) Target(t fleet.Target) Target {
 	t.User, t.Port, t.Route = e.User, e.Port, &e.Route
-	if e.Err != nil {
-		t.Route = nil // where it leads is not known
-	}
 	return Target{t, e}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -123,6 +124,9 @@ func rerun(ctx context.Context, f *againFlags, name, what string, stdio console.
 		return err
 	}
 	e, err := run.ReadToRerun(ctx, j, name, selector)
+	if err == nil {
+		sayLeftOut(stdio.Err, e)
+	}
 	if err == nil && len(e.Targets) == 0 {
 		err = fmt.Errorf("no target of the run %s is %s", e.Info.Run, what)
 	}
@@ -136,6 +140,12 @@ func rerun(ctx context.Context, f *againFlags, name, what string, stdio console.
 	})
 }
 
+func sayLeftOut(w io.Writer, e *run.Earlier) {
+	if text := e.LeftOut(); text != "" {
+		console.Say(w, "%s (give it again with shoal run)", ui.Visible(text))
+	}
+}
+
 // resume continues a run.
 func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio) error {
 	j, err := f.open(ctx)
@@ -145,6 +155,9 @@ func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio
 	e, err := run.ReadToResume(ctx, j, name, run.ResumeOptions{RerunUnknown: f.rerunUnknown, PastBrake: f.pastBrake})
 	if braked, ok := errors.AsType[*run.BrakedError](err); ok {
 		err = fmt.Errorf("%w; %s targets were not started for that\nhint: --past-brake goes on, and its brakes count anew", err, ui.Count(int64(braked.Braked)))
+	}
+	if err == nil {
+		sayLeftOut(stdio.Err, e)
 	}
 	if err == nil && len(e.Targets) > 0 {
 		err = f.checkMarkers(e)
