@@ -497,6 +497,42 @@ func TestResolveDetached(t *testing.T) {
 	eventually(t, "the second start", func() bool { return f.lines(t, "ran") == 4 })
 }
 
+// A detached command whose receipt was lost is unknown. Once it has ended, resolve leaves
+// it to collect, which alone fetches its output.
+func TestResolveLeavesOutput(t *testing.T) {
+	f := newFarSide(t)
+	swallow := filepath.Join(f.dir, "swallow")
+	if err := os.WriteFile(swallow, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f = &farSide{state: f.state, marks: f.marks, dir: f.dir, server: sshdtest.OpenSSH(t, sshdtest.WithForceCommand(
+		fmt.Sprintf(`if [ -e %s ]; then sh -c "$SSH_ORIGINAL_COMMAND" >/dev/null; else sh -c "$SSH_ORIGINAL_COMMAND"; fi`, swallow)))}
+	gate := filepath.Join(f.dir, "gate")
+	code, stdout, stderr := f.run(t, "--detach", fmt.Sprintf("while [ ! -e %s ]; do sleep 0.1; done; echo out {index}", gate))
+	expect(t, "run", 4, code, stdout, stderr, "3 unknown (no_receipt")
+	if err := os.Remove(swallow); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr = f.shoal(t, "resolve", "last")
+	expect(t, "resolve", 0, code, stdout, stderr, "detached: it still runs; shoal collect")
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the end of the commands", func() bool {
+		ends, _ := filepath.Glob(f.marks + "/*/end")
+		return len(ends) == 3
+	})
+	code, stdout, stderr = f.shoal(t, "resolve", "last")
+	expect(t, "resolve", 0, code, stdout, stderr, "detached: it has ended, and shoal collect")
+	code, stdout, stderr = f.shoal(t, "show", "last")
+	expect(t, "show", 0, code, stdout, stderr, "3 unknown")
+	code, stdout, stderr = f.shoal(t, "collect", "last")
+	expect(t, "collect", 0, code, stdout, stderr, "3 ok", "out 0\n", "out 1\n", "out 2\n")
+	if markers, err := os.ReadDir(f.marks); len(markers) != 0 || err != nil {
+		t.Errorf("%d markers are left: %v", len(markers), err)
+	}
+}
+
 // Markers have 80 random bits in their names, which resume keeps and rerun
 // replaces (audit, suspected).
 func TestMarkerNames(t *testing.T) {

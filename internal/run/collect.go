@@ -63,6 +63,7 @@ type fetched struct {
 	result fleet.Result
 	next   remote.Offsets
 	state  remote.State
+	older  int   // how many of the newest sessions did not start the command
 	whole  bool  // result has been received
 	left   int   // how often the command had ended but processes of it were still running
 	err    error // why the last question failed
@@ -198,7 +199,7 @@ func (c *Collection) take(p *fetched, a Reply) (more bool) {
 	r := a.Report
 	p.state = r.State
 	if r.State != remote.StateEnded {
-		return false
+		return p.askOlder()
 	}
 	if r.Stdout.From != p.next.Stdout || r.Stderr.From != p.next.Stderr {
 		p.err = errors.New("its answer is not for what was asked")
@@ -242,9 +243,19 @@ func (c *Collection) wants(next int64, part remote.Chunk) bool {
 	return next < part.Size && len(part.Bytes) == collectChunk && (c.opts.MaxOutput < 0 || next < c.opts.MaxOutput)
 }
 
-// session returns the newest session that sent the command: its marker has the
-// command's end.
-func (p *fetched) session() int { return p.query.sessions[0] }
+// session returns the session whose marker is asked: the newest that sent the command,
+// or an earlier one if it did not start there.
+func (p *fetched) session() int { return p.query.sessions[p.older] }
+
+// askOlder turns to the session before if the command did not start in this one, as when
+// it was refused because it had started before. It reports whether there is one.
+func (p *fetched) askOlder() bool {
+	if p.state != remote.StateNever && p.state != remote.StateAbsent || p.older+1 == len(p.query.sessions) {
+		return false
+	}
+	p.older++
+	return true
+}
 
 // targetsOf returns the targets with their position in the list as index.
 func targetsOf(list []*fetched) iter.Seq[ssh.Target] {
