@@ -416,6 +416,76 @@ func TestCollectKeepsWhatIsNotShown(t *testing.T) {
 	}
 }
 
+// Output that one collect left on the hosts is fetched by a later one: what was cut, what
+// was written after the command's end, and what --keep left.
+func TestCollectAgain(t *testing.T) {
+	f := newFarSide(t)
+	markers := func(want int) {
+		t.Helper()
+		if got, err := os.ReadDir(f.marks); len(got) != want || err != nil {
+			t.Errorf("%d markers, want %d: %v", len(got), want, err)
+		}
+	}
+	collect := func(code int, texts []string, args ...string) (stdout string) {
+		t.Helper()
+		got, stdout, stderr := f.shoal(t, append([]string{"collect"}, append(args, "-N", "last")...)...)
+		expect(t, strings.Join(args, " "), code, got, "", stderr, texts...)
+		return stdout
+	}
+	shown := func() string {
+		t.Helper()
+		code, stdout, stderr := f.shoal(t, "show", "-N", "--max-output", "0", "last")
+		expect(t, "show", 0, code, "", stderr)
+		return stdout
+	}
+	const all, size = "shoal collect --max-output 0 --outdir DIR ", 2_000_000
+	code, stdout, stderr := f.run(t, "--detach", fmt.Sprintf("head -c %d /dev/zero", size))
+	expect(t, "run", 0, code, stdout, stderr, "3 detached")
+	if n := len(collect(0, []string{"3 ok", all}, "--wait")); n != 3<<20 {
+		t.Errorf("%d bytes, want 1 MiB of each", n)
+	}
+	before := f.sessions(t)
+	collect(0, []string{"nothing is left to collect", "the journal has only a part", all})
+	if n := f.sessions(t); n != before {
+		t.Errorf("%d sessions, want %d: nothing could be gained", n, before)
+	}
+	markers(3)
+	if n := len(collect(0, []string{"3 ok"}, "--max-output", "0")); n != 3*size {
+		t.Errorf("%d bytes, want all", n)
+	}
+	if n := len(shown()); n != 3*size {
+		t.Errorf("the journal has %d bytes, want all", n)
+	}
+	markers(0)
+	collect(0, []string{"nothing is left to collect"})
+
+	gate := filepath.Join(f.dir, "gate")
+	code, stdout, stderr = f.run(t, "--detach", fmt.Sprintf("(while [ ! -e %s ]; do sleep 0.1; done; echo late) & echo early", gate))
+	expect(t, "run", 0, code, stdout, stderr, "3 detached")
+	if got := collect(0, []string{"3 ok", "processes of the command run there", "shoal collect "}, "--wait"); got != "early\nearly\nearly\n" {
+		t.Errorf("%q", got)
+	}
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the rest of the output", func() bool {
+		collect(0, []string{"3 ok"}, "--keep", "--again")
+		return strings.Count(shown(), "early\nlate\n") == 3
+	})
+
+	collect(0, []string{"3 ok", "the journal keeps the output that it had", all}, "--again", "--max-output", "1")
+	if got := strings.Count(shown(), "early\nlate\n"); got != 3 {
+		t.Errorf("the journal has %d whole outputs, want 3", got)
+	}
+	collect(0, []string{"nothing is left to collect"})
+	markers(3)
+	collect(0, []string{"3 ok", "shoal collect --again "}, "--again", "--keep")
+	markers(3)
+	collect(0, []string{"3 ok"}, "--again")
+	markers(0)
+	collect(0, []string{"nothing is left on ", "shoal show "}, "--again")
+}
+
 // A fullDisk has no space left.
 type fullDisk struct{}
 

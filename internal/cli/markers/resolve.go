@@ -39,7 +39,7 @@ which fetches their output too. The run must have been made with --once,
 }
 
 func resolve(ctx context.Context, f *markerFlags, name string, stdio console.Stdio) error {
-	a, err := newRemoteQuery(ctx, f, name, run.Unresolved, stdio)
+	a, err := newRemoteQuery(ctx, f, name, run.ReadMarked, run.Unresolved, stdio)
 	if err != nil {
 		return err
 	}
