@@ -96,6 +96,7 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	}
 	ctx, stop := signals.Watch(ctx, func(bool) {})
 	defer stop.End()
+	defer a.journal.HurryWith(stop.Hurried())()
 	defer out.Showing.AbortWith(ctx)()
 	begun, told := time.Now(), newWaitingNote(time.Now())
 	opts.Stop = stop.Drained
@@ -138,9 +139,14 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	if len(c.Pending()) > 0 && code != console.ExitInterrupted {
 		code = console.ExitUnknown
 	}
-	if err = errors.Join(err, a.end(code)); err != nil {
-		console.Complain(stdio.Err, err)
+	if err != nil {
 		code = max(code, console.ExitUnknown)
+	}
+	if lost := a.end(code); lost != nil {
+		err, code = errors.Join(err, lost), console.ExitUnknown
+	}
+	if err != nil {
+		console.Complain(stdio.Err, err)
 	}
 	if code != console.ExitOK {
 		return console.ExitError(code)
