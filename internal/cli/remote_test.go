@@ -654,3 +654,73 @@ func TestBigCommand(t *testing.T) {
 	code, stdout, stderr := f.run(t, "--once", strings.Repeat(padding, 5))
 	expect(t, "too long", 3, code, stdout, stderr, "3 never started", "of at most 4194304", "hint: ")
 }
+
+// The output of a retry (--idempotent) is whole wherever it is shown or stored, whatever
+// the failed attempt has written before.
+func TestRetryIsShownWhole(t *testing.T) {
+	f := newFarSide(t)
+	for name, c := range map[string]struct {
+		args           []string
+		stdout, stderr string
+	}{
+		"live":      {nil, "HOST: long lost line\nHOST: part\nHOST: new\n", "attempt 1 failed; 19 bytes of its output were shown"},
+		"no prefix": {[]string{"-N"}, "long lost line\nnew\n", "attempt 1 failed; 15 bytes of its output were shown"},
+		"ordered":   {[]string{"-L"}, "HOST: new\n", ""},
+		"gathered":  {[]string{"-b", "-N"}, "new\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
+			// The first attempt ends its connection once its output has been shown, or
+			// at once where output is only shown with the result.
+			command := fmt.Sprintf("if mkdir %[1]s/first; then cat %[1]s/text; while [ ! -e %[1]s/gate ]; do sleep 0.1; done; kill -9 $PPID; sleep 10; else echo new; fi 2>/dev/null", dir)
+			if err := os.WriteFile(filepath.Join(dir, "text"), []byte("long lost line\npart"), 0o600); err != nil { // one write of cat
+				t.Fatal(err)
+			}
+			reader := &gateReader{want: "long lost line\n", gate: filepath.Join(dir, "gate")}
+			if c.stderr == "" {
+				reader.open()
+			}
+			var errs bytes.Buffer
+			code := cli.Main(t.Context(), append([]string{
+				"run", "-F", "none", "--no-agent", "--state-dir", f.state, "--known-hosts", f.server.KnownHosts, "--identity", f.server.KeyFile,
+				"-w", f.host(), "--idempotent", "--outdir", out,
+			}, append(c.args, command)...), console.Stdio{In: strings.NewReader(""), Out: reader, Err: &errs})
+			want := strings.ReplaceAll(c.stdout, "HOST", f.host())
+			if got := reader.text.String(); code != 0 || !strings.HasSuffix(got, want) || name != "gathered" && got != want || !strings.Contains(errs.String(), c.stderr) {
+				t.Errorf("exit code %d, %q, want %q\n%s", code, got, want, errs.String())
+			}
+			files, err := filepath.Glob(out + "/*.out")
+			if err != nil || len(files) != 1 {
+				t.Fatalf("%q, %v", files, err)
+			}
+			if text, err := os.ReadFile(files[0]); string(text) != "new\n" || err != nil {
+				t.Errorf("in the file: %q, %v", text, err)
+			}
+			code, stdout, stderr := f.shoal(t, "show", "--json", "last")
+			expect(t, "show", 0, code, stdout, stderr, `"new\n"`)
+			if strings.Contains(stdout, "lost") {
+				t.Errorf("the journal has output of the failed attempt: %s", stdout)
+			}
+		})
+	}
+}
+
+// A gateReader makes a file once it has read a text.
+type gateReader struct {
+	want, gate string
+	text       bytes.Buffer
+}
+
+func (r *gateReader) Write(p []byte) (int, error) {
+	r.text.Write(p)
+	if strings.Contains(r.text.String(), r.want) {
+		r.open()
+	}
+	return len(p), nil
+}
+
+func (r *gateReader) open() {
+	if err := os.WriteFile(r.gate, nil, 0o600); err != nil {
+		panic(err)
+	}
+}
