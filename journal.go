@@ -1,6 +1,7 @@
 package shoal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -138,7 +139,7 @@ func (j *Journal) again(ctx context.Context, e *run.Earlier, err error, o Option
 // yields one result for each: where it is still unknown, Err says why. The run must have
 // left markers; see [Remote].
 func (j *Journal) Resolve(ctx context.Context, name string, o Options) iter.Seq2[Result, error] {
-	return j.inquire(ctx, name, o, run.Unresolved, func(q *run.Inquiry, yield func(Result, error) bool) bool {
+	return j.inquire(ctx, name, o, run.ReadMarked, run.Unresolved, func(q *run.Inquiry, yield func(Result, error) bool) bool {
 		for r, err := range q.Resolve(ctx) {
 			if !yield(r.Result, err) || err != nil {
 				return false
@@ -149,17 +150,15 @@ func (j *Journal) Resolve(ctx context.Context, name string, o Options) iter.Seq2
 }
 
 // Collect fetches exit status and output of the commands of a run with Remote.Detach
-// that have ended since. It yields one result for each: where it is not known yet, Err
-// says why. wait asks again, 1 s to 30 s apart, until every command has ended that can.
+// that have ended since, and output of which the journal has only a part if o can keep
+// more of it. It yields one result for each: where it is not known yet, or could not be
+// fetched, Err says why. wait asks again, 1 s to 30 s apart, until every command has ended that can.
 // When all results were taken, those that the journal has whole are removed from the
 // hosts.
 func (j *Journal) Collect(ctx context.Context, name string, wait bool, o Options) iter.Seq2[Result, error] {
-	return j.inquire(ctx, name, o, run.Collectable, func(q *run.Inquiry, yield func(Result, error) bool) bool {
-		limit := o.Limits.MaxOutput
-		if limit == 0 {
-			limit = engine.DefaultMaxOutput
-		}
-		c := q.Collect(run.CollectOptions{MaxOutput: limit, Wait: wait, Stop: o.Drain})
+	c := run.CollectOptions{MaxOutput: cmp.Or(o.Limits.MaxOutput, engine.DefaultMaxOutput), Wait: wait, Stop: o.Drain}
+	return j.inquire(ctx, name, o, run.ReadDetached, c.Selects(nil), func(q *run.Inquiry, yield func(Result, error) bool) bool {
+		c := q.Collect(c)
 		for res, err := range c.Results(ctx) {
 			if !yield(res, err) || err != nil {
 				return false
@@ -180,9 +179,10 @@ func (j *Journal) Collect(ctx context.Context, name string, wait bool, o Options
 	})
 }
 
-// inquire asks about the selected targets of a run. ask reports whether yield may be
+// inquire asks about the selected targets of a run, which read reads. ask reports whether yield may be
 // called again.
-func (j *Journal) inquire(ctx context.Context, name string, o Options, sel journal.Selector,
+func (j *Journal) inquire(ctx context.Context, name string, o Options,
+	read func(context.Context, *journal.Journal, string) (*journal.RunInfo, run.Remote, error), sel journal.Selector,
 	ask func(*run.Inquiry, func(Result, error) bool) bool,
 ) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
@@ -190,7 +190,7 @@ func (j *Journal) inquire(ctx context.Context, name string, o Options, sel journ
 		err := o.Validate()
 		var info *journal.RunInfo
 		if err == nil {
-			info, _, err = run.ReadMarked(ctx, j.journal, name)
+			info, _, err = read(ctx, j.journal, name)
 		}
 		var q *run.Inquiry
 		if err == nil {

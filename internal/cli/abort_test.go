@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"database/sql"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -74,5 +75,62 @@ func TestAbort(t *testing.T) {
 	}
 	if !strings.Contains(stderr.String(), "aborting: ") {
 		t.Errorf("the abort was not announced:\n%s", stderr.String())
+	}
+}
+
+// A signal after an abort ends the run while another process writes the journal. What is
+// lost is said and decides the exit code.
+func TestAbortWhileTheJournalIsBusy(t *testing.T) {
+	ours := make(chan os.Signal, 100)
+	signal.Notify(ours, syscall.SIGTERM)
+	defer signal.Stop(ours)
+	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	dir, state := t.TempDir(), t.TempDir()
+	if err := writeFleet(f, dir); err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := os.Create(filepath.Join(dir, "stderr")) // written to even after Main in a hurry
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stderr.Close() }()
+	code := make(chan int)
+	go func() {
+		in := func(name string) string { return filepath.Join(dir, name) }
+		code <- cli.Main(t.Context(), []string{
+			"run", "--no-agent", "--known-hosts", in("kh"), "--identity", in("key"), "--state-dir", state,
+			"--hostfile", in("hosts"), "--json", "sleep 3600",
+		}, console.Stdio{Out: &bytes.Buffer{}, Err: stderr})
+	}()
+	for f.Stats().Execs < 1 {
+		time.Sleep(time.Millisecond)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(state, "journal.db")+"?_txlock=immediate&_pragma=busy_timeout(60000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	other, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Rollback() }()
+	for ended := false; !ended; {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case got := <-code:
+			ended = true
+			text, err := os.ReadFile(stderr.Name())
+			if got != 4 || err != nil || !strings.Contains(string(text), "1 results are not in the journal") {
+				t.Errorf("exit code %d, want 4, and what is lost\n%s, %v", got, text, err)
+			}
+		case <-time.After(50 * time.Millisecond): // signals closer together may be merged
+		}
 	}
 }

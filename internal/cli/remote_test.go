@@ -416,6 +416,76 @@ func TestCollectKeepsWhatIsNotShown(t *testing.T) {
 	}
 }
 
+// Output that one collect left on the hosts is fetched by a later one: what was cut, what
+// was written after the command's end, and what --keep left.
+func TestCollectAgain(t *testing.T) {
+	f := newFarSide(t)
+	markers := func(want int) {
+		t.Helper()
+		if got, err := os.ReadDir(f.marks); len(got) != want || err != nil {
+			t.Errorf("%d markers, want %d: %v", len(got), want, err)
+		}
+	}
+	collect := func(code int, texts []string, args ...string) (stdout string) {
+		t.Helper()
+		got, stdout, stderr := f.shoal(t, append([]string{"collect"}, append(args, "-N", "last")...)...)
+		expect(t, strings.Join(args, " "), code, got, "", stderr, texts...)
+		return stdout
+	}
+	shown := func() string {
+		t.Helper()
+		code, stdout, stderr := f.shoal(t, "show", "-N", "--max-output", "0", "last")
+		expect(t, "show", 0, code, "", stderr)
+		return stdout
+	}
+	const all, size = "shoal collect --max-output 0 --outdir DIR ", 2_000_000
+	code, stdout, stderr := f.run(t, "--detach", fmt.Sprintf("head -c %d /dev/zero", size))
+	expect(t, "run", 0, code, stdout, stderr, "3 detached")
+	if n := len(collect(0, []string{"3 ok", all}, "--wait")); n != 3<<20 {
+		t.Errorf("%d bytes, want 1 MiB of each", n)
+	}
+	before := f.sessions(t)
+	collect(0, []string{"nothing is left to collect", "the journal has only a part", all})
+	if n := f.sessions(t); n != before {
+		t.Errorf("%d sessions, want %d: nothing could be gained", n, before)
+	}
+	markers(3)
+	if n := len(collect(0, []string{"3 ok"}, "--max-output", "0")); n != 3*size {
+		t.Errorf("%d bytes, want all", n)
+	}
+	if n := len(shown()); n != 3*size {
+		t.Errorf("the journal has %d bytes, want all", n)
+	}
+	markers(0)
+	collect(0, []string{"nothing is left to collect"})
+
+	gate := filepath.Join(f.dir, "gate")
+	code, stdout, stderr = f.run(t, "--detach", fmt.Sprintf("(while [ ! -e %s ]; do sleep 0.1; done; echo late) & echo early", gate))
+	expect(t, "run", 0, code, stdout, stderr, "3 detached")
+	if got := collect(0, []string{"3 ok", "processes of the command run there", "shoal collect "}, "--wait"); got != "early\nearly\nearly\n" {
+		t.Errorf("%q", got)
+	}
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the rest of the output", func() bool {
+		collect(0, []string{"3 ok"}, "--keep", "--again")
+		return strings.Count(shown(), "early\nlate\n") == 3
+	})
+
+	collect(0, []string{"3 ok", "the journal keeps the output that it had", all}, "--again", "--max-output", "1")
+	if got := strings.Count(shown(), "early\nlate\n"); got != 3 {
+		t.Errorf("the journal has %d whole outputs, want 3", got)
+	}
+	collect(0, []string{"nothing is left to collect"})
+	markers(3)
+	collect(0, []string{"3 ok", "shoal collect --again "}, "--again", "--keep")
+	markers(3)
+	collect(0, []string{"3 ok"}, "--again")
+	markers(0)
+	collect(0, []string{"nothing is left on ", "shoal show "}, "--again")
+}
+
 // A fullDisk has no space left.
 type fullDisk struct{}
 
@@ -497,6 +567,42 @@ func TestResolveDetached(t *testing.T) {
 	eventually(t, "the second start", func() bool { return f.lines(t, "ran") == 4 })
 }
 
+// A detached command whose receipt was lost is unknown. Once it has ended, resolve leaves
+// it to collect, which alone fetches its output.
+func TestResolveLeavesOutput(t *testing.T) {
+	f := newFarSide(t)
+	swallow := filepath.Join(f.dir, "swallow")
+	if err := os.WriteFile(swallow, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f = &farSide{state: f.state, marks: f.marks, dir: f.dir, server: sshdtest.OpenSSH(t, sshdtest.WithForceCommand(
+		fmt.Sprintf(`if [ -e %s ]; then sh -c "$SSH_ORIGINAL_COMMAND" >/dev/null; else sh -c "$SSH_ORIGINAL_COMMAND"; fi`, swallow)))}
+	gate := filepath.Join(f.dir, "gate")
+	code, stdout, stderr := f.run(t, "--detach", fmt.Sprintf("while [ ! -e %s ]; do sleep 0.1; done; echo out {index}", gate))
+	expect(t, "run", 4, code, stdout, stderr, "3 unknown (no_receipt")
+	if err := os.Remove(swallow); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr = f.shoal(t, "resolve", "last")
+	expect(t, "resolve", 0, code, stdout, stderr, "detached: it still runs; shoal collect")
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the end of the commands", func() bool {
+		ends, _ := filepath.Glob(f.marks + "/*/end")
+		return len(ends) == 3
+	})
+	code, stdout, stderr = f.shoal(t, "resolve", "last")
+	expect(t, "resolve", 0, code, stdout, stderr, "detached: it has ended, and shoal collect")
+	code, stdout, stderr = f.shoal(t, "show", "last")
+	expect(t, "show", 0, code, stdout, stderr, "3 unknown")
+	code, stdout, stderr = f.shoal(t, "collect", "last")
+	expect(t, "collect", 0, code, stdout, stderr, "3 ok", "out 0\n", "out 1\n", "out 2\n")
+	if markers, err := os.ReadDir(f.marks); len(markers) != 0 || err != nil {
+		t.Errorf("%d markers are left: %v", len(markers), err)
+	}
+}
+
 // Markers have 80 random bits in their names, which resume keeps and rerun
 // replaces (audit, suspected).
 func TestMarkerNames(t *testing.T) {
@@ -547,4 +653,74 @@ func TestBigCommand(t *testing.T) {
 	}
 	code, stdout, stderr := f.run(t, "--once", strings.Repeat(padding, 5))
 	expect(t, "too long", 3, code, stdout, stderr, "3 never started", "of at most 4194304", "hint: ")
+}
+
+// The output of a retry (--idempotent) is whole wherever it is shown or stored, whatever
+// the failed attempt has written before.
+func TestRetryIsShownWhole(t *testing.T) {
+	f := newFarSide(t)
+	for name, c := range map[string]struct {
+		args           []string
+		stdout, stderr string
+	}{
+		"live":      {nil, "HOST: long lost line\nHOST: part\nHOST: new\n", "attempt 1 failed; 19 bytes of its output were shown"},
+		"no prefix": {[]string{"-N"}, "long lost line\nnew\n", "attempt 1 failed; 15 bytes of its output were shown"},
+		"ordered":   {[]string{"-L"}, "HOST: new\n", ""},
+		"gathered":  {[]string{"-b", "-N"}, "new\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
+			// The first attempt ends its connection once its output has been shown, or
+			// at once where output is only shown with the result.
+			command := fmt.Sprintf("if mkdir %[1]s/first; then cat %[1]s/text; while [ ! -e %[1]s/gate ]; do sleep 0.1; done; kill -9 $PPID; sleep 10; else echo new; fi 2>/dev/null", dir)
+			if err := os.WriteFile(filepath.Join(dir, "text"), []byte("long lost line\npart"), 0o600); err != nil { // one write of cat
+				t.Fatal(err)
+			}
+			reader := &gateReader{want: "long lost line\n", gate: filepath.Join(dir, "gate")}
+			if c.stderr == "" {
+				reader.open()
+			}
+			var errs bytes.Buffer
+			code := cli.Main(t.Context(), append([]string{
+				"run", "-F", "none", "--no-agent", "--state-dir", f.state, "--known-hosts", f.server.KnownHosts, "--identity", f.server.KeyFile,
+				"-w", f.host(), "--idempotent", "--outdir", out,
+			}, append(c.args, command)...), console.Stdio{In: strings.NewReader(""), Out: reader, Err: &errs})
+			want := strings.ReplaceAll(c.stdout, "HOST", f.host())
+			if got := reader.text.String(); code != 0 || !strings.HasSuffix(got, want) || name != "gathered" && got != want || !strings.Contains(errs.String(), c.stderr) {
+				t.Errorf("exit code %d, %q, want %q\n%s", code, got, want, errs.String())
+			}
+			files, err := filepath.Glob(out + "/*.out")
+			if err != nil || len(files) != 1 {
+				t.Fatalf("%q, %v", files, err)
+			}
+			if text, err := os.ReadFile(files[0]); string(text) != "new\n" || err != nil {
+				t.Errorf("in the file: %q, %v", text, err)
+			}
+			code, stdout, stderr := f.shoal(t, "show", "--json", "last")
+			expect(t, "show", 0, code, stdout, stderr, `"new\n"`)
+			if strings.Contains(stdout, "lost") {
+				t.Errorf("the journal has output of the failed attempt: %s", stdout)
+			}
+		})
+	}
+}
+
+// A gateReader makes a file once it has read a text.
+type gateReader struct {
+	want, gate string
+	text       bytes.Buffer
+}
+
+func (r *gateReader) Write(p []byte) (int, error) {
+	r.text.Write(p)
+	if strings.Contains(r.text.String(), r.want) {
+		r.open()
+	}
+	return len(p), nil
+}
+
+func (r *gateReader) open() {
+	if err := os.WriteFile(r.gate, nil, 0o600); err != nil {
+		panic(err)
+	}
 }

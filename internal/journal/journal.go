@@ -10,7 +10,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -52,7 +54,7 @@ const (
 	stepRow                   // a row was written inside a transaction
 	stepCommit                // a transaction is about to be committed
 	stepCommitted             // it was committed, and no caller knows yet
-	stepBusy                  // others held the write lock for all of Options.Wait
+	stepBusy                  // others held the write lock during one try
 	stepEnded                 // the run's end is committed, its lock is still held
 )
 
@@ -87,6 +89,8 @@ type Journal struct {
 
 	compression *compression
 	schema      int
+
+	hurried atomic.Bool // set by HurryWith
 
 	mu   sync.Mutex
 	runs map[*Run]struct{} // begun or resumed here and not ended
@@ -146,6 +150,7 @@ func (j *Journal) open(ctx context.Context) (err error) {
 		synchronous = "NORMAL"
 	}
 	if j.write, err = j.connect(1, url.Values{
+		"_busy_timeout": {strconv.FormatInt(j.opts.busyWait().Milliseconds(), 10)},
 		"_auto_vacuum":  {"INCREMENTAL"}, // lets Prune return pages to the file system
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {synchronous},

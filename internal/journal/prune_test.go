@@ -12,6 +12,53 @@ import (
 	"shoal/fleet"
 )
 
+// Once whoever waits is in a hurry, a write that meets another process is given up after
+// one more try, and what is lost is told.
+func TestBusyInAHurry(t *testing.T) {
+	dir := t.TempDir()
+	other := mustOpen(t, dir, Options{})
+	hurried, met := make(chan struct{}), 0
+	var j *Journal
+	j = mustOpen(t, dir, Options{Wait: time.Millisecond, hook: func(s step) {
+		if s != stepBusy {
+			return
+		}
+		if met++; met == 2 {
+			close(hurried)
+			for !j.hurried.Load() {
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}})
+	defer j.HurryWith(hurried)()
+	r := mustBegin(t, j, RunInfo{}, targetsOf(1))
+	check(t, r.Intend(0, 1))
+	held, err := other.write.BeginTx(t.Context(), nil)
+	check(t, err)
+	defer func() { check(t, held.Rollback()) }()
+	check(t, r.Result(okResult(targetOf(0), "")))
+	if err := r.End(Ending{}); err == nil || met != 2 || !strings.Contains(err.Error(), "1 results are not in the journal") {
+		t.Errorf("met %d times: %v", met, err)
+	}
+}
+
+// Opening waits for all of Options.Wait, not just for one try.
+func TestOpenWhileBusy(t *testing.T) {
+	dir := t.TempDir()
+	held, err := mustOpen(t, dir, Options{}).write.BeginTx(t.Context(), nil)
+	check(t, err)
+	met := 0
+	mustOpen(t, dir, Options{Wait: time.Minute, hook: func(s step) {
+		if s == stepBusy {
+			met++
+			check(t, held.Rollback())
+		}
+	}})
+	if met != 1 {
+		t.Errorf("met %d times", met)
+	}
+}
+
 // A process that holds the write lock for longer than Options.Wait does not end a run
 // (audit P14), but one that never releases it does.
 func TestBusyIsTriedAgain(t *testing.T) {

@@ -126,8 +126,11 @@ var ErrNewer = errors.New("written by a newer version of the program")
 
 // migrate brings the schema to the newest version in one transaction.
 func (j *Journal) migrate(ctx context.Context) error {
-	tx, err := j.write.BeginTx(ctx, nil)
-	if err != nil {
+	var tx *sql.Tx
+	if err := j.retryBusy(ctx, j.opts.Wait, func() (err error) {
+		tx, err = j.write.BeginTx(ctx, nil)
+		return err
+	}); err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // no effect after Commit

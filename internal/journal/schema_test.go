@@ -66,7 +66,7 @@ func TestPragmas(t *testing.T) {
 		j := mustOpen(t, t.TempDir(), Options{noSync: noSync})
 		for pragma, want := range map[string]string{
 			"journal_mode": "wal", "synchronous": synchronous, "auto_vacuum": "2", "secure_delete": "1", "temp_store": "2",
-			"busy_timeout": "30000", "trusted_schema": "0", "cell_size_check": "1",
+			"busy_timeout": "1000", "trusted_schema": "0", "cell_size_check": "1",
 		} {
 			var got string
 			check(t, j.write.QueryRow(`PRAGMA `+pragma).Scan(&got))

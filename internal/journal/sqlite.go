@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -45,7 +46,7 @@ func (j *Journal) connect(connections int, parameters url.Values) (*sql.DB, erro
 // transact runs f in a transaction that holds the database's write lock from the start.
 func (j *Journal) transact(ctx context.Context, f func(*sql.Tx) error) error {
 	var tx *sql.Tx
-	if err := j.retryBusy(ctx, func() (err error) {
+	if err := j.retryBusy(ctx, tries*j.opts.Wait, func() (err error) {
 		tx, err = j.write.BeginTx(ctx, nil)
 		return err
 	}); err != nil {
@@ -67,20 +68,41 @@ func (j *Journal) transact(ctx context.Context, f func(*sql.Tx) error) error {
 	return nil
 }
 
-// tries is the number of attempts to get the write lock. Each waits for Options.Wait:
-// by default five minutes in total.
+// tries is how many times Options.Wait to wait for the write lock: by default five
+// minutes in total.
 const tries = 10
 
-// retryBusy repeats f while the database is busy; f has then done nothing. Another
-// process that writes for a long time must not end a run.
-func (j *Journal) retryBusy(ctx context.Context, f func() error) error {
-	for try := 1; ; try++ {
+// retryBusy repeats f while the database is busy, for wait at most; f has then done
+// nothing. Another process that writes for a long time must not end a run, unless
+// HurryWith says so.
+func (j *Journal) retryBusy(ctx context.Context, wait time.Duration, f func() error) error {
+	for waited := j.opts.busyWait(); ; waited += j.opts.busyWait() {
 		err := f()
-		if err == nil || !busy(err) || try == tries || ctx.Err() != nil {
+		if err == nil || !busy(err) || waited >= wait || ctx.Err() != nil || j.hurried.Load() {
 			return explain(err)
 		}
 		j.opts.hook(stepBusy)
 	}
+}
+
+// busyWait is how long SQLite waits for the write lock at a time: at most 1 s, because
+// retryBusy can only give up between two tries.
+func (o *Options) busyWait() time.Duration { return min(o.Wait, time.Second) }
+
+// HurryWith makes every write try only once more to get the write lock, at most 1 s, when
+// hurried is closed: then whoever waits for the end of a run gives up what cannot be
+// written. undo ends that.
+func (j *Journal) HurryWith(hurried <-chan struct{}) (undo func()) {
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-hurried:
+			j.hurried.Store(true)
+		case <-over:
+		}
+	}()
+	return func() { close(over); <-ended }
 }
 
 // A querier is a database, a connection or a transaction.

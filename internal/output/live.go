@@ -1,6 +1,7 @@
 package output
 
 import (
+	"fmt"
 	"sync"
 
 	"shoal/fleet"
@@ -13,7 +14,8 @@ type LiveOptions struct {
 	// line for each target that failed.
 	Stdout, Stderr Out
 	// NoPrefix omits the host's name before each line. Without Escape the output is then
-	// exactly the bytes of the hosts, one after the other.
+	// exactly the bytes of the hosts, one after the other; with them stay the whole lines
+	// that a failed attempt had written before its retry.
 	NoPrefix bool
 }
 
@@ -27,46 +29,42 @@ type Live struct {
 	opts LiveOptions
 
 	mu   sync.Mutex
-	seen map[int]*[fleet.NumStreams]follower // by Target.Index
+	seen map[int]*followed // by Target.Index
 	buf  []byte
 	errs [fleet.NumStreams]error // sticky: after EPIPE nothing more is written
 }
 
 // NewLive returns a Live that has printed nothing.
 func NewLive(o LiveOptions) *Live {
-	return &Live{opts: o, seen: make(map[int]*[fleet.NumStreams]follower)}
+	return &Live{opts: o, seen: make(map[int]*followed)}
+}
+
+// followed is the output of one attempt that Follow has taken.
+type followed struct {
+	attempt int
+	streams [fleet.NumStreams]follower
 }
 
 // Follow prints the lines that fresh completes in one stream of a running command. Calls
-// must pass the bytes of a stream from its beginning without gaps, and none after the
-// target's Result. The next Result returns a write error. Follow does not keep fresh.
-func (l *Live) Follow(t fleet.Target, s fleet.Stream, fresh []byte) {
+// must pass the bytes of an attempt's stream from its beginning without gaps, and none
+// after the target's Result. Another attempt begins anew: what the attempt before has
+// printed stays, and a line says so. The next Result returns a write error. Follow does
+// not keep fresh.
+func (l *Live) Follow(t fleet.Target, attempt int, s fleet.Stream, fresh []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	seen := l.seen[t.Index]
+	if seen != nil && seen.attempt != attempt {
+		l.giveUp(&t, seen)
+		seen = nil
+	}
 	if seen == nil {
-		seen = new([fleet.NumStreams]follower)
+		seen = &followed{attempt: attempt}
 		l.seen[t.Index] = seen
 	}
 	out := l.out(s)
-	l.buf = seen[s].follow(l.buf[:0], out, l.prefix(&t, s), fresh)
+	l.buf = seen.streams[s].follow(l.buf[:0], out, l.prefix(&t, s), fresh)
 	l.flush(s)
-}
-
-// Again ends what Follow has printed of a target: another attempt at it begins, whose
-// output is not the first one's.
-func (l *Live) Again(t fleet.Target) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	followed := l.seen[t.Index]
-	if followed == nil {
-		return
-	}
-	delete(l.seen, t.Index)
-	for s := range fleet.NumStreams {
-		l.buf = followed[s].finish(l.buf[:0], l.out(s), l.prefix(&t, s), nil)
-		l.flush(s)
-	}
 }
 
 // Result prints the output that Follow has not printed, and how the target ended unless it
@@ -74,26 +72,63 @@ func (l *Live) Again(t fleet.Target) {
 func (l *Live) Result(r fleet.Result) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var seen [fleet.NumStreams]follower
-	if followed := l.seen[r.Target.Index]; followed != nil {
-		seen = *followed
-		delete(l.seen, r.Target.Index)
+	seen := l.seen[r.Target.Index]
+	delete(l.seen, r.Target.Index)
+	if seen != nil && !seen.isOf(&r) {
+		l.giveUp(&r.Target, seen)
+		seen = nil
+	}
+	if seen == nil {
+		seen = new(followed)
 	}
 	for s, output := range []fleet.Output{r.Stdout, r.Stderr} {
 		s := fleet.Stream(s)
-		l.buf = seen[s].finish(l.buf[:0], l.out(s), l.prefix(&r.Target, s), output.Bytes)
+		l.buf = seen.streams[s].finish(l.buf[:0], l.out(s), l.prefix(&r.Target, s), output.Bytes)
 		l.flush(s)
 	}
 	if text := told(&r); text != "" {
-		// Lines of hosts begin with the host's name, so none begins like this.
-		l.buf = append(l.buf[:0], "shoal: "...)
-		l.buf = append(l.buf, l.opts.Stderr.label(r.Target.Host.String()+":", ui.Red)...)
-		l.buf = append(l.buf, ' ')
-		l.buf = append(l.buf, text...)
-		l.buf = append(l.buf, '\n')
-		l.flush(fleet.Stderr)
+		l.tell(&r.Target, text)
 	}
 	return l.err()
+}
+
+// isOf reports whether r has the output that was followed. It has not if its attempt is
+// another, or if an attempt that was to be repeated is the last: its output was dropped.
+func (f *followed) isOf(r *fleet.Result) bool {
+	return f.attempt == r.Attempt &&
+		f.streams[fleet.Stdout].taken <= r.Stdout.Size && f.streams[fleet.Stderr].taken <= r.Stderr.Size
+}
+
+// giveUp ends the output of an attempt that failed and tells how much of it was printed.
+// Incomplete lines are completed; where bytes must stay exact they are dropped instead, so
+// that the next attempt's output begins on a line of its own.
+func (l *Live) giveUp(t *fleet.Target, seen *followed) {
+	var printed int64
+	for s := range fleet.NumStreams {
+		f, out, prefix := &seen.streams[s], l.out(s), l.prefix(t, s)
+		printed += f.taken
+		if len(prefix) == 0 && !out.Escape {
+			printed -= int64(len(f.partial))
+			continue
+		}
+		l.buf = out.appendLines(l.buf[:0], prefix, f.partial)
+		l.flush(s)
+	}
+	if printed > 0 {
+		l.tell(t, fmt.Sprintf("attempt %d failed; %s bytes of its output were shown, which do not belong to the result",
+			seen.attempt, ui.Count(printed)))
+	}
+}
+
+// tell prints a line of our own. Lines of hosts begin with the host's name, so none begins
+// like this.
+func (l *Live) tell(t *fleet.Target, text string) {
+	l.buf = append(l.buf[:0], "shoal: "...)
+	l.buf = append(l.buf, l.opts.Stderr.label(t.Host.String()+":", ui.Red)...)
+	l.buf = append(l.buf, ' ')
+	l.buf = append(l.buf, text...)
+	l.buf = append(l.buf, '\n')
+	l.flush(fleet.Stderr)
 }
 
 // Close returns the first write error. It does not print incomplete lines of targets

@@ -60,7 +60,7 @@ func TestLiveNoPrefix(t *testing.T) {
 	} {
 		var stdout bytes.Buffer
 		live := NewLive(LiveOptions{Stdout: Out{W: &stdout, Escape: escape}, NoPrefix: true})
-		live.Follow(target(0), fleet.Stdout, []byte("a\r\nb\x1bno"))
+		live.Follow(target(0), 1, fleet.Stdout, []byte("a\r\nb\x1bno"))
 		for _, r := range []fleet.Result{ok(0, "a\r\nb\x1bno end"), ok(1, "second")} {
 			if err := live.Result(r); err != nil {
 				t.Fatal(err)
@@ -81,15 +81,15 @@ func TestLiveFollowPrintsWholeLinesAtOnce(t *testing.T) {
 		}
 		b.Reset()
 	}
-	live.Follow(target(0), fleet.Stdout, []byte("on"))
+	live.Follow(target(0), 1, fleet.Stdout, []byte("on"))
 	step("")
-	live.Follow(target(1), fleet.Stdout, []byte("other\r"))
+	live.Follow(target(1), 1, fleet.Stdout, []byte("other\r"))
 	step("")
-	live.Follow(target(0), fleet.Stdout, []byte("e\ntwo\nthr"))
+	live.Follow(target(0), 1, fleet.Stdout, []byte("e\ntwo\nthr"))
 	step("node1: one\nnode1: two\n")
-	live.Follow(target(0), fleet.Stderr, []byte("warn\n"))
+	live.Follow(target(0), 1, fleet.Stderr, []byte("warn\n"))
 	step("node1: warn\n")
-	live.Follow(target(1), fleet.Stdout, []byte("\n"))
+	live.Follow(target(1), 1, fleet.Stdout, []byte("\n"))
 	step("node2: other\n")
 	if err := live.Result(ended(0, exit(0), "one\ntwo\nthree\nfour", "warn\nmore")); err != nil {
 		t.Fatal(err)
@@ -117,8 +117,8 @@ func TestLiveFollowedOrNot(t *testing.T) {
 				if rapid.IntRange(0, 5).Draw(t, "stop") == 0 {
 					break
 				}
-				live.Follow(target(0), fleet.Stdout, []byte(rest[:n]))
-				if partial := live.seen[0][0].partial; len(partial) > maxLine {
+				live.Follow(target(0), 1, fleet.Stdout, []byte(rest[:n]))
+				if partial := live.seen[0].streams[0].partial; len(partial) > maxLine {
 					t.Fatalf("holds %d bytes", len(partial))
 				}
 				rest = rest[n:]
@@ -146,10 +146,10 @@ func TestLiveLongLines(t *testing.T) {
 		t.Errorf("broken into %d bytes, want %d", b.Len(), len(want))
 	}
 	live, b = both(false, false)
-	live.Follow(target(0), fleet.Stdout, []byte("first\n"+long))
-	live.Follow(target(0), fleet.Stdout, []byte(long))
-	if live.seen[0][0].partial != nil || b.String() != "node1: first\n" {
-		t.Errorf("holds %d bytes, printed %.40q", len(live.seen[0][0].partial), b.String())
+	live.Follow(target(0), 1, fleet.Stdout, []byte("first\n"+long))
+	live.Follow(target(0), 1, fleet.Stdout, []byte(long))
+	if live.seen[0].streams[0].partial != nil || b.String() != "node1: first\n" {
+		t.Errorf("holds %d bytes, printed %.40q", len(live.seen[0].streams[0].partial), b.String())
 	}
 	if err := live.Result(ok(0, "first\n"+long+long+"\nlast")); err != nil {
 		t.Fatal(err)
@@ -163,7 +163,7 @@ func TestLiveLongLines(t *testing.T) {
 // twice.
 func TestLiveFollowedBeyondTheCap(t *testing.T) {
 	live, b := both(false, false)
-	live.Follow(target(0), fleet.Stdout, []byte("one\ntwo\nthree\nfo"))
+	live.Follow(target(0), 1, fleet.Stdout, []byte("one\ntwo\nthree\nfo"))
 	r := ok(0, "one\n")
 	r.Stdout.Size = 16
 	if err := live.Result(r); err != nil {
@@ -171,6 +171,57 @@ func TestLiveFollowedBeyondTheCap(t *testing.T) {
 	}
 	if want := "node1: one\nnode1: two\nnode1: three\nnode1: fo\n"; b.String() != want {
 		t.Errorf("%q", b.String())
+	}
+}
+
+// A retry is another attempt with output of its own: it is shown from its first byte, on a
+// line of its own, and what the failed attempt had printed stays and is told.
+func TestLiveRetry(t *testing.T) {
+	const note = "shoal: node1: attempt 1 failed; %d bytes of its output were shown, which do not belong to the result\n"
+	for name, c := range map[string]struct {
+		escape, noPrefix bool
+		followed         []string // of attempt 2
+		attempt          int      // of the result
+		result           string
+		want             string
+		shown            int
+	}{
+		"shorter":             {result: "new\n", attempt: 2, want: "node1: old\nnode1: part\nnode1: new\n", shown: 8},
+		"longer":              {escape: true, result: "new\nand longer than the old\n", attempt: 2, want: "node1: old\nnode1: part\nnode1: new\nnode1: and longer than the old\n", shown: 8},
+		"followed too":        {followed: []string{"ne", "w\nla"}, result: "new\nlast", attempt: 2, want: "node1: old\nnode1: part\nnode1: new\nnode1: last\n", shown: 8},
+		"the same":            {followed: []string{"old\npart"}, result: "old\npart", attempt: 2, want: "node1: old\nnode1: part\nnode1: old\nnode1: part\n", shown: 8},
+		"exact bytes":         {noPrefix: true, followed: []string{"ne"}, result: "new", attempt: 2, want: "old\nnew", shown: 4},
+		"no prefix, terminal": {noPrefix: true, escape: true, result: "new", attempt: 2, want: "old\npart\nnew\n", shown: 8},
+		"without output":      {attempt: 2, want: "node1: old\nnode1: part\n", shown: 8},
+		"not tried again":     {attempt: 1, want: "node1: old\nnode1: part\n", shown: 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			live := NewLive(LiveOptions{Stdout: Out{W: &stdout, Escape: c.escape}, Stderr: Out{W: &stderr}, NoPrefix: c.noPrefix})
+			live.Follow(target(0), 1, fleet.Stdout, []byte("old\npart"))
+			for _, fresh := range c.followed {
+				live.Follow(target(0), 2, fleet.Stdout, []byte(fresh))
+			}
+			r := ok(0, c.result)
+			r.Attempt = c.attempt
+			if err := live.Result(r); err != nil {
+				t.Fatal(err)
+			}
+			if stdout.String() != c.want {
+				t.Errorf("%q, want %q", stdout.String(), c.want)
+			}
+			if want := fmt.Sprintf(note, c.shown); stderr.String() != want {
+				t.Errorf("stderr %q, want %q", stderr.String(), want)
+			}
+		})
+	}
+	var stdout, stderr bytes.Buffer
+	live := NewLive(LiveOptions{Stdout: Out{W: &stdout}, Stderr: Out{W: &stderr}, NoPrefix: true})
+	live.Follow(target(0), 1, fleet.Stdout, []byte("part"))
+	r := ok(0, "new")
+	r.Attempt = 2
+	if err := live.Result(r); err != nil || stdout.String() != "new" || stderr.String() != "" {
+		t.Errorf("of a failed attempt nothing was printed: %q, %q, %v", stdout.String(), stderr.String(), err)
 	}
 }
 
@@ -184,8 +235,8 @@ func TestLiveConcurrently(t *testing.T) {
 			for n := range lines {
 				line := fmt.Sprintf("%d from %d\n", n, i)
 				whole += line
-				live.Follow(target(i), fleet.Stdout, []byte(line[:3]))
-				live.Follow(target(i), fleet.Stdout, []byte(line[3:]))
+				live.Follow(target(i), 1, fleet.Stdout, []byte(line[:3]))
+				live.Follow(target(i), 1, fleet.Stdout, []byte(line[3:]))
 			}
 			if err := live.Result(ok(i, whole)); err != nil {
 				t.Error(err)
@@ -226,7 +277,7 @@ func TestLiveClosedPipe(t *testing.T) {
 	if !errors.Is(err, syscall.EPIPE) || stderr.String() != "node3: b\nshoal: node3: exit status 1\n" {
 		t.Errorf("%v, stderr %q", err, stderr.String())
 	}
-	live.Follow(target(3), fleet.Stdout, []byte("c\n"))
+	live.Follow(target(3), 1, fleet.Stdout, []byte("c\n"))
 	if err := live.Close(); !errors.Is(err, syscall.EPIPE) {
 		t.Errorf("at Close: %v", err)
 	}
@@ -240,8 +291,8 @@ func FuzzLive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, cut int) {
 		live, b := both(true, false)
 		cut = min(max(cut, 0), len(text))
-		live.Follow(target(0), fleet.Stdout, text[:cut])
-		if err := live.Result(fleet.Result{Target: target(0), End: fleet.End{Outcome: fleet.OutcomeOK}, Stdout: fleet.Output{Bytes: text}}); err != nil {
+		live.Follow(target(0), 1, fleet.Stdout, text[:cut])
+		if err := live.Result(ok(0, string(text))); err != nil {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(b.String()) {
@@ -258,21 +309,5 @@ func BenchmarkLive(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		_ = live.Result(r)
-	}
-}
-
-// Another attempt at a target begins anew: its first bytes are not taken for those
-// that were printed of the one before.
-func TestLiveAnotherAttempt(t *testing.T) {
-	var b strings.Builder
-	l := NewLive(LiveOptions{Stdout: Out{W: &b}, Stderr: Out{W: &b}})
-	target := fleet.Target{Host: fleet.Host{Name: "h"}}
-	l.Follow(target, fleet.Stdout, []byte("a\nbb"))
-	l.Again(target)
-	if err := l.Result(fleet.Result{Target: target, End: fleet.End{Outcome: fleet.OutcomeOK}, Stdout: fleet.Output{Bytes: []byte("xx\nyy\n"), Size: 6}}); err != nil {
-		t.Fatal(err)
-	}
-	if want := "h: a\nh: bb\nh: xx\nh: yy\n"; b.String() != want {
-		t.Errorf("said %q, want %q", b.String(), want)
 	}
 }

@@ -21,6 +21,10 @@ type CollectOptions struct {
 	// Files means that the caller writes all output into files: the journal keeps
 	// [journal.MaxOutput] of each stream.
 	Files bool
+	// Again fetches all that is still on the hosts, also what was fetched before.
+	Again bool
+	// Keep leaves markers and output on the hosts.
+	Keep bool
 	// Wait asks again, 1 s to 30 s apart, until every command has ended that can. It
 	// gives up on a host that 3 rounds tell nothing of, or that cannot be reached for
 	// 10 min.
@@ -40,11 +44,33 @@ type Pending struct {
 	State remote.State
 }
 
-// Collectable selects the targets whose detached command may still be running, or
-// has ended since.
-func Collectable(e *journal.Entry) bool {
-	return e.Outcome == fleet.OutcomeDetached || journal.Unknown(e)
+// Selects selects what may bring something new: targets whose detached command may
+// still be running or has ended since, and those of whose output the hosts may have
+// more than the journal. Of the latter, those are added to cut, by index, and not
+// selected, of which no more would be kept now. cut may be nil.
+func (o *CollectOptions) Selects(cut map[int]fleet.Host) journal.Selector {
+	return func(e *journal.Entry) bool {
+		switch {
+		case Unresolved(e):
+			return true
+		case !final(e):
+			return false
+		case o.Again, e.Flags.Has(fleet.FlagOutputIncomplete):
+			return true
+		case !e.Flags.Has(fleet.FlagOutputTruncated):
+			return false
+		case o.Files, o.MaxOutput < 0, max(e.Stdout.Size, e.Stderr.Size) <= o.MaxOutput:
+			return true
+		}
+		if cut != nil {
+			cut[e.Target.Index] = e.Target.Host
+		}
+		return false
+	}
 }
+
+// final reports whether the command's end is recorded.
+func final(e *journal.Entry) bool { return e.Progress == journal.Done && e.Outcome.Ran() }
 
 // A Collection fetches results in rounds: each round requests the next chunk of the
 // output of every target that is not complete.
@@ -55,6 +81,8 @@ type Collection struct {
 	over    bool // yield has returned false
 	pending []*fetched
 	done    []*fetched
+	gone    []fleet.Host
+	shorter []fleet.Host
 }
 
 // A fetched is what has been fetched from one target.
@@ -63,7 +91,9 @@ type fetched struct {
 	result fleet.Result
 	next   remote.Offsets
 	state  remote.State
+	older  int   // how many of the newest sessions did not start the command
 	whole  bool  // result has been received
+	gone   bool  // it was received before, and its marker was removed
 	left   int   // how often the command had ended but processes of it were still running
 	err    error // why the last question failed
 
@@ -150,10 +180,17 @@ func pendingOf(list []*fetched) []Pending {
 	return pending
 }
 
+// Gone returns the hosts on which nothing is left of what was fetched before.
+func (c *Collection) Gone() []fleet.Host { return c.gone }
+
+// Shorter returns the hosts of results that were yielded and not recorded: the journal
+// has more of their output than MaxOutput keeps.
+func (c *Collection) Shorter() []fleet.Host { return c.shorter }
+
 // fetch requests chunks until every command that has ended is complete.
 func (c *Collection) fetch(ctx context.Context) error {
 	defer func() {
-		c.pending = slices.DeleteFunc(c.pending, func(p *fetched) bool { return p.whole })
+		c.pending = slices.DeleteFunc(c.pending, func(p *fetched) bool { return p.whole || p.gone })
 	}()
 	for asked := c.pending; len(asked) > 0; {
 		var again []*fetched
@@ -183,7 +220,9 @@ func (c *Collection) fetch(ctx context.Context) error {
 // finish records a complete result and passes it on.
 func (c *Collection) finish(p *fetched) error {
 	c.done = append(c.done, p)
-	if err := c.record(p.result); err != nil {
+	if had := p.query.stored; len(p.result.Stdout.Bytes) < had[fleet.Stdout] || len(p.result.Stderr.Bytes) < had[fleet.Stderr] {
+		c.shorter = append(c.shorter, p.result.Target.Host)
+	} else if err := c.record(p.result); err != nil {
 		return err
 	}
 	c.over = !c.yield(p.result, nil)
@@ -198,6 +237,12 @@ func (c *Collection) take(p *fetched, a Reply) (more bool) {
 	r := a.Report
 	p.state = r.State
 	if r.State != remote.StateEnded {
+		if p.askOlder() {
+			return true
+		}
+		if p.gone = final(&p.query.entry) && r.State == remote.StateAbsent; p.gone {
+			c.gone = append(c.gone, p.result.Target.Host)
+		}
 		return false
 	}
 	if r.Stdout.From != p.next.Stdout || r.Stderr.From != p.next.Stderr {
@@ -242,9 +287,19 @@ func (c *Collection) wants(next int64, part remote.Chunk) bool {
 	return next < part.Size && len(part.Bytes) == collectChunk && (c.opts.MaxOutput < 0 || next < c.opts.MaxOutput)
 }
 
-// session returns the newest session that sent the command: its marker has the
-// command's end.
-func (p *fetched) session() int { return p.query.sessions[0] }
+// session returns the session whose marker is asked: the newest that sent the command,
+// or an earlier one if it did not start there.
+func (p *fetched) session() int { return p.query.sessions[p.older] }
+
+// askOlder turns to the session before if the command did not start in this one, as when
+// it was refused because it had started before. It reports whether there is one.
+func (p *fetched) askOlder() bool {
+	if p.state != remote.StateNever && p.state != remote.StateAbsent || p.older+1 == len(p.query.sessions) {
+		return false
+	}
+	p.older++
+	return true
+}
 
 // targetsOf returns the targets with their position in the list as index.
 func targetsOf(list []*fetched) iter.Seq[ssh.Target] {
@@ -304,16 +359,28 @@ func unreachable(err error) bool {
 	return f.Phase <= fleet.PhaseBanner
 }
 
-// Forget removes from the hosts the fetched markers whose output is stored whole, and
-// returns the hosts of the others; call it when the results are stored. A marker that
-// stays does no harm, so an unreachable host is not an error.
-func (c *Collection) Forget(ctx context.Context) (left []fleet.Host, err error) {
+// Remaining are the hosts on which markers and output stay, by cause.
+type Remaining struct {
+	Writing []fleet.Host // processes of the command run there and may write more
+	Cut     []fleet.Host // not all output is stored here
+	Kept    []fleet.Host // CollectOptions.Keep
+}
+
+// Forget removes from the hosts the fetched markers whose output is stored whole, unless
+// Keep is set, and returns the hosts on which markers stay; call it when the results are
+// stored. A marker that stays does no harm, so an unreachable host is not an error.
+func (c *Collection) Forget(ctx context.Context) (left Remaining, err error) {
 	var whole []*fetched
 	for _, p := range c.done {
-		if c.stored(&p.result) {
+		switch host := p.result.Target.Host; {
+		case p.result.Flags.Has(fleet.FlagOutputIncomplete):
+			left.Writing = append(left.Writing, host)
+		case !c.stored(&p.result):
+			left.Cut = append(left.Cut, host)
+		case c.opts.Keep:
+			left.Kept = append(left.Kept, host)
+		default:
 			whole = append(whole, p)
-		} else {
-			left = append(left, p.result.Target.Host)
 		}
 	}
 	if len(whole) == 0 {

@@ -43,6 +43,37 @@ func TestCollectingIsBounded(t *testing.T) {
 	}
 }
 
+// A later session may have been refused because the command had started before: then the
+// older marker has its output.
+func TestOlderMarker(t *testing.T) {
+	reply := func(s remote.State) Reply { return Reply{Report: remote.Report{State: s}} }
+	asked := &Collection{Inquiry: &Inquiry{Info: &journal.RunInfo{}, remote: Remote{Detach: true}}}
+	q := &query{sessions: []int{2, 0}}
+	q.entry.Outcome = fleet.OutcomeUnknown // the receipt was lost
+	q.entry.Intents = []journal.Intent{{At: time.Now()}}
+	for _, newest := range []remote.State{remote.StateAbsent, remote.StateNever} {
+		p := &fetched{query: q}
+		if more := asked.take(p, reply(newest)); !more || p.session() != 0 {
+			t.Errorf("%s: again %v of session %d, want session 0", newest, more, p.session())
+		}
+		if asked.take(p, reply(newest)) {
+			t.Errorf("%s: again after the oldest", newest)
+		}
+		for _, older := range []remote.State{remote.StateRunning, remote.StateEnded} {
+			if r := asked.resolved(q, []Reply{reply(newest), reply(older)}); r.Known || r.Detached != older {
+				t.Errorf("%s, then %s: resolved %+v", newest, older, r)
+			}
+		}
+	}
+	if r := asked.resolved(q, []Reply{reply(remote.StateNever), reply(remote.StateLost)}); r.Known || r.Detached != "" {
+		t.Errorf("what cannot be fetched: resolved %+v", r)
+	}
+	asked.remote.Detach = false
+	if r := asked.resolved(q, []Reply{reply(remote.StateEnded)}); !r.Known || r.Detached != "" {
+		t.Errorf("not detached: resolved %+v", r)
+	}
+}
+
 // Output counts as stored, so that the host may remove it, if all of it is in
 // files, or is no longer than the journal keeps.
 func TestStored(t *testing.T) {

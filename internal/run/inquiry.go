@@ -37,6 +37,9 @@ type query struct {
 	target ssh.Target // entry's, planned
 	// sessions lists the sessions that sent its command, newest first.
 	sessions []int
+	// stored is the number of bytes of each stream that the journal has, if the result
+	// is final; entry then has no output.
+	stored [fleet.NumStreams]int
 }
 
 // ReadMarked reads a run of which the hosts can be asked. name is as in
@@ -57,7 +60,16 @@ func ReadMarked(ctx context.Context, j *journal.Journal, name string) (*journal.
 	return info, r, err
 }
 
-// Inquire locks a run that was read by [ReadMarked] and reads the targets that sel
+// ReadDetached is [ReadMarked] for a run whose commands were detached.
+func ReadDetached(ctx context.Context, j *journal.Journal, name string) (*journal.RunInfo, Remote, error) {
+	info, r, err := ReadMarked(ctx, j, name)
+	if err == nil && !r.Detach {
+		err = fmt.Errorf("the run %s was not detached\nhint: shoal show has its output", info.Run)
+	}
+	return info, r, err
+}
+
+// Inquire locks a run that was read by [ReadMarked] or [ReadDetached] and reads the targets that sel
 // selects. Where there are none, it writes nothing into the journal.
 func Inquire(ctx context.Context, j *journal.Journal, info *journal.RunInfo, sel journal.Selector) (_ *Inquiry, err error) {
 	q, run := &Inquiry{Info: info}, info.Run
@@ -91,7 +103,13 @@ func Inquire(ctx context.Context, j *journal.Journal, info *journal.RunInfo, sel
 			q.Mute++
 			continue
 		}
-		q.asked = append(q.asked, query{entry: e, sessions: q.Info.SessionsOf(&e)})
+		a := query{entry: e, sessions: q.Info.SessionsOf(&e)}
+		if final(&e) {
+			for s, o := range []*fleet.Output{&a.entry.Stdout, &a.entry.Stderr} {
+				a.stored[s], o.Bytes = len(o.Bytes), nil
+			}
+		}
+		q.asked = append(q.asked, a)
 		q.Targets = append(q.Targets, e.Target)
 	}
 	return q, nil

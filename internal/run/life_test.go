@@ -402,7 +402,7 @@ func TestCollected(t *testing.T) {
 	}
 	end(t, r, journal.Ending{})
 
-	q := s.inquire(t, run.Collectable)
+	q := s.inquire(t, run.Unresolved)
 	waited := 0
 	c := q.Collect(run.CollectOptions{MaxOutput: -1, Wait: true, Waiting: func(pending []run.Pending, _ time.Duration) {
 		if waited++; waited == 1 && len(pending) != 2 {
@@ -421,7 +421,7 @@ func TestCollected(t *testing.T) {
 	if len(results) != 2 || len(c.Pending()) != 0 || waited == 0 {
 		t.Errorf("%d results, %d pending, waited %d times", len(results), len(c.Pending()), waited)
 	}
-	if left, err := c.Forget(t.Context()); err != nil || len(left) != 0 {
+	if left, err := c.Forget(t.Context()); err != nil || len(left.Writing)+len(left.Cut)+len(left.Kept) != 0 {
 		t.Errorf("not removed from %v: %v", left, err)
 	}
 	if err := q.End(0); err != nil {

@@ -19,7 +19,8 @@ type Resolution struct {
 	// will. It is recorded then.
 	Known bool
 	// Detached is the state of a detached command that has started, and of which
-	// Collect will fetch the result: running or ended. "" means none of that.
+	// Collect will fetch the result and the output, whatever is recorded of it: running
+	// or ended. "" means none of that.
 	Detached remote.State
 }
 
@@ -58,7 +59,7 @@ func (q *Inquiry) Resolve(ctx context.Context) iter.Seq2[Resolution, error] {
 			if missing[i]--; missing[i] > 0 {
 				continue
 			}
-			r := resolved(q.Info, &q.asked[i], answers[i])
+			r := q.resolved(&q.asked[i], answers[i])
 			if r.Known {
 				if err := q.record(r.Result); err != nil {
 					yield(Resolution{}, err)
@@ -97,24 +98,34 @@ func (q *Inquiry) questions() (iter.Seq[ssh.Target], func(index int) (asked, ses
 
 // resolved combines what the markers of one target say, newest session first.
 // The command never started only if all markers say so.
-func resolved(info *journal.RunInfo, q *query, answers []Reply) (r Resolution) {
-	if newest := answers[0]; q.entry.Outcome == fleet.OutcomeDetached && newest.Err == nil &&
-		(newest.Report.State == remote.StateRunning || newest.Report.State == remote.StateEnded) {
-		r.Detached = newest.Report.State
-	}
-	for _, a := range answers {
-		r.Result = q.entry.Result
-		r.Result.Target = q.entry.Target
-		if a.Err != nil {
-			r.Result.Err, r.Known = a.Err, false
+func (q *Inquiry) resolved(a *query, answers []Reply) (r Resolution) {
+	for _, answer := range answers {
+		r.Result = a.entry.Result
+		r.Result.Target = a.entry.Target
+		if answer.Err != nil {
+			r.Result.Err, r.Known = answer.Err, false
 			break
 		}
-		if r.Result, r.Known = ApplyReport(r.Result, a.Report, q.since(info, time.Now())); !r.Known || r.Result.Outcome.Ran() {
+		if r.Result, r.Known = ApplyReport(r.Result, answer.Report, a.since(q.Info, time.Now())); !r.Known || r.Result.Outcome.Ran() {
 			break
 		}
 	}
-	if r.Detached != "" {
+	if r.Detached = q.detached(answers); r.Detached != "" {
 		r.Known = false
 	}
 	return r
+}
+
+// detached returns the state of a detached command whose result Collect will fetch. To
+// record its end would leave its output behind: Collect takes no target that is done.
+func (q *Inquiry) detached(answers []Reply) remote.State {
+	if !q.remote.Detach {
+		return ""
+	}
+	for _, a := range answers {
+		if s := a.Report.State; a.Err == nil && (s == remote.StateRunning || s == remote.StateEnded) {
+			return s
+		}
+	}
+	return ""
 }

@@ -14,7 +14,7 @@ const (
 	ExitUsage       = 2   // flags, inventory or keys are wrong; nothing was started
 	ExitNotStarted  = 3   // a target was never started, or its server refused
 	ExitUnknown     = 4   // an outcome is unknown, or a result could not be written
-	ExitInterrupted = 130 // the run was stopped
+	ExitInterrupted = 130 // the run was stopped; ExitUnknown if its journal lacks results
 )
 
 // ExitError is the exit code of the process as an error. Everything has been

@@ -17,8 +17,7 @@ import (
 type follower struct {
 	live *output.Live
 
-	printing sync.Mutex  // held across Next and Follow, and across Result
-	attempts map[int]int // by index: the attempt whose output was printed last; printing must be held
+	printing sync.Mutex // held across Next and Follow, and across Result
 
 	mu    sync.Mutex
 	wake  *sync.Cond
@@ -28,7 +27,7 @@ type follower struct {
 }
 
 func newFollower(live *output.Live) *follower {
-	f := &follower{live: live, attempts: make(map[int]int)}
+	f := &follower{live: live}
 	f.wake = sync.NewCond(&f.mu)
 	f.done.Go(f.print)
 	return f
@@ -51,29 +50,18 @@ func (f *follower) print() {
 		for _, t := range tails {
 			f.printing.Lock()
 			stdout, stderr := t.Next()
-			if len(stdout)+len(stderr) > 0 {
-				f.begin(t.Target, t.Attempt)
-				f.attempts[t.Target.Index] = t.Attempt
-			}
-			f.follow(t.Target, fleet.Stdout, stdout)
-			f.follow(t.Target, fleet.Stderr, stderr)
+			f.follow(t, fleet.Stdout, stdout)
+			f.follow(t, fleet.Stderr, stderr)
 			f.printing.Unlock()
 		}
 	}
 }
 
-// begin ends what was printed of an earlier attempt.
-func (f *follower) begin(t fleet.Target, attempt int) {
-	if last, printed := f.attempts[t.Index]; printed && last != attempt {
-		f.live.Again(t)
-	}
-}
-
 // follow drops output of a target that has its result: Live would take it for a
 // new target.
-func (f *follower) follow(t fleet.Target, s fleet.Stream, fresh []byte) {
+func (f *follower) follow(t *engine.Output, s fleet.Stream, fresh []byte) {
 	if len(fresh) > 0 {
-		f.live.Follow(t, s, fresh)
+		f.live.Follow(t.Target, t.Attempt, s, fresh)
 	}
 }
 
@@ -91,8 +79,6 @@ func (f *follower) take() (tails []*engine.Output, more bool) {
 func (f *follower) Result(r fleet.Result) error {
 	f.printing.Lock()
 	defer f.printing.Unlock()
-	f.begin(r.Target, r.Attempt)
-	delete(f.attempts, r.Target.Index)
 	return f.live.Result(r)
 }
 

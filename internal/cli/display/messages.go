@@ -29,11 +29,11 @@ func newMessages(w io.Writer) *Messages {
 	return m
 }
 
-// Write queues p. It never waits and never fails.
+// Write queues p, unless m is closed. It never waits and never fails.
 func (m *Messages) Write(p []byte) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.text)+len(p) <= maxMessages {
+	if !m.closed && len(m.text)+len(p) <= maxMessages {
 		m.text = append(m.text, p...)
 		m.change.Broadcast()
 	}

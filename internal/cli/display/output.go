@@ -297,5 +297,6 @@ func (o *Results) Close(p signals.Patience) {
 			o.miss(errors.New("nobody reads the output"))
 		}
 	}
+	o.say.FlushFor(console.SuspendFlush) // what was said of lost results, also in a hurry
 	o.say.close()
 }

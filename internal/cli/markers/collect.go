@@ -3,7 +3,9 @@ package markers
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +28,7 @@ func NewCollect(stdio console.Stdio) *cobra.Command {
 		f          markerFlags
 		out        display.OutputFlags
 		wait, keep bool
+		again      bool
 	)
 	cmd := &cobra.Command{
 		Use:   "collect [flags] RUN",
@@ -34,38 +37,50 @@ func NewCollect(stdio console.Stdio) *cobra.Command {
 that have ended since, show them as shoal run does, write them into the journal,
 and remove from the hosts what is stored here whole: the journal keeps 64 MiB of
 each stream, --outdir everything. What still runs is left alone and can be
-fetched later.`,
+fetched later.
+
+Output of which the journal has only a part is fetched anew where --max-output or
+--outdir can keep all of it, and replaces what the journal has; --again fetches what
+--keep left on the hosts too.`,
 		Example: "  shoal run --detach -w web[01-20] 'apt-get -y upgrade'\n  shoal collect last -b --wait",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return collect(cmd.Context(), collectOptions{far: &f, output: &out, wait: wait, keep: keep}, args[0], stdio)
+			return collect(cmd.Context(), collectOptions{far: &f, output: &out, wait: wait, keep: keep, again: again}, args[0], stdio)
 		},
 	}
 	g := flags.NewGroup("Collecting")
 	g.BoolVar(&wait, "wait", false, "ask again, 1 s to 30 s apart, until every command has ended that can; says for whom it waits, and gives up on a host that 3 rounds tell nothing of, or that cannot be reached for 10m")
 	g.BoolVar(&keep, "keep", false, "leave marker and output on the hosts")
+	g.BoolVar(&again, "again", false, "fetch also what was collected before, where it is still on the hosts")
 	f.register(cmd, g, out.Output())
 	return cmd
 }
 
 type collectOptions struct {
-	far        *markerFlags
-	output     *display.OutputFlags
-	wait, keep bool
+	far               *markerFlags
+	output            *display.OutputFlags
+	wait, keep, again bool
 }
 
 func collect(ctx context.Context, o collectOptions, name string, stdio console.Stdio) error {
 	if err := o.output.Validate(); err != nil {
 		return err
 	}
-	a, err := newRemoteQuery(ctx, o.far, name, run.Collectable, stdio)
+	opts := run.CollectOptions{MaxOutput: o.output.Kept(), Files: o.output.Files(), Again: o.again, Keep: o.keep, Wait: o.wait}
+	cut := make(map[int]fleet.Host)
+	a, err := newRemoteQuery(ctx, o.far, name, run.ReadDetached, opts.Selects(cut), stdio)
 	if err != nil {
 		return err
 	}
-	switch {
-	case !a.remote.Detach:
-		return errors.Join(fmt.Errorf("the run %s was not detached\nhint: shoal show has its output", a.Info.Run), a.end(console.ExitUsage))
-	case len(a.Targets) == 0:
+	if len(cut) > 0 {
+		var hosts []fleet.Host
+		for _, i := range slices.Sorted(maps.Keys(cut)) {
+			hosts = append(hosts, cut[i])
+		}
+		console.Say(stdio.Err, "the journal has only a part of the output of %s: shoal collect --max-output 0 --outdir DIR %s fetches what is left there",
+			folded(hosts), a.Info.Run)
+	}
+	if len(a.Targets) == 0 {
 		console.Say(stdio.Err, "nothing is left to collect")
 		return a.end(console.ExitOK)
 	}
@@ -81,16 +96,16 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	}
 	ctx, stop := signals.Watch(ctx, func(bool) {})
 	defer stop.End()
+	defer a.journal.HurryWith(stop.Hurried())()
 	defer out.Showing.AbortWith(ctx)()
 	begun, told := time.Now(), newWaitingNote(time.Now())
-	c := a.Collect(run.CollectOptions{
-		MaxOutput: o.output.Kept(), Files: o.output.Files(), Wait: o.wait, Stop: stop.Drained,
-		Waiting: func(pending []run.Pending, pause time.Duration) {
-			if text := told.text(pending, time.Now(), pause); text != "" {
-				console.Say(out.Stderr, "%s", text)
-			}
-		},
-	})
+	opts.Stop = stop.Drained
+	opts.Waiting = func(pending []run.Pending, pause time.Duration) {
+		if text := told.text(pending, time.Now(), pause); text != "" {
+			console.Say(out.Stderr, "%s", text)
+		}
+	}
+	c := a.Collect(opts)
 	for res, failed := range c.Results(ctx) {
 		if err = failed; err == nil {
 			out.Take(res)
@@ -101,31 +116,59 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 			console.Say(out.Stderr, "not collected: %s", line)
 		}
 	}
+	if gone := c.Gone(); len(gone) > 0 {
+		console.Say(out.Stderr, "nothing is left on %s; shoal show %s has what was fetched before", folded(gone), a.Info.Run)
+	}
+	if shorter := c.Shorter(); len(shorter) > 0 {
+		console.Say(out.Stderr, "of %s the journal keeps the output that it had, which is more than --max-output keeps now", folded(shorter))
+	}
 	out.Summary.Elapsed = time.Since(begun)
 	out.Summary.Interrupted = stop.Requested()
 	out.Settle(stop.Patience(), a.Info.Run)
 	out.Close(stop.Patience())
 	switch {
-	case err != nil || o.keep:
+	case err != nil:
 	case out.Stuck || out.Failure() != nil:
-		console.Say(stdio.Err, "markers and output stay on the hosts, since not all was shown and stored here")
+		console.Say(stdio.Err, "markers and output stay on the hosts, since not all was shown and stored here: shoal collect --again %s fetches them once more", a.Info.Run)
 	default:
-		var left []fleet.Host
-		if left, err = c.Forget(ctx); len(left) > 0 {
-			console.Say(stdio.Err, "markers and output stay on %s, since not all of it is stored here (--max-output 0 --outdir DIR stores all)",
-				ui.Visible(expr.Fold(clirun.Names(left))))
-		}
+		var left run.Remaining
+		left, err = c.Forget(ctx)
+		sayRemaining(stdio.Err, left, a.Info.Run)
 	}
 	code := console.ExitCode(&out.Summary, out.Failure() == nil)
 	if len(c.Pending()) > 0 && code != console.ExitInterrupted {
 		code = console.ExitUnknown
 	}
-	if err = errors.Join(err, a.end(code)); err != nil {
-		console.Complain(stdio.Err, err)
+	if err != nil {
 		code = max(code, console.ExitUnknown)
+	}
+	if lost := a.end(code); lost != nil {
+		err, code = errors.Join(err, lost), console.ExitUnknown
+	}
+	if err != nil {
+		console.Complain(stdio.Err, err)
 	}
 	if code != console.ExitOK {
 		return console.ExitError(code)
 	}
 	return nil
+}
+
+// folded returns the names of the hosts, safe for a terminal.
+func folded(hosts []fleet.Host) string { return ui.Visible(expr.Fold(clirun.Names(hosts))) }
+
+// sayRemaining says where markers and output stay, why, and how to fetch them.
+func sayRemaining(stderr io.Writer, left run.Remaining, id string) {
+	for _, c := range []struct {
+		hosts []fleet.Host
+		why   string
+	}{
+		{left.Writing, ", since processes of the command run there and may write more: shoal collect %s fetches it later"},
+		{left.Cut, ", since not all of it is stored here: shoal collect --max-output 0 --outdir DIR %s stores all"},
+		{left.Kept, ": shoal collect --again %s fetches them once more and removes them"},
+	} {
+		if len(c.hosts) > 0 {
+			console.Say(stderr, "markers and output stay on %s"+c.why, folded(c.hosts), id)
+		}
+	}
 }

@@ -37,14 +37,16 @@ func (f *markerFlags) register(cmd *cobra.Command, more ...flags.FlagGroup) {
 // after it.
 type remoteQuery struct {
 	*run.Inquiry
-	remote  run.Remote
 	journal *journal.Journal
 	plan    *connect.Plan // of the targets to ask; nil: there are none
 }
 
-// newRemoteQuery locks the run, reads the targets that sel selects, and connects
-// to ask them.
-func newRemoteQuery(ctx context.Context, f *markerFlags, name string, sel journal.Selector, stdio console.Stdio) (_ *remoteQuery, err error) {
+// A readFunc is [run.ReadMarked] or [run.ReadDetached].
+type readFunc func(ctx context.Context, j *journal.Journal, name string) (*journal.RunInfo, run.Remote, error)
+
+// newRemoteQuery reads and locks the run, reads the targets that sel selects, and
+// connects to ask them.
+func newRemoteQuery(ctx context.Context, f *markerFlags, name string, read readFunc, sel journal.Selector, stdio console.Stdio) (_ *remoteQuery, err error) {
 	j, err := clirun.OpenExisting(ctx, f.State())
 	if err != nil {
 		return nil, err
@@ -55,11 +57,10 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, sel journa
 			err = errors.Join(err, a.end(console.ExitUsage))
 		}
 	}()
-	info, wrapper, err := run.ReadMarked(ctx, j, name)
+	info, _, err := read(ctx, j, name)
 	if err != nil {
 		return nil, err
 	}
-	a.remote = wrapper
 	recalled, err := clirun.RecallSettings(info, f.given, false, stdio.Err)
 	if err != nil {
 		return nil, err

@@ -25,8 +25,9 @@ func NewResolve(stdio console.Stdio) *cobra.Command {
 		Long: `Ask each host of which it is unknown whether its command ran what its marker says,
 and write the answer into the journal: that it ended, and how; that it still
 runs; or that it never started, and from now on never will. Of detached commands it
-finds those that never started; shoal collect fetches the others. The run must have been
-made with --once, --kill-on-cancel or --detach.`,
+finds those that never started; those that run or have ended are left to shoal collect,
+which fetches their output too. The run must have been made with --once,
+--kill-on-cancel or --detach.`,
 		Example: "  shoal resolve last\n  shoal resume last    # then goes on with those that never started",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -38,7 +39,7 @@ made with --once, --kill-on-cancel or --detach.`,
 }
 
 func resolve(ctx context.Context, f *markerFlags, name string, stdio console.Stdio) error {
-	a, err := newRemoteQuery(ctx, f, name, run.Unresolved, stdio)
+	a, err := newRemoteQuery(ctx, f, name, run.ReadMarked, run.Unresolved, stdio)
 	if err != nil {
 		return err
 	}
@@ -83,7 +84,7 @@ func answerWords(a *run.Resolution) string {
 	r := &a.Result
 	switch a.Detached {
 	case remote.StateRunning:
-		return "detached: " + run.StateWords(remote.StateRunning)
+		return "detached: " + run.StateWords(remote.StateRunning) + "; shoal collect fetches what comes of it"
 	case remote.StateEnded:
 		return "detached: it has ended, and shoal collect fetches what came of it"
 	}

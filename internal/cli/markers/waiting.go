@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"shoal/fleet"
-	"shoal/hosts/expr"
-	clirun "shoal/internal/cli/run"
 	"shoal/internal/run"
 	"shoal/internal/ui"
 )
@@ -49,7 +47,7 @@ func byCause(pending []run.Pending, between string) string {
 	})
 	lines := make([]string, len(causes))
 	for i, cause := range causes {
-		lines[i] = ui.Visible(expr.Fold(clirun.Names(hosts[cause]))) + ": " + ui.Visible(cause)
+		lines[i] = folded(hosts[cause]) + ": " + ui.Visible(cause)
 	}
 	return strings.Join(lines, between)
 }

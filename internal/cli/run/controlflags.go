@@ -43,7 +43,7 @@ func (f *ControlFlags) Control() flags.FlagGroup {
 	g.VarP(&f.commandTimeout, "command-timeout", "u", "give up on a command after this time; it may go on there (default: never)")
 	g.Var(&f.Timeout, "timeout", "stop the whole run after this time (default: never)")
 	g.IntVar(&f.attempts, "attempts", engine.DefaultAttempts, "make `N` attempts at a target at the most; only what certainly did not run is tried again")
-	g.BoolVar(&f.idempotent, "idempotent", false, "the command may run more than once: try again too where it is not known whether it ran")
+	g.BoolVar(&f.idempotent, "idempotent", false, "the command may run more than once: try again too where it is not known whether it ran; output of the failed attempt that was shown by then stays, which standard error says")
 	g.StringVar(&f.rollout, "rollout", "", "let the targets go in `STAGES` such as 1,1%,10%,100%")
 	g.Var(&f.pause, "pause", "the time between two stages")
 	g.StringVar(&f.check, "check", "", "run `CMD` here between two stages; the rollout stops when it fails")

@@ -57,6 +57,9 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	}
 	ctx, stop := signals.Watch(ctx, func(aborting bool) { sayStopping(out.Stderr, aborting) })
 	defer stop.End()
+	if x.Journal != nil {
+		defer x.Journal.HurryWith(stop.Hurried())()
+	}
 	out.OnLost = stop.Drain
 	helm := takeControls(stdio.In, out, newWidthControl(e, e.Fanout, x.Header.Targets, carried))
 	defer helm.end()
@@ -116,8 +119,9 @@ func sayGivenUp(w io.Writer, hosts []fleet.Host) {
 // finish ends the run in the journal, then waits for the reader of our output, who
 // may block, and closes the destinations. It returns the exit code as an error.
 func (x *Execution) finish(out *display.Results, r *run.Run, failed error, p signals.Patience) error {
+	lost := false // results are not in the journal, so that resume would be misled
 	exitCode := func() int {
-		if failed != nil {
+		if failed != nil || lost {
 			return console.ExitUnknown
 		}
 		return console.ExitCode(&out.Summary, out.Failure() == nil)
@@ -127,6 +131,7 @@ func (x *Execution) finish(out *display.Results, r *run.Run, failed error, p sig
 		how.Failure = failed.Error()
 	}
 	if err := r.End(how); err != nil {
+		lost = true
 		out.Lose("journal's end", err)
 	}
 	out.Settle(p, x.Header.Run)
