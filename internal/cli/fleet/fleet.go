@@ -51,8 +51,9 @@ a few others are imitated. Every exec is written to the --oracle log, and
 "shoal fleet check" compares that log with the results of a run.
 
 Faults: ` + faultNames() + `.`,
-		Example: `  shoal fleet --hosts 10000 --latency 6ms --write-known-hosts kh --write-hosts hosts --write-key key
-  shoal fleet --hosts 100 --fault 'silent=127.1.0.[1-5]' --fault wrong-hostkey=127.1.0.9 --write-hosts hosts`,
+		Example: `  shoal fleet --hosts 10000 --latency 6ms --write-hosts hosts \
+      --write-known-hosts kh --write-key key
+  shoal fleet --fault 'silent=127.1.0.[1-5]' --fault wrong-hostkey=127.1.0.9`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serveFleet(cmd.Context(), &f, stdio) },
 	}

@@ -41,7 +41,7 @@ looks like: --replace names the hosts whose old keys are to go. Weak and revoked
 keys are never written. A file is locked, then appended to or, where keys go,
 replaced whole; nothing is written to it when any key for it is refused.`,
 		Example: `  shoal keys approve scan
-  shoal keys approve --yes-new -w web[01-20]           as the first ssh to each would
+  shoal keys approve --yes-new -w web[01-20]           as ssh does at first
   shoal keys approve --replace web7 scan               web7 was installed anew`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return keysApprove(cmd.Context(), &f, args, stdio) },

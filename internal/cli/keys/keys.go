@@ -29,7 +29,7 @@ A scan proves nothing by itself: whoever sits between you and a host shows a key
 of his own. Compare the fingerprints with those that the hosts print of
 themselves (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub).`,
 		Example: `  shoal keys scan --hostfile hosts --output scan       what every host shows
-  shoal keys diff scan                                 what of it known_hosts knows
+  shoal keys diff scan                                 what known_hosts knows
   shoal keys approve scan                              write down what is right`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
