@@ -108,7 +108,7 @@ func (f *keysFlags) read(ctx context.Context, path string, stdio console.Stdio) 
 		return nil, err
 	}
 	for _, p := range problems {
-		console.Say(stdio.Err, "%s", ui.Visible(p.Error()))
+		console.Note(stdio.Err, p.Error())
 	}
 	if len(seen) == 0 {
 		return nil, fmt.Errorf("%q has no host keys\nhint: shoal keys scan writes them", path)
