@@ -10,6 +10,7 @@ import (
 
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/debug"
+	"shoal/internal/cli/flags"
 	"shoal/internal/cli/fleet"
 	"shoal/internal/cli/history"
 	"shoal/internal/cli/hosts"
@@ -40,12 +41,33 @@ Start with:
 			if len(args) == 0 {
 				return cmd.Help()
 			}
-			return fmt.Errorf("unknown command %q\nhint: a command for the hosts stands after run and its flags: shoal run -w web[1-3] uptime", args[0])
+			return console.UnknownCommand(cmd, args[0], "a command for the hosts stands after run and its flags: shoal run -w web[1-3] uptime")
 		},
 	}
 	root.AddCommand(run.New(stdio), hosts.New(stdio), fleet.New(stdio), fleet.NewDemo(stdio), moved("bench", "shoal-bench run"), moved("plot", "shoal-bench plot"), keys.New(stdio), debug.New(stdio), history.NewHistory(stdio), history.NewShow(stdio), history.NewRerun(stdio),
-		history.NewResume(stdio), markers.NewResolve(stdio), markers.NewCollect(stdio), markers.NewSweep(stdio), history.NewVerify(stdio), history.NewPrune(stdio))
+		history.NewResume(stdio), markers.NewResolve(stdio), markers.NewCollect(stdio), markers.NewSweep(stdio), history.NewVerify(stdio), history.NewPrune(stdio), newVersion(stdio))
+	flags.SetHelp(root, commandGroups...)
 	return root
+}
+
+// commandGroups are the headings of the list of commands; the common ones are
+// first.
+var commandGroups = []flags.CommandGroup{
+	{Title: "Running commands", Commands: []string{"run", "show", "rerun", "resume"}},
+	{Title: "Hosts and their keys", Commands: []string{"hosts", "keys"}},
+	{Title: "Earlier runs", Commands: []string{"history", "resolve", "collect", "sweep", "verify", "prune"}},
+	{Title: "Trying it out", Commands: []string{"demo", "fleet", "debug"}},
+}
+
+// newVersion returns shoal version.
+func newVersion(stdio console.Stdio) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print version, commit, date, Go release and platform", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(stdio.Out, "shoal "+console.VersionText())
+			return err
+		},
+	}
 }
 
 // moved is a hidden command that says which program has it now.

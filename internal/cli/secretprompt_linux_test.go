@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	question = "password for the hosts: "
+	question = " where they name no other user): "
 	answered = "correct horse"
 )
 

@@ -98,6 +98,11 @@ func (o Options) checkNamed(ctx context.Context, keyring *auth.Keyring) error {
 		if _, err := hostkeys.Open(hostkeys.Options{Files: o.KnownHosts}); err != nil {
 			return fmt.Errorf("reading known_hosts: %w", err)
 		}
+		for _, path := range o.KnownHosts {
+			if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) && (o.HostKeys == nil || *o.HostKeys == ssh.HostKeysStrict) {
+				o.notice(fmt.Sprintf("the known_hosts file %q does not exist, so that it knows no host", path))
+			}
+		}
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ func (o *Options) ReadConfig() (*config.Config, error) {
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading ssh_config: %w", err)
+		return nil, err // it says what was being read
 	}
 	o.config = c
 	return c, nil

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"shoal/fleet"
@@ -57,7 +58,7 @@ func (r *retries) grant(end fleet.End, t fleet.Target, n int) bool {
 func (r *retries) canPass(end fleet.End, t fleet.Target, n int) bool {
 	switch end.Outcome {
 	case fleet.OutcomeNeverStarted:
-		if errors.Is(end.Err, ssh.ErrConnectTimeout) || silentProxy(end, t) {
+		if errors.Is(end.Err, ssh.ErrConnectTimeout) || silentProxy(end, t) || namelessJump(end) {
 			return false
 		}
 		stalled := end.Reason == fleet.ReasonBannerTimeout || end.Reason == fleet.ReasonKexTimeout
@@ -74,6 +75,13 @@ func (r *retries) canPass(end fleet.End, t fleet.Target, n int) bool {
 // and would do so again; no server lost its banner.
 func silentProxy(end fleet.End, t fleet.Target) bool {
 	return end.Reason == fleet.ReasonBannerTimeout && t.Route != nil && t.Route.Via == nil && len(t.Route.ProxyCommand) > 0
+}
+
+// namelessJump reports whether the jump host's name does not exist, as it will not
+// at another attempt either.
+func namelessJump(end fleet.End) bool {
+	dns, ok := errors.AsType[*net.DNSError](end.Err)
+	return ok && dns.IsNotFound && end.Reason == fleet.ReasonJumpFailed
 }
 
 // mayEndOtherwise reports whether another attempt may end differently. Excluded are

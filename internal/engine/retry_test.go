@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -131,6 +132,7 @@ func TestUsedUpIsNotTriedAgain(t *testing.T) {
 		"jump host, connect timeout":         {fleet.ReasonJumpFailed, lostJump, nil, 1},
 		"silent proxy command":               {banner, errNetwork, proxy, 1},
 		"proxy command, key exchange":        {fleet.ReasonKexTimeout, errNetwork, proxy, 2},
+		"jump host without an address":       {fleet.ReasonJumpFailed, &net.DNSError{IsNotFound: true}, nil, 1},
 		"proxy command that failed":          {fleet.ReasonJumpFailed, errNetwork, proxy, 3},
 		"jump host before the proxy command": {banner, errNetwork, &fleet.Route{Via: new(fleet.Target), ProxyCommand: proxy.ProxyCommand}, 2},
 	} {

@@ -2,6 +2,7 @@ package output
 
 import (
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 
@@ -15,6 +16,59 @@ const (
 	// indexDigits is the width of the index if the number of targets is unknown.
 	indexDigits = 7
 )
+
+// A namer chooses the files' names of targets that are all known before: the
+// host's name where no other target has it, or else with user and port, or else as
+// fileNames does. The zero value knows no targets.
+type namer struct {
+	count map[string]int // by stem in lower case: the targets that might have it
+}
+
+const maxStem = maxName - len(".out")
+
+// stems returns the short names for a target's files, the better one first.
+func stems(t *fleet.Target) []string {
+	name := escapeName(t.Host.Name, maxStem)
+	full := name
+	if t.Host.User != "" {
+		full = escapeName(t.Host.User, maxStem) + "@" + full
+	}
+	if t.Host.Port != 0 {
+		full += "_" + strconv.Itoa(int(t.Host.Port))
+	}
+	if full == name {
+		return []string{name}
+	}
+	return []string{name, full}
+}
+
+func newNamer(targets iter.Seq[fleet.Target]) namer {
+	n := namer{make(map[string]int)}
+	for t := range targets {
+		for _, s := range stems(&t) {
+			n.count[strings.ToLower(s)]++
+		}
+	}
+	return n
+}
+
+// names returns the names of a target's files.
+func (n namer) names(t *fleet.Target, digits int) [fleet.NumStreams]string {
+	for _, s := range stems(t) {
+		if n.count[strings.ToLower(s)] == 1 && isSafe(s) {
+			return [fleet.NumStreams]string{s + ".out", s + ".err"}
+		}
+	}
+	return fileNames(t, digits)
+}
+
+// isSafe reports whether a stem is neither hidden nor like an option, nor like
+// one with an index, and has room.
+func isSafe(stem string) bool {
+	rest := strings.TrimLeft(stem, "0123456789")
+	return stem != "" && len(stem) <= maxStem && stem[0] != '.' && stem[0] != '-' &&
+		(rest == stem || !strings.HasPrefix(rest, "_"))
+}
 
 // fileNames returns the names of a target's files for stdout and stderr: index,
 // underscore, host. The index alone makes names unique, whatever a file system does with

@@ -61,3 +61,58 @@ func TestFileNamesAreInjective(t *testing.T) {
 		}
 	})
 }
+
+func TestNamesAfterHosts(t *testing.T) {
+	hosts := []fleet.Host{
+		{Name: "web01"},
+		{Name: "DB", Port: 22},
+		{Name: "db", Port: 2222},
+		{Name: "x"},
+		{Name: "x", User: "root"},
+		{Name: "y_22"},
+		{Name: "y", Port: 22},
+		{Name: "y", Port: 23},
+		{Name: "0_web01"},
+		{Name: ".hidden"},
+		{Name: "2001:db8::1"},
+	}
+	want := []string{
+		"web01", "DB_22", "db_2222", "03_x", "root@x", "05_y_22", "06_y%3A22", "y_23", "08_0_web01", "09_.hidden", "2001%3Adb8%3A%3A1",
+	}
+	var targets []fleet.Target
+	for i, h := range hosts {
+		targets = append(targets, fleet.Target{Host: h, Index: i})
+	}
+	n := newNamer(slices.Values(targets))
+	for i := range targets {
+		if got := n.names(&targets[i], digitsFor(len(targets)))[fleet.Stdout]; got != want[i]+".out" {
+			t.Errorf("%q: %s, want %s.out", hosts[i], got, want[i])
+		}
+	}
+}
+
+// No two targets share a name, whatever their hosts are called.
+func TestNamesAfterHostsAreInjective(t *testing.T) {
+	names := rapid.OneOf(rapid.SampledFrom([]string{"", "a", "A", "0_a", "a_1", "b@a", "results.jsonl", "a%3A1"}),
+		rapid.StringMatching(`[aA._01@-]{0,4}`), rapid.StringMatching(`[aA]{190,199}`))
+	users := rapid.SampledFrom([]string{"", "a", "b", "0_a"})
+	rapid.Check(t, func(t *rapid.T) {
+		var targets []fleet.Target
+		for i := range rapid.IntRange(2, 12).Draw(t, "targets") {
+			targets = append(targets, fleet.Target{Index: i, Host: fleet.Host{
+				Name: names.Draw(t, "name"), User: users.Draw(t, "user"), Port: rapid.Uint16Range(0, 2).Draw(t, "port"),
+			}})
+		}
+		n := newNamer(slices.Values(targets))
+		seen := []string{Manifest}
+		for i := range targets {
+			for _, name := range n.names(&targets[i], digitsFor(len(targets))) {
+				if folded := strings.ToLower(name); slices.Contains(seen, folded) || len(name) > maxName || filepath.Base(name) != name {
+					t.Fatalf("%q among %q", name, seen)
+				} else {
+					seen = append(seen, folded)
+				}
+			}
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 
 	"shoal/fleet"
 	"shoal/record"
@@ -22,6 +23,7 @@ const Manifest = "results.jsonl"
 type Files struct {
 	dir      store
 	digits   int
+	namer    namer
 	manifest io.WriteCloser
 	w        *record.Writer
 	sum      record.Summary // of the results as the manifest has them
@@ -51,13 +53,19 @@ func newFiles(dir store, h record.Header, sum *record.Summary) (*Files, error) {
 	return &Files{dir: dir, digits: digitsFor(h.Targets), manifest: manifest, w: w, run: sum}, nil
 }
 
+// NameAfter has the files called by the names of the hosts in targets, which are all
+// that results come for: NAME.out and NAME.err where no other has the name, with user@ or
+// _port where that tells them apart, and otherwise with the target's index before it, as
+// without NameAfter. It is called before the first Result.
+func (f *Files) NameAfter(targets iter.Seq[fleet.Target]) { f.namer = newNamer(targets) }
+
 // Result writes the target's files and then its line in the manifest, so that a line
 // implies complete files.
 func (f *Files) Result(r fleet.Result) error {
 	var names record.Files
 	var failed *fleet.Error
 	if r.Outcome != fleet.OutcomeCancelled {
-		names = fileNames(&r.Target, f.digits)
+		names = f.namer.names(&r.Target, f.digits)
 		if err := f.outputs(&r, names); err != nil {
 			failed = storeError(&r, err)
 			r.Outcome, r.Reason, r.Phase, r.Err = failed.Outcome, failed.Reason, failed.Phase, failed.Err

@@ -53,7 +53,7 @@ func (p *Planner) keepJump(ctx context.Context, t *fleet.Target) *ssh.Target {
 	}
 	hops, err := p.opts.Config.Route(ctx, t.Host.Name, config.Options{User: t.User, Port: t.Port, Jump: "none"})
 	if err != nil {
-		hop := Refuse(ssh.Target{Target: *t}, fmt.Errorf("reading ssh_config for the jump host %s: %w", t.Host, err))
+		hop := Refuse(ssh.Target{Target: *t}, fmt.Errorf("ssh_config: jump host: %w", err))
 		return &hop
 	}
 	e := p.keep(ctx, p.endpoint(hops[len(hops)-1], t.Host.Name, hosts.Entry{}, nil), earlier)

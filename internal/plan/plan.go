@@ -151,7 +151,7 @@ func (p *Planner) Explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 		failed := &ssh.Endpoint{
 			User: cmp.Or(t.User, t.Host.User, p.opts.User),
 			Port: cmp.Or(t.Port, t.Host.Port, p.opts.Port, fleet.DefaultPort),
-			Err:  fmt.Errorf("reading ssh_config for %s: %w", t.Host, err),
+			Err:  fmt.Errorf("ssh_config: %w", err),
 		}
 		if failed.Route = (fleet.Route{Listed: e.Address, KeyFile: e.IdentityFile, Options: e.SSHOptions, Unresolved: true}); earlier != nil {
 			failed.Route = *earlier

@@ -76,7 +76,7 @@ func TestPlotRefuses(t *testing.T) {
 		args []string
 		want string
 	}{
-		"nothing":         {nil, "requires at least 1 arg"},
+		"nothing":         {nil, "takes FILE..., and was given nothing"},
 		"no file":         {[]string{"none.jsonl"}, "opening a bench record"},
 		"another command": {[]string{"a.jsonl", "other.jsonl"}, `command: "echo hello world {index}" in a.jsonl, "uptime" in other.jsonl` + "\nhint: plot them one by one"},
 		"twice":           {[]string{"a.jsonl", "a.jsonl"}, "are the same bench\nhint: give each record once"},

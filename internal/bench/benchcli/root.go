@@ -5,11 +5,11 @@ package benchcli
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
 )
 
 // Main runs the command line and returns the exit code of the process: 0 for
@@ -29,9 +29,10 @@ Start with:
 			if len(args) == 0 {
 				return cmd.Help()
 			}
-			return fmt.Errorf("unknown command %q\nhint: there are shoal-bench run and shoal-bench plot", args[0])
+			return console.UnknownCommand(cmd, args[0], "there are shoal-bench run and shoal-bench plot")
 		},
 	}
 	root.AddCommand(newRun(stdio), newFleet(stdio), newPlot(stdio))
+	flags.SetHelp(root)
 	return console.Execute(ctx, root, "the flags of a bench stand after its name: shoal-bench run --sizes 10,100", args, stdio)
 }

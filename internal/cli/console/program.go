@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os/signal"
 	"syscall"
 
@@ -18,17 +17,13 @@ func Execute(ctx context.Context, root *cobra.Command, badFlag string, args []st
 	// count.
 	signal.Ignore(syscall.SIGPIPE)
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.Version = Version
+	root.Version = VersionText()
 	root.SetVersionTemplate(root.Name() + " {{.Version}}\n")
 	root.SetIn(stdio.In)
 	root.SetOut(stdio.Out)
 	root.SetErr(stdio.Err)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		if cmd == root {
-			return fmt.Errorf("%w\nhint: %s", err, badFlag)
-		}
-		return fmt.Errorf("%w\nhint: %s --help lists the flags", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(cmd, cmd == root, err, badFlag) })
+	checkOperands(root)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if code, ok := errors.AsType[ExitError](err); ok {

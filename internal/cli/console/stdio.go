@@ -33,6 +33,15 @@ func Complain(w io.Writer, err error) {
 	}
 }
 
+// Note prints a notice and, on a line of its own, its hint.
+func Note(w io.Writer, text string) {
+	what, hint := ui.SplitHint(text)
+	Say(w, "%s", ui.Visible(what))
+	if hint != "" {
+		_, _ = fmt.Fprintf(w, "hint: %s\n", ui.Visible(hint))
+	}
+}
+
 // VisibleLines makes text safe for a terminal and keeps its line breaks.
 func VisibleLines(text string) string {
 	return string(ui.AppendVisible(nil, []byte(text), ui.KeepNewline))

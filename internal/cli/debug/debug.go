@@ -21,7 +21,6 @@ import (
 	"shoal/internal/placeholder"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/tcp"
-	"shoal/internal/ui"
 )
 
 // New returns shoal debug with its subcommands.
@@ -73,7 +72,7 @@ func trace(ctx context.Context, f *flags.HostFlags, name, text string, stdio con
 	}
 	flags.WarnInsecure(stdio.Err, opts)
 	t := newTracer(tcp.Dialer{Timeouts: opts.Timeouts.WithDefaults()})
-	opts.Engine.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
+	opts.Engine.Notice = func(text string) { console.Note(stdio.Err, text) }
 	opts.Trace, opts.Network = t.message, t
 	plan, err := planTarget(ctx, opts, name, text)
 	if err != nil {

@@ -107,6 +107,9 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 		if o.files, err = output.NewFiles(f.outdir, h, &o.Summary); err != nil {
 			return fmt.Errorf("opening --outdir: %w", err)
 		}
+		if f.Named != nil {
+			o.files.NameAfter(f.Named)
+		}
 	}
 	switch {
 	case f.json:

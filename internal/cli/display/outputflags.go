@@ -2,8 +2,10 @@ package display
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 
+	"shoal/fleet"
 	"shoal/internal/cli/flags"
 	"shoal/internal/engine"
 )
@@ -15,6 +17,8 @@ type OutputFlags struct {
 	outdir                  string
 	maxOutput               flags.Size
 	Progress                flags.Choice
+	// Named, if not nil, are all targets, after which --outdir names files.
+	Named iter.Seq[fleet.Target]
 }
 
 // Output returns the flags as a group.
@@ -24,7 +28,7 @@ func (f *OutputFlags) Output() flags.FlagGroup {
 	g.BoolVarP(&f.gatheredApart, "gather-apart", "B", false, "as -b, with standard error apart")
 	g.BoolVarP(&f.noPrefix, "no-prefix", "N", false, "no host name before each line")
 	g.BoolVarP(&f.Ordered, "in-order", "L", false, "show results in the order of the input")
-	g.StringVar(&f.outdir, "outdir", "", "write each target's output into files in the new directory `DIR`")
+	g.StringVar(&f.outdir, "outdir", "", "write each target's output to HOST.out and HOST.err in the new directory `DIR`, with user, port or number where hosts share a name")
 	g.BoolVar(&f.json, "json", false, "write JSON lines, one per target")
 	f.maxOutput = engine.DefaultMaxOutput
 	g.Var(&f.maxOutput, "max-output", "keep this much of each stream of each target; 0 for all")

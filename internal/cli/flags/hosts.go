@@ -1,6 +1,7 @@
 package flags
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"shoal/hosts/groups"
 	"shoal/internal/cli/console"
 	"shoal/internal/connect"
+	"shoal/internal/plainfile"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/auth"
 	"shoal/internal/ssh/client"
@@ -163,7 +165,7 @@ func (f *HostFlags) passwords() (ssh.Passwords, error) {
 	case f.AskPass && f.passwordFile != "":
 		return nil, errors.New("--ask-pass and --password-file cannot go together")
 	case f.AskPass:
-		source = console.AskPassword
+		source = console.AskPassword(f.user)
 	case f.passwordFile != "":
 		source = auth.FromFile(f.passwordFile)
 	default:
@@ -178,7 +180,7 @@ func (f *HostFlags) passwords() (ssh.Passwords, error) {
 		return nil, err
 	}
 	if err := p.Prepare(context.Background()); err != nil {
-		return nil, fmt.Errorf("getting the password: %w", err)
+		return nil, err // it says that the password was asked for
 	}
 	return p, nil
 }
@@ -216,7 +218,7 @@ func (f *HostFlags) Load(ctx context.Context, opts *connect.Options, stdio conso
 	if err != nil {
 		return nil, err
 	}
-	opts.Engine.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
+	opts.Engine.Notice = func(text string) { console.Note(stdio.Err, text) }
 	named, err := f.configNames(opts)
 	if err != nil {
 		return nil, err
@@ -241,13 +243,29 @@ func (f *HostFlags) Load(ctx context.Context, opts *connect.Options, stdio conso
 		Port:     f.port,
 	})
 	if err != nil {
+		for _, path := range f.Inventories {
+			if isPrivateKey(path) {
+				return nil, fmt.Errorf("-i names an inventory, and %.200q is a private key\nhint: --identity offers a key", path)
+			}
+		}
 		return nil, fmt.Errorf("reading the hosts: %w", err)
 	}
 	for _, n := range list.Notices {
-		console.Say(stdio.Err, "%s", ui.Visible(n))
+		console.Note(stdio.Err, n)
 	}
 	opts.Entry = list.EntryOf
 	return list, nil
+}
+
+// isPrivateKey reports whether a file begins as private keys in PEM do.
+func isPrivateKey(path string) bool {
+	file, err := plainfile.Open(path)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = file.Close() }()
+	line, _ := io.ReadAll(io.LimitReader(file, 40)) // what cannot be read is no key
+	return bytes.HasPrefix(line, []byte("-----BEGIN ")) && bytes.Contains(line, []byte("PRIVATE KEY"))
 }
 
 // expressions returns the values of -w and of the flags that are shorthand for

@@ -42,6 +42,26 @@ func (s *Seconds) Set(text string) error {
 	return nil
 }
 
+// Count is a flag value: a whole number of at least 1. 0 is a default that
+// nobody gives.
+type Count int
+
+// String implements pflag.Value.
+func (c *Count) String() string { return strconv.Itoa(int(*c)) }
+
+// Type implements pflag.Value.
+func (c *Count) Type() string { return "number" }
+
+// Set implements pflag.Value.
+func (c *Count) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return fmt.Errorf("%.100q is not a whole number of at least 1", text)
+	}
+	*c = Count(n)
+	return nil
+}
+
 // Size is a flag value: a number of bytes with an optional K, M or G (powers of
 // 1024).
 type Size int64

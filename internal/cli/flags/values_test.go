@@ -42,3 +42,16 @@ func TestSize(t *testing.T) {
 		}
 	}
 }
+
+func TestCount(t *testing.T) {
+	for _, text := range []string{"0", "-1", "", "1.5", "many", "99999999999999999999"} {
+		var c Count
+		if err := c.Set(text); err == nil {
+			t.Errorf("%q was taken for %d", text, c)
+		}
+	}
+	var c Count
+	if err := c.Set("12"); err != nil || c != 12 {
+		t.Errorf("12: %d, %v", c, err)
+	}
+}

@@ -51,8 +51,9 @@ a few others are imitated. Every exec is written to the --oracle log, and
 "shoal fleet check" compares that log with the results of a run.
 
 Faults: ` + faultNames() + `.`,
-		Example: `  shoal fleet --hosts 10000 --latency 6ms --write-known-hosts kh --write-hosts hosts --write-key key
-  shoal fleet --hosts 100 --fault 'silent=127.1.0.[1-5]' --fault wrong-hostkey=127.1.0.9 --write-hosts hosts`,
+		Example: `  shoal fleet --hosts 10000 --latency 6ms --write-hosts hosts \
+      --write-known-hosts kh --write-key key
+  shoal fleet --fault 'silent=127.1.0.[1-5]' --fault wrong-hostkey=127.1.0.9`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serveFleet(cmd.Context(), &f, stdio) },
 	}
@@ -163,6 +164,9 @@ func parseFaults(texts []string) (func(i int) simfleet.Fault, error) {
 
 // write writes the files that a client needs to reach the fleet.
 func (f *fleetFlags) write(fl *simfleet.Fleet) error {
+	if err := f.refuseExisting(); err != nil {
+		return err
+	}
 	for _, file := range []struct {
 		path  string
 		write func(io.Writer) error
@@ -177,11 +181,18 @@ func (f *fleetFlags) write(fl *simfleet.Fleet) error {
 	return nil
 }
 
+// refuseExisting returns an error if a file to write exists, before any is written.
+func (f *fleetFlags) refuseExisting() error {
+	for _, path := range []string{f.writeHosts, f.writeKnownHosts, f.writeKey} {
+		if _, err := os.Lstat(path); err == nil {
+			return fmt.Errorf("%q exists already, and is not overwritten\nhint: remove it, or name another file", path)
+		}
+	}
+	return nil
+}
+
 // writeFile creates path, which must not exist, readable by its owner only.
 func writeFile(path string, write func(io.Writer) error) (err error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("replacing a file: %w", err)
-	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("writing a file: %w", err)

@@ -243,7 +243,7 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 		f.CheckDir = e.Info.Settings.Directory
 	}
 	opts, err := f.HostFlags.Options()
-	opts.Engine.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
+	opts.Engine.Notice = func(text string) { console.Note(stdio.Err, text) }
 	if err == nil {
 		err = x.recalled.TellFiles(&f.HostFlags, &opts, stdio.Err)
 	}

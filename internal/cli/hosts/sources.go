@@ -28,7 +28,7 @@ func (f *hostsFlags) sources(ctx context.Context, stdio console.Stdio) (*hosts.L
 		return nil, fmt.Errorf("reading the hosts: %w", err)
 	}
 	for _, n := range list.Notices {
-		console.Say(stdio.Err, "%s", ui.Visible(n))
+		console.Note(stdio.Err, n)
 	}
 	own := list.Groups()
 	if then, ok := f.groups.(groups.Answerer); ok {

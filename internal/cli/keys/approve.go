@@ -41,7 +41,7 @@ looks like: --replace names the hosts whose old keys are to go. Weak and revoked
 keys are never written. A file is locked, then appended to or, where keys go,
 replaced whole; nothing is written to it when any key for it is refused.`,
 		Example: `  shoal keys approve scan
-  shoal keys approve --yes-new -w web[01-20]           as the first ssh to each would
+  shoal keys approve --yes-new -w web[01-20]           as ssh does at first
   shoal keys approve --replace web7 scan               web7 was installed anew`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return keysApprove(cmd.Context(), &f, args, stdio) },
@@ -83,7 +83,11 @@ func keysApprove(ctx context.Context, f *approveFlags, args []string, stdio cons
 	for _, text := range r.untouched(approved, f, replace) {
 		console.Say(stdio.Err, "%s", ui.Visible(text))
 	}
-	return c.endedWith(len(r.report.Findings) - r.report.Count()[scan.Known] - len(approvals))
+	left := len(r.report.Findings) - r.report.Count()[scan.Known] - len(approvals)
+	if len(r.vain(replace)) > 0 {
+		left++ // somebody expected a change where there is none
+	}
+	return c.endedWith(left)
 }
 
 // replaced parses --replace.
@@ -148,26 +152,42 @@ func (r *reviewed) untouched(approved map[int]bool, f *approveFlags, replace []f
 			left[f.State] = append(left[f.State], f.Target.Host.Name)
 		}
 	}
-	var vain []string
-	for _, h := range replace {
-		if !r.changed(h) {
-			vain = append(vain, h.Name)
-		}
-	}
 	var texts []string
 	for _, t := range []struct {
 		hosts  []string
 		format string
 	}{
-		{left[scan.Changed], "the keys of %s have changed, and known_hosts keeps the old ones; --replace approves the new ones"},
-		{added(left, f.yesNew), "%s show more keys than are known; without --yes-new you are asked about them"},
-		{vain, "--replace: %s have no changed keys here"},
+		{left[scan.Changed], "changed keys, of which known_hosts keeps the old ones: %[1]s; --replace '%[1]s' approves the new ones"},
+		{added(left, f.yesNew), "more keys than are known: %s; without --yes-new you are asked about them"},
+		{r.vain(replace), "--replace: no changed keys here of %s"},
 	} {
 		if len(t.hosts) > 0 {
 			texts = append(texts, fmt.Sprintf(t.format, expr.Fold(t.hosts)))
 		}
 	}
 	return texts
+}
+
+// vain returns the names given to --replace that have no changed key.
+func (r *reviewed) vain(replace []fleet.Host) []string {
+	var names []string
+	for _, h := range replace {
+		if !r.changed(h) {
+			names = append(names, h.Name)
+		}
+	}
+	return names
+}
+
+// names returns the names of the hosts in a state.
+func (r *reviewed) names(state scan.State) []string {
+	var names []string
+	for _, f := range r.report.Findings {
+		if f.State == state {
+			names = append(names, f.Target.Host.Name)
+		}
+	}
+	return names
 }
 
 // added returns the hosts with additional keys that were not asked about.

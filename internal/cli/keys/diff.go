@@ -5,10 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"shoal/fleet"
+	"shoal/hosts/expr"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	"shoal/internal/plainfile"
@@ -58,9 +60,15 @@ func keysDiff(ctx context.Context, f *keysFlags, args []string, stdio console.St
 		return err
 	}
 	counts := r.report.Count()
-	if n := counts[scan.New] + counts[scan.Added] + counts[scan.Changed]; n > 0 {
-		_, _ = fmt.Fprintln(stdio.Err, "hint: compare the fingerprints with the hosts' own, "+
-			"then write down what is right with shoal keys approve")
+	var hints []string
+	if counts[scan.New]+counts[scan.Added] > 0 {
+		hints = append(hints, "shoal keys approve writes down what is right")
+	}
+	if changed := r.names(scan.Changed); len(changed) > 0 {
+		hints = append(hints, fmt.Sprintf("shoal keys approve --replace '%s' replaces changed keys", ui.Visible(expr.Fold(changed))))
+	}
+	if len(hints) > 0 {
+		_, _ = fmt.Fprintf(stdio.Err, "hint: compare the fingerprints with the hosts' own; then %s\n", strings.Join(hints, ", and "))
 	}
 	return c.endedWith(len(r.report.Findings) - counts[scan.Known])
 }
@@ -100,7 +108,7 @@ func (f *keysFlags) read(ctx context.Context, path string, stdio console.Stdio) 
 		return nil, err
 	}
 	for _, p := range problems {
-		console.Say(stdio.Err, "%s", ui.Visible(p.Error()))
+		console.Note(stdio.Err, p.Error())
 	}
 	if len(seen) == 0 {
 		return nil, fmt.Errorf("%q has no host keys\nhint: shoal keys scan writes them", path)

@@ -29,7 +29,7 @@ A scan proves nothing by itself: whoever sits between you and a host shows a key
 of his own. Compare the fingerprints with those that the hosts print of
 themselves (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub).`,
 		Example: `  shoal keys scan --hostfile hosts --output scan       what every host shows
-  shoal keys diff scan                                 what of it known_hosts knows
+  shoal keys diff scan                                 what known_hosts knows
   shoal keys approve scan                              write down what is right`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -56,7 +56,7 @@ func (f *keysFlags) register(cmd *cobra.Command, own func(g flags.FlagGroup)) {
 
 	control := flags.NewGroup("Control")
 	control.StringSliceVar(&f.types, "types", nil, "ask each host for its key of each of these `TYPES`, a connection each: ed25519, ecdsa, rsa or all (default: the one key that a run is shown)")
-	control.IntVarP(&f.fanout, "fanout", "f", 0, "work on `N` hosts at once (default: what files and memory allow)")
+	control.VarP((*flags.Count)(&f.fanout), "fanout", "f", "work on `N` hosts at once (default: what files and memory allow)")
 	control.IntVar(&f.dials, "dials", 0, fmt.Sprintf("start `N` connections at once (default %d)", engine.DefaultDials))
 	control.IntVar(&f.starts, "starts-per-host", 0, fmt.Sprintf("start `N` connections at once to one server; -1 for no limit (default %d)", engine.DefaultStarts))
 	control.Var(&f.timeout, "timeout", "stop the whole scan after this time (default: never)")

@@ -23,7 +23,6 @@ import (
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/ssh/hostkeys/scan"
-	"shoal/internal/ui"
 	"shoal/record"
 )
 
@@ -155,7 +154,7 @@ func (f *keysFlags) scanOptions(stdio console.Stdio) (connect.Options, error) {
 		return opts, err
 	}
 	opts.Engine.Dials, opts.Engine.Starts = f.dials, cmp.Or(f.starts, engine.DefaultStarts)
-	opts.Engine.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
+	opts.Engine.Notice = func(text string) { console.Note(stdio.Err, text) }
 	return opts, opts.Validate()
 }
 

@@ -29,7 +29,7 @@ func (c *collection) review(stdio console.Stdio) (*reviewed, error) {
 	}
 	r.groups = r.report.Groups()
 	for _, p := range c.router.Problems() {
-		console.Say(stdio.Err, "%s", ui.Visible(p.Error()))
+		console.Note(stdio.Err, p.Error())
 	}
 	if err := r.print(stdio); err != nil {
 		return nil, fmt.Errorf("printing the host keys: %w", err)

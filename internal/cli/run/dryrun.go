@@ -24,7 +24,7 @@ import (
 func DryRun(ctx context.Context, stdio console.Stdio, opts connect.Options, targets iter.Seq[fleet.Target],
 	command func(fleet.Target) (string, error),
 ) error {
-	opts.Engine.Notice = func(text string) { console.Say(stdio.Err, "%s", ui.Visible(text)) }
+	opts.Engine.Notice = func(text string) { console.Note(stdio.Err, text) }
 	planner, err := opts.Planner()
 	if err != nil {
 		return err

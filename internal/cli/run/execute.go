@@ -51,6 +51,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 		return errors.Join(err, x.closeJournal())
 	}
 	x.Header.Run = r.ID
+	x.Output.Named = x.Plan.Recorded()
 	out, err := display.New(x.Output, stdio, x.Header, x.Indexes)
 	if err != nil {
 		return errors.Join(err, r.Abandon(), x.closeJournal())
@@ -71,7 +72,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	}
 	defer out.Showing.AbortWith(ctx)()
 	e.Drain, e.Follow = stop.Drained, out.Follow
-	e.Notice = func(text string) { console.Say(out.Stderr, "%s", ui.Visible(text)) }
+	e.Notice = func(text string) { console.Note(out.Stderr, text) }
 	e.Released = func(r engine.Release) {
 		console.Say(out.Stderr, "%s commands were started together, within %v", ui.Count(int64(r.Targets)), r.Skew.Round(time.Microsecond))
 	}

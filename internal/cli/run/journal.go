@@ -32,7 +32,7 @@ func (f *RunFlags) journal() flags.FlagGroup {
 // OpenJournal opens the journal in a state directory.
 func OpenJournal(ctx context.Context, dir string) (*journal.Journal, error) {
 	if dir == "" {
-		return nil, errors.New("there is no journal without a state directory\nhint: leave out --state-dir none")
+		return nil, errors.New("there is no journal without a state directory\nhint: leave out --state-dir none, and set HOME where it is empty")
 	}
 	return journal.Open(ctx, dir, journal.Options{})
 }

@@ -82,7 +82,7 @@ func runCommand(ctx context.Context, f *RunFlags, text string, stdio console.Std
 		return fmt.Errorf("reading the command: %w", err)
 	}
 	for _, n := range template.Notices() {
-		console.Say(stdio.Err, "%s", ui.Visible(n))
+		console.Note(stdio.Err, n)
 	}
 	canary, err := ParseCanaries(f.Canary, list.Hosts, true)
 	if err != nil {

@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"bytes"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -113,22 +115,42 @@ func (f *keyFile) parse(ask func(string) ([]byte, error)) (ssh.Signer, error) {
 	if ask == nil {
 		return nil, errEncrypted
 	}
-	passphrase, err := ask(f.path)
-	if err != nil {
-		return nil, fmt.Errorf("asking for the passphrase: %w", err)
+	var wrong []byte
+	defer func() { clear(wrong) }()
+	for try := 1; ; try++ {
+		passphrase, err := ask(f.path)
+		if err != nil {
+			return nil, fmt.Errorf("asking for the passphrase: %w", err)
+		}
+		signer, err := f.decrypt(passphrase)
+		again := isWrong(err) && try < maxPassphrases && !bytes.Equal(passphrase, wrong)
+		clear(wrong)
+		wrong = passphrase
+		switch {
+		case err == nil:
+			return signer, nil
+		case again:
+		case errors.Is(err, x509.IncorrectPasswordError):
+			return nil, errors.New("opening it: the passphrase is wrong")
+		default:
+			return nil, fmt.Errorf("opening it: %w", err)
+		}
 	}
-	defer clear(passphrase)
-	var signer ssh.Signer
+}
+
+// maxPassphrases is how often a passphrase is asked for, as ssh does. The same
+// wrong one twice, as a program would give it, ends it earlier.
+const maxPassphrases = 3
+
+func isWrong(err error) bool {
+	return errors.Is(err, x509.IncorrectPasswordError) || errors.Is(err, errPassphrase)
+}
+
+func (f *keyFile) decrypt(passphrase []byte) (ssh.Signer, error) {
 	if f.sealed != nil {
-		signer, err = f.sealed.open(passphrase)
-	} else {
-		signer, err = ssh.ParsePrivateKeyWithPassphrase(f.content, passphrase)
+		return f.sealed.open(passphrase)
 	}
-	if err != nil {
-		// The cause has no secret, but describes a wrong passphrase badly.
-		return nil, fmt.Errorf("opening it with the passphrase: %w", err)
-	}
-	return signer, nil
+	return ssh.ParsePrivateKeyWithPassphrase(f.content, passphrase)
 }
 
 func parseAuthorized(content []byte) (ssh.PublicKey, error) {

@@ -101,7 +101,7 @@ func TestNamedFilesThatCannotBeUsed(t *testing.T) {
 		{"RSA 1024", keyFile(t, weak, ""), "it is an RSA key of 1024 bits, less than 2048"},
 		{"public only", plainFile(t, ssh.MarshalAuthorizedKey(public(t, edKey(t)))), "the agent does not have the private one"},
 		{"a damaged certificate", plainFile(t, []byte("ssh-rsa-cert-v01@openssh.com AAAA")), "it is neither a private nor a public key"},
-		{"wrong passphrase", keyFile(t, edKey(t), "another"), "opening it with the passphrase"},
+		{"wrong passphrase", keyFile(t, edKey(t), "another"), "opening it: the passphrase is wrong"},
 		{"rounds", bomb(t, 1<<32-1), "its passphrase takes 4294967295 rounds of bcrypt, more than 512"},
 		{"rounds", bomb(t, 513), "its passphrase takes 513 rounds of bcrypt, more than 512"},
 		{"cut short", pemFile(t, &pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: []byte("openssh-key-v1\x00\x00\x00\x00\x09no")}), "the private key is cut short"},
@@ -121,6 +121,32 @@ func TestNamedFilesThatCannotBeUsed(t *testing.T) {
 	_, err = auth.Load(t.Context(), auth.Options{Files: []string{"none-1", "none-2"}})
 	if err == nil || !strings.Contains(err.Error(), "none-1") || !strings.Contains(err.Error(), "none-2") {
 		t.Errorf("not all files are told of: %v", err)
+	}
+}
+
+// A wrong passphrase is asked for again, three times in all; the same wrong one
+// twice in a row ends it.
+func TestPassphraseAgain(t *testing.T) {
+	t.Parallel()
+	path := keyFile(t, edKey(t), canary)
+	for _, c := range []struct {
+		answers []string
+		ok      bool
+		asked   int
+	}{
+		{[]string{canary}, true, 1},
+		{[]string{"a", "b", canary}, true, 3},
+		{[]string{"a", "b", "c", canary}, false, 3},
+		{[]string{"a", "a", canary}, false, 2},
+	} {
+		asked := 0
+		_, err := auth.Load(t.Context(), auth.Options{Files: []string{path}, Passphrase: func(string) ([]byte, error) {
+			asked++
+			return []byte(c.answers[asked-1]), nil
+		}})
+		if (err == nil) != c.ok || asked != c.asked {
+			t.Errorf("%q: asked %d times, %v", c.answers, asked, err)
+		}
 	}
 }
 

@@ -37,8 +37,8 @@ func (o Options) want() KeySpec {
 // KeyringOptions configure how keys are loaded and used. With the zero value nobody is asked
 // for a passphrase.
 type KeyringOptions struct {
-	// Passphrase returns the passphrase of a key file. It is called at most once for each file
-	// that needs one, and for one file at a time. Its result is overwritten after use. nil
+	// Passphrase returns the passphrase of a key file. It is called at most three times for each
+	// file that needs one, again only if it was wrong, and for one file at a time. Its result is overwritten after use. nil
 	// leaves encrypted keys out with a notice. Source.Passphrase creates one from a Source.
 	Passphrase func(path string) ([]byte, error)
 	// MaxKeys bounds the keys offered to a target, including certificates; 0 means

@@ -79,15 +79,15 @@ func certNote(k shown, v verdict) string {
 func notKnown(name string, k shown, v verdict) error {
 	return fmt.Errorf("no key is known for %q, and the server shows %s%s\n"+
 		"hint: compare this fingerprint with the host's own (there: ssh-keygen -lf on the .pub files in /etc/ssh), "+
-		"then add the key to known_hosts, or use the policy accept-new to learn the keys of new hosts",
+		"then shoal keys approve -w HOSTS writes it down; --host-key accept-new learns the keys of new hosts unseen",
 		name, describe(k.plain), certNote(k, v))
 }
 
 func changedFrom(name string, k shown, v verdict) error {
 	return fmt.Errorf("the server shows %s for %q%s, but %s has %s: "+
 		"either its key was replaced, or another machine answers in its place\n"+
-		"hint: ask whoever runs the host; if its key was replaced, delete line %d of %q",
-		describe(k.plain), name, certNote(k, v), v.line.where(), describe(v.line.key), v.line.number, v.line.file)
+		"hint: ask whoever runs these hosts; if their keys were replaced: shoal keys approve -w HOSTS --replace HOSTS",
+		describe(k.plain), name, certNote(k, v), v.line.where(), describe(v.line.key))
 }
 
 func changedInRun(name string, key, first ssh.PublicKey) error {

@@ -130,7 +130,7 @@ func TestRefusalsSayWhatContradictsWhat(t *testing.T) {
 		texts []string
 	}{
 		// The error names the line with a key of the same type, not the first one.
-		{"h", a, []string{path + ":4 has ssh-ed25519 " + known, shown, fmt.Sprintf("delete line 4 of %q", path)}},
+		{"h", a, []string{path + ":4 has ssh-ed25519 " + known, shown, "shoal keys approve -w HOSTS --replace HOSTS"}},
 		{"new", a, []string{`no key is known for "new"`, "ssh-ed25519 " + shown, "accept-new"}},
 		{"gone", a, []string{path + ":2 revokes this key", shown}},
 		{"torn", a, []string{path + `:5 revokes a key of "torn" and cannot be read`, "the key is cut short", fmt.Sprintf("mend line 5 of %q", path)}},

@@ -3,6 +3,7 @@ package sshreason
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"syscall"
@@ -17,7 +18,36 @@ func Dial(ctx context.Context, a *ssh.Attempt, err error) *fleet.Error {
 	if ctx.Err() != nil {
 		return Interrupted(ctx, a)
 	}
-	return a.Fail(fleet.OutcomeNeverStarted, dialReason(a.Timeline.Phase(), err), err)
+	return a.Fail(fleet.OutcomeNeverStarted, dialReason(a.Timeline.Phase(), err), plainly(err))
+}
+
+// A plain error has words of our own for one of package net.
+type plain struct {
+	text  string
+	cause error
+}
+
+func (e *plain) Error() string { return e.text }
+func (e *plain) Unwrap() error { return e.cause }
+
+// plainly rewords a failed look-up or connect, without the name server and the
+// names of system calls.
+func plainly(err error) error {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		if dns.IsNotFound {
+			return &plain{fmt.Sprintf("there is no host named %.200q", dns.Name), err}
+		}
+		return &plain{fmt.Sprintf("looking up %.200q: %.200s", dns.Name, dns.Err), err}
+	}
+	op, ok := err.(*net.OpError) //nolint:errorlint // whoever wrapped it has said more
+	if !ok || op.Addr == nil {
+		return err
+	}
+	cause := op.Err
+	if call, ok := errors.AsType[*os.SyscallError](cause); ok {
+		cause = call.Err
+	}
+	return &plain{fmt.Sprintf("connecting to %s: %v", op.Addr, cause), err}
 }
 
 // Interrupted returns the failure of an attempt that is stopped because ctx has

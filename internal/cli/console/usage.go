@@ -1,0 +1,168 @@
+package console
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// VersionText returns the version and what is known of the build: commit, date,
+// Go release and platform.
+func VersionText() string {
+	commit, date, changed := "unknown", "unknown", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			switch {
+			case s.Key == "vcs.revision":
+				commit = s.Value[:min(len(s.Value), 12)]
+			case s.Key == "vcs.time":
+				date = s.Value
+			case s.Key == "vcs.modified" && s.Value == "true":
+				changed = " with changes"
+			}
+		}
+	}
+	return fmt.Sprintf("%s\ncommit %s%s, of %s\n%s %s/%s", Version, commit, changed, date, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// UnknownCommand returns the error for a word that is no command below cmd, with
+// the command that may be meant, or else hint.
+func UnknownCommand(cmd *cobra.Command, word, hint string) error {
+	cmd.SuggestionsMinimumDistance = 2
+	if similar := cmd.SuggestionsFor(word); len(similar) > 0 {
+		for i, s := range similar {
+			similar[i] = cmd.CommandPath() + " " + s
+		}
+		hint = "did you mean " + strings.Join(similar, " or ") + "?"
+	}
+	return fmt.Errorf("unknown command %q\nhint: %s", word, hint)
+}
+
+// checkOperands has cmd and the commands below it say which operands they take
+// when they are given others.
+func checkOperands(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if check(cmd, args) == nil {
+				return nil
+			}
+			if cmd.HasAvailableSubCommands() {
+				return UnknownCommand(cmd, args[0], cmd.CommandPath()+" --help lists the commands")
+			}
+			_, takes, _ := strings.Cut(cmd.Use, " ")
+			takes = strings.TrimSpace(strings.TrimPrefix(takes, "[flags]"))
+			given := "nothing"
+			if len(args) > 0 {
+				given = fmt.Sprintf("%.200q", args)
+				given = given[1 : len(given)-1]
+			}
+			return fmt.Errorf("%s takes %s, and was given %s\nhint: %s --help tells more",
+				cmd.Name(), cmp.Or(takes, "flags only"), given, cmd.CommandPath())
+		}
+	}
+	for _, c := range cmd.Commands() {
+		checkOperands(c)
+	}
+}
+
+// flagError says what is wrong with a flag and what may be meant.
+func flagError(cmd *cobra.Command, isRoot bool, err error, badFlag string) error {
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return fmt.Errorf("--%s: %w", invalid.GetFlag().Name, plainValue(invalid))
+	}
+	hint := cmd.CommandPath() + " --help lists the flags"
+	if isRoot {
+		hint = badFlag
+	}
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		hint = cmp.Or(meantFlag(cmd, unknown), hint)
+	}
+	return fmt.Errorf("%w\nhint: %s", err, hint)
+}
+
+// plainValue returns what is wrong with a flag's value, in words of our own where
+// the library's are those of a Go program.
+func plainValue(invalid *pflag.InvalidValueError) error {
+	kind := invalid.GetFlag().Value.Type()
+	number := strings.HasPrefix(kind, "int") || strings.HasPrefix(kind, "uint")
+	is := ""
+	switch cause := invalid.Unwrap(); {
+	case number && errors.Is(cause, strconv.ErrRange):
+		is = "out of range"
+	case number:
+		is = "not a whole number"
+	case kind == "bool":
+		is = "neither true nor false"
+	case strings.HasPrefix(cause.Error(), "time: "):
+		is = "not a time: write a duration (500ms, 2m)"
+	default:
+		return cause
+	}
+	return fmt.Errorf("%.200q is %s", invalid.GetValue(), is)
+}
+
+// flagHabits are the flags of other tools that fingers type, and what they are
+// here, for commands that have that flag.
+var flagHabits = map[string]struct{ flag, hint string }{
+	"H":       {"hosts", "-w names hosts, and --hostfile a file of them"},
+	"v":       {"hosts", "shoal debug trace HOST shows each step of a connection, and shoal run --dry-run what would be done"},
+	"verbose": {"hosts", "shoal debug trace HOST shows each step of a connection, and shoal run --dry-run what would be done"},
+}
+
+// meantFlag returns a hint to the flag of cmd that is meant by an unknown one; ""
+// if there is no telling.
+func meantFlag(cmd *cobra.Command, unknown *pflag.NotExistError) string {
+	name := unknown.GetSpecifiedName()
+	if habit, ok := flagHabits[name]; ok && cmd.Flags().Lookup(habit.flag) != nil {
+		return habit.hint
+	}
+	if unknown.GetSpecifiedShortnames() != "" {
+		return ""
+	}
+	best, least := "", 3 // more than two edits make another word
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		d := edits(name, f.Name)
+		if len(name) > 2 && strings.HasPrefix(f.Name, name) {
+			d = min(d, 2)
+		}
+		if !f.Hidden && d < least && d < len(name) {
+			best, least = f.Name, d
+		}
+	})
+	if best == "" {
+		return ""
+	}
+	return "did you mean --" + best + "?"
+}
+
+// edits returns how many letters to insert, delete, replace or swap with their
+// neighbour make b of a.
+func edits(a, b string) int {
+	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		now := make([]int, len(b)+1)
+		now[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			now[j] = min(last[j]+1, now[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				now[j] = min(now[j], before[j-2]+1)
+			}
+		}
+		before, last = last, now
+	}
+	return last[len(b)]
+}
