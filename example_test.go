@@ -167,8 +167,7 @@ func Example_inventory() {
 	// Output: true ok
 }
 
-// Start with one host, then half of them, then the rest, and stop when more than one
-// has failed.
+// Start with one host, then half of them, then the rest, and stop when two have failed.
 func Example_rollout() {
 	fl, opts := simulated(simfleet.Options{Hosts: 10})
 	defer fl.close()
@@ -176,7 +175,7 @@ func Example_rollout() {
 	opts.Limits.Fanout = 1 // so that the numbers below are always the same
 	opts.Rollout = shoal.Rollout{
 		Stages:  []shoal.Amount{{Count: 1}, {Percent: 50}},
-		MaxFail: &shoal.Amount{Count: 1},
+		MaxFail: &shoal.Amount{Count: 2},
 	}
 	var outcomes [fleet.NumOutcomes]int
 	for res, err := range shoal.Run(context.Background(), fl.Targets(), "exit {index}", opts) {

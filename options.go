@@ -166,9 +166,10 @@ type Rollout struct {
 	// Check is called between two stages with the number of the stage that has ended,
 	// from 1. An error stops the run. nil disables it.
 	Check func(ctx context.Context, stage int) error
-	// MaxFail stops the run when more targets than this have failed, or more than this
-	// were never started; MaxUnknown when it is unknown of more whether the command
-	// ran. A percentage is of the targets started so far. nil means no limit.
+	// MaxFail stops the run when this many targets have failed or were never started,
+	// counted together; MaxUnknown when it is unknown of this many whether the command
+	// ran. A percentage is of the targets that the stages have admitted so far, rounded
+	// up. 0 is an error; nil means no limit.
 	MaxFail, MaxUnknown *Amount
 	// FailFast stops the run at the first target that is not ok.
 	FailFast bool

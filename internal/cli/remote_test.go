@@ -340,7 +340,7 @@ func TestCollectElsewhere(t *testing.T) {
 	expect(t, "run", 0, code, stdout, stderr, "1 detached")
 	for flag, want := range map[string]string{
 		"-l=other":                 "--user would ask other@" + host + ":" + port,
-		"-p=1":                     "--port is not as the run had it",
+		"-p=1":                     "--port would ask " + f.server.User + "@" + host + ":1;",
 		"-J=jump":                  "--jump would ask " + f.server.User + "@" + host + ":" + port + " through ",
 		"-o=User=other":            "--option would ask other@",
 		"-o=ProxyCommand=nc %h %p": "--option would ask ",

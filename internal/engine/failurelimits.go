@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"shoal/fleet"
 )
@@ -29,7 +30,7 @@ type failureLimits struct {
 	ended int
 }
 
-// add counts a result and returns an error if it exceeds a limit.
+// add counts a result and returns an error if it reaches a limit.
 func (b *failureLimits) add(o fleet.Outcome) error {
 	b.count[o]++
 	b.ended++
@@ -41,27 +42,54 @@ func (b *failureLimits) add(o fleet.Outcome) error {
 		return fmt.Errorf("a target is %v", o)
 	}
 	failed := b.count[fleet.OutcomeFailed] + b.count[fleet.OutcomeSignalled] + b.count[fleet.OutcomeRefused]
-	for _, c := range []struct {
-		what string
-		n    int
-		most *Amount
-	}{
-		{"have failed", failed, b.opts.MaxFail},
-		{"were never started", b.count[fleet.OutcomeNeverStarted], b.opts.MaxFail},
-		{"are unknown", b.count[fleet.OutcomeUnknown], b.opts.MaxUnknown},
-	} {
-		if c.most != nil && c.n > b.allowed(*c.most) {
-			return fmt.Errorf("%d targets %s, more than %v", c.n, c.what, *c.most)
+	never, unknown := b.count[fleet.OutcomeNeverStarted], b.count[fleet.OutcomeUnknown]
+	if b.reached(b.opts.MaxFail, failed+never) {
+		var what string
+		switch {
+		case never == 0:
+			what = hasHave(failed) + " failed"
+		case failed == 0:
+			what = wasWere(never) + " never started"
+		default:
+			what = "have failed or were never started"
 		}
+		return fmt.Errorf("%s %s; the limit is %v", targets(failed+never), what, *b.opts.MaxFail)
+	}
+	if b.reached(b.opts.MaxUnknown, unknown) {
+		return fmt.Errorf("it is unknown of %s whether the command ran; the limit is %v", targets(unknown), *b.opts.MaxUnknown)
 	}
 	return nil
 }
 
-// allowed returns the number of targets that s permits now. Unlike a stage of a
-// rollout, less than one target is none.
-func (b *failureLimits) allowed(s Amount) int {
+func targets(n int) string {
+	if n == 1 {
+		return "1 target"
+	}
+	return fmt.Sprintf("%d targets", n)
+}
+
+func hasHave(n int) string {
+	if n == 1 {
+		return "has"
+	}
+	return "have"
+}
+
+func wasWere(n int) string {
+	if n == 1 {
+		return "was"
+	}
+	return "were"
+}
+
+// reached reports whether n targets are as many as the limit s; nil is no limit. A
+// percentage of the targets is rounded up, to at least one target.
+func (b *failureLimits) reached(s *Amount, n int) bool {
+	if s == nil {
+		return false
+	}
 	if s.Percent == 0 {
-		return s.Count
+		return n >= s.Count
 	}
 	base := b.goes
 	if base == 0 {
@@ -70,7 +98,8 @@ func (b *failureLimits) allowed(s Amount) int {
 	if base == 0 {
 		base = max(b.ended, fewest)
 	}
-	return int(s.Percent * float64(base) / 100)
+	const slack = 1e-9 // 1.1 % of 3,000 are 33, though 33.00000000000001 in floating point
+	return n >= max(1, int(math.Ceil(s.Percent*float64(base)/100-slack)))
 }
 
 // cancelled returns the end of a target stopped before its command was sent.

@@ -90,9 +90,10 @@ type Options struct {
 	// Check is called between stages, with the number of the stage that has ended,
 	// from 1; its error stops the run. nil disables it.
 	Check func(ctx context.Context, stage int) error
-	// MaxFail stops the run as Drain does when more targets than this have failed
-	// (failed, signalled, refused), or more than this were never started. A percentage
-	// is of the targets that the rollout has admitted so far. nil means no limit.
+	// MaxFail stops the run as Drain does when this many targets have failed (failed,
+	// signalled, refused) or were never started, counted together. A percentage is of
+	// the targets that the rollout has admitted so far, rounded up. 0 is an error; nil
+	// means no limit.
 	MaxFail *Amount
 	// MaxUnknown is the same for targets with an unknown outcome.
 	MaxUnknown *Amount
@@ -174,6 +175,9 @@ func (o Options) validateShares() error {
 		if brake != nil {
 			if err := brake.Validate(); err != nil {
 				return err
+			}
+			if *brake == (Amount{}) {
+				return errors.New("a limit of 0 failures would be reached before the start; 1 stops at the first")
 			}
 		}
 	}

@@ -138,7 +138,7 @@ func TestCheckStops(t *testing.T) {
 	})
 }
 
-// Each failure limit stops the run at the first result that exceeds it; with one
+// Each failure limit stops the run at the first result that reaches it; with one
 // target at a time that is exact.
 func TestBrakes(t *testing.T) {
 	odd := func(o fleet.Outcome) func(int) fleet.Outcome {
@@ -159,17 +159,20 @@ func TestBrakes(t *testing.T) {
 		want int // targets that were not cancelled, of 1,000
 	}{
 		{"none", engine.Options{}, odd(fleet.OutcomeFailed), 1000},
-		{"number", engine.Options{MaxFail: share(t, "3")}, odd(fleet.OutcomeFailed), 8},
-		{"none allowed", engine.Options{MaxFail: share(t, "0")}, odd(fleet.OutcomeFailed), 2},
-		{"signalled", engine.Options{MaxFail: share(t, "3")}, odd(fleet.OutcomeSignalled), 8},
-		{"refused", engine.Options{MaxFail: share(t, "3")}, odd(fleet.OutcomeRefused), 8},
-		{"never started", engine.Options{MaxFail: share(t, "3")}, odd(fleet.OutcomeNeverStarted), 8},
-		{"apart", engine.Options{MaxFail: share(t, "3")}, mixed, 7},
+		{"number", engine.Options{MaxFail: share(t, "3")}, odd(fleet.OutcomeFailed), 6},
+		{"one", engine.Options{MaxFail: share(t, "1")}, odd(fleet.OutcomeFailed), 2},
+		{"signalled", engine.Options{MaxFail: share(t, "3")}, odd(fleet.OutcomeSignalled), 6},
+		{"refused", engine.Options{MaxFail: share(t, "3")}, odd(fleet.OutcomeRefused), 6},
+		{"never started", engine.Options{MaxFail: share(t, "3")}, odd(fleet.OutcomeNeverStarted), 6},
+		{"together", engine.Options{MaxFail: share(t, "3")}, mixed, 3},
 		{"unknown is not failed", engine.Options{MaxFail: share(t, "3")}, odd(fleet.OutcomeUnknown), 1000},
-		{"unknown", engine.Options{MaxUnknown: share(t, "3")}, odd(fleet.OutcomeUnknown), 8},
-		{"percent of all", engine.Options{MaxFail: share(t, "1%"), Targets: 1000}, odd(fleet.OutcomeFailed), 22},
-		{"percent of who knows how many", engine.Options{MaxFail: share(t, "10%")}, odd(fleet.OutcomeFailed), 6},
-		{"percent of a stage", engine.Options{MaxFail: share(t, "10%"), Targets: 1000, Rollout: shares(t, "1%")}, odd(fleet.OutcomeFailed), 4},
+		{"unknown", engine.Options{MaxUnknown: share(t, "3")}, odd(fleet.OutcomeUnknown), 6},
+		{"percent of all", engine.Options{MaxFail: share(t, "1%"), Targets: 1000}, odd(fleet.OutcomeFailed), 20},
+		{"percent of who knows how many", engine.Options{MaxFail: share(t, "10%")}, odd(fleet.OutcomeFailed), 4},
+		{"percent of a stage", engine.Options{MaxFail: share(t, "10%"), Targets: 1000, Rollout: shares(t, "1%")}, odd(fleet.OutcomeFailed), 2},
+		{"percent is rounded up", engine.Options{MaxFail: share(t, "0.11%"), Targets: 1000}, odd(fleet.OutcomeFailed), 4},
+		{"percent is exact", engine.Options{MaxFail: share(t, "1.1%"), Targets: 3000}, odd(fleet.OutcomeFailed), 66},
+		{"percent is one at least", engine.Options{MaxFail: share(t, "0.001%"), Targets: 1000}, odd(fleet.OutcomeFailed), 2},
 		{"fail fast", engine.Options{FailFast: true}, odd(fleet.OutcomeUnknown), 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -187,7 +190,41 @@ func TestBrakes(t *testing.T) {
 	}
 }
 
-// Running commands end normally when a failure limit is exceeded.
+// What stopped the run is said with the right number and the right words.
+func TestBrakeTexts(t *testing.T) {
+	f, n, u := fleet.OutcomeFailed, fleet.OutcomeNeverStarted, fleet.OutcomeUnknown
+	for want, c := range map[string]struct {
+		opts engine.Options
+		ends []fleet.Outcome
+	}{
+		"1 target has failed; the limit is 1":                               {engine.Options{MaxFail: share(t, "1")}, []fleet.Outcome{f}},
+		"2 targets have failed; the limit is 2":                             {engine.Options{MaxFail: share(t, "2")}, []fleet.Outcome{f, f}},
+		"1 target was never started; the limit is 10%":                      {engine.Options{MaxFail: share(t, "10%"), Targets: 3}, []fleet.Outcome{n}},
+		"2 targets were never started; the limit is 2":                      {engine.Options{MaxFail: share(t, "2")}, []fleet.Outcome{n, n}},
+		"2 targets have failed or were never started; the limit is 2":       {engine.Options{MaxFail: share(t, "2")}, []fleet.Outcome{n, f}},
+		"it is unknown of 1 target whether the command ran; the limit is 1": {engine.Options{MaxUnknown: share(t, "1")}, []fleet.Outcome{u}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c.opts.Dialer, c.opts.Fanout = lasting(func(i int) fleet.Outcome { return c.ends[i] }), 1
+			results := collect(t, t.Context(), c.opts, len(c.ends)+1, len(c.ends)+1)
+			last := results[len(c.ends)]
+			if last.Outcome != fleet.OutcomeCancelled || last.Err == nil || !strings.HasSuffix(last.Err.Error(), ": "+want) {
+				t.Errorf("%v %v, want %q", last.Outcome, last.Err, want)
+			}
+		})
+	}
+}
+
+// A limit of 0 would stop a run that has not begun.
+func TestBrakeOfZero(t *testing.T) {
+	for _, opts := range []engine.Options{{MaxFail: share(t, "0")}, {MaxFail: share(t, "0%")}, {MaxUnknown: share(t, "0")}} {
+		if err := opts.Validate(); err == nil || !strings.Contains(err.Error(), "limit of 0") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// Running commands end normally when a failure limit is reached.
 func TestBrakeLetsRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{run: func(_ context.Context, a *ssh.Attempt) fleet.End {

@@ -35,6 +35,7 @@ type againFlags struct {
 	assumeDefaults bool
 	rerunUnknown   bool
 	pastBrake      bool
+	verb           string         // what the command does with the earlier run
 	given          *pflag.FlagSet // the command's whole flag set
 	keptNames      []string       // the names of the flags that the journal keeps
 }
@@ -135,6 +136,7 @@ func rerun(ctx context.Context, f *againFlags, name, what string, stdio console.
 	}
 	h := e.Info.Header
 	h.Run, h.Targets, h.Started, h.Program = "", len(e.Targets), time.Now(), "shoal "+console.Version
+	f.verb = "running again what was selected of"
 	return again(ctx, f, e, h, j, stdio, func(ctx context.Context, x *clirun.Execution) (*run.Run, error) {
 		return e.Rerun(ctx, j, f.Info(x.Header), f.Wrapper, x.Plan)
 	})
@@ -170,6 +172,7 @@ func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio
 	}
 	h := e.Info.Header
 	h.Targets = len(e.Targets)
+	f.verb = "going on with"
 	return again(ctx, f, e, h, j, stdio, func(ctx context.Context, x *clirun.Execution) (*run.Run, error) {
 		return e.Resume(ctx, j, f.Wrapper, x.Plan)
 	})
@@ -200,13 +203,13 @@ func (f *againFlags) checkMarkers(e *run.Earlier) error {
 func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, j *journal.Journal, stdio console.Stdio,
 	begin func(context.Context, *clirun.Execution) (*run.Run, error),
 ) error {
+	if err := sayWhich(ctx, f.verb, e.Info, j, stdio.Err); err != nil {
+		return errors.Join(err, j.Close())
+	}
 	x, err := f.prepare(ctx, e, h, stdio)
 	if err != nil || f.dryRun {
 		if err = errors.Join(err, j.Close()); err != nil {
 			return err
-		}
-		if e.Info.Settings != nil {
-			console.Say(stdio.Err, "the run had %s", x.recalled.Text())
 		}
 		return clirun.DryRun(ctx, stdio, x.Opts, slices.Values(x.targets), func(t fleet.Target) (string, error) { return t.Command, nil })
 	}
@@ -218,6 +221,21 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 	x.Journal = j
 	x.Begin = func(ctx context.Context) (*run.Run, error) { return begin(ctx, &x.Execution) }
 	return clirun.Execute(ctx, x.Execution, stdio)
+}
+
+// sayWhich says on which run, made when and with what, is worked again: RUN is often
+// "last", which need not be the run that was meant.
+func sayWhich(ctx context.Context, verb string, info *journal.RunInfo, j *journal.Journal, stderr io.Writer) error {
+	sum, err := j.Summary(ctx, info.Run)
+	if err != nil {
+		return err
+	}
+	console.Say(stderr, "%s the run %s, begun %s (%s): %s", verb, info.Run, info.Started.Local().Format("2006-01-02 15:04:05"),
+		counts(sum), shortened(ui.Visible(info.Command), 60))
+	if had := clirun.SettingsText(info.Settings); had != "" {
+		console.Say(stderr, "the run had %s", had)
+	}
+	return nil
 }
 
 // A repetition is an Execution for targets of an earlier run.

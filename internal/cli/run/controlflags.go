@@ -47,8 +47,8 @@ func (f *ControlFlags) Control() flags.FlagGroup {
 	g.StringVar(&f.rollout, "rollout", "", "let the targets go in `STAGES` such as 1,1%,10%,100%")
 	g.Var(&f.pause, "pause", "the time between two stages")
 	g.StringVar(&f.check, "check", "", "run `CMD` here between two stages; the rollout stops when it fails")
-	g.StringVar(&f.maxFail, "max-fail", "", "start nothing more when `N` or N% of the targets have failed, or were never started")
-	g.StringVar(&f.maxUnknown, "max-unknown", "", "start nothing more when of `N` or N% of the targets it is not known whether the command ran")
+	g.StringVar(&f.maxFail, "max-fail", "", "start nothing more when `N` or N% of the targets have failed or were never started")
+	g.StringVar(&f.maxUnknown, "max-unknown", "", "start nothing more when of `N` or N% of the targets it is unknown whether the command ran")
 	g.BoolVar(&f.failFast, "fail-fast", false, "start nothing more after the first target that is not ok")
 	g.BoolVar(&f.barrier, "barrier", false, "log in everywhere, then start all commands together")
 	g.StringArrayVar(&f.Canary, "canary", nil, "let these hosts of the run go first, in a stage before those of --rollout (`EXPR` as in -w)")
@@ -105,6 +105,9 @@ func brake(flag, text string) (*engine.Amount, error) {
 	s, err := engine.ParseAmount(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	if s == (engine.Amount{}) {
+		return nil, fmt.Errorf("%s %s: the limit would be reached before the start\nhint: --fail-fast stops at the first target that is not ok, %s 1 at the first that counts here", flag, text, flag)
 	}
 	return &s, nil
 }

@@ -189,22 +189,28 @@ func (r Recalled) TellFiles(f *flags.HostFlags, opts *connect.Options, stderr io
 }
 
 // Route sets the targets' routes to those of the earlier run, except for flags
-// given now: -l and -p apply to hosts that name no user or port, and -J, or an
-// ssh_config option to the same effect, resolves the route anew.
+// given now: -l and -p apply to all targets, also to hosts that named a user or port
+// in the earlier run, and -J, or an ssh_config option to the same effect, resolves
+// the route anew.
 func (r Recalled) Route(targets []fleet.Target, opts *connect.Options) {
 	opts.Entry = plan.Listed(targets)
 	anew := r.Now["jump"] || r.option(opts, "proxyjump", "proxycommand", "hostname", "hostkeyalias")
-	user := r.Now["user"] || r.option(opts, "user")
-	port := r.Now["port"] || r.option(opts, "port")
+	user, port := r.option(opts, "user"), r.option(opts, "port")
 	for i := range targets {
 		t := &targets[i]
 		if anew || r.Info.Settings == nil && unwritten(t.Route) {
 			t.Route = nil
 		}
-		if user {
+		switch {
+		case r.Now["user"]:
+			t.User = opts.User
+		case user:
 			t.User = ""
 		}
-		if port {
+		switch {
+		case r.Now["port"]:
+			t.Port = opts.Port
+		case port:
 			t.Port = 0
 		}
 	}
@@ -269,11 +275,14 @@ func unwritten(r *fleet.Route) bool {
 	return r != nil && r.Address == "" && r.HostKeyAlias == "" && r.Via == nil && len(r.ProxyCommand) == 0
 }
 
-// Text returns the settings as flags, to be printed.
-func (r Recalled) Text() string {
+// SettingsText returns settings as flags, to be printed; "" if there are none.
+func SettingsText(s *journal.Settings) string {
+	if s == nil {
+		return ""
+	}
 	var words []string
-	for _, name := range slices.Sorted(maps.Keys(r.Info.Settings.Flags)) {
-		for _, value := range r.Info.Settings.Flags[name] {
+	for _, name := range slices.Sorted(maps.Keys(s.Flags)) {
+		for _, value := range s.Flags[name] {
 			words = append(words, "--"+name+"="+ui.Visible(value))
 		}
 	}

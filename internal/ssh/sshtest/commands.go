@@ -102,6 +102,11 @@ func testLimit(t *testing.T, s server, newDialer Factory) {
 		if signalled := e.outcome == fleet.OutcomeSignalled; signalled != (r.Signal == "TERM") {
 			t.Errorf("signal %q", r.Signal)
 		}
+		for _, text := range []string{"TERM was sent", "may still be running", "\nhint: ", "--remote-timeout", "--kill-on-cancel"} {
+			if e.outcome == fleet.OutcomeUnknown && !strings.Contains(r.Err.Error(), text) {
+				t.Errorf("cause %q does not say %q", r.Err, text)
+			}
+		}
 	}
 }
 
