@@ -78,7 +78,8 @@ func (h *hints) print(w io.Writer) {
 func New(f *OutputFlags, stdio console.Stdio, h record.Header, indexes []int) (*Results, error) {
 	out := ui.Inspect(stdio.Out, os.Getenv)
 	errs := ui.Inspect(stdio.Err, os.Getenv)
-	show := errs.Moves
+	// What reads a pipe usually writes to the same terminal, over the line.
+	show := errs.Moves && !out.Pipe
 	if f.Progress.Value != "auto" {
 		show = f.Progress.Value == "always"
 	}
