@@ -30,7 +30,7 @@ type Results struct {
 	Progress *output.Progress
 	Follow   func(*engine.Output) // nil when output is shown only with the result
 
-	Showing *showing  // feeds display and progress
+	Showing *showing  // feeds display
 	Stderr  io.Writer // prints above the progress line; never blocks on the terminal
 	say     *Messages // the Messages behind Stderr
 	errs    io.Writer // standard error itself
@@ -130,6 +130,46 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 	return nil
 }
 
+// Watch has the progress line show what e works on.
+func (o *Results) Watch(e *engine.Options) {
+	e.Watch = func(t fleet.Target, s engine.Step) {
+		switch s {
+		case engine.Connecting:
+			o.Progress.Connecting(t)
+		case engine.Running:
+			o.Progress.Running(t)
+		case engine.Ended:
+			o.Progress.Ended(t)
+		}
+	}
+	e.Staged = o.stage
+}
+
+// stage shows a stage of a rollout, or the pause after it: in the progress line, or in a
+// line of its own where there is none.
+func (o *Results) stage(s engine.Stage) {
+	text := fmt.Sprintf("stage %d", s.Number)
+	if s.Stages > 0 {
+		text += fmt.Sprintf(" of %d", s.Stages)
+	}
+	told := text
+	switch {
+	case s.Pause > 0:
+		text += " ended"
+		told = text + ", the next begins in " + ui.Duration(s.Pause)
+	case s.Targets == 1:
+		text += ", 1 host"
+		told = text
+	case s.Targets > 0:
+		text += ", " + ui.Count(int64(s.Targets)) + " hosts"
+		told = text
+	}
+	o.Progress.Stage(text, s.Pause)
+	if !o.Progress.Shown() {
+		console.Say(o.Stderr, "%s", told)
+	}
+}
+
 // Take counts one result, writes it to files and queues it for display. It
 // returns false once a result could not be written.
 func (o *Results) Take(r fleet.Result) bool {
@@ -144,6 +184,7 @@ func (o *Results) Take(r fleet.Result) bool {
 	}
 	o.Summary.Add(r)
 	o.hints.add(r)
+	_ = o.Progress.Result(r) // a progress line that cannot be drawn loses no result
 	o.Showing.push(r)
 	return o.Failure() == nil
 }
@@ -153,7 +194,6 @@ func (o *Results) show(r fleet.Result) {
 	if err := o.Display.Result(r); err != nil {
 		o.Lose("display", err)
 	}
-	_ = o.Progress.Result(r) // a progress line that cannot be drawn loses no result
 }
 
 // Settle waits for the display as long as p allows. Results that remain are not

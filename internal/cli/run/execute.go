@@ -55,7 +55,10 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	if err != nil {
 		return errors.Join(err, r.Abandon(), x.closeJournal())
 	}
-	ctx, stop := signals.Watch(ctx, func(aborting bool) { sayStopping(out.Stderr, aborting) })
+	ctx, stop := signals.Watch(ctx, func(aborting bool) {
+		out.Progress.Stopping()
+		sayStopping(out.Stderr, aborting)
+	})
 	defer stop.End()
 	out.OnLost = stop.Drain
 	helm := takeControls(stdio.In, out, newWidthControl(e, e.Fanout, x.Header.Targets, carried))
@@ -68,6 +71,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	}
 	defer out.Showing.AbortWith(ctx)()
 	e.Drain, e.Follow = stop.Drained, out.Follow
+	out.Watch(&e)
 	e.Notice = func(text string) { console.Say(out.Stderr, "%s", ui.Visible(text)) }
 	e.Released = func(r engine.Release) {
 		console.Say(out.Stderr, "%s commands were started together, within %v", ui.Count(int64(r.Targets)), r.Skew.Round(time.Microsecond))
