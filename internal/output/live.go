@@ -1,6 +1,7 @@
 package output
 
 import (
+	"strings"
 	"sync"
 
 	"shoal/fleet"
@@ -15,7 +16,13 @@ type LiveOptions struct {
 	// NoPrefix omits the host's name before each line. Without Escape the output is then
 	// exactly the bytes of the hosts, one after the other.
 	NoPrefix bool
+	// Brief prints the failures of only the first targets with each cause, and then once
+	// that there are more. The caller must have another place for the others.
+	Brief bool
 }
+
+// maxAlike is the number of failures with one cause that are printed if Brief is set.
+const maxAlike = 3
 
 // Live prints each line with the name of its host in front, and never mixes lines of
 // different hosts. It is safe for concurrent use.
@@ -29,12 +36,19 @@ type Live struct {
 	mu   sync.Mutex
 	seen map[int]*[fleet.NumStreams]follower // by Target.Index
 	buf  []byte
+	told map[cause]int           // failures; used with Brief
 	errs [fleet.NumStreams]error // sticky: after EPIPE nothing more is written
+}
+
+// A cause is what failures have in common.
+type cause struct {
+	outcome fleet.Outcome
+	text    string
 }
 
 // NewLive returns a Live that has printed nothing.
 func NewLive(o LiveOptions) *Live {
-	return &Live{opts: o, seen: make(map[int]*[fleet.NumStreams]follower)}
+	return &Live{opts: o, seen: make(map[int]*[fleet.NumStreams]follower), told: make(map[cause]int)}
 }
 
 // Follow prints the lines that fresh completes in one stream of a running command. Calls
@@ -84,7 +98,7 @@ func (l *Live) Result(r fleet.Result) error {
 		l.buf = seen[s].finish(l.buf[:0], l.out(s), l.prefix(&r.Target, s), output.Bytes)
 		l.flush(s)
 	}
-	if text := told(&r); text != "" {
+	if text := l.tell(&r); text != "" {
 		// Lines of hosts begin with the host's name, so none begins like this.
 		l.buf = append(l.buf[:0], "shoal: "...)
 		l.buf = append(l.buf, l.opts.Stderr.label(r.Target.Host.String()+":", ui.Red)...)
@@ -94,6 +108,24 @@ func (l *Live) Result(r fleet.Result) error {
 		l.flush(fleet.Stderr)
 	}
 	return l.err()
+}
+
+// tell returns what to print about a result in addition to its output. What an output lacks
+// is told of each target: nothing else names these. mu must be held.
+func (l *Live) tell(r *fleet.Result) string {
+	if !l.opts.Brief || toldEnd(&r.End) == "" {
+		return told(r)
+	}
+	alike := cause{r.Outcome, causeOf(&r.End)}
+	l.told[alike]++
+	switch n := l.told[alike]; {
+	case n <= maxAlike:
+		return told(r)
+	case n == maxAlike+1:
+		l.buf = append(l.buf[:0], "shoal: … and more of "+alike.text+"\n"...)
+		l.flush(fleet.Stderr)
+	}
+	return strings.Join(toldLoss(r), "; ")
 }
 
 // Close returns the first write error. It does not print incomplete lines of targets

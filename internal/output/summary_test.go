@@ -102,6 +102,28 @@ func TestSummaryTextManyCauses(t *testing.T) {
 	}
 }
 
+// What is not a terminal gets every cause and every name.
+func TestSummaryTextInALog(t *testing.T) {
+	var s record.Summary
+	var odd []string
+	for i := range 2000 {
+		s.Add(ended(i, exit(uint32(1+i%2)), "", ""))
+		if i%2 == 1 {
+			odd = append(odd, fmt.Sprintf("node%d", i+1))
+		}
+	}
+	for i := range 20 {
+		s.Add(ended(2000+i, exit(uint32(100+i)), "", ""))
+	}
+	text := SummaryText(&s, 0)
+	if n := strings.Count(text, "\n"); n != 1+22 || strings.Contains(text, "…") {
+		t.Errorf("%d lines, cut: %v", n, strings.Contains(text, "…"))
+	}
+	if want := "\n  1,000 failed, exit status 2: " + expr.Fold(odd) + "\n"; !strings.Contains(text, want) {
+		t.Errorf("without %.60q:\n%.300s", want, text)
+	}
+}
+
 // The shown and the counted names add up to all names, and as many are shown as fit.
 func TestFoldWithin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

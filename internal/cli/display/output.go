@@ -117,7 +117,7 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 	case f.gathered, f.gatheredApart:
 		o.Display = output.NewGathered(output.GatheredOptions{Stdout: to, Stderr: toErr, Apart: f.gatheredApart})
 	default:
-		live := output.NewLive(output.LiveOptions{Stdout: to, Stderr: toErr, NoPrefix: f.noPrefix})
+		live := output.NewLive(output.LiveOptions{Stdout: to, Stderr: toErr, NoPrefix: f.noPrefix, Brief: f.Brief})
 		o.Display = live
 		if !f.Ordered {
 			follower := newFollower(live)

@@ -15,6 +15,7 @@ type OutputFlags struct {
 	outdir                  string
 	maxOutput               flags.Size
 	Progress                flags.Choice
+	Brief                   bool // no flag: what is left out of a flood of failures is in a journal
 }
 
 // Output returns the flags as a group.

@@ -51,6 +51,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 		return errors.Join(err, x.closeJournal())
 	}
 	x.Header.Run = r.ID
+	x.Output.Brief = x.Journal != nil
 	out, err := display.New(x.Output, stdio, x.Header, x.Indexes)
 	if err != nil {
 		return errors.Join(err, r.Abandon(), x.closeJournal())
