@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -38,10 +39,12 @@ type Results struct {
 	hints   hints
 	Stuck   bool // the display hangs and is abandoned
 
-	mu     sync.Mutex
-	lost   error           // the first write error
-	told   map[string]bool // by destination: its first error was printed
-	OnLost func()          // called on a destination's first write error; may be nil
+	mu       sync.Mutex
+	lost     error           // the first write error
+	told     map[string]bool // by destination: its first error was printed
+	quiet    bool            // a program reads the JSON: no advice what to do next
+	Recorded *Recorded       // set before Close if a journal has the run, for the line about what to do next
+	OnLost   func()          // called on a destination's first write error; may be nil
 }
 
 // hints are the advice for each reason that occurred. Only the first text per
@@ -73,6 +76,51 @@ func (h *hints) print(w io.Writer) {
 	}
 }
 
+// A Recorded is a run that a journal has.
+type Recorded struct {
+	Run      string
+	StateDir string // as the flag had it; "" means the usual one
+	Marked   bool   // its hosts can be asked what became of a command
+}
+
+// next returns the line that says what to do after a run that was not all ok, or "".
+func (o *Results) next() string {
+	if o.Recorded == nil || o.quiet {
+		return ""
+	}
+	count := func(outcomes ...fleet.Outcome) (n int) {
+		for _, outcome := range outcomes {
+			n += o.Summary.Outcomes[outcome]
+		}
+		return n
+	}
+	var commands []string
+	if count(fleet.OutcomeNeverStarted, fleet.OutcomeRefused, fleet.OutcomeCancelled) > 0 {
+		commands = append(commands, "shoal resume last")
+		if o.Summary.Reasons[fleet.ReasonBrake] > 0 {
+			commands[0] = "shoal resume --past-brake last"
+		}
+	}
+	if count(fleet.OutcomeFailed, fleet.OutcomeSignalled) > 0 {
+		commands = append(commands, "shoal rerun last failed")
+	}
+	if count(fleet.OutcomeUnknown) > 0 {
+		if o.Recorded.Marked {
+			commands = append(commands, "shoal resolve last")
+		} else {
+			commands = append(commands, "shoal show last --only unknown")
+		}
+	}
+	if len(commands) == 0 {
+		return ""
+	}
+	where := ""
+	if dir := o.Recorded.StateDir; dir != "" {
+		where = " (--state-dir " + ui.Visible(dir) + ")"
+	}
+	return fmt.Sprintf("run %s%s; next: %s\n", o.Recorded.Run, where, strings.Join(commands, ", "))
+}
+
 // New opens the destinations that the flags ask for. indexes are those of the
 // expected results in ascending order; nil means that they count from 0.
 func New(f *OutputFlags, stdio console.Stdio, h record.Header, indexes []int) (*Results, error) {
@@ -83,7 +131,7 @@ func New(f *OutputFlags, stdio console.Stdio, h record.Header, indexes []int) (*
 	if f.Progress.Value != "auto" {
 		show = f.Progress.Value == "always"
 	}
-	o := &Results{Columns: errs.Columns, errs: stdio.Err}
+	o := &Results{Columns: errs.Columns, errs: stdio.Err, quiet: f.json && !out.Terminal}
 	o.Progress = output.NewProgress(output.ProgressOptions{
 		W: stdio.Err, Show: show, Columns: errs.Columns, Total: h.Targets,
 	})
@@ -316,6 +364,7 @@ func (o *Results) Close(p signals.Patience) {
 			o.Lose("files", err)
 		}
 	}
+	next := o.next()
 	shown, done := make(chan struct{}), make(chan struct{}) // closed by the goroutines below
 	go func() {                                             // may end with the process
 		defer close(done)
@@ -329,6 +378,7 @@ func (o *Results) Close(p signals.Patience) {
 		}
 		_, _ = fmt.Fprint(o.Stderr, output.SummaryText(&o.Summary, o.Columns()))
 		o.hints.print(o.Stderr)
+		_, _ = fmt.Fprint(o.Stderr, next)
 		o.say.flush()
 	}()
 	if !p.Wait(done, func() int { return 0 }) && !o.Stuck {

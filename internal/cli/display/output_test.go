@@ -58,3 +58,41 @@ func TestAbandonEnds(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// After a run that was not all ok one line says what to do next.
+func TestNext(t *testing.T) {
+	const begin = "run 1abc; next: "
+	end := func(o fleet.Outcome, reason fleet.Reason) fleet.Result {
+		return fleet.Result{End: fleet.End{Outcome: o, Reason: reason}}
+	}
+	for name, c := range map[string]struct {
+		results  []fleet.Result
+		recorded *Recorded
+		quiet    bool
+		want     string
+	}{
+		"all ok":     {[]fleet.Result{end(fleet.OutcomeOK, "")}, &Recorded{Run: "1abc"}, false, ""},
+		"failed":     {[]fleet.Result{end(fleet.OutcomeOK, ""), end(fleet.OutcomeFailed, "")}, &Recorded{Run: "1abc"}, false, begin + "shoal rerun last failed\n"},
+		"no journal": {[]fleet.Result{end(fleet.OutcomeFailed, "")}, nil, false, ""},
+		"JSON":       {[]fleet.Result{end(fleet.OutcomeFailed, "")}, &Recorded{Run: "1abc"}, true, ""},
+		"stopped": {
+			[]fleet.Result{end(fleet.OutcomeCancelled, fleet.ReasonInterrupted), end(fleet.OutcomeUnknown, fleet.ReasonInterrupted)},
+			&Recorded{Run: "1abc"}, false,
+			begin + "shoal resume last, shoal show last --only unknown\n",
+		},
+		"with markers": {[]fleet.Result{end(fleet.OutcomeUnknown, fleet.ReasonConnReset)}, &Recorded{Run: "1abc", Marked: true}, false, begin + "shoal resolve last\n"},
+		"its own brake": {
+			[]fleet.Result{end(fleet.OutcomeCancelled, fleet.ReasonBrake)},
+			&Recorded{Run: "1abc", StateDir: "dir"}, false,
+			"run 1abc (--state-dir dir); next: shoal resume --past-brake last\n",
+		},
+	} {
+		o := &Results{Recorded: c.recorded, quiet: c.quiet}
+		for _, r := range c.results {
+			o.Summary.Add(r)
+		}
+		if got := o.next(); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

@@ -26,10 +26,12 @@ type Execution struct {
 	Opts    connect.Options
 	Output  *display.OutputFlags
 	Journal *journal.Journal // closed by Execute; nil keeps none
-	Timeout time.Duration
-	Plan    *connect.Plan // of the targets, made with Opts
-	Indexes []int         // indexes of the targets in ascending order; nil: they count from 0
-	Header  record.Header // Execute sets Run
+	// StateDir is where the journal is, as --state-dir has it; "" means the usual place.
+	StateDir string
+	Timeout  time.Duration
+	Plan     *connect.Plan // of the targets, made with Opts
+	Indexes  []int         // indexes of the targets in ascending order; nil: they count from 0
+	Header   record.Header // Execute sets Run
 	// Begin begins or resumes the run.
 	Begin func(ctx context.Context) (*run.Run, error)
 }
@@ -135,6 +137,9 @@ func (x *Execution) finish(out *display.Results, r *run.Run, failed error, p sig
 		out.Lose("journal's end", err)
 	}
 	out.Settle(p, x.Header.Run)
+	if x.Journal != nil {
+		out.Recorded = &display.Recorded{Run: r.ID, StateDir: x.StateDir, Marked: r.Marked()}
+	}
 	if failed != nil {
 		console.Complain(out.Stderr, failed)
 	}
