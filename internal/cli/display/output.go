@@ -54,6 +54,14 @@ type hints struct {
 	advice  map[fleet.Reason]string
 }
 
+// usualAdvice is for errors without a hint, most of which are the system's own.
+var usualAdvice = map[fleet.Reason]string{
+	fleet.ReasonNameNotFound:  "check the spelling of the name; getent hosts NAME asks for it outside of shoal",
+	fleet.ReasonConnRefused:   "nothing listens there: check that sshd runs, and the port (-p)",
+	fleet.ReasonBannerTimeout: "something takes connections there and does not answer as sshd: check the port (-p) and the load; --kex-timeout waits longer",
+	fleet.ReasonConnReset:     "the log of sshd there may tell why: journalctl -u ssh; or a firewall between cut the connection",
+}
+
 func (h *hints) add(r fleet.Result) {
 	if r.Err == nil {
 		return
@@ -61,7 +69,11 @@ func (h *hints) add(r fleet.Result) {
 	if _, known := h.advice[r.Reason]; known {
 		return
 	}
-	if _, hint := ui.SplitHint(r.Err.Error()); hint != "" {
+	_, hint := ui.SplitHint(r.Err.Error())
+	if hint == "" && r.Outcome != fleet.OutcomeCancelled {
+		hint = usualAdvice[r.Reason]
+	}
+	if hint != "" {
 		if h.advice == nil {
 			h.advice = make(map[fleet.Reason]string)
 		}

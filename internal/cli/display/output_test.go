@@ -96,3 +96,29 @@ func TestNext(t *testing.T) {
 		}
 	}
 }
+
+// A reason whose error has no hint has the usual one, once; an error's own comes first.
+func TestHints(t *testing.T) {
+	var h hints
+	for _, r := range []fleet.Result{
+		{End: fleet.End{Outcome: fleet.OutcomeNeverStarted, Reason: fleet.ReasonConnRefused, Err: errors.New("connection refused")}},
+		{End: fleet.End{Outcome: fleet.OutcomeNeverStarted, Reason: fleet.ReasonConnRefused, Err: errors.New("connection refused")}},
+		{End: fleet.End{Outcome: fleet.OutcomeNeverStarted, Reason: fleet.ReasonNameNotFound, Err: errors.New("no such host")}},
+		{End: fleet.End{Outcome: fleet.OutcomeNeverStarted, Reason: fleet.ReasonBannerTimeout, Err: errors.New("too late\nhint: its own")}},
+		{End: fleet.End{Outcome: fleet.OutcomeUnknown, Reason: fleet.ReasonConnReset, Err: errors.New("reset")}},
+		{End: fleet.End{Outcome: fleet.OutcomeUnknown, Reason: fleet.ReasonInternal, Err: errors.New("x")}},
+	} {
+		h.add(r)
+	}
+	var b strings.Builder
+	h.print(&b)
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	for i, want := range []string{
+		"hint: conn_refused: nothing listens there: ", "hint: name_not_found: check the spelling ",
+		"hint: banner_timeout: its own", "hint: conn_reset: the log of sshd ",
+	} {
+		if len(lines) != 4 || !strings.HasPrefix(lines[i], want) {
+			t.Errorf("%q does not begin with %q", lines, want)
+		}
+	}
+}

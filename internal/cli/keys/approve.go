@@ -161,7 +161,7 @@ func (r *reviewed) untouched(approved map[int]bool, f *approveFlags, replace []f
 	}{
 		{left[scan.Changed], "the keys of %s have changed, and known_hosts keeps the old ones; --replace approves the new ones"},
 		{added(left, f.yesNew), "%s show more keys than are known; without --yes-new you are asked about them"},
-		{vain, "--replace: %s have no changed keys here"},
+		{vain, "--replace: no changed keys here of %s"},
 	} {
 		if len(t.hosts) > 0 {
 			texts = append(texts, fmt.Sprintf(t.format, expr.Fold(t.hosts)))
