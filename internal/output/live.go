@@ -105,6 +105,9 @@ func (l *Live) Result(r fleet.Result) error {
 		l.buf = append(l.buf, ' ')
 		l.buf = append(l.buf, text...)
 		l.buf = append(l.buf, '\n')
+		if columns := l.opts.Stderr.Columns; columns != nil {
+			l.buf = []byte(ui.Wrap(string(l.buf), columns()))
+		}
 		l.flush(fleet.Stderr)
 	}
 	return l.err()

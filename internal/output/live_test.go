@@ -311,3 +311,18 @@ shoal: node1000: output may be incomplete: 4 B of stdout came
 		t.Errorf("%d outputs", n)
 	}
 }
+
+// Our own lines are broken between words where the terminal ends; those of hosts are theirs.
+func TestLiveBreaksItsOwnLines(t *testing.T) {
+	var out bytes.Buffer
+	to := Out{W: &out, Escape: true, Columns: func() int { return 40 }}
+	l := NewLive(LiveOptions{Stdout: to, Stderr: to})
+	e := neverStarted(fleet.ReasonAuthFailed, fleet.PhaseAuth, "user \"root\" was not let in")
+	if err := l.Result(ended(0, e, strings.Repeat("a long line ", 5)+"\n", "")); err != nil {
+		t.Fatal(err)
+	}
+	want := "node1: " + strings.Repeat("a long line ", 5) + "\nshoal: node1: never started: auth_failed\n  in auth: user \"root\" was not let in\n"
+	if got := out.String(); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -24,40 +24,46 @@ const (
 var outcomeWords = []struct {
 	outcome fleet.Outcome
 	word    string
+	style   ui.Style
 }{
-	{fleet.OutcomeOK, "ok"},
-	{fleet.OutcomeFailed, "failed"},
-	{fleet.OutcomeSignalled, "signalled"},
-	{fleet.OutcomeNeverStarted, "never started"},
-	{fleet.OutcomeRefused, "refused"},
-	{fleet.OutcomeUnknown, "unknown"},
-	{fleet.OutcomeCancelled, "cancelled"},
-	{fleet.OutcomeDetached, "detached"},
+	{fleet.OutcomeOK, "ok", ui.Plain},
+	{fleet.OutcomeFailed, "failed", ui.Red},
+	{fleet.OutcomeSignalled, "signalled", ui.Red},
+	{fleet.OutcomeNeverStarted, "never started", ui.Red},
+	{fleet.OutcomeRefused, "refused", ui.Red},
+	{fleet.OutcomeUnknown, "unknown", ui.Red},
+	{fleet.OutcomeCancelled, "cancelled", ui.Yellow},
+	{fleet.OutcomeDetached, "detached", ui.Plain},
 }
 
 // SummaryText returns the summary of a run in at most the given number of columns; 0, for
 // what is not a terminal, means any number: then every cause and name is in it. It uses one line that includes the causes if they fit, otherwise one line of counts
-// and one for each cause. Host names are folded and cut to fit, with the number of omitted
+// and one for each cause. With colour, the numbers of targets that
+// failed are red. Host names are folded and cut to fit, with the number of omitted
 // ones. Each line ends with a newline.
-func SummaryText(s *record.Summary, columns int) string {
+func SummaryText(s *record.Summary, columns int, colour bool) string {
 	groups := s.Groups()
-	line := summaryLine(s, groups)
+	line := summaryLine(s, groups, false)
 	oneLine := columns
 	if columns <= 0 {
 		columns, oneLine = math.MaxInt, anyColumns
 	}
 	if len(groups) == 0 || ui.Width(line) <= oneLine {
-		return line + "\n"
+		return summaryLine(s, groups, colour) + "\n"
 	}
-	return summaryLine(s, nil) + "\n" + causeLines(groups, columns)
+	return summaryLine(s, nil, colour) + "\n" + causeLines(groups, columns)
 }
 
 // summaryLine returns the counts by outcome, with the causes of groups in brackets.
-func summaryLine(s *record.Summary, groups []record.Group) string {
+func summaryLine(s *record.Summary, groups []record.Group, colour bool) string {
 	var parts []string
 	for _, o := range outcomeWords {
 		if n := s.Outcomes[o.outcome]; n > 0 {
-			parts = append(parts, count(n)+" "+o.word+inBrackets(groups, o.outcome))
+			text := count(n) + " " + o.word
+			if colour {
+				text = string(o.style.Append(nil, text))
+			}
+			parts = append(parts, text+inBrackets(groups, o.outcome))
 		}
 	}
 	if len(parts) == 0 {

@@ -42,6 +42,7 @@ type Results struct {
 	mu       sync.Mutex
 	lost     error           // the first write error
 	told     map[string]bool // by destination: its first error was printed
+	colour   bool            // of the summary
 	quiet    bool            // a program reads the JSON: no advice what to do next
 	Recorded *Recorded       // set before Close if a journal has the run, for the line about what to do next
 	OnLost   func()          // called on a destination's first write error; may be nil
@@ -153,11 +154,12 @@ func New(f *OutputFlags, stdio console.Stdio, h record.Header, indexes []int) (*
 		stdout = above // stdout is the same terminal: text must go above the progress line
 	}
 	to := output.Out{W: stdout, Escape: out.Terminal, Colour: out.Colour}
-	toErr := output.Out{W: above, Escape: errs.Terminal, Colour: errs.Colour}
+	toErr := output.Out{W: above, Escape: errs.Terminal, Colour: errs.Colour, Columns: errs.Columns}
+	o.colour = errs.Colour
 	if err := o.open(f, h, indexes, to, toErr); err != nil {
 		return nil, errors.Join(err, o.Progress.Close())
 	}
-	o.say = newMessages(above)
+	o.say = newMessages(above, o.Columns)
 	o.Stderr = o.say
 	o.Showing = newShowing(o.show)
 	return o, nil
@@ -358,7 +360,7 @@ func (o *Results) Abandon(p signals.Patience) error {
 
 // Complain prints an error after Close, waiting for the reader as long as p allows.
 func (o *Results) Complain(p signals.Patience, err error) {
-	say, done := newMessages(o.errs), make(chan struct{})
+	say, done := newMessages(o.errs, o.Columns), make(chan struct{})
 	console.Complain(say, err)
 	go func() { // may end with the process
 		defer close(done)
@@ -388,7 +390,7 @@ func (o *Results) Close(p signals.Patience) {
 			o.say.flush()
 			_ = o.Progress.Close()
 		}
-		_, _ = fmt.Fprint(o.Stderr, output.SummaryText(&o.Summary, o.Columns()))
+		_, _ = fmt.Fprint(o.Stderr, output.SummaryText(&o.Summary, o.Columns(), o.colour))
 		o.hints.print(o.Stderr)
 		_, _ = fmt.Fprint(o.Stderr, next)
 		o.say.flush()

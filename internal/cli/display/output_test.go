@@ -122,3 +122,17 @@ func TestHints(t *testing.T) {
 		}
 	}
 }
+
+// Messages are broken between words where the terminal ends.
+func TestMessagesAreBroken(t *testing.T) {
+	for columns, want := range map[int]string{20: "hint: delete line 41\n  of kh\n", 0: "hint: delete line 41 of kh\n"} {
+		var b strings.Builder
+		m := newMessages(&b, func() int { return columns })
+		_, _ = m.Write([]byte("hint: delete line 41 of kh\n"))
+		m.flush()
+		m.close()
+		if b.String() != want {
+			t.Errorf("%d columns: %q, want %q", columns, b.String(), want)
+		}
+	}
+}
