@@ -269,7 +269,7 @@ func TestKeysInTheBackground(t *testing.T) {
 	p.press("\n")
 	p.await("width 2, 4 in flight")
 	p.press("\n")
-	p.await("4 unknown, 16 cancelled")
+	p.await("\x1b[31m4 unknown\x1b[0m, \x1b[33m16 cancelled\x1b[0m")
 	_ = p.cmd.Wait() // the status is that of wait
 	if !p.plain() {
 		t.Error("the terminal is not as it was")

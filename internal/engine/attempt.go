@@ -40,10 +40,18 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 	f.attempt.Stderr = f.output.writer(fleet.Stderr)
 	f.attempt.Limit = r.opts.CommandTimeout
 	f.attempt.Hold, f.attempt.Idempotent = r.opts.Barrier, r.opts.Idempotent
+	f.step(Connecting)
 	if r.opts.Intend != nil {
 		f.attempt.Intent = func() error { return r.opts.Intend(t.Target.Target, f.number) }
 	}
 	return f
+}
+
+// step tells Options.Watch.
+func (f *attempt) step(s Step) {
+	if f.run.opts.Watch != nil {
+		f.run.opts.Watch(f.job.Target.Target, s)
+	}
 }
 
 // begin dials and starts the command. It returns when the dial is over; finish
@@ -75,6 +83,7 @@ func (f *attempt) begin() {
 		return
 	}
 	f.over(limiter.Succeeded)
+	f.step(Running)
 	switch {
 	case f.run.dialCtx.Err() != nil && f.attempt.Execution.Withdraw(context.Cause(f.run.dialCtx)):
 		_ = conn.Close()
@@ -162,6 +171,7 @@ func hangUp(conn ssh.Conn) {
 func (f *attempt) finish(end fleet.End) {
 	f.once.Do(func() {
 		stdout, stderr := f.output.close()
+		f.step(Ended)
 		r := f.run
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -103,6 +103,7 @@ func (s *stages) admit() bool {
 			s.open(s.done)
 		} else {
 			s.run.released(0)
+			s.tell(s.done, 0)
 		}
 	}
 	s.let++
@@ -114,6 +115,27 @@ func (s *stages) open(i int) {
 	opts := &s.run.opts
 	s.end = max(s.end, opts.Rollout[i].Of(opts.Targets), 1)
 	s.run.released(s.end)
+	s.tell(i, 0)
+}
+
+// tell calls Options.Staged for stage i. pause is the time until the next one, or 0.
+func (s *stages) tell(i int, pause time.Duration) {
+	opts := &s.run.opts
+	if opts.Staged == nil {
+		return
+	}
+	at := Stage{Number: i + 1, Pause: pause}
+	if all := opts.Targets; all > 0 {
+		at.Stages = len(opts.Rollout)
+		if opts.Rollout[at.Stages-1].Of(all) < all {
+			at.Stages++
+		}
+		at.Targets = min(s.end, all) - s.let
+		if i == len(opts.Rollout) {
+			at.Targets = all - s.let
+		}
+	}
+	opts.Staged(at)
 }
 
 // between pauses and calls Options.Check after a stage. It reports whether the run
@@ -121,6 +143,7 @@ func (s *stages) open(i int) {
 func (s *stages) between() bool {
 	r := s.run
 	if s.run.opts.Pause > 0 {
+		s.tell(s.done, s.run.opts.Pause)
 		pause := time.NewTimer(r.opts.Pause)
 		defer pause.Stop()
 		select {

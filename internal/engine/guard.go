@@ -35,6 +35,18 @@ func (r *run) guard() {
 			follow(t)
 		}
 	}
+	if watch := o.Watch; watch != nil {
+		o.Watch = func(t fleet.Target, s Step) {
+			defer caught("Watch", r.fail)
+			watch(t, s)
+		}
+	}
+	if staged := o.Staged; staged != nil {
+		o.Staged = func(s Stage) {
+			defer caught("Staged", r.fail)
+			staged(s)
+		}
+	}
 	if released := o.Released; released != nil {
 		o.Released = func(rel Release) {
 			defer caught("Released", r.fail)

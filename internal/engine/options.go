@@ -121,10 +121,35 @@ type Options struct {
 	// of Output.Next. It is called from many goroutines at the same time and must not
 	// block. nil disables it.
 	Follow func(*Output)
+	// Watch is called when an attempt begins to connect, when its connection is ready
+	// for the command, and when it has ended. It is called from many goroutines at the
+	// same time and must not block. nil disables it.
+	Watch func(t fleet.Target, s Step)
+	// Staged is called when a stage of the rollout begins, and when the pause after it
+	// does. It must not block. nil disables it.
+	Staged func(Stage)
 	// Notice is called with messages that a person should know but need not act on. It
 	// is called by the goroutine that ranges over the results, between two of them.
 	// nil disables it.
 	Notice func(string)
+}
+
+// A Step is what Options.Watch tells of an attempt.
+type Step uint8
+
+// The steps of an attempt. Every attempt that begins also ends, and may do so without
+// the step between.
+const (
+	Connecting Step = iota
+	Running
+	Ended
+)
+
+// A Stage is what Options.Staged tells of a rollout.
+type Stage struct {
+	Number, Stages int           // the stage, from 1, and how many there are; 0 if unknown
+	Targets        int           // of this stage; 0 if unknown
+	Pause          time.Duration // until the next stage begins; 0: this stage begins
 }
 
 // Validate returns an error for an invalid value. The Dialer and Targets may still be

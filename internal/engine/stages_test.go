@@ -97,6 +97,38 @@ func TestRollout(t *testing.T) {
 	})
 }
 
+// Stages and the pauses between them are told; the targets that no stage names are one more.
+func TestRolloutIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []engine.Stage
+		var mu sync.Mutex
+		steps := map[engine.Step]int{}
+		opts := engine.Options{
+			Dialer: lasting(allOK), Fanout: 10, Targets: 10, Rollout: shares(t, "1", "50%"), Pause: time.Minute,
+			Staged: func(s engine.Stage) { told = append(told, s) },
+			Watch: func(_ fleet.Target, s engine.Step) {
+				mu.Lock()
+				defer mu.Unlock()
+				steps[s]++
+			},
+		}
+		collect(t, t.Context(), opts, 10, 10)
+		want := []engine.Stage{
+			{Number: 1, Stages: 3, Targets: 1},
+			{Number: 1, Stages: 3, Pause: time.Minute},
+			{Number: 2, Stages: 3, Targets: 4},
+			{Number: 2, Stages: 3, Pause: time.Minute},
+			{Number: 3, Stages: 3, Targets: 5},
+		}
+		if !slices.Equal(told, want) {
+			t.Errorf("told %+v, want %+v", told, want)
+		}
+		if steps[engine.Connecting] != 10 || steps[engine.Running] != 10 || steps[engine.Ended] != 10 {
+			t.Errorf("steps: %v", steps)
+		}
+	})
+}
+
 // The targets after the last stage are one more stage.
 func TestRolloutGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -2,6 +2,7 @@ package output
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 
 	"shoal/fleet"
@@ -17,7 +18,13 @@ type LiveOptions struct {
 	// exactly the bytes of the hosts, one after the other; with them stay the whole lines
 	// that a failed attempt had written before its retry.
 	NoPrefix bool
+	// Brief prints the failures of only the first targets with each cause, and then once
+	// that there are more. The caller must have another place for the others.
+	Brief bool
 }
+
+// maxAlike is the number of failures with one cause that are printed if Brief is set.
+const maxAlike = 3
 
 // Live prints each line with the name of its host in front, and never mixes lines of
 // different hosts. It is safe for concurrent use.
@@ -31,12 +38,19 @@ type Live struct {
 	mu   sync.Mutex
 	seen map[int]*followed // by Target.Index
 	buf  []byte
+	told map[cause]int           // failures; used with Brief
 	errs [fleet.NumStreams]error // sticky: after EPIPE nothing more is written
+}
+
+// A cause is what failures have in common.
+type cause struct {
+	outcome fleet.Outcome
+	text    string
 }
 
 // NewLive returns a Live that has printed nothing.
 func NewLive(o LiveOptions) *Live {
-	return &Live{opts: o, seen: make(map[int]*followed)}
+	return &Live{opts: o, seen: make(map[int]*followed), told: make(map[cause]int)}
 }
 
 // followed is the output of one attempt that Follow has taken.
@@ -86,7 +100,7 @@ func (l *Live) Result(r fleet.Result) error {
 		l.buf = seen.streams[s].finish(l.buf[:0], l.out(s), l.prefix(&r.Target, s), output.Bytes)
 		l.flush(s)
 	}
-	if text := told(&r); text != "" {
+	if text := l.ending(&r); text != "" {
 		l.tell(&r.Target, text)
 	}
 	return l.err()
@@ -128,7 +142,28 @@ func (l *Live) tell(t *fleet.Target, text string) {
 	l.buf = append(l.buf, ' ')
 	l.buf = append(l.buf, text...)
 	l.buf = append(l.buf, '\n')
+	if columns := l.opts.Stderr.Columns; columns != nil {
+		l.buf = []byte(ui.Wrap(string(l.buf), columns()))
+	}
 	l.flush(fleet.Stderr)
+}
+
+// ending returns what to print about a result in addition to its output. What an output lacks
+// is told of each target: nothing else names these. mu must be held.
+func (l *Live) ending(r *fleet.Result) string {
+	if !l.opts.Brief || toldEnd(&r.End) == "" {
+		return told(r)
+	}
+	alike := cause{r.Outcome, causeOf(&r.End)}
+	l.told[alike]++
+	switch n := l.told[alike]; {
+	case n <= maxAlike:
+		return told(r)
+	case n == maxAlike+1:
+		l.buf = append(l.buf[:0], "shoal: … and more of "+alike.text+"\n"...)
+		l.flush(fleet.Stderr)
+	}
+	return strings.Join(toldLoss(r), "; ")
 }
 
 // Close returns the first write error. It does not print incomplete lines of targets

@@ -311,3 +311,52 @@ func BenchmarkLive(b *testing.B) {
 		_ = live.Result(r)
 	}
 }
+// A flood of failures with one cause is told by its first lines; what else is special about
+// a target is told all the same.
+func TestLiveBrief(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	l := NewLive(LiveOptions{Stdout: Out{W: &stdout}, Stderr: Out{W: &stderr}, Brief: true})
+	for i := range 1000 {
+		e := fleet.End{Outcome: fleet.OutcomeUnknown, Reason: fleet.ReasonInterrupted, Phase: fleet.PhaseRun}
+		switch {
+		case i%4 == 1:
+			e = exit(1)
+		case i == 999:
+			e.Flags = fleet.FlagOutputIncomplete
+		}
+		if err := l.Result(ended(i, e, "out\n", "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := `shoal: node1: unknown: interrupted in run, the command may have run
+shoal: node2: exit status 1
+shoal: node3: unknown: interrupted in run, the command may have run
+shoal: node4: unknown: interrupted in run, the command may have run
+shoal: … and more of interrupted
+shoal: node6: exit status 1
+shoal: node10: exit status 1
+shoal: … and more of exit status 1
+shoal: node1000: output may be incomplete: 4 B of stdout came
+`
+	if got := stderr.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if n := strings.Count(stdout.String(), ": out\n"); n != 1000 {
+		t.Errorf("%d outputs", n)
+	}
+}
+
+// Our own lines are broken between words where the terminal ends; those of hosts are theirs.
+func TestLiveBreaksItsOwnLines(t *testing.T) {
+	var out bytes.Buffer
+	to := Out{W: &out, Escape: true, Columns: func() int { return 40 }}
+	l := NewLive(LiveOptions{Stdout: to, Stderr: to})
+	e := neverStarted(fleet.ReasonAuthFailed, fleet.PhaseAuth, "user \"root\" was not let in")
+	if err := l.Result(ended(0, e, strings.Repeat("a long line ", 5)+"\n", "")); err != nil {
+		t.Fatal(err)
+	}
+	want := "node1: " + strings.Repeat("a long line ", 5) + "\nshoal: node1: never started: auth_failed\n  in auth: user \"root\" was not let in\n"
+	if got := out.String(); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -82,7 +82,7 @@ func toldLoss(r *fleet.Result) []string {
 		}
 	}
 	if r.Flags.Has(fleet.FlagOutputIncomplete) {
-		losses = append(losses, "output may be incomplete: "+toldSizes(r)+" came")
+		losses = append(losses, "output may be incomplete: "+toldSizes(r))
 	}
 	if r.Flags.Has(fleet.FlagExitConflict) {
 		losses = append(losses, "the server contradicted how the command ended, as it had said first")
@@ -98,7 +98,7 @@ func toldSizes(r *fleet.Result) string {
 		}
 	}
 	if len(sizes) == 0 {
-		return "nothing"
+		return "none came"
 	}
-	return strings.Join(sizes, " and ")
+	return strings.Join(sizes, " and ") + " came"
 }

@@ -28,10 +28,10 @@ func openOutdir(dir string) (*outdir, error) {
 		return nil, fmt.Errorf("opening the output directory: %w", err)
 	}
 	if was.Mode()&fs.ModeSymlink != 0 {
-		return nil, fmt.Errorf("output directory %q is a symbolic link; hint: name the directory that it points to", dir)
+		return nil, fmt.Errorf("output directory %q is a symbolic link\nhint: name the directory that it points to", dir)
 	}
 	if was.Mode().Perm()&0o022 != 0 {
-		return nil, fmt.Errorf("output directory %q can be written by others (mode %04o); hint: chmod 700, or name one that does not exist yet",
+		return nil, fmt.Errorf("output directory %q can be written by others (mode %04o)\nhint: chmod 700, or name one that does not exist yet",
 			dir, was.Mode().Perm())
 	}
 	root, err := os.OpenRoot(dir)
@@ -61,7 +61,7 @@ func checkOutdir(root *os.Root, dir string, was fs.FileInfo) error {
 	}
 	switch _, err := opened.Readdirnames(1); {
 	case err == nil:
-		return fmt.Errorf("output directory %q is not empty; hint: name one that does not exist yet, results are never mixed or overwritten", dir)
+		return fmt.Errorf("output directory %q is not empty\nhint: name one that does not exist yet, results are never mixed or overwritten", dir)
 	case !errors.Is(err, io.EOF):
 		return fmt.Errorf("reading the output directory: %w", err)
 	}

@@ -32,9 +32,9 @@ func TestFilesRefusesTheDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dir, want := range map[string]string{
-		full:                         "is not empty; hint: ",
-		make("open", 0o770):          "can be written by others (mode 0770); hint: ",
-		link:                         "is a symbolic link; hint: ",
+		full:                         "is not empty\nhint: ",
+		make("open", 0o770):          "can be written by others (mode 0770)\nhint: ",
+		link:                         "is a symbolic link\nhint: ",
 		filepath.Join(full, ".x"):    "not a directory",
 		filepath.Join(base, "a\x00"): "invalid argument",
 	} {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +14,8 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"shoal/fleet"
+	"shoal/hosts/expr"
+	"shoal/internal/ui"
 )
 
 // refreshEvery is the interval of the progress line: short enough to look alive, long
@@ -36,6 +40,7 @@ type ProgressOptions struct {
 // Result while others write to Writer.
 type Progress struct {
 	counts  counts
+	flights flights
 	total   int
 	started time.Time
 	console *console // nil if nothing is shown; the same holds for bars
@@ -47,7 +52,22 @@ type Progress struct {
 // goroutine.
 type counts struct {
 	done, ok, failed, notStarted, unknown, detached atomic.Int64
+	last                                            atomic.Int64 // when the last result came, after started
+	stopping                                        atomic.Bool
 }
+
+// flights are the targets being worked on, as far as they were told, and the stage.
+type flights struct {
+	mu    sync.Mutex
+	told  bool
+	names map[int]string // of the targets in flight, by index
+	runs  map[int]bool   // those of names that are connected
+	stage string
+	next  time.Time // when the next stage begins; zero: no pause
+}
+
+// maxNamed is how many targets are left when their names are shown.
+const maxNamed = 10
 
 // NewProgress starts showing progress, until Close.
 func NewProgress(o ProgressOptions) *Progress {
@@ -75,17 +95,88 @@ func (p *Progress) fill(w io.Writer, s decor.Statistics) error {
 		done: p.counts.done.Load(), total: int64(p.total),
 		ok: p.counts.ok.Load(), failed: p.counts.failed.Load(),
 		notStarted: p.counts.notStarted.Load(), unknown: p.counts.unknown.Load(), detached: p.counts.detached.Load(),
-		elapsed: time.Since(p.started),
+		elapsed: time.Since(p.started), last: time.Duration(p.counts.last.Load()), stopping: p.counts.stopping.Load(),
 	}
+	p.flights.fill(&at)
 	// A terminal may wrap when its last column is written.
 	_, err := io.WriteString(w, at.line(s.AvailableWidth-1))
 	return err
 }
 
+// fill adds what is in flight.
+func (f *flights) fill(s *snapshot) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.stage = f.stage
+	if !f.next.IsZero() {
+		s.pause = max(time.Until(f.next), 1)
+	}
+	if s.flying = f.told; !f.told {
+		return
+	}
+	s.running = int64(len(f.runs))
+	s.connecting = int64(len(f.names)) - s.running
+	if left := s.total - s.done; left > 0 && left <= maxNamed && int64(len(f.names)) == left {
+		names := make([]string, 0, left)
+		for _, index := range slices.Sorted(maps.Keys(f.names)) {
+			names = append(names, f.names[index])
+		}
+		s.names = ui.Visible(expr.Fold(names))
+	}
+}
+
+// Connecting, Running and Ended tell how far an attempt at a target has come. They are
+// safe for concurrent use.
+func (p *Progress) Connecting(t fleet.Target) {
+	p.flights.mu.Lock()
+	defer p.flights.mu.Unlock()
+	if p.flights.names == nil {
+		p.flights.told, p.flights.names, p.flights.runs = true, make(map[int]string), make(map[int]bool)
+	}
+	p.flights.names[t.Index] = t.Host.String()
+}
+
+// Running is told when the target is connected.
+func (p *Progress) Running(t fleet.Target) {
+	p.flights.mu.Lock()
+	defer p.flights.mu.Unlock()
+	if _, flies := p.flights.names[t.Index]; flies {
+		p.flights.runs[t.Index] = true
+	}
+}
+
+// Ended is told when the attempt is over.
+func (p *Progress) Ended(t fleet.Target) {
+	p.flights.mu.Lock()
+	defer p.flights.mu.Unlock()
+	delete(p.flights.names, t.Index)
+	delete(p.flights.runs, t.Index)
+}
+
+// Stage sets the stage that is shown, and the time until the next one begins; 0 means
+// that this one has begun. It is safe for concurrent use.
+func (p *Progress) Stage(text string, pause time.Duration) {
+	p.flights.mu.Lock()
+	defer p.flights.mu.Unlock()
+	p.flights.stage, p.flights.next = text, time.Time{}
+	if pause > 0 {
+		p.flights.next = time.Now().Add(pause)
+	}
+}
+
+// Stopping is told when nothing more is started. It is safe for concurrent use.
+func (p *Progress) Stopping() { p.counts.stopping.Store(true) }
+
+// Shown reports whether there is a line.
+func (p *Progress) Shown() bool { return p.console != nil }
+
 // Result counts one result.
 func (p *Progress) Result(r fleet.Result) error {
+	p.counts.last.Store(int64(time.Since(p.started)))
 	p.counts.done.Add(1)
 	switch r.Outcome {
+	case fleet.OutcomeCancelled:
+		p.Stopping()
 	case fleet.OutcomeOK:
 		p.counts.ok.Add(1)
 	case fleet.OutcomeFailed, fleet.OutcomeSignalled:

@@ -12,6 +12,14 @@ import (
 type snapshot struct {
 	done, total, ok, failed, notStarted, unknown, detached int64 // total is 0 when unknown
 	elapsed                                                time.Duration
+	last                                                   time.Duration // of elapsed, until the last result
+	stopping                                               bool
+
+	flying              bool // the numbers below are known
+	connecting, running int64
+	names               string // of all targets that are left; "" if they are many
+	stage               string
+	pause               time.Duration // until the next stage; 0: none
 }
 
 // A piece is a part of the line. If the line is too long, pieces of the highest rank are
@@ -25,6 +33,7 @@ const (
 	pieceGap = "  "
 	minBar   = 10
 	maxBar   = 30
+	maxNames = 40 // columns for the names of the targets that are left
 )
 
 // line returns the line in at most the given number of columns.
@@ -42,40 +51,108 @@ func (s snapshot) line(columns int) string {
 	return ui.Truncate(strings.Join(texts, pieceGap), columns)
 }
 
+// pieces returns the parts of the line. The larger a number of results or targets, the
+// later it is dropped; of those that are not the largest, failures stay longest.
 func (s snapshot) pieces() []piece {
 	pieces := []piece{{ui.Count(s.done), 0}}
 	if s.total > 0 {
 		pieces[0].text += "/" + ui.Count(s.total)
-		pieces = append(pieces, piece{fmt.Sprintf("%d%%", min(100*s.done/s.total, 100)), 7})
+		if s.names == "" {
+			pieces = append(pieces, piece{fmt.Sprintf("%d%%", min(100*s.done/s.total, 100)), 11})
+		}
 	} else {
 		pieces[0].text += " done"
 	}
-	if s.ok > 0 || s.detached == 0 {
-		pieces = append(pieces, piece{ui.Count(s.ok) + " ok", 6})
+	if s.stopping {
+		pieces = append(pieces, piece{"stopping", 2})
 	}
+	if s.stage != "" {
+		pieces = append(pieces, piece{s.stage, 3})
+	}
+	if s.pause > 0 {
+		pieces = append(pieces, piece{fmt.Sprintf("next in %d s", int64((s.pause+time.Second-1)/time.Second)), 2})
+	}
+	pieces = append(pieces, s.results()...)
+	pieces = append(pieces, s.flights()...)
+	if s.names != "" {
+		pieces = append(pieces, piece{ui.Truncate(s.names, maxNames), 4})
+	}
+	if s.done == 0 || s.elapsed <= 0 || s.names != "" {
+		return pieces
+	}
+	rate := float64(s.done) / s.elapsed.Seconds()
+	pieces = append(pieces, piece{rateText(rate), 10})
+	if left := float64(s.total-s.done) / rate; s.predictable(left) {
+		pieces = append(pieces, piece{leftText(left), 9})
+	}
+	return pieces
+}
+
+// results returns the numbers of results by outcome.
+func (s snapshot) results() (pieces []piece) {
+	if s.ok > 0 || s.detached == 0 && !s.flying {
+		pieces = append(pieces, piece{ui.Count(s.ok) + " ok", 8})
+	}
+	most, largest := s.ok, 0
 	for _, other := range []struct {
 		n    int64
 		what string
 		rank int
 	}{
-		{s.failed, " failed", 1},
-		{s.notStarted, " never started", 3},
-		{s.unknown, " unknown", 2},
-		{s.detached, " detached", 6},
+		{s.failed, " failed", 3},
+		{s.notStarted, " never started", 6},
+		{s.unknown, " unknown", 5},
+		{s.detached, " detached", 7},
 	} {
-		if other.n > 0 {
-			pieces = append(pieces, piece{ui.Count(other.n) + other.what, other.rank})
+		if other.n == 0 {
+			continue
 		}
+		if other.n > most {
+			most, largest = other.n, len(pieces)
+		}
+		pieces = append(pieces, piece{ui.Count(other.n) + other.what, other.rank})
 	}
-	if s.done == 0 || s.elapsed <= 0 {
-		return pieces
-	}
-	rate := float64(s.done) / s.elapsed.Seconds()
-	pieces = append(pieces, piece{rateText(rate), 5})
-	if left := s.total - s.done; left > 0 {
-		pieces = append(pieces, piece{leftText(float64(left) / rate), 4})
+	if len(pieces) > 0 {
+		pieces[largest].rank = 1
 	}
 	return pieces
+}
+
+// flights returns the numbers of targets that have no result yet.
+func (s snapshot) flights() (pieces []piece) {
+	if !s.flying {
+		return nil
+	}
+	waiting := int64(0)
+	if s.total > 0 {
+		waiting = max(s.total-s.done-s.connecting-s.running, 0)
+	}
+	most, largest := int64(0), 0 // the largest stays longest
+	for _, part := range []struct {
+		n    int64
+		what string
+	}{{s.connecting, " connecting"}, {s.running, " running"}, {waiting, " waiting"}} {
+		if part.n == 0 {
+			continue
+		}
+		if part.n > most {
+			most, largest = part.n, len(pieces)
+		}
+		pieces = append(pieces, piece{ui.Count(part.n) + part.what, 8})
+	}
+	if len(pieces) > 0 {
+		pieces[largest].rank = 7
+	}
+	return pieces
+}
+
+// predictable reports whether the time left, in seconds, is more than a guess: as many
+// targets have run as are being worked on, results still come, and nothing stops the run.
+func (s snapshot) predictable(left float64) bool {
+	const least = 0.5 // less is 0 when rounded
+	ran := s.done - s.notStarted
+	return left >= least && !s.stopping && s.pause == 0 && ran > 0 && ran >= s.connecting+s.running &&
+		(s.elapsed-s.last).Seconds() <= left
 }
 
 func rateText(perSecond float64) string {

@@ -22,18 +22,29 @@ func TestProgressLine(t *testing.T) {
 	full := snapshot{done: 9988, total: 10000, ok: 9976, failed: 3, notStarted: 8, unknown: 1, elapsed: 12300 * time.Millisecond}
 	start := snapshot{total: 10000}
 	open := snapshot{done: 1234, ok: 1234, elapsed: 10 * time.Second}
-	half := snapshot{done: 5, total: 10, ok: 5, elapsed: 100 * time.Second}
+	half := snapshot{done: 5, total: 10, ok: 5, elapsed: 100 * time.Second, last: 100 * time.Second}
+	// From the issue: nothing but failures yet, all at once and none done, five that are silent, a stop.
+	failures := snapshot{done: 9, total: 2000, notStarted: 9, flying: true, connecting: 100, running: 4, elapsed: second, last: second}
+	together := snapshot{done: 1, total: 2000, ok: 1, flying: true, running: 1999, elapsed: 3 * second, last: 3 * second}
+	silent := snapshot{done: 1990, total: 2000, ok: 1978, failed: 12, flying: true, connecting: 1, running: 9, elapsed: 25 * second, last: 5 * second}
+	named := silent
+	named.done, named.ok, named.connecting, named.running, named.names = 1995, 1983, 2, 3, "web[01-05]"
+	stopped := snapshot{done: 1000, total: 2000, ok: 1000, flying: true, running: 500, elapsed: 10 * second, last: 10 * second, stopping: true}
+	narrow := snapshot{done: 30, total: 2000, ok: 11, failed: 2, notStarted: 17, flying: true, connecting: 300, running: 1650, elapsed: second, last: second}
+	steady := snapshot{done: 1000, total: 2000, ok: 1000, flying: true, connecting: 20, running: 80, elapsed: 10 * second, last: 10 * second}
+	staged := snapshot{done: 1, total: 5, ok: 1, flying: true, running: 2, elapsed: second, last: second, stage: "stage 2 of 3, 2 hosts"}
+	paused := snapshot{done: 1, total: 5, ok: 1, flying: true, elapsed: second, last: second, stage: "stage 1 of 3 ended", pause: 1500 * time.Millisecond}
 	for _, c := range []struct {
 		s       snapshot
 		columns int
 		want    string
 	}{
-		{full, 120, "9,988/10,000  [=========================== ]  99%  9,976 ok  3 failed  8 never started  1 unknown  812/s  0 s left"},
-		{full, 79, "9,988/10,000  9,976 ok  3 failed  8 never started  1 unknown  812/s  0 s left"},
-		{full, 70, "9,988/10,000  3 failed  8 never started  1 unknown  812/s  0 s left"},
-		{full, 60, "9,988/10,000  3 failed  8 never started  1 unknown  0 s left"},
-		{full, 40, "9,988/10,000  3 failed  1 unknown"},
-		{full, 29, "9,988/10,000  3 failed"},
+		{full, 120, "9,988/10,000  [=========================== ]  99%  9,976 ok  3 failed  8 never started  1 unknown  812/s"},
+		{full, 79, "9,988/10,000  99%  9,976 ok  3 failed  8 never started  1 unknown  812/s"},
+		{full, 70, "9,988/10,000  9,976 ok  3 failed  8 never started  1 unknown  812/s"},
+		{full, 60, "9,988/10,000  9,976 ok  3 failed  8 never started  1 unknown"},
+		{full, 40, "9,988/10,000  9,976 ok  3 failed"},
+		{full, 29, "9,988/10,000  9,976 ok"},
 		{full, 19, "9,988/10,000"},
 		{full, 8, "9,988/1…"},
 		{full, 0, ""},
@@ -41,6 +52,19 @@ func TestProgressLine(t *testing.T) {
 		{open, 79, "1,234 done  1,234 ok  123/s"},
 		{half, 79, "5/10  [==============              ]  50%  5 ok  0.1/s  1 min 40 s left"},
 		{snapshot{done: 5, total: 10, detached: 5}, 30, "5/10  50%  5 detached"},
+		{failures, 120, "9/2,000  [                            ]  0%  9 never started  100 connecting  4 running  1,887 waiting  9.0/s"},
+		{failures, 39, "9/2,000  9 never started  1,887 waiting"},
+		{together, 79, "1/2,000  [                            ]  0%  1 ok  1,999 running  0.3/s"},
+		{silent, 79, "1,990/2,000  99%  1,978 ok  12 failed  1 connecting  9 running  80/s"},
+		{named, 79, "1,995/2,000  1,983 ok  12 failed  2 connecting  3 running  web[01-05]"},
+		{named, 39, "1,995/2,000  1,983 ok  12 failed"},
+		{stopped, 79, "1,000/2,000  50%  stopping  1,000 ok  500 running  500 waiting  100/s"},
+		{narrow, 79, "30/2,000  2 failed  17 never started  300 connecting  1,650 running  20 waiting"},
+		{narrow, 39, "30/2,000  2 failed  17 never started"},
+		{steady, 79, "1,000/2,000  1,000 ok  20 connecting  80 running  900 waiting  100/s  10 s left"},
+		{steady, 110, "1,000/2,000  [===========           ]  50%  1,000 ok  20 connecting  80 running  900 waiting  100/s  10 s left"},
+		{staged, 79, "1/5  [=        ]  20%  stage 2 of 3, 2 hosts  1 ok  2 running  2 waiting  1.0/s"},
+		{paused, 79, "1/5  [==        ]  20%  stage 1 of 3 ended  next in 2 s  1 ok  4 waiting  1.0/s"},
 		{half, 45, "5/10  50%  5 ok  0.1/s  1 min 40 s left"},
 	} {
 		if got := c.s.line(c.columns); got != c.want {
@@ -53,8 +77,12 @@ func TestProgressLineNeverWraps(t *testing.T) {
 	n := rapid.Int64Range(0, 1<<40)
 	rapid.Check(t, func(t *rapid.T) {
 		s := snapshot{
-			n.Draw(t, "done"), n.Draw(t, "total"), n.Draw(t, "ok"), n.Draw(t, "failed"),
-			n.Draw(t, "not started"), n.Draw(t, "unknown"), n.Draw(t, "detached"), time.Duration(n.Draw(t, "elapsed")),
+			done: n.Draw(t, "done"), total: n.Draw(t, "total"), ok: n.Draw(t, "ok"), failed: n.Draw(t, "failed"),
+			notStarted: n.Draw(t, "not started"), unknown: n.Draw(t, "unknown"), detached: n.Draw(t, "detached"),
+			elapsed: time.Duration(n.Draw(t, "elapsed")), last: time.Duration(n.Draw(t, "last")),
+			flying: rapid.Bool().Draw(t, "flying"), connecting: n.Draw(t, "connecting"), running: n.Draw(t, "running"),
+			names: rapid.SampledFrom([]string{"", "web[01-03]", "münchen-überall"}).Draw(t, "names"),
+			stage: rapid.SampledFrom([]string{"", "stage 2 of 3, 2 hosts"}).Draw(t, "stage"), stopping: rapid.Bool().Draw(t, "stopping"),
 		}
 		columns := rapid.IntRange(-1, 200).Draw(t, "columns")
 		if line := s.line(columns); ui.Width(line) > max(columns, 0) {
@@ -139,7 +167,7 @@ func TestProgressAndWhatIsPrintedAbove(t *testing.T) {
 		t.Errorf("before the frame: %q", got)
 	}
 	draw()
-	if got := s.lines(t); !strings.HasPrefix(got, above+"2/3  1 failed") {
+	if got := s.lines(t); !strings.HasPrefix(got, above+"2/3  1 ok  1 failed") {
 		t.Errorf("after the frame: %q", got)
 	}
 	if err := both.Close(); err != nil {
@@ -153,6 +181,31 @@ func TestProgressAndWhatIsPrintedAbove(t *testing.T) {
 	}
 	if got := s.lines(t); got != above+"summary\n" {
 		t.Errorf("printed after Close: %q", got)
+	}
+}
+
+// The line says how far the targets have come, and names them when few are left.
+func TestProgressOfWhatIsInFlight(t *testing.T) {
+	s := &screen{}
+	p, draw := shown(s, 80, 3)
+	for i := range 3 {
+		p.Connecting(target(i))
+	}
+	p.Running(target(2))
+	p.Stage("stage 1 of 2, 3 hosts", 0)
+	draw()
+	if got := s.lines(t); got != "0/3  [             ]  stage 1 of 2, 3 hosts  2 connecting  1 running  node[1-3]" {
+		t.Errorf("%q", got)
+	}
+	p.Ended(target(0)) // another attempt follows
+	p.Stage("", 0)
+	p.Stopping()
+	draw()
+	if got := s.lines(t); got != "0/3  [                      ]  0%  stopping  1 connecting  1 running  1 waiting" {
+		t.Errorf("%q", got)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -43,6 +43,9 @@ type Out struct {
 	Escape bool
 	// Colour colours our own text, so that no host can imitate it. That requires Escape.
 	Colour bool
+	// Columns returns the width of the terminal, into which our own lines are broken
+	// between words; nil or 0 means any.
+	Columns func() int
 }
 
 func (o Out) write(p []byte) error {

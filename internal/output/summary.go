@@ -2,6 +2,7 @@ package output
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"shoal/fleet"
@@ -11,7 +12,7 @@ import (
 )
 
 const (
-	// anyColumns is the width if the output is not a terminal.
+	// anyColumns is the maximum width of a summary in one line, and of the names in it.
 	anyColumns = 100
 	// minNames is the minimum number of columns for a set of names.
 	minNames = 24
@@ -23,39 +24,46 @@ const (
 var outcomeWords = []struct {
 	outcome fleet.Outcome
 	word    string
+	style   ui.Style
 }{
-	{fleet.OutcomeOK, "ok"},
-	{fleet.OutcomeFailed, "failed"},
-	{fleet.OutcomeSignalled, "signalled"},
-	{fleet.OutcomeNeverStarted, "never started"},
-	{fleet.OutcomeRefused, "refused"},
-	{fleet.OutcomeUnknown, "unknown"},
-	{fleet.OutcomeCancelled, "cancelled"},
-	{fleet.OutcomeDetached, "detached"},
+	{fleet.OutcomeOK, "ok", ui.Plain},
+	{fleet.OutcomeFailed, "failed", ui.Red},
+	{fleet.OutcomeSignalled, "signalled", ui.Red},
+	{fleet.OutcomeNeverStarted, "never started", ui.Red},
+	{fleet.OutcomeRefused, "refused", ui.Red},
+	{fleet.OutcomeUnknown, "unknown", ui.Red},
+	{fleet.OutcomeCancelled, "cancelled", ui.Yellow},
+	{fleet.OutcomeDetached, "detached", ui.Plain},
 }
 
-// SummaryText returns the summary of a run in at most the given number of columns; 0 means
-// 100. It uses one line that includes the causes if they fit, otherwise one line of counts
-// and one for each cause. Host names are folded and cut to fit, with the number of omitted
+// SummaryText returns the summary of a run in at most the given number of columns; 0, for
+// what is not a terminal, means any number: then every cause and name is in it. It uses one line that includes the causes if they fit, otherwise one line of counts
+// and one for each cause. With colour, the numbers of targets that
+// failed are red. Host names are folded and cut to fit, with the number of omitted
 // ones. Each line ends with a newline.
-func SummaryText(s *record.Summary, columns int) string {
-	if columns <= 0 {
-		columns = anyColumns
-	}
+func SummaryText(s *record.Summary, columns int, colour bool) string {
 	groups := s.Groups()
-	line := summaryLine(s, groups)
-	if len(groups) == 0 || ui.Width(line) <= columns {
-		return line + "\n"
+	line := summaryLine(s, groups, false)
+	oneLine := columns
+	if columns <= 0 {
+		columns, oneLine = math.MaxInt, anyColumns
 	}
-	return summaryLine(s, nil) + "\n" + causeLines(groups, columns)
+	if len(groups) == 0 || ui.Width(line) <= oneLine {
+		return summaryLine(s, groups, colour) + "\n"
+	}
+	return summaryLine(s, nil, colour) + "\n" + causeLines(groups, columns)
 }
 
 // summaryLine returns the counts by outcome, with the causes of groups in brackets.
-func summaryLine(s *record.Summary, groups []record.Group) string {
+func summaryLine(s *record.Summary, groups []record.Group, colour bool) string {
 	var parts []string
 	for _, o := range outcomeWords {
 		if n := s.Outcomes[o.outcome]; n > 0 {
-			parts = append(parts, count(n)+" "+o.word+inBrackets(groups, o.outcome))
+			text := count(n) + " " + o.word
+			if colour {
+				text = string(o.style.Append(nil, text))
+			}
+			parts = append(parts, text+inBrackets(groups, o.outcome))
 		}
 	}
 	if len(parts) == 0 {
@@ -103,7 +111,7 @@ func causeLines(groups []record.Group, columns int) string {
 	}
 	var b strings.Builder
 	for i, g := range groups {
-		if i == maxCauseLines-1 && len(groups) > maxCauseLines {
+		if i == maxCauseLines-1 && len(groups) > maxCauseLines && columns < math.MaxInt {
 			rest := 0
 			for _, g := range groups[i:] {
 				rest += g.Targets
@@ -135,17 +143,22 @@ func wordOf(o fleet.Outcome) string {
 
 // causeWord returns what distinguishes a group from the others with its outcome.
 func causeWord(g *record.Group) string {
-	switch {
-	case g.Various:
+	if g.Various {
 		return "various causes"
-	case g.Outcome == fleet.OutcomeFailed && g.Reason == fleet.ReasonNone:
-		return fmt.Sprintf("exit status %d", g.Status)
-	case g.Outcome == fleet.OutcomeSignalled && g.Reason == fleet.ReasonNone:
-		return "signal " + ui.Truncate(ui.Visible(g.Signal), 20)
-	case g.Reason == fleet.ReasonNone:
-		return "no reason given"
 	}
-	return string(g.Reason)
+	return causeOf(&fleet.End{Outcome: g.Outcome, Reason: g.Reason, Status: g.Status, Signal: g.Signal})
+}
+
+func causeOf(e *fleet.End) string {
+	switch {
+	case e.Reason != fleet.ReasonNone:
+		return string(e.Reason)
+	case e.Outcome == fleet.OutcomeFailed:
+		return fmt.Sprintf("exit status %d", e.Status)
+	case e.Outcome == fleet.OutcomeSignalled:
+		return "signal " + ui.Truncate(ui.Visible(e.Signal), 20)
+	}
+	return "no reason given"
 }
 
 func count(n int) string { return ui.Count(int64(n)) }

@@ -80,9 +80,17 @@ func TestSummaryText(t *testing.T) {
 			"  7 never started, throttled:\n    node[3,1007-1012]\n" +
 			"  2 never started, dial_timeout:\n    node[11-12]\n"},
 	} {
-		if got := SummaryText(c.s, c.columns); got != c.want {
+		if got := SummaryText(c.s, c.columns, false); got != c.want {
 			t.Errorf("%s:\n got %q\nwant %q", c.name, got, c.want)
 		}
+	}
+}
+
+func TestSummaryTextInColour(t *testing.T) {
+	s := summaryOf(ok(0, ""), ended(1, exit(1), "", ""), ended(2, fleet.End{Outcome: fleet.OutcomeCancelled, Reason: fleet.ReasonInterrupted}, "", ""))
+	want := "1 ok, \x1b[31m1 failed\x1b[0m (exit status 1: node2), \x1b[33m1 cancelled\x1b[0m (interrupted: node3)\n"
+	if got := SummaryText(s, 80, true); got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
@@ -91,7 +99,7 @@ func TestSummaryTextManyCauses(t *testing.T) {
 	for i := range 2000 {
 		s.Add(ended(i, exit(uint32(min(i%50, 30))), "", ""))
 	}
-	text := SummaryText(&s, 80)
+	text := SummaryText(&s, 80, false)
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if len(lines) != 1+maxCauseLines || lines[maxCauseLines] != "  800 … and 20 causes more" {
 		t.Errorf("%d lines:\n%s", len(lines), text)
@@ -99,6 +107,28 @@ func TestSummaryTextManyCauses(t *testing.T) {
 	if want := "  800 failed, exit status 30: node[31-50,81-100,131-150,181-2…"; !strings.HasPrefix(lines[1], want[:40]) ||
 		!strings.HasSuffix(lines[1], " more") || ui.Width(lines[1]) > 80 {
 		t.Errorf("%q", lines[1])
+	}
+}
+
+// What is not a terminal gets every cause and every name.
+func TestSummaryTextInALog(t *testing.T) {
+	var s record.Summary
+	var odd []string
+	for i := range 2000 {
+		s.Add(ended(i, exit(uint32(1+i%2)), "", ""))
+		if i%2 == 1 {
+			odd = append(odd, fmt.Sprintf("node%d", i+1))
+		}
+	}
+	for i := range 20 {
+		s.Add(ended(2000+i, exit(uint32(100+i)), "", ""))
+	}
+	text := SummaryText(&s, 0, false)
+	if n := strings.Count(text, "\n"); n != 1+22 || strings.Contains(text, "…") {
+		t.Errorf("%d lines, cut: %v", n, strings.Contains(text, "…"))
+	}
+	if want := "\n  1,000 failed, exit status 2: " + expr.Fold(odd) + "\n"; !strings.Contains(text, want) {
+		t.Errorf("without %.60q:\n%.300s", want, text)
 	}
 }
 
@@ -140,6 +170,6 @@ func BenchmarkSummaryText(b *testing.B) {
 		s.Add(fleet.Result{Target: target(i * 7 % 10_000), End: exit(uint32(i % 3))})
 	}
 	for b.Loop() {
-		SummaryText(&s, 80)
+		SummaryText(&s, 80, false)
 	}
 }

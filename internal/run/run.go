@@ -78,6 +78,9 @@ func Begin(ctx context.Context, j *journal.Journal, info journal.RunInfo, remote
 	return r, nil
 }
 
+// Marked reports whether the hosts keep markers, and can be asked what became of a command.
+func (r *Run) Marked() bool { return r.remote.Marked() }
+
 // session returns the number of processes that worked on the run before this one.
 func (r *Run) session() int {
 	if r.recorded == nil {

@@ -22,6 +22,9 @@ type Outlet struct {
 	// https://no-color.org is set, or Moves is false.
 	Colour bool
 
+	// Pipe is set if the stream is a pipe or a socket: another program reads it.
+	Pipe bool
+
 	file *os.File
 }
 
@@ -29,8 +32,12 @@ type Outlet struct {
 // be a terminal. getenv is os.Getenv, except in tests.
 func Inspect(w io.Writer, getenv func(string) string) Outlet {
 	file, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
+	if !ok {
 		return Outlet{}
+	}
+	if !term.IsTerminal(int(file.Fd())) {
+		info, err := file.Stat()
+		return Outlet{Pipe: err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0}
 	}
 	o := Outlet{Terminal: true, file: file}
 	switch getenv("TERM") {

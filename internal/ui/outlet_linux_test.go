@@ -51,3 +51,14 @@ func TestStyle(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestInspectPipe(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = r.Close(), w.Close() }()
+	if got := Inspect(w, func(string) string { return "xterm" }); got != (Outlet{Pipe: true}) {
+		t.Errorf("%+v", got)
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"shoal/internal/ui"
 )
 
 // maxMessages bounds the text that waits to be written, in bytes. Text beyond
@@ -13,7 +15,8 @@ const maxMessages = 1 << 20
 // Messages is an io.Writer that writes on its own goroutine. Its callers, such
 // as the signal handling, never wait for a blocked terminal or pipe.
 type Messages struct {
-	w io.Writer
+	w       io.Writer
+	columns func() int // of the terminal, whose lines are broken between words; 0 for others
 
 	mu     sync.Mutex
 	change *sync.Cond // guards and signals changes of the fields below
@@ -22,19 +25,20 @@ type Messages struct {
 	closed bool
 }
 
-func newMessages(w io.Writer) *Messages {
-	m := &Messages{w: w}
+func newMessages(w io.Writer, columns func() int) *Messages {
+	m := &Messages{w: w, columns: columns}
 	m.change = sync.NewCond(&m.mu)
 	go m.write() // ends after close; if w hangs, it ends with the process
 	return m
 }
 
-// Write queues p, unless m is closed. It never waits and never fails.
+// Write queues p, which is whole lines, unless m is closed. It never waits and never fails.
 func (m *Messages) Write(p []byte) (int, error) {
+	text := ui.Wrap(string(p), m.columns())
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.closed && len(m.text)+len(p) <= maxMessages {
-		m.text = append(m.text, p...)
+	if !m.closed && len(m.text)+len(text) <= maxMessages {
+		m.text = append(m.text, text...)
 		m.change.Broadcast()
 	}
 	return len(p), nil

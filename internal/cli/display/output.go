@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -30,7 +31,7 @@ type Results struct {
 	Progress *output.Progress
 	Follow   func(*engine.Output) // nil when output is shown only with the result
 
-	Showing *showing  // feeds display and progress
+	Showing *showing  // feeds display
 	Stderr  io.Writer // prints above the progress line; never blocks on the terminal
 	say     *Messages // the Messages behind Stderr
 	errs    io.Writer // standard error itself
@@ -38,10 +39,13 @@ type Results struct {
 	hints   hints
 	Stuck   bool // the display hangs and is abandoned
 
-	mu     sync.Mutex
-	lost   error           // the first write error
-	told   map[string]bool // by destination: its first error was printed
-	OnLost func()          // called on a destination's first write error; may be nil
+	mu       sync.Mutex
+	lost     error           // the first write error
+	told     map[string]bool // by destination: its first error was printed
+	colour   bool            // of the summary
+	quiet    bool            // a program reads the JSON: no advice what to do next
+	Recorded *Recorded       // set before Close if a journal has the run, for the line about what to do next
+	OnLost   func()          // called on a destination's first write error; may be nil
 }
 
 // hints are the advice for each reason that occurred. Only the first text per
@@ -51,6 +55,14 @@ type hints struct {
 	advice  map[fleet.Reason]string
 }
 
+// usualAdvice is for errors without a hint, most of which are the system's own.
+var usualAdvice = map[fleet.Reason]string{
+	fleet.ReasonNameNotFound:  "check the spelling of the name; getent hosts NAME asks for it outside of shoal",
+	fleet.ReasonConnRefused:   "nothing listens there: check that sshd runs, and the port (-p)",
+	fleet.ReasonBannerTimeout: "something takes connections there and does not answer as sshd: check the port (-p) and the load; --kex-timeout waits longer",
+	fleet.ReasonConnReset:     "the log of sshd there may tell why: journalctl -u ssh; or a firewall between cut the connection",
+}
+
 func (h *hints) add(r fleet.Result) {
 	if r.Err == nil {
 		return
@@ -58,7 +70,11 @@ func (h *hints) add(r fleet.Result) {
 	if _, known := h.advice[r.Reason]; known {
 		return
 	}
-	if _, hint := ui.SplitHint(r.Err.Error()); hint != "" {
+	_, hint := ui.SplitHint(r.Err.Error())
+	if hint == "" && r.Outcome != fleet.OutcomeCancelled {
+		hint = usualAdvice[r.Reason]
+	}
+	if hint != "" {
 		if h.advice == nil {
 			h.advice = make(map[fleet.Reason]string)
 		}
@@ -73,16 +89,62 @@ func (h *hints) print(w io.Writer) {
 	}
 }
 
+// A Recorded is a run that a journal has.
+type Recorded struct {
+	Run      string
+	StateDir string // as the flag had it; "" means the usual one
+	Marked   bool   // its hosts can be asked what became of a command
+}
+
+// next returns the line that says what to do after a run that was not all ok, or "".
+func (o *Results) next() string {
+	if o.Recorded == nil || o.quiet {
+		return ""
+	}
+	count := func(outcomes ...fleet.Outcome) (n int) {
+		for _, outcome := range outcomes {
+			n += o.Summary.Outcomes[outcome]
+		}
+		return n
+	}
+	var commands []string
+	if count(fleet.OutcomeNeverStarted, fleet.OutcomeRefused, fleet.OutcomeCancelled) > 0 {
+		commands = append(commands, "shoal resume last")
+		if o.Summary.Reasons[fleet.ReasonBrake] > 0 {
+			commands[0] = "shoal resume --past-brake last"
+		}
+	}
+	if count(fleet.OutcomeFailed, fleet.OutcomeSignalled) > 0 {
+		commands = append(commands, "shoal rerun last failed")
+	}
+	if count(fleet.OutcomeUnknown) > 0 {
+		if o.Recorded.Marked {
+			commands = append(commands, "shoal resolve last")
+		} else {
+			commands = append(commands, "shoal show last --only unknown")
+		}
+	}
+	if len(commands) == 0 {
+		return ""
+	}
+	where := ""
+	if dir := o.Recorded.StateDir; dir != "" {
+		where = " (--state-dir " + ui.Visible(dir) + ")"
+	}
+	return fmt.Sprintf("run %s%s; next: %s\n", o.Recorded.Run, where, strings.Join(commands, ", "))
+}
+
 // New opens the destinations that the flags ask for. indexes are those of the
 // expected results in ascending order; nil means that they count from 0.
 func New(f *OutputFlags, stdio console.Stdio, h record.Header, indexes []int) (*Results, error) {
 	out := ui.Inspect(stdio.Out, os.Getenv)
 	errs := ui.Inspect(stdio.Err, os.Getenv)
-	show := errs.Moves
+	// What reads a pipe usually writes to the same terminal, over the line.
+	show := errs.Moves && !out.Pipe
 	if f.Progress.Value != "auto" {
 		show = f.Progress.Value == "always"
 	}
-	o := &Results{Columns: errs.Columns, errs: stdio.Err}
+	o := &Results{Columns: errs.Columns, errs: stdio.Err, quiet: f.json && !out.Terminal}
 	o.Progress = output.NewProgress(output.ProgressOptions{
 		W: stdio.Err, Show: show, Columns: errs.Columns, Total: h.Targets,
 	})
@@ -92,11 +154,12 @@ func New(f *OutputFlags, stdio console.Stdio, h record.Header, indexes []int) (*
 		stdout = above // stdout is the same terminal: text must go above the progress line
 	}
 	to := output.Out{W: stdout, Escape: out.Terminal, Colour: out.Colour}
-	toErr := output.Out{W: above, Escape: errs.Terminal, Colour: errs.Colour}
+	toErr := output.Out{W: above, Escape: errs.Terminal, Colour: errs.Colour, Columns: errs.Columns}
+	o.colour = errs.Colour
 	if err := o.open(f, h, indexes, to, toErr); err != nil {
 		return nil, errors.Join(err, o.Progress.Close())
 	}
-	o.say = newMessages(above)
+	o.say = newMessages(above, o.Columns)
 	o.Stderr = o.say
 	o.Showing = newShowing(o.show)
 	return o, nil
@@ -119,7 +182,7 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 	case f.gathered, f.gatheredApart:
 		o.Display = output.NewGathered(output.GatheredOptions{Stdout: to, Stderr: toErr, Apart: f.gatheredApart})
 	default:
-		live := output.NewLive(output.LiveOptions{Stdout: to, Stderr: toErr, NoPrefix: f.noPrefix})
+		live := output.NewLive(output.LiveOptions{Stdout: to, Stderr: toErr, NoPrefix: f.noPrefix, Brief: f.Brief})
 		o.Display = live
 		if !f.Ordered {
 			follower := newFollower(live)
@@ -130,6 +193,46 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 		o.Display = output.NewOrdered(o.Display, indexes)
 	}
 	return nil
+}
+
+// Watch has the progress line show what e works on.
+func (o *Results) Watch(e *engine.Options) {
+	e.Watch = func(t fleet.Target, s engine.Step) {
+		switch s {
+		case engine.Connecting:
+			o.Progress.Connecting(t)
+		case engine.Running:
+			o.Progress.Running(t)
+		case engine.Ended:
+			o.Progress.Ended(t)
+		}
+	}
+	e.Staged = o.stage
+}
+
+// stage shows a stage of a rollout, or the pause after it: in the progress line, or in a
+// line of its own where there is none.
+func (o *Results) stage(s engine.Stage) {
+	text := fmt.Sprintf("stage %d", s.Number)
+	if s.Stages > 0 {
+		text += fmt.Sprintf(" of %d", s.Stages)
+	}
+	told := text
+	switch {
+	case s.Pause > 0:
+		text += " ended"
+		told = text + ", the next begins in " + ui.Duration(s.Pause)
+	case s.Targets == 1:
+		text += ", 1 host"
+		told = text
+	case s.Targets > 0:
+		text += ", " + ui.Count(int64(s.Targets)) + " hosts"
+		told = text
+	}
+	o.Progress.Stage(text, s.Pause)
+	if !o.Progress.Shown() {
+		console.Say(o.Stderr, "%s", told)
+	}
 }
 
 // Take counts one result, writes it to files and queues it for display. It
@@ -146,6 +249,7 @@ func (o *Results) Take(r fleet.Result) bool {
 	}
 	o.Summary.Add(r)
 	o.hints.add(r)
+	_ = o.Progress.Result(r) // a progress line that cannot be drawn loses no result
 	o.Showing.push(r)
 	return o.Failure() == nil
 }
@@ -155,7 +259,6 @@ func (o *Results) show(r fleet.Result) {
 	if err := o.Display.Result(r); err != nil {
 		o.Lose("display", err)
 	}
-	_ = o.Progress.Result(r) // a progress line that cannot be drawn loses no result
 }
 
 // Settle waits for the display as long as p allows. Results that remain are not
@@ -260,7 +363,7 @@ func (o *Results) Abandon(p signals.Patience) error {
 
 // Complain prints an error after Close, waiting for the reader as long as p allows.
 func (o *Results) Complain(p signals.Patience, err error) {
-	say, done := newMessages(o.errs), make(chan struct{})
+	say, done := newMessages(o.errs, o.Columns), make(chan struct{})
 	console.Complain(say, err)
 	go func() { // may end with the process
 		defer close(done)
@@ -278,6 +381,7 @@ func (o *Results) Close(p signals.Patience) {
 			o.Lose("files", err)
 		}
 	}
+	next := o.next()
 	shown, done := make(chan struct{}), make(chan struct{}) // closed by the goroutines below
 	go func() {                                             // may end with the process
 		defer close(done)
@@ -289,8 +393,9 @@ func (o *Results) Close(p signals.Patience) {
 			o.say.flush()
 			_ = o.Progress.Close()
 		}
-		_, _ = fmt.Fprint(o.Stderr, output.SummaryText(&o.Summary, o.Columns()))
+		_, _ = fmt.Fprint(o.Stderr, output.SummaryText(&o.Summary, o.Columns(), o.colour))
 		o.hints.print(o.Stderr)
+		_, _ = fmt.Fprint(o.Stderr, next)
 		o.say.flush()
 	}()
 	if !p.Wait(done, func() int { return 0 }) && !o.Stuck {

@@ -19,6 +19,7 @@ type OutputFlags struct {
 	Progress                flags.Choice
 	// Named, if not nil, are all targets, after which --outdir names files.
 	Named iter.Seq[fleet.Target]
+	Brief                   bool // no flag: what is left out of a flood of failures is in a journal
 }
 
 // Output returns the flags as a group.
@@ -33,7 +34,7 @@ func (f *OutputFlags) Output() flags.FlagGroup {
 	f.maxOutput = engine.DefaultMaxOutput
 	g.Var(&f.maxOutput, "max-output", "keep this much of each stream of each target; 0 for all")
 	f.Progress = flags.Choice{Value: "auto", Words: []string{"auto", "always", "never"}}
-	g.VarP(&f.Progress, "progress", "P", "the progress line; auto shows it on a terminal")
+	g.VarP(&f.Progress, "progress", "P", "the progress line; auto shows it on a terminal unless stdout is a pipe")
 	g.Lookup("progress").NoOptDefVal = "always"
 	return g
 }

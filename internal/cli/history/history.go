@@ -206,7 +206,7 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 
 // cutShort prints the summary of what was shown before err ended it.
 func cutShort(err error, out *display.Results) error {
-	_, _ = fmt.Fprint(out.Stderr, output.SummaryText(&out.Summary, out.Columns()))
+	_, _ = fmt.Fprint(out.Stderr, output.SummaryText(&out.Summary, out.Columns(), false))
 	_ = out.Abandon(signals.Patience{})
 	return err
 }

@@ -296,7 +296,7 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 		return x, err
 	}
 	x.Execution = clirun.Execution{
-		Opts: opts, Output: &f.OutputFlags, Timeout: f.Timeout.Duration(),
+		Opts: opts, Output: &f.OutputFlags, StateDir: f.HostFlags.StateDir, Timeout: f.Timeout.Duration(),
 		Header: h, Indexes: indexesOf(targets),
 	}
 	x.targets = targets

@@ -26,10 +26,12 @@ type Execution struct {
 	Opts    connect.Options
 	Output  *display.OutputFlags
 	Journal *journal.Journal // closed by Execute; nil keeps none
-	Timeout time.Duration
-	Plan    *connect.Plan // of the targets, made with Opts
-	Indexes []int         // indexes of the targets in ascending order; nil: they count from 0
-	Header  record.Header // Execute sets Run
+	// StateDir is where the journal is, as --state-dir has it; "" means the usual place.
+	StateDir string
+	Timeout  time.Duration
+	Plan     *connect.Plan // of the targets, made with Opts
+	Indexes  []int         // indexes of the targets in ascending order; nil: they count from 0
+	Header   record.Header // Execute sets Run
 	// Begin begins or resumes the run.
 	Begin func(ctx context.Context) (*run.Run, error)
 }
@@ -52,11 +54,15 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	}
 	x.Header.Run = r.ID
 	x.Output.Named = x.Plan.Recorded()
+	x.Output.Brief = x.Journal != nil
 	out, err := display.New(x.Output, stdio, x.Header, x.Indexes)
 	if err != nil {
 		return errors.Join(err, r.Abandon(), x.closeJournal())
 	}
-	ctx, stop := signals.Watch(ctx, func(aborting bool) { sayStopping(out.Stderr, aborting) })
+	ctx, stop := signals.Watch(ctx, func(aborting bool) {
+		out.Progress.Stopping()
+		sayStopping(out.Stderr, aborting)
+	})
 	defer stop.End()
 	if x.Journal != nil {
 		defer x.Journal.HurryWith(stop.Hurried())()
@@ -72,6 +78,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	}
 	defer out.Showing.AbortWith(ctx)()
 	e.Drain, e.Follow = stop.Drained, out.Follow
+	out.Watch(&e)
 	e.Notice = func(text string) { console.Note(out.Stderr, text) }
 	e.Released = func(r engine.Release) {
 		console.Say(out.Stderr, "%s commands were started together, within %v", ui.Count(int64(r.Targets)), r.Skew.Round(time.Microsecond))
@@ -136,6 +143,9 @@ func (x *Execution) finish(out *display.Results, r *run.Run, failed error, p sig
 		out.Lose("journal's end", err)
 	}
 	out.Settle(p, x.Header.Run)
+	if x.Journal != nil {
+		out.Recorded = &display.Recorded{Run: r.ID, StateDir: x.StateDir, Marked: r.Marked()}
+	}
 	if failed != nil {
 		console.Complain(out.Stderr, failed)
 	}

@@ -112,7 +112,7 @@ func runCommand(ctx context.Context, f *RunFlags, text string, stdio console.Std
 		return err
 	}
 	x := Execution{
-		Opts: opts, Output: &f.OutputFlags, Journal: j, Timeout: f.Timeout.Duration(),
+		Opts: opts, Output: &f.OutputFlags, Journal: j, StateDir: f.HostFlags.StateDir, Timeout: f.Timeout.Duration(),
 		Plan: planned,
 		Header: record.Header{
 			Program: "shoal " + console.Version,

@@ -260,8 +260,8 @@ func (l *login) exhausted(methods []string) *fleet.Error {
 		with = ", and ssh_config allows no password here"
 	}
 	return h.fail(fleet.ReasonAuthFailed, fmt.Errorf(
-		"user %q was not let in with any of our %d keys%s; the server takes %q\nhint: check the login name (-l) and %s",
-		h.attempt.Target.User, l.offered, with, listed, what))
+		"user %q was not let in with %s%s; the server takes %q\nhint: check the login name (-l) and %s",
+		h.attempt.Target.User, sshreason.OurKeys(l.offered), with, listed, what))
 }
 
 // allowsAny reports whether publickey, or anything that the server takes, is allowed.

@@ -18,3 +18,11 @@ func MethodsExcluded(t ssh.Target, taken string) (fleet.Reason, error) {
 	}
 	return fleet.ReasonAuthFailed, fmt.Errorf("the server takes %q, and ssh_config allows only %q here", taken, allowed)
 }
+
+// OurKeys says how many keys were offered.
+func OurKeys(n int) string {
+	if n == 1 {
+		return "our key"
+	}
+	return fmt.Sprintf("any of our %d keys", n)
+}

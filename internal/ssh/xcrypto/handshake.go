@@ -167,8 +167,8 @@ func (h *handshake) nextMethod(c *xssh.ClientAuthContext) (xssh.AuthMethod, erro
 		return fail(sshreason.MethodsExcluded(h.attempt.Target, ""))
 	case h.secret.spent:
 		return fail(fleet.ReasonAuthFailed, fmt.Errorf(
-			"user %q was not let in with any of our %d keys and not with the password; the server takes %q\n"+
-				"hint: check the login name (-l) and the password", h.attempt.Target.User, h.offered, methods(c.AllowedMethods)))
+			"user %q was not let in with %s and not with the password; the server takes %q\n"+
+				"hint: check the login name (-l) and the password", h.attempt.Target.User, sshreason.OurKeys(h.offered), methods(c.AllowedMethods)))
 	case tried && h.signErr != nil:
 		return nil, h.refuse(fleet.ReasonAuthFailed, h.signErr)
 	case tried && h.offered == 0:
@@ -180,8 +180,8 @@ func (h *handshake) nextMethod(c *xssh.ClientAuthContext) (xssh.AuthMethod, erro
 			with = ", and ssh_config allows no password here"
 		}
 		return fail(fleet.ReasonAuthFailed, fmt.Errorf(
-			"user %q was not let in with any of our %d keys%s; the server takes %q\nhint: check the login name (-l) and the key (--identity)",
-			h.attempt.Target.User, h.offered, with, methods(c.AllowedMethods)))
+			"user %q was not let in with %s%s; the server takes %q\nhint: check the login name (-l) and the key (--identity)",
+			h.attempt.Target.User, sshreason.OurKeys(h.offered), with, methods(c.AllowedMethods)))
 	}
 	return fail(fleet.ReasonAuthFailed, fmt.Errorf("the server takes %q and no public keys", methods(c.AllowedMethods)))
 }

@@ -1,0 +1,19 @@
+package cli_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// What reads our output writes to the same terminal, over a progress line.
+func TestNoProgressLineBesideAPipe(t *testing.T) {
+	_, dir, shoal := paneFleet(t)
+	p := openPane(t, dir, shoal+"-f 20 'sleep 0.5; echo x' | cat")
+	if err := p.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	<-p.read
+	if text := p.text(); strings.Contains(text, "\x1b[K") || strings.Count(text, ": x\r\n") != 20 || !strings.Contains(text, "20 ok") {
+		t.Errorf("%q", text)
+	}
+}

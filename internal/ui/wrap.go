@@ -1,0 +1,58 @@
+package ui
+
+import "strings"
+
+// wrapIndent precedes the lines that continue one.
+const wrapIndent = "  "
+
+// Wrap breaks the lines of text, which must be visible, between words, so that they fit
+// into the columns; 0 or less means any number. A word that is too long is left whole.
+// Styles count as no columns.
+func Wrap(text string, columns int) string {
+	if columns <= 2*len(wrapIndent) {
+		return text
+	}
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if Width(unstyled(line)) <= columns {
+			b.WriteString(line)
+			continue
+		}
+		wrapLine(&b, line, columns)
+	}
+	return b.String()
+}
+
+func wrapLine(b *strings.Builder, line string, columns int) {
+	at := 0        // columns of the line that is being written
+	begun := false // it has a word
+	for i, word := range strings.Split(line, " ") {
+		width := Width(strings.TrimSuffix(unstyled(word), "\n"))
+		switch {
+		case i == 0:
+		case begun && at+1+width > columns:
+			b.WriteString("\n" + wrapIndent)
+			at, begun = len(wrapIndent), false
+		default:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at, begun = at+width, begun || word != ""
+	}
+}
+
+// unstyled returns text without the sequences of a Style.
+func unstyled(text string) string {
+	for {
+		before, rest, styled := strings.Cut(text, "\x1b[")
+		if !styled {
+			return text
+		}
+		_, after, ended := strings.Cut(rest, "m")
+		if !ended {
+			return text
+		}
+		text = before + after
+	}
+}

@@ -1,0 +1,41 @@
+package ui
+
+import (
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestWrap(t *testing.T) {
+	red := string(Red.Append(nil, "node1:"))
+	for _, c := range []struct {
+		text    string
+		columns int
+		want    string
+	}{
+		{"hint: delete line 41 of \"kh\"\n", 20, "hint: delete line 41\n  of \"kh\"\n"},
+		{"fits\nand this does not fit\n", 10, "fits\nand this\n  does not\n  fit\n"},
+		{"a word/that/is/too/long here\n", 10, "a\n  word/that/is/too/long\n  here\n"},
+		{"  2 failed, exit status 1\n", 14, "  2 failed,\n  exit status\n  1\n"},
+		{red + " exit status 1\n", 20, red + " exit status 1\n"},
+		{"any width at all\n", 0, "any width at all\n"},
+		{"", 10, ""},
+	} {
+		if got := Wrap(c.text, c.columns); got != c.want {
+			t.Errorf("%d columns: %q, want %q", c.columns, got, c.want)
+		}
+	}
+}
+
+// Wrapping only turns spaces into line breaks, and breaks no word.
+func TestWrapKeepsText(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringOfN(rapid.RuneFrom([]rune("ab \n")), 0, 100, -1).Draw(t, "text")
+		columns := rapid.IntRange(-1, 30).Draw(t, "columns")
+		got := Wrap(text, columns)
+		if strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(text), " ") {
+			t.Fatalf("%q became %q", text, got)
+		}
+	})
+}
