@@ -208,13 +208,8 @@ func (j *Journal) Resume(ctx context.Context, run string) (_ *Run, err error) {
 	if len(info.Sessions) == 0 {
 		return nil, ErrIncomplete
 	}
-	last := &info.Sessions[len(info.Sessions)-1]
+	last := info.Sessions[len(info.Sessions)-1]
 	if err := j.transact(ctx, func(tx *sql.Tx) error {
-		if err := tx.QueryRowContext(ctx, `UPDATE sessions SET seq = max(
-			coalesce((SELECT max(seq) FROM intents WHERE run = ?1), 0), coalesce((SELECT max(seq) FROM results WHERE run = ?1), 0))
-			WHERE run = ?1 AND n = ?2 RETURNING seq`, info.n, last.n).Scan(&last.seq); err != nil {
-			return err
-		}
 		return j.insertSession(ctx, tx, info, Session{n: last.n + 1, seq: last.seq})
 	}); err != nil {
 		return nil, err

@@ -56,7 +56,6 @@ func (i *RunInfo) Ended() time.Time {
 func (i *RunInfo) SessionsOf(e *Entry) []int {
 	var sessions []int
 	for _, intent := range slices.Backward(e.Intents) {
-		// The last session's seq is not written before the run is resumed.
 		n, _ := slices.BinarySearchFunc(i.Sessions[:max(0, len(i.Sessions)-1)], intent.seq, func(s Session, seq int64) int {
 			return cmp.Compare(s.seq, seq)
 		})
@@ -95,7 +94,7 @@ type Session struct {
 	Ended time.Time
 
 	n   int64 // from 1
-	seq int64 // the last intent or result that it wrote; for the last session, of a session before
+	seq int64 // the last intent or result that it or a session before wrote; 0 means none
 }
 
 // An Ending is how a session ended.

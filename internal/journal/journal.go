@@ -85,7 +85,7 @@ type Journal struct {
 	write, read *sql.DB
 	// The statements of write that are run often: preparing them costs more than running
 	// them.
-	insertTarget, insertContent, insertIntent, insertResult *sql.Stmt
+	insertTarget, insertContent, insertIntent, insertResult, updateSeq *sql.Stmt
 
 	compression *compression
 	schema      int
@@ -171,6 +171,7 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	j.schema = len(migrations)
 	for text, stmt := range map[string]**sql.Stmt{
 		insertTarget: &j.insertTarget, insertContent: &j.insertContent, insertIntent: &j.insertIntent, insertResult: &j.insertResult,
+		updateSeq: &j.updateSeq,
 	} {
 		if *stmt, err = j.write.PrepareContext(ctx, text); err != nil {
 			return err

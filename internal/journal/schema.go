@@ -20,7 +20,7 @@ const applicationID = 0x73686f6c
 var migrations = []string{
 	// 1. The other tables refer to a run by its number n. seq numbers the intents and
 	// results of a run from 1 without gaps, in the order of writing; sessions.seq is the
-	// last one. sum and input are checksums, and salt belongs to hashes of commands, all of
+	// last one, and rows that are missing are detected by it. sum and input are checksums, and salt belongs to hashes of commands, all of
 	// which schema 3 no longer uses.
 	`
 CREATE TABLE runs (

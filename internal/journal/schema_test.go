@@ -272,9 +272,9 @@ func TestOlderProgramGoesOnWriting(t *testing.T) {
 	sum := make([]byte, 16)
 	for i, args := range [][]any{
 		{hash[:], 4, "raw", []byte("late")},
-		{1, 20, 9, 1, day0.UnixNano(), sum},
-		{1, 9, 21, 1, "ok", "", "drain", "exit_known", 0, "", nil, day0.UnixNano(), `{"run":3}`, hash[:], 4, nil, 0, sum},
-		{21, sum, 1, 2},
+		{1, 11, 9, 1, day0.UnixNano(), sum},
+		{1, 9, 12, 1, "ok", "", "drain", "exit_known", 0, "", nil, day0.UnixNano(), `{"run":3}`, hash[:], 4, nil, 0, sum},
+		{12, sum, 1, 2},
 		{day0.UnixNano(), 0, 0, "", sum, 1, 2},
 	} {
 		_, err := statements[i].Exec(args...)

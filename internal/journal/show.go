@@ -61,7 +61,7 @@ type Entry struct {
 
 // Show returns the selected targets of a run in the order of their indexes, with their
 // commands and output. The iteration ends at the first error. If that is ErrDamaged, the
-// entries yielded before it are intact.
+// entries yielded before it may lack intents and results.
 func (j *Journal) Show(ctx context.Context, run string, sel Selector) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		err := j.walk(ctx, run, func(s *snapshot, e *Entry) error {
@@ -187,8 +187,35 @@ const selectEntries = `SELECT t.idx, t.host, t.host_user, t.host_port, t.user, t
 	WHERE t.run = ? ORDER BY t.idx`
 
 // each calls f for the entries in the order of their indexes, with commands but without
-// output. It returns an error unless it could read the whole run.
+// output. It returns an error unless it could read the whole run and no row is missing.
 func (s *snapshot) each(f func(*Entry) error) error {
+	if err := s.entries(f); err != nil {
+		return err
+	}
+	return s.complete()
+}
+
+// complete returns ErrDamaged unless the run has all intents and results that its sessions
+// wrote. Rows are never replaced: a later result of a target is another row.
+func (s *snapshot) complete() error {
+	var last, least, most, count int64
+	if n := len(s.info.Sessions); n > 0 {
+		last = s.info.Sessions[n-1].seq
+	}
+	if err := s.tx.QueryRowContext(s.ctx, `SELECT coalesce(min(seq), 1), coalesce(max(seq), 0), count(*) FROM (
+		SELECT seq FROM intents WHERE run = ?1 UNION SELECT seq FROM results WHERE run = ?1)`,
+		s.info.n).Scan(&least, &most, &count); err != nil {
+		return explain(err)
+	}
+	if least != 1 || most != last || count != last {
+		return fmt.Errorf("%w: %d intents and results of %d, numbered to %d"+
+			"\nhint: bring back a copy of the journal; without one, only the hosts know what ran", ErrDamaged, count, last, most)
+	}
+	return nil
+}
+
+// entries does what each does, but does not look for missing intents and results.
+func (s *snapshot) entries(f func(*Entry) error) error {
 	intents, err := s.intents()
 	if err != nil {
 		return err

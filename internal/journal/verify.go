@@ -40,7 +40,7 @@ func (r *Report) check(err error) error {
 }
 
 // Verify checks everything the journal has of a run: the database with SQLite's integrity
-// check, that each row can be read and no target is missing, each command and output
+// check, that each row can be read and none is missing, each command and output
 // against its hash, and that an intent precedes each result whose command was sent. What it
 // finds is in the Report; an error means that Verify could not check.
 func (j *Journal) Verify(ctx context.Context, run string) (*Report, error) {
@@ -100,7 +100,10 @@ func (s *snapshot) verifyRows(report *Report) error {
 	if unmatched > 0 {
 		report.add(fmt.Errorf("%w: there is no target for %d results", ErrDamaged, unmatched))
 	}
-	return s.each(func(e *Entry) error {
+	if err := report.check(s.complete()); err != nil {
+		return err
+	}
+	return s.entries(func(e *Entry) error {
 		if e.Progress == Intended {
 			report.Unresolved = append(report.Unresolved, e.Target.Index)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,7 +54,7 @@ func TestDamageIsFound(t *testing.T) {
 		"an outcome is unknown":          {`UPDATE results SET record = replace(record, 'ok', 'perhaps') WHERE idx = 1`, "unknown outcome", false},
 		"the settings are cut":           {`UPDATE runs SET settings = '{'`, "settings", false},
 		"the options are cut":            {`UPDATE runs SET options = '{'`, "options", false},
-		"an intent is missing":           {`DELETE FROM intents WHERE idx = 0`, "target 0 ran without an intent", true},
+		"an intent is missing":           {`DELETE FROM intents WHERE idx = 0`, "target 0 ran without an intent", false},
 		"an output is missing":           {`DELETE FROM contents WHERE data = CAST('oops' AS BLOB)`, "is missing", true},
 		"an output is changed":           {`UPDATE contents SET data = CAST('oopt' AS BLOB) WHERE size = 4`, "not what its hash says", true},
 		"an output has another size":     {`UPDATE contents SET size = 1 << 40 WHERE size = 4`, "content of 1099511627776 bytes", true},
@@ -81,6 +82,92 @@ func TestDamageIsFound(t *testing.T) {
 				check(t, r.End(Ending{}))
 			}
 		})
+	}
+}
+
+// Intents and results that are missing are found wherever they were, in a run that ended,
+// crashed or was resumed, and in one of an older program. Its commands are not run again.
+func TestMissingRowsAreFound(t *testing.T) {
+	deletions := map[string]string{
+		"nothing":             ``,
+		"an intent":           `DELETE FROM intents WHERE seq = (SELECT seq FROM intents LIMIT 1 OFFSET 1)`,
+		"a result":            `DELETE FROM results WHERE idx = 1`,
+		"all of a target":     `DELETE FROM intents WHERE idx = 1; DELETE FROM results WHERE idx = 1`,
+		"the first row":       `DELETE FROM intents WHERE seq = 1`,
+		"the last row":        `DELETE FROM intents WHERE seq = (SELECT max(seq) FROM sessions); DELETE FROM results WHERE seq = (SELECT max(seq) FROM sessions)`,
+		"the last rows":       `DELETE FROM intents WHERE seq > 4; DELETE FROM results WHERE seq > 4`,
+		"all intents":         `DELETE FROM intents`,
+		"all results":         `DELETE FROM results`,
+		"all of both":         `DELETE FROM intents; DELETE FROM results`,
+		"the last session":    `DELETE FROM sessions WHERE n > 1 AND n = (SELECT max(n) FROM sessions)`,
+		"one replaced result": `DELETE FROM results WHERE seq IN (SELECT min(seq) FROM results GROUP BY idx HAVING count(*) > 1)`,
+	}
+	for kind, c := range map[string]struct {
+		write  func(t *testing.T) (dir, run string)
+		intact []string // deletions that find no row
+	}{
+		"ended": {func(t *testing.T) (string, string) {
+			dir := t.TempDir()
+			return dir, sampleRun(t, mustOpen(t, dir, Options{noSync: true}))
+		}, []string{"the last session", "one replaced result"}},
+		"crashed": {func(t *testing.T) (string, string) {
+			dir := t.TempDir()
+			j, err := Open(t.Context(), dir, Options{noSync: true})
+			check(t, err)
+			r := mustBegin(t, j, RunInfo{}, targetsOf(4))
+			for i := range 3 {
+				check(t, errors.Join(r.Intend(i, 1), r.Result(okResult(targetOf(i), "")), r.Flush()))
+			}
+			check(t, j.Close())
+			return dir, r.ID()
+		}, []string{"the last session", "one replaced result"}},
+		"resumed": {func(t *testing.T) (string, string) {
+			dir := t.TempDir()
+			j := mustOpen(t, dir, Options{noSync: true})
+			run := sampleRun(t, j)
+			for range 2 { // each answers for target 4 anew, as resolve does
+				other := mustOpen(t, dir, Options{noSync: true})
+				r, err := other.Resume(t.Context(), run)
+				check(t, err)
+				check(t, errors.Join(r.Result(okResult(targetOf(4), "")), r.End(Ending{})))
+			}
+			return dir, run
+		}, nil},
+		"schema 2": {func(t *testing.T) (string, string) {
+			dir := unpackJournal(t, "schema2")
+			return dir, mustResolve(t, mustOpen(t, dir, Options{noSync: true}), "last-1")
+		}, nil},
+	} {
+		for name, change := range deletions {
+			t.Run(kind+"/"+name, func(t *testing.T) {
+				dir, run := c.write(t)
+				j := mustOpen(t, dir, Options{noSync: true})
+				_, err := j.write.Exec(change)
+				check(t, err)
+				intact := name == "nothing" || slices.Contains(c.intact, name)
+				report, err := j.Verify(t.Context(), run)
+				check(t, err)
+				if report.OK() != intact {
+					t.Errorf("found %q", report.Problems)
+				}
+				_, failure := j.Select(t.Context(), run, Resumable)
+				r, err := j.Resume(t.Context(), run)
+				for what, err := range map[string]error{"Select": failure, "Resume": err} {
+					if intact != (err == nil) || !intact && (!errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "\nhint: ")) {
+						t.Errorf("%s: %v", what, err)
+					}
+				}
+				if r != nil {
+					check(t, r.End(Ending{}))
+				}
+				old, err := OpenReadOnly(t.Context(), dir, Options{})
+				check(t, err)
+				defer func() { check(t, old.Close()) }()
+				if _, err := old.Select(t.Context(), run, All); intact != (err == nil) {
+					t.Errorf("for reading only: %v", err)
+				}
+			})
+		}
 	}
 }
 

@@ -188,6 +188,8 @@ func (r *Run) write() {
 	}
 }
 
+const updateSeq = `UPDATE sessions SET seq = ? WHERE run = ? AND n = ?`
+
 const insertIntent = `INSERT INTO intents (run, seq, idx, attempt, at, sum) VALUES (?, ?, ?, ?, ?, x'')`
 
 // commit writes the batch in one transaction.
@@ -213,7 +215,8 @@ func (r *Run) commit(b *batch) error {
 			}
 			r.j.opts.hook(stepRow)
 		}
-		return nil
+		_, err := tx.StmtContext(ctx, r.j.updateSeq).ExecContext(ctx, r.seq+int64(len(b.events)), r.info.n, r.session)
+		return err
 	}); err != nil {
 		return err
 	}

@@ -79,8 +79,8 @@ func Inquire(ctx context.Context, j *journal.Journal, info *journal.RunInfo, sel
 			return q, err
 		}
 	}
-	// Results are written in a session: its row holds the number of the last record,
-	// by which a torn or altered journal is detected.
+	// Results are written in a session: its row holds the number of the last one, by
+	// which missing rows are detected.
 	if q.recorded, err = j.Resume(ctx, run); err != nil {
 		return nil, err
 	}
