@@ -311,6 +311,7 @@ func BenchmarkLive(b *testing.B) {
 		_ = live.Result(r)
 	}
 }
+
 // A flood of failures with one cause is told by its first lines; what else is special about
 // a target is told all the same.
 func TestLiveBrief(t *testing.T) {

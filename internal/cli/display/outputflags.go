@@ -19,7 +19,7 @@ type OutputFlags struct {
 	Progress                flags.Choice
 	// Named, if not nil, are all targets, after which --outdir names files.
 	Named iter.Seq[fleet.Target]
-	Brief                   bool // no flag: what is left out of a flood of failures is in a journal
+	Brief bool // no flag: what is left out of a flood of failures is in a journal
 }
 
 // Output returns the flags as a group.
