@@ -30,8 +30,9 @@
 //	docker ps --format '{{.Names}}'    never changed
 //	echo ${host} {a,b} \{host}         never changed
 //
-// Quotes are read as a POSIX shell reads them outside of here documents: '…', "…" in which
-// \ protects the next byte, and \ outside quotes. [Everywhere] replaces placeholders within
+// Quotes are read as a POSIX shell reads them: '…', "…" in which \ protects the next byte, and
+// \ outside quotes. After a comment, a here document or $'…', where this does not hold, a
+// quoted value must be plain as within quotes. [Everywhere] replaces placeholders within
 // quotes too, and [Never] none. [Template.Notices] says what stayed as it was typed although
 // it looks like a placeholder.
 //

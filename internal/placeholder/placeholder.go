@@ -16,6 +16,7 @@ type placeholder struct {
 	value  value
 	quoted bool
 	within bool   // it stands within quotes of the command
+	unsure bool   // whether it does is not known
 	attr   string // the attribute's name; "" if it is not an attribute
 }
 

@@ -22,9 +22,12 @@ type scanner struct {
 	text     string
 	where    Where
 	segments []segment
-	literal  int      // where the literal text before the next placeholder begins
-	kept     []string // placeholders that stay as they are typed, each once
-	unknown  []string // words that resemble a placeholder's, each once
+	// unsure is set for the rest of the text at a comment, a here document or $'…', whose
+	// quotes are not those of other text.
+	unsure  bool
+	literal int      // where the literal text before the next placeholder begins
+	kept    []string // placeholders that stay as they are typed, each once
+	unknown []string // words that resemble a placeholder's, each once
 }
 
 func (s *scanner) scan() *SyntaxError {
@@ -38,7 +41,11 @@ func (s *scanner) scan() *SyntaxError {
 		case c == quote:
 			quote = 0
 		case quote == 0 && (c == '\'' || c == '"'):
+			s.unsure = s.unsure || c == '\'' && at > 0 && s.text[at-1] == '$'
 			quote = c
+		case quote == 0 && c == '#' && (at == 0 || strings.IndexByte(" \t\n;&|(", s.text[at-1]) >= 0),
+			quote == 0 && c == '<' && at > 0 && s.text[at-1] == '<':
+			s.unsure = true
 		case c == '{':
 			inside := form(s.text[at:])
 			if inside == "" || at > 0 && s.text[at-1] == '$' {
@@ -77,7 +84,7 @@ func (s *scanner) place(at int, inside string, quoted bool) (placed bool, err *S
 	case filtered && filter != "sh":
 		return false, unknownFilter(at, filter)
 	}
-	p := &placeholder{word: word, value: value, quoted: filtered, within: quoted}
+	p := &placeholder{word: word, value: value, quoted: filtered, within: quoted, unsure: s.unsure}
 	if name, ok := strings.CutPrefix(word, attrPrefix); ok {
 		p.attr, p.quoted = name, true
 	}

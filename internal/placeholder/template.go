@@ -79,7 +79,8 @@ func (t *Template) Missing(target fleet.Target) string {
 // Unquotable returns the first quoted placeholder of the command whose value cannot be
 // quoted where it stands, and "" if there is none: outside quotes a value with a newline or
 // a NUL byte, since csh ends the quotes at a newline and would run the rest as a command;
-// within quotes any but plain characters, since it may be for a shell within the shell.
+// within quotes, or where that is not sure, any but plain characters, since it may be for a
+// shell within the shell.
 // Such a target must not be run.
 func (t *Template) Unquotable(target fleet.Target) string {
 	for _, s := range t.segments {
@@ -88,7 +89,7 @@ func (t *Template) Unquotable(target fleet.Target) string {
 			continue
 		}
 		value := p.value(target)
-		if strings.ContainsAny(value, "\n\x00") || p.within && strings.ContainsFunc(value, isSpecial) {
+		if strings.ContainsAny(value, "\n\x00") || (p.within || p.unsure) && strings.ContainsFunc(value, isSpecial) {
 			return p.word
 		}
 	}

@@ -266,6 +266,28 @@ func TestAttributesWithinQuotes(t *testing.T) {
 	}
 }
 
+// After a comment, a here document or $'…' nobody knows what is quoted.
+func TestAttributesAfterComments(t *testing.T) {
+	for _, text := range []string{
+		"# don't worry\necho '{attr.a|sh}'", "cat <<X\ndon't\nX\necho '{attr.a|sh}'", `echo $'it\'s' '{attr.a|sh}'`, "echo a # '\necho {attr.a|sh}",
+	} {
+		template, err := placeholder.Parse(text, placeholder.Unquoted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := template.Check(fleet.Target{Attrs: attrs{"a": "$(id)"}}); err == nil {
+			t.Errorf("%s takes code", text)
+		}
+		if err := template.Check(fleet.Target{Attrs: attrs{"a": "plain"}}); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	template, err := placeholder.Parse("echo ${#x} a#b $# {attr.a}", placeholder.Unquoted)
+	if err != nil || template.Check(fleet.Target{Attrs: attrs{"a": "$(id)"}}) != nil {
+		t.Errorf("a # that begins no comment: %v", err)
+	}
+}
+
 // A newline ends the quotes in csh, so the rest would be a command.
 func TestUnquotable(t *testing.T) {
 	template, err := placeholder.Parse("echo {host} {user|sh} {attr.a}", placeholder.Unquoted)

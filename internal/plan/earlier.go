@@ -31,7 +31,7 @@ func (p *Planner) keep(ctx context.Context, planned *ssh.Endpoint, earlier *flee
 		failed := *planned
 		failed.Route = *earlier
 		return &failed
-	case sameWay(&planned.Route, earlier):
+	case earlier.Unresolved || sameWay(&planned.Route, earlier):
 		return planned
 	}
 	p.tell("ssh_config or the inventory has another way to some of the targets now; they are reached as the run reached them")
@@ -78,5 +78,5 @@ func sameJump(a, b *fleet.Target) bool {
 	if rb == nil {
 		rb = &fleet.Route{}
 	}
-	return a.Host == b.Host && a.User == b.User && a.Port == b.Port && sameWay(ra, rb)
+	return a.Host == b.Host && a.User == b.User && a.Port == b.Port && (ra.Unresolved || rb.Unresolved || sameWay(ra, rb))
 }

@@ -140,9 +140,13 @@ func (p *Planner) Explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 	case p.opts.Entry != nil:
 		e = p.opts.Entry(t)
 	}
+	port := t.Port
+	if earlier != nil && earlier.Unresolved && port == fleet.DefaultPort {
+		port = 0 // what was recorded without asking ssh_config
+	}
 	hops, err := p.opts.Config.Route(ctx, cmp.Or(e.Address, t.Host.Name), config.Options{
 		User:    cmp.Or(t.User, t.Host.User, p.opts.User),
-		Port:    cmp.Or(t.Port, t.Host.Port, p.opts.Port),
+		Port:    cmp.Or(port, t.Host.Port, p.opts.Port),
 		Jump:    p.opts.Jump,
 		Command: t.Command,
 		Set:     e.SSHOptions,
@@ -150,7 +154,7 @@ func (p *Planner) Explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 	if err != nil {
 		failed := &ssh.Endpoint{
 			User: cmp.Or(t.User, t.Host.User, p.opts.User),
-			Port: cmp.Or(t.Port, t.Host.Port, p.opts.Port, fleet.DefaultPort),
+			Port: cmp.Or(port, t.Host.Port, p.opts.Port, fleet.DefaultPort),
 			Err:  fmt.Errorf("ssh_config: %w", err),
 		}
 		if failed.Route = (fleet.Route{Listed: e.Address, KeyFile: e.IdentityFile, Options: e.SSHOptions, Unresolved: true}); earlier != nil {
@@ -186,6 +190,7 @@ func (p *Planner) endpoint(r *config.Resolved, name string, e hosts.Entry, jump 
 		made.Via = &jump.Target
 	} else {
 		made.ProxyCommand, made.Err = r.ProxyArgv()
+		made.Unresolved = made.Err != nil
 	}
 	made.Err = cmp.Or(made.Err, noMethod, unusable(made.Settings))
 	return p.shareEndpoint(made)

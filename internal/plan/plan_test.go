@@ -508,7 +508,8 @@ func TestAFailedPlanLosesNothing(t *testing.T) {
 	entry := func(fleet.Target) hosts.Entry {
 		return hosts.Entry{Address: "10.9.9.9", IdentityFile: "/keys/web", SSHOptions: []string{"ProxyJump=gate"}}
 	}
-	const broken, mended = "Host *\n KnownHostsCommand /bin/true\n", "Host *\n User conf\n"
+	const mended = "Host *\n User conf\n Port 2222\n"
+	const broken = mended + " KnownHostsCommand /bin/true\n"
 	failed := planner(t, broken, func(o *Options) { o.Entry = entry }).Target(t.Context(), host("web"))
 	if failed.Err() == nil {
 		t.Fatal("it did not fail")
@@ -518,14 +519,22 @@ func TestAFailedPlanLosesNothing(t *testing.T) {
 		if got.Jump() != nil {
 			jump = got.Jump().Host.Name
 		}
-		return fmt.Sprint(got.Err(), got.User, got.Dialled(), got.Route.KeyFile, jump)
+		return fmt.Sprint(got.Err(), got.User, got.Dialled(), got.Port, got.Route.KeyFile, jump)
 	}
-	again := planner(t, mended, nil).Target(t.Context(), fleet.Target{Host: failed.Host, Route: failed.Route})
-	if got := way(again); got != "<nil>conf10.9.9.9/keys/webgate" {
+	again := planner(t, mended, nil).Target(t.Context(), failed.Target)
+	if got := way(again); got != "<nil>conf10.9.9.92222/keys/webgate" {
 		t.Errorf("after a failed plan: %s", got)
 	}
-	twice := planner(t, broken, nil).Target(t.Context(), fleet.Target{Host: again.Host, Route: again.Route})
-	if got := way(planner(t, mended, nil).Target(t.Context(), fleet.Target{Host: twice.Host, Route: twice.Route})); got != "<nil>conf10.9.9.9/keys/webgate" {
-		t.Errorf("after a failed plan of an earlier run: %s", got)
+	for name, earlier := range map[string]fleet.Target{"good": again.Target, "failed": failed.Target} {
+		twice := planner(t, broken, nil).Target(t.Context(), earlier)
+		if got := way(planner(t, mended, nil).Target(t.Context(), twice.Target)); got != "<nil>conf10.9.9.92222/keys/webgate" {
+			t.Errorf("after a failed plan of a %s one: %s", name, got)
+		}
+	}
+	const refused = "Host *\n User a$b\n ProxyCommand nc %r %h\n"
+	p := planner(t, refused, nil).Target(t.Context(), host("web"))
+	proxied := planner(t, "Host *\n ProxyCommand nc %h %p\n", nil).Target(t.Context(), p.Target)
+	if p.Err() == nil || proxied.Err() != nil || len(proxied.Route.ProxyCommand) == 0 {
+		t.Errorf("after a refused proxy command (%v): %v, %q", p.Err(), proxied.Err(), proxied.Route.ProxyCommand)
 	}
 }

@@ -110,8 +110,8 @@ func TestBenchRefuses(t *testing.T) {
 		{"--hostfile f --one-host", "--one-host does not go with these targets"},
 		{"--user me", "--user does not go with these targets"},
 		{"-x a", "--exclude does not go with these targets"},
-		{"echo {hsot}", "hsot"},
-		{"--expect {hsot} hostname", "reading the expected output"},
+		{"echo {hsot|sh}", "hsot"},
+		{"--expect {hsot|sh} hostname", "reading the expected output"},
 		{"-w a[", "reading the hosts"},
 		{"--limit soon", `"soon" is not a time`},
 	} {

@@ -22,6 +22,7 @@ type poser struct {
 	hostKey  ssh.PublicKey
 	work     sync.WaitGroup
 	execs    atomic.Int32
+	deaf     atomic.Bool // drops requests without an answer
 	// wrap is applied to each connection, and ready called when it is authenticated;
 	// nil disables them.
 	wrap  func(net.Conn) net.Conn
@@ -90,6 +91,9 @@ func (p *poser) serve(nc net.Conn) {
 
 func (p *poser) session(ch ssh.Channel, requests <-chan *ssh.Request) {
 	for r := range requests {
+		if p.deaf.Load() {
+			continue
+		}
 		_ = r.Reply(r.Type == "exec", nil)
 		if r.Type == "exec" {
 			p.execs.Add(1)
