@@ -205,6 +205,24 @@ func TestWhatSourcesSayIsJoined(t *testing.T) {
 	}
 }
 
+// Entries of one host may not differ in the options of ssh.
+func TestOptionsOfSSHAreJoined(t *testing.T) {
+	const common, extra = " ansible_ssh_common_args='-J gate'", " ansible_ssh_extra_args='-J gate'"
+	inventory := func(one, other string) hosts.Options {
+		return hosts.Options{Inventories: []string{put(t, "hosts", "db1"+one+"\nDB1"+other+"\n")}}
+	}
+	for _, same := range []hosts.Options{inventory(common, ""), inventory("", common), inventory(common, extra)} {
+		l := load(t, same)
+		if diff := cmp.Diff([]string{"ProxyJump=gate"}, l.Entry(0).SSHOptions); diff != "" || len(l.Hosts) != 1 {
+			t.Errorf("%v (-want +got):\n%s", l.Hosts, diff)
+		}
+	}
+	const want = `the list of ssh options is "ProxyJump=other" here and "ProxyJump=gate" before`
+	if p := problems(t, inventory(common, " ansible_ssh_extra_args='-J other'")); p.Total != 1 || p.List[0].Reason != want {
+		t.Error(p)
+	}
+}
+
 func TestConfigHosts(t *testing.T) {
 	l := load(t, hosts.Options{ConfigHosts: []string{"bastion", "web-1", "::1"}})
 	if diff := cmp.Diff([]string{"bastion", "web-1", "::1"}, namesOf(l)); diff != "" {

@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"shoal/fleet"
@@ -93,8 +94,12 @@ func (c *collector) join(at int, f found) {
 	d := &c.details[at]
 	c.agree(f, "address", &d.address, f.facts.address)
 	c.agree(f, "key file", &d.identity, f.facts.identity)
-	if f.facts.options != nil {
-		d.options = f.facts.options
+	switch says := f.facts.options; {
+	case len(says) == 0 || slices.Equal(says, d.options):
+	case len(d.options) == 0:
+		d.options = says
+	default:
+		c.contradiction(f, "the list of ssh options", strings.Join(d.options, " "), strings.Join(says, " "))
 	}
 	if d.attrs.Len() == 0 {
 		d.attrs = c.builder.Set(f.facts.each)

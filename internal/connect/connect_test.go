@@ -2,6 +2,8 @@ package connect_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
 	"shoal/hosts"
@@ -213,6 +216,43 @@ func TestRunFailsBeforeItStarts(t *testing.T) {
 	}
 	if n := fl.Stats().Accepted; n != 0 {
 		t.Errorf("%d connections were made", n)
+	}
+}
+
+// With BatchMode nobody is asked for the passphrase of a key file that Options name.
+func TestBatchModeAsksNoPassphrase(t *testing.T) {
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := xssh.MarshalPrivateKeyWithPassphrase(key, "", []byte("secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	one := slices.Values([]fleet.Target{{Host: fleet.Host{Name: "h"}}})
+	for set, want := range map[string]int{"BatchMode=yes": 0, "BatchMode=no": 1} {
+		asked := 0
+		var notices []string
+		o := connect.Options{
+			SSHConfig: "none", SSHOptions: []string{set}, Identities: []string{path}, Agent: connect.NoAgent,
+			Passphrase: func(string) ([]byte, error) { asked++; return []byte("secret"), nil },
+		}
+		o.Engine.Notice = func(text string) { notices = append(notices, text) }
+		p, err := o.Plan(t.Context(), one, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Open(t.Context()); err != nil || asked != want {
+			t.Errorf("%s: asked %d times, want %d: %v", set, asked, want, err)
+		}
+		p.Close()
+		if said := len(notices) == 1 && strings.Contains(notices[0], "BatchMode asks for no passphrase"); said != (want == 0) {
+			t.Errorf("%s: notices %q", set, notices)
+		}
 	}
 }
 

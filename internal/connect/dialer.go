@@ -39,7 +39,7 @@ func (o Options) connect(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint])
 		}
 	}()
 	known := hostkeys.NewVerifier()
-	if err := o.checkNamed(ctx, keyring); err != nil {
+	if err := o.checkNamed(ctx, keyring, batch(endpoints)); err != nil {
 		return nil, err
 	}
 	if endpoints != nil {
@@ -82,11 +82,30 @@ func prepare(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint], known *host
 	return keyring.Prepare(ctx, slices.Values(specs))
 }
 
+// batch reports whether all endpoints that are offered key files have BatchMode; false
+// without any.
+func batch(endpoints iter.Seq[*ssh.Endpoint]) bool {
+	if endpoints == nil {
+		return false
+	}
+	found := false
+	for e := range endpoints {
+		if e.Err != nil || len(e.Settings.Keys.Files) == 0 {
+			continue
+		}
+		if !e.Settings.Keys.NoPassphrase {
+			return false
+		}
+		found = true
+	}
+	return found
+}
+
 // checkNamed returns an error if a key file or known_hosts file named in Options is
-// unusable.
-func (o Options) checkNamed(ctx context.Context, keyring *auth.Keyring) error {
+// unusable. batch says that an encrypted key file is left out.
+func (o Options) checkNamed(ctx context.Context, keyring *auth.Keyring, batch bool) error {
 	if len(o.Identities) > 0 {
-		set, err := keyring.Set(ctx, ssh.KeySpec{Files: o.Identities, AgentSocket: o.agentSocket()})
+		set, err := keyring.Set(ctx, ssh.KeySpec{Files: o.Identities, AgentSocket: o.agentSocket(), NoPassphrase: batch})
 		if err == nil {
 			err = set.Unusable()
 		}

@@ -44,9 +44,12 @@ func (p *Planner) settingsOf(r *config.Resolved, e hosts.Entry, methods []string
 	return p.shareSettings(s)
 }
 
-// aliveMax returns ServerAliveCountMax as ssh.Settings has it.
+// aliveMax returns ServerAliveCountMax as ssh.Settings has it; 0 if nothing sets it.
 func aliveMax(r *config.Resolved) int {
-	if r.ServerAliveCountMax == 0 {
+	switch {
+	case r.Why("serveralivecountmax") == (config.Source{}):
+		return 0
+	case r.ServerAliveCountMax == 0:
 		return -1
 	}
 	return r.ServerAliveCountMax

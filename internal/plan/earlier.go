@@ -51,12 +51,12 @@ func (p *Planner) keepJump(ctx context.Context, t *fleet.Target) *ssh.Target {
 	if earlier == nil {
 		earlier = &fleet.Route{}
 	}
-	hops, err := p.opts.Config.Route(ctx, t.Host.Name, config.Options{User: t.User, Port: t.Port, Jump: "none"})
+	r, err := p.opts.Config.Hop(ctx, config.Jump{User: t.User, Host: t.Host.Name, Port: t.Port})
 	if err != nil {
 		hop := Refuse(ssh.Target{Target: *t}, fmt.Errorf("ssh_config: jump host: %w", err))
 		return &hop
 	}
-	e := p.keep(ctx, p.endpoint(hops[len(hops)-1], t.Host.Name, hosts.Entry{}, nil), earlier)
+	e := p.keep(ctx, p.endpoint(r, t.Host.Name, hosts.Entry{}, nil), earlier)
 	return p.shareJump(e.Target(*t))
 }
 

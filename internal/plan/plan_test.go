@@ -158,6 +158,35 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
+// Options of -o do not apply to jump hosts, nor to those that an earlier run had.
+func TestCommandLineAtJumpHosts(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(path, []byte("Host far\n ProxyJump jump\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(Config{File: path, Set: []string{"StrictHostKeyChecking=accept-new", "UserKnownHostsFile=/kh/o", "GlobalKnownHostsFile=none"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := New(Options{Config: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := p.Target(t.Context(), host("far"))
+	was := *now.Route.Via
+	was.Host.Name = "was"
+	earlier := host("far")
+	earlier.Route = &fleet.Route{Via: &was}
+	for _, target := range []ssh.Target{now, p.Target(t.Context(), earlier)} {
+		if k := target.Settings().Known; k.Policy != ssh.HostKeysAcceptNew || !slices.Contains(k.Files, "/kh/o") {
+			t.Errorf("behind %s: trusts by %+v", target.Jump().Host, k)
+		}
+		if k := target.Jump().Settings().Known; k.Policy != ssh.HostKeysStrict || slices.Contains(k.Files, "/kh/o") {
+			t.Errorf("%s trusts by %+v", target.Jump().Host, k)
+		}
+	}
+}
+
 func TestRoutes(t *testing.T) {
 	t.Setenv("SHELL", "/bin/zsh")
 	p := planner(t, "Host far\n ProxyJump a,me@b:2200\nHost pipe\n ProxyCommand nc %h %p\nHost bad\n KnownHostsCommand /bin/true\n", nil)
@@ -215,14 +244,15 @@ func TestRekeyTimeOfAPlainClient(t *testing.T) {
 func TestConnectionSettings(t *testing.T) {
 	p := planner(t, "Host set\n ConnectionAttempts 4\n TCPKeepAlive yes\n ServerAliveInterval 7\n ServerAliveCountMax 9\n RekeyLimit 1M 1h\n"+
 		"Host batch\n BatchMode yes\n CASignatureAlgorithms ssh-ed25519\nHost none\n PubkeyAuthentication no\n BatchMode yes\n"+
-		"Host no\n TCPKeepAlive no\n ServerAliveCountMax 0\n", nil)
+		"Host no\n TCPKeepAlive no\n ServerAliveCountMax 0\nHost three\n ServerAliveCountMax 3\n", nil)
 	for name, want := range map[string]ssh.Settings{
 		"set": {
 			Attempts: 4, KeepAlive: true, Alive: 7 * time.Second, AliveMax: 9, RekeyBytes: 1 << 20, RekeyAfter: time.Hour,
 		},
 		"no":    {Attempts: 1, AliveMax: -1},
-		"rest":  {Attempts: 1, AliveMax: 3},
-		"batch": {Attempts: 1, AliveMax: 3, Methods: []string{"publickey"}},
+		"rest":  {Attempts: 1},
+		"three": {Attempts: 1, AliveMax: 3},
+		"batch": {Attempts: 1, Methods: []string{"publickey"}},
 	} {
 		got := *p.Target(context.Background(), host(name)).Settings()
 		got.Env, got.Keys, got.Known, got.Password = nil, ssh.KeySpec{}, ssh.HostKeySpec{}, false

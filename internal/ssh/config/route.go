@@ -44,7 +44,16 @@ func (c *Config) hop(ctx context.Context, j Jump, before []Jump) (*Resolved, err
 	for i, b := range before {
 		texts[i] = b.String()
 	}
-	o := Options{User: j.User, Port: j.Port, Jump: strings.Join(texts, ",")}
+	return c.resolveHop(ctx, j, strings.Join(texts, ","))
+}
+
+// Hop resolves a jump host as Route does, but without jump hosts of its own.
+func (c *Config) Hop(ctx context.Context, j Jump) (*Resolved, error) {
+	return c.resolveHop(ctx, j, "none")
+}
+
+func (c *Config) resolveHop(ctx context.Context, j Jump, before string) (*Resolved, error) {
+	o := Options{User: j.User, Port: j.Port, Jump: before}
 	r, err := c.resolve(ctx, j.Host, &o, false)
 	if err == nil {
 		err = r.refusedAsHop()
