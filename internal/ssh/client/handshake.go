@@ -211,6 +211,7 @@ func (h *handshake) take(ev wire.Event) *fleet.Error {
 		h.attempt.Timeline.Enter(fleet.PhaseKex)
 		h.server.identification = ev.Identification
 		h.server.traits = h.plan.applyTraits(ev.Identification)
+		return sshreason.TooLong(h.attempt, ev.Identification)
 	case wire.Negotiated:
 		h.server.kex, h.server.hostKeys, h.server.strict = ev.ServerKex, ev.ServerHostKeys, ev.Strict
 		// Without strict key exchange an attacker who injects plaintext before our

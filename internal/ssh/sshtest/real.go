@@ -108,6 +108,19 @@ func testServers(t *testing.T, newDialer Factory) {
 			t.Errorf("stdout %q", r.stdout)
 		}
 	})
+	t.Run("long commands on Dropbear", func(t *testing.T) { // it closes the connection at 9,001 bytes
+		s := realOne("dropbear", sshdtest.Dropbear(t))
+		d := s.dialer(t, newDialer, patient())
+		long := "echo ran; : " + strings.Repeat("x", 8988)
+		run(t.Context(), t, d, s.target(long)).ok(t)
+		for range 2 { // the second time, what the server is may be known
+			r := run(t.Context(), t, d, s.target(long+"x"))
+			r.want(t, never, fleet.ReasonBadTarget, fleet.PhaseKex, 0)
+			if text := r.Err.Error(); !strings.Contains(text, "9001 bytes") || !strings.Contains(text, "\nhint: ") {
+				t.Errorf("cause %q", text)
+			}
+		}
+	})
 	for _, kind := range []sshdtest.KeyType{sshdtest.Ed25519, sshdtest.ECDSA, sshdtest.RSA} {
 		t.Run("host key "+string(kind), func(t *testing.T) {
 			s := realOne("openssh", sshdtest.OpenSSH(t, sshdtest.WithHostKeys(kind)))
