@@ -205,7 +205,7 @@ func testPasswordMethods(t *testing.T, newDialer Factory) {
 		"after the key":   {password: passphrase, got: 1},
 		"without a key":   {password: passphrase, noKey: true, got: 1},
 		"wrong":           {password: "wrong", reason: fleet.ReasonAuthFailed, got: 1, text: "not with the password"},
-		"no password":     {reason: fleet.ReasonAuthFailed, text: "was not let in with any of our 1 keys"},
+		"no password":     {reason: fleet.ReasonAuthFailed, text: "was not let in with our key"},
 		"interactive":     {prepare: func(s *passwordServer) { s.asks(false, "Password: ") }, password: passphrase, got: 1},
 		"another secret":  {prepare: func(s *passwordServer) { s.asks(false, "PIN of your card: ") }, password: passphrase, reason: fleet.ReasonAuthFailed, text: "PIN of your card"},
 		"asked with echo": {prepare: func(s *passwordServer) { s.asks(true, "Password: ") }, password: passphrase, reason: fleet.ReasonAuthFailed, text: "would show the answer"},
@@ -267,7 +267,7 @@ func testMethods(t *testing.T, newDialer Factory) {
 		"asked first, not taken":      {[]string{ask, pass}, passphrase, true, true, "password", "", ""},
 		"no password":                 {[]string{pub, ask}, passphrase, false, false, "publickey keyboard-interactive", "", ""},
 		"asked, wrong":                {[]string{ask, pass}, "wrong", false, false, "keyboard-interactive", fleet.ReasonAuthFailed, "not with the password"},
-		"keys only":                   {[]string{pub}, passphrase, false, false, "publickey", fleet.ReasonAuthFailed, "any of our 1 keys, and ssh_config allows no password here"},
+		"keys only":                   {[]string{pub}, passphrase, false, false, "publickey", fleet.ReasonAuthFailed, "our key, and ssh_config allows no password here"},
 		"asked only, not taken":       {[]string{ask}, passphrase, true, true, "", fleet.ReasonAuthFailed, `ssh_config allows only "keyboard-interactive"`},
 		"password only, and no one's": {[]string{pass}, "", true, false, "", fleet.ReasonNoIdentity, "there is no password"},
 	} {
