@@ -3,7 +3,6 @@ package cli_test
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"shoal/internal/ptytest"
 	"shoal/simfleet"
 )
 
@@ -32,32 +32,11 @@ type pane struct {
 	read   chan struct{} // closed at the end of the terminal's output
 }
 
-// terminal returns both ends of a new terminal.
-func terminal(t *testing.T) (master, tty *os.File) {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return master, tty
-}
-
 // openPane runs a script under sh -m, which has job control like an interactive
 // shell, on a terminal of its own.
 func openPane(t *testing.T, dir, script string) *pane {
 	t.Helper()
-	master, tty := terminal(t)
+	master, tty := ptytest.Open(t)
 	defer func() { _ = tty.Close() }()
 	p := &pane{t: t, master: master, read: make(chan struct{})}
 	p.mode = p.termios()

@@ -11,13 +11,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"shoal/internal/ptytest"
 )
 
 // A run ends although its terminal is stopped (Ctrl-S) and it was to be
 // suspended before.
 func TestSuspendOnStoppedTerminal(t *testing.T) {
 	f, dir, shoal := paneFleet(t)
-	master, tty := terminal(t)
+	master, tty := ptytest.Open(t)
 	defer func() { _, _ = tty.Close(), master.Close() }()
 	words := append(strings.Fields(shoal), "sleep 3600")
 	cmd := exec.Command(words[0], words[1:]...)
@@ -46,7 +48,7 @@ func TestSuspendOnStoppedTerminal(t *testing.T) {
 // The same for a process that asks for a password, and echo is restored.
 func TestPromptOnStoppedTerminal(t *testing.T) {
 	_, dir, shoal := paneFleet(t)
-	master, tty := terminal(t)
+	master, tty := ptytest.Open(t)
 	defer func() { _, _ = tty.Close(), master.Close() }()
 	words := append(strings.Fields(shoal), "--ask-pass", "true")
 	cmd := exec.Command(words[0], words[1:]...)

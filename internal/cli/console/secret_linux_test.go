@@ -1,19 +1,19 @@
 package console
 
 import (
-	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"shoal/internal/ptytest"
 )
 
 // An answer typed at the moment when the prompt appears is not shown: echo is
 // off before. Earlier input is discarded.
 func TestEchoIsOffBeforeTheQuestion(t *testing.T) {
 	for range 300 {
-		master, tty := openTerminal(t)
+		master, tty := ptytest.Open(t)
 		before, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
 		if err != nil {
 			t.Fatal(err)
@@ -67,24 +67,4 @@ func TestEchoIsOffBeforeTheQuestion(t *testing.T) {
 		}
 		_ = master.Close()
 	}
-}
-
-func openTerminal(t *testing.T) (master, tty *os.File) {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return master, tty
 }

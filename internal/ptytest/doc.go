@@ -1,0 +1,2 @@
+// Package ptytest makes pseudo-terminals for tests.
+package ptytest
