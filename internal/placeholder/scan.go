@@ -2,7 +2,10 @@ package placeholder
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"shoal/internal/similar"
 )
 
 // Where says which placeholders of a command are replaced.
@@ -112,12 +115,7 @@ func (s *scanner) suspect(word string) {
 }
 
 func addOnce(list []string, text string) []string {
-	for _, known := range list {
-		if known == text {
-			return list
-		}
-	}
-	if len(list) == maxNoticed {
+	if len(list) == maxNoticed || slices.Contains(list, text) {
 		return list
 	}
 	return append(list, text)
@@ -140,37 +138,11 @@ func (s *scanner) notices() []string {
 // nearest returns the placeholder that a word was probably meant to be, or "".
 func nearest(word string) string {
 	for _, known := range words() {
-		if d := distance(word, known); d > 0 && d <= 1+len(known)/5 {
+		if d := similar.Edits(word, known); d > 0 && d <= 1+len(known)/5 {
 			return known
 		}
 	}
 	return ""
-}
-
-// distance returns how many insertions, deletions, replacements and exchanges of neighbours
-// make one word of the other.
-func distance(a, b string) int {
-	before, row := make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		above := row
-		row = make([]int, len(b)+1)
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			row[j+1] = min(above[j+1]+1, row[j]+1, above[j]+cost)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-		before = above
-	}
-	return row[len(b)]
 }
 
 // form returns the text inside the braces if text begins with something in the form of a

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"shoal/internal/similar"
 )
 
 // VersionText returns the version and what is known of the build: commit, date,
@@ -128,7 +130,7 @@ func meantFlag(cmd *cobra.Command, unknown *pflag.NotExistError) string {
 	}
 	best, least := "", 3 // more than two edits make another word
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		d := edits(name, f.Name)
+		d := similar.Edits(name, f.Name)
 		if len(name) > 2 && strings.HasPrefix(f.Name, name) {
 			d = min(d, 2)
 		}
@@ -140,29 +142,4 @@ func meantFlag(cmd *cobra.Command, unknown *pflag.NotExistError) string {
 		return ""
 	}
 	return "did you mean --" + best + "?"
-}
-
-// edits returns how many letters to insert, delete, replace or swap with their
-// neighbour make b of a.
-func edits(a, b string) int {
-	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		now := make([]int, len(b)+1)
-		now[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			now[j] = min(last[j]+1, now[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				now[j] = min(now[j], before[j-2]+1)
-			}
-		}
-		before, last = last, now
-	}
-	return last[len(b)]
 }
