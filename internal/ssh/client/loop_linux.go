@@ -173,6 +173,7 @@ func (l *loop) add(ctx context.Context, c *conn, raw syscall.RawConn, done func(
 	if err := raw.Control(func(fd uintptr) { p.fd = int32(fd) }); err != nil {
 		return false
 	}
+	p.state.Store(running) // before it is found in parked: no worker runs it before begin
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
@@ -182,7 +183,6 @@ func (l *loop) add(ctx context.Context, c *conn, raw syscall.RawConn, done func(
 	l.active++
 	l.watch(ctx)
 	l.mu.Unlock()
-	p.state.Store(running) // no worker runs it before begin
 	if c.driven(func() { l.schedule(p) }) {
 		c.session.stopFor(fleet.ReasonInterrupted, errClosedHere) // before anything is sent
 	}
