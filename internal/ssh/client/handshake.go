@@ -62,7 +62,7 @@ func (h *handshake) dial() *fleet.Error {
 	if f == nil {
 		f = h.finish()
 	}
-	if f == nil && !stop() {
+	if f == nil && !stop() && !h.link.exec.Queued() { // otherwise Start says what became of it
 		f = h.interrupted()
 	}
 	if f != nil {

@@ -382,11 +382,35 @@ func (s *session) stalled() {
 
 // interrupted handles the end of the run's context.
 func (s *session) interrupted(ctx context.Context) {
+	s.catchUp()
+	if s.end != nil {
+		return
+	}
 	if s.exit.known {
 		s.finish(s.ended(false))
 		return
 	}
 	s.fail(sshreason.Interrupted(ctx, s.attempt))
+}
+
+// catchUp processes the messages that came with USERAUTH_SUCCESS, if the command was
+// sent with the authentication: they may prove that it did not run. It sends nothing.
+func (s *session) catchUp() {
+	for s.end == nil && s.link.exec.Queued() {
+		ev, err := s.link.client.Next()
+		if err != nil {
+			s.brokenBy(err)
+			return
+		}
+		switch ev.(type) {
+		case nil:
+			return
+		case wire.ChannelIgnored:
+			s.ignored() // and the channel is not opened again
+		default:
+			s.take(ev)
+		}
+	}
 }
 
 func (s *session) fail(f *fleet.Error) { s.finish(f.End()) }
