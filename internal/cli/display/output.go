@@ -186,7 +186,7 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 		o.Display = live
 		if !f.Ordered {
 			follower := newFollower(live)
-			o.Display, o.Follow = follower, follower.tell
+			o.Display, o.Follow = follower, follower.Announce
 		}
 	}
 	if f.Ordered {
