@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"shoal/internal/filelock"
+	"shoal/internal/plainfile"
 )
 
 const (
@@ -59,14 +60,7 @@ func makeDir(dir string) error {
 	case !errors.Is(err, fs.ErrExist):
 		return err
 	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return err
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("%q is not a directory", dir)
-	}
-	return guard(dir, info)
+	return plainfile.GuardDir(dir)
 }
 
 // makeFile creates the database, empty, if it does not exist. Called with the setup lock
@@ -95,7 +89,7 @@ func guardDatabase(dir string) error {
 		case err == nil && !info.Mode().IsRegular():
 			err = fmt.Errorf("%q is not a plain file\nhint: move it away, or name another state directory", path)
 		case err == nil:
-			err = guard(path, info)
+			err = plainfile.Guard(path, info)
 		}
 		if err == nil && info.Mode().Perm() != fileMode {
 			err = os.Chmod(path, fileMode)
@@ -103,17 +97,6 @@ func guardDatabase(dir string) error {
 		if err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// guard refuses a directory or file that another user could have written to.
-func guard(path string, info fs.FileInfo) error {
-	if perm := info.Mode().Perm(); perm&0o022 != 0 {
-		return fmt.Errorf("%q can be written by others (mode %04o)\nhint: chmod go-w it, or name another state directory", path, perm)
-	}
-	if owner, ok := info.Sys().(*syscall.Stat_t); !ok || int(owner.Uid) != os.Geteuid() {
-		return fmt.Errorf("%q belongs to another user\nhint: name another state directory", path)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"shoal/internal/filelock"
+	"shoal/internal/plainfile"
 )
 
 // A store reads and writes the file. It keeps nothing open.
@@ -28,7 +29,7 @@ func newStore(dir string, o Options) store {
 // load reads the file; a missing file is empty. It needs no lock, because incomplete lines fail
 // their checksum.
 func (s store) load(today int) (*table, error) {
-	err := guardDir(s.dir)
+	err := plainfile.GuardDir(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return newTable(), nil
 	}
@@ -90,7 +91,7 @@ func (s store) save(text []byte, lines int, compact bool, today int) (int, error
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return 0, err
 	}
-	if err := guardDir(s.dir); err != nil {
+	if err := plainfile.GuardDir(s.dir); err != nil {
 		return 0, err
 	}
 	f, err := s.lock()
