@@ -4,11 +4,11 @@
 package console
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"time"
 
+	"shoal/internal/hint"
 	"shoal/internal/ui"
 )
 
@@ -25,20 +25,22 @@ type Stdio struct {
 // safe for a terminal.
 func Complain(w io.Writer, err error) {
 	Say(w, "%s", VisibleLines(err.Error()))
-	if hinted, ok := errors.AsType[interface {
-		error
-		Hint() string
-	}](err); ok && hinted.Hint() != "" {
-		_, _ = fmt.Fprintf(w, "hint: %s\n", VisibleLines(hinted.Hint()))
+	if _, told := hint.Split(err.Error()); told == "" {
+		if advice := hint.Of(err); advice != "" { // of a public package's own type
+			Hint(w, VisibleLines(advice))
+		}
 	}
 }
 
+// Hint prints advice that is safe for a terminal.
+func Hint(w io.Writer, advice string) { _, _ = fmt.Fprintf(w, "hint: %s\n", advice) }
+
 // Note prints a notice and, on a line of its own, its hint.
 func Note(w io.Writer, text string) {
-	what, hint := ui.SplitHint(text)
+	what, advice := hint.Split(text)
 	Say(w, "%s", ui.Visible(what))
-	if hint != "" {
-		_, _ = fmt.Fprintf(w, "hint: %s\n", ui.Visible(hint))
+	if advice != "" {
+		Hint(w, ui.Visible(advice))
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/signals"
 	"shoal/internal/engine"
+	"shoal/internal/hint"
 	"shoal/internal/output"
 	"shoal/internal/ui"
 	"shoal/record"
@@ -70,22 +71,22 @@ func (h *hints) add(r fleet.Result) {
 	if _, known := h.advice[r.Reason]; known {
 		return
 	}
-	_, hint := ui.SplitHint(r.Err.Error())
-	if hint == "" && r.Outcome != fleet.OutcomeCancelled {
-		hint = usualAdvice[r.Reason]
+	advice := hint.Of(r.Err)
+	if advice == "" && r.Outcome != fleet.OutcomeCancelled {
+		advice = usualAdvice[r.Reason]
 	}
-	if hint != "" {
+	if advice != "" {
 		if h.advice == nil {
 			h.advice = make(map[fleet.Reason]string)
 		}
 		h.reasons = append(h.reasons, r.Reason)
-		h.advice[r.Reason] = hint
+		h.advice[r.Reason] = advice
 	}
 }
 
 func (h *hints) print(w io.Writer) {
 	for _, reason := range h.reasons {
-		_, _ = fmt.Fprintf(w, "hint: %s: %s\n", reason, console.VisibleLines(h.advice[reason]))
+		console.Hint(w, string(reason)+": "+console.VisibleLines(h.advice[reason]))
 	}
 }
 

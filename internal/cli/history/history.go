@@ -17,6 +17,7 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
+	"shoal/internal/hint"
 	clirun "shoal/internal/cli/run"
 	"shoal/internal/cli/signals"
 	"shoal/internal/journal"
@@ -43,7 +44,7 @@ func journalCommand(stderr io.Writer, write bool, use, short, long, example stri
 			}
 			switch {
 			case errors.Is(err, clirun.ErrNoJournal) && len(args) == 0: // all of its runs are none
-				text, _ := ui.SplitHint(err.Error())
+				text, _ := hint.Split(err.Error())
 				console.Say(stderr, "%s", ui.Visible(text))
 				return nil
 			case err != nil:

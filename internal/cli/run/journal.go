@@ -8,6 +8,7 @@ import (
 
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
+	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/ui"
 	"shoal/record"
@@ -59,7 +60,7 @@ func OpenJournalToRead(ctx context.Context, dir string, stderr io.Writer) (*jour
 	if failed != nil {
 		return nil, err
 	}
-	text, _ := ui.SplitHint(err.Error())
+	text, _ := hint.Split(err.Error())
 	console.Say(stderr, "the journal can only be read: %s", ui.Visible(text))
 	return j, nil
 }
