@@ -25,10 +25,10 @@ func (e *hinted) Hint() string { return e.advice }
 // New returns an error with advice, which is one line.
 func New(text, advice string) error { return Wrap(errors.New(text), advice) }
 
-// Wrap returns err with advice. A nil error stays nil.
+// Wrap returns err with advice; err itself if it is nil or there is none.
 func Wrap(err error, advice string) error {
-	if err == nil {
-		return nil
+	if err == nil || advice == "" {
+		return err
 	}
 	return &hinted{err, advice}
 }

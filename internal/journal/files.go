@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"shoal/internal/filelock"
+	"shoal/internal/hint"
 	"shoal/internal/plainfile"
 )
 
@@ -44,8 +45,8 @@ func refuseShared(dir string, filesystem func(string) (string, error)) error {
 			continue // dir does not exist yet; look at its parent
 		}
 		if err == nil && kind != "" {
-			return fmt.Errorf("%q is on a file system that several machines may use at once (%s), on which a journal does not hold\n"+
-				"hint: name a state directory on a local disk; XDG_STATE_HOME is where the default one is", dir, kind)
+			return hint.Wrap(fmt.Errorf("%q is on a file system that several machines may use at once (%s), on which a journal does not hold", dir, kind),
+				"name a state directory on a local disk; XDG_STATE_HOME is where the default one is")
 		}
 		return err
 	}
@@ -87,7 +88,7 @@ func guardDatabase(dir string) error {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
 		case err == nil && !info.Mode().IsRegular():
-			err = fmt.Errorf("%q is not a plain file\nhint: move it away, or name another state directory", path)
+			err = hint.Wrap(fmt.Errorf("%q is not a plain file", path), "move it away, or name another state directory")
 		case err == nil:
 			err = plainfile.Guard(path, info)
 		}

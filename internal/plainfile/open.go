@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"shoal/internal/hint"
 )
 
 // ErrNotPlain means that a path is neither a regular file nor a pipe that is already open.
@@ -26,7 +28,7 @@ func Open(path string) (*os.File, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && !plain(info.Mode(), path) {
-		err = &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf("%w but %s\nhint: name a file", ErrNotPlain, kind(info.Mode()))}
+		err = &fs.PathError{Op: "open", Path: path, Err: hint.Wrap(fmt.Errorf("%w but %s", ErrNotPlain, kind(info.Mode())), "name a file")}
 	}
 	if err != nil {
 		_ = f.Close() // nothing was read

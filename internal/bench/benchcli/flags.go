@@ -12,6 +12,7 @@ import (
 	"shoal/internal/bench"
 	"shoal/internal/bench/benchrecord"
 	"shoal/internal/cli/flags"
+	"shoal/internal/hint"
 	"shoal/simfleet"
 )
 
@@ -93,13 +94,13 @@ func (f *benchFlags) simulated() bool { return len(f.Hosts) == 0 && len(f.Hostfi
 // validate returns an error for flags that exclude each other, or for an
 // impossible fleet.
 func (f *benchFlags) validate() error {
-	wrong, hint := onlyFleet, "those targets are what they are; leave -w and --hostfile out to measure a simulated fleet"
+	wrong, advice := onlyFleet, "those targets are what they are; leave -w and --hostfile out to measure a simulated fleet"
 	if f.simulated() {
-		wrong, hint = onlyServers, "name the servers with -w or --hostfile; the simulated fleet needs none of these"
+		wrong, advice = onlyServers, "name the servers with -w or --hostfile; the simulated fleet needs none of these"
 	}
 	for _, name := range wrong {
 		if f.set.Changed(name) {
-			return fmt.Errorf("--%s does not go with these targets\nhint: %s", name, hint)
+			return hint.Wrap(fmt.Errorf("--%s does not go with these targets", name), advice)
 		}
 	}
 	if f.latency < 0 || f.jitter < 0 {

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"shoal/internal/hint"
 )
 
 // settings are the command line's settings.
@@ -64,7 +66,8 @@ func parseSettings(args []string) (settings, error) {
 func (s *settings) complete() (err error) {
 	for _, name := range s.only {
 		if !slices.Contains(partNames(), name) {
-			return fmt.Errorf("there is no part %q\nhint: they are %s", name, strings.Join(partNames(), ", "))
+			return hint.Wrap(fmt.Errorf("there is no part %q", name),
+				"they are "+strings.Join(partNames(), ", "))
 		}
 	}
 	if min(s.repeats, s.connections, s.sshd, s.open, s.gibibytes) < 1 {
@@ -74,7 +77,7 @@ func (s *settings) complete() (err error) {
 		return fmt.Errorf("finding shoal: %w", err)
 	}
 	if _, err := os.Stat(s.shoal); err != nil {
-		return fmt.Errorf("finding shoal: %w\nhint: make build", err)
+		return hint.Wrap(fmt.Errorf("finding shoal: %w", err), "make build")
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"shoal/internal/hint"
 )
 
 // A group is a control group (cgroup v2, Linux 5.14 and later). It counts the
@@ -39,7 +41,8 @@ func newRoot() (*group, error) {
 	}
 	path, err := os.MkdirTemp(at, "shoal-peers-")
 	if err != nil {
-		return nil, fmt.Errorf("making a control group: %w\nhint: cgroup v2 must be writable; in a container, run it privileged", err)
+		return nil, hint.Wrap(fmt.Errorf("making a control group: %w", err),
+			"cgroup v2 must be writable; in a container, run it privileged")
 	}
 	return &group{path}, nil
 }

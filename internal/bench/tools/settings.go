@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"shoal/internal/hint"
 )
 
 // Settings are the command line's settings.
@@ -91,7 +93,7 @@ func (s *Settings) complete() error {
 		return fmt.Errorf("finding shoal: %w", err)
 	}
 	if _, err := os.Stat(s.shoal); err != nil {
-		return fmt.Errorf("finding shoal: %w\nhint: make build", err)
+		return hint.Wrap(fmt.Errorf("finding shoal: %w", err), "make build")
 	}
 	return nil
 }

@@ -272,9 +272,9 @@ func (o *Results) Settle(p signals.Patience, run string) {
 	o.Stuck = true
 	where := ""
 	if run != "" {
-		where = "\nhint: shoal show " + run + " has them"
+		where = "shoal show " + run + " has them"
 	}
-	err := fmt.Errorf("%d results were not shown: nobody reads the output%s", left, where)
+	err := hint.Wrap(fmt.Errorf("%d results were not shown: nobody reads the output", left), where)
 	o.miss(err)
 	console.Complain(o.Stderr, err)
 }
@@ -332,7 +332,8 @@ func (o *Results) Lose(destination string, err error) {
 		console.Say(o.Stderr, "nobody reads the output any more: no further command is started, and what runs is waited for")
 		return
 	}
-	console.Complain(o.Stderr, fmt.Errorf("a result could not be written: %w\nhint: no further command is started; what was written before is whole", err))
+	console.Complain(o.Stderr, hint.Wrap(fmt.Errorf("a result could not be written: %w", err),
+		"no further command is started; what was written before is whole"))
 }
 
 // Abandon closes the destinations of a run that did not start or ended early,

@@ -17,9 +17,9 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
-	"shoal/internal/hint"
 	clirun "shoal/internal/cli/run"
 	"shoal/internal/cli/signals"
+	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/output"
 	"shoal/internal/ui"
@@ -259,7 +259,7 @@ processes may work on runs meanwhile.`,
 			keep.MaxAge, keep.MaxBytes = time.Duration(days)*24*time.Hour, int64(larger)
 			pruned, err := j.Prune(ctx, keep)
 			if errors.Is(err, journal.ErrMostOld) {
-				return fmt.Errorf("%w\nhint: is the clock right? --most removes them all the same", err)
+				return hint.Wrap(err, "is the clock right? --most removes them all the same")
 			}
 			if err != nil {
 				return err

@@ -13,6 +13,7 @@ import (
 	"shoal/hosts/expr"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
+	"shoal/internal/hint"
 	"shoal/internal/plainfile"
 	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/ssh/hostkeys/scan"
@@ -111,7 +112,7 @@ func (f *keysFlags) read(ctx context.Context, path string, stdio console.Stdio) 
 		console.Note(stdio.Err, p.Error())
 	}
 	if len(seen) == 0 {
-		return nil, fmt.Errorf("%q has no host keys\nhint: shoal keys scan writes them", path)
+		return nil, hint.Wrap(fmt.Errorf("%q has no host keys", path), "shoal keys scan writes them")
 	}
 	for i := range seen {
 		t := seen[i].Target.Target

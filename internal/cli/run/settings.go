@@ -16,6 +16,7 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	"shoal/internal/connect"
+	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/plan"
 	"shoal/internal/run"
@@ -131,8 +132,8 @@ func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stder
 		flag := flags.Lookup(name)
 		switch {
 		case flag == nil && all:
-			return r, fmt.Errorf("the run %s was made with --%s, which this program does not have\nhint: use the one that made it: %s",
-				info.Run, name, ui.Visible(info.Program))
+			return r, hint.Wrap(fmt.Errorf("the run %s was made with --%s, which this program does not have", info.Run, name),
+				fmt.Sprintf("use the one that made it: %s", ui.Visible(info.Program)))
 		case flag == nil || len(values) == 0:
 		case r.Now[name]:
 			if !slices.Equal(absolute(name, valuesOf(flag)), values) {
@@ -149,8 +150,9 @@ func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stder
 	if dir, err := os.Getwd(); !r.Now["option"] && dir != info.Settings.Directory {
 		// Other keys, or none, would change whom to trust.
 		if o := Elsewhere(info.Settings.Flags["option"]); err != nil || o != "" {
-			return r, errors.Join(err, fmt.Errorf("the run's own --option %s names a file as seen from the directory %s\nhint: go there, or give --option again",
-				ui.Visible(fmt.Sprintf("%q", o)), ui.Visible(fmt.Sprintf("%q", info.Settings.Directory))))
+			return r, errors.Join(err, hint.Wrap(fmt.Errorf("the run's own --option %s names a file as seen from the directory %s",
+				ui.Visible(fmt.Sprintf("%q", o)), ui.Visible(fmt.Sprintf("%q", info.Settings.Directory))),
+				"go there, or give --option again"))
 		}
 	}
 	r.instead = instead

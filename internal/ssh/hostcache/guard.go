@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"shoal/internal/hint"
 	"shoal/internal/plainfile"
 )
 
@@ -15,7 +16,7 @@ import (
 func open(path string, flags int) (*os.File, fs.FileInfo, error) {
 	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if errors.Is(err, unix.ELOOP) {
-		return nil, nil, fmt.Errorf("%q is a symbolic link\nhint: delete it; nothing but speed is lost", path)
+		return nil, nil, hint.Wrap(fmt.Errorf("%q is a symbolic link", path), "delete it; nothing but speed is lost")
 	}
 	if err != nil {
 		return nil, nil, err
@@ -24,7 +25,7 @@ func open(path string, flags int) (*os.File, fs.FileInfo, error) {
 	switch {
 	case err != nil:
 	case !info.Mode().IsRegular():
-		err = fmt.Errorf("%q is not a plain file\nhint: delete it; nothing but speed is lost", path)
+		err = hint.Wrap(fmt.Errorf("%q is not a plain file", path), "delete it; nothing but speed is lost")
 	default:
 		err = plainfile.Guard(path, info)
 	}

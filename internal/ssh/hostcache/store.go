@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"shoal/internal/filelock"
+	"shoal/internal/hint"
 	"shoal/internal/plainfile"
 )
 
@@ -79,7 +80,8 @@ func (s store) readHeader(f *os.File) (int64, error) {
 	case !whole || !ours || err != nil:
 		return 0, nil // incomplete, or not our header
 	case line+"\n" != header:
-		return 0, fmt.Errorf("%q is of another version (%q)\nhint: delete it, or name another state directory", s.path, line)
+		return 0, hint.Wrap(fmt.Errorf("%q is of another version (%q)", s.path, line),
+			"delete it, or name another state directory")
 	default:
 		return int64(len(header)), nil
 	}

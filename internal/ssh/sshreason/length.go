@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 	"shoal/internal/ssh"
 )
 
@@ -25,6 +26,7 @@ func TooLong(a *ssh.Attempt, identification string) *fleet.Error {
 	if a.Line != "" {
 		what = "the command and its wrapper have"
 	}
-	return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, fmt.Errorf(
-		"%s %d bytes, and the server is Dropbear, which takes %d\nhint: copy the command to the host as a file, and run that", what, n, dropbearCommand))
+	return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, hint.Wrap(
+		fmt.Errorf("%s %d bytes, and the server is Dropbear, which takes %d", what, n, dropbearCommand),
+		"copy the command to the host as a file, and run that"))
 }

@@ -7,6 +7,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/clock"
+	"shoal/internal/hint"
 	"shoal/internal/ssh"
 )
 
@@ -28,8 +29,9 @@ func (overdue) Is(target error) bool { return target == context.DeadlineExceeded
 // CommandTimeoutError returns the error for a command that exceeded the limit and
 // did not visibly end after TERM.
 func CommandTimeoutError(limit time.Duration) error {
-	return fmt.Errorf("the command timeout of %v passed, TERM was sent, and no end of the command came within %v; it may still be running\n"+
-		"hint: OpenSSH passes no signals on to commands of root; --remote-timeout has the host stop the command, --kill-on-cancel kills it there", limit, ssh.TermGrace)
+	return hint.Wrap(fmt.Errorf("the command timeout of %v passed, TERM was sent, and no end of the command came within %v; it may still be running",
+		limit, ssh.TermGrace),
+		"OpenSSH passes no signals on to commands of root; --remote-timeout has the host stop the command, --kill-on-cancel kills it there")
 }
 
 // Terminated returns end with the reason of a command that ended after the command
