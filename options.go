@@ -213,7 +213,8 @@ type Client struct {
 	// [DefaultStateDir].
 	StateDir string
 	// Dial opens the connections to hosts and to jump hosts, as net.Dialer.DialContext
-	// does. nil means TCP.
+	// does. Targets for which ssh_config has a BindAddress or BindInterface are refused
+	// then. nil means TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
