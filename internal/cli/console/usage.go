@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"shoal/internal/hint"
-	"shoal/internal/similar"
 )
 
 // VersionText returns the version and what is known of the build: commit, date,
@@ -131,7 +130,7 @@ func meantFlag(cmd *cobra.Command, unknown *pflag.NotExistError) string {
 	}
 	best, least := "", 3 // more than two edits make another word
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		d := similar.Edits(name, f.Name)
+		d := hint.Edits(name, f.Name)
 		if len(name) > 2 && strings.HasPrefix(f.Name, name) {
 			d = min(d, 2)
 		}
