@@ -4,20 +4,26 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"shoal/internal/engine"
+	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/plan"
 	"shoal/internal/run"
 	"shoal/record"
 )
 
-// A Journal records runs: each intent before its command is sent, each result before
-// it is yielded. It survives kill -9 and power cuts. Several processes may use one
-// directory at the same time; the program shoal uses that of [DefaultStateDir].
+// A Journal records runs. An intent is on disk before its command is sent; a result is
+// queued for the disk before it is yielded, and all are on disk when the run ends. After
+// kill -9 or a power cut a target whose result was not on disk yet is one that may have
+// run. Several processes may use one directory at the same time; the program shoal uses
+// that of [DefaultStateDir].
 //
 // A run is named by its identifier, a unique part of it, "last", or "last-1".
 type Journal struct{ journal *journal.Journal }
@@ -78,10 +84,12 @@ func (j *Journal) Results(ctx context.Context, name string) iter.Seq2[Result, er
 // Resume goes on with a run that was interrupted, or whose process is gone: what is done
 // stays done, what certainly did not run is run, and what may have run is left alone
 // unless o.Resume says otherwise. Targets are reached as they were; o.Remote is the
-// run's own. It yields the results of this process.
+// run's own, and nothing else of its Options was kept: give them again. A run of the
+// program shoal that had flags is an error, since o does not have them, unless
+// o.Resume.IgnoreSettings is set. It yields the results of this process.
 func (j *Journal) Resume(ctx context.Context, name string, o Options) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
-		e, err := run.ReadToResume(ctx, j.journal, name, run.ResumeOptions(o.Resume))
+		e, err := run.ReadToResume(ctx, j.journal, name, run.ResumeOptions{RerunUnknown: o.Resume.RerunUnknown, PastBrake: o.Resume.PastBrake})
 		var remote run.Remote
 		if err == nil {
 			remote, err = run.RemoteOf(e.Info)
@@ -92,7 +100,7 @@ func (j *Journal) Resume(ctx context.Context, name string, o Options) iter.Seq2[
 
 // Rerun makes a new run of the same command on those targets of a run that are which:
 // words such as "failed", "never-started" or "unknown", separated by commas, as for
-// shoal rerun.
+// shoal rerun. Of a run of the program shoal see [Journal.Resume].
 func (j *Journal) Rerun(ctx context.Context, name, which string, o Options) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
 		selector, err := journal.ParseSelector(which)
@@ -111,7 +119,7 @@ func (j *Journal) again(ctx context.Context, e *run.Earlier, err error, o Option
 	return func(yield func(Result, error) bool) {
 		o.Journal = j
 		if err == nil {
-			err = o.Validate()
+			err = errors.Join(o.Validate(), o.ignored(e.Info))
 		}
 		if err != nil {
 			yield(Result{}, err)
@@ -132,6 +140,16 @@ func (j *Journal) again(ctx context.Context, e *run.Earlier, err error, o Option
 		r, err := begin(w)
 		w.results(ctx, r, err)(yield)
 	}
+}
+
+// ignored returns an error if the run was made with flags, which o does not have.
+func (o Options) ignored(info *journal.RunInfo) error {
+	if info.Settings == nil || len(info.Settings.Flags) == 0 || o.Resume.IgnoreSettings {
+		return nil
+	}
+	return hint.Wrap(fmt.Errorf("the run %s was made with --%s, which these Options do not take over", info.Run,
+		strings.Join(slices.Sorted(maps.Keys(info.Settings.Flags)), ", --")),
+		"set what is to hold of it, and Resume.IgnoreSettings; or use shoal resume or rerun")
 }
 
 // Resolve asks the hosts what became of the commands of which it is unknown, and of

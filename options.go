@@ -30,9 +30,10 @@ type Options struct {
 	// Resume is what [Journal.Resume] may do.
 	Resume ResumeOptions
 
-	// Output is called with what a running command has written, in order, before its
-	// result comes, which has all of it. It is never called twice at the same time, and a
-	// slow one does not delay commands. With Limits.Idempotent a target that is tried
+	// Output is called with what is kept of the output of a running command, in order,
+	// before its result comes, which has it too. It is never called twice at the same
+	// time. Running commands do not wait for it, but results do, and so do the targets
+	// that wait for one of Limits.Fanout. With Limits.Idempotent a target that is tried
 	// again begins anew. nil disables it.
 	Output func(t Target, s fleet.Stream, p []byte)
 	// Notice is called with messages that a person should know but need not act on,
@@ -212,7 +213,8 @@ type Client struct {
 	// [DefaultStateDir].
 	StateDir string
 	// Dial opens the connections to hosts and to jump hosts, as net.Dialer.DialContext
-	// does. nil means TCP.
+	// does. Targets for which ssh_config has a BindAddress or BindInterface are refused
+	// then. nil means TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
@@ -226,10 +228,14 @@ const (
 	PipelineOff                  // nothing: the fewest unknown outcomes when connections are lost
 )
 
-// ResumeOptions are what [Journal.Resume] may do beside what is certain.
+// ResumeOptions are what [Journal.Resume] may do beside what is certain. [Journal.Rerun] reads
+// only IgnoreSettings.
 type ResumeOptions struct {
 	// RerunUnknown also runs commands that may have run already.
 	RerunUnknown bool
 	// PastBrake also resumes a run that its own Rollout has stopped.
 	PastBrake bool
+	// IgnoreSettings also takes a run of the program shoal that had flags. They do not
+	// hold for what is run now; these Options do.
+	IgnoreSettings bool
 }

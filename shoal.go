@@ -113,8 +113,8 @@ func (w *work) results(ctx context.Context, r *run.Run, failed error) iter.Seq2[
 		var s *stream
 		if w.opts.Output != nil {
 			s = newStream(w.opts.Output)
-			defer s.end()
-			e.Follow = s.announce
+			defer s.Close()
+			e.Follow = s.Announce
 		}
 		var lost error
 		left := false

@@ -22,7 +22,9 @@ import (
 
 	"shoal"
 	"shoal/fleet"
+	"shoal/internal/journal"
 	"shoal/internal/sshdtest"
+	"shoal/record"
 	"shoal/simfleet"
 )
 
@@ -233,6 +235,66 @@ func TestRerun(t *testing.T) {
 	}
 	if left := collect(t, j.Resume(t.Context(), "last-1", opts)); len(left) != 0 {
 		t.Errorf("resumed: %+v", left)
+	}
+}
+
+// TestRunWithSettings takes a run of the program, which had flags, only if the caller says
+// that its Options are meant instead.
+func TestRunWithSettings(t *testing.T) {
+	fl, opts := sim(t, simfleet.Options{Hosts: 2})
+	dir := t.TempDir()
+	written, err := journal.Open(t.Context(), dir, journal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := journal.RunInfo{
+		Header:   record.Header{Program: "shoal", Command: "true"},
+		Settings: &journal.Settings{Flags: map[string][]string{"rate": {"1"}, "known-hosts": {"/kh"}}},
+	}
+	r, err := written.Begin(t.Context(), info, func(yield func(fleet.Target) bool) {
+		for target := range fl.Targets() {
+			target.Command = "true"
+			if !yield(target) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(r.End(journal.Ending{Interrupted: true}), written.Close()); err != nil {
+		t.Fatal(err)
+	}
+	j, err := shoal.OpenJournal(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.Close() }()
+	const want = "was made with --known-hosts, --rate, which these Options do not take over\nhint: "
+	for name, results := range map[string]func(func(shoal.Result, error) bool){
+		"resume": j.Resume(t.Context(), "last", opts), "rerun": j.Rerun(t.Context(), "last", "never-started", opts),
+	} {
+		n := 0
+		for res, err := range results {
+			if n++; err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, %v", name, res.Outcome, err)
+			}
+		}
+		if n != 1 {
+			t.Errorf("%s: %d results and errors", name, n)
+		}
+	}
+	if n := fl.Stats().Accepted; n != 0 {
+		t.Errorf("%d connections were made", n)
+	}
+	opts.Resume.IgnoreSettings = true
+	for _, res := range collect(t, j.Resume(t.Context(), "last", opts)) {
+		if res.Outcome != fleet.OutcomeOK {
+			t.Errorf("resumed: %v", res)
+		}
+	}
+	if n := fl.Stats().Accepted; n != 2 {
+		t.Errorf("%d connections were made, want 2", n)
 	}
 }
 

@@ -134,9 +134,7 @@ func (o Options) open(ctx context.Context, targets iter.Seq[Target], template *p
 	if w.engine, err = w.plan.Engine(ctx); err != nil {
 		return nil, err
 	}
-	for range w.plan.Recorded() {
-		w.engine.Targets++
-	}
+	w.engine.Targets = w.plan.Len()
 	return w, nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"shoal/fleet"
 )
@@ -92,4 +94,92 @@ func canonical(name string) string {
 		}
 	}
 	return strings.ToLower(name)
+}
+
+// maxName bounds host and user names, in bytes.
+const maxName = 255
+
+func checkName(name string) error {
+	switch {
+	case name == "":
+		return &fault{"no host name", "write [user@]host[:port]"}
+	case name[0] == '-':
+		return &fault{"host name begins with '-'", "to leave hosts out, name them with -x"}
+	case len(name) > maxName:
+		return &fault{fmt.Sprintf("host name of %d bytes", len(name)), "a host name has at most 255"}
+	}
+	named := false
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case isAlphanumeric(c):
+			named = true
+		case c == '.' || c == '-' || c == '_':
+		default:
+			return badCharacter(name[i:])
+		}
+	}
+	if !named {
+		return &fault{"host name without a letter or digit", "write [user@]host[:port]"}
+	}
+	return nil
+}
+
+func isAlphanumeric(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// badCharacter returns an error about the first character of rest.
+func badCharacter(rest string) error {
+	r, _ := utf8.DecodeRuneInString(rest)
+	if r >= utf8.RuneSelf {
+		return &fault{
+			fmt.Sprintf("character %q (%U) in a host name", r, r),
+			"write an international name in its punycode form, xn--…",
+		}
+	}
+	return &fault{
+		fmt.Sprintf("character %q in a host name", r),
+		"a host name has letters, digits, '.', '-' and '_'",
+	}
+}
+
+// checkAddress accepts IPv6 addresses. Zones become part of displayed names and file names,
+// so that only characters of host names are allowed in them.
+func checkAddress(text string) error {
+	const hint = "write an IPv6 address as ::1, or with a port as [::1]:22"
+	addr, err := netip.ParseAddr(text)
+	if err != nil || !addr.Is6() {
+		return &fault{fmt.Sprintf("%.60q is not an IPv6 address", text), hint}
+	}
+	if zone := addr.Zone(); zone != "" && checkName(zone) != nil {
+		return &fault{fmt.Sprintf("zone %.40q of an IPv6 address", zone), "a zone is an interface name, as in fe80::1%eth0"}
+	}
+	return nil
+}
+
+// CheckUser returns an error unless a login name is safe to pass on: OpenSSH's rule (ssh.c,
+// valid_ruser), in UTF-8, without blanks, and at most 255 bytes. Not allowed are
+// control characters, any of '`";&<>|(){} and a '-' at the beginning or a '\' at
+// the end. Errors have a method Hint() string.
+func CheckUser(user string) error {
+	const hint = "a user name has no blanks, control characters, or any of '`\";&<>|(){}"
+	switch {
+	case user == "":
+		return &fault{"no user name before '@'", "write user@host, or the host alone"}
+	case user[0] == '-':
+		return &fault{"user name begins with '-'", "write [user@]host[:port]"}
+	case len(user) > maxName:
+		return &fault{fmt.Sprintf("user name of %d bytes", len(user)), "a user name has at most 255"}
+	case user[len(user)-1] == '\\':
+		return &fault{`user name ends in '\'`, `write a domain's user as DOMAIN\user@host`}
+	case !utf8.ValidString(user):
+		return &fault{"user name is not valid UTF-8", hint}
+	}
+	for _, r := range user {
+		if strings.ContainsRune("'`\";&<>|(){}", r) || unicode.IsControl(r) || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) {
+			return &fault{fmt.Sprintf("character %q in a user name", r), hint}
+		}
+	}
+	return nil
 }

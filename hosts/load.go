@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"shoal/hosts/expr"
 	"shoal/hosts/internal/problem"
 	"shoal/hosts/limit"
+	"shoal/internal/hint"
 	"shoal/internal/plainfile"
 )
 
@@ -48,6 +50,24 @@ type loader struct {
 	parse    func(text string) (expr.Expr, error)
 }
 
+// A Problem is one entry that cannot be used.
+type Problem = problem.Problem
+
+// Problems holds all reasons why an inventory cannot be used. Load returns no
+// other error.
+type Problems = problem.Problems
+
+// keptText bounds how much of an invalid text is kept, in bytes.
+const keptText = problem.KeptText
+
+// A fault is the reason why a text cannot be used, without its place.
+type fault struct{ reason, hint string }
+
+func (f *fault) Error() string { return f.reason }
+
+// Hint returns advice for the user, in one line.
+func (f *fault) Hint() string { return f.hint }
+
 // A place is where a text was written.
 type place struct {
 	source string
@@ -60,7 +80,7 @@ func (l *loader) problem(at place, text, reason, hint string) {
 
 // failed reports an error as a problem, with its hint if it has one.
 func (l *loader) failed(at place, text string, err error) {
-	l.problem(at, text, err.Error(), problem.HintOf(err))
+	l.problems.Failed(at.source, at.line, text, err)
 }
 
 // sources reads the values of flag, -w or -x.
@@ -190,11 +210,8 @@ func (l *loader) expression(at place, text string, about *facts, add func(found)
 	if err != nil {
 		var syntax *expr.SyntaxError
 		errors.As(err, &syntax)
-		hint := syntax.Hint()
-		if hint == "" {
-			hint = problem.HintOf(syntax.Unwrap())
-		}
-		l.problem(at, text, fmt.Sprintf("position %d: %s", syntax.Offset+1, syntax.Reason), hint)
+		advice := cmp.Or(syntax.Hint(), hint.Of(syntax.Unwrap()))
+		l.problem(at, text, fmt.Sprintf("position %d: %s", syntax.Offset+1, syntax.Reason), advice)
 		return
 	}
 	if !l.count(at, text, e.Len()) {

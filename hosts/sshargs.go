@@ -2,14 +2,14 @@ package hosts
 
 import (
 	"fmt"
-	"path/filepath"
+	"os"
 	"regexp"
-	"slices"
 	"strings"
 
 	"shoal/hosts/ansible"
 	"shoal/hosts/internal/ordered"
 	"shoal/hosts/internal/problem"
+	"shoal/internal/ssh/config"
 )
 
 // argsVars are the variables whose value Ansible puts on ssh's command line, in that order, so
@@ -33,8 +33,12 @@ var alone = map[byte]string{
 // sshOptions returns the options of ssh in an argument line as Key=Value, as ssh -o takes them.
 func sshOptions(line string) ([]string, error) {
 	words, err := ansible.Words(line)
-	if err != nil {
+	if err != nil || len(words) == 0 {
 		return nil, err
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return nil, fmt.Errorf("looking for the working directory: %w", err)
 	}
 	var options []string
 	for len(words) > 0 {
@@ -65,32 +69,11 @@ func sshOptions(line string) ([]string, error) {
 			if letter != 'o' {
 				value = keyword + "=" + value
 			}
-			options = append(options, absolute(value))
+			// A run that is resumed from another directory must not find other files there.
+			options = append(options, config.AbsoluteFiles(value, here))
 		}
 	}
 	return options, nil
-}
-
-// fileKeywords are the keywords whose values are paths, or lists of paths.
-var fileKeywords = []string{"identityfile", "certificatefile", "userknownhostsfile", "globalknownhostsfile", "revokedhostkeys", "identityagent", "controlpath"}
-
-// absolute makes the relative paths of an option absolute: a run that is resumed from another
-// directory must not find other files there.
-func absolute(option string) string {
-	end := strings.IndexAny(option, "= \t")
-	if end < 0 || !slices.Contains(fileKeywords, strings.ToLower(option[:end])) {
-		return option
-	}
-	paths := strings.Fields(strings.TrimLeft(option[end:], "= \t"))
-	for i, path := range paths {
-		if path == "none" || path == "SSH_AUTH_SOCK" || strings.ContainsRune("/~%$\"", rune(path[0])) {
-			continue
-		}
-		if full, err := filepath.Abs(path); err == nil {
-			paths[i] = full
-		}
-	}
-	return option[:end] + "=" + strings.Join(paths, " ")
 }
 
 // args returns the ssh options of a host's variables. Hosts share them.

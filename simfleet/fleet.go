@@ -2,10 +2,14 @@ package simfleet
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"net"
+	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -220,4 +224,55 @@ func (f *Fleet) forget(c *conn) {
 	delete(f.open, c)
 	f.mu.Unlock()
 	f.work.Done()
+}
+
+// address is where host i listens: firstHost + i, read as a 32-bit number.
+func address(i int) netip.Addr {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], firstHost+uint32(i)) // i < MaxHosts
+	return netip.AddrFrom4(b)
+}
+
+// hostAt is the inverse of address, for a fleet of n hosts.
+func hostAt(a net.Addr, n int) (int, bool) {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return 0, false
+	}
+	ip := tcp.IP.To4()
+	if ip == nil || !ip.IsLoopback() {
+		return 0, false
+	}
+	return indexOf([4]byte(ip), n)
+}
+
+func indexOf(ip [4]byte, n int) (int, bool) {
+	i := int64(binary.BigEndian.Uint32(ip[:])) - firstHost
+	return int(i), i >= 0 && i < int64(n)
+}
+
+// Targets yields every host as a target, in order.
+func (f *Fleet) Targets() iter.Seq[fleet.Target] {
+	return func(yield func(fleet.Target) bool) {
+		for i := range f.options.Hosts {
+			if !yield(fleet.Target{Host: f.Host(i), Index: i}) {
+				return
+			}
+		}
+	}
+}
+
+// Index returns the number of the host with this address, as WriteHosts writes
+// it; a port counts for nothing.
+func Index(text string) (int, error) {
+	name, _, _ := strings.Cut(text, ":")
+	addr, err := netip.ParseAddr(name)
+	if err != nil || !addr.Is4() {
+		return 0, fmt.Errorf("%.60q is not the address of a simulated host", text)
+	}
+	i, ok := indexOf(addr.As4(), MaxHosts)
+	if first := address(0); !ok {
+		return 0, fmt.Errorf("%s is not the address of a simulated host: they begin at %s", addr, first)
+	}
+	return i, nil
 }

@@ -17,7 +17,7 @@ import (
 	"shoal/hosts/expr"
 	"shoal/hosts/groups"
 	"shoal/hosts/internal/extcmd"
-	"shoal/hosts/internal/problem"
+	"shoal/internal/hint"
 	"shoal/internal/needs"
 )
 
@@ -225,8 +225,8 @@ func TestErrors(t *testing.T) {
 		}, `$NODE for the reverse upcall of source local: character '\n' in name "n1\nid"`, "shell"},
 	} {
 		_, err := c.ask()
-		if err == nil || err.Error() != c.want || !strings.Contains(problem.HintOf(err), c.hint) {
-			t.Errorf("%v, hint %q; want %s, …%s…", err, problem.HintOf(err), c.want, c.hint)
+		if err == nil || err.Error() != c.want || !strings.Contains(hint.Of(err), c.hint) {
+			t.Errorf("%v, hint %q; want %s, …%s…", err, hint.Of(err), c.want, c.hint)
 		}
 	}
 }
@@ -348,7 +348,7 @@ func TestChain(t *testing.T) {
 	if _, err := c.Group("inventory", "x"); err == nil || fmt.Sprint(err) != `no group "x" in source inventory` {
 		t.Error(err)
 	}
-	if _, err := c.Group("", "x"); err == nil || problem.HintOf(err) != "known are web, db" {
-		t.Errorf("%v, hint %q", err, problem.HintOf(err))
+	if _, err := c.Group("", "x"); err == nil || hint.Of(err) != "known are web, db" {
+		t.Errorf("%v, hint %q", err, hint.Of(err))
 	}
 }

@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"shoal/hosts/internal/problem"
 	"shoal/hosts/limit"
+	"shoal/internal/hint"
 )
 
 func universe() *limit.Universe {
@@ -96,7 +96,7 @@ func TestErrors(t *testing.T) {
 		{"~(", "pattern \"~(\": error parsing regexp: missing closing ): `^(?:()`", "RE2"},
 	} {
 		got, err := universe().Select(c.text)
-		if err == nil || err.Error() != c.want || !strings.Contains(problem.HintOf(err), c.hint) {
+		if err == nil || err.Error() != c.want || !strings.Contains(hint.Of(err), c.hint) {
 			t.Errorf("%s: %q, %v; want %s, …%s…", c.text, got, err, c.want, c.hint)
 		}
 	}

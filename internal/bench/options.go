@@ -120,3 +120,7 @@ func Cycle(hosts []fleet.Host) func(n int) iter.Seq[fleet.Target] {
 		}
 	}
 }
+
+// ReferenceCommand is the command of the reference experiment: 200 connections
+// to one server, each printing a line of its own.
+const ReferenceCommand = "echo hello world {index}"

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"shoal/internal/bench/benchrecord"
+	"shoal/internal/connect"
 )
 
 // A Step is one point to run.
@@ -138,4 +139,28 @@ func (p *plan) guess(s Step) (time.Duration, bool) {
 		d = min(d, p.limit)
 	}
 	return d, true
+}
+
+// DefaultWorkers is the default pool size of benchrecord.Workers.
+const DefaultWorkers = 32
+
+// apply returns o with the settings of the strategy. All except
+// benchrecord.Auto make one attempt per target, so that connections dropped by
+// a server show in the outcomes.
+func apply(s benchrecord.Strategy, o connect.Options, size, workers int) connect.Options {
+	const unbounded = -1
+	e := &o.Engine
+	e.Attempts = 1
+	switch s {
+	case benchrecord.Serial:
+		e.Fanout, e.Dials, e.Starts = 1, 1, unbounded
+	case benchrecord.Workers:
+		e.Fanout, e.Dials, e.Starts = workers, workers, unbounded
+	case benchrecord.Concurrent:
+		e.Fanout, e.Dials, e.Starts = size, size, unbounded
+	case benchrecord.Auto:
+		e.Fanout, e.Dials, e.Starts = 0, 0, 0
+		e.Attempts = 0
+	}
+	return o
 }

@@ -17,6 +17,7 @@ import (
 	"shoal/internal/cli/keys"
 	"shoal/internal/cli/markers"
 	"shoal/internal/cli/run"
+	"shoal/internal/hint"
 )
 
 // Main runs the command line and returns the exit code of the process; see
@@ -75,7 +76,7 @@ func moved(name, now string) *cobra.Command {
 	return &cobra.Command{
 		Use: name, Hidden: true, DisableFlagParsing: true,
 		RunE: func(*cobra.Command, []string) error {
-			return fmt.Errorf("shoal %s is a program of its own now\nhint: %s takes the same flags", name, now)
+			return hint.Wrap(fmt.Errorf("shoal %s is a program of its own now", name), now+" takes the same flags")
 		},
 	}
 }

@@ -1,7 +1,6 @@
 package connect
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -11,6 +10,7 @@ import (
 	"shoal/fleet"
 	"shoal/hosts"
 	"shoal/internal/engine"
+	"shoal/internal/hint"
 	"shoal/internal/plan"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/client"
@@ -164,5 +164,5 @@ func (o Options) LoginName() (string, error) {
 	if name := os.Getenv("USER"); name != "" {
 		return name, nil
 	}
-	return "", errors.New("the local user's name is not known\nhint: name the login user with -l or Options.User")
+	return "", hint.New("the local user's name is not known", "name the login user with -l or Options.User")
 }

@@ -91,7 +91,7 @@ func commandOf(template *placeholder.Template) plan.Command {
 	if template == nil {
 		return nil
 	}
-	return func(t fleet.Target) (string, error) { return template.Expand(t), template.Check(t) }
+	return template
 }
 
 // Targets returns the planned targets, as often as wanted.
@@ -99,6 +99,9 @@ func (p *Plan) Targets() iter.Seq[ssh.Target] { return p.plan.Targets() }
 
 // Recorded returns the planned targets without what only connecting needs.
 func (p *Plan) Recorded() iter.Seq[fleet.Target] { return p.plan.Recorded() }
+
+// Len returns the number of targets.
+func (p *Plan) Len() int { return p.plan.Len() }
 
 // Planned returns t, which is one of the plan's targets by its Index, with the endpoint.
 func (p *Plan) Planned(t fleet.Target) ssh.Target { return p.plan.Of(t) }

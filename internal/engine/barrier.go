@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 	"shoal/internal/ssh"
 )
 
@@ -42,8 +43,8 @@ func (b *barrier) clear() []held {
 // roomForBarrier returns an error if the fanout is too small for a barrier.
 func (o Options) roomForBarrier() error {
 	if o.Barrier && o.Targets > o.Fanout {
-		return fmt.Errorf("a barrier holds all %d targets at once, and the fanout is %d\n"+
-			"hint: raise the limit on open files (ulimit -n) or the fanout, or take fewer targets", o.Targets, o.Fanout)
+		return hint.Wrap(fmt.Errorf("a barrier holds all %d targets at once, and the fanout is %d", o.Targets, o.Fanout),
+			"raise the limit on open files (ulimit -n) or the fanout, or take fewer targets")
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/clock"
+	"shoal/internal/hint"
 	"shoal/internal/ssh"
 )
 
@@ -165,7 +166,8 @@ func (o Options) Validate() error {
 	case o.Attempts < 0:
 		return fmt.Errorf("%d attempts are negative; 0 means the default", o.Attempts)
 	case o.Attempts > MaxAttempts:
-		return fmt.Errorf("%d attempts at each target are too many\nhint: %d is the most", o.Attempts, MaxAttempts)
+		return hint.Wrap(fmt.Errorf("%d attempts at each target are too many", o.Attempts),
+			fmt.Sprintf("%d is the most", MaxAttempts))
 	case !(o.Rate >= 0) || math.IsInf(o.Rate, 1): // NaN too
 		return fmt.Errorf("a rate of %v starts a second is not one; 0 means no bound", o.Rate)
 	case o.Pause < 0:

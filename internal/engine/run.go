@@ -10,6 +10,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/engine/limiter"
+	"shoal/internal/hint"
 	"shoal/internal/ssh"
 )
 
@@ -292,7 +293,7 @@ func givenUp(t *limiter.Job) fleet.End {
 	return fleet.End{
 		Outcome: fleet.OutcomeNeverStarted,
 		Reason:  fleet.ReasonThrottled,
-		Err: fmt.Errorf("%q has turned every connection away, and again after each rest; it was not asked again\n"+
-			"hint: run this again later, with fewer connections to it at once (--starts-per-host 1)", t.Target.Address()),
+		Err: hint.Wrap(fmt.Errorf("%q has turned every connection away, and again after each rest; it was not asked again", t.Target.Address()),
+			"run this again later, with fewer connections to it at once (--starts-per-host 1)"),
 	}
 }

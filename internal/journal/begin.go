@@ -13,6 +13,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/filelock"
+	"shoal/internal/hint"
 )
 
 // chunk is the number of targets written in one transaction, so that the start of a
@@ -156,7 +157,7 @@ var (
 	ErrRunning = errors.New("the run is still running")
 	// ErrIncomplete means that the program died before all targets were written; no
 	// command was started.
-	ErrIncomplete = errors.New("the run never began\nhint: run it anew")
+	ErrIncomplete = hint.New("the run never began", "run it anew")
 )
 
 // resumeWait is long enough for processes that take the lock only to ask whether the run

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"shoal/internal/filelock"
+	"shoal/internal/hint"
+	"shoal/internal/plainfile"
 )
 
 const (
@@ -43,8 +45,8 @@ func refuseShared(dir string, filesystem func(string) (string, error)) error {
 			continue // dir does not exist yet; look at its parent
 		}
 		if err == nil && kind != "" {
-			return fmt.Errorf("%q is on a file system that several machines may use at once (%s), on which a journal does not hold\n"+
-				"hint: name a state directory on a local disk; XDG_STATE_HOME is where the default one is", dir, kind)
+			return hint.Wrap(fmt.Errorf("%q is on a file system that several machines may use at once (%s), on which a journal does not hold", dir, kind),
+				"name a state directory on a local disk; XDG_STATE_HOME is where the default one is")
 		}
 		return err
 	}
@@ -59,14 +61,7 @@ func makeDir(dir string) error {
 	case !errors.Is(err, fs.ErrExist):
 		return err
 	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return err
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("%q is not a directory", dir)
-	}
-	return guard(dir, info)
+	return plainfile.GuardDir(dir)
 }
 
 // makeFile creates the database, empty, if it does not exist. Called with the setup lock
@@ -93,9 +88,9 @@ func guardDatabase(dir string) error {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
 		case err == nil && !info.Mode().IsRegular():
-			err = fmt.Errorf("%q is not a plain file\nhint: move it away, or name another state directory", path)
+			err = hint.Wrap(fmt.Errorf("%q is not a plain file", path), "move it away, or name another state directory")
 		case err == nil:
-			err = guard(path, info)
+			err = plainfile.Guard(path, info)
 		}
 		if err == nil && info.Mode().Perm() != fileMode {
 			err = os.Chmod(path, fileMode)
@@ -103,17 +98,6 @@ func guardDatabase(dir string) error {
 		if err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// guard refuses a directory or file that another user could have written to.
-func guard(path string, info fs.FileInfo) error {
-	if perm := info.Mode().Perm(); perm&0o022 != 0 {
-		return fmt.Errorf("%q can be written by others (mode %04o)\nhint: chmod go-w it, or name another state directory", path, perm)
-	}
-	if owner, ok := info.Sys().(*syscall.Stat_t); !ok || int(owner.Uid) != os.Geteuid() {
-		return fmt.Errorf("%q belongs to another user\nhint: name another state directory", path)
 	}
 	return nil
 }

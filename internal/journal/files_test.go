@@ -108,18 +108,6 @@ func TestReadableIsTightened(t *testing.T) {
 	}
 }
 
-// The owner is simulated: the test cannot create another user's file.
-func TestForeignOwner(t *testing.T) {
-	if err := guard("x", foreign{}); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
-		t.Error(err)
-	}
-}
-
-type foreign struct{ fs.FileInfo }
-
-func (foreign) Mode() fs.FileMode { return 0o600 }
-func (foreign) Sys() any          { return &syscall.Stat_t{Uid: uint32(os.Geteuid()) + 1} }
-
 // Names with characters that have a meaning in URIs work.
 func TestStrangeDirectories(t *testing.T) {
 	for _, name := range []string{"a?mode=memory", "b#c", "d%41e", "f g", "h&_pragma=x"} {

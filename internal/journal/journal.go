@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"shoal/internal/plainfile"
 )
 
 // Options configure a journal. The zero value is right for programs.
@@ -182,11 +184,7 @@ func (j *Journal) open(ctx context.Context) (err error) {
 }
 
 func (j *Journal) openReadOnly(ctx context.Context) error {
-	info, err := os.Stat(j.dir)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(guard(j.dir, info), guardDatabase(j.dir)); err != nil {
+	if err := errors.Join(plainfile.GuardDir(j.dir), guardDatabase(j.dir)); err != nil {
 		return err
 	}
 	// The usual way needs space for the index of the log, journal.db-shm. A single

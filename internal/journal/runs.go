@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"shoal/internal/hint"
 )
 
 // A Filter selects runs. The zero value selects all.
@@ -64,7 +66,7 @@ func (j *Journal) Resolve(ctx context.Context, name string) (string, error) {
 		return j.resolveLast(ctx, name, back)
 	}
 	if name == "" || strings.Trim(name, idDigits+"-") != "" {
-		return "", fmt.Errorf("%w: %.40q is not part of an identifier\nhint: last means the newest run", ErrNoRun, name)
+		return "", hint.Wrap(fmt.Errorf("%w: %.40q is not part of an identifier", ErrNoRun, name), "last means the newest run")
 	}
 	for _, pattern := range []string{name + "*", "*-" + name} {
 		ids, err := queryColumn[string](ctx, j.read, `SELECT id FROM runs WHERE id GLOB ? ORDER BY id LIMIT 3`, pattern)
@@ -85,7 +87,7 @@ func (j *Journal) resolveLast(ctx context.Context, name, back string) (string, e
 	back = cmp.Or(back, "-0")
 	before, err := strconv.Atoi(back)
 	if err != nil || back[0] != '-' {
-		return "", fmt.Errorf("%w: %.40q\nhint: last-1 is the run before the last", ErrNoRun, name)
+		return "", hint.Wrap(fmt.Errorf("%w: %.40q", ErrNoRun, name), "last-1 is the run before the last")
 	}
 	ids, err := queryColumn[string](ctx, j.read, `SELECT id FROM runs ORDER BY n DESC LIMIT 1 OFFSET ?`, -before)
 	switch {

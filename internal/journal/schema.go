@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"shoal/internal/hint"
 )
 
 // applicationID marks the database file as a journal (PRAGMA application_id): "shol".
@@ -166,7 +168,7 @@ func schemaVersion(ctx context.Context, tx *sql.Tx) (int, error) {
 	case tables == 0 && application == 0 && version == 0:
 		return 0, nil
 	case application != applicationID || version < 1:
-		return 0, errors.New("the database is not a journal\nhint: move it away, or name another state directory")
+		return 0, hint.New("the database is not a journal", "move it away, or name another state directory")
 	case version > len(migrations):
 		return 0, fmt.Errorf("%w: schema %d, and %d is the newest known here", ErrNewer, version, len(migrations))
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 )
 
 // A Selector reports whether a target of a run is selected. It gets entries without
@@ -84,7 +85,7 @@ func ParseSelector(text string) (Selector, error) {
 			s = cause(strings.ReplaceAll(name, "-", "_"))
 		}
 		if s == nil {
-			return nil, fmt.Errorf("%.40q selects nothing\nhint: one of %sor cause=auth", word, names)
+			return nil, hint.Wrap(fmt.Errorf("%.40q selects nothing", word), "one of "+names+"or cause=auth")
 		}
 		any = append(any, s)
 	}

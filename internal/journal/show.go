@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 	"shoal/record"
 )
 
@@ -208,8 +209,8 @@ func (s *snapshot) complete() error {
 		return explain(err)
 	}
 	if least != 1 || most != last || count != last {
-		return fmt.Errorf("%w: %d intents and results of %d, numbered to %d"+
-			"\nhint: bring back a copy of the journal; without one, only the hosts know what ran", ErrDamaged, count, last, most)
+		return hint.Wrap(fmt.Errorf("%w: %d intents and results of %d, numbered to %d", ErrDamaged, count, last, most),
+			"bring back a copy of the journal; without one, only the hosts know what ran")
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"shoal/internal/hint"
 )
 
 const readers = 4 // connections
@@ -164,7 +166,7 @@ func explain(err error) error {
 	if code == sqlite3.SQLITE_IOERR_SHMOPEN || code == sqlite3.SQLITE_IOERR_SHMSIZE {
 		code = sqlite3.SQLITE_FULL // the first that needs room when a database is opened
 	}
-	hint := map[int]string{
+	advice := map[int]string{
 		sqlite3.SQLITE_FULL:     "make room on the file system of the state directory, or prune the journal",
 		sqlite3.SQLITE_IOERR:    "look at the file system of the state directory, or name another one",
 		sqlite3.SQLITE_READONLY: "make the state directory writable, or name another one",
@@ -173,10 +175,10 @@ func explain(err error) error {
 		sqlite3.SQLITE_NOTADB:   "move the file away, or name another state directory",
 	}[code&primary]
 	switch {
-	case hint == "":
+	case advice == "":
 		return err
 	case code&primary == sqlite3.SQLITE_CORRUPT:
 		err = fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return explained{fmt.Errorf("%w\nhint: %s", err, hint)}
+	return explained{hint.Wrap(err, advice)}
 }

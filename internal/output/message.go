@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 	"shoal/internal/ui"
 )
 
@@ -68,7 +69,7 @@ func toldCause(e *fleet.End) string {
 		err = fe.Err
 	}
 	// Hints are the same for many targets; the summary of the run prints them once.
-	text, _ := ui.SplitHint(err.Error())
+	text, _ := hint.Split(err.Error())
 	// A character cut here is beyond the columns that Truncate keeps.
 	return ui.Truncate(ui.Visible(text[:min(len(text), 8*maxCause)]), maxCause)
 }

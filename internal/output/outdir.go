@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"shoal/internal/hint"
 )
 
 // A store creates new files.
@@ -28,11 +30,11 @@ func openOutdir(dir string) (*outdir, error) {
 		return nil, fmt.Errorf("opening the output directory: %w", err)
 	}
 	if was.Mode()&fs.ModeSymlink != 0 {
-		return nil, fmt.Errorf("output directory %q is a symbolic link\nhint: name the directory that it points to", dir)
+		return nil, hint.Wrap(fmt.Errorf("output directory %q is a symbolic link", dir), "name the directory that it points to")
 	}
 	if was.Mode().Perm()&0o022 != 0 {
-		return nil, fmt.Errorf("output directory %q can be written by others (mode %04o)\nhint: chmod 700, or name one that does not exist yet",
-			dir, was.Mode().Perm())
+		return nil, hint.Wrap(fmt.Errorf("output directory %q can be written by others (mode %04o)", dir, was.Mode().Perm()),
+			"chmod 700, or name one that does not exist yet")
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -61,7 +63,8 @@ func checkOutdir(root *os.Root, dir string, was fs.FileInfo) error {
 	}
 	switch _, err := opened.Readdirnames(1); {
 	case err == nil:
-		return fmt.Errorf("output directory %q is not empty\nhint: name one that does not exist yet, results are never mixed or overwritten", dir)
+		return hint.Wrap(fmt.Errorf("output directory %q is not empty", dir),
+			"name one that does not exist yet, results are never mixed or overwritten")
 	case !errors.Is(err, io.EOF):
 		return fmt.Errorf("reading the output directory: %w", err)
 	}

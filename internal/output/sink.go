@@ -17,10 +17,12 @@
 package output
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
 	"shoal/fleet"
+	"shoal/record"
 )
 
 // A Sink takes the results of a run. Its methods must not be called concurrently.
@@ -65,4 +67,49 @@ func wrap(s fleet.Stream, err error) error {
 		return nil
 	}
 	return fmt.Errorf("writing to %s: %w", s, err)
+}
+
+// JSON writes results as a stream in the format of package record.
+type JSON struct {
+	w   *record.Writer
+	sum *record.Summary
+}
+
+// NewJSON writes the header to w. Close writes sum, whose fields the caller updates until
+// then.
+func NewJSON(w io.Writer, h record.Header, sum *record.Summary) (*JSON, error) {
+	rw, err := record.NewWriter(w, h)
+	if err != nil {
+		return nil, err
+	}
+	return &JSON{w: rw, sum: sum}, nil
+}
+
+// Result writes one result with its output.
+func (j *JSON) Result(r fleet.Result) error { return j.w.Result(r) }
+
+// Close writes the summary.
+func (j *JSON) Close() error { return j.w.Close(*j.sum) }
+
+// Multi returns a sink that passes each result to all sinks, one after the other, and
+// closes them in the same order. An error of one does not stop the others; errors are
+// joined.
+func Multi(sinks ...Sink) Sink { return tee(sinks) }
+
+type tee []Sink
+
+func (t tee) Result(r fleet.Result) error {
+	var errs []error
+	for _, s := range t {
+		errs = append(errs, s.Result(r))
+	}
+	return errors.Join(errs...)
+}
+
+func (t tee) Close() error {
+	var errs []error
+	for _, s := range t {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
 }

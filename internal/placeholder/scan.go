@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"shoal/internal/similar"
+	"shoal/internal/hint"
 )
 
 // Where says which placeholders of a command are replaced.
@@ -138,7 +138,7 @@ func (s *scanner) notices() []string {
 // nearest returns the placeholder that a word was probably meant to be, or "".
 func nearest(word string) string {
 	for _, known := range words() {
-		if d := similar.Edits(word, known); d > 0 && d <= 1+len(known)/5 {
+		if d := hint.Edits(word, known); d > 0 && d <= 1+len(known)/5 {
 			return known
 		}
 	}

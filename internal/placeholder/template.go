@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 )
 
 // A Template is a parsed command. It is immutable and safe for concurrent use.
@@ -108,7 +109,8 @@ func (t *Template) Check(target fleet.Target) error {
 		return fmt.Errorf("the command asks for the attribute %q, which the host does not have", name)
 	}
 	if word := t.Unquotable(target); word != "" {
-		return fmt.Errorf("the value of {%s} has characters that cannot be quoted where it stands, for every shell\nhint: outside quotes only newlines and NUL bytes cannot", word)
+		return hint.Wrap(fmt.Errorf("the value of {%s} has characters that cannot be quoted where it stands, for every shell", word),
+			"outside quotes only newlines and NUL bytes cannot")
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"shoal/internal/hint"
 )
 
 // ErrNotPlain means that a path is neither a regular file nor a pipe that is already open.
@@ -26,7 +28,7 @@ func Open(path string) (*os.File, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && !plain(info.Mode(), path) {
-		err = &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf("%w but %s\nhint: name a file", ErrNotPlain, kind(info.Mode()))}
+		err = &fs.PathError{Op: "open", Path: path, Err: hint.Wrap(fmt.Errorf("%w but %s", ErrNotPlain, kind(info.Mode())), "name a file")}
 	}
 	if err != nil {
 		_ = f.Close() // nothing was read
@@ -64,4 +66,32 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("more than %d bytes", limit)
 	}
 	return data, err
+}
+
+// Guard refuses a directory or file that another user, except root, could have written to.
+func Guard(path string, info fs.FileInfo) error {
+	if perm := info.Mode().Perm(); perm&0o022 != 0 {
+		return hint.Wrap(fmt.Errorf("%q can be written by others (mode %04o)", path, perm),
+			"chmod go-w it, or name another state directory")
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fmt.Errorf("%q has no owner that can be checked", path)
+	}
+	if uid := int(owner.Uid); uid != os.Geteuid() && uid != 0 {
+		return hint.Wrap(fmt.Errorf("%q belongs to another user (uid %d)", path, uid), "name another state directory")
+	}
+	return nil
+}
+
+// GuardDir is Guard for a path that must be a directory.
+func GuardDir(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%q is not a directory", dir)
+	}
+	return Guard(dir, info)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"shoal/hosts"
+	"shoal/internal/hint"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/config"
 )
@@ -85,7 +86,8 @@ func unusable(s *ssh.Settings) error {
 		{"HostKeyAlgorithms", s.HostKeys},
 	} {
 		if l.names != nil && len(l.names) == 0 {
-			return fmt.Errorf("%s of ssh_config names none that shoal has\nhint: add one, or leave the keyword out", l.keyword)
+			return hint.Wrap(fmt.Errorf("%s of ssh_config names none that shoal has", l.keyword),
+				"add one, or leave the keyword out")
 		}
 	}
 	return nil

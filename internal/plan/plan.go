@@ -196,22 +196,35 @@ func (p *Planner) endpoint(r *config.Resolved, name string, e hosts.Entry, jump 
 	return p.shareEndpoint(made)
 }
 
-// A Command returns the command of a target, or why there is none. nil keeps
-// Target.Command.
-type Command func(fleet.Target) (string, error)
+// A Command is what is run, as a *placeholder.Template expands it for each target. nil
+// keeps Target.Command.
+type Command interface {
+	Expand(t fleet.Target) string
+	Check(t fleet.Target) error // why it must not be run on t
+}
 
-// set sets the command of a resolved target.
-func (c Command) set(t ssh.Target) ssh.Target {
-	if c == nil {
-		return t
-	}
-	var err error
-	if t.Command, err = c(t.Target); err == nil {
-		return t
+// check returns a resolved target, refused if the command must not be run on it, and
+// whether it may be.
+func check(c Command, t ssh.Target) (ssh.Target, bool) {
+	err := c.Check(t.Target)
+	if err == nil {
+		return t, true
 	}
 	// What is recorded of the target must be nothing that a later run could send.
 	if t.Command = ""; t.Err() == nil {
 		t = Refuse(t, err)
+	}
+	return t, false
+}
+
+// expand sets the command of a resolved target.
+func expand(c Command, t ssh.Target) ssh.Target {
+	if c == nil {
+		return t
+	}
+	t, may := check(c, t)
+	if may {
+		t.Command = c.Expand(t.Target)
 	}
 	return t
 }
@@ -229,7 +242,7 @@ func Refuse(t ssh.Target, err error) ssh.Target {
 func (p *Planner) Stream(ctx context.Context, targets iter.Seq[fleet.Target], command Command) iter.Seq[ssh.Target] {
 	return func(yield func(ssh.Target) bool) {
 		for t := range targets {
-			if !yield(command.set(p.Target(ctx, t))) {
+			if !yield(expand(command, p.Target(ctx, t))) {
 				return
 			}
 		}
@@ -247,12 +260,16 @@ type Plan struct {
 	byIndex map[int]*ssh.Endpoint
 }
 
-// Plan resolves the targets, which must be the same each time they are iterated.
+// Plan resolves the targets, which must be the same each time they are iterated. Their
+// commands are expanded only then.
 func (p *Planner) Plan(ctx context.Context, targets iter.Seq[fleet.Target], command Command) (*Plan, error) {
 	made := &Plan{targets: targets, command: command}
-	for t := range p.Stream(ctx, targets, command) {
+	for t := range p.Stream(ctx, targets, nil) {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("resolving the targets: %w", context.Cause(ctx))
+		}
+		if command != nil {
+			t, _ = check(command, t)
 		}
 		made.endpoints = append(made.endpoints, t.Endpoint)
 	}
@@ -264,7 +281,7 @@ func (p *Plan) Targets() iter.Seq[ssh.Target] {
 	return func(yield func(ssh.Target) bool) {
 		i := 0
 		for t := range p.targets {
-			if !yield(p.command.set(p.endpoints[i].Target(t))) {
+			if !yield(expand(p.command, p.endpoints[i].Target(t))) {
 				return
 			}
 			i++

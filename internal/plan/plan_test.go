@@ -310,14 +310,13 @@ func TestAPlanResolvesEachTargetOnce(t *testing.T) {
 		}
 	}
 	errNone := errors.New("no command")
-	made, err := p.Plan(t.Context(), targets, func(t fleet.Target) (string, error) {
-		if t.Index == 18 {
-			return "", errNone
-		}
-		return fmt.Sprintf("echo %s@%s %d", t.User, t.Host.Name, t.Index), nil
-	})
+	command := &echo{not: 18, err: errNone}
+	made, err := p.Plan(t.Context(), targets, command)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if command.expanded != 0 {
+		t.Errorf("%d commands are expanded before anything asks for them", command.expanded)
 	}
 	for range 3 {
 		i := 0
@@ -343,6 +342,9 @@ func TestAPlanResolvesEachTargetOnce(t *testing.T) {
 			t.Errorf("%d targets", i)
 		}
 	}
+	if want := 3 * (n - 1); command.expanded != want {
+		t.Errorf("%d commands were expanded, want %d", command.expanded, want)
+	}
 	if got := made.Of(fleet.Target{Index: 1}); !errors.Is(got.Err(), ssh.ErrUnplanned) {
 		t.Errorf("a target that is not in the plan: %+v", got)
 	}
@@ -356,6 +358,24 @@ func TestAPlanResolvesEachTargetOnce(t *testing.T) {
 	if distinct != 3 { // the good ones', and one for each bad one
 		t.Errorf("%d endpoints", distinct)
 	}
+}
+
+type echo struct {
+	not      int // the index of the target without a command
+	err      error
+	expanded int
+}
+
+func (e *echo) Check(t fleet.Target) error {
+	if t.Index == e.not {
+		return e.err
+	}
+	return nil
+}
+
+func (e *echo) Expand(t fleet.Target) string {
+	e.expanded++
+	return fmt.Sprintf("echo %s@%s %d", t.User, t.Host.Name, t.Index)
 }
 
 // What a plan keeps of each target; endpoints of their own are the worst case.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"shoal/internal/hint"
 )
 
 // MaxCommand is the length in bytes up to which a command that does not fit into a line is
@@ -81,7 +83,8 @@ func (w Wrap) Request(command string) (text, input string, err error) {
 		}
 	}
 	if len(command) > MaxCommand {
-		return "", "", fmt.Errorf("wrapping a command: it has %d bytes, of at most %d\nhint: copy it to the hosts as a file", len(command), MaxCommand)
+		return "", "", hint.Wrap(fmt.Errorf("wrapping a command: it has %d bytes, of at most %d", len(command), MaxCommand),
+			"copy it to the hosts as a file")
 	}
 	quote, _ := encode("'")
 	text, err = line(w.shell(), w.script(false, command), quote)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 )
 
 // ErrNoReport means that the output has no complete answer: something else ran, or the
@@ -132,7 +133,8 @@ func header(nonce string) string { return "shoal/1 " + nonce }
 func ParseReport(nonce string, output []byte) (Report, error) {
 	_, body, found := bytes.Cut(output, []byte(header(nonce)+"\n"))
 	if !found {
-		return Report{}, fmt.Errorf("%w: %d bytes without its first line, from %.80q\nhint: a forced command or an account without a shell answers in its own way", ErrNoReport, len(output), output)
+		return Report{}, hint.Wrap(fmt.Errorf("%w: %d bytes without its first line, from %.80q", ErrNoReport, len(output), output),
+			"a forced command or an account without a shell answers in its own way")
 	}
 	r := Report{Up: -1}
 	for {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 	"shoal/internal/journal"
 )
 
@@ -88,7 +89,8 @@ func read(ctx context.Context, j *journal.Journal, name string, sel journal.Sele
 		return nil, brake, err
 	}
 	if e.Info.NoCommand {
-		return nil, brake, fmt.Errorf("the journal was told not to keep the command of the run %s\nhint: give it again with shoal run", id)
+		return nil, brake, hint.Wrap(fmt.Errorf("the journal was told not to keep the command of the run %s", id),
+			"give it again with shoal run")
 	}
 	brake.Run = id
 	e.Targets, err = j.Select(ctx, id, func(entry *journal.Entry) bool {
@@ -152,7 +154,7 @@ func (e *Earlier) Resume(ctx context.Context, j *journal.Journal, remote Remote,
 	remote.key = e.Info.Options[optionKey]
 	r := &Run{ID: e.Info.Run, plan: plan, remote: remote, again: e.unknown, recorded: recorded}
 	if recorded.Session() != len(e.Info.Sessions) {
-		return nil, errors.Join(fmt.Errorf("somebody else has gone on with the run %s meanwhile\nhint: try again", e.Info.Run), r.Abandon())
+		return nil, errors.Join(hint.Wrap(fmt.Errorf("somebody else has gone on with the run %s meanwhile", e.Info.Run), "try again"), r.Abandon())
 	}
 	return r, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/engine"
+	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
 	"shoal/internal/ssh"
@@ -55,7 +56,8 @@ func ReadMarked(ctx context.Context, j *journal.Journal, name string) (*journal.
 	}
 	r, err := RemoteOf(info)
 	if err == nil && !r.Marked() {
-		err = fmt.Errorf("the run %s left no markers on its hosts, so that they cannot be asked\nhint: --once, --kill-on-cancel or --detach leave them", id)
+		err = hint.Wrap(fmt.Errorf("the run %s left no markers on its hosts, so that they cannot be asked", id),
+			"--once, --kill-on-cancel or --detach leave them")
 	}
 	return info, r, err
 }
@@ -64,7 +66,7 @@ func ReadMarked(ctx context.Context, j *journal.Journal, name string) (*journal.
 func ReadDetached(ctx context.Context, j *journal.Journal, name string) (*journal.RunInfo, Remote, error) {
 	info, r, err := ReadMarked(ctx, j, name)
 	if err == nil && !r.Detach {
-		err = fmt.Errorf("the run %s was not detached\nhint: shoal show has its output", info.Run)
+		err = hint.Wrap(fmt.Errorf("the run %s was not detached", info.Run), "shoal show has its output")
 	}
 	return info, r, err
 }

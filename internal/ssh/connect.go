@@ -272,17 +272,6 @@ var ErrConnectTimeout = errors.New("connect timeout")
 // is sent when the command timeout has passed.
 const TermGrace = time.Second
 
-// MaxSilent is the number of keepalives that a server may leave unanswered.
-const MaxSilent = 3
-
-// Silent returns the number of keepalives that a server may leave unanswered.
-func (t Timeouts) Silent() int {
-	if t.AliveMax == 0 {
-		return MaxSilent
-	}
-	return max(t.AliveMax, 0)
-}
-
 // Validate returns an error for negative durations.
 func (t Timeouts) Validate() error {
 	for _, d := range []time.Duration{t.Connect, t.Dial, t.Kex, t.Auth, t.Session, t.Command, t.Drain} {

@@ -1,6 +1,10 @@
 package ui
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/clipperhouse/displaywidth"
+)
 
 // wrapIndent precedes the lines that continue one.
 const wrapIndent = "  "
@@ -55,4 +59,47 @@ func unstyled(text string) string {
 		}
 		text = before + after
 	}
+}
+
+const ellipsis = "…"
+
+// Width returns the number of terminal columns of text. The text must be visible already:
+// escapes are counted as ordinary characters.
+func Width(text string) int { return displaywidth.String(text) }
+
+// Truncate returns text cut to the given number of columns, with an ellipsis at the end if
+// something was cut off. For 0 columns it returns "".
+func Truncate(text string, columns int) string {
+	if columns <= 0 {
+		return ""
+	}
+	return displaywidth.TruncateString(text, columns, ellipsis)
+}
+
+// AlignTable formats rows as a table for a terminal: the first and the last column are
+// left-aligned, all others right-aligned.
+func AlignTable(rows [][]string) string {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, text := range row {
+			widths[i] = max(widths[i], Width(text))
+		}
+	}
+	var b strings.Builder
+	for _, row := range rows {
+		var line strings.Builder
+		for i, text := range row {
+			gap := strings.Repeat(" ", widths[i]-Width(text))
+			switch {
+			case i == 0:
+				line.WriteString(text + gap)
+			case i == len(row)-1:
+				line.WriteString("  " + text)
+			default:
+				line.WriteString("  " + gap + text)
+			}
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+	return b.String()
 }

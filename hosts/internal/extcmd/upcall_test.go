@@ -14,7 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"shoal/hosts/internal/extcmd"
-	"shoal/hosts/internal/problem"
+	"shoal/internal/hint"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -41,8 +41,8 @@ func TestShell(t *testing.T) {
 		if string(out) != c.want {
 			t.Errorf("%s: printed %q, want %q", c.command, out, c.want)
 		}
-		if got := errorText(err); got != c.err || problem.HintOf(err) != c.hint {
-			t.Errorf("%s: error %q, hint %q; want %q, %q", c.command, got, problem.HintOf(err), c.err, c.hint)
+		if got := errorText(err); got != c.err || hint.Of(err) != c.hint {
+			t.Errorf("%s: error %q, hint %q; want %q, %q", c.command, got, hint.Of(err), c.err, c.hint)
 		}
 	}
 }

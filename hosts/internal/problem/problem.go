@@ -6,9 +6,10 @@
 package problem
 
 import (
-	"errors"
 	"fmt"
 	"strings"
+
+	"shoal/internal/hint"
 )
 
 // A Problem is one entry that cannot be used.
@@ -87,7 +88,8 @@ func (p *Problems) Join(other *Problems) {
 
 // Failed takes an error with the hint that it carries, if it does.
 func (p *Problems) Failed(source string, line int, text string, err error) {
-	p.Add(Problem{Source: source, Line: line, Text: text, Reason: err.Error(), Hint: HintOf(err)})
+	reason, _ := hint.Split(err.Error())
+	p.Add(Problem{Source: source, Line: line, Text: text, Reason: reason, Hint: hint.Of(err)})
 }
 
 // Error shows the first 20, one to a line, a hint below the first of those in a
@@ -102,13 +104,13 @@ func (p *Problems) Error() string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d entries cannot be used", p.Total)
-	hint := ""
+	last := ""
 	for _, problem := range p.List[:min(len(p.List), shownProblems)] {
 		b.WriteString("\n  " + problem.String())
-		if problem.Hint != hint && problem.Hint != "" {
+		if problem.Hint != last && problem.Hint != "" {
 			b.WriteString("\n    hint: " + problem.Hint)
 		}
-		hint = problem.Hint
+		last = problem.Hint
 	}
 	if more := p.Total - shownProblems; more > 0 {
 		fmt.Fprintf(&b, "\n  and %d more", more)
@@ -136,13 +138,3 @@ func (f *Fault) Error() string { return f.Reason }
 
 // Hint says what to do about it, in one line.
 func (f *Fault) Hint() string { return f.Advice }
-
-// HintOf finds the hint of an error, or of one that it wraps; "" where there is
-// none.
-func HintOf(err error) string {
-	var hinted interface{ Hint() string }
-	if err != nil && errors.As(err, &hinted) {
-		return hinted.Hint()
-	}
-	return ""
-}

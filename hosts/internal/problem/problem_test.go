@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"shoal/hosts/internal/problem"
+	"shoal/internal/hint"
 )
 
 func TestJoin(t *testing.T) {
@@ -24,16 +25,18 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-func TestHintOf(t *testing.T) {
-	fault := problem.Faultf("write %d", "no number")
-	for _, c := range []struct {
-		err  error
-		want string
-	}{
-		{nil, ""}, {errors.New("x"), ""}, {fault, "write %d"}, {fmt.Errorf("reading: %w", fault), "write %d"},
+// TestFailed takes the hint of an error wherever it has it, and only once.
+func TestFailed(t *testing.T) {
+	for want, err := range map[string]error{
+		"f:1: x":                                 errors.New("x"),
+		"f:1: no number\nhint: write 7":          problem.Faultf("write 7", "no number"),
+		"f:1: reading: no number\nhint: write 7": fmt.Errorf("reading: %w", problem.Faultf("write 7", "no number")),
+		"f:1: y: no file\nhint: name one":        fmt.Errorf("y: %w", hint.New("no file", "name one")),
 	} {
-		if got := problem.HintOf(c.err); got != c.want {
-			t.Errorf("%v: %q, want %q", c.err, got, c.want)
+		var p problem.Problems
+		p.Failed("f", 1, "", err)
+		if got := p.Error(); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

@@ -1,8 +1,10 @@
 package benchcli
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -11,7 +13,10 @@ import (
 
 	"shoal/internal/bench"
 	"shoal/internal/bench/benchrecord"
+	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
+	"shoal/internal/cli/fleet"
+	"shoal/internal/hint"
 	"shoal/simfleet"
 )
 
@@ -93,13 +98,13 @@ func (f *benchFlags) simulated() bool { return len(f.Hosts) == 0 && len(f.Hostfi
 // validate returns an error for flags that exclude each other, or for an
 // impossible fleet.
 func (f *benchFlags) validate() error {
-	wrong, hint := onlyFleet, "those targets are what they are; leave -w and --hostfile out to measure a simulated fleet"
+	wrong, advice := onlyFleet, "those targets are what they are; leave -w and --hostfile out to measure a simulated fleet"
 	if f.simulated() {
-		wrong, hint = onlyServers, "name the servers with -w or --hostfile; the simulated fleet needs none of these"
+		wrong, advice = onlyServers, "name the servers with -w or --hostfile; the simulated fleet needs none of these"
 	}
 	for _, name := range wrong {
 		if f.set.Changed(name) {
-			return fmt.Errorf("--%s does not go with these targets\nhint: %s", name, hint)
+			return hint.Wrap(fmt.Errorf("--%s does not go with these targets", name), advice)
 		}
 	}
 	if f.latency < 0 || f.jitter < 0 {
@@ -139,4 +144,26 @@ func (f *benchFlags) options(text string) (bench.Options, error) {
 		o.Strategies = append(o.Strategies, s)
 	}
 	return o, nil
+}
+
+// benchFleetName is the subcommand with which shoal-bench run starts itself.
+const benchFleetName = "fleet"
+
+// newFleet is shoal fleet for a parent process: it ends when its standard input
+// does, which also happens when the parent is killed.
+func newFleet(stdio console.Stdio) *cobra.Command {
+	cmd := fleet.New(stdio)
+	cmd.Use, cmd.Hidden = benchFleetName, true
+	serve := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx, cancel := context.WithCancel(cmd.Context())
+		defer cancel()
+		go func() { // ends with the input, or with the process
+			defer cancel()
+			_, _ = io.Copy(io.Discard, stdio.In)
+		}()
+		cmd.SetContext(ctx)
+		return serve(cmd, args)
+	}
+	return cmd
 }

@@ -13,6 +13,7 @@ import (
 	"shoal/internal/bench/report"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
+	"shoal/internal/hint"
 	"shoal/internal/plainfile"
 	"shoal/internal/ui"
 )
@@ -105,7 +106,7 @@ func readReport(paths []string, to int) (*report.Report, error) {
 	}
 	r, err := m.Analyse(to)
 	if errors.Is(err, report.ErrNothing) {
-		return nil, fmt.Errorf("%w\nhint: a larger time limit or fewer hosts let it come there", err)
+		return nil, hint.Wrap(err, "a larger time limit or fewer hosts let it come there")
 	}
 	return r, err
 }
@@ -136,7 +137,7 @@ func writeWhole(path string, records []string, write func(io.Writer) error) erro
 	if existing, err := os.Stat(path); err == nil {
 		for _, record := range records {
 			if info, err := os.Stat(record); err == nil && os.SameFile(existing, info) {
-				return fmt.Errorf("%s is the record itself\nhint: write the chart to another file", path)
+				return hint.Wrap(fmt.Errorf("%s is the record itself", path), "write the chart to another file")
 			}
 		}
 	}

@@ -172,7 +172,8 @@ func (b *benchRun) measure(ctx context.Context) error {
 		if _, err := fmt.Fprint(b.stdio.Out, benchTable(b.points, right)); err != nil {
 			return fmt.Errorf("printing the table: %w", err)
 		}
-		console.Say(b.stdio.Err, "the raw figures are in %s\nhint: shoal-bench plot %s draws them", ui.Visible(b.file.Name()), ui.Visible(b.file.Name()))
+		console.Say(b.stdio.Err, "the raw figures are in %s", ui.Visible(b.file.Name()))
+		console.Hint(b.stdio.Err, "shoal-bench plot "+ui.Visible(b.file.Name())+" draws them")
 	}
 	switch {
 	case failed == nil:

@@ -1,6 +1,11 @@
 package benchrecord
 
 import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"shoal/fleet"
@@ -92,3 +97,65 @@ type HostTimes struct {
 // Phases are fleet.Durations in JSON by name of the phase. Phases of 0 are
 // omitted.
 type Phases fleet.Durations
+
+// MarshalJSON writes {"dial":1200000,…} in the order of the phases.
+func (p Phases) MarshalJSON() ([]byte, error) {
+	text := append(make([]byte, 0, 160), '{')
+	for phase, took := range p {
+		if took == 0 {
+			continue
+		}
+		if len(text) > 1 {
+			text = append(text, ',')
+		}
+		text = append(text, '"')
+		text = append(text, fleet.Phase(phase).String()...) // phase < NumPhases
+		text = append(text, `":`...)
+		text = strconv.AppendInt(text, took.Nanoseconds(), 10)
+	}
+	return append(text, '}'), nil
+}
+
+// UnmarshalJSON returns an error for phases that this version does not know.
+func (p *Phases) UnmarshalJSON(text []byte) error {
+	var named map[string]time.Duration
+	if err := json.Unmarshal(text, &named); err != nil {
+		return err
+	}
+	*p = Phases{}
+	for name, took := range named {
+		phase, err := fleet.ParsePhase(name)
+		if err != nil {
+			return err
+		}
+		p[phase] = took
+	}
+	return nil
+}
+
+// A Strategy is a way to go through the targets. Its text is part of the record
+// format.
+type Strategy string
+
+// The strategies: those of the reference's two articles, then ours.
+const (
+	Serial     Strategy = "serial"     // one target after the other
+	Workers    Strategy = "workers"    // a pool of fixed size: Options.Workers at once
+	Concurrent Strategy = "concurrent" // all targets at once, without limits
+	Auto       Strategy = "auto"       // the defaults of shoal.Options
+)
+
+// Strategies returns all strategies.
+func Strategies() []Strategy { return []Strategy{Serial, Workers, Concurrent, Auto} }
+
+// ParseStrategy returns the strategy with that text.
+func ParseStrategy(text string) (Strategy, error) {
+	if s := Strategy(text); slices.Contains(Strategies(), s) {
+		return s, nil
+	}
+	var names []string
+	for _, s := range Strategies() {
+		names = append(names, string(s))
+	}
+	return "", fmt.Errorf("unknown strategy %.40q: there are %s", text, strings.Join(names, ", "))
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"shoal/internal/bench/benchrecord"
+	"shoal/internal/hint"
 )
 
 // ErrDisagree means that records were measured under different conditions.
@@ -34,7 +35,7 @@ func (e *DisagreeError) Hint() string { return "plot them one by one" }
 func agree(a, b File) error {
 	x, y := a.Header, b.Header
 	if x.Started.Equal(y.Started) && x.Machine.Host == y.Machine.Host {
-		return fmt.Errorf("%s and %s are the same bench\nhint: give each record once", a.Name, b.Name)
+		return hint.Wrap(fmt.Errorf("%s and %s are the same bench", a.Name, b.Name), "give each record once")
 	}
 	for _, c := range []struct{ what, had, has string }{
 		{"program", x.Program, y.Program},

@@ -2,12 +2,13 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"shoal/internal/bench/program"
+	"shoal/internal/hint"
 )
 
 // settings are the command line's settings.
@@ -42,21 +43,8 @@ func parseSettings(args []string) (settings, error) {
 	flags.StringVar(&s.profiles, "profiles", "", "write pprof profiles of the clients into this `DIR`; the figures then include taking them")
 	flags.StringVar(&s.shoal, "shoal", "bin/shoal", "the program that serves the fleet and runs the whole run")
 	flags.StringVar(&s.out, "out", "", "write the tables into this `FILE` too")
-	if err := flags.Parse(args); err != nil {
+	if err := program.Parse(flags, args, isQuick, quick); err != nil {
 		return s, err
-	}
-	if flags.NArg() > 0 {
-		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	}
-	if *isQuick {
-		for name, value := range quick {
-			if flags.Changed(name) {
-				continue
-			}
-			if err := flags.Set(name, value); err != nil {
-				return s, fmt.Errorf("setting --%s for --quick: %w", name, err)
-			}
-		}
 	}
 	return s, s.complete()
 }
@@ -64,19 +52,15 @@ func parseSettings(args []string) (settings, error) {
 func (s *settings) complete() (err error) {
 	for _, name := range s.only {
 		if !slices.Contains(partNames(), name) {
-			return fmt.Errorf("there is no part %q\nhint: they are %s", name, strings.Join(partNames(), ", "))
+			return hint.Wrap(fmt.Errorf("there is no part %q", name),
+				"they are "+strings.Join(partNames(), ", "))
 		}
 	}
 	if min(s.repeats, s.connections, s.sshd, s.open, s.gibibytes) < 1 {
 		return fmt.Errorf("every number has to be 1 or more")
 	}
-	if s.shoal, err = filepath.Abs(s.shoal); err != nil {
-		return fmt.Errorf("finding shoal: %w", err)
-	}
-	if _, err := os.Stat(s.shoal); err != nil {
-		return fmt.Errorf("finding shoal: %w\nhint: make build", err)
-	}
-	return nil
+	s.shoal, err = program.Shoal(s.shoal)
+	return err
 }
 
 // flags returns the flags that the figures depend on.

@@ -2,13 +2,13 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"shoal/internal/bench/program"
 )
 
 // Settings are the command line's settings.
@@ -47,27 +47,13 @@ func parseSettings(args []string) (Settings, error) {
 	flags.BoolVar(&s.Quick, "quick", false, "small sizes, once each, under 4 minutes")
 	flags.StringVar(&s.shoal, "shoal", "bin/shoal", "the program to compare with")
 	flags.StringVar(&s.out, "out", "bench/results", "write the results into this `DIR`")
-	if err := flags.Parse(args); err != nil {
+	if err := program.Parse(flags, args, &s.Quick, quick); err != nil {
 		return s, err
-	}
-	if flags.NArg() > 0 {
-		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	}
-	if s.Quick {
-		for name, value := range quick {
-			if flags.Changed(name) {
-				continue
-			}
-			if err := flags.Set(name, value); err != nil {
-				return s, fmt.Errorf("setting --%s for --quick: %w", name, err)
-			}
-		}
 	}
 	return s, s.complete()
 }
 
-// complete checks the settings and makes the paths absolute, because programs
-// are started in other directories.
+// complete checks the settings.
 func (s *Settings) complete() error {
 	for _, sizes := range [][]int{s.Sizes, s.FleetSizes} {
 		slices.Sort(sizes)
@@ -87,11 +73,6 @@ func (s *Settings) complete() error {
 	if s.only, err = regexp.Compile(s.Tools); err != nil {
 		return fmt.Errorf("reading --tools: %w", err)
 	}
-	if s.shoal, err = filepath.Abs(s.shoal); err != nil {
-		return fmt.Errorf("finding shoal: %w", err)
-	}
-	if _, err := os.Stat(s.shoal); err != nil {
-		return fmt.Errorf("finding shoal: %w\nhint: make build", err)
-	}
-	return nil
+	s.shoal, err = program.Shoal(s.shoal)
+	return err
 }

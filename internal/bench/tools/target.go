@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"shoal/internal/hint"
 )
 
 // A target is what the tools connect to: many addresses of one machine.
@@ -110,11 +112,12 @@ func checkAlone() error {
 	}
 	for _, i := range all {
 		if i.Flags&net.FlagLoopback == 0 && i.Flags&net.FlagUp != 0 {
-			return fmt.Errorf("network interface %s is up: this is not a network of our own\nhint: make bench-peers, or internal/bench/tools/run bin/peers", i.Name)
+			return hint.Wrap(fmt.Errorf("network interface %s is up: this is not a network of our own", i.Name),
+				"make bench-peers, or internal/bench/tools/run bin/peers")
 		}
 	}
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("sshd and the control groups need root\nhint: make bench-peers as root")
+		return hint.New("sshd and the control groups need root", "make bench-peers as root")
 	}
 	return nil
 }

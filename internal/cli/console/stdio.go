@@ -4,12 +4,14 @@
 package console
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"time"
 
+	"shoal/fleet"
+	"shoal/internal/hint"
 	"shoal/internal/ui"
+	"shoal/record"
 )
 
 // Version is set by the linker; see the Makefile.
@@ -25,20 +27,22 @@ type Stdio struct {
 // safe for a terminal.
 func Complain(w io.Writer, err error) {
 	Say(w, "%s", VisibleLines(err.Error()))
-	if hinted, ok := errors.AsType[interface {
-		error
-		Hint() string
-	}](err); ok && hinted.Hint() != "" {
-		_, _ = fmt.Fprintf(w, "hint: %s\n", VisibleLines(hinted.Hint()))
+	if _, told := hint.Split(err.Error()); told == "" {
+		if advice := hint.Of(err); advice != "" { // of a public package's own type
+			Hint(w, VisibleLines(advice))
+		}
 	}
 }
 
+// Hint prints advice that is safe for a terminal.
+func Hint(w io.Writer, advice string) { _, _ = fmt.Fprintf(w, "hint: %s\n", advice) }
+
 // Note prints a notice and, on a line of its own, its hint.
 func Note(w io.Writer, text string) {
-	what, hint := ui.SplitHint(text)
+	what, advice := hint.Split(text)
 	Say(w, "%s", ui.Visible(what))
-	if hint != "" {
-		_, _ = fmt.Fprintf(w, "hint: %s\n", ui.Visible(hint))
+	if advice != "" {
+		Hint(w, ui.Visible(advice))
 	}
 }
 
@@ -56,3 +60,43 @@ func Say(w io.Writer, format string, args ...any) {
 // SuspendFlush is how long to wait for messages to be written before the
 // process stops itself.
 const SuspendFlush = 100 * time.Millisecond
+
+// Exit codes of the process; README.md has the same table.
+const (
+	ExitOK          = 0   // every target is OK
+	ExitFailed      = 1   // a command failed or was ended by a signal
+	ExitUsage       = 2   // flags, inventory or keys are wrong; nothing was started
+	ExitNotStarted  = 3   // a target was never started, or its server refused
+	ExitUnknown     = 4   // an outcome is unknown, or a result could not be written
+	ExitInterrupted = 130 // the run was stopped; ExitUnknown if its journal lacks results
+)
+
+// ExitError is the exit code of the process as an error. Everything has been
+// printed already.
+type ExitError int
+
+// Error implements error.
+func (e ExitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// ExitCode maps outcomes to the exit code: the highest that applies, but an
+// interruption takes precedence. written is false if a result could not be
+// written to a file or the terminal.
+func ExitCode(s *record.Summary, written bool) int {
+	count := func(outcomes ...fleet.Outcome) (n int) {
+		for _, o := range outcomes {
+			n += s.Outcomes[o]
+		}
+		return n
+	}
+	switch {
+	case s.Interrupted:
+		return ExitInterrupted
+	case !written, count(fleet.OutcomeUnknown) > 0:
+		return ExitUnknown
+	case count(fleet.OutcomeNeverStarted, fleet.OutcomeRefused, fleet.OutcomeCancelled) > 0:
+		return ExitNotStarted
+	case count(fleet.OutcomeFailed, fleet.OutcomeSignalled) > 0:
+		return ExitFailed
+	}
+	return ExitOK
+}

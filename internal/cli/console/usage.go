@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"shoal/internal/similar"
+	"shoal/internal/hint"
 )
 
 // VersionText returns the version and what is known of the build: commit, date,
@@ -36,15 +36,15 @@ func VersionText() string {
 
 // UnknownCommand returns the error for a word that is no command below cmd, with
 // the command that may be meant, or else hint.
-func UnknownCommand(cmd *cobra.Command, word, hint string) error {
+func UnknownCommand(cmd *cobra.Command, word, advice string) error {
 	cmd.SuggestionsMinimumDistance = 2
 	if similar := cmd.SuggestionsFor(word); len(similar) > 0 {
 		for i, s := range similar {
 			similar[i] = cmd.CommandPath() + " " + s
 		}
-		hint = "did you mean " + strings.Join(similar, " or ") + "?"
+		advice = "did you mean " + strings.Join(similar, " or ") + "?"
 	}
-	return fmt.Errorf("unknown command %q\nhint: %s", word, hint)
+	return hint.Wrap(fmt.Errorf("unknown command %q", word), advice)
 }
 
 // checkOperands has cmd and the commands below it say which operands they take
@@ -65,8 +65,8 @@ func checkOperands(cmd *cobra.Command) {
 				given = fmt.Sprintf("%.200q", args)
 				given = given[1 : len(given)-1]
 			}
-			return fmt.Errorf("%s takes %s, and was given %s\nhint: %s --help tells more",
-				cmd.Name(), cmp.Or(takes, "flags only"), given, cmd.CommandPath())
+			return hint.Wrap(fmt.Errorf("%s takes %s, and was given %s", cmd.Name(), cmp.Or(takes, "flags only"), given),
+				cmd.CommandPath()+" --help tells more")
 		}
 	}
 	for _, c := range cmd.Commands() {
@@ -79,14 +79,14 @@ func flagError(cmd *cobra.Command, isRoot bool, err error, badFlag string) error
 	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		return fmt.Errorf("--%s: %w", invalid.GetFlag().Name, plainValue(invalid))
 	}
-	hint := cmd.CommandPath() + " --help lists the flags"
+	advice := cmd.CommandPath() + " --help lists the flags"
 	if isRoot {
-		hint = badFlag
+		advice = badFlag
 	}
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
-		hint = cmp.Or(meantFlag(cmd, unknown), hint)
+		advice = cmp.Or(meantFlag(cmd, unknown), advice)
 	}
-	return fmt.Errorf("%w\nhint: %s", err, hint)
+	return hint.Wrap(err, advice)
 }
 
 // plainValue returns what is wrong with a flag's value, in words of our own where
@@ -130,7 +130,7 @@ func meantFlag(cmd *cobra.Command, unknown *pflag.NotExistError) string {
 	}
 	best, least := "", 3 // more than two edits make another word
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		d := similar.Edits(name, f.Name)
+		d := hint.Edits(name, f.Name)
 		if len(name) > 2 && strings.HasPrefix(f.Name, name) {
 			d = min(d, 2)
 		}

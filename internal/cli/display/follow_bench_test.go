@@ -43,7 +43,7 @@ func BenchmarkFollower(b *testing.B) {
 	const lines = 100
 	printed := new(byteCount)
 	f := newFollower(output.NewLive(output.LiveOptions{Stdout: output.Out{W: printed}, Stderr: output.Out{W: io.Discard}}))
-	opts := engine.Options{Dialer: talker{lines}, Fanout: 64, Starts: -1, Follow: f.tell}
+	opts := engine.Options{Dialer: talker{lines}, Fanout: 64, Starts: -1, Follow: f.Announce}
 	b.SetBytes(lines * 80)
 	b.ReportAllocs()
 	for res, err := range engine.Run(b.Context(), opts, func(yield func(ssh.Target) bool) {

@@ -17,6 +17,7 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/signals"
 	"shoal/internal/engine"
+	"shoal/internal/hint"
 	"shoal/internal/output"
 	"shoal/internal/ui"
 	"shoal/record"
@@ -70,22 +71,22 @@ func (h *hints) add(r fleet.Result) {
 	if _, known := h.advice[r.Reason]; known {
 		return
 	}
-	_, hint := ui.SplitHint(r.Err.Error())
-	if hint == "" && r.Outcome != fleet.OutcomeCancelled {
-		hint = usualAdvice[r.Reason]
+	advice := hint.Of(r.Err)
+	if advice == "" && r.Outcome != fleet.OutcomeCancelled {
+		advice = usualAdvice[r.Reason]
 	}
-	if hint != "" {
+	if advice != "" {
 		if h.advice == nil {
 			h.advice = make(map[fleet.Reason]string)
 		}
 		h.reasons = append(h.reasons, r.Reason)
-		h.advice[r.Reason] = hint
+		h.advice[r.Reason] = advice
 	}
 }
 
 func (h *hints) print(w io.Writer) {
 	for _, reason := range h.reasons {
-		_, _ = fmt.Fprintf(w, "hint: %s: %s\n", reason, console.VisibleLines(h.advice[reason]))
+		console.Hint(w, string(reason)+": "+console.VisibleLines(h.advice[reason]))
 	}
 }
 
@@ -186,7 +187,7 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 		o.Display = live
 		if !f.Ordered {
 			follower := newFollower(live)
-			o.Display, o.Follow = follower, follower.tell
+			o.Display, o.Follow = follower, follower.Announce
 		}
 	}
 	if f.Ordered {
@@ -271,9 +272,9 @@ func (o *Results) Settle(p signals.Patience, run string) {
 	o.Stuck = true
 	where := ""
 	if run != "" {
-		where = "\nhint: shoal show " + run + " has them"
+		where = "shoal show " + run + " has them"
 	}
-	err := fmt.Errorf("%d results were not shown: nobody reads the output%s", left, where)
+	err := hint.Wrap(fmt.Errorf("%d results were not shown: nobody reads the output", left), where)
 	o.miss(err)
 	console.Complain(o.Stderr, err)
 }
@@ -331,7 +332,8 @@ func (o *Results) Lose(destination string, err error) {
 		console.Say(o.Stderr, "nobody reads the output any more: no further command is started, and what runs is waited for")
 		return
 	}
-	console.Complain(o.Stderr, fmt.Errorf("a result could not be written: %w\nhint: no further command is started; what was written before is whole", err))
+	console.Complain(o.Stderr, hint.Wrap(fmt.Errorf("a result could not be written: %w", err),
+		"no further command is started; what was written before is whole"))
 }
 
 // Abandon closes the destinations of a run that did not start or ended early,

@@ -8,6 +8,7 @@ import (
 	"shoal/fleet"
 	"shoal/internal/cli/flags"
 	"shoal/internal/engine"
+	"shoal/internal/hint"
 )
 
 // OutputFlags are the flags that decide how results are shown and saved.
@@ -62,7 +63,7 @@ func (f *OutputFlags) Validate() error {
 		}
 	}
 	if len(shapes) > 1 {
-		return fmt.Errorf("%s cannot go together\nhint: choose one of them", strings.Join(shapes, " and "))
+		return hint.Wrap(fmt.Errorf("%s cannot go together", strings.Join(shapes, " and ")), "choose one of them")
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"shoal/hosts/groups"
 	"shoal/internal/cli/console"
 	"shoal/internal/connect"
+	"shoal/internal/hint"
 	"shoal/internal/plainfile"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/auth"
@@ -132,7 +133,8 @@ func (f *HostFlags) Options() (connect.Options, error) {
 		StateDir:   f.State(),
 	}
 	if f.maxKeys < 1 {
-		return connect.Options{}, fmt.Errorf("--max-keys %d: at least one key must be allowed\nhint: -o PubkeyAuthentication=no offers none", f.maxKeys)
+		return connect.Options{}, hint.Wrap(fmt.Errorf("--max-keys %d: at least one key must be allowed", f.maxKeys),
+			"-o PubkeyAuthentication=no offers none")
 	}
 	if o.HostKeys, err = f.hostKeyPolicy(); err != nil {
 		return connect.Options{}, err
@@ -245,7 +247,7 @@ func (f *HostFlags) Load(ctx context.Context, opts *connect.Options, stdio conso
 	if err != nil {
 		for _, path := range f.Inventories {
 			if isPrivateKey(path) {
-				return nil, fmt.Errorf("-i names an inventory, and %.200q is a private key\nhint: --identity offers a key", path)
+				return nil, hint.Wrap(fmt.Errorf("-i names an inventory, and %.200q is a private key", path), "--identity offers a key")
 			}
 		}
 		return nil, fmt.Errorf("reading the hosts: %w", err)

@@ -20,6 +20,7 @@ import (
 	"shoal/fleet"
 	"shoal/hosts/expr"
 	"shoal/internal/cli/console"
+	"shoal/internal/hint"
 	"shoal/internal/plainfile"
 	"shoal/internal/ui"
 	"shoal/record"
@@ -141,11 +142,11 @@ func parseFaults(texts []string) (func(i int) simfleet.Fault, error) {
 	for _, text := range texts {
 		kind, hosts, ok := strings.Cut(text, "=")
 		if !ok {
-			return nil, fmt.Errorf("--fault %q names no hosts\nhint: write --fault silent=127.1.0.[1-5]", text)
+			return nil, hint.Wrap(fmt.Errorf("--fault %q names no hosts", text), "write --fault silent=127.1.0.[1-5]")
 		}
 		fault, err := simfleet.ParseFault(kind)
 		if err != nil {
-			return nil, fmt.Errorf("%w\nhint: there are %s", err, faultNames())
+			return nil, hint.Wrap(err, "there are "+faultNames())
 		}
 		names, err := expr.Expand(hosts)
 		if err != nil {
@@ -185,7 +186,7 @@ func (f *fleetFlags) write(fl *simfleet.Fleet) error {
 func (f *fleetFlags) refuseExisting() error {
 	for _, path := range []string{f.writeHosts, f.writeKnownHosts, f.writeKey} {
 		if _, err := os.Lstat(path); err == nil {
-			return fmt.Errorf("%q exists already, and is not overwritten\nhint: remove it, or name another file", path)
+			return hint.Wrap(fmt.Errorf("%q exists already, and is not overwritten", path), "remove it, or name another file")
 		}
 	}
 	return nil
@@ -257,7 +258,7 @@ func checkFleet(oraclePath, resultsPath string, stdio console.Stdio) error {
 		}
 	}
 	if targets < 0 {
-		return fmt.Errorf("%s has no header\nhint: write it with shoal run --json", resultsPath)
+		return hint.Wrap(fmt.Errorf("%s has no header", resultsPath), "write it with shoal run --json")
 	}
 	return printReport(simfleet.Check(log, slices.Values(results), targets), stdio)
 }

@@ -19,6 +19,7 @@ import (
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
 	"shoal/internal/cli/signals"
+	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/output"
 	"shoal/internal/ui"
@@ -43,7 +44,7 @@ func journalCommand(stderr io.Writer, write bool, use, short, long, example stri
 			}
 			switch {
 			case errors.Is(err, clirun.ErrNoJournal) && len(args) == 0: // all of its runs are none
-				text, _ := ui.SplitHint(err.Error())
+				text, _ := hint.Split(err.Error())
 				console.Say(stderr, "%s", ui.Visible(text))
 				return nil
 			case err != nil:
@@ -258,7 +259,7 @@ processes may work on runs meanwhile.`,
 			keep.MaxAge, keep.MaxBytes = time.Duration(days)*24*time.Hour, int64(larger)
 			pruned, err := j.Prune(ctx, keep)
 			if errors.Is(err, journal.ErrMostOld) {
-				return fmt.Errorf("%w\nhint: is the clock right? --most removes them all the same", err)
+				return hint.Wrap(err, "is the clock right? --most removes them all the same")
 			}
 			if err != nil {
 				return err

@@ -8,6 +8,7 @@ import (
 	"shoal/hosts/expr"
 	"shoal/hosts/groups"
 	"shoal/internal/cli/flags"
+	"shoal/internal/hint"
 	"shoal/internal/journal"
 )
 
@@ -43,11 +44,11 @@ func namedHosts(ctx context.Context, j *journal.Journal, run string, expressions
 			}
 		}
 		if len(chosen) == before && len(missing) == 0 {
-			return nil, fmt.Errorf("the run %s had no host of %.80q\nhint: shoal show %[1]s shows all of them", run, text)
+			return nil, hint.Wrap(fmt.Errorf("the run %s had no host of %.80q", run, text), "shoal show "+run+" shows all of them")
 		}
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("the run %s had no host %.200s\nhint: shoal show %[1]s shows all of them", run, expr.Fold(missing))
+		return nil, hint.Wrap(fmt.Errorf("the run %s had no host %.200s", run, expr.Fold(missing)), "shoal show "+run+" shows all of them")
 	}
 	return journal.Hosts(chosen...), nil
 }

@@ -17,6 +17,7 @@ import (
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
 	"shoal/internal/connect"
+	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/run"
 	"shoal/internal/ui"
@@ -156,7 +157,8 @@ func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio
 	}
 	e, err := run.ReadToResume(ctx, j, name, run.ResumeOptions{RerunUnknown: f.rerunUnknown, PastBrake: f.pastBrake})
 	if braked, ok := errors.AsType[*run.BrakedError](err); ok {
-		err = fmt.Errorf("%w; %s targets were not started for that\nhint: --past-brake goes on, and its brakes count anew", err, ui.Count(int64(braked.Braked)))
+		err = hint.Wrap(fmt.Errorf("%w; %s targets were not started for that", err, ui.Count(int64(braked.Braked))),
+			"--past-brake goes on, and its brakes count anew")
 	}
 	if err == nil {
 		sayLeftOut(stdio.Err, e)
@@ -192,7 +194,8 @@ func (f *againFlags) checkMarkers(e *run.Earlier) error {
 	}
 	for _, name := range names {
 		if f.given.Changed(name) {
-			return fmt.Errorf("--%s cannot change when a run is resumed: its markers on the hosts would not be found again\nhint: leave it out; shoal rerun makes a new run", name)
+			return hint.Wrap(fmt.Errorf("--%s cannot change when a run is resumed: its markers on the hosts would not be found again", name),
+				"leave it out; shoal rerun makes a new run")
 		}
 	}
 	return nil
@@ -248,8 +251,9 @@ type repetition struct {
 // prepare combines the settings of the earlier run with the flags given now.
 func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Header, stdio console.Stdio) (x repetition, err error) {
 	if e.Info.Settings == nil && !f.assumeDefaults {
-		return x, fmt.Errorf("the run %s was made by %s, which kept neither its brakes, rollout and rate nor its keys, trust and configuration\n"+
-			"hint: give the flags that it had, and --assume-defaults for those that it had not", e.Info.Run, ui.Visible(e.Info.Program))
+		return x, hint.Wrap(fmt.Errorf("the run %s was made by %s, which kept neither its brakes, rollout and rate nor its keys, trust and configuration",
+			e.Info.Run, ui.Visible(e.Info.Program)),
+			"give the flags that it had, and --assume-defaults for those that it had not")
 	}
 	if x.recalled, err = clirun.RecallSettings(e.Info, f.given, true, stdio.Err); err != nil {
 		return x, err

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"shoal/hosts/expr"
+	"shoal/internal/hint"
 )
 
 // A calculator evaluates the operands of shoal hosts.
@@ -68,7 +69,8 @@ func (c *calculator) first(list operands) (expr.Set, error) {
 		return e.Set(), nil
 	}
 	if len(list) > 0 && list[0].op != unite {
-		return expr.Set{}, fmt.Errorf("no hosts stand before --%s %.80q\nhint: write them in front: shoal hosts 'web[1-9]' --%[1]s web3", list[0].op, list[0].text)
+		return expr.Set{}, hint.Wrap(fmt.Errorf("no hosts stand before --%s %.80q", list[0].op, list[0].text),
+			fmt.Sprintf("write them in front: shoal hosts 'web[1-9]' --%s web3", list[0].op))
 	}
 	return expr.Set{}, nil
 }
@@ -122,7 +124,7 @@ const maxInput = 1 << 30
 // input reads standard input, only once.
 func (c *calculator) input() (string, error) {
 	if c.read {
-		return "", errors.New("standard input is named twice\nhint: name it once")
+		return "", hint.New("standard input is named twice", "name it once")
 	}
 	c.read = true
 	var text strings.Builder
@@ -153,7 +155,7 @@ func words(text string) iter.Seq[string] {
 // explained adds a hint to err when no groups are configured.
 func (c *calculator) explained(err error) error {
 	if errors.Is(err, expr.ErrNoGroups) {
-		return fmt.Errorf("%w\nhint: name the hosts in place of groups", err)
+		return hint.Wrap(err, "name the hosts in place of groups")
 	}
 	return err
 }

@@ -5,7 +5,6 @@ package hosts
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"shoal/hosts/groups"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
+	"shoal/internal/hint"
 )
 
 // hostsFlags are the flags of shoal hosts.
@@ -153,13 +153,13 @@ func (f *hostsFlags) validate(cmd *cobra.Command) error {
 	}
 	switch flags := cmd.Flags(); {
 	case commands > 1:
-		return errors.New("more than one of -e, -f, -c and -l\nhint: ask one after the other")
+		return hint.New("more than one of -e, -f, -c and -l", "ask one after the other")
 	case flags.Changed("split") && f.split < 1:
 		return fmt.Errorf("--split %d: there is at least one part", f.split)
 	case flags.Changed("pick") && f.pick < 1:
 		return fmt.Errorf("--pick %d: pick at least one host", f.pick)
 	case f.rangeset && (f.all || f.list > 0 || f.source != ""):
-		return errors.New("-R works on numbers, which have no groups\nhint: leave out -a, -l and -s")
+		return hint.New("-R works on numbers, which have no groups", "leave out -a, -l and -s")
 	case strings.ContainsAny(f.source, ":,!&^@*? \t"):
 		return fmt.Errorf("-s %q is no name of a group source", f.source)
 	case f.slice != "":
@@ -178,7 +178,7 @@ func (f *hostsFlags) readSlice() error {
 	for _, place := range places {
 		i, err := strconv.Atoi(place)
 		if err != nil {
-			return fmt.Errorf("reading --slice: %w\nhint: write places from 0 on, such as 0-9,15", err)
+			return hint.Wrap(fmt.Errorf("reading --slice: %w", err), "write places from 0 on, such as 0-9,15")
 		}
 		f.places[i] = true
 	}

@@ -13,6 +13,7 @@ import (
 	"shoal/hosts/groups"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
+	"shoal/internal/hint"
 	"shoal/internal/ssh/hostkeys/scan"
 	"shoal/internal/ui"
 )
@@ -73,7 +74,7 @@ func keysApprove(ctx context.Context, f *approveFlags, args []string, stdio cons
 	}
 	approved, err := r.decide(f.yesNew, replace)
 	if err != nil {
-		return fmt.Errorf("%w\nhint: nothing is written; --yes-new approves the keys of new hosts without asking", err)
+		return hint.Wrap(err, "nothing is written; --yes-new approves the keys of new hosts without asking")
 	}
 	approvals := r.report.Approvals(func(f scan.Finding) bool { return approved[f.Target.Index] })
 	if err := writeApprovals(approvals, stdio); err != nil {

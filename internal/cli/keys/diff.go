@@ -13,6 +13,7 @@ import (
 	"shoal/hosts/expr"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
+	"shoal/internal/hint"
 	"shoal/internal/plainfile"
 	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/ssh/hostkeys/scan"
@@ -68,7 +69,7 @@ func keysDiff(ctx context.Context, f *keysFlags, args []string, stdio console.St
 		hints = append(hints, fmt.Sprintf("shoal keys approve --replace '%s' replaces changed keys", ui.Visible(expr.Fold(changed))))
 	}
 	if len(hints) > 0 {
-		_, _ = fmt.Fprintf(stdio.Err, "hint: compare the fingerprints with the hosts' own; then %s\n", strings.Join(hints, ", and "))
+		console.Hint(stdio.Err, "compare the fingerprints with the hosts' own; then "+strings.Join(hints, ", and "))
 	}
 	return c.endedWith(len(r.report.Findings) - counts[scan.Known])
 }
@@ -111,7 +112,7 @@ func (f *keysFlags) read(ctx context.Context, path string, stdio console.Stdio) 
 		console.Note(stdio.Err, p.Error())
 	}
 	if len(seen) == 0 {
-		return nil, fmt.Errorf("%q has no host keys\nhint: shoal keys scan writes them", path)
+		return nil, hint.Wrap(fmt.Errorf("%q has no host keys", path), "shoal keys scan writes them")
 	}
 	for i := range seen {
 		t := seen[i].Target.Target

@@ -13,6 +13,7 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	"shoal/internal/engine"
+	"shoal/internal/hint"
 	"shoal/internal/ssh/hostkeys/scan"
 )
 
@@ -92,7 +93,8 @@ func (f *keysFlags) validate(file bool) error {
 		needless = "--types"
 	}
 	if needless != "" {
-		return fmt.Errorf("a file of scanned keys and %s cannot go together\nhint: leave out the file to scan the hosts now", needless)
+		return hint.Wrap(fmt.Errorf("a file of scanned keys and %s cannot go together", needless),
+			"leave out the file to scan the hosts now")
 	}
 	return nil
 }
@@ -109,7 +111,7 @@ func keyTypes(words []string) ([][]string, error) {
 	for i, word := range words {
 		algorithms, ok := named[word]
 		if !ok {
-			return nil, fmt.Errorf("--types %q: no such type of host keys\nhint: there are ed25519, ecdsa, rsa and all", word)
+			return nil, hint.Wrap(fmt.Errorf("--types %q: no such type of host keys", word), "there are ed25519, ecdsa, rsa and all")
 		}
 		if !slices.Contains(words[:i], word) {
 			chosen = append(chosen, algorithms)

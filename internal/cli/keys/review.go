@@ -8,6 +8,7 @@ import (
 	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/internal/cli/console"
+	"shoal/internal/hint"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/ssh/hostkeys/scan"
@@ -115,7 +116,7 @@ func (r *reviewed) details(g scan.Group) []string {
 	}
 	switch g.State {
 	case scan.Weak, scan.Revoked, scan.Bad:
-		what, _ := ui.SplitHint(g.Findings[0].Why.Error())
+		what, _ := hint.Split(g.Findings[0].Why.Error())
 		lines = append(lines, what)
 	}
 	return lines

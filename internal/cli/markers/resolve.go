@@ -11,6 +11,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/cli/console"
+	"shoal/internal/hint"
 	"shoal/internal/remote"
 	"shoal/internal/run"
 	"shoal/internal/ui"
@@ -89,7 +90,7 @@ func answerWords(a *run.Resolution) string {
 		return "detached: it has ended, and shoal collect fetches what came of it"
 	}
 	if !a.Known {
-		text, _ := ui.SplitHint(r.Err.Error())
+		text, _ := hint.Split(r.Err.Error())
 		return "unknown: " + ui.Visible(text)
 	}
 	switch r.Outcome {

@@ -15,6 +15,7 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
+	"shoal/internal/hint"
 	"shoal/internal/remote"
 	"shoal/internal/run"
 	"shoal/internal/ui"
@@ -78,7 +79,7 @@ func sweep(ctx context.Context, f *markerFlags, age time.Duration, dir string, s
 		text := fmt.Sprintf("%d removed, %d left", a.Report.Removed, a.Report.Remaining)
 		if a.Err != nil {
 			failed++
-			short, _ := ui.SplitHint(a.Err.Error())
+			short, _ := hint.Split(a.Err.Error())
 			text = "not swept: " + ui.Visible(short)
 		}
 		if _, err := fmt.Fprintf(stdio.Out, "%s: %s\n", ui.Visible(a.Target.Host.String()), text); err != nil {

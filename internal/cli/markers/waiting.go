@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 	"shoal/internal/run"
 	"shoal/internal/ui"
 )
@@ -57,6 +58,6 @@ func cause(p run.Pending) string {
 	if p.Err == nil {
 		return run.StateWords(p.State)
 	}
-	text, _ := ui.SplitHint(p.Err.Error())
+	text, _ := hint.Split(p.Err.Error())
 	return text
 }

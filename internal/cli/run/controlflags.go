@@ -10,6 +10,7 @@ import (
 	"shoal/internal/cli/flags"
 	"shoal/internal/connect"
 	"shoal/internal/engine"
+	"shoal/internal/hint"
 )
 
 // ControlFlags are the flags for the engine: fanout, rollout, retries, limits
@@ -107,7 +108,8 @@ func brake(flag, text string) (*engine.Amount, error) {
 		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	if s == (engine.Amount{}) {
-		return nil, fmt.Errorf("%s %s: the limit would be reached before the start\nhint: --fail-fast stops at the first target that is not ok, %s 1 at the first that counts here", flag, text, flag)
+		return nil, hint.Wrap(fmt.Errorf("%s %s: the limit would be reached before the start", flag, text),
+			fmt.Sprintf("--fail-fast stops at the first target that is not ok, %s 1 at the first that counts here", flag))
 	}
 	return &s, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
+	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/ui"
 	"shoal/record"
@@ -32,7 +33,8 @@ func (f *RunFlags) journal() flags.FlagGroup {
 // OpenJournal opens the journal in a state directory.
 func OpenJournal(ctx context.Context, dir string) (*journal.Journal, error) {
 	if dir == "" {
-		return nil, errors.New("there is no journal without a state directory\nhint: leave out --state-dir none, and set HOME where it is empty")
+		return nil, hint.New("there is no journal without a state directory",
+			"leave out --state-dir none, and set HOME where it is empty")
 	}
 	return journal.Open(ctx, dir, journal.Options{})
 }
@@ -43,7 +45,8 @@ var ErrNoJournal = errors.New("there is no journal")
 // OpenExisting opens the journal of earlier runs, and creates none (ErrNoJournal).
 func OpenExisting(ctx context.Context, dir string) (*journal.Journal, error) {
 	if dir != "" && !journal.Exists(dir) {
-		return nil, fmt.Errorf("%w in %q: no run was recorded there\nhint: --state-dir names the directory of another", ErrNoJournal, dir)
+		return nil, hint.Wrap(fmt.Errorf("%w in %q: no run was recorded there", ErrNoJournal, dir),
+			"--state-dir names the directory of another")
 	}
 	return OpenJournal(ctx, dir)
 }
@@ -59,7 +62,7 @@ func OpenJournalToRead(ctx context.Context, dir string, stderr io.Writer) (*jour
 	if failed != nil {
 		return nil, err
 	}
-	text, _ := ui.SplitHint(err.Error())
+	text, _ := hint.Split(err.Error())
 	console.Say(stderr, "the journal can only be read: %s", ui.Visible(text))
 	return j, nil
 }
@@ -74,7 +77,7 @@ func (f *JournalFlags) open(ctx context.Context) (*journal.Journal, error) {
 	}
 	j, err := OpenJournal(ctx, f.StateDir())
 	if err != nil {
-		return nil, fmt.Errorf("%w\nhint: --no-journal runs without one", err)
+		return nil, hint.Wrap(err, "--no-journal runs without one")
 	}
 	return j, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 	"shoal/internal/ui"
 )
 
@@ -24,16 +25,16 @@ func (r Recalled) CheckPlace(was, now fleet.Target) error {
 		}
 	}
 	had, asked := place(was), place(now)
-	const hint = "\nhint: leave it out: the journal has the run's own"
+	var err error
 	switch {
 	case r.Info.Settings == nil || len(given) == 0:
 	case had != asked:
-		return fmt.Errorf("%s would ask %s; the run's marker is at %s"+hint,
+		err = fmt.Errorf("%s would ask %s; the run's marker is at %s",
 			strings.Join(given, ", "), ui.Visible(asked), ui.Visible(had))
 	case len(differ) > 0:
-		return fmt.Errorf("%s is not as the run had it; the run's marker is at %s"+hint, strings.Join(differ, ", "), ui.Visible(had))
+		err = fmt.Errorf("%s is not as the run had it; the run's marker is at %s", strings.Join(differ, ", "), ui.Visible(had))
 	}
-	return nil
+	return hint.Wrap(err, "leave it out: the journal has the run's own")
 }
 
 // place returns where t is and how it is reached.

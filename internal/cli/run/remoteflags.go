@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"shoal/internal/cli/flags"
+	"shoal/internal/hint"
 	"shoal/internal/run"
 )
 
@@ -36,7 +37,8 @@ func (f *RemoteFlags) Validate(journalled bool) error {
 	case w.Detach && w.KillOnCancel:
 		return errors.New("--detach lets go of the command, so that --kill-on-cancel has nothing to kill")
 	case (w.Once || w.Detach) && !journalled:
-		return errors.New("--once and --detach need the journal, which knows later where to ask\nhint: leave out --no-journal and --state-dir none")
+		return hint.New("--once and --detach need the journal, which knows later where to ask",
+			"leave out --no-journal and --state-dir none")
 	}
 	return f.Wrapper.Validate()
 }

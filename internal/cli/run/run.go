@@ -19,6 +19,7 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	"shoal/internal/engine"
+	"shoal/internal/hint"
 	"shoal/internal/placeholder"
 	"shoal/internal/run"
 	"shoal/internal/ui"
@@ -125,7 +126,7 @@ func runCommand(ctx context.Context, f *RunFlags, text string, stdio console.Std
 	x.Begin = func(ctx context.Context) (*run.Run, error) {
 		r, err := run.Begin(ctx, j, f.Info(x.Header), f.Wrapper, planned)
 		if err != nil {
-			err = fmt.Errorf("%w\nhint: --no-journal runs without one", err)
+			err = hint.Wrap(err, "--no-journal runs without one")
 		}
 		return r, err
 	}

@@ -10,6 +10,7 @@ import (
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
 	"shoal/internal/connect"
+	"shoal/internal/hint"
 	"shoal/internal/placeholder"
 )
 
@@ -108,7 +109,7 @@ func (f *RunFlags) validate(command string) error {
 	case f.repeat < 1:
 		return fmt.Errorf("--repeat %d: each host is targeted once at least", f.repeat)
 	case strings.TrimSpace(command) == "" && !f.list && !f.estimate:
-		return fmt.Errorf("no command to run\nhint: it stands after the flags: shoal run -w web[1-3] uptime")
+		return hint.New("no command to run", "it stands after the flags: shoal run -w web[1-3] uptime")
 	}
 	return nil
 }

@@ -16,9 +16,11 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	"shoal/internal/connect"
+	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/plan"
 	"shoal/internal/run"
+	"shoal/internal/ssh/config"
 	"shoal/internal/ui"
 )
 
@@ -52,7 +54,7 @@ func SettingsOf(flags *pflag.FlagSet, kept []string, f *flags.HostFlags, opts *c
 		}
 		values := slices.Clone(valuesOf(flag))
 		if noCommand && name == "option" {
-			values = slices.DeleteFunc(values, func(o string) bool { return keyword(o) == "setenv" })
+			values = slices.DeleteFunc(values, func(o string) bool { return config.OptionKeyword(o) == "setenv" })
 		}
 		s.Flags[name] = absolute(name, values)
 	}
@@ -130,8 +132,8 @@ func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stder
 		flag := flags.Lookup(name)
 		switch {
 		case flag == nil && all:
-			return r, fmt.Errorf("the run %s was made with --%s, which this program does not have\nhint: use the one that made it: %s",
-				info.Run, name, ui.Visible(info.Program))
+			return r, hint.Wrap(fmt.Errorf("the run %s was made with --%s, which this program does not have", info.Run, name),
+				fmt.Sprintf("use the one that made it: %s", ui.Visible(info.Program)))
 		case flag == nil || len(values) == 0:
 		case r.Now[name]:
 			if !slices.Equal(absolute(name, valuesOf(flag)), values) {
@@ -148,8 +150,9 @@ func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stder
 	if dir, err := os.Getwd(); !r.Now["option"] && dir != info.Settings.Directory {
 		// Other keys, or none, would change whom to trust.
 		if o := Elsewhere(info.Settings.Flags["option"]); err != nil || o != "" {
-			return r, errors.Join(err, fmt.Errorf("the run's own --option %s names a file as seen from the directory %s\nhint: go there, or give --option again",
-				ui.Visible(fmt.Sprintf("%q", o)), ui.Visible(fmt.Sprintf("%q", info.Settings.Directory))))
+			return r, errors.Join(err, hint.Wrap(fmt.Errorf("the run's own --option %s names a file as seen from the directory %s",
+				ui.Visible(fmt.Sprintf("%q", o)), ui.Visible(fmt.Sprintf("%q", info.Settings.Directory))),
+				"go there, or give --option again"))
 		}
 	}
 	r.instead = instead
@@ -219,54 +222,17 @@ func (r Recalled) Route(targets []fleet.Target, opts *connect.Options) {
 // option reports whether one of these ssh_config options is given now.
 func (r Recalled) option(opts *connect.Options, keywords ...string) bool {
 	return r.Now["option"] && slices.ContainsFunc(opts.SSHOptions, func(o string) bool {
-		return slices.Contains(keywords, keyword(o))
+		return slices.Contains(keywords, config.OptionKeyword(o))
 	})
-}
-
-// splitOption returns the keyword of an ssh_config option in lower case, and
-// the words of its value.
-func splitOption(option string) (keyword string, value []string) {
-	words := strings.FieldsFunc(option, func(c rune) bool { return strings.ContainsRune("= \t\r\n\"", c) })
-	if len(words) == 0 {
-		return "", nil
-	}
-	return strings.ToLower(words[0]), words[1:]
-}
-
-func keyword(option string) string {
-	k, _ := splitOption(option)
-	return k
-}
-
-// fileOptions are the ssh_config options that name files.
-var fileOptions = []string{
-	"certificatefile", "globalknownhostsfile", "identityagent", "identityfile", "revokedhostkeys", "userknownhostsfile",
 }
 
 // Elsewhere returns the first option that names a file relative to the working
 // directory; "" if there is none.
 func Elsewhere(options []string) string {
-	for _, o := range options {
-		k, value := splitOption(o)
-		if slices.Contains(fileOptions, k) && slices.ContainsFunc(value, func(path string) bool {
-			return path != "none" && path != "SSH_AUTH_SOCK" && !absoluteThere(path)
-		}) {
-			return o
-		}
+	if i := slices.IndexFunc(options, config.RelativeFile); i >= 0 {
+		return options[i]
 	}
 	return ""
-}
-
-// absoluteThere reports whether a path of ssh_config does not depend on the working
-// directory. Of the tokens only %d, the home directory, begins with a slash.
-func absoluteThere(path string) bool {
-	if name, ok := strings.CutPrefix(path, "$"); ok {
-		if braced, ok := strings.CutPrefix(name, "{"); ok {
-			name, _, _ = strings.Cut(braced, "}")
-		}
-		return filepath.IsAbs(os.Getenv(name))
-	}
-	return filepath.IsAbs(path) || path[0] == '~' || path == "%d" || strings.HasPrefix(path, "%d/")
 }
 
 // unwritten reports whether r is the empty route that older programs recorded

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 	"shoal/internal/remote"
 	"shoal/internal/ssh"
 )
@@ -107,10 +108,7 @@ func (w *wrapped) refused(word remote.Refusal) *fleet.Error {
 	} else {
 		w.attempt.Execution.NotStarted()
 	}
-	if hint := word.Hint(); hint != "" {
-		text += "\nhint: " + hint
-	}
-	return w.attempt.Fail(outcome, reason, fmt.Errorf("the command was not started: %s", text))
+	return w.attempt.Fail(outcome, reason, hint.New("the command was not started: "+text, word.Hint()))
 }
 
 var explanations = map[remote.Refusal]string{

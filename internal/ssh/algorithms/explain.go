@@ -3,6 +3,8 @@ package algorithms
 import (
 	"fmt"
 	"strings"
+
+	"shoal/internal/hint"
 )
 
 // lacking says why algorithms that servers may have are in neither client, by a part of the
@@ -26,20 +28,20 @@ const maxExplained = 3
 // kind are not offered, and what would help. It names only algorithms known here.
 func Explain(err error, server []string) error {
 	var why []string
-	hint := ""
+	advice := ""
 	for _, name := range server {
-		if keyword, ok := legacyKeyword(name); ok && hint == "" {
-			hint = fmt.Sprintf("\nhint: -o %s=+%s allows it, which is weak; better update the server", keyword, name)
+		if keyword, ok := legacyKeyword(name); ok && advice == "" {
+			advice = fmt.Sprintf("-o %s=+%s allows it, which is weak; better update the server", keyword, name)
 		}
 		if reason := reasonLacking(name); reason != "" && len(why) < maxExplained {
 			why = append(why, fmt.Sprintf("%.60s %s", name, reason))
 		}
 	}
 	switch {
-	case hint != "":
-		return fmt.Errorf("%w%s", err, hint)
+	case advice != "":
+		return hint.Wrap(err, advice)
 	case len(why) > 0:
-		return fmt.Errorf("%w; %s\nhint: have the server offer another too", err, strings.Join(why, "; "))
+		return hint.Wrap(fmt.Errorf("%w; %s", err, strings.Join(why, "; ")), "have the server offer another too")
 	}
 	return err
 }

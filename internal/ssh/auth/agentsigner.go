@@ -10,6 +10,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 )
 
 // An agentSigner is an agentKey for one attempt; it is cancelled with the attempt's context.
@@ -45,7 +46,7 @@ func (s agentSigner) SignWithAlgorithm(_ io.Reader, data []byte, algorithm strin
 	signature, err := s.holder.sign(s.ctx, data, algorithm)
 	if err != nil {
 		return nil, fail(s.target, agentReason(err),
-			fmt.Errorf("signing with %s in the agent: %w%s", ssh.FingerprintSHA256(s.public), err, agentHint(err)))
+			hint.Wrap(fmt.Errorf("signing with %s in the agent: %w", ssh.FingerprintSHA256(s.public), err), agentHint(err)))
 	}
 	return signature, nil
 }
@@ -76,7 +77,7 @@ func agentReason(err error) fleet.Reason {
 
 func agentHint(err error) string {
 	if errors.Is(err, ErrAgentRefused) {
-		return "\nhint: it may be locked (ssh-add -X), or the key added with a constraint on its use (ssh-add -c, -h)"
+		return "it may be locked (ssh-add -X), or the key added with a constraint on its use (ssh-add -c, -h)"
 	}
 	return ""
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"golang.org/x/crypto/ssh"
+
+	"shoal/internal/hint"
 )
 
 // maxRounds bounds the cost of deriving a key from a passphrase: a file may request 2^32
@@ -62,8 +64,8 @@ func parseContainer(b []byte) (container, error) {
 // check refuses a container that would take too long to open.
 func (c container) check() error {
 	if c.rounds > maxRounds {
-		return fmt.Errorf("its passphrase takes %d rounds of bcrypt, more than %d\n"+
-			"hint: add it to the agent with ssh-add, or rewrite it with ssh-keygen -p -a 100", c.rounds, maxRounds)
+		return hint.Wrap(fmt.Errorf("its passphrase takes %d rounds of bcrypt, more than %d", c.rounds, maxRounds),
+			"add it to the agent with ssh-add, or rewrite it with ssh-keygen -p -a 100")
 	}
 	return nil
 }

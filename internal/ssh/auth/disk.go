@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"syscall"
+
+	"shoal/internal/hint"
 )
 
 // readBounded reads a regular file. A file longer than most bytes is an error.
@@ -41,7 +43,7 @@ func checkMode(info os.FileInfo) error {
 		return nil // left to its owner, as in OpenSSH
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return fmt.Errorf("its mode %#o lets others at it\nhint: chmod 600 the file", mode)
+		return hint.Wrap(fmt.Errorf("its mode %#o lets others at it", mode), "chmod 600 the file")
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/ssh"
+
+	"shoal/internal/hint"
 )
 
 // maxFile bounds a key file, in bytes; the largest keys take a few KiB.
@@ -31,11 +33,10 @@ type leftOut struct{ error }
 
 var (
 	errEncrypted = leftOut{errors.New("it is encrypted and there is no way to ask for its passphrase")}
-	errBatch     = leftOut{errors.New("it is encrypted, and BatchMode asks for no passphrase\n" +
-		"hint: add it to the agent with ssh-add")}
-	errTooLate  = leftOut{errors.New("it is encrypted, and the time to ask for its passphrase is over")}
-	errHardware = leftOut{errors.New("it is a FIDO key, which only an agent can use\n" +
-		"hint: add it to the agent with ssh-add, and have SSH_AUTH_SOCK name the agent")}
+	errBatch     = leftOut{hint.New("it is encrypted, and BatchMode asks for no passphrase", "add it to the agent with ssh-add")}
+	errTooLate   = leftOut{errors.New("it is encrypted, and the time to ask for its passphrase is over")}
+	errHardware  = leftOut{hint.New("it is a FIDO key, which only an agent can use",
+		"add it to the agent with ssh-add, and have SSH_AUTH_SOCK name the agent")}
 )
 
 // readKeyFile reads a key file. If that fails, the .pub file beside it may tell which key of

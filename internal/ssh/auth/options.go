@@ -1,8 +1,13 @@
 package auth
 
 import (
+	"context"
 	"errors"
+	"path/filepath"
+	"strings"
 	"time"
+
+	"shoal/internal/ssh"
 )
 
 // Options configure the keys to offer to all targets alike. The zero value offers none. The
@@ -76,4 +81,65 @@ func (o KeyringOptions) withDefaults() KeyringOptions {
 		o.SignTimeout = defaultSignTimeout
 	}
 	return o
+}
+
+// Load reads the keys and requests the agent's list. ctx bounds the latter. The error lists all
+// named files that cannot be used. The caller must close the Set.
+func Load(ctx context.Context, o Options) (*Set, error) {
+	k, err := NewKeyring(o.keyring())
+	if err != nil {
+		return nil, err
+	}
+	set, err := k.Set(ctx, o.want())
+	if err == nil {
+		err = set.Unusable()
+	}
+	if err != nil {
+		return nil, errors.Join(err, k.Close())
+	}
+	set.owned = k
+	return set, nil
+}
+
+// A KeySpec specifies the keys to offer to one target, from its configuration.
+type KeySpec = ssh.KeySpec
+
+// clean returns w with normalised paths.
+func clean(w KeySpec) KeySpec {
+	w.Files, w.Certificates = cleanAll(w.Files), cleanAll(w.Certificates)
+	return w
+}
+
+func cleanAll(paths []string) []string {
+	list := make([]string, len(paths))
+	for i, path := range paths {
+		list[i] = filepath.Clean(path)
+	}
+	return list
+}
+
+// specID returns the same text for equal specs. Paths contain no NUL and lists contain no empty
+// text, so that the parts are unambiguous.
+func specID(w KeySpec) string {
+	var b strings.Builder
+	for _, path := range w.Files {
+		b.WriteString(path)
+		b.WriteByte(0)
+	}
+	b.WriteByte(0)
+	for _, path := range w.Certificates {
+		b.WriteString(path)
+		b.WriteByte(0)
+	}
+	b.WriteByte(0)
+	b.WriteString(w.AgentSocket)
+	b.WriteByte(0)
+	for _, set := range []bool{w.Defaults, w.Only, w.NoPassphrase, w.SHA1} {
+		if set {
+			b.WriteByte('y')
+		} else {
+			b.WriteByte('n')
+		}
+	}
+	return b.String()
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 )
 
 // PasswordOptions configure where the password comes from and how often it may be tried.
@@ -235,6 +236,7 @@ func (p *Passwords) stoppedLocked() error {
 	if p.unanswered > 0 {
 		silent = fmt.Sprintf(", left without an answer by %d", p.unanswered)
 	}
-	return fmt.Errorf("the password was rejected by %d servers%s and accepted by none, "+
-		"so that no other gets it: accounts could be locked\nhint: check the password and the login name", p.rejected, silent)
+	return hint.Wrap(fmt.Errorf("the password was rejected by %d servers%s and accepted by none, "+
+		"so that no other gets it: accounts could be locked", p.rejected, silent),
+		"check the password and the login name")
 }

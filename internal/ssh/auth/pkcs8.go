@@ -15,6 +15,8 @@ import (
 	"hash"
 
 	"golang.org/x/crypto/ssh"
+
+	"shoal/internal/hint"
 )
 
 // maxIterations bounds the cost of PBKDF2. OpenSSL's default is 2,048 iterations, common advice
@@ -60,8 +62,7 @@ const (
 	oidAES256CBC  = "2.16.840.1.101.3.4.1.42"
 )
 
-var errSealed = errors.New("its encryption (PKCS #8) cannot be read\n" +
-	"hint: rewrite it in OpenSSH's format with ssh-keygen -p")
+var errSealed = hint.New("its encryption (PKCS #8) cannot be read", "rewrite it in OpenSSH's format with ssh-keygen -p")
 
 // parseSealed parses the key without deriving anything.
 func parseSealed(der []byte) (*sealed, error) {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 )
 
 // A Set is the keys for one or more targets. It is safe for concurrent use.
@@ -111,8 +112,7 @@ func withoutDead(ctx context.Context, signers []ssh.Signer) []ssh.Signer {
 // none returns the error that explains why there is no key for t.
 func (s *Set) none(t fleet.Target, why []error) error {
 	if s.agentErr != nil {
-		return fail(t, agentReason(s.agentErr), fmt.Errorf("listing the agent's keys: %w\n"+
-			"hint: start the agent, or name a key file", s.agentErr))
+		return fail(t, agentReason(s.agentErr), hint.Wrap(fmt.Errorf("listing the agent's keys: %w", s.agentErr), "start the agent, or name a key file"))
 	}
 	err := errNoIdentity
 	if len(why) > 0 {
@@ -121,8 +121,7 @@ func (s *Set) none(t fleet.Target, why []error) error {
 	return fail(t, fleet.ReasonNoIdentity, err)
 }
 
-var errNoIdentity = errors.New("there is no key to offer\n" +
-	"hint: name a key file, or add a key to the agent with ssh-add")
+var errNoIdentity = hint.New("there is no key to offer", "name a key file, or add a key to the agent with ssh-add")
 
 // summarise lists at most three causes; the notices have all of them.
 func summarise(why []error) error {

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +10,7 @@ import (
 	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/algorithms"
 	"shoal/internal/ssh/hostcache"
@@ -107,8 +107,8 @@ func (d *Dialer) dialWithRetry(ctx context.Context, a *ssh.Attempt, p plan) (*ha
 		}
 		if redials == maxRedials || !h.adapt(&p, f) {
 			if errors.Is(f, wire.ErrNeedsStrict) {
-				f.Err = fmt.Errorf("%w\nhint: update the server's SSH, or have it offer aes128-gcm@openssh.com, "+
-					"or aes256-ctr with hmac-sha2-256", f.Err)
+				f.Err = hint.Wrap(f.Err, "update the server's SSH, or have it offer aes128-gcm@openssh.com, "+
+					"or aes256-ctr with hmac-sha2-256")
 			}
 			if missing, ok := errors.AsType[*wire.NegotiationError](f); ok && !errors.Is(f, wire.ErrNeedsStrict) {
 				f.Err = algorithms.Explain(f.Err, missing.Server)

@@ -10,6 +10,7 @@ import (
 	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 	"shoal/internal/ssh/sshreason"
 	"shoal/internal/ssh/wire"
 )
@@ -215,8 +216,7 @@ func (l *login) take(ev wire.Event) *fleet.Error {
 		return l.prompted(ev)
 	case wire.PasswordExpired:
 		l.password = passwordAnsweredState // it may be right: report neither yes nor no
-		return l.handshake.fail(fleet.ReasonPasswordExpired, errors.New(
-			"the password has expired, and the server asks for a new one\nhint: log in by hand and change it"))
+		return l.handshake.fail(fleet.ReasonPasswordExpired, hint.New("the password has expired, and the server asks for a new one", "log in by hand and change it"))
 	}
 	return nil
 }
@@ -247,8 +247,7 @@ func (l *login) exhausted(methods []string) *fleet.Error {
 	case l.password == passwordUnused && l.offered == 0 && !allowsAny(l.methods, methods):
 		return h.fail(sshreason.MethodsExcluded(h.attempt.Target, listed))
 	case l.offered == 0 && l.password == passwordUnused && (methods == nil || slices.Contains(methods, "publickey")):
-		return h.fail(fleet.ReasonNoIdentity, errors.New(
-			"there is no key to offer\nhint: name one with --identity, or add one to the agent with ssh-add"))
+		return h.fail(fleet.ReasonNoIdentity, hint.New("there is no key to offer", "name one with --identity, or add one to the agent with ssh-add"))
 	case !slices.Contains(methods, "publickey") && l.password == passwordUnused:
 		return h.fail(fleet.ReasonAuthFailed, fmt.Errorf("the server takes %q and no public keys", listed))
 	}
@@ -259,9 +258,9 @@ func (l *login) exhausted(methods []string) *fleet.Error {
 	case h.dialer.opts.Passwords != nil && h.attempt.Target.NoPassword():
 		with = ", and ssh_config allows no password here"
 	}
-	return h.fail(fleet.ReasonAuthFailed, fmt.Errorf(
-		"user %q was not let in with %s%s; the server takes %q\nhint: check the login name (-l) and %s",
-		h.attempt.Target.User, sshreason.OurKeys(l.offered), with, listed, what))
+	return h.fail(fleet.ReasonAuthFailed, hint.Wrap(
+		fmt.Errorf("user %q was not let in with %s%s; the server takes %q", h.attempt.Target.User, sshreason.OurKeys(l.offered), with, listed),
+		fmt.Sprintf("check the login name (-l) and %s", what)))
 }
 
 // allowsAny reports whether publickey, or anything that the server takes, is allowed.

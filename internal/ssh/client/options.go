@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"shoal/internal/clock"
+	"shoal/internal/hint"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/hostcache"
 	"shoal/internal/ssh/tcp"
@@ -98,7 +99,7 @@ func ParsePipeline(s string) (Pipeline, error) {
 			return Pipeline(i), nil
 		}
 	}
-	return 0, fmt.Errorf("unknown pipelining %q\nhint: it is full, auth or off", s)
+	return 0, hint.Wrap(fmt.Errorf("unknown pipelining %q", s), "it is full, auth or off")
 }
 
 func (p Pipeline) String() string {

@@ -37,19 +37,17 @@ type session struct {
 	overdue     bool      // the command timeout has passed, and TERM was sent
 	deadline    time.Time // of the current phase, by clock; zero: none
 	broken      [fleet.NumStreams]bool
-	writeBy     time.Time     // deadline of a blocked write, by clock; zero: none is blocked
-	mute        bool          // writing has failed: reading will report the cause
-	flags       fleet.Flags   // of every end
-	end         *fleet.End    // once the attempt has ended
-	lastTick    time.Time     // when the client was last told the time
-	askAt       time.Time     // when to send a keepalive, by clock; zero: never
-	silent      int           // keepalives without an answer
+	writeBy     time.Time   // deadline of a blocked write, by clock; zero: none is blocked
+	mute        bool        // writing has failed: reading will report the cause
+	flags       fleet.Flags // of every end
+	end         *fleet.End  // once the attempt has ended
+	lastTick    time.Time   // when the client was last told the time
+	alive       ssh.Keepalive
 	begun       time.Duration // clock.Suspended when the session began
-	asked       time.Duration // clock.Suspended at the last keepalive
 }
 
 func newSession(a *ssh.Attempt, l *link, t ssh.Timeouts, c *clock.Clock, buffers *sync.Pool) *session {
-	return &session{attempt: a, link: l, timeouts: t, clock: c, buffers: buffers, begun: c.Suspended()}
+	return &session{attempt: a, link: l, timeouts: t, clock: c, buffers: buffers, alive: t.Keepalive(), begun: c.Suspended()}
 }
 
 // begin starts the session after authentication.
@@ -149,7 +147,7 @@ func (s *session) pull() {
 	now := time.Now()
 	s.link.client.Pass(now.Sub(s.lastTick)) // refills the limits on the server's messages
 	s.lastTick = now
-	s.aliveAt(s.clock.Now())
+	s.alive.Heard(s.clock.Now())
 	for s.end == nil {
 		ev, err := s.link.client.Next()
 		switch {
@@ -318,37 +316,27 @@ func (s *session) stopFor(r fleet.Reason, err error) {
 	s.fail(s.attempt.Fail(s.link.exec.Failed(), r, err))
 }
 
-// aliveAt handles every message from the server: it postpones the next keepalive.
-func (s *session) aliveAt(now time.Time) {
-	s.silent = 0
-	if s.timeouts.Alive > 0 {
-		s.askAt = now.Add(s.timeouts.Alive)
-	}
-}
-
 // next returns when passed has to be called, by clock; zero: never.
 func (s *session) next() time.Time {
-	if s.askAt.IsZero() || !s.deadline.IsZero() && s.deadline.Before(s.askAt) {
+	ask := s.alive.Next()
+	if ask.IsZero() || !s.deadline.IsZero() && s.deadline.Before(ask) {
 		return s.deadline
 	}
-	return s.askAt
+	return ask
 }
 
-// passed handles the time returned by next: the phase ends, or a keepalive is sent
-// (faults.md T10). After a stop of this process one more is sent before the server
-// counts as vanished.
+// passed handles the time returned by next: the phase ends, or a keepalive is sent.
 func (s *session) passed(now time.Time) {
+	ask := s.alive.Next()
 	switch {
 	case !s.deadline.IsZero() && !now.Before(s.deadline):
 		s.expire()
-	case s.askAt.IsZero() || now.Before(s.askAt):
-	case s.silent == s.timeouts.Silent() && s.asked == s.clock.Suspended():
-		s.stopFor(fleet.ReasonVanished, fmt.Errorf(
-			"the server gave no sign of life for %v", time.Duration(s.silent+1)*s.timeouts.Alive))
+	case ask.IsZero() || now.Before(ask):
 	default:
-		s.silent = min(s.silent+1, s.timeouts.Silent())
-		s.asked = s.clock.Suspended()
-		s.askAt = now.Add(s.timeouts.Alive)
+		if err := s.alive.Silent(now, s.clock.Suspended()); err != nil {
+			s.stopFor(fleet.ReasonVanished, err)
+			return
+		}
 		s.link.client.Keepalive()
 	}
 }

@@ -29,7 +29,7 @@ type Tunnels struct {
 	mu      sync.Mutex // guards the fields below, and link.client
 	output  sync.Cond  // signals pending output, or err
 	tunnels map[wire.Channel]*Tunnel
-	silent  int       // keepalives without an answer
+	alive   ssh.Keepalive
 	looked  time.Time // when the client was last told the time
 	err     error     // why the connection is over
 	closed  chan struct{}
@@ -39,13 +39,6 @@ type Tunnels struct {
 // tunnelWindow is the channel window of each stream: 256 KiB, which limits the
 // memory for a slow reader.
 const tunnelWindow = 256 << 10
-
-// A jump host that is silent for keepaliveEvery gets a keepalive, and counts as
-// lost after maxSilent unanswered ones.
-const (
-	keepaliveEvery = 15 * time.Second
-	maxSilent      = 3
-)
 
 // Tunnels connects to a jump host and authenticates. The attempt's command is
 // ignored. Every error is a *fleet.Error.
@@ -63,7 +56,9 @@ func (d *Dialer) Tunnels(ctx context.Context, a *ssh.Attempt) (*Tunnels, error) 
 	t := &Tunnels{
 		link: h.link, host: a.Target.Host.String(), clock: d.opts.Clock,
 		tunnels: make(map[wire.Channel]*Tunnel), closed: make(chan struct{}), looked: time.Now(),
+		alive: d.opts.Timeouts.For(a).Keepalive(),
 	}
+	t.alive.Heard(t.clock.Now())
 	t.output.L = &t.mu
 	t.both.Go(t.serve)
 	t.both.Go(t.pump)
@@ -113,8 +108,7 @@ func (t *Tunnels) serve() {
 	}()
 	buf := make([]byte, 64<<10)
 	for {
-		lost := t.clock.Suspended()
-		_ = t.link.conn.SetReadDeadline(time.Now().Add(keepaliveEvery))
+		t.limitRead()
 		n, err := t.link.conn.Read(buf)
 		if n > 0 {
 			if err := t.receive(buf[:n]); err != nil {
@@ -122,13 +116,11 @@ func (t *Tunnels) serve() {
 				return
 			}
 		}
-		switch {
-		case err == nil:
-		case !sshreason.TimedOut(err) || t.over():
+		if sshreason.TimedOut(err) && !t.over() {
+			err = t.ask()
+		}
+		if err != nil {
 			t.fail(err)
-			return
-		case !t.ask(t.clock.Suspended() != lost):
-			t.fail(fmt.Errorf("it has not answered for %v", (maxSilent+1)*keepaliveEvery))
 			return
 		}
 	}
@@ -140,27 +132,37 @@ func (t *Tunnels) over() bool {
 	return t.err != nil
 }
 
-// ask sends a keepalive, or returns false if too many were unanswered. After a stop
-// of this process one more is sent.
-func (t *Tunnels) ask(stopped bool) bool {
+// limitRead lets the next Read end when a keepalive is due. The deadline by which fail ends
+// it stays.
+func (t *Tunnels) limitRead() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !stopped {
-		t.silent++
+	if t.err == nil {
+		_ = t.link.conn.SetReadDeadline(t.clock.Deadline(t.alive.Next()))
 	}
-	if t.silent > maxSilent {
-		return false
+}
+
+// ask sends a keepalive if it is time for one. The error says that the server has vanished.
+func (t *Tunnels) ask() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.clock.Now()
+	if now.Before(t.alive.Next()) { // this process was stopped
+		return nil
+	}
+	if err := t.alive.Silent(now, t.clock.Suspended()); err != nil {
+		return err
 	}
 	t.link.client.Keepalive()
 	t.output.Signal()
-	return true
+	return nil
 }
 
 // receive passes received bytes to the streams.
 func (t *Tunnels) receive(p []byte) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.silent = 0
+	t.alive.Heard(t.clock.Now())
 	now := time.Now()
 	t.link.client.Pass(now.Sub(t.looked))
 	t.looked = now

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"shoal/internal/hint"
 )
 
 // LoadOptions configure what to read and how the configuration may access anything outside its
@@ -181,7 +183,7 @@ func (p *perHost) read(options []string) (*file, error) {
 	return f, nil
 }
 
-var errUnknownKeyword = errors.New("unknown keyword\nhint: if a newer ssh knows it, name it in IgnoreUnknown, above this line")
+var errUnknownKeyword = hint.New("unknown keyword", "if a newer ssh knows it, name it in IgnoreUnknown, above this line")
 
 // checkUnknown reports unknown keywords that no IgnoreUnknown line can match. Whether an
 // IgnoreUnknown line applies depends on the host.

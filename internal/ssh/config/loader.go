@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"shoal/internal/hint"
 	"shoal/internal/plainfile"
 )
 
@@ -160,12 +161,12 @@ func (l *loader) readText(path string, role fileRole) (string, error) {
 // checkOwner refuses a file that another user could have written: its owner must be root or us,
 // and only the owner may have write permission (readconf.c).
 func checkOwner(path string, info fs.FileInfo, uid int) error {
-	const hint = "\nhint: chmod go-w, and chown to yourself"
+	const advice = "chmod go-w, and chown to yourself"
 	if info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("%s: others may write to it (mode %#o)%s", path, info.Mode().Perm(), hint)
+		return hint.Wrap(fmt.Errorf("%s: others may write to it (mode %#o)", path, info.Mode().Perm()), advice)
 	}
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Uid != 0 && int(stat.Uid) != uid {
-		return fmt.Errorf("%s: belongs to user %d%s", path, stat.Uid, hint)
+		return hint.Wrap(fmt.Errorf("%s: belongs to user %d", path, stat.Uid), advice)
 	}
 	return nil
 }

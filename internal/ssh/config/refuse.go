@@ -1,9 +1,10 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"strings"
+
+	"shoal/internal/hint"
 )
 
 // A refusal is a keyword that is not honoured, although the security of a connection or what
@@ -44,7 +45,7 @@ func (r *Resolved) refused() error {
 
 func notHonoured(why, option string) error {
 	if option == "sessiontype=default" || option == "remotecommand=none" {
-		return errors.New("not honoured: " + why + "\nhint: -o " + option + " for this run")
+		return hint.New("not honoured: "+why, "-o "+option+" for this run")
 	}
-	return errors.New("not honoured: " + why + "\nhint: -o " + option + " does without it; -F none leaves the files out")
+	return hint.New("not honoured: "+why, "-o "+option+" does without it; -F none leaves the files out")
 }

@@ -12,7 +12,11 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"shoal/internal/filelock"
+	"shoal/internal/hint"
+	"shoal/internal/plainfile"
 )
 
 // A store reads and writes the file. It keeps nothing open.
@@ -28,7 +32,7 @@ func newStore(dir string, o Options) store {
 // load reads the file; a missing file is empty. It needs no lock, because incomplete lines fail
 // their checksum.
 func (s store) load(today int) (*table, error) {
-	err := guardDir(s.dir)
+	err := plainfile.GuardDir(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return newTable(), nil
 	}
@@ -78,7 +82,8 @@ func (s store) readHeader(f *os.File) (int64, error) {
 	case !whole || !ours || err != nil:
 		return 0, nil // incomplete, or not our header
 	case line+"\n" != header:
-		return 0, fmt.Errorf("%q is of another version (%q)\nhint: delete it, or name another state directory", s.path, line)
+		return 0, hint.Wrap(fmt.Errorf("%q is of another version (%q)", s.path, line),
+			"delete it, or name another state directory")
 	default:
 		return int64(len(header)), nil
 	}
@@ -90,7 +95,7 @@ func (s store) save(text []byte, lines int, compact bool, today int) (int, error
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return 0, err
 	}
-	if err := guardDir(s.dir); err != nil {
+	if err := plainfile.GuardDir(s.dir); err != nil {
 		return 0, err
 	}
 	f, err := s.lock()
@@ -217,4 +222,28 @@ func (t *table) writeTo(w io.Writer, maxBytes int64) (lines int, err error) {
 func (t *table) appendHost(b []byte, endpoint string) []byte {
 	h := t.hosts[endpoint]
 	return appendLine(b, endpoint, int(h.day), h.text)
+}
+
+// open opens a regular file of ours. It never follows a symbolic link or blocks on a FIFO.
+func open(path string, flags int) (*os.File, fs.FileInfo, error) {
+	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, nil, hint.Wrap(fmt.Errorf("%q is a symbolic link", path), "delete it; nothing but speed is lost")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = hint.Wrap(fmt.Errorf("%q is not a plain file", path), "delete it; nothing but speed is lost")
+	default:
+		err = plainfile.Guard(path, info)
+	}
+	if err != nil {
+		_ = f.Close() // nothing was written
+		return nil, nil, err
+	}
+	return f, info, nil
 }

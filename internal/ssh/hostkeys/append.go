@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 )
 
 // An appender adds lines to a known_hosts file that other processes may also write to. It is
@@ -60,8 +61,8 @@ func notWritten(path string, err error) error {
 	if _, ok := errors.AsType[lostRevocation](err); ok { // this error already has a hint
 		return fmt.Errorf("writing host keys down: %w", err)
 	}
-	return fmt.Errorf("writing host keys down: %w\n"+
-		"hint: make %q writable and free space for it, or write the keys elsewhere", err, path)
+	return hint.Wrap(fmt.Errorf("writing host keys down: %w", err),
+		fmt.Sprintf("make %q writable and free space for it, or write the keys elsewhere", path))
 }
 
 func (a *appender) writeLocked(f lockedFile, batch []*lesson) error {

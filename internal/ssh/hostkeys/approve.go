@@ -15,6 +15,7 @@ import (
 	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 	"shoal/internal/ssh"
 )
 
@@ -160,8 +161,8 @@ func (e *edit) forget(name string, lines []*entry, approved map[string]bool) err
 			continue
 		}
 		if !strings.HasPrefix(line.names, "|") && !isPlain(line.names) {
-			return fmt.Errorf("%s has another key under a pattern\n"+
-				"hint: change that line by hand, it may be for other hosts as well", line.where())
+			return hint.Wrap(fmt.Errorf("%s has another key under a pattern", line.where()),
+				"change that line by hand, it may be for other hosts as well")
 		}
 		e.drop[line.number] = append(e.drop[line.number], name)
 	}

@@ -1,17 +1,17 @@
 package hostkeys
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
 	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 )
 
-var errInsecure = errors.New("the password was not sent: the host key policy is insecure, so that anybody may have answered\n" +
-	"hint: use accept-new, or add the host's key to known_hosts")
+var errInsecure = hint.New("the password was not sent: the host key policy is insecure, so that anybody may have answered",
+	"use accept-new, or add the host's key to known_hosts")
 
 // AllowPassword returns nil if a password may be sent to a host with this key, which Check has
 // accepted: known_hosts has the key or the authority of its certificate. Under AcceptNew the
@@ -49,8 +49,8 @@ func kept(path string) error {
 		err = fmt.Errorf("%q is not a regular file", path)
 	}
 	if err != nil {
-		return fmt.Errorf("the password was not sent: the host's key is not known, and was not kept: %w\n"+
-			"hint: name a known_hosts file that can keep it, or add the key to one that is read", err)
+		return hint.Wrap(fmt.Errorf("the password was not sent: the host's key is not known, and was not kept: %w", err),
+			"name a known_hosts file that can keep it, or add the key to one that is read")
 	}
 	return nil
 }

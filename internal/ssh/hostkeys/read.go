@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 
+	"shoal/internal/hint"
 	"shoal/internal/plainfile"
 )
 
@@ -105,7 +106,7 @@ func readSource(open func(string) (fs.File, error), path string) (*source, error
 func lost(problems []Problem) error {
 	for _, p := range problems {
 		if _, ok := errors.AsType[lostRevocation](p.Err); ok {
-			return fmt.Errorf("%w\nhint: no host is trusted by %q until this line is mended or deleted", p, p.File)
+			return hint.Wrap(p, fmt.Sprintf("no host is trusted by %q until this line is mended or deleted", p.File))
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 )
 
 func refuse(t fleet.Target, reason fleet.Reason, err error) *fleet.Error {
@@ -77,44 +78,40 @@ func certNote(k shown, v verdict) string {
 }
 
 func notKnown(name string, k shown, v verdict) error {
-	return fmt.Errorf("no key is known for %q, and the server shows %s%s\n"+
-		"hint: compare this fingerprint with the host's own (there: ssh-keygen -lf on the .pub files in /etc/ssh), "+
-		"then shoal keys approve -w HOSTS writes it down; --host-key accept-new learns the keys of new hosts unseen",
-		name, describe(k.plain), certNote(k, v))
+	return hint.Wrap(fmt.Errorf("no key is known for %q, and the server shows %s%s", name, describe(k.plain), certNote(k, v)),
+		"compare this fingerprint with the host's own (there: ssh-keygen -lf on the .pub files in /etc/ssh), "+
+			"then shoal keys approve -w HOSTS writes it down; --host-key accept-new learns the keys of new hosts unseen")
 }
 
 func changedFrom(name string, k shown, v verdict) error {
-	return fmt.Errorf("the server shows %s for %q%s, but %s has %s: "+
-		"either its key was replaced, or another machine answers in its place\n"+
-		"hint: ask whoever runs these hosts; if their keys were replaced: shoal keys approve -w HOSTS --replace HOSTS",
-		describe(k.plain), name, certNote(k, v), v.line.where(), describe(v.line.key))
+	return hint.Wrap(fmt.Errorf("the server shows %s for %q%s, but %s has %s: "+
+		"either its key was replaced, or another machine answers in its place", describe(k.plain), name, certNote(k, v), v.line.where(), describe(v.line.key)),
+		"ask whoever runs these hosts; if their keys were replaced: shoal keys approve -w HOSTS --replace HOSTS")
 }
 
 func changedInRun(name string, key, first ssh.PublicKey) error {
-	return fmt.Errorf("the server shows %s for %q, but showed %s earlier in this run: "+
-		"either several machines share the name, or one answers in the place of another\n"+
-		"hint: give each machine a name of its own, or put all their keys into known_hosts",
-		describe(key), name, describe(first))
+	return hint.Wrap(fmt.Errorf("the server shows %s for %q, but showed %s earlier in this run: "+
+		"either several machines share the name, or one answers in the place of another", describe(key), name, describe(first)),
+		"give each machine a name of its own, or put all their keys into known_hosts")
 }
 
 func changedMeanwhile(name string, key ssh.PublicKey, line *entry) error {
-	return fmt.Errorf("the server shows %s for %q, but another process has learned %s meanwhile (%s)\n"+
-		"hint: ask whoever runs the host which key is its own, and delete the line of the other",
-		describe(key), name, describe(line.key), line.where())
+	return hint.Wrap(fmt.Errorf("the server shows %s for %q, but another process has learned %s meanwhile (%s)",
+		describe(key), name, describe(line.key), line.where()),
+		"ask whoever runs the host which key is its own, and delete the line of the other")
 }
 
 func revokedBy(name string, k shown, v verdict) error {
-	return fmt.Errorf("the server shows %s for %q, and %s\n"+
-		"hint: the key may be in the wrong hands; the host needs a new one",
-		describe(k.plain), name, v.by)
+	return hint.Wrap(fmt.Errorf("the server shows %s for %q, and %s", describe(k.plain), name, v.by),
+		"the key may be in the wrong hands; the host needs a new one")
 }
 
 func mayBeRevoked(name string, line *entry) error {
-	return fmt.Errorf("%s revokes a key of %q and cannot be read, so that none is trusted: %w\n"+
-		"hint: mend line %d of %q, or delete it", line.where(), name, line.unread, line.number, line.file)
+	return hint.Wrap(fmt.Errorf("%s revokes a key of %q and cannot be read, so that none is trusted: %w", line.where(), name, line.unread),
+		fmt.Sprintf("mend line %d of %q, or delete it", line.number, line.file))
 }
 
 func weak(key ssh.PublicKey, how string) error {
-	return fmt.Errorf("the server's key %s %s\n"+
-		"hint: make the host a new key, on it: ssh-keygen -A after deleting the weak one", describe(key), how)
+	return hint.Wrap(fmt.Errorf("the server's key %s %s", describe(key), how),
+		"make the host a new key, on it: ssh-keygen -A after deleting the weak one")
 }

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 )
 
 // Options configure a [Store].
@@ -103,8 +104,8 @@ func openFrom(o Options, from *files) (*Store, error) {
 	for _, path := range o.Revoked {
 		list, err := readRevocations(from.open, path)
 		if err != nil {
-			return nil, fmt.Errorf("reading revoked host keys: %w\n"+
-				"hint: no host is trusted while this list cannot be read; mend %q or leave it out", err, path)
+			return nil, hint.Wrap(fmt.Errorf("reading revoked host keys: %w", err),
+				fmt.Sprintf("no host is trusted while this list cannot be read; mend %q or leave it out", path))
 		}
 		s.revoked = append(s.revoked, list)
 	}

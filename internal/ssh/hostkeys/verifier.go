@@ -11,6 +11,16 @@ import (
 	"shoal/internal/ssh"
 )
 
+// A Policy determines how hosts that are not in known_hosts are treated.
+type Policy = ssh.HostKeyPolicy
+
+// The policies.
+const (
+	Strict    = ssh.HostKeysStrict
+	AcceptNew = ssh.HostKeysAcceptNew
+	Insecure  = ssh.HostKeysInsecure
+)
+
 // A Verifier checks each target's host key by the files and policy of its endpoint
 // (ssh.Settings.Known). Targets with equal ones share a Store. Stores share files: each file is
 // read once, when the first target needs it. A Verifier is safe for concurrent use and

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 	"shoal/internal/ssh"
 )
 
@@ -14,7 +15,8 @@ import (
 func MethodsExcluded(t ssh.Target, taken string) (fleet.Reason, error) {
 	allowed := strings.Join(t.Methods(), ",")
 	if taken == "" {
-		return fleet.ReasonNoIdentity, fmt.Errorf("ssh_config allows only %q here, and there is no password\nhint: --ask-pass asks for one", allowed)
+		return fleet.ReasonNoIdentity, hint.Wrap(fmt.Errorf("ssh_config allows only %q here, and there is no password", allowed),
+			"--ask-pass asks for one")
 	}
 	return fleet.ReasonAuthFailed, fmt.Errorf("the server takes %q, and ssh_config allows only %q here", taken, allowed)
 }
@@ -25,4 +27,13 @@ func OurKeys(n int) string {
 		return "our key"
 	}
 	return fmt.Sprintf("any of our %d keys", n)
+}
+
+// TooManyKeys adds a hint to the error of a server that ended the connection during
+// authentication, if several keys were offered.
+func TooManyKeys(err error, offered int) error {
+	if offered < 2 {
+		return err
+	}
+	return hint.Wrap(err, "servers bear a few keys (MaxAuthTries); name the right one with --identity, or offer fewer with --max-keys")
 }

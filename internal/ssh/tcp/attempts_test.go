@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -71,15 +72,17 @@ func TestKeepAlive(t *testing.T) {
 	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
 	for _, c := range []struct {
 		settings *ssh.Settings
+		connect  func(context.Context, string, string) (net.Conn, error)
 		want     int
 	}{
-		{nil, 0},
-		{&ssh.Settings{KeepAlive: true}, 1},
-		{&ssh.Settings{Family: "tcp4"}, 0}, // by net.Dialer
-		{&ssh.Settings{Family: "tcp4", KeepAlive: true}, 1},
+		{nil, nil, 0},
+		{&ssh.Settings{KeepAlive: true}, nil, 1},
+		{&ssh.Settings{Family: "tcp4"}, nil, 0}, // by net.Dialer
+		{&ssh.Settings{Family: "tcp4", KeepAlive: true}, nil, 1},
+		{&ssh.Settings{KeepAlive: true}, (&net.Dialer{KeepAlive: -1}).DialContext, 1},
 	} {
 		target := fleet.Target{Host: fleet.Host{Name: "127.0.0.1"}, Port: port}
-		d := Dialer{Timeouts: ssh.Timeouts{}.WithDefaults()}
+		d := Dialer{Timeouts: ssh.Timeouts{}.WithDefaults(), Connect: c.connect}
 		conn, err := d.Open(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: target, Endpoint: &ssh.Endpoint{Settings: c.settings}}})
 		if err != nil {
 			t.Fatal(err)
@@ -96,5 +99,22 @@ func TestKeepAlive(t *testing.T) {
 			t.Errorf("%+v: SO_KEEPALIVE is %d, want %d", c.settings, got, c.want)
 		}
 		_ = conn.Close()
+	}
+}
+
+// A program that opens the connections itself does not learn from where it is to connect: the
+// target is refused, and nothing is dialled.
+func TestBoundWithConnect(t *testing.T) {
+	for _, settings := range []ssh.Settings{{Bind: "127.0.0.2"}, {BindInterface: "lo"}} {
+		d := Dialer{Timeouts: ssh.Timeouts{}.WithDefaults(), Connect: func(_ context.Context, _, address string) (net.Conn, error) {
+			t.Errorf("dialled %s", address)
+			return nil, syscall.ECONNREFUSED
+		}}
+		target := ssh.Target{Target: fleet.Target{Host: fleet.Host{Name: "h"}, Port: 22}, Endpoint: &ssh.Endpoint{Settings: &settings}}
+		_, err := d.Open(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: target})
+		f, ok := errors.AsType[*fleet.Error](err)
+		if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonBadTarget || !strings.Contains(err.Error(), "BindAddress and BindInterface") {
+			t.Errorf("%+v: %v", settings, err)
+		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/clock"
+	"shoal/internal/hint"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/sshreason"
 )
@@ -23,8 +24,8 @@ import (
 type Dialer struct {
 	Timeouts ssh.Timeouts
 	Clock    *clock.Clock // for the timeouts; nil means the ordinary time
-	// Connect looks up and connects instead, as net.Dialer.DialContext does. nil means
-	// TCP.
+	// Connect looks up and connects instead, as net.Dialer.DialContext does. Targets that
+	// have a local address or interface are refused then: it could not know. nil means TCP.
 	Connect func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
@@ -34,6 +35,9 @@ func (d Dialer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	a.Timeline.Enter(fleet.PhaseResolve)
 	if err := a.Target.Err(); err != nil {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
+	}
+	if s := a.Target.Settings(); d.Connect != nil && (s.Bind != "" || s.BindInterface != "") {
+		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, errBound)
 	}
 	timeouts := d.Timeouts.For(a)
 	now := d.Clock.Now()
@@ -56,6 +60,9 @@ func (d Dialer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	}
 	return conn, nil
 }
+
+var errBound = hint.New("BindAddress and BindInterface are not for connections that the calling program opens (Client.Dial)",
+	"bind in Client.Dial, and leave the keywords out: Config.File \"none\", or a file without them")
 
 // within dials until by, up to attempts times a second apart (ssh_config(5), ConnectionAttempts), and
 // again if the deadline passed only because this process was stopped meanwhile.
@@ -107,14 +114,15 @@ func wait(ctx context.Context, d time.Duration) bool {
 }
 
 // dialBy dials until the deadline, with d.Connect if it is set, and sets TCP's keepalives.
-func (d Dialer) dialBy(ctx context.Context, deadline time.Time, a *ssh.Attempt) (net.Conn, error) {
+func (d Dialer) dialBy(ctx context.Context, deadline time.Time, a *ssh.Attempt) (conn net.Conn, err error) {
 	if d.Connect != nil {
 		a.Timeline.Enter(fleet.PhaseDial)
 		within, cancel := context.WithDeadline(ctx, deadline)
 		defer cancel()
-		return d.Connect(within, cmp.Or(a.Target.Settings().Family, "tcp"), a.Target.Address())
+		conn, err = d.Connect(within, cmp.Or(a.Target.Settings().Family, "tcp"), a.Target.Address())
+	} else {
+		conn, err = dialEither(ctx, deadline, a)
 	}
-	conn, err := dialEither(ctx, deadline, a)
 	if err != nil || !a.Target.Settings().KeepAlive {
 		return conn, err
 	}

@@ -8,6 +8,7 @@ import (
 	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/algorithms"
 )
@@ -25,9 +26,9 @@ func (d *Dialer) config(a *ssh.Attempt) (*xssh.ClientConfig, *fleet.Error) {
 		{"KexAlgorithms", offer.Kex}, {"HostKeyAlgorithms", offer.HostKeys}, {"Ciphers", offer.Ciphers},
 	} {
 		if len(l.names) == 0 {
-			return nil, a.FailIn(fleet.PhaseKex, fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, fmt.Errorf(
-				"of the algorithms for this host, golang.org/x/crypto/ssh has no %s that is safe here\n"+
-					"hint: use --client best, or add one to ssh_config", l.keyword))
+			return nil, a.FailIn(fleet.PhaseKex, fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, hint.Wrap(
+				fmt.Errorf("of the algorithms for this host, golang.org/x/crypto/ssh has no %s that is safe here", l.keyword),
+				"use --client best, or add one to ssh_config"))
 		}
 	}
 	if len(offer.MACs) == 0 { // the ciphers need none, and the library would offer its own

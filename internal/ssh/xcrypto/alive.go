@@ -1,7 +1,6 @@
 package xcrypto
 
 import (
-	"fmt"
 	"time"
 
 	"shoal/fleet"
@@ -12,9 +11,7 @@ import (
 func (c *conn) watch(over <-chan struct{}) {
 	tick := time.NewTicker(c.timeouts.Alive)
 	defer tick.Stop()
-	most := c.timeouts.Silent()
-	heard, silent := c.wire.received.Load(), 0
-	lost := c.wire.clock.Suspended()
+	clock, heard, alive := c.wire.clock, c.wire.received.Load(), c.timeouts.Keepalive()
 	for {
 		select {
 		case <-over:
@@ -22,16 +19,12 @@ func (c *conn) watch(over <-chan struct{}) {
 		case <-tick.C:
 		}
 		if now := c.wire.received.Load(); now != heard {
-			heard, silent = now, 0
+			heard = now
+			alive.Heard(clock.Now())
 			continue
 		}
-		if now := c.wire.clock.Suspended(); now != lost {
-			// This process was stopped: repeat the last keepalive.
-			lost, silent = now, min(silent, most-1)
-		}
-		if silent++; silent > most {
-			_ = c.wire.blame(c.attempt.Timeline.Phase(), fleet.ReasonVanished, fmt.Errorf(
-				"the server gave no sign of life for %v", time.Duration(most+1)*c.timeouts.Alive))
+		if err := alive.Silent(clock.Now(), clock.Suspended()); err != nil {
+			_ = c.wire.blame(c.attempt.Timeline.Phase(), fleet.ReasonVanished, err)
 			_ = c.Close()
 			return
 		}

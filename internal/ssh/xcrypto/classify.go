@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 	"shoal/internal/ssh/algorithms"
 	"shoal/internal/ssh/sshreason"
 	"shoal/internal/ssh/wire"
@@ -47,9 +48,10 @@ func nothingInCommon(err error, theirs []string) error {
 	if i < 0 {
 		return algorithms.Explain(err, theirs)
 	}
-	return fmt.Errorf("%w: the server wants %s, which is safe with strict key exchange only (CVE-2023-48795) and not offered by this client\n"+
-		"hint: use --client best where the server has strict key exchange; else update its SSH, or have it offer "+
-		"aes128-gcm@openssh.com, or aes256-ctr with hmac-sha2-256", err, theirs[i])
+	return hint.Wrap(fmt.Errorf("%w: the server wants %s, which is safe with strict key exchange only (CVE-2023-48795) and not offered by this client",
+		err, theirs[i]),
+		"use --client best where the server has strict key exchange; else update its SSH, or have it offer "+
+			"aes128-gcm@openssh.com, or aes256-ctr with hmac-sha2-256")
 }
 
 // modern reports whether the library considers a cipher or MAC free of known weaknesses.

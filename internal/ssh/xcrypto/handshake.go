@@ -11,6 +11,7 @@ import (
 	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/ssh/sshreason"
@@ -166,22 +167,21 @@ func (h *handshake) nextMethod(c *xssh.ClientAuthContext) (xssh.AuthMethod, erro
 	case !tried && h.secret.method == "" && !slices.Contains(allowed, "publickey"):
 		return fail(sshreason.MethodsExcluded(h.attempt.Target, ""))
 	case h.secret.spent:
-		return fail(fleet.ReasonAuthFailed, fmt.Errorf(
-			"user %q was not let in with %s and not with the password; the server takes %q\n"+
-				"hint: check the login name (-l) and the password", h.attempt.Target.User, sshreason.OurKeys(h.offered), methods(c.AllowedMethods)))
+		return fail(fleet.ReasonAuthFailed, hint.Wrap(
+			fmt.Errorf("user %q was not let in with %s and not with the password; the server takes %q", h.attempt.Target.User, sshreason.OurKeys(h.offered), methods(c.AllowedMethods)),
+			"check the login name (-l) and the password"))
 	case tried && h.signErr != nil:
 		return nil, h.refuse(fleet.ReasonAuthFailed, h.signErr)
 	case tried && h.offered == 0:
-		return fail(fleet.ReasonNoIdentity, errors.New(
-			"there is no key to offer\nhint: name one with --identity, or add one to the agent with ssh-add"))
+		return fail(fleet.ReasonNoIdentity, hint.New("there is no key to offer", "name one with --identity, or add one to the agent with ssh-add"))
 	case tried:
 		with := ""
 		if h.dialer.opts.Passwords != nil && h.attempt.Target.NoPassword() {
 			with = ", and ssh_config allows no password here"
 		}
-		return fail(fleet.ReasonAuthFailed, fmt.Errorf(
-			"user %q was not let in with %s%s; the server takes %q\nhint: check the login name (-l) and the key (--identity)",
-			h.attempt.Target.User, sshreason.OurKeys(h.offered), with, methods(c.AllowedMethods)))
+		return fail(fleet.ReasonAuthFailed, hint.Wrap(
+			fmt.Errorf("user %q was not let in with %s%s; the server takes %q", h.attempt.Target.User, sshreason.OurKeys(h.offered), with, methods(c.AllowedMethods)),
+			"check the login name (-l) and the key (--identity)"))
 	}
 	return fail(fleet.ReasonAuthFailed, fmt.Errorf("the server takes %q and no public keys", methods(c.AllowedMethods)))
 }
