@@ -24,11 +24,23 @@ type Earlier struct {
 }
 
 // ReadToRerun reads the targets of a run that sel selects, numbered anew, for
-// [Earlier.Rerun]. name is as in [journal.Journal.Resolve].
+// [Earlier.Rerun]. name is as in [journal.Journal.Resolve]. It fails with
+// journal.ErrRunning if the run still works on some of them.
 func ReadToRerun(ctx context.Context, j *journal.Journal, name string, sel journal.Selector) (*Earlier, error) {
-	e, _, err := read(ctx, j, name, sel)
+	open := 0 // selected targets that have no result yet
+	e, _, err := read(ctx, j, name, func(entry *journal.Entry) bool {
+		selected := sel(entry)
+		if selected && entry.Progress != journal.Done {
+			open++
+		}
+		return selected
+	})
 	if err != nil {
 		return nil, err
+	}
+	if e.Info.State == journal.Running && open > 0 {
+		return nil, fmt.Errorf("running %s again: %w, and may run the command itself on %d of these targets\n"+
+			"hint: wait for its end, or name what has ended: failed, refused, never-started", e.Info.Run, journal.ErrRunning, open)
 	}
 	for i := range e.Targets {
 		e.Targets[i].Index = i

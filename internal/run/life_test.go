@@ -31,6 +31,37 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// What a run may still start is not run again beside it.
+func TestNoRerunBesideTheRun(t *testing.T) {
+	s, f := simulated(t, "echo", simfleet.Options{Hosts: 4})
+	r := s.begin(t, run.Remote{})
+	e := s.engine
+	e.Fanout = 1
+	seen := 0
+	for _, err := range r.Results(t.Context(), run.Options{Engine: e}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen++; seen > 1 {
+			continue
+		}
+		for _, words := range []string{"not-started", "resumable", "unknown", "all"} {
+			sel, err := journal.ParseSelector(words)
+			if err != nil {
+				t.Fatal(err)
+			}
+			earlier, err := run.ReadToRerun(t.Context(), s.journal, r.ID, sel)
+			if err == nil && len(earlier.Targets) > 0 || err != nil && !errors.Is(err, journal.ErrRunning) {
+				t.Errorf("%s: %+v, %v", words, earlier, err)
+			}
+		}
+	}
+	end(t, r, journal.Ending{})
+	if report := simfleet.Check(f.Log(), slices.Values(s.shown(t, r.ID)), 4); !report.OK() {
+		t.Error(report)
+	}
+}
+
 // trusted has the key of each host by its address.
 type trusted map[string]xssh.PublicKey
 
