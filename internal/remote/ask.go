@@ -94,6 +94,7 @@ rm -rf "$_m";
 return 0; };
 data() {
 _x=0; _y=0;
+[ -f "$_m/$1" ] || case $_v in running|orphaned|ended|lost) echo missing;; esac;
 [ -f "$_m/$1" ] && safe && _x=$(wc -c <"$_m/$1") && _x=$((_x)) && _y=$((_x-$2));
 [ $_y -lt 0 ] && _y=0;
 [ $_y -gt $_d ] && _y=$_d;

@@ -253,6 +253,12 @@ func TestDetach(t *testing.T) {
 				t.Errorf("at the end: %+v, want %+v", r, want)
 			}
 			until(t, "the end of its group", func() bool { return !f.settle(t).Left })
+			if err := os.Remove(filepath.Join(f.dir(), f.marker().name(), "out")); err != nil {
+				t.Fatal(err)
+			}
+			if r = collect(1); r.State != StateEnded || !r.Missing || r.Stdout.Size != 0 || r.Stderr.Size != 2 {
+				t.Errorf("without its output: %+v", r)
+			}
 			forget(t, f)
 			_ = os.Remove(gate)
 		}
