@@ -142,6 +142,48 @@ func TestInvalid(t *testing.T) {
 	}
 }
 
+// Targets that change while they are iterated would be reached as others are, and
+// without an index of their own they would have the results of others.
+func TestTargetsThatChange(t *testing.T) {
+	fl, opts := sim(t, simfleet.Options{Hosts: 3})
+	all := slices.Collect(fl.Targets())
+	calls := 0
+	for name, targets := range map[string]func(func(shoal.Target) bool){
+		"only once": func(yield func(shoal.Target) bool) {
+			if calls++; calls == 1 {
+				slices.Values(all)(yield)
+			}
+		},
+		"in another order": func(yield func(shoal.Target) bool) {
+			slices.Reverse(all)
+			slices.Values(all)(yield)
+		},
+		"without an index": func(yield func(shoal.Target) bool) {
+			for _, x := range all {
+				x.Index = 0
+				if !yield(x) {
+					return
+				}
+			}
+		},
+	} {
+		var errs, results int
+		for _, err := range shoal.Run(t.Context(), targets, "true", opts) {
+			if err != nil {
+				errs++
+			} else {
+				results++
+			}
+		}
+		if errs != 1 || results != 0 {
+			t.Errorf("%s: %d errors and %d results, want one error", name, errs, results)
+		}
+	}
+	if n := fl.Stats().Accepted; n != 0 {
+		t.Errorf("%d connections were made", n)
+	}
+}
+
 // Names are the caller's, and its Dial decides where they lead.
 func TestDial(t *testing.T) {
 	fl, opts := sim(t, simfleet.Options{Hosts: 3})

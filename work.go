@@ -136,12 +136,13 @@ func (o Options) open(ctx context.Context, targets iter.Seq[Target], template *p
 	if w.plan, err = c.Plan(ctx, targets, template); err != nil {
 		return nil, err
 	}
+	if err = w.plan.Same(); err != nil {
+		return nil, err
+	}
 	if w.engine, err = w.plan.Engine(ctx); err != nil {
 		return nil, err
 	}
-	for range w.plan.Recorded() {
-		w.engine.Targets++
-	}
+	w.engine.Targets = w.plan.Len()
 	return w, nil
 }
 
