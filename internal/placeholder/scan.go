@@ -26,7 +26,8 @@ type scanner struct {
 	where    Where
 	segments []segment
 	// unsure is set for the rest of the text where shells may read its quotes otherwise than
-	// scan does: at a comment, a here document, $'…', or a backslash before a closing quote.
+	// scan does: at a comment, a here document, $'…', a line break within quotes, or a
+	// backslash before a closing quote.
 	unsure bool
 	// Before nested stands a substitution within double quotes, whose own quotes do not end
 	// these. Before raw stands text in which single quotes protect nothing.
@@ -43,6 +44,8 @@ func (s *scanner) scan() *SyntaxError {
 		switch c := s.text[at]; {
 		case c == '\\':
 			at += s.backslash(at, quote)
+		case c == '\n' && quote != 0:
+			s.unsure = true // csh ends quotes there
 		case c == '\'' && at < s.nested, c == '"' && at < s.nested:
 		case c == '`' && quote != '\'', c == '$' && quote != '\'', c == '(' && quote == 0:
 			s.nest(at, quote)
