@@ -90,7 +90,8 @@ func NewResume(stdio console.Stdio) *cobra.Command {
 		Long: `Go on with a run that was broken off: what is done stays done, what certainly did
 not run is run, and what may have run is unknown and is left alone, unless
 --rerun-unknown says that it may run a second time. A run that its own brake has
-stopped goes on only with --past-brake.
+stopped goes on only with --past-brake. If its canaries are done and no stage is left,
+its --check comes first.
 
 ` + asTheRun,
 		Example: "  shoal resume last\n  shoal resume --dry-run last",
