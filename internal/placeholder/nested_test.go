@@ -31,6 +31,7 @@ func TestNestedQuotes(t *testing.T) {
 		"(true)# it's\necho '{attr.a|sh}'",
 		`echo '\' {attr.a|sh}`,
 		`echo "\"" {attr.a|sh}`,
+		`echo "a$'" {attr.a|sh}`,
 		"echo '\n'{attr.a|sh}\necho ''",
 	} {
 		template, err := placeholder.Parse(text, placeholder.Unquoted)

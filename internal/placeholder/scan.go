@@ -52,7 +52,6 @@ func (s *scanner) scan() *SyntaxError {
 		case c == quote:
 			quote = 0
 		case quote == 0 && (c == '\'' || c == '"'):
-			s.unsure = s.unsure || c == '\'' && at > 0 && s.text[at-1] == '$'
 			quote = c
 		case quote == 0 && c == '#' && (at == 0 || strings.IndexByte(" \t\n;&|()", s.text[at-1]) >= 0),
 			quote == 0 && c == '<' && at > 0 && s.text[at-1] == '<':
@@ -98,6 +97,7 @@ func (s *scanner) backslash(at int, quote byte) int {
 // substitution, elsewhere backquotes or arithmetic.
 func (s *scanner) nest(at int, quote byte) {
 	rest := s.text[at:]
+	s.unsure = s.unsure || strings.HasPrefix(rest, "$'") // csh opens quotes even within others
 	if at < max(s.nested, s.raw) {
 		return
 	}
