@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"maps"
+	"reflect"
 	"testing"
 	"time"
 
@@ -126,6 +127,18 @@ func TestCollectedOutputLeavesMemory(t *testing.T) {
 	}
 	if c.take(other, ended(1<<40)) || other.err == nil || other.next != (remote.Offsets{}) || c.held != collectChunk {
 		t.Errorf("%d bytes kept, of %d at the most: %v", c.held, room, other.err)
+	}
+}
+
+// Output that nobody asked for does not wait in memory for other answers.
+func TestUnaskedOutput(t *testing.T) {
+	r, err := remote.ParseReport("N0nceN0nce", []byte("shoal/1 N0nceN0nce\nstate never\nup 9\nout 3 0 3\nabc\nerr 1 0 1\nx\nend N0nceN0nce\n"))
+	if err != nil || len(r.Stdout.Bytes) != 3 {
+		t.Fatal(r, err)
+	}
+	want := Reply{Report: remote.Report{State: remote.StateNever, Up: 9 * time.Second}}
+	if got := brief(Reply{Report: r}); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
 	}
 }
 
