@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,13 +60,13 @@ type ResumeOptions struct {
 // A BrakedError means that a run is not resumed because its own brake has stopped it.
 type BrakedError struct {
 	Run    string
-	Braked int    // number of targets that were not started for that
-	Brake  string // what the brake said
+	Braked int    // number of targets that were not started, or not again, for that
+	Brake  string // what the brake said; "" means that this is not known
 }
 
 // Error implements error.
 func (e *BrakedError) Error() string {
-	return fmt.Sprintf("the run %s is not resumed: %s", e.Run, e.Brake)
+	return fmt.Sprintf("the run %s is not resumed: %s", e.Run, cmp.Or(e.Brake, "it stopped itself"))
 }
 
 // ReadToResume reads the targets that are left of a run, for [Earlier.Resume]; there
@@ -114,9 +115,9 @@ func read(ctx context.Context, j *journal.Journal, name string, sel journal.Sele
 		if journal.Unknown(entry) {
 			e.unknown[entry.Target.Index] = true
 		}
-		if entry.Progress == journal.Done && entry.Reason == fleet.ReasonBrake {
+		if entry.Progress == journal.Done && (entry.Reason == fleet.ReasonBrake || entry.Flags.Has(fleet.FlagBraked)) {
 			brake.Braked++
-			if entry.Err != nil {
+			if entry.Reason == fleet.ReasonBrake && entry.Err != nil {
 				brake.Brake = entry.Err.Error()
 			}
 		}

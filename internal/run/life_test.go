@@ -298,6 +298,29 @@ func TestBrakedAndResumed(t *testing.T) {
 	}
 }
 
+// Targets that a brake kept from another attempt were stopped by it too.
+func TestBrakedBeforeAnotherAttempt(t *testing.T) {
+	s, _ := simulated(t, "echo", simfleet.Options{Hosts: 8, Fault: func(i int) simfleet.Fault {
+		if i == 7 {
+			return simfleet.FaultExecRefused
+		}
+		return simfleet.FaultReset
+	}})
+	e := s.engine
+	e.FailFast, e.Attempts = true, engine.MaxAttempts
+	r := s.begin(t, run.Remote{})
+	for _, err := range r.Results(t.Context(), run.Options{Engine: e}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	end(t, r, journal.Ending{})
+	_, err := run.ReadToResume(t.Context(), s.journal, r.ID, run.ResumeOptions{})
+	if braked, ok := errors.AsType[*run.BrakedError](err); !ok || braked.Braked != 7 {
+		t.Errorf("%+v, %v", braked, err)
+	}
+}
+
 // When the journal fails, nothing is started any more, it is said once, and every
 // target still has a result.
 func TestJournalFails(t *testing.T) {
