@@ -59,8 +59,8 @@ func Hosts(expressions ...string) (iter.Seq[Target], error) {
 
 // Run runs the command on every target and yields results as they complete. {host},
 // {user}, {port} and {index} in it are replaced for each target where they stand outside
-// quotes; {host|sh} is replaced everywhere, and quoted for the shell. The targets must be the same each time that they are
-// iterated.
+// quotes; {host|sh} is replaced everywhere, and quoted for the shell. The targets must be
+// the same each time that they are iterated, and have an Index each.
 //
 // An error is the run's own, such as invalid options, and comes last; a host's failure
 // is a result. Ending ctx abandons running commands, whose outcome is then unknown, and

@@ -118,6 +118,9 @@ func TestInvalid(t *testing.T) {
 		"no pipeline":           {func(o *shoal.Options) { o.Client.Pipeline = shoal.PipelineOff + 1 }, "true"},
 		"negative timeout":      {func(o *shoal.Options) { o.Timeouts.Auth = -1 }, "true"},
 		"no such stage":         {func(o *shoal.Options) { o.Rollout.Stages = []shoal.Amount{{Percent: 101}} }, "true"},
+		"check, one stage":      {func(o *shoal.Options) { o.Rollout.Check = func(context.Context, int) error { return nil } }, "true"},
+		"pause, one stage":      {func(o *shoal.Options) { o.Rollout.Pause = time.Second }, "true"},
+		"no markers, somewhere": {func(o *shoal.Options) { o.Remote.Dir = "/somewhere" }, "true"},
 		"detach, no journal":    {func(o *shoal.Options) { o.Remote.Detach = true }, "true"},
 		"detach and kill":       {func(o *shoal.Options) { o.Remote.Detach, o.Remote.KillOnCancel = true, true }, "true"},
 		"markers somewhere odd": {func(o *shoal.Options) { o.Remote.KillOnCancel, o.Remote.Dir = true, "a b" }, "true"},
@@ -126,6 +129,48 @@ func TestInvalid(t *testing.T) {
 		c.change(&opts)
 		var errs, results int
 		for _, err := range shoal.Run(t.Context(), fl.Targets(), c.command, opts) {
+			if err != nil {
+				errs++
+			} else {
+				results++
+			}
+		}
+		if errs != 1 || results != 0 {
+			t.Errorf("%s: %d errors and %d results, want one error", name, errs, results)
+		}
+	}
+	if n := fl.Stats().Accepted; n != 0 {
+		t.Errorf("%d connections were made", n)
+	}
+}
+
+// Targets that change while they are iterated would be reached as others are, and
+// without an index of their own they would have the results of others.
+func TestTargetsThatChange(t *testing.T) {
+	fl, opts := sim(t, simfleet.Options{Hosts: 3})
+	all := slices.Collect(fl.Targets())
+	calls := 0
+	for name, targets := range map[string]func(func(shoal.Target) bool){
+		"only once": func(yield func(shoal.Target) bool) {
+			if calls++; calls == 1 {
+				slices.Values(all)(yield)
+			}
+		},
+		"in another order": func(yield func(shoal.Target) bool) {
+			slices.Reverse(all)
+			slices.Values(all)(yield)
+		},
+		"without an index": func(yield func(shoal.Target) bool) {
+			for _, x := range all {
+				x.Index = 0
+				if !yield(x) {
+					return
+				}
+			}
+		},
+	} {
+		var errs, results int
+		for _, err := range shoal.Run(t.Context(), targets, "true", opts) {
 			if err != nil {
 				errs++
 			} else {

@@ -32,9 +32,14 @@ func (o Options) Validate() error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
+	if r := o.Rollout; len(r.Stages) == 0 && (r.Check != nil || r.Pause > 0) {
+		return errors.New("Rollout.Check and Rollout.Pause are for the time between two Rollout.Stages, and there is one stage only")
+	}
 	switch r := o.Remote; {
 	case r.Detach && r.KillOnCancel:
 		return errors.New("with Remote.Detach there is nothing to kill on cancel")
+	case r.Dir != "" && !r.remote().Marked():
+		return errors.New("Remote.Dir is for markers, which Remote.Once, KillOnCancel and Detach make")
 	case (r.Once || r.Detach) && o.Journal == nil:
 		return errors.New("without a Journal nobody knows later where Remote.Once and Remote.Detach have left markers")
 	}
@@ -129,6 +134,9 @@ func (o Options) open(ctx context.Context, targets iter.Seq[Target], template *p
 		c.Network = tcp.Dialer{Timeouts: c.Timeouts.WithDefaults(), Clock: w.clock, Connect: o.Client.Dial}
 	}
 	if w.plan, err = c.Plan(ctx, targets, template); err != nil {
+		return nil, err
+	}
+	if err = w.plan.Same(); err != nil {
 		return nil, err
 	}
 	if w.engine, err = w.plan.Engine(ctx); err != nil {

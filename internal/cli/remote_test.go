@@ -311,6 +311,18 @@ func TestSweep(t *testing.T) {
 	}
 	code, stdout, stderr = f.shoal(t, "sweep", "-w", f.host(), "--run-dir", f.marks)
 	expect(t, "sweep", 0, code, stdout, stderr, "3 removed, 0 left")
+
+	// What it does not do, it says.
+	if err := os.Chmod(f.marks, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr = f.shoal(t, "sweep", "-w", f.host(), "--run-dir", f.marks)
+	expect(t, "sweep", 3, code, stdout, stderr, "not swept: the run directory is not")
+	// 213,504 days are 25 minutes in a Duration.
+	for _, days := range []string{"0", "-1", "213504"} {
+		code, stdout, stderr = f.shoal(t, "sweep", "-w", f.host(), "--run-dir", f.marks, "--days="+days)
+		expect(t, "sweep", 2, code, stdout, stderr, "--days "+days+": want 1 to 36500")
+	}
 }
 
 func TestRemoteFlags(t *testing.T) {

@@ -97,6 +97,9 @@ func commandOf(template *placeholder.Template) plan.Command {
 // Targets returns the planned targets, as often as wanted.
 func (p *Plan) Targets() iter.Seq[ssh.Target] { return p.plan.Targets() }
 
+// Same returns an error if the targets are others now than those that were resolved.
+func (p *Plan) Same() error { return p.plan.Same() }
+
 // Recorded returns the planned targets without what only connecting needs.
 func (p *Plan) Recorded() iter.Seq[fleet.Target] { return p.plan.Recorded() }
 

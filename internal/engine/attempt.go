@@ -222,25 +222,29 @@ func (r *run) decide(f *attempt, end fleet.End) (again bool, final fleet.End) {
 			final.Reason, final.Err = fleet.ReasonInternal, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return r.again(f, end), final
+	again = r.again(f, &final)
+	return again, final
 }
 
-// again reports whether the target gets another attempt, and queues it if so. mu
-// must be held.
-func (r *run) again(f *attempt, end fleet.End) bool {
+// again reports whether the target gets another attempt, and queues it if so. If the
+// run has stopped itself before, it says so in end. mu must be held.
+func (r *run) again(f *attempt, end *fleet.End) bool {
 	t := f.job
 	switch {
+	case r.shut() && r.braked() && f.number > 0 && f.number < r.opts.Attempts && r.retry.canPass(*end, t.Target.Target, f.number):
+		end.Flags |= fleet.FlagBraked
+		return false
 	case end.Outcome.Ran() || r.shut() || f.number == 0 || r.agent(t.Target).gone != nil:
 		return false
-	case r.isLocalFault(f, end):
+	case r.isLocalFault(f, *end):
 		r.requeue(t, end.Reason, r.opts.Clock.Now())
 		return true
-	case !r.retry.grant(end, t.Target.Target, f.number):
+	case !r.retry.grant(*end, t.Target.Target, f.number):
 		return false
 	}
 	at := r.opts.Clock.Now().Add(backoff(end.Reason, f.number))
-	t.Earlier = append(t.Earlier, fleet.Try{End: end, Started: f.started, Took: time.Since(f.started)})
-	t.Suspect = timedOutConnecting(end)
+	t.Earlier = append(t.Earlier, fleet.Try{End: *end, Started: f.started, Took: time.Since(f.started)})
+	t.Suspect = timedOutConnecting(*end)
 	r.limiter.Release()
 	r.limiter.EnqueueAt(t, at)
 	return true

@@ -107,6 +107,12 @@ func cancelled(ctx context.Context) fleet.End {
 	return stopped(ctx, fleet.End{Outcome: fleet.OutcomeCancelled, Reason: fleet.ReasonInterrupted, Err: context.Cause(ctx)})
 }
 
+// braked reports whether the run stopped itself.
+func (r *run) braked() bool {
+	_, ok := errors.AsType[*stopError](context.Cause(r.dialCtx))
+	return ok
+}
+
 // stopped changes the reason of a cancelled end if the run stopped itself.
 func stopped(ctx context.Context, end fleet.End) fleet.End {
 	if _, ok := errors.AsType[*stopError](context.Cause(ctx)); ok && end.Outcome == fleet.OutcomeCancelled {

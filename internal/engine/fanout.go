@@ -42,9 +42,9 @@ func DefaultFanout() Fanout {
 	return width
 }
 
-// defaultMaxHeld returns a quarter of the free memory, or 1 GiB if the system does
+// DefaultMaxHeld returns a quarter of the free memory, or 1 GiB if the system does
 // not report it.
-func defaultMaxHeld() int64 {
+func DefaultMaxHeld() int64 {
 	free, _, ok := freeMemory()
 	if !ok {
 		return 1 << 30

@@ -114,6 +114,9 @@ func (s *stages) admit() bool {
 func (s *stages) open(i int) {
 	opts := &s.run.opts
 	s.end = max(s.end, opts.Rollout[i].Of(opts.Targets), 1)
+	if opts.Targets > 0 { // a resumed run may be smaller than its stages
+		s.end = min(s.end, opts.Targets)
+	}
 	s.run.released(s.end)
 	s.tell(i, 0)
 }

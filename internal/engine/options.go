@@ -233,7 +233,7 @@ func (o Options) withDefaults() Options {
 		o.MaxOutput = DefaultMaxOutput
 	}
 	if o.MaxHeld == 0 {
-		o.MaxHeld = defaultMaxHeld()
+		o.MaxHeld = DefaultMaxHeld()
 	}
 	if o.Notice == nil {
 		o.Notice = func(string) {}

@@ -212,6 +212,9 @@ func (r *run) deliver(l delivery) {
 	if last := len(l.result.Earlier) - 1; last >= 0 && l.result.Started.IsZero() {
 		// It was waiting for another attempt, which it will not get.
 		t := l.result.Earlier[last]
+		if l.result.Reason == fleet.ReasonBrake {
+			t.Flags |= fleet.FlagBraked
+		}
 		l.result.End, l.result.Started, l.result.Earlier = t.End, t.Started, l.result.Earlier[:last]
 	}
 	if end, ok := mayHaveRunEarlier(l.result.End, l.result.Earlier); ok {

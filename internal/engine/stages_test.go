@@ -202,6 +202,7 @@ func TestBrakes(t *testing.T) {
 		{"percent of all", engine.Options{MaxFail: share(t, "1%"), Targets: 1000}, odd(fleet.OutcomeFailed), 20},
 		{"percent of who knows how many", engine.Options{MaxFail: share(t, "10%")}, odd(fleet.OutcomeFailed), 4},
 		{"percent of a stage", engine.Options{MaxFail: share(t, "10%"), Targets: 1000, Rollout: shares(t, "1%")}, odd(fleet.OutcomeFailed), 2},
+		{"percent of a stage larger than the run", engine.Options{MaxFail: share(t, "1%"), Targets: 1000, Rollout: shares(t, "5000")}, odd(fleet.OutcomeFailed), 20},
 		{"percent is rounded up", engine.Options{MaxFail: share(t, "0.11%"), Targets: 1000}, odd(fleet.OutcomeFailed), 4},
 		{"percent is exact", engine.Options{MaxFail: share(t, "1.1%"), Targets: 3000}, odd(fleet.OutcomeFailed), 66},
 		{"percent is one at least", engine.Options{MaxFail: share(t, "0.001%"), Targets: 1000}, odd(fleet.OutcomeFailed), 2},

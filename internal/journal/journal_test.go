@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -176,6 +177,23 @@ func TestResultsComeBack(t *testing.T) {
 	report, err := j.Verify(t.Context(), r.ID())
 	check(t, err)
 	if !report.OK() || report.Results != 4 || report.Intents != 3 || report.Targets != 4 {
+		t.Errorf("%+v", report)
+	}
+}
+
+// Flags of the connection are no sign that a command ran without an intent.
+func TestFlagsWithoutAnIntent(t *testing.T) {
+	j := mustOpen(t, t.TempDir(), Options{})
+	r := mustBegin(t, j, RunInfo{}, targetsOf(4))
+	for i, f := range []fleet.Flags{fleet.FlagFallback, fleet.FlagLegacy, fleet.FlagBraked, fleet.FlagExitKnown} {
+		res := fleet.Result{Target: targetOf(i)}
+		res.Outcome, res.Reason, res.Flags = fleet.OutcomeNeverStarted, fleet.ReasonSessionTimeout, f
+		check(t, r.Result(res))
+	}
+	check(t, r.End(Ending{}))
+	report, err := j.Verify(t.Context(), r.ID())
+	check(t, err)
+	if len(report.Problems) != 1 || !strings.Contains(report.Problems[0].Error(), "target 3 ran without an intent") {
 		t.Errorf("%+v", report)
 	}
 }

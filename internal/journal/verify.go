@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"shoal/fleet"
 )
 
 // maxProblems is the maximum number of problems in a Report.
@@ -89,6 +91,9 @@ func (s *snapshot) verifyContents(report *Report) error {
 	}, text, s.info.n)
 }
 
+// ranFlags are the flags that only a command that ran has.
+const ranFlags = fleet.FlagExitKnown | fleet.FlagExitConflict | fleet.FlagOutputTruncated | fleet.FlagOutputIncomplete
+
 func (s *snapshot) verifyRows(report *Report) error {
 	var unmatched int
 	if err := s.tx.QueryRowContext(s.ctx, `SELECT (SELECT count(*) FROM targets WHERE run = ?1),
@@ -107,7 +112,7 @@ func (s *snapshot) verifyRows(report *Report) error {
 		if e.Progress == Intended {
 			report.Unresolved = append(report.Unresolved, e.Target.Index)
 		}
-		if e.Progress == Done && len(e.Intents) == 0 && (e.Outcome.Ran() || e.Flags != 0) {
+		if e.Progress == Done && len(e.Intents) == 0 && (e.Outcome.Ran() || e.Flags&ranFlags != 0) {
 			report.add(fmt.Errorf("%w: target %d ran without an intent", ErrDamaged, e.Target.Index))
 		}
 		return nil

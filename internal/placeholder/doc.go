@@ -31,8 +31,10 @@
 //	echo ${host} {a,b} \{host}         never changed
 //
 // Quotes are read as a POSIX shell reads them: '…', "…" in which \ protects the next byte, and
-// \ outside quotes. After a comment, a here document or $'…', where this does not hold, a
-// quoted value must be plain as within quotes. [Everywhere] replaces placeholders within
+// \ outside quotes; what "$(…)" encloses is within quotes. After a comment, a here document
+// or $'…', a backslash before the end of quotes or a line break within them, which some
+// shells read otherwise, and substitutions within double quotes that have quotes of another kind, a quoted value must
+// be plain as within quotes, and so in `…`, $((…)) and $[…]. [Everywhere] replaces placeholders within
 // quotes too, and [Never] none. [Template.Notices] says what stayed as it was typed although
 // it looks like a placeholder.
 //

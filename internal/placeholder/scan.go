@@ -25,9 +25,14 @@ type scanner struct {
 	text     string
 	where    Where
 	segments []segment
-	// unsure is set for the rest of the text at a comment, a here document or $'…', whose
-	// quotes are not those of other text.
-	unsure  bool
+	// unsure is set for the rest of the text where shells may read its quotes otherwise than
+	// scan does: at a comment, a here document, $'…', a line break within quotes, or a
+	// backslash before a closing quote.
+	unsure bool
+	// Before nested stands a substitution within double quotes, whose own quotes do not end
+	// these. Before raw stands text in which single quotes protect nothing.
+	nested, raw int
+
 	literal int      // where the literal text before the next placeholder begins
 	kept    []string // placeholders that stay as they are typed, each once
 	unknown []string // words that resemble a placeholder's, each once
@@ -37,16 +42,18 @@ func (s *scanner) scan() *SyntaxError {
 	var quote byte // the open quote, 0 outside quotes
 	for at := 0; at < len(s.text); at++ {
 		switch c := s.text[at]; {
-		case c == '\\' && quote != '\'':
-			if at++; at < len(s.text) && s.text[at] == '{' {
-				s.keep(form(s.text[at:]))
-			}
+		case c == '\\':
+			at += s.backslash(at, quote)
+		case c == '\n' && quote != 0:
+			s.unsure = true // csh ends quotes there
+		case c == '\'' && at < s.nested, c == '"' && at < s.nested:
+		case c == '`' && quote != '\'', c == '$' && quote != '\'', c == '(' && quote == 0:
+			s.nest(at, quote)
 		case c == quote:
 			quote = 0
 		case quote == 0 && (c == '\'' || c == '"'):
-			s.unsure = s.unsure || c == '\'' && at > 0 && s.text[at-1] == '$'
 			quote = c
-		case quote == 0 && c == '#' && (at == 0 || strings.IndexByte(" \t\n;&|(", s.text[at-1]) >= 0),
+		case quote == 0 && c == '#' && (at == 0 || strings.IndexByte(" \t\n;&|()", s.text[at-1]) >= 0),
 			quote == 0 && c == '<' && at > 0 && s.text[at-1] == '<':
 			s.unsure = true
 		case c == '{':
@@ -54,7 +61,7 @@ func (s *scanner) scan() *SyntaxError {
 			if inside == "" || at > 0 && s.text[at-1] == '$' {
 				continue
 			}
-			placed, err := s.place(at, inside, quote != 0)
+			placed, err := s.place(at, inside, quote != 0 || at < s.nested)
 			if err != nil {
 				return err
 			}
@@ -67,6 +74,76 @@ func (s *scanner) scan() *SyntaxError {
 		s.segments = append(s.segments, segment{literal: s.text[s.literal:]})
 	}
 	return nil
+}
+
+// backslash returns how many of the bytes after the backslash at at it protects, 0 or 1.
+// Only fish knows \' within single quotes, and csh no \" within double ones.
+func (s *scanner) backslash(at int, quote byte) int {
+	if at+1 == len(s.text) {
+		return 0
+	}
+	next := s.text[at+1]
+	s.unsure = s.unsure || quote != 0 && next == quote || quote == '"' && next == '`'
+	switch {
+	case quote == '\'' && next != '\\':
+		return 0
+	case next == '{':
+		s.keep(form(s.text[at+1:]))
+	}
+	return 1
+}
+
+// nest looks at what begins at at outside single quotes: within double quotes a
+// substitution, elsewhere backquotes or arithmetic.
+func (s *scanner) nest(at int, quote byte) {
+	rest := s.text[at:]
+	s.unsure = s.unsure || strings.HasPrefix(rest, "$'") // csh opens quotes even within others
+	if at < max(s.nested, s.raw) {
+		return
+	}
+	var opens, closes string
+	switch {
+	case rest[0] == '`':
+		opens, closes = "`", "`"
+	case quote != 0 && strings.HasPrefix(rest, "$("):
+		opens, closes = "$(", ")"
+	case strings.HasPrefix(rest, "(("):
+		opens, closes = "((", "))"
+	case strings.HasPrefix(rest, "$["):
+		opens, closes = "$[", "]"
+	case quote != 0 && strings.HasPrefix(rest, "${"):
+		opens, closes = "${", "}"
+	default:
+		return
+	}
+	inside, closed := balanced(rest[len(opens):], opens[len(opens)-1], closes)
+	// Plain quotes of such a text are the same for every shell; of all else nobody knows.
+	if !closed || strings.ContainsAny(inside, "'\\`#<\n") || strings.Contains(inside, "case") ||
+		strings.Count(inside, `"`) > 0 && opens != "$(" || strings.Count(inside, `"`)%2 > 0 {
+		s.unsure = true
+	}
+	end := &s.raw
+	if quote != 0 {
+		end = &s.nested
+	}
+	*end = min(at+len(opens)+len(inside)+len(closes), len(s.text))
+}
+
+// balanced returns the text before closes, or all of it if closes is missing. It passes
+// over as many closes as there are opening bytes before them.
+func balanced(text string, opening byte, closes string) (inside string, closed bool) {
+	depth := 1
+	for at := range len(text) {
+		switch {
+		case strings.HasPrefix(text[at:], closes):
+			if depth--; depth == 0 {
+				return text[:at], true
+			}
+		case text[at] == opening && len(closes) == 1:
+			depth++
+		}
+	}
+	return text, false
 }
 
 // place adds the placeholder with the text inside its braces, unless that stays as it is typed.
@@ -87,7 +164,7 @@ func (s *scanner) place(at int, inside string, quoted bool) (placed bool, err *S
 	case filtered && filter != "sh":
 		return false, unknownFilter(at, filter)
 	}
-	p := &placeholder{word: word, value: value, quoted: filtered, within: quoted, unsure: s.unsure}
+	p := &placeholder{word: word, value: value, quoted: filtered, within: quoted, unsure: s.unsure || at < s.raw}
 	if name, ok := strings.CutPrefix(word, attrPrefix); ok {
 		p.attr, p.quoted = name, true
 	}

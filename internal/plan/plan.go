@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"iter"
 	"os"
 	"slices"
@@ -249,39 +250,94 @@ func (p *Planner) Stream(ctx context.Context, targets iter.Seq[fleet.Target], co
 	}
 }
 
-// A Plan is the targets of a run, each resolved once. It keeps a pointer for each target,
-// and the endpoints.
+// A Plan is the targets of a run, each resolved once. It keeps a pointer and a hash for
+// each target, and the endpoints.
 type Plan struct {
 	targets   iter.Seq[fleet.Target]
 	command   Command
 	endpoints []*ssh.Endpoint // of the targets, in their order
+	seed      maphash.Seed
+	names     []uint64 // hashes of the targets, to know them by
 
 	index   sync.Once
 	byIndex map[int]*ssh.Endpoint
 }
 
-// Plan resolves the targets, which must be the same each time they are iterated. Their
-// commands are expanded only then.
+// Plan resolves the targets, which must be the same each time they are iterated and have
+// an Index each. Their commands are expanded only then.
 func (p *Planner) Plan(ctx context.Context, targets iter.Seq[fleet.Target], command Command) (*Plan, error) {
-	made := &Plan{targets: targets, command: command}
+	made := &Plan{targets: targets, command: command, seed: maphash.MakeSeed()}
+	seen := make(map[int]bool)
 	for t := range p.Stream(ctx, targets, nil) {
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil, fmt.Errorf("resolving the targets: %w", context.Cause(ctx))
+		case seen[t.Index]:
+			return nil, fmt.Errorf("two targets have the index %d\nhint: Target.Index counts the targets of a run", t.Index)
 		}
 		if command != nil {
 			t, _ = check(command, t)
 		}
+		seen[t.Index] = true
 		made.endpoints = append(made.endpoints, t.Endpoint)
+		made.names = append(made.names, made.name(t.Target))
 	}
 	return made, nil
+}
+
+// name returns a hash of what the target is.
+func (p *Plan) name(t fleet.Target) uint64 {
+	return maphash.Comparable(p.seed, struct {
+		host  fleet.Host
+		index int
+	}{t.Host, t.Index})
+}
+
+// errOthers is why a target is not tried that is another than the one that was resolved.
+var errOthers = errors.New("the targets are not the same each time that they are iterated")
+
+// Same returns an error if the targets are others now than those that were resolved.
+func (p *Plan) Same() error {
+	n := 0
+	for t := range p.targets {
+		if n == len(p.names) || p.name(t) != p.names[n] {
+			return errOthers
+		}
+		n++
+	}
+	if n < len(p.names) {
+		return errOthers
+	}
+	return nil
 }
 
 // Targets returns the resolved targets, as often as wanted.
 func (p *Plan) Targets() iter.Seq[ssh.Target] {
 	return func(yield func(ssh.Target) bool) {
+		for t := range p.resolved() {
+			if !errors.Is(t.Err(), errOthers) {
+				t = expand(p.command, t)
+			}
+			if !yield(t) {
+				return
+			}
+		}
+	}
+}
+
+// resolved returns the targets without their commands.
+func (p *Plan) resolved() iter.Seq[ssh.Target] {
+	return func(yield func(ssh.Target) bool) {
 		i := 0
 		for t := range p.targets {
-			if !yield(expand(p.command, p.endpoints[i].Target(t))) {
+			var planned ssh.Target
+			if i < len(p.names) && p.name(t) == p.names[i] {
+				planned = p.endpoints[i].Target(t)
+			} else {
+				t.Command = "" // nothing that a later run could send
+				planned = Refuse(ssh.Target{Target: t}, errOthers)
+			}
+			if !yield(planned) {
 				return
 			}
 			i++
@@ -307,10 +363,8 @@ func (p *Plan) Len() int { return len(p.endpoints) }
 func (p *Plan) Of(t fleet.Target) ssh.Target {
 	p.index.Do(func() {
 		p.byIndex = make(map[int]*ssh.Endpoint, len(p.endpoints))
-		i := 0
-		for t := range p.targets {
-			p.byIndex[t.Index] = p.endpoints[i]
-			i++
+		for t := range p.resolved() {
+			p.byIndex[t.Index] = t.Endpoint
 		}
 	})
 	e := p.byIndex[t.Index]

@@ -378,6 +378,31 @@ func (e *echo) Expand(t fleet.Target) string {
 	return fmt.Sprintf("echo %s@%s %d", t.User, t.Host.Name, t.Index)
 }
 
+// A target that is not where it was is not reached as another one.
+func TestTargetsThatChange(t *testing.T) {
+	p := planner(t, "Host a\nHostName 10.0.0.1\nHost b\nHostName 10.0.0.2\nPort 2222\n", nil)
+	list := []fleet.Target{host("a"), host("b")}
+	list[1].Index = 1
+	made, err := p.Plan(t.Context(), func(yield func(fleet.Target) bool) { slices.Values(list)(yield) }, nil)
+	if err != nil || made.Same() != nil {
+		t.Fatal(err, made.Same())
+	}
+	for _, change := range []func(){func() { slices.Reverse(list) }, func() { list = append(list, host("c")) }, func() { list = list[:1] }} {
+		change()
+		for x := range made.Targets() {
+			if x.Err() == nil || x.Route.Address != "" {
+				t.Errorf("%s, once %v, is reached at %q: %v", x.Host, list, x.Route.Address, x.Err())
+			}
+		}
+		if made.Same() == nil {
+			t.Errorf("%v are the same", list)
+		}
+	}
+	if _, err := p.Plan(t.Context(), slices.Values([]fleet.Target{host("a"), host("b")}), nil); err == nil {
+		t.Error("two targets have one index")
+	}
+}
+
 // What a plan keeps of each target; endpoints of their own are the worst case.
 func BenchmarkPlan(b *testing.B) {
 	for name, config := range map[string]string{"alike": "User someone\n", "addresses": "HostName %h.example.com\n"} {

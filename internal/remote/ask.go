@@ -94,6 +94,7 @@ rm -rf "$_m";
 return 0; };
 data() {
 _x=0; _y=0;
+[ -f "$_m/$1" ] || case $_v in running|orphaned|ended|lost) echo missing;; esac;
 [ -f "$_m/$1" ] && safe && _x=$(wc -c <"$_m/$1") && _x=$((_x)) && _y=$((_x-$2));
 [ $_y -lt 0 ] && _y=0;
 [ $_y -gt $_d ] && _y=$_d;
@@ -130,10 +131,20 @@ echo "kill $_r";
 fin $_c;
 `
 
+// sweepScript removes markers only: the run directory may have other directories in it.
 const sweepScript = `
+ours() {
+[ -d "$_m" ] || return 1;
+[ -L "$_m" ] && return 1;
+for _f in $(ls -A "$_m"); do
+case $_f in start|end|gone|out|err|cmd) [ -f "$_m/$_f" ] || return 1;;
+run) [ -L "$_m/run" ] || return 1;;
+*) return 1;; esac;
+done; };
 _c=0; _z=0;
-safe && for _m in "$_b"/*-*; do
-[ -d "$_m" ] || continue;
+safe || { [ -e "$_b" ] || [ -L "$_b" ] && echo "state unclear"; };
+safe && for _m in "$_b"/*-[0-9]*; do
+ours || continue;
 [ "$(find "$_m" -prune -mmin +$_d)" ] || continue;
 check; look;
 drop && _c=$((_c+1)) || _z=$((_z+1));

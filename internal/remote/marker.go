@@ -144,8 +144,9 @@ func (m Marker) Forget(nonce string) (string, error) {
 }
 
 // Sweep removes every marker in dir ("" means DefaultDir) that has not changed for age and
-// whose command has no live process. age is at least one minute and must exceed the
-// longest time that a start can be in transit.
+// whose command has no live process. It leaves everything else alone. The state is unclear
+// if dir cannot be used. age is at least one minute and must exceed the longest time that a
+// start can be in transit.
 func Sweep(nonce, dir string, age time.Duration) (string, error) {
 	if age < time.Minute {
 		return "", fmt.Errorf("age of %v: want at least 1m", age)

@@ -1,7 +1,9 @@
 package remote
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func (f *far) once() Wrap { return Wrap{Nonce: nonce, Marker: f.marker()} }
@@ -249,6 +253,12 @@ func TestDetach(t *testing.T) {
 				t.Errorf("at the end: %+v, want %+v", r, want)
 			}
 			until(t, "the end of its group", func() bool { return !f.settle(t).Left })
+			if err := os.Remove(filepath.Join(f.dir(), f.marker().name(), "out")); err != nil {
+				t.Fatal(err)
+			}
+			if r = collect(1); r.State != StateEnded || !r.Missing || r.Stdout.Size != 0 || r.Stderr.Size != 2 {
+				t.Errorf("without its output: %+v", r)
+			}
 			forget(t, f)
 			_ = os.Remove(gate)
 		}
@@ -297,6 +307,60 @@ func TestSweep(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Sweep leaves alone what is no marker: a run directory may have been another directory
+// before, such as a home directory.
+func TestSweepsOnlyMarkers(t *testing.T) {
+	everyShell(t, func(t *testing.T, f *far) {
+		if err := os.MkdirAll(f.dir(), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		elsewhere := t.TempDir()
+		for _, name := range []string{
+			"my-project/main.go", "release-1/notes", "build-2/run", "build-3/out/result", "run1-4/err out", filepath.Join(elsewhere, "keep"),
+		} {
+			if !filepath.IsAbs(name) {
+				name = filepath.Join(f.dir(), name)
+			}
+			if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte("x"), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Symlink(elsewhere, filepath.Join(f.dir(), "run1-5")); err != nil {
+			t.Fatal(err)
+		}
+		entries, err := os.ReadDir(f.dir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		old := []unix.Timespec{{}, {}} // 1970
+		for _, e := range entries {
+			if err := unix.UtimesNanoAt(unix.AT_FDCWD, filepath.Join(f.dir(), e.Name()), old, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := tree(t, f.dir()) + tree(t, elsewhere)
+		question, err := Sweep(nonce, "", 30*time.Minute)
+		if r := f.ask(t, strings.Replace(question, "/bin/sh", f.sh, 1), err); r.Removed != 0 {
+			t.Errorf("%+v", r)
+		}
+		if after := tree(t, f.dir()) + tree(t, elsewhere); after != before {
+			t.Errorf("sweep has made\n%sof\n%s", after, before)
+		}
+	})
+}
+
+// tree lists what is in a directory.
+func tree(t *testing.T, dir string) (names string) {
+	t.Helper()
+	if err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		names += path + "\n"
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return names
 }
 
 func readText(name string) (string, error) {

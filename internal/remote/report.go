@@ -75,6 +75,8 @@ type Report struct {
 	Kill Kill
 	// Stdout and Stderr are from Marker.Collect; their Bytes are slices of the answer.
 	Stdout, Stderr Chunk
+	// Missing reports that a file of a detached command's output is missing.
+	Missing bool
 	// Accepted is the receipt of a detached start: it owns the marker and is about to
 	// begin the command.
 	Accepted bool
@@ -185,7 +187,7 @@ func (r *Report) read(words []string, rest []byte) ([]byte, error) {
 }
 
 func (r *Report) readFlag(words []string) error {
-	flags := map[string]*bool{"left": &r.Left, "accepted": &r.Accepted, "forgotten": &r.Forgotten, "kept": &r.Kept}
+	flags := map[string]*bool{"left": &r.Left, "missing": &r.Missing, "accepted": &r.Accepted, "forgotten": &r.Forgotten, "kept": &r.Kept}
 	flag := flags[words[0]]
 	if flag == nil || len(words) != 1 {
 		return errors.New("unknown")

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"shoal/fleet"
+	"shoal/internal/engine"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
 	"shoal/internal/ssh"
@@ -83,19 +85,23 @@ type Collection struct {
 	done    []*fetched
 	gone    []fleet.Host
 	shorter []fleet.Host
+
+	held, most int64 // bytes of output in memory, and their limit; negative: none
 }
 
 // A fetched is what has been fetched from one target.
 type fetched struct {
-	query  *query
-	result fleet.Result
-	next   remote.Offsets
-	state  remote.State
-	older  int   // how many of the newest sessions did not start the command
-	whole  bool  // result has been received
-	gone   bool  // it was received before, and its marker was removed
-	left   int   // how often the command had ended but processes of it were still running
-	err    error // why the last question failed
+	query   *query
+	result  fleet.Result
+	next    remote.Offsets
+	state   remote.State
+	older   int   // how many of the newest sessions did not start the command
+	whole   bool  // result has been received
+	gone    bool  // it was received before, and its marker was removed
+	stored  bool  // once whole: its output is stored, and no longer in result
+	writing bool  // processes of it may write more
+	left    int   // how often the command had ended but processes of it were still running
+	err     error // why the last question failed
 
 	rounds int       // number of consecutive rounds that failed or found no start
 	since  time.Time // time of the first of them
@@ -119,7 +125,7 @@ const (
 
 // Collect prepares to fetch what came of the commands that have ended.
 func (q *Inquiry) Collect(o CollectOptions) *Collection {
-	c := &Collection{Inquiry: q, opts: o}
+	c := &Collection{Inquiry: q, opts: o, most: cmp.Or(q.engine.MaxHeld, engine.DefaultMaxHeld())}
 	for i := range q.asked {
 		a := &q.asked[i]
 		p := &fetched{query: a, result: a.entry.Result}
@@ -226,7 +232,18 @@ func (c *Collection) finish(p *fetched) error {
 		return err
 	}
 	c.over = !c.yield(p.result, nil)
+	p.stored = c.stored(&p.result)
+	c.drop(p)
 	return nil
+}
+
+// drop forgets the output that was received.
+func (c *Collection) drop(p *fetched) {
+	for _, o := range []*fleet.Output{&p.result.Stdout, &p.result.Stderr} {
+		c.held -= int64(len(o.Bytes))
+		*o = fleet.Output{Size: o.Size}
+	}
+	p.next = remote.Offsets{}
 }
 
 // take adds an answer to p and reports whether more can be requested at once.
@@ -238,6 +255,7 @@ func (c *Collection) take(p *fetched, a Reply) (more bool) {
 	p.state = r.State
 	if r.State != remote.StateEnded {
 		if p.askOlder() {
+			c.drop(p)
 			return true
 		}
 		if p.gone = final(&p.query.entry) && r.State == remote.StateAbsent; p.gone {
@@ -249,8 +267,11 @@ func (c *Collection) take(p *fetched, a Reply) (more bool) {
 		p.err = errors.New("its answer is not for what was asked")
 		return false
 	}
-	c.keep(&p.result.Stdout, r.Stdout)
-	c.keep(&p.result.Stderr, r.Stderr)
+	if !c.keep(&p.result.Stdout, r.Stdout) || !c.keep(&p.result.Stderr, r.Stderr) {
+		c.drop(p)
+		p.err = errors.New("its output does not fit into memory beside that of the others")
+		return false
+	}
 	p.next = r.Next()
 	if c.wants(p.next.Stdout, r.Stdout) || c.wants(p.next.Stderr, r.Stderr) {
 		return true
@@ -264,21 +285,27 @@ func (c *Collection) take(p *fetched, a Reply) (more bool) {
 	if res.Stdout.Truncated() || res.Stderr.Truncated() {
 		res.Flags |= fleet.FlagOutputTruncated
 	}
-	if r.Left {
+	if r.Left || r.Missing {
 		res.Flags |= fleet.FlagOutputIncomplete
 	}
-	p.result, p.whole = res, true
+	p.result, p.whole, p.writing = res, true, r.Left
 	return false
 }
 
-// keep appends a chunk of a stream, up to the limit.
-func (c *Collection) keep(o *fleet.Output, part remote.Chunk) {
+// keep appends a chunk of a stream, up to the limit. false means that it does not fit
+// into memory.
+func (c *Collection) keep(o *fleet.Output, part remote.Chunk) bool {
 	bytes := part.Bytes
 	if c.opts.MaxOutput >= 0 {
 		bytes = bytes[:min(int64(len(bytes)), max(0, c.opts.MaxOutput-int64(len(o.Bytes))))]
 	}
+	if c.most >= 0 && c.held+int64(len(bytes)) > c.most {
+		return false
+	}
+	c.held += int64(len(bytes))
 	o.Bytes = append(o.Bytes, bytes...)
 	o.Size = part.Size
+	return true
 }
 
 // wants reports whether to request more of a stream. Only a full chunk counts
@@ -373,9 +400,9 @@ func (c *Collection) Forget(ctx context.Context) (left Remaining, err error) {
 	var whole []*fetched
 	for _, p := range c.done {
 		switch host := p.result.Target.Host; {
-		case p.result.Flags.Has(fleet.FlagOutputIncomplete):
+		case p.writing:
 			left.Writing = append(left.Writing, host)
-		case !c.stored(&p.result):
+		case !p.stored:
 			left.Cut = append(left.Cut, host)
 		case c.opts.Keep:
 			left.Kept = append(left.Kept, host)
@@ -397,9 +424,10 @@ func (c *Collection) Forget(ctx context.Context) (left Remaining, err error) {
 	return left, nil
 }
 
-// stored reports whether all output of a result is in files, or in the journal.
+// stored reports whether all output that there is of a result is in files, or in the
+// journal.
 func (c *Collection) stored(r *fleet.Result) bool {
-	if r.Flags.Has(fleet.FlagOutputIncomplete) || r.Flags.Has(fleet.FlagOutputTruncated) {
+	if r.Flags.Has(fleet.FlagOutputTruncated) {
 		return false
 	}
 	return c.opts.Files || max(len(r.Stdout.Bytes), len(r.Stderr.Bytes)) <= journal.MaxOutput

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"maps"
+	"reflect"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func TestCollectingIsBounded(t *testing.T) {
 		"from elsewhere":  {ended(remote.Chunk{Bytes: chunk, From: 7, Size: 3 * collectChunk}), false, false},
 		"still running":   {remote.Report{State: remote.StateRunning}, false, false},
 	} {
-		asked := &Collection{Inquiry: &Inquiry{Info: &journal.RunInfo{}}, opts: CollectOptions{MaxOutput: -1}}
+		asked := &Collection{Inquiry: &Inquiry{Info: &journal.RunInfo{}}, opts: CollectOptions{MaxOutput: -1}, most: -1}
 		p := &fetched{query: &query{sessions: []int{0}}}
 		more := asked.wants(int64(len(c.report.Stdout.Bytes)), c.report.Stdout)
 		if c.report.Stdout.From == 0 && more != c.more {
@@ -94,6 +95,61 @@ func TestStored(t *testing.T) {
 		if got := (&Collection{opts: CollectOptions{Files: c.files}}).stored(&c.result); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// Output is not kept once it was passed on, and never more than memory has room for.
+func TestCollectedOutputLeavesMemory(t *testing.T) {
+	const room = 3 * collectChunk / 2
+	chunk := bytes.Repeat([]byte{'x'}, collectChunk)
+	ended := func(size int64) Reply {
+		return Reply{Report: remote.Report{State: remote.StateEnded, Cause: remote.CauseExit, Stdout: remote.Chunk{Bytes: chunk, Size: size}}}
+	}
+	var seen int
+	c := &Collection{Inquiry: &Inquiry{Info: &journal.RunInfo{}}, opts: CollectOptions{MaxOutput: -1}, most: room, yield: func(r fleet.Result, _ error) bool {
+		seen += len(r.Stdout.Bytes)
+		return true
+	}}
+	shorter := query{sessions: []int{0}, stored: [fleet.NumStreams]int{1 << 30}} // the journal has more and is left alone
+	shorter.entry.Intents = []journal.Intent{{At: time.Now()}}
+	for n := 1; n <= 3; n++ {
+		p := &fetched{query: &shorter}
+		if c.take(p, ended(collectChunk)); !p.whole || p.err != nil {
+			t.Fatalf("target %d: %+v", n, p)
+		}
+		if err := c.finish(p); err != nil || seen != n*collectChunk || !p.stored || p.result.Stdout.Bytes != nil || c.held != 0 {
+			t.Errorf("target %d: %d bytes passed on, %d kept, %v", n, seen, c.held, err)
+		}
+	}
+	big, other := &fetched{query: &shorter}, &fetched{query: &shorter}
+	if !c.take(big, ended(1<<40)) || c.held != collectChunk {
+		t.Fatalf("%d bytes kept of the first chunk: %v", c.held, big.err)
+	}
+	if c.take(other, ended(1<<40)) || other.err == nil || other.next != (remote.Offsets{}) || c.held != collectChunk {
+		t.Errorf("%d bytes kept, of %d at the most: %v", c.held, room, other.err)
+	}
+}
+
+// Output that nobody asked for does not wait in memory for other answers.
+func TestUnaskedOutput(t *testing.T) {
+	r, err := remote.ParseReport("N0nceN0nce", []byte("shoal/1 N0nceN0nce\nstate never\nup 9\nout 3 0 3\nabc\nerr 1 0 1\nx\nend N0nceN0nce\n"))
+	if err != nil || len(r.Stdout.Bytes) != 3 {
+		t.Fatal(r, err)
+	}
+	want := Reply{Report: remote.Report{State: remote.StateNever, Up: 9 * time.Second}}
+	if got := brief(Reply{Report: r}); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Output that was removed on the host is not taken for all that there was.
+func TestMissingOutput(t *testing.T) {
+	c := &Collection{Inquiry: &Inquiry{Info: &journal.RunInfo{}}, most: -1}
+	p := &fetched{query: &query{sessions: []int{0}}}
+	p.query.entry.Intents = []journal.Intent{{At: time.Now()}}
+	c.take(p, Reply{Report: remote.Report{State: remote.StateEnded, Cause: remote.CauseExit, Missing: true}})
+	if !p.whole || !p.result.Flags.Has(fleet.FlagOutputIncomplete) || p.writing {
+		t.Errorf("%+v", p)
 	}
 }
 

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,11 +26,23 @@ type Earlier struct {
 }
 
 // ReadToRerun reads the targets of a run that sel selects, numbered anew, for
-// [Earlier.Rerun]. name is as in [journal.Journal.Resolve].
+// [Earlier.Rerun]. name is as in [journal.Journal.Resolve]. It fails with
+// journal.ErrRunning if the run still works on some of them.
 func ReadToRerun(ctx context.Context, j *journal.Journal, name string, sel journal.Selector) (*Earlier, error) {
-	e, _, err := read(ctx, j, name, sel)
+	open := 0 // selected targets that have no result yet
+	e, _, err := read(ctx, j, name, func(entry *journal.Entry) bool {
+		selected := sel(entry)
+		if selected && entry.Progress != journal.Done {
+			open++
+		}
+		return selected
+	})
 	if err != nil {
 		return nil, err
+	}
+	if e.Info.State == journal.Running && open > 0 {
+		return nil, fmt.Errorf("running %s again: %w, and may run the command itself on %d of these targets\n"+
+			"hint: wait for its end, or name what has ended: failed, refused, never-started", e.Info.Run, journal.ErrRunning, open)
 	}
 	for i := range e.Targets {
 		e.Targets[i].Index = i
@@ -48,13 +61,13 @@ type ResumeOptions struct {
 // A BrakedError means that a run is not resumed because its own brake has stopped it.
 type BrakedError struct {
 	Run    string
-	Braked int    // number of targets that were not started for that
-	Brake  string // what the brake said
+	Braked int    // number of targets that were not started, or not again, for that
+	Brake  string // what the brake said; "" means that this is not known
 }
 
 // Error implements error.
 func (e *BrakedError) Error() string {
-	return fmt.Sprintf("the run %s is not resumed: %s", e.Run, e.Brake)
+	return fmt.Sprintf("the run %s is not resumed: %s", e.Run, cmp.Or(e.Brake, "it stopped itself"))
 }
 
 // ReadToResume reads the targets that are left of a run, for [Earlier.Resume]; there
@@ -104,9 +117,9 @@ func read(ctx context.Context, j *journal.Journal, name string, sel journal.Sele
 		if journal.Unknown(entry) {
 			e.unknown[entry.Target.Index] = true
 		}
-		if entry.Progress == journal.Done && entry.Reason == fleet.ReasonBrake {
+		if entry.Progress == journal.Done && (entry.Reason == fleet.ReasonBrake || entry.Flags.Has(fleet.FlagBraked)) {
 			brake.Braked++
-			if entry.Err != nil {
+			if entry.Reason == fleet.ReasonBrake && entry.Err != nil {
 				brake.Brake = entry.Err.Error()
 			}
 		}

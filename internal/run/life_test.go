@@ -31,6 +31,37 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// What a run may still start is not run again beside it.
+func TestNoRerunBesideTheRun(t *testing.T) {
+	s, f := simulated(t, "echo", simfleet.Options{Hosts: 4})
+	r := s.begin(t, run.Remote{})
+	e := s.engine
+	e.Fanout = 1
+	seen := 0
+	for _, err := range r.Results(t.Context(), run.Options{Engine: e}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen++; seen > 1 {
+			continue
+		}
+		for _, words := range []string{"not-started", "resumable", "unknown", "all"} {
+			sel, err := journal.ParseSelector(words)
+			if err != nil {
+				t.Fatal(err)
+			}
+			earlier, err := run.ReadToRerun(t.Context(), s.journal, r.ID, sel)
+			if err == nil && len(earlier.Targets) > 0 || err != nil && !errors.Is(err, journal.ErrRunning) {
+				t.Errorf("%s: %+v, %v", words, earlier, err)
+			}
+		}
+	}
+	end(t, r, journal.Ending{})
+	if report := simfleet.Check(f.Log(), slices.Values(s.shown(t, r.ID)), 4); !report.OK() {
+		t.Error(report)
+	}
+}
+
 // trusted has the key of each host by its address.
 type trusted map[string]xssh.PublicKey
 
@@ -264,6 +295,29 @@ func TestBrakedAndResumed(t *testing.T) {
 	left, err2 := run.ReadToResume(t.Context(), s.journal, r.ID, run.ResumeOptions{PastBrake: true})
 	if want := outcomes(got)[fleet.OutcomeCancelled]; !ok || braked.Braked != want || want == 0 || err2 != nil || len(left.Targets) != want {
 		t.Errorf("%v: %+v, and then %v; want %d targets", err, braked, err2, want)
+	}
+}
+
+// Targets that a brake kept from another attempt were stopped by it too.
+func TestBrakedBeforeAnotherAttempt(t *testing.T) {
+	s, _ := simulated(t, "echo", simfleet.Options{Hosts: 8, Fault: func(i int) simfleet.Fault {
+		if i == 7 {
+			return simfleet.FaultExecRefused
+		}
+		return simfleet.FaultReset
+	}})
+	e := s.engine
+	e.FailFast, e.Attempts = true, engine.MaxAttempts
+	r := s.begin(t, run.Remote{})
+	for _, err := range r.Results(t.Context(), run.Options{Engine: e}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	end(t, r, journal.Ending{})
+	_, err := run.ReadToResume(t.Context(), s.journal, r.ID, run.ResumeOptions{})
+	if braked, ok := errors.AsType[*run.BrakedError](err); !ok || braked.Braked != 7 {
+		t.Errorf("%+v, %v", braked, err)
 	}
 }
 

@@ -55,11 +55,12 @@ func (q *Inquiry) Resolve(ctx context.Context) iter.Seq2[Resolution, error] {
 				return
 			}
 			i, session := ofTarget(answer.Target.Index)
-			answers[i][session] = answer
+			answers[i][session] = brief(answer)
 			if missing[i]--; missing[i] > 0 {
 				continue
 			}
 			r := q.resolved(&q.asked[i], answers[i])
+			answers[i] = nil
 			if r.Known {
 				if err := q.record(r.Result); err != nil {
 					yield(Resolution{}, err)
@@ -71,6 +72,13 @@ func (q *Inquiry) Resolve(ctx context.Context) iter.Seq2[Resolution, error] {
 			}
 		}
 	}
+}
+
+// brief returns the answer without output, of which a host may send much unasked: the
+// answer stays in memory until those of the target's other sessions have come.
+func brief(a Reply) Reply {
+	a.Report.Stdout, a.Report.Stderr = remote.Chunk{}, remote.Chunk{}
+	return a
 }
 
 // questions returns one target for each session that sent a command, and a

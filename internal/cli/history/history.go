@@ -256,7 +256,11 @@ has crashed, so that shoal resume can continue it, only with --interrupted. Othe
 processes may work on runs meanwhile.`,
 		"  shoal prune --days 30 --size 500M", cobra.NoArgs,
 		func(ctx context.Context, j *journal.Journal, _ []string) error {
-			keep.MaxAge, keep.MaxBytes = time.Duration(days)*24*time.Hour, int64(larger)
+			age, err := clirun.Days(days, 0)
+			if err != nil {
+				return err
+			}
+			keep.MaxAge, keep.MaxBytes = age, int64(larger)
 			pruned, err := j.Prune(ctx, keep)
 			if errors.Is(err, journal.ErrMostOld) {
 				return hint.Wrap(err, "is the clock right? --most removes them all the same")

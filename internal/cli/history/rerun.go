@@ -37,6 +37,7 @@ type againFlags struct {
 	rerunUnknown   bool
 	pastBrake      bool
 	verb           string         // what the command does with the earlier run
+	resuming       bool           // the command is resume
 	given          *pflag.FlagSet // the command's whole flag set
 	keptNames      []string       // the names of the flags that the journal keeps
 }
@@ -90,7 +91,8 @@ func NewResume(stdio console.Stdio) *cobra.Command {
 		Long: `Go on with a run that was broken off: what is done stays done, what certainly did
 not run is run, and what may have run is unknown and is left alone, unless
 --rerun-unknown says that it may run a second time. A run that its own brake has
-stopped goes on only with --past-brake.
+stopped goes on only with --past-brake. If its canaries are done and no stage is left,
+its --check comes first.
 
 ` + asTheRun,
 		Example: "  shoal resume last\n  shoal resume --dry-run last",
@@ -174,7 +176,7 @@ func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio
 	}
 	h := e.Info.Header
 	h.Targets = len(e.Targets)
-	f.verb = "going on with"
+	f.verb, f.resuming = "going on with", true
 	return again(ctx, f, e, h, j, stdio, func(ctx context.Context, x *clirun.Execution) (*run.Run, error) {
 		return e.Resume(ctx, j, f.Wrapper, x.Plan)
 	})
@@ -217,6 +219,12 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 		return clirun.DryRun(ctx, stdio, x.Opts, slices.Values(x.targets), func(t fleet.Target) (string, error) { return t.Command, nil })
 	}
 	flags.WarnInsecure(stdio.Err, x.Opts)
+	if check := x.Opts.Engine.Check; check != nil && f.resuming && !f.pastBrake && len(x.Opts.Engine.Rollout) == 0 {
+		// The canaries are done, and the check after them may not have been made.
+		if err := check(ctx, 1); err != nil {
+			return errors.Join(fmt.Errorf("the run %s is not resumed: the check after stage 1: %w\nhint: --past-brake goes on without it", e.Info.Run, err), j.Close())
+		}
+	}
 	if x.Plan, err = x.Opts.Plan(ctx, slices.Values(x.targets), nil); err != nil {
 		return errors.Join(err, j.Close())
 	}
@@ -271,6 +279,9 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 	}
 	if err == nil {
 		err = f.ControlFlags.Apply(&opts)
+	}
+	if err == nil && (x.recalled.Now["check"] || x.recalled.Now["pause"]) {
+		err = f.CheckStages()
 	}
 	if err == nil {
 		err = f.OutputFlags.Validate()

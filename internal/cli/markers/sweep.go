@@ -5,7 +5,6 @@ package markers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -36,7 +35,11 @@ them, in which nothing has happened for some days, unless something still runs.`
 		Example: "  shoal sweep -w web[01-20] --days 7",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return sweep(cmd.Context(), &f, time.Duration(days)*24*time.Hour, runDir, stdio)
+			age, err := clirun.Days(days, 1)
+			if err != nil {
+				return err
+			}
+			return sweep(cmd.Context(), &f, age, runDir, stdio)
 		},
 	}
 	g := flags.NewGroup("Sweeping")
@@ -50,9 +53,6 @@ func sweep(ctx context.Context, f *markerFlags, age time.Duration, dir string, s
 	opts, err := f.Options()
 	if err != nil {
 		return err
-	}
-	if age <= 0 {
-		return errors.New("--days: one is the least")
 	}
 	list, err := f.Load(ctx, &opts, stdio)
 	if err != nil {
@@ -81,6 +81,9 @@ func sweep(ctx context.Context, f *markerFlags, age time.Duration, dir string, s
 			failed++
 			short, _ := hint.Split(a.Err.Error())
 			text = "not swept: " + ui.Visible(short)
+		} else if a.Report.State == remote.StateUnclear {
+			failed++
+			text = "not swept: the run directory is not one of the account's own with mode 0700"
 		}
 		if _, err := fmt.Fprintf(stdio.Out, "%s: %s\n", ui.Visible(a.Target.Host.String()), text); err != nil {
 			return err

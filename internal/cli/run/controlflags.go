@@ -84,6 +84,20 @@ func (f *ControlFlags) Apply(o *connect.Options) (err error) {
 	return nil
 }
 
+// CheckStages returns an error for flags that have an effect between two stages only,
+// where there are none.
+func (f *ControlFlags) CheckStages() error {
+	if f.rollout != "" || len(f.Canary) > 0 {
+		return nil
+	}
+	for name, given := range map[string]bool{"check": f.check != "", "pause": f.pause.Duration() > 0} {
+		if given {
+			return fmt.Errorf("--%s is for the time between two stages, and there is one stage only\nhint: --canary and --rollout make stages", name)
+		}
+	}
+	return nil
+}
+
 func stages(text string) ([]engine.Amount, error) {
 	if text == "" {
 		return nil, nil

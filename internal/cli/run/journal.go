@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
@@ -92,3 +93,14 @@ const (
 	KeptDays  = 90
 	KeptBytes = 2 << 30
 )
+
+// maxDays is a hundred years; a Duration holds less than three hundred.
+const maxDays = 36500
+
+// Days returns the value of a flag --days, which is at least least.
+func Days(days, least int) (time.Duration, error) {
+	if days < least || days > maxDays {
+		return 0, fmt.Errorf("--days %d: want %d to %d", days, least, maxDays)
+	}
+	return time.Duration(days) * 24 * time.Hour, nil
+}

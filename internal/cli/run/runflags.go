@@ -1,6 +1,7 @@
 package run
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -98,7 +99,7 @@ func (f *RunFlags) options() (connect.Options, error) {
 
 // validate returns an error for flags that exclude each other.
 func (f *RunFlags) validate(command string) error {
-	if err := f.RemoteFlags.Validate(f.On()); err != nil {
+	if err := errors.Join(f.RemoteFlags.Validate(f.On()), f.CheckStages()); err != nil {
 		return err
 	}
 	switch err := f.OutputFlags.Validate(); {
