@@ -147,8 +147,10 @@ func (c *Tunnel) awaitRead() error {
 
 // Write implements net.Conn.
 func (c *Tunnel) Write(p []byte) (int, error) {
-	c.all.mu.Lock()
-	defer c.all.mu.Unlock()
+	t := c.all
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer t.leave(c)
 	sent := 0
 	for {
 		switch {
@@ -161,10 +163,16 @@ func (c *Tunnel) Write(p []byte) (int, error) {
 		case c.writeBy.passed():
 			return sent, os.ErrDeadlineExceeded
 		}
-		sent += c.all.link.client.Send(c.channel, p[sent:])
-		c.all.output.Signal()
-		if sent == len(p) {
-			return sent, nil
+		if size := min(t.room(c), len(p)-sent); size > 0 {
+			n := t.link.client.Send(c.channel, p[sent:sent+size])
+			t.output.Signal()
+			t.leave(c)
+			if sent += n; sent == len(p) {
+				return sent, nil
+			}
+			if n == size {
+				continue // at the end of the line if others wait
+			}
 		}
 		c.changed.Wait()
 	}
