@@ -127,6 +127,9 @@ func (h *handshake) refuse(otherwise fleet.Reason, err error) *fleet.Error {
 // library would give up without one.
 func (h *handshake) nextMethod(c *xssh.ClientAuthContext) (xssh.AuthMethod, error) {
 	if err := h.wire.ended(); err != nil {
+		if h.secret.abandoned && !sshreason.TimedOut(err) {
+			return nil, h.refuse(fleet.ReasonAuthFailed, h.secret.withheld)
+		}
 		return nil, err
 	}
 	if f := h.wire.raised(); f != nil {
@@ -158,6 +161,8 @@ func (h *handshake) nextMethod(c *xssh.ClientAuthContext) (xssh.AuthMethod, erro
 		}
 	}
 	switch {
+	case h.secret.withheld != nil:
+		return nil, h.refuse(fleet.ReasonAuthFailed, h.secret.withheld)
 	case len(c.PartialSuccessMethods) > 0:
 		return fail(fleet.ReasonAuthIncomplete, fmt.Errorf(
 			"the key was accepted and the server wants more: next=%q", methods(c.AllowedMethods)))
