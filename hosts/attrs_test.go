@@ -309,3 +309,12 @@ func TestAnsibleProblems(t *testing.T) {
 		}
 	}
 }
+
+// A host of a group is not read as an expression: it would choose hosts outside the group.
+func TestGroupChoosesNoOthers(t *testing.T) {
+	path := put(t, "hosts.json", `{"_meta":{"hostvars":{}},"canary":{"hosts":["c1","x,db1"]},"db":{"hosts":["db1"]}}`)
+	p := problems(t, hosts.Options{Inventories: []string{path}, Hosts: []string{"@canary"}})
+	if p.Total != 1 || !strings.Contains(p.List[0].Reason, `the host "x,db1" of group "canary" cannot be named`) {
+		t.Error(p)
+	}
+}

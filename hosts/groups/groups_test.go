@@ -352,3 +352,23 @@ func TestChain(t *testing.T) {
 		t.Errorf("%v, hint %q", err, problem.HintOf(err))
 	}
 }
+
+// A name with a meaning in expressions stands for itself or for nothing, never for other hosts.
+func TestStaticNames(t *testing.T) {
+	for _, odd := range []string{"a,b", "w[1-2]", "w*", "w?", "@all", "w!w1", "w1&w2", "a^b", "a b"} {
+		own := &groups.Static{Name: "inventory", Members: func(string) ([]string, bool) {
+			return []string{"w1", odd, "w2"}, true
+		}}
+		text, err := own.Group("", "web")
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("the host %q of group", odd)) {
+			t.Errorf("%q: %q, %v", odd, text, err)
+		}
+	}
+	for _, plain := range [][]string{nil, {"w1", "W1"}, {"fe80::1", "fe80::2", "fe80::1%eth0"}, {"me@w1", "w01", "w.example"}} {
+		own := &groups.Static{Members: func(string) ([]string, bool) { return plain, true }}
+		text, err := own.Group("", "web")
+		if e, parseErr := expr.Parse(text); err != nil || len(plain) > 0 && (parseErr != nil || !e.Set().Equal(expr.SetOf(plain))) {
+			t.Errorf("%q: %q, %v, %v", plain, text, err, parseErr)
+		}
+	}
+}
