@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -149,6 +150,44 @@ func testKeyChangesAtRekey(t *testing.T, newDialer Factory) {
 				t.Errorf("%d bytes came, and not the %d that were sent", len(r.stdout), len(output))
 			}
 		})
+	}
+}
+
+// testRekeyStorm has keys exchanged for every few bytes: each exchange costs us a signature to
+// verify and two scalar multiplications. If the server does it, it is given up; if we are told to,
+// all output arrives.
+func testRekeyStorm(t *testing.T, newDialer Factory) {
+	key := newKey(t)
+	d := newDialer(t, Config{
+		HostKeys: &exact{trusted: []ssh.PublicKey{key.PublicKey()}}, Identities: keys{newKey(t)}, Timeouts: patient(),
+	})
+	config := &ssh.ServerConfig{Config: ssh.Config{RekeyThreshold: 256}}
+	config.AddHostKey(key)
+	r := run(t.Context(), t, d, ownServer(t, config, func(ch ssh.Channel) {
+		for range 900 {
+			if _, err := ch.SendRequest("storm", true, make([]byte, 300)); err != nil {
+				return
+			}
+		}
+	}))
+	r.want(t, fleet.OutcomeUnknown, fleet.ReasonProtocolAbuse, fleet.PhaseRun, 0)
+	if !strings.Contains(r.Err.Error(), "keys over and over") {
+		t.Errorf("the cause is %q", r.Err)
+	}
+
+	config = new(ssh.ServerConfig)
+	config.AddHostKey(key)
+	part := make([]byte, 4<<10)
+	target := ownServer(t, config, func(ch ssh.Channel) {
+		for range 300 {
+			_, _ = ch.Write(part)
+			_, _ = ch.SendRequest("wait for an answer", true, nil)
+		}
+	})
+	r = runAt(t.Context(), t, d, rekeying(target, uint64(len(part))))
+	r.ok(t)
+	if len(r.stdout) != 300*len(part) {
+		t.Errorf("%d bytes came, want %d", len(r.stdout), 300*len(part))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	xssh "golang.org/x/crypto/ssh"
 
@@ -29,13 +30,19 @@ type handshake struct {
 	signErr error         // the last signing failure
 	rest    []xssh.Signer // the keys after the one that failed to sign: the library skipped them
 	secret  secret
-	sha1    bool // an RSA key made a SHA-1 signature
+	sha1    bool      // an RSA key made a SHA-1 signature
+	rekeys  int       // key exchanges after the first
+	begun   time.Time // when the first was over
 
 	// login bounds every wait on our side: it ends at the deadline of authentication, and with
 	// Dial.
 	login  context.Context
 	cancel context.CancelFunc
 }
+
+// maxRekeys is how many key exchanges there may be beyond one per MiB, or the target's RekeyBytes,
+// and one per second.
+const maxRekeys = 128
 
 // end releases what the handshake holds.
 func (h *handshake) end() {
@@ -58,6 +65,9 @@ func (h *handshake) judge(_ string, remote net.Addr, key xssh.PublicKey) error {
 			return h.wire.blame(fleet.PhaseHostkey, fleet.ReasonHostkeyChanged,
 				errors.New("the server brought another host key in a later key exchange"))
 		}
+		if h.rekeyed() {
+			return h.wire.blame(h.attempt.Timeline.Phase(), fleet.ReasonProtocolAbuse, errors.New("the server exchanges keys over and over"))
+		}
 		return nil
 	}
 	h.attempt.Timeline.Enter(fleet.PhaseHostkey)
@@ -68,6 +78,7 @@ func (h *handshake) judge(_ string, remote net.Addr, key xssh.PublicKey) error {
 		return h.wire.raise(sshreason.Refusal(h.attempt, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err))
 	}
 	h.wire.pin(key)
+	h.begun = time.Now()
 	h.attempt.Timeline.Enter(fleet.PhaseAuth)
 	h.wire.until(h.dialer.opts.Timeouts.Auth)
 	by := h.wire.deadline()
@@ -75,6 +86,16 @@ func (h *handshake) judge(_ string, remote net.Addr, key xssh.PublicKey) error {
 	late := sshreason.TimeoutError(fleet.PhaseAuth, h.dialer.opts.Timeouts.For(h.attempt), byConnect)
 	h.login, h.cancel = sshreason.LoginContext(h.ctx, h.dialer.opts.Clock, by, late)
 	return nil
+}
+
+// rekeyed counts a key exchange, ours too, and reports whether there are too many.
+func (h *handshake) rekeyed() bool {
+	every := int64(1 << 20)
+	if own := h.attempt.Target.Settings().RekeyBytes; own > 0 && own < uint64(every) {
+		every = int64(own)
+	}
+	h.rekeys++
+	return h.rekeys > maxRekeys+int(h.wire.transferred()/every)+int(time.Since(h.begun).Seconds())
 }
 
 // signers is called when the server accepts public keys.
