@@ -2,6 +2,7 @@ package xcrypto
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"shoal/fleet"
@@ -15,6 +16,7 @@ func (c *conn) watch(over <-chan struct{}) {
 	most := c.timeouts.Silent()
 	heard, silent := c.wire.received.Load(), 0
 	lost := c.wire.clock.Suspended()
+	var asking atomic.Bool
 	for {
 		select {
 		case <-over:
@@ -36,7 +38,13 @@ func (c *conn) watch(over <-chan struct{}) {
 			return
 		}
 		// The answer is detected by its bytes; the library's wait for it ends with the
-		// connection.
-		go func() { _, _, _ = c.ssh.SendRequest("keepalive@openssh.com", true, nil) }()
+		// connection. One at a time: a server that answers none and is not silent would have
+		// us keep ever more of them.
+		if asking.CompareAndSwap(false, true) {
+			go func() {
+				_, _, _ = c.ssh.SendRequest("keepalive@openssh.com", true, nil)
+				asking.Store(false)
+			}()
+		}
 	}
 }
