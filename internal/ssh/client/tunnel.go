@@ -154,23 +154,24 @@ func (c *Tunnel) Write(p []byte) (int, error) {
 	sent := 0
 	for {
 		switch {
+		case len(p) > 0 && sent == len(p):
+			return sent, nil
 		case c.shut:
 			return sent, net.ErrClosed
-		case c.all.err != nil:
-			return sent, c.all.err
+		case t.err != nil:
+			return sent, t.err
 		case c.state == tunnelGone:
 			return sent, io.ErrClosedPipe
 		case c.writeBy.passed():
 			return sent, os.ErrDeadlineExceeded
+		case len(p) == 0:
+			return 0, nil
 		}
 		if size := min(t.room(c), len(p)-sent); size > 0 {
 			n := t.link.client.Send(c.channel, p[sent:sent+size])
 			t.output.Signal()
 			t.leave(c)
-			if sent += n; sent == len(p) {
-				return sent, nil
-			}
-			if n == size {
+			if sent += n; n == size {
 				continue // at the end of the line if others wait
 			}
 		}
