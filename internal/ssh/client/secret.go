@@ -41,7 +41,7 @@ func (l *login) sendPassword(method string) (sent bool, f *fleet.Error) {
 	}
 	h.link.client.AuthPassword(user, secret)
 	clear(secret)
-	l.password, l.told = passwordSent, told
+	l.password, l.told, l.withheld, l.abandoned = passwordSent, told, nil, false
 	return true, nil
 }
 

@@ -53,7 +53,8 @@ func (h *handshake) reveal() (string, error) {
 		return "", h.withhold(err)
 	}
 	defer clear(password)
-	h.secret.spent, h.secret.told = true, told
+	s := &h.secret
+	s.spent, s.told, s.withheld, s.abandoned = true, told, nil, false
 	return string(password), nil
 }
 
