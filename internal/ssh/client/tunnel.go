@@ -25,6 +25,7 @@ type Tunnel struct {
 	arrival []byte // bytes received and not yet read
 	eof     bool
 	shut    bool // Close was called
+	waits   bool // Write waits for room in the output
 	readBy  deadline
 	writeBy deadline
 }
@@ -150,7 +151,7 @@ func (c *Tunnel) Write(p []byte) (int, error) {
 	t := c.all
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	defer t.leave(c)
+	defer t.admit()
 	sent := 0
 	for {
 		switch {
@@ -175,7 +176,9 @@ func (c *Tunnel) Write(p []byte) (int, error) {
 				continue // at the end of the line if others wait
 			}
 		}
+		c.waits = true
 		c.changed.Wait()
+		c.waits = false
 	}
 }
 
@@ -187,6 +190,7 @@ func (c *Tunnel) Close() error {
 		return net.ErrClosed
 	}
 	c.shut = true
+	c.all.leave(c)
 	for _, d := range []*deadline{&c.readBy, &c.writeBy} {
 		if d.timer != nil {
 			d.timer.Stop()

@@ -30,7 +30,7 @@ type Tunnels struct {
 	mu      sync.Mutex // guards the fields below, and link.client
 	output  sync.Cond  // signals pending output, or err
 	tunnels map[wire.Channel]*Tunnel
-	line    []*Tunnel // that wait for room in the output, in their order
+	line    []*Tunnel // that want room in the output, in their order
 	silent  int       // keepalives without an answer
 	looked  time.Time // when the client was last told the time
 	err     error     // why the connection is over
@@ -235,11 +235,12 @@ const (
 	maxTurn    = 8 << 10
 )
 
-// room returns how many bytes c may queue now. If 0, c waits in line, and is told when it
-// has its turn. mu must be held, as for leave and admit.
+// room returns how many bytes c may queue now. If 0, c has a place in line, which it keeps
+// while its write has timed out, and is told when it has its turn. mu must be held, as for
+// leave and admit.
 func (t *Tunnels) room(c *Tunnel) int {
-	first := len(t.line) == 0 || t.line[0] == c
-	if left := maxPending - len(t.link.client.Output()); first && left > 0 {
+	next := t.next(c)
+	if left := maxPending - len(t.link.client.Output()); left > 0 && (next == nil || next == c) {
 		if len(t.line) > 1 {
 			return min(left, maxTurn)
 		}
@@ -251,7 +252,15 @@ func (t *Tunnels) room(c *Tunnel) int {
 	return 0
 }
 
-// leave takes c out of the line.
+// next returns the first in line that waits or is c; nil if there is none.
+func (t *Tunnels) next(c *Tunnel) *Tunnel {
+	if i := slices.IndexFunc(t.line, func(o *Tunnel) bool { return o.waits || o == c }); i >= 0 {
+		return t.line[i]
+	}
+	return nil
+}
+
+// leave gives up c's place in line.
 func (t *Tunnels) leave(c *Tunnel) {
 	if i := slices.Index(t.line, c); i >= 0 {
 		t.line = slices.Delete(t.line, i, i+1)
@@ -261,8 +270,8 @@ func (t *Tunnels) leave(c *Tunnel) {
 
 // admit wakes the stream whose turn it is.
 func (t *Tunnels) admit() {
-	if len(t.line) > 0 {
-		t.line[0].changed.Broadcast()
+	if c := t.next(nil); c != nil {
+		c.changed.Broadcast()
 	}
 }
 

@@ -146,11 +146,20 @@ func TestBoundedOutputToAJumpHost(t *testing.T) {
 			}
 		})
 	}
-	for waiting := 0; waiting < streams; { // all stand in line
+	for waiting := 0; waiting < streams; {
 		time.Sleep(time.Millisecond)
 		all.mu.Lock()
-		waiting = len(all.line)
+		waiting = 0
+		for _, c := range all.line {
+			if c.waits {
+				waiting++
+			}
+		}
+		first := all.line[0]
 		all.mu.Unlock()
+		if first != conns[0] {
+			t.Error("the stream whose write had timed out lost its place in line")
+		}
 	}
 	_ = conns[1].Close()
 	g.set(false)
