@@ -94,8 +94,12 @@ func (l *loader) usesGroups() bool {
 	return len(l.opts.Patterns) > 0 || slices.ContainsFunc(l.opts.Hosts, namesGroup) || slices.ContainsFunc(l.opts.Exclude, namesGroup)
 }
 
-// namesGroup reports whether text contains * or ?, or an @ without a user before it.
+// namesGroup reports whether text contains * or ?, or an @ without a user before it, or names
+// a file, which may contain them.
 func namesGroup(text string) bool {
+	if text == "-" || strings.HasPrefix(text, "^") {
+		return true
+	}
 	for i := range len(text) {
 		switch text[i] {
 		case '*', '?':

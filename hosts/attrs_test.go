@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"shoal/hosts"
+	"shoal/hosts/groups"
 )
 
 // told returns everything known of every host, a line each.
@@ -306,6 +307,31 @@ func TestAnsibleProblems(t *testing.T) {
 		p := problems(t, hosts.Options{Inventories: []string{put(t, "hosts", "h "+c.vars+"\n")}})
 		if p.Total != 1 || p.List[0].Reason != c.reason {
 			t.Errorf("%s: %v", c.vars, p)
+		}
+	}
+}
+
+// A host of a group is not read as an expression: it would choose hosts outside the group.
+func TestGroupChoosesNoOthers(t *testing.T) {
+	path := put(t, "hosts.json", `{"_meta":{"hostvars":{}},"canary":{"hosts":["c1","x,db1"]},"db":{"hosts":["db1"]}}`)
+	p := problems(t, hosts.Options{Inventories: []string{path}, Hosts: []string{"@canary"}})
+	if p.Total != 1 || !strings.Contains(p.List[0].Reason, `the host "x,db1" of group "canary" cannot be named`) {
+		t.Error(p)
+	}
+}
+
+// A group means the same in a file of hosts to exclude as on the command line: that of the
+// sources, before one of the machine's configuration.
+func TestExcludedGroupInAFile(t *testing.T) {
+	other := &groups.Static{Name: "other", Groups: []string{"g"}, Members: func(string) ([]string, bool) { return []string{"c"}, true }}
+	for _, excluded := range []string{"@g", "a,b*"} {
+		for _, where := range []string{excluded, "^" + write(t, excluded+"\n"), "-"} {
+			l := load(t, hosts.Options{
+				Files: []string{write(t, "[g]\na\nb\n[h]\nc\nd\n")}, Exclude: []string{where}, Groups: other, Stdin: strings.NewReader(excluded + "\n"),
+			})
+			if diff := cmp.Diff([]string{"c", "d"}, namesOf(l)); diff != "" {
+				t.Errorf("-x %s, %s (-want +got):\n%s", excluded, where, diff)
+			}
 		}
 	}
 }

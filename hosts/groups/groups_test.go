@@ -128,12 +128,19 @@ func TestResolver(t *testing.T) {
 	if diff := cmp.Diff(strings.Fields("r1 r2 both cross none 7"), names); diff != "" || err != nil {
 		t.Errorf("names: %v (-want +got):\n%s", err, diff)
 	}
-	for source, want := range map[string]string{
-		"": "n[1-9]", "sized": "x[1-3]", "one": "one-a,one-b",
-		"racks": "n[1-4],n5,n[6-7],@racks:r1,@racks:r2,@local:web&@racks:r1,n7",
-	} {
-		if got, err := r.All(source); err != nil || got != want {
+	for source, want := range map[string]string{"": "n[1-9]", "sized": "x[1-3]", "one": "", "racks": ""} {
+		if got, err := r.All(source); errors.Is(err, errors.ErrUnsupported) != (want == "") || want != "" && err != nil || got != want {
 			t.Errorf("all of %q is %q, %v; want %q", source, got, err, want)
+		}
+	}
+	// Each group is an expression of its own: the operators of one do not apply to others.
+	for source, want := range map[string]string{"": "n[1-9]", "sized": "x[1-3]", "one": "one-a,one-b", "racks": "n[1-7]"} {
+		e, err := expr.NewResolver(r).Parse("@" + source + ":*")
+		if source == "" {
+			e, err = expr.NewResolver(r).Parse("@*")
+		}
+		if set := e.Set(); err != nil || set.Fold() != want {
+			t.Errorf("all hosts of %q are %v, %v; want %q", source, set, err, want)
 		}
 	}
 	reverse, err := r.Reverse("", "n5")
@@ -218,7 +225,10 @@ func TestErrors(t *testing.T) {
 		{func() (string, error) { return r.Group("", "$(id)") }, `$GROUP for the map upcall of source local: character '$' in name "$(id)"`, "shell"},
 		{func() (string, error) { return r.Group("", "-n") }, `$GROUP for the map upcall of source local: name "-n" begins with '-'`, "shell"},
 		{func() (string, error) { return r.Group("", "a/p;e id") }, `$GROUP for the map upcall of source local: character '/' in name "a/p;e id"`, "shell"},
-		{func() (string, error) { return r.All("more") }, "source more of groups has no list upcall", "list:"},
+		{func() (string, error) {
+			_, err := expr.NewResolver(r).All("more")
+			return "", err
+		}, "listing groups: source more of groups has no list upcall", "list:"},
 		{func() (string, error) {
 			_, err := r.Reverse("", "n1\nid")
 			return "", err
@@ -350,5 +360,25 @@ func TestChain(t *testing.T) {
 	}
 	if _, err := c.Group("", "x"); err == nil || hint.Of(err) != "known are web, db" {
 		t.Errorf("%v, hint %q", err, hint.Of(err))
+	}
+}
+
+// A name with a meaning in expressions stands for itself or for nothing, never for other hosts.
+func TestStaticNames(t *testing.T) {
+	for _, odd := range []string{"a,b", "w[1-2]", "w*", "w?", "@all", "w!w1", "w1&w2", "a^b", "a b"} {
+		own := &groups.Static{Name: "inventory", Members: func(string) ([]string, bool) {
+			return []string{"w1", odd, "w2"}, true
+		}}
+		text, err := own.Group("", "web")
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("the host %q of group", odd)) {
+			t.Errorf("%q: %q, %v", odd, text, err)
+		}
+	}
+	for _, plain := range [][]string{nil, {"w1", "W1"}, {"fe80::1", "fe80::2", "fe80::1%eth0"}, {"me@w1", "w01", "w.example"}} {
+		own := &groups.Static{Members: func(string) ([]string, bool) { return plain, true }}
+		text, err := own.Group("", "web")
+		if e, parseErr := expr.Parse(text); err != nil || len(plain) > 0 && (parseErr != nil || !e.Set().Equal(expr.SetOf(plain))) {
+			t.Errorf("%q: %q, %v, %v", plain, text, err, parseErr)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package groups
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -82,8 +83,9 @@ func (r *Resolver) Names(source string) ([]string, error) {
 	return s.kind.names(r, s)
 }
 
-// All returns the expression of all hosts of a source: what it says itself or, where
-// it does not, all its groups together.
+// All returns the expression of all hosts of a source. For a source that does not tell them,
+// the error is errors.ErrUnsupported: they are the hosts of all its groups, each of which is an
+// expression of its own.
 func (r *Resolver) All(source string) (string, error) {
 	s, unlock, err := r.open(source)
 	if err != nil {
@@ -91,24 +93,10 @@ func (r *Resolver) All(source string) (string, error) {
 	}
 	defer unlock()
 	text, known, err := s.kind.all(r, s)
-	if known || err != nil {
-		return qualify(text, s.name), err
+	if err == nil && !known {
+		err = fmt.Errorf("all hosts of the source %s: %w", problem.Bounded(s.name), errors.ErrUnsupported)
 	}
-	names, err := s.kind.names(r, s)
-	if err != nil {
-		return "", err
-	}
-	var parts []string
-	for _, name := range names {
-		part, err := s.kind.group(r, s, name)
-		if err != nil {
-			return "", err
-		}
-		if part != "" {
-			parts = append(parts, qualify(part, s.name))
-		}
-	}
-	return strings.Join(parts, ","), nil
+	return qualify(text, s.name), err
 }
 
 // Reverse lists the groups that a source tells for a node. A source that cannot

@@ -25,7 +25,8 @@ func (s *Static) check(source string) error {
 	return nil
 }
 
-// Group returns the folded hosts of a group.
+// Group returns the folded hosts of a group. A host whose name means something else in an
+// expression, such as a*, is an error: it would stand for other hosts.
 func (s *Static) Group(source, name string) (string, error) {
 	if err := s.check(source); err != nil {
 		return "", err
@@ -34,7 +35,22 @@ func (s *Static) Group(source, name string) (string, error) {
 	if !there {
 		return "", noGroup(s.Name, name, s.Groups)
 	}
-	return expr.Fold(hosts), nil
+	set := expr.SetOf(hosts)
+	text := set.Fold()
+	if e, err := expr.Parse(text); set.Len() > 0 && (err != nil || !e.Set().Equal(set)) {
+		return "", misread(name, hosts)
+	}
+	return text, nil
+}
+
+// misread returns the error for a group that no expression can stand for.
+func misread(group string, hosts []string) error {
+	for _, name := range hosts {
+		if e, err := expr.Parse(name); name != "" && (err != nil || e.Len() != 1 || !e.Set().Contains(name)) {
+			return problem.Faultf("give it another name", "the host %q of group %q cannot be named in an expression", problem.Bounded(name), problem.Bounded(group))
+		}
+	}
+	return problem.Faultf("name its hosts otherwise", "group %q cannot be written as an expression", problem.Bounded(group))
 }
 
 // Names lists the groups.

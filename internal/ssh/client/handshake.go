@@ -286,6 +286,9 @@ func (h *handshake) ended(err error) *fleet.Error {
 	if sshreason.TimedOut(err) {
 		return h.fail(sshreason.Deadline(phase), h.late())
 	}
+	if h.login.abandoned { // some servers end the connection then
+		return h.login.refused()
+	}
 	r, named, ok := sshreason.Link(err)
 	if !ok {
 		r = fleet.ReasonConnClosed
@@ -307,6 +310,8 @@ func (h *handshake) broken(err error) *fleet.Error {
 		h.link.exec.Refused() // it comes before USERAUTH_SUCCESS, and nothing follows it
 	}
 	switch {
+	case reason == fleet.ReasonDisconnected && h.login.abandoned:
+		return h.login.refused()
 	case reason == fleet.ReasonHostkeyChanged, reason == fleet.ReasonHostkeyFailed:
 		h.attempt.Timeline.Enter(fleet.PhaseHostkey)
 	case reason == fleet.ReasonDisconnected && phase == fleet.PhaseAuth && h.login.tried():

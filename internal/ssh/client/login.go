@@ -30,6 +30,9 @@ type login struct {
 	proven    bool   // a factor was accepted, and the server requires another
 	password  passwordState
 	asked     bool  // keyboard-interactive authentication was begun
+	abandoned bool  // and its prompts were left without an answer
+	barred    bool  // the server gets no password
+	withheld  error // why it got none, or no further one
 	signErr   error // the last failure to sign
 
 	// ctx limits every local wait: it ends at the deadline of the phase, and with the
@@ -115,7 +118,7 @@ func (l *login) proceed() *fleet.Error {
 			}
 			continue
 		}
-		if h.dialer.opts.Passwords == nil || l.password != passwordUnused || method == "keyboard-interactive" && l.asked {
+		if h.dialer.opts.Passwords == nil || l.password != passwordUnused || l.barred || method == "keyboard-interactive" && l.asked {
 			continue
 		}
 		if l.taken == nil {
@@ -126,7 +129,9 @@ func (l *login) proceed() *fleet.Error {
 			return h.fail(fleet.ReasonConnClosed, errors.New(
 				"the server ends a connection on which a command came behind a key that it rejects"))
 		}
-		return l.sendPassword(method)
+		if sent, f := l.sendPassword(method); sent || f != nil {
+			return f
+		}
 	}
 	return l.exhausted(l.taken)
 }
@@ -239,6 +244,8 @@ func (l *login) exhausted(methods []string) *fleet.Error {
 	listed := strings.Join(methods, ",")
 	listed = listed[:min(len(listed), 200)]
 	switch {
+	case l.withheld != nil:
+		return l.refused()
 	case l.proven:
 		return h.fail(fleet.ReasonAuthIncomplete, fmt.Errorf(
 			"the key was accepted and the server wants more: next=%q", listed))
@@ -275,7 +282,7 @@ func (l *login) tried() bool { return l.offered > 0 || l.password != passwordUnu
 // request was answered with a rejection that has another cause. It is false after a
 // password was sent: another connection would send it again.
 func (l *login) ignored(f *fleet.Error) bool {
-	if l.password != passwordUnused || l.local {
+	if l.password != passwordUnused || l.abandoned || l.local {
 		return false
 	}
 	switch f.Reason {

@@ -25,6 +25,7 @@ type Tunnel struct {
 	arrival []byte // bytes received and not yet read
 	eof     bool
 	shut    bool // Close was called
+	waits   bool // Write waits for room in the output
 	readBy  deadline
 	writeBy deadline
 }
@@ -147,26 +148,37 @@ func (c *Tunnel) awaitRead() error {
 
 // Write implements net.Conn.
 func (c *Tunnel) Write(p []byte) (int, error) {
-	c.all.mu.Lock()
-	defer c.all.mu.Unlock()
+	t := c.all
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer t.admit()
 	sent := 0
 	for {
 		switch {
+		case len(p) > 0 && sent == len(p):
+			return sent, nil
 		case c.shut:
 			return sent, net.ErrClosed
-		case c.all.err != nil:
-			return sent, c.all.err
+		case t.err != nil:
+			return sent, t.err
 		case c.state == tunnelGone:
 			return sent, io.ErrClosedPipe
 		case c.writeBy.passed():
 			return sent, os.ErrDeadlineExceeded
+		case len(p) == 0:
+			return 0, nil
 		}
-		sent += c.all.link.client.Send(c.channel, p[sent:])
-		c.all.output.Signal()
-		if sent == len(p) {
-			return sent, nil
+		if size := min(t.room(c), len(p)-sent); size > 0 {
+			n := t.link.client.Send(c.channel, p[sent:sent+size])
+			t.output.Signal()
+			t.leave(c)
+			if sent += n; n == size {
+				continue // at the end of the line if others wait
+			}
 		}
+		c.waits = true
 		c.changed.Wait()
+		c.waits = false
 	}
 }
 
@@ -178,6 +190,7 @@ func (c *Tunnel) Close() error {
 		return net.ErrClosed
 	}
 	c.shut = true
+	c.all.leave(c)
 	for _, d := range []*deadline{&c.readBy, &c.writeBy} {
 		if d.timer != nil {
 			d.timer.Stop()

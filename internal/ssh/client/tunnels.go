@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ type Tunnels struct {
 	output  sync.Cond  // signals pending output, or err
 	tunnels map[wire.Channel]*Tunnel
 	alive   ssh.Keepalive
+	line    []*Tunnel // that want room in the output, in their order
 	looked  time.Time // when the client was last told the time
 	err     error     // why the connection is over
 	closed  chan struct{}
@@ -212,6 +214,7 @@ func (t *Tunnels) pump() {
 		}
 		buf = append(buf[:0], t.link.client.Output()...)
 		t.link.client.Sent(len(buf))
+		t.admit()
 		over := t.err != nil
 		t.mu.Unlock()
 		if over {
@@ -226,14 +229,68 @@ func (t *Tunnels) pump() {
 	}
 }
 
+// maxPending limits the streams' bytes that wait to be written, whatever windows the jump
+// host grants: they would fill the memory, and delay the messages of all other streams.
+// While several streams wait for room, each queues maxTurn bytes in turn.
+const (
+	maxPending = 128 << 10
+	maxTurn    = 8 << 10
+)
+
+// room returns how many bytes c may queue now. If 0, c has a place in line, which it keeps
+// while its write has timed out, and is told when it has its turn. mu must be held, as for
+// leave and admit.
+func (t *Tunnels) room(c *Tunnel) int {
+	next := t.next(c)
+	if left := maxPending - len(t.link.client.Output()); left > 0 && (next == nil || next == c) {
+		if len(t.line) > 1 {
+			return min(left, maxTurn)
+		}
+		return left
+	}
+	if !slices.Contains(t.line, c) {
+		t.line = append(t.line, c)
+	}
+	return 0
+}
+
+// next returns the first in line that waits or is c; nil if there is none.
+func (t *Tunnels) next(c *Tunnel) *Tunnel {
+	if i := slices.IndexFunc(t.line, func(o *Tunnel) bool { return o.waits || o == c }); i >= 0 {
+		return t.line[i]
+	}
+	return nil
+}
+
+// leave gives up c's place in line.
+func (t *Tunnels) leave(c *Tunnel) {
+	if i := slices.Index(t.line, c); i >= 0 {
+		t.line = slices.Delete(t.line, i, i+1)
+	}
+	t.admit()
+}
+
+// admit wakes the stream whose turn it is.
+func (t *Tunnels) admit() {
+	if c := t.next(nil); c != nil {
+		c.changed.Broadcast()
+	}
+}
+
 // write fails if the jump host accepts nothing for sshreason.WriteTimeout, not
 // counting stops of this process.
 func (t *Tunnels) write(p []byte) error {
 	by := t.clock.Now().Add(sshreason.WriteTimeout)
 	for {
 		_ = t.link.conn.SetWriteDeadline(t.clock.Deadline(by))
+		if t.over() { // fail may have set the past deadline before
+			return net.ErrClosed
+		}
 		n, err := t.link.conn.Write(p)
-		if p = p[n:]; err == nil || !sshreason.TimedOut(err) || t.over() || !t.clock.Now().Before(by) {
+		if p = p[n:]; n > 0 {
+			by = t.clock.Now().Add(sshreason.WriteTimeout)
+		}
+		if err == nil || !sshreason.TimedOut(err) || t.over() || !t.clock.Now().Before(by) {
 			return err
 		}
 	}

@@ -71,10 +71,13 @@ func TestExecCanBeForbidden(t *testing.T) {
 
 // No character that is special to a shell reaches one, wherever it comes from.
 func TestExecSeesNoStrangeNames(t *testing.T) {
-	for _, text := range []string{
-		"HostName a;id\nMatch exec \"echo %h\"\n",
-		"User $(id)\nMatch exec \"echo %r\"\n",
-		"HostKeyAlias a|b\nMatch exec \"echo %k\"\n",
+	for text, want := range map[string]string{
+		"HostName a;id\nMatch exec \"echo %h\"\n":       "character",
+		"User $(id)\nMatch exec \"echo %r\"\n":          "character",
+		"User a$IFS-b\nMatch exec \"echo %%r %r\"\n":    "expand a variable",
+		"HostKeyAlias a|b\nMatch exec \"echo %k\"\n":    "character",
+		"ProxyJump x,a;id\nMatch exec \"echo %j\"\n":    "character",
+		"ProxyJump u@a`id`\nMatch exec \"echo '%j'\"\n": "character",
 	} {
 		c := load(t, text, func(o *config.LoadOptions) {
 			o.Exec = func(_ context.Context, command string) (bool, error) {
@@ -83,7 +86,7 @@ func TestExecSeesNoStrangeNames(t *testing.T) {
 			}
 		})
 		_, err := c.Resolve(t.Context(), "h", config.Options{})
-		wantError(t, err, "character")
+		wantError(t, err, want)
 	}
 }
 

@@ -115,12 +115,19 @@ func (e *evaluation) execCommand(arg string) (string, error) {
 	if e.values.first[opHostKeyAlias] == nil {
 		t.alias = host
 	}
-	for _, name := range []string{host, t.alias} {
+	names := []string{host, t.alias}
+	if t.jump != "" {
+		names = append(names, t.jump)
+	}
+	for _, name := range names {
 		if err := ValidHostName(name); err != nil {
 			return "", err
 		}
 	}
 	if err := ValidUser(t.remote); err != nil {
+		return "", err
+	}
+	if err := t.checkRemote(arg); err != nil {
 		return "", err
 	}
 	return t.expand(arg, tokensCommon, nil)

@@ -1,9 +1,6 @@
 package config
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // fillProxy sets ProxyJump or ProxyCommand, of which at most one is set.
 func (r *Resolved) fillProxy() error {
@@ -64,8 +61,8 @@ func (r *Resolved) ProxyArgv() ([]string, error) {
 	if r.ProxyCommand == "" {
 		return nil, nil
 	}
-	if command := strings.ReplaceAll(r.text(opProxyCommand), "%%", ""); strings.Contains(command, "%r") && strings.Contains(r.User, "$") {
-		return nil, r.problem(opProxyCommand, fmt.Errorf("%%r is the user name %.80q, in which the shell would expand a variable", r.User))
+	if err := r.tokens.checkRemote(r.text(opProxyCommand)); err != nil {
+		return nil, r.problem(opProxyCommand, err)
 	}
 	return []string{r.config.local.shell(), "-c", "exec " + r.ProxyCommand}, nil
 }

@@ -106,6 +106,15 @@ func (t *tokens) expand(s, allowed string, getenv func(string) (string, bool)) (
 	return b.String(), nil
 }
 
+// checkRemote returns an error if a shell would expand a variable in what %r stands for in a
+// command.
+func (t *tokens) checkRemote(command string) error {
+	if strings.Contains(strings.ReplaceAll(command, "%%", ""), "%r") && strings.Contains(t.remote, "$") {
+		return fmt.Errorf("%%r is the user name %.80q, in which the shell would expand a variable", t.remote)
+	}
+	return nil
+}
+
 // spell formats tokens for an error message.
 func spell(allowed string) string { return "%" + strings.Join(strings.Split(allowed, ""), " %") }
 

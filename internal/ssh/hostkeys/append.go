@@ -41,11 +41,7 @@ var errNotChecked = errors.New("a key is learned that was never accepted for thi
 // error of each. Lines that were added to the file meanwhile take precedence: an existing line
 // is not written again, and a contradicting line makes the lesson fail.
 func (a *appender) write(batch []*lesson) {
-	f, err := a.lock()
-	if err == nil {
-		err = a.writeLocked(f, batch)
-		err = errors.Join(err, f.Close()) // Close unlocks the file
-	}
+	err := a.lockAndWrite(batch)
 	if err == nil {
 		return
 	}
@@ -63,6 +59,15 @@ func notWritten(path string, err error) error {
 	}
 	return hint.Wrap(fmt.Errorf("writing host keys down: %w", err),
 		fmt.Sprintf("make %q writable and free space for it, or write the keys elsewhere", path))
+}
+
+func (a *appender) lockAndWrite(batch []*lesson) (err error) {
+	f, err := a.lock()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }() // Close unlocks the file
+	return a.writeLocked(f, batch)
 }
 
 func (a *appender) writeLocked(f lockedFile, batch []*lesson) error {

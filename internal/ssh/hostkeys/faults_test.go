@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 
 	xssh "golang.org/x/crypto/ssh"
 
@@ -299,4 +301,63 @@ func checkMended(t *testing.T, about, path, before, line string, mayBeTorn bool)
 			t.Errorf("%s: a second good line %q", about, torn)
 		}
 	}
+}
+
+// A panickingFile panics when it is read.
+type panickingFile struct{ lockedFile }
+
+func (panickingFile) Stat() (fs.FileInfo, error) { panic("read") }
+
+// A panic while keys are written is that of one host: the others that wait are told, the file is
+// unlocked, and the next key is written.
+func TestPanicWhileWriting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := writeFile(t, "")
+		s, err := Open(Options{Files: []string{path}, Policy: AcceptNew})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lock, locked := s.learner.file.lock, make(chan struct{})
+		panics := true
+		s.learner.file.lock = func() (lockedFile, error) {
+			f, err := lock()
+			if panics {
+				<-locked
+				f = panickingFile{f}
+			}
+			return f, err
+		}
+		accept := func(i uint64) error {
+			to := fleet.Target{Host: fleet.Host{Name: fmt.Sprintf("h%d", i)}}
+			if err := s.Check(to, nil, numberedKey(t, i)); err != nil {
+				t.Error(err)
+			}
+			return s.Accepted(to, numberedKey(t, i))
+		}
+		var panicked any
+		var work sync.WaitGroup
+		work.Go(func() {
+			defer func() { panicked = recover() }()
+			_ = accept(1)
+		})
+		synctest.Wait() // it leads
+		work.Go(func() {
+			defer func() { _ = recover() }() // it leads after the first
+			_ = accept(2)
+		})
+		synctest.Wait()
+		close(locked)
+		work.Wait()
+		if panicked == nil {
+			t.Error("the file was not read")
+		}
+		panics = false
+		if err := accept(3); err != nil {
+			t.Error(err)
+		}
+		text, err := os.ReadFile(path)
+		if want := lineOf("h3", numberedKey(t, 3)); err != nil || string(text) != want {
+			t.Errorf("the file has %q (%v), want %q", text, err, want)
+		}
+	})
 }

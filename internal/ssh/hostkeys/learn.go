@@ -2,6 +2,7 @@ package hostkeys
 
 import (
 	"bytes"
+	"errors"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
@@ -124,18 +125,30 @@ func (l *learner) join(me *lesson) (done bool, err error) {
 	return false, nil
 }
 
-// lead writes all waiting lessons, including the caller's, and passes leadership on.
+var errNotWritten = errors.New("writing host keys down has failed")
+
+// lead writes all waiting lessons, including the caller's, and passes leadership on, also if
+// writing panics: the others would wait for ever.
 func (l *learner) lead() {
 	l.mu.Lock()
 	batch := l.waiting
 	l.waiting = nil
 	l.mu.Unlock()
 
+	written := false
+	defer func() { l.settle(batch, written) }()
 	l.file.write(batch)
+	written = true
+}
 
+// settle wakes the lessons of a batch and the next leader.
+func (l *learner) settle(batch []*lesson, written bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, done := range batch {
+		if !written && done.err == nil {
+			done.err = refuse(done.target, fleet.ReasonStoreFailed, errNotWritten)
+		}
 		if done.err == nil {
 			if l.claims[done.name] == nil { // released although still in use
 				l.claims[done.name] = &claim{key: done.key}

@@ -124,6 +124,10 @@ func with(t fleet.Target, s ssh.Settings) ssh.Target {
 
 func withEnv(t fleet.Target, env ...string) ssh.Target { return with(t, ssh.Settings{Env: env}) }
 
+func rekeying(t fleet.Target, bytes uint64) ssh.Target {
+	return with(t, ssh.Settings{RekeyBytes: bytes})
+}
+
 // run makes one attempt and waits for its end.
 func run(ctx context.Context, t testing.TB, d ssh.Dialer, target fleet.Target) report {
 	t.Helper()

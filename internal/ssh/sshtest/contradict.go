@@ -42,6 +42,11 @@ func testContradictions(t *testing.T, newDialer Factory) {
 			exit(ch, 0)
 			_ = exec.Reply(false, nil)
 		}, fleet.OutcomeOK, "", fleet.PhaseDrain, twice, "x\n"},
+		"a variable refused": {func(ch ssh.Channel, exec *ssh.Request) {
+			_ = exec.Reply(true, nil)
+			_, _ = ch.Write([]byte("x\n"))
+			exit(ch, 0)
+		}, fleet.OutcomeOK, "", fleet.PhaseDrain, fleet.FlagExitKnown, "x\n"},
 		"refused": {func(_ ssh.Channel, exec *ssh.Request) {
 			_ = exec.Reply(false, nil)
 		}, fleet.OutcomeRefused, fleet.ReasonExecRefused, fleet.PhaseExec, 0, ""},
@@ -73,7 +78,7 @@ func testContradictions(t *testing.T, newDialer Factory) {
 			d := newDialer(t, Config{
 				HostKeys: &exact{trusted: []ssh.PublicKey{key.PublicKey()}}, Identities: keys{newKey(t)}, Timeouts: patient(),
 			})
-			r := run(t.Context(), t, d, target)
+			r := runAt(t.Context(), t, d, withEnv(target, "NAME=value"))
 			r.Flags &^= fleet.FlagOutputIncomplete // a client that closes the channel itself to be sure cannot know
 			r.want(t, c.outcome, c.reason, c.phase, c.flags)
 			if string(r.stdout) != c.stdout {
@@ -83,7 +88,8 @@ func testContradictions(t *testing.T, newDialer Factory) {
 	}
 }
 
-// contrary is a server that leaves all answers to exec to serve, and then closes the channel.
+// contrary is a server that leaves all answers to exec to serve, and then closes the channel. It
+// refuses variables, also those whose client wants no answer: just before that to exec.
 func contrary(t testing.TB, key ssh.Signer, serve func(ssh.Channel, *ssh.Request)) fleet.Target {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -113,8 +119,18 @@ func contrary(t testing.TB, key ssh.Signer, serve func(ssh.Channel, *ssh.Request
 					if err != nil {
 						return
 					}
+					var unasked []*ssh.Request
 					for r := range requests {
+						if r.Type == "env" && r.WantReply {
+							_ = r.Reply(false, nil)
+						} else if r.Type == "env" {
+							unasked = append(unasked, r)
+						}
 						if r.Type == "exec" {
+							for _, u := range unasked {
+								u.WantReply = true
+								_ = u.Reply(false, nil)
+							}
 							serve(ch, r)
 							_ = ch.Close()
 						}

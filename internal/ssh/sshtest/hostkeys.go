@@ -85,6 +85,7 @@ func testHostKeys(t *testing.T, newDialer Factory) {
 	t.Run("short RSA key", func(t *testing.T) { testWeakKey(t, newDialer) })
 	t.Run("another key in authentication", func(t *testing.T) { testKeyChangesInAuth(t, newDialer) })
 	t.Run("another key later", func(t *testing.T) { testKeyChangesAtRekey(t, newDialer) })
+	t.Run("keys over and over", func(t *testing.T) { testRekeyStorm(t, newDialer) })
 }
 
 // counting counts how often keys were requested.

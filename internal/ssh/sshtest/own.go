@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -149,6 +150,48 @@ func testKeyChangesAtRekey(t *testing.T, newDialer Factory) {
 				t.Errorf("%d bytes came, and not the %d that were sent", len(r.stdout), len(output))
 			}
 		})
+	}
+}
+
+// testRekeyStorm has keys exchanged for every few bytes: each exchange costs us a signature to
+// verify and two scalar multiplications. If the server does it, it is given up; if we are told to,
+// all output arrives.
+func testRekeyStorm(t *testing.T, newDialer Factory) {
+	key := newKey(t)
+	d := newDialer(t, Config{
+		HostKeys: &exact{trusted: []ssh.PublicKey{key.PublicKey()}}, Identities: keys{newKey(t)}, Timeouts: patient(),
+	})
+	fast := []string{ssh.KeyExchangeCurve25519}
+	config := &ssh.ServerConfig{Config: ssh.Config{RekeyThreshold: 256, KeyExchanges: fast}}
+	config.AddHostKey(key)
+	r := run(t.Context(), t, d, ownServer(t, config, func(ch ssh.Channel) {
+		few := make([]byte, 300)
+		for range 20_000 {
+			if _, err := ch.Write(few); err != nil {
+				return
+			}
+			pause() // the library begins an exchange on another goroutine
+		}
+	}))
+	r.want(t, fleet.OutcomeUnknown, fleet.ReasonProtocolAbuse, fleet.PhaseRun, 0)
+	if !strings.Contains(r.Err.Error(), "keys over and over") {
+		t.Errorf("the cause is %q", r.Err)
+	}
+
+	config = &ssh.ServerConfig{Config: ssh.Config{KeyExchanges: fast}}
+	config.AddHostKey(key)
+	const parts = 160
+	part := make([]byte, 4<<10)
+	target := ownServer(t, config, func(ch ssh.Channel) {
+		for range parts {
+			_, _ = ch.Write(part)
+			_, _ = ch.SendRequest("wait for an answer", true, nil)
+		}
+	})
+	r = runAt(t.Context(), t, d, rekeying(target, uint64(len(part))))
+	r.ok(t)
+	if len(r.stdout) != parts*len(part) {
+		t.Errorf("%d bytes came, want %d", len(r.stdout), parts*len(part))
 	}
 }
 

@@ -2,6 +2,7 @@ package sshtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -250,22 +251,35 @@ func testMethods(t *testing.T, newDialer Factory) {
 		methods  []string
 		password string // "" means none
 		rightKey bool
-		noAsking bool // the server does not take keyboard-interactive
+		noAsking bool   // the server does not take keyboard-interactive
+		question string // that the server asks; "" means for the password
+		stranger bool   // the host may get no password
 		tried    string
 		reason   fleet.Reason // "" means that the server accepts
 		text     string
 	}{
-		"default":                     {nil, passphrase, false, false, "publickey password", "", ""},
-		"password first":              {[]string{pass, pub}, passphrase, true, false, "password", "", ""},
-		"password first, wrong":       {[]string{pass, pub}, "wrong", true, false, "password publickey", "", ""},
-		"password first, none":        {[]string{pass, pub}, "", true, false, "publickey", "", ""},
-		"asked first":                 {[]string{ask, pass}, passphrase, true, false, "keyboard-interactive", "", ""},
-		"asked first, not taken":      {[]string{ask, pass}, passphrase, true, true, "password", "", ""},
-		"no password":                 {[]string{pub, ask}, passphrase, false, false, "publickey keyboard-interactive", "", ""},
-		"asked, wrong":                {[]string{ask, pass}, "wrong", false, false, "keyboard-interactive", fleet.ReasonAuthFailed, "not with the password"},
-		"keys only":                   {[]string{pub}, passphrase, false, false, "publickey", fleet.ReasonAuthFailed, "our key, and ssh_config allows no password here"},
-		"asked only, not taken":       {[]string{ask}, passphrase, true, true, "", fleet.ReasonAuthFailed, `ssh_config allows only "keyboard-interactive"`},
-		"password only, and no one's": {[]string{pass}, "", true, false, "", fleet.ReasonNoIdentity, "there is no password"},
+		"default":                     {password: passphrase, tried: "publickey password"},
+		"password first":              {methods: []string{pass, pub}, password: passphrase, rightKey: true, tried: "password"},
+		"password first, wrong":       {methods: []string{pass, pub}, password: "wrong", rightKey: true, tried: "password publickey"},
+		"password first, none":        {methods: []string{pass, pub}, rightKey: true, tried: "publickey"},
+		"asked first":                 {methods: []string{ask, pass}, password: passphrase, rightKey: true, tried: "keyboard-interactive"},
+		"asked first, not taken":      {methods: []string{ask, pass}, password: passphrase, rightKey: true, noAsking: true, tried: "password"},
+		"no password":                 {methods: []string{pub, ask}, password: passphrase, tried: "publickey keyboard-interactive"},
+		"asked, wrong":                {methods: []string{ask, pass}, password: "wrong", tried: "keyboard-interactive", reason: fleet.ReasonAuthFailed, text: "not with the password"},
+		"keys only":                   {methods: []string{pub}, password: passphrase, tried: "publickey", reason: fleet.ReasonAuthFailed, text: "our key, and ssh_config allows no password here"},
+		"asked only, not taken":       {methods: []string{ask}, password: passphrase, rightKey: true, noAsking: true, reason: fleet.ReasonAuthFailed, text: `ssh_config allows only "keyboard-interactive"`},
+		"password only, and no one's": {methods: []string{pass}, rightKey: true, reason: fleet.ReasonNoIdentity, text: "there is no password"},
+		"password first, not allowed": {methods: []string{pass, pub}, password: passphrase, rightKey: true, stranger: true, tried: "publickey"},
+		"asked first, not allowed":    {methods: []string{ask, pub}, password: passphrase, rightKey: true, stranger: true, tried: "publickey"},
+		"none allowed": {
+			methods: []string{pass, pub, ask}, password: passphrase, stranger: true,
+			tried: "publickey", reason: fleet.ReasonAuthFailed, text: "the password was not sent",
+		},
+		// This server ends the connection instead of taking another method after a question.
+		"asked first, another secret": {
+			methods: []string{ask, pub}, password: passphrase, rightKey: true, question: "PIN of your card: ",
+			tried: "keyboard-interactive", reason: fleet.ReasonAuthFailed, text: "PIN of your card",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -281,7 +295,7 @@ func testMethods(t *testing.T, newDialer Factory) {
 				}
 				password := s.config.PasswordCallback
 				if !c.noAsking {
-					s.asks(false, "Password: ")
+					s.asks(false, cmp.Or(c.question, "Password: "))
 				}
 				s.config.PasswordCallback = password
 				s.config.AuthLogCallback = func(_ xssh.ConnMetadata, method string, _ error) {
@@ -293,6 +307,9 @@ func testMethods(t *testing.T, newDialer Factory) {
 				}
 			})
 			config := Config{HostKeys: s.known(), Identities: keys{key}, Timeouts: patient()}
+			if c.stranger {
+				config.HostKeys = &exact{trusted: []xssh.PublicKey{s.hostKey.PublicKey()}}
+			}
 			if c.password != "" {
 				config.Passwords = newPasswords(t, c.password)
 			}

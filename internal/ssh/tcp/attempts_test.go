@@ -118,3 +118,33 @@ func TestBoundWithConnect(t *testing.T) {
 		}
 	}
 }
+
+// The name of the local address is looked up within the time for the dial.
+func TestBindAddress(t *testing.T) {
+	resolver := net.DefaultResolver
+	defer func() { net.DefaultResolver = resolver }()
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	synctest.Test(t, func(t *testing.T) {
+		a := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{
+			Target:   fleet.Target{Host: fleet.Host{Name: "192.0.2.1"}, Port: 22},
+			Endpoint: &ssh.Endpoint{Settings: &ssh.Settings{Bind: "no.such.name.example"}},
+		}}
+		begun := time.Now()
+		_, err := Dialer{Timeouts: ssh.Timeouts{Dial: time.Second}}.Open(t.Context(), a)
+		if took := time.Since(begun); err == nil || took != time.Second {
+			t.Errorf("took %v, want 1s: %v", took, err)
+		}
+	})
+	for bind, want := range map[string]string{"127.0.0.3": "127.0.0.3", "::1": "::1", "fe80::1%lo": "fe80::1%lo"} {
+		local, err := localAddress(t.Context(), "tcp", bind)
+		if err != nil || local.AddrPort().Addr().Unmap().String() != want {
+			t.Errorf("%s: %v, %v; want %s", bind, local, err, want)
+		}
+	}
+	if local, err := localAddress(t.Context(), "tcp4", "::1"); err == nil {
+		t.Errorf("tcp4 took %v", local)
+	}
+}

@@ -185,11 +185,34 @@ func dial(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 		network = own.Family
 	}
 	if own.Bind != "" {
-		local, err := net.ResolveTCPAddr(network, net.JoinHostPort(own.Bind, "0"))
+		local, err := localAddress(ctx, network, own.Bind)
 		if err != nil {
 			return nil, fmt.Errorf("finding the local address to connect from: %w", err)
 		}
 		tcp.LocalAddr = local
 	}
 	return tcp.DialContext(ctx, network, a.Target.Address())
+}
+
+// localAddress looks up an address of this machine, an IPv4 one first. Unlike
+// net.ResolveTCPAddr it waits no longer than until ctx ends.
+func localAddress(ctx context.Context, network, name string) (*net.TCPAddr, error) {
+	all, err := net.DefaultResolver.LookupIPAddr(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	var best *net.TCPAddr
+	for _, a := range all {
+		is4 := a.IP.To4() != nil
+		if network == "tcp4" && !is4 || network == "tcp6" && is4 {
+			continue
+		}
+		if best == nil || is4 && best.IP.To4() == nil {
+			best = &net.TCPAddr{IP: a.IP, Zone: a.Zone}
+		}
+	}
+	if best == nil {
+		return nil, &net.AddrError{Err: "no suitable address", Addr: name}
+	}
+	return best, nil
 }

@@ -101,6 +101,19 @@ func TestA05Prompts(t *testing.T) {
 	}
 	s.fails(KindAbuse, "prompts without end")
 
+	s = asked() // another request instead of an answer
+	s.send(prompts(1))
+	s.deliver()
+	s.client.Abandon()
+	s.client.AuthPassword("u", []byte("secret"))
+	s.pump()
+	if got := s.got[len(s.got)-1]; got[0] != msgUserAuthRequest || count(s.got, msgUserAuthAnswer) != 0 {
+		t.Errorf("the last message is %x, and %d answers", got, count(s.got, msgUserAuthAnswer))
+	}
+	s.send([]byte{msgUserAuthSuccess})
+	s.deliver()
+	s.has(AuthSuccess{})
+
 	s = asked() // a second question before the first is answered
 	s.send(prompts(1), prompts(1))
 	s.deliver()

@@ -33,6 +33,15 @@ func (c *Client) Answer(answers [][]byte) {
 	clear(p)
 }
 
+// Abandon leaves Prompts without an answer: the next request replaces this one (RFC 4252 §5).
+// It panics if there are no Prompts to answer.
+func (c *Client) Abandon() {
+	if c.auth == nil || !c.auth.asking {
+		panic("wire: no prompts to abandon")
+	}
+	c.auth.asking, c.auth.rounds, c.auth.pending = false, 0, methodNone
+}
+
 // takePrompts reads an INFO_REQUEST (RFC 4256 §3.2).
 func (a *authentication) takePrompts(p []byte) (Event, error) {
 	if a.asking {

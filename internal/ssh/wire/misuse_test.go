@@ -30,6 +30,7 @@ func TestMisusePanics(t *testing.T) {
 		{"answer to nothing", "nobody asked for", (*scripted).handshake, func(c *Client) { c.Answer(nil) }},
 		{"answer too long", "another number of answers", asked, func(c *Client) { c.Answer(make([][]byte, 3)) }},
 		{"answer twice", "nobody asked for", asked, func(c *Client) { c.Answer(make([][]byte, 2)); c.Answer(make([][]byte, 2)) }},
+		{"abandoned twice", "no prompts", asked, func(c *Client) { c.Abandon(); c.Abandon() }},
 		{"keepalive before login", "before authentication", (*scripted).handshake, (*Client).Keepalive},
 		{"no channel", "not open", (*scripted).login, func(c *Client) { c.Exec(0, "true") }},
 		{"a closed channel", "not open", func(s *scripted) {

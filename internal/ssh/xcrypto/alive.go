@@ -1,6 +1,7 @@
 package xcrypto
 
 import (
+	"sync/atomic"
 	"time"
 
 	"shoal/fleet"
@@ -12,6 +13,7 @@ func (c *conn) watch(over <-chan struct{}) {
 	tick := time.NewTicker(c.timeouts.Alive)
 	defer tick.Stop()
 	clock, heard, alive := c.wire.clock, c.wire.received.Load(), c.timeouts.Keepalive()
+	var asking atomic.Bool
 	for {
 		select {
 		case <-over:
@@ -29,7 +31,13 @@ func (c *conn) watch(over <-chan struct{}) {
 			return
 		}
 		// The answer is detected by its bytes; the library's wait for it ends with the
-		// connection.
-		go func() { _, _, _ = c.ssh.SendRequest("keepalive@openssh.com", true, nil) }()
+		// connection. One at a time: a server that answers none and is not silent would have
+		// us keep ever more of them.
+		if asking.CompareAndSwap(false, true) {
+			go func() {
+				_, _, _ = c.ssh.SendRequest("keepalive@openssh.com", true, nil)
+				asking.Store(false)
+			}()
+		}
 	}
 }

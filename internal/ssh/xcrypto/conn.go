@@ -88,9 +88,11 @@ func (c *conn) run(ctx context.Context) fleet.End {
 		return f.End()
 	}
 	a.Timeline.Enter(fleet.PhaseExec)
-	for _, variable := range a.Target.Settings().Env { // servers refuse most (RFC 4254 §6.4)
+	// Servers refuse most variables (RFC 4254 §6.4), and some of them also where no answer is
+	// wanted: the library would take that for the answer to exec.
+	for _, variable := range a.Target.Settings().Env {
 		name, value, _ := strings.Cut(variable, "=")
-		_, _ = ch.SendRequest("env", false, xssh.Marshal(struct{ Name, Value string }{name, value}))
+		_, _ = ch.SendRequest("env", true, xssh.Marshal(struct{ Name, Value string }{name, value}))
 	}
 	a.Execution.Queue(1) // the next write may contain it
 	accepted, err := ch.SendRequest("exec", true, xssh.Marshal(struct{ Command string }{a.Exec()}))

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	xssh "golang.org/x/crypto/ssh"
 
@@ -30,13 +31,19 @@ type handshake struct {
 	signErr error         // the last signing failure
 	rest    []xssh.Signer // the keys after the one that failed to sign: the library skipped them
 	secret  secret
-	sha1    bool // an RSA key made a SHA-1 signature
+	sha1    bool      // an RSA key made a SHA-1 signature
+	rekeys  int       // key exchanges after the first
+	begun   time.Time // when the first was over
 
 	// login bounds every wait on our side: it ends at the deadline of authentication, and with
 	// Dial.
 	login  context.Context
 	cancel context.CancelFunc
 }
+
+// maxRekeys is how many key exchanges there may be beyond one per MiB, or the target's RekeyBytes,
+// and one per second.
+const maxRekeys = 128
 
 // end releases what the handshake holds.
 func (h *handshake) end() {
@@ -59,6 +66,9 @@ func (h *handshake) judge(_ string, remote net.Addr, key xssh.PublicKey) error {
 			return h.wire.blame(fleet.PhaseHostkey, fleet.ReasonHostkeyChanged,
 				errors.New("the server brought another host key in a later key exchange"))
 		}
+		if h.rekeyed() {
+			return h.wire.blame(h.attempt.Timeline.Phase(), fleet.ReasonProtocolAbuse, errors.New("the server exchanges keys over and over"))
+		}
 		return nil
 	}
 	h.attempt.Timeline.Enter(fleet.PhaseHostkey)
@@ -69,6 +79,7 @@ func (h *handshake) judge(_ string, remote net.Addr, key xssh.PublicKey) error {
 		return h.wire.raise(sshreason.Refusal(h.attempt, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err))
 	}
 	h.wire.pin(key)
+	h.begun = time.Now()
 	h.attempt.Timeline.Enter(fleet.PhaseAuth)
 	h.wire.until(h.dialer.opts.Timeouts.Auth)
 	by := h.wire.deadline()
@@ -76,6 +87,16 @@ func (h *handshake) judge(_ string, remote net.Addr, key xssh.PublicKey) error {
 	late := sshreason.TimeoutError(fleet.PhaseAuth, h.dialer.opts.Timeouts.For(h.attempt), byConnect)
 	h.login, h.cancel = sshreason.LoginContext(h.ctx, h.dialer.opts.Clock, by, late)
 	return nil
+}
+
+// rekeyed counts a key exchange, ours too, and reports whether there are too many.
+func (h *handshake) rekeyed() bool {
+	every := int64(1 << 20)
+	if own := h.attempt.Target.Settings().RekeyBytes; own > 0 && own < uint64(every) {
+		every = int64(own)
+	}
+	h.rekeys++
+	return h.rekeys > maxRekeys+int(h.wire.transferred()/every)+int(time.Since(h.begun).Seconds())
 }
 
 // signers is called when the server accepts public keys.
@@ -128,6 +149,9 @@ func (h *handshake) refuse(otherwise fleet.Reason, err error) *fleet.Error {
 // library would give up without one.
 func (h *handshake) nextMethod(c *xssh.ClientAuthContext) (xssh.AuthMethod, error) {
 	if err := h.wire.ended(); err != nil {
+		if h.secret.abandoned && !sshreason.TimedOut(err) {
+			return nil, h.refuse(fleet.ReasonAuthFailed, h.secret.withheld)
+		}
 		return nil, err
 	}
 	if f := h.wire.raised(); f != nil {
@@ -159,6 +183,8 @@ func (h *handshake) nextMethod(c *xssh.ClientAuthContext) (xssh.AuthMethod, erro
 		}
 	}
 	switch {
+	case h.secret.withheld != nil:
+		return nil, h.refuse(fleet.ReasonAuthFailed, h.secret.withheld)
 	case len(c.PartialSuccessMethods) > 0:
 		return fail(fleet.ReasonAuthIncomplete, fmt.Errorf(
 			"the key was accepted and the server wants more: next=%q", methods(c.AllowedMethods)))

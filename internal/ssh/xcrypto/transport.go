@@ -41,8 +41,9 @@ type transport struct {
 	versioned bool   // the version line was found
 
 	authed   atomic.Bool
-	serving  atomic.Bool // a channel is open: see hold
-	received atomic.Int64
+	serving  atomic.Bool  // a channel is open: see hold
+	received atomic.Int64 // bytes
+	sent     atomic.Int64
 
 	closing sync.Once
 	done    chan struct{} // closed by shut
@@ -244,6 +245,9 @@ func (w *transport) version(line, tail []byte) error {
 	return nil
 }
 
+// transferred returns the number of bytes in both directions.
+func (w *transport) transferred() int64 { return w.received.Load() + w.sent.Load() }
+
 // Write is called by one goroutine at a time.
 func (w *transport) Write(p []byte) (int, error) {
 	by := w.clock.Now().Add(sshreason.WriteTimeout)
@@ -256,6 +260,7 @@ func (w *transport) Write(p []byte) (int, error) {
 		}
 		n, err := w.Conn.Write(p[sent:])
 		w.attempt.Execution.Wrote(n)
+		w.sent.Add(int64(n))
 		sent += n
 		stopped := w.early(err) || w.authed.Load() && sshreason.TimedOut(err) && w.clock.Now().Before(by)
 		if err == nil || !stopped {
