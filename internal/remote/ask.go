@@ -109,6 +109,7 @@ const killScript = `
 nap() { sleep 0.1 || sleep 1; _z=$((_z-1)); };
 settle;
 _r=gone; _c=10;
+_p=ended; [ $_v = ended ] && _p=rest;
 case $_v in unclear) _r=unclear; _c=12;; running) [ $_g = 0 ] && _r=unclear && _c=12;; ended) [ "$_F" ] && _r=unclear && _c=12;; esac;
 if more; then
 kill -TERM -$_g; kill -TERM $_l;
@@ -119,7 +120,7 @@ _z=50;
 while more && [ $_z -gt 0 ]; do kill -KILL -$_g; kill -KILL $_l; nap; done;
 if more; then _r=alive; _c=11;
 elif hid; then _r=unclear; _c=12; else
-_r=ended; _c=0;
+_r=$_p; _c=0;
 rm -f "$_m/cmd";
 over || ends "killed 137";
 fi;

@@ -102,7 +102,7 @@
 //	state ended exit|timeout|killed N
 //	left                      processes of its group are alive, or cannot be looked for
 //	up SECONDS                since boot
-//	kill ended|gone|alive|unclear
+//	kill ended|rest|gone|alive|unclear
 //	missing                   a file of output has been removed
 //	out SIZE FROM LENGTH      followed by LENGTH bytes and a newline; err likewise
 //	forgotten | kept          after Forget

@@ -193,6 +193,7 @@ func TestKill(t *testing.T) {
 			{"gentle", "sleep 100 & touch BEGUN; wait", grace, CauseExit, 143},
 			{"cleans up", "trap 'exit 3' TERM; sleep 100 & touch BEGUN; wait", grace, CauseExit, 3},
 			{"stubborn", "trap '' TERM; touch BEGUN; sleep 100; sleep 100", time.Second, CauseKilled, 137},
+			{"ended before", "(sleep 100 & touch BEGUN) >/dev/null 2>&1; exit 3", grace, CauseExit, 3},
 			{"stopped", "touch BEGUN; kill -STOP $$", grace, CauseExit, 143},
 		} {
 			begun := filepath.Join(f.home, "begun "+c.name)
@@ -202,7 +203,12 @@ func TestKill(t *testing.T) {
 			_, wait := f.background(t, must(t)(w.Line(command)))
 			f.quiet = false
 			until(t, "the command", func() bool { return exists(begun) })
-			if r := f.kill(t, c.grace); !reflect.DeepEqual(r, Report{State: StateEnded, Cause: c.cause, Status: c.status, Kill: KillEnded}) {
+			want := Report{State: StateEnded, Cause: c.cause, Status: c.status, Kill: KillEnded}
+			if c.name == "ended before" {
+				want.Kill = KillRest
+				until(t, "its end", func() bool { return f.look(t).State == StateEnded })
+			}
+			if r := f.kill(t, c.grace); !reflect.DeepEqual(r, want) {
 				t.Errorf("%s: %+v", c.name, r)
 			}
 			wait()

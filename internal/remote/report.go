@@ -48,6 +48,7 @@ type Kill string
 // The results of a kill, each with its exit status.
 const (
 	KillEnded   Kill = "ended"   // 0: it was alive, and all of its group and session is gone
+	KillRest    Kill = "rest"    // 0: it had ended, and what was left of its group and session is gone
 	KillGone    Kill = "gone"    // 10: none of its processes was alive, or it never started
 	KillAlive   Kill = "alive"   // 11: some processes are alive after KILL
 	KillUnclear Kill = "unclear" // 12: it has no group of its own, or its marker cannot be read
@@ -167,7 +168,7 @@ func (r *Report) read(words []string, rest []byte) ([]byte, error) {
 		}
 		return rest, err
 	case "kill":
-		if len(arguments) != 1 || !slices.Contains([]Kill{KillEnded, KillGone, KillAlive, KillUnclear}, Kill(arguments[0])) {
+		if len(arguments) != 1 || !slices.Contains([]Kill{KillEnded, KillRest, KillGone, KillAlive, KillUnclear}, Kill(arguments[0])) {
 			return nil, errors.New("no verdict")
 		}
 		r.Kill = Kill(arguments[0])

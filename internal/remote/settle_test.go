@@ -127,7 +127,7 @@ func TestElsewhere(t *testing.T) {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if r := f.kill(t, 0); r.Kill != KillEnded {
+		if r := f.kill(t, 0); r.Kill != KillRest {
 			t.Errorf("killed: %+v", r)
 		}
 	})

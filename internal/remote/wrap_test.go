@@ -280,7 +280,7 @@ func TestTimeout(t *testing.T) {
 				t.Errorf("%s: settled as %+v", c.name, r)
 			}
 			if c.name != "stubborn" { // what waits for the grace
-				if r := f.kill(t, 0); r.Kill != KillEnded {
+				if r := f.kill(t, 0); r.Kill != KillRest {
 					t.Errorf("%s: killed as %+v", c.name, r)
 				}
 			}
@@ -310,7 +310,7 @@ func TestTimeoutClosesOutput(t *testing.T) {
 		if !f.settle(t).Left {
 			t.Error("what waits for the time of grace is gone")
 		}
-		if r := f.kill(t, 0); r.Kill != KillEnded {
+		if r := f.kill(t, 0); r.Kill != KillRest {
 			t.Errorf("killed as %+v", r)
 		}
 		until(t, "the end of the group", func() bool { return !f.settle(t).Left })

@@ -3,8 +3,10 @@ package run
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"shoal/fleet"
+	"shoal/internal/remote"
 )
 
 // A target that may have run in an earlier session stays unknown when the session
@@ -33,5 +35,20 @@ func TestStillUnknown(t *testing.T) {
 			t.Errorf("%d: %v (%v, %v), want %v", i, res.Outcome, res.Err, err, want[i])
 		}
 		i++
+	}
+}
+
+// A command that ended by itself was not killed, whatever was left of it.
+func TestKilledRest(t *testing.T) {
+	given := fleet.Result{End: fleet.End{Outcome: fleet.OutcomeUnknown, Reason: fleet.ReasonTimeout}, Started: time.Now()}
+	report := remote.Report{State: remote.StateEnded, Cause: remote.CauseExit, Status: 3}
+	for kill, want := range map[remote.Kill]fleet.Outcome{
+		remote.KillEnded: fleet.OutcomeSignalled, remote.KillRest: fleet.OutcomeFailed, remote.KillGone: fleet.OutcomeFailed, remote.KillAlive: fleet.OutcomeUnknown,
+	} {
+		k := killer{waiting: map[int]fleet.Result{0: given}}
+		report.Kill = kill
+		if got := k.judge(Reply{Report: report}); got.Outcome != want || len(k.waiting) != 0 {
+			t.Errorf("%s: %v, status %d; want %v", kill, got.Outcome, got.Status, want)
+		}
 	}
 }
