@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -183,6 +184,13 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 	}
 	f.Progress.Value = "never"
 	f.Ordered = false // the journal returns them in order already
+	if f.Files() {
+		targets, err := j.Select(ctx, id, journal.All)
+		if err != nil {
+			return err
+		}
+		f.Named = slices.Values(targets)
+	}
 	out, err := display.New(f, stdio, info.Header, nil)
 	if err != nil {
 		return err

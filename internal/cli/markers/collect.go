@@ -18,6 +18,7 @@ import (
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
 	"shoal/internal/cli/signals"
+	"shoal/internal/journal"
 	"shoal/internal/run"
 	"shoal/internal/ui"
 )
@@ -89,6 +90,13 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	indexes := make([]int, len(a.Targets))
 	for i, t := range a.Targets {
 		indexes[i] = t.Index
+	}
+	if o.output.Files() {
+		all, err := a.journal.Select(ctx, a.Info.Run, journal.All) // so that a later collect names files alike
+		if err != nil {
+			return errors.Join(err, a.end(console.ExitUsage))
+		}
+		o.output.Named = slices.Values(all)
 	}
 	out, err := display.New(o.output, stdio, h, indexes)
 	if err != nil {
