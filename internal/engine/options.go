@@ -117,6 +117,9 @@ type Options struct {
 	// Drain, when closed, stops the starting of commands: targets without a recorded
 	// intent (Intend) become cancelled, the others run to their end. nil means never.
 	Drain <-chan struct{}
+	// Drained returns the reason and the error of the targets that Drain cancels; it is
+	// called once, after Drain was closed. nil means fleet.ReasonInterrupted.
+	Drained func() (fleet.Reason, error)
 	// Follow is called when a running command has written output since the last call
 	// of Output.Next. It is called from many goroutines at the same time and must not
 	// block. nil disables it.

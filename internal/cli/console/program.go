@@ -3,6 +3,8 @@ package console
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
 	"os/signal"
 	"syscall"
 
@@ -28,6 +30,9 @@ func Execute(ctx context.Context, root *cobra.Command, badFlag string, args []st
 	err := root.ExecuteContext(ctx)
 	if code, ok := errors.AsType[ExitError](err); ok {
 		return int(code)
+	}
+	if path, ok := errors.AsType[*fs.PathError](err); ok && path.Path == os.Stdout.Name() && errors.Is(err, syscall.EPIPE) {
+		return ExitUsage // nobody reads our output, such as a list | head: there is nothing to tell
 	}
 	if err != nil {
 		Complain(stdio.Err, err)

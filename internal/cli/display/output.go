@@ -327,11 +327,31 @@ func (o *Results) Lose(destination string, err error) {
 	if o.OnLost != nil {
 		o.OnLost()
 	}
+	after := ": no further command is started, and what runs is waited for"
+	if o.OnLost == nil { // nothing runs
+		after = ""
+	}
 	if errors.Is(err, syscall.EPIPE) {
-		console.Say(o.Stderr, "nobody reads the output any more: no further command is started, and what runs is waited for")
+		console.Say(o.Stderr, "%v%s", errUnread, after)
 		return
 	}
-	console.Complain(o.Stderr, fmt.Errorf("a result could not be written: %w\nhint: no further command is started; what was written before is whole", err))
+	hint := "no further command is started; what was written before is whole"
+	if o.OnLost == nil {
+		hint = "what was written before is whole"
+	}
+	console.Complain(o.Stderr, fmt.Errorf("a result could not be written: %w\nhint: %s", err, hint))
+}
+
+var errUnread = errors.New("nobody reads the output any more")
+
+// StoppedBy returns why no command is started any more after a result could not be
+// written.
+func (o *Results) StoppedBy() (fleet.Reason, error) {
+	err := o.Failure()
+	if errors.Is(err, syscall.EPIPE) {
+		return fleet.ReasonOutputClosed, errUnread
+	}
+	return fleet.ReasonStoreFailed, err
 }
 
 // Abandon closes the destinations of a run that did not start or ended early,

@@ -78,6 +78,12 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	}
 	defer out.Showing.AbortWith(ctx)()
 	e.Drain, e.Follow = stop.Drained, out.Follow
+	e.Drained = func() (fleet.Reason, error) {
+		if stop.Requested() {
+			return fleet.ReasonInterrupted, nil
+		}
+		return out.StoppedBy()
+	}
 	out.Watch(&e)
 	e.Notice = func(text string) { console.Note(out.Stderr, text) }
 	e.Released = func(r engine.Release) {
@@ -137,6 +143,9 @@ func (x *Execution) finish(out *display.Results, r *run.Run, failed error, p sig
 	how := journal.Ending{Interrupted: out.Summary.Interrupted, ExitCode: exitCode()}
 	if failed != nil {
 		how.Failure = failed.Error()
+	} else if out.Failure() != nil {
+		_, why := out.StoppedBy()
+		how.Failure, _ = ui.SplitHint(why.Error())
 	}
 	if err := r.End(how); err != nil {
 		lost = true
