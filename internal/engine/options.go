@@ -128,6 +128,9 @@ type Options struct {
 	// for the command, and when it has ended. It is called from many goroutines at the
 	// same time and must not block. nil disables it.
 	Watch func(t fleet.Target, s Step)
+	// Verbose is called with what is chosen and learned about a target, and with the times
+	// of its phases; see ssh.Attempt.Verbose. nil disables it.
+	Verbose func(t fleet.Target, line string)
 	// Staged is called when a stage of the rollout begins, and when the pause after it
 	// does. It must not block. nil disables it.
 	Staged func(Stage)

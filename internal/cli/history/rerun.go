@@ -206,7 +206,10 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 	if err := sayWhich(ctx, f.verb, e.Info, j, stdio.Err); err != nil {
 		return errors.Join(err, j.Close())
 	}
+	verbose := display.NewVerbose(f.HostFlags.Verbose, stdio)
+	defer verbose.Close()
 	x, err := f.prepare(ctx, e, h, stdio)
+	x.Verbose, x.Opts.Engine.Verbose = verbose, verbose.Func()
 	if err != nil || f.dryRun {
 		if err = errors.Join(err, j.Close()); err != nil {
 			return err

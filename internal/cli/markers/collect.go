@@ -102,6 +102,7 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	if err != nil {
 		return errors.Join(err, a.end(console.ExitUsage))
 	}
+	a.verbose.To(out.Stderr)
 	ctx, stop := signals.Watch(ctx, func(bool) {})
 	defer stop.End()
 	defer a.journal.HurryWith(stop.Hurried())()
@@ -134,6 +135,7 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	out.Summary.Interrupted = stop.Requested()
 	out.Settle(stop.Patience(), a.Info.Run)
 	out.Close(stop.Patience())
+	a.verbose.To(nil)
 	switch {
 	case err != nil:
 	case out.Stuck || out.Failure() != nil:

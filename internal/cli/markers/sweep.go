@@ -13,6 +13,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
 	"shoal/internal/remote"
@@ -53,6 +54,9 @@ func sweep(ctx context.Context, f *markerFlags, age time.Duration, dir string, s
 	if age <= 0 {
 		return errors.New("--days: one is the least")
 	}
+	verbose := display.NewVerbose(f.Verbose, stdio)
+	defer verbose.Close()
+	opts.Engine.Verbose = verbose.Func()
 	list, err := f.Load(ctx, &opts, stdio)
 	if err != nil {
 		return err

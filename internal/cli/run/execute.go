@@ -29,9 +29,10 @@ type Execution struct {
 	// StateDir is where the journal is, as --state-dir has it; "" means the usual place.
 	StateDir string
 	Timeout  time.Duration
-	Plan     *connect.Plan // of the targets, made with Opts
-	Indexes  []int         // indexes of the targets in ascending order; nil: they count from 0
-	Header   record.Header // Execute sets Run
+	Plan     *connect.Plan    // of the targets, made with Opts
+	Indexes  []int            // indexes of the targets in ascending order; nil: they count from 0
+	Header   record.Header    // Execute sets Run
+	Verbose  *display.Verbose // nil without -v
 	// Begin begins or resumes the run.
 	Begin func(ctx context.Context) (*run.Run, error)
 }
@@ -64,6 +65,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 		sayStopping(out.Stderr, aborting)
 	})
 	defer stop.End()
+	x.Verbose.To(out.Stderr)
 	if x.Journal != nil {
 		defer x.Journal.HurryWith(stop.Hurried())()
 	}
