@@ -8,6 +8,7 @@ import (
 	"shoal/fleet"
 	"shoal/internal/cli/flags"
 	"shoal/internal/engine"
+	"shoal/internal/output"
 )
 
 // OutputFlags are the flags that decide how results are shown and saved.
@@ -47,8 +48,22 @@ func (f *OutputFlags) Kept() int64 {
 	return int64(f.maxOutput)
 }
 
+// JSON reports whether a program reads the output (--json).
+func (f *OutputFlags) JSON() bool { return f.json }
+
 // Files reports whether output is written into files (--outdir).
 func (f *OutputFlags) Files() bool { return f.outdir != "" }
+
+// Check returns an error if --outdir cannot be used, before a run is recorded.
+func (f *OutputFlags) Check() error {
+	if f.outdir == "" {
+		return nil
+	}
+	if err := output.CheckOutdir(f.outdir); err != nil {
+		return fmt.Errorf("opening --outdir: %w", err)
+	}
+	return nil
+}
 
 // Validate returns an error for flags that exclude each other.
 func (f *OutputFlags) Validate() error {

@@ -44,6 +44,9 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	if err := input.check(); err != nil {
 		return errors.Join(err, x.closeJournal())
 	}
+	if err := x.Output.Check(); err != nil {
+		return errors.Join(err, x.closeJournal())
+	}
 	e, err := x.Plan.Engine(ctx) // may ask; before the progress line
 	if err != nil {
 		return errors.Join(err, x.closeJournal())
