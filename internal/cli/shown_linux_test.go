@@ -17,3 +17,16 @@ func TestNoProgressLineBesideAPipe(t *testing.T) {
 		t.Errorf("%q", text)
 	}
 }
+
+// On a terminal the output of hosts with short and long names begins in one column.
+func TestAlignedOnTerminals(t *testing.T) {
+	_, dir, shoal := paneFleet(t)
+	p := openPane(t, dir, "NO_COLOR=1 "+shoal+"-f 20 -P=never 'echo x'") //nolint:misspell // the name is not ours
+	if err := p.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	<-p.read
+	if text := p.text(); strings.Count(text, ":  x\r\n") != 9 || strings.Count(text, ": x\r\n") != 11 {
+		t.Errorf("%q", text)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"shoal/fleet"
 	"shoal/internal/cli/console"
@@ -182,7 +183,14 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 	case f.gathered, f.gatheredApart:
 		o.Display = output.NewGathered(output.GatheredOptions{Stdout: to, Stderr: toErr, Apart: f.gatheredApart})
 	default:
-		live := output.NewLive(output.LiveOptions{Stdout: to, Stderr: toErr, NoPrefix: f.noPrefix, Brief: f.Brief})
+		options := output.LiveOptions{Stdout: to, Stderr: toErr, NoPrefix: f.noPrefix, Brief: f.Brief}
+		if to.Escape && f.Named != nil { // a terminal
+			options.Align = output.Align(f.Named)
+		}
+		if f.timestamps {
+			options.Now = time.Now
+		}
+		live := output.NewLive(options)
 		o.Display = live
 		if !f.Ordered {
 			follower := newFollower(live)

@@ -18,7 +18,9 @@ type OutputFlags struct {
 	outdir                  string
 	maxOutput               flags.Size
 	Progress                flags.Choice
-	// Named, if not nil, are all targets, after which --outdir names files.
+	timestamps              bool
+	// Named, if not nil, are all targets, after which --outdir names files and by whose
+	// names lines are aligned.
 	Named iter.Seq[fleet.Target]
 	Brief bool // no flag: what is left out of a flood of failures is in a journal
 }
@@ -37,6 +39,13 @@ func (f *OutputFlags) Output() flags.FlagGroup {
 	f.Progress = flags.Choice{Value: "auto", Words: []string{"auto", "always", "never"}}
 	g.VarP(&f.Progress, "progress", "P", "the progress line; auto shows it on a terminal unless stdout is a pipe")
 	g.Lookup("progress").NoOptDefVal = "always"
+	return g
+}
+
+// WithTimestamps adds --timestamps to a group, for commands that show output while
+// commands run.
+func (f *OutputFlags) WithTimestamps(g flags.FlagGroup) flags.FlagGroup {
+	g.BoolVar(&f.timestamps, "timestamps", false, "before each line, the local time at which it is shown: RFC 3339 with milliseconds")
 	return g
 }
 
@@ -74,6 +83,16 @@ func (f *OutputFlags) Validate() error {
 	}{{f.gathered, "-b"}, {f.gatheredApart, "-B"}, {f.json, "--json"}} {
 		if s.set {
 			shapes = append(shapes, s.flag)
+		}
+	}
+	if f.timestamps {
+		for _, s := range []struct {
+			set  bool
+			flag string
+		}{{f.gathered, "-b"}, {f.gatheredApart, "-B"}, {f.json, "--json"}, {f.Ordered, "-L"}} {
+			if s.set {
+				return fmt.Errorf("--timestamps and %s cannot go together: it shows output only once a host has ended", s.flag)
+			}
 		}
 	}
 	if len(shapes) > 1 {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -141,7 +142,7 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 	}
 	f.Progress.Value = "never"
 	f.Ordered = false // the journal returns them in order already
-	if f.Files() {
+	if f.Files() || ui.Inspect(stdio.Out, os.Getenv).Terminal {
 		targets, err := j.Select(ctx, id, journal.All)
 		if err != nil {
 			return err

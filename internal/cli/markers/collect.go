@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -91,7 +92,7 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	for i, t := range a.Targets {
 		indexes[i] = t.Index
 	}
-	if o.output.Files() {
+	if o.output.Files() || ui.Inspect(stdio.Out, os.Getenv).Terminal {
 		all, err := a.journal.Select(ctx, a.Info.Run, journal.All) // so that a later collect names files alike
 		if err != nil {
 			return errors.Join(err, a.end(console.ExitUsage))

@@ -40,7 +40,7 @@ func (f *RunFlags) groups() []flags.FlagGroup {
 	targets.BoolVar(&f.noPlaceholders, "no-placeholders", false, "send the command as typed, and replace nothing in it")
 	connection, control := f.Connection(), f.Control()
 	f.KeptNames = KeptFlags(connection, control)
-	return []flags.FlagGroup{targets, connection, control, f.Remote(), f.Output(), f.journal()}
+	return []flags.FlagGroup{targets, connection, control, f.Remote(), f.WithTimestamps(f.Output()), f.journal()}
 }
 
 // aliases maps the names that other tools use, and former names, to ours.
