@@ -44,7 +44,7 @@ func TestOutputClosed(t *testing.T) {
 		t.Errorf("run: exit code %d\n%s", code, stderr)
 	}
 	if code, stderr := closed("show", "--state-dir", dir, "last"); code != console.ExitUnknown ||
-		!strings.HasPrefix(stderr, "shoal: nobody reads the output any more\n") {
+		!strings.Contains(stderr, "\nshoal: nobody reads the output any more\n") {
 		t.Errorf("show: exit code %d\n%s", code, stderr)
 	}
 	var out, errs bytes.Buffer

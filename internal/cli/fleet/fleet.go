@@ -70,6 +70,7 @@ Faults: ` + faultNames() + `.`,
 	flags.StringVar(&f.writeKnownHosts, "write-known-hosts", "", "write the host keys to `FILE`")
 	flags.StringVar(&f.writeKey, "write-key", "", "write the private key that may log in to `FILE`")
 	flags.StringVar(&f.oracle, "oracle", "", "write every exec that was seen to `FILE`")
+	_ = cmd.RegisterFlagCompletionFunc("fault", completeFault) // it exists
 	cmd.AddCommand(newFleetCheck(stdio))
 	return cmd
 }
@@ -80,6 +81,15 @@ func faultNames() string {
 		names = append(names, string(f))
 	}
 	return strings.Join(names, ", ")
+}
+
+// completeFault offers the kinds of faults, each with what it does.
+func completeFault(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var words []string
+	for _, f := range simfleet.Faults() {
+		words = append(words, string(f)+"=\t"+f.Doc())
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
 // serveFleet serves until SIGINT, SIGTERM or the end of ctx.

@@ -94,7 +94,9 @@ would have been shown then, by the same flags.`,
 		})
 	group := f.Output()
 	cmd.Flags().AddFlagSet(group.FlagSet)
+	cmd.ValidArgsFunction = clirun.CompleteRun(false)
 	cmd.Flags().StringVar(&which, "only", "", "only targets that are `WORDS`: "+selectionWords())
+	_ = cmd.RegisterFlagCompletionFunc("only", clirun.CompleteSelection) // it exists
 	return cmd
 }
 
@@ -189,6 +191,7 @@ count the targets of which nobody knows whether their command ran.`,
 		func(ctx context.Context, j *journal.Journal, args []string) error {
 			return verify(ctx, j, args[0], stdio)
 		})
+	cmd.ValidArgsFunction = clirun.CompleteRun(false)
 	return cmd
 }
 

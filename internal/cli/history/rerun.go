@@ -77,6 +77,7 @@ separated by commas.
 		},
 	}
 	f.register(cmd, flags.NewGroup("Running again"))
+	cmd.ValidArgsFunction = clirun.CompleteRun(true)
 	return cmd
 }
 
@@ -102,6 +103,7 @@ stopped goes on only with --past-brake.
 	own.BoolVar(&f.rerunUnknown, "rerun-unknown", false, "run again also where the command may have run already")
 	own.BoolVar(&f.pastBrake, "past-brake", false, "go on though the run's own brake (--max-fail, --max-unknown, --fail-fast, --check) has stopped it")
 	f.register(cmd, own)
+	cmd.ValidArgsFunction = clirun.CompleteRun(false)
 	return cmd
 }
 

@@ -55,6 +55,7 @@ Output of which the journal has only a part is fetched anew where --max-output o
 	g.BoolVar(&keep, "keep", false, "leave marker and output on the hosts")
 	g.BoolVar(&again, "again", false, "fetch also what was collected before, where it is still on the hosts")
 	f.register(cmd, g, out.Output())
+	cmd.ValidArgsFunction = clirun.CompleteRun(false)
 	return cmd
 }
 

@@ -53,12 +53,7 @@ func (f *RunFlags) Register(cmd *cobra.Command) {
 	cmd.Flags().SetInterspersed(false)
 	f.Given = cmd.Flags()
 	flags.AddInGroups(cmd, f.groups()...)
-	for name, c := range map[string]*flags.Choice{
-		"host-key": &f.HostKey, "progress": &f.Progress, "pipeline": &f.Pipeline, "pq": &f.PostQuantum, "client": &f.Client,
-	} {
-		// It fails only for a flag that does not exist.
-		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(c.Words, cobra.ShellCompDirectiveNoFileComp))
-	}
+	_ = cmd.RegisterFlagCompletionFunc("where", completeWhere(&f.HostFlags)) // it exists
 }
 
 // WithAliases makes cmd accept the names in aliases.
