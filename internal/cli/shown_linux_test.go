@@ -30,3 +30,19 @@ func TestAlignedOnTerminals(t *testing.T) {
 		t.Errorf("%q", text)
 	}
 }
+
+// What is said before a run is broken between words on terminals too.
+func TestComplaintsAreWrapped(t *testing.T) {
+	p := openPane(t, t.TempDir(), "stty cols 40; shoal run --limit web --config-hosts -F none true")
+	_ = p.cmd.Wait() // the exit code says that it was refused
+	<-p.read
+	lines := strings.Split(strings.TrimSpace(p.text()), "\r\n")
+	for _, line := range lines {
+		if len(line) > 40 {
+			t.Errorf("%d columns: %q", len(line), line)
+		}
+	}
+	if len(lines) < 2 || !strings.HasPrefix(lines[0], "shoal: ") || !strings.HasPrefix(lines[1], "  ") {
+		t.Errorf("%q", lines)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"shoal/internal/ui"
@@ -29,7 +30,7 @@ func Complain(w io.Writer, err error) {
 		error
 		Hint() string
 	}](err); ok && hinted.Hint() != "" {
-		_, _ = fmt.Fprintf(w, "hint: %s\n", VisibleLines(hinted.Hint()))
+		write(w, "hint: "+VisibleLines(hinted.Hint())+"\n")
 	}
 }
 
@@ -38,7 +39,7 @@ func Note(w io.Writer, text string) {
 	what, hint := ui.SplitHint(text)
 	Say(w, "%s", ui.Visible(what))
 	if hint != "" {
-		_, _ = fmt.Fprintf(w, "hint: %s\n", ui.Visible(hint))
+		write(w, "hint: "+ui.Visible(hint)+"\n")
 	}
 }
 
@@ -47,10 +48,15 @@ func VisibleLines(text string) string {
 	return string(ui.AppendVisible(nil, []byte(text), ui.KeepNewline))
 }
 
-// Say prints a message. Write errors are ignored: there is nowhere left to
-// report them.
+// Say prints a message.
 func Say(w io.Writer, format string, args ...any) {
-	_, _ = fmt.Fprintf(w, "shoal: "+format+"\n", args...)
+	write(w, fmt.Sprintf("shoal: "+format+"\n", args...))
+}
+
+// write prints lines, broken between words if w is a terminal. Write errors are
+// ignored: there is nowhere left to report them.
+func write(w io.Writer, text string) {
+	_, _ = io.WriteString(w, ui.Wrap(text, ui.Inspect(w, os.Getenv).Columns()))
 }
 
 // SuspendFlush is how long to wait for messages to be written before the

@@ -61,6 +61,8 @@ var usualAdvice = map[fleet.Reason]string{
 	fleet.ReasonNameNotFound:  "check the spelling of the name; getent hosts NAME asks for it outside of shoal",
 	fleet.ReasonConnRefused:   "nothing listens there: check that sshd runs, and the port (-p)",
 	fleet.ReasonBannerTimeout: "something takes connections there and does not answer as sshd: check the port (-p) and the load; --kex-timeout waits longer",
+	fleet.ReasonDialTimeout:   "nothing answers there: check the address, the port (-p) and firewalls between; --dial-timeout waits longer",
+	fleet.ReasonJumpFailed:    "log in to the jump host alone to see why: shoal run -v -w JUMPHOST true",
 	fleet.ReasonConnReset:     "the log of sshd there may tell why: journalctl -u ssh; or a firewall between cut the connection",
 }
 

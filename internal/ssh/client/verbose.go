@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	xssh "golang.org/x/crypto/ssh"
+
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/wire"
 )
@@ -77,7 +79,8 @@ func (l *login) tellLetIn() {
 	with := "the password"
 	switch {
 	case l.accepted != nil:
-		with = ssh.KeyName(l.keys[l.next-1].signer)
+		public := l.keys[l.next-1].signer.PublicKey()
+		with = public.Type() + " " + xssh.FingerprintSHA256(public)
 	case l.password == passwordUnused:
 		with = "nothing"
 	}
