@@ -20,6 +20,7 @@ func Execute(ctx context.Context, root *cobra.Command, badFlag string, args []st
 	signal.Ignore(syscall.SIGPIPE)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.Version = VersionText()
+	root.Flags().Bool("version", false, "print the version") // -v means --verbose
 	root.SetVersionTemplate(root.Name() + " {{.Version}}\n")
 	root.SetIn(stdio.In)
 	root.SetOut(stdio.Out)

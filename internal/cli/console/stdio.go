@@ -30,7 +30,7 @@ func Complain(w io.Writer, err error) {
 		error
 		Hint() string
 	}](err); ok && hinted.Hint() != "" {
-		write(w, "hint: "+VisibleLines(hinted.Hint())+"\n")
+		Hint(w, VisibleLines(hinted.Hint()))
 	}
 }
 
@@ -39,9 +39,12 @@ func Note(w io.Writer, text string) {
 	what, hint := ui.SplitHint(text)
 	Say(w, "%s", ui.Visible(what))
 	if hint != "" {
-		write(w, "hint: "+ui.Visible(hint)+"\n")
+		Hint(w, ui.Visible(hint))
 	}
 }
+
+// Hint prints a hint on a line of its own.
+func Hint(w io.Writer, text string) { write(w, "hint: "+text+"\n") }
 
 // VisibleLines makes text safe for a terminal and keeps its line breaks.
 func VisibleLines(text string) string {

@@ -28,12 +28,12 @@ type OutputFlags struct {
 // Output returns the flags as a group.
 func (f *OutputFlags) Output() flags.FlagGroup {
 	g := flags.NewGroup("Output")
-	g.BoolVarP(&f.gathered, "gather", "b", false, "show equal output once, under the folded names of its hosts")
+	g.BoolVarP(&f.gathered, "gather", "b", false, "show equal output once, under the folded names of its hosts, when all have ended")
 	g.BoolVarP(&f.gatheredApart, "gather-apart", "B", false, "as -b, with standard error apart")
 	g.BoolVarP(&f.noPrefix, "no-prefix", "N", false, "no host name before each line")
-	g.BoolVarP(&f.Ordered, "in-order", "L", false, "show results in the order of the input")
+	g.BoolVarP(&f.Ordered, "in-order", "L", false, "show results in the order of the input, each when its host and those before it have ended")
 	g.StringVar(&f.outdir, "outdir", "", "write each target's output to HOST.out and HOST.err in the new directory `DIR`, with user, port or number where hosts share a name")
-	g.BoolVar(&f.json, "json", false, "write JSON lines, one per target")
+	g.BoolVar(&f.json, "json", false, "write JSON lines, one per target when it has ended")
 	f.maxOutput = engine.DefaultMaxOutput
 	g.Var(&f.maxOutput, "max-output", "keep this much of each stream of each target; 0 for all")
 	f.Progress = flags.Choice{Value: "auto", Words: []string{"auto", "always", "never"}}

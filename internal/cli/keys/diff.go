@@ -68,7 +68,7 @@ func keysDiff(ctx context.Context, f *keysFlags, args []string, stdio console.St
 		hints = append(hints, fmt.Sprintf("shoal keys approve --replace '%s' replaces changed keys", ui.Visible(expr.Fold(changed))))
 	}
 	if len(hints) > 0 {
-		_, _ = fmt.Fprintf(stdio.Err, "hint: compare the fingerprints with the hosts' own; then %s\n", strings.Join(hints, ", and "))
+		console.Hint(stdio.Err, "compare the fingerprints with the hosts' own; then "+strings.Join(hints, ", and "))
 	}
 	return c.endedWith(len(r.report.Findings) - counts[scan.Known])
 }
