@@ -230,11 +230,13 @@ func newFleetCheck(stdio console.Stdio) *cobra.Command {
 		Short: "Compare the results of a run (--json) with what the simulated servers saw",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if oracle == "" {
+				return errors.New("no log to compare the results with\nhint: --oracle names the one that shoal fleet --oracle wrote")
+			}
 			return checkFleet(oracle, args[0], stdio)
 		},
 	}
 	cmd.Flags().StringVar(&oracle, "oracle", "", "the log that shoal fleet --oracle wrote to `FILE`")
-	_ = cmd.MarkFlagRequired("oracle")
 	return cmd
 }
 

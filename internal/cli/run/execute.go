@@ -33,6 +33,8 @@ type Execution struct {
 	Indexes  []int            // indexes of the targets in ascending order; nil: they count from 0
 	Header   record.Header    // Execute sets Run
 	Verbose  *display.Verbose // nil without -v
+
+	stopped string // why the run was interrupted, unless by a signal
 	// Begin begins or resumes the run.
 	Begin func(ctx context.Context) (*run.Run, error)
 }
@@ -102,6 +104,9 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	sayGivenUp(out.Stderr, r.GivenUp())
 	out.Summary.Elapsed = max(0, time.Since(x.Header.Started)) // of a resumed run too, by the wall clock
 	out.Summary.Interrupted = stop.Requested() || ctx.Err() != nil
+	if ctx.Err() != nil && !stop.Requested() {
+		x.stopped = context.Cause(ctx).Error()
+	}
 	if failed != nil && out.Summary.Targets() == 0 {
 		return errors.Join(failed, r.Abandon(), x.closeJournal(), out.Abandon(stop.Patience()))
 	}
@@ -145,7 +150,7 @@ func (x *Execution) finish(out *display.Results, r *run.Run, failed error, p sig
 		}
 		return console.ExitCode(&out.Summary, out.Failure() == nil)
 	}
-	how := journal.Ending{Interrupted: out.Summary.Interrupted, ExitCode: exitCode()}
+	how := journal.Ending{Interrupted: out.Summary.Interrupted, ExitCode: exitCode(), Failure: x.stopped}
 	if failed != nil {
 		how.Failure = failed.Error()
 	} else if out.Failure() != nil {
