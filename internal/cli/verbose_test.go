@@ -41,3 +41,20 @@ func TestVerboseThroughAJumpHost(t *testing.T) {
 		t.Log(errs.String())
 	}
 }
+
+// -v says why the other client is used: what the server lacks at the first contact, and the
+// host cache later.
+func TestVerboseFallback(t *testing.T) {
+	f := newFarSide(t, sshdtest.WithKex("diffie-hellman-group14-sha256"))
+	for i, line := range []string{
+		`: connecting anew, with golang\.org/x/crypto/ssh: no_common_algorithm in kex: .*`,
+		`: client: golang\.org/x/crypto/ssh, because the host cache says that it shares no algorithm with shoal's own`,
+	} {
+		code, stdout, stderr := f.shoal(t, "run", "-v", "-w", f.host(), "echo there")
+		expect(t, "run", 0, code, stdout, stderr, ": there\n", "-v: connecting with golang.org/x/crypto/ssh\n",
+			"-v: key exchange diffie-hellman-group14-sha256, host key ssh-ed25519, cipher ")
+		if !regexp.MustCompile(`(?m) -v` + line + `$`).MatchString(stderr) {
+			t.Errorf("run %d: no line is like %s\n%s", i, line, stderr)
+		}
+	}
+}
