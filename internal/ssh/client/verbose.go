@@ -3,6 +3,7 @@ package client
 import (
 	"cmp"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,15 +27,38 @@ func (d *Dialer) tellPlan(a *ssh.Attempt, p *plan) {
 		a.Tell("client: shoal's own; the host cache does not have %s", p.endpoint)
 		return
 	}
-	seen := time.Unix(int64(e.Day)*24*60*60, 0).UTC().Format(time.DateOnly)
-	text := fmt.Sprintf("client: shoal's own; host cache: %.100q, seen %s", e.Identification, seen)
+	text := fmt.Sprintf("client: shoal's own; host cache: %.100q, seen %s", e.Identification, dateOf(e.Day))
 	if e.Key != "" {
 		text += ", takes the key " + e.Key
 	}
-	if len(e.Marks) > 0 {
-		text += ", " + strings.Join(e.Marks, ", ")
+	for _, mark := range e.Marks {
+		text += "; " + markText(mark)
 	}
 	a.Tell("%s", text)
+}
+
+func dateOf(day int) string {
+	return time.Unix(int64(day)*24*60*60, 0).UTC().Format(time.DateOnly)
+}
+
+// markText says for people what a mark of the host cache means.
+func markText(mark string) string {
+	name, digits, dated := strings.Cut(mark, "@")
+	text := name
+	switch name {
+	case markStepByStep:
+		text = "takes nothing before it has sent its version"
+	case markLateAuth:
+		text = "takes no authentication ahead"
+	case markLateExec:
+		text = "takes no command ahead"
+	case markNotStrict:
+		text = "has no strict key exchange"
+	}
+	if day, err := strconv.Atoi(digits); dated && err == nil {
+		text += " (found " + dateOf(day) + ")"
+	}
+	return text
 }
 
 // tellNegotiated tells what was agreed, and what is sent ahead of the server's answers.
