@@ -162,12 +162,39 @@ func cutComparison(text string) (name, value string, ok bool) {
 	return "", "", false
 }
 
+// completeHosts offers the hosts, and completeGroups the groups, of the files that the
+// command line names so far.
+func completeHosts(f *flags.HostFlags) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		var words []string
+		if list := plainSources(cmd.Context(), f); list != nil {
+			for _, h := range list.Hosts[:min(len(list.Hosts), maxHosts)] {
+				words = append(words, h.String())
+			}
+		}
+		return words, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+func completeGroups(f *flags.HostFlags) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		var words []string
+		if list := plainSources(cmd.Context(), f); list != nil {
+			words = slices.Sorted(slices.Values(list.Groups().Groups))
+		}
+		return words, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// maxHosts bounds the hosts that completion offers.
+const maxHosts = 1000
+
 // maxValues bounds the values of an attribute that completion offers.
 const maxValues = 50
 
-// attributesOf returns the attributes in the host files and inventories that are plain
-// files, with their values.
-func attributesOf(ctx context.Context, f *flags.HostFlags) map[string]map[string]bool {
+// plainSources reads the host files and inventories that are plain files and no programs;
+// nil if that fails.
+func plainSources(ctx context.Context, f *flags.HostFlags) *hosts.List {
 	plain := func(paths []string) (files []string) {
 		for _, path := range paths {
 			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 == fs.FileMode(0) {
@@ -180,6 +207,15 @@ func attributesOf(ctx context.Context, f *flags.HostFlags) map[string]map[string
 		Files: plain(f.Hostfiles), Inventories: plain(f.Inventories), VarsDir: ".", Stdin: strings.NewReader(""),
 	})
 	if err != nil {
+		return nil
+	}
+	return list
+}
+
+// attributesOf returns the attributes in those files, with their values.
+func attributesOf(ctx context.Context, f *flags.HostFlags) map[string]map[string]bool {
+	list := plainSources(ctx, f)
+	if list == nil {
 		return nil
 	}
 	attributes := make(map[string]map[string]bool)

@@ -53,7 +53,11 @@ func (f *RunFlags) Register(cmd *cobra.Command) {
 	cmd.Flags().SetInterspersed(false)
 	f.Given = cmd.Flags()
 	flags.AddInGroups(cmd, f.groups()...)
-	_ = cmd.RegisterFlagCompletionFunc("where", completeWhere(&f.HostFlags)) // it exists
+	for name, complete := range map[string]cobra.CompletionFunc{
+		"where": completeWhere(&f.HostFlags), "hosts": completeHosts(&f.HostFlags), "exclude": completeHosts(&f.HostFlags), "group": completeGroups(&f.HostFlags),
+	} {
+		_ = cmd.RegisterFlagCompletionFunc(name, complete) // it exists
+	}
 }
 
 // WithAliases makes cmd accept the names in aliases.
