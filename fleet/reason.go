@@ -81,7 +81,8 @@ const (
 	ReasonInternal    Reason = "internal"     // a bug in shoal
 
 	// the run itself
-	ReasonBrake Reason = "brake" // too many failures, or a failed check between stages
+	ReasonBrake        Reason = "brake"         // too many failures, or a failed check between stages
+	ReasonOutputClosed Reason = "output_closed" // nobody reads our output any more, as with head(1)
 )
 
 // Transient reports whether a connection that ended for this reason before its

@@ -115,7 +115,7 @@ func (u *Universe) matched(pattern string) ([]string, error) {
 		return nil, err
 	}
 	if len(hosts) == 0 && !known && expr != All {
-		return nil, problem.Faultf("shoal hosts shows what the inventory has", "pattern %q matches no host and no group", problem.Bounded(pattern))
+		return nil, problem.Faultf("shoal hosts -i PATH lists the hosts and groups of an inventory", "pattern %q matches no host and no group", problem.Bounded(pattern))
 	}
 	if m == nil {
 		return hosts, nil

@@ -262,6 +262,19 @@ func TestDetachAndCollect(t *testing.T) {
 	expect(t, "collect", 2, code, stdout, stderr, "left no markers", "hint: ")
 }
 
+// collect names files by the hosts, as run does.
+func TestCollectOutdir(t *testing.T) {
+	f := newFarSide(t)
+	code, stdout, stderr := f.shoal(t, "run", "-w", f.host(), "--run-dir", f.marks, "--detach", "echo collected")
+	expect(t, "run", 0, code, stdout, stderr, "1 detached")
+	out := filepath.Join(f.dir, "out")
+	code, stdout, stderr = f.shoal(t, "collect", "--wait", "--outdir", out, "last")
+	expect(t, "collect", 0, code, stdout, stderr, "1 ok")
+	if text, err := os.ReadFile(filepath.Join(out, f.server.Host.Name+".out")); string(text) != "collected\n" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
 // Commands that were given up are killed on their hosts, with all processes
 // that they started; where that is unproven, the host is named.
 func TestKillOnCancel(t *testing.T) {

@@ -141,7 +141,7 @@ func (o Options) agentSocket() string {
 // always use package internal/ssh/client.
 func (o Options) dialer(keys ssh.HostKeys, identities ssh.Identities) (ssh.Dialer, func() error, error) {
 	clock := o.Engine.Clock
-	network := tunnel.New(tunnel.Options{Direct: o.Network, Timeouts: o.Timeouts, Clock: clock})
+	network := tunnel.New(tunnel.Options{Direct: o.Network, Timeouts: o.Timeouts, Clock: clock, Verbose: o.Engine.Verbose})
 	std, err := xcrypto.New(xcrypto.Options{
 		HostKeys: keys, Identities: identities, Passwords: o.Passwords, Timeouts: o.Timeouts, Clock: clock, Network: network,
 	})

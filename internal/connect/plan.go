@@ -54,6 +54,7 @@ func (o *Options) Planner() (*plan.Planner, error) {
 		Plain:      o.Client == ClientStandard,
 		Home:       home,
 		Notice:     o.Engine.Notice,
+		Verbose:    o.Engine.Verbose,
 	})
 }
 

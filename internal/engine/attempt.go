@@ -40,6 +40,9 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 	f.attempt.Stderr = f.output.writer(fleet.Stderr)
 	f.attempt.Limit = r.opts.CommandTimeout
 	f.attempt.Hold, f.attempt.Idempotent = r.opts.Barrier, r.opts.Idempotent
+	if r.opts.Verbose != nil {
+		f.attempt.Verbose = func(line string) { r.opts.Verbose(t.Target.Target, line) }
+	}
 	f.step(Connecting)
 	if r.opts.Intend != nil {
 		f.attempt.Intent = func() error { return r.opts.Intend(t.Target.Target, f.number) }
@@ -177,7 +180,9 @@ func (f *attempt) finish(end fleet.End) {
 		defer r.mu.Unlock()
 		f.job.Intended = f.job.Intended || f.attempt.Execution.Intended()
 		end.Outcome = f.attempt.Execution.Check(end.Outcome)
-		again, end := r.decide(f, notCancelled(f.job, stopped(r.dialCtx, end)))
+		end = notCancelled(f.job, stopped(r.dialCtx, end))
+		f.tellEnd(end)
+		again, end := r.decide(f, end)
 		if again {
 			r.held.give(len(stdout.Bytes) + len(stderr.Bytes))
 		} else {
@@ -185,6 +190,44 @@ func (f *attempt) finish(end fleet.End) {
 		}
 		r.changed()
 	})
+}
+
+// tellEnd tells Options.Verbose how the attempt ended, and how long its phases took.
+func (f *attempt) tellEnd(end fleet.End) {
+	if f.attempt.Verbose == nil || f.number == 0 {
+		return
+	}
+	text := end.Outcome.String()
+	switch {
+	case end.Signal != "":
+		text += fmt.Sprintf(", signal %.40q", end.Signal)
+	case end.Flags.Has(fleet.FlagExitKnown):
+		text += fmt.Sprintf(", exit status %d", end.Status)
+	}
+	if end.Reason != fleet.ReasonNone {
+		text += fmt.Sprintf(", %s in %s", end.Reason, end.Phase)
+	}
+	f.attempt.Tell("attempt %d: %s; %s", f.number, text, phaseTimes(f.attempt.Timeline.Took()))
+	if err := end.Err; err != nil {
+		if fe, ok := err.(*fleet.Error); ok { //nolint:errorlint // only the outermost one repeats what was told
+			err = fe.Err
+		}
+		f.attempt.Tell("attempt %d: %s", f.number, ssh.Brief(err))
+	}
+}
+
+// phaseTimes lists the times of the phases in milliseconds.
+func phaseTimes(took fleet.Durations) string {
+	ms := func(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()*1000) }
+	text := ms(took.Total()) + " ms"
+	sep := ": "
+	for p, d := range took {
+		if d > 0 {
+			text += sep + fleet.Phase(p).String() + " " + ms(d)
+			sep = ", "
+		}
+	}
+	return text
 }
 
 func (f *attempt) result(end fleet.End, stdout, stderr fleet.Output) fleet.Result {
@@ -237,12 +280,21 @@ func (r *run) again(f *attempt, end *fleet.End) bool {
 	case end.Outcome.Ran() || r.shut() || f.number == 0 || r.agent(t.Target).gone != nil:
 		return false
 	case r.isLocalFault(f, *end):
+		f.attempt.Tell("this machine lacks something (%s): the target waits for it", end.Reason)
 		r.requeue(t, end.Reason, r.opts.Clock.Now())
 		return true
 	case !r.retry.grant(*end, t.Target.Target, f.number):
 		return false
 	}
-	at := r.opts.Clock.Now().Add(backoff(end.Reason, f.number))
+	wait := backoff(end.Reason, f.number)
+	at := r.opts.Clock.Now().Add(wait)
+	if f.attempt.Verbose != nil {
+		why := "certainly ran nothing, and " + string(end.Reason) + " may pass"
+		if end.Outcome == fleet.OutcomeUnknown {
+			why = "may have run, and the command may run twice"
+		}
+		f.attempt.Tell("trying again in %v: it %s", wait.Round(time.Millisecond), why)
+	}
 	t.Earlier = append(t.Earlier, fleet.Try{End: *end, Started: f.started, Took: time.Since(f.started)})
 	t.Suspect = timedOutConnecting(*end)
 	r.limiter.Release()

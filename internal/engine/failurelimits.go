@@ -12,6 +12,27 @@ import (
 // errDrained is the cause of cancellations by Options.Drain.
 var errDrained = errors.New("the run was stopped before the command was started here")
 
+// A drainError is the cause of cancellations by Options.Drain with Options.Drained.
+type drainError struct {
+	reason fleet.Reason
+	why    error
+}
+
+func (e *drainError) Error() string { return errDrained.Error() + ": " + e.why.Error() }
+func (e *drainError) Unwrap() error { return e.why }
+
+// drained returns the cause of cancellations by Options.Drain.
+func (o *Options) drained() error {
+	if o.Drained == nil {
+		return errDrained
+	}
+	reason, why := o.Drained()
+	if reason == fleet.ReasonInterrupted || why == nil {
+		return errDrained
+	}
+	return &drainError{reason, why}
+}
+
 // A stopError is the cause of cancellations by the run itself.
 type stopError struct{ why error }
 
@@ -113,10 +134,18 @@ func (r *run) braked() bool {
 	return ok
 }
 
-// stopped changes the reason of a cancelled end if the run stopped itself.
+// stopped changes the reason of a cancelled end if the run stopped itself, or was stopped
+// for another reason than a signal.
 func stopped(ctx context.Context, end fleet.End) fleet.End {
-	if _, ok := errors.AsType[*stopError](context.Cause(ctx)); ok && end.Outcome == fleet.OutcomeCancelled {
+	if end.Outcome != fleet.OutcomeCancelled {
+		return end
+	}
+	cause := context.Cause(ctx)
+	if _, ok := errors.AsType[*stopError](cause); ok {
 		end.Reason = fleet.ReasonBrake
+	}
+	if d, ok := errors.AsType[*drainError](cause); ok {
+		end.Reason = d.reason
 	}
 	return end
 }

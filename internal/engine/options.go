@@ -118,6 +118,9 @@ type Options struct {
 	// Drain, when closed, stops the starting of commands: targets without a recorded
 	// intent (Intend) become cancelled, the others run to their end. nil means never.
 	Drain <-chan struct{}
+	// Drained returns the reason and the error of the targets that Drain cancels; it is
+	// called once, after Drain was closed. nil means fleet.ReasonInterrupted.
+	Drained func() (fleet.Reason, error)
 	// Follow is called when a running command has written output since the last call
 	// of Output.Next. It is called from many goroutines at the same time and must not
 	// block. nil disables it.
@@ -126,6 +129,9 @@ type Options struct {
 	// for the command, and when it has ended. It is called from many goroutines at the
 	// same time and must not block. nil disables it.
 	Watch func(t fleet.Target, s Step)
+	// Verbose is called with what is chosen and learned about a target, and with the times
+	// of its phases; see ssh.Attempt.Verbose. nil disables it.
+	Verbose func(t fleet.Target, line string)
 	// Staged is called when a stage of the rollout begins, and when the pause after it
 	// does. It must not block. nil disables it.
 	Staged func(Stage)

@@ -163,7 +163,7 @@ func (r *run) close() {
 func (r *run) watchDrain() {
 	select {
 	case <-r.opts.Drain:
-		r.stopNew(errDrained)
+		r.stopNew(r.opts.drained())
 	case <-r.dialCtx.Done():
 	}
 	end := cancelled(r.dialCtx)

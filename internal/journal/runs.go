@@ -3,6 +3,7 @@ package journal
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -18,6 +19,13 @@ import (
 type Filter struct {
 	// Since is the earliest start of a run; the zero time means no bound.
 	Since time.Time
+	// Command is a part of the command; "" means any.
+	Command string
+	// Hosts are names, or patterns of them with * and ?, of which one is among a run's
+	// hosts; nil means any.
+	Hosts []string
+	// User is a name that some host was logged in to with; "" means any.
+	User string
 	// Limit is the maximum number of runs, counted from the latest; 0 means all.
 	Limit int
 }
@@ -30,8 +38,17 @@ func (j *Journal) Runs(ctx context.Context, f Filter) iter.Seq2[RunInfo, error] 
 		if !f.Since.IsZero() {
 			since = f.Since.UnixNano()
 		}
-		ids, err := queryColumn[string](ctx, j.read, `SELECT id FROM runs WHERE started >= ? ORDER BY n DESC LIMIT ?`,
-			since, cmp.Or(f.Limit, -1))
+		hosts, err := json.Marshal(f.Hosts)
+		if err != nil {
+			yield(RunInfo{}, fmt.Errorf("listing runs: %w", err))
+			return
+		}
+		ids, err := queryColumn[string](ctx, j.read, `SELECT id FROM runs r WHERE started >= ?1
+			AND (?2 = '' OR instr(command, ?2) > 0)
+			AND (?3 = 'null' OR EXISTS (SELECT 1 FROM targets t, json_each(?3) h WHERE t.run = r.n AND t.host GLOB h.value))
+			AND (?4 = '' OR EXISTS (SELECT 1 FROM targets t WHERE t.run = r.n AND t.user = ?4))
+			ORDER BY n DESC LIMIT ?5`,
+			since, f.Command, string(hosts), f.User, cmp.Or(f.Limit, -1))
 		if err != nil {
 			yield(RunInfo{}, fmt.Errorf("listing runs: %w", err))
 			return
@@ -60,7 +77,7 @@ var (
 
 // Resolve returns the identifier of the run that name refers to. A name is a whole
 // identifier, a unique prefix, a unique last part, "last" for the run begun last, whatever
-// its clock said, or "last-1" for the one before it, and so on.
+// its clock said, or "last~1" or "last-1" for the one before it, and so on.
 func (j *Journal) Resolve(ctx context.Context, name string) (string, error) {
 	if back, last := strings.CutPrefix(name, "last"); last {
 		return j.resolveLast(ctx, name, back)
@@ -82,14 +99,14 @@ func (j *Journal) Resolve(ctx context.Context, name string) (string, error) {
 	return "", fmt.Errorf("%w: %.40q", ErrNoRun, name)
 }
 
-// resolveLast resolves last followed by back, "" or a negative number.
+// resolveLast resolves last followed by back, "" or ~ or - and a number.
 func (j *Journal) resolveLast(ctx context.Context, name, back string) (string, error) {
-	back = cmp.Or(back, "-0")
-	before, err := strconv.Atoi(back)
-	if err != nil || back[0] != '-' {
-		return "", hint.Wrap(fmt.Errorf("%w: %.40q", ErrNoRun, name), "last-1 is the run before the last")
+	back = cmp.Or(back, "~0")
+	before, err := strconv.ParseUint(back[1:], 10, 31)
+	if err != nil || back[0] != '-' && back[0] != '~' {
+		return "", hint.Wrap(fmt.Errorf("%w: %.40q", ErrNoRun, name), "last~1 is the run before the last")
 	}
-	ids, err := queryColumn[string](ctx, j.read, `SELECT id FROM runs ORDER BY n DESC LIMIT 1 OFFSET ?`, -before)
+	ids, err := queryColumn[string](ctx, j.read, `SELECT id FROM runs ORDER BY n DESC LIMIT 1 OFFSET ?`, int64(before))
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("looking for the last run: %w", err)

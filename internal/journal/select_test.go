@@ -152,7 +152,7 @@ func TestResolve(t *testing.T) {
 		t.Errorf("%q", ids)
 	}
 	for name, want := range map[string]string{
-		"last": ids[2], "last-0": ids[2], "last-1": ids[1], "last-2": ids[0],
+		"last": ids[2], "last-0": ids[2], "last~1": ids[1], "last-1": ids[1], "last-2": ids[0],
 		ids[1]: ids[1], ids[0][:7]: ids[0], ids[2][idTime+1:]: ids[2],
 	} {
 		if got, err := j.Resolve(t.Context(), name); err != nil || got != want {

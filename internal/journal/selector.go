@@ -77,7 +77,7 @@ func ParseSelector(text string) (Selector, error) {
 		names := ""
 		for _, known := range Selections {
 			names += known.Name + ", "
-			if known.Name == word {
+			if known.Name == strings.ReplaceAll(word, "_", "-") { // as results have them
 				s = known.Selector
 			}
 		}

@@ -120,6 +120,46 @@ func (j *Journal) Summary(ctx context.Context, run string) (*record.Summary, err
 	return sum, nil
 }
 
+// An Outline is what a run looks like in a list of runs.
+type Outline struct {
+	record.Summary
+	// Hosts are the different hosts of the run, and Users the names that it logs in with,
+	// each in the order of the input.
+	Hosts, Users []string
+	// Started and Waiting count the targets of a running run that have no result yet: with
+	// an intent, and without. They are not in Summary.
+	Started, Waiting int
+}
+
+// Outline reads the outline of a run.
+func (j *Journal) Outline(ctx context.Context, run string) (*Outline, error) {
+	o := new(Outline)
+	hosts, users := make(map[string]bool), make(map[string]bool)
+	add := func(seen map[string]bool, list *[]string, name string) {
+		if name != "" && !seen[name] {
+			seen[name] = true
+			*list = append(*list, name)
+		}
+	}
+	err := j.walk(ctx, run, func(s *snapshot, e *Entry) error {
+		add(hosts, &o.Hosts, e.Target.Host.String())
+		add(users, &o.Users, e.Target.User)
+		switch {
+		case s.info.State != Running || e.Progress == Done:
+			o.Summary.Add(e.Result)
+		case e.Progress == Intended:
+			o.Started++
+		default:
+			o.Waiting++
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
 // errStop ends walk without an error.
 var errStop = errors.New("stop")
 

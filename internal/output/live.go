@@ -2,8 +2,10 @@ package output
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 	"sync"
+	"time"
 
 	"shoal/fleet"
 	"shoal/internal/ui"
@@ -18,6 +20,12 @@ type LiveOptions struct {
 	// exactly the bytes of the hosts, one after the other; with them stay the whole lines
 	// that a failed attempt had written before its retry.
 	NoPrefix bool
+	// Align is the width to which names are padded on terminals (Out.Escape), in columns;
+	// 0 pads none.
+	Align int
+	// Now returns the local time, which is written before each line: RFC 3339 with
+	// milliseconds. nil writes none.
+	Now func() time.Time
 	// Brief prints the failures of only the first targets with each cause, and then once
 	// that there are more. The caller must have another place for the others.
 	Brief bool
@@ -137,7 +145,7 @@ func (l *Live) giveUp(t *fleet.Target, seen *followed) {
 // tell prints a line of our own. Lines of hosts begin with the host's name, so none begins
 // like this.
 func (l *Live) tell(t *fleet.Target, text string) {
-	l.buf = append(l.buf[:0], "shoal: "...)
+	l.buf = append(l.stamp(l.buf[:0]), "shoal: "...)
 	l.buf = append(l.buf, l.opts.Stderr.label(t.Host.String()+":", ui.Red)...)
 	l.buf = append(l.buf, ' ')
 	l.buf = append(l.buf, text...)
@@ -160,7 +168,7 @@ func (l *Live) ending(r *fleet.Result) string {
 	case n <= maxAlike:
 		return told(r)
 	case n == maxAlike+1:
-		l.buf = append(l.buf[:0], "shoal: … and more of "+alike.text+"\n"...)
+		l.buf = append(l.stamp(l.buf[:0]), "shoal: … and more of "+alike.text+"\n"...)
 		l.flush(fleet.Stderr)
 	}
 	return strings.Join(toldLoss(r), "; ")
@@ -182,14 +190,45 @@ func (l *Live) out(s fleet.Stream) Out {
 }
 
 func (l *Live) prefix(t *fleet.Target, s fleet.Stream) []byte {
+	stamp := l.stamp(nil)
 	if l.opts.NoPrefix {
-		return nil
+		return stamp
 	}
 	style := ui.Cyan
 	if s == fleet.Stderr {
 		style = ui.Yellow
 	}
-	return append(l.out(s).label(t.Host.String()+":", style), ' ')
+	name := t.Host.String() + ":"
+	prefix := append(stamp, l.out(s).label(name, style)...)
+	if l.out(s).Escape {
+		for range l.opts.Align + len(":") - ui.Width(ui.Visible(name)) {
+			prefix = append(prefix, ' ')
+		}
+	}
+	return append(prefix, ' ')
+}
+
+// stamp appends the time that is written before a line.
+func (l *Live) stamp(dst []byte) []byte {
+	if l.opts.Now == nil {
+		return dst
+	}
+	return append(l.opts.Now().AppendFormat(dst, "2006-01-02T15:04:05.000Z07:00"), ' ')
+}
+
+// maxAlign is the widest name that others are aligned with.
+const maxAlign = 24
+
+// Align returns LiveOptions.Align for the targets: the width of the longest name, or 0 if
+// that is too long.
+func Align(targets iter.Seq[fleet.Target]) int {
+	longest := 0
+	for t := range targets {
+		if longest = max(longest, ui.Width(ui.Visible(t.Host.String()))); longest > maxAlign {
+			return 0
+		}
+	}
+	return longest
 }
 
 // flush writes buf to the stream's writer.

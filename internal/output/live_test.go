@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -50,6 +51,54 @@ func TestLiveStreamsApart(t *testing.T) {
 	}
 	if got := stderr.String(); got != "node1: warning\nnode1: last\nshoal: node1: exit status 3\n" {
 		t.Errorf("stderr: %q", got)
+	}
+}
+
+func TestLiveAlign(t *testing.T) {
+	named := func(name string, index int) fleet.Result {
+		r := ok(index, name+" says\ntwice\n")
+		r.Target.Host = fleet.Host{Name: name}
+		r.Stderr = fleet.Output{Bytes: []byte("no\n"), Size: 3}
+		return r
+	}
+	results := []fleet.Result{named("db1", 0), named("frontend1", 1)}
+	targets := func(yield func(fleet.Target) bool) {
+		for _, r := range results {
+			if !yield(r.Target) {
+				return
+			}
+		}
+	}
+	var stdout, stderr bytes.Buffer
+	live := NewLive(LiveOptions{Stdout: Out{W: &stdout, Escape: true}, Stderr: Out{W: &stderr}, Align: Align(targets)})
+	for _, r := range results {
+		if err := live.Result(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := stdout.String(), "db1:       db1 says\ndb1:       twice\nfrontend1: frontend1 says\nfrontend1: twice\n"; got != want {
+		t.Errorf("a terminal shows\n%swant\n%s", got, want)
+	}
+	if got, want := stderr.String(), "db1: no\nfrontend1: no\n"; got != want {
+		t.Errorf("a pipe has %q, want %q", got, want)
+	}
+	results[0].Target.Host.Name = strings.Repeat("x", maxAlign+1)
+	if got := Align(targets); got != 0 {
+		t.Errorf("a long name: %d", got)
+	}
+}
+
+func TestLiveTimestamps(t *testing.T) {
+	var b bytes.Buffer
+	out := Out{W: &b}
+	at := time.Date(2026, 11, 29, 3, 4, 5, 6_700_000, time.FixedZone("", 3600))
+	live := NewLive(LiveOptions{Stdout: out, Stderr: out, NoPrefix: true, Now: func() time.Time { return at }})
+	if err := live.Result(ended(0, exit(3), "a\nb", "")); err != nil {
+		t.Fatal(err)
+	}
+	const stamp = "2026-11-29T03:04:05.006+01:00 "
+	if got, want := b.String(), stamp+"a\n"+stamp+"b\n"+stamp+"shoal: node1: exit status 3\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

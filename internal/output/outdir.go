@@ -20,6 +20,15 @@ type store interface {
 // O_EXCL follows none at all.
 type outdir struct{ root *os.Root }
 
+// CheckOutdir creates a directory for Files, or returns an error if it cannot be used.
+func CheckOutdir(dir string) error {
+	d, err := openOutdir(dir)
+	if err != nil {
+		return err
+	}
+	return d.Close()
+}
+
 // openOutdir creates the directory or opens an empty one.
 func openOutdir(dir string) (*outdir, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {

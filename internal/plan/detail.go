@@ -144,6 +144,39 @@ func userKeysSHA1(r *config.Resolved) bool {
 	return r.Why("pubkeyacceptedalgorithms") != (config.Source{}) && slices.Contains(r.PubkeyAcceptedAlgorithms, "ssh-rsa")
 }
 
+// wayOf says for people how a target is reached, and which lines of ssh_config say so;
+// why may be nil.
+func wayOf(t ssh.Target, why *config.Resolved) string {
+	if err := t.Err(); err != nil {
+		return "not tried: " + ssh.Brief(err)
+	}
+	text := fmt.Sprintf("%s@%s", t.User, t.Address())
+	switch via := t.Route.Via; {
+	case via != nil:
+		for ; via != nil; via = via.Route.Via {
+			text += fmt.Sprintf(", through %s@%s", via.User, via.Address())
+			if via.Route == nil {
+				break
+			}
+		}
+	case len(t.Route.ProxyCommand) > 0:
+		text += fmt.Sprintf(", through the command %.200q", t.Route.ProxyCommand)
+	}
+	var from []string
+	for _, keyword := range []string{"HostName", "User", "Port", "ProxyJump", "ProxyCommand", "HostKeyAlias", "IdentityFile"} {
+		if why == nil {
+			break
+		}
+		if source := why.Why(keyword); source.Line > 0 {
+			from = append(from, keyword+" of "+source.String())
+		}
+	}
+	if len(from) > 0 {
+		text += "; " + strings.Join(from, ", ")
+	}
+	return text
+}
+
 func (p *Planner) expand(path string) string {
 	if rest, ok := strings.CutPrefix(path, "~/"); ok && p.opts.Home != "" {
 		return filepath.Join(p.opts.Home, rest)

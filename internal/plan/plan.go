@@ -24,6 +24,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/hosts"
+	"shoal/internal/hint"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/algorithms"
 	"shoal/internal/ssh/config"
@@ -55,6 +56,9 @@ type Options struct {
 	Plain bool
 	// Home replaces ~ in the inventory's paths.
 	Home string
+	// Verbose is told how each target is reached, and what says so; see
+	// ssh.Attempt.Verbose. nil disables it.
+	Verbose func(t fleet.Target, line string)
 	// Notice is called once for each message to the user. nil disables it.
 	Notice func(string)
 }
@@ -133,6 +137,18 @@ func (p *Planner) Target(ctx context.Context, t fleet.Target) ssh.Target {
 // Explained also returns the settings of ssh_config for the target, for explaining them to
 // people. They are nil if the target cannot be resolved.
 func (p *Planner) Explained(ctx context.Context, t fleet.Target) (ssh.Target, *config.Resolved) {
+	planned, why := p.explained(ctx, t)
+	if p.opts.Verbose != nil {
+		from := why
+		if t.Route != nil && !t.Route.Unresolved {
+			from = nil // an earlier run says so
+		}
+		p.opts.Verbose(planned.Target, wayOf(planned, from))
+	}
+	return planned, why
+}
+
+func (p *Planner) explained(ctx context.Context, t fleet.Target) (ssh.Target, *config.Resolved) {
 	var e hosts.Entry
 	earlier := t.Route
 	switch {
@@ -273,7 +289,7 @@ func (p *Planner) Plan(ctx context.Context, targets iter.Seq[fleet.Target], comm
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("resolving the targets: %w", context.Cause(ctx))
 		case seen[t.Index]:
-			return nil, fmt.Errorf("two targets have the index %d\nhint: Target.Index counts the targets of a run", t.Index)
+			return nil, hint.Wrap(fmt.Errorf("two targets have the index %d", t.Index), "Target.Index counts the targets of a run")
 		}
 		if command != nil {
 			t, _ = check(command, t)

@@ -37,7 +37,7 @@ func Query(ctx context.Context, o engine.Options, answer time.Duration, planned 
 	return func(yield func(Reply, error) bool) {
 		a := asking{question: question, nonces: make(map[int]string)}
 		o := engine.Options{
-			Dialer: o.Dialer, CommandTimeout: cmp.Or(answer, time.Minute), Clock: o.Clock, Notice: o.Notice,
+			Dialer: o.Dialer, CommandTimeout: cmp.Or(answer, time.Minute), Clock: o.Clock, Notice: o.Notice, Verbose: o.Verbose,
 			Fanout: o.Fanout, Dials: o.Dials, Starts: o.Starts, Rate: o.Rate,
 			MaxHeld: o.MaxHeld, MaxOutput: maxAnswer, Idempotent: true,
 		}

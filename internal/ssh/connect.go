@@ -66,6 +66,10 @@ type Attempt struct {
 	// Idempotent means that the command may run more than once: whoever made the
 	// attempt repeats it if its outcome is unknown.
 	Idempotent bool
+	// Verbose, if not nil, is told what the Dialer chooses and learns, a line at a time
+	// and without its end. It holds no secret; bytes of a peer are bounded and quoted. It
+	// is called from many goroutines and must not block.
+	Verbose func(line string)
 
 	connectBy time.Time // see ConnectBy; zero: not asked for yet
 }

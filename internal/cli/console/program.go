@@ -3,6 +3,8 @@ package console
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
 	"os/signal"
 	"syscall"
 
@@ -18,6 +20,7 @@ func Execute(ctx context.Context, root *cobra.Command, badFlag string, args []st
 	signal.Ignore(syscall.SIGPIPE)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.Version = VersionText()
+	root.Flags().Bool("version", false, "print the version") // -v means --verbose
 	root.SetVersionTemplate(root.Name() + " {{.Version}}\n")
 	root.SetIn(stdio.In)
 	root.SetOut(stdio.Out)
@@ -28,6 +31,9 @@ func Execute(ctx context.Context, root *cobra.Command, badFlag string, args []st
 	err := root.ExecuteContext(ctx)
 	if code, ok := errors.AsType[ExitError](err); ok {
 		return int(code)
+	}
+	if path, ok := errors.AsType[*fs.PathError](err); ok && path.Path == os.Stdout.Name() && errors.Is(err, syscall.EPIPE) {
+		return ExitUsage // nobody reads our output, such as a list | head: there is nothing to tell
 	}
 	if err != nil {
 		Complain(stdio.Err, err)

@@ -6,6 +6,7 @@ package console
 import (
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"shoal/fleet"
@@ -34,9 +35,6 @@ func Complain(w io.Writer, err error) {
 	}
 }
 
-// Hint prints advice that is safe for a terminal.
-func Hint(w io.Writer, advice string) { _, _ = fmt.Fprintf(w, "hint: %s\n", advice) }
-
 // Note prints a notice and, on a line of its own, its hint.
 func Note(w io.Writer, text string) {
 	what, advice := hint.Split(text)
@@ -46,15 +44,23 @@ func Note(w io.Writer, text string) {
 	}
 }
 
+// Hint prints advice, which is safe for a terminal, on a line of its own.
+func Hint(w io.Writer, advice string) { write(w, "hint: "+advice+"\n") }
+
 // VisibleLines makes text safe for a terminal and keeps its line breaks.
 func VisibleLines(text string) string {
 	return string(ui.AppendVisible(nil, []byte(text), ui.KeepNewline))
 }
 
-// Say prints a message. Write errors are ignored: there is nowhere left to
-// report them.
+// Say prints a message.
 func Say(w io.Writer, format string, args ...any) {
-	_, _ = fmt.Fprintf(w, "shoal: "+format+"\n", args...)
+	write(w, fmt.Sprintf("shoal: "+format+"\n", args...))
+}
+
+// write prints lines, broken between words if w is a terminal. Write errors are
+// ignored: there is nowhere left to report them.
+func write(w io.Writer, text string) {
+	_, _ = io.WriteString(w, ui.Wrap(text, ui.Inspect(w, os.Getenv).Columns()))
 }
 
 // SuspendFlush is how long to wait for messages to be written before the

@@ -113,9 +113,7 @@ func plainValue(invalid *pflag.InvalidValueError) error {
 // flagHabits are the flags of other tools that fingers type, and what they are
 // here, for commands that have that flag.
 var flagHabits = map[string]struct{ flag, hint string }{
-	"H":       {"hosts", "-w names hosts, and --hostfile a file of them"},
-	"v":       {"hosts", "shoal debug trace HOST shows each step of a connection, and shoal run --dry-run what would be done"},
-	"verbose": {"hosts", "shoal debug trace HOST shows each step of a connection, and shoal run --dry-run what would be done"},
+	"H": {"hosts", "-w names hosts, and --hostfile a file of them"},
 }
 
 // meantFlag returns a hint to the flag of cmd that is meant by an unknown one; ""

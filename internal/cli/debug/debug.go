@@ -15,6 +15,7 @@ import (
 	"shoal/fleet"
 	"shoal/hosts"
 	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
 	"shoal/internal/cli/signals"
 	"shoal/internal/connect"
@@ -74,6 +75,9 @@ func trace(ctx context.Context, f *flags.HostFlags, name, text string, stdio con
 	t := newTracer(tcp.Dialer{Timeouts: opts.Timeouts.WithDefaults()})
 	opts.Engine.Notice = func(text string) { console.Note(stdio.Err, text) }
 	opts.Trace, opts.Network = t.message, t
+	verbose := display.NewVerbose(f.Verbose, stdio)
+	defer verbose.Close()
+	opts.Engine.Verbose = verbose.Func()
 	plan, err := planTarget(ctx, opts, name, text)
 	if err != nil {
 		return err
@@ -86,6 +90,9 @@ func trace(ctx context.Context, f *flags.HostFlags, name, text string, stdio con
 	t.attempt = &ssh.Attempt{Progress: new(ssh.Progress), Stdout: io.Discard, Stderr: io.Discard}
 	for target := range plan.Targets() {
 		t.attempt.Target = target
+		if verbose != nil {
+			t.attempt.Verbose = func(line string) { verbose.Tell(target.Target, line) }
+		}
 	}
 	ctx, stop := signals.Watch(ctx, func(bool) {})
 	defer stop.End()

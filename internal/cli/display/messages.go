@@ -1,6 +1,7 @@
 package display
 
 import (
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -9,8 +10,9 @@ import (
 )
 
 // maxMessages bounds the text that waits to be written, in bytes. Text beyond
-// it is dropped: a blocked reader must not fill the memory.
-const maxMessages = 1 << 20
+// it is dropped: a blocked reader must not fill the memory. 4 MiB are what -v tells of
+// about 4,000 hosts.
+const maxMessages = 4 << 20
 
 // Messages is an io.Writer that writes on its own goroutine. Its callers, such
 // as the signal handling, never wait for a blocked terminal or pipe.
@@ -23,6 +25,7 @@ type Messages struct {
 	text   []byte     // not yet passed to w
 	busy   bool       // w is writing
 	closed bool
+	lost   int // messages that were dropped since the last write
 }
 
 func newMessages(w io.Writer, columns func() int) *Messages {
@@ -37,7 +40,11 @@ func (m *Messages) Write(p []byte) (int, error) {
 	text := ui.Wrap(string(p), m.columns())
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.closed && len(m.text)+len(text) <= maxMessages {
+	switch {
+	case m.closed:
+	case len(m.text)+len(text) > maxMessages:
+		m.lost++
+	default:
 		m.text = append(m.text, text...)
 		m.change.Broadcast()
 	}
@@ -55,7 +62,10 @@ func (m *Messages) write() {
 			return
 		}
 		text := m.text
-		m.text, m.busy = nil, true
+		if m.lost > 0 {
+			text = fmt.Appendf(text, "shoal: %s messages are left out here: they came faster than they are read\n", ui.Count(int64(m.lost)))
+		}
+		m.text, m.busy, m.lost = nil, true, 0
 		m.mu.Unlock()
 		_, _ = m.w.Write(text) // there is nowhere to report the error
 		m.mu.Lock()

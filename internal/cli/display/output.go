@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"shoal/fleet"
 	"shoal/internal/cli/console"
@@ -61,6 +62,8 @@ var usualAdvice = map[fleet.Reason]string{
 	fleet.ReasonNameNotFound:  "check the spelling of the name; getent hosts NAME asks for it outside of shoal",
 	fleet.ReasonConnRefused:   "nothing listens there: check that sshd runs, and the port (-p)",
 	fleet.ReasonBannerTimeout: "something takes connections there and does not answer as sshd: check the port (-p) and the load; --kex-timeout waits longer",
+	fleet.ReasonDialTimeout:   "nothing answers there: check the address, the port (-p) and firewalls between; --dial-timeout waits longer",
+	fleet.ReasonJumpFailed:    "log in to the jump host alone to see why: shoal run -v -w JUMPHOST true",
 	fleet.ReasonConnReset:     "the log of sshd there may tell why: journalctl -u ssh; or a firewall between cut the connection",
 }
 
@@ -183,7 +186,14 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 	case f.gathered, f.gatheredApart:
 		o.Display = output.NewGathered(output.GatheredOptions{Stdout: to, Stderr: toErr, Apart: f.gatheredApart})
 	default:
-		live := output.NewLive(output.LiveOptions{Stdout: to, Stderr: toErr, NoPrefix: f.noPrefix, Brief: f.Brief})
+		options := output.LiveOptions{Stdout: to, Stderr: toErr, NoPrefix: f.noPrefix, Brief: f.Brief}
+		if to.Escape && f.Named != nil { // a terminal
+			options.Align = output.Align(f.Named)
+		}
+		if f.timestamps {
+			options.Now = time.Now
+		}
+		live := output.NewLive(options)
 		o.Display = live
 		if !f.Ordered {
 			follower := newFollower(live)
@@ -328,12 +338,31 @@ func (o *Results) Lose(destination string, err error) {
 	if o.OnLost != nil {
 		o.OnLost()
 	}
+	after := ": no further command is started, and what runs is waited for"
+	if o.OnLost == nil { // nothing runs
+		after = ""
+	}
 	if errors.Is(err, syscall.EPIPE) {
-		console.Say(o.Stderr, "nobody reads the output any more: no further command is started, and what runs is waited for")
+		console.Say(o.Stderr, "%v%s", errUnread, after)
 		return
 	}
-	console.Complain(o.Stderr, hint.Wrap(fmt.Errorf("a result could not be written: %w", err),
-		"no further command is started; what was written before is whole"))
+	advice := "no further command is started; what was written before is whole"
+	if o.OnLost == nil {
+		advice = "what was written before is whole"
+	}
+	console.Complain(o.Stderr, hint.Wrap(fmt.Errorf("a result could not be written: %w", err), advice))
+}
+
+var errUnread = errors.New("nobody reads the output any more")
+
+// StoppedBy returns why no command is started any more after a result could not be
+// written.
+func (o *Results) StoppedBy() (fleet.Reason, error) {
+	err := o.Failure()
+	if errors.Is(err, syscall.EPIPE) {
+		return fleet.ReasonOutputClosed, errUnread
+	}
+	return fleet.ReasonStoreFailed, err
 }
 
 // Abandon closes the destinations of a run that did not start or ended early,

@@ -38,6 +38,20 @@ func SetHelp(root *cobra.Command, groups ...CommandGroup) {
 		_ = cmd.Usage()
 	})
 	plainDescriptions(root)
+	completeChoices(root)
+}
+
+// completeChoices has completion offer the words of each Choice.
+func completeChoices(cmd *cobra.Command) {
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if c, ok := f.Value.(*Choice); ok {
+			// It fails only for a flag that does not exist or has a function already.
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(c.Words, cobra.ShellCompDirectiveNoFileComp))
+		}
+	})
+	for _, c := range cmd.Commands() {
+		completeChoices(c)
+	}
 }
 
 // columns returns the width of help: the terminal's within reason, and 80

@@ -57,6 +57,7 @@ type HostFlags struct {
 	PostQuantum    Choice
 	Client         Choice
 	StateDir       string
+	Verbose        bool
 }
 
 // Targets returns the flags that name hosts.
@@ -102,6 +103,7 @@ func (f *HostFlags) Connection() FlagGroup {
 	f.Client = Choice{Value: "best", Words: []string{"best", "standard"}}
 	g.Var(&f.Client, "client", "the SSH client: shoal's own, or golang.org/x/crypto/ssh")
 	g.StringVar(&f.StateDir, "state-dir", "", "remember in `DIR` what servers are like; none for nowhere (default: ~/.local/state/shoal)")
+	g.BoolVarP(&f.Verbose, "verbose", "v", false, "tell on standard error how each host is reached and what is chosen there, with the times of the phases; each line begins with the host's name and -v")
 	g.VarP(&f.connectTimeout, "connect-timeout", "t", "from the name look-up to being logged in, all together; a target that has used it up is not tried again (default: those of the phases)")
 	g.Var(&f.dialTimeout, "dial-timeout", "name look-up and TCP connect (default 10s)")
 	g.Var(&f.kexTimeout, "kex-timeout", "version and key exchange (default 15s)")

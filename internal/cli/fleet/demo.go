@@ -112,8 +112,12 @@ func demoRun(ctx context.Context, stdio console.Stdio, fl *simfleet.Fleet, opts 
 	if fanout == 1 {
 		name = "one at a time:"
 	}
-	if _, err := fmt.Fprintf(stdio.Out, "%s %8.2f s   %d of %d outputs right   %s\n",
-		name, took.Seconds(), right, len(results), report); err != nil {
+	seen := "as the servers saw them"
+	if !report.OK() {
+		seen = "but:\n" + report.String()
+	}
+	if _, err := fmt.Fprintf(stdio.Out, "%s %8.2f s   %d of %d outputs right, %s\n",
+		name, took.Seconds(), right, len(results), seen); err != nil {
 		return 0, err
 	}
 	if !report.OK() || right != len(results) {

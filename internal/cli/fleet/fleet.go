@@ -71,6 +71,7 @@ Faults: ` + faultNames() + `.`,
 	flags.StringVar(&f.writeKnownHosts, "write-known-hosts", "", "write the host keys to `FILE`")
 	flags.StringVar(&f.writeKey, "write-key", "", "write the private key that may log in to `FILE`")
 	flags.StringVar(&f.oracle, "oracle", "", "write every exec that was seen to `FILE`")
+	_ = cmd.RegisterFlagCompletionFunc("fault", completeFault) // it exists
 	cmd.AddCommand(newFleetCheck(stdio))
 	return cmd
 }
@@ -81,6 +82,15 @@ func faultNames() string {
 		names = append(names, string(f))
 	}
 	return strings.Join(names, ", ")
+}
+
+// completeFault offers the kinds of faults, each with what it does.
+func completeFault(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var words []string
+	for _, f := range simfleet.Faults() {
+		words = append(words, string(f)+"=\t"+f.Doc())
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
 // serveFleet serves until SIGINT, SIGTERM or the end of ctx.
@@ -221,11 +231,13 @@ func newFleetCheck(stdio console.Stdio) *cobra.Command {
 		Short: "Compare the results of a run (--json) with what the simulated servers saw",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if oracle == "" {
+				return hint.Wrap(errors.New("no log to compare the results with"), "--oracle names the one that shoal fleet --oracle wrote")
+			}
 			return checkFleet(oracle, args[0], stdio)
 		},
 	}
 	cmd.Flags().StringVar(&oracle, "oracle", "", "the log that shoal fleet --oracle wrote to `FILE`")
-	_ = cmd.MarkFlagRequired("oracle")
 	return cmd
 }
 

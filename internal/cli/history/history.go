@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
+	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -58,55 +60,6 @@ func journalCommand(stderr io.Writer, write bool, use, short, long, example stri
 	return cmd, dir
 }
 
-// NewHistory returns shoal history.
-func NewHistory(stdio console.Stdio) *cobra.Command {
-	var limit int
-	var since flags.Seconds
-	cmd, _ := journalCommand(stdio.Err, false, "history [flags]", "List the runs that were made, the last first",
-		`List the runs in the journal, the last begun first: identifier, when it began, how
-many targets it had and what became of them, and its command. Where RUN is asked
-for, "last" means the one begun last, and the beginning or the last part of an
-identifier is enough.`,
-		"  shoal history\n  shoal show last", cobra.NoArgs,
-		func(ctx context.Context, j *journal.Journal, _ []string) error {
-			f := journal.Filter{Limit: limit}
-			if d := since.Duration(); d > 0 {
-				f.Since = time.Now().Add(-d)
-			}
-			return history(ctx, j, f, stdio)
-		})
-	cmd.Flags().IntVarP(&limit, "number", "n", 20, "show `N` runs; 0 for all")
-	cmd.Flags().Var(&since, "since", "only runs that began within this time")
-	return cmd
-}
-
-func history(ctx context.Context, j *journal.Journal, f journal.Filter, stdio console.Stdio) error {
-	rows := [][]string{{"run", "began", "targets", "state", "what became of them", "command"}}
-	for info, err := range j.Runs(ctx, f) {
-		if err != nil {
-			console.Complain(stdio.Err, err)
-			continue
-		}
-		sum, err := j.Summary(ctx, info.Run)
-		became := ""
-		if err != nil {
-			became = ui.Visible(err.Error())
-		} else {
-			became = counts(sum)
-		}
-		command := info.Command
-		if info.NoCommand {
-			command = "(not kept)"
-		}
-		rows = append(rows, []string{
-			info.Run, info.Started.Local().Format("2006-01-02 15:04:05"), ui.Count(int64(info.Targets)),
-			info.State.String(), became, shortened(ui.Visible(command), 60),
-		})
-	}
-	_, err := io.WriteString(stdio.Out, ui.AlignTable(rows))
-	return err
-}
-
 // counts lists the outcomes that occurred and their numbers.
 func counts(s *record.Summary) string {
 	text := ""
@@ -115,7 +68,7 @@ func counts(s *record.Summary) string {
 			if text != "" {
 				text += ", "
 			}
-			text += ui.Count(int64(n)) + " " + o.String()
+			text += ui.Count(int64(n)) + " " + strings.ReplaceAll(o.String(), "_", " ")
 		}
 	}
 	return text
@@ -141,7 +94,9 @@ would have been shown then, by the same flags.`,
 		})
 	group := f.Output()
 	cmd.Flags().AddFlagSet(group.FlagSet)
+	cmd.ValidArgsFunction = clirun.CompleteRun(false)
 	cmd.Flags().StringVar(&which, "only", "", "only targets that are `WORDS`: "+selectionWords())
+	_ = cmd.RegisterFlagCompletionFunc("only", clirun.CompleteSelection) // it exists
 	return cmd
 }
 
@@ -182,8 +137,20 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 	if err != nil {
 		return err
 	}
+	if !f.JSON() {
+		if err := showHead(ctx, j, info, stdio.Err); err != nil {
+			return err
+		}
+	}
 	f.Progress.Value = "never"
 	f.Ordered = false // the journal returns them in order already
+	if f.Files() || ui.Inspect(stdio.Out, os.Getenv).Terminal {
+		targets, err := j.Select(ctx, id, journal.All)
+		if err != nil {
+			return err
+		}
+		f.Named = slices.Values(targets)
+	}
 	out, err := display.New(f, stdio, info.Header, nil)
 	if err != nil {
 		return err
@@ -191,6 +158,9 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 	for e, err := range j.Show(ctx, id, selector) {
 		if err != nil {
 			return cutShort(err, out)
+		}
+		if info.State == journal.Running && e.Progress != journal.Done {
+			continue // it has no result yet; the head counts it
 		}
 		out.Take(e.Result)
 	}
@@ -221,6 +191,7 @@ count the targets of which nobody knows whether their command ran.`,
 		func(ctx context.Context, j *journal.Journal, args []string) error {
 			return verify(ctx, j, args[0], stdio)
 		})
+	cmd.ValidArgsFunction = clirun.CompleteRun(false)
 	return cmd
 }
 

@@ -51,7 +51,7 @@ func (f *againFlags) register(cmd *cobra.Command, own flags.FlagGroup) {
 	own.BoolVar(&f.assumeDefaults, "assume-defaults", false, "take the flags given here, and the defaults, for what an older shoal has not kept of the run")
 	connection, control := f.Connection(), f.Control()
 	f.keptNames = clirun.KeptFlags(connection, control)
-	flags.AddInGroups(cmd, own, connection, control, f.Remote(), f.Output())
+	flags.AddInGroups(cmd, own, connection, control, f.Remote(), f.WithTimestamps(f.Output()))
 }
 
 // asTheRun is the help text on which settings of the earlier run are reused.
@@ -79,6 +79,7 @@ separated by commas.
 		},
 	}
 	f.register(cmd, flags.NewGroup("Running again"))
+	cmd.ValidArgsFunction = clirun.CompleteRun(true)
 	return cmd
 }
 
@@ -105,6 +106,7 @@ its --check comes first.
 	own.BoolVar(&f.rerunUnknown, "rerun-unknown", false, "run again also where the command may have run already")
 	own.BoolVar(&f.pastBrake, "past-brake", false, "go on though the run's own brake (--max-fail, --max-unknown, --fail-fast, --check) has stopped it")
 	f.register(cmd, own)
+	cmd.ValidArgsFunction = clirun.CompleteRun(false)
 	return cmd
 }
 
@@ -211,7 +213,10 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 	if err := sayWhich(ctx, f.verb, e.Info, j, stdio.Err); err != nil {
 		return errors.Join(err, j.Close())
 	}
+	verbose := display.NewVerbose(f.HostFlags.Verbose, stdio)
+	defer verbose.Close()
 	x, err := f.prepare(ctx, e, h, stdio)
+	x.Verbose, x.Opts.Engine.Verbose = verbose, verbose.Func()
 	if err != nil || f.dryRun {
 		if err = errors.Join(err, j.Close()); err != nil {
 			return err
@@ -222,7 +227,7 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 	if check := x.Opts.Engine.Check; check != nil && f.resuming && !f.pastBrake && len(x.Opts.Engine.Rollout) == 0 {
 		// The canaries are done, and the check after them may not have been made.
 		if err := check(ctx, 1); err != nil {
-			return errors.Join(fmt.Errorf("the run %s is not resumed: the check after stage 1: %w\nhint: --past-brake goes on without it", e.Info.Run, err), j.Close())
+			return errors.Join(hint.Wrap(fmt.Errorf("the run %s is not resumed: the check after stage 1: %w", e.Info.Run, err), "--past-brake goes on without it"), j.Close())
 		}
 	}
 	if x.Plan, err = x.Opts.Plan(ctx, slices.Values(x.targets), nil); err != nil {

@@ -81,7 +81,7 @@ func (f *hostsFlags) commands() flags.FlagGroup {
 func (f *hostsFlags) operations() flags.FlagGroup {
 	g := flags.NewGroup("Operations, from left to right")
 	g.VarP(operandFlag{to: &f.operands, op: exclude}, "exclude", "x", "leave out the hosts of `EXPR`")
-	g.VarP(operandFlag{to: &f.operands, op: intersect, inventories: &f.inventories}, "intersection", "i", "keep only the hosts that are in `EXPR` too; a path without hosts before it is an --inventory")
+	g.VarP(operandFlag{to: &f.operands, op: intersect, inventories: &f.inventories}, "intersection", "i", "keep only the hosts that are in `EXPR` too; a file or path without hosts before it is an --inventory")
 	g.VarP(operandFlag{to: &f.operands, op: xor}, "xor", "X", "keep the hosts that are on one side only, here or in `EXPR`")
 	return g
 }

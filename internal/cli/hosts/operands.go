@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -61,8 +62,12 @@ func (f operandFlag) Set(text string) error {
 	return nil
 }
 
-// isPath reports whether a text has a slash outside of the ranges of a host expression.
+// isPath reports whether a text has a slash outside of the ranges of a host expression, or
+// names what exists.
 func isPath(text string) bool {
+	if _, err := os.Stat(text); err == nil {
+		return true
+	}
 	slash, bracket := strings.IndexByte(text, '/'), strings.IndexByte(text, '[')
 	return slash >= 0 && (bracket < 0 || slash < bracket)
 }

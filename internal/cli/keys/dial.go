@@ -51,7 +51,7 @@ type scanPlan struct {
 // newScanner returns a scanner.
 func newScanner(opts connect.Options, p scanPlan) (*scanner, error) {
 	s := new(scanner)
-	network := tunnel.New(tunnel.Options{Direct: opts.Network, Timeouts: opts.Timeouts})
+	network := tunnel.New(tunnel.Options{Direct: opts.Network, Timeouts: opts.Timeouts, Verbose: opts.Engine.Verbose})
 	s.closers = append(s.closers, func() { _ = network.Close() })
 	if p.jumps != nil {
 		opener, ok := p.jumps.(tunnel.Opener)

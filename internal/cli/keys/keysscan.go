@@ -117,6 +117,9 @@ func (f *keysFlags) scan(ctx context.Context, certificates bool, stdio console.S
 	if err != nil {
 		return nil, err
 	}
+	verbose := display.NewVerbose(f.Verbose, stdio)
+	defer verbose.Close()
+	opts.Engine.Verbose = verbose.Func()
 	list, err := f.Load(ctx, &opts, stdio)
 	if err != nil {
 		return nil, err
@@ -140,7 +143,7 @@ func (f *keysFlags) scan(ctx context.Context, certificates bool, stdio console.S
 	}
 	defer s.close()
 	opts.Engine.Fanout = run.Fanout(f.fanout, len(list.Hosts), stdio)
-	code, err := f.collect(ctx, opts, s, plan.Targets(), len(list.Hosts), stdio)
+	code, err := f.collect(ctx, opts, s, plan.Targets(), len(list.Hosts), verbose, stdio)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +164,7 @@ func (f *keysFlags) scanOptions(stdio console.Stdio) (connect.Options, error) {
 // collect dials every target and returns the exit code of a run with these
 // outcomes.
 func (f *keysFlags) collect(ctx context.Context, opts connect.Options, s *scanner, targets iter.Seq[ssh.Target], total int,
-	stdio console.Stdio,
+	verbose *display.Verbose, stdio console.Stdio,
 ) (int, error) {
 	started := time.Now()
 	out, err := display.New(&display.OutputFlags{Progress: f.progress}, stdio, record.Header{
@@ -170,6 +173,7 @@ func (f *keysFlags) collect(ctx context.Context, opts connect.Options, s *scanne
 	if err != nil {
 		return console.ExitUsage, err
 	}
+	verbose.To(out.Stderr)
 	ctx, stop := signals.Watch(ctx, func(bool) { console.Say(out.Stderr, "stopping: what was collected is kept") })
 	defer stop.End()
 	defer out.Showing.AbortWith(ctx)()

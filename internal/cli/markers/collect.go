@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
 	"shoal/internal/cli/signals"
+	"shoal/internal/journal"
 	"shoal/internal/run"
 	"shoal/internal/ui"
 )
@@ -53,6 +55,7 @@ Output of which the journal has only a part is fetched anew where --max-output o
 	g.BoolVar(&keep, "keep", false, "leave marker and output on the hosts")
 	g.BoolVar(&again, "again", false, "fetch also what was collected before, where it is still on the hosts")
 	f.register(cmd, g, out.Output())
+	cmd.ValidArgsFunction = clirun.CompleteRun(false)
 	return cmd
 }
 
@@ -90,10 +93,18 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	for i, t := range a.Targets {
 		indexes[i] = t.Index
 	}
+	if o.output.Files() || ui.Inspect(stdio.Out, os.Getenv).Terminal {
+		all, err := a.journal.Select(ctx, a.Info.Run, journal.All) // so that a later collect names files alike
+		if err != nil {
+			return errors.Join(err, a.end(console.ExitUsage))
+		}
+		o.output.Named = slices.Values(all)
+	}
 	out, err := display.New(o.output, stdio, h, indexes)
 	if err != nil {
 		return errors.Join(err, a.end(console.ExitUsage))
 	}
+	a.verbose.To(out.Stderr)
 	ctx, stop := signals.Watch(ctx, func(bool) {})
 	defer stop.End()
 	defer a.journal.HurryWith(stop.Hurried())()
@@ -126,6 +137,7 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	out.Summary.Interrupted = stop.Requested()
 	out.Settle(stop.Patience(), a.Info.Run)
 	out.Close(stop.Patience())
+	a.verbose.To(nil)
 	switch {
 	case err != nil:
 	case out.Stuck || out.Failure() != nil:

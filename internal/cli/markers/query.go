@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
 	"shoal/internal/connect"
@@ -39,6 +40,7 @@ type remoteQuery struct {
 	*run.Inquiry
 	journal *journal.Journal
 	plan    *connect.Plan // of the targets to ask; nil: there are none
+	verbose *display.Verbose
 }
 
 // A readFunc is [run.ReadMarked] or [run.ReadDetached].
@@ -51,7 +53,7 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, read readF
 	if err != nil {
 		return nil, err
 	}
-	a := &remoteQuery{journal: j}
+	a := &remoteQuery{journal: j, verbose: display.NewVerbose(f.Verbose, stdio)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.end(console.ExitUsage))
@@ -72,6 +74,7 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, read readF
 	if a.Inquiry, err = run.Inquire(ctx, j, info, sel); err != nil || len(a.Targets) == 0 {
 		return a, err
 	}
+	opts.Engine.Verbose = a.verbose.Func()
 	opts.Engine.Fanout = clirun.Fanout(f.fanout, len(a.Targets), stdio)
 	targets := slices.Clone(a.Targets)
 	recalled.Route(targets, &opts)
@@ -96,6 +99,7 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, read readF
 
 // end unlocks the run and closes the journal.
 func (a *remoteQuery) end(code int) (err error) {
+	defer a.verbose.Close()
 	if a.plan != nil {
 		a.plan.Close()
 	}

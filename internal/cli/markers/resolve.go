@@ -11,6 +11,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/cli/console"
+	clirun "shoal/internal/cli/run"
 	"shoal/internal/hint"
 	"shoal/internal/remote"
 	"shoal/internal/run"
@@ -36,6 +37,7 @@ which fetches their output too. The run must have been made with --once,
 		},
 	}
 	f.register(cmd)
+	cmd.ValidArgsFunction = clirun.CompleteRun(false)
 	return cmd
 }
 

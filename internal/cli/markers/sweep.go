@@ -12,6 +12,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
 	"shoal/internal/hint"
@@ -54,6 +55,9 @@ func sweep(ctx context.Context, f *markerFlags, age time.Duration, dir string, s
 	if err != nil {
 		return err
 	}
+	verbose := display.NewVerbose(f.Verbose, stdio)
+	defer verbose.Close()
+	opts.Engine.Verbose = verbose.Func()
 	list, err := f.Load(ctx, &opts, stdio)
 	if err != nil {
 		return err

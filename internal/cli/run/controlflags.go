@@ -92,7 +92,7 @@ func (f *ControlFlags) CheckStages() error {
 	}
 	for name, given := range map[string]bool{"check": f.check != "", "pause": f.pause.Duration() > 0} {
 		if given {
-			return fmt.Errorf("--%s is for the time between two stages, and there is one stage only\nhint: --canary and --rollout make stages", name)
+			return hint.Wrap(fmt.Errorf("--%s is for the time between two stages, and there is one stage only", name), "--canary and --rollout make stages")
 		}
 	}
 	return nil

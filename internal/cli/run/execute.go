@@ -15,6 +15,7 @@ import (
 	"shoal/internal/cli/signals"
 	"shoal/internal/connect"
 	"shoal/internal/engine"
+	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/run"
 	"shoal/internal/ui"
@@ -29,9 +30,12 @@ type Execution struct {
 	// StateDir is where the journal is, as --state-dir has it; "" means the usual place.
 	StateDir string
 	Timeout  time.Duration
-	Plan     *connect.Plan // of the targets, made with Opts
-	Indexes  []int         // indexes of the targets in ascending order; nil: they count from 0
-	Header   record.Header // Execute sets Run
+	Plan     *connect.Plan    // of the targets, made with Opts
+	Indexes  []int            // indexes of the targets in ascending order; nil: they count from 0
+	Header   record.Header    // Execute sets Run
+	Verbose  *display.Verbose // nil without -v
+
+	stopped string // why the run was interrupted, unless by a signal
 	// Begin begins or resumes the run.
 	Begin func(ctx context.Context) (*run.Run, error)
 }
@@ -41,6 +45,9 @@ type Execution struct {
 func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	input := unsent{from: stdio.In, notify: stdio.Err}
 	if err := input.check(); err != nil {
+		return errors.Join(err, x.closeJournal())
+	}
+	if err := x.Output.Check(); err != nil {
 		return errors.Join(err, x.closeJournal())
 	}
 	e, err := x.Plan.Engine(ctx) // may ask; before the progress line
@@ -64,6 +71,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 		sayStopping(out.Stderr, aborting)
 	})
 	defer stop.End()
+	x.Verbose.To(out.Stderr)
 	if x.Journal != nil {
 		defer x.Journal.HurryWith(stop.Hurried())()
 	}
@@ -78,6 +86,12 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	}
 	defer out.Showing.AbortWith(ctx)()
 	e.Drain, e.Follow = stop.Drained, out.Follow
+	e.Drained = func() (fleet.Reason, error) {
+		if stop.Requested() {
+			return fleet.ReasonInterrupted, nil
+		}
+		return out.StoppedBy()
+	}
 	out.Watch(&e)
 	e.Notice = func(text string) { console.Note(out.Stderr, text) }
 	e.Released = func(r engine.Release) {
@@ -91,6 +105,9 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	sayGivenUp(out.Stderr, r.GivenUp())
 	out.Summary.Elapsed = max(0, time.Since(x.Header.Started)) // of a resumed run too, by the wall clock
 	out.Summary.Interrupted = stop.Requested() || ctx.Err() != nil
+	if ctx.Err() != nil && !stop.Requested() {
+		x.stopped = context.Cause(ctx).Error()
+	}
 	if failed != nil && out.Summary.Targets() == 0 {
 		return errors.Join(failed, r.Abandon(), x.closeJournal(), out.Abandon(stop.Patience()))
 	}
@@ -134,9 +151,12 @@ func (x *Execution) finish(out *display.Results, r *run.Run, failed error, p sig
 		}
 		return console.ExitCode(&out.Summary, out.Failure() == nil)
 	}
-	how := journal.Ending{Interrupted: out.Summary.Interrupted, ExitCode: exitCode()}
+	how := journal.Ending{Interrupted: out.Summary.Interrupted, ExitCode: exitCode(), Failure: x.stopped}
 	if failed != nil {
 		how.Failure = failed.Error()
+	} else if out.Failure() != nil {
+		_, why := out.StoppedBy()
+		how.Failure, _ = hint.Split(why.Error())
 	}
 	if err := r.End(how); err != nil {
 		lost = true

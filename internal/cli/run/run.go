@@ -17,6 +17,7 @@ import (
 	"shoal/fleet"
 	"shoal/hosts/expr"
 	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
 	"shoal/internal/engine"
 	"shoal/internal/hint"
@@ -65,6 +66,9 @@ func runCommand(ctx context.Context, f *RunFlags, text string, stdio console.Std
 	if err != nil {
 		return err
 	}
+	verbose := display.NewVerbose(f.HostFlags.Verbose, stdio)
+	defer verbose.Close()
+	opts.Engine.Verbose = verbose.Func()
 	list, err := f.Load(ctx, &opts, stdio)
 	if err != nil {
 		return err
@@ -114,7 +118,7 @@ func runCommand(ctx context.Context, f *RunFlags, text string, stdio console.Std
 	}
 	x := Execution{
 		Opts: opts, Output: &f.OutputFlags, Journal: j, StateDir: f.HostFlags.StateDir, Timeout: f.Timeout.Duration(),
-		Plan: planned,
+		Plan: planned, Verbose: verbose,
 		Header: record.Header{
 			Program: "shoal " + console.Version,
 			Started: time.Now(),

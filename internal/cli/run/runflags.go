@@ -42,7 +42,7 @@ func (f *RunFlags) groups() []flags.FlagGroup {
 	targets.BoolVar(&f.noPlaceholders, "no-placeholders", false, "send the command as typed, and replace nothing in it")
 	connection, control := f.Connection(), f.Control()
 	f.KeptNames = KeptFlags(connection, control)
-	return []flags.FlagGroup{targets, connection, control, f.Remote(), f.Output(), f.journal()}
+	return []flags.FlagGroup{targets, connection, control, f.Remote(), f.WithTimestamps(f.Output()), f.journal()}
 }
 
 // aliases maps the names that other tools use, and former names, to ours.
@@ -55,11 +55,10 @@ func (f *RunFlags) Register(cmd *cobra.Command) {
 	cmd.Flags().SetInterspersed(false)
 	f.Given = cmd.Flags()
 	flags.AddInGroups(cmd, f.groups()...)
-	for name, c := range map[string]*flags.Choice{
-		"host-key": &f.HostKey, "progress": &f.Progress, "pipeline": &f.Pipeline, "pq": &f.PostQuantum, "client": &f.Client,
+	for name, complete := range map[string]cobra.CompletionFunc{
+		"where": completeWhere(&f.HostFlags), "hosts": completeHosts(&f.HostFlags), "exclude": completeHosts(&f.HostFlags), "group": completeGroups(&f.HostFlags),
 	} {
-		// It fails only for a flag that does not exist.
-		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(c.Words, cobra.ShellCompDirectiveNoFileComp))
+		_ = cmd.RegisterFlagCompletionFunc(name, complete) // it exists
 	}
 }
 

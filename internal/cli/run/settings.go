@@ -31,7 +31,7 @@ func KeptFlags(groups ...flags.FlagGroup) []string {
 	names := []string{"max-output"}
 	for _, g := range groups {
 		g.VisitAll(func(flag *pflag.Flag) {
-			if flag.Name != "state-dir" {
+			if flag.Name != "state-dir" && flag.Name != "verbose" {
 				names = append(names, flag.Name)
 			}
 		})

@@ -20,7 +20,11 @@ type agentSigner struct {
 	ctx    context.Context
 	target fleet.Target
 	sha1   bool // see KeySpec.SHA1
+	from   string
 }
+
+// From returns where the key is from, for people.
+func (s agentSigner) From() string { return s.from }
 
 var _ ssh.MultiAlgorithmSigner = agentSigner{}
 

@@ -12,7 +12,11 @@ type fileSigner struct {
 	public  ssh.PublicKey // the offered key: the plain key or its certificate
 	private ssh.AlgorithmSigner
 	sha1    bool // see KeySpec.SHA1
+	from    string
 }
+
+// From returns where the key is from, for people.
+func (s fileSigner) From() string { return s.from }
 
 var _ ssh.MultiAlgorithmSigner = fileSigner{}
 

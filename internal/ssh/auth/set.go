@@ -68,10 +68,10 @@ func (s *Set) Signers(ctx context.Context, t fleet.Target) ([]ssh.Signer, error)
 		}
 		if k.holder != nil {
 			held++
-			signers = append(signers, agentSigner{holder: k.holder, public: k.public, ctx: ctx, target: t, sha1: s.sha1})
+			signers = append(signers, agentSigner{holder: k.holder, public: k.public, ctx: ctx, target: t, sha1: s.sha1, from: k.from})
 		} else {
 			files++
-			signers = append(signers, fileSigner{public: k.public, private: k.file, sha1: s.sha1})
+			signers = append(signers, fileSigner{public: k.public, private: k.file, sha1: s.sha1, from: k.from})
 		}
 	}
 	if len(signers) == 0 {

@@ -82,6 +82,7 @@ const maxRedials = 3
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	p := d.planFor(a.Target, a.Idempotent)
 	p.earlyExec = p.earlyExec && !a.Hold
+	d.tellPlan(a, &p)
 	h, f := d.dialWithRetry(ctx, a, p)
 	switch {
 	case f != nil:
@@ -114,6 +115,13 @@ func (d *Dialer) dialWithRetry(ctx context.Context, a *ssh.Attempt, p plan) (*ha
 				f.Err = algorithms.Explain(f.Err, missing.Server)
 			}
 			return nil, f
+		}
+		if a.Verbose != nil {
+			with := "as the server needs it"
+			if p.fallback {
+				with = "with golang.org/x/crypto/ssh"
+			}
+			a.Tell("connecting anew, %s: %s in %s: %s", with, f.Reason, f.Phase, ssh.Brief(f.Err))
 		}
 	}
 }

@@ -48,6 +48,9 @@ func (h *handshake) dial() *fleet.Error {
 		}
 		return f
 	}
+	if h.attempt.Verbose != nil && h.attempt.Target.Jump() == nil {
+		h.attempt.Tell("connected to %.100s", nc.RemoteAddr())
+	}
 	kept := false
 	defer func() {
 		h.login.end()
@@ -211,6 +214,9 @@ func (h *handshake) take(ev wire.Event) *fleet.Error {
 		h.attempt.Timeline.Enter(fleet.PhaseKex)
 		h.server.identification = ev.Identification
 		h.server.traits = h.plan.applyTraits(ev.Identification)
+		if h.attempt.Verbose != nil {
+			h.attempt.Tell("server %.100q", ev.Identification)
+		}
 		return sshreason.TooLong(h.attempt, ev.Identification)
 	case wire.Negotiated:
 		h.server.kex, h.server.hostKeys, h.server.strict = ev.ServerKex, ev.ServerHostKeys, ev.Strict
@@ -218,6 +224,7 @@ func (h *handshake) take(ev wire.Event) *fleet.Error {
 		// NEWKEYS can have the server itself answer UNIMPLEMENTED, encrypted, with the
 		// number that the early CHANNEL_OPEN will have: a proof that is none.
 		h.plan.earlyExec = h.plan.earlyExec && ev.Strict
+		h.tellNegotiated(&ev)
 		h.server.inOrder = ev.Strict || strings.HasSuffix(ev.CipherIn, "-gcm@openssh.com")
 	case wire.HostKey:
 		return h.checkHostKey(ev.Key)
@@ -240,6 +247,7 @@ func (h *handshake) checkHostKey(key xssh.PublicKey) *fleet.Error {
 	if err := h.dialer.opts.HostKeys.Check(a.Target, h.link.conn.RemoteAddr(), key); err != nil {
 		return sshreason.Refusal(a, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
 	}
+	a.TellHostKey(h.dialer.opts.HostKeys, key)
 	h.hostKey = key
 	h.link.client.Trust()
 	a.Timeline.Enter(fleet.PhaseAuth)

@@ -11,6 +11,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/hint"
+	"shoal/internal/ssh"
 	"shoal/internal/ssh/sshreason"
 	"shoal/internal/ssh/wire"
 )
@@ -122,6 +123,7 @@ func (l *login) proceed() *fleet.Error {
 			continue
 		}
 		if l.taken == nil {
+			h.attempt.Tell("asking which methods the server takes")
 			h.link.client.AuthNone(h.attempt.Target.User) // the failure lists the methods
 			return nil
 		}
@@ -130,6 +132,9 @@ func (l *login) proceed() *fleet.Error {
 				"the server ends a connection on which a command came behind a key that it rejects"))
 		}
 		if sent, f := l.sendPassword(method); sent || f != nil {
+			if sent && h.attempt.Verbose != nil {
+				h.attempt.Tell("sent the password (%s)", method)
+			}
 			return f
 		}
 	}
@@ -149,6 +154,7 @@ func (l *login) tryKey() (sent bool, f *fleet.Error) {
 		l.accepted = k.blob
 		if k.askFirst {
 			l.offered++
+			l.tellKey(k, algorithm, "asking whether the server takes the key")
 			h.link.client.QueryPublicKey(h.attempt.Target.User, algorithm, k.blob)
 			return true, nil
 		}
@@ -182,10 +188,14 @@ func (l *login) sign(k *candidate, algorithm string) bool {
 	sig, err := k.sign(h.link.client.SignatureData(user, algorithm, k.blob), algorithm)
 	if err != nil {
 		l.signErr = err
+		if h.attempt.Verbose != nil {
+			h.attempt.Tell("the key %s cannot sign: %s", ssh.KeyName(k.signer), ssh.Brief(err))
+		}
 		return false
 	}
 	if !k.askFirst {
 		l.offered++
+		l.tellKey(k, algorithm, "offering the key")
 	}
 	h.link.client.AuthPublicKey(user, algorithm, k.blob, sig)
 	return true
@@ -202,6 +212,7 @@ func (l *login) take(ev wire.Event) *fleet.Error {
 		l.answered = true
 		l.passwordAnswered(true)
 		l.handshake.link.exec.LetIn()
+		l.tellLetIn()
 		if l.accepted != nil && l.keys[l.next-1].sha1 {
 			l.handshake.session.flags = fleet.FlagLegacy
 		}
@@ -234,6 +245,13 @@ func (l *login) failed(ev wire.AuthFailure) *fleet.Error {
 	l.passwordAnswered(ev.Partial)
 	l.proven = l.proven || ev.Partial
 	l.taken = append([]string{}, ev.Methods...) // not nil
+	if h.attempt.Verbose != nil {
+		verdict := "rejected"
+		if ev.Partial {
+			verdict = "accepted, and more is wanted"
+		}
+		h.attempt.Tell("%s; the server takes %.100q", verdict, strings.Join(ev.Methods, ","))
+	}
 	return l.proceed()
 }
 

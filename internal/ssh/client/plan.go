@@ -28,6 +28,7 @@ type plan struct {
 	window     uint32   // of each channel, in bytes; 0: the default
 	key        string   // fingerprint of the user key that was accepted
 	fallback   bool     // this package is known to share no algorithm
+	because    string   // why fallback is set, if the host cache says so
 
 	// To be remembered: the day on which each step was found to fail; 0 means that it
 	// was not.
@@ -98,6 +99,7 @@ func (d *Dialer) planFor(t ssh.Target, idempotent bool) plan {
 	}
 	if e.Client == clientFallback {
 		p.fallback = mayFallBack && today()-e.Day < recheck
+		p.because = "the host cache says that it shares no algorithm with shoal's own"
 		return p
 	}
 	p.key = e.Key

@@ -3,6 +3,7 @@ package client
 import (
 	"testing"
 
+	"shoal/internal/ssh"
 	"shoal/internal/ssh/wire"
 )
 
@@ -10,7 +11,7 @@ import (
 // open: an UNIMPLEMENTED for the early CHANNEL_OPEN could be provoked.
 func TestNoEarlyCommandWithoutStrictKex(t *testing.T) {
 	for _, strict := range []bool{true, false} {
-		h := &handshake{plan: plan{earlyExec: true, earlyAuth: true}}
+		h := &handshake{attempt: new(ssh.Attempt), plan: plan{earlyExec: true, earlyAuth: true}}
 		if f := h.take(wire.Negotiated{Strict: strict}); f != nil || h.plan.earlyExec != strict || !h.plan.earlyAuth {
 			t.Errorf("strict %v: early command %v, early authentication %v (%v)", strict, h.plan.earlyExec, h.plan.earlyAuth, f)
 		}

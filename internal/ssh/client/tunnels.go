@@ -47,6 +47,7 @@ const tunnelWindow = 256 << 10
 func (d *Dialer) Tunnels(ctx context.Context, a *ssh.Attempt) (*Tunnels, error) {
 	p := d.planFor(a.Target, false)
 	p.fallback, p.earlyExec, p.window = false, false, tunnelWindow
+	d.tellPlan(a, &p)
 	h, f := d.dialWithRetry(ctx, a, p)
 	if f != nil {
 		return nil, f

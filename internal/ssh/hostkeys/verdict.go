@@ -78,6 +78,26 @@ func (s *Store) Judge(t fleet.Target, key ssh.PublicKey) (Judgement, error) {
 	return Judgement{v.status, against(n, shown, v)}, nil
 }
 
+// Explain says for people why Check has accepted a key.
+func (s *Store) Explain(t fleet.Target, key ssh.PublicKey) string {
+	n, shown, err := s.read(t, key)
+	if err != nil {
+		return "unknown"
+	}
+	v := s.verdict(n, shown)
+	switch {
+	case v.status == StatusKnown && v.line.mark == markCA:
+		return fmt.Sprintf("its certificate is of the authority in %q, line %d", v.line.file, v.line.number)
+	case v.status == StatusKnown:
+		return fmt.Sprintf("known, %q, line %d", v.line.file, v.line.number)
+	case s.opts.Policy == Insecure:
+		return v.status.String() + ", and not checked (--host-key insecure)"
+	case v.status == StatusUnknown && len(s.opts.Files) > 0:
+		return fmt.Sprintf("new, to be added to %q (accept-new)", s.opts.Files[0])
+	}
+	return v.status.String()
+}
+
 // verdict follows verify_host_key and check_host_key (OpenSSH, sshconnect.c): a revoked key is
 // refused; a certificate is accepted if its authority is known for the name; otherwise the
 // plain key in it is checked.

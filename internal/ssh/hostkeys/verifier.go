@@ -119,6 +119,15 @@ func (v *Verifier) AllowPassword(t ssh.Target, key xssh.PublicKey) error {
 	return s.AllowPassword(t.Target, key)
 }
 
+// Explain is [Store.Explain] of the target's store.
+func (v *Verifier) Explain(t ssh.Target, key xssh.PublicKey) string {
+	s, err := v.Store(t)
+	if err != nil {
+		return "unknown"
+	}
+	return s.Explain(t.Target, key)
+}
+
 // Judge is [Store.Judge] of the target's store.
 func (v *Verifier) Judge(t ssh.Target, key xssh.PublicKey) (Judgement, error) {
 	s, err := v.Store(t)

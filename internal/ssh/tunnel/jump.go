@@ -48,6 +48,9 @@ type Options struct {
 	Timeouts ssh.Timeouts
 	// Clock is the clock of the timeouts. nil means the ordinary time.
 	Clock *clock.Clock
+	// Verbose is told of the logins at jump hosts; see ssh.Attempt.Verbose. nil disables
+	// it.
+	Verbose func(jump fleet.Target, line string)
 }
 
 // An Opener logs in to a jump host; *client.Dialer is one.
@@ -147,6 +150,9 @@ func (n *Network) through(ctx context.Context, a *ssh.Attempt, hop ssh.Target) (
 		tunnel, err := m.tunnels.Open(within, a.Target.Dialled(), a.Target.Port)
 		cancel()
 		if err == nil {
+			if a.Verbose != nil {
+				a.Tell("connected through the jump host %s", hop.Host)
+			}
 			return &stream{Tunnel: tunnel, release: sync.OnceFunc(func() { p.release(m) })}, nil
 		}
 		p.failed(m, err)

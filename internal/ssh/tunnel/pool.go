@@ -158,7 +158,11 @@ func (p *pool) login(ctx context.Context) (t *client.Tunnels, err error) {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
 	}()
-	return p.network.opener.Tunnels(ctx, &ssh.Attempt{Progress: new(ssh.Progress), Target: p.hop})
+	a := &ssh.Attempt{Progress: new(ssh.Progress), Target: p.hop}
+	if tell := p.network.opts.Verbose; tell != nil {
+		a.Verbose = func(line string) { tell(p.hop.Target, "as a jump host: "+line) }
+	}
+	return p.network.opener.Tunnels(ctx, a)
 }
 
 // mayPass reports whether f is transient. A dial that has used up the connect

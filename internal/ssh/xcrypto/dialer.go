@@ -71,11 +71,15 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	if f != nil {
 		return nil, f
 	}
+	a.Tell("connecting with golang.org/x/crypto/ssh")
 	timeouts := d.opts.Timeouts.For(a)
 	connectBy := a.ConnectBy(d.opts.Clock.Now(), timeouts.Connect)
 	nc, err := d.opts.Network.Open(ctx, a)
 	if err != nil {
 		return nil, err
+	}
+	if a.Verbose != nil && a.Target.Jump() == nil {
+		a.Tell("connected to %.100s", nc.RemoteAddr())
 	}
 	w := newWire(nc, a, d.opts.Clock)
 	w.connectBy = connectBy
@@ -101,6 +105,12 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	h.answered(true)
 	w.authenticated()
 	c := newConn(a, w, sc, timeouts)
+	if a.Verbose != nil {
+		n := c.Algorithms()
+		a.Tell("server %.100q", sc.ServerVersion())
+		a.Tell("key exchange %.60s, host key %.60s, cipher %.60s", n.KeyExchange, n.HostKey, n.Write.Cipher)
+		a.Tell("user %q is let in", a.Target.User)
+	}
 	if h.sha1 || algorithms.Weak(c.Algorithms()) {
 		c.flags = fleet.FlagLegacy
 	}

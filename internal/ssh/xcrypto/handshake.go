@@ -78,6 +78,7 @@ func (h *handshake) judge(_ string, remote net.Addr, key xssh.PublicKey) error {
 	if err := h.dialer.opts.HostKeys.Check(h.attempt.Target, remote, key); err != nil {
 		return h.wire.raise(sshreason.Refusal(h.attempt, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err))
 	}
+	h.attempt.TellHostKey(h.dialer.opts.HostKeys, key)
 	h.wire.pin(key)
 	h.begun = time.Now()
 	h.attempt.Timeline.Enter(fleet.PhaseAuth)
@@ -116,13 +117,23 @@ func (h *handshake) signers() ([]xssh.Signer, error) {
 		}
 	}
 	h.offered = len(usable)
+	if h.attempt.Verbose != nil {
+		for _, s := range usable {
+			h.attempt.Tell("offering the key %s", ssh.KeyName(s))
+		}
+	}
 	watched := make([]xssh.Signer, len(usable))
 	for i, s := range usable {
 		watched[i] = watchSigner(s, func(sig *xssh.Signature, err error) {
 			if err != nil {
 				h.notSigned(err, watched[i+1:])
-			} else if sig.Format == xssh.KeyAlgoRSA {
+				return
+			}
+			if sig.Format == xssh.KeyAlgoRSA {
 				h.sha1 = true
+			}
+			if h.attempt.Verbose != nil {
+				h.attempt.Tell("the server takes the key %s, signed as %.40q", ssh.KeyName(s), sig.Format)
 			}
 		})
 	}
