@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"shoal/internal/ssh/match"
 )
 
 // An AlgorithmList is what a client supports for one kind of algorithm. If Supported is empty,
@@ -89,7 +91,7 @@ func checkAlgorithms(arg string, id listID, list AlgorithmList) error {
 	names := strings.TrimLeft(arg[:1], "+^") + arg[1:]
 	known := openSSHList(id).Supported
 	for name := range strings.SplitSeq(names, ",") {
-		fits := func(s string) bool { return s == name || id.wildcards() && matchPattern(s, name) }
+		fits := func(s string) bool { return s == name || id.wildcards() && match.Pattern(s, name) }
 		if !slices.ContainsFunc(known, fits) && !slices.ContainsFunc(list.Supported, fits) {
 			return fmt.Errorf("unknown algorithm %.80q", name)
 		}
@@ -119,7 +121,7 @@ func (a AlgorithmList) choose(patterns []string) []string {
 	taken := make(map[string]bool)
 	for _, p := range patterns {
 		for _, s := range a.Supported {
-			if !taken[s] && matchPattern(s, p) {
+			if !taken[s] && match.Pattern(s, p) {
 				taken[s] = true
 				names = append(names, s)
 			}

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"shoal/internal/ssh/match"
 )
 
 // lookupSystem looks up a canonical name with the system's resolver.
@@ -26,7 +28,7 @@ func (e *evaluation) canonicalize() error {
 		e.host = canonicalAddress(e.host, e.text(opAddressFamily))
 		return nil
 	}
-	e.host = lower(e.host)
+	e.host = match.Lower(e.host)
 	mode, direct := e.text(opCanonicalizeHostname), e.direct()
 	if mode == "" || mode == "false" || !direct && mode != "always" {
 		return nil
@@ -123,7 +125,7 @@ func (e *evaluation) follow(canonical string) {
 		return
 	}
 	for _, rule := range e.rules() {
-		if matchListFold(e.host, rule.source) && matchListFold(lower(canonical), rule.target) {
+		if matchListFold(e.host, rule.source) && matchListFold(match.Lower(canonical), rule.target) {
 			e.host = canonical
 			return
 		}
@@ -168,7 +170,7 @@ func parseInet(s string) (netip.Addr, bool) {
 		if i == len(parts)-1 {
 			bits = 8 * (5 - len(parts))
 		}
-		if part == "" || part[0] < '0' || part[0] > '9' || strings.ContainsAny(part, "_oObB") && !strings.HasPrefix(lower(part), "0x") {
+		if part == "" || part[0] < '0' || part[0] > '9' || strings.ContainsAny(part, "_oObB") && !strings.HasPrefix(match.Lower(part), "0x") {
 			return netip.Addr{}, false
 		}
 		n, err := strconv.ParseUint(part, 0, bits)

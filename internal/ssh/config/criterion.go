@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"shoal/internal/ssh/match"
 )
 
 // A criterion is a condition of a Match line.
@@ -43,7 +45,7 @@ func readMatch(l *line) error {
 func (l *line) readCriterion() error {
 	word, _ := l.next()
 	kind, arg, joined := strings.Cut(word, "=")
-	kind, negated := strings.CutPrefix(lower(kind), "!")
+	kind, negated := strings.CutPrefix(match.Lower(kind), "!")
 	c := criterion{kind: kind, negated: negated}
 	switch kind {
 	case "all":
@@ -69,7 +71,7 @@ func (l *line) readCriterion() error {
 	}
 	c.arg, c.patterns = arg, parsePatterns(arg)
 	if kind == "host" || kind == "originalhost" || kind == "sessiontype" {
-		c.patterns = parsePatterns(lower(arg))
+		c.patterns = parsePatterns(match.Lower(arg))
 	}
 	if kind == "exec" {
 		// ssh checks the tokens even if the command is not run.

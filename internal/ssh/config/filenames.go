@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"shoal/internal/ssh/match"
 )
 
 // fileKeywords are the keywords with an effect whose values are paths, or lists of paths.
@@ -13,7 +15,7 @@ var fileKeywords = []op{opIdentityFile, opCertificateFile, opUserKnownHostsFile,
 // OptionKeyword returns the keyword of an option, as ssh -o takes it, in lower case.
 func OptionKeyword(option string) string {
 	keyword, _, _ := cutKeyword(strings.TrimLeft(option, whitespace))
-	return lower(keyword)
+	return match.Lower(keyword)
 }
 
 // RelativeFile reports whether an option names a file as seen from the working directory.

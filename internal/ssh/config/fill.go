@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"shoal/internal/ssh/match"
 )
 
 // finish fills in a Resolved.
@@ -22,7 +24,7 @@ func (e *evaluation) finish() (*Resolved, error) {
 		return nil, r.problem(opUser, err)
 	}
 	r.User, r.tokens.remote = user, user
-	r.HostKeyAlias = lower(r.text(opHostKeyAlias))
+	r.HostKeyAlias = match.Lower(r.text(opHostKeyAlias))
 	if r.HostKeyAlias != "" {
 		// It may reach a shell as %k in ProxyCommand.
 		if err := ValidHostName(r.HostKeyAlias); err != nil {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"shoal/internal/ssh/match"
 )
 
 // parseText parses a configuration from memory.
@@ -48,7 +50,7 @@ func FuzzConfig(f *testing.F) {
 		f.Add(s.files["config"])
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if strings.Contains(lower(text), "include") {
+		if strings.Contains(match.Lower(text), "include") {
 			return // it would read files
 		}
 		c, err := parseText(text)
@@ -166,7 +168,7 @@ func checkPattern(t reporter, s, pattern string) {
 		}
 	}
 	want := regexp.MustCompile(expr.String() + `$`).MatchString(latin(s))
-	if got := matchPattern(s, pattern); got != want {
+	if got := match.Pattern(s, pattern); got != want {
 		t.Errorf("%q matches %q: %v, want %v", s, pattern, got, want)
 	}
 	if p := parsePattern(pattern); !p.negated && p.matches(s) != want {

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"shoal/internal/ssh/match"
 )
 
 // generatedSamples is the number of configurations that TestGeneratedAgreeWithSSH generates.
@@ -229,7 +231,7 @@ func vocabularyKeywords() []string {
 	var names []string
 	for _, k := range Keywords() {
 		for name := range vocabulary {
-			if lower(name) == k.Name {
+			if match.Lower(name) == k.Name {
 				names = append(names, name)
 			}
 		}

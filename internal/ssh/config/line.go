@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"shoal/internal/ssh/match"
 )
 
 // A setting is a value from a line, with its place. All hosts share it; it is never changed.
@@ -47,7 +49,7 @@ func (l *line) read(text string) (bool, error) {
 	if word == "" || word[0] == '#' {
 		return false, nil
 	}
-	l.keyword, l.rest = lower(word), strings.TrimLeft(rest, whitespace)
+	l.keyword, l.rest = match.Lower(word), strings.TrimLeft(rest, whitespace)
 	if l.rest == "" {
 		return false, errMissing
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"shoal/internal/ssh/match"
 )
 
 // readWords reads any number of words; the first line with words wins.
@@ -96,9 +98,9 @@ func readPermittedCNAMEs(l *line) error {
 	var rules []cnameRule
 	var texts []string
 	for _, w := range words {
-		source, target, both := strings.Cut(lower(w), ":")
+		source, target, both := strings.Cut(match.Lower(w), ":")
 		switch {
-		case lower(w) == "none":
+		case match.Lower(w) == "none":
 			continue
 		case w == "*":
 			source, target = "*", "*"

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+
+	"shoal/internal/ssh/match"
 )
 
 // match reports whether a Match line applies.
@@ -33,9 +35,9 @@ func (e *evaluation) fits(c *criterion) (bool, error) {
 		return e.final, nil
 	case "host":
 		host, err := e.currentHost()
-		return err == nil && c.patterns.match(lower(host)), err
+		return err == nil && c.patterns.match(match.Lower(host)), err
 	case "originalhost":
-		return c.patterns.match(lower(e.original)), nil
+		return c.patterns.match(match.Lower(e.original)), nil
 	case "user":
 		return c.patterns.match(e.user()), nil
 	case "localuser":

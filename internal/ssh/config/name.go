@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"shoal/internal/ssh/match"
 )
 
 // maxHost bounds host names, in bytes (NI_MAXHOST of netdb.h).
@@ -69,7 +71,7 @@ func cleanDomain(name string) (string, error) {
 			return "", fmt.Errorf("character %q in domain name %.80q", c, name)
 		}
 	}
-	return lower(strings.TrimSuffix(name, ".")), nil
+	return match.Lower(strings.TrimSuffix(name, ".")), nil
 }
 
 func isAlphanumeric(c byte) bool {

@@ -1,6 +1,10 @@
 package config
 
-import "errors"
+import (
+	"errors"
+
+	"shoal/internal/ssh/match"
+)
 
 // A file is a parsed configuration file. All hosts share it; it is never changed.
 type file struct {
@@ -60,7 +64,7 @@ func (c *Config) name(o op) string { return c.names[o] }
 // Why returns the source of a keyword's value; for keywords with accumulated values, that of
 // the first. For an unknown keyword it returns the source of a default.
 func (r *Resolved) Why(keyword string) Source {
-	k := r.config.keywords[lower(keyword)]
+	k := r.config.keywords[match.Lower(keyword)]
 	if k == nil {
 		return Source{}
 	}

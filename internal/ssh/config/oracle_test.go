@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"shoal/internal/needs"
+	"shoal/internal/ssh/match"
 )
 
 // An oracle is the installed ssh. Its algorithms and defaults are queried, so that the suite
@@ -70,7 +71,7 @@ func askSSH(args ...string) (map[string][]string, error) {
 	lines := make(map[string][]string)
 	for line := range strings.Lines(stdout.String()) {
 		keyword, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-		keyword = lower(keyword)
+		keyword = match.Lower(keyword)
 		lines[keyword] = append(lines[keyword], value)
 	}
 	for _, keyword := range debianOnly {

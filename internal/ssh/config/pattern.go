@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"strings"
+
+	"shoal/internal/ssh/match"
+)
 
 // A pattern is a host pattern of ssh_config(5), PATTERNS: '*' matches any run of bytes and '?'
 // one byte.
@@ -26,7 +30,7 @@ func (p *pattern) matches(s string) bool {
 	if !strings.HasPrefix(s, p.prefix) {
 		return false
 	}
-	return p.literal && s == p.text || !p.literal && matchPattern(s, p.text)
+	return p.literal && s == p.text || !p.literal && match.Pattern(s, p.text)
 }
 
 // patterns are those of a Host line or of a comma-separated list.
@@ -72,41 +76,4 @@ func (ps patterns) match(s string) bool {
 func matchList(s, list string) bool { return parsePatterns(list).match(s) }
 
 // matchListFold is matchList with the list converted to lower case; s must be in lower case.
-func matchListFold(s, list string) bool { return matchList(s, lower(list)) }
-
-// matchPattern reports whether s matches a pattern (match.c, match_pattern). The worst-case
-// time is proportional to the product of both lengths.
-func matchPattern(s, pattern string) bool {
-	star, resume := -1, 0
-	i, p := 0, 0
-	for i < len(s) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, resume = p, i
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == s[i]):
-			i, p = i+1, p+1
-		case star >= 0:
-			resume++
-			i, p = resume, star+1
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
-}
-
-// lower maps ASCII letters only, as tolower does in the C locale.
-func lower(s string) string {
-	for i := range len(s) {
-		if c := s[i]; 'A' <= c && c <= 'Z' {
-			return strings.Map(func(r rune) rune {
-				if 'A' <= r && r <= 'Z' {
-					return r + 'a' - 'A'
-				}
-				return r
-			}, s)
-		}
-	}
-	return s
-}
+func matchListFold(s, list string) bool { return matchList(s, match.Lower(list)) }

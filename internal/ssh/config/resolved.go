@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"shoal/internal/ssh/match"
 )
 
 // Strictness determines how a host with an unknown key is treated (StrictHostKeyChecking).
@@ -96,7 +98,7 @@ func (r *Resolved) Env() []string {
 	var env []string
 	for _, variable := range r.config.environ() {
 		name, _, _ := strings.Cut(variable, "=")
-		if slices.ContainsFunc(r.SendEnv, func(pattern string) bool { return matchPattern(name, pattern) }) {
+		if slices.ContainsFunc(r.SendEnv, func(pattern string) bool { return match.Pattern(name, pattern) }) {
 			env = append(env, variable)
 		}
 	}

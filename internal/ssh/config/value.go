@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"shoal/internal/ssh/match"
 )
 
 func readNothing(l *line) error {
@@ -212,5 +214,5 @@ func (v *values) addEnv(s *setting) {
 		v.sendEnv = append(v.sendEnv, s)
 		return
 	}
-	v.sendEnv = slices.DeleteFunc(v.sendEnv, func(o *setting) bool { return matchPattern(o.text, pattern) })
+	v.sendEnv = slices.DeleteFunc(v.sendEnv, func(o *setting) bool { return match.Pattern(o.text, pattern) })
 }

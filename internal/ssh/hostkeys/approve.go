@@ -17,6 +17,7 @@ import (
 	"shoal/fleet"
 	"shoal/internal/hint"
 	"shoal/internal/ssh"
+	"shoal/internal/ssh/match"
 )
 
 // An Approval records that a person has verified the keys of a target.
@@ -193,7 +194,7 @@ func withoutNames(line []byte, names []string) []byte {
 		return nil
 	}
 	left := slices.DeleteFunc(strings.Split(string(list), ","), func(name string) bool {
-		return name == "" || slices.Contains(names, lower(name))
+		return name == "" || slices.Contains(names, match.Lower(name))
 	})
 	if len(left) == 0 {
 		return nil

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"shoal/internal/ssh/match"
 )
 
 // authorityAlgorithms are the signature algorithms allowed for authorities: OpenSSH's default of
@@ -37,7 +39,7 @@ func checkCertificate(c *ssh.Certificate, name string, now time.Time, o *Options
 		return fmt.Errorf("it has expired at %s", certTime(c.ValidBefore))
 	case len(c.ValidPrincipals) == 0:
 		return errors.New("it names no host")
-	case !slices.ContainsFunc(c.ValidPrincipals, func(p string) bool { return matchPattern(name, p) }):
+	case !slices.ContainsFunc(c.ValidPrincipals, func(p string) bool { return match.Pattern(name, p) }):
 		return fmt.Errorf("it is for %s and not for %q", listPrincipals(c.ValidPrincipals), name)
 	case len(c.CriticalOptions) > 0:
 		return errors.New("it has a critical option, and a host certificate has none that is known")

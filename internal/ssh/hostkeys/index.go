@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"shoal/internal/ssh/match"
 )
 
 // An index finds the lines for a name. It is read-only once built.
@@ -39,7 +41,7 @@ func (x *index) add(e *entry) error {
 }
 
 func (x *index) addPlain(e *entry) {
-	for name := range strings.SplitSeq(lower(e.names), ",") {
+	for name := range strings.SplitSeq(match.Lower(e.names), ",") {
 		// A name may occur twice in a line; the line is returned once.
 		if lines := x.plain[name]; name != "" && (len(lines) == 0 || lines[len(lines)-1] != e) {
 			x.plain[name] = append(lines, e)

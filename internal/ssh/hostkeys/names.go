@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"shoal/fleet"
+	"shoal/internal/ssh/match"
 )
 
 // hostNames are the names under which a target is looked up in known_hosts.
@@ -29,7 +30,7 @@ func namesOf(t fleet.Target) (hostNames, error) {
 	if t.Route != nil && t.Route.HostKeyAlias != "" {
 		// An alias is used as written, without a port (get_hostfile_hostname_ipaddr in
 		// sshconnect.c); brackets have no special meaning.
-		alias := lower(t.Route.HostKeyAlias)
+		alias := match.Lower(t.Route.HostKeyAlias)
 		return hostNames{look: alias, principal: alias}, checkName(alias, inNames+"#@")
 	}
 	return ownNamesOf(t)
@@ -37,7 +38,7 @@ func namesOf(t fleet.Target) (hostNames, error) {
 
 // ownNamesOf returns the names of a target without regard to its HostKeyAlias.
 func ownNamesOf(t fleet.Target) (hostNames, error) {
-	name := lower(t.Dialled()) // the name after HostName is applied, as ssh looks it up
+	name := match.Lower(t.Dialled()) // the name after HostName is applied, as ssh looks it up
 	if err := checkName(name, inNames+"#@[]"); err != nil {
 		return hostNames{}, err
 	}
