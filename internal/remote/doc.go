@@ -116,7 +116,8 @@
 // A process that creates its own session (a daemon) leaves the group: it is not found,
 // killed or waited for. If systemd's logind has KillUserProcesses=yes, a detached command
 // ends with the session unless lingering is enabled for the account; Settle then says
-// lost. STOP and real-time signals to the command's own group stop or end the timer of the
-// time limit too. So may a storm of other signals if /bin/sh is ksh93 and there is no
+// lost. A command that stops its own group (STOP) is continued and ended a second or two
+// after its time limit, if the host has setsid(1). Real-time signals to the group end the
+// timer of the time limit. So may a storm of other signals if /bin/sh is ksh93 and there is no
 // dash, bash, mksh or busybox to hand over to; the status may then be wrong too.
 package remote

@@ -123,13 +123,14 @@ func (w Wrap) script(encoded bool, received string) string {
 	add(!encoded && !big, `_c=$2;`)
 	add(w.Group || w.Timeout > 0, groupScript)
 	add(w.Marker != nil, toolScript)
+	add(w.Timeout > 0, w.timed(guardScript, big, time.Second))
 	add(w.Marker != nil, w.claim())
 	add(big, w.receive(received))
 	add(w.Detach, detachScript)
 	add(big, sourceScript)
 	add(w.Marker != nil, beginScript)
 	add(w.Detach, acceptScript)
-	add(w.Timeout > 0, w.watch(big))
+	add(w.Timeout > 0, w.timed(watchScript, big, 0))
 	add(true, w.run(big))
 	add(big, w.discard())
 	add(w.Timeout > 0, unwatchScript)
@@ -166,7 +167,8 @@ func (w Wrap) run(big bool) string {
 	return strings.Replace(runScript, "LIMIT", limit, 1)
 }
 
-func (w Wrap) watch(big bool) string {
+// timed fills in the times of a script, which are longer by slack.
+func (w Wrap) timed(script string, big bool, slack time.Duration) string {
 	grace := w.Grace
 	if grace == 0 {
 		grace = 5 * time.Second
@@ -179,9 +181,9 @@ func (w Wrap) watch(big bool) string {
 		note += " " + w.discard()
 	}
 	return strings.NewReplacer(
-		"SECONDS", seconds(w.Timeout), "TENTHS", seconds(w.Timeout)+"0", "GRACE", seconds(grace), "HOLD", seconds(w.Timeout+watchSlack), "NOTE", note,
+		"SECONDS", seconds(w.Timeout+slack), "TENTHS", seconds(w.Timeout)+"0", "GRACE", seconds(grace+slack), "HOLD", seconds(w.Timeout+watchSlack), "NOTE", note,
 		"SIGNALS", signals, "FAULTS", faults,
-	).Replace(watchScript)
+	).Replace(script)
 }
 
 // seconds rounds up, because not every sleep(1) accepts fractions.
