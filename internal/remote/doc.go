@@ -53,9 +53,15 @@
 // in $TMPDIR, /tmp, /var/tmp or $HOME, checks its length and, if the host can, its SHA-256,
 // and only then claims the right to start. The account's shell reads the file by "." or
 // "source", or gets it as an argument if it is a shell that we do not know. The command's
-// standard input is empty. The file is removed when the command has ended, with every end
+// own standard input follows. The file is removed when the command has ended, with every end
 // that the wrapper, its watch or [Marker.Kill] sees; KILL from elsewhere leaves it to
 // [Marker.Forget] and [Sweep], or to the cleaner of /tmp.
+//
+// # Standard input
+//
+// The command reads its standard input itself, from the channel; nothing of the wrapper does,
+// except for a long command before it. The input of a detached command is stored first, and
+// checked as a long command is; the command gets the file, which has no name any more.
 //
 // # Markers
 //
@@ -74,6 +80,7 @@
 //	out     standard output, of a detached command
 //	err     standard error, of a detached command
 //	cmd     a long command, until it has ended
+//	in      the standard input of a detached command, until it starts
 //
 // If several starts compete, the one whose mkdir creates the directory continues. The
 // creation of run decides between that start and a Settle: the first one makes the other

@@ -23,7 +23,7 @@ const (
 	RefusedMarker    Refusal = "marker"    // the marker could not be written
 	RefusedGroup     Refusal = "group"     // not the leader of a process group, and no setsid(1)
 	RefusedPrintf    Refusal = "printf"    // no printf, which the command's bytes need
-	RefusedInput     Refusal = "input"     // a command sent through standard input is not there completely
+	RefusedInput     Refusal = "input"     // what was sent through standard input is not there completely
 )
 
 // ParseRefusal finds the wrapper's refusal in the standard error. A refusal proves that

@@ -29,7 +29,7 @@ exec 3</dev/null;
 exec 3>&2 2>/dev/null;
 _y=; case $1 in d|e) _y=1;; esac;
 no() {
-[ "$_y" ] && { rm -f "$_m/start" "$_m/out" "$_m/err" "$_m/cmd"; rmdir "$_m"; };
+[ "$_y" ] && { rm -f "$_m/start" "$_m/out" "$_m/err" "$_m/cmd" "$_m/in"; rmdir "$_m"; };
 echo "shoal/1 $_n refused $1" >&3; exit $2; };
 `
 

@@ -36,8 +36,7 @@ type Wrap struct {
 	// Grace is the time from TERM to KILL, rounded up to seconds; 0 means 5 s. It has an
 	// effect only with Timeout.
 	Grace time.Duration
-	// Detach lets the command run on after we disconnect: its standard input is empty, its
-	// output goes to the marker, and the answer is an immediate receipt. It needs a
+	// Detach lets the command run on after we disconnect: its output goes to the marker, and the answer is an immediate receipt. It needs a
 	// Marker.
 	Detach bool
 	// FileLimit is the maximum number of bytes that a detached command may write to any
@@ -45,6 +44,13 @@ type Wrap struct {
 	// command's own files, and beyond it the command gets SIGXFSZ: without a process in
 	// between, the output cannot be limited in another way.
 	FileLimit int64
+	// Input is the size in bytes of the command's standard input; 0 means none. It
+	// matters to a command that is detached, which starts when all of the input is
+	// stored on the host, or that itself comes through standard input.
+	Input int64
+	// InputDigest is the SHA-256 of the input in hexadecimal; "" means that only its size
+	// is checked.
+	InputDigest string
 	// Sentinel puts a line "shoal/1 NONCE" before the command's standard
 	// output; see Cutter.
 	Sentinel bool
@@ -73,6 +79,8 @@ func (w Wrap) Validate() error {
 		return errors.New("a rerun is of a marker")
 	case w.Timeout < 0 || w.Timeout > MaxTimeout || w.Grace < 0 || w.Grace > time.Hour:
 		return fmt.Errorf("timeout %v with grace %v: want 0 to %v and 0 to 1h", w.Timeout, w.Grace, MaxTimeout)
+	case w.Input < 0 || w.InputDigest != "" && (len(w.InputDigest) != 64 || !isWord(w.InputDigest, "", 64)):
+		return errors.New("an input has a size of at least 0 and a SHA-256 of 64 digits")
 	case w.FileLimit < 0 || w.FileLimit > 0 && !w.Detach:
 		return errors.New("a file limit is positive and for detached commands")
 	case w.Detach && w.Sentinel:
@@ -113,7 +121,7 @@ func (w Wrap) script(encoded bool, received string) string {
 		b.WriteString(w.Marker.variables())
 	}
 	add := func(condition bool, part string) {
-		if condition {
+		if condition && part != "" {
 			b.WriteString(oneLine(part) + " ")
 		}
 	}
@@ -125,8 +133,9 @@ func (w Wrap) script(encoded bool, received string) string {
 	add(w.Marker != nil, toolScript)
 	add(w.Timeout > 0, w.timed(guardScript, big, time.Second))
 	add(w.Marker != nil, w.claim())
-	add(big, w.receive(received))
+	add(true, w.receive(received))
 	add(w.Detach, detachScript)
+	add(w.stored(), inputScript)
 	add(big, sourceScript)
 	add(w.Marker != nil, beginScript)
 	add(w.Detach, acceptScript)
