@@ -2,6 +2,7 @@ package shoal
 
 import (
 	"context"
+	"io"
 	"net"
 	"time"
 
@@ -22,6 +23,10 @@ type Options struct {
 	Remote   Remote   // once, kill, detach
 	Client   Client   // the SSH client
 
+	// Stdin is the standard input of every command, read at the pace of each host. A
+	// command need not read all of it. [Journal.Resume] and [Journal.Rerun] must get the
+	// same bytes again. nil means EOF at once.
+	Stdin Input
 	// Inventory describes the hosts: addresses, key files. It must be the list whose
 	// Targets are run. nil means nothing but names.
 	Inventory *hosts.List
@@ -41,6 +46,14 @@ type Options struct {
 	// Drain, when closed, stops the starting of commands and lets running ones finish.
 	// nil means never.
 	Drain <-chan struct{}
+}
+
+// An Input is the standard input of commands, such as a *bytes.Reader or an
+// *io.SectionReader of a file. It is read at many places at the same time, and must not
+// change.
+type Input interface {
+	io.ReaderAt
+	Size() int64 // in bytes
 }
 
 // Login says as whom to log in, and with what.

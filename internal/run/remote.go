@@ -8,6 +8,7 @@ import (
 
 	"shoal/internal/journal"
 	"shoal/internal/remote/wrap"
+	"shoal/internal/ssh"
 )
 
 // Remote says how the commands of a run are wrapped at the far end. The zero value
@@ -25,6 +26,10 @@ type Remote struct {
 	Timeout time.Duration
 	// Dir is the directory for markers; "" means remote.DefaultDir.
 	Dir string
+	// Input is the standard input of every command; nil means none. Its InputDigest, the
+	// SHA-256 in hexadecimal, must be set too.
+	Input       ssh.Input
+	InputDigest string
 
 	// key is 80 random bits in the names of the run's markers, because runs of other
 	// programs may have the same name. "" in runs of older programs.
@@ -48,14 +53,14 @@ func (r Remote) wrap(run string, session int) wrap.Options {
 	return wrap.Options{
 		Run: run, Session: session,
 		Once: r.Once, Killable: r.KillOnCancel, Detach: r.Detach,
-		Timeout: r.Timeout, Grace: grace, Dir: r.Dir,
+		Timeout: r.Timeout, Grace: grace, Dir: r.Dir, Input: r.Input, InputDigest: r.InputDigest,
 	}
 }
 
 func newKey() string { return rand.Text()[:16] } // of 32 letters and digits
 
-// The names under which the journal keeps a Remote. All but optionKey are flags of
-// shoal run too.
+// The names under which the journal keeps a Remote. All but optionKey and optionInput are
+// values of flags of shoal run.
 const (
 	optionOnce    = "once"
 	optionKill    = "kill-on-cancel"
@@ -63,6 +68,7 @@ const (
 	optionTimeout = "remote-timeout"
 	optionDir     = "run-dir"
 	optionKey     = "marker-key"
+	optionInput   = "stdin" // size and SHA-256
 )
 
 // RemoteOptions are the names of the options that are flags.
@@ -85,7 +91,33 @@ func (r Remote) options() map[string]string {
 	if r.Dir != "" {
 		options[optionDir] = r.Dir
 	}
+	if input := r.input(); input != "" {
+		options[optionInput] = input
+	}
 	return options
+}
+
+// input returns size and SHA-256 of the input; "" if it has no bytes.
+func (r Remote) input() string {
+	if r.Input == nil || r.Input.Size() == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d %s", r.Input.Size(), r.InputDigest)
+}
+
+// CheckInput returns an error unless r has the standard input that the commands of a run
+// in the journal had.
+func (r Remote) CheckInput(info *journal.RunInfo) error {
+	switch had, has := info.Options[optionInput], r.input(); {
+	case had == has:
+		return nil
+	case had == "":
+		return fmt.Errorf("the commands of the run %s had no standard input\nhint: shoal run makes a new run with one", info.Run)
+	case has == "":
+		return fmt.Errorf("the commands of the run %s had a standard input (bytes and SHA-256: %s), which is needed again\nhint: give it with --stdin or --stdin-from FILE", info.Run, had)
+	default:
+		return fmt.Errorf("the standard input is not that of the run %s: bytes and SHA-256 are %s, and were %s", info.Run, has, had)
+	}
 }
 
 // RemoteOf returns how the commands of a run in the journal were wrapped.

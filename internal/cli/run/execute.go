@@ -32,6 +32,8 @@ type Execution struct {
 	Plan     *connect.Plan // of the targets, made with Opts
 	Indexes  []int         // indexes of the targets in ascending order; nil: they count from 0
 	Header   record.Header // Execute sets Run
+	// InputSent reports that commands get the standard input of this process.
+	InputSent bool
 	// Begin begins or resumes the run.
 	Begin func(ctx context.Context) (*run.Run, error)
 }
@@ -39,7 +41,7 @@ type Execution struct {
 // Execute runs the commands and shows the results. Once anything was started,
 // its error is a [console.ExitError].
 func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
-	input := unsent{from: stdio.In, notify: stdio.Err}
+	input := unsent{from: stdio.In, notify: stdio.Err, said: x.InputSent}
 	if err := input.check(); err != nil {
 		return errors.Join(err, x.closeJournal())
 	}

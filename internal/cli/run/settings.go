@@ -132,7 +132,7 @@ func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stder
 		case flag == nil && all:
 			return r, fmt.Errorf("the run %s was made with --%s, which this program does not have\nhint: use the one that made it: %s",
 				info.Run, name, ui.Visible(info.Program))
-		case flag == nil || len(values) == 0:
+		case flag == nil || len(values) == 0 || isInput(name):
 		case r.Now[name]:
 			if !slices.Equal(absolute(name, valuesOf(flag)), values) {
 				instead = append(instead, "--"+name)
@@ -158,6 +158,10 @@ func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stder
 	}
 	return r, nil
 }
+
+// isInput reports whether a flag gives the command an input, which nobody has kept: see
+// run.Remote.CheckInput.
+func isInput(name string) bool { return name == "stdin" || name == "stdin-from" }
 
 func setFlag(flag *pflag.Flag, values []string) (err error) {
 	if list, ok := flag.Value.(pflag.SliceValue); ok {
