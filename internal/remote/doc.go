@@ -63,6 +63,13 @@
 // except for a long command before it. The input of a detached command is stored first, and
 // checked as a long command is; the command gets the file, which has no name any more.
 //
+// # Place
+//
+// [Place] adds variables, a working directory and a umask. The variables are set by env(1) as
+// the last thing before the account's shell, whose own files may change them again. They are
+// encoded like a command, in the wrapper's command line. The directory is entered before the
+// right to start is claimed: if that fails, nothing was started.
+//
 // # Markers
 //
 // A marker is a directory RUN-INDEX, or RUN-INDEX.ATTEMPT after the first attempt, in the

@@ -51,6 +51,8 @@ type Wrap struct {
 	// InputDigest is the SHA-256 of the input in hexadecimal; "" means that only its size
 	// is checked.
 	InputDigest string
+	// Place is where and with what the command runs; nil means as the host has it.
+	Place *Place
 	// Sentinel puts a line "shoal/1 NONCE" before the command's standard
 	// output; see Cutter.
 	Sentinel bool
@@ -69,6 +71,11 @@ func (w Wrap) Validate() error {
 	}
 	if w.Marker != nil {
 		if err := w.Marker.Validate(); err != nil {
+			return err
+		}
+	}
+	if w.Place != nil {
+		if err := w.Place.Validate(); err != nil {
 			return err
 		}
 	}
@@ -131,6 +138,7 @@ func (w Wrap) script(encoded bool, received string) string {
 	add(!encoded && !big, `_c=$2;`)
 	add(w.Group || w.Timeout > 0, groupScript)
 	add(w.Marker != nil, toolScript)
+	add(true, w.Place.script())
 	add(w.Timeout > 0, w.timed(guardScript, big, time.Second))
 	add(w.Marker != nil, w.claim())
 	add(true, w.receive(received))
@@ -173,7 +181,7 @@ func (w Wrap) run(big bool) string {
 	if big {
 		limit += asArgument
 	}
-	return strings.Replace(runScript, "LIMIT", limit, 1)
+	return w.Place.run(strings.Replace(runScript, "LIMIT", limit, 1))
 }
 
 // timed fills in the times of a script, which are longer by slack.

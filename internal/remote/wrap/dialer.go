@@ -131,9 +131,13 @@ func (w *wrapped) timedOut(signal string) bool {
 // refused returns the error for a refusal, which proves that this start ran nothing.
 func (w *wrapped) refused(word remote.Refusal) *fleet.Error {
 	outcome, reason, text := fleet.OutcomeRefused, fleet.ReasonWrapRefused, explanations[word]
-	if word == remote.RefusedAgain {
+	switch word {
+	case remote.RefusedAgain:
 		outcome, reason = fleet.OutcomeUnknown, fleet.ReasonAlreadyStarted
-	} else {
+	case remote.RefusedChdir:
+		outcome, reason, text = fleet.OutcomeNeverStarted, fleet.ReasonChdirFailed, fmt.Sprintf("%s: %q", text, w.opts.Place.Dir)
+	}
+	if word != remote.RefusedAgain {
 		w.attempt.Execution.NotStarted()
 	}
 	if hint := word.Hint(); hint != "" {
@@ -149,6 +153,8 @@ var explanations = map[remote.Refusal]string{
 	remote.RefusedDirectory: "the directory for markers is missing or not safe",
 	remote.RefusedMarker:    "its marker could not be written",
 	remote.RefusedGroup:     "it cannot have a process group of its own",
+	remote.RefusedEnv:       "there is no env(1) for --env",
+	remote.RefusedChdir:     "its working directory cannot be entered",
 	remote.RefusedPrintf:    "the shell has no printf",
 	remote.RefusedInput:     "what was sent through standard input did not arrive there completely",
 }

@@ -41,6 +41,8 @@ type Options struct {
 	Input ssh.Input
 	// InputDigest is the SHA-256 of Input in hexadecimal; "" if unknown.
 	InputDigest string
+	// Place is where and with what commands run; nil means as the host has it.
+	Place *remote.Place
 	// Dir is the run directory for markers; "" means remote.DefaultDir.
 	Dir string
 	// Shell is the far end's POSIX shell; "" means /bin/sh.
@@ -51,7 +53,7 @@ type Options struct {
 func (o Options) Marked() bool { return o.Once || o.Killable || o.Detach }
 
 // Wraps reports whether all commands are wrapped.
-func (o Options) Wraps() bool { return o.Marked() || o.Timeout > 0 }
+func (o Options) Wraps() bool { return o.Marked() || o.Timeout > 0 || o.Place != nil }
 
 // Validate returns an error if a value is out of range or values contradict each other.
 func (o Options) Validate() error {
@@ -69,7 +71,7 @@ func (o Options) Marker(t fleet.Target) remote.Marker {
 func (o Options) wrap(t fleet.Target, nonce string) remote.Wrap {
 	w := remote.Wrap{
 		Nonce: nonce, Group: o.Killable, Timeout: o.Timeout, Grace: o.Grace,
-		Detach: o.Detach, FileLimit: o.FileLimit, Shell: o.Shell, InputDigest: o.InputDigest,
+		Detach: o.Detach, FileLimit: o.FileLimit, Shell: o.Shell, InputDigest: o.InputDigest, Place: o.Place,
 	}
 	if o.Marked() {
 		m := o.Marker(t)
