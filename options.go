@@ -204,6 +204,15 @@ type Remote struct {
 	// Timeout is the time after which the host itself stops the command. 0 means
 	// never.
 	Timeout time.Duration
+	// Env are variables, NAME=VALUE, for the command. They stand in the wrapper's command
+	// line, which ps on the host shows.
+	Env []string
+	// Chdir is the working directory; a relative one is seen from the account's home. Where
+	// it cannot be entered nothing runs: the reason is fleet.ReasonChdirFailed. "" means
+	// that home.
+	Chdir string
+	// Umask is in octal digits. "" means that of the host.
+	Umask string
 	// Dir is the directory for markers on the host. "" means
 	// .local/state/shoal/marks in the account's home.
 	Dir string

@@ -43,7 +43,7 @@ func (o Options) Validate() error {
 }
 
 func (r Remote) remote() run.Remote {
-	return run.Remote{Once: r.Once, KillOnCancel: r.KillOnCancel, Detach: r.Detach, Timeout: r.Timeout, Dir: r.Dir}
+	return run.Remote{Once: r.Once, KillOnCancel: r.KillOnCancel, Detach: r.Detach, Timeout: r.Timeout, Dir: r.Dir, Env: r.Env, Chdir: r.Chdir, Umask: r.Umask}
 }
 
 // input adds the standard input to r, and reads it once.

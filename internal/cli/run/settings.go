@@ -47,7 +47,7 @@ func SettingsOf(flags *pflag.FlagSet, kept []string, f *flags.HostFlags, opts *c
 	s := &journal.Settings{Directory: dir, Flags: make(map[string][]string)}
 	for _, name := range kept {
 		flag := flags.Lookup(name)
-		if flag == nil || !flag.Changed || flag.Value.String() == flag.DefValue || noCommand && name == "check" {
+		if flag == nil || !flag.Changed || flag.Value.String() == flag.DefValue || noCommand && (name == "check" || name == "env") {
 			continue
 		}
 		values := slices.Clone(valuesOf(flag))
