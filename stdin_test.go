@@ -159,6 +159,22 @@ func TestStdinAgain(t *testing.T) {
 	if err := again(strings.NewReader("input")); err != nil {
 		t.Error(err)
 	}
+
+	stopped := make(chan struct{})
+	close(stopped)
+	first.Drain = stopped
+	if got := collect(t, shoal.Run(t.Context(), targets, "cat", first)); len(got) != 1 || got[0].Outcome != fleet.OutcomeCancelled {
+		t.Fatalf("%+v", got)
+	}
+	for _, err := range opts.Journal.Resume(t.Context(), "last", opts) {
+		if err == nil || !strings.Contains(err.Error(), "is needed again") {
+			t.Errorf("resumed without its input: %v", err)
+		}
+	}
+	first.Drain = nil
+	if got := collect(t, opts.Journal.Resume(t.Context(), "last", first)); len(got) != 1 || string(got[0].Stdout.Bytes) != "input" {
+		t.Errorf("resumed: %+v", got)
+	}
 }
 
 // A detached command gets its input too.
