@@ -14,8 +14,11 @@ func placeWraps(f *far, p Place) map[string]Wrap {
 	all := bigWraps(f)
 	all["detached"] = Wrap{Nonce: nonce, Marker: f.marker(), Detach: true, Timeout: time.Hour}
 	for name, w := range all {
-		w.Place = &p
-		all[name] = w
+		if w.Place = &p; name == "all" || name == "detached" || f.thorough() {
+			all[name] = w
+		} else {
+			delete(all, name)
+		}
 	}
 	return all
 }

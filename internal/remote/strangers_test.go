@@ -32,15 +32,21 @@ func TestStrangersCostNothing(t *testing.T) {
 		if traced == question {
 			t.Fatal("the script is not traced")
 		}
+		stat := func(name, text string) string {
+			dir := filepath.Join(f.home, name)
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "stat"), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		}
+		stranger := stat("stranger", "5000000 (other) S 1 5000000 5000000 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 77 0\n")
 		others, lines := 0, 0
-		for _, count := range []int{20, 4000} {
+		for _, count := range []int{20, 1000} {
 			for ; others < count; others++ {
-				dir := filepath.Join(proc, strconv.Itoa(5_000_000+others))
-				text := fmt.Sprintf("%d (other) S 1 %[1]d %[1]d 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 77 0\n", 5_000_000+others)
-				if err := os.Mkdir(dir, 0o700); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(filepath.Join(dir, "stat"), []byte(text), 0o600); err != nil {
+				if err := os.Symlink(stranger, filepath.Join(proc, strconv.Itoa(5_000_000+others))); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -61,8 +67,8 @@ func TestStrangersCostNothing(t *testing.T) {
 		}
 		// Without a grep that reads them all, the shell does.
 		blind := strings.ReplaceAll(traced, "grep -slE", "false")
-		member := fmt.Sprintf("5000019 (a b) c) S 1 %d 7 0\n", group.Process.Pid)
-		if err := os.WriteFile(filepath.Join(proc, "5000019", "stat"), []byte(member), 0o600); err != nil {
+		member := stat("member", fmt.Sprintf("5000019 (a b) c) S 1 %d 7 0\n", group.Process.Pid))
+		if err := os.Symlink(member, filepath.Join(proc, "6000000")); err != nil {
 			t.Fatal(err)
 		}
 		for _, q := range []string{traced, blind} {
