@@ -55,6 +55,24 @@ func ExampleRun_firstAnswer() {
 	// Output: found
 }
 
+// Send the same standard input to every host. A file does as well: io.NewSectionReader(f, 0,
+// size).
+func ExampleOptions_stdin() {
+	fl, opts := simulated(simfleet.Options{Hosts: 2})
+	defer fl.close()
+
+	opts.Stdin = strings.NewReader("a line\n")
+	for res, err := range shoal.Run(context.Background(), fl.Targets(), "cat", opts) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s", res.Stdout.Bytes)
+	}
+	// Output:
+	// a line
+	// a line
+}
+
 // Hosts reads expressions as the command line does.
 func ExampleHosts() {
 	targets, err := shoal.Hosts("web[08-10]", "root@db1:2222")

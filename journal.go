@@ -94,6 +94,9 @@ func (j *Journal) Resume(ctx context.Context, name string, o Options) iter.Seq2[
 		if err == nil {
 			remote, err = run.RemoteOf(e.Info)
 		}
+		if err == nil {
+			remote, err = o.input(ctx, remote)
+		}
 		j.again(ctx, e, err, o, func(w *work) (*run.Run, error) { return e.Resume(ctx, j.journal, remote, w.plan) })(yield)
 	}
 }
@@ -108,8 +111,12 @@ func (j *Journal) Rerun(ctx context.Context, name, which string, o Options) iter
 		if err == nil {
 			e, err = run.ReadToRerun(ctx, j.journal, name, selector)
 		}
+		remote := o.Remote.remote()
+		if err == nil {
+			remote, err = o.input(ctx, remote)
+		}
 		j.again(ctx, e, err, o, func(w *work) (*run.Run, error) {
-			return e.Rerun(ctx, j.journal, w.info(e.Info.Command), o.Remote.remote(), w.plan)
+			return e.Rerun(ctx, j.journal, w.info(e.Info.Command), remote, w.plan)
 		})(yield)
 	}
 }

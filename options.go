@@ -2,6 +2,7 @@ package shoal
 
 import (
 	"context"
+	"io"
 	"net"
 	"time"
 
@@ -22,6 +23,10 @@ type Options struct {
 	Remote   Remote   // once, kill, detach
 	Client   Client   // the SSH client
 
+	// Stdin is the standard input of every command, read at the pace of each host. A
+	// command need not read all of it. [Journal.Resume] and [Journal.Rerun] must get the
+	// same bytes again. nil means EOF at once.
+	Stdin Input
 	// Inventory describes the hosts: addresses, key files. It must be the list whose
 	// Targets are run. nil means nothing but names.
 	Inventory *hosts.List
@@ -42,6 +47,14 @@ type Options struct {
 	// Drain, when closed, stops the starting of commands and lets running ones finish.
 	// nil means never.
 	Drain <-chan struct{}
+}
+
+// An Input is the standard input of commands, such as a *bytes.Reader or an
+// *io.SectionReader of a file. It is read at many places at the same time, and must not
+// change.
+type Input interface {
+	io.ReaderAt
+	Size() int64 // in bytes
 }
 
 // Login says as whom to log in, and with what.
@@ -192,6 +205,15 @@ type Remote struct {
 	// Timeout is the time after which the host itself stops the command. 0 means
 	// never.
 	Timeout time.Duration
+	// Env are variables, NAME=VALUE, for the command. They stand in the wrapper's command
+	// line, which ps on the host shows.
+	Env []string
+	// Chdir is the working directory; a relative one is seen from the account's home. Where
+	// it cannot be entered nothing runs: the reason is fleet.ReasonChdirFailed. "" means
+	// that home.
+	Chdir string
+	// Umask is in octal digits. "" means that of the host.
+	Umask string
 	// Dir is the directory for markers on the host. "" means
 	// .local/state/shoal/marks in the account's home.
 	Dir string

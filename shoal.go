@@ -76,6 +76,11 @@ func Run(ctx context.Context, targets iter.Seq[Target], command string, o Option
 			yield(Result{}, err)
 			return
 		}
+		remote, err := o.input(ctx, o.Remote.remote())
+		if err != nil {
+			yield(Result{}, err)
+			return
+		}
 		w, err := o.open(ctx, targets, template, o.entry())
 		if err != nil {
 			yield(Result{}, err)
@@ -86,7 +91,7 @@ func Run(ctx context.Context, targets iter.Seq[Target], command string, o Option
 		if o.Journal != nil {
 			j = o.Journal.journal
 		}
-		r, err := run.Begin(ctx, j, w.info(command), o.Remote.remote(), w.plan)
+		r, err := run.Begin(ctx, j, w.info(command), remote, w.plan)
 		w.results(ctx, r, err)(yield)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"shoal/internal/engine"
 	"shoal/internal/placeholder"
 	"shoal/internal/run"
+	"shoal/internal/spool"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/auth"
 	"shoal/internal/ssh/client"
@@ -47,7 +48,17 @@ func (o Options) Validate() error {
 }
 
 func (r Remote) remote() run.Remote {
-	return run.Remote{Once: r.Once, KillOnCancel: r.KillOnCancel, Detach: r.Detach, Timeout: r.Timeout, Dir: r.Dir}
+	return run.Remote{Once: r.Once, KillOnCancel: r.KillOnCancel, Detach: r.Detach, Timeout: r.Timeout, Dir: r.Dir, Env: r.Env, Chdir: r.Chdir, Umask: r.Umask}
+}
+
+// input adds the standard input to r, and reads it once.
+func (o Options) input(ctx context.Context, r run.Remote) (run.Remote, error) {
+	if o.Stdin == nil {
+		return r, nil
+	}
+	digest, err := spool.Digest(ctx, o.Stdin)
+	r.Input, r.InputDigest = o.Stdin, digest
+	return r, err
 }
 
 // entry returns what the inventory knows of a target; nil for nothing.

@@ -61,6 +61,7 @@ const (
 	ReasonExecRefused    Reason = "exec_refused"    // SSH_MSG_CHANNEL_FAILURE for exec (RFC 4254 §5.4)
 	ReasonExecTimeout    Reason = "exec_timeout"    // exec was not answered in time
 	ReasonWrapRefused    Reason = "wrap_refused"    // the far end lacks what the wrapper needs
+	ReasonChdirFailed    Reason = "chdir_failed"    // --chdir: the directory cannot be entered
 	ReasonAlreadyStarted Reason = "already_started" // --once: the command was already started
 
 	// run, drain

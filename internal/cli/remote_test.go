@@ -749,3 +749,35 @@ func (r *gateReader) open() {
 		panic(err)
 	}
 }
+
+// Commands get the variables, directory, umask and standard input that were asked for, in the
+// wrapper and when the run is repeated; where the directory cannot be entered nothing runs.
+func TestPlaceAndInput(t *testing.T) {
+	t.Parallel()
+	f := newFarSide(t)
+	dir := filepath.Join(f.dir, "a dir")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	input := filepath.Join(f.dir, "input")
+	if err := os.WriteFile(input, []byte("in\x00put\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{
+		"--env", "A=it's", "--env", "B=b c", "--chdir", dir, "--umask", "0027", "--stdin-from", input, "--once", "--remote-timeout", "60",
+		`printf '%s|' "$A" "$B"; umask; pwd; cat; exit 3`,
+	}
+	code, stdout, stderr := f.run(t, args...)
+	expect(t, "run", 1, code, stdout, stderr, "it's|b c|0027\n"+dir+"\nin\x00put\n", "each command gets 7 B")
+	code, stdout, stderr = f.shoal(t, "rerun", "-N", "--stdin-from", input, "last", "failed")
+	expect(t, "rerun", 1, code, stdout, stderr, "it's|b c|0027\n"+dir+"\nin\x00put\n", "--env=A=it's")
+	code, stdout, stderr = f.shoal(t, "run", "-w", f.host(), "--chdir", dir+"/none", "touch "+f.dir+"/ran")
+	expect(t, "no directory", 3, code, stdout, stderr, "chdir_failed", "cannot be entered")
+	if _, err := os.Stat(f.dir + "/ran"); err == nil {
+		t.Error("it ran")
+	}
+	for _, bad := range [][]string{{"--env", "A"}, {"--umask", "9"}, {"--chdir", "~/x"}} {
+		code, stdout, stderr = f.run(t, append(bad, "true")...)
+		expect(t, "bad "+bad[0], 2, code, stdout, stderr)
+	}
+}

@@ -8,14 +8,18 @@ package remote
 // here. mine reports whether the wrapper is alive. more reports whether any process of its
 // group or session is alive, and sets _l to those outside the group. If a process has the
 // leader's number but another birth time, or if the file gone exists, the group no longer
-// exists and its number may have been reused. hid reports whether the group has processes
-// that /proc does not show (hidepid), which only the error of kill reveals; _Z is set if
-// /proc explains that error.
+// exists and its number may have been reused. While a process that was found before is
+// alive, more looks for no other. scan sets _K to the files of processes that may belong to
+// the group or session: one grep reads those of all processes, because the shell reads byte
+// by byte. The boot's identifier, named last, shows that grep could; otherwise among reads
+// all files. hid reports whether the group has processes that /proc does not show
+// (hidepid), which only the error of kill reveals; _Z is set if /proc explains that error.
 const askScript = `
 PATH=/usr/bin:/bin:/usr/sbin:/sbin${PATH:+:$PATH};
 umask 077;
 LC_ALL=C; export LC_ALL;
 exec 2>/dev/null;
+_K=;
 echo; echo "shoal/1 $_n";
 fin() { echo "end $_n"; exit $1; };
 here;
@@ -31,14 +35,23 @@ _l=; _h=; _Z=1;
 _Z=;
 [ -r /proc/self/stat ] || { kill -0 -$_g; return; };
 born $_g && { [ "$_t" = "$_o" ] || { _Z=1; return 1; }; };
-for _f in /proc/[0-9]*/stat; do
-read -r _w <"$_f" || continue;
+among $_K || { scan; among $_K; }; };
+scan() {
+_f=sys/kernel/random/boot_id;
+_K=$(cd /proc && grep -slE "^$_B|[)] [^ ]+ [0-9]+ ($_g|[0-9]+ $_g) " [0-9]*/stat $_f);
+_K=$(echo $_K);
+case $_K in *$_f) _K=${_K%$_f};; *) _K=$(cd /proc && echo [0-9]*/stat);; esac; };
+among() {
+_l=; _h=; _Z=;
+for _f do
+_w=;
+while read -r _x; do _w="$_w $_x"; done <"/proc/$_f";
 _w="${_w##*") "}";
 set -- $_w;
-case $1 in Z|X) [ "$3" = $_g ] && [ -r /proc/1/stat ] && _Z=1; continue;; esac;
+case $1 in "") continue;; Z|X) [ "$3" = $_g ] && [ -r /proc/1/stat ] && _Z=1; continue;; esac;
 [ "$3" = $_g ] && { _h=1; continue; };
 [ "$4" = $_g ] || continue;
-_h=1; _f=${_f#/proc/}; _l="$_l ${_f%/stat}";
+_h=1; _l="$_l ${_f%/stat}";
 done;
 [ "$_h" ]; };
 hid() {

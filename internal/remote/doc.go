@@ -53,9 +53,22 @@
 // in $TMPDIR, /tmp, /var/tmp or $HOME, checks its length and, if the host can, its SHA-256,
 // and only then claims the right to start. The account's shell reads the file by "." or
 // "source", or gets it as an argument if it is a shell that we do not know. The command's
-// standard input is empty. The file is removed when the command has ended, with every end
+// own standard input follows. The file is removed when the command has ended, with every end
 // that the wrapper, its watch or [Marker.Kill] sees; KILL from elsewhere leaves it to
 // [Marker.Forget] and [Sweep], or to the cleaner of /tmp.
+//
+// # Standard input
+//
+// The command reads its standard input itself, from the channel; nothing of the wrapper does,
+// except for a long command before it. The input of a detached command is stored first, and
+// checked as a long command is; the command gets the file, which has no name any more.
+//
+// # Place
+//
+// [Place] adds variables, a working directory and a umask. The variables are set by env(1) as
+// the last thing before the account's shell, whose own files may change them again. They are
+// encoded like a command, in the wrapper's command line. The directory is entered before the
+// right to start is claimed: if that fails, nothing was started.
 //
 // # Markers
 //
@@ -74,6 +87,7 @@
 //	out     standard output, of a detached command
 //	err     standard error, of a detached command
 //	cmd     a long command, until it has ended
+//	in      the standard input of a detached command, until it starts
 //
 // If several starts compete, the one whose mkdir creates the directory continues. The
 // creation of run decides between that start and a Settle: the first one makes the other
@@ -117,7 +131,8 @@
 // A process that creates its own session (a daemon) leaves the group: it is not found,
 // killed or waited for. If systemd's logind has KillUserProcesses=yes, a detached command
 // ends with the session unless lingering is enabled for the account; Settle then says
-// lost. STOP and real-time signals to the command's own group stop or end the timer of the
-// time limit too. So may a storm of other signals if /bin/sh is ksh93 and there is no
+// lost. A command that stops its own group (STOP) is continued and ended a second or two
+// after its time limit, if the host has setsid(1). Real-time signals to the group end the
+// timer of the time limit. So may a storm of other signals if /bin/sh is ksh93 and there is no
 // dash, bash, mksh or busybox to hand over to; the status may then be wrong too.
 package remote

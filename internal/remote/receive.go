@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"strconv"
@@ -13,25 +14,49 @@ import (
 // sent through standard input.
 const MaxCommand = 4 << 20
 
-// receiveScript stores the command in the private directory _m before a detached command
-// leaves the session. Nothing of it runs unless all bytes have arrived: a connection that is
-// cut, or a login file that reads from standard input, leaves fewer. The digest is checked if
-// the host has a tool for it. A descriptor would not do instead of the file, because the
-// account's shell may not be able to open /dev/fd.
-//
-// cat reads to EOF. If the command is to have standard input of its own, that input follows
-// the command here, and exactly SIZE bytes must be read: head -c and a shell may read ahead.
+// receiveScript stores what comes through standard input in the private directory _m before
+// a detached command leaves the session. Nothing runs unless all bytes have arrived: a
+// connection that is cut, or a login file that reads from standard input, leaves fewer. The
+// digest is checked if the host has a tool for it. A descriptor would not do instead of the
+// file, because the account's shell may not be able to open /dev/fd.
 const receiveScript = `
 case $1 in d|e) ;; *)
 PRIVATE
+whole() {
+set -- "$_m/$1" $2 "$3" $(wc -c <"$_m/$1");
+[ "$4" = $2 ] || no input 122;
+_t=$({ sha256sum || shasum -a 256 || sha256 -q; } <"$1");
+case $_t in ""|"$3"*) ;; *) no input 122;; esac; };
 trap "no input 122" HUP INT QUIT TERM;
-cat >"$_m/cmd";
-trap - HUP INT QUIT TERM;
-_t=$(wc -c <"$_m/cmd");
-[ "$((_t))" = SIZE ] || no input 122;
-_t=$({ sha256sum || shasum -a 256 || sha256 -q; } <"$_m/cmd");
-case $_t in ""|"DIGEST"*) ;; *) no input 122;; esac;;
+TAKE
+trap - HUP INT QUIT TERM;;
 esac;
+`
+
+// takeAllScript stores the last of it, up to EOF. takePartScript stores what another part
+// follows: exactly SIZE bytes must be read, and only dd does not read ahead in any system; it
+// stops after one read, whose length is up to the pipe.
+const (
+	takeAllScript  = `cat >"$_m/NAME"; whole NAME SIZE DIGEST; `
+	takePartScript = `
+_x=0;
+true >"$_m/NAME";
+while [ $_x -lt SIZE ]; do
+_t=$((SIZE-_x)); [ $_t -gt 1048576 ] && _t=1048576;
+dd bs=$_t count=1 >>"$_m/NAME";
+_t=$(wc -c <"$_m/NAME"); _t=$((_t));
+[ $_t -gt $_x ] || no input 122;
+_x=$_t;
+done;
+whole NAME SIZE DIGEST;
+`
+)
+
+// inputScript gives a detached command its standard input, which is stored.
+const inputScript = `
+[ -r "$_m/in" ] || no input 122;
+exec <"$_m/in";
+rm -f "$_m/in";
 `
 
 // privateScript creates the directory if there is no marker. mkdir fails if the name exists,
@@ -62,11 +87,10 @@ case $_m in *"$_q"*) _c=;; esac;
 // asArgument runs in place of -c "$_c" if _c is empty.
 const asArgument = `[ "$_c" ] || exec "${SHELL:-/bin/sh}" "$_m/cmd" 2>&3 3>&-; `
 
-// Request returns what to send for the command: the text of the exec request, as Line does,
-// and the standard input, which must be sent completely and followed by EOF. input is empty
-// if the command fits into the line; otherwise the wrapped command has empty standard input.
-// Request fails if the command is longer than MaxCommand.
-func (w Wrap) Request(command string) (text, input string, err error) {
+// Request returns what to send for the command: the text of the exec request, and what must
+// be sent through standard input before the command's own, which EOF follows. before is empty
+// if the command fits into the line. Request fails if the command is longer than MaxCommand.
+func (w Wrap) Request(command string) (text, before string, err error) {
 	if err := w.check(command); err != nil {
 		return "", "", err
 	}
@@ -91,16 +115,35 @@ func (w Wrap) Request(command string) (text, input string, err error) {
 	return text, command, err
 }
 
-// receive returns the part that stores the command.
+// receive returns the part that stores the command, if it comes through standard input, and
+// the standard input of a detached command; "" if neither is to be stored.
 func (w Wrap) receive(command string) string {
+	take := ""
+	add := func(part, name string, size int64, digest string) {
+		take += strings.NewReplacer("NAME", name, "SIZE", strconv.FormatInt(size, 10), "DIGEST", digest).Replace(part)
+	}
+	if command != "" {
+		part := takeAllScript
+		if w.Input > 0 {
+			part = takePartScript
+		}
+		add(part, "cmd", int64(len(command)), fmt.Sprintf("%x", sha256.Sum256([]byte(command))))
+	}
+	if w.stored() {
+		add(takeAllScript, "in", w.Input, cmp.Or(w.InputDigest, `""`))
+	}
+	if take == "" {
+		return ""
+	}
 	private := ""
 	if w.Marker == nil {
 		private = privateScript
 	}
-	return strings.NewReplacer(
-		"PRIVATE", private, "SIZE", strconv.Itoa(len(command)), "DIGEST", fmt.Sprintf("%x", sha256.Sum256([]byte(command))),
-	).Replace(receiveScript)
+	return strings.NewReplacer("PRIVATE", private, "TAKE", take).Replace(receiveScript)
 }
+
+// stored reports whether the host stores the standard input before the command starts.
+func (w Wrap) stored() bool { return w.Detach && w.Input > 0 }
 
 // discard returns the part that removes the command's file.
 func (w Wrap) discard() string {

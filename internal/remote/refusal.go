@@ -23,7 +23,9 @@ const (
 	RefusedMarker    Refusal = "marker"    // the marker could not be written
 	RefusedGroup     Refusal = "group"     // not the leader of a process group, and no setsid(1)
 	RefusedPrintf    Refusal = "printf"    // no printf, which the command's bytes need
-	RefusedInput     Refusal = "input"     // a command sent through standard input is not there completely
+	RefusedEnv       Refusal = "env"       // no env(1), which Place.Env needs
+	RefusedChdir     Refusal = "chdir"     // the working directory cannot be entered
+	RefusedInput     Refusal = "input"     // what was sent through standard input is not there completely
 )
 
 // ParseRefusal finds the wrapper's refusal in the standard error. A refusal proves that
@@ -35,7 +37,7 @@ func ParseRefusal(nonce string, stderr []byte) (Refusal, bool) {
 		return "", false
 	}
 	switch r := Refusal(word); r {
-	case RefusedAgain, RefusedSettled, RefusedHome, RefusedDirectory, RefusedMarker, RefusedGroup, RefusedPrintf, RefusedInput:
+	case RefusedAgain, RefusedSettled, RefusedHome, RefusedDirectory, RefusedMarker, RefusedGroup, RefusedPrintf, RefusedEnv, RefusedChdir, RefusedInput:
 		return r, true
 	}
 	return "", false

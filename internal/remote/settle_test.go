@@ -266,6 +266,33 @@ func TestSignalsToTheGroup(t *testing.T) {
 	})
 }
 
+// TestStoppedGroup: the time limit ends a command that stops its group, and the watch with
+// it, whether or not TERM is enough. Nothing is left over (newcomer 6).
+func TestStoppedGroup(t *testing.T) {
+	everyShell(t, func(t *testing.T, f *far) {
+		for _, c := range []struct {
+			command string
+			grace   time.Duration
+			signal  syscall.Signal
+			status  uint8
+		}{
+			{"echo begun; kill -STOP 0; exec sleep 100", grace, syscall.SIGALRM, 143},
+			{"trap 'kill -STOP 0' TERM CONT; echo begun; while :; do kill -STOP 0; done", time.Second, syscall.SIGKILL, 137},
+		} {
+			w := Wrap{Nonce: nonce, Marker: f.marker(), Grace: c.grace}
+			if got := f.limited(t, w, c.command, "begun\n"); got.signal != c.signal || got.stdout != "begun\n" {
+				t.Errorf("%s: %v", c.command, got)
+			}
+			if r := f.settle(t); r.State != StateEnded || r.Cause != CauseTimeout || r.Status != c.status {
+				t.Errorf("%s: settled as %+v", c.command, r)
+			}
+			f.kill(t, 0)
+			until(t, "the end of the guard", func() bool { return len(f.mine()) == 0 })
+			forget(t, f)
+		}
+	})
+}
+
 // TestSignalAtTheLimit: the time limit works if a signal reaches the watch just as the
 // time is over. The watch is stopped until both have come.
 func TestSignalAtTheLimit(t *testing.T) {

@@ -4,8 +4,8 @@ package remote
 // quote, no backslash, and no exclamation mark except before a blank, where csh ignores
 // it. Names begin with _ because a variable that came with the environment stays in the
 // command's environment with its changed value. $0 is the script's own text, $1 the stage
-// (empty; g: in a group of its own; e: about to leave the session; d: detached), $2 the
-// command, unless receive.go has it.
+// (empty; g: in a group of its own; e: about to leave the session; d: detached; w: the
+// guard), $2 the command, unless receive.go has it.
 
 // handOver replaces ksh93 by another shell if there is one. When a signal arrives at its
 // group, 93u+m 1.0.4 returns from wait with a status that is not the command's, or before
@@ -29,7 +29,7 @@ exec 3</dev/null;
 exec 3>&2 2>/dev/null;
 _y=; case $1 in d|e) _y=1;; esac;
 no() {
-[ "$_y" ] && { rm -f "$_m/start" "$_m/out" "$_m/err" "$_m/cmd"; rmdir "$_m"; };
+[ "$_y" ] && { rm -f "$_m/start" "$_m/out" "$_m/err" "$_m/cmd" "$_m/in"; rmdir "$_m"; };
 echo "shoal/1 $_n refused $1" >&3; exit $2; };
 `
 
@@ -170,6 +170,35 @@ echo accepted;
 exec >"$_m/out" 3>"$_m/err";
 `
 
+// guardScript is the guard, which acts if the group is stopped, and with it the watch. It has
+// a session of its own. $2 is the group, _q, and the watch: while _q lives, the number is
+// the group's. The watch has sent TERM if it has exited. The guard looks every 5 s whether
+// _q lives, so that it ends soon after a group that was killed. The command starts when the
+// guard has left the group, or after 5 s.
+const guardScript = `
+case $1 in w)
+set -- $2;
+_s=;
+for _z in SECONDS 1 GRACE; do
+while [ $_z -gt 0 ]; do
+kill -0 $2 || exit;
+_t=5; [ $_z -lt 5 ] && _t=$_z;
+sleep $_t;
+_z=$((_z-_t));
+done;
+kill -0 $2 || exit;
+_t=;
+case $_s in
+"") _s=c;;
+c) _s=k; read -r _t </proc/$3/stat; kill -0 $3 || _t=") X";
+case ${_t##*")"} in " Z"*|" X"*) ;; *) kill -TERM -$1;; esac;;
+k) NOTE kill -KILL -$1; exit;;
+esac;
+kill -0 $2 && kill -CONT -$1;
+done;
+exit;; esac;
+`
+
 // watchScript starts the watch, the process that waits for the time limit. The watch is a
 // member of the group that it ends, which prevents reuse of the group's number, and exits
 // with 9 if it ended the command. It ignores all signals sent to the group. USR1 means
@@ -219,6 +248,15 @@ trap "" SIGNALS FAULTS;
 _q=$! ;
 ( trap "" USR1; exec </dev/null >/dev/null 2>&1 3>&-; watch ) &
 _d=$! ;
+_t=$(command -v setsid);
+( exec </dev/null >/dev/null 2>&1 3>&-; export _m; exec "$_t" "$_i" -c "$0" "$0" w "$$ $_q $_d" ) &
+_w=$! ;
+[ "$_t" ] && {
+_t=0;
+until kill -0 -$_w || [ $_t = 3050 ]; do
+_t=$((_t+1));
+[ $_t -lt 3000 ] || sleep 0.1 || sleep 1;
+done; };
 trap - FAULTS;
 `
 
@@ -241,9 +279,10 @@ _s=$?;
 [ $_s -gt 255 ] && _s=$((_s%128+128));
 `
 
-// unwatchScript repeats the signal for ksh, which loses one that arrives just as a wait
-// begins. It waits for the status of the watch as the watch does for that of its sleep.
+// unwatchScript ends the guard, which may not have left the group yet. It repeats the
+// signal for ksh, which loses one that arrives just as a wait begins. It waits for the status of the watch as the watch does for that of its sleep.
 const unwatchScript = `
+kill -9 $_w; kill -9 -$_w;
 while kill -9 $_q; do wait $_q; done;
 kill -USR1 $_d;
 [ "${KSH_VERSION-}" ] && { sleep 0.1 || sleep 1; kill -USR1 $_d; };

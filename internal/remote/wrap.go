@@ -36,8 +36,7 @@ type Wrap struct {
 	// Grace is the time from TERM to KILL, rounded up to seconds; 0 means 5 s. It has an
 	// effect only with Timeout.
 	Grace time.Duration
-	// Detach lets the command run on after we disconnect: its standard input is empty, its
-	// output goes to the marker, and the answer is an immediate receipt. It needs a
+	// Detach lets the command run on after we disconnect: its output goes to the marker, and the answer is an immediate receipt. It needs a
 	// Marker.
 	Detach bool
 	// FileLimit is the maximum number of bytes that a detached command may write to any
@@ -45,6 +44,15 @@ type Wrap struct {
 	// command's own files, and beyond it the command gets SIGXFSZ: without a process in
 	// between, the output cannot be limited in another way.
 	FileLimit int64
+	// Input is the size in bytes of the command's standard input; 0 means none. It
+	// matters to a command that is detached, which starts when all of the input is
+	// stored on the host, or that itself comes through standard input.
+	Input int64
+	// InputDigest is the SHA-256 of the input in hexadecimal; "" means that only its size
+	// is checked.
+	InputDigest string
+	// Place is where and with what the command runs; nil means as the host has it.
+	Place *Place
 	// Sentinel puts a line "shoal/1 NONCE" before the command's standard
 	// output; see Cutter.
 	Sentinel bool
@@ -66,6 +74,11 @@ func (w Wrap) Validate() error {
 			return err
 		}
 	}
+	if w.Place != nil {
+		if err := w.Place.Validate(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case w.Marker == nil && (w.Group || w.Detach):
 		return errors.New("a process group to kill and a detached command need a marker")
@@ -73,6 +86,8 @@ func (w Wrap) Validate() error {
 		return errors.New("a rerun is of a marker")
 	case w.Timeout < 0 || w.Timeout > MaxTimeout || w.Grace < 0 || w.Grace > time.Hour:
 		return fmt.Errorf("timeout %v with grace %v: want 0 to %v and 0 to 1h", w.Timeout, w.Grace, MaxTimeout)
+	case w.Input < 0 || w.InputDigest != "" && (len(w.InputDigest) != 64 || !isWord(w.InputDigest, "", 64)):
+		return errors.New("an input has a size of at least 0 and a SHA-256 of 64 digits")
 	case w.FileLimit < 0 || w.FileLimit > 0 && !w.Detach:
 		return errors.New("a file limit is positive and for detached commands")
 	case w.Detach && w.Sentinel:
@@ -113,7 +128,7 @@ func (w Wrap) script(encoded bool, received string) string {
 		b.WriteString(w.Marker.variables())
 	}
 	add := func(condition bool, part string) {
-		if condition {
+		if condition && part != "" {
 			b.WriteString(oneLine(part) + " ")
 		}
 	}
@@ -123,13 +138,16 @@ func (w Wrap) script(encoded bool, received string) string {
 	add(!encoded && !big, `_c=$2;`)
 	add(w.Group || w.Timeout > 0, groupScript)
 	add(w.Marker != nil, toolScript)
+	add(true, w.Place.script())
+	add(w.Timeout > 0, w.timed(guardScript, big, time.Second))
 	add(w.Marker != nil, w.claim())
-	add(big, w.receive(received))
+	add(true, w.receive(received))
 	add(w.Detach, detachScript)
+	add(w.stored(), inputScript)
 	add(big, sourceScript)
 	add(w.Marker != nil, beginScript)
 	add(w.Detach, acceptScript)
-	add(w.Timeout > 0, w.watch(big))
+	add(w.Timeout > 0, w.timed(watchScript, big, 0))
 	add(true, w.run(big))
 	add(big, w.discard())
 	add(w.Timeout > 0, unwatchScript)
@@ -163,10 +181,11 @@ func (w Wrap) run(big bool) string {
 	if big {
 		limit += asArgument
 	}
-	return strings.Replace(runScript, "LIMIT", limit, 1)
+	return w.Place.run(strings.Replace(runScript, "LIMIT", limit, 1))
 }
 
-func (w Wrap) watch(big bool) string {
+// timed fills in the times of a script, which are longer by slack.
+func (w Wrap) timed(script string, big bool, slack time.Duration) string {
 	grace := w.Grace
 	if grace == 0 {
 		grace = 5 * time.Second
@@ -179,9 +198,9 @@ func (w Wrap) watch(big bool) string {
 		note += " " + w.discard()
 	}
 	return strings.NewReplacer(
-		"SECONDS", seconds(w.Timeout), "TENTHS", seconds(w.Timeout)+"0", "GRACE", seconds(grace), "HOLD", seconds(w.Timeout+watchSlack), "NOTE", note,
+		"SECONDS", seconds(w.Timeout+slack), "TENTHS", seconds(w.Timeout)+"0", "GRACE", seconds(grace+slack), "HOLD", seconds(w.Timeout+watchSlack), "NOTE", note,
 		"SIGNALS", signals, "FAULTS", faults,
-	).Replace(watchScript)
+	).Replace(script)
 }
 
 // seconds rounds up, because not every sleep(1) accepts fractions.

@@ -152,6 +152,9 @@ func expandedInVain(e *journal.Entry) bool {
 
 // Rerun begins a new run of the targets, planned.
 func (e *Earlier) Rerun(ctx context.Context, j *journal.Journal, info journal.RunInfo, remote Remote, plan Plan) (*Run, error) {
+	if err := remote.CheckInput(e.Info); err != nil {
+		return nil, err
+	}
 	info.Parent = e.Info.Run
 	return Begin(ctx, j, info, remote, plan)
 }
@@ -160,6 +163,9 @@ func (e *Earlier) Rerun(ctx context.Context, j *journal.Journal, info journal.Ru
 // run's own did: see [RemoteOf]. It fails if another process has gone on with the run
 // since e was read: targets were selected before the run's lock is taken.
 func (e *Earlier) Resume(ctx context.Context, j *journal.Journal, remote Remote, plan Plan) (*Run, error) {
+	if err := remote.CheckInput(e.Info); err != nil {
+		return nil, err
+	}
 	recorded, err := j.Resume(ctx, e.Info.Run)
 	if err != nil {
 		return nil, err

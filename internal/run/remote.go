@@ -4,10 +4,14 @@ import (
 	"crypto/rand"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
+	"shoal/internal/hint"
 	"shoal/internal/journal"
+	"shoal/internal/remote"
 	"shoal/internal/remote/wrap"
+	"shoal/internal/ssh"
 )
 
 // Remote says how the commands of a run are wrapped at the far end. The zero value
@@ -25,6 +29,14 @@ type Remote struct {
 	Timeout time.Duration
 	// Dir is the directory for markers; "" means remote.DefaultDir.
 	Dir string
+	// Env are variables, NAME=VALUE, Chdir is the working directory and Umask the umask of
+	// the commands; see remote.Place. "" means what the host has.
+	Env          []string
+	Chdir, Umask string
+	// Input is the standard input of every command; nil means none. Its InputDigest, the
+	// SHA-256 in hexadecimal, must be set too.
+	Input       ssh.Input
+	InputDigest string
 
 	// key is 80 random bits in the names of the run's markers, because runs of other
 	// programs may have the same name. "" in runs of older programs.
@@ -46,16 +58,24 @@ func (r Remote) wrap(run string, session int) wrap.Options {
 		run += "-" + r.key
 	}
 	return wrap.Options{
-		Run: run, Session: session,
+		Place: r.place(),
+		Run:   run, Session: session,
 		Once: r.Once, Killable: r.KillOnCancel, Detach: r.Detach,
-		Timeout: r.Timeout, Grace: grace, Dir: r.Dir,
+		Timeout: r.Timeout, Grace: grace, Dir: r.Dir, Input: r.Input, InputDigest: r.InputDigest,
 	}
+}
+
+func (r Remote) place() *remote.Place {
+	if len(r.Env) == 0 && r.Chdir == "" && r.Umask == "" {
+		return nil
+	}
+	return &remote.Place{Env: r.Env, Dir: r.Chdir, Umask: r.Umask}
 }
 
 func newKey() string { return rand.Text()[:16] } // of 32 letters and digits
 
-// The names under which the journal keeps a Remote. All but optionKey are flags of
-// shoal run too.
+// The names under which the journal keeps a Remote. Those up to optionDir are
+// values of flags of shoal run.
 const (
 	optionOnce    = "once"
 	optionKill    = "kill-on-cancel"
@@ -63,6 +83,10 @@ const (
 	optionTimeout = "remote-timeout"
 	optionDir     = "run-dir"
 	optionKey     = "marker-key"
+	optionInput   = "stdin" // size and SHA-256
+	optionEnv     = "env"   // quoted, as is the next: they may have any bytes
+	optionChdir   = "chdir"
+	optionUmask   = "umask"
 )
 
 // RemoteOptions are the names of the options that are flags.
@@ -71,6 +95,11 @@ var RemoteOptions = []string{optionOnce, optionKill, optionDetach, optionTimeout
 // options returns r as the journal keeps it.
 func (r Remote) options() map[string]string {
 	options := make(map[string]string)
+	for name, value := range map[string]string{optionDir: r.Dir, optionEnv: quoted(r.Env...), optionChdir: quoted(r.Chdir), optionUmask: r.Umask, optionInput: r.input()} {
+		if value != "" {
+			options[name] = value
+		}
+	}
 	for name, set := range map[string]bool{optionOnce: r.Once, optionKill: r.KillOnCancel, optionDetach: r.Detach} {
 		if set {
 			options[name] = strconv.FormatBool(true)
@@ -82,10 +111,57 @@ func (r Remote) options() map[string]string {
 	if r.Marked() && r.key != "" {
 		options[optionKey] = r.key
 	}
-	if r.Dir != "" {
-		options[optionDir] = r.Dir
-	}
 	return options
+}
+
+// input returns size and SHA-256 of the input; "" if it has no bytes.
+func (r Remote) input() string {
+	if r.Input == nil || r.Input.Size() == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d %s", r.Input.Size(), r.InputDigest)
+}
+
+// CheckInput returns an error unless r has the standard input that the commands of a run
+// in the journal had.
+func (r Remote) CheckInput(info *journal.RunInfo) error {
+	switch had, has := info.Options[optionInput], r.input(); {
+	case had == has:
+		return nil
+	case had == "":
+		return hint.Wrap(fmt.Errorf("the commands of the run %s had no standard input", info.Run), "shoal run makes a new run with one")
+	case has == "":
+		return hint.Wrap(fmt.Errorf("the commands of the run %s had a standard input (bytes and SHA-256: %s), which is needed again", info.Run, had), "give it with --stdin or --stdin-from FILE")
+	default:
+		return fmt.Errorf("the standard input is not that of the run %s: bytes and SHA-256 are %s, and were %s", info.Run, has, had)
+	}
+}
+
+// quoted joins words as Go strings; "" for no words, and for one that is empty.
+func quoted(words ...string) string {
+	if len(words) == 1 && words[0] == "" {
+		return ""
+	}
+	all := make([]string, len(words))
+	for i, w := range words {
+		all[i] = strconv.Quote(w)
+	}
+	return strings.Join(all, " ")
+}
+
+func unquoted(text string) (words []string, err error) {
+	for text != "" {
+		prefix, err := strconv.QuotedPrefix(text)
+		if err != nil {
+			return nil, err
+		}
+		word, err := strconv.Unquote(prefix)
+		if err != nil {
+			return nil, err
+		}
+		words, text = append(words, word), strings.TrimPrefix(text[len(prefix):], " ")
+	}
+	return words, nil
 }
 
 // RemoteOf returns how the commands of a run in the journal were wrapped.
@@ -102,6 +178,14 @@ func RemoteOf(info *journal.RunInfo) (r Remote, err error) {
 			return r, fmt.Errorf("the run's own --%s: %w", optionTimeout, err)
 		}
 	}
+	if r.Env, err = unquoted(info.Options[optionEnv]); err != nil {
+		return r, fmt.Errorf("the run's own --%s: %w", optionEnv, err)
+	}
+	dir, err := unquoted(info.Options[optionChdir])
+	if err != nil {
+		return r, fmt.Errorf("the run's own --%s: %w", optionChdir, err)
+	}
+	r.Chdir, r.Umask = strings.Join(dir, ""), info.Options[optionUmask]
 	r.Dir, r.key = info.Options[optionDir], info.Options[optionKey]
 	return r, nil
 }

@@ -70,6 +70,9 @@ func Begin(ctx context.Context, j *journal.Journal, info journal.RunInfo, remote
 		return r, nil
 	}
 	info.Run, info.Options = "", remote.options()
+	if info.NoCommand {
+		delete(info.Options, optionEnv) // what the command was may be seen from it
+	}
 	recorded, err := j.Begin(ctx, info, plan.Recorded())
 	if err != nil {
 		return nil, fmt.Errorf("writing the run into the journal: %w", err)

@@ -49,9 +49,9 @@ func (f *againFlags) register(cmd *cobra.Command, own flags.FlagGroup) {
 	clirun.WithAliases(cmd)
 	own.BoolVar(&f.dryRun, "dry-run", false, "print what would run where, how and why, and do nothing")
 	own.BoolVar(&f.assumeDefaults, "assume-defaults", false, "take the flags given here, and the defaults, for what an older shoal has not kept of the run")
-	connection, control := f.Connection(), f.Control()
-	f.keptNames = clirun.KeptFlags(connection, control)
-	flags.AddInGroups(cmd, own, connection, control, f.Remote(), f.WithTimestamps(f.Output()))
+	command, connection, control := f.Command(), f.Connection(), f.Control()
+	f.keptNames = clirun.KeptFlags(command, connection, control)
+	flags.AddInGroups(cmd, own, command, connection, control, f.Remote(), f.WithTimestamps(f.Output()))
 }
 
 // asTheRun is the help text on which settings of the earlier run are reused.
@@ -59,7 +59,8 @@ const asTheRun = `Targets are reached as the run reached them: address, port, us
 flags for connection, control, far end and --max-output are taken from the
 journal, rollout and brakes too; brakes count anew. A flag that is given here
 wins; an empty one, --max-fail '' or --rollout '', takes the run's away; -J has the
-way to the targets made anew. Files that have changed since are named.`
+way to the targets made anew. Files that have changed since are named. Standard
+input that the commands had must be given again, and be the same.`
 
 // NewRerun returns shoal rerun.
 func NewRerun(stdio console.Stdio) *cobra.Command {
@@ -223,6 +224,14 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 		}
 		return clirun.DryRun(ctx, stdio, x.Opts, slices.Values(x.targets), func(t fleet.Target) (string, error) { return t.Command, nil })
 	}
+	input, err := f.OpenInput(ctx, stdio)
+	if err != nil {
+		return errors.Join(err, j.Close())
+	}
+	defer func() { _ = input.Close() }()
+	if err := f.Wrapper.CheckInput(e.Info); err != nil {
+		return errors.Join(err, j.Close())
+	}
 	flags.WarnInsecure(stdio.Err, x.Opts)
 	if check := x.Opts.Engine.Check; check != nil && f.resuming && !f.pastBrake && len(x.Opts.Engine.Rollout) == 0 {
 		// The canaries are done, and the check after them may not have been made.
@@ -317,7 +326,7 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 	}
 	x.Execution = clirun.Execution{
 		Opts: opts, Output: &f.OutputFlags, StateDir: f.HostFlags.StateDir, Timeout: f.Timeout.Duration(),
-		Header: h, Indexes: indexesOf(targets),
+		Header: h, Indexes: indexesOf(targets), InputSent: f.InputSent(),
 	}
 	x.targets = targets
 	return x, nil

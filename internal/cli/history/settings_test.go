@@ -3,6 +3,7 @@ package history
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,12 +43,14 @@ func TestSettings(t *testing.T) {
 		"-J", "a,b", "--known-hosts", "kh", "--known-hosts", "/etc/kh", "--forks", "7", "--rate", "2.5", "--no-agent", "-t", "90",
 		"--max-output", "64K", "--max-fail", "2%", "--attempts", "3", "--check", "secret --of=run", "-o", "SetEnv A=b", "-o", " setenv=A=b", "-o", "Port=7",
 		"--canary", "web1", "-b", "--state-dir", "/state", "--once",
+		"--env", "A=b c", "--env", "B=\xff", "--chdir", "/srv", "--umask", "027", "--stdin",
 	}
 	got := settings(false, args...)
 	want := map[string][]string{
 		"config": {"none"}, "jump": {"a,b"}, "known-hosts": {filepath.Join(dir, "kh"), "/etc/kh"}, "fanout": {"7"}, "rate": {"2.5"},
 		"no-agent": {"true"}, "connect-timeout": {"1m30s"}, "max-output": {"64K"}, "max-fail": {"2%"},
 		"check": {"secret --of=run"}, "option": {"SetEnv A=b", " setenv=A=b", "Port=7"}, "canary": {"web1"},
+		"env": {"A=b c", "B=\xff"}, "chdir": {"/srv"}, "umask": {"027"}, "stdin": {"true"},
 	}
 	if diff := cmp.Diff(want, got.Flags); diff != "" {
 		t.Errorf("flags (-want +got):\n%s", diff)
@@ -56,6 +59,8 @@ func TestSettings(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	delete(want, "check")
+	delete(want, "env")
+	env := got.Flags["env"]
 	want["option"] = []string{"Port=7"}
 	if diff := cmp.Diff(want, settings(true, args...).Flags); diff != "" {
 		t.Errorf("flags without the command (-want +got):\n%s", diff)
@@ -70,7 +75,7 @@ func TestSettings(t *testing.T) {
 	got.Flags["ask-pass"] = []string{"true"}
 	var said strings.Builder
 	r, err := clirun.RecallSettings(&journal.RunInfo{Settings: got}, cmd.Flags(), true, &said)
-	if err != nil || again.Rate != 1 || again.Jump != "a,b" || again.Fanout != 7 || again.AskPass || !r.Now["rate"] || r.Now["jump"] {
+	if err != nil || again.Rate != 1 || again.Jump != "a,b" || again.Fanout != 7 || again.AskPass || again.InputSent() || again.Wrapper.Chdir != "/srv" || !slices.Equal(again.Wrapper.Env, env) || !r.Now["rate"] || r.Now["jump"] {
 		t.Errorf("%v %+v", err, again)
 	}
 	if want := "shoal: given now, and not as the run had it: --password-file, --known-hosts, --rate\n"; said.String() != want {

@@ -34,6 +34,8 @@ type Execution struct {
 	Indexes  []int            // indexes of the targets in ascending order; nil: they count from 0
 	Header   record.Header    // Execute sets Run
 	Verbose  *display.Verbose // nil without -v
+	// InputSent reports that commands get the standard input of this process.
+	InputSent bool
 
 	stopped string // why the run was interrupted, unless by a signal
 	// Begin begins or resumes the run.
@@ -43,7 +45,7 @@ type Execution struct {
 // Execute runs the commands and shows the results. Once anything was started,
 // its error is a [console.ExitError].
 func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
-	input := unsent{from: stdio.In, notify: stdio.Err}
+	input := unsent{from: stdio.In, notify: stdio.Err, said: x.InputSent}
 	if err := input.check(); err != nil {
 		return errors.Join(err, x.closeJournal())
 	}

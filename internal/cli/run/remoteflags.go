@@ -1,19 +1,66 @@
 package run
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/term"
 
+	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	"shoal/internal/hint"
 	"shoal/internal/run"
+	"shoal/internal/spool"
+	"shoal/internal/ui"
 )
 
 // RemoteFlags are the flags for the wrapper on the hosts.
 type RemoteFlags struct {
-	Wrapper run.Remote
+	Wrapper   run.Remote
+	stdin     bool
+	stdinFrom string
+}
+
+// Command returns the flags for what the command gets as a group.
+func (f *RemoteFlags) Command() flags.FlagGroup {
+	g := flags.NewGroup("Command")
+	g.BoolVar(&f.stdin, "stdin", false, "send all of standard input to every host; without it commands get none")
+	g.StringVar(&f.stdinFrom, "stdin-from", "", "send what is in `FILE` to every host as standard input")
+	g.StringArrayVar(&f.Wrapper.Env, "env", nil, "set `NAME=VALUE` for the command, by the wrapper: ps on the host shows the value; -o SetEnv sends it as ssh does")
+	g.StringVar(&f.Wrapper.Chdir, "chdir", "", "run the command in `DIR`; where that cannot be entered nothing runs")
+	g.StringVar(&f.Wrapper.Umask, "umask", "", "run the command with the umask `MODE`, in octal")
+	return g
+}
+
+// InputSent reports whether commands get the standard input of this process.
+func (f *RemoteFlags) InputSent() bool { return f.stdin }
+
+// OpenInput reads the standard input for the commands, if one is asked for, and says how much
+// it is. The caller closes it.
+func (f *RemoteFlags) OpenInput(ctx context.Context, stdio console.Stdio) (io.Closer, error) {
+	var in *spool.Input
+	var err error
+	switch {
+	case f.stdin:
+		if t, ok := stdio.In.(*os.File); ok && term.IsTerminal(int(t.Fd())) {
+			console.Say(stdio.Err, "reading standard input from the terminal; Ctrl-D ends it")
+		}
+		in, err = spool.Read(ctx, stdio.In)
+	case f.stdinFrom != "":
+		in, err = spool.Open(ctx, f.stdinFrom)
+	default:
+		return io.NopCloser(nil), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	console.Say(stdio.Err, "each command gets %s of standard input", ui.Bytes(in.Size()))
+	f.Wrapper.Input, f.Wrapper.InputDigest = in, in.Digest()
+	return in, nil
 }
 
 // Remote returns the flags as a group.
@@ -32,6 +79,8 @@ func (f *RemoteFlags) Remote() flags.FlagGroup {
 // reports whether the run is recorded in the journal.
 func (f *RemoteFlags) Validate(journalled bool) error {
 	switch w := &f.Wrapper; {
+	case f.stdin && f.stdinFrom != "":
+		return errors.New("--stdin and --stdin-from cannot go together")
 	case w.Dir != "" && !w.Marked():
 		return errors.New("--run-dir is for markers, which --once, --kill-on-cancel and --detach make")
 	case w.Detach && w.KillOnCancel:

@@ -100,6 +100,11 @@ func runCommand(ctx context.Context, f *RunFlags, text string, stdio console.Std
 			return template.Expand(t), template.Check(t)
 		})
 	}
+	input, err := f.OpenInput(ctx, stdio)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = input.Close() }()
 	flags.WarnInsecure(stdio.Err, opts)
 	opts.Engine.Fanout = Fanout(opts.Engine.Fanout, total, stdio)
 	planned, err := opts.Plan(ctx, targets, template)
@@ -118,7 +123,7 @@ func runCommand(ctx context.Context, f *RunFlags, text string, stdio console.Std
 	}
 	x := Execution{
 		Opts: opts, Output: &f.OutputFlags, Journal: j, StateDir: f.HostFlags.StateDir, Timeout: f.Timeout.Duration(),
-		Plan: planned, Verbose: verbose,
+		Plan: planned, Verbose: verbose, InputSent: f.InputSent(),
 		Header: record.Header{
 			Program: "shoal " + console.Version,
 			Started: time.Now(),

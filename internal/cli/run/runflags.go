@@ -3,6 +3,7 @@ package run
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,9 +41,9 @@ func (f *RunFlags) groups() []flags.FlagGroup {
 	targets.BoolVar(&f.estimate, "estimate", false, "print what the run would need of this machine, and do nothing")
 	targets.BoolVar(&f.placeholders, "placeholders", false, "replace {host} and the like in the command within quotes too")
 	targets.BoolVar(&f.noPlaceholders, "no-placeholders", false, "send the command as typed, and replace nothing in it")
-	connection, control := f.Connection(), f.Control()
-	f.KeptNames = KeptFlags(connection, control)
-	return []flags.FlagGroup{targets, connection, control, f.Remote(), f.WithTimestamps(f.Output()), f.journal()}
+	command, connection, control := f.Command(), f.Connection(), f.Control()
+	f.KeptNames = KeptFlags(command, connection, control)
+	return []flags.FlagGroup{targets, command, connection, control, f.Remote(), f.WithTimestamps(f.Output()), f.journal()}
 }
 
 // aliases maps the names that other tools use, and former names, to ours.
@@ -106,6 +107,8 @@ func (f *RunFlags) validate(command string) error {
 		return err
 	case f.placeholders && f.noPlaceholders:
 		return fmt.Errorf("--placeholders and --no-placeholders cannot go together")
+	case f.stdin && (slices.Contains(f.Hosts, "-") || slices.Contains(f.Hostfiles, "-")):
+		return hint.New("--stdin sends standard input to the hosts, and cannot name hosts too", "put the hosts into a file for --hostfile, or the input into one for --stdin-from")
 	case f.repeat < 1:
 		return fmt.Errorf("--repeat %d: each host is targeted once at least", f.repeat)
 	case strings.TrimSpace(command) == "" && !f.list && !f.estimate:

@@ -49,7 +49,7 @@ func SettingsOf(flags *pflag.FlagSet, kept []string, f *flags.HostFlags, opts *c
 	s := &journal.Settings{Directory: dir, Flags: make(map[string][]string)}
 	for _, name := range kept {
 		flag := flags.Lookup(name)
-		if flag == nil || !flag.Changed || flag.Value.String() == flag.DefValue || noCommand && name == "check" {
+		if flag == nil || !flag.Changed || flag.Value.String() == flag.DefValue || noCommand && (name == "check" || name == "env") {
 			continue
 		}
 		values := slices.Clone(valuesOf(flag))
@@ -134,7 +134,7 @@ func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stder
 		case flag == nil && all:
 			return r, hint.Wrap(fmt.Errorf("the run %s was made with --%s, which this program does not have", info.Run, name),
 				fmt.Sprintf("use the one that made it: %s", ui.Visible(info.Program)))
-		case flag == nil || len(values) == 0:
+		case flag == nil || len(values) == 0 || isInput(name):
 		case r.Now[name]:
 			if !slices.Equal(absolute(name, valuesOf(flag)), values) {
 				instead = append(instead, "--"+name)
@@ -161,6 +161,10 @@ func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stder
 	}
 	return r, nil
 }
+
+// isInput reports whether a flag gives the command an input, which nobody has kept: see
+// run.Remote.CheckInput.
+func isInput(name string) bool { return name == "stdin" || name == "stdin-from" }
 
 func setFlag(flag *pflag.Flag, values []string) (err error) {
 	if list, ok := flag.Value.(pflag.SliceValue); ok {

@@ -1,13 +1,13 @@
 package run
 
 import (
-	"errors"
 	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
 
 	"shoal/internal/cli/console"
+	"shoal/internal/hint"
 )
 
 // unsent watches over standard input that nobody reads: commands get none of it.
@@ -34,7 +34,7 @@ func (u *unsent) check() error {
 	case mode.IsRegular():
 		at, err := f.Seek(0, io.SeekCurrent)
 		if err == nil && at == 0 && info.Size() > 0 {
-			return errors.New("standard input is a file, and commands get no standard input\nhint: </dev/null runs the command without it")
+			return hint.New("standard input is a file, and commands get no standard input", "--stdin sends it, and </dev/null runs the command without it")
 		}
 		waiting = err == nil && at < info.Size()
 	case mode&(os.ModeNamedPipe|os.ModeSocket) != 0:
@@ -42,7 +42,7 @@ func (u *unsent) check() error {
 	}
 	if waiting {
 		u.said = true
-		console.Say(u.notify, "standard input is not sent to the hosts: commands get none (</dev/null stops this notice)")
+		console.Say(u.notify, "standard input is not sent to the hosts: commands get none (--stdin sends it, </dev/null stops this notice)")
 	}
 	return nil
 }

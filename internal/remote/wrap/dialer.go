@@ -3,7 +3,7 @@ package wrap
 import (
 	"context"
 	"fmt"
-	"strings"
+	"io"
 	"time"
 
 	"shoal/fleet"
@@ -30,20 +30,24 @@ func New(inner ssh.Dialer, o Options) (*Dialer, error) {
 // a NUL byte and cannot be wrapped. A command longer than remote.MaxLine is wrapped even if
 // the options do not ask for it: no server could start it otherwise.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	if d.opts.Input != nil {
+		given := *a
+		given.Input = d.opts.Input
+		a = &given
+	}
 	if !d.opts.Wraps() && len(a.Target.Command) <= remote.MaxLine {
 		return d.inner.Dial(ctx, a)
 	}
 	nonce := remote.NewNonce()
-	line, input, err := d.opts.wrap(a.Target.Target, nonce).Request(a.Target.Command)
-	if err == nil && input != "" && a.InputSize() > 0 {
-		err = fmt.Errorf("a command longer than %d bytes takes the place of standard input", remote.MaxLine)
-	}
+	wrap := d.opts.wrap(a.Target.Target, nonce)
+	wrap.Input = a.InputSize()
+	line, before, err := wrap.Request(a.Target.Command)
 	if err != nil {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
 	}
 	w := &wrapped{opts: d.opts, since: time.Now(), attempt: *a, nonce: nonce, refusal: newRefusal(nonce, a.Stderr)}
-	if w.attempt.Line, w.attempt.Stderr = line, w.refusal; input != "" {
-		w.attempt.Input = strings.NewReader(input)
+	if w.attempt.Line, w.attempt.Stderr = line, w.refusal; before != "" {
+		w.attempt.Input = joined{before: before, Input: a.Input, size: a.InputSize()}
 	}
 	if d.opts.Detach {
 		w.attempt.Stdout = &w.receipt
@@ -53,6 +57,31 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 		return nil, err
 	}
 	return &conn{Conn: c, wrapped: w}, nil
+}
+
+// joined is an input after a command that is sent before it.
+type joined struct {
+	before    string
+	ssh.Input // nil if size is 0
+	size      int64
+}
+
+// Size implements ssh.Input.
+func (j joined) Size() int64 { return int64(len(j.before)) + j.size }
+
+// ReadAt implements ssh.Input.
+func (j joined) ReadAt(p []byte, at int64) (n int, err error) {
+	if at < int64(len(j.before)) {
+		n = copy(p, j.before[at:])
+	}
+	if n == len(p) {
+		return n, nil
+	}
+	if j.size == 0 {
+		return n, io.EOF
+	}
+	m, err := j.Input.ReadAt(p[n:], at+int64(n)-int64(len(j.before)))
+	return n + m, err
 }
 
 // A conn runs one wrapped command.
@@ -103,9 +132,13 @@ func (w *wrapped) timedOut(signal string) bool {
 // refused returns the error for a refusal, which proves that this start ran nothing.
 func (w *wrapped) refused(word remote.Refusal) *fleet.Error {
 	outcome, reason, text := fleet.OutcomeRefused, fleet.ReasonWrapRefused, explanations[word]
-	if word == remote.RefusedAgain {
+	switch word {
+	case remote.RefusedAgain:
 		outcome, reason = fleet.OutcomeUnknown, fleet.ReasonAlreadyStarted
-	} else {
+	case remote.RefusedChdir:
+		outcome, reason, text = fleet.OutcomeNeverStarted, fleet.ReasonChdirFailed, fmt.Sprintf("%s: %q", text, w.opts.Place.Dir)
+	}
+	if word != remote.RefusedAgain {
 		w.attempt.Execution.NotStarted()
 	}
 	return w.attempt.Fail(outcome, reason, hint.New("the command was not started: "+text, word.Hint()))
@@ -118,8 +151,10 @@ var explanations = map[remote.Refusal]string{
 	remote.RefusedDirectory: "the directory for markers is missing or not safe",
 	remote.RefusedMarker:    "its marker could not be written",
 	remote.RefusedGroup:     "it cannot have a process group of its own",
+	remote.RefusedEnv:       "there is no env(1) for --env",
+	remote.RefusedChdir:     "its working directory cannot be entered",
 	remote.RefusedPrintf:    "the shell has no printf",
-	remote.RefusedInput:     "its text, sent through standard input, did not arrive there completely",
+	remote.RefusedInput:     "what was sent through standard input did not arrive there completely",
 }
 
 // detached checks for the receipt.

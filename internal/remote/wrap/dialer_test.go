@@ -155,6 +155,24 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// A command runs with the variables, in the directory and with the umask that were asked
+// for, or not at all.
+func TestPlace(t *testing.T) {
+	t.Parallel()
+	f := newFar(t)
+	dir := t.TempDir()
+	for _, o := range []wrap.Options{{}, {Run: "run1", Once: true}} {
+		o.Place = &remote.Place{Env: []string{"A=it's b"}, Dir: dir, Umask: "0027"}
+		f.run(t, o, `echo "$A"; pwd; umask`).want(t, fleet.OutcomeOK, fleet.ReasonNone, "it's b\n"+dir+"\n0027\n", "")
+		o.Place.Dir, o.Session = dir+"/no\nsuch", 1
+		e := f.run(t, o, "touch "+dir+"/ran")
+		e.want(t, fleet.OutcomeNeverStarted, fleet.ReasonChdirFailed, "", "")
+		if _, err := os.Stat(dir + "/ran"); err == nil || e.Err == nil || !strings.Contains(e.Err.Error(), `/no\nsuch"`) {
+			t.Errorf("%v, error %v", err, e.Err)
+		}
+	}
+}
+
 func TestRemoteTimeout(t *testing.T) {
 	t.Parallel()
 	f := newFar(t)

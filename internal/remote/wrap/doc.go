@@ -9,6 +9,8 @@
 //     ReasonWrapRefused: it did not run. If an earlier start of the same command was
 //     found, it is OutcomeUnknown with ReasonAlreadyStarted: this start ran nothing,
 //     and how the other one ended is not known here.
+//   - A command whose working directory cannot be entered is OutcomeNeverStarted with
+//     ReasonChdirFailed.
 //   - A command that the remote timeout ended is OutcomeSignalled with
 //     ReasonRemoteTimeout.
 //   - A detached command is OutcomeDetached if its receipt came. Otherwise its outcome

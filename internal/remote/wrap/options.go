@@ -5,6 +5,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/remote"
+	"shoal/internal/ssh"
 )
 
 // Options configure the wrapper. The zero value wraps only commands longer than
@@ -35,6 +36,13 @@ type Options struct {
 	Timeout time.Duration
 	// Grace is the time from TERM to KILL; 0 means 5 s.
 	Grace time.Duration
+	// Input is the standard input of every command, in place of that of the attempt. nil
+	// leaves the attempt's.
+	Input ssh.Input
+	// InputDigest is the SHA-256 of Input in hexadecimal; "" if unknown.
+	InputDigest string
+	// Place is where and with what commands run; nil means as the host has it.
+	Place *remote.Place
 	// Dir is the run directory for markers; "" means remote.DefaultDir.
 	Dir string
 	// Shell is the far end's POSIX shell; "" means /bin/sh.
@@ -45,7 +53,7 @@ type Options struct {
 func (o Options) Marked() bool { return o.Once || o.Killable || o.Detach }
 
 // Wraps reports whether all commands are wrapped.
-func (o Options) Wraps() bool { return o.Marked() || o.Timeout > 0 }
+func (o Options) Wraps() bool { return o.Marked() || o.Timeout > 0 || o.Place != nil }
 
 // Validate returns an error if a value is out of range or values contradict each other.
 func (o Options) Validate() error {
@@ -63,7 +71,7 @@ func (o Options) Marker(t fleet.Target) remote.Marker {
 func (o Options) wrap(t fleet.Target, nonce string) remote.Wrap {
 	w := remote.Wrap{
 		Nonce: nonce, Group: o.Killable, Timeout: o.Timeout, Grace: o.Grace,
-		Detach: o.Detach, FileLimit: o.FileLimit, Shell: o.Shell,
+		Detach: o.Detach, FileLimit: o.FileLimit, Shell: o.Shell, InputDigest: o.InputDigest, Place: o.Place,
 	}
 	if o.Marked() {
 		m := o.Marker(t)

@@ -93,6 +93,10 @@ func (s *session) exec() *fleet.Error {
 // hold, and EOF after the last one. It reports whether it queued anything; if not,
 // wire.Writable follows when there is more to queue. Drivers call it when everything
 // queued before was written, which bounds the memory.
+//
+// Small input does not travel with the command: until CHANNEL_OPEN_CONFIRMATION there is no
+// window to send in (RFC 4254 §5.2), and OpenSSH confirms one of 0, which it enlarges when the
+// command has started.
 func (s *session) feed() bool {
 	if !s.writable || s.end != nil {
 		return false

@@ -3,7 +3,9 @@ package shell
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"strconv"
@@ -34,6 +36,8 @@ var commands = map[string]func(call) (uint32, error){
 	"hostname": func(c call) (uint32, error) { return 0, write(c.Stdout, []byte(c.Host+"\n")) },
 	"whoami":   func(c call) (uint32, error) { return 0, write(c.Stdout, []byte(c.User+"\n")) },
 	"kill":     kill,
+
+	"sha256sum": sha256sum,
 }
 
 func echo(c call) (uint32, error) {
@@ -103,6 +107,19 @@ func cat(c call) (uint32, error) {
 		}
 	}
 	return 0, copyAll(c, c.Stdin)
+}
+
+// sha256sum reads standard input alone.
+func sha256sum(c call) (uint32, error) {
+	if len(c.args) > 0 {
+		return statusFailure, complain(c.Stderr, "sha256sum: only standard input is known here\n")
+	}
+	hash, out := sha256.New(), c.Stdout
+	c.Stdout = hash
+	if err := copyAll(c, c.Stdin); err != nil {
+		return 0, err
+	}
+	return 0, write(out, fmt.Appendf(nil, "%x  -\n", hash.Sum(nil)))
 }
 
 // head knows `-c N` alone; lines are not counted here.

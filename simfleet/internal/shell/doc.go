@@ -17,6 +17,7 @@
 //	exit [N]             ends the line
 //	sleep N[smhd]…       fractions allowed; ends early with the context
 //	cat [-]              stdin to stdout
+//	sha256sum            of stdin
 //	head -c N [FILE]     of stdin, /dev/zero or /dev/urandom; K, M and G suffixes
 //	yes [WORD…]          without end
 //	hostname, whoami     who the Process says it is

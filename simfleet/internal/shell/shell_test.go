@@ -51,6 +51,8 @@ func TestRun(t *testing.T) {
 		{line: "echo oops>&2&&echo ok", want: outcome{Stdout: "ok\n", Stderr: "oops\n"}},
 		{line: "foo 2>&1", want: outcome{Stdout: "sh: foo: not found\n", Exit: status(127)}},
 		{line: "true", want: outcome{}},
+		{line: "sha256sum", stdin: "abc", want: outcome{Stdout: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  -\n"}},
+		{line: "sha256sum f", want: outcome{Stderr: "sha256sum: only standard input is known here\n", Exit: status(1)}},
 		{line: "false", want: outcome{Exit: status(1)}},
 		{line: "false; echo $?; echo $?", want: outcome{Stdout: "1\n0\n"}},
 		{line: "false && echo a || echo b && echo c", want: outcome{Stdout: "b\nc\n"}},

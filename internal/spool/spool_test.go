@@ -1,0 +1,119 @@
+package spool
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+func check(t *testing.T, in *Input, want []byte) {
+	t.Helper()
+	if in.Size() != int64(len(want)) || in.Digest() != fmt.Sprintf("%x", sha256.Sum256(want)) {
+		t.Errorf("%d bytes, %s", in.Size(), in.Digest())
+	}
+	for range 2 {
+		got, err := io.ReadAll(io.NewSectionReader(in, 0, in.Size()))
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("read %d bytes, %v", len(got), err)
+		}
+	}
+	if n, err := in.ReadAt(make([]byte, 1), in.Size()); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("behind the end: %d, %v", n, err)
+	}
+}
+
+// A copy has all bytes, and no name.
+func TestCopy(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	for _, size := range []int{0, 1, 1 << 20} {
+		want := bytes.Repeat([]byte("x\x00\n"), size)
+		in, err := Read(t.Context(), iotest.HalfReader(bytes.NewReader(want)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, in, want)
+		if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
+			t.Errorf("left %v, %v", left, err)
+		}
+		if err := in.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// What ends in an error is no input.
+func TestBroken(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	broken := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(errors.New("broken pipe")))
+	if in, err := Read(t.Context(), broken); in != nil || err == nil || !strings.Contains(err.Error(), "after 4 bytes: broken pipe") {
+		t.Errorf("%v, %v", in, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if in, err := Read(ctx, strings.NewReader("x")); in != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, %v", in, err)
+	}
+	t.Setenv("TMPDIR", "/nowhere")
+	if in, err := Read(t.Context(), strings.NewReader("x")); in != nil || err == nil || !strings.Contains(err.Error(), "hint: TMPDIR") {
+		t.Errorf("%v, %v", in, err)
+	}
+}
+
+// A file is read in place, from where it stands, and must stay as it is.
+func TestFile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "input")
+	if err := os.WriteFile(name, []byte("one\ntwo\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	if _, err := f.Seek(4, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	rest, err := Read(t.Context(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, rest, []byte("two\n"))
+	in, err := Open(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, in, []byte("one\ntwo\n"))
+	if err := os.WriteFile(name, []byte("One\ntwo\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(name, time.Time{}, time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for _, in := range []*Input{in, rest} {
+		if n, err := in.ReadAt(make([]byte, 1), 0); n != 0 || err == nil || !strings.Contains(err.Error(), "has changed") {
+			t.Errorf("after a change: %d, %v", n, err)
+		}
+	}
+	if err := in.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := rest.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := f.Stat(); err != nil {
+		t.Errorf("the caller's file was closed: %v", err)
+	}
+	if _, err := Open(t.Context(), name+"x"); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
