@@ -32,6 +32,19 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	if !d.opts.Wraps() && len(a.Target.Command) <= remote.MaxLine {
 		return d.inner.Dial(ctx, a)
 	}
+	w, f := d.wrap(a)
+	if f != nil {
+		return nil, f
+	}
+	c, err := d.inner.Dial(ctx, &w.attempt)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: c, dialer: d, wrapped: w}, nil
+}
+
+// wrap wraps the attempt's command.
+func (d *Dialer) wrap(a *ssh.Attempt) (*wrapped, *fleet.Error) {
 	nonce := remote.NewNonce()
 	line, input, err := d.opts.wrap(a.Target.Target, nonce).Request(a.Target.Command)
 	if err == nil && input != "" && a.InputSize() > 0 {
@@ -47,16 +60,13 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	if d.opts.Detach {
 		w.attempt.Stdout = &w.receipt
 	}
-	c, err := d.inner.Dial(ctx, &w.attempt)
-	if err != nil {
-		return nil, err
-	}
-	return &conn{Conn: c, wrapped: w}, nil
+	return w, nil
 }
 
-// A conn runs one wrapped command.
+// A conn runs wrapped commands.
 type conn struct {
 	ssh.Conn
+	dialer  *Dialer
 	wrapped *wrapped
 }
 
@@ -65,6 +75,21 @@ func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 	c.Conn.Start(ctx, func(end fleet.End) {
 		done(c.wrapped.judge(end))
 	})
+}
+
+// StartNext implements ssh.Conn. An attempt that has its Line already is not wrapped.
+func (c *conn) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.End)) {
+	if a.Line != "" {
+		c.Conn.StartNext(ctx, a, done)
+		return
+	}
+	w, f := c.dialer.wrap(a)
+	if f != nil {
+		_ = c.Close()
+		done(f.End())
+		return
+	}
+	c.Conn.StartNext(ctx, &w.attempt, func(end fleet.End) { done(w.judge(end)) })
 }
 
 // wrapped is the state of one wrapped command.

@@ -30,7 +30,7 @@ func (c *conn) watch(over <-chan struct{}) {
 			lost, silent = now, min(silent, most-1)
 		}
 		if silent++; silent > most {
-			_ = c.wire.blame(c.attempt.Timeline.Phase(), fleet.ReasonVanished, fmt.Errorf(
+			_ = c.wire.blame(c.attempt().Timeline.Phase(), fleet.ReasonVanished, fmt.Errorf(
 				"the server gave no sign of life for %v", time.Duration(most+1)*c.timeouts.Alive))
 			_ = c.Close()
 			return

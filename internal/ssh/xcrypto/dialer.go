@@ -71,8 +71,7 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	if f != nil {
 		return nil, f
 	}
-	timeouts := d.opts.Timeouts.For(a)
-	connectBy := a.ConnectBy(d.opts.Clock.Now(), timeouts.Connect)
+	connectBy := a.ConnectBy(d.opts.Clock.Now(), d.opts.Timeouts.For(a).Connect)
 	nc, err := d.opts.Network.Open(ctx, a)
 	if err != nil {
 		return nil, err
@@ -100,7 +99,7 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	}
 	h.answered(true)
 	w.authenticated()
-	c := newConn(a, w, sc, timeouts)
+	c := newConn(w, sc, &d.opts.Timeouts)
 	if h.sha1 || algorithms.Weak(c.Algorithms()) {
 		c.flags = fleet.FlagLegacy
 	}
