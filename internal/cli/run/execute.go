@@ -89,6 +89,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	input.notify = out.Stderr
 	_ = input.check() // what came since
 	sayGivenUp(out.Stderr, r.GivenUp())
+	sayMarkersLeft(out.Stderr, r)
 	out.Summary.Elapsed = max(0, time.Since(x.Header.Started)) // of a resumed run too, by the wall clock
 	out.Summary.Interrupted = stop.Requested() || ctx.Err() != nil
 	if failed != nil && out.Summary.Targets() == 0 {
@@ -121,6 +122,13 @@ func takeAll(results iter.Seq2[fleet.Result, error], out *display.Results, stop 
 func sayGivenUp(w io.Writer, hosts []fleet.Host) {
 	if len(hosts) > 0 {
 		console.Say(w, "given up, and may still run: %s", ui.Visible(expr.Fold(Names(hosts))))
+	}
+}
+
+func sayMarkersLeft(w io.Writer, r *run.Run) {
+	if n, why := r.MarkersLeft(); n > 0 {
+		short, _ := ui.SplitHint(why.Error())
+		console.Say(w, "markers that were not removed from their hosts, but will be by shoal sweep: %s; the first: %s", ui.Count(int64(n)), ui.Visible(short))
 	}
 }
 

@@ -57,6 +57,10 @@ func (d *Dialer) wrap(a *ssh.Attempt) (*wrapped, *fleet.Error) {
 	if w.attempt.Line, w.attempt.Stderr = line, w.refusal; input != "" {
 		w.attempt.Input = strings.NewReader(input)
 	}
+	if d.opts.Recorded != nil {
+		w.confirmed = newConfirmation(nonce, w.refusal)
+		w.attempt.Stderr = w.confirmed
+	}
 	if d.opts.Detach {
 		w.attempt.Stdout = &w.receipt
 	}
@@ -100,10 +104,15 @@ type wrapped struct {
 	nonce   string
 	refusal *refusal
 	receipt receipt
+	// confirmed is nil if the wrapper does not confirm the end.
+	confirmed *confirmation
 }
 
 // judge converts the end of the wrapper to the end of the command.
 func (w *wrapped) judge(end fleet.End) fleet.End {
+	if w.confirmed != nil && w.confirmed.close() && end.Outcome.Ran() {
+		w.opts.Recorded(w.attempt.Target.Target)
+	}
 	if word, ok := w.refusal.close(); ok {
 		return w.refused(word).End()
 	}

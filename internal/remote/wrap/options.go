@@ -35,6 +35,10 @@ type Options struct {
 	Timeout time.Duration
 	// Grace is the time from TERM to KILL; 0 means 5 s.
 	Grace time.Duration
+	// Recorded, if not nil, is called for each command that has ended and whose end the
+	// far end has recorded in the marker, before done is. It is called from many
+	// goroutines and must not block.
+	Recorded func(t fleet.Target)
 	// Dir is the run directory for markers; "" means remote.DefaultDir.
 	Dir string
 	// Shell is the far end's POSIX shell; "" means /bin/sh.
@@ -67,7 +71,7 @@ func (o Options) wrap(t fleet.Target, nonce string) remote.Wrap {
 	}
 	if o.Marked() {
 		m := o.Marker(t)
-		w.Marker, w.Rerun = &m, o.Rerun[t.Index]
+		w.Marker, w.Rerun, w.Confirm = &m, o.Rerun[t.Index], o.Recorded != nil
 	}
 	return w
 }
