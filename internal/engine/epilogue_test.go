@@ -91,7 +91,7 @@ func newEpilogue(stored func() error) *epilogue {
 
 func nothing() error { return nil }
 
-func okEnd(context.Context, *ssh.Attempt) fleet.End {
+func ok() fleet.End {
 	return fleet.End{Outcome: fleet.OutcomeOK, Phase: fleet.PhaseDrain, Flags: fleet.FlagExitKnown}
 }
 
@@ -112,7 +112,7 @@ func TestEpiloguesFollowStoredResults(t *testing.T) {
 					t.Errorf("%q is sent to target %d, stored are %v", a.Exec(), a.Target.Index, stored)
 				}
 				tidied = append(tidied, a.Target.Index)
-				return okEnd(nil, nil)
+				return ok()
 			}}
 			e := newEpilogue(func() error {
 				mu.Lock()
@@ -171,7 +171,7 @@ func TestEpiloguesFail(t *testing.T) {
 			for range 3 {
 				_, _ = a.Stdout.Write(make([]byte, engine.MaxEpilogueOutput/2))
 			}
-			return okEnd(nil, nil)
+			return ok()
 		}, "it ended ok"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -197,11 +197,11 @@ func TestEpiloguesFail(t *testing.T) {
 func TestEpiloguesOfSome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 30
-		k := &keeping{next: okEnd}
+		k := &keeping{next: func(context.Context, *ssh.Attempt) fleet.End { return ok() }}
 		k.run = func(_ context.Context, a *ssh.Attempt) fleet.End {
 			switch a.Target.Index % 3 {
 			case 0:
-				return okEnd(nil, nil)
+				return ok()
 			case 1:
 				return fleet.End{Outcome: fleet.OutcomeFailed, Status: 1, Flags: fleet.FlagExitKnown}
 			}
@@ -225,14 +225,14 @@ func TestEpiloguesAndStops(t *testing.T) {
 					select {
 					case <-time.After(time.Second):
 						tidied.Add(1)
-						return okEnd(nil, nil)
+						return ok()
 					case <-ctx.Done():
 						return a.Fail(fleet.OutcomeUnknown, fleet.ReasonInterrupted, context.Cause(ctx)).End()
 					}
 				}}
 				k.run = func(ctx context.Context, a *ssh.Attempt) fleet.End {
 					time.Sleep(time.Duration(a.Target.Index) * 100 * time.Millisecond)
-					return okEnd(nil, nil)
+					return ok()
 				}
 				e := newEpilogue(nothing)
 				ctx, cancel := context.WithCancel(t.Context())

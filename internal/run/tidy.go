@@ -78,7 +78,7 @@ func (t *tidier) command(r *fleet.Result) (string, func([]byte, error)) {
 		if err == nil {
 			var report remote.Report
 			if report, err = remote.ParseReport(nonce, stdout); err == nil && !report.Forgotten {
-				err = errors.New("it has no end, or could not be removed")
+				err = errors.New("the host did not remove it")
 			}
 		}
 		if err != nil {

@@ -126,10 +126,16 @@ func sayGivenUp(w io.Writer, hosts []fleet.Host) {
 }
 
 func sayMarkersLeft(w io.Writer, r *run.Run) {
-	if n, why := r.MarkersLeft(); n > 0 {
-		short, _ := ui.SplitHint(why.Error())
-		console.Say(w, "markers that were not removed from their hosts, but will be by shoal sweep: %s; the first: %s", ui.Count(int64(n)), ui.Visible(short))
+	n, why := r.MarkersLeft()
+	if n == 0 {
+		return
 	}
+	short, _ := ui.SplitHint(why.Error())
+	what := "markers stay on their hosts"
+	if n == 1 {
+		what = "marker stays on its host"
+	}
+	console.Say(w, "%s %s until shoal sweep: %s", ui.Count(int64(n)), what, ui.Visible(short))
 }
 
 // finish ends the run in the journal, then waits for the reader of our output, who

@@ -106,7 +106,7 @@ func (c *confirmation) Write(p []byte) (int, error) {
 		return c.to.Write(p)
 	}
 	c.held = append(c.held, p...)
-	before, behind := c.held, []byte(nil)
+	var before, behind []byte
 	if at := bytes.Index(c.held, c.mark); at >= 0 {
 		c.seen, before, behind = true, c.held[:at], c.held[at+len(c.mark):]
 	} else {
