@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"os"
 	"runtime"
 	"runtime/pprof"
@@ -466,6 +467,62 @@ func TestNextWithinDone(t *testing.T) {
 			c.Start(t.Context(), done)
 			if e := <-over; e.Outcome != fleet.OutcomeOK || n != commands || f.Stats().Execs != commands {
 				t.Errorf("ended %v(%s) after %d commands, of which the server ran %d: %v", e.Outcome, e.Reason, n, f.Stats().Execs, e.Err)
+			}
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A server that vanishes between two commands is noticed by keepalives, and its connection is
+// given up.
+func TestKeptVanishes(t *testing.T) {
+	t.Parallel()
+	for name, park := range map[string]Park{"loop": ParkBest, "goroutine": ParkGoroutine} {
+		t.Run(name, func(t *testing.T) {
+			_, r := startFleet(t)
+			r.Park, r.Timeouts.Alive, r.Timeouts.AliveMax = park, 100*time.Millisecond, 1
+			var vanished atomic.Bool
+			r.host.Port = startRelay(t, net.JoinHostPort(r.host.Name, strconv.Itoa(int(r.host.Port))), func(client, server *net.TCPConn) {
+				var both sync.WaitGroup
+				for _, way := range [][2]*net.TCPConn{{client, server}, {server, client}} {
+					both.Go(func() {
+						buf := make([]byte, 4<<10)
+						for {
+							n, err := way[0].Read(buf)
+							if n > 0 && !vanished.Load() {
+								_, _ = way[1].Write(buf[:n])
+							}
+							if err != nil {
+								_ = way[1].Close()
+								return
+							}
+						}
+					})
+				}
+				both.Wait()
+			}).port()
+			r.host.Name = "127.0.0.1"
+			d := r.newDialer(t)
+			a := attemptAt(r, "echo hello")
+			a.Keep = true
+			c, err := d.Dial(t.Context(), a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ends := make(chan fleet.End, 1) // sent once by each done
+			c.Start(t.Context(), func(e fleet.End) { ends <- e })
+			if e := <-ends; e.Outcome != fleet.OutcomeOK {
+				t.Fatalf("ended %v(%s): %v", e.Outcome, e.Reason, e.Err)
+			}
+			vanished.Store(true)
+			for c.(*conn).lost() == nil {
+				time.Sleep(time.Millisecond)
+			}
+			c.StartNext(t.Context(), attemptAt(r, "echo hello"), func(e fleet.End) { ends <- e })
+			if e := <-ends; e.Outcome != fleet.OutcomeNeverStarted || e.Reason != fleet.ReasonVanished {
+				t.Errorf("ended %v(%s): %v", e.Outcome, e.Reason, e.Err)
 			}
 			if err := d.Close(); err != nil {
 				t.Error(err)
