@@ -27,10 +27,15 @@ func New(inner ssh.Dialer, o Options) (*Dialer, error) {
 
 // Dial implements ssh.Dialer. It fails before connecting if the command is too long or has
 // a NUL byte and cannot be wrapped. A command longer than remote.MaxLine is wrapped even if
-// the options do not ask for it: no server could start it otherwise.
+// the options do not ask for it: no server could start it otherwise. An attempt that has
+// its Line already is not wrapped.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
-	if !d.opts.Wraps() && len(a.Target.Command) <= remote.MaxLine {
-		return d.inner.Dial(ctx, a)
+	if !d.wraps(a) {
+		c, err := d.inner.Dial(ctx, a)
+		if err == nil && a.Keep {
+			c = &conn{Conn: c, dialer: d}
+		}
+		return c, err
 	}
 	w, f := d.wrap(a)
 	if f != nil {
@@ -41,6 +46,11 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 		return nil, err
 	}
 	return &conn{Conn: c, dialer: d, wrapped: w}, nil
+}
+
+// wraps reports whether the attempt's command has to be wrapped.
+func (d *Dialer) wraps(a *ssh.Attempt) bool {
+	return a.Line == "" && (d.opts.Wraps() || len(a.Target.Command) > remote.MaxLine)
 }
 
 // wrap wraps the attempt's command.
@@ -71,11 +81,15 @@ func (d *Dialer) wrap(a *ssh.Attempt) (*wrapped, *fleet.Error) {
 type conn struct {
 	ssh.Conn
 	dialer  *Dialer
-	wrapped *wrapped
+	wrapped *wrapped // the first command; nil: it is not wrapped
 }
 
 // Start implements ssh.Conn.
 func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
+	if c.wrapped == nil {
+		c.Conn.Start(ctx, done)
+		return
+	}
 	c.Conn.Start(ctx, func(end fleet.End) {
 		done(c.wrapped.judge(end))
 	})
@@ -83,7 +97,7 @@ func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 
 // StartNext implements ssh.Conn. An attempt that has its Line already is not wrapped.
 func (c *conn) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.End)) {
-	if a.Line != "" {
+	if !c.dialer.wraps(a) {
 		c.Conn.StartNext(ctx, a, done)
 		return
 	}

@@ -341,6 +341,39 @@ func TestNext(t *testing.T) {
 	}
 }
 
+// A long command is wrapped also behind one that is not.
+func TestNextIsBig(t *testing.T) {
+	t.Parallel()
+	f := newFar(t)
+	d, err := wrap.New(f.inner, wrap.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stdout bytes.Buffer
+	done := make(chan fleet.End, 1) // sent once by each done
+	next := func(command string) *ssh.Attempt {
+		return &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: fleet.Target{
+			Host: f.server.Host, User: f.server.User, Port: f.server.Host.Port, Command: command,
+		}}, Stdout: &stdout, Keep: true}
+	}
+	c, err := d.Dial(t.Context(), next("echo short"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	c.Start(t.Context(), func(e fleet.End) { done <- e })
+	<-done
+	for _, command := range []string{"echo long; : " + strings.Repeat("x ", remote.MaxLine), "echo short"} {
+		c.StartNext(t.Context(), next(command), func(e fleet.End) { done <- e })
+		if e := <-done; e.Outcome != fleet.OutcomeOK {
+			t.Errorf("ended %v(%s): %v", e.Outcome, e.Reason, e.Err)
+		}
+	}
+	if stdout.String() != "short\nlong\nshort\n" {
+		t.Errorf("stdout %q", stdout.String())
+	}
+}
+
 // If something else runs than was asked for, there is no receipt.
 func TestForcedCommand(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/ssh"
+	"shoal/internal/ssh/sshreason"
 )
 
 // A conn is an authenticated connection. It implements ssh.Conn.
@@ -158,6 +159,10 @@ func (c *conn) adopt() *next {
 		c.session.interrupted(n.ctx)
 	case n.failed != nil:
 		c.session.fail(n.failed)
+	default:
+		if f := sshreason.TooLong(n.attempt, c.session.link.client.ServerVersion()); f != nil {
+			c.session.fail(f)
+		}
 	}
 	return n
 }

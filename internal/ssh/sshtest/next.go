@@ -94,6 +94,13 @@ func testNext(t *testing.T, newDialer Factory) {
 			}
 		}
 	})
+	t.Run("too long", func(t *testing.T) { // Dropbear closes the connection at 9,001 bytes
+		s := realOne("dropbear", sshdtest.Dropbear(t))
+		h := hold(t, s.dialer(t, newDialer, patient()), s, nil)
+		long := "echo ran; : " + strings.Repeat("x", 8988)
+		h.next(t.Context(), h.attempt(long)).ok(t)
+		h.next(t.Context(), h.attempt(long+"x")).want(t, fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, fleet.PhaseSession, 0)
+	})
 	t.Run("idle", func(t *testing.T) { // the server asks for a sign of life, and for new keys
 		t.Parallel()
 		s := realOne("openssh", sshdtest.OpenSSH(t, sshdtest.WithConfig("ClientAliveInterval 1", "ClientAliveCountMax 1", "RekeyLimit default 1")))

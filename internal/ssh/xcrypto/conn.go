@@ -117,6 +117,9 @@ func (c *conn) run(ctx context.Context) fleet.End {
 	defer stop()
 	a := c.attempt()
 	a.Timeline.Enter(fleet.PhaseSession)
+	if f := sshreason.TooLong(a, string(c.ssh.ServerVersion())); f != nil { // of a further attempt
+		return f.End()
+	}
 	c.wire.until(c.timeouts.Session)
 	ch, requests, err := c.open()
 	if err != nil {
