@@ -71,7 +71,12 @@ func (c *conn) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.En
 	}
 	c.wire.carry(a)
 	c.timeouts, c.reopens = c.all.For(a), true
-	if reason, err := c.ended(); err != nil && ctx.Err() == nil {
+	if ctx.Err() != nil {
+		_ = c.Close()
+		done(sshreason.Interrupted(ctx, a).End())
+		return
+	}
+	if reason, err := c.ended(); err != nil {
 		done(a.Fail(a.Execution.Failed(), reason, err).End())
 		return
 	}
