@@ -138,6 +138,9 @@ func (w *work) results(ctx context.Context, r *run.Run, failed error) iter.Seq2[
 		for _, h := range r.GivenUp() {
 			w.opts.notice(fmt.Sprintf("given up, and may still run: %s", h))
 		}
+		if n, why := r.MarkersLeft(); n > 0 {
+			w.opts.notice(fmt.Sprintf("markers that could not be removed from their hosts: %d, the first because: %v", n, why))
+		}
 		how := journal.Ending{Interrupted: left || ctx.Err() != nil || closed(w.opts.Drain)}
 		if failed != nil {
 			how.Failure = failed.Error()

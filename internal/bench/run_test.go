@@ -33,14 +33,15 @@ func (s *stub) Dial(_ context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	for {
 		most := s.most.Load()
 		if now <= most || s.most.CompareAndSwap(most, now) {
-			return stubConn{s, a}, nil
+			return stubConn{stub: s, attempt: a}, nil
 		}
 	}
 }
 
 type stubConn struct {
-	stub    *stub
-	attempt *ssh.Attempt
+	ssh.Conn // nil: nothing asks for a second command
+	stub     *stub
+	attempt  *ssh.Attempt
 }
 
 func (c stubConn) Start(ctx context.Context, done func(fleet.End)) {

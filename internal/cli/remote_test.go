@@ -338,6 +338,23 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// Markers of commands that have ended are removed by the run itself; one that cannot be is said.
+func TestMarkersAreRemoved(t *testing.T) {
+	f := newFarSide(t)
+	for flags, want := range map[string]int{
+		"--kill-on-cancel": 0, "--kill-on-cancel --client standard": 0, "--kill-on-cancel --barrier": 0, "--kill-on-cancel --no-journal": 3,
+	} {
+		code, stdout, stderr := f.run(t, append(strings.Fields(flags), "echo out {index}")...)
+		expect(t, flags, 0, code, stdout, stderr, "out 0\n", "out 1\n", "out 2\n")
+		markers, err := filepath.Glob(f.marks + "/*")
+		if err != nil || len(markers) != want || strings.Contains(stderr, "marker") {
+			t.Errorf("%s: %v are left, want %d: %v\n%s", flags, markers, want, err, stderr)
+		}
+	}
+	code, stdout, stderr := f.run(t, "--kill-on-cancel", "-f", "1", "[ {index} != 2 ] || chmod 755 "+f.marks)
+	expect(t, "run", 0, code, stdout, stderr, "shoal: 1 marker stays on its host until shoal sweep: the host did not remove it\n")
+}
+
 func TestRemoteFlags(t *testing.T) {
 	for _, c := range []struct{ flags, want string }{
 		{"--once --no-journal", "need the journal"},

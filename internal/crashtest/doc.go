@@ -16,6 +16,7 @@
 //	CRASHTEST_WRITES   number of the journal's writes to kill -9 before and after; 0 means all
 //	CRASHTEST_SIGNALS  number of SIGINT at random times, plus a few SIGTERM and SIGHUP
 //	CRASHTEST_SSHD     number of killed, interrupted or braked runs over real servers
+//	CRASHTEST_MARKERS  number of runs killed while they remove markers from real servers
 //	CRASHTEST_SEED     seed of the random numbers
 //
 // A failed test prints its seed. A seed does not reproduce a failure exactly,

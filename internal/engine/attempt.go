@@ -43,6 +43,7 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 	if r.opts.Verbose != nil {
 		f.attempt.Verbose = func(line string) { r.opts.Verbose(t.Target.Target, line) }
 	}
+	f.attempt.Keep = r.opts.Epilogue != nil
 	f.step(Connecting)
 	if r.opts.Intend != nil {
 		f.attempt.Intent = func() error { return r.opts.Intend(t.Target.Target, f.number) }
@@ -94,8 +95,16 @@ func (f *attempt) begin() {
 	case f.run.opts.Barrier:
 		f.run.hold(f, conn)
 	default:
-		conn.Start(f.run.ctx, f.finish)
+		conn.Start(f.run.ctx, f.done(conn))
 	}
+}
+
+// done returns the function that receives the end of the command on conn.
+func (f *attempt) done(conn ssh.Conn) func(fleet.End) {
+	if f.run.opts.Epilogue == nil {
+		return f.finish
+	}
+	return func(end fleet.End) { f.finishOn(conn, end) }
 }
 
 // dial connects. Cancelling the run's context ends it. A drain or a failure limit
@@ -171,10 +180,14 @@ func hangUp(conn ssh.Conn) {
 
 // finish delivers the result, or queues the target for another attempt. It does not
 // block; only the first call has an effect.
-func (f *attempt) finish(end fleet.End) {
+func (f *attempt) finish(end fleet.End) { f.finishOn(nil, end) }
+
+// finishOn is finish for a command whose connection conn may be kept; nil: it is not.
+func (f *attempt) finishOn(conn ssh.Conn, end fleet.End) {
 	f.once.Do(func() {
 		stdout, stderr := f.output.close()
 		f.step(Ended)
+		kept := f.keep(conn, end)
 		r := f.run
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -186,7 +199,7 @@ func (f *attempt) finish(end fleet.End) {
 		if again {
 			r.held.give(len(stdout.Bytes) + len(stderr.Bytes))
 		} else {
-			r.deliver(delivery{result: f.result(end, stdout, stderr), flying: true})
+			r.deliver(delivery{result: f.result(end, stdout, stderr), flying: true, kept: kept})
 		}
 		r.changed()
 	})

@@ -15,10 +15,13 @@ import (
 type instant struct{}
 
 func (instant) Dial(_ context.Context, a *ssh.Attempt) (ssh.Conn, error) {
-	return instantConn{a}, nil
+	return instantConn{attempt: a}, nil
 }
 
-type instantConn struct{ attempt *ssh.Attempt }
+type instantConn struct {
+	ssh.Conn // nil: nothing asks for a second command
+	attempt  *ssh.Attempt
+}
 
 var helloWorld = []byte("hello world\n")
 

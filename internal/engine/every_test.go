@@ -86,10 +86,11 @@ func (w *wildcard) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 }
 
 type wildConn struct {
-	w       *wildcard
-	attempt *ssh.Attempt
-	luck    *rand.Rand
-	closed  sync.Once
+	ssh.Conn // nil: nothing asks for a second command
+	w        *wildcard
+	attempt  *ssh.Attempt
+	luck     *rand.Rand
+	closed   sync.Once
 }
 
 func (c *wildConn) Start(ctx context.Context, done func(fleet.End)) {

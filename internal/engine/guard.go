@@ -53,6 +53,19 @@ func (r *run) guard() {
 			released(rel)
 		}
 	}
+	if o.Epilogue != nil {
+		e := *o.Epilogue
+		command, stored := e.Command, e.Stored
+		e.Command = func(res *fleet.Result) (line string, ended func([]byte, error)) {
+			defer caught("Epilogue.Command", r.fail)
+			return command(res)
+		}
+		e.Stored = func() (err error) {
+			defer caught("Epilogue.Stored", func(p error) { err = p })
+			return stored()
+		}
+		o.Epilogue = &e
+	}
 	resized := o.Resized
 	o.Resized = func(width, flying int) {
 		defer caught("Resized", r.fail)

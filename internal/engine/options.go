@@ -77,6 +77,10 @@ type Options struct {
 	// called from many goroutines. nil disables it.
 	Intend func(t fleet.Target, attempt int) error
 
+	// Epilogue runs a further command on the connection of each target whose command has
+	// ended. nil disables it.
+	Epilogue *Epilogue
+
 	// CommandTimeout replaces that of the Dialer. 0 means the Dialer's, negative no
 	// limit.
 	CommandTimeout time.Duration

@@ -56,10 +56,15 @@ func (r *run) results(targets iter.Seq[ssh.Target], yield func(fleet.Result, err
 		for i := range landed {
 			r.taken(&landed[i])
 			if !yield(landed[i].result, nil) {
+				drop(landed[i:])
 				return false
 			}
+			r.afterwards(&landed[i])
 		}
 		if over {
+			if r.epilogues != nil {
+				r.epilogues.all.Wait()
+			}
 			return true
 		}
 		select {
@@ -112,12 +117,15 @@ type run struct {
 	lack    lack
 	agents  map[string]*lack // by the name from agentOf
 	notices []string         // not yet passed to Options.Notice
+
+	epilogues *epilogues // nil without Options.Epilogue
 }
 
 // A delivery is a result on its way to the caller.
 type delivery struct {
 	result fleet.Result
-	flying bool // its target stays in flight until the result is taken
+	flying bool  // its target stays in flight until the result is taken
+	kept   *kept // its target stays in flight until the epilogue has ended; nil: has none
 }
 
 func newRun(ctx context.Context, opts Options) *run {
@@ -139,6 +147,9 @@ func newRun(ctx context.Context, opts Options) *run {
 	r.guard()
 	r.ctx, r.quit = context.WithCancel(ctx)
 	r.dialCtx, r.stopNew = context.WithCancelCause(r.ctx)
+	if opts.Epilogue != nil {
+		r.epilogues = newEpilogues(ctx)
+	}
 	return r
 }
 
@@ -146,6 +157,9 @@ func (r *run) begin(targets iter.Seq[ssh.Target]) {
 	r.all.Go(func() { r.feed(targets) })
 	r.all.Go(r.clock)
 	r.all.Go(r.watchDrain)
+	if r.epilogues != nil {
+		r.all.Go(r.runEpilogues)
+	}
 	r.all.Go(func() {
 		<-r.ended
 		r.quit()
@@ -156,7 +170,14 @@ func (r *run) begin(targets iter.Seq[ssh.Target]) {
 func (r *run) close() {
 	close(r.left)
 	r.quit()
+	if r.epilogues != nil {
+		r.epilogues.stop()
+	}
 	r.all.Wait()
+	if r.epilogues != nil {
+		r.epilogues.all.Wait()
+		drop(r.out)
+	}
 }
 
 // watchDrain stops the starting of commands at a drain or any other end of dialCtx.
@@ -274,7 +295,7 @@ func (r *run) shut() bool { return r.stopped || r.gone != nil || r.dialCtx.Err()
 // taken releases what a received result held, and starts other targets.
 func (r *run) taken(l *delivery) {
 	r.held.give(len(l.result.Stdout.Bytes) + len(l.result.Stderr.Bytes))
-	if !l.flying {
+	if !l.flying || l.kept != nil {
 		return
 	}
 	r.mu.Lock()

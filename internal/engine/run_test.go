@@ -57,9 +57,10 @@ func peak(most *atomic.Int64, now int64) {
 }
 
 type stubConn struct {
-	stub    *stub
-	attempt *ssh.Attempt
-	once    sync.Once
+	ssh.Conn // nil: nothing asks for a second command
+	stub     *stub
+	attempt  *ssh.Attempt
+	once     sync.Once
 }
 
 func (c *stubConn) Start(ctx context.Context, done func(fleet.End)) {

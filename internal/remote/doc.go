@@ -5,7 +5,8 @@
 //
 // [Wrap.Request] returns the text for the exec request that replaces the command. A [Marker]
 // returns the texts of later queries, each sent on a channel of its own: [Marker.Settle],
-// [Marker.Kill], [Marker.Collect], [Marker.Forget], and [Sweep] for all old markers.
+// [Marker.Kill], [Marker.Collect], [Marker.Forget], [Marker.Discard], and [Sweep] for all
+// old markers.
 // [ParseReport] parses the answers, [ParseRefusal] finds in the standard error why a
 // wrapped command was not started, and a [Cutter] removes the output before the line of
 // [Wrap.Sentinel].
@@ -24,6 +25,12 @@
 //
 // to the standard error, and the exit status is [StatusAgain], [StatusNoMarker] or
 // [StatusNoGroup]. A command may use these statuses itself, but it cannot know the nonce.
+//
+// With [Wrap.Confirm] the last line on the standard error is
+//
+//	shoal/1 NONCE recorded
+//
+// which proves that the wrapper has run, and nothing else has read the command.
 //
 // On a timeout the wrapper dies by SIGALRM, which arrives as exit-signal ALRM (RFC 4254
 // §6.10). The command's own signals arrive as 128+n, and the wrapper survives ALRM, and
@@ -119,7 +126,7 @@
 //	kill ended|rest|gone|alive|unclear
 //	missing                   a file of output has been removed
 //	out SIZE FROM LENGTH      followed by LENGTH bytes and a newline; err likewise
-//	forgotten | kept          after Forget
+//	forgotten | kept          after Forget and Discard
 //	swept REMOVED KEPT
 //	accepted                  the receipt of a detached start
 //	end NONCE

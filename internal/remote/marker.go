@@ -143,6 +143,13 @@ func (m Marker) Forget(nonce string) (string, error) {
 	return m.question(nonce, "", `check; look; tell; drop && echo forgotten || echo kept; fin 0;`)
 }
 
+// Discard removes the marker if the command's end is recorded in it, also while processes
+// that the command has left behind are alive. It is for markers whose result is stored:
+// after that the attempt could be started again.
+func (m Marker) Discard(nonce string) (string, error) {
+	return m.question(nonce, "", `safe && over && rm -rf "$_m"; [ -e "$_m" ] || [ -L "$_m" ] && echo kept || echo forgotten; fin 0;`)
+}
+
 // Sweep removes every marker in dir ("" means DefaultDir) that has not changed for age and
 // whose command has no live process. It leaves everything else alone. The state is unclear
 // if dir cannot be used. age is at least one minute and must exceed the longest time that a

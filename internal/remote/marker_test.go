@@ -116,6 +116,50 @@ func TestStates(t *testing.T) {
 	})
 }
 
+// TestDiscard removes the marker of a command whose end was recorded and confirmed, also while
+// a process that it has left behind is alive, and no other.
+func TestDiscard(t *testing.T) {
+	everyShell(t, func(t *testing.T, f *far) {
+		discard := func() Report {
+			question, err := f.marker().Discard(nonce)
+			return f.ask(t, question, err)
+		}
+		if r := discard(); !r.Forgotten {
+			t.Errorf("where there is none: %+v", r)
+		}
+		w := Wrap{Nonce: nonce, Marker: f.marker(), Group: true, Confirm: true}
+		begun := filepath.Join(f.home, "begun")
+		cmd, wait := f.background(t, must(t)(w.Line("touch "+begun+"; sleep 100; sleep 100")))
+		until(t, "the command", func() bool { return exists(begun) })
+		if r := discard(); !r.Kept || r.Forgotten {
+			t.Errorf("while it runs: %+v", r)
+		}
+		_ = syscall.Kill(cmd.Process.Pid, syscall.SIGKILL)
+		wait()
+		if r := discard(); !r.Kept {
+			t.Errorf("without an end: %+v", r)
+		}
+		f.kill(t, 0)
+		if r := discard(); !r.Forgotten || exists(filepath.Join(f.dir(), f.marker().name())) {
+			t.Errorf("killed: %+v", r)
+		}
+		for _, limit := range []time.Duration{0, time.Minute} {
+			w.Timeout = limit
+			got := f.wrapped(t, w, "sleep 100 >/dev/null 2>&1 & echo out; printf err >&2; exit 9", "")
+			if want := (seen{stdout: "out\n", stderr: "err" + Confirmation(nonce), status: 9}); got != want {
+				t.Errorf("confirmed: %v, want %v", got, want)
+			}
+			if r := discard(); !r.Forgotten || exists(filepath.Join(f.dir(), f.marker().name())) {
+				t.Errorf("ended: %+v", r)
+			}
+		}
+		w.Timeout, w.Grace = time.Second, grace
+		if got := f.wrapped(t, w, "sleep 100", ""); got.stderr != "" || got.signal != syscall.SIGALRM {
+			t.Errorf("stopped: %v", got)
+		}
+	})
+}
+
 // TestLost has no wrapper, no command and no status left.
 func TestLost(t *testing.T) {
 	f := newFar(t, "/bin/dash")

@@ -81,7 +81,7 @@ type Report struct {
 	// Accepted is the receipt of a detached start: it owns the marker and is about to
 	// begin the command.
 	Accepted bool
-	// Forgotten and Kept are from Marker.Forget; exactly one of them is true.
+	// Forgotten and Kept are from Marker.Forget and Marker.Discard; exactly one of them is true.
 	Forgotten, Kept bool
 	// Removed and Remaining are from Sweep: the numbers of old markers that were removed
 	// and that had to stay.

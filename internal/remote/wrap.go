@@ -56,6 +56,10 @@ type Wrap struct {
 	// Sentinel puts a line "shoal/1 NONCE" before the command's standard
 	// output; see Cutter.
 	Sentinel bool
+	// Confirm writes the line of [Confirmation] to the standard error when the command has
+	// ended by itself and its end is recorded. It needs a Marker, and has no effect with
+	// Detach.
+	Confirm bool
 	// Shell is the absolute path of the far end's POSIX shell if Marker does not name one;
 	// "" means /bin/sh.
 	Shell string
@@ -82,6 +86,8 @@ func (w Wrap) Validate() error {
 	switch {
 	case w.Marker == nil && (w.Group || w.Detach):
 		return errors.New("a process group to kill and a detached command need a marker")
+	case w.Confirm && w.Marker == nil:
+		return errors.New("a confirmation is about a marker")
 	case w.Rerun && w.Marker == nil:
 		return errors.New("a rerun is of a marker")
 	case w.Timeout < 0 || w.Timeout > MaxTimeout || w.Grace < 0 || w.Grace > time.Hour:
@@ -154,6 +160,7 @@ func (w Wrap) script(encoded bool, received string) string {
 	add(w.Timeout > 0 && w.Marker != nil, `[ $_r = 9 ] && ends "timeout $_s";`)
 	add(w.Timeout > 0, timedOutScript)
 	add(w.Marker != nil, `ends "exit $_s";`)
+	add(w.Confirm && !w.Detach, `echo "shoal/1 $_n recorded" >&3;`)
 	add(true, `exit $_s`)
 	return strings.TrimSuffix(b.String(), " ")
 }
@@ -207,3 +214,7 @@ func (w Wrap) timed(script string, big bool, slack time.Duration) string {
 func seconds(d time.Duration) string {
 	return fmt.Sprint(int64((d + time.Second - 1) / time.Second))
 }
+
+// Confirmation returns the line of [Wrap.Confirm], with its newline. It may follow output
+// that does not end in one.
+func Confirmation(nonce string) string { return header(nonce) + " recorded\n" }

@@ -194,7 +194,8 @@ func TestBytesSurvive(t *testing.T) {
 func TestScriptsMeanTheSameEverywhere(t *testing.T) {
 	m := &Marker{Run: "r", Index: 1}
 	w := Wrap{Nonce: nonce, Marker: m, Group: true, Timeout: time.Second, Detach: true, FileLimit: 1}
-	for _, script := range []string{w.script(true, ""), w.script(false, "big"), Wrap{Nonce: nonce}.script(false, "big"), oneLine(toolScript + askScript + killScript + sweepScript)} {
+	confirmed := Wrap{Nonce: nonce, Marker: m, Group: true, Timeout: time.Second, Confirm: true}
+	for _, script := range []string{w.script(true, ""), confirmed.script(true, ""), w.script(false, "big"), Wrap{Nonce: nonce}.script(false, "big"), oneLine(toolScript + askScript + killScript + sweepScript)} {
 		if bad := strings.ContainsAny(strings.ReplaceAll(script, "! ", ""), "'\\!\n\t"); bad {
 			t.Errorf("%q", script)
 		}

@@ -100,13 +100,15 @@ func (planned) Planned(t fleet.Target) ssh.Target { return ssh.Target{Target: t}
 // A site is a journal, and hosts with a way to them.
 type site struct {
 	journal *journal.Journal
+	dir     string // the journal's
 	engine  engine.Options
 	targets planned
 }
 
 func newSite(t *testing.T, keys trusted, key xssh.Signer) *site {
 	t.Helper()
-	j, err := journal.Open(t.Context(), t.TempDir(), journal.Options{})
+	dir := t.TempDir()
+	j, err := journal.Open(t.Context(), dir, journal.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,11 +119,12 @@ func newSite(t *testing.T, keys trusted, key xssh.Signer) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := &site{journal: j, dir: dir, engine: engine.Options{Dialer: d, Attempts: 1}}
 	t.Cleanup(func() {
 		_ = d.Close()
-		_ = j.Close()
+		_ = s.journal.Close()
 	})
-	return &site{journal: j, engine: engine.Options{Dialer: d, Attempts: 1}}
+	return s
 }
 
 // simulated is a site of simulated hosts that all run command.
@@ -144,9 +147,9 @@ func simulated(t *testing.T, command string, o simfleet.Options) (*site, *simfle
 }
 
 // real is a site of one OpenSSH server that runs command for each of n targets.
-func real(t *testing.T, n int, command string) *site {
+func real(t *testing.T, n int, command string, opts ...sshdtest.Option) *site {
 	t.Helper()
-	server := sshdtest.OpenSSH(t)
+	server := sshdtest.OpenSSH(t, opts...)
 	keys := make(trusted)
 	s := newSite(t, keys, server.Signer)
 	for i := range n {

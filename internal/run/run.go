@@ -47,6 +47,9 @@ type Run struct {
 	again    map[int]bool // by index: targets that may have run and may start again
 	recorded *journal.Run // nil: no journal
 	givenUp  []fleet.Host
+
+	markersLeft int
+	markersWhy  error
 }
 
 // Options are how this process works on a run.
@@ -104,6 +107,11 @@ func (r *Run) Results(ctx context.Context, o Options) iter.Seq2[fleet.Result, er
 			e.Drain = k.drain
 			e.Intend = func(t fleet.Target, attempt int) error { return r.recorded.Intend(t.Index, attempt) }
 		}
+		if r.recorded != nil && r.remote.tidies() {
+			k.tidier = newTidier(&marker, r.recorded)
+			e.Epilogue = k.tidier.epilogue()
+			defer func() { r.markersLeft, r.markersWhy = k.tidier.left, k.tidier.why }()
+		}
 		wrapped, err := wrap.New(e.Dialer, marker)
 		if err != nil {
 			yield(fleet.Result{}, err)
@@ -149,8 +157,9 @@ func unless(ctx context.Context, stop <-chan struct{}) (context.Context, context
 // A keeper records results, and stops the starting of commands when the journal
 // fails.
 type keeper struct {
-	run  *Run
-	lost func(error)
+	run    *Run
+	lost   func(error)
+	tidier *tidier // nil: markers stay
 
 	drain chan struct{} // closed by watch or record
 	once  sync.Once     // closes drain
@@ -180,6 +189,9 @@ func (k *keeper) record(res fleet.Result) {
 	err := k.run.recorded.Result(res)
 	if err == nil {
 		return
+	}
+	if k.tidier != nil {
+		k.tidier.failed = true
 	}
 	k.once.Do(func() { close(k.drain) })
 	if k.lost != nil {

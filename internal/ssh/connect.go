@@ -29,12 +29,18 @@ type Conn interface {
 	// Start returns, after the last write to the attempt's Stdout and Stderr; it must
 	// not block. When ctx ends, the command is abandoned.
 	Start(ctx context.Context, done func(fleet.End))
+	// StartNext runs a further attempt on the connection, as Start does. It may be
+	// called after done was, if the attempt that has ended had Keep set. If the
+	// connection was not kept, or has ended since, a is never started. Only Close and
+	// the end of an attempt that is not kept end the connection: ctx is a's alone.
+	StartNext(ctx context.Context, a *Attempt, done func(fleet.End))
 	// Close closes the connection and releases its resources. A running command is
 	// abandoned, and done is still called. Close may be repeated.
 	Close() error
 }
 
-// An Attempt is one try at one target. Dialers do not change its parameters; one that
+// An Attempt is one try at one target, on connections of its own or, by Conn.StartNext,
+// on that of an earlier attempt. Dialers do not change its parameters; one that
 // stands before another passes on a copy, which shares the Progress.
 type Attempt struct {
 	*Progress
@@ -70,6 +76,10 @@ type Attempt struct {
 	// and without its end. It holds no secret; bytes of a peer are bounded and quoted. It
 	// is called from many goroutines and must not block.
 	Verbose func(line string)
+	// Keep keeps the connection open for Conn.StartNext, if the server reports the
+	// command's exit and closes its channel; otherwise it is closed as it is without
+	// Keep. Conn.Close must follow.
+	Keep bool
 
 	connectBy time.Time // see ConnectBy; zero: not asked for yet
 }

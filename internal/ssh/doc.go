@@ -1,5 +1,6 @@
 // Package ssh defines the interfaces between the engine and SSH clients: a [Dialer]
-// turns an [Attempt] into a [Conn], and the Conn runs the attempt's one command.
+// turns an [Attempt] into a [Conn], and the Conn runs the attempt's command, and further
+// attempts if it is kept for them.
 //
 // Dialer and Conn are separate because their costs differ. Dial blocks, needs CPU
 // for the key exchange and runs on a limited number of workers; Start returns at

@@ -16,12 +16,13 @@ import (
 type talker struct{ lines int }
 
 func (d talker) Dial(_ context.Context, a *ssh.Attempt) (ssh.Conn, error) {
-	return talkerConn{d.lines, a}, nil
+	return talkerConn{lines: d.lines, attempt: a}, nil
 }
 
 type talkerConn struct {
-	lines   int
-	attempt *ssh.Attempt
+	ssh.Conn // nil: nothing asks for a second command
+	lines    int
+	attempt  *ssh.Attempt
 }
 
 func (c talkerConn) Start(_ context.Context, done func(fleet.End)) {

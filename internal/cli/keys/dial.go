@@ -201,6 +201,11 @@ func (scanned) Start(_ context.Context, done func(fleet.End)) {
 	done(fleet.End{Outcome: fleet.OutcomeOK, Phase: fleet.PhaseHostkey})
 }
 
+// StartNext implements ssh.Conn: no connection is kept.
+func (scanned) StartNext(_ context.Context, a *ssh.Attempt, done func(fleet.End)) {
+	done(a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonConnClosed, errors.New("a scan keeps no connection")).End())
+}
+
 // Close implements ssh.Conn.
 func (scanned) Close() error { return nil }
 

@@ -105,6 +105,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	input.notify = out.Stderr
 	_ = input.check() // what came since
 	sayGivenUp(out.Stderr, r.GivenUp())
+	sayMarkersLeft(out.Stderr, r)
 	out.Summary.Elapsed = max(0, time.Since(x.Header.Started)) // of a resumed run too, by the wall clock
 	out.Summary.Interrupted = stop.Requested() || ctx.Err() != nil
 	if ctx.Err() != nil && !stop.Requested() {
@@ -141,6 +142,19 @@ func sayGivenUp(w io.Writer, hosts []fleet.Host) {
 	if len(hosts) > 0 {
 		console.Say(w, "given up, and may still run: %s", ui.Visible(expr.Fold(Names(hosts))))
 	}
+}
+
+func sayMarkersLeft(w io.Writer, r *run.Run) {
+	n, why := r.MarkersLeft()
+	if n == 0 {
+		return
+	}
+	short, _ := hint.Split(why.Error())
+	what := "markers stay on their hosts"
+	if n == 1 {
+		what = "marker stays on its host"
+	}
+	console.Say(w, "%s %s until shoal sweep: %s", ui.Count(int64(n)), what, ui.Visible(short))
 }
 
 // finish ends the run in the journal, then waits for the reader of our output, who

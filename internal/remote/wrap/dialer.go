@@ -28,16 +28,39 @@ func New(inner ssh.Dialer, o Options) (*Dialer, error) {
 
 // Dial implements ssh.Dialer. It fails before connecting if the command is too long or has
 // a NUL byte and cannot be wrapped. A command longer than remote.MaxLine is wrapped even if
-// the options do not ask for it: no server could start it otherwise.
+// the options do not ask for it: no server could start it otherwise. An attempt that has
+// its Line already is not wrapped.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
-	if d.opts.Input != nil {
+	if d.opts.Input != nil && a.Line == "" {
 		given := *a
 		given.Input = d.opts.Input
 		a = &given
 	}
-	if !d.opts.Wraps() && len(a.Target.Command) <= remote.MaxLine {
-		return d.inner.Dial(ctx, a)
+	if !d.wraps(a) {
+		c, err := d.inner.Dial(ctx, a)
+		if err == nil && a.Keep {
+			c = &conn{Conn: c, dialer: d}
+		}
+		return c, err
 	}
+	w, f := d.wrap(a)
+	if f != nil {
+		return nil, f
+	}
+	c, err := d.inner.Dial(ctx, &w.attempt)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: c, dialer: d, wrapped: w}, nil
+}
+
+// wraps reports whether the attempt's command has to be wrapped.
+func (d *Dialer) wraps(a *ssh.Attempt) bool {
+	return a.Line == "" && (d.opts.Wraps() || len(a.Target.Command) > remote.MaxLine)
+}
+
+// wrap wraps the attempt's command.
+func (d *Dialer) wrap(a *ssh.Attempt) (*wrapped, *fleet.Error) {
 	nonce := remote.NewNonce()
 	wrap := d.opts.wrap(a.Target.Target, nonce)
 	wrap.Input = a.InputSize()
@@ -49,14 +72,14 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	if w.attempt.Line, w.attempt.Stderr = line, w.refusal; before != "" {
 		w.attempt.Input = joined{before: before, Input: a.Input, size: a.InputSize()}
 	}
+	if d.opts.Recorded != nil {
+		w.confirmed = newConfirmation(nonce, w.refusal)
+		w.attempt.Stderr = w.confirmed
+	}
 	if d.opts.Detach {
 		w.attempt.Stdout = &w.receipt
 	}
-	c, err := d.inner.Dial(ctx, &w.attempt)
-	if err != nil {
-		return nil, err
-	}
-	return &conn{Conn: c, wrapped: w}, nil
+	return w, nil
 }
 
 // joined is an input after a command that is sent before it.
@@ -84,17 +107,37 @@ func (j joined) ReadAt(p []byte, at int64) (n int, err error) {
 	return n + m, err
 }
 
-// A conn runs one wrapped command.
+// A conn runs wrapped commands.
 type conn struct {
 	ssh.Conn
-	wrapped *wrapped
+	dialer  *Dialer
+	wrapped *wrapped // the first command; nil: it is not wrapped
 }
 
 // Start implements ssh.Conn.
 func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
+	if c.wrapped == nil {
+		c.Conn.Start(ctx, done)
+		return
+	}
 	c.Conn.Start(ctx, func(end fleet.End) {
 		done(c.wrapped.judge(end))
 	})
+}
+
+// StartNext implements ssh.Conn. An attempt that has its Line already is not wrapped.
+func (c *conn) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.End)) {
+	if !c.dialer.wraps(a) {
+		c.Conn.StartNext(ctx, a, done)
+		return
+	}
+	w, f := c.dialer.wrap(a)
+	if f != nil {
+		_ = c.Close()
+		done(f.End())
+		return
+	}
+	c.Conn.StartNext(ctx, &w.attempt, func(end fleet.End) { done(w.judge(end)) })
 }
 
 // wrapped is the state of one wrapped command.
@@ -105,10 +148,15 @@ type wrapped struct {
 	nonce   string
 	refusal *refusal
 	receipt receipt
+	// confirmed is nil if the wrapper does not confirm the end.
+	confirmed *confirmation
 }
 
 // judge converts the end of the wrapper to the end of the command.
 func (w *wrapped) judge(end fleet.End) fleet.End {
+	if w.confirmed != nil && w.confirmed.close() && end.Outcome.Ran() {
+		w.opts.Recorded(w.attempt.Target.Target)
+	}
 	if word, ok := w.refusal.close(); ok {
 		return w.refused(word).End()
 	}

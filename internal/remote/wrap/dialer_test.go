@@ -305,6 +305,93 @@ func TestBigCommandIsEaten(t *testing.T) {
 	}
 }
 
+// On a connection that is kept, a further command is wrapped as the first one, unless it has
+// its line already.
+func TestNext(t *testing.T) {
+	t.Parallel()
+	f := newFar(t)
+	var recorded []int // appended to before done is called
+	d, err := wrap.New(f.inner, wrap.Options{Run: "run1", Killable: true, Dir: f.dir, Recorded: func(x fleet.Target) {
+		recorded = append(recorded, x.Index)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c ssh.Conn
+	for i, w := range []struct {
+		index        int
+		command      string
+		line         string
+		outcome      fleet.Outcome
+		stdout, left string
+		recorded     int
+	}{
+		{1, "echo one; exit 3", "", fleet.OutcomeFailed, "one\n", "run1-1", 1},
+		{2, "echo two", "", fleet.OutcomeOK, "two\n", "run1-1 run1-2", 2},
+		{2, "echo two", "echo bare", fleet.OutcomeOK, "bare\n", "run1-1 run1-2", 2},
+		{1, "echo again", "", fleet.OutcomeUnknown, "", "run1-1 run1-2", 2},
+	} {
+		var stdout, stderr bytes.Buffer
+		a := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: fleet.Target{
+			Host: f.server.Host, User: f.server.User, Port: f.server.Host.Port, Command: w.command, Index: w.index,
+		}}, Line: w.line, Stdout: &stdout, Stderr: &stderr, Keep: true}
+		done := make(chan fleet.End, 1)
+		if i == 0 {
+			if c, err = d.Dial(t.Context(), a); err != nil {
+				t.Fatal(err)
+			}
+			c.Start(t.Context(), func(e fleet.End) { done <- e })
+		} else {
+			c.StartNext(t.Context(), a, func(e fleet.End) { done <- e })
+		}
+		end := <-done
+		entries, err := os.ReadDir(f.dir)
+		var left []string
+		for _, e := range entries {
+			left = append(left, e.Name())
+		}
+		if err != nil || end.Outcome != w.outcome || stdout.String() != w.stdout || stderr.Len() > 0 || strings.Join(left, " ") != w.left || len(recorded) != w.recorded {
+			t.Errorf("%d: %v(%s), %q, %q, %v left, %v recorded: %v, %v", i, end.Outcome, end.Reason, stdout.String(), stderr.String(), left, recorded, end.Err, err)
+		}
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A long command is wrapped also behind one that is not.
+func TestNextIsBig(t *testing.T) {
+	t.Parallel()
+	f := newFar(t)
+	d, err := wrap.New(f.inner, wrap.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stdout bytes.Buffer
+	done := make(chan fleet.End, 1) // sent once by each done
+	next := func(command string) *ssh.Attempt {
+		return &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: fleet.Target{
+			Host: f.server.Host, User: f.server.User, Port: f.server.Host.Port, Command: command,
+		}}, Stdout: &stdout, Keep: true}
+	}
+	c, err := d.Dial(t.Context(), next("echo short"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	c.Start(t.Context(), func(e fleet.End) { done <- e })
+	<-done
+	for _, command := range []string{"echo long; : " + strings.Repeat("x ", remote.MaxLine), "echo short"} {
+		c.StartNext(t.Context(), next(command), func(e fleet.End) { done <- e })
+		if e := <-done; e.Outcome != fleet.OutcomeOK {
+			t.Errorf("ended %v(%s): %v", e.Outcome, e.Reason, e.Err)
+		}
+	}
+	if stdout.String() != "short\nlong\nshort\n" {
+		t.Errorf("stdout %q", stdout.String())
+	}
+}
+
 // If something else runs than was asked for, there is no receipt.
 func TestForcedCommand(t *testing.T) {
 	t.Parallel()

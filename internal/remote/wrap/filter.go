@@ -87,3 +87,44 @@ func (r *refusal) close() (remote.Refusal, bool) {
 	r.held = nil
 	return word, ok
 }
+
+// A confirmation passes on the standard error without the wrapper's line that confirms the
+// end.
+type confirmation struct {
+	to   io.Writer
+	mark []byte
+	held []byte // the longest suffix that may be the beginning of the line
+	seen bool
+}
+
+func newConfirmation(nonce string, to io.Writer) *confirmation {
+	return &confirmation{to: to, mark: []byte(remote.Confirmation(nonce))}
+}
+
+func (c *confirmation) Write(p []byte) (int, error) {
+	if c.seen || len(c.held) == 0 && bytes.IndexByte(p, c.mark[0]) < 0 {
+		return c.to.Write(p)
+	}
+	c.held = append(c.held, p...)
+	var before, behind []byte
+	if at := bytes.Index(c.held, c.mark); at >= 0 {
+		c.seen, before, behind = true, c.held[:at], c.held[at+len(c.mark):]
+	} else {
+		n := overlap(c.held, c.mark)
+		before, behind = c.held[:len(c.held)-n], c.held[len(c.held)-n:]
+	}
+	_, err := c.to.Write(before)
+	if c.seen && err == nil {
+		_, err = c.to.Write(behind)
+		behind = nil
+	}
+	c.held = append(c.held[:0], behind...)
+	return len(p), err
+}
+
+// close passes on the held bytes, and reports whether the line was there.
+func (c *confirmation) close() bool {
+	_, _ = c.to.Write(c.held)
+	c.held = nil
+	return c.seen
+}

@@ -45,6 +45,40 @@ func TestRefusalIsTakenOut(t *testing.T) {
 	})
 }
 
+// However the output is split, everything except the line of confirmation is passed on, in
+// order, also what another process writes behind it.
+func TestConfirmationIsTakenOut(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		mark := remote.Confirmation(nonce)
+		part := rapid.OneOf(rapid.SampledFrom([]string{"s", "shoal/1 ", "shoal/1 " + nonce, "shoal/1 " + nonce + " recorded", "\n"}), rapid.String())
+		drawn := func(name string) string { return strings.Join(rapid.SliceOfN(part, 0, 6).Draw(t, name), "") }
+		before, behind := strings.ReplaceAll(drawn("before"), mark, ""), ""
+		confirmed := rapid.Bool().Draw(t, "confirmed")
+		text := before
+		if confirmed {
+			behind = drawn("behind")
+			text += mark + behind
+		}
+		if strings.Index(text, mark) != len(before) && confirmed || !confirmed && strings.Contains(text, mark) {
+			t.Skip("another line is complete")
+		}
+		var to bytes.Buffer
+		c := newConfirmation(nonce, &to)
+		for rest := text; rest != ""; {
+			n := rapid.IntRange(1, len(rest)).Draw(t, "n")
+			if m, err := c.Write([]byte(rest[:n])); m != n || err != nil {
+				t.Fatalf("Write gave %d, %v", m, err)
+			}
+			if rest = rest[n:]; len(c.held) >= len(mark) {
+				t.Fatalf("%d bytes are held", len(c.held))
+			}
+		}
+		if seen := c.close(); seen != confirmed || to.String() != before+behind {
+			t.Errorf("%q: seen %t, passed on %q, want %t, %q", text, seen, to.String(), confirmed, before+behind)
+		}
+	})
+}
+
 // An endless line that begins like the wrapper's is held only up to the length of a
 // refusal.
 func TestRefusalHoldsLittle(t *testing.T) {

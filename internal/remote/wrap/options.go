@@ -43,6 +43,10 @@ type Options struct {
 	InputDigest string
 	// Place is where and with what commands run; nil means as the host has it.
 	Place *remote.Place
+	// Recorded, if not nil, is called for each command that has ended and whose end the
+	// far end has recorded in the marker, before done is. It is called from many
+	// goroutines and must not block.
+	Recorded func(t fleet.Target)
 	// Dir is the run directory for markers; "" means remote.DefaultDir.
 	Dir string
 	// Shell is the far end's POSIX shell; "" means /bin/sh.
@@ -75,7 +79,7 @@ func (o Options) wrap(t fleet.Target, nonce string) remote.Wrap {
 	}
 	if o.Marked() {
 		m := o.Marker(t)
-		w.Marker, w.Rerun = &m, o.Rerun[t.Index]
+		w.Marker, w.Rerun, w.Confirm = &m, o.Rerun[t.Index], o.Recorded != nil
 	}
 	return w
 }

@@ -8,21 +8,39 @@ import (
 	"sync"
 
 	"shoal/fleet"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/sshreason"
 )
 
 // A conn is an authenticated connection. It implements ssh.Conn.
 //
 //	Start → begin → eventDrivers: an event loop, or a goroutine that reads
 //	          bytes → link → events → session → its end → done
+//	StartNext → kept.next → the same driver, with another session on the link
 type conn struct {
 	dialer  *Dialer
-	session *session
-	proven  bool // the host cache may learn
+	session *session // the driver's from Start on
 
 	mu      sync.Mutex
-	started bool // only the session's driver closes the connection, which may use its descriptor
+	wake    func() // tells the driver that closed or kept.next is set; nil without a driver
+	kept    *kept  // nil: not kept for a further attempt so far
+	proven  bool   // the host cache may learn
+	started bool   // only the session's driver closes the connection, which may use its descriptor
 	closed  bool
-	wake    func() // tells the driver that closed is set; nil without a driver
+}
+
+// kept is the state of a connection that has outlived a command. The conn's mu guards it.
+type kept struct {
+	next *next      // waits for the driver; nil: none
+	over *fleet.End // why there is no connection any more; nil: there is one
+}
+
+// A next is an attempt that StartNext passes to the driver.
+type next struct {
+	ctx     context.Context
+	attempt *ssh.Attempt
+	done    func(fleet.End)
+	failed  *fleet.Error // of its intent
 }
 
 func newConn(h *handshake) *conn {
@@ -55,6 +73,100 @@ func (c *conn) begin() (closed bool) {
 	return c.closed
 }
 
+// StartNext implements ssh.Conn.
+func (c *conn) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.End)) {
+	a.Timeline.Enter(fleet.PhaseSession)
+	n := &next{ctx: ctx, attempt: a, done: done}
+	over := c.lost()
+	if over == nil && ctx.Err() == nil && !a.Hold {
+		n.failed = a.Intend() // here, not in the driver: see session.intend
+	}
+	if over == nil {
+		over = c.pass(n)
+	}
+	if over != nil {
+		n.fail(over)
+	}
+}
+
+var errNotKept = errors.New("the connection was not kept after its last command")
+
+// lost returns why there is no connection for a further attempt, or nil.
+func (c *conn) lost() *fleet.End {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lostLocked()
+}
+
+func (c *conn) lostLocked() *fleet.End {
+	switch {
+	case c.kept == nil:
+		return &fleet.End{Reason: fleet.ReasonConnClosed, Err: errNotKept}
+	case c.closed:
+		return &fleet.End{Reason: fleet.ReasonInterrupted, Err: errClosedHere}
+	}
+	return c.kept.over
+}
+
+// pass passes n to the driver, unless the connection is lost.
+func (c *conn) pass(n *next) (over *fleet.End) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if over := c.lostLocked(); over != nil {
+		return over
+	}
+	c.kept.next = n
+	c.wake()
+	return nil
+}
+
+// fail ends an attempt for which there is no connection.
+func (n *next) fail(over *fleet.End) {
+	n.done(n.attempt.Fail(n.attempt.Execution.Failed(), over.Reason, over.Err).End())
+}
+
+// rest replaces a session that has ended by one that only drives the connection. StartNext may
+// be called from now on.
+func (c *conn) rest() {
+	c.session = c.session.rest()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept == nil {
+		c.kept = new(kept)
+	}
+}
+
+// hasNext reports whether a further attempt waits for the driver.
+func (c *conn) hasNext() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.kept != nil && c.kept.next != nil
+}
+
+// adopt makes the session of a further attempt, if one waits. It returns nil if none does.
+func (c *conn) adopt() *next {
+	c.mu.Lock()
+	if c.kept == nil || c.kept.next == nil {
+		c.mu.Unlock()
+		return nil
+	}
+	n := c.kept.next
+	c.kept.next = nil
+	c.mu.Unlock()
+	c.session = c.session.further(n.attempt, c.dialer.opts.Timeouts.For(n.attempt))
+	switch {
+	case n.ctx.Err() != nil:
+		c.session.interrupted(n.ctx)
+	case n.failed != nil:
+		c.session.fail(n.failed)
+	default:
+		if f := sshreason.TooLong(n.attempt, c.session.link.client.ServerVersion()); f != nil {
+			c.session.fail(f)
+		}
+	}
+	return n
+}
+
 // Close implements ssh.Conn.
 func (c *conn) Close() error {
 	c.mu.Lock()
@@ -79,14 +191,24 @@ func (c *conn) driven(wake func()) (closed bool) {
 	return c.closed
 }
 
-// over removes Close's wake function and remembers a failed early exec.
-func (c *conn) over() {
+// over removes Close's wake function and remembers a failed early exec. It returns the attempt
+// that came too late for the connection, and why there is none any more.
+func (c *conn) over() (late *next, why *fleet.End) {
 	if c.session.guessFailed && c.proven {
 		c.dialer.waitNextTime(c.session.attempt.Target)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wake = nil
+	if c.kept == nil {
+		return nil, nil
+	}
+	why = &fleet.End{Reason: fleet.ReasonConnClosed, Err: errNotKept}
+	if c.session.resting() {
+		why = c.session.end
+	}
+	late, c.kept.next, c.kept.over = c.kept.next, nil, why
+	return late, why
 }
 
 func (c *conn) isClosed() bool {
@@ -98,6 +220,6 @@ func (c *conn) isClosed() bool {
 // guard turns a panic into the end of this one attempt.
 func (s *session) guard() {
 	if p := recover(); p != nil {
-		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonInternal, fmt.Errorf("panic: %v\n%s", p, debug.Stack())))
+		s.failFor(fleet.ReasonInternal, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 	}
 }

@@ -174,11 +174,21 @@ func speaksDirection(a xssh.DirectionAlgorithms) bool {
 
 type fallbackConn struct{ ssh.Conn }
 
+// Start implements ssh.Conn.
 func (c *fallbackConn) Start(ctx context.Context, done func(fleet.End)) {
-	c.Conn.Start(ctx, func(end fleet.End) {
+	c.Conn.Start(ctx, flagged(done))
+}
+
+// StartNext implements ssh.Conn.
+func (c *fallbackConn) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.End)) {
+	c.Conn.StartNext(ctx, a, flagged(done))
+}
+
+func flagged(done func(fleet.End)) func(fleet.End) {
+	return func(end fleet.End) {
 		end.Flags |= fleet.FlagFallback
 		done(end)
-	})
+	}
 }
 
 // adapt corrects the plan after a failed connection, and reports whether another

@@ -31,6 +31,9 @@
 // goroutine that holds a buffer only while bytes are available (goroutine.go). Both
 // drive the same session (session.go), which does no network I/O.
 //
+// The driver also keeps a connection between two commands (ssh.Attempt.Keep): it answers
+// the server, sends keepalives and notices the end of the connection.
+//
 // A blocking writer of the attempt's output blocks the server. In the event loop it
 // also occupies a worker, which is then replaced by another.
 package client

@@ -57,28 +57,49 @@ func (g *drivers) close() {
 	g.work.Wait()
 }
 
-// drive runs a session to its end on a goroutine of its own.
+// drive runs a session to its end on a goroutine of its own, and those that follow on the
+// connection if it is kept.
 func (d *Dialer) drive(ctx context.Context, c *conn, done func(fleet.End)) {
-	s := c.session
-	past := func() { _ = s.link.conn.SetDeadline(time.Unix(1, 0)) }
-	stop := context.AfterFunc(ctx, past)
-	defer stop()
+	l := c.session.link
+	past := func() { _ = l.conn.SetDeadline(time.Unix(1, 0)) }
 	if c.driven(past) {
 		past()
 	}
-	d.work(ctx, c)
-	c.over()
-	s.link.hangUp()
-	done(*s.end)
+	for {
+		stop := context.AfterFunc(ctx, past)
+		d.work(ctx, c)
+		stop()
+		if s := c.session; s.keeps {
+			c.rest()
+			done(*s.end)
+			ctx, done = context.Background(), nil
+			continue
+		}
+		if c.session.end != nil {
+			break
+		}
+		n := c.adopt()
+		ctx, done = n.ctx, n.done
+	}
+	late, why := c.over()
+	l.hangUp()
+	if done != nil {
+		done(*c.session.end)
+	}
+	if late != nil {
+		late.fail(why)
+	}
 }
 
-// work reads and writes until the session has ended.
+// work reads and writes until the session has ended, or rests and another attempt has come.
 func (d *Dialer) work(ctx context.Context, c *conn) {
 	s := c.session
 	defer s.guard()
-	s.begin()
+	if s.end == nil && !s.resting() {
+		s.begin()
+	}
 	s.pull()
-	for s.end == nil {
+	for s.end == nil && (!s.resting() || !c.hasNext()) {
 		s.write(ctx, c)
 		s.read(ctx, c, d)
 	}
@@ -123,11 +144,11 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// limit sets a deadline, unless the session is to stop: then a past deadline
-// remains set.
+// limit sets a deadline, unless the session is to stop or to be followed by another:
+// then a past deadline remains set.
 func (s *session) limit(ctx context.Context, c *conn, set func(time.Time) error, t time.Time) {
 	_ = set(t)
-	if ctx.Err() != nil || c.isClosed() {
+	if ctx.Err() != nil || c.isClosed() || s.resting() && c.hasNext() {
 		_ = set(time.Unix(1, 0))
 	}
 }

@@ -12,7 +12,7 @@ import (
 type link struct {
 	conn   net.Conn
 	client *wire.Client
-	exec   *ssh.Execution // of the attempt: told of every byte that is sent
+	exec   *ssh.Execution // of the current attempt: told of every byte that is sent
 }
 
 // execQueued reports to exec that the command is at the end of the output. During a

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"runtime"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -38,7 +36,7 @@ type loop struct {
 	mu      sync.Mutex
 	parked  map[int32]*loopConn
 	watches map[context.Context]*watch
-	active  int // connections whose done has not been called
+	active  int // connections that are not released
 	quiet   *sync.Cond
 	closed  bool
 }
@@ -199,23 +197,42 @@ func (l *loop) watch(ctx context.Context) {
 	if w == nil {
 		w = &watch{}
 		w.stop = context.AfterFunc(ctx, func() {
-			l.each(func(p *loopConn) {
-				if p.ctx == ctx {
-					l.schedule(p)
-				}
-			})
+			l.each(func(p *loopConn) bool { return p.ctx == ctx }, l.schedule)
 		})
 		l.watches[ctx] = w
 	}
 	w.conns++
 }
 
-// each calls do for every connection, without holding mu.
-func (l *loop) each(do func(*loopConn)) {
+// unwatch undoes watch. mu must be held.
+func (l *loop) unwatch(ctx context.Context) {
+	w := l.watches[ctx]
+	if w.conns--; w.conns == 0 {
+		w.stop()
+		delete(l.watches, ctx)
+	}
+}
+
+// bind has ctx stop p from now on, in place of another context.
+func (l *loop) bind(p *loopConn, ctx context.Context) {
 	l.mu.Lock()
-	all := slices.Collect(maps.Values(l.parked))
+	defer l.mu.Unlock()
+	l.unwatch(p.ctx)
+	p.ctx = ctx
+	l.watch(ctx)
+}
+
+// each calls do, without holding mu, for the connections that match; nil means all.
+func (l *loop) each(match func(*loopConn) bool, do func(*loopConn)) {
+	l.mu.Lock()
+	var some []*loopConn
+	for _, p := range l.parked {
+		if match == nil || match(p) {
+			some = append(some, p)
+		}
+	}
 	l.mu.Unlock()
-	for _, p := range all {
+	for _, p := range some {
 		do(p)
 	}
 }
@@ -226,14 +243,10 @@ func (l *loop) forget(p *loopConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.parked, p.fd)
-	w := l.watches[p.ctx]
-	if w.conns--; w.conns == 0 {
-		w.stop()
-		delete(l.watches, p.ctx)
-	}
+	l.unwatch(p.ctx)
 }
 
-// left reports that done was called for a connection.
+// left reports that a connection is released and done was called.
 func (l *loop) left() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -246,7 +259,7 @@ func (l *loop) close() error {
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
-	l.each(func(p *loopConn) { _ = p.conn.Close() })
+	l.each(nil, func(p *loopConn) { _ = p.conn.Close() })
 	l.mu.Lock()
 	for l.active > 0 {
 		l.quiet.Wait()

@@ -16,8 +16,8 @@ import (
 type loopConn struct {
 	loop *loop
 	conn *conn
-	ctx  context.Context
-	done func(fleet.End)
+	ctx  context.Context // of the attempt; changed by loop.bind
+	done func(fleet.End) // of the attempt; nil: between two attempts
 	fd   int32
 
 	state   atomic.Int32
@@ -62,6 +62,7 @@ func (p *loopConn) wanted() bool {
 // with epoll.
 func (p *loopConn) begin() {
 	p.start()
+	p.rest()
 	if p.conn.session.end == nil {
 		p.watch(unix.EPOLL_CTL_ADD)
 		p.watched = true
@@ -115,7 +116,9 @@ func (p *loopConn) start() {
 func (p *loopConn) run(buf []byte) {
 	for {
 		p.state.Store(running)
+		p.startNext()
 		drained := p.work(buf)
+		p.rest()
 		if p.conn.session.end != nil {
 			p.finish()
 			return
@@ -129,6 +132,42 @@ func (p *loopConn) run(buf []byte) {
 		if p.state.CompareAndSwap(running, idle) {
 			return
 		}
+	}
+}
+
+// rest drives the connection without a session, if the one that has ended keeps it, and calls
+// done.
+func (p *loopConn) rest() {
+	s := p.conn.session
+	if !s.keeps {
+		return
+	}
+	p.conn.rest()
+	p.loop.bind(p, context.Background())
+	done := p.done
+	p.done = nil
+	done(*s.end)
+	r := p.conn.session
+	defer r.guard()
+	r.pull() // what came behind the close
+	p.flush()
+	p.releaseBuffers()
+}
+
+// startNext begins a further attempt, if there is one and the connection is still there.
+func (p *loopConn) startNext() {
+	if s := p.conn.session; !s.resting() || s.end != nil {
+		return
+	}
+	n := p.conn.adopt()
+	if n == nil {
+		return
+	}
+	p.loop.bind(p, n.ctx)
+	p.done = n.done
+	if s := p.conn.session; s.end == nil {
+		defer s.guard()
+		s.begin()
 	}
 }
 
@@ -161,7 +200,7 @@ func (p *loopConn) work(buf []byte) (drained bool) {
 // take long. In earlier phases the next answer is near.
 func (p *loopConn) releaseBuffers() {
 	s := p.conn.session
-	if s.end == nil && s.attempt.Timeline.Phase() == fleet.PhaseRun {
+	if s.end == nil && (s.resting() || s.attempt.Timeline.Phase() == fleet.PhaseRun) {
 		s.link.client.Shrink()
 	}
 }
@@ -275,17 +314,22 @@ func (p *loopConn) arm() {
 	}
 }
 
-// finish releases the connection and calls done.
+// finish releases the connection and calls done, if there is an attempt.
 func (p *loopConn) finish() {
 	p.state.Store(over)
 	if p.timer != nil {
 		p.timer.Stop()
 	}
-	p.conn.over()
+	late, why := p.conn.over()
 	p.loop.forget(p)
 	p.disconnect()
 	_ = p.conn.session.link.conn.Close()
-	p.done(*p.conn.session.end)
+	if p.done != nil {
+		p.done(*p.conn.session.end)
+	}
+	if late != nil {
+		late.fail(why)
+	}
 	p.loop.left()
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"os"
 	"runtime"
 	"runtime/pprof"
@@ -343,6 +344,188 @@ func TestCloseWithinStart(t *testing.T) {
 			}
 			if n := f.Stats().Execs; n != 0 {
 				t.Errorf("%d commands were started", n)
+			}
+		})
+	}
+}
+
+// Connections that are kept after their command cost no goroutine, run a further command each,
+// and end by Close, with their Dialer, and when their server ends them.
+func TestFiveHundredAreKept(t *testing.T) {
+	f, r := startFleet(t)
+	files := openFiles(t)
+	r.Classical = true
+	d := r.newDialer(t)
+	const conns = 500
+	all := make([]ssh.Conn, conns)
+	keep := func() *ssh.Attempt {
+		a := attemptAt(r, "echo hello")
+		a.Keep = true
+		return a
+	}
+	ends := make(chan fleet.End, conns) // sent once by each done
+	next := make(chan int)              // sent and closed below; the workers receive
+	var workers sync.WaitGroup
+	for range 8 {
+		workers.Go(func() {
+			for i := range next {
+				a := keep()
+				c, err := d.Dial(t.Context(), a)
+				if err != nil {
+					t.Error(err)
+					ends <- fleet.End{}
+					continue
+				}
+				all[i] = c
+				c.Start(t.Context(), func(e fleet.End) { ends <- e })
+			}
+		})
+	}
+	for i := range conns {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	wantOK := func() {
+		t.Helper()
+		for range conns {
+			if e := <-ends; e.Outcome != fleet.OutcomeOK {
+				t.Fatalf("ended %v(%s): %v", e.Outcome, e.Reason, e.Err)
+			}
+		}
+	}
+	wantOK()
+	if n, most := ownGoroutines(t), 100; n > most {
+		t.Errorf("%d goroutines for %d connections that are kept, want at most %d", n, conns, most)
+	}
+	for range 3 {
+		for _, c := range all {
+			c.StartNext(t.Context(), keep(), func(e fleet.End) { ends <- e })
+		}
+		wantOK()
+	}
+	if n := f.Stats().Open; n != conns {
+		t.Errorf("%d connections are open, want %d", n, conns)
+	}
+	for _, c := range all[:conns/2] {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, c := range all {
+		c.StartNext(t.Context(), keep(), func(e fleet.End) { ends <- e })
+		if e := <-ends; e.Outcome != fleet.OutcomeNeverStarted || e.Reason != fleet.ReasonInterrupted {
+			t.Fatalf("after the end: %v(%s): %v", e.Outcome, e.Reason, e.Err)
+		}
+	}
+	for f.Stats().Open > 0 { // the servers' ends
+		time.Sleep(time.Millisecond)
+	}
+	n := openFiles(t)
+	for looks := 0; n > files && looks < 1000; looks++ { // a descriptor goes with the last call that uses it
+		time.Sleep(time.Millisecond)
+		n = openFiles(t)
+	}
+	if n > files {
+		t.Errorf("%d files are open, %d were before", n, files)
+	}
+	if n := ownGoroutines(t); n > 0 {
+		t.Errorf("%d goroutines are left", n)
+	}
+}
+
+// A further command may be started by the end of the last one, on the goroutine of the driver.
+func TestNextWithinDone(t *testing.T) {
+	t.Parallel()
+	for name, park := range map[string]Park{"loop": ParkBest, "goroutine": ParkGoroutine} {
+		t.Run(name, func(t *testing.T) {
+			f, r := startFleet(t)
+			r.Park = park
+			d := r.newDialer(t)
+			const commands = 200
+			over := make(chan fleet.End, 1) // sent once, by the last done
+			a := attemptAt(r, "echo hello")
+			a.Keep = true
+			c, err := d.Dial(t.Context(), a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			var done func(fleet.End)
+			done = func(e fleet.End) {
+				if n++; n == commands || e.Outcome != fleet.OutcomeOK {
+					over <- e
+					return
+				}
+				a := attemptAt(r, "echo hello")
+				a.Keep = n < commands-1
+				c.StartNext(t.Context(), a, done)
+			}
+			c.Start(t.Context(), done)
+			if e := <-over; e.Outcome != fleet.OutcomeOK || n != commands || f.Stats().Execs != commands {
+				t.Errorf("ended %v(%s) after %d commands, of which the server ran %d: %v", e.Outcome, e.Reason, n, f.Stats().Execs, e.Err)
+			}
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A server that vanishes between two commands is noticed by keepalives, and its connection is
+// given up.
+func TestKeptVanishes(t *testing.T) {
+	t.Parallel()
+	for name, park := range map[string]Park{"loop": ParkBest, "goroutine": ParkGoroutine} {
+		t.Run(name, func(t *testing.T) {
+			_, r := startFleet(t)
+			r.Park, r.Timeouts.Alive, r.Timeouts.AliveMax = park, 100*time.Millisecond, 1
+			var vanished atomic.Bool
+			r.host.Port = startRelay(t, net.JoinHostPort(r.host.Name, strconv.Itoa(int(r.host.Port))), func(client, server *net.TCPConn) {
+				var both sync.WaitGroup
+				for _, way := range [][2]*net.TCPConn{{client, server}, {server, client}} {
+					both.Go(func() {
+						buf := make([]byte, 4<<10)
+						for {
+							n, err := way[0].Read(buf)
+							if n > 0 && !vanished.Load() {
+								_, _ = way[1].Write(buf[:n])
+							}
+							if err != nil {
+								_ = way[1].Close()
+								return
+							}
+						}
+					})
+				}
+				both.Wait()
+			}).port()
+			r.host.Name = "127.0.0.1"
+			d := r.newDialer(t)
+			a := attemptAt(r, "echo hello")
+			a.Keep = true
+			c, err := d.Dial(t.Context(), a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ends := make(chan fleet.End, 1) // sent once by each done
+			c.Start(t.Context(), func(e fleet.End) { ends <- e })
+			if e := <-ends; e.Outcome != fleet.OutcomeOK {
+				t.Fatalf("ended %v(%s): %v", e.Outcome, e.Reason, e.Err)
+			}
+			vanished.Store(true)
+			for c.(*conn).lost() == nil {
+				time.Sleep(time.Millisecond)
+			}
+			c.StartNext(t.Context(), attemptAt(r, "echo hello"), func(e fleet.End) { ends <- e })
+			if e := <-ends; e.Outcome != fleet.OutcomeNeverStarted || e.Reason != fleet.ReasonVanished {
+				t.Errorf("ended %v(%s): %v", e.Outcome, e.Reason, e.Err)
+			}
+			if err := d.Close(); err != nil {
+				t.Error(err)
 			}
 		})
 	}

@@ -19,7 +19,7 @@ import (
 // attempt's end. It does no I/O but the writes to Stdout and Stderr, and starts no
 // goroutines; its driver reads and writes and watches its deadline.
 type session struct {
-	attempt    *ssh.Attempt
+	attempt    *ssh.Attempt // nil: between two attempts
 	link       *link
 	timeouts   ssh.Timeouts
 	clock      *clock.Clock
@@ -32,6 +32,8 @@ type session struct {
 	guessFailed bool  // and that failed: disable it for the next connection
 	fed         int64 // bytes of the input that were queued
 	accepted    bool  // the server accepted the command: the input may follow
+	reopens     bool  // a refused channel is opened once more: see refused
+	keeps       bool  // the connection is kept after the end
 	writable    bool  // more of the input can be queued now
 	exit        exit
 	overdue     bool      // the command timeout has passed, and TERM was sent
@@ -50,9 +52,33 @@ func newSession(a *ssh.Attempt, l *link, t ssh.Timeouts, c *clock.Clock, buffers
 	return &session{attempt: a, link: l, timeouts: t, clock: c, buffers: buffers, alive: t.Keepalive(), begun: c.Suspended()}
 }
 
+// resting reports whether the session has no attempt and only drives the connection.
+func (s *session) resting() bool { return s.attempt == nil }
+
+// rest returns a session that drives the connection after s has ended in order. Its end says why
+// the connection has ended.
+func (s *session) rest() *session {
+	s.link.exec = new(ssh.Execution) // what is still to be sent is no command
+	r := newSession(nil, s.link, s.timeouts, s.clock, s.buffers)
+	r.flags, r.writeBy, r.lastTick = s.flags, s.writeBy, s.lastTick
+	r.alive.Heard(s.clock.Now())
+	return r
+}
+
+// further returns the session of another attempt on the connection of s, which rests.
+func (s *session) further(a *ssh.Attempt, t ssh.Timeouts) *session {
+	a.Execution.Connected()
+	s.link.exec = &a.Execution
+	n := newSession(a, s.link, t, s.clock, s.buffers)
+	n.flags, n.writeBy, n.mute, n.lastTick, n.reopens = s.flags, s.writeBy, s.mute, s.lastTick, true
+	return n
+}
+
 // begin starts the session after authentication.
 func (s *session) begin() {
-	s.lastTick = time.Now()
+	if s.lastTick.IsZero() {
+		s.lastTick = time.Now()
+	}
 	s.enter(fleet.PhaseSession, s.timeouts.Session)
 	if !s.opened && s.end == nil {
 		if f := s.open(s.optimistic); f != nil {
@@ -166,13 +192,14 @@ func (s *session) pull() {
 }
 
 func (s *session) take(ev wire.Event) {
+	if s.resting() {
+		return
+	}
 	switch ev := ev.(type) {
 	case wire.ChannelOpened:
 		s.channelOpened()
 	case wire.ChannelRefused:
-		s.link.exec.Refused()
-		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonSessionRefused, fmt.Errorf(
-			"the server refused a session, reason code %d: %q", ev.Code, ev.Text)))
+		s.refused(ev)
 	case wire.ChannelIgnored:
 		s.ignored()
 		s.begin()
@@ -191,6 +218,19 @@ func (s *session) take(ev wire.Event) {
 	case wire.Closed:
 		s.closed()
 	}
+}
+
+// refused handles a refused channel. A server that takes one at a time (MaxSessions 1) may have
+// received the request together with the close of the last one, before it was rid of that.
+func (s *session) refused(ev wire.ChannelRefused) {
+	if s.reopens {
+		s.reopens = false
+		s.channel = s.link.client.OpenSession()
+		return
+	}
+	s.link.exec.Refused()
+	s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonSessionRefused, fmt.Errorf(
+		"the server refused a session, reason code %d: %q", ev.Code, ev.Text)))
 }
 
 func (s *session) channelOpened() {
@@ -273,6 +313,10 @@ func (s *session) exited(e exit) {
 func (s *session) closed() {
 	switch {
 	case s.exit.known:
+		s.keeps = s.attempt.Keep && s.accepted && !s.exit.conflict && !s.mute
+		if s.keeps {
+			s.link.client.Keep() // for the session that follows
+		}
 		s.finish(s.ended(true))
 	case s.overdue:
 		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonTimeout, sshreason.CommandTimeoutError(s.timeouts.Command)))
@@ -315,6 +359,15 @@ func (s *session) connectionLost(err error) {
 func (s *session) stopFor(r fleet.Reason, err error) {
 	if s.exit.known {
 		s.finish(s.ended(false))
+		return
+	}
+	s.failFor(r, err)
+}
+
+// failFor ends the attempt, or the connection between two attempts.
+func (s *session) failFor(r fleet.Reason, err error) {
+	if s.resting() {
+		s.finish(fleet.End{Reason: r, Err: err})
 		return
 	}
 	s.fail(s.attempt.Fail(s.link.exec.Failed(), r, err))

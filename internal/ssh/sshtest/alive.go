@@ -67,6 +67,16 @@ func (r *relay) cut() {
 	}
 }
 
+// reset ends all connections with a reset.
+func (r *relay) reset() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.conns {
+		_ = c.(*net.TCPConn).SetLinger(0)
+		_ = c.Close()
+	}
+}
+
 // pass copies until the relay is stopped; later bytes are dropped.
 func (r *relay) pass(to, from net.Conn) {
 	buf := make([]byte, 4<<10)

@@ -45,6 +45,7 @@ func Run(t *testing.T, newDialer Factory) {
 	t.Run("servers", func(t *testing.T) { testServers(t, newDialer) })
 	t.Run("alive", func(t *testing.T) { testAlive(t, newDialer) })
 	t.Run("stop", func(t *testing.T) { testStop(t, newDialer) })
+	t.Run("next", func(t *testing.T) { testNext(t, newDialer) })
 	t.Run("input", func(t *testing.T) { testInput(t, newDialer) })
 	t.Run("contradictions", func(t *testing.T) { testContradictions(t, newDialer) })
 }

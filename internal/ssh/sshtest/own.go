@@ -18,8 +18,9 @@ import (
 )
 
 // ownServer starts an x/crypto server that accepts everybody, has config's host keys, and
-// passes each accepted exec to serve.
-func ownServer(t testing.TB, config *ssh.ServerConfig, serve func(ssh.Channel)) fleet.Target {
+// passes each accepted exec to serve, and its connection to each of after when its channel is
+// closed.
+func ownServer(t testing.TB, config *ssh.ServerConfig, serve func(ssh.Channel), after ...func(*ssh.ServerConn)) fleet.Target {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -37,7 +38,7 @@ func ownServer(t testing.TB, config *ssh.ServerConfig, serve func(ssh.Channel)) 
 			if err != nil {
 				return
 			}
-			all.Go(func() { serveOne(nc, config, serve) })
+			all.Go(func() { serveOne(nc, config, serve, after) })
 		}
 	})
 	t.Cleanup(func() {
@@ -47,7 +48,7 @@ func ownServer(t testing.TB, config *ssh.ServerConfig, serve func(ssh.Channel)) 
 	return nameless("127.0.0.1", l.Addr().(*net.TCPAddr).AddrPort().Port())
 }
 
-func serveOne(nc net.Conn, config *ssh.ServerConfig, serve func(ssh.Channel)) {
+func serveOne(nc net.Conn, config *ssh.ServerConfig, serve func(ssh.Channel), after []func(*ssh.ServerConn)) {
 	defer func() { _ = nc.Close() }()
 	sc, channels, requests, err := ssh.NewServerConn(nc, config)
 	if err != nil {
@@ -65,6 +66,9 @@ func serveOne(nc net.Conn, config *ssh.ServerConfig, serve func(ssh.Channel)) {
 				serve(ch)
 				_, _ = ch.SendRequest("exit-status", false, make([]byte, 4))
 				_ = ch.Close()
+				for _, f := range after {
+					f(sc)
+				}
 			}
 		}
 	}

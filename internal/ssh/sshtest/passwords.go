@@ -79,7 +79,7 @@ func (s *passwordServer) serve(nc net.Conn) {
 	if config.PasswordCallback != nil {
 		config.PasswordCallback = func(_ xssh.ConnMetadata, p []byte) (*xssh.Permissions, error) { return s.judge(nc, string(p)) }
 	}
-	serveOne(nc, &config, func(xssh.Channel) {})
+	serveOne(nc, &config, func(xssh.Channel) {}, nil)
 }
 
 // asks makes the server ask these questions, one per round; the last answer is the password.

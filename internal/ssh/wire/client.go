@@ -80,6 +80,10 @@ const (
 // NEWKEYS was received. Our own NEWKEYS, and messages after it, may be sent earlier.
 func (c *Client) Secured() bool { return c.secured }
 
+// ServerVersion returns the server's identification line without its end, "" before
+// VersionReceived.
+func (c *Client) ServerVersion() string { return c.serverVersion }
+
 // Output returns the bytes to be sent to the server now. They are valid until the next
 // call of a method other than Output or Sent.
 func (c *Client) Output() []byte { return c.out.buf }

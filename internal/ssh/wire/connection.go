@@ -229,7 +229,11 @@ func (c *Client) takeClose(ch *channel, r *reader) (Event, error) {
 	if !ch.closing {
 		c.send(c.mux.to(ch, msgChannelClose))
 	}
-	c.mux.remove(ch.number)
+	if len(ch.questions) > 0 { // an answer that comes late must not count for another channel
+		c.mux.retire(ch.number)
+	} else {
+		c.mux.remove(ch.number)
+	}
 	return Closed{ch.number}, nil
 }
 

@@ -613,3 +613,31 @@ func TestKeepalive(t *testing.T) {
 	s.deliver()
 	s.has(Alive{}, Alive{})
 }
+
+// The number of a channel that was closed with an unanswered request is not used again: the
+// answer, if it comes late, would count for the next channel's command.
+func TestLateAnswersCountForNoOtherChannel(t *testing.T) {
+	s := newScripted(t, Config{})
+	s.login()
+	first := s.opened(7, 1<<20)
+	s.client.Env(first, "A", "b")
+	s.client.Exec(first, "one")
+	s.send(about(msgChannelSuccess, first), exitStatus(first, 0), about(msgChannelClose, first))
+	second := s.opened(7, 1<<20)
+	if second == first {
+		t.Fatal("the number is used again")
+	}
+	s.client.Exec(second, "two")
+	if events := s.deliver(); len(events) > 0 {
+		t.Errorf("events %v", events)
+	}
+	s.send(about(msgChannelFailure, first))
+	s.deliver()
+	s.healthy()
+	s.send(about(msgChannelSuccess, second), about(msgChannelClose, second))
+	s.deliver()
+	s.has(RequestAnswered{second, RequestExec, true}, Closed{second})
+	if third := s.opened(7, 1<<20); third != second {
+		t.Errorf("the third channel is %d, want %d", third, second)
+	}
+}

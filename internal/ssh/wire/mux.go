@@ -4,7 +4,7 @@ import "slices"
 
 // A mux holds the channels of a connection.
 type mux struct {
-	channels []*channel // by our number; nil means that the number is free
+	channels []*channel // by our number; nil means that it is closed
 	free     []Channel  // the free numbers below len(channels)
 	single   channel    // memory for the one channel that most connections have
 	pings    int        // unanswered Keepalives
@@ -61,13 +61,18 @@ func (m *mux) use(n Channel) *channel {
 }
 
 func (m *mux) remove(n Channel) {
+	m.retire(n)
+	m.free = append(m.free, n)
+}
+
+// retire removes a channel whose number is not used again.
+func (m *mux) retire(n Channel) {
 	ch := m.channels[n]
 	ch.used, ch.questions = false, nil
 	if m.guess == ch {
 		m.guess = nil
 	}
 	m.channels[n] = nil
-	m.free = append(m.free, n)
 }
 
 // ignored removes a channel whose CHANNEL_OPEN the server answered with UNIMPLEMENTED.

@@ -26,7 +26,7 @@ func (c *conn) watch(over <-chan struct{}) {
 			continue
 		}
 		if err := alive.Silent(clock.Now(), clock.Suspended()); err != nil {
-			_ = c.wire.blame(c.attempt.Timeline.Phase(), fleet.ReasonVanished, err)
+			_ = c.wire.blame(c.attempt().Timeline.Phase(), fleet.ReasonVanished, err)
 			_ = c.Close()
 			return
 		}

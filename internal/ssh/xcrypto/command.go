@@ -72,7 +72,7 @@ func (cmd *command) exited(e exit) {
 	if cmd.stop != nil { // the command ended after TERM
 		cmd.stop()
 	}
-	cmd.conn.attempt.Timeline.Enter(fleet.PhaseDrain)
+	cmd.conn.attempt().Timeline.Enter(fleet.PhaseDrain)
 	cmd.stop = cmd.conn.wire.clock.AfterFunc(cmd.conn.timeouts.Drain, func() {
 		_ = cmd.conn.Close()
 	})
@@ -84,7 +84,7 @@ func (cmd *command) running() {
 	cmd.mu.Lock()
 	defer cmd.mu.Unlock()
 	if !cmd.exit.known {
-		cmd.conn.attempt.Timeline.Enter(fleet.PhaseRun)
+		cmd.conn.attempt().Timeline.Enter(fleet.PhaseRun)
 	}
 }
 
@@ -132,7 +132,7 @@ func (cmd *command) expire() {
 // feed starts sending the command's input, and EOF after it. The returned function waits for
 // the end, once the channel or the connection has ended.
 func (cmd *command) feed() (wait func()) {
-	a := cmd.conn.attempt
+	a := cmd.conn.attempt()
 	size := a.InputSize()
 	if size == 0 {
 		_ = cmd.channel.CloseWrite()
@@ -163,7 +163,7 @@ func (cmd *command) feed() (wait func()) {
 }
 
 func (cmd *command) inputFailed(err error) {
-	_ = cmd.conn.wire.raise(cmd.conn.attempt.InputFailed(err))
+	_ = cmd.conn.wire.raise(cmd.conn.attempt().InputFailed(err))
 	_ = cmd.conn.Close()
 }
 
@@ -177,9 +177,9 @@ func (cmd *command) collect() {
 	var panicked any
 	stderr.Go(func() {
 		defer func() { panicked = recover() }()
-		cmd.drain(cmd.conn.attempt.Stderr, cmd.channel.Stderr())
+		cmd.drain(cmd.conn.attempt().Stderr, cmd.channel.Stderr())
 	})
-	cmd.drain(cmd.conn.attempt.Stdout, cmd.channel)
+	cmd.drain(cmd.conn.attempt().Stdout, cmd.channel)
 	stderr.Wait()
 	if panicked != nil {
 		panic(panicked)
@@ -194,7 +194,7 @@ func (cmd *command) drain(dst io.Writer, src io.Reader) {
 	for {
 		n, err := src.Read(buf)
 		if n > 0 {
-			cmd.conn.attempt.Execution.Started()
+			cmd.conn.attempt().Execution.Started()
 		}
 		if n > 0 && dst != nil {
 			if _, werr := dst.Write(buf[:n]); werr != nil {
@@ -213,7 +213,7 @@ func (cmd *command) refused(ctx context.Context) fleet.End {
 	c := cmd.conn
 	_ = c.Close() // received data can still be read
 	cmd.collect()
-	a := c.attempt
+	a := c.attempt()
 	switch {
 	case cmd.seen().known:
 		cmd.mu.Lock()
@@ -232,22 +232,32 @@ func (cmd *command) refused(ctx context.Context) fleet.End {
 func (cmd *command) ended(ctx context.Context, err error) fleet.End {
 	c := cmd.conn
 	cmd.requests.Wait()
-	inOrder := c.endsInOrder() // from here on nothing is sent
-	exit := cmd.seen()
 	cmd.disarm()
-	if exit.known && !c.attempt.Execution.Left() {
-		return c.attempt.Fail(c.attempt.Execution.Failed(), fleet.ReasonProtocolError,
+	exit := cmd.seen()
+	c.kept = err == nil && cmd.keeps(exit) && ctx.Err() == nil && c.staysUp()
+	inOrder := c.kept || c.endsInOrder() // if not kept, nothing is sent from here on
+	if c.kept {
+		c.wire.serving.Store(false)
+	}
+	if exit.known && !c.attempt().Execution.Left() {
+		return c.attempt().Fail(c.attempt().Execution.Failed(), fleet.ReasonProtocolError,
 			errors.New("the server answered a command that it had not been sent (RFC 4254 §6.5)")).End()
 	}
 	if exit.known {
-		end := exit.end(c.attempt.Timeline.Phase(), inOrder)
+		end := exit.end(c.attempt().Timeline.Phase(), inOrder)
 		if cmd.overdue.Load() {
 			end = sshreason.Terminated(end, c.timeouts.Command)
 		}
 		return end
 	}
 	reason, why := cmd.why(ctx, inOrder, err)
-	return c.attempt.Fail(c.attempt.Execution.Failed(), reason, why).End()
+	return c.attempt().Fail(c.attempt().Execution.Failed(), reason, why).End()
+}
+
+// keeps reports whether the connection is to be kept after a command that ended like that.
+func (cmd *command) keeps(e exit) bool {
+	c := cmd.conn
+	return c.attempt().Keep && e.known && !e.conflict && c.attempt().Execution.Left() && c.wire.raised() == nil
 }
 
 func (cmd *command) disarm() {

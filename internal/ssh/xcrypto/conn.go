@@ -23,16 +23,20 @@ import (
 //	                                     ├ the command's input, if any: a goroutine
 //	                                     └ channel requests: a goroutine
 type conn struct {
-	attempt  *ssh.Attempt
 	wire     *transport
 	ssh      xssh.Conn
-	timeouts ssh.Timeouts
-	flags    fleet.Flags // of every end
+	all      *ssh.Timeouts // the Dialer's
+	timeouts ssh.Timeouts  // of the attempt
+	flags    fleet.Flags   // of every end
+	kept     bool          // the last attempt has ended, and the connection is kept for another
+	reopens  bool          // a refused channel is opened once more: see open
 }
 
-func newConn(a *ssh.Attempt, w *transport, sc xssh.Conn, t ssh.Timeouts) *conn {
-	return &conn{attempt: a, wire: w, ssh: sc, timeouts: t}
+func newConn(w *transport, sc xssh.Conn, t *ssh.Timeouts) *conn {
+	return &conn{wire: w, ssh: sc, all: t, timeouts: t.For(w.attempt())}
 }
+
+func (c *conn) attempt() *ssh.Attempt { return c.wire.attempt() }
 
 // Algorithms returns the negotiated algorithms.
 func (c *conn) Algorithms() xssh.NegotiatedAlgorithms {
@@ -48,19 +52,62 @@ func (c *conn) Close() error { return c.wire.Close() }
 // Start implements ssh.Conn.
 func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 	go func() {
+		c.kept = false
 		end := c.guarded(ctx)
 		end.Flags |= c.flags
-		_ = c.Close()
+		if !c.kept {
+			_ = c.Close()
+		}
 		done(end)
 	}()
 }
+
+// StartNext implements ssh.Conn.
+func (c *conn) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.End)) {
+	a.Timeline.Enter(fleet.PhaseSession)
+	if !c.kept {
+		done(a.Fail(a.Execution.Failed(), fleet.ReasonConnClosed, errNotKept).End())
+		return
+	}
+	c.wire.carry(a)
+	c.timeouts, c.reopens = c.all.For(a), true
+	if ctx.Err() != nil {
+		_ = c.Close()
+		done(sshreason.Interrupted(ctx, a).End())
+		return
+	}
+	if reason, err := c.ended(); err != nil {
+		done(a.Fail(a.Execution.Failed(), reason, err).End())
+		return
+	}
+	c.Start(ctx, done)
+}
+
+// ended returns why the connection has ended, or no error.
+func (c *conn) ended() (fleet.Reason, error) {
+	select {
+	case <-c.wire.done:
+	default:
+		return fleet.ReasonNone, nil
+	}
+	reason, err := c.cause(nil)
+	if errors.Is(c.ssh.Wait(), net.ErrClosed) {
+		return fleet.ReasonInterrupted, errClosedHere
+	}
+	return reason, err
+}
+
+var (
+	errNotKept    = errors.New("the connection was not kept after its last command")
+	errClosedHere = errors.New("the connection was closed on this side")
+)
 
 // guarded runs the attempt and turns a panic into its end.
 func (c *conn) guarded(ctx context.Context) (end fleet.End) {
 	defer func() {
 		if p := recover(); p != nil {
 			_ = c.Close()
-			end = c.attempt.Fail(c.attempt.Execution.Failed(), fleet.ReasonInternal, panicError(p)).End()
+			end = c.attempt().Fail(c.attempt().Execution.Failed(), fleet.ReasonInternal, panicError(p)).End()
 		}
 	}()
 	return c.run(ctx)
@@ -73,10 +120,13 @@ func panicError(p any) error {
 func (c *conn) run(ctx context.Context) fleet.End {
 	stop := context.AfterFunc(ctx, c.wire.abandon)
 	defer stop()
-	a := c.attempt
+	a := c.attempt()
 	a.Timeline.Enter(fleet.PhaseSession)
+	if f := sshreason.TooLong(a, string(c.ssh.ServerVersion())); f != nil { // of a further attempt
+		return f.End()
+	}
 	c.wire.until(c.timeouts.Session)
-	ch, requests, err := c.ssh.OpenChannel("session", nil)
+	ch, requests, err := c.open()
 	if err != nil {
 		return c.openFailed(ctx, err).End()
 	}
@@ -107,9 +157,20 @@ func (c *conn) run(ctx context.Context) fleet.End {
 	return cmd.wait(ctx)
 }
 
+// open opens a channel. A server that takes one at a time (MaxSessions 1) may have received the
+// request together with the close of the last one, before it was rid of that: so a channel that
+// is refused to a further attempt is opened once more.
+func (c *conn) open() (xssh.Channel, <-chan *xssh.Request, error) {
+	ch, requests, err := c.ssh.OpenChannel("session", nil)
+	if _, refused := errors.AsType[*xssh.OpenChannelError](err); refused && c.reopens {
+		return c.ssh.OpenChannel("session", nil)
+	}
+	return ch, requests, err
+}
+
 // openFailed returns the reason why the session channel could not be opened (RFC 4254 §5.1).
 func (c *conn) openFailed(ctx context.Context, err error) *fleet.Error {
-	a := c.attempt
+	a := c.attempt()
 	if refused, ok := errors.AsType[*xssh.OpenChannelError](err); ok {
 		return a.Fail(a.Execution.Failed(), fleet.ReasonSessionRefused, fmt.Errorf(
 			"the server refused a session, reason code %d: %.200q", refused.Reason, refused.Message))
@@ -119,6 +180,26 @@ func (c *conn) openFailed(ctx context.Context, err error) *fleet.Error {
 	}
 	reason, named := c.cause(err)
 	return a.Fail(a.Execution.Failed(), reason, named)
+}
+
+// staysUp reports whether the connection is up after its channel has ended: then the server has
+// closed the channel. The library does not say that without closing the connection (see
+// endsInOrder), but an answer to a request shows it.
+func (c *conn) staysUp() bool {
+	answered := make(chan error, 1) // sent once by the request
+	go func() {
+		_, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil)
+		answered <- err
+	}()
+	timer := time.NewTimer(holdTime)
+	defer timer.Stop()
+	select {
+	case err := <-answered:
+		return err == nil
+	case <-c.wire.held: // the peer has ended the connection
+	case <-timer.C:
+	}
+	return false
 }
 
 // endsInOrder closes a connection whose channel has ended, and reports whether the server
@@ -138,7 +219,7 @@ func (c *conn) cause(err error) (fleet.Reason, error) {
 	if muxErr := c.ssh.Wait(); muxErr != nil {
 		err = muxErr
 	}
-	phase := c.attempt.Timeline.Phase()
+	phase := c.attempt().Timeline.Phase()
 	reason, named := classify(err, c.wire.ended())
 	if reason == reasonDeadline {
 		return sshreason.Deadline(phase), sshreason.TimeoutError(phase, c.timeouts, false)
@@ -173,7 +254,7 @@ func (c *conn) refuseChannels(channels <-chan xssh.NewChannel) {
 }
 
 func (c *conn) abuse(of string) {
-	_ = c.wire.blame(c.attempt.Timeline.Phase(), fleet.ReasonProtocolAbuse,
+	_ = c.wire.blame(c.attempt().Timeline.Phase(), fleet.ReasonProtocolAbuse,
 		fmt.Errorf("the server flooded us with %s", of))
 	_ = c.Close()
 }

@@ -72,8 +72,7 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 		return nil, f
 	}
 	a.Tell("connecting with golang.org/x/crypto/ssh")
-	timeouts := d.opts.Timeouts.For(a)
-	connectBy := a.ConnectBy(d.opts.Clock.Now(), timeouts.Connect)
+	connectBy := a.ConnectBy(d.opts.Clock.Now(), d.opts.Timeouts.For(a).Connect)
 	nc, err := d.opts.Network.Open(ctx, a)
 	if err != nil {
 		return nil, err
@@ -104,7 +103,7 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	}
 	h.answered(true)
 	w.authenticated()
-	c := newConn(a, w, sc, timeouts)
+	c := newConn(w, sc, &d.opts.Timeouts)
 	if a.Verbose != nil {
 		n := c.Algorithms()
 		a.Tell("server %.100q", sc.ServerVersion())

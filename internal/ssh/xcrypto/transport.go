@@ -30,7 +30,7 @@ const (
 // authentication, and records how reading ended.
 type transport struct {
 	net.Conn
-	attempt *ssh.Attempt
+	current atomic.Pointer[ssh.Attempt]
 
 	clock     *clock.Clock
 	begun     time.Duration // clock.Suspended() when the connection was opened
@@ -41,8 +41,9 @@ type transport struct {
 	versioned bool   // the version line was found
 
 	authed   atomic.Bool
-	serving  atomic.Bool  // a channel is open: see hold
-	received atomic.Int64 // bytes
+	serving  atomic.Bool   // a channel is open: see hold
+	held     chan struct{} // closed by hold; nil: no attempt asks to keep the connection
+	received atomic.Int64  // bytes
 	sent     atomic.Int64
 
 	closing sync.Once
@@ -56,9 +57,21 @@ type transport struct {
 }
 
 func newWire(nc net.Conn, a *ssh.Attempt, c *clock.Clock) *transport {
-	a.Execution.Connected()
-	return &transport{Conn: nc, attempt: a, clock: c, begun: c.Suspended(), done: make(chan struct{})}
+	w := &transport{Conn: nc, clock: c, begun: c.Suspended(), done: make(chan struct{})}
+	if a.Keep {
+		w.held = make(chan struct{})
+	}
+	w.carry(a)
+	return w
 }
+
+// carry makes a the attempt that is told of every byte that is sent from now on.
+func (w *transport) carry(a *ssh.Attempt) {
+	a.Execution.Connected()
+	w.current.Store(a)
+}
+
+func (w *transport) attempt() *ssh.Attempt { return w.current.Load() }
 
 // until sets the deadline of the phase that begins now.
 func (w *transport) until(d time.Duration) {
@@ -139,6 +152,9 @@ func (w *transport) hold(err error) error {
 	if !w.serving.Load() || sshreason.TimedOut(err) || errors.Is(err, net.ErrClosed) {
 		return err
 	}
+	if w.held != nil {
+		close(w.held) // once: nobody reads after an error
+	}
 	timer := time.NewTimer(holdTime)
 	defer timer.Stop()
 	select {
@@ -189,7 +205,7 @@ func (w *transport) receive(p []byte) (int, error) {
 		n, err = w.Conn.Read(p)
 	}
 	if total := w.received.Add(int64(n)); total > maxPreAuthBytes && !w.authed.Load() {
-		return 0, w.blame(w.attempt.Timeline.Phase(), fleet.ReasonProtocolAbuse,
+		return 0, w.blame(w.attempt().Timeline.Phase(), fleet.ReasonProtocolAbuse,
 			errors.New("the server sent more than 1 MiB before authentication"))
 	}
 	return n, err
@@ -238,8 +254,8 @@ func (w *transport) version(line, tail []byte) error {
 	}
 	w.unread = append(append(append(w.unread, line...), '\n'), tail...)
 	w.versioned = true
-	w.attempt.Timeline.Enter(fleet.PhaseKex)
-	if f := sshreason.TooLong(w.attempt, string(line)); f != nil {
+	w.attempt().Timeline.Enter(fleet.PhaseKex)
+	if f := sshreason.TooLong(w.attempt(), string(line)); f != nil {
 		return w.raise(f)
 	}
 	return nil
@@ -255,11 +271,12 @@ func (w *transport) Write(p []byte) (int, error) {
 		if w.authed.Load() {
 			_ = w.SetWriteDeadline(w.clock.Deadline(by))
 		}
-		if !w.attempt.Execution.Writing() {
+		exec := &w.attempt().Execution
+		if !exec.Writing() {
 			return sent, net.ErrClosed
 		}
 		n, err := w.Conn.Write(p[sent:])
-		w.attempt.Execution.Wrote(n)
+		exec.Wrote(n)
 		w.sent.Add(int64(n))
 		sent += n
 		stopped := w.early(err) || w.authed.Load() && sshreason.TimedOut(err) && w.clock.Now().Before(by)
@@ -272,7 +289,7 @@ func (w *transport) Write(p []byte) (int, error) {
 // blame records a fault that we detected. The first one counts, because later ones follow from
 // it.
 func (w *transport) blame(p fleet.Phase, r fleet.Reason, err error) *fleet.Error {
-	return w.raise(w.attempt.FailIn(p, fleet.OutcomeNeverStarted, r, err))
+	return w.raise(w.attempt().FailIn(p, fleet.OutcomeNeverStarted, r, err))
 }
 
 func (w *transport) notSSH(why string) *fleet.Error {
