@@ -64,7 +64,7 @@ func TestStdin(t *testing.T) {
 func TestStdinIsNotRead(t *testing.T) {
 	targets, opts, _ := far(t)
 	opts.Journal = nil
-	opts.Timeouts.Alive = -1
+	opts.Timeouts.Alive, opts.Remote.Dir = -1, ""
 	p := random(10 << 20)
 	in := &counting{Reader: bytes.NewReader(p)}
 	opts.Stdin = in
