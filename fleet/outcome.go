@@ -53,10 +53,11 @@ const (
 	FlagFallback                           // connected by golang.org/x/crypto/ssh
 	FlagExitConflict                       // a later message contradicts the exit status
 	FlagLegacy                             // used an algorithm that is offered only if configured
+	FlagOpenSSH                            // connected by the system's ssh
 	flagsEnd
 )
 
-var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback", "exit_conflict", "legacy_algorithms"}
+var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback", "exit_conflict", "legacy_algorithms", "openssh_client"}
 
 // Has reports whether all flags of f are set.
 func (fs Flags) Has(f Flags) bool { return fs&f == f }

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"time"
 
+	xssh "golang.org/x/crypto/ssh"
+
 	"shoal/fleet"
 )
 
 // watch sends a keepalive to a silent server and closes the connection if there is no answer
 // (faults.md T10). It ends when over is closed.
-func (c *conn) watch(over <-chan struct{}) {
+func (c *conn) watch(over <-chan struct{}, ch xssh.Channel) {
 	tick := time.NewTicker(c.timeouts.Alive)
 	defer tick.Stop()
 	most := c.timeouts.Silent()
@@ -37,6 +39,12 @@ func (c *conn) watch(over <-chan struct{}) {
 		}
 		// The answer is detected by its bytes; the library's wait for it ends with the
 		// connection.
-		go func() { _, _, _ = c.ssh.SendRequest("keepalive@openssh.com", true, nil) }()
+		go func() {
+			if c.master != nil { // it keeps the answers to global requests
+				_, _ = ch.SendRequest("keepalive@openssh.com", true, nil)
+				return
+			}
+			_, _, _ = c.ssh.SendRequest("keepalive@openssh.com", true, nil)
+		}()
 	}
 }

@@ -105,7 +105,7 @@ func (cmd *command) wait(ctx context.Context) fleet.End {
 	over := make(chan struct{})
 	var watching sync.WaitGroup
 	if c.timeouts.Alive > 0 {
-		watching.Go(func() { c.watch(over) })
+		watching.Go(func() { c.watch(over, cmd.channel) })
 	}
 	cmd.collect()
 	close(over)

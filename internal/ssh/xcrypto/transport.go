@@ -36,6 +36,8 @@ type transport struct {
 	begun     time.Duration // clock.Suspended() when the connection was opened
 	connectBy time.Time     // by clock: limit for all phases before authentication; zero: none
 
+	carrier bool // see Carrier: the writes are not the attempt's own
+
 	greeting  []byte // the first greetingKept bytes from the server
 	unread    []byte // read beyond the version line, not yet passed to the library
 	versioned bool   // the version line was found
@@ -251,11 +253,13 @@ func (w *transport) Write(p []byte) (int, error) {
 		if w.authed.Load() {
 			_ = w.SetWriteDeadline(w.clock.Deadline(by))
 		}
-		if !w.attempt.Execution.Writing() {
+		if !w.carrier && !w.attempt.Execution.Writing() {
 			return sent, net.ErrClosed
 		}
 		n, err := w.Conn.Write(p[sent:])
-		w.attempt.Execution.Wrote(n)
+		if !w.carrier {
+			w.attempt.Execution.Wrote(n)
+		}
 		sent += n
 		stopped := w.early(err) || w.authed.Load() && sshreason.TimedOut(err) && w.clock.Now().Before(by)
 		if err == nil || !stopped {
