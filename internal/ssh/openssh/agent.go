@@ -4,15 +4,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	xssh "golang.org/x/crypto/ssh"
-	xagent "golang.org/x/crypto/ssh/agent"
 
 	"shoal/fleet"
 	"shoal/internal/ssh/sshreason"
@@ -24,6 +25,8 @@ type agent struct {
 	login    *login
 	listener net.Listener
 	all      sync.WaitGroup
+	begun    chan struct{} // closed by begin, or by end
+	once     sync.Once     // of begun
 
 	mu     sync.Mutex
 	ctx    context.Context // ends at the deadline of authentication; nil: not begun
@@ -42,7 +45,7 @@ func startAgent(l *login) (*agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &agent{login: l, listener: listener}
+	a := &agent{login: l, listener: listener, begun: make(chan struct{})}
 	a.all.Go(a.serve)
 	return a, nil
 }
@@ -61,7 +64,7 @@ func (a *agent) serve() {
 			a.all.Go(func() {
 				defer func() { _ = c.Close() }()
 				defer func() { _ = recover() }() // a signer's panic ends the login
-				_ = xagent.ServeAgent(lent{agent: a}, c)
+				_ = a.answer(c)
 			})
 		}
 		a.mu.Unlock()
@@ -80,6 +83,7 @@ func (a *agent) begin(by time.Time) {
 	if !a.ended {
 		a.ctx, a.cancel = sshreason.LoginContext(l.ctx, l.dialer.opts.Clock, by, late)
 	}
+	a.once.Do(func() { close(a.begun) })
 }
 
 // end closes the socket and waits for the goroutines.
@@ -96,6 +100,7 @@ func (a *agent) end() {
 		_ = c.Close()
 	}
 	a.mu.Unlock()
+	a.once.Do(func() { close(a.begun) })
 	_ = a.listener.Close()
 	a.all.Wait()
 }
@@ -129,15 +134,14 @@ func (a *agent) sha1() bool {
 	return a.weak
 }
 
-// signers returns the keys of the target.
+// signers returns the keys of the target. They are asked for once authentication has begun,
+// which this process sees from the program's bytes, perhaps after the program.
 func (a *agent) signers() ([]xssh.Signer, error) {
+	<-a.begun
 	a.mu.Lock()
 	ctx, keys := a.ctx, a.keys
 	a.mu.Unlock()
-	if ctx == nil { // the program lists keys only to log in
-		return nil, errors.New("the keys were asked for before the host key was accepted")
-	}
-	if keys != nil {
+	if keys != nil || ctx == nil {
 		return keys, nil
 	}
 	keys, err := a.login.dialer.opts.Identities.Signers(ctx, a.login.attempt.Target)
@@ -147,81 +151,117 @@ func (a *agent) signers() ([]xssh.Signer, error) {
 		a.err = err
 		return nil, err
 	}
-	a.keys = slices.Clip(append([]xssh.Signer{}, keys...))
+	a.keys = append([]xssh.Signer{}, keys...)
 	return a.keys, nil
 }
 
-// lent implements xagent.ExtendedAgent. It only lists keys and signs.
-type lent struct {
-	agent *agent
-	xagent.ExtendedAgent
-}
+// Messages of the agent protocol (draft-ietf-sshm-ssh-agent §6).
+type (
+	listAnswer struct {
+		Number uint32 `sshtype:"12"`
+		Keys   []byte `ssh:"rest"`
+	}
+	listed struct {
+		Blob    []byte
+		Comment string
+	}
+	signRequest struct {
+		Blob  []byte `sshtype:"13"`
+		Data  []byte
+		Flags uint32
+	}
+	signAnswer struct {
+		Signature []byte `sshtype:"14"`
+	}
+)
 
-// List implements xagent.Agent.
-func (l lent) List() ([]*xagent.Key, error) {
-	signers, err := l.agent.signers()
-	if err != nil {
-		return nil, err
-	}
-	var list []*xagent.Key
-	for _, s := range signers {
-		key := s.PublicKey()
-		list = append(list, &xagent.Key{Format: key.Type(), Blob: key.Marshal(), Comment: "shoal"})
-	}
-	return list, nil
-}
+const (
+	agentFailure = 5
+	agentList    = 11
+	flagSHA256   = 2
+	flagSHA512   = 4
 
-// SignWithFlags implements xagent.ExtendedAgent.
-func (l lent) SignWithFlags(key xssh.PublicKey, data []byte, flags xagent.SignatureFlags) (*xssh.Signature, error) {
-	signers, err := l.agent.signers()
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range signers {
-		if bytes.Equal(s.PublicKey().Marshal(), key.Marshal()) {
-			sig, err := l.sign(s, data, flags)
-			if err != nil {
-				l.agent.mu.Lock()
-				l.agent.err = err
-				l.agent.mu.Unlock()
-			}
-			return sig, err
+	maxRequest = 256 << 10 // bytes, as OpenSSH's AGENT_MAX_LEN
+)
+
+// answer serves one connection of the program. Whatever is not listing and signing fails.
+func (a *agent) answer(c net.Conn) error {
+	for {
+		head := make([]byte, 4)
+		if _, err := io.ReadFull(c, head); err != nil {
+			return err
+		}
+		n := binary.BigEndian.Uint32(head)
+		if n == 0 || n > maxRequest {
+			return fmt.Errorf("a request of %d bytes", n)
+		}
+		request := make([]byte, n)
+		if _, err := io.ReadFull(c, request); err != nil {
+			return err
+		}
+		answer := []byte{agentFailure}
+		var sign signRequest
+		if request[0] == agentList {
+			answer = a.list()
+		} else if xssh.Unmarshal(request, &sign) == nil {
+			answer = a.sign(sign)
+		}
+		if _, err := c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(answer))), answer...)); err != nil {
+			return err
 		}
 	}
-	return nil, errors.New("no such key")
 }
 
-func (l lent) sign(s xssh.Signer, data []byte, flags xagent.SignatureFlags) (*xssh.Signature, error) {
+func (a *agent) list() []byte {
+	signers, err := a.signers()
+	if err != nil {
+		return []byte{agentFailure}
+	}
+	made := listAnswer{Number: uint32(len(signers))}
+	for _, s := range signers {
+		made.Keys = append(made.Keys, xssh.Marshal(listed{s.PublicKey().Marshal(), "shoal"})...)
+	}
+	return xssh.Marshal(made)
+}
+
+// sign makes a signature with the first signer of the key that can: there may be several.
+func (a *agent) sign(r signRequest) []byte {
+	signers, err := a.signers()
+	for _, s := range signers {
+		if !bytes.Equal(s.PublicKey().Marshal(), r.Blob) {
+			continue
+		}
+		var sig *xssh.Signature
+		if sig, err = a.signature(s, r.Data, r.Flags); err == nil {
+			return xssh.Marshal(signAnswer{xssh.Marshal(sig)})
+		}
+		a.mu.Lock()
+		a.err = err
+		a.mu.Unlock()
+	}
+	return []byte{agentFailure}
+}
+
+func (a *agent) signature(s xssh.Signer, data []byte, flags uint32) (*xssh.Signature, error) {
 	algorithm := xssh.KeyAlgoRSA
 	switch {
-	case flags&xagent.SignatureFlagRsaSha512 != 0:
+	case flags&flagSHA512 != 0:
 		algorithm = xssh.KeyAlgoRSASHA512
-	case flags&xagent.SignatureFlagRsaSha256 != 0:
+	case flags&flagSHA256 != 0:
 		algorithm = xssh.KeyAlgoRSASHA256
 	}
 	able, ok := s.(xssh.AlgorithmSigner)
 	switch {
 	case strings.TrimSuffix(s.PublicKey().Type(), "-cert-v01@openssh.com") != xssh.KeyAlgoRSA || !ok:
 		return s.Sign(rand.Reader, data)
-	case algorithm == xssh.KeyAlgoRSA && !l.agent.login.attempt.Target.Settings().Keys.SHA1:
+	case algorithm == xssh.KeyAlgoRSA && !a.login.attempt.Target.Settings().Keys.SHA1:
 		return nil, errors.New("the server takes only SHA-1 signatures from this key")
 	}
 	sig, err := able.SignWithAlgorithm(rand.Reader, data, algorithm)
 	if err == nil && algorithm == xssh.KeyAlgoRSA {
-		l.agent.mu.Lock()
-		l.agent.weak = true
-		l.agent.mu.Unlock()
+		a.mu.Lock()
+		a.weak = true
+		a.mu.Unlock()
 	}
 	return sig, err
-}
-
-// Sign implements xagent.Agent.
-func (l lent) Sign(key xssh.PublicKey, data []byte) (*xssh.Signature, error) {
-	return l.SignWithFlags(key, data, 0)
-}
-
-// Extension implements xagent.ExtendedAgent. ssh tells the agent of the session's host key,
-// which it need not answer.
-func (l lent) Extension(string, []byte) ([]byte, error) {
-	return nil, xagent.ErrExtensionUnsupported
 }

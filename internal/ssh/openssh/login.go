@@ -151,7 +151,15 @@ func (l *login) failure() *fleet.Error {
 	if err := l.agent.failed(); err != nil && phase == fleet.PhaseAuth {
 		return sshreason.Refusal(a, phase, fleet.ReasonAgentUnavailable, err)
 	}
+	if err := l.nothingInCommon(); err != nil && phase == fleet.PhaseKex {
+		return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, err)
+	}
 	if f := l.server.Failed(l.timeouts); f != nil {
+		if keys := l.agent.listed(); keys > 0 && errors.Is(f, sshreason.ErrClosed) {
+			// Servers end a login this way when they have enough of it. Trying again would make it worse.
+			f.Reason, f.Err = fleet.ReasonAuthFailed, sshreason.TooManyKeys(l.quoting(f).Err, keys)
+			return f
+		}
 		return l.quoting(f)
 	}
 	said := l.process.ended()
@@ -167,9 +175,6 @@ func (l *login) failure() *fleet.Error {
 		}
 		return never(fleet.ReasonHostkeyFailed, "the host key did not prove itself; %w", said)
 	case fleet.PhaseKex:
-		if err := l.nothingInCommon(); err != nil {
-			return never(fleet.ReasonNoCommonAlgorithm, "%w; %w", err, said)
-		}
 		return never(fleet.ReasonProtocolError, "the key exchange failed; %w", said)
 	}
 	return never(fleet.ReasonBadTarget, "no connection was made; %w", said)

@@ -45,6 +45,7 @@ func (l *login) down() {
 // output.
 func (l *login) up() {
 	defer l.process.closed()
+	defer func() { _ = l.process.stdout.Close() }() // else the program waits to say goodbye
 	from := bufio.NewReaderSize(l.process.stdout, bufferSize)
 	if err := carryPlain(from, l.server, l.sent); err != nil {
 		l.blame(err)
