@@ -113,6 +113,9 @@ const (
 	// ClientStandard is package internal/ssh/xcrypto alone, on
 	// golang.org/x/crypto/ssh.
 	ClientStandard
+	// ClientSSH is package internal/ssh/openssh: the system's ssh. ClientBest uses it too, for
+	// hosts that want what only it has; the result then has fleet.FlagOpenSSH.
+	ClientSSH
 )
 
 // DefaultStateDir returns shoal's directory in $XDG_STATE_HOME, or in
@@ -138,7 +141,7 @@ func (o Options) Validate() error {
 	if o.Pipeline > client.Off {
 		return fmt.Errorf("unknown pipelining %d", o.Pipeline)
 	}
-	if o.Client > ClientStandard {
+	if o.Client > ClientSSH {
 		return fmt.Errorf("unknown client %d", o.Client)
 	}
 	if o.MaxKeys < 0 {

@@ -52,9 +52,21 @@ func (o *Options) Planner() (*plan.Planner, error) {
 		KnownHosts: o.KnownHosts,
 		Policy:     o.HostKeys,
 		Plain:      o.Client == ClientStandard,
+		Program:    o.program(),
 		Home:       home,
 		Notice:     o.Engine.Notice,
 	})
+}
+
+// program returns what the client makes of the system's ssh.
+func (o *Options) program() plan.Program {
+	switch {
+	case o.Engine.Dialer != nil || o.Client == ClientStandard:
+		return plan.NoProgram
+	case o.Client == ClientSSH:
+		return plan.ProgramForAll
+	}
+	return plan.ProgramAtNeed
 }
 
 // A Plan is the targets of a run, each resolved once, and the connections to them. It

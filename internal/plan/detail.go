@@ -12,7 +12,7 @@ import (
 )
 
 // settingsOf returns what ssh_config and the options say about connections.
-func (p *Planner) settingsOf(r *config.Resolved, e hosts.Entry, methods []string) *ssh.Settings {
+func (p *Planner) settingsOf(r *config.Resolved, e hosts.Entry, methods []string, program Program) *ssh.Settings {
 	if p.opts.Plain && r.RekeyInterval > 0 {
 		p.tellOnce("rekeylimit", fmt.Sprintf("the time of RekeyLimit (%v) has no effect with this client", r.Why("rekeylimit")))
 	}
@@ -37,6 +37,12 @@ func (p *Planner) settingsOf(r *config.Resolved, e hosts.Entry, methods []string
 		Keys:          p.keys(r, e),
 		Known:         p.known(r),
 		Password:      r.PasswordAuthentication || r.KbdInteractiveAuthentication,
+	}
+	if program != NoProgram {
+		own, notice := r.Program()
+		if s.Program = ssh.ProgramSpec(own); notice != "" && program == ProgramForAll {
+			p.tellOnce("controlpath", notice)
+		}
 	}
 	if r.Why("pubkeyacceptedalgorithms") != (config.Source{}) {
 		s.UserKeys = r.PubkeyAcceptedAlgorithms
@@ -85,7 +91,7 @@ func unusable(s *ssh.Settings) error {
 		{"HostKeyAlgorithms", s.HostKeys},
 	} {
 		if l.names != nil && len(l.names) == 0 {
-			return fmt.Errorf("%s of ssh_config names none that shoal has\nhint: add one, or leave the keyword out", l.keyword)
+			return fmt.Errorf("%s of ssh_config names none that shoal has\nhint: add one, leave the keyword out, or use --client ssh", l.keyword)
 		}
 	}
 	return nil

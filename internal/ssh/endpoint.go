@@ -93,8 +93,8 @@ type ProgramSpec struct {
 	// Options are lines of ssh_config for the program: keywords that only it honours, and the
 	// algorithms as they were configured.
 	Options []string
-	// Methods are the authentication methods that are enabled and only the program has
-	// (gssapi-with-mic, hostbased), in the order of trying.
+	// Methods are the authentication methods for the program to try, in their order:
+	// gssapi-with-mic, hostbased and publickey. nil means publickey, if Settings.Methods has it.
 	Methods []string
 	// Needed is the keyword without which the target cannot be reached as configured
 	// (PKCS11Provider, KnownHostsCommand); "" means that our clients can try.

@@ -112,6 +112,10 @@ func (l *login) proceed() *fleet.Error {
 			if sent, f := l.tryKey(); sent || f != nil {
 				return f
 			}
+			if l.offered == 0 && l.taken == nil && h.dialer.asksMethods(l.ctx, h.attempt.Target) {
+				h.link.client.AuthNone(h.attempt.Target.User)
+				return nil
+			}
 			continue
 		}
 		if h.dialer.opts.Passwords == nil || l.password != passwordUnused || method == "keyboard-interactive" && l.asked {
@@ -235,6 +239,12 @@ func (l *login) failed(ev wire.AuthFailure) *fleet.Error {
 // exhausted returns the failure when nothing is left to try. methods are those that
 // the server still accepts.
 func (l *login) exhausted(methods []string) *fleet.Error {
+	f := l.whyExhausted(methods)
+	f.Err = sshreason.Taken(f.Err, methods)
+	return f
+}
+
+func (l *login) whyExhausted(methods []string) *fleet.Error {
 	h := l.handshake
 	listed := strings.Join(methods, ",")
 	listed = listed[:min(len(listed), 200)]

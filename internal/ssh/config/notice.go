@@ -25,7 +25,6 @@ var reports = []struct {
 	{opForwardAgent, "ForwardAgent", []string{"no"}, "the agent is not forwarded"},
 	{opRequestTTY, "RequestTTY", []string{"false", "auto"}, "commands get no terminal"},
 	{opChannelTimeout, "ChannelTimeout", []string{"none"}, "see --command-timeout"},
-	{opHostbasedAuthentication, "HostbasedAuthentication", []string{"no"}, "this method is not offered"},
 }
 
 // Notices returns what the configuration asks for and does not get: the keywords of class

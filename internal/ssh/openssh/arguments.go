@@ -1,6 +1,7 @@
 package openssh
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -16,9 +17,7 @@ const knownSuffix = ".k"
 func host(t ssh.Target) string { return t.Dialled() }
 
 // offersKeys reports whether public keys may be offered.
-func (l *login) offersKeys() bool {
-	return slices.Contains(l.attempt.Target.Methods(), "publickey")
-}
+func (l *login) offersKeys() bool { return slices.Contains(l.methods(), "publickey") }
 
 // arguments returns the program's command line. The first value of an option counts
 // (ssh_config(5)), so that what decides about trust comes first.
@@ -43,7 +42,7 @@ func (l *login) arguments() []string {
 		"NumberOfPasswordPrompts 0",
 		"PasswordAuthentication no",
 		"KbdInteractiveAuthentication no",
-		"PreferredAuthentications " + strings.Join(l.methods(), ","),
+		"PreferredAuthentications " + cmp.Or(strings.Join(l.methods(), ","), "none"),
 		"IdentityAgent " + agent,
 		"IdentityFile none",
 		"IdentitiesOnly no",
@@ -85,13 +84,14 @@ func (l *login) arguments() []string {
 }
 
 // algorithms returns the lists of algorithms. Those that ssh_config sets stand in
-// Program.Options already and count; the program's own defaults are used without SHA-1 and
-// what is older.
+// Program.Options already and count. SHA-1 and what is older is not among the others, and what
+// is safe without strict key exchange (CVE-2023-48795) comes first: see login.strict.
 func (l *login) algorithms() []string {
 	list := []string{
 		"KexAlgorithms -*-sha1",
-		"Ciphers -*-cbc,*-cbc@*,arcfour*,blowfish*,cast128*",
-		"MACs -*md5*,*sha1*,*ripemd*",
+		"Ciphers aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr,aes192-ctr,aes256-ctr,chacha20-poly1305@openssh.com",
+		"MACs hmac-sha2-256,hmac-sha2-512,umac-128@openssh.com,umac-64@openssh.com," +
+			"hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,umac-128-etm@openssh.com,umac-64-etm@openssh.com",
 		"PubkeyAcceptedAlgorithms " + weakKeys,
 	}
 	if l.attempt.Target.Settings().Keys.SHA1 {
@@ -105,15 +105,11 @@ func (l *login) algorithms() []string {
 
 const weakKeys = "-ssh-rsa,ssh-dss,ssh-rsa-cert-*,ssh-dss-cert-*"
 
-// methods returns the authentication methods to try: those that the program alone has, and
-// public keys.
+// methods returns the authentication methods to try.
 func (l *login) methods() []string {
-	methods := slices.Clone(l.attempt.Target.Settings().Program.Methods)
-	if l.offersKeys() {
-		methods = append(methods, "publickey")
-	}
-	if len(methods) == 0 {
-		return []string{"none"}
+	methods := l.attempt.Target.Settings().Program.Methods
+	if methods == nil && slices.Contains(l.attempt.Target.Methods(), "publickey") {
+		return []string{"publickey"}
 	}
 	return methods
 }

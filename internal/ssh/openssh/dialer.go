@@ -47,6 +47,10 @@ type Dialer struct {
 
 	mu  sync.Mutex
 	dir string // private directory for sockets; "": not made yet
+
+	krb    sync.Mutex
+	asked  bool // whether ticket is set
+	ticket bool
 }
 
 // New returns a Dialer. The program is looked for when it is first needed. Close removes the

@@ -189,9 +189,11 @@ func (l *login) notLetIn(said error) *fleet.Error {
 		return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonNoIdentity, fmt.Errorf(
 			"there is no key to offer; %w\nhint: name one with --identity, or add one to the agent with ssh-add", said))
 	}
-	return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonAuthFailed, fmt.Errorf(
-		"user %q was not let in with %s; %w\nhint: check the login name (-l) and the key (--identity); ssh is given no password",
-		a.Target.User, sshreason.OurKeys(keys), said))
+	err := fmt.Errorf("user %q was not let in with %s; %w", a.Target.User, sshreason.OurKeys(keys), said)
+	if keys < 2 {
+		err = fmt.Errorf("%w\nhint: check the login name (-l) and the key (--identity); ssh is given no password", err)
+	}
+	return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonAuthFailed, sshreason.TooManyKeys(err, keys))
 }
 
 // quoting adds to a failure what the program said.

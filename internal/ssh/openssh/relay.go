@@ -13,6 +13,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/ssh/sshreason"
+	"shoal/internal/ssh/wire"
 )
 
 // Message numbers of the key exchange (RFC 4253 §12, RFC 4419 §5, RFC 5656 §4).
@@ -128,6 +129,9 @@ func (l *login) received(payload []byte) error {
 	default:
 		return nil
 	}
+	if err := l.strict(); err != nil {
+		return l.attempt.Fail(fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, err)
+	}
 	var reply struct {
 		HostKey []byte
 		Rest    []byte `ssh:"rest"`
@@ -191,6 +195,24 @@ func (l *login) keepKexInit(to **kexInit, payload []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	*to = &m
+	return nil
+}
+
+// strict returns an error if an algorithm is used that is safe with strict key exchange only,
+// and without it.
+func (l *login) strict() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ours == nil || l.theirs == nil ||
+		slices.Contains(l.ours.Kex, "kex-strict-c-v00@openssh.com") && slices.Contains(l.theirs.Kex, "kex-strict-s-v00@openssh.com") {
+		return nil
+	}
+	for _, name := range negotiated(l.ours, l.theirs) {
+		if wire.NeedsStrict(name) {
+			return fmt.Errorf("ssh and the server agree on %s, which is safe with strict key exchange only (CVE-2023-48795)\n"+
+				"hint: update both, or have the server offer aes128-gcm@openssh.com, or aes256-ctr with hmac-sha2-256", name)
+		}
+	}
 	return nil
 }
 
