@@ -41,6 +41,10 @@ var packages = map[string]string{
 	"sh":                "dash",
 	"tcsh":              "tcsh",
 	"zsh":               "zsh",
+	"krb5kdc":           "krb5-kdc",
+	"kdb5_util":         "krb5-kdc",
+	"kadmin.local":      "krb5-admin-server",
+	"kinit":             "krb5-user",
 	"setpriv":           "util-linux",
 	"unshare":           "util-linux",
 }

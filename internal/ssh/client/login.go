@@ -50,7 +50,7 @@ func (l *login) begin() *fleet.Error {
 		}
 		if err != nil {
 			f := sshreason.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAgentUnavailable, err)
-			if h.dialer.opts.Passwords == nil {
+			if h.dialer.opts.Passwords == nil && !h.dialer.asksMethods(l.ctx, h.attempt.Target) {
 				return f
 			}
 			l.signErr = f

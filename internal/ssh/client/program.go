@@ -63,7 +63,7 @@ func (d *Dialer) asksMethods(ctx context.Context, t ssh.Target) bool {
 // onlyProgram are algorithms that are safe, and that no client of ours has.
 var onlyProgram = []string{
 	"sntrup761x25519-sha512", "sntrup761x25519-sha512@openssh.com", "diffie-hellman-group18-sha512",
-	"aes192-ctr", "umac-64@openssh.com", "umac-128@openssh.com", "umac-64-etm@openssh.com", "umac-128-etm@openssh.com",
+	"umac-64@openssh.com", "umac-128@openssh.com", "umac-64-etm@openssh.com", "umac-128-etm@openssh.com",
 }
 
 // programSpeaks reports whether the program offers the target one of these algorithms: one that

@@ -178,6 +178,14 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	return c, nil
 }
 
+// asFailure returns the *fleet.Error in err's chain.
+func asFailure(a *ssh.Attempt, err error) *fleet.Error {
+	if f, ok := errors.AsType[*fleet.Error](err); ok {
+		return f
+	}
+	return a.Fail(a.Execution.Failed(), fleet.ReasonInternal, err)
+}
+
 // nilOr returns f as an error, which is nil if f is.
 func nilOr(f *fleet.Error) error {
 	if f == nil {

@@ -79,8 +79,7 @@ func (l *login) connect(program string) (ssh.Conn, *fleet.Error) {
 	}
 	c, err := xcrypto.Control(l.ctx, a, control, l, l.timeouts, l.dialer.opts.Clock, flags)
 	if err != nil {
-		f, _ := errors.AsType[*fleet.Error](err)
-		return nil, f
+		return nil, asFailure(a, err)
 	}
 	return c, nil
 }
@@ -175,6 +174,12 @@ func (l *login) failure() *fleet.Error {
 		}
 		return never(fleet.ReasonHostkeyFailed, "the host key did not prove itself; %w", said)
 	case fleet.PhaseKex:
+		l.mu.Lock()
+		began := l.ours != nil
+		l.mu.Unlock()
+		if !began && a.Target.Settings().Program.KnownHostsCommand { // which it runs before
+			return never(fleet.ReasonHostkeyFailed, "the host key cannot be checked; %w", said)
+		}
 		return never(fleet.ReasonProtocolError, "the key exchange failed; %w", said)
 	}
 	return never(fleet.ReasonBadTarget, "no connection was made; %w", said)

@@ -1,0 +1,219 @@
+package connect_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"shoal/fleet"
+	"shoal/internal/connect"
+	"shoal/internal/needs"
+	"shoal/internal/sshdtest"
+)
+
+const viaSSH = fleet.FlagExitKnown | fleet.FlagOpenSSH
+
+// once runs a command on a server and returns the result.
+func once(t *testing.T, s *sshdtest.Server, client connect.Client, config string, change func(*connect.Options)) fleet.Result {
+	t.Helper()
+	o := connect.Options{
+		SSHConfig: filepath.Join(t.TempDir(), "config"), Client: client,
+		Identities: []string{s.KeyFile}, KnownHosts: []string{s.KnownHosts}, Agent: connect.NoAgent,
+	}
+	if err := os.WriteFile(o.SSHConfig, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.Engine.Attempts = 1
+	if change != nil {
+		change(&o)
+	}
+	results := collect(t, connect.Run(t.Context(), o, slices.Values([]fleet.Target{{Host: s.Host}}), "echo ran; exit 3"))
+	if len(results) != 1 {
+		t.Fatalf("%d results", len(results))
+	}
+	return results[0]
+}
+
+// wantRan asserts that the command ran with these flags.
+func wantRan(t *testing.T, r fleet.Result, flags fleet.Flags) {
+	t.Helper()
+	if r.Outcome != fleet.OutcomeFailed || r.Status != 3 || string(r.Stdout.Bytes) != "ran\n" || r.Flags != flags {
+		t.Errorf("ended %v(%s) in %v, status %d, stdout %q, flags %v; want flags %v\n%v",
+			r.Outcome, r.Reason, r.Phase, r.Status, r.Stdout.Bytes, r.Flags, flags, r.Err)
+	}
+}
+
+// wantNever asserts that the command certainly did not run, for this reason.
+func wantNever(t *testing.T, r fleet.Result, reason fleet.Reason, p fleet.Phase) {
+	t.Helper()
+	if r.Outcome != fleet.OutcomeNeverStarted || r.Reason != reason || r.Phase != p {
+		t.Errorf("ended %v(%s) in %v, want never_started(%s) in %v\n%v", r.Outcome, r.Reason, r.Phase, reason, p, r.Err)
+	}
+}
+
+// noKeys leaves out all keys.
+func noKeys(o *connect.Options) {
+	o.Identities = nil
+	o.SSHOptions = append(o.SSHOptions, "IdentityFile=none")
+}
+
+// Kerberos logs in where the server takes it, it is enabled and there is a ticket; a key that is
+// accepted needs no ssh, whatever stands in the file.
+func TestKerberos(t *testing.T) {
+	needs.Program(t, "ssh")
+	realm := sshdtest.Kerberos(t)
+	const enabled = "GSSAPIAuthentication yes\n"
+	s := sshdtest.OpenSSH(t, sshdtest.WithConfig("GSSAPIAuthentication yes", "GSSAPIStrictAcceptorCheck no"))
+	plain := sshdtest.OpenSSH(t)
+
+	wantNever(t, once(t, s, connect.ClientBest, enabled, noKeys), fleet.ReasonNoIdentity, fleet.PhaseAuth) // no ticket
+	wantNever(t, once(t, s, connect.ClientSSH, enabled, noKeys), fleet.ReasonAuthFailed, fleet.PhaseAuth)
+	realm.Login(t)
+	for _, client := range []connect.Client{connect.ClientBest, connect.ClientSSH} {
+		wantRan(t, once(t, s, client, enabled, noKeys), viaSSH)
+		wantRan(t, once(t, s, client, enabled, func(o *connect.Options) { o.Identities = []string{plain.KeyFile} }), viaSSH)
+		wantRan(t, once(t, s, client, enabled+"PreferredAuthentications gssapi-with-mic,publickey\n", noKeys), viaSSH)
+	}
+	wantRan(t, once(t, s, connect.ClientBest, enabled, nil), fleet.FlagExitKnown)
+	wantRan(t, once(t, plain, connect.ClientBest, enabled, nil), fleet.FlagExitKnown)
+	wantNever(t, once(t, plain, connect.ClientBest, enabled, noKeys), fleet.ReasonNoIdentity, fleet.PhaseAuth)
+	wantNever(t, once(t, s, connect.ClientBest, "", noKeys), fleet.ReasonNoIdentity, fleet.PhaseAuth) // not enabled
+	wantNever(t, once(t, s, connect.ClientStandard, enabled, noKeys), fleet.ReasonNoIdentity, fleet.PhaseAuth)
+	stranger := func(o *connect.Options) { noKeys(o); o.KnownHosts = []string{plain.KnownHosts} }
+	for _, client := range []connect.Client{connect.ClientBest, connect.ClientSSH} { // no login without a verdict
+		wantNever(t, once(t, s, client, enabled, stranger), fleet.ReasonHostkeyUnknown, fleet.PhaseHostkey)
+	}
+}
+
+// An algorithm that only ssh has is used by ssh alone, and SHA-1 only if configured.
+func TestAlgorithmsOfSSH(t *testing.T) {
+	needs.Program(t, "ssh")
+	for _, c := range []struct {
+		server, config string
+		best, ssh      fleet.Flags // 0: nothing in common
+	}{
+		{"KexAlgorithms sntrup761x25519-sha512@openssh.com", "", viaSSH, viaSSH},
+		{"KexAlgorithms diffie-hellman-group18-sha512", "", viaSSH, viaSSH},
+		{"MACs umac-128@openssh.com\nCiphers aes256-ctr", "", viaSSH, viaSSH},
+		{"Ciphers aes256-cbc", "", 0, 0},
+		{"Ciphers aes256-cbc", "Ciphers +aes256-cbc\n", viaSSH, viaSSH},
+		{"KexAlgorithms diffie-hellman-group14-sha1", "", 0, 0},
+		{
+			"KexAlgorithms diffie-hellman-group14-sha1", "KexAlgorithms +diffie-hellman-group14-sha1\n",
+			fleet.FlagExitKnown | fleet.FlagFallback | fleet.FlagLegacy, viaSSH | fleet.FlagLegacy,
+		},
+		{"MACs hmac-sha1\nCiphers aes128-ctr", "", 0, 0},
+	} {
+		t.Run(c.server+" "+c.config, func(t *testing.T) {
+			t.Parallel()
+			s := sshdtest.OpenSSH(t, sshdtest.WithConfig(strings.Split(c.server, "\n")...))
+			for client, flags := range map[connect.Client]fleet.Flags{connect.ClientBest: c.best, connect.ClientSSH: c.ssh} {
+				r := once(t, s, client, c.config, nil)
+				if flags == 0 {
+					wantNever(t, r, fleet.ReasonNoCommonAlgorithm, fleet.PhaseKex)
+				} else {
+					wantRan(t, r, flags)
+				}
+			}
+		})
+	}
+	t.Run("without strict key exchange", func(t *testing.T) { // CVE-2023-48795
+		s := sshdtest.TinySSH(t)
+		for _, client := range []connect.Client{connect.ClientBest, connect.ClientSSH} {
+			wantNever(t, once(t, s, client, "", nil), fleet.ReasonNoCommonAlgorithm, fleet.PhaseKex)
+		}
+	})
+}
+
+// A key that known_hosts does not know may be known to KnownHostsCommand. Another key in
+// known_hosts refuses the host all the same.
+func TestKnownHostsCommand(t *testing.T) {
+	needs.Program(t, "ssh")
+	s := sshdtest.OpenSSH(t)
+	other := sshdtest.OpenSSH(t)
+	line := func(of *sshdtest.Server) string {
+		text, err := os.ReadFile(of.KnownHosts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, key, _ := strings.Cut(string(text), " ")
+		return fmt.Sprintf("[%s]:%d %s", s.Host.Name, s.Host.Port, key)
+	}
+	none := filepath.Join(t.TempDir(), "none")
+	changed := filepath.Join(t.TempDir(), "changed")
+	if err := os.WriteFile(changed, []byte(line(other)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := func(text string) string {
+		path := filepath.Join(t.TempDir(), "command")
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		return "KnownHostsCommand " + path + " %H\n"
+	}
+	knows := command("echo '" + strings.TrimSpace(line(s)) + "'")
+	strict := func(file string) func(o *connect.Options) {
+		return func(o *connect.Options) { o.KnownHosts = []string{file} }
+	}
+	for _, client := range []connect.Client{connect.ClientBest, connect.ClientSSH} {
+		wantRan(t, once(t, s, client, knows, strict(none)), viaSSH)
+		wantRan(t, once(t, s, client, command("exit 0"), nil), viaSSH) // known_hosts knows it
+		wantNever(t, once(t, s, client, command("exit 1"), nil), fleet.ReasonHostkeyFailed, fleet.PhaseKex)
+		wantNever(t, once(t, s, client, command("exit 0"), strict(none)), fleet.ReasonHostkeyUnknown, fleet.PhaseHostkey)
+		wantNever(t, once(t, s, client, command("echo '"+strings.TrimSpace(line(other))+"'"), strict(none)), fleet.ReasonHostkeyUnknown, fleet.PhaseHostkey)
+		wantNever(t, once(t, s, client, knows, strict(changed)), fleet.ReasonHostkeyChanged, fleet.PhaseHostkey)
+	}
+	wantNever(t, once(t, s, connect.ClientStandard, knows, nil), fleet.ReasonBadTarget, fleet.PhaseResolve)
+	if _, err := os.Stat(none); err == nil {
+		t.Error("a key that only the command knows was written to known_hosts")
+	}
+}
+
+// A connection that the user's ssh holds open is used and stays open. A path that may lead to
+// another host is not.
+func TestOpenMaster(t *testing.T) {
+	program := needs.Program(t, "ssh")
+	s := sshdtest.OpenSSH(t)
+	dir, err := os.MkdirTemp("", "s") // sockets need a short path
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	named := fmt.Sprintf("%s/%s-%s-%d", dir, s.User, s.Host.Name, s.Host.Port)
+	config := func(path string) string { return "ControlPath " + path + "\n" }
+	good, vague := config(dir+"/%r-%h-%p"), config(dir+"/%r")
+	stranger := func(o *connect.Options) { noKeys(o); o.KnownHosts = []string{filepath.Join(dir, "none")} }
+
+	wantNever(t, once(t, s, connect.ClientSSH, good, stranger), fleet.ReasonHostkeyUnknown, fleet.PhaseHostkey)
+	for _, path := range []string{named, dir + "/" + s.User} {
+		master := exec.Command(program, "-F", "none", "-M", "-N", "-S", path, "-i", s.KeyFile, "-p", fmt.Sprint(s.Host.Port),
+			"-o", "UserKnownHostsFile="+s.KnownHosts, "-o", "BatchMode=yes", s.User+"@"+s.Host.Name)
+		if err := master.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = master.Process.Kill(); _ = master.Wait() })
+		for {
+			if c, err := net.Dial("unix", path); err == nil {
+				_ = c.Close()
+				break
+			}
+			if t.Context().Err() != nil {
+				t.Fatal("no master")
+			}
+		}
+	}
+	before := strings.Count(s.Log(), "Accepted publickey")
+	for range 3 {
+		wantRan(t, once(t, s, connect.ClientSSH, good, stranger), viaSSH)
+	}
+	if n := strings.Count(s.Log(), "Accepted publickey"); n != before {
+		t.Errorf("%d logins, want the %d of the masters", n, before)
+	}
+	wantNever(t, once(t, s, connect.ClientSSH, vague, stranger), fleet.ReasonHostkeyUnknown, fleet.PhaseHostkey)
+	wantRan(t, once(t, s, connect.ClientBest, good, nil), fleet.FlagExitKnown) // our own client has no need
+}
