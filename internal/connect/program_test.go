@@ -217,3 +217,22 @@ func TestOpenMaster(t *testing.T) {
 	wantNever(t, once(t, s, connect.ClientSSH, vague, stranger), fleet.ReasonHostkeyUnknown, fleet.PhaseHostkey)
 	wantRan(t, once(t, s, connect.ClientBest, good, nil), fleet.FlagExitKnown) // our own client has no need
 }
+
+// What ssh_config can only have from ssh has it, and keys work as ever. Jump hosts are reached by
+// our own client, which refuses it.
+func TestPKCS11Provider(t *testing.T) {
+	needs.Program(t, "ssh")
+	s := sshdtest.OpenSSH(t)
+	const configured = "PKCS11Provider /nonexistent.so\n"
+	for _, client := range []connect.Client{connect.ClientBest, connect.ClientSSH} {
+		wantRan(t, once(t, s, client, configured, nil), viaSSH)
+	}
+	wantNever(t, once(t, s, connect.ClientStandard, configured, nil), fleet.ReasonBadTarget, fleet.PhaseResolve)
+	jump := func(o *connect.Options) { o.Jump = s.Host.String() }
+	wantNever(t, once(t, s, connect.ClientBest, configured, jump), fleet.ReasonBadTarget, fleet.PhaseResolve)
+	hop := sshdtest.OpenSSH(t)
+	wantRan(t, once(t, s, connect.ClientSSH, "", func(o *connect.Options) {
+		o.Jump = hop.Host.String()
+		o.Identities, o.KnownHosts = append(o.Identities, hop.KeyFile), append(o.KnownHosts, hop.KnownHosts)
+	}), viaSSH)
+}

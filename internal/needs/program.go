@@ -47,6 +47,7 @@ var packages = map[string]string{
 	"kinit":             "krb5-user",
 	"setpriv":           "util-linux",
 	"unshare":           "util-linux",
+	"ssh-keysign":       "openssh-client",
 }
 
 // Program returns the path of a program: path itself, or the result of

@@ -136,5 +136,5 @@ func rekeyLimit(s *ssh.Settings) string {
 
 // quoted returns a value as one word of ssh_config, in which no token is replaced.
 func quoted(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`, `$`, `$`).Replace(s) + `"`
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`).Replace(s) + `"`
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -120,8 +121,8 @@ func (d *Dialer) place() (string, error) {
 	defer d.mu.Unlock()
 	if d.dir == "" {
 		for _, parent := range []string{os.Getenv("XDG_RUNTIME_DIR"), os.TempDir(), "/tmp"} {
-			// "shoal-" and up to ten digits are the directory's own name.
-			if parent == "" || len(parent)+len("/shoal-0123456789/")+longestName+ownSuffix > maxSocketPath {
+			// "shoal-" and up to ten digits are the directory's own name. ssh replaces ${NAME}.
+			if strings.Contains(parent, "${") || parent == "" || len(parent)+len("/shoal-0123456789/")+longestName+ownSuffix > maxSocketPath {
 				continue
 			}
 			if dir, err := os.MkdirTemp(parent, "shoal-"); err == nil { // with mode 0700

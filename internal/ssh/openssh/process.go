@@ -71,6 +71,19 @@ func (p *process) stop() {
 	}
 }
 
+// hangUp tells the program that the server has ended the connection, and kills it if it does not
+// exit: it may wait for a KnownHostsCommand, or for Kerberos.
+func (p *process) hangUp(wait time.Duration) {
+	_ = p.stdin.Close()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-p.over:
+	case <-timer.C:
+		p.stop()
+	}
+}
+
 // end stops the program and waits for it and its goroutines.
 func (p *process) end() {
 	p.stop()

@@ -32,14 +32,18 @@ const bufferSize = 16 << 10
 
 // down carries the server's bytes to the program.
 func (l *login) down() {
-	to := l.process.stdin
-	defer func() { _ = to.Close() }()
 	from := bufio.NewReaderSize(l.server, bufferSize)
-	if err := carryPlain(from, to, l.received); err != nil {
+	err := carryPlain(from, l.process.stdin, l.received)
+	if err == nil {
+		_, err = io.Copy(onlyWriter{l.process.stdin}, onlyReader{from})
+	} else {
 		l.blame(err)
-		return
 	}
-	_, _ = io.Copy(onlyWriter{to}, onlyReader{from})
+	wait := patience // for what it says
+	if l.ctx.Err() != nil || sshreason.TimedOut(err) {
+		wait = 0
+	}
+	l.process.hangUp(wait)
 }
 
 // up carries the program's bytes to the server. It ends when the program has closed its
@@ -63,12 +67,16 @@ type (
 	onlyWriter struct{ io.Writer }
 )
 
-// blame records a violation of the protocol, or a refused key, and ends the connection.
+// blame records a violation of the protocol, or a refused key, and ends the connection. Other
+// errors are those of reading and writing, which end it by themselves.
 func (l *login) blame(err error) {
-	if f, ok := errors.AsType[*fleet.Error](err); ok {
+	switch f, ok := errors.AsType[*fleet.Error](err); {
+	case ok:
 		l.server.Raise(f)
-	} else if errors.Is(err, errPacket) {
+	case errors.Is(err, errPacket):
 		l.server.Raise(l.attempt.Fail(fleet.OutcomeNeverStarted, fleet.ReasonProtocolError, err))
+	default:
+		return
 	}
 	_ = l.server.Close()
 	l.process.stop()
