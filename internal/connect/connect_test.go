@@ -23,6 +23,7 @@ import (
 	"shoal/internal/connect"
 	"shoal/internal/engine"
 	"shoal/internal/ssh"
+	"shoal/internal/ssh/auth"
 	"shoal/internal/sshdtest"
 	"shoal/simfleet"
 )
@@ -198,7 +199,10 @@ func TestRunFailsBeforeItStarts(t *testing.T) {
 		"negative fanout":     {func(o *connect.Options) { o.Engine.Fanout = -1 }, "true"},
 		"no key file":         {func(o *connect.Options) { o.Identities = []string{"no-such-file"} }, "true"},
 		"no policy":           {func(o *connect.Options) { p := ssh.HostKeysInsecure + 1; o.HostKeys = &p }, "true"},
-		"negative timeout":    {func(o *connect.Options) { o.Timeouts.Auth = -1 }, "true"},
+		"password for ssh": {func(o *connect.Options) {
+			o.Client, o.Passwords = connect.ClientSSH, new(auth.Passwords)
+		}, "true"},
+		"negative timeout": {func(o *connect.Options) { o.Timeouts.Auth = -1 }, "true"},
 	} {
 		opts := good
 		c.change(&opts)

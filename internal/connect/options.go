@@ -144,6 +144,9 @@ func (o Options) Validate() error {
 	if o.Client > ClientSSH {
 		return fmt.Errorf("unknown client %d", o.Client)
 	}
+	if o.Client == ClientSSH && o.Passwords != nil {
+		return errors.New("the system's ssh is given no password\nhint: --client best sends passwords")
+	}
 	if o.MaxKeys < 0 {
 		return fmt.Errorf("%d keys to offer; 0 means the default", o.MaxKeys)
 	}

@@ -179,11 +179,7 @@ func TestKnownHostsCommand(t *testing.T) {
 func TestOpenMaster(t *testing.T) {
 	program := needs.Program(t, "ssh")
 	s := sshdtest.OpenSSH(t)
-	dir, err := os.MkdirTemp("", "s") // sockets need a short path
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := t.TempDir()
 	named := fmt.Sprintf("%s/%s-%s-%d", dir, s.User, s.Host.Name, s.Host.Port)
 	config := func(path string) string { return "ControlPath " + path + "\n" }
 	good, vague := config(dir+"/%r-%h-%p"), config(dir+"/%r")

@@ -18,6 +18,7 @@ import (
 	"iter"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -206,6 +207,9 @@ func (p *Planner) endpoint(r *config.Resolved, name string, e hosts.Entry, jump 
 		made.Unresolved = made.Err != nil
 	}
 	if lacking := cmp.Or(noMethod, unusable(made.Settings)); program != ProgramForAll || len(made.Settings.Program.Methods) == 0 {
+		if program == ProgramAtNeed && noMethod != nil && len(made.Settings.Program.Methods) > 0 {
+			lacking = fmt.Errorf("%w\nhint: --client ssh offers %s", noMethod, strings.Join(made.Settings.Program.Methods, ", "))
+		}
 		made.Err = cmp.Or(made.Err, lacking)
 	}
 	return p.shareEndpoint(made)

@@ -229,13 +229,13 @@ func (a *agent) list() []byte {
 
 // sign makes a signature with the first signer of the key that can: there may be several.
 func (a *agent) sign(r signRequest) []byte {
-	signers, err := a.signers()
+	signers, _ := a.signers() // none, if they cannot be had
 	for _, s := range signers {
 		if !bytes.Equal(s.PublicKey().Marshal(), r.Blob) {
 			continue
 		}
-		var sig *xssh.Signature
-		if sig, err = a.signature(s, r.Data, r.Flags); err == nil {
+		sig, err := a.signature(s, r.Data, r.Flags)
+		if err == nil {
 			return xssh.Marshal(signAnswer{xssh.Marshal(sig)})
 		}
 		a.mu.Lock()

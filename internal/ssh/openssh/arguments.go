@@ -67,9 +67,6 @@ func (l *login) arguments() []string {
 	if t.Route != nil && t.Route.HostKeyAlias != "" {
 		options = append(options, "HostKeyAlias "+quoted(t.Route.HostKeyAlias))
 	}
-	if own.Known.RSABits > 0 {
-		options = append(options, "RequiredRSASize "+strconv.Itoa(own.Known.RSABits))
-	}
 	if own.RekeyBytes > 0 || own.RekeyAfter > 0 {
 		options = append(options, rekeyLimit(own))
 	}
@@ -85,14 +82,15 @@ func (l *login) arguments() []string {
 
 // algorithms returns the lists of algorithms. Those that ssh_config sets stand in
 // Program.Options already and count. SHA-1 and what is older is not among the others, and what
-// is safe without strict key exchange (CVE-2023-48795) comes first: see login.strict.
+// is safe without strict key exchange (CVE-2023-48795) comes first: see login.strict. The names
+// are those that OpenSSH 7.6 and later know.
 func (l *login) algorithms() []string {
 	list := []string{
 		"KexAlgorithms -*-sha1",
 		"Ciphers aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr,aes192-ctr,aes256-ctr,chacha20-poly1305@openssh.com",
 		"MACs hmac-sha2-256,hmac-sha2-512,umac-128@openssh.com,umac-64@openssh.com," +
 			"hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,umac-128-etm@openssh.com,umac-64-etm@openssh.com",
-		"PubkeyAcceptedAlgorithms " + weakKeys,
+		"PubkeyAcceptedKeyTypes " + weakKeys,
 	}
 	if l.attempt.Target.Settings().Keys.SHA1 {
 		list = list[:3]

@@ -194,9 +194,13 @@ func (l *login) notLetIn(said error) *fleet.Error {
 		return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonNoIdentity, fmt.Errorf(
 			"there is no key to offer; %w\nhint: name one with --identity, or add one to the agent with ssh-add", said))
 	}
-	err := fmt.Errorf("user %q was not let in with %s; %w", a.Target.User, sshreason.OurKeys(keys), said)
+	with := ""
+	if keys > 0 {
+		with = " with " + sshreason.OurKeys(keys)
+	}
+	err := fmt.Errorf("user %q was not let in%s, and ssh is given no password; %w", a.Target.User, with, said)
 	if keys < 2 {
-		err = fmt.Errorf("%w\nhint: check the login name (-l) and the key (--identity); ssh is given no password", err)
+		err = fmt.Errorf("%w\nhint: check the login name (-l) and the key (--identity)", err)
 	}
 	return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonAuthFailed, sshreason.TooManyKeys(err, keys))
 }

@@ -57,7 +57,7 @@ func (l *login) up() {
 		return
 	}
 	if _, err := io.Copy(onlyWriter{l.server}, onlyReader{from}); sshreason.TimedOut(err) {
-		l.server.Raise(l.attempt.Fail(fleet.OutcomeNeverStarted, fleet.ReasonStalled, sshreason.TimeoutError(fleet.PhaseRun, l.timeouts, false)))
+		_ = l.server.Raise(l.attempt.Fail(fleet.OutcomeNeverStarted, fleet.ReasonStalled, sshreason.TimeoutError(fleet.PhaseRun, l.timeouts, false)))
 	}
 }
 
@@ -72,9 +72,9 @@ type (
 func (l *login) blame(err error) {
 	switch f, ok := errors.AsType[*fleet.Error](err); {
 	case ok:
-		l.server.Raise(f)
+		_ = l.server.Raise(f)
 	case errors.Is(err, errPacket):
-		l.server.Raise(l.attempt.Fail(fleet.OutcomeNeverStarted, fleet.ReasonProtocolError, err))
+		_ = l.server.Raise(l.attempt.Fail(fleet.OutcomeNeverStarted, fleet.ReasonProtocolError, err))
 	default:
 		return
 	}
