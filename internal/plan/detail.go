@@ -43,6 +43,11 @@ func (p *Planner) settingsOf(r *config.Resolved, e hosts.Entry, methods []string
 		if s.Program = ssh.ProgramSpec(own); notice != "" && program == ProgramForAll {
 			p.tellOnce("controlpath", notice)
 		}
+		if own.KnownHostsCommand && s.Known.Policy == ssh.HostKeysAcceptNew {
+			s.Known.Policy = ssh.HostKeysStrict
+			p.tellOnce("knownhostscommand", fmt.Sprintf("with KnownHostsCommand (%v) new hosts are not learned: the command must know them",
+				r.Why("knownhostscommand")))
+		}
 	}
 	if r.Why("pubkeyacceptedalgorithms") != (config.Source{}) {
 		s.UserKeys = r.PubkeyAcceptedAlgorithms

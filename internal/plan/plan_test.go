@@ -574,7 +574,8 @@ func TestAFailedPlanLosesNothing(t *testing.T) {
 func TestProgram(t *testing.T) {
 	ctx := t.Context()
 	const text = "Host token\n PKCS11Provider /x.so\nHost far\n ProxyJump token\nHost old\n KexAlgorithms sntrup761x25519-sha512@openssh.com\n" +
-		"Host krb\n GSSAPIAuthentication yes\n PreferredAuthentications gssapi-with-mic\nHost open\n ControlPath /run/%C\n"
+		"Host krb\n GSSAPIAuthentication yes\n PreferredAuthentications gssapi-with-mic\nHost open\n ControlPath /run/%C\n" +
+		"Host asks\n KnownHostsCommand /bin/x\n StrictHostKeyChecking accept-new\n"
 	for program, want := range map[Program]map[string]string{
 		NoProgram:     {"token": "pkcs11provider", "far": "pkcs11provider", "old": "kexalgorithms", "krb": "preferredauthentications", "open": ""},
 		ProgramAtNeed: {"token": "", "far": "pkcs11provider", "old": "--client ssh", "krb": "--client ssh offers gssapi-with-mic", "open": ""},
@@ -590,6 +591,10 @@ func TestProgram(t *testing.T) {
 			if got := planned.Settings().Program.Needed != ""; got != (name == "token" && program != NoProgram) {
 				t.Errorf("program %d, %s: needed %t", program, name, got)
 			}
+		}
+		asks := p.Target(ctx, fleet.Target{Host: fleet.Host{Name: "asks"}})
+		if policy := asks.Settings().Known.Policy; asks.Err() == nil && policy != ssh.HostKeysStrict {
+			t.Errorf("program %d: %v though a command knows the hosts", program, policy)
 		}
 		open := p.Target(ctx, fleet.Target{Host: fleet.Host{Name: "open"}})
 		if got := open.Settings().Program.ControlPath != ""; got != (program != NoProgram) {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	xssh "golang.org/x/crypto/ssh"
@@ -27,6 +28,8 @@ type agent struct {
 	all      sync.WaitGroup
 	begun    chan struct{} // closed by begin, or by end
 	once     sync.Once     // of begun
+
+	waiting atomic.Int32 // calls of Identities and signers whose errors are not in err yet
 
 	mu     sync.Mutex
 	ctx    context.Context // ends at the deadline of authentication; nil: not begun
@@ -77,7 +80,7 @@ func (a *agent) begin(by time.Time) {
 		return
 	}
 	l := a.login
-	late := sshreason.TimeoutError(fleet.PhaseAuth, l.timeouts, false)
+	late := sshreason.TimeoutError(fleet.PhaseAuth, l.timeouts, l.byConnect(by))
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.ended {
@@ -115,6 +118,9 @@ func (a *agent) failed() error {
 	return a.err
 }
 
+// waits reports whether a key is being looked for, or asked for a signature.
+func (a *agent) waits() bool { return a != nil && a.waiting.Load() > 0 }
+
 // listed returns how many keys the program was told of.
 func (a *agent) listed() int {
 	if a == nil {
@@ -144,6 +150,8 @@ func (a *agent) signers() ([]xssh.Signer, error) {
 	if keys != nil || ctx == nil {
 		return keys, nil
 	}
+	a.waiting.Add(1)
+	defer a.waiting.Add(-1)
 	keys, err := a.login.dialer.opts.Identities.Signers(ctx, a.login.attempt.Target)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -229,6 +237,8 @@ func (a *agent) list() []byte {
 
 // sign makes a signature with the first signer of the key that can: there may be several.
 func (a *agent) sign(r signRequest) []byte {
+	a.waiting.Add(1)
+	defer a.waiting.Add(-1)
 	signers, _ := a.signers() // none, if they cannot be had
 	for _, s := range signers {
 		if !bytes.Equal(s.PublicKey().Marshal(), r.Blob) {

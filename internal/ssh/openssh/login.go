@@ -2,6 +2,7 @@ package openssh
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	xssh "golang.org/x/crypto/ssh"
@@ -32,10 +34,12 @@ type login struct {
 	ctx      context.Context
 	attempt  *ssh.Attempt
 	timeouts ssh.Timeouts
-	server   *xcrypto.Carrier
-	path     string // of the control socket; other files have suffixes
-	agent    *agent // nil: none, or ended
-	process  *process
+	// connectBy limits all phases before authentication, by the Dialer's clock; zero: no limit.
+	connectBy time.Time
+	server    *xcrypto.Carrier
+	path      string // of the control socket; other files have suffixes
+	agent     *agent // nil: none, or ended
+	process   *process
 
 	encrypted chan struct{} // closed by up when the program has sent NEWKEYS
 	once      sync.Once     // of Release
@@ -86,29 +90,26 @@ func (l *login) connect(program string) (ssh.Conn, *fleet.Error) {
 
 // start starts the program and the goroutines that carry its bytes.
 func (l *login) start(program string) *fleet.Error {
-	a := l.attempt
-	local := func(err error) *fleet.Error {
-		reason := sshreason.Local(err)
-		if reason == fleet.ReasonNone {
-			reason = fleet.ReasonInternal
-		}
-		return a.Fail(fleet.OutcomeNeverStarted, reason, fmt.Errorf("running ssh: %w", err))
-	}
 	var err error
 	if l.path, err = l.dialer.place(); err != nil {
-		return local(err)
+		return l.local(err)
 	}
 	if l.offersKeys() {
 		if l.agent, err = startAgent(l); err != nil {
-			return local(err)
+			return l.local(err)
 		}
 	}
 	if l.process, err = startProcess(program, l.arguments()); err != nil {
-		return local(err)
+		return l.local(err)
 	}
 	l.process.all.Go(l.down)
 	l.process.all.Go(l.up)
 	return nil
+}
+
+// local returns the failure of something on this machine, before anything was sent.
+func (l *login) local(err error) *fleet.Error {
+	return l.attempt.Fail(fleet.OutcomeNeverStarted, cmp.Or(sshreason.Local(err), fleet.ReasonInternal), fmt.Errorf("running ssh: %w", err))
 }
 
 // await waits until the login is over, and returns a connection to the control socket, which
@@ -123,19 +124,38 @@ func (l *login) await() (net.Conn, *fleet.Error) {
 			if err == nil {
 				return c, nil
 			}
-			if !errors.Is(err, fs.ErrNotExist) && l.ctx.Err() == nil {
-				return nil, l.attempt.Fail(fleet.OutcomeNeverStarted, fleet.ReasonInternal, fmt.Errorf("the control socket of ssh: %w", err))
+			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) && l.ctx.Err() == nil {
+				return nil, l.local(fmt.Errorf("the control socket of ssh: %w", err))
 			}
 		}
 		select {
 		case <-encrypted:
 			encrypted = nil
 		case <-look.C:
+			l.checkDeadline()
 		case <-l.process.over:
 			return nil, l.failure()
+		case <-l.ctx.Done():
+			return nil, sshreason.Interrupted(l.ctx, l.attempt)
 		}
 	}
 }
+
+// checkDeadline ends the program if the phase's deadline has passed for a while: then it reads
+// nothing, or reading from the server would have ended.
+func (l *login) checkDeadline() {
+	by := l.server.Deadline()
+	if by.IsZero() || l.dialer.opts.Clock.Now().Before(by.Add(patience)) {
+		return
+	}
+	phase := l.attempt.Timeline.Phase()
+	_ = l.server.Raise(l.attempt.Fail(fleet.OutcomeNeverStarted, sshreason.Deadline(phase),
+		sshreason.TimeoutError(phase, l.timeouts, l.byConnect(by))))
+	l.process.stop()
+}
+
+// byConnect reports whether a deadline is that of the connect timeout.
+func (l *login) byConnect(by time.Time) bool { return !l.connectBy.IsZero() && !by.Before(l.connectBy) }
 
 // lookEvery is how often the control socket is looked for, which costs microseconds.
 const lookEvery = 3 * time.Millisecond
@@ -147,19 +167,24 @@ func (l *login) failure() *fleet.Error {
 		return sshreason.Interrupted(l.ctx, a)
 	}
 	phase := a.Timeline.Phase()
-	if err := l.agent.failed(); err != nil && phase == fleet.PhaseAuth {
+	f := l.server.Failed(l.timeouts)
+	err := l.agent.failed()
+	if err == nil && f != nil && f.Reason == fleet.ReasonAuthTimeout && l.agent.waits() {
+		err = f.Err
+	}
+	if err != nil && phase == fleet.PhaseAuth {
 		return sshreason.Refusal(a, phase, fleet.ReasonAgentUnavailable, err)
 	}
 	if err := l.nothingInCommon(); err != nil && phase == fleet.PhaseKex {
 		return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, err)
 	}
-	if f := l.server.Failed(l.timeouts); f != nil {
+	if f != nil {
+		f = l.quoting(f)
 		if keys := l.agent.listed(); keys > 0 && errors.Is(f, sshreason.ErrClosed) {
 			// Servers end a login this way when they have enough of it. Trying again would make it worse.
-			f.Reason, f.Err = fleet.ReasonAuthFailed, sshreason.TooManyKeys(l.quoting(f).Err, keys)
-			return f
+			return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonAuthFailed, sshreason.TooManyKeys(f.Err, keys))
 		}
-		return l.quoting(f)
+		return f
 	}
 	said := l.process.ended()
 	never := func(r fleet.Reason, format string, args ...any) *fleet.Error {

@@ -336,6 +336,39 @@ func TestProgramWaits(t *testing.T) {
 	}
 }
 
+// A program that reads nothing does not keep an attempt beyond its deadline, whatever the server
+// sends.
+func TestProgramDoesNotRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ssh")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\nexec sleep 3600\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer func() { _ = l.Close() }()
+	all.Go(func() {
+		nc, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer func() { _ = nc.Close() }()
+		ignore := append([]byte{0, 0, 4, 4, 0, 2}, make([]byte, 1026)...) // SSH_MSG_IGNORE
+		_, _ = nc.Write(append([]byte("SSH-2.0-x\r\n"), bytes.Repeat(ignore, 300)...))
+		_, _ = io.Copy(io.Discard, nc)
+	})
+	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
+	k := &trusting{key: newKey(t)}
+	d := newDialer(t, openssh.Options{Program: path, HostKeys: k, Identities: k, Timeouts: ssh.Timeouts{Kex: 500 * time.Millisecond}})
+	end, _ := attempt(t.Context(), d, fleet.Target{Host: fleet.Host{Name: "127.0.0.1", Port: port}, User: "u", Port: port, Command: "x"})
+	if end.Outcome != fleet.OutcomeNeverStarted || end.Reason != fleet.ReasonKexTimeout || end.Phase != fleet.PhaseKex {
+		t.Errorf("ended %v(%s) in %v: %v", end.Outcome, end.Reason, end.Phase, end.Err)
+	}
+}
+
 // A turncoat is a host key that becomes another one.
 type turncoat struct {
 	before, after xssh.Signer
