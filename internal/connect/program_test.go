@@ -232,3 +232,25 @@ func TestPKCS11Provider(t *testing.T) {
 		o.Identities, o.KnownHosts = append(o.Identities, hop.KeyFile), append(o.KnownHosts, hop.KnownHosts)
 	}), viaSSH)
 }
+
+// Without an ssh program nothing else changes, and what needs it says so before anything ran.
+func TestNoProgram(t *testing.T) {
+	s := sshdtest.OpenSSH(t)
+	old := sshdtest.OpenSSH(t, sshdtest.WithConfig("KexAlgorithms sntrup761x25519-sha512@openssh.com"))
+	t.Setenv("PATH", t.TempDir())
+	wantRan(t, once(t, s, connect.ClientBest, "GSSAPIAuthentication yes\n", nil), fleet.FlagExitKnown)
+	r := once(t, s, connect.ClientBest, "PKCS11Provider /x.so\n", nil)
+	if wantNever(t, r, fleet.ReasonBadTarget, fleet.PhaseNone); !strings.Contains(r.Err.Error(), "there is no ssh program") {
+		t.Error(r.Err)
+	}
+	r = once(t, old, connect.ClientBest, "", nil)
+	if wantNever(t, r, fleet.ReasonNoCommonAlgorithm, fleet.PhaseKex); !strings.Contains(r.Err.Error(), "sntrup761") {
+		t.Error(r.Err)
+	}
+	o := connect.Options{Client: connect.ClientSSH, Identities: []string{s.KeyFile}, KnownHosts: []string{s.KnownHosts}, Agent: connect.NoAgent}
+	for _, err := range connect.Run(t.Context(), o, slices.Values([]fleet.Target{{Host: s.Host}}), "true") {
+		if err == nil || !strings.Contains(err.Error(), "there is no ssh program") {
+			t.Errorf("%v", err)
+		}
+	}
+}
