@@ -39,7 +39,11 @@ func Explain(err error, server []string) error {
 	case hint != "":
 		return fmt.Errorf("%w%s", err, hint)
 	case len(why) > 0:
-		return fmt.Errorf("%w; %s\nhint: have the server offer another too", err, strings.Join(why, "; "))
+		hint = "\nhint: have the server offer another too"
+		if len(Common(OnlyOpenSSH(), server)) > 0 {
+			hint += ", or use --client ssh"
+		}
+		return fmt.Errorf("%w; %s%s", err, strings.Join(why, "; "), hint)
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/ssh"
+	"shoal/internal/ssh/algorithms"
 	"shoal/internal/ssh/sshreason"
 	"shoal/internal/ssh/wire"
 )
@@ -60,12 +61,6 @@ func (d *Dialer) asksMethods(ctx context.Context, t ssh.Target) bool {
 		d.programLogsIn(ctx, t, []string{"hostbased", "gssapi-with-mic"})
 }
 
-// onlyProgram are algorithms that are safe, and that no client of ours has.
-var onlyProgram = []string{
-	"sntrup761x25519-sha512", "sntrup761x25519-sha512@openssh.com", "diffie-hellman-group18-sha512",
-	"umac-64@openssh.com", "umac-128@openssh.com", "umac-64-etm@openssh.com", "umac-128-etm@openssh.com",
-}
-
 // programSpeaks reports whether the program offers the target one of these algorithms: one that
 // only it has, or one that ssh_config names.
 func programSpeaks(t ssh.Target, server []string) bool {
@@ -78,5 +73,5 @@ func programSpeaks(t ssh.Target, server []string) bool {
 			}
 		}
 	}
-	return firstCommon(onlyProgram, server) != ""
+	return firstCommon(algorithms.OnlyOpenSSH(), server) != ""
 }
