@@ -13,6 +13,7 @@ import (
 	"shoal/fleet"
 	"shoal/internal/connect"
 	"shoal/internal/needs"
+	"shoal/internal/ssh"
 	"shoal/internal/sshdtest"
 )
 
@@ -252,5 +253,68 @@ func TestNoProgram(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "there is no ssh program") {
 			t.Errorf("%v", err)
 		}
+	}
+}
+
+// The verdict on a host key is ours, by known_hosts and the policy, and ssh accepts this key only.
+func TestHostKeysOfSSH(t *testing.T) {
+	needs.Program(t, "ssh")
+	dir := t.TempDir()
+	run := func(program string, args ...string) {
+		t.Helper()
+		if out, err := exec.CommandContext(t.Context(), needs.Program(t, program), args...).CombinedOutput(); err != nil {
+			t.Fatalf("%s %q: %v\n%s", program, args, err, out)
+		}
+	}
+	key, ca := filepath.Join(dir, "key"), filepath.Join(dir, "ca")
+	for _, path := range []string{key, ca} {
+		run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path)
+	}
+	run("ssh-keygen", "-q", "-s", ca, "-I", "host", "-h", "-n", "127.0.0.1", key+".pub")
+	s := sshdtest.OpenSSH(t)
+	certified := sshdtest.OpenSSH(t, sshdtest.WithConfig("HostKey "+key, "HostCertificate "+key+"-cert.pub"))
+	read := func(path string) string {
+		text, err := os.ReadFile(path)
+		if err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	_, authority, _ := strings.Cut(read(ca+".pub"), " ")
+	authority = "ssh-ed25519 " + authority
+	_, shown, _ := strings.Cut(read(s.KnownHosts), " ")
+	for name, c := range map[string]struct {
+		server *sshdtest.Server
+		known  string
+		policy ssh.HostKeyPolicy
+		reason fleet.Reason // "": it runs
+		learns bool
+	}{
+		"known":             {s, read(s.KnownHosts), ssh.HostKeysStrict, "", false},
+		"new":               {s, "", ssh.HostKeysAcceptNew, "", true},
+		"unknown":           {s, "", ssh.HostKeysStrict, fleet.ReasonHostkeyUnknown, false},
+		"changed":           {s, "[127.0.0.1]:* " + authority, ssh.HostKeysAcceptNew, fleet.ReasonHostkeyChanged, false},
+		"insecure, changed": {s, "[127.0.0.1]:* " + authority, ssh.HostKeysInsecure, "", false},
+		"revoked":           {s, "@revoked * " + shown, ssh.HostKeysInsecure, fleet.ReasonHostkeyRevoked, false},
+		"certificate":       {certified, "@cert-authority [127.0.0.1]:* " + authority, ssh.HostKeysStrict, "", false},
+		"other authority":   {certified, "@cert-authority [127.0.0.1]:* " + shown, ssh.HostKeysStrict, fleet.ReasonHostkeyUnknown, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "known_hosts")
+			if err := os.WriteFile(path, []byte(c.known), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r := once(t, c.server, connect.ClientSSH, "", func(o *connect.Options) { o.KnownHosts, o.HostKeys = []string{path}, &c.policy })
+			if c.reason == "" {
+				wantRan(t, r, viaSSH)
+			} else {
+				wantNever(t, r, c.reason, fleet.PhaseHostkey)
+			}
+			after := read(path)
+			if learned := after != c.known; learned != c.learns || learned && !strings.Contains(after, strings.TrimSpace(shown)) {
+				t.Errorf("known_hosts is %q now", after)
+			}
+		})
 	}
 }
