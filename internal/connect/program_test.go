@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	xssh "golang.org/x/crypto/ssh"
+
 	"shoal/fleet"
 	"shoal/internal/connect"
 	"shoal/internal/needs"
@@ -317,4 +319,30 @@ func TestHostKeysOfSSH(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The file of a security key is offered by ssh without an agent; other keys as ever.
+func TestSecurityKeyWithoutAgent(t *testing.T) {
+	needs.Program(t, "ssh")
+	point := make([]byte, 32)
+	point[0] = 1
+	blob := xssh.Marshal(struct{ Type, Point, Application string }{"sk-ssh-ed25519@openssh.com", string(point), "ssh:"})
+	public, err := xssh.ParsePublicKey(blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := sshdtest.OpenSSH(t, sshdtest.WithAuthorized(public), sshdtest.WithConfig("LogLevel DEBUG2"))
+	path := filepath.Join(t.TempDir(), "id sk%h")
+	for file, text := range map[string]string{path: "not read before the server takes the key\n", path + ".pub": string(xssh.MarshalAuthorizedKey(public))} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := fmt.Sprintf("IdentityFile \"%s\"\n", strings.ReplaceAll(path, "%", "%%"))
+	r := once(t, s, connect.ClientSSH, config, func(o *connect.Options) { o.Identities = nil })
+	wantNever(t, r, fleet.ReasonAuthFailed, fleet.PhaseAuth) // there is no such key here to sign with
+	if !strings.Contains(s.Log(), "test pkalg sk-ssh-ed25519@openssh.com") {
+		t.Errorf("the security key was not offered: %v\n%s", r.Err, s.Log())
+	}
+	wantRan(t, once(t, s, connect.ClientSSH, config, nil), viaSSH)
 }

@@ -2,11 +2,13 @@ package plan
 
 import (
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"shoal/hosts"
+	"shoal/internal/plainfile"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/config"
 )
@@ -34,7 +36,7 @@ func (p *Planner) settingsOf(r *config.Resolved, e hosts.Entry, methods []string
 		RekeyBytes:    uint64(max(r.RekeyBytes, 0)),
 		RekeyAfter:    r.RekeyInterval,
 		Env:           r.Env(),
-		Keys:          p.keys(r, e),
+		Keys:          p.keys(r, e, program),
 		Known:         p.known(r),
 		Password:      r.PasswordAuthentication || r.KbdInteractiveAuthentication,
 	}
@@ -119,7 +121,7 @@ func (p *Planner) known(r *config.Resolved) ssh.HostKeySpec {
 
 // keys returns the keys to offer: first those of the command line, then the inventory's,
 // then those of ssh_config.
-func (p *Planner) keys(r *config.Resolved, e hosts.Entry) ssh.KeySpec {
+func (p *Planner) keys(r *config.Resolved, e hosts.Entry, program Program) ssh.KeySpec {
 	if !r.PubkeyAuthentication {
 		return ssh.KeySpec{}
 	}
@@ -138,6 +140,10 @@ func (p *Planner) keys(r *config.Resolved, e hosts.Entry) ssh.KeySpec {
 	if !r.DefaultIdentities {
 		w.Files = append(w.Files, r.IdentityFiles...)
 	}
+	if program == ProgramForAll {
+		w.Hardware = slices.DeleteFunc(slices.Clone(w.Files), func(path string) bool { return !isHardware(path) })
+		w.Files = slices.DeleteFunc(w.Files, isHardware)
+	}
 	switch p.opts.Agent {
 	case "":
 	case NoAgent:
@@ -146,6 +152,18 @@ func (p *Planner) keys(r *config.Resolved, e hosts.Entry) ssh.KeySpec {
 		w.AgentSocket = p.opts.Agent
 	}
 	return w
+}
+
+// isHardware reports whether a key file is that of a security key, as its public key says.
+func isHardware(path string) bool {
+	file, err := plainfile.Open(path + ".pub")
+	if err != nil {
+		return false
+	}
+	defer func() { _ = file.Close() }()
+	head := make([]byte, 3)
+	_, err = io.ReadFull(file, head)
+	return err == nil && string(head) == "sk-"
 }
 
 // userKeysSHA1 reports whether ssh_config names ssh-rsa for user keys.

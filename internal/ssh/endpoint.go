@@ -123,6 +123,9 @@ type KeySpec struct {
 	// Defaults also offers ~/.ssh/id_ed25519, id_ecdsa, id_rsa, id_ed25519_sk and id_ecdsa_sk,
 	// after the agent's keys. One that cannot be used is a notice.
 	Defaults bool
+	// Hardware are the files of security keys for the system's ssh, which needs no agent for
+	// them.
+	Hardware []string
 	// AgentSocket is the path of the agent's socket (IdentityAgent, or SSH_AUTH_SOCK); "" means
 	// no agent. An agent that does not answer is a notice.
 	AgentSocket string

@@ -62,6 +62,7 @@ func (r *Resolved) Program() (p Program, notice string) {
 	if hostbased {
 		p.Options = append(p.Options, "HostbasedAuthentication yes")
 	}
+	add(opSecurityKeyProvider, "SecurityKeyProvider", oneWord(r.text(opSecurityKeyProvider)))
 	if library := r.textNotNone(opPKCS11Provider); library != "" {
 		p.Needed, p.OtherLogins = "PKCS11Provider", true
 		p.Options = append(p.Options, "PKCS11Provider "+oneWord(library))

@@ -35,6 +35,7 @@ func TestProgram(t *testing.T) {
 			lines: "KnownHostsCommand /bin/x -a \"%H\" %K", options: `KnownHostsCommand /bin/x -a "%H" %K`, methods: "publickey",
 			needed: "KnownHostsCommand",
 		},
+		{lines: "SecurityKeyProvider /x.so", options: `SecurityKeyProvider "/x.so"`, methods: "publickey"},
 		{lines: "PKCS11Provider none\nKnownHostsCommand none", methods: "publickey"},
 		{
 			lines: "KexAlgorithms +diffie-hellman-group14-sha1\nCiphers -*-cbc\nMACs umac-64@openssh.com", methods: "publickey",

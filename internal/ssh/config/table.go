@@ -73,7 +73,7 @@ var keywordTable = []keyword{
 	{"loglevel", opLogLevel, WithoutEffect, readEnum(logLevels), "INFO", nil},
 	{"macs", opMACs, Honoured, readAlgorithms(listMACs), "", nil},
 	{"pkcs11provider", opPKCS11Provider, Honoured, readText, "", []string{"smartcarddevice"}},
-	{"securitykeyprovider", opSecurityKeyProvider, WithoutEffect, readText, "internal", nil},
+	{"securitykeyprovider", opSecurityKeyProvider, Honoured, readText, "internal", nil},
 	{"preferredauthentications", opPreferredAuthentications, Honoured, readText, "", nil},
 	{
 		"pubkeyacceptedalgorithms", opPubkeyAcceptedAlgorithms, Honoured, readAlgorithms(listPubkeyAccepted), "",

@@ -44,7 +44,7 @@ func (l *login) arguments() []string {
 		"KbdInteractiveAuthentication no",
 		"PreferredAuthentications " + cmp.Or(strings.Join(l.methods(), ","), "none"),
 		"IdentityAgent " + agent,
-		"IdentityFile none",
+		"IdentityFile none", // the others are added to it
 		"IdentitiesOnly no",
 		"AddKeysToAgent no",
 
@@ -69,6 +69,9 @@ func (l *login) arguments() []string {
 	}
 	if own.RekeyBytes > 0 || own.RekeyAfter > 0 {
 		options = append(options, rekeyLimit(own))
+	}
+	for _, path := range own.Keys.Hardware {
+		options = append(options, "IdentityFile "+quoted(path))
 	}
 	options = append(options, own.Program.Options...)
 	options = append(options, l.algorithms()...)

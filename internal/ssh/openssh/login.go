@@ -215,7 +215,7 @@ func (l *login) notLetIn(said error) *fleet.Error {
 	a := l.attempt
 	keys := l.agent.listed()
 	own := &a.Target.Settings().Program
-	if keys == 0 && !own.OtherLogins {
+	if keys == 0 && !own.OtherLogins && len(a.Target.Settings().Keys.Hardware) == 0 {
 		return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonNoIdentity, fmt.Errorf(
 			"there is no key to offer; %w\nhint: name one with --identity, or add one to the agent with ssh-add", said))
 	}
