@@ -114,7 +114,8 @@ const (
 	// golang.org/x/crypto/ssh.
 	ClientStandard
 	// ClientSSH is package internal/ssh/openssh: the system's ssh. ClientBest uses it too, for
-	// hosts that want what only it has; the result then has fleet.FlagOpenSSH.
+	// hosts that want what only it has; the result then has fleet.FlagOpenSSH. It is given no
+	// password, and Pipeline, Classical and Trace have no effect on it.
 	ClientSSH
 )
 

@@ -80,6 +80,7 @@ func TestKerberos(t *testing.T) {
 	for _, client := range []connect.Client{connect.ClientBest, connect.ClientSSH} {
 		wantRan(t, once(t, s, client, enabled, noKeys), viaSSH)
 		wantRan(t, once(t, s, client, enabled, func(o *connect.Options) { o.Identities = []string{plain.KeyFile} }), viaSSH)
+		wantRan(t, once(t, s, client, enabled+"GSSAPIServerIdentity 127.0.0.1\n", noKeys), viaSSH)
 		wantRan(t, once(t, s, client, enabled+"PreferredAuthentications gssapi-with-mic,publickey\n", noKeys), viaSSH)
 	}
 	wantRan(t, once(t, s, connect.ClientBest, enabled, nil), fleet.FlagExitKnown)

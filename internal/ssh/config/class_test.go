@@ -37,6 +37,7 @@ var fieldsOf = map[string][]string{
 	"gssapiauthentication": {"Program"}, "gssapidelegatecredentials": {"Program"}, "hostbasedauthentication": {"Program"},
 	"hostbasedacceptedalgorithms": {"Program"}, "controlpath": {"Program"}, "pkcs11provider": {"Program"},
 	"knownhostscommand": {"Program"}, "securitykeyprovider": {"Program"},
+	"gssapiserveridentity": {"Program"}, "gssapiclientidentity": {"Program"},
 }
 
 // inResolution are the honoured keywords that only this package uses.

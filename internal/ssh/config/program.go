@@ -58,6 +58,12 @@ func (r *Resolved) Program() (p Program, notice string) {
 	if gssapi {
 		p.Options = append(p.Options, "GSSAPIAuthentication yes")
 		add(opGSSAPIDelegateCredentials, "GSSAPIDelegateCredentials", r.text(opGSSAPIDelegateCredentials))
+		server, client := r.text(opGSSAPIServerIdentity), r.text(opGSSAPIClientIdentity)
+		if server != "" || client != "" { // not every ssh knows them
+			p.Options = append(p.Options, "IgnoreUnknown GSSAPIServerIdentity,GSSAPIClientIdentity")
+			add(opGSSAPIServerIdentity, "GSSAPIServerIdentity", oneWord(server))
+			add(opGSSAPIClientIdentity, "GSSAPIClientIdentity", oneWord(client))
+		}
 	}
 	if hostbased {
 		p.Options = append(p.Options, "HostbasedAuthentication yes")

@@ -20,6 +20,10 @@ func TestProgram(t *testing.T) {
 			lines:   "GSSAPIAuthentication yes\nGSSAPIDelegateCredentials yes",
 			options: "GSSAPIAuthentication yes;GSSAPIDelegateCredentials yes", methods: "gssapi-with-mic publickey", other: true,
 		},
+		{
+			lines: "GSSAPIAuthentication yes\nGSSAPIClientIdentity u@R", methods: "gssapi-with-mic publickey", other: true,
+			options: `GSSAPIAuthentication yes;IgnoreUnknown GSSAPIServerIdentity,GSSAPIClientIdentity;GSSAPIClientIdentity "u@R"`,
+		},
 		{lines: "GSSAPIDelegateCredentials yes", methods: "publickey"},
 		{lines: "HostbasedAuthentication yes", options: "HostbasedAuthentication yes", methods: "hostbased publickey", other: true},
 		{

@@ -54,6 +54,7 @@ func TestReportedKeywords(t *testing.T) {
 		{"VerifyHostKeyDNS yes", web, "VerifyHostKeyDNS yes (FILE:2) has no effect: host keys are looked up in known_hosts alone"},
 		{"VerifyHostKeyDNS ask", web, "VerifyHostKeyDNS ask (FILE:2) has no effect: host keys are looked up in known_hosts alone"},
 		{"VerifyHostKeyDNS no", web, ""},
+		{"GSSAPITrustDNS yes", web, "GSSAPITrustDNS yes (FILE:2) has no effect: Kerberos looks up host names as krb5.conf says"},
 		{"NoHostAuthenticationForLocalhost yes", web, ""},
 		{
 			"NoHostAuthenticationForLocalhost yes", local,

@@ -121,14 +121,18 @@ var keywordTable = []keyword{
 	{"match", opMatch, Honoured, readMatch, "", nil},
 	{"include", opInclude, Honoured, readInclude, "", nil},
 
-	// Keywords that ssh ignores: deprecated, unsupported, or patched in by Debian for methods
-	// that are not offered.
+	// Patched in by Debian and others.
+	{"gssapitrustdns", opGSSAPITrustDNS, Reported, readEnum(flags), "", nil},
+	{"gssapiserveridentity", opGSSAPIServerIdentity, Honoured, readText, "", nil},
+	{"gssapiclientidentity", opGSSAPIClientIdentity, Honoured, readText, "", nil},
+
+	// Keywords that ssh ignores: deprecated, unsupported, or patched in by Debian for what is not
+	// offered.
 	{"protocol", opIgnored, WithoutEffect, readNothing, "", []string{
 		"cipher", "fallbacktorsh", "globalknownhostsfile2", "rhostsauthentication", "userknownhostsfile2", "useroaming",
 		"usersh", "useprivilegedport", "afstokenpassing", "kerberosauthentication", "kerberostgtpassing",
 		"rsaauthentication", "rhostsrsaauthentication", "compressionlevel", "useblacklistedkeys",
-		"gssapikeyexchange", "gssapitrustdns", "gssapirenewalforcesrekey", "gssapikexalgorithms",
-		"gssapiclientidentity", "gssapiserveridentity",
+		"gssapikeyexchange", "gssapirenewalforcesrekey", "gssapikexalgorithms",
 	}},
 }
 
