@@ -185,9 +185,11 @@ func TestOpenMaster(t *testing.T) {
 	s := sshdtest.OpenSSH(t)
 	dir := t.TempDir()
 	named := fmt.Sprintf("%s/%s-%s-%d", dir, s.User, s.Host.Name, s.Host.Port)
-	config := func(path string) string { return "ControlPath " + path + "\n" }
+	config := func(path string) string {
+		return "ControlPath " + path + "\nUserKnownHostsFile none\nGlobalKnownHostsFile none\n"
+	}
 	good, vague := config(dir+"/%r-%h-%p"), config(dir+"/%r")
-	stranger := func(o *connect.Options) { noKeys(o); o.KnownHosts = []string{filepath.Join(dir, "none")} }
+	stranger := func(o *connect.Options) { noKeys(o); o.KnownHosts = nil }
 
 	wantNever(t, once(t, s, connect.ClientSSH, good, stranger), fleet.ReasonHostkeyUnknown, fleet.PhaseHostkey)
 	for _, path := range []string{named, dir + "/" + s.User} {
@@ -216,6 +218,16 @@ func TestOpenMaster(t *testing.T) {
 	}
 	wantNever(t, once(t, s, connect.ClientSSH, vague, stranger), fleet.ReasonHostkeyUnknown, fleet.PhaseHostkey)
 	wantRan(t, once(t, s, connect.ClientBest, good, nil), fleet.FlagExitKnown) // our own client has no need
+	var notices []string
+	asked := func(o *connect.Options) { // for a verdict by these files
+		noKeys(o)
+		o.KnownHosts = []string{filepath.Join(dir, "none")}
+		o.Engine.Notice = func(text string) { notices = append(notices, text) }
+	}
+	wantNever(t, once(t, s, connect.ClientSSH, good, asked), fleet.ReasonHostkeyUnknown, fleet.PhaseHostkey)
+	if !slices.ContainsFunc(notices, func(text string) bool { return strings.HasPrefix(text, "ControlPath (") }) {
+		t.Errorf("notices %q", notices)
+	}
 }
 
 // What ssh_config can only have from ssh has it, and keys work as ever. Jump hosts are reached by

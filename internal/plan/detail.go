@@ -42,6 +42,11 @@ func (p *Planner) settingsOf(r *config.Resolved, e hosts.Entry, methods []string
 	}
 	if program != NoProgram {
 		own, notice := r.Program()
+		if own.ControlPath != "" && (p.opts.KnownHosts != nil || p.opts.Policy != nil) {
+			own.ControlPath = ""
+			notice = fmt.Sprintf("ControlPath (%v) has no effect with host keys that this run checks by its own rules: "+
+				"an open connection was checked by whoever opened it", r.Why("controlpath"))
+		}
 		if s.Program = ssh.ProgramSpec(own); notice != "" && program == ProgramForAll {
 			p.tellOnce("controlpath", notice)
 		}
