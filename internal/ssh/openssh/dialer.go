@@ -164,7 +164,7 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 		d.release()
 		return nil, err
 	}
-	l := &login{dialer: d, ctx: ctx, attempt: a, timeouts: timeouts, connectBy: connectBy, encrypted: make(chan struct{})}
+	l := &login{dialer: d, ctx: ctx, attempt: a, timeouts: timeouts, connectBy: connectBy, encrypted: make(chan struct{}), unread: make(chan struct{})}
 	l.server = xcrypto.NewCarrier(nc, a, d.opts.Clock, connectBy)
 	defer func() {
 		if l != nil { // also after a panic

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -42,7 +43,11 @@ type login struct {
 	process   *process
 
 	encrypted chan struct{} // closed by up when the program has sent NEWKEYS
-	once      sync.Once     // of Release
+	unread    chan struct{} // closed by down when reading from the server has ended
+	// unwritable means that writing to the server has failed: then reading does too, which has
+	// the reason.
+	unwritable atomic.Bool
+	once       sync.Once // of Release
 
 	mu        sync.Mutex
 	ours      *kexInit // nil: not seen
@@ -167,7 +172,7 @@ func (l *login) failure() *fleet.Error {
 		return sshreason.Interrupted(l.ctx, a)
 	}
 	phase := a.Timeline.Phase()
-	f := l.server.Failed(l.timeouts)
+	f := l.serverFailed()
 	err := l.agent.failed()
 	if err == nil && f != nil && f.Reason == fleet.ReasonAuthTimeout && l.agent.waits() {
 		err = f.Err
@@ -208,6 +213,19 @@ func (l *login) failure() *fleet.Error {
 		return never(fleet.ReasonProtocolError, "the key exchange failed; %w", said)
 	}
 	return never(fleet.ReasonBadTarget, "no connection was made; %w", said)
+}
+
+// serverFailed returns why the connection to the server has ended; nil if it has not.
+func (l *login) serverFailed() *fleet.Error {
+	if l.unwritable.Load() {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		select {
+		case <-l.unread:
+		case <-timer.C:
+		}
+	}
+	return l.server.Failed(l.timeouts)
 }
 
 // notLetIn returns the failure of a login that the program has given up.
@@ -263,7 +281,7 @@ func (l *login) learn() *fleet.Error {
 // Ended implements xcrypto.Master.
 func (l *login) Ended() *fleet.Error {
 	said := l.process.ended()
-	if f := l.server.Failed(l.timeouts); f != nil {
+	if f := l.serverFailed(); f != nil {
 		f := *f
 		f.Outcome, f.Phase = l.attempt.Execution.Failed(), l.attempt.Timeline.Phase()
 		return l.quoting(&f)

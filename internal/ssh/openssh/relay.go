@@ -39,6 +39,7 @@ func (l *login) down() {
 	} else {
 		l.blame(err)
 	}
+	close(l.unread)
 	wait := patience // for what it says
 	if l.ctx.Err() != nil || sshreason.TimedOut(err) {
 		wait = 0
@@ -52,13 +53,25 @@ func (l *login) up() {
 	defer l.process.closed()
 	defer func() { _ = l.process.stdout.Close() }() // else the program waits to say goodbye
 	from := bufio.NewReaderSize(l.process.stdout, bufferSize)
-	if err := carryPlain(from, l.server, l.sent); err != nil {
+	to := toServer{l}
+	if err := carryPlain(from, to, l.sent); err != nil {
 		l.blame(err)
 		return
 	}
-	if _, err := io.Copy(onlyWriter{l.server}, onlyReader{from}); sshreason.TimedOut(err) {
+	if _, err := io.Copy(to, onlyReader{from}); sshreason.TimedOut(err) {
 		_ = l.server.Raise(l.attempt.Fail(fleet.OutcomeNeverStarted, fleet.ReasonStalled, sshreason.TimeoutError(fleet.PhaseRun, l.timeouts, false)))
 	}
+}
+
+// toServer writes to the server, and records that this fails.
+type toServer struct{ l *login }
+
+func (w toServer) Write(p []byte) (int, error) {
+	n, err := w.l.server.Write(p)
+	if err != nil {
+		w.l.unwritable.Store(true)
+	}
+	return n, err
 }
 
 // onlyReader and onlyWriter keep io.Copy from the buffers of others: it uses one of its own.
