@@ -230,6 +230,10 @@ type Client struct {
 	// with which shoal's own client shares no algorithm; the result then has
 	// fleet.FlagFallback.
 	Standard bool
+	// OpenSSH uses the system's ssh alone. Otherwise, unless Standard is set, it is only for
+	// hosts that want what only it has, such as Kerberos; the result then has
+	// fleet.FlagOpenSSH.
+	OpenSSH bool
 	// StateDir keeps properties of servers, which saves round trips in later runs. It
 	// holds no secrets, and nothing in it makes a host trusted. "" keeps nothing; see
 	// [DefaultStateDir].

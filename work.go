@@ -81,8 +81,11 @@ func (o Options) connect() (c connect.Options, p *auth.Passwords, err error) {
 		Pipeline: client.Pipeline(o.Client.Pipeline), Classical: o.Client.Classical, StateDir: o.Client.StateDir,
 		Engine: o.engine(),
 	}
-	if o.Client.Standard {
+	switch {
+	case o.Client.Standard:
 		c.Client = connect.ClientStandard
+	case o.Client.OpenSSH:
+		c.Client = connect.ClientSSH
 	}
 	if o.Login.Password != nil {
 		if p, err = auth.NewPasswords(auth.PasswordOptions{Source: o.Login.Password}); err != nil {

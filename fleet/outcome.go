@@ -43,7 +43,7 @@ func (o Outcome) DidNotRun() bool {
 }
 
 // Flags are facts beside the outcome. The zero value has none set.
-type Flags uint8
+type Flags uint16
 
 // The flags. Their texts are part of the record format.
 const (
@@ -54,10 +54,11 @@ const (
 	FlagExitConflict                       // a later message contradicts the exit status
 	FlagLegacy                             // used an algorithm that is offered only if configured
 	FlagBraked                             // the run stopped itself before it was tried again
+	FlagOpenSSH                            // connected by the system's ssh
 	flagsEnd
 )
 
-var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback", "exit_conflict", "legacy_algorithms", "braked"}
+var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback", "exit_conflict", "legacy_algorithms", "braked", "openssh_client"}
 
 // Has reports whether all flags of f are set.
 func (fs Flags) Has(f Flags) bool { return fs&f == f }

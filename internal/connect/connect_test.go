@@ -23,6 +23,7 @@ import (
 	"shoal/internal/connect"
 	"shoal/internal/engine"
 	"shoal/internal/ssh"
+	"shoal/internal/ssh/auth"
 	"shoal/internal/sshdtest"
 	"shoal/simfleet"
 )
@@ -197,7 +198,10 @@ func TestRunFailsBeforeItStarts(t *testing.T) {
 	}{
 		"empty command":   {func(*connect.Options) {}, ""},
 		"negative fanout": {func(o *connect.Options) { o.Engine.Fanout = -1 }, "true"},
-		"no key file":     {func(o *connect.Options) { o.Identities = []string{"no-such-file"} }, "true"},
+		"password for ssh": {func(o *connect.Options) {
+			o.Client, o.Passwords = connect.ClientSSH, new(auth.Passwords)
+		}, "true"},
+		"no key file": {func(o *connect.Options) { o.Identities = []string{"no-such-file"} }, "true"},
 	} {
 		opts := good
 		c.change(&opts)

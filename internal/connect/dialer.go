@@ -13,6 +13,7 @@ import (
 	"shoal/internal/ssh/client"
 	"shoal/internal/ssh/hostcache"
 	"shoal/internal/ssh/hostkeys"
+	"shoal/internal/ssh/openssh"
 	"shoal/internal/ssh/tunnel"
 	"shoal/internal/ssh/xcrypto"
 )
@@ -148,6 +149,12 @@ func (o Options) dialer(keys ssh.HostKeys, identities ssh.Identities) (ssh.Diale
 	if err != nil {
 		return nil, nil, err
 	}
+	program, err := openssh.New(openssh.Options{
+		HostKeys: keys, Identities: identities, Timeouts: o.Timeouts, Clock: clock, Network: network,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
 	memory := o.memory()
 	fast, err := client.New(client.Options{
 		HostKeys:   keys,
@@ -160,15 +167,22 @@ func (o Options) dialer(keys ssh.HostKeys, identities ssh.Identities) (ssh.Diale
 		Memory:     memory,
 		Network:    network,
 		Fallback:   std,
+		Program:    program,
 		Trace:      o.Trace,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	network.Use(fast)
-	closer := func() error { return errors.Join(fast.Close(), network.Close(), memory.Close()) }
-	if o.Client == ClientStandard {
+	closer := func() error { return errors.Join(fast.Close(), network.Close(), memory.Close(), program.Close()) }
+	switch o.Client {
+	case ClientStandard:
 		return std, closer, nil
+	case ClientSSH:
+		if err := program.Available(); err != nil {
+			return nil, nil, errors.Join(err, closer())
+		}
+		return program, closer, nil
 	}
 	return fast, closer, nil
 }

@@ -113,6 +113,10 @@ const (
 	// ClientStandard is package internal/ssh/xcrypto alone, on
 	// golang.org/x/crypto/ssh.
 	ClientStandard
+	// ClientSSH is package internal/ssh/openssh: the system's ssh. ClientBest uses it too, for
+	// hosts that want what only it has; the result then has fleet.FlagOpenSSH. It is given no
+	// password, and Pipeline, Classical and Trace have no effect on it.
+	ClientSSH
 )
 
 // DefaultStateDir returns shoal's directory in $XDG_STATE_HOME, or in
@@ -138,8 +142,11 @@ func (o Options) Validate() error {
 	if o.Pipeline > client.Off {
 		return fmt.Errorf("unknown pipelining %d", o.Pipeline)
 	}
-	if o.Client > ClientStandard {
+	if o.Client > ClientSSH {
 		return fmt.Errorf("unknown client %d", o.Client)
+	}
+	if o.Client == ClientSSH && o.Passwords != nil {
+		return hint.New("the system's ssh is given no password", "--client best sends passwords")
 	}
 	if o.MaxKeys < 0 {
 		return fmt.Errorf("%d keys to offer; 0 means the default", o.MaxKeys)

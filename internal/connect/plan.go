@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -13,6 +14,7 @@ import (
 	"shoal/internal/plan"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/config"
+	"shoal/internal/ssh/openssh"
 )
 
 // ReadConfig reads ssh_config, the first time that it is called.
@@ -52,10 +54,31 @@ func (o *Options) Planner() (*plan.Planner, error) {
 		KnownHosts: o.KnownHosts,
 		Policy:     o.HostKeys,
 		Plain:      o.Client == ClientStandard,
+		Program:    o.program(),
 		Home:       home,
 		Notice:     o.Engine.Notice,
 		Verbose:    o.Engine.Verbose,
 	})
+}
+
+// Bounded returns Engine with a fanout for which this machine can run enough processes of ssh.
+func (o *Options) Bounded() engine.Options {
+	e := o.Engine
+	if o.Client == ClientSSH && e.Dialer == nil {
+		e.Fanout = min(cmp.Or(e.Fanout, engine.DefaultFanout().Fanout), openssh.Processes())
+	}
+	return e
+}
+
+// program returns what the client makes of the system's ssh.
+func (o *Options) program() plan.Program {
+	switch {
+	case o.Engine.Dialer != nil || o.Client == ClientStandard:
+		return plan.NoProgram
+	case o.Client == ClientSSH:
+		return plan.ProgramForAll
+	}
+	return plan.ProgramAtNeed
 }
 
 // A Plan is the targets of a run, each resolved once, and the connections to them. It
@@ -81,6 +104,7 @@ func (o *Options) Plan(ctx context.Context, targets iter.Seq[fleet.Target], temp
 		return nil, err
 	}
 	p := &Plan{opts: *o, plan: resolved}
+	p.opts.Engine = o.Bounded()
 	if o.Engine.Clock == nil {
 		p.clock = clock.New()
 		p.opts.Engine.Clock = p.clock

@@ -33,7 +33,7 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target], text
 			yield(fleet.Result{}, err)
 			return
 		}
-		control := opts.Engine
+		control := opts.Bounded()
 		if control.Clock == nil {
 			control.Clock = clock.New()
 			defer control.Clock.Close()

@@ -41,8 +41,13 @@ var packages = map[string]string{
 	"sh":                "dash",
 	"tcsh":              "tcsh",
 	"zsh":               "zsh",
+	"krb5kdc":           "krb5-kdc",
+	"kdb5_util":         "krb5-kdc",
+	"kadmin.local":      "krb5-admin-server",
+	"kinit":             "krb5-user",
 	"setpriv":           "util-linux",
 	"unshare":           "util-linux",
+	"ssh-keysign":       "openssh-client",
 }
 
 // Program returns the path of a program: path itself, or the result of

@@ -2,18 +2,20 @@ package plan
 
 import (
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"shoal/hosts"
 	"shoal/internal/hint"
+	"shoal/internal/plainfile"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/config"
 )
 
 // settingsOf returns what ssh_config and the options say about connections.
-func (p *Planner) settingsOf(r *config.Resolved, e hosts.Entry, methods []string) *ssh.Settings {
+func (p *Planner) settingsOf(r *config.Resolved, e hosts.Entry, methods []string, program Program) *ssh.Settings {
 	if p.opts.Plain && r.RekeyInterval > 0 {
 		p.tellOnce("rekeylimit", fmt.Sprintf("the time of RekeyLimit (%v) has no effect with this client", r.Why("rekeylimit")))
 	}
@@ -35,9 +37,25 @@ func (p *Planner) settingsOf(r *config.Resolved, e hosts.Entry, methods []string
 		RekeyBytes:    uint64(max(r.RekeyBytes, 0)),
 		RekeyAfter:    r.RekeyInterval,
 		Env:           r.Env(),
-		Keys:          p.keys(r, e),
+		Keys:          p.keys(r, e, program),
 		Known:         p.known(r),
 		Password:      r.PasswordAuthentication || r.KbdInteractiveAuthentication,
+	}
+	if program != NoProgram {
+		own, notice := r.Program()
+		if own.ControlPath != "" && (p.opts.KnownHosts != nil || p.opts.Policy != nil) {
+			own.ControlPath = ""
+			notice = fmt.Sprintf("ControlPath (%v) has no effect with host keys that this run checks by its own rules: "+
+				"an open connection was checked by whoever opened it", r.Why("controlpath"))
+		}
+		if s.Program = ssh.ProgramSpec(own); notice != "" && program == ProgramForAll {
+			p.tellOnce("controlpath", notice)
+		}
+		if own.KnownHostsCommand && s.Known.Policy == ssh.HostKeysAcceptNew {
+			s.Known.Policy = ssh.HostKeysStrict
+			p.tellOnce("knownhostscommand", fmt.Sprintf("with KnownHostsCommand (%v) new hosts are not learned: the command must know them",
+				r.Why("knownhostscommand")))
+		}
 	}
 	if r.Why("pubkeyacceptedalgorithms") != (config.Source{}) {
 		s.UserKeys = r.PubkeyAcceptedAlgorithms
@@ -87,7 +105,7 @@ func unusable(s *ssh.Settings) error {
 	} {
 		if l.names != nil && len(l.names) == 0 {
 			return hint.Wrap(fmt.Errorf("%s of ssh_config names none that shoal has", l.keyword),
-				"add one, or leave the keyword out")
+				"add one, leave the keyword out, or use --client ssh")
 		}
 	}
 	return nil
@@ -110,7 +128,7 @@ func (p *Planner) known(r *config.Resolved) ssh.HostKeySpec {
 
 // keys returns the keys to offer: first those of the command line, then the inventory's,
 // then those of ssh_config.
-func (p *Planner) keys(r *config.Resolved, e hosts.Entry) ssh.KeySpec {
+func (p *Planner) keys(r *config.Resolved, e hosts.Entry, program Program) ssh.KeySpec {
 	if !r.PubkeyAuthentication {
 		return ssh.KeySpec{}
 	}
@@ -129,6 +147,10 @@ func (p *Planner) keys(r *config.Resolved, e hosts.Entry) ssh.KeySpec {
 	if !r.DefaultIdentities {
 		w.Files = append(w.Files, r.IdentityFiles...)
 	}
+	if program == ProgramForAll {
+		w.Hardware = slices.DeleteFunc(slices.Clone(w.Files), func(path string) bool { return !isHardware(path) })
+		w.Files = slices.DeleteFunc(w.Files, isHardware)
+	}
 	switch p.opts.Agent {
 	case "":
 	case NoAgent:
@@ -137,6 +159,18 @@ func (p *Planner) keys(r *config.Resolved, e hosts.Entry) ssh.KeySpec {
 		w.AgentSocket = p.opts.Agent
 	}
 	return w
+}
+
+// isHardware reports whether a key file is that of a security key, as its public key says.
+func isHardware(path string) bool {
+	file, err := plainfile.Open(path + ".pub")
+	if err != nil {
+		return false
+	}
+	defer func() { _ = file.Close() }()
+	head := make([]byte, 3)
+	_, err = io.ReadFull(file, head)
+	return err == nil && string(head) == "sk-"
 }
 
 // userKeysSHA1 reports whether ssh_config names ssh-rsa for user keys.

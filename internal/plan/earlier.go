@@ -38,6 +38,10 @@ func (p *Planner) keep(ctx context.Context, planned *ssh.Endpoint, earlier *flee
 	kept := *planned
 	kept.Address, kept.HostKeyAlias, kept.ProxyCommand = earlier.Address, earlier.HostKeyAlias, earlier.ProxyCommand
 	kept.Jump, kept.Via = nil, nil
+	if s := *kept.Settings; s.Program.ControlPath != "" { // it leads where ssh_config leads now
+		s.Program.ControlPath = ""
+		kept.Settings = p.shareSettings(&s)
+	}
 	if earlier.Via != nil {
 		hop := p.keepJump(ctx, earlier.Via)
 		kept.Jump, kept.Via, kept.Err = hop, &hop.Target, hop.Err()
@@ -56,7 +60,7 @@ func (p *Planner) keepJump(ctx context.Context, t *fleet.Target) *ssh.Target {
 		hop := Refuse(ssh.Target{Target: *t}, fmt.Errorf("ssh_config: jump host: %w", err))
 		return &hop
 	}
-	e := p.keep(ctx, p.endpoint(r, t.Host.Name, hosts.Entry{}, nil), earlier)
+	e := p.keep(ctx, p.endpoint(r, t.Host.Name, hosts.Entry{}, nil, NoProgram), earlier)
 	return p.shareJump(e.Target(*t))
 }
 

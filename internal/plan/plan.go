@@ -19,6 +19,7 @@ import (
 	"iter"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,6 +55,8 @@ type Options struct {
 	Policy *ssh.HostKeyPolicy
 	// Plain is set if the client is package xcrypto, which knows no time of RekeyLimit.
 	Plain bool
+	// Program is what the client makes of the system's ssh.
+	Program Program
 	// Home replaces ~ in the inventory's paths.
 	Home string
 	// Verbose is told how each target is reached, and what says so; see
@@ -62,6 +65,16 @@ type Options struct {
 	// Notice is called once for each message to the user. nil disables it.
 	Notice func(string)
 }
+
+// A Program says whether targets are reached with the system's ssh. Jump hosts never are.
+type Program uint8
+
+// The values of Program.
+const (
+	NoProgram     Program = iota
+	ProgramAtNeed         // where our own clients cannot
+	ProgramForAll         // only with it
+)
 
 // NoAgent as Options.Agent means that no agent is used.
 const NoAgent = "none"
@@ -167,6 +180,7 @@ func (p *Planner) explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 		Jump:    p.opts.Jump,
 		Command: t.Command,
 		Set:     e.SSHOptions,
+		Program: p.opts.Program != NoProgram,
 	})
 	if err != nil {
 		failed := &ssh.Endpoint{
@@ -182,13 +196,13 @@ func (p *Planner) explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 	var jump *ssh.Target
 	last := len(hops) - 1
 	for _, r := range hops[:last] {
-		hop := p.endpoint(r, r.Host, hosts.Entry{}, jump).Target(fleet.Target{Host: fleet.Host{Name: r.Host}})
+		hop := p.endpoint(r, r.Host, hosts.Entry{}, jump, NoProgram).Target(fleet.Target{Host: fleet.Host{Name: r.Host}})
 		jump = p.shareJump(hop)
 	}
 	for _, n := range hops[last].Notices() {
 		p.tellOnce(n.Keyword, n.Text)
 	}
-	planned := p.endpoint(hops[last], t.Host.Name, e, jump)
+	planned := p.endpoint(hops[last], t.Host.Name, e, jump, p.opts.Program)
 	if earlier != nil && !earlier.Unresolved {
 		planned = p.keep(ctx, planned, earlier)
 	}
@@ -196,9 +210,9 @@ func (p *Planner) explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 }
 
 // endpoint returns the endpoint for the settings in r. name is the host's name for people.
-func (p *Planner) endpoint(r *config.Resolved, name string, e hosts.Entry, jump *ssh.Target) *ssh.Endpoint {
+func (p *Planner) endpoint(r *config.Resolved, name string, e hosts.Entry, jump *ssh.Target, program Program) *ssh.Endpoint {
 	methods, noMethod := r.AuthMethods()
-	made := &ssh.Endpoint{User: r.User, Port: r.Port, Jump: jump, Settings: p.settingsOf(r, e, methods)}
+	made := &ssh.Endpoint{User: r.User, Port: r.Port, Jump: jump, Settings: p.settingsOf(r, e, methods, program)}
 	made.Route = fleet.Route{HostKeyAlias: r.HostKeyAlias, Listed: e.Address, KeyFile: e.IdentityFile, Options: e.SSHOptions}
 	if r.HostName != name {
 		made.Address = r.HostName
@@ -209,7 +223,12 @@ func (p *Planner) endpoint(r *config.Resolved, name string, e hosts.Entry, jump 
 		made.ProxyCommand, made.Err = r.ProxyArgv()
 		made.Unresolved = made.Err != nil
 	}
-	made.Err = cmp.Or(made.Err, noMethod, unusable(made.Settings))
+	if lacking := cmp.Or(noMethod, unusable(made.Settings)); program != ProgramForAll || len(made.Settings.Program.Methods) == 0 {
+		if program == ProgramAtNeed && noMethod != nil && len(made.Settings.Program.Methods) > 0 {
+			lacking = hint.Wrap(noMethod, "--client ssh offers "+strings.Join(made.Settings.Program.Methods, ", "))
+		}
+		made.Err = cmp.Or(made.Err, lacking)
+	}
 	return p.shareEndpoint(made)
 }
 

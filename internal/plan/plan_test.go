@@ -613,3 +613,41 @@ func TestAFailedPlanLosesNothing(t *testing.T) {
 		t.Errorf("after a refused proxy command (%v): %v, %q", p.Err(), proxied.Err(), proxied.Route.ProxyCommand)
 	}
 }
+
+// Who is reached with the system's ssh gets what only that has. Jump hosts never are, and a
+// connection that is open at ControlPath is not used on the way of an earlier run.
+func TestProgram(t *testing.T) {
+	ctx := t.Context()
+	const text = "Host token\n PKCS11Provider /x.so\nHost far\n ProxyJump token\nHost old\n KexAlgorithms sntrup761x25519-sha512@openssh.com\n" +
+		"Host krb\n GSSAPIAuthentication yes\n PreferredAuthentications gssapi-with-mic\nHost open\n ControlPath /run/%C\n" +
+		"Host asks\n KnownHostsCommand /bin/x\n StrictHostKeyChecking accept-new\n"
+	for program, want := range map[Program]map[string]string{
+		NoProgram:     {"token": "pkcs11provider", "far": "pkcs11provider", "old": "kexalgorithms", "krb": "preferredauthentications", "open": ""},
+		ProgramAtNeed: {"token": "", "far": "pkcs11provider", "old": "--client ssh", "krb": "--client ssh offers gssapi-with-mic", "open": ""},
+		ProgramForAll: {"token": "", "far": "pkcs11provider", "old": "", "krb": "", "open": ""},
+	} {
+		p := planner(t, text, func(o *Options) { o.Program = program })
+		for name, part := range want {
+			planned := p.Target(ctx, fleet.Target{Host: fleet.Host{Name: name}})
+			err := planned.Err()
+			if (err == nil) != (part == "") || err != nil && !strings.Contains(err.Error(), part) {
+				t.Errorf("program %d, %s: %v, want %q", program, name, err, part)
+			}
+			if got := planned.Settings().Program.Needed != ""; got != (name == "token" && program != NoProgram) {
+				t.Errorf("program %d, %s: needed %t", program, name, got)
+			}
+		}
+		asks := p.Target(ctx, fleet.Target{Host: fleet.Host{Name: "asks"}})
+		if policy := asks.Settings().Known.Policy; asks.Err() == nil && policy != ssh.HostKeysStrict {
+			t.Errorf("program %d: %v though a command knows the hosts", program, policy)
+		}
+		open := p.Target(ctx, fleet.Target{Host: fleet.Host{Name: "open"}})
+		if got := open.Settings().Program.ControlPath != ""; got != (program != NoProgram) {
+			t.Errorf("program %d: ControlPath %q", program, open.Settings().Program.ControlPath)
+		}
+		elsewhere := fleet.Target{Host: fleet.Host{Name: "open"}, User: open.User, Port: open.Port, Route: &fleet.Route{Address: "10.0.0.1"}}
+		if kept := p.Target(ctx, elsewhere); kept.Dialled() != "10.0.0.1" || kept.Settings().Program.ControlPath != "" {
+			t.Errorf("program %d: %s by way of %q", program, kept.Dialled(), kept.Settings().Program.ControlPath)
+		}
+	}
+}

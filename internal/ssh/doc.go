@@ -9,6 +9,6 @@
 // before the server has answered the previous steps.
 //
 // Package internal/ssh/client is the default implementation, internal/ssh/xcrypto
-// the one on golang.org/x/crypto/ssh; internal/ssh/sshtest is the suite that every
-// implementation must pass.
+// the one on golang.org/x/crypto/ssh, internal/ssh/openssh the one on the system's ssh;
+// internal/ssh/sshtest is the suite that every implementation must pass.
 package ssh

@@ -83,6 +83,29 @@ type Settings struct {
 	Known HostKeySpec
 	// Password allows a password to be sent.
 	Password bool
+	// Program is what the system's ssh can do beyond our clients.
+	Program ProgramSpec
+}
+
+// A ProgramSpec is what configuration asks for that only the system's ssh has; see package
+// internal/ssh/openssh. The zero value asks for nothing.
+type ProgramSpec struct {
+	// Options are lines of ssh_config for the program: keywords that only it honours, and the
+	// algorithms as they were configured.
+	Options []string
+	// Methods are the authentication methods for the program to try, in their order:
+	// gssapi-with-mic, hostbased and publickey. nil means publickey, if Settings.Methods has it.
+	Methods []string
+	// Needed is the keyword without which the target cannot be reached as configured
+	// (PKCS11Provider, KnownHostsCommand); "" means that our clients can try.
+	Needed string
+	// KnownHostsCommand means that a key that known_hosts does not know may be known to a
+	// command.
+	KnownHostsCommand bool
+	// OtherLogins means that there are ways to log in beside the keys of Keys.
+	OtherLogins bool
+	// ControlPath is the socket of an open connection to use; "" means none.
+	ControlPath string
 }
 
 // A KeySpec specifies the keys to offer. The zero value means none. Paths are used as they
@@ -100,6 +123,9 @@ type KeySpec struct {
 	// Defaults also offers ~/.ssh/id_ed25519, id_ecdsa, id_rsa, id_ed25519_sk and id_ecdsa_sk,
 	// after the agent's keys. One that cannot be used is a notice.
 	Defaults bool
+	// Hardware are the files of security keys for the system's ssh, which needs no agent for
+	// them.
+	Hardware []string
 	// AgentSocket is the path of the agent's socket (IdentityAgent, or SSH_AUTH_SOCK); "" means
 	// no agent. An agent that does not answer is a notice.
 	AgentSocket string

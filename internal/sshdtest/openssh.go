@@ -26,7 +26,7 @@ var openSSH = Kind{
 		ssh.CipherAES128GCM, ssh.CipherAES256GCM, ssh.CipherChaCha20Poly1305, ssh.CipherAES128CTR, ssh.CipherAES256CTR,
 	},
 	MACs:     []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM, ssh.HMACSHA256, ssh.HMACSHA512},
-	settings: []Setting{Kex, Ciphers, MACs, RekeyLimit, MaxAuthTries, Banner, ForceCommand, Config, Args, Subreaper},
+	settings: []Setting{Kex, Ciphers, MACs, RekeyLimit, MaxAuthTries, Banner, ForceCommand, Config, Args, Subreaper, Below},
 }
 
 // OpenSSH starts sshd. It accepts only public keys, does not use PAM, and logs
@@ -68,10 +68,10 @@ func OpenSSH(t testing.TB, opts ...Option) *Server {
 		return launch{
 			// sshd re-executes itself for each connection, which requires an
 			// absolute path.
-			argv: o.underSubreaper(t, append([]string{
+			argv: o.underSubreaper(t, append(append(slices.Clone(o.below),
 				bin, "-D", "-e", "-f", path,
 				"-o", fmt.Sprintf("ListenAddress=%s:%d", loopback, port),
-			}, o.args...)),
+			), o.args...)),
 			up:   fmt.Sprintf("Server listening on %s port %d.", loopback, port),
 			busy: fmt.Sprintf("Bind to port %d on %s failed: Address already in use", port, loopback),
 		}

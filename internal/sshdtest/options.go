@@ -29,6 +29,7 @@ const (
 	Config       Setting = "WithConfig"
 	Args         Setting = "WithArgs"
 	Subreaper    Setting = "WithSubreaper"
+	Below        Setting = "WithBelow"
 
 	everywhere Setting = ""
 )
@@ -44,6 +45,7 @@ type options struct {
 	config             []string
 	args               []string
 	subreaper          bool
+	below              []string
 }
 
 // apply returns the options for a server of this kind.
@@ -124,6 +126,12 @@ func WithConfig(lines ...string) Option {
 // WithArgs adds arguments to the server's command line.
 func WithArgs(args ...string) Option {
 	return Option{Args, func(o *options) { o.args = append(o.args, args...) }}
+}
+
+// WithBelow runs the server by this command, which gets its command line as further arguments
+// and executes it.
+func WithBelow(argv ...string) Option {
+	return Option{Below, func(o *options) { o.below = argv }}
 }
 
 // WithSubreaper makes the server the parent of orphaned processes below it, so

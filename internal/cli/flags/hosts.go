@@ -100,8 +100,8 @@ func (f *HostFlags) Connection() FlagGroup {
 	g.Var(&f.Pipeline, "pipeline", "send ahead of the server's answers: all it is known to take, all but the command, or nothing")
 	f.PostQuantum = Choice{Value: "on", Words: []string{"on", "off"}}
 	g.Var(&f.PostQuantum, "pq", "post-quantum key exchange where the server has it; off saves a round trip to unknown hosts")
-	f.Client = Choice{Value: "best", Words: []string{"best", "standard"}}
-	g.Var(&f.Client, "client", "the SSH client: shoal's own, or golang.org/x/crypto/ssh")
+	f.Client = Choice{Value: "best", Words: []string{"best", "standard", "ssh"}}
+	g.Var(&f.Client, "client", "the SSH client: shoal's own, and the system's ssh where a host needs it; golang.org/x/crypto/ssh; or the system's ssh")
 	g.StringVar(&f.StateDir, "state-dir", "", "remember in `DIR` what servers are like; none for nowhere (default: ~/.local/state/shoal)")
 	g.BoolVarP(&f.Verbose, "verbose", "v", false, "tell on standard error how each host is reached and what is chosen there, with the times of the phases; each line begins with the host's name and -v")
 	g.VarP(&f.connectTimeout, "connect-timeout", "t", "from the name look-up to being logged in, all together; a target that has used it up is not tried again (default: those of the phases)")
@@ -144,8 +144,11 @@ func (f *HostFlags) Options() (connect.Options, error) {
 	if o.Passwords, err = f.passwords(); err != nil {
 		return connect.Options{}, err
 	}
-	if f.Client.Value == "standard" {
+	switch f.Client.Value {
+	case "standard":
 		o.Client = connect.ClientStandard
+	case "ssh":
+		o.Client = connect.ClientSSH
 	}
 	if f.noAgent {
 		o.Agent = connect.NoAgent

@@ -72,6 +72,9 @@ func (d *dryRunner) target(ctx context.Context, t ssh.Target, why *config.Resolv
 		{"user", t.User, from(why, "user", true)},
 		{"port", fmt.Sprint(t.Port), from(why, "port", true)},
 	}
+	if needed := t.Settings().Program.Needed; needed != "" {
+		about = append(about, struct{ what, value, from string }{"client", "the system's ssh, for " + needed, from(why, needed, true)})
+	}
 	for _, a := range about {
 		if a.value == "" {
 			continue

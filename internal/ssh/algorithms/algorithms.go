@@ -41,6 +41,14 @@ func Legacy() Lists {
 	}
 }
 
+// OnlyOpenSSH returns algorithms that are safe, and that the system's ssh has and neither client.
+func OnlyOpenSSH() []string {
+	return []string{
+		"sntrup761x25519-sha512", "sntrup761x25519-sha512@openssh.com", "diffie-hellman-group18-sha512",
+		"umac-64@openssh.com", "umac-128@openssh.com", "umac-64-etm@openssh.com", "umac-128-etm@openssh.com",
+	}
+}
+
 // fallback returns what golang.org/x/crypto/ssh offers by default: no SHA-1, and nothing that
 // needs strict key exchange, because the library uses that also with servers that lack it
 // (CVE-2023-48795).

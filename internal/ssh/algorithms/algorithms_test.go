@@ -72,8 +72,8 @@ func TestExplain(t *testing.T) {
 	for server, want := range map[string]string{
 		"":                              "no",
 		"something-new,x\x1b[2Jumac-64": "no",
-		"diffie-hellman-group18-sha512": "no; diffie-hellman-group18-sha512 is not in golang.org/x/crypto/ssh\nhint: have the server offer another too",
-		"umac-64@openssh.com,arcfour,a-cbc,b-cbc": "no; umac-64@openssh.com is not in golang.org/x/crypto/ssh; arcfour is broken; a-cbc is not in golang.org/x/crypto/ssh\nhint: have the server offer another too",
+		"diffie-hellman-group18-sha512": "no; diffie-hellman-group18-sha512 is not in golang.org/x/crypto/ssh\nhint: have the server offer another too, or use --client ssh",
+		"umac-64@openssh.com,arcfour,a-cbc,b-cbc": "no; umac-64@openssh.com is not in golang.org/x/crypto/ssh; arcfour is broken; a-cbc is not in golang.org/x/crypto/ssh\nhint: have the server offer another too, or use --client ssh",
 		"aes256-cbc,3des-cbc,aes128-cbc":          "no\nhint: -o Ciphers=+3des-cbc allows it, which is weak; better update the server",
 		"ssh-dss,ssh-rsa":                         "no\nhint: -o HostKeyAlgorithms=+ssh-rsa allows it, which is weak; better update the server",
 	} {

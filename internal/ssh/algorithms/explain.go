@@ -41,7 +41,11 @@ func Explain(err error, server []string) error {
 	case advice != "":
 		return hint.Wrap(err, advice)
 	case len(why) > 0:
-		return hint.Wrap(fmt.Errorf("%w; %s", err, strings.Join(why, "; ")), "have the server offer another too")
+		advice = "have the server offer another too"
+		if len(Common(OnlyOpenSSH(), server)) > 0 {
+			advice += ", or use --client ssh"
+		}
+		return hint.Wrap(fmt.Errorf("%w; %s", err, strings.Join(why, "; ")), advice)
 	}
 	return err
 }

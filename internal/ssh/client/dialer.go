@@ -78,8 +78,20 @@ const maxRedials = 3
 
 // Dial implements ssh.Dialer. A failure which shows that the plan does not fit the
 // server leads to another connection with a corrected plan, as long as the command
-// certainly has not run.
+// certainly has not run; so does one which shows that the program is needed.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	if d.opts.Program != nil && a.Target.Settings().Program.Needed != "" {
+		return d.opts.Program.Dial(ctx, a)
+	}
+	c, err := d.dialOwn(ctx, a)
+	if f, ok := errors.AsType[*fleet.Error](err); ok && d.programHelps(ctx, a.Target, f) {
+		return d.opts.Program.Dial(ctx, a)
+	}
+	return c, err
+}
+
+// dialOwn connects with this package, or with Options.Fallback.
+func (d *Dialer) dialOwn(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	p := d.planFor(a.Target, a.Idempotent)
 	p.earlyExec = p.earlyExec && !a.Hold
 	d.tellPlan(a, &p)

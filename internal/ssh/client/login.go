@@ -55,7 +55,7 @@ func (l *login) begin() *fleet.Error {
 		}
 		if err != nil {
 			f := sshreason.Refusal(h.attempt, fleet.PhaseAuth, fleet.ReasonAgentUnavailable, err)
-			if h.dialer.opts.Passwords == nil {
+			if h.dialer.opts.Passwords == nil && !h.dialer.asksMethods(l.ctx, h.attempt.Target) {
 				return f
 			}
 			l.signErr = f
@@ -116,6 +116,10 @@ func (l *login) proceed() *fleet.Error {
 		if method == "publickey" {
 			if sent, f := l.tryKey(); sent || f != nil {
 				return f
+			}
+			if l.offered == 0 && l.taken == nil && h.dialer.asksMethods(l.ctx, h.attempt.Target) {
+				h.link.client.AuthNone(h.attempt.Target.User)
+				return nil
 			}
 			continue
 		}
@@ -258,6 +262,12 @@ func (l *login) failed(ev wire.AuthFailure) *fleet.Error {
 // exhausted returns the failure when nothing is left to try. methods are those that
 // the server still accepts.
 func (l *login) exhausted(methods []string) *fleet.Error {
+	f := l.whyExhausted(methods)
+	f.Err = sshreason.Taken(f.Err, methods)
+	return f
+}
+
+func (l *login) whyExhausted(methods []string) *fleet.Error {
 	h := l.handshake
 	listed := strings.Join(methods, ",")
 	listed = listed[:min(len(listed), 200)]

@@ -42,6 +42,9 @@ type Options struct {
 	// Fallback connects to servers that share no algorithm with this package but may
 	// share one with the fallback. nil means no fallback.
 	Fallback ssh.Dialer
+	// Program connects where ssh_config needs it (Settings.Program), and where an attempt has
+	// shown that the server wants what only it has. nil means never.
+	Program Program
 	// Trace is called with every message (see wire.Config). nil disables it.
 	Trace func(wire.Message)
 	// Park selects how connections wait for their command. The zero value is the best

@@ -74,6 +74,7 @@ func readAlgorithms(id listID) func(*line) error {
 		}
 		names := list.assemble(arg)
 		s := l.set(l.op, strings.Join(names, ","))
+		s.written = arg
 		s.num = int64(strings.Count("+-", arg[:1])) // 1 if it only adds or removes
 		if s.list = names; len(names) == 0 {
 			s.value = fmt.Errorf("%w: %.200q", errNoneLeft, arg)

@@ -33,6 +33,11 @@ var fieldsOf = map[string][]string{
 	"numberofpasswordprompts": {"AuthMethods"}, "serveralivecountmax": {"ServerAliveCountMax"},
 	"casignaturealgorithms":    {"CASignatureAlgorithms"},
 	"preferredauthentications": {"AuthMethods"},
+
+	"gssapiauthentication": {"Program"}, "gssapidelegatecredentials": {"Program"}, "hostbasedauthentication": {"Program"},
+	"hostbasedacceptedalgorithms": {"Program"}, "controlpath": {"Program"}, "pkcs11provider": {"Program"},
+	"knownhostscommand": {"Program"}, "securitykeyprovider": {"Program"},
+	"gssapiserveridentity": {"Program"}, "gssapiclientidentity": {"Program"},
 }
 
 // inResolution are the honoured keywords that only this package uses.

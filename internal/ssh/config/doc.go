@@ -22,7 +22,7 @@
 //
 // Match exec runs a shell command, like ssh, once for each distinct command, with a timeout;
 // [LoadOptions.Exec] replaces or forbids it. CanonicalizeHostname looks names up with
-// [LoadOptions.Lookup]. Nothing else runs: LocalCommand and KnownHostsCommand are never run,
+// [LoadOptions.Lookup]. Nothing else runs: LocalCommand and KnownHostsCommand are never run here,
 // and ProxyCommand is returned, not run.
 //
 // # Where it follows OpenSSH, and where not

@@ -11,7 +11,7 @@ import (
 
 // finish fills in a Resolved.
 func (e *evaluation) finish() (*Resolved, error) {
-	r := &Resolved{Host: e.original, HostName: e.host, config: e.config, values: &e.values}
+	r := &Resolved{Host: e.original, HostName: e.host, config: e.config, values: &e.values, program: e.options.Program}
 	if err := ValidHostName(r.HostName); err != nil {
 		return nil, r.problem(opHostName, err)
 	}
@@ -179,7 +179,7 @@ func (r *Resolved) fillAlgorithms() error {
 			*l.field = r.config.algorithms[l.id]
 			continue
 		}
-		if err, none := s.value.(error); none {
+		if err, none := s.value.(error); none && !r.program {
 			return r.problem(l.op, err)
 		}
 		*l.field = s.list

@@ -25,6 +25,9 @@ const (
 	opGatewayPorts
 	opGSSAPIAuthentication
 	opGSSAPIDelegateCredentials
+	opGSSAPITrustDNS
+	opGSSAPIServerIdentity
+	opGSSAPIClientIdentity
 	opHashKnownHosts
 	opHostbasedAuthentication
 	opIdentitiesOnly

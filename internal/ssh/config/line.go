@@ -10,13 +10,14 @@ import (
 
 // A setting is a value from a line, with its place. All hosts share it; it is never changed.
 type setting struct {
-	op     op
-	source *Source
-	user   bool     // from a user's configuration or the command line
-	text   string   // as ssh -G prints it, before tokens are replaced
-	list   []string // the words of a keyword that takes several
-	num    int64    // of numbers and times, in their unit
-	value  any      // any other parsed value
+	op      op
+	source  *Source
+	user    bool     // from a user's configuration or the command line
+	text    string   // as ssh -G prints it, before tokens are replaced
+	written string   // of lists of algorithms: as it was written
+	list    []string // the words of a keyword that takes several
+	num     int64    // of numbers and times, in their unit
+	value   any      // any other parsed value
 }
 
 // A line is a configuration line during parsing.

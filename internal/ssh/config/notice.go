@@ -24,8 +24,8 @@ var reports = []struct {
 	{opVerifyHostKeyDNS, "VerifyHostKeyDNS", []string{"false"}, "host keys are looked up in known_hosts alone"},
 	{opForwardAgent, "ForwardAgent", []string{"no"}, "the agent is not forwarded"},
 	{opRequestTTY, "RequestTTY", []string{"false", "auto"}, "commands get no terminal"},
+	{opGSSAPITrustDNS, "GSSAPITrustDNS", []string{"no"}, "Kerberos looks up host names as krb5.conf says"},
 	{opChannelTimeout, "ChannelTimeout", []string{"none"}, "see --command-timeout"},
-	{opHostbasedAuthentication, "HostbasedAuthentication", []string{"no"}, "this method is not offered"},
 }
 
 // Notices returns what the configuration asks for and does not get: the keywords of class

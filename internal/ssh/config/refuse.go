@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"shoal/internal/hint"
@@ -18,20 +19,23 @@ type refusal struct {
 }
 
 var refusals = []refusal{
-	{opKnownHostsCommand, "none", "commands are not asked for host keys"},
-	{opPKCS11Provider, "none", "PKCS#11 libraries are not loaded; their keys are used through an agent"},
 	{opRemoteCommand, "none", "the command to run is given with each run"},
 	{opSessionType, "default", "each host runs a command"},
 }
 
 // refused returns an error for a keyword that is not honoured and matters, and for a connection
-// that the configuration itself refuses (RefuseConnection).
-func (r *Resolved) refused() error {
+// that the configuration itself refuses (RefuseConnection). With program the system's ssh can
+// be used.
+func (r *Resolved) refused(program bool) error {
 	if s := r.values.first[opRefuseConnection]; s != nil {
 		return r.problem(opRefuseConnection, fmt.Errorf("the configuration refuses it: %.200q", s.text))
 	}
-	for i := range refusals {
-		f := &refusals[i]
+	list := refusals
+	if !program {
+		list = slices.Concat(onlyProgram, refusals)
+	}
+	for i := range list {
+		f := &list[i]
 		if text := r.text(f.op); text != "" && !strings.EqualFold(text, f.harmless) {
 			return r.problem(f.op, notHonoured(f.why, r.config.name(f.op)+"="+f.harmless))
 		}

@@ -54,6 +54,7 @@ func TestReportedKeywords(t *testing.T) {
 		{"VerifyHostKeyDNS yes", web, "VerifyHostKeyDNS yes (FILE:2) has no effect: host keys are looked up in known_hosts alone"},
 		{"VerifyHostKeyDNS ask", web, "VerifyHostKeyDNS ask (FILE:2) has no effect: host keys are looked up in known_hosts alone"},
 		{"VerifyHostKeyDNS no", web, ""},
+		{"GSSAPITrustDNS yes", web, "GSSAPITrustDNS yes (FILE:2) has no effect: Kerberos looks up host names as krb5.conf says"},
 		{"NoHostAuthenticationForLocalhost yes", web, ""},
 		{
 			"NoHostAuthenticationForLocalhost yes", local,
@@ -69,7 +70,6 @@ func TestReportedKeywords(t *testing.T) {
 		{"RequestTTY no", web, ""},
 		{"ChannelTimeout session=5m", web, "ChannelTimeout session=5m (FILE:2) has no effect: see --command-timeout"},
 		{"ChannelTimeout none", web, ""},
-		{"HostbasedAuthentication yes", web, "HostbasedAuthentication yes (FILE:2) has no effect: this method is not offered"},
 		{"PermitLocalCommand yes\nLocalCommand id", web, "LocalCommand (FILE:3) has no effect: no command is run here"},
 		{"LocalCommand id", web, ""},
 		{"RemoteForward 80 a:80", web, "RemoteForward (FILE:2) has no effect: no port is forwarded"},
@@ -117,7 +117,7 @@ func TestKeywordsHaveClasses(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"hostname": "honoured", "identityfile2": "honoured", "forwardagent": "reported", "cipher": "without effect",
-		"knownhostscommand": "refused",
+		"remotecommand": "refused", "knownhostscommand": "honoured",
 	} {
 		if got := classes[name].String(); got != want {
 			t.Errorf("%s is %s, want %s", name, got, want)

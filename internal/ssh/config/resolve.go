@@ -20,6 +20,9 @@ type Options struct {
 	// Set are options for this host only, as ssh -o takes them. Those of LoadOptions come
 	// before them.
 	Set []string
+	// Program means that the host can be reached with the system's ssh: what only that has is
+	// no error. See Resolved.Program.
+	Program bool
 }
 
 // Resolve returns the configuration of a host, named as on ssh's command line but without user
@@ -31,7 +34,7 @@ type Options struct {
 func (c *Config) Resolve(ctx context.Context, host string, o Options) (*Resolved, error) {
 	r, err := c.resolve(ctx, host, &o, true)
 	if err == nil {
-		err = r.refused()
+		err = r.refused(o.Program)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("resolving %.80q: %w", host, err)

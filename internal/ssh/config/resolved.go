@@ -84,9 +84,10 @@ type Resolved struct {
 	SendEnv []string // patterns of names
 	SetEnv  []string // NAME=value
 
-	config *Config
-	values *values
-	tokens *tokens
+	config  *Config
+	values  *values
+	tokens  *tokens
+	program bool // see Options.Program
 }
 
 // Env returns the environment variables to send, NAME=value: those of this process that

@@ -67,7 +67,7 @@ func (c *Config) resolveHop(ctx context.Context, j Jump, before string) (*Resolv
 // refusedAsHop is refused for a jump host, on which no command runs: keywords about what runs
 // there do not matter.
 func (r *Resolved) refusedAsHop() error {
-	err := r.refused()
+	err := r.refused(false)
 	if p, ok := errors.AsType[*Problem](err); ok && (p.Keyword == "remotecommand" || p.Keyword == "sessiontype") {
 		return nil
 	}

@@ -20,10 +20,10 @@ var keywordTable = []keyword{
 	{"forwardx11", opForwardX11, WithoutEffect, readEnum(flags), "no", nil},
 	{"forwardx11trusted", opForwardX11Trusted, WithoutEffect, readEnum(flags), "no", nil},
 	{"gatewayports", opGatewayPorts, WithoutEffect, readEnum(flags), "no", nil},
-	{"gssapiauthentication", opGSSAPIAuthentication, WithoutEffect, readEnum(flags), "no", nil},
-	{"gssapidelegatecredentials", opGSSAPIDelegateCredentials, WithoutEffect, readEnum(flags), "no", nil},
+	{"gssapiauthentication", opGSSAPIAuthentication, Honoured, readEnum(flags), "no", nil},
+	{"gssapidelegatecredentials", opGSSAPIDelegateCredentials, Honoured, readEnum(flags), "no", nil},
 	{"hashknownhosts", opHashKnownHosts, Honoured, readEnum(flags), "no", nil},
-	{"hostbasedauthentication", opHostbasedAuthentication, Reported, readEnum(flags), "no", nil},
+	{"hostbasedauthentication", opHostbasedAuthentication, Honoured, readEnum(flags), "no", nil},
 	{"identitiesonly", opIdentitiesOnly, Honoured, readEnum(flags), "no", nil},
 	{
 		"kbdinteractiveauthentication", opKbdInteractiveAuthentication, Honoured, readEnum(flags), "yes",
@@ -56,11 +56,11 @@ var keywordTable = []keyword{
 	{"bindaddress", opBindAddress, Honoured, readText, "", nil},
 	{"bindinterface", opBindInterface, Honoured, readText, "", nil},
 	{"ciphers", opCiphers, Honoured, readAlgorithms(listCiphers), "", nil},
-	{"controlpath", opControlPath, WithoutEffect, readText, "", nil},
+	{"controlpath", opControlPath, Honoured, readText, "", nil},
 	{"hostkeyalgorithms", opHostKeyAlgorithms, Honoured, readAlgorithms(listHostKey), "", nil},
 	{"hostkeyalias", opHostKeyAlias, Honoured, readText, "", nil},
 	{
-		"hostbasedacceptedalgorithms", opHostbasedAcceptedAlgorithms, WithoutEffect, readAlgorithms(listHostbased), "",
+		"hostbasedacceptedalgorithms", opHostbasedAcceptedAlgorithms, Honoured, readAlgorithms(listHostbased), "",
 		[]string{"hostbasedkeytypes"},
 	},
 	{"identityagent", opIdentityAgent, Honoured, readAgent(opIdentityAgent), "", nil},
@@ -72,8 +72,8 @@ var keywordTable = []keyword{
 	{"remotecommand", opRemoteCommand, Refused, readCommand, "", nil},
 	{"loglevel", opLogLevel, WithoutEffect, readEnum(logLevels), "INFO", nil},
 	{"macs", opMACs, Honoured, readAlgorithms(listMACs), "", nil},
-	{"pkcs11provider", opPKCS11Provider, Refused, readText, "", []string{"smartcarddevice"}},
-	{"securitykeyprovider", opSecurityKeyProvider, WithoutEffect, readText, "internal", nil},
+	{"pkcs11provider", opPKCS11Provider, Honoured, readText, "", []string{"smartcarddevice"}},
+	{"securitykeyprovider", opSecurityKeyProvider, Honoured, readText, "internal", nil},
 	{"preferredauthentications", opPreferredAuthentications, Honoured, readText, "", nil},
 	{
 		"pubkeyacceptedalgorithms", opPubkeyAcceptedAlgorithms, Honoured, readAlgorithms(listPubkeyAccepted), "",
@@ -81,7 +81,7 @@ var keywordTable = []keyword{
 	},
 	{"revokedhostkeys", opRevokedHostKeys, Honoured, readText, "", nil},
 	{"xauthlocation", opXAuthLocation, WithoutEffect, readText, "/usr/bin/xauth", nil},
-	{"knownhostscommand", opKnownHostsCommand, Refused, readCommand, "", nil},
+	{"knownhostscommand", opKnownHostsCommand, Honoured, readCommand, "", nil},
 	{"tag", opTag, Honoured, readText, "", nil},
 	{"dynamicforward", opDynamicForward, WithoutEffect, readForward, "", nil},
 	{"localforward", opLocalForward, WithoutEffect, readForward, "", nil},
@@ -121,14 +121,18 @@ var keywordTable = []keyword{
 	{"match", opMatch, Honoured, readMatch, "", nil},
 	{"include", opInclude, Honoured, readInclude, "", nil},
 
-	// Keywords that ssh ignores: deprecated, unsupported, or patched in by Debian for methods
-	// that are not offered.
+	// Patched in by Debian and others.
+	{"gssapitrustdns", opGSSAPITrustDNS, Reported, readEnum(flags), "", nil},
+	{"gssapiserveridentity", opGSSAPIServerIdentity, Honoured, readText, "", nil},
+	{"gssapiclientidentity", opGSSAPIClientIdentity, Honoured, readText, "", nil},
+
+	// Keywords that ssh ignores: deprecated, unsupported, or patched in by Debian for what is not
+	// offered.
 	{"protocol", opIgnored, WithoutEffect, readNothing, "", []string{
 		"cipher", "fallbacktorsh", "globalknownhostsfile2", "rhostsauthentication", "userknownhostsfile2", "useroaming",
 		"usersh", "useprivilegedport", "afstokenpassing", "kerberosauthentication", "kerberostgtpassing",
 		"rsaauthentication", "rhostsrsaauthentication", "compressionlevel", "useblacklistedkeys",
-		"gssapikeyexchange", "gssapitrustdns", "gssapirenewalforcesrekey", "gssapikexalgorithms",
-		"gssapiclientidentity", "gssapiserveridentity",
+		"gssapikeyexchange", "gssapirenewalforcesrekey", "gssapikexalgorithms",
 	}},
 }
 

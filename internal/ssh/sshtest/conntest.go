@@ -34,20 +34,35 @@ type Config struct {
 type Factory func(t testing.TB, c Config) ssh.Dialer
 
 // Run runs the suite.
-func Run(t *testing.T, newDialer Factory) {
-	t.Run("commands", func(t *testing.T) { testCommands(t, newDialer) })
-	t.Run("faults", func(t *testing.T) { testFaults(t, newDialer) })
-	t.Run("dial", func(t *testing.T) { testDial(t, newDialer) })
-	t.Run("identities", func(t *testing.T) { testIdentities(t, newDialer) })
-	t.Run("hung agent", func(t *testing.T) { testHungAgent(t, newDialer) })
-	t.Run("passwords", func(t *testing.T) { testPasswords(t, newDialer) })
-	t.Run("host keys", func(t *testing.T) { testHostKeys(t, newDialer) })
-	t.Run("servers", func(t *testing.T) { testServers(t, newDialer) })
-	t.Run("alive", func(t *testing.T) { testAlive(t, newDialer) })
-	t.Run("stop", func(t *testing.T) { testStop(t, newDialer) })
-	t.Run("next", func(t *testing.T) { testNext(t, newDialer) })
-	t.Run("input", func(t *testing.T) { testInput(t, newDialer) })
-	t.Run("contradictions", func(t *testing.T) { testContradictions(t, newDialer) })
+func Run(t *testing.T, newDialer Factory) { Traits{}.Run(t, newDialer) }
+
+// Run runs the suite for a client with these traits.
+func (c Traits) Run(t *testing.T, newDialer Factory) {
+	newDialer, skip, check := c.factory(t.Name(), newDialer)
+	defer check(t)
+	for _, group := range []struct {
+		name string
+		test func(*testing.T, Factory)
+	}{
+		{"commands", testCommands},
+		{"faults", testFaults},
+		{"dial", testDial},
+		{"identities", testIdentities},
+		{"hung agent", testHungAgent},
+		{"passwords", testPasswords},
+		{"host keys", testHostKeys},
+		{"servers", testServers},
+		{"alive", testAlive},
+		{"stop", testStop},
+		{"next", testNext},
+		{"input", testInput},
+		{"contradictions", testContradictions},
+	} {
+		t.Run(group.name, func(t *testing.T) {
+			skip(t)
+			group.test(t, newDialer)
+		})
+	}
 }
 
 // patient returns deadlines that no healthy phase reaches on a busy machine, so that a test

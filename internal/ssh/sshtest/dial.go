@@ -43,11 +43,11 @@ func testDial(t *testing.T, newDialer Factory) {
 	t.Run("connect timeout", func(t *testing.T) {
 		f := startFleet(t, simfleet.Options{Hosts: 1, Fault: func(int) simfleet.Fault { return simfleet.FaultAuthStall }})
 		timeouts := patient()
-		timeouts.Connect = short
+		timeouts.Connect = 2 * short // must suffice for the key exchange
 		s := simulated(f, 0)
 		r := run(t.Context(), t, s.dialer(t, newDialer, timeouts), s.target("true"))
 		r.want(t, never, fleet.ReasonAuthTimeout, fleet.PhaseAuth, 0)
-		if !errors.Is(r.Err, ssh.ErrConnectTimeout) || !strings.Contains(r.Err.Error(), short.String()) {
+		if !errors.Is(r.Err, ssh.ErrConnectTimeout) || !strings.Contains(r.Err.Error(), timeouts.Connect.String()) {
 			t.Errorf("cause %q does not name the connect timeout", r.Err)
 		}
 	})

@@ -4,12 +4,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	xssh "golang.org/x/crypto/ssh"
+
 	"shoal/fleet"
 )
 
 // watch sends a keepalive to a silent server and closes the connection if there is no answer
 // (faults.md T10). It ends when over is closed.
-func (c *conn) watch(over <-chan struct{}) {
+func (c *conn) watch(over <-chan struct{}, ch xssh.Channel) {
 	tick := time.NewTicker(c.timeouts.Alive)
 	defer tick.Stop()
 	clock, heard, alive := c.wire.clock, c.wire.received.Load(), c.timeouts.Keepalive()
@@ -35,8 +37,12 @@ func (c *conn) watch(over <-chan struct{}) {
 		// us keep ever more of them.
 		if asking.CompareAndSwap(false, true) {
 			go func() {
+				defer asking.Store(false)
+				if c.master != nil { // it keeps the answers to global requests
+					_, _ = ch.SendRequest("keepalive@openssh.com", true, nil)
+					return
+				}
 				_, _, _ = c.ssh.SendRequest("keepalive@openssh.com", true, nil)
-				asking.Store(false)
 			}()
 		}
 	}

@@ -105,7 +105,7 @@ func (cmd *command) wait(ctx context.Context) fleet.End {
 	over := make(chan struct{})
 	var watching sync.WaitGroup
 	if c.timeouts.Alive > 0 {
-		watching.Go(func() { c.watch(over) })
+		watching.Go(func() { c.watch(over, cmd.channel) })
 	}
 	cmd.collect()
 	close(over)
@@ -254,10 +254,11 @@ func (cmd *command) ended(ctx context.Context, err error) fleet.End {
 	return c.attempt().Fail(c.attempt().Execution.Failed(), reason, why).End()
 }
 
-// keeps reports whether the connection is to be kept after a command that ended like that.
+// keeps reports whether the connection is to be kept after a command that ended like that. That
+// of a master is not: it passes on no answer that could show it is up (see staysUp).
 func (cmd *command) keeps(e exit) bool {
 	c := cmd.conn
-	return c.attempt().Keep && e.known && !e.conflict && c.attempt().Execution.Left() && c.wire.raised() == nil
+	return c.master == nil && c.attempt().Keep && e.known && !e.conflict && c.attempt().Execution.Left() && c.wire.raised() == nil
 }
 
 func (cmd *command) disarm() {

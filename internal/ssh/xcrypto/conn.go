@@ -28,6 +28,7 @@ type conn struct {
 	all      *ssh.Timeouts // the Dialer's
 	timeouts ssh.Timeouts  // of the attempt
 	flags    fleet.Flags   // of every end
+	master   Master        // the program whose connection this shares; nil: none
 	kept     bool          // the last attempt has ended, and the connection is kept for another
 	reopens  bool          // a refused channel is opened once more: see open
 }
@@ -47,7 +48,13 @@ func (c *conn) Algorithms() xssh.NegotiatedAlgorithms {
 func (c *conn) HostKey() xssh.PublicKey { return c.wire.pinnedKey() }
 
 // Close implements ssh.Conn.
-func (c *conn) Close() error { return c.wire.Close() }
+func (c *conn) Close() error {
+	err := c.wire.Close()
+	if c.master != nil {
+		c.master.Release()
+	}
+	return err
+}
 
 // Start implements ssh.Conn.
 func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
@@ -212,6 +219,10 @@ func (c *conn) endsInOrder() bool {
 // cause returns why the connection ended. The library's multiplexer keeps the cause; the
 // channel's own errors do not have it.
 func (c *conn) cause(err error) (fleet.Reason, error) {
+	if c.master != nil && c.wire.lost() && c.wire.raised() == nil {
+		f := c.master.Ended()
+		return f.Reason, c.wire.stopped(f.Err)
+	}
 	_ = c.Close() // so that Wait returns
 	if f := c.wire.raised(); f != nil {
 		return f.Reason, f.Err

@@ -169,7 +169,7 @@ func (h *handshake) nextMethod(c *xssh.ClientAuthContext) (xssh.AuthMethod, erro
 		return nil, f
 	}
 	fail := func(r fleet.Reason, err error) (xssh.AuthMethod, error) {
-		return nil, h.wire.blame(fleet.PhaseAuth, r, err)
+		return nil, h.wire.blame(fleet.PhaseAuth, r, sshreason.Taken(err, c.AllowedMethods))
 	}
 	h.answered(slices.Contains(c.PartialSuccessMethods, h.secret.method))
 	tried := slices.Contains(c.TriedMethods, "publickey")

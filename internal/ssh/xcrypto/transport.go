@@ -36,6 +36,8 @@ type transport struct {
 	begun     time.Duration // clock.Suspended() when the connection was opened
 	connectBy time.Time     // by clock: limit for all phases before authentication; zero: none
 
+	carrier bool // see Carrier: the writes are not the attempt's own
+
 	greeting  []byte // the first greetingKept bytes from the server
 	unread    []byte // read beyond the version line, not yet passed to the library
 	versioned bool   // the version line was found
@@ -272,11 +274,13 @@ func (w *transport) Write(p []byte) (int, error) {
 			_ = w.SetWriteDeadline(w.clock.Deadline(by))
 		}
 		exec := &w.attempt().Execution
-		if !exec.Writing() {
+		if !w.carrier && !exec.Writing() {
 			return sent, net.ErrClosed
 		}
 		n, err := w.Conn.Write(p[sent:])
-		exec.Wrote(n)
+		if !w.carrier {
+			exec.Wrote(n)
+		}
 		w.sent.Add(int64(n))
 		sent += n
 		stopped := w.early(err) || w.authed.Load() && sshreason.TimedOut(err) && w.clock.Now().Before(by)

@@ -1,0 +1,42 @@
+package openssh_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"shoal/fleet"
+	"shoal/internal/needs"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/openssh"
+	"shoal/internal/ssh/sshtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestConformance(t *testing.T) {
+	program := needs.Program(t, "ssh")
+	const encrypted = "what ssh and the server say after the first key exchange is encrypted, and ssh's text decides nothing"
+	sshtest.Traits{Flags: fleet.FlagOpenSSH, Lacks: map[string]string{
+		"passwords":                 "ssh is given no password",
+		"hung_agent/and_a_password": "ssh is given no password",
+		"servers/second_factor":     encrypted,
+		"next":                      "a connection of a master is not kept: it passes on no answer that shows it is up",
+		"faults/open-flood":         "ssh itself refuses the channels of servers, and ends",
+		"host_keys/another_key_in_authentication": encrypted + "; see TestAnotherKeyLater",
+		"host_keys/another_key_later/turncoat":    encrypted + "; see TestAnotherKeyLater",
+	}}.Run(t, func(t testing.TB, c sshtest.Config) ssh.Dialer {
+		d, err := openssh.New(openssh.Options{
+			Program: program, HostKeys: c.HostKeys, Identities: c.Identities, Timeouts: c.Timeouts,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return d
+	})
+}
