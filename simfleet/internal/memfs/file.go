@@ -86,10 +86,10 @@ func (f *FS) openable(c Cred, n *node, flags int) error {
 		return EISDIR
 	case write && n.synth != nil && n.synth.Device == "":
 		return EROFS
-	case write && n.synth == nil && f.Refuse != 0:
-		return f.Refuse
 	case flags&OpenRead != 0 && !n.allows(c, Read) || write && !n.allows(c, Write):
 		return EACCES
+	case write && n.synth == nil:
+		return f.refuse(c)
 	}
 	return nil
 }

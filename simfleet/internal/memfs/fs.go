@@ -1,6 +1,7 @@
 package memfs
 
 import (
+	"errors"
 	"io/fs"
 	"slices"
 	"strings"
@@ -22,6 +23,15 @@ type Cred struct {
 	PID      int         // for /proc/self
 	Dir      string      // relative paths begin here
 	Umask    fs.FileMode // for what is created
+	System   bool        // FS.Refuse does not apply
+}
+
+// refuse is the error of a change, or nil.
+func (f *FS) refuse(c Cred) error {
+	if f.Refuse == 0 || c.System {
+		return nil
+	}
+	return f.Refuse
 }
 
 // An FS is one file system. Its methods are safe for concurrent use.
@@ -247,12 +257,10 @@ func (f *FS) writable(c Cred, dir *node) error {
 	switch {
 	case dir.synth != nil:
 		return EROFS
-	case f.Refuse != 0:
-		return f.Refuse
 	case !dir.allows(c, Write|Exec):
 		return EACCES
 	}
-	return nil
+	return f.refuse(c)
 }
 
 // add puts a node into a directory under a name that is free.
@@ -564,10 +572,10 @@ func (f *FS) Access(c Cred, path string, want uint32) error {
 		return err
 	case want&Write != 0 && n.synth != nil && n.synth.Device == "":
 		return EROFS
-	case want&Write != 0 && f.Refuse != 0 && n.synth == nil:
-		return f.Refuse
 	case !n.allows(c, want):
 		return EACCES
+	case want&Write != 0 && n.synth == nil:
+		return f.refuse(c)
 	}
 	return nil
 }
@@ -616,10 +624,11 @@ func (f *FS) changeNode(c Cred, n *node, do func(*node) error) error {
 	switch {
 	case n.synth != nil:
 		return EROFS
-	case f.Refuse != 0:
-		return f.Refuse
 	case c.UID != 0 && c.UID != n.uid:
 		return EPERM
+	}
+	if err := f.refuse(c); err != nil {
+		return err
 	}
 	return do(n)
 }
@@ -673,8 +682,7 @@ func (f *FS) Truncate(c Cred, path string, size int64) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	return file.Truncate(size)
+	return errors.Join(file.Truncate(size), file.Close())
 }
 
 // Usage returns the size and the bytes in use.

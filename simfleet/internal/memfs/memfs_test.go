@@ -58,7 +58,7 @@ func get(t *testing.T, f *FS, path string) string {
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
-	defer o.Close()
+	defer func() { _ = o.Close() }()
 	all, err := io.ReadAll(o)
 	want(t, err, nil)
 	return string(all)
