@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/simfleet/internal/posix"
 )
 
 // A Fleet is running from Start to Close. Its methods are safe for concurrent
@@ -27,6 +28,10 @@ type Fleet struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup // the accept loop, and per connection its handler and its transport
+
+	begun      time.Time
+	machinesMu sync.Mutex // held while a host begins, and by nothing that holds mu
+	machines   map[int]*posix.Host
 
 	mu     sync.Mutex
 	closed bool
@@ -73,6 +78,9 @@ func newFleet(ctx context.Context, o Options) (*Fleet, error) {
 		gate:    newGate(o.MaxStartups, keys.dice("MaxStartups")),
 		oracle:  &oracle{tell: o.Oracle, keep: !o.DiscardLog},
 		open:    make(map[*conn]struct{}),
+
+		begun:    time.Now(),
+		machines: make(map[int]*posix.Host),
 	}
 	f.oracle.room.Store(prefixBudget)
 	f.clientKey = f.ClientKey().PublicKey().Marshal()
@@ -89,6 +97,7 @@ func newFleet(ctx context.Context, o Options) (*Fleet, error) {
 func (f *Fleet) Close() error {
 	f.cancel()
 	f.work.Wait()
+	f.stopMachines()
 	return nil
 }
 
@@ -134,6 +143,7 @@ type Stats struct {
 	Dropped       int // of those, turned away by MaxStartups
 	Authenticated int // of those, let in
 	Execs         int // exec requests seen
+	Subsystems    int // SFTP sessions that began
 	Open          int // connections open now
 	PeakOpen      int // the most that were open at once
 	PeakStartups  int // the most unauthenticated ones that one host had at once

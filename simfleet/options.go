@@ -40,6 +40,8 @@ type Options struct {
 	// Forward makes every host a jump host for the others: it opens direct-tcpip
 	// channels to them (RFC 4254 §7.2), and to nothing else.
 	Forward bool
+	// NoSFTP leaves out the SFTP subsystem.
+	NoSFTP bool
 	// Oracle, if not nil, is called twice for every exec: before its answer is sent,
 	// with Ended zero, and when its end is known. It is called from many goroutines,
 	// each of which waits for it.

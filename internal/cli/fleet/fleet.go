@@ -34,6 +34,7 @@ type fleetFlags struct {
 	latency, jitter time.Duration
 	maxStartups     string
 	faults          []string
+	sftp            bool
 
 	writeKnownHosts, writeHosts, writeKey string
 	oracle                                string
@@ -45,12 +46,15 @@ func New(stdio console.Stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fleet [flags]",
 		Short: "Serve a simulated fleet of SSH servers on loopback, to try and to measure with",
-		Long: `Serve any number of simulated SSH servers on 127.0.0.0/8 until interrupted. They
-start no program and touch no file: echo, true, exit, sleep, cat, yes, head and
-a few others are imitated. Every exec is written to the --oracle log, and
-"shoal fleet check" compares that log with the results of a run.
+		Long: `Serve any number of simulated SSH servers on 127.0.0.0/8 until interrupted. Each
+has a POSIX shell, the usual small programs, files and processes, all of them in
+memory: no real program is started and no real file touched. Files are served by
+SFTP too. Every exec is written to the --oracle log, and "shoal fleet check"
+compares that log with the results of a run.
 
-Faults: ` + faultNames() + `.`,
+Faults of the protocol: ` + names(simfleet.Faults()) + `.
+
+Faults of files: ` + names(simfleet.FileFaults()) + `.`,
 		Example: `  shoal fleet --hosts 10000 --latency 6ms --write-hosts hosts \
       --write-known-hosts kh --write-key key
   shoal fleet --fault 'silent=127.1.0.[1-5]' --fault wrong-hostkey=127.1.0.9`,
@@ -64,6 +68,7 @@ Faults: ` + faultNames() + `.`,
 	flags.DurationVar(&f.jitter, "jitter", 0, "random time more in each direction, up to this")
 	flags.StringVar(&f.maxStartups, "max-startups", "", "drop connections as sshd's MaxStartups: `N` or start:rate:full, for each host")
 	flags.StringArrayVar(&f.faults, "fault", nil, "have hosts do something wrong: `KIND=HOSTS`")
+	flags.BoolVar(&f.sftp, "sftp", true, "serve files by SFTP")
 	flags.Uint16Var(&f.port, "port", 0, "TCP port of every host (default: any free one)")
 	flags.StringVar(&f.seed, "seed", "", "derive all keys from this `TEXT` (default: random)")
 	flags.StringVar(&f.writeHosts, "write-hosts", "", "write the hosts to `FILE`")
@@ -74,9 +79,9 @@ Faults: ` + faultNames() + `.`,
 	return cmd
 }
 
-func faultNames() string {
+func names(faults []simfleet.Fault) string {
 	var names []string
-	for _, f := range simfleet.Faults() {
+	for _, f := range faults {
 		names = append(names, string(f))
 	}
 	return strings.Join(names, ", ")
@@ -120,7 +125,7 @@ func serveFleet(ctx context.Context, f *fleetFlags, stdio console.Stdio) (err er
 
 func (f *fleetFlags) options() (simfleet.Options, error) {
 	o := simfleet.Options{
-		Hosts: f.hosts, Seed: f.seed, Port: f.port, Latency: f.latency, Jitter: f.jitter, DiscardLog: true,
+		Hosts: f.hosts, Seed: f.seed, Port: f.port, Latency: f.latency, Jitter: f.jitter, NoSFTP: !f.sftp, DiscardLog: true,
 	}
 	var err error
 	if f.maxStartups != "" {
@@ -145,7 +150,7 @@ func parseFaults(texts []string) (func(i int) simfleet.Fault, error) {
 		}
 		fault, err := simfleet.ParseFault(kind)
 		if err != nil {
-			return nil, fmt.Errorf("%w\nhint: there are %s", err, faultNames())
+			return nil, fmt.Errorf("%w\nhint: there are %s", err, names(append(simfleet.Faults(), simfleet.FileFaults()...)))
 		}
 		names, err := expr.Expand(hosts)
 		if err != nil {
