@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/crypto/ssh"
 
+	"shoal/fleet"
 	"shoal/internal/remote"
 )
 
@@ -227,5 +231,126 @@ func TestShellsAgree(t *testing.T) {
 	lazy := startFleet(t, Options{Hosts: 3})
 	if _, _, err := runOn(t, dialSSH(t, lazy, 1), "echo hello 1; true", ""); err != nil || len(lazy.machines) != 0 {
 		t.Errorf("%v; a host that needs no files has %d", err, len(lazy.machines))
+	}
+}
+
+// TestCheckOfWrappers has the checker find commands in their wrappers.
+func TestCheckOfWrappers(t *testing.T) {
+	f := startFleet(t, Options{Hosts: 1})
+	client := dialSSH(t, f, 0)
+	const command = "echo it\\'s; exit 3"
+	target := fleet.Target{Host: f.Host(0), Command: command}
+	ran := fleet.Result{Target: target, End: fleet.End{Outcome: fleet.OutcomeFailed, Status: 3, Flags: fleet.FlagExitKnown}}
+	ran.Stdout = fleet.Output{Bytes: []byte("it's\n"), Size: 5}
+	refused := fleet.Result{Target: target, End: fleet.End{Outcome: fleet.OutcomeRefused}}
+	detached := fleet.Result{Target: target, End: fleet.End{Outcome: fleet.OutcomeDetached}}
+	never := fleet.Result{Target: target, End: fleet.End{Outcome: fleet.OutcomeNeverStarted}}
+	check := func(from, n int, r fleet.Result) Report {
+		t.Helper()
+		for i := from; i < n; i++ {
+			waitForEnd(t, f, i)
+		}
+		var file bytes.Buffer
+		if err := WriteLog(&file, f.Log()[from:n]); err != nil {
+			t.Fatal(err)
+		}
+		log, err := ReadLog(&file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Check(log, slices.Values([]fleet.Result{r}), 1)
+	}
+	m := remote.Marker{Run: "a"}
+	_, _, _ = wrapped(t, client, remote.Wrap{Marker: &m}, command)
+	_, _, _ = wrapped(t, client, remote.Wrap{Marker: &m}, command) // refused
+	question := must(t)(m.Settle(nonce))
+	_ = ask(t, client, question, nil)
+	for from, c := range [][]struct {
+		n    int
+		r    fleet.Result
+		want bool
+	}{
+		{{1, ran, true}, {1, never, false}, {1, refused, false}, {3, ran, true}},
+		{{2, refused, true}, {2, ran, false}, {2, never, true}, {3, refused, true}},
+		{{3, never, true}, {3, refused, false}},
+	} {
+		for _, c := range c {
+			if r := check(from, c.n, c.r); r.OK() != c.want {
+				t.Errorf("execs %d to %d as %v: %v, want %v", from, c.n, c.r.Outcome, r, c.want)
+			}
+		}
+	}
+	m.Run = "b"
+	_, _, _ = wrapped(t, client, remote.Wrap{Marker: &m, Detach: true}, command)
+	for ask(t, client, must(t)(m.Look(nonce)), nil).State != remote.StateEnded {
+	}
+	if r := check(3, 4, detached); !r.OK() {
+		t.Errorf("detached: %v", r)
+	}
+	if r := check(1, 2, detached); r.OK() {
+		t.Error("a detached command that did not run is not found")
+	}
+	m.Run = "c"
+	_, _, _ = wrapped(t, client, remote.Wrap{Marker: &m}, command)
+	log := f.Log()
+	if r := Check([]Exec{log[0], log[len(log)-1]}, slices.Values([]fleet.Result{ran}), 1); r.Found != 1 {
+		t.Errorf("a second run: %v", r)
+	}
+}
+
+// TestFilesOracle asserts what the oracle knows of files and names.
+func TestFilesOracle(t *testing.T) {
+	f := startFleet(t, Options{Hosts: 3, RecordNames: true})
+	if all := f.Files(); len(all) != 0 {
+		t.Errorf("hosts that have done nothing have files: %+v", all)
+	}
+	content := strings.Repeat("content of a file\n", 10_000)
+	if got := put(t, dialSSH(t, f, 1), "f.tmp", content); got != "close 0" {
+		t.Fatal(got)
+	}
+	if _, _, err := runOn(t, dialSSH(t, f, 1), "mv f.tmp f; ln -s f link; mkdir d; echo x >d/gone; rm -r d; touch \xff", ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := put(t, dialSSH(t, f, 2), "f", content); got != "close 0" {
+		t.Fatal(got)
+	}
+	all := f.Files()
+	if len(all) != 2 || all[0].Index != 1 || all[1].Host != "127.1.0.3" {
+		t.Fatalf("the hosts are %+v", all)
+	}
+	for _, h := range all {
+		file, ok := h.Find("/home/ada/f")
+		if w := WrittenOf([]byte(content)); !ok || file.SHA256 != w.SHA256 || file.Size != w.Size || file.UID != 1000 {
+			t.Errorf("%s has %+v", h.Host, file)
+		}
+	}
+	var names []string
+	for _, name := range all[0].Names {
+		if rest, ok := strings.CutPrefix(name, "/home/ada/"); ok {
+			names = append(names, rest)
+		}
+	}
+	if want := []string{"d", "d/gone", "f", "f.tmp", "link", "\xff"}; !all[0].Whole || !slices.Equal(names, want) {
+		t.Errorf("the names were %q, %v, want %q", names, all[0].Whole, want)
+	}
+	if link, ok := all[0].Find("/home/ada/link"); !ok || link.Target != "f" {
+		t.Errorf("the link is %+v", link)
+	}
+	var file bytes.Buffer
+	log := NewLogWriter(&file)
+	for _, e := range f.Log() {
+		log.Record(e)
+	}
+	log.RecordFiles(all)
+	if err := log.Err(); err != nil {
+		t.Fatal(err)
+	}
+	execs, err := ReadLog(bytes.NewReader(file.Bytes()))
+	if err != nil || len(execs) != 1 {
+		t.Errorf("%d execs, %v", len(execs), err)
+	}
+	back, err := ReadFiles(bytes.NewReader(file.Bytes()))
+	if diff := cmp.Diff(all, back, cmpopts.EquateApproxTime(0)); err != nil || diff != "" {
+		t.Errorf("%v, (-want +got):\n%s", err, diff)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -32,6 +33,7 @@ type Fleet struct {
 	begun      time.Time
 	machinesMu sync.Mutex // held while a host begins, and by nothing that holds mu
 	machines   map[int]*posix.Host
+	nameRoom   atomic.Int64 // bytes that names may still take
 
 	mu     sync.Mutex
 	closed bool
@@ -83,6 +85,7 @@ func newFleet(ctx context.Context, o Options) (*Fleet, error) {
 		machines: make(map[int]*posix.Host),
 	}
 	f.oracle.room.Store(prefixBudget)
+	f.nameRoom.Store(nameBudget)
 	f.clientKey = f.ClientKey().PublicKey().Marshal()
 	f.ctx, f.cancel = context.WithCancel(ctx)
 	f.work.Go(func() {

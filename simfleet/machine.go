@@ -48,6 +48,9 @@ func (f *Fleet) newMachine(i int) *posix.Host {
 	files.configure(&config)
 	h := posix.New(config)
 	files.apply(h)
+	if f.options.RecordNames {
+		h.FS.Record(&f.nameRoom)
+	}
 	return h
 }
 
@@ -69,7 +72,7 @@ func (f *Fleet) stopMachines() {
 // the processes go on, without their streams.
 func (s *session) onMachine(line string) shell.Exit {
 	h := s.conn.fleet.machine(s.conn.host)
-	streams := posix.Streams{Stdin: s.Channel, Stdout: s.stdout, Stderr: s.stderr}
+	streams := posix.Streams{Stdin: s.Channel, Stdout: s.stdout, Stderr: s.stderr, Began: s.shells.began}
 	if s.behaviour.files.cut {
 		streams.Stdin = cutInput{s.Channel, s.conn}
 	}

@@ -46,6 +46,9 @@ type Options struct {
 	// with Ended zero, and when its end is known. It is called from many goroutines,
 	// each of which waits for it.
 	Oracle func(Exec)
+	// RecordNames has Fleet.Files tell every name that a file ever had, as long as
+	// there is room for them.
+	RecordNames bool
 	// DiscardLog keeps nothing for Fleet.Log; Oracle is still called.
 	DiscardLog bool
 }

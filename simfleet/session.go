@@ -24,6 +24,7 @@ type session struct {
 	entry   Exec           // what the oracle knows of it
 	stdout  *counted
 	stderr  *counted
+	shells  shells  // that the command starts
 	process process // of a line that needs a POSIX shell
 	told    bool    // the exit status or signal was sent already; for the command's goroutine
 
@@ -36,7 +37,7 @@ func serveSession(c *conn, b behaviour, n ssh.NewChannel) {
 	if err != nil {
 		return
 	}
-	s := &session{Channel: channel, conn: c, behaviour: b}
+	s := &session{Channel: channel, conn: c, behaviour: b, shells: shells{oracle: c.fleet.oracle}}
 	s.ctx, s.cancel = context.WithCancel(c.ctx)
 	defer s.command.Wait()
 	defer s.cancel()
@@ -68,7 +69,7 @@ func (s *session) exec(r *ssh.Request) {
 	}
 	s.entry = s.conn.fleet.oracle.start(s.conn, request.Command, answer == yes)
 	if answer != yes {
-		s.conn.fleet.oracle.end(&s.entry, nil, nil)
+		s.conn.fleet.oracle.end(&s.entry, nil, nil, &s.shells)
 	}
 	if answer != never && r.WantReply {
 		_ = r.Reply(answer == yes, nil)
@@ -98,7 +99,7 @@ func (s *session) run() {
 	if p := s.process.Load(); p != nil {
 		p.Flush()
 	}
-	s.conn.fleet.oracle.end(&s.entry, s.stdout, s.stderr)
+	s.conn.fleet.oracle.end(&s.entry, s.stdout, s.stderr, &s.shells)
 }
 
 func runCommand(s *session) shell.Exit {

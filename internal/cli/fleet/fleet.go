@@ -38,6 +38,7 @@ type fleetFlags struct {
 
 	writeKnownHosts, writeHosts, writeKey string
 	oracle                                string
+	oracleFiles                           bool
 }
 
 // New returns shoal fleet.
@@ -75,6 +76,7 @@ Faults of files: ` + names(simfleet.FileFaults()) + `.`,
 	flags.StringVar(&f.writeKnownHosts, "write-known-hosts", "", "write the host keys to `FILE`")
 	flags.StringVar(&f.writeKey, "write-key", "", "write the private key that may log in to `FILE`")
 	flags.StringVar(&f.oracle, "oracle", "", "write every exec that was seen to `FILE`")
+	flags.BoolVar(&f.oracleFiles, "oracle-files", false, "add at the end every file of the hosts, and every name that one had")
 	cmd.AddCommand(newFleetCheck(stdio))
 	return cmd
 }
@@ -95,13 +97,18 @@ func serveFleet(ctx context.Context, f *fleetFlags, stdio console.Stdio) (err er
 	if err != nil {
 		return err
 	}
+	if f.oracleFiles && f.oracle == "" {
+		return errors.New("--oracle-files needs a log\nhint: add --oracle FILE")
+	}
+	var log *simfleet.LogWriter
 	if f.oracle != "" {
 		file, err := os.OpenFile(f.oracle, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 		if err != nil {
 			return fmt.Errorf("opening the oracle log: %w", err)
 		}
-		log := simfleet.NewLogWriter(file)
+		log = simfleet.NewLogWriter(file)
 		opts.Oracle, opts.DiscardLog = log.Record, true
+		opts.RecordNames = f.oracleFiles
 		defer func() { err = errors.Join(err, log.Err(), file.Close()) }()
 	}
 	fl, err := simfleet.Start(ctx, opts)
@@ -116,6 +123,10 @@ func serveFleet(ctx context.Context, f *fleetFlags, stdio console.Stdio) (err er
 		return err
 	}
 	<-ctx.Done()
+	if f.oracleFiles {
+		_ = fl.Close() // so that the log of commands is complete
+		log.RecordFiles(fl.Files())
+	}
 	s := fl.Stats()
 	_, err = fmt.Fprintf(stdio.Err, "shoal fleet: %s connections, %s turned away, %s let in, %s execs; at most %s open at once\n",
 		ui.Count(int64(s.Accepted)), ui.Count(int64(s.Dropped)), ui.Count(int64(s.Authenticated)),

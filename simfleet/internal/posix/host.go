@@ -218,24 +218,25 @@ type Streams struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	// Began, if not nil, is called for each text that a shell is started with (sh -c),
-	// and what it returns, if not nil, when that shell has ended.
-	Began func(text string) (ended func(status int))
+	// with its parameters, and what it returns, if not nil, when the shell has come to
+	// its end.
+	Began func(text string, args []string) (ended func(status int))
 }
 
 // A Session is a command line of a user with its processes.
 type Session struct {
 	main   *proc
 	output [2]*output
-	began  func(text string) (ended func(status int))
+	began  func(text string, args []string) (ended func(status int))
 }
 
 // shell notes that a shell of the session begins a text; the result, if not nil,
 // is called when it ends.
-func (s *Session) shell(text string) func(int) {
+func (s *Session) shell(text string, args []string) func(int) {
 	if s.began == nil {
 		return nil
 	}
-	return s.began(text)
+	return s.began(text, args)
 }
 
 // Start runs a command line as sshd does: by the user's shell, as the leader of

@@ -192,10 +192,12 @@ func shProgram(c *call) int {
 			sh.arg0, args = args[0], args[1:]
 		}
 		sh.params = args
-		if ended := c.proc.session.shell(src); ended != nil {
-			defer func() { ended(sh.status) }()
+		ended := c.proc.session.shell(src, args)
+		code := sh.main(src)
+		if ended != nil && !c.proc.isDead() {
+			ended(code)
 		}
-		return sh.main(src)
+		return code
 	case stdin || len(args) == 0:
 		sh.params = args
 		return sh.interactive()
