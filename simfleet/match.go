@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"shoal/fleet"
 	"shoal/simfleet/internal/shell"
@@ -46,14 +47,13 @@ func startsOf(e Exec, known func(host, command string) bool) (starts []Exec, dec
 			starts = append(starts, run)
 		}
 	}
-	first := e.Shells[0]
-	if len(starts) > 0 || first.Command != wrapperText {
-		if len(starts) == 0 {
-			starts = []Exec{e}
-		}
+	if len(starts) > 0 {
 		return starts, ""
 	}
-	if len(first.Args) == 2 {
+	if slices.ContainsFunc(e.Shells, func(s Shell) bool { return s.Command != wrapperText }) {
+		return []Exec{e}, "" // of no target
+	}
+	if first := e.Shells[0]; len(first.Args) == 2 {
 		command, _ := shell.Printf("%b", first.Args[1:])
 		for _, text := range []string{string(command), first.Args[1]} {
 			if text != "" && known(e.Host, text) {

@@ -104,7 +104,7 @@ func (p *proc) readAll(f *file) (string, error) {
 			return "", err
 		case err != nil:
 			return all.String(), nil
-		case all.Len() > maxSubstitution:
+		case all.Len() > maxText:
 			return "", memfs.EFBIG
 		}
 	}
@@ -443,7 +443,7 @@ func (sh *shell) readLine(args []string) int {
 		line = append(line, piece{string([]byte{c}), quoted})
 	}
 	var buf [1]byte
-	for size, escaped := 0, false; size < maxSubstitution; size++ {
+	for size, escaped := 0, false; size < maxText; size++ {
 		n, err := sh.p.read(0, buf[:])
 		if n == 0 && err == nil {
 			continue

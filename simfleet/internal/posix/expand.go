@@ -112,6 +112,10 @@ func (e *expansion) value(text string, quoted bool) {
 // list adds several values, each a field of its own.
 func (e *expansion) list(values []string, quoted bool) {
 	for i, v := range values {
+		if len(e.fields) > maxFields {
+			e.sh.fail(2, "Out of space")
+			return
+		}
 		if i > 0 {
 			e.end()
 		}
@@ -351,6 +355,10 @@ func (sh *shell) fields(words []*syntax.Word) []string {
 			return nil
 		}
 		for _, f := range e.fields {
+			if len(out) > maxFields {
+				sh.fail(2, "Out of space")
+				return nil
+			}
 			if names := sh.glob(f); len(names) > 0 {
 				out = append(out, names...)
 			} else {
@@ -406,8 +414,12 @@ func (sh *shell) document(r *syntax.Redirect) string {
 	return b.String()
 }
 
-// maxSubstitution bounds the output of a command substitution.
-const maxSubstitution = 16 << 20
+// Bounds of what a shell or a program keeps in memory.
+const (
+	maxText   = 16 << 20 // bytes of a value, or of what is read whole
+	maxFields = 1 << 18  // fields of a command
+	maxLine   = 1 << 20  // bytes of a line that a program reads
+)
 
 // substitute runs a command substitution.
 func (sh *shell) substitute(stmts []*syntax.Stmt) string {
@@ -428,7 +440,7 @@ func (sh *shell) substitute(stmts []*syntax.Stmt) string {
 		if out = append(out, buf[:n]...); err != nil {
 			break
 		}
-		if len(out) > maxSubstitution {
+		if len(out) > maxText {
 			sh.fail(2, "Out of space")
 			return ""
 		}

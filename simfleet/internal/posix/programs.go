@@ -881,7 +881,7 @@ func (c *call) lines(files []string, do func(line string, whole bool) bool) int 
 	for _, r := range c.inputs(files, &code) {
 		in := bufio.NewReader(r)
 		for {
-			line, err := in.ReadString('\n')
+			line, err := nextLine(in)
 			if line != "" && !do(strings.TrimSuffix(line, "\n"), err == nil) {
 				r.close()
 				return code
@@ -893,6 +893,34 @@ func (c *call) lines(files []string, do func(line string, whole bool) bool) int 
 		r.close()
 	}
 	return code
+}
+
+// nextLine is ReadString with a bound.
+func nextLine(in *bufio.Reader) (string, error) {
+	var line []byte
+	for {
+		part, err := in.ReadSlice('\n')
+		line = append(line, part...)
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return string(line), err
+		}
+		if len(line) > maxLine {
+			return "", memfs.EFBIG
+		}
+	}
+}
+
+// keep collects lines up to a bound.
+func (c *call) keep(lines *[]string) func(string, bool) bool {
+	size := 0
+	return func(line string, _ bool) bool {
+		if size += len(line) + 16; size > maxText {
+			_ = c.fail("memory exhausted")
+			return false
+		}
+		*lines = append(*lines, line)
+		return true
+	}
 }
 
 // An input of a program.

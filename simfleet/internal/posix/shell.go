@@ -682,6 +682,10 @@ func (sh *shell) set(name, value string) bool {
 		sh.fail(2, "%s: is read only", name)
 		return false
 	}
+	if len(value) > maxText {
+		sh.fail(2, "Out of space")
+		return false
+	}
 	v.value = value
 	sh.vars[name] = v
 	return true

@@ -89,7 +89,7 @@ func head(c *call) int {
 		for _, r := range c.inputs(c.args, &code) {
 			in := bufio.NewReader(r)
 			for left := count; left > 0; left-- {
-				line, err := in.ReadString('\n')
+				line, err := nextLine(in)
 				if code = max(code, c.out(line)); err != nil {
 					break
 				}
@@ -482,10 +482,7 @@ func sed(c *call) int {
 		}
 	}
 	var lines []string
-	code := c.lines(c.args, func(line string, _ bool) bool {
-		lines = append(lines, line)
-		return true
-	})
+	code := c.lines(c.args, c.keep(&lines))
 	for i, line := range lines {
 		deleted, quit := false, false
 		for j := range commands {
@@ -814,10 +811,7 @@ func sortLines(c *call) int {
 		return 1
 	}
 	var lines []string
-	code := c.lines(c.args, func(line string, _ bool) bool {
-		lines = append(lines, line)
-		return true
-	})
+	code := c.lines(c.args, c.keep(&lines))
 	slices.SortFunc(lines, func(a, b string) int {
 		order := strings.Compare(a, b)
 		if has(set, 'n') {
