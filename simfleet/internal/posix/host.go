@@ -314,6 +314,12 @@ func (s *Session) Flush() {
 	}
 }
 
+func (p *proc) uid() uint32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cred.UID
+}
+
 func (p *proc) group() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -64,7 +64,8 @@ type proc struct {
 	done    chan struct{}
 	wake    chan struct{} // capacity 1: a trapped signal has come
 
-	// For the process's own goroutine.
+	// For the process's own goroutine, but for user numbers and names: these are
+	// changed with mu held, and others read them so.
 	cred      memfs.Cred
 	user      string
 	fileLimit int64 // bytes; 0 means none

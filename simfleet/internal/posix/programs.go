@@ -433,7 +433,9 @@ func sudo(c *call) int {
 	c.env["SUDO_USER"], c.env["SUDO_UID"] = c.proc.user, strconv.Itoa(int(c.proc.cred.UID))
 	c.env["HOME"], c.env["USER"], c.env["LOGNAME"] = user.Home, user.Name, user.Name
 	c.env["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	c.proc.mu.Lock()
 	c.proc.cred.UID, c.proc.cred.GID, c.proc.user = user.UID, user.UID, user.Name
+	c.proc.mu.Unlock()
 	return c.run(c.args)
 }
 
@@ -523,7 +525,7 @@ func (c *call) send(pid, n int) string {
 	}
 	may := false
 	for _, p := range to {
-		if c.proc.cred.UID == 0 || p.cred.UID == c.proc.cred.UID {
+		if c.proc.cred.UID == 0 || p.uid() == c.proc.cred.UID {
 			may = true
 			p.signal(n)
 		}

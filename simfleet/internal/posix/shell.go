@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -88,6 +89,10 @@ func (sh *shell) subshell() *shell {
 	sub := *sh
 	sub.p = p
 	sub.vars, sub.funcs = maps.Clone(sh.vars), maps.Clone(sh.funcs)
+	sub.locals = slices.Clone(sh.locals)
+	for i, saved := range sub.locals {
+		sub.locals[i] = maps.Clone(saved)
+	}
 	sub.traps = make(map[int]string)
 	for n, action := range sh.traps {
 		if action == "" {

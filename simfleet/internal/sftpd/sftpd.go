@@ -95,7 +95,7 @@ type server struct {
 	options Options
 	handles map[uint32]*handle
 	last    uint32
-	packet  [maxPacket]byte
+	packet  []byte // grows with the packets: most sessions have small ones
 }
 
 type handle struct {
@@ -143,6 +143,9 @@ func (s *server) receive() (byte, *reader, error) {
 	n := binary.BigEndian.Uint32(length[:])
 	if n == 0 || n > maxPacket {
 		return 0, nil, fmt.Errorf("a packet of %d bytes", n)
+	}
+	if uint32(len(s.packet)) < n {
+		s.packet = make([]byte, n)
 	}
 	if _, err := io.ReadFull(s.rw, s.packet[:n]); err != nil {
 		return 0, nil, err
@@ -465,7 +468,7 @@ func (s *server) read(id uint32, r *reader) (message, error) {
 	if r.bad || h == nil || h.file == nil {
 		return nil, memfs.EBADF
 	}
-	buf := make([]byte, min(length, maxData))
+	buf := make([]byte, min(uint64(length), maxData, max(uint64(h.file.Stat().Size()), 512))) // synthetic files have no size
 	n, err := h.file.ReadAt(buf, int64(offset))
 	if err != nil {
 		return nil, err
