@@ -44,6 +44,8 @@ func (f *Fleet) newMachine(i int) *posix.Host {
 		Boot:   f.begun.Add(-uptime),
 		Random: func() io.Reader { return f.keys.random("random " + name) },
 		Size:   diskSize,
+
+		Password: f.options.SudoPassword,
 	}
 	files.configure(&config)
 	h := posix.New(config)
@@ -77,7 +79,13 @@ func (s *session) onMachine(line string) shell.Exit {
 		streams.Stdin = cutInput{s.Channel, s.conn}
 	}
 	p := h.Start(h.Login(s.conn.ssh.User()), line, pid(s.entry.ID), streams)
+	s.signals.Lock()
 	s.process.Store(p)
+	early := s.early
+	s.signals.Unlock()
+	for _, name := range early {
+		p.Signal(name)
+	}
 	select {
 	case <-p.Done():
 	case <-s.ctx.Done():

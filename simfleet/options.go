@@ -40,6 +40,9 @@ type Options struct {
 	// Forward makes every host a jump host for the others: it opens direct-tcpip
 	// channels to them (RFC 4254 §7.2), and to nothing else.
 	Forward bool
+	// SudoPassword is what the hosts' sudo asks users but root for; "" means that it
+	// asks nothing. It reads the answer from standard input (sudo -S).
+	SudoPassword string
 	// NoSFTP leaves out the SFTP subsystem.
 	NoSFTP bool
 	// Oracle, if not nil, is called twice for every exec: before its answer is sent,

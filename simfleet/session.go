@@ -24,9 +24,11 @@ type session struct {
 	entry   Exec           // what the oracle knows of it
 	stdout  *counted
 	stderr  *counted
-	shells  shells  // that the command starts
-	process process // of a line that needs a POSIX shell
-	told    bool    // the exit status or signal was sent already; for the command's goroutine
+	shells  shells     // that the command starts
+	process process    // of a line that needs a POSIX shell
+	signals sync.Mutex // guards the next one and the setting of process
+	early   []string   // signals that came before the process
+	told    bool       // the exit status or signal was sent already; for the command's goroutine
 
 	finishing sync.Once
 }
@@ -140,7 +142,13 @@ func (s *session) signal(r *ssh.Request) {
 	if err := ssh.Unmarshal(r.Payload, &request); err != nil {
 		return
 	}
-	if p := s.process.Load(); p != nil {
+	s.signals.Lock()
+	p := s.process.Load()
+	if p == nil {
+		s.early = append(s.early, request.Name)
+	}
+	s.signals.Unlock()
+	if p != nil {
 		p.Signal(request.Name)
 		return
 	}

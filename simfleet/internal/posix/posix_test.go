@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -120,5 +121,52 @@ func TestLikeDash(t *testing.T) {
 				t.Errorf("got %q, status %d; dash has %q, %d; stderr %q", got.stdout, got.status, want.stdout, want.status, got.stderr)
 			}
 		})
+	}
+}
+
+// TestSignalsEndWaits runs in virtual time, so that the signal comes while the shell
+// waits.
+func TestSignalsEndWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		start := time.Now()
+		got := h.run(t, "trap 'echo trapped' USR1; p=$$; (sleep 5; kill -USR1 $p; sleep 5; exit 3) & wait $!; echo $?; wait $!; echo $?; kill -0 $! || echo gone", "")
+		if want := "trapped\n138\n3\ngone\n"; got.stdout != want {
+			t.Errorf("got %q, want %q", got.stdout, want)
+		}
+		if took := time.Since(start); took != 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		// A trap does not end a foreground process; KILL ends the shell alone.
+		got = h.run(t, "trap 'echo late' TERM; (sleep 1; kill $$) & sleep 5; echo after", "")
+		if want := "late\nafter\n"; got.stdout != want {
+			t.Errorf("got %q, want %q", got.stdout, want)
+		}
+		got = h.run(t, "(sleep 1; kill -9 $$; sleep 1; echo orphan) & sleep 5; echo never", "")
+		if want := "orphan\n"; got.stdout != want || got.status != 128+sigKILL {
+			t.Errorf("got %q, %d, want %q", got.stdout, got.status, want)
+		}
+	})
+}
+
+func TestSudo(t *testing.T) {
+	h := newHost(t)
+	if got := h.run(t, "id -u; sudo id -u; sudo -u ada id -un; sudo -n sh -c 'echo $SUDO_USER $HOME; cat /root/x 2>/dev/null; touch /root/x; echo $?'; ls /root", ""); got.stdout != "1000\n0\nada\nada /root\n0\n" || got.status != 2 {
+		t.Errorf("without a password: %+v", got)
+	}
+	h.Password = "secret"
+	for line, want := range map[string]outcome{
+		"sudo -n true": {stderr: "sudo: a password is required\n", status: 1},
+		"printf 'secret\nrest\n' | sudo -S -p 'N0NCE' -u root sh -c 'id -u; cat'":      {stdout: "0\nrest\n", stderr: "N0NCE"},
+		"printf 'bad\nsecret\n' | sudo -S id -u":                                       {stdout: "0\n", stderr: "[sudo] password for ada: Sorry, try again.\n[sudo] password for ada: "},
+		"printf '1\n2\n3\n4\n' | sudo -S -p '' id -u":                                  {stderr: "Sorry, try again.\nSorry, try again.\nsudo: 3 incorrect password attempts\n", status: 1},
+		"sudo -S -p '' id </dev/null":                                                  {stderr: "sudo: no password was provided\nsudo: 1 incorrect password attempt\n", status: 1},
+		"sudo -u nobody true":                                                          {stderr: "sudo: unknown user nobody\n", status: 1},
+		"printf 'secret\n' | sudo -S -p '' sh -c 'exit 7'":                             {status: 7},
+		"printf 'secret\n' | sudo -S -p '' sh -c 'kill -TERM $$' 2>/dev/null; echo $?": {stdout: "143\n", stderr: "Terminated\n"},
+	} {
+		if got := h.run(t, line, ""); got != want {
+			t.Errorf("%s: got %+v, want %+v", line, got, want)
+		}
 	}
 }
