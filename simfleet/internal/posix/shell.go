@@ -214,8 +214,13 @@ func (sh *shell) parse(src string, whole bool) {
 	src = strings.ReplaceAll(src, "\x00", "")
 	parser := syntax.NewParser(syntax.Variant(syntax.LangPOSIX))
 	var line []*syntax.Stmt // parsed and not yet run: a line runs when all of it is right
-	any := false
-	for stmt, err := range parser.StmtsSeq(strings.NewReader(latin1(src))) {
+	any, stopped := false, false
+	// Not a range loop: after an error in a here-document, StmtsSeq goes on when told
+	// to stop.
+	parser.StmtsSeq(strings.NewReader(latin1(src)))(func(stmt *syntax.Stmt, err error) bool {
+		if stopped {
+			return false
+		}
 		at := uint(0)
 		if parse, ok := errors.AsType[syntax.ParseError](err); ok {
 			at = parse.Pos.Line()
@@ -227,14 +232,16 @@ func (sh *shell) parse(src string, whole bool) {
 			sh.stmts(line)
 			line = nil
 		}
-		if sh.stop() {
-			return
-		}
 		if err != nil {
 			sh.fail(2, "syntax error: %s", bytesOf(err.Error()))
-			return
 		}
-		line, any = append(line, stmt), true
+		if stopped = sh.stop(); !stopped {
+			line, any = append(line, stmt), true
+		}
+		return !stopped
+	})
+	if stopped {
+		return
 	}
 	if !any {
 		sh.status = 0
