@@ -35,7 +35,7 @@ var fileFaults = map[Fault]behaviour{
 	FaultPermissionDenied: {doc: "allows no change of any file", files: fileFault{refuse: memfs.EACCES}},
 	FaultReadOnly:         {doc: "has a read-only file system", files: fileFault{refuse: memfs.EROFS}},
 	FaultShortWrite:       {doc: "loses the second half of each write of more than 1 KiB, and says that all is written", files: fileFault{short: true}},
-	FaultSlowFiles:        {doc: "takes 100 ms for each piece of a file, of 32 KiB or less in its shell", files: fileFault{pause: 100 * time.Millisecond}},
+	FaultSlowFiles:        {doc: "takes 50 ms for each piece of a file that is read or written", files: fileFault{pause: 50 * time.Millisecond}},
 	FaultDropMidTransfer:  {doc: "drops the connection in the middle of the first piece of a file by SFTP, or of standard input", files: fileFault{cut: true}},
 	FaultNoSFTP:           {doc: "has no SFTP subsystem", files: fileFault{noSFTP: true}},
 	FaultSFTPCloses:       {doc: "accepts the SFTP subsystem and closes it", files: fileFault{closesSFTP: true}},

@@ -274,6 +274,13 @@ func (p *proc) start(main func() int) {
 	p.host.work.Go(func() { p.die(status{code: uint8(main())}) })
 }
 
+// pause is the time that an access to a file takes.
+func (p *proc) pause() {
+	if p.host.Pause > 0 {
+		p.sleep(p.host.Pause)
+	}
+}
+
 // sleep waits; it reports whether the process is still alive.
 func (p *proc) sleep(d time.Duration) bool {
 	timer := time.NewTimer(d)

@@ -935,13 +935,7 @@ func (s source) Read(b []byte) (int, error) {
 	if s.p.isDead() {
 		return 0, errKilled
 	}
-	n, err := s.f.read(s.p, b)
-	if s.p.host.Pause > 0 {
-		if _, ok := s.f.stream.(regular); ok {
-			s.p.sleep(s.p.host.Pause)
-		}
-	}
-	return n, err
+	return s.f.read(s.p, b)
 }
 func (s source) close() { s.f.release() }
 

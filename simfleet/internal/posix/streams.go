@@ -103,9 +103,15 @@ func (*text) close()                           {}
 // A regular file.
 type regular struct{ *memfs.File }
 
-func (r regular) read(_ *proc, b []byte) (int, error) { return r.Read(b) }
+func (r regular) read(p *proc, b []byte) (int, error) {
+	if len(b) > 1 { // not for the shell's read, which takes byte by byte
+		p.pause()
+	}
+	return r.Read(b)
+}
 
 func (r regular) write(p *proc, b []byte) (int, error) {
+	p.pause()
 	if p.fileLimit > 0 {
 		switch room := p.fileLimit - r.Stat().Size(); {
 		case room <= 0:
