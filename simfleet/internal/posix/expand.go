@@ -68,6 +68,9 @@ func (e *expansion) end() {
 	if e.begun {
 		e.fields = append(e.fields, e.now)
 	}
+	if len(e.fields) > maxFields {
+		e.sh.fail(2, "Out of space")
+	}
 	e.now, e.begun = nil, false
 }
 
@@ -83,7 +86,7 @@ func (e *expansion) value(text string, quoted bool) {
 		e.literal(text, quoted)
 		return
 	}
-	for text != "" {
+	for text != "" && !e.sh.stop() {
 		at := strings.IndexAny(text, e.ifs)
 		if e.ifs == "" || at < 0 {
 			e.literal(text, false)
@@ -112,8 +115,7 @@ func (e *expansion) value(text string, quoted bool) {
 // list adds several values, each a field of its own.
 func (e *expansion) list(values []string, quoted bool) {
 	for i, v := range values {
-		if len(e.fields) > maxFields {
-			e.sh.fail(2, "Out of space")
+		if e.sh.stop() {
 			return
 		}
 		if i > 0 {
@@ -233,7 +235,10 @@ func (sh *shell) get(name string) (value string, set bool) {
 		return strings.Join(sh.params, sep), len(sh.params) > 0
 	}
 	if n, err := strconv.Atoi(name); err == nil {
-		if n > len(sh.params) {
+		if n == 0 {
+			return sh.arg0, true
+		}
+		if n < 0 || n > len(sh.params) {
 			return "", false
 		}
 		return sh.params[n-1], true
@@ -316,15 +321,18 @@ func (e *expansion) operate(p *syntax.ParamExp, name, value string, set, quoted 
 		}
 		sh.fail(2, "%s: %s", name, text)
 	case syntax.RemSmallPrefix, syntax.RemLargePrefix, syntax.RemSmallSuffix, syntax.RemLargeSuffix:
-		e.value(trim(value, sh.pattern(word), p.Exp.Op), quoted)
+		e.value(sh.trim(value, sh.pattern(word), p.Exp.Op), quoted)
 	default:
 		sh.fail(2, "Bad substitution")
 	}
 }
 
 // trim removes a prefix or suffix that matches.
-func trim(value, pattern string, op syntax.ParExpOperator) string {
+func (sh *shell) trim(value, pattern string, op syntax.ParExpOperator) string {
 	for i := range len(value) + 1 {
+		if i%256 == 0 && sh.stop() { // it takes the square of the length
+			break
+		}
 		n := i
 		if op == syntax.RemLargePrefix || op == syntax.RemSmallSuffix {
 			n = len(value) - i
@@ -608,6 +616,10 @@ func (sh *shell) glob(f field) []string {
 		}
 		var next []string
 		for _, dir := range found {
+			if len(next) > maxFields || sh.stop() {
+				sh.fail(2, "Out of space")
+				return nil
+			}
 			next = append(next, sh.entries(dir, part, more)...)
 		}
 		found = next

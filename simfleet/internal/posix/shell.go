@@ -399,6 +399,10 @@ func (sh *shell) command(c syntax.Command, inPlace bool) {
 	case *syntax.CaseClause:
 		sh.caseClause(c)
 	case *syntax.FuncDecl:
+		if c.Name == nil || !syntax.ValidName(c.Name.Value) || special[c.Name.Value] {
+			sh.fail(2, "syntax error: bad function name")
+			return
+		}
 		sh.funcs[c.Name.Value] = c.Body
 		sh.status = 0
 	default:
