@@ -290,6 +290,13 @@ func TestCheckOfWrappers(t *testing.T) {
 	if r := check(1, 2, detached); r.OK() {
 		t.Error("a detached command that did not run is not found")
 	}
+	refusing := startFleet(t, Options{Hosts: 1, Fault: func(int) Fault { return FaultExecRefused }})
+	if _, _, err := wrapped(t, dialSSH(t, refusing, 0), remote.Wrap{Marker: &m}, command); err == nil {
+		t.Error("exec is not refused")
+	}
+	if r := Check(refusing.Log(), slices.Values([]fleet.Result{refused}), 1); !r.OK() {
+		t.Errorf("refused by the host: %v", r)
+	}
 	m.Run = "c"
 	_, _, _ = wrapped(t, client, remote.Wrap{Marker: &m}, command)
 	log := f.Log()

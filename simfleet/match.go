@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strings"
 
 	"shoal/fleet"
 	"shoal/simfleet/internal/shell"
@@ -37,7 +38,15 @@ const wrapperText = `eval "$0"`
 // own command, or those of shells in it. declined is the command of a wrapper that
 // started none.
 func startsOf(e Exec, known func(host, command string) bool) (starts []Exec, declined string) {
-	if len(e.Shells) == 0 || known(e.Host, e.Command) {
+	if known(e.Host, e.Command) {
+		return []Exec{e}, ""
+	}
+	if len(e.Shells) == 0 { // the host has refused it, or done something else instead
+		if _, quoted, ok := strings.Cut(strings.TrimSuffix(e.Command, "'"), wrapperText); ok {
+			if command := target(e.Host, quoted[strings.LastIndexByte(quoted, '\'')+1:], known); command != "" {
+				e.Command = command
+			}
+		}
 		return []Exec{e}, ""
 	}
 	for _, s := range e.Shells {
@@ -53,15 +62,22 @@ func startsOf(e Exec, known func(host, command string) bool) (starts []Exec, dec
 	if slices.ContainsFunc(e.Shells, func(s Shell) bool { return s.Command != wrapperText }) {
 		return []Exec{e}, "" // of no target
 	}
-	if first := e.Shells[0]; len(first.Args) == 2 {
-		command, _ := shell.Printf("%b", first.Args[1:])
-		for _, text := range []string{string(command), first.Args[1]} {
-			if text != "" && known(e.Host, text) {
-				return nil, text
-			}
+	if args := e.Shells[0].Args; len(args) == 2 {
+		declined = target(e.Host, args[1], known)
+	}
+	return nil, declined
+}
+
+// target returns the command that a wrapper has as its last argument, if it is a
+// target's. Bytes that shells interpret are encoded for printf %b.
+func target(host, argument string, known func(host, command string) bool) string {
+	command, _ := shell.Printf("%b", []string{argument})
+	for _, text := range []string{string(command), argument} {
+		if text != "" && known(host, text) {
+			return text
 		}
 	}
-	return nil, ""
+	return ""
 }
 
 // A claim is what a result says about its exec.
