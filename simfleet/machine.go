@@ -103,10 +103,9 @@ func (s *session) onMachine(line string) shell.Exit {
 		select {
 		case <-closed:
 		case <-s.ctx.Done():
-			p.Leave()
-			return exit
 		}
 	}
+	p.Leave()
 	return exit
 }
 

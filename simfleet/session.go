@@ -174,8 +174,9 @@ func endChannel(s *session, exit shell.Exit) {
 	if !s.told {
 		s.sendExit(exit)
 	}
-	if exit.Signal == "" {
-		_ = s.CloseWrite() // not while the command may still write, which a signal does not wait for
+	// Not while the command may still write, which a signal does not wait for.
+	if p := s.process.Load(); exit.Signal == "" && (p == nil || p.Idle()) {
+		_ = s.CloseWrite()
 	}
 	_ = s.Close()
 }

@@ -306,6 +306,18 @@ func (s *Session) Leave() {
 	}
 }
 
+// Idle reports, after Leave, whether no write is under way: one of a process that was
+// killed may be.
+func (s *Session) Idle() bool {
+	for _, o := range s.output {
+		if !o.mu.TryLock() {
+			return false
+		}
+		o.mu.Unlock()
+	}
+	return true
+}
+
 // Flush waits for writes under way, after Leave and the end of the streams.
 func (s *Session) Flush() {
 	for _, o := range s.output {
