@@ -8,7 +8,9 @@
 // Only loopback is served. Every key is derived from the seed. Clients see the timing of a
 // network with the configured latency (see [Options.Latency]). Every exec request is in
 // [Fleet.Log] before its answer is sent, and [Check] compares that log with a run's results: it
-// finds commands reported as run that did not run, commands that ran twice, and every lost byte.
+// finds commands reported as run that did not run, commands that ran twice, and every lost byte,
+// also of commands in wrappers. [Fleet.Files] has the digest of every file and, with
+// [Options.RecordNames], every name that one had.
 // Close waits for every goroutine.
 //
 // # Hosts
