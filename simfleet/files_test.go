@@ -201,6 +201,27 @@ func TestExitBeforeOutputEnds(t *testing.T) {
 	}
 }
 
+// TestInputThatNobodyReads asserts that a client can send all of it when the command has
+// closed its standard input, whether it has read some or not.
+func TestInputThatNobodyReads(t *testing.T) {
+	f := startFleet(t, Options{Hosts: 1})
+	client := dialSSH(t, f, 0)
+	for _, command := range []string{"exec </dev/null", "head -c 10 >/dev/null; exec </dev/null"} {
+		channel, requests := startExec(t, client, command+"; while [ ! -e go ]; do sleep 0.01; done; rm go")
+		if n, err := channel.Write(make([]byte, 5<<20)); n != 5<<20 || err != nil { // more than a window
+			t.Errorf("%s: %d bytes were taken, %v", command, n, err)
+		}
+		_ = channel.CloseWrite()
+		if _, _, err := runOn(t, client, ": >go", ""); err != nil {
+			t.Fatal(err)
+		}
+		if r := <-requests; r == nil || r.Type != "exit-status" || !bytes.Equal(r.Payload, make([]byte, 4)) {
+			t.Errorf("%s: got %+v", command, r)
+		}
+		ssh.DiscardRequests(requests)
+	}
+}
+
 // TestShellsAgree runs lines that the small shell knows by both shells.
 func TestShellsAgree(t *testing.T) {
 	f := startFleet(t, Options{Hosts: 1})

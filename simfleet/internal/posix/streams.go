@@ -238,22 +238,34 @@ type input struct {
 }
 
 func (i *input) read(p *proc, b []byte) (int, error) {
-	i.start.Do(func() {
-		i.work.Go(func() {
-			defer i.end(1)
-			buf := make([]byte, 32<<10)
-			for {
-				n, err := i.from.Read(buf)
-				if _, full := i.put(nil, buf[:n]); err != nil || full != nil {
-					return
-				}
-			}
-		})
-	})
+	i.start.Do(func() { i.work.Go(i.pump) })
 	return i.take(p.done, b)
 }
+
+func (i *input) pump() {
+	defer i.end(1)
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := i.from.Read(buf)
+		if err != nil {
+			_, _ = i.put(nil, buf[:n])
+			return
+		}
+		if _, err := i.put(nil, buf[:n]); err != nil {
+			i.discard()
+			return
+		}
+	}
+}
+
+// discard takes what still comes when nobody can read it any more, so that the
+// client does not wait.
+func (i *input) discard()                       { _, _ = io.Copy(io.Discard, i.from) }
 func (*input) write(*proc, []byte) (int, error) { return 0, memfs.EBADF }
-func (i *input) close()                         { i.end(0) }
+func (i *input) close() {
+	i.end(0)
+	i.start.Do(func() { i.work.Go(i.discard) })
+}
 
 // An output is one of a session's two outputs.
 type output struct {
