@@ -265,6 +265,9 @@ func (o *oracle) end(e *Exec, stdout, stderr *counted, inner *shells) {
 			e.Prefixes[i] = c.prefix
 		}
 	}
+	if inner == nil {
+		inner = &shells{oracle: o}
+	}
 	inner.mu.Lock()
 	defer inner.mu.Unlock()
 	inner.exec = e

@@ -113,8 +113,8 @@ type behaviour struct {
 	run func(*session) shell.Exit
 	// end tells the client how the command ended.
 	end func(*session, shell.Exit)
-	// files is what is wrong with files.
-	files fileFault
+	// files is what is wrong with files; nil means nothing.
+	files *fileFault
 }
 
 // behaviours has every fault of the protocol.

@@ -31,19 +31,29 @@ const fewBytes = 64 << 10
 // fileFaults has the faults of files. They are not among Faults: a command that
 // touches no file does not meet them.
 var fileFaults = map[Fault]behaviour{
-	FaultDiskFull:         {doc: "has 64 KiB of room for files", files: fileFault{size: fewBytes}},
-	FaultPermissionDenied: {doc: "allows no change of any file", files: fileFault{refuse: memfs.EACCES}},
-	FaultReadOnly:         {doc: "has a read-only file system", files: fileFault{refuse: memfs.EROFS}},
-	FaultShortWrite:       {doc: "loses the second half of each write of more than 1 KiB, and says that all is written", files: fileFault{short: true}},
-	FaultSlowFiles:        {doc: "takes 50 ms for each piece of a file that is read or written", files: fileFault{pause: 50 * time.Millisecond}},
-	FaultDropMidTransfer:  {doc: "drops the connection in the middle of the first piece of a file by SFTP, or of standard input", files: fileFault{cut: true}},
-	FaultNoSFTP:           {doc: "has no SFTP subsystem", files: fileFault{noSFTP: true}},
-	FaultSFTPCloses:       {doc: "accepts the SFTP subsystem and closes it", files: fileFault{closesSFTP: true}},
-	FaultNoisyLogin:       {doc: "prints text before the output of each command, and before the SFTP protocol", files: fileFault{noise: loginNoise}},
+	FaultDiskFull:         {doc: "has 64 KiB of room for files", files: &fileFault{size: fewBytes}},
+	FaultPermissionDenied: {doc: "allows no change of any file", files: &fileFault{refuse: memfs.EACCES}},
+	FaultReadOnly:         {doc: "has a read-only file system", files: &fileFault{refuse: memfs.EROFS}},
+	FaultShortWrite:       {doc: "loses the second half of each write of more than 1 KiB, and says that all is written", files: &fileFault{short: true}},
+	FaultSlowFiles:        {doc: "takes 50 ms for each piece of a file that is read or written", files: &fileFault{pause: 50 * time.Millisecond}},
+	FaultDropMidTransfer:  {doc: "drops the connection in the middle of the first piece of a file by SFTP, or of standard input", files: &fileFault{cut: true}},
+	FaultNoSFTP:           {doc: "has no SFTP subsystem", files: &fileFault{noSFTP: true}},
+	FaultSFTPCloses:       {doc: "accepts the SFTP subsystem and closes it", files: &fileFault{closesSFTP: true}},
+	FaultNoisyLogin:       {doc: "prints text before the output of each command, and before the SFTP protocol", files: &fileFault{noise: loginNoise}},
 }
 
+// fileFault is not nil.
+func (b behaviour) fileFault() *fileFault {
+	if b.files == nil {
+		return &goodFiles
+	}
+	return b.files
+}
+
+var goodFiles fileFault
+
 // configure is the host with the fault.
-func (f fileFault) configure(c *posix.Config) {
+func (f *fileFault) configure(c *posix.Config) {
 	c.Pause = f.pause
 	if f.size > 0 {
 		c.Size = f.size
@@ -51,7 +61,7 @@ func (f fileFault) configure(c *posix.Config) {
 }
 
 // apply is for a host that has its first files.
-func (f fileFault) apply(h *posix.Host) {
+func (f *fileFault) apply(h *posix.Host) {
 	h.FS.Refuse, h.FS.Short = f.refuse, f.short
 }
 

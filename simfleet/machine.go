@@ -37,7 +37,7 @@ func (f *Fleet) newMachine(i int) *posix.Host {
 	if f.options.Fault != nil {
 		fault = f.options.Fault(i)
 	}
-	files := fileFaults[fault].files
+	files := fileFaults[fault].fileFault()
 	config := posix.Config{
 		Name:   name,
 		BootID: text[:8] + "-" + text[8:12] + "-4" + text[13:16] + "-a" + text[17:20] + "-" + text[20:],
@@ -74,8 +74,9 @@ func (f *Fleet) stopMachines() {
 // the processes go on, without their streams.
 func (s *session) onMachine(line string) shell.Exit {
 	h := s.conn.fleet.machine(s.conn.host)
+	s.shells = &shells{oracle: s.conn.fleet.oracle}
 	streams := posix.Streams{Stdin: s.Channel, Stdout: s.stdout, Stderr: s.stderr, Began: s.shells.began}
-	if s.behaviour.files.cut {
+	if s.behaviour.fileFault().cut {
 		streams.Stdin = cutInput{s.Channel, s.conn}
 	}
 	p := h.Start(h.Login(s.conn.ssh.User()), line, pid(s.entry.ID), streams)

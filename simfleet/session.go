@@ -24,7 +24,7 @@ type session struct {
 	entry   Exec           // what the oracle knows of it
 	stdout  *counted
 	stderr  *counted
-	shells  shells     // that the command starts
+	shells  *shells    // that the command starts; nil if it has no POSIX shell
 	process process    // of a line that needs a POSIX shell
 	signals sync.Mutex // guards the next one and the setting of process
 	early   []string   // signals that came before the process
@@ -39,7 +39,7 @@ func serveSession(c *conn, b behaviour, n ssh.NewChannel) {
 	if err != nil {
 		return
 	}
-	s := &session{Channel: channel, conn: c, behaviour: b, shells: shells{oracle: c.fleet.oracle}}
+	s := &session{Channel: channel, conn: c, behaviour: b}
 	s.ctx, s.cancel = context.WithCancel(c.ctx)
 	defer s.command.Wait()
 	defer s.cancel()
@@ -71,7 +71,7 @@ func (s *session) exec(r *ssh.Request) {
 	}
 	s.entry = s.conn.fleet.oracle.start(s.conn, request.Command, answer == yes)
 	if answer != yes {
-		s.conn.fleet.oracle.end(&s.entry, nil, nil, &s.shells)
+		s.conn.fleet.oracle.end(&s.entry, nil, nil, nil)
 	}
 	if answer != never && r.WantReply {
 		_ = r.Reply(answer == yes, nil)
@@ -101,11 +101,11 @@ func (s *session) run() {
 	if p := s.process.Load(); p != nil {
 		p.Flush()
 	}
-	s.conn.fleet.oracle.end(&s.entry, s.stdout, s.stderr, &s.shells)
+	s.conn.fleet.oracle.end(&s.entry, s.stdout, s.stderr, s.shells)
 }
 
 func runCommand(s *session) shell.Exit {
-	if noise := s.behaviour.files.noise; noise != "" {
+	if noise := s.behaviour.fileFault().noise; noise != "" {
 		if _, err := io.WriteString(s.stdout, noise); err != nil {
 			return shell.Exit{Broken: true}
 		}

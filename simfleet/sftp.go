@@ -19,7 +19,7 @@ func (s *session) subsystem(r *ssh.Request) {
 	if s.behaviour.answer != nil {
 		answer = *s.behaviour.answer
 	}
-	if s.behaviour.files.noSFTP || !ok {
+	if s.behaviour.fileFault().noSFTP || !ok {
 		answer = no
 	}
 	if answer == never {
@@ -38,13 +38,13 @@ func (s *session) subsystem(r *ssh.Request) {
 
 // serveFiles is an SFTP session, from its first packet to its end.
 func (s *session) serveFiles() {
-	if s.behaviour.files.closesSFTP {
+	if s.behaviour.fileFault().closesSFTP {
 		endChannel(s, shell.Exit{Status: 127})
 		return
 	}
 	h := s.conn.fleet.machine(s.conn.host)
-	if s.behaviour.files.noise != "" {
-		if _, err := io.WriteString(s.Channel, s.behaviour.files.noise); err != nil {
+	if s.behaviour.fileFault().noise != "" {
+		if _, err := io.WriteString(s.Channel, s.behaviour.fileFault().noise); err != nil {
 			return
 		}
 	}
@@ -69,7 +69,7 @@ func (s *session) data(h *posix.Host, size int) (int, error) {
 	if h.Pause > 0 && !s.conn.pause(h.Pause) {
 		return 0, errCut
 	}
-	if s.behaviour.files.cut {
+	if s.behaviour.fileFault().cut {
 		s.conn.abort()
 		return size / 2, errCut
 	}
