@@ -87,7 +87,13 @@ func (r *Report) violate(format string, args ...any) {
 //   - never_started, refused and cancelled: it did not run, and has no output.
 //   - unknown: it ran at most once, and its output is the first that one exec
 //     wrote.
+//   - detached: it was started once, and has no output.
 //   - Every exec belongs to a result: a refused one to refused or unknown.
+//
+// A command in a wrapper (package remote) is found by the shell that the wrapper starts it with,
+// and counts as often as that happens; a wrapper that starts nothing is a refusal, if its target
+// says so, and queries about markers are left out. Commands that are too long for a line, and come
+// through standard input, are not found.
 //
 // Targets with the same host and command are compared as a set, in which their
 // outcomes and outputs tell most of them apart; see Report.Ambiguous for the
@@ -113,12 +119,22 @@ func Check(log []Exec, results iter.Seq[fleet.Result], targets int) Report {
 		}
 		g.addResult(&r, result)
 	}
+	known := func(host, command string) bool {
+		g := groups[groupKey{host, command}]
+		return g != nil && g.results > 0
+	}
 	for _, e := range log {
-		g := at(groupKey{e.Host, e.Command})
-		if g.empty() {
-			order = append(order, g)
+		runs, declined := startsOf(e, known)
+		if declined != "" {
+			at(groupKey{e.Host, declined}).declined++
 		}
-		g.addExec(e)
+		for _, run := range runs {
+			g := at(groupKey{run.Host, run.Command})
+			if g.empty() {
+				order = append(order, g)
+			}
+			g.addExec(run)
+		}
 	}
 	for i, ok := range seen {
 		if !ok {

@@ -120,7 +120,7 @@ func (c *conn) behaviour() behaviour {
 	if c.fleet.options.Fault == nil {
 		return behaviour{}
 	}
-	return behaviours[c.fleet.options.Fault(c.host)]
+	return c.fleet.options.Fault(c.host).behaviour()
 }
 
 // hangUp ends what the server sends, and waits for the client to leave. Closing

@@ -8,13 +8,22 @@
 // Only loopback is served. Every key is derived from the seed. Clients see the timing of a
 // network with the configured latency (see [Options.Latency]). Every exec request is in
 // [Fleet.Log] before its answer is sent, and [Check] compares that log with a run's results: it
-// finds commands reported as run that did not run, commands that ran twice, and every lost byte.
+// finds commands reported as run that did not run, commands that ran twice, and every lost byte,
+// also of commands in wrappers. [Fleet.Files] has the digest of every file and, with
+// [Options.RecordNames], every name that one had.
 // Close waits for every goroutine.
+//
+// # Hosts
+//
+// A host has a POSIX shell, files, users and processes of its own, in memory (packages posix and
+// memfs in internal). They exist from the first command that needs them, until Close: a command
+// that goes on when its connection ends is still there later, and so are files. The files are
+// also served by SFTP, with OpenSSH's extensions. Simple lines, such as `echo hello 7`, are run by
+// a small shell (internal/shell), which costs next to nothing.
 //
 // # Not included
 //
-// It starts no program and touches no file: commands are those of a small
-// shell, listed at shell.Run in internal/shell. There are no terminals and no
-// subsystems. A connection may stay
-// unauthenticated for ever; there is no LoginGraceTime.
+// Nothing of a host is real: no program is started, and no file of the real system is touched.
+// There are no terminals. A connection may stay unauthenticated for ever; there is no
+// LoginGraceTime.
 package simfleet

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,7 +40,24 @@ type Exec struct {
 	Signal string
 	// Ended is when all of this was known; zero before.
 	Ended time.Time
+	// Shells has the texts that shells were started with by the command (sh -c), in
+	// the order of their starts; also by what the command left behind, after its end.
+	Shells []Shell
 }
+
+// A Shell is one start of sh -c.
+type Shell struct {
+	Command string
+	Args    []string // $1 and so on
+	Ended   bool     // the text came to its end; a killed shell's does not
+	Status  int
+}
+
+// Bounds of what is kept of shells, for each exec.
+const (
+	maxShells    = 16
+	maxShellText = 256 << 10
+)
 
 // Written is a stream's size in bytes and its hash.
 type Written struct {
@@ -164,6 +182,53 @@ type oracle struct {
 	execs []Exec // by ID-1
 }
 
+// shells collects those of one exec, also after its end.
+type shells struct {
+	oracle *oracle
+
+	mu   sync.Mutex // held while the log is told, so that the last line is the newest
+	list []Shell
+	exec *Exec // nil before the exec has ended
+}
+
+// began notes a start; what it returns notes the end.
+func (s *shells) began(command string, args []string) func(int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, size := len(s.list), len(command)
+	for _, arg := range args {
+		size += len(arg)
+	}
+	if n == maxShells || size > maxShellText || !s.oracle.keep && s.oracle.tell == nil {
+		return nil
+	}
+	s.list = append(s.list, Shell{Command: command, Args: slices.Clone(args)})
+	s.changed()
+	return func(status int) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.list[n].Ended, s.list[n].Status = true, status
+		s.changed()
+	}
+}
+
+// changed tells the log of an exec that has ended; mu must be held.
+func (s *shells) changed() {
+	if s.exec == nil {
+		return
+	}
+	e := *s.exec
+	e.Shells = slices.Clone(s.list)
+	if s.oracle.keep {
+		s.oracle.mu.Lock()
+		s.oracle.execs[e.ID-1] = e
+		s.oracle.mu.Unlock()
+	}
+	if s.oracle.tell != nil {
+		s.oracle.tell(e)
+	}
+}
+
 // streams returns the two of a session.
 func (o *oracle) streams(stdout, stderr io.Writer) (_, _ *counted) {
 	var room *atomic.Int64
@@ -193,27 +258,26 @@ func (o *oracle) start(c *conn, command string, accepted bool) Exec {
 }
 
 // end notes how it ended.
-func (o *oracle) end(e *Exec, stdout, stderr *counted) {
+func (o *oracle) end(e *Exec, stdout, stderr *counted, inner *shells) {
 	e.Stdout, e.Stderr, e.Ended = stdout.written(), stderr.written(), time.Now()
 	for i, c := range []*counted{fleet.Stdout: stdout, fleet.Stderr: stderr} {
 		if c != nil {
 			e.Prefixes[i] = c.prefix
 		}
 	}
-	if o.keep {
-		o.mu.Lock()
-		o.execs[e.ID-1] = *e
-		o.mu.Unlock()
+	if inner == nil {
+		inner = &shells{oracle: o}
 	}
-	if o.tell != nil {
-		o.tell(*e)
-	}
+	inner.mu.Lock()
+	defer inner.mu.Unlock()
+	inner.exec = e
+	inner.changed()
 }
 
 func (o *oracle) log() []Exec {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return append([]Exec(nil), o.execs...)
+	return slices.Clone(o.execs)
 }
 
 func (o *oracle) seen() int {

@@ -54,20 +54,47 @@ const (
 	FaultDropAfterExit Fault = "drop-after-exit" // S17
 )
 
+// The faults of files.
+const (
+	FaultDiskFull         Fault = "disk-full"
+	FaultPermissionDenied Fault = "permission-denied"
+	FaultReadOnly         Fault = "read-only"
+	FaultShortWrite       Fault = "short-write"
+	FaultSlowFiles        Fault = "slow-files"
+	FaultDropMidTransfer  Fault = "drop-mid-transfer"
+	FaultNoSFTP           Fault = "no-sftp"
+	FaultSFTPCloses       Fault = "sftp-closes"
+	FaultNoisyLogin       Fault = "noisy-login"
+)
+
 // Doc says in one sentence what the host does.
-func (f Fault) Doc() string { return behaviours[f].doc }
+func (f Fault) Doc() string { return f.behaviour().doc }
+
+// behaviour is that of a good host for an unknown fault.
+func (f Fault) behaviour() behaviour {
+	if b, ok := fileFaults[f]; ok {
+		return b
+	}
+	return behaviours[f]
+}
 
 // ParseFault reads a fault's text; "" is FaultNone.
 func ParseFault(s string) (Fault, error) {
-	if _, ok := behaviours[Fault(s)]; !ok {
+	_, protocol := behaviours[Fault(s)]
+	if _, files := fileFaults[Fault(s)]; !protocol && !files {
 		return FaultNone, fmt.Errorf("unknown fault %.40q", s)
 	}
 	return Fault(s), nil
 }
 
-// Faults lists every fault but FaultNone, sorted.
+// Faults lists every fault of the protocol but FaultNone, sorted.
 func Faults() []Fault {
 	return slices.Sorted(maps.Keys(behaviours))[1:]
+}
+
+// FileFaults lists the faults of files, sorted.
+func FileFaults() []Fault {
+	return slices.Sorted(maps.Keys(fileFaults))
 }
 
 // A behaviour replaces what a good host does in one phase; nil leaves it. Each
@@ -86,9 +113,11 @@ type behaviour struct {
 	run func(*session) shell.Exit
 	// end tells the client how the command ended.
 	end func(*session, shell.Exit)
+	// files is what is wrong with files; nil means nothing.
+	files *fileFault
 }
 
-// behaviours has every fault.
+// behaviours has every fault of the protocol.
 var behaviours = map[Fault]behaviour{
 	FaultNone: {doc: "a good host"},
 

@@ -11,11 +11,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/simfleet/internal/posix"
 )
 
 // A Fleet is running from Start to Close. Its methods are safe for concurrent
@@ -31,6 +33,11 @@ type Fleet struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup // the accept loop, and per connection its handler and its transport
+
+	begun      time.Time
+	machinesMu sync.Mutex // held while a host begins, and by nothing that holds mu
+	machines   map[int]*posix.Host
+	nameRoom   atomic.Int64 // bytes that names may still take
 
 	mu     sync.Mutex
 	closed bool
@@ -77,8 +84,12 @@ func newFleet(ctx context.Context, o Options) (*Fleet, error) {
 		gate:    newGate(o.MaxStartups, keys.dice("MaxStartups")),
 		oracle:  &oracle{tell: o.Oracle, keep: !o.DiscardLog},
 		open:    make(map[*conn]struct{}),
+
+		begun:    time.Now(),
+		machines: make(map[int]*posix.Host),
 	}
 	f.oracle.room.Store(prefixBudget)
+	f.nameRoom.Store(nameBudget)
 	f.clientKey = f.ClientKey().PublicKey().Marshal()
 	f.ctx, f.cancel = context.WithCancel(ctx)
 	f.work.Go(func() {
@@ -93,6 +104,7 @@ func newFleet(ctx context.Context, o Options) (*Fleet, error) {
 func (f *Fleet) Close() error {
 	f.cancel()
 	f.work.Wait()
+	f.stopMachines()
 	return nil
 }
 
@@ -138,6 +150,7 @@ type Stats struct {
 	Dropped       int // of those, turned away by MaxStartups
 	Authenticated int // of those, let in
 	Execs         int // exec requests seen
+	Subsystems    int // SFTP sessions that began
 	Open          int // connections open now
 	PeakOpen      int // the most that were open at once
 	PeakStartups  int // the most unauthenticated ones that one host had at once

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -25,13 +26,22 @@ type logLine struct {
 	Command  string `json:"command"`
 	Encoding string `json:"encoding,omitempty"` // "base64" where the command is not UTF-8
 
-	Received time.Time  `json:"received"`
-	Accepted bool       `json:"accepted"`
-	Stdout   *written   `json:"stdout,omitempty"`
-	Stderr   *written   `json:"stderr,omitempty"`
-	Status   *uint32    `json:"status,omitempty"`
-	Signal   string     `json:"signal,omitempty"`
-	Ended    *time.Time `json:"ended,omitempty"`
+	Received time.Time   `json:"received"`
+	Accepted bool        `json:"accepted"`
+	Stdout   *written    `json:"stdout,omitempty"`
+	Stderr   *written    `json:"stderr,omitempty"`
+	Status   *uint32     `json:"status,omitempty"`
+	Signal   string      `json:"signal,omitempty"`
+	Ended    *time.Time  `json:"ended,omitempty"`
+	Shells   []shellLine `json:"shells,omitempty"`
+}
+
+// shellLine is a Shell; its texts are base64.
+type shellLine struct {
+	Command []byte   `json:"command"`
+	Args    [][]byte `json:"args,omitempty"`
+	Ended   bool     `json:"ended,omitempty"`
+	Status  int      `json:"status,omitempty"`
 }
 
 type written struct {
@@ -52,6 +62,7 @@ func (w *written) prefix() Prefix   { return Prefix{w.Head, w.Digests} }
 const (
 	eventStarted = "started"
 	eventEnded   = "ended"
+	eventFiles   = "files"
 	base64Text   = "base64"
 )
 
@@ -73,6 +84,13 @@ func lineOf(e Exec) logLine {
 	l.Stderr = writtenLine(e.Stderr, e.Prefixes[fleet.Stderr])
 	if e.HasStatus {
 		l.Status = &e.Status
+	}
+	for _, s := range e.Shells {
+		line := shellLine{Command: []byte(s.Command), Ended: s.Ended, Status: s.Status}
+		for _, arg := range s.Args {
+			line.Args = append(line.Args, []byte(arg))
+		}
+		l.Shells = append(l.Shells, line)
 	}
 	return l
 }
@@ -107,6 +125,13 @@ func (l logLine) exec() (Exec, error) {
 	if l.Status != nil {
 		e.HasStatus, e.Status = true, *l.Status
 	}
+	for _, s := range l.Shells {
+		inner := Shell{Command: string(s.Command), Ended: s.Ended, Status: s.Status}
+		for _, arg := range s.Args {
+			inner.Args = append(inner.Args, string(arg))
+		}
+		e.Shells = append(e.Shells, inner)
+	}
 	return e, nil
 }
 
@@ -122,8 +147,10 @@ type LogWriter struct {
 func NewLogWriter(w io.Writer) *LogWriter { return &LogWriter{w: w} }
 
 // Record writes one line. After a failure it does nothing more.
-func (l *LogWriter) Record(e Exec) {
-	line, err := json.Marshal(lineOf(e))
+func (l *LogWriter) Record(e Exec) { l.write(lineOf(e)) }
+
+func (l *LogWriter) write(v any) {
+	line, err := json.Marshal(v)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
@@ -160,6 +187,78 @@ func WriteLog(w io.Writer, log []Exec) error {
 	return nil
 }
 
+// filesLine is what one host's files are, as one line of JSON.
+// Paths are base64: they may have any bytes.
+type filesLine struct {
+	Event string     `json:"event"`
+	Index int        `json:"index"`
+	Host  string     `json:"host"`
+	Files []fileLine `json:"files"`
+	Names [][]byte   `json:"names,omitempty"`
+	Whole bool       `json:"whole,omitempty"`
+}
+
+type fileLine struct {
+	Path   []byte      `json:"path"`
+	Size   int64       `json:"size"`
+	SHA256 Digest      `json:"sha256"`
+	Mode   fs.FileMode `json:"mode"` // as in package io/fs
+	UID    uint32      `json:"uid"`
+	Target []byte      `json:"target,omitempty"`
+	Time   time.Time   `json:"time"`
+}
+
+func filesLineOf(h HostFiles) filesLine {
+	l := filesLine{Event: eventFiles, Index: h.Index, Host: h.Host, Whole: h.Whole}
+	for _, f := range h.Files {
+		l.Files = append(l.Files, fileLine{[]byte(f.Path), f.Size, f.SHA256, f.Mode, f.UID, []byte(f.Target), f.Time.UTC()})
+	}
+	for _, name := range h.Names {
+		l.Names = append(l.Names, []byte(name))
+	}
+	return l
+}
+
+func (l filesLine) files() HostFiles {
+	h := HostFiles{Index: l.Index, Host: l.Host, Whole: l.Whole}
+	for _, f := range l.Files {
+		h.Files = append(h.Files, File{string(f.Path), f.Size, f.SHA256, f.Mode, f.UID, string(f.Target), f.Time})
+	}
+	for _, name := range l.Names {
+		h.Names = append(h.Names, string(name))
+	}
+	return h
+}
+
+// RecordFiles writes one line for each host.
+func (l *LogWriter) RecordFiles(hosts []HostFiles) {
+	for _, h := range hosts {
+		l.write(filesLineOf(h))
+	}
+}
+
+// ReadFiles reads what RecordFiles wrote; the lines of execs are left out.
+func ReadFiles(r io.Reader) ([]HostFiles, error) {
+	in := bufio.NewReader(r)
+	var all []HostFiles
+	for n := 1; ; n++ {
+		text, err := in.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		var line filesLine
+		if err == nil {
+			err = json.Unmarshal(text, &line)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the files of the log: line %d: %w", n, err)
+		}
+		if line.Event == eventFiles {
+			all = append(all, line.files())
+		}
+	}
+}
+
 // ReadLog reads what WriteLog or a LogWriter wrote, in the order in which the
 // execs started. An exec without an "ended" line has Ended zero. A last line
 // without a newline was cut off by the end of its writer, and is left out.
@@ -178,6 +277,9 @@ func ReadLog(r io.Reader) ([]Exec, error) {
 		var line logLine
 		if err := json.Unmarshal(text, &line); err != nil {
 			return nil, fmt.Errorf("reading the log: line %d: %w", n, err)
+		}
+		if line.Event == eventFiles {
+			continue
 		}
 		e, err := line.exec()
 		if err != nil {

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"slices"
+	"strings"
 
 	"shoal/fleet"
+	"shoal/simfleet/internal/shell"
 )
 
 // groupKey is what the server can tell targets apart by.
@@ -24,6 +27,57 @@ type group struct {
 	ran     []Exec // execs that the server accepted
 	// turnedDown counts execs that it did not.
 	turnedDown int
+	declined   int // wrappers that did not start it
+	detached   int // results that tell of a start and nothing of the end
+}
+
+// wrapperText is what the shell of a wrapper, or of a query, is started with.
+const wrapperText = `eval "$0"`
+
+// startsOf returns the starts of targets' commands in an exec, by known: the exec's
+// own command, or those of shells in it. declined is the command of a wrapper that
+// started none.
+func startsOf(e Exec, known func(host, command string) bool) (starts []Exec, declined string) {
+	if known(e.Host, e.Command) {
+		return []Exec{e}, ""
+	}
+	if len(e.Shells) == 0 { // the host has refused it, or done something else instead
+		if _, quoted, ok := strings.Cut(strings.TrimSuffix(e.Command, "'"), wrapperText); ok {
+			if command := target(e.Host, quoted[strings.LastIndexByte(quoted, '\'')+1:], known); command != "" {
+				e.Command = command
+			}
+		}
+		return []Exec{e}, ""
+	}
+	for _, s := range e.Shells {
+		if known(e.Host, s.Command) {
+			run := e
+			run.Command = s.Command
+			starts = append(starts, run)
+		}
+	}
+	if len(starts) > 0 {
+		return starts, ""
+	}
+	if slices.ContainsFunc(e.Shells, func(s Shell) bool { return s.Command != wrapperText }) {
+		return []Exec{e}, "" // of no target
+	}
+	if args := e.Shells[0].Args; len(args) == 2 {
+		declined = target(e.Host, args[1], known)
+	}
+	return nil, declined
+}
+
+// target returns the command that a wrapper has as its last argument, if it is a
+// target's. Bytes that shells interpret are encoded for printf %b.
+func target(host, argument string, known func(host, command string) bool) string {
+	command, _ := shell.Printf("%b", []string{argument})
+	for _, text := range []string{string(command), argument} {
+		if text != "" && known(host, text) {
+			return text
+		}
+	}
+	return ""
 }
 
 // A claim is what a result says about its exec.
@@ -67,6 +121,10 @@ func (g *group) addResult(r *Report, res fleet.Result) {
 		return
 	case res.Outcome == fleet.OutcomeUnknown && silent:
 		g.unknown++
+		return
+	case res.Outcome == fleet.OutcomeDetached && silent:
+		g.unknown++
+		g.detached++
 		return
 	case res.Outcome == fleet.OutcomeUnknown:
 		g.partial = append(g.partial, claimOf(res))
@@ -162,6 +220,9 @@ func (g *group) check(r *Report) {
 	for _, c := range append(missing, more...) {
 		free = g.unmatched(r, c, free)
 	}
+	if len(free) < g.detached {
+		r.violate("%v was detached %d times, and started %d times", g.key, g.detached, len(free))
+	}
 	if n := len(free); n > g.unknown {
 		r.violate("%v ran %d times more than any result tells of", g.key, n-g.unknown)
 		free = free[:g.unknown]
@@ -173,7 +234,7 @@ func (g *group) check(r *Report) {
 	// A refusal may have been lost on its way.
 	if n := g.turnedDown - g.refused; n > g.unknown-len(free) {
 		r.violate("%v was refused %d times more than any result tells of", g.key, n-g.unknown+len(free))
-	} else if n < 0 {
+	} else if n+g.declined < 0 {
 		r.violate("%v was refused %d times less than the results say", g.key, -n)
 	}
 }

@@ -40,10 +40,18 @@ type Options struct {
 	// Forward makes every host a jump host for the others: it opens direct-tcpip
 	// channels to them (RFC 4254 §7.2), and to nothing else.
 	Forward bool
+	// SudoPassword is what the hosts' sudo asks users but root for; "" means that it
+	// asks nothing. It reads the answer from standard input (sudo -S).
+	SudoPassword string
+	// NoSFTP leaves out the SFTP subsystem.
+	NoSFTP bool
 	// Oracle, if not nil, is called twice for every exec: before its answer is sent,
 	// with Ended zero, and when its end is known. It is called from many goroutines,
 	// each of which waits for it.
 	Oracle func(Exec)
+	// RecordNames has Fleet.Files tell every name that a file ever had, as long as
+	// there is room for them.
+	RecordNames bool
 	// DiscardLog keeps nothing for Fleet.Log; Oracle is still called.
 	DiscardLog bool
 }

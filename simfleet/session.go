@@ -22,10 +22,15 @@ type session struct {
 	cancel    context.CancelFunc
 
 	command sync.WaitGroup // the goroutine that runs it
-	started bool
-	entry   Exec // what the oracle knows of it
+	started bool           // a command or a subsystem
+	entry   Exec           // what the oracle knows of it
 	stdout  *counted
 	stderr  *counted
+	shells  *shells    // that the command starts; nil if it has no POSIX shell
+	process process    // of a line that needs a POSIX shell
+	signals sync.Mutex // guards the next one and the setting of process
+	early   []string   // signals that came before the process
+	told    bool       // the exit status or signal was sent already; for the command's goroutine
 
 	finishing sync.Once
 }
@@ -44,6 +49,8 @@ func serveSession(c *conn, b behaviour, n ssh.NewChannel) {
 		switch {
 		case r.Type == "exec" && !s.started:
 			s.exec(r)
+		case r.Type == "subsystem" && !s.started:
+			s.subsystem(r)
 		case r.Type == "signal" && s.started:
 			s.signal(r)
 		case r.WantReply:
@@ -66,7 +73,7 @@ func (s *session) exec(r *ssh.Request) {
 	}
 	s.entry = s.conn.fleet.oracle.start(s.conn, request.Command, answer == yes)
 	if answer != yes {
-		s.conn.fleet.oracle.end(&s.entry, nil, nil)
+		s.conn.fleet.oracle.end(&s.entry, nil, nil, nil)
 	}
 	if answer != never && r.WantReply {
 		_ = r.Reply(answer == yes, nil)
@@ -93,17 +100,33 @@ func (s *session) run() {
 		run = s.behaviour.run
 	}
 	s.finish(run(s))
-	s.conn.fleet.oracle.end(&s.entry, s.stdout, s.stderr)
+	if p := s.process.Load(); p != nil {
+		p.Flush()
+	}
+	s.conn.fleet.oracle.end(&s.entry, s.stdout, s.stderr, s.shells)
 }
 
-func runCommand(s *session) shell.Exit { return s.shell(s.entry.Command) }
+func runCommand(s *session) shell.Exit {
+	if noise := s.behaviour.fileFault().noise; noise != "" {
+		if _, err := io.WriteString(s.stdout, noise); err != nil {
+			return shell.Exit{Broken: true}
+		}
+	}
+	return s.shell(s.entry.Command)
+}
 
-// shell runs a command line with the session's streams.
+// shell runs a command line with the session's streams. A line that the small
+// shell understands needs neither files nor processes; it is what makes ten
+// thousand hosts cheap.
 func (s *session) shell(line string) shell.Exit {
-	return shell.Run(s.ctx, line, shell.Process{
+	script, ok := shell.Parse(line)
+	if !ok {
+		return s.onMachine(line)
+	}
+	return script.Run(s.ctx, shell.Process{
 		Host:   s.entry.Host,
 		User:   s.conn.ssh.User(),
-		PID:    strconv.FormatUint(1000+s.entry.ID, 10),
+		PID:    strconv.Itoa(pid(s.entry.ID)),
 		Stdin:  s.Channel,
 		Stdout: s.stdout,
 		Stderr: s.stderr,
@@ -118,7 +141,20 @@ func (s *session) signal(r *ssh.Request) {
 		return
 	}
 	var request struct{ Name string }
-	if err := ssh.Unmarshal(r.Payload, &request); err == nil && shell.Fatal(request.Name) {
+	if err := ssh.Unmarshal(r.Payload, &request); err != nil {
+		return
+	}
+	s.signals.Lock()
+	p := s.process.Load()
+	if p == nil {
+		s.early = append(s.early, request.Name)
+	}
+	s.signals.Unlock()
+	if p != nil {
+		p.Signal(request.Name)
+		return
+	}
+	if shell.Fatal(request.Name) {
 		s.finishing.Do(func() { endChannel(s, shell.Exit{Signal: request.Name}) })
 		s.cancel()
 	}
@@ -137,9 +173,12 @@ func (s *session) finish(exit shell.Exit) {
 
 // endChannel is the end in order: status or signal, EOF, close.
 func endChannel(s *session, exit shell.Exit) {
-	s.sendExit(exit)
-	if exit.Signal == "" {
-		_ = s.CloseWrite() // not while the command may still write, which a signal does not wait for
+	if !s.told {
+		s.sendExit(exit)
+	}
+	// Not while the command may still write, which a signal does not wait for.
+	if p := s.process.Load(); exit.Signal == "" && (p == nil || p.Idle()) {
+		_ = s.CloseWrite()
 	}
 	_ = s.Close()
 }

@@ -105,7 +105,7 @@ func TestRefusedRequests(t *testing.T) {
 		{"pty-req", ""},
 		{"env", ""},
 		{"shell", ""},
-		{"subsystem", "\x00\x00\x00\x04sftp"},
+		{"subsystem", "\x00\x00\x00\x07netconf"},
 		{"auth-agent-req@openssh.com", ""},
 		{"signal", "\x00\x00\x00\x04TERM"},
 		{"exec", "bad"},

@@ -17,6 +17,7 @@ var packages = map[string]string{
 	"ssh-add":           "openssh-client",
 	"ssh-agent":         "openssh-client",
 	"ssh-keygen":        "openssh-client",
+	"sftp":              "openssh-client",
 	"sshd":              "openssh-server",
 	"dropbear":          "dropbear-bin",
 	"dropbearkey":       "dropbear-bin",

@@ -35,9 +35,11 @@ type fleetFlags struct {
 	latency, jitter time.Duration
 	maxStartups     string
 	faults          []string
+	sftp            bool
 
 	writeKnownHosts, writeHosts, writeKey string
 	oracle                                string
+	oracleFiles                           bool
 }
 
 // New returns shoal fleet.
@@ -46,12 +48,15 @@ func New(stdio console.Stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fleet [flags]",
 		Short: "Serve a simulated fleet of SSH servers on loopback, to try and to measure with",
-		Long: `Serve any number of simulated SSH servers on 127.0.0.0/8 until interrupted. They
-start no program and touch no file: echo, true, exit, sleep, cat, yes, head and
-a few others are imitated. Every exec is written to the --oracle log, and
-"shoal fleet check" compares that log with the results of a run.
+		Long: `Serve any number of simulated SSH servers on 127.0.0.0/8 until interrupted. Each
+has a POSIX shell, the usual small programs, files and processes, all of them in
+memory: no real program is started and no real file touched. Files are served by
+SFTP too. Every exec is written to the --oracle log, and "shoal fleet check"
+compares that log with the results of a run.
 
-Faults: ` + faultNames() + `.`,
+Faults of the protocol: ` + names(simfleet.Faults()) + `.
+
+Faults of files: ` + names(simfleet.FileFaults()) + `.`,
 		Example: `  shoal fleet --hosts 10000 --latency 6ms --write-hosts hosts \
       --write-known-hosts kh --write-key key
   shoal fleet --fault 'silent=127.1.0.[1-5]' --fault wrong-hostkey=127.1.0.9`,
@@ -65,6 +70,7 @@ Faults: ` + faultNames() + `.`,
 	flags.DurationVar(&f.jitter, "jitter", 0, "random time more in each direction, up to this")
 	flags.StringVar(&f.maxStartups, "max-startups", "", "drop connections as sshd's MaxStartups: `N` or start:rate:full, for each host")
 	flags.StringArrayVar(&f.faults, "fault", nil, "have hosts do something wrong: `KIND=HOSTS`")
+	flags.BoolVar(&f.sftp, "sftp", true, "serve files by SFTP")
 	flags.Uint16Var(&f.port, "port", 0, "TCP port of every host (default: any free one)")
 	flags.StringVar(&f.seed, "seed", "", "derive all keys from this `TEXT` (default: random)")
 	flags.StringVar(&f.writeHosts, "write-hosts", "", "write the hosts to `FILE`")
@@ -72,13 +78,14 @@ Faults: ` + faultNames() + `.`,
 	flags.StringVar(&f.writeKey, "write-key", "", "write the private key that may log in to `FILE`")
 	flags.StringVar(&f.oracle, "oracle", "", "write every exec that was seen to `FILE`")
 	_ = cmd.RegisterFlagCompletionFunc("fault", completeFault) // it exists
+	flags.BoolVar(&f.oracleFiles, "oracle-files", false, "add at the end every file of the hosts, and every name that one had")
 	cmd.AddCommand(newFleetCheck(stdio))
 	return cmd
 }
 
-func faultNames() string {
+func names(faults []simfleet.Fault) string {
 	var names []string
-	for _, f := range simfleet.Faults() {
+	for _, f := range faults {
 		names = append(names, string(f))
 	}
 	return strings.Join(names, ", ")
@@ -87,7 +94,7 @@ func faultNames() string {
 // completeFault offers the kinds of faults, each with what it does.
 func completeFault(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	var words []string
-	for _, f := range simfleet.Faults() {
+	for _, f := range append(simfleet.Faults(), simfleet.FileFaults()...) {
 		words = append(words, string(f)+"=\t"+f.Doc())
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
@@ -101,13 +108,18 @@ func serveFleet(ctx context.Context, f *fleetFlags, stdio console.Stdio) (err er
 	if err != nil {
 		return err
 	}
+	if f.oracleFiles && f.oracle == "" {
+		return errors.New("--oracle-files needs a log\nhint: add --oracle FILE")
+	}
+	var log *simfleet.LogWriter
 	if f.oracle != "" {
 		file, err := os.OpenFile(f.oracle, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 		if err != nil {
 			return fmt.Errorf("opening the oracle log: %w", err)
 		}
-		log := simfleet.NewLogWriter(file)
+		log = simfleet.NewLogWriter(file)
 		opts.Oracle, opts.DiscardLog = log.Record, true
+		opts.RecordNames = f.oracleFiles
 		defer func() { err = errors.Join(err, log.Err(), file.Close()) }()
 	}
 	fl, err := simfleet.Start(ctx, opts)
@@ -122,6 +134,10 @@ func serveFleet(ctx context.Context, f *fleetFlags, stdio console.Stdio) (err er
 		return err
 	}
 	<-ctx.Done()
+	if f.oracleFiles {
+		_ = fl.Close() // so that the log of commands is complete
+		log.RecordFiles(fl.Files())
+	}
 	s := fl.Stats()
 	_, err = fmt.Fprintf(stdio.Err, "shoal fleet: %s connections, %s turned away, %s let in, %s execs; at most %s open at once\n",
 		ui.Count(int64(s.Accepted)), ui.Count(int64(s.Dropped)), ui.Count(int64(s.Authenticated)),
@@ -131,7 +147,7 @@ func serveFleet(ctx context.Context, f *fleetFlags, stdio console.Stdio) (err er
 
 func (f *fleetFlags) options() (simfleet.Options, error) {
 	o := simfleet.Options{
-		Hosts: f.hosts, Seed: f.seed, Port: f.port, Latency: f.latency, Jitter: f.jitter, DiscardLog: true,
+		Hosts: f.hosts, Seed: f.seed, Port: f.port, Latency: f.latency, Jitter: f.jitter, NoSFTP: !f.sftp, DiscardLog: true,
 	}
 	var err error
 	if f.maxStartups != "" {
@@ -156,7 +172,7 @@ func parseFaults(texts []string) (func(i int) simfleet.Fault, error) {
 		}
 		fault, err := simfleet.ParseFault(kind)
 		if err != nil {
-			return nil, hint.Wrap(err, "there are "+faultNames())
+			return nil, hint.Wrap(err, "there are "+names(append(simfleet.Faults(), simfleet.FileFaults()...)))
 		}
 		names, err := expr.Expand(hosts)
 		if err != nil {

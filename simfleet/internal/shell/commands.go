@@ -68,7 +68,7 @@ func sleep(c call) (uint32, error) {
 	}
 	var sum float64
 	for _, arg := range c.args {
-		seconds, ok := parseSeconds(arg)
+		seconds, ok := ParseSeconds(arg)
 		if !ok {
 			return statusFailure, complain(c.Stderr, "sleep: invalid time interval '%s'\n", arg)
 		}
@@ -88,7 +88,8 @@ func sleep(c call) (uint32, error) {
 	}
 }
 
-func parseSeconds(arg string) (float64, bool) {
+// ParseSeconds reads the time of sleep(1), in seconds.
+func ParseSeconds(arg string) (float64, bool) {
 	unit := 1.0
 	for suffix, seconds := range map[string]float64{"s": 1, "m": 60, "h": 3600, "d": 86400} {
 		if rest, ok := strings.CutSuffix(arg, suffix); ok {

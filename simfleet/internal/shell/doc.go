@@ -23,5 +23,6 @@
 //	hostname, whoami     who the Process says it is
 //	kill [-SIGNAL] $$    ends the shell by that signal
 //
-// Any other command is not found: status 127.
+// Any other command is not found: status 127. [Parse] finds the lines in which no
+// such thing is, and which therefore mean the same here as to package posix.
 package shell

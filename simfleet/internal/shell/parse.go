@@ -64,10 +64,17 @@ type parser struct {
 	current simple
 	// open is set after && and ||, which want a command to follow.
 	open bool
+	// strange is set when an unquoted character was left as it is that other shells
+	// expand: of a pattern, a tilde, or an assignment.
+	strange bool
 }
 
 func parse(line string) ([]simple, error) {
 	p := parser{rest: line}
+	return p.parse()
+}
+
+func (p *parser) parse() ([]simple, error) {
 	for p.rest != "" {
 		if err := p.step(); err != nil {
 			return nil, err
@@ -174,6 +181,9 @@ func (p *parser) word() (word, error) {
 		case c == '$' && !standsAlone(p.rest[i+1:]), c == '`', quote == 0 && strings.IndexByte("&|<>()", c) >= 0:
 			return nil, fmt.Errorf("syntax error: %q is not known here", c)
 		default:
+			if quote == 0 && (strings.IndexByte("*?[", c) >= 0 || c == '~' && i == 0 || c == '=' && len(p.current.words) == 0) {
+				p.strange = true
+			}
 			b.WriteByte(c)
 		}
 	}

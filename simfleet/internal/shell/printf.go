@@ -5,24 +5,30 @@ import (
 	"strings"
 )
 
-// printf follows POSIX XCU printf without flags, widths and precisions: the
-// format is used again while words are left, and a missing word is "" or 0.
 func printf(c call) (uint32, error) {
 	if len(c.args) == 0 {
 		return statusSyntax, complain(c.Stderr, "printf: usage: printf FORMAT [WORD...]\n")
 	}
-	f := formatter{words: c.args[1:]}
+	out, problem := Printf(c.args[0], c.args[1:])
+	if err := write(c.Stdout, out); err != nil {
+		return 0, err
+	}
+	if problem != "" {
+		return statusFailure, complain(c.Stderr, "printf: %s\n", problem)
+	}
+	return 0, nil
+}
+
+// Printf follows POSIX XCU printf without flags, widths and precisions: the
+// format is used again while words are left, and a missing word is "" or 0.
+// problem is "" if all is well.
+func Printf(format string, words []string) (out []byte, problem string) {
+	f := formatter{words: words}
 	for {
 		before := len(f.words)
-		f.pass(c.args[0])
-		if f.problem != "" {
-			if err := write(c.Stdout, f.out); err != nil {
-				return 0, err
-			}
-			return statusFailure, complain(c.Stderr, "printf: %s\n", f.problem)
-		}
-		if len(f.words) == 0 || len(f.words) == before {
-			return 0, write(c.Stdout, f.out)
+		f.pass(format)
+		if f.problem != "" || len(f.words) == 0 || len(f.words) == before {
+			return f.out, f.problem
 		}
 	}
 }
