@@ -141,7 +141,7 @@ func (l *loader) unreadable(at place, err error) {
 	if errors.As(err, &pathError) {
 		err = pathError.Err
 	}
-	l.problem(place{source: at.source}, "", "reading hosts: "+err.Error(), "check the path and its permissions")
+	l.problem(place{source: at.source}, "", "it cannot be read: "+err.Error(), "check the path and its permissions")
 }
 
 // lines reads a host file's text.

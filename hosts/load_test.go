@@ -109,7 +109,7 @@ func (b broken) Read(p []byte) (int, error) {
 
 func TestReadError(t *testing.T) {
 	p := problems(t, hosts.Options{Files: []string{"-"}, Stdin: broken{strings.NewReader("a\nb")}})
-	if p.Total != 1 || p.List[0].String() != "stdin: reading hosts: input/output error" || p.List[0].Hint == "" {
+	if p.Total != 1 || p.List[0].String() != "stdin: it cannot be read: input/output error" || p.List[0].Hint == "" {
 		t.Error(p)
 	}
 }

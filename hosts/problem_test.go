@@ -31,8 +31,8 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		`FILE:2: "bad one": position 5: blank inside a name`,
 		`FILE:3: "b[ad": position 2: bracket is not closed`,
 		`FILE:5: "also/bad": character '/' in a host name`,
-		missing + `: reading hosts: no such file or directory`,
-		p.List[9].Source + `: reading hosts: is a directory`,
+		missing + `: it cannot be read: no such file or directory`,
+		p.List[9].Source + `: it cannot be read: is a directory`,
 		`stdin: there is no standard input to read`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -65,7 +65,7 @@ func (l *loader) unreadable(path string, err error) {
 	if errors.As(err, &pathError) {
 		err = pathError.Err
 	}
-	l.problems.Add(problem.Problem{Source: path, Reason: "reading the inventory: " + err.Error(), Hint: "check the path and its permissions"})
+	l.problems.Add(problem.Problem{Source: path, Reason: "it cannot be read: " + err.Error(), Hint: "check the path and its permissions"})
 }
 
 func (l *loader) file(ctx context.Context, path string, info fs.FileInfo) {

@@ -162,7 +162,10 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 		if info.State == journal.Running && e.Progress != journal.Done {
 			continue // it has no result yet; the head counts it
 		}
-		out.Take(e.Result)
+		if out.Take(e.Result); out.Failure() != nil { // which was said
+			_ = out.Abandon(signals.Patience{})
+			return console.ExitError(console.ExitUnknown)
+		}
 	}
 	if ended := info.Ended(); !ended.IsZero() {
 		out.Summary.Elapsed = max(0, ended.Sub(info.Started))
