@@ -178,7 +178,7 @@ func testRekeyStorm(t *testing.T, newDialer Factory) {
 		}
 	}))
 	r.want(t, fleet.OutcomeUnknown, fleet.ReasonProtocolAbuse, fleet.PhaseRun, 0)
-	if !strings.Contains(r.Err.Error(), "keys over and over") {
+	if r.Err == nil || !strings.Contains(r.Err.Error(), "keys over and over") {
 		t.Errorf("the cause is %q", r.Err)
 	}
 
