@@ -36,6 +36,7 @@ type againFlags struct {
 	assumeDefaults bool
 	rerunUnknown   bool
 	pastBrake      bool
+	pastRerun      bool
 	verb           string         // what the command does with the earlier run
 	resuming       bool           // the command is resume
 	given          *pflag.FlagSet // the command's whole flag set
@@ -92,9 +93,10 @@ func NewResume(stdio console.Stdio) *cobra.Command {
 		Short: "Go on with a run that was interrupted, or whose shoal is gone",
 		Long: `Go on with a run that was broken off: what is done stays done, what certainly did
 not run is run, and what may have run is unknown and is left alone, unless
---rerun-unknown says that it may run a second time. A run that its own brake has
-stopped goes on only with --past-brake. If its canaries are done and no stage is left,
-its --check comes first.
+--rerun-unknown says that it may run a second time. Targets that a rerun of the run
+has taken are left out without --past-rerun. A run that its own brake has stopped
+goes on only with --past-brake. If its canaries are done and no stage is left, its
+--check comes first.
 
 ` + asTheRun,
 		Example: "  shoal resume last\n  shoal resume --dry-run last",
@@ -106,6 +108,7 @@ its --check comes first.
 	own := flags.NewGroup("Going on")
 	own.BoolVar(&f.rerunUnknown, "rerun-unknown", false, "run again also where the command may have run already")
 	own.BoolVar(&f.pastBrake, "past-brake", false, "go on though the run's own brake (--max-fail, --max-unknown, --fail-fast, --check) has stopped it")
+	own.BoolVar(&f.pastRerun, "past-rerun", false, "run also the targets that a rerun of the run has taken: commands may run a second time")
 	f.register(cmd, own)
 	cmd.ValidArgsFunction = clirun.CompleteRun(false)
 	return cmd
@@ -152,6 +155,9 @@ func sayLeftOut(w io.Writer, e *run.Earlier) {
 	if text := e.LeftOut(); text != "" {
 		console.Say(w, "%s (give it again with shoal run)", ui.Visible(text))
 	}
+	if text := e.Taken(); text != "" {
+		console.Say(w, "%s", text)
+	}
 }
 
 // resume continues a run.
@@ -160,7 +166,7 @@ func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio
 	if err != nil {
 		return err
 	}
-	e, err := run.ReadToResume(ctx, j, name, run.ResumeOptions{RerunUnknown: f.rerunUnknown, PastBrake: f.pastBrake})
+	e, err := run.ReadToResume(ctx, j, name, run.ResumeOptions{RerunUnknown: f.rerunUnknown, PastBrake: f.pastBrake, PastRerun: f.pastRerun})
 	if braked, ok := errors.AsType[*run.BrakedError](err); ok {
 		err = hint.Wrap(fmt.Errorf("%w; %s targets were not started for that", err, ui.Count(int64(braked.Braked))),
 			"--past-brake goes on, and its brakes count anew")
