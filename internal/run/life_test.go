@@ -519,8 +519,8 @@ func TestResolved(t *testing.T) {
 			break
 		}
 	}
-	if got := s.shown(t, r.ID)[0]; got.Outcome != fleet.OutcomeFailed || got.Status != 3 {
-		t.Errorf("the journal has %v, status %d", got.Outcome, got.Status)
+	if got := s.shown(t, r.ID)[0]; got.Outcome != fleet.OutcomeFailed || got.Status != 3 || string(got.Stdout.Bytes) != "started\n" {
+		t.Errorf("the journal has %v, status %d, %q", got.Outcome, got.Status, got.Stdout.Bytes)
 	}
 }
 
