@@ -17,6 +17,7 @@ import (
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
 	"shoal/internal/connect"
+	"shoal/internal/engine"
 	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/run"
@@ -224,10 +225,14 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 	defer verbose.Close()
 	x, err := f.prepare(ctx, e, h, stdio)
 	x.Verbose, x.Opts.Engine.Verbose = verbose, verbose.Func()
+	if err == nil && f.checkUnused(x.Opts.Engine) {
+		console.Say(stdio.Err, "the run's --check is not made: it is for the time between two stages, and there is one stage only")
+	}
 	if err != nil || f.dryRun {
 		if err = errors.Join(err, j.Close()); err != nil {
 			return err
 		}
+		f.TellCommand(stdio.Err)
 		return clirun.DryRun(ctx, stdio, x.Opts, slices.Values(x.targets), func(t fleet.Target) (string, error) { return t.Command, nil })
 	}
 	input, err := f.OpenInput(ctx, stdio)
@@ -252,6 +257,11 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 	x.Journal = j
 	x.Begin = func(ctx context.Context) (*run.Run, error) { return begin(ctx, &x.Execution) }
 	return clirun.Execute(ctx, x.Execution, stdio)
+}
+
+// checkUnused reports whether a recalled check has no stage after which it would be made.
+func (f *againFlags) checkUnused(o engine.Options) bool {
+	return o.Check != nil && len(o.Rollout) == 0 && (!f.resuming || f.pastBrake)
 }
 
 // sayWhich says on which run, made when and with what, is worked again: RUN is often
