@@ -83,13 +83,13 @@ func (j *Journal) Results(ctx context.Context, name string) iter.Seq2[Result, er
 
 // Resume goes on with a run that was interrupted, or whose process is gone: what is done
 // stays done, what certainly did not run is run, and what may have run is left alone
-// unless o.Resume says otherwise. Targets are reached as they were; o.Remote is the
+// unless o.Resume says otherwise, as are targets that a rerun of the run has taken. Targets are reached as they were; o.Remote is the
 // run's own, and nothing else of its Options was kept: give them again. A run of the
 // program shoal that had flags is an error, since o does not have them, unless
 // o.Resume.IgnoreSettings is set. It yields the results of this process.
 func (j *Journal) Resume(ctx context.Context, name string, o Options) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
-		e, err := run.ReadToResume(ctx, j.journal, name, run.ResumeOptions{RerunUnknown: o.Resume.RerunUnknown, PastBrake: o.Resume.PastBrake})
+		e, err := run.ReadToResume(ctx, j.journal, name, run.ResumeOptions{RerunUnknown: o.Resume.RerunUnknown, PastBrake: o.Resume.PastBrake, PastRerun: o.Resume.PastRerun})
 		var remote run.Remote
 		if err == nil {
 			remote, err = run.RemoteOf(e.Info)
@@ -132,8 +132,10 @@ func (j *Journal) again(ctx context.Context, e *run.Earlier, err error, o Option
 			yield(Result{}, err)
 			return
 		}
-		if text := e.LeftOut(); text != "" && o.Notice != nil {
-			o.Notice(text)
+		for _, text := range []string{e.LeftOut(), e.Taken()} {
+			if text != "" && o.Notice != nil {
+				o.Notice(text)
+			}
 		}
 		if len(e.Targets) == 0 {
 			return

@@ -261,6 +261,9 @@ type ResumeOptions struct {
 	RerunUnknown bool
 	// PastBrake also resumes a run that its own Rollout has stopped.
 	PastBrake bool
+	// PastRerun also runs targets that a later rerun of the run has taken: commands may
+	// run a second time.
+	PastRerun bool
 	// IgnoreSettings also takes a run of the program shoal that had flags. They do not
 	// hold for what is run now; these Options do.
 	IgnoreSettings bool

@@ -36,9 +36,12 @@ func (l *loader) load() *List {
 			}
 		}
 	})
-	l.parse = expr.NewResolver(l.groups()).Parse
+	resolver := expr.NewResolver(l.groups())
+	l.parse = resolver.Parse
 	rules := newExclusions()
+	resolver.AnyCase = true
 	l.sources("-x", l.opts.Exclude, func(f found) { rules.add(f.host) })
+	resolver.AnyCase = false
 	c := newCollector(l.opts, rules, &l.problems)
 	var named []found
 	take := func(f found) { l.choose(c, &known, f) }

@@ -89,6 +89,9 @@ func TestSectionsAreGroups(t *testing.T) {
 		{hosts.Options{Patterns: []string{"eu"}, Hosts: []string{"web[1-2],other"}}, "web2"},
 		{hosts.Options{Hosts: []string{"@web!@eu"}, Patterns: []string{"!web1"}}, "web3"},
 		{hosts.Options{Exclude: []string{"@eu"}}, "loose web1 web3"},
+		{hosts.Options{Exclude: []string{"WEB*"}}, "loose db1"},
+		{hosts.Options{Hosts: []string{"@*!WEB*"}}, "db1 loose"},
+		{hosts.Options{Patterns: []string{"all:!WEB*"}}, "loose db1"},
 		{hosts.Options{Exclude: []string{"@inventory:web"}}, "loose db1"},
 	} {
 		c.opts.Files = []string{file}

@@ -41,6 +41,9 @@ type Resolver struct {
 	// Source is the source of groups that are written without one; "" is the
 	// default one.
 	Source string
+	// AnyCase has wildcards of the expression itself match in any case, for names that are
+	// to be left out.
+	AnyCase bool
 
 	groups Groups
 	known  map[groupName]*Expr
@@ -67,7 +70,7 @@ func NewResolver(groups Groups) *Resolver { return &Resolver{groups: groups} }
 // Parse reads an expression as [Parse] does, with groups and wildcards. Every
 // error is a *[SyntaxError] and wraps what the Groups said.
 func (r *Resolver) Parse(expr string) (Expr, error) {
-	p := parser{expr: expr, resolver: r, source: r.Source}
+	p := parser{expr: expr, resolver: r, source: r.Source, anyCase: r.AnyCase}
 	result, err := p.expression()
 	if err != nil {
 		return Expr{}, err

@@ -80,7 +80,8 @@ func (p *parser) groupFault(group string, start int, err error) *SyntaxError {
 	return &SyntaxError{Expr: p.expr, Offset: start, Reason: reason, hint: hint, cause: err}
 }
 
-// wildcard returns the known hosts that match a pattern.
+// wildcard returns the known hosts that match a pattern, in any case if they are to be left
+// out.
 func (p *parser) wildcard(pat pattern, start int) (*Expr, *SyntaxError) {
 	all, err := p.resolver.lookup(groupName{p.source, allHosts})
 	if err != nil {
@@ -88,7 +89,7 @@ func (p *parser) wildcard(pat pattern, start int) (*Expr, *SyntaxError) {
 		fault.Reason = fmt.Sprintf("a wildcard stands for known hosts: %v", err)
 		return nil, fault
 	}
-	m := newMatcher(pat)
+	m := newMatcher(pat, p.anyCase || p.op == difference)
 	var b Builder
 	for name := range all.Names() {
 		if m.match(name) {

@@ -35,6 +35,7 @@ type parser struct {
 	pos      int
 	resolver *Resolver
 	source   string // of groups written without a source
+	anyCase  bool   // wildcards match in any case
 	op       byte   // before the operand that is being read
 }
 

@@ -3,6 +3,7 @@ package expr
 import (
 	"iter"
 	"slices"
+	"strings"
 )
 
 // A Set is an immutable set of names. The zero value is empty. Its operations return new sets,
@@ -33,26 +34,34 @@ func (s Set) Contains(name string) bool {
 
 // Equal reports whether both sets contain the same names.
 func (s Set) Equal(other Set) bool {
-	return s.names == other.names && s.Minus(other).names == 0
+	return s.names == other.names && s.Intersect(other).names == s.names
 }
 
 // Union returns the names that are in either set, a,b.
 func (s Set) Union(other Set) Set { return s.apply(union, other) }
 
-// Minus returns the names of s that are not in other, a!b.
+// Minus returns the names of s that are not in other in any case, a!b.
 func (s Set) Minus(other Set) Set { return s.apply(difference, other) }
 
 // Intersect returns the names that are in both sets, a&b.
 func (s Set) Intersect(other Set) Set { return s.apply(intersection, other) }
 
-// Xor returns the names that are in exactly one of the sets, a^b.
+// Xor returns the names that are in one of the sets and in no case in the other, a^b.
 func (s Set) Xor(other Set) Set { return s.apply(exclusive, other) }
 
 // apply evaluates an operator, for each pair of shapes in time nearly linear in the number of
-// their names.
+// their names. A name that is to be left out is left out in any case: it is the same host.
 func (s Set) apply(op byte, other Set) Set {
 	k := kept(op)
 	result := Set{shapes: make(map[string]*shape, len(s.shapes))}
+	switch op {
+	case exclusive:
+		result.addWithout(other, s)
+		fallthrough
+	case difference:
+		result.addWithout(s, other)
+		return result
+	}
 	for key, a := range s.shapes {
 		if b := other.shapes[key]; b != nil {
 			result.put(key, a.combine(b, k))
@@ -68,6 +77,28 @@ func (s Set) apply(op byte, other Set) Set {
 		}
 	}
 	return result
+}
+
+// addWithout adds the names of from that are not in other in any case; s has none of them.
+func (s *Set) addWithout(from, other Set) {
+	others := make(map[string]*shape, len(other.shapes))
+	for _, sh := range other.shapes {
+		folded := strings.ToLower(sh.key)
+		if same := others[folded]; same != nil {
+			sh = same.combine(sh, kept(union))
+		}
+		others[folded] = sh
+	}
+	for key, sh := range from.shapes {
+		if b := others[strings.ToLower(key)]; b != nil {
+			sh = sh.combine(b, kept(difference))
+		}
+		if has := s.shapes[key]; has != nil && sh != nil {
+			s.names -= has.len()
+			sh = has.combine(sh, kept(union))
+		}
+		s.put(key, sh)
+	}
 }
 
 // put adds a shape with a new key, unless the shape is empty.

@@ -232,6 +232,34 @@ func applyToModel(model map[string]bool, op string, names []string) {
 	}
 }
 
+// TestLeftOutInAnyCase: names to be left out are left out in any case; all else is exact.
+func TestLeftOutInAnyCase(t *testing.T) {
+	for text, want := range map[string]string{
+		"db1,web1!DB1":           "web1",
+		"db[1-3],x!Db[2-3]":      "db1 x",
+		"n1,N1,N2!n[1-2]":        "",
+		"n1,N1,x,X!n1":           "x X",
+		"n[1-2]!N1,n1":           "n2 n1",
+		"n1,N1&n1":               "n1",
+		"n1&N1":                  "",
+		"n[1-2]^N[2-3]":          "n1 N3",
+		"n1,N2^n2,N1":            "n1 N1",
+		"gate,Gate,GATE,x^gAtE":  "x",
+		"a1b1,a1B2!A[1-2]b[1-9]": "",
+	} {
+		names := expand(t, text)
+		slices.Sort(names)
+		sorted := strings.Fields(want)
+		slices.Sort(sorted)
+		if !slices.Equal(names, sorted) {
+			t.Errorf("%s: %q, want %q", text, names, want)
+		}
+	}
+	if expr.SetOf([]string{"a1"}).Equal(expr.SetOf([]string{"A1"})) {
+		t.Error("names in another case are equal sets")
+	}
+}
+
 // TestRowsOfAllSizes sorts numbers that fit into one word together and such
 // that do not.
 func TestRowsOfAllSizes(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 // once, so that its time is at most proportional to the pattern's length times the name's.
 type matcher struct {
 	steps     []step
+	anyCase   bool
 	now, next []bool // by offset in the name: whether the steps so far can end there
 }
 
@@ -20,8 +21,8 @@ type step struct {
 	literal string
 }
 
-func newMatcher(pat pattern) *matcher {
-	m := &matcher{}
+func newMatcher(pat pattern, anyCase bool) *matcher {
+	m := &matcher{anyCase: anyCase}
 	for _, part := range pat.parts {
 		if part.spans != nil {
 			m.steps = append(m.steps, step{spans: part.spans})
@@ -49,7 +50,7 @@ func (m *matcher) match(name string) bool {
 	m.now, m.next = cleared(m.now, len(name)+1), cleared(m.next, len(name)+1)
 	m.now[0] = true
 	for _, s := range m.steps {
-		if !s.advance(name, m.now, m.next) {
+		if !s.advance(name, m.anyCase, m.now, m.next) {
 			return false
 		}
 		m.now, m.next = m.next, m.now
@@ -68,7 +69,7 @@ func cleared(list []bool, size int) []bool {
 
 // advance marks in next where a step that begins at one of the offsets in now can end, and
 // reports whether there is such an offset.
-func (s step) advance(name string, now, next []bool) bool {
+func (s step) advance(name string, anyCase bool, now, next []bool) bool {
 	some := false
 	reach := func(end int) { next[end], some = true, true }
 	for at, ok := range now {
@@ -92,7 +93,7 @@ func (s step) advance(name string, now, next []bool) bool {
 			if _, size := utf8.DecodeRuneInString(rest); size > 0 {
 				reach(at + size)
 			}
-		case strings.HasPrefix(rest, s.literal):
+		case strings.HasPrefix(rest, s.literal), anyCase && len(rest) >= len(s.literal) && strings.EqualFold(rest[:len(s.literal)], s.literal):
 			reach(at + len(s.literal))
 		}
 	}

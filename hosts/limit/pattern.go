@@ -9,6 +9,8 @@
 //	web[0] web[-1] web[0:2] web[1:]   some of what matches, both ends included
 //	all ungrouped  groups like others
 //
+// What is behind ! leaves hosts out in any case, as host names have none; all else is exact.
+//
 // Fill a [Universe] and call [Universe.Select].
 package limit
 
@@ -49,14 +51,14 @@ func (u *Universe) Select(patterns ...string) ([]string, error) {
 	}
 	var chosen set
 	for _, p := range include {
-		found, err := u.matched(p)
+		found, err := u.matched(p, false)
 		if err != nil {
 			return nil, err
 		}
 		chosen.add(found...)
 	}
 	for i, p := range append(keep, drop...) {
-		found, err := u.matched(p)
+		found, err := u.matched(p, i >= len(keep))
 		if err != nil {
 			return nil, err
 		}
@@ -96,8 +98,9 @@ func split(text string) ([]string, error) {
 
 var subscript = regexp.MustCompile(`^(.+)\[(?:(-?[0-9]+)|([0-9]+)[:-]([0-9]*))\]$`)
 
-// matched returns the hosts of one pattern without modifier.
-func (u *Universe) matched(pattern string) ([]string, error) {
+// matched returns the hosts of one pattern without modifier; if they are to be left out,
+// names of hosts match in any case.
+func (u *Universe) matched(pattern string, anyCase bool) ([]string, error) {
 	if pattern == "" {
 		return nil, problem.Faultf("write a group or a host behind & and !", "empty host pattern")
 	}
@@ -110,7 +113,7 @@ func (u *Universe) matched(pattern string) ([]string, error) {
 			expr = m[1]
 		}
 	}
-	hosts, known, err := u.matches(expr)
+	hosts, known, err := u.matches(expr, anyCase)
 	if err != nil {
 		return nil, err
 	}
@@ -152,17 +155,28 @@ func cut(pattern string, hosts, m []string) ([]string, error) {
 
 // matches returns the hosts of groups that match and, for a pattern that may mean
 // hosts as well, those; known says whether a group matched (_enumerate_matches).
-func (u *Universe) matches(expr string) (hosts []string, known bool, err error) {
+func (u *Universe) matches(expr string, anyCase bool) (hosts []string, known bool, err error) {
 	if expr[0] != '~' && !strings.ContainsAny(expr, "?*[") {
 		// A plain word: no need to try all of them.
 		if g := u.group(expr); g != nil {
 			return g.names, true, nil
 		}
-		return nil, false, nil
+		for _, name := range u.hosts.names {
+			if anyCase && strings.EqualFold(name, expr) {
+				hosts = append(hosts, name)
+			}
+		}
+		return hosts, false, nil
 	}
 	match, err := matcher(expr)
 	if err != nil {
 		return nil, false, err
+	}
+	ofHosts := match
+	if anyCase {
+		if ofHosts, err = regexp.Compile("(?i)" + match.String()); err != nil {
+			return nil, false, err
+		}
 	}
 	var found set
 	for _, name := range u.order {
@@ -172,7 +186,7 @@ func (u *Universe) matches(expr string) (hosts []string, known bool, err error) 
 		}
 	}
 	for _, name := range u.hosts.names {
-		if match.MatchString(name) {
+		if ofHosts.MatchString(name) {
 			found.add(name)
 		}
 	}

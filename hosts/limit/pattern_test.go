@@ -55,6 +55,10 @@ func TestSelect(t *testing.T) {
 		"web[1-9]":       "web2 web3 a.example.com",
 		"empty":          "",
 		"web:!empty":     "web1 web2 web3 a.example.com",
+		"web:!WEB1":      "web2 web3 a.example.com",
+		"web:!W*":        "a.example.com",
+		"web:!~WEB[12]":  "web3 a.example.com",
+		"all,!FE80::1":   "gate web1 web2 web3 db1 a.example.com",
 		"web:!web1:gate": "web2 web3 a.example.com gate",
 	} {
 		got, err := universe().Select(text)

@@ -1,5 +1,7 @@
 package limit
 
+import "strings"
+
 // All is the group of all hosts. It need not be added.
 const All = "all"
 
@@ -34,11 +36,19 @@ func (s *set) add(names ...string) {
 	}
 }
 
-// filter keeps what is in other, or what is not.
+// filter keeps what is in other, or what is not in any case.
 func (s *set) filter(other *set, in bool) {
+	is := other.has
+	if !in {
+		folded := make(map[string]bool, len(other.names))
+		for _, name := range other.names {
+			folded[strings.ToLower(name)] = true
+		}
+		is = func(name string) bool { return folded[strings.ToLower(name)] }
+	}
 	var kept set
 	for _, name := range s.names {
-		if other.has(name) == in {
+		if is(name) == in {
 			kept.add(name)
 		}
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"sync"
@@ -46,6 +47,7 @@ func (r *run) results(targets iter.Seq[ssh.Target], yield func(fleet.Result, err
 	defer r.close()
 	r.begin(targets)
 	var landed []delivery
+	told := false // a result says that the run stopped itself
 	for {
 		var notices []string
 		var over bool
@@ -55,6 +57,7 @@ func (r *run) results(targets iter.Seq[ssh.Target], yield func(fleet.Result, err
 		}
 		for i := range landed {
 			r.taken(&landed[i])
+			told = told || landed[i].result.Reason == fleet.ReasonBrake
 			if !yield(landed[i].result, nil) {
 				drop(landed[i:])
 				return false
@@ -65,11 +68,15 @@ func (r *run) results(targets iter.Seq[ssh.Target], yield func(fleet.Result, err
 			if r.epilogues != nil {
 				r.epilogues.all.Wait()
 			}
+			if stop, ok := errors.AsType[*stopError](context.Cause(r.dialCtx)); ok && !told && r.fault.Load() == nil {
+				r.opts.Notice(stop.Error() + "; every target had been tried by then")
+			}
 			return true
 		}
 		select {
 		case <-r.news:
 		case res := <-r.skipped:
+			told = told || res.Reason == fleet.ReasonBrake
 			if !yield(res, nil) {
 				return false
 			}

@@ -223,6 +223,26 @@ func TestBrakes(t *testing.T) {
 	}
 }
 
+// A brake is announced also if no target is left that could say so.
+func TestBrakeAtTheLastTarget(t *testing.T) {
+	for last, want := range map[fleet.Outcome]int{fleet.OutcomeOK: 0, fleet.OutcomeFailed: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			var notices []string
+			opts := engine.Options{FailFast: true, Fanout: 1, Notice: func(n string) { notices = append(notices, n) }}
+			opts.Dialer = lasting(func(i int) fleet.Outcome {
+				if i == 9 {
+					return last
+				}
+				return fleet.OutcomeOK
+			})
+			collect(t, t.Context(), opts, 10, 10)
+			if len(notices) != want || want == 1 && notices[0] != "the run stopped itself: a target is failed; every target had been tried by then" {
+				t.Errorf("the last is %v: %q", last, notices)
+			}
+		})
+	}
+}
+
 // What stopped the run is said with the right number and the right words.
 func TestBrakeTexts(t *testing.T) {
 	f, n, u := fleet.OutcomeFailed, fleet.OutcomeNeverStarted, fleet.OutcomeUnknown

@@ -30,16 +30,17 @@ func Try(f *os.File, how int) error {
 }
 
 // Lock takes an exclusive flock(2) on f, which lasts until f is closed. It polls until the
-// deadline, because flock has no timeout.
+// deadline, because flock has no timeout; the error is then ErrLocked. It polls often, or
+// those that take the lock again and again would leave it few chances.
 func Lock(f *os.File, deadline time.Time) error {
-	const first, last = time.Millisecond, 50 * time.Millisecond
+	const first, last = time.Millisecond, 10 * time.Millisecond
 	for pause := first; ; pause = min(2*pause, last) {
 		err := Try(f, unix.LOCK_EX)
 		switch {
 		case !errors.Is(err, ErrLocked):
 			return err
 		case time.Now().After(deadline):
-			return fmt.Errorf("%q stays locked by another process", f.Name())
+			return fmt.Errorf("%q stays %w", f.Name(), ErrLocked)
 		default:
 			time.Sleep(pause)
 		}

@@ -159,8 +159,8 @@ func (j *Journal) remove(ctx context.Context, ids []string, keep Retention, p *P
 	return j.removeOrphans(ctx)
 }
 
-// resumable reports whether a run was cut short and could still be resumed. A damaged run
-// cannot be.
+// resumable reports whether a run was cut short and could still be resumed, or is a rerun
+// of such a run, which must not run its targets again. A damaged run cannot be.
 func (j *Journal) resumable(ctx context.Context, id string) (bool, error) {
 	info, err := j.Run(ctx, id)
 	switch {
@@ -168,10 +168,12 @@ func (j *Journal) resumable(ctx context.Context, id string) (bool, error) {
 		return false, nil
 	case err != nil:
 		return false, err
-	case info.State == Ended:
-		return info.Sessions[len(info.Sessions)-1].Interrupted, nil
+	case info.State == Crashed, info.State == Ended && info.Sessions[len(info.Sessions)-1].Interrupted:
+		return true, nil
+	case info.Parent == "":
+		return false, nil
 	}
-	return info.State == Crashed, nil
+	return j.resumable(ctx, info.Parent)
 }
 
 // removeRun removes the row of a run. It returns filelock.ErrLocked if a process works on it.

@@ -237,6 +237,28 @@ func TestPruneKeepsWhatCanBeResumed(t *testing.T) {
 	}
 }
 
+// A rerun is kept while the run whose targets it has taken can be resumed.
+func TestPruneKeepsReruns(t *testing.T) {
+	now := day0
+	j := mustOpen(t, t.TempDir(), Options{Now: func() time.Time { return now }})
+	var ids []string
+	for _, parent := range []int{-1, 0, 1, -1, 3, -1} {
+		info := RunInfo{}
+		if parent >= 0 {
+			info.Parent = ids[parent]
+		}
+		r := mustBegin(t, j, info, targetsOf(2))
+		check(t, r.End(Ending{Interrupted: len(ids) == 0}))
+		ids = append(ids, r.ID())
+		now = now.Add(time.Hour)
+	}
+	p, err := j.Prune(t.Context(), Retention{MaxAge: time.Hour + time.Minute})
+	check(t, err)
+	if !slices.Equal(p.Kept, ids[:3]) || !slices.Equal(p.Runs, ids[3:5]) {
+		t.Errorf("%+v of %v", p, ids)
+	}
+}
+
 // A clock that is wrong when a run begins, or when Prune runs, does not make runs old
 // (audit P5).
 func TestPruneAfterAClockStep(t *testing.T) {

@@ -3,6 +3,7 @@ package journal
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"shoal/fleet"
 	"shoal/internal/hint"
 )
 
@@ -67,6 +69,24 @@ func (j *Journal) Runs(ctx context.Context, f Filter) iter.Seq2[RunInfo, error] 
 			}
 		}
 	}
+}
+
+// Taken returns the hosts that later reruns have taken from a run, or from the run that it
+// is a rerun of, each with the last such rerun. What became of them there does not matter.
+func (j *Journal) Taken(ctx context.Context, id string) (map[fleet.Host]string, error) {
+	taken := make(map[fleet.Host]string)
+	err := query(ctx, j.read, func(rows *sql.Rows) error {
+		var by string
+		var h fleet.Host
+		err := rows.Scan(&by, &h.Name, &h.User, &h.Port)
+		taken[h] = by
+		return err
+	}, `SELECT r.id, t.host, t.host_user, t.host_port FROM runs r JOIN runs o ON o.id = ?1 JOIN targets t ON t.run = r.n
+		WHERE r.targets IS NOT NULL AND r.n > o.n AND (r.parent = o.id OR r.parent = o.parent AND r.parent != '') ORDER BY r.n`, id)
+	if err != nil {
+		return nil, fmt.Errorf("looking for reruns of the run %s: %w", id, err)
+	}
+	return taken, nil
 }
 
 // ErrNoRun means that no run matches; ErrAmbiguous that several do.

@@ -63,6 +63,8 @@ func TestSelections(t *testing.T) {
 		"refused":             {kindRefused},
 		"unknown":             {kindUnknown, kindIntended, kindRetried},
 		"not-started":         {kindCancelled, kindUntouched},
+		"signalled":           {kindSignalled},
+		"cancelled":           {kindCancelled, kindUntouched},
 		"detached":            {kindDetached},
 		"resumable":           {kindNeverStarted, kindRefused, kindCancelled, kindUntouched},
 		"cause=auth":          {kindNeverStarted},

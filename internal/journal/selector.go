@@ -60,9 +60,11 @@ var Selections = []struct {
 	{"all", All},
 	{"ok", outcome(fleet.OutcomeOK)},
 	{"failed", outcome(fleet.OutcomeFailed, fleet.OutcomeSignalled)},
+	{"signalled", outcome(fleet.OutcomeSignalled)},
 	{"refused", outcome(fleet.OutcomeRefused)},
 	{"never-started", outcome(fleet.OutcomeNeverStarted)},                                                           // tried
 	{"not-started", func(e *Entry) bool { return e.Progress == NotStarted || e.Outcome == fleet.OutcomeCancelled }}, // not tried
+	{"cancelled", func(e *Entry) bool { return e.Outcome == fleet.OutcomeCancelled }},
 	{"unknown", Unknown},
 	{"detached", outcome(fleet.OutcomeDetached)},
 	{"resumable", Resumable},

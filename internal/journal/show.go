@@ -69,14 +69,8 @@ func (j *Journal) Show(ctx context.Context, run string, sel Selector) iter.Seq2[
 			if !sel(e) {
 				return nil
 			}
-			for stream, o := range []*fleet.Output{&e.Stdout, &e.Stderr} {
-				if e.output[stream] == nil {
-					continue
-				}
-				var err error
-				if o.Bytes, err = s.content(1+stream, e.output[stream]); err != nil {
-					return fmt.Errorf("output of target %d: %w", e.Target.Index, err)
-				}
+			if err := s.output(e); err != nil {
+				return err
 			}
 			if !yield(*e, nil) {
 				return errStop
@@ -87,6 +81,31 @@ func (j *Journal) Show(ctx context.Context, run string, sel Selector) iter.Seq2[
 			yield(Entry{}, err)
 		}
 	}
+}
+
+// LoadOutput sets the output of an entry of Show of which the bytes were dropped to save
+// memory.
+func (j *Journal) LoadOutput(ctx context.Context, e *Entry) error {
+	tx, err := j.read.BeginTx(ctx, nil)
+	if err != nil {
+		return explain(err)
+	}
+	s := &snapshot{ctx: ctx, tx: tx, j: j}
+	defer s.close()
+	return s.output(e)
+}
+
+// output sets the output of an entry.
+func (s *snapshot) output(e *Entry) (err error) {
+	for stream, o := range []*fleet.Output{&e.Stdout, &e.Stderr} {
+		if e.output[stream] == nil {
+			continue
+		}
+		if o.Bytes, err = s.content(1+stream, e.output[stream]); err != nil {
+			return fmt.Errorf("output of target %d: %w", e.Target.Index, err)
+		}
+	}
+	return nil
 }
 
 // Select returns the selected targets of a run in the order of their indexes, which they

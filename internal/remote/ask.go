@@ -8,18 +8,22 @@ package remote
 // here. mine reports whether the wrapper is alive. more reports whether any process of its
 // group or session is alive, and sets _l to those outside the group. If a process has the
 // leader's number but another birth time, or if the file gone exists, the group no longer
-// exists and its number may have been reused. While a process that was found before is
+// exists and its number may have been reused. It may also have been reused if the leader
+// has died without an end: the group then counts as the command's only if it has a process
+// (_Y), perhaps a dead one, that is at most some 10 s younger than the leader. Without one
+// the state is unclear, and nothing is killed. While a process that was found before is
 // alive, more looks for no other. scan sets _K to the files of processes that may belong to
 // the group or session: one grep reads those of all processes, because the shell reads byte
 // by byte. The boot's identifier, named last, shows that grep could; otherwise among reads
 // all files. hid reports whether the group has processes that /proc does not show
-// (hidepid), which only the error of kill reveals; _Z is set if /proc explains that error.
+// (hidepid), which only the error of kill reveals, or that may be another's (_Z is u); _Z
+// is set otherwise if /proc explains that error.
 const askScript = `
 PATH=/usr/bin:/bin:/usr/sbin:/sbin${PATH:+:$PATH};
 umask 077;
 LC_ALL=C; export LC_ALL;
 exec 2>/dev/null;
-_K=;
+_K=; _Y=;
 echo; echo "shoal/1 $_n";
 fin() { echo "end $_n"; exit $1; };
 here;
@@ -34,8 +38,10 @@ _l=; _h=; _Z=1;
 [ -z "$_F" ] && [ "$_g" -gt 1 ] && [ "$_k" = "$_B" ] || return 1;
 _Z=;
 [ -r /proc/self/stat ] || { kill -0 -$_g; return; };
-born $_g && { [ "$_t" = "$_o" ] || { _Z=1; return 1; }; };
-among $_K || { scan; among $_K; }; };
+born $_g && { [ "$_t" = "$_o" ] || { _Z=1; return 1; }; _Y=1; };
+among $_K || { scan; among $_K; } || return 1;
+[ "$_Y" ] && return;
+_Z=u; return 1; };
 scan() {
 _f=sys/kernel/random/boot_id;
 _K=$(cd /proc && grep -slE "^$_B|[)] [^ ]+ [0-9]+ ($_g|[0-9]+ $_g) " [0-9]*/stat $_f);
@@ -48,6 +54,7 @@ _w=;
 while read -r _x; do _w="$_w $_x"; done <"/proc/$_f";
 _w="${_w##*") "}";
 set -- $_w;
+case $_g in "$3"|"$4") [ "${20%???}" -le $((${_o%???}+1)) ] && _Y=1;; esac;
 case $1 in "") continue;; Z|X) [ "$3" = $_g ] && [ -r /proc/1/stat ] && _Z=1; continue;; esac;
 [ "$3" = $_g ] && { _h=1; continue; };
 [ "$4" = $_g ] || continue;
@@ -55,7 +62,7 @@ _h=1; _l="$_l ${_f%/stat}";
 done;
 [ "$_h" ]; };
 hid() {
-[ "$_Z" ] && return 1;
+case $_Z in u) return 0;; ?*) return 1;; esac;
 kill -0 -$_g && return 0;
 case $(kill -0 -$_g 2>&1) in *[Pp]ermi*) return 0;; esac;
 return 1; };
@@ -80,7 +87,7 @@ case "$_x $_y" in " ") _g=0;; "shoal 1") _F=;;
 if [ "$_k" = "$_B" ]; then [ "$_W" = "$_N" ] || _F=1;
 else [ "$_U" = - ] && _F=1; fi;;
 *) _g=0; return;; esac;
-over && { _v=ended; return; };
+over && { _v=ended; _Y=1; return; };
 [ "$_F" ] && return;
 if mine; then _v=running;
 elif more; then _v=orphaned;
@@ -160,7 +167,7 @@ safe || { [ -e "$_b" ] || [ -L "$_b" ] && echo "state unclear"; };
 safe && for _m in "$_b"/*-[0-9]*; do
 ours || continue;
 [ "$(find "$_m" -prune -mmin +$_d)" ] || continue;
-check; look;
+_Y=; check; look;
 drop && _c=$((_c+1)) || _z=$((_z+1));
 done;
 echo "swept $_c $_z";

@@ -100,7 +100,8 @@
 // creation of run decides between that start and a Settle: the first one makes the other
 // impossible. BOOT is Linux's boot_id and BORN the process's start time in clock ticks
 // since boot; both are "-" on other systems. They tell the process from a later one with
-// the same number.
+// the same number. A group without its leader and without an end is the command's only if it
+// has a process about as old as BORN; otherwise it may be another's, and the state is unclear.
 //
 // NS is the pid namespace and HOST is uname -n. The marker of another host (a shared home)
 // or namespace (a container) is unclear, unless it has an end, and is left alone. "shoal

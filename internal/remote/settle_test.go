@@ -367,6 +367,51 @@ func TestKillsNoStrangers(t *testing.T) {
 	})
 }
 
+// TestKillsNoStrangersOfTheLost reuses the number of a command's group after the wrapper was
+// killed and could record no end: processes that are much younger than the wrapper may be
+// another's, and are left alone.
+func TestKillsNoStrangersOfTheLost(t *testing.T) {
+	everyShell(t, func(t *testing.T, f *far) {
+		begun := filepath.Join(f.home, "begun")
+		wrapper, wait := f.background(t, must(t)(Wrap{Nonce: nonce, Marker: f.marker(), Group: true}.Line("echo $$ >"+begun+".new; mv "+begun+".new "+begun+"; exec sleep 100")))
+		until(t, "the command", func() bool { return exists(begun) })
+		note := must(t)(readText(begun))
+		command, err := strconv.Atoi(strings.TrimSpace(note))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = syscall.Kill(wrapper.Process.Pid, syscall.SIGKILL)
+		wait()
+		name := filepath.Join(f.dir(), "run1-7", "start")
+		text := must(t)(readText(name))
+		words := strings.Fields(text)
+		born, err := strconv.Atoi(words[5])
+		if err != nil || len(words) != 8 {
+			t.Fatalf("start %q, %v", text, err)
+		}
+		// The wrapper began an hour before its command, which makes this a stranger.
+		words[5] = strconv.Itoa(born - 360_000)
+		if born < 360_000 {
+			t.Skip("this machine has not run for an hour")
+		}
+		if err := os.WriteFile(name, []byte(strings.Join(words, " ")+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r := f.kill(t, 0); r.State != StateUnclear || r.Kill != KillUnclear {
+			t.Errorf("%+v", r)
+		}
+		if err := syscall.Kill(command, 0); err != nil || stat(command)[0] == "Z" {
+			t.Fatal("a stranger was killed")
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r := f.kill(t, 0); r.State != StateEnded || r.Kill != KillEnded {
+			t.Errorf("the command's own: %+v", r)
+		}
+	})
+}
+
 // TestUnseenProcesses has /proc hide a process of the group that belongs to another user:
 // Kill cannot report that all are gone.
 func TestUnseenProcesses(t *testing.T) {

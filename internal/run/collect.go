@@ -94,6 +94,7 @@ type fetched struct {
 	query   *query
 	result  fleet.Result
 	next    remote.Offsets
+	slow    int // the chunk is collectChunk shifted right by this
 	state   remote.State
 	older   int   // how many of the newest sessions did not start the command
 	whole   bool  // result has been received
@@ -108,8 +109,10 @@ type fetched struct {
 }
 
 const (
-	// collectChunk is the number of bytes of each stream requested at once.
+	// collectChunk is the number of bytes of each stream requested at once. An answer that
+	// does not come in time is requested in smaller parts, down to minChunk.
 	collectChunk = 1 << 20
+	minChunk     = collectChunk >> 6
 	// maxLeft is how often to ask again when processes are left after the
 	// command's end.
 	maxLeft = 3
@@ -202,7 +205,7 @@ func (c *Collection) fetch(ctx context.Context) error {
 		var again []*fetched
 		for answer, err := range Query(ctx, c.engine, 0, targetsOf(asked), func(t fleet.Target, nonce string) (string, error) {
 			p := asked[t.Index]
-			return c.marker(p.query, p.session()).Collect(nonce, p.next, collectChunk)
+			return c.marker(p.query, p.session()).Collect(nonce, p.next, p.chunk())
 		}) {
 			if err != nil {
 				return err
@@ -249,6 +252,10 @@ func (c *Collection) drop(p *fetched) {
 // take adds an answer to p and reports whether more can be requested at once.
 func (c *Collection) take(p *fetched, a Reply) (more bool) {
 	if p.err = a.Err; a.Err != nil {
+		if a.Late && p.chunk() > minChunk {
+			p.slow += 3
+			return true
+		}
 		return false
 	}
 	r := a.Report
@@ -273,7 +280,7 @@ func (c *Collection) take(p *fetched, a Reply) (more bool) {
 		return false
 	}
 	p.next = r.Next()
-	if c.wants(p.next.Stdout, r.Stdout) || c.wants(p.next.Stderr, r.Stderr) {
+	if c.wants(p, p.next.Stdout, r.Stdout) || c.wants(p, p.next.Stderr, r.Stderr) {
 		return true
 	}
 	if r.Left && p.left < maxLeft { // the wrapper itself takes a moment to exit
@@ -310,9 +317,12 @@ func (c *Collection) keep(o *fleet.Output, part remote.Chunk) bool {
 
 // wants reports whether to request more of a stream. Only a full chunk counts
 // as a sign of more, so that a host cannot keep us busy with tiny answers.
-func (c *Collection) wants(next int64, part remote.Chunk) bool {
-	return next < part.Size && len(part.Bytes) == collectChunk && (c.opts.MaxOutput < 0 || next < c.opts.MaxOutput)
+func (c *Collection) wants(p *fetched, next int64, part remote.Chunk) bool {
+	return next < part.Size && int64(len(part.Bytes)) == p.chunk() && (c.opts.MaxOutput < 0 || next < c.opts.MaxOutput)
 }
+
+// chunk returns the number of bytes of each stream to request at once.
+func (p *fetched) chunk() int64 { return collectChunk >> p.slow }
 
 // session returns the session whose marker is asked: the newest that sent the command,
 // or an earlier one if it did not start there.

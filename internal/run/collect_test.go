@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ func TestCollectingIsBounded(t *testing.T) {
 	} {
 		asked := &Collection{Inquiry: &Inquiry{Info: &journal.RunInfo{}}, opts: CollectOptions{MaxOutput: -1}, most: -1}
 		p := &fetched{query: &query{sessions: []int{0}}}
-		more := asked.wants(int64(len(c.report.Stdout.Bytes)), c.report.Stdout)
+		more := asked.wants(p, int64(len(c.report.Stdout.Bytes)), c.report.Stdout)
 		if c.report.Stdout.From == 0 && more != c.more {
 			t.Errorf("%s: asked again %v, want %v", name, more, c.more)
 		}
@@ -41,6 +42,27 @@ func TestCollectingIsBounded(t *testing.T) {
 				t.Errorf("%s: again %v, %d bytes kept", name, again, len(p.result.Stdout.Bytes))
 			}
 		}
+	}
+}
+
+// What a slow link does not bring in time is asked for in smaller parts, not for ever.
+func TestCollectingOverASlowLink(t *testing.T) {
+	c := &Collection{Inquiry: &Inquiry{Info: &journal.RunInfo{}}, opts: CollectOptions{MaxOutput: -1}, most: -1}
+	p := &fetched{query: &query{sessions: []int{0}}}
+	late := Reply{Err: errors.New("too late"), Late: true}
+	var chunks []int64
+	for again := true; again; again = c.take(p, late) {
+		chunks = append(chunks, p.chunk())
+	}
+	if want := []int64{1 << 20, 128 << 10, 16 << 10}; !slices.Equal(chunks, want) || p.err == nil {
+		t.Errorf("asked for %d, want %d; %v", chunks, want, p.err)
+	}
+	part := remote.Chunk{Bytes: bytes.Repeat([]byte{'x'}, 16<<10), Size: 32 << 10}
+	if !c.take(p, Reply{Report: remote.Report{State: remote.StateEnded, Cause: remote.CauseExit, Stdout: part}}) || p.next.Stdout != 16<<10 || p.err != nil {
+		t.Errorf("after a part of the output: %+v, %v", p.next, p.err)
+	}
+	if c.take(p, Reply{Err: errors.New("refused")}) {
+		t.Error("asked again after another error")
 	}
 }
 

@@ -21,33 +21,40 @@ type Earlier struct {
 	// noCommand are selected targets that are left out of Targets: no command could be
 	// made for them, such as for want of an attribute.
 	noCommand []fleet.Target
+	// taken is the number of selected targets that later reruns have taken, and takenBy
+	// the last of these runs.
+	taken   int
+	takenBy string
 
-	unknown map[int]bool // by index: targets whose command may have run
+	open       int          // targets that the run, if it is running, may still work on
+	leaveTaken bool         // leave out of Targets what is taken
+	unknown    map[int]bool // by index: targets whose command may have run
 }
 
 // ReadToRerun reads the targets of a run that sel selects, numbered anew, for
 // [Earlier.Rerun]. name is as in [journal.Journal.Resolve]. It fails with
 // journal.ErrRunning if the run still works on some of them.
 func ReadToRerun(ctx context.Context, j *journal.Journal, name string, sel journal.Selector) (*Earlier, error) {
-	open := 0 // selected targets that have no result yet
-	e, _, err := read(ctx, j, name, func(entry *journal.Entry) bool {
-		selected := sel(entry)
-		if selected && entry.Progress != journal.Done {
-			open++
-		}
-		return selected
-	})
+	e, _, err := read(ctx, j, name, sel, false)
 	if err != nil {
 		return nil, err
 	}
-	if e.Info.State == journal.Running && open > 0 {
-		return nil, fmt.Errorf("running %s again: %w, and may run the command itself on %d of these targets\n"+
-			"hint: wait for its end, or name what has ended: failed, refused, never-started", e.Info.Run, journal.ErrRunning, open)
+	if err := e.checkRunning(e.Info); err != nil {
+		return nil, err
 	}
 	for i := range e.Targets {
 		e.Targets[i].Index = i
 	}
 	return e, nil
+}
+
+// checkRunning returns an error if the run still works on some of the targets.
+func (e *Earlier) checkRunning(now *journal.RunInfo) error {
+	if now.State != journal.Running || e.open == 0 {
+		return nil
+	}
+	return fmt.Errorf("running %s again: %w, and may run the command itself on %d of these targets\n"+
+		"hint: wait for its end, or name what has ended: failed, refused, never-started", now.Run, journal.ErrRunning, e.open)
 }
 
 // ResumeOptions say what a resumed run may do.
@@ -56,6 +63,8 @@ type ResumeOptions struct {
 	RerunUnknown bool
 	// PastBrake also resumes a run that its own brake has stopped.
 	PastBrake bool
+	// PastRerun also runs targets that a later rerun has taken.
+	PastRerun bool
 }
 
 // A BrakedError means that a run is not resumed because its own brake has stopped it.
@@ -77,7 +86,7 @@ func ReadToResume(ctx context.Context, j *journal.Journal, name string, o Resume
 	if o.RerunUnknown {
 		sel = journal.ResumableOrUnknown
 	}
-	e, brake, err := read(ctx, j, name, sel)
+	e, brake, err := read(ctx, j, name, sel, !o.PastRerun)
 	if err != nil {
 		return nil, err
 	}
@@ -92,12 +101,13 @@ func ReadToResume(ctx context.Context, j *journal.Journal, name string, o Resume
 	return e, nil
 }
 
-func read(ctx context.Context, j *journal.Journal, name string, sel journal.Selector) (_ *Earlier, brake BrakedError, err error) {
+// read reads the selected targets, without those that a rerun has taken if leave is set.
+func read(ctx context.Context, j *journal.Journal, name string, sel journal.Selector, leave bool) (_ *Earlier, brake BrakedError, err error) {
 	id, err := j.Resolve(ctx, name)
 	if err != nil {
 		return nil, brake, err
 	}
-	e := &Earlier{unknown: make(map[int]bool)}
+	e := &Earlier{unknown: make(map[int]bool), leaveTaken: leave}
 	if e.Info, err = j.Run(ctx, id); err != nil {
 		return nil, brake, err
 	}
@@ -106,6 +116,10 @@ func read(ctx context.Context, j *journal.Journal, name string, sel journal.Sele
 			"give it again with shoal run")
 	}
 	brake.Run = id
+	taken, err := j.Taken(ctx, id)
+	if err != nil {
+		return nil, brake, err
+	}
 	e.Targets, err = j.Select(ctx, id, func(entry *journal.Entry) bool {
 		if !sel(entry) {
 			return false
@@ -113,6 +127,15 @@ func read(ctx context.Context, j *journal.Journal, name string, sel journal.Sele
 		if entry.Target.Command == "" || expandedInVain(entry) {
 			e.noCommand = append(e.noCommand, entry.Target)
 			return false
+		}
+		if by, ok := taken[entry.Target.Host]; ok {
+			e.taken, e.takenBy = e.taken+1, max(e.takenBy, by)
+			if leave {
+				return false
+			}
+		}
+		if entry.Progress != journal.Done || len(e.Info.Sessions) > 1 && journal.ResumableOrUnknown(entry) {
+			e.open++
 		}
 		if journal.Unknown(entry) {
 			e.unknown[entry.Target.Index] = true
@@ -140,6 +163,18 @@ func (e *Earlier) LeftOut() string {
 	}
 }
 
+// Taken says how many selected targets later reruns have taken, for people; "" means none.
+func (e *Earlier) Taken() string {
+	switch {
+	case e.taken == 0:
+		return ""
+	case e.leaveTaken:
+		return fmt.Sprintf("targets left out because a rerun has taken them: %d (the last such run: %s)", e.taken, e.takenBy)
+	default:
+		return fmt.Sprintf("targets that a rerun has taken before: %d (the last such run: %s)", e.taken, e.takenBy)
+	}
+}
+
 // expandedInVain reports whether a program before schema 3 recorded the command of a target
 // although it refused to run it: its text has an empty value where an attribute is missing.
 func expandedInVain(e *journal.Entry) bool {
@@ -156,7 +191,28 @@ func (e *Earlier) Rerun(ctx context.Context, j *journal.Journal, info journal.Ru
 		return nil, err
 	}
 	info.Parent = e.Info.Run
-	return Begin(ctx, j, info, remote, plan)
+	r, err := Begin(ctx, j, info, remote, plan)
+	if err != nil {
+		return nil, err
+	}
+	// Whoever resumes the run from now on sees that the targets are taken.
+	now, err := j.Run(ctx, e.Info.Run)
+	switch {
+	case errors.Is(err, journal.ErrNoRun): // pruned meanwhile
+		return r, nil
+	case err == nil && len(now.Sessions) != len(e.Info.Sessions):
+		err = e.meanwhile()
+	case err == nil:
+		err = e.checkRunning(now)
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.Abandon())
+	}
+	return r, nil
+}
+
+func (e *Earlier) meanwhile() error {
+	return hint.Wrap(fmt.Errorf("somebody else has gone on with the run %s meanwhile", e.Info.Run), "try again")
 }
 
 // Resume goes on with the run, of which plan has the targets, in a new session. remote must leave markers where the
@@ -172,8 +228,27 @@ func (e *Earlier) Resume(ctx context.Context, j *journal.Journal, remote Remote,
 	}
 	remote.key = e.Info.Options[optionKey]
 	r := &Run{ID: e.Info.Run, plan: plan, remote: remote, again: e.unknown, recorded: recorded}
+	err = e.stillLeft(ctx, j)
 	if recorded.Session() != len(e.Info.Sessions) {
-		return nil, errors.Join(hint.Wrap(fmt.Errorf("somebody else has gone on with the run %s meanwhile", e.Info.Run), "try again"), r.Abandon())
+		err = e.meanwhile()
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.Abandon())
 	}
 	return r, nil
+}
+
+// stillLeft returns an error if a rerun has taken targets since e was read. It must be
+// called with the run's lock held: a rerun that begins later sees it.
+func (e *Earlier) stillLeft(ctx context.Context, j *journal.Journal) error {
+	if !e.leaveTaken {
+		return nil
+	}
+	taken, err := j.Taken(ctx, e.Info.Run)
+	for i := 0; i < len(e.Targets) && err == nil; i++ {
+		if _, ok := taken[e.Targets[i].Host]; ok {
+			err = e.meanwhile()
+		}
+	}
+	return err
 }

@@ -27,6 +27,7 @@ type Inquiry struct {
 	Mute int
 
 	remote   Remote
+	journal  *journal.Journal
 	recorded *journal.Run // nil: there is nothing to write
 	asked    []query      // as Targets
 	engine   engine.Options
@@ -34,12 +35,12 @@ type Inquiry struct {
 
 // A query is one target to ask about.
 type query struct {
-	entry  journal.Entry
-	target ssh.Target // entry's, planned
+	entry  journal.Entry // without output, which may be much in all
+	target ssh.Target    // entry's, planned
 	// sessions lists the sessions that sent its command, newest first.
 	sessions []int
 	// stored is the number of bytes of each stream that the journal has, if the result
-	// is final; entry then has no output.
+	// is final.
 	stored [fleet.NumStreams]int
 }
 
@@ -74,7 +75,7 @@ func ReadDetached(ctx context.Context, j *journal.Journal, name string) (*journa
 // Inquire locks a run that was read by [ReadMarked] or [ReadDetached] and reads the targets that sel
 // selects. Where there are none, it writes nothing into the journal.
 func Inquire(ctx context.Context, j *journal.Journal, info *journal.RunInfo, sel journal.Selector) (_ *Inquiry, err error) {
-	q, run := &Inquiry{Info: info}, info.Run
+	q, run := &Inquiry{Info: info, journal: j}, info.Run
 	if info.State != journal.Running { // there may be nothing to write
 		list, err := j.Select(ctx, run, sel)
 		if err != nil || len(list) == 0 {
@@ -106,10 +107,11 @@ func Inquire(ctx context.Context, j *journal.Journal, info *journal.RunInfo, sel
 			continue
 		}
 		a := query{entry: e, sessions: q.Info.SessionsOf(&e)}
-		if final(&e) {
-			for s, o := range []*fleet.Output{&a.entry.Stdout, &a.entry.Stderr} {
-				a.stored[s], o.Bytes = len(o.Bytes), nil
+		for s, o := range []*fleet.Output{&a.entry.Stdout, &a.entry.Stderr} {
+			if final(&e) {
+				a.stored[s] = len(o.Bytes)
 			}
+			o.Bytes = nil
 		}
 		q.asked = append(q.asked, a)
 		q.Targets = append(q.Targets, e.Target)

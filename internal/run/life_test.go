@@ -285,6 +285,86 @@ func TestInterruptedAndResumed(t *testing.T) {
 	}
 }
 
+// What a rerun has taken runs once: resume leaves it out, also of an earlier rerun, and
+// neither begins while the other has read the same targets.
+func TestTakenByARerun(t *testing.T) {
+	const hosts = 4
+	s, f := simulated(t, "echo", simfleet.Options{Hosts: hosts})
+	r := s.begin(t, run.Remote{})
+	end(t, r, journal.Ending{Interrupted: true})
+	toResume := func(name string, o run.ResumeOptions) *run.Earlier {
+		t.Helper()
+		e, err := run.ReadToResume(t.Context(), s.journal, name, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	toRerun := func(sel journal.Selector) *run.Earlier {
+		t.Helper()
+		e, err := run.ReadToRerun(t.Context(), s.journal, r.ID, sel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	rerun := func(e *run.Earlier) (*run.Run, error) {
+		return e.Rerun(t.Context(), s.journal, journal.RunInfo{}, run.Remote{}, planned(e.Targets))
+	}
+	early := toResume(r.ID, run.ResumeOptions{})
+	two := journal.Hosts(s.targets[0].Host.Name, s.targets[1].Host.Name)
+	first := toRerun(two)
+	if said := first.Taken(); said != "" {
+		t.Errorf("a first rerun says %q", said)
+	}
+	taker, err := rerun(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end(t, taker, journal.Ending{Interrupted: true}) // nothing of it ran
+
+	if _, err := early.Resume(t.Context(), s.journal, run.Remote{}, planned(early.Targets)); err == nil || !strings.Contains(err.Error(), "meanwhile") {
+		t.Errorf("resumed what a rerun has taken meanwhile: %v", err)
+	}
+	again := toRerun(journal.Resumable)
+	if said := again.Taken(); len(again.Targets) != hosts || said != "targets that a rerun has taken before: 2 (the last such run: "+taker.ID+")" {
+		t.Errorf("%d targets, and a second rerun says %q", len(again.Targets), said)
+	}
+	left := toResume(r.ID, run.ResumeOptions{})
+	if said := left.Taken(); len(left.Targets) != 2 || left.Targets[0].Index != 2 ||
+		said != "targets left out because a rerun has taken them: 2 (the last such run: "+taker.ID+")" {
+		t.Errorf("%d targets are left, and it says %q", len(left.Targets), said)
+	}
+	if all := toResume(r.ID, run.ResumeOptions{PastRerun: true}); len(all.Targets) != hosts {
+		t.Errorf("%d targets past the rerun", len(all.Targets))
+	}
+	resumed, err := left.Resume(t.Context(), s.journal, run.Remote{}, planned(left.Targets))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rerun(again); err == nil || !strings.Contains(err.Error(), "meanwhile") {
+		t.Errorf("rerun beside the resumed run: %v", err)
+	}
+	if _, err := run.ReadToRerun(t.Context(), s.journal, r.ID, journal.Resumable); !errors.Is(err, journal.ErrRunning) {
+		t.Errorf("to rerun what a resumed run works on: %v", err)
+	}
+	take(t, resumed.Results(t.Context(), run.Options{Engine: s.engine}))
+	end(t, resumed, journal.Ending{})
+
+	last, err := rerun(toRerun(two))
+	if err != nil {
+		t.Fatal(err)
+	}
+	take(t, last.Results(t.Context(), run.Options{Engine: s.engine}))
+	end(t, last, journal.Ending{})
+	if of := toResume(taker.ID, run.ResumeOptions{}); len(of.Targets) != 0 || !strings.Contains(of.Taken(), ": 2 (") {
+		t.Errorf("of the first rerun %d targets are left: %s", len(of.Targets), of.Taken())
+	}
+	if n := f.Stats().Execs; n != hosts {
+		t.Errorf("%d commands on %d hosts", n, hosts)
+	}
+}
+
 // A run that its brake has stopped is resumed on request only.
 func TestBrakedAndResumed(t *testing.T) {
 	s, _ := simulated(t, "exit 1; echo", simfleet.Options{Hosts: 20})
@@ -442,8 +522,8 @@ func TestResolved(t *testing.T) {
 			break
 		}
 	}
-	if got := s.shown(t, r.ID)[0]; got.Outcome != fleet.OutcomeFailed || got.Status != 3 {
-		t.Errorf("the journal has %v, status %d", got.Outcome, got.Status)
+	if got := s.shown(t, r.ID)[0]; got.Outcome != fleet.OutcomeFailed || got.Status != 3 || string(got.Stdout.Bytes) != "started\n" {
+		t.Errorf("the journal has %v, status %d, %q", got.Outcome, got.Status, got.Stdout.Bytes)
 	}
 }
 

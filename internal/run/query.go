@@ -27,6 +27,8 @@ type Reply struct {
 	// Err is why there is no answer: the target was not reached, or its account has no
 	// ordinary shell.
 	Err error
+	// Late means that the answer had not come whole in time.
+	Late bool
 }
 
 // Query sends a query to planned targets and yields the answers as they arrive, one
@@ -91,6 +93,7 @@ func (a *asking) answer(r fleet.Result) Reply {
 	a.mu.Unlock()
 	answer := Reply{Target: r.Target}
 	answer.Target.Command = ""
+	answer.Late = r.Reason == fleet.ReasonTimeout
 	if !r.Outcome.Ran() {
 		answer.Err = r.Err
 		if answer.Err == nil {

@@ -59,7 +59,12 @@ func (q *Inquiry) Resolve(ctx context.Context) iter.Seq2[Resolution, error] {
 			if missing[i]--; missing[i] > 0 {
 				continue
 			}
-			r := q.resolved(&q.asked[i], answers[i])
+			whole := q.asked[i]
+			if err := q.journal.LoadOutput(ctx, &whole.entry); err != nil {
+				yield(Resolution{}, err)
+				return
+			}
+			r := q.resolved(&whole, answers[i])
 			answers[i] = nil
 			if r.Known {
 				if err := q.record(r.Result); err != nil {

@@ -41,7 +41,8 @@ const (
 )
 
 // Shell runs a command line by sh -c and gives its standard output. An exit
-// status other than 0, a signal, the timeout and too much output are errors. Its
+// status other than 0, a signal, the timeout, too much output, and output that something it
+// left running holds open 1 s after its end are errors. Its
 // standard input is empty. dir is where it runs; "" means the current directory.
 func Shell(ctx context.Context, command, dir string, limits Limits) ([]byte, error) {
 	return run(ctx, []string{"/bin/sh", "-c", command}, dir, limits)
@@ -90,8 +91,8 @@ func run(ctx context.Context, argv []string, dir string, limits Limits) ([]byte,
 	case limited.Err() != nil:
 		return nil, problem.Faultf("allow it more time, or ask why it hangs", "still running after %v", timeout)
 	case errors.Is(err, exec.ErrWaitDelay):
-		// It ended well, and something that it left behind held the pipe.
-		return stdout.kept, nil
+		return nil, problem.Faultf("redirect the output of what it starts in the background, or have it wait",
+			"it ended, and something that it left running still held its output: this may not be all")
 	case err != nil:
 		return nil, failure(err, stderr)
 	}

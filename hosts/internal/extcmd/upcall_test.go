@@ -33,6 +33,10 @@ func TestShell(t *testing.T) {
 		{command: "kill -9 $$", err: "it ended with signal: killed", hint: "run it by hand"},
 		{command: "sleep 600", err: "still running after 30ms", hint: "allow it more time, or ask why it hangs", limits: extcmd.Limits{Timeout: 30 * time.Millisecond}},
 		{command: "sleep 600 & wait", err: "still running after 30ms", hint: "allow it more time, or ask why it hangs", limits: extcmd.Limits{Timeout: 30 * time.Millisecond}},
+		{
+			command: "echo a; sleep 600 &", err: "it ended, and something that it left running still held its output: this may not be all",
+			hint: "redirect the output of what it starts in the background, or have it wait",
+		},
 		{command: "yes", err: "more than 100 bytes of output", hint: "is this the right command?", limits: extcmd.Limits{Output: 100}},
 		{command: "printf 12345", want: "12345", limits: extcmd.Limits{Output: 5}},
 		{command: "printf 123456", err: "more than 5 bytes of output", hint: "is this the right command?", limits: extcmd.Limits{Output: 5}},

@@ -38,6 +38,9 @@ func (s *Seconds) Set(text string) error {
 	if err != nil || d < 0 {
 		return fmt.Errorf("%q is not a time: write seconds (10) or a duration (500ms, 2m)", text)
 	}
+	if d == 0 && strings.ContainsAny(text, "123456789") {
+		return fmt.Errorf("%q rounds to 0, which has another meaning: 1ns is the shortest time", text)
+	}
 	*s = Seconds(d)
 	return nil
 }

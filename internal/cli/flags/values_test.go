@@ -14,7 +14,7 @@ func TestSeconds(t *testing.T) {
 			t.Errorf("%q: %v, %v, want %v", text, s.Duration(), err, want)
 		}
 	}
-	for _, text := range []string{"", "soon", "-1", "-2s", "NaN", "inf", "1e300"} {
+	for _, text := range []string{"", "soon", "-1", "-2s", "NaN", "inf", "1e300", "0.1ns", "1e-10"} {
 		var s Seconds
 		if err := s.Set(text); err == nil {
 			t.Errorf("%q was taken for %v", text, s.Duration())

@@ -17,6 +17,7 @@ import (
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
 	"shoal/internal/connect"
+	"shoal/internal/engine"
 	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/run"
@@ -36,6 +37,7 @@ type againFlags struct {
 	assumeDefaults bool
 	rerunUnknown   bool
 	pastBrake      bool
+	pastRerun      bool
 	verb           string         // what the command does with the earlier run
 	resuming       bool           // the command is resume
 	given          *pflag.FlagSet // the command's whole flag set
@@ -92,9 +94,10 @@ func NewResume(stdio console.Stdio) *cobra.Command {
 		Short: "Go on with a run that was interrupted, or whose shoal is gone",
 		Long: `Go on with a run that was broken off: what is done stays done, what certainly did
 not run is run, and what may have run is unknown and is left alone, unless
---rerun-unknown says that it may run a second time. A run that its own brake has
-stopped goes on only with --past-brake. If its canaries are done and no stage is left,
-its --check comes first.
+--rerun-unknown says that it may run a second time. Targets that a rerun of the run
+has taken are left out without --past-rerun. A run that its own brake has stopped
+goes on only with --past-brake. If its canaries are done and no stage is left, its
+--check comes first.
 
 ` + asTheRun,
 		Example: "  shoal resume last\n  shoal resume --dry-run last",
@@ -106,6 +109,7 @@ its --check comes first.
 	own := flags.NewGroup("Going on")
 	own.BoolVar(&f.rerunUnknown, "rerun-unknown", false, "run again also where the command may have run already")
 	own.BoolVar(&f.pastBrake, "past-brake", false, "go on though the run's own brake (--max-fail, --max-unknown, --fail-fast, --check) has stopped it")
+	own.BoolVar(&f.pastRerun, "past-rerun", false, "run also the targets that a rerun of the run has taken: commands may run a second time")
 	f.register(cmd, own)
 	cmd.ValidArgsFunction = clirun.CompleteRun(false)
 	return cmd
@@ -152,6 +156,9 @@ func sayLeftOut(w io.Writer, e *run.Earlier) {
 	if text := e.LeftOut(); text != "" {
 		console.Say(w, "%s (give it again with shoal run)", ui.Visible(text))
 	}
+	if text := e.Taken(); text != "" {
+		console.Say(w, "%s", text)
+	}
 }
 
 // resume continues a run.
@@ -160,7 +167,7 @@ func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio
 	if err != nil {
 		return err
 	}
-	e, err := run.ReadToResume(ctx, j, name, run.ResumeOptions{RerunUnknown: f.rerunUnknown, PastBrake: f.pastBrake})
+	e, err := run.ReadToResume(ctx, j, name, run.ResumeOptions{RerunUnknown: f.rerunUnknown, PastBrake: f.pastBrake, PastRerun: f.pastRerun})
 	if braked, ok := errors.AsType[*run.BrakedError](err); ok {
 		err = hint.Wrap(fmt.Errorf("%w; %s targets were not started for that", err, ui.Count(int64(braked.Braked))),
 			"--past-brake goes on, and its brakes count anew")
@@ -218,10 +225,14 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 	defer verbose.Close()
 	x, err := f.prepare(ctx, e, h, stdio)
 	x.Verbose, x.Opts.Engine.Verbose = verbose, verbose.Func()
+	if err == nil && f.checkUnused(x.Opts.Engine) {
+		console.Say(stdio.Err, "the run's --check is not made: it is for the time between two stages, and there is one stage only")
+	}
 	if err != nil || f.dryRun {
 		if err = errors.Join(err, j.Close()); err != nil {
 			return err
 		}
+		f.TellCommand(stdio.Err)
 		return clirun.DryRun(ctx, stdio, x.Opts, slices.Values(x.targets), func(t fleet.Target) (string, error) { return t.Command, nil })
 	}
 	input, err := f.OpenInput(ctx, stdio)
@@ -246,6 +257,11 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 	x.Journal = j
 	x.Begin = func(ctx context.Context) (*run.Run, error) { return begin(ctx, &x.Execution) }
 	return clirun.Execute(ctx, x.Execution, stdio)
+}
+
+// checkUnused reports whether a recalled check has no stage after which it would be made.
+func (f *againFlags) checkUnused(o engine.Options) bool {
+	return o.Check != nil && len(o.Rollout) == 0 && (!f.resuming || f.pastBrake)
 }
 
 // sayWhich says on which run, made when and with what, is worked again: RUN is often

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
@@ -61,6 +62,30 @@ func (f *RemoteFlags) OpenInput(ctx context.Context, stdio console.Stdio) (io.Cl
 	console.Say(stdio.Err, "each command gets %s of standard input", ui.Bytes(in.Size()))
 	f.Wrapper.Input, f.Wrapper.InputDigest = in, in.Digest()
 	return in, nil
+}
+
+// TellCommand says what the command gets, for a dry run: names, no values of variables.
+func (f *RemoteFlags) TellCommand(w io.Writer) {
+	var gets []string
+	switch {
+	case f.stdin:
+		gets = append(gets, "all of our standard input")
+	case f.stdinFrom != "":
+		gets = append(gets, fmt.Sprintf("the file %q as standard input", f.stdinFrom))
+	}
+	for _, variable := range f.Wrapper.Env {
+		name, _, _ := strings.Cut(variable, "=")
+		gets = append(gets, "the variable "+name)
+	}
+	if dir := f.Wrapper.Chdir; dir != "" {
+		gets = append(gets, fmt.Sprintf("the directory %q", dir))
+	}
+	if mode := f.Wrapper.Umask; mode != "" {
+		gets = append(gets, "the umask "+mode)
+	}
+	if len(gets) > 0 {
+		console.Say(w, "each command gets %s", ui.Visible(strings.Join(gets, ", ")))
+	}
 }
 
 // Remote returns the flags as a group.

@@ -80,6 +80,7 @@ func runCommand(ctx context.Context, f *RunFlags, text string, stdio console.Std
 		_, err := fmt.Fprintln(stdio.Out, expr.Fold(Names(list.Hosts)))
 		return err
 	case f.estimate:
+		f.TellCommand(stdio.Err)
 		return printEstimate(stdio.Out, opts, total)
 	}
 	template, err := placeholder.Parse(text, f.where())
@@ -96,6 +97,7 @@ func runCommand(ctx context.Context, f *RunFlags, text string, stdio console.Std
 	targets := canary.First(list.Targets(f.repeat))
 	opts.Engine.Rollout = append(canary.Stage(targets), opts.Engine.Rollout...)
 	if f.dryRun {
+		f.TellCommand(stdio.Err)
 		return DryRun(ctx, stdio, opts, targets, func(t fleet.Target) (string, error) {
 			return template.Expand(t), template.Check(t)
 		})

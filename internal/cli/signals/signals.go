@@ -39,7 +39,8 @@ type Stopper struct {
 	aborted   bool
 }
 
-// Watch listens until End is called. The returned context ends at an abort. say
+// Watch listens until End is called; a signal that was ignored when this process began stays
+// ignored. The returned context ends at an abort. say
 // is called after each signal has had its effect; it must not block on a
 // terminal, or the next signal waits too.
 func Watch(ctx context.Context, say func(aborting bool)) (context.Context, *Stopper) {
@@ -48,9 +49,10 @@ func Watch(ctx context.Context, say func(aborting bool)) (context.Context, *Stop
 		Drained: make(chan struct{}), terminated: make(chan struct{}), hurried: make(chan struct{}),
 		abort: abort, say: say, signals: make(chan os.Signal, 8),
 	}
-	signal.Notify(s.signals, os.Interrupt, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) { // nohup(1) is for runs that outlive their terminal
-		signal.Notify(s.signals, syscall.SIGHUP)
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(sig) { // nohup(1) is for runs that outlive their terminal
+			signal.Notify(s.signals, sig)
+		}
 	}
 	s.listening.Go(func() {
 		for sig := range s.signals {

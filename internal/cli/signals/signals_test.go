@@ -76,3 +76,14 @@ func TestHangupIgnored(t *testing.T) {
 		t.Errorf("%d signals were heard, want SIGTERM alone", said)
 	}
 }
+
+// What the process was started to ignore stays ignored.
+func TestIgnoredStaysIgnored(t *testing.T) {
+	signal.Ignore(os.Interrupt)
+	defer signal.Reset(os.Interrupt)
+	_, s := Watch(t.Context(), func(bool) {})
+	defer s.End()
+	if !signal.Ignored(os.Interrupt) || signal.Ignored(syscall.SIGTERM) {
+		t.Errorf("SIGINT ignored: %v, SIGTERM: %v", signal.Ignored(os.Interrupt), signal.Ignored(syscall.SIGTERM))
+	}
+}

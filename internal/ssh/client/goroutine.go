@@ -109,12 +109,19 @@ func (d *Dialer) work(ctx context.Context, c *conn) {
 // output is pending: a peer may accept more only after its own output was read.
 const exchange = 50 * time.Millisecond
 
+// glimpse is how long is read between writes while there is more to write.
+const glimpse = time.Millisecond
+
 // write sends the pending output and the command's input, as far as the peer accepts
-// them. It ignores errors other than a timeout: read reports why the connection ended,
+// them, for the time of exchange: then deadlines pass and what the peer sent is read. It ignores errors other than a timeout: read reports why the connection ended,
 // after processing what the server sent before.
 func (s *session) write(ctx context.Context, c *conn) {
+	began := s.clock.Now()
 	for !s.mute && (len(s.link.client.Output()) > 0 || s.feed()) {
 		now, before := s.clock.Now(), len(s.link.client.Output())
+		if now.Sub(began) >= exchange {
+			return
+		}
 		if s.writeBy.IsZero() {
 			s.writeBy = now.Add(sshreason.WriteTimeout)
 		}
@@ -159,8 +166,12 @@ func (s *session) read(ctx context.Context, c *conn, d *Dialer) {
 		return
 	}
 	by := s.next()
-	if !s.mute && len(s.link.client.Output()) > 0 {
-		by = earlier(by, s.clock.Now().Add(exchange))
+	switch now := s.clock.Now(); {
+	case s.mute:
+	case s.writeBy.IsZero() && (s.writable || len(s.link.client.Output()) > 0): // the peer accepts more
+		by = now.Add(glimpse)
+	case len(s.link.client.Output()) > 0:
+		by = earlier(by, now.Add(exchange))
 	}
 	s.limit(ctx, c, s.link.conn.SetReadDeadline, s.clock.Deadline(by))
 	err := d.readOnce(s.link.conn, func(p []byte) {

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"net"
 	"runtime"
 	"strings"
 	"testing"
@@ -117,4 +118,42 @@ func TestInputAllocations(t *testing.T) {
 	if err := d.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// A server that accepts much input, and fast, does not keep its other messages and our
+// deadlines from being looked at: there is a read every 50 ms.
+func TestReadsBetweenWrites(t *testing.T) {
+	r := rigFor(sshdtest.OpenSSH(t))
+	var c *slowWriter
+	r.wrap = func(nc net.Conn) net.Conn { c = &slowWriter{Conn: nc}; return c }
+	d := r.newDialer(t)
+	a := attemptAt(r, "cat >/dev/null")
+	a.Input = strings.NewReader(strings.Repeat("x", 2<<20)) // OpenSSH's window
+	if e := attemptWith(t, d, a); e.Outcome != fleet.OutcomeOK {
+		t.Errorf("ended %v: %v", e.Outcome, e.Err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	if c.most > 8 {
+		t.Errorf("%d writes of 10 ms without a read", c.most)
+	}
+}
+
+// A slowWriter takes 10 ms for a write, and counts those in a row.
+type slowWriter struct {
+	net.Conn
+	row, most int
+}
+
+func (c *slowWriter) Write(p []byte) (int, error) {
+	time.Sleep(10 * time.Millisecond)
+	c.row++
+	c.most = max(c.most, c.row)
+	return c.Conn.Write(p)
+}
+
+func (c *slowWriter) Read(p []byte) (int, error) {
+	c.row = 0
+	return c.Conn.Read(p)
 }

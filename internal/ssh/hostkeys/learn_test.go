@@ -12,7 +12,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -401,6 +403,49 @@ func TestManyProcessesLearn(t *testing.T) {
 		}
 	}
 	wantOneLineEach(t, path, processHosts)
+}
+
+// A writer waits while others take their turns, and not for ever for one that does nothing.
+func TestWaitWhileOthersWrite(t *testing.T) {
+	for _, c := range []struct {
+		turns, waited int
+		learned       bool
+	}{{0, 10, false}, {5, 54, true}, {1000, 130, false}} {
+		synctest.Test(t, func(t *testing.T) {
+			path := file(t)
+			s := open(t, hostkeys.AcceptNew, path)
+			other, err := os.OpenFile(path, os.O_APPEND|os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = other.Close() }()
+			if err := syscall.Flock(int(other.Fd()), syscall.LOCK_EX); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			var learning sync.WaitGroup
+			var learned error
+			var waited time.Duration
+			learning.Go(func() {
+				learned = learn(s, "mine", 1)
+				waited = time.Since(began).Truncate(time.Second)
+			})
+			for turn := range c.turns {
+				time.Sleep(9 * time.Second)
+				if _, err := other.WriteString(line(fmt.Sprint("h", turn), edKey(uint64(turn)+2))); err != nil {
+					t.Error(err)
+				}
+			}
+			if c.learned {
+				time.Sleep(9 * time.Second)
+				_ = syscall.Flock(int(other.Fd()), syscall.LOCK_UN)
+			}
+			learning.Wait()
+			if (learned == nil) != c.learned || waited != time.Duration(c.waited)*time.Second {
+				t.Errorf("%d turns: %v after %v", c.turns, learned, waited)
+			}
+		})
+	}
 }
 
 // A file that replaced another is read from the beginning, even if it has the inode number of

@@ -20,24 +20,40 @@ type lockedFile interface {
 	Truncate(size int64) error
 }
 
+// waits is how many times the wait for a lock begins anew while others write to the file.
+const waits = 12
+
 // lockFile opens the file, creating it and its directory if missing, and locks it against other
-// processes.
+// processes. It waits longer while others take their turns: then the file changes.
 func lockFile(path string, wait time.Duration) (lockedFile, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
+	var seen fs.FileInfo
 	deadline := time.Now().Add(wait)
-	for {
+	for left := waits; ; {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 		if err != nil {
 			return nil, err
+		}
+		if seen == nil {
+			if seen, err = f.Stat(); err != nil {
+				return nil, errors.Join(err, f.Close())
+			}
 		}
 		current, err := lockOpened(f, path, deadline)
 		if err == nil && current {
 			return f, nil
 		}
+		now, statErr := f.Stat()
 		_ = f.Close() // nothing was written
-		if err != nil {
+		switch {
+		case err == nil:
+		case errors.Is(err, filelock.ErrLocked) && left > 0 && statErr == nil &&
+			(now.Size() != seen.Size() || !now.ModTime().Equal(seen.ModTime())):
+			left--
+			seen, deadline = now, time.Now().Add(wait)
+		default:
 			return nil, err
 		}
 	}

@@ -33,7 +33,8 @@ type Options struct {
 	HashNames bool
 	// Now is the wall clock for the validity of certificates; nil means time.Now.
 	Now func() time.Time
-	// LockWait bounds the wait for another process that has locked the file; 0 means 10 s.
+	// LockWait bounds the wait for another process that has locked the file and does not
+	// write to it; 0 means 10 s. While others write, the wait is up to twelve times as long.
 	LockWait time.Duration
 }
 

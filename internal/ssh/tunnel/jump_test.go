@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -551,6 +552,47 @@ func TestProxyCommand(t *testing.T) {
 		}
 		if strings.HasPrefix(name, "missing") && (!strings.Contains(err.Error(), `"/nonexistent/proxy"`) || strings.Contains(err.Error(), "secret")) {
 			t.Errorf("%s: the cause does not name the program alone: %v", name, err)
+		}
+	}
+}
+
+// What a proxy command that exits first has left running ends: at once, or with the
+// connection if it still carries that.
+func TestProxyCommandLeavesNothing(t *testing.T) {
+	s := newSite(t, 1)
+	d := s.dialer(t, New(Options{}))
+	h := s.fleet.Host(0)
+	relay := fmt.Sprintf("env %s=%s:%d %s", relayTo, h.Name, h.Port, os.Args[0])
+	for name, c := range map[string]struct {
+		script string
+		ok     int
+	}{
+		"at once": {"sleep 600 </dev/null >/dev/null 2>&1 & echo $! >PID; exit 7", 0},
+		// The relay has its end, and something else the other end too.
+		"with the connection": {"exec 3<&0; sleep 600 <&3 2>/dev/null & echo $! >PID; " + relay + " <&3 2>/dev/null &", 1},
+	} {
+		noted := filepath.Join(t.TempDir(), "pid")
+		script := strings.Replace(c.script, "PID", noted, 1)
+		if got := s.run(t, d, 1, behind("sh", "-c", script)); got[fleet.OutcomeOK] != c.ok {
+			t.Errorf("%s: %v", name, got)
+		}
+		note, err := os.ReadFile(noted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(note)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+			state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			if err != nil && syscall.Kill(pid, 0) != nil || strings.Contains(string(state), ") Z ") {
+				break
+			}
+			if time.Now().After(deadline) {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+				t.Fatalf("%s: process %d is still there: %s", name, pid, state)
+			}
 		}
 	}
 }

@@ -11,8 +11,11 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"shoal/fleet"
 	"shoal/internal/ssh"
@@ -29,21 +32,27 @@ func (n *Network) proxy(ctx context.Context, a *ssh.Attempt, argv []string) (net
 	if err != nil {
 		return fail(err)
 	}
-	defer func() { _ = theirs.Close() }()
 	c := &proxied{Conn: ours, host: a.Target.Host.String()}
 	c.cmd = exec.CommandContext(n.ctx, argv[0], argv[1:]...)
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = theirs, theirs, &c.complaint
 	c.cmd.WaitDelay = time.Second
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C must not reach it directly
 	c.cmd.Cancel = c.kill
-	if err := c.cmd.Start(); err != nil {
+	err = c.cmd.Start()
+	_ = theirs.Close() // or hungUp would find this copy
+	if err != nil {
 		_ = ours.Close()
 		return fail(err)
 	}
 	c.exited = make(chan struct{})
 	n.all.Go(func() {
 		c.err = c.cmd.Wait()
+		hung := hungUp(c.Conn)
+		c.held.Store(!hung)
 		close(c.exited)
+		if c.closed.Load() || hung {
+			_ = c.kill() // what it has left running
+		}
 	})
 	return c, nil
 }
@@ -74,6 +83,8 @@ type proxied struct {
 	cmd       *exec.Cmd
 	complaint complaint
 	closing   sync.Once
+	closed    atomic.Bool
+	held      atomic.Bool   // when the program exited, something held the other end still
 	exited    chan struct{} // closed when err is set
 	err       error
 }
@@ -97,6 +108,9 @@ func (c *proxied) why(err error) error {
 	case <-patience.C:
 		return err
 	}
+	if c.held.Swap(false) {
+		_ = c.kill() // it has just let go of it
+	}
 	if c.err == nil {
 		return err
 	}
@@ -107,10 +121,20 @@ func (c *proxied) why(err error) error {
 }
 
 // Close closes the program's input, and kills the program if it has not exited
-// after 1 s.
+// after 1 s. What a program that has exited left running is killed too.
 func (c *proxied) Close() error {
 	err := net.ErrClosed
 	c.closing.Do(func() {
+		c.closed.Store(true)
+		select {
+		case <-c.exited:
+			// The number of the group may have been reused, unless something still holds
+			// the other end.
+			if !hungUp(c.Conn) {
+				_ = c.kill()
+			}
+		default:
+		}
 		err = c.Conn.Close()
 		time.AfterFunc(time.Second, func() {
 			select {
@@ -121,6 +145,21 @@ func (c *proxied) Close() error {
 		})
 	})
 	return err
+}
+
+// hungUp reports whether no process holds the other end of the connection any more.
+func hungUp(conn net.Conn) bool {
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return false
+	}
+	hung := false
+	_ = raw.Control(func(fd uintptr) { // without it nothing is known
+		poll := []unix.PollFd{{Fd: int32(fd)}} //nolint:gosec // descriptors are small
+		n, err := unix.Poll(poll, 0)
+		hung = err == nil && n == 1 && poll[0].Revents&unix.POLLHUP != 0
+	})
+	return hung
 }
 
 // kill kills the program and what it has started, such as the parts of a shell's
