@@ -280,7 +280,7 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 	if x.recalled, err = clirun.RecallSettings(e.Info, f.given, true, stdio.Err); err != nil {
 		return x, err
 	}
-	if err := clirun.Recall(e.Info.Options, f.given); err != nil {
+	if err := clirun.Recall(e.Info, f.given); err != nil {
 		return x, err
 	}
 	if e.Info.Settings != nil && !x.recalled.Now["check"] {
