@@ -231,10 +231,10 @@ func TestBrakedForLackOfSomethingLocal(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &stub{dial: func(_ context.Context, a *ssh.Attempt) error {
+				time.Sleep(time.Duration(1+a.Target.Index) * time.Second) // both are dialled then
 				if a.Target.Index == 0 {
 					return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonAuthFailed, errNetwork)
 				}
-				time.Sleep(time.Second)
 				return a.FailIn(fleet.PhaseDial, fleet.OutcomeNeverStarted, reason, errNetwork)
 			}}
 			for res, err := range engine.Run(t.Context(), engine.Options{Dialer: s, FailFast: true}, engine.Direct(targets(2, 2))) {
