@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"shoal"
 	"shoal/internal/cli"
 	"shoal/internal/cli/console"
 	"shoal/internal/sshdtest"
@@ -133,4 +134,34 @@ func TestAgainWithoutSettings(t *testing.T) {
 	if _, err := os.Stat(none); err == nil {
 		t.Error("a dry run has made a journal")
 	}
+}
+
+// A run of a program that uses the library has no settings, but directory, variables and umask
+// of its command, which are not taken for defaults.
+func TestAgainOfTheLibrary(t *testing.T) {
+	f := newFarSide(t)
+	j, err := shoal.OpenJournal(t.Context(), f.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets, err := shoal.Hosts(f.host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for res, err := range shoal.Run(t.Context(), targets, "pwd; umask; echo $WORD; exit 3", shoal.Options{
+		Login: shoal.Login{Identities: []string{f.server.KeyFile}, Agent: shoal.NoAgent}, Config: shoal.Config{File: "none"},
+		HostKeys: shoal.HostKeys{Files: []string{f.server.KnownHosts}}, Journal: j,
+		Remote: shoal.Remote{Chdir: "/usr", Umask: "0071", Env: []string{"WORD=it's", "MORE=2"}},
+	}) {
+		if err != nil || res.Status != 3 {
+			t.Fatalf("%+v, %v", res, err)
+		}
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := f.shoal(t, "rerun", "--assume-defaults", "-N", "last", "failed")
+	expect(t, "rerun", 1, code, stdout, stderr, "/usr\n0071\nit's\n")
+	code, stdout, stderr = f.shoal(t, "rerun", "--assume-defaults", "-N", "--chdir", "/", "last~1", "failed")
+	expect(t, "rerun --chdir", 1, code, stdout, stderr, "/\n0071\nit's\n")
 }

@@ -2,13 +2,21 @@ package cli_test
 
 import (
 	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"shoal/internal/cli"
 	"shoal/internal/cli/console"
 	"shoal/internal/sshdtest"
+	"shoal/simfleet"
 )
 
 // -v tells of a real server and of the jump host before it.
@@ -57,4 +65,60 @@ func TestVerboseFallback(t *testing.T) {
 			t.Errorf("run %d: no line is like %s\n%s", i, line, stderr)
 		}
 	}
+}
+
+// While -v waits for a reader of standard error, before a run begins, no signal is caught: it
+// ends the program.
+func TestVerboseCatchesNoSignal(t *testing.T) {
+	ours := make(chan os.Signal, 1)
+	signal.Notify(ours, syscall.SIGTERM)
+	defer signal.Stop(ours)
+	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	dir := t.TempDir()
+	if err := writeFleet(f, dir); err != nil {
+		t.Fatal(err)
+	}
+	errs := &unread{release: make(chan struct{})}
+	code := make(chan int)
+	go func() {
+		in := func(name string) string { return filepath.Join(dir, name) }
+		code <- cli.Main(t.Context(), []string{
+			"run", "-v", "--no-agent", "--known-hosts", in("kh"), "--identity", in("key"), "--state-dir", dir, "--hostfile", in("hosts"), "true",
+		}, console.Stdio{In: strings.NewReader(""), Out: io.Discard, Err: errs})
+	}()
+	for begun := ""; begun == ""; {
+		time.Sleep(10 * time.Millisecond)
+		var out strings.Builder
+		cli.Main(t.Context(), []string{"history", "--state-dir", dir, "--json"}, console.Stdio{In: strings.NewReader(""), Out: &out, Err: io.Discard})
+		begun = out.String()
+	}
+	for range 10 {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		<-ours
+		time.Sleep(time.Millisecond) // another that catches it may come a little later
+	}
+	close(errs.release)
+	if got := <-code; got != console.ExitOK {
+		t.Errorf("exit code %d: the run caught a signal\n%s", got, &errs.text)
+	}
+}
+
+// An unread is a writer that blocks until it is released.
+type unread struct {
+	release chan struct{}
+	mu      sync.Mutex
+	text    strings.Builder
+}
+
+func (u *unread) Write(p []byte) (int, error) {
+	<-u.release
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.text.Write(p)
 }

@@ -287,7 +287,7 @@ func (r *run) decide(f *attempt, end fleet.End) (again bool, final fleet.End) {
 func (r *run) again(f *attempt, end *fleet.End) bool {
 	t := f.job
 	switch {
-	case r.shut() && r.braked() && f.number > 0 && f.number < r.opts.Attempts && r.retry.canPass(*end, t.Target.Target, f.number):
+	case r.shut() && r.braked() && f.number > 0 && (r.isLack(*end) || f.number < r.opts.Attempts && r.retry.canPass(*end, t.Target.Target, f.number)):
 		end.Flags |= fleet.FlagBraked
 		return false
 	case end.Outcome.Ran() || r.shut() || f.number == 0 || r.agent(t.Target).gone != nil:

@@ -222,3 +222,29 @@ func TestLackThatLasts(t *testing.T) {
 		})
 	}
 }
+
+// A target that this machine lacked something for, just when a brake stopped the run, would
+// have been tried again: the brake has stopped it too.
+func TestBrakedForLackOfSomethingLocal(t *testing.T) {
+	for reason, want := range map[fleet.Reason]fleet.Flags{
+		fleet.ReasonLocalFiles: fleet.FlagBraked, fleet.ReasonConnReset: fleet.FlagBraked, fleet.ReasonAuthFailed: 0,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &stub{dial: func(_ context.Context, a *ssh.Attempt) error {
+				time.Sleep(time.Duration(1+a.Target.Index) * time.Second) // both are dialled then
+				if a.Target.Index == 0 {
+					return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonAuthFailed, errNetwork)
+				}
+				return a.FailIn(fleet.PhaseDial, fleet.OutcomeNeverStarted, reason, errNetwork)
+			}}
+			for res, err := range engine.Run(t.Context(), engine.Options{Dialer: s, FailFast: true}, engine.Direct(targets(2, 2))) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if res.Target.Index == 1 && (res.Reason != reason || res.Flags != want) {
+					t.Errorf("%s: %v %s, flags %v, want %v", reason, res.Outcome, res.Reason, res.Flags, want)
+				}
+			}
+		})
+	}
+}

@@ -24,7 +24,7 @@ type Filter struct {
 	// Command is a part of the command; "" means any.
 	Command string
 	// Hosts are names, or patterns of them with * and ?, of which one is among a run's
-	// hosts; nil means any.
+	// hosts; nil means any, and an empty list none.
 	Hosts []string
 	// User is a name that some host was logged in to with; "" means any.
 	User string

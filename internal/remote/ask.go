@@ -158,7 +158,7 @@ ours() {
 [ -d "$_m" ] || return 1;
 [ -L "$_m" ] && return 1;
 for _f in $(ls -A "$_m"); do
-case $_f in start|end|gone|out|err|cmd) [ -f "$_m/$_f" ] || return 1;;
+case $_f in start|end|gone|out|err|cmd|in) [ -f "$_m/$_f" ] || return 1;;
 run) [ -L "$_m/run" ] || return 1;;
 *) return 1;; esac;
 done; };

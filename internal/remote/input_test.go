@@ -2,9 +2,12 @@ package remote
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -162,6 +165,23 @@ func TestInputIsNotRead(t *testing.T) {
 				}
 				forget(t, f)
 			}
+		}
+	})
+}
+
+// TestSweepsStoredInput: a wrapper that was killed while it stored the input leaves a marker
+// that is swept with that part of the input.
+func TestSweepsStoredInput(t *testing.T) {
+	everyShell(t, func(t *testing.T, f *far) {
+		marker := filepath.Join(f.dir(), f.marker().name())
+		old := time.Now().Add(-time.Hour)
+		if err := errors.Join(os.MkdirAll(f.dir(), 0o700), os.Mkdir(marker, 0o700),
+			os.WriteFile(filepath.Join(marker, "in"), []byte("a part"), 0o600), os.Chtimes(marker, old, old)); err != nil {
+			t.Fatal(err)
+		}
+		question, err := Sweep(nonce, "", 30*time.Minute)
+		if r := f.ask(t, strings.Replace(question, "/bin/sh", f.sh, 1), err); r.Removed != 1 || r.Remaining != 0 || exists(marker) {
+			t.Errorf("%+v, the marker is there: %v", r, exists(marker))
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -566,5 +567,29 @@ func TestCollected(t *testing.T) {
 	}
 	if left, err := os.ReadDir(marks); err != nil || len(left) != 0 {
 		t.Errorf("%d markers are left: %v", len(left), err)
+	}
+}
+
+// Without the command's text, the journal has nothing of its variables and its input either.
+func TestNoCommandIsKept(t *testing.T) {
+	s, _ := simulated(t, "echo", simfleet.Options{Hosts: 1})
+	remote := run.Remote{Env: []string{"PIN=1234"}, Umask: "027", Input: strings.NewReader("1234"), InputDigest: "03ac67"}
+	for _, noCommand := range []bool{false, true} {
+		r, err := run.Begin(t.Context(), s.journal, journal.RunInfo{NoCommand: noCommand}, remote, s.targets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end(t, r, journal.Ending{})
+		info, err := s.journal.Run(t.Context(), r.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{"umask": "027"}
+		if !noCommand {
+			want["env"], want["stdin"] = `"PIN=1234"`, "4 03ac67"
+		}
+		if !maps.Equal(info.Options, want) {
+			t.Errorf("no command %v: %q, want %q", noCommand, info.Options, want)
+		}
 	}
 }

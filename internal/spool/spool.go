@@ -58,11 +58,11 @@ func Open(ctx context.Context, name string) (*Input, error) {
 }
 
 // Read returns what r holds from where it stands. A regular file is read in place and must
-// stay open and the same; of anything else all is copied, to EOF, into a file in $TMPDIR,
-// else /var/tmp, that nobody can open. An error means that r could not be read completely.
+// stay open and the same, unless its size is 0, as that of files in /proc is; of anything else
+// all is copied, to EOF, into a file in $TMPDIR, else /var/tmp, that nobody can open. An error means that r could not be read completely.
 func Read(ctx context.Context, r io.Reader) (*Input, error) {
 	if f, ok := r.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
 			return inPlace(ctx, f)
 		}
 	}

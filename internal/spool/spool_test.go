@@ -117,3 +117,20 @@ func TestFile(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A file that does not tell its size, as those in /proc, is read to its end.
+func TestFileWithoutSize(t *testing.T) {
+	const name = "/proc/self/limits"
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Skipf("there is no such file here: %v", err)
+	}
+	in, err := Open(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, in, want)
+	if err := in.Close(); err != nil {
+		t.Error(err)
+	}
+}

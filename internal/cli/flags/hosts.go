@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -286,6 +287,17 @@ func (f *HostFlags) expressions() []string {
 		all = append(all, "@*")
 	}
 	return all
+}
+
+// FromStdin reports whether hosts, or the password, come from standard input.
+func (f *HostFlags) FromStdin() bool {
+	return slices.ContainsFunc(slices.Concat(f.Hosts, f.exclude, f.Hostfiles, f.Inventories, []string{f.passwordFile}), func(source string) bool {
+		switch strings.TrimPrefix(source, "^") {
+		case "-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0":
+			return true
+		}
+		return false
+	})
 }
 
 // configNames returns the hosts that ssh_config names, if a flag asks for them.

@@ -77,6 +77,9 @@ func (f *historyFlags) filter(ctx context.Context) (journal.Filter, error) {
 	if len(f.outcomes) > 0 {
 		filter.Limit = 0
 	}
+	if len(f.hosts) > 0 {
+		filter.Hosts = []string{} // an expression may leave no host
+	}
 	for _, text := range f.hosts {
 		if strings.ContainsAny(text, "*?") {
 			filter.Hosts = append(filter.Hosts, text)

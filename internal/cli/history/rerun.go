@@ -96,7 +96,7 @@ func NewResume(stdio console.Stdio) *cobra.Command {
 not run is run, and what may have run is unknown and is left alone, unless
 --rerun-unknown says that it may run a second time. Targets that a rerun of the run
 has taken are left out without --past-rerun. A run that its own brake has stopped
-goes on only with --past-brake. If its canaries are done and no stage is left, its
+goes on only with --past-brake. If its canaries are done, or no stage is left, its
 --check comes first.
 
 ` + asTheRun,
@@ -244,7 +244,7 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 		return errors.Join(err, j.Close())
 	}
 	flags.WarnInsecure(stdio.Err, x.Opts)
-	if check := x.Opts.Engine.Check; check != nil && f.resuming && !f.pastBrake && len(x.Opts.Engine.Rollout) == 0 {
+	if check := x.Opts.Engine.Check; check != nil && f.resuming && !f.pastBrake && x.checkFirst {
 		// The canaries are done, and the check after them may not have been made.
 		if err := check(ctx, 1); err != nil {
 			return errors.Join(hint.Wrap(fmt.Errorf("the run %s is not resumed: the check after stage 1: %w", e.Info.Run, err), "--past-brake goes on without it"), j.Close())
@@ -284,6 +284,9 @@ type repetition struct {
 	clirun.Execution
 	recalled clirun.Recalled
 	targets  []fleet.Target // not resolved
+	// checkFirst means that the check after what is done may be due: the canaries are done,
+	// or no stage is left.
+	checkFirst bool
 }
 
 // prepare combines the settings of the earlier run with the flags given now.
@@ -296,7 +299,7 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 	if x.recalled, err = clirun.RecallSettings(e.Info, f.given, true, stdio.Err); err != nil {
 		return x, err
 	}
-	if err := clirun.Recall(e.Info.Options, f.given); err != nil {
+	if err := clirun.Recall(e.Info, f.given); err != nil {
 		return x, err
 	}
 	if e.Info.Settings != nil && !x.recalled.Now["check"] {
@@ -328,7 +331,9 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 		return x, err
 	}
 	targets = slices.Collect(canary.First(slices.Values(targets)))
-	opts.Engine.Rollout = append(canary.Stage(slices.Values(targets)), opts.Engine.Rollout...)
+	first := canary.Stage(slices.Values(targets))
+	opts.Engine.Rollout = append(first, opts.Engine.Rollout...)
+	x.checkFirst = len(first) == 0 && len(f.Canary) > 0 || len(opts.Engine.Rollout) == 0
 	opts.Engine.MaxOutput = f.OutputFlags.Kept()
 	opts.Engine.Targets = len(targets)
 	if err := opts.Validate(); err != nil {

@@ -55,6 +55,9 @@ func TestSettings(t *testing.T) {
 	if diff := cmp.Diff(want, got.Flags); diff != "" {
 		t.Errorf("flags (-want +got):\n%s", diff)
 	}
+	if text := clirun.SettingsText(got); strings.Contains(text, "b c") || !strings.Contains(text, " --env=A=… --env=B=… ") {
+		t.Errorf("printed: %s", text)
+	}
 	if len(got.Files) != 1 || got.Files[0].Path != filepath.Join(dir, "list") || len(got.Files[0].Digest) != 64 || got.Directory != dir {
 		t.Errorf("%+v", got)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -106,7 +107,8 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	}
 	a.verbose.To(out.Stderr)
 	ctx, stop := signals.Watch(ctx, func(bool) {})
-	defer stop.End()
+	release := sync.OnceFunc(stop.End)
+	defer release()
 	defer a.journal.HurryWith(stop.Hurried())()
 	defer out.Showing.AbortWith(ctx)()
 	begun, told := time.Now(), newWaitingNote(time.Now())
@@ -138,14 +140,10 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	out.Settle(stop.Patience(), a.Info.Run)
 	out.Close(stop.Patience())
 	a.verbose.To(nil)
-	switch {
-	case err != nil:
-	case out.Stuck || out.Failure() != nil:
-		console.Say(stdio.Err, "markers and output stay on the hosts, since not all was shown and stored here: shoal collect --again %s fetches them once more", a.Info.Run)
-	default:
-		var left run.Remaining
+	var left run.Remaining
+	whole := !out.Stuck && out.Failure() == nil
+	if err == nil && whole {
 		left, err = c.Forget(ctx)
-		sayRemaining(stdio.Err, left, a.Info.Run)
 	}
 	code := console.ExitCode(&out.Summary, out.Failure() == nil)
 	if len(c.Pending()) > 0 && code != console.ExitInterrupted {
@@ -154,9 +152,14 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	if err != nil {
 		code = max(code, console.ExitUnknown)
 	}
+	release() // a reader of what follows may have stopped
 	if lost := a.end(code); lost != nil {
 		err, code = errors.Join(err, lost), console.ExitUnknown
 	}
+	if !whole {
+		console.Say(stdio.Err, "markers and output stay on the hosts, since not all was shown and stored here: shoal collect --again %s fetches them once more", a.Info.Run)
+	}
+	sayRemaining(stdio.Err, left, a.Info.Run)
 	if err != nil {
 		console.Complain(stdio.Err, err)
 	}

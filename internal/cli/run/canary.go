@@ -35,6 +35,9 @@ func ParseCanaries(expressions []string, hosts []fleet.Host, strict bool) (canar
 			c[n] = true
 		}
 	}
+	if len(c) == 0 {
+		return nil, fmt.Errorf("--canary %.80q names no host", expressions)
+	}
 	return c, nil
 }
 

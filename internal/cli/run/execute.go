@@ -68,12 +68,12 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	if err != nil {
 		return errors.Join(err, r.Abandon(), x.closeJournal())
 	}
+	x.Verbose.To(out.Stderr) // may wait for a reader: before signals are caught
 	ctx, stop := signals.Watch(ctx, func(aborting bool) {
 		out.Progress.Stopping()
 		sayStopping(out.Stderr, aborting)
 	})
 	defer stop.End()
-	x.Verbose.To(out.Stderr)
 	if x.Journal != nil {
 		defer x.Journal.HurryWith(stop.Hurried())()
 	}

@@ -14,6 +14,7 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	"shoal/internal/hint"
+	"shoal/internal/journal"
 	"shoal/internal/run"
 	"shoal/internal/spool"
 	"shoal/internal/ui"
@@ -117,15 +118,24 @@ func (f *RemoteFlags) Validate(journalled bool) error {
 	return f.Wrapper.Validate()
 }
 
-// Recall sets those of these flags that are not given in flags from the options
-// of an earlier run.
-func Recall(options map[string]string, flags *pflag.FlagSet) error {
+// Recall sets those of these flags, and of Command, that are not given in flags from the
+// options of an earlier run, which those of the library have too.
+func Recall(info *journal.RunInfo, flags *pflag.FlagSet) error {
+	had, err := run.RemoteOf(info)
+	if err != nil {
+		return err
+	}
+	kept := map[string][]string{"env": had.Env, "chdir": {had.Chdir}, "umask": {had.Umask}}
 	for _, name := range run.RemoteOptions {
-		value, kept := options[name]
-		if !kept || flags.Changed(name) {
+		if value, ok := info.Options[name]; ok {
+			kept[name] = []string{value}
+		}
+	}
+	for name, values := range kept {
+		if flags.Changed(name) || len(values) == 0 || values[0] == "" {
 			continue
 		}
-		if err := flags.Set(name, value); err != nil {
+		if err := setFlag(flags.Lookup(name), values); err != nil {
 			return fmt.Errorf("the run's own --%s: %w", name, err)
 		}
 	}

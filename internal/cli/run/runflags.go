@@ -3,7 +3,6 @@ package run
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -107,8 +106,8 @@ func (f *RunFlags) validate(command string) error {
 		return err
 	case f.placeholders && f.noPlaceholders:
 		return fmt.Errorf("--placeholders and --no-placeholders cannot go together")
-	case f.stdin && (slices.Contains(f.Hosts, "-") || slices.Contains(f.Hostfiles, "-")):
-		return hint.New("--stdin sends standard input to the hosts, and cannot name hosts too", "put the hosts into a file for --hostfile, or the input into one for --stdin-from")
+	case f.stdin && f.FromStdin():
+		return hint.New("--stdin sends standard input to the hosts, and cannot name hosts, or the password, too", "put the hosts into a file for --hostfile, or the input into one for --stdin-from")
 	case f.repeat < 1:
 		return fmt.Errorf("--repeat %d: each host is targeted once at least", f.repeat)
 	case strings.TrimSpace(command) == "" && !f.list && !f.estimate:

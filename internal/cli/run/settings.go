@@ -245,7 +245,8 @@ func unwritten(r *fleet.Route) bool {
 	return r != nil && r.Address == "" && r.HostKeyAlias == "" && r.Via == nil && len(r.ProxyCommand) == 0
 }
 
-// SettingsText returns settings as flags, to be printed; "" if there are none.
+// SettingsText returns settings as flags, to be printed; "" if there are none. Values of
+// variables are left out: they may be secrets, and logs may keep what is printed.
 func SettingsText(s *journal.Settings) string {
 	if s == nil {
 		return ""
@@ -253,6 +254,9 @@ func SettingsText(s *journal.Settings) string {
 	var words []string
 	for _, name := range slices.Sorted(maps.Keys(s.Flags)) {
 		for _, value := range s.Flags[name] {
+			if variable, _, ok := strings.Cut(value, "="); ok && name == "env" {
+				value = variable + "=…"
+			}
 			words = append(words, "--"+name+"="+ui.Visible(value))
 		}
 	}
