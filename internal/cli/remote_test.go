@@ -794,7 +794,7 @@ func TestPlaceAndInput(t *testing.T) {
 	code, stdout, stderr := f.run(t, args...)
 	expect(t, "run", 1, code, stdout, stderr, "it's|b c|0027\n"+dir+"\nin\x00put\n", "each command gets 7 B")
 	code, stdout, stderr = f.shoal(t, "rerun", "-N", "--stdin-from", input, "last", "failed")
-	expect(t, "rerun", 1, code, stdout, stderr, "it's|b c|0027\n"+dir+"\nin\x00put\n", "--env=A=it's")
+	expect(t, "rerun", 1, code, stdout, stderr, "it's|b c|0027\n"+dir+"\nin\x00put\n", "--env=A=… --env=B=… ")
 	code, stdout, stderr = f.shoal(t, "run", "-w", f.host(), "--chdir", dir+"/none", "touch "+f.dir+"/ran")
 	expect(t, "no directory", 3, code, stdout, stderr, "chdir_failed", "cannot be entered")
 	if _, err := os.Stat(f.dir + "/ran"); err == nil {
