@@ -80,6 +80,7 @@ func ping(ctx context.Context, f *pingFlags, stdio console.Stdio) error {
 	if ui.Inspect(stdio.Out, os.Getenv).Terminal {
 		sink.w = out.Progress.Writer() // it must go above the progress line
 	}
+	_ = out.Display.Close() // that of a run, which has shown nothing
 	out.Display = sink
 	out.Ending = func(columns int) string { return ending(&out.Summary, "reached", "not reached", columns) }
 	ctx, stop := signals.Watch(ctx, func(bool) { console.Say(out.Stderr, "stopping") })
