@@ -48,6 +48,9 @@ type Results struct {
 	quiet    bool            // a program reads the JSON: no advice what to do next
 	Recorded *Recorded       // set before Close if a journal has the run, for the line about what to do next
 	OnLost   func()          // called on a destination's first write error; may be nil
+	// Ending replaces the summary's text, in at most the given number of columns; nil: it
+	// is that of a run.
+	Ending func(columns int) string
 }
 
 // hints are the advice for each reason that occurred. Only the first text per
@@ -424,7 +427,11 @@ func (o *Results) Close(p signals.Patience) {
 			o.say.flush()
 			_ = o.Progress.Close()
 		}
-		_, _ = fmt.Fprint(o.Stderr, output.SummaryText(&o.Summary, o.Columns(), o.colour))
+		if o.Ending != nil {
+			_, _ = fmt.Fprint(o.Stderr, o.Ending(o.Columns()))
+		} else {
+			_, _ = fmt.Fprint(o.Stderr, output.SummaryText(&o.Summary, o.Columns(), o.colour))
+		}
 		o.hints.print(o.Stderr)
 		_, _ = fmt.Fprint(o.Stderr, next)
 		o.say.flush()

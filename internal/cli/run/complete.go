@@ -162,6 +162,15 @@ func cutComparison(text string) (name, value string, ok bool) {
 	return "", "", false
 }
 
+// CompleteTargets completes the flags of f that name hosts.
+func CompleteTargets(cmd *cobra.Command, f *flags.HostFlags) {
+	for name, complete := range map[string]cobra.CompletionFunc{
+		"where": completeWhere(f), "hosts": completeHosts(f), "exclude": completeHosts(f), "group": completeGroups(f),
+	} {
+		_ = cmd.RegisterFlagCompletionFunc(name, complete) // it exists
+	}
+}
+
 // completeHosts offers the hosts, and completeGroups the groups, of the files that the
 // command line names so far.
 func completeHosts(f *flags.HostFlags) cobra.CompletionFunc {

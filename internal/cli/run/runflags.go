@@ -55,11 +55,7 @@ func (f *RunFlags) Register(cmd *cobra.Command) {
 	cmd.Flags().SetInterspersed(false)
 	f.Given = cmd.Flags()
 	flags.AddInGroups(cmd, f.groups()...)
-	for name, complete := range map[string]cobra.CompletionFunc{
-		"where": completeWhere(&f.HostFlags), "hosts": completeHosts(&f.HostFlags), "exclude": completeHosts(&f.HostFlags), "group": completeGroups(&f.HostFlags),
-	} {
-		_ = cmd.RegisterFlagCompletionFunc(name, complete) // it exists
-	}
+	CompleteTargets(cmd, &f.HostFlags)
 }
 
 // WithAliases makes cmd accept the names in aliases.
