@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -113,7 +114,9 @@ func (c *comparison) row(cells ...string) { c.print("| %s |\n", strings.Join(cel
 func (c *comparison) startFleet(ctx context.Context, n int) (*server, func() error, error) {
 	var f *bench.Fleet
 	err := c.servers.start(func() (err error) {
-		f, _, err = bench.StartFleet(ctx, bench.FleetOptions{Program: []string{c.settings.shoal, "bench-fleet"}, Hosts: n})
+		// It ends with its standard input, which shoal fleet does not.
+		program := filepath.Join(filepath.Dir(c.settings.shoal), "shoal-bench")
+		f, _, err = bench.StartFleet(ctx, bench.FleetOptions{Program: []string{program, "fleet"}, Hosts: n})
 		return err
 	})
 	if err != nil {

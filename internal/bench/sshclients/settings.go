@@ -41,7 +41,7 @@ func parseSettings(args []string) (settings, error) {
 	flags.IntVar(&s.gibibytes, "gib", 1, "GiB of bulk output in each turn")
 	isQuick := flags.Bool("quick", false, "small figures, once each, for a look")
 	flags.StringVar(&s.profiles, "profiles", "", "write pprof profiles of the clients into this `DIR`; the figures then include taking them")
-	flags.StringVar(&s.shoal, "shoal", "bin/shoal", "the program that serves the fleet and runs the whole run")
+	flags.StringVar(&s.shoal, "shoal", "bin/shoal", "the program that makes the whole run; shoal-bench beside it serves the fleet")
 	flags.StringVar(&s.out, "out", "", "write the tables into this `FILE` too")
 	if err := program.Parse(flags, args, isQuick, quick); err != nil {
 		return s, err
