@@ -48,7 +48,8 @@ type login struct {
 	// unwritable means that writing to the server has failed: then reading does too, which has
 	// the reason.
 	unwritable atomic.Bool
-	once       sync.Once // of Release
+	letIn      atomic.Bool // the login is over: ctx, which is that of Dial, says nothing any more
+	once       sync.Once   // of Release
 
 	mu        sync.Mutex
 	ours      *kexInit // nil: not seen
@@ -74,6 +75,7 @@ func (l *login) connect(program string) (ssh.Conn, *fleet.Error) {
 		return nil, f
 	}
 	l.server.Authenticated()
+	l.letIn.Store(true)
 	l.agent.end()
 	if f := l.learn(); f != nil {
 		_ = control.Close()

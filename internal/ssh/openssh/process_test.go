@@ -329,8 +329,14 @@ func TestProgramWaits(t *testing.T) {
 			t.Errorf("ended %v(%s) in %v, want %s: %v", end.Outcome, end.Reason, end.Phase, reason, end.Err)
 		}
 		for _, pid := range program.processes(t)[before:] {
-			if state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && !strings.Contains(string(state), ") Z ") {
-				t.Errorf("process %d is left: %s", pid, state)
+			for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) { // what it had started is killed, and nobody's to wait for
+				state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+				if err != nil || strings.Contains(string(state), ") Z ") {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("process %d is left: %s", pid, state)
+				}
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	xssh "golang.org/x/crypto/ssh"
 
@@ -41,10 +42,24 @@ func (l *login) down() {
 	}
 	close(l.unread)
 	wait := patience // for what it says
-	if l.ctx.Err() != nil || sshreason.TimedOut(err) {
+	switch {
+	case l.letIn.Load():
+		l.linger()
+	case l.ctx.Err() != nil || sshreason.TimedOut(err):
 		wait = 0
 	}
 	l.process.hangUp(wait)
+}
+
+// linger waits until the attempt has ended, or for a while: a program that is told that the server
+// has ended the connection drops what it has not passed on over the control socket yet.
+func (l *login) linger() {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-l.server.Done():
+	case <-timer.C:
+	}
 }
 
 // up carries the program's bytes to the server. It ends when the program has closed its

@@ -39,11 +39,7 @@ func (c Traits) factory(root string, newDialer Factory) (made Factory, skip, che
 	}
 	made = func(t testing.TB, config Config) ssh.Dialer {
 		skip(t)
-		d := newDialer(t, config)
-		if c.Flags == 0 {
-			return d
-		}
-		return flagged{d, t, c.Flags}
+		return flagged{newDialer(t, config), t, c.Flags}
 	}
 	return made, skip, func(t testing.TB) {
 		for lacking := range c.Lacks {
@@ -54,7 +50,8 @@ func (c Traits) factory(root string, newDialer Factory) (made Factory, skip, che
 	}
 }
 
-// flagged asserts that its ends have the flags, and removes them.
+// flagged asserts that its ends have the flags, and removes them. As in a run, the context of Dial
+// ends when Dial has returned.
 type flagged struct {
 	ssh.Dialer
 	t     testing.TB
@@ -62,6 +59,8 @@ type flagged struct {
 }
 
 func (f flagged) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	c, err := f.Dialer.Dial(ctx, a)
 	if err != nil {
 		return c, err
