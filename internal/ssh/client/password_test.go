@@ -299,7 +299,7 @@ func TestPasswordExpired(t *testing.T) {
 	r.Passwords = keep
 	h := &handshake{dialer: r.newDialer(t), ctx: t.Context(), attempt: attemptAt(r, "true")}
 	h.attempt.Timeline.Enter(fleet.PhaseAuth)
-	h.link = &link{client: wire.New(wire.Config{})}
+	h.link = &link{client: wire.New(&wire.Config{})}
 	h.session = newSession(h.attempt, h.link, r.Timeouts, nil, nil)
 	h.login = login{handshake: h, password: passwordSent}
 	f := h.login.take(wire.PasswordExpired{Prompt: []byte("New password: ")})
