@@ -101,7 +101,7 @@ func (h *handshake) begin(nc net.Conn) {
 	h.attempt.Execution.Connected()
 	h.link = &link{conn: nc, client: wire.New(config), exec: &h.attempt.Execution}
 	h.login = login{handshake: h}
-	h.session = newSession(h.attempt, h.link, opts.Timeouts.For(h.attempt), opts.Clock, &h.dialer.buffers)
+	h.session = newSession(h.attempt, h.link, h.dialer, opts.Timeouts.For(h.attempt))
 	h.until(opts.Timeouts.Kex)
 }
 
