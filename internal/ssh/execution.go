@@ -45,18 +45,18 @@ import (
 // use.
 type Execution struct {
 	mu        sync.Mutex
+	withdrawn error // why no further intent is allowed; nil: allowed
 	intended  bool  // an intent was recorded, or may have been
 	unused    bool  // the last intent's bytes are not queued yet
-	withdrawn error // why no further intent is allowed; nil: allowed
 	ranBefore bool  // the command may have run on an earlier connection
 
 	// State of the current connection.
-	written   uint64 // bytes accepted by the kernel
-	writes    int    // writes in progress
-	end       uint64 // value of written at which the whole command was sent; 0: not queued
-	word      word   // the server's last valid statement
-	rejected  uint64 // wordRejected holds while written <= rejected
 	discarded bool   // no more bytes may be sent: the outcome says that the command did not run
+	word      word   // the server's last valid statement
+	writes    int    // writes in progress
+	written   uint64 // bytes accepted by the kernel
+	end       uint64 // value of written at which the whole command was sent; 0: not queued
+	rejected  uint64 // wordRejected holds while written <= rejected
 }
 
 // A word is what the server has said about the command.

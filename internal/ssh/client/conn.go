@@ -153,7 +153,7 @@ func (c *conn) adopt() *next {
 	n := c.kept.next
 	c.kept.next = nil
 	c.mu.Unlock()
-	c.session = c.session.further(n.attempt, c.dialer.opts.Timeouts.For(n.attempt))
+	c.session = c.session.further(n.attempt)
 	switch {
 	case n.ctx.Err() != nil:
 		c.session.interrupted(n.ctx)

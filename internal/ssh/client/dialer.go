@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	xssh "golang.org/x/crypto/ssh"
 
@@ -26,7 +27,7 @@ type Dialer struct {
 	parking  *eventDrivers
 	buffers  sync.Pool // of *[]byte, for reads while a command runs
 	small    sync.Pool // of *[]byte, for handshakes
-	lists    sync.Map  // of []string by their joined names: see shared
+	configs  sync.Map  // of *wire.Config by configKey
 
 	fingerprints struct {
 		sync.Mutex
@@ -34,15 +35,31 @@ type Dialer struct {
 	}
 }
 
-// shared returns one list for all equal ones, because every waiting connection
-// holds its own. There are few different ones: the host cache orders about six
-// names.
-func (d *Dialer) shared(list []string) []string {
-	if len(list) == 0 {
-		return list
+// A configKey is equal for equal configurations of one Dialer.
+type configKey struct {
+	kex, hostKeys, ciphers, macs string
+	earlyKex, stepByStep         bool
+	window                       uint32
+	rekeyBytes                   uint64
+	rekeyAfter                   time.Duration
+}
+
+// shared returns one configuration for all equal ones, because every waiting
+// connection holds its own. There are few different ones: the host cache orders
+// about six names.
+func (d *Dialer) shared(c *wire.Config) *wire.Config {
+	names := func(list []string) string {
+		if list == nil { // offers all, and an empty list nothing
+			return "all"
+		}
+		return strings.Join(list, ",")
 	}
-	one, _ := d.lists.LoadOrStore(strings.Join(list, ","), list)
-	return one.([]string)
+	one, _ := d.configs.LoadOrStore(configKey{
+		kex: names(c.Kex), hostKeys: names(c.HostKeys), ciphers: names(c.Ciphers), macs: names(c.MACs),
+		earlyKex: c.EarlyKex, stepByStep: c.StepByStep,
+		window: c.Window, rekeyBytes: c.RekeyBytes, rekeyAfter: c.RekeyAfter,
+	}, c)
+	return one.(*wire.Config)
 }
 
 // New validates opts and returns a Dialer.

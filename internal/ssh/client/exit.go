@@ -5,9 +5,9 @@ import "shoal/fleet"
 // An exit is what the server reported about the command's end (RFC 4254 §6.10).
 type exit struct {
 	known    bool
+	conflict bool // a later message contradicts it
 	status   uint32
 	signal   string
-	conflict bool // a later message contradicts it
 }
 
 // signalName distinguishes an empty name from "no signal".

@@ -116,16 +116,16 @@ const glimpse = time.Millisecond
 // them, for the time of exchange: then deadlines pass and what the peer sent is read. It ignores errors other than a timeout: read reports why the connection ended,
 // after processing what the server sent before.
 func (s *session) write(ctx context.Context, c *conn) {
-	began := s.clock.Now()
+	began := s.clock().Now()
 	for !s.mute && (len(s.link.client.Output()) > 0 || s.feed()) {
-		now, before := s.clock.Now(), len(s.link.client.Output())
+		now, before := s.clock().Now(), len(s.link.client.Output())
 		if now.Sub(began) >= exchange {
 			return
 		}
 		if s.writeBy.IsZero() {
 			s.writeBy = now.Add(sshreason.WriteTimeout)
 		}
-		s.limit(ctx, c, s.link.conn.SetWriteDeadline, s.clock.Deadline(earlier(s.writeBy, now.Add(exchange))))
+		s.limit(ctx, c, s.link.conn.SetWriteDeadline, s.clock().Deadline(earlier(s.writeBy, now.Add(exchange))))
 		err := s.link.flush()
 		left := len(s.link.client.Output())
 		if left < before {
@@ -133,7 +133,7 @@ func (s *session) write(ctx context.Context, c *conn) {
 		}
 		if err != nil && sshreason.TimedOut(err) {
 			s.timedOut(ctx, c, func() {
-				if !s.writeBy.IsZero() && !s.clock.Now().Before(s.writeBy) {
+				if !s.writeBy.IsZero() && !s.clock().Now().Before(s.writeBy) {
 					s.stalled()
 				}
 			})
@@ -166,14 +166,14 @@ func (s *session) read(ctx context.Context, c *conn, d *Dialer) {
 		return
 	}
 	by := s.next()
-	switch now := s.clock.Now(); {
+	switch now := s.clock().Now(); {
 	case s.mute:
 	case s.writeBy.IsZero() && (s.writable || len(s.link.client.Output()) > 0): // the peer accepts more
 		by = now.Add(glimpse)
 	case len(s.link.client.Output()) > 0:
 		by = earlier(by, now.Add(exchange))
 	}
-	s.limit(ctx, c, s.link.conn.SetReadDeadline, s.clock.Deadline(by))
+	s.limit(ctx, c, s.link.conn.SetReadDeadline, s.clock().Deadline(by))
 	err := d.readOnce(s.link.conn, func(p []byte) {
 		s.link.client.Receive(p)
 		s.pull()
@@ -181,7 +181,7 @@ func (s *session) read(ctx context.Context, c *conn, d *Dialer) {
 	switch {
 	case s.end != nil || err == nil:
 	case sshreason.TimedOut(err):
-		s.timedOut(ctx, c, func() { s.passed(s.clock.Now()) })
+		s.timedOut(ctx, c, func() { s.passed(s.clock().Now()) })
 	default:
 		s.connectionLost(err)
 	}

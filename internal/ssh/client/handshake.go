@@ -84,7 +84,7 @@ func (h *handshake) dial() *fleet.Error {
 func (h *handshake) begin(nc net.Conn) {
 	h.attempt.Timeline.Enter(fleet.PhaseBanner)
 	opts := &h.dialer.opts
-	config := wire.Config{
+	config := h.dialer.shared(&wire.Config{
 		Version:    h.dialer.version,
 		Kex:        h.plan.kex,
 		HostKeys:   h.hostKeyAlgorithms(),
@@ -96,12 +96,12 @@ func (h *handshake) begin(nc net.Conn) {
 		RekeyBytes: h.attempt.Target.Settings().RekeyBytes,
 		RekeyAfter: h.attempt.Target.Settings().RekeyAfter,
 		Trace:      opts.Trace,
-	}
+	})
 	h.lost = opts.Clock.Suspended()
 	h.attempt.Execution.Connected()
 	h.link = &link{conn: nc, client: wire.New(config), exec: &h.attempt.Execution}
 	h.login = login{handshake: h}
-	h.session = newSession(h.attempt, h.link, opts.Timeouts.For(h.attempt), opts.Clock, &h.dialer.buffers)
+	h.session = newSession(h.attempt, h.link, h.dialer, opts.Timeouts.For(h.attempt))
 	h.until(opts.Timeouts.Kex)
 }
 
@@ -127,7 +127,7 @@ func (h *handshake) hostKeyAlgorithms() []string {
 	if offer == nil && len(wanted) > 0 {
 		return []string{} // empty, not nil: nil would offer all
 	}
-	return h.dialer.shared(offer)
+	return offer
 }
 
 // until sets the deadline of the phase that begins now. If ctx has ended, the past

@@ -70,7 +70,7 @@ func (c *conn) parkedIn(d *Dialer) *loopConn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, p := range l.parked {
-		if p.conn == c {
+		if p != nil && p.conn == c {
 			return p
 		}
 	}

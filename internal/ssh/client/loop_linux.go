@@ -33,8 +33,10 @@ type loop struct {
 	extra   sync.WaitGroup // workers started while all others were busy
 	polling sync.WaitGroup
 
+	deadlines deadlines
+
 	mu      sync.Mutex
-	parked  map[int32]*loopConn
+	parked  []*loopConn // by descriptor; nil: another's descriptor
 	watches map[context.Context]*watch
 	active  int // connections that are not released
 	quiet   *sync.Cond
@@ -70,9 +72,9 @@ func newLoop() (*loop, error) {
 		epoll:   os.NewFile(uintptr(fd), "epoll"),
 		fd:      fd,
 		ready:   make(chan *loopConn),
-		parked:  make(map[int32]*loopConn),
 		watches: make(map[context.Context]*watch),
 	}
+	l.deadlines.loop, l.deadlines.began = l, time.Now()
 	l.quiet = sync.NewCond(&l.mu)
 	for range runtime.GOMAXPROCS(0) {
 		l.workers.Go(func() {
@@ -114,7 +116,7 @@ func (l *loop) poll() {
 // tell schedules the connection of one event.
 func (l *loop) tell(ev unix.EpollEvent) {
 	l.mu.Lock()
-	p := l.parked[ev.Fd]
+	p := l.parked[ev.Fd] // it was there once
 	l.mu.Unlock()
 	if p == nil {
 		return
@@ -177,11 +179,14 @@ func (l *loop) add(ctx context.Context, c *conn, raw syscall.RawConn, done func(
 		l.mu.Unlock()
 		return false
 	}
+	if n := int(p.fd) + 1 - len(l.parked); n > 0 {
+		l.parked = append(l.parked, make([]*loopConn, n)...)
+	}
 	l.parked[p.fd] = p
 	l.active++
 	l.watch(ctx)
 	l.mu.Unlock()
-	if c.driven(func() { l.schedule(p) }) {
+	if c.driven(func() { p.loop.schedule(p) }) {
 		c.session.stopFor(fleet.ReasonInterrupted, errClosedHere) // before anything is sent
 	}
 	if ctx.Err() != nil {
@@ -227,7 +232,7 @@ func (l *loop) each(match func(*loopConn) bool, do func(*loopConn)) {
 	l.mu.Lock()
 	var some []*loopConn
 	for _, p := range l.parked {
-		if match == nil || match(p) {
+		if p != nil && (match == nil || match(p)) {
 			some = append(some, p)
 		}
 	}
@@ -242,7 +247,7 @@ func (l *loop) each(match func(*loopConn) bool, do func(*loopConn)) {
 func (l *loop) forget(p *loopConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.parked, p.fd)
+	l.parked[p.fd] = nil
 	l.unwatch(p.ctx)
 }
 
@@ -265,6 +270,7 @@ func (l *loop) close() error {
 		l.quiet.Wait()
 	}
 	l.mu.Unlock()
+	l.deadlines.stop()
 	err := l.epoll.Close()
 	l.polling.Wait()
 	close(l.ready)

@@ -21,14 +21,14 @@ type loopConn struct {
 	fd   int32
 
 	state   atomic.Int32
-	timer   *time.Timer   // nil until there is a deadline
-	armed   time.Time     // when timer fires; zero: never
-	lost    time.Duration // the session clock's Suspended when timer was set
-	watched bool          // registered with epoll
-	room    bool          // wait for EPOLLOUT too
-	unsent  bool          // flush stopped although more can be written: see turn
+	hungUp  atomic.Bool // the peer has closed its side, or an error occurred
+	watched bool        // registered with epoll
+	room    bool        // wait for EPOLLOUT too
+	unsent  bool        // flush stopped although more can be written: see turn
 
-	hungUp atomic.Bool // the peer has closed its side, or an error occurred
+	// Of loop.deadlines, whose mu guards them.
+	place int32         // in its heap; 0: not there
+	due   time.Duration // since it began
 }
 
 // The states of a loopConn.
@@ -268,7 +268,7 @@ func (p *loopConn) write() {
 	case err == nil:
 	case errors.Is(err, unix.EAGAIN):
 		if s.writeBy.IsZero() {
-			s.writeBy = s.clock.Now().Add(sshreason.WriteTimeout)
+			s.writeBy = s.clock().Now().Add(sshreason.WriteTimeout)
 		}
 		p.waitWritable()
 	default:
@@ -279,7 +279,7 @@ func (p *loopConn) write() {
 // check ends the session if the run, the caller or a deadline does.
 func (p *loopConn) check() {
 	s := p.conn.session
-	now := s.clock.Now()
+	now := s.clock().Now()
 	switch {
 	case p.ctx.Err() != nil:
 		s.interrupted(p.ctx)
@@ -293,33 +293,16 @@ func (p *loopConn) check() {
 	}
 }
 
-// arm sets the timer to the next deadline.
+// arm has the connection scheduled for its next deadline.
 func (p *loopConn) arm() {
-	next := earlier(p.conn.session.next(), p.conn.session.writeBy)
-	clock := p.conn.session.clock
-	lost := clock.Suspended()
-	if next.Equal(p.armed) && lost == p.lost {
-		return
-	}
-	p.armed, p.lost = next, lost
-	wait := time.Until(clock.Deadline(next))
-	switch {
-	case next.IsZero() && p.timer == nil:
-	case next.IsZero():
-		p.timer.Stop()
-	case p.timer == nil:
-		p.timer = time.AfterFunc(wait, func() { p.loop.schedule(p) })
-	default:
-		p.timer.Reset(wait)
-	}
+	s := p.conn.session
+	p.loop.deadlines.set(p, s.clock().Deadline(earlier(s.next(), s.writeBy)))
 }
 
 // finish releases the connection and calls done, if there is an attempt.
 func (p *loopConn) finish() {
 	p.state.Store(over)
-	if p.timer != nil {
-		p.timer.Stop()
-	}
+	p.loop.deadlines.remove(p)
 	late, why := p.conn.over()
 	p.loop.forget(p)
 	p.disconnect()

@@ -299,8 +299,8 @@ func TestPasswordExpired(t *testing.T) {
 	r.Passwords = keep
 	h := &handshake{dialer: r.newDialer(t), ctx: t.Context(), attempt: attemptAt(r, "true")}
 	h.attempt.Timeline.Enter(fleet.PhaseAuth)
-	h.link = &link{client: wire.New(wire.Config{})}
-	h.session = newSession(h.attempt, h.link, r.Timeouts, nil, nil)
+	h.link = &link{client: wire.New(&wire.Config{})}
+	h.session = newSession(h.attempt, h.link, h.dialer, r.Timeouts)
 	h.login = login{handshake: h, password: passwordSent}
 	f := h.login.take(wire.PasswordExpired{Prompt: []byte("New password: ")})
 	if f == nil || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonPasswordExpired || f.Phase != fleet.PhaseAuth {

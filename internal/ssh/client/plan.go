@@ -109,9 +109,6 @@ func (d *Dialer) planFor(t ssh.Target, idempotent bool) plan {
 	for _, m := range e.Marks {
 		p.heed(m, e.Day, idempotent && d.opts.Pipeline == Full)
 	}
-	if p.safe {
-		p.ciphers, p.macs = d.shared(p.ciphers), d.shared(p.macs)
-	}
 	return p
 }
 

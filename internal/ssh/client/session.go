@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"shoal/fleet"
@@ -19,38 +18,45 @@ import (
 // attempt's end. It does no I/O but the writes to Stdout and Stderr, and starts no
 // goroutines; its driver reads and writes and watches its deadline.
 type session struct {
-	attempt    *ssh.Attempt // nil: between two attempts
-	link       *link
-	timeouts   ssh.Timeouts
-	clock      *clock.Clock
-	optimistic bool       // send the command before its channel is open
-	buffers    *sync.Pool // of *[]byte: lends memory for a part of the input
+	attempt *ssh.Attempt // nil: between two attempts
+	link    *link
+	dialer  *Dialer
 
-	channel     wire.Channel
-	opened      bool  // CHANNEL_OPEN was queued or sent
-	guessed     bool  // the command was sent before its channel was open
-	guessFailed bool  // and that failed: disable it for the next connection
 	fed         int64 // bytes of the input that were queued
-	accepted    bool  // the server accepted the command: the input may follow
-	reopens     bool  // a refused channel is opened once more: see refused
-	keeps       bool  // the connection is kept after the end
-	writable    bool  // more of the input can be queued now
-	exit        exit
-	overdue     bool      // the command timeout has passed, and TERM was sent
-	deadline    time.Time // of the current phase, by clock; zero: none
+	channel     wire.Channel
+	opened      bool // CHANNEL_OPEN was queued or sent
+	optimistic  bool // send the command before its channel is open
+	guessed     bool // the command was sent before its channel was open
+	guessFailed bool // and that failed: disable it for the next connection
+	accepted    bool // the server accepted the command: the input may follow
+	reopens     bool // a refused channel is opened once more: see refused
+	keeps       bool // the connection is kept after the end
+	writable    bool // more of the input can be queued now
+	overdue     bool // the command timeout has passed, and TERM was sent
+	mute        bool // writing has failed: reading will report the cause
 	broken      [fleet.NumStreams]bool
-	writeBy     time.Time   // deadline of a blocked write, by clock; zero: none is blocked
-	mute        bool        // writing has failed: reading will report the cause
 	flags       fleet.Flags // of every end
-	end         *fleet.End  // once the attempt has ended
-	lastTick    time.Time   // when the client was last told the time
-	alive       ssh.Keepalive
-	begun       time.Duration // clock.Suspended when the session began
+	exit        exit
+	end         *fleet.End // once the attempt has ended
+
+	// The instants are of clock, except lastTick.
+	deadline time.Time // of the current phase; zero: none
+	writeBy  time.Time // deadline of a blocked write; zero: none is blocked
+	lastTick time.Time // when the client was last told the time
+	alive    ssh.Keepalive
+	begun    time.Duration // clock.Suspended when the session began
 }
 
-func newSession(a *ssh.Attempt, l *link, t ssh.Timeouts, c *clock.Clock, buffers *sync.Pool) *session {
-	return &session{attempt: a, link: l, timeouts: t, clock: c, buffers: buffers, alive: t.Keepalive(), begun: c.Suspended()}
+// newSession returns the session of an attempt whose timeouts are t.
+func newSession(a *ssh.Attempt, l *link, d *Dialer, t ssh.Timeouts) *session {
+	return &session{attempt: a, link: l, dialer: d, alive: t.Keepalive(), begun: d.opts.Clock.Suspended()}
 }
+
+func (s *session) clock() *clock.Clock { return s.dialer.opts.Clock }
+
+// timeouts are those of the attempt. They are worked out anew each time: they are large,
+// and needed when a phase begins or has failed.
+func (s *session) timeouts() ssh.Timeouts { return s.dialer.opts.Timeouts.For(s.attempt) }
 
 // resting reports whether the session has no attempt and only drives the connection.
 func (s *session) resting() bool { return s.attempt == nil }
@@ -59,17 +65,17 @@ func (s *session) resting() bool { return s.attempt == nil }
 // the connection has ended.
 func (s *session) rest() *session {
 	s.link.exec = new(ssh.Execution) // what is still to be sent is no command
-	r := newSession(nil, s.link, s.timeouts, s.clock, s.buffers)
+	r := newSession(nil, s.link, s.dialer, s.timeouts())
 	r.flags, r.writeBy, r.lastTick = s.flags, s.writeBy, s.lastTick
-	r.alive.Heard(s.clock.Now())
+	r.alive.Heard(s.clock().Now())
 	return r
 }
 
 // further returns the session of another attempt on the connection of s, which rests.
-func (s *session) further(a *ssh.Attempt, t ssh.Timeouts) *session {
+func (s *session) further(a *ssh.Attempt) *session {
 	a.Execution.Connected()
 	s.link.exec = &a.Execution
-	n := newSession(a, s.link, t, s.clock, s.buffers)
+	n := newSession(a, s.link, s.dialer, s.dialer.opts.Timeouts.For(a))
 	n.flags, n.writeBy, n.mute, n.lastTick, n.reopens = s.flags, s.writeBy, s.mute, s.lastTick, true
 	return n
 }
@@ -79,7 +85,7 @@ func (s *session) begin() {
 	if s.lastTick.IsZero() {
 		s.lastTick = time.Now()
 	}
-	s.enter(fleet.PhaseSession, s.timeouts.Session)
+	s.enter(fleet.PhaseSession, s.timeouts().Session)
 	if !s.opened && s.end == nil {
 		if f := s.open(s.optimistic); f != nil {
 			s.fail(f)
@@ -127,8 +133,8 @@ func (s *session) feed() bool {
 	if !s.writable || s.end != nil {
 		return false
 	}
-	buf := s.buffers.Get().(*[]byte)
-	defer s.buffers.Put(buf)
+	buf := s.dialer.buffers.Get().(*[]byte)
+	defer s.dialer.buffers.Put(buf)
 	left := s.attempt.InputSize() - s.fed
 	p := (*buf)[:min(int64(len(*buf)), left, int64(s.link.client.Window(s.channel)))]
 	if n, err := s.attempt.Input.ReadAt(p, s.fed); n < len(p) {
@@ -168,7 +174,7 @@ func (s *session) enter(p fleet.Phase, limit time.Duration) {
 	s.attempt.Timeline.Enter(p)
 	s.deadline = time.Time{}
 	if limit > 0 {
-		s.deadline = s.clock.Now().Add(limit)
+		s.deadline = s.clock().Now().Add(limit)
 	}
 }
 
@@ -177,7 +183,7 @@ func (s *session) pull() {
 	now := time.Now()
 	s.link.client.Pass(now.Sub(s.lastTick)) // refills the limits on the server's messages
 	s.lastTick = now
-	s.alive.Heard(s.clock.Now())
+	s.alive.Heard(s.clock().Now())
 	for s.end == nil {
 		ev, err := s.link.client.Next()
 		switch {
@@ -251,7 +257,7 @@ func (s *session) answered(ok bool) {
 	switch {
 	case ok:
 		if s.running() && !s.exit.known {
-			s.enter(fleet.PhaseRun, s.timeouts.Command)
+			s.enter(fleet.PhaseRun, s.timeouts().Command)
 		}
 		s.accepted, s.writable = true, s.attempt.InputSize() > 0
 	case s.exit.known:
@@ -306,7 +312,7 @@ func (s *session) exited(e exit) {
 		return
 	}
 	s.exit = e
-	s.enter(fleet.PhaseDrain, s.timeouts.Drain)
+	s.enter(fleet.PhaseDrain, s.timeouts().Drain)
 }
 
 // closed handles the orderly end of the channel.
@@ -319,7 +325,7 @@ func (s *session) closed() {
 		}
 		s.finish(s.ended(true))
 	case s.overdue:
-		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonTimeout, sshreason.CommandTimeoutError(s.timeouts.Command)))
+		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonTimeout, sshreason.CommandTimeoutError(s.timeouts().Command)))
 	default:
 		s.fail(s.attempt.Fail(s.link.exec.Failed(), fleet.ReasonExitMissing,
 			errors.New("the server closed the channel without an exit status")))
@@ -331,7 +337,7 @@ func (s *session) closed() {
 func (s *session) ended(complete bool) fleet.End {
 	end := s.exit.end(s.attempt.Timeline.Phase(), complete)
 	if s.overdue {
-		end = sshreason.Terminated(end, s.timeouts.Command)
+		end = sshreason.Terminated(end, s.timeouts().Command)
 	}
 	return end
 }
@@ -352,7 +358,7 @@ func (s *session) connectionLost(err error) {
 	if !ok {
 		r = fleet.ReasonConnClosed
 	}
-	s.stopFor(r, sshreason.Stopped(named, s.clock.Suspended()-s.begun))
+	s.stopFor(r, sshreason.Stopped(named, s.clock().Suspended()-s.begun))
 }
 
 // stopFor ends the attempt for reason r, unless the command's end is known.
@@ -390,7 +396,7 @@ func (s *session) passed(now time.Time) {
 		s.expire()
 	case ask.IsZero() || now.Before(ask):
 	default:
-		if err := s.alive.Silent(now, s.clock.Suspended()); err != nil {
+		if err := s.alive.Silent(now, s.clock().Suspended()); err != nil {
 			s.stopFor(fleet.ReasonVanished, err)
 			return
 		}
@@ -406,23 +412,23 @@ func (s *session) expire() {
 		s.terminate()
 		return
 	case phase == fleet.PhaseRun:
-		s.stopFor(fleet.ReasonTimeout, sshreason.CommandTimeoutError(s.timeouts.Command))
+		s.stopFor(fleet.ReasonTimeout, sshreason.CommandTimeoutError(s.timeouts().Command))
 		return
 	}
 	s.guessFailed = s.guessed && (phase == fleet.PhaseSession || phase == fleet.PhaseExec)
-	s.stopFor(sshreason.Deadline(phase), sshreason.TimeoutError(phase, s.timeouts, false))
+	s.stopFor(sshreason.Deadline(phase), sshreason.TimeoutError(phase, s.timeouts(), false))
 }
 
 // terminate asks the server to end the command, and waits ssh.TermGrace for it.
 func (s *session) terminate() {
 	s.overdue = true
 	s.link.client.Signal(s.channel, "TERM")
-	s.deadline = s.clock.Now().Add(ssh.TermGrace)
+	s.deadline = s.clock().Now().Add(ssh.TermGrace)
 }
 
 // stalled handles a server that accepts no more data.
 func (s *session) stalled() {
-	s.stopFor(fleet.ReasonStalled, sshreason.TimeoutError(fleet.PhaseRun, s.timeouts, false))
+	s.stopFor(fleet.ReasonStalled, sshreason.TimeoutError(fleet.PhaseRun, ssh.Timeouts{}, false))
 }
 
 // interrupted handles the end of the run's context.

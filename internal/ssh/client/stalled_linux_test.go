@@ -3,6 +3,7 @@ package client
 import (
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -100,10 +101,11 @@ func onlyParked(d *Dialer) *loopConn {
 	l := d.parking.loop
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, p := range l.parked {
-		return p
+	i := slices.IndexFunc(l.parked, func(p *loopConn) bool { return p != nil })
+	if i < 0 {
+		return nil
 	}
-	return nil
+	return l.parked[i]
 }
 
 // whileIdle calls a function in place of a worker.

@@ -3,6 +3,7 @@ package tcp
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"syscall"
 	"time"
@@ -13,25 +14,32 @@ import (
 // A socket is a connection made by direct.
 type socket struct {
 	file   *os.File
-	remote *net.TCPAddr
+	remote netip.AddrPort
 }
 
 func (s *socket) Read(p []byte) (int, error) {
 	n, err := s.file.Read(p)
-	return n, closed(err)
+	return n, s.failed(err)
 }
 
 func (s *socket) Write(p []byte) (int, error) {
 	n, err := s.file.Write(p)
-	return n, closed(err)
+	return n, s.failed(err)
 }
 
-func (s *socket) Close() error { return closed(s.file.Close()) }
+func (s *socket) Close() error { return s.failed(s.file.Close()) }
 
-// closed translates os.ErrClosed to net.ErrClosed.
-func closed(err error) error {
-	if err != nil && errors.Is(err, os.ErrClosed) {
+// failed translates os.ErrClosed to net.ErrClosed, and has other errors of the file
+// name the peer.
+func (s *socket) failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, os.ErrClosed) {
 		return net.ErrClosed
+	}
+	if f, ok := errors.AsType[*os.PathError](err); ok {
+		return &net.OpError{Op: f.Op, Net: "tcp", Addr: s.RemoteAddr(), Err: f.Err}
 	}
 	return err
 }
@@ -52,7 +60,7 @@ func unset(err error) error {
 
 func (s *socket) SyscallConn() (syscall.RawConn, error) { return s.file.SyscallConn() }
 
-func (s *socket) RemoteAddr() net.Addr { return s.remote }
+func (s *socket) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(s.remote) }
 
 // LocalAddr returns the local address from the kernel, or the zero address.
 func (s *socket) LocalAddr() net.Addr {

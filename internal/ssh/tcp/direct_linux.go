@@ -30,7 +30,6 @@ func direct(ctx context.Context, to netip.AddrPort, deadline time.Time) (conn ne
 	setUserTimeout(fd)
 	// SSH writes complete messages: Nagle's algorithm would only delay them.
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	remote := net.TCPAddrFromAddrPort(to)
 	switch err := unix.Connect(fd, address); err {
 	case nil, unix.EINPROGRESS, unix.EINTR:
 	case unix.EADDRNOTAVAIL, unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM: // local and possibly transient
@@ -38,23 +37,23 @@ func direct(ctx context.Context, to netip.AddrPort, deadline time.Time) (conn ne
 		return nil, false, nil
 	default:
 		_ = unix.Close(fd)
-		return nil, true, failed(remote, os.NewSyscallError("connect", err))
+		return nil, true, failed(to, os.NewSyscallError("connect", err))
 	}
-	file := os.NewFile(uintptr(fd), "tcp "+to.String())
+	file := os.NewFile(uintptr(fd), "tcp")
 	if err := await(ctx, file, address, deadline); err != nil {
 		_ = file.Close()
-		return nil, true, failed(remote, err)
+		return nil, true, failed(to, err)
 	}
 	if to.Port() > maxWellKnown && connectedToItself(fd, to) {
 		_ = file.Close()
 		return nil, false, nil
 	}
-	return &socket{file, remote}, true, nil
+	return &socket{file, to}, true, nil
 }
 
 // failed wraps err as net.Dialer does.
-func failed(remote net.Addr, err error) error {
-	return &net.OpError{Op: "dial", Net: "tcp", Addr: remote, Err: err}
+func failed(to netip.AddrPort, err error) error {
+	return &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(to), Err: err}
 }
 
 // await waits until the connection is established, the deadline passes or ctx ends.

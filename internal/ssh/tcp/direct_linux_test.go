@@ -242,3 +242,30 @@ func TestPlain(t *testing.T) {
 		}
 	}
 }
+
+// Errors of a connection name the peer, as those of package net do.
+func TestErrorsNameThePeer(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	to := l.Addr().(*net.TCPAddr).AddrPort()
+	c, ok, err := direct(t.Context(), to, time.Now().Add(time.Minute))
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	peer, err := l.AcceptTCP()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(peer.SetLinger(0), peer.Close()); err != nil { // RST
+		t.Fatal(err)
+	}
+	_, err = c.Read(make([]byte, 1))
+	if want := "read tcp " + to.String() + ": connection reset by peer"; err == nil || err.Error() != want || !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("%v, want %q", err, want)
+	}
+	if c.RemoteAddr().String() != to.String() || c.Close() != nil {
+		t.Errorf("the peer is %v, want %v", c.RemoteAddr(), to)
+	}
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}

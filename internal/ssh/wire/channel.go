@@ -78,7 +78,7 @@ func (c *Client) open(kind string, extra []byte) Channel {
 	if !c.ready {
 		panic("wire: a channel before the host key is trusted")
 	}
-	ch := c.mux.add(c.config.Window)
+	ch := c.mux.add(c.config.window())
 	p := appendString(message(msgChannelOpen), kind)
 	p = appendUint32(p, uint32(ch.number))
 	p = appendUint32(p, ch.recvLeft)
@@ -94,8 +94,8 @@ func (c *Client) open(kind string, extra []byte) Channel {
 // has succeeded.
 func (c *Client) noteEarly(ch *channel) {
 	e := earlyOpen{channel: ch.number, seq: c.out.seq}
-	if c.out.holding {
-		e.held = len(c.out.held) + 1
+	if c.out.held != nil {
+		e.held = len(c.out.held.messages) + 1
 	}
 	c.mux.early = append(c.mux.early, e)
 }
@@ -154,7 +154,7 @@ func (c *Client) Send(n Channel, p []byte) int {
 		if c.needsRekey() {
 			c.startKex()
 		}
-		if c.out.holding {
+		if c.out.held != nil {
 			c.mux.block(ch)
 			break
 		}
@@ -216,8 +216,8 @@ func (c *Client) Consumed(number Channel, n int) {
 	if ch == nil || ch.closing || !ch.opened || n <= 0 {
 		return
 	}
-	ch.consumed += uint32(min(n, int(c.config.Window-ch.recvLeft-ch.consumed)))
-	if ch.consumed == 0 || ch.consumed < c.config.Window/2 {
+	ch.consumed += uint32(min(n, int(c.config.window()-ch.recvLeft-ch.consumed)))
+	if ch.consumed == 0 || ch.consumed < c.config.window()/2 {
 		return
 	}
 	ch.recvLeft += ch.consumed

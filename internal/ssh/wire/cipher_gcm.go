@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
@@ -16,15 +15,17 @@ const (
 // A gcmState is AES-GCM in one direction (RFC 5647 §7). The length field is authenticated
 // but not encrypted.
 type gcmState struct {
-	key  []byte
 	aead cipher.AEAD // nil after shrink
+	key  [32]byte    // the first bits/8 bytes
+	bits uint16
 	// nonce is a fixed field of four bytes and an invocation counter of eight bytes,
 	// incremented for each packet (RFC 5647 §7.1).
 	nonce [gcmNonceSize]byte
 }
 
 func newGCM(size int, m keyMaterial, l letters) (*gcmState, error) {
-	g := &gcmState{key: bytes.Clone(m.derive(l.key, size))}
+	g := &gcmState{bits: uint16(8 * size)}
+	copy(g.key[:], m.derive(l.key, size))
 	copy(g.nonce[:], m.derive(l.iv, gcmNonceSize))
 	if err := g.expand(); err != nil {
 		return nil, fmt.Errorf("taking keys into use: %w", err)
@@ -34,7 +35,7 @@ func newGCM(size int, m keyMaterial, l letters) (*gcmState, error) {
 
 // expand computes the key schedule and tables, some 750 bytes.
 func (g *gcmState) expand() error {
-	block, err := aes.NewCipher(g.key)
+	block, err := aes.NewCipher(g.key[:g.bits/8])
 	if err != nil {
 		return err
 	}

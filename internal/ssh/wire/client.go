@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"time"
+	"unique"
 )
 
 // A Client is the client side of one SSH connection. It must not be used concurrently.
@@ -17,8 +18,10 @@ type Client struct {
 	out    outbound
 	err    error // sticky
 
-	greeting      *greeting // nil once the version line was received
-	serverVersion string
+	greeting *greeting // nil once the version line was received
+	// serverVersion is its identification line: one in memory for all servers that
+	// have the same.
+	serverVersion unique.Handle[string]
 
 	kex         *exchange // nil between key exchanges
 	ready       bool      // our first NEWKEYS was sent: other messages may be sent
@@ -37,17 +40,17 @@ type Client struct {
 }
 
 // New returns a Client whose first bytes are in Output. It panics where
-// config.Validate fails.
-func New(config Config) *Client {
+// config.Validate fails. Many Clients may share config, which must not be changed any more.
+func New(config *Config) *Client {
 	if err := config.Validate(); err != nil {
 		panic("wire: " + err.Error())
 	}
 	c := &Client{
-		config:   config.withDefaults(),
+		config:   config,
 		greeting: &greeting{},
 		auth:     &authentication{},
-		rekeys:   newBudget(freeRekeys, 1),
-		noise:    newBudget(freeNoise, noisePerSecond),
+		rekeys:   freeRekeys,
+		noise:    freeNoise,
 	}
 	c.in.opener, c.out.sealer = plainOpener{}, plainSealer{}
 	if !c.config.StepByStep {
@@ -59,13 +62,13 @@ func New(config Config) *Client {
 // begin sends the version line and the first KEXINIT.
 func (c *Client) begin() {
 	room := flightRoom
-	if c.config.EarlyKex && first(c.config.Kex) == kexMLKEM {
+	if c.config.earlyKex() && first(c.config.Kex) == kexMLKEM {
 		room = hybridFlightRoom
 	}
-	c.out.room = make([]byte, 0, room)
-	c.out.buf = append(c.out.room, c.config.Version...)
+	c.out.reuse = true
+	c.out.buf = append(make([]byte, 0, room), c.config.version()...)
 	c.out.buf = append(c.out.buf, "\r\n"...)
-	c.traceVersion(true, c.config.Version)
+	c.traceVersion(true, c.config.version())
 	c.startKex()
 }
 
@@ -82,11 +85,16 @@ func (c *Client) Secured() bool { return c.secured }
 
 // ServerVersion returns the server's identification line without its end, "" before
 // VersionReceived.
-func (c *Client) ServerVersion() string { return c.serverVersion }
+func (c *Client) ServerVersion() string {
+	if c.serverVersion == (unique.Handle[string]{}) {
+		return ""
+	}
+	return c.serverVersion.Value()
+}
 
 // Output returns the bytes to be sent to the server now. They are valid until the next
 // call of a method other than Output or Sent.
-func (c *Client) Output() []byte { return c.out.buf }
+func (c *Client) Output() []byte { return c.out.pending() }
 
 // Sent removes the first n bytes of Output, those that were written to the network.
 func (c *Client) Sent(n int) { c.out.sent(n) }
@@ -108,7 +116,7 @@ func (c *Client) Next() (Event, error) {
 			c.boundWaiting()
 			break
 		}
-		if !c.out.holding {
+		if c.out.held == nil {
 			if n, ok := c.mux.unblock(); ok {
 				return Writable{n}, nil
 			}
@@ -174,7 +182,7 @@ func (c *Client) greet() (more bool, ev Event, err error) {
 	if version == "" {
 		return true, nil, nil
 	}
-	c.greeting, c.serverVersion = nil, version
+	c.greeting, c.serverVersion = nil, unique.Make(version)
 	c.traceVersion(false, version)
 	if c.config.StepByStep {
 		c.begin()
@@ -230,8 +238,8 @@ func (c *Client) Shrink() {
 // Pass tells the Client that d has elapsed since the last call or New. It refills the budgets
 // of the server, which without it only shrink, and ages the keys for Config.RekeyAfter.
 func (c *Client) Pass(d time.Duration) {
-	c.rekeys.pass(d)
-	c.noise.pass(d)
+	c.rekeys.give(rekeysPerSecond*d.Seconds(), freeRekeys)
+	c.noise.give(noisePerSecond*d.Seconds(), freeNoise)
 	c.age += d
 }
 

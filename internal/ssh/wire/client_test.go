@@ -188,7 +188,7 @@ func TestClientRunsACommandOnXCryptosServer(t *testing.T) {
 				config.AddHostKey(host)
 				served := make(chan struct{})
 				go func() { serve(t, theirs, config); close(served) }()
-				d := &driver{conn: ours, key: user, size: size, client: New(Config{
+				d := &driver{conn: ours, key: user, size: size, client: New(&Config{
 					Kex: []string{kex}, Ciphers: []string{cipher}, EarlyKex: size == 7,
 				})}
 				err := d.run("hello")

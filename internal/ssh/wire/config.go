@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,7 +9,7 @@ import (
 )
 
 // Config holds the options of a Client. The zero value offers the package's default
-// algorithms. Many Clients may share the lists, which must not be changed after New.
+// algorithms.
 type Config struct {
 	// Version is our identification line without CR and LF (RFC 4253 §4.2). ""
 	// means "SSH-2.0-shoal".
@@ -64,21 +65,10 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// withDefaults returns c with its zero values replaced, except for the lists: those are
-// created when they are needed, so that connections do not hold them in memory.
-func (c Config) withDefaults() *Config {
-	if c.Version == "" {
-		c.Version = "SSH-2.0-shoal"
-	}
-	if c.Window == 0 {
-		c.Window = DefaultWindow
-	}
-	if c.RekeyBytes == 0 {
-		c.RekeyBytes = DefaultRekeyBytes
-	}
-	c.EarlyKex = c.EarlyKex && !c.StepByStep
-	return &c
-}
+func (c *Config) version() string    { return cmp.Or(c.Version, "SSH-2.0-shoal") }
+func (c *Config) window() uint32     { return cmp.Or(c.Window, DefaultWindow) }
+func (c *Config) rekeyBytes() uint64 { return cmp.Or(c.RekeyBytes, DefaultRekeyBytes) }
+func (c *Config) earlyKex() bool     { return c.EarlyKex && !c.StepByStep }
 
 // offered returns names, or the default list if names is nil.
 func offered(names []string, all func() []string) []string {

@@ -4,7 +4,7 @@
 //
 // Call [New] first, then move bytes and process events until the command is over:
 //
-//	c := wire.New(wire.Config{})
+//	c := wire.New(&wire.Config{})
 //	for {
 //		if n, err := conn.Write(c.Output()); err == nil { // or as much as possible
 //			c.Sent(n)

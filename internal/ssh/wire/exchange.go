@@ -37,8 +37,8 @@ func (c *Client) startKex() {
 	k.oursRaw = k.ours.append(make([]byte, 0, kexInitRoom))
 	c.kex = k
 	c.send(k.oursRaw)
-	c.out.holding = true
-	if first && c.config.EarlyKex && len(k.ours.kex) > 0 && !pseudo(k.ours.kex[0]) {
+	c.out.held = new(backlog)
+	if first && c.config.earlyKex() && len(k.ours.kex) > 0 && !pseudo(k.ours.kex[0]) {
 		if err := c.sendKexMessage(k.ours.kex[0]); err != nil {
 			c.end(err)
 		}
@@ -80,7 +80,7 @@ func (c *Client) sendKexMessage(method string) error {
 // needsRekey reports whether the keys have been used for too much data or too long (RFC 4253
 // §9).
 func (c *Client) needsRekey() bool {
-	used := max(c.in.bytes, c.out.bytes) >= c.config.RekeyBytes ||
+	used := max(c.in.bytes, c.out.bytes) >= c.config.rekeyBytes() ||
 		max(c.in.packets, c.out.packets) >= MaxRekeyPackets ||
 		c.config.RekeyAfter > 0 && c.age >= c.config.RekeyAfter
 	return used && c.kex == nil && c.auth == nil
@@ -92,7 +92,7 @@ func (c *Client) takeKexInit(p []byte) (Event, error) {
 		return nil, unexpected(msgKexInit, "twice", "RFC 4253 §7.1")
 	}
 	if c.kex == nil {
-		c.rekeys.give(float64(c.in.bytes+c.out.bytes) / (1 << 20))
+		c.rekeys.give(float64(c.in.bytes+c.out.bytes)/(1<<20), freeRekeys)
 		if !c.rekeys.take() {
 			return nil, fail(KindAbuse, "RFC 4253 §9", "the server exchanges keys over and over")
 		}
@@ -113,7 +113,7 @@ func (c *Client) takeKexInit(p []byte) (Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.hash = beginExchangeHash(kexHash(k.agreed.kex), c.config.Version, c.serverVersion, k.oursRaw, p)
+	k.hash = beginExchangeHash(kexHash(k.agreed.kex), c.config.version(), c.ServerVersion(), k.oursRaw, p)
 	k.oursRaw = nil
 	k.ignoreNext = k.agreed.guessed
 	if first {
@@ -220,8 +220,8 @@ func (c *Client) useNewSealer() {
 	if c.strict {
 		o.seq = 0
 	}
-	held := o.held
-	o.holding, o.held, o.queued = false, nil, 0
+	held := o.held.messages
+	o.held = nil
 	c.mux.early.age()
 	for i, p := range held {
 		c.mux.early.sealed(i, o.seq)

@@ -139,7 +139,7 @@ func TestK01PacketLengths(t *testing.T) {
 // TestK01AllocationFollowsArrival announces the longest packet and sends a byte
 // at a time of it.
 func TestK01AllocationFollowsArrival(t *testing.T) {
-	c := New(Config{})
+	c := New(&Config{})
 	c.Sent(len(c.Output()))
 	c.Receive([]byte("SSH-2.0-x\r\n"))
 	if _, err := c.Next(); err != nil {

@@ -228,7 +228,7 @@ func TestHeldSecretsAreWiped(t *testing.T) {
 		s.sendKexInit()
 		s.deliver()
 		s.client.AuthPassword("u", []byte("open sesame"))
-		held := s.client.out.held
+		held := s.client.out.held.messages
 		if len(held) != 1 || !bytes.Contains(held[0], []byte("open sesame")) {
 			t.Fatalf("%s: what is held is %q", name, held)
 		}

@@ -19,7 +19,7 @@ func (s *scripted) sound() {
 			closed++
 			continue
 		}
-		if ch.number != Channel(i) || uint64(ch.recvLeft)+uint64(ch.consumed) > uint64(c.config.Window) {
+		if ch.number != Channel(i) || uint64(ch.recvLeft)+uint64(ch.consumed) > uint64(c.config.window()) {
 			s.tb.Fatalf("channel %d has number %d and a window of %d+%d", i, ch.number, ch.recvLeft, ch.consumed)
 		}
 	}
@@ -29,8 +29,8 @@ func (s *scripted) sound() {
 	if n := cap(c.in.early); n > 3*MaxPreAuth {
 		s.tb.Fatalf("%d bytes of input are held", n)
 	}
-	if c.out.queued > maxQueued+MaxPacket {
-		s.tb.Fatalf("%d bytes of messages are held", c.out.queued)
+	if b := c.out.held; b != nil && b.size > maxQueued+MaxPacket {
+		s.tb.Fatalf("%d bytes of messages are held", b.size)
 	}
 	if s.err == nil {
 		return

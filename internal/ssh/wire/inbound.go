@@ -11,7 +11,7 @@ type inbound struct {
 	rest  []byte // the driver's memory, until settle
 
 	opener opener
-	size   int    // of the first packet; 0 while it is unknown
+	size   uint32 // of the first packet; 0 while it is unknown
 	seq    uint32 // of the next packet (RFC 4253 §6.4)
 
 	bytes   uint64 // since the last key exchange
@@ -105,9 +105,9 @@ func (in *inbound) packet() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		in.size = size
+		in.size = uint32(size) // at most MaxPacket
 	}
-	packet := in.front(in.size)
+	packet := in.front(int(in.size))
 	if packet == nil {
 		return nil, nil
 	}
@@ -118,7 +118,7 @@ func (in *inbound) packet() ([]byte, error) {
 	if len(payload) == 0 {
 		return nil, fail(KindProtocol, "RFC 4253 §6", "a packet without a message came")
 	}
-	in.take(in.size)
+	in.take(len(packet))
 	in.bytes += uint64(in.size)
 	in.packets++
 	in.size = 0

@@ -1,7 +1,5 @@
 package wire
 
-import "time"
-
 // Limits of every connection. They bound what a server can make us hold, read or compute;
 // exceeding one is a KindAbuse or KindProtocol error.
 const (
@@ -45,8 +43,9 @@ const (
 	MaxRekeyPackets = 1 << 31
 
 	// freeRekeys is how many key exchanges a server may begin beyond one per
-	// MiB; the budget refills by one per second.
-	freeRekeys = 128
+	// MiB; the budget refills by rekeysPerSecond.
+	freeRekeys      = 128
+	rekeysPerSecond = 1
 	// freeNoise is how many useless messages a server may send in a burst; the
 	// budget refills by noisePerSecond. One keepalive per second never exhausts it.
 	freeNoise      = 1000
@@ -67,27 +66,17 @@ const (
 	maxAlgorithmsText = 4 << 10
 )
 
-// A budget counts down and refills with time.
-type budget struct {
-	left, full float64
-	perSecond  float64
-}
-
-func newBudget(full, perSecond float64) budget {
-	return budget{left: full, full: full, perSecond: perSecond}
-}
+// A budget counts down and is refilled.
+type budget float64
 
 // take spends one unit and reports whether there was one.
 func (b *budget) take() bool {
-	if b.left < 1 {
+	if *b < 1 {
 		return false
 	}
-	b.left--
+	*b--
 	return true
 }
 
-func (b *budget) pass(d time.Duration) {
-	b.left = min(b.full, b.left+b.perSecond*d.Seconds())
-}
-
-func (b *budget) give(n float64) { b.left = min(b.full, b.left+n) }
+// give adds n units, up to full.
+func (b *budget) give(n float64, full budget) { *b = min(full, *b+budget(n)) }

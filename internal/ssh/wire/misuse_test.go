@@ -81,7 +81,7 @@ func TestConfigValidate(t *testing.T) {
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %q", c.config, err, c.want)
 		}
-		if got := panicOf(func() { New(c.config) }); (got == "<nil>") != (c.want == "") {
+		if got := panicOf(func() { New(&c.config) }); (got == "<nil>") != (c.want == "") {
 			t.Errorf("%+v: New panics with %q", c.config, got)
 		}
 	}
@@ -186,7 +186,7 @@ func TestWaitingHoldsNothing(t *testing.T) {
 	s.healthy()
 	c := s.client
 	if c.in.early != nil || c.in.rest != nil || c.out.buf != nil || c.out.held != nil || c.kex != nil || c.auth != nil ||
-		c.greeting != nil || c.mux.early != nil || c.mux.blocked != nil || c.mux.find(0).questions != nil {
+		c.greeting != nil || c.mux.early != nil || c.mux.blocked != 0 || c.mux.find(0).questions != nil {
 		t.Errorf("a connection that waits holds %+v", c)
 	}
 }

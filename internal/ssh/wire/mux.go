@@ -7,15 +7,14 @@ type mux struct {
 	channels []*channel // by our number; nil means that it is closed
 	free     []Channel  // the free numbers below len(channels)
 	single   channel    // memory for the one channel that most connections have
-	pings    int        // unanswered Keepalives
-
 	// opens counts the CHANNEL_OPENs that the server has to answer or has
 	// answered. guess is the first one while it is unanswered: the only channel whose
 	// number at the server is predictable.
-	opens   int
+	opens   int32
+	pings   int32 // unanswered Keepalives
+	blocked int32 // channels waiting for the end of a key exchange to send
 	guess   *channel
 	early   earlyOpens
-	blocked []Channel // waiting for the end of a key exchange to send
 }
 
 // add creates a channel with a free number.
@@ -68,6 +67,7 @@ func (m *mux) remove(n Channel) {
 // retire removes a channel whose number is not used again.
 func (m *mux) retire(n Channel) {
 	ch := m.channels[n]
+	m.release(ch)
 	ch.used, ch.questions = false, nil
 	if m.guess == ch {
 		m.guess = nil
@@ -106,21 +106,25 @@ func (m *mux) to(ch *channel, number byte) []byte {
 func (m *mux) block(ch *channel) {
 	if !ch.blocked {
 		ch.blocked = true
-		m.blocked = append(m.blocked, ch.number)
+		m.blocked++
 	}
 }
 
-// unblock removes and returns a blocked channel that can send again.
+// release undoes block.
+func (m *mux) release(ch *channel) {
+	if ch.blocked {
+		ch.blocked = false
+		m.blocked--
+	}
+}
+
+// unblock releases and returns a blocked channel that can send again.
 func (m *mux) unblock() (Channel, bool) {
-	for len(m.blocked) > 0 {
-		n := m.blocked[0]
-		if m.blocked = m.blocked[1:]; len(m.blocked) == 0 {
-			m.blocked = nil
-		}
-		if ch := m.find(n); ch != nil && ch.blocked {
-			ch.blocked = false
+	for n := 0; m.blocked > 0 && n < len(m.channels); n++ {
+		if ch := m.channels[n]; ch != nil && ch.blocked {
+			m.release(ch)
 			if ch.sendLeft > 0 && ch.sends() {
-				return n, true
+				return ch.number, true
 			}
 		}
 	}

@@ -2,21 +2,35 @@ package wire
 
 // An outbound builds and encrypts packets.
 type outbound struct {
-	buf    []byte // encrypted packets to be sent
-	room   []byte // memory for buf; nil means that each buf is allocated anew
+	buf    []byte // encrypted packets
+	start  int    // buf[start:] is still to be sent
 	sealer sealer
 	seq    uint32 // of the next packet
+	reuse  bool   // keep the memory of buf once it is sent
 	// owed is an upper bound of the bytes of buf that answer unsolicited messages.
 	owed int
 
 	bytes   uint64 // since the last key exchange
 	packets uint64
 
-	// held are messages queued until the end of a key exchange (RFC 4253 §7.1);
-	// queued is the sum of their sizes in bytes.
-	holding bool
-	held    [][]byte
-	queued  int
+	held *backlog // nil unless a key exchange goes on
+}
+
+// A backlog is the messages queued until the end of a key exchange (RFC 4253 §7.1).
+type backlog struct {
+	messages [][]byte
+	size     int // of all, in bytes
+}
+
+// wipe overwrites and drops the messages.
+func (b *backlog) wipe() {
+	if b == nil {
+		return
+	}
+	for _, p := range b.messages {
+		clear(p)
+	}
+	*b = backlog{}
 }
 
 // duringKex reports whether a message may be sent between KEXINIT and NEWKEYS
@@ -25,12 +39,12 @@ func duringKex(number byte) bool {
 	return number >= msgDisconnect && number <= msgDebug || number >= msgKexInit && number < msgUserAuthRequest
 }
 
-// hold queues a copy of a message.
-func (o *outbound) hold(payload []byte) error {
-	if o.queued += len(payload); o.queued > maxQueued {
+// add queues a copy of a message.
+func (b *backlog) add(payload []byte) error {
+	if b.size += len(payload); b.size > maxQueued {
 		return fail(KindAbuse, "RFC 4253 §7.1", "a key exchange does not end while answers to the server pile up")
 	}
-	o.held = append(o.held, append([]byte(nil), payload...))
+	b.messages = append(b.messages, append([]byte(nil), payload...))
 	return nil
 }
 
@@ -43,25 +57,33 @@ func (o *outbound) owe(n int) error {
 	return nil
 }
 
-// sent removes n bytes of buf. If none are left, buf becomes room, which is nil for a
-// connection that waits for its command.
-func (o *outbound) sent(n int) {
-	o.buf = o.buf[n:]
-	if len(o.buf) == 0 {
-		o.buf, o.owed = o.room, 0
-	}
-}
+// pending returns the packets that are still to be sent.
+func (o *outbound) pending() []byte { return o.buf[o.start:] }
 
-// free releases room.
-func (o *outbound) free() {
-	o.room = nil
-	if len(o.buf) == 0 {
+// sent removes n pending bytes. If none are left, the memory is released unless it is
+// reused.
+func (o *outbound) sent(n int) {
+	left := o.pending()[n:]
+	if o.start = len(o.buf) - len(left); len(left) > 0 {
+		return
+	}
+	o.buf, o.start, o.owed = o.buf[:0], 0, 0
+	if !o.reuse {
 		o.buf = nil
 	}
 }
 
+// free has the memory released from now on.
+func (o *outbound) free() {
+	o.reuse = false
+	o.sent(0)
+}
+
 // seal appends the packet that carries payload and returns its sequence number.
 func (o *outbound) seal(payload []byte) uint32 {
+	if o.start > 0 { // do not keep what was sent
+		o.buf, o.start = append(o.buf[:0], o.pending()...), 0
+	}
 	before := len(o.buf)
 	o.buf = o.sealer.seal(o.buf, payload, o.seq)
 	o.bytes += uint64(len(o.buf) - before)

@@ -23,7 +23,7 @@ type transfer struct {
 func newTransfer(t *testing.T, config Config) *transfer {
 	s := newScripted(t, config)
 	s.login()
-	tr := &transfer{scripted: s, random: rand.NewChaCha8([32]byte{1}), allowed: s.client.config.Window, sent: sha256.New(), arrived: sha256.New()}
+	tr := &transfer{scripted: s, random: rand.NewChaCha8([32]byte{1}), allowed: s.client.config.window(), sent: sha256.New(), arrived: sha256.New()}
 	tr.ch = s.running()
 	tr.forget()
 	return tr
@@ -316,8 +316,8 @@ func TestHeldMessages(t *testing.T) {
 	if string(numbers) != string(want) {
 		t.Errorf("after the key exchange the client sent %v, want %v", numbers, want)
 	}
-	if o := s.client.out; o.queued != 0 || o.held != nil {
-		t.Errorf("%d bytes are still held in %d messages", o.queued, len(o.held))
+	if b := s.client.out.held; b != nil {
+		t.Errorf("%d bytes are still held in %d messages", b.size, len(b.messages))
 	}
 	s.healthy()
 }
@@ -388,8 +388,8 @@ func TestHeldMessagesAreBounded(t *testing.T) {
 		s.deliver()
 	}
 	s.fails(KindAbuse, "")
-	if s.client.out.queued > maxQueued+len(ping) {
-		t.Errorf("%d bytes are held", s.client.out.queued)
+	if b := s.client.out.held; b.size > maxQueued+len(ping) {
+		t.Errorf("%d bytes are held", b.size)
 	}
 }
 

@@ -62,7 +62,7 @@ func newScripted(tb testing.TB, config Config) *scripted {
 		config.Kex = []string{kexCurve25519}
 	}
 	s := &scripted{
-		tb: tb, client: New(config), host: testHost(tb), version: "SSH-2.0-Scripted",
+		tb: tb, client: New(&config), host: testHost(tb), version: "SSH-2.0-Scripted",
 		init: kexInit{
 			kex: append(KexAlgorithms(), strictServer), hostKeys: HostKeyAlgorithms(),
 			ciphersOut: Ciphers(), ciphersIn: Ciphers(), macsOut: MACs(), macsIn: MACs(),
@@ -281,7 +281,7 @@ func (s *scripted) secure(d direction) {
 		return p
 	}
 	c := s.client
-	c.kex, c.out.holding, c.ready, c.secured, c.strict = nil, false, true, true, true
+	c.kex, c.out.held, c.ready, c.secured, c.strict = nil, nil, true, true, true
 	c.sessionID, c.hostKey, c.hostKeyName = s.sessionID, sha256.Sum256(s.host.PublicKey().Marshal()), "ssh-ed25519"
 	c.in.opener, c.out.sealer = both(toClient()), both(toServer())
 	s.in.opener, s.out.sealer = both(toServer()), both(toClient())

@@ -14,8 +14,8 @@ func (c *Client) send(payload []byte) {
 	if c.err != nil {
 		return
 	}
-	if c.out.holding && !duringKex(payload[0]) {
-		if err := c.out.hold(payload); err != nil {
+	if c.out.held != nil && !duringKex(payload[0]) {
+		if err := c.out.held.add(payload); err != nil {
 			c.end(err)
 		}
 		return
@@ -55,10 +55,7 @@ func (c *Client) disconnect(code uint32) {
 // Disconnect and every error do the same, so that Wipe is needed only for a connection that
 // is abandoned without either.
 func (c *Client) Wipe() {
-	for _, p := range c.out.held {
-		clear(p)
-	}
-	c.out.held, c.out.queued = nil, 0
+	c.out.held.wipe()
 	if c.kex != nil && c.kex.key != nil {
 		c.kex.key.wipe()
 	}
