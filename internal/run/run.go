@@ -25,6 +25,7 @@ import (
 	"shoal/internal/journal"
 	"shoal/internal/remote/wrap"
 	"shoal/internal/ssh"
+	"shoal/internal/transfer"
 )
 
 // A Plan is the planned targets of a run, with their commands.
@@ -113,12 +114,16 @@ func (r *Run) Results(ctx context.Context, o Options) iter.Seq2[fleet.Result, er
 			e.Epilogue = k.tidier.epilogue()
 			defer func() { r.markersLeft, r.markersWhy = k.tidier.left, k.tidier.why }()
 		}
-		wrapped, err := wrap.New(e.Dialer, marker)
-		if err != nil {
-			yield(fleet.Result{}, err)
-			return
+		if r.remote.Push != nil {
+			e.Dialer, e.Idempotent = transfer.NewDialer(e.Dialer, r.remote.Push), true
+		} else {
+			wrapped, err := wrap.New(e.Dialer, marker)
+			if err != nil {
+				yield(fleet.Result{}, err)
+				return
+			}
+			e.Dialer = wrapped
 		}
-		e.Dialer = wrapped
 		results := engine.Run(ctx, e, r.plan.Targets())
 		if r.remote.KillOnCancel {
 			kill := newKiller(o.Engine, r.plan, marker)

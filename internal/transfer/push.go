@@ -88,7 +88,7 @@ func (p *Push) request(dest, nonce string) (line, before string, err error) {
 	if line, err = remote.Line(p.script(dest, nonce, list)); err == nil {
 		return line, "", nil
 	}
-	line, err = remote.Line(p.script(dest, nonce, strings.Replace(listScript, "SIZE", strconv.Itoa(len(list)), 1)))
+	line, err = remote.Line(p.script(dest, nonce, strings.ReplaceAll(listScript, "SIZE", strconv.Itoa(len(list)))))
 	return line, list, err
 }
 

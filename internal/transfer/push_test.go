@@ -145,7 +145,7 @@ func TestPushDest(t *testing.T) {
 			"link to directory": {[]string{"d/", "l -> d"}, "l", PushOptions{}, "", []string{"d/", `d/it's a file 644 "new\n"`, "l -> d"}},
 			"link":              {[]string{"f", "l -> f"}, "l", PushOptions{}, "", []string{`f 640 "new\n"`, "l -> f"}},
 			"dangling link":     {[]string{"l -> f"}, "l", PushOptions{}, "", []string{`f 644 "new\n"`, "l -> f"}},
-			"no follow":         {[]string{"f", "l -> f"}, "l", PushOptions{NoFollow: true}, "", []string{`f 640 "old"`, `l 640 "new\n"`}},
+			"no follow":         {[]string{"f", "l -> f"}, "l", PushOptions{NoFollow: true}, "", []string{`f 640 "old"`, `l 644 "new\n"`}},
 			"circle":            {[]string{"l -> l"}, "l", PushOptions{}, "not_regular", []string{"l -> l"}},
 			"directory":         {[]string{"d/", "d/it's a file/"}, "d", PushOptions{}, "is_directory", []string{"d/", "d/it's a file/"}},
 			"no parent":         {nil, "a/b/f", PushOptions{}, "no_parent", nil},
@@ -219,9 +219,12 @@ func TestPushTree(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := []string{"tree/", "tree/a\nb/", "tree/a\nb/it's 755 \"x\"", `tree/big 644 "bbbbbbbbbbbbbbbbbbbb"`, `tree/empty 644 ""`, "tree/link -> ../no where"}
-		for _, many := range []int{0, 1000} {
+		for _, many := range []int{0, 350} {
+			if many > 0 && !strings.Contains(shell, "dash") { // some thousand processes
+				continue
+			}
 			for i := range many {
-				name := fmt.Sprintf("tree/n%06d", i)
+				name := fmt.Sprintf("tree/n%0240d", i)
 				write(t, filepath.Dir(src)+"/"+name, "n", 0o644)
 				want = append(want, name+` 644 "n"`)
 			}

@@ -89,7 +89,7 @@ _z=$(readlink "$_p" && echo .) || no no_tool;
 _z=${_z%?.};
 case $_z in /*) _p=$_z;; *) _p=${_p%/*}/$_z;; esac;
 done; };
-same() { [ -f "$_p" ] && [ -r "$_p" ] && [ $(wc -c <"$_p") -eq $1 ] && sum "$_p" && [ "$_h" = $2 ]; };
+same() { [ -L "$_p" ] && return 1; [ -f "$_p" ] && [ -r "$_p" ] && [ $(wc -c <"$_p") -eq $1 ] && sum "$_p" && [ "$_h" = $2 ]; };
 finish() { _o=OWNER; [ "$_o" ] || _o=$2;
 [ -z "$_o" ] || chown "$_o" "$1" || no owner_failed;
 [ -z "$3" ] || chmod $3 "$1" || no permission_denied;
@@ -114,7 +114,7 @@ take "$_t/f" $2 || { room "$_q" 65536 || no no_space; no write_failed; };
 sum "$_t/f";
 case $_h in "$3") ;; "") _v=; REQUIRE ;; *) no digest_mismatch;; esac;
 _m=MODE; _o=;
-if [ -f "$_p" ]; then
+if [ -L "$_p" ]; then :; elif [ -f "$_p" ]; then
 attributes "$_t/f"; _b=${_a#* };
 attributes "$_p"; [ "$_m" ] || _m=${_a% *};
 [ "$_b" = "${_a#* }" ] || _o=${_a#* };

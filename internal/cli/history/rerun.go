@@ -240,6 +240,16 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 		return errors.Join(err, j.Close())
 	}
 	defer func() { _ = input.Close() }()
+	push, err := run.OpenPush(ctx, e.Info)
+	if err != nil {
+		return errors.Join(err, j.Close())
+	}
+	if push != nil {
+		defer func() { _ = push.Close() }()
+		if err := f.SetPush(push); err != nil {
+			return errors.Join(err, j.Close())
+		}
+	}
 	if err := f.Wrapper.CheckInput(e.Info); err != nil {
 		return errors.Join(err, j.Close())
 	}
