@@ -57,8 +57,10 @@ func pushFleet(t *testing.T, n int) (f *simfleet.Fleet, dir string) {
 }
 
 func pushArgs(dir string, args ...string) []string {
-	return append([]string{args[0], "-F", "none", "--no-agent", "--state-dir", filepath.Join(dir, "state"),
-		"--known-hosts", filepath.Join(dir, "kh"), "--identity", filepath.Join(dir, "key")}, args[1:]...)
+	return append([]string{
+		args[0], "-F", "none", "--no-agent", "--state-dir", filepath.Join(dir, "state"),
+		"--known-hosts", filepath.Join(dir, "kh"), "--identity", filepath.Join(dir, "key"),
+	}, args[1:]...)
 }
 
 // checkPushed has the oracle say of every host that the file is whole or absent, as told, and
@@ -175,4 +177,40 @@ func TestPushKilledAndResumed(t *testing.T) {
 			t.Fatalf("trial %d: %.3000s", trial, errs.String())
 		}
 	}
+}
+
+// A tree goes to a real server, with owner, mode and times as asked, and is the same afterwards.
+func TestPushToOpenSSH(t *testing.T) {
+	t.Parallel()
+	f := newFarSide(t)
+	src := filepath.Join(t.TempDir(), "src")
+	for name, size := range map[string]int{"a": 0, "b": 1, "c d": 300_000, "sub/e": 65536} {
+		path := filepath.Join(src, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, bytes.Repeat([]byte{byte(size)}, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []string{"written: 6, the same already: 0", "written: 0, the same already: 4"} {
+		code, stdout, stderr := f.shoal(t, "push", "-w", f.host(), "--times", "--mode", "604", src, f.dir)
+		expect(t, "push", 0, code, stdout, stderr, want)
+	}
+	if err := filepath.WalkDir(src, func(at string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, _ := filepath.Rel(filepath.Dir(src), at)
+		here, _ := os.ReadFile(at)
+		there, err := os.ReadFile(filepath.Join(f.dir, rel))
+		if info, stat := os.Stat(filepath.Join(f.dir, rel)); stat != nil || info.Mode() != 0o604 || !bytes.Equal(here, there) {
+			t.Errorf("%s: %v, %v, %d bytes of %d", rel, info, stat, len(there), len(here))
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := f.shoal(t, "push", "-w", f.host(), filepath.Join(src, "b"), "/proc/none")
+	expect(t, "to /proc", 1, code, stdout, stderr, "/proc/none")
 }
