@@ -87,7 +87,7 @@ func ReadToResume(ctx context.Context, j *journal.Journal, name string, o Resume
 		sel = journal.ResumableOrUnknown
 	}
 	e, brake, err := read(ctx, j, name, sel, !o.PastRerun)
-	if err == nil && !o.RerunUnknown && IsPush(e.Info) { // to push twice does no harm
+	if err == nil && !o.RerunUnknown && Copies(e.Info) { // to copy twice does no harm
 		e, brake, err = read(ctx, j, name, journal.ResumableOrUnknown, !o.PastRerun)
 	}
 	if err != nil {

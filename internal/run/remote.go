@@ -43,6 +43,8 @@ type Remote struct {
 	// Push copies files instead of running commands: the command of each target is the path
 	// there. It goes with none of the above; nil runs commands.
 	Push *transfer.Push
+	// Pull is the same the other way.
+	Pull *transfer.Pull
 
 	// key is 80 random bits in the names of the run's markers, because runs of other
 	// programs may have the same name. "" in runs of older programs.
@@ -94,6 +96,7 @@ const (
 	optionChdir   = "chdir"
 	optionUmask   = "umask"
 	optionPush    = "push" // see transfer.Recorded
+	optionPull    = "pull" // see transfer.Pull.Recorded
 )
 
 // RemoteOptions are the names of the options that are flags.
@@ -118,6 +121,9 @@ func (r Remote) options() map[string]string {
 	if r.Push != nil {
 		options[optionPush] = r.Push.Recorded()
 	}
+	if r.Pull != nil {
+		options[optionPull] = r.Pull.Recorded()
+	}
 	if r.Marked() && r.key != "" {
 		options[optionKey] = r.key
 	}
@@ -135,7 +141,7 @@ func (r Remote) input() string {
 // CheckInput returns an error unless r has the standard input that the commands of a run
 // in the journal had.
 func (r Remote) CheckInput(info *journal.RunInfo) error {
-	if (r.Push != nil) != IsPush(info) {
+	if (r.Push != nil) != (info.Options[optionPush] != "") || (r.Pull != nil) != (info.Options[optionPull] != "") {
 		return fmt.Errorf("the run %s copied files, or this one does: its targets have paths in place of commands", info.Run)
 	}
 	switch had, has := info.Options[optionInput], r.input(); {
@@ -177,13 +183,24 @@ func unquoted(text string) (words []string, err error) {
 	return words, nil
 }
 
-// IsPush reports whether a run in the journal copied files to its hosts.
-func IsPush(info *journal.RunInfo) bool { return info.Options[optionPush] != "" }
+// Copies reports whether a run in the journal copied files.
+func Copies(info *journal.RunInfo) bool {
+	return info.Options[optionPush]+info.Options[optionPull] != ""
+}
+
+// OpenPull opens where a run in the journal pulled files to; nil if it did not. The caller
+// closes it.
+func OpenPull(info *journal.RunInfo) (*transfer.Pull, error) {
+	if text := info.Options[optionPull]; text != "" {
+		return transfer.ReopenPull(text)
+	}
+	return nil, nil
+}
 
 // OpenPush reads again what a run in the journal pushed; nil if it ran commands. It fails
 // unless the sources are what they were. The caller closes it.
 func OpenPush(ctx context.Context, info *journal.RunInfo) (*transfer.Push, error) {
-	if !IsPush(info) {
+	if info.Options[optionPush] == "" {
 		return nil, nil
 	}
 	was, err := transfer.ParseRecorded(info.Options[optionPush])

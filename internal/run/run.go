@@ -114,9 +114,12 @@ func (r *Run) Results(ctx context.Context, o Options) iter.Seq2[fleet.Result, er
 			e.Epilogue = k.tidier.epilogue()
 			defer func() { r.markersLeft, r.markersWhy = k.tidier.left, k.tidier.why }()
 		}
-		if r.remote.Push != nil {
+		switch {
+		case r.remote.Push != nil:
 			e.Dialer, e.Idempotent = transfer.NewDialer(e.Dialer, r.remote.Push), true
-		} else {
+		case r.remote.Pull != nil:
+			e.Dialer, e.Idempotent = transfer.NewPullDialer(e.Dialer, r.remote.Pull), true
+		default:
 			wrapped, err := wrap.New(e.Dialer, marker)
 			if err != nil {
 				yield(fleet.Result{}, err)

@@ -82,7 +82,7 @@ var reasons = map[string]struct {
 	text, hint string
 }{
 	"no_space":          {fleet.ReasonNoSpace, "no space is left on the file system", "free some there; df -h says how much it has"},
-	"permission_denied": {fleet.ReasonPermissionDenied, "the account may not write there", "another DEST, or an account that may (-l)"},
+	"permission_denied": {fleet.ReasonPermissionDenied, "the account may not do it", "another path, or an account that may (-l)"},
 	"read_only":         {fleet.ReasonReadOnly, "the file system is read-only", "another DEST, or mount it for writing"},
 	"is_directory":      {fleet.ReasonIsDirectory, "a directory is in the file's place, and is never replaced", "remove it there, or name another DEST"},
 	"not_directory":     {fleet.ReasonNotDirectory, "something else is where a directory is needed", "several files, and directories, go into a directory"},
@@ -94,6 +94,9 @@ var reasons = map[string]struct {
 	"write_failed":      {fleet.ReasonWriteFailed, "writing failed", "standard error has what the host said; a quota may be used up"},
 	"owner_failed":      {fleet.ReasonOwnerFailed, "the owner could not be set", "push as root (-l root), or --in-place to write into the file that is there"},
 	"unverified":        {fleet.ReasonUnverified, "no tool for SHA-256 was found there", "without --require-verified the size alone is checked, and the result says so"},
+	"no_file":           {fleet.ReasonNoFile, "it does not exist", "ls there says what does"},
+	"too_large":         {fleet.ReasonTooLarge, "it is larger than --max-size", "--max-size says how much may come"},
+	"read_failed":       {fleet.ReasonReadFailed, "reading failed", "standard error has what the host said"},
 	"no_tool":           {fleet.ReasonNoTool, "printf, stat or readlink is missing there", "it needs the usual tools of a POSIX system"},
 }
 

@@ -246,9 +246,16 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 	}
 	if push != nil {
 		defer func() { _ = push.Close() }()
-		if err := f.SetPush(push); err != nil {
-			return errors.Join(err, j.Close())
-		}
+	}
+	pull, err := run.OpenPull(e.Info)
+	if err != nil {
+		return errors.Join(err, j.Close())
+	}
+	if pull != nil {
+		defer func() { _ = pull.Close() }()
+	}
+	if err := f.SetCopy(push, pull); err != nil {
+		return errors.Join(err, j.Close())
 	}
 	if err := f.Wrapper.CheckInput(e.Info); err != nil {
 		return errors.Join(err, j.Close())

@@ -41,7 +41,9 @@ func (f *RemoteFlags) Command() flags.FlagGroup {
 
 // InputSent reports whether commands get the standard input of this process.
 // A push reads files instead.
-func (f *RemoteFlags) InputSent() bool { return f.stdin || f.Wrapper.Push != nil }
+func (f *RemoteFlags) InputSent() bool {
+	return f.stdin || f.Wrapper.Push != nil || f.Wrapper.Pull != nil
+}
 
 // OpenInput reads the standard input for the commands, if one is asked for, and says how much
 // it is. The caller closes it.
@@ -91,13 +93,15 @@ func (f *RemoteFlags) TellCommand(w io.Writer) {
 	}
 }
 
-// SetPush makes the run copy files.
-func (f *RemoteFlags) SetPush(p *transfer.Push) error {
+// SetCopy makes the run copy files, unless both are nil.
+func (f *RemoteFlags) SetCopy(push *transfer.Push, pull *transfer.Pull) error {
 	w := &f.Wrapper
+	if w.Push, w.Pull = push, pull; push == nil && pull == nil {
+		return nil
+	}
 	if f.stdin || f.stdinFrom != "" || w.Marked() || w.Timeout > 0 || len(w.Env) > 0 || w.Chdir != "" || w.Umask != "" {
 		return errors.New("the run copies files: --stdin, --env, --chdir, --umask, --once, --detach, --kill-on-cancel and --remote-timeout are for commands")
 	}
-	w.Push = p
 	return nil
 }
 

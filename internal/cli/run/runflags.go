@@ -61,12 +61,13 @@ func (f *RunFlags) RegisterCopy(cmd *cobra.Command, own flags.FlagGroup) {
 	CompleteTargets(cmd, &f.HostFlags)
 }
 
-// Push pushes files to dest, which may have placeholders; title is how it is recorded.
-func (f *RunFlags) Push(ctx context.Context, p *transfer.Push, dest, title string, stdio console.Stdio) error {
-	if err := errors.Join(f.SetPush(p), f.validate(dest)); err != nil {
+// Copy pushes or pulls files. there is the path on the hosts, which may have placeholders;
+// title is how the run is recorded.
+func (f *RunFlags) Copy(ctx context.Context, push *transfer.Push, pull *transfer.Pull, there, title string, stdio console.Stdio) error {
+	if err := errors.Join(f.SetCopy(push, pull), f.validate(there)); err != nil {
 		return err
 	}
-	return f.Run(ctx, dest, title, stdio)
+	return f.Run(ctx, there, title, stdio)
 }
 
 // aliases maps the names that other tools use, and former names, to ours.

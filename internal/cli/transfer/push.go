@@ -1,4 +1,4 @@
-// Package transfer implements shoal push. It shares flags and execution with shoal run.
+// Package transfer implements shoal push and shoal pull. They share flags and execution with shoal run.
 package transfer
 
 import (
@@ -57,7 +57,7 @@ and so it is tried again also where an answer was lost.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, m.Close()) }()
-			return f.Push(cmd.Context(), &transfer.Push{Manifest: m, Options: o}, dest, "push "+strings.Join(args, " "), stdio)
+			return f.Copy(cmd.Context(), &transfer.Push{Manifest: m, Options: o}, nil, dest, "push "+strings.Join(args, " "), stdio)
 		},
 	}
 	own := flags.NewGroup("Files")
