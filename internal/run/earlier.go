@@ -225,6 +225,9 @@ func (e *Earlier) Resume(ctx context.Context, j *journal.Journal, remote Remote,
 	if err := remote.CheckInput(e.Info); err != nil {
 		return nil, err
 	}
+	if err := remote.openPull(); err != nil {
+		return nil, err
+	}
 	recorded, err := j.Resume(ctx, e.Info.Run)
 	if err != nil {
 		return nil, err

@@ -188,9 +188,16 @@ func Copies(info *journal.RunInfo) bool {
 	return info.Options[optionPush]+info.Options[optionPull] != ""
 }
 
-// OpenPull opens where a run in the journal pulled files to; nil if it did not. The caller
-// closes it.
-func OpenPull(info *journal.RunInfo) (*transfer.Pull, error) {
+// openPull opens the directory for what is pulled, before anything starts.
+func (r Remote) openPull() error {
+	if r.Pull == nil {
+		return nil
+	}
+	return r.Pull.Open()
+}
+
+// PullOf returns the pull of a run in the journal; nil if it was none. The caller closes it.
+func PullOf(info *journal.RunInfo) (*transfer.Pull, error) {
 	if text := info.Options[optionPull]; text != "" {
 		return transfer.ReopenPull(text)
 	}

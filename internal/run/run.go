@@ -68,6 +68,9 @@ type Options struct {
 
 // Begin begins a run and records it in j; nil keeps no journal.
 func Begin(ctx context.Context, j *journal.Journal, info journal.RunInfo, remote Remote, plan Plan) (*Run, error) {
+	if err := remote.openPull(); err != nil {
+		return nil, err
+	}
 	remote.key = newKey()
 	r := &Run{ID: rand.Text(), plan: plan, remote: remote}
 	if j == nil {
@@ -75,7 +78,9 @@ func Begin(ctx context.Context, j *journal.Journal, info journal.RunInfo, remote
 	}
 	info.Run, info.Options = "", remote.options()
 	if info.NoCommand {
-		delete(info.Options, optionEnv)   // what the command was may be seen from it
+		delete(info.Options, optionEnv) // what the command was may be seen from it
+		delete(info.Options, optionPush)
+		delete(info.Options, optionPull)
 		delete(info.Options, optionInput) // a short one can be found by its digest, and nobody asks for it
 	}
 	recorded, err := j.Begin(ctx, info, plan.Recorded())

@@ -32,7 +32,7 @@ type Pull struct {
 	// MaxSize is the largest size of a file in bytes.
 	MaxSize int64 `json:"max_size"`
 
-	root *os.Root
+	root *os.Root // nil: not open
 	mu   sync.Mutex
 	used map[string]int // index of the target of each name, in lower case
 }
@@ -40,27 +40,40 @@ type Pull struct {
 // DefaultMaxSize is the usual Pull.MaxSize.
 const DefaultMaxSize = 1 << 30
 
-// OpenPull makes and opens the directory.
-func OpenPull(dir string, maxSize int64) (*Pull, error) {
+// NewPull returns a Pull into a directory, which Open makes.
+func NewPull(dir string, maxSize int64) (*Pull, error) {
 	if maxSize <= 0 {
 		return nil, fmt.Errorf("maximum size %d: want at least one byte", maxSize)
 	}
 	full, err := filepath.Abs(dir)
-	if err == nil {
-		err = os.MkdirAll(full, 0o700)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("making the directory for what is pulled: %w", err)
+		return nil, fmt.Errorf("looking for the directory for what is pulled: %w", err)
 	}
-	root, err := os.OpenRoot(full)
-	if err != nil {
-		return nil, fmt.Errorf("opening the directory for what is pulled: %w", err)
+	return &Pull{Dir: full, MaxSize: maxSize, used: make(map[string]int)}, nil
+}
+
+// Open makes and opens the directory, if it is not open. It must be called before a Dialer of p
+// is used.
+func (p *Pull) Open() (err error) {
+	if p.root != nil {
+		return nil
 	}
-	return &Pull{Dir: full, MaxSize: maxSize, root: root, used: make(map[string]int)}, nil
+	if err := os.MkdirAll(p.Dir, 0o700); err != nil {
+		return fmt.Errorf("making the directory for what is pulled: %w", err)
+	}
+	if p.root, err = os.OpenRoot(p.Dir); err != nil {
+		return fmt.Errorf("opening the directory for what is pulled: %w", err)
+	}
+	return nil
 }
 
 // Close closes the directory.
-func (p *Pull) Close() error { return p.root.Close() }
+func (p *Pull) Close() error {
+	if p.root == nil {
+		return nil
+	}
+	return p.root.Close()
+}
 
 // Recorded returns p as a journal keeps it.
 func (p *Pull) Recorded() string {
@@ -77,7 +90,7 @@ func ReopenPull(text string) (*Pull, error) {
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		return nil, fmt.Errorf("reading what was pulled: %w", err)
 	}
-	return OpenPull(p.Dir, p.MaxSize)
+	return NewPull(p.Dir, p.MaxSize)
 }
 
 // place returns where below Dir the target's file goes. A second target whose name is the same,

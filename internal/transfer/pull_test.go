@@ -67,7 +67,10 @@ func pulled(t *testing.T, d ssh.Dialer, p *Pull, host, path string, index int) f
 func openPull(t *testing.T, maxSize int64) (p *Pull, outside string) {
 	t.Helper()
 	outside = t.TempDir()
-	p, err := OpenPull(filepath.Join(outside, "in"), maxSize)
+	p, err := NewPull(filepath.Join(outside, "in"), maxSize)
+	if err == nil {
+		err = p.Open()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

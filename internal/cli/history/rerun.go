@@ -247,7 +247,7 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 	if push != nil {
 		defer func() { _ = push.Close() }()
 	}
-	pull, err := run.OpenPull(e.Info)
+	pull, err := run.PullOf(e.Info)
 	if err != nil {
 		return errors.Join(err, j.Close())
 	}

@@ -38,7 +38,7 @@ others to write. What a file that grows has at the beginning is pulled.`,
 			if err := transfer.CheckDest(args[0]); err != nil {
 				return err
 			}
-			p, err := transfer.OpenPull(args[1], maxSize)
+			p, err := transfer.NewPull(args[1], maxSize)
 			if err != nil {
 				return err
 			}
