@@ -163,7 +163,7 @@ func (r *puller) Write(p []byte) (int, error) {
 	n := len(p)
 	if !r.started {
 		_, _ = r.answer.Write(p)
-		line, rest, whole := bytes.Cut(r.answer.held, []byte("\n"))
+		line, _, whole := bytes.Cut(r.answer.held, []byte("\n"))
 		if !r.answer.seen || !whole {
 			return n, nil
 		}
@@ -177,14 +177,11 @@ func (r *puller) Write(p []byte) (int, error) {
 			return n, nil
 		}
 		// answer keeps the beginning of what follows the mark only: the rest is the end of p.
-		after := len(rest)
 		if at := bytes.Index(p, r.answer.mark); at >= 0 {
-			after = len(p) - at - len(r.answer.mark) - len(line) - 1
+			p = p[at+len(r.answer.mark)+len(line)+1:]
 		} else {
-			at := bytes.IndexByte(p, '\n')
-			after = len(p) - at - 1
+			p = p[bytes.IndexByte(p, '\n')+1:]
 		}
-		p = p[len(p)-after:]
 		r.started, r.size, r.mode, r.sum = true, size, fs.FileMode(mode)&0o755, sha256.New()
 		if len(f) == 4 {
 			r.digest = f[3]
