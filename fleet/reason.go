@@ -72,6 +72,26 @@ const (
 	ReasonRemoteTimeout Reason = "remote_timeout" // --remote-timeout ended the command
 	ReasonKilled        Reason = "killed"         // --kill-on-cancel ended the command
 
+	// copying files: the host says why it did not write or read one
+	ReasonNoSpace          Reason = "no_space"           // no space is left on the file system
+	ReasonPermissionDenied Reason = "permission_denied"  // the account may not do it
+	ReasonReadOnly         Reason = "read_only"          // the file system is read-only
+	ReasonIsDirectory      Reason = "is_directory"       // a directory is in a file's place
+	ReasonNotDirectory     Reason = "not_directory"      // something else is in a directory's place
+	ReasonNoParent         Reason = "no_parent"          // the directory does not exist
+	ReasonNotRegular       Reason = "not_regular"        // a device, pipe, socket or circle of links
+	ReasonBusy             Reason = "busy"               // the file is a mount point
+	ReasonNoAtomicReplace  Reason = "no_atomic_replace"  // renaming to the file failed
+	ReasonDigestMismatch   Reason = "digest_mismatch"    // what arrived is not what was sent
+	ReasonWriteFailed      Reason = "write_failed"       // any other failure of writing
+	ReasonNoFile           Reason = "no_file"            // the file does not exist
+	ReasonTooLarge         Reason = "too_large"          // the file is beyond the limit
+	ReasonReadFailed       Reason = "read_failed"        // any other failure of reading
+	ReasonChangedWhileRead Reason = "changed_while_read" // what came is not what the file was
+	ReasonOwnerFailed      Reason = "owner_failed"       // the owner could not be set
+	ReasonUnverified       Reason = "unverified"         // --require-verified: no tool for SHA-256
+	ReasonNoTool           Reason = "no_tool"            // a program that copying needs is missing
+
 	// this machine: never the host's fault
 	ReasonLocalFiles  Reason = "local_files"  // no file descriptor left (EMFILE, ENFILE)
 	ReasonLocalPorts  Reason = "local_ports"  // no local port left (EADDRNOTAVAIL)

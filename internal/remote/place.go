@@ -83,18 +83,11 @@ func (p *Place) script() string {
 // assignAny returns an assignment of any text without a NUL byte and a final newline. Bytes
 // that a shell may interpret between double quotes are encoded as in a command.
 func assignAny(name, value string) string {
-	var b strings.Builder
-	for _, c := range []byte(value) {
-		if isWord(string(rune(c)), " _-+=:,.@%/", 1) {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, `\0%03o`, c)
-		}
-	}
-	if b.Len() == len(value) {
+	text := Octal(value)
+	if text == value {
 		return name + `="` + value + `"; `
 	}
-	return name + `=$(printf %b "` + b.String() + `") || no printf 122; `
+	return name + `=$(printf %b "` + text + `") || no printf 122; `
 }
 
 // run returns the script that runs the command, changed for the place. env(1) sets the

@@ -87,6 +87,9 @@ func ReadToResume(ctx context.Context, j *journal.Journal, name string, o Resume
 		sel = journal.ResumableOrUnknown
 	}
 	e, brake, err := read(ctx, j, name, sel, !o.PastRerun)
+	if err == nil && !o.RerunUnknown && Copies(e.Info) { // to copy twice does no harm
+		e, brake, err = read(ctx, j, name, journal.ResumableOrUnknown, !o.PastRerun)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -220,6 +223,9 @@ func (e *Earlier) meanwhile() error {
 // since e was read: targets were selected before the run's lock is taken.
 func (e *Earlier) Resume(ctx context.Context, j *journal.Journal, remote Remote, plan Plan) (*Run, error) {
 	if err := remote.CheckInput(e.Info); err != nil {
+		return nil, err
+	}
+	if err := remote.openPull(); err != nil {
 		return nil, err
 	}
 	recorded, err := j.Resume(ctx, e.Info.Run)

@@ -1,7 +1,9 @@
 package run
 
 import (
+	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"shoal/internal/remote"
 	"shoal/internal/remote/wrap"
 	"shoal/internal/ssh"
+	"shoal/internal/transfer"
 )
 
 // Remote says how the commands of a run are wrapped at the far end. The zero value
@@ -37,6 +40,11 @@ type Remote struct {
 	// SHA-256 in hexadecimal, must be set too.
 	Input       ssh.Input
 	InputDigest string
+	// Push copies files instead of running commands: the command of each target is the path
+	// there. It goes with none of the above; nil runs commands.
+	Push *transfer.Push
+	// Pull is the same the other way.
+	Pull *transfer.Pull
 
 	// key is 80 random bits in the names of the run's markers, because runs of other
 	// programs may have the same name. "" in runs of older programs.
@@ -87,6 +95,8 @@ const (
 	optionEnv     = "env"   // quoted, as is the next: they may have any bytes
 	optionChdir   = "chdir"
 	optionUmask   = "umask"
+	optionPush    = "push" // see transfer.Recorded
+	optionPull    = "pull" // see transfer.Pull.Recorded
 )
 
 // RemoteOptions are the names of the options that are flags.
@@ -108,6 +118,12 @@ func (r Remote) options() map[string]string {
 	if r.Timeout != 0 {
 		options[optionTimeout] = r.Timeout.String()
 	}
+	if r.Push != nil {
+		options[optionPush] = r.Push.Recorded()
+	}
+	if r.Pull != nil {
+		options[optionPull] = r.Pull.Recorded()
+	}
 	if r.Marked() && r.key != "" {
 		options[optionKey] = r.key
 	}
@@ -125,6 +141,9 @@ func (r Remote) input() string {
 // CheckInput returns an error unless r has the standard input that the commands of a run
 // in the journal had.
 func (r Remote) CheckInput(info *journal.RunInfo) error {
+	if (r.Push != nil) != (info.Options[optionPush] != "") || (r.Pull != nil) != (info.Options[optionPull] != "") {
+		return fmt.Errorf("the run %s copied files, or this one does: its targets have paths in place of commands", info.Run)
+	}
 	switch had, has := info.Options[optionInput], r.input(); {
 	case had == has:
 		return nil
@@ -162,6 +181,48 @@ func unquoted(text string) (words []string, err error) {
 		words, text = append(words, word), strings.TrimPrefix(text[len(prefix):], " ")
 	}
 	return words, nil
+}
+
+// Copies reports whether a run in the journal copied files.
+func Copies(info *journal.RunInfo) bool {
+	return info.Options[optionPush]+info.Options[optionPull] != ""
+}
+
+// openPull opens the directory for what is pulled, before anything starts.
+func (r Remote) openPull() error {
+	if r.Pull == nil {
+		return nil
+	}
+	return r.Pull.Open()
+}
+
+// PullOf returns the pull of a run in the journal; nil if it was none. The caller closes it.
+func PullOf(info *journal.RunInfo) (*transfer.Pull, error) {
+	if text := info.Options[optionPull]; text != "" {
+		return transfer.ReopenPull(text)
+	}
+	return nil, nil
+}
+
+// OpenPush reads again what a run in the journal pushed; nil if it ran commands. It fails
+// unless the sources are what they were. The caller closes it.
+func OpenPush(ctx context.Context, info *journal.RunInfo) (*transfer.Push, error) {
+	if info.Options[optionPush] == "" {
+		return nil, nil
+	}
+	was, err := transfer.ParseRecorded(info.Options[optionPush])
+	if err != nil {
+		return nil, fmt.Errorf("the run %s: %w", info.Run, err)
+	}
+	const again = "shoal push makes a new run of what is there now"
+	m, err := transfer.Read(ctx, was.Sources)
+	if err != nil {
+		return nil, hint.Wrap(fmt.Errorf("what the run %s pushed cannot be read again: %w", info.Run, err), again)
+	}
+	if m.Digest != was.Digest {
+		return nil, errors.Join(hint.Wrap(fmt.Errorf("what the run %s pushed has changed since: %q", info.Run, was.Sources), again), m.Close())
+	}
+	return &transfer.Push{Manifest: m, Options: was.Options}, nil
 }
 
 // RemoteOf returns how the commands of a run in the journal were wrapped.

@@ -25,6 +25,7 @@ import (
 	"shoal/internal/journal"
 	"shoal/internal/remote/wrap"
 	"shoal/internal/ssh"
+	"shoal/internal/transfer"
 )
 
 // A Plan is the planned targets of a run, with their commands.
@@ -67,6 +68,9 @@ type Options struct {
 
 // Begin begins a run and records it in j; nil keeps no journal.
 func Begin(ctx context.Context, j *journal.Journal, info journal.RunInfo, remote Remote, plan Plan) (*Run, error) {
+	if err := remote.openPull(); err != nil {
+		return nil, err
+	}
 	remote.key = newKey()
 	r := &Run{ID: rand.Text(), plan: plan, remote: remote}
 	if j == nil {
@@ -74,7 +78,9 @@ func Begin(ctx context.Context, j *journal.Journal, info journal.RunInfo, remote
 	}
 	info.Run, info.Options = "", remote.options()
 	if info.NoCommand {
-		delete(info.Options, optionEnv)   // what the command was may be seen from it
+		delete(info.Options, optionEnv) // what the command was may be seen from it
+		delete(info.Options, optionPush)
+		delete(info.Options, optionPull)
 		delete(info.Options, optionInput) // a short one can be found by its digest, and nobody asks for it
 	}
 	recorded, err := j.Begin(ctx, info, plan.Recorded())
@@ -113,12 +119,19 @@ func (r *Run) Results(ctx context.Context, o Options) iter.Seq2[fleet.Result, er
 			e.Epilogue = k.tidier.epilogue()
 			defer func() { r.markersLeft, r.markersWhy = k.tidier.left, k.tidier.why }()
 		}
-		wrapped, err := wrap.New(e.Dialer, marker)
-		if err != nil {
-			yield(fleet.Result{}, err)
-			return
+		switch {
+		case r.remote.Push != nil:
+			e.Dialer, e.Idempotent = transfer.NewDialer(e.Dialer, r.remote.Push), true
+		case r.remote.Pull != nil:
+			e.Dialer, e.Idempotent = transfer.NewPullDialer(e.Dialer, r.remote.Pull), true
+		default:
+			wrapped, err := wrap.New(e.Dialer, marker)
+			if err != nil {
+				yield(fleet.Result{}, err)
+				return
+			}
+			e.Dialer = wrapped
 		}
-		e.Dialer = wrapped
 		results := engine.Run(ctx, e, r.plan.Targets())
 		if r.remote.KillOnCancel {
 			kill := newKiller(o.Engine, r.plan, marker)

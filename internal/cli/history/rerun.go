@@ -240,6 +240,23 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 		return errors.Join(err, j.Close())
 	}
 	defer func() { _ = input.Close() }()
+	push, err := run.OpenPush(ctx, e.Info)
+	if err != nil {
+		return errors.Join(err, j.Close())
+	}
+	if push != nil {
+		defer func() { _ = push.Close() }()
+	}
+	pull, err := run.PullOf(e.Info)
+	if err != nil {
+		return errors.Join(err, j.Close())
+	}
+	if pull != nil {
+		defer func() { _ = pull.Close() }()
+	}
+	if err := f.SetCopy(push, pull); err != nil {
+		return errors.Join(err, j.Close())
+	}
 	if err := f.Wrapper.CheckInput(e.Info); err != nil {
 		return errors.Join(err, j.Close())
 	}

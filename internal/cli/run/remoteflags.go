@@ -17,6 +17,7 @@ import (
 	"shoal/internal/journal"
 	"shoal/internal/run"
 	"shoal/internal/spool"
+	"shoal/internal/transfer"
 	"shoal/internal/ui"
 )
 
@@ -39,7 +40,10 @@ func (f *RemoteFlags) Command() flags.FlagGroup {
 }
 
 // InputSent reports whether commands get the standard input of this process.
-func (f *RemoteFlags) InputSent() bool { return f.stdin }
+// A push reads files instead.
+func (f *RemoteFlags) InputSent() bool {
+	return f.stdin || f.Wrapper.Push != nil || f.Wrapper.Pull != nil
+}
 
 // OpenInput reads the standard input for the commands, if one is asked for, and says how much
 // it is. The caller closes it.
@@ -87,6 +91,18 @@ func (f *RemoteFlags) TellCommand(w io.Writer) {
 	if len(gets) > 0 {
 		console.Say(w, "each command gets %s", ui.Visible(strings.Join(gets, ", ")))
 	}
+}
+
+// SetCopy makes the run copy files, unless both are nil.
+func (f *RemoteFlags) SetCopy(push *transfer.Push, pull *transfer.Pull) error {
+	w := &f.Wrapper
+	if w.Push, w.Pull = push, pull; push == nil && pull == nil {
+		return nil
+	}
+	if f.stdin || f.stdinFrom != "" || w.Marked() || w.Timeout > 0 || len(w.Env) > 0 || w.Chdir != "" || w.Umask != "" {
+		return errors.New("the run copies files: --stdin, --env, --chdir, --umask, --once, --detach, --kill-on-cancel and --remote-timeout are for commands")
+	}
+	return nil
 }
 
 // Remote returns the flags as a group.

@@ -56,12 +56,17 @@ are chosen; --limit, --where, -x and --pick narrow the choice.
 	return cmd
 }
 
-// runCommand implements shoal run. All errors in flags and inventory are found before
-// anything starts.
+// runCommand implements shoal run.
 func runCommand(ctx context.Context, f *RunFlags, text string, stdio console.Stdio) error {
 	if err := f.validate(text); err != nil {
 		return err
 	}
+	return f.Run(ctx, text, text, stdio)
+}
+
+// Run runs a command, or what else Wrapper has for the targets; title is how it is recorded. All
+// errors in flags and inventory are found before anything starts.
+func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.Stdio) error {
 	opts, err := f.options()
 	if err != nil {
 		return err
@@ -129,7 +134,7 @@ func runCommand(ctx context.Context, f *RunFlags, text string, stdio console.Std
 		Header: record.Header{
 			Program: "shoal " + console.Version,
 			Started: time.Now(),
-			Command: text,
+			Command: title,
 			Targets: total,
 			Fanout:  opts.Engine.Fanout,
 		},

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,11 +9,13 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
 	"shoal/internal/connect"
 	"shoal/internal/hint"
 	"shoal/internal/placeholder"
+	"shoal/internal/transfer"
 )
 
 // RunFlags are the flags of shoal run.
@@ -43,6 +46,28 @@ func (f *RunFlags) groups() []flags.FlagGroup {
 	command, connection, control := f.Command(), f.Connection(), f.Control()
 	f.KeptNames = KeptFlags(command, connection, control)
 	return []flags.FlagGroup{targets, command, connection, control, f.Remote(), f.WithTimestamps(f.Output()), f.journal()}
+}
+
+// RegisterCopy adds the flags of a run that copies files, with the command's own.
+func (f *RunFlags) RegisterCopy(cmd *cobra.Command, own flags.FlagGroup) {
+	WithAliases(cmd)
+	f.Given, f.repeat, f.placeholders = cmd.Flags(), 1, true
+	targets := f.Targets()
+	targets.BoolVarP(&f.list, "list-hosts", "q", false, "print the hosts, folded, and do nothing")
+	targets.BoolVar(&f.dryRun, "dry-run", false, "print what would go where, and how, and do nothing")
+	connection, control := f.Connection(), f.Control()
+	f.KeptNames = KeptFlags(connection, control)
+	flags.AddInGroups(cmd, targets, own, connection, control, f.WithTimestamps(f.Output()), f.journal())
+	CompleteTargets(cmd, &f.HostFlags)
+}
+
+// Copy pushes or pulls files. there is the path on the hosts, which may have placeholders;
+// title is how the run is recorded.
+func (f *RunFlags) Copy(ctx context.Context, push *transfer.Push, pull *transfer.Pull, there, title string, stdio console.Stdio) error {
+	if err := errors.Join(f.SetCopy(push, pull), f.validate(there)); err != nil {
+		return err
+	}
+	return f.Run(ctx, there, title, stdio)
 }
 
 // aliases maps the names that other tools use, and former names, to ours.

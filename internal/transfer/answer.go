@@ -1,0 +1,112 @@
+package transfer
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"shoal/fleet"
+)
+
+// maxLine is the longest line of an answer, in bytes.
+const maxLine = 200
+
+// An answer takes the standard output of a push. Text of login files before the answer is
+// dropped; so is everything after it.
+type answer struct {
+	mark []byte
+	held []byte // the longest suffix that may be the beginning of the mark, or the answer
+	seen bool
+}
+
+func newAnswer(nonce string) *answer { return &answer{mark: []byte("shoal/1 " + nonce + " ")} }
+
+func (a *answer) Write(p []byte) (int, error) {
+	n := len(p)
+	if a.seen {
+		p = p[:min(len(p), maxLine-min(maxLine, len(a.held)))]
+	}
+	a.held = append(a.held, p...)
+	if a.seen {
+		return n, nil
+	}
+	if at := bytes.Index(a.held, a.mark); at >= 0 {
+		a.seen = true
+		a.held = append([]byte(nil), a.held[at+len(a.mark):min(len(a.held), at+len(a.mark)+maxLine)]...)
+	} else {
+		a.held = append(a.held[:0], a.held[max(0, len(a.held)-len(a.mark)):]...)
+	}
+	return n, nil
+}
+
+// A verdict is the far end's answer.
+type verdict struct {
+	done          bool
+	written, same int // numbers of entries
+	verified      bool
+	word          string // if not done: why
+	entry         int    // index of the entry at work; negative: none
+}
+
+// parse returns the answer; ok means that there is a complete one.
+func (a *answer) parse(entries int) (v verdict, ok bool) {
+	line, _, whole := strings.Cut(string(a.held), "\n")
+	if !a.seen || !whole {
+		return v, false
+	}
+	number := func(s string) int {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 0 || n > entries {
+			ok = false
+		}
+		return n
+	}
+	ok = true
+	switch f := strings.Fields(line); {
+	case len(f) >= 3 && f[0] == "done":
+		v.done, v.written, v.same = true, number(f[1]), number(f[2])
+		v.verified = len(f) == 4 && f[3] == "1"
+		return v, ok && v.written+v.same <= entries
+	case len(f) == 3 && f[0] == "no":
+		v.word, v.entry = f[1], number(f[2])-1
+		_, known := reasons[v.word]
+		return v, ok && known
+	}
+	return v, false
+}
+
+// reasons are the words of the script.
+var reasons = map[string]struct {
+	reason     fleet.Reason
+	text, hint string
+}{
+	"no_space":          {fleet.ReasonNoSpace, "no space is left on the file system", "free some there; df -h says how much it has"},
+	"permission_denied": {fleet.ReasonPermissionDenied, "the account may not do it", "another path, or an account that may (-l)"},
+	"read_only":         {fleet.ReasonReadOnly, "the file system is read-only", "another DEST, or mount it for writing"},
+	"is_directory":      {fleet.ReasonIsDirectory, "a directory is in the file's place, and is never replaced", "remove it there, or name another DEST"},
+	"not_directory":     {fleet.ReasonNotDirectory, "something else is where a directory is needed", "several files, and directories, go into a directory"},
+	"no_parent":         {fleet.ReasonNoParent, "the directory does not exist", "--parents makes it"},
+	"not_regular":       {fleet.ReasonNotRegular, "what is there is a device, a pipe, a socket or a circle of links", "remove it there, or name another DEST"},
+	"busy":              {fleet.ReasonBusy, "the file is mounted, and cannot be replaced", "--in-place writes into it"},
+	"no_atomic_replace": {fleet.ReasonNoAtomicReplace, "the file could not be replaced by renaming another to it", "--in-place writes into it"},
+	"digest_mismatch":   {fleet.ReasonDigestMismatch, "what arrived there is not what was sent", "its disk or memory may be failing"},
+	"write_failed":      {fleet.ReasonWriteFailed, "writing failed", "standard error has what the host said; a quota may be used up"},
+	"owner_failed":      {fleet.ReasonOwnerFailed, "the owner could not be set", "push as root (-l root), or --in-place to write into the file that is there"},
+	"unverified":        {fleet.ReasonUnverified, "no tool for SHA-256 was found there", "without --require-verified the size alone is checked, and the result says so"},
+	"no_file":           {fleet.ReasonNoFile, "it does not exist", "ls there says what does"},
+	"too_large":         {fleet.ReasonTooLarge, "it is larger than --max-size", "--max-size says how much may come"},
+	"read_failed":       {fleet.ReasonReadFailed, "reading failed", "standard error has what the host said"},
+	"no_tool":           {fleet.ReasonNoTool, "printf, stat or readlink is missing there", "it needs the usual tools of a POSIX system"},
+}
+
+// text says what was done.
+func (v verdict) text(p *Push) string {
+	if p.Only {
+		if v.same > 0 {
+			return "the same already\n"
+		}
+		return fmt.Sprintf("written: %d bytes\n", p.Size)
+	}
+	return fmt.Sprintf("written: %d, the same already: %d\n", v.written, v.same)
+}

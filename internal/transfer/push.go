@@ -1,0 +1,179 @@
+package transfer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"shoal/internal/hint"
+	"shoal/internal/remote"
+)
+
+// PushOptions are how a push places its files. The zero value keeps mode and owner of a file
+// that is replaced, and gives a new one the mode that it has here, without what the host's
+// umask takes away. The JSON is how a journal keeps it.
+type PushOptions struct {
+	// Mode is up to four octal digits, and Owner a user, or user:group, for every file; ""
+	// means the defaults.
+	Mode  string `json:"mode,omitempty"`
+	Owner string `json:"owner,omitempty"`
+	// Times sets the time of modification, in seconds, to that of the source.
+	Times bool `json:"times,omitempty"`
+	// Parents makes directories that are missing.
+	Parents bool `json:"parents,omitempty"`
+	// NoFollow replaces a symbolic link instead of the file that it leads to.
+	NoFollow bool `json:"no_follow,omitempty"`
+	// Backup keeps a file that is replaced, with ~ after its name.
+	Backup bool `json:"backup,omitempty"`
+	// InPlace writes into the file, whose readers may see it half written, instead of
+	// renaming another to it.
+	InPlace bool `json:"in_place,omitempty"`
+	// RequireVerified fails where no tool for SHA-256 is found.
+	RequireVerified bool `json:"require_verified,omitempty"`
+}
+
+// Validate returns an error for a value that is not valid, or that contradicts another.
+func (o PushOptions) Validate() error {
+	if o.Mode != "" {
+		if n, err := strconv.ParseUint(o.Mode, 8, 16); err != nil || n > 0o7777 || len(o.Mode) > 4 {
+			return fmt.Errorf("mode %.20q: want up to four octal digits", o.Mode)
+		}
+	}
+	if !isOwner(o.Owner) {
+		return fmt.Errorf("owner %.80q: want USER, USER:GROUP or :GROUP", o.Owner)
+	}
+	if o.InPlace && o.NoFollow {
+		return errors.New("a file that is written in place is where a link leads to: --in-place and --no-follow cannot go together")
+	}
+	return nil
+}
+
+func isOwner(s string) bool {
+	for _, c := range []byte(s) {
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && strings.IndexByte("_.:@-", c) < 0 {
+			return false
+		}
+	}
+	return !strings.HasPrefix(s, "-") && strings.Count(s, ":") <= 1 && s != ":" && len(s) <= 200
+}
+
+// A Push copies a Manifest to the hosts.
+type Push struct {
+	*Manifest
+	Options PushOptions
+}
+
+// CheckDest returns an error for a DEST that cannot be used.
+func CheckDest(dest string) error {
+	switch {
+	case dest == "":
+		return hint.New("DEST is empty", "name the file or directory on the hosts; . is the account's home")
+	case strings.ContainsRune(dest, 0) || len(dest) > 4096:
+		return errors.New("DEST has a NUL byte or is too long")
+	case strings.HasPrefix(dest, "~"):
+		return hint.Wrap(fmt.Errorf("DEST %.80q begins with ~, which no shell replaces here", dest), "a relative path is seen from the account's home")
+	}
+	return nil
+}
+
+// request returns the command line for the far end, and what is to be sent before the files.
+func (p *Push) request(dest, nonce string) (line, before string, err error) {
+	if err := errors.Join(CheckDest(dest), p.Options.Validate()); err != nil {
+		return "", "", err
+	}
+	list := p.list()
+	if line, err = remote.Line(p.script(dest, nonce, list)); err == nil {
+		return line, "", nil
+	}
+	line, err = remote.Line(p.script(dest, nonce, strings.ReplaceAll(listScript, "SIZE", strconv.Itoa(len(list)))))
+	return line, list, err
+}
+
+func (p *Push) script(dest, nonce, list string) string {
+	o := p.Options
+	if dest[0] != '/' {
+		dest = "./" + dest
+	}
+	either := func(condition bool, yes, no string) string {
+		if condition {
+			return yes
+		}
+		return no
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "_n=%s;\n", nonce)
+	b.WriteString(headScript)
+	fmt.Fprintf(&b, "name \"%s\";\n_d=$_z;\n", remote.Octal(dest))
+	b.WriteString(either(p.Only, takeLastScript, takeScript) + "\n")
+	if o.Parents {
+		b.WriteString(parentsScript + "\n")
+	}
+	place := either(p.Only, oneFileScript, directoryScript)
+	if p.Only {
+		place = strings.Replace(place, "BASE", remote.Octal(p.Entries[0].Name), 1)
+	}
+	b.WriteString(strings.ReplaceAll(place, "PARENTS", either(o.Parents, makeParents, noParents)))
+	b.WriteString(strings.NewReplacer(
+		"OWNER", o.Owner, "MODE", o.Mode, "TIMES", either(o.Times, touchScript, ""),
+		"FOLLOW", either(o.NoFollow, "", "follow;"),
+		"SKIP", either(p.Only, "", skipScript),
+		"REQUIRE", either(o.RequireVerified, "no unverified;", ""),
+		"BACKUP", either(o.Backup, backupScript, ""),
+		"REPLACE", strings.ReplaceAll(either(o.InPlace, inPlaceScript, renameScript), "MODE", o.Mode),
+	).Replace(fileScript))
+	if !p.Only {
+		b.WriteString(treeScript)
+	}
+	b.WriteString(list + "\n")
+	b.WriteString(strangersScript)
+	return b.String()
+}
+
+// list returns the entries as calls of the script's functions, on one line.
+func (p *Push) list() string {
+	var b strings.Builder
+	for i, e := range p.Entries {
+		if p.Only {
+			b.WriteString("_p=$_d; ")
+		} else {
+			fmt.Fprintf(&b, `name "%s"; _p=$_d/$_z; `, remote.Octal(e.Name))
+		}
+		switch e.Kind {
+		case File:
+			fmt.Fprintf(&b, "f %d %d %s %d %s %.16s; ", i+1, e.Size, e.Digest, e.Mode&fs.ModePerm, e.Time.UTC().Format("200601021504.05"), e.Digest)
+		case Directory:
+			fmt.Fprintf(&b, "d %d; ", i+1)
+		case Link:
+			fmt.Fprintf(&b, "l %d \"%s\"; ", i+1, remote.Octal(e.Target))
+		}
+	}
+	return b.String()
+}
+
+// A Recorded is what a journal keeps of a push.
+type Recorded struct {
+	Sources []string    `json:"sources"`
+	Digest  string      `json:"digest"`
+	Size    int64       `json:"size"`
+	Options PushOptions `json:"options"`
+}
+
+// Recorded returns p as a journal keeps it.
+func (p *Push) Recorded() string {
+	text, err := json.Marshal(Recorded{p.Sources, p.Digest, p.Size, p.Options})
+	if err != nil {
+		panic("transfer: " + err.Error()) // strings, numbers and booleans always have JSON
+	}
+	return string(text)
+}
+
+// ParseRecorded is the inverse of Push.Recorded.
+func ParseRecorded(text string) (r Recorded, err error) {
+	if err = json.Unmarshal([]byte(text), &r); err != nil {
+		return r, fmt.Errorf("reading what was pushed: %w", err)
+	}
+	return r, r.Options.Validate()
+}

@@ -1,0 +1,267 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const nonce = "N0nceN0nceN0nceN0nceN0nce0"
+
+// shells are how to start sh.
+var shells = map[string][]string{"dash": {"dash"}, "bash": {"bash"}, "busybox": {"busybox", "sh"}, "mksh": {"mksh"}, "zsh": {"zsh", "--emulate", "sh"}}
+
+// eachShell runs f with every shell that this machine has.
+func eachShell(t *testing.T, f func(t *testing.T, shell string)) {
+	for name, words := range shells {
+		path, err := exec.LookPath(words[0])
+		if err != nil {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f(t, strings.Join(append([]string{path}, words[1:]...), " "))
+		})
+	}
+}
+
+// pushed runs the script of a push here, as sshd would, with the first cut bytes of its input;
+// negative means all.
+func pushed(t *testing.T, shell string, p *Push, dest string, cut int64) (v verdict, ok bool, stderr string) {
+	t.Helper()
+	line, before, err := p.request(dest, nonce)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line = strings.Replace(line, "exec /bin/sh", "exec "+shell, 1)
+	in := input{before, p.payload}
+	if cut < 0 {
+		cut = in.Size()
+	}
+	a, e := newAnswer(nonce), new(bytes.Buffer)
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", "echo noise; "+line)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = struct{ io.Reader }{io.NewSectionReader(in, 0, cut)}, a, e
+	_ = cmd.Run()
+	v, ok = a.parse(len(p.Entries))
+	return v, ok, e.String()
+}
+
+func read(t *testing.T, o PushOptions, sources ...string) *Push {
+	t.Helper()
+	m, err := Read(context.Background(), sources)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	return &Push{m, o}
+}
+
+func write(t *testing.T, path, text string, mode fs.FileMode) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tree lists what is below dir: paths, modes and contents.
+func tree(t *testing.T, dir string) (list []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(at string, d fs.DirEntry, err error) error {
+		if err != nil || at == dir {
+			return err
+		}
+		rel, _ := filepath.Rel(dir, at)
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		switch {
+		case d.IsDir():
+			list = append(list, rel+"/")
+		case info.Mode()&fs.ModeSymlink != 0:
+			target, _ := os.Readlink(at)
+			list = append(list, rel+" -> "+target)
+		default:
+			text, err := os.ReadFile(at)
+			if err != nil {
+				return err
+			}
+			list = append(list, fmt.Sprintf("%s %o %.20q", rel, info.Mode().Perm(), text))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func wantTree(t *testing.T, what, dir string, want ...string) {
+	t.Helper()
+	if got := tree(t, dir); !slices.Equal(got, want) {
+		t.Errorf("%s: there is\n%s\nwant\n%s", what, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// Where a file goes is one rule, and what cannot be written is refused with its reason and
+// leaves all as it was.
+func TestPushDest(t *testing.T) {
+	t.Parallel()
+	eachShell(t, func(t *testing.T, shell string) {
+		src := filepath.Join(t.TempDir(), "it's a file")
+		write(t, src, "new\n", 0o644)
+		for name, c := range map[string]struct {
+			before  []string // of dir: name, name/, name -> target
+			dest    string
+			options PushOptions
+			word    string // "" if it is written
+			after   []string
+		}{
+			"new":               {nil, "f", PushOptions{}, "", []string{`f 644 "new\n"`}},
+			"odd name":          {nil, "a\n'$x\\! ", PushOptions{}, "", []string{"a\n'$x\\!  644 \"new\\n\""}},
+			"replaced":          {[]string{"f"}, "f", PushOptions{}, "", []string{`f 640 "new\n"`}},
+			"mode":              {[]string{"f"}, "f", PushOptions{Mode: "0751"}, "", []string{`f 751 "new\n"`}},
+			"in a directory":    {[]string{"d/"}, "d", PushOptions{}, "", []string{"d/", `d/it's a file 644 "new\n"`}},
+			"with slash":        {[]string{"d/"}, "d/", PushOptions{}, "", []string{"d/", `d/it's a file 644 "new\n"`}},
+			"link to directory": {[]string{"d/", "l -> d"}, "l", PushOptions{}, "", []string{"d/", `d/it's a file 644 "new\n"`, "l -> d"}},
+			"link":              {[]string{"f", "l -> f"}, "l", PushOptions{}, "", []string{`f 640 "new\n"`, "l -> f"}},
+			"dangling link":     {[]string{"l -> f"}, "l", PushOptions{}, "", []string{`f 644 "new\n"`, "l -> f"}},
+			"no follow":         {[]string{"f", "l -> f"}, "l", PushOptions{NoFollow: true}, "", []string{`f 640 "old"`, `l 644 "new\n"`}},
+			"circle":            {[]string{"l -> l"}, "l", PushOptions{}, "not_regular", []string{"l -> l"}},
+			"directory":         {[]string{"d/", "d/it's a file/"}, "d", PushOptions{}, "is_directory", []string{"d/", "d/it's a file/"}},
+			"no parent":         {nil, "a/b/f", PushOptions{}, "no_parent", nil},
+			"no directory":      {nil, "a/", PushOptions{}, "no_parent", nil},
+			"parents":           {nil, "a/b/f", PushOptions{Parents: true}, "", []string{"a/", "a/b/", `a/b/f 644 "new\n"`}},
+			"parents, slash":    {nil, "a/b/", PushOptions{Parents: true}, "", []string{"a/", "a/b/", `a/b/it's a file 644 "new\n"`}},
+			"file as directory": {[]string{"f"}, "f/", PushOptions{Parents: true}, "not_directory", []string{`f 640 "old"`}},
+			"backup":            {[]string{"f"}, "f", PushOptions{Backup: true}, "", []string{`f 640 "new\n"`, `f~ 640 "old"`}},
+			"in place":          {[]string{"f"}, "f", PushOptions{InPlace: true}, "", []string{`f 640 "new\n"`}},
+		} {
+			dir := t.TempDir()
+			for _, b := range c.before {
+				if from, to, ok := strings.Cut(b, " -> "); ok {
+					if err := os.Symlink(to, filepath.Join(dir, from)); err != nil {
+						t.Fatal(err)
+					}
+				} else if strings.HasSuffix(b, "/") {
+					if err := os.MkdirAll(filepath.Join(dir, b), 0o755); err != nil {
+						t.Fatal(err)
+					}
+				} else {
+					write(t, filepath.Join(dir, b), "old", 0o640)
+				}
+			}
+			p := read(t, c.options, src)
+			for again := range 2 { // the same a second time changes nothing more
+				v, ok, stderr := pushed(t, shell, p, dir+"/"+c.dest, -1)
+				if !ok || v.word != c.word || v.done != (c.word == "") || v.done && (!v.verified || v.same != again || v.written != 1-again) {
+					t.Errorf("%s, time %d: %+v, %v, stderr %q", name, again+1, v, ok, stderr)
+				}
+			}
+			wantTree(t, name, dir, c.after...)
+		}
+	})
+}
+
+// Whatever part of the input arrives, nothing but whole files are there under their names, and
+// nothing else.
+func TestPushCut(t *testing.T) {
+	t.Parallel()
+	eachShell(t, func(t *testing.T, shell string) {
+		src := t.TempDir()
+		write(t, src+"/one", strings.Repeat("1", 70_000), 0o600)
+		write(t, src+"/two", strings.Repeat("2", 70_000), 0o600)
+		one := read(t, PushOptions{}, src+"/one")
+		for _, cut := range []int64{0, 1, 65536, 69_999} {
+			dir := t.TempDir()
+			write(t, dir+"/one", "old", 0o600)
+			if v, ok, _ := pushed(t, shell, one, dir, cut); !ok || v.word != "digest_mismatch" {
+				t.Errorf("cut at %d: %+v, %v", cut, v, ok)
+			}
+			wantTree(t, "cut", dir, `one 600 "old"`)
+		}
+		dir := t.TempDir()
+		if v, ok, e := pushed(t, shell, read(t, PushOptions{}, src+"/"), dir, 70_001); !ok || v.word != "digest_mismatch" || v.entry != 1 {
+			t.Errorf("the second is cut: %+v, %v, %q", v, ok, e)
+		}
+		wantTree(t, "the second is cut", dir, `one 600 "11111111111111111111"`)
+	})
+}
+
+// A tree arrives as it is, with a list that fits into the line and with one that does not.
+func TestPushTree(t *testing.T) {
+	t.Parallel()
+	eachShell(t, func(t *testing.T, shell string) {
+		src := filepath.Join(t.TempDir(), "tree")
+		write(t, src+"/a\nb/it's", "x", 0o755)
+		write(t, src+"/empty", "", 0o644)
+		write(t, src+"/big", strings.Repeat("b", 200_001), 0o644)
+		if err := os.Symlink("../no where", src+"/link"); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"tree/", "tree/a\nb/", "tree/a\nb/it's 755 \"x\"", `tree/big 644 "bbbbbbbbbbbbbbbbbbbb"`, `tree/empty 644 ""`, "tree/link -> ../no where"}
+		for _, many := range []int{0, 350} {
+			if many > 0 && !strings.Contains(shell, "dash") { // some thousand processes
+				continue
+			}
+			for i := range many {
+				name := fmt.Sprintf("tree/n%0240d", i)
+				write(t, filepath.Dir(src)+"/"+name, "n", 0o644)
+				want = append(want, name+` 644 "n"`)
+			}
+			p := read(t, PushOptions{Times: true}, src)
+			dir := t.TempDir()
+			for again := range 2 {
+				v, ok, stderr := pushed(t, shell, p, dir, -1)
+				if !ok || !v.done || v.written == 0 != (again == 1) {
+					t.Errorf("%d files, time %d: %+v, %v, %.500q", many, again+1, v, ok, stderr)
+				}
+				wantTree(t, fmt.Sprint(many), dir, want...)
+			}
+			here, _ := os.Stat(src + "/big")
+			there, err := os.Stat(dir + "/tree/big")
+			if err != nil || !there.ModTime().Equal(here.ModTime().Truncate(time.Second)) {
+				t.Errorf("time %v, want %v", there.ModTime(), here.ModTime())
+			}
+		}
+	})
+}
+
+// A push removes what others left a day ago, and nothing that is newer or has another name.
+func TestPushRemovesStrangers(t *testing.T) {
+	t.Parallel()
+	eachShell(t, func(t *testing.T, shell string) {
+		src, dir := filepath.Join(t.TempDir(), "f"), t.TempDir()
+		write(t, src, "f", 0o644)
+		for name, age := range map[string]time.Duration{".shoal-push.old": 49 * time.Hour, ".shoal-push.new": time.Hour, "other": 49 * time.Hour} {
+			write(t, filepath.Join(dir, name, "f"), "part", 0o600)
+			then := time.Now().Add(-age)
+			if err := os.Chtimes(filepath.Join(dir, name), then, then); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if v, ok, stderr := pushed(t, shell, read(t, PushOptions{}, src), dir, -1); !ok || !v.done {
+			t.Errorf("%+v, %v, %q", v, ok, stderr)
+		}
+		wantTree(t, "strangers", dir, ".shoal-push.new/", `.shoal-push.new/f 600 "part"`, `f 644 "f"`, "other/", `other/f 600 "part"`)
+	})
+}

@@ -1,0 +1,181 @@
+package transfer
+
+// The far end's part of a push, for sh. Its payload comes through standard input: the bytes of
+// each file, in the order of the entries. No message text decides anything. Every line ends
+// where a blank may follow; see remote.Line.
+//
+//	_n nonce   _d DEST   _u umask, _i the same in decimal   _k index of the entry at work   _t temporary directory
+//	_w entries written   _s entries that were the same   _v "1" while all digests were checked
+//
+// A temporary is a file in a directory that mkdir has made, which fails if the name exists, in
+// the directory of the file. mv renames it. Other people cannot look into it, whatever the
+// mode that the file already has.
+const headScript = `
+exec 3>&1 1>&2;
+_u=$(umask);
+umask 077;
+_i=0; _z=$_u; while [ "$_z" ]; do _x=${_z#?}; _i=$(($_i*8+${_z%"$_x"})); _z=$_x; done;
+_w=0; _s=0; _v=1; _k=0; _t=; _q=; _full=;
+say() { echo "shoal/1 $_n $*" >&3; };
+clean() { [ "$_t" ] && rm -rf "$_t"; _t=; };
+no() { _z=$1; clean; say no "$_z" $_k; exit 1; };
+trap clean 0;
+trap "exit 1" HUP INT QUIT TERM PIPE;
+name() { _z=$(printf %b "$1.") || no no_tool; _z=${_z%.}; };
+sum() { _h=$({ sha256sum || shasum -a 256 || sha256 -q || openssl dgst -sha256 -r; } <"$1" 2>/dev/null); _h=${_h%% *}; };
+field() { { read -r _a; read -r _a _b _c _e _f _g; case $1 in 4) echo "$_e";; 6) echo "$_g";; esac; }; };
+room() { _x=$(df -Pk "$1" 2>/dev/null | field 4); case $_x in ""|*[a-z,.%-]*) return 0;; esac; [ $(($_x*1024)) -ge $2 ]; };
+ro() { _x=$(df -Pk "$1" 2>/dev/null | field 6);
+_y=;
+[ -r /proc/mounts ] && while read -r _a _b _c _e _f; do [ "$_b" = "$_x" ] && _y=$_e; done </proc/mounts;
+case $_y in ro|ro,*) return 0;; esac; return 1; };
+deny() { ro "$1" && no read_only; { [ -w "$1" ] && [ -x "$1" ]; } || no permission_denied; room "$1" 65536 || no no_space; no write_failed; };
+`
+
+// takeScript reads exactly $2 bytes of standard input into the file $1. Only dd does not read
+// ahead in any system; without fullblock it stops after one read, whose length is up to the
+// pipe.
+const takeScript = `
+dd bs=1 count=0 iflag=fullblock </dev/null >/dev/null 2>&1 && _full=1;
+take() { _x=$2;
+if [ "$_full" ]; then
+: >"$1";
+[ $2 -ge 65536 ] && { dd bs=65536 count=$(($2/65536)) iflag=fullblock >"$1" 2>/dev/null || return 1; };
+[ $(($2%65536)) = 0 ] || dd bs=$(($2%65536)) count=1 iflag=fullblock >>"$1" 2>/dev/null;
+return; fi;
+: >"$_t/n" && : >"$1";
+while [ $_x -gt 0 ]; do
+_y=$_x; [ $_y -gt 65536 ] && _y=65536;
+dd bs=$_y count=1 >"$_t/n" 2>/dev/null || return 1;
+_y=$(wc -c <"$_t/n");
+[ $(($_y)) = 0 ] && return 0;
+cat "$_t/n" >>"$1" || return 1;
+_x=$(($_x-$_y));
+done; rm -f "$_t/n"; };
+`
+
+const takeLastScript = `take() { cat >"$1"; };`
+
+// placeScript decides where the entries go: rule 5 of DEST. _p becomes the path of an only
+// file, or _d the directory of all.
+const (
+	oneFileScript = `
+if [ -d "$_d" ]; then _d=${_d%/}/; fi;
+case $_d in
+*/) [ -d "$_d" ] || { [ -e "${_d%/}" ] && no not_directory; PARENTS "$_d"; };
+_d=${_d%/}; name "BASE"; _d=$_d/$_z;;
+esac;
+[ -d "${_d%/*}/" ] || PARENTS "${_d%/*}/";
+`
+	directoryScript = `
+[ -d "$_d" ] || { [ -e "$_d" ] && no not_directory; PARENTS "$_d"; };
+_d=${_d%/};
+`
+	noParents   = `no no_parent; true`
+	makeParents = `parents`
+	// parentsScript creates directories as the host's umask has it.
+	parentsScript = `parents() { (umask $_u; mkdir -p "$1") || { _z=$1; while [ "$_z" ]; do _z=${_z%/}; _z=${_z%/*}; [ -e "$_z/" ] && deny "$_z/"; [ -e "$_z" ] && no not_directory; done; no permission_denied; }; };`
+)
+
+// fileScript writes a file: f INDEX SIZE DIGEST MODE TIME PATH, the path as _p. A link is
+// followed to the file that it leads to, at most 40 times.
+const fileScript = `
+attributes() { _a=$(stat -c "%a %u:%g" "$1" 2>/dev/null || stat -f "%Lp %u:%g" "$1" 2>/dev/null) || no no_tool; };
+follow() { _x=0;
+while [ -L "$_p" ]; do
+[ $_x -lt 40 ] || no not_regular;
+_x=$(($_x+1));
+_z=$(readlink "$_p" && echo .) || no no_tool;
+_z=${_z%?.};
+case $_z in /*) _p=$_z;; *) _p=${_p%/*}/$_z;; esac;
+done; };
+same() { [ -L "$_p" ] && return 1; [ -f "$_p" ] && [ -r "$_p" ] && [ $(wc -c <"$_p") -eq $1 ] && sum "$_p" && [ "$_h" = $2 ]; };
+finish() { _o=OWNER; [ "$_o" ] || _o=$2;
+[ -z "$_o" ] || chown "$_o" "$1" || no owner_failed;
+[ -z "$3" ] || chmod $3 "$1" || no permission_denied;
+TIMES
+};
+f() { _k=$1;
+FOLLOW
+[ -d "$_p" ] && no is_directory;
+[ -f "$_p" ] || [ -L "$_p" ] || { [ -e "$_p" ] && no not_regular; };
+_q=${_p%/*}/;
+[ -d "$_q" ] || no no_parent;
+if same $2 $3; then
+_m=MODE;
+SKIP
+finish "$_p" "" "$_m" $5;
+_s=$(($_s+1)); return; fi;
+_t=${_q}.shoal-push.$6.$_n;
+mkdir "$_t" || { _t=; deny "$_q"; };
+[ $2 -lt 1048576 ] || room "$_q" $2 || no no_space;
+take "$_t/f" $2 || { room "$_q" 65536 || no no_space; no write_failed; };
+[ $(wc -c <"$_t/f") -eq $2 ] || { room "$_q" 65536 || no no_space; no digest_mismatch; };
+sum "$_t/f";
+case $_h in "$3") ;; "") _v=; REQUIRE ;; *) no digest_mismatch;; esac;
+_m=MODE; _o=;
+if [ -L "$_p" ]; then :; elif [ -f "$_p" ]; then
+attributes "$_t/f"; _b=${_a#* };
+attributes "$_p"; [ "$_m" ] || _m=${_a% *};
+[ "$_b" = "${_a#* }" ] || _o=${_a#* };
+BACKUP
+fi;
+[ "$_m" ] || { _z=$(($4&~$_i)); _m=$(($_z/64))$(($_z/8%8))$(($_z%8)); };
+REPLACE
+clean;
+_w=$(($_w+1)); };
+`
+
+const (
+	backupScript = `{ cp -p "$_p" "$_t/b" && mv -f "$_t/b" "$_p~"; } || { room "$_q" 65536 || no no_space; no write_failed; };`
+	// renameScript gives the file owner and mode before anybody can see it.
+	renameScript = `
+finish "$_t/f" "$_o" "$_m" $5;
+mv -f "$_t/f" "$_p" || { _x=$(df -Pk "$_p" 2>/dev/null | field 6); [ "$_x" = "$_p" ] && no busy; no no_atomic_replace; };
+`
+	inPlaceScript = `
+cat "$_t/f" >"$_p" || { [ -w "$_p" ] || deny "$_p"; room "$_q" 65536 || no no_space; no write_failed; };
+sum "$_p"; case $_h in "$3"|"") ;; *) no digest_mismatch;; esac;
+_m=MODE; finish "$_p" "" "$_m" $5;
+`
+	touchScript = `TZ=UTC0 touch -t $4 "$1" || no write_failed;`
+	skipScript  = `{ _t=${_q}.shoal-push.$6.$_n; mkdir "$_t" || { _t=; deny "$_q"; }; take "$_t/f" $2; clean; };`
+)
+
+// treeScript makes directories, d INDEX, and symbolic links, l INDEX TARGET, the path as _p.
+const treeScript = `
+d() { _k=$1;
+[ -d "$_p" ] && return;
+[ -e "$_p" ] && no not_directory;
+(umask $_u; mkdir "$_p") || deny "${_p%/*}/";
+_w=$(($_w+1)); };
+l() { _k=$1; _q=${_p%/*}/;
+name "$2"; _y=$_z;
+[ -L "$_p" ] && { _z=$(readlink "$_p" && echo .); [ "${_z%?.}" = "$_y" ] && { _s=$(($_s+1)); return; }; [ -d "$_p" ] && rm -f "$_p"; };
+[ -d "$_p" ] && no is_directory;
+_t=${_q}.shoal-push.link.$_n;
+mkdir "$_t" || { _t=; deny "$_q"; };
+ln -s "$_y" "$_t/f" && mv -f "$_t/f" "$_p" || no write_failed;
+clean;
+_w=$(($_w+1)); };
+`
+
+// strangersScript removes what pushes left in the directory that were cut off more than a day
+// ago.
+const strangersScript = `
+for _o in "${_q:-$_d/}".shoal-push.*; do [ -d "$_o" ] && find "$_o" -prune -type d -mtime +0 -exec rm -rf {} ";"; done;
+say done $_w $_s $_v;
+exit 0
+`
+
+// listScript reads the entries, SIZE characters, if they are too long for the command line.
+const listScript = `
+_l=;
+while [ ${#_l} -lt SIZE ]; do
+_x=$((SIZE-${#_l})); [ $_x -gt 65536 ] && _x=65536;
+_x=$(dd bs=$_x count=1 2>/dev/null);
+[ "$_x" ] || no digest_mismatch;
+_l=$_l$_x;
+done;
+eval "$_l";
+`
