@@ -53,6 +53,9 @@ type Attempt struct {
 	// connection, at the pace of the server and without a copy in memory, and followed
 	// by EOF. Bytes that the command does not read are dropped without an error.
 	Input Input
+	// Stream, if not nil, is the command's standard input in place of Input, for input that
+	// becomes available while the command runs. It belongs to this one attempt.
+	Stream Stream
 	// Limit replaces Timeouts.Command for this attempt; 0 means Timeouts.Command,
 	// negative means no limit.
 	Limit time.Duration
@@ -115,6 +118,23 @@ type Input interface {
 	io.ReaderAt
 	Size() int64
 }
+
+// A Stream is a command's standard input that becomes available while the command runs. The
+// client calls its methods, one at a time, after the server has accepted the command.
+type Stream interface {
+	// Next reads into p what is available now, from offset at on, and does not block. at is
+	// how much was sent before, so that it never falls; p may be empty. It returns 0 and no
+	// error while there is nothing more, and io.EOF if nothing follows what it returns. Any
+	// other error ends the attempt.
+	Next(p []byte, at int64) (n int, err error)
+	// Notify is called once, before Next. wake must be called whenever Next may return more
+	// than before. It may be called from any goroutine, also within Notify and writes to
+	// Stdout and Stderr, and does nothing once the attempt has ended.
+	Notify(wake func())
+}
+
+// HasInput reports whether the command has a standard input, perhaps an empty Stream.
+func (a *Attempt) HasInput() bool { return a.Stream != nil || a.InputSize() > 0 }
 
 // InputSize returns the number of bytes of Input.
 func (a *Attempt) InputSize() int64 {

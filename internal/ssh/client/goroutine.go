@@ -7,10 +7,12 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"shoal/fleet"
+	"shoal/internal/ssh"
 	"shoal/internal/ssh/sshreason"
 	"shoal/internal/ssh/tcp"
 )
@@ -67,6 +69,7 @@ func (d *Dialer) drive(ctx context.Context, c *conn, done func(fleet.End)) {
 	}
 	for {
 		stop := context.AfterFunc(ctx, past)
+		c.session.listen(past)
 		d.work(ctx, c)
 		stop()
 		if s := c.session; s.keeps {
@@ -89,6 +92,39 @@ func (d *Dialer) drive(ctx context.Context, c *conn, done func(fleet.End)) {
 	if late != nil {
 		late.fail(why)
 	}
+}
+
+// A watched Stream remembers that it has more, while its driver sets deadlines anew.
+type watched struct {
+	ssh.Stream
+	more atomic.Bool
+}
+
+func (w *watched) Next(p []byte, at int64) (int, error) {
+	w.more.Store(false)
+	return w.Stream.Next(p, at)
+}
+
+// listen has the attempt's Stream call past when it has more.
+func (s *session) listen(past func()) {
+	if s.resting() || s.attempt.Stream == nil {
+		return
+	}
+	a, w := *s.attempt, &watched{Stream: s.attempt.Stream}
+	a.Stream, s.attempt = w, &a
+	w.Notify(func() {
+		w.more.Store(true)
+		past()
+	})
+}
+
+// hasMore reports whether the attempt's Stream has called since it was read.
+func (s *session) hasMore() bool {
+	if s.resting() || !s.accepted {
+		return false
+	}
+	w, ok := s.attempt.Stream.(*watched)
+	return ok && w.more.Load()
 }
 
 // work reads and writes until the session has ended, or rests and another attempt has come.
@@ -151,11 +187,11 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// limit sets a deadline, unless the session is to stop or to be followed by another:
+// limit sets a deadline, unless the session is to stop, to be followed by another or to be fed:
 // then a past deadline remains set.
 func (s *session) limit(ctx context.Context, c *conn, set func(time.Time) error, t time.Time) {
 	_ = set(t)
-	if ctx.Err() != nil || c.isClosed() || s.resting() && c.hasNext() {
+	if ctx.Err() != nil || c.isClosed() || s.resting() && c.hasNext() || s.hasMore() {
 		_ = set(time.Unix(1, 0))
 	}
 }

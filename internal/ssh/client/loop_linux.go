@@ -189,6 +189,7 @@ func (l *loop) add(ctx context.Context, c *conn, raw syscall.RawConn, done func(
 	if c.driven(func() { p.loop.schedule(p) }) {
 		c.session.stopFor(fleet.ReasonInterrupted, errClosedHere) // before anything is sent
 	}
+	p.listen()
 	if ctx.Err() != nil {
 		p.state.Store(rerun)
 	}

@@ -165,9 +165,17 @@ func (p *loopConn) startNext() {
 	}
 	p.loop.bind(p, n.ctx)
 	p.done = n.done
+	p.listen()
 	if s := p.conn.session; s.end == nil {
 		defer s.guard()
 		s.begin()
+	}
+}
+
+// listen has the attempt's Stream schedule p when it has more.
+func (p *loopConn) listen() {
+	if a := p.conn.session.attempt; a != nil && a.Stream != nil {
+		a.Stream.Notify(func() { p.loop.schedule(p) })
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -115,7 +116,7 @@ func (s *session) exec() *fleet.Error {
 	}
 	s.link.client.Exec(s.channel, s.attempt.Exec())
 	s.link.execQueued()
-	if s.attempt.InputSize() == 0 {
+	if !s.attempt.HasInput() {
 		s.link.client.SendEOF(s.channel)
 	}
 	return nil
@@ -130,6 +131,9 @@ func (s *session) exec() *fleet.Error {
 // window to send in (RFC 4254 §5.2), and OpenSSH confirms one of 0, which it enlarges when the
 // command has started.
 func (s *session) feed() bool {
+	if s.end == nil && s.accepted && s.attempt.Stream != nil {
+		return s.feedStream()
+	}
 	if !s.writable || s.end != nil {
 		return false
 	}
@@ -147,6 +151,25 @@ func (s *session) feed() bool {
 	if int64(sent) == left {
 		s.link.client.SendEOF(s.channel)
 		s.writable = false
+	}
+	return sent > 0
+}
+
+// feedStream queues what the attempt's Stream has now.
+func (s *session) feedStream() bool {
+	buf := s.buffers.Get().(*[]byte)
+	defer s.buffers.Put(buf)
+	p := (*buf)[:min(len(*buf), int(s.link.client.Window(s.channel)))]
+	n, err := s.attempt.Stream.Next(p, s.fed)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.fail(s.attempt.InputFailed(err))
+		return false
+	}
+	sent := s.link.client.Send(s.channel, p[:n])
+	s.fed += int64(sent)
+	s.writable = sent > 0 && err == nil // there may be more
+	if err != nil && sent == n {
+		s.link.client.SendEOF(s.channel)
 	}
 	return sent > 0
 }

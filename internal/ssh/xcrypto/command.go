@@ -133,6 +133,9 @@ func (cmd *command) expire() {
 // the end, once the channel or the connection has ended.
 func (cmd *command) feed() (wait func()) {
 	a := cmd.conn.attempt()
+	if a.Stream != nil {
+		return cmd.feedStream(a.Stream)
+	}
 	size := a.InputSize()
 	if size == 0 {
 		_ = cmd.channel.CloseWrite()
@@ -162,6 +165,53 @@ func (cmd *command) feed() (wait func()) {
 	return feeding.Wait
 }
 
+// feedStream is feed for a Stream.
+func (cmd *command) feedStream(in ssh.Stream) (wait func()) {
+	more := make(chan struct{}, 1) // sent by wake; one that waits stands for all
+	over := make(chan struct{})    // closed by wait
+	in.Notify(func() {
+		select {
+		case more <- struct{}{}:
+		default:
+		}
+	})
+	var feeding sync.WaitGroup
+	feeding.Go(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				cmd.inputFailed(panicError(p))
+			}
+		}()
+		buf := make([]byte, streamPart)
+		for sent := int64(0); ; {
+			n, err := in.Next(buf, sent)
+			written, failed := cmd.channel.Write(buf[:n])
+			sent += int64(written)
+			switch {
+			case failed != nil: // the channel or the connection has ended
+				return
+			case errors.Is(err, io.EOF):
+				_ = cmd.channel.CloseWrite()
+				return
+			case err != nil:
+				cmd.inputFailed(err)
+				return
+			case n > 0:
+				continue
+			}
+			select {
+			case <-more:
+			case <-over:
+				return
+			}
+		}
+	})
+	return func() {
+		close(over)
+		feeding.Wait()
+	}
+}
+
 func (cmd *command) inputFailed(err error) {
 	_ = cmd.conn.wire.raise(cmd.conn.attempt().InputFailed(err))
 	_ = cmd.conn.Close()
@@ -169,6 +219,9 @@ func (cmd *command) inputFailed(err error) {
 
 // inputPart is how many bytes of the input are in memory at a time.
 const inputPart = 32 << 10
+
+// streamPart is the same for a Stream, which may wait for long.
+const streamPart = 4 << 10
 
 // collect copies both streams independently, and returns when they and the channel's requests
 // have ended.
