@@ -55,10 +55,11 @@ const (
 	FlagLegacy                             // used an algorithm that is offered only if configured
 	FlagBraked                             // the run stopped itself before it was tried again
 	FlagOpenSSH                            // connected by the system's ssh
+	FlagPTY                                // the command had a pseudo-terminal: stdout has both streams, with CR LF
 	flagsEnd
 )
 
-var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback", "exit_conflict", "legacy_algorithms", "braked", "openssh_client"}
+var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback", "exit_conflict", "legacy_algorithms", "braked", "openssh_client", "pty"}
 
 // Has reports whether all flags of f are set.
 func (fs Flags) Has(f Flags) bool { return fs&f == f }

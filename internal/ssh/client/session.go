@@ -29,6 +29,8 @@ type session struct {
 	channel     wire.Channel
 	opened      bool  // CHANNEL_OPEN was queued or sent
 	guessed     bool  // the command was sent before its channel was open
+	askedPTY    bool  // the pseudo-terminal was requested
+	hasPTY      bool  // and granted
 	guessFailed bool  // and that failed: disable it for the next connection
 	fed         int64 // bytes of the input that were queued
 	accepted    bool  // the server accepted the command: the input may follow
@@ -92,8 +94,21 @@ func (s *session) open(withCommand bool) *fleet.Error {
 	s.channel = s.link.client.OpenSession()
 	s.opened, s.guessed = true, withCommand
 	if withCommand {
+		return s.request()
+	}
+	return nil
+}
+
+// request asks for the pseudo-terminal, if the attempt wants one, otherwise it sends the
+// command.
+func (s *session) request() *fleet.Error {
+	p := s.attempt.PTY
+	if p == nil {
 		return s.exec()
 	}
+	s.askedPTY = true
+	columns, rows := p.Size()
+	s.link.client.PTY(s.channel, p.Terminal(), columns, rows, ssh.PTYModes)
 	return nil
 }
 
@@ -159,7 +174,7 @@ func (s *session) intend() {
 
 // ignored handles a server that does not know the channel.
 func (s *session) ignored() {
-	s.opened = false
+	s.opened, s.askedPTY = false, false
 	s.link.exec.Ignored()
 }
 
@@ -204,8 +219,11 @@ func (s *session) take(ev wire.Event) {
 		s.ignored()
 		s.begin()
 	case wire.RequestAnswered:
-		if ev.Request == wire.RequestExec {
+		switch ev.Request {
+		case wire.RequestExec:
 			s.answered(ev.OK)
+		case wire.RequestPTY:
+			s.answeredPTY(ev.OK)
 		}
 	case wire.Writable:
 		s.writable = s.accepted && s.fed < s.attempt.InputSize()
@@ -235,8 +253,8 @@ func (s *session) refused(ev wire.ChannelRefused) {
 
 func (s *session) channelOpened() {
 	s.link.exec.LetIn()
-	if !s.link.exec.Queued() {
-		if f := s.exec(); f != nil {
+	if !s.link.exec.Queued() && !s.askedPTY {
+		if f := s.request(); f != nil {
 			s.fail(f)
 			return
 		}
@@ -244,6 +262,19 @@ func (s *session) channelOpened() {
 	left := s.deadline
 	s.enter(fleet.PhaseExec, 0)
 	s.deadline = left // one deadline for both phases
+}
+
+// answeredPTY handles the server's answer to pty-req (RFC 4254 §6.2).
+func (s *session) answeredPTY(ok bool) {
+	f := (*fleet.Error)(nil)
+	if s.hasPTY = ok; ok {
+		f = s.exec()
+	} else {
+		f = sshreason.PTYRefused(s.attempt)
+	}
+	if f != nil {
+		s.fail(f)
+	}
 }
 
 // answered handles the server's answer to exec (RFC 4254 §6.5).
@@ -463,6 +494,9 @@ func (s *session) fail(f *fleet.Error) { s.finish(f.End()) }
 func (s *session) finish(e fleet.End) {
 	if s.end == nil {
 		e.Flags |= s.flags
+		if s.hasPTY {
+			e.Flags |= fleet.FlagPTY
+		}
 		s.end = &e
 	}
 }

@@ -56,6 +56,7 @@ func (c Traits) Run(t *testing.T, newDialer Factory) {
 		{"stop", testStop},
 		{"next", testNext},
 		{"input", testInput},
+		{"pty", testPTY},
 		{"contradictions", testContradictions},
 	} {
 		t.Run(group.name, func(t *testing.T) {
