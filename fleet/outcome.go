@@ -56,10 +56,11 @@ const (
 	FlagBraked                             // the run stopped itself before it was tried again
 	FlagOpenSSH                            // connected by the system's ssh
 	FlagUnverified                         // files were copied, and their SHA-256 was not checked
+	FlagPTY                                // the command had a pseudo-terminal: stdout has both streams, with CR LF
 	flagsEnd
 )
 
-var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback", "exit_conflict", "legacy_algorithms", "braked", "openssh_client", "unverified"}
+var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback", "exit_conflict", "legacy_algorithms", "braked", "openssh_client", "unverified", "pty"}
 
 // Has reports whether all flags of f are set.
 func (fs Flags) Has(f Flags) bool { return fs&f == f }

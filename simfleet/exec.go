@@ -1,6 +1,7 @@
 package simfleet
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -116,8 +117,11 @@ func (d *Digest) UnmarshalText(text []byte) error {
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
 // counted counts and hashes what w took, and keeps its prefix. It is for one
-// goroutine.
+// goroutine, unless terminal is set.
 type counted struct {
+	terminal bool // write LF as CR LF
+	writing  sync.Mutex
+
 	w      io.Writer
 	size   int64
 	hash   hash.Hash     // nil until the first byte
@@ -126,6 +130,16 @@ type counted struct {
 }
 
 func (c *counted) Write(p []byte) (int, error) {
+	if c.terminal {
+		c.writing.Lock()
+		defer c.writing.Unlock()
+		lines := bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n"))
+		n, err := c.w.Write(lines)
+		if n > 0 {
+			c.took(lines[:n])
+		}
+		return min(n, len(p)), err
+	}
 	n, err := c.w.Write(p)
 	if n > 0 {
 		c.took(p[:n])

@@ -22,6 +22,7 @@ type session struct {
 	cancel    context.CancelFunc
 
 	command sync.WaitGroup // the goroutine that runs it
+	pty     bool           // the command gets a terminal
 	started bool           // a command or a subsystem
 	entry   Exec           // what the oracle knows of it
 	stdout  *counted
@@ -47,6 +48,9 @@ func serveSession(c *conn, b behaviour, n ssh.NewChannel) {
 	defer s.cancel()
 	for r := range requests {
 		switch {
+		case r.Type == "pty-req" && !s.started:
+			s.pty = true
+			_ = r.Reply(true, nil)
 		case r.Type == "exec" && !s.started:
 			s.exec(r)
 		case r.Type == "subsystem" && !s.started:
@@ -82,6 +86,10 @@ func (s *session) exec(r *ssh.Request) {
 		return
 	}
 	s.stdout, s.stderr = s.conn.fleet.oracle.streams(s.Channel, s.Stderr())
+	if s.pty {
+		s.Channel = &terminal{Channel: s.Channel}
+		s.stdout.terminal, s.stderr = true, s.stdout
+	}
 	s.command.Go(s.run)
 }
 
@@ -103,7 +111,11 @@ func (s *session) run() {
 	if p := s.process.Load(); p != nil {
 		p.Flush()
 	}
-	s.conn.fleet.oracle.end(&s.entry, s.stdout, s.stderr, s.shells)
+	stderr := s.stderr
+	if s.pty {
+		stderr = nil // it is in stdout
+	}
+	s.conn.fleet.oracle.end(&s.entry, s.stdout, stderr, s.shells)
 }
 
 func runCommand(s *session) shell.Exit {

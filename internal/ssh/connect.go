@@ -48,6 +48,12 @@ type Attempt struct {
 	// Line is sent in the exec request instead of Target.Command; "" means
 	// Target.Command. Package internal/remote/wrap sets it.
 	Line string
+	// PTY requests a pseudo-terminal before the command; nil means none. The command is
+	// sent when the server has granted it, one round trip later than without: a server
+	// would also run a command that follows a refusal. The end then has
+	// fleet.FlagPTY, and Stdout receives both streams. EOF does not reach a terminal:
+	// Input has to end in its end-of-file character.
+	PTY *PTY
 	// Input is the command's standard input; nil or empty means EOF at once. It is sent
 	// after the server has accepted the command, from the first byte on each
 	// connection, at the pace of the server and without a copy in memory, and followed

@@ -29,6 +29,8 @@ type session struct {
 	optimistic  bool // send the command before its channel is open
 	guessed     bool // the command was sent before its channel was open
 	guessFailed bool // and that failed: disable it for the next connection
+	askedPTY    bool // the pseudo-terminal was requested
+	hasPTY      bool // and granted
 	accepted    bool // the server accepted the command: the input may follow
 	reopens     bool // a refused channel is opened once more: see refused
 	keeps       bool // the connection is kept after the end
@@ -99,8 +101,21 @@ func (s *session) open(withCommand bool) *fleet.Error {
 	s.channel = s.link.client.OpenSession()
 	s.opened, s.guessed = true, withCommand
 	if withCommand {
+		return s.request()
+	}
+	return nil
+}
+
+// request asks for the pseudo-terminal, if the attempt wants one, otherwise it sends the
+// command.
+func (s *session) request() *fleet.Error {
+	p := s.attempt.PTY
+	if p == nil {
 		return s.exec()
 	}
+	s.askedPTY = true
+	columns, rows := p.Size()
+	s.link.client.PTY(s.channel, p.Terminal(), columns, rows, ssh.PTYModes)
 	return nil
 }
 
@@ -157,8 +172,8 @@ func (s *session) feed() bool {
 
 // feedStream queues what the attempt's Stream has now.
 func (s *session) feedStream() bool {
-	buf := s.buffers.Get().(*[]byte)
-	defer s.buffers.Put(buf)
+	buf := s.dialer.buffers.Get().(*[]byte)
+	defer s.dialer.buffers.Put(buf)
 	p := (*buf)[:min(len(*buf), int(s.link.client.Window(s.channel)))]
 	n, err := s.attempt.Stream.Next(p, s.fed)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -188,7 +203,7 @@ func (s *session) intend() {
 
 // ignored handles a server that does not know the channel.
 func (s *session) ignored() {
-	s.opened = false
+	s.opened, s.askedPTY = false, false
 	s.link.exec.Ignored()
 }
 
@@ -233,8 +248,11 @@ func (s *session) take(ev wire.Event) {
 		s.ignored()
 		s.begin()
 	case wire.RequestAnswered:
-		if ev.Request == wire.RequestExec {
+		switch ev.Request {
+		case wire.RequestExec:
 			s.answered(ev.OK)
+		case wire.RequestPTY:
+			s.answeredPTY(ev.OK)
 		}
 	case wire.Writable:
 		s.writable = s.accepted && s.fed < s.attempt.InputSize()
@@ -264,8 +282,8 @@ func (s *session) refused(ev wire.ChannelRefused) {
 
 func (s *session) channelOpened() {
 	s.link.exec.LetIn()
-	if !s.link.exec.Queued() {
-		if f := s.exec(); f != nil {
+	if !s.link.exec.Queued() && !s.askedPTY {
+		if f := s.request(); f != nil {
 			s.fail(f)
 			return
 		}
@@ -273,6 +291,19 @@ func (s *session) channelOpened() {
 	left := s.deadline
 	s.enter(fleet.PhaseExec, 0)
 	s.deadline = left // one deadline for both phases
+}
+
+// answeredPTY handles the server's answer to pty-req (RFC 4254 §6.2).
+func (s *session) answeredPTY(ok bool) {
+	f := (*fleet.Error)(nil)
+	if s.hasPTY = ok; ok {
+		f = s.exec()
+	} else {
+		f = sshreason.PTYRefused(s.attempt)
+	}
+	if f != nil {
+		s.fail(f)
+	}
 }
 
 // answered handles the server's answer to exec (RFC 4254 §6.5).
@@ -492,6 +523,9 @@ func (s *session) fail(f *fleet.Error) { s.finish(f.End()) }
 func (s *session) finish(e fleet.End) {
 	if s.end == nil {
 		e.Flags |= s.flags
+		if s.hasPTY {
+			e.Flags |= fleet.FlagPTY
+		}
 		s.end = &e
 	}
 }

@@ -57,6 +57,7 @@ func (c Traits) Run(t *testing.T, newDialer Factory) {
 		{"next", testNext},
 		{"input", testInput},
 		{"stream", testStream},
+		{"pty", testPTY},
 		{"contradictions", testContradictions},
 	} {
 		t.Run(group.name, func(t *testing.T) {

@@ -38,9 +38,10 @@ const (
 	RequestExec Request = iota + 1
 	RequestSubsystem
 	RequestEnv
+	RequestPTY
 )
 
-var requestNames = [...]string{RequestExec: "exec", RequestSubsystem: "subsystem", RequestEnv: "env"}
+var requestNames = [...]string{RequestExec: "exec", RequestSubsystem: "subsystem", RequestEnv: "env", RequestPTY: "pty-req"}
 
 func (r Request) String() string {
 	if int(r) < len(requestNames) && requestNames[r] != "" {
@@ -118,7 +119,7 @@ func (c *Client) request(n Channel, kind Request, value string, more ...string) 
 // Exec runs a command in the login shell (RFC 4254 §6.5). On the connection's first channel
 // it may be called before ChannelOpened: the request is sent to the number that the server
 // will most likely assign. A wrong guess ends the connection before anything has run. The
-// same holds for Subsystem, Env, Signal and SendEOF.
+// same holds for Subsystem, Env, PTY, Signal and SendEOF.
 func (c *Client) Exec(n Channel, command string) { c.request(n, RequestExec, command) }
 
 // Subsystem starts a subsystem (RFC 4254 §6.5).
@@ -127,6 +128,20 @@ func (c *Client) Subsystem(n Channel, name string) { c.request(n, RequestSubsyst
 // Env sets an environment variable; call it before Exec (RFC 4254 §6.4). Servers refuse
 // most variables.
 func (c *Client) Env(n Channel, name, value string) { c.request(n, RequestEnv, name, value) }
+
+// PTY requests a pseudo-terminal of this size in characters; call it before Exec (RFC 4254
+// §6.2). modes are encoded as in RFC 4254 §8.
+func (c *Client) PTY(n Channel, term string, columns, rows uint32, modes string) {
+	ch := c.mux.use(n)
+	if ch.closing {
+		return
+	}
+	p := appendBool(appendString(c.mux.to(ch, msgChannelRequest), RequestPTY.String()), true)
+	p = appendUint32(appendUint32(appendString(p, term), columns), rows)
+	p = appendUint32(appendUint32(p, 0), 0) // the size in pixels
+	ch.questions = append(ch.questions, RequestPTY)
+	c.send(appendString(p, modes))
+}
 
 // Signal sends a signal to the command (RFC 4254 §6.9); name is without "SIG".
 // No answer is requested.

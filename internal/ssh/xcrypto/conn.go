@@ -29,6 +29,7 @@ type conn struct {
 	timeouts ssh.Timeouts  // of the attempt
 	flags    fleet.Flags   // of every end
 	master   Master        // the program whose connection this shares; nil: none
+	hasPTY   bool          // the attempt was granted a pseudo-terminal
 	kept     bool          // the last attempt has ended, and the connection is kept for another
 	reopens  bool          // a refused channel is opened once more: see open
 }
@@ -59,9 +60,12 @@ func (c *conn) Close() error {
 // Start implements ssh.Conn.
 func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 	go func() {
-		c.kept = false
+		c.kept, c.hasPTY = false, false
 		end := c.guarded(ctx)
 		end.Flags |= c.flags
+		if c.hasPTY {
+			end.Flags |= fleet.FlagPTY
+		}
 		if !c.kept {
 			_ = c.Close()
 		}
@@ -140,6 +144,16 @@ func (c *conn) run(ctx context.Context) fleet.End {
 	cmd := newCommand(c, ch)
 	cmd.serve(requests)
 
+	if a.PTY != nil {
+		a.Timeline.Enter(fleet.PhaseExec)
+		if granted, err := requestPTY(ch, a.PTY); err != nil {
+			return cmd.ended(ctx, err)
+		} else if !granted {
+			cmd.disarm()
+			return sshreason.PTYRefused(a).End()
+		}
+		c.hasPTY = true
+	}
 	if f := a.Intend(); f != nil {
 		cmd.disarm()
 		return f.End()
@@ -162,6 +176,16 @@ func (c *conn) run(ctx context.Context) fleet.End {
 	a.Execution.Started()
 	defer cmd.feed()()
 	return cmd.wait(ctx)
+}
+
+// requestPTY asks for a pseudo-terminal (RFC 4254 §6.2).
+func requestPTY(ch xssh.Channel, p *ssh.PTY) (granted bool, err error) {
+	columns, rows := p.Size()
+	return ch.SendRequest("pty-req", true, xssh.Marshal(struct {
+		Term                         string
+		Columns, Rows, Width, Height uint32
+		Modes                        string
+	}{p.Terminal(), columns, rows, 0, 0, ssh.PTYModes}))
 }
 
 // open opens a channel. A server that takes one at a time (MaxSessions 1) may have received the
