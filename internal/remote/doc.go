@@ -64,6 +64,17 @@
 // that the wrapper, its watch or [Marker.Kill] sees; KILL from elsewhere leaves it to
 // [Marker.Forget] and [Sweep], or to the cleaner of /tmp.
 //
+// # Scripts
+//
+// With [Wrap.Script] a file arrives as a long command does, and is run as
+//
+//	INTERPRETER [ARGUMENT] FILE WORDS...
+//
+// after the wrapper has found the interpreter. Neither the account's shell nor a directory
+// mounted noexec matters to it. An ELF file is executed itself: its private directory is one
+// that allows that, and its machine is compared with that of the host's /bin/sh. Without an
+// input of its own a script reads /dev/null.
+//
 // # Standard input
 //
 // The command reads its standard input itself, from the channel; nothing of the wrapper does,
@@ -93,7 +104,7 @@
 //	gone    no process of the group was left after the end: its number may have been reused
 //	out     standard output, of a detached command
 //	err     standard error, of a detached command
-//	cmd     a long command, until it has ended
+//	cmd     a long command or a script, until it has ended
 //	in      the standard input of a detached command, until it starts
 //
 // If several starts compete, the one whose mkdir creates the directory continues. The

@@ -90,9 +90,12 @@ func assignAny(name, value string) string {
 	return name + `=$(printf %b "` + text + `") || no printf 122; `
 }
 
-// run returns the script that runs the command, changed for the place. env(1) sets the
+// accountShell is what runs a command.
+const accountShell = `"${SHELL:-/bin/sh}"`
+
+// run returns the script that runs the command by program, changed for the place. env(1) sets the
 // variables: the wrapper's shell may give some of the names a meaning of its own.
-func (p *Place) run(script string) string {
+func (p *Place) run(script, program string) string {
 	if p == nil {
 		return script
 	}
@@ -100,13 +103,12 @@ func (p *Place) run(script string) string {
 		script = strings.Replace(script, "umask $_u;", "umask "+p.Umask+";", 1)
 	}
 	if len(p.Env) > 0 {
-		const shell = `exec "${SHELL:-/bin/sh}"`
 		env := `exec "$_E"`
 		for i, variable := range p.Env {
 			name, _, _ := strings.Cut(variable, "=")
 			env += fmt.Sprintf(` %s="$_v%d"`, name, i)
 		}
-		script = strings.ReplaceAll(script, shell, env+strings.TrimPrefix(shell, "exec"))
+		script = strings.ReplaceAll(script, "exec "+program, env+" "+program)
 	}
 	return script
 }

@@ -62,13 +62,30 @@ rm -f "$_m/in";
 // privateScript creates the directory if there is no marker. mkdir fails if the name exists,
 // whoever has made it.
 const privateScript = `
+_e=input;
 _m=;
 for _t in "${TMPDIR:-/tmp}" /var/tmp "$HOME"; do
-mkdir "$_t/shoal-$_n" && { _m=$_t/shoal-$_n; break; };
+mkdir "$_t/shoal-$_n" && { _m=$_t/shoal-$_n; USABLE break; };
 done;
-[ "$_m" ] || no input 122;
+[ "$_m" ] || no $_e 122;
 _y=1;
 `
+
+// executesScript defines executes, which reports whether files in the private directory may
+// be executed: one without #! is run by the shell, unless that is forbidden. usableScript
+// skips a directory where they may not.
+const (
+	executesScript = `executes() { echo : >"$_m/in"; chmod 700 "$_m/in"; "$_m/in"; _t=$?; rm -f "$_m/in"; return $_t; }; `
+	usableScript   = executesScript + `executes || { rmdir "$_m"; _m=; _e=exec; continue; }; `
+)
+
+// pick returns the text if condition holds, and "" otherwise.
+func pick(condition bool, text string) string {
+	if condition {
+		return text
+	}
+	return ""
+}
 
 // sourceScript sets _c to a command that reads the file, so that $0 and the files that the
 // shell reads at its start are as with -c (zsh and csh set $0 to the file nevertheless). It
@@ -89,13 +106,21 @@ const asArgument = `[ "$_c" ] || exec "${SHELL:-/bin/sh}" "$_m/cmd" 2>&3 3>&-; `
 
 // Request returns what to send for the command: the text of the exec request, and what must
 // be sent through standard input before the command's own, which EOF follows. before is empty
-// if the command fits into the line. Request fails if the command is longer than MaxCommand.
+// if the command fits into the line. With a Script the caller sends its bytes instead.
+// Request fails if the command is longer than MaxCommand, or than a line with a Script.
 func (w Wrap) Request(command string) (text, before string, err error) {
 	if err := w.check(command); err != nil {
 		return "", "", err
 	}
 	if w == (Wrap{}) {
 		return command, "", nil
+	}
+	if w.Script != nil {
+		argument, encoded := encode(command)
+		if text, err = line(w.shell(), w.script(encoded, ""), argument); err != nil {
+			err = hint.Wrap(fmt.Errorf("a script and its arguments: %w", err), "send what is long through standard input")
+		}
+		return text, "", err
 	}
 	if w.Sentinel {
 		command = "echo " + header(w.Nonce) + "\n" + command
@@ -122,11 +147,14 @@ func (w Wrap) receive(command string) string {
 	add := func(part, name string, size int64, digest string) {
 		take += strings.NewReplacer("NAME", name, "SIZE", strconv.FormatInt(size, 10), "DIGEST", digest).Replace(part)
 	}
-	if command != "" {
-		part := takeAllScript
-		if w.Input > 0 {
-			part = takePartScript
-		}
+	part := takeAllScript
+	if w.Input > 0 {
+		part = takePartScript
+	}
+	switch {
+	case w.Script != nil:
+		add(part+w.Script.stored(), "cmd", w.Script.Size(), w.Script.digest)
+	case command != "":
 		add(part, "cmd", int64(len(command)), fmt.Sprintf("%x", sha256.Sum256([]byte(command))))
 	}
 	if w.stored() {
@@ -135,9 +163,12 @@ func (w Wrap) receive(command string) string {
 	if take == "" {
 		return ""
 	}
-	private := ""
-	if w.Marker == nil {
-		private = privateScript
+	private, binary := "", w.Script != nil && w.Script.machine != ""
+	switch {
+	case w.Marker == nil:
+		private = strings.Replace(privateScript, "USABLE", pick(binary, usableScript), 1)
+	case binary:
+		private = executesScript + `executes || no exec 122;`
 	}
 	return strings.NewReplacer("PRIVATE", private, "TAKE", take).Replace(receiveScript)
 }

@@ -26,6 +26,10 @@ const (
 	RefusedEnv       Refusal = "env"       // no env(1), which Place.Env needs
 	RefusedChdir     Refusal = "chdir"     // the working directory cannot be entered
 	RefusedInput     Refusal = "input"     // what was sent through standard input is not there completely
+
+	RefusedInterpreter Refusal = "interpreter" // a script's interpreter is not there
+	RefusedExec        Refusal = "exec"        // a binary cannot be executed where it is stored
+	RefusedMachine     Refusal = "machine"     // a binary is for another machine
 )
 
 // ParseRefusal finds the wrapper's refusal in the standard error. A refusal proves that
@@ -37,7 +41,8 @@ func ParseRefusal(nonce string, stderr []byte) (Refusal, bool) {
 		return "", false
 	}
 	switch r := Refusal(word); r {
-	case RefusedAgain, RefusedSettled, RefusedHome, RefusedDirectory, RefusedMarker, RefusedGroup, RefusedPrintf, RefusedEnv, RefusedChdir, RefusedInput:
+	case RefusedAgain, RefusedSettled, RefusedHome, RefusedDirectory, RefusedMarker, RefusedGroup, RefusedPrintf, RefusedEnv, RefusedChdir, RefusedInput,
+		RefusedInterpreter, RefusedExec, RefusedMachine:
 		return r, true
 	}
 	return "", false
@@ -56,6 +61,10 @@ func (r Refusal) Hint() string {
 		return "look for a full or read-only disk, or name another run directory"
 	case RefusedInput:
 		return "look for a full or read-only disk there, and for login files that read standard input"
+	case RefusedInterpreter:
+		return "install it there, or name another in the script's first line"
+	case RefusedExec:
+		return "its directory is mounted noexec: set TMPDIR there, or name another run directory"
 	case RefusedGroup:
 		return "install setsid (util-linux or busybox) there"
 	}

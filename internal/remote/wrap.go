@@ -53,6 +53,9 @@ type Wrap struct {
 	InputDigest string
 	// Place is where and with what the command runs; nil means as the host has it.
 	Place *Place
+	// Script, if not nil, is run in place of a command: its bytes must be sent through
+	// standard input before the command's own.
+	Script *Script
 	// Sentinel puts a line "shoal/1 NONCE" before the command's standard
 	// output; see Cutter.
 	Sentinel bool
@@ -96,6 +99,8 @@ func (w Wrap) Validate() error {
 		return errors.New("an input has a size of at least 0 and a SHA-256 of 64 digits")
 	case w.FileLimit < 0 || w.FileLimit > 0 && !w.Detach:
 		return errors.New("a file limit is positive and for detached commands")
+	case w.Script != nil && w.Sentinel:
+		return errors.New("a script has no sentinel")
 	case w.Detach && w.Sentinel:
 		return errors.New("a detached command has a receipt and no sentinel")
 	}
@@ -127,7 +132,7 @@ func (w Wrap) shell() string {
 // the encoded command; received, if not empty, is the command that comes through standard
 // input instead.
 func (w Wrap) script(encoded bool, received string) string {
-	big := received != ""
+	big := received != "" || w.Script != nil
 	var b strings.Builder
 	b.WriteString(assign("_n", w.Nonce) + assign("_i", w.shell()))
 	if w.Marker != nil {
@@ -141,20 +146,21 @@ func (w Wrap) script(encoded bool, received string) string {
 	b.WriteString(handOver)
 	add(true, startScript)
 	add(encoded, decodeScript)
-	add(!encoded && !big, `_c=$2;`)
+	add(!encoded && received == "", `_c=$2;`)
 	add(w.Group || w.Timeout > 0, groupScript)
 	add(w.Marker != nil, toolScript)
 	add(true, w.Place.script())
+	add(true, w.Script.before())
 	add(w.Timeout > 0, w.timed(guardScript, big, time.Second))
 	add(w.Marker != nil, w.claim())
 	add(true, w.receive(received))
 	add(w.Detach, detachScript)
 	add(w.stored(), inputScript)
-	add(big, sourceScript)
+	add(received != "", sourceScript)
 	add(w.Marker != nil, beginScript)
 	add(w.Detach, acceptScript)
 	add(w.Timeout > 0, w.timed(watchScript, big, 0))
-	add(true, w.run(big))
+	add(true, w.run(received != ""))
 	add(big, w.discard())
 	add(w.Timeout > 0, unwatchScript)
 	add(w.Timeout > 0 && w.Marker != nil, `[ $_r = 9 ] && ends "timeout $_s";`)
@@ -188,7 +194,16 @@ func (w Wrap) run(big bool) string {
 	if big {
 		limit += asArgument
 	}
-	return w.Place.run(strings.Replace(runScript, "LIMIT", limit, 1))
+	script, program := strings.Replace(runScript, "LIMIT", limit, 1), accountShell
+	if s := w.Script; s != nil {
+		program = s.program()
+		start := `eval "set -- $_c"; shift; exec ` + program
+		if w.Input == 0 {
+			start += " </dev/null"
+		}
+		script = strings.Replace(script, "exec "+accountShell+` -c "$_c"`, start, 1)
+	}
+	return w.Place.run(script, program)
 }
 
 // timed fills in the times of a script, which are longer by slack.

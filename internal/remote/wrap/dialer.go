@@ -2,8 +2,11 @@ package wrap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"shoal/fleet"
@@ -69,8 +72,13 @@ func (d *Dialer) wrap(a *ssh.Attempt) (*wrapped, *fleet.Error) {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
 	}
 	w := &wrapped{opts: d.opts, since: time.Now(), attempt: *a, nonce: nonce, refusal: newRefusal(nonce, a.Stderr)}
-	if w.attempt.Line, w.attempt.Stderr = line, w.refusal; before != "" {
-		w.attempt.Input = joined{before: before, Input: a.Input, size: a.InputSize()}
+	w.attempt.Line, w.attempt.Stderr = line, w.refusal
+	switch {
+	case d.opts.Script != nil:
+		w.script = &joined{before: d.opts.Script, Input: a.Input, size: a.InputSize()}
+		w.attempt.Input = w.script
+	case before != "":
+		w.attempt.Input = &joined{before: strings.NewReader(before), Input: a.Input, size: a.InputSize()}
 	}
 	if d.opts.Recorded != nil {
 		w.confirmed = newConfirmation(nonce, w.refusal)
@@ -82,20 +90,27 @@ func (d *Dialer) wrap(a *ssh.Attempt) (*wrapped, *fleet.Error) {
 	return w, nil
 }
 
-// joined is an input after a command that is sent before it.
+// joined is an input after a command or script that is sent before it.
 type joined struct {
-	before    string
+	before    ssh.Input
 	ssh.Input // nil if size is 0
 	size      int64
+	whole     atomic.Bool // the last byte of before was read
 }
 
 // Size implements ssh.Input.
-func (j joined) Size() int64 { return int64(len(j.before)) + j.size }
+func (j *joined) Size() int64 { return j.before.Size() + j.size }
 
 // ReadAt implements ssh.Input.
-func (j joined) ReadAt(p []byte, at int64) (n int, err error) {
-	if at < int64(len(j.before)) {
-		n = copy(p, j.before[at:])
+func (j *joined) ReadAt(p []byte, at int64) (n int, err error) {
+	before := j.before.Size()
+	if at < before {
+		if n, err = j.before.ReadAt(p[:min(int64(len(p)), before-at)], at); err != nil && !errors.Is(err, io.EOF) {
+			return n, err
+		}
+	}
+	if at+int64(n) >= before {
+		j.whole.Store(true)
 	}
 	if n == len(p) {
 		return n, nil
@@ -103,7 +118,7 @@ func (j joined) ReadAt(p []byte, at int64) (n int, err error) {
 	if j.size == 0 {
 		return n, io.EOF
 	}
-	m, err := j.Input.ReadAt(p[n:], at+int64(n)-int64(len(j.before)))
+	m, err := j.Input.ReadAt(p[n:], at+int64(n)-before)
 	return n + m, err
 }
 
@@ -146,6 +161,7 @@ type wrapped struct {
 	since   time.Time   // before the command was sent
 	attempt ssh.Attempt // with the wrapper as its command
 	nonce   string
+	script  *joined // nil: it is a command
 	refusal *refusal
 	receipt receipt
 	// confirmed is nil if the wrapper does not confirm the end.
@@ -160,12 +176,30 @@ func (w *wrapped) judge(end fleet.End) fleet.End {
 	if word, ok := w.refusal.close(); ok {
 		return w.refused(word).End()
 	}
+	if w.script != nil && !w.script.whole.Load() {
+		return w.incomplete(end)
+	}
 	switch {
 	case w.opts.Timeout > 0 && end.Outcome == fleet.OutcomeSignalled && w.timedOut(end.Signal):
 		end.Reason = fleet.ReasonRemoteTimeout
 		end.Err = fmt.Errorf("the remote timeout of %v passed", w.opts.Timeout)
 	case w.opts.Detach && end.Outcome.Ran():
 		return w.detached(end)
+	}
+	return end
+}
+
+// incomplete returns the end of a script of which a part was not sent: the wrapper runs
+// nothing of it.
+func (w *wrapped) incomplete(end fleet.End) fleet.End {
+	switch {
+	case end.Outcome == fleet.OutcomeUnknown:
+		w.attempt.Execution.NotStarted()
+		end.Outcome = fleet.OutcomeNeverStarted
+	case end.Outcome.Ran():
+		w.attempt.Execution.NotStarted()
+		return w.attempt.Fail(fleet.OutcomeRefused, fleet.ReasonWrapRefused,
+			fmt.Errorf("the script was not started: the account's shell ended before all of it was sent (exit status %d, signal %q)", end.Status, end.Signal)).End()
 	}
 	return end
 }
@@ -203,6 +237,10 @@ var explanations = map[remote.Refusal]string{
 	remote.RefusedChdir:     "its working directory cannot be entered",
 	remote.RefusedPrintf:    "the shell has no printf",
 	remote.RefusedInput:     "what was sent through standard input did not arrive there completely",
+
+	remote.RefusedInterpreter: "its interpreter is not there",
+	remote.RefusedExec:        "files cannot be executed where it was stored",
+	remote.RefusedMachine:     "it is a binary for another kind of machine",
 }
 
 // detached checks for the receipt.

@@ -18,6 +18,7 @@ import (
 	"shoal/internal/remote"
 	"shoal/internal/remote/wrap"
 	"shoal/internal/ssh"
+	"shoal/internal/ssh/tcp"
 	"shoal/internal/ssh/xcrypto"
 	"shoal/internal/sshdtest"
 )
@@ -420,3 +421,106 @@ func TestTooLong(t *testing.T) {
 
 // nobody is a Dialer that must not be called.
 type nobody struct{ ssh.Dialer }
+
+// A script runs with its arguments and input, and leaves nothing.
+func TestScript(t *testing.T) {
+	t.Parallel()
+	f := newFar(t)
+	input := strings.Repeat("0123456\n", 100_000)
+	text := "#!/bin/sh -eu\n" + strings.Repeat("# padding\n", 100_000) + "echo \"$#:$1\" \"$0\"\nwc -c; [ -e \"$0\" ]; exit 3"
+	script, err := remote.NewScript([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []wrap.Options{{}, {Run: "run1", Once: true}, {Run: "run2", Killable: true, Timeout: time.Hour}} {
+		o.Script, o.Input = script, strings.NewReader(input)
+		e := f.run(t, o, "name 'it'\\''s'")
+		shown, rest, _ := strings.Cut(e.stdout, " ")
+		file, size, _ := strings.Cut(rest, "\n")
+		if shown != "1:it's" || strings.TrimSpace(size) != "800000" || e.stderr != "" || e.Status != 3 || e.Outcome != fleet.OutcomeFailed {
+			t.Errorf("%v(%s), %q, %q: %v", e.Outcome, e.Reason, e.stdout, e.stderr, e.Err)
+		}
+		if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%q is left: %v", file, err)
+		}
+	}
+}
+
+// cut is a network whose connections close when they have sent a number of bytes.
+type cut struct {
+	ssh.Network
+	after int64
+}
+
+func (c cut) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
+	inner, err := c.Network.Open(ctx, a)
+	return &cutConn{inner, c.after}, err
+}
+
+type cutConn struct {
+	net.Conn
+	left int64
+}
+
+func (c *cutConn) Write(p []byte) (int, error) {
+	if c.left -= int64(len(p)); c.left < 0 {
+		_ = c.Close()
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(p)
+}
+
+// A script whose connection is cut before all of it was sent has not started, and nothing of it
+// is left; after that, nobody knows.
+func TestScriptCut(t *testing.T) {
+	t.Parallel()
+	f := newFar(t)
+	ran := filepath.Join(t.TempDir(), "ran")
+	script, err := remote.NewScript([]byte("touch " + ran + "\n" + strings.Repeat("# padding\n", 600_000) + "wc -c"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		after int64
+		want  fleet.Outcome
+	}{
+		{0, fleet.OutcomeNeverStarted},
+		{3 << 20, fleet.OutcomeNeverStarted},
+		{8 << 20, fleet.OutcomeUnknown},
+	} {
+		timeouts := ssh.Timeouts{Dial: time.Minute, Kex: time.Minute, Auth: time.Minute, Session: time.Minute, Drain: time.Minute}
+		inner, err := xcrypto.New(xcrypto.Options{
+			HostKeys: trusting{f.server.HostKey}, Identities: signers{f.server.Signer}, Timeouts: timeouts,
+			Network: cut{tcp.Dialer{Timeouts: timeouts}, c.after},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		far := far{f.server, inner, filepath.Join(t.TempDir(), "marks")}
+		o := wrap.Options{Run: "run1", Once: true, Script: script, Input: bytes.NewReader(make([]byte, 16<<20))}
+		if e := far.run(t, o, "name"); e.Outcome != c.want || e.Err == nil {
+			t.Errorf("cut after %d bytes: %v(%s), %v", c.after, e.Outcome, e.Reason, e.Err)
+		}
+		if c.want == fleet.OutcomeUnknown {
+			continue
+		}
+		for left := 1; left > 0; time.Sleep(10 * time.Millisecond) {
+			entries, _ := os.ReadDir(far.dir)
+			left = len(entries)
+		}
+		if _, err := os.Stat(ran); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("cut after %d bytes: it ran, %v", c.after, err)
+		}
+	}
+}
+
+// What ends before it has read a script was not the script.
+func TestScriptUnread(t *testing.T) {
+	t.Parallel()
+	f := newFar(t, sshdtest.WithConfig("ForceCommand echo forced"))
+	script, err := remote.NewScript(bytes.Repeat([]byte("# padding\n"), 1_000_000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.run(t, wrap.Options{Script: script}, "name").want(t, fleet.OutcomeRefused, fleet.ReasonWrapRefused, "forced\n", "")
+}

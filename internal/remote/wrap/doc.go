@@ -19,7 +19,8 @@
 //
 // A command longer than remote.MaxLine is wrapped in any case and goes through standard
 // input; see remote.Wrap.Request. That it was sent incompletely does not prove that it did
-// not run: only the wrapper's refusal does.
+// not run: only the wrapper's refusal does. Of a script (Options.Script), which is no text for
+// the shell that reads it, it does: the outcome is then fleet.OutcomeNeverStarted.
 //
 // If no POSIX shell reads the command (a forced command, a network device), there is no
 // wrapper: the command runs as it would without this package, and a detached one sends no

@@ -41,6 +41,9 @@ type Options struct {
 	Input ssh.Input
 	// InputDigest is the SHA-256 of Input in hexadecimal; "" if unknown.
 	InputDigest string
+	// Script is run in place of the command, whose text has its arguments; see
+	// remote.Script. nil runs the command.
+	Script *remote.Script
 	// Place is where and with what commands run; nil means as the host has it.
 	Place *remote.Place
 	// Recorded, if not nil, is called for each command that has ended and whose end the
@@ -57,7 +60,9 @@ type Options struct {
 func (o Options) Marked() bool { return o.Once || o.Killable || o.Detach }
 
 // Wraps reports whether all commands are wrapped.
-func (o Options) Wraps() bool { return o.Marked() || o.Timeout > 0 || o.Place != nil }
+func (o Options) Wraps() bool {
+	return o.Marked() || o.Timeout > 0 || o.Place != nil || o.Script != nil
+}
 
 // Validate returns an error if a value is out of range or values contradict each other.
 func (o Options) Validate() error {
@@ -75,7 +80,7 @@ func (o Options) Marker(t fleet.Target) remote.Marker {
 func (o Options) wrap(t fleet.Target, nonce string) remote.Wrap {
 	w := remote.Wrap{
 		Nonce: nonce, Group: o.Killable, Timeout: o.Timeout, Grace: o.Grace,
-		Detach: o.Detach, FileLimit: o.FileLimit, Shell: o.Shell, InputDigest: o.InputDigest, Place: o.Place,
+		Detach: o.Detach, FileLimit: o.FileLimit, Shell: o.Shell, InputDigest: o.InputDigest, Place: o.Place, Script: o.Script,
 	}
 	if o.Marked() {
 		m := o.Marker(t)
