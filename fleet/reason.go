@@ -70,6 +70,9 @@ const (
 	ReasonExitMissing Reason = "exit_missing" // the channel closed without exit status or signal
 	ReasonNoReceipt   Reason = "no_receipt"   // --detach: the far end did not confirm the start
 
+	ReasonNotRebooted Reason = "not_rebooted" // shoal wait: the host answers from its old boot
+	ReasonBootUnknown Reason = "boot_unknown" // shoal wait: the host tells no boot identifier
+
 	ReasonRemoteTimeout Reason = "remote_timeout" // --remote-timeout ended the command
 	ReasonKilled        Reason = "killed"         // --kill-on-cancel ended the command
 

@@ -42,6 +42,7 @@ type Fleet struct {
 	mu     sync.Mutex
 	closed bool
 	open   map[*conn]struct{}
+	boots  map[int]boot // of the hosts that Reboot has rebooted
 	stats  Stats
 }
 
@@ -84,6 +85,7 @@ func newFleet(ctx context.Context, o Options) (*Fleet, error) {
 		gate:    newGate(o.MaxStartups, keys.dice("MaxStartups")),
 		oracle:  &oracle{tell: o.Oracle, keep: !o.DiscardLog},
 		open:    make(map[*conn]struct{}),
+		boots:   make(map[int]boot),
 
 		begun:    time.Now(),
 		machines: make(map[int]*posix.Host),
@@ -220,6 +222,13 @@ func (f *Fleet) serve(raw net.Conn, host int) {
 		return
 	}
 	f.stats.Accepted++
+	if b, rebooted := f.boots[host]; rebooted && time.Now().Before(b.until) {
+		if tcp, ok := raw.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // RST
+		}
+		_ = raw.Close()
+		return
+	}
 	c := newConn(f, raw, host, uint64(f.stats.Accepted)) // counts up from 1
 	f.open[c] = struct{}{}
 	f.stats.PeakOpen = max(f.stats.PeakOpen, len(f.open))

@@ -3,6 +3,7 @@ package simfleet
 import (
 	"encoding/hex"
 	"io"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -31,8 +32,6 @@ func (f *Fleet) machine(i int) *posix.Host {
 
 func (f *Fleet) newMachine(i int) *posix.Host {
 	name := address(i).String()
-	id := f.keys.derive("boot id " + name)
-	text := hex.EncodeToString(id[:16])
 	fault := FaultNone
 	if f.options.Fault != nil {
 		fault = f.options.Fault(i)
@@ -40,7 +39,7 @@ func (f *Fleet) newMachine(i int) *posix.Host {
 	files := fileFaults[fault].fileFault()
 	config := posix.Config{
 		Name:   name,
-		BootID: text[:8] + "-" + text[8:12] + "-4" + text[13:16] + "-a" + text[17:20] + "-" + text[20:],
+		BootID: f.bootID(i),
 		Boot:   f.begun.Add(-uptime),
 		Random: func() io.Reader { return f.keys.random("random " + name) },
 		Size:   diskSize,
@@ -54,6 +53,48 @@ func (f *Fleet) newMachine(i int) *posix.Host {
 		h.FS.Record(&f.nameRoom)
 	}
 	return h
+}
+
+// A boot is how often a host was rebooted, and until when it is down.
+type boot struct {
+	count int
+	until time.Time
+}
+
+// bootID returns the identifier of the current boot of host i.
+func (f *Fleet) bootID(i int) string {
+	f.mu.Lock()
+	count := f.boots[i].count
+	f.mu.Unlock()
+	name := "boot id " + address(i).String()
+	if count > 0 {
+		name += " " + strconv.Itoa(count)
+	}
+	id := f.keys.derive(name)
+	text := hex.EncodeToString(id[:16])
+	return text[:8] + "-" + text[8:12] + "-4" + text[13:16] + "-a" + text[17:20] + "-" + text[20:]
+}
+
+// Reboot reboots host i. Its connections and processes end, further connections are reset
+// until it has been down for this long, and it has another boot identifier. Files stay.
+func (f *Fleet) Reboot(i int, down time.Duration) {
+	f.mu.Lock()
+	f.boots[i] = boot{count: f.boots[i].count + 1, until: time.Now().Add(down)}
+	var open []*conn
+	for c := range f.open {
+		if c.host == i {
+			open = append(open, c)
+		}
+	}
+	f.mu.Unlock()
+	for _, c := range open {
+		c.abort()
+	}
+	f.machinesMu.Lock()
+	defer f.machinesMu.Unlock()
+	if h := f.machines[i]; h != nil {
+		h.Reboot(f.bootID(i), time.Now())
+	}
 }
 
 // stopMachines ends every process, and waits until none runs any more. No session

@@ -49,8 +49,8 @@ func serveSession(c *conn, b behaviour, n ssh.NewChannel) {
 	for r := range requests {
 		switch {
 		case r.Type == "pty-req" && !s.started:
-			s.pty = true
-			_ = r.Reply(true, nil)
+			s.pty = wellFormedPTY(r.Payload)
+			_ = r.Reply(s.pty, nil)
 		case r.Type == "exec" && !s.started:
 			s.exec(r)
 		case r.Type == "subsystem" && !s.started:

@@ -14,6 +14,16 @@ type terminal struct {
 	ended bool
 }
 
+// wellFormedPTY reports whether this is the payload of a pty-req (RFC 4254 §6.2).
+func wellFormedPTY(payload []byte) bool {
+	var request struct {
+		Term                         string
+		Columns, Rows, Width, Height uint32
+		Modes                        string
+	}
+	return ssh.Unmarshal(payload, &request) == nil
+}
+
 // Read implements io.Reader.
 func (t *terminal) Read(p []byte) (int, error) {
 	if t.ended {

@@ -35,6 +35,8 @@ type fleetFlags struct {
 	latency, jitter time.Duration
 	maxStartups     string
 	faults          []string
+	reboots         []string
+	rebootTime      time.Duration
 	sftp            bool
 
 	writeKnownHosts, writeHosts, writeKey string
@@ -70,6 +72,8 @@ Faults of files: ` + names(simfleet.FileFaults()) + `.`,
 	flags.DurationVar(&f.jitter, "jitter", 0, "random time more in each direction, up to this")
 	flags.StringVar(&f.maxStartups, "max-startups", "", "drop connections as sshd's MaxStartups: `N` or start:rate:full, for each host")
 	flags.StringArrayVar(&f.faults, "fault", nil, "have hosts do something wrong: `KIND=HOSTS`")
+	flags.StringArrayVar(&f.reboots, "reboot", nil, "have hosts reboot that long after the start: `TIME=HOSTS`")
+	flags.DurationVar(&f.rebootTime, "reboot-time", 5*time.Second, "how long they are down")
 	flags.BoolVar(&f.sftp, "sftp", true, "serve files by SFTP")
 	flags.Uint16Var(&f.port, "port", 0, "TCP port of every host (default: any free one)")
 	flags.StringVar(&f.seed, "seed", "", "derive all keys from this `TEXT` (default: random)")
@@ -111,6 +115,10 @@ func serveFleet(ctx context.Context, f *fleetFlags, stdio console.Stdio) (err er
 	if f.oracleFiles && f.oracle == "" {
 		return errors.New("--oracle-files needs a log\nhint: add --oracle FILE")
 	}
+	reboots, err := parseReboots(f.reboots)
+	if err != nil {
+		return err
+	}
 	var log *simfleet.LogWriter
 	if f.oracle != "" {
 		file, err := os.OpenFile(f.oracle, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
@@ -132,6 +140,13 @@ func serveFleet(ctx context.Context, f *fleetFlags, stdio console.Stdio) (err er
 	}
 	if err := f.explain(stdio.Out, fl); err != nil {
 		return err
+	}
+	for _, r := range reboots {
+		defer time.AfterFunc(r.after, func() {
+			for _, i := range r.hosts {
+				fl.Reboot(i, f.rebootTime)
+			}
+		}).Stop()
 	}
 	<-ctx.Done()
 	if f.oracleFiles {
@@ -174,19 +189,54 @@ func parseFaults(texts []string) (func(i int) simfleet.Fault, error) {
 		if err != nil {
 			return nil, hint.Wrap(err, "there are "+names(append(simfleet.Faults(), simfleet.FileFaults()...)))
 		}
-		names, err := expr.Expand(hosts)
+		indexes, err := hostNumbers(hosts)
 		if err != nil {
 			return nil, fmt.Errorf("reading the hosts of --fault %s: %w", kind, err)
 		}
-		for _, name := range names {
-			i, err := simfleet.Index(name)
-			if err != nil {
-				return nil, fmt.Errorf("reading the hosts of --fault %s: %w", kind, err)
-			}
+		for _, i := range indexes {
 			faults[i] = fault
 		}
 	}
 	return func(i int) simfleet.Fault { return faults[i] }, nil
+}
+
+// hostNumbers returns the numbers of the hosts in an expression.
+func hostNumbers(text string) ([]int, error) {
+	names, err := expr.Expand(text)
+	if err != nil {
+		return nil, err
+	}
+	numbers := make([]int, len(names))
+	for n, name := range names {
+		if numbers[n], err = simfleet.Index(name); err != nil {
+			return nil, err
+		}
+	}
+	return numbers, nil
+}
+
+// A reboot is that of some hosts.
+type reboot struct {
+	after time.Duration // the start
+	hosts []int
+}
+
+// parseReboots parses TIME=HOSTS.
+func parseReboots(texts []string) ([]reboot, error) {
+	var reboots []reboot
+	for _, text := range texts {
+		after, hosts, ok := strings.Cut(text, "=")
+		d, err := time.ParseDuration(after)
+		if !ok || err != nil || d < 0 {
+			return nil, hint.Wrap(fmt.Errorf("--reboot %q is not a time and hosts", text), "write --reboot 10s=127.1.0.[1-5]")
+		}
+		numbers, err := hostNumbers(hosts)
+		if err != nil {
+			return nil, fmt.Errorf("reading the hosts of --reboot %s: %w", after, err)
+		}
+		reboots = append(reboots, reboot{d, numbers})
+	}
+	return reboots, nil
 }
 
 // write writes the files that a client needs to reach the fleet.

@@ -51,11 +51,12 @@ func (f *reachFlags) register(cmd *cobra.Command, own func(control, output flags
 
 // A session is what a command needs to reach the hosts.
 type session struct {
-	plan    *connect.Plan
-	engine  engine.Options
-	verbose *display.Verbose
-	total   int
-	started time.Time
+	plan     *connect.Plan
+	engine   engine.Options
+	verbose  *display.Verbose
+	total    int
+	password bool // passwords are used
+	started  time.Time
 }
 
 // open plans the hosts and opens what connecting to them needs. With command "" each is
@@ -84,7 +85,7 @@ func (f *reachFlags) open(ctx context.Context, command string, stdio console.Std
 		return nil, err
 	}
 	flags.WarnInsecure(stdio.Err, opts)
-	s.total = len(list.Hosts)
+	s.total, s.password = len(list.Hosts), opts.Passwords != nil
 	opts.Engine.Fanout = run.Fanout(f.fanout, s.total, stdio)
 	if s.plan, err = opts.Plan(ctx, withCommand(list.Targets(1), command), nil); err != nil {
 		return nil, err

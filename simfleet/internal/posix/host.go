@@ -35,6 +35,8 @@ type Host struct {
 
 	work sync.WaitGroup // every process, and what reads ahead for it
 
+	booting sync.Mutex // guards BootID and Boot; held by nothing that takes mu
+
 	mu     sync.Mutex
 	procs  map[int]*proc
 	last   int // the pid given last
@@ -164,7 +166,10 @@ func (h *Host) add(p *proc) bool {
 	return true
 }
 
-func (h *Host) ticks(t time.Time) int64 { return int64(t.Sub(h.Boot) / (10 * time.Millisecond)) }
+func (h *Host) ticks(t time.Time) int64 {
+	boot, _ := h.booted()
+	return int64(t.Sub(boot) / (10 * time.Millisecond))
+}
 
 func (h *Host) remove(p *proc) {
 	h.mu.Lock()
@@ -208,6 +213,23 @@ func (h *Host) Kill() {
 	for _, p := range h.list() {
 		p.signal(sigKILL)
 	}
+}
+
+// Reboot kills every process, and gives the host another boot identifier.
+func (h *Host) Reboot(id string, at time.Time) {
+	h.booting.Lock()
+	h.BootID, h.Boot = id, at
+	h.booting.Unlock()
+	for _, p := range h.list() {
+		p.signal(sigKILL)
+	}
+}
+
+// booted returns when the host booted, and the identifier of that.
+func (h *Host) booted() (time.Time, string) {
+	h.booting.Lock()
+	defer h.booting.Unlock()
+	return h.Boot, h.BootID
 }
 
 // Wait is for after Kill.

@@ -67,13 +67,17 @@ func (t procTree) Lookup(c memfs.Cred, name string) (memfs.Entry, bool) {
 		return memfs.Entry{Link: strconv.Itoa(c.PID)}, c.PID > 0
 	case "uptime":
 		return memfs.Entry{Text: func() string {
-			up := time.Since(t.h.Boot).Seconds()
+			boot, _ := t.h.booted()
+			up := time.Since(boot).Seconds()
 			return fmt.Sprintf("%.2f %.2f\n", up, up)
 		}}, true
 	case "sys":
 		return memfs.Entry{Tree: fixed{"kernel": {Tree: fixed{
 			"hostname": {Text: func() string { return t.h.Name + "\n" }},
-			"random":   {Tree: fixed{"boot_id": {Text: func() string { return t.h.BootID + "\n" }}}},
+			"random": {Tree: fixed{"boot_id": {Text: func() string {
+				_, id := t.h.booted()
+				return id + "\n"
+			}}}},
 		}}}}, true
 	}
 	pid, err := strconv.Atoi(name)
