@@ -73,7 +73,8 @@
 // after the wrapper has found the interpreter. Neither the account's shell nor a directory
 // mounted noexec matters to it. An ELF file is executed itself: its private directory is one
 // that allows that, and its machine is compared with that of the host's /bin/sh. Without an
-// input of its own a script reads /dev/null.
+// input of its own a script reads /dev/null. Directly before it starts, unless it is detached,
+// the wrapper writes the line of [ScriptStarted] to the standard error.
 //
 // # Standard input
 //

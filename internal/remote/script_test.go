@@ -31,7 +31,13 @@ func (f *far) scripted(t *testing.T, w Wrap, text, words, input string) seen {
 	if before != "" {
 		t.Fatalf("%d bytes to send", len(before))
 	}
-	return f.run(t, must(t)(line, err), text+input)
+	got := f.run(t, must(t)(line, err), text+input)
+	before, behind, began := strings.Cut(got.stderr, ScriptStarted(nonce))
+	if _, refused := ParseRefusal(nonce, []byte(got.stderr)); began == (refused || w.Detach) || began && before != "" {
+		t.Errorf("it has begun: %v; refused: %v; stderr %q", began, refused, got.stderr)
+	}
+	got.stderr = before + behind
+	return got
 }
 
 // scripts show their arguments, and all of what they read.

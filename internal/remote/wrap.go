@@ -201,6 +201,9 @@ func (w Wrap) run(big bool) string {
 		if w.Input == 0 {
 			start += " </dev/null"
 		}
+		if !w.Detach {
+			script = strings.Replace(script, "( umask", `echo "shoal/1 $_n script" >&3; ( umask`, 1)
+		}
 		script = strings.Replace(script, "exec "+accountShell+` -c "$_c"`, start, 1)
 	}
 	return w.Place.run(script, program)
@@ -233,3 +236,8 @@ func seconds(d time.Duration) string {
 // Confirmation returns the line of [Wrap.Confirm], with its newline. It may follow output
 // that does not end in one.
 func Confirmation(nonce string) string { return header(nonce) + " recorded\n" }
+
+// ScriptStarted returns the line, with its newline, that the wrapper writes to the standard
+// error directly before a Script starts, unless it is detached. It proves that the wrapper has
+// run: what a forced command answers is not the script's.
+func ScriptStarted(nonce string) string { return header(nonce) + " script\n" }

@@ -81,11 +81,15 @@ func (d *Dialer) wrap(a *ssh.Attempt) (*wrapped, *fleet.Error) {
 		w.attempt.Input = &joined{before: strings.NewReader(before), Input: a.Input, size: a.InputSize()}
 	}
 	if d.opts.Recorded != nil {
-		w.confirmed = newConfirmation(nonce, w.refusal)
+		w.confirmed = newConfirmation(remote.Confirmation(nonce), w.refusal)
 		w.attempt.Stderr = w.confirmed
 	}
-	if d.opts.Detach {
+	switch {
+	case d.opts.Detach:
 		w.attempt.Stdout = &w.receipt
+	case d.opts.Script != nil:
+		w.began = newConfirmation(remote.ScriptStarted(nonce), w.attempt.Stderr)
+		w.attempt.Stderr = w.began
 	}
 	return w, nil
 }
@@ -166,10 +170,13 @@ type wrapped struct {
 	receipt receipt
 	// confirmed is nil if the wrapper does not confirm the end.
 	confirmed *confirmation
+	// began is nil unless the wrapper says that a script starts.
+	began *confirmation
 }
 
 // judge converts the end of the wrapper to the end of the command.
 func (w *wrapped) judge(end fleet.End) fleet.End {
+	began := w.began == nil || w.began.close()
 	if w.confirmed != nil && w.confirmed.close() && end.Outcome.Ran() {
 		w.opts.Recorded(w.attempt.Target.Target)
 	}
@@ -178,6 +185,9 @@ func (w *wrapped) judge(end fleet.End) fleet.End {
 	}
 	if w.script != nil && !w.script.whole.Load() {
 		return w.incomplete(end)
+	}
+	if !began && end.Outcome.Ran() {
+		return w.unseen(end)
 	}
 	switch {
 	case w.opts.Timeout > 0 && end.Outcome == fleet.OutcomeSignalled && w.timedOut(end.Signal):
@@ -202,6 +212,18 @@ func (w *wrapped) incomplete(end fleet.End) fleet.End {
 			fmt.Errorf("the script was not started: the account's shell ended before all of it was sent (exit status %d, signal %q)", end.Status, end.Signal)).End()
 	}
 	return end
+}
+
+// unseen returns the end of a script of which the wrapper has not said that it starts: a forced
+// command ran in its place, or nothing did.
+func (w *wrapped) unseen(end fleet.End) fleet.End {
+	if end.Flags.Has(fleet.FlagOutputIncomplete) {
+		return w.attempt.Fail(fleet.OutcomeUnknown, fleet.ReasonWrapRefused, errors.New("a part of the output is missing, and in what came nothing says that the script was started")).End()
+	}
+	w.attempt.Execution.NotStarted()
+	return w.attempt.Fail(fleet.OutcomeRefused, fleet.ReasonWrapRefused,
+		hint.Wrap(fmt.Errorf("the script was not started: no POSIX shell has read what was sent (exit status %d, signal %q)", end.Status, end.Signal),
+			"a forced command or a device's own command line cannot run scripts")).End()
 }
 
 // timedOut reports whether the time limit killed the wrapper: by ALRM, or by KILL together

@@ -518,9 +518,11 @@ func TestScriptCut(t *testing.T) {
 func TestScriptUnread(t *testing.T) {
 	t.Parallel()
 	f := newFar(t, sshdtest.WithConfig("ForceCommand echo forced"))
-	script, err := remote.NewScript(bytes.Repeat([]byte("# padding\n"), 1_000_000))
-	if err != nil {
-		t.Fatal(err)
+	for _, lines := range []int{1, 1_000_000} { // one is sent with the command, before anybody answers
+		script, err := remote.NewScript(bytes.Repeat([]byte("# padding\n"), lines))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.run(t, wrap.Options{Script: script}, "name").want(t, fleet.OutcomeRefused, fleet.ReasonWrapRefused, "forced\n", "")
 	}
-	f.run(t, wrap.Options{Script: script}, "name").want(t, fleet.OutcomeRefused, fleet.ReasonWrapRefused, "forced\n", "")
 }

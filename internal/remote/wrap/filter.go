@@ -88,8 +88,8 @@ func (r *refusal) close() (remote.Refusal, bool) {
 	return word, ok
 }
 
-// A confirmation passes on the standard error without the wrapper's line that confirms the
-// end.
+// A confirmation passes on the standard error without one line of the wrapper, such as that
+// which confirms the end.
 type confirmation struct {
 	to   io.Writer
 	mark []byte
@@ -97,8 +97,8 @@ type confirmation struct {
 	seen bool
 }
 
-func newConfirmation(nonce string, to io.Writer) *confirmation {
-	return &confirmation{to: to, mark: []byte(remote.Confirmation(nonce))}
+func newConfirmation(line string, to io.Writer) *confirmation {
+	return &confirmation{to: to, mark: []byte(line)}
 }
 
 func (c *confirmation) Write(p []byte) (int, error) {

@@ -63,7 +63,7 @@ func TestConfirmationIsTakenOut(t *testing.T) {
 			t.Skip("another line is complete")
 		}
 		var to bytes.Buffer
-		c := newConfirmation(nonce, &to)
+		c := newConfirmation(remote.Confirmation(nonce), &to)
 		for rest := text; rest != ""; {
 			n := rapid.IntRange(1, len(rest)).Draw(t, "n")
 			if m, err := c.Write([]byte(rest[:n])); m != n || err != nil {
