@@ -83,10 +83,10 @@ func (j *Journal) Results(ctx context.Context, name string) iter.Seq2[Result, er
 
 // Resume goes on with a run that was interrupted, or whose process is gone: what is done
 // stays done, what certainly did not run is run, and what may have run is left alone
-// unless o.Resume says otherwise, as are targets that a rerun of the run has taken. Targets are reached as they were; o.Remote is the
-// run's own, and nothing else of its Options was kept: give them again. A run of the
-// program shoal that had flags is an error, since o does not have them, unless
-// o.Resume.IgnoreSettings is set. It yields the results of this process.
+// unless o.Resume says otherwise, as are targets that a rerun of the run has taken. Targets
+// are reached as they were, and o.Remote is the run's own; give the other Options again. The
+// journal keeps, for shoal resume too, which of them the run had, and what o says nothing of
+// is an error unless o.Resume.IgnoreSettings is set. It yields the results of this process.
 func (j *Journal) Resume(ctx context.Context, name string, o Options) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
 		e, err := run.ReadToResume(ctx, j.journal, name, run.ResumeOptions{RerunUnknown: o.Resume.RerunUnknown, PastBrake: o.Resume.PastBrake, PastRerun: o.Resume.PastRerun})
@@ -103,7 +103,7 @@ func (j *Journal) Resume(ctx context.Context, name string, o Options) iter.Seq2[
 
 // Rerun makes a new run of the same command on those targets of a run that are which:
 // words such as "failed", "never-started" or "unknown", separated by commas, as for
-// shoal rerun. Of a run of the program shoal see [Journal.Resume].
+// shoal rerun. Of the Options that the run had see [Journal.Resume].
 func (j *Journal) Rerun(ctx context.Context, name, which string, o Options) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
 		selector, err := journal.ParseSelector(which)
@@ -151,13 +151,18 @@ func (j *Journal) again(ctx context.Context, e *run.Earlier, err error, o Option
 	}
 }
 
-// ignored returns an error if the run was made with flags, which o does not have.
+// ignored returns an error if the run was made with flags that o says nothing of.
 func (o Options) ignored(info *journal.RunInfo) error {
-	if info.Settings == nil || len(info.Settings.Flags) == 0 || o.Resume.IgnoreSettings {
+	if info.Settings == nil || o.Resume.IgnoreSettings {
+		return nil
+	}
+	missing := maps.Clone(info.Settings.Flags)
+	maps.DeleteFunc(missing, func(name string, _ []string) bool { return o.flags()[name] != nil })
+	if len(missing) == 0 {
 		return nil
 	}
 	return hint.Wrap(fmt.Errorf("the run %s was made with --%s, which these Options do not take over", info.Run,
-		strings.Join(slices.Sorted(maps.Keys(info.Settings.Flags)), ", --")),
+		strings.Join(slices.Sorted(maps.Keys(missing)), ", --")),
 		"set what is to hold of it, and Resume.IgnoreSettings; or use shoal resume or rerun")
 }
 

@@ -264,7 +264,7 @@ type ResumeOptions struct {
 	// PastRerun also runs targets that a later rerun of the run has taken: commands may
 	// run a second time.
 	PastRerun bool
-	// IgnoreSettings also takes a run of the program shoal that had flags. They do not
-	// hold for what is run now; these Options do.
+	// IgnoreSettings also takes a run that had settings of which these Options say
+	// nothing, such as flags of the program shoal. They do not hold for what is run now.
 	IgnoreSettings bool
 }

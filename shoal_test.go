@@ -315,7 +315,7 @@ func TestRunWithSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = j.Close() }()
-	const want = "was made with --known-hosts, --rate, which these Options do not take over\nhint: "
+	const want = "was made with --rate, which these Options do not take over\nhint: "
 	for name, results := range map[string]func(func(shoal.Result, error) bool){
 		"resume": j.Resume(t.Context(), "last", opts), "rerun": j.Rerun(t.Context(), "last", "never-started", opts),
 	} {

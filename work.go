@@ -9,6 +9,7 @@ import (
 	"shoal/internal/clock"
 	"shoal/internal/connect"
 	"shoal/internal/engine"
+	"shoal/internal/journal"
 	"shoal/internal/placeholder"
 	"shoal/internal/run"
 	"shoal/internal/spool"
@@ -128,6 +129,7 @@ type work struct {
 	engine    engine.Options
 	clock     *clock.Clock
 	passwords *auth.Passwords
+	files     []journal.File // for the journal
 }
 
 // open plans the targets and opens what connecting to them needs. It may ask for
@@ -149,6 +151,13 @@ func (o Options) open(ctx context.Context, targets iter.Seq[Target], template *p
 	}
 	if w.plan, err = c.Plan(ctx, targets, template); err != nil {
 		return nil, err
+	}
+	if o.Journal != nil {
+		config, err := c.ReadConfig()
+		if err != nil {
+			return nil, err
+		}
+		w.files = run.Files(config.Files(), nil, o.Login.Identities)
 	}
 	if err = w.plan.Same(); err != nil {
 		return nil, err
