@@ -94,17 +94,20 @@ func checkPushed(t *testing.T, f *simfleet.Fleet, path string, text []byte, ok m
 	}
 }
 
-// The oracle agrees on every file after a push to a thousand hosts of which a tenth misbehaves.
+// The oracle agrees on every file after a push to many hosts of which a tenth misbehaves. Time
+// limits are for a slow machine: they decide nothing here.
 func TestPushToBadHosts(t *testing.T) {
 	t.Parallel()
-	f, dir := pushFleet(t, 1000)
+	const hosts = 400
+	f, dir := pushFleet(t, hosts)
 	text := bytes.Repeat([]byte("0123456789abcdef"), 6000)
 	src := filepath.Join(dir, "src")
 	if err := os.WriteFile(src, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	code := cli.Main(t.Context(), pushArgs(dir, "push", "--hostfile", filepath.Join(dir, "hosts"), "--attempts", "1", "--mode", "640", "--json", src, "/tmp/pushed"),
+	code := cli.Main(t.Context(), pushArgs(dir, "push", "--hostfile", filepath.Join(dir, "hosts"), "-f", "100", "--kex-timeout", "5m", "--auth-timeout", "5m", "--session-timeout", "5m",
+		"--attempts", "1", "--mode", "640", "--json", src, "/tmp/pushed"),
 		console.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
 	if code != 4 {
 		t.Errorf("exit code %d\n%.2000s", code, errs.String())
@@ -135,7 +138,7 @@ func TestPushToBadHosts(t *testing.T) {
 			delete(ok, r.Target.Host.Name)
 		}
 	}
-	if seen != 1000 {
+	if seen != hosts {
 		t.Errorf("%d results", seen)
 	}
 	checkPushed(t, f, "/tmp/pushed", text, ok)
