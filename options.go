@@ -40,7 +40,8 @@ type Options struct {
 	// before its result comes, which has it too. It is never called twice at the same
 	// time. Running commands do not wait for it, but results do, and so do the targets
 	// that wait for one of Limits.Fanout. With Limits.Idempotent a target that is tried
-	// again begins anew. nil disables it.
+	// again begins anew. If it panics while a command runs, nothing more is started, and
+	// the panic is the run's error. nil disables it.
 	Output func(t Target, s fleet.Stream, p []byte)
 	// Notice is called with messages that a person should know but need not act on,
 	// such as a skipped key file. nil disables it.
