@@ -23,11 +23,11 @@ test: setup vet check-rename lint unit
 setup:
 	scripts/setup
 
-# The second line keeps the library's files for other systems compiling; the
-# tests, and the real servers that they start, are for Linux.
+# The second line keeps everything compiling for other systems; the real servers
+# of the tests are for Linux.
 vet:
 	$(GO) vet ./...
-	GOOS=darwin $(GO) build . ./internal/output ./simfleet
+	GOOS=darwin $(GO) vet ./...
 
 # scripts/rename-module, tried on a copy of the tree.
 check-rename:

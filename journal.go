@@ -124,9 +124,9 @@ func (j *Journal) Rerun(ctx context.Context, name, which string, o Options) iter
 // again runs the targets of e, unless reading them failed.
 func (j *Journal) again(ctx context.Context, e *run.Earlier, err error, o Options, begin func(*work) (*run.Run, error)) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
-		o.Journal = j
+		o, invalid := o.in(j)
 		if err == nil {
-			err = errors.Join(o.Validate(), o.ignored(e.Info))
+			err = errors.Join(invalid, o.ignored(e.Info))
 		}
 		if err != nil {
 			yield(Result{}, err)
@@ -149,6 +149,15 @@ func (j *Journal) again(ctx context.Context, e *run.Earlier, err error, o Option
 		r, err := begin(w)
 		w.results(ctx, r, err)(yield)
 	}
+}
+
+// in returns o with j as its journal, and an error if they are invalid.
+func (o Options) in(j *Journal) (Options, error) {
+	if o.Journal != nil && o.Journal != j {
+		return o, errors.New("Options.Journal is not the journal that has the run; nil takes that one")
+	}
+	o.Journal = j
+	return o, o.Validate()
 }
 
 // ignored returns an error if the run was made with flags that o says nothing of.
@@ -218,8 +227,7 @@ func (j *Journal) inquire(ctx context.Context, name string, o Options,
 	ask func(*run.Inquiry, func(Result, error) bool) bool,
 ) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
-		o.Journal = j
-		err := o.Validate()
+		o, err := o.in(j)
 		var info *journal.RunInfo
 		if err == nil {
 			info, _, err = read(ctx, j.journal, name)

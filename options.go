@@ -30,7 +30,8 @@ type Options struct {
 	// Inventory describes the hosts: addresses, key files. It must be the list whose
 	// Targets are run. nil means nothing but names.
 	Inventory *hosts.List
-	// Journal records the run. nil records nothing.
+	// Journal records the run. nil records nothing. The methods of a [Journal] use that
+	// one; another here is an error.
 	Journal *Journal
 	// Resume is what [Journal.Resume] may do.
 	Resume ResumeOptions
@@ -39,7 +40,8 @@ type Options struct {
 	// before its result comes, which has it too. It is never called twice at the same
 	// time. Running commands do not wait for it, but results do, and so do the targets
 	// that wait for one of Limits.Fanout. With Limits.Idempotent a target that is tried
-	// again begins anew. nil disables it.
+	// again begins anew. If it panics while a command runs, nothing more is started, and
+	// the panic is the run's error. nil disables it.
 	Output func(t Target, s fleet.Stream, p []byte)
 	// Notice is called with messages that a person should know but need not act on,
 	// such as a skipped key file. nil disables it.
@@ -163,10 +165,10 @@ type Timeouts struct {
 	AliveMax int
 }
 
-// An Amount is a number of targets, or a percentage of them.
+// An Amount is a number of targets, or a percentage of them. Both are an error.
 type Amount struct {
 	Count   int
-	Percent float64 // if more than 0, Count is ignored
+	Percent float64
 }
 
 // A Rollout starts targets in stages, and stops when too much goes wrong. What is not
@@ -219,7 +221,8 @@ type Remote struct {
 	Dir string
 }
 
-// Client configures the SSH client.
+// Client configures the SSH client. Standard and OpenSSH exclude each other, and both
+// exclude Pipeline and Classical, which are for shoal's own client.
 type Client struct {
 	// Pipeline is how much is sent before the server has answered.
 	Pipeline Pipeline

@@ -116,6 +116,13 @@ func TestInvalid(t *testing.T) {
 		"no key file":           {func(o *shoal.Options) { o.Login.Identities = []string{"no-such-file"} }, "true"},
 		"no policy":             {func(o *shoal.Options) { o.HostKeys.Policy = shoal.HostKeysInsecure + 1 }, "true"},
 		"no pipeline":           {func(o *shoal.Options) { o.Client.Pipeline = shoal.PipelineOff + 1 }, "true"},
+		"two clients":           {func(o *shoal.Options) { o.Client.Standard, o.Client.OpenSSH = true, true }, "true"},
+		"standard, pipeline":    {func(o *shoal.Options) { o.Client.Standard, o.Client.Pipeline = true, shoal.PipelineOff }, "true"},
+		"standard, classical":   {func(o *shoal.Options) { o.Client.Standard, o.Client.Classical = true, true }, "true"},
+		"OpenSSH, pipeline":     {func(o *shoal.Options) { o.Client.OpenSSH, o.Client.Pipeline = true, shoal.PipelineAuth }, "true"},
+		"OpenSSH, classical":    {func(o *shoal.Options) { o.Client.OpenSSH, o.Client.Classical = true, true }, "true"},
+		"stage of two amounts":  {func(o *shoal.Options) { o.Rollout.Stages = []shoal.Amount{{Count: 1, Percent: 1}} }, "true"},
+		"limit of two amounts":  {func(o *shoal.Options) { o.Rollout.MaxFail = &shoal.Amount{Count: 1, Percent: 1} }, "true"},
 		"negative timeout":      {func(o *shoal.Options) { o.Timeouts.Auth = -1 }, "true"},
 		"no such stage":         {func(o *shoal.Options) { o.Rollout.Stages = []shoal.Amount{{Percent: 101}} }, "true"},
 		"check, one stage":      {func(o *shoal.Options) { o.Rollout.Check = func(context.Context, int) error { return nil } }, "true"},
@@ -280,6 +287,16 @@ func TestRerun(t *testing.T) {
 	}
 	if left := collect(t, j.Resume(t.Context(), "last-1", opts)); len(left) != 0 {
 		t.Errorf("resumed: %+v", left)
+	}
+	opts.Journal = new(shoal.Journal)
+	for name, results := range map[string]func(func(shoal.Result, error) bool){
+		"rerun": j.Rerun(t.Context(), "last", "failed", opts), "resume": j.Resume(t.Context(), "last", opts), "resolve": j.Resolve(t.Context(), "last", opts),
+	} {
+		for res, err := range results {
+			if err == nil || !strings.Contains(err.Error(), "Options.Journal") {
+				t.Errorf("%s with another journal: %v %v", name, res.Outcome, err)
+			}
+		}
 	}
 }
 

@@ -3,7 +3,9 @@ package shoal
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"slices"
 
 	"shoal/hosts"
 	"shoal/internal/clock"
@@ -24,7 +26,8 @@ import (
 // is not set; "" if there is no home directory.
 func DefaultStateDir() string { return connect.DefaultStateDir() }
 
-// Validate returns an error for a value that is out of range. It opens no file.
+// Validate returns an error for a value that is out of range, and for one that has no
+// effect beside the others. It opens no file.
 func (o Options) Validate() error {
 	c, _, err := o.connect()
 	if err != nil {
@@ -37,6 +40,17 @@ func (o Options) Validate() error {
 	if r := o.Rollout; len(r.Stages) == 0 && (r.Check != nil || r.Pause > 0) {
 		return errors.New("Rollout.Check and Rollout.Pause are for the time between two Rollout.Stages, and there is one stage only")
 	}
+	for _, a := range append(slices.Clone(o.Rollout.Stages), deref(o.Rollout.MaxFail), deref(o.Rollout.MaxUnknown)) {
+		if a.Count != 0 && a.Percent != 0 {
+			return fmt.Errorf("an Amount is a Count or a Percent, and has both: %d and %v", a.Count, a.Percent)
+		}
+	}
+	switch c := o.Client; {
+	case c.Standard && c.OpenSSH:
+		return errors.New("Client.Standard and Client.OpenSSH are different clients, and only one is used")
+	case (c.Standard || c.OpenSSH) && (c.Pipeline != PipelineFull || c.Classical):
+		return errors.New("Client.Pipeline and Client.Classical are for shoal's own client, which Client.Standard and Client.OpenSSH replace")
+	}
 	switch r := o.Remote; {
 	case r.Detach && r.KillOnCancel:
 		return errors.New("with Remote.Detach there is nothing to kill on cancel")
@@ -46,6 +60,13 @@ func (o Options) Validate() error {
 		return errors.New("without a Journal nobody knows later where Remote.Once and Remote.Detach have left markers")
 	}
 	return o.Remote.remote().Validate()
+}
+
+func deref(a *Amount) Amount {
+	if a == nil {
+		return Amount{}
+	}
+	return *a
 }
 
 func (r Remote) remote() run.Remote {

@@ -29,7 +29,7 @@ var pushFaults = []struct {
 	{simfleet.FaultPermissionDenied, fleet.OutcomeFailed, fleet.ReasonPermissionDenied},
 	{simfleet.FaultReadOnly, fleet.OutcomeFailed, fleet.ReasonPermissionDenied},
 	{simfleet.FaultShortWrite, fleet.OutcomeFailed, fleet.ReasonDigestMismatch},
-	{simfleet.FaultDropMidTransfer, fleet.OutcomeUnknown, fleet.ReasonConnClosed},
+	{simfleet.FaultDropMidTransfer, fleet.OutcomeUnknown, ""}, // closed or reset
 	{simfleet.FaultNoisyLogin, fleet.OutcomeOK, fleet.ReasonNone},
 	{simfleet.FaultReset, fleet.OutcomeNeverStarted, ""},
 	{simfleet.FaultExecRefused, fleet.OutcomeRefused, ""},

@@ -52,9 +52,6 @@ type network struct {
 	big    bool // and Linux's limit for one argument: they go through standard input
 }
 
-// longCommand is close to Linux's limit for one argument, 128 KiB.
-const longCommand = 120 << 10
-
 var (
 	openSSH = serverKind{sshdtest.OpenSSH, []sshdtest.Option{sshdtest.WithConfig("MaxStartups 1000")}, true, true, true}
 	// Dropbear allows 30 logins at once, and 5 from one address; the relay has

@@ -22,6 +22,9 @@ const (
 	text = "echo begin {index}; sleep 0.0{index}; head -c {index}00 /dev/urandom; echo end {index} >&2"
 )
 
+// longCommand is close to Linux's limit for one argument, 128 KiB.
+const longCommand = 120 << 10
+
 // faults are the hosts' faults until the fleet is healed, by number.
 var faults = map[int]simfleet.Fault{
 	3:  simfleet.FaultReset,

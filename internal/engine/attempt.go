@@ -30,7 +30,7 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 	t.Attempts++
 	f := &attempt{
 		run: r, job: t, number: t.Attempts, started: time.Now(),
-		output: newOutput(t.Target.Target, r.opts.MaxOutput, &r.held, r.opts.Follow),
+		output: newOutput(t.Target.Target, r.opts.MaxOutput, &r.held, r.opts.Follow, r.fail),
 	}
 	f.output.Attempt = f.number
 	t.Timeline = &f.progress.Timeline

@@ -10,7 +10,7 @@ import (
 
 // guard wraps the functions of Options to recover from their panics. They are
 // called on goroutines of the run and of the Dialer, where a panic would end the
-// process or leave a target without its result. Notice is not wrapped: it is called
+// process or leave a target without its result; a [Follower] does the same. Notice is not wrapped: it is called
 // by the goroutine that ranges over the results.
 //
 // Intend and Check return a panic as their error. A panic in another function stops
@@ -33,6 +33,12 @@ func (r *run) guard() {
 		o.Follow = func(t *Output) {
 			defer caught("Follow", r.fail)
 			follow(t)
+		}
+	}
+	if verbose := o.Verbose; verbose != nil {
+		o.Verbose = func(t fleet.Target, line string) {
+			defer caught("Verbose", r.fail)
+			verbose(t, line)
 		}
 	}
 	if watch := o.Watch; watch != nil {
@@ -58,7 +64,14 @@ func (r *run) guard() {
 		command, stored := e.Command, e.Stored
 		e.Command = func(res *fleet.Result) (line string, ended func([]byte, error)) {
 			defer caught("Epilogue.Command", r.fail)
-			return command(res)
+			line, told := command(res)
+			if told == nil {
+				return line, nil
+			}
+			return line, func(stdout []byte, err error) {
+				defer caught("Epilogue.Command", r.fail)
+				told(stdout, err)
+			}
 		}
 		e.Stored = func() (err error) {
 			defer caught("Epilogue.Stored", func(p error) { err = p })

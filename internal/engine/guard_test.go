@@ -91,3 +91,58 @@ func TestPanicInOptions(t *testing.T) {
 		})
 	}
 }
+
+// A panic in the function of a Follower is the run's error and stops it, and the Follower goes on.
+func TestPanicInFollower(t *testing.T) {
+	const n = 4
+	passed := make(chan fleet.Stream, 2*n)
+	f := engine.NewFollower(func(_ fleet.Target, _ int, s fleet.Stream, _ []byte) {
+		passed <- s
+		panic("oops")
+	})
+	defer f.Close()
+	streams := make(map[fleet.Stream]int)
+	opts := engine.Options{Fanout: 1, Follow: f.Announce, Dialer: &stub{run: func(_ context.Context, a *ssh.Attempt) fleet.End {
+		_, _ = a.Stdout.Write([]byte("x"))
+		streams[<-passed]++
+		_, _ = a.Stderr.Write([]byte("x"))
+		streams[<-passed]++
+		f.Exclude(func() {}) // both panics are over
+		return fleet.End{Outcome: fleet.OutcomeOK}
+	}}}
+	counts, failure := map[fleet.Outcome]int{}, error(nil)
+	for res, err := range engine.Run(t.Context(), opts, engine.Direct(targets(n, n))) {
+		if failure = err; err == nil {
+			counts[res.Outcome]++
+		}
+	}
+	if counts[fleet.OutcomeOK] != 1 || counts[fleet.OutcomeCancelled] != n-1 || streams[fleet.Stdout] != 1 || streams[fleet.Stderr] != 1 {
+		t.Errorf("results %v, passed %v; want one target, and the others cancelled", counts, streams)
+	}
+	if failure == nil || !strings.HasPrefix(failure.Error(), "panic in Options.Output: oops") {
+		t.Errorf("the run's error is %v, want the panic", failure)
+	}
+}
+
+// A panic in what an epilogue's end calls is the run's error, and the slot is released.
+func TestPanicInEpilogue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 4
+		k := &keeping{next: func(context.Context, *ssh.Attempt) fleet.End { return ok() }}
+		e := engine.Epilogue{Stored: nothing, Timeout: time.Second, Command: func(*fleet.Result) (string, func([]byte, error)) {
+			return "tidy", func([]byte, error) { panic("oops") }
+		}}
+		counts, failure := map[fleet.Outcome]int{}, error(nil)
+		for res, err := range engine.Run(t.Context(), engine.Options{Dialer: k, Fanout: 1, Starts: -1, Epilogue: &e}, engine.Direct(targets(n, n))) {
+			if failure = err; err == nil {
+				counts[res.Outcome]++
+			}
+		}
+		if counts[fleet.OutcomeOK] != 1 || counts[fleet.OutcomeCancelled] != n-1 || k.open.Load() != 0 {
+			t.Errorf("%v, %d connections are open; want one target, and the others cancelled", counts, k.open.Load())
+		}
+		if failure == nil || !strings.HasPrefix(failure.Error(), "panic in Options.Epilogue.Command: oops") {
+			t.Errorf("the run's error is %v, want the panic", failure)
+		}
+	})
+}

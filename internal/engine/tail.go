@@ -17,8 +17,9 @@ type Output struct {
 	Attempt int
 
 	follow func(*Output)
-	limit  int64   // bytes kept of each stream; negative: no limit
-	budget *budget // shared by all targets
+	fail   func(error) // the run's own error, which stops it
+	limit  int64       // bytes kept of each stream; negative: no limit
+	budget *budget     // shared by all targets
 
 	mu      sync.Mutex
 	streams [fleet.NumStreams]fleet.Output
@@ -27,8 +28,8 @@ type Output struct {
 	closed  bool
 }
 
-func newOutput(t fleet.Target, limit int64, b *budget, follow func(*Output)) *Output {
-	return &Output{Target: t, limit: limit, budget: b, follow: follow}
+func newOutput(t fleet.Target, limit int64, b *budget, follow func(*Output), fail func(error)) *Output {
+	return &Output{Target: t, limit: limit, budget: b, follow: follow, fail: fail}
 }
 
 // Next returns a copy of the bytes kept of each stream since the last call. It
@@ -112,7 +113,7 @@ type Follower struct {
 }
 
 // NewFollower starts a Follower. pass is called for one output at a time, in the order of
-// its bytes; it may keep fresh.
+// its bytes; it may keep fresh. A panic of it is treated as one of Options.Follow.
 func NewFollower(pass func(t fleet.Target, attempt int, s fleet.Stream, fresh []byte)) *Follower {
 	f := &Follower{pass: pass}
 	f.wake = sync.NewCond(&f.mu)
@@ -170,9 +171,14 @@ func (f *Follower) next(o *Output) {
 	stdout, stderr := o.Next()
 	for s, fresh := range [fleet.NumStreams][]byte{stdout, stderr} {
 		if len(fresh) > 0 {
-			f.pass(o.Target, o.Attempt, fleet.Stream(s), fresh)
+			f.give(o, fleet.Stream(s), fresh)
 		}
 	}
+}
+
+func (f *Follower) give(o *Output, s fleet.Stream, fresh []byte) {
+	defer caught("Output", o.fail) // its name in the library
+	f.pass(o.Target, o.Attempt, s, fresh)
 }
 
 // A budget limits the output that all targets in flight hold together, so that ten

@@ -27,7 +27,7 @@ func BenchmarkTail(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					read = 0
-					tail := newOutput(fleet.Target{}, DefaultMaxOutput, &budget{limit: -1}, follow)
+					tail := newOutput(fleet.Target{}, DefaultMaxOutput, &budget{limit: -1}, follow, nil)
 					for range total / size {
 						tail.add(fleet.Stdout, piece)
 					}

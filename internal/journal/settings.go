@@ -15,6 +15,10 @@ type Settings struct {
 	Flags map[string][]string
 	// Files are the files that decided which targets the run had and how it reached them.
 	Files []File
+	// NotCommands means that the targets' commands are not command lines, such as paths to
+	// copy to; RunInfo.Options say what they are. Programs that know settings 1 only, and
+	// would run them, refuse the run.
+	NotCommands bool
 }
 
 // A File is a file that a run read.
@@ -36,9 +40,13 @@ const (
 	FileIdentity  FileKind = "key file"
 )
 
-// settingsVersion is stored with the settings: in a later version the names may have other
-// meanings.
-const settingsVersion = 1
+// The version is stored with the settings: in a later one the names may have other
+// meanings, and a program refuses a run with settings newer than those it knows.
+const (
+	settingsCommands    = 1
+	settingsNotCommands = 2 // the same, with NotCommands
+	settingsVersion     = settingsNotCommands
+)
 
 type settingsJSON struct {
 	Version   int               `json:"version"`
@@ -81,7 +89,10 @@ func (s *Settings) encode() (any, error) {
 	if s == nil {
 		return nil, nil
 	}
-	j := settingsJSON{Version: settingsVersion, Directory: text(s.Directory), Flags: make(map[string][]text, len(s.Flags))}
+	j := settingsJSON{Version: settingsCommands, Directory: text(s.Directory), Flags: make(map[string][]text, len(s.Flags))}
+	if s.NotCommands {
+		j.Version = settingsNotCommands
+	}
 	for name, values := range s.Flags {
 		for _, v := range values {
 			j.Flags[name] = append(j.Flags[name], text(v))
@@ -103,7 +114,7 @@ func decodeSettings(column string) (*Settings, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: the settings of a run: %w", ErrDamaged, err)
 	}
-	s := &Settings{Directory: string(j.Directory), Flags: make(map[string][]string, len(j.Flags))}
+	s := &Settings{Directory: string(j.Directory), Flags: make(map[string][]string, len(j.Flags)), NotCommands: j.Version == settingsNotCommands}
 	for name, values := range j.Flags {
 		for _, v := range values {
 			s.Flags[name] = append(s.Flags[name], string(v))

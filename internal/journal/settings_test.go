@@ -38,7 +38,7 @@ func TestSettingsComeBack(t *testing.T) {
 func TestSettingsThatCannotBeRead(t *testing.T) {
 	for change, want := range map[string]error{
 		`UPDATE runs SET settings = '{'`:             ErrDamaged,
-		`UPDATE runs SET settings = '{"version":2}'`: ErrNewer,
+		`UPDATE runs SET settings = '{"version":3}'`: ErrNewer,
 	} {
 		j := mustOpen(t, t.TempDir(), Options{})
 		r := mustBegin(t, j, RunInfo{}, targetsOf(1))
@@ -47,6 +47,22 @@ func TestSettingsThatCannotBeRead(t *testing.T) {
 		check(t, err)
 		if info, err := j.Run(t.Context(), r.ID()); !errors.Is(err, want) {
 			t.Errorf("%s: %+v %v", change, info, err)
+		}
+	}
+}
+
+// A run without command lines has settings 2, which programs that would run them refuse.
+func TestSettingsOfRunsWithoutCommandLines(t *testing.T) {
+	j := mustOpen(t, t.TempDir(), Options{})
+	for is, version := range map[bool]int{false: 1, true: 2} {
+		r := mustBegin(t, j, RunInfo{Settings: &Settings{NotCommands: is}}, targetsOf(1))
+		check(t, r.End(Ending{}))
+		var got int
+		check(t, j.write.QueryRow(`SELECT settings ->> 'version' FROM runs WHERE id = ?`, r.ID()).Scan(&got))
+		info, err := j.Run(t.Context(), r.ID())
+		check(t, err)
+		if got != version || info.Settings.NotCommands != is {
+			t.Errorf("NotCommands %v: settings %d, read as %v", is, got, info.Settings.NotCommands)
 		}
 	}
 }

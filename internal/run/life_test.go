@@ -27,6 +27,7 @@ import (
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/client"
 	"shoal/internal/sshdtest"
+	"shoal/internal/transfer"
 	"shoal/simfleet"
 )
 
@@ -591,5 +592,40 @@ func TestNoCommandIsKept(t *testing.T) {
 		if !maps.Equal(info.Options, want) {
 			t.Errorf("no command %v: %q, want %q", noCommand, info.Options, want)
 		}
+	}
+}
+
+// A run that copies files is marked as one whose targets have no command lines, and what has
+// something unknown in their place is refused.
+func TestCopiesAreMarked(t *testing.T) {
+	s, _ := simulated(t, "echo", simfleet.Options{Hosts: 1})
+	pull, err := transfer.NewPull(t.TempDir(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := journal.Settings{Directory: "/"}
+	for _, remote := range []run.Remote{{}, {Pull: pull}} {
+		r, err := run.Begin(t.Context(), s.journal, journal.RunInfo{Settings: &asked}, remote, s.targets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end(t, r, journal.Ending{})
+		info, err := s.journal.Run(t.Context(), r.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Settings.NotCommands != (remote.Pull != nil) || info.Settings.Directory != "/" || asked.NotCommands {
+			t.Errorf("%+v", info.Settings)
+		}
+		if err := remote.CheckInput(info); err != nil {
+			t.Error(err)
+		}
+		info.Options = nil
+		if err := (run.Remote{}).CheckInput(info); errors.Is(err, journal.ErrNewer) != (remote.Pull != nil) {
+			t.Errorf("with what is not known here: %v", err)
+		}
+	}
+	if err := pull.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -144,6 +144,9 @@ func (r Remote) CheckInput(info *journal.RunInfo) error {
 	if (r.Push != nil) != (info.Options[optionPush] != "") || (r.Pull != nil) != (info.Options[optionPull] != "") {
 		return fmt.Errorf("the run %s copied files, or this one does: its targets have paths in place of commands", info.Run)
 	}
+	if info.Settings != nil && info.Settings.NotCommands && !Copies(info) {
+		return fmt.Errorf("the run %s: %w: its targets have something else in place of commands", info.Run, journal.ErrNewer)
+	}
 	switch had, has := info.Options[optionInput], r.input(); {
 	case had == has:
 		return nil

@@ -83,6 +83,14 @@ func Begin(ctx context.Context, j *journal.Journal, info journal.RunInfo, remote
 		delete(info.Options, optionPull)
 		delete(info.Options, optionInput) // a short one can be found by its digest, and nobody asks for it
 	}
+	if remote.Push != nil || remote.Pull != nil { // an older program would run the paths
+		settings := journal.Settings{}
+		if info.Settings != nil {
+			settings = *info.Settings
+		}
+		settings.NotCommands = true
+		info.Settings = &settings
+	}
 	recorded, err := j.Begin(ctx, info, plan.Recorded())
 	if err != nil {
 		return nil, fmt.Errorf("writing the run into the journal: %w", err)

@@ -26,8 +26,10 @@ func run(argv []string, mark string) (*process, error) {
 	}
 	p.cmd.Env = append(os.Environ(), markName+"="+mark)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	// The kernel kills the server when this process is killed.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	var err error
+	if p.cmd.SysProcAttr, err = attributes(); err != nil {
+		return nil, err
+	}
 	started := make(chan error)
 	go func() {
 		// Pdeathsig fires when the thread that started the child exits, so the

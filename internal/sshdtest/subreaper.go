@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"shoal/internal/needs"
 )
 
@@ -52,7 +50,7 @@ func (s *Server) WaitIdle(t testing.TB) {
 			if !h.waitUntil(by) {
 				t.Fatalf("after %v the server is not idle:\n%s", idleLimit, s.Log())
 			}
-			_ = unix.Close(int(h))
+			h.close()
 		}
 	}
 }
@@ -76,27 +74,12 @@ func children(pid int) ([]handle, error) {
 			}
 			// A zombie's handle is ready at once; reaping it is up to the
 			// server.
-			if fd, err := unix.PidfdOpen(child, 0); err == nil && !handle(fd).ended() {
-				running = append(running, handle(fd))
+			if h, err := open(child); err == nil && !h.ended() {
+				running = append(running, h)
 			} else if err == nil {
-				_ = unix.Close(fd)
+				h.close()
 			}
 		}
 	}
 	return running, nil
-}
-
-func (h handle) ended() bool { return h.waitUntil(time.Now()) }
-
-// waitUntil waits for the process at most until by, and reports whether it has
-// ended.
-func (h handle) waitUntil(by time.Time) bool {
-	ended := []unix.PollFd{{Fd: int32(h), Events: unix.POLLIN}}
-	for {
-		left := max(0, time.Until(by).Milliseconds())
-		n, err := unix.Poll(ended, int(left))
-		if err != unix.EINTR {
-			return n > 0
-		}
-	}
 }

@@ -19,6 +19,16 @@ func dialError(err error) error {
 	return &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", err)}
 }
 
+func listen(t *testing.T, address string) *net.TCPListener {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l.(*net.TCPListener)
+}
+
 // ConnectionAttempts: connects that fail are repeated a second apart, within the time for all.
 func TestAttempts(t *testing.T) {
 	refused := dialError(syscall.ECONNREFUSED)

@@ -37,16 +37,6 @@ func ways() map[string]func(context.Context, *testing.T, netip.AddrPort, time.Du
 	}
 }
 
-func listen(t *testing.T, address string) *net.TCPListener {
-	t.Helper()
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	return l.(*net.TCPListener)
-}
-
 func TestConnects(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		for name, open := range ways() {
