@@ -40,6 +40,9 @@ type Remote struct {
 	// SHA-256 in hexadecimal, must be set too.
 	Input       ssh.Input
 	InputDigest string
+	// Script is run in place of a command: the command of each target is [Script.Words]. nil
+	// runs commands.
+	Script *Script
 	// Push copies files instead of running commands: the command of each target is the path
 	// there. It goes with none of the above; nil runs commands.
 	Push *transfer.Push
@@ -65,12 +68,16 @@ func (r Remote) wrap(run string, session int) wrap.Options {
 	if r.key != "" {
 		run += "-" + r.key
 	}
-	return wrap.Options{
+	o := wrap.Options{
 		Place: r.place(),
 		Run:   run, Session: session,
 		Once: r.Once, Killable: r.KillOnCancel, Detach: r.Detach,
 		Timeout: r.Timeout, Grace: grace, Dir: r.Dir, Input: r.Input, InputDigest: r.InputDigest,
 	}
+	if r.Script != nil {
+		o.Script = r.Script.Script
+	}
+	return o
 }
 
 func (r Remote) place() *remote.Place {
@@ -95,8 +102,9 @@ const (
 	optionEnv     = "env"   // quoted, as is the next: they may have any bytes
 	optionChdir   = "chdir"
 	optionUmask   = "umask"
-	optionPush    = "push" // see transfer.Recorded
-	optionPull    = "pull" // see transfer.Pull.Recorded
+	optionScript  = "script" // quoted path and SHA-256
+	optionPush    = "push"   // see transfer.Recorded
+	optionPull    = "pull"   // see transfer.Pull.Recorded
 )
 
 // RemoteOptions are the names of the options that are flags.
@@ -105,7 +113,7 @@ var RemoteOptions = []string{optionOnce, optionKill, optionDetach, optionTimeout
 // options returns r as the journal keeps it.
 func (r Remote) options() map[string]string {
 	options := make(map[string]string)
-	for name, value := range map[string]string{optionDir: r.Dir, optionEnv: quoted(r.Env...), optionChdir: quoted(r.Chdir), optionUmask: r.Umask, optionInput: r.input()} {
+	for name, value := range map[string]string{optionDir: r.Dir, optionEnv: quoted(r.Env...), optionChdir: quoted(r.Chdir), optionUmask: r.Umask, optionInput: r.input(), optionScript: r.Script.recorded()} {
 		if value != "" {
 			options[name] = value
 		}
@@ -138,14 +146,17 @@ func (r Remote) input() string {
 	return fmt.Sprintf("%d %s", r.Input.Size(), r.InputDigest)
 }
 
-// CheckInput returns an error unless r has the standard input that the commands of a run
-// in the journal had.
+// CheckInput returns an error unless r has the script and the standard input that the
+// commands of a run in the journal had.
 func (r Remote) CheckInput(info *journal.RunInfo) error {
 	if (r.Push != nil) != (info.Options[optionPush] != "") || (r.Pull != nil) != (info.Options[optionPull] != "") {
 		return fmt.Errorf("the run %s copied files, or this one does: its targets have paths in place of commands", info.Run)
 	}
-	if info.Settings != nil && info.Settings.NotCommands && !Copies(info) {
+	if info.Settings != nil && info.Settings.NotCommands && !Copies(info) && info.Options[optionScript] == "" {
 		return fmt.Errorf("the run %s: %w: its targets have something else in place of commands", info.Run, journal.ErrNewer)
+	}
+	if info.Options[optionScript] != r.Script.recorded() {
+		return hint.Wrap(fmt.Errorf("the run %s ran a script, or this one does, and it is not the same: without it the script's arguments would be commands", info.Run), "shoal script makes a new run")
 	}
 	switch had, has := info.Options[optionInput], r.input(); {
 	case had == has:

@@ -223,6 +223,11 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 	}
 	verbose := display.NewVerbose(f.HostFlags.Verbose, stdio)
 	defer verbose.Close()
+	script, err := run.OpenScript(e.Info)
+	if err != nil {
+		return errors.Join(err, j.Close())
+	}
+	f.Wrapper.Script = script
 	x, err := f.prepare(ctx, e, h, stdio)
 	x.Verbose, x.Opts.Engine.Verbose = verbose, verbose.Func()
 	if err == nil && f.checkUnused(x.Opts.Engine) {

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,6 +72,9 @@ func (f *RemoteFlags) OpenInput(ctx context.Context, stdio console.Stdio) (io.Cl
 
 // TellCommand says what the command gets, for a dry run: names, no values of variables.
 func (f *RemoteFlags) TellCommand(w io.Writer) {
+	if s := f.Wrapper.Script; s != nil {
+		console.Say(w, "in place of a command runs the script %q, SHA-256 %s, by %s", s.Path, s.Digest(), ui.Visible(cmp.Or(s.Interpreter(), "itself")))
+	}
 	var gets []string
 	switch {
 	case f.stdin:

@@ -49,6 +49,12 @@ are chosen; --limit, --where, -x and --pick narrow the choice.
   shoal run -w db[1-3],root@cache1:2222 -L 'echo {index} {host|sh}'
   shoal run -w - --outdir results 'cat /etc/os-release' < hosts`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.Given.Changed("script") {
+				if len(args) > 0 && cmd.ArgsLenAtDash() != 0 {
+					return hint.New("--script runs a file in place of a command, and a command is there too", "arguments of the script stand after --")
+				}
+				return f.runScript(cmd.Context(), f.script, args, stdio)
+			}
 			return runCommand(cmd.Context(), &f, strings.Join(args, " "), stdio)
 		},
 	}

@@ -27,6 +27,7 @@ type RunFlags struct {
 	RemoteFlags
 	repeat                 int
 	list, dryRun, estimate bool
+	script                 string // a file; "" runs a command
 	// placeholders and noPlaceholders say which placeholders of the command are replaced.
 	placeholders, noPlaceholders bool
 
@@ -34,17 +35,21 @@ type RunFlags struct {
 	KeptNames []string       // the names of the flags that the journal keeps
 }
 
-// groups returns the flags in the groups that help shows.
-func (f *RunFlags) groups() []flags.FlagGroup {
+// groups returns the flags in the groups that help shows, with those that only a command
+// given as text has.
+func (f *RunFlags) groups(text bool) []flags.FlagGroup {
 	targets := f.Targets()
 	targets.IntVar(&f.repeat, "repeat", 1, "target each host `N` times")
 	targets.BoolVarP(&f.list, "list-hosts", "q", false, "print the hosts, folded, and do nothing")
 	targets.BoolVar(&f.dryRun, "dry-run", false, "print what would run where, how and why, and do nothing")
 	targets.BoolVar(&f.estimate, "estimate", false, "print what the run would need of this machine, and do nothing")
-	targets.BoolVar(&f.placeholders, "placeholders", false, "replace {host} and the like in the command within quotes too")
-	targets.BoolVar(&f.noPlaceholders, "no-placeholders", false, "send the command as typed, and replace nothing in it")
 	command, connection, control := f.Command(), f.Connection(), f.Control()
 	f.KeptNames = KeptFlags(command, connection, control)
+	if text {
+		targets.BoolVar(&f.placeholders, "placeholders", false, "replace {host} and the like in the command within quotes too")
+		targets.BoolVar(&f.noPlaceholders, "no-placeholders", false, "send the command as typed, and replace nothing in it")
+		command.StringVar(&f.script, "script", "", "run the local `FILE` in place of a command; its arguments stand after -- (see shoal script)")
+	}
 	return []flags.FlagGroup{targets, command, connection, control, f.Remote(), f.WithTimestamps(f.Output()), f.journal()}
 }
 
@@ -75,11 +80,15 @@ var aliases = map[string]string{"forks": "fanout", "parallel": "fanout", "plan":
 
 // Register adds the flags to cmd, with help in groups.
 func (f *RunFlags) Register(cmd *cobra.Command) {
-	WithAliases(cmd)
 	// Flags stand before the command, so that the command may have its own.
 	cmd.Flags().SetInterspersed(false)
+	f.register(cmd, true)
+}
+
+func (f *RunFlags) register(cmd *cobra.Command, text bool) {
+	WithAliases(cmd)
 	f.Given = cmd.Flags()
-	flags.AddInGroups(cmd, f.groups()...)
+	flags.AddInGroups(cmd, f.groups(text)...)
 	CompleteTargets(cmd, &f.HostFlags)
 }
 
@@ -96,7 +105,7 @@ func WithAliases(cmd *cobra.Command) {
 // where says which placeholders are replaced.
 func (f *RunFlags) where() placeholder.Where {
 	switch {
-	case f.noPlaceholders:
+	case f.noPlaceholders || f.Wrapper.Script != nil:
 		return placeholder.Never
 	case f.placeholders:
 		return placeholder.Everywhere
@@ -127,6 +136,8 @@ func (f *RunFlags) validate(command string) error {
 		return err
 	case f.placeholders && f.noPlaceholders:
 		return fmt.Errorf("--placeholders and --no-placeholders cannot go together")
+	case f.placeholders && f.Wrapper.Script != nil:
+		return hint.New("--placeholders is for commands: the arguments of a script are sent as they are", "leave it out")
 	case f.stdin && f.FromStdin():
 		return hint.New("--stdin sends standard input to the hosts, and cannot name hosts, or the password, too", "put the hosts into a file for --hostfile, or the input into one for --stdin-from")
 	case f.repeat < 1:
