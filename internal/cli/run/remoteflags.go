@@ -118,11 +118,14 @@ func (f *RemoteFlags) Remote() flags.FlagGroup {
 }
 
 // Validate returns an error for flags that exclude each other. journalled
-// reports whether the run is recorded in the journal.
-func (f *RemoteFlags) Validate(journalled bool) error {
+// reports whether the run is recorded in the journal. h may read standard input too.
+func (f *RemoteFlags) Validate(journalled bool, h *flags.HostFlags) error {
 	switch w := &f.Wrapper; {
 	case f.stdin && f.stdinFrom != "":
 		return errors.New("--stdin and --stdin-from cannot go together")
+	case (f.stdin || flags.IsStdin(f.stdinFrom)) && h.FromStdin():
+		return hint.New("--stdin sends standard input to the hosts, and cannot name hosts, or the password, too",
+			"put the hosts into a file for --hostfile, or the input into one for --stdin-from")
 	case w.Dir != "" && !w.Marked():
 		return errors.New("--run-dir is for markers, which --once, --kill-on-cancel and --detach make")
 	case w.Detach && w.KillOnCancel:
