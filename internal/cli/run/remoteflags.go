@@ -33,7 +33,7 @@ func (f *RemoteFlags) Command() flags.FlagGroup {
 	g := flags.NewGroup("Command")
 	g.BoolVar(&f.stdin, "stdin", false, "send all of standard input to every host; without it commands get none")
 	g.StringVar(&f.stdinFrom, "stdin-from", "", "send what is in `FILE` to every host as standard input")
-	g.StringArrayVar(&f.Wrapper.Env, "env", nil, "set `NAME=VALUE` for the command, by the wrapper: ps on the host shows the value; -o SetEnv sends it as ssh does")
+	g.StringArrayVar(&f.Wrapper.Env, "env", nil, "set `NAME=VALUE` for the command, by the wrapper; not for secrets: ps on the host shows the value, and the journal keeps it; -o SetEnv sends it as ssh does")
 	g.StringVar(&f.Wrapper.Chdir, "chdir", "", "run the command in `DIR`; where that cannot be entered nothing runs")
 	g.StringVar(&f.Wrapper.Umask, "umask", "", "run the command with the umask `MODE`, in octal")
 	return g
