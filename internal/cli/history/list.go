@@ -82,6 +82,10 @@ func (f *historyFlags) filter(ctx context.Context) (journal.Filter, error) {
 	}
 	for _, text := range f.hosts {
 		if strings.ContainsAny(text, "*?") {
+			if at := strings.IndexAny(text, "[],!&^@ \t"); at >= 0 {
+				return filter, hint.Wrap(fmt.Errorf("--host %.80q: a pattern has * and ? only, and no %q of an expression", text, text[at]),
+					"--host may be given several times, such as --host 'web0?' --host 'db*'")
+			}
 			filter.Hosts = append(filter.Hosts, text)
 			continue
 		}
