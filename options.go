@@ -208,7 +208,7 @@ type Remote struct {
 	// never.
 	Timeout time.Duration
 	// Env are variables, NAME=VALUE, for the command. They stand in the wrapper's command
-	// line, which ps on the host shows.
+	// line, which ps on the host shows, and in the journal: they are not for secrets.
 	Env []string
 	// Chdir is the working directory; a relative one is seen from the account's home. Where
 	// it cannot be entered nothing runs: the reason is fleet.ReasonChdirFailed. "" means

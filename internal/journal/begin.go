@@ -155,6 +155,8 @@ func (w *targetWriter) write(ctx context.Context, targets, contents *sql.Stmt, t
 var (
 	// ErrRunning means that a process is working on the run.
 	ErrRunning = errors.New("the run is still running")
+	// ErrRerun means that another process is beginning a rerun of the run.
+	ErrRerun = hint.New("somebody else begins a rerun of the run", "try again")
 	// ErrIncomplete means that the program died before all targets were written; no
 	// command was started.
 	ErrIncomplete = hint.New("the run never began", "run it anew")
@@ -163,6 +165,19 @@ var (
 // resumeWait is long enough for processes that take the lock only to ask whether the run
 // is running.
 const resumeWait = time.Second
+
+// LockReruns keeps other processes from beginning a rerun of the run until release is called.
+// The error is ErrRerun if another does not release it within a second.
+func (j *Journal) LockReruns(run string) (release func() error, err error) {
+	l, err := takeLock(j.dir, run+".rerun", time.Now().Add(resumeWait)) // the run's own is held while it goes on
+	switch {
+	case errors.Is(err, filelock.ErrLocked):
+		return nil, fmt.Errorf("running %s again: %w", run, ErrRerun)
+	case err != nil:
+		return nil, fmt.Errorf("running %s again: %w", run, err)
+	}
+	return l.release, nil
+}
 
 // Resume continues a crashed or interrupted run in a new session. Once it has returned, no
 // other process works on the run, and Select with [Resumable] returns the remaining

@@ -40,7 +40,14 @@ func (j *Journal) Runs(ctx context.Context, f Filter) iter.Seq2[RunInfo, error] 
 		if !f.Since.IsZero() {
 			since = f.Since.UnixNano()
 		}
-		hosts, err := json.Marshal(f.Hosts)
+		var patterns []string // nil if Hosts is
+		if f.Hosts != nil {
+			patterns = make([]string, 0, len(f.Hosts))
+		}
+		for _, host := range f.Hosts {
+			patterns = append(patterns, strings.ReplaceAll(host, "[", "[[]")) // GLOB has sets, and Hosts have not
+		}
+		hosts, err := json.Marshal(patterns)
 		if err != nil {
 			yield(RunInfo{}, fmt.Errorf("listing runs: %w", err))
 			return

@@ -7,7 +7,8 @@ import (
 )
 
 // Settings are the directory, flags and files with which a run was requested. shoal resume
-// and shoal rerun need them. They contain paths and digests of files, but no secrets.
+// and shoal rerun need them. They contain paths and digests of files, and
+// the values of --env and -o SetEnv, but no key and no password.
 type Settings struct {
 	// Directory is the working directory; relative paths in Flags refer to it.
 	Directory string

@@ -208,6 +208,25 @@ func TestDamagedPagesAreFound(t *testing.T) {
 	}
 }
 
+// Patterns of hosts have no sets.
+func TestPatternsOfHosts(t *testing.T) {
+	j := mustOpen(t, t.TempDir(), Options{})
+	id := sampleRun(t, j)
+	o, err := j.Outline(t.Context(), id)
+	check(t, err)
+	host := strings.SplitN(o.Hosts[0], ":", 2)[0]
+	for pattern, want := range map[string]int{host: 1, host[:1] + "*": 1, "?" + host[1:]: 1, "[" + host[:1] + "]" + host[1:]: 0, "[!_]*": 0} {
+		n := 0
+		for _, err := range j.Runs(t.Context(), Filter{Hosts: []string{pattern}}) {
+			check(t, err)
+			n++
+		}
+		if n != want {
+			t.Errorf("%q: %d runs, want %d", pattern, n, want)
+		}
+	}
+}
+
 // A damaged run does not hide others.
 func TestDamagedRunIsNamed(t *testing.T) {
 	j := mustOpen(t, t.TempDir(), Options{})

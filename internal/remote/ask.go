@@ -123,8 +123,9 @@ echo "$1 $_x $2 $_y";
 echo; };
 `
 
-// killScript records the end if the wrapper was killed too and could not. The exit
-// statuses are those of the Kill constants.
+// killScript records the end if the wrapper was killed too and could not. A command whose
+// end is recorded just before TERM has ended by itself. The exit statuses are those of the
+// Kill constants.
 const killScript = `
 nap() { sleep 0.1 || sleep 1; _z=$((_z-1)); };
 settle;
@@ -132,6 +133,7 @@ _r=gone; _c=10;
 _p=ended; [ $_v = ended ] && _p=rest;
 case $_v in unclear) _r=unclear; _c=12;; running) [ $_g = 0 ] && _r=unclear && _c=12;; ended) [ "$_F" ] && _r=unclear && _c=12;; esac;
 if more; then
+over && _p=rest;
 kill -TERM -$_g; kill -TERM $_l;
 kill -CONT -$_g; kill -CONT $_l;
 _z=$_d;
@@ -146,6 +148,8 @@ over || ends "killed 137";
 fi;
 look;
 elif hid; then _r=unclear; _c=12;
+else
+case $_v in running|orphaned) look;; esac;
 fi;
 tell;
 echo "kill $_r";

@@ -265,6 +265,45 @@ func TestKill(t *testing.T) {
 	})
 }
 
+// TestEndsBeforeTheKill: a command that ends by itself after Kill has looked, and before it
+// sends TERM, was not killed, and its end is reported.
+func TestEndsBeforeTheKill(t *testing.T) {
+	everyShell(t, func(t *testing.T, f *far) {
+		for _, left := range []bool{true, false} {
+			gate, begun := filepath.Join(f.home, "gate"), filepath.Join(f.home, "begun")
+			command := "touch " + begun + "; while [ ! -e " + gate + " ]; do sleep 0.05; done; exit 3"
+			if left {
+				command = "(sleep 100 &) >/dev/null 2>&1; " + command
+			}
+			_, wait := f.background(t, must(t)(Wrap{Nonce: nonce, Marker: f.marker(), Group: true}.Line(command)))
+			until(t, "the command", func() bool { return exists(begun) })
+			// The command ends between the look and the signal.
+			const looked = " settle; _r=gone;"
+			question := must(t)(f.marker().Kill(nonce, 0))
+			if strings.Count(question, looked) != 1 {
+				t.Fatal("the script looks in another way")
+			}
+			question = strings.Replace(question, looked, " settle; >"+gate+"; until [ -s \"$_m/end\" ]; do sleep 0.05; done; while mine; do sleep 0.05; done; _r=gone;", 1)
+			r := f.ask(t, question, nil)
+			want := Report{State: StateEnded, Cause: CauseExit, Status: 3, Kill: KillGone}
+			if left {
+				want.Kill = KillRest
+			}
+			r.Up = want.Up
+			if !reflect.DeepEqual(r, want) {
+				t.Errorf("left %v: %+v", left, r)
+			}
+			wait()
+			forget(t, f)
+			for _, name := range []string{gate, begun} {
+				if err := os.Remove(name); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	})
+}
+
 func TestDetach(t *testing.T) {
 	everyShell(t, func(t *testing.T, f *far) {
 		gate := filepath.Join(f.home, "gate")

@@ -25,6 +25,7 @@ type Earlier struct {
 	// the last of these runs.
 	taken   int
 	takenBy string
+	takers  map[fleet.Host]string // all hosts that later reruns have taken
 
 	open       int          // targets that the run, if it is running, may still work on
 	leaveTaken bool         // leave out of Targets what is taken
@@ -119,8 +120,7 @@ func read(ctx context.Context, j *journal.Journal, name string, sel journal.Sele
 			"give it again with shoal run")
 	}
 	brake.Run = id
-	taken, err := j.Taken(ctx, id)
-	if err != nil {
+	if e.takers, err = j.Taken(ctx, id); err != nil {
 		return nil, brake, err
 	}
 	e.Targets, err = j.Select(ctx, id, func(entry *journal.Entry) bool {
@@ -131,7 +131,7 @@ func read(ctx context.Context, j *journal.Journal, name string, sel journal.Sele
 			e.noCommand = append(e.noCommand, entry.Target)
 			return false
 		}
-		if by, ok := taken[entry.Target.Host]; ok {
+		if by, ok := e.takers[entry.Target.Host]; ok {
 			e.taken, e.takenBy = e.taken+1, max(e.takenBy, by)
 			if leave {
 				return false
@@ -188,9 +188,18 @@ func expandedInVain(e *journal.Entry) bool {
 	return strings.HasPrefix(said, "the command asks for the attribute ") || strings.Contains(said, "no quoting carries through every shell")
 }
 
-// Rerun begins a new run of the targets, planned.
+// Rerun begins a new run of the targets, planned. It fails if the run was resumed, or if
+// another rerun has taken some of the targets, since e was read: [Earlier.Taken] did not say so.
 func (e *Earlier) Rerun(ctx context.Context, j *journal.Journal, info journal.RunInfo, remote Remote, plan Plan) (*Run, error) {
 	if err := remote.CheckInput(e.Info); err != nil {
+		return nil, err
+	}
+	release, err := j.LockReruns(e.Info.Run)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = release() }() // it is released with this process at the latest
+	if err := e.untaken(ctx, j); err != nil {
 		return nil, err
 	}
 	info.Parent = e.Info.Run
@@ -250,9 +259,14 @@ func (e *Earlier) stillLeft(ctx context.Context, j *journal.Journal) error {
 	if !e.leaveTaken {
 		return nil
 	}
+	return e.untaken(ctx, j)
+}
+
+// untaken returns an error if a rerun has taken targets since e was read.
+func (e *Earlier) untaken(ctx context.Context, j *journal.Journal) error {
 	taken, err := j.Taken(ctx, e.Info.Run)
 	for i := 0; i < len(e.Targets) && err == nil; i++ {
-		if _, ok := taken[e.Targets[i].Host]; ok {
+		if host := e.Targets[i].Host; taken[host] != e.takers[host] {
 			err = e.meanwhile()
 		}
 	}

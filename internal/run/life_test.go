@@ -367,6 +367,67 @@ func TestTakenByARerun(t *testing.T) {
 	}
 }
 
+// Of two reruns that have read the same targets at once, one begins; the other is told, and
+// may rerun them knowingly.
+func TestRerunsAtOnce(t *testing.T) {
+	const hosts, reruns = 4, 8
+	s, _ := simulated(t, "echo", simfleet.Options{Hosts: hosts})
+	r := s.begin(t, run.Remote{})
+	end(t, r, journal.Ending{Interrupted: true})
+	read := func() *run.Earlier {
+		t.Helper()
+		e, err := run.ReadToRerun(t.Context(), s.journal, r.ID, journal.Resumable)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	rerun := func(e *run.Earlier) (*run.Run, error) {
+		return e.Rerun(t.Context(), s.journal, journal.RunInfo{}, run.Remote{}, planned(e.Targets))
+	}
+	var earlier [reruns]*run.Earlier
+	for i := range earlier {
+		earlier[i] = read()
+	}
+	var begun [reruns]*run.Run
+	var errs [reruns]error
+	var wg sync.WaitGroup
+	for i, e := range earlier {
+		wg.Go(func() { begun[i], errs[i] = rerun(e) })
+	}
+	wg.Wait()
+	n := 0
+	for i, r := range begun {
+		if r != nil {
+			end(t, r, journal.Ending{})
+			n++
+		} else if text := fmt.Sprint(errs[i]); !strings.Contains(text, "meanwhile") && !errors.Is(errs[i], journal.ErrRerun) {
+			t.Error(text)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d of %d reruns have begun: %v", n, reruns, errs)
+	}
+	knowing, err := rerun(read())
+	if err != nil {
+		t.Fatal(err)
+	}
+	end(t, knowing, journal.Ending{})
+
+	// While another begins one.
+	late := read()
+	release, err := s.journal.LockReruns(r.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rerun(late); !errors.Is(err, journal.ErrRerun) {
+		t.Errorf("beside a rerun that begins: %v", err)
+	}
+	if err := release(); err != nil {
+		t.Error(err)
+	}
+}
+
 // A run that its brake has stopped is resumed on request only.
 func TestBrakedAndResumed(t *testing.T) {
 	s, _ := simulated(t, "exit 1; echo", simfleet.Options{Hosts: 20})

@@ -292,12 +292,13 @@ func (f *HostFlags) expressions() []string {
 // FromStdin reports whether hosts, or the password, come from standard input.
 func (f *HostFlags) FromStdin() bool {
 	return slices.ContainsFunc(slices.Concat(f.Hosts, f.exclude, f.Hostfiles, f.Inventories, []string{f.passwordFile}), func(source string) bool {
-		switch strings.TrimPrefix(source, "^") {
-		case "-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0":
-			return true
-		}
-		return false
+		return source == "-" || source == "^-" || IsStdin(strings.TrimPrefix(source, "^"))
 	})
+}
+
+// IsStdin reports whether the named file is standard input.
+func IsStdin(name string) bool {
+	return name == "/dev/stdin" || name == "/dev/fd/0" || name == "/proc/self/fd/0"
 }
 
 // configNames returns the hosts that ssh_config names, if a flag asks for them.

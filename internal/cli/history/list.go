@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -44,7 +45,8 @@ func NewHistory(stdio console.Stdio) *cobra.Command {
 long it took and what became of its targets; below, of which run it is a rerun, as
 whom it logged in, its hosts and its command. Where RUN is asked for, "last" means
 the one begun last, last~1 the one before it, and the beginning or the last part of
-an identifier is enough.`,
+an identifier is enough. If the journal is damaged, the runs that can be read are
+listed, the others are named, and the exit code is 4.`,
 		"  shoal history\n  shoal history --since 24h --host web03 --outcome failed\n  shoal history -n 0 --json", cobra.NoArgs,
 		func(ctx context.Context, j *journal.Journal, _ []string) error { return history(ctx, j, &f, stdio) })
 	cmd.Flags().IntVarP(&f.Limit, "number", "n", 10, "show `N` runs; 0 for all")
@@ -82,6 +84,10 @@ func (f *historyFlags) filter(ctx context.Context) (journal.Filter, error) {
 	}
 	for _, text := range f.hosts {
 		if strings.ContainsAny(text, "*?") {
+			if at := strings.IndexAny(text, "[],!&^@ \t"); at >= 0 {
+				return filter, hint.Wrap(fmt.Errorf("--host %.80q: a pattern has * and ? only, and no %q of an expression", text, text[at]),
+					"--host may be given several times, such as --host 'web0?' --host 'db*'")
+			}
 			filter.Hosts = append(filter.Hosts, text)
 			continue
 		}
@@ -115,14 +121,18 @@ func history(ctx context.Context, j *journal.Journal, f *historyFlags, stdio con
 	}
 	out := ui.Inspect(stdio.Out, os.Getenv)
 	rows, below := [][]string{{"run", "began", "took", "what became of its targets"}}, []string{""}
-	listed := 0
+	listed, damaged := 0, false
 	for info, err := range j.Runs(ctx, filter) {
 		var o *journal.Outline
 		if err == nil {
 			o, err = j.Outline(ctx, info.Run)
 		}
+		if errors.Is(err, journal.ErrNoRun) {
+			continue // pruned in the meantime
+		}
 		if err != nil {
 			console.Complain(stdio.Err, err)
+			damaged = true
 			continue
 		}
 		if len(outcomes) > 0 && !hasOutcome(&o.Summary, outcomes) {
@@ -140,14 +150,20 @@ func history(ctx context.Context, j *journal.Journal, f *historyFlags, stdio con
 			break
 		}
 	}
-	if f.json {
-		return nil
+	if !f.json && listed > 0 {
+		err = writeTable(stdio.Out, rows, below, cmp.Or(out.Columns(), 200))
 	}
-	if listed == 0 {
+	switch {
+	case err == nil && damaged:
+		return console.ExitError(console.ExitUnknown)
+	case !f.json && listed == 0:
 		console.Say(stdio.Err, "no run is like that")
-		return nil
 	}
-	columns := cmp.Or(out.Columns(), 200)
+	return err
+}
+
+// writeTable writes the table of the runs, with a line below each row.
+func writeTable(w io.Writer, rows [][]string, below []string, columns int) error {
 	var b strings.Builder
 	for i, line := range strings.SplitAfter(ui.AlignTable(rows), "\n") {
 		b.WriteString(ui.Wrap(line, columns))
@@ -155,7 +171,7 @@ func history(ctx context.Context, j *journal.Journal, f *historyFlags, stdio con
 			b.WriteString(ui.Truncate("    "+below[i], columns) + "\n")
 		}
 	}
-	_, err = io.WriteString(stdio.Out, b.String())
+	_, err := io.WriteString(w, b.String())
 	return err
 }
 

@@ -327,6 +327,9 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 	if e.Info.Settings != nil && !x.recalled.Now["check"] {
 		f.CheckDir = e.Info.Settings.Directory
 	}
+	if err := f.RemoteFlags.Validate(f.On(), &f.HostFlags); err != nil { // before the password is read
+		return x, err
+	}
 	opts, err := f.HostFlags.Options()
 	opts.Engine.Notice = func(text string) { console.Note(stdio.Err, text) }
 	if err == nil {
@@ -340,9 +343,6 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 	}
 	if err == nil {
 		err = f.OutputFlags.Validate()
-	}
-	if err == nil {
-		err = f.RemoteFlags.Validate(f.On())
 	}
 	if err != nil {
 		return x, err

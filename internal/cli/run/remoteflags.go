@@ -34,7 +34,7 @@ func (f *RemoteFlags) Command() flags.FlagGroup {
 	g := flags.NewGroup("Command")
 	g.BoolVar(&f.stdin, "stdin", false, "send all of standard input to every host; without it commands get none")
 	g.StringVar(&f.stdinFrom, "stdin-from", "", "send what is in `FILE` to every host as standard input")
-	g.StringArrayVar(&f.Wrapper.Env, "env", nil, "set `NAME=VALUE` for the command, by the wrapper: ps on the host shows the value; -o SetEnv sends it as ssh does")
+	g.StringArrayVar(&f.Wrapper.Env, "env", nil, "set `NAME=VALUE` for the command, by the wrapper; not for secrets: ps on the host shows the value, and the journal keeps it; -o SetEnv sends it as ssh does")
 	g.StringVar(&f.Wrapper.Chdir, "chdir", "", "run the command in `DIR`; where that cannot be entered nothing runs")
 	g.StringVar(&f.Wrapper.Umask, "umask", "", "run the command with the umask `MODE`, in octal")
 	return g
@@ -122,11 +122,14 @@ func (f *RemoteFlags) Remote() flags.FlagGroup {
 }
 
 // Validate returns an error for flags that exclude each other. journalled
-// reports whether the run is recorded in the journal.
-func (f *RemoteFlags) Validate(journalled bool) error {
+// reports whether the run is recorded in the journal. h may read standard input too.
+func (f *RemoteFlags) Validate(journalled bool, h *flags.HostFlags) error {
 	switch w := &f.Wrapper; {
 	case f.stdin && f.stdinFrom != "":
 		return errors.New("--stdin and --stdin-from cannot go together")
+	case (f.stdin || flags.IsStdin(f.stdinFrom)) && h.FromStdin():
+		return hint.New("--stdin sends standard input to the hosts, and cannot name hosts, or the password, too",
+			"put the hosts into a file for --hostfile, or the input into one for --stdin-from")
 	case w.Dir != "" && !w.Marked():
 		return errors.New("--run-dir is for markers, which --once, --kill-on-cancel and --detach make")
 	case w.Detach && w.KillOnCancel:

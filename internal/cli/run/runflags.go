@@ -128,7 +128,7 @@ func (f *RunFlags) options() (connect.Options, error) {
 
 // validate returns an error for flags that exclude each other.
 func (f *RunFlags) validate(command string) error {
-	if err := errors.Join(f.RemoteFlags.Validate(f.On()), f.CheckStages()); err != nil {
+	if err := errors.Join(f.RemoteFlags.Validate(f.On(), &f.HostFlags), f.CheckStages()); err != nil {
 		return err
 	}
 	switch err := f.OutputFlags.Validate(); {
@@ -138,8 +138,6 @@ func (f *RunFlags) validate(command string) error {
 		return fmt.Errorf("--placeholders and --no-placeholders cannot go together")
 	case f.placeholders && f.Wrapper.Script != nil:
 		return hint.New("--placeholders is for commands: the arguments of a script are sent as they are", "leave it out")
-	case f.stdin && f.FromStdin():
-		return hint.New("--stdin sends standard input to the hosts, and cannot name hosts, or the password, too", "put the hosts into a file for --hostfile, or the input into one for --stdin-from")
 	case f.repeat < 1:
 		return fmt.Errorf("--repeat %d: each host is targeted once at least", f.repeat)
 	case strings.TrimSpace(command) == "" && !f.list && !f.estimate:
