@@ -43,6 +43,10 @@ type Options struct {
 	// hosts.List. nil means nothing.
 	Entry func(fleet.Target) hosts.Entry
 
+	// PTY says which commands get a pseudo-terminal, which package internal/remote/wrap
+	// requests. The zero value is none.
+	PTY plan.PTY
+
 	// Identities are private key files, offered before those of ssh_config. nil means
 	// only those of ssh_config, by default the usual files in ~/.ssh.
 	Identities []string

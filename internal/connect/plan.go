@@ -55,6 +55,7 @@ func (o *Options) Planner() (*plan.Planner, error) {
 		Policy:     o.HostKeys,
 		Plain:      o.Client == ClientStandard,
 		Program:    o.program(),
+		PTY:        o.PTY,
 		Home:       home,
 		Notice:     o.Engine.Notice,
 		Verbose:    o.Engine.Verbose,

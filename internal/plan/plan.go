@@ -57,6 +57,8 @@ type Options struct {
 	Plain bool
 	// Program is what the client makes of the system's ssh.
 	Program Program
+	// PTY says which commands get a pseudo-terminal.
+	PTY PTY
 	// Home replaces ~ in the inventory's paths.
 	Home string
 	// Verbose is told how each target is reached, and what says so; see
@@ -74,6 +76,16 @@ const (
 	NoProgram     Program = iota
 	ProgramAtNeed         // where our own clients cannot
 	ProgramForAll         // only with it
+)
+
+// A PTY says which commands get a pseudo-terminal.
+type PTY uint8
+
+// The values of PTY.
+const (
+	NoPTY           PTY = iota // a notice says where RequestTTY of ssh_config asks for one
+	PTYAsConfigured            // where RequestTTY of ssh_config is yes or force
+	PTYForAll
 )
 
 // NoAgent as Options.Agent means that no agent is used.
@@ -201,6 +213,10 @@ func (p *Planner) explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 	}
 	for _, n := range hops[last].Notices() {
 		p.tellOnce(n.Keyword, n.Text)
+	}
+	if p.opts.PTY == NoPTY && hops[last].RequestTTY {
+		p.tellOnce("requesttty", fmt.Sprintf("RequestTTY (%v) has no effect: only commands of shoal run get a terminal, "+
+			"without a standard input and a wrapper", hops[last].Why("requesttty")))
 	}
 	planned := p.endpoint(hops[last], t.Host.Name, e, jump, p.opts.Program)
 	if earlier != nil && !earlier.Unresolved {

@@ -43,6 +43,9 @@ type Remote struct {
 	// Script is run in place of a command: the command of each target is [Script.Words]. nil
 	// runs commands.
 	Script *Script
+	// PTY is the pseudo-terminal of commands that get one; see plan.PTY. It goes with none
+	// of the others.
+	PTY ssh.PTY
 	// Push copies files instead of running commands: the command of each target is the path
 	// there. It goes with none of the above; nil runs commands.
 	Push *transfer.Push
@@ -60,6 +63,9 @@ const grace = 5 * time.Second
 // Marked reports whether the hosts keep a marker.
 func (r Remote) Marked() bool { return r.Once || r.KillOnCancel || r.Detach }
 
+// Wraps reports whether commands are wrapped.
+func (r Remote) Wraps() bool { return r.wrap("run", 0).Wraps() }
+
 // Validate returns an error for a value that is out of range.
 func (r Remote) Validate() error { return r.wrap("run", 0).Validate() }
 
@@ -72,7 +78,7 @@ func (r Remote) wrap(run string, session int) wrap.Options {
 		Place: r.place(),
 		Run:   run, Session: session,
 		Once: r.Once, Killable: r.KillOnCancel, Detach: r.Detach,
-		Timeout: r.Timeout, Grace: grace, Dir: r.Dir, Input: r.Input, InputDigest: r.InputDigest,
+		Timeout: r.Timeout, Grace: grace, Dir: r.Dir, Input: r.Input, InputDigest: r.InputDigest, PTY: r.PTY,
 	}
 	if r.Script != nil {
 		o.Script = r.Script.Script

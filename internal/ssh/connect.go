@@ -78,6 +78,10 @@ type Attempt struct {
 	// Hold means that Start is called late: no byte of the command is sent before, and
 	// the authenticated connection waits for Start without a deadline.
 	Hold bool
+	// Until is the phase of connecting at whose end Dial hangs up and returns ErrUntil, having
+	// sent nothing that belongs to the next: PhaseDial, PhaseBanner, PhaseKex or
+	// PhaseHostkey. Only package internal/ssh/client has it. 0 means none.
+	Until fleet.Phase
 	// Idempotent means that the command may run more than once: whoever made the
 	// attempt repeats it if its outcome is unknown.
 	Idempotent bool
@@ -92,6 +96,9 @@ type Attempt struct {
 
 	connectBy time.Time // see ConnectBy; zero: not asked for yet
 }
+
+// ErrUntil is the cause of an attempt that has ended as Attempt.Until says.
+var ErrUntil = errors.New("the attempt has come as far as it should")
 
 // ConnectBy returns when the attempt's connect timeout limit passes, which begins
 // with the first call: it covers all connections of the attempt, also those of a

@@ -77,6 +77,9 @@ type Settings struct {
 	// refuse most of them.
 	Env []string
 
+	// PTY means that commands get a pseudo-terminal.
+	PTY bool
+
 	// Keys are the keys to offer.
 	Keys KeySpec
 	// Known says how host keys are checked.

@@ -347,6 +347,9 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 	if err != nil {
 		return x, err
 	}
+	if !run.Copies(e.Info) {
+		f.SetPTY(&opts, stdio)
+	}
 	targets := e.Targets
 	canary, err := clirun.ParseCanaries(f.Canary, hostsOf(targets), x.recalled.Now["canary"])
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 const bootPrefix = "shoal-boot-id "
 
 // bootCommand prints the boot identifier: Linux's, that of macOS, or the time of the boot. It is
-// the same text for every login shell.
-const bootCommand = `/bin/sh -c 'exec 2>/dev/null; PATH=$PATH:/sbin:/usr/sbin; printf "shoal-boot-id %s\n" "$(cat /proc/sys/kernel/random/boot_id || sysctl -n kern.bootsessionuuid || sysctl -n kern.boottime)"'`
+// the same text for every login shell. NetBSD and OpenBSD print the time in the time zone of TZ.
+const bootCommand = `/bin/sh -c 'exec 2>/dev/null; PATH=$PATH:/sbin:/usr/sbin; printf "shoal-boot-id %s\n" "$(cat /proc/sys/kernel/random/boot_id || sysctl -n kern.bootsessionuuid || TZ=UTC0 sysctl -n kern.boottime)"'`
 
 var (
 	uuidForm     = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)

@@ -19,12 +19,14 @@ import (
 	"shoal/internal/cli/flags"
 	"shoal/internal/cli/signals"
 	"shoal/internal/engine"
+	"shoal/internal/hint"
 	"shoal/internal/ui"
 )
 
 type pingFlags struct {
 	reachFlags
 	attempts     int
+	until        string
 	gather, json bool
 }
 
@@ -39,8 +41,10 @@ order. For each host it tells how far that came and how long each phase took:
 resolve (name look-up), dial (TCP), banner (the server's version), kex (key
 exchange), hostkey (its check) and auth (the login).
 
-The login is always complete: sshd punishes sources whose connections end before
-(PerSourcePenalties of OpenSSH 9.8 and later).
+The login is complete, unless --until ends it sooner: at dial, banner, kex or hostkey
+nothing is sent that belongs to a later phase, and the connection is closed. sshd
+punishes sources for that, if they do it often (PerSourcePenalties of OpenSSH 9.8
+and later). A host key is checked from hostkey on, and learned at auth only.
 
 --json writes a line for each host: host, index, reached, phase (the last one that
 was entered), attempt, ms (of each phase of the last attempt, in milliseconds), and
@@ -55,16 +59,37 @@ The exit code is 0 if all were reached, 3 if one was not, 130 if interrupted.`,
 	}
 	f.register(cmd, func(control, output flags.FlagGroup) {
 		control.Var((*flags.Count)(&f.attempts), "attempts", "try `N` times where the failure may pass (default 1)")
+		control.StringVar(&f.until, "until", "auth", "stop at the end of `PHASE`: dial, banner, kex, hostkey or auth")
 		output.BoolVarP(&f.gather, "gather", "b", false, "one line for all hosts that came equally far, when all have ended")
 		output.BoolVar(&f.json, "json", false, "write JSON lines, one per host when it has ended")
 	})
 	return cmd
 }
 
+// lastPhase returns the phase that --until names; 0 if the login is to be complete.
+func (f *pingFlags) lastPhase() (fleet.Phase, error) {
+	phase, err := fleet.ParsePhase(f.until)
+	switch {
+	case phase == fleet.PhaseResolve:
+		return 0, hint.New("--until resolve: the look-up of a name and the connection are one step", "--until dial sends nothing to the host")
+	case err != nil || phase < fleet.PhaseDial || phase > fleet.PhaseAuth:
+		return 0, fmt.Errorf("--until %.40q is none of dial, banner, kex, hostkey and auth", f.until)
+	case phase == fleet.PhaseAuth:
+		return 0, nil
+	case f.Client.Value != "best":
+		return 0, hint.New(fmt.Sprintf("--until %v: only shoal's own client can stop before the login", phase), "leave out --client")
+	}
+	return phase, nil
+}
+
 // ping implements shoal ping.
 func ping(ctx context.Context, f *pingFlags, stdio console.Stdio) error {
 	if f.gather && f.json {
 		return errors.New("-b and --json cannot go together")
+	}
+	var err error
+	if f.last, err = f.lastPhase(); err != nil {
+		return err
 	}
 	s, err := f.open(ctx, "", stdio)
 	if err != nil {

@@ -140,7 +140,11 @@ func (f *waitFlags) run(ctx context.Context, s *session, b *boots, stdio console
 	}
 	_ = out.Display.Close() // that of a run, which has shown nothing
 	out.Display = sink
-	out.Ending = func(columns int) string { return ending(&out.Summary, "answered", "did not", columns) }
+	well := "answered"
+	if b.rebooted {
+		well = "rebooted"
+	}
+	out.Ending = func(columns int) string { return ending(&out.Summary, well, "did not", columns) }
 	ctx, stop := signals.Watch(ctx, func(bool) { console.Say(out.Stderr, "stopping") })
 	defer stop.End()
 	defer out.Showing.AbortWith(ctx)()
@@ -373,6 +377,8 @@ func (s *waits) Result(r fleet.Result) error {
 	}
 	what := "answers"
 	switch {
+	case r.Reason == fleet.ReasonNotRebooted || r.Reason == fleet.ReasonBootUnknown:
+		what = "answers, but " + why(r.End)
 	case !good:
 		what = "no answer, " + r.Phase.String() + ": " + why(r.End)
 	case s.boots.rebooted:

@@ -3,6 +3,9 @@ package reach
 import (
 	"context"
 	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -182,6 +185,50 @@ func TestBootID(t *testing.T) {
 	} {
 		if got := differ(c.old, c.now); got != c.want {
 			t.Errorf("from %s to %s: %v", c.old, c.now, got)
+		}
+	}
+}
+
+// NetBSD and OpenBSD print the time of the boot as ctime does, which must not depend on the
+// host's time zone.
+func TestBootTimeIsInUTC(t *testing.T) {
+	bin := t.TempDir()
+	for name, text := range map[string]string{
+		"cat":    "exit 1",
+		"sysctl": `case $2$TZ in kern.boottimeUTC0) echo Tue Nov 14 22:13:20 2023;; kern.boottime*) echo Tue Nov 14 17:13:20 2023;; *) exit 1; esac`,
+	} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, zone := range []string{"UTC0", "EST5"} {
+		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", bootCommand)
+		cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "TZ=" + zone}
+		out, err := cmd.Output()
+		if got := bootID(out); err != nil || got != "booted-at-1700000000" {
+			t.Errorf("TZ=%s: %q from %q, %v", zone, got, out, err)
+		}
+	}
+}
+
+// What is said of a host that answers does not say that it does not.
+func TestWaitLines(t *testing.T) {
+	for reason, want := range map[fleet.Reason]string{
+		fleet.ReasonNotRebooted: `h: answers, but not_rebooted: its boot identifier is still "x" (`,
+		fleet.ReasonBootUnknown: "h: answers, but boot_unknown: its boot identifier is still",
+		fleet.ReasonConnRefused: "h: no answer, dial: conn_refused: its boot",
+	} {
+		var text strings.Builder
+		w := &waits{w: &text, boots: &boots{rebooted: true}, begun: time.Now()}
+		phase := fleet.PhaseDrain
+		if reason == fleet.ReasonConnRefused {
+			phase = fleet.PhaseDial
+		}
+		err := w.Result(fleet.Result{Target: fleet.Target{Host: fleet.Host{Name: "h"}}, End: fleet.End{
+			Outcome: fleet.OutcomeNeverStarted, Phase: phase, Reason: reason, Err: notRebooted("x"),
+		}})
+		if err != nil || !strings.HasPrefix(text.String(), want) {
+			t.Errorf("%s: %q, %v, want %q", reason, text.String(), err, want)
 		}
 	}
 }

@@ -249,5 +249,5 @@ func differ(old, id string) bool {
 const clockStep = 5 * time.Second
 
 func notRebooted(id string) error {
-	return fmt.Errorf("it answers and has not rebooted: its boot identifier is still %.60q", id)
+	return fmt.Errorf("its boot identifier is still %.60q", id)
 }

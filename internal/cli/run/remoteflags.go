@@ -14,10 +14,13 @@ import (
 
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
+	"shoal/internal/connect"
 	"shoal/internal/hint"
 	"shoal/internal/journal"
+	"shoal/internal/plan"
 	"shoal/internal/run"
 	"shoal/internal/spool"
+	"shoal/internal/ssh"
 	"shoal/internal/transfer"
 	"shoal/internal/ui"
 )
@@ -26,6 +29,7 @@ import (
 type RemoteFlags struct {
 	Wrapper   run.Remote
 	stdin     bool
+	pty       bool
 	stdinFrom string
 }
 
@@ -37,8 +41,33 @@ func (f *RemoteFlags) Command() flags.FlagGroup {
 	g.StringArrayVar(&f.Wrapper.Env, "env", nil, "set `NAME=VALUE` for the command, by the wrapper; not for secrets: ps on the host shows the value, and the journal keeps it; -o SetEnv sends it as ssh does")
 	g.StringVar(&f.Wrapper.Chdir, "chdir", "", "run the command in `DIR`; where that cannot be entered nothing runs")
 	g.StringVar(&f.Wrapper.Umask, "umask", "", "run the command with the umask `MODE`, in octal")
+	g.BoolVar(&f.pty, "pty", false, "give commands a terminal, as RequestTTY of ssh_config does: both streams become one, with CR LF")
 	return g
 }
+
+// SetPTY sets which commands get a terminal, of which type and size. One of type dumb gets no
+// escape sequences, which nobody would interpret if our output is no terminal.
+func (f *RemoteFlags) SetPTY(o *connect.Options, stdio console.Stdio) {
+	switch w := &f.Wrapper; {
+	case f.pty:
+		o.PTY = plan.PTYForAll
+	case !w.Wraps() && w.Push == nil && w.Pull == nil && !f.stdin && f.stdinFrom == "":
+		o.PTY = plan.PTYAsConfigured
+	}
+	out, ok := stdio.Out.(*os.File)
+	if !ok {
+		return
+	}
+	if columns, rows, err := term.GetSize(int(out.Fd())); err == nil {
+		f.Wrapper.PTY = ssh.PTY{Term: os.Getenv("TERM"), Columns: uint32(columns), Rows: uint32(rows)}
+		if len(f.Wrapper.PTY.Term) > maxTerm {
+			f.Wrapper.PTY.Term = ""
+		}
+	}
+}
+
+// maxTerm limits the name of a terminal's type, which comes from the environment.
+const maxTerm = 64
 
 // InputSent reports whether commands get the standard input of this process.
 // A push reads files instead.
@@ -92,6 +121,9 @@ func (f *RemoteFlags) TellCommand(w io.Writer) {
 	if mode := f.Wrapper.Umask; mode != "" {
 		gets = append(gets, "the umask "+mode)
 	}
+	if f.pty {
+		gets = append(gets, "a terminal")
+	}
 	if len(gets) > 0 {
 		console.Say(w, "each command gets %s", ui.Visible(strings.Join(gets, ", ")))
 	}
@@ -103,8 +135,8 @@ func (f *RemoteFlags) SetCopy(push *transfer.Push, pull *transfer.Pull) error {
 	if w.Push, w.Pull = push, pull; push == nil && pull == nil {
 		return nil
 	}
-	if f.stdin || f.stdinFrom != "" || w.Marked() || w.Timeout > 0 || len(w.Env) > 0 || w.Chdir != "" || w.Umask != "" {
-		return errors.New("the run copies files: --stdin, --env, --chdir, --umask, --once, --detach, --kill-on-cancel and --remote-timeout are for commands")
+	if f.stdin || f.stdinFrom != "" || f.pty || w.Marked() || w.Timeout > 0 || len(w.Env) > 0 || w.Chdir != "" || w.Umask != "" {
+		return errors.New("the run copies files: --stdin, --pty, --env, --chdir, --umask, --once, --detach, --kill-on-cancel and --remote-timeout are for commands")
 	}
 	return nil
 }
@@ -130,6 +162,11 @@ func (f *RemoteFlags) Validate(journalled bool, h *flags.HostFlags) error {
 	case (f.stdin || flags.IsStdin(f.stdinFrom)) && h.FromStdin():
 		return hint.New("--stdin sends standard input to the hosts, and cannot name hosts, or the password, too",
 			"put the hosts into a file for --hostfile, or the input into one for --stdin-from")
+	case f.pty && (f.stdin || f.stdinFrom != ""):
+		return hint.New("--pty and --stdin cannot go together: a terminal changes what is typed, and does not end", "leave out one of them")
+	case f.pty && w.Wraps():
+		return hint.New("--pty cannot go with --env, --chdir, --umask, --once, --detach, --kill-on-cancel and --remote-timeout: "+
+			"their wrapper reports on a stream of its own, which a terminal does not have", "leave out --pty, or those")
 	case w.Dir != "" && !w.Marked():
 		return errors.New("--run-dir is for markers, which --once, --kill-on-cancel and --detach make")
 	case w.Detach && w.KillOnCancel:

@@ -77,6 +77,7 @@ func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.St
 	if err != nil {
 		return err
 	}
+	f.SetPTY(&opts, stdio)
 	verbose := display.NewVerbose(f.HostFlags.Verbose, stdio)
 	defer verbose.Close()
 	opts.Engine.Verbose = verbose.Func()

@@ -29,6 +29,13 @@ func New(inner ssh.Dialer, o Options) (*Dialer, error) {
 	return &Dialer{inner: inner, opts: o}, nil
 }
 
+// endsOfFile is what is typed on a terminal: each of the command's processes that read it
+// takes one.
+var endsOfFile = strings.Repeat("\x04", 64)
+
+var errTerminal = hint.Wrap(errors.New("a command with a terminal cannot have a wrapper, more than 128 KiB or a standard input, which the terminal would change"),
+	"leave out --pty, or use -o RequestTTY=no")
+
 // Dial implements ssh.Dialer. It fails before connecting if the command is too long or has
 // a NUL byte and cannot be wrapped. A command longer than remote.MaxLine is wrapped even if
 // the options do not ask for it: no server could start it otherwise. An attempt that has
@@ -37,6 +44,14 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	if d.opts.Input != nil && a.Line == "" {
 		given := *a
 		given.Input = d.opts.Input
+		a = &given
+	}
+	if a.Line == "" && a.Target.Settings().PTY {
+		if d.wraps(a) || a.HasInput() {
+			return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, errTerminal)
+		}
+		given := *a
+		given.PTY, given.Input = &d.opts.PTY, strings.NewReader(endsOfFile)
 		a = &given
 	}
 	if !d.wraps(a) {

@@ -39,6 +39,9 @@ type Options struct {
 	// Input is the standard input of every command, in place of that of the attempt. nil
 	// leaves the attempt's.
 	Input ssh.Input
+	// PTY is the pseudo-terminal of commands whose target's Settings ask for one. They
+	// must not be wrapped and have no input but ends of file.
+	PTY ssh.PTY
 	// InputDigest is the SHA-256 of Input in hexadecimal; "" if unknown.
 	InputDigest string
 	// Script is run in place of the command, whose text has its arguments; see

@@ -97,11 +97,11 @@ const maxRedials = 3
 // server leads to another connection with a corrected plan, as long as the command
 // certainly has not run; so does one which shows that the program is needed.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
-	if d.opts.Program != nil && a.Target.Settings().Program.Needed != "" {
+	if a.Until == 0 && d.opts.Program != nil && a.Target.Settings().Program.Needed != "" {
 		return d.opts.Program.Dial(ctx, a)
 	}
 	c, err := d.dialOwn(ctx, a)
-	if f, ok := errors.AsType[*fleet.Error](err); ok && d.programHelps(ctx, a.Target, f) {
+	if f, ok := errors.AsType[*fleet.Error](err); ok && a.Until == 0 && d.programHelps(ctx, a.Target, f) {
 		return d.opts.Program.Dial(ctx, a)
 	}
 	return c, err
@@ -111,11 +111,15 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 func (d *Dialer) dialOwn(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	p := d.planFor(a.Target, a.Idempotent)
 	p.earlyExec = p.earlyExec && !a.Hold
+	p.fallback = p.fallback && a.Until == 0
 	d.tellPlan(a, &p)
 	h, f := d.dialWithRetry(ctx, a, p)
 	switch {
 	case f != nil:
 		return nil, f
+	case h.plan.fallback && a.Until != 0:
+		return nil, a.FailIn(fleet.PhaseKex, fleet.OutcomeNeverStarted, fleet.ReasonNoCommonAlgorithm, hint.New(
+			"only golang.org/x/crypto/ssh has an algorithm in common with the server, and it logs in", "leave out --until"))
 	case h.plan.fallback:
 		return d.fallBack(ctx, a)
 	}

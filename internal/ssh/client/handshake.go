@@ -48,6 +48,10 @@ func (h *handshake) dial() *fleet.Error {
 		}
 		return f
 	}
+	if f := h.reached(fleet.PhaseDial); f != nil {
+		_ = nc.Close() // here, because nothing may be sent
+		return f
+	}
 	if h.attempt.Verbose != nil && h.attempt.Target.Jump() == nil {
 		h.attempt.Tell("connected to %.100s", nc.RemoteAddr())
 	}
@@ -91,7 +95,7 @@ func (h *handshake) begin(nc net.Conn) {
 		Ciphers:    h.plan.ciphers,
 		MACs:       h.plan.macs,
 		EarlyKex:   h.plan.earlyKex,
-		StepByStep: h.plan.stepByStep,
+		StepByStep: h.plan.stepByStep || h.attempt.Until == fleet.PhaseBanner,
 		Window:     h.plan.window,
 		RekeyBytes: h.attempt.Target.Settings().RekeyBytes,
 		RekeyAfter: h.attempt.Target.Settings().RekeyAfter,
@@ -211,6 +215,10 @@ func (h *handshake) pull() *fleet.Error {
 func (h *handshake) take(ev wire.Event) *fleet.Error {
 	switch ev := ev.(type) {
 	case wire.VersionReceived:
+		if f := h.reached(fleet.PhaseBanner); f != nil {
+			_ = h.link.conn.Close() // before hangUp sends what is queued
+			return f
+		}
 		h.attempt.Timeline.Enter(fleet.PhaseKex)
 		h.server.identification = ev.Identification
 		h.server.traits = h.plan.applyTraits(ev.Identification)
@@ -227,6 +235,9 @@ func (h *handshake) take(ev wire.Event) *fleet.Error {
 		h.tellNegotiated(&ev)
 		h.server.inOrder = ev.Strict || strings.HasSuffix(ev.CipherIn, "-gcm@openssh.com")
 	case wire.HostKey:
+		if f := h.reached(fleet.PhaseKex); f != nil {
+			return f
+		}
 		return h.checkHostKey(ev.Key)
 	case wire.ChannelIgnored:
 		h.session.ignored()
@@ -249,10 +260,21 @@ func (h *handshake) checkHostKey(key xssh.PublicKey) *fleet.Error {
 	}
 	a.TellHostKey(h.dialer.opts.HostKeys, key)
 	h.hostKey = key
+	if f := h.reached(fleet.PhaseHostkey); f != nil {
+		return f
+	}
 	h.link.client.Trust()
 	a.Timeline.Enter(fleet.PhaseAuth)
 	h.until(h.dialer.opts.Timeouts.Auth)
 	return h.login.begin()
+}
+
+// reached ends an attempt whose last phase was p.
+func (h *handshake) reached(p fleet.Phase) *fleet.Error {
+	if h.attempt.Until != p {
+		return nil
+	}
+	return h.attempt.Fail(fleet.OutcomeNeverStarted, fleet.ReasonNone, ssh.ErrUntil)
 }
 
 // finish reports the accepted host key and updates the host cache.

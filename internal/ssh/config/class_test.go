@@ -29,7 +29,7 @@ var fieldsOf = map[string][]string{
 	"userknownhostsfile": {"UserKnownHostsFiles"}, "setenv": {"Env"}, "sendenv": {"Env"}, "connecttimeout": {"ConnectTimeout"},
 	"rekeylimit": {"RekeyBytes", "RekeyInterval"},
 
-	"batchmode": {"AuthMethods", "BatchMode"}, "tcpkeepalive": {"TCPKeepAlive"}, "connectionattempts": {"ConnectionAttempts"},
+	"batchmode": {"AuthMethods", "BatchMode"}, "requesttty": {"RequestTTY"}, "tcpkeepalive": {"TCPKeepAlive"}, "connectionattempts": {"ConnectionAttempts"},
 	"numberofpasswordprompts": {"AuthMethods"}, "serveralivecountmax": {"ServerAliveCountMax"},
 	"casignaturealgorithms":    {"CASignatureAlgorithms"},
 	"preferredauthentications": {"AuthMethods"},

@@ -55,6 +55,8 @@ func (r *Resolved) fillPlain() {
 	r.TCPKeepAlive = r.flag(opTCPKeepAlive, true)
 	r.ServerAliveInterval = r.seconds(opServerAliveInterval)
 	r.ServerAliveCountMax = int(r.num(opServerAliveCountMax, 3))
+	tty := r.text(opRequestTTY)
+	r.RequestTTY = tty == "true" || tty == "force"
 	r.IdentitiesOnly = r.flag(opIdentitiesOnly, false)
 	r.PubkeyAuthentication = r.text(opPubkeyAuthentication) != "false"
 	r.PasswordAuthentication = r.flag(opPasswordAuthentication, true)

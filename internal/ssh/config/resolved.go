@@ -36,6 +36,7 @@ type Resolved struct {
 	TCPKeepAlive        bool
 	ServerAliveInterval time.Duration // 0 means never
 	ServerAliveCountMax int
+	RequestTTY          bool // "yes" or "force"
 
 	// Jumps are the jump hosts, in the order of connecting; nil for none. See Config.Route.
 	Jumps []Jump

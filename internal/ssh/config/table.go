@@ -34,7 +34,7 @@ var keywordTable = []keyword{
 	{"permitlocalcommand", opPermitLocalCommand, Reported, readEnum(flags), "no", nil},
 	{"proxyusefdpass", opProxyUseFdpass, Refused, readEnum(flags), "no", nil},
 	{"pubkeyauthentication", opPubkeyAuthentication, Honoured, readEnum(pubkeyAuth), "true", []string{"dsaauthentication"}},
-	{"requesttty", opRequestTTY, Reported, readEnum(requestTTY), "auto", nil},
+	{"requesttty", opRequestTTY, Honoured, readEnum(requestTTY), "auto", nil},
 	{"sessiontype", opSessionType, Refused, readEnum(sessionTypes), "default", nil},
 	{"stdinnull", opStdinNull, WithoutEffect, readEnum(flags), "no", nil},
 	{"forkafterauthentication", opForkAfterAuthentication, WithoutEffect, readEnum(flags), "no", nil},
