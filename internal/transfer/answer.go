@@ -7,37 +7,49 @@ import (
 	"strings"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 )
 
-// maxLine is the longest line of an answer, in bytes.
+// maxLine is one more than the longest line of an answer, in bytes.
 const maxLine = 200
 
-// An answer takes the standard output of a push. Text of login files before the answer is
-// dropped; so is everything after it.
+// An answer is a line of the script, in the standard output. What comes before its mark, such as
+// text of login files, is dropped; so is everything after it.
 type answer struct {
-	mark []byte
-	held []byte // the longest suffix that may be the beginning of the mark, or the answer
-	seen bool
+	mark  []byte
+	held  []byte // the longest suffix that may be the beginning of the mark, or what came of the line
+	seen  bool   // the mark
+	whole bool   // the line, without its newline, is held
 }
 
 func newAnswer(nonce string) *answer { return &answer{mark: []byte("shoal/1 " + nonce + " ")} }
 
+// Write implements io.Writer.
 func (a *answer) Write(p []byte) (int, error) {
-	n := len(p)
-	if a.seen {
-		p = p[:min(len(p), maxLine-min(maxLine, len(a.held)))]
+	a.take(p)
+	return len(p), nil
+}
+
+// take adds p. It returns what is behind the line, when that becomes whole and afterwards.
+func (a *answer) take(p []byte) (rest []byte) {
+	if a.whole {
+		return p
 	}
-	a.held = append(a.held, p...)
-	if a.seen {
-		return n, nil
+	if !a.seen {
+		a.held = append(a.held, p...)
+		at := bytes.Index(a.held, a.mark)
+		if at < 0 {
+			a.held = append(a.held[:0], a.held[max(0, len(a.held)-len(a.mark)):]...)
+			return nil
+		}
+		p, a.held, a.seen = a.held[at+len(a.mark):], nil, true
 	}
-	if at := bytes.Index(a.held, a.mark); at >= 0 {
-		a.seen = true
-		a.held = append([]byte(nil), a.held[at+len(a.mark):min(len(a.held), at+len(a.mark)+maxLine)]...)
-	} else {
-		a.held = append(a.held[:0], a.held[max(0, len(a.held)-len(a.mark)):]...)
+	line, rest, ended := bytes.Cut(p, []byte("\n"))
+	if a.held = append(a.held, line[:min(len(line), maxLine-len(a.held))]...); len(a.held) == maxLine {
+		return nil // too long, and never whole
 	}
-	return n, nil
+	a.whole = ended
+	return rest
 }
 
 // A verdict is the far end's answer.
@@ -51,8 +63,7 @@ type verdict struct {
 
 // parse returns the answer; ok means that there is a complete one.
 func (a *answer) parse(entries int) (v verdict, ok bool) {
-	line, _, whole := strings.Cut(string(a.held), "\n")
-	if !a.seen || !whole {
+	if !a.whole {
 		return v, false
 	}
 	number := func(s string) int {
@@ -63,7 +74,7 @@ func (a *answer) parse(entries int) (v verdict, ok bool) {
 		return n
 	}
 	ok = true
-	switch f := strings.Fields(line); {
+	switch f := strings.Fields(string(a.held)); {
 	case len(f) >= 3 && f[0] == "done":
 		v.done, v.written, v.same = true, number(f[1]), number(f[2])
 		v.verified = len(f) == 4 && f[3] == "1"
@@ -98,6 +109,15 @@ var reasons = map[string]struct {
 	"too_large":         {fleet.ReasonTooLarge, "it is larger than --max-size", "--max-size says how much may come"},
 	"read_failed":       {fleet.ReasonReadFailed, "reading failed", "standard error has what the host said"},
 	"no_tool":           {fleet.ReasonNoTool, "printf, stat or readlink is missing there", "it needs the usual tools of a POSIX system"},
+}
+
+// noAnswerHint is for hosts without an answer.
+const noAnswerHint = "it needs /bin/sh and the usual tools of a POSIX system; standard error has what it said"
+
+// failure returns why what was tried is not done.
+func (v verdict) failure(what string) (fleet.Reason, error) {
+	why := reasons[v.word]
+	return why.reason, hint.Wrap(fmt.Errorf("%s: %s", what, why.text), why.hint)
 }
 
 // text says what was done.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"shoal/fleet"
 	"shoal/internal/hint"
@@ -28,44 +29,15 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	if err != nil {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
 	}
-	c := &conn{push: d.push, attempt: *a, answer: newAnswer(nonce), stdout: a.Stdout}
-	c.attempt.Line, c.attempt.Stdout, c.attempt.Input = line, c.answer, input{before, d.push.payload}
-	if c.Conn, err = d.inner.Dial(ctx, &c.attempt); err != nil {
-		return nil, err
-	}
-	return c, nil
+	p := &pushing{push: d.push, attempt: *a, answer: newAnswer(nonce), stdout: a.Stdout}
+	p.attempt.Line, p.attempt.Stdout, p.attempt.Input = line, p.answer, ssh.JoinInputs(strings.NewReader(before), d.push.payload)
+	return dial(ctx, d.inner, &p.attempt, p.judge)
 }
 
-// An input is the list of entries, if it does not fit into the command line, and their bytes.
-type input struct {
-	before string
-	ssh.Input
-}
-
-// Size implements ssh.Input.
-func (i input) Size() int64 { return int64(len(i.before)) + i.Input.Size() }
-
-// ReadAt implements ssh.Input.
-func (i input) ReadAt(p []byte, at int64) (n int, err error) {
-	if at < int64(len(i.before)) {
-		n = copy(p, i.before[at:])
-	}
-	if n == len(p) {
-		return n, nil
-	}
-	if i.Input.Size() == 0 {
-		return n, io.EOF
-	}
-	m, err := i.Input.ReadAt(p[n:], at+int64(n)-int64(len(i.before)))
-	return n + m, err
-}
-
+// A conn runs a script whose end judge converts to that of the copy.
 type conn struct {
 	ssh.Conn
-	push    *Push
-	attempt ssh.Attempt
-	answer  *answer
-	stdout  io.Writer
+	judge func(fleet.End) fleet.End
 }
 
 // Start implements ssh.Conn.
@@ -73,10 +45,27 @@ func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 	c.Conn.Start(ctx, func(end fleet.End) { done(c.judge(end)) })
 }
 
+// dial connects for an attempt with the script's command line, output and input.
+func dial(ctx context.Context, inner ssh.Dialer, a *ssh.Attempt, judge func(fleet.End) fleet.End) (ssh.Conn, error) {
+	c, err := inner.Dial(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{c, judge}, nil
+}
+
+// A pushing is one attempt to push.
+type pushing struct {
+	push    *Push
+	attempt ssh.Attempt
+	answer  *answer
+	stdout  io.Writer
+}
+
 // judge converts the end of the script to the end of the push. A complete answer is proof,
 // also where the end of the channel was not seen.
-func (c *conn) judge(end fleet.End) fleet.End {
-	v, ok := c.answer.parse(len(c.push.Entries))
+func (p *pushing) judge(end fleet.End) fleet.End {
+	v, ok := p.answer.parse(len(p.push.Entries))
 	switch {
 	case ok && v.done:
 		if end.Outcome != fleet.OutcomeOK {
@@ -85,21 +74,19 @@ func (c *conn) judge(end fleet.End) fleet.End {
 		if !v.verified {
 			end.Flags |= fleet.FlagUnverified
 		}
-		if c.stdout != nil {
-			_, _ = io.WriteString(c.stdout, v.text(c.push)) // whoever reads it decides about errors
+		if p.stdout != nil {
+			_, _ = io.WriteString(p.stdout, v.text(p.push)) // whoever reads it decides about errors
 		}
 	case ok && end.Outcome == fleet.OutcomeFailed:
-		why := reasons[v.word]
-		end.Reason = why.reason
-		where := c.attempt.Target.Command
-		if v.entry >= 0 && !c.push.Only {
-			where = c.push.Entries[v.entry].Name + " in " + where
+		where := p.attempt.Target.Command
+		if v.entry >= 0 && !p.push.Only {
+			where = p.push.Entries[v.entry].Name + " in " + where
 		}
-		end.Err = hint.Wrap(fmt.Errorf("pushing to %.200q: %s", where, why.text), why.hint)
+		end.Reason, end.Err = v.failure(fmt.Sprintf("pushing to %.200q", where))
 	case end.Outcome == fleet.OutcomeOK || end.Outcome == fleet.OutcomeFailed:
 		// No shell, or one that ended before its work.
-		f := c.attempt.Fail(fleet.OutcomeUnknown, fleet.ReasonNoReceipt,
-			hint.New(fmt.Sprintf("the host did not answer what became of the push (exit status %d)", end.Status), "it needs /bin/sh and the usual tools of a POSIX system; standard error has what it said"))
+		f := p.attempt.Fail(fleet.OutcomeUnknown, fleet.ReasonNoReceipt,
+			hint.New(fmt.Sprintf("the host did not answer what became of the push (exit status %d)", end.Status), noAnswerHint))
 		return f.End()
 	}
 	return end

@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -142,64 +141,60 @@ exit 0
 
 // A puller receives the file of one attempt, as its standard output.
 type puller struct {
-	pull   *Pull
-	place  string
-	answer *answer // the first line, or the last
+	pull    *Pull
+	attempt ssh.Attempt
+	stdout  io.Writer
+	place   string
+	first   *answer // the line before the file
+	last    *answer // the line after it
 
-	file    *os.File // the temporary; nil before the first line and after the end
-	temp    string
-	nonce   string
-	size    int64 // bytes left of the file
+	started bool // first announces a file that we take; what follows is of it
+	size    int64
 	mode    fs.FileMode
-	digest  string
-	sum     hash.Hash
+	digest  string   // "" if the host has no tool for it
+	file    *os.File // the temporary; nil before and after
+	temp    string
 	got     int64
+	sum     hash.Hash
 	failed  error // of this machine
-	started bool
 }
 
 // Write implements io.Writer. Bytes that are not part of the protocol are dropped.
 func (r *puller) Write(p []byte) (int, error) {
 	n := len(p)
 	if !r.started {
-		_, _ = r.answer.Write(p)
-		line, _, whole := bytes.Cut(r.answer.held, []byte("\n"))
-		if !r.answer.seen || !whole {
+		p = r.first.take(p)
+		if !r.begin() {
 			return n, nil
-		}
-		f := strings.Fields(string(line))
-		if len(f) < 3 || len(f) > 4 || f[0] != "file" {
-			return n, nil
-		}
-		size, err := strconv.ParseInt(f[1], 10, 64)
-		mode, err2 := strconv.ParseUint(f[2], 8, 16)
-		if err != nil || err2 != nil || size < 0 || size > r.pull.MaxSize {
-			return n, nil
-		}
-		// answer keeps the beginning of what follows the mark only: the rest is the end of p.
-		if at := bytes.Index(p, r.answer.mark); at >= 0 {
-			p = p[at+len(r.answer.mark)+len(line)+1:]
-		} else {
-			p = p[bytes.IndexByte(p, '\n')+1:]
-		}
-		r.started, r.size, r.mode, r.sum = true, size, fs.FileMode(mode)&0o755, sha256.New()
-		if len(f) == 4 {
-			r.digest = f[3]
-		}
-		r.answer = newAnswer(r.nonce)
-		r.failed = r.create()
-	}
-	if r.got < r.size {
-		part := p[:min(int64(len(p)), r.size-r.got)]
-		p = p[len(part):]
-		r.got += int64(len(part))
-		r.sum.Write(part)
-		if r.failed == nil {
-			_, r.failed = r.file.Write(part)
 		}
 	}
-	_, _ = r.answer.Write(p)
+	part := p[:min(int64(len(p)), r.size-r.got)]
+	r.got += int64(len(part))
+	r.sum.Write(part)
+	if r.failed == nil {
+		_, r.failed = r.file.Write(part)
+	}
+	r.last.take(p[len(part):])
 	return n, nil
+}
+
+// begin reports whether the first line has come and announces a file, and makes a file for it.
+func (r *puller) begin() bool {
+	f := strings.Fields(string(r.first.held))
+	if !r.first.whole || len(f) < 3 || len(f) > 4 || f[0] != "file" {
+		return false
+	}
+	size, err := strconv.ParseInt(f[1], 10, 64)
+	mode, err2 := strconv.ParseUint(f[2], 8, 16)
+	if err != nil || err2 != nil || size < 0 || size > r.pull.MaxSize {
+		return false
+	}
+	r.started, r.size, r.mode, r.sum = true, size, fs.FileMode(mode)&0o755, sha256.New()
+	if len(f) == 4 {
+		r.digest = f[3]
+	}
+	r.failed = r.create()
+	return true
 }
 
 func (r *puller) create() (err error) {
@@ -260,30 +255,14 @@ func (d *pullDialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error)
 	if err != nil {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
 	}
-	c := &pullConn{attempt: *a, stdout: a.Stdout, puller: &puller{pull: d.pull, place: place, nonce: nonce, answer: newAnswer(nonce)}}
-	c.attempt.Line, c.attempt.Stdout, c.attempt.Input = line, c.puller, nil
-	if c.Conn, err = d.inner.Dial(ctx, &c.attempt); err != nil {
-		return nil, err
-	}
-	return c, nil
+	r := &puller{pull: d.pull, attempt: *a, stdout: a.Stdout, place: place, first: newAnswer(nonce), last: newAnswer(nonce)}
+	r.attempt.Line, r.attempt.Stdout, r.attempt.Input = line, r, nil
+	return dial(ctx, d.inner, &r.attempt, r.judge)
 }
 
-type pullConn struct {
-	ssh.Conn
-	attempt ssh.Attempt
-	stdout  io.Writer
-	puller  *puller
-}
-
-// Start implements ssh.Conn.
-func (c *pullConn) Start(ctx context.Context, done func(fleet.End)) {
-	c.Conn.Start(ctx, func(end fleet.End) { done(c.judge(end)) })
-}
-
-func (c *pullConn) judge(end fleet.End) fleet.End {
-	r := c.puller
-	line, _, _ := strings.Cut(string(r.answer.held), "\n")
-	whole := r.started && r.got == r.size && r.answer.seen && strings.TrimSpace(line) == "end"
+// judge converts the end of the script to the end of the pull.
+func (r *puller) judge(end fleet.End) fleet.End {
+	whole := r.started && r.got == r.size && r.last.whole && strings.TrimSpace(string(r.last.held)) == "end"
 	same := whole && (r.digest == "" || r.digest == fmt.Sprintf("%x", r.sum.Sum(nil)))
 	err := r.close(same && end.Outcome == fleet.OutcomeOK)
 	fail := func(reason fleet.Reason, err error) fleet.End {
@@ -299,16 +278,15 @@ func (c *pullConn) judge(end fleet.End) fleet.End {
 		if r.digest == "" {
 			end.Flags |= fleet.FlagUnverified
 		}
-		if c.stdout != nil {
-			_, _ = fmt.Fprintf(c.stdout, "%s: %d bytes\n", filepath.Join(r.pull.Dir, r.place), r.size) // whoever reads it decides about errors
+		if r.stdout != nil {
+			_, _ = fmt.Fprintf(r.stdout, "%s: %d bytes\n", filepath.Join(r.pull.Dir, r.place), r.size) // whoever reads it decides about errors
 		}
 		return end
 	case r.started:
-		return fail(fleet.ReasonChangedWhileRead, hint.New(fmt.Sprintf("pulling %.200q: it was not read as it was at the beginning (%d of %d bytes)", c.attempt.Target.Command, r.got, r.size), "try again when nobody writes to it"))
+		return fail(fleet.ReasonChangedWhileRead, hint.New(fmt.Sprintf("pulling %.200q: it was not read as it was at the beginning (%d of %d bytes)", r.attempt.Target.Command, r.got, r.size), "try again when nobody writes to it"))
 	}
-	if v, ok := r.answer.parse(0); ok && !v.done {
-		why := reasons[v.word]
-		return fail(why.reason, hint.Wrap(fmt.Errorf("pulling %.200q: %s", c.attempt.Target.Command, why.text), why.hint))
+	if v, ok := r.first.parse(0); ok && !v.done {
+		return fail(v.failure(fmt.Sprintf("pulling %.200q", r.attempt.Target.Command)))
 	}
-	return fail(fleet.ReasonNoReceipt, hint.New(fmt.Sprintf("the host did not answer to the pull (exit status %d)", end.Status), "it needs /bin/sh and the usual tools of a POSIX system; standard error has what it said"))
+	return fail(fleet.ReasonNoReceipt, hint.New(fmt.Sprintf("the host did not answer to the pull (exit status %d)", end.Status), noAnswerHint))
 }

@@ -20,6 +20,7 @@ import (
 type played struct {
 	say func(line string) (stdout []byte, status uint32)
 	one bool // a byte at a time
+	cut int  // length of the first part; 0: all that fits
 }
 
 func (d played) Dial(_ context.Context, a *ssh.Attempt) (ssh.Conn, error) {
@@ -33,7 +34,8 @@ type playedConn struct {
 
 func (c playedConn) Start(_ context.Context, done func(fleet.End)) {
 	out, status := c.d.say(c.a.Line)
-	r := bytes.NewReader(out)
+	_, _ = c.a.Stdout.Write(out[:c.d.cut])
+	r := bytes.NewReader(out[c.d.cut:])
 	for buf := make([]byte, 1<<15); ; {
 		var n int
 		if c.d.one {
@@ -101,6 +103,30 @@ func TestPull(t *testing.T) {
 			wantTree(t, "pulled", filepath.Join(outside, "in/web1"+filepath.Dir(far)), filepath.Base(far)+"/", filepath.Base(far)+`/empty 755 ""`, filepath.Base(far)+`/it's 644 "a\n\x00b"`)
 		}
 	})
+}
+
+// A file that has the line's own mark in it comes as it is, wherever the output is cut.
+func TestPullInParts(t *testing.T) {
+	t.Parallel()
+	p, outside := openPull(t, 1000)
+	said, data := 1, ""
+	for cut := 0; cut < said; cut++ {
+		d := played{cut: cut, say: func(line string) ([]byte, uint32) {
+			_, rest, _ := strings.Cut(line, "_n=")
+			nonce, _, _ := strings.Cut(rest, ";")
+			mark := "shoal/1 " + nonce + " "
+			data = mark + "file 1 644\n" + mark
+			text := fmt.Sprintf("noise%sfile %d 644 %x\n%s%send\n", mark, len(data), sha256.Sum256([]byte(data)), data, mark)
+			said = len(text)
+			return []byte(text), 0
+		}}
+		if end := pulled(t, d, p, "h", "/f", 0); end.Outcome != fleet.OutcomeOK {
+			t.Fatalf("cut at %d: %v, %v", cut, end.Outcome, end.Err)
+		}
+		if got, err := os.ReadFile(filepath.Join(outside, "in/h/f")); err != nil || string(got) != data {
+			t.Fatalf("cut at %d: %q, %v", cut, got, err)
+		}
+	}
 }
 
 // Whatever a host says, nothing is written outside the directory, and what is not whole is not

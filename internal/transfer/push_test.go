@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"shoal/internal/ssh"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -47,7 +49,7 @@ func pushed(t *testing.T, shell string, p *Push, dest string, cut int64) (v verd
 		t.Fatal(err)
 	}
 	line = strings.Replace(line, "exec /bin/sh", "exec "+shell, 1)
-	in := input{before, p.payload}
+	in := ssh.JoinInputs(strings.NewReader(before), p.payload)
 	if cut < 0 {
 		cut = in.Size()
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -90,10 +89,10 @@ func (d *Dialer) wrap(a *ssh.Attempt) (*wrapped, *fleet.Error) {
 	w.attempt.Line, w.attempt.Stderr = line, w.refusal
 	switch {
 	case d.opts.Script != nil:
-		w.script = &joined{before: d.opts.Script, Input: a.Input, size: a.InputSize()}
-		w.attempt.Input = w.script
+		w.script = &sentScript{Script: d.opts.Script}
+		w.attempt.Input = ssh.JoinInputs(w.script, a.Input)
 	case before != "":
-		w.attempt.Input = &joined{before: strings.NewReader(before), Input: a.Input, size: a.InputSize()}
+		w.attempt.Input = ssh.JoinInputs(strings.NewReader(before), a.Input)
 	}
 	if d.opts.Recorded != nil {
 		w.confirmed = newConfirmation(remote.Confirmation(nonce), w.refusal)
@@ -109,36 +108,19 @@ func (d *Dialer) wrap(a *ssh.Attempt) (*wrapped, *fleet.Error) {
 	return w, nil
 }
 
-// joined is an input after a command or script that is sent before it.
-type joined struct {
-	before    ssh.Input
-	ssh.Input // nil if size is 0
-	size      int64
-	whole     atomic.Bool // the last byte of before was read
+// A sentScript is an ssh.Input that remembers whether it was read to its end.
+type sentScript struct {
+	*remote.Script
+	whole atomic.Bool
 }
 
-// Size implements ssh.Input.
-func (j *joined) Size() int64 { return j.before.Size() + j.size }
-
-// ReadAt implements ssh.Input.
-func (j *joined) ReadAt(p []byte, at int64) (n int, err error) {
-	before := j.before.Size()
-	if at < before {
-		if n, err = j.before.ReadAt(p[:min(int64(len(p)), before-at)], at); err != nil && !errors.Is(err, io.EOF) {
-			return n, err
-		}
+// ReadAt implements io.ReaderAt.
+func (s *sentScript) ReadAt(p []byte, at int64) (int, error) {
+	n, err := s.Script.ReadAt(p, at)
+	if at+int64(n) >= s.Size() {
+		s.whole.Store(true)
 	}
-	if at+int64(n) >= before {
-		j.whole.Store(true)
-	}
-	if n == len(p) {
-		return n, nil
-	}
-	if j.size == 0 {
-		return n, io.EOF
-	}
-	m, err := j.Input.ReadAt(p[n:], at+int64(n)-before)
-	return n + m, err
+	return n, err
 }
 
 // A conn runs wrapped commands.
@@ -180,7 +162,7 @@ type wrapped struct {
 	since   time.Time   // before the command was sent
 	attempt ssh.Attempt // with the wrapper as its command
 	nonce   string
-	script  *joined // nil: it is a command
+	script  *sentScript // nil: it is a command
 	refusal *refusal
 	receipt receipt
 	// confirmed is nil if the wrapper does not confirm the end.
