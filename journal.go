@@ -165,8 +165,8 @@ func (o Options) ignored(info *journal.RunInfo) error {
 	if info.Settings == nil || o.Resume.IgnoreSettings {
 		return nil
 	}
-	missing := maps.Clone(info.Settings.Flags)
-	maps.DeleteFunc(missing, func(name string, _ []string) bool { return o.flags()[name] != nil })
+	missing, given := maps.Clone(info.Settings.Flags), o.flags()
+	maps.DeleteFunc(missing, func(name string, _ []string) bool { return given[name] != nil })
 	if len(missing) == 0 {
 		return nil
 	}

@@ -2,13 +2,13 @@ package shoal
 
 import (
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"shoal/internal/engine"
 	"shoal/internal/journal"
+	"shoal/internal/run"
 )
 
 // flags returns what o has of the flags of shoal run, by name, as the journal keeps them for
@@ -33,7 +33,7 @@ func (o Options) flags() map[string][]string {
 
 	set(o.Login.User != "", "user", o.Login.User)
 	number("port", int(o.Login.Port))
-	set(len(o.Login.Identities) > 0, "identity", absolute(o.Login.Identities)...)
+	set(len(o.Login.Identities) > 0, "identity", run.Absolute(o.Login.Identities)...)
 	number("max-keys", o.Login.MaxKeys)
 	options := o.Config.Set
 	switch o.Login.Agent {
@@ -41,14 +41,14 @@ func (o Options) flags() map[string][]string {
 	case NoAgent:
 		set(true, "no-agent", "true")
 	default:
-		socket := strings.ReplaceAll(absolute([]string{o.Login.Agent})[0], "%", "%%") // ssh_config has tokens there
+		socket := strings.ReplaceAll(run.Absolute([]string{o.Login.Agent})[0], "%", "%%") // ssh_config has tokens there
 		options = append(options[:len(options):len(options)], `IdentityAgent="`+socket+`"`)
 	}
 	set(len(options) > 0, "option", options...)
-	set(o.Config.File != "", "config", absolute([]string{o.Config.File})...)
+	set(o.Config.File != "", "config", run.Absolute([]string{o.Config.File})...)
 	set(o.Config.Jump != "", "jump", o.Config.Jump)
 	span("exec-timeout", o.Config.ExecTimeout)
-	set(len(o.HostKeys.Files) > 0, "known-hosts", absolute(o.HostKeys.Files)...)
+	set(len(o.HostKeys.Files) > 0, "known-hosts", run.Absolute(o.HostKeys.Files)...)
 	if p := o.HostKeys.policy(); p != nil {
 		kept["host-key"] = []string{p.String()}
 	}
@@ -88,24 +88,13 @@ func (o Options) flags() map[string][]string {
 	return kept
 }
 
-// absolute makes paths independent of the working directory.
-func absolute(paths []string) []string {
-	full := make([]string, len(paths))
-	for i, path := range paths {
-		full[i] = path
-		if abs, err := filepath.Abs(path); err == nil && path != "none" && path != "" && path[0] != '~' {
-			full[i] = abs
-		}
-	}
-	return full
-}
-
-// settings returns what the journal keeps of o; nil if nothing in it is a flag.
-func (o Options) settings(files []journal.File) *journal.Settings {
+// settings returns what the journal keeps of o, and of the files of ssh_config that were read;
+// nil if nothing in o is a flag, or no journal keeps it.
+func (o Options) settings(config []string) *journal.Settings {
 	kept := o.flags()
-	if len(kept) == 0 {
+	if o.Journal == nil || len(kept) == 0 {
 		return nil
 	}
 	dir, _ := os.Getwd() // "" is no other directory
-	return &journal.Settings{Directory: dir, Flags: kept, Files: files}
+	return &journal.Settings{Directory: dir, Flags: kept, Files: run.Files(config, nil, o.Login.Identities)}
 }

@@ -98,7 +98,7 @@ func Run(ctx context.Context, targets iter.Seq[Target], command string, o Option
 
 // info returns what the journal keeps of a new run beside its targets.
 func (w *work) info(command string) journal.RunInfo {
-	return journal.RunInfo{Settings: w.opts.settings(w.files), Header: record.Header{
+	return journal.RunInfo{Settings: w.opts.settings(w.config), Header: record.Header{
 		Program: filepath.Base(os.Args[0]),
 		Started: time.Now(),
 		Command: command,

@@ -11,7 +11,6 @@ import (
 	"shoal/internal/clock"
 	"shoal/internal/connect"
 	"shoal/internal/engine"
-	"shoal/internal/journal"
 	"shoal/internal/placeholder"
 	"shoal/internal/run"
 	"shoal/internal/spool"
@@ -150,7 +149,7 @@ type work struct {
 	engine    engine.Options
 	clock     *clock.Clock
 	passwords *auth.Passwords
-	files     []journal.File // for the journal
+	config    []string // the files of ssh_config that were read
 }
 
 // open plans the targets and opens what connecting to them needs. It may ask for
@@ -173,13 +172,11 @@ func (o Options) open(ctx context.Context, targets iter.Seq[Target], template *p
 	if w.plan, err = c.Plan(ctx, targets, template); err != nil {
 		return nil, err
 	}
-	if o.Journal != nil {
-		config, err := c.ReadConfig()
-		if err != nil {
-			return nil, err
-		}
-		w.files = run.Files(config.Files(), nil, o.Login.Identities)
+	config, err := c.ReadConfig() // the plan's
+	if err != nil {
+		return nil, err
 	}
+	w.config = config.Files()
 	if err = w.plan.Same(); err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 
@@ -33,6 +34,21 @@ func Files(config, inventories, identities []string) (files []journal.File) {
 	add(journal.FileInventory, inventories)
 	add(journal.FileIdentity, identities)
 	return files
+}
+
+// Absolute makes the paths in the value of a flag independent of the working directory. What is
+// no path, such as none, and what begins with ~ stays.
+func Absolute(paths []string) []string {
+	full := slices.Clone(paths)
+	for i, v := range full {
+		if v == "" || v == "none" || v == "-" || strings.HasPrefix(v, "~") {
+			continue
+		}
+		if path, err := filepath.Abs(v); err == nil {
+			full[i] = path
+		}
+	}
+	return full
 }
 
 // A FileChange is what has happened to a file since a run was made.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -73,19 +72,9 @@ func valuesOf(flag *pflag.Flag) []string {
 func absolute(name string, values []string) []string {
 	switch name {
 	case "config", "identity", "known-hosts", "password-file":
-	default:
-		return values
+		return run.Absolute(values)
 	}
-	full := slices.Clone(values)
-	for i, v := range full {
-		if v == "" || v == "none" || v == "-" || strings.HasPrefix(v, "~") {
-			continue
-		}
-		if path, err := filepath.Abs(v); err == nil {
-			full[i] = path
-		}
-	}
-	return full
+	return values
 }
 
 // filesOf returns the files that decide where and how the run goes, with their
