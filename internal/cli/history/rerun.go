@@ -245,24 +245,12 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 		return errors.Join(err, j.Close())
 	}
 	defer func() { _ = input.Close() }()
-	push, err := run.OpenPush(ctx, e.Info)
+	closeCopy, err := f.reopenCopy(ctx, e.Info)
+	defer closeCopy()
+	if err == nil {
+		err = f.Wrapper.CheckInput(e.Info)
+	}
 	if err != nil {
-		return errors.Join(err, j.Close())
-	}
-	if push != nil {
-		defer func() { _ = push.Close() }()
-	}
-	pull, err := run.PullOf(e.Info)
-	if err != nil {
-		return errors.Join(err, j.Close())
-	}
-	if pull != nil {
-		defer func() { _ = pull.Close() }()
-	}
-	if err := f.SetCopy(push, pull); err != nil {
-		return errors.Join(err, j.Close())
-	}
-	if err := f.Wrapper.CheckInput(e.Info); err != nil {
 		return errors.Join(err, j.Close())
 	}
 	flags.WarnInsecure(stdio.Err, x.Opts)
@@ -279,6 +267,27 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 	x.Journal = j
 	x.Begin = func(ctx context.Context) (*run.Run, error) { return begin(ctx, &x.Execution) }
 	return clirun.Execute(ctx, x.Execution, stdio)
+}
+
+// reopenCopy opens again what the run copied, if it copied files.
+func (f *againFlags) reopenCopy(ctx context.Context, info *journal.RunInfo) (closeCopy func(), err error) {
+	push, err := run.OpenPush(ctx, info)
+	if err != nil {
+		return func() {}, err
+	}
+	pull, err := run.PullOf(info)
+	closeCopy = func() {
+		if push != nil {
+			_ = push.Close()
+		}
+		if pull != nil {
+			_ = pull.Close()
+		}
+	}
+	if err == nil {
+		err = f.SetCopy(push, pull)
+	}
+	return closeCopy, err
 }
 
 // checkUnused reports whether a recalled check has no stage after which it would be made.

@@ -135,7 +135,7 @@ func (f *RemoteFlags) SetCopy(push *transfer.Push, pull *transfer.Pull) error {
 	if w.Push, w.Pull = push, pull; push == nil && pull == nil {
 		return nil
 	}
-	if f.stdin || f.stdinFrom != "" || f.pty || w.Marked() || w.Timeout > 0 || len(w.Env) > 0 || w.Chdir != "" || w.Umask != "" {
+	if f.stdin || f.stdinFrom != "" || f.pty || w.Wraps() {
 		return errors.New("the run copies files: --stdin, --pty, --env, --chdir, --umask, --once, --detach, --kill-on-cancel and --remote-timeout are for commands")
 	}
 	return nil
