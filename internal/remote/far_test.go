@@ -212,6 +212,21 @@ func everyShell(t *testing.T, test func(t *testing.T, f *far)) {
 	}
 }
 
+// everyLoginShell runs test for each login shell, in parallel.
+func everyLoginShell(t *testing.T, test func(t *testing.T, f *far)) {
+	t.Helper()
+	for _, login := range logins() {
+		t.Run(filepath.Base(login[0]), func(t *testing.T) {
+			t.Parallel()
+			f := newFar(t, "/bin/dash").withLogin(t, login)
+			if f.shell = login[0]; len(login) > 1 {
+				f.shell = newFar(t, login[0]).sh
+			}
+			test(t, f)
+		})
+	}
+}
+
 // background starts a line, which is killed at the end of the test with all that f has
 // started, and returns a function that waits for it.
 func (f *far) background(t *testing.T, line string) (cmd *exec.Cmd, wait func()) {

@@ -85,16 +85,7 @@ func TestInputInEveryShell(t *testing.T) {
 }
 
 func TestInputInEveryLoginShell(t *testing.T) {
-	for _, login := range logins() {
-		t.Run(filepath.Base(login[0]), func(t *testing.T) {
-			t.Parallel()
-			f := newFar(t, "/bin/dash").withLogin(t, login)
-			if f.shell = login[0]; len(login) > 1 {
-				f.shell = newFar(t, login[0]).sh
-			}
-			f.testInput(t)
-		})
-	}
+	everyLoginShell(t, func(t *testing.T, f *far) { f.testInput(t) })
 }
 
 // TestInputOfABackgroundJob: a job that is started with & takes no input from the command, in

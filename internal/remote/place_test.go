@@ -72,16 +72,7 @@ func TestPlaceInEveryShell(t *testing.T) {
 }
 
 func TestPlaceInEveryLoginShell(t *testing.T) {
-	for _, login := range logins() {
-		t.Run(filepath.Base(login[0]), func(t *testing.T) {
-			t.Parallel()
-			f := newFar(t, "/bin/dash").withLogin(t, login)
-			if f.shell = login[0]; len(login) > 1 {
-				f.shell = newFar(t, login[0]).sh
-			}
-			f.testPlace(t)
-		})
-	}
+	everyLoginShell(t, func(t *testing.T, f *far) { f.testPlace(t) })
 }
 
 // TestNoSuchPlace: if the directory cannot be entered, nothing runs and nothing is left.

@@ -127,25 +127,19 @@ func TestBigCommandInPart(t *testing.T) {
 
 // TestBigCommandInEveryLoginShell has each shell read the line and run the command.
 func TestBigCommandInEveryLoginShell(t *testing.T) {
-	for _, login := range logins() {
-		t.Run(filepath.Base(login[0]), func(t *testing.T) {
-			t.Parallel()
-			f := newFar(t, "/bin/dash").withLogin(t, login).withTmp(t)
-			if f.shell = login[0]; len(login) > 1 {
-				f.shell = newFar(t, login[0]).sh
+	everyLoginShell(t, func(t *testing.T, f *far) {
+		f.withTmp(t)
+		for name, w := range bigWraps(f) {
+			got := f.big(t, w, "echo first"+padding+"cat\nprintf '%s\\n' 'a \"b\" \xff\xe9é'\nexit 9")
+			if want := (seen{stdout: "first\na \"b\" \xff\xe9é\n", status: 9}); got != want {
+				t.Errorf("%s: got %v, want %v", name, got, want)
 			}
-			for name, w := range bigWraps(f) {
-				got := f.big(t, w, "echo first"+padding+"cat\nprintf '%s\\n' 'a \"b\" \xff\xe9é'\nexit 9")
-				if want := (seen{stdout: "first\na \"b\" \xff\xe9é\n", status: 9}); got != want {
-					t.Errorf("%s: got %v, want %v", name, got, want)
-				}
-				if left := f.leftovers(); len(left) > 0 {
-					t.Errorf("%s: left %q", name, left)
-				}
-				forget(t, f)
+			if left := f.leftovers(); len(left) > 0 {
+				t.Errorf("%s: left %q", name, left)
 			}
-		})
-	}
+			forget(t, f)
+		}
+	})
 }
 
 // TestBigCommandByArgument: a shell that nobody knows, and a directory with a quote, get the

@@ -79,16 +79,7 @@ func TestScriptInEveryShell(t *testing.T) {
 }
 
 func TestScriptInEveryLoginShell(t *testing.T) {
-	for _, login := range logins() {
-		t.Run(filepath.Base(login[0]), func(t *testing.T) {
-			t.Parallel()
-			f := newFar(t, "/bin/dash").withLogin(t, login)
-			if f.shell = login[0]; len(login) > 1 {
-				f.shell = newFar(t, login[0]).sh
-			}
-			f.testScript(t)
-		})
-	}
+	everyLoginShell(t, func(t *testing.T, f *far) { f.testScript(t) })
 }
 
 // TestScriptInPart: nothing of a script runs unless all of it has arrived.
