@@ -143,7 +143,7 @@ func (p *Push) list() string {
 		}
 		switch e.Kind {
 		case File:
-			fmt.Fprintf(&b, "f %d %d %s %d %s %.16s; ", i+1, e.Size, e.Digest, e.Mode&fs.ModePerm, e.Time.UTC().Format("200601021504.05"), e.Digest)
+			fmt.Fprintf(&b, "f %d %d %s %d %s %.16s %d; ", i+1, e.Size, e.Digest, e.Mode&fs.ModePerm, e.Time.UTC().Format("200601021504.05"), e.Digest, e.Size>>10+1)
 		case Directory:
 			fmt.Fprintf(&b, "d %d; ", i+1)
 		case Link:

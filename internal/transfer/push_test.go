@@ -44,6 +44,11 @@ func eachShell(t *testing.T, f func(t *testing.T, shell string)) {
 // negative means all.
 func pushed(t *testing.T, shell string, p *Push, dest string, cut int64) (v verdict, ok bool, stderr string) {
 	t.Helper()
+	return pushedWith(t, os.Environ(), shell, p, dest, cut)
+}
+
+func pushedWith(t *testing.T, env []string, shell string, p *Push, dest string, cut int64) (v verdict, ok bool, stderr string) {
+	t.Helper()
 	line, before, err := p.request(dest, nonce)
 	if err != nil {
 		t.Fatal(err)
@@ -56,6 +61,7 @@ func pushed(t *testing.T, shell string, p *Push, dest string, cut int64) (v verd
 	a, e := newAnswer(nonce), new(bytes.Buffer)
 	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", "echo noise; "+line)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = struct{ io.Reader }{io.NewSectionReader(in, 0, cut)}, a, e
+	cmd.Env = env
 	_ = cmd.Run()
 	v, ok = a.parse(len(p.Entries))
 	return v, ok, e.String()
@@ -206,6 +212,23 @@ func TestPushCut(t *testing.T) {
 			t.Errorf("the second is cut: %+v, %v, %q", v, ok, e)
 		}
 		wantTree(t, "the second is cut", dir, `one 600 "11111111111111111111"`)
+	})
+}
+
+// Free space is compared right by shells that compute in 32 bits (mksh), where 4 GiB are 0 bytes.
+func TestPushRoom(t *testing.T) {
+	t.Parallel()
+	eachShell(t, func(t *testing.T, shell string) {
+		src, bin := t.TempDir(), t.TempDir()
+		write(t, src+"/f", strings.Repeat("1", 2<<20), 0o600)
+		p := read(t, PushOptions{}, src+"/f")
+		for kib, want := range map[string]bool{"100": false, "2048": false, "2049": true, "4194304": true, "999999999": true, "4294967296": true, "-": true} {
+			write(t, bin+"/df", "#!/bin/sh\necho head\necho fs 1 1 "+kib+" 1% /\n", 0o755)
+			v, ok, e := pushedWith(t, append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH")), shell, p, t.TempDir(), -1)
+			if !ok || v.done != want || !want && v.word != "no_space" {
+				t.Errorf("%s KiB: %+v, %v, %q", kib, v, ok, e)
+			}
+		}
 	})
 }
 

@@ -7,6 +7,9 @@ package transfer
 //	_n nonce   _d DEST   _u umask, _i the same in decimal   _k index of the entry at work   _t temporary directory
 //	_w entries written   _s entries that were the same   _v "1" while all digests were checked
 //
+// room DIR KIB reports whether so much is free, or it cannot be known. Of more than 9 digits
+// there is enough: mksh computes in 32 bits.
+//
 // A temporary is a file in a directory that mkdir has made, which fails if the name exists, in
 // the directory of the file. mv renames it. Other people cannot look into it, whatever the
 // mode that the file already has.
@@ -24,12 +27,12 @@ trap "exit 1" HUP INT QUIT TERM PIPE;
 name() { _z=$(printf %b "$1.") || no no_tool; _z=${_z%.}; };
 sum() { _h=$({ sha256sum || shasum -a 256 || sha256 -q || openssl dgst -sha256 -r; } <"$1" 2>/dev/null); _h=${_h%% *}; };
 field() { { read -r _a; read -r _a _b _c _e _f _g; case $1 in 4) echo "$_e";; 6) echo "$_g";; esac; }; };
-room() { _x=$(df -Pk "$1" 2>/dev/null | field 4); case $_x in ""|*[a-z,.%-]*) return 0;; esac; [ $(($_x*1024)) -ge $2 ]; };
+room() { _x=$(df -Pk "$1" 2>/dev/null | field 4); case $_x in ""|*[a-z,.%-]*|??????????*) return 0;; esac; [ $_x -ge $2 ]; };
 ro() { _x=$(df -Pk "$1" 2>/dev/null | field 6);
 _y=;
 [ -r /proc/mounts ] && while read -r _a _b _c _e _f; do [ "$_b" = "$_x" ] && _y=$_e; done </proc/mounts;
 case $_y in ro|ro,*) return 0;; esac; return 1; };
-deny() { ro "$1" && no read_only; { [ -w "$1" ] && [ -x "$1" ]; } || no permission_denied; room "$1" 65536 || no no_space; no write_failed; };
+deny() { ro "$1" && no read_only; { [ -w "$1" ] && [ -x "$1" ]; } || no permission_denied; room "$1" 64 || no no_space; no write_failed; };
 `
 
 // takeScript reads exactly $2 bytes of standard input into the file $1. Only dd does not read
@@ -77,7 +80,8 @@ _d=${_d%/};
 	parentsScript = `parents() { (umask $_u; mkdir -p "$1") || { _z=$1; while [ "$_z" ]; do _z=${_z%/}; _z=${_z%/*}; [ -e "$_z/" ] && deny "$_z/"; [ -e "$_z" ] && no not_directory; done; no permission_denied; }; };`
 )
 
-// fileScript writes a file: f INDEX SIZE DIGEST MODE TIME PATH, the path as _p. A link is
+// fileScript writes a file: f INDEX SIZE DIGEST MODE TIME START KIB, the path as _p; START begins
+// the digest, and KIB is what the file takes. A link is
 // followed to the file that it leads to, at most 40 times.
 const fileScript = `
 attributes() { _a=$(stat -c "%a %u:%g" "$1" 2>/dev/null || stat -f "%Lp %u:%g" "$1" 2>/dev/null) || no no_tool; };
@@ -108,9 +112,9 @@ finish "$_p" "" "$_m" $5;
 _s=$(($_s+1)); return; fi;
 _t=${_q}.shoal-push.$6.$_n;
 mkdir "$_t" || { _t=; deny "$_q"; };
-[ $2 -lt 1048576 ] || room "$_q" $2 || no no_space;
-take "$_t/f" $2 || { room "$_q" 65536 || no no_space; no write_failed; };
-[ $(wc -c <"$_t/f") -eq $2 ] || { room "$_q" 65536 || no no_space; no digest_mismatch; };
+[ $2 -lt 1048576 ] || room "$_q" $7 || no no_space;
+take "$_t/f" $2 || { room "$_q" 64 || no no_space; no write_failed; };
+[ $(wc -c <"$_t/f") -eq $2 ] || { room "$_q" 64 || no no_space; no digest_mismatch; };
 sum "$_t/f";
 case $_h in "$3") ;; "") _v=; REQUIRE ;; *) no digest_mismatch;; esac;
 _m=MODE; _o=;
@@ -127,14 +131,14 @@ _w=$(($_w+1)); };
 `
 
 const (
-	backupScript = `{ cp -p "$_p" "$_t/b" && mv -f "$_t/b" "$_p~"; } || { room "$_q" 65536 || no no_space; no write_failed; };`
+	backupScript = `{ cp -p "$_p" "$_t/b" && mv -f "$_t/b" "$_p~"; } || { room "$_q" 64 || no no_space; no write_failed; };`
 	// renameScript gives the file owner and mode before anybody can see it.
 	renameScript = `
 finish "$_t/f" "$_o" "$_m" $5;
 mv -f "$_t/f" "$_p" || { _x=$(df -Pk "$_p" 2>/dev/null | field 6); [ "$_x" = "$_p" ] && no busy; no no_atomic_replace; };
 `
 	inPlaceScript = `
-cat "$_t/f" >"$_p" || { [ -w "$_p" ] || deny "$_p"; room "$_q" 65536 || no no_space; no write_failed; };
+cat "$_t/f" >"$_p" || { [ -w "$_p" ] || deny "$_p"; room "$_q" 64 || no no_space; no write_failed; };
 sum "$_p"; case $_h in "$3"|"") ;; *) no digest_mismatch;; esac;
 _m=MODE; finish "$_p" "" "$_m" $5;
 `
