@@ -197,12 +197,26 @@ func (f *attempt) finishOn(conn ssh.Conn, end fleet.End) {
 		f.tellEnd(end)
 		again, end := r.decide(f, end)
 		if again {
-			r.held.give(len(stdout.Bytes) + len(stderr.Bytes))
+			r.setAside(f.job, end, [fleet.NumStreams]fleet.Output{stdout, stderr})
 		} else {
-			r.deliver(delivery{result: f.result(end, stdout, stderr), flying: true, kept: kept})
+			r.deliver(delivery{result: f.result(end, stdout, stderr), aside: f.job.Output, flying: true, kept: kept})
 		}
 		r.changed()
 	})
+}
+
+// setAside keeps the output of an attempt that is followed by another if the target's result
+// may be that of this attempt, in place of what was kept before. mu must be held.
+func (r *run) setAside(t *limiter.Job, end fleet.End, output [fleet.NumStreams]fleet.Output) {
+	if end.Outcome == fleet.OutcomeUnknown {
+		output, t.Output = t.Output, output
+	}
+	r.giveBack(output)
+}
+
+// giveBack releases the budget of output that nobody gets.
+func (r *run) giveBack(output [fleet.NumStreams]fleet.Output) {
+	r.held.give(len(output[fleet.Stdout].Bytes) + len(output[fleet.Stderr].Bytes))
 }
 
 // tellEnd tells Options.Verbose how the attempt ended, and how long its phases took.
@@ -254,10 +268,14 @@ func (f *attempt) result(end fleet.End, stdout, stderr fleet.Output) fleet.Resul
 		Stdout:  stdout,
 		Stderr:  stderr,
 	}
-	if stdout.Truncated() || stderr.Truncated() {
+	markTruncated(&res)
+	return res
+}
+
+func markTruncated(res *fleet.Result) {
+	if res.Stdout.Truncated() || res.Stderr.Truncated() {
 		res.Flags |= fleet.FlagOutputTruncated
 	}
-	return res
 }
 
 // notCancelled returns end, but never started instead of cancelled for a target

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,6 +144,13 @@ func TestEveryEndGivesBack(t *testing.T) {
 		}
 		return nil
 	}
+	var dials [n]atomic.Int64
+	everySecond := func(_ context.Context, a *ssh.Attempt) error {
+		if dials[a.Target.Index].Add(1)%2 == 0 {
+			return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonConnRefused, errNetwork)
+		}
+		return nil
+	}
 	never, unknown, cancelled := fleet.OutcomeNeverStarted, fleet.OutcomeUnknown, fleet.OutcomeCancelled
 	for name, c := range map[string]struct {
 		dial    func(context.Context, *ssh.Attempt) error
@@ -158,6 +166,7 @@ func TestEveryEndGivesBack(t *testing.T) {
 		"failure":              {want: fleet.OutcomeFailed, run: ends(fleet.OutcomeFailed, "")},
 		"command timeout":      {want: unknown, run: ends(unknown, fleet.ReasonTimeout)},
 		"lost, tried again":    {want: unknown, run: ends(unknown, fleet.ReasonConnReset), opts: engine.Options{Idempotent: true}},
+		"lost, then refused":   {want: unknown, dial: everySecond, run: ends(unknown, fleet.ReasonConnReset), opts: engine.Options{Idempotent: true, Attempts: 2}},
 		"no room for output":   {want: fleet.OutcomeOK, run: ends(fleet.OutcomeOK, ""), opts: engine.Options{MaxHeld: 50}},
 		"not let in":           {want: never, dial: fail(fleet.PhaseAuth, never, fleet.ReasonAuthFailed)},
 		"reset, tried again":   {want: never, dial: fail(fleet.PhaseKex, never, fleet.ReasonConnReset)},

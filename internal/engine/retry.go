@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"time"
 
 	"shoal/fleet"
@@ -130,16 +131,16 @@ func loadOutcome(end fleet.End) limiter.Outcome {
 	return limiter.Inconclusive
 }
 
-// mayHaveRunEarlier returns the end of an earlier attempt with an unknown outcome:
-// a later one that did not run does not change what is known of it.
-func mayHaveRunEarlier(end fleet.End, earlier []fleet.Try) (fleet.End, bool) {
+// mayHaveRunEarlier returns the last of the earlier attempts whose outcome is unknown: a
+// later one that did not run does not change what is known of it.
+func mayHaveRunEarlier(end fleet.End, earlier []fleet.Try) (last int, ok bool) {
 	if !end.Outcome.DidNotRun() {
-		return end, false
+		return 0, false
 	}
-	for _, t := range earlier {
+	for i, t := range slices.Backward(earlier) {
 		if t.Outcome == fleet.OutcomeUnknown {
-			return t.End, true
+			return i, true
 		}
 	}
-	return end, false
+	return 0, false
 }

@@ -203,24 +203,61 @@ func TestIntendRefuses(t *testing.T) {
 	}
 }
 
-// A command that may have run once stays unknown, whatever a later attempt shows.
+// A command that may have run once stays unknown, whatever a later attempt shows. The result
+// is then the last attempt that may have run, with what it has written.
 func TestUnknownStaysUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var tries atomic.Int64
+		var earlier []*engine.Output
 		s := &stub{
 			dial: func(_ context.Context, a *ssh.Attempt) error {
-				if tries.Add(1) == 1 {
+				if tries.Add(1) <= 2 {
 					return nil
 				}
 				return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonConnRefused, errNetwork)
 			},
 			run: func(_ context.Context, a *ssh.Attempt) fleet.End {
+				_, _ = fmt.Fprintf(a.Stdout, "%d: ", tries.Load())
+				_, _ = a.Stderr.Write([]byte("working"))
 				return a.FailIn(fleet.PhaseRun, fleet.OutcomeUnknown, fleet.ReasonConnReset, errNetwork).End()
 			},
 		}
-		res := collect(t, t.Context(), engine.Options{Dialer: s, Idempotent: true}, 1, 1)[0]
-		if res.Outcome != fleet.OutcomeUnknown || res.Reason != fleet.ReasonConnReset || res.Attempt != 2 {
-			t.Errorf("%v %s at attempt %d, want the unknown of the first", res.Outcome, res.Reason, res.Attempt)
+		opts := engine.Options{Dialer: s, Idempotent: true, MaxOutput: 5, Follow: func(o *engine.Output) { earlier = append(earlier, o) }}
+		res := collect(t, t.Context(), opts, 1, 1)[0]
+		if res.Outcome != fleet.OutcomeUnknown || res.Reason != fleet.ReasonConnReset || res.Attempt != 2 || len(res.Earlier) != 1 || tries.Load() != 3 {
+			t.Errorf("%v %s at attempt %d after %v, of %d; want the unknown of the second", res.Outcome, res.Reason, res.Attempt, res.Earlier, tries.Load())
+		}
+		if string(res.Stdout.Bytes) != "2: " || string(res.Stderr.Bytes) != "worki" || res.Stderr.Size != 7 || res.Flags != fleet.FlagOutputTruncated {
+			t.Errorf("output %q and %q (%d bytes), flags %v", res.Stdout.Bytes, res.Stderr.Bytes, res.Stderr.Size, res.Flags)
+		}
+		if res.Started.IsZero() || len(earlier) == 0 || earlier[len(earlier)-1].Attempt != res.Attempt {
+			t.Errorf("started %v, followed %v", res.Started, earlier)
+		}
+	})
+}
+
+// If a target that waits for another attempt is stopped, what the attempt before has written is
+// in the result.
+func TestStoppedRetryKeepsOutput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		drain := make(chan struct{})
+		s := &stub{run: func(_ context.Context, a *ssh.Attempt) fleet.End {
+			_, _ = a.Stdout.Write([]byte("half of it"))
+			close(drain)
+			synctest.Wait()
+			return a.FailIn(fleet.PhaseRun, fleet.OutcomeUnknown, fleet.ReasonConnReset, errNetwork).End()
+		}}
+		stopped := &stub{run: func(_ context.Context, a *ssh.Attempt) fleet.End {
+			_, _ = a.Stdout.Write([]byte("half of it"))
+			time.AfterFunc(time.Nanosecond, func() { close(drain) })
+			return a.FailIn(fleet.PhaseRun, fleet.OutcomeUnknown, fleet.ReasonConnReset, errNetwork).End()
+		}}
+		for _, d := range []*stub{s, stopped} { // before the retry is queued, and while it waits
+			drain = make(chan struct{})
+			res := collect(t, t.Context(), engine.Options{Dialer: d, Idempotent: true, Drain: drain}, 1, 1)[0]
+			if res.Outcome != fleet.OutcomeUnknown || res.Attempt != 1 || string(res.Stdout.Bytes) != "half of it" {
+				t.Errorf("%v at attempt %d with %q", res.Outcome, res.Attempt, res.Stdout.Bytes)
+			}
 		}
 	})
 }

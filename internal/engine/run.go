@@ -131,8 +131,9 @@ type run struct {
 // A delivery is a result on its way to the caller.
 type delivery struct {
 	result fleet.Result
-	flying bool  // its target stays in flight until the result is taken
-	kept   *kept // its target stays in flight until the epilogue has ended; nil: has none
+	aside  [fleet.NumStreams]fleet.Output // see limiter.Job.Output
+	flying bool                           // its target stays in flight until the result is taken
+	kept   *kept                          // its target stays in flight until the epilogue has ended; nil: has none
 }
 
 func newRun(ctx context.Context, opts Options) *run {
@@ -232,22 +233,23 @@ func (r *run) clear(end fleet.End) {
 // last attempt, or else end. mu must be held.
 func (r *run) conclude(t *limiter.Job, end fleet.End) {
 	end = notCancelled(t, end)
-	r.deliver(delivery{result: fleet.Result{Target: t.Target.Target, End: end, Attempt: t.Attempts, Earlier: t.Earlier}})
+	r.deliver(delivery{result: fleet.Result{Target: t.Target.Target, End: end, Attempt: t.Attempts, Earlier: t.Earlier}, aside: t.Output})
 }
 
 // deliver queues a result for the caller. mu must be held.
 func (r *run) deliver(l delivery) {
 	if last := len(l.result.Earlier) - 1; last >= 0 && l.result.Started.IsZero() {
 		// It was waiting for another attempt, which it will not get.
-		t := l.result.Earlier[last]
-		if l.result.Reason == fleet.ReasonBrake {
-			t.Flags |= fleet.FlagBraked
+		braked := l.result.Reason == fleet.ReasonBrake
+		r.goBack(&l, last)
+		if braked {
+			l.result.Flags |= fleet.FlagBraked
 		}
-		l.result.End, l.result.Started, l.result.Earlier = t.End, t.Started, l.result.Earlier[:last]
 	}
-	if end, ok := mayHaveRunEarlier(l.result.End, l.result.Earlier); ok {
-		l.result.End = end
+	if last, ok := mayHaveRunEarlier(l.result.End, l.result.Earlier); ok {
+		r.goBack(&l, last)
 	}
+	r.giveBack(l.aside)
 	r.out = append(r.out, l)
 	r.owed--
 	if r.isLack(l.result.End) && len(r.opts.Rollout) == 0 {
@@ -255,6 +257,18 @@ func (r *run) deliver(l delivery) {
 	}
 	if err := r.brakes.add(l.result.Outcome); err != nil {
 		r.stopNew(&stopError{err}) // only the first cause counts
+	}
+}
+
+// goBack makes the result that of the earlier attempt with this index. mu must be held.
+func (r *run) goBack(l *delivery, index int) {
+	res, t := &l.result, l.result.Earlier[index]
+	res.End, res.Attempt, res.Started, res.Took, res.Earlier = t.End, index+1, t.Started, fleet.Durations{}, res.Earlier[:index]
+	r.giveBack([fleet.NumStreams]fleet.Output{res.Stdout, res.Stderr})
+	res.Stdout, res.Stderr = fleet.Output{}, fleet.Output{}
+	if t.Outcome == fleet.OutcomeUnknown { // no later one has this outcome
+		res.Stdout, res.Stderr, l.aside = l.aside[fleet.Stdout], l.aside[fleet.Stderr], [fleet.NumStreams]fleet.Output{}
+		markTruncated(res)
 	}
 }
 

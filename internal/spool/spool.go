@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"shoal/internal/hint"
@@ -41,7 +42,7 @@ func stateOf(f *os.File) (state, error) {
 
 // Open returns the content of a file, which must not change while the Input is used.
 func Open(ctx context.Context, name string) (*Input, error) {
-	f, err := os.Open(name) //nolint:gosec // the user names it
+	f, err := openFile(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("reading the commands' standard input: %w", err)
 	}
@@ -57,6 +58,39 @@ func Open(ctx context.Context, name string) (*Input, error) {
 	return in, nil
 }
 
+// openFile opens a file for reading. The open(2) of a FIFO waits for a writer: when ctx ends,
+// that is this process.
+func openFile(ctx context.Context, name string) (*os.File, error) {
+	if info, err := os.Stat(name); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+		opened, ended := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(ended)
+			select {
+			case <-ctx.Done():
+			case <-opened:
+				return
+			}
+			for { // the other open may not have begun
+				w, err := os.OpenFile(name, os.O_WRONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // as below
+				if err == nil {
+					_ = w.Close()
+				}
+				select {
+				case <-opened:
+					return
+				case <-time.After(10 * time.Millisecond):
+				}
+			}
+		}()
+		defer func() { close(opened); <-ended }()
+	}
+	f, err := os.Open(name) //nolint:gosec // the user names it
+	if err == nil && ctx.Err() != nil {
+		err = errors.Join(context.Cause(ctx), f.Close())
+	}
+	return f, err
+}
+
 // Read returns what r holds from where it stands. A regular file is read in place and must
 // stay open and the same, unless its size is 0, as that of files in /proc is; of anything else
 // all is copied, to EOF, into a file in $TMPDIR, else /var/tmp, that nobody can open. An error means that r could not be read completely.
@@ -70,8 +104,15 @@ func Read(ctx context.Context, r io.Reader) (*Input, error) {
 	if err != nil {
 		return nil, hint.Wrap(fmt.Errorf("making a file for the commands' standard input: %w", err), "TMPDIR names another directory")
 	}
+	if f, ok := r.(*os.File); ok { // has an effect on a pipe that can be waited for
+		stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) })
+		defer stop()
+	}
 	hash := sha256.New()
 	size, err := io.Copy(io.MultiWriter(copied, hash), reader{ctx, r})
+	if ended := context.Cause(ctx); ended != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		err = ended
+	}
 	if err != nil {
 		_ = copied.Close()
 		return nil, fmt.Errorf("reading the commands' standard input, after %d bytes: %w", size, err)
@@ -128,7 +169,7 @@ func unnamed() (*os.File, error) {
 	return f, nil
 }
 
-// reader ends with its context, between two reads.
+// reader ends with its context, between two reads; a read that waits ends only if it can.
 type reader struct {
 	ctx context.Context
 	r   io.Reader

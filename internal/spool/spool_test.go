@@ -9,7 +9,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -130,6 +132,52 @@ func TestFileWithoutSize(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, in, want)
+	if err := in.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The wait for somebody who writes to a FIFO ends with the context, whether nobody has opened
+// it or nobody writes.
+func TestWaitEnds(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	name := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	waiting := func(what string) {
+		for _, before := range []bool{true, false} {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			why := errors.New("enough")
+			if before {
+				cancel(why)
+			} else {
+				time.AfterFunc(10*time.Millisecond, func() { cancel(why) })
+			}
+			if in, err := Open(ctx, name); in != nil || !errors.Is(err, why) {
+				t.Errorf("%s: %v, %v", what, in, err)
+			}
+		}
+	}
+	waiting("nobody has opened it")
+	held, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := held.WriteString("half"); err != nil {
+		t.Error(err)
+	}
+	if runtime.GOOS == "linux" { // elsewhere reads of a FIFO have no deadline
+		waiting("nobody writes")
+	}
+	_ = held.Close()
+	written := make(chan error, 1) // sent by the goroutine
+	go func() { written <- os.WriteFile(name, []byte("all of it"), 0o600) }()
+	in, err := Open(t.Context(), name)
+	if err != nil || <-written != nil {
+		t.Fatal(err)
+	}
+	check(t, in, []byte("all of it"))
 	if err := in.Close(); err != nil {
 		t.Error(err)
 	}

@@ -3,6 +3,7 @@ package display
 import (
 	"context"
 	"sync"
+	"time"
 
 	"shoal/fleet"
 	"shoal/internal/cli/signals"
@@ -17,10 +18,14 @@ const (
 	maxShowingCount = 10_000
 )
 
+// readerGrace is how long, after an abort, a reader that reads nothing is waited for. Then it
+// counts as stopped.
+const readerGrace = time.Second
+
 // A showing passes results to a function one by one on its own goroutine, so
 // that a reader of our output that blocks holds up neither the journal nor a
-// stop. Until an abort push blocks when the queue is full, which bounds memory;
-// after it push never blocks.
+// stop. push blocks when the queue is full, which bounds memory; after an abort
+// only as long as the reader goes on reading.
 type showing struct {
 	show func(fleet.Result)
 
@@ -29,7 +34,8 @@ type showing struct {
 	queue   []fleet.Result
 	bytes   int64 // output in queue, in bytes
 	closed  bool  // push is not called any more
-	aborted bool  // push no longer waits
+	aborted bool  // push waits no longer than readerGrace for the reader
+	stopped bool  // the reader: push no longer waits
 	shown   int
 	dropped int
 
@@ -45,13 +51,13 @@ func newShowing(show func(fleet.Result)) *showing {
 
 func outputSize(r *fleet.Result) int64 { return int64(len(r.Stdout.Bytes) + len(r.Stderr.Bytes)) }
 
-// push queues a result and waits for room. After an abort it drops the result
-// instead.
+// push queues a result and waits for room. After an abort it drops the result if the
+// reader has stopped.
 func (s *showing) push(r fleet.Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.full(&r) && !s.aborted {
-		s.change.Wait()
+	for s.full(&r) && !s.stopped {
+		s.waitForRoom()
 	}
 	if s.full(&r) {
 		s.dropped++
@@ -60,6 +66,22 @@ func (s *showing) push(r fleet.Result) {
 	s.queue = append(s.queue, r)
 	s.bytes += outputSize(&r)
 	s.change.Broadcast()
+}
+
+// waitForRoom waits for a change. After an abort it sets stopped if the reader reads nothing
+// for readerGrace. mu must be held.
+func (s *showing) waitForRoom() {
+	if s.aborted {
+		shown := s.shown
+		timer := time.AfterFunc(readerGrace, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.stopped = s.stopped || s.shown == shown
+			s.change.Broadcast()
+		})
+		defer timer.Stop()
+	}
+	s.change.Wait()
 }
 
 // full reports whether there is no room for r. mu must be held.
@@ -90,14 +112,31 @@ func (s *showing) run() {
 	}
 }
 
-// AbortWith makes push stop waiting once ctx ends. undo cancels that.
-func (s *showing) AbortWith(ctx context.Context) (undo func() bool) {
-	return context.AfterFunc(ctx, func() {
+// AbortWith makes push wait only for a reader that goes on reading once ctx ends, and not
+// at all once hurried is closed. undo ends that.
+func (s *showing) AbortWith(ctx context.Context, hurried <-chan struct{}) (undo func()) {
+	over, ended := make(chan struct{}), make(chan struct{})
+	set := func(flag *bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.aborted = true
+		*flag = true
 		s.change.Broadcast()
-	})
+	}
+	go func() {
+		defer close(ended)
+		select {
+		case <-ctx.Done():
+			set(&s.aborted)
+		case <-over:
+			return
+		}
+		select {
+		case <-hurried:
+			set(&s.stopped)
+		case <-over:
+		}
+	}()
+	return func() { close(over); <-ended }
 }
 
 // end waits until everything is shown or p runs out, and returns the number of

@@ -139,6 +139,10 @@ func (f *HostFlags) Options() (connect.Options, error) {
 		return connect.Options{}, hint.Wrap(fmt.Errorf("--max-keys %d: at least one key must be allowed", f.maxKeys),
 			"-o PubkeyAuthentication=no offers none")
 	}
+	if f.Client.Value != "best" && (f.Pipeline.Value != "full" || o.Classical) {
+		return connect.Options{}, hint.Wrap(fmt.Errorf("--pipeline and --pq are for shoal's own client, which --client %s replaces", f.Client.Value),
+			"leave them out, or --client")
+	}
 	if o.HostKeys, err = f.hostKeyPolicy(); err != nil {
 		return connect.Options{}, err
 	}

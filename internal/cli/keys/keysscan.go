@@ -176,7 +176,7 @@ func (f *keysFlags) collect(ctx context.Context, opts connect.Options, s *scanne
 	verbose.To(out.Stderr)
 	ctx, stop := signals.Watch(ctx, func(bool) { console.Say(out.Stderr, "stopping: what was collected is kept") })
 	defer stop.End()
-	defer out.Showing.AbortWith(ctx)()
+	defer out.Showing.AbortWith(ctx, stop.Hurried())()
 	if limit := f.timeout.Duration(); limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("the scan's timeout of %v passed", limit))

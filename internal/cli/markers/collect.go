@@ -110,7 +110,7 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	release := sync.OnceFunc(stop.End)
 	defer release()
 	defer a.journal.HurryWith(stop.Hurried())()
-	defer out.Showing.AbortWith(ctx)()
+	defer out.Showing.AbortWith(ctx, stop.Hurried())()
 	begun, told := time.Now(), newWaitingNote(time.Now())
 	opts.Stop = stop.Drained
 	opts.Waiting = func(pending []run.Pending, pause time.Duration) {

@@ -110,7 +110,7 @@ func ping(ctx context.Context, f *pingFlags, stdio console.Stdio) error {
 	out.Ending = func(columns int) string { return ending(&out.Summary, "reached", "not reached", columns) }
 	ctx, stop := signals.Watch(ctx, func(bool) { console.Say(out.Stderr, "stopping") })
 	defer stop.End()
-	defer out.Showing.AbortWith(ctx)()
+	defer out.Showing.AbortWith(ctx, stop.Hurried())()
 	out.OnLost = stop.Drain
 	out.Watch(&s.engine)
 	s.engine.Drain = stop.Drained

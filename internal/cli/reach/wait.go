@@ -147,7 +147,7 @@ func (f *waitFlags) run(ctx context.Context, s *session, b *boots, stdio console
 	out.Ending = func(columns int) string { return ending(&out.Summary, well, "did not", columns) }
 	ctx, stop := signals.Watch(ctx, func(bool) { console.Say(out.Stderr, "stopping") })
 	defer stop.End()
-	defer out.Showing.AbortWith(ctx)()
+	defer out.Showing.AbortWith(ctx, stop.Hurried())()
 	out.OnLost = stop.Drain
 	out.Watch(&s.engine)
 	if b.ask {

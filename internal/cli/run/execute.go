@@ -86,7 +86,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 		ctx, cancel = e.Clock.WithTimeout(ctx, x.Timeout, fmt.Errorf("the run's timeout of %v passed", x.Timeout))
 		defer cancel()
 	}
-	defer out.Showing.AbortWith(ctx)()
+	defer out.Showing.AbortWith(ctx, stop.Hurried())()
 	e.Drain, e.Follow = stop.Drained, out.Follow
 	e.Drained = func() (fleet.Reason, error) {
 		if stop.Requested() {

@@ -12,8 +12,10 @@ type Job struct {
 	Target ssh.Target
 	// Attempts is the number of attempts that have begun.
 	Attempts int
-	// Earlier are the attempts that have ended.
+	// Earlier are the attempts that have ended, and Output is what the last of them wrote of
+	// which it is unknown whether the command ran: the target's result may be that attempt's.
 	Earlier []fleet.Try
+	Output  [fleet.NumStreams]fleet.Output
 	// Intended is set once an attempt has recorded that the command is about to be
 	// sent.
 	Intended bool

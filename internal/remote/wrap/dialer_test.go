@@ -174,6 +174,17 @@ func TestPlace(t *testing.T) {
 	}
 }
 
+// A refusal counts whatever comes behind it, and with whatever exit status: a forced command
+// may run what was sent and go on.
+func TestRefusedBelowAForcedCommand(t *testing.T) {
+	t.Parallel()
+	said := strings.Repeat("this session was recorded. ", 9) + "\n"
+	f := newFar(t, sshdtest.WithForceCommand(`/bin/sh -c "$SSH_ORIGINAL_COMMAND"; echo "`+strings.TrimSpace(said)+` " >&2; exit 0`))
+	once := wrap.Options{Run: "run1", Once: true}
+	f.run(t, once, "echo ran").want(t, fleet.OutcomeOK, fleet.ReasonNone, "ran\n", said)
+	f.run(t, once, "echo ran").want(t, fleet.OutcomeUnknown, fleet.ReasonAlreadyStarted, "", said)
+}
+
 func TestRemoteTimeout(t *testing.T) {
 	t.Parallel()
 	f := newFar(t)

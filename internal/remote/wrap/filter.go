@@ -21,13 +21,15 @@ func (r *receipt) Write(p []byte) (int, error) {
 }
 
 // A refusal passes on the standard error without the wrapper's line that says why it did
-// not start the command.
+// not start the command. More may follow that line: a forced command may say something
+// when the wrapper has ended.
 type refusal struct {
 	to     io.Writer // nil drops the output
 	mark   []byte    // how the line begins
 	nonce  string
-	held   []byte // the longest suffix that may be the beginning of the line, or the line
-	failed error  // of to
+	held   []byte         // the longest suffix that may be the beginning of the line
+	word   remote.Refusal // "" until the line has come
+	failed error          // of to
 }
 
 func newRefusal(nonce string, to io.Writer) *refusal {
@@ -38,7 +40,7 @@ func newRefusal(nonce string, to io.Writer) *refusal {
 const maxRefusal = 100
 
 func (r *refusal) Write(p []byte) (int, error) {
-	if len(r.held) == 0 && bytes.IndexByte(p, r.mark[0]) < 0 {
+	if r.word != "" || len(r.held) == 0 && bytes.IndexByte(p, r.mark[0]) < 0 {
 		r.pass(p)
 		return len(p), r.failed
 	}
@@ -55,6 +57,11 @@ func (r *refusal) sort() {
 	}
 	r.pass(r.held[:at])
 	r.held = append(r.held[:0], r.held[at:]...)
+	if word, ok := remote.ParseRefusal(r.nonce, r.held); ok {
+		r.word = word
+		r.pass(r.held[bytes.IndexByte(r.held, '\n')+1:])
+		r.held = nil
+	}
 	if len(r.held) > maxRefusal { // only the wrapper knows the nonce, and its line is shorter
 		r.pass(r.held)
 		r.held = nil
@@ -78,14 +85,11 @@ func (r *refusal) pass(p []byte) {
 	_, r.failed = r.to.Write(p)
 }
 
-// close returns the refusal, if there was one; otherwise it passes on the held bytes.
+// close passes on the held bytes, and returns the refusal, if there was one.
 func (r *refusal) close() (remote.Refusal, bool) {
-	word, ok := remote.ParseRefusal(r.nonce, r.held)
-	if !ok {
-		r.pass(r.held)
-	}
+	r.pass(r.held)
 	r.held = nil
-	return word, ok
+	return r.word, r.word != ""
 }
 
 // A confirmation passes on the standard error without one line of the wrapper, such as that

@@ -14,7 +14,7 @@ import (
 const nonce = "N0nceN0nce"
 
 // However the output is split, everything except the wrapper's own line is passed on, in
-// order.
+// order, also what a forced command or a login file writes behind it.
 func TestRefusalIsTakenOut(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		// Parts of the mark are frequent, so that overlaps are too.
@@ -22,9 +22,10 @@ func TestRefusalIsTakenOut(t *testing.T) {
 		before := strings.Join(rapid.SliceOfN(part, 0, 6).Draw(t, "before"), "")
 		before = strings.ReplaceAll(before, "shoal/1 "+nonce+" refused ", "")
 		refused := rapid.Bool().Draw(t, "refused")
-		text := before
+		text, behind := before, ""
 		if refused {
-			text += "shoal/1 " + nonce + " refused again\n"
+			behind = strings.Repeat("x", rapid.IntRange(0, 2*maxRefusal).Draw(t, "long")) + strings.Join(rapid.SliceOfN(part, 0, 6).Draw(t, "behind"), "")
+			text += "shoal/1 " + nonce + " refused again\n" + behind
 		}
 		var to bytes.Buffer
 		r := newRefusal(nonce, &to)
@@ -39,8 +40,8 @@ func TestRefusalIsTakenOut(t *testing.T) {
 		if ok != refused || refused && word != remote.RefusedAgain {
 			t.Errorf("%q: found %q, %v", text, word, ok)
 		}
-		if to.String() != before {
-			t.Errorf("passed on %q, want %q", to.String(), before)
+		if to.String() != before+behind {
+			t.Errorf("passed on %q, want %q", to.String(), before+behind)
 		}
 	})
 }
