@@ -1,6 +1,8 @@
 package groups
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -165,15 +167,25 @@ type edit struct {
 	lines, compared []string
 }
 
-// split returns a change as edits of single lines, if it has as many as it replaces.
+// split returns a change as edits of one line of the reference each, so that an answer that
+// is quite another does not make one line of many: lines that are missing are taken out one
+// by one, and further ones are behind the last.
 func split(c textdiff.Change, r *reading) []edit {
-	if c.AEnd-c.A != c.BEnd-c.B {
-		return []edit{{c.A, c.AEnd, slices.Clone(r.lines[c.B:c.BEnd]), slices.Clone(r.compared[c.B:c.BEnd])}}
+	of := func(from, end int) ([]string, []string) {
+		return r.lines[from:end:end], r.compared[from:end:end]
+	}
+	if c.A == c.AEnd {
+		lines, compared := of(c.B, c.BEnd)
+		return []edit{{c.A, c.A, lines, compared}}
 	}
 	var edits []edit
 	for i := range c.AEnd - c.A {
-		at := c.B + i
-		edits = append(edits, edit{c.A + i, c.A + i + 1, []string{r.lines[at]}, []string{r.compared[at]}})
+		from, end := min(c.B+i, c.BEnd), min(c.B+i+1, c.BEnd)
+		if c.A+i+1 == c.AEnd {
+			end = c.BEnd
+		}
+		lines, compared := of(from, end)
+		edits = append(edits, edit{c.A + i, c.A + i + 1, lines, compared})
 	}
 	return edits
 }
@@ -197,37 +209,21 @@ func placesOf(s fleet.Stream, ref *Group, base *reading, groups []edited) []Plac
 	return places
 }
 
-// A region is a part of the reference that some groups edit as a whole.
+// A region is a line of the reference that some groups edit, or a place between two lines
+// at which some add others.
 type region struct{ from, end int }
 
-// regions returns the parts of the reference that are edited, in order. Edits that overlap
-// are in one.
+// regions returns the parts of the reference that are edited, in order.
 func regions(groups []edited) []region {
 	seen := make(map[region]bool)
-	var all []region
 	for _, g := range groups {
 		for _, e := range g.edits {
-			if r := (region{e.from, e.end}); !seen[r] {
-				seen[r] = true
-				all = append(all, r)
-			}
+			seen[region{e.from, e.end}] = true
 		}
 	}
-	slices.SortFunc(all, func(a, b region) int {
-		if a.from != b.from {
-			return a.from - b.from
-		}
-		return a.end - b.end
+	return slices.SortedFunc(maps.Keys(seen), func(a, b region) int {
+		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.end, b.end))
 	})
-	var joined []region
-	for _, r := range all {
-		if n := len(joined); n > 0 && r.from < joined[n-1].end {
-			joined[n-1].end = max(joined[n-1].end, r.end)
-			continue
-		}
-		joined = append(joined, r)
-	}
-	return joined
 }
 
 // variants returns what the groups have at a region. Regions must come in order.
@@ -254,30 +250,18 @@ func variants(r region, ref *Group, base *reading, groups []edited) []Variant {
 	add(ref, base.lines[r.from:r.end], base.compared[r.from:r.end])
 	for i := range groups {
 		g := &groups[i]
-		var lines, compared []string
-		at := r.from
-		for ; g.next < len(g.edits) && g.edits[g.next].end <= r.end && within(g.edits[g.next], r); g.next++ {
-			e := g.edits[g.next]
-			lines = append(append(lines, base.lines[at:e.from]...), e.lines...)
-			compared = append(append(compared, base.compared[at:e.from]...), e.compared...)
-			at = e.end
+		if g.next < len(g.edits) && g.edits[g.next].from == r.from && g.edits[g.next].end == r.end {
+			add(g.group, g.edits[g.next].lines, g.edits[g.next].compared)
+			g.next++
+			continue
 		}
-		add(g.group, append(lines, base.lines[at:r.end]...), append(compared, base.compared[at:r.end]...))
+		add(g.group, base.lines[r.from:r.end], base.compared[r.from:r.end])
 	}
-	slices.SortStableFunc(order, func(a, b *found) int { return len(b.Members) - len(a.Members) })
+	slices.SortStableFunc(order, func(a, b *found) int { return cmp.Compare(len(b.Members), len(a.Members)) })
 	all := make([]Variant, len(order))
 	for i, f := range order {
-		slices.SortFunc(f.Members, func(a, b Member) int { return a.Index - b.Index })
+		slices.SortFunc(f.Members, func(a, b Member) int { return cmp.Compare(a.Index, b.Index) })
 		all[i] = f.Variant
 	}
 	return all
-}
-
-// within reports whether an edit belongs to a region: what is added before its first line
-// is a region of its own.
-func within(e edit, r region) bool {
-	if r.from == r.end {
-		return e.from == r.from && e.end == r.end
-	}
-	return e.from >= r.from && e.from < r.end
 }

@@ -69,7 +69,9 @@ func TestOwn(t *testing.T) {
 		{"2001:db8::7", "2001:db8::7 and 2001:db8::70", "<host 2001:db8::7> and <address 2001:db8::70>"},
 		{"web-1", "web-1 web-10 Web-1 a-web-1", "<host web-1> web-10 <host Web-1> a-<host web-1>"},
 		{"a", "a b ab a", "<host a> b ab <host a>"},
-		{"", "a", "a"}, {".", "a", "a"}, {"::1", "::1", "<address ::1>"},
+		{"", "a", "a"},
+		{".", "a", "a"},
+		{"::1", "::1", "<address ::1>"},
 	} {
 		if got := marked(New(All), c.text, c.host); got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.host, got, c.want)
