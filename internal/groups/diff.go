@@ -2,6 +2,7 @@ package groups
 
 import (
 	"cmp"
+	"hash/maphash"
 	"maps"
 	"slices"
 	"strings"
@@ -119,10 +120,15 @@ type Variant struct {
 	Members []Member
 }
 
-// Lines compares the groups with ref, which must be one of them, and returns their outputs
-// at once, place by place. Groups whose outputs are too large to compare are returned as
-// left.
+// Lines returns the outputs of the groups at once, place by place. They are compared with
+// ref; nil means that one whose lines most targets have. Groups whose outputs are too large
+// to compare are returned as left.
 func (gs *Groups) Lines(ref *Group, groups []*Group) (places []Place, left []*Group, err error) {
+	if ref == nil {
+		if ref, err = gs.typical(groups); err != nil {
+			return nil, nil, err
+		}
+	}
 	base, err := gs.read(ref)
 	if err != nil {
 		return nil, nil, err
@@ -154,6 +160,44 @@ func (gs *Groups) Lines(ref *Group, groups []*Group) (places []Place, left []*Gr
 	return places, left, nil
 }
 
+// typical returns the group whose lines most targets have, or of several the largest.
+func (gs *Groups) typical(groups []*Group) (*Group, error) {
+	seed := maphash.MakeSeed()
+	targets := make(map[uint64]int) // by line
+	each := func(g *Group, take func(line uint64)) error {
+		streams, err := gs.read(g)
+		if err != nil {
+			return err
+		}
+		seen := make(map[uint64]bool)
+		for _, r := range streams {
+			for _, line := range r.compared {
+				if sum := maphash.String(seed, line); !seen[sum] {
+					seen[sum] = true
+					take(sum)
+				}
+			}
+		}
+		return nil
+	}
+	for _, g := range groups {
+		if err := each(g, func(line uint64) { targets[line] += len(g.Members) }); err != nil {
+			return nil, err
+		}
+	}
+	best, most := groups[0], -1
+	for _, g := range groups {
+		sum := 0
+		if err := each(g, func(line uint64) { sum += targets[line] }); err != nil {
+			return nil, err
+		}
+		if sum > most {
+			best, most = g, sum
+		}
+	}
+	return best, nil
+}
+
 // edited is a group by its edits of the reference.
 type edited struct {
 	group *Group
@@ -172,7 +216,7 @@ type edit struct {
 // by one, and further ones are behind the last.
 func split(c textdiff.Change, r *reading) []edit {
 	of := func(from, end int) ([]string, []string) {
-		return r.lines[from:end:end], r.compared[from:end:end]
+		return cloned(r.lines[from:end]), cloned(r.compared[from:end])
 	}
 	if c.A == c.AEnd {
 		lines, compared := of(c.B, c.BEnd)
@@ -188,6 +232,15 @@ func split(c textdiff.Change, r *reading) []edit {
 		edits = append(edits, edit{c.A + i, c.A + i + 1, lines, compared})
 	}
 	return edits
+}
+
+// cloned returns copies of lines, which do not hold the whole text.
+func cloned(lines []string) []string {
+	copies := make([]string, len(lines))
+	for i, line := range lines {
+		copies[i] = strings.Clone(line)
+	}
+	return copies
 }
 
 // placesOf returns the places of one stream.
@@ -257,10 +310,14 @@ func variants(r region, ref *Group, base *reading, groups []edited) []Variant {
 		}
 		add(g.group, base.lines[r.from:r.end], base.compared[r.from:r.end])
 	}
-	slices.SortStableFunc(order, func(a, b *found) int { return cmp.Compare(len(b.Members), len(a.Members)) })
+	for _, f := range order {
+		slices.SortFunc(f.Members, func(a, b Member) int { return cmp.Compare(a.Index, b.Index) })
+	}
+	slices.SortFunc(order, func(a, b *found) int {
+		return cmp.Or(cmp.Compare(len(b.Members), len(a.Members)), cmp.Compare(a.Members[0].Index, b.Members[0].Index))
+	})
 	all := make([]Variant, len(order))
 	for i, f := range order {
-		slices.SortFunc(f.Members, func(a, b Member) int { return cmp.Compare(a.Index, b.Index) })
 		all[i] = f.Variant
 	}
 	return all

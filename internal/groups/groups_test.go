@@ -306,7 +306,11 @@ func TestLines(t *testing.T) {
 			results = append(results, ok(i, hosts[i], b.String()))
 		}
 		gs := collect(t, Options{}, results...)
-		places, left, err := gs.Lines(gs.List[0], gs.List)
+		ref := gs.List[r.IntN(len(gs.List))]
+		if r.IntN(2) == 0 {
+			ref = nil
+		}
+		places, left, err := gs.Lines(ref, gs.List)
 		if err != nil || left != nil {
 			t.Fatal(err, left)
 		}
@@ -322,23 +326,29 @@ func TestLines(t *testing.T) {
 // A thousand hosts with 900 different answers: common lines once, variants by frequency.
 func TestLinesOfMany(t *testing.T) {
 	var results []fleet.Result
-	for i := range 1000 {
+	for i := range 3 { // the largest group is no base for the others
+		results = append(results, ok(i, fmt.Sprint("h", i), ""))
+	}
+	for i := 3; i < 1000; i++ {
 		id := max(i-100, 0)
 		results = append(results, ok(i, fmt.Sprint("h", i), fmt.Sprintf("os 1\nid %d\nport %d\nend\n", id, 22+i%2)))
 	}
 	gs := collect(t, Options{}, results...)
-	places, _, err := gs.Lines(gs.List[0], gs.List)
+	places, _, err := gs.Lines(nil, gs.List)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(places) != 4 || places[0].Common[0] != "os 1\n" || len(places[1].Variants) != 900 || len(places[2].Variants) != 2 || places[3].Common[0] != "end\n" {
+	if len(places) != 4 || len(places[0].Variants) != 2 || len(places[1].Variants) != 901 || len(places[2].Variants) != 3 || len(places[3].Variants) != 2 {
 		t.Fatalf("%d places", len(places))
 	}
-	if v := places[1].Variants[0]; len(v.Members) != 101 || v.Lines[0] != "id 0\n" {
+	if v := places[0].Variants; len(v[0].Members) != 997 || v[0].Lines[0] != "os 1\n" || len(v[1].Lines) != 0 {
+		t.Errorf("%d, %q, %q", len(v[0].Members), v[0].Lines, v[1].Lines)
+	}
+	if v := places[1].Variants[0]; len(v.Members) != 98 || v.Lines[0] != "id 0\n" {
 		t.Errorf("%+v", v)
 	}
-	if v := places[2].Variants; len(v[0].Members) != 500 || len(v[1].Members) != 500 {
-		t.Errorf("%+v", v)
+	if v := places[2].Variants; len(v[0].Members) != 499 || len(v[1].Members) != 498 || len(v[2].Members) != 3 {
+		t.Errorf("%d, %d, %d", len(v[0].Members), len(v[1].Members), len(v[2].Members))
 	}
 }
 

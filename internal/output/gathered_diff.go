@@ -25,18 +25,15 @@ func (g *Gathered) diffs() error {
 	if err != nil {
 		return err
 	}
-	if ref != nil {
-		if err := g.writeOut(g.share(ref, silent)); err != nil {
-			return err
-		}
-		if g.opts.Max > 0 && len(answers) > g.opts.Max {
-			err = g.places(ref, answers)
-		} else {
-			err = g.minorities(ref, answers)
-		}
-		if err != nil {
-			return err
-		}
+	switch {
+	case ref == nil:
+	case g.opts.Max > 0 && len(answers) > g.opts.Max:
+		err = g.places(ref, answers, silent)
+	default:
+		err = g.minorities(ref, answers, silent)
+	}
+	if err != nil {
+		return err
 	}
 	for _, group := range g.shown.List {
 		if group.Answered() {
@@ -69,16 +66,24 @@ func (g *Gathered) reference(answers []*groups.Group) (*groups.Group, error) {
 
 // share returns the line that says how many targets are like the reference.
 func (g *Gathered) share(ref *groups.Group, silent int) []byte {
-	silent += g.targets() - g.shown.Targets
-	text := fmt.Sprintf("reference: %s of %s", count(len(ref.Members)), count(g.targets()))
-	if silent > 0 {
-		text += fmt.Sprintf("; %s without an answer", count(silent))
-	}
+	text := fmt.Sprintf("reference: %s of %s", count(len(ref.Members)), count(g.targets())) + g.withoutAnswer(silent)
 	return append(g.opts.Stdout.label(text, ui.Cyan), '\n')
 }
 
+// withoutAnswer returns what follows the number of targets: how many of them gave no
+// answer.
+func (g *Gathered) withoutAnswer(silent int) string {
+	if silent += g.targets() - g.shown.Targets; silent > 0 {
+		return fmt.Sprintf("; %s without an answer", count(silent))
+	}
+	return ""
+}
+
 // minorities prints the reference as a whole, and the others as diffs.
-func (g *Gathered) minorities(ref *groups.Group, answers []*groups.Group) error {
+func (g *Gathered) minorities(ref *groups.Group, answers []*groups.Group, silent int) error {
+	if err := g.writeOut(g.share(ref, silent)); err != nil {
+		return err
+	}
 	if err := g.print(ref); err != nil {
 		return err
 	}
@@ -109,35 +114,26 @@ func (g *Gathered) diff(ref, group *groups.Group) ([]byte, error) {
 	}
 	out := g.opts.Stdout
 	notes := g.notes(group, stdout, stderr)
-	if d.None() {
+	silent := len(stdout) == 0 && d.Streams[fleet.Stdout] != nil
+	switch {
+	case d.None():
 		notes = append(notes, "the output is the reference's")
+	case silent && len(stderr) > 0:
+		notes = append(notes, "nothing on stdout")
 	}
-	var text []byte
-	title := func(stream ...string) {
-		from := fmt.Sprintf("--- reference (%s)", count(len(ref.Members)))
-		if len(stream) > 0 {
-			from += ": " + stream[0]
-		}
-		text = append(append(text, out.label(from, ui.Cyan)...), '\n')
-		text = append(append(text, out.label("+++ "+heading(group, append(stream, notes...)), ui.Cyan)...), '\n')
-	}
+	text := append(out.label(fmt.Sprintf("--- reference (%s)", count(len(ref.Members))), ui.Cyan), '\n')
+	text = append(append(text, out.label("+++ "+heading(group, notes), ui.Cyan)...), '\n')
 	for s, hunks := range d.Streams {
-		var stream []string
-		if fleet.Stream(s) == fleet.Stderr {
-			stream = []string{"standard error"}
+		if fleet.Stream(s) == fleet.Stdout && silent { // that all lines are missing is said
+			continue
 		}
-		switch {
-		case d.Large[s]:
-			title(stream...)
-			text = append(text, out.label("too large to be compared line by line", ui.Yellow)...)
-			text = append(text, '\n')
-		case len(hunks) > 0:
-			title(stream...)
-			text = g.appendHunks(text, hunks)
+		if fleet.Stream(s) == fleet.Stderr && (d.Large[s] || len(hunks) > 0) {
+			text = append(append(text, out.label("standard error", ui.Cyan)...), '\n')
 		}
-	}
-	if d.None() {
-		title()
+		if d.Large[s] {
+			text = append(append(text, out.label("too large to be compared line by line", ui.Yellow)...), '\n')
+		}
+		text = g.appendHunks(text, hunks)
 	}
 	return text, nil
 }
@@ -204,12 +200,18 @@ func (o Out) appendDiffLine(dst []byte, indented string, line textdiff.Line) []b
 
 // places prints the answers of many groups at once: lines that all have, and of the others
 // each variant with its hosts.
-func (g *Gathered) places(ref *groups.Group, answers []*groups.Group) error {
+func (g *Gathered) places(ref *groups.Group, answers []*groups.Group, silent int) error {
+	out := g.opts.Stdout
+	var text []byte
+	if g.opts.Reference == "" {
+		ref = nil
+	} else {
+		text = g.share(ref, silent)
+	}
 	places, left, err := g.shown.Lines(ref, answers)
 	if err != nil {
 		return err
 	}
-	out := g.opts.Stdout
 	numbers := 3
 	for _, p := range places {
 		for _, v := range p.Variants {
@@ -217,7 +219,8 @@ func (g *Gathered) places(ref *groups.Group, answers []*groups.Group) error {
 		}
 	}
 	under := strings.Repeat(" ", 2+numbers+2)
-	text := append(out.label(fmt.Sprintf("%s different answers, line by line; lines that all have are indented", count(len(answers))), ui.Cyan), '\n')
+	text = append(append(text, out.label(fmt.Sprintf("%s different answers of %s%s", count(len(answers)),
+		countOf(g.targets(), "host", "hosts"), g.withoutAnswer(silent)), ui.Cyan)...), '\n')
 	text = g.appendEnds(text, answers, numbers)
 	stream := fleet.Stdout
 	for _, p := range places {

@@ -60,6 +60,9 @@ func (g *Gathered) line(group *groups.Group, numbers int) ([]byte, error) {
 		if rest != "" {
 			rest += ": "
 		}
+		if group.Differ != 0 { // it is the text of one of them
+			rest += "e.g. " + ui.Visible(group.Shown.Host) + ": "
+		}
 		if out.Escape {
 			first = ui.AppendVisible(nil, first, ui.KeepNewline)
 		}
@@ -67,13 +70,18 @@ func (g *Gathered) line(group *groups.Group, numbers int) ([]byte, error) {
 	}
 	end := ""
 	if more > 0 {
-		end = fmt.Sprintf(" (and %s)", countOf(more, "line more", "lines more"))
+		end = " (+" + countOf(more, "line", "lines") + ")"
 	}
+	between := " "
 	if columns := out.columns(); columns > 0 {
 		room := columns - ui.Width(head+names+": ") - ui.Width(end)
+		if room < minNames && ui.Width(rest) > room { // too narrow for both: the text goes on the next line
+			between = "\n" + strings.Repeat(" ", len(head)+1)
+			room = columns - len(head) - 1 - ui.Width(end)
+		}
 		rest = ui.Truncate(rest, max(room, minNames/2))
 	}
-	return append(append(text, " "+rest+end...), '\n'), nil
+	return append(append(text, between+rest+end...), '\n'), nil
 }
 
 // namesWithin returns folded names that fit into the columns, or all if there are none.

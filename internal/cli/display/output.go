@@ -157,7 +157,7 @@ func New(f *OutputFlags, stdio console.Stdio, h record.Header, indexes []int) (*
 	})
 	above := o.Progress.Writer()
 	stdout := stdio.Out
-	if out.Terminal {
+	if out.Terminal && errs.Terminal {
 		stdout = above // stdout is the same terminal: text must go above the progress line
 	}
 	to := output.Out{W: stdout, Escape: out.Terminal, Colour: out.Colour, Columns: out.Columns}
