@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"shoal/internal/engine"
+	"shoal/internal/groups"
 	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/plan"
@@ -102,14 +103,18 @@ func (j *Journal) Resume(ctx context.Context, name string, o Options) iter.Seq2[
 }
 
 // Rerun makes a new run of the same command on those targets of a run that are which:
-// words such as "failed", "never-started" or "unknown", separated by commas, as for
-// shoal rerun. Of the Options that the run had see [Journal.Resume].
+// words such as "failed", "never-started", "differs" or "unknown", separated by commas, as
+// for shoal rerun. Of the Options that the run had see [Journal.Resume].
 func (j *Journal) Rerun(ctx context.Context, name, which string, o Options) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
-		selector, err := journal.ParseSelector(which)
+		id, err := j.journal.Resolve(ctx, name)
+		var selector journal.Selector
+		if err == nil {
+			selector, err = run.ParseSelection(ctx, j.journal, id, which, groups.Options{})
+		}
 		var e *run.Earlier
 		if err == nil {
-			e, err = run.ReadToRerun(ctx, j.journal, name, selector)
+			e, err = run.ReadToRerun(ctx, j.journal, id, selector)
 		}
 		remote := o.Remote.remote()
 		if err == nil {

@@ -32,6 +32,9 @@ type Options struct {
 	// Fault returns the fault of host i. It is called once per connection, from
 	// many goroutines. nil and unknown faults mean a good host.
 	Fault func(i int) Fault
+	// Answer returns what host i answers to every command instead of running it; nil runs
+	// it. It is called once per command, from many goroutines. nil runs every command.
+	Answer func(i int) *Answer
 	// Allow reports whether a user with this key may log in to host i. It is
 	// called from many goroutines. nil allows any user with the fleet's client key.
 	Allow func(i int, user string, key ssh.PublicKey) bool

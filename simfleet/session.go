@@ -124,6 +124,11 @@ func runCommand(s *session) shell.Exit {
 			return shell.Exit{Broken: true}
 		}
 	}
+	if answer := s.conn.fleet.options.Answer; answer != nil {
+		if a := answer(s.conn.host); a != nil {
+			return a.run(s)
+		}
+	}
 	return s.shell(s.entry.Command)
 }
 

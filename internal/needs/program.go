@@ -46,6 +46,8 @@ var packages = map[string]string{
 	"kdb5_util":         "krb5-kdc",
 	"kadmin.local":      "krb5-admin-server",
 	"kinit":             "krb5-user",
+	"clush":             "clustershell",
+	"patch":             "patch",
 	"setpriv":           "util-linux",
 	"unshare":           "util-linux",
 	"ssh-keysign":       "openssh-client",

@@ -70,6 +70,7 @@ const (
 	Plain  Style = ""
 	Red    Style = "\x1b[31m"
 	Yellow Style = "\x1b[33m"
+	Green  Style = "\x1b[32m"
 	Cyan   Style = "\x1b[36m"
 )
 

@@ -157,10 +157,10 @@ func New(f *OutputFlags, stdio console.Stdio, h record.Header, indexes []int) (*
 	})
 	above := o.Progress.Writer()
 	stdout := stdio.Out
-	if out.Terminal {
+	if out.Terminal && errs.Terminal {
 		stdout = above // stdout is the same terminal: text must go above the progress line
 	}
-	to := output.Out{W: stdout, Escape: out.Terminal, Colour: out.Colour}
+	to := output.Out{W: stdout, Escape: out.Terminal, Colour: out.Colour, Columns: out.Columns}
 	toErr := output.Out{W: above, Escape: errs.Terminal, Colour: errs.Colour, Columns: errs.Columns}
 	o.colour = errs.Colour
 	if err := o.open(f, h, indexes, to, toErr); err != nil {
@@ -186,8 +186,12 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 		if o.Display, err = output.NewJSON(to.W, h, &o.Summary); err != nil {
 			return fmt.Errorf("writing JSON: %w", err)
 		}
-	case f.gathered, f.gatheredApart:
-		o.Display = output.NewGathered(output.GatheredOptions{Stdout: to, Stderr: toErr, Apart: f.gatheredApart})
+	case f.lines:
+		lines := output.NewGatheredLines(output.GatheredLinesOptions{Stdout: to, Stderr: toErr, Apart: f.gatheredApart, Targets: f.expected(h.Targets)})
+		follower := newFollower(lines)
+		o.Display, o.Follow = follower, follower.Announce
+	case f.grouped():
+		o.Display = output.NewGathered(f.gatheredOptions(h.Targets, to, toErr))
 	default:
 		options := output.LiveOptions{Stdout: to, Stderr: toErr, NoPrefix: f.noPrefix, Brief: f.Brief}
 		if to.Escape && f.Named != nil { // a terminal
@@ -203,7 +207,7 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 			o.Display, o.Follow = follower, follower.Announce
 		}
 	}
-	if f.Ordered {
+	if f.Ordered && !f.lines {
 		o.Display = output.NewOrdered(o.Display, indexes)
 	}
 	return nil

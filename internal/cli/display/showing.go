@@ -164,15 +164,21 @@ func (s *showing) progress() int {
 	return s.shown
 }
 
-// A follower prints output while commands run, at the terminal's pace. It wraps
-// output.Live as the run's sink, so that printing new output and printing the result
-// never overlap for one target.
+// A liveSink prints output while commands run.
+type liveSink interface {
+	output.Sink
+	Follow(t fleet.Target, attempt int, s fleet.Stream, fresh []byte)
+}
+
+// A follower prints output while commands run, at the terminal's pace. It wraps a liveSink
+// as the run's sink, so that printing new output and printing the result never overlap for
+// one target.
 type follower struct {
-	live *output.Live
+	live liveSink
 	*engine.Follower
 }
 
-func newFollower(live *output.Live) *follower {
+func newFollower(live liveSink) *follower {
 	return &follower{live, engine.NewFollower(live.Follow)}
 }
 

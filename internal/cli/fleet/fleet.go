@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -35,6 +36,7 @@ type fleetFlags struct {
 	latency, jitter time.Duration
 	maxStartups     string
 	faults          []string
+	answers         []string
 	reboots         []string
 	rebootTime      time.Duration
 	sftp            bool
@@ -58,10 +60,16 @@ compares that log with the results of a run.
 
 Faults of the protocol: ` + names(simfleet.Faults()) + `.
 
-Faults of files: ` + names(simfleet.FileFaults()) + `.`,
+Faults of files: ` + names(simfleet.FileFaults()) + `.
+
+The TEXT of --answer, or the file that @FILE names, may have {host}, {index},
+{time}, {date}, {pid}, {uptime}, {port}, {size}, {hash} and {uuid}, as well as
+{exit N}, {stderr}, {stdout}, \n, \t and \\.`,
 		Example: `  shoal fleet --hosts 10000 --latency 6ms --write-hosts hosts \
       --write-known-hosts kh --write-key key
-  shoal fleet --fault 'silent=127.1.0.[1-5]' --fault wrong-hostkey=127.1.0.9`,
+  shoal fleet --fault 'silent=127.1.0.[1-5]' --fault wrong-hostkey=127.1.0.9
+  shoal fleet --answer '2%=kernel 5.10, booted {time}' --answer '1%={stderr}no disk{exit 3}' \
+      --answer '97%=kernel 6.1, booted {time}'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serveFleet(cmd.Context(), &f, stdio) },
 	}
@@ -72,6 +80,7 @@ Faults of files: ` + names(simfleet.FileFaults()) + `.`,
 	flags.DurationVar(&f.jitter, "jitter", 0, "random time more in each direction, up to this")
 	flags.StringVar(&f.maxStartups, "max-startups", "", "drop connections as sshd's MaxStartups: `N` or start:rate:full, for each host")
 	flags.StringArrayVar(&f.faults, "fault", nil, "have hosts do something wrong: `KIND=HOSTS`")
+	flags.StringArrayVar(&f.answers, "answer", nil, "have hosts answer each command with a text: `HOSTS=TEXT`, or 10%=TEXT for a share of the others")
 	flags.StringArrayVar(&f.reboots, "reboot", nil, "have hosts reboot that long after the start: `TIME=HOSTS`")
 	flags.DurationVar(&f.rebootTime, "reboot-time", 5*time.Second, "how long they are down")
 	flags.BoolVar(&f.sftp, "sftp", true, "serve files by SFTP")
@@ -170,8 +179,81 @@ func (f *fleetFlags) options() (simfleet.Options, error) {
 			return o, err
 		}
 	}
-	o.Fault, err = parseFaults(f.faults)
+	if o.Fault, err = parseFaults(f.faults); err != nil {
+		return o, err
+	}
+	o.Answer, err = parseAnswers(f.answers, f.hosts)
 	return o, err
+}
+
+// parseAnswers parses HOSTS=TEXT and SHARE%=TEXT.
+func parseAnswers(texts []string, hosts int) (func(i int) *simfleet.Answer, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	answers := make(map[int]*simfleet.Answer)
+	var shares []float64
+	var shared []*simfleet.Answer
+	for _, text := range texts {
+		whose, what, ok := strings.Cut(text, "=")
+		if !ok {
+			return nil, hint.Wrap(fmt.Errorf("--answer %.60q names no hosts", text), "write --answer '10%=some text' or --answer '127.1.0.[1-5]=some text'")
+		}
+		if name, isFile := strings.CutPrefix(what, "@"); isFile {
+			content, err := readAnswer(name)
+			if err != nil {
+				return nil, fmt.Errorf("reading the text of --answer: %w", err)
+			}
+			what = content
+		}
+		answer, err := simfleet.ParseAnswer(what)
+		if err != nil {
+			return nil, fmt.Errorf("--answer %.60q: %w", text, err)
+		}
+		if share, ok := strings.CutSuffix(whose, "%"); ok {
+			percent, err := strconv.ParseFloat(share, 64)
+			if err != nil || !(percent >= 0 && percent <= 100) {
+				return nil, fmt.Errorf("--answer: %.20q is not a share of the hosts", whose)
+			}
+			shares, shared = append(shares, percent/100), append(shared, answer)
+			continue
+		}
+		numbers, err := hostNumbers(whose)
+		if err != nil {
+			return nil, fmt.Errorf("reading the hosts of --answer: %w", err)
+		}
+		for _, i := range numbers {
+			if answers[i] == nil {
+				answers[i] = answer
+			}
+		}
+	}
+	parts, err := simfleet.Shares(max(hosts, 0), shares...)
+	if err != nil {
+		return nil, fmt.Errorf("--answer: %w", err)
+	}
+	for i, part := range parts {
+		if part >= 0 && answers[i] == nil {
+			answers[i] = shared[part]
+		}
+	}
+	return func(i int) *simfleet.Answer { return answers[i] }, nil
+}
+
+// maxAnswer is the largest text of an answer in a file, in bytes.
+const maxAnswer = 16 << 20
+
+func readAnswer(name string) (string, error) {
+	file, err := plainfile.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = file.Close() }()
+	content, err := io.ReadAll(io.LimitReader(file, maxAnswer+1))
+	if err == nil && len(content) > maxAnswer {
+		err = fmt.Errorf("%q has more than %s", name, ui.Bytes(maxAnswer))
+	}
+	return string(content), err
 }
 
 // parseFaults parses KIND=HOSTS. Hosts are numbered by address.

@@ -24,6 +24,7 @@ import (
 	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/output"
+	"shoal/internal/run"
 	"shoal/internal/ui"
 	"shoal/record"
 )
@@ -85,11 +86,14 @@ func shortened(s string, columns int) string {
 func NewShow(stdio console.Stdio) *cobra.Command {
 	var f display.OutputFlags
 	var which string
-	cmd, _ := journalCommand(stdio.Err, false, "show [flags] RUN [EXPR...]", "Show what happened in a run, again",
+	var cmd *cobra.Command
+	var dir *string
+	cmd, dir = journalCommand(stdio.Err, false, "show [flags] RUN [EXPR...]", "Show what happened in a run, again",
 		`Show the results of a run, or of some of its hosts, from the journal: as they
 would have been shown then, by the same flags.`,
 		"  shoal show last -b\n  shoal show last 'web[01-07]'\n  shoal show last --only failed,cause=auth", cobra.MinimumNArgs(1),
 		func(ctx context.Context, j *journal.Journal, args []string) error {
+			f.Again = display.ShowAgain(args[0], *dir)
 			return show(ctx, j, args[0], args[1:], which, &f, stdio)
 		})
 	group := f.Output()
@@ -106,25 +110,26 @@ func selectionWords() string {
 	for _, s := range journal.Selections {
 		text += s.Name + ", "
 	}
-	return text + "cause=REASON"
+	return text + run.Differs + " (from the most frequent answer), cause=REASON"
 }
 
 func show(ctx context.Context, j *journal.Journal, name string, hosts []string, which string, f *display.OutputFlags, stdio console.Stdio) error {
+	f.Selects = run.HasDiffers(which)
 	if err := f.Validate(); err != nil {
 		return err
-	}
-	selector := journal.All
-	if which != "" {
-		s, err := journal.ParseSelector(which)
-		if err != nil {
-			return err
-		}
-		selector = s
 	}
 	id, err := j.Resolve(ctx, name)
 	if err != nil {
 		return err
 	}
+	selector := journal.All
+	if which != "" {
+		if selector, err = run.ParseSelection(ctx, j, id, which, f.GroupOptions()); err != nil {
+			return err
+		}
+	}
+	f.Some = which != "" || len(hosts) > 0
+	f.AddAgain(which, hosts)
 	if len(hosts) > 0 {
 		named, err := namedHosts(ctx, j, id, hosts)
 		if err != nil {
@@ -144,12 +149,15 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 	}
 	f.Progress.Value = "never"
 	f.Ordered = false // the journal returns them in order already
-	if f.Files() || ui.Inspect(stdio.Out, os.Getenv).Terminal {
+	if f.Files() || f.NamesReference() || ui.Inspect(stdio.Out, os.Getenv).Terminal {
 		targets, err := j.Select(ctx, id, journal.All)
 		if err != nil {
 			return err
 		}
 		f.Named = slices.Values(targets)
+	}
+	if err := f.Check(); err != nil {
+		return err
 	}
 	out, err := display.New(f, stdio, info.Header, nil)
 	if err != nil {

@@ -126,15 +126,23 @@ func (f *againFlags) open(ctx context.Context) (*journal.Journal, error) {
 
 // rerun makes a new run of selected targets of an earlier run.
 func rerun(ctx context.Context, f *againFlags, name, what string, stdio console.Stdio) error {
-	selector, err := journal.ParseSelector(what)
-	if err != nil {
+	f.Selects = run.HasDiffers(what)
+	if err := f.OutputFlags.Validate(); err != nil {
 		return err
 	}
 	j, err := f.open(ctx)
 	if err != nil {
 		return err
 	}
-	e, err := run.ReadToRerun(ctx, j, name, selector)
+	var e *run.Earlier
+	id, err := j.Resolve(ctx, name)
+	var selector journal.Selector
+	if err == nil {
+		selector, err = run.ParseSelection(ctx, j, id, what, f.GroupOptions())
+	}
+	if err == nil {
+		e, err = run.ReadToRerun(ctx, j, id, selector)
+	}
 	if err == nil {
 		sayLeftOut(stdio.Err, e)
 	}

@@ -15,6 +15,7 @@ import (
 	"shoal/hosts"
 	"shoal/internal/cli/flags"
 	"shoal/internal/journal"
+	"shoal/internal/run"
 	"shoal/internal/ui"
 )
 
@@ -88,6 +89,7 @@ func CompleteSelection(cmd *cobra.Command, args []string, word string) ([]string
 	for _, s := range journal.Selections {
 		words = append(words, before+s.Name)
 	}
+	words = append(words, before+run.Differs)
 	for _, cause := range causes(cmd, args) {
 		words = append(words, before+"cause="+cause)
 	}

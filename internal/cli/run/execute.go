@@ -49,6 +49,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	if err := input.check(); err != nil {
 		return errors.Join(err, x.closeJournal())
 	}
+	x.Output.Named = x.Plan.Recorded()
 	if err := x.Output.Check(); err != nil {
 		return errors.Join(err, x.closeJournal())
 	}
@@ -62,8 +63,10 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 		return errors.Join(err, x.closeJournal())
 	}
 	x.Header.Run = r.ID
-	x.Output.Named = x.Plan.Recorded()
 	x.Output.Brief = x.Journal != nil
+	if x.Journal != nil {
+		x.Output.Again = display.ShowAgain("last", x.StateDir)
+	}
 	out, err := display.New(x.Output, stdio, x.Header, x.Indexes)
 	if err != nil {
 		return errors.Join(err, r.Abandon(), x.closeJournal())
