@@ -233,6 +233,23 @@ func TestKeysPause(t *testing.T) {
 	}
 }
 
+// l lists who is in flight, and with what; Ctrl-C names them.
+func TestKeysList(t *testing.T) {
+	f, dir, shoal := paneFleet(t)
+	p := openPane(t, dir, shoal+"'echo began; sleep 3600'")
+	awaitExecs(f, 2)
+	p.awaitKeys()
+	p.await("began")
+	p.await("began")
+	p.press("l")
+	p.await("2 in flight, 18 waiting:\r\n")
+	p.await(" s  running, last output ")
+	p.press("\x03")
+	p.await("in flight: 2 running: ")
+	p.press("\x03")
+	_ = p.cmd.Wait() // the exit code says that it was interrupted
+}
+
 // In the background the terminal is not touched; signals still control the run.
 func TestKeysInTheBackground(t *testing.T) {
 	f, dir, shoal := paneFleet(t)

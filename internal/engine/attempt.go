@@ -21,7 +21,9 @@ type attempt struct {
 	progress ssh.Progress
 	number   int // number of the attempt, from 1; 0 means that it was not made
 	started  time.Time
+	begun    time.Time // as started, and never changed
 	output   *Output
+	view     View // what Options.Watch gets
 	once     sync.Once
 	dialled  bool // the limiter knows that the dial is over; for begin's goroutine only
 }
@@ -32,6 +34,7 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 		run: r, job: t, number: t.Attempts, started: time.Now(),
 		output: newOutput(t.Target.Target, r.opts.MaxOutput, &r.held, r.opts.Follow, r.fail),
 	}
+	f.begun, f.view.attempt = f.started, f
 	f.output.Attempt = f.number
 	t.Timeline = &f.progress.Timeline
 	f.attempt.Progress = &f.progress
@@ -54,7 +57,7 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 // step tells Options.Watch.
 func (f *attempt) step(s Step) {
 	if f.run.opts.Watch != nil {
-		f.run.opts.Watch(f.job.Target.Target, s)
+		f.run.opts.Watch(&f.view, s)
 	}
 }
 
@@ -198,6 +201,7 @@ func (f *attempt) finishOn(conn ssh.Conn, end fleet.End) {
 		again, end := r.decide(f, end)
 		if again {
 			r.setAside(f.job, end, [fleet.NumStreams]fleet.Output{stdout, stderr})
+			f.step(Waiting)
 		} else {
 			r.deliver(delivery{result: f.result(end, stdout, stderr), aside: f.job.Output, flying: true, kept: kept})
 		}

@@ -42,9 +42,9 @@ func (r *run) guard() {
 		}
 	}
 	if watch := o.Watch; watch != nil {
-		o.Watch = func(t fleet.Target, s Step) {
+		o.Watch = func(v *View, s Step) {
 			defer caught("Watch", r.fail)
-			watch(t, s)
+			watch(v, s)
 		}
 	}
 	if staged := o.Staged; staged != nil {

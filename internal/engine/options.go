@@ -130,9 +130,9 @@ type Options struct {
 	// block. nil disables it.
 	Follow func(*Output)
 	// Watch is called when an attempt begins to connect, when its connection is ready
-	// for the command, and when it has ended. It is called from many goroutines at the
-	// same time and must not block. nil disables it.
-	Watch func(t fleet.Target, s Step)
+	// for the command, when it has ended, and when it will be followed by another. It is
+	// called from many goroutines at the same time and must not block. nil disables it.
+	Watch func(v *View, s Step)
 	// Verbose is called with what is chosen and learned about a target, and with the times
 	// of its phases; see ssh.Attempt.Verbose. nil disables it.
 	Verbose func(t fleet.Target, line string)
@@ -149,11 +149,12 @@ type Options struct {
 type Step uint8
 
 // The steps of an attempt. Every attempt that begins also ends, and may do so without
-// the step between.
+// running. After its end comes a result or, told after Ended, another attempt.
 const (
 	Connecting Step = iota
 	Running
 	Ended
+	Waiting // for another attempt
 )
 
 // A Stage is what Options.Staged tells of a rollout.

@@ -106,7 +106,7 @@ func TestRolloutIsTold(t *testing.T) {
 		opts := engine.Options{
 			Dialer: lasting(allOK), Fanout: 10, Targets: 10, Rollout: shares(t, "1", "50%"), Pause: time.Minute,
 			Staged: func(s engine.Stage) { told = append(told, s) },
-			Watch: func(_ fleet.Target, s engine.Step) {
+			Watch: func(_ *engine.View, s engine.Step) {
 				mu.Lock()
 				defer mu.Unlock()
 				steps[s]++

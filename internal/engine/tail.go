@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"shoal/fleet"
 )
@@ -26,6 +27,7 @@ type Output struct {
 	taken   [fleet.NumStreams]int // how many of the kept bytes Next has returned
 	told    bool                  // follow was called since the last Next
 	closed  bool
+	last    time.Time // of the last byte; zero: none came
 }
 
 func newOutput(t fleet.Target, limit int64, b *budget, follow func(*Output), fail func(error)) *Output {
@@ -69,12 +71,22 @@ func (t *Output) add(s fleet.Stream, p []byte) {
 	keep = keep[:t.budget.take(len(keep))]
 	out.Bytes = append(out.Bytes, keep...)
 	out.Size += int64(len(p))
+	if len(p) > 0 {
+		t.last = time.Now()
+	}
 	tell := t.follow != nil && !t.told && len(keep) > 0
 	t.told = t.told || tell
 	t.mu.Unlock()
 	if tell {
 		t.follow(t)
 	}
+}
+
+// lastOutput returns when the last byte came; zero: none has.
+func (t *Output) lastOutput() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.last
 }
 
 // close ends the Output and returns all of it.

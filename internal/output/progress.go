@@ -4,85 +4,118 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
-	"shoal/fleet"
-	"shoal/hosts/expr"
-	"shoal/internal/ui"
+	"shoal/internal/runstate"
+	"shoal/record"
 )
 
-// refreshEvery is the interval of the progress line: short enough to look alive, long
-// enough not to flicker or waste processor time.
-const refreshEvery = 200 * time.Millisecond
+const (
+	// refreshEvery is the interval of the progress line: short enough to look alive, long
+	// enough not to flicker or waste processor time.
+	refreshEvery = 200 * time.Millisecond
+	// logEvery is the interval of lines in a log.
+	logEvery = 10 * time.Second
+	// jsonEvery is the interval of lines for machines.
+	jsonEvery = time.Second
+)
+
+// A ProgressMode is how progress is shown.
+type ProgressMode uint8
+
+// The modes.
+const (
+	ProgressNone ProgressMode = iota // not at all
+	ProgressLine                     // one line of a terminal that is rewritten
+	ProgressLog                      // a line every 10 s, after the first 10 s
+	ProgressJSON                     // a line of JSON every second, and one at the end; see record.Progress
+)
 
 // ProgressOptions configure Progress.
 type ProgressOptions struct {
-	// W is the terminal.
-	W io.Writer
-	// Show is set if W is a terminal that can rewrite a line. Otherwise nothing is shown,
-	// and Writer only writes to W.
-	Show bool
+	// W gets the progress, and what Writer's callers print.
+	W    io.Writer
+	Mode ProgressMode
 	// Columns returns the terminal's width and is called for each frame; nil or 0 means
-	// 80.
+	// 80. Colour marks failures. Both are for ProgressLine.
 	Columns func() int
-	// Total is the number of targets; 0 means unknown.
-	Total int
+	Colour  bool
+	// State is what is shown.
+	State *runstate.State
 }
 
-// Progress shows the progress of a run on one line of a terminal. One goroutine may call
-// Result while others write to Writer.
+// Progress shows the state of a run while it goes on. Its methods are safe for concurrent use,
+// except Close.
 type Progress struct {
-	counts  counts
-	flights flights
-	total   int
-	started time.Time
-	console *console // nil if nothing is shown; the same holds for bars
+	state   *runstate.State
+	mode    ProgressMode
+	colour  bool
+	console *console // nil except in ProgressLine; the same holds for bars
 	bars    *mpb.Progress
-	w       io.Writer // used by Writer if nothing is shown
-}
+	lines   io.Writer // used by Writer in the other modes
 
-// counts are the results so far. They are atomic because mpb reads them from another
-// goroutine.
-type counts struct {
-	done, ok, failed, notStarted, unknown, detached atomic.Int64
-	last                                            atomic.Int64 // when the last result came, after started
-	stopping                                        atomic.Bool
+	stop    chan struct{} // closed by Close
+	ticking sync.WaitGroup
 }
-
-// flights are the targets being worked on, as far as they were told, and the stage.
-type flights struct {
-	mu    sync.Mutex
-	told  bool
-	names map[int]string // of the targets in flight, by index
-	runs  map[int]bool   // those of names that are connected
-	stage string
-	next  time.Time // when the next stage begins; zero: no pause
-}
-
-// maxNamed is how many targets are left when their names are shown.
-const maxNamed = 10
 
 // NewProgress starts showing progress, until Close.
 func NewProgress(o ProgressOptions) *Progress {
-	if !o.Show {
-		return &Progress{w: &oneByOne{w: o.W}}
+	if o.Mode == ProgressLine {
+		c := &console{w: o.W, columns: o.Columns}
+		return newLine(c, o, mpb.WithConsoleWriter(c), mpb.WithRefreshRate(refreshEvery))
 	}
-	c := &console{w: o.W, columns: o.Columns}
-	return newProgress(c, o.Total, mpb.WithConsoleWriter(c), mpb.WithRefreshRate(refreshEvery))
+	switch o.Mode {
+	case ProgressLog:
+		return newLines(o, time.NewTicker(logEvery).C)
+	case ProgressJSON:
+		return newLines(o, time.NewTicker(jsonEvery).C)
+	}
+	return newLines(o, nil)
 }
 
-func newProgress(c *console, total int, opts ...mpb.ContainerOption) *Progress {
-	p := &Progress{total: total, started: time.Now(), console: c, bars: mpb.New(opts...)}
+func newLine(c *console, o ProgressOptions, opts ...mpb.ContainerOption) *Progress {
+	p := &Progress{state: o.State, mode: o.Mode, colour: o.Colour, console: c, bars: mpb.New(opts...)}
 	// The bar never completes by itself, because mpb does not count its progress.
 	p.bars.New(0, filler(p.fill), mpb.BarFillerTrim())
 	return p
+}
+
+// newLines starts the modes other than ProgressLine. A line is due at each of ticks.
+func newLines(o ProgressOptions, ticks <-chan time.Time) *Progress {
+	p := &Progress{state: o.State, mode: o.Mode, lines: &oneByOne{w: o.W}, stop: make(chan struct{})}
+	if o.Mode == ProgressNone {
+		return p
+	}
+	p.ticking.Go(func() {
+		for {
+			select {
+			case <-p.stop:
+				return
+			case now := <-ticks:
+				_ = p.say(now, false) // a line that cannot be written loses no result
+			}
+		}
+	})
+	return p
+}
+
+// say writes a line of a log, or of JSON; final is the last one of JSON.
+func (p *Progress) say(now time.Time, final bool) error {
+	var line []byte
+	if p.mode == ProgressJSON {
+		var err error
+		if line, err = record.AppendProgress(nil, progressRecord(p.state, now, final)); err != nil {
+			return err //nolint:wrapcheck // it says what it is about
+		}
+	} else {
+		line = fmt.Appendf(nil, "shoal: %s\n", newFrame(p.state, now).text())
+	}
+	_, err := p.lines.Write(line)
+	return err //nolint:wrapcheck // Close adds what was done
 }
 
 // filler is an mpb.BarFillerBuilder.
@@ -91,112 +124,20 @@ type filler func(w io.Writer, s decor.Statistics) error
 func (f filler) Build() mpb.BarFiller { return mpb.BarFillerFunc(f) }
 
 func (p *Progress) fill(w io.Writer, s decor.Statistics) error {
-	at := snapshot{
-		done: p.counts.done.Load(), total: int64(p.total),
-		ok: p.counts.ok.Load(), failed: p.counts.failed.Load(),
-		notStarted: p.counts.notStarted.Load(), unknown: p.counts.unknown.Load(), detached: p.counts.detached.Load(),
-		elapsed: time.Since(p.started), last: time.Duration(p.counts.last.Load()), stopping: p.counts.stopping.Load(),
-	}
-	p.flights.fill(&at)
 	// A terminal may wrap when its last column is written.
-	_, err := io.WriteString(w, at.line(s.AvailableWidth-1))
+	_, err := io.WriteString(w, newFrame(p.state, time.Now()).line(s.AvailableWidth-1, p.colour))
 	return err
 }
 
-// fill adds what is in flight.
-func (f *flights) fill(s *snapshot) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	s.stage = f.stage
-	if !f.next.IsZero() {
-		s.pause = max(time.Until(f.next), 1)
-	}
-	if s.flying = f.told; !f.told {
-		return
-	}
-	s.running = int64(len(f.runs))
-	s.connecting = int64(len(f.names)) - s.running
-	if left := s.total - s.done; left > 0 && left <= maxNamed && int64(len(f.names)) == left {
-		names := make([]string, 0, left)
-		for _, index := range slices.Sorted(maps.Keys(f.names)) {
-			names = append(names, f.names[index])
-		}
-		s.names = ui.Visible(expr.Fold(names))
-	}
-}
-
-// Connecting, Running and Ended tell how far an attempt at a target has come. They are
-// safe for concurrent use.
-func (p *Progress) Connecting(t fleet.Target) {
-	p.flights.mu.Lock()
-	defer p.flights.mu.Unlock()
-	if p.flights.names == nil {
-		p.flights.told, p.flights.names, p.flights.runs = true, make(map[int]string), make(map[int]bool)
-	}
-	p.flights.names[t.Index] = t.Host.String()
-}
-
-// Running is told when the target is connected.
-func (p *Progress) Running(t fleet.Target) {
-	p.flights.mu.Lock()
-	defer p.flights.mu.Unlock()
-	if _, flies := p.flights.names[t.Index]; flies {
-		p.flights.runs[t.Index] = true
-	}
-}
-
-// Ended is told when the attempt is over.
-func (p *Progress) Ended(t fleet.Target) {
-	p.flights.mu.Lock()
-	defer p.flights.mu.Unlock()
-	delete(p.flights.names, t.Index)
-	delete(p.flights.runs, t.Index)
-}
-
-// Stage sets the stage that is shown, and the time until the next one begins; 0 means
-// that this one has begun. It is safe for concurrent use.
-func (p *Progress) Stage(text string, pause time.Duration) {
-	p.flights.mu.Lock()
-	defer p.flights.mu.Unlock()
-	p.flights.stage, p.flights.next = text, time.Time{}
-	if pause > 0 {
-		p.flights.next = time.Now().Add(pause)
-	}
-}
-
-// Stopping is told when nothing more is started. It is safe for concurrent use.
-func (p *Progress) Stopping() { p.counts.stopping.Store(true) }
-
-// Shown reports whether there is a line.
+// Shown reports whether there is a line that is rewritten.
 func (p *Progress) Shown() bool { return p.console != nil }
-
-// Result counts one result.
-func (p *Progress) Result(r fleet.Result) error {
-	p.counts.last.Store(int64(time.Since(p.started)))
-	p.counts.done.Add(1)
-	switch r.Outcome {
-	case fleet.OutcomeCancelled:
-		p.Stopping()
-	case fleet.OutcomeOK:
-		p.counts.ok.Add(1)
-	case fleet.OutcomeFailed, fleet.OutcomeSignalled:
-		p.counts.failed.Add(1)
-	case fleet.OutcomeNeverStarted, fleet.OutcomeRefused:
-		p.counts.notStarted.Add(1)
-	case fleet.OutcomeUnknown:
-		p.counts.unknown.Add(1)
-	case fleet.OutcomeDetached:
-		p.counts.detached.Add(1)
-	}
-	return nil
-}
 
 // Writer returns a writer that prints above the line. It is safe for concurrent use,
 // returns after the terminal has taken the bytes, and may be used after Close. Output
 // should end in a newline: the line stays hidden until one is written.
 func (p *Progress) Writer() io.Writer {
 	if p.console == nil {
-		return p.w
+		return p.lines
 	}
 	return above{p}
 }
@@ -240,14 +181,52 @@ func (p *Progress) hide(hidden bool) error {
 	return nil
 }
 
-// Close erases the line and stops mpb.
+// Close erases the line, or writes the last line of JSON, and stops showing progress.
 func (p *Progress) Close() error {
-	if p.console == nil {
-		return nil
+	var err error
+	if p.console != nil {
+		p.bars.Shutdown()
+		err = errors.Join(p.bars.Error, p.console.clear())
+	} else {
+		close(p.stop)
+		p.ticking.Wait()
+		if p.mode == ProgressJSON {
+			err = p.say(time.Now(), true)
+		}
 	}
-	p.bars.Shutdown()
-	if err := errors.Join(p.bars.Error, p.console.clear()); err != nil {
+	if err != nil {
 		return fmt.Errorf("showing progress: %w", err)
 	}
 	return nil
+}
+
+// progressRecord returns a run's state for machines.
+func progressRecord(s *runstate.State, now time.Time, final bool) record.Progress {
+	n := s.Now(now)
+	r := record.Progress{
+		Time: now, Elapsed: n.Elapsed, Targets: n.Total, Done: n.Done, Outcomes: n.Outcomes,
+		Rate: n.Rate(), Stopping: n.Stopping, Median: n.Median, Slow: n.Slow, Final: final,
+	}
+	if n.Watched {
+		r.Active = make(map[string]int)
+		for a, count := range n.Active {
+			r.Active[runstate.Activity(a).String()] = count
+		}
+		r.Waiting = n.Waiting
+		all := s.InFlight(now)
+		for _, f := range all[:min(len(all), maxNamed)] {
+			one := record.InFlight{Index: f.Target.Index, Host: f.Target.Host.String(), Attempt: f.Attempt, Phase: f.Phase, Age: f.Age}
+			if f.Output {
+				one.Quiet = &f.Quiet
+			}
+			r.Oldest = append(r.Oldest, one)
+		}
+	}
+	if left, known := n.Left(); known {
+		r.Left = &left
+	}
+	if st := n.Stage; st.Number > 0 {
+		r.Stage = &record.Stage{Number: st.Number, Stages: st.Stages, Targets: st.Targets, Next: n.Pause}
+	}
+	return r
 }

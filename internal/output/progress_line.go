@@ -2,107 +2,210 @@ package output
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
+	"shoal/fleet"
+	"shoal/internal/runstate"
 	"shoal/internal/ui"
 )
 
-// snapshot is the content of one frame of the progress line.
-type snapshot struct {
-	done, total, ok, failed, notStarted, unknown, detached int64 // total is 0 when unknown
-	elapsed                                                time.Duration
-	last                                                   time.Duration // of elapsed, until the last result
-	stopping                                               bool
-
-	flying              bool // the numbers below are known
-	connecting, running int64
-	names               string // of all targets that are left; "" if they are many
-	stage               string
-	pause               time.Duration // until the next stage; 0: none
+// A frame is the content of the progress line at one moment.
+type frame struct {
+	runstate.Snapshot
+	left    []byActivity  // what is in flight, if nothing else is left and it is few
+	longest time.Duration // the age of the oldest of left
 }
 
-// A piece is a part of the line. If the line is too long, pieces of the highest rank are
-// dropped first; a piece of rank 0 is never dropped.
+// newFrame returns the frame of a run's state.
+func newFrame(s *runstate.State, now time.Time) frame {
+	f := frame{Snapshot: s.Now(now)}
+	if left := f.Total - f.Done; left > 0 && left <= maxNamed && f.InFlight() == left {
+		all := s.InFlight(now)
+		f.left = groupByActivity(all)
+		if len(all) > 0 {
+			f.longest = all[0].Age
+		}
+	}
+	return f
+}
+
+// A piece is a part of the line, in one or more lengths.
 type piece struct {
+	lengths []length // the longest first
+	style   ui.Style
+	number  int // of targets; of pieces with the same rank that with the least goes first
+}
+
+// A length is one text of a piece. If the line is too long, the text of the highest rank is
+// replaced by the piece's next one, or dropped if it is the last. Rank 0 stays.
+type length struct {
 	text string
 	rank int
 }
+
+func one(text string, rank int, style ui.Style) piece {
+	return piece{lengths: []length{{text, rank}}, style: style}
+}
+
+func number(n int, what string, rank int, style ui.Style) piece {
+	p := one(count(n)+" "+what, rank, style)
+	p.number = n
+	return p
+}
+
+// The ranks, from what is kept longest to what is dropped first.
+const (
+	rankDone = iota
+	rankLargest
+	rankStop     // stopping, the pause of a rollout
+	rankNames    // only the names of what is left
+	rankFailed   // and the stage
+	rankUnknown  // results that are not known
+	rankUnmade   // never started
+	rankActive   // the largest number in flight, detached
+	rankNumber   // other numbers
+	rankDetails  // names with their phases
+	rankLeft     // the time left
+	rankSlow     // slow ones
+	rankRate     //
+	rankPercent  //
+	rankElapsed  //
+	rankLongForm // what has a shorter form
+)
 
 const (
 	pieceGap = "  "
 	minBar   = 10
 	maxBar   = 30
-	maxNames = 40 // columns for the names of the targets that are left
+	maxNamed = 10 // targets left whose names are shown
+	maxNames = 40 // columns for one set of names
+	fewNames = 18 // the same on a narrow terminal
 )
 
 // line returns the line in at most the given number of columns.
-func (s snapshot) line(columns int) string {
-	pieces := s.pieces()
-	for width(pieces) > columns && dropLast(&pieces) {
+func (f frame) line(columns int, colour bool) string {
+	pieces := f.pieces()
+	for width(pieces) > columns && shorten(&pieces) {
 	}
-	if bar := s.bar(columns - width(pieces) - len(pieceGap)); bar != "" {
-		pieces = append(pieces[:1], append([]piece{{text: bar}}, pieces[1:]...)...)
+	if bar := f.bar(columns - width(pieces) - len(pieceGap)); bar != "" {
+		pieces = append(pieces[:1], append([]piece{one(bar, 0, ui.Plain)}, pieces[1:]...)...)
 	}
-	texts := make([]string, len(pieces))
+	if width(pieces) > columns {
+		return ui.Truncate(pieces[0].lengths[0].text, columns)
+	}
+	return join(pieces, pieceGap, colour)
+}
+
+// text returns everything of the line, for a log.
+func (f frame) text() string { return join(f.pieces(), ", ", false) }
+
+func join(pieces []piece, gap string, colour bool) string {
+	var b []byte
 	for i, p := range pieces {
-		texts[i] = p.text
+		if i > 0 {
+			b = append(b, gap...)
+		}
+		if !colour {
+			p.style = ui.Plain
+		}
+		b = p.style.Append(b, p.lengths[0].text)
 	}
-	return ui.Truncate(strings.Join(texts, pieceGap), columns)
+	return string(b)
 }
 
 // pieces returns the parts of the line. The larger a number of results or targets, the
 // later it is dropped; of those that are not the largest, failures stay longest.
-func (s snapshot) pieces() []piece {
-	pieces := []piece{{ui.Count(s.done), 0}}
-	if s.total > 0 {
-		pieces[0].text += "/" + ui.Count(s.total)
-		if s.names == "" {
-			pieces = append(pieces, piece{fmt.Sprintf("%d%%", min(100*s.done/s.total, 100)), 11})
+func (f *frame) pieces() []piece {
+	var pieces []piece
+	if f.Total > 0 {
+		pieces = append(pieces, one(ui.Count(int64(f.Done))+"/"+ui.Count(int64(f.Total)), rankDone, ui.Plain))
+		if f.left == nil {
+			pieces = append(pieces, one(fmt.Sprintf("%d%%", min(100*int64(f.Done)/int64(f.Total), 100)), rankPercent, ui.Plain))
 		}
 	} else {
-		pieces[0].text += " done"
+		pieces = append(pieces, one(ui.Count(int64(f.Done))+" done", rankDone, ui.Plain))
 	}
-	if s.stopping {
-		pieces = append(pieces, piece{"stopping", 2})
+	if f.Stopping {
+		pieces = append(pieces, one("stopping", rankStop, ui.Yellow))
 	}
-	if s.stage != "" {
-		pieces = append(pieces, piece{s.stage, 3})
+	if f.Stage.Number > 0 {
+		ended := ""
+		if f.Pause > 0 {
+			ended = " ended"
+		}
+		pieces = append(pieces, piece{lengths: []length{{StageText(f.Stage) + ended, rankNumber}, {shortStage(f.Stage) + ended, rankFailed}}})
 	}
-	if s.pause > 0 {
-		pieces = append(pieces, piece{fmt.Sprintf("next in %d s", int64((s.pause+time.Second-1)/time.Second)), 2})
+	if f.Pause > 0 {
+		pieces = append(pieces, one(fmt.Sprintf("next in %d s", int64((f.Pause+time.Second-1)/time.Second)), rankStop, ui.Yellow))
 	}
-	pieces = append(pieces, s.results()...)
-	pieces = append(pieces, s.flights()...)
-	if s.names != "" {
-		pieces = append(pieces, piece{ui.Truncate(s.names, maxNames), 4})
+	pieces = append(pieces, f.results()...)
+	if f.left != nil {
+		pieces = append(pieces, f.lastOnes())
+	} else {
+		pieces = append(pieces, f.active()...)
 	}
-	if s.done == 0 || s.elapsed <= 0 || s.names != "" {
-		return pieces
+	pieces = append(pieces, f.slow()...)
+	if f.Done > 0 && f.left == nil {
+		pieces = append(pieces, one(rateText(f.Rate()), rankRate, ui.Plain))
+		if left, known := f.Left(); known {
+			pieces = append(pieces, one(leftText(left), rankLeft, ui.Plain))
+		}
 	}
-	rate := float64(s.done) / s.elapsed.Seconds()
-	pieces = append(pieces, piece{rateText(rate), 10})
-	if left := float64(s.total-s.done) / rate; s.predictable(left) {
-		pieces = append(pieces, piece{leftText(left), 9})
+	if f.Elapsed >= time.Second {
+		pieces = append(pieces, piece{lengths: []length{{seconds(f.Elapsed) + " elapsed", rankLongForm}, {seconds(f.Elapsed), rankElapsed}}})
 	}
 	return pieces
 }
 
-// results returns the numbers of results by outcome.
-func (s snapshot) results() (pieces []piece) {
-	if s.ok > 0 || s.detached == 0 && !s.flying {
-		pieces = append(pieces, piece{ui.Count(s.ok) + " ok", 8})
+// StageText returns a stage of a rollout with the number of its targets.
+func StageText(s runstate.Stage) string {
+	text := fmt.Sprintf("stage %d", s.Number)
+	if s.Stages > 0 {
+		text += fmt.Sprintf(" of %d", s.Stages)
 	}
-	most, largest := s.ok, 0
+	switch {
+	case !s.Next.IsZero(), s.Targets == 0:
+	case s.Targets == 1:
+		text += ", 1 host"
+	default:
+		text += ", " + count(s.Targets) + " hosts"
+	}
+	return text
+}
+
+func shortStage(s runstate.Stage) string {
+	if s.Stages == 0 {
+		return fmt.Sprintf("stage %d", s.Number)
+	}
+	return fmt.Sprintf("stage %d/%d", s.Number, s.Stages)
+}
+
+// results returns the numbers of results by outcome.
+func (f *frame) results() (pieces []piece) {
+	n := func(outcomes ...fleet.Outcome) (sum int) {
+		for _, o := range outcomes {
+			sum += f.Outcomes[o]
+		}
+		return sum
+	}
+	ok, detached := n(fleet.OutcomeOK), n(fleet.OutcomeDetached)
+	if ok > 0 || detached == 0 && !f.Watched {
+		pieces = append(pieces, number(ok, "ok", rankNumber, ui.Plain))
+	}
+	most, largest := ok, 0
 	for _, other := range []struct {
-		n    int64
-		what string
-		rank int
+		n     int
+		what  string
+		rank  int
+		style ui.Style
 	}{
-		{s.failed, " failed", 3},
-		{s.notStarted, " never started", 6},
-		{s.unknown, " unknown", 5},
-		{s.detached, " detached", 7},
+		{n(fleet.OutcomeFailed, fleet.OutcomeSignalled), "failed", rankFailed, ui.Red},
+		{n(fleet.OutcomeNeverStarted, fleet.OutcomeRefused), "never started", rankUnmade, ui.Red},
+		{n(fleet.OutcomeUnknown), "unknown", rankUnknown, ui.Red},
+		{n(fleet.OutcomeCancelled), "cancelled", rankNumber, ui.Yellow},
+		{detached, "detached", rankActive, ui.Plain},
 	} {
 		if other.n == 0 {
 			continue
@@ -110,99 +213,139 @@ func (s snapshot) results() (pieces []piece) {
 		if other.n > most {
 			most, largest = other.n, len(pieces)
 		}
-		pieces = append(pieces, piece{ui.Count(other.n) + other.what, other.rank})
+		pieces = append(pieces, number(other.n, other.what, other.rank, other.style))
 	}
-	if len(pieces) > 0 {
-		pieces[largest].rank = 1
+	if len(pieces) > 0 && f.left == nil {
+		pieces[largest].lengths[0].rank = rankLargest
 	}
 	return pieces
 }
 
-// flights returns the numbers of targets that have no result yet.
-func (s snapshot) flights() (pieces []piece) {
-	if !s.flying {
+// active returns the numbers of targets that have no result yet.
+func (f *frame) active() (pieces []piece) {
+	if !f.Watched {
 		return nil
 	}
-	waiting := int64(0)
-	if s.total > 0 {
-		waiting = max(s.total-s.done-s.connecting-s.running, 0)
-	}
-	most, largest := int64(0), 0 // the largest stays longest
-	for _, part := range []struct {
-		n    int64
-		what string
-	}{{s.connecting, " connecting"}, {s.running, " running"}, {waiting, " waiting"}} {
-		if part.n == 0 {
-			continue
+	most, largest := 0, 0 // the largest stays longest
+	add := func(n int, what string) {
+		if n == 0 {
+			return
 		}
-		if part.n > most {
-			most, largest = part.n, len(pieces)
+		if n > most {
+			most, largest = n, len(pieces)
 		}
-		pieces = append(pieces, piece{ui.Count(part.n) + part.what, 8})
+		pieces = append(pieces, number(n, what, rankNumber, ui.Plain))
 	}
+	for a, n := range f.Active {
+		add(n, runstate.Activity(a).String())
+	}
+	add(f.Waiting, "waiting")
 	if len(pieces) > 0 {
-		pieces[largest].rank = 7
+		pieces[largest].lengths[0].rank = rankActive
 	}
 	return pieces
 }
 
-// predictable reports whether the time left, in seconds, is more than a guess: as many
-// targets have run as are being worked on, results still come, and nothing stops the run.
-func (s snapshot) predictable(left float64) bool {
-	const least = 0.5 // less is 0 when rounded
-	ran := s.done - s.notStarted
-	return left >= least && !s.stopping && s.pause == 0 && ran > 0 && ran >= s.connecting+s.running &&
-		(s.elapsed-s.last).Seconds() <= left
+// lastOnes returns the names of what is left, with what they do.
+func (f *frame) lastOnes() piece {
+	var all []string
+	var details []string
+	for _, g := range f.left {
+		all = append(all, g.names...)
+		details = append(details, fmt.Sprintf("%s %s", foldNames(g.names, maxNames), g.activity))
+	}
+	names := []length{{"left: " + foldNames(all, maxNames), rankNames}, {"left: " + foldNames(all, fewNames), rankNames}}
+	if len(f.left) == 1 {
+		return piece{lengths: append([]length{{details[0], rankNames}}, names...)}
+	}
+	return piece{lengths: append([]length{{strings.Join(details, ", "), rankDetails}}, names...)}
+}
+
+// slow says how far what is slow is from the median.
+func (f *frame) slow() []piece {
+	switch {
+	case f.left != nil && f.longest >= slowTold:
+		text, style := "for "+seconds(f.longest), ui.Plain
+		long := text
+		if f.Median > 0 {
+			long += fmt.Sprintf(" (median %s)", ui.Duration(f.Median))
+		}
+		if f.Slow > 0 {
+			style = ui.Yellow
+		}
+		return []piece{{lengths: []length{{long, rankLongForm}, {text, rankSlow}}, style: style}}
+	case f.left == nil && f.Slow > 0:
+		text := count(f.Slow) + " slow"
+		long := text + fmt.Sprintf(" (over %s, median %s)", ui.Duration(f.SlowAfter), ui.Duration(f.Median))
+		return []piece{{lengths: []length{{long, rankLongForm}, {text, rankSlow}}, style: ui.Yellow}}
+	}
+	return nil
+}
+
+// slowTold is the age from which it is told how long the last ones have run.
+const slowTold = 2 * time.Second
+
+// seconds formats a time that grows while it is looked at.
+func seconds(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	}
+	return ui.Duration(d)
 }
 
 func rateText(perSecond float64) string {
 	if perSecond < 9.95 {
 		return fmt.Sprintf("%.1f/s", perSecond)
 	}
-	return ui.Count(int64(perSecond+0.5)) + "/s"
+	return ui.Count(int64(math.Round(perSecond))) + "/s"
 }
 
-func leftText(seconds float64) string {
-	if seconds < 59.5 {
-		return fmt.Sprintf("%.0f s left", seconds)
-	}
-	const most = 1000 * time.Hour
-	if seconds > most.Seconds() {
+func leftText(left time.Duration) string {
+	switch {
+	case left < 59500*time.Millisecond:
+		return fmt.Sprintf("%.0f s left", left.Seconds())
+	case left >= 1000*time.Hour:
 		return "a long time left"
 	}
-	return ui.Duration(time.Duration(seconds*float64(time.Second))) + " left"
+	return ui.Duration(left) + " left"
 }
 
 // bar returns the bar, or "" if there is no room or no total.
-func (s snapshot) bar(columns int) string {
-	inner := int64(min(columns, maxBar) - 2)
-	if s.total <= 0 || inner < minBar-2 {
+func (f *frame) bar(columns int) string {
+	inner := min(columns, maxBar) - 2
+	if f.Total <= 0 || inner < minBar-2 {
 		return ""
 	}
-	full := min(inner*s.done/s.total, inner)
-	return "[" + strings.Repeat("=", int(full)) + strings.Repeat(" ", int(inner-full)) + "]"
+	full := int(min(int64(inner)*int64(f.Done)/int64(f.Total), int64(inner)))
+	return "[" + strings.Repeat("=", full) + strings.Repeat(" ", inner-full) + "]"
 }
 
 func width(pieces []piece) int {
 	sum := (len(pieces) - 1) * len(pieceGap)
 	for _, p := range pieces {
-		sum += ui.Width(p.text)
+		sum += ui.Width(p.lengths[0].text)
 	}
 	return sum
 }
 
-// dropLast removes the piece of the highest rank and reports whether there was one above
-// rank 0.
-func dropLast(pieces *[]piece) bool {
+// shorten replaces or removes the text of the highest rank, and reports whether there was
+// one above rank 0.
+func shorten(pieces *[]piece) bool {
 	last := 0
 	for i, p := range *pieces {
-		if p.rank > (*pieces)[last].rank {
+		rank, most := p.lengths[0].rank, (*pieces)[last].lengths[0].rank
+		if rank > most || rank == most && p.number < (*pieces)[last].number {
 			last = i
 		}
 	}
-	if last == 0 {
+	p := &(*pieces)[last]
+	switch {
+	case p.lengths[0].rank == rankDone:
 		return false
+	case len(p.lengths) > 1:
+		p.lengths = p.lengths[1:]
+	default:
+		*pieces = append((*pieces)[:last], (*pieces)[last+1:]...)
 	}
-	*pieces = append((*pieces)[:last], (*pieces)[last+1:]...)
 	return true
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,77 +18,135 @@ import (
 	"pgregory.net/rapid"
 
 	"shoal/fleet"
+	"shoal/internal/runstate"
 	"shoal/internal/ui"
+	"shoal/record"
 )
 
+// counts returns outcomes by number.
+func counts(ok, failed, neverStarted, unknown int) (n [fleet.NumOutcomes]int) {
+	n[fleet.OutcomeOK], n[fleet.OutcomeFailed] = ok, failed
+	n[fleet.OutcomeNeverStarted], n[fleet.OutcomeUnknown] = neverStarted, unknown
+	return n
+}
+
+// active returns activities by number.
+func active(connecting, running int) (n [runstate.NumActivities]int) {
+	n[runstate.Connecting], n[runstate.Running] = connecting, running
+	return n
+}
+
+// The moments of a run whose lines are in testdata/progress, at 40, 80 and 200 columns.
+var moments = []struct {
+	what string
+	f    frame
+}{
+	{"the beginning", frame{Snapshot: runstate.Snapshot{Total: 10000, Watched: true, Active: [...]int{runstate.Resolving: 128, runstate.NumActivities - 1: 0}, Waiting: 9872, Elapsed: second / 5}}},
+	{"nothing but failures", frame{Snapshot: runstate.Snapshot{
+		Total: 2000, Done: 9, Outcomes: counts(0, 0, 9, 0), Watched: true, Active: active(100, 4), Waiting: 1887, Elapsed: second,
+	}}},
+	{"all at once, and the end cannot be known", frame{Snapshot: runstate.Snapshot{
+		Total: 2000, Done: 1, Outcomes: counts(1, 0, 0, 0), Watched: true, Active: active(0, 1999), Elapsed: 3 * second,
+	}}},
+	{"half", frame{Snapshot: runstate.Snapshot{
+		Total: 2000, Done: 1000, Outcomes: counts(988, 12, 0, 0), Watched: true,
+		Active: [...]int{runstate.Resolving: 2, runstate.Connecting: 20, runstate.Running: 70, runstate.Draining: 3, runstate.Storing: 5}, Waiting: 900,
+		Elapsed: 10 * second, Median: 800 * time.Millisecond, SlowAfter: 2400 * time.Millisecond, Slow: 2,
+	}}},
+	{"Ctrl-C", frame{Snapshot: runstate.Snapshot{
+		Total: 2000, Done: 1000, Outcomes: counts(1000, 0, 0, 0), Watched: true, Active: active(0, 500), Waiting: 500, Elapsed: 10 * second, Stopping: true,
+	}}},
+	{"a stage", frame{Snapshot: runstate.Snapshot{
+		Total: 500, Done: 100, Outcomes: counts(100, 0, 0, 0), Watched: true, Active: active(10, 20), Waiting: 370, Elapsed: 20 * second,
+		Stage: runstate.Stage{Number: 2, Stages: 3, Targets: 150},
+	}}},
+	{"a pause", frame{Snapshot: runstate.Snapshot{
+		Total: 500, Done: 100, Outcomes: counts(99, 1, 0, 0), Watched: true, Waiting: 400, Elapsed: 20 * second,
+		Stage: runstate.Stage{Number: 1, Stages: 3, Next: time.Unix(1, 0)}, Pause: 28500 * time.Millisecond,
+	}}},
+	{"silence", frame{Snapshot: runstate.Snapshot{
+		Total: 2000, Done: 1980, Outcomes: counts(1968, 12, 0, 0), Watched: true, Active: active(1, 19), Elapsed: 25 * second, Quiet: 5 * second,
+		Median: 1200 * time.Millisecond, SlowAfter: 3600 * time.Millisecond, Slow: 20,
+	}}},
+	{"five left", frame{Snapshot: runstate.Snapshot{
+		Total: 2000, Done: 1995, Outcomes: counts(1983, 12, 0, 0), Watched: true, Active: active(2, 3), Elapsed: 25 * second, Quiet: 5 * second,
+		Median: 1200 * time.Millisecond, SlowAfter: 3600 * time.Millisecond, Slow: 3,
+	}, left: []byActivity{{runstate.Connecting, []string{"db1", "db2"}}, {runstate.Running, []string{"web01", "web02", "web03"}}}, longest: 24 * second}},
+	{"one left", frame{Snapshot: runstate.Snapshot{
+		Total: 2000, Done: 1999, Outcomes: counts(1987, 12, 0, 0), Watched: true, Active: active(0, 1), Elapsed: 95 * second, Quiet: 70 * second,
+	}, left: []byActivity{{runstate.Running, []string{"web02.example.org"}}}, longest: 94 * second}},
+	{"only results are told", frame{Snapshot: runstate.Snapshot{Done: 1234, Outcomes: counts(1234, 0, 0, 0), Elapsed: 10 * second}}},
+	{"in sum", frame{Snapshot: runstate.Snapshot{Total: 10000, Done: 9988, Outcomes: counts(9976, 3, 8, 1), Elapsed: 12300 * time.Millisecond}}},
+}
+
+// The line at the widths of a phone, a terminal and a wide one, as drawn: one column less.
 func TestProgressLine(t *testing.T) {
-	full := snapshot{done: 9988, total: 10000, ok: 9976, failed: 3, notStarted: 8, unknown: 1, elapsed: 12300 * time.Millisecond}
-	start := snapshot{total: 10000}
-	open := snapshot{done: 1234, ok: 1234, elapsed: 10 * time.Second}
-	half := snapshot{done: 5, total: 10, ok: 5, elapsed: 100 * time.Second, last: 100 * time.Second}
-	// From the issue: nothing but failures yet, all at once and none done, five that are silent, a stop.
-	failures := snapshot{done: 9, total: 2000, notStarted: 9, flying: true, connecting: 100, running: 4, elapsed: second, last: second}
-	together := snapshot{done: 1, total: 2000, ok: 1, flying: true, running: 1999, elapsed: 3 * second, last: 3 * second}
-	silent := snapshot{done: 1990, total: 2000, ok: 1978, failed: 12, flying: true, connecting: 1, running: 9, elapsed: 25 * second, last: 5 * second}
-	named := silent
-	named.done, named.ok, named.connecting, named.running, named.names = 1995, 1983, 2, 3, "web[01-05]"
-	stopped := snapshot{done: 1000, total: 2000, ok: 1000, flying: true, running: 500, elapsed: 10 * second, last: 10 * second, stopping: true}
-	narrow := snapshot{done: 30, total: 2000, ok: 11, failed: 2, notStarted: 17, flying: true, connecting: 300, running: 1650, elapsed: second, last: second}
-	steady := snapshot{done: 1000, total: 2000, ok: 1000, flying: true, connecting: 20, running: 80, elapsed: 10 * second, last: 10 * second}
-	staged := snapshot{done: 1, total: 5, ok: 1, flying: true, running: 2, elapsed: second, last: second, stage: "stage 2 of 3, 2 hosts"}
-	paused := snapshot{done: 1, total: 5, ok: 1, flying: true, elapsed: second, last: second, stage: "stage 1 of 3 ended", pause: 1500 * time.Millisecond}
-	for _, c := range []struct {
-		s       snapshot
-		columns int
-		want    string
-	}{
-		{full, 120, "9,988/10,000  [=========================== ]  99%  9,976 ok  3 failed  8 never started  1 unknown  812/s"},
-		{full, 79, "9,988/10,000  99%  9,976 ok  3 failed  8 never started  1 unknown  812/s"},
-		{full, 70, "9,988/10,000  9,976 ok  3 failed  8 never started  1 unknown  812/s"},
-		{full, 60, "9,988/10,000  9,976 ok  3 failed  8 never started  1 unknown"},
-		{full, 40, "9,988/10,000  9,976 ok  3 failed"},
-		{full, 29, "9,988/10,000  9,976 ok"},
-		{full, 19, "9,988/10,000"},
-		{full, 8, "9,988/1…"},
-		{full, 0, ""},
-		{start, 79, "0/10,000  [                            ]  0%  0 ok"},
-		{open, 79, "1,234 done  1,234 ok  123/s"},
-		{half, 79, "5/10  [==============              ]  50%  5 ok  0.1/s  1 min 40 s left"},
-		{snapshot{done: 5, total: 10, detached: 5}, 30, "5/10  50%  5 detached"},
-		{failures, 120, "9/2,000  [                            ]  0%  9 never started  100 connecting  4 running  1,887 waiting  9.0/s"},
-		{failures, 39, "9/2,000  9 never started  1,887 waiting"},
-		{together, 79, "1/2,000  [                            ]  0%  1 ok  1,999 running  0.3/s"},
-		{silent, 79, "1,990/2,000  99%  1,978 ok  12 failed  1 connecting  9 running  80/s"},
-		{named, 79, "1,995/2,000  1,983 ok  12 failed  2 connecting  3 running  web[01-05]"},
-		{named, 39, "1,995/2,000  1,983 ok  12 failed"},
-		{stopped, 79, "1,000/2,000  50%  stopping  1,000 ok  500 running  500 waiting  100/s"},
-		{narrow, 79, "30/2,000  2 failed  17 never started  300 connecting  1,650 running  20 waiting"},
-		{narrow, 39, "30/2,000  2 failed  17 never started"},
-		{steady, 79, "1,000/2,000  1,000 ok  20 connecting  80 running  900 waiting  100/s  10 s left"},
-		{steady, 110, "1,000/2,000  [===========           ]  50%  1,000 ok  20 connecting  80 running  900 waiting  100/s  10 s left"},
-		{staged, 79, "1/5  [=        ]  20%  stage 2 of 3, 2 hosts  1 ok  2 running  2 waiting  1.0/s"},
-		{paused, 79, "1/5  [==        ]  20%  stage 1 of 3 ended  next in 2 s  1 ok  4 waiting  1.0/s"},
-		{half, 45, "5/10  50%  5 ok  0.1/s  1 min 40 s left"},
-	} {
-		if got := c.s.line(c.columns); got != c.want {
-			t.Errorf("%d columns:\n got %q\nwant %q", c.columns, got, c.want)
+	var b strings.Builder
+	for _, m := range moments {
+		fmt.Fprintf(&b, "%s\n", m.what)
+		for _, columns := range []int{40, 80, 200} {
+			line := m.f.line(columns-1, false)
+			if ui.Width(line) >= columns {
+				t.Errorf("%s at %d columns: %q", m.what, columns, line)
+			}
+			fmt.Fprintf(&b, "%5d |%s|\n", columns, line)
+		}
+		fmt.Fprintf(&b, "  log |%s|\n", m.f.text())
+	}
+	path := filepath.Join("testdata", "progress.golden")
+	if *update {
+		if err := os.WriteFile(path, []byte(b.String()), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.String() != string(want) {
+		t.Errorf("-update rewrites the file; got\n%s", b.String())
+	}
+}
+
+// A line that is far too narrow keeps the number of results.
+func TestProgressLineAtItsNarrowest(t *testing.T) {
+	for columns, want := range map[int]string{13: "9,988/10,000", 8: "9,988/1…", 1: "…", 0: ""} {
+		if got := moments[len(moments)-1].f.line(columns, true); got != want {
+			t.Errorf("%d columns: %q, want %q", columns, got, want)
 		}
 	}
 }
 
+// Failures are red, without changing what stands there.
+func TestProgressLineInColour(t *testing.T) {
+	for _, m := range moments {
+		if got, want := uncoloured(m.f.line(79, true)), m.f.line(79, false); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if got := moments[len(moments)-1].f.line(79, true); !strings.Contains(got, "\x1b[31m3 failed\x1b[0m") {
+		t.Errorf("%q", got)
+	}
+}
+
+func uncoloured(text string) string {
+	return regexp.MustCompile("\x1b\\[[0-9]*m").ReplaceAllString(text, "")
+}
+
 func TestProgressLineNeverWraps(t *testing.T) {
-	n := rapid.Int64Range(0, 1<<40)
+	n := rapid.IntRange(0, 1<<40)
 	rapid.Check(t, func(t *rapid.T) {
-		s := snapshot{
-			done: n.Draw(t, "done"), total: n.Draw(t, "total"), ok: n.Draw(t, "ok"), failed: n.Draw(t, "failed"),
-			notStarted: n.Draw(t, "not started"), unknown: n.Draw(t, "unknown"), detached: n.Draw(t, "detached"),
-			elapsed: time.Duration(n.Draw(t, "elapsed")), last: time.Duration(n.Draw(t, "last")),
-			flying: rapid.Bool().Draw(t, "flying"), connecting: n.Draw(t, "connecting"), running: n.Draw(t, "running"),
-			names: rapid.SampledFrom([]string{"", "web[01-03]", "münchen-überall"}).Draw(t, "names"),
-			stage: rapid.SampledFrom([]string{"", "stage 2 of 3, 2 hosts"}).Draw(t, "stage"), stopping: rapid.Bool().Draw(t, "stopping"),
+		f := frame{Snapshot: runstate.Snapshot{
+			Total: n.Draw(t, "total"), Done: n.Draw(t, "done"), Outcomes: counts(n.Draw(t, "ok"), n.Draw(t, "failed"), n.Draw(t, "never"), n.Draw(t, "unknown")),
+			Watched: rapid.Bool().Draw(t, "watched"), Active: active(n.Draw(t, "connecting"), n.Draw(t, "running")), Waiting: n.Draw(t, "waiting"),
+			Elapsed: time.Duration(n.Draw(t, "elapsed")), Quiet: time.Duration(n.Draw(t, "quiet")), Stopping: rapid.Bool().Draw(t, "stopping"),
+			Stage: runstate.Stage{Number: rapid.IntRange(0, 3).Draw(t, "stage"), Stages: 3}, Slow: n.Draw(t, "slow"), Median: second,
+		}}
+		if rapid.Bool().Draw(t, "few") {
+			f.left = []byActivity{{runstate.Running, []string{"münchen-überall", "\x1b[2J"}}}
 		}
 		columns := rapid.IntRange(-1, 200).Draw(t, "columns")
-		if line := s.line(columns); ui.Width(line) > max(columns, 0) {
+		if line := uncoloured(f.line(columns, true)); ui.Width(line) > max(columns, 0) {
 			t.Fatalf("%d columns: %q", columns, line)
 		}
 	})
@@ -141,7 +202,8 @@ func (d drawn) Flush(lines int) error {
 func shown(s *screen, columns, total int) (p *Progress, draw func()) {
 	refresh, frames := make(chan any), make(chan struct{})
 	c := &console{w: s, columns: func() int { return columns }}
-	p = newProgress(c, total, mpb.WithConsoleWriter(drawn{c, frames}), mpb.WithManualRefresh(refresh))
+	o := ProgressOptions{W: s, Mode: ProgressLine, State: runstate.New(total)}
+	p = newLine(c, o, mpb.WithConsoleWriter(drawn{c, frames}), mpb.WithManualRefresh(refresh))
 	return p, func() {
 		refresh <- time.Now()
 		<-frames
@@ -156,7 +218,7 @@ func TestProgressAndWhatIsPrintedAbove(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	live := NewLive(LiveOptions{Stdout: Out{W: p.Writer()}, Stderr: Out{W: p.Writer()}})
-	both := Multi(p, live)
+	both := Multi(counted{p}, live)
 	for _, r := range []fleet.Result{ok(0, "fine\n"), ended(1, exit(3), "so far", "bad\n")} {
 		if err := both.Result(r); err != nil {
 			t.Fatal(err)
@@ -184,22 +246,47 @@ func TestProgressAndWhatIsPrintedAbove(t *testing.T) {
 	}
 }
 
+// counted is a Progress as a sink of the results that it shows.
+type counted struct{ *Progress }
+
+func (c counted) Result(r fleet.Result) error {
+	c.state.Result(r)
+	return nil
+}
+
+// An attempt is one that is under way in a phase.
+type attempt struct {
+	index int
+	phase fleet.Phase
+	begun time.Time
+	last  time.Time
+}
+
+func (a *attempt) Of() fleet.Target      { return target(a.index) }
+func (a *attempt) Number() int           { return 1 }
+func (a *attempt) Started() time.Time    { return a.begun }
+func (a *attempt) Phase() fleet.Phase    { return a.phase }
+func (a *attempt) LastOutput() time.Time { return a.last }
+
 // The line says how far the targets have come, and names them when few are left.
 func TestProgressOfWhatIsInFlight(t *testing.T) {
 	s := &screen{}
 	p, draw := shown(s, 80, 3)
-	for i := range 3 {
-		p.Connecting(target(i))
+	attempts := make([]*attempt, 3)
+	for i := range attempts {
+		attempts[i] = &attempt{index: i, phase: fleet.PhaseDial, begun: time.Now()}
+		p.state.Connecting(attempts[i])
 	}
-	p.Running(target(2))
-	p.Stage("stage 1 of 2, 3 hosts", 0)
+	attempts[2].phase = fleet.PhaseRun
+	p.state.Stage(runstate.Stage{Number: 1, Stages: 2, Targets: 3})
 	draw()
-	if got := s.lines(t); got != "0/3  [             ]  stage 1 of 2, 3 hosts  2 connecting  1 running  node[1-3]" {
+	if got := s.lines(t); got != "0/3  [            ]  stage 1 of 2, 3 hosts  node[1-2] connecting, node3 running" {
 		t.Errorf("%q", got)
 	}
-	p.Ended(target(0)) // another attempt follows
-	p.Stage("", 0)
-	p.Stopping()
+	p.state.Ended(attempts[0])
+	p.state.Waiting(target(0)) // for another attempt
+	p.state.Stage(runstate.Stage{})
+	p.state.Stopping()
 	draw()
 	if got := s.lines(t); got != "0/3  [                      ]  0%  stopping  1 connecting  1 running  1 waiting" {
 		t.Errorf("%q", got)
@@ -260,7 +347,7 @@ func TestProgressHidden(t *testing.T) {
 		{p.Hide, ""},
 		{p.Hide, ""},
 		{func() error { _, err := io.WriteString(p.Writer(), "stopped\n"); return err }, "stopped\n"},
-		{func() error { err := p.Result(ok(0, "")); draw(); return err }, "stopped\n"},
+		{func() error { err := counted{p}.Result(ok(0, "")); draw(); return err }, "stopped\n"},
 		{p.Show, "stopped\n1/3"},
 		{p.Hide, "stopped\n"},
 		{p.Close, "stopped\n"},
@@ -276,10 +363,8 @@ func TestProgressHidden(t *testing.T) {
 
 func TestProgressSilentWithoutTerminal(t *testing.T) {
 	var b bytes.Buffer
-	p := NewProgress(ProgressOptions{W: &b, Total: 2})
-	if err := p.Result(ok(0, "")); err != nil {
-		t.Error(err)
-	}
+	p := NewProgress(ProgressOptions{W: &b, State: runstate.New(2)})
+	p.state.Result(ok(0, ""))
 	if _, err := fmt.Fprint(p.Writer(), "exact\x00"); err != nil {
 		t.Error(err)
 	}
@@ -306,7 +391,7 @@ func TestProgressTerminalGone(t *testing.T) {
 // Many writers, a terminal that refreshes by itself, and a concurrent Close.
 func TestProgressConcurrently(t *testing.T) {
 	s := &screen{}
-	p := NewProgress(ProgressOptions{W: s, Show: true, Total: 400})
+	p := NewProgress(ProgressOptions{W: s, Mode: ProgressLine, State: runstate.New(400)})
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
@@ -318,9 +403,7 @@ func TestProgressConcurrently(t *testing.T) {
 		})
 	}
 	for i := range 400 {
-		if err := p.Result(ok(i, "")); err != nil {
-			t.Error(err)
-		}
+		p.state.Result(ok(i, ""))
 	}
 	if err := p.Close(); err != nil {
 		t.Error(err)
@@ -334,7 +417,7 @@ func TestProgressConcurrently(t *testing.T) {
 // Even if no line is shown, messages and remote standard error share one writer.
 func TestWriterWithoutALine(t *testing.T) {
 	var out bytes.Buffer
-	p := NewProgress(ProgressOptions{W: &out})
+	p := NewProgress(ProgressOptions{W: &out, State: runstate.New(0)})
 	var writers sync.WaitGroup
 	for range 8 {
 		writers.Go(func() {
@@ -346,5 +429,84 @@ func TestWriterWithoutALine(t *testing.T) {
 	writers.Wait()
 	if got := out.String(); got != strings.Repeat("a line\n", 800) {
 		t.Errorf("%d bytes, or mixed", len(got))
+	}
+}
+
+// Without a terminal a line is due at each tick, and a last one of JSON at the end.
+func TestProgressInLines(t *testing.T) {
+	for _, mode := range []ProgressMode{ProgressLog, ProgressJSON} {
+		var out bytes.Buffer
+		state, ticks := runstate.New(3), make(chan time.Time)
+		begin := time.Now()
+		late := begin.Add(time.Minute)
+		state.Connecting(&attempt{index: 0, phase: fleet.PhaseAuth, begun: begin})
+		state.Connecting(&attempt{index: 1, phase: fleet.PhaseRun, begun: begin.Add(second), last: begin.Add(21 * second)})
+		state.Result(ended(2, exit(3), "", ""))
+		p := newLines(ProgressOptions{W: &out, Mode: mode, State: state}, ticks)
+		ticks <- late
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		if mode == ProgressLog {
+			const want = "shoal: 1/3, 1 failed, node1 connecting, node2 running, for 1 min 00 s, 1 min 00 s elapsed\n"
+			if got := out.String(); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+			continue
+		}
+		lines := strings.SplitAfter(out.String(), "\n")
+		if len(lines) != 3 {
+			t.Fatalf("%q", lines)
+		}
+		first, err := record.DecodeProgress([]byte(lines[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first.Done != 1 || first.Targets != 3 || first.Outcomes[fleet.OutcomeFailed] != 1 || first.Active["running"] != 1 || first.Final {
+			t.Errorf("%+v", first)
+		}
+		if len(first.Oldest) != 2 || first.Oldest[0].Host != "node1" || first.Oldest[0].Quiet != nil || *first.Oldest[1].Quiet != late.Sub(begin)-21*second {
+			t.Errorf("%+v", first.Oldest)
+		}
+		if last, err := record.DecodeProgress([]byte(lines[1])); err != nil || !last.Final {
+			t.Errorf("%+v, %v", last, err)
+		}
+	}
+}
+
+// The list has the oldest first, with phase, age and the age of the last output.
+func TestInFlightText(t *testing.T) {
+	begin := time.Now()
+	now := begin.Add(100 * second)
+	s := runstate.New(40)
+	for i := range 30 {
+		s.Connecting(&attempt{index: i, phase: fleet.PhaseKex, begun: begin.Add(time.Duration(i) * second)})
+	}
+	s.Connecting(&attempt{index: 30, phase: fleet.PhaseRun, begun: begin.Add(-20 * second), last: now.Add(-3 * second)})
+	drained := &attempt{index: 31, phase: fleet.PhaseDrain, begun: begin.Add(-10 * second)}
+	s.Connecting(drained)
+	s.Ended(drained)
+	got := InFlightText(s, now)
+	for _, want := range []string{
+		"32 in flight, 8 waiting:\n" +
+			"  node31  2 min 00 s  running, last output 3 s ago\n" +
+			"  node32  1 min 50 s  storing, no output\n" +
+			"  node1   1 min 40 s  connecting (kex)\n",
+		"  … and 12 younger: 12 connecting\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	if got, want := PhasesText(s, now, 20), "30 connecting: node[1-30]; 1 running: node31; 1 storing: node32"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for i := range 5 {
+		r := ok(32+i, "")
+		r.Took[fleet.PhaseRun] = second
+		s.Result(r)
+	}
+	if got := InFlightText(s, now); !strings.HasPrefix(got, "32 in flight, 3 waiting; the median of those done is 1.0 s:\n  node31  2 min 00 s  running, last output 3 s ago, slow\n") {
+		t.Errorf("%s", got)
 	}
 }

@@ -3,7 +3,7 @@
 //
 // A [Sink] takes results one at a time and is closed once. [NewLive] prints output as it
 // arrives, [NewGathered] prints equal output once, and [NewFiles] and [NewJSON] store it.
-// [NewOrdered] and [Multi] wrap other sinks. [NewProgress] shows the progress of a run and
+// [NewOrdered] and [Multi] wrap other sinks. [NewProgress] shows the state of a run while it goes on and
 // [SummaryText] its result.
 //
 // # Promises

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"shoal/fleet"
-	"shoal/hosts/expr"
 	"shoal/internal/ui"
 	"shoal/record"
 )
@@ -170,26 +169,5 @@ func foldWithin(g *record.Group, columns int) string {
 	if len(names) == 0 {
 		return "names not kept"
 	}
-	text := ui.Visible(expr.Fold(names))
-	if len(names) == g.Targets && ui.Width(text) <= columns {
-		return text
-	}
-	more := func(shown int) string { return fmt.Sprintf(" … and %s more", count(g.Targets-shown)) }
-	fits := func(n int) bool {
-		return ui.Width(ui.Visible(expr.Fold(names[:n]))+more(n)) <= columns
-	}
-	// Search exponentially, then by bisection: the set may be large, but few names fit.
-	low, high := 1, 2
-	for high <= len(names) && fits(high) {
-		low, high = high, 2*high
-	}
-	high = min(high, len(names)+1)
-	for low+1 < high {
-		if mid := (low + high) / 2; fits(mid) {
-			low = mid
-		} else {
-			high = mid
-		}
-	}
-	return ui.Visible(expr.Fold(names[:low])) + more(low)
+	return foldSome(names, g.Targets, columns)
 }

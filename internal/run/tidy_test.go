@@ -174,7 +174,7 @@ func TestDeathAroundRemoval(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			e := s.engine
-			e.Watch = func(_ fleet.Target, step engine.Step) {
+			e.Watch = func(_ *engine.View, step engine.Step) {
 				if death == "ended" && step == engine.Ended {
 					s.crash(t)
 				}

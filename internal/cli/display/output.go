@@ -20,6 +20,7 @@ import (
 	"shoal/internal/engine"
 	"shoal/internal/hint"
 	"shoal/internal/output"
+	"shoal/internal/runstate"
 	"shoal/internal/ui"
 	"shoal/record"
 )
@@ -30,7 +31,8 @@ type Results struct {
 	Summary  record.Summary
 	files    *output.Files // nil without --outdir
 	Display  output.Sink
-	Progress *output.Progress
+	State    *runstate.State      // of the run while it goes on
+	Progress *output.Progress     // shows State
 	Follow   func(*engine.Output) // nil when output is shown only with the result
 
 	Showing *showing  // feeds display
@@ -146,14 +148,9 @@ func (o *Results) next() string {
 func New(f *OutputFlags, stdio console.Stdio, h record.Header, indexes []int) (*Results, error) {
 	out := ui.Inspect(stdio.Out, os.Getenv)
 	errs := ui.Inspect(stdio.Err, os.Getenv)
-	// What reads a pipe usually writes to the same terminal, over the line.
-	show := errs.Moves && !out.Pipe
-	if f.Progress.Value != "auto" {
-		show = f.Progress.Value == "always"
-	}
-	o := &Results{Columns: errs.Columns, errs: stdio.Err, quiet: f.json && !out.Terminal}
+	o := &Results{Columns: errs.Columns, errs: stdio.Err, quiet: f.json && !out.Terminal, State: runstate.New(h.Targets)}
 	o.Progress = output.NewProgress(output.ProgressOptions{
-		W: stdio.Err, Show: show, Columns: errs.Columns, Total: h.Targets,
+		W: stdio.Err, Mode: f.progressMode(out, errs), Columns: errs.Columns, Colour: errs.Colour, State: o.State,
 	})
 	above := o.Progress.Writer()
 	stdout := stdio.Out
@@ -213,16 +210,21 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 	return nil
 }
 
-// Watch has the progress line show what e works on.
+// Watch keeps State up to date with what e works on.
 func (o *Results) Watch(e *engine.Options) {
-	e.Watch = func(t fleet.Target, s engine.Step) {
+	if e.Barrier {
+		o.State.Barrier()
+	}
+	e.Watch = func(v *engine.View, s engine.Step) {
 		switch s {
 		case engine.Connecting:
-			o.Progress.Connecting(t)
+			o.State.Connecting(v)
 		case engine.Running:
-			o.Progress.Running(t)
+			o.State.Running(v)
 		case engine.Ended:
-			o.Progress.Ended(t)
+			o.State.Ended(v)
+		case engine.Waiting:
+			o.State.Waiting(v.Of())
 		}
 	}
 	e.Staged = o.stage
@@ -231,26 +233,23 @@ func (o *Results) Watch(e *engine.Options) {
 // stage shows a stage of a rollout, or the pause after it: in the progress line, or in a
 // line of its own where there is none.
 func (o *Results) stage(s engine.Stage) {
-	text := fmt.Sprintf("stage %d", s.Number)
-	if s.Stages > 0 {
-		text += fmt.Sprintf(" of %d", s.Stages)
+	st := runstate.Stage{Number: s.Number, Stages: s.Stages, Targets: s.Targets}
+	if s.Pause > 0 {
+		st.Next = time.Now().Add(s.Pause)
 	}
-	told := text
+	o.State.Stage(st)
 	switch {
+	case o.Progress.Shown():
 	case s.Pause > 0:
-		text += " ended"
-		told = text + ", the next begins in " + ui.Duration(s.Pause)
-	case s.Targets == 1:
-		text += ", 1 host"
-		told = text
-	case s.Targets > 0:
-		text += ", " + ui.Count(int64(s.Targets)) + " hosts"
-		told = text
+		console.Say(o.Stderr, "%s ended, the next begins in %s", output.StageText(st), ui.Duration(s.Pause))
+	default:
+		console.Say(o.Stderr, "%s", output.StageText(st))
 	}
-	o.Progress.Stage(text, s.Pause)
-	if !o.Progress.Shown() {
-		console.Say(o.Stderr, "%s", told)
-	}
+}
+
+// SayInFlight lists what is in flight.
+func (o *Results) SayInFlight() {
+	console.Say(o.Stderr, "%s", strings.TrimSuffix(output.InFlightText(o.State, time.Now()), "\n"))
 }
 
 // Take counts one result, writes it to files and queues it for display. It
@@ -267,7 +266,7 @@ func (o *Results) Take(r fleet.Result) bool {
 	}
 	o.Summary.Add(r)
 	o.hints.add(r)
-	_ = o.Progress.Result(r) // a progress line that cannot be drawn loses no result
+	o.State.Result(r)
 	o.Showing.push(r)
 	return o.Failure() == nil
 }

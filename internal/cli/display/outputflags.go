@@ -11,6 +11,7 @@ import (
 	"shoal/internal/groups"
 	"shoal/internal/hint"
 	"shoal/internal/output"
+	"shoal/internal/ui"
 )
 
 // OutputFlags are the flags that decide how results are shown and saved.
@@ -49,10 +50,34 @@ func (f *OutputFlags) Output() flags.FlagGroup {
 	g.BoolVar(&f.json, "json", false, "write JSON lines, one per target when it has ended")
 	f.maxOutput = engine.DefaultMaxOutput
 	g.Var(&f.maxOutput, "max-output", "keep this much of each stream of each target; 0 for all")
-	f.Progress = flags.Choice{Value: "auto", Words: []string{"auto", "always", "never"}}
-	g.VarP(&f.Progress, "progress", "P", "the progress line; auto shows it on a terminal unless stdout is a pipe")
-	g.Lookup("progress").NoOptDefVal = "always"
+	AddProgress(g, &f.Progress)
 	return g
+}
+
+// AddProgress adds --progress to a group.
+func AddProgress(g flags.FlagGroup, value *flags.Choice) {
+	*value = flags.Choice{Value: "auto", Words: []string{"auto", "always", "never", "json"}}
+	g.VarP(value, "progress", "P", "the progress line; auto: on a terminal unless stdout is a pipe, and a line every 10 s where stderr is no terminal; json: a line of JSON on stderr every second")
+}
+
+// progressMode returns how progress is shown on standard error.
+func (f *OutputFlags) progressMode(out, errs ui.Outlet) output.ProgressMode {
+	switch f.Progress.Value {
+	case "always":
+		return output.ProgressLine
+	case "never":
+		return output.ProgressNone
+	case "json":
+		return output.ProgressJSON
+	}
+	switch {
+	case errs.Terminal && out.Pipe:
+		// What reads the pipe usually writes to the same terminal, over any line of ours.
+		return output.ProgressNone
+	case errs.Moves:
+		return output.ProgressLine
+	}
+	return output.ProgressLog
 }
 
 // WithTimestamps adds --timestamps to a group, for commands that show output while
@@ -145,6 +170,10 @@ func (f *OutputFlags) Validate() error {
 				return fmt.Errorf("--timestamps and %s cannot go together: it shows output only once a host has ended", s.flag)
 			}
 		}
+	}
+	if f.Progress.Value == "json" && (f.noPrefix && !f.json && !f.grouped() || f.gatheredApart) {
+		return hint.New("--progress json cannot go with -N and -B: the standard error of hosts would stand between its lines, and look like them",
+			"-b, --json or names before the lines keep them apart")
 	}
 	f.lines = f.Ordered && f.grouped()
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
 	"shoal/internal/engine"
 	"shoal/internal/hint"
@@ -64,9 +65,7 @@ func (f *keysFlags) register(cmd *cobra.Command, own func(g flags.FlagGroup)) {
 
 	output := flags.NewGroup("Output")
 	own(output)
-	f.progress = flags.Choice{Value: "auto", Words: []string{"auto", "always", "never"}}
-	output.VarP(&f.progress, "progress", "P", "the progress line; auto shows it on a terminal")
-	output.Lookup("progress").NoOptDefVal = "always"
+	display.AddProgress(output, &f.progress)
 
 	flags.AddInGroups(cmd, targets, f.Connection(), control, output)
 }

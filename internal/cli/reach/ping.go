@@ -108,7 +108,7 @@ func ping(ctx context.Context, f *pingFlags, stdio console.Stdio) error {
 	_ = out.Display.Close() // that of a run, which has shown nothing
 	out.Display = sink
 	out.Ending = func(columns int) string { return ending(&out.Summary, "reached", "not reached", columns) }
-	ctx, stop := signals.Watch(ctx, func(bool) { console.Say(out.Stderr, "stopping") })
+	ctx, stop := signals.Watch(ctx, func(bool) { out.State.Stopping(); console.Say(out.Stderr, "stopping") })
 	defer stop.End()
 	defer out.Showing.AbortWith(ctx, stop.Hurried())()
 	out.OnLost = stop.Drain

@@ -44,9 +44,7 @@ func (f *reachFlags) register(cmd *cobra.Command, own func(control, output flags
 	control.IntVar(&f.starts, "starts-per-host", 0, fmt.Sprintf("start `N` connections at once to one server; -1 for no limit (default %d)", engine.DefaultStarts))
 	output := flags.NewGroup("Output")
 	own(control, output)
-	f.output.Progress = flags.Choice{Value: "auto", Words: []string{"auto", "always", "never"}}
-	output.VarP(&f.output.Progress, "progress", "P", "the progress line; auto shows it on a terminal")
-	output.Lookup("progress").NoOptDefVal = "always"
+	display.AddProgress(output, &f.output.Progress)
 	flags.AddInGroups(cmd, f.Targets(), f.Connection(), control, output)
 	run.CompleteTargets(cmd, &f.HostFlags)
 }

@@ -145,7 +145,7 @@ func (f *waitFlags) run(ctx context.Context, s *session, b *boots, stdio console
 		well = "rebooted"
 	}
 	out.Ending = func(columns int) string { return ending(&out.Summary, well, "did not", columns) }
-	ctx, stop := signals.Watch(ctx, func(bool) { console.Say(out.Stderr, "stopping") })
+	ctx, stop := signals.Watch(ctx, func(bool) { out.State.Stopping(); console.Say(out.Stderr, "stopping") })
 	defer stop.End()
 	defer out.Showing.AbortWith(ctx, stop.Hurried())()
 	out.OnLost = stop.Drain
@@ -173,6 +173,9 @@ func (f *waitFlags) run(ctx context.Context, s *session, b *boots, stdio console
 		judge: func(res *fleet.Result) verdict {
 			v := b.judge(res, s.password)
 			told.tell(*res, v)
+			if v == tryAgain {
+				out.State.Waiting(res.Target)
+			}
 			return v
 		},
 		final: func(res fleet.Result) { out.Take(res) },

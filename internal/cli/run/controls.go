@@ -16,12 +16,16 @@ import (
 
 // steering is the help text on controlling a run while it runs.
 const steering = `While it runs, + and - double and halve the number of targets worked on at once,
-p pauses and goes on, ? says so. kill -USR1 and -USR2 are + and -, as for
+p pauses and goes on, l lists who is in flight, ? says so. kill -USR1 and -USR2 are + and -, as for
 xargs -P. Ctrl-C starts nothing more and waits for what runs; twice within a
 second it gives up on that. Ctrl-Z suspends: commands go on where they run.`
 
 // keyHelp is the answer to the key "?".
-const keyHelp = "keys: + doubles the width, - halves it, p pauses and goes on, Ctrl-C stops, Ctrl-Z suspends"
+const keyHelp = "keys: l lists who is in flight, + doubles the width, - halves it, p pauses and goes on, Ctrl-C stops, Ctrl-Z suspends"
+
+// ctrlT is the key that sends SIGINFO on the BSDs in the terminal's usual mode, which ours is
+// not (termios(4), VSTATUS).
+const ctrlT = 't' & 0x1f
 
 // sayEvery is the minimum time between two lines about the width: a key that is
 // held repeats thirty times a second.
@@ -50,6 +54,8 @@ type controls struct {
 		Show() error
 	}
 
+	list func() // says who is in flight
+
 	keys    chan byte      // sent by keyboard.listen, until over is closed
 	signals chan os.Signal // sent by package signal
 	resumed chan os.Signal // the same, SIGCONT only
@@ -68,7 +74,8 @@ type controls struct {
 // is a terminal.
 func takeControls(in io.Reader, out *display.Results, c widthControl) *controls {
 	h := newControls(out.Stderr, c)
-	h.keyboard, h.progress = newKeyboard(in), out.Progress
+	h.keyboard, h.progress, h.list = newKeyboard(in), out.Progress, out.SayInFlight
+	notifyInfo(h.signals)
 	signal.Notify(h.signals, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT)
 	if !signal.Ignored(syscall.SIGTSTP) { // a shell without job control ignores it
 		signal.Reset(syscall.SIGTSTP) // a prompt has installed its own handling, see stay
@@ -150,6 +157,8 @@ func (h *controls) obey(key byte) {
 	switch key {
 	case '?':
 		console.Say(h.w, "%s", keyHelp)
+	case 'l', 'L', ctrlT:
+		h.list()
 	case '+', '=': // the same key on many keyboards
 		h.turn(h.course.wider())
 	case '-', '_':
@@ -167,6 +176,8 @@ func (h *controls) heed(sig os.Signal) {
 		h.turn(h.course.narrower())
 	case syscall.SIGTSTP:
 		h.suspend()
+	case sigInfo:
+		h.list()
 	case syscall.SIGQUIT:
 		h.keyboard.leave()
 		signal.Reset(syscall.SIGQUIT)

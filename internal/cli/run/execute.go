@@ -73,8 +73,8 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	}
 	x.Verbose.To(out.Stderr) // may wait for a reader: before signals are caught
 	ctx, stop := signals.Watch(ctx, func(aborting bool) {
-		out.Progress.Stopping()
-		sayStopping(out.Stderr, aborting)
+		out.State.Stopping()
+		sayStopping(out.Stderr, out.State, aborting)
 	})
 	defer stop.End()
 	if x.Journal != nil {

@@ -21,8 +21,10 @@ import (
 	"shoal/internal/cli/flags"
 	"shoal/internal/engine"
 	"shoal/internal/hint"
+	"shoal/internal/output"
 	"shoal/internal/placeholder"
 	"shoal/internal/run"
+	"shoal/internal/runstate"
 	"shoal/internal/ui"
 	"shoal/record"
 )
@@ -170,13 +172,21 @@ func Fanout(asked, total int, stdio console.Stdio) int {
 	return cmp.Or(asked, carried.Fanout)
 }
 
-func sayStopping(w io.Writer, aborting bool) {
+// sayStopping says what a stop means, and for whom.
+func sayStopping(w io.Writer, s *runstate.State, aborting bool) {
 	if aborting {
 		console.Say(w, "aborting: commands that run are abandoned and may go on where they run")
 		return
 	}
 	console.Say(w, "stopping: no command is started any more, those that run are waited for; Ctrl-C twice within a second aborts")
+	if left := output.PhasesText(s, time.Now(), namesAtStop); left != "" {
+		console.Say(w, "in flight: %s", left)
+	}
 }
+
+// namesAtStop is how many columns the names of the hosts that do the same have in the message
+// at a stop.
+const namesAtStop = 200
 
 // Names returns the names of the hosts.
 func Names(hosts []fleet.Host) []string {
