@@ -68,7 +68,7 @@ const (
 	// run, drain
 	ReasonTimeout     Reason = "timeout"      // the command timeout passed
 	ReasonExitMissing Reason = "exit_missing" // the channel closed without exit status or signal
-	ReasonNoReceipt   Reason = "no_receipt"   // --detach: the far end did not confirm the start
+	ReasonNoReceipt   Reason = "no_receipt"   // a detached command, script or copy: the far end did not confirm it
 
 	ReasonNotRebooted Reason = "not_rebooted" // shoal wait: the host answers from its old boot
 	ReasonBootUnknown Reason = "boot_unknown" // shoal wait: the host tells no boot identifier

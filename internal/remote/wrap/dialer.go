@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -85,8 +86,16 @@ func (d *Dialer) wrap(a *ssh.Attempt) (*wrapped, *fleet.Error) {
 	if err != nil {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
 	}
-	w := &wrapped{opts: d.opts, since: time.Now(), attempt: *a, nonce: nonce, refusal: newRefusal(nonce, a.Stderr)}
-	w.attempt.Line, w.attempt.Stderr = line, w.refusal
+	w := &wrapped{opts: d.opts, since: time.Now(), attempt: *a, nonce: nonce}
+	w.attempt.Line = line
+	if d.opts.Detach {
+		w.attempt.Stdout = &w.receipt
+	}
+	// What runs the wrapper may join the streams, so that it is heard on both.
+	w.each(func(s fleet.Stream, to io.Writer) io.Writer {
+		w.refusals[s] = newRefusal(nonce, to)
+		return w.refusals[s]
+	})
 	switch {
 	case d.opts.Script != nil:
 		w.script = &sentScript{Script: d.opts.Script}
@@ -95,17 +104,38 @@ func (d *Dialer) wrap(a *ssh.Attempt) (*wrapped, *fleet.Error) {
 		w.attempt.Input = ssh.JoinInputs(strings.NewReader(before), a.Input)
 	}
 	if d.opts.Recorded != nil {
-		w.confirmed = newConfirmation(remote.Confirmation(nonce), w.refusal)
-		w.attempt.Stderr = w.confirmed
+		w.confirmed = w.listen(remote.Confirmation(nonce))
 	}
-	switch {
-	case d.opts.Detach:
-		w.attempt.Stdout = &w.receipt
-	case d.opts.Script != nil:
-		w.began = newConfirmation(remote.ScriptStarted(nonce), w.attempt.Stderr)
-		w.attempt.Stderr = w.began
+	if d.opts.Script != nil && !d.opts.Detach {
+		w.began = w.listen(remote.ScriptStarted(nonce))
 	}
 	return w, nil
+}
+
+// each replaces the writers of both streams.
+func (w *wrapped) each(replace func(s fleet.Stream, to io.Writer) io.Writer) {
+	w.attempt.Stdout, w.attempt.Stderr = replace(fleet.Stdout, w.attempt.Stdout), replace(fleet.Stderr, w.attempt.Stderr)
+}
+
+// listen removes a line of the wrapper from both streams.
+func (w *wrapped) listen(line string) *confirmations {
+	all := new(confirmations)
+	w.each(func(s fleet.Stream, to io.Writer) io.Writer {
+		all[s] = newConfirmation(line, to)
+		return all[s]
+	})
+	return all
+}
+
+// confirmations remove one line from both streams.
+type confirmations [fleet.NumStreams]*confirmation
+
+// close passes on the held bytes, and reports whether the line was there.
+func (all *confirmations) close() (seen bool) {
+	for _, c := range all {
+		seen = c.close() || seen
+	}
+	return seen
 }
 
 // A sentScript is an ssh.Input that remembers whether it was read to its end.
@@ -163,12 +193,13 @@ type wrapped struct {
 	attempt ssh.Attempt // with the wrapper as its command
 	nonce   string
 	script  *sentScript // nil: it is a command
-	refusal *refusal
 	receipt receipt
+
+	refusals [fleet.NumStreams]*refusal
 	// confirmed is nil if the wrapper does not confirm the end.
-	confirmed *confirmation
+	confirmed *confirmations
 	// began is nil unless the wrapper says that a script starts.
-	began *confirmation
+	began *confirmations
 }
 
 // judge converts the end of the wrapper to the end of the command.
@@ -177,7 +208,7 @@ func (w *wrapped) judge(end fleet.End) fleet.End {
 	if w.confirmed != nil && w.confirmed.close() && end.Outcome.Ran() {
 		w.opts.Recorded(w.attempt.Target.Target)
 	}
-	if word, ok := w.refusal.close(); ok {
+	if word, ok := w.refusal(); ok {
 		return w.refused(word).End()
 	}
 	if w.script != nil && !w.script.whole.Load() {
@@ -196,6 +227,16 @@ func (w *wrapped) judge(end fleet.End) fleet.End {
 	return end
 }
 
+// refusal returns the wrapper's refusal, if there was one, and passes on the held bytes.
+func (w *wrapped) refusal() (word remote.Refusal, ok bool) {
+	for _, r := range w.refusals {
+		if found, refused := r.close(); refused {
+			word, ok = found, true
+		}
+	}
+	return word, ok
+}
+
 // incomplete returns the end of a script of which a part was not sent: the wrapper runs
 // nothing of it.
 func (w *wrapped) incomplete(end fleet.End) fleet.End {
@@ -212,15 +253,15 @@ func (w *wrapped) incomplete(end fleet.End) fleet.End {
 }
 
 // unseen returns the end of a script of which the wrapper has not said that it starts: a forced
-// command ran in its place, or nothing did.
+// command ran in its place, or dropped what the wrapper said.
 func (w *wrapped) unseen(end fleet.End) fleet.End {
+	missing := ""
 	if end.Flags.Has(fleet.FlagOutputIncomplete) {
-		return w.attempt.Fail(fleet.OutcomeUnknown, fleet.ReasonWrapRefused, errors.New("a part of the output is missing, and in what came nothing says that the script was started")).End()
+		missing = ", and a part of the output is missing"
 	}
-	w.attempt.Execution.NotStarted()
-	return w.attempt.Fail(fleet.OutcomeRefused, fleet.ReasonWrapRefused,
-		hint.Wrap(fmt.Errorf("the script was not started: no POSIX shell has read what was sent (exit status %d, signal %q)", end.Status, end.Signal),
-			"a forced command or a device's own command line cannot run scripts")).End()
+	return w.attempt.Fail(fleet.OutcomeUnknown, fleet.ReasonNoReceipt,
+		hint.Wrap(fmt.Errorf("nothing says that the script was started%s (exit status %d, signal %q)", missing, end.Status, end.Signal),
+			"a forced command or a device's own command line cannot run scripts, unless it runs what was sent and passes on its standard error")).End()
 }
 
 // timedOut reports whether the time limit killed the wrapper: by ALRM, or by KILL together

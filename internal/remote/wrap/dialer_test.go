@@ -525,15 +525,51 @@ func TestScriptCut(t *testing.T) {
 	}
 }
 
-// What ends before it has read a script was not the script.
+// Forced commands that run what was sent may join both streams, as script(1) does: what the
+// wrapper says counts there too.
+func TestJoinedStreams(t *testing.T) {
+	t.Parallel()
+	f := newFar(t, sshdtest.WithForceCommand(`/bin/sh -c "$SSH_ORIGINAL_COMMAND" 2>&1`))
+	script, err := remote.NewScript([]byte("echo out; echo err >&2; exit 3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.run(t, wrap.Options{Script: script}, "name").want(t, fleet.OutcomeFailed, fleet.ReasonNone, "out\nerr\n", "")
+	for _, o := range []wrap.Options{{Run: "run1", Once: true}, {Run: "run2", Once: true, Script: script}, {Run: "run3", Detach: true}} {
+		if e := f.run(t, o, "echo out"); !e.Outcome.Ran() && e.Outcome != fleet.OutcomeDetached {
+			t.Errorf("%+v: %v(%s): %v", o, e.Outcome, e.Reason, e.Err)
+		}
+		if e := f.run(t, o, "echo out"); e.Outcome != fleet.OutcomeUnknown || e.Reason != fleet.ReasonAlreadyStarted {
+			t.Errorf("%+v, again: %v(%s), %q: %v", o, e.Outcome, e.Reason, e.stdout, e.Err)
+		}
+	}
+}
+
+// Where the standard error does not come, nobody knows whether a script ran.
+func TestScriptUnseen(t *testing.T) {
+	t.Parallel()
+	f := newFar(t, sshdtest.WithForceCommand(`/bin/sh -c "$SSH_ORIGINAL_COMMAND" 2>/dev/null`))
+	script, err := remote.NewScript([]byte("echo out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.run(t, wrap.Options{Script: script}, "name").want(t, fleet.OutcomeUnknown, fleet.ReasonNoReceipt, "out\n", "")
+}
+
+// What ends before it has read a script was not the script. Of a short one, which is sent
+// before anybody answers, that cannot be told.
 func TestScriptUnread(t *testing.T) {
 	t.Parallel()
 	f := newFar(t, sshdtest.WithConfig("ForceCommand echo forced"))
-	for _, lines := range []int{1, 1_000_000} { // one is sent with the command, before anybody answers
-		script, err := remote.NewScript(bytes.Repeat([]byte("# padding\n"), lines))
+	for _, c := range []struct {
+		lines   int
+		outcome fleet.Outcome
+		reason  fleet.Reason
+	}{{1, fleet.OutcomeUnknown, fleet.ReasonNoReceipt}, {1_000_000, fleet.OutcomeRefused, fleet.ReasonWrapRefused}} {
+		script, err := remote.NewScript(bytes.Repeat([]byte("# padding\n"), c.lines))
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.run(t, wrap.Options{Script: script}, "name").want(t, fleet.OutcomeRefused, fleet.ReasonWrapRefused, "forced\n", "")
+		f.run(t, wrap.Options{Script: script}, "name").want(t, c.outcome, c.reason, "forced\n", "")
 	}
 }

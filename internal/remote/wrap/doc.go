@@ -23,6 +23,8 @@
 // the shell that reads it, it does: the outcome is then fleet.OutcomeNeverStarted.
 //
 // If no POSIX shell reads the command (a forced command, a network device), there is no
-// wrapper: the command runs as it would without this package, and a detached one sends no
-// receipt.
+// wrapper: the command runs as it would without this package, a detached one sends no
+// receipt, and of a script nobody knows whether it ran: the outcome of both is then
+// OutcomeUnknown with ReasonNoReceipt. A forced command that joins both streams hides nothing:
+// the wrapper's lines are looked for in both.
 package wrap

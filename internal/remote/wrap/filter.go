@@ -20,7 +20,7 @@ func (r *receipt) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A refusal passes on the standard error without the wrapper's line that says why it did
+// A refusal passes on an output without the wrapper's line that says why it did
 // not start the command. More may follow that line: a forced command may say something
 // when the wrapper has ended.
 type refusal struct {
@@ -92,7 +92,7 @@ func (r *refusal) close() (remote.Refusal, bool) {
 	return r.word, r.word != ""
 }
 
-// A confirmation passes on the standard error without one line of the wrapper, such as that
+// A confirmation passes on an output without one line of the wrapper, such as that
 // which confirms the end.
 type confirmation struct {
 	to   io.Writer
@@ -102,6 +102,9 @@ type confirmation struct {
 }
 
 func newConfirmation(line string, to io.Writer) *confirmation {
+	if to == nil {
+		to = io.Discard
+	}
 	return &confirmation{to: to, mark: []byte(line)}
 }
 
