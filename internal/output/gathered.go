@@ -160,7 +160,15 @@ func (g *Gathered) tellRest(rest []*groups.Group) error {
 	if g.opts.Rest != "" {
 		text += "; " + g.opts.Rest + " shows all"
 	}
-	return g.say(text)
+	return errors.Join(g.say(text), g.tellOfMasks())
+}
+
+// tellOfMasks says, where there are many groups, that masks may make fewer of them.
+func (g *Gathered) tellOfMasks() error {
+	if g.opts.Groups.Masker != nil {
+		return nil
+	}
+	return g.say("hint: --mask auto compares without times, process numbers and other noise")
 }
 
 // restText counts groups, and what is in them.

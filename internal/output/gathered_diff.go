@@ -1,6 +1,7 @@
 package output
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -242,7 +243,7 @@ func (g *Gathered) places(ref *groups.Group, answers []*groups.Group, silent int
 	for _, group := range left {
 		text = g.appendVariant(text, group.Members, numbers, "too large to be compared line by line")
 	}
-	return g.writeOut(text)
+	return errors.Join(g.writeOut(text), g.tellOfMasks())
 }
 
 // appendEnds appends how targets ended that are not ok, each way once.
