@@ -1,12 +1,14 @@
 package transfer
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"strconv"
 	"strings"
+	"sync"
 
 	"shoal/internal/hint"
 	"shoal/internal/remote"
@@ -64,14 +66,22 @@ func isOwner(s string) bool {
 type Push struct {
 	*Manifest
 	Options PushOptions
+
+	once   sync.Once // sets the rest
+	line   func(argument string) (string, error)
+	before string // what is to be sent before the files
+	failed error
 }
+
+// maxDest is the longest DEST in bytes: PATH_MAX of Linux.
+const maxDest = 4096
 
 // CheckDest returns an error for a DEST that cannot be used.
 func CheckDest(dest string) error {
 	switch {
 	case dest == "":
 		return hint.New("DEST is empty", "name the file or directory on the hosts; . is the account's home")
-	case strings.ContainsRune(dest, 0) || len(dest) > 4096:
+	case strings.ContainsRune(dest, 0) || len(dest) > maxDest:
 		return errors.New("DEST has a NUL byte or is too long")
 	case strings.HasPrefix(dest, "~"):
 		return hint.Wrap(fmt.Errorf("DEST %.80q begins with ~, which no shell replaces here", dest), "a relative path is seen from the account's home")
@@ -79,24 +89,38 @@ func CheckDest(dest string) error {
 	return nil
 }
 
-// request returns the command line for the far end, and what is to be sent before the files.
+// maxArgument is more than the longest nonce and DEST have in bytes when encoded.
+const maxArgument = 5*maxDest + 100
+
+// request returns the command line for the far end, and what is to be sent before the files. All
+// hosts get the same script.
 func (p *Push) request(dest, nonce string) (line, before string, err error) {
-	if err := errors.Join(CheckDest(dest), p.Options.Validate()); err != nil {
+	p.once.Do(func() {
+		if p.failed = p.Options.Validate(); p.failed != nil {
+			return
+		}
+		list := p.list()
+		script := p.script(list)
+		if len(script)+maxArgument > remote.MaxLine {
+			script, p.before = p.script(strings.ReplaceAll(listScript, "SIZE", strconv.Itoa(len(list)))), list
+		}
+		p.line = remote.Lines(script)
+	})
+	if err := cmp.Or(p.failed, CheckDest(dest)); err != nil {
 		return "", "", err
 	}
-	list := p.list()
-	if line, err = remote.Line(p.script(dest, nonce, list)); err == nil {
-		return line, "", nil
-	}
-	line, err = remote.Line(p.script(dest, nonce, strings.ReplaceAll(listScript, "SIZE", strconv.Itoa(len(list)))))
-	return line, list, err
-}
-
-func (p *Push) script(dest, nonce, list string) string {
-	o := p.Options
 	if dest[0] != '/' {
 		dest = "./" + dest
 	}
+	if text := remote.Octal(dest); text != dest {
+		dest = "=" + text
+	}
+	line, err = p.line(nonce + " " + dest)
+	return line, p.before, err
+}
+
+func (p *Push) script(list string) string {
+	o := p.Options
 	either := func(condition bool, yes, no string) string {
 		if condition {
 			return yes
@@ -104,9 +128,7 @@ func (p *Push) script(dest, nonce, list string) string {
 		return no
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "_n=%s;\n", nonce)
 	b.WriteString(headScript)
-	fmt.Fprintf(&b, "name \"%s\";\n_d=$_z;\n", remote.Octal(dest))
 	b.WriteString(either(p.Only, takeLastScript, takeScript) + "\n")
 	if o.Parents {
 		b.WriteString(parentsScript + "\n")
@@ -138,8 +160,10 @@ func (p *Push) list() string {
 	for i, e := range p.Entries {
 		if p.Only {
 			b.WriteString("_p=$_d; ")
+		} else if text := remote.Octal(e.Name); text != e.Name {
+			fmt.Fprintf(&b, `name "%s"; _p=$_d/$_z; `, text)
 		} else {
-			fmt.Fprintf(&b, `name "%s"; _p=$_d/$_z; `, remote.Octal(e.Name))
+			fmt.Fprintf(&b, `_p="$_d/%s"; `, text)
 		}
 		switch e.Kind {
 		case File:

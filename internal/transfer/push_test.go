@@ -74,7 +74,7 @@ func read(t *testing.T, o PushOptions, sources ...string) *Push {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = m.Close() })
-	return &Push{m, o}
+	return &Push{Manifest: m, Options: o}
 }
 
 func write(t *testing.T, path, text string, mode fs.FileMode) {

@@ -4,6 +4,7 @@ package transfer
 // each file, in the order of the entries. No message text decides anything. Every line ends
 // where a blank may follow; see remote.Line.
 //
+//	$2 nonce, a blank and DEST, behind = for name if a character of it is encoded
 //	_n nonce   _d DEST   _u umask, _i the same in decimal   _k index of the entry at work   _t temporary directory
 //	_w entries written   _s entries that were the same   _v "1" while all digests were checked
 //
@@ -15,6 +16,8 @@ package transfer
 // mode that the file already has.
 const headScript = `
 exec 3>&1 1>&2;
+_n=${2%% *};
+_d=${2#* };
 _u=$(umask);
 umask 077;
 _i=0; _z=$_u; while [ "$_z" ]; do _x=${_z#?}; _i=$(($_i*8+${_z%"$_x"})); _z=$_x; done;
@@ -25,6 +28,7 @@ no() { _z=$1; clean; say no "$_z" $_k; exit 1; };
 trap clean 0;
 trap "exit 1" HUP INT QUIT TERM PIPE;
 name() { _z=$(printf %b "$1.") || no no_tool; _z=${_z%.}; };
+case $_d in =*) name "${_d#=}"; _d=$_z;; esac;
 sum() { _h=$({ sha256sum || shasum -a 256 || sha256 -q || openssl dgst -sha256 -r; } <"$1" 2>/dev/null); _h=${_h%% *}; };
 field() { { read -r _a; read -r _a _b _c _e _f _g; case $1 in 4) echo "$_e";; 6) echo "$_g";; esac; }; };
 room() { _x=$(df -Pk "$1" 2>/dev/null | field 4); case $_x in ""|*[a-z,.%-]*|??????????*) return 0;; esac; [ $_x -ge $2 ]; };
@@ -114,9 +118,9 @@ _t=${_q}.shoal-push.$6.$_n;
 mkdir "$_t" || { _t=; deny "$_q"; };
 [ $2 -lt 1048576 ] || room "$_q" $7 || no no_space;
 take "$_t/f" $2 || { room "$_q" 64 || no no_space; no write_failed; };
-[ $(wc -c <"$_t/f") -eq $2 ] || { room "$_q" 64 || no no_space; no digest_mismatch; };
 sum "$_t/f";
-case $_h in "$3") ;; "") _v=; REQUIRE ;; *) no digest_mismatch;; esac;
+[ "$_h" ] || [ $(wc -c <"$_t/f") -ne $2 ] || { _v=; REQUIRE _h=$3; };
+[ "$_h" = $3 ] || { room "$_q" 64 || no no_space; no digest_mismatch; };
 _m=MODE; _o=;
 if [ -L "$_p" ]; then :; elif [ -f "$_p" ]; then
 attributes "$_t/f"; _b=${_a#* };
