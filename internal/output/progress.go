@@ -34,6 +34,10 @@ type ProgressOptions struct {
 	Columns func() int
 	// Total is the number of targets; 0 means unknown.
 	Total int
+	// Size is how many bytes each target gets, and Flying returns how many were sent to
+	// those that have not ended; 0 and nil if no files are sent.
+	Size   int64
+	Flying func() int64
 }
 
 // Progress shows the progress of a run on one line of a terminal. One goroutine may call
@@ -42,6 +46,8 @@ type Progress struct {
 	counts  counts
 	flights flights
 	total   int
+	size    int64
+	flying  func() int64
 	started time.Time
 	console *console // nil if nothing is shown; the same holds for bars
 	bars    *mpb.Progress
@@ -75,11 +81,11 @@ func NewProgress(o ProgressOptions) *Progress {
 		return &Progress{w: &oneByOne{w: o.W}}
 	}
 	c := &console{w: o.W, columns: o.Columns}
-	return newProgress(c, o.Total, mpb.WithConsoleWriter(c), mpb.WithRefreshRate(refreshEvery))
+	return newProgress(c, o, mpb.WithConsoleWriter(c), mpb.WithRefreshRate(refreshEvery))
 }
 
-func newProgress(c *console, total int, opts ...mpb.ContainerOption) *Progress {
-	p := &Progress{total: total, started: time.Now(), console: c, bars: mpb.New(opts...)}
+func newProgress(c *console, o ProgressOptions, opts ...mpb.ContainerOption) *Progress {
+	p := &Progress{total: o.Total, size: o.Size, flying: o.Flying, started: time.Now(), console: c, bars: mpb.New(opts...)}
 	// The bar never completes by itself, because mpb does not count its progress.
 	p.bars.New(0, filler(p.fill), mpb.BarFillerTrim())
 	return p
@@ -98,6 +104,9 @@ func (p *Progress) fill(w io.Writer, s decor.Statistics) error {
 		elapsed: time.Since(p.started), last: time.Duration(p.counts.last.Load()), stopping: p.counts.stopping.Load(),
 	}
 	p.flights.fill(&at)
+	if p.flying != nil {
+		at.bytes, at.allBytes = at.done*p.size+p.flying(), at.total*p.size
+	}
 	// A terminal may wrap when its last column is written.
 	_, err := io.WriteString(w, at.line(s.AvailableWidth-1))
 	return err

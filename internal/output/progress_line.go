@@ -20,6 +20,8 @@ type snapshot struct {
 	names               string // of all targets that are left; "" if they are many
 	stage               string
 	pause               time.Duration // until the next stage; 0: none
+
+	bytes, allBytes int64 // that were sent, and that are to be sent; 0: no files are
 }
 
 // A piece is a part of the line. If the line is too long, pieces of the highest rank are
@@ -76,6 +78,13 @@ func (s snapshot) pieces() []piece {
 	pieces = append(pieces, s.flights()...)
 	if s.names != "" {
 		pieces = append(pieces, piece{ui.Truncate(s.names, maxNames), 4})
+	}
+	if s.allBytes > 0 {
+		pieces = append(pieces, piece{ui.Bytes(s.bytes) + " of " + ui.Bytes(s.allBytes), 5})
+		if left := s.elapsed.Seconds() * float64(s.allBytes-s.bytes) / float64(max(s.bytes, 1)); s.bytes > 0 && left >= 0.5 && s.elapsed > time.Second && !s.stopping && s.pause == 0 {
+			pieces = append(pieces, piece{leftText(left), 6})
+		}
+		return pieces
 	}
 	if s.done == 0 || s.elapsed <= 0 || s.names != "" {
 		return pieces

@@ -141,7 +141,7 @@ func (d drawn) Flush(lines int) error {
 func shown(s *screen, columns, total int) (p *Progress, draw func()) {
 	refresh, frames := make(chan any), make(chan struct{})
 	c := &console{w: s, columns: func() int { return columns }}
-	p = newProgress(c, total, mpb.WithConsoleWriter(drawn{c, frames}), mpb.WithManualRefresh(refresh))
+	p = newProgress(c, ProgressOptions{Total: total}, mpb.WithConsoleWriter(drawn{c, frames}), mpb.WithManualRefresh(refresh))
 	return p, func() {
 		refresh <- time.Now()
 		<-frames
@@ -346,5 +346,15 @@ func TestWriterWithoutALine(t *testing.T) {
 	writers.Wait()
 	if got := out.String(); got != strings.Repeat("a line\n", 800) {
 		t.Errorf("%d bytes, or mixed", len(got))
+	}
+}
+
+// Of files the line shows bytes, with those to hosts that are being written to, and the time left
+// by them.
+func TestBytesLine(t *testing.T) {
+	t.Parallel()
+	s := snapshot{done: 2, total: 10, ok: 2, elapsed: 10 * time.Second, last: time.Second, bytes: 25 << 20, allBytes: 100 << 20}
+	if got := s.line(200); !strings.HasSuffix(got, "2 ok  25 MiB of 100 MiB  30 s left") {
+		t.Errorf("got %q", got)
 	}
 }

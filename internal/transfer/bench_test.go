@@ -15,7 +15,7 @@ func BenchmarkRequest(b *testing.B) {
 	if err := os.WriteFile(src, []byte(strings.Repeat("x", 100)), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	m, err := Read(b.Context(), []string{src})
+	m, err := Read(b.Context(), []string{src}, false)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"shoal/internal/hint"
 	"shoal/internal/remote"
@@ -35,6 +37,22 @@ type PushOptions struct {
 	InPlace bool `json:"in_place,omitempty"`
 	// RequireVerified fails where no tool for SHA-256 is found.
 	RequireVerified bool `json:"require_verified,omitempty"`
+	// Checksum says whether the hosts are asked which files they lack before these are sent:
+	// "always", "never", or "" for more than 16 KiB.
+	Checksum string `json:"checksum,omitempty"`
+	// DryRun tells what would change on the hosts and changes nothing; Diff also shows how
+	// texts would.
+	DryRun bool `json:"dry_run,omitempty"`
+	Diff   bool `json:"diff,omitempty"`
+	// CopyLinks copies what links in a directory lead to instead of the links.
+	CopyLinks bool `json:"copy_links,omitempty"`
+	// Bandwidth is how many bytes of files are sent in a second, to all hosts together, and
+	// BandwidthPerJump through each jump host; 0 means no limit.
+	Bandwidth        int64 `json:"bandwidth,omitempty"`
+	BandwidthPerJump int64 `json:"bandwidth_per_jump,omitempty"`
+	// Stall is after how long a host that takes no byte is given up; 0 means DefaultStall,
+	// negative means never.
+	Stall time.Duration `json:"stall,omitempty"`
 }
 
 // Validate returns an error for a value that is not valid, or that contradicts another.
@@ -47,11 +65,34 @@ func (o PushOptions) Validate() error {
 	if !isOwner(o.Owner) {
 		return fmt.Errorf("owner %.80q: want USER, USER:GROUP or :GROUP", o.Owner)
 	}
+	if o.Checksum != "" && o.Checksum != "always" && o.Checksum != "never" {
+		return fmt.Errorf("checksum %.20q: want always or never", o.Checksum)
+	}
+	if o.Bandwidth < 0 || o.BandwidthPerJump < 0 {
+		return errors.New("a bandwidth is negative; 0 means no limit")
+	}
+	if o.dry() && o.Checksum != "" {
+		return errors.New("a dry run compares files always: --checksum cannot go with --dry-run and --diff")
+	}
 	if o.InPlace && o.NoFollow {
 		return errors.New("a file that is written in place is where a link leads to: --in-place and --no-follow cannot go together")
 	}
 	return nil
 }
+
+// DefaultStall is the usual PushOptions.Stall.
+const DefaultStall = 5 * time.Minute
+
+func (p *Push) stall() time.Duration { return cmp.Or(p.Options.Stall, DefaultStall) }
+
+// Sends reports whether there is something to send, and its progress to be seen.
+func (p *Push) Sends() bool { return !p.Options.dry() && p.Size > askFrom }
+
+// Flying returns how many bytes attempts have sent that have not ended.
+func (p *Push) Flying() int64 { return p.flying.Load() }
+
+// dry reports whether nothing is changed.
+func (o PushOptions) dry() bool { return o.DryRun || o.Diff }
 
 func isOwner(s string) bool {
 	for _, c := range []byte(s) {
@@ -71,6 +112,11 @@ type Push struct {
 	line   func(argument string) (string, error)
 	before string // what is to be sent before the files
 	failed error
+
+	mu     sync.Mutex
+	limits map[string]*bucket // by jump host; "" of the whole run
+	flying atomic.Int64       // bytes that attempts have sent that have not ended
+	sums   []string           // of the only file up to each step; nil: not computed yet
 }
 
 // maxDest is the longest DEST in bytes: PATH_MAX of Linux.
@@ -100,9 +146,9 @@ func (p *Push) request(dest, nonce string) (line, before string, err error) {
 			return
 		}
 		list := p.list()
-		script := p.script(list)
+		script := p.script(strings.Replace(listScript, "LIST", list, 1))
 		if len(script)+maxArgument > remote.MaxLine {
-			script, p.before = p.script(strings.ReplaceAll(listScript, "SIZE", strconv.Itoa(len(list)))), list
+			script, p.before = p.script(strings.ReplaceAll(readListScript, "SIZE", strconv.Itoa(len(list)))), list
 		}
 		p.line = remote.Lines(script)
 	})
@@ -137,19 +183,38 @@ func (p *Push) script(list string) string {
 	if p.Only {
 		place = strings.Replace(place, "BASE", remote.Octal(p.Entries[0].Name), 1)
 	}
-	b.WriteString(strings.ReplaceAll(place, "PARENTS", either(o.Parents, makeParents, noParents)))
+	parents := either(o.Parents, makeParents, noParents)
+	if o.Parents && o.dry() {
+		parents = "true"
+	}
+	b.WriteString(strings.ReplaceAll(place, "PARENTS", parents))
+	b.WriteString(strings.Replace(entryScript, "FOLLOW", either(o.NoFollow, "", "follow;"), 1))
+	b.WriteString(list)
+	if o.dry() {
+		b.WriteString(strings.Replace(dryScript, "OLD", either(o.Diff, strings.Replace(oldScript, "MAX", strconv.Itoa(maxDiff+1), 1), ""), 1))
+		return b.String()
+	}
+	part, release, step := "", "", p.step()
+	if step > 0 {
+		part, release = strings.ReplaceAll(partScript, "STEP", strconv.FormatInt(step, 10)), releaseScript
+	}
+	if p.asks() {
+		b.WriteString(strings.Replace(questionScript, "PART", part, 1))
+	}
 	b.WriteString(strings.NewReplacer(
 		"OWNER", o.Owner, "MODE", o.Mode, "TIMES", either(o.Times, touchScript, ""),
-		"FOLLOW", either(o.NoFollow, "", "follow;"),
-		"SKIP", either(p.Only, "", skipScript),
+		"HAVE", either(p.asks(), haveAsked, "same"),
+		"SKIP", either(p.Only || p.asks(), "", skipScript),
 		"REQUIRE", either(o.RequireVerified, "no unverified;", ""),
+		"RELEASE", release,
+		"BACKUPLINK", either(o.Backup, backupLinkScript, ":;"),
 		"BACKUP", either(o.Backup, backupScript, ""),
-		"REPLACE", strings.ReplaceAll(either(o.InPlace, inPlaceScript, renameScript), "MODE", o.Mode),
+		"REPLACE", strings.NewReplacer("MODE", o.Mode, "LABEL", labelScript).Replace(either(o.InPlace, inPlaceScript, renameScript)),
 	).Replace(fileScript))
 	if !p.Only {
 		b.WriteString(treeScript)
 	}
-	b.WriteString(list + "\n")
+	b.WriteString("list;\n")
 	b.WriteString(strangersScript)
 	return b.String()
 }
@@ -167,7 +232,11 @@ func (p *Push) list() string {
 		}
 		switch e.Kind {
 		case File:
-			fmt.Fprintf(&b, "f %d %d %s %d %s %.16s %d; ", i+1, e.Size, e.Digest, e.Mode&fs.ModePerm, e.Time.UTC().Format("200601021504.05"), e.Digest, e.Size>>10+1)
+			fmt.Fprintf(&b, "f %d %d %s %d %s %.16s %d %d %d", i+1, e.Size, e.Digest, e.Mode&fs.ModePerm, e.Time.UTC().Format("200601021504.05"), e.Digest, e.Size>>10+1, e.Size>>16, e.Size&(1<<16-1))
+			if p.showable(&p.Entries[i]) {
+				b.WriteString(" t")
+			}
+			b.WriteString("; ")
 		case Directory:
 			fmt.Fprintf(&b, "d %d; ", i+1)
 		case Link:

@@ -154,6 +154,7 @@ func New(f *OutputFlags, stdio console.Stdio, h record.Header, indexes []int) (*
 	o := &Results{Columns: errs.Columns, errs: stdio.Err, quiet: f.json && !out.Terminal}
 	o.Progress = output.NewProgress(output.ProgressOptions{
 		W: stdio.Err, Show: show, Columns: errs.Columns, Total: h.Targets,
+		Size: f.Size, Flying: f.Flying,
 	})
 	above := o.Progress.Writer()
 	stdout := stdio.Out

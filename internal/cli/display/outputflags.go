@@ -23,7 +23,11 @@ type OutputFlags struct {
 	// Named, if not nil, are all targets, after which --outdir names files and by whose
 	// names lines are aligned.
 	Named iter.Seq[fleet.Target]
-	Brief bool // no flag: what is left out of a flood of failures is in a journal
+	// Size is how many bytes each target gets, and Flying how many were sent to those that
+	// have not ended; nil if no files are sent.
+	Size   int64
+	Flying func() int64
+	Brief  bool // no flag: what is left out of a flood of failures is in a journal
 }
 
 // Output returns the flags as a group.

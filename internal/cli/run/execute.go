@@ -64,6 +64,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	x.Header.Run = r.ID
 	x.Output.Named = x.Plan.Recorded()
 	x.Output.Brief = x.Journal != nil
+	x.Output.Size, x.Output.Flying = r.Bytes()
 	out, err := display.New(x.Output, stdio, x.Header, x.Indexes)
 	if err != nil {
 		return errors.Join(err, r.Abandon(), x.closeJournal())
