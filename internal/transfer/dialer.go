@@ -25,6 +25,9 @@ func NewDialer(inner ssh.Dialer, p *Push) *Dialer { return &Dialer{inner, p} }
 // Dial implements ssh.Dialer.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	nonce := remote.NewNonce()
+	if d.push.Options.Via == "sftp" {
+		return d.dialSFTP(ctx, a, nonce)
+	}
 	line, before, err := d.push.request(a.Target.Command, nonce)
 	if err != nil {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)

@@ -46,6 +46,10 @@ type PushOptions struct {
 	Diff   bool `json:"diff,omitempty"`
 	// CopyLinks copies what links in a directory lead to instead of the links.
 	CopyLinks bool `json:"copy_links,omitempty"`
+	// Via is how files go there: "sh", "sftp", or "" for sh.
+	Via string `json:"via,omitempty"`
+	// ReplaceUnsafe deletes a file that SFTP cannot replace in one step.
+	ReplaceUnsafe bool `json:"replace_unsafe,omitempty"`
 	// Bandwidth is how many bytes of files are sent in a second, to all hosts together, and
 	// BandwidthPerJump through each jump host; 0 means no limit.
 	Bandwidth        int64 `json:"bandwidth,omitempty"`
@@ -67,6 +71,15 @@ func (o PushOptions) Validate() error {
 	}
 	if o.Checksum != "" && o.Checksum != "always" && o.Checksum != "never" {
 		return fmt.Errorf("checksum %.20q: want always or never", o.Checksum)
+	}
+	if o.Via != "" && o.Via != "sh" && o.Via != "sftp" {
+		return fmt.Errorf("via %.20q: want sh or sftp", o.Via)
+	}
+	if _, _, numeric := numbers(o.Owner); o.Via == "sftp" && o.Owner != "" && !numeric {
+		return hint.New("SFTP has no names of users", "--owner UID:GID, as id there shows them, or --via sh")
+	}
+	if o.ReplaceUnsafe && o.Via != "sftp" {
+		return errors.New("sh always replaces files in one step: --replace-unsafe is for --via sftp")
 	}
 	if o.Bandwidth < 0 || o.BandwidthPerJump < 0 {
 		return errors.New("a bandwidth is negative; 0 means no limit")

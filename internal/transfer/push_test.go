@@ -101,7 +101,7 @@ func exchanged(t *testing.T, env []string, shell string, p *Push, dest string, c
 
 // fed reads what an exchange sends, up to a number of bytes.
 type fed struct {
-	x    *exchange
+	x    ssh.Stream
 	at   int64
 	left int64
 	wake chan struct{} // sent by the exchange; one stands for all

@@ -158,7 +158,7 @@ type exchange struct {
 	entry    int         // that was named last
 	declined atomic.Bool // what is there of the only file is not right: all of it may be wanted
 	old      []byte      // what comes of a file that is there; nil: nothing is expected
-	oldFor   int
+	oldFor   *Entry
 
 	mu    sync.Mutex // guards what follows
 	parts []part     // that are to be sent, the first from offset at on
@@ -407,7 +407,7 @@ func (x *exchange) said(f []string) bool {
 		x.tellState(e, f)
 		return true
 	case dry && again && f[0] == "old" && e.Kind == File && x.push.Options.Diff:
-		x.old, x.oldFor = make([]byte, 0, 4096), k-1
+		x.old, x.oldFor = make([]byte, 0, 4096), e
 		return true
 	}
 	return false
@@ -460,8 +460,7 @@ func octal(s string) uint64 {
 }
 
 // tellDiff shows how a file that is there differs from ours.
-func (x *exchange) tellDiff(i int, old []byte) {
-	e := &x.push.Entries[i]
+func (x *exchange) tellDiff(e *Entry, old []byte) {
 	ours := make([]byte, e.Size)
 	if _, err := x.push.payload.ReadAt(ours, e.at); err != nil && err != io.EOF { //nolint:errorlint // as io.ReaderAt says
 		x.tell("%s: reading it here: %v\n", x.name(e), err)

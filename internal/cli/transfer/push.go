@@ -12,14 +12,12 @@ import (
 	"shoal/internal/cli/run"
 	"shoal/internal/hint"
 	"shoal/internal/transfer"
-	"shoal/internal/ui"
 )
 
 // NewPush returns shoal push.
 func NewPush(stdio console.Stdio) *cobra.Command {
 	var f run.RunFlags
 	var o transfer.PushOptions
-	var via string
 	cmd := &cobra.Command{
 		Use:   "push [flags] SRC... DEST",
 		Short: "Copy files and directories to many hosts, and verify them there",
@@ -46,9 +44,6 @@ where an answer was lost: a large file goes on where it was cut off.`,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if len(args) < 2 {
 				return hint.New("push needs files, and DEST after them", "shoal push -w web[1-3] motd /etc/motd")
-			}
-			if via != "sh" && via != "auto" {
-				return hint.Wrap(errors.New("--via "+ui.Visible(via)+": there is sh, and auto, which is the same today"), "leave it out")
 			}
 			sources, dest := args[:len(args)-1], args[len(args)-1]
 			if err := errors.Join(transfer.CheckDest(dest), o.Validate()); err != nil {
@@ -79,7 +74,8 @@ where an answer was lost: a large file goes on where it was cut off.`,
 	own.Var((*flags.Size)(&o.Bandwidth), "bandwidth", "send at most this many bytes of files in a second, to all hosts together (default: no limit)")
 	own.Var((*flags.Size)(&o.BandwidthPerJump), "bandwidth-per-jump", "the same for the hosts behind each jump host")
 	own.Var((*flags.Seconds)(&o.Stall), "stall-timeout", "give up a host that takes no byte for this long; a transfer has no other limit (default 5m)")
-	own.StringVar(&via, "via", "auto", "copy by `WAY`: sh (a stream to sh, in one exec) or auto")
+	own.StringVar(&o.Via, "via", "", "copy by `WAY`: sh (a stream to sh, in one exec) or sftp, for accounts without a shell (default: sh)")
+	own.BoolVar(&o.ReplaceUnsafe, "replace-unsafe", false, "delete a file before its place is taken, on SFTP servers that cannot replace it")
 	f.RegisterCopy(cmd, own)
 	return cmd
 }
