@@ -51,6 +51,7 @@ var packages = map[string]string{
 	"setpriv":           "util-linux",
 	"unshare":           "util-linux",
 	"ssh-keysign":       "openssh-client",
+	"sftp-server":       "openssh-sftp-server",
 }
 
 // Program returns the path of a program: path itself, or the result of

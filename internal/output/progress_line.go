@@ -147,11 +147,14 @@ func (f *frame) pieces() []piece {
 		pieces = append(pieces, f.active()...)
 	}
 	pieces = append(pieces, f.slow()...)
-	if f.Done > 0 && f.left == nil {
+	switch {
+	case f.AllBytes > 0:
+		pieces = append(pieces, one(ui.Bytes(f.Bytes)+" of "+ui.Bytes(f.AllBytes), rankRate, ui.Plain))
+	case f.Done > 0 && f.left == nil:
 		pieces = append(pieces, one(rateText(f.Rate()), rankRate, ui.Plain))
-		if left, known := f.Left(); known {
-			pieces = append(pieces, one(leftText(left), rankLeft, ui.Plain))
-		}
+	}
+	if left, known := f.Left(); known && (f.left == nil || f.AllBytes > 0) {
+		pieces = append(pieces, one(leftText(left), rankLeft, ui.Plain))
 	}
 	if f.Elapsed >= time.Second {
 		pieces = append(pieces, piece{lengths: []length{{seconds(f.Elapsed) + " elapsed", rankLongForm}, {seconds(f.Elapsed), rankElapsed}}})

@@ -510,3 +510,13 @@ func TestInFlightText(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 }
+
+// Of files the line shows bytes, with those to hosts that are being written to, and the time left
+// by them.
+func TestBytesLine(t *testing.T) {
+	t.Parallel()
+	f := frame{Snapshot: runstate.Snapshot{Total: 10, Done: 2, Elapsed: 10 * time.Second, Quiet: time.Second, Bytes: 25 << 20, AllBytes: 100 << 20}}
+	if got := f.text(); !strings.Contains(got, "25 MiB of 100 MiB, 30 s left") {
+		t.Errorf("got %q", got)
+	}
+}

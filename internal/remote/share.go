@@ -10,6 +10,13 @@ import (
 // lines ends where a blank may follow. It fails if the line is longer than MaxLine.
 func Line(script string) (string, error) { return line("", oneLine(script), "") }
 
+// Lines is Line for many hosts: the result returns the line of one, where $2 of the script is the
+// argument, which must be letters, digits, blanks, what Octal returns and "=".
+func Lines(script string) func(argument string) (string, error) {
+	text := oneLine(script)
+	return func(argument string) (string, error) { return line("", text, argument) }
+}
+
 // Octal returns text for printf %b, which may stand between double quotes in a script: all
 // that a shell may interpret is \0 and three octal digits.
 func Octal(text string) string {

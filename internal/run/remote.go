@@ -235,7 +235,7 @@ func OpenPush(ctx context.Context, info *journal.RunInfo) (*transfer.Push, error
 		return nil, fmt.Errorf("the run %s: %w", info.Run, err)
 	}
 	const again = "shoal push makes a new run of what is there now"
-	m, err := transfer.Read(ctx, was.Sources)
+	m, err := transfer.Read(ctx, was.Sources, was.Options.CopyLinks)
 	if err != nil {
 		return nil, hint.Wrap(fmt.Errorf("what the run %s pushed cannot be read again: %w", info.Run, err), again)
 	}

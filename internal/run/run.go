@@ -103,6 +103,15 @@ func Begin(ctx context.Context, j *journal.Journal, info journal.RunInfo, remote
 // Marked reports whether the hosts keep markers, and can be asked what became of a command.
 func (r *Run) Marked() bool { return r.remote.Marked() }
 
+// Bytes returns how many bytes each target gets, and how many were sent to those that have not
+// ended; nil if no files are pushed.
+func (r *Run) Bytes() (each int64, flying func() int64) {
+	if p := r.remote.Push; p != nil && p.Sends() {
+		return p.Size, p.Flying
+	}
+	return 0, nil
+}
+
 // session returns the number of processes that worked on the run before this one.
 func (r *Run) session() int {
 	if r.recorded == nil {

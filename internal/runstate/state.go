@@ -69,6 +69,8 @@ type State struct {
 	times    durations // of the attempts that ran the command
 	stopping bool
 	stage    Stage
+	size     int64        // see Sending
+	flying   func() int64 // nil if no files are sent
 }
 
 // underway is an attempt with what the engine has told of it.
@@ -156,6 +158,14 @@ func (s *State) Stage(st Stage) {
 	s.stage = st
 }
 
+// Sending is told how many bytes each target gets, and how many were sent to those that have
+// not ended. flying must not block; nil means that no files are sent.
+func (s *State) Sending(size int64, flying func() int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.size, s.flying = size, flying
+}
+
 // Stopping is told when nothing more is started.
 func (s *State) Stopping() {
 	s.mu.Lock()
@@ -179,6 +189,8 @@ type Snapshot struct {
 	Stopping bool          // nothing more is started
 	Stage    Stage
 	Pause    time.Duration // until Stage.Next; 0: no pause
+	// Bytes of files were sent, of AllBytes; both are 0 if no files are sent.
+	Bytes, AllBytes int64
 	// Median is that of the times of the targets whose commands have ended; 0 if there are
 	// too few.
 	Median time.Duration
@@ -214,11 +226,15 @@ func (n *Snapshot) Rate() float64 {
 	return float64(n.Done) / n.Elapsed.Seconds()
 }
 
-// Left returns the time until the last result is expected. It is not known before as many
-// targets have run as are in flight, while no results come, in a pause, or once the run
-// stops.
+// Left returns the time until the last result is expected, by bytes if files are sent. It is
+// not known before as many targets have run as are in flight, or bytes were sent for a second;
+// while no results come, in a pause, or once the run stops.
 func (n *Snapshot) Left() (left time.Duration, known bool) {
 	const least = 500 * time.Millisecond // less is 0 when rounded
+	if n.AllBytes > 0 {
+		left = time.Duration(float64(n.Elapsed) * float64(n.AllBytes-n.Bytes) / float64(max(n.Bytes, 1)))
+		return min(left, mostLeft), n.Bytes > 0 && !n.Stopping && n.Pause == 0 && n.Elapsed > time.Second && left >= least
+	}
 	ran := n.Done - n.Outcomes[fleet.OutcomeNeverStarted] - n.Outcomes[fleet.OutcomeRefused] - n.Outcomes[fleet.OutcomeCancelled]
 	rate := n.Rate()
 	if n.Total == 0 || rate == 0 || n.Stopping || n.Pause > 0 || ran <= 0 || ran < n.InFlight() {
@@ -249,6 +265,9 @@ func (s *State) Now(now time.Time) Snapshot {
 	}
 	if !s.stage.Next.IsZero() {
 		n.Pause = max(s.stage.Next.Sub(now), 1)
+	}
+	if s.flying != nil {
+		n.Bytes, n.AllBytes = int64(s.done)*s.size+s.flying(), int64(s.total)*s.size
 	}
 	n.Median, n.SlowAfter = s.slowLocked()
 	for _, u := range s.underway {

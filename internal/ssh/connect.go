@@ -48,6 +48,8 @@ type Attempt struct {
 	// Line is sent in the exec request instead of Target.Command; "" means
 	// Target.Command. Package internal/remote/wrap sets it.
 	Line string
+	// Subsystem, if not "", is started in place of a command (RFC 4254 §6.5).
+	Subsystem string
 	// PTY requests a pseudo-terminal before the command; nil means none. The command is
 	// sent when the server has granted it, one round trip later than without: a server
 	// would also run a command that follows a refusal. The end then has

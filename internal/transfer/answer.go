@@ -99,7 +99,7 @@ var reasons = map[string]struct {
 	"not_directory":     {fleet.ReasonNotDirectory, "something else is where a directory is needed", "several files, and directories, go into a directory"},
 	"no_parent":         {fleet.ReasonNoParent, "the directory does not exist", "--parents makes it"},
 	"not_regular":       {fleet.ReasonNotRegular, "what is there is a device, a pipe, a socket or a circle of links", "remove it there, or name another DEST"},
-	"busy":              {fleet.ReasonBusy, "the file is mounted, and cannot be replaced", "--in-place writes into it"},
+	"busy":              {fleet.ReasonBusy, "the file is in use, and cannot be replaced or written", "a mounted one can be written with --in-place, and a running program replaced without it"},
 	"no_atomic_replace": {fleet.ReasonNoAtomicReplace, "the file could not be replaced by renaming another to it", "--in-place writes into it"},
 	"digest_mismatch":   {fleet.ReasonDigestMismatch, "what arrived there is not what was sent", "its disk or memory may be failing"},
 	"write_failed":      {fleet.ReasonWriteFailed, "writing failed", "standard error has what the host said; a quota may be used up"},
@@ -122,6 +122,9 @@ func (v verdict) failure(what string) (fleet.Reason, error) {
 
 // text says what was done.
 func (v verdict) text(p *Push) string {
+	if p.Options.dry() {
+		return fmt.Sprintf("would be written: %d, the same already: %d\n", v.written, v.same)
+	}
 	if p.Only {
 		if v.same > 0 {
 			return "the same already\n"

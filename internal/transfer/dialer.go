@@ -25,13 +25,26 @@ func NewDialer(inner ssh.Dialer, p *Push) *Dialer { return &Dialer{inner, p} }
 // Dial implements ssh.Dialer.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	nonce := remote.NewNonce()
+	if d.push.Options.Via == "sftp" {
+		return d.dialSFTP(ctx, a, nonce)
+	}
 	line, before, err := d.push.request(a.Target.Command, nonce)
 	if err != nil {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
 	}
 	p := &pushing{push: d.push, attempt: *a, answer: newAnswer(nonce), stdout: a.Stdout}
-	p.attempt.Line, p.attempt.Stdout, p.attempt.Input = line, p.answer, ssh.JoinInputs(strings.NewReader(before), d.push.payload)
-	return dial(ctx, d.inner, &p.attempt, p.judge)
+	p.attempt.Line, p.attempt.Stdout = line, p.answer
+	if d.push.asks() || d.push.Size > askFrom {
+		p.exchange = d.push.exchange(nonce, a.Target, a.Stdout)
+		p.attempt.Stdout, p.attempt.Stream = p.exchange, p.exchange
+	} else {
+		p.attempt.Input = ssh.JoinInputs(strings.NewReader(before), d.push.payload)
+	}
+	c, err := dial(ctx, d.inner, &p.attempt, p.judge)
+	if err != nil {
+		p.exchange.end()
+	}
+	return c, err
 }
 
 // A conn runs a script whose end judge converts to that of the copy.
@@ -60,11 +73,20 @@ type pushing struct {
 	attempt ssh.Attempt
 	answer  *answer
 	stdout  io.Writer
+
+	exchange *exchange // nil: the bytes are sent without a question
 }
 
 // judge converts the end of the script to the end of the push. A complete answer is proof,
 // also where the end of the channel was not seen.
 func (p *pushing) judge(end fleet.End) fleet.End {
+	if p.exchange != nil {
+		p.exchange.end()
+		p.answer = p.exchange.line
+		if p.exchange.stalled && end.Outcome == fleet.OutcomeUnknown {
+			end.Reason, end.Err = fleet.ReasonStalled, errStalled
+		}
+	}
 	v, ok := p.answer.parse(len(p.push.Entries))
 	switch {
 	case ok && v.done:

@@ -40,6 +40,8 @@ type Entry struct {
 	Digest string
 	// Target is that of a link.
 	Target string
+
+	at int64 // offset of the file's bytes in the payload
 }
 
 // A Manifest is what a push copies. All hosts share it.
@@ -65,11 +67,11 @@ const MaxEntries = 100_000
 // Read reads the sources. A regular file that is the only one is read in place, and must not
 // change; all else is copied into a file without a name, so that a push sends the same bytes to
 // every host. A directory is copied with all that is in it, below its own name, or without it
-// if the source ends in a slash; symbolic links in it stay links. A source that is a link is
-// followed.
-func Read(ctx context.Context, sources []string) (_ *Manifest, err error) {
+// if the source ends in a slash; symbolic links in it stay links unless copyLinks is set. A source
+// that is a link is followed.
+func Read(ctx context.Context, sources []string, copyLinks bool) (_ *Manifest, err error) {
 	m := &Manifest{}
-	r := &reader{ctx: ctx, manifest: m, seen: make(map[string]string)}
+	r := &reader{ctx: ctx, manifest: m, seen: make(map[string]string), copyLinks: copyLinks}
 	for _, s := range sources {
 		if err := r.source(s); err != nil {
 			return nil, err
@@ -96,7 +98,8 @@ func Read(ctx context.Context, sources []string) (_ *Manifest, err error) {
 		return nil, errors.Join(fmt.Errorf("reading what to push: %w", err), m.Close())
 	}
 	sum := sha256.New()
-	for _, e := range m.Entries {
+	for i, e := range m.Entries {
+		m.Entries[i].at = m.Size
 		m.Size += e.Size
 		_, _ = fmt.Fprintf(sum, "%c %q %o %d %s %q\n", e.Kind, e.Name, e.Mode, e.Size, e.Digest, e.Target) // a hash never fails
 	}
@@ -121,6 +124,9 @@ type reader struct {
 	manifest *Manifest
 	paths    []string          // of the entries, here
 	seen     map[string]string // source of each name
+
+	copyLinks bool
+	inside    []fs.FileInfo // the directories that links have led into
 }
 
 func (r *reader) source(path string) error {
@@ -170,12 +176,34 @@ func (r *reader) walk(root, base string) error {
 			return nil
 		}
 		info, err := os.Lstat(at)
+		if err == nil && info.Mode()&fs.ModeSymlink != 0 && r.copyLinks {
+			if info, err = os.Stat(at); err == nil && info.IsDir() {
+				return r.enter(at, name, info)
+			}
+		}
 		if err != nil {
 			return fmt.Errorf("reading what to push: %w", err)
 		}
 		return r.add(at, name, info)
 	})
 }
+
+// enter reads the directory that a link leads to, under the link's name.
+func (r *reader) enter(link, name string, dir fs.FileInfo) error {
+	if slices.ContainsFunc(r.inside, func(d fs.FileInfo) bool { return os.SameFile(d, dir) }) || len(r.inside) > maxLinks {
+		return fmt.Errorf("%q leads back into itself", link)
+	}
+	real, err := filepath.EvalSymlinks(link)
+	if err != nil {
+		return fmt.Errorf("reading what to push: %w", err)
+	}
+	r.inside = append(r.inside, dir)
+	defer func() { r.inside = r.inside[:len(r.inside)-1] }()
+	return r.walk(real, name)
+}
+
+// maxLinks is how many links may lead from one directory into the next.
+const maxLinks = 40
 
 func (r *reader) add(path, name string, info fs.FileInfo) error {
 	if other, ok := r.seen[name]; ok {

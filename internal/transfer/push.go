@@ -1,12 +1,16 @@
 package transfer
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"shoal/internal/hint"
 	"shoal/internal/remote"
@@ -33,6 +37,26 @@ type PushOptions struct {
 	InPlace bool `json:"in_place,omitempty"`
 	// RequireVerified fails where no tool for SHA-256 is found.
 	RequireVerified bool `json:"require_verified,omitempty"`
+	// Checksum says whether the hosts are asked which files they lack before these are sent:
+	// "always", "never", or "" for more than 16 KiB.
+	Checksum string `json:"checksum,omitempty"`
+	// DryRun tells what would change on the hosts and changes nothing; Diff also shows how
+	// texts would.
+	DryRun bool `json:"dry_run,omitempty"`
+	Diff   bool `json:"diff,omitempty"`
+	// CopyLinks copies what links in a directory lead to instead of the links.
+	CopyLinks bool `json:"copy_links,omitempty"`
+	// Via is how files go there: "sh", "sftp", or "" for sh.
+	Via string `json:"via,omitempty"`
+	// ReplaceUnsafe deletes a file that SFTP cannot replace in one step.
+	ReplaceUnsafe bool `json:"replace_unsafe,omitempty"`
+	// Bandwidth is how many bytes of files are sent in a second, to all hosts together, and
+	// BandwidthPerJump through each jump host; 0 means no limit.
+	Bandwidth        int64 `json:"bandwidth,omitempty"`
+	BandwidthPerJump int64 `json:"bandwidth_per_jump,omitempty"`
+	// Stall is after how long a host that takes no byte is given up; 0 means DefaultStall,
+	// negative means never.
+	Stall time.Duration `json:"stall,omitempty"`
 }
 
 // Validate returns an error for a value that is not valid, or that contradicts another.
@@ -45,11 +69,43 @@ func (o PushOptions) Validate() error {
 	if !isOwner(o.Owner) {
 		return fmt.Errorf("owner %.80q: want USER, USER:GROUP or :GROUP", o.Owner)
 	}
+	if o.Checksum != "" && o.Checksum != "always" && o.Checksum != "never" {
+		return fmt.Errorf("checksum %.20q: want always or never", o.Checksum)
+	}
+	if o.Via != "" && o.Via != "sh" && o.Via != "sftp" {
+		return fmt.Errorf("via %.20q: want sh or sftp", o.Via)
+	}
+	if _, _, numeric := numbers(o.Owner); o.Via == "sftp" && o.Owner != "" && !numeric {
+		return hint.New("SFTP has no names of users", "--owner UID:GID, as id there shows them, or --via sh")
+	}
+	if o.ReplaceUnsafe && o.Via != "sftp" {
+		return errors.New("sh always replaces files in one step: --replace-unsafe is for --via sftp")
+	}
+	if o.Bandwidth < 0 || o.BandwidthPerJump < 0 {
+		return errors.New("a bandwidth is negative; 0 means no limit")
+	}
+	if o.dry() && o.Checksum != "" {
+		return errors.New("a dry run compares files always: --checksum cannot go with --dry-run and --diff")
+	}
 	if o.InPlace && o.NoFollow {
 		return errors.New("a file that is written in place is where a link leads to: --in-place and --no-follow cannot go together")
 	}
 	return nil
 }
+
+// DefaultStall is the usual PushOptions.Stall.
+const DefaultStall = 5 * time.Minute
+
+func (p *Push) stall() time.Duration { return cmp.Or(p.Options.Stall, DefaultStall) }
+
+// Sends reports whether there is something to send, and its progress to be seen.
+func (p *Push) Sends() bool { return !p.Options.dry() && p.Size > askFrom }
+
+// Flying returns how many bytes attempts have sent that have not ended.
+func (p *Push) Flying() int64 { return p.flying.Load() }
+
+// dry reports whether nothing is changed.
+func (o PushOptions) dry() bool { return o.DryRun || o.Diff }
 
 func isOwner(s string) bool {
 	for _, c := range []byte(s) {
@@ -64,14 +120,27 @@ func isOwner(s string) bool {
 type Push struct {
 	*Manifest
 	Options PushOptions
+
+	once   sync.Once // sets the rest
+	line   func(argument string) (string, error)
+	before string // what is to be sent before the files
+	failed error
+
+	mu     sync.Mutex
+	limits map[string]*bucket // by jump host; "" of the whole run
+	flying atomic.Int64       // bytes that attempts have sent that have not ended
+	sums   []string           // of the only file up to each step; nil: not computed yet
 }
+
+// maxDest is the longest DEST in bytes: PATH_MAX of Linux.
+const maxDest = 4096
 
 // CheckDest returns an error for a DEST that cannot be used.
 func CheckDest(dest string) error {
 	switch {
 	case dest == "":
 		return hint.New("DEST is empty", "name the file or directory on the hosts; . is the account's home")
-	case strings.ContainsRune(dest, 0) || len(dest) > 4096:
+	case strings.ContainsRune(dest, 0) || len(dest) > maxDest:
 		return errors.New("DEST has a NUL byte or is too long")
 	case strings.HasPrefix(dest, "~"):
 		return hint.Wrap(fmt.Errorf("DEST %.80q begins with ~, which no shell replaces here", dest), "a relative path is seen from the account's home")
@@ -79,24 +148,38 @@ func CheckDest(dest string) error {
 	return nil
 }
 
-// request returns the command line for the far end, and what is to be sent before the files.
+// maxArgument is more than the longest nonce and DEST have in bytes when encoded.
+const maxArgument = 5*maxDest + 100
+
+// request returns the command line for the far end, and what is to be sent before the files. All
+// hosts get the same script.
 func (p *Push) request(dest, nonce string) (line, before string, err error) {
-	if err := errors.Join(CheckDest(dest), p.Options.Validate()); err != nil {
+	p.once.Do(func() {
+		if p.failed = p.Options.Validate(); p.failed != nil {
+			return
+		}
+		list := p.list()
+		script := p.script(strings.Replace(listScript, "LIST", list, 1))
+		if len(script)+maxArgument > remote.MaxLine {
+			script, p.before = p.script(strings.ReplaceAll(readListScript, "SIZE", strconv.Itoa(len(list)))), list
+		}
+		p.line = remote.Lines(script)
+	})
+	if err := cmp.Or(p.failed, CheckDest(dest)); err != nil {
 		return "", "", err
 	}
-	list := p.list()
-	if line, err = remote.Line(p.script(dest, nonce, list)); err == nil {
-		return line, "", nil
-	}
-	line, err = remote.Line(p.script(dest, nonce, strings.ReplaceAll(listScript, "SIZE", strconv.Itoa(len(list)))))
-	return line, list, err
-}
-
-func (p *Push) script(dest, nonce, list string) string {
-	o := p.Options
 	if dest[0] != '/' {
 		dest = "./" + dest
 	}
+	if text := remote.Octal(dest); text != dest {
+		dest = "=" + text
+	}
+	line, err = p.line(nonce + " " + dest)
+	return line, p.before, err
+}
+
+func (p *Push) script(list string) string {
+	o := p.Options
 	either := func(condition bool, yes, no string) string {
 		if condition {
 			return yes
@@ -104,9 +187,7 @@ func (p *Push) script(dest, nonce, list string) string {
 		return no
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "_n=%s;\n", nonce)
 	b.WriteString(headScript)
-	fmt.Fprintf(&b, "name \"%s\";\n_d=$_z;\n", remote.Octal(dest))
 	b.WriteString(either(p.Only, takeLastScript, takeScript) + "\n")
 	if o.Parents {
 		b.WriteString(parentsScript + "\n")
@@ -115,19 +196,38 @@ func (p *Push) script(dest, nonce, list string) string {
 	if p.Only {
 		place = strings.Replace(place, "BASE", remote.Octal(p.Entries[0].Name), 1)
 	}
-	b.WriteString(strings.ReplaceAll(place, "PARENTS", either(o.Parents, makeParents, noParents)))
+	parents := either(o.Parents, makeParents, noParents)
+	if o.Parents && o.dry() {
+		parents = "true"
+	}
+	b.WriteString(strings.ReplaceAll(place, "PARENTS", parents))
+	b.WriteString(strings.Replace(entryScript, "FOLLOW", either(o.NoFollow, "", "follow;"), 1))
+	b.WriteString(list)
+	if o.dry() {
+		b.WriteString(strings.Replace(dryScript, "OLD", either(o.Diff, strings.Replace(oldScript, "MAX", strconv.Itoa(maxDiff+1), 1), ""), 1))
+		return b.String()
+	}
+	part, release, step := "", "", p.step()
+	if step > 0 {
+		part, release = strings.ReplaceAll(partScript, "STEP", strconv.FormatInt(step, 10)), releaseScript
+	}
+	if p.asks() {
+		b.WriteString(strings.Replace(questionScript, "PART", part, 1))
+	}
 	b.WriteString(strings.NewReplacer(
 		"OWNER", o.Owner, "MODE", o.Mode, "TIMES", either(o.Times, touchScript, ""),
-		"FOLLOW", either(o.NoFollow, "", "follow;"),
-		"SKIP", either(p.Only, "", skipScript),
+		"HAVE", either(p.asks(), haveAsked, "same"),
+		"SKIP", either(p.Only || p.asks(), "", skipScript),
 		"REQUIRE", either(o.RequireVerified, "no unverified;", ""),
+		"RELEASE", release,
+		"BACKUPLINK", either(o.Backup, backupLinkScript, ":;"),
 		"BACKUP", either(o.Backup, backupScript, ""),
-		"REPLACE", strings.ReplaceAll(either(o.InPlace, inPlaceScript, renameScript), "MODE", o.Mode),
+		"REPLACE", strings.NewReplacer("MODE", o.Mode, "LABEL", labelScript).Replace(either(o.InPlace, inPlaceScript, renameScript)),
 	).Replace(fileScript))
 	if !p.Only {
 		b.WriteString(treeScript)
 	}
-	b.WriteString(list + "\n")
+	b.WriteString("list;\n")
 	b.WriteString(strangersScript)
 	return b.String()
 }
@@ -138,12 +238,18 @@ func (p *Push) list() string {
 	for i, e := range p.Entries {
 		if p.Only {
 			b.WriteString("_p=$_d; ")
+		} else if text := remote.Octal(e.Name); text != e.Name {
+			fmt.Fprintf(&b, `name "%s"; _p=$_d/$_z; `, text)
 		} else {
-			fmt.Fprintf(&b, `name "%s"; _p=$_d/$_z; `, remote.Octal(e.Name))
+			fmt.Fprintf(&b, `_p="$_d/%s"; `, text)
 		}
 		switch e.Kind {
 		case File:
-			fmt.Fprintf(&b, "f %d %d %s %d %s %.16s %d; ", i+1, e.Size, e.Digest, e.Mode&fs.ModePerm, e.Time.UTC().Format("200601021504.05"), e.Digest, e.Size>>10+1)
+			fmt.Fprintf(&b, "f %d %d %s %d %s %.16s %d %d %d", i+1, e.Size, e.Digest, e.Mode&fs.ModePerm, e.Time.UTC().Format("200601021504.05"), e.Digest, e.Size>>10+1, e.Size>>16, e.Size&(1<<16-1))
+			if p.showable(&p.Entries[i]) {
+				b.WriteString(" t")
+			}
+			b.WriteString("; ")
 		case Directory:
 			fmt.Fprintf(&b, "d %d; ", i+1)
 		case Link:

@@ -4,17 +4,20 @@ package transfer
 // each file, in the order of the entries. No message text decides anything. Every line ends
 // where a blank may follow; see remote.Line.
 //
-//	_n nonce   _d DEST   _u umask, _i the same in decimal   _k index of the entry at work   _t temporary directory
+//	$2 nonce, a blank and DEST, behind = for name if a character of it is encoded
+//	_n nonce   _d DEST   _u umask, _i the same in decimal   _k index of the entry at work   _t temporary directory, in _I
 //	_w entries written   _s entries that were the same   _v "1" while all digests were checked
 //
 // room DIR KIB reports whether so much is free, or it cannot be known. Of more than 9 digits
 // there is enough: mksh computes in 32 bits.
 //
 // A temporary is a file in a directory that mkdir has made, which fails if the name exists, in
-// the directory of the file. mv renames it. Other people cannot look into it, whatever the
+// the directory of the file, and used for all files there. mv renames them. Other people cannot look into it, whatever the
 // mode that the file already has.
 const headScript = `
 exec 3>&1 1>&2;
+_n=${2%% *};
+_d=${2#* };
 _u=$(umask);
 umask 077;
 _i=0; _z=$_u; while [ "$_z" ]; do _x=${_z#?}; _i=$(($_i*8+${_z%"$_x"})); _z=$_x; done;
@@ -25,6 +28,7 @@ no() { _z=$1; clean; say no "$_z" $_k; exit 1; };
 trap clean 0;
 trap "exit 1" HUP INT QUIT TERM PIPE;
 name() { _z=$(printf %b "$1.") || no no_tool; _z=${_z%.}; };
+case $_d in =*) name "${_d#=}"; _d=$_z;; esac;
 sum() { _h=$({ sha256sum || shasum -a 256 || sha256 -q || openssl dgst -sha256 -r; } <"$1" 2>/dev/null); _h=${_h%% *}; };
 field() { { read -r _a; read -r _a _b _c _e _f _g; case $1 in 4) echo "$_e";; 6) echo "$_g";; esac; }; };
 room() { _x=$(df -Pk "$1" 2>/dev/null | field 4); case $_x in ""|*[a-z,.%-]*|??????????*) return 0;; esac; [ $_x -ge $2 ]; };
@@ -35,29 +39,33 @@ case $_y in ro|ro,*) return 0;; esac; return 1; };
 deny() { ro "$1" && no read_only; { [ -w "$1" ] && [ -x "$1" ]; } || no permission_denied; room "$1" 64 || no no_space; no write_failed; };
 `
 
-// takeScript reads exactly $2 bytes of standard input into the file $1. Only dd does not read
-// ahead in any system; without fullblock it stops after one read, whose length is up to the
-// pipe.
+// takeScript adds $2 blocks of 64 KiB and $3 bytes of standard input, exactly, to the file $1. Only
+// dd does not read ahead in any system; without fullblock it stops after one read, whose length
+// is up to the pipe.
 const takeScript = `
 dd bs=1 count=0 iflag=fullblock </dev/null >/dev/null 2>&1 && _full=1;
-take() { _x=$2;
+take() {
 if [ "$_full" ]; then
-: >"$1";
-[ $2 -ge 65536 ] && { dd bs=65536 count=$(($2/65536)) iflag=fullblock >"$1" 2>/dev/null || return 1; };
-[ $(($2%65536)) = 0 ] || dd bs=$(($2%65536)) count=1 iflag=fullblock >>"$1" 2>/dev/null;
+: >>"$1";
+[ $2 = 0 ] || dd bs=65536 count=$2 iflag=fullblock >>"$1" 2>/dev/null || return 1;
+[ $3 = 0 ] || dd bs=$3 count=1 iflag=fullblock >>"$1" 2>/dev/null;
 return; fi;
-: >"$_t/n" && : >"$1";
+: >"$_t/n" && : >>"$1" || return 1;
+_z=$2;
+while [ $_z -ge 0 ]; do
+_x=65536; [ $_z = 0 ] && _x=$3;
 while [ $_x -gt 0 ]; do
-_y=$_x; [ $_y -gt 65536 ] && _y=65536;
-dd bs=$_y count=1 >"$_t/n" 2>/dev/null || return 1;
+dd bs=$_x count=1 >"$_t/n" 2>/dev/null || return 1;
 _y=$(wc -c <"$_t/n");
 [ $(($_y)) = 0 ] && return 0;
 cat "$_t/n" >>"$1" || return 1;
 _x=$(($_x-$_y));
+done;
+_z=$(($_z-1));
 done; rm -f "$_t/n"; };
 `
 
-const takeLastScript = `take() { cat >"$1"; };`
+const takeLastScript = `take() { cat >>"$1"; };`
 
 // placeScript decides where the entries go: rule 5 of DEST. _p becomes the path of an only
 // file, or _d the directory of all.
@@ -80,10 +88,12 @@ _d=${_d%/};
 	parentsScript = `parents() { (umask $_u; mkdir -p "$1") || { _z=$1; while [ "$_z" ]; do _z=${_z%/}; _z=${_z%/*}; [ -e "$_z/" ] && deny "$_z/"; [ -e "$_z" ] && no not_directory; done; no permission_denied; }; };`
 )
 
-// fileScript writes a file: f INDEX SIZE DIGEST MODE TIME START KIB, the path as _p; START begins
-// the digest, and KIB is what the file takes. A link is
-// followed to the file that it leads to, at most 40 times.
-const fileScript = `
+// entryScript has what both passes over the entries need. A file is f INDEX SIZE DIGEST MODE TIME
+// START KIB BLOCKS REST TEXT, its path _p: START begins the digest, KIB is what the file takes,
+// BLOCKS and REST are its size for take, and TEXT says that we could show how it differs. A link is
+// followed to the file that it leads to, at most 40 times. Sizes are compared as text: mksh
+// computes in 32 bits.
+const entryScript = `
 attributes() { _a=$(stat -c "%a %u:%g" "$1" 2>/dev/null || stat -f "%Lp %u:%g" "$1" 2>/dev/null) || no no_tool; };
 follow() { _x=0;
 while [ -L "$_p" ]; do
@@ -93,57 +103,71 @@ _z=$(readlink "$_p" && echo .) || no no_tool;
 _z=${_z%?.};
 case $_z in /*) _p=$_z;; *) _p=${_p%/*}/$_z;; esac;
 done; };
-same() { [ -L "$_p" ] && return 1; [ -f "$_p" ] && [ -r "$_p" ] && [ $(wc -c <"$_p") -eq $1 ] && sum "$_p" && [ "$_h" = $2 ]; };
+size() { _y=$(wc -c <"$1"); _y=${_y##* }; };
+same() { [ -L "$_p" ] && return 1; [ -f "$_p" ] && [ -r "$_p" ] && size "$_p" && [ "$_y" = $_L ] && sum "$_p" && [ "$_h" = $_D ]; };
+entry() { _k=$1; _L=$2; _D=$3; _M=$4; _T=$5; _S=$6; _K=$7; _B=$8; _R=$9;
+FOLLOW
+_q=${_p%/*}/;
+[ -d "$_p" ] && no is_directory;
+[ -f "$_p" ] || [ -L "$_p" ] || { [ -e "$_p" ] && no not_regular; }; };
+fresh() { [ "$_t" ] && [ "$_I" = "$_q" ] && return; clean; _t=$_q.shoal-push.$_S.$_n; _I=$_q; mkdir "$_t" || { _t=; deny "$_q"; }; };
+`
+
+// fileScript writes a file. The temporary has a name that nobody else has, so that it is found
+// where a directory has come to the place of the file meanwhile.
+const fileScript = `
 finish() { _o=OWNER; [ "$_o" ] || _o=$2;
 [ -z "$_o" ] || chown "$_o" "$1" || no owner_failed;
 [ -z "$3" ] || chmod $3 "$1" || no permission_denied;
 TIMES
 };
-f() { _k=$1;
-FOLLOW
-[ -d "$_p" ] && no is_directory;
-[ -f "$_p" ] || [ -L "$_p" ] || { [ -e "$_p" ] && no not_regular; };
-_q=${_p%/*}/;
+f() { entry "$@";
 [ -d "$_q" ] || no no_parent;
-if same $2 $3; then
+if HAVE; then
 _m=MODE;
 SKIP
-finish "$_p" "" "$_m" $5;
+finish "$_p" "" "$_m";
 _s=$(($_s+1)); return; fi;
-_t=${_q}.shoal-push.$6.$_n;
-mkdir "$_t" || { _t=; deny "$_q"; };
-[ $2 -lt 1048576 ] || room "$_q" $7 || no no_space;
-take "$_t/f" $2 || { room "$_q" 64 || no no_space; no write_failed; };
-[ $(wc -c <"$_t/f") -eq $2 ] || { room "$_q" 64 || no no_space; no digest_mismatch; };
-sum "$_t/f";
-case $_h in "$3") ;; "") _v=; REQUIRE ;; *) no digest_mismatch;; esac;
+fresh;
+[ $_K -lt 1024 ] || room "$_q" $_K || no no_space;
+take "$_t/$_n" $_B $_R || { room "$_q" 64 || no no_space; no write_failed; };
+sum "$_t/$_n";
+[ "$_h" ] || { size "$_t/$_n"; [ "$_y" = $_L ] && { _v=; REQUIRE _h=$_D; }; };
+[ "$_h" = $_D ] || { room "$_q" 64 || no no_space; RELEASE no digest_mismatch; };
 _m=MODE; _o=;
-if [ -L "$_p" ]; then :; elif [ -f "$_p" ]; then
-attributes "$_t/f"; _b=${_a#* };
+if [ -L "$_p" ]; then BACKUPLINK
+elif [ -f "$_p" ]; then
+attributes "$_t/$_n"; _b=${_a#* };
 attributes "$_p"; [ "$_m" ] || _m=${_a% *};
 [ "$_b" = "${_a#* }" ] || _o=${_a#* };
 BACKUP
 fi;
-[ "$_m" ] || { _z=$(($4&~$_i)); _m=$(($_z/64))$(($_z/8%8))$(($_z%8)); };
+[ "$_m" ] || { _z=$(($_M&~$_i)); _m=$(($_z/64))$(($_z/8%8))$(($_z%8)); };
 REPLACE
-clean;
 _w=$(($_w+1)); };
 `
 
 const (
-	backupScript = `{ cp -p "$_p" "$_t/b" && mv -f "$_t/b" "$_p~"; } || { room "$_q" 64 || no no_space; no write_failed; };`
+	backupScript     = `{ cp -p "$_p" "$_t/b" && mv -f "$_t/b" "$_p~"; } || { room "$_q" 64 || no no_space; no write_failed; };`
+	backupLinkScript = `{ _z=$(readlink "$_p" && echo .) && ln -s "${_z%?.}" "$_t/b" && mv -f "$_t/b" "$_p~"; } || no write_failed;`
 	// renameScript gives the file owner and mode before anybody can see it.
 	renameScript = `
-finish "$_t/f" "$_o" "$_m" $5;
-mv -f "$_t/f" "$_p" || { _x=$(df -Pk "$_p" 2>/dev/null | field 6); [ "$_x" = "$_p" ] && no busy; no no_atomic_replace; };
+finish "$_t/$_n" "$_o" "$_m";
+mv -f "$_t/$_n" "$_p" || { _x=$(df -Pk "$_p" 2>/dev/null | field 6); [ "$_x" = "$_p" ] && no busy; no no_atomic_replace; };
+[ -d "$_p" ] && [ -f "$_p/$_n" ] && { rm -f "$_p/$_n"; no is_directory; };
+LABEL
 `
+	// labelScript gives a file the SELinux label of its path, which that of the temporary may not be.
+	labelScript   = `[ -e /sys/fs/selinux/enforce ] && { restorecon "$_p" || echo "shoal: the SELinux label of the file could not be restored"; };`
 	inPlaceScript = `
-cat "$_t/f" >"$_p" || { [ -w "$_p" ] || deny "$_p"; room "$_q" 64 || no no_space; no write_failed; };
-sum "$_p"; case $_h in "$3"|"") ;; *) no digest_mismatch;; esac;
-_m=MODE; finish "$_p" "" "$_m" $5;
+: >>"$_p" || { [ -w "$_p" ] || deny "$_p"; no busy; };
+cat "$_t/$_n" >"$_p" || { room "$_q" 64 || no no_space; no write_failed; };
+sum "$_p"; case $_h in "$_D"|"") ;; *) no digest_mismatch;; esac;
+_m=MODE; finish "$_p" "" "$_m";
 `
-	touchScript = `TZ=UTC0 touch -t $4 "$1" || no write_failed;`
-	skipScript  = `{ _t=${_q}.shoal-push.$6.$_n; mkdir "$_t" || { _t=; deny "$_q"; }; take "$_t/f" $2; clean; };`
+	touchScript = `TZ=UTC0 touch -t $_T "$1" || no write_failed;`
+	skipScript  = `fresh; take "$_t/$_n" $_B $_R; rm -f "$_t/$_n";`
+	haveAsked   = `case $_W in "$_k "*) _W=${_W#* }; false;; esac`
 )
 
 // treeScript makes directories, d INDEX, and symbolic links, l INDEX TARGET, the path as _p.
@@ -157,23 +181,25 @@ l() { _k=$1; _q=${_p%/*}/;
 name "$2"; _y=$_z;
 [ -L "$_p" ] && { _z=$(readlink "$_p" && echo .); [ "${_z%?.}" = "$_y" ] && { _s=$(($_s+1)); return; }; [ -d "$_p" ] && rm -f "$_p"; };
 [ -d "$_p" ] && no is_directory;
-_t=${_q}.shoal-push.link.$_n;
-mkdir "$_t" || { _t=; deny "$_q"; };
+_S=link; fresh;
 ln -s "$_y" "$_t/f" && mv -f "$_t/f" "$_p" || no write_failed;
-clean;
 _w=$(($_w+1)); };
 `
 
 // strangersScript removes what pushes left in the directory that were cut off more than a day
 // ago.
 const strangersScript = `
+clean;
 for _o in "${_q:-$_d/}".shoal-push.*; do [ -d "$_o" ] && find "$_o" -prune -type d -mtime +0 -exec rm -rf {} ";"; done;
 say done $_w $_s $_v;
 exit 0
 `
 
-// listScript reads the entries, SIZE characters, if they are too long for the command line.
-const listScript = `
+// listScript runs the entries; readListScript reads them first, SIZE characters, if they are too
+// long for the command line.
+const (
+	listScript     = `list() { LIST };`
+	readListScript = `
 _l=;
 while [ ${#_l} -lt SIZE ]; do
 _x=$((SIZE-${#_l})); [ $_x -gt 65536 ] && _x=65536;
@@ -181,5 +207,6 @@ _x=$(dd bs=$_x count=1 2>/dev/null);
 [ "$_x" ] || no digest_mismatch;
 _l=$_l$_x;
 done;
-eval "$_l";
+list() { eval "$_l"; };
 `
+)

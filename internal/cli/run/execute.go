@@ -71,6 +71,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	if err != nil {
 		return errors.Join(err, r.Abandon(), x.closeJournal())
 	}
+	out.State.Sending(r.Bytes())
 	x.Verbose.To(out.Stderr) // may wait for a reader: before signals are caught
 	ctx, stop := signals.Watch(ctx, func(aborting bool) {
 		out.State.Stopping()

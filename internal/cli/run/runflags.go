@@ -59,7 +59,9 @@ func (f *RunFlags) RegisterCopy(cmd *cobra.Command, own flags.FlagGroup) {
 	f.Given, f.repeat, f.placeholders = cmd.Flags(), 1, true
 	targets := f.Targets()
 	targets.BoolVarP(&f.list, "list-hosts", "q", false, "print the hosts, folded, and do nothing")
-	targets.BoolVar(&f.dryRun, "dry-run", false, "print what would go where, and how, and do nothing")
+	if own.Lookup("dry-run") == nil { // a push asks the hosts
+		targets.BoolVar(&f.dryRun, "dry-run", false, "print what would go where, and how, and do nothing")
+	}
 	connection, control := f.Connection(), f.Control()
 	f.KeptNames = KeptFlags(connection, control)
 	flags.AddInGroups(cmd, targets, own, connection, control, f.WithTimestamps(f.Output()), f.journal())

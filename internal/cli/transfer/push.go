@@ -12,14 +12,12 @@ import (
 	"shoal/internal/cli/run"
 	"shoal/internal/hint"
 	"shoal/internal/transfer"
-	"shoal/internal/ui"
 )
 
 // NewPush returns shoal push.
 func NewPush(stdio console.Stdio) *cobra.Command {
 	var f run.RunFlags
 	var o transfer.PushOptions
-	var via string
 	cmd := &cobra.Command{
 		Use:   "push [flags] SRC... DEST",
 		Short: "Copy files and directories to many hosts, and verify them there",
@@ -36,23 +34,22 @@ in DEST are replaced for each target.
 
 Each file is written beside its place, verified by size and SHA-256, given mode and
 owner, and renamed: nobody sees a part of it, and a connection that is cut leaves
-the old one. A file that is the same already is left alone. A push may be repeated,
-and so it is tried again also where an answer was lost.`,
+the old one. A file that is the same already is left alone, and of more than 16 KiB
+only what differs is sent. A push may be repeated, and so it is tried again also
+where an answer was lost: a large file goes on where it was cut off.`,
 		Example: `  shoal push -w web[01-20] motd /etc/motd
   shoal push -g web --backup --mode 0640 app.conf /etc/app/
+  shoal push -g web --diff app.conf /etc/app/
   shoal push --hostfile hosts site/ /srv/www/{host}`,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if len(args) < 2 {
 				return hint.New("push needs files, and DEST after them", "shoal push -w web[1-3] motd /etc/motd")
 			}
-			if via != "sh" && via != "auto" {
-				return hint.Wrap(errors.New("--via "+ui.Visible(via)+": there is sh, and auto, which is the same today"), "leave it out")
-			}
 			sources, dest := args[:len(args)-1], args[len(args)-1]
 			if err := errors.Join(transfer.CheckDest(dest), o.Validate()); err != nil {
 				return err
 			}
-			m, err := transfer.Read(cmd.Context(), sources)
+			m, err := transfer.Read(cmd.Context(), sources, o.CopyLinks)
 			if err != nil {
 				return err
 			}
@@ -69,7 +66,16 @@ and so it is tried again also where an answer was lost.`,
 	own.BoolVar(&o.Backup, "backup", false, "keep a file that is replaced as FILE~")
 	own.BoolVar(&o.InPlace, "in-place", false, "write into the file, for those that cannot be replaced, as mounted ones; readers may see a part")
 	own.BoolVar(&o.RequireVerified, "require-verified", false, "fail where there is no tool for SHA-256; without it the result has the flag unverified")
-	own.StringVar(&via, "via", "auto", "copy by `WAY`: sh (a stream to sh, in one exec) or auto")
+	own.BoolVar(&o.CopyLinks, "copy-links", false, "copy what the links in a directory lead to, not the links")
+	own.StringVar(&o.Checksum, "checksum", "", "ask the hosts which files they lack, and send only those: always or never (default: for more than 16 KiB)")
+	own.Lookup("checksum").NoOptDefVal = "always"
+	own.BoolVar(&o.DryRun, "dry-run", false, "ask the hosts what would change, and change nothing")
+	own.BoolVar(&o.Diff, "diff", false, "the same, and show how files of text would change")
+	own.Var((*flags.Size)(&o.Bandwidth), "bandwidth", "send at most this many bytes of files in a second, to all hosts together (default: no limit)")
+	own.Var((*flags.Size)(&o.BandwidthPerJump), "bandwidth-per-jump", "the same for the hosts behind each jump host")
+	own.Var((*flags.Seconds)(&o.Stall), "stall-timeout", "give up a host that takes no byte for this long; a transfer has no other limit (default 5m)")
+	own.StringVar(&o.Via, "via", "", "copy by `WAY`: sh (a stream to sh, in one exec) or sftp, for accounts without a shell (default: sh)")
+	own.BoolVar(&o.ReplaceUnsafe, "replace-unsafe", false, "delete a file before its place is taken, on SFTP servers that cannot replace it")
 	f.RegisterCopy(cmd, own)
 	return cmd
 }

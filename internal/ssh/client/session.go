@@ -129,7 +129,11 @@ func (s *session) exec() *fleet.Error {
 		name, value, _ := strings.Cut(variable, "=")
 		s.link.client.Env(s.channel, name, value)
 	}
-	s.link.client.Exec(s.channel, s.attempt.Exec())
+	if name := s.attempt.Subsystem; name != "" {
+		s.link.client.Subsystem(s.channel, name)
+	} else {
+		s.link.client.Exec(s.channel, s.attempt.Exec())
+	}
 	s.link.execQueued()
 	if !s.attempt.HasInput() {
 		s.link.client.SendEOF(s.channel)
@@ -249,7 +253,7 @@ func (s *session) take(ev wire.Event) {
 		s.begin()
 	case wire.RequestAnswered:
 		switch ev.Request {
-		case wire.RequestExec:
+		case wire.RequestExec, wire.RequestSubsystem:
 			s.answered(ev.OK)
 		case wire.RequestPTY:
 			s.answeredPTY(ev.OK)

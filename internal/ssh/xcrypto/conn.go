@@ -166,7 +166,11 @@ func (c *conn) run(ctx context.Context) fleet.End {
 		_, _ = ch.SendRequest("env", true, xssh.Marshal(struct{ Name, Value string }{name, value}))
 	}
 	a.Execution.Queue(1) // the next write may contain it
-	accepted, err := ch.SendRequest("exec", true, xssh.Marshal(struct{ Command string }{a.Exec()}))
+	kind, text := "exec", a.Exec()
+	if a.Subsystem != "" {
+		kind, text = "subsystem", a.Subsystem
+	}
+	accepted, err := ch.SendRequest(kind, true, xssh.Marshal(struct{ Text string }{text}))
 	switch {
 	case err != nil:
 		return cmd.ended(ctx, err)

@@ -212,8 +212,19 @@ func (sh *shell) parse(src string, whole bool) {
 	}
 	defer func() { sh.depth-- }()
 	src = strings.ReplaceAll(src, "\x00", "")
+	final := sh.final
+	sh.final = nil // what ends the process is no statement of this text, which may be shared
+	defer func() { sh.final = final }()
+	if list, ok := parsed.get(src); ok && !whole {
+		if len(list) == 0 {
+			sh.status = 0
+		}
+		sh.stmts(list)
+		sh.runTraps()
+		return
+	}
 	parser := syntax.NewParser(syntax.Variant(syntax.LangPOSIX))
-	var line []*syntax.Stmt // parsed and not yet run: a line runs when all of it is right
+	var all, line []*syntax.Stmt // line is parsed and not yet run: it runs when all of it is right
 	any, stopped := false, false
 	// Not a range loop: after an error in a here-document, StmtsSeq goes on when told
 	// to stop.
@@ -236,7 +247,7 @@ func (sh *shell) parse(src string, whole bool) {
 			sh.fail(2, "syntax error: %s", bytesOf(err.Error()))
 		}
 		if stopped = sh.stop(); !stopped {
-			line, any = append(line, stmt), true
+			all, line, any = append(all, stmt), append(line, stmt), true
 		}
 		return !stopped
 	})
@@ -249,6 +260,7 @@ func (sh *shell) parse(src string, whole bool) {
 	if whole {
 		sh.conclude(line)
 	} else {
+		parsed.put(src, all)
 		sh.stmts(line)
 	}
 	sh.runTraps()

@@ -242,11 +242,17 @@ func (i *input) read(p *proc, b []byte) (int, error) {
 	return i.take(p.done, b)
 }
 
+// buffers are of programs that read bytes; they hold nothing that is needed.
+var buffers = sync.Pool{New: func() any { return new([chunk]byte) }}
+
+func takeBuffer() *[chunk]byte { return buffers.Get().(*[chunk]byte) }
+
 func (i *input) pump() {
 	defer i.end(1)
-	buf := make([]byte, 32<<10)
+	buf := takeBuffer()
+	defer buffers.Put(buf)
 	for {
-		n, err := i.from.Read(buf)
+		n, err := i.from.Read(buf[:])
 		if err != nil {
 			_, _ = i.put(nil, buf[:n])
 			return

@@ -19,9 +19,10 @@ import (
 const chunk = 32 << 10
 
 func (c *call) copy(w io.Writer, r io.Reader) error {
-	buf := make([]byte, chunk)
+	buf := takeBuffer()
+	defer buffers.Put(buf)
 	for {
-		n, err := r.Read(buf)
+		n, err := r.Read(buf[:])
 		if n > 0 {
 			if _, err := w.Write(buf[:n]); err != nil {
 				return err
@@ -181,9 +182,9 @@ func wc(c *call) int {
 		for _, r := range c.inputs(files, &code) {
 			var lines, words, size int64
 			in := false
-			buf := make([]byte, chunk)
+			buf := takeBuffer()
 			for {
-				n, err := r.Read(buf)
+				n, err := r.Read(buf[:])
 				for _, b := range buf[:n] {
 					if b == '\n' {
 						lines++
@@ -198,6 +199,7 @@ func wc(c *call) int {
 					break
 				}
 			}
+			buffers.Put(buf)
 			r.close()
 			var columns []string
 			for _, col := range []struct {

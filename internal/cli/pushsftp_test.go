@@ -1,0 +1,107 @@
+package cli_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"shoal/fleet"
+	"shoal/internal/cli"
+	"shoal/internal/cli/console"
+	"shoal/internal/sshdtest"
+	"shoal/record"
+	"shoal/simfleet"
+)
+
+// An account that may do nothing but SFTP gets files all the same.
+func TestPushToSFTPAccount(t *testing.T) {
+	t.Parallel()
+	f := newFarSide(t, sshdtest.WithForceCommand("internal-sftp"), sshdtest.WithConfig("Subsystem sftp internal-sftp"))
+	src := filepath.Join(t.TempDir(), "src")
+	text := bytes.Repeat([]byte("0123456789abcdef"), 100_000)
+	for _, name := range []string{"a", "sub/b"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(src, name)), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(src, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []string{"written: 4, the same already: 0", "written: 0, the same already: 2"} {
+		code, stdout, stderr := f.shoal(t, "push", "-w", f.host(), "--via", "sftp", "--bandwidth", "1G", "--mode", "604", src, f.dir)
+		expect(t, "push", 0, code, stdout, stderr, want)
+	}
+	for _, name := range []string{"a", "sub/b"} {
+		path := filepath.Join(f.dir, "src", name)
+		got, err := os.ReadFile(path)
+		if info, stat := os.Stat(path); err != nil || stat != nil || info.Mode() != 0o604 || !bytes.Equal(got, text) {
+			t.Errorf("%s: %v, %v, %d bytes of %d", name, err, info, len(got), len(text))
+		}
+	}
+	left, _ := filepath.Glob(f.dir + "/*/.shoal-push.*")
+	if len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
+// A push by SFTP to hosts that misbehave tells the truth.
+func TestPushBySFTPToBadHosts(t *testing.T) {
+	t.Parallel()
+	faults := []struct {
+		fault   simfleet.Fault
+		outcome fleet.Outcome
+		reason  fleet.Reason // "" means any
+	}{
+		{simfleet.FaultNone, fleet.OutcomeOK, fleet.ReasonNone},
+		{simfleet.FaultDiskFull, fleet.OutcomeFailed, fleet.ReasonNoSpace},
+		{simfleet.FaultPermissionDenied, fleet.OutcomeFailed, fleet.ReasonPermissionDenied},
+		{simfleet.FaultReadOnly, fleet.OutcomeFailed, ""},
+		{simfleet.FaultShortWrite, fleet.OutcomeFailed, fleet.ReasonDigestMismatch},
+		{simfleet.FaultDropMidTransfer, fleet.OutcomeUnknown, ""},
+		{simfleet.FaultNoSFTP, fleet.OutcomeRefused, fleet.ReasonExecRefused},
+		{simfleet.FaultSFTPCloses, fleet.OutcomeUnknown, fleet.ReasonNoReceipt},
+		{simfleet.FaultNoisyLogin, fleet.OutcomeUnknown, fleet.ReasonNoReceipt},
+	}
+	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: len(faults), Seed: "sftp", RecordNames: true, Fault: func(i int) simfleet.Fault { return faults[i].fault }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	dir := t.TempDir()
+	if err := writeFleet(f, dir); err != nil {
+		t.Fatal(err)
+	}
+	text := bytes.Repeat([]byte("0123456789abcdef"), 20_000)
+	src := filepath.Join(dir, "src")
+	if err := os.WriteFile(src, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	cli.Main(t.Context(), pushArgs(dir, "push", "--hostfile", filepath.Join(dir, "hosts"), "--via", "sftp", "--attempts", "1", "--mode", "640", "--json", src, "/tmp/pushed"),
+		console.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+	ok := make(map[string]bool)
+	for e, err := range record.Read(&out) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Result == nil {
+			continue
+		}
+		r, want := e.Result, faults[e.Result.Target.Index]
+		ok[r.Target.Host.Name] = r.Outcome == fleet.OutcomeOK
+		if r.Outcome != want.outcome || want.reason != "" && r.Reason != want.reason {
+			t.Errorf("%v: %v, %v: %v", want.fault, r.Outcome, r.Reason, r.Err)
+		}
+	}
+	if len(ok) != len(faults) {
+		t.Errorf("%d results\n%s", len(ok), errs.String())
+	}
+	for _, h := range f.Files() {
+		file, found := h.Find("/tmp/pushed")
+		if found != ok[h.Host] || found && file.Size != int64(len(text)) {
+			t.Errorf("%s: found %v, told %v, %+v", h.Host, found, ok[h.Host], file)
+		}
+	}
+}

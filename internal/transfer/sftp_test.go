@@ -1,0 +1,189 @@
+package transfer
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/needs"
+	"shoal/internal/ssh"
+)
+
+// bySFTP pushes to OpenSSH's server, started with these arguments.
+func bySFTP(t *testing.T, p *Push, dest string, args ...string) (v verdict, told string) {
+	t.Helper()
+	server := needs.Program(t, "/usr/lib/openssh/sftp-server")
+	var stdout bytes.Buffer
+	s := newSFTPPush(p, nonce, ssh.Target{Target: fleet.Target{Command: dest}}, &stdout)
+	cmd := exec.CommandContext(t.Context(), server, args...)
+	cmd.Stdout = s
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	f := &fed{x: s, left: 1 << 40, wake: make(chan struct{}, 1), over: make(chan struct{})}
+	var feeding sync.WaitGroup
+	feeding.Go(func() {
+		_, _ = io.Copy(input, struct{ io.Reader }{f})
+		_ = input.Close()
+	})
+	_ = cmd.Wait()
+	close(f.over)
+	feeding.Wait()
+	s.end()
+	return s.verdict, stdout.String()
+}
+
+// SFTP writes what the shell would, and refuses what it would.
+func TestSFTPPush(t *testing.T) {
+	t.Parallel()
+	src := filepath.Join(t.TempDir(), "it's a file")
+	write(t, src, strings.Repeat("new\n", 100_000), 0o644)
+	for name, c := range map[string]struct {
+		before  []string
+		dest    string
+		options PushOptions
+		word    string
+		after   []string
+	}{
+		"new":               {nil, "f", PushOptions{}, "", []string{"f 644"}},
+		"replaced":          {[]string{"f"}, "f", PushOptions{}, "", []string{"f 640"}},
+		"mode":              {[]string{"f"}, "f", PushOptions{Mode: "0751"}, "", []string{"f 751"}},
+		"in a directory":    {[]string{"d/"}, "d", PushOptions{}, "", []string{"d/", "d/it's a file 644"}},
+		"with slash":        {[]string{"d/"}, "d/", PushOptions{}, "", []string{"d/", "d/it's a file 644"}},
+		"link":              {[]string{"f", "l -> f"}, "l", PushOptions{}, "", []string{"f 640", "l -> f"}},
+		"dangling link":     {[]string{"l -> f"}, "l", PushOptions{}, "", []string{"f 644", "l -> f"}},
+		"no follow":         {[]string{"f", "l -> f"}, "l", PushOptions{NoFollow: true}, "", []string{`f 640 "old"`, "l 644"}},
+		"circle":            {[]string{"l -> l"}, "l", PushOptions{}, "not_regular", []string{"l -> l"}},
+		"directory":         {[]string{"d/", "d/it's a file/"}, "d", PushOptions{}, "is_directory", []string{"d/", "d/it's a file/"}},
+		"no parent":         {nil, "a/b/f", PushOptions{}, "no_parent", nil},
+		"no directory":      {nil, "a/", PushOptions{}, "no_parent", nil},
+		"parents":           {nil, "a/b/f", PushOptions{Parents: true}, "", []string{"a/", "a/b/", "a/b/f 644"}},
+		"parents, slash":    {nil, "a/b/", PushOptions{Parents: true}, "", []string{"a/", "a/b/", "a/b/it's a file 644"}},
+		"file as directory": {[]string{"f"}, "f/", PushOptions{Parents: true}, "not_directory", []string{`f 640 "old"`}},
+		"backup":            {[]string{"f"}, "f", PushOptions{Backup: true}, "", []string{"f 640", `f~ 640 "old"`}},
+		"in place":          {[]string{"f"}, "f", PushOptions{InPlace: true}, "", []string{"f 640"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			for _, b := range c.before {
+				make1(t, dir, b)
+			}
+			for i, a := range c.after {
+				if !strings.HasSuffix(a, "/") && !strings.Contains(a, " -> ") && !strings.HasSuffix(a, `"`) {
+					c.after[i] += ` "new\nnew\nnew\nnew\nnew\n"`
+				}
+			}
+			p := read(t, c.options, src)
+			for again := range 2 {
+				v, _ := bySFTP(t, p, dir+"/"+c.dest)
+				if v.word != c.word && !v.done || v.done != (c.word == "") || v.done && (v.same != again || v.written != 1-again) {
+					t.Errorf("time %d: %+v", again+1, v)
+				}
+			}
+			wantTree(t, name, dir, c.after...)
+		})
+	}
+}
+
+func make1(t *testing.T, dir, what string) {
+	t.Helper()
+	from, to, link := strings.Cut(what, " -> ")
+	switch {
+	case link:
+		if err := os.Symlink(to, filepath.Join(dir, from)); err != nil {
+			t.Fatal(err)
+		}
+	case strings.HasSuffix(what, "/"):
+		if err := os.MkdirAll(filepath.Join(dir, what), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		write(t, filepath.Join(dir, what), "old", 0o640)
+	}
+}
+
+// A tree arrives as it is, a dry run changes nothing, and what a server cannot do is said.
+func TestSFTPPushTree(t *testing.T) {
+	t.Parallel()
+	src, dir := filepath.Join(t.TempDir(), "tree"), t.TempDir()
+	write(t, src+"/a\nb/it's", "x\n", 0o755)
+	write(t, src+"/empty", "", 0o644)
+	write(t, src+"/big", strings.Repeat("b", 3_000_001), 0o644)
+	if err := os.Symlink("../no where", src+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"tree/", "tree/a\nb/", "tree/a\nb/it's 755 \"x\\n\"", `tree/big 644 "bbbbbbbbbbbbbbbbbbbb"`, `tree/empty 644 ""`, "tree/link -> ../no where"}
+	p := read(t, PushOptions{Times: true}, src)
+	for again := range 2 {
+		if v, _ := bySFTP(t, p, dir); !v.done || v.written == 0 != (again == 1) {
+			t.Errorf("%+v", v)
+		}
+		wantTree(t, "tree", dir, want...)
+	}
+	here, _ := os.Stat(src + "/big")
+	there, err := os.Stat(dir + "/tree/big")
+	if err != nil || !there.ModTime().Equal(here.ModTime().Truncate(time.Second)) {
+		t.Errorf("time %v, want %v", there.ModTime(), here.ModTime())
+	}
+	write(t, dir+"/tree/a\nb/it's", "y\n", 0o755)
+	before := tree(t, dir)
+	v, told := bySFTP(t, read(t, PushOptions{Diff: true}, src), dir)
+	if !v.done || v.written != 1 || !strings.Contains(told, "-y\n+x\n") {
+		t.Errorf("%+v, %q", v, told)
+	}
+	wantTree(t, "diff", dir, before...)
+	no := []string{"-P", "posix-rename"}
+	if v, _ := bySFTP(t, p, dir, no...); v.word != "no_atomic_replace" {
+		t.Errorf("without posix-rename: %+v", v)
+	}
+	wantTree(t, "not replaced", dir, before...)
+	if v, _ := bySFTP(t, read(t, PushOptions{ReplaceUnsafe: true, Via: "sftp"}, src), dir, no...); !v.done || v.written != 1 {
+		t.Errorf("unsafe: %+v", v)
+	}
+	wantTree(t, "replaced", dir, want...)
+	if v, _ := bySFTP(t, p, dir, "-R"); v.word != "" && v.done {
+		t.Errorf("read-only: %+v", v)
+	}
+	if v, _ := bySFTP(t, p, "/proc"); v.done || v.word == "" {
+		t.Errorf("to /proc: %+v", v)
+	}
+}
+
+// A hostile server ends the attempt, and no more.
+func TestSFTPHostile(t *testing.T) {
+	t.Parallel()
+	src := filepath.Join(t.TempDir(), "f")
+	write(t, src, "f", 0o644)
+	p := read(t, PushOptions{}, src)
+	version := "\x00\x00\x00\x05\x02\x00\x00\x00\x03"
+	for name, text := range map[string]string{
+		"noise":       "Welcome\n" + strings.Repeat("x", 1000),
+		"huge":        "\xff\xff\xff\xff\x02",
+		"empty":       "\x00\x00\x00\x00",
+		"no question": version + "\x00\x00\x00\x09\x65\x00\x00\x00\x77\x00\x00\x00\x00",
+		"twice":       version + strings.Repeat("\x00\x00\x00\x09\x65\x00\x00\x00\x01\x00\x00\x00\x04", 3),
+		"short":       version + "\x00\x00\x00\x05\x69\x00\x00\x00\x01",
+	} {
+		s := newSFTPPush(p, nonce, ssh.Target{Target: fleet.Target{Command: "/tmp/f"}}, nil)
+		s.Notify(func() {})
+		for part := range strings.SplitSeq(text, "") { // a byte at a time
+			_, _ = s.Write([]byte(part))
+		}
+		s.end()
+		if s.verdict.done {
+			t.Errorf("%s: done", name)
+		}
+	}
+}
