@@ -165,7 +165,7 @@ func pickVar(told map[string]ansible.Value, names ...string) (string, error) {
 		if v.Kind == ordered.List || v.Kind == ordered.Map {
 			return "", &fault{fmt.Sprintf("%s is %v", name, v.Kind), "write one value"}
 		}
-		text, err := expand(told, v.Text, 0)
+		text, err := expand(told, v.Text)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", name, err)
 		}

@@ -1,6 +1,8 @@
 package hosts_test
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -154,6 +156,18 @@ func TestSSHArguments(t *testing.T) {
 	}
 }
 
+// Templates that name templates that stand for nothing, many times each, are refused in time.
+func TestTemplatesMultiply(t *testing.T) {
+	text := "h ansible_host={{v12}} v0=\n[all:vars]\n"
+	for i := range 12 {
+		text += fmt.Sprintf("v%d=%s\n", i+1, strings.Repeat(fmt.Sprintf("{{v%d}}", i), 10))
+	}
+	_, err := hosts.Load(hosts.Options{Inventories: []string{put(t, "hosts", text)}})
+	if err == nil || !strings.Contains(err.Error(), "never ends") {
+		t.Error(err)
+	}
+}
+
 func TestUserInAnInventorysName(t *testing.T) {
 	path := put(t, "hosts", "[gate]\nec2-user@10.0.0.5\nroot@db ansible_user=dba\n")
 	for _, o := range []hosts.Options{{}, {Hosts: []string{"@gate"}}, {Hosts: []string{"10.0.0.5,db"}}, {Patterns: []string{"gate"}}} {
@@ -161,6 +175,28 @@ func TestUserInAnInventorysName(t *testing.T) {
 		l := load(t, o)
 		if diff := cmp.Diff([]string{"ec2-user@10.0.0.5", "dba@db"}, namesOf(l)); diff != "" {
 			t.Errorf("%+v (-want +got):\n%s", o, diff)
+		}
+	}
+}
+
+// Symbolic links that make a directory a part of itself are named, and not followed for ever.
+func TestLinkedDirectories(t *testing.T) {
+	for _, below := range []string{"", "group_vars/all"} {
+		dir := t.TempDir()
+		inside := filepath.Join(dir, below)
+		if err := os.MkdirAll(inside, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 8 {
+			if err := os.Symlink(inside, filepath.Join(inside, fmt.Sprintf("link%d", i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, "hosts"), []byte("h\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if p := problems(t, hosts.Options{Inventories: []string{dir}}); p.Total != 8 || p.List[0].Reason != "a directory inside itself" {
+			t.Errorf("%q: %v", below, p)
 		}
 	}
 }

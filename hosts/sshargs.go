@@ -100,10 +100,11 @@ func (a *ansibles) args(told map[string]ansible.Value) ([]string, error) {
 	return all, nil
 }
 
-// maxNested bounds how deep variables stand in each other, and maxExpanded the text that a
-// template becomes, in bytes.
+// maxNested bounds how deep variables stand in each other, maxReplaced how many are replaced
+// for one value, and maxExpanded the text that it becomes, in bytes.
 const (
 	maxNested   = 16
+	maxReplaced = 10_000
 	maxExpanded = 64 << 10
 )
 
@@ -111,7 +112,18 @@ const (
 var variable = regexp.MustCompile(`\{\{-?\s*([A-Za-z_][A-Za-z0-9_]*)\s*-?\}\}`)
 
 // expand replaces {{ name }} by the variable of that name.
-func expand(told map[string]ansible.Value, text string, nested int) (string, error) {
+func expand(told map[string]ansible.Value, text string) (string, error) {
+	e := expansion{told, maxReplaced}
+	return e.expand(text, 0)
+}
+
+// An expansion is that of one value.
+type expansion struct {
+	told map[string]ansible.Value
+	left int // how many variables may still be replaced
+}
+
+func (e *expansion) expand(text string, nested int) (string, error) {
 	var b strings.Builder
 	literal := func(part string) bool {
 		b.WriteString(part)
@@ -120,7 +132,7 @@ func expand(told map[string]ansible.Value, text string, nested int) (string, err
 	end := 0
 	for _, m := range variable.FindAllStringSubmatchIndex(text, -1) {
 		name := text[m[2]:m[3]]
-		v, there := told[name]
+		v, there := e.told[name]
 		switch {
 		case !literal(text[end:m[0]]):
 			return "", notEvaluated(text)
@@ -130,10 +142,11 @@ func expand(told map[string]ansible.Value, text string, nested int) (string, err
 			return "", problem.Faultf("write it in plain text where ssh reads it", "the template %q names %s, a secret", problem.Bounded(text), name)
 		case v.Kind == ordered.Secret || v.Kind == ordered.List || v.Kind == ordered.Map:
 			return "", problem.Faultf("write its value", "the template %q names %s, which is %v", problem.Bounded(text), name, v.Kind)
-		case nested == maxNested || b.Len() > maxExpanded:
+		case nested == maxNested || e.left == 0 || b.Len() > maxExpanded:
 			return "", problem.Faultf("look for a variable that names itself", "the template %q never ends", problem.Bounded(text))
 		}
-		value, err := expand(told, v.Text, nested+1)
+		e.left--
+		value, err := e.expand(v.Text, nested+1)
 		if err != nil {
 			return "", err
 		}

@@ -32,7 +32,7 @@ type Options struct {
 // Load reads all sources. What is wrong is added to problems, and then the
 // Inventory is nil.
 func Load(ctx context.Context, opts Options, problems *problem.Problems) *Inventory {
-	l := &loader{inv: newInventory(), opts: opts, problems: problems, read: make(map[string]bool)}
+	l := &loader{inv: newInventory(), opts: opts, problems: problems, read: make(map[string]bool), inside: make(map[string]bool)}
 	before := problems.Total
 	for _, source := range opts.Sources {
 		if strings.ContainsRune(source, ',') && !exists(source) {
@@ -92,6 +92,7 @@ type loader struct {
 
 	passedOver []string        // see Inventory
 	read       map[string]bool // directories whose group_vars and host_vars were read
+	inside     map[string]bool // directories that are being read, by realPath
 }
 
 func (l *loader) fault(source string, f *ordered.Fault) {

@@ -40,6 +40,11 @@ func (l *loader) path(ctx context.Context, path string, depth int) {
 		l.problems.Add(problem.Problem{Source: path, Reason: fmt.Sprintf("directories nested deeper than %d", maxDirs)})
 		return
 	}
+	leave, ok := l.enter(path)
+	if !ok {
+		return
+	}
+	defer leave()
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		l.unreadable(path, err)
@@ -58,6 +63,18 @@ func (l *loader) path(ctx context.Context, path string, depth int) {
 		}
 		l.path(ctx, filepath.Join(path, name), depth+1)
 	}
+}
+
+// enter reports whether a directory is not inside itself, as a symbolic link can make it. The
+// caller calls leave when it has read all that is in it.
+func (l *loader) enter(dir string) (leave func(), ok bool) {
+	real := realPath(dir)
+	if l.inside[real] {
+		l.problems.Add(problem.Problem{Source: dir, Reason: "a directory inside itself", Hint: "remove the symbolic link"})
+		return nil, false
+	}
+	l.inside[real] = true
+	return func() { delete(l.inside, real) }, true
 }
 
 func (l *loader) unreadable(path string, err error) {

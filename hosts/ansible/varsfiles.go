@@ -81,6 +81,11 @@ func (l *loader) varsPath(path string, into *vars) {
 		l.varsFile(path, into)
 		return
 	}
+	leave, ok := l.enter(path)
+	if !ok {
+		return
+	}
+	defer leave()
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		l.unreadable(path, err)

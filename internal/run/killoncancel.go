@@ -127,7 +127,13 @@ func (k *killer) judge(a Reply) fleet.Result {
 		k.unproven = append(k.unproven, res.Target.Host)
 		return res
 	}
-	end, known := ApplyReport(res, a.Report, longest(res.Started, time.Now()))
+	begun := res.Started // of the first attempt that may have run: all have one marker
+	for _, t := range res.Earlier {
+		if !t.Outcome.DidNotRun() && t.Started.Before(begun) {
+			begun = t.Started
+		}
+	}
+	end, known := ApplyReport(res, a.Report, longest(begun, time.Now()))
 	if a.Report.Kill == remote.KillEnded {
 		end.Reason, end.Err = fleet.ReasonKilled, fmt.Errorf("it was given up (%s), and killed there", res.Reason)
 		end.Outcome, end.Status, end.Flags = fleet.OutcomeSignalled, 0, res.Flags|fleet.FlagExitKnown|fleet.FlagOutputIncomplete

@@ -52,3 +52,20 @@ func TestKilledRest(t *testing.T) {
 		}
 	}
 }
+
+// That the host was up since the last attempt proves nothing of those before it, which may have
+// run before a reboot.
+func TestKilledAfterReboot(t *testing.T) {
+	now := time.Now()
+	given := fleet.Result{End: fleet.End{Outcome: fleet.OutcomeUnknown, Reason: fleet.ReasonTimeout}, Started: now.Add(-time.Minute)}
+	report := remote.Report{State: remote.StateNever, Kill: remote.KillGone, Up: 30 * time.Minute}
+	for outcome, want := range map[fleet.Outcome]fleet.Outcome{
+		fleet.OutcomeNeverStarted: fleet.OutcomeNeverStarted, fleet.OutcomeUnknown: fleet.OutcomeUnknown,
+	} {
+		given.Earlier = []fleet.Try{{End: fleet.End{Outcome: outcome}, Started: now.Add(-time.Hour)}}
+		k := killer{waiting: map[int]fleet.Result{0: given}}
+		if got := k.judge(Reply{Report: report}); got.Outcome != want {
+			t.Errorf("after an attempt that was %v: %v, want %v", outcome, got.Outcome, want)
+		}
+	}
+}
