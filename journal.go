@@ -248,7 +248,10 @@ func (j *Journal) inquire(ctx context.Context, name string, o Options,
 				return
 			}
 			defer w.close()
-			q.Reach(w.engine, w.plan.Targets())
+			if err := q.Reach(w.engine, w.plan.Targets()); err != nil {
+				yield(Result{}, errors.Join(err, q.End(0)))
+				return
+			}
 			open = ask(q, yield)
 		}
 		if err := q.End(0); err != nil && open {

@@ -7,8 +7,9 @@ import (
 
 // Line returns the command line that runs a script of /bin/sh, under any login shell. The
 // script has no single quote, backslash or exclamation mark but those of Octal, and each of its
-// lines ends where a blank may follow. It fails if the line is longer than MaxLine.
-func Line(script string) (string, error) { return line("", oneLine(script), "") }
+// lines ends where a blank may follow. It fails if the line is longer than MaxLine without
+// BecomeRoom.
+func Line(script string) (string, error) { return lineOf("", oneLine(script), "", MaxLine-BecomeRoom) }
 
 // Octal returns text for printf %b, which may stand between double quotes in a script: all
 // that a shell may interpret is \0 and three octal digits.

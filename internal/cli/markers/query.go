@@ -21,6 +21,7 @@ import (
 // run.
 type markerFlags struct {
 	flags.HostFlags
+	flags.BecomeFlags
 	fanout int
 	given  *pflag.FlagSet // the command's whole flag set
 }
@@ -31,7 +32,7 @@ func (f *markerFlags) register(cmd *cobra.Command, more ...flags.FlagGroup) {
 	asking.IntVarP(&f.fanout, "fanout", "f", 0, "ask `N` hosts at once (default: what files and memory allow)")
 	clirun.WithAliases(cmd)
 	f.given = cmd.Flags()
-	flags.AddInGroups(cmd, append([]flags.FlagGroup{f.Connection(), asking}, more...)...)
+	flags.AddInGroups(cmd, append([]flags.FlagGroup{f.Connection(), f.Become(), asking}, more...)...)
 }
 
 // A remoteQuery is an inquiry about an earlier run, with what has to be closed
@@ -93,8 +94,12 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, read readF
 	if err != nil {
 		return nil, err
 	}
-	a.Reach(e, a.plan.Targets())
-	return a, nil
+	if b := a.Become(); b != nil {
+		if err := f.ReadBecomePassword(ctx, b); err != nil {
+			return nil, err
+		}
+	}
+	return a, a.Reach(e, a.plan.Targets())
 }
 
 // end unlocks the run and closes the journal.
