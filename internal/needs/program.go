@@ -49,6 +49,9 @@ var packages = map[string]string{
 	"setpriv":           "util-linux",
 	"unshare":           "util-linux",
 	"ssh-keysign":       "openssh-client",
+	"sudo":              "sudo",
+	"doas":              "opendoas",
+	"su":                "util-linux",
 }
 
 // Program returns the path of a program: path itself, or the result of
