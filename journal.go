@@ -93,7 +93,9 @@ func (j *Journal) Resume(ctx context.Context, name string, o Options) iter.Seq2[
 		var remote run.Remote
 		if err == nil {
 			remote, err = run.RemoteOf(e.Info)
+			o.secret(remote.Become)
 		}
+		defer func() { wipe(remote.Become) }()
 		if err == nil {
 			remote, err = o.input(ctx, remote)
 		}
@@ -112,6 +114,7 @@ func (j *Journal) Rerun(ctx context.Context, name, which string, o Options) iter
 			e, err = run.ReadToRerun(ctx, j.journal, name, selector)
 		}
 		remote := o.Remote.remote()
+		defer wipe(remote.Become)
 		if err == nil {
 			remote, err = o.input(ctx, remote)
 		}
@@ -248,6 +251,8 @@ func (j *Journal) inquire(ctx context.Context, name string, o Options,
 				return
 			}
 			defer w.close()
+			o.secret(q.Become())
+			defer wipe(q.Become())
 			if err := q.Reach(w.engine, w.plan.Targets()); err != nil {
 				yield(Result{}, errors.Join(err, q.End(0)))
 				return

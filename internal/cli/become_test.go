@@ -86,7 +86,7 @@ func TestBecome(t *testing.T) {
 			shoal("an old marker", 0, "run", []string{"touch -d '3 days ago' .local/state/shoal/marks/*"})
 			code, stdout, stderr = f.shoal(t, append([]string{"sweep", "--days", "1"}, common...)...)
 			expect(t, "sweep", 0, code, stdout, stderr, "1 removed, 0 left")
-			shoal("a command that is given up", 4, "run", []string{"--kill-on-cancel", "--command-timeout", "3s", "id -un; trap : TERM; sleep 1000; sleep 1000"}, "killed")
+			shoal("a command that is given up", 1, "run", []string{"--kill-on-cancel", "--command-timeout", "3s", "id -un; trap : TERM; sleep 1000; sleep 1000"}, "killed")
 			code, stdout, stderr = f.shoal(t, "rerun", "last", "all", "--dry-run")
 			expect(t, "rerun", 0, code, stdout, stderr, "the user other by sudo", "--become-user=other")
 		})
