@@ -231,8 +231,11 @@ func (b Become) inner(wrapped, encoded bool) string {
 			script = b.fill(givenScript)
 		}
 	}
-	if b.Raw {
+	switch {
+	case b.Raw:
 		script += rawScript + " "
+	case b.Terminal && b.Ask && b.Method != Sudo:
+		script += "stty -echo 2>/dev/null; " // see watchEchoScript
 	}
 	wait := pick(b.Ask, b.fill(waitScript)) + pick(b.Raw, "exec </dev/null;")
 	script += strings.NewReplacer("STDERR", pick(!b.Terminal, `echo "shoal/1 $0 became" >&2;`), "WAIT", wait).Replace(oneLine(becameScript))

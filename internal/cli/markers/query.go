@@ -3,6 +3,7 @@ package markers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
 	"shoal/internal/connect"
+	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/run"
 )
@@ -66,6 +68,14 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, read readF
 	}
 	recalled, err := clirun.RecallSettings(info, f.given, false, stdio.Err)
 	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"become", "become-user", "become-method"} {
+		if recalled.Now[name] {
+			return nil, hint.Wrap(fmt.Errorf("--%s cannot change: the markers are those of the user as whom the run's commands ran", name), "leave it out")
+		}
+	}
+	if _, err := f.BecomeOptions(f.given.Changed); err != nil {
 		return nil, err
 	}
 	opts, err := f.Options()

@@ -119,7 +119,28 @@ type conn struct {
 
 // Start implements ssh.Conn.
 func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
-	c.Conn.Start(c.first.begin(ctx), func(end fleet.End) { c.first.finish(end, done) })
+	c.Conn.Start(c.first.begin(ctx), c.ended(ctx, c.first, done))
+}
+
+// ended returns what receives the end of a try.
+func (c *conn) ended(ctx context.Context, t *try, done func(fleet.End)) func(fleet.End) {
+	return func(end fleet.End) {
+		t.finish(end, func(end fleet.End) {
+			if t.unclear && ctx.Err() == nil {
+				c.probe(ctx, t, end, done)
+				return
+			}
+			c.over(t)
+			done(end)
+		})
+	}
+}
+
+// over closes a connection that only this package has kept.
+func (c *conn) over(t *try) {
+	if t.attempt.Keep && !t.keep {
+		_ = c.Close()
+	}
 }
 
 // StartNext implements ssh.Conn.
@@ -131,7 +152,7 @@ func (c *conn) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.En
 		return
 	}
 	t.attempt.SameHost(c.first.attempt.Progress)
-	c.Conn.StartNext(t.begin(ctx), &t.attempt, func(end fleet.End) { t.finish(end, done) })
+	c.Conn.StartNext(t.begin(ctx), &t.attempt, c.ended(ctx, t, done))
 }
 
 var errTimeout = errors.New("the other user was not reached in time")

@@ -47,7 +47,7 @@ func (s signers) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { r
 type far struct {
 	server *sshdtest.Server
 	inner  ssh.Dialer
-	spoken []string // what Verbose was told
+	pty    bool // commands get a terminal
 }
 
 func newFar(t *testing.T, u sshdtest.Users) *far {
@@ -84,6 +84,9 @@ func (f *far) run(t *testing.T, o become.Options, command, input string) ending 
 	}}, Stdout: &stdout, Stderr: &stderr}
 	if input != "" {
 		a.Input = strings.NewReader(input)
+	}
+	if f.pty {
+		a.PTY = new(ssh.PTY)
 	}
 	end := attempt(t, d, a)
 	end.Outcome = a.Execution.Check(end.Outcome)
@@ -185,6 +188,27 @@ func TestNotAllowed(t *testing.T) {
 	t.Log(e.Err)
 }
 
+// sudo that wants a terminal says so by being given one.
+func TestRequireTTY(t *testing.T) {
+	t.Parallel()
+	needs.Program(t, "sudo")
+	for _, rule := range []string{"NOPASSWD: ALL", "ALL"} {
+		t.Run(rule, func(t *testing.T) {
+			t.Parallel()
+			f := newFar(t, sshdtest.Users{Sudoers: "Defaults requiretty\nworker ALL=(ALL:ALL) " + rule + "\n"})
+			bare := fleet.ReasonBecomeNeedsTTY
+			if rule == "ALL" {
+				bare = fleet.ReasonBecomePasswordNeeded
+			}
+			f.run(t, become.Options{}, "id -un", "").want(t, fleet.OutcomeNeverStarted, bare, "", "")
+			o := become.Options{Passwords: password(t, sshdtest.WorkerPassword)}
+			f.run(t, o, "id -un", "input").want(t, fleet.OutcomeNeverStarted, fleet.ReasonBecomeNeedsTTY, "", "")
+			f.pty = true
+			f.run(t, o, "id -un; stty -a | grep -o ' -echo '", "").want(t, fleet.OutcomeOK, "", "root\r\n -echo \r\n", "")
+		})
+	}
+}
+
 // What uses a terminal of its own.
 func TestTerminal(t *testing.T) {
 	t.Parallel()
@@ -204,6 +228,9 @@ func TestTerminal(t *testing.T) {
 				t.Errorf("flags %v", e.Flags)
 			}
 			f.run(t, o, "cat", "input").want(t, fleet.OutcomeNeverStarted, fleet.ReasonBecomeNeedsTTY, "", "")
+			f.pty = true
+			f.run(t, o, "id -un; stty -a | grep -o ' -echo '", "").want(t, fleet.OutcomeOK, "", "other\r\n -echo \r\n", "")
+			f.pty = false
 			o.Passwords = password(t, "another secret")
 			e = f.run(t, o, "id -un", "")
 			e.want(t, fleet.OutcomeNeverStarted, fleet.ReasonBecomePasswordWrong, "", "")

@@ -55,6 +55,10 @@ func (t *try) refused(end fleet.End) *fleet.Error {
 			"no POSIX shell has read what was sent (exit status %d, signal %q)", end.Status, end.Signal)
 		f.Outcome = fleet.OutcomeRefused
 		return f
+	case !t.asked && t.text.Method == remote.Sudo && !t.text.Terminal:
+		t.unclear = true
+	}
+	switch {
 	case !t.text.Ask:
 		return fail(fleet.ReasonBecomePasswordNeeded, "give a password with --ask-become-pass, or let it be allowed without one there",
 			"%s wants a password, or does not allow the account to become %q", method, user)
@@ -95,7 +99,8 @@ func (t *try) withOutput(f *fleet.Error) *fleet.Error {
 		return f
 	}
 	made := *f
-	made.Err = fmt.Errorf("%w; the host said %q", f.Err, said)
+	text, advice := hint.Split(f.Err.Error())
+	made.Err = hint.New(fmt.Sprintf("%s; the host said %q", text, said), advice)
 	return &made
 }
 

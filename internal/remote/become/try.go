@@ -23,6 +23,8 @@ type try struct {
 	text    remote.Become
 	attempt ssh.Attempt // with the line as its command
 	input   ssh.Input   // of the command, behind what the try sends
+	keep    bool        // the caller wants the connection kept
+	unclear bool        // once finish was called: a terminal may be what the method lacks
 	streams [fleet.NumStreams]*before
 
 	mu       sync.Mutex
@@ -53,6 +55,7 @@ func newTry(o Options, text remote.Become, a *ssh.Attempt) *try {
 	if text.Raw {
 		t.attempt.PTY = new(ssh.PTY)
 	}
+	t.keep, t.attempt.Keep = a.Keep, a.Keep || text.Method == remote.Sudo && !text.Terminal
 	if text.Ask {
 		t.attempt.Input, t.attempt.Stream = nil, t
 	}
