@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"shoal/internal/hint"
 )
 
 // A Method is the program by which an account becomes another user.
@@ -68,7 +66,7 @@ func (b Become) Validate() error {
 // none of - . @ $ at its beginning.
 func ValidateUser(name string) error {
 	if !isWord(name, "._-@$", 64) || strings.ContainsAny(name[:1], "-.@$") {
-		return hint.Wrap(fmt.Errorf("user name %.80q: want letters, digits and . _ - @ $ behind the first", name), "a user who has no such name can be named in sudoers, and here, by another")
+		return fmt.Errorf("the user to become, %.80q: want letters, digits and . _ - @ $ behind the first", name)
 	}
 	return nil
 }

@@ -166,6 +166,11 @@ func (t *try) isNowLocked() {
 		t.answered(true)
 		t.answered = nil
 	}
+	if t.attempt.Verbose != nil {
+		if said := t.output(); said != "" {
+			t.attempt.Tell("before the command the host said %q", said)
+		}
+	}
 	if t.text.Ask {
 		t.head, t.whole = append(t.head, remote.Go...), true
 		t.wakeLocked()
