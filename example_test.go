@@ -160,6 +160,26 @@ func Example_password() {
 	// ok
 }
 
+// Become root on each host. The password goes only to hosts whose key is known, when sudo asks.
+func Example_become() {
+	fl, opts := simulated(simfleet.Options{Hosts: 2, SudoPassword: "correct horse"})
+	defer fl.close()
+
+	opts.Login.User = "someone"
+	opts.Remote.Become = &shoal.Become{
+		Password: func(context.Context) ([]byte, error) { return []byte("correct horse"), nil },
+	}
+	for res, err := range shoal.Run(context.Background(), fl.Targets(), "id -un", opts) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%v: %s", res.Outcome, res.Stdout.Bytes)
+	}
+	// Output:
+	// ok: root
+	// ok: root
+}
+
 // Read an inventory and choose from it by attributes. Addresses, users and keys that it
 // names are used. Ansible's inventories and group files work the same way.
 func Example_inventory() {

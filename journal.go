@@ -94,7 +94,9 @@ func (j *Journal) Resume(ctx context.Context, name string, o Options) iter.Seq2[
 		var remote run.Remote
 		if err == nil {
 			remote, err = run.RemoteOf(e.Info)
+			o.secret(remote.Become)
 		}
+		defer func() { wipe(remote.Become) }()
 		if err == nil {
 			remote, err = o.input(ctx, remote)
 		}
@@ -117,6 +119,7 @@ func (j *Journal) Rerun(ctx context.Context, name, which string, o Options) iter
 			e, err = run.ReadToRerun(ctx, j.journal, id, selector)
 		}
 		remote := o.Remote.remote()
+		defer wipe(remote.Become)
 		if err == nil {
 			remote, err = o.input(ctx, remote)
 		}
@@ -253,7 +256,12 @@ func (j *Journal) inquire(ctx context.Context, name string, o Options,
 				return
 			}
 			defer w.close()
-			q.Reach(w.engine, w.plan.Targets())
+			o.secret(q.Become())
+			defer wipe(q.Become())
+			if err := q.Reach(w.engine, w.plan.Targets()); err != nil {
+				yield(Result{}, errors.Join(err, q.End(0)))
+				return
+			}
 			open = ask(q, yield)
 		}
 		if err := q.End(0); err != nil && open {

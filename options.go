@@ -219,6 +219,27 @@ type Remote struct {
 	// Dir is the directory for markers on the host. "" means
 	// .local/state/shoal/marks in the account's home.
 	Dir string
+	// Become is the user as whom commands run, after Env, Chdir and the markers, which are
+	// that user's too. nil means the account.
+	Become *Become
+}
+
+// A Become says how the account becomes another user on the host. A command that could not do so
+// was never started, with one of the reasons fleet.ReasonBecome….
+type Become struct {
+	// User is the user to become; "" means root.
+	User string
+	// Method is sudo, doas or su; "" means sudo. With a password doas and su need a terminal:
+	// the result has fleet.FlagPTY, and neither Options.Stdin nor the rest of Remote goes with
+	// them.
+	Method string
+	// Password returns the password that Method may ask for. It is called once, and the
+	// password is sent, once for each command, only to hosts whose key is known, and to no
+	// second one before one has accepted it. [Journal.Resume] and [Journal.Rerun] need it
+	// again. nil means that what asks for a password fails.
+	Password func(ctx context.Context) ([]byte, error)
+	// Timeout is the time to become the user, and again from the password on. 0 means 1 min.
+	Timeout time.Duration
 }
 
 // Client configures the SSH client. Standard and OpenSSH exclude each other, and both

@@ -15,7 +15,7 @@ import (
 // shoal resume and rerun. What has no flag has the name of its field, so that the program
 // refuses the run instead of going on without it. Deadlines after the exit status,
 // keepalives and MaxHeld change nothing that runs and are not kept; nor are passwords, and
-// Remote, which the journal keeps apart.
+// Remote but for Become, which the journal keeps apart.
 func (o Options) flags() map[string][]string {
 	kept := make(map[string][]string)
 	set := func(condition bool, name string, values ...string) {
@@ -79,6 +79,12 @@ func (o Options) flags() map[string][]string {
 	set(o.Rollout.Barrier, "barrier", "true")
 	set(o.Rollout.Check != nil, "Rollout.Check", "")
 
+	if b := o.Remote.Become.options(); b != nil { // so that no program resumes it as the account
+		set(true, "become", "true")
+		set(true, "become-user", b.User)
+		set(true, "become-method", string(b.Method))
+		span("become-timeout", b.Timeout)
+	}
 	set(o.Client.Pipeline == PipelineAuth, "pipeline", "auth")
 	set(o.Client.Pipeline == PipelineOff, "pipeline", "off")
 	set(o.Client.Classical, "pq", "off")

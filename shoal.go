@@ -81,6 +81,7 @@ func Run(ctx context.Context, targets iter.Seq[Target], command string, o Option
 			yield(Result{}, err)
 			return
 		}
+		defer wipe(remote.Become)
 		w, err := o.open(ctx, targets, template, o.entry())
 		if err != nil {
 			yield(Result{}, err)

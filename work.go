@@ -1,6 +1,7 @@
 package shoal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"shoal/internal/connect"
 	"shoal/internal/engine"
 	"shoal/internal/placeholder"
+	"shoal/internal/remote"
+	"shoal/internal/remote/become"
 	"shoal/internal/run"
 	"shoal/internal/spool"
 	"shoal/internal/ssh"
@@ -69,7 +72,38 @@ func deref(a *Amount) Amount {
 }
 
 func (r Remote) remote() run.Remote {
-	return run.Remote{Once: r.Once, KillOnCancel: r.KillOnCancel, Detach: r.Detach, Timeout: r.Timeout, Dir: r.Dir, Env: r.Env, Chdir: r.Chdir, Umask: r.Umask}
+	return run.Remote{Become: r.Become.options(), Once: r.Once, KillOnCancel: r.KillOnCancel, Detach: r.Detach, Timeout: r.Timeout, Dir: r.Dir, Env: r.Env, Chdir: r.Chdir, Umask: r.Umask}
+}
+
+// options returns b for package run; nil for nil.
+func (b *Become) options() *become.Options {
+	if b == nil {
+		return nil
+	}
+	o := &become.Options{Method: remote.Method(cmp.Or(b.Method, string(remote.Sudo))), User: cmp.Or(b.User, "root"), Timeout: cmp.Or(b.Timeout, become.DefaultTimeout)}
+	if b.Password != nil {
+		if p, err := auth.NewBecomePasswords(b.Password, true, o.Timeout); err == nil { // else the options are invalid
+			o.Passwords = p
+		}
+	}
+	return o
+}
+
+// secret adds to how commands became another user what the journal does not keep of it.
+func (o Options) secret(had *become.Options) {
+	if now := o.Remote.Become.options(); had != nil && now != nil {
+		had.Passwords = now.Passwords
+	}
+}
+
+// wipe overwrites the password.
+func wipe(o *become.Options) {
+	if o == nil {
+		return
+	}
+	if p, ok := o.Passwords.(*auth.Passwords); ok {
+		p.Wipe()
+	}
 }
 
 // input adds the standard input to r, and reads it once.

@@ -65,6 +65,16 @@ const (
 	ReasonChdirFailed    Reason = "chdir_failed"    // --chdir: the directory cannot be entered
 	ReasonAlreadyStarted Reason = "already_started" // --once: the command was already started
 
+	// becoming another user: the command did not run
+	ReasonBecomeUnavailable    Reason = "become_unavailable"     // the host has no such program as sudo
+	ReasonBecomeNoUser         Reason = "become_no_user"         // the host has no such user
+	ReasonBecomePasswordNeeded Reason = "become_password_needed" // a password is needed, and none may be sent
+	ReasonBecomePasswordWrong  Reason = "become_password_wrong"  // it was asked for again after the password
+	ReasonBecomeNotAllowed     Reason = "become_not_allowed"     // the account may not become that user
+	ReasonBecomeNeedsTTY       Reason = "become_needs_tty"       // it works on a terminal only
+	ReasonBecomePrompt         Reason = "become_prompt"          // something else than the password was asked for
+	ReasonBecomeTimeout        Reason = "become_timeout"         // --become-timeout passed
+
 	// run, drain
 	ReasonTimeout     Reason = "timeout"      // the command timeout passed
 	ReasonExitMissing Reason = "exit_missing" // the channel closed without exit status or signal

@@ -46,6 +46,9 @@ func (f *Fleet) newMachine(i int) *posix.Host {
 
 		Password: f.options.SudoPassword,
 	}
+	if f.options.Sudo != nil {
+		config.Sudo = string(f.options.Sudo(i))
+	}
 	files.configure(&config)
 	h := posix.New(config)
 	files.apply(h)

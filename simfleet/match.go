@@ -41,6 +41,11 @@ func startsOf(e Exec, known func(host, command string) bool) (starts []Exec, dec
 	if known(e.Host, e.Command) {
 		return []Exec{e}, ""
 	}
+	inner, becomes := becoming(e)
+	if becomes {
+		e.Shells = slices.DeleteFunc(slices.Clone(e.Shells), func(s Shell) bool { return s.Command == inner })
+		e = asOther(e)
+	}
 	if len(e.Shells) == 0 { // the host has refused it, or done something else instead
 		if _, quoted, ok := strings.Cut(strings.TrimSuffix(e.Command, "'"), wrapperText); ok {
 			if command := target(e.Host, quoted[strings.LastIndexByte(quoted, '\'')+1:], known); command != "" {
@@ -62,10 +67,41 @@ func startsOf(e Exec, known func(host, command string) bool) (starts []Exec, dec
 	if slices.ContainsFunc(e.Shells, func(s Shell) bool { return s.Command != wrapperText }) {
 		return []Exec{e}, "" // of no target
 	}
-	if args := e.Shells[0].Args; len(args) == 2 {
-		declined = target(e.Host, args[1], known)
+	if args := e.Shells[0].Args; len(args) == 2 || becomes {
+		declined = target(e.Host, args[len(args)-1], known)
 	}
 	return nil, declined
+}
+
+// becoming returns the text that an exec was to run as another user, if it was to: the first
+// parameter of the shell that tries. That text begins both streams of the other user's.
+func becoming(e Exec) (inner string, ok bool) {
+	if len(e.Shells) == 0 || e.Shells[0].Command != wrapperText || len(e.Shells[0].Args) < 2 {
+		return "", false
+	}
+	inner = e.Shells[0].Args[0]
+	return inner, strings.Contains(inner, `echo "shoal/1 $0 became"`)
+}
+
+// asOther returns e with the streams as they were from the other user's first line on. Longer
+// streams than a Prefix keeps do not match any result.
+func asOther(e Exec) Exec {
+	for i, w := range []*Written{fleet.Stdout: &e.Stdout, fleet.Stderr: &e.Stderr} {
+		rest := e.Prefixes[i].Head
+		for became := false; !became; {
+			line, behind, more := bytes.Cut(rest, []byte("\n"))
+			at := bytes.LastIndex(line, []byte("shoal/1 "))
+			became = at >= 0 && bytes.HasSuffix(line, []byte(" became"))
+			if rest = behind; !more {
+				rest = nil // all that came was somebody else's
+				break
+			}
+		}
+		if w.Size == int64(len(e.Prefixes[i].Head)) {
+			*w, e.Prefixes[i] = WrittenOf(rest), PrefixOf(rest)
+		}
+	}
+	return e
 }
 
 // target returns the command that a wrapper has as its last argument, if it is a

@@ -46,6 +46,9 @@ type Options struct {
 	// SudoPassword is what the hosts' sudo asks users but root for; "" means that it
 	// asks nothing. It reads the answer from standard input (sudo -S).
 	SudoPassword string
+	// Sudo returns what is special about host i's sudo. It is called once for each host. nil
+	// means that nothing is.
+	Sudo func(i int) Sudo
 	// NoSFTP leaves out the SFTP subsystem.
 	NoSFTP bool
 	// Oracle, if not nil, is called twice for every exec: before its answer is sent,
@@ -58,6 +61,21 @@ type Options struct {
 	// DiscardLog keeps nothing for Fleet.Log; Oracle is still called.
 	DiscardLog bool
 }
+
+// A Sudo is what is special about a host's sudo.
+type Sudo string
+
+// The kinds of sudo. What those that are hostile read, they store in /tmp/taken.
+const (
+	SudoPlain   Sudo = ""
+	SudoRust    Sudo = "rust"    // its prompts are those of sudo-rs
+	SudoMissing Sudo = "missing" // there is none
+	SudoDenies  Sudo = "denies"  // it takes the password and allows nothing
+	SudoSilent  Sudo = "silent"  // hostile: it says nothing and reads
+	SudoTwice   Sudo = "twice"   // hostile: it asks for a code after the password
+	SudoEndless Sudo = "endless" // hostile: it asks over and over
+	SudoEchoes  Sudo = "echoes"  // hostile: it shows the password and its prompt, and ends
+)
 
 // Validate returns the first thing that is wrong with o, or nil.
 func (o Options) Validate() error {

@@ -52,6 +52,9 @@ var packages = map[string]string{
 	"unshare":           "util-linux",
 	"ssh-keysign":       "openssh-client",
 	"sftp-server":       "openssh-sftp-server",
+	"sudo":              "sudo",
+	"doas":              "opendoas",
+	"su":                "util-linux",
 }
 
 // Program returns the path of a program: path itself, or the result of

@@ -89,6 +89,23 @@
 // encoded like a command, in the wrapper's command line. The directory is entered before the
 // right to start is claimed: if that fails, nothing was started.
 //
+// # Becoming another user
+//
+// [Become.Line] puts a command, or a line of this package, into another line,
+//
+//	exec /bin/sh -c 'eval "$0"' 'OUTER' 'INNER' WORDS...
+//
+// whose OUTER script runs as the account and starts "sudo … /bin/sh -c INNER NONCE WORDS…", or
+// doas or su in the same way. INNER runs as the other user and writes the line
+//
+//	shoal/1 NONCE became
+//
+// to both streams, which nothing of the command precedes. If a password may be asked for, it then
+// reads [Go] from standard input, byte by byte, and does not start the command without it. So
+// what was not sent does not run, and sudo, which reads the password from there too, gets
+// nothing else. doas and su read from a terminal, which cannot tell a prompt from other text: a
+// process of OUTER looks when the terminal ceases to show what is typed.
+//
 // # Markers
 //
 // A marker is a directory RUN-INDEX, or RUN-INDEX.ATTEMPT after the first attempt, in the

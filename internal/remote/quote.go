@@ -16,12 +16,16 @@ const MaxLine = 128<<10 - 1
 // line returns the command line for the login shell. It uses eval so that the script can
 // start itself again: $0 is its text.
 func line(shell, script, argument string) (string, error) {
+	return lineOf(shell, script, argument, MaxLine)
+}
+
+func lineOf(shell, script, argument string, limit int) (string, error) {
 	if shell == "" {
 		shell = defaultShell
 	}
 	text := "exec " + shell + ` -c 'eval "$0"' '` + script + "' '' '" + argument + "'"
-	if len(text) > MaxLine {
-		return "", fmt.Errorf("the command takes %d bytes when wrapped, of at most %d", len(text), MaxLine)
+	if len(text) > limit {
+		return "", fmt.Errorf("the command takes %d bytes when wrapped, of at most %d", len(text), limit)
 	}
 	return text, nil
 }

@@ -117,7 +117,7 @@ func (w Wrap) Request(command string) (text, before string, err error) {
 	}
 	if w.Script != nil {
 		argument, encoded := encode(command)
-		if text, err = line(w.shell(), w.script(encoded, ""), argument); err != nil {
+		if text, err = w.line(w.script(encoded, ""), argument); err != nil {
 			err = hint.Wrap(fmt.Errorf("a script and its arguments: %w", err), "send what is long through standard input")
 		}
 		return text, "", err
@@ -127,7 +127,7 @@ func (w Wrap) Request(command string) (text, before string, err error) {
 	}
 	if len(command) <= MaxLine {
 		argument, encoded := encode(command)
-		if text, err = line(w.shell(), w.script(encoded, ""), argument); err == nil {
+		if text, err = w.line(w.script(encoded, ""), argument); err == nil {
 			return text, "", nil
 		}
 	}
@@ -136,8 +136,15 @@ func (w Wrap) Request(command string) (text, before string, err error) {
 			"copy it to the hosts as a file")
 	}
 	quote, _ := encode("'")
-	text, err = line(w.shell(), w.script(false, command), quote)
+	text, err = w.line(w.script(false, command), quote)
 	return text, command, err
+}
+
+func (w Wrap) line(script, argument string) (string, error) {
+	if w.Room {
+		return lineOf(w.shell(), script, argument, MaxLine-BecomeRoom)
+	}
+	return line(w.shell(), script, argument)
 }
 
 // receive returns the part that stores the command, if it comes through standard input, and

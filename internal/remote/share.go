@@ -7,8 +7,9 @@ import (
 
 // Line returns the command line that runs a script of /bin/sh, under any login shell. The
 // script has no single quote, backslash or exclamation mark but those of Octal, and each of its
-// lines ends where a blank may follow. It fails if the line is longer than MaxLine.
-func Line(script string) (string, error) { return line("", oneLine(script), "") }
+// lines ends where a blank may follow. It fails if the line is longer than MaxLine without
+// BecomeRoom.
+func Line(script string) (string, error) { return lineOf("", oneLine(script), "", MaxLine-BecomeRoom) }
 
 // Lines is Line for many hosts: the result returns the line of one, where $2 of the script is the
 // argument, which must be letters, digits, blanks, what Octal returns and "=".

@@ -63,6 +63,8 @@ type Wrap struct {
 	// ended by itself and its end is recorded. It needs a Marker, and has no effect with
 	// Detach.
 	Confirm bool
+	// Room leaves BecomeRoom bytes of the line free, for a Become.
+	Room bool
 	// Shell is the absolute path of the far end's POSIX shell if Marker does not name one;
 	// "" means /bin/sh.
 	Shell string

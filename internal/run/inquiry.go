@@ -12,6 +12,7 @@ import (
 	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
+	"shoal/internal/remote/become"
 	"shoal/internal/ssh"
 )
 
@@ -119,15 +120,23 @@ func Inquire(ctx context.Context, j *journal.Journal, info *journal.RunInfo, sel
 	return q, nil
 }
 
+// Become returns the user as whom the commands ran, who has the markers; nil means the account.
+// Passwords may be added before Reach.
+func (q *Inquiry) Become() *become.Options { return q.remote.Become }
+
 // Reach sets how to reach the targets: the engine's options, of which those are used
 // that [Query] uses, and the targets as they were planned, in the order of Targets.
-func (q *Inquiry) Reach(o engine.Options, planned iter.Seq[ssh.Target]) {
+func (q *Inquiry) Reach(o engine.Options, planned iter.Seq[ssh.Target]) (err error) {
+	if o.Dialer, err = q.remote.Dialer(o.Dialer, o.Clock); err != nil {
+		return err
+	}
 	q.engine = o
 	i := 0
 	for t := range planned {
 		q.asked[i].target, q.asked[i].entry.Target = t, t.Target
 		i++
 	}
+	return nil
 }
 
 // marker returns the marker of a command in a session.

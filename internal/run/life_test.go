@@ -539,7 +539,9 @@ func (s *site) inquire(t *testing.T, sel journal.Selector) *run.Inquiry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q.Reach(s.engine, planned(q.Targets).Targets())
+	if err := q.Reach(s.engine, planned(q.Targets).Targets()); err != nil {
+		t.Fatal(err)
+	}
 	return q
 }
 

@@ -9,9 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"shoal/internal/clock"
 	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
+	"shoal/internal/remote/become"
 	"shoal/internal/remote/wrap"
 	"shoal/internal/ssh"
 	"shoal/internal/transfer"
@@ -52,6 +54,9 @@ type Remote struct {
 	// Pull is the same the other way.
 	Pull *transfer.Pull
 
+	// Become is the user as whom commands run, or files are copied; nil means the account.
+	Become *become.Options
+
 	// key is 80 random bits in the names of the run's markers, because runs of other
 	// programs may have the same name. "" in runs of older programs.
 	key string
@@ -67,7 +72,29 @@ func (r Remote) Marked() bool { return r.Once || r.KillOnCancel || r.Detach }
 func (r Remote) Wraps() bool { return r.wrap("run", 0).Wraps() }
 
 // Validate returns an error for a value that is out of range.
-func (r Remote) Validate() error { return r.wrap("run", 0).Validate() }
+func (r Remote) Validate() error {
+	if r.Become == nil {
+		return r.wrap("run", 0).Validate()
+	}
+	if err := r.Become.Validate(); err != nil {
+		return err
+	}
+	if r.Become.Terminal() && (r.Wraps() || r.Input != nil || r.Push != nil || r.Pull != nil) {
+		return hint.New("doas and su read a password from a terminal only, which has no standard input and one stream for both outputs: "+
+			"no script, file, variable, directory or marker goes with them", "use sudo, or let doas ask for no password (nopass)")
+	}
+	return r.wrap("run", 0).Validate()
+}
+
+// Dialer returns a Dialer of connections through d whose commands run as r.Become says.
+func (r Remote) Dialer(d ssh.Dialer, clock *clock.Clock) (ssh.Dialer, error) {
+	if r.Become == nil {
+		return d, nil
+	}
+	o := *r.Become
+	o.Clock = clock
+	return become.New(d, o)
+}
 
 // wrap returns the wrapper for one process (session) of a run.
 func (r Remote) wrap(run string, session int) wrap.Options {
@@ -75,8 +102,8 @@ func (r Remote) wrap(run string, session int) wrap.Options {
 		run += "-" + r.key
 	}
 	o := wrap.Options{
-		Place: r.place(),
-		Run:   run, Session: session,
+		Place: r.place(), Becomes: r.Become != nil,
+		Run: run, Session: session,
 		Once: r.Once, Killable: r.KillOnCancel, Detach: r.Detach,
 		Timeout: r.Timeout, Grace: grace, Dir: r.Dir, Input: r.Input, InputDigest: r.InputDigest, PTY: r.PTY,
 	}
@@ -109,6 +136,7 @@ const (
 	optionChdir   = "chdir"
 	optionUmask   = "umask"
 	optionScript  = "script" // quoted path and SHA-256
+	optionBecome  = "become" // quoted method and user, and the time limit
 	optionPush    = "push"   // see transfer.Recorded
 	optionPull    = "pull"   // see transfer.Pull.Recorded
 )
@@ -119,7 +147,7 @@ var RemoteOptions = []string{optionOnce, optionKill, optionDetach, optionTimeout
 // options returns r as the journal keeps it.
 func (r Remote) options() map[string]string {
 	options := make(map[string]string)
-	for name, value := range map[string]string{optionDir: r.Dir, optionEnv: quoted(r.Env...), optionChdir: quoted(r.Chdir), optionUmask: r.Umask, optionInput: r.input(), optionScript: r.Script.recorded()} {
+	for name, value := range map[string]string{optionDir: r.Dir, optionEnv: quoted(r.Env...), optionChdir: quoted(r.Chdir), optionUmask: r.Umask, optionInput: r.input(), optionScript: r.Script.recorded(), optionBecome: r.becomes()} {
 		if value != "" {
 			options[name] = value
 		}
@@ -142,6 +170,30 @@ func (r Remote) options() map[string]string {
 		options[optionKey] = r.key
 	}
 	return options
+}
+
+// becomes returns r.Become without the password; "" for nil.
+func (r Remote) becomes() string {
+	if r.Become == nil {
+		return ""
+	}
+	return quoted(string(r.Become.Method), r.Become.User, r.Become.Timeout.String())
+}
+
+// becomeOf is the reverse of becomes.
+func becomeOf(text string) (*become.Options, error) {
+	if text == "" {
+		return nil, nil
+	}
+	words, err := unquoted(text)
+	if err != nil || len(words) != 3 {
+		return nil, fmt.Errorf("the run's own --become is recorded as %.100q, which this program cannot read", text)
+	}
+	o := &become.Options{Method: remote.Method(words[0]), User: words[1]}
+	if o.Timeout, err = time.ParseDuration(words[2]); err != nil {
+		return nil, fmt.Errorf("the run's own --become-timeout: %w", err)
+	}
+	return o, o.Validate()
 }
 
 // input returns size and SHA-256 of the input; "" if it has no bytes.
@@ -261,6 +313,9 @@ func RemoteOf(info *journal.RunInfo) (r Remote, err error) {
 	}
 	if r.Env, err = unquoted(info.Options[optionEnv]); err != nil {
 		return r, fmt.Errorf("the run's own --%s: %w", optionEnv, err)
+	}
+	if r.Become, err = becomeOf(info.Options[optionBecome]); err != nil {
+		return r, err
 	}
 	dir, err := unquoted(info.Options[optionChdir])
 	if err != nil {

@@ -124,6 +124,11 @@ func (r *Run) session() int {
 // run's own, as those of [engine.Run]. It may be called once.
 func (r *Run) Results(ctx context.Context, o Options) iter.Seq2[fleet.Result, error] {
 	return func(yield func(fleet.Result, error) bool) {
+		var err error
+		if o.Engine.Dialer, err = r.remote.Dialer(o.Engine.Dialer, o.Engine.Clock); err != nil {
+			yield(fleet.Result{}, err)
+			return
+		}
 		e, marker := o.Engine, r.remote.wrap(r.ID, r.session())
 		marker.Rerun = r.again
 		k := keeper{run: r, lost: o.Lost, drain: make(chan struct{})}

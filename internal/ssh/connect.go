@@ -124,7 +124,34 @@ type Progress struct {
 	// Execution records how far the command has come, as the Dialer and its Conn
 	// report it, and decides whether the command may have run.
 	Execution Execution
+
+	hostKeys HostKeys
+	hostKey  xssh.PublicKey
 }
+
+// Identified reports the host key that hostKeys.Check has accepted. Dialers call it before
+// anything that depends on the key.
+func (p *Progress) Identified(hostKeys HostKeys, key xssh.PublicKey) {
+	p.hostKeys, p.hostKey = hostKeys, key
+}
+
+// SameHost takes over what Identified has reported for an earlier attempt on the connection.
+func (p *Progress) SameHost(earlier *Progress) {
+	p.hostKeys, p.hostKey = earlier.hostKeys, earlier.hostKey
+}
+
+// AllowSecret returns nil if the attempt's host has proven its identity by the rule of
+// [PasswordGuard], so that a secret may be sent through the connection. It may be called once
+// Dial has returned.
+func (a *Attempt) AllowSecret() error {
+	guard, ok := a.hostKeys.(PasswordGuard)
+	if !ok || a.hostKey == nil {
+		return errUnproven
+	}
+	return guard.AllowPassword(a.Target, a.hostKey)
+}
+
+var errUnproven = errors.New("the password was not sent: nothing tells whether the host key is known")
 
 // An Input is a command's standard input, for example a *strings.Reader or an
 // *io.SectionReader on a file. It is safe for concurrent use, does not change, and its
@@ -282,7 +309,7 @@ func AllowPassword(keys HostKeys, t Target, key xssh.PublicKey) error {
 	}
 	guard, ok := keys.(PasswordGuard)
 	if !ok {
-		return errors.New("the password was not sent: nothing tells whether the host key is known")
+		return errUnproven
 	}
 	return guard.AllowPassword(t, key)
 }

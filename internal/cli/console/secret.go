@@ -236,3 +236,11 @@ func AskPassword(login string) func(context.Context) ([]byte, error) {
 		return ask(fmt.Sprintf("password for the hosts (%.100q where they name no other user): ", login))
 	}
 }
+
+// AskBecomePassword returns a function that asks on the terminal for the password that method
+// wants before it becomes user.
+func AskBecomePassword(method, user string) func(context.Context) ([]byte, error) {
+	return func(context.Context) ([]byte, error) {
+		return ask(fmt.Sprintf("password for %s to become %.100q: ", method, user))
+	}
+}

@@ -51,9 +51,9 @@ func (f *againFlags) register(cmd *cobra.Command, own flags.FlagGroup) {
 	clirun.WithAliases(cmd)
 	own.BoolVar(&f.dryRun, "dry-run", false, "print what would run where, how and why, and do nothing")
 	own.BoolVar(&f.assumeDefaults, "assume-defaults", false, "take the flags given here, and the defaults, for what an older shoal has not kept of the run")
-	command, connection, control := f.Command(), f.Connection(), f.Control()
-	f.keptNames = clirun.KeptFlags(command, connection, control)
-	flags.AddInGroups(cmd, own, command, connection, control, f.Remote(), f.WithTimestamps(f.Output()))
+	command, connection, become, control := f.Command(), f.Connection(), f.Become(), f.Control()
+	f.keptNames = clirun.KeptFlags(command, connection, become, control)
+	flags.AddInGroups(cmd, own, command, connection, become, control, f.Remote(), f.WithTimestamps(f.Output()))
 }
 
 // asTheRun is the help text on which settings of the earlier run are reused.
@@ -210,7 +210,7 @@ func (f *againFlags) checkMarkers(e *run.Earlier) error {
 		return err
 	}
 	if was.Marked() {
-		names = append(names, "user", "port", "jump", "option")
+		names = append(names, "user", "port", "jump", "option", "become", "become-user", "become-method")
 	}
 	for _, name := range names {
 		if f.given.Changed(name) {
@@ -247,6 +247,9 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 		}
 		f.TellCommand(stdio.Err)
 		return clirun.DryRun(ctx, stdio, x.Opts, slices.Values(x.targets), func(t fleet.Target) (string, error) { return t.Command, nil })
+	}
+	if err := f.ReadBecomePassword(ctx, f.Wrapper.Become); err != nil {
+		return errors.Join(err, j.Close())
 	}
 	input, err := f.OpenInput(ctx, stdio)
 	if err != nil {
@@ -344,7 +347,7 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 	if e.Info.Settings != nil && !x.recalled.Now["check"] {
 		f.CheckDir = e.Info.Settings.Directory
 	}
-	if err := f.RemoteFlags.Validate(f.On(), &f.HostFlags); err != nil { // before the password is read
+	if err := f.RemoteFlags.Validate(f.On(), &f.HostFlags, f.given.Changed); err != nil { // before the password is read
 		return x, err
 	}
 	opts, err := f.HostFlags.Options()

@@ -3,6 +3,7 @@ package markers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 	"shoal/internal/cli/flags"
 	clirun "shoal/internal/cli/run"
 	"shoal/internal/connect"
+	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/run"
 )
@@ -21,6 +23,7 @@ import (
 // run.
 type markerFlags struct {
 	flags.HostFlags
+	flags.BecomeFlags
 	fanout int
 	given  *pflag.FlagSet // the command's whole flag set
 }
@@ -31,7 +34,7 @@ func (f *markerFlags) register(cmd *cobra.Command, more ...flags.FlagGroup) {
 	asking.IntVarP(&f.fanout, "fanout", "f", 0, "ask `N` hosts at once (default: what files and memory allow)")
 	clirun.WithAliases(cmd)
 	f.given = cmd.Flags()
-	flags.AddInGroups(cmd, append([]flags.FlagGroup{f.Connection(), asking}, more...)...)
+	flags.AddInGroups(cmd, append([]flags.FlagGroup{f.Connection(), f.Become(), asking}, more...)...)
 }
 
 // A remoteQuery is an inquiry about an earlier run, with what has to be closed
@@ -67,6 +70,14 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, read readF
 	if err != nil {
 		return nil, err
 	}
+	for _, name := range []string{"become", "become-user", "become-method"} {
+		if recalled.Now[name] {
+			return nil, hint.Wrap(fmt.Errorf("--%s cannot change: the markers are those of the user as whom the run's commands ran", name), "leave it out")
+		}
+	}
+	if _, err := f.BecomeOptions(f.given.Changed); err != nil {
+		return nil, err
+	}
 	opts, err := f.Options()
 	if err != nil {
 		return nil, err
@@ -93,8 +104,12 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, read readF
 	if err != nil {
 		return nil, err
 	}
-	a.Reach(e, a.plan.Targets())
-	return a, nil
+	if b := a.Become(); b != nil {
+		if err := f.ReadBecomePassword(ctx, b); err != nil {
+			return nil, err
+		}
+	}
+	return a, a.Reach(e, a.plan.Targets())
 }
 
 // end unlocks the run and closes the journal.

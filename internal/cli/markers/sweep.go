@@ -5,6 +5,7 @@ package markers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -62,6 +63,13 @@ func sweep(ctx context.Context, f *markerFlags, age time.Duration, dir string, s
 	if err != nil {
 		return err
 	}
+	remoteAs := run.Remote{}
+	if remoteAs.Become, err = f.BecomeOptions(f.given.Changed); err != nil {
+		return err
+	}
+	if err := errors.Join(remoteAs.Validate(), f.ReadBecomePassword(ctx, remoteAs.Become)); err != nil {
+		return err
+	}
 	opts.Engine.Fanout = clirun.Fanout(f.fanout, len(list.Hosts), stdio)
 	flags.WarnInsecure(stdio.Err, opts)
 	plan, err := opts.Plan(ctx, list.Targets(1), nil)
@@ -71,6 +79,9 @@ func sweep(ctx context.Context, f *markerFlags, age time.Duration, dir string, s
 	defer plan.Close()
 	e, err := plan.Engine(ctx)
 	if err != nil {
+		return err
+	}
+	if e.Dialer, err = remoteAs.Dialer(e.Dialer, e.Clock); err != nil {
 		return err
 	}
 	failed := 0

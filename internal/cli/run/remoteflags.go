@@ -27,6 +27,7 @@ import (
 
 // RemoteFlags are the flags for the wrapper on the hosts.
 type RemoteFlags struct {
+	flags.BecomeFlags
 	Wrapper   run.Remote
 	stdin     bool
 	pty       bool
@@ -51,7 +52,7 @@ func (f *RemoteFlags) SetPTY(o *connect.Options, stdio console.Stdio) {
 	switch w := &f.Wrapper; {
 	case f.pty:
 		o.PTY = plan.PTYForAll
-	case !w.Wraps() && w.Push == nil && w.Pull == nil && !f.stdin && f.stdinFrom == "":
+	case !w.Wraps() && w.Become == nil && w.Push == nil && w.Pull == nil && !f.stdin && f.stdinFrom == "":
 		o.PTY = plan.PTYAsConfigured
 	}
 	out, ok := stdio.Out.(*os.File)
@@ -124,6 +125,9 @@ func (f *RemoteFlags) TellCommand(w io.Writer) {
 	if f.pty {
 		gets = append(gets, "a terminal")
 	}
+	if b := f.Wrapper.Become; b != nil {
+		gets = append(gets, fmt.Sprintf("the user %s by %s", b.User, b.Method))
+	}
 	if len(gets) > 0 {
 		console.Say(w, "each command gets %s", ui.Visible(strings.Join(gets, ", ")))
 	}
@@ -153,10 +157,18 @@ func (f *RemoteFlags) Remote() flags.FlagGroup {
 	return g
 }
 
-// Validate returns an error for flags that exclude each other. journalled
-// reports whether the run is recorded in the journal. h may read standard input too.
-func (f *RemoteFlags) Validate(journalled bool, h *flags.HostFlags) error {
+// Validate returns an error for flags that exclude each other, and sets whom commands run as.
+// journalled reports whether the run is recorded in the journal, given which flags were given. h may read standard input too.
+func (f *RemoteFlags) Validate(journalled bool, h *flags.HostFlags, given func(name string) bool) (err error) {
+	if f.Wrapper.Become, err = f.BecomeOptions(given); err != nil {
+		return err
+	}
 	switch w := &f.Wrapper; {
+	case f.BecomeStdin() && (h.FromStdin() || f.stdin || flags.IsStdin(f.stdinFrom)):
+		return hint.New("--become-password-file reads standard input, which another flag reads too", "put the password into a file of its own, with mode 0600")
+	case w.Become != nil && w.Become.Terminal() && (f.stdin || f.stdinFrom != "" || w.Script != nil):
+		return hint.New("doas and su read a password from a terminal only, which has no standard input: no script and no --stdin goes with them",
+			"use --become-method sudo, or let doas ask for no password (nopass)")
 	case f.stdin && f.stdinFrom != "":
 		return errors.New("--stdin and --stdin-from cannot go together")
 	case (f.stdin || flags.IsStdin(f.stdinFrom)) && h.FromStdin():
@@ -186,6 +198,10 @@ func Recall(info *journal.RunInfo, flags *pflag.FlagSet) error {
 		return err
 	}
 	kept := map[string][]string{"env": had.Env, "chdir": {had.Chdir}, "umask": {had.Umask}}
+	if b := had.Become; b != nil {
+		kept["become"], kept["become-method"], kept["become-user"] = []string{"true"}, []string{string(b.Method)}, []string{b.User}
+		kept["become-timeout"] = []string{b.Timeout.String()}
+	}
 	for _, name := range run.RemoteOptions {
 		if value, ok := info.Options[name]; ok {
 			kept[name] = []string{value}

@@ -116,6 +116,9 @@ func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.St
 			return template.Expand(t), template.Check(t)
 		})
 	}
+	if err := f.ReadBecomePassword(ctx, f.Wrapper.Become); err != nil {
+		return err
+	}
 	input, err := f.OpenInput(ctx, stdio)
 	if err != nil {
 		return err

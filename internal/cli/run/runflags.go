@@ -43,14 +43,14 @@ func (f *RunFlags) groups(text bool) []flags.FlagGroup {
 	targets.BoolVarP(&f.list, "list-hosts", "q", false, "print the hosts, folded, and do nothing")
 	targets.BoolVar(&f.dryRun, "dry-run", false, "print what would run where, how and why, and do nothing")
 	targets.BoolVar(&f.estimate, "estimate", false, "print what the run would need of this machine, and do nothing")
-	command, connection, control := f.Command(), f.Connection(), f.Control()
-	f.KeptNames = KeptFlags(command, connection, control)
+	command, connection, become, control := f.Command(), f.Connection(), f.Become(), f.Control()
+	f.KeptNames = KeptFlags(command, connection, become, control)
 	if text {
 		targets.BoolVar(&f.placeholders, "placeholders", false, "replace {host} and the like in the command within quotes too")
 		targets.BoolVar(&f.noPlaceholders, "no-placeholders", false, "send the command as typed, and replace nothing in it")
 		command.StringVar(&f.script, "script", "", "run the local `FILE` in place of a command; its arguments stand after -- (see shoal script)")
 	}
-	return []flags.FlagGroup{targets, command, connection, control, f.Remote(), f.WithTimestamps(f.Output()), f.journal()}
+	return []flags.FlagGroup{targets, command, connection, become, control, f.Remote(), f.WithTimestamps(f.Output()), f.journal()}
 }
 
 // RegisterCopy adds the flags of a run that copies files, with the command's own.
@@ -62,9 +62,9 @@ func (f *RunFlags) RegisterCopy(cmd *cobra.Command, own flags.FlagGroup) {
 	if own.Lookup("dry-run") == nil { // a push asks the hosts
 		targets.BoolVar(&f.dryRun, "dry-run", false, "print what would go where, and how, and do nothing")
 	}
-	connection, control := f.Connection(), f.Control()
-	f.KeptNames = KeptFlags(connection, control)
-	flags.AddInGroups(cmd, targets, own, connection, control, f.WithTimestamps(f.Output()), f.journal())
+	connection, become, control := f.Connection(), f.Become(), f.Control()
+	f.KeptNames = KeptFlags(connection, become, control)
+	flags.AddInGroups(cmd, targets, own, connection, become, control, f.WithTimestamps(f.Output()), f.journal())
 	CompleteTargets(cmd, &f.HostFlags)
 }
 
@@ -130,7 +130,7 @@ func (f *RunFlags) options() (connect.Options, error) {
 
 // validate returns an error for flags that exclude each other.
 func (f *RunFlags) validate(command string) error {
-	if err := errors.Join(f.RemoteFlags.Validate(f.On(), &f.HostFlags), f.CheckStages()); err != nil {
+	if err := errors.Join(f.RemoteFlags.Validate(f.On(), &f.HostFlags, f.Given.Changed), f.CheckStages()); err != nil {
 		return err
 	}
 	switch err := f.OutputFlags.Validate(); {

@@ -71,7 +71,7 @@ func valuesOf(flag *pflag.Flag) []string {
 // absolute makes paths independent of the working directory.
 func absolute(name string, values []string) []string {
 	switch name {
-	case "config", "identity", "known-hosts", "password-file":
+	case "config", "identity", "known-hosts", "password-file", "become-password-file":
 		return run.Absolute(values)
 	}
 	return values
@@ -104,7 +104,10 @@ type Recalled struct {
 
 // rivals are pairs of exclusive flags: one given now replaces the other in the
 // earlier run.
-var rivals = map[string]string{"ask-pass": "password-file", "password-file": "ask-pass"}
+var rivals = map[string]string{
+	"ask-pass": "password-file", "password-file": "ask-pass",
+	"ask-become-pass": "become-password-file", "become-password-file": "ask-become-pass",
+}
 
 // RecallSettings sets flags to the earlier run's values. A flag given now wins,
 // and the difference is printed. With all a kept flag that the command does not

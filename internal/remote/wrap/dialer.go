@@ -74,7 +74,7 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 
 // wraps reports whether the attempt's command has to be wrapped.
 func (d *Dialer) wraps(a *ssh.Attempt) bool {
-	return a.Line == "" && (d.opts.Wraps() || len(a.Target.Command) > remote.MaxLine)
+	return a.Line == "" && (d.opts.Wraps() || len(a.Target.Command) > remote.MaxLine || d.opts.Becomes && !remote.Fits(a.Target.Command))
 }
 
 // wrap wraps the attempt's command.

@@ -53,6 +53,8 @@ type Options struct {
 	// far end has recorded in the marker, before done is. It is called from many
 	// goroutines and must not block.
 	Recorded func(t fleet.Target)
+	// Becomes means that the inner Dialer puts the command into a remote.Become.
+	Becomes bool
 	// Dir is the run directory for markers; "" means remote.DefaultDir.
 	Dir string
 	// Shell is the far end's POSIX shell; "" means /bin/sh.
@@ -83,7 +85,7 @@ func (o Options) Marker(t fleet.Target) remote.Marker {
 func (o Options) wrap(t fleet.Target, nonce string) remote.Wrap {
 	w := remote.Wrap{
 		Nonce: nonce, Group: o.Killable, Timeout: o.Timeout, Grace: o.Grace,
-		Detach: o.Detach, FileLimit: o.FileLimit, Shell: o.Shell, InputDigest: o.InputDigest, Place: o.Place, Script: o.Script,
+		Detach: o.Detach, FileLimit: o.FileLimit, Shell: o.Shell, InputDigest: o.InputDigest, Place: o.Place, Script: o.Script, Room: o.Becomes,
 	}
 	if o.Marked() {
 		m := o.Marker(t)

@@ -122,6 +122,17 @@ func NewPasswords(o PasswordOptions) (*Passwords, error) {
 	}, nil
 }
 
+// NewBecomePasswords returns Passwords for becoming another user on hosts within limit. If
+// first is set, no second host gets the password before one has accepted it, unless the
+// connection to the first was lost; and a rejection by it is the last.
+func NewBecomePasswords(source Source, first bool, limit time.Duration) (*Passwords, error) {
+	o := PasswordOptions{Source: source, AnswerTime: 2 * limit} // the host's end comes before
+	if first {
+		o.MaxRejections, o.MaxUnanswered = 1, 3
+	}
+	return NewPasswords(o)
+}
+
 // Prepare gets the password from its source now, so that nobody is asked during the run.
 func (p *Passwords) Prepare(ctx context.Context) error {
 	_, err := p.load(ctx)

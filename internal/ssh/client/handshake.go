@@ -259,6 +259,7 @@ func (h *handshake) checkHostKey(key xssh.PublicKey) *fleet.Error {
 		return sshreason.Refusal(a, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
 	}
 	a.TellHostKey(h.dialer.opts.HostKeys, key)
+	a.Identified(h.dialer.opts.HostKeys, key)
 	h.hostKey = key
 	if f := h.reached(fleet.PhaseHostkey); f != nil {
 		return f

@@ -275,6 +275,7 @@ func (l *login) learn() *fleet.Error {
 	if err := l.dialer.opts.HostKeys.Accepted(l.attempt.Target, key); err != nil {
 		return sshreason.Refusal(l.attempt, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
 	}
+	l.attempt.Identified(l.dialer.opts.HostKeys, key)
 	l.mu.Lock()
 	l.accepted = true
 	l.mu.Unlock()

@@ -79,6 +79,7 @@ func (h *handshake) judge(_ string, remote net.Addr, key xssh.PublicKey) error {
 		return h.wire.raise(sshreason.Refusal(h.attempt, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err))
 	}
 	h.attempt.TellHostKey(h.dialer.opts.HostKeys, key)
+	h.attempt.Identified(h.dialer.opts.HostKeys, key)
 	h.wire.pin(key)
 	h.begun = time.Now()
 	h.attempt.Timeline.Enter(fleet.PhaseAuth)

@@ -843,6 +843,8 @@ func executable(p *proc, path string) (*program, int) {
 		return nil, 127
 	case i.IsDir() || p.host.FS.Access(p.cred, path, memfs.Exec) != nil:
 		return nil, 126
+	case i.Program == "sudo" && p.host.Sudo == "missing":
+		return nil, 127
 	case i.Program != "":
 		return &program{name: i.Program, path: path}, 0
 	}

@@ -25,6 +25,8 @@ type Config struct {
 	Pause time.Duration
 	// Password is what sudo asks for; "" means nothing.
 	Password string
+	// Sudo is what is special about sudo; see simfleet.Sudo.
+	Sudo string
 }
 
 // A Host is one machine: files, users and processes. Its methods are safe for

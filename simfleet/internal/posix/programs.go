@@ -385,6 +385,11 @@ func sudo(c *call) int {
 	if !known {
 		return c.fail("unknown user %s", want)
 	}
+	if c.proc.cred.UID != 0 && h.Sudo != "" {
+		if status, ended := hostileSudo(c, set); ended {
+			return status
+		}
+	}
 	if h.Password != "" && c.proc.cred.UID != 0 {
 		switch {
 		case has(set, 'k') && len(c.args) == 0, has(set, 'K'):
@@ -399,9 +404,15 @@ func sudo(c *call) int {
 			prompt = "[sudo] password for %p: "
 		}
 		prompt = strings.NewReplacer("%p", c.proc.user, "%u", c.proc.user, "%U", user.Name, "%h", h.Name, "%H", h.Name, "%%", "%").Replace(prompt)
+		if h.Sudo == "rust" {
+			prompt = "[sudo: " + prompt + "] Password: "
+		}
 		for try := 0; ; try++ {
 			_ = c.proc.write(2, []byte(prompt))
 			line, err := c.readLine()
+			if line == h.Password && h.Sudo == "denies" {
+				return c.fail("%s is not in the sudoers file.", c.proc.user)
+			}
 			if line == h.Password {
 				break
 			}
@@ -437,6 +448,42 @@ func sudo(c *call) int {
 	c.proc.cred.UID, c.proc.cred.GID, c.proc.user = user.UID, user.UID, user.Name
 	c.proc.mu.Unlock()
 	return c.run(c.args)
+}
+
+// hostileSudo does what is special about the host's sudo. ended means that this was all.
+func hostileSudo(c *call, set map[byte]string) (status int, ended bool) {
+	ask := func(text string) { _ = c.proc.write(2, []byte(text)) }
+	take := func() bool {
+		var b [256]byte
+		n, err := c.Read(b[:])
+		c.proc.host.put("/tmp/taken", string(b[:n]))
+		return err == nil
+	}
+	prompt := set['p']
+	switch c.proc.host.Sudo {
+	case "silent":
+		for take() {
+		}
+		return 1, true
+	case "twice":
+		ask(prompt)
+		take()
+		ask("Verification code: ")
+		for take() {
+		}
+		return 1, true
+	case "endless":
+		for ask(prompt); take(); ask("Sorry.\n" + prompt) {
+		}
+		return 1, true
+	case "echoes":
+		ask(prompt)
+		line, _ := c.readLine()
+		c.proc.host.put("/tmp/taken", line+"\n")
+		ask(line + " " + prompt + "\n")
+		return 1, true
+	}
+	return 0, false
 }
 
 // readLine reads no further than a line.

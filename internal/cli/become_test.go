@@ -1,0 +1,241 @@
+package cli_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"shoal/fleet"
+	"shoal/internal/cli"
+	"shoal/internal/cli/console"
+	"shoal/internal/needs"
+	"shoal/internal/sshdtest"
+	"shoal/record"
+	"shoal/simfleet"
+)
+
+// becomeSide is a server whose account Worker may become others.
+func becomeSide(t *testing.T, u sshdtest.Users) (f *farSide, host string) {
+	t.Helper()
+	needs.Program(t, "sudo")
+	f = newFarSide(t, sshdtest.WithUsers(t, u))
+	f.server.User = sshdtest.Worker
+	return f, f.host()
+}
+
+// secretFile is a file that a password is read from.
+func secretFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Everything that runs or copies does so as the other user, with and without a password.
+func TestBecome(t *testing.T) {
+	for name, rule := range map[string]string{"no password": "NOPASSWD: ALL", "password": "ALL"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, host := becomeSide(t, sshdtest.Users{Sudoers: "Defaults use_pty\nworker ALL=(ALL:ALL) " + rule + "\n"})
+			common := []string{"-w", host, "--become", "--become-user", "other"}
+			if name == "password" {
+				common = append(common, "--become-password-file", secretFile(t, sshdtest.WorkerPassword))
+			}
+			shoal := func(what string, want int, verb string, args []string, texts ...string) string {
+				t.Helper()
+				code, stdout, stderr := f.shoal(t, append(append([]string{verb}, common...), args...)...)
+				expect(t, what, want, code, stdout, stderr, texts...)
+				return stdout + stderr
+			}
+			dir := t.TempDir()
+			script, data := filepath.Join(dir, "s.sh"), filepath.Join(dir, "data")
+			text := strings.Repeat("0123456789abcdef\n", 20_000)
+			for path, text := range map[string]string{script: "#!/bin/sh\nid -un; echo \"$1\"; cat\n", data: text} {
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			shoal("a command", 0, "run", []string{"-N", "id -un; pwd"}, "other\n/home/other\n")
+			shoal("a long command", 0, "run", []string{"-N", "id -un; : " + strings.Repeat("x", 300_000)}, "other\n")
+			shoal("a place", 0, "run", []string{"-N", "--env", "A=it's", "--chdir", "/tmp", "--umask", "0077", "echo $A; pwd; umask"}, "it's\n/tmp\n0077\n")
+			shoal("no such place", 3, "run", []string{"--chdir", "nosuch", "id"}, "chdir_failed")
+			shoal("input", 0, "run", []string{"-N", "--stdin-from", data, "id -un; wc -c"}, "other\n340000\n")
+			shoal("a script", 0, "script", []string{"-N", "--stdin-from", data, "--max-output", "1M", script, "--", "it's"}, "other\nit's\n0123", text[len(text)-40:])
+			shoal("a push", 0, "push", []string{"--mode", "0640", data, "pushed"})
+			shoal("what was pushed", 0, "run", []string{"-N", "stat -c '%U %a %s' /home/other/pushed; sha256sum <pushed"}, "other 640 340000\n")
+			pulled := t.TempDir()
+			shoal("a pull", 0, "pull", []string{"pushed", pulled})
+			found, err := filepath.Glob(pulled + "/*/*pushed")
+			if err != nil || len(found) != 1 {
+				t.Fatalf("pulled: %v, %v", found, err)
+			}
+			if got, err := os.ReadFile(found[0]); err != nil || string(got) != text {
+				t.Errorf("pulled %d bytes, %v", len(got), err)
+			}
+			shoal("a marker", 0, "run", []string{"-N", "--once", "--kill-on-cancel", "echo once; id -un"}, "once\nother\n")
+			shoal("its place", 0, "run", []string{"-N", "ls -A .local/state/shoal/marks"}, "-0\n")
+			shoal("a detached command", 0, "run", []string{"--detach", "--stdin-from", data, "id -un; cat"})
+			code, stdout, stderr := f.shoal(t, "collect", "--wait", "last")
+			expect(t, "collect", 0, code, stdout, stderr, ": other\n", "0123456789abcdef\n")
+			shoal("an old marker", 0, "run", []string{"touch -d '3 days ago' .local/state/shoal/marks/*"})
+			code, stdout, stderr = f.shoal(t, append([]string{"sweep", "--days", "1"}, common...)...)
+			expect(t, "sweep", 0, code, stdout, stderr, "1 removed, 0 left")
+			shoal("a command that is given up", 1, "run", []string{"--kill-on-cancel", "--command-timeout", "3s", "id -un; trap : TERM; sleep 1000; sleep 1000"}, "killed")
+			code, stdout, stderr = f.shoal(t, "rerun", "last", "all", "--dry-run")
+			expect(t, "rerun", 0, code, stdout, stderr, "the user other by sudo", "--become-user=other")
+		})
+	}
+}
+
+// What the password is told to ends nowhere else.
+func TestBecomePasswordHidden(t *testing.T) {
+	t.Parallel()
+	f, host := becomeSide(t, sshdtest.Users{})
+	for _, secret := range []string{sshdtest.WorkerPassword, "Canary-4711-wrong"} {
+		code, stdout, stderr := f.shoal(t, "run", "-w", host, "--become", "--become-password-file", secretFile(t, secret), "-v", "--json",
+			"env; tr '\\0' '\\n' </proc/$PPID/environ; ps axww -o args=; ls -la /proc/self/fd")
+		if want := map[bool]int{true: 0, false: 3}[secret == sshdtest.WorkerPassword]; code != want {
+			t.Errorf("exit code %d, want %d\n%s\n%s", code, want, stdout, stderr)
+		}
+		if strings.Contains(stdout+stderr, secret) {
+			t.Errorf("the password is in the output")
+		}
+		err := filepath.WalkDir(f.state, func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if bytes.Contains(text, []byte(secret)) {
+				t.Errorf("the password is in %s", path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if strings.Contains(f.server.Log(), sshdtest.WorkerPassword) {
+		t.Error("the password is in the server's log")
+	}
+}
+
+// A thousand simulated hosts of which a part has a sudo that is hostile or refuses. The oracle
+// agrees, and nothing but the password, once, goes to a host before the command's user is
+// another.
+func TestBecomeOnAFleet(t *testing.T) {
+	t.Parallel()
+	const hosts, secret = 1000, "Canary-4712"
+	cases := []struct {
+		sudo    simfleet.Sudo
+		outcome fleet.Outcome
+		reason  fleet.Reason
+		taken   string // what the host has read
+	}{
+		{simfleet.SudoRust, fleet.OutcomeOK, "", ""},
+		{simfleet.SudoMissing, fleet.OutcomeNeverStarted, fleet.ReasonBecomeUnavailable, ""},
+		{simfleet.SudoDenies, fleet.OutcomeNeverStarted, fleet.ReasonBecomeNotAllowed, ""},
+		{simfleet.SudoTwice, fleet.OutcomeNeverStarted, fleet.ReasonBecomePrompt, secret + "\n"},
+		{simfleet.SudoEndless, fleet.OutcomeNeverStarted, fleet.ReasonBecomePasswordWrong, secret + "\n"},
+		{simfleet.SudoEchoes, fleet.OutcomeNeverStarted, fleet.ReasonBecomeNotAllowed, secret + "\n"},
+	}
+	special := func(i int) int { // of the first, which has to accept the password, nothing is
+		if i%10 == 3 {
+			return i / 10 % len(cases)
+		}
+		return -1
+	}
+	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: hosts, Seed: "become", SudoPassword: secret, Sudo: func(i int) simfleet.Sudo {
+		if c := special(i); c >= 0 {
+			return cases[c].sudo
+		}
+		return simfleet.SudoPlain
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	dir := t.TempDir()
+	if err := writeFleet(f, dir); err != nil {
+		t.Fatal(err)
+	}
+	input := filepath.Join(dir, "input")
+	if err := os.WriteFile(input, []byte("what is sent\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	code := cli.Main(t.Context(), pushArgs(dir, "run", "--hostfile", filepath.Join(dir, "hosts"), "-l", "ada", "-f", "50", "--kex-timeout", "5m", "--auth-timeout", "5m", "--session-timeout", "5m",
+		"--attempts", "1", "--json", "--become", "--become-password-file", secretFile(t, secret), "--become-timeout", "5m", "--become-first=false", "--stdin-from", input,
+		"id -un; cat; echo {index} >&2"),
+		console.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+	if code != 3 {
+		t.Errorf("exit code %d\n%.2000s", code, errs.String())
+	}
+	if strings.Contains(out.String()+errs.String(), secret) {
+		t.Error("the password is in the output")
+	}
+	var results []fleet.Result
+	for e, err := range record.Read(&out) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Result == nil {
+			continue
+		}
+		r := *e.Result
+		results = append(results, r)
+		want, reason := fleet.OutcomeOK, fleet.Reason("")
+		if c := special(r.Target.Index); c >= 0 {
+			want, reason = cases[c].outcome, cases[c].reason
+		}
+		if r.Outcome != want || r.Reason != reason {
+			t.Errorf("%d: %v(%s), want %v(%s): %v", r.Target.Index, r.Outcome, r.Reason, want, reason, r.Err)
+		}
+		if out := string(r.Stdout.Bytes); want == fleet.OutcomeOK && out != "root\nwhat is sent\n" {
+			t.Errorf("%d: %q", r.Target.Index, out)
+		}
+	}
+	for _, h := range f.Files() {
+		file, found := h.Find("/tmp/taken")
+		c := special(h.Index)
+		if want := c >= 0 && cases[c].taken != ""; found && !want && file.Size > 0 {
+			t.Errorf("%d has read %d bytes", h.Index, file.Size)
+		} else if want && file.SHA256 != simfleet.Digest(sha256.Sum256([]byte(cases[c].taken))) {
+			t.Errorf("%d, %s: it has read %d bytes", h.Index, cases[c].sudo, file.Size)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if report := simfleet.Check(f.Log(), slices.Values(results), hosts); !report.OK() {
+		t.Error(report)
+	}
+}
+
+// A sudo that says nothing gets nothing, and the time for it ends.
+func TestBecomeTimeout(t *testing.T) {
+	t.Parallel()
+	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 3, Seed: "silent", SudoPassword: "x", Sudo: func(int) simfleet.Sudo { return simfleet.SudoSilent }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	dir := t.TempDir()
+	if err := writeFleet(f, dir); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	code := cli.Main(t.Context(), pushArgs(dir, "run", "--hostfile", filepath.Join(dir, "hosts"), "-l", "ada", "--become", "--become-password-file", secretFile(t, "x"),
+		"--become-timeout", "1s", "--stdin-from", filepath.Join(dir, "hosts"), "cat"), console.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+	expect(t, "the run", 3, code, out.String(), errs.String(), "3 never started", "become_timeout")
+	for _, h := range f.Files() {
+		if file, found := h.Find("/tmp/taken"); found && file.Size > 0 {
+			t.Errorf("%d has read %d bytes", h.Index, file.Size)
+		}
+	}
+}

@@ -1,0 +1,242 @@
+package become_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	xssh "golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+	"shoal/internal/needs"
+	"shoal/internal/remote"
+	"shoal/internal/remote/become"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/auth"
+	"shoal/internal/ssh/client"
+	"shoal/internal/sshdtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// trusting knows one key, and lets passwords be sent to it.
+type trusting struct{ key xssh.PublicKey }
+
+func (h trusting) Algorithms(ssh.Target) []string { return nil }
+
+func (h trusting) Check(_ ssh.Target, _ net.Addr, key xssh.PublicKey) error {
+	if !bytes.Equal(h.key.Marshal(), key.Marshal()) {
+		return errors.New("another key")
+	}
+	return nil
+}
+
+func (h trusting) Accepted(ssh.Target, xssh.PublicKey) error      { return nil }
+func (h trusting) AllowPassword(ssh.Target, xssh.PublicKey) error { return nil }
+
+type signers []xssh.Signer
+
+func (s signers) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { return s, nil }
+
+// far is a real server with users.
+type far struct {
+	server *sshdtest.Server
+	inner  ssh.Dialer
+	pty    bool // commands get a terminal
+}
+
+func newFar(t *testing.T, u sshdtest.Users) *far {
+	t.Helper()
+	s := sshdtest.OpenSSH(t, sshdtest.WithUsers(t, u))
+	inner, err := client.New(client.Options{
+		HostKeys: trusting{s.HostKey}, Identities: signers{s.Signer},
+		Timeouts: ssh.Timeouts{Dial: time.Minute, Kex: time.Minute, Auth: time.Minute, Session: time.Minute, Drain: time.Minute},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = inner.Close() })
+	return &far{server: s, inner: inner}
+}
+
+type ending struct {
+	fleet.End
+	stdout, stderr string
+}
+
+// run makes one attempt as Worker.
+func (f *far) run(t *testing.T, o become.Options, command, input string) ending {
+	t.Helper()
+	d, err := become.New(f.inner, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	host := f.server.Host
+	host.User = sshdtest.Worker
+	a := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: fleet.Target{
+		Host: host, User: sshdtest.Worker, Port: host.Port, Command: command, Index: 7,
+	}}, Stdout: &stdout, Stderr: &stderr}
+	if input != "" {
+		a.Input = strings.NewReader(input)
+	}
+	if f.pty {
+		a.PTY = new(ssh.PTY)
+	}
+	end := attempt(t, d, a)
+	end.Outcome = a.Execution.Check(end.Outcome)
+	return ending{end, stdout.String(), stderr.String()}
+}
+
+func attempt(t *testing.T, d ssh.Dialer, a *ssh.Attempt) fleet.End {
+	t.Helper()
+	c, err := d.Dial(t.Context(), a)
+	if err != nil {
+		f, ok := errors.AsType[*fleet.Error](err)
+		if !ok {
+			t.Fatalf("Dial's error is a %T: %v", err, err)
+		}
+		return f.End()
+	}
+	defer func() { _ = c.Close() }()
+	done := make(chan fleet.End, 1)
+	c.Start(t.Context(), func(e fleet.End) { done <- e })
+	return <-done
+}
+
+func (e ending) want(t *testing.T, o fleet.Outcome, r fleet.Reason, stdout, stderr string) {
+	t.Helper()
+	if e.Outcome != o || e.Reason != r || e.stdout != stdout || e.stderr != stderr {
+		t.Errorf("ended %v(%s), said %q and %q; want %v(%s), %q and %q\ncause: %v",
+			e.Outcome, e.Reason, e.stdout, e.stderr, o, r, stdout, stderr, e.Err)
+	}
+}
+
+func password(t *testing.T, text string) ssh.Passwords {
+	t.Helper()
+	p, err := auth.NewBecomePasswords(func(context.Context) ([]byte, error) { return []byte(text), nil }, true, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+const who = "id -un; echo err >&2; cat; pwd; exit 3"
+
+// sudo without a password.
+func TestNoPassword(t *testing.T) {
+	t.Parallel()
+	needs.Program(t, "sudo")
+	for name, sudoers := range map[string]string{"plain": "", "use_pty": "Defaults use_pty\n"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFar(t, sshdtest.Users{Sudoers: sudoers + "worker ALL=(ALL:ALL) NOPASSWD: ALL\n"})
+			for _, p := range []ssh.Passwords{nil, password(t, "not asked for")} {
+				f.run(t, become.Options{User: "other", Passwords: p}, who, "").want(t, fleet.OutcomeFailed, "", "other\n/home/other\n", "err\n")
+				f.run(t, become.Options{User: "other", Passwords: p}, who, "a\x00b").want(t, fleet.OutcomeFailed, "", "other\na\x00b/home/other\n", "err\n")
+				f.run(t, become.Options{User: "daemon2", Passwords: p}, "id -un; pwd", "").want(t, fleet.OutcomeOK, "", "daemon2\n/\n", "")
+			}
+			f.run(t, become.Options{}, "id -un; pwd; echo $HOME $SHELL 'it'\"'s!\"", "").want(t, fleet.OutcomeOK, "", "root\n/root\n/root /bin/sh it's!\n", "")
+			f.run(t, become.Options{User: "nobody7"}, "id", "").want(t, fleet.OutcomeNeverStarted, fleet.ReasonBecomeNoUser, "", "")
+		})
+	}
+}
+
+func TestPassword(t *testing.T) {
+	t.Parallel()
+	needs.Program(t, "sudo")
+	const all = "worker ALL=(ALL:ALL) ALL\n"
+	for name, sudoers := range map[string]string{
+		"plain": "", "use_pty": "Defaults use_pty\n", "insults": "Defaults insults\n", "lecture": "Defaults lecture=always\n",
+		"tries": "Defaults passwd_tries=1\n", "prompt": "Defaults !passprompt_override\n", "feedback": "Defaults pwfeedback\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFar(t, sshdtest.Users{Sudoers: sudoers + all})
+			f.run(t, become.Options{User: "other"}, who, "input").want(t, fleet.OutcomeNeverStarted, fleet.ReasonBecomePasswordNeeded, "", "")
+			right := password(t, sshdtest.WorkerPassword)
+			big := strings.Repeat("input\n", 50_000)
+			f.run(t, become.Options{User: "other", Passwords: right}, who, big).want(t, fleet.OutcomeFailed, "", "other\n"+big+"/home/other\n", "err\n")
+			f.run(t, become.Options{User: "other", Passwords: right}, who, "").want(t, fleet.OutcomeFailed, "", "other\n/home/other\n", "err\n")
+			wrong := fleet.ReasonBecomePasswordWrong
+			if name == "tries" {
+				wrong = fleet.ReasonBecomeNotAllowed
+			}
+			bad := password(t, "another secret")
+			e := f.run(t, become.Options{User: "other", Passwords: bad}, "cat", big)
+			e.want(t, fleet.OutcomeNeverStarted, wrong, "", "")
+			if e.Err == nil || strings.Contains(e.Err.Error(), "another secret") {
+				t.Errorf("the error is %v", e.Err)
+			}
+			f.run(t, become.Options{User: "other", Passwords: bad}, "cat", "").want(t, fleet.OutcomeNeverStarted, fleet.ReasonBecomePasswordNeeded, "", "")
+		})
+	}
+}
+
+func TestNotAllowed(t *testing.T) {
+	t.Parallel()
+	needs.Program(t, "sudo")
+	f := newFar(t, sshdtest.Users{Sudoers: "root ALL=(ALL) ALL\n"})
+	e := f.run(t, become.Options{Passwords: password(t, sshdtest.WorkerPassword)}, "id", "")
+	e.want(t, fleet.OutcomeNeverStarted, fleet.ReasonBecomeNotAllowed, "", "")
+	f.run(t, become.Options{}, "id", "").want(t, fleet.OutcomeNeverStarted, fleet.ReasonBecomePasswordNeeded, "", "")
+	t.Log(e.Err)
+}
+
+// sudo that wants a terminal says so by being given one.
+func TestRequireTTY(t *testing.T) {
+	t.Parallel()
+	needs.Program(t, "sudo")
+	for _, rule := range []string{"NOPASSWD: ALL", "ALL"} {
+		t.Run(rule, func(t *testing.T) {
+			t.Parallel()
+			f := newFar(t, sshdtest.Users{Sudoers: "Defaults requiretty\nworker ALL=(ALL:ALL) " + rule + "\n"})
+			bare := fleet.ReasonBecomeNeedsTTY
+			if rule == "ALL" {
+				bare = fleet.ReasonBecomePasswordNeeded
+			}
+			f.run(t, become.Options{}, "id -un", "").want(t, fleet.OutcomeNeverStarted, bare, "", "")
+			o := become.Options{Passwords: password(t, sshdtest.WorkerPassword)}
+			f.run(t, o, "id -un", "input").want(t, fleet.OutcomeNeverStarted, fleet.ReasonBecomeNeedsTTY, "", "")
+			f.pty = true
+			f.run(t, o, "id -un; stty -a | grep -o ' -echo '", "").want(t, fleet.OutcomeOK, "", "root\r\n -echo \r\n", "")
+		})
+	}
+}
+
+// What uses a terminal of its own.
+func TestTerminal(t *testing.T) {
+	t.Parallel()
+	for _, m := range []remote.Method{remote.Doas, remote.Su} {
+		needs.Program(t, string(m))
+		t.Run(string(m), func(t *testing.T) {
+			t.Parallel()
+			f := newFar(t, sshdtest.Users{})
+			secret := map[remote.Method]string{remote.Doas: sshdtest.WorkerPassword, remote.Su: sshdtest.OtherPassword}[m]
+			o := become.Options{Method: m, User: "other"}
+			f.run(t, o, "id -un", "").want(t, fleet.OutcomeNeverStarted, fleet.ReasonBecomePasswordNeeded, "", "")
+			f.run(t, o, "id -un", "input").want(t, fleet.OutcomeNeverStarted, fleet.ReasonBecomePasswordNeeded, "", "")
+			o.Passwords = password(t, secret)
+			e := f.run(t, o, "id -un; echo err >&2; cat; printf 'a\\tb'; exit 3", "")
+			e.want(t, fleet.OutcomeFailed, "", "other\nerr\na\tb", "")
+			if !e.Flags.Has(fleet.FlagPTY) {
+				t.Errorf("flags %v", e.Flags)
+			}
+			f.run(t, o, "cat", "input").want(t, fleet.OutcomeNeverStarted, fleet.ReasonBecomeNeedsTTY, "", "")
+			f.pty = true
+			f.run(t, o, "id -un; stty -a | grep -o ' -echo '", "").want(t, fleet.OutcomeOK, "", "other\r\n -echo \r\n", "")
+			f.pty = false
+			o.Passwords = password(t, "another secret")
+			e = f.run(t, o, "id -un", "")
+			e.want(t, fleet.OutcomeNeverStarted, fleet.ReasonBecomePasswordWrong, "", "")
+			if e.Err == nil || strings.Contains(e.Err.Error(), "another secret") {
+				t.Errorf("the error is %v", e.Err)
+			}
+		})
+	}
+}

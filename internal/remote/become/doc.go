@@ -1,0 +1,25 @@
+// Package become implements an [ssh.Dialer] whose commands run as another user: it puts each
+// command, wrapped or not, into the line of remote.Become, and answers the host's question for a
+// password.
+//
+//	transfer or wrap ─▸ become ─▸ any client
+//
+// In addition to the promises of the inner Dialer:
+//
+//   - Nothing is stdout or stderr that came before the line which the command's own shell
+//     writes as the other user. That is kept apart, and quoted in errors and with Verbose.
+//   - If that line did not come, the command did not run: fleet.OutcomeNeverStarted, with one
+//     of the reasons ReasonBecome….
+//   - Where a password may be asked for, the command starts only when remote.Go was sent, and
+//     neither that nor the command's input is sent before that line. An attempt that ends
+//     earlier, however it ends, is never started. Otherwise the input follows the command at
+//     once.
+//   - The password is sent once for each command, to a host that [ssh.Attempt.AllowSecret]
+//     allows, in answer to the prompt that the line has named. If sudo asks again, with
+//     whatever words, the attempt ends.
+//
+// No message of the host decides anything: only lines with the nonce, whether a line is
+// finished, and that the command has ended. sudo does not say without a password whether it
+// wants one or allows nothing at all, nor behind it whether a single wrong one was all that
+// it takes (passwd_tries=1) or the account may not become that user.
+package become

@@ -1,0 +1,125 @@
+package become
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+
+	"shoal/fleet"
+	"shoal/internal/hint"
+	"shoal/internal/remote"
+)
+
+// judgeLocked converts the end of the line to the end of the command.
+func (t *try) judgeLocked(end fleet.End) fleet.End {
+	switch {
+	case t.became:
+		return end
+	case t.text.Ask && (t.stopped != nil || end.Outcome == fleet.OutcomeUnknown):
+		// It waits for remote.Go, which was not sent.
+		t.attempt.Execution.NotStarted()
+		if t.stopped != nil {
+			return t.withOutput(t.stopped).End()
+		}
+		end.Outcome = fleet.OutcomeNeverStarted
+		return end
+	case t.stopped != nil && !end.Outcome.Ran():
+		return t.withOutput(t.attempt.Fail(t.attempt.Execution.Failed(), t.stopped.Reason, t.stopped.Err)).End()
+	case !end.Outcome.Ran():
+		return end
+	case end.Flags.Has(fleet.FlagOutputIncomplete) && !t.text.Ask:
+		return t.attempt.Fail(fleet.OutcomeUnknown, cmp.Or(end.Reason, fleet.ReasonExitMissing),
+			errors.New("a part of the output is missing, and in what came nothing says that the command was started as the other user")).End()
+	}
+	t.attempt.Execution.NotStarted()
+	return t.withOutput(t.refused(end)).End()
+}
+
+// refused returns why the line has ended without having started the command.
+func (t *try) refused(end fleet.End) *fleet.Error {
+	fail := func(r fleet.Reason, advice, format string, args ...any) *fleet.Error {
+		return t.attempt.Fail(fleet.OutcomeNeverStarted, r, hint.New("the command was not started: "+fmt.Sprintf(format, args...), advice))
+	}
+	method, user := string(t.text.Method), t.text.User
+	switch {
+	case t.saw(t.text.Lacks("method")):
+		return fail(fleet.ReasonBecomeUnavailable, "install it there, or use another --become-method", "there is no %s", method)
+	case t.saw(t.text.Lacks("user")):
+		return fail(fleet.ReasonBecomeNoUser, "", "there is no user %q", user)
+	case t.saw(t.text.Lacks("printf")), t.saw(t.text.Lacks("stty")), t.saw(t.text.Lacks("go")):
+		return fail(fleet.ReasonWrapRefused, "", "the host lacks a program that becoming another user needs")
+	case !t.saw(t.text.Begun()):
+		f := fail(fleet.ReasonWrapRefused, "a forced command or a device's own command line cannot become another user",
+			"no POSIX shell has read what was sent (exit status %d, signal %q)", end.Status, end.Signal)
+		f.Outcome = fleet.OutcomeRefused
+		return f
+	case !t.asked && t.text.Method == remote.Sudo && !t.text.Terminal:
+		t.unclear = true
+	}
+	switch {
+	case !t.text.Ask:
+		return fail(fleet.ReasonBecomePasswordNeeded, "give a password with --ask-become-pass, or let it be allowed without one there",
+			"%s wants a password, or does not allow the account to become %q", method, user)
+	case !t.asked:
+		return fail(fleet.ReasonBecomeNotAllowed, "", "%s does not allow the account to become %q, and asked for no password", method, user)
+	case !t.sent:
+		return fail(fleet.ReasonBecomeTimeout, "", "%s did not wait for the password", method)
+	}
+	if t.answered != nil {
+		t.answered(false)
+		t.answered = nil
+	}
+	if t.text.Method != remote.Sudo {
+		return fail(fleet.ReasonBecomePasswordWrong, "give another; each host gets one attempt, so that no account is locked", "%s did not accept the password", method)
+	}
+	return fail(fleet.ReasonBecomeNotAllowed, "", "%s has ended after the password and not asked again: the account may not become %q, or the password was wrong where it takes one only (passwd_tries)", method, user)
+}
+
+// saw reports whether a line that ends with text came before the command.
+func (t *try) saw(text string) bool {
+	for _, s := range t.streams {
+		for _, p := range [][]byte{s.said, s.held} {
+			if _, _, ok := cutLine(p, text); ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// maxQuoted limits what an error quotes, in bytes.
+const maxQuoted = 300
+
+// withOutput adds to f what the host said.
+func (t *try) withOutput(f *fleet.Error) *fleet.Error {
+	said := t.output()
+	if said == "" {
+		return f
+	}
+	made := *f
+	text, advice := hint.Split(f.Err.Error())
+	made.Err = hint.New(fmt.Sprintf("%s; the host said %q", text, said), advice)
+	return &made
+}
+
+// output returns what came before the command and is not ours, without the password.
+func (t *try) output() string {
+	var all []string
+	for _, s := range t.streams {
+		text := bytes.Join([][]byte{s.said, s.held}, []byte("\n"))
+		if len(t.hidden) > 0 {
+			text = bytes.ReplaceAll(text, t.hidden, []byte("[password]"))
+		}
+		for line := range strings.Lines(string(text)) {
+			line = strings.TrimSpace(line)
+			line = strings.TrimSpace(strings.ReplaceAll(line, t.text.Prompt(), ""))
+			if line != "" && !strings.Contains(line, t.text.Nonce) {
+				all = append(all, line)
+			}
+		}
+	}
+	text := strings.Join(all, "\n")
+	return text[:min(len(text), maxQuoted)]
+}
