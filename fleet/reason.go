@@ -58,6 +58,7 @@ const (
 	// session, exec
 	ReasonSessionTimeout Reason = "session_timeout"
 	ReasonSessionRefused Reason = "session_refused" // SSH_MSG_CHANNEL_OPEN_FAILURE (RFC 4254 §5.1)
+	ReasonAgentWithheld  Reason = "agent_withheld"  // the agent is not forwarded to a host that was not known before
 	ReasonPTYRefused     Reason = "pty_refused"     // SSH_MSG_CHANNEL_FAILURE for pty-req (RFC 4254 §6.2)
 	ReasonExecRefused    Reason = "exec_refused"    // SSH_MSG_CHANNEL_FAILURE for exec (RFC 4254 §5.4)
 	ReasonExecTimeout    Reason = "exec_timeout"    // exec was not answered in time

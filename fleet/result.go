@@ -81,6 +81,9 @@ type Result struct {
 	Started time.Time
 	// Took is the time spent in each phase.
 	Took Durations
+	// AgentSignatures is how many signatures the host has got, or may have got, from a forwarded
+	// agent, in all attempts.
+	AgentSignatures int
 	// Stdout and Stderr are the command's output.
 	Stdout, Stderr Output
 }

@@ -94,6 +94,9 @@ func appendEnd(dst []byte, r *fleet.Result) []byte {
 	if r.Err != nil {
 		dst = appendText(dst, "error", r.Err.Error())
 	}
+	if r.AgentSignatures != 0 {
+		dst = appendInt(dst, "agent_signatures", int64(r.AgentSignatures))
+	}
 	return dst
 }
 
@@ -153,6 +156,7 @@ type endLine struct {
 	SignalEncoding string           `json:"exit_signal_encoding"`
 	Error          *string          `json:"error"`
 	ErrorEncoding  string           `json:"error_encoding"`
+	Signatures     int              `json:"agent_signatures"`
 	StdoutSize     int64            `json:"stdout_size"`
 	StderrSize     int64            `json:"stderr_size"`
 }
@@ -204,7 +208,7 @@ func DecodeEnd(object []byte) (*fleet.Result, error) {
 
 // result returns the result without its target and the bytes of its output.
 func (l *endLine) result() (*fleet.Result, error) {
-	r := &fleet.Result{Attempt: l.Attempt, Started: l.Started}
+	r := &fleet.Result{Attempt: l.Attempt, Started: l.Started, AgentSignatures: l.Signatures}
 	r.Stdout.Size, r.Stderr.Size = l.StdoutSize, l.StderrSize
 	texts := textDecoder{}
 	r.Reason = fleet.Reason(texts.decode("reason", l.Reason, l.ReasonEncoding))

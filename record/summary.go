@@ -19,6 +19,11 @@ type Summary struct {
 	Reasons map[fleet.Reason]int
 	// Truncated and Incomplete are the numbers of results with these output flags.
 	Truncated, Incomplete int
+	// AgentSignatures is how many signatures a forwarded agent has made, and AgentHosts for how
+	// many results.
+	AgentSignatures, AgentHosts int
+	// NoAgent is the number of results with fleet.FlagNoAgent.
+	NoAgent int
 	// Elapsed is the duration of the whole run; the caller sets it.
 	Elapsed time.Duration
 	// Interrupted is set by the caller if the run was stopped before its end.
@@ -43,6 +48,13 @@ func (s *Summary) Add(r fleet.Result) {
 	}
 	if r.Flags.Has(fleet.FlagOutputIncomplete) {
 		s.Incomplete++
+	}
+	if r.Flags.Has(fleet.FlagNoAgent) {
+		s.NoAgent++
+	}
+	if r.AgentSignatures > 0 {
+		s.AgentSignatures += r.AgentSignatures
+		s.AgentHosts++
 	}
 	s.causes.add(&r)
 }
@@ -86,6 +98,14 @@ func appendSummary(dst []byte, s *Summary) []byte {
 	if s.Incomplete != 0 {
 		dst = appendInt(dst, "output_incomplete", int64(s.Incomplete))
 	}
+	for _, n := range []struct {
+		key string
+		n   int
+	}{{"agent_signatures", s.AgentSignatures}, {"agent_hosts", s.AgentHosts}, {"no_agent", s.NoAgent}} {
+		if n.n != 0 {
+			dst = appendInt(dst, n.key, int64(n.n))
+		}
+	}
 	dst = appendInt(dst, "elapsed_ns", s.Elapsed.Nanoseconds())
 	dst = appendKey(dst, "interrupted")
 	dst = fmt.Appendf(dst, "%t", s.Interrupted)
@@ -97,6 +117,9 @@ type summaryLine struct {
 	Reasons     map[fleet.Reason]int `json:"reasons"`
 	Truncated   int                  `json:"output_truncated"`
 	Incomplete  int                  `json:"output_incomplete"`
+	Signatures  int                  `json:"agent_signatures"`
+	AgentHosts  int                  `json:"agent_hosts"`
+	NoAgent     int                  `json:"no_agent"`
 	ElapsedNS   int64                `json:"elapsed_ns"`
 	Interrupted bool                 `json:"interrupted"`
 }
@@ -110,9 +133,11 @@ func decodeSummary(line []byte) (*Summary, error) {
 		Reasons:     l.Reasons,
 		Truncated:   l.Truncated,
 		Incomplete:  l.Incomplete,
+		NoAgent:     l.NoAgent,
 		Elapsed:     time.Duration(l.ElapsedNS),
 		Interrupted: l.Interrupted,
 	}
+	s.AgentSignatures, s.AgentHosts = l.Signatures, l.AgentHosts
 	for name, n := range l.Outcomes {
 		o, err := fleet.ParseOutcome(name)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 
+	"shoal/internal/hint"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/auth"
 	"shoal/internal/ssh/client"
@@ -39,12 +40,24 @@ func (o Options) connect(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint])
 			_ = keyring.Close()
 		}
 	}()
+	agents, err := auth.NewForwarder(o.Forwarding)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = agents.Close()
+		}
+	}()
 	known := hostkeys.NewVerifier()
 	if err := o.checkNamed(ctx, keyring, batch(endpoints)); err != nil {
 		return nil, err
 	}
 	if endpoints != nil {
 		if err := prepare(ctx, endpoints, known, keyring); err != nil {
+			return nil, err
+		}
+		if err := o.checkForwarded(ctx, endpoints, agents); err != nil {
 			return nil, err
 		}
 	}
@@ -54,7 +67,7 @@ func (o Options) connect(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint])
 	for _, n := range keyring.Notices() {
 		o.notice(n)
 	}
-	d, closeDialer, err := o.dialer(known, keyring)
+	d, closeDialer, err := o.dialer(known, keyring, agents)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +76,31 @@ func (o Options) connect(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint])
 			o.notice(err.Error())
 		}
 		_ = keyring.Close()
+		_ = agents.Close()
 	}}, nil
+}
+
+// checkForwarded returns an error if an agent that must be forwarded does not answer.
+func (o Options) checkForwarded(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint], agents *auth.Forwarder) error {
+	seen := make(map[ssh.AgentSpec]bool)
+	for e := range endpoints {
+		if e.Err != nil || e.Settings.Agent == (ssh.AgentSpec{}) || seen[e.Settings.Agent] {
+			continue
+		}
+		spec := e.Settings.Agent
+		seen[spec] = true
+		err := hint.New("there is no agent to forward", "start one, or have SSH_AUTH_SOCK name its socket")
+		if spec.Socket != "" {
+			err = agents.Check(ctx, spec.Socket)
+		}
+		switch {
+		case err != nil && spec.Required:
+			return err
+		case err != nil:
+			o.notice(err.Error())
+		}
+	}
+	return nil
 }
 
 // prepare opens the known_hosts files of the endpoints and loads their keys.
@@ -140,17 +177,17 @@ func (o Options) agentSocket() string {
 
 // dialer returns the client that Options.Client names. Connections to jump hosts
 // always use package internal/ssh/client.
-func (o Options) dialer(keys ssh.HostKeys, identities ssh.Identities) (ssh.Dialer, func() error, error) {
+func (o Options) dialer(keys ssh.HostKeys, identities ssh.Identities, agents ssh.Agents) (ssh.Dialer, func() error, error) {
 	clock := o.Engine.Clock
 	network := tunnel.New(tunnel.Options{Direct: o.Network, Timeouts: o.Timeouts, Clock: clock, Verbose: o.Engine.Verbose})
 	std, err := xcrypto.New(xcrypto.Options{
-		HostKeys: keys, Identities: identities, Passwords: o.Passwords, Timeouts: o.Timeouts, Clock: clock, Network: network,
+		HostKeys: keys, Identities: identities, Passwords: o.Passwords, Agents: agents, Timeouts: o.Timeouts, Clock: clock, Network: network,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	program, err := openssh.New(openssh.Options{
-		HostKeys: keys, Identities: identities, Timeouts: o.Timeouts, Clock: clock, Network: network,
+		HostKeys: keys, Identities: identities, Agents: agents, Timeouts: o.Timeouts, Clock: clock, Network: network,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -160,6 +197,7 @@ func (o Options) dialer(keys ssh.HostKeys, identities ssh.Identities) (ssh.Diale
 		HostKeys:   keys,
 		Identities: identities,
 		Passwords:  o.Passwords,
+		Agents:     agents,
 		Timeouts:   o.Timeouts,
 		Clock:      clock,
 		Pipeline:   o.Pipeline,

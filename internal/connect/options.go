@@ -13,6 +13,7 @@ import (
 	"shoal/internal/hint"
 	"shoal/internal/plan"
 	"shoal/internal/ssh"
+	"shoal/internal/ssh/auth"
 	"shoal/internal/ssh/client"
 	"shoal/internal/ssh/config"
 	"shoal/internal/ssh/wire"
@@ -47,6 +48,11 @@ type Options struct {
 	// requests. The zero value is none.
 	PTY plan.PTY
 
+	// ForwardAgent says which hosts may use an agent of ours; see plan.Options. The zero value
+	// is none.
+	ForwardAgent string
+	// Forwarding bounds what they may ask of it.
+	Forwarding auth.ForwardOptions
 	// Identities are private key files, offered before those of ssh_config. nil means
 	// only those of ssh_config, by default the usual files in ~/.ssh.
 	Identities []string
@@ -154,6 +160,9 @@ func (o Options) Validate() error {
 	}
 	if o.MaxKeys < 0 {
 		return fmt.Errorf("%d keys to offer; 0 means the default", o.MaxKeys)
+	}
+	if o.Forwarding.Signatures < 0 {
+		return fmt.Errorf("a limit of %d signatures is negative; 0 means the default", o.Forwarding.Signatures)
 	}
 	if o.ExecTimeout < 0 {
 		return fmt.Errorf("a time limit of %v for Match exec is negative; 0 means the default", o.ExecTimeout)

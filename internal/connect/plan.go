@@ -56,9 +56,11 @@ func (o *Options) Planner() (*plan.Planner, error) {
 		Plain:      o.Client == ClientStandard,
 		Program:    o.program(),
 		PTY:        o.PTY,
-		Home:       home,
-		Notice:     o.Engine.Notice,
-		Verbose:    o.Engine.Verbose,
+
+		ForwardAgent: o.ForwardAgent,
+		Home:         home,
+		Notice:       o.Engine.Notice,
+		Verbose:      o.Engine.Verbose,
 	})
 }
 

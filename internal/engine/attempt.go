@@ -194,6 +194,7 @@ func (f *attempt) finishOn(conn ssh.Conn, end fleet.End) {
 		r := f.run
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		f.job.Signatures += f.progress.AgentUse.Signatures()
 		f.job.Intended = f.job.Intended || f.attempt.Execution.Intended()
 		end.Outcome = f.attempt.Execution.Check(end.Outcome)
 		end = notCancelled(f.job, stopped(r.dialCtx, end))
@@ -271,6 +272,8 @@ func (f *attempt) result(end fleet.End, stdout, stderr fleet.Output) fleet.Resul
 		Took:    f.attempt.Timeline.Took(),
 		Stdout:  stdout,
 		Stderr:  stderr,
+
+		AgentSignatures: f.job.Signatures,
 	}
 	markTruncated(&res)
 	return res

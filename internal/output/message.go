@@ -85,6 +85,9 @@ func toldLoss(r *fleet.Result) []string {
 	if r.Flags.Has(fleet.FlagOutputIncomplete) {
 		losses = append(losses, "output may be incomplete: "+toldSizes(r))
 	}
+	if r.Flags.Has(fleet.FlagNoAgent) && !r.Outcome.DidNotRun() {
+		losses = append(losses, "the agent was not forwarded: -v says why")
+	}
 	if r.Flags.Has(fleet.FlagExitConflict) {
 		losses = append(losses, "the server contradicted how the command ended, as it had said first")
 	}

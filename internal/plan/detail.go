@@ -37,6 +37,7 @@ func (p *Planner) settingsOf(r *config.Resolved, e hosts.Entry, methods []string
 		RekeyBytes:    uint64(max(r.RekeyBytes, 0)),
 		RekeyAfter:    r.RekeyInterval,
 		Env:           r.Env(),
+		Agent:         p.agent(r),
 		PTY:           p.opts.PTY == PTYForAll || p.opts.PTY == PTYAsConfigured && r.RequestTTY,
 		Keys:          p.keys(r, e, program),
 		Known:         p.known(r),
@@ -127,6 +128,36 @@ func (p *Planner) known(r *config.Resolved) ssh.HostKeySpec {
 	return k
 }
 
+// agent returns the agent that programs on the host may use.
+func (p *Planner) agent(r *config.Resolved) ssh.AgentSpec {
+	a := ssh.AgentSpec{Socket: p.opts.ForwardAgent}
+	switch p.opts.ForwardAgent {
+	case "", "no":
+		return ssh.AgentSpec{}
+	case "config":
+		a.Socket = r.ForwardAgent
+	default:
+		a.Required = true
+	}
+	if a.Socket == "yes" {
+		if a.Socket = p.agentSocket(r); a.Socket == "" && !a.Required {
+			p.tellOnce("forwardagent", fmt.Sprintf("ForwardAgent (%v) has no effect: there is no agent", r.Why("forwardagent")))
+		}
+	}
+	return a
+}
+
+// agentSocket returns the socket of the agent whose keys are offered, or "".
+func (p *Planner) agentSocket(r *config.Resolved) string {
+	switch p.opts.Agent {
+	case "":
+		return r.IdentityAgent
+	case NoAgent:
+		return ""
+	}
+	return p.opts.Agent
+}
+
 // keys returns the keys to offer: first those of the command line, then the inventory's,
 // then those of ssh_config.
 func (p *Planner) keys(r *config.Resolved, e hosts.Entry, program Program) ssh.KeySpec {
@@ -136,7 +167,7 @@ func (p *Planner) keys(r *config.Resolved, e hosts.Entry, program Program) ssh.K
 	w := ssh.KeySpec{
 		Files:        slices.Clone(p.opts.Identities),
 		Certificates: r.CertificateFiles,
-		AgentSocket:  r.IdentityAgent,
+		AgentSocket:  p.agentSocket(r),
 		Only:         r.IdentitiesOnly,
 		NoPassphrase: r.BatchMode,
 		SHA1:         userKeysSHA1(r),
@@ -151,13 +182,6 @@ func (p *Planner) keys(r *config.Resolved, e hosts.Entry, program Program) ssh.K
 	if program == ProgramForAll {
 		w.Hardware = slices.DeleteFunc(slices.Clone(w.Files), func(path string) bool { return !isHardware(path) })
 		w.Files = slices.DeleteFunc(w.Files, isHardware)
-	}
-	switch p.opts.Agent {
-	case "":
-	case NoAgent:
-		w.AgentSocket = ""
-	default:
-		w.AgentSocket = p.opts.Agent
 	}
 	return w
 }

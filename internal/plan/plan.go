@@ -59,6 +59,11 @@ type Options struct {
 	Program Program
 	// PTY says which commands get a pseudo-terminal.
 	PTY PTY
+	// ForwardAgent says which hosts may use an agent of ours: "" none, with a notice where
+	// ForwardAgent of ssh_config asks for one; "config" those for which it does; "no" none; all
+	// others all hosts, with a value of ForwardAgent: "yes" or a socket, whose variables the
+	// caller has replaced.
+	ForwardAgent string
 	// Home replaces ~ in the inventory's paths.
 	Home string
 	// Verbose is told how each target is reached, and what says so; see
@@ -217,6 +222,9 @@ func (p *Planner) explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 	if p.opts.PTY == NoPTY && hops[last].RequestTTY {
 		p.tellOnce("requesttty", fmt.Sprintf("RequestTTY (%v) has no effect: only commands of shoal run get a terminal, "+
 			"without a standard input and a wrapper", hops[last].Why("requesttty")))
+	}
+	if p.opts.ForwardAgent == "" && hops[last].ForwardAgent != "" {
+		p.tellOnce("forwardagent", fmt.Sprintf("ForwardAgent (%v) has no effect: only commands of shoal run get an agent", hops[last].Why("forwardagent")))
 	}
 	planned := p.endpoint(hops[last], t.Host.Name, e, jump, p.opts.Program)
 	if earlier != nil && !earlier.Unresolved {

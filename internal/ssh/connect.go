@@ -56,6 +56,10 @@ type Attempt struct {
 	// fleet.FlagPTY, and Stdout receives both streams. EOF does not reach a terminal:
 	// Input has to end in its end-of-file character.
 	PTY *PTY
+	// Agent asks for the agent of the target's Settings to be forwarded, in the flight of the
+	// command. Where that is withheld or the server refuses it, the command runs without, and
+	// the end has fleet.FlagNoAgent.
+	Agent bool
 	// Input is the command's standard input; nil or empty means EOF at once. It is sent
 	// after the server has accepted the command, from the first byte on each
 	// connection, at the pace of the server and without a copy in memory, and followed
@@ -124,6 +128,8 @@ type Progress struct {
 	// Execution records how far the command has come, as the Dialer and its Conn
 	// report it, and decides whether the command may have run.
 	Execution Execution
+	// AgentUse counts what the host has asked a forwarded agent.
+	AgentUse AgentUse
 
 	hostKeys HostKeys
 	hostKey  xssh.PublicKey

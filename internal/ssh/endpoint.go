@@ -80,6 +80,9 @@ type Settings struct {
 	// PTY means that commands get a pseudo-terminal.
 	PTY bool
 
+	// Agent is the agent that programs on the host may use.
+	Agent AgentSpec
+
 	// Keys are the keys to offer.
 	Keys KeySpec
 	// Known says how host keys are checked.

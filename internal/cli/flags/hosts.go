@@ -161,6 +161,9 @@ func (f *HostFlags) Options() (connect.Options, error) {
 	return o, nil
 }
 
+// NoAgent reports whether the SSH agent is not used.
+func (f *HostFlags) NoAgent() bool { return f.noAgent }
+
 // hostKeyPolicy returns the policy that --host-key names; nil means that of ssh_config.
 func (f *HostFlags) hostKeyPolicy() (*ssh.HostKeyPolicy, error) {
 	if f.HostKey.Value == "config" {

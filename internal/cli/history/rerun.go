@@ -369,6 +369,9 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 	}
 	if !run.Copies(e.Info) {
 		f.SetPTY(&opts, stdio)
+		if err := f.SetAgent(&opts); err != nil {
+			return repetition{}, err
+		}
 	}
 	targets := e.Targets
 	canary, err := clirun.ParseCanaries(f.Canary, hostsOf(targets), x.recalled.Now["canary"])

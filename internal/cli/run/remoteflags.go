@@ -29,6 +29,7 @@ import (
 type RemoteFlags struct {
 	flags.BecomeFlags
 	Wrapper   run.Remote
+	agent     agentFlags
 	stdin     bool
 	pty       bool
 	stdinFrom string
@@ -42,6 +43,7 @@ func (f *RemoteFlags) Command() flags.FlagGroup {
 	g.StringArrayVar(&f.Wrapper.Env, "env", nil, "set `NAME=VALUE` for the command, by the wrapper; not for secrets: ps on the host shows the value, and the journal keeps it; -o SetEnv sends it as ssh does")
 	g.StringVar(&f.Wrapper.Chdir, "chdir", "", "run the command in `DIR`; where that cannot be entered nothing runs")
 	g.StringVar(&f.Wrapper.Umask, "umask", "", "run the command with the umask `MODE`, in octal")
+	f.agent.register(g)
 	g.BoolVar(&f.pty, "pty", false, "give commands a terminal, as RequestTTY of ssh_config does: both streams become one, with CR LF")
 	return g
 }
@@ -128,6 +130,9 @@ func (f *RemoteFlags) TellCommand(w io.Writer) {
 	if b := f.Wrapper.Become; b != nil {
 		gets = append(gets, fmt.Sprintf("the user %s by %s", b.User, b.Method))
 	}
+	if f.agent.forAll() {
+		gets = append(gets, "the agent")
+	}
 	if len(gets) > 0 {
 		console.Say(w, "each command gets %s", ui.Visible(strings.Join(gets, ", ")))
 	}
@@ -139,8 +144,8 @@ func (f *RemoteFlags) SetCopy(push *transfer.Push, pull *transfer.Pull) error {
 	if w.Push, w.Pull = push, pull; push == nil && pull == nil {
 		return nil
 	}
-	if f.stdin || f.stdinFrom != "" || f.pty || w.Wraps() {
-		return errors.New("the run copies files: --stdin, --pty, --env, --chdir, --umask, --once, --detach, --kill-on-cancel and --remote-timeout are for commands")
+	if f.stdin || f.stdinFrom != "" || f.pty || f.agent.given() || w.Wraps() {
+		return errors.New("the run copies files: --stdin, --pty, --forward-agent, --env, --chdir, --umask, --once, --detach, --kill-on-cancel and --remote-timeout are for commands")
 	}
 	return nil
 }
@@ -158,9 +163,13 @@ func (f *RemoteFlags) Remote() flags.FlagGroup {
 }
 
 // Validate returns an error for flags that exclude each other, and sets whom commands run as.
-// journalled reports whether the run is recorded in the journal, given which flags were given. h may read standard input too.
+// journalled reports whether the run is recorded in the journal, given which flags were given.
+// h may read standard input too.
 func (f *RemoteFlags) Validate(journalled bool, h *flags.HostFlags, given func(name string) bool) (err error) {
 	if f.Wrapper.Become, err = f.BecomeOptions(given); err != nil {
+		return err
+	}
+	if err := f.agent.validate(f.Wrapper.Detach, h.NoAgent()); err != nil {
 		return err
 	}
 	switch w := &f.Wrapper; {

@@ -80,6 +80,9 @@ func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.St
 		return err
 	}
 	f.SetPTY(&opts, stdio)
+	if err := f.SetAgent(&opts); err != nil {
+		return err
+	}
 	verbose := display.NewVerbose(f.HostFlags.Verbose, stdio)
 	defer verbose.Close()
 	opts.Engine.Verbose = verbose.Func()

@@ -19,6 +19,8 @@ type Job struct {
 	// Intended is set once an attempt has recorded that the command is about to be
 	// sent.
 	Intended bool
+	// Signatures is how many a forwarded agent has made for the host, in all attempts.
+	Signatures int
 	// PassedOver counts the attempts that failed because this machine lacked a
 	// resource.
 	PassedOver int

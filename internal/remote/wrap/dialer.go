@@ -46,6 +46,11 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 		given.Input = d.opts.Input
 		a = &given
 	}
+	if a.Line == "" && a.Target.Settings().Agent.Socket != "" {
+		given := *a
+		given.Agent = true
+		a = &given
+	}
 	if a.Line == "" && a.Target.Settings().PTY {
 		if d.wraps(a) || a.HasInput() {
 			return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, errTerminal)

@@ -16,6 +16,8 @@ const (
 	msgIdentitiesAnswer  = 12
 	msgSignRequest       = 13
 	msgSignResponse      = 14
+	msgSuccess           = 6
+	msgExtension         = 27
 	msgFailureOpenSSH    = 30  // from agents for OpenSSH before 2.0
 	msgFailureSSHCom     = 102 // from ssh.com's agent
 

@@ -25,9 +25,10 @@ type Dialer struct {
 	kex      []string // best first
 	hostKeys []string // every host-key algorithm of package wire
 	parking  *eventDrivers
-	buffers  sync.Pool // of *[]byte, for reads while a command runs
-	small    sync.Pool // of *[]byte, for handshakes
-	configs  sync.Map  // of *wire.Config by configKey
+	buffers  sync.Pool      // of *[]byte, for reads while a command runs
+	small    sync.Pool      // of *[]byte, for handshakes
+	configs  sync.Map       // of *wire.Config by configKey
+	asking   sync.WaitGroup // the goroutines that ask an agent
 
 	fingerprints struct {
 		sync.Mutex
@@ -87,7 +88,11 @@ const (
 )
 
 // Close stops the Dialer's goroutines. Running commands are abandoned.
-func (d *Dialer) Close() error { return d.parking.close() }
+func (d *Dialer) Close() error {
+	err := d.parking.close()
+	d.asking.Wait()
+	return err
+}
 
 // maxRedials limits the further connections of one attempt. Each follows from
 // something new that was learned about the server.

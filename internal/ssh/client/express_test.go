@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func newDialer(park Park) sshtest.Factory {
 	return func(t testing.TB, c sshtest.Config) ssh.Dialer {
 		d, err := New(Options{
-			HostKeys: c.HostKeys, Identities: c.Identities, Passwords: c.Passwords, Timeouts: c.Timeouts, Park: park,
+			HostKeys: c.HostKeys, Identities: c.Identities, Passwords: c.Passwords, Agents: c.Agents, Timeouts: c.Timeouts, Park: park,
 		})
 		if err != nil {
 			t.Fatal(err)

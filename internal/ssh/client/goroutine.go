@@ -105,8 +105,9 @@ func (w *watched) Next(p []byte, at int64) (int, error) {
 	return w.Stream.Next(p, at)
 }
 
-// listen has the attempt's Stream call past when it has more.
+// listen has the attempt's Stream, and the agent, call past when they have more.
 func (s *session) listen(past func()) {
+	s.agent.notify(past)
 	if s.resting() || s.attempt.Stream == nil {
 		return
 	}
@@ -118,8 +119,12 @@ func (s *session) listen(past func()) {
 	})
 }
 
-// hasMore reports whether the attempt's Stream has called since it was read.
+// hasMore reports whether the attempt's Stream has called since it was read, or the agent has
+// answered.
 func (s *session) hasMore() bool {
+	if s.agent.hasAnswers() {
+		return true
+	}
 	if s.resting() || !s.accepted {
 		return false
 	}

@@ -238,7 +238,7 @@ func (h *handshake) take(ev wire.Event) *fleet.Error {
 		if f := h.reached(fleet.PhaseKex); f != nil {
 			return f
 		}
-		return h.checkHostKey(ev.Key)
+		return h.checkHostKey(ev)
 	case wire.ChannelIgnored:
 		h.session.ignored()
 	default:
@@ -249,8 +249,8 @@ func (h *handshake) take(ev wire.Event) *fleet.Error {
 
 // checkHostKey checks the host key, and only then allows sending what depends on
 // the keys.
-func (h *handshake) checkHostKey(key xssh.PublicKey) *fleet.Error {
-	a := h.attempt
+func (h *handshake) checkHostKey(ev wire.HostKey) *fleet.Error {
+	a, key := h.attempt, ev.Key
 	a.Timeline.Enter(fleet.PhaseHostkey)
 	if err := hostkeys.Weak(key); err != nil { // under every policy
 		return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonHostkeyWeak, err)
@@ -263,6 +263,14 @@ func (h *handshake) checkHostKey(key xssh.PublicKey) *fleet.Error {
 	h.hostKey = key
 	if f := h.reached(fleet.PhaseHostkey); f != nil {
 		return f
+	}
+	switch forward, f := a.MayForwardAgent(h.dialer.opts.HostKeys, key); {
+	case f != nil:
+		return f
+	case forward && h.dialer.opts.Agents != nil:
+		h.session.forward(&ssh.AgentBinding{HostKey: key, Signature: ev.Signature, SessionID: ev.SessionID})
+	case a.WantsAgent():
+		h.session.flags |= fleet.FlagNoAgent
 	}
 	h.link.client.Trust()
 	a.Timeline.Enter(fleet.PhaseAuth)

@@ -20,6 +20,8 @@ type Options struct {
 	Identities ssh.Identities
 	// Passwords answers servers that ask for a password. nil means that none is sent.
 	Passwords ssh.Passwords
+	// Agents passes on what hosts ask the agents that are forwarded to them. nil forwards none.
+	Agents ssh.Agents
 	// Timeouts are the time limits of the phases; zero values mean the defaults.
 	Timeouts ssh.Timeouts
 	// Clock is the clock of the timeouts. nil means the ordinary time.

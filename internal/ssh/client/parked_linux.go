@@ -172,8 +172,9 @@ func (p *loopConn) startNext() {
 	}
 }
 
-// listen has the attempt's Stream schedule p when it has more.
+// listen has the attempt's Stream, and the agent, schedule p when they have more.
 func (p *loopConn) listen() {
+	p.conn.session.agent.notify(func() { p.loop.schedule(p) })
 	if a := p.conn.session.attempt; a != nil && a.Stream != nil {
 		a.Stream.Notify(func() { p.loop.schedule(p) })
 	}

@@ -23,7 +23,8 @@ type session struct {
 	link    *link
 	dialer  *Dialer
 
-	fed         int64 // bytes of the input that were queued
+	agent       *agentForward // nil: no agent is forwarded
+	fed         int64         // bytes of the input that were queued
 	channel     wire.Channel
 	opened      bool // CHANNEL_OPEN was queued or sent
 	optimistic  bool // send the command before its channel is open
@@ -80,6 +81,9 @@ func (s *session) further(a *ssh.Attempt) *session {
 	s.link.exec = &a.Execution
 	n := newSession(a, s.link, s.dialer, s.dialer.opts.Timeouts.For(a))
 	n.flags, n.writeBy, n.mute, n.lastTick, n.reopens = s.flags, s.writeBy, s.mute, s.lastTick, true
+	if n.flags &^= fleet.FlagNoAgent; a.WantsAgent() { // servers grant it once
+		n.flags |= fleet.FlagNoAgent
+	}
 	return n
 }
 
@@ -129,6 +133,9 @@ func (s *session) exec() *fleet.Error {
 		name, value, _ := strings.Cut(variable, "=")
 		s.link.client.Env(s.channel, name, value)
 	}
+	if s.agent != nil {
+		s.link.client.ForwardAgent(s.channel)
+	}
 	if name := s.attempt.Subsystem; name != "" {
 		s.link.client.Subsystem(s.channel, name)
 	} else {
@@ -150,6 +157,9 @@ func (s *session) exec() *fleet.Error {
 // window to send in (RFC 4254 §5.2), and OpenSSH confirms one of 0, which it enlarges when the
 // command has started.
 func (s *session) feed() bool {
+	if s.agent.deliver() {
+		return true
+	}
 	if s.end == nil && s.accepted && s.attempt.Stream != nil {
 		return s.feedStream()
 	}
@@ -243,6 +253,10 @@ func (s *session) take(ev wire.Event) {
 	if s.resting() {
 		return
 	}
+	if n, ok := channelOf(ev); ok && n != s.channel {
+		s.agent.take(n, ev) // if there is none, it was that of an earlier attempt
+		return
+	}
 	switch ev := ev.(type) {
 	case wire.ChannelOpened:
 		s.channelOpened()
@@ -257,6 +271,8 @@ func (s *session) take(ev wire.Event) {
 			s.answered(ev.OK)
 		case wire.RequestPTY:
 			s.answeredPTY(ev.OK)
+		case wire.RequestAgent:
+			s.answeredAgent(ev.OK)
 		}
 	case wire.Writable:
 		s.writable = s.accepted && s.fed < s.attempt.InputSize()
@@ -269,6 +285,16 @@ func (s *session) take(ev wire.Event) {
 	case wire.Closed:
 		s.closed()
 	}
+}
+
+// answeredAgent handles the server's answer to the request to forward the agent. The command,
+// which has followed it, runs without one if that is refused.
+func (s *session) answeredAgent(ok bool) {
+	if ok {
+		return
+	}
+	s.attempt.Tell("the server does not forward the agent (AllowAgentForwarding in sshd_config, no-agent-forwarding and restrict in authorized_keys)")
+	s.flags |= fleet.FlagNoAgent
 }
 
 // refused handles a refused channel. A server that takes one at a time (MaxSessions 1) may have
@@ -531,5 +557,6 @@ func (s *session) finish(e fleet.End) {
 			e.Flags |= fleet.FlagPTY
 		}
 		s.end = &e
+		s.agent.end(s.keeps)
 	}
 }

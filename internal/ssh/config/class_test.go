@@ -23,7 +23,7 @@ var fieldsOf = map[string][]string{
 	"bindaddress": {"BindAddress"}, "bindinterface": {"BindInterface"},
 	"ciphers": {"Ciphers"}, "macs": {"MACs"}, "kexalgorithms": {"KexAlgorithms"},
 	"hostkeyalgorithms": {"HostKeyAlgorithms", "HostKeyAlgorithmsSet"}, "hostkeyalias": {"HostKeyAlias"},
-	"identityagent": {"IdentityAgent"}, "pubkeyacceptedalgorithms": {"PubkeyAcceptedAlgorithms"},
+	"forwardagent": {"ForwardAgent"}, "identityagent": {"IdentityAgent"}, "pubkeyacceptedalgorithms": {"PubkeyAcceptedAlgorithms"},
 	"revokedhostkeys": {"RevokedHostKeys"}, "identityfile": {"IdentityFiles", "DefaultIdentities"},
 	"certificatefile": {"CertificateFiles"}, "globalknownhostsfile": {"GlobalKnownHostsFiles"},
 	"userknownhostsfile": {"UserKnownHostsFiles"}, "setenv": {"Env"}, "sendenv": {"Env"}, "connecttimeout": {"ConnectTimeout"},

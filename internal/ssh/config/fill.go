@@ -94,7 +94,26 @@ func (r *Resolved) fillIdentities() error {
 	if err == nil {
 		r.IdentityAgent, err = agentSocket(path, r.config.local.Getenv)
 	}
-	return r.problemIf(opIdentityAgent, err)
+	if err != nil {
+		return r.problem(opIdentityAgent, err)
+	}
+	return r.problemIf(opForwardAgentPath, r.fillForwardAgent())
+}
+
+func (r *Resolved) fillForwardAgent() error {
+	socket := r.text(opForwardAgentPath)
+	switch {
+	case !r.flag(opForwardAgent, false):
+		return nil
+	case socket == "":
+		r.ForwardAgent = "yes"
+		return nil
+	}
+	path, err := r.path(socket)
+	if err == nil {
+		r.ForwardAgent, err = agentSocket(path, r.config.local.Getenv)
+	}
+	return err
 }
 
 // paths returns the files that settings name, without "none".

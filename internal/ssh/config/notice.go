@@ -22,7 +22,6 @@ var reports = []struct {
 }{
 	{opCheckHostIP, "CheckHostIP", []string{"no"}, "host keys are looked up by the host's name alone"},
 	{opVerifyHostKeyDNS, "VerifyHostKeyDNS", []string{"false"}, "host keys are looked up in known_hosts alone"},
-	{opForwardAgent, "ForwardAgent", []string{"no"}, "the agent is not forwarded"},
 	{opGSSAPITrustDNS, "GSSAPITrustDNS", []string{"no"}, "Kerberos looks up host names as krb5.conf says"},
 	{opChannelTimeout, "ChannelTimeout", []string{"none"}, "see --command-timeout"},
 }

@@ -61,9 +61,6 @@ func TestReportedKeywords(t *testing.T) {
 			"NoHostAuthenticationForLocalhost yes (FILE:2) has no effect: this machine's host key is checked like all others",
 		},
 		{"NoHostAuthenticationForLocalhost no", local, ""},
-		{"ForwardAgent yes", web, "ForwardAgent yes (FILE:2) has no effect: the agent is not forwarded"},
-		{"ForwardAgent /run/a", web, "ForwardAgent yes (FILE:2) has no effect: the agent is not forwarded"},
-		{"ForwardAgent no", web, ""},
 		{"ChannelTimeout session=5m", web, "ChannelTimeout session=5m (FILE:2) has no effect: see --command-timeout"},
 		{"ChannelTimeout none", web, ""},
 		{"PermitLocalCommand yes\nLocalCommand id", web, "LocalCommand (FILE:3) has no effect: no command is run here"},
@@ -87,7 +84,7 @@ func TestReportedKeywords(t *testing.T) {
 
 // A keyword without effect is accepted silently: the host resolves as if it were not there.
 func TestWithoutEffect(t *testing.T) {
-	c := load(t, "ForwardAgent yes\nForwardX11 yes\nLocalForward 80 a:80\nControlMaster auto\nControlPath ~/x\nTunnel yes\n"+
+	c := load(t, "ForwardX11 yes\nLocalForward 80 a:80\nControlMaster auto\nControlPath ~/x\nTunnel yes\n"+
 		"PermitLocalCommand yes\nLocalCommand rm -rf /\nGSSAPIAuthentication yes\nHostbasedAuthentication yes\n"+
 		"Compression yes\nRequestTTY force\nForkAfterAuthentication yes\nAddKeysToAgent yes\nUpdateHostKeys yes\n"+
 		"RSAAuthentication yes\nProtocol 2,1\nWarnWeakCrypto no\nChannelTimeout *=1\n", nil)
@@ -112,7 +109,7 @@ func TestKeywordsHaveClasses(t *testing.T) {
 		classes[k.Name] = k.Class
 	}
 	for name, want := range map[string]string{
-		"hostname": "honoured", "identityfile2": "honoured", "forwardagent": "reported", "cipher": "without effect",
+		"hostname": "honoured", "identityfile2": "honoured", "checkhostip": "reported", "cipher": "without effect",
 		"remotecommand": "refused", "knownhostscommand": "honoured",
 	} {
 		if got := classes[name].String(); got != want {

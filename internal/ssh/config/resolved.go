@@ -54,6 +54,10 @@ type Resolved struct {
 	// are already replaced.
 	IdentityAgent string
 
+	// ForwardAgent is the agent that programs on the host may use: "" for none, "yes" for the one
+	// that is used for logging in, or a socket.
+	ForwardAgent string
+
 	PubkeyAuthentication         bool
 	PasswordAuthentication       bool
 	KbdInteractiveAuthentication bool

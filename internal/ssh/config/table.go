@@ -96,7 +96,7 @@ var keywordTable = []keyword{
 	{"logverbose", opLogVerbose, WithoutEffect, readLogVerbose, "none", nil},
 	{"permitremoteopen", opPermitRemoteOpen, WithoutEffect, readPermitOpen, "any", nil},
 	{"addkeystoagent", opAddKeysToAgent, WithoutEffect, readAddKeys, "false", nil},
-	{"forwardagent", opForwardAgent, Reported, readForwardAgent, "no", nil},
+	{"forwardagent", opForwardAgent, Honoured, readForwardAgent, "no", nil},
 	{"connecttimeout", opConnectTimeout, Honoured, readTime, "none", nil},
 	{"tunneldevice", opTunnelDevice, WithoutEffect, readTunnelDevice, "any:any", nil},
 	{"canonicalizepermittedcnames", opCanonicalizePermittedCNAMEs, Honoured, readPermittedCNAMEs, "none", nil},

@@ -119,6 +119,15 @@ func (v *Verifier) AllowPassword(t ssh.Target, key xssh.PublicKey) error {
 	return s.AllowPassword(t.Target, key)
 }
 
+// AllowAgent implements ssh.AgentGuard.
+func (v *Verifier) AllowAgent(t ssh.Target, key xssh.PublicKey) error {
+	j, err := v.Judge(t, key)
+	if err == nil && j.Status != StatusKnown {
+		err = ssh.ErrLearned
+	}
+	return err
+}
+
 // Explain is [Store.Explain] of the target's store.
 func (v *Verifier) Explain(t ssh.Target, key xssh.PublicKey) string {
 	s, err := v.Store(t)

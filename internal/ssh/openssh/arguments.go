@@ -28,6 +28,10 @@ func (l *login) arguments() []string {
 	if l.agent != nil {
 		agent = quoted(l.path + agentSuffix)
 	}
+	forward := "no"
+	if l.forward != nil {
+		forward = quoted(l.path + forwardSuffix)
+	}
 	options := []string{
 		"StrictHostKeyChecking yes",
 		"UserKnownHostsFile " + quoted(l.path+knownSuffix),
@@ -55,7 +59,7 @@ func (l *login) arguments() []string {
 		"ServerAliveInterval 0",
 		"ConnectTimeout 0",
 		"ClearAllForwardings yes",
-		"ForwardAgent no",
+		"ForwardAgent " + forward,
 		"ForwardX11 no",
 		"Tunnel no",
 		"PermitLocalCommand no",

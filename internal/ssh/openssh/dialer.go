@@ -29,6 +29,8 @@ type Options struct {
 	HostKeys ssh.HostKeys
 	// Identities returns the keys to offer. Required.
 	Identities ssh.Identities
+	// Agents passes on what hosts ask the agents that are forwarded to them. nil forwards none.
+	Agents ssh.Agents
 	// Timeouts are the phases' deadlines; zero values are the defaults.
 	Timeouts ssh.Timeouts
 	// Clock measures the timeouts. nil means real time.

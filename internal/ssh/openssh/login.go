@@ -41,6 +41,7 @@ type login struct {
 	server    *xcrypto.Carrier
 	path      string // of the control socket; other files have suffixes
 	agent     *agent // nil: none, or ended
+	forward   *forwarder
 	process   *process
 
 	encrypted chan struct{} // closed by up when the program has sent NEWKEYS
@@ -77,7 +78,13 @@ func (l *login) connect(program string) (ssh.Conn, *fleet.Error) {
 	l.server.Authenticated()
 	l.letIn.Store(true)
 	l.agent.end()
-	if f := l.learn(); f != nil {
+	l.mu.Lock()
+	forwards, f := a.MayForwardAgent(l.dialer.opts.HostKeys, l.hostKey)
+	l.mu.Unlock()
+	if f == nil {
+		f = l.learn()
+	}
+	if f != nil {
 		_ = control.Close()
 		return nil, f
 	}
@@ -86,6 +93,10 @@ func (l *login) connect(program string) (ssh.Conn, *fleet.Error) {
 		return nil, sshreason.Interrupted(l.ctx, a)
 	}
 	flags := fleet.FlagOpenSSH
+	if a.WantsAgent() && (!forwards || l.forward == nil) {
+		flags |= fleet.FlagNoAgent // not asked for, so that the server opens no channel to the socket
+		l.forward.end()
+	}
 	if l.legacy() {
 		flags |= fleet.FlagLegacy
 	}
@@ -104,6 +115,11 @@ func (l *login) start(program string) *fleet.Error {
 	}
 	if l.offersKeys() {
 		if l.agent, err = startAgent(l); err != nil {
+			return l.local(err)
+		}
+	}
+	if l.attempt.WantsAgent() && l.dialer.opts.Agents != nil {
+		if l.forward, err = startForwarder(l); err != nil {
 			return l.local(err)
 		}
 	}
@@ -298,6 +314,7 @@ func (l *login) Release() {
 	l.once.Do(func() {
 		_ = l.server.Close()
 		l.agent.end()
+		l.forward.end()
 		if l.process != nil {
 			l.process.end()
 		}

@@ -18,7 +18,7 @@ import (
 // login made by the user's own ssh, which opened it and keeps it.
 func (d *Dialer) shared(ctx context.Context, a *ssh.Attempt) (ssh.Conn, *fleet.Error) {
 	path := a.Target.Settings().Program.ControlPath
-	if path == "" || !ownSocket(path) {
+	if path == "" || !ownSocket(path) || a.WantsAgent() { // it forwards what its own user wants
 		return nil, nil
 	}
 	control, err := new(net.Dialer).DialContext(ctx, "unix", path)

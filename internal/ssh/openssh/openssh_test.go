@@ -18,17 +18,19 @@ func TestConformance(t *testing.T) {
 	program := needs.Program(t, "ssh")
 	const encrypted = "what ssh and the server say after the first key exchange is encrypted, and ssh's text decides nothing"
 	sshtest.Traits{Flags: fleet.FlagOpenSSH, Lacks: map[string]string{
-		"passwords":                    "ssh is given no password",
-		"hung_agent/and_a_password":    "ssh is given no password",
-		"servers/second_factor":        encrypted,
-		"next":                         "a connection of a master is not kept: it passes on no answer that shows it is up",
-		"faults/open-flood":            "ssh itself refuses the channels of servers, and ends",
-		"host_keys/keys_over_and_over": "ssh exchanges the keys, and has no such limit",
+		"passwords":                               "ssh is given no password",
+		"hung_agent/and_a_password":               "ssh is given no password",
+		"servers/second_factor":                   encrypted,
+		"next":                                    "a connection of a master is not kept: it passes on no answer that shows it is up",
+		"agent/hostile/flood":                     "ssh has no such limit",
+		"agent/hostile/not_granted":               "ssh takes the channels of a server that was asked, whatever that answered",
+		"faults/open-flood":                       "ssh itself refuses the channels of servers, and ends",
+		"host_keys/keys_over_and_over":            "ssh exchanges the keys, and has no such limit",
 		"host_keys/another_key_in_authentication": encrypted + "; see TestAnotherKeyLater",
 		"host_keys/another_key_later/turncoat":    encrypted + "; see TestAnotherKeyLater",
 	}}.Run(t, func(t testing.TB, c sshtest.Config) ssh.Dialer {
 		d, err := openssh.New(openssh.Options{
-			Program: program, HostKeys: c.HostKeys, Identities: c.Identities, Timeouts: c.Timeouts,
+			Program: program, HostKeys: c.HostKeys, Identities: c.Identities, Agents: c.Agents, Timeouts: c.Timeouts,
 		})
 		if err != nil {
 			t.Fatal(err)

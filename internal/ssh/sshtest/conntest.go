@@ -27,6 +27,7 @@ type Config struct {
 	HostKeys   ssh.HostKeys
 	Identities ssh.Identities
 	Passwords  ssh.Passwords
+	Agents     ssh.Agents
 	Timeouts   ssh.Timeouts
 }
 
@@ -58,6 +59,7 @@ func (c Traits) Run(t *testing.T, newDialer Factory) {
 		{"input", testInput},
 		{"stream", testStream},
 		{"pty", testPTY},
+		{"agent", testAgent},
 		{"contradictions", testContradictions},
 	} {
 		t.Run(group.name, func(t *testing.T) {
@@ -86,6 +88,7 @@ func (k keys) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { retu
 // exact trusts only the given keys, and records who authenticated us.
 type exact struct {
 	trusted []xssh.PublicKey
+	learned bool // in this run
 
 	mu       sync.Mutex
 	checked  int
@@ -113,6 +116,13 @@ func (e *exact) Accepted(ssh.Target, xssh.PublicKey) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.accepted++
+	return nil
+}
+
+func (e *exact) AllowAgent(ssh.Target, xssh.PublicKey) error {
+	if e.learned {
+		return ssh.ErrLearned
+	}
 	return nil
 }
 

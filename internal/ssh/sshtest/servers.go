@@ -69,6 +69,12 @@ func everyKind(t testing.TB) []server {
 // newKey generates a key that no server knows.
 func newKey(t testing.TB) xssh.Signer {
 	t.Helper()
+	_, signer := newPrivateKey(t)
+	return signer
+}
+
+func newPrivateKey(t testing.TB) (ed25519.PrivateKey, xssh.Signer) {
+	t.Helper()
 	_, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -77,5 +83,5 @@ func newKey(t testing.TB) xssh.Signer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return signer
+	return private, signer
 }

@@ -17,11 +17,13 @@ type channel struct {
 	sentEOF bool
 	closing bool // CLOSE was sent, or will be as soon as the channel is open
 	blocked bool // see mux.block
+	agent   bool // the server has opened it to our agent
 
 	remote    uint32 // the server's number
 	sendLeft  uint32 // bytes left in our send window
 	sendUsed  uint32 // bytes sent that no WINDOW_ADJUST has restored yet
 	maxData   uint32 // maximum bytes of data in one message of ours
+	window    uint32 // the server's send window when it is full
 	recvLeft  uint32 // bytes left in the server's send window
 	consumed  uint32 // bytes consumed since our last WINDOW_ADJUST
 	questions []Request
@@ -39,9 +41,12 @@ const (
 	RequestSubsystem
 	RequestEnv
 	RequestPTY
+	RequestAgent
 )
 
-var requestNames = [...]string{RequestExec: "exec", RequestSubsystem: "subsystem", RequestEnv: "env", RequestPTY: "pty-req"}
+var requestNames = [...]string{
+	RequestExec: "exec", RequestSubsystem: "subsystem", RequestEnv: "env", RequestPTY: "pty-req", RequestAgent: "auth-agent-req@openssh.com",
+}
 
 func (r Request) String() string {
 	if int(r) < len(requestNames) && requestNames[r] != "" {
@@ -119,7 +124,7 @@ func (c *Client) request(n Channel, kind Request, value string, more ...string) 
 // Exec runs a command in the login shell (RFC 4254 §6.5). On the connection's first channel
 // it may be called before ChannelOpened: the request is sent to the number that the server
 // will most likely assign. A wrong guess ends the connection before anything has run. The
-// same holds for Subsystem, Env, PTY, Signal and SendEOF.
+// same holds for Subsystem, Env, PTY, ForwardAgent, Signal and SendEOF.
 func (c *Client) Exec(n Channel, command string) { c.request(n, RequestExec, command) }
 
 // Subsystem starts a subsystem (RFC 4254 §6.5).
@@ -142,6 +147,21 @@ func (c *Client) PTY(n Channel, term string, columns, rows uint32, modes string)
 	ch.questions = append(ch.questions, RequestPTY)
 	c.send(appendString(p, modes))
 }
+
+// ForwardAgent asks for an agent for the programs of the channel's command; call it before Exec
+// (OpenSSH's PROTOCOL, draft-ietf-sshm-ssh-agent §5). Once the server has granted it, it may open
+// channels to the agent: AgentOpened. Servers grant it once for each connection.
+func (c *Client) ForwardAgent(n Channel) {
+	ch := c.mux.use(n)
+	if ch.closing {
+		return
+	}
+	ch.questions = append(ch.questions, RequestAgent)
+	c.send(appendBool(appendString(c.mux.to(ch, msgChannelRequest), RequestAgent.String()), true))
+}
+
+// WithdrawAgent refuses all further channels to the agent. Those that are open stay open.
+func (c *Client) WithdrawAgent() { c.mux.agent = false }
 
 // Signal sends a signal to the command (RFC 4254 §6.9); name is without "SIG".
 // No answer is requested.
@@ -231,8 +251,8 @@ func (c *Client) Consumed(number Channel, n int) {
 	if ch == nil || ch.closing || !ch.opened || n <= 0 {
 		return
 	}
-	ch.consumed += uint32(min(n, int(c.config.window()-ch.recvLeft-ch.consumed)))
-	if ch.consumed == 0 || ch.consumed < c.config.window()/2 {
+	ch.consumed += uint32(min(n, int(ch.window-ch.recvLeft-ch.consumed)))
+	if ch.consumed == 0 || ch.consumed < ch.window/2 {
 		return
 	}
 	ch.recvLeft += ch.consumed

@@ -1,7 +1,13 @@
 package wire
 
 // Reason codes of CHANNEL_OPEN_FAILURE (RFC 4254 §5.1).
-const openProhibited = 1
+const (
+	openProhibited = 1
+	openShortage   = 4
+)
+
+// agentChannel is the kind of channels to our agent (draft-ietf-sshm-ssh-agent §5).
+const agentChannel = "auth-agent@openssh.com"
 
 // extendedStderr is SSH_EXTENDED_DATA_STDERR (RFC 4254 §5.2).
 const extendedStderr = 1
@@ -44,7 +50,7 @@ func (c *Client) handleConnection(p []byte) (Event, error) {
 		c.mux.pings--
 		return Alive{}, nil
 	case msgChannelOpen:
-		return nil, c.refuseChannel(p)
+		return c.offered(p)
 	}
 	r := read(p[1:])
 	n := Channel(r.uint32())
@@ -76,7 +82,11 @@ func (c *Client) handleConnection(p []byte) (Event, error) {
 	case msgChannelRequest:
 		return c.takeRequest(ch, r)
 	default:
-		return ch.takeAnswer(number, r)
+		ev, err := ch.takeAnswer(number, r)
+		if a, ok := ev.(RequestAnswered); ok && a.Request == RequestAgent {
+			c.mux.agent = a.OK
+		}
+		return ev, err
 	}
 }
 
@@ -102,18 +112,31 @@ func (c *Client) refuseRequest(p []byte) error {
 	return c.useless(msgGlobalRequest)
 }
 
-// refuseChannel refuses every channel that the server opens (RFC 4254 §5.1): we request no
-// forwarding and never forward an agent.
-func (c *Client) refuseChannel(p []byte) error {
+// offered processes a channel that the server opens (RFC 4254 §5.1). It refuses all but those to
+// our agent, if that is forwarded.
+func (c *Client) offered(p []byte) (Event, error) {
 	r := read(p[1:])
-	_ = r.string()
-	sender := r.uint32()
-	_, _ = r.uint32(), r.uint32() // window and maximum packet size
-	if r.bad {
-		return malformed(msgChannelOpen, "RFC 4254 §5.1")
+	kind := string(r.string())
+	sender, window, maxData := r.uint32(), r.uint32(), r.uint32()
+	switch {
+	case r.bad:
+		return nil, malformed(msgChannelOpen, "RFC 4254 §5.1")
+	case kind != agentChannel || !c.mux.agent:
+		return nil, c.refuseChannel(sender, openProhibited, "not offered")
+	case !r.done() || maxData == 0:
+		return nil, malformed(msgChannelOpen, "RFC 4254 §5.1")
+	case c.mux.agents == MaxAgentChannels:
+		return nil, c.refuseChannel(sender, openShortage, "too many at once")
 	}
+	ch := c.mux.accept(sender, window, maxData)
+	out := appendUint32(c.mux.to(ch, msgChannelOpenConfirm), uint32(ch.number))
+	out = appendUint32(appendUint32(out, ch.recvLeft), MaxData)
+	return AgentOpened{ch.number}, c.answer(msgChannelOpen, out)
+}
+
+func (c *Client) refuseChannel(sender, code uint32, text string) error {
 	out := appendUint32([]byte{msgChannelOpenFailure}, sender)
-	out = appendString(appendUint32(out, openProhibited), "not offered")
+	out = appendString(appendUint32(out, code), text)
 	return c.answer(msgChannelOpen, appendString(out, ""))
 }
 

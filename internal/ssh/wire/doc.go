@@ -59,8 +59,8 @@
 // # Not included
 //
 // The package does not verify host keys against known_hosts, choose credentials, resend, time
-// out or close. It never compresses, never forwards an agent or X11, refuses every channel and
-// global request of a server, ignores announced host keys (hostkeys-00@openssh.com), and
+// out or close. It never compresses, never forwards X11, refuses every global request of a server
+// and every channel but those to an agent that the driver forwards, ignores announced host keys (hostkeys-00@openssh.com), and
 // never accepts SHA-1, DSA, CBC or finite-field Diffie-Hellman. See ErrNeedsStrict for when
 // chacha20-poly1305 and the encrypt-then-MAC algorithms are refused. There are no terminals,
 // no shell requests, and no environment beyond Env.

@@ -25,6 +25,8 @@ type (
 	HostKey struct {
 		Algorithm string
 		Key       ssh.PublicKey
+		// Signature is the key's own, of SessionID (RFC 4253 §7.2, §8).
+		Signature, SessionID []byte
 	}
 	// Rekeyed means that a later key exchange is complete.
 	Rekeyed struct{}
@@ -75,6 +77,9 @@ type (
 	// because authentication had not succeeded (RFC 4253 §11.4): nothing that was sent on
 	// the channel had an effect. Its number is free again.
 	ChannelIgnored struct{ Channel Channel }
+	// AgentOpened means that the server has opened a channel to our agent, which
+	// ForwardAgent has offered. The driver closes it when EOF follows.
+	AgentOpened struct{ Channel Channel }
 	// Data is output. Call Consumed when it was processed, to extend the window.
 	Data struct {
 		Channel Channel
@@ -125,6 +130,7 @@ func (Prompts) event()         {}
 func (ChannelOpened) event()   {}
 func (ChannelRefused) event()  {}
 func (ChannelIgnored) event()  {}
+func (AgentOpened) event()     {}
 func (Data) event()            {}
 func (RequestAnswered) event() {}
 func (ExitStatus) event()      {}

@@ -6,8 +6,6 @@ import (
 	"crypto/subtle"
 	"hash"
 	"slices"
-
-	"golang.org/x/crypto/ssh"
 )
 
 // An exchange is one key exchange from our KEXINIT to both NEWKEYS (RFC 4253
@@ -181,7 +179,7 @@ func (c *Client) takeKexReply(p []byte) (Event, error) {
 		return nil, nil
 	}
 	c.waiting = true
-	return c.ask(key), nil
+	return HostKey{Algorithm: c.hostKeyName, Key: key, Signature: slices.Clone(signature), SessionID: h}, nil
 }
 
 // checkPin returns an error unless a later key exchange uses the key that was trusted.
@@ -194,10 +192,6 @@ func (c *Client) checkPin(blob []byte) error {
 		return nil
 	}
 	return fail(KindHostKeyChanged, "", "the server brought another host key in a later key exchange")
-}
-
-func (c *Client) ask(key ssh.PublicKey) Event {
-	return HostKey{Algorithm: c.hostKeyName, Key: key}
 }
 
 // Trust accepts the host key. Messages may be sent after it; before it, nothing that depends

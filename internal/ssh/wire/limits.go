@@ -32,6 +32,10 @@ const (
 	// DefaultWindow is how many bytes a server may send on a channel before Consumed is
 	// called (RFC 4254 §5.2).
 	DefaultWindow = 2 << 20
+	// AgentWindow is the window of each channel to our agent, in bytes, and MaxAgentChannels
+	// how many of them a server may have open at a time.
+	AgentWindow      = 32 << 10
+	MaxAgentChannels = 32
 	// MaxData is the most data accepted in one channel message, in bytes (RFC 4254
 	// §5.1, maximum packet size).
 	MaxData = 32 << 10

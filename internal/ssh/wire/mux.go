@@ -13,17 +13,36 @@ type mux struct {
 	opens   int32
 	pings   int32 // unanswered Keepalives
 	blocked int32 // channels waiting for the end of a key exchange to send
+	agents  int16 // open channels to the agent
+	agent   bool  // the server may open them
 	guess   *channel
 	early   earlyOpens
 }
 
 // add creates a channel with a free number.
 func (m *mux) add(window uint32) *channel {
+	ch := m.create(window)
+	if m.opens == 0 {
+		m.guess = ch
+	}
+	m.opens++
+	return ch
+}
+
+// accept creates a channel to the agent, which the server has opened with its number remote.
+func (m *mux) accept(remote, window, maxData uint32) *channel {
+	ch := m.create(AgentWindow)
+	ch.agent, ch.opened, ch.remote, ch.sendLeft, ch.maxData = true, true, remote, window, min(maxData, MaxData)
+	m.agents++
+	return ch
+}
+
+func (m *mux) create(window uint32) *channel {
 	ch := &m.single
 	if ch.used {
 		ch = &channel{}
 	}
-	*ch = channel{used: true, recvLeft: window}
+	*ch = channel{used: true, window: window, recvLeft: window}
 	if last := len(m.free) - 1; last >= 0 {
 		ch.number, m.free = m.free[last], m.free[:last]
 		m.channels[ch.number] = ch
@@ -31,10 +50,6 @@ func (m *mux) add(window uint32) *channel {
 		ch.number = Channel(len(m.channels))
 		m.channels = append(m.channels, ch)
 	}
-	if m.opens == 0 {
-		m.guess = ch
-	}
-	m.opens++
 	return ch
 }
 
@@ -68,6 +83,9 @@ func (m *mux) remove(n Channel) {
 func (m *mux) retire(n Channel) {
 	ch := m.channels[n]
 	m.release(ch)
+	if ch.agent {
+		m.agents--
+	}
 	ch.used, ch.questions = false, nil
 	if m.guess == ch {
 		m.guess = nil

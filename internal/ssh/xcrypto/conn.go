@@ -32,6 +32,8 @@ type conn struct {
 	hasPTY   bool          // the attempt was granted a pseudo-terminal
 	kept     bool          // the last attempt has ended, and the connection is kept for another
 	reopens  bool          // a refused channel is opened once more: see open
+	agent    *forwarding   // nil: no agent is forwarded
+	noAgent  bool          // the attempt was to have one
 }
 
 func newConn(w *transport, sc xssh.Conn, t *ssh.Timeouts) *conn {
@@ -63,12 +65,16 @@ func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 		c.kept, c.hasPTY = false, false
 		end := c.guarded(ctx)
 		end.Flags |= c.flags
+		if c.noAgent {
+			end.Flags |= fleet.FlagNoAgent
+		}
 		if c.hasPTY {
 			end.Flags |= fleet.FlagPTY
 		}
 		if !c.kept {
 			_ = c.Close()
 		}
+		c.agent.end(!c.kept)
 		done(end)
 	}()
 }
@@ -81,7 +87,7 @@ func (c *conn) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.En
 		return
 	}
 	c.wire.carry(a)
-	c.timeouts, c.reopens = c.all.For(a), true
+	c.timeouts, c.reopens, c.noAgent = c.all.For(a), true, a.WantsAgent() // servers grant an agent once
 	if ctx.Err() != nil {
 		_ = c.Close()
 		done(sshreason.Interrupted(ctx, a).End())
@@ -164,6 +170,10 @@ func (c *conn) run(ctx context.Context) fleet.End {
 	for _, variable := range a.Target.Settings().Env {
 		name, value, _ := strings.Cut(variable, "=")
 		_, _ = ch.SendRequest("env", true, xssh.Marshal(struct{ Name, Value string }{name, value}))
+	}
+	if c.agent.wanted() && !c.requestAgent(ch) {
+		c.noAgent = true
+		a.Tell("the server does not forward the agent (AllowAgentForwarding in sshd_config, no-agent-forwarding and restrict in authorized_keys)")
 	}
 	a.Execution.Queue(1) // the next write may contain it
 	kind, text := "exec", a.Exec()
@@ -279,13 +289,16 @@ func (c *conn) refuseRequests(requests <-chan *xssh.Request) {
 	}
 }
 
-// refuseChannels refuses every channel that the server opens: no port or agent is ever
-// forwarded.
+// refuseChannels refuses every channel that the server opens but those to a forwarded agent: no
+// port is ever forwarded.
 func (c *conn) refuseChannels(channels <-chan xssh.NewChannel) {
 	spent := newBudget()
 	for ch := range channels {
 		if !spent.one() {
 			c.abuse("channel opens")
+			continue
+		}
+		if ch.ChannelType() == "auth-agent@openssh.com" && c.agent.serve(ch) {
 			continue
 		}
 		_ = ch.Reject(xssh.Prohibited, "not offered")

@@ -25,11 +25,15 @@ type Master interface {
 // Control returns the attempt's authenticated connection over the control socket nc of an
 // OpenSSH master, in the multiplexer's proxy mode: the session's messages are ours, and
 // reach the server as they are. It takes ownership of nc and m, also on failure. flags are
-// set in the end of the attempt.
+// set in the end of the attempt; without fleet.FlagNoAgent the program forwards the agent that the
+// attempt wants.
 func Control(ctx context.Context, a *ssh.Attempt, nc net.Conn, m Master, t ssh.Timeouts, c *clock.Clock, flags fleet.Flags) (ssh.Conn, error) {
 	w := newWire(nc, a, c)
 	w.versioned = true
 	made := &conn{wire: w, all: &t, timeouts: t, flags: flags, master: m}
+	if a.WantsAgent() && !flags.Has(fleet.FlagNoAgent) {
+		made.agent = newForwarding(a, nil) // the program takes the channels
+	}
 	stop := context.AfterFunc(ctx, w.abandon)
 	defer stop()
 	a.Timeline.Enter(fleet.PhaseSession)

@@ -22,6 +22,8 @@ type Options struct {
 	Identities ssh.Identities
 	// Passwords answers servers that ask for a password. nil means that none is sent.
 	Passwords ssh.Passwords
+	// Agents passes on what hosts ask the agents that are forwarded to them. nil forwards none.
+	Agents ssh.Agents
 	// Timeouts are the phases' deadlines; zero values are the defaults.
 	Timeouts ssh.Timeouts
 	// Clock measures the timeouts. nil means real time.
@@ -104,6 +106,7 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	h.answered(true)
 	w.authenticated()
 	c := newConn(w, sc, &d.opts.Timeouts)
+	c.agent, c.noAgent = h.agent, h.agent == nil && a.WantsAgent()
 	if a.Verbose != nil {
 		n := c.Algorithms()
 		a.Tell("server %.100q", sc.ServerVersion())

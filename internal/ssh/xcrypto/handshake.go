@@ -34,6 +34,7 @@ type handshake struct {
 	sha1    bool      // an RSA key made a SHA-1 signature
 	rekeys  int       // key exchanges after the first
 	begun   time.Time // when the first was over
+	agent   *forwarding
 
 	// login bounds every wait on our side: it ends at the deadline of authentication, and with
 	// Dial.
@@ -80,6 +81,12 @@ func (h *handshake) judge(_ string, remote net.Addr, key xssh.PublicKey) error {
 	}
 	h.attempt.TellHostKey(h.dialer.opts.HostKeys, key)
 	h.attempt.Identified(h.dialer.opts.HostKeys, key)
+	switch forward, f := h.attempt.MayForwardAgent(h.dialer.opts.HostKeys, key); {
+	case f != nil:
+		return h.wire.raise(f)
+	case forward && h.dialer.opts.Agents != nil:
+		h.agent = newForwarding(h.attempt, h.dialer.opts.Agents)
+	}
 	h.wire.pin(key)
 	h.begun = time.Now()
 	h.attempt.Timeline.Enter(fleet.PhaseAuth)

@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestConformance(t *testing.T) {
 	sshtest.Run(t, func(t testing.TB, c sshtest.Config) ssh.Dialer {
 		d, err := xcrypto.New(xcrypto.Options{
-			HostKeys: c.HostKeys, Identities: c.Identities, Passwords: c.Passwords, Timeouts: c.Timeouts,
+			HostKeys: c.HostKeys, Identities: c.Identities, Passwords: c.Passwords, Agents: c.Agents, Timeouts: c.Timeouts,
 		})
 		if err != nil {
 			t.Fatal(err)
