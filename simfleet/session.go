@@ -124,6 +124,11 @@ func runCommand(s *session) shell.Exit {
 			return shell.Exit{Broken: true}
 		}
 	}
+	if answer := s.conn.fleet.options.Answer; answer != nil {
+		if status, played := answer(s.conn.host, s.entry.Command, s.Channel, s.stdout, s.stderr); played {
+			return shell.Exit{Status: status}
+		}
+	}
 	return s.shell(s.entry.Command)
 }
 

@@ -247,16 +247,17 @@ func TestPullParts(t *testing.T) {
 			text    string
 			want    []string
 		}{
-			"link to a file":      {PullOptions{}, []string{"to-file"}, "", "to-file: 1 bytes", []string{`to-file 600 "f"`}},
-			"link to a directory": {PullOptions{}, []string{"to-dir"}, "", ": 3 files", []string{"to-dir/", `to-dir/big 600 "bbbbbbbbbbbbbbbbbbbb"`, `to-dir/f 600 "f"`, `to-dir/small 600 "s"`}},
-			"links by pattern":    {PullOptions{}, []string{"to-f*"}, "", "to-file: 1 bytes", []string{`to-file 600 "f"`}},
-			"no match":            {PullOptions{}, []string{"x*"}, fleet.ReasonNoFile, `not pulled: "`, nil},
-			"dangling":            {PullOptions{}, []string{"nowhere"}, fleet.ReasonNoFile, `not pulled: "`, nil},
-			"one of two":          {PullOptions{}, []string{"none", "dir/f"}, fleet.ReasonNoFile, `not pulled: "`, []string{"dir/", `dir/f 600 "f"`}},
-			"too large":           {PullOptions{MaxSize: 8000}, []string{"dir"}, fleet.ReasonTooLarge, `dir/big": too_large`, []string{"dir/", `dir/f 600 "f"`, `dir/small 600 "s"`}},
-			"too many":            {PullOptions{MaxFiles: 3}, []string{"dir"}, fleet.ReasonTooManyFiles, "", nil},
-			"just enough":         {PullOptions{MaxFiles: 4}, []string{"dir"}, "", "3 files", []string{"dir/", `dir/big 600 "bbbbbbbbbbbbbbbbbbbb"`, `dir/f 600 "f"`, `dir/small 600 "s"`}},
-			"dots":                {PullOptions{}, []string{"dir/../dir/./f"}, "", "dir/f: 1 bytes", []string{"dir/", `dir/f 600 "f"`}},
+			"link to a file":                    {PullOptions{}, []string{"to-file"}, "", "to-file: 1 bytes", []string{`to-file 600 "f"`}},
+			"link to a directory":               {PullOptions{}, []string{"to-dir"}, "", ": 3 files", []string{"to-dir/", `to-dir/big 600 "bbbbbbbbbbbbbbbbbbbb"`, `to-dir/f 600 "f"`, `to-dir/small 600 "s"`}},
+			"links by pattern":                  {PullOptions{}, []string{"to-f*"}, "", "to-file: 1 bytes", []string{`to-file 600 "f"`}},
+			"no link to a directory by pattern": {PullOptions{}, []string{"to-d*", "dir/f"}, "", "1 files, 1 bytes, 1 links left out", []string{"dir/", `dir/f 600 "f"`}},
+			"no match":                          {PullOptions{}, []string{"x*"}, fleet.ReasonNoFile, `not pulled: "`, nil},
+			"dangling":                          {PullOptions{}, []string{"nowhere"}, fleet.ReasonNoFile, `not pulled: "`, nil},
+			"one of two":                        {PullOptions{}, []string{"none", "dir/f"}, fleet.ReasonNoFile, `not pulled: "`, []string{"dir/", `dir/f 600 "f"`}},
+			"too large":                         {PullOptions{MaxSize: 8000}, []string{"dir"}, fleet.ReasonTooLarge, `dir/big": too_large`, []string{"dir/", `dir/f 600 "f"`, `dir/small 600 "s"`}},
+			"too many":                          {PullOptions{MaxFiles: 3}, []string{"dir"}, fleet.ReasonTooManyFiles, "", nil},
+			"just enough":                       {PullOptions{MaxFiles: 4}, []string{"dir"}, "", "3 files", []string{"dir/", `dir/big 600 "bbbbbbbbbbbbbbbbbbbb"`, `dir/f 600 "f"`, `dir/small 600 "s"`}},
+			"dots":                              {PullOptions{}, []string{"dir/../dir/./f"}, "", "dir/f: 1 bytes", []string{"dir/", `dir/f 600 "f"`}},
 		} {
 			p, outside := openPull(t, len(c.paths), c.options)
 			for i := range c.paths {

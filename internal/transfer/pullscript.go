@@ -141,6 +141,16 @@ elif [ -e "$1" ]; then bad not_regular "$1";
 else gone "$1"; fi; };
 `
 
+// patternScript is for a source that is a pattern. A match that is a link to a directory is not
+// followed: it was not named.
+const patternScript = `
+IFS=;
+for _g in $_d; do unset IFS;
+if [ -L "$_g" ] && [ -d "$_g" ]; then entry "$_g" 1; else entry "$_g" 0; fi;
+done;
+unset IFS;
+`
+
 const pullEnd = `
 say end $_c;
 exit $_r
@@ -172,7 +182,7 @@ func (p *Pull) script(sources []source) string {
 		}
 		fmt.Fprintf(&b, "_d=$(printf %%b \"%s.\");\n_d=${_d%%.};\nsay s %d;\n", remote.Octal(s), i)
 		if from.pattern {
-			b.WriteString("IFS=;\nfor _g in $_d; do unset IFS; entry \"$_g\" 0; done;\nunset IFS;\n")
+			b.WriteString(patternScript)
 		} else {
 			b.WriteString("entry \"$_d\" 0;\n")
 		}
