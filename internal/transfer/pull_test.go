@@ -563,3 +563,34 @@ func TestPullRecorded(t *testing.T) {
 		}
 	}
 }
+
+// The line is read alike by login shells that are not all like sh.
+func TestPullInEveryLoginShell(t *testing.T) {
+	t.Parallel()
+	far := t.TempDir()
+	write(t, far+"/it's", "a\n\x00b", 0o600)
+	for _, login := range []string{"dash", "bash", "ksh", "mksh", "zsh", "csh", "tcsh", "fish", "busybox"} {
+		path, err := exec.LookPath(login)
+		if err != nil {
+			continue
+		}
+		words := []string{path, "-c"}
+		if login == "busybox" {
+			words = []string{path, "sh", "-c"}
+		}
+		t.Run(login, func(t *testing.T) {
+			t.Parallel()
+			p, outside := openPull(t, 1, PullOptions{})
+			d := played{say: func(line, nonce string) ([]byte, uint32) {
+				cmd := exec.CommandContext(t.Context(), words[0], append(words[1:], line)...)
+				cmd.Stdin = strings.NewReader(nonce + "\n")
+				out, _ := cmd.Output()
+				return out, uint32(cmd.ProcessState.ExitCode()) //nolint:gosec // it is 0 to 255
+			}}
+			if end, out := pulled(t, d, p, "h", 0, far+"/i*'s"); end.Outcome != fleet.OutcomeOK {
+				t.Errorf("%v, %s, %v\n%s", end.Outcome, end.Reason, end.Err, out)
+			}
+			wantPulled(t, login, p, outside+"/in/h"+far, `it's 600 "a\n\x00b"`)
+		})
+	}
+}
