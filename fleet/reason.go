@@ -104,6 +104,10 @@ const (
 	ReasonReadFailed       Reason = "read_failed"        // any other failure of reading
 	ReasonChangedWhileRead Reason = "changed_while_read" // what came is not what the file was
 	ReasonOwnerFailed      Reason = "owner_failed"       // the owner could not be set
+	ReasonTooManyFiles     Reason = "too_many_files"     // there are more of them than the limit
+	ReasonNameCollision    Reason = "name_collision"     // two of its names would be one file here
+	ReasonBadName          Reason = "bad_name"           // no file here can have the name
+	ReasonBadAnswer        Reason = "bad_answer"         // what it answered is not what was asked for
 	ReasonUnverified       Reason = "unverified"         // --require-verified: no tool for SHA-256
 	ReasonNoTool           Reason = "no_tool"            // a program that copying needs is missing
 

@@ -2,6 +2,7 @@ package simfleet
 
 import (
 	"fmt"
+	"io"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -51,6 +52,10 @@ type Options struct {
 	Sudo func(i int) Sudo
 	// NoSFTP leaves out the SFTP subsystem.
 	NoSFTP bool
+	// Play, if not nil, is asked about each command before the host runs it, and may play
+	// a host that answers anything: played reports that it has, with this exit status. It is
+	// called from many goroutines; a write fails once the client has gone.
+	Play func(i int, command string, stdin io.Reader, stdout, stderr io.Writer) (status uint32, played bool)
 	// Oracle, if not nil, is called twice for every exec: before its answer is sent,
 	// with Ended zero, and when its end is known. It is called from many goroutines,
 	// each of which waits for it.

@@ -124,6 +124,11 @@ func runCommand(s *session) shell.Exit {
 			return shell.Exit{Broken: true}
 		}
 	}
+	if play := s.conn.fleet.options.Play; play != nil {
+		if status, played := play(s.conn.host, s.entry.Command, s.Channel, s.stdout, s.stderr); played {
+			return shell.Exit{Status: status}
+		}
+	}
 	if answer := s.conn.fleet.options.Answer; answer != nil {
 		if a := answer(s.conn.host); a != nil {
 			return a.run(s)

@@ -662,7 +662,7 @@ func TestNoCommandIsKept(t *testing.T) {
 // something unknown in their place is refused.
 func TestCopiesAreMarked(t *testing.T) {
 	s, _ := simulated(t, "echo", simfleet.Options{Hosts: 1})
-	pull, err := transfer.NewPull(t.TempDir(), 1)
+	pull, err := transfer.NewPull(t.TempDir(), 1, transfer.PullOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

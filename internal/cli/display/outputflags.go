@@ -98,6 +98,9 @@ func (f *OutputFlags) Kept() int64 {
 // JSON reports whether a program reads the output (--json).
 func (f *OutputFlags) JSON() bool { return f.json }
 
+// Gathers reports whether equal output is shown once (-b, -B).
+func (f *OutputFlags) Gathers() bool { return f.gathered || f.gatheredApart }
+
 // Files reports whether output is written into files (--outdir).
 func (f *OutputFlags) Files() bool { return f.outdir != "" }
 

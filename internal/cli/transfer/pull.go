@@ -16,38 +16,73 @@ import (
 // NewPull returns shoal pull.
 func NewPull(stdio console.Stdio) *cobra.Command {
 	var f run.RunFlags
-	var maxSize int64
+	var o transfer.PullOptions
+	maxSize := flags.Size(transfer.DefaultMaxSize)
+	links := flags.Choice{Value: "safe", Words: []string{"safe", "none"}}
 	cmd := &cobra.Command{
-		Use:   "pull [flags] SRC DIR",
-		Short: "Copy a file of many hosts here, and verify it",
-		Long: `Copy a file of many hosts here, each to DIR/HOST/SRC, and tell for each host
-whether it is there.
+		Use:   "pull [flags] SRC... DIR",
+		Short: "Copy files and directories of many hosts here, and verify them",
+		Long: `Copy files and directories of many hosts here, each to DIR/HOST/SRC, and tell for
+each host whether they are there. Without DIR, --gather shows one file of each host,
+equal ones once.
 
-SRC is a regular file on the hosts; a relative path is seen from the account's home.
-{host}, {user}, {port}, {index} and {attr.NAME} in it are replaced for each target.
-HOST is the name as it is written here: no host names a file here, or leads out of
-DIR. A file is written beside its place, verified by size and SHA-256, and renamed.
-It has the mode that it has there without special bits and without the right of
-others to write. What a file that grows has at the beginning is pulled.`,
+SRC is a file or a directory on the hosts, or a pattern with *, ? or [...], which the
+hosts expand: quote it for the shell here. A relative path is seen from the account's
+home. {host}, {user}, {port}, {index} and {attr.NAME} in it are replaced for each
+target. HOST is the name as it is written here. A link that SRC names is followed;
+one in a directory is made here if it leads to within the directory. Devices, pipes
+and sockets in it are left out, and counted.
+
+A host writes nothing outside DIR/HOST. Each file is written apart, verified by size
+and SHA-256, and renamed when all of its host has come. It has the mode that it has
+there without special bits and without the right of others to write. What a file
+that grows has at the beginning is pulled.`,
 		Example: `  shoal pull -w web[01-20] /etc/os-release releases
-  shoal pull --hostfile hosts --max-size 1000000 /var/log/app.log logs`,
+  shoal pull --hostfile hosts /etc/nginx '/var/log/nginx/*.log' web
+  shoal pull --hostfile hosts --gather /etc/resolv.conf`,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if len(args) != 2 {
-				return hint.New("pull needs a file on the hosts, and a directory here", "shoal pull -w web[1-3] /etc/os-release releases")
+			const example = "shoal pull -w web[1-3] /etc/os-release releases"
+			sources, dir := args, ""
+			switch {
+			case len(args) == 0:
+				return hint.New("pull needs files on the hosts, and a directory here after them", example)
+			case len(args) > 1:
+				sources, dir = args[:len(args)-1], args[len(args)-1]
+			case !f.Gathers():
+				return hint.New("pull needs a directory here after the files on the hosts", example+"; or --gather, to show the file")
 			}
-			if err := transfer.CheckDest(args[0]); err != nil {
+			if len(args) > 1 && dir == "" {
+				return hint.New("DIR is empty", "name a directory here; . is the working directory")
+			}
+			if err := transfer.CheckSources(sources); err != nil {
 				return err
 			}
-			p, err := transfer.NewPull(args[1], maxSize)
+			if maxSize < 1 || o.MaxFiles < 1 {
+				return hint.New("--max-size and --max-files are at least 1", "leave them out for the usual limits")
+			}
+			o.MaxSize, o.NoLinks = int64(maxSize), links.Value == "none"
+			if dir == "" {
+				if o.Times || cmd.Flags().Changed("links") || cmd.Flags().Changed("max-files") {
+					return hint.New("--times, --links and --max-files are for files that are stored", "name DIR, or leave them out")
+				}
+				if kept := f.Kept(); kept > 0 { // what is more would not be shown
+					o.MaxSize = min(o.MaxSize, kept)
+				}
+			}
+			p, err := transfer.NewPull(dir, len(sources), o)
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, p.Close()) }()
-			return f.Copy(cmd.Context(), nil, p, args[0], "pull "+strings.Join(args, " "), stdio)
+			return f.Copy(cmd.Context(), nil, p, transfer.Sources(sources), "pull "+strings.Join(args, " "), stdio)
 		},
 	}
 	own := flags.NewGroup("Files")
-	own.Int64Var(&maxSize, "max-size", transfer.DefaultMaxSize, "pull no file of more than `N` bytes")
+	own.Var(&maxSize, "max-size", "pull no more than this much from a host")
+	own.IntVar(&o.MaxFiles, "max-files", transfer.DefaultMaxFiles, "pull no more than `N` files, directories and links from a host")
+	own.BoolVar(&o.Times, "times", false, "set the time of modification of files to that at the host")
+	own.Var(&links, "links", "symbolic links in directories: `safe` makes those that lead to within the directory, none makes none")
+	own.BoolVar(&o.RequireVerified, "require-verified", false, "fail where there is no tool for SHA-256; without it the result has the flag unverified")
 	f.RegisterCopy(cmd, own)
 	return cmd
 }
