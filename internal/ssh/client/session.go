@@ -33,6 +33,7 @@ type session struct {
 	hasPTY      bool // and granted
 	accepted    bool // the server accepted the command: the input may follow
 	reopens     bool // a refused channel is opened once more: see refused
+	later       bool // an earlier command has run on the connection
 	keeps       bool // the connection is kept after the end
 	writable    bool // more of the input can be queued now
 	overdue     bool // the command timeout has passed, and TERM was sent
@@ -70,7 +71,7 @@ func (s *session) rest() *session {
 	s.link.exec = new(ssh.Execution) // what is still to be sent is no command
 	r := newSession(nil, s.link, s.dialer, s.timeouts())
 	r.flags, r.writeBy, r.lastTick = s.flags, s.writeBy, s.lastTick
-	r.alive.Heard(s.clock().Now())
+	r.heard()
 	return r
 }
 
@@ -79,8 +80,19 @@ func (s *session) further(a *ssh.Attempt) *session {
 	a.Execution.Connected()
 	s.link.exec = &a.Execution
 	n := newSession(a, s.link, s.dialer, s.dialer.opts.Timeouts.For(a))
-	n.flags, n.writeBy, n.mute, n.lastTick, n.reopens = s.flags, s.writeBy, s.mute, s.lastTick, true
+	n.flags, n.writeBy, n.mute, n.lastTick, n.reopens, n.later = s.flags, s.writeBy, s.mute, s.lastTick, true, true
 	return n
+}
+
+// heard says that the server has sent something.
+func (s *session) heard() {
+	now := s.clock().Now()
+	if s.resting() {
+		s.alive.HeardIdle(now)
+		s.begun = s.clock().Suspended()
+		return
+	}
+	s.alive.Heard(now)
 }
 
 // begin starts the session after authentication.
@@ -221,7 +233,7 @@ func (s *session) pull() {
 	now := time.Now()
 	s.link.client.Pass(now.Sub(s.lastTick)) // refills the limits on the server's messages
 	s.lastTick = now
-	s.alive.Heard(s.clock().Now())
+	s.heard()
 	for s.end == nil {
 		ev, err := s.link.client.Next()
 		switch {
@@ -236,7 +248,7 @@ func (s *session) pull() {
 }
 
 func (s *session) take(ev wire.Event) {
-	if s.resting() {
+	if s.resting() || s.notOurs(ev) {
 		return
 	}
 	switch ev := ev.(type) {
@@ -267,10 +279,29 @@ func (s *session) take(ev wire.Event) {
 	}
 }
 
+// notOurs reports whether ev is about the channel of an earlier command, which was abandoned.
+func (s *session) notOurs(ev wire.Event) bool {
+	switch ev := ev.(type) {
+	case wire.Writable:
+		return ev.Channel != s.channel
+	case wire.Data:
+		return ev.Channel != s.channel
+	case wire.ExitStatus:
+		return ev.Channel != s.channel
+	case wire.ExitSignal:
+		return ev.Channel != s.channel
+	case wire.RequestAnswered:
+		return ev.Channel != s.channel
+	case wire.Closed:
+		return ev.Channel != s.channel
+	}
+	return false
+}
+
 // refused handles a refused channel. A server that takes one at a time (MaxSessions 1) may have
 // received the request together with the close of the last one, before it was rid of that.
 func (s *session) refused(ev wire.ChannelRefused) {
-	if s.reopens {
+	if s.reopens && !s.guessed {
 		s.reopens = false
 		s.channel = s.link.client.OpenSession()
 		return
@@ -466,6 +497,7 @@ func (s *session) expire() {
 		s.terminate()
 		return
 	case phase == fleet.PhaseRun:
+		s.abandon()
 		s.stopFor(fleet.ReasonTimeout, sshreason.CommandTimeoutError(s.timeouts().Command))
 		return
 	}
@@ -478,6 +510,14 @@ func (s *session) terminate() {
 	s.overdue = true
 	s.link.client.Signal(s.channel, "TERM")
 	s.deadline = s.clock().Now().Add(ssh.TermGrace)
+}
+
+// abandon closes the channel of a running command whose attempt ends, and keeps the connection,
+// if the attempt asks for that. What the server still sends on the channel is dropped.
+func (s *session) abandon() {
+	if s.keeps = s.attempt.Keep && s.accepted && !s.mute && !s.exit.known; s.keeps {
+		s.link.client.CloseChannel(s.channel)
+	}
 }
 
 // stalled handles a server that accepts no more data.
@@ -494,6 +534,10 @@ func (s *session) interrupted(ctx context.Context) {
 	if s.exit.known {
 		s.finish(s.ended(false))
 		return
+	}
+	if s.attempt != nil && s.attempt.Interrupt && s.accepted {
+		s.link.client.Signal(s.channel, "TERM")
+		s.abandon()
 	}
 	s.fail(sshreason.Interrupted(ctx, s.attempt))
 }

@@ -149,13 +149,13 @@ func (c *Client) takeOpened(ch *channel, number byte, r *reader) (Event, error) 
 // checkGuess compares the server's number of a channel with the one that early messages were
 // sent to.
 func (c *Client) checkGuess(ch *channel, remote uint32) error {
-	if ch.guessed && remote != guessedNumber {
+	if ch.guessed && remote != c.mux.next {
 		return fail(KindWrongGuess, "RFC 4254 §5.1",
-			"the early command went to channel %d, the server opened %d", guessedNumber, remote)
+			"the early command went to channel %d, the server opened %d", c.mux.next, remote)
 	}
-	if g := c.mux.guess; g != nil && g != ch && g.guessed && remote == guessedNumber {
+	if g := c.mux.guess; g != nil && g != ch && g.guessed && remote == c.mux.next {
 		return fail(KindProtocol, "RFC 4254 §5.1",
-			"the early command went to channel %d, which is another channel's now", guessedNumber)
+			"the early command went to channel %d, which is another channel's now", c.mux.next)
 	}
 	return nil
 }
