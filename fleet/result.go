@@ -81,6 +81,8 @@ type Result struct {
 	Started time.Time
 	// Took is the time spent in each phase.
 	Took Durations
+	// Connection says on which connection the attempt ran; nil where none are held.
+	Connection *Connection
 	// Stdout and Stderr are the command's output.
 	Stdout, Stderr Output
 }

@@ -86,7 +86,11 @@ func (f *attempt) begin() {
 		f.finish(end)
 		return
 	}
-	f.over(limiter.Succeeded)
+	if c := f.progress.Connection; c != nil && c.Held {
+		f.over(limiter.Inconclusive) // its time is not that of a connect
+	} else {
+		f.over(limiter.Succeeded)
+	}
 	f.step(Running)
 	switch {
 	case f.run.dialCtx.Err() != nil && f.attempt.Execution.Withdraw(context.Cause(f.run.dialCtx)):
@@ -253,6 +257,8 @@ func (f *attempt) result(end fleet.End, stdout, stderr fleet.Output) fleet.Resul
 		Took:    f.attempt.Timeline.Took(),
 		Stdout:  stdout,
 		Stderr:  stderr,
+
+		Connection: f.progress.Connection,
 	}
 	if stdout.Truncated() || stderr.Truncated() {
 		res.Flags |= fleet.FlagOutputTruncated

@@ -136,6 +136,8 @@ type Progress struct {
 	// Execution records how far the command has come, as the Dialer and its Conn
 	// report it, and decides whether the command may have run.
 	Execution Execution
+	// Connection is set by a Dialer that holds connections.
+	Connection *fleet.Connection
 }
 
 // An Input is a command's standard input, for example a *strings.Reader or an
