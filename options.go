@@ -49,6 +49,8 @@ type Options struct {
 	// Drain, when closed, stops the starting of commands and lets running ones finish.
 	// nil means never.
 	Drain <-chan struct{}
+
+	pool *Pool // has the connections; nil: the run makes its own
 }
 
 // An Input is the standard input of commands, such as a *bytes.Reader or an

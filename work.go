@@ -142,6 +142,10 @@ func (o Options) connect() (c connect.Options, p *auth.Passwords, err error) {
 	case o.Client.OpenSSH:
 		c.Client = connect.ClientSSH
 	}
+	if o.pool != nil {
+		c.Hold, c.Passwords = o.pool.held, o.pool.passwords()
+		return c, nil, nil
+	}
 	if o.Login.Password != nil {
 		if p, err = auth.NewPasswords(auth.PasswordOptions{Source: o.Login.Password}); err != nil {
 			return c, nil, err
@@ -181,7 +185,7 @@ type work struct {
 	opts      Options
 	plan      *connect.Plan
 	engine    engine.Options
-	clock     *clock.Clock
+	clock     *clock.Clock // nil: that of the pool
 	passwords *auth.Passwords
 	config    []string // the files of ssh_config that were read
 }
@@ -189,7 +193,10 @@ type work struct {
 // open plans the targets and opens what connecting to them needs. It may ask for
 // passphrases. A nil template leaves the targets their commands.
 func (o Options) open(ctx context.Context, targets iter.Seq[Target], template *placeholder.Template, entry func(Target) hosts.Entry) (_ *work, err error) {
-	w := &work{opts: o, clock: clock.New()}
+	w := &work{opts: o}
+	if o.pool == nil {
+		w.clock = clock.New()
+	}
 	defer func() {
 		if err != nil {
 			w.close()
@@ -228,5 +235,7 @@ func (w *work) close() {
 	if w.passwords != nil {
 		w.passwords.Wipe()
 	}
-	w.clock.Close()
+	if w.clock != nil {
+		w.clock.Close()
+	}
 }

@@ -46,6 +46,9 @@ const (
 	ReasonHostkeyRevoked Reason = "hostkey_revoked" // known_hosts marks this key @revoked
 	ReasonHostkeyWeak    Reason = "hostkey_weak"    // the key is too short to be safe
 	ReasonHostkeyFailed  Reason = "hostkey_failed"  // the key could not be checked
+	// ReasonHostkeyReplaced: a host that known_hosts does not vouch for has another key than on
+	// the connection that was held to it before.
+	ReasonHostkeyReplaced Reason = "hostkey_replaced"
 
 	// auth
 	ReasonAuthTimeout      Reason = "auth_timeout"

@@ -84,6 +84,8 @@ type Result struct {
 	// AgentSignatures is how many signatures the host has got, or may have got, from a forwarded
 	// agent, in all attempts.
 	AgentSignatures int
+	// Connection says on which connection the attempt ran; nil where none are held.
+	Connection *Connection
 	// Stdout and Stderr are the command's output.
 	Stdout, Stderr Output
 }

@@ -17,7 +17,8 @@
 // reason, attempt 0, no start) is omitted; index, host, outcome, stdout, stderr and their
 // sizes are always present. Times are RFC 3339 in UTC, durations are integers in
 // nanoseconds, sizes are in bytes. host_user and host_port are the values of the
-// inventory, user and port those that were used.
+// inventory, user and port those that were used. Where connections are held between commands,
+// held_ns is the age of the one that the command had, or dialled is why it got a new one.
 //
 // # Bytes
 //

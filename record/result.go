@@ -85,6 +85,13 @@ func appendEnd(dst []byte, r *fleet.Result) []byte {
 	}
 	dst = appendTime(dst, "started", r.Started)
 	dst = appendTook(dst, &r.Took)
+	switch c := r.Connection; {
+	case c == nil:
+	case c.Held:
+		dst = appendInt(dst, "held_ns", c.Age.Nanoseconds())
+	default:
+		dst = appendText(dst, "dialled", string(c.Why))
+	}
 	if r.Status != 0 || r.Flags.Has(fleet.FlagExitKnown) && r.Signal == "" {
 		dst = appendInt(dst, "exit_status", int64(r.Status))
 	}
@@ -157,6 +164,9 @@ type endLine struct {
 	Error          *string          `json:"error"`
 	ErrorEncoding  string           `json:"error_encoding"`
 	Signatures     int              `json:"agent_signatures"`
+	HeldNS         *int64           `json:"held_ns"`
+	Dialled        string           `json:"dialled"`
+	DialledEnc     string           `json:"dialled_encoding"`
 	StdoutSize     int64            `json:"stdout_size"`
 	StderrSize     int64            `json:"stderr_size"`
 }
@@ -214,6 +224,12 @@ func (l *endLine) result() (*fleet.Result, error) {
 	r.Reason = fleet.Reason(texts.decode("reason", l.Reason, l.ReasonEncoding))
 	r.Status = l.ExitStatus
 	r.Signal = texts.decode("exit_signal", l.Signal, l.SignalEncoding)
+	switch dialled := texts.decode("dialled", l.Dialled, l.DialledEnc); {
+	case l.HeldNS != nil:
+		r.Connection = &fleet.Connection{Held: true, Age: time.Duration(*l.HeldNS)}
+	case dialled != "":
+		r.Connection = &fleet.Connection{Why: fleet.DialReason(dialled)}
+	}
 	if l.Error != nil {
 		r.Err = errors.New(texts.decode("error", *l.Error, l.ErrorEncoding))
 	}

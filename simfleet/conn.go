@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -26,6 +27,7 @@ type conn struct {
 	dice  *rand.PCG   // for jitter; nil without
 	ahead []byte      // read from the socket and not yet handed out
 	ssh   *ssh.ServerConn
+	hung  atomic.Bool // see Fleet.Disturb
 }
 
 func newConn(f *Fleet, raw net.Conn, host int, number uint64) *conn {
@@ -76,7 +78,9 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
+	c.hang()
 	n, err := c.transport.Read(p)
+	c.hang()
 	if err != nil {
 		c.cancel()
 	}

@@ -63,6 +63,9 @@ type Options struct {
 	// RecordNames has Fleet.Files tell every name that a file ever had, as long as
 	// there is room for them.
 	RecordNames bool
+	// RekeyBytes is after how many bytes in one direction a host exchanges keys again, at least
+	// 256. 0 means that it does not.
+	RekeyBytes uint64
 	// DiscardLog keeps nothing for Fleet.Log; Oracle is still called.
 	DiscardLog bool
 }

@@ -43,6 +43,7 @@ func (c *conn) serverConfig() *ssh.ServerConfig {
 			return nil, nil // no permissions, no error: let in
 		},
 	}
+	config.RekeyThreshold = c.fleet.options.RekeyBytes
 	if c.fleet.options.Password != "" {
 		config.PasswordCallback = func(_ ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
 			if string(password) != c.fleet.options.Password {

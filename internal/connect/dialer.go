@@ -31,6 +31,9 @@ func (o Options) connect(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint])
 	if o.Engine.Dialer != nil {
 		return &connections{o.Engine.Dialer, func() {}}, nil
 	}
+	if o.Hold != nil {
+		return o.Hold.connect(ctx, o, endpoints)
+	}
 	keyring, err := auth.NewKeyring(auth.KeyringOptions{Passphrase: o.Passphrase, MaxKeys: o.MaxKeys})
 	if err != nil {
 		return nil, fmt.Errorf("loading identities: %w", err)

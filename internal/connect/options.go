@@ -102,6 +102,11 @@ type Options struct {
 	// Client is the SSH implementation. The zero value is ClientBest.
 	Client Client
 
+	// Hold holds connections, and has what they need, from one plan to the next: the fields that
+	// are for the Dialer are those of its first plan. Engine.Clock is its own. nil means that each
+	// plan connects anew.
+	Hold *Hold
+
 	// Network opens the connections. nil means TCP.
 	Network ssh.Network
 	// Trace is called with every SSH message of package internal/ssh/client; see

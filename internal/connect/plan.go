@@ -108,7 +108,10 @@ func (o *Options) Plan(ctx context.Context, targets iter.Seq[fleet.Target], temp
 	}
 	p := &Plan{opts: *o, plan: resolved}
 	p.opts.Engine = o.Bounded()
-	if o.Engine.Clock == nil {
+	switch {
+	case o.Hold != nil:
+		p.opts.Engine.Clock = o.Hold.clock
+	case o.Engine.Clock == nil:
 		p.clock = clock.New()
 		p.opts.Engine.Clock = p.clock
 	}

@@ -89,7 +89,11 @@ func (f *attempt) begin() {
 		f.finish(end)
 		return
 	}
-	f.over(limiter.Succeeded)
+	if c := f.progress.Connection; c != nil && c.Held {
+		f.over(limiter.Inconclusive) // its time is not that of a connect
+	} else {
+		f.over(limiter.Succeeded)
+	}
 	f.step(Running)
 	switch {
 	case f.run.dialCtx.Err() != nil && f.attempt.Execution.Withdraw(context.Cause(f.run.dialCtx)):
@@ -274,6 +278,7 @@ func (f *attempt) result(end fleet.End, stdout, stderr fleet.Output) fleet.Resul
 		Stderr:  stderr,
 
 		AgentSignatures: f.job.Signatures,
+		Connection:      f.progress.Connection,
 	}
 	markTruncated(&res)
 	return res

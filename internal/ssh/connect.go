@@ -39,6 +39,18 @@ type Conn interface {
 	Close() error
 }
 
+// A Keeper is a Conn that tells when it has ended between two attempts.
+type Keeper interface {
+	Conn
+	// HostKey returns the host key that was checked.
+	HostKey() xssh.PublicKey
+	// OnEnd sets the function that is called once, with the cause, when StartNext cannot
+	// start an attempt any more: before done of the attempt with which the connection has
+	// ended, or at any time between two attempts. It must not block. OnEnd must be called
+	// before Start, on a connection whose first attempt has Keep set.
+	OnEnd(func(cause error))
+}
+
 // An Attempt is one try at one target, on connections of its own or, by Conn.StartNext,
 // on that of an earlier attempt. Dialers do not change its parameters; one that
 // stands before another passes on a copy, which shares the Progress.
@@ -91,15 +103,17 @@ type Attempt struct {
 	// Idempotent means that the command may run more than once: whoever made the
 	// attempt repeats it if its outcome is unknown.
 	Idempotent bool
+	// Keep keeps the connection open for Conn.StartNext, if the server reports the
+	// command's exit and closes its channel, and may keep it after the command timeout.
+	// Otherwise it is closed as it is without Keep. Conn.Close must follow.
+	Keep bool
+	// Interrupt means that a command which runs when ctx ends is sent TERM. With Keep the
+	// connection may be kept then.
+	Interrupt bool
 	// Verbose, if not nil, is told what the Dialer chooses and learns, a line at a time
 	// and without its end. It holds no secret; bytes of a peer are bounded and quoted. It
 	// is called from many goroutines and must not block.
-	Verbose func(line string)
-	// Keep keeps the connection open for Conn.StartNext, if the server reports the
-	// command's exit and closes its channel; otherwise it is closed as it is without
-	// Keep. Conn.Close must follow.
-	Keep bool
-
+	Verbose   func(line string)
 	connectBy time.Time // see ConnectBy; zero: not asked for yet
 }
 
@@ -130,6 +144,8 @@ type Progress struct {
 	Execution Execution
 	// AgentUse counts what the host has asked a forwarded agent.
 	AgentUse AgentUse
+	// Connection is set by a Dialer that holds connections.
+	Connection *fleet.Connection
 
 	hostKeys HostKeys
 	hostKey  xssh.PublicKey

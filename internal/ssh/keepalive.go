@@ -2,6 +2,7 @@ package ssh
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
@@ -35,6 +36,18 @@ func (k *Keepalive) Heard(now time.Time) {
 		k.next = now.Add(k.every)
 	}
 }
+
+// HeardIdle is Heard for one of many connections on which nothing runs: Next is at a random time
+// of the second half of the interval, so that they are not all asked at once.
+func (k *Keepalive) HeardIdle(now time.Time) {
+	k.silent = 0
+	if k.every > 0 {
+		k.next = now.Add(k.every/2 + rand.N(k.every/2+1))
+	}
+}
+
+// Answered reports whether the server owes no sign of life.
+func (k *Keepalive) Answered() bool { return k.silent == 0 }
 
 // Next returns when Silent has to be called unless the server sends something before; zero:
 // never.

@@ -82,6 +82,8 @@ func channelOf(ev wire.Event) (n wire.Channel, ok bool) {
 		return ev.Channel, true
 	case wire.ExitSignal:
 		return ev.Channel, true
+	case wire.RequestAnswered:
+		return ev.Channel, true
 	case wire.Closed:
 		return ev.Channel, true
 	}

@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime/debug"
 	"sync"
+	"time"
+
+	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
 	"shoal/internal/ssh"
@@ -23,17 +27,30 @@ type conn struct {
 
 	mu      sync.Mutex
 	wake    func() // tells the driver that closed or kept.next is set; nil without a driver
-	kept    *kept  // nil: not kept for a further attempt so far
+	kept    *kept  // nil: its first attempt does not ask for it
 	proven  bool   // the host cache may learn
 	started bool   // only the session's driver closes the connection, which may use its descriptor
 	closed  bool
 }
 
-// kept is the state of a connection that has outlived a command. The conn's mu guards it.
+// kept is the state of a connection that may outlive its commands. The conn's mu guards what
+// is not set by newConn.
 type kept struct {
-	next *next      // waits for the driver; nil: none
-	over *fleet.End // why there is no connection any more; nil: there is one
+	hostKey xssh.PublicKey
+	guesses bool        // later commands may be sent with the opening of their channel
+	onEnd   func(error) // may be nil
+
+	ready bool       // a command has ended, and the connection has not
+	since time.Time  // when that was
+	next  *next      // waits for the driver; nil: none
+	over  *fleet.End // why there is no connection any more; nil: there is one
 }
+
+// settleTime is how long a command must have ended before the next one may be sent with the
+// opening of its channel. A server that receives the close of the last channel together with
+// the opening of another has not freed the number of the first (OpenSSH frees it when it has
+// processed all that it has read), so that the guess is wrong.
+const settleTime = 100 * time.Millisecond
 
 // A next is an attempt that StartNext passes to the driver.
 type next struct {
@@ -45,7 +62,11 @@ type next struct {
 
 func newConn(h *handshake) *conn {
 	h.session.optimistic = h.plan.guessExec
-	return &conn{dialer: h.dialer, session: h.session, proven: h.proven}
+	c := &conn{dialer: h.dialer, session: h.session, proven: h.proven}
+	if h.attempt.Keep {
+		c.kept = &kept{hostKey: h.hostKey, guesses: h.plan.guessExec}
+	}
+	return c
 }
 
 // errClosedHere is the cause of an attempt abandoned by Close.
@@ -71,6 +92,21 @@ func (c *conn) begin() (closed bool) {
 	defer c.mu.Unlock()
 	c.started = true
 	return c.closed
+}
+
+// HostKey implements ssh.Keeper.
+func (c *conn) HostKey() xssh.PublicKey {
+	if c.kept == nil {
+		return nil
+	}
+	return c.kept.hostKey
+}
+
+// OnEnd implements ssh.Keeper.
+func (c *conn) OnEnd(f func(cause error)) {
+	if c.kept != nil {
+		c.kept.onEnd = f
+	}
 }
 
 // StartNext implements ssh.Conn.
@@ -100,7 +136,7 @@ func (c *conn) lost() *fleet.End {
 
 func (c *conn) lostLocked() *fleet.End {
 	switch {
-	case c.kept == nil:
+	case c.kept == nil || !c.kept.ready && c.kept.over == nil:
 		return &fleet.End{Reason: fleet.ReasonConnClosed, Err: errNotKept}
 	case c.closed:
 		return &fleet.End{Reason: fleet.ReasonInterrupted, Err: errClosedHere}
@@ -128,12 +164,26 @@ func (n *next) fail(over *fleet.End) {
 // rest replaces a session that has ended by one that only drives the connection. StartNext may
 // be called from now on.
 func (c *conn) rest() {
+	spread := time.Duration(0)
+	if after := c.session.attempt.Target.Settings().RekeyAfter; after > 0 {
+		spread = rand.N(after/2 + 1)
+	}
 	c.session = c.session.rest()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.kept == nil {
-		c.kept = new(kept)
+	if !c.kept.ready { // so that connections made together do not exchange keys together
+		c.session.link.client.Pass(spread)
 	}
+	c.kept.ready, c.kept.since = true, time.Now()
+}
+
+// guess reports whether the command of the next attempt may be sent with the opening of its
+// channel. A server that may be gone is asked for the channel first: then it is certain that
+// the command has not run.
+func (c *conn) guess(t ssh.Target) bool {
+	s := c.session
+	return c.kept.guesses && s.link.client.Idle() && s.alive.Answered() &&
+		s.clock().Suspended() == s.begun && time.Since(c.kept.since) >= c.dialer.settle && !c.dialer.laterFails(t)
 }
 
 // hasNext reports whether a further attempt waits for the driver.
@@ -153,7 +203,9 @@ func (c *conn) adopt() *next {
 	n := c.kept.next
 	c.kept.next = nil
 	c.mu.Unlock()
+	guess := c.guess(n.attempt.Target)
 	c.session = c.session.further(n.attempt)
+	c.session.optimistic = guess
 	switch {
 	case n.ctx.Err() != nil:
 		c.session.interrupted(n.ctx)
@@ -194,9 +246,20 @@ func (c *conn) driven(wake func()) (closed bool) {
 // over removes Close's wake function and remembers a failed early exec. It returns the attempt
 // that came too late for the connection, and why there is none any more.
 func (c *conn) over() (late *next, why *fleet.End) {
-	if c.session.guessFailed && c.proven {
-		c.dialer.waitNextTime(c.session.attempt.Target)
+	switch s := c.session; {
+	case s.guessFailed && s.later:
+		c.dialer.laterFailed(s.attempt.Target)
+	case s.guessFailed && c.proven:
+		c.dialer.waitNextTime(s.attempt.Target)
 	}
+	late, why = c.release()
+	if why != nil && c.kept.onEnd != nil {
+		c.kept.onEnd(why.Err)
+	}
+	return late, why
+}
+
+func (c *conn) release() (late *next, why *fleet.End) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wake = nil

@@ -29,6 +29,8 @@ type Dialer struct {
 	small    sync.Pool      // of *[]byte, for handshakes
 	configs  sync.Map       // of *wire.Config by configKey
 	asking   sync.WaitGroup // the goroutines that ask an agent
+	late     sync.Map       // of endpoints where a later command must wait for its channel
+	settle   time.Duration  // settleTime, but in tests
 
 	fingerprints struct {
 		sync.Mutex
@@ -70,6 +72,7 @@ func New(opts Options) (*Dialer, error) {
 	}
 	d := &Dialer{opts: opts.withDefaults(), kex: wire.KexAlgorithms(), hostKeys: wire.AllHostKeyAlgorithms()}
 	d.version = "SSH-2.0-" + d.opts.Version
+	d.settle = settleTime
 	if opts.Classical {
 		d.kex = before("curve25519-sha256", d.kex)
 	}
@@ -171,6 +174,9 @@ func (d *Dialer) fallBack(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error)
 		return nil, err
 	}
 	d.learnFallback(a.Target, c)
+	if k, ok := c.(ssh.Keeper); ok {
+		return &fallbackKeeper{fallbackConn{c}, k}, nil
+	}
 	return &fallbackConn{c}, nil
 }
 
@@ -211,6 +217,18 @@ func speaksDirection(a xssh.DirectionAlgorithms) bool {
 }
 
 type fallbackConn struct{ ssh.Conn }
+
+// A fallbackKeeper is a fallbackConn that implements ssh.Keeper.
+type fallbackKeeper struct {
+	fallbackConn
+	keeper ssh.Keeper
+}
+
+// HostKey implements ssh.Keeper.
+func (c *fallbackKeeper) HostKey() xssh.PublicKey { return c.keeper.HostKey() }
+
+// OnEnd implements ssh.Keeper.
+func (c *fallbackKeeper) OnEnd(f func(cause error)) { c.keeper.OnEnd(f) }
 
 // Start implements ssh.Conn.
 func (c *fallbackConn) Start(ctx context.Context, done func(fleet.End)) {

@@ -315,6 +315,15 @@ func (d *Dialer) waitNextTime(t ssh.Target) {
 	d.opts.Memory.Put(name, e)
 }
 
+// laterFailed remembers that a command was not taken together with the opening of a channel that
+// is not the first: no harm to first ones, and forgotten with the Dialer.
+func (d *Dialer) laterFailed(t ssh.Target) { d.late.Store(endpoint(t.Target), nil) }
+
+func (d *Dialer) laterFails(t ssh.Target) bool {
+	_, fails := d.late.Load(endpoint(t.Target))
+	return fails
+}
+
 // allowed returns what of all is in chosen, which is not nil: an empty list offers
 // nothing, nil everything.
 func allowed(chosen, all []string) []string { return append([]string{}, common(chosen, all)...) }

@@ -34,6 +34,7 @@ type session struct {
 	hasPTY      bool // and granted
 	accepted    bool // the server accepted the command: the input may follow
 	reopens     bool // a refused channel is opened once more: see refused
+	later       bool // an earlier command has run on the connection
 	keeps       bool // the connection is kept after the end
 	writable    bool // more of the input can be queued now
 	overdue     bool // the command timeout has passed, and TERM was sent
@@ -71,7 +72,7 @@ func (s *session) rest() *session {
 	s.link.exec = new(ssh.Execution) // what is still to be sent is no command
 	r := newSession(nil, s.link, s.dialer, s.timeouts())
 	r.flags, r.writeBy, r.lastTick = s.flags, s.writeBy, s.lastTick
-	r.alive.Heard(s.clock().Now())
+	r.heard()
 	return r
 }
 
@@ -80,11 +81,22 @@ func (s *session) further(a *ssh.Attempt) *session {
 	a.Execution.Connected()
 	s.link.exec = &a.Execution
 	n := newSession(a, s.link, s.dialer, s.dialer.opts.Timeouts.For(a))
-	n.flags, n.writeBy, n.mute, n.lastTick, n.reopens = s.flags, s.writeBy, s.mute, s.lastTick, true
+	n.flags, n.writeBy, n.mute, n.lastTick, n.reopens, n.later = s.flags, s.writeBy, s.mute, s.lastTick, true, true
 	if n.flags &^= fleet.FlagNoAgent; a.WantsAgent() { // servers grant it once
 		n.flags |= fleet.FlagNoAgent
 	}
 	return n
+}
+
+// heard says that the server has sent something.
+func (s *session) heard() {
+	now := s.clock().Now()
+	if s.resting() {
+		s.alive.HeardIdle(now)
+		s.begun = s.clock().Suspended()
+		return
+	}
+	s.alive.Heard(now)
 }
 
 // begin starts the session after authentication.
@@ -235,7 +247,7 @@ func (s *session) pull() {
 	now := time.Now()
 	s.link.client.Pass(now.Sub(s.lastTick)) // refills the limits on the server's messages
 	s.lastTick = now
-	s.alive.Heard(s.clock().Now())
+	s.heard()
 	for s.end == nil {
 		ev, err := s.link.client.Next()
 		switch {
@@ -254,7 +266,7 @@ func (s *session) take(ev wire.Event) {
 		return
 	}
 	if n, ok := channelOf(ev); ok && n != s.channel {
-		s.agent.take(n, ev) // if there is none, it was that of an earlier attempt
+		s.agent.take(n, ev) // if there is none, it was that of an earlier command, which was abandoned
 		return
 	}
 	switch ev := ev.(type) {
@@ -300,7 +312,7 @@ func (s *session) answeredAgent(ok bool) {
 // refused handles a refused channel. A server that takes one at a time (MaxSessions 1) may have
 // received the request together with the close of the last one, before it was rid of that.
 func (s *session) refused(ev wire.ChannelRefused) {
-	if s.reopens {
+	if s.reopens && !s.guessed {
 		s.reopens = false
 		s.channel = s.link.client.OpenSession()
 		return
@@ -496,6 +508,7 @@ func (s *session) expire() {
 		s.terminate()
 		return
 	case phase == fleet.PhaseRun:
+		s.abandon()
 		s.stopFor(fleet.ReasonTimeout, sshreason.CommandTimeoutError(s.timeouts().Command))
 		return
 	}
@@ -508,6 +521,14 @@ func (s *session) terminate() {
 	s.overdue = true
 	s.link.client.Signal(s.channel, "TERM")
 	s.deadline = s.clock().Now().Add(ssh.TermGrace)
+}
+
+// abandon closes the channel of a running command whose attempt ends, and keeps the connection,
+// if the attempt asks for that. What the server still sends on the channel is dropped.
+func (s *session) abandon() {
+	if s.keeps = s.attempt.Keep && s.accepted && !s.mute && !s.exit.known; s.keeps {
+		s.link.client.CloseChannel(s.channel)
+	}
 }
 
 // stalled handles a server that accepts no more data.
@@ -524,6 +545,10 @@ func (s *session) interrupted(ctx context.Context) {
 	if s.exit.known {
 		s.finish(s.ended(false))
 		return
+	}
+	if s.attempt != nil && s.attempt.Interrupt && s.accepted {
+		s.link.client.Signal(s.channel, "TERM")
+		s.abandon()
 	}
 	s.fail(sshreason.Interrupted(ctx, s.attempt))
 }

@@ -12,7 +12,7 @@ type channel struct {
 	number  Channel
 	used    bool
 	opened  bool // CHANNEL_OPEN_CONFIRMATION was received
-	guessed bool // messages were sent before that, to guessedNumber
+	guessed bool // messages were sent before that, to mux.next
 	gotEOF  bool
 	sentEOF bool
 	closing bool // CLOSE was sent, or will be as soon as the channel is open
@@ -54,10 +54,6 @@ func (r Request) String() string {
 	}
 	return "invalid"
 }
-
-// guessedNumber is the number that every known server assigns to the first channel
-// of a connection.
-const guessedNumber = 0
 
 // dataHead is the size of CHANNEL_DATA without its data, and packetRoom an upper bound of
 // what its packet adds to the data, in bytes.
@@ -121,10 +117,11 @@ func (c *Client) request(n Channel, kind Request, value string, more ...string) 
 	c.send(p)
 }
 
-// Exec runs a command in the login shell (RFC 4254 §6.5). On the connection's first channel
-// it may be called before ChannelOpened: the request is sent to the number that the server
-// will most likely assign. A wrong guess ends the connection before anything has run. The
-// same holds for Subsystem, Env, PTY, ForwardAgent, Signal and SendEOF.
+// Exec runs a command in the login shell (RFC 4254 §6.5). On a channel that was opened while
+// there was no other it may be called before ChannelOpened: the request is sent to the number
+// that the server will most likely assign. A wrong guess ends the connection before anything
+// has run: the number is that of no channel, or of one that has ended and had its command (RFC
+// 4254 §6.5: only one). The same holds for Subsystem, Env, PTY, ForwardAgent, Signal and SendEOF.
 func (c *Client) Exec(n Channel, command string) { c.request(n, RequestExec, command) }
 
 // Subsystem starts a subsystem (RFC 4254 §6.5).

@@ -235,6 +235,9 @@ func (c *Client) Shrink() {
 	c.out.sealer.shrink()
 }
 
+// Idle reports whether there is no channel: on the next one, Exec may be called at once.
+func (c *Client) Idle() bool { return c.mux.opens == 0 }
+
 // Pass tells the Client that d has elapsed since the last call or New. It refills the budgets
 // of the server, which without it only shrink, and ages the keys for Config.RekeyAfter.
 func (c *Client) Pass(d time.Duration) {

@@ -128,6 +128,9 @@ func (c *Client) offered(p []byte) (Event, error) {
 	case c.mux.agents == MaxAgentChannels:
 		return nil, c.refuseChannel(sender, openShortage, "too many at once")
 	}
+	if err := c.checkOther(nil, sender); err != nil {
+		return nil, err
+	}
 	ch := c.mux.accept(sender, window, maxData)
 	out := appendUint32(c.mux.to(ch, msgChannelOpenConfirm), uint32(ch.number))
 	out = appendUint32(appendUint32(out, ch.recvLeft), MaxData)
@@ -172,13 +175,19 @@ func (c *Client) takeOpened(ch *channel, number byte, r *reader) (Event, error) 
 // checkGuess compares the server's number of a channel with the one that early messages were
 // sent to.
 func (c *Client) checkGuess(ch *channel, remote uint32) error {
-	if ch.guessed && remote != guessedNumber {
+	if ch.guessed && remote != c.mux.next {
 		return fail(KindWrongGuess, "RFC 4254 §5.1",
-			"the early command went to channel %d, the server opened %d", guessedNumber, remote)
+			"the early command went to channel %d, the server opened %d", c.mux.next, remote)
 	}
-	if g := c.mux.guess; g != nil && g != ch && g.guessed && remote == guessedNumber {
+	return c.checkOther(ch, remote)
+}
+
+// checkOther refuses a channel, other than that of an early command, with the number that the
+// command was sent to.
+func (c *Client) checkOther(ch *channel, remote uint32) error {
+	if g := c.mux.guess; g != nil && g != ch && g.guessed && remote == c.mux.next {
 		return fail(KindProtocol, "RFC 4254 §5.1",
-			"the early command went to channel %d, which is another channel's now", guessedNumber)
+			"the early command went to channel %d, which is another channel's now", c.mux.next)
 	}
 	return nil
 }

@@ -54,13 +54,13 @@ func early(t *testing.T) *scripted {
 
 func TestEarlyCommandRuns(t *testing.T) {
 	s := early(t)
-	s.send(serviceAccept(), []byte{msgUserAuthSuccess}, confirm(0, guessedNumber, 1<<20), about(msgChannelSuccess, 0),
+	s.send(serviceAccept(), []byte{msgUserAuthSuccess}, confirm(0, 0, 1<<20), about(msgChannelSuccess, 0),
 		data(0, "out"), exitStatus(0, 0), about(msgChannelEOF, 0), about(msgChannelClose, 0))
 	s.deliver()
 	s.healthy()
 	s.has(ServiceAccepted{}, AuthSuccess{}, ChannelOpened{0}, RequestAnswered{0, RequestExec, true},
 		Data{0, false, []byte("out")}, ExitStatus{0, 0}, EOF{0}, Closed{0})
-	if got := s.got[len(s.got)-1]; !bytes.Equal(got, about(msgChannelClose, guessedNumber)) {
+	if got := s.got[len(s.got)-1]; !bytes.Equal(got, about(msgChannelClose, 0)) {
 		t.Errorf("the last message is %x", got)
 	}
 }
@@ -86,7 +86,7 @@ func TestEarlyCommandIgnored(t *testing.T) {
 		s.client.AuthPassword("u", []byte("right"))
 		s.client.Exec(s.client.OpenSession(), "true") // may be guessed again: there was no channel
 		s.pump()
-		s.send([]byte{msgUserAuthSuccess}, confirm(0, guessedNumber, 1), about(msgChannelSuccess, 0))
+		s.send([]byte{msgUserAuthSuccess}, confirm(0, 0, 1), about(msgChannelSuccess, 0))
 		s.deliver()
 		s.healthy()
 		s.has(AuthSuccess{}, ChannelOpened{0}, RequestAnswered{0, RequestExec, true})
@@ -113,7 +113,7 @@ func TestPlainUnimplemented(t *testing.T) {
 		s.send(unimplemented(seq))
 	}
 	s.sendNewKeys()
-	s.send(serviceAccept(), []byte{msgUserAuthSuccess}, confirm(0, guessedNumber, 1), about(msgChannelSuccess, 0))
+	s.send(serviceAccept(), []byte{msgUserAuthSuccess}, confirm(0, 0, 1), about(msgChannelSuccess, 0))
 	s.deliver()
 	s.healthy()
 	s.has(ServiceAccepted{}, AuthSuccess{}, ChannelOpened{0}, RequestAnswered{0, RequestExec, true})
@@ -164,18 +164,48 @@ func TestEarlyChannelBeforeRekey(t *testing.T) {
 	s.has(AuthSuccess{}, ChannelOpened{0})
 }
 
+// A channel that is opened after all others have ended is expected to have the number of the last.
+func TestLaterGuess(t *testing.T) {
+	s := newScripted(t, Config{})
+	s.login()
+	s.send(about(msgChannelClose, s.running()))
+	s.deliver()
+	for range 3 {
+		ch := s.client.OpenSession()
+		s.client.Exec(ch, "next")
+		s.pump()
+		want := appendString(appendBool(appendString(about(msgChannelRequest, 7), "exec"), true), "next")
+		if got := s.got[len(s.got)-1]; !bytes.Equal(got, want) {
+			t.Errorf("sent %q, want %q", got, want)
+		}
+		s.send(confirm(ch, 7, 1), about(msgChannelSuccess, ch), about(msgChannelClose, ch))
+		s.deliver()
+		s.has(ChannelOpened{ch}, RequestAnswered{ch, RequestExec, true}, Closed{ch})
+	}
+}
+
 func TestWrongGuesses(t *testing.T) {
 	s := early(t)
 	s.send(serviceAccept(), []byte{msgUserAuthSuccess}, confirm(0, 5, 1<<20))
 	s.deliver()
 	s.fails(KindWrongGuess, "the early command went to channel 0, the server opened 5")
 
+	s = newScripted(t, Config{}) // of a later channel
+	s.login()
+	s.send(about(msgChannelClose, s.running()))
+	s.deliver()
+	s.client.Exec(s.client.OpenSession(), "true")
+	s.pump()
+	s.send(confirm(0, 8, 1<<20))
+	s.deliver()
+	s.fails(KindWrongGuess, "the early command went to channel 7, the server opened 8")
+
 	s = newScripted(t, Config{}) // the number goes to another channel
 	s.login()
 	a, b := s.client.OpenSession(), s.client.OpenSession()
 	s.client.Exec(a, "true")
 	s.pump()
-	s.send(confirm(b, guessedNumber, 1<<20))
+	s.send(confirm(b, 0, 1<<20))
 	s.deliver()
 	s.fails(KindProtocol, "another channel's")
 

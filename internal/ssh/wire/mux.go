@@ -7,16 +7,17 @@ type mux struct {
 	channels []*channel // by our number; nil means that it is closed
 	free     []Channel  // the free numbers below len(channels)
 	single   channel    // memory for the one channel that most connections have
-	// opens counts the CHANNEL_OPENs that the server has to answer or has
-	// answered. guess is the first one while it is unanswered: the only channel whose
-	// number at the server is predictable.
-	opens   int32
-	pings   int32 // unanswered Keepalives
-	blocked int32 // channels waiting for the end of a key exchange to send
-	agents  int16 // open channels to the agent
-	agent   bool  // the server may open them
-	guess   *channel
-	early   earlyOpens
+	opens    int32      // CHANNEL_OPENs that the server has to answer, and open channels
+	pings    int32      // unanswered Keepalives
+	blocked  int32      // channels waiting for the end of a key exchange to send
+	agents   int16      // open channels to the agent
+	agent    bool       // the server may open them
+	// next is the number at the server of a channel that is opened while there is no
+	// other: 0 for the first one, then that of the channel before, since servers take the
+	// lowest number that is free. guess is such a channel, until the server answers.
+	next  uint32
+	guess *channel
+	early earlyOpens
 }
 
 // add creates a channel with a free number.
@@ -34,6 +35,7 @@ func (m *mux) accept(remote, window, maxData uint32) *channel {
 	ch := m.create(AgentWindow)
 	ch.agent, ch.opened, ch.remote, ch.sendLeft, ch.maxData = true, true, remote, window, min(maxData, MaxData)
 	m.agents++
+	m.opens++
 	return ch
 }
 
@@ -90,13 +92,11 @@ func (m *mux) retire(n Channel) {
 	if m.guess == ch {
 		m.guess = nil
 	}
-	m.channels[n] = nil
-}
-
-// ignored removes a channel whose CHANNEL_OPEN the server answered with UNIMPLEMENTED.
-func (m *mux) ignored(n Channel) {
-	m.remove(n)
+	if ch.opened && !ch.agent {
+		m.next = ch.remote
+	}
 	m.opens--
+	m.channels[n] = nil
 }
 
 // answered records that the server has answered a CHANNEL_OPEN: later ones are not answered
@@ -114,10 +114,10 @@ func (m *mux) to(ch *channel, number byte) []byte {
 		return appendUint32(message(number), ch.remote)
 	}
 	if m.guess != ch {
-		panic("wire: a message on a channel before ChannelOpened, which is for a connection's first channel only")
+		panic("wire: a message before ChannelOpened, on a channel that is not alone")
 	}
 	ch.guessed = true
-	return appendUint32(message(number), guessedNumber)
+	return appendUint32(message(number), m.next)
 }
 
 // block records a channel whose data waits for the end of a key exchange.

@@ -187,7 +187,7 @@ func (c *Client) takeUnimplemented(p []byte) (Event, error) {
 		return nil, c.useless(msgUnimplemented)
 	}
 	if n, ok := c.mux.early.refused(seq); ok {
-		c.mux.ignored(n)
+		c.mux.remove(n)
 		return ChannelIgnored{n}, nil
 	}
 	return nil, c.useless(msgUnimplemented)

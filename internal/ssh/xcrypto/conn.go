@@ -50,6 +50,12 @@ func (c *conn) Algorithms() xssh.NegotiatedAlgorithms {
 // HostKey returns the host key that was checked.
 func (c *conn) HostKey() xssh.PublicKey { return c.wire.pinnedKey() }
 
+// OnEnd implements ssh.Keeper. A peer that vanishes between two attempts is not noticed: no
+// keepalives are sent then.
+func (c *conn) OnEnd(f func(cause error)) {
+	c.wire.whenShut(func() { f(errEnded) })
+}
+
 // Close implements ssh.Conn.
 func (c *conn) Close() error {
 	err := c.wire.Close()
@@ -117,6 +123,7 @@ func (c *conn) ended() (fleet.Reason, error) {
 var (
 	errNotKept    = errors.New("the connection was not kept after its last command")
 	errClosedHere = errors.New("the connection was closed on this side")
+	errEnded      = errors.New("the connection has ended")
 )
 
 // guarded runs the attempt and turns a panic into its end.

@@ -55,6 +55,7 @@ type transport struct {
 	readErr error
 	fault   *fleet.Error   // a fault that we detected; the first one counts
 	hostKey xssh.PublicKey // the accepted host key
+	onShut  func()         // see whenShut; nil: nobody is told, or was
 	by      time.Time      // the deadline for reading and writing, by clock; zero: none
 }
 
@@ -129,8 +130,33 @@ func (w *transport) shut() (first bool) {
 		first = true
 		close(w.done)
 		_ = w.Conn.Close()
+		w.mu.Lock()
+		f := w.onShut
+		w.onShut = nil
+		w.mu.Unlock()
+		if f != nil {
+			f()
+		}
 	})
 	return first
+}
+
+// whenShut has shut call f, or calls it if shut was called already.
+func (w *transport) whenShut(f func()) {
+	w.mu.Lock()
+	w.onShut = f
+	w.mu.Unlock()
+	select {
+	case <-w.done:
+	default:
+		return
+	}
+	w.mu.Lock()
+	f, w.onShut = w.onShut, nil
+	w.mu.Unlock()
+	if f != nil {
+		f()
+	}
 }
 
 // Close implements net.Conn for the library.

@@ -1,0 +1,159 @@
+package hold
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/sshreason"
+)
+
+// A lease is a connection for one attempt, and for those that follow it by StartNext. It
+// implements ssh.Conn.
+type lease struct {
+	pool    *Pool
+	attempt *ssh.Attempt
+	held    *held    // nil: the connection cannot be held
+	conn    ssh.Conn // held.conn, if held is not nil
+	first   bool     // it was dialled for this attempt
+
+	mu     sync.Mutex
+	runs   bool // an attempt has been started and has not ended
+	ran    bool // one has ended
+	closed bool
+}
+
+// starts records the start of an attempt.
+func (l *lease) starts() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.runs = true
+}
+
+// Start implements ssh.Conn.
+func (l *lease) Start(ctx context.Context, done func(fleet.End)) {
+	l.starts()
+	if l.first {
+		l.conn.Start(ctx, func(end fleet.End) { l.ended(end, done) })
+		return
+	}
+	l.conn.StartNext(ctx, l.pool.own(l.attempt), func(end fleet.End) {
+		if why := redials(end); why != "" && ctx.Err() == nil && l.pool.begin() {
+			go l.redial(ctx, why, end, done)
+			return
+		}
+		l.ended(end, done)
+	})
+}
+
+// redials returns why an attempt that has ended so on a held connection is to be dialled instead;
+// "" means that it is not, because it ran or would fail again.
+func redials(end fleet.End) fleet.DialReason {
+	if end.Outcome != fleet.OutcomeNeverStarted {
+		return ""
+	}
+	switch end.Reason {
+	case fleet.ReasonSessionRefused:
+		return fleet.DialRefused
+	case fleet.ReasonConnClosed, fleet.ReasonConnReset, fleet.ReasonDisconnected, fleet.ReasonVanished, fleet.ReasonStalled,
+		fleet.ReasonSessionTimeout, fleet.ReasonProtocolError, fleet.ReasonProtocolAbuse:
+		return fleet.DialLost
+	case fleet.ReasonInterrupted: // the connection was closed on this side
+		return fleet.DialLetGo
+	}
+	return ""
+}
+
+// begin counts a goroutine of redial, unless the pool is closed.
+func (p *Pool) begin() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.leases.Add(1)
+	return true
+}
+
+// redial dials in place of a held connection on which the attempt has certainly not run.
+func (l *lease) redial(ctx context.Context, why fleet.DialReason, end fleet.End, done func(fleet.End)) {
+	p := l.pool
+	defer p.leases.Done()
+	a := l.attempt
+	a.Tell("the held connection was of no use: %s in %s: %s", end.Reason, end.Phase, ssh.Brief(end.Err))
+	p.discard(l.held, why)
+	l.mu.Lock()
+	l.held = nil
+	l.mu.Unlock()
+	select {
+	case p.dials <- struct{}{}:
+	case <-ctx.Done():
+		done(sshreason.Interrupted(ctx, a).End())
+		return
+	}
+	c, err := p.dial(ctx, a, why)
+	<-p.dials
+	if err != nil {
+		f, ok := errors.AsType[*fleet.Error](err)
+		if !ok {
+			f = a.Fail(a.Execution.Failed(), fleet.ReasonInternal, fmt.Errorf("dialling in place of a held connection: %w", err))
+		}
+		done(f.End())
+		return
+	}
+	fresh := c.(*lease)
+	l.mu.Lock()
+	l.conn, l.held, l.first = fresh.conn, fresh.held, true
+	closed := l.closed
+	l.mu.Unlock()
+	if closed {
+		_ = fresh.conn.Close()
+	}
+	l.Start(ctx, done)
+}
+
+// ended is called when an attempt has ended. If nobody is going to call Close, the connection goes
+// back.
+func (l *lease) ended(end fleet.End, done func(fleet.End)) {
+	l.mu.Lock()
+	l.runs, l.ran = false, true
+	l.mu.Unlock()
+	if !l.attempt.Keep {
+		_ = l.Close()
+	}
+	done(end)
+}
+
+// StartNext implements ssh.Conn.
+func (l *lease) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.End)) {
+	l.starts()
+	l.conn.StartNext(ctx, l.pool.own(a), func(end fleet.End) {
+		l.mu.Lock()
+		l.runs = false
+		l.mu.Unlock()
+		done(end)
+	})
+}
+
+// Close implements ssh.Conn. It gives the connection back to the pool, but closes one whose attempt
+// runs, and one that was dialled for an attempt which was not started.
+func (l *lease) Close() error {
+	l.mu.Lock()
+	again := l.closed
+	l.closed = true
+	conn, h, whole := l.conn, l.held, !l.runs && (l.ran || !l.first)
+	l.mu.Unlock()
+	switch {
+	case again:
+	case h == nil:
+		return conn.Close()
+	case whole:
+		l.pool.giveBack(h)
+	default:
+		l.pool.discard(h, fleet.DialLost)
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package hold
+
+import (
+	"crypto/sha256"
+	"errors"
+	"net"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+	"shoal/internal/hint"
+	"shoal/internal/ssh"
+)
+
+// HostKeys returns what checks the keys of new connections: what Use was called with, and the
+// keys of the connections that were held before.
+func (p *Pool) HostKeys() ssh.HostKeys { return trust{p} }
+
+type trust struct{ pool *Pool }
+
+var errNoHostKeys = errors.New("no host keys are known yet")
+
+func (t trust) current() ssh.HostKeys {
+	t.pool.mu.Lock()
+	defer t.pool.mu.Unlock()
+	return t.pool.keys
+}
+
+// Algorithms implements ssh.HostKeys.
+func (t trust) Algorithms(to ssh.Target) []string {
+	if keys := t.current(); keys != nil {
+		return keys.Algorithms(to)
+	}
+	return nil
+}
+
+// Check implements ssh.HostKeys.
+func (t trust) Check(to ssh.Target, remote net.Addr, key xssh.PublicKey) error {
+	keys := t.current()
+	if keys == nil {
+		return errNoHostKeys
+	}
+	if err := keys.Check(to, remote, key); err != nil {
+		return err
+	}
+	if !t.replaced(to, key) || ssh.Proven(keys, to, key) {
+		return nil
+	}
+	ssh.ReleaseKey(keys, to, key)
+	return &fleet.Error{
+		Host: to.Host.String(), Outcome: fleet.OutcomeNeverStarted, Phase: fleet.PhaseHostkey, Reason: fleet.ReasonHostkeyReplaced,
+		Err: hint.New("the host has another key than on the connection that was held before: "+xssh.FingerprintSHA256(key),
+			"if that is right, add the key to known_hosts (shoal keys), or begin anew"),
+	}
+}
+
+// replaced reports whether a connection to the target was held that had another key.
+func (t trust) replaced(to ssh.Target, key xssh.PublicKey) bool {
+	t.pool.mu.Lock()
+	defer t.pool.mu.Unlock()
+	at := t.pool.known[nameOf(to.Target)]
+	return at != nil && at.had && at.pin != sha256.Sum256(key.Marshal())
+}
+
+// Accepted implements ssh.HostKeys.
+func (t trust) Accepted(to ssh.Target, key xssh.PublicKey) error {
+	if keys := t.current(); keys != nil {
+		return keys.Accepted(to, key)
+	}
+	return errNoHostKeys
+}
+
+// Released implements ssh.KeyReleaser.
+func (t trust) Released(to ssh.Target, key xssh.PublicKey) {
+	if keys := t.current(); keys != nil {
+		ssh.ReleaseKey(keys, to, key)
+	}
+}
+
+// AllowPassword implements ssh.PasswordGuard.
+func (t trust) AllowPassword(to ssh.Target, key xssh.PublicKey) error {
+	guard, ok := t.current().(ssh.PasswordGuard)
+	if !ok {
+		return errNoHostKeys
+	}
+	return guard.AllowPassword(to, key)
+}
+
+// Explain implements ssh.KeyExplainer.
+func (t trust) Explain(to ssh.Target, key xssh.PublicKey) string {
+	if e, ok := t.current().(ssh.KeyExplainer); ok {
+		return e.Explain(to, key)
+	}
+	return "accepted"
+}

@@ -1,0 +1,184 @@
+package shoal_test
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"shoal"
+	"shoal/fleet"
+	"shoal/simfleet"
+)
+
+var (
+	poolTicks = flag.Int("ticks", 8, "ticks of TestPoolOracle")
+	poolHosts = flag.Int("held-hosts", 60, "hosts of TestPoolOracle")
+)
+
+// Run two commands on three hosts, and log in once.
+func ExamplePool() {
+	fl, opts := simulated(simfleet.Options{Hosts: 3})
+	defer fl.close()
+
+	pool, err := shoal.NewPool(opts, shoal.Hold{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = pool.Close() }()
+	for _, command := range []string{"echo first", "echo second"} {
+		held := 0
+		for res, err := range pool.Run(context.Background(), fl.Targets(), command) {
+			if err != nil {
+				log.Fatal(err)
+			}
+			if res.Connection.Held {
+				held++
+			}
+		}
+		fmt.Printf("%s: %d of 3 on a connection that was held\n", command, held)
+	}
+	// Output:
+	// echo first: 0 of 3 on a connection that was held
+	// echo second: 3 of 3 on a connection that was held
+}
+
+// Over many runs on held connections, of which some close, are reset, hang, exchange keys or lead to
+// a host with another key, every result is what the servers saw.
+func TestPoolOracle(t *testing.T) {
+	t.Parallel()
+	ticks, hosts := *poolTicks, *poolHosts
+	changed := make([]atomic.Bool, hosts)
+	fl, opts := simulatedFor(t, simfleet.Options{Hosts: hosts, RekeyBytes: 1 << 10, Fault: func(i int) simfleet.Fault {
+		if changed[i].Load() {
+			return simfleet.FaultWrongHostkey
+		}
+		return simfleet.FaultNone
+	}})
+	opts.Timeouts.Session, opts.Limits.Attempts = 500*time.Millisecond, 2
+	pool, err := shoal.NewPool(opts, shoal.Hold{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dice := rand.New(rand.NewPCG(1, uint64(ticks)))
+	var all []fleet.Result
+	connections := make(map[fleet.DialReason]int)
+	reasons := make(map[fleet.Reason]int)
+	for tick := range ticks {
+		targets := func(yield func(shoal.Target) bool) {
+			for i := range hosts {
+				if !yield(shoal.Target{Host: fl.Host(i), Index: i}) {
+					return
+				}
+			}
+		}
+		command := fmt.Sprintf("echo %d {index}; echo err >&2; exit %d", tick, tick%3)
+		n := 0
+		for res, err := range pool.Run(t.Context(), targets, command) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n++; n == hosts/2 {
+				disturb(fl, dice, hosts/40) // while commands run
+			}
+			switch c := res.Connection; {
+			case c == nil:
+				t.Errorf("%s: nothing says which connection it was", res.Target.Host)
+			case c.Held:
+				connections["held"]++
+			default:
+				connections[c.Why]++
+			}
+			if res.Reason != fleet.ReasonNone {
+				reasons[res.Reason]++
+			}
+			res.Target.Index += tick * hosts
+			all = append(all, res)
+		}
+		for i := range changed {
+			changed[i].Store(dice.IntN(50) == 0)
+		}
+		disturb(fl, dice, hosts/10)
+	}
+	if err := pool.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := fl.Close(); err != nil {
+		t.Error(err)
+	}
+	if r := simfleet.Check(fl.Log(), slices.Values(all), ticks*hosts); !r.OK() {
+		t.Error(r)
+	}
+	t.Logf("connections %v, reasons %v", connections, reasons)
+	if connections["held"] < ticks*hosts/2 || connections[fleet.DialLost] == 0 || reasons[fleet.ReasonHostkeyChanged] == 0 {
+		t.Error("too few were held, lost or changed for the test to say something")
+	}
+}
+
+func disturb(fl *simulation, dice *rand.Rand, n int) {
+	for range n {
+		fl.Disturb(dice.IntN(*poolHosts), []simfleet.Disturbance{
+			simfleet.DisturbClose, simfleet.DisturbReset, simfleet.DisturbClose, simfleet.DisturbHang,
+		}[dice.IntN(4)])
+	}
+}
+
+// simulatedFor is simulated for a test.
+func simulatedFor(t *testing.T, o simfleet.Options) (*simulation, shoal.Options) {
+	t.Helper()
+	fl, opts := simulated(o)
+	t.Cleanup(fl.close)
+	return fl, opts
+}
+
+// A line that was removed from known_hosts lets a connection go before its next use, and what
+// replaces it is refused.
+func TestPoolChecksKnownHosts(t *testing.T) {
+	t.Parallel()
+	fl, opts := simulatedFor(t, simfleet.Options{Hosts: 2})
+	pool, err := shoal.NewPool(opts, shoal.Hold{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = pool.Close() }()
+	run := func() (got [2]shoal.Result) {
+		for res, err := range pool.Run(t.Context(), fl.Targets(), "echo {index}") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[res.Target.Index] = res
+		}
+		return got
+	}
+	run()
+	if n := pool.Idle(); n != 2 {
+		t.Errorf("%d connections are held", n)
+	}
+	path := opts.HostKeys.Files[0]
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := slices.Collect(bytes.Lines(text))
+	if err := os.WriteFile(path, lines[1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := run()
+	if r := got[0]; r.Outcome != fleet.OutcomeNeverStarted || r.Reason != fleet.ReasonHostkeyUnknown || r.Connection.Why != fleet.DialHostKey {
+		t.Errorf("without its line: %v(%s), %+v", r.Outcome, r.Reason, r.Connection)
+	}
+	if r := got[1]; r.Outcome != fleet.OutcomeOK || !r.Connection.Held {
+		t.Errorf("with its line: %v(%s), %+v", r.Outcome, r.Reason, r.Connection)
+	}
+	pool.Refresh()
+	if r := run()[1]; r.Connection.Held || r.Connection.Why != fleet.DialExpired {
+		t.Errorf("after Refresh: %+v", r.Connection)
+	}
+}
