@@ -22,7 +22,8 @@ type Hold struct {
 
 	mu      sync.Mutex
 	keyring *auth.Keyring // nil before the first plan
-	close   func() error  // of the Dialer
+	agents  *auth.Forwarder
+	close   func() error // of the Dialer
 }
 
 // NewHold returns a Hold without a connection. Call Close after the last plan's.
@@ -46,6 +47,9 @@ func (h *Hold) connect(ctx context.Context, o Options, endpoints iter.Seq[*ssh.E
 		if err := prepare(ctx, endpoints, known, h.keyring); err != nil {
 			return nil, err
 		}
+		if err := o.checkForwarded(ctx, endpoints, h.agents); err != nil {
+			return nil, err
+		}
 	}
 	for _, p := range known.Problems() {
 		o.notice(p.Error())
@@ -66,13 +70,17 @@ func (h *Hold) begin(ctx context.Context, o *Options, endpoints iter.Seq[*ssh.En
 	if err != nil {
 		return fmt.Errorf("loading identities: %w", err)
 	}
-	if err = o.checkNamed(ctx, keyring, batch(endpoints)); err == nil {
-		var d ssh.Dialer
-		if d, h.close, err = o.dialer(h.Pool.HostKeys(), keyring); err == nil {
-			h.Pool.SetDialer(d)
-			h.keyring = keyring
-			return nil
+	agents, err := auth.NewForwarder(o.Forwarding)
+	if err == nil {
+		if err = o.checkNamed(ctx, keyring, batch(endpoints)); err == nil {
+			var d ssh.Dialer
+			if d, h.close, err = o.dialer(h.Pool.HostKeys(), keyring, agents); err == nil {
+				h.Pool.SetDialer(d)
+				h.keyring, h.agents = keyring, agents
+				return nil
+			}
 		}
+		_ = agents.Close()
 	}
 	_ = keyring.Close()
 	return err
@@ -89,5 +97,6 @@ func (h *Hold) Close() error {
 	}
 	err := h.close()
 	_ = h.keyring.Close()
+	_ = h.agents.Close()
 	return err
 }
