@@ -112,7 +112,7 @@ var reasons = map[string]struct {
 }
 
 // noAnswerHint is for hosts without an answer.
-const noAnswerHint = "it needs /bin/sh and the usual tools of a POSIX system; standard error has what it said"
+const noAnswerHint = "it needs /bin/sh and the usual tools of a POSIX system, unless --via sftp; standard error has what it said"
 
 // failure returns why what was tried is not done.
 func (v verdict) failure(what string) (fleet.Reason, error) {

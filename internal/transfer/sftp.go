@@ -881,6 +881,43 @@ func (d *Dialer) dialSFTP(ctx context.Context, a *ssh.Attempt, nonce string) (ss
 	return c, err
 }
 
+// An eitherConn pushes by sh, and by SFTP on the same connection where no sh has answered.
+type eitherConn struct {
+	ssh.Conn
+	push    *pushing
+	attempt *ssh.Attempt
+	nonce   string
+}
+
+// Start implements ssh.Conn.
+func (c *eitherConn) Start(ctx context.Context, done func(fleet.End)) {
+	c.Conn.Start(ctx, func(end fleet.End) {
+		if end = c.push.judge(end); end.Reason == fleet.ReasonNoReceipt && ctx.Err() == nil {
+			go c.again(ctx, end, done) // a connection is not used within done; whoever waits for done waits for it
+			return
+		}
+		_ = c.Close()
+		done(end)
+	})
+}
+
+// again pushes by SFTP. If there is no such server either, first is the end.
+func (c *eitherConn) again(ctx context.Context, first fleet.End, done func(fleet.End)) {
+	s := newSFTPPush(c.push.push, c.nonce, c.attempt.Target, c.attempt.Stdout)
+	next := &ssh.Attempt{
+		Progress: new(ssh.Progress), Target: c.attempt.Target, Subsystem: "sftp", Stdout: s, Stream: s, Stderr: c.attempt.Stderr,
+		Limit: c.attempt.Limit, Verbose: c.attempt.Verbose,
+	}
+	next.Tell("no sh has answered; pushing by SFTP")
+	c.StartNext(ctx, next, func(end fleet.End) {
+		if end = s.judge(next, end); end.Outcome != fleet.OutcomeOK && s.verdict.word == "" {
+			end = first
+		}
+		_ = c.Close()
+		done(end)
+	})
+}
+
 // judge converts the end of the session to that of the push.
 func (s *sftpPush) judge(a *ssh.Attempt, end fleet.End) fleet.End {
 	s.end()
