@@ -105,7 +105,8 @@ func (p *Progress) fill(w io.Writer, s decor.Statistics) error {
 	}
 	p.flights.fill(&at)
 	if p.flying != nil {
-		at.bytes, at.allBytes = at.done*p.size+p.flying(), at.total*p.size
+		at.allBytes = at.total * p.size
+		at.bytes = min(at.done*p.size+p.flying(), at.allBytes)
 	}
 	// A terminal may wrap when its last column is written.
 	_, err := io.WriteString(w, at.line(s.AvailableWidth-1))
