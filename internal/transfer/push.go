@@ -276,9 +276,12 @@ func (p *Push) Recorded() string {
 	return string(text)
 }
 
-// ParseRecorded is the inverse of Push.Recorded.
+// ParseRecorded is the inverse of Push.Recorded. An option that is not known here would be lost, so
+// that it is an error.
 func ParseRecorded(text string) (r Recorded, err error) {
-	if err = json.Unmarshal([]byte(text), &r); err != nil {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err = d.Decode(&r); err != nil {
 		return r, fmt.Errorf("reading what was pushed: %w", err)
 	}
 	return r, r.Options.Validate()

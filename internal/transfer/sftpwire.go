@@ -122,6 +122,11 @@ type sftpPush struct {
 func newSFTPPush(p *Push, nonce string, t ssh.Target, stdout io.Writer) *sftpPush {
 	s := &sftpPush{exchange: p.exchange(nonce, t, stdout), replies: make(map[uint32][]byte), has: make(map[string]bool), piece: usualPiece}
 	s.parts, s.all = nil, false
+	return s
+}
+
+// begin starts work, which ends with the attempt.
+func (s *sftpPush) begin() {
 	s.next, s.stop = iter.Pull(func(yield func(struct{}) bool) {
 		s.yield = yield
 		err := s.work()
@@ -134,7 +139,7 @@ func newSFTPPush(p *Push, nonce string, t ssh.Target, stdout io.Writer) *sftpPus
 		}
 		s.send(part{}, true)
 	})
-	return s
+	s.next()
 }
 
 // Notify implements ssh.Stream.
@@ -142,13 +147,17 @@ func (s *sftpPush) Notify(wake func()) {
 	s.exchange.Notify(wake)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.next()
+	if !s.broken {
+		s.begin()
+	}
 }
 
 // end releases s when the attempt has ended.
 func (s *sftpPush) end() {
 	s.mu.Lock()
-	s.stop()
+	if s.stop != nil {
+		s.stop()
+	}
 	s.mu.Unlock()
 	s.exchange.end()
 }
@@ -185,13 +194,15 @@ func (s *sftpPush) Write(p []byte) (int, error) {
 // fail is for what is no SFTP.
 func (s *sftpPush) fail() {
 	s.broken = true
-	s.stop()
+	if s.stop != nil {
+		s.stop()
+	}
 	s.send(part{}, true)
 }
 
 func (s *sftpPush) arrived(b []byte) {
 	if s.version == nil {
-		if b[0] != fxVersion {
+		if b[0] != fxVersion || s.next == nil { // nil: before we have said anything
 			s.fail()
 			return
 		}
