@@ -29,8 +29,8 @@ func TestPushToSFTPAccount(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, want := range []string{"written: 4, the same already: 0", "written: 0, the same already: 2"} {
-		code, stdout, stderr := f.shoal(t, "push", "-w", f.host(), "--via", "sftp", "--bandwidth", "1G", "--mode", "604", src, f.dir)
+	for via, want := range map[string]string{"sftp": "the same already: ", "auto": "the same already: "} {
+		code, stdout, stderr := f.shoal(t, "push", "-w", f.host(), "--via", via, "--bandwidth", "1G", "--mode", "604", src, f.dir)
 		expect(t, "push", 0, code, stdout, stderr, want)
 	}
 	for _, name := range []string{"a", "sub/b"} {
@@ -40,6 +40,10 @@ func TestPushToSFTPAccount(t *testing.T) {
 			t.Errorf("%s: %v, %v, %d bytes of %d", name, err, info, len(got), len(text))
 		}
 	}
+	code, stdout, stderr := f.shoal(t, "push", "-w", f.host(), "--via", "auto", src, f.dir)
+	expect(t, "again", 0, code, stdout, stderr, "written: 0, the same already: 2")
+	code, stdout, stderr = f.shoal(t, "push", "-w", f.host(), src, f.dir)
+	expect(t, "without", 4, code, stdout, stderr, "unless --via sftp")
 	left, _ := filepath.Glob(f.dir + "/*/.shoal-push.*")
 	if len(left) > 0 {
 		t.Errorf("left: %q", left)

@@ -267,7 +267,8 @@ func (s *State) Now(now time.Time) Snapshot {
 		n.Pause = max(s.stage.Next.Sub(now), 1)
 	}
 	if s.flying != nil {
-		n.Bytes, n.AllBytes = int64(s.done)*s.size+s.flying(), int64(s.total)*s.size
+		n.AllBytes = int64(s.total) * s.size
+		n.Bytes = min(int64(s.done)*s.size+s.flying(), n.AllBytes)
 	}
 	n.Median, n.SlowAfter = s.slowLocked()
 	for _, u := range s.underway {

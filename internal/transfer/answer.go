@@ -100,7 +100,7 @@ var reasons = map[string]struct {
 	"no_parent":         {fleet.ReasonNoParent, "the directory does not exist", "--parents makes it"},
 	"not_regular":       {fleet.ReasonNotRegular, "what is there is a device, a pipe, a socket or a circle of links", "remove it there, or name another DEST"},
 	"busy":              {fleet.ReasonBusy, "the file is in use, and cannot be replaced or written", "a mounted one can be written with --in-place, and a running program replaced without it"},
-	"no_atomic_replace": {fleet.ReasonNoAtomicReplace, "the file could not be replaced by renaming another to it", "--in-place writes into it"},
+	"no_atomic_replace": {fleet.ReasonNoAtomicReplace, "the file could not be replaced by renaming another to it", "--in-place writes into it; by SFTP --replace-unsafe deletes it first"},
 	"digest_mismatch":   {fleet.ReasonDigestMismatch, "what arrived there is not what was sent", "its disk or memory may be failing"},
 	"write_failed":      {fleet.ReasonWriteFailed, "writing failed", "standard error has what the host said; a quota may be used up"},
 	"owner_failed":      {fleet.ReasonOwnerFailed, "the owner could not be set", "push as root (-l root), or --in-place to write into the file that is there"},
@@ -112,7 +112,7 @@ var reasons = map[string]struct {
 }
 
 // noAnswerHint is for hosts without an answer.
-const noAnswerHint = "it needs /bin/sh and the usual tools of a POSIX system; standard error has what it said"
+const noAnswerHint = "it needs /bin/sh and the usual tools of a POSIX system, unless --via sftp; standard error has what it said"
 
 // failure returns why what was tried is not done.
 func (v verdict) failure(what string) (fleet.Reason, error) {

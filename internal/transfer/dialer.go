@@ -40,11 +40,16 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	} else {
 		p.attempt.Input = ssh.JoinInputs(strings.NewReader(before), d.push.payload)
 	}
-	c, err := dial(ctx, d.inner, &p.attempt, p.judge)
-	if err != nil {
+	p.attempt.Keep = a.Keep || d.push.Options.Via == "auto"
+	c, err := d.inner.Dial(ctx, &p.attempt)
+	switch {
+	case err != nil:
 		p.exchange.end()
+		return nil, err
+	case d.push.Options.Via == "auto":
+		return &eitherConn{c, p, a, remote.NewNonce()}, nil
 	}
-	return c, err
+	return &conn{c, p.judge}, nil
 }
 
 // A conn runs a script whose end judge converts to that of the copy.

@@ -46,7 +46,7 @@ type PushOptions struct {
 	Diff   bool `json:"diff,omitempty"`
 	// CopyLinks copies what links in a directory lead to instead of the links.
 	CopyLinks bool `json:"copy_links,omitempty"`
-	// Via is how files go there: "sh", "sftp", or "" for sh.
+	// Via is how files go there: "sh", "sftp", "auto" for sftp where there is no sh, or "" for sh.
 	Via string `json:"via,omitempty"`
 	// ReplaceUnsafe deletes a file that SFTP cannot replace in one step.
 	ReplaceUnsafe bool `json:"replace_unsafe,omitempty"`
@@ -72,13 +72,13 @@ func (o PushOptions) Validate() error {
 	if o.Checksum != "" && o.Checksum != "always" && o.Checksum != "never" {
 		return fmt.Errorf("checksum %.20q: want always or never", o.Checksum)
 	}
-	if o.Via != "" && o.Via != "sh" && o.Via != "sftp" {
-		return fmt.Errorf("via %.20q: want sh or sftp", o.Via)
+	if o.Via != "" && o.Via != "sh" && o.Via != "sftp" && o.Via != "auto" {
+		return fmt.Errorf("via %.20q: want sh, sftp or auto", o.Via)
 	}
 	if _, _, numeric := numbers(o.Owner); o.Via == "sftp" && o.Owner != "" && !numeric {
 		return hint.New("SFTP has no names of users", "--owner UID:GID, as id there shows them, or --via sh")
 	}
-	if o.ReplaceUnsafe && o.Via != "sftp" {
+	if o.ReplaceUnsafe && o.Via != "sftp" && o.Via != "auto" {
 		return errors.New("sh always replaces files in one step: --replace-unsafe is for --via sftp")
 	}
 	if o.Bandwidth < 0 || o.BandwidthPerJump < 0 {
@@ -276,9 +276,12 @@ func (p *Push) Recorded() string {
 	return string(text)
 }
 
-// ParseRecorded is the inverse of Push.Recorded.
+// ParseRecorded is the inverse of Push.Recorded. An option that is not known here would be lost, so
+// that it is an error.
 func ParseRecorded(text string) (r Recorded, err error) {
-	if err = json.Unmarshal([]byte(text), &r); err != nil {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err = d.Decode(&r); err != nil {
 		return r, fmt.Errorf("reading what was pushed: %w", err)
 	}
 	return r, r.Options.Validate()

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -355,4 +356,50 @@ func TestPushRemovesStrangers(t *testing.T) {
 		}
 		wantTree(t, "strangers", dir, ".shoal-push.new/", `.shoal-push.new/f 600 "part"`, `f 644 "f"`, "other/", `other/f 600 "part"`)
 	})
+}
+
+// A program that runs can be replaced, and not written into; owner and mode are set before the
+// file has its name.
+func TestPushBusyAndOwner(t *testing.T) {
+	t.Parallel()
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Skip(err)
+	}
+	program, err := os.ReadFile(sleep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eachShell(t, func(t *testing.T, shell string) {
+		src, dir := filepath.Join(t.TempDir(), "f"), t.TempDir()
+		write(t, src, "new", 0o644)
+		write(t, dir+"/f", string(program), 0o755)
+		running := exec.CommandContext(t.Context(), dir+"/f", "1000")
+		if err := running.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = running.Process.Kill(); _ = running.Wait() }()
+		if v, ok, stderr := pushed(t, shell, read(t, PushOptions{InPlace: true}, src), dir+"/f", -1); !ok || v.word != "busy" {
+			t.Errorf("in place: %+v, %v, %q", v, ok, stderr)
+		}
+		p := PushOptions{}
+		if os.Getuid() == 0 {
+			p.Owner = "65534:65534"
+		}
+		if v, ok, stderr := pushed(t, shell, read(t, p, src), dir+"/f", -1); !ok || !v.done {
+			t.Errorf("replaced: %+v, %v, %q", v, ok, stderr)
+		}
+		wantTree(t, "replaced", dir, `f 755 "new"`)
+		if info, err := os.Stat(dir + "/f"); os.Getuid() == 0 && (err != nil || owner(info) != "65534:65534") {
+			t.Errorf("owner %q, %v", owner(info), err)
+		}
+	})
+}
+
+func owner(info fs.FileInfo) string {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%d:%d", s.Uid, s.Gid)
 }

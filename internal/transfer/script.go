@@ -3,6 +3,7 @@ package transfer
 // The far end's part of a push, for sh. Its payload comes through standard input: the bytes of
 // each file, in the order of the entries. No message text decides anything. Every line ends
 // where a blank may follow; see remote.Line.
+// Redirections that may fail are of true, because an error in one of : ends the shell (XCU 2.8.1).
 //
 //	$2 nonce, a blank and DEST, behind = for name if a character of it is encoded
 //	_n nonce   _d DEST   _u umask, _i the same in decimal   _k index of the entry at work   _t temporary directory, in _I
@@ -12,8 +13,8 @@ package transfer
 // there is enough: mksh computes in 32 bits.
 //
 // A temporary is a file in a directory that mkdir has made, which fails if the name exists, in
-// the directory of the file, and used for all files there. mv renames them. Other people cannot look into it, whatever the
-// mode that the file already has.
+// the directory of the file, and used for all files there. mv renames them. Other people
+// cannot look into it, whatever the mode that the file already has.
 const headScript = `
 exec 3>&1 1>&2;
 _n=${2%% *};
@@ -46,11 +47,11 @@ const takeScript = `
 dd bs=1 count=0 iflag=fullblock </dev/null >/dev/null 2>&1 && _full=1;
 take() {
 if [ "$_full" ]; then
-: >>"$1";
+true >>"$1" || return 1;
 [ $2 = 0 ] || dd bs=65536 count=$2 iflag=fullblock >>"$1" 2>/dev/null || return 1;
 [ $3 = 0 ] || dd bs=$3 count=1 iflag=fullblock >>"$1" 2>/dev/null;
 return; fi;
-: >"$_t/n" && : >>"$1" || return 1;
+true >"$_t/n" && true >>"$1" || return 1;
 _z=$2;
 while [ $_z -ge 0 ]; do
 _x=65536; [ $_z = 0 ] && _x=$3;
@@ -89,7 +90,7 @@ _d=${_d%/};
 )
 
 // entryScript has what both passes over the entries need. A file is f INDEX SIZE DIGEST MODE TIME
-// START KIB BLOCKS REST TEXT, its path _p: START begins the digest, KIB is what the file takes,
+// START KIB BLOCKS REST TEXT (_k _L _D _M _T _S _K _B _R), its path _p: START begins the digest, KIB is what the file takes,
 // BLOCKS and REST are its size for take, and TEXT says that we could show how it differs. A link is
 // followed to the file that it leads to, at most 40 times. Sizes are compared as text: mksh
 // computes in 32 bits.
@@ -160,7 +161,7 @@ LABEL
 	// labelScript gives a file the SELinux label of its path, which that of the temporary may not be.
 	labelScript   = `[ -e /sys/fs/selinux/enforce ] && { restorecon "$_p" || echo "shoal: the SELinux label of the file could not be restored"; };`
 	inPlaceScript = `
-: >>"$_p" || { [ -w "$_p" ] || deny "$_p"; no busy; };
+true >>"$_p" || { [ -w "$_p" ] || deny "$_p"; no busy; };
 cat "$_t/$_n" >"$_p" || { room "$_q" 64 || no no_space; no write_failed; };
 sum "$_p"; case $_h in "$_D"|"") ;; *) no digest_mismatch;; esac;
 _m=MODE; finish "$_p" "" "$_m";

@@ -185,5 +185,9 @@ func TestSFTPHostile(t *testing.T) {
 		if s.verdict.done {
 			t.Errorf("%s: done", name)
 		}
+		s = newSFTPPush(p, nonce, ssh.Target{Target: fleet.Target{Command: "/tmp/f"}}, nil) // before it was asked
+		_, _ = s.Write([]byte(text))
+		s.Notify(func() {})
+		s.end()
 	}
 }

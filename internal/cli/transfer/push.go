@@ -74,7 +74,7 @@ where an answer was lost: a large file goes on where it was cut off.`,
 	own.Var((*flags.Size)(&o.Bandwidth), "bandwidth", "send at most this many bytes of files in a second, to all hosts together (default: no limit)")
 	own.Var((*flags.Size)(&o.BandwidthPerJump), "bandwidth-per-jump", "the same for the hosts behind each jump host")
 	own.Var((*flags.Seconds)(&o.Stall), "stall-timeout", "give up a host that takes no byte for this long; a transfer has no other limit (default 5m)")
-	own.StringVar(&o.Via, "via", "", "copy by `WAY`: sh (a stream to sh, in one exec) or sftp, for accounts without a shell (default: sh)")
+	own.StringVar(&o.Via, "via", "", "copy by `WAY`: sh (a stream to sh, in one exec), sftp, for accounts without a shell, or auto: sftp where no sh answers (default: sh)")
 	own.BoolVar(&o.ReplaceUnsafe, "replace-unsafe", false, "delete a file before its place is taken, on SFTP servers that cannot replace it")
 	f.RegisterCopy(cmd, own)
 	return cmd
