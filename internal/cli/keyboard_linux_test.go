@@ -250,6 +250,29 @@ func TestKeysList(t *testing.T) {
 	_ = p.cmd.Wait() // the exit code says that it was interrupted
 }
 
+// q ends what is followed, which is no failure, and Ctrl-C does so with its own exit code;
+// with -b the groups come at the end.
+func TestKeysFollow(t *testing.T) {
+	f, dir, shoal := paneFleet(t)
+	for _, c := range []struct{ key, code string }{{"q", "0"}, {"\x03", "130"}} {
+		before := f.Stats().Execs
+		p := openPane(t, dir, shoal+"-f 20 --follow -b 'echo began; sleep 3600'; echo the end is $?")
+		awaitExecs(f, before+20)
+		p.awaitKeys()
+		for range 20 {
+			p.await(" began")
+		}
+		p.press(c.key)
+		p.await("the commands are let go")
+		p.await(" (20)") // the group
+		p.await("20 followed to the end of the run in ")
+		p.await("the end is " + c.code)
+		if err := p.cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // In the background the terminal is not touched; signals still control the run.
 func TestKeysInTheBackground(t *testing.T) {
 	f, dir, shoal := paneFleet(t)

@@ -32,10 +32,9 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 	t.Attempts++
 	f := &attempt{
 		run: r, job: t, number: t.Attempts, started: time.Now(),
-		output: newOutput(t.Target.Target, r.opts.MaxOutput, &r.held, r.opts.Follow, r.fail),
+		output: newOutput(t.Target.Target, t.Attempts, &r.opts, &r.held, r.fail),
 	}
 	f.begun, f.view.attempt = f.started, f
-	f.output.Attempt = f.number
 	t.Timeline = &f.progress.Timeline
 	f.attempt.Progress = &f.progress
 	f.attempt.Target = t.Target
@@ -188,7 +187,7 @@ func (f *attempt) finish(end fleet.End) { f.finishOn(nil, end) }
 // finishOn is finish for a command whose connection conn may be kept; nil: it is not.
 func (f *attempt) finishOn(conn ssh.Conn, end fleet.End) {
 	f.once.Do(func() {
-		stdout, stderr := f.output.close()
+		stdout, stderr, held := f.output.close()
 		f.step(Ended)
 		kept := f.keep(conn, end)
 		r := f.run
@@ -200,10 +199,10 @@ func (f *attempt) finishOn(conn ssh.Conn, end fleet.End) {
 		f.tellEnd(end)
 		again, end := r.decide(f, end)
 		if again {
-			r.held.give(len(stdout.Bytes) + len(stderr.Bytes))
+			r.held.give(held)
 			f.step(Waiting)
 		} else {
-			r.deliver(delivery{result: f.result(end, stdout, stderr), flying: true, kept: kept})
+			r.deliver(delivery{result: f.result(end, stdout, stderr), held: held, flying: true, kept: kept})
 		}
 		r.changed()
 	})

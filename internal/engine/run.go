@@ -131,6 +131,7 @@ type run struct {
 // A delivery is a result on its way to the caller.
 type delivery struct {
 	result fleet.Result
+	held   int   // bytes of its output that count as held in memory
 	flying bool  // its target stays in flight until the result is taken
 	kept   *kept // its target stays in flight until the epilogue has ended; nil: has none
 }
@@ -301,7 +302,7 @@ func (r *run) shut() bool { return r.stopped || r.gone != nil || r.dialCtx.Err()
 
 // taken releases what a received result held, and starts other targets.
 func (r *run) taken(l *delivery) {
-	r.held.give(len(l.result.Stdout.Bytes) + len(l.result.Stderr.Bytes))
+	r.held.give(l.held)
 	if !l.flying || l.kept != nil {
 		return
 	}

@@ -66,7 +66,7 @@ func Read(ctx context.Context, r io.Reader) (*Input, error) {
 			return inPlace(ctx, f)
 		}
 	}
-	copied, err := unnamed()
+	copied, err := unnamed("shoal-stdin-*")
 	if err != nil {
 		return nil, hint.Wrap(fmt.Errorf("making a file for the commands' standard input: %w", err), "TMPDIR names another directory")
 	}
@@ -113,12 +113,12 @@ func Digest(ctx context.Context, in interface {
 }
 
 // unnamed returns an open file that has no name any more.
-func unnamed() (*os.File, error) {
+func unnamed(pattern string) (*os.File, error) {
 	dir := os.Getenv("TMPDIR")
 	if info, err := os.Stat("/var/tmp"); dir == "" && err == nil && info.IsDir() {
 		dir = "/var/tmp" // unlike /tmp it is rarely in memory
 	}
-	f, err := os.CreateTemp(cmp.Or(dir, os.TempDir()), "shoal-stdin-*")
+	f, err := os.CreateTemp(cmp.Or(dir, os.TempDir()), pattern)
 	if err != nil {
 		return nil, err
 	}

@@ -133,13 +133,18 @@ type follower struct {
 	*engine.Follower
 }
 
-func newFollower(live *output.Live) *follower {
-	return &follower{live, engine.NewFollower(live.Follow)}
+// newFollower returns a follower; all is Options.FollowAll of the engine.
+func newFollower(live *output.Live, all bool) *follower {
+	var left func(fleet.Target, int64)
+	if all {
+		left = live.LeaveOut
+	}
+	return &follower{live, engine.NewFollower(live.Follow, left)}
 }
 
 // Result implements output.Sink.
 func (f *follower) Result(r fleet.Result) (err error) {
-	f.Exclude(func() { err = f.live.Result(r) })
+	f.Exclude(&r, func() { err = f.live.Result(r) })
 	return err
 }
 
