@@ -49,6 +49,7 @@ var packages = map[string]string{
 	"setpriv":           "util-linux",
 	"unshare":           "util-linux",
 	"ssh-keysign":       "openssh-client",
+	"chromium":          "chromium",
 }
 
 // Program returns the path of a program: path itself, or the result of
