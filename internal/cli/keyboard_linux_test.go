@@ -100,11 +100,7 @@ func (p *pane) text() string {
 func (p *pane) await(text string) {
 	p.t.Helper()
 	for over := false; ; {
-		if _, after, ok := strings.Cut(p.text(), text); ok {
-			p.mu.Lock()
-			p.screen.Reset()
-			p.screen.WriteString(after)
-			p.mu.Unlock()
+		if p.cut(text) {
 			return
 		}
 		if over {
@@ -116,6 +112,18 @@ func (p *pane) await(text string) {
 		case <-time.After(time.Millisecond):
 		}
 	}
+}
+
+// cut removes the output up to text, and reports whether it is there.
+func (p *pane) cut(text string) bool {
+	p.mu.Lock() // held throughout: what comes meanwhile must not be lost
+	defer p.mu.Unlock()
+	_, after, ok := strings.Cut(p.screen.String(), text)
+	if ok {
+		p.screen.Reset()
+		p.screen.WriteString(after)
+	}
+	return ok
 }
 
 func (p *pane) press(keys string) {

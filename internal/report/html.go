@@ -31,6 +31,8 @@ const (
 	// leastText is the size in bytes to which texts are cut if that is needed to stay within
 	// textBudget. Ten thousand of these have room even if nothing can be compressed.
 	leastText = 256
+	// summaryColumns is where the names in the summary are cut.
+	summaryColumns = 120
 )
 
 // HTML writes the report as one file that loads nothing: the policy in it forbids that, and
@@ -163,7 +165,7 @@ func (r *Report) pageData(cut int) any {
 		groups = append(groups, group{ui.Truncate(r.groupHead(&g), 400), g.Text, g.Hosts})
 	}
 	head := r.head()
-	head = append(head, [2]string{"summary", strings.TrimSpace(output.SummaryText(&r.Summary, 0, false))})
+	head = append(head, [2]string{"summary", strings.TrimSpace(output.SummaryText(&r.Summary, summaryColumns, false))})
 	if cut > 0 {
 		head = append(head, [2]string{"cut", fmt.Sprintf("texts are cut at %s, so that this file stays small; %s shows them whole", ui.Bytes(int64(cut)), r.more())})
 	}
