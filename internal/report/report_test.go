@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -48,12 +49,12 @@ func few() *report.Report {
 	c := newCollector()
 	ok := fleet.End{Outcome: fleet.OutcomeOK}
 	for i := range 40 {
-		switch {
-		case i == 7:
+		switch i {
+		case 7:
 			c.Add(result(i, ok, hostile))
-		case i == 8:
+		case 8:
 			c.Add(result(i, fleet.Exited(fleet.PhaseDrain, 3, "", true), "bad\n"))
-		case i == 9:
+		case 9:
 			r := result(i, fleet.End{Outcome: fleet.OutcomeNeverStarted, Reason: fleet.ReasonDialTimeout, Phase: fleet.PhaseDial, Err: fmt.Errorf("said %s", hostile)}, "")
 			r.Attempt, r.Took = 0, fleet.Durations{}
 			c.Add(r)
@@ -156,8 +157,7 @@ func unpack(t *testing.T, page []byte, id string, to any) {
 }
 
 // many is the page of 10,000 hosts with different answers of 2 KB, which compress badly.
-func many(t *testing.T) []byte {
-	t.Helper()
+var many = sync.OnceValues(func() ([]byte, error) {
 	c, random := newCollector(), rand.New(rand.NewPCG(1, 2))
 	for i := range 10_000 {
 		answer := make([]byte, 1530)
@@ -167,15 +167,16 @@ func many(t *testing.T) []byte {
 		c.Add(result(i, fleet.End{Outcome: fleet.OutcomeOK}, base64.StdEncoding.EncodeToString(answer)))
 	}
 	var b bytes.Buffer
-	if err := c.Report(time.Second).HTML(&b); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
+	err := c.Report(time.Second).HTML(&b)
+	return b.Bytes(), err
+})
 
 // The page of 10,000 hosts stays below 10 MB whatever they answered; what is cut for that is said.
 func TestSizeOfThePage(t *testing.T) {
-	page := many(t)
+	page, err := many()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if len(page) >= 10_000_000 {
 		t.Errorf("%d bytes", len(page))
 	}
@@ -211,8 +212,12 @@ func TestPageInABrowser(t *testing.T) {
 	if err := few().HTML(&b); err != nil {
 		t.Fatal(err)
 	}
+	large, err := many()
+	if err != nil {
+		t.Fatal(err)
+	}
 	pictures := os.Getenv("SHOAL_REPORT_PICTURES") // a directory, to look at the page
-	for name, page := range map[string][]byte{"few": b.Bytes(), "many": many(t)} {
+	for name, page := range map[string][]byte{"few": b.Bytes(), "many": large} {
 		path := filepath.Join(dir, name+".html")
 		if err := os.WriteFile(path, page, 0o600); err != nil {
 			t.Fatal(err)
