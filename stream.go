@@ -21,7 +21,7 @@ type progress struct {
 
 func newStream(to func(Target, fleet.Stream, []byte)) *stream {
 	s := &stream{to: to, sent: make(map[int]*progress)}
-	s.Follower = engine.NewFollower(s.fresh)
+	s.Follower = engine.NewFollower(s.fresh, nil)
 	return s
 }
 
@@ -37,7 +37,7 @@ func (s *stream) fresh(t Target, attempt int, of fleet.Stream, fresh []byte) {
 
 // result passes on what of the result's output was not yet.
 func (s *stream) result(r *Result) {
-	s.Exclude(func() {
+	s.Exclude(r, func() {
 		var sent progress
 		if p := s.sent[r.Target.Index]; p != nil && p.attempt == r.Attempt {
 			sent = *p

@@ -126,6 +126,7 @@ const (
 	// the run itself
 	ReasonBrake        Reason = "brake"         // too many failures, or a failed check between stages
 	ReasonOutputClosed Reason = "output_closed" // nobody reads our output any more, as with head(1)
+	ReasonLetGo        Reason = "let_go"        // --follow: the person who followed the output has seen enough
 )
 
 // Transient reports whether a connection that ended for this reason before its

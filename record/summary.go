@@ -24,6 +24,9 @@ type Summary struct {
 	AgentSignatures, AgentHosts int
 	// NoAgent is the number of results with fleet.FlagNoAgent.
 	NoAgent int
+	// LetGo are the numbers of results by outcome that ended because a person had seen
+	// enough (fleet.ReasonLetGo). They are no failures. Read does not fill it in.
+	LetGo [fleet.NumOutcomes]int
 	// Elapsed is the duration of the whole run; the caller sets it.
 	Elapsed time.Duration
 	// Interrupted is set by the caller if the run was stopped before its end.
@@ -42,6 +45,9 @@ func (s *Summary) Add(r fleet.Result) {
 			s.Reasons = make(map[fleet.Reason]int)
 		}
 		s.Reasons[r.Reason]++
+	}
+	if r.Reason == fleet.ReasonLetGo && r.Outcome < fleet.NumOutcomes {
+		s.LetGo[r.Outcome]++
 	}
 	if r.Flags.Has(fleet.FlagOutputTruncated) {
 		s.Truncated++

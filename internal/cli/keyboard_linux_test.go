@@ -100,11 +100,7 @@ func (p *pane) text() string {
 func (p *pane) await(text string) {
 	p.t.Helper()
 	for over := false; ; {
-		if _, after, ok := strings.Cut(p.text(), text); ok {
-			p.mu.Lock()
-			p.screen.Reset()
-			p.screen.WriteString(after)
-			p.mu.Unlock()
+		if p.cut(text) {
 			return
 		}
 		if over {
@@ -116,6 +112,18 @@ func (p *pane) await(text string) {
 		case <-time.After(time.Millisecond):
 		}
 	}
+}
+
+// cut removes the output up to text, and reports whether it is there.
+func (p *pane) cut(text string) bool {
+	p.mu.Lock() // held throughout: what comes meanwhile must not be lost
+	defer p.mu.Unlock()
+	_, after, ok := strings.Cut(p.screen.String(), text)
+	if ok {
+		p.screen.Reset()
+		p.screen.WriteString(after)
+	}
+	return ok
 }
 
 func (p *pane) press(keys string) {
@@ -248,6 +256,29 @@ func TestKeysList(t *testing.T) {
 	p.await("in flight: 2 running: ")
 	p.press("\x03")
 	_ = p.cmd.Wait() // the exit code says that it was interrupted
+}
+
+// q ends what is followed, which is no failure, and Ctrl-C does so with its own exit code;
+// with -b the groups come at the end.
+func TestKeysFollow(t *testing.T) {
+	f, dir, shoal := paneFleet(t)
+	for _, c := range []struct{ key, code string }{{"q", "0"}, {"\x03", "130"}} {
+		before := f.Stats().Execs
+		p := openPane(t, dir, shoal+"-f 20 --follow -b 'echo began; sleep 3600'; echo the end is $?")
+		awaitExecs(f, before+20)
+		p.awaitKeys()
+		for range 20 {
+			p.await(" began")
+		}
+		p.press(c.key)
+		p.await("the commands are let go")
+		p.await(" (20)") // the group
+		p.await("20 followed to the end of the run in ")
+		p.await("the end is " + c.code)
+		if err := p.cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // In the background the terminal is not touched; signals still control the run.

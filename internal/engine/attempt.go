@@ -32,10 +32,9 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 	t.Attempts++
 	f := &attempt{
 		run: r, job: t, number: t.Attempts, started: time.Now(),
-		output: newOutput(t.Target.Target, r.opts.MaxOutput, &r.held, r.opts.Follow, r.fail),
+		output: newOutput(t.Target.Target, t.Attempts, &r.opts, &r.held, r.fail),
 	}
 	f.begun, f.view.attempt = f.started, f
-	f.output.Attempt = f.number
 	t.Timeline = &f.progress.Timeline
 	f.attempt.Progress = &f.progress
 	f.attempt.Target = t.Target
@@ -192,7 +191,7 @@ func (f *attempt) finish(end fleet.End) { f.finishOn(nil, end) }
 // finishOn is finish for a command whose connection conn may be kept; nil: it is not.
 func (f *attempt) finishOn(conn ssh.Conn, end fleet.End) {
 	f.once.Do(func() {
-		stdout, stderr := f.output.close()
+		stdout, stderr, held := f.output.close()
 		f.step(Ended)
 		kept := f.keep(conn, end)
 		r := f.run
@@ -205,10 +204,10 @@ func (f *attempt) finishOn(conn ssh.Conn, end fleet.End) {
 		f.tellEnd(end)
 		again, end := r.decide(f, end)
 		if again {
-			r.setAside(f.job, end, [fleet.NumStreams]fleet.Output{stdout, stderr})
+			r.setAside(f.job, end, limiter.Written{Streams: [fleet.NumStreams]fleet.Output{stdout, stderr}, Held: held})
 			f.step(Waiting)
 		} else {
-			r.deliver(delivery{result: f.result(end, stdout, stderr), aside: f.job.Output, flying: true, kept: kept})
+			r.deliver(delivery{result: f.result(end, stdout, stderr), held: held, aside: f.job.Written, flying: true, kept: kept})
 		}
 		r.changed()
 	})
@@ -216,16 +215,11 @@ func (f *attempt) finishOn(conn ssh.Conn, end fleet.End) {
 
 // setAside keeps the output of an attempt that is followed by another if the target's result
 // may be that of this attempt, in place of what was kept before. mu must be held.
-func (r *run) setAside(t *limiter.Job, end fleet.End, output [fleet.NumStreams]fleet.Output) {
+func (r *run) setAside(t *limiter.Job, end fleet.End, written limiter.Written) {
 	if end.Outcome == fleet.OutcomeUnknown {
-		output, t.Output = t.Output, output
+		written, t.Written = t.Written, written
 	}
-	r.giveBack(output)
-}
-
-// giveBack releases the budget of output that nobody gets.
-func (r *run) giveBack(output [fleet.NumStreams]fleet.Output) {
-	r.held.give(len(output[fleet.Stdout].Bytes) + len(output[fleet.Stderr].Bytes))
+	r.held.give(written.Held)
 }
 
 // tellEnd tells Options.Verbose how the attempt ended, and how long its phases took.

@@ -99,7 +99,7 @@ func TestPanicInFollower(t *testing.T) {
 	f := engine.NewFollower(func(_ fleet.Target, _ int, s fleet.Stream, _ []byte) {
 		passed <- s
 		panic("oops")
-	})
+	}, nil)
 	defer f.Close()
 	streams := make(map[fleet.Stream]int)
 	opts := engine.Options{Fanout: 1, Follow: f.Announce, Dialer: &stub{run: func(_ context.Context, a *ssh.Attempt) fleet.End {
@@ -107,7 +107,7 @@ func TestPanicInFollower(t *testing.T) {
 		streams[<-passed]++
 		_, _ = a.Stderr.Write([]byte("x"))
 		streams[<-passed]++
-		f.Exclude(func() {}) // both panics are over
+		f.Exclude(&fleet.Result{}, func() {}) // both panics are over
 		return fleet.End{Outcome: fleet.OutcomeOK}
 	}}}
 	counts, failure := map[fleet.Outcome]int{}, error(nil)

@@ -115,8 +115,14 @@ type Options struct {
 	// counted and dropped, and the result has fleet.FlagOutputTruncated. 0 means
 	// DefaultMaxOutput; negative means no limit.
 	MaxOutput int64
-	// MaxHeld limits the bytes kept for all targets together whose results the caller
-	// has not received yet. Excess is dropped as above. 0 means a quarter of the free
+	// Spool takes what is beyond MaxMemory or MaxHeld, up to MaxOutput. Only what it has no
+	// room for is dropped as above. nil: there is none.
+	Spool Spool
+	// MaxMemory limits the bytes of each stream that are held in memory if there is a
+	// Spool. 0 means DefaultMaxMemory.
+	MaxMemory int64
+	// MaxHeld limits the bytes held in memory for all targets together whose results the
+	// caller has not received yet. Excess goes to the Spool, or is dropped as above. 0 means a quarter of the free
 	// memory; negative means no limit.
 	MaxHeld int64
 	// Drain, when closed, stops the starting of commands: targets without a recorded
@@ -129,6 +135,9 @@ type Options struct {
 	// of Output.Next. It is called from many goroutines at the same time and must not
 	// block. nil disables it.
 	Follow func(*Output)
+	// FollowAll has Output.Next also return what is not kept, as long as it is called in
+	// time: for commands that run for long.
+	FollowAll bool
 	// Watch is called when an attempt begins to connect, when its connection is ready
 	// for the command, when it has ended, and when it will be followed by another. It is
 	// called from many goroutines at the same time and must not block. nil disables it.
@@ -245,6 +254,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxHeld == 0 {
 		o.MaxHeld = DefaultMaxHeld()
+	}
+	if o.MaxMemory == 0 {
+		o.MaxMemory = DefaultMaxMemory
 	}
 	if o.Notice == nil {
 		o.Notice = func(string) {}

@@ -131,9 +131,10 @@ type run struct {
 // A delivery is a result on its way to the caller.
 type delivery struct {
 	result fleet.Result
-	aside  [fleet.NumStreams]fleet.Output // see limiter.Job.Output
-	flying bool                           // its target stays in flight until the result is taken
-	kept   *kept                          // its target stays in flight until the epilogue has ended; nil: has none
+	held   int             // bytes of its output that count as held in memory
+	aside  limiter.Written // see limiter.Job
+	flying bool            // its target stays in flight until the result is taken
+	kept   *kept           // its target stays in flight until the epilogue has ended; nil: has none
 }
 
 func newRun(ctx context.Context, opts Options) *run {
@@ -233,7 +234,7 @@ func (r *run) clear(end fleet.End) {
 // last attempt, or else end. mu must be held.
 func (r *run) conclude(t *limiter.Job, end fleet.End) {
 	end = notCancelled(t, end)
-	r.deliver(delivery{result: fleet.Result{Target: t.Target.Target, End: end, Attempt: t.Attempts, Earlier: t.Earlier}, aside: t.Output})
+	r.deliver(delivery{result: fleet.Result{Target: t.Target.Target, End: end, Attempt: t.Attempts, Earlier: t.Earlier}, aside: t.Written})
 }
 
 // deliver queues a result for the caller. mu must be held.
@@ -249,7 +250,7 @@ func (r *run) deliver(l delivery) {
 	if last, ok := mayHaveRunEarlier(l.result.End, l.result.Earlier); ok {
 		r.goBack(&l, last)
 	}
-	r.giveBack(l.aside)
+	r.held.give(l.aside.Held)
 	r.out = append(r.out, l)
 	r.owed--
 	if r.isLack(l.result.End) && len(r.opts.Rollout) == 0 {
@@ -264,12 +265,14 @@ func (r *run) deliver(l delivery) {
 func (r *run) goBack(l *delivery, index int) {
 	res, t := &l.result, l.result.Earlier[index]
 	res.End, res.Attempt, res.Started, res.Took, res.Earlier = t.End, index+1, t.Started, fleet.Durations{}, res.Earlier[:index]
-	r.giveBack([fleet.NumStreams]fleet.Output{res.Stdout, res.Stderr})
-	res.Stdout, res.Stderr = fleet.Output{}, fleet.Output{}
+	res.Connection = nil
+	r.held.give(l.held)
+	var written limiter.Written
 	if t.Outcome == fleet.OutcomeUnknown { // no later one has this outcome
-		res.Stdout, res.Stderr, l.aside = l.aside[fleet.Stdout], l.aside[fleet.Stderr], [fleet.NumStreams]fleet.Output{}
-		markTruncated(res)
+		written, l.aside = l.aside, limiter.Written{}
 	}
+	res.Stdout, res.Stderr, l.held = written.Streams[fleet.Stdout], written.Streams[fleet.Stderr], written.Held
+	markTruncated(res)
 }
 
 // changed starts what may start and wakes the goroutines that wait for a change. mu
@@ -315,7 +318,7 @@ func (r *run) shut() bool { return r.stopped || r.gone != nil || r.dialCtx.Err()
 
 // taken releases what a received result held, and starts other targets.
 func (r *run) taken(l *delivery) {
-	r.held.give(len(l.result.Stdout.Bytes) + len(l.result.Stderr.Bytes))
+	r.held.give(l.held)
 	if !l.flying || l.kept != nil {
 		return
 	}

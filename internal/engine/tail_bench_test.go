@@ -27,11 +27,11 @@ func BenchmarkTail(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					read = 0
-					tail := newOutput(fleet.Target{}, DefaultMaxOutput, &budget{limit: -1}, follow, nil)
+					tail := newOutput(fleet.Target{}, 1, &Options{MaxOutput: DefaultMaxOutput, Follow: follow}, &budget{limit: -1}, nil)
 					for range total / size {
 						tail.add(fleet.Stdout, piece)
 					}
-					if stdout, _ := tail.close(); stdout.Size != total || followed && read != total {
+					if stdout, _, _ := tail.close(); stdout.Size != total || followed && read != total {
 						b.Fatalf("%d bytes came, %d were followed", stdout.Size, read)
 					}
 				}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/engine"
+	"shoal/internal/spool"
 	"shoal/internal/ssh"
 )
 
@@ -151,4 +153,98 @@ func TestHeldOutputIsBounded(t *testing.T) {
 			t.Errorf("%d of 40 outputs were cut", cut)
 		}
 	})
+}
+
+// spools are a spool as the engine wants it.
+type spools struct{ *spool.Outputs }
+
+func (s spools) Stream() engine.SpoolStream { return s.New() }
+
+// What is beyond the memory limits goes to the spool, unchanged; only what that has no room for
+// is cut.
+func TestOutputIsSpooled(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	const pieces = 1000
+	write := func(_ context.Context, a *ssh.Attempt) fleet.End {
+		for i := range pieces {
+			if _, err := fmt.Fprintf(a.Stdout, "%09d\n", i); err != nil {
+				panic(err)
+			}
+		}
+		return fleet.End{Outcome: fleet.OutcomeOK}
+	}
+	var whole bytes.Buffer
+	for i := range pieces {
+		fmt.Fprintf(&whole, "%09d\n", i)
+	}
+	for _, c := range []struct {
+		what                       string
+		memory, held, budget, want int64
+	}{
+		{"in memory", 10 * pieces, -1, 0, 10 * pieces},
+		{"beyond the memory of a stream", 2500, -1, 10 * pieces, 10 * pieces},
+		{"beyond the memory of all", 10 * pieces, 3700, 10 * pieces, 10 * pieces},
+		{"beyond the spool", 2500, -1, 5005, 5005},
+		{"no spool to speak of", 2500, -1, 1000, 2500},
+	} {
+		for _, followed := range []bool{false, true} {
+			out := spool.NewOutputs(c.budget)
+			opts := engine.Options{Dialer: &stub{run: write}, MaxOutput: -1, MaxMemory: c.memory, MaxHeld: c.held, Spool: spools{out}}
+			var seen bytes.Buffer
+			if followed { // as the output comes
+				opts.Follow = func(o *engine.Output) {
+					stdout, _ := o.Next()
+					seen.Write(stdout)
+				}
+			}
+			res := runOne(t, opts)
+			if !bytes.Equal(res.Stdout.Bytes, whole.Bytes()[:c.want]) || res.Stdout.Size != 10*pieces {
+				t.Errorf("%s: kept %d of %d bytes, want %d", c.what, len(res.Stdout.Bytes), res.Stdout.Size, c.want)
+			}
+			cut := c.want < 10*pieces
+			if res.Flags.Has(fleet.FlagOutputTruncated) != cut || cut != (out.Full() != nil) {
+				t.Errorf("%s: flags %v, full: %v", c.what, res.Flags, out.Full())
+			}
+			if followed && !bytes.Equal(seen.Bytes(), res.Stdout.Bytes) {
+				t.Errorf("%s: %d bytes were followed", c.what, seen.Len())
+			}
+			if err := out.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// With FollowAll everything is followed, whatever is kept; what nobody read in time is counted.
+func TestFollowAll(t *testing.T) {
+	const size = 1 << 20
+	for _, c := range []struct {
+		what string
+		read bool // in time
+	}{{"read", true}, {"not read", false}} {
+		var seen, left int64
+		var last *engine.Output
+		write := func(_ context.Context, a *ssh.Attempt) fleet.End {
+			for range 16 {
+				_, _ = a.Stdout.Write(make([]byte, size/16))
+			}
+			return fleet.End{Outcome: fleet.OutcomeOK}
+		}
+		res := runOne(t, engine.Options{Dialer: &stub{run: write}, MaxOutput: 1000, FollowAll: true, Follow: func(o *engine.Output) {
+			if last = o; c.read {
+				for range 2 { // what is kept, and what is not
+					stdout, _ := o.Next()
+					seen += int64(len(stdout))
+				}
+			}
+		}})
+		for range 2 {
+			stdout, _ := last.Next()
+			seen += int64(len(stdout))
+		}
+		left = last.Left()
+		if seen+left != size || (left == 0) != c.read || len(res.Stdout.Bytes) != 1000 {
+			t.Errorf("%s: %d bytes seen, %d left out, %d kept", c.what, seen, left, len(res.Stdout.Bytes))
+		}
+	}
 }

@@ -30,7 +30,7 @@ func (s *store) put(t *text, outputs [fleet.NumStreams]fleet.Output) {
 		return
 	}
 	if s.file == nil && s.err == nil {
-		s.file, s.err = spool.Unnamed()
+		s.file, s.err = spool.Unnamed("shoal-groups-*")
 	}
 	if s.err != nil {
 		t.err = s.err

@@ -55,6 +55,7 @@ var packages = map[string]string{
 	"sudo":              "sudo",
 	"doas":              "opendoas",
 	"su":                "util-linux",
+	"chromium":          "chromium",
 }
 
 // Program returns the path of a program: path itself, or the result of

@@ -26,6 +26,9 @@ type LiveOptions struct {
 	// Now returns the local time, which is written before each line: RFC 3339 with
 	// milliseconds. nil writes none.
 	Now func() time.Time
+	// ByHost colours the names of different hosts differently, for commands that run for
+	// long.
+	ByHost bool
 	// Brief prints the failures of only the first targets with each cause, and then once
 	// that there are more. The caller must have another place for the others.
 	Brief bool
@@ -105,6 +108,10 @@ func (l *Live) Result(r fleet.Result) error {
 	}
 	for s, output := range []fleet.Output{r.Stdout, r.Stderr} {
 		s := fleet.Stream(s)
+		for f := &seen.streams[s]; !f.waiting && int64(len(output.Bytes))-f.taken > atOnce; { // a copy is made, and it may be large
+			l.buf = f.follow(l.buf[:0], l.out(s), l.prefix(&r.Target, s), output.Bytes[f.taken:f.taken+atOnce])
+			l.flush(s)
+		}
 		l.buf = seen.streams[s].finish(l.buf[:0], l.out(s), l.prefix(&r.Target, s), output.Bytes)
 		l.flush(s)
 	}
@@ -112,6 +119,17 @@ func (l *Live) Result(r fleet.Result) error {
 		l.tell(&r.Target, text)
 	}
 	return l.err()
+}
+
+// atOnce is how much of an output is printed at once, in bytes.
+const atOnce = 1 << 20
+
+// LeaveOut says that bytes of a running command are not shown after those that were passed to
+// Follow.
+func (l *Live) LeaveOut(t fleet.Target, bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tell(&t, ui.Count(bytes)+" bytes of its output are left out here: they came faster than they are read")
 }
 
 // isOf reports whether r has the output that was followed. It has not if its attempt is
@@ -195,8 +213,11 @@ func (l *Live) prefix(t *fleet.Target, s fleet.Stream) []byte {
 		return stamp
 	}
 	style := ui.Cyan
-	if s == fleet.Stderr {
+	switch {
+	case s == fleet.Stderr:
 		style = ui.Yellow
+	case l.opts.ByHost:
+		style = hostStyles[t.Index%len(hostStyles)]
 	}
 	name := t.Host.String() + ":"
 	prefix := append(stamp, l.out(s).label(name, style)...)
@@ -207,6 +228,9 @@ func (l *Live) prefix(t *fleet.Target, s fleet.Stream) []byte {
 	}
 	return append(prefix, ' ')
 }
+
+// hostStyles tell hosts apart.
+var hostStyles = [...]ui.Style{ui.Cyan, ui.Green, ui.Magenta, ui.Blue}
 
 // stamp appends the time that is written before a line.
 func (l *Live) stamp(dst []byte) []byte {

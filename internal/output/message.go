@@ -43,6 +43,9 @@ func toldEnd(e *fleet.End) string {
 	case fleet.OutcomeRefused:
 		return "refused: " + where + ", the command did not run"
 	case fleet.OutcomeUnknown:
+		if e.Reason == fleet.ReasonLetGo { // as was asked for
+			return ""
+		}
 		if e.Flags.Has(fleet.FlagExitKnown) {
 			return "unknown: " + where + ", the command ran" // its output was lost on this machine
 		}

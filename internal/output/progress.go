@@ -112,7 +112,11 @@ func (p *Progress) say(now time.Time, final bool) error {
 			return err //nolint:wrapcheck // it says what it is about
 		}
 	} else {
-		line = fmt.Appendf(nil, "shoal: %s\n", newFrame(p.state, now).text())
+		f := newFrame(p.state, now)
+		if f.Total > 0 && f.Done == f.Total {
+			return nil // the summary comes once everything is shown
+		}
+		line = fmt.Appendf(nil, "shoal: %s\n", f.text())
 	}
 	_, err := p.lines.Write(line)
 	return err //nolint:wrapcheck // Close adds what was done

@@ -3,6 +3,7 @@ package output
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"shoal/fleet"
@@ -41,7 +42,7 @@ var outcomeWords = []struct {
 // failed are red. Host names are folded and cut to fit, with the number of omitted
 // ones. Each line ends with a newline.
 func SummaryText(s *record.Summary, columns int, colour bool) string {
-	groups := s.Groups()
+	groups := slices.DeleteFunc(s.Groups(), func(g record.Group) bool { return g.Reason == fleet.ReasonLetGo })
 	line := summaryLine(s, groups, false)
 	oneLine := columns
 	if columns <= 0 {
@@ -56,14 +57,21 @@ func SummaryText(s *record.Summary, columns int, colour bool) string {
 // summaryLine returns the counts by outcome, with the causes of groups in brackets.
 func summaryLine(s *record.Summary, groups []record.Group, colour bool) string {
 	var parts []string
+	letGo := 0
+	for _, n := range s.LetGo {
+		letGo += n
+	}
 	for _, o := range outcomeWords {
-		if n := s.Outcomes[o.outcome]; n > 0 {
+		if n := s.Outcomes[o.outcome] - s.LetGo[o.outcome]; n > 0 {
 			text := count(n) + " " + o.word
 			if colour {
 				text = string(o.style.Append(nil, text))
 			}
 			parts = append(parts, text+inBrackets(groups, o.outcome))
 		}
+	}
+	if letGo > 0 {
+		parts = append(parts, count(letGo)+" followed to the end of the run")
 	}
 	if len(parts) == 0 {
 		parts = []string{"no targets"}

@@ -61,6 +61,10 @@ type Options struct {
 	// Hurry, when closed, ends the killing of commands that were given up. nil means
 	// never.
 	Hurry <-chan struct{}
+	// LetGo, when closed, ends the run because a person has seen enough of its output: nothing
+	// more is started, and commands that run are let go, with fleet.ReasonLetGo. nil means
+	// never.
+	LetGo <-chan struct{}
 	// Lost is called with the first error of the journal. Nothing is started any more
 	// then, and results still come. nil disables it.
 	Lost func(error)
@@ -155,7 +159,9 @@ func (r *Run) Results(ctx context.Context, o Options) iter.Seq2[fleet.Result, er
 			}
 			e.Dialer = wrapped
 		}
-		results := engine.Run(ctx, e, r.plan.Targets())
+		going, stop := unless(ctx, o.LetGo)
+		defer stop()
+		results := engine.Run(going, e, r.plan.Targets())
 		if r.remote.KillOnCancel {
 			kill := newKiller(o.Engine, r.plan, marker)
 			killing, cancel := unless(context.WithoutCancel(ctx), o.Hurry)
@@ -164,6 +170,9 @@ func (r *Run) Results(ctx context.Context, o Options) iter.Seq2[fleet.Result, er
 			results = kill.results(killing, results)
 		}
 		for res, err := range stillUnknown(results, r.again) {
+			if err == nil && res.Reason == fleet.ReasonInterrupted && going.Err() != nil && ctx.Err() == nil {
+				res.Reason, res.Err = fleet.ReasonLetGo, errLetGo
+			}
 			if err == nil {
 				k.record(res)
 			}
@@ -251,6 +260,8 @@ func stillUnknown(results iter.Seq2[fleet.Result, error], again map[int]bool) it
 		}
 	}
 }
+
+var errLetGo = errors.New("its output was no longer followed")
 
 var errNotStarted = errors.New("no reason was given")
 

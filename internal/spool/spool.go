@@ -100,7 +100,7 @@ func Read(ctx context.Context, r io.Reader) (*Input, error) {
 			return inPlace(ctx, f)
 		}
 	}
-	copied, err := Unnamed()
+	copied, err := Unnamed("shoal-stdin-*")
 	if err != nil {
 		return nil, hint.Wrap(fmt.Errorf("making a file for the commands' standard input: %w", err), "TMPDIR names another directory")
 	}
@@ -153,13 +153,14 @@ func Digest(ctx context.Context, in interface {
 	return fmt.Sprintf("%x", hash.Sum(nil)), nil
 }
 
-// Unnamed returns an open file in $TMPDIR, else /var/tmp, that has no name any more.
-func Unnamed() (*os.File, error) {
+// Unnamed returns an open file in $TMPDIR, else /var/tmp, that has no name any more; before, it
+// had one as os.CreateTemp makes it of the pattern.
+func Unnamed(pattern string) (*os.File, error) {
 	dir := os.Getenv("TMPDIR")
 	if info, err := os.Stat("/var/tmp"); dir == "" && err == nil && info.IsDir() {
 		dir = "/var/tmp" // unlike /tmp it is rarely in memory
 	}
-	f, err := os.CreateTemp(cmp.Or(dir, os.TempDir()), "shoal-spool-*")
+	f, err := os.CreateTemp(cmp.Or(dir, os.TempDir()), pattern)
 	if err != nil {
 		return nil, err
 	}

@@ -67,11 +67,13 @@ type Style string
 
 // The styles in use; they are legible on dark and light backgrounds.
 const (
-	Plain  Style = ""
-	Red    Style = "\x1b[31m"
-	Yellow Style = "\x1b[33m"
-	Green  Style = "\x1b[32m"
-	Cyan   Style = "\x1b[36m"
+	Plain   Style = ""
+	Red     Style = "\x1b[31m"
+	Green   Style = "\x1b[32m"
+	Yellow  Style = "\x1b[33m"
+	Blue    Style = "\x1b[34m"
+	Magenta Style = "\x1b[35m"
+	Cyan    Style = "\x1b[36m"
 )
 
 const reset = "\x1b[0m"

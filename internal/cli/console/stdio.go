@@ -90,7 +90,7 @@ func (e ExitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 func ExitCode(s *record.Summary, written bool) int {
 	count := func(outcomes ...fleet.Outcome) (n int) {
 		for _, o := range outcomes {
-			n += s.Outcomes[o]
+			n += s.Outcomes[o] - s.LetGo[o]
 		}
 		return n
 	}

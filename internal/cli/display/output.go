@@ -49,6 +49,7 @@ type Results struct {
 	colour   bool            // of the summary
 	quiet    bool            // a program reads the JSON: no advice what to do next
 	Recorded *Recorded       // set before Close if a journal has the run, for the line about what to do next
+	Cut      error           // why output of hosts was cut that should have been kept; nil: none was
 	OnLost   func()          // called on a destination's first write error; may be nil
 	// Ending replaces the summary's text, in at most the given number of columns; nil: it
 	// is that of a run.
@@ -112,7 +113,7 @@ func (o *Results) next() string {
 	}
 	count := func(outcomes ...fleet.Outcome) (n int) {
 		for _, outcome := range outcomes {
-			n += o.Summary.Outcomes[outcome]
+			n += o.Summary.Outcomes[outcome] - o.Summary.LetGo[outcome]
 		}
 		return n
 	}
@@ -185,12 +186,12 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 		}
 	case f.lines:
 		lines := output.NewGatheredLines(output.GatheredLinesOptions{Stdout: to, Stderr: toErr, Apart: f.gatheredApart, Targets: f.expected(h.Targets)})
-		follower := newFollower(lines)
+		follower := newFollower(lines, nil)
 		o.Display, o.Follow = follower, follower.Announce
-	case f.grouped():
+	case f.grouped() && !f.Follow:
 		o.Display = output.NewGathered(f.gatheredOptions(h.Targets, to, toErr))
 	default:
-		options := output.LiveOptions{Stdout: to, Stderr: toErr, NoPrefix: f.noPrefix, Brief: f.Brief}
+		options := output.LiveOptions{Stdout: to, Stderr: toErr, NoPrefix: f.noPrefix, Brief: f.Brief, ByHost: f.Follow}
 		if to.Escape && f.Named != nil { // a terminal
 			options.Align = output.Align(f.Named)
 		}
@@ -200,8 +201,15 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 		live := output.NewLive(options)
 		o.Display = live
 		if !f.Ordered {
-			follower := newFollower(live)
+			var left func(fleet.Target, int64)
+			if f.Follow {
+				left = live.LeaveOut
+			}
+			follower := newFollower(live, left)
 			o.Display, o.Follow = follower, follower.Announce
+		}
+		if f.grouped() { // the groups at the end of what was followed
+			o.Display = output.Multi(o.Display, output.NewGathered(f.gatheredOptions(h.Targets, to, toErr)))
 		}
 	}
 	if f.Ordered && !f.lines {

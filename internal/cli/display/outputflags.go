@@ -5,12 +5,15 @@ import (
 	"iter"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"shoal/fleet"
 	"shoal/internal/cli/flags"
 	"shoal/internal/engine"
 	"shoal/internal/groups"
 	"shoal/internal/hint"
 	"shoal/internal/output"
+	"shoal/internal/spool"
 	"shoal/internal/ui"
 )
 
@@ -25,6 +28,10 @@ type OutputFlags struct {
 	timestamps              bool
 	// lines gathers equal lines (-bL), set by Validate.
 	lines bool
+	// Follow shows output as it comes for as long as a person wants to see it.
+	Follow        bool
+	spoolBudget   flags.Size
+	maxOutputFlag *pflag.Flag // nil unless WithSpool was called
 	// Named, if not nil, are all targets, after which --outdir names files and by whose
 	// names lines are aligned.
 	Named iter.Seq[fleet.Target]
@@ -87,6 +94,45 @@ func (f *OutputFlags) WithTimestamps(g flags.FlagGroup) flags.FlagGroup {
 	return g
 }
 
+// WithFollow adds --follow to a group.
+func (f *OutputFlags) WithFollow(g flags.FlagGroup) flags.FlagGroup {
+	g.BoolVar(&f.Follow, "follow", false, "for tail -f and the like: show all output as it comes until q is pressed, which lets go of the commands and is no failure; with -b also the groups at the end")
+	return g
+}
+
+// defaultSpool is the default of --spool-budget: 4 GiB.
+const defaultSpool = 4 << 30
+
+// WithSpool adds --spool-budget to a group that has --max-output.
+func (f *OutputFlags) WithSpool(g flags.FlagGroup) flags.FlagGroup {
+	f.spoolBudget, f.maxOutputFlag = defaultSpool, g.Lookup("max-output")
+	f.maxOutputFlag.Usage = "keep this much of each stream of each target, and cut the rest; 0 for all (default: all that --spool-budget has room for)"
+	f.maxOutputFlag.DefValue = "0"
+	g.Var(&f.spoolBudget, "spool-budget", "keep this much output in a file without a name in $TMPDIR or /var/tmp, beyond 1M of each stream; what has no room is cut, and the exit code is 4; 0 for no file")
+	return g
+}
+
+// Spool sets up where e keeps output. The file is nil if there is none; it is closed after the
+// last use of a result.
+func (f *OutputFlags) Spool(e *engine.Options) *spool.Outputs {
+	e.FollowAll = f.Follow
+	if f.maxOutputFlag == nil || f.spoolBudget == 0 {
+		return nil
+	}
+	if !f.maxOutputFlag.Changed {
+		e.MaxOutput = -1
+	}
+	out := spool.NewOutputs(int64(f.spoolBudget))
+	e.Spool = spooled{out}
+	return out
+}
+
+// spooled is a spool as the engine wants it.
+type spooled struct{ *spool.Outputs }
+
+// Stream implements engine.Spool.
+func (s spooled) Stream() engine.SpoolStream { return s.New() }
+
 // Kept returns --max-output as the library's MaxOutput.
 func (f *OutputFlags) Kept() int64 {
 	if f.maxOutput == 0 {
@@ -117,6 +163,17 @@ func (f *OutputFlags) Check() error {
 	}
 	if err := output.CheckOutdir(f.outdir); err != nil {
 		return fmt.Errorf("opening --outdir: %w", err)
+	}
+	return nil
+}
+
+// validateFollow returns an error for flags that do not go with --follow.
+func (f *OutputFlags) validateFollow() error {
+	switch {
+	case f.json:
+		return hint.New("--follow and --json cannot go together: JSON has a result only once its host has ended", "shoal show last --json has the results afterwards")
+	case f.Ordered:
+		return fmt.Errorf("--follow and -L cannot go together: -L waits for the end of each host")
 	}
 	return nil
 }
@@ -164,7 +221,12 @@ func (f *OutputFlags) Validate() error {
 	case !f.grouped() && !f.Selects:
 		return hint.Wrap(fmt.Errorf("%s groups equal answers, and nothing is grouped", given[0]), "add -b, --groups or --diff")
 	}
-	if f.timestamps {
+	if f.Follow {
+		if err := f.validateFollow(); err != nil {
+			return err
+		}
+	}
+	if f.timestamps && !f.Follow {
 		for _, s := range []struct {
 			set  bool
 			flag string

@@ -178,13 +178,14 @@ type follower struct {
 	*engine.Follower
 }
 
-func newFollower(live liveSink) *follower {
-	return &follower{live, engine.NewFollower(live.Follow)}
+// newFollower returns a follower; left is as in engine.NewFollower.
+func newFollower(live liveSink, left func(fleet.Target, int64)) *follower {
+	return &follower{live, engine.NewFollower(live.Follow, left)}
 }
 
 // Result implements output.Sink.
 func (f *follower) Result(r fleet.Result) (err error) {
-	f.Exclude(func() { err = f.live.Result(r) })
+	f.Exclude(&r, func() { err = f.live.Result(r) })
 	return err
 }
 

@@ -53,7 +53,7 @@ func (f *againFlags) register(cmd *cobra.Command, own flags.FlagGroup) {
 	own.BoolVar(&f.assumeDefaults, "assume-defaults", false, "take the flags given here, and the defaults, for what an older shoal has not kept of the run")
 	command, connection, become, control := f.Command(), f.Connection(), f.Become(), f.Control()
 	f.keptNames = clirun.KeptFlags(command, connection, become, control)
-	flags.AddInGroups(cmd, own, command, connection, become, control, f.Remote(), f.WithTimestamps(f.Output()))
+	flags.AddInGroups(cmd, own, command, connection, become, control, f.Remote(), f.WithSpool(f.WithFollow(f.WithTimestamps(f.Output()))))
 }
 
 // asTheRun is the help text on which settings of the earlier run are reused.

@@ -16,7 +16,7 @@ import (
 
 // steering is the help text on controlling a run while it runs.
 const steering = `While it runs, + and - double and halve the number of targets worked on at once,
-p pauses and goes on, l lists who is in flight, ? says so. kill -USR1 and -USR2 are + and -, as for
+p pauses and goes on, l lists who is in flight, q ends --follow, ? says so. kill -USR1 and -USR2 are + and -, as for
 xargs -P. Ctrl-C starts nothing more and waits for what runs; twice within a
 second it gives up on that. Ctrl-Z suspends: commands go on where they run.`
 
@@ -54,7 +54,8 @@ type controls struct {
 		Show() error
 	}
 
-	list func() // says who is in flight
+	list      func() // says who is in flight
+	endFollow func() // lets go of the commands; nil without --follow
 
 	keys    chan byte      // sent by keyboard.listen, until over is closed
 	signals chan os.Signal // sent by package signal
@@ -70,10 +71,9 @@ type controls struct {
 	drawn chan struct{} // closed when the last function given to draw has returned; nil before
 }
 
-// takeControls starts steering until end is called. Keys are read from in if it
-// is a terminal.
-func takeControls(in io.Reader, out *display.Results, c widthControl) *controls {
-	h := newControls(out.Stderr, c)
+// take starts steering until end is called. Keys are read from in if it is a
+// terminal.
+func (h *controls) take(in io.Reader, out *display.Results) {
 	h.keyboard, h.progress, h.list = newKeyboard(in), out.Progress, out.SayInFlight
 	notifyInfo(h.signals)
 	signal.Notify(h.signals, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT)
@@ -86,7 +86,6 @@ func takeControls(in io.Reader, out *display.Results, c widthControl) *controls 
 		h.all.Go(func() { h.keyboard.listen(h.onKey) })
 	}
 	h.all.Go(h.steer)
-	return h
 }
 
 func newControls(w io.Writer, c widthControl) *controls {
@@ -157,8 +156,16 @@ func (h *controls) obey(key byte) {
 	switch key {
 	case '?':
 		console.Say(h.w, "%s", keyHelp)
+		if h.endFollow != nil {
+			console.Say(h.w, "q ends following: the commands are let go")
+		}
 	case 'l', 'L', ctrlT:
 		h.list()
+	case 'q', 'Q':
+		if h.endFollow != nil {
+			console.Say(h.w, "the commands are let go")
+			h.endFollow()
+		}
 	case '+', '=': // the same key on many keyboards
 		h.turn(h.course.wider())
 	case '-', '_':

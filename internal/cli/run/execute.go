@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"sync"
 	"time"
 
 	"shoal/fleet"
@@ -72,9 +73,19 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 		return errors.Join(err, r.Abandon(), x.closeJournal())
 	}
 	out.State.Sending(r.Bytes())
-	x.Verbose.To(out.Stderr) // may wait for a reader: before signals are caught
+	x.Verbose.To(out.Stderr)     // may wait for a reader: before signals are caught
+	letGo := make(chan struct{}) // closed when a person who follows has seen enough
+	endFollow := sync.OnceFunc(func() {
+		out.State.Stopping()
+		close(letGo)
+	})
 	ctx, stop := signals.Watch(ctx, func(aborting bool) {
 		out.State.Stopping()
+		if x.Output.Follow { // nobody waits for the end of tail -f
+			console.Say(out.Stderr, "the commands are let go")
+			endFollow()
+			return
+		}
 		sayStopping(out.Stderr, out.State, aborting)
 	})
 	defer stop.End()
@@ -82,8 +93,16 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 		defer x.Journal.HurryWith(stop.Hurried())()
 	}
 	out.OnLost = stop.Drain
-	helm := takeControls(stdio.In, out, newWidthControl(e, e.Fanout, x.Header.Targets, carried))
+	helm := newControls(out.Stderr, newWidthControl(e, e.Fanout, x.Header.Targets, carried))
+	if x.Output.Follow {
+		helm.endFollow = endFollow
+	}
+	helm.take(stdio.In, out)
 	defer helm.end()
+	spooled := x.Output.Spool(&e)
+	if spooled != nil {
+		defer func() { _ = spooled.Close() }()
+	}
 	e.Width, e.Resized = helm.Width, helm.Resized
 	if x.Timeout > 0 {
 		var cancel context.CancelFunc
@@ -105,7 +124,10 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	}
 	defer run.FreeMemory()()
 
-	failed := takeAll(r.Results(ctx, run.Options{Engine: e, Hurry: stop.Hurried(), Lost: func(err error) { out.Lose("journal", err) }}), out, stop)
+	failed := takeAll(r.Results(ctx, run.Options{Engine: e, LetGo: letGo, Hurry: stop.Hurried(), Lost: func(err error) { out.Lose("journal", err) }}), out, stop)
+	if spooled != nil {
+		out.Cut = spooled.Full()
+	}
 	input.notify = out.Stderr
 	_ = input.check() // what came since
 	sayGivenUp(out.Stderr, r.GivenUp())
@@ -169,7 +191,7 @@ func (x *Execution) finish(out *display.Results, r *run.Run, failed error, p sig
 		if failed != nil || lost {
 			return console.ExitUnknown
 		}
-		return console.ExitCode(&out.Summary, out.Failure() == nil)
+		return console.ExitCode(&out.Summary, out.Failure() == nil && out.Cut == nil)
 	}
 	how := journal.Ending{Interrupted: out.Summary.Interrupted, ExitCode: exitCode(), Failure: x.stopped}
 	if failed != nil {
@@ -188,6 +210,9 @@ func (x *Execution) finish(out *display.Results, r *run.Run, failed error, p sig
 	}
 	if failed != nil {
 		console.Complain(out.Stderr, failed)
+	}
+	if out.Cut != nil {
+		console.Complain(out.Stderr, hint.Wrap(fmt.Errorf("output was cut: %w", out.Cut), "--spool-budget sets how much is kept, --max-output how much of each stream"))
 	}
 	out.Close(p)
 	code := exitCode()

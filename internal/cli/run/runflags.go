@@ -50,7 +50,7 @@ func (f *RunFlags) groups(text bool) []flags.FlagGroup {
 		targets.BoolVar(&f.noPlaceholders, "no-placeholders", false, "send the command as typed, and replace nothing in it")
 		command.StringVar(&f.script, "script", "", "run the local `FILE` in place of a command; its arguments stand after -- (see shoal script)")
 	}
-	return []flags.FlagGroup{targets, command, connection, become, control, f.Remote(), f.WithTimestamps(f.Output()), f.journal()}
+	return []flags.FlagGroup{targets, command, connection, become, control, f.Remote(), f.WithSpool(f.WithFollow(f.WithTimestamps(f.Output()))), f.journal()}
 }
 
 // RegisterCopy adds the flags of a run that copies files, with the command's own.

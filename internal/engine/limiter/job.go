@@ -12,10 +12,10 @@ type Job struct {
 	Target ssh.Target
 	// Attempts is the number of attempts that have begun.
 	Attempts int
-	// Earlier are the attempts that have ended, and Output is what the last of them wrote of
+	// Earlier are the attempts that have ended, and Written is what the last of them wrote of
 	// which it is unknown whether the command ran: the target's result may be that attempt's.
 	Earlier []fleet.Try
-	Output  [fleet.NumStreams]fleet.Output
+	Written Written
 	// Intended is set once an attempt has recorded that the command is about to be
 	// sent.
 	Intended bool
@@ -94,4 +94,10 @@ func (q *jobList) pop() *Job {
 	j := q.first
 	q.remove(j)
 	return j
+}
+
+// Written is what an attempt has written. Held is how many bytes of it count as held in memory.
+type Written struct {
+	Streams [fleet.NumStreams]fleet.Output
+	Held    int
 }

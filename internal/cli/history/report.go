@@ -1,0 +1,137 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
+	clirun "shoal/internal/cli/run"
+	"shoal/internal/hint"
+	"shoal/internal/journal"
+	"shoal/internal/report"
+	"shoal/internal/ui"
+)
+
+// reportFlags are the flags of shoal report.
+type reportFlags struct {
+	format  flags.Choice
+	file    string
+	maxText flags.Size
+}
+
+// formats are the formats by the end of a file's name.
+var formats = map[string]string{".html": "html", ".htm": "html", ".md": "markdown", ".json": "json", ".txt": "text"}
+
+// NewReport returns shoal report.
+func NewReport(stdio console.Stdio) *cobra.Command {
+	f := reportFlags{format: flags.Choice{Value: "text", Words: []string{"text", "markdown", "json", "html"}}, maxText: report.DefaultMaxText}
+	var cmd *cobra.Command
+	cmd, _ = journalCommand(stdio.Err, false, "report [flags] RUN", "Report on a run: causes, groups, times, a map of the hosts",
+		`Report on a run from the journal: the summary, why hosts failed, equal results
+with the names of their hosts, how long each phase took, open sessions over time,
+and a cell for each host. As HTML it is one file that loads nothing and works
+without a network, from disk or as an attachment: search, and press a cell to
+see what a host answered.
+
+Texts of hosts are cut at --max-text; what is left out is said.`,
+		"  shoal report last\n  shoal report last -o run.html\n  shoal report last --format markdown > run.md", cobra.ExactArgs(1),
+		func(ctx context.Context, j *journal.Journal, args []string) error {
+			if end := formats[filepath.Ext(f.file)]; end != "" && !cmd.Flags().Changed("format") {
+				f.format.Value = end
+			}
+			return f.report(ctx, j, args[0], stdio)
+		})
+	cmd.Flags().Var(&f.format, "format", "the format (default: as the name of --output ends, else text)")
+	cmd.Flags().Lookup("format").DefValue = ""
+	cmd.Flags().StringVarP(&f.file, "output", "o", "", "write to `FILE`, which is replaced once all is written")
+	cmd.Flags().Var(&f.maxText, "max-text", "have this much of each text of a host")
+	cmd.ValidArgsFunction = clirun.CompleteRun(false)
+	return cmd
+}
+
+func (f *reportFlags) report(ctx context.Context, j *journal.Journal, name string, stdio console.Stdio) error {
+	if f.maxText <= 0 {
+		return hint.New("--max-text 0 would leave no text", "the least is 1")
+	}
+	id, err := j.Resolve(ctx, name)
+	if err != nil {
+		return err
+	}
+	info, err := j.Run(ctx, id)
+	if err != nil {
+		return err
+	}
+	opts := report.Options{Header: info.Header, MaxText: int(f.maxText)}
+	if info.Settings != nil {
+		opts.Directory = info.Settings.Directory
+	}
+	ended := info.Ended()
+	if len(info.Sessions) > 0 {
+		opts.Interrupted = info.Sessions[len(info.Sessions)-1].Interrupted
+	}
+	if info.State == journal.Running {
+		ended = time.Now()
+		console.Say(stdio.Err, "the run goes on: hosts without a result are left out")
+	}
+	c := report.NewCollector(opts)
+	for e, err := range j.Show(ctx, id, journal.All) {
+		if err != nil {
+			return err
+		}
+		if info.State != journal.Running || e.Progress == journal.Done {
+			c.Add(e.Result)
+		}
+	}
+	var elapsed time.Duration
+	if !ended.IsZero() {
+		elapsed = max(0, ended.Sub(info.Started))
+	}
+	r := c.Report(elapsed)
+	if f.file != "" {
+		return replaceFile(f.file, func(w io.Writer) error { return f.write(r, w, ui.Outlet{}) })
+	}
+	if err := f.write(r, stdio.Out, ui.Inspect(stdio.Out, os.Getenv)); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
+}
+
+func (f *reportFlags) write(r *report.Report, w io.Writer, to ui.Outlet) error {
+	switch f.format.Value {
+	case "html":
+		if to.Terminal {
+			return hint.New("HTML is not for a terminal", "-o FILE writes it to a file")
+		}
+		return r.HTML(w)
+	case "markdown":
+		return r.Markdown(w)
+	case "json":
+		return r.JSON(w)
+	}
+	return r.Text(w, to.Columns(), to.Colour)
+}
+
+// replaceFile writes a file beside its place and renames it, so that nobody sees a part of it.
+func replaceFile(name string, write func(io.Writer) error) (err error) {
+	beside, err := os.CreateTemp(filepath.Dir(name), ".shoal-report-*")
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("writing the report: %w", err), os.Remove(beside.Name()))
+		}
+	}()
+	if err := errors.Join(write(beside), beside.Close()); err != nil {
+		return err
+	}
+	return os.Rename(beside.Name(), name)
+}
