@@ -18,7 +18,8 @@ const MaxCommand = 4 << 20
 // a detached command leaves the session. Nothing runs unless all bytes have arrived: a
 // connection that is cut, or a login file that reads from standard input, leaves fewer. The
 // digest is checked if the host has a tool for it. A descriptor would not do instead of the
-// file, because the account's shell may not be able to open /dev/fd.
+// file, because the account's shell may not be able to open /dev/fd. A signal between this and
+// the command's start removes the file; a detached command starts elsewhere, and keeps it.
 const receiveScript = `
 case $1 in d|e) ;; *)
 PRIVATE
@@ -29,9 +30,12 @@ _t=$({ sha256sum || shasum -a 256 || sha256 -q; } <"$1");
 case $_t in ""|"$3"*) ;; *) no input 122;; esac; };
 trap "no input 122" HUP INT QUIT TERM;
 TAKE
-trap - HUP INT QUIT TERM;;
+trap STOP HUP INT QUIT TERM;;
 esac;
 `
+
+// stopScript defines what a signal does before the command starts.
+const stopScript = `stop() { DISCARD trap - HUP INT QUIT TERM; kill -TERM $$; exit 143; }; `
 
 // takeAllScript stores the last of it, up to EOF. takePartScript stores what another part
 // follows: exactly SIZE bytes must be read, and only dd does not read ahead in any system; it
@@ -177,7 +181,11 @@ func (w Wrap) receive(command string) string {
 	case binary:
 		private = executesScript + `executes || no exec 122;`
 	}
-	return strings.NewReplacer("PRIVATE", private, "TAKE", take).Replace(receiveScript)
+	if w.Detach {
+		return strings.NewReplacer("PRIVATE", private, "TAKE", take, "STOP", "-").Replace(receiveScript)
+	}
+	return strings.Replace(stopScript, "DISCARD", w.discard(), 1) +
+		strings.NewReplacer("PRIVATE", private, "TAKE", take, "STOP", "stop").Replace(receiveScript)
 }
 
 // stored reports whether the host stores the standard input before the command starts.

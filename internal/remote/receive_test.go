@@ -210,6 +210,26 @@ func TestBigCommandEnds(t *testing.T) {
 	})
 }
 
+// A wrapper that gets TERM when it has received the command, and has not started it, leaves no
+// file, and nothing runs.
+func TestBigCommandIsTerminated(t *testing.T) {
+	everyShell(t, func(t *testing.T, f *far) {
+		f.withTmp(t)
+		for name, w := range bigWraps(f) {
+			const start = "trap : HUP" // of runScript
+			text, input := request(t, w, "echo ran"+padding)
+			if before := strings.Replace(text, start, "kill -TERM $$; "+start, 1); before == text || w.Timeout > 0 {
+				continue // the watch has the signals ignored
+			} else if got := f.run(t, before, input); got.status != 143 || got.stdout != "" || len(f.leftovers()) > 0 {
+				t.Errorf("%s: %v, left %q", name, got, f.leftovers())
+			}
+			for _, left := range append(f.leftovers(), f.dir()) {
+				_ = os.RemoveAll(left)
+			}
+		}
+	})
+}
+
 // TestBigCommandMeetsOthers: a marker is settled, and the wrapper gets TERM, while the command
 // is on its way.
 func TestBigCommandMeetsOthers(t *testing.T) {
