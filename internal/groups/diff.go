@@ -45,6 +45,7 @@ func names(host, name string) bool {
 type reading struct {
 	lines    []string // as they are
 	compared []string // with marks where they are masked
+	masked   bool     // these are not the same
 	size     int
 }
 
@@ -69,6 +70,7 @@ func (gs *Groups) read(g *Group) (streams [fleet.NumStreams]reading, err error) 
 			}
 			tokens := gs.c.opts.Masker.Tokens(nil, text, g.cell.ownOf(g.Shown))
 			r.compared = textdiff.Lines(string(mask.Append(nil, text, tokens, kinds)))
+			r.masked = true
 		}
 	}
 	return streams, nil
@@ -160,8 +162,12 @@ func (gs *Groups) Lines(ref *Group, groups []*Group) (places []Place, left []*Gr
 	return places, left, nil
 }
 
+// typicalOf is the number of groups, the largest, of which one is taken as typical.
+const typicalOf = 1000
+
 // typical returns the group whose lines most targets have, or of several the largest.
 func (gs *Groups) typical(groups []*Group) (*Group, error) {
+	groups = groups[:min(len(groups), typicalOf)]
 	seed := maphash.MakeSeed()
 	targets := make(map[uint64]int) // by line
 	each := func(g *Group, take func(line uint64)) error {
@@ -216,7 +222,11 @@ type edit struct {
 // by one, and further ones are behind the last.
 func split(c textdiff.Change, r *reading) []edit {
 	of := func(from, end int) ([]string, []string) {
-		return cloned(r.lines[from:end]), cloned(r.compared[from:end])
+		lines := cloned(r.lines[from:end])
+		if !r.masked {
+			return lines, lines
+		}
+		return lines, cloned(r.compared[from:end])
 	}
 	if c.A == c.AEnd {
 		lines, compared := of(c.B, c.BEnd)

@@ -286,7 +286,7 @@ func rebuilt(places []Place, hosts []string) map[string]string {
 // The places together are each host's text.
 func TestLines(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
-	for range 200 {
+	for range 50 {
 		var results []fleet.Result
 		var hosts []string
 		for i := range 12 {

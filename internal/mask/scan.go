@@ -337,7 +337,7 @@ groups:
 // keyword looks at a word that may be a keyword, and returns where to go on.
 func (s *scanner) keyword(i, end int) int {
 	text := s.text
-	k := NumKinds
+	var k Kind
 	switch n := end - i; {
 	case n < 3 || n > 9:
 		return end

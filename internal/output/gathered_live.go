@@ -24,6 +24,8 @@ type GatheredLinesOptions struct {
 	// Apart gathers standard error too. Without it its lines are printed as they come, each
 	// behind the name of its host.
 	Apart bool
+	// NoPrefix omits the names.
+	NoPrefix bool
 	// Targets is the number of targets of which results come; 0 means that it is unknown:
 	// then lines are printed by Close.
 	Targets int
@@ -308,6 +310,9 @@ func (g *GatheredLines) write(s fleet.Stream, members []groups.Member, line []by
 		names = expr.Fold(hosts)
 	}
 	prefix := append(out.label(names+":", style), ' ')
+	if g.opts.NoPrefix {
+		prefix = nil
+	}
 	g.buf = out.appendLine(g.buf[:0], prefix, slices.Concat(line, []byte{'\n'}))
 	g.flush(s, out)
 }

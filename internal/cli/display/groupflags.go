@@ -19,7 +19,7 @@ import (
 type groupFlags struct {
 	masks, patterns []string
 	by              string
-	byField         int
+	byField         field
 	oneLine         bool
 	diff            bool
 	diffTo          string
@@ -41,14 +41,31 @@ func (f *groupFlags) register(g flags.FlagGroup) {
 	g.StringSliceVar(&f.masks, "mask", nil, "do not compare these `KINDS` of text: "+strings.Join(mask.Names(), ", ")+"; all; or auto, those that are noise")
 	g.StringArrayVar(&f.patterns, "mask-regex", nil, "do not compare what `REGEX` matches within a line")
 	g.StringVar(&f.by, "by", "", "compare and show of each line only what `REGEX` matches, or its first group in parentheses")
-	g.IntVar(&f.byField, "by-field", 0, "compare and show of each line only field `N`; -1 is the last")
+	g.Var(&f.byField, "by-field", "compare and show of each line only field `N`; -1 is the last")
 	f.max = usualGroups
 	g.IntVar(&f.max, "max-groups", usualGroups, fmt.Sprintf("show `N` groups, the largest, and count the others; 0 for all (default: %d on a terminal if a journal has the run); with more, --diff shows differences line by line", maxGroups))
 	g.Lookup("max-groups").DefValue = ""
 }
 
-// given returns the flags of the group that are in use, without a value.
-func (f *groupFlags) given() []string {
+// A field is the value of --by-field; 0 if it is not given.
+type field int
+
+func (f *field) String() string { return "" }
+
+func (f *field) Type() string { return "N" }
+
+func (f *field) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n == 0 {
+		return errors.New("want the number of a field: 1 is the first, -1 the last")
+	}
+	*f = field(n)
+	return nil
+}
+
+// given returns the flags of the group that are in use, without those that say what is
+// equal if targets are selected by it.
+func (f *groupFlags) given(selects bool) []string {
 	var given []string
 	for _, flag := range []struct {
 		set  bool
@@ -57,10 +74,10 @@ func (f *groupFlags) given() []string {
 		{f.oneLine, "--groups"},
 		{f.diff, "--diff"},
 		{f.diffTo != "", "--diff-to"},
-		{f.masks != nil, "--mask"},
-		{f.patterns != nil, "--mask-regex"},
-		{f.by != "", "--by"},
-		{f.byField != 0, "--by-field"},
+		{f.masks != nil && !selects, "--mask"},
+		{f.patterns != nil && !selects, "--mask-regex"},
+		{f.by != "" && !selects, "--by"},
+		{f.byField != 0 && !selects, "--by-field"},
 		{f.max != usualGroups, "--max-groups"},
 	} {
 		if flag.set {
@@ -86,7 +103,7 @@ func (f *groupFlags) parse() (err error) {
 		}
 		f.options.Part = groups.ByRegexp(re)
 	case f.byField != 0:
-		f.options.Part = groups.ByField(f.byField)
+		f.options.Part = groups.ByField(int(f.byField))
 	}
 	f.diff = f.diff || f.diffTo != ""
 	f.options.Masker, f.options.Auto, err = parseMasks(f.masks, f.patterns)
@@ -179,7 +196,7 @@ func (f *groupFlags) words() string {
 		add(true, "--mask-regex", p)
 	}
 	add(f.by != "", "--by", f.by)
-	add(f.byField != 0, "--by-field", strconv.Itoa(f.byField))
+	add(f.byField != 0, "--by-field", strconv.Itoa(int(f.byField)))
 	return strings.Join(words, " ")
 }
 

@@ -185,7 +185,7 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 			return fmt.Errorf("writing JSON: %w", err)
 		}
 	case f.lines:
-		lines := output.NewGatheredLines(output.GatheredLinesOptions{Stdout: to, Stderr: toErr, Apart: f.gatheredApart, Targets: f.expected(h.Targets)})
+		lines := output.NewGatheredLines(output.GatheredLinesOptions{Stdout: to, Stderr: toErr, Apart: f.gatheredApart, NoPrefix: f.noPrefix, Targets: f.expected(h.Targets)})
 		follower := newFollower(lines, nil)
 		o.Display, o.Follow = follower, follower.Announce
 	case f.grouped() && !f.Follow:

@@ -1,6 +1,7 @@
 package display
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -211,14 +212,14 @@ func (f *OutputFlags) Validate() error {
 	if len(shapes) > 1 {
 		return hint.Wrap(fmt.Errorf("%s cannot go together", strings.Join(shapes, " and ")), "choose one of them")
 	}
-	given := f.given()
+	given := f.given(f.Selects)
 	switch {
 	case len(given) == 0:
-	case f.json && !f.Selects:
+	case f.json:
 		return hint.Wrap(fmt.Errorf("--json and %s cannot go together", given[0]), "shoal show groups the results of a run at any later time")
 	case f.Ordered:
 		return hint.Wrap(fmt.Errorf("%s and -L cannot go together: lines are gathered as they are", given[0]), "leave out -L")
-	case !f.grouped() && !f.Selects:
+	case !f.grouped():
 		return hint.Wrap(fmt.Errorf("%s groups equal answers, and nothing is grouped", given[0]), "add -b, --groups or --diff")
 	}
 	if f.Follow {
@@ -241,6 +242,9 @@ func (f *OutputFlags) Validate() error {
 			"-b, --json or names before the lines keep them apart")
 	}
 	f.lines = f.Ordered && f.grouped()
+	if f.noPrefix && f.grouped() && !f.lines {
+		return errors.New("-N has no effect where equal answers are shown once: their names are beside them")
+	}
 	return nil
 }
 
