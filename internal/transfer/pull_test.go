@@ -276,8 +276,8 @@ func TestPullParts(t *testing.T) {
 	})
 }
 
-// mtools is a directory for PATH with the tools of /bin but those named; others replace them.
-func mtools(t *testing.T, without []string, others map[string]string) string {
+// toolsIn returns PATH of a directory with the tools of /bin but those named; others replace them.
+func toolsIn(t *testing.T, without []string, others map[string]string) string {
 	t.Helper()
 	bin := t.TempDir()
 	for _, name := range []string{"sh", "cat", "stat", "wc", "head", "readlink", "sha256sum", "shasum", "openssl", "printf", "env", "truncate", "echo"} {
@@ -329,7 +329,7 @@ func TestPullTools(t *testing.T) {
 			}
 			write(t, far+"/d/a", strings.Repeat("a", 3000), 0o640)
 			p, outside := openPull(t, 1, PullOptions{RequireVerified: c.require})
-			end, out := pulled(t, inShell(t, shell, mtools(t, c.without, c.others)), p, "h", 0, far+"/d")
+			end, out := pulled(t, inShell(t, shell, toolsIn(t, c.without, c.others)), p, "h", 0, far+"/d")
 			if end.Reason != c.reason || (end.Outcome == fleet.OutcomeOK) != (c.reason == "") || end.Flags&fleet.FlagUnverified != c.flags {
 				t.Errorf("%s: %v, %s, %v, %v\n%s", name, end.Outcome, end.Reason, end.Flags, end.Err, out)
 			}
