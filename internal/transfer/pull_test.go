@@ -276,8 +276,8 @@ func TestPullParts(t *testing.T) {
 	})
 }
 
-// mtools is a directory for PATH with the tools of /bin but those named; others replace them.
-func mtools(t *testing.T, without []string, others map[string]string) string {
+// toolsIn returns PATH of a directory with the tools of /bin but those named; others replace them.
+func toolsIn(t *testing.T, without []string, others map[string]string) string {
 	t.Helper()
 	bin := t.TempDir()
 	for _, name := range []string{"sh", "cat", "stat", "wc", "head", "readlink", "sha256sum", "shasum", "openssl", "printf", "env", "truncate", "echo"} {
@@ -301,6 +301,9 @@ func TestPullTools(t *testing.T) {
 	eachShell(t, func(t *testing.T, shell string) {
 		far := t.TempDir()
 		write(t, far+"/d/b", strings.Repeat("b", 3000), 0o640)
+		if err := os.Symlink("a", far+"/d/link"); err != nil {
+			t.Fatal(err)
+		}
 		for name, c := range map[string]struct {
 			without []string
 			others  map[string]string
@@ -312,6 +315,7 @@ func TestPullTools(t *testing.T) {
 			"all":         {nil, nil, true, "", 0, []string{"a 640", "b 640"}},
 			"no sha256":   {[]string{"sha256sum", "shasum", "openssl"}, nil, false, "", fleet.FlagUnverified, []string{"a 640", "b 640"}},
 			"required":    {[]string{"sha256sum", "shasum", "openssl"}, nil, true, fleet.ReasonUnverified, 0, nil},
+			"no readlink": {[]string{"readlink"}, nil, false, "", 0, []string{"a 640", "b 640"}},
 			"no stat":     {[]string{"stat"}, nil, false, "", 0, []string{"a 600", "b 600"}},
 			"bsd stat":    {nil, map[string]string{"stat": `[ "$2" = -f ] || exit 1; shift 3; for f; do case $f in /) echo 755;; *) stat -L -c "%s %a %Y" "$f";; esac; done`}, false, "", 0, []string{"a 640", "b 640"}},
 			"shasum":      {[]string{"sha256sum", "openssl"}, map[string]string{"shasum": `[ "$1 $2" = "-a 256" ] || exit 1; shift 2; exec sha256sum "$@"`}, false, "", 0, []string{"a 640", "b 640"}},
@@ -325,7 +329,7 @@ func TestPullTools(t *testing.T) {
 			}
 			write(t, far+"/d/a", strings.Repeat("a", 3000), 0o640)
 			p, outside := openPull(t, 1, PullOptions{RequireVerified: c.require})
-			end, out := pulled(t, inShell(t, shell, mtools(t, c.without, c.others)), p, "h", 0, far+"/d")
+			end, out := pulled(t, inShell(t, shell, toolsIn(t, c.without, c.others)), p, "h", 0, far+"/d")
 			if end.Reason != c.reason || (end.Outcome == fleet.OutcomeOK) != (c.reason == "") || end.Flags&fleet.FlagUnverified != c.flags {
 				t.Errorf("%s: %v, %s, %v, %v\n%s", name, end.Outcome, end.Reason, end.Flags, end.Err, out)
 			}
@@ -333,7 +337,10 @@ func TestPullTools(t *testing.T) {
 			for _, w := range c.want {
 				want = append(want, fmt.Sprintf("%s %.20q", w, strings.Repeat(w[:1], 20)))
 			}
-			if want == nil {
+			if name != "no readlink" {
+				want = append(want, "link -> a")
+			}
+			if c.want == nil {
 				wantPulled(t, name, p, outside+"/in")
 			} else {
 				wantPulled(t, name, p, outside+"/in/h"+far+"/d", want...)
@@ -421,6 +428,8 @@ func TestPullHostile(t *testing.T) {
 		"too many":          {"h", "/d", "@s 0\n" + strings.Repeat("@o\n/d/o\x00", 1001) + "@end 1002\n", fleet.ReasonTooManyFiles},
 		"endless list":      {"h", "/d", "@s 0\n" + strings.Repeat("@o\n/d/o\x00", 100_000), fleet.ReasonTooManyFiles},
 		"it gives up":       {"h", "/d", "@s 0\n" + file("/d/f") + "@no too_many_files\n", fleet.ReasonTooManyFiles},
+		"endless copy":      {"h", "/d", "@s 0\n" + file("/d/f") + "@f 4 644 0 -\n/d/f\x00" + strings.Repeat("x", 2*maxNoise), fleet.ReasonBadAnswer},
+		"endless directory": {"h", "/d", "@s 0\n" + strings.Repeat("@d 755\n/d\x00", 100_000), fleet.ReasonTooManyFiles},
 		"sources too long":  {"h", "/d", "@s 0\n" + strings.Repeat("@s 0\n", 100), fleet.ReasonBadAnswer},
 	} {
 		end, out := pulled(t, answers(c.says), p, c.host, 0, c.path)

@@ -137,7 +137,8 @@ func (r *puller) take(rec record) {
 		return
 	case rec.kind == "no" && len(rec.fields) == 1 && pullReasons(rec.fields[0]).reason != "":
 		why := pullReasons(rec.fields[0])
-		r.abortUncut(why.reason, hint.Wrap(errors.New(why.text), why.hint))
+		r.fatal = pullFailure{why.reason, hint.Wrap(errors.New(why.text), why.hint)} // the host ends by itself
+		r.records.stop()
 		return
 	}
 	r.count++
@@ -176,12 +177,6 @@ func (r *puller) take(rec record) {
 	}
 }
 
-// abortUncut is abort for a host that has ended its answer itself.
-func (r *puller) abortUncut(reason fleet.Reason, err error) {
-	r.fatal = pullFailure{reason, err}
-	r.records.stop()
-}
-
 // place returns where a path goes; ok is false for one that is not taken.
 func (r *puller) place(rec record, directory bool) (place string, ok bool) {
 	place, err := r.sources[r.from].place(rec.path)
@@ -201,8 +196,9 @@ func (r *puller) place(rec record, directory bool) (place string, ok bool) {
 		r.abort(fleet.ReasonTooManyFiles, err)
 	case err != nil:
 		r.fail(rec.path, fleet.ReasonNameCollision, hint.Wrap(err, "pull them one by one, into different directories"))
+	case again && directory: // made for what is in it, or by another source
+		return place, true
 	case again:
-		r.entries--
 	default:
 		parts := partsOf(rec.path)
 		if len(parts) > 0 && localName(parts[len(parts)-1]) != parts[len(parts)-1] {
@@ -285,15 +281,16 @@ func (r *puller) data(p []byte) {
 	}
 	part := p[:min(int64(len(p)), max(f.size-f.got, 0))]
 	f.got += int64(len(p)) // more than its size make it different from what it was
+	if f.got-f.size > maxNoise {
+		r.broken()
+		return
+	}
 	if f.out == nil {
 		return
 	}
 	f.sum.Write(part)
 	if _, err := f.out.Write(part); err != nil {
 		r.abort(fleet.ReasonStoreFailed, fmt.Errorf("storing what was pulled: %w", err))
-	}
-	if f.got-f.size > maxNoise {
-		r.broken()
 	}
 }
 

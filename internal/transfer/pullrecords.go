@@ -144,14 +144,16 @@ func (r *recordReader) line(text string) {
 }
 
 func (r *recordReader) name(text string) {
-	if r.left--; r.now.path == "" {
-		r.now.path = text
-	} else {
+	switch r.left--; {
+	case r.now.kind == "l" && r.left == 0: // "" if the host cannot tell
 		r.now.target = text
-	}
-	if text == "" {
+	case text == "":
 		r.fail()
-	} else if r.left == 0 {
+		return
+	default:
+		r.now.path = text
+	}
+	if r.left == 0 {
 		r.complete()
 	}
 }

@@ -117,7 +117,7 @@ for _p in "$1"/* "$1"/.*; do
 case $_p in */.|*/..) continue;; esac;
 [ -e "$_p" ] || [ -L "$_p" ] || continue;
 if [ -L "$_p" ] || [ -d "$_p" ]; then entry "$_p" $2;
-elif [ -f "$_p" ] && [ -r "$_p" ]; then
+elif [ -f "$_p" ] && [ -r "$_p" ] && [ -s "$_p" ]; then
 set -- "$@" "$_p";
 [ $# -lt 66 ] || { batch "$@"; set -- "$1" $2; };
 else entry "$_p" $2; fi;
