@@ -53,8 +53,13 @@ func TestBecomeUnderEveryLoginShell(t *testing.T) {
 func TestBecomeLines(t *testing.T) {
 	t.Parallel()
 	for _, b := range []Become{
-		{Method: Sudo, User: "root"}, {Method: Sudo, User: "web_1", Ask: true}, {Method: Sudo, User: "web", Ask: true, Terminal: true}, {Method: Doas, User: "web"},
-		{Method: Doas, User: "web", Ask: true, Terminal: true, Raw: true}, {Method: Su, User: "web", Held: true}, {Method: Su, User: "web$", Ask: true, Terminal: true},
+		{Method: Sudo, User: "root"},
+		{Method: Sudo, User: "web_1", Ask: true},
+		{Method: Sudo, User: "web", Ask: true, Terminal: true},
+		{Method: Doas, User: "web"},
+		{Method: Doas, User: "web", Ask: true, Terminal: true, Raw: true},
+		{Method: Su, User: "web", Held: true},
+		{Method: Su, User: "web$", Ask: true, Terminal: true},
 	} {
 		b.Nonce = nonce
 		line := must(t)(b.Line("uptime", false))
@@ -74,8 +79,13 @@ func TestBecomeLines(t *testing.T) {
 		}
 	}
 	for _, b := range []Become{
-		{Method: "pbrun", User: "root", Nonce: nonce}, {Method: Sudo, User: "-u", Nonce: nonce}, {Method: Sudo, User: `a"b`, Nonce: nonce}, {Method: Sudo, Nonce: nonce},
-		{Method: Sudo, User: "root"}, {Method: Doas, User: "root", Nonce: nonce, Ask: true}, {Method: Sudo, User: "root", Nonce: nonce, Raw: true},
+		{Method: "pbrun", User: "root", Nonce: nonce},
+		{Method: Sudo, User: "-u", Nonce: nonce},
+		{Method: Sudo, User: `a"b`, Nonce: nonce},
+		{Method: Sudo, Nonce: nonce},
+		{Method: Sudo, User: "root"},
+		{Method: Doas, User: "root", Nonce: nonce, Ask: true},
+		{Method: Sudo, User: "root", Nonce: nonce, Raw: true},
 	} {
 		if _, err := b.Line("uptime", false); err == nil {
 			t.Errorf("%+v is taken", b)

@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// A before passes on one stream from the line on which says that the command's user is the
+// A before passes on one stream from behind the line that says that the command's user is the
 // other one. It keeps what came earlier.
 type before struct {
 	try     *try
