@@ -8,6 +8,7 @@ import (
 	"log"
 	"math/rand/v2"
 	"os"
+	"runtime/pprof"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -181,4 +182,33 @@ func TestPoolChecksKnownHosts(t *testing.T) {
 	if r := run()[1]; r.Connection.Held || r.Connection.Why != fleet.DialExpired {
 		t.Errorf("after Refresh: %+v", r.Connection)
 	}
+}
+
+// BenchmarkPool measures a further command on held connections; servers are included, and have the
+// label side=server in a profile.
+func BenchmarkPool(b *testing.B) {
+	const hosts = 500
+	var fl *simulation
+	var opts shoal.Options
+	pprof.Do(b.Context(), pprof.Labels("side", "server"), func(context.Context) {
+		fl, opts = simulated(simfleet.Options{Hosts: hosts, DiscardLog: true})
+	})
+	defer fl.close()
+	pool, err := shoal.NewPool(opts, shoal.Hold{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = pool.Close() }()
+	run := func() {
+		for res, err := range pool.Run(b.Context(), fl.Targets(), "true") {
+			if err != nil || res.Outcome != fleet.OutcomeOK {
+				b.Fatal(res, err)
+			}
+		}
+	}
+	run()
+	for b.Loop() {
+		run()
+	}
+	b.ReportMetric(float64(b.N*hosts)/b.Elapsed().Seconds(), "commands/s")
 }

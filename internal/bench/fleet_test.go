@@ -45,14 +45,14 @@ func TestFleetInAChild(t *testing.T) {
 	correct := map[string]int{}
 	for p, err := range bench.Run(serving, bench.Options{
 		Connect: f.Connect(), Targets: f.Targets, Command: text, Expect: bench.Expected(text),
-		Sizes: []int{2, 7}, Strategies: benchrecord.Strategies(),
+		Sizes: []int{2, 7}, Strategies: append(benchrecord.Strategies(), benchrecord.Held),
 	}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		correct[p.Strategy] += p.Correct
 	}
-	if diff := cmp.Diff(map[string]int{"serial": 9, "workers": 9, "concurrent": 9, "auto": 9}, correct); diff != "" {
+	if diff := cmp.Diff(map[string]int{"serial": 9, "workers": 9, "concurrent": 9, "auto": 9, "held": 9}, correct); diff != "" {
 		t.Error(diff)
 	}
 	if err := f.Close(); err != nil {

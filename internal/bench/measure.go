@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"shoal/internal/bench/benchrecord"
 	"shoal/internal/connect"
 	"shoal/internal/placeholder"
+	"shoal/internal/ssh/hold"
 )
 
 // measure runs one step.
@@ -26,6 +28,13 @@ func (b *bencher) measure(ctx context.Context, s Step) (benchrecord.Point, error
 		opts.Engine.Notice = nil // it was printed before
 	}
 	b.begun = true
+	if s.Strategy == benchrecord.Held {
+		h, err := b.connected(limited, &opts, s.Size)
+		if err != nil {
+			return benchrecord.Point{}, fmt.Errorf("connecting to %d targets: %w", s.Size, err)
+		}
+		defer func() { _ = h.Close() }()
+	}
 	// Allocate what is kept of each target, 120 bytes, before memory is
 	// measured, so that a large size is not charged for growing the slice.
 	t := tally{reasons: make(map[fleet.Reason]int), hosts: make([]benchrecord.HostTimes, 0, s.Size)}
@@ -46,6 +55,21 @@ func (b *bencher) measure(ctx context.Context, s Step) (benchrecord.Point, error
 	usage.fill(&p)
 	t.fill(&p)
 	return p, nil
+}
+
+// connected runs the command once on each target, and has opts hold the connections.
+func (b *bencher) connected(ctx context.Context, opts *connect.Options, size int) (*connect.Hold, error) {
+	h, err := connect.NewHold(hold.Options{})
+	if err != nil {
+		return nil, err
+	}
+	opts.Hold = h
+	for _, err := range connect.Run(ctx, *opts, b.Targets(size), b.Command) {
+		if err != nil {
+			return nil, errors.Join(err, h.Close())
+		}
+	}
+	return h, nil
 }
 
 // run is the measured part.

@@ -158,7 +158,7 @@ func apply(s benchrecord.Strategy, o connect.Options, size, workers int) connect
 		e.Fanout, e.Dials, e.Starts = workers, workers, unbounded
 	case benchrecord.Concurrent:
 		e.Fanout, e.Dials, e.Starts = size, size, unbounded
-	case benchrecord.Auto:
+	case benchrecord.Auto, benchrecord.Held:
 		e.Fanout, e.Dials, e.Starts = 0, 0, 0
 		e.Attempts = 0
 	}

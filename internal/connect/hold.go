@@ -39,6 +39,7 @@ func NewHold(o hold.Options) (*Hold, error) {
 func (h *Hold) connect(ctx context.Context, o Options, endpoints iter.Seq[*ssh.Endpoint]) (*connections, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	o.Engine.Clock = h.clock
 	if err := h.begin(ctx, &o, endpoints); err != nil {
 		return nil, err
 	}

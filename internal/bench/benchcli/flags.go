@@ -58,7 +58,7 @@ func (f *benchFlags) groups() []flags.FlagGroup {
 	for _, s := range benchrecord.Strategies() {
 		names = append(names, string(s))
 	}
-	what.StringSliceVar(&f.strategies, "strategies", names, "`LIST` of serial: one after the other; workers: a fixed pool; concurrent: all at once; auto: as shoal run does")
+	what.StringSliceVar(&f.strategies, "strategies", names, "`LIST` of serial: one after the other; workers: a fixed pool; concurrent: all at once; auto: as shoal run does; held: as auto, on connections of an earlier run")
 	what.IntVar(&f.repeats, "repeats", 3, "measure everything `N` times")
 	what.IntVar(&f.warmup, "warmup", 1, "run the smallest size `N` times first, not counted")
 	what.IntVar(&f.workers, "workers", bench.DefaultWorkers, "width `N` of the fixed pool")

@@ -143,18 +143,19 @@ const (
 	Workers    Strategy = "workers"    // a pool of fixed size: Options.Workers at once
 	Concurrent Strategy = "concurrent" // all targets at once, without limits
 	Auto       Strategy = "auto"       // the defaults of shoal.Options
+	Held       Strategy = "held"       // as auto, on connections that an unmeasured run has left
 )
 
-// Strategies returns all strategies.
+// Strategies returns the strategies that connect.
 func Strategies() []Strategy { return []Strategy{Serial, Workers, Concurrent, Auto} }
 
 // ParseStrategy returns the strategy with that text.
 func ParseStrategy(text string) (Strategy, error) {
-	if s := Strategy(text); slices.Contains(Strategies(), s) {
+	if s := Strategy(text); slices.Contains(append(Strategies(), Held), s) {
 		return s, nil
 	}
 	var names []string
-	for _, s := range Strategies() {
+	for _, s := range append(Strategies(), Held) {
 		names = append(names, string(s))
 	}
 	return "", fmt.Errorf("unknown strategy %.40q: there are %s", text, strings.Join(names, ", "))

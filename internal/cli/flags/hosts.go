@@ -80,6 +80,13 @@ func (f *HostFlags) Targets() FlagGroup {
 	return g
 }
 
+// Naming returns a copy of f whose hosts are those of an expression, as -w has it.
+func (f *HostFlags) Naming(expression string) *HostFlags {
+	named := *f
+	named.Hosts, named.groups, named.all, named.pick = []string{expression}, nil, false, ""
+	return &named
+}
+
 // Connection returns the flags that say how to reach hosts.
 func (f *HostFlags) Connection() FlagGroup {
 	g := NewGroup("Connection")

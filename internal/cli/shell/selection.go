@@ -1,0 +1,136 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"shoal/fleet"
+	"shoal/hosts/expr"
+	"shoal/internal/hint"
+	"shoal/internal/ui"
+)
+
+func (s *shell) selectAll() {
+	s.selected = make([]int, len(s.base))
+	for i := range s.selected {
+		s.selected[i] = i
+	}
+	s.named = "all"
+}
+
+// choose does a line that selects hosts: @GROUP, -w EXPR, +EXPR, -EXPR.
+func (s *shell) choose(ctx context.Context, text string) error {
+	how, expression := byte('='), text
+	switch {
+	case strings.HasPrefix(text, "-w"):
+		expression = strings.TrimSpace(text[2:])
+		if n := len(expression); n > 1 && (expression[0] == '\'' || expression[0] == '"') && expression[n-1] == expression[0] {
+			expression = expression[1 : n-1]
+		}
+	case text[0] == '+' || text[0] == '-':
+		how, expression = text[0], strings.TrimSpace(text[1:])
+	}
+	if expression == "" || strings.ContainsAny(expression, " \t") {
+		return hint.New(fmt.Sprintf("%.60q selects no hosts", text), "@GROUP, -w EXPR, +EXPR, -EXPR; :help lists more")
+	}
+	found, err := s.find(ctx, expression)
+	if err != nil {
+		return err
+	}
+	now := make(map[int]bool)
+	if how != '=' {
+		for _, i := range s.selected {
+			now[i] = true
+		}
+	}
+	for _, i := range found {
+		if how == '-' {
+			delete(now, i)
+		} else {
+			now[i] = true
+		}
+	}
+	s.selected = slices.Sorted(maps.Keys(now))
+	if how == '=' {
+		s.named = expression
+	} else {
+		s.named = strings.TrimSuffix(s.named, "…") + string(how) + expression
+	}
+	return nil
+}
+
+// find returns the hosts of the shell that an expression names.
+func (s *shell) find(ctx context.Context, expression string) (found []int, err error) {
+	f := s.flags.HostFlags.Naming(expression)
+	opts := s.opts
+	list, err := f.Load(ctx, &opts, s.stdio)
+	if err != nil {
+		return nil, err
+	}
+	at := make(map[string]int, len(s.base))
+	for i, t := range s.base {
+		at[t.Host.String()] = i
+	}
+	var missing []fleet.Host
+	for _, h := range list.Hosts {
+		if i, ok := at[h.String()]; ok {
+			found = append(found, i)
+		} else {
+			missing = append(missing, h)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, hint.New(fmt.Sprintf("not among the hosts of this shell: %s", ui.Truncate(ui.Visible(fold(missing)), 200)),
+			"name all hosts that you need when it starts: shoal shell -w …")
+	}
+	return found, nil
+}
+
+// only keeps the selected hosts whose last command ended so.
+func (s *shell) only(what string) error {
+	match := map[string]func(answer) bool{
+		"ok":        func(a answer) bool { return a.outcome == fleet.OutcomeOK },
+		"failed":    func(a answer) bool { return a.outcome == fleet.OutcomeFailed || a.outcome == fleet.OutcomeSignalled },
+		"unknown":   func(a answer) bool { return a.outcome == fleet.OutcomeUnknown },
+		"unreached": func(a answer) bool { return a.outcome.DidNotRun() },
+		"differs":   func(a answer) bool { return !a.common },
+	}[what]
+	if match == nil {
+		return hint.New(fmt.Sprintf(":only %.40q is none of ok, failed, unknown, unreached and differs", what), ":all selects all hosts again")
+	}
+	if s.last == nil {
+		return hint.New("there is no last command yet", "run one first")
+	}
+	var kept []int
+	for _, i := range s.selected {
+		if a, ok := s.last[i]; ok && match(a) {
+			kept = append(kept, i)
+		}
+	}
+	if len(kept) == 0 {
+		return errors.New("there is none such; the selection stays")
+	}
+	s.selected, s.named = kept, "only "+what
+	return nil
+}
+
+func (s *shell) showHosts() error {
+	var all []fleet.Host
+	for _, i := range s.selected {
+		all = append(all, s.base[i].Host)
+	}
+	_, err := fmt.Fprintln(s.stdio.Out, ui.Visible(fold(all)))
+	return err
+}
+
+func fold(all []fleet.Host) string {
+	names := make([]string, len(all))
+	for i, h := range all {
+		names[i] = h.String()
+	}
+	return expr.Fold(names)
+}
