@@ -5,10 +5,13 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/crypto/ssh/agent"
 
 	"shoal"
 	"shoal/fleet"
@@ -71,6 +74,55 @@ func ExampleOptions_stdin() {
 	// Output:
 	// a line
 	// a line
+}
+
+// Let programs on the hosts use an agent. Simulated hosts refuse it, as servers with
+// AllowAgentForwarding no do, which the result says.
+func ExampleLogin_forwardAgent() {
+	fl, opts := simulated(simfleet.Options{Hosts: 1})
+	defer fl.close()
+	socket, stop := serveAgent()
+	defer stop()
+
+	opts.Login.ForwardAgent = socket
+	for res, err := range shoal.Run(context.Background(), fl.Targets(), "echo ran", opts) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s%d signatures, without the agent: %t\n", res.Stdout.Bytes, res.AgentSignatures, res.Flags.Has(fleet.FlagNoAgent))
+	}
+	// Output:
+	// ran
+	// 0 signatures, without the agent: true
+}
+
+// serveAgent starts an agent without keys.
+func serveAgent() (socket string, stop func()) {
+	dir, err := os.MkdirTemp("", "agent-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	socket = filepath.Join(dir, "socket")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		log.Fatal(err)
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_ = agent.ServeAgent(agent.NewKeyring(), c)
+				_ = c.Close()
+			}()
+		}
+	}()
+	return socket, func() {
+		_ = l.Close()
+		_ = os.RemoveAll(dir)
+	}
 }
 
 // Hosts reads expressions as the command line does.

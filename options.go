@@ -80,6 +80,17 @@ type Login struct {
 	// Agent is the socket of the SSH agent. "" means that of ssh_config, by default
 	// $SSH_AUTH_SOCK; NoAgent means no agent.
 	Agent string
+	// ForwardAgent says which hosts may use an agent of ours, in the values of ForwardAgent of
+	// ssh_config: "yes", "no", or the path of a socket. "" means what ssh_config says. A host
+	// that known_hosts did not list before the run never gets it: with "yes" or a path it has
+	// fleet.ReasonAgentWithheld and runs nothing, otherwise its result has fleet.FlagNoAgent, as
+	// that of a server which refuses. Not for Remote.Detach.
+	ForwardAgent string
+	// AgentSignatures bounds the signatures that a host gets from it. 0 means 100.
+	AgentSignatures int
+	// ConfirmAgent is called before each of these signatures, one at a time, with a question of
+	// one line, and returns whether it may be made. ctx ends after a minute. nil allows all.
+	ConfirmAgent func(ctx context.Context, question string) bool
 	// Password returns the password for hosts that accept none of the keys. It is
 	// called once, and the password is sent only to hosts whose key is known. nil
 	// means that no password is sent.

@@ -35,6 +35,9 @@ func (o Options) flags() map[string][]string {
 	number("port", int(o.Login.Port))
 	set(len(o.Login.Identities) > 0, "identity", run.Absolute(o.Login.Identities)...)
 	number("max-keys", o.Login.MaxKeys)
+	set(o.Login.ForwardAgent != "", "forward-agent", o.Login.ForwardAgent)
+	number("forward-agent-limit", o.Login.AgentSignatures)
+	set(o.Login.ConfirmAgent != nil, "Login.ConfirmAgent", "")
 	options := o.Config.Set
 	switch o.Login.Agent {
 	case "":

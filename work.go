@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"path/filepath"
 	"slices"
 
 	"shoal/hosts"
@@ -52,6 +53,16 @@ func (o Options) Validate() error {
 		return errors.New("Client.Standard and Client.OpenSSH are different clients, and only one is used")
 	case (c.Standard || c.OpenSSH) && (c.Pipeline != PipelineFull || c.Classical):
 		return errors.New("Client.Pipeline and Client.Classical are for shoal's own client, which Client.Standard and Client.OpenSSH replace")
+	}
+	switch l := o.Login; {
+	case l.ForwardAgent != "" && l.ForwardAgent != "no" && o.Remote.Detach:
+		return errors.New("Remote.Detach lets go of the command, so that Login.ForwardAgent cannot be for it")
+	case l.ForwardAgent == "yes" && l.Agent == NoAgent:
+		return errors.New("Login.Agent is NoAgent, so that there is none for Login.ForwardAgent")
+	case l.ForwardAgent != "" && l.ForwardAgent != "no" && l.ForwardAgent != "yes" && !filepath.IsAbs(l.ForwardAgent):
+		return fmt.Errorf("Login.ForwardAgent is %.80q: it is yes, no, or an absolute path", l.ForwardAgent)
+	case l.ForwardAgent == "no" && (l.AgentSignatures != 0 || l.ConfirmAgent != nil):
+		return errors.New("Login.ForwardAgent is no, so that Login.AgentSignatures and ConfirmAgent have no effect")
 	}
 	switch r := o.Remote; {
 	case r.Detach && r.KillOnCancel:
@@ -132,8 +143,10 @@ func (o Options) connect() (c connect.Options, p *auth.Passwords, err error) {
 		SSHConfig: o.Config.File, SSHOptions: o.Config.Set, ExecTimeout: o.Config.ExecTimeout, Jump: o.Config.Jump,
 		Identities: o.Login.Identities, MaxKeys: o.Login.MaxKeys, Agent: o.Login.Agent, Passphrase: o.Login.Passphrase,
 		KnownHosts: o.HostKeys.Files, HostKeys: o.HostKeys.policy(),
-		Timeouts: ssh.Timeouts(o.Timeouts),
-		Pipeline: client.Pipeline(o.Client.Pipeline), Classical: o.Client.Classical, StateDir: o.Client.StateDir,
+		ForwardAgent: cmp.Or(o.Login.ForwardAgent, "config"),
+		Forwarding:   auth.ForwardOptions{Signatures: o.Login.AgentSignatures, Confirm: o.Login.ConfirmAgent},
+		Timeouts:     ssh.Timeouts(o.Timeouts),
+		Pipeline:     client.Pipeline(o.Client.Pipeline), Classical: o.Client.Classical, StateDir: o.Client.StateDir,
 		Engine: o.engine(),
 	}
 	switch {

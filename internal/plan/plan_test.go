@@ -221,7 +221,7 @@ func TestNoticesAreOnce(t *testing.T) {
 			t.Error(got.Err())
 		}
 	}
-	if len(told) != 2 || !strings.HasPrefix(told[0], "CheckHostIP yes (") || !strings.HasPrefix(told[1], "ForwardAgent yes (") {
+	if len(told) != 2 || !strings.HasPrefix(told[0], "CheckHostIP yes (") || !strings.HasPrefix(told[1], "ForwardAgent (") {
 		t.Errorf("told %q, want one line for each keyword", told)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
-	"shoal/internal/hint"
 )
 
 // An AgentSpec is the agent of ours that programs on a host may use. The zero value is none.
@@ -99,7 +98,7 @@ func (a *Attempt) MayForwardAgent(keys HostKeys, key xssh.PublicKey) (bool, *fle
 }
 
 // ErrLearned is why a host whose key was learned in this run gets no agent.
-var ErrLearned = hint.New("the agent was not forwarded: the host's key was not known before this run", "compare the key, and have shoal learn it by a run without --forward-agent first")
+var ErrLearned = errors.New("the agent was not forwarded: the host's key was not known before this run")
 
 const (
 	// MaxAgentRequest is the most bytes of a request to a forwarded agent. It and its length fit

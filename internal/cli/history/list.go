@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -43,7 +44,8 @@ func NewHistory(stdio console.Stdio) *cobra.Command {
 	cmd, _ := journalCommand(stdio.Err, false, "history [flags]", "List the runs that were made, the last first",
 		`List the runs in the journal, the last begun first: identifier, when it began, how
 long it took and what became of its targets; below, of which run it is a rerun, as
-whom it logged in, its hosts and its command. Where RUN is asked for, "last" means
+whom it logged in, its hosts and its command. Reruns stand under their first run,
+if that is listed too. Where RUN is asked for, "last" means
 the one begun last, last~1 the one before it, and the beginning or the last part of
 an identifier is enough. If the journal is damaged, the runs that can be read are
 listed, the others are named, and the exit code is 4.`,
@@ -120,7 +122,7 @@ func history(ctx context.Context, j *journal.Journal, f *historyFlags, stdio con
 		return err
 	}
 	out := ui.Inspect(stdio.Out, os.Getenv)
-	rows, below := [][]string{{"run", "began", "took", "what became of its targets"}}, []string{""}
+	var runs []listedRun
 	listed, damaged := 0, false
 	for info, err := range j.Runs(ctx, filter) {
 		var o *journal.Outline
@@ -143,15 +145,17 @@ func history(ctx context.Context, j *journal.Journal, f *historyFlags, stdio con
 				return err
 			}
 		} else {
-			rows = append(rows, []string{info.Run, info.Started.Local().Format("2006-01-02 15:04:05"), took(&info), became(&info, o)})
-			below = append(below, about(&info, o)+": "+commandText(&info))
+			runs = append(runs, listedRun{
+				id: info.Run, parent: info.Parent, below: about(&info, o) + ": " + commandText(&info),
+				row: []string{info.Run, info.Started.Local().Format("2006-01-02 15:04:05"), took(&info), became(&info, o)},
+			})
 		}
 		if listed++; listed == f.Limit {
 			break
 		}
 	}
 	if !f.json && listed > 0 {
-		err = writeTable(stdio.Out, rows, below, cmp.Or(out.Columns(), 200))
+		err = writeTable(stdio.Out, underTheirFirst(runs), cmp.Or(out.Columns(), 200))
 	}
 	switch {
 	case err == nil && damaged:
@@ -162,13 +166,69 @@ func history(ctx context.Context, j *journal.Journal, f *historyFlags, stdio con
 	return err
 }
 
+// A listedRun is a row of the table of runs.
+type listedRun struct {
+	id, parent string
+	row        []string
+	below      string // the line below it
+	rerun      bool   // it stands under the run that it is a rerun of
+}
+
+// underTheirFirst moves reruns under the run that they, or those that they are reruns of, were
+// taken from, in the order of their beginning. runs are the last begun first, and so is what has
+// moved together, by the last of it. Reruns of a run that is not listed stay where they are.
+func underTheirFirst(runs []listedRun) []listedRun {
+	parents := make(map[string]string, len(runs))
+	for _, r := range runs {
+		parents[r.id] = r.parent
+	}
+	first := func(id string) string {
+		for range runs { // a damaged journal may have a circle
+			parent := parents[id]
+			if _, listed := parents[parent]; !listed {
+				break
+			}
+			id = parent
+		}
+		return id
+	}
+	groups := make(map[string][]listedRun)
+	var order []string
+	for _, r := range runs {
+		root := first(r.id)
+		if groups[root] == nil {
+			order = append(order, root)
+		}
+		groups[root] = append(groups[root], r)
+	}
+	arranged := make([]listedRun, 0, len(runs))
+	for _, root := range order {
+		for _, r := range slices.Backward(groups[root]) {
+			r.rerun = r.id != root
+			arranged = append(arranged, r)
+		}
+	}
+	return arranged
+}
+
 // writeTable writes the table of the runs, with a line below each row.
-func writeTable(w io.Writer, rows [][]string, below []string, columns int) error {
+func writeTable(w io.Writer, runs []listedRun, columns int) error {
+	rows := [][]string{{"run", "began", "took", "what became of its targets"}}
+	for _, r := range runs {
+		if r.rerun {
+			r.row[0] = "  " + r.row[0]
+		}
+		rows = append(rows, r.row)
+	}
 	var b strings.Builder
 	for i, line := range strings.SplitAfter(ui.AlignTable(rows), "\n") {
 		b.WriteString(ui.Wrap(line, columns))
-		if i > 0 && i < len(below) {
-			b.WriteString(ui.Truncate("    "+below[i], columns) + "\n")
+		if i > 0 && i <= len(runs) {
+			indent := "    "
+			if runs[i-1].rerun {
+				indent = "      "
+			}
+			b.WriteString(ui.Truncate(indent+runs[i-1].below, columns) + "\n")
 		}
 	}
 	_, err := io.WriteString(w, b.String())

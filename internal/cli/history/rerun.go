@@ -33,6 +33,7 @@ type againFlags struct {
 	display.OutputFlags
 	clirun.JournalFlags
 	clirun.RemoteFlags
+	clirun.EndFlags
 	dryRun         bool
 	assumeDefaults bool
 	rerunUnknown   bool
@@ -53,7 +54,7 @@ func (f *againFlags) register(cmd *cobra.Command, own flags.FlagGroup) {
 	own.BoolVar(&f.assumeDefaults, "assume-defaults", false, "take the flags given here, and the defaults, for what an older shoal has not kept of the run")
 	command, connection, become, control := f.Command(), f.Connection(), f.Become(), f.Control()
 	f.keptNames = clirun.KeptFlags(command, connection, become, control)
-	flags.AddInGroups(cmd, own, command, connection, become, control, f.Remote(), f.WithSpool(f.WithFollow(f.WithTimestamps(f.Output()))))
+	flags.AddInGroups(cmd, own, command, connection, become, control, f.Remote(), f.WithSpool(f.WithFollow(f.WithTimestamps(f.Output()))), f.Ending())
 }
 
 // asTheRun is the help text on which settings of the earlier run are reused.
@@ -362,7 +363,7 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 		err = f.CheckStages()
 	}
 	if err == nil {
-		err = f.OutputFlags.Validate()
+		err = errors.Join(f.OutputFlags.Validate(), f.EndFlags.Validate())
 	}
 	if err != nil {
 		return x, err
@@ -395,7 +396,7 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 	}
 	x.Execution = clirun.Execution{
 		Opts: opts, Output: &f.OutputFlags, StateDir: f.HostFlags.StateDir, Timeout: f.Timeout.Duration(),
-		Header: h, Indexes: indexesOf(targets), InputSent: f.InputSent(),
+		Header: h, Indexes: indexesOf(targets), InputSent: f.InputSent(), End: &f.EndFlags,
 	}
 	x.targets = targets
 	return x, nil

@@ -16,7 +16,7 @@ import (
 
 // agentFlags are the flags that forward an SSH agent.
 type agentFlags struct {
-	forward string // "config", or a value of ForwardAgent in ssh_config
+	forward string // "config", or a value of ForwardAgent in ssh_config; "": the command has no such flags
 	limit   int
 	confirm bool
 }
@@ -30,15 +30,19 @@ func (f *agentFlags) register(g flags.FlagGroup) {
 
 // given reports whether one of the flags was given.
 func (f *agentFlags) given() bool {
-	return f.forward != "config" || f.confirm || f.limit != auth.DefaultSignatures
+	return f.forward != "" && (f.forward != "config" || f.confirm || f.limit != auth.DefaultSignatures)
 }
 
 // forAll reports whether the agent is forwarded to all hosts.
-func (f *agentFlags) forAll() bool { return f.forward != "config" && f.forward != "no" }
+func (f *agentFlags) forAll() bool {
+	return f.forward != "" && f.forward != "config" && f.forward != "no"
+}
 
 // validate returns an error for values that are wrong or have no effect. noAgent is --no-agent.
 func (f *agentFlags) validate(detach, noAgent bool) error {
 	switch {
+	case f.forward == "":
+		return nil
 	case f.forAll() && detach:
 		return hint.New("--detach lets go of the command, so that no agent can be forwarded to it", "leave out one of them")
 	case f.forward == "yes" && noAgent:

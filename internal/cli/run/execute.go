@@ -38,6 +38,9 @@ type Execution struct {
 	// InputSent reports that commands get the standard input of this process.
 	InputSent bool
 
+	// End is what is done when the run has ended; nil: nothing.
+	End *EndFlags
+
 	stopped string // why the run was interrupted, unless by a signal
 	// Begin begins or resumes the run.
 	Begin func(ctx context.Context) (*run.Run, error)
@@ -124,7 +127,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	}
 	defer run.FreeMemory()()
 
-	failed := takeAll(r.Results(ctx, run.Options{Engine: e, LetGo: letGo, Hurry: stop.Hurried(), Lost: func(err error) { out.Lose("journal", err) }}), out, stop)
+	failed := takeAll(r.Results(ctx, run.Options{Engine: e, LetGo: letGo, Hurry: stop.Hurried(), Lost: func(err error) { out.Lose("journal", err) }}), out, stop, x.End)
 	if spooled != nil {
 		out.Cut = spooled.Full()
 	}
@@ -140,7 +143,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	if failed != nil && out.Summary.Targets() == 0 {
 		return errors.Join(failed, r.Abandon(), x.closeJournal(), out.Abandon(stop.Patience()))
 	}
-	return x.finish(out, r, failed, stop.Patience())
+	return x.finish(ctx, out, r, failed, stop.Patience(), stdio.Err)
 }
 
 func (x *Execution) closeJournal() error {
@@ -152,11 +155,12 @@ func (x *Execution) closeJournal() error {
 
 // takeAll queues each result, which is recorded, for display. Once a result is lost,
 // no command is started any more. The error is the run's own.
-func takeAll(results iter.Seq2[fleet.Result, error], out *display.Results, stop *signals.Stopper) error {
+func takeAll(results iter.Seq2[fleet.Result, error], out *display.Results, stop *signals.Stopper, end *EndFlags) error {
 	for res, err := range results {
 		if err != nil {
 			return err
 		}
+		end.take(&res)
 		if !out.Take(res) {
 			stop.Drain()
 		}
@@ -185,7 +189,7 @@ func sayMarkersLeft(w io.Writer, r *run.Run) {
 
 // finish ends the run in the journal, then waits for the reader of our output, who
 // may block, and closes the destinations. It returns the exit code as an error.
-func (x *Execution) finish(out *display.Results, r *run.Run, failed error, p signals.Patience) error {
+func (x *Execution) finish(ctx context.Context, out *display.Results, r *run.Run, failed error, p signals.Patience, stderr io.Writer) error {
 	lost := false // results are not in the journal, so that resume would be misled
 	exitCode := func() int {
 		if failed != nil || lost {
@@ -224,6 +228,7 @@ func (x *Execution) finish(out *display.Results, r *run.Run, failed error, p sig
 		out.Complain(p, err)
 		code = max(code, console.ExitUnknown)
 	}
+	x.End.ended(ctx, x.Header, &out.Summary, code, stderr)
 	if code != console.ExitOK {
 		return console.ExitError(code)
 	}

@@ -145,7 +145,7 @@ func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.St
 	}
 	x := Execution{
 		Opts: opts, Output: &f.OutputFlags, Journal: j, StateDir: f.HostFlags.StateDir, Timeout: f.Timeout.Duration(),
-		Plan: planned, Verbose: verbose, InputSent: f.InputSent(),
+		Plan: planned, Verbose: verbose, InputSent: f.InputSent(), End: &f.EndFlags,
 		Header: record.Header{
 			Program: "shoal " + console.Version,
 			Started: time.Now(),

@@ -25,6 +25,7 @@ type RunFlags struct {
 	display.OutputFlags
 	JournalFlags
 	RemoteFlags
+	EndFlags
 	repeat                 int
 	list, dryRun, estimate bool
 	script                 string // a file; "" runs a command
@@ -50,7 +51,7 @@ func (f *RunFlags) groups(text bool) []flags.FlagGroup {
 		targets.BoolVar(&f.noPlaceholders, "no-placeholders", false, "send the command as typed, and replace nothing in it")
 		command.StringVar(&f.script, "script", "", "run the local `FILE` in place of a command; its arguments stand after -- (see shoal script)")
 	}
-	return []flags.FlagGroup{targets, command, connection, become, control, f.Remote(), f.WithSpool(f.WithFollow(f.WithTimestamps(f.Output()))), f.journal()}
+	return []flags.FlagGroup{targets, command, connection, become, control, f.Remote(), f.WithSpool(f.WithFollow(f.WithTimestamps(f.Output()))), f.journal(), f.Ending()}
 }
 
 // RegisterCopy adds the flags of a run that copies files, with the command's own.
@@ -64,7 +65,7 @@ func (f *RunFlags) RegisterCopy(cmd *cobra.Command, own flags.FlagGroup) {
 	}
 	connection, become, control := f.Connection(), f.Become(), f.Control()
 	f.KeptNames = KeptFlags(connection, become, control)
-	flags.AddInGroups(cmd, targets, own, connection, become, control, f.WithTimestamps(f.Output()), f.journal())
+	flags.AddInGroups(cmd, targets, own, connection, become, control, f.WithTimestamps(f.Output()), f.journal(), f.Ending())
 	CompleteTargets(cmd, &f.HostFlags)
 }
 
@@ -130,7 +131,7 @@ func (f *RunFlags) options() (connect.Options, error) {
 
 // validate returns an error for flags that exclude each other.
 func (f *RunFlags) validate(command string) error {
-	if err := errors.Join(f.RemoteFlags.Validate(f.On(), &f.HostFlags, f.Given.Changed), f.CheckStages()); err != nil {
+	if err := errors.Join(f.RemoteFlags.Validate(f.On(), &f.HostFlags, f.Given.Changed), f.CheckStages(), f.EndFlags.Validate()); err != nil {
 		return err
 	}
 	switch err := f.OutputFlags.Validate(); {

@@ -8,6 +8,7 @@ import (
 	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 	"shoal/internal/ssh"
 )
 
@@ -123,7 +124,7 @@ func (v *Verifier) AllowPassword(t ssh.Target, key xssh.PublicKey) error {
 func (v *Verifier) AllowAgent(t ssh.Target, key xssh.PublicKey) error {
 	j, err := v.Judge(t, key)
 	if err == nil && j.Status != StatusKnown {
-		err = ssh.ErrLearned
+		err = hint.Wrap(ssh.ErrLearned, "compare the key, and have shoal learn it by a run without --forward-agent first")
 	}
 	return err
 }

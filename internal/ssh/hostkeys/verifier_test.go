@@ -147,3 +147,34 @@ func TestVerifierOpensEachOnce(t *testing.T) {
 		t.Errorf("what was read once is read again: %v", err)
 	}
 }
+
+// A key that was learned, or accepted by an insecure policy, gets no agent; one that known_hosts
+// had before does.
+func TestAllowAgent(t *testing.T) {
+	for _, policy := range []hostkeys.Policy{hostkeys.AcceptNew, hostkeys.Insecure} {
+		path := filepath.Join(t.TempDir(), "known")
+		if err := os.WriteFile(path, []byte("known "+string(xssh.MarshalAuthorizedKey(edKey(1)))), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		v := hostkeys.NewVerifier()
+		at := func(name string) ssh.Target {
+			return ssh.Target{
+				Target:   fleet.Target{Host: fleet.Host{Name: name}, Port: 22},
+				Endpoint: &ssh.Endpoint{Settings: &ssh.Settings{Known: ssh.HostKeySpec{Files: []string{path}, Policy: policy}}},
+			}
+		}
+		for name, allowed := range map[string]bool{"known": true, "new": false} {
+			if err := v.Check(at(name), nil, edKey(1)); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // before and after the key is learned
+				if err := v.AllowAgent(at(name), edKey(1)); (err == nil) != allowed {
+					t.Errorf("%v, %s: %v", policy, name, err)
+				}
+				if err := v.Accepted(at(name), edKey(1)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
