@@ -43,7 +43,7 @@ func (talkerConn) Close() error { return nil }
 func BenchmarkFollower(b *testing.B) {
 	const lines = 100
 	printed := new(byteCount)
-	f := newFollower(output.NewLive(output.LiveOptions{Stdout: output.Out{W: printed}, Stderr: output.Out{W: io.Discard}}), false)
+	f := newFollower(output.NewLive(output.LiveOptions{Stdout: output.Out{W: printed}, Stderr: output.Out{W: io.Discard}}), nil)
 	opts := engine.Options{Dialer: talker{lines}, Fanout: 64, Starts: -1, Follow: f.Announce}
 	b.SetBytes(lines * 80)
 	b.ReportAllocs()

@@ -241,7 +241,7 @@ func testHostileAgent(t *testing.T, newDialer Factory) {
 	refused := func(sc *xssh.ServerConn) error {
 		_, err := openAgent(sc)
 		if _, ok := errors.AsType[*xssh.OpenChannelError](err); !ok {
-			return fmt.Errorf("a channel to the agent: %v, want a refusal", err)
+			return fmt.Errorf("a channel to the agent: %w, want a refusal", err)
 		}
 		return nil
 	}
