@@ -187,13 +187,13 @@ func TestInterruptKeeps(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		running := writerFunc(func(p []byte) (int, error) { cancel(); return len(p), nil })
-		end, _ := k.next(ctx, "trap 'echo term >"+log+"; exit' TERM; echo on; while :; do sleep 0.1; done", func(a *ssh.Attempt) {
+		end, _ := k.next(ctx, "trap 'echo term >"+log+"; exit' TERM; echo on; i=0; while [ $((i+=1)) -lt 600 ]; do sleep 0.1; done", func(a *ssh.Attempt) {
 			a.Interrupt, a.Stdout = true, running
 		})
 		if end.Outcome != fleet.OutcomeUnknown || end.Reason != fleet.ReasonInterrupted {
 			t.Errorf("%+v", end)
 		}
-		k.ok(t, "while [ ! -s "+log+" ]; do sleep 0.1; done; cat "+log, "term\n")
+		k.ok(t, "i=0; while [ ! -s "+log+" ] && [ $((i+=1)) -lt 600 ]; do sleep 0.1; done; cat "+log, "term\n")
 	})
 }
 
