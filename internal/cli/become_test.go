@@ -125,12 +125,16 @@ func TestBecomePasswordHidden(t *testing.T) {
 	}
 }
 
-// A thousand simulated hosts of which a part has a sudo that is hostile or refuses. The oracle
+// Many simulated hosts of which a part has a sudo that is hostile or refuses. The oracle
 // agrees, and nothing but the password, once, goes to a host before the command's user is
 // another.
 func TestBecomeOnAFleet(t *testing.T) {
 	t.Parallel()
-	const hosts, secret = 1000, "Canary-4712"
+	const secret = "Canary-4712"
+	hosts := 200
+	if os.Getenv("CI") == "" {
+		hosts = 1000
+	}
 	cases := []struct {
 		sudo    simfleet.Sudo
 		outcome fleet.Outcome

@@ -68,8 +68,8 @@ The TEXT of --answer, or the file that @FILE names, may have {host}, {index},
 		Example: `  shoal fleet --hosts 10000 --latency 6ms --write-hosts hosts \
       --write-known-hosts kh --write-key key
   shoal fleet --fault 'silent=127.1.0.[1-5]' --fault wrong-hostkey=127.1.0.9
-  shoal fleet --answer '2%=kernel 5.10, booted {time}' --answer '1%={stderr}no disk{exit 3}' \
-      --answer '97%=kernel 6.1, booted {time}'`,
+  shoal fleet --answer '2%=kernel 5.10, up {time}' --answer '1%={exit 3}' \
+      --answer '97%=kernel 6.1, up {time}'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serveFleet(cmd.Context(), &f, stdio) },
 	}

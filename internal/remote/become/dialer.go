@@ -47,7 +47,7 @@ func (o Options) Validate() error {
 func (o Options) text(a *ssh.Attempt, nonce string) remote.Become {
 	b := remote.Become{
 		Method: o.Method, User: o.User, Nonce: nonce, Shell: o.Shell,
-		Ask: o.Passwords != nil, Terminal: a.PTY != nil, Held: a.InputSize() > 0,
+		Ask: o.Passwords != nil, Terminal: a.PTY != nil, Held: a.HasInput(),
 	}
 	if b.Method == "" {
 		b.Method = remote.Sudo

@@ -23,6 +23,7 @@ type try struct {
 	text    remote.Become
 	attempt ssh.Attempt // with the line as its command
 	input   ssh.Input   // of the command, behind what the try sends
+	stream  ssh.Stream  // in place of input; nil: none
 	keep    bool        // the caller wants the connection kept
 	unclear bool        // once finish was called: a terminal may be what the method lacks
 	streams [fleet.NumStreams]*before
@@ -47,7 +48,7 @@ type try struct {
 }
 
 func newTry(o Options, text remote.Become, a *ssh.Attempt) *try {
-	t := &try{opts: o, text: text, attempt: *a, input: a.Input}
+	t := &try{opts: o, text: text, attempt: *a, input: a.Input, stream: a.Stream}
 	for s, to := range map[fleet.Stream]io.Writer{fleet.Stdout: a.Stdout, fleet.Stderr: a.Stderr} {
 		t.streams[s] = &before{try: t, to: to, telling: (s == fleet.Stdout) == text.Terminal}
 	}
@@ -113,6 +114,9 @@ func (t *try) Notify(wake func()) {
 	t.mu.Lock()
 	t.wake = wake
 	t.mu.Unlock()
+	if t.stream != nil {
+		t.stream.Notify(wake)
+	}
 }
 
 // Next implements ssh.Stream.
@@ -129,7 +133,12 @@ func (t *try) Next(p []byte, at int64) (n int, err error) {
 	if !t.whole || n == len(p) && at+int64(n) < size {
 		return n, nil
 	}
-	from, left := at+int64(n)-size, t.inputSize()
+	from := at + int64(n) - size
+	if t.stream != nil {
+		m, err := t.stream.Next(p[n:], from)
+		return n + m, err //nolint:wrapcheck // it is the caller's own
+	}
+	left := t.inputSize()
 	if left -= from; left == 0 {
 		return n, io.EOF
 	}
