@@ -58,7 +58,8 @@ type Progress struct {
 	bars    *mpb.Progress
 	lines   io.Writer // used by Writer in the other modes
 
-	stop    chan struct{} // closed by Close
+	stop    chan struct{} // closed by Stop
+	stopped sync.Once
 	ticking sync.WaitGroup
 }
 
@@ -185,6 +186,14 @@ func (p *Progress) hide(hidden bool) error {
 	return nil
 }
 
+// Stop ends the lines that are written by time, and waits for none: for a reader that takes
+// nothing more. A line of a terminal stays as it is.
+func (p *Progress) Stop() {
+	if p.console == nil {
+		p.stopped.Do(func() { close(p.stop) })
+	}
+}
+
 // Close erases the line, or writes the last line of JSON, and stops showing progress.
 func (p *Progress) Close() error {
 	var err error
@@ -192,7 +201,7 @@ func (p *Progress) Close() error {
 		p.bars.Shutdown()
 		err = errors.Join(p.bars.Error, p.console.clear())
 	} else {
-		close(p.stop)
+		p.Stop()
 		p.ticking.Wait()
 		if p.mode == ProgressJSON {
 			err = p.say(time.Now(), true)

@@ -454,6 +454,7 @@ func (o *Results) Close(p signals.Patience) {
 			o.miss(errors.New("nobody reads the output"))
 		}
 	}
+	o.Progress.Stop()
 	o.say.FlushFor(console.SuspendFlush) // what was said of lost results, also in a hurry
 	o.say.close()
 }
