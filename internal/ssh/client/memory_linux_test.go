@@ -15,10 +15,10 @@ func TestSizeOfWaiting(t *testing.T) {
 	for name, c := range map[string]struct{ size, most uintptr }{
 		"conn":         {unsafe.Sizeof(conn{}), 48},
 		"link":         {unsafe.Sizeof(link{}), 32},
-		"session":      {unsafe.Sizeof(session{}), 224},
+		"session":      {unsafe.Sizeof(session{}), 232},
 		"loopConn":     {unsafe.Sizeof(loopConn{}), 80},
-		"ssh.Attempt":  {unsafe.Sizeof(ssh.Attempt{}), 288},
-		"ssh.Progress": {unsafe.Sizeof(ssh.Progress{}), 224},
+		"ssh.Attempt":  {unsafe.Sizeof(ssh.Attempt{}), 296},
+		"ssh.Progress": {unsafe.Sizeof(ssh.Progress{}), 248},
 	} {
 		if c.size > c.most {
 			t.Errorf("%s has %d bytes, more than %d", name, c.size, c.most)

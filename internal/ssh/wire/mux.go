@@ -9,8 +9,8 @@ type mux struct {
 	single   channel    // memory for the one channel that most connections have
 	opens    int32      // CHANNEL_OPENs that the server has to answer, and open channels
 	pings    int32      // unanswered Keepalives
-	blocked  int32      // channels waiting for the end of a key exchange to send
-	agents   int16      // open channels to the agent
+	blocked  int16      // channels waiting for the end of a key exchange to send
+	agents   int8       // open channels to the agent
 	agent    bool       // the server may open them
 	// next is the number at the server of a channel that is opened while there is no
 	// other: 0 for the first one, then that of the channel before, since servers take the
