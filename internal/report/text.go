@@ -126,7 +126,7 @@ func (t *Timeline) spark(columns int) string {
 
 func (r *Report) cellText(columns int) string {
 	if len(r.Hosts) > maxCells {
-		return fmt.Sprintf("  left out: more than %s hosts; --html has a map\n", ui.Count(maxCells))
+		return fmt.Sprintf("  left out: more than %s hosts; -o FILE.html has a map\n", ui.Count(maxCells))
 	}
 	var b strings.Builder
 	perRow := max((columns-2)/10*10, 10)
