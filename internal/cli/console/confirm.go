@@ -1,7 +1,6 @@
 package console
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"os"
@@ -20,27 +19,14 @@ func Confirmer() (func(ctx context.Context, question string) bool, error) {
 		return nil, hint.New("there is no program that asks for confirmation: "+err.Error(), "install ssh-askpass, or have SSH_ASKPASS name one")
 	}
 	return func(ctx context.Context, question string) bool {
-		var out bytes.Buffer
+		out := Beginning{Left: 64}
 		cmd := exec.CommandContext(ctx, program, question)
 		cmd.Env = append(os.Environ(), "SSH_ASKPASS_PROMPT=confirm")
-		cmd.Stdout = &limited{left: 64, to: &out}
+		cmd.Stdout = &out
 		if err := cmd.Run(); err != nil {
 			return false
 		}
 		answer := strings.TrimRight(out.String(), "\r\n")
 		return answer == "" || strings.EqualFold(answer, "yes")
 	}, nil
-}
-
-// limited passes on the first bytes and drops the rest.
-type limited struct {
-	left int
-	to   *bytes.Buffer
-}
-
-func (l *limited) Write(p []byte) (int, error) {
-	n := min(l.left, len(p))
-	l.left -= n
-	l.to.Write(p[:n])
-	return len(p), nil
 }

@@ -95,30 +95,17 @@ func (f *EndFlags) ended(ctx context.Context, h record.Header, s *record.Summary
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", f.onEnd)
 	cmd.Stdin, cmd.WaitDelay = strings.NewReader(string(text)+"\n"), time.Second
-	said := &limitedText{left: 4 << 10}
+	said := &console.Beginning{Left: 4 << 10}
 	cmd.Stdout, cmd.Stderr = said, said
 	if err = cmd.Run(); ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	for line := range strings.Lines(said.text.String()) {
+	for line := range strings.Lines(said.String()) {
 		console.Say(stderr, "--on-end: %s", ui.Visible(strings.TrimSuffix(line, "\n")))
 	}
 	if err != nil {
 		console.Complain(stderr, fmt.Errorf("the command of --on-end: %w", err))
 	}
-}
-
-// limitedText keeps the beginning of what is written.
-type limitedText struct {
-	left int
-	text strings.Builder
-}
-
-func (l *limitedText) Write(p []byte) (int, error) {
-	n := min(l.left, len(p))
-	l.left -= n
-	l.text.Write(p[:n])
-	return len(p), nil
 }
 
 // A runEnd is what the command of --on-end gets. Members are only ever added.
