@@ -1,5 +1,6 @@
 // Package plainfile opens files named by a user and refuses FIFOs, sockets and devices,
-// which could block: open(2) of a FIFO waits for a writer, perhaps for ever.
+// which could block: open(2) of a FIFO waits for a writer, perhaps for ever. It also replaces
+// such files as a whole.
 package plainfile
 
 import (

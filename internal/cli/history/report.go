@@ -2,7 +2,6 @@ package history
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +15,7 @@ import (
 	clirun "shoal/internal/cli/run"
 	"shoal/internal/hint"
 	"shoal/internal/journal"
+	"shoal/internal/plainfile"
 	"shoal/internal/report"
 	"shoal/internal/ui"
 )
@@ -96,9 +96,11 @@ func (f *reportFlags) report(ctx context.Context, j *journal.Journal, name strin
 	}
 	r := c.Report(elapsed)
 	if f.file != "" {
-		return replaceFile(f.file, func(w io.Writer) error { return f.write(r, w, ui.Outlet{}) })
+		err = plainfile.Replace(f.file, 0o600, func(w io.Writer) error { return f.write(r, w, ui.Outlet{}) })
+	} else {
+		err = f.write(r, stdio.Out, ui.Inspect(stdio.Out, os.Getenv))
 	}
-	if err := f.write(r, stdio.Out, ui.Inspect(stdio.Out, os.Getenv)); err != nil {
+	if err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
 	return nil
@@ -117,21 +119,4 @@ func (f *reportFlags) write(r *report.Report, w io.Writer, to ui.Outlet) error {
 		return r.JSON(w)
 	}
 	return r.Text(w, to.Columns(), to.Colour)
-}
-
-// replaceFile writes a file beside its place and renames it, so that nobody sees a part of it.
-func replaceFile(name string, write func(io.Writer) error) (err error) {
-	beside, err := os.CreateTemp(filepath.Dir(name), ".shoal-report-*")
-	if err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("writing the report: %w", err), os.Remove(beside.Name()))
-		}
-	}()
-	if err := errors.Join(write(beside), beside.Close()); err != nil {
-		return err
-	}
-	return os.Rename(beside.Name(), name)
 }

@@ -20,6 +20,7 @@ import (
 	"shoal/internal/cli/flags"
 	"shoal/internal/hint"
 	"shoal/internal/output"
+	"shoal/internal/plainfile"
 	"shoal/internal/ui"
 	"shoal/record"
 )
@@ -77,7 +78,8 @@ func (f *EndFlags) ended(ctx context.Context, h record.Header, s *record.Summary
 	now := time.Now()
 	if f.metrics != "" {
 		text := f.taken.Text(s, h.Started, now, exitCode)
-		if err := output.ReplaceFile(f.metrics, text); err != nil {
+		write := func(w io.Writer) error { _, err := w.Write(text); return err }
+		if err := plainfile.Replace(f.metrics, 0o644, write); err != nil {
 			console.Complain(stderr, fmt.Errorf("writing --metrics: %w", err))
 		} else if f.taken.EachHost {
 			console.Say(stderr, "%s series are in %s", ui.Count(int64(output.MetricsSeries(text))), ui.Visible(f.metrics))
