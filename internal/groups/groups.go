@@ -34,9 +34,10 @@ func (g *Group) Answered() bool {
 }
 
 // Hosts returns the names of the members.
-func (g *Group) Hosts() []string { return hostsOf(g.Members) }
+func (g *Group) Hosts() []string { return Hosts(g.Members) }
 
-func hostsOf(members []Member) []string {
+// Hosts returns the names of members.
+func Hosts(members []Member) []string {
 	names := make([]string, len(members))
 	for i, m := range members {
 		names[i] = m.Host

@@ -340,11 +340,7 @@ func heading(g *groups.Group, notes []string) string {
 func groupNames(g *groups.Group) string { return memberNames(g.Members) }
 
 func memberNames(members []groups.Member) string {
-	names := make([]string, len(members))
-	for i, m := range members {
-		names[i] = m.Host
-	}
-	text := ui.Visible(expr.Fold(names))
+	text := ui.Visible(expr.Fold(groups.Hosts(members)))
 	if len(members) > 1 {
 		text += fmt.Sprintf(" (%s)", count(len(members)))
 	}

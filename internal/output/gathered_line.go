@@ -86,14 +86,10 @@ func (g *Gathered) line(group *groups.Group, numbers int) ([]byte, error) {
 
 // namesWithin returns folded names that fit into the columns, or all if there are none.
 func namesWithin(members []groups.Member, columns int) string {
-	hosts := make([]string, len(members))
-	for i, m := range members {
-		hosts[i] = m.Host
-	}
 	if columns <= 0 {
 		columns = maxInt
 	}
-	return foldWithin(&record.Group{Targets: len(hosts), Hosts: hosts}, max(columns, minNames/2))
+	return foldWithin(&record.Group{Targets: len(members), Hosts: groups.Hosts(members)}, max(columns, minNames/2))
 }
 
 const maxInt = int(^uint(0) >> 1)

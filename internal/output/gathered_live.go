@@ -303,11 +303,7 @@ func (g *GatheredLines) write(s fleet.Stream, members []groups.Member, line []by
 	}
 	names := members[0].Host
 	if len(members) > 1 {
-		hosts := make([]string, len(members))
-		for i, m := range members {
-			hosts[i] = m.Host
-		}
-		names = expr.Fold(hosts)
+		names = expr.Fold(groups.Hosts(members))
 	}
 	prefix := append(out.label(names+":", style), ' ')
 	if g.opts.NoPrefix {
