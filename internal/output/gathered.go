@@ -74,7 +74,7 @@ type Gathered struct {
 	opts    GatheredOptions
 	results *groups.Collector
 	stderr  *groups.Collector // used with Apart
-	shown   *groups.Groups    // while Close prints
+	shown   *groups.Groups    // nil before all results are in
 }
 
 // NewGathered returns an empty Gathered.
@@ -103,9 +103,17 @@ func (g *Gathered) Result(r fleet.Result) error {
 	return nil
 }
 
+// Groups returns the groups that Close prints. No result may follow.
+func (g *Gathered) Groups() *groups.Groups {
+	if g.shown == nil {
+		g.shown = g.results.Groups()
+	}
+	return g.shown
+}
+
 // Close prints all groups.
 func (g *Gathered) Close() error {
-	g.shown = g.results.Groups()
+	g.Groups()
 	var err error
 	switch g.opts.View {
 	case OneLine:

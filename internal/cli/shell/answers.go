@@ -2,7 +2,6 @@ package shell
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -24,15 +23,13 @@ type answers struct {
 	began   time.Time
 	held    int
 	dialled map[fleet.DialReason]int
-	kinds   map[[sha256.Size]byte][]int // indexes in base of equal answers
-	last    map[int]answer
-	maybe   int // given up, and may still run
+	last    map[int]answer // by index in base
+	maybe   int            // given up, and may still run
 }
 
 func newAnswers(s *shell) *answers {
 	return &answers{
-		shell: s, began: time.Now(), dialled: make(map[fleet.DialReason]int),
-		kinds: make(map[[sha256.Size]byte][]int), last: make(map[int]answer),
+		shell: s, began: time.Now(), dialled: make(map[fleet.DialReason]int), last: make(map[int]answer),
 		sink: output.NewGathered(output.GatheredOptions{Stdout: s.out(s.stdio.Out), Stderr: s.out(s.stdio.Err)}),
 	}
 }
@@ -49,14 +46,7 @@ func (a *answers) take(res fleet.Result) error {
 	if res.Outcome == fleet.OutcomeUnknown {
 		a.maybe++
 	}
-	at := a.shell.selected[res.Target.Index]
-	sum := sha256.New()
-	_, _ = fmt.Fprintf(sum, "%v %d %q %q %d ", res.Outcome, res.Status, res.Signal, res.Reason, len(res.Stdout.Bytes))
-	_, _ = sum.Write(res.Stdout.Bytes)
-	_, _ = sum.Write(res.Stderr.Bytes)
-	key := [sha256.Size]byte(sum.Sum(nil))
-	a.kinds[key] = append(a.kinds[key], at)
-	a.last[at] = answer{outcome: res.Outcome}
+	a.last[a.shell.selected[res.Target.Index]] = answer{outcome: res.Outcome}
 	return a.sink.Result(res)
 }
 
@@ -65,22 +55,14 @@ func (a *answers) close(ctx context.Context) error {
 	if ctx.Err() != nil && ui.Inspect(a.shell.stdio.Err, os.Getenv).Terminal {
 		_, _ = fmt.Fprintln(a.shell.stdio.Err) // behind ^C
 	}
+	s, groups := a.shell, a.sink.Groups().List
+	if len(groups) > 0 { // of several largest, the one that has the first host
+		for _, m := range groups[0].Members {
+			i := s.selected[m.Index]
+			a.last[i] = answer{outcome: a.last[i].outcome, common: true}
+		}
+	}
 	err := a.sink.Close()
-	most := 0
-	for _, hosts := range a.kinds {
-		most = max(most, len(hosts))
-	}
-	for _, hosts := range a.kinds {
-		for _, i := range hosts {
-			l := a.last[i]
-			l.common = len(hosts) == most
-			a.last[i] = l
-		}
-		if len(hosts) == most {
-			most++ // one of several largest groups counts
-		}
-	}
-	s := a.shell
 	s.last = a.last
 	a.summary.Interrupted = ctx.Err() != nil
 	s.code = max(s.code, console.ExitCode(&a.summary, err == nil))
@@ -103,8 +85,8 @@ func (a *answers) line() string {
 		}
 	}
 	text := strings.Join(parts, ", ") + " in " + ui.Duration(time.Since(a.began))
-	if k := len(a.kinds); k > 1 {
-		text += fmt.Sprintf("; %s answers", ui.Count(int64(k)))
+	if n := len(a.sink.Groups().List); n > 1 {
+		text += fmt.Sprintf("; %s answers", ui.Count(int64(n)))
 	}
 	for _, why := range []fleet.DialReason{
 		fleet.DialLost, fleet.DialRefused, fleet.DialExpired, fleet.DialSettings, fleet.DialHostKey, fleet.DialLetGo,

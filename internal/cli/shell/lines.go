@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sort"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -204,6 +204,6 @@ func (t *typed) words(prefix string) (found []string) {
 	for i := range t.shell.base {
 		add(t.shell.base[i].Host.Name)
 	}
-	sort.Strings(found)
+	slices.Sort(found)
 	return found
 }
