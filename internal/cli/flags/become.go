@@ -16,9 +16,10 @@ import (
 
 // BecomeFlags are the flags for becoming another user.
 type BecomeFlags struct {
-	on, askPass, first           bool
-	user, method, becomePassFile string
-	limit                        time.Duration
+	on, askPass, first   bool
+	user, becomePassFile string
+	method               Choice
+	limit                time.Duration
 }
 
 // Become returns the flags as a group.
@@ -26,30 +27,14 @@ func (f *BecomeFlags) Become() FlagGroup {
 	g := NewGroup("Becoming another user")
 	g.BoolVar(&f.on, "become", false, "run as another user, by sudo without a password unless another flag is given")
 	g.StringVar(&f.user, "become-user", "root", "become `USER`")
-	method := (*becomeMethod)(&f.method)
-	*method = becomeMethod(remote.Sudo)
-	g.Var(method, "become-method", "become it by `WAY`: sudo, doas or su")
+	f.method = Choice{Value: string(remote.Sudo), Words: []string{string(remote.Sudo), string(remote.Doas), string(remote.Su)}}
+	g.Var(&f.method, "become-method", "become it by `WAY`: sudo, doas or su")
 	g.BoolVar(&f.askPass, "ask-become-pass", false, "ask for the password for that once; it goes to hosts with a known key, once to each")
 	g.StringVar(&f.becomePassFile, "become-password-file", "", "read that password from `FILE`")
 	g.BoolVar(&f.first, "become-first", true, "let one host accept the password before it goes to others, so that a wrong one locks no accounts; =false lets three try")
 	f.limit = become.DefaultTimeout
 	g.Var((*Seconds)(&f.limit), "become-timeout", "to become it, and again from the password on")
 	return g
-}
-
-type becomeMethod string
-
-func (m *becomeMethod) String() string { return string(*m) }
-func (*becomeMethod) Type() string     { return "string" }
-
-// Set implements pflag.Value.
-func (m *becomeMethod) Set(text string) error {
-	switch remote.Method(text) {
-	case remote.Sudo, remote.Doas, remote.Su:
-		*m = becomeMethod(text)
-		return nil
-	}
-	return errors.New("want sudo, doas or su")
 }
 
 // BecomeStdin reports whether the password is read from standard input.
@@ -74,7 +59,7 @@ func (f *BecomeFlags) BecomeOptions(given func(name string) bool) (*become.Optio
 	case !f.hasPassword() && given("become-first"):
 		return nil, hint.New("--become-first is about a password, and none is given", "--ask-become-pass asks for one")
 	}
-	o := &become.Options{Method: remote.Method(f.method), User: f.user, Timeout: f.limit}
+	o := &become.Options{Method: remote.Method(f.method.Value), User: f.user, Timeout: f.limit}
 	if f.hasPassword() {
 		o.Passwords = unread{}
 	}
@@ -90,7 +75,7 @@ func (f *BecomeFlags) ReadBecomePassword(ctx context.Context, o *become.Options)
 	}
 	source := auth.FromFile(f.becomePassFile)
 	if f.askPass {
-		source = console.AskBecomePassword(f.method, f.user)
+		source = console.AskBecomePassword(f.method.Value, f.user)
 	}
 	p, err := auth.NewBecomePasswords(source, f.first, o.Timeout)
 	if err != nil {
