@@ -27,60 +27,87 @@ type connections struct {
 
 // connect returns the Dialer for planned targets. It reads the known_hosts files and asks
 // for the passphrases that the endpoints need; nil means only what Options name.
-func (o Options) connect(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint]) (_ *connections, err error) {
+func (o Options) connect(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint]) (*connections, error) {
 	if o.Engine.Dialer != nil {
 		return &connections{o.Engine.Dialer, func() {}}, nil
 	}
 	if o.Hold != nil {
 		return o.Hold.connect(ctx, o, endpoints)
 	}
-	keyring, err := auth.NewKeyring(auth.KeyringOptions{Passphrase: o.Passphrase, MaxKeys: o.MaxKeys})
-	if err != nil {
-		return nil, fmt.Errorf("loading identities: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			_ = keyring.Close()
-		}
-	}()
-	agents, err := auth.NewForwarder(o.Forwarding)
+	c, err := o.credentials(ctx, endpoints)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			_ = agents.Close()
-		}
-	}()
-	known := hostkeys.NewVerifier()
-	if err := o.checkNamed(ctx, keyring, batch(endpoints)); err != nil {
+	known, err := c.prepare(ctx, o, endpoints)
+	if err != nil {
+		c.close()
 		return nil, err
 	}
-	if endpoints != nil {
-		if err := prepare(ctx, endpoints, known, keyring); err != nil {
-			return nil, err
-		}
-		if err := o.checkForwarded(ctx, endpoints, agents); err != nil {
-			return nil, err
-		}
-	}
-	for _, p := range known.Problems() {
-		o.notice(p.Error())
-	}
-	for _, n := range keyring.Notices() {
-		o.notice(n)
-	}
-	d, closeDialer, err := o.dialer(known, keyring, agents)
+	d, closeDialer, err := o.dialer(known, c.keyring, c.agents)
 	if err != nil {
+		c.close()
 		return nil, err
 	}
 	return &connections{d, func() {
 		if err := closeDialer(); err != nil {
 			o.notice(err.Error())
 		}
-		_ = keyring.Close()
-		_ = agents.Close()
+		c.close()
 	}}, nil
+}
+
+// credentials are what targets are authenticated with, and the agents for them.
+type credentials struct {
+	keyring *auth.Keyring
+	agents  *auth.Forwarder
+	told    int // of the keyring's notices
+}
+
+// credentials returns those that Options name.
+func (o Options) credentials(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint]) (*credentials, error) {
+	keyring, err := auth.NewKeyring(auth.KeyringOptions{Passphrase: o.Passphrase, MaxKeys: o.MaxKeys})
+	if err != nil {
+		return nil, fmt.Errorf("loading identities: %w", err)
+	}
+	agents, err := auth.NewForwarder(o.Forwarding)
+	if err != nil {
+		_ = keyring.Close()
+		return nil, err
+	}
+	c := &credentials{keyring: keyring, agents: agents}
+	if err := o.checkNamed(ctx, keyring, batch(endpoints)); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// prepare loads what the endpoints need and returns their known hosts. It tells what is left
+// out, once.
+func (c *credentials) prepare(ctx context.Context, o Options, endpoints iter.Seq[*ssh.Endpoint]) (*hostkeys.Verifier, error) {
+	known := hostkeys.NewVerifier()
+	if endpoints != nil {
+		if err := prepare(ctx, endpoints, known, c.keyring); err != nil {
+			return nil, err
+		}
+		if err := o.checkForwarded(ctx, endpoints, c.agents); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range known.Problems() {
+		o.notice(p.Error())
+	}
+	notices := c.keyring.Notices()
+	for _, n := range notices[c.told:] {
+		o.notice(n)
+	}
+	c.told = len(notices)
+	return known, nil
+}
+
+func (c *credentials) close() {
+	_ = c.keyring.Close()
+	_ = c.agents.Close()
 }
 
 // checkForwarded returns an error if an agent that must be forwarded does not answer.

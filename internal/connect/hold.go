@@ -2,15 +2,12 @@ package connect
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"sync"
 
 	"shoal/internal/clock"
 	"shoal/internal/ssh"
-	"shoal/internal/ssh/auth"
 	"shoal/internal/ssh/hold"
-	"shoal/internal/ssh/hostkeys"
 )
 
 // A Hold holds connections for the plans that name it in their Options, one after the other or at
@@ -20,10 +17,9 @@ type Hold struct {
 
 	clock *clock.Clock
 
-	mu      sync.Mutex
-	keyring *auth.Keyring // nil before the first plan
-	agents  *auth.Forwarder
-	close   func() error // of the Dialer
+	mu          sync.Mutex
+	credentials *credentials // nil before the first plan
+	close       func() error // of the Dialer
 }
 
 // NewHold returns a Hold without a connection. Call Close after the last plan's.
@@ -43,20 +39,9 @@ func (h *Hold) connect(ctx context.Context, o Options, endpoints iter.Seq[*ssh.E
 	if err := h.begin(ctx, &o, endpoints); err != nil {
 		return nil, err
 	}
-	known, told := hostkeys.NewVerifier(), len(h.keyring.Notices())
-	if endpoints != nil {
-		if err := prepare(ctx, endpoints, known, h.keyring); err != nil {
-			return nil, err
-		}
-		if err := o.checkForwarded(ctx, endpoints, h.agents); err != nil {
-			return nil, err
-		}
-	}
-	for _, p := range known.Problems() {
-		o.notice(p.Error())
-	}
-	for _, n := range h.keyring.Notices()[told:] {
-		o.notice(n)
+	known, err := h.credentials.prepare(ctx, o, endpoints)
+	if err != nil {
+		return nil, err
 	}
 	h.Pool.Use(known)
 	return &connections{h.Pool, func() {}}, nil
@@ -64,27 +49,21 @@ func (h *Hold) connect(ctx context.Context, o Options, endpoints iter.Seq[*ssh.E
 
 // begin makes the Dialer, the first time. mu must be held.
 func (h *Hold) begin(ctx context.Context, o *Options, endpoints iter.Seq[*ssh.Endpoint]) error {
-	if h.keyring != nil {
+	if h.credentials != nil {
 		return nil
 	}
-	keyring, err := auth.NewKeyring(auth.KeyringOptions{Passphrase: o.Passphrase, MaxKeys: o.MaxKeys})
+	c, err := o.credentials(ctx, endpoints)
 	if err != nil {
-		return fmt.Errorf("loading identities: %w", err)
+		return err
 	}
-	agents, err := auth.NewForwarder(o.Forwarding)
-	if err == nil {
-		if err = o.checkNamed(ctx, keyring, batch(endpoints)); err == nil {
-			var d ssh.Dialer
-			if d, h.close, err = o.dialer(h.Pool.HostKeys(), keyring, agents); err == nil {
-				h.Pool.SetDialer(d)
-				h.keyring, h.agents = keyring, agents
-				return nil
-			}
-		}
-		_ = agents.Close()
+	d, closeDialer, err := o.dialer(h.Pool.HostKeys(), c.keyring, c.agents)
+	if err != nil {
+		c.close()
+		return err
 	}
-	_ = keyring.Close()
-	return err
+	h.Pool.SetDialer(d)
+	h.credentials, h.close = c, closeDialer
+	return nil
 }
 
 // Close closes all connections.
@@ -93,11 +72,10 @@ func (h *Hold) Close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	defer h.clock.Close()
-	if h.keyring == nil {
+	if h.credentials == nil {
 		return nil
 	}
 	err := h.close()
-	_ = h.keyring.Close()
-	_ = h.agents.Close()
+	h.credentials.close()
 	return err
 }
