@@ -26,15 +26,7 @@ func TestAbort(t *testing.T) {
 	ours := make(chan os.Signal, 100)
 	signal.Notify(ours, os.Interrupt)
 	defer signal.Stop(ours)
-	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 9})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	dir := t.TempDir()
-	if err := writeFleet(f, dir); err != nil {
-		t.Fatal(err)
-	}
+	f, dir := startFleet(t, simfleet.Options{Hosts: 9})
 	var stdout, stderr bytes.Buffer
 	code := make(chan int)
 	go func() {
@@ -84,15 +76,8 @@ func TestAbortWhileTheJournalIsBusy(t *testing.T) {
 	ours := make(chan os.Signal, 100)
 	signal.Notify(ours, syscall.SIGTERM)
 	defer signal.Stop(ours)
-	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	dir, state := t.TempDir(), t.TempDir()
-	if err := writeFleet(f, dir); err != nil {
-		t.Fatal(err)
-	}
+	f, dir := startFleet(t, simfleet.Options{Hosts: 1})
+	state := t.TempDir()
 	stderr, err := os.Create(filepath.Join(dir, "stderr")) // written to even after Main in a hurry
 	if err != nil {
 		t.Fatal(err)

@@ -161,20 +161,12 @@ func TestBecomeOnAFleet(t *testing.T) {
 		}
 		return simfleet.FaultNone
 	}
-	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: hosts, Seed: "become", SudoPassword: secret, Fault: faultOf, Sudo: func(i int) simfleet.Sudo {
+	f, dir := startFleet(t, simfleet.Options{Hosts: hosts, Seed: "become", SudoPassword: secret, Fault: faultOf, Sudo: func(i int) simfleet.Sudo {
 		if c := special(i); c >= 0 {
 			return cases[c].sudo
 		}
 		return simfleet.SudoPlain
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = f.Close() })
-	dir := t.TempDir()
-	if err := writeFleet(f, dir); err != nil {
-		t.Fatal(err)
-	}
 	input := filepath.Join(dir, "input")
 	if err := os.WriteFile(input, []byte("what is sent\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -234,15 +226,7 @@ func TestBecomeOnAFleet(t *testing.T) {
 // A sudo that says nothing gets nothing, and the time for it ends.
 func TestBecomeTimeout(t *testing.T) {
 	t.Parallel()
-	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 3, Seed: "silent", SudoPassword: "x", Sudo: func(int) simfleet.Sudo { return simfleet.SudoSilent }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = f.Close() })
-	dir := t.TempDir()
-	if err := writeFleet(f, dir); err != nil {
-		t.Fatal(err)
-	}
+	f, dir := startFleet(t, simfleet.Options{Hosts: 3, Seed: "silent", SudoPassword: "x", Sudo: func(int) simfleet.Sudo { return simfleet.SudoSilent }})
 	var out, errs bytes.Buffer
 	code := cli.Main(t.Context(), pushArgs(dir, "run", "--hostfile", filepath.Join(dir, "hosts"), "-l", "ada", "--become", "--become-password-file", secretFile(t, "x"),
 		"--become-timeout", "1s", "--stdin-from", filepath.Join(dir, "hosts"), "cat"), console.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})

@@ -87,10 +87,14 @@ func TestScripts(t *testing.T) {
 }
 
 func setUpScript(env *testscript.Env) error {
-	f, err := startFleet(env, simfleet.Options{
+	f, err := simfleet.Start(context.Background(), simfleet.Options{
 		Hosts: 40, Fault: func(i int) simfleet.Fault { return scriptFaults[i] },
 	})
 	if err != nil {
+		return err
+	}
+	env.Defer(func() { _ = f.Close() })
+	if err := writeFleet(f, env.WorkDir); err != nil {
 		return err
 	}
 	env.Values[fleetKey{}] = f
@@ -101,13 +105,19 @@ func setUpScript(env *testscript.Env) error {
 	return nil
 }
 
-func startFleet(env *testscript.Env, o simfleet.Options) (*simfleet.Fleet, error) {
-	f, err := simfleet.Start(context.Background(), o)
+// startFleet starts a fleet until the end of the test and writes its files into dir.
+func startFleet(t testing.TB, o simfleet.Options) (f *simfleet.Fleet, dir string) {
+	t.Helper()
+	f, err := simfleet.Start(t.Context(), o)
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	env.Defer(func() { _ = f.Close() })
-	return f, writeFleet(f, env.WorkDir)
+	t.Cleanup(func() { _ = f.Close() })
+	dir = t.TempDir()
+	if err := writeFleet(f, dir); err != nil {
+		t.Fatal(err)
+	}
+	return f, dir
 }
 
 func writeFleet(f *simfleet.Fleet, dir string) error {

@@ -19,15 +19,7 @@ import (
 // Where the reader of the output has gone, as head(1) does, nothing more is started, and
 // standard error and the journal say why.
 func TestOutputClosed(t *testing.T) {
-	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 9})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	dir := t.TempDir()
-	if err := writeFleet(f, dir); err != nil {
-		t.Fatal(err)
-	}
+	_, dir := startFleet(t, simfleet.Options{Hosts: 9})
 	in := func(name string) string { return filepath.Join(dir, name) }
 	// closed runs shoal with a standard output that nobody reads.
 	closed := func(args ...string) (code int, stderr string) {

@@ -13,15 +13,8 @@ import (
 
 // A damaged run is named by history, the others are listed, and the exit code says so.
 func TestHistoryOfADamagedJournal(t *testing.T) {
-	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	dir, state := t.TempDir(), t.TempDir()
-	if err := writeFleet(f, dir); err != nil {
-		t.Fatal(err)
-	}
+	_, dir := startFleet(t, simfleet.Options{Hosts: 1})
+	state := t.TempDir()
 	shoal := func(args ...string) (int, string, string) {
 		var out, errs strings.Builder
 		args = append([]string{args[0], "--state-dir", state}, args[1:]...)

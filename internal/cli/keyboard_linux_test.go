@@ -146,15 +146,7 @@ func (p *pane) awaitKeys() {
 // paneFleet returns a fleet without faults whose commands wait for the test.
 func paneFleet(t *testing.T) (f *simfleet.Fleet, dir, shoal string) {
 	t.Helper()
-	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = f.Close() })
-	dir = t.TempDir()
-	if err := writeFleet(f, dir); err != nil {
-		t.Fatal(err)
-	}
+	f, dir = startFleet(t, simfleet.Options{Hosts: 20})
 	return f, dir, "shoal run --no-agent --known-hosts kh --identity key --hostfile hosts --no-journal -f 2 "
 }
 

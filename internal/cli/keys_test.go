@@ -92,15 +92,7 @@ func TestKeysOfOpenSSH(t *testing.T) {
 // Hosts behind a jump host are scanned through one connection to it, with the
 // usual host-key check and login.
 func TestKeysBehindJumpHost(t *testing.T) {
-	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = f.Close() })
-	dir := t.TempDir()
-	if err := writeFleet(f, dir); err != nil {
-		t.Fatal(err)
-	}
+	f, dir := startFleet(t, simfleet.Options{Hosts: 20})
 	bastion := sshdtest.OpenSSH(t)
 	jump := fmt.Sprintf("%s@%s:%d", bastion.User, bastion.Host.Name, bastion.Host.Port)
 	code, stdout, stderr := keys(t, "diff", "-J", jump, "--identity", bastion.KeyFile,
@@ -175,17 +167,9 @@ func TestKeysStopped(t *testing.T) {
 	ours := make(chan os.Signal, 100) // signals too early or too late must not end the test
 	signal.Notify(ours, os.Interrupt)
 	defer signal.Stop(ours)
-	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 2, Fault: func(i int) simfleet.Fault {
+	_, dir := startFleet(t, simfleet.Options{Hosts: 2, Fault: func(i int) simfleet.Fault {
 		return []simfleet.Fault{simfleet.FaultNone, simfleet.FaultSilent}[i]
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = f.Close() })
-	dir := t.TempDir()
-	if err := writeFleet(f, dir); err != nil {
-		t.Fatal(err)
-	}
 	code := make(chan int)
 	var stderr string
 	go func() {
@@ -213,15 +197,7 @@ func TestKeysStopped(t *testing.T) {
 // BenchmarkKeysScan scans 1,000 simulated hosts, with both sides in this
 // process.
 func BenchmarkKeysScan(b *testing.B) {
-	f, err := simfleet.Start(b.Context(), simfleet.Options{Hosts: 1000, DiscardLog: true})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = f.Close() })
-	dir := b.TempDir()
-	if err := writeFleet(f, dir); err != nil {
-		b.Fatal(err)
-	}
+	_, dir := startFleet(b, simfleet.Options{Hosts: 1000, DiscardLog: true})
 	for b.Loop() {
 		code, stdout, stderr := keys(b, "scan", "--known-hosts", filepath.Join(dir, "none"), "--hostfile", filepath.Join(dir, "hosts"))
 		if n := strings.Count(stdout, "\n"); code != 0 || n != 1000 {

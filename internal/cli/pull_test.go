@@ -62,8 +62,7 @@ var pullFaults = []struct {
 // pullFleet is a fleet of n hosts of which a tenth misbehaves.
 func pullFleet(t *testing.T, n int) (f *simfleet.Fleet, dir string) {
 	t.Helper()
-	dir = t.TempDir()
-	f, err := simfleet.Start(t.Context(), simfleet.Options{
+	return startFleet(t, simfleet.Options{
 		Hosts: n, Seed: "pull",
 		Fault: func(i int) simfleet.Fault {
 			if i%10 == 3 {
@@ -88,14 +87,6 @@ func pullFleet(t *testing.T, n int) (f *simfleet.Fleet, dir string) {
 			return 0, true
 		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = f.Close() })
-	if err := writeFleet(f, dir); err != nil {
-		t.Fatal(err)
-	}
-	return f, dir
 }
 
 // checkPulled has the oracle say that every file is in the directory of its host and is what the

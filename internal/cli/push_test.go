@@ -39,21 +39,12 @@ var pushFaults = []struct {
 // pushFleet is a fleet of n hosts of which a tenth misbehaves until it is healed.
 func pushFleet(t *testing.T, n int) (f *simfleet.Fleet, dir string) {
 	t.Helper()
-	dir = t.TempDir()
-	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: n, Seed: "push", RecordNames: true, Fault: func(i int) simfleet.Fault {
+	return startFleet(t, simfleet.Options{Hosts: n, Seed: "push", RecordNames: true, Fault: func(i int) simfleet.Fault {
 		if i%10 == 3 {
 			return pushFaults[i/10%len(pushFaults)].fault
 		}
 		return simfleet.FaultNone
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = f.Close() })
-	if err := writeFleet(f, dir); err != nil {
-		t.Fatal(err)
-	}
-	return f, dir
 }
 
 func pushArgs(dir string, args ...string) []string {

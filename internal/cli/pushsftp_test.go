@@ -68,15 +68,7 @@ func TestPushBySFTPToBadHosts(t *testing.T) {
 		{simfleet.FaultSFTPCloses, fleet.OutcomeUnknown, fleet.ReasonNoReceipt},
 		{simfleet.FaultNoisyLogin, fleet.OutcomeUnknown, fleet.ReasonNoReceipt},
 	}
-	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: len(faults), Seed: "sftp", RecordNames: true, Fault: func(i int) simfleet.Fault { return faults[i].fault }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = f.Close() })
-	dir := t.TempDir()
-	if err := writeFleet(f, dir); err != nil {
-		t.Fatal(err)
-	}
+	f, dir := startFleet(t, simfleet.Options{Hosts: len(faults), Seed: "sftp", RecordNames: true, Fault: func(i int) simfleet.Fault { return faults[i].fault }})
 	text := bytes.Repeat([]byte("0123456789abcdef"), 20_000)
 	src := filepath.Join(dir, "src")
 	if err := os.WriteFile(src, text, 0o600); err != nil {

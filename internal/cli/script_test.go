@@ -32,15 +32,7 @@ func argsShown(input string) string { return strings.Join(hostileArgs, "|") + "|
 func TestScriptOnAFleet(t *testing.T) {
 	t.Parallel()
 	const hosts, input = 25, "in\x00put\n"
-	dir := t.TempDir()
-	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: hosts, Seed: "script"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = f.Close() })
-	if err := writeFleet(f, dir); err != nil {
-		t.Fatal(err)
-	}
+	_, dir := startFleet(t, simfleet.Options{Hosts: hosts, Seed: "script"})
 	path := filepath.Join(dir, "a 'script' {host}.sh")
 	write := func(text string) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -73,15 +73,7 @@ func TestVerboseCatchesNoSignal(t *testing.T) {
 	ours := make(chan os.Signal, 1)
 	signal.Notify(ours, syscall.SIGTERM)
 	defer signal.Stop(ours)
-	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	dir := t.TempDir()
-	if err := writeFleet(f, dir); err != nil {
-		t.Fatal(err)
-	}
+	_, dir := startFleet(t, simfleet.Options{Hosts: 1})
 	errs := &unread{release: make(chan struct{})}
 	code := make(chan int)
 	go func() {
