@@ -353,9 +353,9 @@ func TestMemoryFollowsFanout(t *testing.T) {
 		}
 		return most
 	}
-	few := heap(10_000)
-	many := heap(200_000)
-	t.Logf("heap in use: %d KiB with 10,000 targets, %d KiB with 200,000", few>>10, many>>10)
+	few := heap(5_000)
+	many := heap(60_000)
+	t.Logf("heap in use: %d KiB with 5,000 targets, %d KiB with 60,000", few>>10, many>>10)
 	if many > few+few/2 {
 		t.Errorf("heap grew from %d to %d bytes with the number of targets", few, many)
 	}
