@@ -101,6 +101,7 @@ safe && { began "$_m" || { mkdir "$_m"; ln -s never "$_m/run"; }; };
 look;
 case $_v in absent|claimed) _v=unclear;; esac; };
 tell() {
+echo "at $_B $_N $(printf %.64s "$_H")";
 [ $_v = ended ] && echo "state ended $_e $_s" || echo "state $_v";
 [ $_v = ended ] && { if left; then echo left; else [ -e "$_m/gone" ] || true >"$_m/gone"; fi; };
 read -r _x _y </proc/uptime && echo "up ${_x%%.*}"; };

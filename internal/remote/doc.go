@@ -149,6 +149,7 @@
 // An answer follows any output of the login shell, and is
 //
 //	shoal/1 NONCE
+//	at BOOT NS HOST           where; as in start
 //	state absent|claimed|never|running|orphaned|lost|unclear
 //	state ended exit|timeout|killed N
 //	left                      processes of its group are alive, or cannot be looked for
@@ -164,6 +165,9 @@
 // with only the lines that belong to the query.
 //
 // # Limits
+//
+// A marker is on one machine. Where one name or address leads to several, answers say which
+// one they are from ("at"); package internal/run compares them.
 //
 // A process that creates its own session (a daemon) leaves the group: it is not found,
 // killed or waited for. If systemd's logind has KillUserProcesses=yes, a detached command

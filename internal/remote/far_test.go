@@ -160,10 +160,10 @@ func (f *far) ask(t *testing.T, question string, err error) Report {
 	if err != nil {
 		t.Fatalf("%v\n%q\n%q", err, s.stdout, s.stderr)
 	}
-	if r.State != "" && r.Up <= 0 {
-		t.Errorf("up for %v", r.Up)
+	if r.State != "" && (r.Up <= 0 || r.Machine == "") {
+		t.Errorf("up for %v on %q", r.Up, r.Machine)
 	}
-	r.Up = 0
+	r.Up, r.Machine = 0, ""
 	return r
 }
 

@@ -70,6 +70,9 @@ type Report struct {
 	// Left reports that processes of an ended command's group or session are alive or
 	// cannot be looked for.
 	Left bool
+	// Machine tells the machine that answered, and its process namespace, from others; ""
+	// if unknown.
+	Machine string
 	// Up is the time since the machine booted; -1 if unknown.
 	Up time.Duration
 	// Kill is the result of Marker.Kill.
@@ -161,6 +164,9 @@ func (r *Report) read(words []string, rest []byte) ([]byte, error) {
 	switch words[0] {
 	case "state":
 		return rest, r.readState(arguments)
+	case "at":
+		r.Machine = strings.Join(arguments, " ")
+		return rest, nil
 	case "up":
 		n, err := numbers(arguments, 1)
 		if err == nil {
