@@ -48,7 +48,7 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 	f.attempt.Keep = r.opts.Epilogue != nil
 	f.step(Connecting)
 	if r.opts.Intend != nil {
-		f.attempt.Intent = func() error { return r.opts.Intend(t.Target.Target, f.number) }
+		f.attempt.Intent = func() error { return r.opts.Intend(t.Target.Target, f.number, f.progress.Address) }
 	}
 	return f
 }

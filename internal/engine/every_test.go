@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"runtime"
 	"strconv"
@@ -233,7 +234,7 @@ func anyRun(t *testing.T, seed uint64, total map[fleet.Outcome]int) {
 		opts.Rollout, opts.Pause = shares(t, "1", "10%", "50%"), time.Duration(luck.IntN(2))*time.Minute
 		opts.Check = func(context.Context, int) error { check(); return nil }
 	}
-	opts.Intend = func(tg fleet.Target, _ int) error {
+	opts.Intend = func(tg fleet.Target, _ int, _ netip.AddrPort) error {
 		intend()
 		if tg.Index == 7 {
 			return errors.New("not written")

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"runtime/debug"
 
 	"shoal/fleet"
@@ -18,9 +19,9 @@ import (
 func (r *run) guard() {
 	o := &r.opts
 	if intend := o.Intend; intend != nil {
-		o.Intend = func(t fleet.Target, attempt int) (err error) {
+		o.Intend = func(t fleet.Target, attempt int, address netip.AddrPort) (err error) {
 			defer caught("Intend", func(p error) { err = p })
-			return intend(t, attempt)
+			return intend(t, attempt, address)
 		}
 	}
 	if check := o.Check; check != nil {

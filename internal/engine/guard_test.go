@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,7 +23,7 @@ func TestPanicInOptions(t *testing.T) {
 		fault bool // it is the run's error
 	}{
 		"Intend": {func(o *engine.Options) {
-			o.Intend = func(t fleet.Target, _ int) error {
+			o.Intend = func(t fleet.Target, _ int, _ netip.AddrPort) error {
 				if t.Index == 4 {
 					panic("oops")
 				}

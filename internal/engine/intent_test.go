@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -107,7 +108,7 @@ func TestStopWhileDialling(t *testing.T) {
 				}
 				var mu sync.Mutex
 				intents := make(map[int]int)
-				opts := engine.Options{Dialer: s, FailFast: c.brake, Drain: drain, Intend: func(t fleet.Target, _ int) error {
+				opts := engine.Options{Dialer: s, FailFast: c.brake, Drain: drain, Intend: func(t fleet.Target, _ int, _ netip.AddrPort) error {
 					mu.Lock()
 					defer mu.Unlock()
 					intents[t.Index]++

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"time"
 
 	"shoal/fleet"
@@ -73,9 +74,10 @@ type Options struct {
 	// unknown outcome are attempted again too.
 	Idempotent bool
 	// Intend is called before the bytes that carry the command are sent, with the
-	// number of the attempt, from 1. If it fails, the command is not sent. It is
-	// called from many goroutines. nil disables it.
-	Intend func(t fleet.Target, attempt int) error
+	// number of the attempt, from 1, and the address that was dialled (see
+	// ssh.Progress). If it fails, the command is not sent. It is called from many
+	// goroutines. nil disables it.
+	Intend func(t fleet.Target, attempt int, address netip.AddrPort) error
 
 	// Epilogue runs a further command on the connection of each target whose command has
 	// ended. nil disables it.

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -127,7 +128,7 @@ func testOracle(t *testing.T, dice *rand.Rand) {
 		Dialer: newDialer(t, fleetKeys(f), f.ClientKey(), ssh.Timeouts{Kex: limit, Auth: limit, Session: limit, Drain: limit}),
 		Fanout: 1 + dice.IntN(30), Attempts: dice.IntN(4), Starts: dice.IntN(4) - 1, Targets: n, Drain: drain,
 		Lookups: dice.IntN(3), Rate: []float64{0, 100}[dice.IntN(2)], FailFast: dice.IntN(8) == 0,
-		Intend: func(tg fleet.Target, attempt int) error {
+		Intend: func(tg fleet.Target, attempt int, _ netip.AddrPort) error {
 			mu.Lock()
 			defer mu.Unlock()
 			intents[tg.Index]++

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -181,7 +182,7 @@ func TestRetrySucceeds(t *testing.T) {
 			_, _ = a.Stdout.Write([]byte("all of it"))
 			return fleet.End{Outcome: fleet.OutcomeOK, Flags: fleet.FlagExitKnown}
 		}}
-		opts := engine.Options{Dialer: s, Idempotent: true, Intend: func(tg fleet.Target, attempt int) error {
+		opts := engine.Options{Dialer: s, Idempotent: true, Intend: func(tg fleet.Target, attempt int, _ netip.AddrPort) error {
 			intents = append(intents, attempt)
 			return nil
 		}}
@@ -197,7 +198,7 @@ func TestRetrySucceeds(t *testing.T) {
 
 func TestIntendRefuses(t *testing.T) {
 	s := &stub{run: func(_ context.Context, a *ssh.Attempt) fleet.End { return a.Intend().End() }}
-	res := collect(t, t.Context(), engine.Options{Dialer: s, Intend: func(fleet.Target, int) error { return errNetwork }}, 1, 1)[0]
+	res := collect(t, t.Context(), engine.Options{Dialer: s, Intend: func(fleet.Target, int, netip.AddrPort) error { return errNetwork }}, 1, 1)[0]
 	if res.Outcome != fleet.OutcomeNeverStarted || res.Reason != fleet.ReasonStoreFailed || res.Attempt != 1 {
 		t.Errorf("%v %s after %d attempts", res.Outcome, res.Reason, res.Attempt)
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -501,7 +502,7 @@ func sequence(t *testing.T, number uint64, newClient clientMaker) string {
 	drain := make(chan struct{})
 	opts := engine.Options{
 		Dialer: d, Drain: drain, Targets: 1, Fanout: 1, MaxHeld: -1, Barrier: s.chance(0.05),
-		Intend: func(fleet.Target, int) error {
+		Intend: func(fleet.Target, int, netip.AddrPort) error {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.intents++

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -94,7 +95,7 @@ func work(b *testing.B, r *Run, distinct bool, pace int) []time.Duration {
 					time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(pace))))
 				}
 				t := time.Now()
-				if err := r.Intend(i, 1); err != nil {
+				if err := r.Intend(i, 1, netip.AddrPort{}); err != nil {
 					b.Error(err)
 				}
 				took[i] = time.Since(t)
@@ -126,7 +127,7 @@ func BenchmarkIntendAlone(b *testing.B) {
 		b.Run(sync, func(b *testing.B) {
 			r := mustBegin(b, mustOpen(b, b.TempDir(), Options{noSync: sync == "process"}), RunInfo{}, targetsOf(1))
 			for b.Loop() {
-				if err := r.Intend(0, 1); err != nil {
+				if err := r.Intend(0, 1, netip.AddrPort{}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -165,7 +166,7 @@ func BenchmarkLoaded(b *testing.B) {
 				for i := int(next.Add(1)) - 1; i < targets; i = int(next.Add(1)) - 1 {
 					burn(spin / 2)
 					if r != nil {
-						if err := r.Intend(i, 1); err != nil {
+						if err := r.Intend(i, 1, netip.AddrPort{}); err != nil {
 							b.Error(err)
 						}
 					}

@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -33,7 +34,7 @@ func TestNoRoom(t *testing.T) {
 		intended := map[int]bool{}
 		var failure error
 		for i := range 20 {
-			if err := r.Intend(i, 1); err != nil {
+			if err := r.Intend(i, 1, netip.AddrPort{}); err != nil {
 				failure = err
 				continue
 			}
@@ -85,7 +86,7 @@ func checkAfterFailure(t *testing.T, dir, run string, intended map[int]bool) {
 func TestFailureSurfaces(t *testing.T) {
 	j := mustOpen(t, t.TempDir(), Options{})
 	r := mustBegin(t, j, RunInfo{}, targetsOf(3))
-	check(t, r.Intend(0, 1))
+	check(t, r.Intend(0, 1, netip.AddrPort{}))
 	_, err := j.write.Exec(`CREATE TEMP TRIGGER broken BEFORE INSERT ON results BEGIN SELECT RAISE(ABORT, 'broken'); END`)
 	check(t, err)
 	check(t, r.Result(okResult(targetOf(0), "")))
@@ -93,7 +94,7 @@ func TestFailureSurfaces(t *testing.T) {
 		t.Errorf("Flush: %v", err)
 	}
 	for name, err := range map[string]error{
-		"Intend": r.Intend(1, 1), "Result": r.Result(okResult(targetOf(0), "")), "Flush": r.Flush(),
+		"Intend": r.Intend(1, 1, netip.AddrPort{}), "Result": r.Result(okResult(targetOf(0), "")), "Flush": r.Flush(),
 	} {
 		if err == nil || !strings.Contains(err.Error(), "broken") {
 			t.Errorf("%s: %v", name, err)
@@ -113,7 +114,7 @@ func TestReadOnly(t *testing.T) {
 	r := mustBegin(t, j, RunInfo{}, targetsOf(1))
 	_, err := j.write.Exec(`PRAGMA query_only(1)`)
 	check(t, err)
-	if err := r.Intend(0, 1); err == nil || !strings.Contains(err.Error(), "hint: make the state directory writable") {
+	if err := r.Intend(0, 1, netip.AddrPort{}); err == nil || !strings.Contains(err.Error(), "hint: make the state directory writable") {
 		t.Error(err)
 	}
 	if err := r.End(Ending{}); err == nil {
@@ -126,7 +127,7 @@ func TestEndedRunTakesNothing(t *testing.T) {
 	r := mustBegin(t, j, RunInfo{}, targetsOf(1))
 	check(t, r.End(Ending{}))
 	for name, err := range map[string]error{
-		"Intend": r.Intend(0, 1), "Result": r.Result(okResult(targetOf(0), "")), "Flush": r.Flush(), "End": r.End(Ending{}),
+		"Intend": r.Intend(0, 1, netip.AddrPort{}), "Result": r.Result(okResult(targetOf(0), "")), "Flush": r.Flush(), "End": r.End(Ending{}),
 	} {
 		if !errors.Is(err, ErrEnded) {
 			t.Errorf("%s: %v", name, err)
@@ -140,8 +141,8 @@ func TestInvalidCallsAreRefused(t *testing.T) {
 	none := okResult(targetOf(0), "")
 	none.Outcome = fleet.OutcomeNone
 	for name, err := range map[string]error{
-		"no such target":  r.Intend(2, 1),
-		"negative target": r.Intend(-1, 1),
+		"no such target":  r.Intend(2, 1, netip.AddrPort{}),
+		"negative target": r.Intend(-1, 1, netip.AddrPort{}),
 		"result":          r.Result(okResult(targetOf(2), "")),
 		"outcome":         r.Result(none),
 	} {
@@ -178,7 +179,7 @@ func TestManyWorkers(t *testing.T) {
 	for w := range workers {
 		wg.Go(func() {
 			for i := w; i < targets; i += workers {
-				if err := errors.Join(r.Intend(i, 1), r.Result(okResult(targetOf(i), strings.Repeat(fmt.Sprint(i), 50)))); err != nil {
+				if err := errors.Join(r.Intend(i, 1, netip.AddrPort{}), r.Result(okResult(targetOf(i), strings.Repeat(fmt.Sprint(i), 50)))); err != nil {
 					t.Error(err)
 				}
 			}

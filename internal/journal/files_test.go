@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +24,7 @@ func TestModes(t *testing.T) {
 			defer syscall.Umask(old)
 			j := mustOpen(t, dir, Options{})
 			r := mustBegin(t, j, RunInfo{}, targetsOf(1))
-			check(t, r.Intend(0, 1))
+			check(t, r.Intend(0, 1, netip.AddrPort{}))
 			seen := 0
 			check(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 				if err != nil {
@@ -131,7 +132,7 @@ func TestCommandIsNotKept(t *testing.T) {
 	info.Command = "login " + canary
 	targets := func(yield func(fleet.Target) bool) { yield(target) }
 	r := mustBegin(t, j, info, targets)
-	check(t, r.Intend(0, 1))
+	check(t, r.Intend(0, 1, netip.AddrPort{}))
 	check(t, r.Result(okResult(target, "done")))
 	check(t, r.Flush())
 	scan(t, dir, canary, false)

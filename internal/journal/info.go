@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -56,14 +57,29 @@ func (i *RunInfo) Ended() time.Time {
 func (i *RunInfo) SessionsOf(e *Entry) []int {
 	var sessions []int
 	for _, intent := range slices.Backward(e.Intents) {
-		n, _ := slices.BinarySearchFunc(i.Sessions[:max(0, len(i.Sessions)-1)], intent.seq, func(s Session, seq int64) int {
-			return cmp.Compare(s.seq, seq)
-		})
+		n := i.sessionOf(&intent)
 		if len(sessions) == 0 || sessions[len(sessions)-1] != n {
 			sessions = append(sessions, n)
 		}
 	}
 	return sessions
+}
+
+// AddressOf returns the address of the entry's last intent in a session.
+func (i *RunInfo) AddressOf(e *Entry, session int) netip.AddrPort {
+	for _, intent := range slices.Backward(e.Intents) {
+		if i.sessionOf(&intent) == session {
+			return intent.Address
+		}
+	}
+	return netip.AddrPort{}
+}
+
+func (i *RunInfo) sessionOf(intent *Intent) int {
+	n, _ := slices.BinarySearchFunc(i.Sessions[:max(0, len(i.Sessions)-1)], intent.seq, func(s Session, seq int64) int {
+		return cmp.Compare(s.seq, seq)
+	})
+	return n
 }
 
 // A State is how far a run has come.

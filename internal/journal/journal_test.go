@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -145,7 +146,7 @@ func TestResultsComeBack(t *testing.T) {
 	for i := range results {
 		results[i].Target = targets[i]
 		if results[i].Outcome != fleet.OutcomeNeverStarted {
-			check(t, r.Intend(targets[i].Index, results[i].Attempt))
+			check(t, r.Intend(targets[i].Index, results[i].Attempt, netip.AddrPort{}))
 		}
 		check(t, r.Result(results[i]))
 	}
@@ -202,7 +203,7 @@ func TestEqualOutputIsKeptOnce(t *testing.T) {
 	j := mustOpen(t, t.TempDir(), Options{})
 	r := mustBegin(t, j, RunInfo{}, targetsOf(500))
 	for i := range 500 {
-		check(t, r.Intend(i, 1))
+		check(t, r.Intend(i, 1, netip.AddrPort{}))
 		check(t, r.Result(okResult(targetOf(i), "the same")))
 	}
 	check(t, r.End(Ending{}))

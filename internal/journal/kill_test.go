@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strconv"
@@ -95,7 +96,7 @@ func perform(r *Run, targets []fleet.Target, report func(what string, idx int)) 
 }
 
 func performOne(r *Run, t fleet.Target, report func(what string, idx int)) error {
-	if err := r.Intend(t.Index, 1); err != nil {
+	if err := r.Intend(t.Index, 1, netip.AddrPort{}); err != nil {
 		return err
 	}
 	report("exec", t.Index)
@@ -319,7 +320,7 @@ func TestManyProcesses(t *testing.T) {
 			}
 			r := mustBegin(t, j, RunInfo{}, targetsOf(10))
 			for i := range 10 {
-				if err := errors.Join(r.Intend(i, 1), r.Result(okResult(targetOf(i), "x"))); err != nil {
+				if err := errors.Join(r.Intend(i, 1, netip.AddrPort{}), r.Result(okResult(targetOf(i), "x"))); err != nil {
 					t.Error(err)
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -32,7 +33,7 @@ func TestBusyInAHurry(t *testing.T) {
 	}})
 	defer j.HurryWith(hurried)()
 	r := mustBegin(t, j, RunInfo{}, targetsOf(1))
-	check(t, r.Intend(0, 1))
+	check(t, r.Intend(0, 1, netip.AddrPort{}))
 	held, err := other.write.BeginTx(t.Context(), nil)
 	check(t, err)
 	defer func() { check(t, held.Rollback()) }()
@@ -86,7 +87,7 @@ func TestBusyIsTriedAgain(t *testing.T) {
 		t.Errorf("met %d times", met)
 	}
 	for i, write := range []func() error{
-		func() error { return r.Intend(0, 1) },
+		func() error { return r.Intend(0, 1, netip.AddrPort{}) },
 		func() error { return errors.Join(r.Result(okResult(targetOf(0), "")), r.Flush()) },
 	} {
 		met = 0
@@ -97,7 +98,7 @@ func TestBusyIsTriedAgain(t *testing.T) {
 	}
 	met, until = 0, tries+1
 	hold()
-	if err := r.Intend(1, 1); err == nil || met != tries-1 || !strings.Contains(err.Error(), "hint: another process") {
+	if err := r.Intend(1, 1, netip.AddrPort{}); err == nil || met != tries-1 || !strings.Contains(err.Error(), "hint: another process") {
 		t.Errorf("met %d times: %v", met, err)
 	}
 	release()
@@ -129,7 +130,7 @@ func TestOthersWriteWhilePruning(t *testing.T) {
 		}
 		// Contents that are swept last, and contents in the middle of the sweep.
 		res := okResult(targetOf(next), output(targets-1-next))
-		check(t, errors.Join(running.Intend(next, 1), running.Result(res), running.Flush()))
+		check(t, errors.Join(running.Intend(next, 1, netip.AddrPort{}), running.Result(res), running.Flush()))
 		target := targetOf(0)
 		target.Command = output(targets/2 + next)
 		r := mustBegin(t, writer, RunInfo{}, slices.Values([]fleet.Target{target}))
@@ -172,7 +173,7 @@ func TestPruneContinues(t *testing.T) {
 		}
 	}})
 	old := mustBegin(t, j, RunInfo{}, targetsOf(20))
-	check(t, errors.Join(old.Intend(3, 1), old.Result(okResult(targetOf(3), "something")), old.End(Ending{})))
+	check(t, errors.Join(old.Intend(3, 1, netip.AddrPort{}), old.Result(okResult(targetOf(3), "something")), old.End(Ending{})))
 	now = now.Add(time.Hour)
 	last := mustBegin(t, j, RunInfo{}, targetsOf(1))
 	check(t, last.End(Ending{}))
@@ -318,7 +319,7 @@ func TestPruneAfterMigration(t *testing.T) {
 	j := mustOpen(t, unpackJournal(t, "schema2"), Options{})
 	kept, removed := mustResolve(t, j, "last-1"), mustResolve(t, j, "last")
 	r := mustBegin(t, j, RunInfo{}, targetsOf(1))
-	check(t, errors.Join(r.Intend(0, 1), r.Result(okResult(targetOf(0), "at last")), r.End(Ending{}))) // an output that the kept run has too
+	check(t, errors.Join(r.Intend(0, 1, netip.AddrPort{}), r.Result(okResult(targetOf(0), "at last")), r.End(Ending{}))) // an output that the kept run has too
 	p, err := j.Prune(t.Context(), Retention{MaxAge: 1, Most: true})
 	check(t, err)
 	if !slices.Equal(p.Runs, []string{removed, r.ID()}) || !slices.Equal(p.Kept, []string{kept}) {

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 
 	"shoal/fleet"
@@ -63,12 +64,16 @@ func (r *Run) Failed() <-chan struct{} { return r.queue.ended }
 // Intend records that the command is about to be sent to the target in this attempt. It
 // returns when the record is on disk. If it fails, the command must not be sent.
 // Concurrent calls share one transaction and are therefore cheap. Intend may be called
-// again for the same attempt.
-func (r *Run) Intend(index, attempt int) error {
+// again for the same attempt. address is that of the connection, for Intent.Address.
+func (r *Run) Intend(index, attempt int, address netip.AddrPort) error {
 	if err := r.checkTarget(index); err != nil {
 		return err
 	}
-	b, err := r.queue.put(event{index: int64(index), attempt: int64(attempt), at: r.j.opts.Now().UnixNano()})
+	e := event{index: int64(index), attempt: int64(attempt), at: r.j.opts.Now().UnixNano()}
+	if address.IsValid() {
+		e.address = address.String()
+	}
+	b, err := r.queue.put(e)
 	if err != nil {
 		return err
 	}

@@ -121,6 +121,11 @@ ALTER TABLE runs ADD COLUMN settings TEXT; -- JSON
 ALTER TABLE results ADD COLUMN record TEXT; -- JSON
 ALTER TABLE contents ADD COLUMN used INTEGER;
 `,
+	// 4. The address that was dialled for a target that has a name, if it was reached
+	// directly; otherwise NULL.
+	`
+ALTER TABLE intents ADD COLUMN address TEXT;
+`,
 }
 
 // ErrNewer means that a newer version of the program wrote the journal.

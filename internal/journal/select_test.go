@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -42,12 +43,12 @@ func everyKind(t *testing.T, j *Journal) *Run {
 		kindRetried:      {Outcome: fleet.OutcomeNeverStarted, Reason: fleet.ReasonDialTimeout, Phase: fleet.PhaseDial},
 	} {
 		if end.Outcome != fleet.OutcomeNeverStarted && end.Outcome != fleet.OutcomeCancelled {
-			check(t, r.Intend(kind, 1))
+			check(t, r.Intend(kind, 1, netip.AddrPort{}))
 		}
 		check(t, r.Result(fleet.Result{Target: targetOf(kind), End: end, Attempt: 1}))
 	}
-	check(t, r.Intend(kindIntended, 1))
-	check(t, r.Intend(kindRetried, 2))
+	check(t, r.Intend(kindIntended, 1, netip.AddrPort{}))
+	check(t, r.Intend(kindRetried, 2, netip.AddrPort{}))
 	return r
 }
 
@@ -194,7 +195,7 @@ func TestPrune(t *testing.T) {
 			if k > 0 {
 				out = strings.Repeat(fmt.Sprintf("%d/%d", i, k), 300)
 			}
-			check(t, r.Intend(k, 1))
+			check(t, r.Intend(k, 1, netip.AddrPort{}))
 			check(t, r.Result(okResult(targetOf(k), out)))
 		}
 		if i != 1 { // the second is running
@@ -265,7 +266,7 @@ func TestSessionsOf(t *testing.T) {
 			t.Errorf("session %d counts as %d", session, r.Session())
 		}
 		for _, index := range intents {
-			check(t, r.Intend(index, 1))
+			check(t, r.Intend(index, 1, netip.AddrPort{}))
 		}
 		check(t, r.End(Ending{}))
 	}

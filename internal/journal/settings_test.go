@@ -2,6 +2,7 @@ package journal
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -118,7 +119,7 @@ func TestLastAfterAClockStep(t *testing.T) {
 func TestTargetsInAnyOrder(t *testing.T) {
 	j := mustOpen(t, t.TempDir(), Options{})
 	r := mustBegin(t, j, RunInfo{}, slices.Values([]fleet.Target{targetOf(2), targetOf(7), targetOf(0), targetOf(5)}))
-	check(t, errors.Join(r.Intend(7, 1), r.Result(okResult(targetOf(7), "")), r.End(Ending{})))
+	check(t, errors.Join(r.Intend(7, 1, netip.AddrPort{}), r.Result(okResult(targetOf(7), "")), r.End(Ending{})))
 	targets, err := j.Select(t.Context(), r.ID(), Resumable)
 	check(t, err)
 	var indexes []int

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -37,6 +38,9 @@ func (p Progress) String() string {
 type Intent struct {
 	Attempt int
 	At      time.Time
+	// Address is the address that was dialled for a target that has a name. It is not
+	// valid if the target was reached in another way, or the program was an older one.
+	Address netip.AddrPort
 
 	index int // of the target
 	seq   int64
@@ -319,16 +323,25 @@ func (s *snapshot) entries(f func(*Entry) error) error {
 
 // intents returns all intents of the run, sorted by target and time.
 func (s *snapshot) intents() (all []Intent, err error) {
+	address := "address"
+	if s.j.schema < 4 { // the database is open for reading only
+		address = "NULL"
+	}
 	err = query(s.ctx, s.tx, func(rows *sql.Rows) error {
 		var i Intent
 		var at int64
-		if err := rows.Scan(&i.seq, &i.index, &i.Attempt, &at); err != nil {
+		var address sql.NullString
+		err := rows.Scan(&i.seq, &i.index, &i.Attempt, &at, &address)
+		if err == nil && address.Valid {
+			i.Address, err = netip.ParseAddrPort(address.String)
+		}
+		if err != nil {
 			return fmt.Errorf("%w: an intent: %w", ErrDamaged, err)
 		}
 		i.At = time.Unix(0, at).UTC()
 		all = append(all, i)
 		return nil
-	}, `SELECT seq, idx, attempt, at FROM intents WHERE run = ? ORDER BY idx, seq`, s.info.n)
+	}, `SELECT seq, idx, attempt, at, `+address+` FROM intents WHERE run = ? ORDER BY idx, seq`, s.info.n)
 	return all, err
 }
 

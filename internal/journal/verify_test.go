@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,7 +22,7 @@ func sampleRun(t testing.TB, j *Journal) string {
 		Header: record.Header{Program: "p", Command: "c", Fanout: 3}, Options: map[string]string{"a": "b"},
 	}, targetsOf(6))
 	for i := range 5 {
-		check(t, r.Intend(i, 1))
+		check(t, r.Intend(i, 1, netip.AddrPort{}))
 		res := okResult(targetOf(i), strings.Repeat(fmt.Sprint("line of ", i%2), 400))
 		res.Stderr = fleet.Output{Bytes: []byte("oops"), Size: 4}
 		if i == 3 {
@@ -116,7 +117,7 @@ func TestMissingRowsAreFound(t *testing.T) {
 			check(t, err)
 			r := mustBegin(t, j, RunInfo{}, targetsOf(4))
 			for i := range 3 {
-				check(t, errors.Join(r.Intend(i, 1), r.Result(okResult(targetOf(i), "")), r.Flush()))
+				check(t, errors.Join(r.Intend(i, 1, netip.AddrPort{}), r.Result(okResult(targetOf(i), "")), r.Flush()))
 			}
 			check(t, j.Close())
 			return dir, r.ID()

@@ -12,6 +12,7 @@ import (
 // An event is an intent, or a result if the field result is set.
 type event struct {
 	index, attempt, at int64
+	address            any // of an intent: a string, or nil
 	result             *resultRow
 }
 
@@ -190,7 +191,7 @@ func (r *Run) write() {
 
 const updateSeq = `UPDATE sessions SET seq = ? WHERE run = ? AND n = ?`
 
-const insertIntent = `INSERT INTO intents (run, seq, idx, attempt, at, sum) VALUES (?, ?, ?, ?, ?, x'')`
+const insertIntent = `INSERT INTO intents (run, seq, idx, attempt, at, address, sum) VALUES (?, ?, ?, ?, ?, ?, x'')`
 
 // commit writes the batch in one transaction.
 func (r *Run) commit(b *batch) error {
@@ -206,7 +207,7 @@ func (r *Run) commit(b *batch) error {
 			e, seq := &b.events[i], r.seq+int64(i)+1
 			var err error
 			if e.result == nil {
-				_, err = intents.ExecContext(ctx, r.info.n, seq, e.index, e.attempt, e.at)
+				_, err = intents.ExecContext(ctx, r.info.n, seq, e.index, e.attempt, e.at, e.address)
 			} else {
 				err = e.result.insert(ctx, results, contents, r.info.n, seq)
 			}

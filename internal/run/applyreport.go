@@ -5,16 +5,23 @@ import (
 	"time"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 	"shoal/internal/remote"
 )
 
 // ApplyReport updates a result with what the remote report proves about its
-// command. since is an upper bound of the time since the command was sent.
+// command. since is an upper bound of the time since the command was sent. waits means that
+// the host may have waited for bytes of standard input before it started the command.
 // Output that was missed stays missing. known reports whether the command's end
 // is certain; otherwise the result is returned unchanged.
-func ApplyReport(res fleet.Result, r remote.Report, since time.Duration) (_ fleet.Result, known bool) {
+func ApplyReport(res fleet.Result, r remote.Report, since time.Duration, waits bool) (_ fleet.Result, known bool) {
 	switch r.State {
 	case remote.StateNever:
+		if res.Stdout.Size+res.Stderr.Size > 0 || res.Phase >= fleet.PhaseRun && !waits {
+			res.Err = hint.New("its marker says that it never started, but the host had begun it: another machine answers now, or the marker is another one",
+				"name each machine by itself")
+			return res, false
+		}
 		if since < 0 {
 			res.Err = fmt.Errorf("its marker says that it never started, but the clock here was set back: whether the machine was started anew since, nobody can tell")
 			return res, false
@@ -46,6 +53,9 @@ func ApplyReport(res fleet.Result, r remote.Report, since time.Duration) (_ flee
 	res.Err = fmt.Errorf("%s", StateWords(r.State))
 	return res, false
 }
+
+// long reports whether a command goes through standard input if it is wrapped.
+func long(command string) bool { return len(command) > remote.MaxLine/8 } // a byte may be encoded as five
 
 // longest returns an upper bound of the time from begun to now, both of this
 // process. The monotonic clock stops while the machine sleeps, and the wall

@@ -30,7 +30,7 @@ func TestNeverAndTheClock(t *testing.T) {
 		"between two intents":                     {sent.Add(1500 * time.Millisecond), time.Hour, false},
 	} {
 		res, known := ApplyReport(fleet.Result{End: fleet.End{Outcome: fleet.OutcomeUnknown}},
-			remote.Report{State: remote.StateNever, Up: c.up}, q.since(info, c.now))
+			remote.Report{State: remote.StateNever, Up: c.up}, q.since(info, c.now), false)
 		want := fleet.OutcomeUnknown
 		if c.known {
 			want = fleet.OutcomeNeverStarted

@@ -287,7 +287,7 @@ func (c *Collection) take(p *fetched, a Reply) (more bool) {
 		p.left++
 		return true
 	}
-	res, _ := ApplyReport(p.result, r, p.query.since(c.Info, time.Now()))
+	res, _ := ApplyReport(p.result, r, p.query.since(c.Info, time.Now()), false)
 	res.Flags &^= fleet.FlagOutputIncomplete | fleet.FlagOutputTruncated
 	if res.Stdout.Truncated() || res.Stderr.Truncated() {
 		res.Flags |= fleet.FlagOutputTruncated

@@ -2,6 +2,7 @@ package run
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -29,7 +30,7 @@ func TestInquiryHoldsNoOutput(t *testing.T) {
 	for i, target := range targets {
 		res := fleet.Result{Target: target, Attempt: 1, End: fleet.End{Outcome: fleet.OutcomeUnknown, Reason: fleet.ReasonConnReset, Phase: fleet.PhaseRun}}
 		res.Stdout = fleet.Output{Bytes: []byte(text(i)), Size: int64(len(text(i)))}
-		if err := r.Intend(i, 1); err != nil {
+		if err := r.Intend(i, 1, netip.AddrPort{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.Result(res); err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"net/netip"
+	"sync"
 	"time"
 
 	"shoal/fleet"
@@ -26,12 +28,30 @@ type killer struct {
 	answers  chan Reply
 	unproven []fleet.Host
 	failed   error // the error of Query as a whole; owned by ask until answers is closed
+
+	mu      sync.Mutex
+	address map[int]netip.AddrPort // by index: where commands were sent to hosts with a name
+}
+
+// sent records the address to which a command is about to be sent.
+func (k *killer) sent(index int, address netip.AddrPort) {
+	if address.IsValid() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.address[index] = address
+	}
+}
+
+func (k *killer) dialled(index int) netip.AddrPort {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.address[index]
 }
 
 func newKiller(opts engine.Options, plan Plan, marker wrap.Options) *killer {
 	return &killer{
 		opts: opts, plan: plan, marker: marker, waiting: make(map[int]fleet.Result),
-		doomed: make(chan fleet.Target), answers: make(chan Reply),
+		doomed: make(chan fleet.Target), answers: make(chan Reply), address: make(map[int]netip.AddrPort),
 	}
 }
 
@@ -108,9 +128,9 @@ func (k *killer) ask(ctx context.Context) {
 			}
 		}
 	}
-	for a, err := range Query(ctx, k.opts, grace+20*time.Second, targets, func(t fleet.Target, nonce string) (string, error) {
+	for a, err := range QuerySettled(ctx, k.opts, grace+20*time.Second, targets, func(t fleet.Target, nonce string) (string, error) {
 		return k.marker.Marker(t).Kill(nonce, grace)
-	}) {
+	}, k.dialled) {
 		if err != nil {
 			k.failed = err
 			return
@@ -133,7 +153,8 @@ func (k *killer) judge(a Reply) fleet.Result {
 			begun = t.Started
 		}
 	}
-	end, known := ApplyReport(res, a.Report, longest(begun, time.Now()))
+	end, known := ApplyReport(res, a.Report, longest(begun, time.Now()),
+		k.marker.Script != nil || k.marker.Detach && k.marker.Input != nil || long(res.Target.Command))
 	if a.Report.Kill == remote.KillEnded {
 		end.Reason, end.Err = fleet.ReasonKilled, fmt.Errorf("it was given up (%s), and killed there", res.Reason)
 		end.Outcome, end.Status, end.Flags = fleet.OutcomeSignalled, 0, res.Flags|fleet.FlagExitKnown|fleet.FlagOutputIncomplete
@@ -141,6 +162,9 @@ func (k *killer) judge(a Reply) fleet.Result {
 			end.Signal = "TERM"
 		}
 	} else if !known {
+		if a.Report.State == remote.StateNever { // on another machine, or before another boot
+			k.unproven = append(k.unproven, res.Target.Host)
+		}
 		return res // nothing of it runs any more, but its end is not known
 	}
 	return end

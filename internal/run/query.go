@@ -29,6 +29,8 @@ type Reply struct {
 	Err error
 	// Late means that the answer had not come whole in time.
 	Late bool
+
+	planned ssh.Target // as it was given to Query
 }
 
 // Query sends a query to planned targets and yields the answers as they arrive, one
@@ -37,7 +39,7 @@ type Reply struct {
 // those of o are used that are about connecting.
 func Query(ctx context.Context, o engine.Options, answer time.Duration, planned iter.Seq[ssh.Target], question QueryFunc) iter.Seq2[Reply, error] {
 	return func(yield func(Reply, error) bool) {
-		a := asking{question: question, nonces: make(map[int]string)}
+		a := asking{question: question, asked: make(map[int]asked)}
 		o := engine.Options{
 			Dialer: o.Dialer, CommandTimeout: cmp.Or(answer, time.Minute), Clock: o.Clock, Notice: o.Notice, Verbose: o.Verbose,
 			Fanout: o.Fanout, Dials: o.Dials, Starts: o.Starts, Rate: o.Rate,
@@ -59,12 +61,17 @@ func Query(ctx context.Context, o engine.Options, answer time.Duration, planned 
 // report.
 const maxAnswer = 2*remote.MaxChunk + 1<<20
 
-// asking holds the nonce of each target's query.
+// asking holds the targets that have not answered.
 type asking struct {
 	question QueryFunc
 
-	mu     sync.Mutex // the engine iterates over the targets on another goroutine
-	nonces map[int]string
+	mu    sync.Mutex // the engine iterates over the targets on another goroutine
+	asked map[int]asked
+}
+
+type asked struct {
+	target ssh.Target
+	nonce  string
 }
 
 // lines returns the targets with their query as the command.
@@ -74,7 +81,7 @@ func (a *asking) lines(planned iter.Seq[ssh.Target]) iter.Seq[ssh.Target] {
 			nonce := remote.NewNonce()
 			line, err := a.question(t.Target, nonce)
 			a.mu.Lock()
-			a.nonces[t.Index] = nonce
+			a.asked[t.Index] = asked{t, nonce}
 			a.mu.Unlock()
 			if t.Command = line; err != nil && t.Err() == nil {
 				t.Endpoint = &ssh.Endpoint{User: t.User, Port: t.Port, Err: fmt.Errorf("asking: %w", err)}
@@ -88,10 +95,10 @@ func (a *asking) lines(planned iter.Seq[ssh.Target]) iter.Seq[ssh.Target] {
 
 func (a *asking) answer(r fleet.Result) Reply {
 	a.mu.Lock()
-	nonce := a.nonces[r.Target.Index]
-	delete(a.nonces, r.Target.Index)
+	q := a.asked[r.Target.Index]
+	delete(a.asked, r.Target.Index)
 	a.mu.Unlock()
-	answer := Reply{Target: r.Target}
+	answer := Reply{Target: r.Target, planned: q.target}
 	answer.Target.Command = ""
 	answer.Late = r.Reason == fleet.ReasonTimeout
 	if !r.Outcome.Ran() {
@@ -101,6 +108,6 @@ func (a *asking) answer(r fleet.Result) Reply {
 		}
 		return answer
 	}
-	answer.Report, answer.Err = remote.ParseReport(nonce, r.Stdout.Bytes)
+	answer.Report, answer.Err = remote.ParseReport(q.nonce, r.Stdout.Bytes)
 	return answer
 }

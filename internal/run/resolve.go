@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"iter"
+	"net/netip"
 	"time"
 
 	"shoal/fleet"
@@ -41,7 +42,7 @@ func (q *Inquiry) Resolve(ctx context.Context) iter.Seq2[Resolution, error] {
 			missing[i] = len(q.asked[i].sessions)
 			answers[i] = make([]Reply, missing[i])
 		}
-		for answer, err := range Query(ctx, q.engine, 0, all, func(t fleet.Target, nonce string) (string, error) {
+		for answer, err := range QuerySettled(ctx, q.engine, 0, all, func(t fleet.Target, nonce string) (string, error) {
 			i, session := ofTarget(t.Index)
 			a := &q.asked[i]
 			m := q.marker(a, a.sessions[session])
@@ -49,6 +50,9 @@ func (q *Inquiry) Resolve(ctx context.Context) iter.Seq2[Resolution, error] {
 				return m.SettleClaimed(nonce)
 			}
 			return m.Settle(nonce)
+		}, func(index int) netip.AddrPort {
+			i, session := ofTarget(index)
+			return q.Info.AddressOf(&q.asked[i].entry, q.asked[i].sessions[session])
 		}) {
 			if err != nil {
 				yield(Resolution{}, err)
@@ -119,7 +123,7 @@ func (q *Inquiry) resolved(a *query, answers []Reply) (r Resolution) {
 			r.Result.Err, r.Known = answer.Err, false
 			break
 		}
-		if r.Result, r.Known = ApplyReport(r.Result, answer.Report, a.since(q.Info, time.Now())); !r.Known || r.Result.Outcome.Ran() {
+		if r.Result, r.Known = ApplyReport(r.Result, answer.Report, a.since(q.Info, time.Now()), q.mayWait(a)); !r.Known || r.Result.Outcome.Ran() {
 			break
 		}
 	}
@@ -127,6 +131,13 @@ func (q *Inquiry) resolved(a *query, answers []Reply) (r Resolution) {
 		r.Known = false
 	}
 	return r
+}
+
+// mayWait reports whether a host that has accepted the command may have waited for bytes of
+// standard input before it started it.
+func (q *Inquiry) mayWait(a *query) bool {
+	o := q.Info.Options
+	return q.Info.NoCommand || o[optionScript] != "" || q.remote.Detach && o[optionInput] != "" || long(a.entry.Target.Command)
 }
 
 // detached returns the state of a detached command whose result Collect will fetch. To

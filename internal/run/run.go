@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/netip"
 	"sync"
 
 	"shoal/fleet"
@@ -135,11 +136,20 @@ func (r *Run) Results(ctx context.Context, o Options) iter.Seq2[fleet.Result, er
 		}
 		e, marker := o.Engine, r.remote.wrap(r.ID, r.session())
 		marker.Rerun = r.again
+		var kill *killer // nil: commands that are given up are not killed
+		if r.remote.KillOnCancel {
+			kill = newKiller(o.Engine, r.plan, marker)
+		}
 		k := keeper{run: r, lost: o.Lost, drain: make(chan struct{})}
 		if r.recorded != nil {
 			defer k.watch(e.Drain)()
 			e.Drain = k.drain
-			e.Intend = func(t fleet.Target, attempt int) error { return r.recorded.Intend(t.Index, attempt) }
+			e.Intend = func(t fleet.Target, attempt int, address netip.AddrPort) error {
+				if kill != nil {
+					kill.sent(t.Index, address)
+				}
+				return r.recorded.Intend(t.Index, attempt, address)
+			}
 		}
 		if r.recorded != nil && r.remote.tidies() {
 			k.tidier = newTidier(&marker, r.recorded)
@@ -162,8 +172,7 @@ func (r *Run) Results(ctx context.Context, o Options) iter.Seq2[fleet.Result, er
 		going, stop := unless(ctx, o.LetGo)
 		defer stop()
 		results := engine.Run(going, e, r.plan.Targets())
-		if r.remote.KillOnCancel {
-			kill := newKiller(o.Engine, r.plan, marker)
+		if kill != nil {
 			killing, cancel := unless(context.WithoutCancel(ctx), o.Hurry)
 			defer cancel()
 			defer func() { r.givenUp = kill.unproven }()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"time"
 
 	xssh "golang.org/x/crypto/ssh"
@@ -57,6 +58,10 @@ type Keeper interface {
 type Attempt struct {
 	*Progress
 	Target Target
+	// At, if valid, is dialled in place of the target's name: one name may have several
+	// addresses. It has no effect on a target that is reached through a jump host or a
+	// proxy command.
+	At netip.AddrPort
 	// Line is sent in the exec request instead of Target.Command; "" means
 	// Target.Command. Package internal/remote/wrap sets it.
 	Line string
@@ -146,6 +151,10 @@ type Progress struct {
 	AgentUse AgentUse
 	// Connection is set by a Dialer that holds connections.
 	Connection *fleet.Connection
+	// Address is the address that was dialled for a target that has a name, before the
+	// command is sent; the zero value if the target has an address, or is reached through
+	// a jump host or a proxy command.
+	Address netip.AddrPort
 
 	hostKeys HostKeys
 	hostKey  xssh.PublicKey

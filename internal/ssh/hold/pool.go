@@ -142,7 +142,7 @@ func (p *Pool) Close() {
 
 // Dial implements ssh.Dialer.
 func (p *Pool) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
-	if a.Until != 0 {
+	if a.Until != 0 || a.At.IsValid() {
 		return p.inner.Dial(ctx, a)
 	}
 	h, why := p.take(a.Target)

@@ -45,7 +45,9 @@ func (d Dialer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	if connectBy := a.ConnectBy(now, timeouts.Connect); !connectBy.IsZero() && !connectBy.After(by) {
 		by, byConnect = connectBy, true
 	}
-	if _, err := netip.ParseAddr(a.Target.Dialled()); err == nil {
+	_, err := netip.ParseAddr(a.Target.Dialled())
+	named := err != nil
+	if !named || a.At.IsValid() {
 		a.Timeline.Enter(fleet.PhaseDial)
 	}
 	conn, err := d.within(ctx, by, a.Target.Settings().Attempts, func(by time.Time) (net.Conn, error) {
@@ -58,7 +60,19 @@ func (d Dialer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 		}
 		return nil, f
 	}
+	if remote, ok := conn.RemoteAddr().(*net.TCPAddr); ok && named {
+		at := remote.AddrPort()
+		a.Address = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	}
 	return conn, nil
+}
+
+// address returns the host and port to dial.
+func address(a *ssh.Attempt) string {
+	if a.At.IsValid() {
+		return a.At.String()
+	}
+	return a.Target.Address()
 }
 
 var errBound = hint.New("BindAddress and BindInterface are not for connections that the calling program opens (Client.Dial)",
@@ -119,7 +133,7 @@ func (d Dialer) dialBy(ctx context.Context, deadline time.Time, a *ssh.Attempt) 
 		a.Timeline.Enter(fleet.PhaseDial)
 		within, cancel := context.WithDeadline(ctx, deadline)
 		defer cancel()
-		conn, err = d.Connect(within, cmp.Or(a.Target.Settings().Family, "tcp"), a.Target.Address())
+		conn, err = d.Connect(within, cmp.Or(a.Target.Settings().Family, "tcp"), address(a))
 	} else {
 		conn, err = dialEither(ctx, deadline, a)
 	}
@@ -135,7 +149,7 @@ func (d Dialer) dialBy(ctx context.Context, deadline time.Time, a *ssh.Attempt) 
 
 // dialEither dials with direct if that is equivalent.
 func dialEither(ctx context.Context, deadline time.Time, a *ssh.Attempt) (net.Conn, error) {
-	if address, err := netip.ParseAddr(a.Target.Dialled()); err == nil && plain(address, a.Target.Settings()) && a.Target.Port != 0 {
+	if address, err := netip.ParseAddr(a.Target.Dialled()); err == nil && plain(address, a.Target.Settings()) && a.Target.Port != 0 && !a.At.IsValid() {
 		conn, ok, err := direct(ctx, netip.AddrPortFrom(address, a.Target.Port), deadline)
 		if ok {
 			return conn, err
@@ -191,7 +205,7 @@ func dial(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 		}
 		tcp.LocalAddr = local
 	}
-	return tcp.DialContext(ctx, network, a.Target.Address())
+	return tcp.DialContext(ctx, network, address(a))
 }
 
 // localAddress looks up an address of this machine, an IPv4 one first. Unlike

@@ -1,0 +1,106 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"shoal/internal/engine"
+	"shoal/internal/hint"
+	"shoal/internal/remote"
+	"shoal/internal/ssh"
+)
+
+// A name, and even an address, may lead to several machines that have one host key: by DNS,
+// a load balancer, or because one takes over from another. A marker is then looked for on a
+// machine that has never seen the command. Three things help to notice that:
+//
+//   - A host that had begun the command contradicts a marker that says never.
+//   - Intents record the address that was dialled, which is dialled again.
+//   - Answers name their machine. The answer never is asked for again, each time on a new
+//     connection, and counts if all answers are from one machine.
+//
+// What cannot be noticed is a machine that takes over an address between the time when the
+// command was sent and the first sign that it began.
+
+// settleAgain is how often never is asked for again. Of two machines that take turns at
+// random, another one does not answer with a probability of 1/16.
+const settleAgain = 4
+
+// QuerySettled is [Query] for questions that settle markers. The answer never is yielded
+// after all others, when it was asked for again; it may have become another one, or an error.
+// dialled returns the address that was dialled when the command was sent. It is called from
+// other goroutines.
+func QuerySettled(ctx context.Context, o engine.Options, answer time.Duration, planned iter.Seq[ssh.Target], question QueryFunc,
+	dialled func(index int) netip.AddrPort,
+) iter.Seq2[Reply, error] {
+	return func(yield func(Reply, error) bool) {
+		never := make(map[int]Reply)
+		for reply, err := range Query(ctx, o, answer, planned, question) {
+			if err == nil && reply.never() {
+				never[reply.Target.Index] = brief(reply)
+				continue
+			}
+			if !yield(reply, err) || err != nil {
+				return
+			}
+		}
+		o.Dialer = redialer{o.Dialer, dialled}
+		for range settleAgain {
+			again := make([]ssh.Target, 0, len(never))
+			for _, index := range slices.Sorted(maps.Keys(never)) {
+				again = append(again, never[index].planned)
+			}
+			for reply, err := range Query(ctx, o, answer, slices.Values(again), question) {
+				first := never[reply.Target.Index]
+				if err == nil && reply.never() && reply.Report.Machine == first.Report.Machine {
+					continue
+				}
+				delete(never, reply.Target.Index)
+				if !yield(doubted(first, reply), err) || err != nil {
+					return
+				}
+			}
+		}
+		for _, index := range slices.Sorted(maps.Keys(never)) {
+			if !yield(never[index], nil) {
+				return
+			}
+		}
+	}
+}
+
+// never reports whether the host answers that the command never started.
+func (r *Reply) never() bool { return r.Err == nil && r.Report.State == remote.StateNever }
+
+var errMachines = hint.Wrap(errors.New("its marker says that it never started, but other connections lead to another machine, on which it may have run"),
+	"name each machine by itself")
+
+// doubted returns the reply of a target that had said never.
+func doubted(first, again Reply) Reply {
+	switch {
+	case again.Err != nil:
+		again.Err = fmt.Errorf("its marker says that it never started, but it did not say so again: %w", again.Err)
+	case again.Report.Machine != first.Report.Machine && (again.never() || again.Report.State == remote.StateAbsent):
+		again.Err = errMachines
+	}
+	return again
+}
+
+// A redialer is an ssh.Dialer that dials the addresses that were dialled before.
+type redialer struct {
+	ssh.Dialer
+	dialled func(index int) netip.AddrPort
+}
+
+// Dial implements ssh.Dialer.
+func (d redialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	given := *a
+	given.At = d.dialled(a.Target.Index)
+	return d.Dialer.Dial(ctx, &given)
+}
