@@ -21,6 +21,9 @@ type process struct {
 	over          chan struct{}  // closed once the program has closed its output
 	exited        chan struct{}  // closed when err is set
 	err           error
+
+	mu     sync.Mutex
+	reaped bool // it has exited, and its id may be another's soon
 }
 
 func startProcess(program string, args []string) (_ *process, err error) {
@@ -46,10 +49,21 @@ func startProcess(program string, args []string) (_ *process, err error) {
 		return nil, err
 	}
 	p.all.Go(func() {
+		if awaitExit(p.cmd.Process.Pid) {
+			p.reap()
+		}
 		p.err = p.cmd.Wait()
+		p.reap()
 		close(p.exited)
 	})
 	return p, nil
+}
+
+// reap has stop do nothing any more.
+func (p *process) reap() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reaped = true
 }
 
 // environment returns this process's environment without programs that ask people.
@@ -64,9 +78,9 @@ func (p *process) closed() { close(p.over) }
 // stop kills the program and what it has started, such as a KnownHostsCommand. Its process
 // group has its id.
 func (p *process) stop() {
-	select {
-	case <-p.exited: // the id may be another's
-	default:
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.reaped {
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	}
 }
