@@ -89,7 +89,7 @@ func (f *attempt) begin() {
 		return
 	}
 	if c := f.progress.Connection; c != nil && c.Held {
-		f.over(limiter.Inconclusive) // its time is not that of a connect
+		f.asks()
 	} else {
 		f.over(limiter.Succeeded)
 	}
@@ -139,6 +139,15 @@ func (f *attempt) over(o limiter.Outcome) {
 		f.run.agent(f.job.Target).over()
 	}
 	f.run.limiter.Connected(f.job, o, f.run.opts.Clock.Now())
+}
+
+// asks reports that the command is sent on a connection that was held, whose time is not that of a
+// connect.
+func (f *attempt) asks() {
+	f.dialled = true
+	f.run.mu.Lock()
+	defer f.run.mu.Unlock()
+	f.run.limiter.Asks(f.job, f.run.opts.Clock.Now())
 }
 
 // unmade undoes the counting of this attempt.
@@ -197,6 +206,7 @@ func (f *attempt) finishOn(conn ssh.Conn, end fleet.End) {
 		r := f.run
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		r.limiter.Answered(f.job, r.opts.Clock.Now())
 		f.job.Signatures += f.progress.AgentUse.Signatures()
 		f.job.Intended = f.job.Intended || f.attempt.Execution.Intended()
 		end.Outcome = f.attempt.Execution.Check(end.Outcome)

@@ -97,6 +97,7 @@ type Limiter struct {
 	median     medianDial
 	pace       pacer
 	phases     [2]phaseLimit
+	asking     asking
 	lastPoll   time.Time
 	mayGrow    bool // a banner may grow the window of an endpoint where jobs wait
 }
@@ -110,6 +111,7 @@ func New(l Limits) *Limiter {
 		dials:     newWindow(l.Dials, l.Dials),
 		pace:      newPacer(l.Rate),
 		phases:    newPhaseLimits(l),
+		asking:    asking{window: newWindow(firstAsking, Unbounded)},
 	}
 }
 
@@ -283,7 +285,7 @@ func (l *Limiter) nextStart(now time.Time) (at time.Time, ok bool) {
 		j.slow = true
 		l.slow.push(j)
 	}
-	if l.phasesFull(now) {
+	if l.phasesFull(now) || l.asking.full(now) {
 		return now.Add(pollInterval), true
 	}
 	return now, true
