@@ -38,23 +38,11 @@ func ReadScript(path string) (*Script, error) {
 // Words returns the text of the command that runs the script with the arguments: its name,
 // which is for people, and the arguments, each quoted for sh if it has to be.
 func (s *Script) Words(args []string) string {
-	return shellWords(append([]string{filepath.Base(s.Path)}, args...))
-}
-
-func shellWords(words []string) string {
-	quoted := make([]string, len(words))
-	for i, w := range words {
-		quoted[i] = w
-		if w == "" || strings.ContainsFunc(w, special) {
-			quoted[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-		}
+	words := []string{hint.ShellWord(filepath.Base(s.Path))}
+	for _, a := range args {
+		words = append(words, hint.ShellWord(a))
 	}
-	return strings.Join(quoted, " ")
-}
-
-// special reports whether a shell might interpret r.
-func special(r rune) bool {
-	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("_-.,:/@%+", r)
+	return strings.Join(words, " ")
 }
 
 // recorded returns the script as the journal keeps it; "" for none.

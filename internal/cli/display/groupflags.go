@@ -184,7 +184,7 @@ func (f *groupFlags) words() string {
 		if set {
 			words = append(words, flag)
 			for _, v := range values {
-				words = append(words, shellWord(v))
+				words = append(words, hint.ShellWord(v))
 			}
 		}
 	}
@@ -203,9 +203,9 @@ func (f *groupFlags) words() string {
 // ShowAgain returns OutputFlags.Again for a run in the journal of a state directory; "" is
 // the usual one.
 func ShowAgain(run, stateDir string) string {
-	text := "shoal show " + shellWord(run)
+	text := "shoal show " + hint.ShellWord(run)
 	if stateDir != "" {
-		text += " --state-dir " + shellWord(stateDir)
+		text += " --state-dir " + hint.ShellWord(stateDir)
 	}
 	return text
 }
@@ -213,17 +213,9 @@ func ShowAgain(run, stateDir string) string {
 // AddAgain adds to Again which targets are shown.
 func (f *OutputFlags) AddAgain(only string, hosts []string) {
 	for _, host := range hosts {
-		f.Again += " " + shellWord(host)
+		f.Again += " " + hint.ShellWord(host)
 	}
 	if only != "" {
-		f.Again += " --only " + shellWord(only)
+		f.Again += " --only " + hint.ShellWord(only)
 	}
-}
-
-// shellWord returns text as a word for a shell to read.
-func shellWord(text string) string {
-	if text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,:/@+=%") == "" {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
