@@ -41,7 +41,8 @@ type Entry struct {
 	// Target is that of a link.
 	Target string
 
-	at int64 // offset of the file's bytes in the payload
+	source string // its path here
+	at     int64  // offset of the file's bytes in the payload
 }
 
 // A Manifest is what a push copies. All hosts share it.
@@ -80,9 +81,9 @@ func Read(ctx context.Context, sources []string, copyLinks bool) (_ *Manifest, e
 	if len(m.Entries) == 0 {
 		return nil, errors.New("there is nothing to push")
 	}
-	m.Only = len(sources) == 1 && len(m.Entries) == 1 && m.Entries[0].Kind == File && r.paths[0] == m.Sources[0]
+	m.Only = len(sources) == 1 && len(m.Entries) == 1 && m.Entries[0].Kind == File && m.Entries[0].source == m.Sources[0]
 	if m.Only {
-		if m.file, err = os.Open(r.paths[0]); err != nil {
+		if m.file, err = os.Open(m.Sources[0]); err != nil {
 			return nil, err
 		}
 		m.payload, err = spool.Read(ctx, m.file)
@@ -122,7 +123,6 @@ func (m *Manifest) Close() error {
 type reader struct {
 	ctx      context.Context
 	manifest *Manifest
-	paths    []string          // of the entries, here
 	seen     map[string]string // source of each name
 
 	copyLinks bool
@@ -210,7 +210,7 @@ func (r *reader) add(path, name string, info fs.FileInfo) error {
 		return fmt.Errorf("%q and %q would have the same name %q", other, path, name)
 	}
 	r.seen[name] = path
-	e := Entry{Name: name, Mode: info.Mode().Perm(), Time: info.ModTime()}
+	e := Entry{source: path, Name: name, Mode: info.Mode().Perm(), Time: info.ModTime()}
 	switch mode := info.Mode(); {
 	case mode.IsRegular():
 		e.Kind = File
@@ -225,10 +225,10 @@ func (r *reader) add(path, name string, info fs.FileInfo) error {
 	default:
 		return hint.Wrap(fmt.Errorf("%q is no file, directory or symbolic link (%v)", path, mode.Type()), "devices, pipes and sockets cannot be pushed")
 	}
-	if len(r.paths) == MaxEntries {
+	if len(r.manifest.Entries) == MaxEntries {
 		return hint.Wrap(fmt.Errorf("there are more than %d files to push", MaxEntries), "push an archive of them")
 	}
-	r.manifest.Entries, r.paths = append(r.manifest.Entries, e), append(r.paths, path)
+	r.manifest.Entries = append(r.manifest.Entries, e)
 	return nil
 }
 
@@ -248,7 +248,7 @@ func (c *concatenation) Read(p []byte) (int, error) {
 				return 0, io.EOF
 			}
 			c.next += at
-			f, err := os.Open(c.paths[c.next])
+			f, err := os.Open(c.manifest.Entries[c.next].source)
 			if err != nil {
 				return 0, err
 			}

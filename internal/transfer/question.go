@@ -16,9 +16,9 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/aymanbagabas/go-udiff"
-
+	"shoal/internal/hint"
 	"shoal/internal/ssh"
+	"shoal/internal/textdiff"
 )
 
 // The first pass over the entries, if the far end is asked what it has before bytes are sent. All
@@ -147,6 +147,7 @@ func (c cancellable) Read(p []byte) (int, error) {
 type exchange struct {
 	push   *Push
 	nonce  string
+	host   string
 	dest   string
 	stdout io.Writer
 	ctx    context.Context // of checking a prefix
@@ -185,7 +186,7 @@ func (p part) size() int64 { return int64(len(p.text)) + p.to - p.from }
 
 // exchange returns the exchange of one attempt at the target.
 func (p *Push) exchange(nonce string, t ssh.Target, stdout io.Writer) *exchange {
-	x := &exchange{push: p, nonce: nonce, dest: t.Command, stdout: stdout, line: newAnswer(nonce), wake: func() {}}
+	x := &exchange{push: p, nonce: nonce, host: t.Host.String(), dest: t.Command, stdout: stdout, line: newAnswer(nonce), wake: func() {}}
 	x.ctx, x.cancel = context.WithCancel(context.Background())
 	if p.before != "" {
 		x.parts = append(x.parts, part{text: p.before})
@@ -472,7 +473,12 @@ func (x *exchange) tellDiff(e *Entry, old []byte) {
 	case !isText(old):
 		x.tell("%s: what is there is no text\n", x.name(e))
 	default:
-		x.tell("%s", udiff.Unified(x.name(e), x.name(e)+" (pushed)", string(old), string(ours)))
+		text, truncated := textdiff.Unified(x.name(e), old, x.name(e)+" (pushed)", ours)
+		x.tell("%s", text)
+		if truncated {
+			x.tell("%s: no more than %d lines are shown; for all: shoal pull -w %s %s DIR, and diff it with %s\n",
+				x.name(e), textdiff.MaxLines, hint.ShellWord(x.host), hint.ShellWord(x.name(e)), hint.ShellWord(e.source))
+		}
 	}
 }
 

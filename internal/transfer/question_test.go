@@ -6,6 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"shoal/fleet"
+	"shoal/internal/hint"
+	"shoal/internal/ssh"
 )
 
 // asked pushes with a question, and returns how many bytes were sent and what was told.
@@ -161,4 +165,21 @@ func (x *exchange) sent() int64 {
 		n += p.size()
 	}
 	return n
+}
+
+// A diff is bounded, and the command for all of it is told.
+func TestPushDiffIsBounded(t *testing.T) {
+	t.Parallel()
+	src := filepath.Join(t.TempDir(), "it's")
+	write(t, src, strings.Repeat("new\n", 3000), 0o644)
+	p := read(t, PushOptions{Diff: true}, src)
+	var told bytes.Buffer
+	x := p.exchange(nonce, ssh.Target{Target: fleet.Target{Host: fleet.Host{Name: "web1"}, Command: "/etc/a b"}}, &told)
+	defer x.end()
+	x.tellDiff(&p.Entries[0], []byte(strings.Repeat("old\n", 3000)))
+	lines := strings.Split(told.String(), "\n")
+	want := "/etc/a b: no more than 2000 lines are shown; for all: shoal pull -w web1 '/etc/a b' DIR, and diff it with " + hint.ShellWord(src)
+	if len(lines) != 2000+5 || lines[2003] != want {
+		t.Errorf("%d lines, the last %q, want %q", len(lines), lines[len(lines)-2], want)
+	}
 }
