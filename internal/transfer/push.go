@@ -127,9 +127,9 @@ type Push struct {
 	failed error
 
 	mu     sync.Mutex
-	limits map[string]*bucket // by jump host; "" of the whole run
-	flying atomic.Int64       // bytes that attempts have sent that have not ended
-	sums   []string           // of the only file up to each step; nil: not computed yet
+	limits map[string]*bucket  // by jump host; "" of the whole run
+	flying atomic.Int64        // bytes that attempts have sent that have not ended
+	sums   map[*Entry][]string // of files up to each step, where they were needed
 }
 
 // maxDest is the longest DEST in bytes: PATH_MAX of Linux.
@@ -207,19 +207,22 @@ func (p *Push) script(list string) string {
 		b.WriteString(strings.Replace(dryScript, "OLD", either(o.Diff, strings.Replace(oldScript, "MAX", strconv.Itoa(maxDiff+1), 1), ""), 1))
 		return b.String()
 	}
-	part, release, step := "", "", p.step()
-	if step > 0 {
-		part, release = strings.ReplaceAll(partScript, "STEP", strconv.FormatInt(step, 10)), releaseScript
+	try, resume, release := "", "", ""
+	if p.goesOn() {
+		if release = releaseScript; p.asks() {
+			b.WriteString(partScript)
+			try, resume = tryPart, resumePart
+		}
 	}
 	if p.asks() {
-		b.WriteString(strings.Replace(questionScript, "PART", part, 1))
+		b.WriteString(strings.Replace(questionScript, "PART", try, 1))
 	}
 	b.WriteString(strings.NewReplacer(
 		"OWNER", o.Owner, "MODE", o.Mode, "TIMES", either(o.Times, touchScript, ""),
 		"HAVE", either(p.asks(), haveAsked, "same"),
 		"SKIP", either(p.Only || p.asks(), "", skipScript),
 		"REQUIRE", either(o.RequireVerified, "no unverified;", ""),
-		"RELEASE", release,
+		"RESUME", resume, "RELEASE", release,
 		"BACKUPLINK", either(o.Backup, backupLinkScript, ":;"),
 		"BACKUP", either(o.Backup, backupScript, ""),
 		"REPLACE", strings.NewReplacer("MODE", o.Mode, "LABEL", labelScript).Replace(either(o.InPlace, inPlaceScript, renameScript)),

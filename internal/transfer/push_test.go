@@ -338,23 +338,25 @@ func TestPushTree(t *testing.T) {
 	})
 }
 
-// A push removes what others left a day ago, and nothing that is newer or has another name.
+// A push removes what others left a day ago, and nothing that is newer, is still written to or has
+// another name.
 func TestPushRemovesStrangers(t *testing.T) {
 	t.Parallel()
 	eachShell(t, func(t *testing.T, shell string) {
 		src, dir := filepath.Join(t.TempDir(), "f"), t.TempDir()
 		write(t, src, "f", 0o644)
-		for name, age := range map[string]time.Duration{".shoal-push.old": 49 * time.Hour, ".shoal-push.new": time.Hour, "other": 49 * time.Hour} {
+		for name, age := range map[string]time.Duration{".shoal-push.old": 49 * time.Hour, ".shoal-push.new": time.Hour, ".shoal-push.still": 49 * time.Hour, "other": 49 * time.Hour} {
 			write(t, filepath.Join(dir, name, "f"), "part", 0o600)
 			then := time.Now().Add(-age)
-			if err := os.Chtimes(filepath.Join(dir, name), then, then); err != nil {
+			if err := errorsOf(os.Chtimes(filepath.Join(dir, name, "f"), then, then), os.Chtimes(filepath.Join(dir, name), then, then)); err != nil {
 				t.Fatal(err)
 			}
 		}
+		write(t, dir+"/.shoal-push.still/f", "more", 0o600)
 		if v, ok, stderr := pushed(t, shell, read(t, PushOptions{}, src), dir, -1); !ok || !v.done {
 			t.Errorf("%+v, %v, %q", v, ok, stderr)
 		}
-		wantTree(t, "strangers", dir, ".shoal-push.new/", `.shoal-push.new/f 600 "part"`, `f 644 "f"`, "other/", `other/f 600 "part"`)
+		wantTree(t, "strangers", dir, ".shoal-push.new/", `.shoal-push.new/f 600 "part"`, ".shoal-push.still/", `.shoal-push.still/f 600 "more"`, `f 644 "f"`, "other/", `other/f 600 "part"`)
 	})
 }
 

@@ -9,10 +9,10 @@ import (
 	"io"
 	"math"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -24,8 +24,8 @@ import (
 // The first pass over the entries, if the far end is asked what it has before bytes are sent. All
 // files are looked at at once, in one round trip, and it refuses before anything has changed.
 //
-//	want INDEX             the bytes of this file are to be sent
-//	part INDEX MIB SUM     so much of it is there, with this SHA-256: the answer is y and the rest, or n
+//	part INDEX MIB SUM     so much of a file is there, with this SHA-256: the answer is y or n; once
+//	want INDEX             the bytes of this file are to be sent, after y the rest
 //	asked                  there is nothing more to send
 //
 // A dry run has only this pass, and no file is sent:
@@ -35,10 +35,11 @@ import (
 const (
 	questionScript = `
 _W=;
-f() { entry "$@"; same && return; _W=$_W$_k" "; PART say want $_k; };
+f() { entry "$@"; same && return; _W=$_W$_k" "; PART };
 d() { :; };
 l() { :; };
 list;
+for _k in $_W; do say want $_k; done;
 say asked;
 `
 	dryScript = `
@@ -59,27 +60,37 @@ exit 0
 `
 	oldScript = `[ "${10}" ] && [ -f "$_p" ] && [ -r "$_p" ] && { say old $_k; head -c MAX "$_p" >&3; echo >&3; };`
 
-	// partScript takes over what an interrupted push of the same file has left, in whole
-	// steps of STEP MiB. It is copied, because it may be another account's.
+	// partScript takes over what an interrupted push of the same file has left, of one file, in
+	// whole steps (see step). It is copied, because it may be another account's.
+	//	_P index of the entry   _O size in MiB   _G the directory with it
 	partScript = `
-for _x in "${_q}".shoal-push.$_S.part-*; do
+part() {
+_o=$(($_B/512)); [ $_o -gt 0 ] || _o=1;
+for _x in "$_q".shoal-push.$_S.part-*; do
 [ -f "$_x/f" ] || continue;
 size "$_x/f"; _y=${_y%???};
-_o=$((${_y:-0}/1049/STEP*STEP));
-[ $_o -gt 0 ] || continue;
-fresh;
-dd if="$_x/f" of="$_t/$_n" bs=1048576 count=$_o 2>/dev/null && sum "$_t/$_n" || { clean; break; };
+_O=$((${_y:-0}/1049/$_o*$_o));
+[ $_O -gt 0 ] || continue;
+_G=$_q.shoal-push.$_S.$_n.p;
+mkdir "$_G" || { _G=; return; };
+_h=; dd if="$_x/f" of="$_G/f" bs=1048576 count=$_O 2>/dev/null && sum "$_G/f";
+if [ "$_h" ]; then
 rm -rf "$_x";
-say part $_k $_o "$_h";
+_P=$_k;
+say part $_k $_O "$_h";
 _y=$(dd bs=1 count=1 2>/dev/null);
 [ "$_y" = y ] && return;
-clean;
-break;
-done;
+_P=0;
+fi;
+rm -rf "$_G"; _G=;
+return;
+done; };
 `
+	tryPart    = `[ "$_P" ] || [ $_B -lt 32 ] || part;`
+	resumePart = `[ "$_k" = "$_P" ] && { mv "$_G/f" "$_t/$_n" || no write_failed; rm -rf "$_G"; _G=; _B=$(($_B-$_O*16)); _K=$(($_K-$_O*1024)); };`
 	// releaseScript keeps what has come of a file, for another push, if it is a MiB at least
 	// and not all that was to come.
-	releaseScript = `[ -s "$_t/$_n" ] && size "$_t/$_n" && case $_y in $_L|?|??|???|????|?????|??????) ;; *) mv "$_t/$_n" "$_t/f" && mv "$_t" "${_q}.shoal-push.$_S.part-$_n" && _t=;; esac;`
+	releaseScript = `[ $_B -ge 32 ] && [ -s "$_t/$_n" ] && size "$_t/$_n" && case $_y in $_L|?|??|???|????|?????|??????) ;; *) mv "$_t/$_n" "$_t/f" && mv "$_t" "${_q}.shoal-push.$_S.part-$_n" && _t=;; esac;`
 )
 
 // maxDiff is the size of the largest file, in bytes, whose text is compared.
@@ -100,34 +111,45 @@ func (p *Push) asks() bool {
 	return p.Options.dry() || p.Size > askFrom
 }
 
-// step is the unit of what is taken over from an interrupted push, in MiB; 0 of a file that is
-// too small.
-func (p *Push) step() int64 {
-	if !p.Only || p.Size < 2<<20 {
+// step is the unit of what is taken over of a file from an interrupted push, in MiB; 0 of one that
+// is too small.
+func (e *Entry) step() int64 {
+	if e.Kind != File || e.Size < 2<<20 {
 		return 0
 	}
-	return max(1, p.Size>>20/32)
+	return max(1, e.Size>>20/32)
 }
 
-// prefix reports whether the first n MiB of the only file have the SHA-256 sum.
-func (p *Push) prefix(ctx context.Context, n int64, sum string) bool {
+// goesOn reports whether there is a file of which a part is taken over.
+func (p *Push) goesOn() bool {
+	return slices.ContainsFunc(p.Entries, func(e Entry) bool { return e.step() > 0 })
+}
+
+// prefix reports whether the first n MiB of an entry have the SHA-256 sum.
+func (p *Push) prefix(ctx context.Context, e *Entry, n int64, sum string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	step := p.step()
-	if step == 0 || n <= 0 || n%step != 0 || n<<20 > p.Size {
+	step := e.step()
+	if step == 0 || n <= 0 || n%step != 0 || n > e.Size>>20 {
 		return false
 	}
 	if p.sums == nil {
+		p.sums = make(map[*Entry][]string)
+	}
+	if p.sums[e] == nil {
 		sums, hash := []string(nil), sha256.New()
-		for at := int64(0); at+step<<20 <= p.Size && ctx.Err() == nil; at += step << 20 {
-			if _, err := io.Copy(hash, cancellable{ctx, io.NewSectionReader(p.payload, at, step<<20)}); err != nil {
+		for at := int64(0); at+step<<20 <= e.Size && ctx.Err() == nil; at += step << 20 {
+			if _, err := io.Copy(hash, cancellable{ctx, io.NewSectionReader(p.payload, e.at+at, step<<20)}); err != nil {
 				return false
 			}
 			sums = append(sums, fmt.Sprintf("%x", hash.Sum(nil)))
 		}
-		p.sums = sums
+		if ctx.Err() != nil {
+			return false
+		}
+		p.sums[e] = sums
 	}
-	return n/step <= int64(len(p.sums)) && p.sums[n/step-1] == sum
+	return n/step <= int64(len(p.sums[e])) && p.sums[e][n/step-1] == sum
 }
 
 type cancellable struct {
@@ -154,14 +176,16 @@ type exchange struct {
 	cancel context.CancelFunc
 	checks sync.WaitGroup
 
-	line     *answer // the line that is to come; the last one stays
-	last     bool
-	entry    int         // that was named last
-	declined atomic.Bool // what is there of the only file is not right: all of it may be wanted
-	old      []byte      // what comes of a file that is there; nil: nothing is expected
-	oldFor   *Entry
+	line   *answer // the line that is to come; the last one stays
+	last   bool
+	entry  int    // that was named last
+	parted bool   // a part was named
+	old    []byte // what comes of a file that is there; nil: nothing is expected
+	oldFor *Entry
 
 	mu    sync.Mutex // guards what follows
+	there *Entry     // of which the first bytes are there
+	skip  int64      // so many
 	parts []part     // that are to be sent, the first from offset at on
 	at    int64
 	all   bool // no further part will come
@@ -391,17 +415,17 @@ func (x *exchange) said(f []string) bool {
 	e, again := &x.push.Entries[k-1], k == x.entry
 	dry := x.push.Options.dry()
 	switch {
-	case f[0] == "want" && !dry && e.Kind == File && (!again || x.declined.Swap(false)):
+	case f[0] == "want" && !dry && !again && e.Kind == File:
 		x.entry = k
-		x.send(part{from: e.at, to: e.at + e.Size}, false)
+		x.send(part{from: e.at + x.has(e), to: e.at + e.Size}, false)
 		return true
-	case f[0] == "part" && !dry && !again && x.push.Only && len(f) == 4:
+	case f[0] == "part" && !dry && x.entry == 0 && !x.parted && e.Kind == File && len(f) == 4:
 		mib, err := strconv.ParseInt(f[2], 10, 64)
-		if err != nil || mib > math.MaxInt64>>20 {
+		if err != nil {
 			return false
 		}
-		x.entry = k
-		x.checks.Go(func() { x.answer(mib, f[3]) })
+		x.parted = true
+		x.checks.Go(func() { x.answer(e, mib, f[3]) })
 		return true
 	case dry && !again && (f[0] == "new" || f[0] == "changed" || f[0] == "same"):
 		x.entry = k
@@ -414,15 +438,26 @@ func (x *exchange) said(f []string) bool {
 	return false
 }
 
-// answer says whether what is there of the only file is right, and sends the rest of it.
-func (x *exchange) answer(mib int64, sum string) {
-	if !x.push.prefix(x.ctx, mib, sum) {
-		x.declined.Store(true)
+// answer says whether what is there of a file is right.
+func (x *exchange) answer(e *Entry, mib int64, sum string) {
+	if !x.push.prefix(x.ctx, e, mib, sum) {
 		x.send(part{text: "n"}, false)
 		return
 	}
+	x.mu.Lock()
+	x.there, x.skip = e, mib<<20
+	x.mu.Unlock()
 	x.send(part{text: "y"}, false)
-	x.send(part{from: mib << 20, to: x.push.Size}, false)
+}
+
+// has returns how many bytes of a file are there.
+func (x *exchange) has(e *Entry) int64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if e == x.there {
+		return x.skip
+	}
+	return 0
 }
 
 func (x *exchange) tell(format string, args ...any) {

@@ -111,6 +111,44 @@ func TestPushGoesOn(t *testing.T) {
 	})
 }
 
+// A tree that was cut off goes on within its large file, whatever is missing before and behind it.
+func TestPushTreeGoesOn(t *testing.T) {
+	t.Parallel()
+	eachShell(t, func(t *testing.T, shell string) {
+		if strings.Contains(shell, "busybox") && testing.Short() {
+			t.Skip()
+		}
+		src := filepath.Join(t.TempDir(), "tree")
+		text := strings.Repeat("0123456789abcdef", 5<<20/16) + "end"
+		for name, text := range map[string]string{"a": "a", "b/big": text, "b/later": strings.Repeat("l", 3<<20), "c": "c"} {
+			write(t, filepath.Join(src, name), text, 0o644)
+		}
+		p := read(t, PushOptions{}, src)
+		for _, spoil := range []bool{false, true} {
+			dir := t.TempDir()
+			if v, _, _ := asked(t, shell, p, dir, 1+3<<20+5000); v.word != "digest_mismatch" {
+				t.Errorf("cut: %+v", v)
+			}
+			left, _ := filepath.Glob(dir + "/tree/b/.shoal-push.*.part-*/f")
+			if err := os.Remove(dir + "/tree/a"); len(left) != 1 || err != nil {
+				t.Fatalf("left: %q, %v", tree(t, dir), err)
+			}
+			want := p.Size - 3<<20 + 1 // and the answer
+			if spoil {
+				write(t, left[0], "hole"+text[4:3<<20], 0o600)
+				want = p.Size + 1
+			}
+			if v, sent, _ := asked(t, shell, p, dir, -1); !v.done || v.written != 4 || sent != want {
+				t.Errorf("%+v, %d bytes sent, want %d", v, sent, want)
+			}
+			wantTree(t, "whole", dir, "tree/", `tree/a 644 "a"`, "tree/b/", `tree/b/big 644 "0123456789abcdef0123"`, `tree/b/later 644 "llllllllllllllllllll"`, `tree/c 644 "c"`)
+			if got, _ := os.ReadFile(dir + "/tree/b/big"); string(got) != text {
+				t.Errorf("%d bytes differ", len(got))
+			}
+		}
+	})
+}
+
 // A dry run tells what would change, shows how, and changes nothing.
 func TestPushDryRun(t *testing.T) {
 	t.Parallel()

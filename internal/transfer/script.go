@@ -22,11 +22,12 @@ _d=${2#* };
 _u=$(umask);
 umask 077;
 _i=0; _z=$_u; while [ "$_z" ]; do _x=${_z#?}; _i=$(($_i*8+${_z%"$_x"})); _z=$_x; done;
-_w=0; _s=0; _v=1; _k=0; _t=; _q=; _full=;
+_w=0; _s=0; _v=1; _k=0; _t=; _q=; _full=; _P=; _G=;
 say() { echo "shoal/1 $_n $*" >&3; };
 clean() { [ "$_t" ] && rm -rf "$_t"; _t=; };
 no() { _z=$1; clean; say no "$_z" $_k; exit 1; };
-trap clean 0;
+away() { clean; _t=$_G; clean; };
+trap away 0;
 trap "exit 1" HUP INT QUIT TERM PIPE;
 name() { _z=$(printf %b "$1.") || no no_tool; _z=${_z%.}; };
 case $_d in =*) name "${_d#=}"; _d=$_z;; esac;
@@ -130,6 +131,7 @@ SKIP
 finish "$_p" "" "$_m";
 _s=$(($_s+1)); return; fi;
 fresh;
+RESUME
 [ $_K -lt 1024 ] || room "$_q" $_K || no no_space;
 take "$_t/$_n" $_B $_R || { room "$_q" 64 || no no_space; no write_failed; };
 sum "$_t/$_n";
@@ -187,11 +189,11 @@ ln -s "$_y" "$_t/f" && mv -f "$_t/f" "$_p" || no write_failed;
 _w=$(($_w+1)); };
 `
 
-// strangersScript removes what pushes left in the directory that were cut off more than a day
-// ago.
+// strangersScript removes what pushes left in the directory in which nothing was written for a
+// day.
 const strangersScript = `
 clean;
-for _o in "${_q:-$_d/}".shoal-push.*; do [ -d "$_o" ] && find "$_o" -prune -type d -mtime +0 -exec rm -rf {} ";"; done;
+for _o in "${_q:-$_d/}".shoal-push.*; do [ -d "$_o" ] && [ ! -L "$_o" ] && [ -z "$(find "$_o" ! -mtime +0 2>&1)" ] && rm -rf "$_o"; done;
 say done $_w $_s $_v;
 exit 0
 `
