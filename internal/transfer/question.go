@@ -4,21 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
-	"math"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
-	"unicode/utf8"
 
-	"shoal/internal/hint"
 	"shoal/internal/ssh"
-	"shoal/internal/textdiff"
 )
 
 // The first pass over the entries, if the far end is asked what it has before bytes are sent. All
@@ -167,11 +160,10 @@ func (c cancellable) Read(p []byte) (int, error) {
 // An exchange is the standard input and output of one attempt in which the far end says what
 // it lacks. What it says is bounded: each entry may be named once, in order.
 type exchange struct {
-	push   *Push
+	sender
+	teller
+
 	nonce  string
-	host   string
-	dest   string
-	stdout io.Writer
 	ctx    context.Context // of checking a prefix
 	cancel context.CancelFunc
 	checks sync.WaitGroup
@@ -186,32 +178,13 @@ type exchange struct {
 	mu    sync.Mutex // guards what follows
 	there *Entry     // of which the first bytes are there
 	skip  int64      // so many
-	parts []part     // that are to be sent, the first from offset at on
-	at    int64
-	all   bool // no further part will come
-	wake  func()
-	flows []*flow
-
-	told    int64       // of at, in Push.flying
-	watch   *time.Timer // calls look; nil: no limit
-	moved   bool        // something was sent since look was called
-	offered bool        // there is more, and nothing but the far end to wait for
-	stalled bool
-	over    bool
 }
-
-// A part is text, or bytes of the payload.
-type part struct {
-	text     string
-	from, to int64
-}
-
-func (p part) size() int64 { return int64(len(p.text)) + p.to - p.from }
 
 // exchange returns the exchange of one attempt at the target.
 func (p *Push) exchange(nonce string, t ssh.Target, stdout io.Writer) *exchange {
-	x := &exchange{push: p, nonce: nonce, host: t.Host.String(), dest: t.Command, stdout: stdout, line: newAnswer(nonce), wake: func() {}}
+	x := &exchange{teller: p.teller(t, stdout), nonce: nonce, line: newAnswer(nonce)}
 	x.ctx, x.cancel = context.WithCancel(context.Background())
+	p.feed(&x.sender, t)
 	if p.before != "" {
 		x.parts = append(x.parts, part{text: p.before})
 	}
@@ -219,35 +192,7 @@ func (p *Push) exchange(nonce string, t ssh.Target, stdout io.Writer) *exchange 
 	if !p.asks() {
 		x.parts, x.all = append(x.parts, part{to: p.Size}), true
 	}
-	for _, b := range p.buckets(t) {
-		x.flows = append(x.flows, &flow{bucket: b, wake: x.more})
-	}
 	return x
-}
-
-// buckets returns the limits of what is sent to the target.
-func (p *Push) buckets(t ssh.Target) (list []*bucket) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.limits == nil {
-		p.limits = make(map[string]*bucket)
-	}
-	add := func(name string, rate int64) {
-		if rate <= 0 {
-			return
-		}
-		if p.limits[name] == nil {
-			p.limits[name] = newBucket(rate)
-		}
-		list = append(list, p.limits[name])
-	}
-	if t.Endpoint != nil {
-		for jump := t.Endpoint.Jump; jump != nil && jump.Endpoint != nil; jump = jump.Endpoint.Jump {
-			add(jump.Host.String(), p.Options.BandwidthPerJump)
-		}
-	}
-	add("", p.Options.Bandwidth)
-	return list
 }
 
 // end releases x, which may be nil, when the attempt has ended.
@@ -257,110 +202,7 @@ func (x *exchange) end() {
 	}
 	x.cancel()
 	x.checks.Wait()
-	for _, f := range x.flows {
-		f.end()
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.watch != nil {
-		x.watch.Stop()
-	}
-	x.push.flying.Add(-x.told)
-	x.told, x.over = 0, true
-}
-
-// more has Next called.
-func (x *exchange) more() {
-	x.mu.Lock()
-	wake := x.wake
-	x.mu.Unlock()
-	wake()
-}
-
-// errStalled ends an attempt whose far end takes nothing any more.
-var errStalled = errors.New("the host has taken none of the files' bytes for too long")
-
-// look is called after each time in which something must have been sent.
-func (x *exchange) look() {
-	x.mu.Lock()
-	if !x.over && x.watch != nil {
-		x.stalled = x.offered && !x.moved
-		x.moved = false
-		x.watch.Reset(x.push.stall())
-	}
-	stalled, wake := x.stalled, x.wake
-	x.mu.Unlock()
-	if stalled {
-		wake()
-	}
-}
-
-// Notify implements ssh.Stream.
-func (x *exchange) Notify(wake func()) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.wake = wake
-	if limit := x.push.stall(); limit > 0 && !x.over {
-		x.watch = time.AfterFunc(limit, x.look)
-	}
-}
-
-// Next implements ssh.Stream.
-func (x *exchange) Next(p []byte, at int64) (n int, err error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.stalled {
-		return 0, errStalled
-	}
-	if sent := at - x.told; sent > 0 {
-		x.push.flying.Add(sent)
-		x.told, x.moved = at, true
-	}
-	for len(x.parts) > 0 && at >= x.at+x.parts[0].size() {
-		x.at += x.parts[0].size()
-		x.parts = x.parts[1:]
-	}
-	x.offered = len(x.parts) > 0
-	if len(x.parts) == 0 {
-		if x.all {
-			return 0, io.EOF
-		}
-		return 0, nil
-	}
-	if len(p) == 0 {
-		return 0, nil
-	}
-	first, within := x.parts[0], at-x.at
-	if first.text != "" {
-		return copy(p, first.text[within:]), nil
-	}
-	p = p[:min(int64(len(p)), first.size()-within)]
-	for _, f := range x.flows {
-		if p = p[:f.ready(len(p))]; len(p) == 0 {
-			x.offered = false
-			return 0, nil
-		}
-	}
-	if n, err = x.push.payload.ReadAt(p, first.from+within); n == len(p) {
-		err = nil
-	}
-	for _, f := range x.flows {
-		f.spend(n)
-	}
-	return n, err
-}
-
-func (x *exchange) send(p part, all bool) {
-	x.mu.Lock()
-	if n := len(x.parts); n > 0 && p.text == "" && x.parts[n-1].text == "" && x.parts[n-1].to == p.from {
-		x.parts[n-1].to = p.to
-	} else if p.size() > 0 {
-		x.parts = append(x.parts, p)
-	}
-	x.all = x.all || all
-	wake := x.wake
-	x.mu.Unlock()
-	wake()
+	x.sender.end()
 }
 
 // Write implements io.Writer.
@@ -458,76 +300,6 @@ func (x *exchange) has(e *Entry) int64 {
 		return x.skip
 	}
 	return 0
-}
-
-func (x *exchange) tell(format string, args ...any) {
-	if x.stdout != nil {
-		_, _ = fmt.Fprintf(x.stdout, format, args...) // whoever reads it decides about errors
-	}
-}
-
-// name is that of an entry at the far end.
-func (x *exchange) name(e *Entry) string {
-	if x.push.Only {
-		return x.dest
-	}
-	return path.Join(x.dest, e.Name)
-}
-
-// tellState says what a dry run has found.
-func (x *exchange) tellState(e *Entry, f []string) {
-	mode := x.push.Options.Mode
-	switch {
-	case f[0] == "new":
-		x.tell("new: %s\n", x.name(e))
-	case f[0] == "changed":
-		x.tell("changed: %s\n", x.name(e))
-	case mode != "" && e.Kind == File && len(f) > 2 && octal(f[2]) != octal(mode):
-		x.tell("mode %.4s, would be %s: %s\n", f[2], mode, x.name(e))
-	}
-}
-
-func octal(s string) uint64 {
-	n, err := strconv.ParseUint(s, 8, 16)
-	if err != nil {
-		return math.MaxUint64
-	}
-	return n
-}
-
-// tellDiff shows how a file that is there differs from ours.
-func (x *exchange) tellDiff(e *Entry, old []byte) {
-	ours := make([]byte, e.Size)
-	if _, err := x.push.payload.ReadAt(ours, e.at); err != nil && err != io.EOF { //nolint:errorlint // as io.ReaderAt says
-		x.tell("%s: reading it here: %v\n", x.name(e), err)
-		return
-	}
-	switch {
-	case len(old) > maxDiff:
-		x.tell("%s: what is there is larger than %d bytes, and not compared\n", x.name(e), maxDiff)
-	case !isText(old):
-		x.tell("%s: what is there is no text\n", x.name(e))
-	default:
-		text, truncated := textdiff.Unified(x.name(e), old, x.name(e)+" (pushed)", ours)
-		x.tell("%s", text)
-		if truncated {
-			x.tell("%s: no more than %d lines are shown; for all: shoal pull -w %s %s DIR, and diff it with %s\n",
-				x.name(e), textdiff.MaxLines, hint.ShellWord(x.host), hint.ShellWord(x.name(e)), hint.ShellWord(e.source))
-		}
-	}
-}
-
-// isText reports whether lines of b can be shown.
-func isText(b []byte) bool { return bytes.IndexByte(b, 0) < 0 && utf8.Valid(b) }
-
-// showable reports whether the text of an entry can be compared.
-func (p *Push) showable(e *Entry) bool {
-	if !p.Options.Diff || e.Size > maxDiff {
-		return false
-	}
-	b := make([]byte, e.Size)
-	n, _ := p.payload.ReadAt(b, e.at)
-	return n == len(b) && isText(b)
 }
 
 var (

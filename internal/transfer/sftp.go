@@ -9,41 +9,43 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"shoal/internal/ssh"
 )
 
-// work is the whole push.
-func (s *sftpPush) work() error {
-	s.send(part{text: string([]byte{0, 0, 0, 5, fxInit, 0, 0, 0, 3})}, false)
-	for s.version == nil {
-		if !s.yield(struct{}{}) {
-			return errEnded
-		}
-	}
-	v := fields(s.version)
-	for v.uint32(); len(v) > 0 && len(s.has) < 100; {
-		name := v.text()
-		v.text()
-		s.has[name] = true
-	}
-	if s.has[extLimits] {
-		if f, err := s.call(fxExtended, fxExtendedReply, extLimits); err == nil {
-			f.uint64()
-			read, write := f.uint64(), f.uint64()
-			for _, n := range []uint64{read, write} {
-				if n > 0 {
-					s.piece = int(min(uint64(s.piece), n))
-				}
-			}
-			s.piece = min(max(s.piece, minPiece), maxPiece)
-		} else if errors.Is(err, errEnded) {
-			return err
-		}
-	}
+// An sftpPush is one attempt to push by SFTP.
+type sftpPush struct {
+	sftpSession
+	teller
+
+	nonce   string
+	temp    string // directory; "" if there is none
+	where   string // it is in
+	entryAt int
+	verdict verdict
+}
+
+func newSFTPPush(p *Push, nonce string, t ssh.Target, stdout io.Writer) *sftpPush {
+	s := &sftpPush{teller: p.teller(t, stdout), nonce: nonce}
+	s.sftpSession = newSFTPSession(s.copy)
+	p.feed(&s.sender, t)
+	return s
+}
+
+// copy is the whole push.
+func (s *sftpPush) copy() error {
 	err := s.entries()
 	if !errors.Is(err, errEnded) {
 		err = errors.Join(err, s.clean())
 	}
-	return err
+	if errors.Is(err, errEnded) {
+		return err
+	}
+	s.verdict = verdict{done: err == nil, written: s.verdict.written, same: s.verdict.same, verified: true, entry: s.entryAt - 1, word: "write_failed"}
+	if word, ok := errors.AsType[refusal](err); ok {
+		s.verdict.word = string(word)
+	}
+	return nil
 }
 
 // entries decides where the entries go, and makes them.
@@ -421,64 +423,6 @@ func (s *sftpPush) sum(at string) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%x", hash.Sum(nil)), nil
-}
-
-// read copies a file there to w, up to a limit. A server may answer with less than was asked for,
-// and in any order.
-func (s *sftpPush) read(at string, w io.Writer, limit int64) error {
-	f, err := s.call(fxOpen, fxHandle, at, uint32(openRead), uint32(0))
-	if err != nil {
-		return err
-	}
-	handle := f.text()
-	type request struct {
-		id  uint32
-		off int64
-		n   int
-	}
-	var flying []request
-	next, size := int64(0), limit
-	for err == nil {
-		for len(flying) < flyingPieces && next < size {
-			n := int(min(int64(s.piece), size-next))
-			flying = append(flying, request{s.ask(fxRead, part{}, handle, next, uint32(n)), next, n}) //nolint:gosec // a piece
-			next += int64(n)
-		}
-		if len(flying) == 0 {
-			break
-		}
-		r := flying[0]
-		flying = flying[1:]
-		data, failed := s.answer(r.id, fxData)
-		if code, ok := errors.AsType[status](failed); ok && code == statusEOF {
-			size = min(size, r.off) // and what was asked behind it is dropped
-			continue
-		}
-		if err = failed; err != nil || r.off >= size {
-			continue
-		}
-		b := data.text()
-		if len(b) == 0 || len(b) > r.n {
-			err = status(5)
-			continue
-		}
-		_, _ = io.WriteString(w, b) // a hash or a buffer
-		if len(b) < r.n {
-			again := request{0, r.off + int64(len(b)), r.n - len(b)}
-			again.id = s.ask(fxRead, part{}, handle, again.off, uint32(again.n)) //nolint:gosec // a piece
-			flying = append([]request{again}, flying...)
-		}
-	}
-	if errors.Is(err, errEnded) {
-		return err
-	}
-	for _, r := range flying { // the answers are still to come
-		if _, failed := s.answer(r.id, fxData); errors.Is(failed, errEnded) {
-			return failed
-		}
-	}
-	_, closed := s.call(fxClose, fxStatus, handle)
-	return errors.Join(err, closed)
 }
 
 // compare shows how a file differs, if that was asked for.

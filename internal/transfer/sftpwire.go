@@ -3,13 +3,10 @@ package transfer
 import (
 	"encoding/binary"
 	"errors"
-	"io"
 	"iter"
 	"path"
 	"strconv"
 	"sync"
-
-	"shoal/internal/ssh"
 )
 
 // A push by SFTP, for accounts without a shell: version 3 (draft-ietf-secsh-filexfer-02) with
@@ -71,7 +68,6 @@ const (
 	maxPacket    = 256<<10 + 1024 // of what a server sends, in bytes
 	minPiece     = 4 << 10
 	usualPiece   = 32 << 10
-	maxPiece     = 128 << 10
 	flyingPieces = 32 // requests to write or read without an answer
 )
 
@@ -96,12 +92,14 @@ type status uint32
 
 func (s status) Error() string { return "status " + strconv.Itoa(int(s)) }
 
-// An sftpPush is one attempt. work is a coroutine: it runs, on the goroutine that brings an answer,
-// until it needs the next one.
-type sftpPush struct {
-	*exchange
+// An sftpSession is one attempt to copy by SFTP. work is a coroutine: it runs, on the goroutine that
+// brings an answer, until it needs the next one.
+type sftpSession struct {
+	sender
 
-	mu     sync.Mutex // guards what follows
+	work func() error // after the versions
+
+	turn   sync.Mutex // guards what follows, and work
 	next   func() (struct{}, bool)
 	stop   func()
 	yield  func(struct{}) bool
@@ -109,63 +107,96 @@ type sftpPush struct {
 	broken bool
 
 	id      uint32
-	replies map[uint32][]byte // type and the rest behind the number; nil: asked for
+	replies map[uint32]reply
 	version []byte
 	has     map[string]bool
 	piece   int
-	temp    string // directory; "" if there is none
-	where   string // it is in
-	entryAt int
-	verdict verdict
 }
 
-func newSFTPPush(p *Push, nonce string, t ssh.Target, stdout io.Writer) *sftpPush {
-	s := &sftpPush{exchange: p.exchange(nonce, t, stdout), replies: make(map[uint32][]byte), has: make(map[string]bool), piece: usualPiece}
-	s.parts, s.all = nil, false
-	return s
+// A reply is the answer to a request.
+type reply struct {
+	limit  int    // the largest, in bytes
+	packet []byte // type and the rest behind the number; nil: it has not come
 }
 
-// begin starts work, which ends with the attempt.
-func (s *sftpPush) begin() {
+func newSFTPSession(work func() error) sftpSession {
+	return sftpSession{work: work, replies: make(map[uint32]reply), has: make(map[string]bool), piece: usualPiece}
+}
+
+// begin starts the coroutine, which ends with the attempt.
+func (s *sftpSession) begin() {
 	s.next, s.stop = iter.Pull(func(yield func(struct{}) bool) {
 		s.yield = yield
-		err := s.work()
-		if errors.Is(err, errEnded) {
-			return
+		err := s.greet()
+		if err == nil {
+			err = s.work()
 		}
-		s.verdict = verdict{done: err == nil, written: s.verdict.written, same: s.verdict.same, verified: true, entry: s.entryAt - 1, word: "write_failed"}
-		if word, ok := errors.AsType[refusal](err); ok {
-			s.verdict.word = string(word)
+		if !errors.Is(err, errEnded) {
+			s.send(part{}, true)
 		}
-		s.send(part{}, true)
 	})
 	s.next()
 }
 
+// greet exchanges versions, and learns what the server can do.
+func (s *sftpSession) greet() error {
+	s.send(part{text: string([]byte{0, 0, 0, 5, fxInit, 0, 0, 0, 3})}, false)
+	for s.version == nil {
+		if !s.yield(struct{}{}) {
+			return errEnded
+		}
+	}
+	v := fields(s.version)
+	for v.uint32(); len(v) > 0 && len(s.has) < 100; {
+		name := v.text()
+		v.text()
+		s.has[name] = true
+	}
+	if !s.has[extLimits] {
+		return nil
+	}
+	f, err := s.call(fxExtended, fxExtendedReply, extLimits)
+	if err != nil {
+		if errors.Is(err, errEnded) {
+			return err
+		}
+		return nil // it has none
+	}
+	f.uint64()
+	read, write := f.uint64(), f.uint64()
+	for _, n := range []uint64{read, write} {
+		if n > 0 {
+			s.piece = int(min(uint64(s.piece), n)) //nolint:gosec // a piece
+		}
+	}
+	s.piece = max(s.piece, minPiece)
+	return nil
+}
+
 // Notify implements ssh.Stream.
-func (s *sftpPush) Notify(wake func()) {
-	s.exchange.Notify(wake)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *sftpSession) Notify(wake func()) {
+	s.sender.Notify(wake)
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	if !s.broken {
 		s.begin()
 	}
 }
 
 // end releases s when the attempt has ended.
-func (s *sftpPush) end() {
-	s.mu.Lock()
+func (s *sftpSession) end() {
+	s.turn.Lock()
 	if s.stop != nil {
 		s.stop()
 	}
-	s.mu.Unlock()
-	s.exchange.end()
+	s.turn.Unlock()
+	s.sender.end()
 }
 
 // Write implements io.Writer: it takes what the server says.
-func (s *sftpPush) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *sftpSession) Write(p []byte) (int, error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	for n := len(p); ; {
 		if s.broken {
 			return n, nil
@@ -192,7 +223,7 @@ func (s *sftpPush) Write(p []byte) (int, error) {
 }
 
 // fail is for what is no SFTP.
-func (s *sftpPush) fail() {
+func (s *sftpSession) fail() {
 	s.broken = true
 	if s.stop != nil {
 		s.stop()
@@ -200,7 +231,7 @@ func (s *sftpPush) fail() {
 	s.send(part{}, true)
 }
 
-func (s *sftpPush) arrived(b []byte) {
+func (s *sftpSession) arrived(b []byte) {
 	if s.version == nil {
 		if b[0] != fxVersion || s.next == nil { // nil: before we have said anything
 			s.fail()
@@ -211,22 +242,24 @@ func (s *sftpPush) arrived(b []byte) {
 		return
 	}
 	id := binary.BigEndian.Uint32(b[1:])
-	if reply, asked := s.replies[id]; !asked || reply != nil {
+	r, asked := s.replies[id]
+	if !asked || r.packet != nil || len(b) > r.limit {
 		s.fail()
 		return
 	}
-	s.replies[id] = append([]byte{b[0]}, b[5:]...)
+	r.packet = append([]byte{b[0]}, b[5:]...)
+	s.replies[id] = r
 	s.next()
 }
 
 // ask sends a request and returns its number. data, if not empty, follows it.
-func (s *sftpPush) ask(kind byte, data part, fields ...any) uint32 {
+func (s *sftpSession) ask(kind byte, data part, fields ...any) uint32 {
 	s.id++
 	b := append(make([]byte, 4, 64), kind)
 	b = binary.BigEndian.AppendUint32(b, s.id)
 	b = appendFields(b, fields)
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4+int(data.size()))) //nolint:gosec // small
-	s.replies[s.id] = nil
+	s.replies[s.id] = reply{limit: maxPacket}
 	s.send(part{text: string(b)}, false)
 	if data.size() > 0 {
 		s.send(data, false)
@@ -250,13 +283,13 @@ func appendFields(b []byte, fields []any) []byte {
 
 // answer waits for the answer to a request, which must be of the kind. A status that is OK is
 // taken for fxStatus alone.
-func (s *sftpPush) answer(id uint32, kind byte) (fields, error) {
-	for s.replies[id] == nil {
+func (s *sftpSession) answer(id uint32, kind byte) (fields, error) {
+	for s.replies[id].packet == nil {
 		if !s.yield(struct{}{}) {
 			return nil, errEnded
 		}
 	}
-	b := s.replies[id]
+	b := s.replies[id].packet
 	delete(s.replies, id)
 	rest := fields(b[1:])
 	switch {
@@ -272,7 +305,7 @@ func (s *sftpPush) answer(id uint32, kind byte) (fields, error) {
 	return rest, nil
 }
 
-func (s *sftpPush) call(kind, want byte, fields ...any) (fields, error) {
+func (s *sftpSession) call(kind, want byte, fields ...any) (fields, error) {
 	return s.answer(s.ask(kind, part{}, fields...), want)
 }
 
@@ -328,7 +361,7 @@ func (f *fields) attributes() (a attributes) {
 func (a attributes) is(kind uint32) bool { return a.has&attrPerm != 0 && a.perm&modeType == kind }
 
 // stat returns what is at a path; ok is false if there is nothing.
-func (s *sftpPush) stat(kind byte, name string) (a attributes, ok bool, err error) {
+func (s *sftpSession) stat(kind byte, name string) (a attributes, ok bool, err error) {
 	f, err := s.call(kind, fxAttrs, name)
 	if code, is := errors.AsType[status](err); is && code == statusNoFile {
 		return a, false, nil
@@ -340,7 +373,7 @@ func (s *sftpPush) stat(kind byte, name string) (a attributes, ok bool, err erro
 }
 
 // refused returns the word for an answer to a change in a directory.
-func (s *sftpPush) refused(err error, dir string) error {
+func (s *sftpSession) refused(err error, dir string) error {
 	code, ok := errors.AsType[status](err)
 	if !ok {
 		return err
@@ -364,7 +397,7 @@ type room struct {
 	readOnly bool
 }
 
-func (s *sftpPush) statfs(dir string) (r room, known bool) {
+func (s *sftpSession) statfs(dir string) (r room, known bool) {
 	if !s.has[extStatfs] {
 		return r, false
 	}
