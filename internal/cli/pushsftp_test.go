@@ -42,6 +42,24 @@ func TestPushToSFTPAccount(t *testing.T) {
 	}
 	code, stdout, stderr := f.shoal(t, "push", "-w", f.host(), "--via", "auto", src, f.dir)
 	expect(t, "again", 0, code, stdout, stderr, "written: 0, the same already: 2")
+	// What worked is remembered: the second time there is no session of sh.
+	in := t.TempDir()
+	for _, args := range [][]string{{"pull", "--via", "auto"}, {"pull", "--via", "sftp", "--require-verified"}, {"pull", "--via", "auto", "-v"}} {
+		code, stdout, stderr = f.shoal(t, append(args, "-w", f.host(), src+"/*", in)...)
+		expect(t, "pull", 0, code, stdout, stderr, ": 2 files, 3200000 bytes")
+		if strings.Contains(stderr, "sh has not answered") {
+			t.Errorf("%q: %s", args, stderr)
+		}
+	}
+	for _, name := range []string{"a", "sub/b"} {
+		if got, err := os.ReadFile(filepath.Join(in, f.host(), src, name)); err != nil || !bytes.Equal(got, text) {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+	}
+	code, stdout, stderr = f.shoal(t, "pull", "-w", f.host(), "--via", "sftp", "--diff", "/etc/passwd")
+	expect(t, "shown", 0, code, stdout, stderr, "reference: 1 of 1", "root:")
+	code, stdout, stderr = f.shoal(t, "pull", "-w", f.host(), "--via", "auto", "--become", src+"/a", in)
+	expect(t, "become", 2, code, stdout, stderr, "works as the account that logs in")
 	code, stdout, stderr = f.shoal(t, "push", "-w", f.host(), src, f.dir)
 	expect(t, "without", 4, code, stdout, stderr, "unless --via sftp")
 	left, _ := filepath.Glob(f.dir + "/*/.shoal-push.*")

@@ -35,7 +35,14 @@ func toldEnd(e *fleet.End) string {
 	}
 	switch e.Outcome {
 	case fleet.OutcomeFailed:
-		return fmt.Sprintf("exit status %d", e.Status)
+		if e.Status == 0 && e.Reason != fleet.ReasonNone { // of an SFTP server, which says nothing of the files
+			return "failed: " + string(e.Reason)
+		}
+		text := fmt.Sprintf("exit status %d", e.Status)
+		if e.Reason != fleet.ReasonNone {
+			text += ": " + string(e.Reason)
+		}
+		return text
 	case fleet.OutcomeSignalled:
 		return "killed by signal " + ui.Truncate(ui.Visible(e.Signal), 40)
 	case fleet.OutcomeNeverStarted:

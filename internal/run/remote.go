@@ -79,6 +79,9 @@ func (r Remote) Validate() error {
 	if err := r.Become.Validate(); err != nil {
 		return err
 	}
+	if r.Push != nil && r.Push.Options.Via.SFTP() || r.Pull != nil && r.Pull.Via.SFTP() {
+		return hint.New("an SFTP server works as the account that logs in: --via sftp and auto cannot go with --become", "leave out --via, or log in as that user (-l)")
+	}
 	if r.Become.Terminal() && (r.Wraps() || r.Input != nil || r.Push != nil || r.Pull != nil) {
 		return hint.New("doas and su read a password from a terminal only, which has no standard input and one stream for both outputs: "+
 			"no script, file, variable, directory or marker goes with them", "use sudo, or let doas ask for no password (nopass)")

@@ -59,6 +59,8 @@ type Options struct {
 	// Engine are the settings of the fan-out, with its Dialer. Intend is set by
 	// Results.
 	Engine engine.Options
+	// Ways remembers how files are copied; nil: nobody does.
+	Ways transfer.Ways
 	// Hurry, when closed, ends the killing of commands that were given up. nil means
 	// never.
 	Hurry <-chan struct{}
@@ -158,9 +160,9 @@ func (r *Run) Results(ctx context.Context, o Options) iter.Seq2[fleet.Result, er
 		}
 		switch {
 		case r.remote.Push != nil:
-			e.Dialer, e.Idempotent = transfer.NewDialer(e.Dialer, r.remote.Push), true
+			e.Dialer, e.Idempotent = transfer.NewDialer(e.Dialer, r.remote.Push, o.Ways), true
 		case r.remote.Pull != nil:
-			e.Dialer, e.Idempotent = transfer.NewPullDialer(e.Dialer, r.remote.Pull), true
+			e.Dialer, e.Idempotent = transfer.NewPullDialer(e.Dialer, r.remote.Pull, o.Ways), true
 		default:
 			wrapped, err := wrap.New(e.Dialer, marker)
 			if err != nil {

@@ -1,7 +1,7 @@
 package transfer
 
 import (
-	"context"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"shoal/fleet"
 	"shoal/internal/hint"
@@ -42,8 +43,14 @@ type PullOptions struct {
 	// NoLinks leaves out symbolic links. Without it those are made that lead to within what
 	// was asked for.
 	NoLinks bool `json:"no_links,omitempty"`
-	// RequireVerified fails where no tool for SHA-256 is found.
+	// RequireVerified fails where no tool for SHA-256 is found. By SFTP, which has none, each
+	// file is read twice.
 	RequireVerified bool `json:"require_verified,omitempty"`
+	// Via is how files come.
+	Via Via `json:"via,omitempty"`
+	// Stall is after how long a host from which no byte comes is given up; 0 means DefaultStall
+	// and the time to read MaxSize from a slow disk, negative means never.
+	Stall time.Duration `json:"stall,omitempty"`
 }
 
 // The limits of a pull.
@@ -66,7 +73,15 @@ func (o PullOptions) Validate() error {
 	case o.MaxFiles < 0 || o.MaxFiles > LargestMaxFiles:
 		return fmt.Errorf("%d files at most: want 1 to %d", o.MaxFiles, LargestMaxFiles)
 	}
-	return nil
+	return o.Via.validate()
+}
+
+// slowDisk is how many bytes a host reads in a second at least. While it computes a digest,
+// nothing comes from it.
+const slowDisk = 20 << 20
+
+func (o PullOptions) stall() time.Duration {
+	return cmp.Or(o.Stall, DefaultStall+time.Duration(o.MaxSize/slowDisk)*time.Second)
 }
 
 // NewPull returns a Pull of so many paths into a directory, which Open makes; "" shows one file.
@@ -154,31 +169,22 @@ func (p *Pull) host(t fleet.Target) string {
 	return name
 }
 
-// NewPullDialer returns a Dialer whose connections pull the paths that are the target's command.
-func NewPullDialer(inner ssh.Dialer, p *Pull) ssh.Dialer { return &pullDialer{inner, p} }
-
-type pullDialer struct {
-	inner ssh.Dialer
-	pull  *Pull
-}
-
-// Dial implements ssh.Dialer.
-func (d *pullDialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
-	nonce, line := remote.NewNonce(), ""
-	sources, err := parseSources(a.Target.Command, d.pull.Paths)
-	if err == nil {
-		line, err = d.pull.line(sources)
-	}
-	if err != nil {
-		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
-	}
-	r := newPuller(d.pull, a, sources, nonce)
-	r.attempt.Line, r.attempt.Stdout, r.attempt.Input = line, r.records, strings.NewReader(nonce+"\n")
-	c, err := d.inner.Dial(ctx, &r.attempt)
+// begin returns the job of one attempt to pull.
+func (p *Pull) begin(a *ssh.Attempt, nonce string, sftp bool) (job, error) {
+	sources, err := parseSources(a.Target.Command, p.Paths)
 	if err != nil {
 		return nil, err
 	}
-	return &pullConn{c, r}, nil
+	if sftp {
+		return newSFTPPull(p, a, sources), nil
+	}
+	line, err := p.line(sources)
+	if err != nil {
+		return nil, err
+	}
+	r := newPuller(p, a, sources, nonce)
+	r.runs.Line, r.runs.Stdout, r.runs.Input = line, r, strings.NewReader(nonce+"\n")
+	return r, nil
 }
 
 // line returns the command line for the far end.
@@ -189,25 +195,3 @@ func (p *Pull) line(sources []source) (string, error) {
 	}
 	return line, err
 }
-
-// A pullConn is a connection whose end is that of the pull.
-type pullConn struct {
-	ssh.Conn
-	puller *puller
-}
-
-// Start implements ssh.Conn.
-func (c *pullConn) Start(ctx context.Context, done func(fleet.End)) {
-	ctx, c.puller.cancel = context.WithCancel(ctx)
-	c.Conn.Start(ctx, func(end fleet.End) {
-		c.puller.cancel()
-		if c.puller.files <= fewFiles {
-			done(c.puller.judge(end))
-			return
-		}
-		go func() { done(c.puller.judge(end)) }() // other connections do not wait
-	})
-}
-
-// fewFiles are renamed at once.
-const fewFiles = 64

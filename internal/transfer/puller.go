@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,13 +25,18 @@ import (
 // has come.
 type puller struct {
 	pull    *Pull
-	attempt ssh.Attempt
+	runs    ssh.Attempt
 	stdout  io.Writer
 	sources []source
-	records *recordReader
+	records *recordReader // not by SFTP
+	rereads bool          // files are verified by reading them again, if at all
+
 	cancel  context.CancelFunc // ends the attempt
-	host    string             // directory below Pull.Dir
-	tree    *hostTree          // nil: the file is shown
+	came    atomic.Bool        // something, since watch called look
+	watch   *time.Timer        // nil: no limit
+	stalled atomic.Bool
+	host    string    // directory below Pull.Dir
+	tree    *hostTree // nil: the file is shown
 	shown   bytes.Buffer
 
 	now       *incoming // the file whose bytes come; nil: none
@@ -84,12 +90,45 @@ const (
 )
 
 func newPuller(p *Pull, a *ssh.Attempt, sources []source, nonce string) *puller {
-	r := &puller{pull: p, attempt: *a, stdout: a.Stdout, sources: sources, from: -1, records: newRecordReader(nonce)}
+	r := &puller{pull: p, runs: *a, stdout: a.Stdout, sources: sources, from: -1, records: newRecordReader(nonce)}
 	r.records.record, r.records.data, r.records.broken = r.take, r.data, r.broken
 	if p.store != nil {
 		r.host, r.tree = p.host(a.Target.Target), p.store.newTree()
 	}
 	return r
+}
+
+func (r *puller) attempt() *ssh.Attempt { return &r.runs }
+func (r *puller) slow() bool            { return r.files > fewFiles } // they are renamed
+func (r *puller) end()                  {}
+
+// fewFiles are renamed at once.
+const fewFiles = 64
+
+// start implements job.
+func (r *puller) start(ctx context.Context) context.Context {
+	ctx, r.cancel = context.WithCancel(ctx)
+	if limit := r.pull.stall(); limit > 0 {
+		r.came.Store(true)
+		var look func()
+		look = func() {
+			if r.came.Swap(false) {
+				r.watch.Reset(limit)
+				return
+			}
+			r.stalled.Store(true)
+			r.cancel()
+		}
+		r.watch = time.AfterFunc(1<<62, look)
+		r.watch.Reset(limit) // look reads watch
+	}
+	return ctx
+}
+
+// Write implements io.Writer.
+func (r *puller) Write(p []byte) (int, error) {
+	r.came.Store(true)
+	return r.records.Write(p)
 }
 
 // abort ends the attempt: nothing of it is kept.
@@ -241,7 +280,7 @@ func (r *puller) beginFile(rec record) {
 	if f.place, ok = r.place(rec, false); !ok {
 		return
 	}
-	if f.digest == "" && r.pull.RequireVerified {
+	if f.digest == "" && r.pull.RequireVerified && !r.rereads {
 		r.failFor(rec.path, "unverified")
 		return
 	}
@@ -418,10 +457,20 @@ func (r *puller) keep() {
 	}
 }
 
-// judge converts the end of the script to the end of the pull.
+// errSilent ends an attempt whose far end says nothing any more.
+var errSilent = errors.New("no byte has come from the host for too long")
+
+// judge implements job.
 func (r *puller) judge(end fleet.End) fleet.End {
+	r.cancel()
+	if r.watch != nil {
+		r.watch.Stop()
+	}
 	aborted := r.fatal.err != nil
 	r.endFile()
+	if r.rereads && r.ended && end.Outcome == fleet.OutcomeFailed { // the server's status says nothing of the files
+		end.Outcome, end.Status = fleet.OutcomeOK, 0
+	}
 	complete := r.ended && (end.Outcome == fleet.OutcomeOK || end.Outcome == fleet.OutcomeFailed && r.failed > 0)
 	if complete && r.fatal.err == nil {
 		r.keep()
@@ -438,6 +487,9 @@ func (r *puller) judge(end fleet.End) fleet.End {
 	switch end.Outcome {
 	case fleet.OutcomeOK, fleet.OutcomeFailed:
 	case fleet.OutcomeUnknown:
+		if r.stalled.Load() {
+			end.Reason, end.Err = fleet.ReasonStalled, errSilent
+		}
 		if !aborted {
 			return end
 		}
@@ -448,7 +500,11 @@ func (r *puller) judge(end fleet.End) fleet.End {
 	case r.fatal.err != nil:
 		return fail(r.fatal)
 	case !complete:
-		return fail(pullFailure{fleet.ReasonNoReceipt, hint.New(fmt.Sprintf("the host did not answer the pull to its end (exit status %d)", end.Status), noAnswerHint)})
+		advice := noAnswerHint
+		if r.rereads {
+			advice = noSFTPHint
+		}
+		return fail(pullFailure{fleet.ReasonNoReceipt, hint.New(fmt.Sprintf("the host did not answer the pull to its end (exit status %d)", end.Status), advice)})
 	}
 	if r.unverified {
 		end.Flags |= fleet.FlagUnverified

@@ -46,8 +46,8 @@ type PushOptions struct {
 	Diff   bool `json:"diff,omitempty"`
 	// CopyLinks copies what links in a directory lead to instead of the links.
 	CopyLinks bool `json:"copy_links,omitempty"`
-	// Via is how files go there: "sh", "sftp", "auto" for sftp where there is no sh, or "" for sh.
-	Via string `json:"via,omitempty"`
+	// Via is how files go there.
+	Via Via `json:"via,omitempty"`
 	// ReplaceUnsafe deletes a file that SFTP cannot replace in one step.
 	ReplaceUnsafe bool `json:"replace_unsafe,omitempty"`
 	// Bandwidth is how many bytes of files are sent in a second, to all hosts together, and
@@ -72,13 +72,13 @@ func (o PushOptions) Validate() error {
 	if o.Checksum != "" && o.Checksum != "always" && o.Checksum != "never" {
 		return fmt.Errorf("checksum %.20q: want always or never", o.Checksum)
 	}
-	if o.Via != "" && o.Via != "sh" && o.Via != "sftp" && o.Via != "auto" {
-		return fmt.Errorf("via %.20q: want sh, sftp or auto", o.Via)
+	if err := o.Via.validate(); err != nil {
+		return err
 	}
-	if _, _, numeric := numbers(o.Owner); o.Via == "sftp" && o.Owner != "" && !numeric {
+	if _, _, numeric := numbers(o.Owner); o.Via == ViaSFTP && o.Owner != "" && !numeric {
 		return hint.New("SFTP has no names of users", "--owner UID:GID, as id there shows them, or --via sh")
 	}
-	if o.ReplaceUnsafe && o.Via != "sftp" && o.Via != "auto" {
+	if o.ReplaceUnsafe && !o.Via.SFTP() {
 		return errors.New("sh always replaces files in one step: --replace-unsafe is for --via sftp")
 	}
 	if o.Bandwidth < 0 || o.BandwidthPerJump < 0 {

@@ -18,6 +18,7 @@ type sftpPush struct {
 	sftpSession
 	teller
 
+	runs    ssh.Attempt
 	nonce   string
 	temp    string // directory; "" if there is none
 	where   string // it is in

@@ -26,7 +26,10 @@ const (
 	fxRead          = 5
 	fxWrite         = 6
 	fxLstat         = 7
+	fxFstat         = 8
 	fxSetstat       = 9
+	fxOpendir       = 11
+	fxReaddir       = 12
 	fxRemove        = 13
 	fxMkdir         = 14
 	fxRmdir         = 15
@@ -56,6 +59,8 @@ const (
 	attrOwner = 2
 	attrPerm  = 4
 	attrTimes = 8
+
+	attrExtended = 1 << 31
 
 	modeType = 0o170000
 	modeFile = 0o100000
@@ -343,6 +348,7 @@ type attributes struct {
 	has            uint32
 	size           uint64
 	uid, gid, perm uint32
+	mtime          uint32 // seconds since 1970; 0 also if it is not known
 }
 
 func (f *fields) attributes() (a attributes) {
@@ -354,6 +360,16 @@ func (f *fields) attributes() (a attributes) {
 	}
 	if a.has&attrPerm != 0 {
 		a.perm = f.uint32()
+	}
+	if a.has&attrTimes != 0 {
+		f.uint32()
+		a.mtime = f.uint32()
+	}
+	if a.has&attrExtended != 0 {
+		for n := f.uint32(); n > 0 && len(*f) > 0; n-- {
+			f.text()
+			f.text()
+		}
 	}
 	return a
 }

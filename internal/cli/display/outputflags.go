@@ -145,8 +145,8 @@ func (f *OutputFlags) Kept() int64 {
 // JSON reports whether a program reads the output (--json).
 func (f *OutputFlags) JSON() bool { return f.json }
 
-// Gathers reports whether equal output is shown once (-b, -B).
-func (f *OutputFlags) Gathers() bool { return f.gathered || f.gatheredApart }
+// Gathers reports whether equal output is shown once (-b, -B, --groups, --diff, --diff-to).
+func (f *OutputFlags) Gathers() bool { return f.grouped() || f.diffTo != "" }
 
 // Files reports whether output is written into files (--outdir).
 func (f *OutputFlags) Files() bool { return f.outdir != "" }

@@ -14,10 +14,18 @@ import (
 	"shoal/internal/transfer"
 )
 
+// newVia is the value of --via.
+func newVia() flags.Choice {
+	return flags.Choice{Words: []string{string(transfer.ViaSh), string(transfer.ViaSFTP), string(transfer.ViaAuto)}}
+}
+
+const viaUsage = "copy by sh (one exec), by sftp, for accounts without a shell, or auto: sftp where no sh answers, which is remembered (default: sh)"
+
 // NewPush returns shoal push.
 func NewPush(stdio console.Stdio) *cobra.Command {
 	var f run.RunFlags
 	var o transfer.PushOptions
+	via := newVia()
 	cmd := &cobra.Command{
 		Use:   "push [flags] SRC... DEST",
 		Short: "Copy files and directories to many hosts, and verify them there",
@@ -46,6 +54,7 @@ where an answer was lost: a large file goes on where it was cut off.`,
 				return hint.New("push needs files, and DEST after them", "shoal push -w web[1-3] motd /etc/motd")
 			}
 			sources, dest := args[:len(args)-1], args[len(args)-1]
+			o.Via = transfer.Via(via.Value)
 			if err := errors.Join(transfer.CheckDest(dest), o.Validate()); err != nil {
 				return err
 			}
@@ -74,7 +83,7 @@ where an answer was lost: a large file goes on where it was cut off.`,
 	own.Var((*flags.Size)(&o.Bandwidth), "bandwidth", "send at most this many bytes of files in a second, to all hosts together (default: no limit)")
 	own.Var((*flags.Size)(&o.BandwidthPerJump), "bandwidth-per-jump", "the same for the hosts behind each jump host")
 	own.Var((*flags.Seconds)(&o.Stall), "stall-timeout", "give up a host that takes no byte for this long; a transfer has no other limit (default 5m)")
-	own.StringVar(&o.Via, "via", "", "copy by `WAY`: sh (a stream to sh, in one exec), sftp, for accounts without a shell, or auto: sftp where no sh answers (default: sh)")
+	own.Var(&via, "via", viaUsage)
 	own.BoolVar(&o.ReplaceUnsafe, "replace-unsafe", false, "delete a file before its place is taken, on SFTP servers that cannot replace it")
 	f.RegisterCopy(cmd, own)
 	return cmd
