@@ -160,6 +160,7 @@ func (r *Run) Results(ctx context.Context, o Options) iter.Seq2[fleet.Result, er
 		}
 		switch {
 		case r.remote.Push != nil:
+			r.remote.Push.Run = r.ID
 			e.Dialer, e.Idempotent = transfer.NewDialer(e.Dialer, r.remote.Push, o.Ways), true
 		case r.remote.Pull != nil:
 			e.Dialer, e.Idempotent = transfer.NewPullDialer(e.Dialer, r.remote.Pull, o.Ways), true

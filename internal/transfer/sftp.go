@@ -1,7 +1,9 @@
 package transfer
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -22,11 +24,16 @@ type sftpPush struct {
 	nonce   string
 	temp    string // directory; "" if there is none
 	where   string // it is in
+	swept   string // the directory from which strangers were removed
 	entryAt int
 	verdict verdict
 }
 
 func newSFTPPush(p *Push, nonce string, t ssh.Target, stdout io.Writer) *sftpPush {
+	if p.Run != "" {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %q", p.Run, t.Index, t.Command))
+		nonce = strings.ToUpper(hex.EncodeToString(sum[:13]))
+	}
 	s := &sftpPush{teller: p.teller(t, stdout), nonce: nonce}
 	s.sftpSession = newSFTPSession(s.copy)
 	p.feed(&s.sender, t)
@@ -185,7 +192,7 @@ func (s *sftpPush) link(at string, e *Entry) error {
 	if s.state(e, word, attributes{}) {
 		return nil
 	}
-	if err := s.makeTemp(path.Dir(at), e); err != nil {
+	if _, err := s.makeTemp(path.Dir(at), e); err != nil {
 		return err
 	}
 	// OpenSSH has the two in this order, unlike the draft (PROTOCOL, section 4.1).
@@ -195,25 +202,120 @@ func (s *sftpPush) link(at string, e *Entry) error {
 	return s.rename(at, there)
 }
 
-// makeTemp makes the temporary directory for files in dir.
-func (s *sftpPush) makeTemp(dir string, e *Entry) error {
-	if s.temp != "" && s.where == dir {
-		return nil
+// makeTemp makes the temporary directory for files in dir. A large file has one of its own, whose
+// name no other push has; there is how much of it was left there and is right.
+func (s *sftpPush) makeTemp(dir string, e *Entry) (there int64, err error) {
+	if s.temp != "" && s.where == dir && e.step() == 0 {
+		return 0, nil
 	}
 	if err := s.clean(); err != nil {
-		return err
+		return 0, err
 	}
 	start := "link"
 	if len(e.Digest) >= 16 {
 		start = e.Digest[:16]
 	}
-	temp := path.Join(dir, ".shoal-push."+start+"."+s.nonce)
-	if _, err := s.call(fxMkdir, fxStatus, temp, uint32(attrPerm), uint32(0o700)); err != nil {
-		return s.refused(err, dir)
+	temp := path.Join(dir, strangerPrefix+start+"."+s.nonce)
+	_, err = s.call(fxMkdir, fxStatus, temp, uint32(attrPerm), uint32(0o700))
+	if err == nil {
+		s.temp, s.where = temp, dir
+		return 0, nil
+	}
+	a, exists, failed := s.stat(fxLstat, temp)
+	if errors.Is(failed, errEnded) || failed != nil || !exists || !a.is(modeDir) || a.perm&0o7777 != 0o700 {
+		return 0, errors.Join(failed, s.refused(err, dir))
 	}
 	s.temp, s.where = temp, dir
-	return nil
+	return s.left(e)
 }
+
+// left returns how many bytes of a file an earlier attempt has left that are right. Others are
+// removed.
+func (s *sftpPush) left(e *Entry) (int64, error) {
+	a, exists, err := s.stat(fxLstat, s.temp+"/f")
+	switch {
+	case err != nil:
+		return 0, err
+	case !exists:
+		return 0, nil
+	case a.is(modeFile) && e.step() > 0:
+		c := &comparison{with: io.NewSectionReader(s.push.payload, e.at, e.Size)}
+		if err := s.read(s.temp+"/f", c, e.Size); errors.Is(err, errEnded) {
+			return 0, err
+		}
+		if c.right > 0 {
+			return c.right, nil
+		}
+	}
+	_, err = s.call(fxRemove, fxStatus, s.temp+"/f")
+	return 0, s.refused(err, s.temp)
+}
+
+// A comparison takes what is equal to what it is compared with, and fails with the first that is not.
+type comparison struct {
+	with  io.ReaderAt
+	right int64 // bytes
+}
+
+var errDiffers = errors.New("what is there differs")
+
+func (c *comparison) Write(p []byte) (int, error) {
+	ours := make([]byte, len(p))
+	n, _ := c.with.ReadAt(ours, c.right)
+	if n < len(p) || !bytes.Equal(p, ours) {
+		return 0, errDiffers
+	}
+	c.right += int64(n)
+	return n, nil
+}
+
+const (
+	strangerPrefix = ".shoal-push."
+	strangerAge    = 24 * 60 * 60 // seconds
+)
+
+// strangers removes what pushes left in the directory in which nothing was written for a day.
+func (s *sftpPush) strangers() error {
+	now, ok, err := s.stat(fxLstat, s.temp)
+	if err != nil || !ok || now.has&attrTimes == 0 {
+		return err // the time there is not known
+	}
+	old := func(a attributes) bool {
+		return a.has&attrTimes != 0 && int64(a.mtime) < int64(now.mtime)-strangerAge
+	}
+	var left []string
+	names := 0
+	err = s.readDir(s.where, func(e dirEntry) error {
+		if names++; names > maxListed || len(left) == maxStrangers {
+			return errDiffers // enough for one push
+		}
+		if strings.HasPrefix(e.name, strangerPrefix) && !strings.Contains(e.name, "/") && e.is(modeDir) && old(e.attributes) {
+			left = append(left, path.Join(s.where, e.name))
+		}
+		return nil
+	})
+	for _, dir := range left {
+		if errors.Is(err, errEnded) {
+			break
+		}
+		var f attributes
+		var ok bool
+		if f, ok, err = s.stat(fxLstat, dir+"/f"); err == nil && ok && !old(f) {
+			continue
+		}
+		for _, name := range []string{"/f", "/b"} {
+			_, err = s.call(fxRemove, fxStatus, dir+name)
+		}
+		_, err = s.call(fxRmdir, fxStatus, dir)
+	}
+	if errors.Is(err, errEnded) {
+		return err
+	}
+	return nil // another push tries again
+}
+
+// maxStrangers is how many are removed at most.
+const maxStrangers = 100
 
 // clean removes the temporary directory.
 func (s *sftpPush) clean() error {
@@ -295,19 +397,33 @@ func (s *sftpPush) file(at string, e *Entry) error {
 	if s.state(e, word, a) {
 		return s.compare(at, e, there && a.is(modeFile))
 	}
-	if free, known := s.statfs(dir); known && e.Size >= 1<<20 && free.free < uint64(e.Size) { //nolint:gosec // sizes are positive
-		return refusal("no_space")
+	room := func(size int64) error {
+		if free, known := s.statfs(dir); known && size >= 1<<20 && free.free < uint64(size) { //nolint:gosec // sizes are positive
+			return refusal("no_space")
+		}
+		return nil
 	}
 	if o.InPlace && there {
-		if err := s.store(at, openWrite|openTruncate, e); err != nil {
+		if err := room(e.Size); err != nil {
+			return err
+		}
+		if err := s.store(at, openWrite|openTruncate, e, 0); err != nil {
 			return err
 		}
 		return s.finish(at, e, attributes{})
 	}
-	if err := s.makeTemp(dir, e); err != nil {
+	left, err := s.makeTemp(dir, e)
+	if err != nil {
 		return err
 	}
-	if err := s.store(s.temp+"/f", openWrite|openCreate|openExcl, e); err != nil {
+	if err := room(e.Size - left); err != nil {
+		return err
+	}
+	how := uint32(openWrite | openCreate | openExcl)
+	if left > 0 {
+		how = openWrite
+	}
+	if err := s.store(s.temp+"/f", how, e, left); err != nil {
 		return err
 	}
 	old := attributes{}
@@ -325,7 +441,11 @@ func (s *sftpPush) file(at string, e *Entry) error {
 			return s.refused(err, dir)
 		}
 	}
-	return s.rename(at, there)
+	if err := s.rename(at, there); err != nil || e.step() == 0 || s.swept == dir {
+		return err
+	}
+	s.swept = dir
+	return s.strangers()
 }
 
 // finish sets owner, mode and times, as asked for or as an old file has them.
@@ -377,15 +497,15 @@ func numbers(owner string) (uid, gid uint32, ok bool) {
 	return uint32(n), uint32(m), err == nil && err2 == nil //nolint:gosec // 32 bits
 }
 
-// store writes a file and reads it back.
-func (s *sftpPush) store(at string, how uint32, e *Entry) error {
+// store writes a file from an offset on, and reads it back.
+func (s *sftpPush) store(at string, how uint32, e *Entry, from int64) error {
 	f, err := s.call(fxOpen, fxHandle, at, how, uint32(attrPerm), uint32(e.Mode&fs.ModePerm))
 	if err != nil {
 		return s.refused(err, s.where)
 	}
 	handle := f.text()
 	var flying []uint32
-	for off := int64(0); off < e.Size || len(flying) > 0; {
+	for off := from; off < e.Size || len(flying) > 0; {
 		if off < e.Size && len(flying) < flyingPieces {
 			n := min(int64(s.piece), e.Size-off)
 			flying = append(flying, s.ask(fxWrite, part{from: e.at + off, to: e.at + off + n}, handle, off, uint32(n))) //nolint:gosec // a piece

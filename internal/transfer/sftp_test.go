@@ -19,6 +19,13 @@ import (
 // bySFTP pushes to OpenSSH's server, started with these arguments.
 func bySFTP(t *testing.T, p *Push, dest string, args ...string) (v verdict, told string) {
 	t.Helper()
+	v, told, _ = bySFTPCut(t, p, dest, 1<<40, args...)
+	return v, told
+}
+
+// bySFTPCut is bySFTP with so many bytes at most, and returns how many were sent.
+func bySFTPCut(t *testing.T, p *Push, dest string, cut int64, args ...string) (v verdict, told string, sent int64) {
+	t.Helper()
 	server := needs.Program(t, "/usr/lib/openssh/sftp-server")
 	var stdout bytes.Buffer
 	s := newSFTPPush(p, nonce, ssh.Target{Target: fleet.Target{Command: dest}}, &stdout)
@@ -31,7 +38,7 @@ func bySFTP(t *testing.T, p *Push, dest string, args ...string) (v verdict, told
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	f := &fed{x: s, left: 1 << 40, wake: make(chan struct{}, 1), over: make(chan struct{})}
+	f := &fed{x: s, left: cut, wake: make(chan struct{}, 1), over: make(chan struct{})}
 	var feeding sync.WaitGroup
 	feeding.Go(func() {
 		_, _ = io.Copy(input, struct{ io.Reader }{f})
@@ -41,7 +48,7 @@ func bySFTP(t *testing.T, p *Push, dest string, args ...string) (v verdict, told
 	close(f.over)
 	feeding.Wait()
 	s.end()
-	return s.verdict, stdout.String()
+	return s.verdict, stdout.String(), f.at
 }
 
 // SFTP writes what the shell would, and refuses what it would.
@@ -158,6 +165,54 @@ func TestSFTPPushTree(t *testing.T) {
 	}
 	if v, _ := bySFTP(t, p, "/proc"); v.done || v.word == "" {
 		t.Errorf("to /proc: %+v", v)
+	}
+}
+
+// A push of the same run goes on where it was cut off and what is there is right, in a tree too, and
+// removes what others left.
+func TestSFTPPushGoesOn(t *testing.T) {
+	t.Parallel()
+	src := filepath.Join(t.TempDir(), "tree")
+	text := strings.Repeat("0123456789abcdef", 5<<20/16) + "end"
+	for name, text := range map[string]string{"a": "a", "b/a": "a", "b/big": text, "c": "c"} {
+		write(t, filepath.Join(src, name), text, 0o644)
+	}
+	p := read(t, PushOptions{}, src)
+	p.Run = "run"
+	for _, spoil := range []int64{-1, 1 << 20} {
+		dir := t.TempDir()
+		for name, age := range map[string]time.Duration{"old": 49 * time.Hour, "new": time.Hour} {
+			then := time.Now().Add(-age)
+			stranger := dir + "/tree/b/.shoal-push." + name
+			write(t, stranger+"/f", "part", 0o600)
+			if err := errorsOf(os.Chtimes(stranger+"/f", then, then), os.Chtimes(stranger, then, then)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if v, _, _ := bySFTPCut(t, p, dir, 3<<20); v.done {
+			t.Errorf("cut: %+v", v)
+		}
+		left, _ := filepath.Glob(dir + "/tree/b/.shoal-push.*" + "/f")
+		if len(left) != 3 {
+			t.Fatalf("left: %q", tree(t, dir))
+		}
+		want := int64(3 << 20)
+		if spoil >= 0 {
+			for _, name := range left {
+				if f, err := os.OpenFile(name, os.O_WRONLY, 0); err == nil && !strings.Contains(name, "-push.old") && !strings.Contains(name, "-push.new") {
+					_, _ = f.WriteAt([]byte("hole"), spoil)
+					_ = f.Close()
+				}
+			}
+			want = 5 << 20
+		}
+		if v, _, sent := bySFTPCut(t, p, dir, 1<<40); !v.done || sent > want || sent < want-1<<20 {
+			t.Errorf("%+v, %d bytes sent, want %d", v, sent, want)
+		}
+		wantTree(t, "whole", dir, "tree/", `tree/a 644 "a"`, "tree/b/", "tree/b/.shoal-push.new/", `tree/b/.shoal-push.new/f 600 "part"`, `tree/b/a 644 "a"`, `tree/b/big 644 "0123456789abcdef0123"`, `tree/c 644 "c"`)
+		if got, _ := os.ReadFile(dir + "/tree/b/big"); string(got) != text {
+			t.Errorf("%d bytes differ", len(got))
+		}
 	}
 }
 

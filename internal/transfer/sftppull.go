@@ -157,51 +157,29 @@ func (s *sftpPull) known(at string, depth int, a attributes) error {
 	return s.take("x", at, "not_regular")
 }
 
-// A dirEntry is a name in a directory, with what the server says of it.
-type dirEntry struct {
-	name string
-	attributes
-}
-
 // maxListed is how many names are read of one host.
 const maxListed = 1_000_000
 
 // list returns what is in a directory and wanted, in the order of the names.
 func (s *sftpPull) list(dir string, wanted func(name string) bool) (entries []dirEntry, err error) {
-	f, err := s.call(fxOpendir, fxHandle, dir)
-	if err != nil {
-		return nil, err
-	}
-	handle, size := f.text(), 0
-	for {
-		f, err := s.call(fxReaddir, fxName, handle)
-		if code, ok := errors.AsType[status](err); ok && code == statusEOF {
-			break
+	size := 0
+	err = s.readDir(dir, func(e dirEntry) error {
+		switch s.listed++; {
+		case s.listed > maxListed:
+			return s.tooMany()
+		case e.name == "." || e.name == ".." || !wanted(e.name):
+			return nil
+		case e.name == "" || strings.Contains(e.name, "/"):
+			s.puller.abort(fleet.ReasonBadAnswer, fmt.Errorf("%w: the name %.200q in a directory", errNotAsked, e.name))
+			return errAborted
 		}
-		if err != nil {
-			return nil, err
+		entries = append(entries, e)
+		if size += len(e.name); len(entries) > s.puller.pull.MaxFiles || size > maxNames {
+			return s.tooMany()
 		}
-		for n := f.uint32(); n > 0 && len(f) > 0; n-- {
-			e := dirEntry{name: f.text()}
-			f.text() // as ls -l shows it
-			e.attributes = f.attributes()
-			s.listed++
-			if e.name == "." || e.name == ".." || !wanted(e.name) {
-				continue
-			}
-			if e.name == "" || strings.Contains(e.name, "/") {
-				s.puller.abort(fleet.ReasonBadAnswer, fmt.Errorf("%w: the name %.200q in a directory", errNotAsked, e.name))
-				return nil, errAborted
-			}
-			entries = append(entries, e)
-			size += len(e.name)
-		}
-		if len(entries) > s.puller.pull.MaxFiles || size > maxNames || s.listed > maxListed {
-			return nil, s.tooMany()
-		}
-	}
+		return nil
+	})
 	slices.SortFunc(entries, func(a, b dirEntry) int { return strings.Compare(a.name, b.name) })
-	_, err = s.call(fxClose, fxStatus, handle)
 	return entries, err
 }
 

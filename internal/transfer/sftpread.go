@@ -75,3 +75,38 @@ func (s *sftpSession) readHandle(handle string, w io.Writer, from, to int64) err
 	}
 	return err
 }
+
+// A dirEntry is a name in a directory, with what the server says of it.
+type dirEntry struct {
+	name string
+	attributes
+}
+
+// readDir calls each with the names in a directory, until it returns an error. A server may say
+// names without end.
+func (s *sftpSession) readDir(dir string, each func(dirEntry) error) error {
+	f, err := s.call(fxOpendir, fxHandle, dir)
+	if err != nil {
+		return err
+	}
+	handle := f.text()
+	for {
+		f, err := s.call(fxReaddir, fxName, handle)
+		if code, ok := errors.AsType[status](err); ok && code == statusEOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		for n := f.uint32(); n > 0 && len(f) > 0; n-- {
+			e := dirEntry{name: f.text()}
+			f.text() // as ls -l shows it
+			e.attributes = f.attributes()
+			if err := each(e); err != nil {
+				return err
+			}
+		}
+	}
+	_, err = s.call(fxClose, fxStatus, handle)
+	return err
+}
