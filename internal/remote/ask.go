@@ -178,3 +178,27 @@ done;
 echo "swept $_c $_z";
 fin 0;
 `
+
+// sweepFilesScript removes temporaries of pushes; see package transfer.
+const sweepFilesScript = `
+_c=0; _z=0;
+no() { echo "state absent"; echo "swept $_c $_z"; fin 0; };
+root() { [ -d "$_p" ] || no; walk "$_p"; };
+walk() {
+for _x in "$1".shoal-push.*; do
+case ${_x##*/} in .shoal-push.????????????????.?*|.shoal-push.link.?*) ;; *) continue;; esac;
+[ -d "$_x" ] || continue;
+[ -L "$_x" ] && continue;
+if [ "$(find "$_x" -mtime -$_d 2>&1)" ]; then _z=$((_z+1));
+elif rm -rf "$_x"; then _c=$((_c+1));
+else _z=$((_z+1)); fi;
+done;
+for _x in "$1"* "$1".*; do
+case $_x in */.|*/..) continue;; esac;
+[ -d "$_x" ] || continue;
+[ -L "$_x" ] || walk "$_x/";
+done; };
+ROOTS
+echo "swept $_c $_z";
+fin 0;
+`

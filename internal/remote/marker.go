@@ -162,6 +162,26 @@ func Sweep(nonce, dir string, age time.Duration) (string, error) {
 	return m.question(nonce, assign("_d", strconv.FormatInt(int64(age/time.Minute), 10)), sweepScript)
 }
 
+// SweepFiles removes what pushes of files have left in the directories and below them, in which nothing
+// was written for some days, at least one. Links are not followed. The state is absent if one
+// of the directories does not exist.
+func SweepFiles(nonce string, dirs []string, days int) (string, error) {
+	if days < 1 {
+		return "", fmt.Errorf("age of %d days: want at least 1", days)
+	}
+	var roots strings.Builder
+	for _, dir := range dirs {
+		if dir == "" || strings.ContainsRune(dir, 0) {
+			return "", errors.New("a directory is empty or has a NUL byte")
+		}
+		if dir[0] != '/' {
+			dir = "./" + dir
+		}
+		roots.WriteString(assignAny("_p", dir+"/") + "\nroot;\n")
+	}
+	return Marker{Run: "sweep"}.question(nonce, assign("_d", strconv.Itoa(days)), strings.Replace(sweepFilesScript, "ROOTS", roots.String(), 1))
+}
+
 // question returns the command line of a query.
 func (m Marker) question(nonce, variables, script string) (string, error) {
 	if err := errors.Join(m.Validate(), validateNonce(nonce)); err != nil {

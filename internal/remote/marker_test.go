@@ -398,6 +398,43 @@ func TestSweep(t *testing.T) {
 	})
 }
 
+// SweepFiles removes temporaries of pushes in which nothing was written for a day, and nothing else.
+func TestSweepFiles(t *testing.T) {
+	everyShell(t, func(t *testing.T, f *far) {
+		const name = ".shoal-push.0123456789abcdef."
+		dir, old := filepath.Join(f.home, "a\n'b "), time.Now().Add(-25*time.Hour)
+		for at, age := range map[string]time.Time{
+			name + "old": old, "sub/.dot/" + name + "part-old": old, "sub/.shoal-push.link.old": old, name + "new": time.Now(),
+			"sub/other": old, ".shoal-push.old": old, name: old, "outside/" + name + "old": old,
+		} {
+			at = filepath.Join(dir, at)
+			if err := errors.Join(os.MkdirAll(at, 0o700), os.WriteFile(at+"/f", nil, 0o600), os.Chtimes(at+"/f", age, age), os.Chtimes(at, age, age)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		written, outside := filepath.Join(dir, name+"written"), filepath.Join(f.home, "outside")
+		if err := errors.Join(os.Mkdir(written, 0o700), os.WriteFile(written+"/f", nil, 0o600), os.Chtimes(written, old, old), os.Rename(dir+"/outside", outside), os.Symlink(outside, dir+"/link"), os.Symlink(outside, dir+"/"+name+"link")); err != nil {
+			t.Fatal(err)
+		}
+		question, err := SweepFiles(nonce, []string{dir}, 1)
+		if r := f.ask(t, strings.Replace(question, "/bin/sh", f.sh, 1), err); r.Removed != 3 || r.Remaining != 2 {
+			t.Errorf("%+v", r)
+		}
+		for at, want := range map[string]bool{
+			name + "old": false, "sub/.dot/" + name + "part-old": false, "sub/.shoal-push.link.old": false, name + "new": true, name + "written": true,
+			"sub/other": true, ".shoal-push.old": true, name: true, "../outside/" + name + "old": true,
+		} {
+			if got := exists(filepath.Join(dir, at, "f")); got != want {
+				t.Errorf("%s is there: %v", at, got)
+			}
+		}
+		question = must(t)(SweepFiles(nonce, []string{dir, dir + "/none"}, 1))
+		if r, err := ParseReport(nonce, []byte(f.run(t, strings.Replace(question, "/bin/sh", f.sh, 1), "").stdout)); err != nil || r.State != StateAbsent {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
+
 // Sweep leaves alone what is no marker: a run directory may have been another directory
 // before, such as a home directory.
 func TestSweepsOnlyMarkers(t *testing.T) {

@@ -193,7 +193,7 @@ _w=$(($_w+1)); };
 // day.
 const strangersScript = `
 clean;
-for _o in "${_q:-$_d/}".shoal-push.*; do [ -d "$_o" ] && [ ! -L "$_o" ] && [ -z "$(find "$_o" ! -mtime +0 2>&1)" ] && rm -rf "$_o"; done;
+for _o in "${_q:-$_d/}".shoal-push.*; do [ -d "$_o" ] && [ ! -L "$_o" ] && [ -z "$(find "$_o" -mtime -1 2>&1)" ] && rm -rf "$_o"; done;
 say done $_w $_s $_v;
 exit 0
 `

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,28 +29,38 @@ func NewSweep(stdio console.Stdio) *cobra.Command {
 		runDir string
 	)
 	cmd := &cobra.Command{
-		Use:   "sweep [flags]",
-		Short: "Remove old markers from hosts",
+		Use:   "sweep [flags] [DIR...]",
+		Short: "Remove old markers, and what pushes have left, from hosts",
 		Long: `Remove the markers of --once, --kill-on-cancel and --detach, with the output in
-them, in which nothing has happened for some days, unless something still runs.`,
-		Example: "  shoal sweep -w web[01-20] --days 7",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+them, in which nothing has happened for some days, unless something still runs.
+
+With DIR, remove instead what pushes that were cut off have left in these directories
+and below them, in which nothing was written for some days (.shoal-push.*). A relative
+DIR is seen from the account's home.`,
+		Example: "  shoal sweep -w web[01-20] --days 7\n  shoal sweep -w web[01-20] --days 1 /etc/app /srv/www",
+		RunE: func(cmd *cobra.Command, dirs []string) error {
 			age, err := clirun.Days(days, 1)
 			if err != nil {
 				return err
 			}
-			return sweep(cmd.Context(), &f, age, runDir, stdio)
+			if len(dirs) == 0 {
+				return sweep(cmd.Context(), &f, stdio, func(nonce string) (string, error) { return remote.Sweep(nonce, runDir, age) })
+			}
+			if runDir != "" {
+				return hint.New("--run-dir is for markers, and DIR for what pushes have left", "leave out one of them")
+			}
+			return sweep(cmd.Context(), &f, stdio, func(nonce string) (string, error) { return remote.SweepFiles(nonce, dirs, days) })
 		},
 	}
 	g := flags.NewGroup("Sweeping")
-	g.IntVar(&days, "days", 30, "keep markers that are younger than `N` days, which no start may take")
+	g.IntVar(&days, "days", 30, "keep what is younger than `N` days, which no start may take")
 	g.StringVar(&runDir, "run-dir", "", "the `DIR` with the markers there (default: .local/state/shoal/marks in the account's home)")
 	f.register(cmd, f.Targets(), g)
 	return cmd
 }
 
-func sweep(ctx context.Context, f *markerFlags, age time.Duration, dir string, stdio console.Stdio) error {
+// sweep asks each host the question.
+func sweep(ctx context.Context, f *markerFlags, stdio console.Stdio, question func(nonce string) (string, error)) error {
 	opts, err := f.Options()
 	if err != nil {
 		return err
@@ -86,7 +95,7 @@ func sweep(ctx context.Context, f *markerFlags, age time.Duration, dir string, s
 	}
 	failed := 0
 	for a, err := range run.Query(ctx, e, 0, plan.Targets(), func(_ fleet.Target, nonce string) (string, error) {
-		return remote.Sweep(nonce, dir, age)
+		return question(nonce)
 	}) {
 		if err != nil {
 			return err
@@ -96,6 +105,9 @@ func sweep(ctx context.Context, f *markerFlags, age time.Duration, dir string, s
 			failed++
 			short, _ := hint.Split(a.Err.Error())
 			text = "not swept: " + ui.Visible(short)
+		} else if a.Report.State == remote.StateAbsent {
+			failed++
+			text = "not swept: no such directory"
 		} else if a.Report.State == remote.StateUnclear {
 			failed++
 			text = "not swept: the run directory is not one of the account's own with mode 0700"

@@ -700,7 +700,7 @@ func df(c *call) int {
 		total>>10, (used+1023)>>10, (total-used)>>10, (used*100+total-1)/max(total, 1)))
 }
 
-// findFiles knows -name, -type, -mmin, -maxdepth, -prune, -print and -delete,
+// findFiles knows -name, -type, -mmin, -mtime, -maxdepth, -prune, -print and -delete,
 // all of them joined by and.
 func findFiles(c *call) int {
 	args := c.args
@@ -752,6 +752,21 @@ func findFiles(c *call) int {
 					return minutes < n
 				}
 				return minutes == n
+			})
+		case "-mtime":
+			n, err := strconv.Atoi(strings.TrimLeft(arg, "+-"))
+			if err != nil {
+				return c.fail("invalid argument '%s' to '-mtime'", arg)
+			}
+			tests = append(tests, func(_ string, i memfs.Info) bool {
+				days := int(time.Since(i.ModTime()) / (24 * time.Hour))
+				switch arg[0] {
+				case '+':
+					return days > n
+				case '-':
+					return days < n
+				}
+				return days == n
 			})
 		case "-maxdepth":
 			var err error
