@@ -64,6 +64,7 @@ const (
 	FaultDropMidTransfer  Fault = "drop-mid-transfer"
 	FaultNoSFTP           Fault = "no-sftp"
 	FaultSFTPCloses       Fault = "sftp-closes"
+	FaultSFTPOnly         Fault = "sftp-only"
 	FaultNoisyLogin       Fault = "noisy-login"
 )
 

@@ -18,6 +18,7 @@ type fileFault struct {
 	cut        bool          // the connection, in the middle of the first piece of data
 	noise      string        // before what is said on standard output
 	noSFTP     bool
+	noExec     bool
 	closesSFTP bool
 }
 
@@ -39,6 +40,7 @@ var fileFaults = map[Fault]behaviour{
 	FaultDropMidTransfer:  {doc: "drops the connection in the middle of the first piece of a file by SFTP, or of standard input", files: &fileFault{cut: true}},
 	FaultNoSFTP:           {doc: "has no SFTP subsystem", files: &fileFault{noSFTP: true}},
 	FaultSFTPCloses:       {doc: "accepts the SFTP subsystem and closes it", files: &fileFault{closesSFTP: true}},
+	FaultSFTPOnly:         {doc: "has SFTP, and says no to exec", files: &fileFault{noExec: true}},
 	FaultNoisyLogin:       {doc: "prints text before the output of each command, and before the SFTP protocol", files: &fileFault{noise: loginNoise}},
 }
 

@@ -75,6 +75,9 @@ func (s *session) exec(r *ssh.Request) {
 	if s.behaviour.answer != nil {
 		answer = *s.behaviour.answer
 	}
+	if s.behaviour.fileFault().noExec {
+		answer = no
+	}
 	s.entry = s.conn.fleet.oracle.start(s.conn, request.Command, answer == yes)
 	if answer != yes {
 		s.conn.fleet.oracle.end(&s.entry, nil, nil, nil)

@@ -308,6 +308,7 @@ func TestFileFaults(t *testing.T) {
 		FaultDropMidTransfer:  {sftp: "cut", left: "16384\n", shell: "", status: -1},
 		FaultNoSFTP:           {sftp: "refused", shell: "1\n"},
 		FaultSFTPCloses:       {sftp: "closed", shell: "1\n"},
+		FaultSFTPOnly:         {sftp: "close 0"}, // it runs nothing
 		FaultNoisyLogin:       {sftp: "no version", shell: loginNoise + "1\n"},
 	}
 	for _, fault := range FileFaults() {

@@ -76,6 +76,7 @@ func TestPushBySFTPToBadHosts(t *testing.T) {
 		outcome fleet.Outcome
 		reason  fleet.Reason // "" means any
 	}{
+		{simfleet.FaultSFTPOnly, fleet.OutcomeOK, fleet.ReasonNone},
 		{simfleet.FaultNone, fleet.OutcomeOK, fleet.ReasonNone},
 		{simfleet.FaultDiskFull, fleet.OutcomeFailed, fleet.ReasonNoSpace},
 		{simfleet.FaultPermissionDenied, fleet.OutcomeFailed, fleet.ReasonPermissionDenied},
@@ -117,5 +118,45 @@ func TestPushBySFTPToBadHosts(t *testing.T) {
 		if found != ok[h.Host] || found && file.Size != int64(len(text)) {
 			t.Errorf("%s: found %v, told %v, %+v", h.Host, found, ok[h.Host], file)
 		}
+	}
+}
+
+// With --via auto files go where one of the ways works, without a warning, and that way is taken at
+// once the next time.
+func TestEitherWay(t *testing.T) {
+	t.Parallel()
+	faults := []simfleet.Fault{simfleet.FaultNone, simfleet.FaultSFTPOnly, simfleet.FaultNoSFTP, simfleet.FaultSFTPCloses, simfleet.FaultNoisyLogin}
+	f, dir := startFleet(t, simfleet.Options{Hosts: len(faults), Seed: "either", RecordNames: true, Fault: func(i int) simfleet.Fault { return faults[i] }})
+	src := filepath.Join(dir, "src")
+	if err := os.WriteFile(src, bytes.Repeat([]byte("0123456789abcdef"), 20_000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args  []string
+		execs int
+	}{
+		{[]string{"push", src, "/tmp/pushed"}, len(faults)}, // one is refused
+		{[]string{"pull", "/tmp/pushed", filepath.Join(dir, "in")}, len(faults) - 1},
+		{[]string{"push", src, "/tmp/pushed"}, len(faults) - 1},
+	} {
+		before := f.Stats()
+		var out, errs bytes.Buffer
+		args := append([]string{c.args[0], "--hostfile", filepath.Join(dir, "hosts"), "--via", "auto", "--attempts", "1"}, c.args[1:]...)
+		if code := cli.Main(t.Context(), pushArgs(dir, args...), console.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs}); code != 0 || strings.Contains(errs.String(), "warning") || strings.Contains(errs.String(), "SFTP") {
+			t.Errorf("%q: %d\n%s\n%s", c.args, code, &out, &errs)
+		}
+		after := f.Stats()
+		if after.Subsystems-before.Subsystems != 1 || after.Execs-before.Execs != c.execs {
+			t.Errorf("%q: %d subsystems, %d execs", c.args, after.Subsystems-before.Subsystems, after.Execs-before.Execs)
+		}
+	}
+	refused := 0
+	for _, entry := range f.Log() {
+		if entry.Command != "" && !entry.Accepted {
+			refused++
+		}
+	}
+	if refused != 1 {
+		t.Errorf("%d times a host was asked for a shell that it does not have", refused)
 	}
 }

@@ -37,8 +37,8 @@ type Ways interface {
 	SetSFTP(t ssh.Target, sftp bool)
 }
 
-// An eitherConn copies in one way, and in the other on the same connection where nothing has
-// answered.
+// An eitherConn copies in one way, and in the other where nothing has answered, on the same connection
+// if it can.
 type eitherConn struct {
 	ssh.Conn
 	dialer  *Dialer
@@ -79,7 +79,19 @@ func (c *eitherConn) again(ctx context.Context, first fleet.End, done func(fleet
 		return
 	}
 	a.Tell("%s has not answered; copying by %s", name(c.sftp), name(!c.sftp))
-	c.StartNext(j.start(ctx), j.attempt(), func(end fleet.End) {
+	start := c.StartNext
+	if first.Outcome == fleet.OutcomeRefused { // such a connection is not kept
+		_ = c.Close()
+		next, err := c.dialer.inner.Dial(ctx, j.attempt())
+		if err != nil {
+			j.end()
+			done(first)
+			return
+		}
+		c.Conn = next
+		start = func(ctx context.Context, _ *ssh.Attempt, done func(fleet.End)) { next.Start(ctx, done) }
+	}
+	start(j.start(ctx), j.attempt(), func(end fleet.End) {
 		judge(j, end, func(end fleet.End) {
 			_ = c.Close()
 			if end.Outcome != fleet.OutcomeOK && end.Outcome != fleet.OutcomeFailed || unanswered(end) {
