@@ -1,20 +1,26 @@
 // Package report computes what a recorded run can tell at a glance, and renders it for a
-// terminal, as Markdown, as JSON, and as one HTML file that needs no network.
+// terminal, as Markdown, JSON, CSV and JUnit XML, and as one HTML file that needs no network.
 //
-//	results ─▸ Collector ─▸ Report ─▸ Text, Markdown, JSON, HTML
+//	results ─▸ Collector ─▸ Report ─▸ Text, Markdown, JSON, CSV, JUnit, HTML
 //
 // A Collector holds one short row for each host, and each distinct output once, cut at a stated
 // size: what is left out is counted and said. Nothing that a host sent is ever markup.
 package report
 
 import (
+	"cmp"
 	"crypto/sha256"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"shoal/fleet"
+	"shoal/internal/groups"
 	"shoal/internal/hint"
+	"shoal/internal/mask"
+	"shoal/internal/textdiff"
 	"shoal/internal/ui"
 	"shoal/record"
 )
@@ -30,6 +36,11 @@ type Options struct {
 	Interrupted bool
 	// MaxText limits each text, in bytes; 0 means DefaultMaxText.
 	MaxText int
+	// Groups say which results are equal.
+	Groups groups.Options
+	// Reference is the host with whose group the others are compared; "" means the largest
+	// group that gave an answer.
+	Reference string
 }
 
 // A Report is what there is to tell of a run.
@@ -41,7 +52,11 @@ type Report struct {
 	Groups   []Group // the largest first
 	Timeline Timeline
 	Hosts    []Host // in the order of the targets
-	Texts    []Text // distinct; Host.Text and Group.Text are indexes into it
+	Texts    []Text // Host.Text, Host.Error, Group.Text and Group.Diff are indexes into it
+	// Told has the masked kinds in which hosts of one group differ.
+	Told mask.Set
+	// NoReference means that Options.Reference gave no answer.
+	NoReference bool
 }
 
 // A Phase has the times that the hosts spent in a phase.
@@ -72,6 +87,7 @@ type Host struct {
 	Name    string // may be any text; escaped where it is shown
 	Outcome fleet.Outcome
 	Cause   string        // reason, exit status or signal; "" if ok
+	Running bool          // it has no result yet, and its command was sent, or is about to be
 	Error   int           // an index into Texts; -1: none
 	Start   time.Duration // after the beginning of the run; valid if Attempt is not 0
 	Took    time.Duration
@@ -86,35 +102,38 @@ type Text struct {
 	Left int64 // bytes that are left out at its end
 }
 
-// A Group is the hosts with equal results: outcome, cause and output.
+// A Group is the hosts with equal results.
 type Group struct {
 	Outcome fleet.Outcome
 	Cause   string
-	Text    int // the output, an index into Texts; -1: none
-	Hosts   []int
+	Text    int   // the output of Shown, an index into Texts; -1: none
+	Hosts   []int // indexes into Report.Hosts
+	Shown   int   // the one of them whose output stands for all
+	Differ  mask.Set
+	// Reference is set for the group with which others are compared, and Diff is how this one
+	// differs from it: a unified diff, an index into Texts; -1: it was not compared.
+	Reference bool
+	Diff      int
 }
 
 // A Collector makes a report.
 type Collector struct {
 	r      Report
 	texts  map[[sha256.Size]byte]int
-	groups map[groupKey]int
+	groups *groups.Collector
 	took   [fleet.NumPhases + 1][]time.Duration
 }
 
-type groupKey struct {
-	outcome fleet.Outcome
-	cause   string
-	text    [sha256.Size]byte
-}
-
-// NewCollector returns a Collector without results.
+// NewCollector returns a Collector without results. Report or Close frees what it holds.
 func NewCollector(o Options) *Collector {
 	if o.MaxText == 0 {
 		o.MaxText = DefaultMaxText
 	}
-	return &Collector{r: Report{Options: o}, texts: make(map[[sha256.Size]byte]int), groups: make(map[groupKey]int)}
+	return &Collector{r: Report{Options: o}, texts: make(map[[sha256.Size]byte]int), groups: groups.New(o.Groups)}
 }
+
+// Close frees what a Collector holds of which no report is made.
+func (c *Collector) Close() error { return c.groups.Close() }
 
 // Add adds a result. Results must come in the order of their targets.
 func (c *Collector) Add(r fleet.Result) {
@@ -125,18 +144,10 @@ func (c *Collector) Add(r fleet.Result) {
 	}
 	if r.Err != nil {
 		what, _ := hint.Split(r.Err.Error())
-		h.Error, _ = c.text([]byte(what), int64(len(what)), nil, 0)
+		h.Error = c.text([]byte(what), int64(len(what)), nil, 0)
 	}
-	text, sum := c.text(r.Stdout.Bytes, r.Stdout.Size, r.Stderr.Bytes, r.Stderr.Size)
-	h.Text = text
-	key := groupKey{h.Outcome, h.Cause, sum}
-	at, known := c.groups[key]
-	if !known {
-		at = len(c.r.Groups)
-		c.groups[key] = at
-		c.r.Groups = append(c.r.Groups, Group{Outcome: h.Outcome, Cause: h.Cause, Text: text})
-	}
-	c.r.Groups[at].Hosts = append(c.r.Groups[at].Hosts, len(c.r.Hosts))
+	h.Text = c.text(r.Stdout.Bytes, r.Stdout.Size, r.Stderr.Bytes, r.Stderr.Size)
+	c.groups.Add(&r)
 	c.r.Hosts = append(c.r.Hosts, h)
 	if r.Attempt == 0 {
 		return
@@ -149,10 +160,16 @@ func (c *Collector) Add(r fleet.Result) {
 	c.took[fleet.NumPhases] = append(c.took[fleet.NumPhases], h.Took)
 }
 
+// Pending adds a target that has no result yet; started means that it has an intent. It is
+// among the hosts, and counts nowhere.
+func (c *Collector) Pending(t fleet.Target, started bool) {
+	c.r.Hosts = append(c.r.Hosts, Host{Index: t.Index, Name: t.Host.String(), Running: started, Error: -1, Text: -1})
+}
+
 // text stores a host's standard output, and below it its standard error.
-func (c *Collector) text(stdout []byte, stdoutSize int64, stderr []byte, stderrSize int64) (int, [sha256.Size]byte) {
+func (c *Collector) text(stdout []byte, stdoutSize int64, stderr []byte, stderrSize int64) int {
 	if stdoutSize+stderrSize == 0 {
-		return -1, [sha256.Size]byte{}
+		return -1
 	}
 	hash := sha256.New()
 	hash.Write(stdout)
@@ -160,7 +177,7 @@ func (c *Collector) text(stdout []byte, stdoutSize int64, stderr []byte, stderrS
 	hash.Write(stderr)
 	sum := [sha256.Size]byte(hash.Sum(nil))
 	if at, known := c.texts[sum]; known {
-		return at, sum
+		return at
 	}
 	var t Text
 	add := func(label string, kept []byte, size int64) {
@@ -184,7 +201,7 @@ func (c *Collector) text(stdout []byte, stdoutSize int64, stderr []byte, stderrS
 	add(label, stderr, stderrSize)
 	c.texts[sum] = len(c.r.Texts)
 	c.r.Texts = append(c.r.Texts, t)
-	return len(c.r.Texts) - 1, sum
+	return len(c.r.Texts) - 1
 }
 
 // cause returns why a target did not end well, in a word.
@@ -200,12 +217,15 @@ func cause(e *fleet.End) string {
 	return ""
 }
 
-// Report returns the report of what was added. elapsed is the duration of the run.
-func (c *Collector) Report(elapsed time.Duration) *Report {
+// Report returns the report of what was added, and closes the Collector. elapsed is the duration
+// of the run.
+func (c *Collector) Report(elapsed time.Duration) (*Report, error) {
 	r := &c.r
 	r.Summary.Elapsed, r.Summary.Interrupted = elapsed, r.Interrupted
 	r.Causes = r.Summary.Groups()
-	slices.SortStableFunc(r.Groups, func(a, b Group) int { return len(b.Hosts) - len(a.Hosts) })
+	if err := errors.Join(c.group(), c.groups.Close()); err != nil {
+		return nil, fmt.Errorf("comparing the answers: %w", err)
+	}
 	for p, took := range c.took {
 		if len(took) == 0 {
 			continue
@@ -217,7 +237,93 @@ func (c *Collector) Report(elapsed time.Duration) *Report {
 		r.Phases = append(r.Phases, newPhase(name, took))
 	}
 	r.Timeline = newTimeline(r.Hosts)
-	return r
+	return r, nil
+}
+
+const (
+	// maxDiffs is the number of groups, the largest, that are compared with the reference.
+	maxDiffs = 200
+	// maxDiffLines is the number of lines of one diff that are kept.
+	maxDiffLines = 400
+)
+
+// group sets the groups, and how the largest of them differ from the reference.
+func (c *Collector) group() error {
+	r, gs := &c.r, c.groups.Groups()
+	r.Told = gs.Told
+	answers, _ := gs.Answers()
+	var ref *groups.Group
+	if len(answers) > 0 {
+		ref = answers[0]
+	}
+	if r.Reference != "" {
+		if g := gs.Of(r.Reference); g != nil && g.Answered() {
+			ref = g
+		} else {
+			r.NoReference = true
+		}
+	}
+	compared := 0
+	for _, g := range gs.List {
+		one := Group{Outcome: g.End.Outcome, Cause: cause(&g.End), Differ: g.Differ, Reference: g == ref && len(answers) > 1, Diff: -1, Shown: c.host(g.Shown)}
+		one.Text = r.Hosts[one.Shown].Text
+		for _, m := range g.Members {
+			one.Hosts = append(one.Hosts, c.host(m))
+		}
+		if g != ref && g.Answered() && compared < maxDiffs {
+			compared++
+			d, err := gs.Diff(ref, g)
+			if err != nil {
+				return err
+			}
+			one.Diff = len(r.Texts)
+			r.Texts = append(r.Texts, r.diffText(&d))
+		}
+		r.Groups = append(r.Groups, one)
+	}
+	return nil
+}
+
+// host returns the place of a member in Report.Hosts.
+func (c *Collector) host(m groups.Member) int {
+	at, _ := slices.BinarySearchFunc(c.r.Hosts, m.Index, func(h Host, index int) int { return cmp.Compare(h.Index, index) })
+	return at
+}
+
+// diffText returns a difference as a unified diff that can be shown, cut at MaxText.
+func (r *Report) diffText(d *groups.Difference) (t Text) {
+	var b strings.Builder
+	lines := 0
+	add := func(op, line string) {
+		text := op + string(ui.AppendVisible(nil, []byte(strings.TrimSuffix(line, "\n")), ui.KeepTab)) + "\n"
+		if lines++; lines > maxDiffLines || b.Len()+len(text) > r.MaxText || t.Left > 0 {
+			t.Left += int64(len(text))
+			return
+		}
+		b.WriteString(text)
+	}
+	for s, hunks := range d.Streams {
+		if fleet.Stream(s) == fleet.Stderr && (d.Large[s] || len(hunks) > 0) {
+			add("", "standard error:")
+		}
+		if d.Large[s] {
+			add("", "too large to be compared line by line")
+		}
+		for _, h := range hunks {
+			add("", h.Header())
+			for _, line := range h.Lines {
+				add(string(line.Op), line.Text)
+				if !strings.HasSuffix(line.Text, "\n") {
+					add("", textdiff.NoNewline)
+				}
+			}
+		}
+	}
+	if d.None() {
+		add("", "the output is the reference's")
+	}
+	t.Text = b.String()
+	return t
 }
 
 func newPhase(name string, took []time.Duration) Phase {

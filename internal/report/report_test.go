@@ -33,6 +33,14 @@ func result(i int, e fleet.End, stdout string) fleet.Result {
 	return r
 }
 
+func reportOf(c *report.Collector, elapsed time.Duration) *report.Report {
+	r, err := c.Report(elapsed)
+	if err != nil {
+		panic(err)
+	}
+	return r
+}
+
 func newCollector() *report.Collector {
 	return report.NewCollector(report.Options{Header: record.Header{Run: "1abc", Command: "echo `x` <b>", Started: begun, Program: "shoal"}})
 }
@@ -55,13 +63,16 @@ func few() *report.Report {
 			c.Add(result(i, ok, "fine\n"))
 		}
 	}
-	return c.Report(time.Second)
+	return reportOf(c, time.Second)
 }
 
 func TestReport(t *testing.T) {
 	r := few()
 	if len(r.Hosts) != 40 || len(r.Groups) != 4 || len(r.Groups[0].Hosts) != 37 || r.Texts[r.Groups[0].Text].Text != "fine\n" {
 		t.Errorf("%d hosts, %d groups, the largest %+v", len(r.Hosts), len(r.Groups), r.Groups[0])
+	}
+	if g := r.Groups[2]; !r.Groups[0].Reference || r.Groups[0].Diff >= 0 || r.Texts[g.Diff].Text != "@@ -1 +1 @@\n-fine\n+bad\n" {
+		t.Errorf("%+v, %+v", r.Groups[0], g)
 	}
 	last := r.Phases[len(r.Phases)-1]
 	if len(r.Phases) != 3 || last.Name != "total" || last.Hosts != 39 || last.P50 != 100*time.Millisecond || last.Max != last.P99 {
@@ -80,7 +91,7 @@ func TestQuantiles(t *testing.T) {
 		r.Took = fleet.Durations{fleet.PhaseRun: time.Duration(i+1) * time.Millisecond}
 		c.Add(r)
 	}
-	p := c.Report(0).Phases[0]
+	p := reportOf(c, 0).Phases[0]
 	if p.P50 != 51*time.Millisecond || p.P90 != 91*time.Millisecond || p.P99 != 100*time.Millisecond || p.Max != 101*time.Millisecond {
 		t.Errorf("%+v", p)
 	}
@@ -97,7 +108,7 @@ func TestQuantiles(t *testing.T) {
 func TestTextIsCut(t *testing.T) {
 	c := report.NewCollector(report.Options{MaxText: 4})
 	c.Add(result(0, fleet.End{Outcome: fleet.OutcomeOK}, "123ä5"))
-	if got := c.Report(0).Texts[0]; got != (report.Text{Text: "123", Left: 3}) {
+	if got := reportOf(c, 0).Texts[0]; got != (report.Text{Text: "123", Left: 3}) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -155,7 +166,7 @@ func TestPageHasNoTextOfHosts(t *testing.T) {
 	if err := few().HTML(&b); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(b.String(), "<script"); n != 3 || strings.Contains(b.String(), "onerror") || strings.Contains(b.String(), "web0") {
+	if n := strings.Count(b.String(), "<script"); n != 3 || strings.Contains(b.String(), "onerror=") || strings.Contains(b.String(), "web0") {
 		t.Errorf("%d scripts in\n%.3000s", n, b.String())
 	}
 }

@@ -43,14 +43,14 @@ func (r *Report) Text(w io.Writer, columns int, colour bool) error {
 		fmt.Fprintf(&b, "\nopen sessions, up to %s, in %s\n  %s\n", ui.Count(int64(most)), ui.Duration(r.Timeline.Span*spans), r.Timeline.spark(columns-2))
 	}
 	fmt.Fprintf(&b, "\nhosts in their order: · ok, x failed, ! did not run, ? unknown, - cancelled\n%s", r.cellText(columns))
-	fmt.Fprintf(&b, "\n%s distinct results\n", ui.Count(int64(len(r.Groups))))
+	fmt.Fprintf(&b, "\n%s distinct results%s\n", ui.Count(int64(len(r.Groups))), r.compared())
 	for i, g := range r.Groups {
 		if i == maxGroups {
-			fmt.Fprintf(&b, "… and %s more\n", ui.Count(int64(len(r.Groups)-i)))
+			fmt.Fprintf(&b, "… and %s more: %s\n", ui.Count(int64(len(r.Groups)-i)), r.more())
 			break
 		}
 		fmt.Fprintf(&b, "\n%s\n", ui.Truncate(r.groupHead(&g), columns))
-		b.WriteString(indented(r.excerpt(g.Text)))
+		b.WriteString(indented(r.excerpt(&g)))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err //nolint:wrapcheck // the caller knows what it writes to
@@ -151,16 +151,65 @@ func (r *Report) groupHead(g *Group) string {
 	if g.Cause != "" {
 		text += ", " + g.Cause
 	}
+	switch {
+	case g.Reference:
+		text += ", the reference"
+	case r.showsDiff(g):
+		text += ", how it differs"
+	}
+	if g.Differ != 0 {
+		text += ", text of " + ui.Visible(r.Hosts[g.Shown].Name)
+	}
 	return text + ": " + ui.Visible(expr.Fold(names))
 }
 
-// excerpt returns the first lines of a text, and says what is left out.
-func (r *Report) excerpt(at int) string {
+// compared says what was not compared, and the reference's share.
+func (r *Report) compared() string {
+	text := ""
+	for _, g := range r.Groups {
+		if g.Reference {
+			silent := 0
+			for _, other := range r.Groups {
+				if other.Diff < 0 && other.Text < 0 && !other.Outcome.Ran() {
+					silent += len(other.Hosts)
+				}
+			}
+			text = fmt.Sprintf("; reference: %s of %s", ui.Count(int64(len(g.Hosts))), ui.Count(int64(len(r.Hosts))))
+			if silent > 0 {
+				text += fmt.Sprintf("; %s without an answer", ui.Count(int64(silent)))
+			}
+		}
+	}
+	if r.Told != 0 {
+		text += "; not compared, though hosts differ in it: " + r.Told.String()
+	}
+	return text
+}
+
+// showsDiff reports whether the diff of a group stands for its output: it is shorter.
+func (r *Report) showsDiff(g *Group) bool {
+	return g.Diff >= 0 && g.Text >= 0 && strings.Count(r.Texts[g.Diff].Text, "\n") <= strings.Count(r.Texts[g.Text].Text, "\n")+1
+}
+
+// excerpt returns the first lines of a group's output, or of its diff, and says what is left out.
+func (r *Report) excerpt(g *Group) string {
+	at, whole := g.Text, r.more()
+	if r.showsDiff(g) {
+		at, whole = g.Diff, r.more()+" --diff"
+	}
+	example := ""
+	if shown := &r.Hosts[g.Shown]; at < 0 && shown.Error >= 0 {
+		at = shown.Error
+		if len(g.Hosts) > 1 {
+			example = "for example " + ui.Visible(shown.Name) + ": "
+		}
+	}
 	if at < 0 {
 		return "(no output)\n"
 	}
 	t := r.Texts[at]
 	var b strings.Builder
+	b.WriteString(example)
 	n := 0
 	for line := range strings.Lines(t.Text) {
 		if n++; n > maxLines {
@@ -169,7 +218,7 @@ func (r *Report) excerpt(at int) string {
 		b.WriteString(strings.TrimSuffix(line, "\n") + "\n")
 	}
 	if n > maxLines || t.Left > 0 {
-		fmt.Fprintf(&b, "… cut here; all of it: %s\n", r.more())
+		fmt.Fprintf(&b, "… cut here; all of it: %s\n", whole)
 	}
 	return b.String()
 }
@@ -186,7 +235,7 @@ func (r *Report) Markdown(w io.Writer) error {
 			add(row[0], code(row[1]))
 		}
 	})
-	b.WriteString("\n" + fence(output.SummaryText(&r.Summary, 0, false)) + "\n## Causes\n\n")
+	b.WriteString("\n" + fence("text", output.SummaryText(&r.Summary, 0, false)) + "\n## Causes\n\n")
 	table(&b, []string{"hosts", "outcome", "cause", "names"}, func(add func(...string)) {
 		for _, g := range r.Causes {
 			cause := cause(&fleet.End{Outcome: g.Outcome, Reason: g.Reason, Status: g.Status, Signal: g.Signal})
@@ -200,13 +249,17 @@ func (r *Report) Markdown(w io.Writer) error {
 			add(row[:6]...)
 		}
 	})
-	b.WriteString("\n## Results\n")
+	fmt.Fprintf(&b, "\n## Results\n\n%s distinct%s\n", ui.Count(int64(len(r.Groups))), r.compared())
 	for i, g := range r.Groups {
 		if i == maxGroups {
 			fmt.Fprintf(&b, "\n… and %s more\n", ui.Count(int64(len(r.Groups)-i)))
 			break
 		}
-		b.WriteString("\n" + code(r.groupHead(&g)) + "\n\n" + fence(r.excerpt(g.Text)))
+		kind := "text"
+		if r.showsDiff(&g) {
+			kind = "diff"
+		}
+		b.WriteString("\n" + code(r.groupHead(&g)) + "\n\n" + fence(kind, r.excerpt(&g)))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err //nolint:wrapcheck // the caller knows what it writes to
@@ -230,10 +283,10 @@ func code(text string) string {
 	return ticks + " " + text + " " + ticks
 }
 
-// fence returns text as a code block (CommonMark §4.5).
-func fence(text string) string {
+// fence returns text as a code block of a kind (CommonMark §4.5).
+func fence(kind, text string) string {
 	ticks := strings.Repeat("`", max(longestRun(text)+1, 3))
-	return ticks + "text\n" + text + ticks + "\n"
+	return ticks + kind + "\n" + text + ticks + "\n"
 }
 
 // longestRun returns the length of the longest run of backticks.
@@ -276,6 +329,11 @@ func (r *Report) JSON(w io.Writer) error {
 		Hosts   []string `json:"hosts"`
 		Text    string   `json:"text"`
 		Left    int64    `json:"text_left_out,omitempty"`
+		Shown   string   `json:"text_of"`
+		Differ  []string `json:"differ_in,omitempty"`
+		Ref     bool     `json:"reference,omitempty"`
+		Diff    string   `json:"diff,omitempty"`
+		Cut     int64    `json:"diff_left_out,omitempty"`
 	}
 	var out struct {
 		Type     string         `json:"type"`
@@ -308,7 +366,13 @@ func (r *Report) JSON(w io.Writer) error {
 	}
 	out.Timeline.Span, out.Timeline.Open = r.Timeline.Span, r.Timeline.Open
 	for _, g := range r.Groups {
-		one := group{Outcome: g.Outcome.String(), Cause: g.Cause}
+		one := group{Outcome: g.Outcome.String(), Cause: g.Cause, Shown: ui.Visible(r.Hosts[g.Shown].Name), Ref: g.Reference}
+		for _, kind := range g.Differ.Kinds() {
+			one.Differ = append(one.Differ, kind.String())
+		}
+		if g.Diff >= 0 {
+			one.Diff, one.Cut = r.Texts[g.Diff].Text, r.Texts[g.Diff].Left
+		}
 		for _, at := range g.Hosts {
 			one.Hosts = append(one.Hosts, ui.Visible(r.Hosts[at].Name))
 		}

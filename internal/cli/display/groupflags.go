@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"shoal/internal/cli/flags"
 	"shoal/internal/groups"
 	"shoal/internal/hint"
@@ -15,17 +17,22 @@ import (
 	"shoal/internal/output"
 )
 
-// groupFlags are the flags that decide which answers are equal, and how groups are shown.
-type groupFlags struct {
+// EqualFlags are the flags that decide which answers are equal.
+type EqualFlags struct {
 	masks, patterns []string
 	by              string
 	byField         field
-	oneLine         bool
-	diff            bool
-	diffTo          string
-	max             int // usualGroups: as the view has it
 
-	options groups.Options // set by validate
+	options groups.Options // set by parse
+}
+
+// groupFlags are the flags that decide which answers are equal, and how groups are shown.
+type groupFlags struct {
+	EqualFlags
+	oneLine bool
+	diff    bool
+	diffTo  string
+	max     int // usualGroups: as the view has it
 }
 
 // usualGroups is --max-groups if it is not given.
@@ -38,13 +45,18 @@ func (f *groupFlags) register(g flags.FlagGroup) {
 	g.BoolVar(&f.oneLine, "groups", false, "one line for each group of equal answers: number, hosts, end, first line")
 	g.BoolVar(&f.diff, "diff", false, "show the most frequent answer, and how the others differ from it")
 	g.StringVar(&f.diffTo, "diff-to", "", "as --diff, from the answer of `HOST`")
-	g.StringSliceVar(&f.masks, "mask", nil, "do not compare these `KINDS` of text: "+strings.Join(mask.Names(), ", ")+"; all; or auto, those that are noise")
-	g.StringArrayVar(&f.patterns, "mask-regex", nil, "do not compare what `REGEX` matches within a line")
-	g.StringVar(&f.by, "by", "", "compare and show of each line only what `REGEX` matches, or its first group in parentheses")
-	g.Var(&f.byField, "by-field", "compare and show of each line only field `N`; -1 is the last")
+	f.Register(g.FlagSet, nil)
 	f.max = usualGroups
 	g.IntVar(&f.max, "max-groups", usualGroups, fmt.Sprintf("show `N` groups, the largest, and count the others; 0 for all (default: %d on a terminal if a journal has the run); with more, --diff shows differences line by line", maxGroups))
 	g.Lookup("max-groups").DefValue = ""
+}
+
+// Register adds the flags; masks are the words of --mask if it is not given.
+func (f *EqualFlags) Register(g *pflag.FlagSet, masks []string) {
+	g.StringSliceVar(&f.masks, "mask", masks, "do not compare these `KINDS` of text: "+strings.Join(mask.Names(), ", ")+"; all; auto, those that are noise; or none")
+	g.StringArrayVar(&f.patterns, "mask-regex", nil, "do not compare what `REGEX` matches within a line")
+	g.StringVar(&f.by, "by", "", "compare and show of each line only what `REGEX` matches, or its first group in parentheses")
+	g.Var(&f.byField, "by-field", "compare and show of each line only field `N`; -1 is the last")
 }
 
 // A field is the value of --by-field; 0 if it is not given.
@@ -88,26 +100,35 @@ func (f *groupFlags) given(selects bool) []string {
 }
 
 // parse sets options.
-func (f *groupFlags) parse() (err error) {
+func (f *groupFlags) parse() error {
 	switch {
-	case f.by != "" && f.byField != 0:
-		return hint.New("--by and --by-field cannot go together", "choose one of them")
 	case f.oneLine && (f.diff || f.diffTo != ""):
 		return hint.New("--groups and --diff cannot go together", "choose one of them")
 	case f.max < usualGroups:
 		return fmt.Errorf("--max-groups %d is not a number of groups", f.max)
+	}
+	f.diff = f.diff || f.diffTo != ""
+	_, err := f.Parse()
+	return err
+}
+
+// Parse returns which answers are equal.
+func (f *EqualFlags) Parse() (groups.Options, error) {
+	switch {
+	case f.by != "" && f.byField != 0:
+		return f.options, hint.New("--by and --by-field cannot go together", "choose one of them")
 	case f.by != "":
 		re, err := regexp.Compile(f.by)
 		if err != nil {
-			return badRegexp("--by", err)
+			return f.options, badRegexp("--by", err)
 		}
 		f.options.Part = groups.ByRegexp(re)
 	case f.byField != 0:
 		f.options.Part = groups.ByField(int(f.byField))
 	}
-	f.diff = f.diff || f.diffTo != ""
+	var err error
 	f.options.Masker, f.options.Auto, err = parseMasks(f.masks, f.patterns)
-	return err
+	return f.options, err
 }
 
 // parseMasks returns a Masker, or nil if nothing is masked.
@@ -115,9 +136,12 @@ func parseMasks(words, patterns []string) (m *mask.Masker, auto bool, err error)
 	var kinds mask.Set
 	for _, word := range words {
 		switch word = strings.TrimSpace(word); word {
-		case "auto", "all":
+		case "auto", "all", "none":
 			if len(words) > 1 {
 				return nil, false, hint.New("--mask "+word+" goes with no other word", "--mask-regex adds a pattern to it")
+			}
+			if word == "none" {
+				break
 			}
 			auto = word == "auto"
 			kinds = mask.All
@@ -125,7 +149,7 @@ func parseMasks(words, patterns []string) (m *mask.Masker, auto bool, err error)
 			k, err := mask.Parse(word)
 			if err != nil {
 				return nil, false, hint.Wrap(fmt.Errorf("--mask: %w", err),
-					"there are "+strings.Join(mask.Names(), ", ")+", auto and all; --mask-regex takes a pattern")
+					"there are "+strings.Join(mask.Names(), ", ")+", auto, all and none; --mask-regex takes a pattern")
 			}
 			kinds |= k
 		}
