@@ -28,6 +28,9 @@ type Filter struct {
 	Hosts []string
 	// User is a name that some host was logged in to with; "" means any.
 	User string
+	// Before is the identifier of a run: only runs that were begun before it; "" means any. An
+	// identifier of no run selects none.
+	Before string
 	// Limit is the maximum number of runs, counted from the latest; 0 means all.
 	Limit int
 }
@@ -56,8 +59,9 @@ func (j *Journal) Runs(ctx context.Context, f Filter) iter.Seq2[RunInfo, error] 
 			AND (?2 = '' OR instr(command, ?2) > 0)
 			AND (?3 = 'null' OR EXISTS (SELECT 1 FROM targets t, json_each(?3) h WHERE t.run = r.n AND t.host GLOB h.value))
 			AND (?4 = '' OR EXISTS (SELECT 1 FROM targets t WHERE t.run = r.n AND t.user = ?4))
-			ORDER BY n DESC LIMIT ?5`,
-			since, f.Command, string(hosts), f.User, cmp.Or(f.Limit, -1))
+			AND (?5 = '' OR n < (SELECT n FROM runs WHERE id = ?5))
+			ORDER BY n DESC LIMIT ?6`,
+			since, f.Command, string(hosts), f.User, f.Before, cmp.Or(f.Limit, -1))
 		if err != nil {
 			yield(RunInfo{}, fmt.Errorf("listing runs: %w", err))
 			return

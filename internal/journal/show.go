@@ -248,7 +248,7 @@ const selectEntries = `SELECT t.idx, t.host, t.host_user, t.host_port, t.user, t
 	CASE WHEN r.record IS NULL THEN signal END, CASE WHEN r.record IS NULL THEN error END
 	FROM targets t LEFT JOIN results r ON r.run = t.run AND r.idx = t.idx
 		AND r.seq = (SELECT max(seq) FROM results WHERE run = t.run AND idx = t.idx)
-	WHERE t.run = ? ORDER BY t.idx`
+	WHERE t.run = ?1 ORDER BY t.idx`
 
 // each calls f for the entries in the order of their indexes, with commands but without
 // output. It returns an error unless it could read the whole run and no row is missing.
@@ -280,13 +280,9 @@ func (s *snapshot) complete() error {
 
 // entries does what each does, but does not look for missing intents and results.
 func (s *snapshot) entries(f func(*Entry) error) error {
-	intents, err := s.intents()
+	intents, err := s.intents(0)
 	if err != nil {
 		return err
-	}
-	text := selectEntries
-	if s.j.schema < 3 { // the database is open for reading only
-		text = strings.ReplaceAll(text, "r.record", "NULL")
 	}
 	count := 0
 	err = query(s.ctx, s.tx, func(rows *sql.Rows) error {
@@ -295,11 +291,7 @@ func (s *snapshot) entries(f func(*Entry) error) error {
 		if err != nil {
 			return err
 		}
-		n := 0
-		for n < len(intents) && intents[n].index == e.Target.Index {
-			n++
-		}
-		e.Intents, intents = intents[:n:n], intents[n:]
+		e.Intents, intents = intentsOf(intents, e.Target.Index)
 		e.conclude(s.info.State == Running)
 		if !s.info.NoCommand {
 			command, err := s.content(0, e.command)
@@ -309,7 +301,7 @@ func (s *snapshot) entries(f func(*Entry) error) error {
 			e.Target.Command = string(command)
 		}
 		return f(e)
-	}, text, s.info.n)
+	}, s.selectEntries(), s.info.n)
 	switch {
 	case err != nil:
 		return err
@@ -321,8 +313,25 @@ func (s *snapshot) entries(f func(*Entry) error) error {
 	return nil
 }
 
-// intents returns all intents of the run, sorted by target and time.
-func (s *snapshot) intents() (all []Intent, err error) {
+// selectEntries returns the query for the schema of the journal.
+func (s *snapshot) selectEntries() string {
+	if s.j.schema < 3 { // the database is open for reading only
+		return strings.ReplaceAll(selectEntries, "r.record", "NULL")
+	}
+	return selectEntries
+}
+
+// intentsOf splits sorted intents behind those of the target with this index.
+func intentsOf(intents []Intent, index int) (of, rest []Intent) {
+	n := 0
+	for n < len(intents) && intents[n].index == index {
+		n++
+	}
+	return intents[:n:n], intents[n:]
+}
+
+// intents returns the intents of the run with a number above after, sorted by target and time.
+func (s *snapshot) intents(after int64) (all []Intent, err error) {
 	address := "address"
 	if s.j.schema < 4 { // the database is open for reading only
 		address = "NULL"
@@ -341,7 +350,7 @@ func (s *snapshot) intents() (all []Intent, err error) {
 		i.At = time.Unix(0, at).UTC()
 		all = append(all, i)
 		return nil
-	}, `SELECT seq, idx, attempt, at, `+address+` FROM intents WHERE run = ? ORDER BY idx, seq`, s.info.n)
+	}, `SELECT seq, idx, attempt, at, `+address+` FROM intents WHERE run = ? AND seq > ? ORDER BY idx, seq`, s.info.n, after)
 	return all, err
 }
 
