@@ -136,10 +136,24 @@ func (tab *Tab) LoadFile(page []byte, fragment string) {
 	tab.Load((&url.URL{Scheme: "file", Path: path, Fragment: fragment}).String())
 }
 
-// Wait waits until a JavaScript expression is true.
+// Wait waits until a JavaScript expression is true, also while another page is loaded.
 func (tab *Tab) Wait(expression string) {
 	tab.t.Helper()
-	tab.Do(chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingInterval(20*time.Millisecond)))
+	ctx, cancel := context.WithTimeout(tab.ctx, time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		done, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
+		if done {
+			return
+		}
+		select {
+		case <-ticker.C: // an error may be that of a page that is left
+		case <-ctx.Done():
+			tab.t.Fatalf("it does not become true: %s: %v; the page: %.2000s", expression, err, tab.Text("document.body.innerText"))
+		}
+	}
 }
 
 // Script runs JavaScript statements.

@@ -20,3 +20,19 @@ const themeButton = redraw => {
   matchMedia('(prefers-color-scheme: dark)').onchange = redraw;
   return button;
 };
+// follow listens to server-sent events at address() and calls on[event]. It tries again, after
+// on.lost, when there is no connection, and on.open is called when there is one. A tab that is
+// not in sight has none: a browser keeps six to one server.
+const follow = (address, on) => {
+  let events, ended = false;
+  const close = () => { events?.close(); events = undefined; };
+  const open = () => {
+    if (events || ended || document.hidden) return;
+    events = new EventSource(address());
+    for (const name in on) events.addEventListener(name, on[name]);
+    events.onerror = () => { close(); on.lost(); setTimeout(open, 3000); };
+  };
+  document.addEventListener('visibilitychange', () => document.hidden ? close() : open());
+  open();
+  return {close, open, end: () => { ended = true; close(); }};
+};

@@ -258,18 +258,19 @@
     say(d.live ? 'this run goes on; what is shown follows it' : '');
     await draw();
   };
-  const follow = () => {
-    const events = new EventSource(base + '/events?seq=' + at);
-    events.addEventListener('rows', takeRows);
-    events.addEventListener('reload', async () => {
-      events.close();
-      try {
-        await load();
-        if (d.live) follow();
-      } catch (e) { say(String(e.message)); setTimeout(follow, 2000); }
+  const watch = () => {
+    const events = follow(() => base + '/events?seq=' + at, {
+      rows: takeRows,
+      reload: async () => {
+        events.close();
+        try {
+          await load();
+          d.live ? events.open() : events.end();
+        } catch (e) { say(String(e.message)); setTimeout(events.open, 3000); }
+      },
+      open: () => say('this run goes on; what is shown follows it'),
+      lost: () => say('no connection to shoal web; trying again'),
     });
-    events.onerror = () => { events.close(); say('no connection to shoal web; trying again'); setTimeout(follow, 2000); };
-    events.onopen = () => { if (d.live) say('this run goes on; what is shown follows it'); };
   };
 
   main.append(top, state, head, chips, el('h2', {}, 'Hosts'), map, under, el('div', {class: 'find'}, find, found), list, detail,
@@ -279,6 +280,6 @@
   const named = /^#host=(\d+)$/.exec(location.hash); // a link to one host
   if (named && named[1] < count) await select(Number(named[1]), true);
   addEventListener('resize', () => { drawMap(); drawRows(); drawTimeline(); });
-  if (d.live) follow();
+  if (d.live) watch();
   document.documentElement.dataset.ready = Math.round(performance.now());
 })();

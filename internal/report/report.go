@@ -138,7 +138,7 @@ func (c *Collector) Close() error { return c.groups.Close() }
 // Add adds a result. Results must come in the order of their targets.
 func (c *Collector) Add(r fleet.Result) {
 	c.r.Summary.Add(r)
-	h := Host{Index: r.Target.Index, Name: r.Target.Host.String(), Outcome: r.Outcome, Cause: cause(&r.End), Attempt: r.Attempt, Took: r.Took.Total(), Error: -1}
+	h := Host{Index: r.Target.Index, Name: r.Target.Host.String(), Outcome: r.Outcome, Cause: Cause(&r.End), Attempt: r.Attempt, Took: r.Took.Total(), Error: -1}
 	if !r.Started.IsZero() {
 		h.Start = max(r.Started.Sub(c.r.Header.Started), 0)
 	}
@@ -204,8 +204,8 @@ func (c *Collector) text(stdout []byte, stdoutSize int64, stderr []byte, stderrS
 	return len(c.r.Texts) - 1
 }
 
-// cause returns why a target did not end well, in a word.
-func cause(e *fleet.End) string {
+// Cause returns why a target did not end well, in a word; "" if it is ok.
+func Cause(e *fleet.End) string {
 	switch {
 	case e.Reason != fleet.ReasonNone:
 		return string(e.Reason)
@@ -265,7 +265,7 @@ func (c *Collector) group() error {
 	}
 	compared := 0
 	for _, g := range gs.List {
-		one := Group{Outcome: g.End.Outcome, Cause: cause(&g.End), Differ: g.Differ, Reference: g == ref && len(answers) > 1, Diff: -1, Shown: c.host(g.Shown)}
+		one := Group{Outcome: g.End.Outcome, Cause: Cause(&g.End), Differ: g.Differ, Reference: g == ref && len(answers) > 1, Diff: -1, Shown: c.host(g.Shown)}
 		one.Text = r.Hosts[one.Shown].Text
 		for _, m := range g.Members {
 			one.Hosts = append(one.Hosts, c.host(m))

@@ -11,6 +11,7 @@ import (
 	"shoal/hosts/expr"
 	"shoal/internal/output"
 	"shoal/internal/ui"
+	"shoal/record"
 )
 
 const (
@@ -23,6 +24,34 @@ const (
 var cells = [fleet.NumOutcomes]rune{
 	fleet.OutcomeNone: ' ', fleet.OutcomeOK: '·', fleet.OutcomeFailed: 'x', fleet.OutcomeSignalled: 'x', fleet.OutcomeNeverStarted: '!',
 	fleet.OutcomeRefused: '!', fleet.OutcomeUnknown: '?', fleet.OutcomeCancelled: '-', fleet.OutcomeDetached: '>',
+}
+
+// Cells returns the shares of outcomes in a summary as n cells, with targets that wait as spaces,
+// and those that run as ">". What occurs has one cell at least, if there is room.
+func Cells(s *record.Summary, waiting, running, n int) string {
+	count, total, most := s.Outcomes, 0, 0
+	count[fleet.OutcomeNone] += waiting
+	count[fleet.OutcomeDetached] += running
+	for o, targets := range count {
+		total += targets
+		if targets > count[most] {
+			most = o
+		}
+	}
+	var given [fleet.NumOutcomes]int
+	left := n
+	for o, targets := range count {
+		if targets > 0 {
+			given[o] = max(1, targets*n/total)
+			left -= given[o]
+		}
+	}
+	given[most] = max(given[most]+left, 0)
+	var b strings.Builder
+	for o := range cells {
+		b.WriteString(strings.Repeat(string(cells[o]), given[o]))
+	}
+	return b.String()
 }
 
 // Text writes the report for a terminal of this width; 0 means 80 columns.
@@ -238,7 +267,7 @@ func (r *Report) Markdown(w io.Writer) error {
 	b.WriteString("\n" + fence("text", output.SummaryText(&r.Summary, 0, false)) + "\n## Causes\n\n")
 	table(&b, []string{"hosts", "outcome", "cause", "names"}, func(add func(...string)) {
 		for _, g := range r.Causes {
-			cause := cause(&fleet.End{Outcome: g.Outcome, Reason: g.Reason, Status: g.Status, Signal: g.Signal})
+			cause := Cause(&fleet.End{Outcome: g.Outcome, Reason: g.Reason, Status: g.Status, Signal: g.Signal})
 			add(ui.Count(int64(g.Targets)), g.Outcome.String(), code(cause), code(ui.Visible(expr.Fold(g.Hosts))))
 		}
 	})

@@ -25,6 +25,7 @@ import (
 	"shoal/internal/cli/flags"
 	"shoal/internal/hint"
 	"shoal/internal/journal"
+	"shoal/internal/report"
 	"shoal/internal/ui"
 	"shoal/record"
 )
@@ -45,7 +46,8 @@ func NewHistory(stdio console.Stdio) *cobra.Command {
 		`List the runs in the journal, the last begun first: identifier, when it began, how
 long it took and what became of its targets; below, of which run it is a rerun, as
 whom it logged in, its hosts and its command. Reruns stand under their first run,
-if that is listed too. Where RUN is asked for, "last" means
+if that is listed too. Eight cells have the shares of outcomes: · ok, x failed, ! did
+not run, ? unknown, - cancelled, > detached or running. Where RUN is asked for, "last" means
 the one begun last, last~1 the one before it, and the beginning or the last part of
 an identifier is enough. If the journal is damaged, the runs that can be read are
 listed, the others are named, and the exit code is 4.`,
@@ -72,8 +74,8 @@ func outcomeWords() []string {
 }
 
 // filter returns the journal's filter, without the outcomes and, if there are some,
-// without the limit.
-func (f *historyFlags) filter(ctx context.Context) (journal.Filter, error) {
+// without the limit. Expressions may name groups; nil: none.
+func (f *historyFlags) filter(named expr.Groups) (journal.Filter, error) {
 	filter := f.Filter
 	if d := f.since.Duration(); d > 0 {
 		filter.Since = time.Now().Add(-d)
@@ -93,7 +95,7 @@ func (f *historyFlags) filter(ctx context.Context) (journal.Filter, error) {
 			filter.Hosts = append(filter.Hosts, text)
 			continue
 		}
-		e, err := expr.NewResolver(flags.ClusterShellGroups(ctx, groups.Limits{})).Parse(text)
+		e, err := expr.NewResolver(named).Parse(text)
 		if err != nil {
 			return filter, fmt.Errorf("--host %.80q: %w", text, err)
 		}
@@ -108,16 +110,24 @@ func (f *historyFlags) filter(ctx context.Context) (journal.Filter, error) {
 	return filter, nil
 }
 
-func history(ctx context.Context, j *journal.Journal, f *historyFlags, stdio console.Stdio) error {
-	var outcomes []fleet.Outcome
-	for _, word := range f.outcomes {
+// outcomesOf returns the outcomes that words name.
+func outcomesOf(words []string) (outcomes []fleet.Outcome, err error) {
+	for _, word := range words {
 		o, err := fleet.ParseOutcome(strings.ReplaceAll(word, "-", "_"))
 		if err != nil {
-			return hint.Wrap(fmt.Errorf("--outcome %.40q is none", word), "one of "+strings.Join(outcomeWords(), ", "))
+			return nil, hint.Wrap(fmt.Errorf("--outcome %.40q is none", word), "one of "+strings.Join(outcomeWords(), ", "))
 		}
 		outcomes = append(outcomes, o)
 	}
-	filter, err := f.filter(ctx)
+	return outcomes, nil
+}
+
+func history(ctx context.Context, j *journal.Journal, f *historyFlags, stdio console.Stdio) error {
+	outcomes, err := outcomesOf(f.outcomes)
+	if err != nil {
+		return err
+	}
+	filter, err := f.filter(flags.ClusterShellGroups(ctx, groups.Limits{}))
 	if err != nil {
 		return err
 	}
@@ -147,7 +157,7 @@ func history(ctx context.Context, j *journal.Journal, f *historyFlags, stdio con
 		} else {
 			runs = append(runs, listedRun{
 				id: info.Run, parent: info.Parent, below: about(&info, o) + ": " + commandText(&info),
-				row: []string{info.Run, info.Started.Local().Format("2006-01-02 15:04:05"), took(&info), became(&info, o)},
+				row: []string{info.Run, begun(&info), took(&info), report.Cells(&o.Summary, o.Waiting, o.Started, listCells), became(&info, o)},
 			})
 		}
 		if listed++; listed == f.Limit {
@@ -165,6 +175,12 @@ func history(ctx context.Context, j *journal.Journal, f *historyFlags, stdio con
 	}
 	return err
 }
+
+// listCells is the number of cells that show the outcomes of a run in the list.
+const listCells = 8
+
+// begun returns when a run began.
+func begun(i *journal.RunInfo) string { return i.Started.Local().Format("2006-01-02 15:04:05") }
 
 // A listedRun is a row of the table of runs.
 type listedRun struct {
@@ -213,7 +229,7 @@ func underTheirFirst(runs []listedRun) []listedRun {
 
 // writeTable writes the table of the runs, with a line below each row.
 func writeTable(w io.Writer, runs []listedRun, columns int) error {
-	rows := [][]string{{"run", "began", "took", "what became of its targets"}}
+	rows := [][]string{{"run", "began", "took", "", "what became of its targets"}}
 	for _, r := range runs {
 		if r.rerun {
 			r.row[0] = "  " + r.row[0]
@@ -390,7 +406,7 @@ func showHead(ctx context.Context, j *journal.Journal, i *journal.RunInfo, stder
 	if err != nil {
 		return err
 	}
-	time := "begun " + i.Started.Local().Format("2006-01-02 15:04:05")
+	time := "begun " + begun(i)
 	switch d := took(i); {
 	case i.State == journal.Running:
 		time += ", " + d + " so far"
