@@ -255,7 +255,7 @@
     take(await unpack('data'));
     at = d.seq;
     place = hosts.Index && new Map(hosts.Index.map((index, i) => [index, i]));
-    say(d.live ? 'this run goes on; what is shown follows it' : '');
+    say(d.live ? 'this run goes on: hosts are shown as they end, groups and times from time to time' : '');
     await draw();
   };
   const watch = () => {
@@ -268,7 +268,7 @@
           d.live ? events.open() : events.end();
         } catch (e) { say(String(e.message)); setTimeout(events.open, 3000); }
       },
-      open: () => say('this run goes on; what is shown follows it'),
+      open: () => say('this run goes on: hosts are shown as they end, groups and times from time to time'),
       lost: () => say('no connection to shoal web; trying again'),
     });
   };
