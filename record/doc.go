@@ -31,9 +31,13 @@
 //
 // # Versions
 //
-// "format" is [Version]. Within one version only fields, line types and reasons are added,
-// and a reader ignores those that it does not know. Any other change, such as a new
-// outcome, phase or flag, needs a new version, which older readers refuse.
+// "format" is [Version]. Within one version only fields, line types, reasons and flags are added,
+// and a reader ignores those that it does not know. A new flag is a fact beside the others and
+// changes the meaning of none, as a new field would be. Any other change, such as a new outcome
+// or phase, needs a new version, which older readers refuse.
+//
+// schema.json beside the source is the format as a JSON Schema (draft 2020-12), for a line of
+// any type; it is generated from the types that read the lines, and only grows.
 //
 // # Whole lines
 //

@@ -46,16 +46,16 @@ func appendTime(dst []byte, key string, t time.Time) []byte {
 }
 
 type headerLine struct {
-	Format          int       `json:"format"`
-	Program         string    `json:"program"`
+	Format          int       `json:"format" schema:"always"`
+	Program         string    `json:"program" schema:"always"`
 	ProgramEncoding string    `json:"program_encoding"`
-	Run             string    `json:"run"`
+	Run             string    `json:"run" schema:"always"`
 	RunEncoding     string    `json:"run_encoding"`
 	Started         time.Time `json:"started"`
-	Command         string    `json:"command"`
+	Command         string    `json:"command" schema:"always"`
 	CommandEncoding string    `json:"command_encoding"`
 	Targets         int       `json:"targets"`
-	Fanout          int       `json:"fanout"`
+	Fanout          int       `json:"fanout" schema:"always"`
 }
 
 func decodeHeader(line []byte) (*Header, error) {

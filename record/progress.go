@@ -158,18 +158,18 @@ func appendInFlight(dst []byte, f *InFlight) []byte {
 // progressLine is a line with its fields' names.
 type progressLine struct {
 	Type      string         `json:"type"`
-	Time      time.Time      `json:"time"`
-	ElapsedNS int64          `json:"elapsed_ns"`
+	Time      time.Time      `json:"time" schema:"always"`
+	ElapsedNS int64          `json:"elapsed_ns" schema:"always"`
 	Targets   int            `json:"targets"`
-	Done      int            `json:"done"`
-	Outcomes  map[string]int `json:"outcomes"`
+	Done      int            `json:"done" schema:"always"`
+	Outcomes  map[string]int `json:"outcomes" schema:"always,outcome"`
 	Active    map[string]int `json:"active"`
 	Waiting   int            `json:"waiting"`
-	Rate      float64        `json:"rate"`
+	Rate      float64        `json:"rate" schema:"always"`
 	LeftNS    *time.Duration `json:"left_ns"`
 	Stopping  bool           `json:"stopping"`
 	Stage     *struct {
-		Number  int           `json:"number"`
+		Number  int           `json:"number" schema:"always"`
 		Stages  int           `json:"stages"`
 		Targets int           `json:"targets"`
 		NextNS  time.Duration `json:"next_ns"`
@@ -177,12 +177,12 @@ type progressLine struct {
 	MedianNS time.Duration `json:"median_ns"`
 	Slow     int           `json:"slow"`
 	Oldest   []struct {
-		Index        int            `json:"index"`
-		Host         string         `json:"host"`
+		Index        int            `json:"index" schema:"always"`
+		Host         string         `json:"host" schema:"always"`
 		HostEncoding string         `json:"host_encoding"`
-		Attempt      int            `json:"attempt"`
-		Phase        string         `json:"phase"`
-		AgeNS        time.Duration  `json:"age_ns"`
+		Attempt      int            `json:"attempt" schema:"always"`
+		Phase        string         `json:"phase" schema:"always,phase"`
+		AgeNS        time.Duration  `json:"age_ns" schema:"always"`
 		QuietNS      *time.Duration `json:"quiet_ns"`
 	} `json:"oldest"`
 	Final bool `json:"final"`

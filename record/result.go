@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"shoal/fleet"
@@ -125,9 +126,11 @@ func appendTook(dst []byte, took *fleet.Durations) []byte {
 	return append(dst, '}')
 }
 
+// resultLine, as the structs of the other lines, is what the schema is generated from: the tag
+// schema says which members are always there, and which are names of an enumeration.
 type resultLine struct {
-	Index            int    `json:"index"`
-	Host             string `json:"host"`
+	Index            int    `json:"index" schema:"always"`
+	Host             string `json:"host" schema:"always"`
 	HostEncoding     string `json:"host_encoding"`
 	HostUser         string `json:"host_user"`
 	HostUserEncoding string `json:"host_user_encoding"`
@@ -150,14 +153,14 @@ type resultLine struct {
 
 // endLine has the members that AppendEnd writes.
 type endLine struct {
-	Outcome        string           `json:"outcome"`
+	Outcome        string           `json:"outcome" schema:"always,outcome"`
 	Reason         string           `json:"reason"`
 	ReasonEncoding string           `json:"reason_encoding"`
-	Phase          string           `json:"phase"`
+	Phase          string           `json:"phase" schema:"phase"`
 	Flags          []string         `json:"flags"`
 	Attempt        int              `json:"attempt"`
 	Started        time.Time        `json:"started"`
-	TookNS         map[string]int64 `json:"took_ns"`
+	TookNS         map[string]int64 `json:"took_ns" schema:"phase"`
 	ExitStatus     uint32           `json:"exit_status"`
 	Signal         string           `json:"exit_signal"`
 	SignalEncoding string           `json:"exit_signal_encoding"`
@@ -167,8 +170,8 @@ type endLine struct {
 	HeldNS         *int64           `json:"held_ns"`
 	Dialled        string           `json:"dialled"`
 	DialledEnc     string           `json:"dialled_encoding"`
-	StdoutSize     int64            `json:"stdout_size"`
-	StderrSize     int64            `json:"stderr_size"`
+	StdoutSize     int64            `json:"stdout_size" schema:"always"`
+	StderrSize     int64            `json:"stderr_size" schema:"always"`
 }
 
 func decodeResult(line []byte) (*fleet.Result, Files, error) {
@@ -176,6 +179,10 @@ func decodeResult(line []byte) (*fleet.Result, Files, error) {
 	if err := json.Unmarshal(line, &l); err != nil {
 		return nil, Files{}, fmt.Errorf("decoding a result: %w", err)
 	}
+	l.Flags = slices.DeleteFunc(l.Flags, func(name string) bool {
+		_, err := fleet.ParseFlag(name)
+		return err != nil // of a newer program; see the rule for versions
+	})
 	r, err := l.result()
 	if err != nil {
 		return nil, Files{}, err
@@ -204,7 +211,8 @@ func decodeResult(line []byte) (*fleet.Result, Files, error) {
 	return r, files, nil
 }
 
-// DecodeEnd is the inverse of AppendEnd.
+// DecodeEnd is the inverse of AppendEnd. It refuses flags that it does not know: runs are
+// resumed by what it returns.
 func DecodeEnd(object []byte) (*fleet.Result, error) {
 	if err := checkUnicode(object); err != nil {
 		return nil, fmt.Errorf("decoding a result: %w", err)

@@ -119,15 +119,16 @@ func appendSummary(dst []byte, s *Summary) []byte {
 }
 
 type summaryLine struct {
-	Outcomes    map[string]int       `json:"outcomes"`
+	Targets     int                  `json:"targets" schema:"always"` // the sum of Outcomes
+	Outcomes    map[string]int       `json:"outcomes" schema:"always,outcome"`
 	Reasons     map[fleet.Reason]int `json:"reasons"`
 	Truncated   int                  `json:"output_truncated"`
 	Incomplete  int                  `json:"output_incomplete"`
 	Signatures  int                  `json:"agent_signatures"`
 	AgentHosts  int                  `json:"agent_hosts"`
 	NoAgent     int                  `json:"no_agent"`
-	ElapsedNS   int64                `json:"elapsed_ns"`
-	Interrupted bool                 `json:"interrupted"`
+	ElapsedNS   int64                `json:"elapsed_ns" schema:"always"`
+	Interrupted bool                 `json:"interrupted" schema:"always"`
 }
 
 func decodeSummary(line []byte) (*Summary, error) {

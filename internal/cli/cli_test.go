@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.uber.org/goleak"
 
 	"shoal/fleet"
@@ -78,7 +79,10 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setUpScript,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"oracle":     checkOracle,
+			"oracle": checkOracle,
+			"schema": func(ts *testscript.TestScript, _ bool, args []string) {
+				checkSchema(ts, ts.ReadFile(args[0]))
+			},
 			"await-exec": awaitExec,
 			"execs":      countExecs,
 			"limited":    limitedFleet,
@@ -148,9 +152,11 @@ func checkOracle(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: oracle RESULTS")
 	}
+	text := ts.ReadFile(args[0])
+	checkSchema(ts, text)
 	var results []fleet.Result
 	var targets int
-	for entry, err := range record.Read(strings.NewReader(ts.ReadFile(args[0]))) {
+	for entry, err := range record.Read(strings.NewReader(text)) {
 		ts.Check(err)
 		switch {
 		case entry.Header != nil:
@@ -161,6 +167,20 @@ func checkOracle(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if report := simfleet.Check(endedLog(fleetOf(ts)), slices.Values(results), targets); !report.OK() {
 		ts.Fatalf("%s", report)
+	}
+}
+
+// checkSchema checks the objects among the lines of a stream against its schema.
+func checkSchema(ts *testscript.TestScript, stream string) {
+	schema, err := jsonschema.NewCompiler().Compile("../../record/schema.json")
+	ts.Check(err)
+	for line := range strings.Lines(stream) {
+		if line[0] != '{' {
+			continue
+		}
+		v, err := jsonschema.UnmarshalJSON(strings.NewReader(line))
+		ts.Check(err)
+		ts.Check(schema.Validate(v))
 	}
 }
 
