@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
@@ -121,14 +122,35 @@ func (p *Picture) WriteSVG(w io.Writer) error {
 // library's. Arial has the same widths.
 const fallback = "Arial,Helvetica,sans-serif"
 
+// A measuring canvas remembers how wide each text is.
+type measuring struct {
+	*vgsvg.Canvas
+	widths []vg.Length
+}
+
+// FillString implements vg.Canvas.
+func (m *measuring) FillString(f font.Face, at vg.Point, text string) {
+	m.widths = append(m.widths, f.Width(text))
+	m.Canvas.FillString(f, at, text)
+}
+
 func (p *Picture) svg() ([]byte, error) {
-	c := vgsvg.New(p.width, p.height)
+	c := &measuring{Canvas: vgsvg.New(p.width, p.height)}
 	p.paint(draw.New(c))
 	var b bytes.Buffer
 	if _, err := c.WriteTo(&b); err != nil {
 		return nil, fmt.Errorf("drawing an SVG: %w", err)
 	}
-	return []byte(strings.ReplaceAll(b.String(), "font-family:Liberation Sans;", "font-family:Liberation Sans,"+fallback+";")), nil
+	text := strings.ReplaceAll(b.String(), "font-family:Liberation Sans;", "font-family:Liberation Sans,"+fallback+";")
+	// Other fonts have other widths, and labels would be cut, or lie over each other: each text
+	// is made as wide as it was when its place was chosen.
+	parts := strings.Split(text, "<text ")
+	for i, width := range c.widths {
+		if width > 0 {
+			parts[i+1] = fmt.Sprintf(`textLength="%.4g" lengthAdjust="spacingAndGlyphs" %s`, width.Points(), parts[i+1])
+		}
+	}
+	return []byte(strings.Join(parts, "<text ")), nil
 }
 
 // fill paints the whole canvas.
