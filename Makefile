@@ -40,13 +40,13 @@ $(LINT): tools/go.mod tools/go.sum
 	$(GO) build -modfile=tools/go.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 # The race detector needs cgo; the program does not. It makes SQLite take minutes
-# to compile, once: Go keeps it. The sequences are too many for it, and a page of 10,000
-# hosts takes it minutes. Without GORACE each program that the tests run would wait for a
-# second when it ends.
+# to compile, once: Go keeps it. The sequences are too many for it, and so are the 10,000
+# hosts of a page; browsers are the same with it and without. Without GORACE each program that
+# the tests run would wait for a second when it ends.
 unit:
 	CGO_ENABLED=1 GORACE=atexit_sleep_ms=50 scripts/slowest $(GO) test -race -timeout 20m ./...
 	$(GO) test -run '^TestSequences$$' ./internal/engine -sequences 100000
-	$(GO) test ./internal/report
+	$(GO) test -run 'Browser|SizeOfThePage' ./internal/report ./internal/web ./internal/bench/chart
 
 fmt: $(LINT)
 	$(LINT) fmt ./...

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -81,7 +82,7 @@ type webSource struct {
 	poller *journal.Poller
 
 	mu     sync.Mutex
-	listed map[string]*webRun // of runs that have ended, by identifier and number of sessions
+	listed map[string]*webRun // by identifier, number of sessions and state
 }
 
 const (
@@ -115,6 +116,7 @@ type webRun struct {
 	Counts  []int64 `json:"counts"` // by report.StateOf
 
 	summary [fleet.NumOutcomes]int
+	until   time.Time // how long it stands if the run goes on; the zero time if it has ended
 }
 
 // Runs implements web.Source.
@@ -184,9 +186,10 @@ func (s *webSource) run(ctx context.Context, info *journal.RunInfo) (*webRun, er
 	s.mu.Lock()
 	r := s.listed[key]
 	s.mu.Unlock()
-	if r != nil {
+	if r != nil && (r.until.IsZero() || time.Now().Before(r.until)) {
 		return r, nil
 	}
+	begins := time.Now()
 	o, err := s.j.Outline(ctx, info.Run)
 	if err != nil {
 		return nil, err
@@ -200,14 +203,15 @@ func (s *webSource) run(ctx context.Context, info *journal.RunInfo) (*webRun, er
 	}
 	r.Counts[report.StateOf(0, false)] += int64(o.Waiting)
 	r.Counts[report.StateOf(0, true)] += int64(o.Started)
-	if info.State != journal.Running {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.listed == nil || len(s.listed) >= maxListed {
-			s.listed = make(map[string]*webRun)
-		}
-		s.listed[key] = r
+	if info.State == journal.Running { // it is read again and again: that may take a tenth of the time
+		r.until = time.Now().Add(10 * time.Since(begins))
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listed == nil || len(s.listed) >= maxListed {
+		s.listed = make(map[string]*webRun)
+	}
+	s.listed[key] = r
 	return r, nil
 }
 
