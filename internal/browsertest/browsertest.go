@@ -116,7 +116,7 @@ func (tab *Tab) Size(width int, dark bool) {
 	}
 	tab.Do(chromedp.EmulateViewport(int64(width), 1000))
 	tab.must(chromedp.Call(tab.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}, //nolint:misspell // the name is CSS's
 	}))
 }
 

@@ -199,7 +199,7 @@ func (r *Report) pageData(cut int, l Live) any {
 	for i, p := range r.Phases {
 		one := phase{Name: p.Name, Cells: r.phaseRows()[i+1][:6]}
 		for _, bin := range p.Histogram {
-			one.Bins = append(one.Bins, [2]any{ui.Duration(bin.Below), bin.Hosts})
+			one.Bins = append(one.Bins, [2]any{bin.Name(), bin.Hosts})
 		}
 		phases = append(phases, one)
 	}

@@ -74,6 +74,14 @@ type Bin struct {
 	Hosts int
 }
 
+// Name returns Below for people: bins differ by a factor, also those of a few milliseconds.
+func (b *Bin) Name() string {
+	if b.Below < time.Second {
+		return fmt.Sprintf("%d ms", b.Below.Milliseconds())
+	}
+	return ui.Duration(b.Below)
+}
+
 // A Timeline is the number of sessions that were open in equal spans of time, from the beginning
 // of the run: the most within each span.
 type Timeline struct {

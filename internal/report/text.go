@@ -126,7 +126,7 @@ func histogram(bins []Bin, columns int) string {
 		most = max(most, bin.Hosts)
 	}
 	for i, bin := range bins {
-		rows[i] = []string{"below " + ui.Duration(bin.Below), ui.Count(int64(bin.Hosts)), strings.Repeat("█", (bin.Hosts*max(columns-40, 10)+most-1)/most)}
+		rows[i] = []string{"below " + bin.Name(), ui.Count(int64(bin.Hosts)), strings.Repeat("█", (bin.Hosts*max(columns-40, 10)+most-1)/most)}
 	}
 	return indented(ui.AlignTable(rows))
 }
