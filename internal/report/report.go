@@ -57,6 +57,9 @@ type Report struct {
 	Told mask.Set
 	// NoReference means that Options.Reference gave no answer.
 	NoReference bool
+	// NotCompared is the number of groups that gave an answer and were not compared with the
+	// reference, because they are too many or too large.
+	NotCompared int
 }
 
 // A Phase has the times that the hosts spent in a phase.
@@ -253,6 +256,9 @@ const (
 	maxDiffs = 200
 	// maxDiffLines is the number of lines of one diff that are kept.
 	maxDiffLines = 400
+	// maxCompared is the size of an output above which it is not compared here, in bytes: the
+	// commands that show one run with diffs compare larger ones.
+	maxCompared = 1 << 20
 )
 
 // group sets the groups, and how the largest of them differ from the reference.
@@ -275,10 +281,21 @@ func (c *Collector) group() error {
 	for _, g := range gs.List {
 		one := Group{Outcome: g.End.Outcome, Cause: Cause(&g.End), Differ: g.Differ, Reference: g == ref && len(answers) > 1, Diff: -1, Shown: c.host(g.Shown)}
 		one.Text = r.Hosts[one.Shown].Text
+		if r.Options.Groups.Part != nil && g.Answered() { // the part that was compared
+			stdout, stderr, err := gs.Text(g)
+			if err != nil {
+				return err
+			}
+			one.Text = c.text(stdout, g.Sizes[fleet.Stdout], stderr, g.Sizes[fleet.Stderr])
+		}
 		for _, m := range g.Members {
 			one.Hosts = append(one.Hosts, c.host(m))
 		}
-		if g != ref && g.Answered() && compared < maxDiffs {
+		switch {
+		case g == ref || !g.Answered():
+		case compared == maxDiffs || max(ref.Sizes[0], ref.Sizes[1], g.Sizes[0], g.Sizes[1]) > maxCompared:
+			r.NotCompared++
+		default:
 			compared++
 			d, err := gs.Diff(ref, g)
 			if err != nil {

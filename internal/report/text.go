@@ -199,7 +199,7 @@ func (r *Report) compared() string {
 		if g.Reference {
 			silent := 0
 			for _, other := range r.Groups {
-				if other.Diff < 0 && other.Text < 0 && !other.Outcome.Ran() {
+				if other.Text < 0 && !other.Outcome.Ran() {
 					silent += len(other.Hosts)
 				}
 			}
@@ -208,6 +208,9 @@ func (r *Report) compared() string {
 				text += fmt.Sprintf("; %s without an answer", ui.Count(int64(silent)))
 			}
 		}
+	}
+	if r.NotCompared > 0 {
+		text += fmt.Sprintf("; %s groups are not compared with it, because they are too many or too large", ui.Count(int64(r.NotCompared)))
 	}
 	if r.Told != 0 {
 		text += "; not compared, though hosts differ in it: " + r.Told.String()

@@ -11,8 +11,6 @@ import (
 )
 
 const (
-	// writeTime is how long an answer, or one event, may take to be written.
-	writeTime = time.Minute
 	// everyPoll is after how many polls followers look without a change: a process that died
 	// has written nothing.
 	everyPoll = 10
@@ -84,8 +82,9 @@ func (h *hub) run(ctx context.Context, s Source) {
 
 // A stream sends server-sent events.
 type stream struct {
-	w http.ResponseWriter
-	c *http.ResponseController
+	w         http.ResponseWriter
+	c         *http.ResponseController
+	writeTime time.Duration // for one event
 }
 
 // send sends an event; one without a name is a comment, which no page sees.
@@ -98,7 +97,7 @@ func (s *stream) send(name string, v any) error {
 	if name == "" {
 		text = ":\n\n"
 	}
-	_ = s.c.SetWriteDeadline(time.Now().Add(writeTime)) // writing fails if it does
+	_ = s.c.SetWriteDeadline(time.Now().Add(s.writeTime)) // writing fails if it does
 	if _, err := s.w.Write([]byte(text)); err != nil {
 		return err //nolint:wrapcheck // the client is gone
 	}
@@ -114,7 +113,7 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, look func(*strea
 	}
 	defer s.hub.leave(notices)
 	w.Header().Set("Content-Type", "text/event-stream")
-	out := &stream{w, http.NewResponseController(w)}
+	out := &stream{w, http.NewResponseController(w), s.writeTime}
 	if out.send("", nil) != nil {
 		return
 	}

@@ -88,11 +88,18 @@ type Server struct {
 	cookie  string // the name
 	cache   cache
 	hub     hub
+
+	// readTime is how long a request may take to be read, and writeTime an answer, or one event,
+	// to be written.
+	readTime, writeTime time.Duration
 }
 
 // New returns a Server with secrets of its own.
 func New(s Source) *Server {
-	return &Server{source: s, token: rand.Text() + rand.Text(), session: rand.Text() + rand.Text(), hub: hub{waiting: make(map[chan struct{}]struct{})}}
+	return &Server{
+		source: s, token: rand.Text() + rand.Text(), session: rand.Text() + rand.Text(), hub: hub{waiting: make(map[chan struct{}]struct{})},
+		readTime: 10 * time.Second, writeTime: time.Minute,
+	}
 }
 
 // Listen listens on a port of 127.0.0.1; 0 is any free one.
@@ -120,8 +127,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	server := &http.Server{
-		Handler:           s.handler(),
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: writeTime, IdleTimeout: time.Minute,
+		Handler:     s.handler(),
+		ReadTimeout: s.readTime, WriteTimeout: s.writeTime, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 16 << 10,
 		BaseContext:    func(net.Listener) context.Context { return ctx },
 		ErrorLog:       log.New(io.Discard, "", 0), // of clients that break the protocol

@@ -116,7 +116,7 @@ func (f *fake) Host(_ context.Context, _ string, index int) (*report.Report, err
 }
 
 // start serves f until the test ends, and returns the address with the token.
-func start(t *testing.T, f *fake) (*Server, string) {
+func start(t *testing.T, f *fake, change ...func(*Server)) (*Server, string) {
 	t.Helper()
 	l, err := Listen(0)
 	if err != nil {
@@ -124,6 +124,9 @@ func start(t *testing.T, f *fake) (*Server, string) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	s, served := New(f), make(chan error, 1)
+	for _, change := range change {
+		change(s)
+	}
 	go func() { served <- s.Serve(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
@@ -303,10 +306,11 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// Events tell rows, and end with a reload when the run has ended.
+// Events tell rows, however long ago the request was, and end with a reload when the run has
+// ended.
 func TestEvents(t *testing.T) {
 	f := &fake{targets: 5, done: 2}
-	_, address := start(t, f)
+	_, address := start(t, f, func(s *Server) { s.readTime, s.writeTime = poll/5, poll/5 })
 	c := newClient(t, address)
 	lines := bufio.NewScanner(c.get("GET", "/run/1abc/events?seq=1", nil).body)
 	next := func(name string) string {
