@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/xml"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,5 +85,27 @@ func TestMaskedGroups(t *testing.T) {
 	}
 	if got := r.Texts[r.Groups[0].Diff].Text; got != "@@ -1,2 +1,2 @@\n-b\n+a\n up 12:00:03\n" {
 		t.Errorf("%q", got)
+	}
+}
+
+// Where nearly each host has an answer of its own, they are shown line by line.
+func TestLineByLine(t *testing.T) {
+	c := newCollector()
+	for i := range 1000 {
+		c.Add(result(i, fleet.End{Outcome: fleet.OutcomeOK}, fmt.Sprintf("a\nload %d\n\x1b[2J%d\n", i%900, i/900)))
+	}
+	r := reportOf(c, 0)
+	if len(r.Groups) != 1000 || r.Lines < 0 || r.Lined != 1000 || r.NotCompared != 799 {
+		t.Fatalf("%d groups, lines of %d hosts, %d not compared", len(r.Groups), r.Lined, r.NotCompared)
+	}
+	text := r.Texts[r.Lines]
+	want := "      a\n    2 web[00000,00900]: load 0\n"
+	if !strings.HasPrefix(text.Text, want) || !strings.Contains(text.Text, "\n      … 880 variants more\n") ||
+		!strings.HasSuffix(text.Text, "  900 web[00000-00899]: \\x1b[2J0\n  100 web[00900-00999]: \\x1b[2J1\n") || text.Left != 0 {
+		t.Errorf("%s(%d)", text.Text, text.Left)
+	}
+	var b bytes.Buffer
+	if err := r.Text(&b, 80, false); err != nil || !strings.Contains(b.String(), "  900 web[00000-00899]: ") {
+		t.Errorf("%v\n%s", err, b.String())
 	}
 }

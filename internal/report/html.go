@@ -227,7 +227,7 @@ func (r *Report) pageData(cut int, l Live) any {
 	return map[string]any{
 		"title": "shoal run " + ui.Visible(r.Header.Run), "head": head, "hosts": hosts, "causes": causes, "outcomes": outcomes,
 		"phases": phases, "groups": groups, "open": r.Timeline.Open, "span": r.Timeline.Span.Microseconds(), "more": "shoal show " + ui.Visible(r.Header.Run),
-		"compared": strings.TrimPrefix(r.compared(), "; "), "live": l.On, "version": l.Version, "seq": l.Seq,
+		"compared": strings.TrimPrefix(r.compared(), "; "), "lines": r.Lines, "linesHead": r.linesHead(), "live": l.On, "version": l.Version, "seq": l.Seq,
 	}
 }
 

@@ -173,7 +173,15 @@
     moreGroups.hidden = next >= (d.groups || []).length;
   };
   moreGroups.onclick = () => addGroups(20);
+  const lines = el('details', {class: 'lines'}, el('summary'), el('pre'));
+  lines.ontoggle = async () => {
+    if (!lines.open || d.lines < 0) return;
+    try { lines.lastChild.textContent = await textOf(d.lines); } catch (e) { lines.lastChild.textContent = e.message; }
+  };
   const drawGroups = () => {
+    lines.hidden = d.lines < 0;
+    lines.firstChild.textContent = d.linesHead;
+    lines.ontoggle();
     groupsHead.textContent = number((d.groups || []).length) + ' distinct results';
     groupsNote.textContent = d.compared;
     const n = Math.max(next, 20);
@@ -274,7 +282,7 @@
   };
 
   main.append(top, state, head, chips, el('h2', {}, 'Hosts'), map, under, el('div', {class: 'find'}, find, found), list, detail,
-    groupsHead, groupsNote, groups, moreGroups, phases, sessions);
+    groupsHead, groupsNote, lines, groups, moreGroups, phases, sessions);
   try { await load(); } catch (e) { say(String(e.message)); state.hidden = false; }
   if (!d) return;
   const named = /^#host=(\d+)$/.exec(location.hash); // a link to one host

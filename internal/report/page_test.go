@@ -42,7 +42,7 @@ func TestSizeOfThePage(t *testing.T) {
 	}
 	var texts [][2]any
 	unpack(t, page, "texts", &texts)
-	if text, left := texts[9][0].(string), texts[9][1].(float64); len(texts) != 10_000+200 || len(text)+int(left) != 2040 || left == 0 {
+	if text, left := texts[9][0].(string), texts[9][1].(float64); len(texts) != 10_000+200+1 || len(text)+int(left) != 2040 || left == 0 {
 		t.Errorf("%d texts, %d bytes and %v left", len(texts), len(text), left)
 	}
 	var data struct{ Head [][2]string }
@@ -107,6 +107,8 @@ func TestLargePageInABrowser(t *testing.T) {
 	if n := tab.Text(`document.querySelectorAll('*').length < 400`); n != "true" {
 		t.Error("elements for what is not in sight")
 	}
+	tab.Script(`document.querySelector('.lines > summary').click()`)
+	tab.Wait(`/^    1 web\d+: /.test(document.querySelector('.lines pre').textContent)`)
 	tab.Script(`const f = document.querySelector('input'); f.value = 'web09999'; f.oninput()`)
 	tab.Wait(`document.querySelectorAll('.row').length === 1`)
 	tab.Look("report of 10000", 1280, false)

@@ -60,6 +60,9 @@ type Report struct {
 	// NotCompared is the number of groups that gave an answer and were not compared with the
 	// reference, because they are too many or too large.
 	NotCompared int
+	// Lines are the answers of many groups line by line, an index into Texts, and Lined the number
+	// of hosts whose answers are in it; -1: they are few, and diffs show it.
+	Lines, Lined int
 }
 
 // A Phase has the times that the hosts spent in a phase.
@@ -305,6 +308,15 @@ func (c *Collector) group() error {
 			r.Texts = append(r.Texts, r.diffText(&d))
 		}
 		r.Groups = append(r.Groups, one)
+	}
+	r.Lines = -1
+	if len(answers) > fewGroups {
+		t, err := r.lines(gs, ref, answers)
+		if t == nil {
+			return err
+		}
+		r.Lines = len(r.Texts)
+		r.Texts = append(r.Texts, *t)
 	}
 	return nil
 }

@@ -73,6 +73,9 @@ func (r *Report) Text(w io.Writer, columns int, colour bool) error {
 	}
 	fmt.Fprintf(&b, "\nhosts in their order: · ok, x failed, ! did not run, ? unknown, - cancelled\n%s", r.cellText(columns))
 	fmt.Fprintf(&b, "\n%s distinct results%s\n", ui.Count(int64(len(r.Groups))), r.compared())
+	if r.Lines >= 0 {
+		fmt.Fprintf(&b, "\n%s\n%s", r.linesHead(), indented(r.beginning("", r.Lines, maxPlaceLines, r.more()+" --diff")))
+	}
 	for i, g := range r.Groups {
 		if i == maxGroups {
 			fmt.Fprintf(&b, "… and %s more: %s\n", ui.Count(int64(len(r.Groups)-i)), r.more())
@@ -239,17 +242,27 @@ func (r *Report) excerpt(g *Group) string {
 	if at < 0 {
 		return "(no output)\n"
 	}
+	return r.beginning(example, at, maxLines, whole)
+}
+
+// linesHead is what stands above Lines.
+func (r *Report) linesHead() string {
+	return "answers of " + ui.Count(int64(r.Lined)) + " hosts, line by line: number, hosts and text of each variant"
+}
+
+// beginning returns the first lines of a text, and the command for the rest.
+func (r *Report) beginning(before string, at, lines int, whole string) string {
 	t := r.Texts[at]
 	var b strings.Builder
-	b.WriteString(example)
+	b.WriteString(before)
 	n := 0
 	for line := range strings.Lines(t.Text) {
-		if n++; n > maxLines {
+		if n++; n > lines {
 			break
 		}
 		b.WriteString(strings.TrimSuffix(line, "\n") + "\n")
 	}
-	if n > maxLines || t.Left > 0 {
+	if n > lines || t.Left > 0 {
 		fmt.Fprintf(&b, "… cut here; all of it: %s\n", whole)
 	}
 	return b.String()
@@ -282,6 +295,9 @@ func (r *Report) Markdown(w io.Writer) error {
 		}
 	})
 	fmt.Fprintf(&b, "\n## Results\n\n%s distinct%s\n", ui.Count(int64(len(r.Groups))), r.compared())
+	if r.Lines >= 0 {
+		b.WriteString("\n" + r.linesHead() + "\n\n" + fence("text", r.beginning("", r.Lines, maxPlaceLines, r.more()+" --diff")))
+	}
 	for i, g := range r.Groups {
 		if i == maxGroups {
 			fmt.Fprintf(&b, "\n… and %s more\n", ui.Count(int64(len(r.Groups)-i)))
@@ -379,6 +395,7 @@ func (r *Report) JSON(w io.Writer) error {
 			Span time.Duration `json:"span_ns"`
 			Open []int         `json:"open"`
 		} `json:"timeline"`
+		Lines  string  `json:"lines,omitempty"` // of many groups; the rest is in the groups
 		Groups []group `json:"groups"`
 		Hosts  []host  `json:"hosts"`
 	}
@@ -395,6 +412,9 @@ func (r *Report) JSON(w io.Writer) error {
 			bins[i] = jsonBin(b)
 		}
 		out.Phases = append(out.Phases, phase{p.Name, p.Hosts, p.P50, p.P90, p.P99, p.Max, bins})
+	}
+	if r.Lines >= 0 {
+		out.Lines = r.Texts[r.Lines].Text
 	}
 	out.Timeline.Span, out.Timeline.Open = r.Timeline.Span, r.Timeline.Open
 	for _, g := range r.Groups {
