@@ -74,8 +74,12 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request) {
 	page(w, `<meta http-equiv="refresh" content="0;url=`+html.EscapeString(to)+`">`, "")
 }
 
-// refuse answers with a text for people.
-func refuse(w http.ResponseWriter, status int, text string) { http.Error(w, text, status) }
+// refuse answers with a text for people, and closes the connection: others on this machine
+// must not keep those that there are.
+func refuse(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Connection", "close")
+	http.Error(w, text, status)
+}
 
 // fail answers with an error.
 func fail(w http.ResponseWriter, status int, err error) {

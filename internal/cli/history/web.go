@@ -19,6 +19,7 @@ import (
 	"shoal/internal/cli/console"
 	clirun "shoal/internal/cli/run"
 	"shoal/internal/groups"
+	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/mask"
 	"shoal/internal/report"
@@ -57,7 +58,7 @@ func serve(ctx context.Context, j *journal.Journal, port int, path string, stdio
 	if port < 0 || port > 65535 {
 		return fmt.Errorf("--port %d is no TCP port", port)
 	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	poller, err := j.Poller(ctx)
 	if err != nil {
@@ -66,7 +67,7 @@ func serve(ctx context.Context, j *journal.Journal, port int, path string, stdio
 	defer func() { _ = poller.Close() }()
 	l, err := web.Listen(port)
 	if err != nil {
-		return err
+		return hint.Wrap(err, "--port 0 takes any free port")
 	}
 	s := web.New(&webSource{j: j, poller: poller})
 	if _, err := fmt.Fprintln(stdio.Out, s.Address(l, path)); err != nil {
