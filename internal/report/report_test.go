@@ -170,3 +170,23 @@ func TestPageHasNoTextOfHosts(t *testing.T) {
 		t.Errorf("%d scripts in\n%.3000s", n, b.String())
 	}
 }
+
+// Cells have the shares of outcomes, and what is rare has a cell too.
+func TestCells(t *testing.T) {
+	for _, c := range []struct {
+		ok, failed, started, waiting, running int
+		want                                  string
+	}{
+		{want: "        "},
+		{ok: 3, want: "········"},
+		{ok: 986, failed: 10, started: 4, want: "······x!"},
+		{ok: 1, failed: 1, want: "····xxxx"},
+		{ok: 1, failed: 999, waiting: 1000, running: 1, want: "   ·xxx>"},
+	} {
+		var s record.Summary
+		s.Outcomes[fleet.OutcomeOK], s.Outcomes[fleet.OutcomeFailed], s.Outcomes[fleet.OutcomeNeverStarted] = c.ok, c.failed, c.started
+		if got := report.Cells(&s, c.waiting, c.running, 8); got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+}

@@ -23,6 +23,7 @@ import (
 	"shoal/internal/journal"
 	"shoal/internal/mask"
 	"shoal/internal/report"
+	"shoal/internal/ui"
 	"shoal/internal/web"
 )
 
@@ -164,13 +165,14 @@ func (s *webSource) Runs(ctx context.Context, query url.Values) (any, error) {
 		switch {
 		case errors.Is(err, journal.ErrNoRun): // pruned in the meantime
 		case err != nil:
-			page.Damaged = cmp.Or(page.Damaged, err.Error())
+			what, _ := hint.Split(err.Error())
+			page.Damaged = cmp.Or(page.Damaged, ui.Visible(what))
 		case len(outcomes) == 0 || r.summary[outcomes[0]] > 0:
 			runs = append(runs, listedRun{id: info.Run, parent: info.Parent})
 			byID[info.Run] = r
 		}
 	}
-	if page.Next == "" && scanned == webScanned {
+	if page.Next == "" && scanned == filter.Limit {
 		page.Next = last
 	}
 	for _, at := range underTheirFirst(runs) {
