@@ -119,3 +119,28 @@ func TestAbortWhileTheJournalIsBusy(t *testing.T) {
 		}
 	}
 }
+
+// SIGTERM ends shoal shell, and not only the line that is being run.
+func TestShellEnds(t *testing.T) {
+	ours := make(chan os.Signal, 100)
+	signal.Notify(ours, syscall.SIGTERM)
+	defer signal.Stop(ours)
+	f, dir := startFleet(t, simfleet.Options{Hosts: 3})
+	var stdout, stderr bytes.Buffer
+	code := make(chan int)
+	go func() {
+		in := func(name string) string { return filepath.Join(dir, name) }
+		code <- cli.Main(t.Context(), []string{
+			"shell", "-F", "none", "--no-agent", "--known-hosts", in("kh"), "--identity", in("key"), "--hostfile", in("hosts"),
+		}, console.Stdio{In: strings.NewReader("sleep 3600\necho never\n"), Out: &stdout, Err: &stderr})
+	}()
+	for f.Stats().Execs < 3 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-code; got != 130 || f.Stats().Execs != 3 {
+		t.Errorf("exit code %d, want 130; %d commands ran\n%s%s", got, f.Stats().Execs, &stdout, &stderr)
+	}
+}

@@ -19,6 +19,8 @@ type source interface {
 	// next returns the next line, or io.EOF.
 	next(prompt string) (string, error)
 	interactive() bool
+	// forget drops lines that were to be done without being typed.
+	forget()
 	close()
 }
 
@@ -55,6 +57,7 @@ func (f *file) next(string) (string, error) {
 }
 
 func (*file) interactive() bool { return false }
+func (*file) forget()           {}
 func (*file) close()            {}
 
 // typed is a terminal. It is raw while a line is read, and as it was while a command runs, so that
@@ -164,6 +167,7 @@ func (t *typed) read(prompt string) (string, error) {
 }
 
 func (*typed) interactive() bool { return true }
+func (t *typed) forget()         { t.pending = nil }
 func (*typed) close()            {}
 
 // complete completes the word before the cursor when Tab is pressed: settings, and names of hosts.

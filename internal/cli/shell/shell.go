@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -53,8 +54,8 @@ Equal answers are shown once.
 
 Each line is a command of its own: cd and export do not outlast it. Ctrl-C ends the
 command and not the shell; where its end was not seen it may still run. Input that is
-no terminal is read as such lines, # begins a comment, and the exit code is that of
-shoal run for all lines together.`,
+no terminal is read as such lines, # begins a comment, Ctrl-C ends all of it, and the
+exit code is that of shoal run for all lines together.`,
 		Example: `  shoal shell -w web[01-20]
   shoal shell --hostfile hosts < lines`,
 		Args: cobra.NoArgs,
@@ -91,6 +92,9 @@ type shell struct {
 	last     map[int]answer // of the last command, by index
 	settings settings
 	code     int // the worst exit code so far
+
+	interrupted bool // the last command, by Ctrl-C or by a signal that also sets ended
+	ended       bool // by SIGTERM or SIGHUP
 }
 
 type settings struct {
@@ -168,12 +172,18 @@ func (s *shell) loop(ctx context.Context, lines source) error {
 		if err != nil {
 			console.Complain(s.stdio.Err, err)
 			s.code = max(s.code, console.ExitUsage)
-			if !lines.interactive() {
+			if !lines.interactive() && !s.ended {
 				return console.ExitError(s.code) // what follows may depend on it
 			}
 		}
-		if quit || ctx.Err() != nil {
+		switch {
+		case quit || s.ended || ctx.Err() != nil:
 			return nil
+		case s.interrupted && !lines.interactive(): // whoever stops a script does not want the rest of it
+			return nil
+		case s.interrupted:
+			lines.forget()
+			s.interrupted = false
 		}
 	}
 }
@@ -204,7 +214,7 @@ func (s *shell) command(ctx context.Context, text string) error {
 	opts.Engine.Targets = len(s.selected)
 	opts.Engine.CommandTimeout = s.settings.timeout
 	opts.Engine.Fanout = run.Fanout(s.settings.fanout, len(s.selected), s.stdio)
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := s.listen(ctx)
 	defer stop()
 	plan, err := opts.Plan(ctx, s.targets(), template)
 	if err != nil {
@@ -229,6 +239,29 @@ func (s *shell) command(ctx context.Context, text string) error {
 		}
 	}
 	return shown.close(ctx)
+}
+
+// listen returns a context that Ctrl-C, SIGTERM and SIGHUP end, and what sets interrupted and ended
+// afterwards. A second SIGTERM or SIGHUP ends this process at once.
+func (s *shell) listen(ctx context.Context) (_ context.Context, stop func()) {
+	ending, stopEnding := notify(ctx, syscall.SIGTERM, syscall.SIGHUP)
+	context.AfterFunc(ending, stopEnding)
+	both, stopBoth := notify(ending, os.Interrupt)
+	return both, func() {
+		s.interrupted, s.ended = both.Err() != nil, ending.Err() != nil
+		stopBoth()
+		stopEnding()
+	}
+}
+
+// notify returns a context that ends with a signal. One that was ignored when this process began
+// stays ignored.
+func notify(ctx context.Context, signals ...os.Signal) (context.Context, context.CancelFunc) {
+	signals = slices.DeleteFunc(signals, signal.Ignored)
+	if len(signals) == 0 { // which would be all of them
+		return context.WithCancel(ctx)
+	}
+	return signal.NotifyContext(ctx, signals...)
 }
 
 // targets yields the selected hosts, counted from 0.
