@@ -46,6 +46,7 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 		f.attempt.Verbose = func(line string) { r.opts.Verbose(t.Target.Target, line) }
 	}
 	f.attempt.Keep = r.opts.Epilogue != nil
+	f.attempt.Drain = r.dialCtx.Done()
 	f.step(Connecting)
 	if r.opts.Intend != nil {
 		f.attempt.Intent = func() error { return r.opts.Intend(t.Target.Target, f.number, f.progress.Address) }
@@ -88,7 +89,7 @@ func (f *attempt) begin() {
 		f.finish(end)
 		return
 	}
-	if c := f.progress.Connection; c != nil && c.Held {
+	if c := f.progress.Connection; c != nil && c.Held && !f.run.opts.Barrier {
 		f.asks()
 	} else {
 		f.over(limiter.Succeeded)

@@ -101,6 +101,9 @@ type Attempt struct {
 	// Hold means that Start is called late: no byte of the command is sent before, and
 	// the authenticated connection waits for Start without a deadline.
 	Hold bool
+	// Drain, when closed, means that nothing more is to be started: a connection that turns
+	// out to be dead is not replaced by another. nil means never.
+	Drain <-chan struct{}
 	// Until is the phase of connecting at whose end Dial hangs up and returns ErrUntil, having
 	// sent nothing that belongs to the next: PhaseDial, PhaseBanner, PhaseKex or
 	// PhaseHostkey. Only package internal/ssh/client has it. 0 means none.

@@ -36,7 +36,7 @@ type Job struct {
 	bannerSeen bool      // its windows have grown for the server's banner
 	slow       bool      // in Limiter.slow, not in fast
 	abandoned  bool
-	asks       bool // in Limiter.asking
+	asks       bool        // in Limiter.asking
 	path       []*endpoint // jump hosts, then the server; nil while not attached
 	direct     [1]*endpoint
 	next, prev *Job // in a jobList

@@ -41,12 +41,22 @@ func (l *lease) Start(ctx context.Context, done func(fleet.End)) {
 		return
 	}
 	l.conn.StartNext(ctx, l.pool.own(l.attempt), func(end fleet.End) {
-		if why := redials(end); why != "" && ctx.Err() == nil && l.pool.begin() {
+		if why := redials(end); why != "" && ctx.Err() == nil && !l.drained() && l.pool.begin() {
 			go l.redial(ctx, why, end, done)
 			return
 		}
 		l.ended(end, done)
 	})
+}
+
+// drained reports whether nothing more is to be started.
+func (l *lease) drained() bool {
+	select {
+	case <-l.attempt.Drain:
+		return true
+	default:
+		return false
+	}
 }
 
 // redials returns why an attempt that has ended so on a held connection is to be dialled instead;
@@ -90,12 +100,20 @@ func (l *lease) redial(ctx context.Context, why fleet.DialReason, end fleet.End,
 	l.mu.Unlock()
 	select {
 	case p.dials <- struct{}{}:
+	case <-a.Drain:
+		done(end)
+		return
 	case <-ctx.Done():
 		done(sshreason.Interrupted(ctx, a).End())
 		return
 	}
 	c, err := p.dial(ctx, a, why)
 	<-p.dials
+	if err == nil && l.drained() && !a.Execution.Queued() {
+		_ = c.Close()
+		done(end)
+		return
+	}
 	if err != nil {
 		f, ok := errors.AsType[*fleet.Error](err)
 		if !ok {

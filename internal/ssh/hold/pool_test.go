@@ -2,6 +2,7 @@ package hold
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ type rig struct {
 	fleet *simfleet.Fleet
 }
 
-func newRig(t *testing.T, o Options, hosts int, fault func(int) simfleet.Fault) *rig {
+func newRig(t *testing.T, o Options, hosts int, fault func(int) simfleet.Fault, timeouts ...ssh.Timeouts) *rig {
 	t.Helper()
 	f, err := simfleet.Start(context.Background(), simfleet.Options{Hosts: hosts, Fault: fault})
 	if err != nil {
@@ -63,7 +64,7 @@ func newRig(t *testing.T, o Options, hosts int, fault func(int) simfleet.Fault) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := client.New(client.Options{HostKeys: p.HostKeys(), Identities: keys{fleet: f}})
+	d, err := client.New(client.Options{HostKeys: p.HostKeys(), Identities: keys{fleet: f}, Timeouts: cmp.Or(timeouts...)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,4 +243,50 @@ func TestManyAtOnce(t *testing.T) {
 			t.Errorf("%s: %s ran twice", e.Host, e.Command)
 		}
 	}
+}
+
+// After a drain nothing is dialled, and so nothing started, in place of a held connection that turns
+// out to be dead.
+func TestDeadAndDrained(t *testing.T) {
+	for _, when := range []string{"never", "before", "in the queue"} {
+		t.Run(when, func(t *testing.T) {
+			r := newRig(t, Options{Dials: 1}, 1, nil, ssh.Timeouts{Session: 200 * time.Millisecond})
+			r.want(t, 0, fleet.DialNew)
+			r.fleet.Disturb(0, simfleet.DisturbHang)
+			drain := make(chan struct{})
+			wait := func() {}
+			switch when {
+			case "before":
+				close(drain)
+			case "in the queue":
+				r.dials <- struct{}{} // another dials
+				var queued sync.WaitGroup
+				queued.Go(func() {
+					for !r.hasNone(0) {
+						time.Sleep(time.Millisecond) // nothing else shows that it waits
+					}
+					close(drain)
+				})
+				wait = func() { queued.Wait(); <-r.dials }
+			}
+			end, _, _ := r.run(t.Context(), 0, "echo ran", func(a *ssh.Attempt) { a.Drain = drain })
+			wait()
+			want, execs := fleet.OutcomeNeverStarted, 1
+			if when == "never" {
+				want, execs = fleet.OutcomeOK, 2
+			}
+			if n := len(r.fleet.Log()); end.Outcome != want || n != execs {
+				t.Errorf("ended %v(%s), %d commands ran; want %v, %d: %v", end.Outcome, end.Reason, n, want, execs, end.Err)
+			}
+		})
+	}
+}
+
+// hasNone reports whether no connection to host i is held or used.
+func (r *rig) hasNone(i int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, _ := r.attempt(i, "")
+	at := r.known[nameOf(a.Target.Target)]
+	return at.used == 0 && len(at.idle) == 0
 }
