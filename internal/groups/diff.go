@@ -124,7 +124,7 @@ type Variant struct {
 
 // Lines returns the outputs of the groups at once, place by place. They are compared with
 // ref; nil means that one whose lines most targets have. Groups whose outputs are too large
-// to compare are returned as left.
+// to compare, by themselves or with those of the groups before them, are returned as left.
 func (gs *Groups) Lines(ref *Group, groups []*Group) (places []Place, left []*Group, err error) {
 	if ref == nil {
 		if ref, err = gs.typical(groups); err != nil {
@@ -136,6 +136,7 @@ func (gs *Groups) Lines(ref *Group, groups []*Group) (places []Place, left []*Gr
 		return nil, nil, err
 	}
 	var compared [fleet.NumStreams][]edited
+	var b budget
 	for _, g := range groups {
 		if g == ref {
 			continue
@@ -148,18 +149,65 @@ func (gs *Groups) Lines(ref *Group, groups []*Group) (places []Place, left []*Gr
 			left = append(left, g)
 			continue
 		}
+		var all [fleet.NumStreams][]edit
 		for s := range fleet.NumStreams {
-			e := edited{group: g}
 			for _, c := range textdiff.Changes(base[s].compared, streams[s].compared) {
-				e.edits = append(e.edits, split(c, &streams[s])...)
+				all[s] = append(all[s], split(c, &streams[s])...)
 			}
-			compared[s] = append(compared[s], e)
+		}
+		if !b.take(all) {
+			left = append(left, g)
+			continue
+		}
+		for s, edits := range all {
+			compared[s] = append(compared[s], edited{group: g, edits: edits})
 		}
 	}
 	for s := range fleet.NumStreams {
 		places = append(places, placesOf(s, ref, &base[s], compared[s])...)
 	}
 	return places, left, nil
+}
+
+// Bounds of Lines: hosts say how long and how different their outputs are.
+const (
+	maxEdits  = 64 << 20 // bytes of the lines that are held
+	maxPlaces = 2 << 20  // edited lines of the reference, times groups
+)
+
+// A budget is what Lines has used of its bounds.
+type budget struct {
+	bytes, groups int
+	places        [fleet.NumStreams]map[region]struct{}
+}
+
+// take adds the edits of a group, unless these are too many.
+func (b *budget) take(all [fleet.NumStreams][]edit) bool {
+	size, places := b.bytes, 0
+	for s, edits := range all {
+		if b.places[s] == nil {
+			b.places[s] = make(map[region]struct{})
+		}
+		places += len(b.places[s])
+		for _, e := range edits {
+			if _, known := b.places[s][region{e.from, e.end}]; !known {
+				places++
+			}
+			for _, line := range e.lines {
+				size += len(line)
+			}
+		}
+	}
+	if size > maxEdits || places*(b.groups+1) > maxPlaces {
+		return false
+	}
+	b.bytes, b.groups = size, b.groups+1
+	for s, edits := range all {
+		for _, e := range edits {
+			b.places[s][region{e.from, e.end}] = struct{}{}
+		}
+	}
+	return true
 }
 
 // typicalOf is the number of groups, the largest, of which one is taken as typical.

@@ -365,3 +365,25 @@ func TestOf(t *testing.T) {
 		t.Error("b, c")
 	}
 }
+
+// Hosts whose outputs are long and quite different fill neither the memory nor the time.
+func TestLinesAreBounded(t *testing.T) {
+	var results []fleet.Result
+	for i := range 18 {
+		results = append(results, ok(i, fmt.Sprint("h", i), fmt.Sprintf("%d%s\n", i, strings.Repeat("x", 4<<20-10))))
+	}
+	gs := collect(t, Options{}, results...)
+	if _, left, err := gs.Lines(gs.List[0], gs.List); err != nil || len(left) != 1 {
+		t.Errorf("%d of %d are left, %v; want 1, since the others have 64 MiB of lines beside the reference", len(left), len(results), err)
+	}
+	edits := func(n int) (all [fleet.NumStreams][]edit) {
+		for i := range n {
+			all[0] = append(all[0], edit{from: i, end: i + 1})
+		}
+		return all
+	}
+	b := budget{groups: maxPlaces / 100}
+	if !b.take(edits(90)) || b.take(edits(110)) || !b.take(edits(90)) {
+		t.Error("the edited lines, times the groups, are not bounded")
+	}
+}
