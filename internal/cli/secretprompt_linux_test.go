@@ -71,6 +71,31 @@ func TestPromptAndSignals(t *testing.T) {
 	}
 }
 
+// A signal at the prompt of shoal shell has its effect, and the terminal is restored.
+func TestShellPromptAndSignals(t *testing.T) {
+	_, dir, _ := paneFleet(t)
+	for signal, status := range map[syscall.Signal]string{unix.SIGTERM: "143", unix.SIGHUP: "129", unix.SIGINT: "130"} {
+		p := openPane(t, dir, "trap : INT; sh -c 'echo $$ >pid; exec shoal shell -F none --no-agent --known-hosts kh --identity key --hostfile hosts'; echo the end is $?; read line")
+		p.await("all 20> ")
+		p.awaitKeys()
+		text, err := os.ReadFile(filepath.Join(dir, "pid"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err == nil {
+			err = syscall.Kill(pid, signal)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.await("the end is " + status)
+		if !p.plain() {
+			t.Errorf("%v: the terminal was not given back", signal)
+		}
+	}
+}
+
 // Ctrl-Z gives the terminal to the shell, and fg asks again; earlier input is
 // not part of the answer.
 func TestPromptAndSuspend(t *testing.T) {

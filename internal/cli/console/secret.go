@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -138,9 +137,7 @@ func (q *secretPrompt) watch() {
 			default:
 				q.reveal()
 				q.newline()
-				signal.Reset(s)
-				_ = unix.Kill(unix.Getpid(), s.(syscall.Signal))
-				select {} // the signal ends this process
+				DieOf(s)
 			}
 		}
 	}

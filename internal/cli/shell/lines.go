@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/term"
 
+	"shoal/internal/cli/console"
 	"shoal/internal/ui"
 )
 
@@ -156,7 +157,7 @@ func (t *typed) read(prompt string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("preparing the terminal: %w", err)
 	}
-	defer func() { _ = term.Restore(fd, before) }()
+	defer console.RestoreBeforeSignals(func() { _ = term.Restore(fd, before) })()
 	if w, h, err := term.GetSize(fd); err == nil && w > 0 {
 		_ = t.terminal.SetSize(w, h)
 	}
