@@ -383,7 +383,7 @@ func (s *sftpPush) file(at string, e *Entry) error {
 		word = "changed"
 	}
 	if there && a.is(modeFile) && a.has&attrSize != 0 && a.size == uint64(e.Size) { //nolint:gosec // sizes are positive
-		sum, err := s.sum(at)
+		sum, err := s.sum(at, e.Size)
 		if errors.Is(err, errEnded) {
 			return err
 		}
@@ -524,7 +524,7 @@ func (s *sftpPush) store(at string, how uint32, e *Entry, from int64) error {
 	if _, err := s.call(fxClose, fxStatus, handle); err != nil {
 		return s.refused(err, path.Dir(at))
 	}
-	sum, err := s.sum(at)
+	sum, err := s.sum(at, e.Size)
 	switch {
 	case errors.Is(err, errEnded):
 		return err
@@ -537,10 +537,11 @@ func (s *sftpPush) store(at string, how uint32, e *Entry, from int64) error {
 	return nil
 }
 
-// sum returns the SHA-256 of a file there.
-func (s *sftpPush) sum(at string) (string, error) {
+// sum returns the SHA-256 of a file there of this size; of one that is longer, which may have no
+// end, that of a byte more.
+func (s *sftpPush) sum(at string, size int64) (string, error) {
 	hash := sha256.New()
-	if err := s.read(at, hash, 1<<62); err != nil {
+	if err := s.read(at, hash, size+1); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%x", hash.Sum(nil)), nil
