@@ -10,14 +10,14 @@ import (
 )
 
 // ApplyReport updates a result with what the remote report proves about its
-// command. since is an upper bound of the time since the command was sent. waits means that
-// the host may have waited for bytes of standard input before it started the command.
+// command. since is an upper bound of the time since the command was sent. begun means that
+// the host has shown that the command began.
 // Output that was missed stays missing. known reports whether the command's end
 // is certain; otherwise the result is returned unchanged.
-func ApplyReport(res fleet.Result, r remote.Report, since time.Duration, waits bool) (_ fleet.Result, known bool) {
+func ApplyReport(res fleet.Result, r remote.Report, since time.Duration, begun bool) (_ fleet.Result, known bool) {
 	switch r.State {
 	case remote.StateNever:
-		if res.Stdout.Size+res.Stderr.Size > 0 || res.Phase >= fleet.PhaseRun && !waits {
+		if begun {
 			res.Err = hint.New("its marker says that it never started, but the host had begun it: another machine answers now, or the marker is another one",
 				"name each machine by itself")
 			return res, false
@@ -52,6 +52,16 @@ func ApplyReport(res fleet.Result, r remote.Report, since time.Duration, waits b
 	}
 	res.Err = fmt.Errorf("%s", StateWords(r.State))
 	return res, false
+}
+
+// claimTime is how long a host may take, after it has accepted a command, until the wrapper has
+// its marker: a server may end in between.
+const claimTime = 5 * time.Second
+
+// begun reports whether the host has shown that the command of the result began. waits means that
+// it may have waited for bytes of standard input after it had accepted the command.
+func begun(res *fleet.Result, waits bool) bool {
+	return res.Stdout.Size+res.Stderr.Size > 0 || res.Took[fleet.PhaseRun] >= claimTime && !waits
 }
 
 // long reports whether a command goes through standard input if it is wrapped.

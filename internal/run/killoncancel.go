@@ -147,14 +147,14 @@ func (k *killer) judge(a Reply) fleet.Result {
 		k.unproven = append(k.unproven, res.Target.Host)
 		return res
 	}
-	begun := res.Started // of the first attempt that may have run: all have one marker
+	sent := res.Started // of the first attempt that may have run: all have one marker
 	for _, t := range res.Earlier {
-		if !t.Outcome.DidNotRun() && t.Started.Before(begun) {
-			begun = t.Started
+		if !t.Outcome.DidNotRun() && t.Started.Before(sent) {
+			sent = t.Started
 		}
 	}
-	end, known := ApplyReport(res, a.Report, longest(begun, time.Now()),
-		k.marker.Script != nil || k.marker.Detach && k.marker.Input != nil || long(res.Target.Command))
+	end, known := ApplyReport(res, a.Report, longest(sent, time.Now()),
+		begun(&res, k.marker.Script != nil || k.marker.Detach && k.marker.Input != nil || long(res.Target.Command)))
 	if a.Report.Kill == remote.KillEnded {
 		end.Reason, end.Err = fleet.ReasonKilled, fmt.Errorf("it was given up (%s), and killed there", res.Reason)
 		end.Outcome, end.Status, end.Flags = fleet.OutcomeSignalled, 0, res.Flags|fleet.FlagExitKnown|fleet.FlagOutputIncomplete

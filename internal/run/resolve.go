@@ -116,14 +116,16 @@ func (q *Inquiry) questions() (iter.Seq[ssh.Target], func(index int) (asked, ses
 // resolved combines what the markers of one target say, newest session first.
 // The command never started only if all markers say so.
 func (q *Inquiry) resolved(a *query, answers []Reply) (r Resolution) {
-	for _, answer := range answers {
+	for i, answer := range answers {
 		r.Result = a.entry.Result
 		r.Result.Target = a.entry.Target
 		if answer.Err != nil {
 			r.Result.Err, r.Known = answer.Err, false
 			break
 		}
-		if r.Result, r.Known = ApplyReport(r.Result, answer.Report, a.since(q.Info, time.Now()), q.mayWait(a)); !r.Known || r.Result.Outcome.Ran() {
+		// The result is of the newest session, which may have been refused since an earlier one had started.
+		own := i == 0 && (len(answers) == 1 || r.Result.Reason != fleet.ReasonAlreadyStarted)
+		if r.Result, r.Known = ApplyReport(r.Result, answer.Report, a.since(q.Info, time.Now()), own && begun(&r.Result, q.mayWait(a))); !r.Known || r.Result.Outcome.Ran() {
 			break
 		}
 	}

@@ -20,13 +20,14 @@ import (
 // a load balancer, or because one takes over from another. A marker is then looked for on a
 // machine that has never seen the command. Three things help to notice that:
 //
-//   - A host that had begun the command contradicts a marker that says never.
+//   - A host that had run the command for a while, or sent output of it, contradicts a marker that
+//     says never.
 //   - Intents record the address that was dialled, which is dialled again.
 //   - Answers name their machine. The answer never is asked for again, each time on a new
 //     connection, and counts if all answers are from one machine.
 //
 // What cannot be noticed is a machine that takes over an address between the time when the
-// command was sent and the first sign that it began.
+// command was sent and the first of these signs.
 
 // settleAgain is how often never is asked for again. Of two machines that take turns at
 // random, another one does not answer with a probability of 1/16.

@@ -129,6 +129,8 @@ func TestNeverOnAnotherMachine(t *testing.T) {
 	lost := fleet.Result{Attempt: 1, End: fleet.End{Outcome: fleet.OutcomeUnknown, Reason: fleet.ReasonConnReset, Phase: fleet.PhaseExec}}
 	began, wrote := lost, lost
 	began.Phase = fleet.PhaseRun
+	accepted := began
+	began.Took[fleet.PhaseRun] = claimTime
 	wrote.Stdout = fleet.Output{Bytes: []byte("x"), Size: 1}
 	for name, c := range map[string]struct {
 		machines []string
@@ -146,6 +148,7 @@ func TestNeverOnAnotherMachine(t *testing.T) {
 		"absent on another":         {machines: []string{one, absent}, was: lost, outcome: fleet.OutcomeUnknown, says: "another machine", asked: 2},
 		"no second answer":          {machines: []string{one, "?\n"}, was: lost, outcome: fleet.OutcomeUnknown, says: "did not say so again", asked: 2},
 		"it had begun":              {machines: []string{one}, was: began, outcome: fleet.OutcomeUnknown, says: "had begun", asked: 1 + settleAgain},
+		"it had accepted it":        {machines: []string{one}, was: accepted, outcome: fleet.OutcomeNeverStarted, asked: 1 + settleAgain},
 		"it had output":             {machines: []string{one}, was: wrote, outcome: fleet.OutcomeUnknown, says: "had begun", asked: 1 + settleAgain},
 		"a script was not all sent": {machines: []string{one}, was: began, script: "x", outcome: fleet.OutcomeNeverStarted, asked: 1 + settleAgain},
 	} {
