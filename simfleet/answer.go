@@ -20,6 +20,8 @@ import (
 type Answer struct {
 	pieces []piece
 	status uint32
+	times  int     // after which next is the answer; 0: for ever
+	next   *Answer // nil: none
 }
 
 // A piece is a part of an answer.
@@ -69,6 +71,7 @@ func (a *answering) bytes(n int) []byte {
 //	{hash} {uuid}                    the same, different for every host
 //	{exit N}                         nothing; the exit status is N
 //	{stderr} {stdout}                nothing; what follows is written there
+//	{then N}                         nothing; what follows is another answer, after N of this one
 //	\n \t \\                         a newline, a tab, a backslash
 //
 // A newline is added to the end of what is written to standard output and standard error,
@@ -108,7 +111,16 @@ func ParseAnswer(text string) (*Answer, error) {
 		text = rest
 		flush()
 		status, isExit := strings.CutPrefix(name, "exit ")
+		times, isThen := strings.CutPrefix(name, "then ")
 		switch {
+		case isThen:
+			n, err := strconv.ParseUint(times, 10, 31)
+			if err != nil || n == 0 {
+				return nil, fmt.Errorf("answer: {then %.20s}: want a number of answers", times)
+			}
+			a.times = int(n)
+			a.next, err = ParseAnswer(text)
+			return a, err
 		case isExit:
 			n, err := strconv.ParseUint(status, 10, 8)
 			if err != nil {
@@ -129,8 +141,27 @@ func ParseAnswer(text string) (*Answer, error) {
 	return a, nil
 }
 
+// due returns what host i answers now.
+func (a *Answer) due(f *Fleet, i int) *Answer {
+	if a.next == nil {
+		return a
+	}
+	f.mu.Lock()
+	if f.answered == nil {
+		f.answered = make(map[int]int)
+	}
+	n := f.answered[i]
+	f.answered[i]++
+	f.mu.Unlock()
+	for ; a.next != nil && n >= a.times; a = a.next {
+		n -= a.times
+	}
+	return a
+}
+
 // run writes the answer to a session.
 func (a *Answer) run(s *session) shell.Exit {
+	a = a.due(s.conn.fleet, s.conn.host)
 	now := &answering{session: s, at: time.Now().UTC(), random: s.conn.fleet.keys.random("answer " + s.entry.Host)}
 	var streams [fleet.NumStreams]bytes.Buffer
 	for _, p := range a.pieces {

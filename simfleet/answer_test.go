@@ -19,9 +19,9 @@ func TestAnswer(t *testing.T) {
 	answers := []*Answer{
 		answer(`{host} {address} {index} at {date} {time}, pid {pid}, up {uptime}\n{hash} {uuid}:{port}, {size}\t\\`),
 		answer(`so far{stderr}no disk{stdout}, and more{exit 3}`),
-		nil, answer(``),
+		nil, answer(``), answer(`a{then 2}b{exit 1}{then 1}c`),
 	}
-	f := startFleet(t, Options{Hosts: 4, Seed: "answer", Answer: func(i int) *Answer { return answers[i] }})
+	f := startFleet(t, Options{Hosts: 5, Seed: "answer", Answer: func(i int) *Answer { return answers[i] }})
 	run := func(i int) (stdout, stderr string, err error) {
 		client := dialSSH(t, f, i)
 		defer func() { _ = client.Close() }()
@@ -41,7 +41,12 @@ func TestAnswer(t *testing.T) {
 			t.Errorf("%d: %q, %v", i, stderr, err)
 		}
 	}
-	for _, bad := range []string{"{", "{x}", "{exit}", "{exit 256}", `\x`, `\`} {
+	for n, want := range []string{"a\n", "a\n", "b\n", "c\n", "c\n"} {
+		if got, _, err := run(4); got != want || (err != nil) != (n == 2) {
+			t.Errorf("answer %d: %q, %v", n, got, err)
+		}
+	}
+	for _, bad := range []string{"{then 0}", "{then x}", "a{then 1}{x}", "{", "{x}", "{exit}", "{exit 256}", `\x`, `\`} {
 		if _, err := ParseAnswer(bad); err == nil {
 			t.Errorf("%q", bad)
 		}

@@ -44,6 +44,8 @@ type Fleet struct {
 	open   map[*conn]struct{}
 	boots  map[int]boot // of the hosts that Reboot has rebooted
 	stats  Stats
+	// answered counts the commands to which each host gave an answer that changes; nil: none.
+	answered map[int]int
 }
 
 // Start starts a fleet. When ctx ends, every connection is dropped; Close must

@@ -64,7 +64,8 @@ Faults of files: ` + names(simfleet.FileFaults()) + `.
 
 The TEXT of --answer, or the file that @FILE names, may have {host}, {index},
 {time}, {date}, {pid}, {uptime}, {port}, {size}, {hash} and {uuid}, as well as
-{exit N}, {stderr}, {stdout}, \n, \t and \\.`,
+{exit N}, {stderr}, {stdout}, \n, \t and \\; {then N} begins what a host answers
+after it has given the text before N times.`,
 		Example: `  shoal fleet --hosts 10000 --latency 6ms --write-hosts hosts \
       --write-known-hosts kh --write-key key
   shoal fleet --fault 'silent=127.1.0.[1-5]' --fault wrong-hostkey=127.1.0.9
