@@ -105,6 +105,13 @@ func (s *stored) has(hash [sha256.Size]byte) bool {
 	return ok
 }
 
+// forget empties the set.
+func (s *stored) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.hashes)
+}
+
 func (s *stored) add(contents []content) {
 	if len(contents) == 0 {
 		return

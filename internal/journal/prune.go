@@ -168,6 +168,8 @@ func (j *Journal) resumable(ctx context.Context, id string) (bool, error) {
 		return false, nil
 	case err != nil:
 		return false, err
+	case info.Watch() != "":
+		return false, nil
 	case info.State == Crashed, info.State == Ended && info.Sessions[len(info.Sessions)-1].Interrupted:
 		return true, nil
 	case info.Parent == "":
@@ -218,7 +220,7 @@ func (j *Journal) step(ctx context.Context, f func(*sql.Tx) error) error {
 
 // rowTables are the tables with rows of runs, and the columns that identify a row.
 var rowTables = []struct{ name, key string }{
-	{"results", "run, idx, seq"}, {"intents", "run, seq"}, {"targets", "run, idx"}, {"sessions", "run, n"},
+	{"results", "run, idx, seq"}, {"intents", "run, seq"}, {"targets", "run, idx"}, {"sessions", "run, n"}, {"ticks", "run, n"},
 }
 
 // removeOrphans removes rows whose run no longer exists, and contents that only they used.
@@ -237,30 +239,21 @@ func (j *Journal) removeOrphans(ctx context.Context) error {
 			table.name, table.key, stepRows)
 		for _, n := range orphans {
 			found = true
-			for removed := int64(stepRows); removed == stepRows; {
-				if err := j.step(ctx, func(tx *sql.Tx) error {
-					done, err := tx.ExecContext(ctx, text, n)
-					if err == nil {
-						removed, err = done.RowsAffected()
-					}
-					return err
-				}); err != nil {
-					return err
-				}
+			if err := j.deleteSteps(ctx, text, n); err != nil {
+				return err
 			}
 		}
 	}
 	if !found {
 		return nil
 	}
-	return j.removeContents(ctx)
+	return j.removeContents(ctx, `coalesce(used, 0) NOT IN (SELECT n FROM runs)`)
 }
 
-// removeContents removes contents that no row refers to. The search takes long in a large
+// removeContents removes contents that meet the condition and that no row refers to. The search takes long in a large
 // journal, so it runs without the write lock. Meanwhile a row may be written that refers
 // to contents that were found: its run is then their last user.
-func (j *Journal) removeContents(ctx context.Context) error {
-	const unused = `coalesce(used, 0) NOT IN (SELECT n FROM runs)`
+func (j *Journal) removeContents(ctx context.Context, unused string) error {
 	hashes, err := queryColumn[[]byte](ctx, j.read, `SELECT hash FROM contents WHERE `+unused+` AND hash NOT IN (
 		SELECT command FROM targets
 		UNION SELECT stdout FROM results WHERE stdout IS NOT NULL

@@ -73,6 +73,11 @@ func (r *Run) Intend(index, attempt int, address netip.AddrPort) error {
 	if address.IsValid() {
 		e.address = address.String()
 	}
+	return r.wait(e)
+}
+
+// wait records an event and returns when it is on disk.
+func (r *Run) wait(e event) error {
 	b, err := r.queue.put(e)
 	if err != nil {
 		return err
@@ -85,14 +90,17 @@ func (r *Run) Intend(index, attempt int, address netip.AddrPort) error {
 // result's bytes until they are written, so they must not be changed. If a result could
 // not be written, the next call, Flush and End return the error, and the target's progress
 // follows from its intents.
-func (r *Run) Result(res fleet.Result) error {
+func (r *Run) Result(res fleet.Result) error { return r.result(0, res) }
+
+// result records a result, of this tick if there are any.
+func (r *Run) result(tick int, res fleet.Result) error {
 	if err := r.checkTarget(res.Target.Index); err != nil {
 		return err
 	}
 	if res.Outcome == fleet.OutcomeNone || res.Outcome >= fleet.NumOutcomes {
 		return fmt.Errorf("writing the result of target %d: %s is not an outcome", res.Target.Index, res.Outcome)
 	}
-	_, err := r.queue.put(event{index: int64(res.Target.Index), attempt: int64(res.Attempt), result: r.encode(&res)})
+	_, err := r.queue.put(event{index: int64(res.Target.Index), attempt: int64(res.Attempt), result: r.encode(tick, &res)})
 	return err
 }
 
@@ -186,12 +194,12 @@ type resultRow struct {
 }
 
 const insertResult = `INSERT INTO results (run, seq, idx, attempt, outcome, reason, phase, status, signal,
-		stdout, stdout_size, stderr, stderr_size, record, flags, took, sum)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', x'')`
+		stdout, stdout_size, stderr, stderr_size, record, tick, flags, took, sum)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), '', '', x'')`
 
 // encode converts a result to its row. The caller of Result does this work, so that the
 // writer does little but wait for the disk. The columns beside record are for queries.
-func (r *Run) encode(res *fleet.Result) *resultRow {
+func (r *Run) encode(tick int, res *fleet.Result) *resultRow {
 	row := new(resultRow)
 	var hashes [fleet.NumStreams]any // nil for no output
 	short := *res
@@ -214,7 +222,7 @@ func (r *Run) encode(res *fleet.Result) *resultRow {
 	row.columns = []any{
 		int64(res.Target.Index), int64(res.Attempt), res.Outcome.String(), string(res.Reason), res.Phase.String(),
 		int64(res.Status), res.Signal, hashes[fleet.Stdout], res.Stdout.Size, hashes[fleet.Stderr], res.Stderr.Size,
-		string(record.AppendEnd(make([]byte, 0, 512), &short)),
+		string(record.AppendEnd(make([]byte, 0, 512), &short)), tick,
 	}
 	return row
 }

@@ -15,7 +15,7 @@ const applicationID = 0x73686f6c
 // migrations are the statements that lead from each schema version to the next. PRAGMA
 // user_version is the number of migrations done. Never change a released migration.
 //
-// A migration only adds columns: that is quick however large the journal is, and a process
+// A migration only adds columns and tables: that is quick however large the journal is, and a process
 // of an older program that is working on a run can go on writing. Columns that are no
 // longer used stay, and are empty in new rows. A program that opens the journal after a
 // newer one has migrated it refuses it (ErrNewer).
@@ -125,6 +125,26 @@ ALTER TABLE contents ADD COLUMN used INTEGER;
 	// directly; otherwise NULL.
 	`
 ALTER TABLE intents ADD COLUMN address TEXT;
+`,
+	// 5. The ticks of a watch. Each is the intent of all its commands, so that a watch has no rows
+	// in intents, and results only where they changed; tick is that of the result, NULL in other
+	// runs. ticks.seq is of the last writing of the row. Old rows of a watch are removed while it
+	// runs, so that its seqs have gaps.
+	`
+CREATE TABLE ticks (
+	run      INTEGER NOT NULL,
+	n        INTEGER NOT NULL, -- from 1
+	seq      INTEGER NOT NULL,
+	started  INTEGER NOT NULL,
+	ended    INTEGER,          -- NULL: it goes on, or was broken off
+	late     INTEGER NOT NULL, -- nanoseconds after it was due
+	missed   INTEGER NOT NULL, -- ticks left out before it
+	without  TEXT NOT NULL,    -- JSON: indexes of the targets left out
+	outcomes TEXT,             -- JSON: targets by outcome
+	PRIMARY KEY (run, n)
+) STRICT, WITHOUT ROWID;
+
+ALTER TABLE results ADD COLUMN tick INTEGER;
 `,
 }
 

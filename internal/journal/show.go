@@ -68,8 +68,12 @@ type Entry struct {
 // commands and output. The iteration ends at the first error. If that is ErrDamaged, the
 // entries yielded before it may lack intents and results.
 func (j *Journal) Show(ctx context.Context, run string, sel Selector) iter.Seq2[Entry, error] {
+	return j.show(ctx, run, sel, false)
+}
+
+func (j *Journal) show(ctx context.Context, run string, sel Selector, answers bool) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		err := j.walk(ctx, run, func(s *snapshot, e *Entry) error {
+		err := j.walkResults(ctx, run, answers, func(s *snapshot, e *Entry) error {
 			if !sel(e) {
 				return nil
 			}
@@ -188,8 +192,14 @@ var errStop = errors.New("stop")
 
 // walk calls f for each entry, without output.
 func (j *Journal) walk(ctx context.Context, run string, f func(*snapshot, *Entry) error) error {
+	return j.walkResults(ctx, run, false, f)
+}
+
+// walkResults is walk; with answers, the result of each entry is its last answer.
+func (j *Journal) walkResults(ctx context.Context, run string, answers bool, f func(*snapshot, *Entry) error) error {
 	s, err := j.snapshot(ctx, run)
 	if err == nil {
+		s.answers = answers
 		err = s.each(func(e *Entry) error { return f(s, e) })
 		s.close()
 	}
@@ -205,6 +215,8 @@ type snapshot struct {
 	tx   *sql.Tx
 	j    *Journal
 	info *RunInfo
+	// answers leaves out results of commands that did not run to their end.
+	answers bool
 
 	contents *sql.Stmt // nil until content is called
 	cache    [3]struct {
@@ -250,6 +262,9 @@ const selectEntries = `SELECT t.idx, t.host, t.host_user, t.host_port, t.user, t
 		AND r.seq = (SELECT max(seq) FROM results WHERE run = t.run AND idx = t.idx)
 	WHERE t.run = ?1 ORDER BY t.idx`
 
+// answered are the outcomes of commands that ran to their end.
+const answered = `('ok', 'failed', 'signalled')`
+
 // each calls f for the entries in the order of their indexes, with commands but without
 // output. It returns an error unless it could read the whole run and no row is missing.
 func (s *snapshot) each(f func(*Entry) error) error {
@@ -265,6 +280,16 @@ func (s *snapshot) complete() error {
 	var last, least, most, count int64
 	if n := len(s.info.Sessions); n > 0 {
 		last = s.info.Sessions[n-1].seq
+	}
+	if s.info.Watch() != "" { // old rows are removed while it runs
+		if err := s.tx.QueryRowContext(s.ctx, `SELECT max((SELECT coalesce(max(seq), 0) FROM ticks WHERE run = ?1),
+			(SELECT coalesce(max(seq), 0) FROM results WHERE run = ?1))`, s.info.n).Scan(&most); err != nil {
+			return explain(err)
+		}
+		if most != last {
+			return fmt.Errorf("%w: ticks and results numbered to %d, and %d were written", ErrDamaged, most, last)
+		}
+		return nil
 	}
 	if err := s.tx.QueryRowContext(s.ctx, `SELECT coalesce(min(seq), 1), coalesce(max(seq), 0), count(*) FROM (
 		SELECT seq FROM intents WHERE run = ?1 UNION SELECT seq FROM results WHERE run = ?1)`,
@@ -284,6 +309,14 @@ func (s *snapshot) entries(f func(*Entry) error) error {
 	if err != nil {
 		return err
 	}
+	ticked := false
+	if s.info.Watch() != "" && !s.answers {
+		ticks, err := s.ticks()
+		if err != nil {
+			return err
+		}
+		ticked = ticks.Count > 0
+	}
 	count := 0
 	err = query(s.ctx, s.tx, func(rows *sql.Rows) error {
 		count++
@@ -292,6 +325,9 @@ func (s *snapshot) entries(f func(*Entry) error) error {
 			return err
 		}
 		e.Intents, intents = intentsOf(intents, e.Target.Index)
+		if e.seq == 0 && ticked { // the tick that was to have its first result
+			e.Intents = []Intent{{seq: 1}}
+		}
 		e.conclude(s.info.State == Running)
 		if !s.info.NoCommand {
 			command, err := s.content(0, e.command)
@@ -315,10 +351,14 @@ func (s *snapshot) entries(f func(*Entry) error) error {
 
 // selectEntries returns the query for the schema of the journal.
 func (s *snapshot) selectEntries() string {
-	if s.j.schema < 3 { // the database is open for reading only
-		return strings.ReplaceAll(selectEntries, "r.record", "NULL")
+	text := selectEntries
+	if s.answers {
+		text = strings.Replace(text, "idx = t.idx)\n", "idx = t.idx AND outcome IN "+answered+")\n", 1)
 	}
-	return selectEntries
+	if s.j.schema < 3 { // the database is open for reading only
+		text = strings.ReplaceAll(text, "r.record", "NULL")
+	}
+	return text
 }
 
 // intentsOf splits sorted intents behind those of the target with this index.

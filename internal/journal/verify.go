@@ -112,7 +112,7 @@ func (s *snapshot) verifyRows(report *Report) error {
 		if e.Progress == Intended {
 			report.Unresolved = append(report.Unresolved, e.Target.Index)
 		}
-		if e.Progress == Done && len(e.Intents) == 0 && (e.Outcome.Ran() || e.Flags&ranFlags != 0) {
+		if e.Progress == Done && len(e.Intents) == 0 && s.info.Watch() == "" && (e.Outcome.Ran() || e.Flags&ranFlags != 0) {
 			report.add(fmt.Errorf("%w: target %d ran without an intent", ErrDamaged, e.Target.Index))
 		}
 		return nil

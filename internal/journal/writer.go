@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// An event is an intent, or a result if the field result is set.
+// An event is an intent, or a result or the beginning or end of a tick if one of the fields is set.
 type event struct {
 	index, attempt, at int64
 	address            any // of an intent: a string, or nil
 	result             *resultRow
+	tick               func(ctx context.Context, tx *sql.Tx, seq int64) error // writes it
 }
 
 // A batch is the set of events that one transaction commits.
@@ -206,10 +207,13 @@ func (r *Run) commit(b *batch) error {
 		for i := range b.events {
 			e, seq := &b.events[i], r.seq+int64(i)+1
 			var err error
-			if e.result == nil {
-				_, err = intents.ExecContext(ctx, r.info.n, seq, e.index, e.attempt, e.at, e.address)
-			} else {
+			switch {
+			case e.tick != nil:
+				err = e.tick(ctx, tx, seq)
+			case e.result != nil:
 				err = e.result.insert(ctx, results, contents, r.info.n, seq)
+			default:
+				_, err = intents.ExecContext(ctx, r.info.n, seq, e.index, e.attempt, e.at, e.address)
 			}
 			if err != nil {
 				return err
