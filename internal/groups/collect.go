@@ -105,13 +105,7 @@ func New(o Options) *Collector {
 
 // Add adds a result. It keeps no reference to its output.
 func (c *Collector) Add(r *fleet.Result) {
-	outputs := [fleet.NumStreams]fleet.Output{r.Stdout, r.Stderr}
-	noPart := false
-	if c.opts.Part != nil && r.Outcome.Ran() {
-		part, ok := c.opts.Part(r.Stdout.Bytes)
-		outputs[fleet.Stdout] = fleet.Output{Bytes: part, Size: int64(len(part))}
-		noPart = !ok
-	}
+	outputs, noPart := c.parts(r)
 	own := mask.OwnOf(r.Target.Host.Name)
 	a := c.read(r, outputs, own, noPart)
 
@@ -152,6 +146,17 @@ func (c *Collector) Add(r *fleet.Result) {
 			at.sizes[s] = out.Size
 		}
 	}
+}
+
+// parts returns what counts of the outputs of a result.
+func (c *Collector) parts(r *fleet.Result) (outputs [fleet.NumStreams]fleet.Output, noPart bool) {
+	outputs = [fleet.NumStreams]fleet.Output{r.Stdout, r.Stderr}
+	if c.opts.Part != nil && r.Outcome.Ran() {
+		part, ok := c.opts.Part(r.Stdout.Bytes)
+		outputs[fleet.Stdout] = fleet.Output{Bytes: part, Size: int64(len(part))}
+		noPart = !ok
+	}
+	return outputs, noPart
 }
 
 // maxNamed is the number of texts kept of answers that are equal without the own name: one
