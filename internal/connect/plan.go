@@ -192,7 +192,9 @@ func (p *Plan) OpenJumps(ctx context.Context) (ssh.Dialer, error) {
 	return nil, nil
 }
 
-// Close closes the connections to jump hosts and to agents, and writes the host cache.
+// Close closes the connections to jump hosts and to agents, and writes the host cache. If
+// Options.Hold or the Engine's Clock was set, Open and Engine may follow it: they read known_hosts
+// again.
 func (p *Plan) Close() {
 	if p.open != nil {
 		p.open.close()

@@ -175,6 +175,20 @@ func (r Remote) options() map[string]string {
 	return options
 }
 
+// recorded returns the options that the journal keeps, with noCommand only those from which
+// nobody sees what the command was.
+func (r Remote) recorded(noCommand bool) map[string]string {
+	options := r.options()
+	if noCommand {
+		delete(options, optionEnv)
+		delete(options, optionScript)
+		delete(options, optionPush)
+		delete(options, optionPull)
+		delete(options, optionInput) // a short one can be found by its digest, and nobody asks for it
+	}
+	return options
+}
+
 // becomes returns r.Become without the password; "" for nil.
 func (r Remote) becomes() string {
 	if r.Become == nil {

@@ -83,14 +83,7 @@ func Begin(ctx context.Context, j *journal.Journal, info journal.RunInfo, remote
 	if j == nil {
 		return r, nil
 	}
-	info.Run, info.Options = "", remote.options()
-	if info.NoCommand {
-		delete(info.Options, optionEnv) // what the command was may be seen from it
-		delete(info.Options, optionScript)
-		delete(info.Options, optionPush)
-		delete(info.Options, optionPull)
-		delete(info.Options, optionInput) // a short one can be found by its digest, and nobody asks for it
-	}
+	info.Run, info.Options = "", remote.recorded(info.NoCommand)
 	if remote.Push != nil || remote.Pull != nil || remote.Script != nil { // an older program would run the paths or arguments
 		settings := journal.Settings{}
 		if info.Settings != nil {

@@ -47,13 +47,19 @@ func (f *EndFlags) Validate() error {
 	switch {
 	case f.metrics == "" && f.taken.EachHost:
 		return errors.New("--metrics-hosts is for --metrics, which is missing")
-	case f.metrics == "":
+	}
+	return CheckMetrics(f.metrics)
+}
+
+// CheckMetrics returns an error if the file of --metrics could not be written; "" is none.
+func CheckMetrics(path string) error {
+	if path == "" {
 		return nil
 	}
-	if info, err := os.Stat(f.metrics); err == nil && !info.Mode().IsRegular() {
-		return hint.New(fmt.Sprintf("--metrics %.200q is no regular file, which it would be replaced by", f.metrics), "name a file in a directory that can be written to")
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return hint.New(fmt.Sprintf("--metrics %.200q is no regular file, which it would be replaced by", path), "name a file in a directory that can be written to")
 	}
-	probe, err := os.CreateTemp(filepath.Dir(f.metrics), ".shoal.*")
+	probe, err := os.CreateTemp(filepath.Dir(path), ".shoal.*")
 	if err != nil {
 		return fmt.Errorf("--metrics: %w", err)
 	}
@@ -67,8 +73,17 @@ func (f *EndFlags) take(r *fleet.Result) {
 	}
 }
 
-// onEndTimeout is how long the command of --on-end may take.
-const onEndTimeout = time.Minute
+// WriteMetrics replaces the file of --metrics, and says what failed.
+func WriteMetrics(path string, text []byte, stderr io.Writer) (ok bool) {
+	err := plainfile.Replace(path, 0o644, func(w io.Writer) error { _, err := w.Write(text); return err })
+	if err != nil {
+		console.Complain(stderr, fmt.Errorf("writing --metrics: %w", err))
+	}
+	return err == nil
+}
+
+// hookTimeout is how long a command may take that a flag names.
+const hookTimeout = time.Minute
 
 // ended does what the flags ask for. Errors change no result: they are said.
 func (f *EndFlags) ended(ctx context.Context, h record.Header, s *record.Summary, exitCode int, stderr io.Writer) {
@@ -78,10 +93,7 @@ func (f *EndFlags) ended(ctx context.Context, h record.Header, s *record.Summary
 	now := time.Now()
 	if f.metrics != "" {
 		text := f.taken.Text(s, h.Started, now, exitCode)
-		write := func(w io.Writer) error { _, err := w.Write(text); return err }
-		if err := plainfile.Replace(f.metrics, 0o644, write); err != nil {
-			console.Complain(stderr, fmt.Errorf("writing --metrics: %w", err))
-		} else if f.taken.EachHost {
+		if WriteMetrics(f.metrics, text, stderr) && f.taken.EachHost {
 			console.Say(stderr, "%s series are in %s", ui.Count(int64(output.MetricsSeries(text))), ui.Visible(f.metrics))
 		}
 	}
@@ -93,20 +105,27 @@ func (f *EndFlags) ended(ctx context.Context, h record.Header, s *record.Summary
 		console.Complain(stderr, fmt.Errorf("the summary for --on-end: %w", err))
 		return
 	}
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), onEndTimeout, fmt.Errorf("it took longer than %v", onEndTimeout))
+	RunHook(context.WithoutCancel(ctx), "--on-end", f.onEnd, text, stderr)
+}
+
+// RunHook has sh run the command of a flag, with a line of JSON as its standard input, for a
+// minute at most, and says what it prints and how it fails.
+func RunHook(ctx context.Context, flag, command string, input []byte, stderr io.Writer) {
+	ctx, cancel := context.WithTimeoutCause(ctx, hookTimeout, fmt.Errorf("it took longer than %v", hookTimeout))
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "sh", "-c", f.onEnd)
-	cmd.Stdin, cmd.WaitDelay = strings.NewReader(string(text)+"\n"), time.Second
+	cmd := exec.CommandContext(ctx, "sh", "-c", command)
+	cmd.Stdin, cmd.WaitDelay = strings.NewReader(string(input)+"\n"), time.Second
 	said := &console.Beginning{Left: 4 << 10}
 	cmd.Stdout, cmd.Stderr = said, said
-	if err = cmd.Run(); ctx.Err() != nil {
+	err := cmd.Run()
+	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	for line := range strings.Lines(said.String()) {
-		console.Say(stderr, "--on-end: %s", ui.Visible(strings.TrimSuffix(line, "\n")))
+		console.Say(stderr, "%s: %s", flag, ui.Visible(strings.TrimSuffix(line, "\n")))
 	}
 	if err != nil {
-		console.Complain(stderr, fmt.Errorf("the command of --on-end: %w", err))
+		console.Complain(stderr, fmt.Errorf("the command of %s: %w", flag, err))
 	}
 }
 

@@ -23,11 +23,12 @@ type JournalFlags struct {
 	Settings        *journal.Settings // of the run, kept with it
 }
 
-func (f *RunFlags) journal() flags.FlagGroup {
+// Journal returns the flags as a group; dir returns the state directory.
+func (f *JournalFlags) Journal(dir func() string) flags.FlagGroup {
 	g := flags.NewGroup("Journal")
 	g.BoolVar(&f.noJournal, "no-journal", false, "keep no journal of this run: no history, no resume")
 	g.BoolVar(&f.noRecordCommand, "no-record-command", false, "keep no text of the command in the journal")
-	f.JournalFlags.StateDir = f.State
+	f.StateDir = dir
 	return g
 }
 
@@ -71,8 +72,11 @@ func OpenJournalToRead(ctx context.Context, dir string, stderr io.Writer) (*jour
 // On reports whether runs are recorded.
 func (f *JournalFlags) On() bool { return !f.noJournal && f.StateDir() != "" }
 
-// open opens the journal of a new run; nil keeps none.
-func (f *JournalFlags) open(ctx context.Context) (*journal.Journal, error) {
+// NoCommand reports whether no text of the command is kept.
+func (f *JournalFlags) NoCommand() bool { return f.noRecordCommand }
+
+// Open opens the journal of a new run; nil keeps none.
+func (f *JournalFlags) Open(ctx context.Context) (*journal.Journal, error) {
 	if !f.On() {
 		return nil, nil
 	}

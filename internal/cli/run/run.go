@@ -135,11 +135,11 @@ func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.St
 	}
 	defer planned.Close()
 	if f.On() {
-		if f.Settings, err = SettingsOf(f.Given, f.KeptNames, &f.HostFlags, &opts, f.noRecordCommand); err != nil {
+		if f.Settings, err = SettingsOf(f.Given, f.KeptNames, &f.HostFlags, &opts, f.NoCommand()); err != nil {
 			return err
 		}
 	}
-	j, err := f.JournalFlags.open(ctx)
+	j, err := f.JournalFlags.Open(ctx)
 	if err != nil {
 		return err
 	}

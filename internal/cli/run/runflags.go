@@ -51,7 +51,7 @@ func (f *RunFlags) groups(text bool) []flags.FlagGroup {
 		targets.BoolVar(&f.noPlaceholders, "no-placeholders", false, "send the command as typed, and replace nothing in it")
 		command.StringVar(&f.script, "script", "", "run the local `FILE` in place of a command; its arguments stand after -- (see shoal script)")
 	}
-	return []flags.FlagGroup{targets, command, connection, become, control, f.Remote(), f.WithSpool(f.WithFollow(f.WithTimestamps(f.Output()))), f.journal(), f.Ending()}
+	return []flags.FlagGroup{targets, command, connection, become, control, f.Remote(), f.WithSpool(f.WithFollow(f.WithTimestamps(f.Output()))), f.Journal(f.State), f.Ending()}
 }
 
 // RegisterCopy adds the flags of a run that copies files, with the command's own.
@@ -65,7 +65,7 @@ func (f *RunFlags) RegisterCopy(cmd *cobra.Command, own flags.FlagGroup) {
 	}
 	connection, become, control := f.Connection(), f.Become(), f.Control()
 	f.KeptNames = KeptFlags(connection, become, control)
-	flags.AddInGroups(cmd, targets, own, connection, become, control, f.WithTimestamps(f.Output()), f.journal(), f.Ending())
+	flags.AddInGroups(cmd, targets, own, connection, become, control, f.WithTimestamps(f.Output()), f.Journal(f.State), f.Ending())
 	CompleteTargets(cmd, &f.HostFlags)
 }
 
