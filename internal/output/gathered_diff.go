@@ -134,38 +134,37 @@ func (g *Gathered) diff(ref, group *groups.Group) ([]byte, error) {
 		if d.Large[s] {
 			text = append(append(text, out.label("too large to be compared line by line", ui.Yellow)...), '\n')
 		}
-		text = g.appendHunks(text, hunks)
+		text = out.appendHunks(text, hunks, g.opts.Rest)
 	}
 	return text, nil
 }
 
 // appendHunks appends a diff, which is cut if a command shows the rest.
-func (g *Gathered) appendHunks(text []byte, hunks []textdiff.Hunk) []byte {
-	out := g.opts.Stdout
+func (o Out) appendHunks(text []byte, hunks []textdiff.Hunk, rest string) []byte {
 	var indented string
-	if out.Escape {
+	if o.Escape {
 		indented = indent
 	}
 	lines, left := 0, 0
 	for _, h := range hunks {
-		if g.opts.Rest != "" && lines >= maxDiffLines {
+		if rest != "" && lines >= maxDiffLines {
 			left += len(h.Lines)
 			continue
 		}
 		text = append(text, indented...)
-		text = append(text, out.label(h.Header(), ui.Cyan)...)
+		text = append(text, o.label(h.Header(), ui.Cyan)...)
 		text = append(text, '\n')
 		for _, line := range h.Lines {
-			if lines++; g.opts.Rest != "" && lines > maxDiffLines {
+			if lines++; rest != "" && lines > maxDiffLines {
 				left++
 				continue
 			}
-			text = out.appendDiffLine(text, indented, line)
+			text = o.appendDiffLine(text, indented, line)
 		}
 	}
 	if left > 0 {
 		text = append(text, indented...)
-		text = append(text, fmt.Sprintf("… %s; %s shows them\n", countOf(left, "line more", "lines more"), g.opts.Rest)...)
+		text = append(text, fmt.Sprintf("… %s; %s shows them\n", countOf(left, "line more", "lines more"), rest)...)
 	}
 	return text
 }
