@@ -12,7 +12,7 @@ import (
 
 // A Change is the same event at some hosts.
 type Change struct {
-	// Event is that of one of the hosts.
+	// Event is that of the first host.
 	Event
 	// Members are the hosts, in the order of the input.
 	Members []groups.Member
@@ -22,7 +22,7 @@ type Change struct {
 	Various bool
 }
 
-// Changes puts events together that are equal: those of First are left out. They are in the order
+// Changes puts events together that are equal. They are in the order
 // of the kinds, then the largest first.
 func (c *Comparer) Changes(events []Event) []Change {
 	type key struct {
@@ -35,18 +35,23 @@ func (c *Comparer) Changes(events []Event) []Change {
 	}
 	var all []*found
 	byKey := make(map[key]*found)
+	events = slices.Clone(events) // they came in any order
+	slices.SortFunc(events, func(a, b Event) int { return cmp.Compare(a.Host.Index, b.Host.Index) })
 	for _, e := range events {
-		if e.Kind == None || e.Kind == First {
+		if e.Kind == None {
 			continue
 		}
 		f := &found{change: Change{Event: e, Members: []groups.Member{e.Host}}}
 		ends := endSum(&e)
 		k := key{e.Kind, ends}
+		if e.Kind == First && e.Now != nil {
+			k.sum = joint(ends, e.Now.sum)
+		}
 		if e.Kind == Changed {
 			f.whole = sha256.Sum256(append(e.Before.whole[:len(e.Before.whole):len(e.Before.whole)], e.Now.whole[:]...))
 			k.sum, f.named = f.whole, f.whole
 			if e.Before.Kept && e.Now.Kept {
-				d := c.read.Change(e.Host.Host, e.Before.Outputs, e.Now.Outputs)
+				d := c.read.Change(e.Name, e.Before.Outputs, e.Now.Outputs)
 				f.change.How = &d.Difference
 				k.sum, f.named = joint(ends, d.Sum), joint(ends, d.Named)
 			}

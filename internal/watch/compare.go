@@ -45,6 +45,7 @@ func (k Kind) String() string {
 type Event struct {
 	Kind   Kind
 	Host   groups.Member
+	Name   string  // of the host alone
 	Before *Answer // the last answer; nil: there is none
 	Now    *Answer // nil: it gives none; End says why
 	End    fleet.End
@@ -79,13 +80,13 @@ type host struct {
 	seen, confirmed view
 	pending         view
 	streak          int
-	answered        time.Time // the last answer; zero: none since the start
 	recorded        [sha256.Size]byte
 }
 
 // A view is what a host does: it gives this answer, or none. The zero view is not known.
 type view struct {
-	answer *Answer // the last one; nil: none yet
+	answer *Answer   // the last one; nil: none yet
+	at     time.Time // when it was given last
 	silent bool
 }
 
@@ -106,9 +107,8 @@ func (c *Comparer) Baseline(r *fleet.Result, at time.Time) {
 	}
 	h := c.host(r.Target.Index)
 	a, _ := c.answer(r)
-	c.set(&h.seen, view{answer: a})
-	c.set(&h.confirmed, view{answer: a})
-	h.answered = at
+	c.set(&h.seen, view{answer: a, at: at})
+	c.set(&h.confirmed, view{answer: a, at: at})
 }
 
 func (c *Comparer) host(index int) *host {
@@ -129,18 +129,14 @@ func (c *Comparer) Add(r *fleet.Result, at time.Time) (seen, confirmed Event, re
 	}
 	h := c.host(r.Target.Index)
 	a, sum := c.answer(r)
-	now := view{a, a == nil}
-	since := h.answered
-	if a != nil {
-		h.answered = at
-	}
+	now := view{a, at, a == nil}
 	record = h.recorded != sum
 	h.recorded = sum
 
 	event := func(was *view) Event {
 		return Event{
 			Kind: kindOf(was, now), Host: groups.Member{Index: r.Target.Index, Host: r.Target.Host.String()},
-			Before: was.answer, Now: a, End: r.End, Since: since,
+			Name: r.Target.Host.Name, Before: was.answer, Now: a, End: r.End, Since: was.at,
 		}
 	}
 	seen = event(&h.seen)
@@ -151,6 +147,8 @@ func (c *Comparer) Add(r *fleet.Result, at time.Time) (seen, confirmed Event, re
 		confirmed = event(&h.confirmed)
 		c.adopt(&h.confirmed, now)
 		h.streak = c.opts.Confirm // it does not grow
+	} else if now.same(h.confirmed) {
+		h.confirmed.at = at
 	}
 	c.set(&h.pending, now)
 	c.adopt(&h.seen, now)
@@ -276,10 +274,10 @@ func (c *Comparer) State() State {
 	different := make(map[[sha256.Size]byte]struct{})
 	for _, h := range c.hosts {
 		switch {
-		case h.answered.IsZero():
+		case h.seen.answer == nil:
 			s.Never++
-		case s.Oldest.IsZero() || h.answered.Before(s.Oldest):
-			s.Oldest = h.answered
+		case s.Oldest.IsZero() || h.seen.at.Before(s.Oldest):
+			s.Oldest = h.seen.at
 		}
 		if h.seen.silent || h.seen.answer == nil {
 			s.Silent++

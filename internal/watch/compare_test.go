@@ -110,7 +110,7 @@ func TestChanges(t *testing.T) {
 		e, _, _ := c.Add(answerOf(i+1, text), day0)
 		events = append(events, e)
 	}
-	if got := c.Changes(events); len(got) != 0 {
+	if got := c.Changes(events); len(got) != 6 || got[0].Kind != First || len(got[0].Members) != 3 || len(got[1].Members) != 3 {
 		t.Errorf("%+v", got)
 	}
 	events = nil
