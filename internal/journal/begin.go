@@ -160,6 +160,8 @@ var (
 	// ErrIncomplete means that the program died before all targets were written; no
 	// command was started.
 	ErrIncomplete = hint.New("the run never began", "run it anew")
+	// ErrWatch means that the run is a watch, whose commands are never made up for.
+	ErrWatch = hint.New("the run is a watch, which goes on with its next tick only", "start the watch again: it compares with the last answers of this one")
 )
 
 // resumeWait is long enough for processes that take the lock only to ask whether the run
@@ -182,7 +184,7 @@ func (j *Journal) LockReruns(run string) (release func() error, err error) {
 // Resume continues a crashed or interrupted run in a new session. Once it has returned, no
 // other process works on the run, and Select with [Resumable] returns the remaining
 // targets. Targets keep their indexes, and their results until newer ones arrive. The
-// errors are ErrRunning, ErrIncomplete, ErrNoRun and ErrDamaged.
+// errors are ErrRunning, ErrIncomplete, ErrWatch, ErrNoRun and ErrDamaged.
 //
 // Resume continues the same run instead of beginning a new one, so that nothing runs twice
 // however often it is called: a new run would not know what other sessions have done with
@@ -197,8 +199,11 @@ func (j *Journal) Resume(ctx context.Context, run string) (_ *Run, err error) {
 	if j.write == nil {
 		return nil, errReadOnly
 	}
-	if _, err := j.Run(ctx, run); err != nil {
+	switch info, err := j.Run(ctx, run); {
+	case err != nil:
 		return nil, err // before creating a lock file for a run that does not exist
+	case info.Watch() != "":
+		return nil, ErrWatch
 	}
 	l, err = takeLock(j.dir, run, time.Now().Add(resumeWait))
 	if errors.Is(err, filelock.ErrLocked) {

@@ -156,6 +156,8 @@ type Outline struct {
 	// Started and Waiting count the targets of a running run that have no result yet: with
 	// an intent, and without. They are not in Summary.
 	Started, Waiting int
+	// Ticks are those of a watch; the results are then the last of each target.
+	Ticks Ticks
 }
 
 // Outline reads the outline of a run.
@@ -168,7 +170,12 @@ func (j *Journal) Outline(ctx context.Context, run string) (*Outline, error) {
 			*list = append(*list, name)
 		}
 	}
-	err := j.walk(ctx, run, func(s *snapshot, e *Entry) error {
+	err := j.walk(ctx, run, func(s *snapshot, e *Entry) (err error) {
+		if s.info.Watch() != "" && o.Ticks.Count == 0 {
+			if o.Ticks, err = s.ticks(); err != nil {
+				return err
+			}
+		}
 		add(hosts, &o.Hosts, e.Target.Host.String())
 		add(users, &o.Users, e.Target.User)
 		switch {

@@ -91,6 +91,9 @@ func TestTickBrokenOff(t *testing.T) {
 	if ticks.Count != 1 || !ticks.Last.Ended.IsZero() || all[0].Outcome != fleet.OutcomeOK || all[1].Outcome != fleet.OutcomeUnknown || all[1].Progress != Intended {
 		t.Errorf("%+v\n%+v", ticks, all)
 	}
+	if _, err := j.Resume(t.Context(), r.ID()); !errors.Is(err, ErrWatch) {
+		t.Error(err)
+	}
 	if p, err := j.Prune(t.Context(), Retention{MaxAge: time.Nanosecond, Most: true}); err != nil || len(p.Runs) != 1 {
 		t.Errorf("%+v, %v", p, err)
 	}

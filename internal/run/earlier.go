@@ -95,6 +95,8 @@ func ReadToResume(ctx context.Context, j *journal.Journal, name string, o Resume
 		return nil, err
 	}
 	switch {
+	case e.Info.Watch() != "":
+		return nil, fmt.Errorf("resuming run %s: %w", e.Info.Run, journal.ErrWatch)
 	case e.Info.State == journal.Running:
 		return nil, fmt.Errorf("resuming run %s: %w", e.Info.Run, journal.ErrRunning)
 	case e.Info.State == journal.Incomplete:
