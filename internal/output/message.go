@@ -68,6 +68,14 @@ func toldEnd(e *fleet.End) string {
 	return e.Outcome.String()
 }
 
+// EndText returns how an attempt ended in some words, without its error.
+func EndText(e *fleet.End) string {
+	if text := toldEnd(e); text != "" {
+		return text
+	}
+	return wordOf(e.Outcome)
+}
+
 // toldCause returns the error on one line, without what toldEnd has already said.
 func toldCause(e *fleet.End) string {
 	err := e.Err

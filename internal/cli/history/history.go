@@ -90,7 +90,8 @@ func NewShow(stdio console.Stdio) *cobra.Command {
 	var dir *string
 	cmd, dir = journalCommand(stdio.Err, false, "show [flags] RUN [EXPR...]", "Show what happened in a run, again",
 		`Show the results of a run, or of some of its hosts, from the journal: as they
-would have been shown then, by the same flags.`,
+would have been shown then, by the same flags. Of a watch these are the last answers,
+and below is what changed when.`,
 		"  shoal show last -b\n  shoal show last 'web[01-07]'\n  shoal show last --only failed,cause=auth", cobra.MinimumNArgs(1),
 		func(ctx context.Context, j *journal.Journal, args []string) error {
 			f.Again = display.ShowAgain(args[0], *dir)
@@ -180,6 +181,11 @@ func show(ctx context.Context, j *journal.Journal, name string, hosts []string, 
 	}
 	out.Settle(signals.Patience{}, "")
 	out.Close(signals.Patience{})
+	if info.Watch() != "" && !f.JSON() && !f.Some && out.Failure() == nil {
+		if err := showChanges(ctx, j, id, stdio.Out); err != nil {
+			return err
+		}
+	}
 	if out.Failure() != nil {
 		return console.ExitError(console.ExitUnknown)
 	}

@@ -279,6 +279,9 @@ func neverBegan(i *journal.RunInfo) bool {
 
 // became says what became of the targets of a run.
 func became(i *journal.RunInfo, o *journal.Outline) string {
+	if i.Watch() != "" {
+		return watched(i, o)
+	}
 	text := counts(&o.Summary)
 	switch {
 	case i.State == journal.Running:
@@ -303,6 +306,34 @@ func became(i *journal.RunInfo, o *journal.Outline) string {
 		return "interrupted: " + text
 	}
 	return text
+}
+
+// watched says what came of a watch.
+func watched(i *journal.RunInfo, o *journal.Outline) string {
+	n := o.Ticks.Count
+	text := ui.Count(int64(n)) + " ticks"
+	if n == 1 {
+		text = "1 tick"
+	}
+	text += ", every " + ui.Visible(i.Watch())
+	switch {
+	case i.State == journal.Running:
+		text = "running: " + text
+	case i.State == journal.Crashed:
+		text = "crashed: " + text
+	}
+	if o.Ticks.Missed > 0 {
+		text += ", " + ui.Count(int64(o.Ticks.Missed)) + " missed"
+	}
+	if last := counts(&o.Summary); last != "" {
+		text += "; last " + last
+	}
+	return text
+}
+
+// brokenOff reports whether the last tick of a watch was broken off, with its process.
+func brokenOff(i *journal.RunInfo, t *journal.Ticks) bool {
+	return i.State != journal.Running && t.Count > 0 && t.Last.Ended.IsZero()
 }
 
 // about says of which run i is a rerun, why it ended early, and as whom it logged in
@@ -361,6 +392,9 @@ type runLine struct {
 	Outcomes        map[string]int `json:"outcomes"`
 	StartedTargets  int            `json:"in_progress"`
 	Waiting         int            `json:"waiting"`
+	Watch           string         `json:"watch,omitempty"` // the interval of a watch, whose outcomes are the last ones
+	Ticks           int            `json:"ticks,omitempty"`
+	MissedTicks     int            `json:"missed_ticks,omitempty"`
 }
 
 // writeRun writes a run as a line of JSON.
@@ -368,7 +402,7 @@ func writeRun(w io.Writer, i *journal.RunInfo, o *journal.Outline, terminal bool
 	line := runLine{
 		Run: i.Run, Parent: i.Parent, Started: i.Started, State: i.State.String(), Program: i.Program,
 		Targets: i.Targets, Hosts: len(o.Hosts), Users: o.Users, Outcomes: make(map[string]int),
-		StartedTargets: o.Started, Waiting: o.Waiting,
+		StartedTargets: o.Started, Waiting: o.Waiting, Watch: i.Watch(), Ticks: o.Ticks.Count, MissedTicks: o.Ticks.Missed,
 	}
 	for outcome := range fleet.NumOutcomes {
 		if n := o.Outcomes[outcome]; n > 0 {
@@ -413,7 +447,7 @@ func showHead(ctx context.Context, j *journal.Journal, i *journal.RunInfo, stder
 	case d != "":
 		time += ", took " + d
 	}
-	if i.State != journal.Ended || i.Sessions[len(i.Sessions)-1].Interrupted {
+	if i.State != journal.Ended || i.Sessions[len(i.Sessions)-1].Interrupted || i.Watch() != "" {
 		time += "; " + became(i, o)
 	}
 	by := "by " + ui.Visible(i.Program)
@@ -421,6 +455,9 @@ func showHead(ctx context.Context, j *journal.Journal, i *journal.RunInfo, stder
 		by += " in " + ui.Visible(i.Settings.Directory)
 	}
 	text := fmt.Sprintf("shoal: run %s: %s\n  %s\n  %s; %s\n", i.Run, shortened(commandText(i), 200), time, about(i, o), by)
+	if brokenOff(i, &o.Ticks) {
+		text += fmt.Sprintf("  tick %d was broken off: what its commands did is not known; below are the answers before\n", o.Ticks.Count)
+	}
 	_, err = io.WriteString(stderr, ui.Wrap(text, ui.Inspect(stderr, os.Getenv).Columns()))
 	return err
 }
