@@ -22,7 +22,7 @@ const (
 
 // showChanges prints when answers of a watch changed, the last changes last.
 func showChanges(ctx context.Context, j *journal.Journal, id string, w io.Writer) error {
-	changes, err := j.Changes(ctx, id, maxChanges)
+	changes, err := j.AnswerChanges(ctx, id, maxChanges)
 	if err != nil || len(changes) == 0 {
 		return err
 	}

@@ -1,0 +1,501 @@
+// Package watch is shoal watch: a command that is started on all hosts again and again, and what
+// changed in their answers.
+//
+//	watch.Schedule → tick → run.Watch → engine, on held connections → watch.Comparer → view
+package watch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"shoal/fleet"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
+	"shoal/internal/cli/flags"
+	"shoal/internal/cli/run"
+	"shoal/internal/clock"
+	"shoal/internal/connect"
+	"shoal/internal/groups"
+	"shoal/internal/hint"
+	"shoal/internal/journal"
+	"shoal/internal/placeholder"
+	shoalrun "shoal/internal/run"
+	"shoal/internal/ssh/hold"
+	"shoal/internal/ui"
+	"shoal/internal/watch"
+	"shoal/record"
+)
+
+type watchFlags struct {
+	flags.HostFlags
+	run.RemoteFlags
+	run.JournalFlags
+	equal display.EqualFlags
+
+	every, jitter, spread, limit flags.Seconds
+	ticks                        int
+	until                        flags.Choice
+	overlap                      bool
+
+	fanout, attempts int
+	rate             float64
+	timeout, maxAge  flags.Seconds
+	hold             flags.Choice
+
+	json              bool
+	onChange, metrics string
+	confirm           int
+
+	given *pflag.FlagSet
+	kept  []string
+}
+
+// New returns shoal watch.
+func New(stdio console.Stdio) *cobra.Command {
+	var f watchFlags
+	cmd := &cobra.Command{
+		Use:   "watch --every TIME [flags] COMMAND...",
+		Short: "Run a command again and again, and show what changed",
+		Long: `Run a command on all hosts again and again, and show what changed in their answers
+since the time before: by group, with a diff, under the folded names of the hosts.
+Not answering is something else than another answer: a host that stops answering is
+named, and one that comes back with its old answer has not changed. The first tick
+is compared with the last answers of the last watch of the same command, if the
+journal has one; otherwise all answers are shown once.
+
+A tick is never begun twice: one that is due while the one before goes on begins
+late, and is missed, which is said, if the next is due too. Each start on a host is
+a command of its own, which may run a moment longer than shoal waits for it; make
+it one that does no harm if it runs often.
+
+Connections are held from one tick to the next where --every is at most ` + holdUpTo.String() + `
+(--hold auto): a tick then takes one round trip. Held logins see changed rights
+after --hold-max-age.
+
+Ctrl-C or SIGTERM ends the watch after the tick that goes on; a second one aborts.
+The exit code is that of shoal run for the last tick that ended, at least 1 if
+--until was not met, 130 after an abort.`,
+		Example: `  shoal watch --every 30s -w web[01-20] systemctl is-active nginx
+  shoal watch --every 5s --mask auto --hostfile hosts 'uptime; df -h /'
+  shoal watch --every 10s --until same --for 10m -w web[01-20] cat /srv/app/VERSION
+  shoal watch --every 5m --confirm 2 --on-change ./alert --metrics shoal.prom -w web[01-20] ./check`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.run(cmd.Context(), strings.Join(args, " "), stdio)
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+func (f *watchFlags) register(cmd *cobra.Command) {
+	cmd.Flags().SetInterspersed(false)
+	f.given = cmd.Flags()
+	schedule := flags.NewGroup("Schedule")
+	schedule.Var(&f.every, "every", "the time from the beginning of a tick to that of the next; required")
+	schedule.Var(&f.jitter, "jitter", "delay each tick by a random time of up to this")
+	schedule.Var(&f.spread, "spread", "start the hosts of a tick spread over this time, each at the same time in every tick but the first; 0 for none (default: a tenth of --every from 1m on)")
+	schedule.IntVar(&f.ticks, "ticks", 0, "end after `N` ticks (default: never)")
+	schedule.Var(&f.limit, "for", "end after this time (default: never)")
+	f.until = flags.Choice{Words: []string{"ok", "same", "changed"}}
+	schedule.Var(&f.until, "until", "end when all hosts are ok, when all give the same answer, or when something changed that --on-change would be told of")
+	schedule.BoolVar(&f.overlap, "overlap", false, fmt.Sprintf("begin a tick though hosts of earlier ones have not ended, and leave these out; at most %d at once", overlapping))
+	control := flags.NewGroup("Control")
+	control.VarP((*flags.Count)(&f.fanout), "fanout", "f", "work on `N` hosts at once (default: what files and memory allow)")
+	control.Float64Var(&f.rate, "rate", 0, "start `N` commands a second at the most (default: no limit)")
+	control.IntVar(&f.attempts, "attempts", 2, "make `N` attempts at a host in a tick at the most; only what certainly did not run is tried again")
+	control.Var(&f.timeout, "timeout", "give up on a command after this time (default: --every)")
+	f.hold = flags.Choice{Value: "auto", Words: []string{"auto", "always", "never"}}
+	control.Var(&f.hold, "hold", "hold connections from one tick to the next; auto: where --every is at most "+holdUpTo.String())
+	control.Var(&f.maxAge, "hold-max-age", "log in anew where a connection is older than this, or up to a tenth earlier: a login does not see later changes of rights (default 1h)")
+	output := flags.NewGroup("Output")
+	f.equal.Register(output.FlagSet, nil)
+	output.BoolVar(&f.json, "json", false, "write JSON lines, one per tick, with what changed in it")
+	change := flags.NewGroup("When something changed")
+	change.StringVar(&f.onChange, "on-change", "", "have sh -c run `CMD` here: what changed is its standard input, in JSON")
+	change.IntVar(&f.confirm, "confirm", 1, "only if it has held for `N` ticks in a row")
+	change.StringVar(&f.metrics, "metrics", "", "after each tick write the numbers of the watch to `FILE`, for Prometheus' node exporter: it ends in .prom there")
+	command, connection, become := f.Command(), f.Connection(), f.Become()
+	f.kept = run.KeptFlags(command, connection, become)
+	flags.AddInGroups(cmd, f.Targets(), schedule, command, connection, become, control, output, change, f.Journal(f.State))
+	run.CompleteTargets(cmd, &f.HostFlags)
+}
+
+const (
+	// holdUpTo is up to which interval connections are held by default: firewalls drop what is
+	// idle for longer.
+	holdUpTo = 5 * time.Minute
+	// overlapping is the number of ticks that may go on at once with --overlap.
+	overlapping = 8
+	// spreadFrom is from which interval on the hosts of a tick are spread by default.
+	spreadFrom = time.Minute
+)
+
+// schedule returns when ticks begin.
+func (f *watchFlags) schedule() (watch.Schedule, error) {
+	s := watch.Schedule{Every: f.every.Duration(), Jitter: f.jitter.Duration(), Ticks: f.ticks, For: f.limit.Duration()}
+	if f.overlap {
+		s.Overlap = overlapping
+	}
+	if s.Every == 0 {
+		return s, hint.New("--every is missing", "it says how often the command runs: shoal watch --every 30s …")
+	}
+	return s, s.Validate()
+}
+
+func (f *watchFlags) validate(command string) error {
+	if err := errors.Join(f.RemoteFlags.Validate(f.On(), &f.HostFlags, f.given.Changed), run.CheckMetrics(f.metrics)); err != nil {
+		return err
+	}
+	switch {
+	case strings.TrimSpace(command) == "":
+		return hint.New("no command to run", "it stands after the flags: shoal watch --every 30s -w web[1-3] uptime")
+	case f.confirm < 1:
+		return fmt.Errorf("--confirm %d: one tick is the least", f.confirm)
+	case f.confirm > 1 && f.onChange == "" && f.until.Value != "changed":
+		return hint.New("--confirm has no effect", "it is for --on-change and --until changed")
+	case f.attempts < 1:
+		return fmt.Errorf("--attempts %d: one is the least", f.attempts)
+	case f.spread.Duration() >= f.every.Duration() && f.every != 0:
+		return fmt.Errorf("--spread %v: want less than --every", f.spread.Duration())
+	}
+	return nil
+}
+
+// spreadOver returns the time over which the hosts of a tick are spread.
+func (f *watchFlags) spreadOver() time.Duration {
+	switch every := f.every.Duration(); {
+	case f.given.Changed("spread"):
+		return f.spread.Duration()
+	case every >= spreadFrom:
+		return every / 10
+	}
+	return 0
+}
+
+// holds reports whether connections are held.
+func (f *watchFlags) holds() bool {
+	return f.hold.Value == "always" || f.hold.Value == "auto" && f.every.Duration() <= holdUpTo
+}
+
+// options returns the library's options.
+func (f *watchFlags) options() (connect.Options, error) {
+	o, err := f.Options()
+	if err != nil {
+		return o, err
+	}
+	every := f.every.Duration()
+	if o.Timeouts.Dial == 0 { // a host that is down must not delay the next tick by much
+		o.Timeouts.Dial = min(max(every/2, time.Second), o.Timeouts.WithDefaults().Dial)
+	}
+	o.Timeouts.Command = cmp.Or(f.timeout.Duration(), max(every, time.Second))
+	o.Engine.Rate, o.Engine.Attempts = f.rate, f.attempts
+	return o, o.Validate()
+}
+
+// run implements shoal watch. All errors in flags and inventory are found before anything starts.
+func (f *watchFlags) run(ctx context.Context, command string, stdio console.Stdio) error {
+	schedule, err := f.schedule()
+	if err == nil {
+		err = f.validate(command)
+	}
+	if err != nil {
+		return err
+	}
+	equal, err := f.equal.Parse()
+	if err != nil {
+		return err
+	}
+	opts, err := f.options()
+	if err != nil {
+		return err
+	}
+	template, err := placeholder.Parse(command, placeholder.Unquoted)
+	if err != nil {
+		return fmt.Errorf("reading the command: %w", err)
+	}
+	for _, n := range template.Notices() {
+		console.Note(stdio.Err, n)
+	}
+	f.SetPTY(&opts, stdio)
+	if err := f.SetAgent(&opts); err != nil {
+		return err
+	}
+	verbose := display.NewVerbose(f.HostFlags.Verbose, stdio)
+	defer verbose.Close()
+	opts.Engine.Verbose = verbose.Func()
+	list, err := f.Load(ctx, &opts, stdio)
+	if err != nil {
+		return err
+	}
+	if len(list.Hosts) == 0 {
+		return hint.New("there are no hosts", "name some with -w or --hostfile")
+	}
+	if err := f.ReadBecomePassword(ctx, f.Wrapper.Become); err != nil {
+		return err
+	}
+	input, err := f.OpenInput(ctx, stdio)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = input.Close() }()
+	flags.WarnInsecure(stdio.Err, opts)
+	opts.Engine.Targets = len(list.Hosts)
+	opts.Engine.Fanout = run.Fanout(f.fanout, len(list.Hosts), stdio) // before connections use open files
+	w := &watcher{
+		flags: f, stdio: stdio, opts: opts, schedule: schedule, equal: equal, spread: f.spreadOver(),
+		compare: watch.New(watch.Options{Groups: equal, Confirm: f.confirm}), total: len(list.Hosts), stop: make(chan struct{}),
+		header: record.Header{Program: "shoal " + console.Version, Started: time.Now(), Command: command, Targets: len(list.Hosts), Fanout: opts.Engine.Fanout},
+		kinds:  make(map[watch.Kind]int), busy: make(map[int]int),
+	}
+	w.view = newView(stdio, w.status)
+	if f.holds() {
+		if w.opts.Hold, err = connect.NewHold(hold.Options{MaxAge: f.maxAge.Duration()}); err != nil {
+			return err
+		}
+		defer func() { _ = w.opts.Hold.Close() }()
+	} else {
+		c := clock.New()
+		defer c.Close()
+		w.opts.Engine.Clock = c
+	}
+	w.planOf = func(ctx context.Context) (*connect.Plan, error) { return w.opts.Plan(ctx, list.Targets(1), template) }
+	return w.all(ctx)
+}
+
+// A watcher is a watch that goes on.
+type watcher struct {
+	flags    *watchFlags
+	stdio    console.Stdio
+	opts     connect.Options
+	schedule watch.Schedule
+	equal    groups.Options
+	spread   time.Duration
+	total    int // hosts
+	header   record.Header
+	view     *view
+	planOf   func(context.Context) (*connect.Plan, error)
+
+	run     *shoalrun.Watch
+	offsets []turn // by the time of their turn; nil: hosts are not spread
+
+	stop  chan struct{} // closed by end: no further tick begins
+	ended sync.Once     // closes stop
+	hook  sync.Mutex    // held while the command of --on-change runs
+
+	mu      sync.Mutex // guards the following, and what the view has
+	plan    *connect.Plan
+	compare *watch.Comparer
+	earlier *journal.RunInfo // the watch with which the first tick is compared; nil: none
+	last    *round           // the last one that ended; nil: none
+	met     bool             // --until
+	failed  error            // of the watch itself, the first
+	next    time.Time        // when the next tick is due
+	missed  int
+	ticks   int
+	lastly  time.Time // of the last change
+	kinds   map[watch.Kind]int
+	busy    map[int]int // hosts whose command of a tick has not ended, with that tick; only with --overlap
+}
+
+// end ends the watch after the ticks that go on. The first error stays.
+func (w *watcher) end(err error) {
+	w.mu.Lock()
+	w.failed = cmp.Or(w.failed, err)
+	w.mu.Unlock()
+	w.ended.Do(func() { close(w.stop) })
+}
+
+// all does the whole watch.
+func (w *watcher) all(ctx context.Context) (err error) {
+	if w.plan, err = w.planOf(ctx); err != nil {
+		return err
+	}
+	defer func() { w.plan.Close() }()
+	if _, err := w.plan.Engine(ctx); err != nil { // may ask
+		return err
+	}
+	if w.spread > 0 {
+		w.offsets = turnsOf(w.plan, w.spread)
+	}
+	j, err := w.begin(ctx)
+	if err != nil {
+		return err
+	}
+	aborted := false
+	ctx, endSignals := w.onSignals(ctx, func() { aborted = true })
+	w.view.start()
+	w.schedule.Run(ctx, w.stop, func(d watch.Due) {
+		if err := w.tick(ctx, d); err != nil {
+			w.end(err)
+		}
+	})
+	w.view.close()
+	endSignals()
+	code := w.exitCode(aborted)
+	how := journal.Ending{ExitCode: code, Interrupted: aborted}
+	if w.failed != nil {
+		how.Failure = w.failed.Error()
+	}
+	if lost := errors.Join(w.run.End(how), closeJournal(j)); lost != nil && w.failed == nil {
+		w.failed, code = lost, console.ExitUnknown
+	}
+	if w.failed != nil {
+		console.Complain(w.stdio.Err, w.failed)
+	}
+	w.sayEnd()
+	if code != console.ExitOK {
+		return console.ExitError(code)
+	}
+	return nil
+}
+
+// begin records the watch and reads the answers of an earlier one.
+func (w *watcher) begin(ctx context.Context) (j *journal.Journal, err error) {
+	info := w.flags.Info(w.header)
+	if w.flags.On() {
+		if info.Settings, err = run.SettingsOf(w.flags.given, w.flags.kept, &w.flags.HostFlags, &w.opts, w.flags.NoCommand()); err != nil {
+			return nil, err
+		}
+	}
+	if j, err = w.flags.JournalFlags.Open(ctx); err != nil {
+		return nil, err
+	}
+	if j != nil && !w.flags.NoCommand() {
+		if err := w.readBaseline(ctx, j); err != nil {
+			return nil, errors.Join(err, j.Close())
+		}
+	}
+	if w.run, err = shoalrun.BeginWatch(ctx, j, info, w.flags.Wrapper, w.plan, w.schedule.Every); err != nil {
+		return nil, errors.Join(hint.Wrap(err, "--no-journal watches without one"), closeJournal(j))
+	}
+	if j != nil {
+		w.header.Run = w.run.ID
+	}
+	return j, nil
+}
+
+func closeJournal(j *journal.Journal) error {
+	if j == nil {
+		return nil
+	}
+	return j.Close()
+}
+
+// readBaseline reads the answers of the last watch of the same command. Hosts are recognised by
+// the names that they have in the list, and by their order where several have one.
+func (w *watcher) readBaseline(ctx context.Context, j *journal.Journal) error {
+	id, err := j.LastWatch(ctx, w.header.Command, "")
+	if errors.Is(err, journal.ErrNoRun) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ours := make(map[string][]int)
+	for t := range w.plan.Recorded() {
+		ours[t.Host.String()] = append(ours[t.Host.String()], t.Index)
+	}
+	if w.earlier, err = j.Run(ctx, id); err != nil {
+		return err
+	}
+	ticks, err := j.Ticks(ctx, id)
+	if err != nil {
+		return err
+	}
+	answers := 0
+	for e, err := range j.Answers(ctx, id) {
+		if errors.Is(err, journal.ErrDamaged) {
+			console.Complain(w.stdio.Err, hint.Wrap(err, "the first answers are not compared with those of this watch"))
+			break
+		}
+		if err != nil {
+			return err
+		}
+		name := e.Target.Host.String()
+		if len(ours[name]) == 0 {
+			continue
+		}
+		e.Target.Index, ours[name] = ours[name][0], ours[name][1:]
+		at := ticks.Last.Started
+		if at.IsZero() {
+			at = w.earlier.Started
+		}
+		w.compare.Baseline(&e.Result, at)
+		answers++
+	}
+	if answers == 0 {
+		w.earlier = nil
+	}
+	return nil
+}
+
+// exitCode returns the exit code of the watch.
+func (w *watcher) exitCode(aborted bool) int {
+	switch {
+	case w.failed != nil:
+		return console.ExitUnknown
+	case aborted:
+		return console.ExitInterrupted
+	case w.last == nil:
+		return console.ExitNotStarted
+	}
+	code := console.ExitCode(&w.last.summary, true)
+	if w.flags.until.Value != "" && !w.met {
+		code = max(code, console.ExitFailed)
+	}
+	return code
+}
+
+func (w *watcher) sayEnd() {
+	text := fmt.Sprintf("%s in %s", countOf(w.ticks, "tick", "ticks"), ui.Duration(time.Since(w.header.Started)))
+	if w.missed > 0 {
+		text += fmt.Sprintf(", %s missed", ui.Count(int64(w.missed)))
+	}
+	if changes := w.counts(w.kinds); changes != "" {
+		text += "; " + changes
+	}
+	if w.last != nil {
+		text += "; last " + outcomes(&w.last.summary)
+	}
+	if w.flags.until.Value != "" && !w.met {
+		text += "; --until " + w.flags.until.Value + " was not met"
+	}
+	console.Say(w.stdio.Err, "%s", text)
+	if w.header.Run != "" {
+		console.Say(w.stdio.Err, "%s has the last answers and the changes", w.rest())
+	}
+}
+
+// rest is the command that shows the watch.
+func (w *watcher) rest() string {
+	if w.header.Run == "" {
+		return ""
+	}
+	return display.ShowAgain(w.header.Run, w.flags.HostFlags.StateDir)
+}
+
+func countOf(n int, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return ui.Count(int64(n)) + " " + many
+}
+
+// outcomes counts outcomes.
+func outcomes(s *record.Summary) string {
+	var parts []string
+	for o := fleet.OutcomeOK; o < fleet.NumOutcomes; o++ {
+		if n := s.Outcomes[o]; n > 0 {
+			parts = append(parts, ui.Count(int64(n))+" "+strings.ReplaceAll(o.String(), "_", " "))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
