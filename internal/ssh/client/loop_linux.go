@@ -56,7 +56,7 @@ const loopBuffer = 128 << 10
 // writer of the caller's may block them.
 const stallTimeout = 50 * time.Millisecond
 
-// helpful is how long such a worker waits for more work before it ends.
+// helpful is how long such a worker takes more work before it ends.
 const helpful = time.Second
 
 func newLoop() (*loop, error) {
@@ -146,8 +146,9 @@ func (l *loop) schedule(p *loopConn) {
 	}
 }
 
-// startExtraWorker works on p and then on others, until none has come for a while:
-// the blocked workers may remain so for long.
+// startExtraWorker works on p and then on others for a while. If the blocked workers remain so,
+// another follows. It does not go on for as long as there is work: with held connections, on a
+// busy machine, there would be hundreds after some commands.
 func (l *loop) startExtraWorker(p *loopConn) {
 	buf := make([]byte, bufferSize)
 	p.run(buf)
@@ -160,7 +161,6 @@ func (l *loop) startExtraWorker(p *loopConn) {
 				return
 			}
 			p.run(buf)
-			patience.Reset(helpful)
 		case <-patience.C:
 			return
 		}
