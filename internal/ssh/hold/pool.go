@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"math/rand/v2"
 	"reflect"
 	"strconv"
 	"strings"
@@ -26,8 +27,9 @@ const defaultDials = 64
 
 // Options configure a Pool. They must not be changed after New.
 type Options struct {
-	// MaxAge is how long after its login a connection is used. 0 means DefaultMaxAge, negative
-	// means no limit.
+	// MaxAge is how long after its login a connection is used at the most: up to a tenth less, at
+	// random, so that those which were dialled together are not all dialled anew together. 0
+	// means DefaultMaxAge, negative means no limit.
 	MaxAge time.Duration
 	// Max is the number of idle connections that are held; beyond it the one that was used the
 	// longest ago is closed. 0 means no limit but that of descriptors.
@@ -73,6 +75,7 @@ type held struct {
 	key      xssh.PublicKey
 	settings *ssh.Settings
 	login    time.Time
+	early    time.Duration // by which it expires before Options.MaxAge
 	ended    bool
 	waits    bool // it is idle
 
@@ -184,6 +187,9 @@ func (p *Pool) own(a *ssh.Attempt) *ssh.Attempt {
 // enter records a new connection.
 func (p *Pool) enter(k ssh.Keeper, t ssh.Target) *held {
 	h := &held{conn: k, key: k.HostKey(), settings: t.Settings(), login: time.Now()}
+	if p.opts.MaxAge > 0 {
+		h.early = rand.N(p.opts.MaxAge/10 + 1)
+	}
 	sum := sha256.Sum256(h.key.Marshal())
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -296,7 +302,7 @@ func (h *held) age(now time.Time) time.Duration {
 }
 
 func (p *Pool) expired(h *held, now time.Time) bool {
-	return p.opts.MaxAge > 0 && h.age(now) >= p.opts.MaxAge
+	return p.opts.MaxAge > 0 && h.age(now) >= p.opts.MaxAge-h.early
 }
 
 // giveBack makes a connection idle whose attempt has ended.
