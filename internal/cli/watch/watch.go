@@ -331,6 +331,7 @@ func (w *watcher) all(ctx context.Context) (err error) {
 	}
 	aborted := false
 	ctx, endSignals := w.onSignals(ctx, func() { aborted = true })
+	defer shoalrun.FreeMemory()()
 	w.view.start()
 	w.schedule.Run(ctx, w.stop, func(d watch.Due) {
 		if err := w.tick(ctx, d); err != nil {
