@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +70,9 @@ var scriptFaults = map[int]simfleet.Fault{
 
 type fleetKey struct{}
 
+// answersKey is the key of the answers of the first hosts, if they do not run commands.
+type answersKey struct{}
+
 // TestScripts runs the scripts in testdata. Each has a fleet of 40 hosts; $H is
 // the first part of their names and $P their port, and the files hosts, kh and
 // key exist.
@@ -86,13 +90,21 @@ func TestScripts(t *testing.T) {
 			"await-exec": awaitExec,
 			"execs":      countExecs,
 			"limited":    limitedFleet,
+			"answering":  setAnswers,
 		},
 	})
 }
 
 func setUpScript(env *testscript.Env) error {
+	answers := new(atomic.Pointer[[]*simfleet.Answer])
 	f, err := simfleet.Start(context.Background(), simfleet.Options{
 		Hosts: 40, Fault: func(i int) simfleet.Fault { return scriptFaults[i] },
+		Answer: func(i int) *simfleet.Answer {
+			if all := answers.Load(); all != nil && i < len(*all) {
+				return (*all)[i]
+			}
+			return nil
+		},
 	})
 	if err != nil {
 		return err
@@ -101,7 +113,7 @@ func setUpScript(env *testscript.Env) error {
 	if err := writeFleet(f, env.WorkDir); err != nil {
 		return err
 	}
-	env.Values[fleetKey{}] = f
+	env.Values[fleetKey{}], env.Values[answersKey{}] = f, answers
 	env.Setenv("H", "127.1.0")
 	env.Setenv("P", strconv.Itoa(int(f.Port())))
 	env.Setenv("HOME", env.WorkDir)
@@ -210,6 +222,17 @@ func countExecs(ts *testscript.TestScript, _ bool, args []string) {
 	if got := strconv.Itoa(fleetOf(ts).Stats().Execs); got != args[0] {
 		ts.Fatalf("the fleet has seen %s execs, want %s", got, args[0])
 	}
+}
+
+// setAnswers has the first hosts answer these texts, one each.
+func setAnswers(ts *testscript.TestScript, _ bool, args []string) {
+	answers := make([]*simfleet.Answer, len(args))
+	for i, text := range args {
+		var err error
+		answers[i], err = simfleet.ParseAnswer(text)
+		ts.Check(err)
+	}
+	ts.Value(answersKey{}).(*atomic.Pointer[[]*simfleet.Answer]).Store(&answers)
 }
 
 // limitedFleet replaces the script's fleet with one host with this MaxStartups,

@@ -278,9 +278,12 @@ func (w *watcher) heading(r *round) string {
 	if r.N == 1 && w.earlier != nil {
 		text = fmt.Sprintf("%s tick 1, compared with the watch %s: ", r.began.Local().Format(time.TimeOnly), w.earlier.Run)
 	}
-	what := cmp.Or(w.counts(kinds), "nothing changed")
-	if kinds[watch.First] == len(r.events) && len(r.events) > 0 {
+	what := cmp.Or(counts(kinds), "nothing changed")
+	switch first := kinds[watch.First]; {
+	case r.N == 1 && w.earlier == nil:
 		what = "first answers"
+	case first > 0:
+		what += ", " + ui.Count(int64(first)) + " without an earlier answer"
 	}
 	text += what + "; " + outcomes(&r.summary) + " in " + ui.Duration(r.ended.Sub(r.began))
 	return text + connections(r)
@@ -299,7 +302,7 @@ func connections(r *round) (text string) {
 }
 
 // counts says how often what happened.
-func (w *watcher) counts(kinds map[watch.Kind]int) string {
+func counts(kinds map[watch.Kind]int) string {
 	var text string
 	for _, k := range []struct {
 		kind      watch.Kind

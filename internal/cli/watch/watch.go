@@ -460,7 +460,7 @@ func (w *watcher) sayEnd() {
 	if w.missed > 0 {
 		text += fmt.Sprintf(", %s missed", ui.Count(int64(w.missed)))
 	}
-	if changes := w.counts(w.kinds); changes != "" {
+	if changes := counts(w.kinds); changes != "" {
 		text += "; " + changes
 	}
 	if w.last != nil {
