@@ -32,6 +32,9 @@ func (o Out) Changes(changes []watch.Change, now time.Time, rest string) error {
 			text = append(o.label(memberNames(c.Members)+":", ui.Red), " "+notes+"\n"...)
 		case watch.Back:
 			notes := "answers again, as before"
+			if len(c.Members) > 1 {
+				notes = "answer again, as before"
+			}
 			if !c.Since.IsZero() {
 				notes += "; the answer before was " + ui.Duration(max(0, now.Sub(c.Since))) + " ago"
 			}

@@ -181,6 +181,9 @@ func (w *watcher) finish(ctx context.Context, r *round) error {
 		w.last = r
 	}
 	state := w.compare.State()
+	if w.oldest = state.Oldest; state.Silent == 0 {
+		w.oldest = time.Time{}
+	}
 	changes := w.compare.Changes(r.events)
 	confirmed := w.compare.Changes(r.confirmed)
 	if len(confirmed) > 0 {
@@ -332,17 +335,16 @@ func (w *watcher) status(now time.Time) string {
 	if r.Late > time.Second {
 		text += ", " + ui.Duration(r.Late) + " late"
 	}
-	text += connections(r)
+	if left := w.next.Sub(now).Round(time.Second); left > 0 {
+		text += fmt.Sprintf("; next in %v", left)
+	}
+	if !w.oldest.IsZero() {
+		text += fmt.Sprintf("; oldest answer %v ago", now.Sub(w.oldest).Round(time.Second))
+	}
 	if !w.lastly.IsZero() {
 		text += "; last change " + w.lastly.Local().Format(time.TimeOnly)
 	}
-	if s := w.compare.State(); s.Silent > 0 && !s.Oldest.IsZero() {
-		text += "; oldest answer " + ui.Duration(now.Sub(s.Oldest).Round(time.Second))
-	}
-	if left := w.next.Sub(now); left > 0 {
-		text += "; next in " + ui.Duration(left.Round(time.Second))
-	}
-	return text
+	return text + connections(r)
 }
 
 // onSignals ends the watch at the first signal and aborts at the second.

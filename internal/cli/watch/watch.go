@@ -71,22 +71,21 @@ named, and one that comes back with its old answer has not changed. The first ti
 is compared with the last answers of the last watch of the same command, if the
 journal has one; otherwise all answers are shown once.
 
-A tick is never begun twice: one that is due while the one before goes on begins
-late, and is missed, which is said, if the next is due too. Each start on a host is
-a command of its own, which may run a moment longer than shoal waits for it; make
-it one that does no harm if it runs often.
+A tick that is due while the one before goes on begins late, or is missed, which is
+said, if the next one is due too. No command is tried again once it may have run.
 
-Connections are held from one tick to the next where --every is at most ` + holdUpTo.String() + `
-(--hold auto): a tick then takes one round trip. Held logins see changed rights
-after --hold-max-age.
+Connections are held from one tick to the next where --every is at most 5m (--hold
+auto): a tick then takes one round trip. Held logins see changed rights only after
+--hold-max-age; host keys are checked again for each tick.
 
 Ctrl-C or SIGTERM ends the watch after the tick that goes on; a second one aborts.
 The exit code is that of shoal run for the last tick that ended, at least 1 if
 --until was not met, 130 after an abort.`,
 		Example: `  shoal watch --every 30s -w web[01-20] systemctl is-active nginx
   shoal watch --every 5s --mask auto --hostfile hosts 'uptime; df -h /'
-  shoal watch --every 10s --until same --for 10m -w web[01-20] cat /srv/app/VERSION
-  shoal watch --every 5m --confirm 2 --on-change ./alert --metrics shoal.prom -w web[01-20] ./check`,
+  shoal watch --every 10s --until same --for 10m -w web[01-20] cat VERSION
+  shoal watch --every 5m --confirm 2 --on-change ./alert --metrics shoal.prom \
+      -w web[01-20] ./check`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.run(cmd.Context(), strings.Join(args, " "), stdio)
 		},
@@ -113,7 +112,7 @@ func (f *watchFlags) register(cmd *cobra.Command) {
 	control.IntVar(&f.attempts, "attempts", 2, "make `N` attempts at a host in a tick at the most; only what certainly did not run is tried again")
 	control.Var(&f.timeout, "timeout", "give up on a command after this time (default: --every)")
 	f.hold = flags.Choice{Value: "auto", Words: []string{"auto", "always", "never"}}
-	control.Var(&f.hold, "hold", "hold connections from one tick to the next; auto: where --every is at most "+holdUpTo.String())
+	control.Var(&f.hold, "hold", "hold connections from one tick to the next; auto: where --every is at most 5m")
 	control.Var(&f.maxAge, "hold-max-age", "log in anew where a connection is older than this, or up to a tenth earlier: a login does not see later changes of rights (default 1h)")
 	output := flags.NewGroup("Output")
 	f.equal.Register(output.FlagSet, nil)
@@ -130,7 +129,7 @@ func (f *watchFlags) register(cmd *cobra.Command) {
 
 const (
 	// holdUpTo is up to which interval connections are held by default: firewalls drop what is
-	// idle for longer.
+	// idle for longer. The help says it too.
 	holdUpTo = 5 * time.Minute
 	// overlapping is the number of ticks that may go on at once with --overlap.
 	overlapping = 8
@@ -301,6 +300,7 @@ type watcher struct {
 	missed  int
 	ticks   int
 	lastly  time.Time // of the last change
+	oldest  time.Time // of the last answer of the host that has been silent for the longest; zero: none is silent
 	kinds   map[watch.Kind]int
 	busy    map[int]int // hosts whose command of a tick has not ended, with that tick; only with --overlap
 }
