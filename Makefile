@@ -85,10 +85,11 @@ fuzz:
 fuzz-long:
 	scripts/fuzz 10m
 
-# Runs over a fleet of 10,000, good and bad, for MINUTES; then the crash tests.
+# Runs over a fleet of 10,000, good and bad, for MINUTES, and a watch as long; then the crash tests.
 MINUTES ?= 10
 soak: build
 	scripts/soak $(MINUTES)
+	scripts/soak-watch $(MINUTES)
 	scripts/crashtest
 
 # kill -9 and signals at random times and at each write of the journal: KILLS,

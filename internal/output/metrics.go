@@ -59,16 +59,17 @@ func (m *Metrics) Text(s *record.Summary, started, ended time.Time, exitCode int
 	b.one("shoal_run_interrupted", "1 if the last run was stopped before its end.", interrupted)
 	b.gauge("shoal_run_targets", "Targets of the last run, by outcome.")
 	for o := fleet.OutcomeOK; o < fleet.NumOutcomes; o++ {
-		fmt.Fprintf(&b, "shoal_run_targets{outcome=%q} %d\n", o, s.Outcomes[o])
+		b.value(fmt.Sprintf("shoal_run_targets{outcome=%q}", o), float64(s.Outcomes[o]))
 	}
 	b.gauge("shoal_run_reasons", "Targets of the last run that have a reason, by reason.")
 	for _, reason := range slices.Sorted(maps.Keys(s.Reasons)) {
-		fmt.Fprintf(&b, "shoal_run_reasons{reason=%s} %d\n", label(string(reason)), s.Reasons[reason])
+		b.value("shoal_run_reasons{reason="+label(string(reason))+"}", float64(s.Reasons[reason]))
 	}
 	b.gauge("shoal_run_phase_seconds_mean", "Mean time of the last run's targets in each phase.")
 	for p, n := range m.timed {
 		if n > 0 {
-			fmt.Fprintf(&b, "shoal_run_phase_seconds_mean{phase=%q} %.6f\n", fleet.Phase(p), m.took[p].Seconds()/float64(n))
+			mean := (m.took[p] / time.Duration(n)).Round(time.Microsecond)
+			b.value(fmt.Sprintf("shoal_run_phase_seconds_mean{phase=%q}", fleet.Phase(p)), mean.Seconds())
 		}
 	}
 	b.one("shoal_run_output_truncated_targets", "Targets of which output was dropped.", float64(s.Truncated))
@@ -77,7 +78,7 @@ func (m *Metrics) Text(s *record.Summary, started, ended time.Time, exitCode int
 	if m.EachHost {
 		b.gauge("shoal_host_outcome", "1 for the outcome of each host in the last run.")
 		for _, host := range slices.Sorted(maps.Keys(m.hosts)) {
-			fmt.Fprintf(&b, "shoal_host_outcome{host=%s,outcome=%q} 1\n", label(host), m.hosts[host])
+			b.value(fmt.Sprintf("shoal_host_outcome{host=%s,outcome=%q}", label(host), m.hosts[host]), 1)
 		}
 	}
 	return b.Bytes()
@@ -89,7 +90,7 @@ type metricsText struct{ bytes.Buffer }
 func (b *metricsText) gauge(name, help string) { b.family(name, "gauge", help) }
 
 func (b *metricsText) family(name, kind, help string) {
-	fmt.Fprintf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
+	b.WriteString("# HELP " + name + " " + help + "\n# TYPE " + name + " " + kind + "\n")
 }
 
 // one writes a gauge without labels.
@@ -99,7 +100,7 @@ func (b *metricsText) one(name, help string, value float64) {
 }
 
 func (b *metricsText) value(name string, value float64) {
-	fmt.Fprintf(b, "%s %s\n", name, strconv.FormatFloat(value, 'f', -1, 64))
+	b.WriteString(name + " " + strconv.FormatFloat(value, 'f', -1, 64) + "\n")
 }
 
 func unixSeconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

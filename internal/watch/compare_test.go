@@ -79,7 +79,10 @@ func TestBaseline(t *testing.T) {
 		result *fleet.Result
 		want   Kind
 	}{
-		{answerOf(1, "old"), None}, {answerOf(2, "new"), Changed}, {silence(3, fleet.ReasonConnRefused), Stopped}, {answerOf(4, "new"), First},
+		{answerOf(1, "old"), None},
+		{answerOf(2, "new"), Changed},
+		{silence(3, fleet.ReasonConnRefused), Stopped},
+		{answerOf(4, "new"), First},
 		{silence(5, fleet.ReasonConnRefused), First},
 		{answerOf(5, "new"), First},
 	} {

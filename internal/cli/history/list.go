@@ -316,11 +316,8 @@ func watched(i *journal.RunInfo, o *journal.Outline) string {
 		text = "1 tick"
 	}
 	text += ", every " + ui.Visible(i.Watch())
-	switch {
-	case i.State == journal.Running:
-		text = "running: " + text
-	case i.State == journal.Crashed:
-		text = "crashed: " + text
+	if i.State == journal.Running || i.State == journal.Crashed {
+		text = i.State.String() + ": " + text
 	}
 	if o.Ticks.Missed > 0 {
 		text += ", " + ui.Count(int64(o.Ticks.Missed)) + " missed"
