@@ -192,3 +192,17 @@ func TestAbortWatch(t *testing.T) {
 		}
 	}
 }
+
+// A real server is logged in to once.
+func TestWatchOnAServer(t *testing.T) {
+	t.Parallel()
+	f := newFarSide(t)
+	code, stdout, stderr := f.shoal(t, "watch", "--every", "50ms", "--ticks", "5", "--mask", "all", "-w", f.host(), "date; echo same >&2")
+	expect(t, "watch", 0, code, stdout, stderr, "tick 1: first answers; 1 ok", "same")
+	if strings.Contains(stdout, "tick 2") || !strings.Contains(stderr, "5 ticks in ") {
+		t.Errorf("%s%s", stdout, stderr)
+	}
+	if n := strings.Count(f.server.Log(), "Accepted publickey"); n != 1 {
+		t.Errorf("%d logins", n)
+	}
+}

@@ -222,7 +222,7 @@ type snapshot struct {
 	tx   *sql.Tx
 	j    *Journal
 	info *RunInfo
-	// answers leaves out results of commands that did not run to their end.
+	// answers leaves out results that are no answers.
 	answers bool
 
 	contents *sql.Stmt // nil until content is called
@@ -269,8 +269,8 @@ const selectEntries = `SELECT t.idx, t.host, t.host_user, t.host_port, t.user, t
 		AND r.seq = (SELECT max(seq) FROM results WHERE run = t.run AND idx = t.idx)
 	WHERE t.run = ?1 ORDER BY t.idx`
 
-// answered are the outcomes of commands that ran to their end.
-const answered = `('ok', 'failed', 'signalled')`
+// answered is the condition for results of commands that ran to their end by themselves.
+const answered = `outcome IN ('ok', 'failed', 'signalled') AND reason = ''`
 
 // each calls f for the entries in the order of their indexes, with commands but without
 // output. It returns an error unless it could read the whole run and no row is missing.
@@ -360,7 +360,7 @@ func (s *snapshot) entries(f func(*Entry) error) error {
 func (s *snapshot) selectEntries() string {
 	text := selectEntries
 	if s.answers {
-		text = strings.Replace(text, "idx = t.idx)\n", "idx = t.idx AND outcome IN "+answered+")\n", 1)
+		text = strings.Replace(text, "idx = t.idx)\n", "idx = t.idx AND "+answered+")\n", 1)
 	}
 	if s.j.schema < 3 { // the database is open for reading only
 		text = strings.ReplaceAll(text, "r.record", "NULL")

@@ -157,7 +157,7 @@ func (j *Journal) LastWatch(ctx context.Context, command, except string) (string
 }
 
 // Answers returns the targets of a watch with the last answer of each: the result of a command
-// that ran. Targets that never gave one are left out.
+// that ran to its end by itself. Targets that never gave one are left out.
 func (j *Journal) Answers(ctx context.Context, run string) iter.Seq2[Entry, error] {
 	return j.show(ctx, run, func(e *Entry) bool { return e.Progress == Done }, true)
 }
@@ -224,9 +224,9 @@ func (r *Run) trim(ctx context.Context, ticks, results int) error {
 		return err
 	}
 	// Which are the last is found once for all; no result is written meanwhile.
-	old, err := queryColumn[string](ctx, r.j.read, `SELECT json_array(idx, seq) FROM (SELECT seq, idx, outcome,
+	old, err := queryColumn[string](ctx, r.j.read, `SELECT json_array(idx, seq) FROM (SELECT seq, idx,
 		row_number() OVER (PARTITION BY idx ORDER BY seq DESC) AS back,
-		max(CASE WHEN outcome IN `+answered+` THEN seq END) OVER (PARTITION BY idx) AS answer
+		max(CASE WHEN `+answered+` THEN seq END) OVER (PARTITION BY idx) AS answer
 		FROM results WHERE run = ?1) WHERE back > ?2 AND seq IS NOT answer`, n, results)
 	if err != nil || len(old) == 0 {
 		return err

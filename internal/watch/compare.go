@@ -102,7 +102,7 @@ func New(o Options) *Comparer {
 // Baseline sets the answer with which the first one of a host is compared: that of an earlier
 // watch, given at that time.
 func (c *Comparer) Baseline(r *fleet.Result, at time.Time) {
-	if !r.Outcome.Ran() {
+	if !answers(r) {
 		return
 	}
 	h := c.host(r.Target.Index)
@@ -222,11 +222,11 @@ func (a *Answer) size() (n int) {
 	return n
 }
 
-// answer returns what a result says, which is nil if the command did not run to its end, and
-// what stands for the result as masks have it. Equal answers are one.
+// answer returns what a result says, which is nil if that is no answer, and what
+// stands for the result as masks have it. Equal answers are one.
 func (c *Comparer) answer(r *fleet.Result) (*Answer, [sha256.Size]byte) {
 	outputs, sum := c.read.Read(r)
-	if !r.Outcome.Ran() {
+	if !answers(r) {
 		return nil, sum
 	}
 	h := sha256.New()
@@ -255,6 +255,10 @@ func (c *Comparer) answer(r *fleet.Result) (*Answer, [sha256.Size]byte) {
 	c.answers[whole] = a
 	return a, sum
 }
+
+// answers reports whether a result is an answer: the command ran to its end by itself, and not
+// because a timeout of ours ended it.
+func answers(r *fleet.Result) bool { return r.Outcome.Ran() && r.Reason == fleet.ReasonNone }
 
 // A State is what a Comparer knows of all hosts.
 type State struct {

@@ -33,6 +33,8 @@ func masked() groups.Options {
 func TestEvents(t *testing.T) {
 	c := New(Options{Groups: masked(), Confirm: 2})
 	refused := silence(1, fleet.ReasonConnRefused)
+	ended := answerOf(1, "v1")
+	ended.Outcome, ended.Reason = fleet.OutcomeSignalled, fleet.ReasonTimeout
 	for n, step := range []struct {
 		result          *fleet.Result
 		seen, confirmed Kind
@@ -55,13 +57,14 @@ func TestEvents(t *testing.T) {
 		{refused, None, Stopped, false},
 		{answerOf(1, "v2 at 10:00:40"), Changed, None, true}, // back with another answer
 		{answerOf(1, "v2 at 10:00:45"), None, Changed, false},
+		{ended, Stopped, None, true}, // by us
 	} {
 		seen, confirmed, record := c.Add(step.result, day0.Add(time.Duration(n)*5*time.Second))
 		if seen.Kind != step.seen || confirmed.Kind != step.confirmed || record != step.record {
 			t.Errorf("step %d: seen %v, confirmed %v, record %v", n, seen.Kind, confirmed.Kind, record)
 		}
 	}
-	if s := c.State(); s.Answers != 1 || s.Silent != 0 || s.Never != 0 || !s.Oldest.Equal(day0.Add(80*time.Second)) {
+	if s := c.State(); s.Answers != 0 || s.Silent != 1 || s.Never != 0 || !s.Oldest.Equal(day0.Add(80*time.Second)) {
 		t.Errorf("%+v", s)
 	}
 }

@@ -150,6 +150,9 @@ func (w *watcher) take(r *round, res *fleet.Result) bool {
 	default:
 		r.dialled[c.Why]++
 	}
+	if res.Reason == fleet.ReasonInterrupted { // by us: it says nothing about the host
+		return res.Outcome != fleet.OutcomeCancelled
+	}
 	seen, confirmed, changed := w.compare.Add(res, time.Now())
 	if seen.Kind != watch.None {
 		r.events = append(r.events, seen)
@@ -209,7 +212,7 @@ func (w *watcher) finish(ctx context.Context, r *round) error {
 		return err
 	}
 	if w.flags.metrics != "" {
-		w.view.print(func() { run.WriteMetrics(w.flags.metrics, text, w.stdio.Err) })
+		run.WriteMetrics(w.flags.metrics, text, w.view)
 	}
 	if w.flags.onChange != "" && len(confirmed) > 0 {
 		if err := w.tell(ctx, r, confirmed); err != nil {
@@ -233,7 +236,7 @@ func (w *watcher) tell(ctx context.Context, r *round, confirmed []watch.Change) 
 	}
 	w.hook.Lock()
 	defer w.hook.Unlock()
-	w.view.print(func() { run.RunHook(ctx, "--on-change", w.flags.onChange, text, w.stdio.Err) })
+	run.RunHook(ctx, "--on-change", w.flags.onChange, text, w.view)
 	return nil
 }
 
@@ -351,8 +354,8 @@ func (w *watcher) status(now time.Time) string {
 func (w *watcher) onSignals(ctx context.Context, aborting func()) (context.Context, func()) {
 	return untilSignals(ctx, func(n int, sig os.Signal) {
 		if n == 1 {
-			w.view.say("%s: the watch ends with the tick that goes on; another one aborts", sig)
 			w.end(nil)
+			w.view.say("%s: the watch ends with the tick that goes on; another one aborts", sig)
 			return
 		}
 		aborting()

@@ -96,6 +96,12 @@ func (v *view) say(format string, args ...any) {
 	v.print(func() { console.Say(v.stderr, format, args...) })
 }
 
+// Write implements io.Writer for whole lines.
+func (v *view) Write(p []byte) (n int, err error) {
+	v.print(func() { n, err = v.stderr.Write(p) })
+	return n, err //nolint:wrapcheck // it is the writer's
+}
+
 func (v *view) note(text string) { v.print(func() { console.Note(v.stderr, text) }) }
 
 // untilSignals calls f with the number of each signal that asks this process to end, from 1; the
