@@ -223,6 +223,26 @@ func TestBecomeOnAFleet(t *testing.T) {
 	}
 }
 
+// No second host gets a password before one has accepted it, nor any after a rejection.
+func TestBecomeFirst(t *testing.T) {
+	t.Parallel()
+	const secret = "Canary-4717"
+	f, dir := startFleet(t, simfleet.Options{Hosts: 30, Seed: "first", SudoPassword: "x", Sudo: func(int) simfleet.Sudo { return simfleet.SudoEndless }})
+	var out, errs bytes.Buffer
+	code := cli.Main(t.Context(), pushArgs(dir, "run", "--hostfile", filepath.Join(dir, "hosts"), "-l", "ada", "--become", "--become-password-file", secretFile(t, secret),
+		"--become-timeout", "5m", "--attempts", "1", "id"), console.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+	expect(t, "the run", 3, code, out.String(), errs.String(), "30 never started", "29 never started, become_password_needed", "1 never started, become_password_wrong")
+	given := 0
+	for _, h := range f.Files() {
+		if file, found := h.Find("/tmp/taken"); found && file.Size > 0 {
+			given++
+		}
+	}
+	if given != 1 {
+		t.Errorf("%d hosts got the password", given)
+	}
+}
+
 // A sudo that says nothing gets nothing, and the time for it ends.
 func TestBecomeTimeout(t *testing.T) {
 	t.Parallel()

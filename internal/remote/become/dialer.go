@@ -1,7 +1,10 @@
 package become
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -46,14 +49,8 @@ func (o Options) Validate() error {
 // text returns what an attempt's command is put into.
 func (o Options) text(a *ssh.Attempt, nonce string) remote.Become {
 	b := remote.Become{
-		Method: o.Method, User: o.User, Nonce: nonce, Shell: o.Shell,
+		Method: cmp.Or(o.Method, remote.Sudo), User: cmp.Or(o.User, "root"), Nonce: nonce, Shell: o.Shell,
 		Ask: o.Passwords != nil, Terminal: a.PTY != nil, Held: a.HasInput(),
-	}
-	if b.Method == "" {
-		b.Method = remote.Sudo
-	}
-	if b.User == "" {
-		b.User = "root"
 	}
 	if b.Ask && b.Method != remote.Sudo && a.PTY == nil {
 		b.Terminal, b.Raw = true, true
@@ -81,7 +78,7 @@ func New(inner ssh.Dialer, o Options) (*Dialer, error) {
 
 // Dial implements ssh.Dialer.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
-	t, f := d.try(a)
+	t, f := d.try(a, d.quietFirst(a.Target))
 	if f != nil {
 		return nil, f
 	}
@@ -95,9 +92,13 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 var errExact = hint.New("doas and su read a password from a terminal only, which would change what is sent and mix what is answered",
 	"use --become-method sudo, or let doas ask for no password (nopass)")
 
-// try prepares one attempt.
-func (d *Dialer) try(a *ssh.Attempt) (*try, *fleet.Error) {
-	text := d.opts.text(a, remote.NewNonce())
+// try prepares one attempt. With quiet the method must not ask for a password.
+func (d *Dialer) try(a *ssh.Attempt, quiet bool) (*try, *fleet.Error) {
+	o := d.opts
+	if quiet {
+		o.Passwords = nil
+	}
+	text := o.text(a, remote.NewNonce())
 	if text.Raw && (a.HasInput() || a.Line != "") {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBecomeNeedsTTY, errExact)
 	}
@@ -106,8 +107,37 @@ func (d *Dialer) try(a *ssh.Attempt) (*try, *fleet.Error) {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
 	}
 	t := newTry(d.opts, text, a)
-	t.attempt.Line = line
+	if t.attempt.Line, t.noted = line, d.noted(a.Target); t.noted && text.Ask {
+		t.attempt.Tell("host cache: %s asks for a password", text.Method)
+	}
 	return t, nil
+}
+
+// quietFirst reports whether a command is tried without a password first: where none is needed
+// it then starts without waiting for remote.Go. su has no such mode.
+func (d *Dialer) quietFirst(t ssh.Target) bool {
+	return d.opts.Passwords != nil && d.opts.Method != remote.Su && !d.noted(t)
+}
+
+// noted reports whether the host is known to ask the account for a password.
+func (d *Dialer) noted(t ssh.Target) bool {
+	notes, ok := d.inner.(ssh.Notes)
+	return ok && notes.Noted(t, d.note(t))
+}
+
+// remember notes whether the host has asked for a password.
+func (d *Dialer) remember(t *try) {
+	asks := t.sent
+	if notes, ok := d.inner.(ssh.Notes); ok && asks != t.noted && (asks || t.became) {
+		notes.Note(t.attempt.Target, d.note(t.attempt.Target), asks)
+	}
+}
+
+// note returns the word for that. It depends on who becomes whom, and how.
+func (d *Dialer) note(t ssh.Target) string {
+	b := d.opts.text(&ssh.Attempt{}, "")
+	sum := sha256.Sum256([]byte(string(b.Method) + "\x00" + t.User + "\x00" + b.User))
+	return "become-asks-" + hex.EncodeToString(sum[:6])
 }
 
 // A conn runs commands as the other user.
@@ -126,6 +156,11 @@ func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 func (c *conn) ended(ctx context.Context, t *try, done func(fleet.End)) func(fleet.End) {
 	return func(end fleet.End) {
 		t.finish(end, func(end fleet.End) {
+			if t.needed && ctx.Err() == nil {
+				go c.again(ctx, t, done) // the intent of another start is stored; whoever waits for done waits for it
+				return
+			}
+			c.dialer.remember(t)
 			if t.unclear && ctx.Err() == nil {
 				c.probe(ctx, t, end, done)
 				return
@@ -134,6 +169,18 @@ func (c *conn) ended(ctx context.Context, t *try, done func(fleet.End)) func(fle
 			done(end)
 		})
 	}
+}
+
+// again tries with a password what was refused without.
+func (c *conn) again(ctx context.Context, refused *try, done func(fleet.End)) {
+	t, f := c.dialer.try(refused.given, false)
+	if f != nil {
+		c.over(refused)
+		done(f.End())
+		return
+	}
+	t.attempt.Tell("%s wants a password, or allows nothing: once more with one", t.text.Method)
+	c.Conn.StartNext(t.begin(ctx), &t.attempt, c.ended(ctx, t, done))
 }
 
 // over closes a connection that only this package has kept.
@@ -145,7 +192,7 @@ func (c *conn) over(t *try) {
 
 // StartNext implements ssh.Conn.
 func (c *conn) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.End)) {
-	t, f := c.dialer.try(a)
+	t, f := c.dialer.try(a, c.dialer.quietFirst(a.Target))
 	if f != nil {
 		_ = c.Close()
 		done(f.End())

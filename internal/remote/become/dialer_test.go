@@ -66,7 +66,7 @@ func newFar(t *testing.T, u sshdtest.Users) *far {
 
 type ending struct {
 	fleet.End
-	stdout, stderr string
+	stdout, stderr, before string
 }
 
 // run makes one attempt as Worker.
@@ -90,7 +90,7 @@ func (f *far) run(t *testing.T, o become.Options, command, input string) ending 
 	}
 	end := attempt(t, d, a)
 	end.Outcome = a.Execution.Check(end.Outcome)
-	return ending{end, stdout.String(), stderr.String()}
+	return ending{end, stdout.String(), stderr.String(), a.BecomeOutput}
 }
 
 func attempt(t *testing.T, d ssh.Dialer, a *ssh.Attempt) fleet.End {
@@ -162,13 +162,17 @@ func TestPassword(t *testing.T) {
 			right := password(t, sshdtest.WorkerPassword)
 			big := strings.Repeat("input\n", 50_000)
 			f.run(t, become.Options{User: "other", Passwords: right}, who, big).want(t, fleet.OutcomeFailed, "", "other\n"+big+"/home/other\n", "err\n")
-			f.run(t, become.Options{User: "other", Passwords: right}, who, "").want(t, fleet.OutcomeFailed, "", "other\n/home/other\n", "err\n")
+			e := f.run(t, become.Options{User: "other", Passwords: right}, who, "")
+			e.want(t, fleet.OutcomeFailed, "", "other\n/home/other\n", "err\n")
+			if got := strings.Contains(e.before, "lecture"); got != (name == "lecture") || strings.Contains(e.before, sshdtest.WorkerPassword) {
+				t.Errorf("before the command came %q", e.before)
+			}
 			wrong := fleet.ReasonBecomePasswordWrong
 			if name == "tries" {
 				wrong = fleet.ReasonBecomeNotAllowed
 			}
 			bad := password(t, "another secret")
-			e := f.run(t, become.Options{User: "other", Passwords: bad}, "cat", big)
+			e = f.run(t, become.Options{User: "other", Passwords: bad}, "cat", big)
 			e.want(t, fleet.OutcomeNeverStarted, wrong, "", "")
 			if e.Err == nil || strings.Contains(e.Err.Error(), "another secret") {
 				t.Errorf("the error is %v", e.Err)
@@ -238,5 +242,106 @@ func TestTerminal(t *testing.T) {
 				t.Errorf("the error is %v", e.Err)
 			}
 		})
+	}
+}
+
+// counting counts the commands that are sent, and keeps notes.
+type counting struct {
+	ssh.Dialer
+	sent  int // commands; their dones order the accesses
+	notes map[string]bool
+}
+
+func (c *counting) Noted(_ ssh.Target, word string) bool { return c.notes[word] }
+
+func (c *counting) Note(_ ssh.Target, word string, keep bool) {
+	if delete(c.notes, word); keep {
+		c.notes[word] = true
+	}
+}
+
+func (c *counting) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	conn, err := c.Dialer.Dial(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	c.sent++
+	return countingConn{conn, c}, nil
+}
+
+type countingConn struct {
+	ssh.Conn
+	dialer *counting
+}
+
+func (c countingConn) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.End)) {
+	c.dialer.sent++
+	c.Conn.StartNext(ctx, a, done)
+}
+
+// Where no password is needed a command is sent once, as without one. Where one is, that is
+// remembered, and so is the opposite.
+func TestTriedWithoutPasswordFirst(t *testing.T) {
+	t.Parallel()
+	needs.Program(t, "sudo")
+	needs.Program(t, "doas")
+	for name, c := range map[string]struct {
+		users         sshdtest.Users
+		method        remote.Method
+		input, stdout string
+		asks          bool
+	}{
+		"sudo":         {sshdtest.Users{Sudoers: "worker ALL=(ALL:ALL) ALL\n"}, remote.Sudo, "a\x00b", "other\na\x00b", true},
+		"sudo without": {sshdtest.Users{Sudoers: "worker ALL=(ALL:ALL) NOPASSWD: ALL\n"}, remote.Sudo, "a\x00b", "other\na\x00b", false},
+		"doas":         {sshdtest.Users{}, remote.Doas, "", "other\n", true},
+		"doas without": {sshdtest.Users{Doas: "permit nopass worker\n"}, remote.Doas, "", "other\n", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFar(t, c.users)
+			count := &counting{Dialer: f.inner, notes: make(map[string]bool)}
+			f.inner = count
+			o := become.Options{Method: c.method, User: "other", Passwords: password(t, sshdtest.WorkerPassword)}
+			run := func(want int) {
+				t.Helper()
+				count.sent = 0
+				e := f.run(t, o, "id -un; cat", c.input)
+				e.want(t, fleet.OutcomeOK, "", c.stdout, "")
+				if count.sent != want || len(count.notes) == 1 != c.asks {
+					t.Errorf("%d commands, want %d; noted %v", count.sent, want, count.notes)
+				}
+				if e.Flags.Has(fleet.FlagPTY) != (c.asks && c.method == remote.Doas) {
+					t.Errorf("flags %v", e.Flags)
+				}
+			}
+			if run(map[bool]int{true: 2, false: 1}[c.asks]); !c.asks {
+				o.User = "root"
+				c.stdout = strings.Replace(c.stdout, "other", "root", 1)
+			}
+			run(1)
+		})
+	}
+}
+
+// A note that is no longer true is dropped, and belongs to the method and to who becomes whom.
+func TestNoteIsDropped(t *testing.T) {
+	t.Parallel()
+	needs.Program(t, "sudo")
+	f := newFar(t, sshdtest.Users{Sudoers: "worker ALL=(ALL:ALL) ALL\n"})
+	count := &counting{Dialer: f.inner, notes: make(map[string]bool)}
+	f.inner = count
+	right := password(t, sshdtest.WorkerPassword)
+	f.run(t, become.Options{User: "other", Passwords: right}, "true", "").want(t, fleet.OutcomeOK, "", "", "")
+	f.run(t, become.Options{Passwords: right}, "true", "").want(t, fleet.OutcomeOK, "", "", "")
+	if len(count.notes) != 2 {
+		t.Errorf("noted %v", count.notes)
+	}
+	free := newFar(t, sshdtest.Users{Sudoers: "worker ALL=(ALL:ALL) NOPASSWD: ALL\n"})
+	count.Dialer, free.inner = free.inner, count
+	for _, want := range []int{1, 1} {
+		free.run(t, become.Options{Passwords: right}, "true", "").want(t, fleet.OutcomeOK, "", "", "")
+		if len(count.notes) != want {
+			t.Errorf("noted %v", count.notes)
+		}
 	}
 }

@@ -12,8 +12,10 @@
 //     of the reasons ReasonBecome….
 //   - Where a password may be asked for, the command starts only when remote.Go was sent, and
 //     neither that nor the command's input is sent before that line. An attempt that ends
-//     earlier, however it ends, is never started. Otherwise the input follows the command at
-//     once.
+//     earlier, however it ends, is never started.
+//   - sudo and doas are told first to ask for nothing (-n), in the same exec as the command, and
+//     get another exec only if that is refused. That a host asked for a password is noted
+//     ([ssh.Notes]), and then it is asked at once.
 //   - The password is sent once for each command, to a host that [ssh.Attempt.AllowSecret]
 //     allows, in answer to the prompt that the line has named. If sudo asks again, with
 //     whatever words, the attempt ends.

@@ -16,6 +16,7 @@ import (
 func (t *try) judgeLocked(end fleet.End) fleet.End {
 	switch {
 	case t.became:
+		t.attempt.BecomeOutput = t.output()
 		return end
 	case t.text.Ask && (t.stopped != nil || end.Outcome == fleet.OutcomeUnknown):
 		// It waits for remote.Go, which was not sent.
@@ -58,6 +59,7 @@ func (t *try) refused(end fleet.End) *fleet.Error {
 	case !t.asked && t.text.Method == remote.Sudo && !t.text.Terminal:
 		t.unclear = true
 	}
+	t.needed = !t.text.Ask && t.opts.Passwords != nil
 	switch {
 	case !t.text.Ask:
 		return fail(fleet.ReasonBecomePasswordNeeded, "give a password with --ask-become-pass, or let it be allowed without one there",
@@ -95,9 +97,10 @@ const maxQuoted = 300
 // withOutput adds to f what the host said.
 func (t *try) withOutput(f *fleet.Error) *fleet.Error {
 	said := t.output()
-	if said == "" {
+	if t.attempt.BecomeOutput = said; said == "" {
 		return f
 	}
+	said = said[:min(len(said), maxQuoted)]
 	made := *f
 	text, advice := hint.Split(f.Err.Error())
 	made.Err = hint.New(fmt.Sprintf("%s; the host said %q", text, said), advice)
@@ -121,5 +124,5 @@ func (t *try) output() string {
 		}
 	}
 	text := strings.Join(all, "\n")
-	return text[:min(len(text), maxQuoted)]
+	return text[:min(len(text), maxSaid)]
 }

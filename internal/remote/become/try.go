@@ -21,11 +21,14 @@ import (
 type try struct {
 	opts    Options
 	text    remote.Become
-	attempt ssh.Attempt // with the line as its command
+	given   *ssh.Attempt
+	attempt ssh.Attempt // given, with the line as its command
+	noted   bool        // the host is known to ask for a password
 	input   ssh.Input   // of the command, behind what the try sends
 	stream  ssh.Stream  // in place of input; nil: none
 	keep    bool        // the caller wants the connection kept
 	unclear bool        // once finish was called: a terminal may be what the method lacks
+	needed  bool        // once finish was called: a password may be, which was not tried
 	streams [fleet.NumStreams]*before
 
 	mu       sync.Mutex
@@ -37,7 +40,7 @@ type try struct {
 	sent     bool   // and answered
 	head     []byte // what is sent before the input: the password's line, and remote.Go
 	secret   int    // how much of head is the password's line
-	whole    bool   // head ends with remote.Go
+	whole    bool   // head is complete, and the input follows
 	wake     func()
 	answered func(bool)   // tells Passwords; nil: nothing to tell
 	stopped  *fleet.Error // why the try was stopped by itself
@@ -48,7 +51,7 @@ type try struct {
 }
 
 func newTry(o Options, text remote.Become, a *ssh.Attempt) *try {
-	t := &try{opts: o, text: text, attempt: *a, input: a.Input, stream: a.Stream}
+	t := &try{opts: o, text: text, given: a, attempt: *a, input: a.Input, stream: a.Stream}
 	for s, to := range map[fleet.Stream]io.Writer{fleet.Stdout: a.Stdout, fleet.Stderr: a.Stderr} {
 		t.streams[s] = &before{try: t, to: to, telling: (s == fleet.Stdout) == text.Terminal}
 	}
@@ -56,8 +59,9 @@ func newTry(o Options, text remote.Become, a *ssh.Attempt) *try {
 	if text.Raw {
 		t.attempt.PTY = new(ssh.PTY)
 	}
-	t.keep, t.attempt.Keep = a.Keep, a.Keep || text.Method == remote.Sudo && !text.Terminal
-	if text.Ask {
+	quiet := !text.Ask && o.Passwords != nil
+	t.keep, t.attempt.Keep = a.Keep, a.Keep || quiet || text.Method == remote.Sudo && !text.Terminal
+	if text.Ask || quiet && a.HasInput() {
 		t.attempt.Input, t.attempt.Stream = nil, t
 	}
 	return t
@@ -114,9 +118,6 @@ func (t *try) Notify(wake func()) {
 	t.mu.Lock()
 	t.wake = wake
 	t.mu.Unlock()
-	if t.stream != nil {
-		t.stream.Notify(wake)
-	}
 }
 
 // Next implements ssh.Stream.
@@ -175,15 +176,17 @@ func (t *try) isNowLocked() {
 		t.answered(true)
 		t.answered = nil
 	}
-	if t.attempt.Verbose != nil {
-		if said := t.output(); said != "" {
-			t.attempt.Tell("before the command the host said %q", said)
-		}
+	if said := t.output(); said != "" {
+		t.attempt.Tell("before the command the host said %q", said[:min(len(said), maxQuoted)])
 	}
 	if t.text.Ask {
-		t.head, t.whole = append(t.head, remote.Go...), true
-		t.wakeLocked()
+		t.head = append(t.head, remote.Go...)
 	}
+	t.whole = true
+	if t.stream != nil && t.wake != nil {
+		t.stream.Notify(t.wake)
+	}
+	t.wakeLocked()
 }
 
 func (t *try) wakeLocked() {

@@ -31,7 +31,8 @@ func (d *Dialer) tellPlan(a *ssh.Attempt, p *plan) {
 	if e.Key != "" {
 		text += ", takes the key " + e.Key
 	}
-	for _, mark := range e.Marks {
+	_, marks := notes(e.Marks)
+	for _, mark := range marks {
 		text += "; " + markText(mark)
 	}
 	a.Tell("%s", text)

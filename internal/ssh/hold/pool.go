@@ -143,6 +143,19 @@ func (p *Pool) Close() {
 	p.leases.Wait()
 }
 
+// Noted implements ssh.Notes.
+func (p *Pool) Noted(t ssh.Target, word string) bool {
+	notes, ok := p.inner.(ssh.Notes)
+	return ok && notes.Noted(t, word)
+}
+
+// Note implements ssh.Notes.
+func (p *Pool) Note(t ssh.Target, word string, keep bool) {
+	if notes, ok := p.inner.(ssh.Notes); ok {
+		notes.Note(t, word, keep)
+	}
+}
+
 // Dial implements ssh.Dialer.
 func (p *Pool) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	if a.Until != 0 || a.At.IsValid() {

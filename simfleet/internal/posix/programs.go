@@ -385,7 +385,7 @@ func sudo(c *call) int {
 	if !known {
 		return c.fail("unknown user %s", want)
 	}
-	if c.proc.cred.UID != 0 && h.Sudo != "" {
+	if c.proc.cred.UID != 0 && h.Sudo != "" && !has(set, 'n') {
 		if status, ended := hostileSudo(c, set); ended {
 			return status
 		}
