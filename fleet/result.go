@@ -84,6 +84,10 @@ type Result struct {
 	// AgentSignatures is how many signatures the host has got, or may have got, from a forwarded
 	// agent, in all attempts.
 	AgentSignatures int
+	// BecomeOutput is what the host wrote before the command's user was the other one, such as a
+	// lecture of sudo or a refusal: untrusted bytes, at most 4 KiB, without the password. It is
+	// part of neither stream.
+	BecomeOutput string
 	// Connection says on which connection the attempt ran; nil where none are held.
 	Connection *Connection
 	// Stdout and Stderr are the command's output.

@@ -16,7 +16,8 @@
 // The fields of a result use the terms of package fleet. A field without information (no
 // reason, attempt 0, no start) is omitted; index, host, outcome, stdout, stderr and their
 // sizes are always present. Times are RFC 3339 in UTC, durations are integers in
-// nanoseconds, sizes are in bytes. agent_signatures are those of a forwarded agent. host_user
+// nanoseconds, sizes are in bytes. agent_signatures are those of a forwarded agent. become_output
+// is what the host wrote before the command's user was the other one. host_user
 // and host_port are the values of the inventory, user and port those that were used. Where
 // connections are held between commands, held_ns is the age of the one that the command had, or
 // dialled is why it got a new one.

@@ -105,6 +105,9 @@ func appendEnd(dst []byte, r *fleet.Result) []byte {
 	if r.AgentSignatures != 0 {
 		dst = appendInt(dst, "agent_signatures", int64(r.AgentSignatures))
 	}
+	if r.BecomeOutput != "" {
+		dst = appendText(dst, "become_output", r.BecomeOutput)
+	}
 	return dst
 }
 
@@ -167,6 +170,8 @@ type endLine struct {
 	Error          *string          `json:"error"`
 	ErrorEncoding  string           `json:"error_encoding"`
 	Signatures     int              `json:"agent_signatures"`
+	BecomeOutput   string           `json:"become_output"`
+	BecomeEncoding string           `json:"become_output_encoding"`
 	HeldNS         *int64           `json:"held_ns"`
 	Dialled        string           `json:"dialled"`
 	DialledEnc     string           `json:"dialled_encoding"`
@@ -232,6 +237,7 @@ func (l *endLine) result() (*fleet.Result, error) {
 	r.Reason = fleet.Reason(texts.decode("reason", l.Reason, l.ReasonEncoding))
 	r.Status = l.ExitStatus
 	r.Signal = texts.decode("exit_signal", l.Signal, l.SignalEncoding)
+	r.BecomeOutput = texts.decode("become_output", l.BecomeOutput, l.BecomeEncoding)
 	switch dialled := texts.decode("dialled", l.Dialled, l.DialledEnc); {
 	case l.HeldNS != nil:
 		r.Connection = &fleet.Connection{Held: true, Age: time.Duration(*l.HeldNS)}

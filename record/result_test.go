@@ -43,6 +43,8 @@ func anyResult() *rapid.Generator[fleet.Result] {
 				Signal:  anyText().Draw(t, "signal"),
 			},
 			Attempt: rapid.IntRange(0, 9).Draw(t, "attempt"),
+
+			BecomeOutput: anyText().Draw(t, "become output"),
 			Stdout:  anyOutput().Draw(t, "stdout"),
 			Stderr:  anyOutput().Draw(t, "stderr"),
 		}

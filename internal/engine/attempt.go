@@ -283,6 +283,7 @@ func (f *attempt) result(end fleet.End, stdout, stderr fleet.Output) fleet.Resul
 		Stderr:  stderr,
 
 		AgentSignatures: f.job.Signatures,
+		BecomeOutput:    f.progress.BecomeOutput,
 		Connection:      f.progress.Connection,
 	}
 	markTruncated(&res)
