@@ -62,6 +62,7 @@ const (
 	ReasonSessionTimeout Reason = "session_timeout"
 	ReasonSessionRefused Reason = "session_refused" // SSH_MSG_CHANNEL_OPEN_FAILURE (RFC 4254 §5.1)
 	ReasonAgentWithheld  Reason = "agent_withheld"  // the agent is not forwarded to a host that was not known before
+	ReasonSecretWithheld Reason = "secret_withheld" // secret variables are not sent to a host that was not known before
 	ReasonPTYRefused     Reason = "pty_refused"     // SSH_MSG_CHANNEL_FAILURE for pty-req (RFC 4254 §6.2)
 	ReasonExecRefused    Reason = "exec_refused"    // SSH_MSG_CHANNEL_FAILURE for exec (RFC 4254 §5.4)
 	ReasonExecTimeout    Reason = "exec_timeout"    // exec was not answered in time

@@ -45,8 +45,8 @@ func anyResult() *rapid.Generator[fleet.Result] {
 			Attempt: rapid.IntRange(0, 9).Draw(t, "attempt"),
 
 			BecomeOutput: anyText().Draw(t, "become output"),
-			Stdout:  anyOutput().Draw(t, "stdout"),
-			Stderr:  anyOutput().Draw(t, "stderr"),
+			Stdout:       anyOutput().Draw(t, "stdout"),
+			Stderr:       anyOutput().Draw(t, "stderr"),
 		}
 		if rapid.Bool().Draw(t, "started") {
 			r.Started = time.Unix(rapid.Int64Range(0, 1<<33).Draw(t, "s"), rapid.Int64Range(0, 999999999).Draw(t, "ns")).UTC()

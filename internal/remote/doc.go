@@ -89,6 +89,10 @@
 // encoded like a command, in the wrapper's command line. The directory is entered before the
 // right to start is claimed: if that fails, nothing was started.
 //
+// [Secrets] are variables too, whose values come through standard input before everything else:
+// dd(1) reads them, byte by byte, into variables of the wrapper's shell, which exports them in the
+// subshell of the command. Nothing starts unless all of them have come.
+//
 // # Becoming another user
 //
 // [Become.Line] puts a command, or a line of this package, into another line,

@@ -53,6 +53,9 @@ type Wrap struct {
 	InputDigest string
 	// Place is where and with what the command runs; nil means as the host has it.
 	Place *Place
+	// Secrets are further variables, whose values must be sent through standard input before
+	// anything else; nil means none. It does not go with Detach.
+	Secrets *Secrets
 	// Script, if not nil, is run in place of a command: its bytes must be sent through
 	// standard input before the command's own.
 	Script *Script
@@ -101,6 +104,8 @@ func (w Wrap) Validate() error {
 		return errors.New("an input has a size of at least 0 and a SHA-256 of 64 digits")
 	case w.FileLimit < 0 || w.FileLimit > 0 && !w.Detach:
 		return errors.New("a file limit is positive and for detached commands")
+	case w.Secrets != nil && w.Detach:
+		return errors.New("a detached command cannot have secret variables: they would be stored")
 	case w.Script != nil && w.Sentinel:
 		return errors.New("a script has no sentinel")
 	case w.Detach && w.Sentinel:
@@ -152,6 +157,7 @@ func (w Wrap) script(encoded bool, received string) string {
 	add(w.Group || w.Timeout > 0, groupScript)
 	add(w.Marker != nil, toolScript)
 	add(true, w.Place.script())
+	add(true, w.Secrets.script())
 	add(true, w.Script.before())
 	add(w.Timeout > 0, w.timed(guardScript, big, time.Second))
 	add(w.Marker != nil, w.claim())
@@ -208,7 +214,7 @@ func (w Wrap) run(big bool) string {
 		}
 		script = strings.Replace(script, "exec "+accountShell+` -c "$_c"`, start, 1)
 	}
-	return w.Place.run(script, program)
+	return w.Place.run(w.Secrets.run(script), program)
 }
 
 // timed fills in the times of a script, which are longer by slack.

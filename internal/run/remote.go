@@ -38,6 +38,9 @@ type Remote struct {
 	// the commands; see remote.Place. "" means what the host has.
 	Env          []string
 	Chdir, Umask string
+	// Secrets are variables that the journal keeps the names of; see remote.Secrets. nil means
+	// none.
+	Secrets *remote.Secrets
 	// Input is the standard input of every command; nil means none. Its InputDigest, the
 	// SHA-256 in hexadecimal, must be set too.
 	Input       ssh.Input
@@ -105,7 +108,7 @@ func (r Remote) wrap(run string, session int) wrap.Options {
 		run += "-" + r.key
 	}
 	o := wrap.Options{
-		Place: r.place(), Becomes: r.Become != nil,
+		Place: r.place(), Secrets: r.Secrets, Becomes: r.Become != nil,
 		Run: run, Session: session,
 		Once: r.Once, Killable: r.KillOnCancel, Detach: r.Detach,
 		Timeout: r.Timeout, Grace: grace, Dir: r.Dir, Input: r.Input, InputDigest: r.InputDigest, PTY: r.PTY,
@@ -138,10 +141,11 @@ const (
 	optionEnv     = "env"   // quoted, as is the next: they may have any bytes
 	optionChdir   = "chdir"
 	optionUmask   = "umask"
-	optionScript  = "script" // quoted path and SHA-256
-	optionBecome  = "become" // quoted method and user, and the time limit
-	optionPush    = "push"   // see transfer.Recorded
-	optionPull    = "pull"   // see transfer.Pull.Recorded
+	optionScript  = "script"     // quoted path and SHA-256
+	optionSecrets = "env-secret" // names
+	optionBecome  = "become"     // quoted method and user, and the time limit
+	optionPush    = "push"       // see transfer.Recorded
+	optionPull    = "pull"       // see transfer.Pull.Recorded
 )
 
 // RemoteOptions are the names of the options that are flags.
@@ -150,7 +154,7 @@ var RemoteOptions = []string{optionOnce, optionKill, optionDetach, optionTimeout
 // options returns r as the journal keeps it.
 func (r Remote) options() map[string]string {
 	options := make(map[string]string)
-	for name, value := range map[string]string{optionDir: r.Dir, optionEnv: quoted(r.Env...), optionChdir: quoted(r.Chdir), optionUmask: r.Umask, optionInput: r.input(), optionScript: r.Script.recorded(), optionBecome: r.becomes()} {
+	for name, value := range map[string]string{optionDir: r.Dir, optionEnv: quoted(r.Env...), optionChdir: quoted(r.Chdir), optionUmask: r.Umask, optionInput: r.input(), optionSecrets: strings.Join(r.Secrets.Names(), ","), optionScript: r.Script.recorded(), optionBecome: r.becomes()} {
 		if value != "" {
 			options[name] = value
 		}
@@ -213,6 +217,14 @@ func becomeOf(text string) (*become.Options, error) {
 	return o, o.Validate()
 }
 
+// SecretNames returns the names of the secret variables that the commands of a run had.
+func SecretNames(info *journal.RunInfo) []string {
+	if text := info.Options[optionSecrets]; text != "" {
+		return strings.Split(text, ",")
+	}
+	return nil
+}
+
 // input returns size and SHA-256 of the input; "" if it has no bytes.
 func (r Remote) input() string {
 	if r.Input == nil || r.Input.Size() == 0 {
@@ -232,6 +244,9 @@ func (r Remote) CheckInput(info *journal.RunInfo) error {
 	}
 	if info.Options[optionScript] != r.Script.recorded() {
 		return hint.Wrap(fmt.Errorf("the run %s ran a script, or this one does, and it is not the same: without it the script's arguments would be commands", info.Run), "shoal script makes a new run")
+	}
+	if had, has := info.Options[optionSecrets], strings.Join(r.Secrets.Names(), ","); had != has {
+		return hint.Wrap(fmt.Errorf("the commands of the run %s had the secret variables %q, and now they are %q", info.Run, had, has), "give them again with --env-secret NAME, in their order")
 	}
 	switch had, has := info.Options[optionInput], r.input(); {
 	case had == has:

@@ -234,6 +234,13 @@ func AskPassword(login string) func(context.Context) ([]byte, error) {
 	}
 }
 
+// AskVariable returns a function that asks on the terminal for the value of a secret variable.
+func AskVariable(name string) func(context.Context) ([]byte, error) {
+	return func(context.Context) ([]byte, error) {
+		return ask(fmt.Sprintf("value of the secret variable %s, which this program's environment lacks: ", name))
+	}
+}
+
 // AskBecomePassword returns a function that asks on the terminal for the password that method
 // wants before it becomes user.
 func AskBecomePassword(method, user string) func(context.Context) ([]byte, error) {

@@ -18,9 +18,11 @@ import (
 	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/plan"
+	"shoal/internal/remote"
 	"shoal/internal/run"
 	"shoal/internal/spool"
 	"shoal/internal/ssh"
+	"shoal/internal/ssh/auth"
 	"shoal/internal/transfer"
 	"shoal/internal/ui"
 )
@@ -29,6 +31,7 @@ import (
 type RemoteFlags struct {
 	flags.BecomeFlags
 	Wrapper   run.Remote
+	secrets   []string // of --env-secret
 	agent     agentFlags
 	stdin     bool
 	pty       bool
@@ -41,6 +44,7 @@ func (f *RemoteFlags) Command() flags.FlagGroup {
 	g.BoolVar(&f.stdin, "stdin", false, "send all of standard input to every host; without it commands get none")
 	g.StringVar(&f.stdinFrom, "stdin-from", "", "send what is in `FILE` to every host as standard input")
 	g.StringArrayVar(&f.Wrapper.Env, "env", nil, "set `NAME=VALUE` for the command, by the wrapper; not for secrets: ps on the host shows the value, and the journal keeps it; -o SetEnv sends it as ssh does")
+	g.StringArrayVar(&f.secrets, "env-secret", nil, "set a variable for the command whose value is secret: `NAME` takes ours of that name, or asks for it; NAME@FILE reads it; it goes through standard input, to hosts with a known key, and neither ps nor the journal has it")
 	g.StringVar(&f.Wrapper.Chdir, "chdir", "", "run the command in `DIR`; where that cannot be entered nothing runs")
 	g.StringVar(&f.Wrapper.Umask, "umask", "", "run the command with the umask `MODE`, in octal")
 	f.agent.register(g)
@@ -78,9 +82,70 @@ func (f *RemoteFlags) InputSent() bool {
 	return f.stdin || f.Wrapper.Push != nil || f.Wrapper.Pull != nil
 }
 
+// secretNames returns the names in --env-secret, and where each value comes from: a file, or ""
+// for our environment.
+func (f *RemoteFlags) secretNames() (names, files []string, err error) {
+	for i, text := range f.secrets {
+		if strings.ContainsRune(text, '=') { // and whatever is behind it is not repeated
+			return nil, nil, hint.New(fmt.Sprintf("--env-secret %d has a value, which ps here shows to everybody", i+1),
+				"give NAME for a variable of this program's environment, or NAME@FILE")
+		}
+		name, file, found := strings.Cut(text, "@")
+		if found && file == "" {
+			return nil, nil, fmt.Errorf("--env-secret %d names no file behind @", i+1)
+		}
+		names, files = append(names, name), append(files, file)
+	}
+	return names, files, nil
+}
+
+// readSecrets gets the values of the secret variables.
+func (f *RemoteFlags) readSecrets(ctx context.Context) error {
+	names, files, err := f.secretNames()
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	values := make([][]byte, len(names))
+	for i, name := range names {
+		source := console.AskVariable(name)
+		if value, ours := os.LookupEnv(name); files[i] != "" {
+			source = auth.FromWholeFile(files[i])
+		} else if ours {
+			source = func(context.Context) ([]byte, error) { return []byte(value), nil }
+		}
+		if values[i], err = source(ctx); err != nil {
+			return hint.Wrap(fmt.Errorf("the secret variable %s: %w", name, err), fmt.Sprintf("set %s in the environment of shoal, or give %[1]s@FILE", name))
+		}
+	}
+	return f.Wrapper.Secrets.Fill(values)
+}
+
+// An openInput is what commands are sent through standard input.
+type openInput struct {
+	io.Closer
+	secrets *remote.Secrets
+}
+
+func (o openInput) Close() error {
+	o.secrets.Wipe()
+	return o.Closer.Close()
+}
+
 // OpenInput reads the standard input for the commands, if one is asked for, and says how much
-// it is. The caller closes it.
+// it is, and the values of secret variables. The caller closes it.
 func (f *RemoteFlags) OpenInput(ctx context.Context, stdio console.Stdio) (io.Closer, error) {
+	if err := f.readSecrets(ctx); err != nil {
+		return nil, err
+	}
+	in, err := f.openInput(ctx, stdio)
+	if err != nil {
+		f.Wrapper.Secrets.Wipe()
+		return nil, err
+	}
+	return openInput{in, f.Wrapper.Secrets}, nil
+}
+
+func (f *RemoteFlags) openInput(ctx context.Context, stdio console.Stdio) (io.Closer, error) {
 	var in *spool.Input
 	var err error
 	switch {
@@ -118,6 +183,9 @@ func (f *RemoteFlags) TellCommand(w io.Writer) {
 		name, _, _ := strings.Cut(variable, "=")
 		gets = append(gets, "the variable "+name)
 	}
+	for _, name := range f.Wrapper.Secrets.Names() {
+		gets = append(gets, "the secret variable "+name)
+	}
 	if dir := f.Wrapper.Chdir; dir != "" {
 		gets = append(gets, fmt.Sprintf("the directory %q", dir))
 	}
@@ -145,7 +213,7 @@ func (f *RemoteFlags) SetCopy(push *transfer.Push, pull *transfer.Pull) error {
 		return nil
 	}
 	if f.stdin || f.stdinFrom != "" || f.pty || f.agent.given() || w.Wraps() {
-		return errors.New("the run copies files: --stdin, --pty, --forward-agent, --env, --chdir, --umask, --once, --detach, --kill-on-cancel and --remote-timeout are for commands")
+		return errors.New("the run copies files: --stdin, --pty, --forward-agent, --env, --env-secret, --chdir, --umask, --once, --detach, --kill-on-cancel and --remote-timeout are for commands")
 	}
 	return nil
 }
@@ -169,6 +237,13 @@ func (f *RemoteFlags) Validate(journalled bool, h *flags.HostFlags, given func(n
 	if f.Wrapper.Become, err = f.BecomeOptions(given); err != nil {
 		return err
 	}
+	names, _, err := f.secretNames()
+	if err != nil {
+		return err
+	}
+	if f.Wrapper.Secrets, err = remote.NewSecrets(names); err != nil {
+		return err
+	}
 	if err := f.agent.validate(f.Wrapper.Detach, h.NoAgent()); err != nil {
 		return err
 	}
@@ -186,8 +261,10 @@ func (f *RemoteFlags) Validate(journalled bool, h *flags.HostFlags, given func(n
 	case f.pty && (f.stdin || f.stdinFrom != ""):
 		return hint.New("--pty and --stdin cannot go together: a terminal changes what is typed, and does not end", "leave out one of them")
 	case f.pty && w.Wraps():
-		return hint.New("--pty cannot go with --env, --chdir, --umask, --once, --detach, --kill-on-cancel and --remote-timeout: "+
+		return hint.New("--pty cannot go with --env, --env-secret, --chdir, --umask, --once, --detach, --kill-on-cancel and --remote-timeout: "+
 			"their wrapper reports on a stream of its own, which a terminal does not have", "leave out --pty, or those")
+	case w.Secrets != nil && w.Detach:
+		return hint.New("--env-secret cannot go with --detach: the host would have to store the values", "let the command read a file there that only its user can read")
 	case w.Dir != "" && !w.Marked():
 		return errors.New("--run-dir is for markers, which --once, --kill-on-cancel and --detach make")
 	case w.Detach && w.KillOnCancel:
@@ -206,7 +283,7 @@ func Recall(info *journal.RunInfo, flags *pflag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	kept := map[string][]string{"env": had.Env, "chdir": {had.Chdir}, "umask": {had.Umask}}
+	kept := map[string][]string{"env-secret": run.SecretNames(info), "env": had.Env, "chdir": {had.Chdir}, "umask": {had.Umask}}
 	if b := had.Become; b != nil {
 		kept["become"], kept["become-method"], kept["become-user"] = []string{"true"}, []string{string(b.Method)}, []string{b.User}
 		kept["become-timeout"] = []string{b.Timeout.String()}

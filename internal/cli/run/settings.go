@@ -73,6 +73,14 @@ func absolute(name string, values []string) []string {
 	switch name {
 	case "config", "identity", "known-hosts", "password-file", "become-password-file":
 		return run.Absolute(values)
+	case "env-secret":
+		made := slices.Clone(values)
+		for i, text := range made {
+			if name, file, found := strings.Cut(text, "@"); found {
+				made[i] = name + "@" + run.Absolute([]string{file})[0]
+			}
+		}
+		return made
 	}
 	return values
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -108,6 +109,10 @@ func (d *Dialer) wrap(a *ssh.Attempt) (*wrapped, *fleet.Error) {
 	case before != "":
 		w.attempt.Input = ssh.JoinInputs(strings.NewReader(before), a.Input)
 	}
+	if d.opts.Secrets != nil {
+		w.secrets = &sentSecrets{Secrets: d.opts.Secrets, allow: w.attempt.AllowSecret}
+		w.attempt.Input = ssh.JoinInputs(w.secrets, w.attempt.Input)
+	}
 	if d.opts.Recorded != nil {
 		w.confirmed = w.listen(remote.Confirmation(nonce))
 	}
@@ -158,6 +163,38 @@ func (s *sentScript) ReadAt(p []byte, at int64) (int, error) {
 	return n, err
 }
 
+// A sentSecrets is an ssh.Input that refuses hosts which must get no secret, and remembers whether
+// it was read to its end.
+type sentSecrets struct {
+	*remote.Secrets
+
+	allow func() error
+
+	mu      sync.Mutex
+	refused error
+	whole   bool
+}
+
+// ReadAt implements io.ReaderAt.
+func (s *sentSecrets) ReadAt(p []byte, at int64) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.allow(); err != nil {
+		s.refused = err
+		return 0, err
+	}
+	n, err := s.Secrets.ReadAt(p, at)
+	s.whole = s.whole || at+int64(n) >= s.Size()
+	return n, err
+}
+
+// state returns why nothing was sent, and whether all was.
+func (s *sentSecrets) state() (refused error, whole bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused, s.whole
+}
+
 // A conn runs wrapped commands.
 type conn struct {
 	ssh.Conn
@@ -197,7 +234,8 @@ type wrapped struct {
 	since   time.Time   // before the command was sent
 	attempt ssh.Attempt // with the wrapper as its command
 	nonce   string
-	script  *sentScript // nil: it is a command
+	script  *sentScript  // nil: it is a command
+	secrets *sentSecrets // nil: it has none
 	receipt receipt
 
 	refusals [fleet.NumStreams]*refusal
@@ -216,8 +254,19 @@ func (w *wrapped) judge(end fleet.End) fleet.End {
 	if word, ok := w.refusal(); ok {
 		return w.refused(word).End()
 	}
+	if w.secrets != nil {
+		refused, whole := w.secrets.state()
+		switch {
+		case refused != nil:
+			w.attempt.Execution.NotStarted()
+			return w.attempt.Fail(fleet.OutcomeNeverStarted, fleet.ReasonSecretWithheld, hint.Wrap(fmt.Errorf("the command was not started, since its secret variables were not sent: %w", refused),
+				"secrets go to hosts with a known key only")).End()
+		case !whole:
+			return w.incomplete("command", end)
+		}
+	}
 	if w.script != nil && !w.script.whole.Load() {
-		return w.incomplete(end)
+		return w.incomplete("script", end)
 	}
 	if !began && end.Outcome.Ran() {
 		return w.unseen(end)
@@ -242,9 +291,9 @@ func (w *wrapped) refusal() (word remote.Refusal, ok bool) {
 	return word, ok
 }
 
-// incomplete returns the end of a script of which a part was not sent: the wrapper runs
+// incomplete returns the end of what needs an input of which a part was not sent: the wrapper runs
 // nothing of it.
-func (w *wrapped) incomplete(end fleet.End) fleet.End {
+func (w *wrapped) incomplete(what string, end fleet.End) fleet.End {
 	switch {
 	case end.Outcome == fleet.OutcomeUnknown:
 		w.attempt.Execution.NotStarted()
@@ -252,7 +301,7 @@ func (w *wrapped) incomplete(end fleet.End) fleet.End {
 	case end.Outcome.Ran():
 		w.attempt.Execution.NotStarted()
 		return w.attempt.Fail(fleet.OutcomeRefused, fleet.ReasonWrapRefused,
-			fmt.Errorf("the script was not started: the account's shell ended before all of it was sent (exit status %d, signal %q)", end.Status, end.Signal)).End()
+			fmt.Errorf("the %s was not started: the account's shell ended before all that it needs was sent (exit status %d, signal %q)", what, end.Status, end.Signal)).End()
 	}
 	return end
 }

@@ -47,6 +47,9 @@ type Options struct {
 	// Script is run in place of the command, whose text has its arguments; see
 	// remote.Script. nil runs the command.
 	Script *remote.Script
+	// Secrets are variables whose values go through standard input, and only to hosts that
+	// ssh.Attempt.AllowSecret allows; nil means none.
+	Secrets *remote.Secrets
 	// Place is where and with what commands run; nil means as the host has it.
 	Place *remote.Place
 	// Recorded, if not nil, is called for each command that has ended and whose end the
@@ -66,7 +69,7 @@ func (o Options) Marked() bool { return o.Once || o.Killable || o.Detach }
 
 // Wraps reports whether all commands are wrapped.
 func (o Options) Wraps() bool {
-	return o.Marked() || o.Timeout > 0 || o.Place != nil || o.Script != nil
+	return o.Marked() || o.Timeout > 0 || o.Place != nil || o.Secrets != nil || o.Script != nil
 }
 
 // Validate returns an error if a value is out of range or values contradict each other.
@@ -85,7 +88,7 @@ func (o Options) Marker(t fleet.Target) remote.Marker {
 func (o Options) wrap(t fleet.Target, nonce string) remote.Wrap {
 	w := remote.Wrap{
 		Nonce: nonce, Group: o.Killable, Timeout: o.Timeout, Grace: o.Grace,
-		Detach: o.Detach, FileLimit: o.FileLimit, Shell: o.Shell, InputDigest: o.InputDigest, Place: o.Place, Script: o.Script, Room: o.Becomes,
+		Detach: o.Detach, FileLimit: o.FileLimit, Shell: o.Shell, InputDigest: o.InputDigest, Place: o.Place, Secrets: o.Secrets, Script: o.Script, Room: o.Becomes,
 	}
 	if o.Marked() {
 		m := o.Marker(t)

@@ -40,6 +40,23 @@ func FromFile(path string) Source {
 	}
 }
 
+// FromWholeFile returns a Source for all of a file, without the end of its last line. The file
+// must not be accessible to others.
+func FromWholeFile(path string) Source {
+	return func(context.Context) ([]byte, error) {
+		content, info, err := readBounded(path, maxFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading a secret: %w", err)
+		}
+		if err := checkMode(info); err != nil {
+			clear(content)
+			return nil, fmt.Errorf("file %q: %w", path, err)
+		}
+		content, _ = bytes.CutSuffix(content, []byte("\n"))
+		return content, nil
+	}
+}
+
 // FromFD returns a Source for one line from a file descriptor, which may be a pipe. It reads no
 // further than the line and leaves the descriptor open. The end of ctx ends the wait only if
 // the descriptor is in non-blocking mode.
