@@ -70,7 +70,7 @@ const (
 	ReasonChdirFailed    Reason = "chdir_failed"    // --chdir: the directory cannot be entered
 	ReasonAlreadyStarted Reason = "already_started" // --once: the command was already started
 
-	// becoming another user: the command did not run
+	// becoming another user: the command did not run, but for the last
 	ReasonBecomeUnavailable    Reason = "become_unavailable"     // the host has no such program as sudo
 	ReasonBecomeNoUser         Reason = "become_no_user"         // the host has no such user
 	ReasonBecomePasswordNeeded Reason = "become_password_needed" // a password is needed, and none may be sent
@@ -79,6 +79,7 @@ const (
 	ReasonBecomeNeedsTTY       Reason = "become_needs_tty"       // it works on a terminal only
 	ReasonBecomePrompt         Reason = "become_prompt"          // something else than the password was asked for
 	ReasonBecomeTimeout        Reason = "become_timeout"         // --become-timeout passed
+	ReasonBecomeUnproven       Reason = "become_unproven"        // --become-direct: the command or sudo has failed; it may have run
 
 	// run, drain
 	ReasonTimeout     Reason = "timeout"      // the command timeout passed

@@ -93,6 +93,32 @@ func TestBecome(t *testing.T) {
 	}
 }
 
+// With sudoers that allow one command only it runs by --become-direct, and nothing that needs a
+// shell goes with that.
+func TestBecomeDirect(t *testing.T) {
+	t.Parallel()
+	f, host := becomeSide(t, sshdtest.Users{Sudoers: "worker ALL=(other) /usr/bin/id -un, /bin/cat *\n"})
+	common := []string{"run", "-w", host, "--become", "--become-direct", "--become-user", "other", "--become-password-file", secretFile(t, sshdtest.WorkerPassword), "-N"}
+	shoal := func(what string, want int, args []string, texts ...string) {
+		t.Helper()
+		code, stdout, stderr := f.shoal(t, append(slices.Clone(common), args...)...)
+		expect(t, what, want, code, stdout, stderr, texts...)
+	}
+	shoal("what is allowed", 0, []string{"id", "-un"}, "other\n")
+	shoal("what is not", 3, []string{"id"}, "become_not_allowed")
+	shoal("what needs a shell", 3, []string{"id -un; id"}, "only a shell understands")
+	shoal("what may be sudo's failure", 4, []string{"--become-direct", "cat /nosuch"}, "become_unproven", "No such file")
+	for _, flag := range []string{"--once", "--kill-on-cancel", "--env=A=1", "--stdin-from=" + f.server.KeyFile, "--pty", "--remote-timeout=1m"} {
+		shoal(flag, 2, []string{flag, "id -un"}, "--become-direct")
+	}
+	code, stdout, stderr := f.shoal(t, "sweep", "-w", host, "--become", "--become-direct")
+	expect(t, "sweep", 2, code, stdout, stderr, "--become-direct runs none")
+	shoal("another method", 2, []string{"--become-method", "doas", "id -un"}, "--become-direct is for sudo")
+	shoal("again", 0, []string{"id", "-un"})
+	code, stdout, stderr = f.shoal(t, "rerun", "last", "all", "-N")
+	expect(t, "rerun", 0, code, stdout, stderr, "other\n")
+}
+
 // What the password is told to ends nowhere else.
 func TestBecomePasswordHidden(t *testing.T) {
 	t.Parallel()

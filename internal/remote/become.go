@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -38,6 +39,10 @@ type Become struct {
 	// Held means that the command's standard input is not empty. It matters to Su without
 	// Ask, which would read it as the password.
 	Held bool
+	// Direct has sudo start the command's words themselves, for sudoers that allow certain
+	// commands only: no shell runs as the other user, and the command has no standard input.
+	// Became then says that sudo -l has allowed them, and nothing that sudo has started them.
+	Direct bool
 	// Shell is the absolute path of the far end's POSIX shell; "" means /bin/sh.
 	Shell string
 }
@@ -52,6 +57,9 @@ func (b Become) Validate() error {
 	case Sudo, Doas, Su:
 	default:
 		return fmt.Errorf("there is no way %.20q to become another user: want sudo, doas or su", string(b.Method))
+	}
+	if b.Direct && (b.Method != Sudo || b.Terminal || b.Held) {
+		return errors.New("a command is started directly by sudo only, without a terminal and a standard input")
 	}
 	if b.Raw && !b.Terminal {
 		return errors.New("without a terminal there is none to make raw")
@@ -135,6 +143,21 @@ exec "$_m" "NAME" -c "$_c";
 
 const suHeldScript = `"$_m" "NAME" -c : </dev/null >/dev/null 2>&1 || exit 1;`
 
+// directScript has sudo say whether it allows the command, which asks for the password where one
+// is needed, and then start it. That would ask again only if the password does not hold
+// (timestamp_timeout=0), or is not needed to list but to run: then it reads the end of the file,
+// and its prompt says so. sudo keeps the password for the children of one process.
+const directScript = `
+_c=$(printf %b. "$1") || lacks printf;
+_l=${LC_ALL-none}; LC_ALL=C; _c=${_c%.};
+[ "$_l" = none ] && unset LC_ALL || LC_ALL=$_l;
+eval "set -- $_c";
+"$_m" CHECK -l -u "NAME" -- "$@" >/dev/null || exit 1;
+echo "shoal/1 NONCE became"; echo "shoal/1 NONCE became" >&2;
+EXEC "$_m" -S -H -p "PROMPT" -u "NAME" -- "$@" </dev/null;
+exit $?
+`
+
 // becameScript runs as the other user, with $0 as the nonce. The shell of an account that must
 // not log in runs no command.
 const becameScript = `
@@ -161,6 +184,8 @@ _c=${_c%.};
 [ "$_l" = none ] && unset LC_ALL || LC_ALL=$_l;
 `
 
+var errWrapped = errors.New("becoming another user: a command in a wrapper cannot be started directly")
+
 // Line returns the text of the exec request that runs a command as the other user, by that
 // user's shell in that user's home. wrapped means that the command is a line of this package,
 // which is not encoded again.
@@ -170,6 +195,13 @@ func (b Become) Line(command string, wrapped bool) (string, error) {
 	}
 	if strings.IndexByte(command, 0) >= 0 {
 		return "", errors.New("becoming another user: the command has a NUL byte")
+	}
+	if b.Direct {
+		given, err := SplitWords(command)
+		if wrapped || err != nil {
+			return "", cmp.Or(err, errWrapped)
+		}
+		command = joinWords(given)
 	}
 	words, ours := strings.CutPrefix(command, "exec ")
 	encoded := false
@@ -204,6 +236,9 @@ func (b Become) outer() string {
 	}
 	options := ""
 	switch {
+	case b.Direct:
+		return script + strings.TrimSpace(b.fill(directScript, "CHECK", pick(b.Ask, `-S -p "`+b.Prompt()+`"`)+pick(!b.Ask, "-n"),
+			"PROMPT", b.Prompt(), "EXEC", pick(!b.Ask, "exec")))
 	case b.Method == Su:
 		return script + strings.TrimSpace(b.fill(suScript, "HELD", pick(b.Held && !b.Ask, b.fill(suHeldScript))))
 	case !b.Ask:
@@ -222,6 +257,9 @@ func (b Become) outer() string {
 
 // inner returns the script that runs as the other user.
 func (b Become) inner(wrapped, encoded bool) string {
+	if b.Direct {
+		return ""
+	}
 	script, start := "", `exec "$@"`
 	if !wrapped {
 		script, start = `_c=$1; `, `exec "$SHELL" -c "$_c"`

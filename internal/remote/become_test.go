@@ -60,6 +60,8 @@ func TestBecomeLines(t *testing.T) {
 		{Method: Doas, User: "web", Ask: true, Terminal: true, Raw: true},
 		{Method: Su, User: "web", Held: true},
 		{Method: Su, User: "web$", Ask: true, Terminal: true},
+		{Method: Sudo, User: "web", Direct: true},
+		{Method: Sudo, User: "web", Direct: true, Ask: true},
 	} {
 		b.Nonce = nonce
 		line := must(t)(b.Line("uptime", false))
@@ -86,6 +88,8 @@ func TestBecomeLines(t *testing.T) {
 		{Method: Sudo, User: "root"},
 		{Method: Doas, User: "root", Nonce: nonce, Ask: true},
 		{Method: Sudo, User: "root", Nonce: nonce, Raw: true},
+		{Method: Doas, User: "root", Nonce: nonce, Direct: true},
+		{Method: Sudo, User: "root", Nonce: nonce, Direct: true, Held: true},
 	} {
 		if _, err := b.Line("uptime", false); err == nil {
 			t.Errorf("%+v is taken", b)

@@ -85,6 +85,10 @@ func (r Remote) Validate() error {
 	if r.Push != nil && r.Push.Options.Via.SFTP() || r.Pull != nil && r.Pull.Via.SFTP() {
 		return hint.New("an SFTP server works as the account that logs in: --via sftp and auto cannot go with --become", "leave out --via, or log in as that user (-l)")
 	}
+	if r.Become.Direct && (r.Wraps() || r.Input != nil || r.Push != nil || r.Pull != nil) {
+		return hint.New("with --become-direct no shell runs as the other user, so that no script, file, standard input, variable, directory, time limit or marker goes with it",
+			"leave them out, or --become-direct, which needs sudoers that allow /bin/sh")
+	}
 	if r.Become.Terminal() && (r.Wraps() || r.Input != nil || r.Push != nil || r.Pull != nil) {
 		return hint.New("doas and su read a password from a terminal only, which has no standard input and one stream for both outputs: "+
 			"no script, file, variable, directory or marker goes with them", "use sudo, or let doas ask for no password (nopass)")
@@ -198,7 +202,11 @@ func (r Remote) becomes() string {
 	if r.Become == nil {
 		return ""
 	}
-	return quoted(string(r.Become.Method), r.Become.User, r.Become.Timeout.String())
+	words := []string{string(r.Become.Method), r.Become.User, r.Become.Timeout.String()}
+	if r.Become.Direct {
+		words = append(words, "direct")
+	}
+	return quoted(words...)
 }
 
 // becomeOf is the reverse of becomes.
@@ -207,10 +215,11 @@ func becomeOf(text string) (*become.Options, error) {
 		return nil, nil
 	}
 	words, err := unquoted(text)
-	if err != nil || len(words) != 3 {
+	direct := len(words) == 4 && words[3] == "direct"
+	if err != nil || len(words) != 3 && !direct {
 		return nil, fmt.Errorf("the run's own --become is recorded as %.100q, which this program cannot read", text)
 	}
-	o := &become.Options{Method: remote.Method(words[0]), User: words[1]}
+	o := &become.Options{Method: remote.Method(words[0]), User: words[1], Direct: direct}
 	if o.Timeout, err = time.ParseDuration(words[2]); err != nil {
 		return nil, fmt.Errorf("the run's own --become-timeout: %w", err)
 	}

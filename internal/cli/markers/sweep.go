@@ -76,6 +76,9 @@ func sweep(ctx context.Context, f *markerFlags, stdio console.Stdio, question fu
 	if remoteAs.Become, err = f.BecomeOptions(f.given.Changed); err != nil {
 		return err
 	}
+	if b := remoteAs.Become; b != nil && b.Direct {
+		return hint.New("a shell removes what sweep finds, and --become-direct runs none as the other user", "leave it out")
+	}
 	if err := errors.Join(remoteAs.Validate(), f.ReadBecomePassword(ctx, remoteAs.Become)); err != nil {
 		return err
 	}

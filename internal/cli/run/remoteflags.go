@@ -196,7 +196,11 @@ func (f *RemoteFlags) TellCommand(w io.Writer) {
 		gets = append(gets, "a terminal")
 	}
 	if b := f.Wrapper.Become; b != nil {
-		gets = append(gets, fmt.Sprintf("the user %s by %s", b.User, b.Method))
+		directly := ""
+		if b.Direct {
+			directly = ", directly"
+		}
+		gets = append(gets, fmt.Sprintf("the user %s by %s%s", b.User, b.Method, directly))
 	}
 	if f.agent.forAll() {
 		gets = append(gets, "the agent")
@@ -253,6 +257,8 @@ func (f *RemoteFlags) Validate(journalled bool, h *flags.HostFlags, given func(n
 	case w.Become != nil && w.Become.Terminal() && (f.stdin || f.stdinFrom != "" || w.Script != nil):
 		return hint.New("doas and su read a password from a terminal only, which has no standard input: no script and no --stdin goes with them",
 			"use --become-method sudo, or let doas ask for no password (nopass)")
+	case w.Become != nil && w.Become.Direct && (f.stdin || f.stdinFrom != "" || f.pty):
+		return hint.New("--become-direct goes with neither a standard input nor a terminal", "leave out --stdin and --pty, or --become-direct")
 	case f.stdin && f.stdinFrom != "":
 		return errors.New("--stdin and --stdin-from cannot go together")
 	case (f.stdin || flags.IsStdin(f.stdinFrom)) && h.FromStdin():
@@ -286,6 +292,9 @@ func Recall(info *journal.RunInfo, flags *pflag.FlagSet) error {
 	kept := map[string][]string{"env-secret": run.SecretNames(info), "env": had.Env, "chdir": {had.Chdir}, "umask": {had.Umask}}
 	if b := had.Become; b != nil {
 		kept["become"], kept["become-method"], kept["become-user"] = []string{"true"}, []string{string(b.Method)}, []string{b.User}
+		if b.Direct {
+			kept["become-direct"] = []string{"true"}
+		}
 		kept["become-timeout"] = []string{b.Timeout.String()}
 	}
 	for _, name := range run.RemoteOptions {

@@ -16,6 +16,11 @@ type before struct {
 	// The fields below are guarded by try.mu.
 	held []byte // since the password was sent, or the beginning
 	said []byte // before the password was sent
+
+	// late is what has come since, of a Direct command's standard error: up to the end it may
+	// be sudo's. over means that more came, and was passed on.
+	late []byte
+	over bool
 }
 
 // Bounds of what is kept before the command starts, in bytes.
@@ -41,10 +46,29 @@ func (b *before) Write(p []byte) (int, error) {
 }
 
 func (b *before) pass(p []byte) (int, error) {
+	if b.telling && b.try.text.Direct && !b.over {
+		if b.late = append(b.late, p...); len(b.late) <= maxSaid {
+			return len(p), nil
+		}
+		b.over = true
+		if err := b.release(); err != nil {
+			return 0, err
+		}
+		return len(p), nil
+	}
 	if b.to == nil || len(p) == 0 {
 		return len(p), nil
 	}
 	return b.to.Write(p)
+}
+
+// release passes on what was kept of a Direct command.
+func (b *before) release() error {
+	if b.to == nil || len(b.late) == 0 {
+		return nil
+	}
+	_, err := b.to.Write(b.late)
+	return err //nolint:wrapcheck // it is the caller's own
 }
 
 // hold keeps p, and returns what of it is the command's once that runs.

@@ -25,6 +25,9 @@ type Options struct {
 	Method remote.Method
 	// User is the other user; "" means root.
 	User string
+	// Direct has sudo start the command's words themselves, without a shell as the other user;
+	// see remote.Become. Commands have no wrapper, terminal or standard input then.
+	Direct bool
 	// Passwords has the password, each for the account that has logged in. nil means that
 	// no password is sent.
 	Passwords ssh.Passwords
@@ -50,7 +53,7 @@ func (o Options) Validate() error {
 func (o Options) text(a *ssh.Attempt, nonce string) remote.Become {
 	b := remote.Become{
 		Method: cmp.Or(o.Method, remote.Sudo), User: cmp.Or(o.User, "root"), Nonce: nonce, Shell: o.Shell,
-		Ask: o.Passwords != nil, Terminal: a.PTY != nil, Held: a.HasInput(),
+		Ask: o.Passwords != nil, Terminal: a.PTY != nil, Held: a.HasInput(), Direct: o.Direct,
 	}
 	if b.Ask && b.Method != remote.Sudo && a.PTY == nil {
 		b.Terminal, b.Raw = true, true
@@ -92,6 +95,8 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 var errExact = hint.New("doas and su read a password from a terminal only, which would change what is sent and mix what is answered",
 	"use --become-method sudo, or let doas ask for no password (nopass)")
 
+var errDirect = errors.New("a command that sudo starts directly has no wrapper, no terminal, no standard input and at most some 120 KiB")
+
 // try prepares one attempt. With quiet the method must not ask for a password.
 func (d *Dialer) try(a *ssh.Attempt, quiet bool) (*try, *fleet.Error) {
 	o := d.opts
@@ -101,6 +106,9 @@ func (d *Dialer) try(a *ssh.Attempt, quiet bool) (*try, *fleet.Error) {
 	text := o.text(a, remote.NewNonce())
 	if text.Raw && (a.HasInput() || a.Line != "") {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBecomeNeedsTTY, errExact)
+	}
+	if text.Direct && (a.HasInput() || a.PTY != nil || a.Line != "") {
+		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, errDirect)
 	}
 	line, err := text.Line(a.Exec(), a.Line != "")
 	if err != nil {
@@ -137,6 +145,9 @@ func (d *Dialer) remember(t *try) {
 func (d *Dialer) note(t ssh.Target) string {
 	b := d.opts.text(&ssh.Attempt{}, "")
 	sum := sha256.Sum256([]byte(string(b.Method) + "\x00" + t.User + "\x00" + b.User))
+	if b.Direct { // sudo lists what it would not run
+		sum[0] ^= 1
+	}
 	return "become-asks-" + hex.EncodeToString(sum[:6])
 }
 

@@ -345,3 +345,63 @@ func TestNoteIsDropped(t *testing.T) {
 		}
 	}
 }
+
+// A command that sudo starts itself: what sudoers allow runs, with its own words and nothing else
+// of a shell; what they do not allow has not. A failure that may be sudo's own is unknown.
+func TestDirect(t *testing.T) {
+	t.Parallel()
+	needs.Program(t, "sudo")
+	const allowed = `/usr/bin/id -un, /usr/bin/printf *, /bin/cat, /usr/bin/test *, /bin/sh -c exit\ 1`
+	const ok, failed, never = fleet.OutcomeOK, fleet.OutcomeFailed, fleet.OutcomeNeverStarted
+	for name, rule := range map[string]string{
+		"no password": "NOPASSWD: " + allowed, "password": allowed,
+		"one without": allowed + ", NOPASSWD: /usr/bin/true", // sudo lists the others without a password too
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFar(t, sshdtest.Users{Sudoers: "Defaults lecture=always\nworker ALL=(other) " + rule + "\n"})
+			o := become.Options{User: "other", Direct: true}
+			needed := f.run(t, o, "id -un", "")
+			if needed.Reason != "" {
+				needed.want(t, never, fleet.ReasonBecomePasswordNeeded, "", "")
+			} else if name != "no password" {
+				t.Error("it ran without a password")
+			}
+			o.Passwords = password(t, sshdtest.WorkerPassword)
+			if name == "one without" {
+				return
+			}
+			f.run(t, o, "id -un", "").want(t, ok, "", "other\n", "")
+			f.run(t, o, `printf '%s|' "it's" \; '$HOME' "a  b" 'ü!\\' ''`, "").want(t, ok, "", `it's|;|$HOME|a  b|ü!\\||`, "")
+			f.run(t, o, "cat", "").want(t, ok, "", "", "")
+			f.run(t, o, "cat", "input").want(t, never, fleet.ReasonBadTarget, "", "")
+			f.run(t, o, "test 1 = 2", "").want(t, failed, "", "", "")
+			f.run(t, o, "/bin/sh -c 'exit 1'", "").want(t, failed, "", "", "")
+			e := f.run(t, o, "test 1 =", "")
+			if e.Outcome != failed || e.Status != 2 || !strings.Contains(e.stderr, "missing argument") {
+				t.Errorf("%v(%s), status %d, %q", e.Outcome, e.Reason, e.Status, e.stderr)
+			}
+			for _, bad := range []string{"id", "id -un; id", "sh -c id", "nosuch", "A=1 id -un", "id $HOME", "'id", ""} {
+				e := f.run(t, o, bad, "")
+				if e.Outcome != never || e.stdout != "" || e.stderr != "" {
+					t.Errorf("%q: %v(%s), %q, %q: %v", bad, e.Outcome, e.Reason, e.stdout, e.stderr, e.Err)
+				}
+			}
+			bad := password(t, "another secret")
+			if name == "password" {
+				f.run(t, become.Options{User: "other", Direct: true, Passwords: bad}, "id -un", "").want(t, never, fleet.ReasonBecomePasswordWrong, "", "")
+			}
+		})
+	}
+	t.Run("unproven", func(t *testing.T) {
+		t.Parallel()
+		f := newFar(t, sshdtest.Users{Sudoers: "worker ALL=(other) NOPASSWD: /bin/cat\n"})
+		f.run(t, become.Options{User: "other", Direct: true}, "cat /nosuch", "").want(t, fleet.OutcomeUnknown, fleet.ReasonBecomeUnproven, "", "cat: /nosuch: No such file or directory\n")
+	})
+	t.Run("timestamp", func(t *testing.T) {
+		t.Parallel()
+		f := newFar(t, sshdtest.Users{Sudoers: "Defaults timestamp_timeout=0\nworker ALL=(other) /usr/bin/id -un\n"})
+		o := become.Options{User: "other", Direct: true, Passwords: password(t, sshdtest.WorkerPassword)}
+		f.run(t, o, "id -un", "").want(t, never, fleet.ReasonBecomePasswordNeeded, "", "")
+	})
+}

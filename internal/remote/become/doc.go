@@ -20,6 +20,10 @@
 //     allows, in answer to the prompt that the line has named. If sudo asks again, with
 //     whatever words, the attempt ends.
 //
+// With Options.Direct no shell runs as the other user, and nothing says that the command starts:
+// the line stands for sudo -l having allowed it. What fails then with status 1, and text on the
+// standard error, may be sudo: it is fleet.OutcomeUnknown.
+//
 // No message of the host decides anything: only lines with the nonce, whether a line is
 // finished, and that the command has ended. sudo does not say without a password whether it
 // wants one or allows nothing at all, nor behind it whether a single wrong one was all that

@@ -15,6 +15,8 @@ import (
 // judgeLocked converts the end of the line to the end of the command.
 func (t *try) judgeLocked(end fleet.End) fleet.End {
 	switch {
+	case t.became && t.text.Direct:
+		return t.direct(end)
 	case t.became:
 		t.attempt.BecomeOutput = t.output()
 		return end
@@ -38,6 +40,28 @@ func (t *try) judgeLocked(end fleet.End) fleet.End {
 	return t.withOutput(t.refused(end)).End()
 }
 
+// direct returns the end of a command that sudo has started directly, or not: nothing says so
+// but sudo's exit status, which is 1 where it fails itself, and that it then writes why.
+func (t *try) direct(end fleet.End) fleet.End {
+	b := t.streams[fleet.Stderr]
+	if bytes.Contains(b.late, []byte(t.text.Prompt())) {
+		b.held = append(append(b.held, '\n'), b.late...)
+		t.attempt.Execution.NotStarted()
+		return t.withOutput(t.attempt.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBecomePasswordNeeded,
+			hint.New("the command was not started: sudo lists it, and wants a password to run it", "give one with --ask-become-pass; sudo has to keep it until the command starts (timestamp_timeout)"))).End()
+	}
+	t.attempt.BecomeOutput = t.output()
+	wrote := len(b.late) > 0
+	if !b.over {
+		_ = b.release() // as for every write: the command has ended
+	}
+	if wrote && end.Outcome == fleet.OutcomeFailed && end.Status == 1 {
+		return t.attempt.Fail(fleet.OutcomeUnknown, fleet.ReasonBecomeUnproven, hint.New("exit status 1 with text on the standard error is the command's, or sudo's own, which has not started it then",
+			"the text says which; without --become-direct it is certain")).End()
+	}
+	return end
+}
+
 // refused returns why the line has ended without having started the command.
 func (t *try) refused(end fleet.End) *fleet.Error {
 	fail := func(r fleet.Reason, advice, format string, args ...any) *fleet.Error {
@@ -56,7 +80,7 @@ func (t *try) refused(end fleet.End) *fleet.Error {
 			"no POSIX shell has read what was sent (exit status %d, signal %q)", end.Status, end.Signal)
 		f.Outcome = fleet.OutcomeRefused
 		return f
-	case !t.asked && t.text.Method == remote.Sudo && !t.text.Terminal:
+	case !t.asked && t.text.Method == remote.Sudo && !t.text.Terminal && !t.text.Direct:
 		t.unclear = true
 	}
 	t.needed = !t.text.Ask && t.opts.Passwords != nil

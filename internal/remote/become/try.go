@@ -179,7 +179,7 @@ func (t *try) isNowLocked() {
 	if said := t.output(); said != "" {
 		t.attempt.Tell("before the command the host said %q", said[:min(len(said), maxQuoted)])
 	}
-	if t.text.Ask {
+	if t.text.Ask && !t.text.Direct {
 		t.head = append(t.head, remote.Go...)
 	}
 	t.whole = true
