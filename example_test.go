@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"iter"
 	"log"
 	"net"
 	"os"
@@ -230,6 +231,87 @@ func Example_become() {
 	// Output:
 	// ok: root
 	// ok: root
+}
+
+// Give commands a variable that neither ps on the hosts nor a journal shows.
+func Example_secret() {
+	fl, opts := simulated(simfleet.Options{Hosts: 1})
+	defer fl.close()
+
+	opts.Remote.EnvSecret = map[string][]byte{"TOKEN": []byte("correct horse")}
+	for res, err := range shoal.Run(context.Background(), fl.Targets(), `echo "$TOKEN"`, opts) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s", res.Stdout.Bytes)
+	}
+	// Output: correct horse
+}
+
+// Run a local script with arguments.
+func ExampleScript() {
+	fl, opts := simulated(simfleet.Options{Hosts: 2})
+	defer fl.close()
+	script := filepath.Join(fl.dir, "greet.sh")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\necho \"hello, $1\"\n"), 0o600); err != nil {
+		log.Fatal(err)
+	}
+
+	for res, err := range shoal.Script(context.Background(), fl.Targets(), script, []string{"it's me"}, opts) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s", res.Stdout.Bytes)
+	}
+	// Output:
+	// hello, it's me
+	// hello, it's me
+}
+
+// Copy a file to every host, and tell where it was not there already.
+func ExamplePush() {
+	fl, opts := simulated(simfleet.Options{Hosts: 2})
+	defer fl.close()
+	motd := filepath.Join(fl.dir, "motd")
+	if err := os.WriteFile(motd, []byte("welcome\n"), 0o600); err != nil {
+		log.Fatal(err)
+	}
+
+	push := func() iter.Seq2[shoal.Result, error] {
+		return shoal.Push(context.Background(), fl.Targets(), []string{motd}, "motd-{index}", shoal.PushOptions{Mode: "0644"}, opts)
+	}
+	for range 2 {
+		for res, err := range push() {
+			if err != nil {
+				log.Fatal(err)
+			}
+			fmt.Printf("%v: %s", res.Outcome, res.Stdout.Bytes)
+		}
+	}
+	// Output:
+	// ok: written: 8 bytes
+	// ok: written: 8 bytes
+	// ok: the same already
+	// ok: the same already
+}
+
+// Copy a file of every host here.
+func ExamplePull() {
+	fl, opts := simulated(simfleet.Options{Hosts: 2})
+	defer fl.close()
+
+	dir := filepath.Join(fl.dir, "pulled")
+	for res, err := range shoal.Pull(context.Background(), fl.Targets(), []string{"/etc/passwd"}, dir, shoal.PullOptions{}, opts) {
+		if err != nil || res.Outcome != fleet.OutcomeOK {
+			log.Fatal(err, res.Err)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*", "etc", "passwd"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(files), "files")
+	// Output: 2 files
 }
 
 // Read an inventory and choose from it by attributes. Addresses, users and keys that it

@@ -96,10 +96,15 @@ func (j *Journal) Resume(ctx context.Context, name string, o Options) iter.Seq2[
 			remote, err = run.RemoteOf(e.Info)
 			o.secret(remote.Become)
 		}
-		defer func() { wipe(remote.Become) }()
+		defer func() { wipe(remote) }()
 		if err == nil {
 			remote, err = o.input(ctx, remote)
 		}
+		closeFiles := func() {}
+		if err == nil {
+			closeFiles, err = run.Reopen(ctx, e.Info, &remote)
+		}
+		defer closeFiles()
 		j.again(ctx, e, err, o, func(w *work) (*run.Run, error) { return e.Resume(ctx, j.journal, remote, w.plan) })(yield)
 	}
 }
@@ -119,10 +124,15 @@ func (j *Journal) Rerun(ctx context.Context, name, which string, o Options) iter
 			e, err = run.ReadToRerun(ctx, j.journal, id, selector)
 		}
 		remote := o.Remote.remote()
-		defer wipe(remote.Become)
+		defer func() { wipe(remote) }()
 		if err == nil {
 			remote, err = o.input(ctx, remote)
 		}
+		closeFiles := func() {}
+		if err == nil {
+			closeFiles, err = run.Reopen(ctx, e.Info, &remote)
+		}
+		defer closeFiles()
 		j.again(ctx, e, err, o, func(w *work) (*run.Run, error) {
 			return e.Rerun(ctx, j.journal, w.info(e.Info.Command), remote, w.plan)
 		})(yield)
@@ -257,7 +267,7 @@ func (j *Journal) inquire(ctx context.Context, name string, o Options,
 			}
 			defer w.close()
 			o.secret(q.Become())
-			defer wipe(q.Become())
+			defer wipe(run.Remote{Become: q.Become()})
 			if err := q.Reach(w.engine, w.plan.Targets()); err != nil {
 				yield(Result{}, errors.Join(err, q.End(0)))
 				return

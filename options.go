@@ -27,6 +27,10 @@ type Options struct {
 	// command need not read all of it. [Journal.Resume] and [Journal.Rerun] must get the
 	// same bytes again. nil means EOF at once.
 	Stdin Input
+	// Terminal gives commands a pseudo-terminal: both streams are Stdout then, with CR LF, and the
+	// result has fleet.FlagPTY. It goes with neither Stdin nor what of Remote is a wrapper. nil
+	// means none.
+	Terminal *Terminal
 	// Inventory describes the hosts: addresses, key files. It must be the list whose
 	// Targets are run. nil means nothing but names.
 	Inventory *hosts.List
@@ -59,6 +63,14 @@ type Options struct {
 type Input interface {
 	io.ReaderAt
 	Size() int64 // in bytes
+}
+
+// A Terminal is a pseudo-terminal on the hosts.
+type Terminal struct {
+	// Type is that of $TERM, at most 64 bytes. "" means dumb.
+	Type string
+	// Columns and Rows are its size. 0 means 80 and 24.
+	Columns, Rows int
 }
 
 // Login says as whom to log in, and with what.
@@ -223,6 +235,12 @@ type Remote struct {
 	// Env are variables, NAME=VALUE, for the command. They stand in the wrapper's command
 	// line, which ps on the host shows, and in the journal: they are not for secrets.
 	Env []string
+	// EnvSecret are variables by their names whose values are secret, 64 KiB in all without NUL
+	// bytes: they go to hosts with a known key only, through standard input, and stand in no
+	// command line; others run nothing, with fleet.ReasonSecretWithheld. The journal keeps the
+	// names, and [Journal.Resume] and [Journal.Rerun] need the values again. Not for Detach, nor
+	// for names that shells use themselves.
+	EnvSecret map[string][]byte
 	// Chdir is the working directory; a relative one is seen from the account's home. Where
 	// it cannot be entered nothing runs: the reason is fleet.ReasonChdirFailed. "" means
 	// that home.
@@ -246,6 +264,11 @@ type Become struct {
 	// the result has fleet.FlagPTY, and neither Options.Stdin nor the rest of Remote goes with
 	// them.
 	Method string
+	// Direct has sudo start the command's words themselves, for sudoers that allow certain
+	// commands only: no shell runs as the user, so that the command has words and quotes alone,
+	// and neither Options.Stdin, a Terminal nor the rest of Remote goes with it. Exit status 1
+	// with text on the standard error may be sudo's own then: the outcome is unknown.
+	Direct bool
 	// Password returns the password that Method may ask for. It is called once, and the
 	// password is sent, once for each command, only to hosts whose key is known, and to no
 	// second one before one has accepted it. [Journal.Resume] and [Journal.Rerun] need it

@@ -87,7 +87,9 @@ func (o Options) flags() map[string][]string {
 		set(true, "become-user", b.User)
 		set(true, "become-method", string(b.Method))
 		span("become-timeout", b.Timeout)
+		set(b.Direct, "become-direct", "true")
 	}
+	set(o.Terminal != nil, "pty", "true")
 	set(o.Client.Pipeline == PipelineAuth, "pipeline", "auth")
 	set(o.Client.Pipeline == PipelineOff, "pipeline", "off")
 	set(o.Client.Classical, "pq", "off")

@@ -66,14 +66,29 @@ func Hosts(expressions ...string) (iter.Seq[Target], error) {
 // is a result. Ending ctx abandons running commands, whose outcome is then unknown, and
 // every target still has a result. Leaving the loop does the same without the results.
 func Run(ctx context.Context, targets iter.Seq[Target], command string, o Options) iter.Seq2[Result, error] {
+	return o.run(ctx, targets, func(context.Context) (*job, error) {
+		return &job{text: command, title: command, where: placeholder.Unquoted}, nil
+	})
+}
+
+// run does what prepare returns.
+func (o Options) run(ctx context.Context, targets iter.Seq[Target], prepare func(context.Context) (*job, error)) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
 		err := o.Validate() // before reading files or asking for passphrases
-		template, invalid := placeholder.Parse(command, placeholder.Unquoted)
-		if invalid != nil {
-			err = errors.Join(err, fmt.Errorf("reading the command: %w", invalid))
+		todo := new(job)
+		if err == nil {
+			todo, err = prepare(ctx)
 		}
 		if err != nil {
 			yield(Result{}, err)
+			return
+		}
+		if todo.close != nil {
+			defer func() { _ = todo.close() }() // it was only read, or its results were
+		}
+		template, err := placeholder.Parse(todo.text, todo.where)
+		if err != nil {
+			yield(Result{}, fmt.Errorf("reading the command: %w", err))
 			return
 		}
 		remote, err := o.input(ctx, o.Remote.remote())
@@ -81,7 +96,8 @@ func Run(ctx context.Context, targets iter.Seq[Target], command string, o Option
 			yield(Result{}, err)
 			return
 		}
-		defer wipe(remote.Become)
+		defer wipe(remote)
+		todo.add(&remote)
 		w, err := o.open(ctx, targets, template, o.entry())
 		if err != nil {
 			yield(Result{}, err)
@@ -92,7 +108,7 @@ func Run(ctx context.Context, targets iter.Seq[Target], command string, o Option
 		if o.Journal != nil {
 			j = o.Journal.journal
 		}
-		r, err := run.Begin(ctx, j, w.info(command), remote, w.plan)
+		r, err := run.Begin(ctx, j, w.info(todo.title), remote, w.plan)
 		w.results(ctx, r, err)(yield)
 	}
 }

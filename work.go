@@ -1,11 +1,14 @@
 package shoal
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 
@@ -14,6 +17,7 @@ import (
 	"shoal/internal/connect"
 	"shoal/internal/engine"
 	"shoal/internal/placeholder"
+	"shoal/internal/plan"
 	"shoal/internal/remote"
 	"shoal/internal/remote/become"
 	"shoal/internal/run"
@@ -72,8 +76,25 @@ func (o Options) Validate() error {
 	case (r.Once || r.Detach) && o.Journal == nil:
 		return errors.New("without a Journal nobody knows later where Remote.Once and Remote.Detach have left markers")
 	}
-	return o.Remote.remote().Validate()
+	if _, err := remote.NewSecrets(o.Remote.secretNames()); err != nil {
+		return err
+	}
+	r := o.Remote.remote()
+	if t := o.Terminal; t != nil {
+		switch {
+		case len(t.Type) > 64 || t.Columns < 0 || t.Rows < 0 || t.Columns > math.MaxInt16 || t.Rows > math.MaxInt16:
+			return errors.New("a Terminal has a Type of at most 64 bytes, and up to 32,767 columns and rows")
+		case o.Stdin != nil || r.Wraps():
+			return errors.New("a Terminal goes with neither Stdin nor what of Remote is a wrapper: all but Become")
+		case r.Become != nil && r.Become.Direct:
+			return errors.New("a Terminal does not go with Become.Direct")
+		}
+	}
+	r.Input = o.Stdin
+	return r.Validate()
 }
+
+func (r Remote) secretNames() []string { return slices.Sorted(maps.Keys(r.EnvSecret)) }
 
 func deref(a *Amount) Amount {
 	if a == nil {
@@ -83,7 +104,8 @@ func deref(a *Amount) Amount {
 }
 
 func (r Remote) remote() run.Remote {
-	return run.Remote{Become: r.Become.options(), Once: r.Once, KillOnCancel: r.KillOnCancel, Detach: r.Detach, Timeout: r.Timeout, Dir: r.Dir, Env: r.Env, Chdir: r.Chdir, Umask: r.Umask}
+	secrets, _ := remote.NewSecrets(r.secretNames()) // Validate has the error
+	return run.Remote{Secrets: secrets, Become: r.Become.options(), Once: r.Once, KillOnCancel: r.KillOnCancel, Detach: r.Detach, Timeout: r.Timeout, Dir: r.Dir, Env: r.Env, Chdir: r.Chdir, Umask: r.Umask}
 }
 
 // options returns b for package run; nil for nil.
@@ -91,7 +113,7 @@ func (b *Become) options() *become.Options {
 	if b == nil {
 		return nil
 	}
-	o := &become.Options{Method: remote.Method(cmp.Or(b.Method, string(remote.Sudo))), User: cmp.Or(b.User, "root"), Timeout: cmp.Or(b.Timeout, become.DefaultTimeout)}
+	o := &become.Options{Method: remote.Method(cmp.Or(b.Method, string(remote.Sudo))), User: cmp.Or(b.User, "root"), Timeout: cmp.Or(b.Timeout, become.DefaultTimeout), Direct: b.Direct}
 	if b.Password != nil {
 		if p, err := auth.NewBecomePasswords(b.Password, true, o.Timeout); err == nil { // else the options are invalid
 			o.Passwords = p
@@ -107,18 +129,36 @@ func (o Options) secret(had *become.Options) {
 	}
 }
 
-// wipe overwrites the password.
-func wipe(o *become.Options) {
-	if o == nil {
+// wipe overwrites the password and the values of secret variables.
+func wipe(r run.Remote) {
+	r.Secrets.Wipe()
+	if r.Become == nil {
 		return
 	}
-	if p, ok := o.Passwords.(*auth.Passwords); ok {
+	if p, ok := r.Become.Passwords.(*auth.Passwords); ok {
 		p.Wipe()
 	}
 }
 
-// input adds the standard input to r, and reads it once.
+// input adds what r sends through standard input, and reads that once.
 func (o Options) input(ctx context.Context, r run.Remote) (run.Remote, error) {
+	if t := o.Terminal; t != nil {
+		r.PTY = ssh.PTY{Term: t.Type, Columns: uint32(t.Columns), Rows: uint32(t.Rows)} //nolint:gosec // Validate
+	}
+	if names := o.Remote.secretNames(); len(names) > 0 {
+		secrets, err := remote.NewSecrets(names)
+		if err != nil {
+			return r, err
+		}
+		values := make([][]byte, len(names))
+		for i, name := range names {
+			values[i] = bytes.Clone(o.Remote.EnvSecret[name]) // Fill overwrites them
+		}
+		if err := secrets.Fill(values); err != nil {
+			return r, err
+		}
+		r.Secrets = secrets
+	}
 	if o.Stdin == nil {
 		return r, nil
 	}
@@ -148,6 +188,9 @@ func (o Options) connect() (c connect.Options, p *auth.Passwords, err error) {
 		Timeouts:     ssh.Timeouts(o.Timeouts),
 		Pipeline:     client.Pipeline(o.Client.Pipeline), Classical: o.Client.Classical, StateDir: o.Client.StateDir,
 		Engine: o.engine(),
+	}
+	if o.Terminal != nil {
+		c.PTY = plan.PTYForAll
 	}
 	switch {
 	case o.Client.Standard:

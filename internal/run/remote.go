@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -254,8 +255,8 @@ func (r Remote) CheckInput(info *journal.RunInfo) error {
 	if info.Options[optionScript] != r.Script.recorded() {
 		return hint.Wrap(fmt.Errorf("the run %s ran a script, or this one does, and it is not the same: without it the script's arguments would be commands", info.Run), "shoal script makes a new run")
 	}
-	if had, has := info.Options[optionSecrets], strings.Join(r.Secrets.Names(), ","); had != has {
-		return hint.Wrap(fmt.Errorf("the commands of the run %s had the secret variables %q, and now they are %q", info.Run, had, has), "give them again with --env-secret NAME, in their order")
+	if had, has := SecretNames(info), r.Secrets.Names(); !slices.Equal(slices.Sorted(slices.Values(had)), slices.Sorted(slices.Values(has))) {
+		return hint.Wrap(fmt.Errorf("the commands of the run %s had the secret variables %q, and now they are %q", info.Run, had, has), "give them again with --env-secret NAME")
 	}
 	switch had, has := info.Options[optionInput], r.input(); {
 	case had == has:
@@ -336,6 +337,31 @@ func OpenPush(ctx context.Context, info *journal.RunInfo) (*transfer.Push, error
 		return nil, errors.Join(hint.Wrap(fmt.Errorf("what the run %s pushed has changed since: %q", info.Run, was.Sources), again), m.Close())
 	}
 	return &transfer.Push{Manifest: m, Options: was.Options}, nil
+}
+
+// Reopen sets what the run in the journal sent to or took from the hosts, script, files or
+// directory, in r. It fails unless these are what they were. closeAll must be called when every
+// attempt has ended, also after an error.
+func Reopen(ctx context.Context, info *journal.RunInfo, r *Remote) (closeAll func(), err error) {
+	var push *transfer.Push
+	var pull *transfer.Pull
+	closeAll = func() {
+		if push != nil {
+			_ = push.Close() // it was only read
+		}
+		if pull != nil {
+			_ = pull.Close()
+		}
+	}
+	if r.Script, err = OpenScript(info); err != nil {
+		return closeAll, err
+	}
+	if push, err = OpenPush(ctx, info); err != nil {
+		return closeAll, err
+	}
+	pull, err = PullOf(info)
+	r.Push, r.Pull = push, pull
+	return closeAll, err
 }
 
 // RemoteOf returns how the commands of a run in the journal were wrapped.

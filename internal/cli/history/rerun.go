@@ -283,21 +283,10 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 
 // reopenCopy opens again what the run copied, if it copied files.
 func (f *againFlags) reopenCopy(ctx context.Context, info *journal.RunInfo) (closeCopy func(), err error) {
-	push, err := run.OpenPush(ctx, info)
-	if err != nil {
-		return func() {}, err
-	}
-	pull, err := run.PullOf(info)
-	closeCopy = func() {
-		if push != nil {
-			_ = push.Close()
-		}
-		if pull != nil {
-			_ = pull.Close()
-		}
-	}
+	var r run.Remote
+	closeCopy, err = run.Reopen(ctx, info, &r)
 	if err == nil {
-		err = f.SetCopy(push, pull)
+		err = f.SetCopy(r.Push, r.Pull)
 	}
 	return closeCopy, err
 }
