@@ -1,13 +1,11 @@
 // Package reach implements shoal ping and shoal wait: whether hosts let us log
-// in. Logging in and the question for the boot id go through the engine, with
-// its limits for each server.
+// in. The trying itself is internal/reach.
 package reach
 
 import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -23,6 +21,7 @@ import (
 	"shoal/internal/cli/run"
 	"shoal/internal/connect"
 	"shoal/internal/engine"
+	"shoal/internal/reach"
 	"shoal/internal/ssh"
 	"shoal/internal/ui"
 	"shoal/record"
@@ -94,7 +93,7 @@ func (f *reachFlags) open(ctx context.Context, command string, stdio console.Std
 		return nil, err
 	}
 	if command == "" {
-		s.engine.Dialer = loginOnly{s.engine.Dialer, f.last}
+		s.engine.Dialer = reach.LoginOnly{Dialer: s.engine.Dialer, Until: f.last}
 	}
 	return s, nil
 }
@@ -128,57 +127,6 @@ func (s *session) results(f *reachFlags, stdio console.Stdio) (*display.Results,
 	}
 	return out, err
 }
-
-// loginOnly is an ssh.Dialer whose connections are closed in order once they are logged
-// in. Nothing is executed on them; OutcomeOK means that the login succeeded.
-type loginOnly struct {
-	ssh.Dialer
-	until fleet.Phase // see ssh.Attempt.Until
-}
-
-// Dial implements ssh.Dialer.
-func (l loginOnly) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
-	held := *a
-	held.Hold = true // no command is sent ahead of Start, which is never called
-	held.Until = l.until
-	conn, err := l.Dialer.Dial(ctx, &held)
-	if errors.Is(err, ssh.ErrUntil) {
-		return reached{l.until}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return loggedIn{conn}, nil
-}
-
-type loggedIn struct{ ssh.Conn }
-
-// Start implements ssh.Conn.
-func (c loggedIn) Start(_ context.Context, done func(fleet.End)) {
-	_ = c.Close()
-	done(fleet.End{Outcome: fleet.OutcomeOK, Phase: fleet.PhaseAuth})
-}
-
-// StartNext implements ssh.Conn: no connection is kept.
-func (c loggedIn) StartNext(_ context.Context, a *ssh.Attempt, done func(fleet.End)) {
-	done(a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonConnClosed, fmt.Errorf("the connection is only for logging in")).End())
-}
-
-// reached is the ssh.Conn of an attempt that has ended at the end of a phase.
-type reached struct{ phase fleet.Phase }
-
-// Start implements ssh.Conn.
-func (r reached) Start(_ context.Context, done func(fleet.End)) {
-	done(fleet.End{Outcome: fleet.OutcomeOK, Phase: r.phase})
-}
-
-// StartNext implements ssh.Conn: no connection is kept.
-func (reached) StartNext(_ context.Context, a *ssh.Attempt, done func(fleet.End)) {
-	done(a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonConnClosed, errors.New("the connection has ended")).End())
-}
-
-// Close implements ssh.Conn.
-func (reached) Close() error { return nil }
 
 // ending returns a summary: how many hosts were well, and the others by cause.
 func ending(s *record.Summary, well, rest string, columns int) string {

@@ -1,7 +1,6 @@
 package reach
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +19,7 @@ import (
 	"shoal/internal/cli/flags"
 	"shoal/internal/cli/signals"
 	"shoal/internal/hint"
+	"shoal/internal/reach"
 	"shoal/internal/ssh"
 	"shoal/internal/ui"
 )
@@ -91,17 +91,15 @@ func wait(ctx context.Context, f *waitFlags, stdio console.Stdio) (err error) {
 	if err := f.check(); err != nil {
 		return err
 	}
-	b := &boots{ask: f.rebooted || f.save != "" || f.since != "", rebooted: f.rebooted || f.since != ""}
+	b := &reach.Boots{Ask: f.rebooted || f.save != "" || f.since != "", Rebooted: f.rebooted || f.since != "", Before: make(map[string]string)}
 	if f.since != "" {
-		if b.before, err = readBoots(f.since); err != nil {
+		if b.Before, err = readBoots(f.since); err != nil {
 			return err
 		}
-	} else {
-		b.before = make(bootBook)
 	}
 	command := ""
-	if b.ask {
-		command = bootCommand
+	if b.Ask {
+		command = reach.BootCommand
 	}
 	s, err := f.open(ctx, command, stdio)
 	if err != nil {
@@ -109,7 +107,7 @@ func wait(ctx context.Context, f *waitFlags, stdio console.Stdio) (err error) {
 	}
 	defer s.close()
 	if f.since != "" {
-		if err := b.has(s.plan.Targets()); err != nil {
+		if err := has(b.Before, s.plan.Targets()); err != nil {
 			return err
 		}
 	}
@@ -123,13 +121,13 @@ func wait(ctx context.Context, f *waitFlags, stdio console.Stdio) (err error) {
 				err = errors.Join(err, fmt.Errorf("writing the boot identifiers: %w", closed))
 			}
 		}()
-		b.save = file
+		b.Save = func(name, id string) error { return writeBoot(file, name, id) }
 	}
 	return f.run(ctx, s, b, stdio)
 }
 
 // run waits and shows the results.
-func (f *waitFlags) run(ctx context.Context, s *session, b *boots, stdio console.Stdio) error {
+func (f *waitFlags) run(ctx context.Context, s *session, b *reach.Boots, stdio console.Stdio) error {
 	out, err := s.results(&f.reachFlags, stdio)
 	if err != nil {
 		return err
@@ -141,7 +139,7 @@ func (f *waitFlags) run(ctx context.Context, s *session, b *boots, stdio console
 	_ = out.Display.Close() // that of a run, which has shown nothing
 	out.Display = sink
 	well := "answered"
-	if b.rebooted {
+	if b.Rebooted {
 		well = "rebooted"
 	}
 	out.Ending = func(columns int) string { return ending(&out.Summary, well, "did not", columns) }
@@ -150,8 +148,8 @@ func (f *waitFlags) run(ctx context.Context, s *session, b *boots, stdio console
 	defer out.Showing.AbortWith(ctx, stop.Hurried())()
 	out.OnLost = stop.Drain
 	out.Watch(&s.engine)
-	if b.ask {
-		s.engine.CommandTimeout, s.engine.Idempotent = askTimeout, true
+	if b.Ask {
+		s.engine.CommandTimeout, s.engine.Idempotent = reach.AskTimeout, true
 	}
 	over := make(chan struct{}) // closed at the deadline or a stop
 	end := sync.OnceFunc(func() { close(over) })
@@ -168,27 +166,27 @@ func (f *waitFlags) run(ctx context.Context, s *session, b *boots, stdio console
 		}
 	})
 	told := &notices{out: out, total: s.total, boots: b, taking: f.rebooted && f.since == ""}
-	w := &waiter{
-		engine: s.engine, over: over,
-		judge: func(res *fleet.Result) verdict {
-			v := b.judge(res, s.password)
+	w := &reach.Waiter{
+		Engine: s.engine, Over: over,
+		Judge: func(res *fleet.Result) reach.Verdict {
+			v := b.Judge(res, s.password)
 			told.tell(*res, v)
-			if v == tryAgain {
+			if v == reach.TryAgain {
 				out.State.Waiting(res.Target)
 			}
 			return v
 		},
-		final: func(res fleet.Result) { out.Take(res) },
+		Final: func(res fleet.Result) { out.Take(res) },
 	}
-	if err := w.wait(ctx, s.plan.Targets()); err != nil {
+	if err := w.Wait(ctx, s.plan.Targets()); err != nil {
 		return errors.Join(err, out.Abandon(stop.Patience()))
 	}
 	out.Summary.Elapsed = time.Since(s.started)
 	out.Summary.Interrupted = stop.Requested() || ctx.Err() != nil
 	out.Settle(stop.Patience(), "")
 	out.Close(stop.Patience())
-	if b.failed != nil {
-		return b.failed
+	if b.Failed != nil {
+		return b.Failed
 	}
 	if code := console.ExitCode(&out.Summary, out.Failure() == nil); code != console.ExitOK {
 		return console.ExitError(code)
@@ -196,29 +194,10 @@ func (f *waitFlags) run(ctx context.Context, s *session, b *boots, stdio console
 	return nil
 }
 
-// askTimeout limits the question for the boot identifier.
-const askTimeout = 15 * time.Second
-
-// firstTries is how many tries a host has to tell its first boot identifier, with --rebooted.
-const firstTries = 3
-
-// boots judges the answers of hosts.
-type boots struct {
-	ask      bool // for boot identifiers
-	rebooted bool // wait for new ones
-	save     io.Writer
-	failed   error // of save; the first
-
-	mu     sync.Mutex
-	before bootBook
-	now    bootBook
-	tries  map[string]int // without an identifier before
-}
-
 // has returns an error if there is no identifier for one of the targets.
-func (b *boots) has(targets iter.Seq[ssh.Target]) error {
+func has(before map[string]string, targets iter.Seq[ssh.Target]) error {
 	for t := range targets {
-		if name := t.Host.String(); b.before[name] == "" {
+		if name := t.Host.String(); before[name] == "" {
 			return hint.Wrap(fmt.Errorf("the file of --since has no boot identifier of %s", ui.Visible(name)),
 				"shoal wait --save writes those of hosts that answer, under the names they have there")
 		}
@@ -226,102 +205,29 @@ func (b *boots) has(targets iter.Seq[ssh.Target]) error {
 	return nil
 }
 
-// judge returns what a try has shown, and sets the reason of one that did not suffice.
-func (b *boots) judge(res *fleet.Result, password bool) verdict {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	v := b.judgeLocked(res, password)
-	if v == tryAgain && b.rebooted && b.before[res.Target.Host.String()] == "" {
-		name := res.Target.Host.String()
-		if b.tries == nil {
-			b.tries = make(map[string]int)
-		}
-		if b.tries[name]++; b.tries[name] == firstTries {
-			res.Err = hint.Wrap(fmt.Errorf("no boot identifier was taken before the reboot: %w", res.Err),
-				"take them while all hosts answer (--save FILE), and compare with them (--since FILE)")
-			return hopeless
-		}
-	}
-	return v
-}
-
-func (b *boots) judgeLocked(res *fleet.Result, password bool) verdict {
-	name := res.Target.Host.String()
-	switch {
-	case res.Outcome.DidNotRun() || res.Outcome == fleet.OutcomeUnknown:
-		if !helps(res.End, password) {
-			return hopeless
-		}
-		return tryAgain
-	case !b.ask:
-		return answered
-	}
-	id := bootID(res.Stdout.Bytes)
-	if id == "" {
-		res.Outcome, res.Reason = fleet.OutcomeNeverStarted, fleet.ReasonBootUnknown
-		res.Err = fmt.Errorf("the host told no well-formed boot identifier, but %.60q (exit status %d)", res.Stdout.Bytes, res.Status)
-		if b.before[name] == "" {
-			return hopeless
-		}
-		return tryAgain // it may be starting
-	}
-	old := b.before[name]
-	switch {
-	case b.rebooted && old == "":
-		b.before[name] = id
-		fallthrough
-	case b.rebooted && !differ(old, id) && old != "":
-		res.Outcome, res.Reason, res.Err = fleet.OutcomeNeverStarted, fleet.ReasonNotRebooted, notRebooted(id)
-		return tryAgain
-	}
-	res.Outcome, res.Reason, res.Err = fleet.OutcomeOK, fleet.ReasonNone, nil
-	if b.now == nil {
-		b.now = make(bootBook)
-	}
-	b.now[name] = id
-	if b.save != nil {
-		b.failed = cmp.Or(b.failed, writeBoot(b.save, name, id))
-	}
-	return answered
-}
-
-// boot returns the last identifier of a host; "" if none is known.
-func (b *boots) boot(name string) string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return cmp.Or(b.now[name], b.before[name])
-}
-
-// taken returns how many hosts have told their first identifier.
-func (b *boots) taken() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.before)
-}
-
 // notices tells of what happens while hosts are waited for.
 type notices struct {
 	out    *display.Results
 	total  int
-	boots  *boots
+	boots  *reach.Boots
 	taking bool // the first identifiers are being taken
 	lost   int  // hosts that will have none
 	told   map[fleet.Reason]bool
 }
 
 // tell tells of a try.
-func (n *notices) tell(res fleet.Result, v verdict) {
-	if v == hopeless {
+func (n *notices) tell(res fleet.Result, v reach.Verdict) {
+	if v == reach.Hopeless {
 		n.lost++
 	}
-	if n.taking && n.boots.taken()+n.lost >= n.total {
+	if n.taking && n.boots.Taken()+n.lost >= n.total {
 		n.taking = false
-		if taken := n.boots.taken(); taken > 0 {
+		if taken := n.boots.Taken(); taken > 0 {
 			console.Say(n.out.Stderr, "the boot identifiers of %s are taken: reboot them now", hosts(taken))
 		}
 	}
 	doubtful := res.Phase == fleet.PhaseAuth || res.Reason == fleet.ReasonNameNotFound
-	if v == tryAgain && doubtful && !n.told[res.Reason] {
+	if v == reach.TryAgain && doubtful && !n.told[res.Reason] {
 		if n.told == nil {
 			n.told = make(map[fleet.Reason]bool)
 		}
@@ -341,7 +247,7 @@ func hosts(n int) string {
 type waits struct {
 	w     io.Writer
 	json  bool
-	boots *boots
+	boots *reach.Boots
 	begun time.Time
 }
 
@@ -364,7 +270,7 @@ func (s *waits) Result(r fleet.Result) error {
 	waited := time.Since(s.begun)
 	if s.json {
 		line := waitLine{
-			Host: name, Index: r.Target.Index, Answered: good, Tries: r.Attempt, WaitedMS: float64(waited.Milliseconds()), Boot: s.boots.boot(name),
+			Host: name, Index: r.Target.Index, Answered: good, Tries: r.Attempt, WaitedMS: float64(waited.Milliseconds()), Boot: s.boots.Boot(name),
 		}
 		if !good {
 			line.Phase, line.Reason = r.Phase.String(), string(r.Reason)
@@ -384,7 +290,7 @@ func (s *waits) Result(r fleet.Result) error {
 		what = "answers, but " + why(r.End)
 	case !good:
 		what = "no answer, " + r.Phase.String() + ": " + why(r.End)
-	case s.boots.rebooted:
+	case s.boots.Rebooted:
 		what = "rebooted and answers"
 	}
 	tries := "1 try"

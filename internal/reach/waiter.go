@@ -4,7 +4,6 @@ import (
 	"container/heap"
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"math/rand/v2"
 	"sync"
@@ -25,14 +24,14 @@ const (
 	refusedPause = 10 * time.Second
 )
 
-// A waiter tries hosts until each has answered as judge wants, or over is closed.
-type waiter struct {
-	engine engine.Options
-	over   <-chan struct{}
-	// judge is told how a try ended. It may change the result.
-	judge func(*fleet.Result) verdict
-	// final receives the result of each host, once.
-	final func(fleet.Result)
+// A Waiter tries hosts until each has answered as Judge wants, or Over is closed. It is used once.
+type Waiter struct {
+	Engine engine.Options
+	Over   <-chan struct{}
+	// Judge is told how a try ended. It may change the result.
+	Judge func(*fleet.Result) Verdict
+	// Final receives the result of each host, once.
+	Final func(fleet.Result)
 
 	mu     sync.Mutex // guards the fields below
 	due    schedule   // the hosts that wait for their next try
@@ -41,13 +40,13 @@ type waiter struct {
 	wake   chan struct{}
 }
 
-// A verdict is what a try has shown.
-type verdict uint8
+// A Verdict is what a try has shown.
+type Verdict uint8
 
 const (
-	tryAgain verdict = iota
-	answered
-	hopeless // waiting does not help
+	TryAgain Verdict = iota
+	Answered
+	Hopeless // waiting does not help
 )
 
 // A waiting is a host that waits for its next try.
@@ -76,19 +75,19 @@ func (s *schedule) Pop() any {
 	return last
 }
 
-// wait tries the targets until each has its final result. The error is the engine's.
-func (w *waiter) wait(ctx context.Context, targets iter.Seq[ssh.Target]) error {
+// Wait tries the targets until each has its final result. The error is the engine's.
+func (w *Waiter) Wait(ctx context.Context, targets iter.Seq[ssh.Target]) error {
 	w.wake = make(chan struct{}, 1)
-	w.engine.Attempts, w.engine.Drain = 1, w.over
+	w.Engine.Attempts, w.Engine.Drain = 1, w.Over
 	all := make(map[int]*waiting)
-	now := w.engine.Clock.Now()
+	now := w.Engine.Clock.Now()
 	for t := range targets {
 		h := &waiting{target: t, at: now}
 		all[t.Index] = h
 		w.due = append(w.due, h)
 	}
 	for len(w.due) > 0 && !w.ended(ctx) {
-		for res, err := range engine.Run(ctx, w.engine, w.next(ctx)) {
+		for res, err := range engine.Run(ctx, w.Engine, w.next(ctx)) {
 			if err != nil {
 				return err
 			}
@@ -96,7 +95,7 @@ func (w *waiter) wait(ctx context.Context, targets iter.Seq[ssh.Target]) error {
 		}
 	}
 	for _, h := range w.due { // nothing runs any more
-		w.final(h.result(fleet.Result{Target: h.target.Target, End: fleet.End{
+		w.Final(h.result(fleet.Result{Target: h.target.Target, End: fleet.End{
 			Outcome: fleet.OutcomeNeverStarted, Reason: fleet.ReasonInterrupted, Err: errors.New("the wait ended before a try did"),
 		}}))
 	}
@@ -104,9 +103,9 @@ func (w *waiter) wait(ctx context.Context, targets iter.Seq[ssh.Target]) error {
 }
 
 // ended reports whether no host is tried any more.
-func (w *waiter) ended(ctx context.Context) bool {
+func (w *Waiter) ended(ctx context.Context) bool {
 	select {
-	case <-w.over:
+	case <-w.Over:
 		return true
 	default:
 		return ctx.Err() != nil
@@ -115,7 +114,7 @@ func (w *waiter) ended(ctx context.Context) bool {
 
 // next yields the hosts when they are due, until all are done or over, or the engine has given
 // one up.
-func (w *waiter) next(ctx context.Context) iter.Seq[ssh.Target] {
+func (w *Waiter) next(ctx context.Context) iter.Seq[ssh.Target] {
 	w.renew = false
 	return func(yield func(ssh.Target) bool) {
 		for !w.ended(ctx) {
@@ -136,7 +135,7 @@ func (w *waiter) next(ctx context.Context) iter.Seq[ssh.Target] {
 
 // pop returns the host that is due, or the pause until one is; 0: until one comes back from the
 // engine. more is false if there is nothing to wait for.
-func (w *waiter) pop() (h *waiting, pause time.Duration, more bool) {
+func (w *Waiter) pop() (h *waiting, pause time.Duration, more bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.renew || len(w.due) == 0 && w.flying == 0 {
@@ -145,7 +144,7 @@ func (w *waiter) pop() (h *waiting, pause time.Duration, more bool) {
 	if len(w.due) == 0 {
 		return nil, 0, true
 	}
-	if pause = w.due[0].at.Sub(w.engine.Clock.Now()); pause > 0 {
+	if pause = w.due[0].at.Sub(w.Engine.Clock.Now()); pause > 0 {
 		return nil, pause, true
 	}
 	w.flying++
@@ -153,18 +152,18 @@ func (w *waiter) pop() (h *waiting, pause time.Duration, more bool) {
 }
 
 // sleep waits for the pause, a change of the schedule, or the end.
-func (w *waiter) sleep(ctx context.Context, pause time.Duration) {
+func (w *Waiter) sleep(ctx context.Context, pause time.Duration) {
 	if pause > 0 {
-		defer w.engine.Clock.AfterFunc(pause, w.woken)()
+		defer w.Engine.Clock.AfterFunc(pause, w.woken)()
 	}
 	select {
 	case <-w.wake:
-	case <-w.over:
+	case <-w.Over:
 	case <-ctx.Done():
 	}
 }
 
-func (w *waiter) woken() {
+func (w *Waiter) woken() {
 	select {
 	case w.wake <- struct{}{}:
 	default:
@@ -172,27 +171,27 @@ func (w *waiter) woken() {
 }
 
 // take handles the result of a try.
-func (w *waiter) take(ctx context.Context, h *waiting, res fleet.Result) {
-	v := tryAgain
+func (w *Waiter) take(ctx context.Context, h *waiting, res fleet.Result) {
+	v := TryAgain
 	stopped := res.Outcome == fleet.OutcomeCancelled || res.Reason == fleet.ReasonInterrupted
 	asked := res.Attempt > 0 && !stopped
 	if asked {
 		h.tries++
-		v = w.judge(&res)
+		v = w.Judge(&res)
 	}
-	if v != tryAgain {
+	if v != TryAgain {
 		h.last = res
-		w.final(h.result(res))
+		w.Final(h.result(res))
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.flying--
-	if v == tryAgain {
+	if v == TryAgain {
 		if asked {
 			h.last = res
 		}
 		w.renew = w.renew || res.Attempt == 0
-		h.later(w.engine.Clock.Now(), res.End)
+		h.later(w.Engine.Clock.Now(), res.End)
 		heap.Push(&w.due, h)
 	}
 	w.woken()
@@ -218,36 +217,4 @@ func (h *waiting) result(otherwise fleet.Result) fleet.Result {
 		res.Outcome = fleet.OutcomeNeverStarted // also if a question may have been asked
 	}
 	return res
-}
-
-// helps reports whether a host that could not be reached for this reason may answer later.
-func helps(end fleet.End, password bool) bool {
-	switch end.Reason {
-	case fleet.ReasonBadTarget, fleet.ReasonNoIdentity, fleet.ReasonNoCommonAlgorithm, fleet.ReasonInternal, fleet.ReasonPasswordExpired:
-		return false
-	case fleet.ReasonAuthFailed, fleet.ReasonAuthIncomplete:
-		return !password // accounts are locked after some wrong ones
-	}
-	return end.Phase != fleet.PhaseHostkey
-}
-
-// A bootBook has the boot identifiers of hosts, by their names.
-type bootBook map[string]string
-
-// differ reports whether the identifier id of a boot is of a later one than old.
-func differ(old, id string) bool {
-	before, ok1 := bootTime(old)
-	after, ok2 := bootTime(id)
-	if ok1 && ok2 {
-		return after.Sub(before) > clockStep
-	}
-	return old != id
-}
-
-// clockStep is by how much a boot time may move when the clock is set: FreeBSD computes it
-// from the clock.
-const clockStep = 5 * time.Second
-
-func notRebooted(id string) error {
-	return fmt.Errorf("its boot identifier is still %.60q", id)
 }
