@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh/agent"
 
@@ -312,6 +313,24 @@ func ExamplePull() {
 	}
 	fmt.Println(len(files), "files")
 	// Output: 2 files
+}
+
+// Wait until hosts let us log in again.
+func ExampleWait() {
+	fl, opts := simulated(simfleet.Options{Hosts: 3})
+	defer fl.close()
+
+	back := 0
+	for res, err := range shoal.Wait(context.Background(), fl.Targets(), shoal.WaitOptions{Limit: 5 * time.Minute}, opts) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if res.Outcome == fleet.OutcomeOK {
+			back++
+		}
+	}
+	fmt.Println(back, "are back")
+	// Output: 3 are back
 }
 
 // Read an inventory and choose from it by attributes. Addresses, users and keys that it

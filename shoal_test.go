@@ -362,9 +362,9 @@ func TestRunWithSettings(t *testing.T) {
 
 // far returns a real host, options that reach it, with a journal and a directory for
 // markers, and a path.
-func far(t *testing.T) (targets func(func(shoal.Target) bool), opts shoal.Options, gate string) {
+func far(t *testing.T, with ...sshdtest.Option) (targets func(func(shoal.Target) bool), opts shoal.Options, gate string) {
 	t.Helper()
-	s := sshdtest.OpenSSH(t)
+	s := sshdtest.OpenSSH(t, with...)
 	j, err := shoal.OpenJournal(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)

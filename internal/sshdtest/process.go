@@ -10,10 +10,11 @@ import (
 
 // A process is a server and everything that it starts.
 type process struct {
-	cmd   *exec.Cmd
-	mark  string // in the environment of all of them
-	log   logBuffer
-	ended chan struct{} // closed by run's goroutine once the server has been reaped
+	cmd    *exec.Cmd
+	launch launch
+	mark   string // in the environment of all of them
+	log    logBuffer
+	ended  chan struct{} // closed by run's goroutine once the server has been reaped
 }
 
 // run starts argv as the leader of a process group, with the mark in its

@@ -37,11 +37,30 @@ func startOnFreePort(t testing.TB, mark string, with func(port uint16) launch) (
 		}
 		t.Cleanup(p.end)
 		if p.waitFor(t, l.up, l.busy) == l.up {
+			p.launch = l
 			return port, p
 		}
 	}
 	t.Fatalf("no port stayed free long enough in %d tries", portTries)
 	return 0, nil
+}
+
+// Stop ends the server and everything that it has started, as a host that goes down does.
+func (s *Server) Stop() { s.proc.end() }
+
+// Start starts a stopped server again, with its keys and at its port.
+func (s *Server) Start(t testing.TB) {
+	t.Helper()
+	l := s.proc.launch
+	p, err := run(l.argv, s.proc.mark)
+	if err != nil {
+		t.Fatalf("starting %s again: %v", l.argv[0], err)
+	}
+	t.Cleanup(p.end)
+	if p.waitFor(t, l.up, l.busy) != l.up {
+		t.Fatal("another program has taken the server's port meanwhile")
+	}
+	p.launch, s.proc = l, p
 }
 
 func freePort(t testing.TB) uint16 {
