@@ -58,10 +58,11 @@ const (
 	FlagUnverified                         // files were copied, and their SHA-256 was not checked
 	FlagPTY                                // the command had a pseudo-terminal: stdout has both streams, with CR LF
 	FlagNoAgent                            // an agent was to be forwarded, and the server refused, or it was withheld
+	FlagLabelLost                          // a file was replaced, and its SELinux label could not be restored
 	flagsEnd
 )
 
-var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback", "exit_conflict", "legacy_algorithms", "braked", "openssh_client", "unverified", "pty", "no_agent"}
+var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback", "exit_conflict", "legacy_algorithms", "braked", "openssh_client", "unverified", "pty", "no_agent", "label_lost"}
 
 // Has reports whether all flags of f are set.
 func (fs Flags) Has(f Flags) bool { return fs&f == f }

@@ -208,3 +208,30 @@ func TestPushToOpenSSH(t *testing.T) {
 	code, stdout, stderr := f.shoal(t, "push", "-w", f.host(), filepath.Join(src, "b"), "/proc/none")
 	expect(t, "to /proc", 1, code, stdout, stderr, "/proc/none")
 }
+
+// A host with SELinux whose label of the new file cannot be restored says so in the result.
+func TestPushLosesLabel(t *testing.T) {
+	t.Parallel()
+	_, dir := startFleet(t, simfleet.Options{Hosts: 1, Seed: "label"})
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("text\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	shoal := func(verb string, args ...string) string {
+		t.Helper()
+		var out, errs bytes.Buffer
+		args = append([]string{"--hostfile", filepath.Join(dir, "hosts"), "-l", "ada"}, args...)
+		code := cli.Main(t.Context(), pushArgs(dir, append([]string{verb}, args...)...), console.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+		expect(t, verb, 0, code, out.String(), errs.String())
+		return out.String() + errs.String()
+	}
+	for _, want := range []bool{false, true} {
+		if text := shoal("push", "--json", file, "pushed"); strings.Contains(text, `"label_lost"`) != want || strings.Contains(text, `"unverified"`) {
+			t.Errorf("flagged %v: %s", !want, text)
+		}
+		shoal("run", "--become", "mkdir -p /sys/fs/selinux && touch /sys/fs/selinux/enforce; rm -f /home/ada/pushed")
+	}
+	if text := shoal("push", file, "pushed"); !strings.Contains(text, "SELinux label of a file") {
+		t.Error(text)
+	}
+}

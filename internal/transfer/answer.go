@@ -57,6 +57,7 @@ type verdict struct {
 	done          bool
 	written, same int // numbers of entries
 	verified      bool
+	label         bool   // an SELinux label was not restored
 	word          string // if not done: why
 	entry         int    // index of the entry at work; negative: none
 }
@@ -77,7 +78,7 @@ func (a *answer) parse(entries int) (v verdict, ok bool) {
 	switch f := strings.Fields(string(a.held)); {
 	case len(f) >= 3 && f[0] == "done":
 		v.done, v.written, v.same = true, number(f[1]), number(f[2])
-		v.verified = len(f) == 4 && f[3] == "1"
+		v.verified, v.label = len(f) >= 4 && f[3] == "1", len(f) == 5 && f[4] == "label"
 		return v, ok && v.written+v.same <= entries
 	case len(f) == 3 && f[0] == "no":
 		v.word, v.entry = f[1], number(f[2])-1

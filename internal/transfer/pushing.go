@@ -71,6 +71,9 @@ func (p *pushing) judge(end fleet.End) fleet.End {
 		if !v.verified {
 			end.Flags |= fleet.FlagUnverified
 		}
+		if v.label {
+			end.Flags |= fleet.FlagLabelLost
+		}
 		if p.stdout != nil {
 			_, _ = io.WriteString(p.stdout, v.text(p.push)) // whoever reads it decides about errors
 		}

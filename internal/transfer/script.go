@@ -22,7 +22,7 @@ _d=${2#* };
 _u=$(umask);
 umask 077;
 _i=0; _z=$_u; while [ "$_z" ]; do _x=${_z#?}; _i=$(($_i*8+${_z%"$_x"})); _z=$_x; done;
-_w=0; _s=0; _v=1; _k=0; _t=; _q=; _full=; _P=; _G=;
+_w=0; _s=0; _v=1; _SE=; _k=0; _t=; _q=; _full=; _P=; _G=;
 say() { echo "shoal/1 $_n $*" >&3; };
 clean() { [ "$_t" ] && rm -rf "$_t"; _t=; };
 no() { _z=$1; clean; say no "$_z" $_k; exit 1; };
@@ -161,7 +161,7 @@ mv -f "$_t/$_n" "$_p" || { _x=$(df -Pk "$_p" 2>/dev/null | field 6); [ "$_x" = "
 LABEL
 `
 	// labelScript gives a file the SELinux label of its path, which that of the temporary may not be.
-	labelScript   = `[ -e /sys/fs/selinux/enforce ] && { restorecon "$_p" || echo "shoal: the SELinux label of the file could not be restored"; };`
+	labelScript   = `[ -e /sys/fs/selinux/enforce ] && { restorecon "$_p" || _SE=label; };`
 	inPlaceScript = `
 true >>"$_p" || { [ -w "$_p" ] || deny "$_p"; no busy; };
 cat "$_t/$_n" >"$_p" || { room "$_q" 64 || no no_space; no write_failed; };
@@ -194,7 +194,7 @@ _w=$(($_w+1)); };
 const strangersScript = `
 clean;
 for _o in "${_q:-$_d/}".shoal-push.*; do [ -d "$_o" ] && [ ! -L "$_o" ] && [ -z "$(find "$_o" -mtime -1 2>&1)" ] && rm -rf "$_o"; done;
-say done $_w $_s $_v;
+say done $_w $_s ${_v:-0} $_SE;
 exit 0
 `
 
