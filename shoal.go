@@ -140,7 +140,7 @@ func (w *work) results(ctx context.Context, r *run.Run, failed error) iter.Seq2[
 		}
 		var lost error
 		left := false
-		for res, err := range r.Results(ctx, run.Options{Engine: e, Ways: w.plan.Ways(), Lost: func(err error) { lost = err }}) {
+		for res, err := range r.Results(ctx, run.Options{Engine: e, Lost: func(err error) { lost = err }}) {
 			if err != nil {
 				failed = err
 				break

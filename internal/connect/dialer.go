@@ -22,7 +22,6 @@ import (
 // connections are a Dialer and what it needs.
 type connections struct {
 	dialer ssh.Dialer
-	ways   *client.Dialer // remembers how files are copied; nil: nobody does
 	close  func()
 }
 
@@ -30,7 +29,7 @@ type connections struct {
 // for the passphrases that the endpoints need; nil means only what Options name.
 func (o Options) connect(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint]) (*connections, error) {
 	if o.Engine.Dialer != nil {
-		return &connections{dialer: o.Engine.Dialer, close: func() {}}, nil
+		return &connections{o.Engine.Dialer, func() {}}, nil
 	}
 	if o.Hold != nil {
 		return o.Hold.connect(ctx, o, endpoints)
@@ -44,12 +43,12 @@ func (o Options) connect(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint])
 		c.close()
 		return nil, err
 	}
-	d, ways, closeDialer, err := o.dialer(known, c.keyring, c.agents)
+	d, closeDialer, err := o.dialer(known, c.keyring, c.agents)
 	if err != nil {
 		c.close()
 		return nil, err
 	}
-	return &connections{d, ways, func() {
+	return &connections{d, func() {
 		if err := closeDialer(); err != nil {
 			o.notice(err.Error())
 		}
@@ -206,22 +205,22 @@ func (o Options) agentSocket() string {
 	return o.Agent
 }
 
-// dialer returns the client that Options.Client names, and the usual one. Connections to jump hosts
+// dialer returns the client that Options.Client names. Connections to jump hosts
 // always use package internal/ssh/client.
-func (o Options) dialer(keys ssh.HostKeys, identities ssh.Identities, agents ssh.Agents) (ssh.Dialer, *client.Dialer, func() error, error) {
+func (o Options) dialer(keys ssh.HostKeys, identities ssh.Identities, agents ssh.Agents) (ssh.Dialer, func() error, error) {
 	clock := o.Engine.Clock
 	network := tunnel.New(tunnel.Options{Direct: o.Network, Timeouts: o.Timeouts, Clock: clock, Verbose: o.Engine.Verbose})
 	std, err := xcrypto.New(xcrypto.Options{
 		HostKeys: keys, Identities: identities, Passwords: o.Passwords, Agents: agents, Timeouts: o.Timeouts, Clock: clock, Network: network,
 	})
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	program, err := openssh.New(openssh.Options{
 		HostKeys: keys, Identities: identities, Agents: agents, Timeouts: o.Timeouts, Clock: clock, Network: network,
 	})
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	memory := o.memory()
 	fast, err := client.New(client.Options{
@@ -240,20 +239,20 @@ func (o Options) dialer(keys ssh.HostKeys, identities ssh.Identities, agents ssh
 		Trace:      o.Trace,
 	})
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	network.Use(fast)
 	closer := func() error { return errors.Join(fast.Close(), network.Close(), memory.Close(), program.Close()) }
 	switch o.Client {
 	case ClientStandard:
-		return std, fast, closer, nil
+		return std, closer, nil
 	case ClientSSH:
 		if err := program.Available(); err != nil {
-			return nil, nil, nil, errors.Join(err, closer())
+			return nil, nil, errors.Join(err, closer())
 		}
-		return program, fast, closer, nil
+		return program, closer, nil
 	}
-	return fast, fast, closer, nil
+	return fast, closer, nil
 }
 
 // memory opens the host cache. On failure it sends a notice and returns nil: the

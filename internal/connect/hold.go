@@ -7,7 +7,6 @@ import (
 
 	"shoal/internal/clock"
 	"shoal/internal/ssh"
-	"shoal/internal/ssh/client"
 	"shoal/internal/ssh/hold"
 )
 
@@ -20,7 +19,6 @@ type Hold struct {
 
 	mu          sync.Mutex
 	credentials *credentials // nil before the first plan
-	ways        *client.Dialer
 	close       func() error // of the Dialer
 }
 
@@ -46,7 +44,7 @@ func (h *Hold) connect(ctx context.Context, o Options, endpoints iter.Seq[*ssh.E
 		return nil, err
 	}
 	h.Pool.Use(known)
-	return &connections{h.Pool, h.ways, func() {}}, nil
+	return &connections{h.Pool, func() {}}, nil
 }
 
 // begin makes the Dialer, the first time. mu must be held.
@@ -58,13 +56,13 @@ func (h *Hold) begin(ctx context.Context, o *Options, endpoints iter.Seq[*ssh.En
 	if err != nil {
 		return err
 	}
-	d, ways, closeDialer, err := o.dialer(h.Pool.HostKeys(), c.keyring, c.agents)
+	d, closeDialer, err := o.dialer(h.Pool.HostKeys(), c.keyring, c.agents)
 	if err != nil {
 		c.close()
 		return err
 	}
 	h.Pool.SetDialer(d)
-	h.credentials, h.ways, h.close = c, ways, closeDialer
+	h.credentials, h.close = c, closeDialer
 	return nil
 }
 

@@ -157,25 +157,6 @@ func (p *Plan) Open(ctx context.Context) (ssh.Dialer, error) {
 	return p.open.dialer, nil
 }
 
-// Ways returns what remembers how files are copied to the targets, after Open.
-func (p *Plan) Ways() Ways {
-	if p.open == nil || p.open.ways == nil {
-		return noWays{}
-	}
-	return p.open.ways
-}
-
-// Ways remembers on which hosts files are copied by SFTP; see transfer.Ways.
-type Ways interface {
-	SFTP(t ssh.Target) bool
-	SetSFTP(t ssh.Target, sftp bool)
-}
-
-type noWays struct{}
-
-func (noWays) SFTP(ssh.Target) bool     { return false }
-func (noWays) SetSFTP(ssh.Target, bool) {}
-
 // OpenJumps is Open for a caller that connects to the targets with a client of its own:
 // the Dialer is for the jump hosts only. It returns nil if there are none.
 func (p *Plan) OpenJumps(ctx context.Context) (ssh.Dialer, error) {

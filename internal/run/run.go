@@ -59,8 +59,6 @@ type Options struct {
 	// Engine are the settings of the fan-out, with its Dialer. Intend is set by
 	// Results.
 	Engine engine.Options
-	// Ways remembers how files are copied; nil: nobody does.
-	Ways transfer.Ways
 	// Hurry, when closed, ends the killing of commands that were given up. nil means
 	// never.
 	Hurry <-chan struct{}
@@ -154,9 +152,9 @@ func (r *Run) Results(ctx context.Context, o Options) iter.Seq2[fleet.Result, er
 		switch {
 		case r.remote.Push != nil:
 			r.remote.Push.Run = r.ID
-			e.Dialer, e.Idempotent = transfer.NewDialer(e.Dialer, r.remote.Push, o.Ways), true
+			e.Dialer, e.Idempotent = transfer.NewDialer(e.Dialer, r.remote.Push), true
 		case r.remote.Pull != nil:
-			e.Dialer, e.Idempotent = transfer.NewPullDialer(e.Dialer, r.remote.Pull, o.Ways), true
+			e.Dialer, e.Idempotent = transfer.NewPullDialer(e.Dialer, r.remote.Pull), true
 		default:
 			wrapped, err := wrap.New(e.Dialer, marker)
 			if err != nil {

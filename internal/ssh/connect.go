@@ -52,16 +52,6 @@ type Keeper interface {
 	OnEnd(func(cause error))
 }
 
-// Notes is a Dialer that keeps words about hosts between runs: tokens as of a
-// hostcache.Entry. Anybody who can answer for a host can cause one, so that it may cost time
-// and nothing else.
-type Notes interface {
-	// Noted reports whether word is kept for the target's host.
-	Noted(t Target, word string) bool
-	// Note keeps word, or drops it. It does nothing for a host of which nothing is known.
-	Note(t Target, word string, keep bool)
-}
-
 // An Attempt is one try at one target, on connections of its own or, by Conn.StartNext,
 // on that of an earlier attempt. Dialers do not change its parameters; one that
 // stands before another passes on a copy, which shares the Progress.

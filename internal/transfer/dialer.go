@@ -26,24 +26,23 @@ type job interface {
 type Dialer struct {
 	inner ssh.Dialer
 	via   Via
-	ways  Ways
 	begin func(a *ssh.Attempt, nonce string, sftp bool) (job, error)
 }
 
-// NewDialer returns a Dialer that pushes through inner. ways may be nil.
-func NewDialer(inner ssh.Dialer, p *Push, ways Ways) *Dialer {
-	return &Dialer{inner, p.Options.Via, ways, p.begin}
+// NewDialer returns a Dialer that pushes through inner.
+func NewDialer(inner ssh.Dialer, p *Push) *Dialer {
+	return &Dialer{inner, p.Options.Via, p.begin}
 }
 
-// NewPullDialer returns a Dialer that pulls through inner. ways may be nil.
-func NewPullDialer(inner ssh.Dialer, p *Pull, ways Ways) *Dialer {
-	return &Dialer{inner, p.Via, ways, p.begin}
+// NewPullDialer returns a Dialer that pulls through inner.
+func NewPullDialer(inner ssh.Dialer, p *Pull) *Dialer {
+	return &Dialer{inner, p.Via, p.begin}
 }
 
 // Dial implements ssh.Dialer.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	auto := d.via == ViaAuto
-	sftp := d.via == ViaSFTP || auto && d.ways != nil && d.ways.SFTP(a.Target)
+	sftp := d.via == ViaSFTP || auto && ssh.Noted(d.inner, a.Target, noted(a.Target))
 	j, err := d.begin(a, remote.NewNonce(), sftp)
 	if err != nil {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)

@@ -85,7 +85,7 @@ func pulled(t *testing.T, d ssh.Dialer, p *Pull, host string, index int, paths .
 	t.Helper()
 	var out bytes.Buffer
 	a := &ssh.Attempt{Progress: new(ssh.Progress), Stdout: &out, Target: ssh.Target{Target: fleet.Target{Host: fleet.Host{Name: host}, Command: Sources(paths), Index: index}}}
-	c, err := NewPullDialer(d, p, nil).Dial(t.Context(), a)
+	c, err := NewPullDialer(d, p).Dial(t.Context(), a)
 	if err != nil {
 		return err.(*fleet.Error).End(), "" //nolint:errorlint // Dial's is always one
 	}

@@ -30,12 +30,8 @@ func (v Via) validate() error {
 	return fmt.Errorf("via %.20q: want sh, sftp or auto", string(v))
 }
 
-// Ways remembers, for ViaAuto, on which hosts SFTP worked and sh did not. Its methods may be called
-// at the same time.
-type Ways interface {
-	SFTP(t ssh.Target) bool // also where nothing is known: false
-	SetSFTP(t ssh.Target, sftp bool)
-}
+// noted returns the word by which ssh.Notes remember, for ViaAuto, that SFTP worked and sh did not.
+func noted(t ssh.Target) string { return ssh.Word("sftp", t.User) }
 
 // An eitherConn copies in one way, and in the other where nothing has answered, on the same connection
 // if it can.
@@ -98,9 +94,7 @@ func (c *eitherConn) again(ctx context.Context, first fleet.End, done func(fleet
 				done(first)
 				return
 			}
-			if c.dialer.ways != nil {
-				c.dialer.ways.SetSFTP(c.attempt.Target, !c.sftp)
-			}
+			ssh.Note(c.dialer.inner, c.attempt.Target, noted(c.attempt.Target), !c.sftp)
 			done(end)
 		})
 	})

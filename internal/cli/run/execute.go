@@ -127,7 +127,7 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	}
 	defer run.FreeMemory()()
 
-	failed := takeAll(r.Results(ctx, run.Options{Engine: e, Ways: x.Plan.Ways(), LetGo: letGo, Hurry: stop.Hurried(), Lost: func(err error) { out.Lose("journal", err) }}), out, stop, x.End)
+	failed := takeAll(r.Results(ctx, run.Options{Engine: e, LetGo: letGo, Hurry: stop.Hurried(), Lost: func(err error) { out.Lose("journal", err) }}), out, stop, x.End)
 	if spooled != nil {
 		out.Cut = spooled.Full()
 	}

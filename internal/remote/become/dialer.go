@@ -3,8 +3,6 @@ package become
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -129,26 +127,24 @@ func (d *Dialer) quietFirst(t ssh.Target) bool {
 
 // noted reports whether the host is known to ask the account for a password.
 func (d *Dialer) noted(t ssh.Target) bool {
-	notes, ok := d.inner.(ssh.Notes)
-	return ok && notes.Noted(t, d.note(t))
+	return ssh.Noted(d.inner, t, d.note(t))
 }
 
 // remember notes whether the host has asked for a password.
 func (d *Dialer) remember(t *try) {
-	asks := t.sent
-	if notes, ok := d.inner.(ssh.Notes); ok && asks != t.noted && (asks || t.became) {
-		notes.Note(t.attempt.Target, d.note(t.attempt.Target), asks)
+	if asks := t.sent; asks != t.noted && (asks || t.became) {
+		ssh.Note(d.inner, t.attempt.Target, d.note(t.attempt.Target), asks)
 	}
 }
 
 // note returns the word for that. It depends on who becomes whom, and how.
 func (d *Dialer) note(t ssh.Target) string {
 	b := d.opts.text(&ssh.Attempt{}, "")
-	sum := sha256.Sum256([]byte(string(b.Method) + "\x00" + t.User + "\x00" + b.User))
+	name := "become-asks"
 	if b.Direct { // sudo lists what it would not run
-		sum[0] ^= 1
+		name = "become-lists"
 	}
-	return "become-asks-" + hex.EncodeToString(sum[:6])
+	return ssh.Word(name, string(b.Method), t.User, b.User)
 }
 
 // A conn runs commands as the other user.

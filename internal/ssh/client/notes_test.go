@@ -12,7 +12,7 @@ import (
 func TestNotes(t *testing.T) {
 	t.Parallel()
 	r := rigFor(sshdtest.OpenSSH(t))
-	r.remember(t, hostcache.Entry{Kex: []string{"curve25519-sha256"}, Marks: []string{markNotStrict}})
+	r.remember(t, hostcache.Entry{Kex: []string{"curve25519-sha256"}, Marks: []string{markNotStrict, dated("note:old", today()-recheck), "note:odd"}})
 	d, host := r.newDialer(t), r.target("")
 	for i := range maxNotes + 2 {
 		d.Note(host, fmt.Sprint("word", i), true)
@@ -23,6 +23,9 @@ func TestNotes(t *testing.T) {
 		if word := fmt.Sprint("word", i); d.Noted(host, word) != (i >= 2 && i != 9) {
 			t.Errorf("%s: %v; remembered %v", word, d.Noted(host, word), r.remembered(t).Marks)
 		}
+	}
+	if d.Noted(host, "old") || d.Noted(host, "odd") || d.Noted(host, "word") {
+		t.Errorf("remembered %v", r.remembered(t).Marks)
 	}
 	host.Port++
 	if d.Note(host, "word", true); d.Noted(host, "word") {

@@ -279,46 +279,6 @@ type serverInfo struct {
 	strict         bool // it supports strict key exchange
 }
 
-// notePrefix stands before the words of ssh.Notes among the marks.
-const notePrefix = "note:"
-
-// maxNotes limits the words kept for a host; beyond it the oldest are dropped.
-const maxNotes = 16
-
-// Noted implements ssh.Notes.
-func (d *Dialer) Noted(t ssh.Target, word string) bool {
-	e, _ := d.opts.Memory.Get(endpoint(t.Target))
-	return slices.Contains(e.Marks, notePrefix+word)
-}
-
-// Note implements ssh.Notes.
-func (d *Dialer) Note(t ssh.Target, word string, keep bool) {
-	name := endpoint(t.Target)
-	e, known := d.opts.Memory.Get(name)
-	if !known || slices.Contains(e.Marks, notePrefix+word) == keep {
-		return
-	}
-	words, others := notes(e.Marks)
-	words = slices.DeleteFunc(words, func(m string) bool { return m == notePrefix+word })
-	if keep {
-		words = append(words, notePrefix+word)
-	}
-	e.Marks = append(others, words[max(0, len(words)-maxNotes):]...)
-	d.opts.Memory.Put(name, e)
-}
-
-// notes separates the words of ssh.Notes from the other marks, in lists of its own.
-func notes(marks []string) (words, others []string) {
-	for _, m := range marks {
-		if strings.HasPrefix(m, notePrefix) {
-			words = append(words, m)
-		} else {
-			others = append(others, m)
-		}
-	}
-	return words, others
-}
-
 // learn stores a server that has authenticated us in the host cache.
 func (d *Dialer) learn(t ssh.Target, p *plan, s *serverInfo, accepted []byte) {
 	before, _ := d.opts.Memory.Get(p.endpoint)

@@ -145,15 +145,12 @@ func (p *Pool) Close() {
 
 // Noted implements ssh.Notes.
 func (p *Pool) Noted(t ssh.Target, word string) bool {
-	notes, ok := p.inner.(ssh.Notes)
-	return ok && notes.Noted(t, word)
+	return ssh.Noted(p.inner, t, word)
 }
 
 // Note implements ssh.Notes.
 func (p *Pool) Note(t ssh.Target, word string, keep bool) {
-	if notes, ok := p.inner.(ssh.Notes); ok {
-		notes.Note(t, word, keep)
-	}
+	ssh.Note(p.inner, t, word, keep)
 }
 
 // Dial implements ssh.Dialer.
