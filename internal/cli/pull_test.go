@@ -148,7 +148,7 @@ func checkPulled(t *testing.T, f *simfleet.Fleet, dir string, whole map[int]bool
 // nothing is written outside its directory.
 func TestPullFromBadHosts(t *testing.T) {
 	t.Parallel()
-	const hosts = 200
+	_, hosts := copies(t, 0, 200)
 	f, dir := pullFleet(t, hosts)
 	var out, errs bytes.Buffer
 	code := cli.Main(t.Context(), pushArgs(dir, "pull", "--hostfile", filepath.Join(dir, "hosts"), "-f", "100", "--kex-timeout", "5m", "--auth-timeout", "5m", "--session-timeout", "5m",
@@ -188,14 +188,15 @@ func TestPullFromBadHosts(t *testing.T) {
 // A pull whose shoal was killed goes on, and the oracle agrees; what was half written is removed.
 func TestPullKilledAndResumed(t *testing.T) {
 	t.Parallel()
-	random := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // any times do
-	for trial := range 3 {
+	trials, _ := copies(t, 3, 0)
+	random := rand.New(rand.NewPCG(3, uint64(trials))) //nolint:gosec // any times do
+	for trial := range trials {
 		f, dir := pullFleet(t, 40)
-		cmd := exec.CommandContext(t.Context(), "shoal", pushArgs(dir, "pull", "--hostfile", filepath.Join(dir, "hosts"), "-f", "6", "--attempts", "1", "/etc", filepath.Join(dir, "in"))...)
+		cmd := exec.CommandContext(t.Context(), "shoal", pushArgs(dir, "pull", "--hostfile", filepath.Join(dir, "hosts"), "-f", "6", "--via", []string{"sh", "sftp"}[trial%2], "--attempts", "1", "/etc", filepath.Join(dir, "in"))...)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for after := random.IntN(30); f.Stats().Execs < after && cmd.ProcessState == nil; {
+		for after := random.IntN(30); f.Stats().Execs+f.Stats().Subsystems < after && cmd.ProcessState == nil; {
 			time.Sleep(time.Millisecond)
 		}
 		_ = cmd.Process.Kill()

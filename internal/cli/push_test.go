@@ -3,11 +3,11 @@ package cli_test
 import (
 	"bytes"
 	"crypto/sha256"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +36,21 @@ var pushFaults = []struct {
 	{simfleet.FaultNoExitStatus, fleet.OutcomeUnknown, ""},
 }
 
+// copies returns how many copies are killed in a test, few unless CRASHTEST_COPIES says more, and the
+// size of fleets of which a tenth misbehaves.
+func copies(t *testing.T, few, hosts int) (trials, size int) {
+	t.Helper()
+	text := os.Getenv("CRASHTEST_COPIES")
+	if text == "" {
+		return few, hosts
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n, 1000
+}
+
 // pushFleet is a fleet of n hosts of which a tenth misbehaves until it is healed.
 func pushFleet(t *testing.T, n int) (f *simfleet.Fleet, dir string) {
 	t.Helper()
@@ -55,8 +70,9 @@ func pushArgs(dir string, args ...string) []string {
 }
 
 // checkPushed has the oracle say of every host that the file is whole or absent, as told, and
-// that no temporary is left but where the connection or the disk failed.
-func checkPushed(t *testing.T, f *simfleet.Fleet, path string, text []byte, ok map[string]bool) {
+// that no temporary is left where nothing failed. A push that was killed may leave one until
+// strangers are removed.
+func checkPushed(t *testing.T, f *simfleet.Fleet, path string, text []byte, ok map[string]bool, killed bool) {
 	t.Helper()
 	sum, there := sha256.Sum256(text), 0
 	for _, h := range f.Files() {
@@ -72,7 +88,7 @@ func checkPushed(t *testing.T, f *simfleet.Fleet, path string, text []byte, ok m
 		}
 		delete(ok, h.Host)
 		for _, file := range h.Files {
-			if strings.Contains(file.Path, ".shoal-push.") {
+			if !killed && h.Index%10 != 3 && strings.Contains(file.Path, ".shoal-push.") {
 				t.Errorf("%s: %s is left", h.Host, file.Path)
 			}
 		}
@@ -89,7 +105,7 @@ func checkPushed(t *testing.T, f *simfleet.Fleet, path string, text []byte, ok m
 // limits are for a slow machine: they decide nothing here.
 func TestPushToBadHosts(t *testing.T) {
 	t.Parallel()
-	const hosts = 400
+	_, hosts := copies(t, 0, 400)
 	f, dir := pushFleet(t, hosts)
 	text := bytes.Repeat([]byte("0123456789abcdef"), 6000)
 	src := filepath.Join(dir, "src")
@@ -132,27 +148,42 @@ func TestPushToBadHosts(t *testing.T) {
 	if seen != hosts {
 		t.Errorf("%d results", seen)
 	}
-	checkPushed(t, f, "/tmp/pushed", text, ok)
+	checkPushed(t, f, "/tmp/pushed", text, ok, false)
 }
 
-// A push whose shoal was killed goes on, and the oracle agrees.
+// A push whose shoal was killed goes on, and the oracle agrees, whatever way it goes.
 func TestPushKilledAndResumed(t *testing.T) {
 	t.Parallel()
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // any times do
-	for trial := range 5 {
+	trials, _ := copies(t, 4, 0)
+	random := rand.New(rand.NewPCG(1, uint64(trials))) //nolint:gosec // any times do
+	for trial := range trials {
 		f, dir := pushFleet(t, 60)
-		text := bytes.Repeat([]byte(fmt.Sprint(trial)), 300_000)
-		src := filepath.Join(dir, "src")
+		text := bytes.Repeat([]byte{byte(trial), 'x', '\n'}, 700_000) // 2 MiB, so that parts are kept
+		src, dest, there := filepath.Join(dir, "src"), "/tmp/pushed", "/tmp/pushed"
+		via := []string{"sh", "sftp"}[trial%2]
+		if trial%4 > 1 { // in a tree
+			src, dest, there = filepath.Join(dir, "tree", "src"), "/tmp", "/tmp/tree/src"
+		}
+		if err := os.MkdirAll(filepath.Dir(src), 0o750); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(src, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.CommandContext(t.Context(), "shoal", pushArgs(dir, "push", "--hostfile", filepath.Join(dir, "hosts"), "-f", "6", "--attempts", "1", "--mode", "640", src, "/tmp/pushed")...)
+		if dest != there {
+			src = filepath.Dir(src)
+			if err := os.WriteFile(filepath.Join(src, "b"), text[:1000], 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := exec.CommandContext(t.Context(), "shoal", pushArgs(dir, "push", "--hostfile", filepath.Join(dir, "hosts"), "-f", "6", "--via", via, "--attempts", "1", "--mode", "640", src, dest)...)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for after := random.IntN(40); f.Stats().Execs < after && cmd.ProcessState == nil; {
+		for after := random.IntN(40); f.Stats().Execs+f.Stats().Subsystems < after && cmd.ProcessState == nil; {
 			time.Sleep(time.Millisecond)
 		}
+		time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond) // within a file
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		var out, errs bytes.Buffer
@@ -166,10 +197,11 @@ func TestPushKilledAndResumed(t *testing.T) {
 		for f.Stats().Open > 0 {
 			time.Sleep(time.Millisecond)
 		}
-		checkPushed(t, f, "/tmp/pushed", text, ok)
+		checkPushed(t, f, there, text, ok, true)
 		if t.Failed() {
-			t.Fatalf("trial %d: %.3000s", trial, errs.String())
+			t.Fatalf("trial %d, %s: %.3000s", trial, via, errs.String())
 		}
+		_ = f.Close()
 	}
 }
 
