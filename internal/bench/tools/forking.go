@@ -90,6 +90,48 @@ func forking() []tool {
 	}
 }
 
+// copying returns the tools that only copy files.
+func copying() []tool {
+	return []tool{
+		{
+			name: "pscp",
+			push: func(j job) []string {
+				return []string{"parallel-scp", "-h", j.hostsFile, "-p", strconv.Itoa(j.fanout), "-x", "-F " + j.sshConfig, j.file, j.dest}
+			},
+			version: []string{"parallel-scp", "--version"},
+			forks:   true,
+		},
+		{
+			name: "clush --copy",
+			push: func(j job) []string {
+				return []string{
+					"clush", "--nostdin", "-f", strconv.Itoa(j.fanout), "--hostfile", j.hostsFile,
+					"-o", "-F " + j.sshConfig, "--copy", j.file, "--dest", j.dest,
+				}
+			},
+			version: []string{"clush", "--version"},
+			forks:   true,
+		},
+		copies(ansible("ansible -m copy", "python3", func(j job) []string { return []string{"-m", "copy", "-a", "src=" + j.file + " dest=" + j.dest} })),
+		{
+			name: onlyHost,
+			push: func(j job) []string {
+				return []string{"scp", "-q", "-F", j.sshConfig, j.file, j.hosts[0] + ":" + j.dest}
+			},
+			version: []string{"ssh", "-V"},
+		},
+	}
+}
+
+// onlyHost is the tool that copies to one host.
+const onlyHost = "scp"
+
+// copies makes a tool's command line one that copies.
+func copies(t tool) tool {
+	t.push, t.argv = t.argv, nil
+	return t
+}
+
 // ansible returns a tool for one of Ansible's modules, with more forks and
 // pipelining.
 func ansible(name, needs string, module func(job) []string) tool {

@@ -22,7 +22,10 @@ type job struct {
 	hostsFile, knownHosts, key string
 	sshConfig                  string // everything that an ssh process needs
 	programs                   string // directory of the Python programs
-	shoal                      string
+	// file is what is copied to dest on each host; "" if the tools run the command. cipher is the only
+	// one; "" leaves it to them.
+	file, dest, cipher string
+	shoal              string
 }
 
 // want is the one line that the command prints on host.
@@ -43,6 +46,7 @@ type plan struct {
 func (t *target) newJob(dir string, p plan, kex string) (job, error) {
 	j := job{
 		hosts: p.hosts, port: p.port, user: account, key: t.key,
+		file: t.file, cipher: t.cipher,
 		command: t.command, template: "echo " + want("{{ inventory_hostname }}"),
 		hostsFile:  filepath.Join(dir, "hosts"),
 		knownHosts: filepath.Join(dir, "known_hosts"),
@@ -80,6 +84,9 @@ func (j job) config(kex string) string {
 		"GlobalKnownHostsFile none",
 		"StrictHostKeyChecking yes",
 		"BatchMode yes",
+	}
+	if j.cipher != "" {
+		lines = append(lines, "Ciphers "+j.cipher)
 	}
 	if kex != "" {
 		lines = append(lines, "KexAlgorithms "+kex)

@@ -23,7 +23,7 @@ func (b *bencher) probeAll(ctx context.Context) error {
 	for _, tl := range b.tools {
 		version := versionOf(ctx, tl, b.settings.shoal)
 		for _, t := range b.targets {
-			if b.impossible(t, tl) != "" || t.like != "" {
+			if b.impossible(t, tl) != "" || t.like != "" || tl.argv == nil || tl.name == echoes {
 				continue
 			}
 			p, err := b.probe(ctx, t, tl, wrong)
@@ -87,7 +87,7 @@ func (b *bencher) start(ctx context.Context, tl tool, j job) (taken, error) {
 	if tl.env != nil {
 		env = tl.env(j)
 	}
-	took, err := b.meter.run(ctx, tl.argv(j), env, b.settings.Limit)
+	took, err := b.meter.run(ctx, tl.line(j), env, b.settings.Limit)
 	if err != nil && !errors.Is(err, context.Canceled) {
 		err = fmt.Errorf("running %s: %w", tl.name, err)
 	}
@@ -112,10 +112,24 @@ func (b *bencher) kex(t *target, tool string) string {
 // measured on t: its default is the same there, it cannot work, or the key
 // exchange does not matter for this target.
 func (b *bencher) leavesOut(t *target, tl tool) bool {
+	switch {
+	case t.file == "":
+		if tl.argv == nil || tl.name == echoes {
+			return true
+		}
+	case tl.name == onlyHost:
+		return t.cipher == ""
+	case tl.name == echoes:
+		return !t.echo
+	default:
+		if tl.push == nil || tl.name != base && (t.cipher != "" || t.echo) {
+			return true
+		}
+	}
 	if tl.kex == "" {
 		return false
 	}
-	return t.like != "" || b.impossible(t, tl) != "" || b.kex(t, tl.plain) == tl.kex
+	return t.file == "" && t.like != "" || b.impossible(t, tl) != "" || b.kex(t, tl.plain) == tl.kex
 }
 
 // impossible returns why the tool cannot work on the target; "" if it can.

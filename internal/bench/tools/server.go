@@ -98,16 +98,11 @@ func (s *server) end() error {
 	return errors.Join(err, s.group.remove())
 }
 
-// startFleet starts shoal's simulated fleet.
-func startFleet(ctx context.Context, s Settings, root *group, dir string) (*target, error) {
-	t := &target{
-		name: "fleet", title: fmt.Sprintf("Simulated fleet, round trip %v", 2*s.Latency),
-		sizes: s.FleetSizes, port: fleetPort,
-		key:     filepath.Join(dir, "fleet_key"),
-		command: "printf '" + want("") + "'; hostname",
-	}
-	known := filepath.Join(dir, "fleet_known_hosts")
-	program, err := copyProgram(s.shoal, dir)
+// startFleet starts shoal's simulated fleet, and completes t.
+func startFleet(ctx context.Context, s Settings, root *group, dir string, t *target) (*target, error) {
+	t.key, t.command = filepath.Join(dir, t.name+"_key"), "printf '"+want("")+"'; hostname"
+	known := filepath.Join(dir, t.name+"_known_hosts")
+	program, err := copyProgram(s.shoal, filepath.Join(dir, "shoal-"+t.name))
 	if err != nil {
 		return nil, err
 	}
@@ -128,12 +123,11 @@ func startFleet(ctx context.Context, s Settings, root *group, dir string) (*targ
 
 // copyProgram copies the program for the fleet: processes of the same file
 // share its pages, which would halve the client's proportional size of them.
-func copyProgram(path, dir string) (string, error) {
+func copyProgram(path, to string) (string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("copying shoal for the fleet: %w", err)
 	}
-	to := filepath.Join(dir, "shoal-fleet")
 	if err := os.WriteFile(to, text, 0o700); err != nil { // a program
 		return "", fmt.Errorf("copying shoal for the fleet: %w", err)
 	}

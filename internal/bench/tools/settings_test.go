@@ -23,14 +23,17 @@ func TestSettings(t *testing.T) {
 	}{
 		{"", Settings{
 			Sizes: []int{50, 200}, FleetSizes: []int{200, 1000}, Repeats: 3, Fanout: 32,
-			Limit: 90 * time.Second, Budget: 22 * time.Minute,
+			Limit: 90 * time.Second, Budget: 35 * time.Minute,
+			Files: true, FileSizes: []int{200, 1000, 10_000}, Large: 1024,
 		}, ""},
 		{"--quick --sizes 30,10", Settings{
 			Sizes: []int{10, 30}, FleetSizes: []int{50}, Repeats: 1, Fanout: 32,
-			Limit: 20 * time.Second, Budget: 3 * time.Minute, Quick: true,
+			Limit: 20 * time.Second, Budget: 4 * time.Minute, Quick: true,
+			Files: true, FileSizes: []int{20, 50, 100}, Large: 32,
 		}, ""},
 		{"--repeats 0", Settings{}, "want 1 or more"},
 		{"--sizes 0", Settings{}, "want 1 to"},
+		{"--file-sizes 1,2", Settings{}, "want three numbers"},
 		{"--limit 0s", Settings{}, "want more than 0"},
 		{"--tools (", Settings{}, "reading --tools"},
 		{"extra", Settings{}, "unexpected argument"},

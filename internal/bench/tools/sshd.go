@@ -79,6 +79,11 @@ func (d *sshd) start(ctx context.Context, t target, startups string) (*target, e
 	}
 	// Since 9.8 sshd penalises sources with failed logins. All hosts see the
 	// same source here, unlike in a real fleet.
+	if t.places != "" {
+		// Each host has a directory of its own, which tools name /proc/self/cwd.
+		config = append(config, "Subsystem sftp /usr/lib/openssh/sftp-server",
+			`ForceCommand set -- $SSH_CONNECTION; HOME=`+t.places+`/$3; export HOME; cd "$HOME" && exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"`)
+	}
 	err := d.write(ctx, path, append(config, "PerSourcePenalties no"))
 	if err != nil {
 		err = d.write(ctx, path, config) // an older sshd

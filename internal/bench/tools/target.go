@@ -26,6 +26,13 @@ type target struct {
 	// This one is then measured only with the tools' default key exchange.
 	like string
 
+	// file is what is copied to names in dir on each host, and digest its SHA-256; "" for targets of
+	// commands. echo has the base tool run the command too.
+	file, dir, digest string
+	echo              bool
+	cipher            string // the only one; "" leaves it to the tools
+	places            string // directory here that has one for each host; "" for a simulated fleet
+
 	port    uint16
 	command string // prints want(host)
 	key     string // path of the private key that may log in
@@ -38,6 +45,10 @@ const (
 	sshdPort     = 2201
 	startupsPort = 2202
 	fleetPort    = 2203
+	filesPort    = 2204
+	largePort    = 2205
+	smallPort    = 2206
+	fleetFiles   = 2207
 	relayOffset  = 100
 )
 
@@ -67,15 +78,16 @@ func (t *target) job(dir string, size int, kex string) (job, error) {
 // an error.
 func startTargets(ctx context.Context, s Settings, root *group, dir string) (started []*target, err error) {
 	var wanted []func() (*target, error)
-	if len(s.Sizes) > 0 {
-		home, err := makeAccount(dir)
-		if err != nil {
+	d := sshd{dir: dir, root: root}
+	if len(s.Sizes) > 0 || s.Files {
+		if d.home, err = makeAccount(dir); err != nil {
 			return nil, err
 		}
-		d := sshd{dir: dir, home: home, root: root}
 		if err := d.makeKeys(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if len(s.Sizes) > 0 {
 		wanted = append(wanted,
 			func() (*target, error) {
 				return d.start(ctx, target{
@@ -91,7 +103,14 @@ func startTargets(ctx context.Context, s Settings, root *group, dir string) (sta
 			})
 	}
 	if len(s.FleetSizes) > 0 {
-		wanted = append(wanted, func() (*target, error) { return startFleet(ctx, s, root, dir) })
+		wanted = append(wanted, func() (*target, error) {
+			return startFleet(ctx, s, root, dir, &target{
+				name: "fleet", title: fmt.Sprintf("Simulated fleet, round trip %v", 2*s.Latency), sizes: s.FleetSizes, port: fleetPort,
+			})
+		})
+	}
+	if s.Files {
+		wanted = append(wanted, filesOn(ctx, s, d, root, dir)...)
 	}
 	for _, start := range wanted {
 		t, err := start()

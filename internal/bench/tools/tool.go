@@ -21,6 +21,9 @@ type tool struct {
 	env func(job) []string
 	// answers parses each host's output lines from the tool's standard output.
 	answers func(stdout []byte) answers
+	// push is the command line that copies job.file to job.dest on every host; nil if the tool
+	// does not. argv is nil for a tool that does nothing else.
+	push func(job) []string
 	// version is a command line that prints the version: the first word with a
 	// digit.
 	version []string
@@ -49,17 +52,26 @@ func toolset() []tool {
 
 // kinds returns every tool once.
 func kinds() []tool {
-	return append([]tool{ours()}, append(forking(), programs()...)...)
+	echo := ours()
+	echo.name, echo.push = echoes, nil
+	return append([]tool{ours(), echo}, append(append(forking(), copying()...), programs()...)...)
 }
 
 func ours() tool {
+	with := func(j job, command string, more ...string) []string {
+		return append([]string{
+			j.shoal, command, "--hostfile", j.hostsFile, "-l", j.user, "-p", itoa(j.port),
+			"--known-hosts", j.knownHosts, "--identity", j.key, "--no-agent",
+		}, more...)
+	}
 	return tool{
 		name: base,
-		argv: func(j job) []string {
-			return []string{
-				j.shoal, "run", "--hostfile", j.hostsFile, "-l", j.user, "-p", itoa(j.port),
-				"--known-hosts", j.knownHosts, "--identity", j.key, "--no-agent", j.command,
+		argv: func(j job) []string { return with(j, "run", j.command) },
+		push: func(j job) []string {
+			if j.cipher != "" {
+				return with(j, "push", "-o", "Ciphers="+j.cipher, j.file, j.dest)
 			}
+			return with(j, "push", j.file, j.dest)
 		},
 		answers: prefixed(": "),
 		version: []string{"shoal", "--version"},

@@ -57,19 +57,27 @@ KexAlgorithms curve25519-sha256
 // only the key exchange differs between the two tools of a kind.
 func TestToolset(t *testing.T) {
 	j := testJob(t, "")
+	copied := j
+	copied.file, copied.dest = "/src/file", "/tmp/there"
 	seen := make(map[string]tool)
 	for _, tl := range toolset() {
 		if _, twice := seen[tl.name]; twice {
 			t.Errorf("two tools are called %q", tl.name)
 		}
 		seen[tl.name] = tl
-		argv := tl.argv(j)
+		argv, wants := []string(nil), []string{j.hostsFile, j.command}
+		if tl.argv == nil {
+			argv, wants = tl.push(copied), []string{copied.file, copied.dest}
+		} else {
+			argv = tl.argv(j)
+		}
 		told := strings.Join(argv, "\n")
 		if tl.env != nil {
 			told += strings.Join(tl.env(j), "\n")
 		}
-		wants := []string{j.hostsFile, j.command}
 		switch {
+		case tl.name == onlyHost:
+			wants = append(wants, j.sshConfig, j.hosts[0])
 		case tl.name == "ansible -m command" || tl.plain == "ansible -m command":
 			wants = []string{j.hostsFile, j.template, j.sshConfig}
 		case tl.forks:
@@ -82,8 +90,8 @@ func TestToolset(t *testing.T) {
 				t.Errorf("%s is not told %q: %q", tl.name, want, told)
 			}
 		}
-		if plain, ok := seen[tl.plain]; ok && !slices.Equal(plain.argv(j), argv) {
-			t.Errorf("%s runs %q, and without the key exchange %q", tl.name, argv, plain.argv(j))
+		if plain, ok := seen[tl.plain]; ok && !slices.Equal(plain.line(copied), tl.line(copied)) {
+			t.Errorf("%s runs %q, and without the key exchange %q", tl.name, argv, plain.line(copied))
 		}
 		if tl.forks && tl.kex == "" && !slices.ContainsFunc(toolset(), func(o tool) bool {
 			return o.plain == tl.name && o.kex == curve25519

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -69,6 +70,9 @@ func (b *bencher) measure(ctx context.Context, t *target, tl tool, size int) (p 
 		return p, false, err
 	}
 	j = b.outfit(j)
+	if j.dest = filepath.Join(t.dir, fmt.Sprint("pushed-", b.meter.runs)); tl.name == echoes {
+		j.file = ""
+	}
 	before, err := t.server.rest()
 	if err != nil {
 		return p, false, err
@@ -86,7 +90,10 @@ func (b *bencher) measure(ctx context.Context, t *target, tl tool, size int) (p 
 	}
 	p = b.point(tl, j, took)
 	p.ServerCPU = after.sub(before).sum()
-	return p, true, nil
+	if copied(tl, j) {
+		p, err = b.checkCopies(ctx, t, j, took, p)
+	}
+	return p, true, err
 }
 
 // point makes a Point of a measurement.
@@ -95,21 +102,29 @@ func (b *bencher) point(tl tool, j job, took taken) Point {
 		Started: took.started, Wall: took.wall, CPUUser: took.cpu.user, CPUSystem: took.cpu.system,
 		Largest: took.peaks.largest, Process: took.peaks.name, Tree: took.peaks.tree,
 		Processes: took.peaks.processes, Left: took.left, Exit: took.exit,
-		Correct: tl.answers(took.stdout).correct(j.hosts),
 	}
-	for _, arg := range tl.argv(j) {
+	if !copied(tl, j) {
+		p.Correct = tl.answers(took.stdout).correct(j.hosts)
+	}
+	for _, arg := range tl.line(j) {
 		p.Argv = append(p.Argv, b.short(arg))
 	}
+	b.judge(&p, took, len(j.hosts))
+	return p
+}
+
+// judge sets why a run has failed.
+func (b *bencher) judge(p *Point, took taken, hosts int) {
+	p.Failure, p.Error = "", ""
 	switch {
 	case took.timedOut:
 		p.Failure = fmt.Sprintf("not done after %v", b.settings.Limit)
-	case p.Correct < len(j.hosts):
-		p.Failure = fmt.Sprintf("%d of %d outputs wrong or missing", len(j.hosts)-p.Correct, len(j.hosts))
+	case p.Correct < hosts:
+		p.Failure = fmt.Sprintf("%d of %d outputs wrong or missing", hosts-p.Correct, hosts)
 	}
 	if p.Failure != "" {
 		p.Error = b.short(firstError(took.stderr, took.stdout))
 	}
-	return p
 }
 
 // short removes the temporary directory from a text.
