@@ -187,7 +187,10 @@ func TestPushKilledAndResumed(t *testing.T) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		var out, errs bytes.Buffer
-		cli.Main(t.Context(), pushArgs(dir, "resume", "--json", "last"), console.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+		code := cli.Main(t.Context(), pushArgs(dir, "resume", "--json", "last"), console.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+		if code == 2 && strings.Contains(errs.String(), "no run") { // killed before the journal had it
+			continue
+		}
 		ok := make(map[string]bool)
 		for i := range 60 { // what is good has it, whoever pushed it there
 			if i%10 != 3 {

@@ -75,7 +75,8 @@ _a=$(attributes "$1");
 _x=${_a%% *}; _a=${_a#* };
 case $_x in 0|4096|""|*[a-z]*) _x=$(wc -c <"$1" && echo .); _x=${_x%%"$_e"*}; _x=${_x##* }; [ "$_x" ] || { bad read_failed "$1"; return; };; esac;
 fits "$_x" "$1" || return;
-_l=; [ "$_h" ] && _l=$(head -c $_x "$1" | sums);
+_l=; [ ${#_x} -gt 8 ] && _l=$(head -c $_x "$1" | openssl dgst -sha256 -r 2>/dev/null);
+[ "$_h" ] && [ -z "$_l" ] && _l=$(head -c $_x "$1" | sums);
 digest;
 send "$1" $_x ${_a:-600 0} $_l; };
 files() {
