@@ -93,7 +93,7 @@ soak: build
 	scripts/crashtest
 
 # kill -9 and signals at random times and at each write of the journal: KILLS,
-# WRITES (0 for each) and SIGNALS say how often, and SSHD over real servers.
+# WRITES (0 for each) and SIGNALS say how often, SSHD over real servers, and COPIES of files.
 crashtest:
 	scripts/crashtest
 

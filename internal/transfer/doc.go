@@ -11,4 +11,8 @@
 // for and what they are here, and store has no file under its final name before the end.
 //
 //	Sources ─▸ Pull ─▸ NewPullDialer ─▸ ssh.Attempt with Line ─▸ recordReader ─▸ puller ─▸ hostTree ─▸ fleet.End
+//
+// By SFTP the same is done from here: sftpPush does what the text of sh does, and sftpPull makes
+// the records that it would send. Both are coroutines on an sftpSession, which the client's event
+// loop feeds.
 package transfer
