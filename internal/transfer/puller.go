@@ -110,8 +110,7 @@ func (r *puller) start(ctx context.Context) context.Context {
 	ctx, r.cancel = context.WithCancel(ctx)
 	if limit := r.pull.stall(); limit > 0 {
 		r.came.Store(true)
-		var look func()
-		look = func() {
+		look := func() {
 			if r.came.Swap(false) {
 				r.watch.Reset(limit)
 				return

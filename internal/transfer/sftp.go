@@ -303,15 +303,28 @@ func (s *sftpPush) strangers() error {
 		if f, ok, err = s.stat(fxLstat, dir+"/f"); err == nil && ok && !old(f) {
 			continue
 		}
-		for _, name := range []string{"/f", "/b"} {
-			_, err = s.call(fxRemove, fxStatus, dir+name)
+		if err = s.removeTemp(dir); err != nil {
+			break
 		}
-		_, err = s.call(fxRmdir, fxStatus, dir)
 	}
 	if errors.Is(err, errEnded) {
 		return err
 	}
 	return nil // another push tries again
+}
+
+// removeTemp removes a temporary directory, as far as that can be done. It fails if the attempt has
+// ended.
+func (s *sftpPush) removeTemp(dir string) error {
+	for _, name := range []string{"/f", "/b"} {
+		if _, err := s.call(fxRemove, fxStatus, dir+name); errors.Is(err, errEnded) {
+			return err
+		}
+	}
+	if _, err := s.call(fxRmdir, fxStatus, dir); errors.Is(err, errEnded) {
+		return err
+	}
+	return nil // what somebody has put into it stays
 }
 
 // maxStrangers is how many are removed at most.
@@ -324,16 +337,7 @@ func (s *sftpPush) clean() error {
 	}
 	temp := s.temp
 	s.temp = ""
-	for _, name := range []string{"/f", "/b"} {
-		if _, err := s.call(fxRemove, fxStatus, temp+name); errors.Is(err, errEnded) {
-			return err
-		}
-	}
-	_, err := s.call(fxRmdir, fxStatus, temp)
-	if errors.Is(err, errEnded) {
-		return err
-	}
-	return nil // somebody has put something into it: a later push of the shell removes it
+	return s.removeTemp(temp)
 }
 
 // rename gives the temporary its name.
