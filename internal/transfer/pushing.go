@@ -104,6 +104,9 @@ func (s *sftpPush) slow() bool                                { return false }
 func (s *sftpPush) judge(end fleet.End) fleet.End {
 	s.end()
 	v := s.verdict
+	if end.Outcome == fleet.OutcomeRefused {
+		return noSFTP(end)
+	}
 	if s.stalled && end.Outcome == fleet.OutcomeUnknown {
 		end.Reason, end.Err = fleet.ReasonStalled, errStalled
 		return end
@@ -119,6 +122,14 @@ func (s *sftpPush) judge(end fleet.End) fleet.End {
 	default:
 		return s.runs.Fail(fleet.OutcomeUnknown, fleet.ReasonNoReceipt,
 			hint.New(fmt.Sprintf("the host ended SFTP before all was written (exit status %d)", end.Status), noSFTPHint)).End()
+	}
+	return end
+}
+
+// noSFTP says of an end whether there is no SFTP server.
+func noSFTP(end fleet.End) fleet.End {
+	if end.Reason == fleet.ReasonExecRefused {
+		end.Err = hint.New("the host has no SFTP server", "--via sh needs none, and auto takes what there is")
 	}
 	return end
 }

@@ -12,7 +12,7 @@ package transfer
 // sum FILE sets _h to the SHA-256. Of 16 MiB and more openssl computes it where there is one: it uses
 // the processor's instructions, which sha256sum often does not.
 //
-// room DIR KIB reports whether so much is free, or it cannot be known. Of more than 9 digits
+// room DIR KIB reports whether so much is free, or it cannot be known, as of /sys, which has no blocks. Of more than 9 digits
 // there is enough: mksh computes in 32 bits.
 //
 // A temporary is a file in a directory that mkdir has made, which fails if the name exists, in
@@ -36,7 +36,7 @@ name() { _z=$(printf %b "$1.") || no no_tool; _z=${_z%.}; };
 case $_d in =*) name "${_d#=}"; _d=$_z;; esac;
 sum() { _h=; [ ${_B:-0} -lt 256 ] || _h=$(openssl dgst -sha256 -r <"$1" 2>/dev/null);
 [ "$_h" ] || _h=$({ sha256sum || shasum -a 256 || sha256 -q || openssl dgst -sha256 -r; } <"$1" 2>/dev/null); _h=${_h%% *}; };
-field() { { read -r _a; read -r _a _b _c _e _f _g; case $1 in 4) echo "$_e";; 6) echo "$_g";; esac; }; };
+field() { { read -r _a; read -r _a _b _c _e _f _g; case $1 in 4) [ "$_b" = 0 ] || echo "$_e";; 6) echo "$_g";; esac; }; };
 room() { _x=$(df -Pk "$1" 2>/dev/null | field 4); case $_x in ""|*[a-z,.%-]*|??????????*) return 0;; esac; [ $_x -ge $2 ]; };
 ro() { _x=$(df -Pk "$1" 2>/dev/null | field 6);
 _y=;

@@ -44,7 +44,7 @@ func (s *sftpPull) slow() bool                                { return s.puller.
 // judge implements job.
 func (s *sftpPull) judge(end fleet.End) fleet.End {
 	s.end()
-	return s.puller.judge(end)
+	return noSFTP(s.puller.judge(end))
 }
 
 // Write implements io.Writer.

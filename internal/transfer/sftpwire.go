@@ -422,12 +422,12 @@ func (s *sftpSession) statfs(dir string) (r room, known bool) {
 		return r, false
 	}
 	_, unit := f.uint64(), f.uint64()
-	_, _ = f.uint64(), f.uint64()
+	blocks, _ := f.uint64(), f.uint64()
 	available := f.uint64()
 	_, _, _, _ = f.uint64(), f.uint64(), f.uint64(), f.uint64()
 	r.readOnly = f.uint64()&1 != 0
 	r.free = available * unit
-	if unit != 0 && r.free/unit != available {
+	if blocks == 0 || unit != 0 && r.free/unit != available { // of the first, nothing is known
 		r.free = 1<<64 - 1
 	}
 	return r, true
