@@ -29,7 +29,10 @@ and write the answer into the journal: that it ended, and how; that it still
 runs; or that it never started, and from now on never will. Of detached commands it
 finds those that never started; those that run or have ended are left to shoal collect,
 which fetches their output too. The run must have been made with --once,
---kill-on-cancel or --detach.`,
+--kill-on-cancel or --detach.
+
+That a command never started counts if one machine says so five times, on five
+connections, to the address that was dialled then: a name may lead to several.`,
 		Example: "  shoal resolve last\n  shoal resume last    # then goes on with those that never started",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
