@@ -285,7 +285,10 @@ func TestReportsAreKept(t *testing.T) {
 	f.mu.Lock()
 	f.targets, f.done = 6, 6 // resumed
 	f.mu.Unlock()
-	if status := c.json("/run/1abc/data", &data); status != http.StatusOK || data.Version != "6-false" || f.reports != 2 {
+	status := c.json("/run/1abc/data", &data)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if status != http.StatusOK || data.Version != "6-false" || f.reports != 2 {
 		t.Errorf("%d, %+v, %d reports", status, data, f.reports)
 	}
 }
