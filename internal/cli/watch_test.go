@@ -197,7 +197,7 @@ func TestAbortWatch(t *testing.T) {
 func TestWatchOnAServer(t *testing.T) {
 	t.Parallel()
 	f := newFarSide(t)
-	code, stdout, stderr := f.shoal(t, "watch", "--every", "50ms", "--ticks", "5", "--mask", "all", "-w", f.host(), "date; echo same >&2")
+	code, stdout, stderr := f.shoal(t, "watch", "--every", "50ms", "--ticks", "5", "--timeout", "60", "--dial-timeout", "60", "--mask", "all", "-w", f.host(), "date; echo same >&2")
 	expect(t, "watch", 0, code, stdout, stderr, "tick 1: first answers; 1 ok", "same")
 	if strings.Contains(stdout, "tick 2") || !strings.Contains(stderr, "5 ticks in ") {
 		t.Errorf("%s%s", stdout, stderr)
