@@ -27,4 +27,12 @@ const (
 	DialSettings DialReason = "settings_differ"  // it was made with other settings
 	DialHostKey  DialReason = "hostkey_distrust" // its host key is not trusted any more
 	DialLetGo    DialReason = "let_go"           // it was closed to make room for others
+	DialUserKey  DialReason = "user_key_gone"    // the key that logged in is not among ours any more
+
+	// Where another process holds connections (shoal run --persist), the run itself dialled:
+	DialHolder   DialReason = "no_holder"       // there is no such process, or it does not answer
+	DialPassword DialReason = "password"        // a password may be needed, which that process does not get
+	DialAgent    DialReason = "agent_forwarded" // the agent is forwarded
+	DialRoute    DialReason = "route"           // there is a jump host or a proxy command
+	DialClient   DialReason = "other_client"    // another client is needed: the system's ssh, or x/crypto
 )

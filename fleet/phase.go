@@ -74,7 +74,12 @@ type Timeline struct {
 	phase Phase
 	since time.Time
 	took  Durations
+	told  func(Phase) // nil: nobody
 }
+
+// OnEnter has f called with each phase that begins from now on, in their order. f must not
+// block and not use the Timeline. It must be called before the Timeline is shared.
+func (t *Timeline) OnEnter(f func(Phase)) { t.told = f }
 
 // Enter ends the current phase and begins p. The time of a phase entered more than
 // once adds up.
@@ -83,6 +88,9 @@ func (t *Timeline) Enter(p Phase) {
 	defer t.mu.Unlock()
 	t.count()
 	t.phase = p
+	if t.told != nil {
+		t.told(p)
+	}
 }
 
 // Phase returns the current phase.

@@ -31,6 +31,7 @@ const (
 	ReasonProtocolAbuse Reason = "protocol_abuse" // within the protocol, but beyond one of our limits
 	ReasonStalled       Reason = "stalled"        // the peer stopped reading
 	ReasonVanished      Reason = "vanished"       // the peer does not answer keepalives
+	ReasonHolderLost    Reason = "holder_lost"    // the process that holds the connection (shoal run --persist) has ended or hangs
 
 	// banner
 	ReasonBannerTimeout Reason = "banner_timeout" // no version line in time
@@ -136,7 +137,7 @@ const (
 func (r Reason) Transient() bool {
 	switch r {
 	case ReasonResolveTimeout, ReasonResolveFailed, ReasonDialTimeout, ReasonJumpFailed, ReasonConnReset, ReasonConnClosed,
-		ReasonThrottled, ReasonBannerTimeout, ReasonKexTimeout:
+		ReasonThrottled, ReasonBannerTimeout, ReasonKexTimeout, ReasonHolderLost:
 		return true
 	}
 	return false
