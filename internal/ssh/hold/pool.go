@@ -37,6 +37,10 @@ type Options struct {
 	// Dials limits the connections that are dialled at once in place of held ones that turned
 	// out dead when they were used. 0 means 64.
 	Dials int
+	// Admit, if not nil, is asked before a held connection of this age is used: a reason other
+	// than "" closes it, and the target is dialled. It may block. nil means that its host key
+	// is checked by what Use was called with.
+	Admit func(t ssh.Target, k ssh.Keeper, age time.Duration) fleet.DialReason
 	// Interrupt ends commands that run when their context ends with TERM, and keeps their
 	// connections. Otherwise these are closed.
 	Interrupt bool
@@ -57,6 +61,7 @@ type Pool struct {
 	idle   int
 	closed bool
 	alike  map[[2]*ssh.Settings]bool // pairs that were compared
+	since  time.Time                 // connections that were made before are used no more: Refresh
 }
 
 // A place is what is known of an endpoint.
@@ -117,9 +122,28 @@ func (p *Pool) Use(keys ssh.HostKeys) {
 	hangUp(old)
 }
 
-// Refresh closes all idle connections.
+// Has reports whether an idle connection to the target is held, with whatever settings.
+func (p *Pool) Has(t ssh.Target) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := p.known[nameOf(t.Target)]
+	return at != nil && len(at.idle) > 0
+}
+
+// Used returns the number of connections that attempts use.
+func (p *Pool) Used() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, at := range p.known {
+		n += at.used
+	}
+	return n
+}
+
+// Refresh closes all idle connections, and has those in use closed after their commands.
 func (p *Pool) Refresh() {
 	p.mu.Lock()
+	p.since = time.Now()
 	all := p.takeOldest(p.idle, fleet.DialExpired)
 	p.mu.Unlock()
 	hangUp(all)
@@ -269,15 +293,25 @@ func (p *Pool) take(t ssh.Target) (*held, fleet.DialReason) {
 	}
 	p.mu.Unlock()
 	hangUp(gone)
-	if found != nil && !trusted(keys, t, found.key) {
-		p.mu.Lock()
-		at.used--
-		at.why = fleet.DialHostKey
-		p.mu.Unlock()
-		_ = found.conn.Close()
-		return nil, fleet.DialHostKey
+	if found == nil {
+		return nil, why
 	}
-	return found, why
+	if why := p.admit(keys, t, found); why != "" {
+		p.discard(found, why)
+		return nil, why
+	}
+	return found, ""
+}
+
+// admit returns why a held connection must not be used, or "".
+func (p *Pool) admit(keys ssh.HostKeys, t ssh.Target, h *held) fleet.DialReason {
+	switch {
+	case p.opts.Admit != nil:
+		return p.opts.Admit(t, h.conn, h.age(time.Now()))
+	case !trusted(keys, t, h.key):
+		return fleet.DialHostKey
+	}
+	return ""
 }
 
 // trusted reports whether keys trusts the key of the target now.
@@ -312,7 +346,7 @@ func (h *held) age(now time.Time) time.Duration {
 }
 
 func (p *Pool) expired(h *held, now time.Time) bool {
-	return p.opts.MaxAge > 0 && h.age(now) >= p.opts.MaxAge-h.early
+	return p.opts.MaxAge > 0 && h.age(now) >= p.opts.MaxAge-h.early || h.login.Before(p.since)
 }
 
 // giveBack makes a connection idle whose attempt has ended.
