@@ -1,0 +1,341 @@
+package persist
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+)
+
+var errOver = errors.New("the attempt is over")
+
+// asked answers a question of the holder, on a goroutine of its own: the answer may take as long
+// as an agent or a disk.
+func (d *Dialer) asked(number uint32, b *dec) error {
+	id, q := uint32(b.uint()), question(b.uint())
+	if b.bad || q > askIntend {
+		return errMalformed
+	}
+	d.mu.Lock()
+	r := d.attempts[id]
+	d.mu.Unlock()
+	if r == nil {
+		d.link.send(kindAnswer, number, func(e *enc) { encodeRefusal(e, errOver) })
+		return nil
+	}
+	if q == askIntend { // at once: the command waits for it
+		if err := b.done(); err != nil {
+			return err
+		}
+		d.all.Go(func() { r.intend(number) })
+		return nil
+	}
+	ask := &asking{remote: r, ctx: r.context(), body: dec{b: append([]byte(nil), b.b...)}}
+	d.all.Go(func() {
+		fields, err := ask.answer(q)
+		d.link.send(kindAnswer, number, func(e *enc) {
+			if encodeRefusal(e, err); err == nil && fields != nil {
+				fields(e)
+			}
+		})
+	})
+	return nil
+}
+
+// intend records the intent and hands the command over.
+func (r *remote) intend(number uint32) {
+	a := r.attempt
+	if f := a.Intend(); f != nil {
+		r.dialer.link.send(kindAnswer, number, func(e *enc) { encodeRefusal(e, f) })
+		return
+	}
+	a.Execution.Queue(1)
+	r.dialer.link.hand(kindAnswer, number, func(e *enc) { encodeRefusal(e, nil) }, &a.Execution)
+}
+
+// released is told of a host key that was checked and proved nothing.
+func (r *remote) released(blob []byte) error {
+	key, err := xssh.ParsePublicKey(blob)
+	if err != nil {
+		return errMalformed
+	}
+	ssh.ReleaseKey(r.dialer.opts.HostKeys, r.attempt.Target, key)
+	return nil
+}
+
+// An asking is a question.
+type asking struct {
+	remote *remote
+	ctx    context.Context
+	body   dec
+}
+
+func (k *asking) hostKey() (xssh.PublicKey, error) {
+	key, err := xssh.ParsePublicKey(k.body.bytes())
+	if err != nil {
+		return nil, errMalformed
+	}
+	return key, nil
+}
+
+func (k *asking) answer(q question) (fields func(*enc), err error) {
+	r, b := k.remote, &k.body
+	keys, t := r.dialer.opts.HostKeys, r.attempt.Target
+	proven := func(key xssh.PublicKey) func(*enc) {
+		return func(e *enc) { e.bool(ssh.Proven(keys, t, key)) }
+	}
+	switch q {
+	case askAlgorithms:
+		return func(e *enc) { e.strs(keys.Algorithms(t)) }, b.done()
+	case askCheck:
+		addr := address(b.str())
+		key, err := k.hostKey()
+		if err := errors.Join(err, b.done()); err != nil {
+			return nil, err
+		}
+		if err := keys.Check(t, addr, key); err != nil {
+			return nil, err
+		}
+		r.attempt.TellHostKey(keys, key)
+		r.attempt.Identified(keys, key)
+		return proven(key), nil
+	case askAccepted:
+		key, err := k.hostKey()
+		if err := errors.Join(err, b.done()); err != nil {
+			return nil, err
+		}
+		return proven(key), keys.Accepted(t, key)
+	case askAdmit:
+		return k.admit()
+	case askSigners:
+		if err := b.done(); err != nil {
+			return nil, err
+		}
+		signers, err := r.dialer.opts.Identities.Signers(k.ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		r.mu.Lock()
+		r.signers = signers
+		r.mu.Unlock()
+		return func(e *enc) { encodeSigners(e, signers) }, nil
+	case askSign:
+		return k.sign()
+	}
+	return nil, errMalformed
+}
+
+// admit decides whether a held connection is used.
+func (k *asking) admit() (fields func(*enc), err error) {
+	r := k.remote
+	keys, t, maxAge := r.dialer.opts.HostKeys, r.attempt.Target, r.dialer.opts.MaxAge
+	key, err := k.hostKey()
+	user, age := k.body.bytes(), k.body.dur()
+	if err := errors.Join(err, k.body.done()); err != nil {
+		return nil, err
+	}
+	say := func(why fleet.DialReason) (func(*enc), error) {
+		return func(e *enc) { e.str(string(why)) }, nil
+	}
+	if maxAge > 0 && age >= maxAge {
+		return say(fleet.DialExpired)
+	}
+	if err := keys.Check(t, nil, key); err != nil {
+		return say(fleet.DialHostKey)
+	}
+	ssh.ReleaseKey(keys, t, key)
+	if len(user) > 0 {
+		signers, err := r.dialer.opts.Identities.Signers(k.ctx, t)
+		if err != nil || !has(signers, user) {
+			return say(fleet.DialUserKey)
+		}
+	}
+	r.attempt.Identified(keys, key)
+	return say("")
+}
+
+func has(signers []xssh.Signer, blob []byte) bool {
+	for _, s := range signers {
+		if bytes.Equal(s.PublicKey().Marshal(), blob) {
+			return true
+		}
+	}
+	return false
+}
+
+func encodeSigners(e *enc, signers []xssh.Signer) {
+	e.uint(uint64(len(signers)))
+	for _, s := range signers {
+		e.bytes(s.PublicKey().Marshal())
+		asks, ok := s.(interface{ AskFirst() bool })
+		e.bool(ok)
+		e.bool(ok && asks.AskFirst())
+		_, chooses := s.(xssh.AlgorithmSigner)
+		e.bool(chooses)
+		multi, ok := s.(xssh.MultiAlgorithmSigner)
+		e.bool(ok)
+		if ok {
+			e.strs(multi.Algorithms())
+		}
+		from := ""
+		if o, ok := s.(interface{ From() string }); ok {
+			from = o.From()
+		}
+		e.str(from)
+	}
+}
+
+// sign makes a signature.
+func (k *asking) sign() (fields func(*enc), err error) {
+	r := k.remote
+	number, algorithm, data := k.body.uint(), k.body.str(), k.body.bytes()
+	if err := k.body.done(); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	signers := r.signers
+	r.mu.Unlock()
+	if number >= uint64(len(signers)) {
+		return nil, errMalformed
+	}
+	var sig *xssh.Signature
+	s, chooses := signers[number].(xssh.AlgorithmSigner)
+	if chooses && algorithm != "" {
+		sig, err = s.SignWithAlgorithm(rand.Reader, data, algorithm)
+	} else {
+		sig, err = signers[number].Sign(rand.Reader, data)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func(e *enc) {
+		e.str(sig.Format)
+		e.bytes(sig.Blob)
+		e.bytes(sig.Rest)
+	}, nil
+}
+
+// address returns the address of a connection as the checks of host keys know it.
+func address(text string) net.Addr {
+	a, err := netip.ParseAddrPort(text)
+	if err != nil {
+		return nil
+	}
+	return net.TCPAddrFromAddrPort(a)
+}
+
+// An inputState is how far an attempt's standard input has come.
+type inputState struct {
+	mu      sync.Mutex
+	allowed int64 // bytes that the holder takes
+	sent    int64
+	busy    bool // a goroutine sends
+	again   bool // and has to look again
+	ended   bool
+}
+
+// serveInput begins to serve the attempt's standard input.
+func (r *remote) serveInput() {
+	if r.attempt.Stream != nil {
+		r.attempt.Stream.Notify(r.feed)
+	}
+}
+
+// want lets the run send input up to an offset.
+func (r *remote) want(upTo int64) {
+	r.input.mu.Lock()
+	r.input.allowed = max(r.input.allowed, upTo)
+	r.input.mu.Unlock()
+	r.feed()
+}
+
+// feed sends what there is to send, on a goroutine of its own.
+func (r *remote) feed() {
+	in := &r.input
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	switch {
+	case in.ended || in.allowed == 0 || !r.attempt.HasInput():
+	case in.busy:
+		in.again = true
+	default:
+		r.dialer.mu.Lock()
+		lost := r.dialer.lost != nil
+		if !lost {
+			in.busy = true
+			r.dialer.all.Add(1)
+		}
+		r.dialer.mu.Unlock()
+		if !lost {
+			go r.sendInput()
+		}
+	}
+}
+
+func (r *remote) sendInput() {
+	defer r.dialer.all.Done()
+	in, buf := &r.input, make([]byte, chunk)
+	for {
+		in.mu.Lock()
+		room := min(in.allowed-in.sent, chunk)
+		at := in.sent
+		in.again = false
+		in.mu.Unlock()
+		n, err := r.nextInput(buf[:room], at)
+		if n > 0 && !r.dialer.link.sendData(kindInput, r.id, func(e *enc) { e.bytes(buf[:n]) }) {
+			return
+		}
+		if err != nil {
+			text := ""
+			if !errors.Is(err, io.EOF) {
+				text = cut(cmp.Or(err.Error(), "it failed"))
+				r.mu.Lock()
+				r.unread = err
+				r.mu.Unlock()
+			}
+			r.dialer.link.send(kindInputEnd, r.id, func(e *enc) { e.str(text) })
+		}
+		r.mu.Lock()
+		over := r.over
+		r.mu.Unlock()
+		in.mu.Lock()
+		in.sent += int64(n)
+		in.ended = err != nil || over
+		if in.ended || !in.again && (n == 0 || in.sent == in.allowed) {
+			in.busy = false
+			in.mu.Unlock()
+			return
+		}
+		in.mu.Unlock()
+	}
+}
+
+// nextInput reads what is available now, and io.EOF if nothing follows.
+func (r *remote) nextInput(p []byte, at int64) (int, error) {
+	a := r.attempt
+	if a.Stream != nil {
+		return a.Stream.Next(p, at)
+	}
+	left := a.InputSize() - at
+	p = p[:min(int64(len(p)), left)]
+	if n, err := a.Input.ReadAt(p, at); n < len(p) {
+		if err == nil || errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return n, err
+	}
+	if int64(len(p)) == left {
+		return len(p), io.EOF
+	}
+	return len(p), nil
+}

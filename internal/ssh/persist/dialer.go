@@ -1,0 +1,399 @@
+package persist
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/clock"
+	"shoal/internal/hint"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/client"
+	"shoal/internal/ssh/hold"
+	"shoal/internal/ssh/sshreason"
+)
+
+// Options configure a Dialer. They must not be changed after New.
+type Options struct {
+	// HostKeys and Identities decide for every connection, also for those that are held. Required.
+	HostKeys   ssh.HostKeys
+	Identities ssh.Identities
+	// Local dials what the holder must not or cannot dial. Required.
+	Local ssh.Dialer
+	// Passwords means that Local may send passwords: it dials all targets that allow one.
+	Passwords bool
+	// Timeouts are the phases' deadlines; zero values are the defaults.
+	Timeouts ssh.Timeouts
+	// Clock measures what the holder takes. nil means real time.
+	Clock *clock.Clock
+	// Pipeline, Classical and StateDir are those of package client, and of the host cache.
+	Pipeline  client.Pipeline
+	Classical bool
+	StateDir  string
+	// MaxAge is how long after its login a held connection is used. 0 means
+	// hold.DefaultMaxAge, negative means no limit.
+	MaxAge time.Duration
+	// Idle is how long the holder stays after its last run.
+	Idle time.Duration
+}
+
+// A Dialer passes attempts on to a holder. It implements ssh.Dialer.
+type Dialer struct {
+	opts     Options
+	link     *link
+	all      sync.WaitGroup // goroutines
+	settings sync.Mutex     // held while settings are numbered and sent
+
+	mu       sync.Mutex
+	attempts map[uint32]*remote
+	numbers  map[*ssh.Settings]uint32
+	last     uint32
+	frames   uint64 // that were received
+	lost     error  // why there is no holder any more; nil: there is one
+	stop     chan struct{}
+}
+
+const (
+	// patience is how long a holder may take for its first word, and for giving up an attempt.
+	patience = 5 * time.Second
+	// beat is the time between two questions whether the holder is alive; after silentBeats
+	// without an answer it counts as lost. They are counted, so that a process which was stopped
+	// itself does not take the other one for dead.
+	beat        = 2 * time.Second
+	silentBeats = 5
+)
+
+// New begins to use the holder at the other end of c, which it takes over. Close must follow.
+func New(ctx context.Context, c net.Conn, o Options) (*Dialer, error) {
+	switch {
+	case o.HostKeys == nil, o.Identities == nil, o.Local == nil:
+		_ = c.Close()
+		return nil, errors.New("no host keys, identities or Dialer")
+	}
+	o.MaxAge = cmp.Or(o.MaxAge, hold.DefaultMaxAge)
+	timeouts := o.Timeouts
+	timeouts.Command = 0 // each attempt has it
+	h := hello{purpose: purposeRun, idle: o.Idle, profile: profile{timeouts.WithDefaults(), o.Pipeline, o.Classical, o.StateDir}}
+	l, from, _, err := greet(ctx, c, h)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dialer{opts: o, link: l, attempts: make(map[uint32]*remote), numbers: make(map[*ssh.Settings]uint32), stop: make(chan struct{})}
+	d.all.Go(func() { d.read(from) })
+	d.all.Go(d.watch)
+	return d, nil
+}
+
+// greet says hello and waits for the answer.
+func greet(ctx context.Context, c net.Conn, h hello) (*link, *reader, []byte, error) {
+	l := newLink(c)
+	fail := func(err error) (*link, *reader, []byte, error) {
+		l.close(err)
+		l.writer.Wait()
+		return nil, nil, nil, err
+	}
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+	stop := context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	l.send(kindHello, 0, h.encode)
+	from := newReader(c)
+	f, err := from.next()
+	switch {
+	case ctx.Err() != nil:
+		return fail(context.Cause(ctx))
+	case sshreason.TimedOut(err):
+		return fail(hint.New(fmt.Sprintf("the holder of the connections gave no answer within %v", patience), "shoal persist stop ends it"))
+	case err != nil:
+		return fail(fmt.Errorf("the holder of the connections gave no answer: %w", err))
+	case f.kind != kindWelcome:
+		return fail(fmt.Errorf("the holder's first answer: %w", errMalformed))
+	}
+	if f.body.uint() != version {
+		return fail(hint.Wrap(errVersion, "shoal persist stop ends it"))
+	}
+	if err := refusal(&f.body); err != nil {
+		return fail(err)
+	}
+	said := append([]byte(nil), f.body.bytes()...)
+	if err := f.body.done(); err != nil {
+		return fail(err)
+	}
+	_ = c.SetReadDeadline(time.Time{})
+	return l, from, said, nil
+}
+
+var errClosed = errors.New("the run does not use the holder any more")
+
+// Close ends the use of the holder, which keeps its connections, but for those with attempts. It
+// waits for the Dialer's goroutines.
+func (d *Dialer) Close() error {
+	d.lose(errClosed)
+	d.all.Wait()
+	d.link.writer.Wait()
+	return nil
+}
+
+// lose ends everything that is under way.
+func (d *Dialer) lose(why error) {
+	d.mu.Lock()
+	if d.lost != nil {
+		d.mu.Unlock()
+		return
+	}
+	d.lost = why
+	close(d.stop)
+	all := d.attempts
+	d.attempts = make(map[uint32]*remote)
+	d.mu.Unlock()
+	d.link.close(why)
+	for _, r := range all {
+		r.abandon()
+	}
+}
+
+// watch asks whether the holder is alive while there are attempts.
+func (d *Dialer) watch() {
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	silent, before := 0, uint64(0)
+	for {
+		select {
+		case <-d.stop:
+			return
+		case <-tick.C:
+		}
+		d.mu.Lock()
+		frames, busy := d.frames, len(d.attempts) > 0
+		d.mu.Unlock()
+		switch {
+		case frames != before || !busy:
+			silent, before = 0, frames
+		case silent == silentBeats:
+			d.lose(fmt.Errorf("the holder of the connections gave no sign of life for %v", silentBeats*beat))
+			return
+		default:
+			silent++
+		}
+		d.link.send(kindPing, 0, nil)
+	}
+}
+
+// whyLocal returns why the run itself has to dial; "" means that it does not. plain means that
+// held connections are beside the point.
+func (d *Dialer) whyLocal(a *ssh.Attempt) (why fleet.DialReason, plain bool) {
+	t, s := &a.Target, a.Target.Settings()
+	switch {
+	case a.Until != 0 || t.Err() != nil:
+		return "", true
+	case t.Jump() != nil || t.Route != nil && (t.Route.Via != nil || len(t.Route.ProxyCommand) > 0):
+		return fleet.DialRoute, false
+	case a.WantsAgent():
+		return fleet.DialAgent, false
+	case s.Program.Needed != "":
+		return fleet.DialClient, false
+	case d.opts.Passwords && !t.NoPassword() && (t.Endpoint == nil || t.Endpoint.Settings == nil || s.Password):
+		return fleet.DialPassword, false
+	case len(a.Exec())+len(t.Host.Name)+len(t.User) > maxExec:
+		return fleet.DialHolder, false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lost != nil {
+		return fleet.DialHolder, false
+	}
+	return "", false
+}
+
+// Dial implements ssh.Dialer.
+func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	why, plain := d.whyLocal(a)
+	switch {
+	case plain:
+		return d.opts.Local.Dial(ctx, a)
+	case why != "":
+		return d.dialLocal(ctx, a, why)
+	}
+	r := d.newRemote(ctx, a)
+	if !d.order(r, kindOpen, 0, false) {
+		r.finished()
+		return d.dialLocal(ctx, a, fleet.DialHolder)
+	}
+	o, inTime := r.await(ctx)
+	switch {
+	case !inTime:
+		r.finished()
+		return nil, sshreason.Interrupted(ctx, a)
+	case o.lost && !a.Execution.Left():
+		r.finished()
+		return d.dialLocal(ctx, a, fleet.DialHolder)
+	case o.lost:
+		r.finished()
+		return nil, r.gone()
+	case o.err != nil:
+		r.finished()
+		if f := r.failure(ctx, o.err); f.Reason != fleet.ReasonNoCommonAlgorithm || a.Execution.Left() || ctx.Err() != nil {
+			return nil, f
+		}
+		return d.dialLocal(ctx, a, fleet.DialClient)
+	}
+	return &conn{dialer: d, first: r}, nil
+}
+
+// dialLocal dials with the run's own client.
+func (d *Dialer) dialLocal(ctx context.Context, a *ssh.Attempt, why fleet.DialReason) (ssh.Conn, error) {
+	a.Connection = &fleet.Connection{Why: why}
+	a.Tell("dialling without the holder of connections: %s", why)
+	return d.opts.Local.Dial(ctx, a)
+}
+
+// order sends an attempt. on is the connection of a further one, and intended says that its
+// intent was recorded. It reports false if there is no holder any more.
+func (d *Dialer) order(r *remote, k kind, on uint32, intended bool) bool {
+	a := r.attempt
+	number, ok := d.number(a.Target.Settings())
+	if !ok {
+		return false
+	}
+	t := d.opts.Timeouts.For(a)
+	limit, left := t.Command, time.Duration(0)
+	if limit == 0 {
+		limit = -1
+	}
+	if now := d.opts.Clock.Now(); k == kindOpen {
+		if by := a.ConnectBy(now, t.Connect); !by.IsZero() {
+			left = by.Sub(now)
+		}
+	}
+	body := func(e *enc) {
+		if k == kindNext {
+			e.uint(uint64(on))
+			e.bool(intended)
+		}
+		encodeAttempt(e, a, number, left, limit)
+	}
+	if intended {
+		return d.link.hand(k, r.id, body, &a.Execution)
+	}
+	return d.link.send(k, r.id, body)
+}
+
+// number returns the number of settings, which it sends the first time.
+func (d *Dialer) number(s *ssh.Settings) (uint32, bool) {
+	d.settings.Lock()
+	defer d.settings.Unlock()
+	if n, ok := d.numbers[s]; ok {
+		return n, true
+	}
+	text, err := encodeSettings(s)
+	if err != nil {
+		return 0, false
+	}
+	n := uint32(len(d.numbers) + 1)
+	if !d.link.send(kindSettings, n, func(e *enc) { e.bytes(text) }) {
+		return 0, false
+	}
+	d.numbers[s] = n
+	return n, true
+}
+
+// read receives frames until the link ends.
+func (d *Dialer) read(from *reader) {
+	for {
+		f, err := from.next()
+		if err == nil {
+			err = d.take(f)
+		}
+		if err != nil {
+			d.lose(fmt.Errorf("the holder of the connections is lost: %w", err))
+			return
+		}
+	}
+}
+
+// take handles a frame. An error ends the use of the holder.
+func (d *Dialer) take(f frame) error {
+	d.mu.Lock()
+	d.frames++
+	r := d.attempts[f.id]
+	d.mu.Unlock()
+	b := &f.body
+	switch f.kind {
+	case kindPong:
+		return b.done()
+	case kindAsk:
+		return d.asked(f.id, b)
+	case kindOpened:
+		o := opening{connection: decodeConnection(b), queued: b.bool()}
+		if err := b.done(); err != nil || r == nil {
+			return err
+		}
+		return r.open(o)
+	case kindFailed, kindEnd:
+		end, c, err := decodeEnd(b)
+		if err != nil || r == nil {
+			return err
+		}
+		if f.kind == kindFailed {
+			return r.open(opening{connection: c, err: &end})
+		}
+		return r.push(event{end: &end, connection: c})
+	case kindPhase:
+		p := fleet.Phase(b.uint())
+		if err := b.done(); err != nil || p == fleet.PhaseNone || p >= fleet.NumPhases {
+			return errMalformed
+		}
+		if r != nil {
+			r.enter(p)
+		}
+	case kindTell:
+		line := b.str()
+		if err := b.done(); err != nil || r == nil {
+			return err
+		}
+		if len(line) <= maxText {
+			r.attempt.Tell("%s", line)
+		}
+	case kindOutput:
+		stream, p := fleet.Stream(b.uint()), b.bytes()
+		if err := b.done(); err != nil || stream >= fleet.NumStreams {
+			return errMalformed
+		}
+		if r != nil {
+			return r.push(event{stream: stream, bytes: append([]byte(nil), p...)})
+		}
+	case kindWant:
+		upTo := b.int()
+		if err := b.done(); err != nil || r == nil {
+			return err
+		}
+		r.want(upTo)
+	case kindReleased:
+		key := b.bytes()
+		if err := b.done(); err != nil || r == nil {
+			return err
+		}
+		return r.released(key)
+	default:
+		return errMalformed
+	}
+	return nil
+}
+
+// Without returns a Dialer for a run that uses no holder: local dials, and why is in its results.
+func Without(local ssh.Dialer, why fleet.DialReason) ssh.Dialer { return without{local, why} }
+
+type without struct {
+	local ssh.Dialer
+	why   fleet.DialReason
+}
+
+// Dial implements ssh.Dialer.
+func (d without) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	a.Connection = &fleet.Connection{Why: d.why}
+	return d.local.Dial(ctx, a)
+}

@@ -1,0 +1,300 @@
+package persist
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+	"shoal/simfleet"
+)
+
+// A rig is a run that uses a holder, before a fleet.
+type rig struct {
+	*den
+	*Dialer
+	fleet *simfleet.Fleet
+	keys  *keys
+}
+
+func newRig(t *testing.T, o simfleet.Options) *rig {
+	t.Helper()
+	f, err := simfleet.Start(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	r := &rig{den: newDen(t), fleet: f}
+	r.again(t, Options{})
+	return r
+}
+
+// again is the next run.
+func (r *rig) again(t *testing.T, o Options) {
+	t.Helper()
+	if r.Dialer != nil {
+		if err := r.Dialer.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	r.keys = &keys{fleet: r.fleet}
+	o.HostKeys, o.Identities = r.keys, r.keys
+	r.Dialer = r.dialer(t, o)
+}
+
+func (r *rig) attempt(i int, command string) (*ssh.Attempt, *bytes.Buffer) {
+	host, out := r.fleet.Host(i), new(bytes.Buffer)
+	return &ssh.Attempt{
+		Progress: new(ssh.Progress), Stdout: out,
+		Target: ssh.Target{Target: fleet.Target{Host: host, Index: i, User: "u", Port: host.Port, Command: command}},
+	}, out
+}
+
+func run(ctx context.Context, d ssh.Dialer, a *ssh.Attempt) fleet.End {
+	c, err := d.Dial(ctx, a)
+	if err != nil {
+		f, _ := errors.AsType[*fleet.Error](err)
+		return f.End()
+	}
+	done := make(chan fleet.End, 1)
+	c.Start(ctx, func(end fleet.End) { done <- end })
+	end := <-done
+	_ = c.Close()
+	return end
+}
+
+// want runs a command that must be ok, on a connection of this kind: held if why is "".
+func (r *rig) want(t *testing.T, i int, why fleet.DialReason, change ...func(*ssh.Attempt)) {
+	t.Helper()
+	a, out := r.attempt(i, "echo ran")
+	for _, c := range change {
+		c(a)
+	}
+	end := run(t.Context(), r.Dialer, a)
+	if c := a.Connection; end.Outcome != fleet.OutcomeOK || out.String() != "ran\n" || c == nil || c.Held != (why == "") || c.Why != why {
+		t.Errorf("host %d: %v(%s), output %q, connection %+v; want held or %q\n%v", i, end.Outcome, end.Reason, out, c, why, end.Err)
+	}
+}
+
+// Later runs use what earlier ones have left, unless they decide otherwise.
+func TestHeldBetweenRuns(t *testing.T) {
+	r := newRig(t, simfleet.Options{Hosts: 2})
+	with := func(s ssh.Settings) func(*ssh.Attempt) {
+		return func(a *ssh.Attempt) { a.Target.Endpoint = &ssh.Endpoint{Settings: &s} }
+	}
+	r.want(t, 0, fleet.DialNew)
+	r.want(t, 0, "")
+	r.again(t, Options{})
+	r.want(t, 0, "")
+	r.want(t, 1, fleet.DialNew)
+	r.want(t, 0, fleet.DialSettings, with(ssh.Settings{AliveMax: 7}))
+	r.want(t, 0, fleet.DialNew, func(a *ssh.Attempt) { a.Target.User = "other" })
+	r.again(t, Options{Timeouts: ssh.Timeouts{Session: time.Minute}})
+	r.want(t, 1, fleet.DialSettings)
+	r.again(t, Options{})
+	r.want(t, 1, "")
+	r.again(t, Options{MaxAge: 1})
+	r.want(t, 1, fleet.DialExpired)
+	r.again(t, Options{})
+	r.want(t, 1, "")
+	r.keys.gone = true
+	a, _ := r.attempt(1, "echo must not run")
+	if end := run(t.Context(), r.Dialer, a); end.Reason != fleet.ReasonNoIdentity || a.Connection.Why != fleet.DialUserKey {
+		t.Errorf("without the key: %+v, %+v", end, a.Connection)
+	}
+	r.again(t, Options{})
+	r.want(t, 1, fleet.DialUserKey)
+	r.keys.refused = true
+	a, _ = r.attempt(1, "echo must not run")
+	if end := run(t.Context(), r.Dialer, a); end.Reason != fleet.ReasonHostkeyRevoked || a.Connection.Why != fleet.DialHostKey {
+		t.Errorf("with a revoked key: %+v, %+v", end, a.Connection)
+	}
+	r.again(t, Options{})
+	r.want(t, 1, fleet.DialHostKey)
+	r.refresh()
+	r.want(t, 1, fleet.DialExpired)
+	r.fleet.Disturb(1, simfleet.Disturbance(0))
+	for a.Connection = nil; ; { // until the holder has seen the end
+		b, _ := r.attempt(1, "echo ran")
+		if end := run(t.Context(), r.Dialer, b); end.Outcome != fleet.OutcomeOK {
+			t.Fatalf("%+v", end)
+		}
+		if b.Connection.Why == fleet.DialLost {
+			break
+		}
+	}
+	for _, e := range r.fleet.Log() {
+		if strings.Contains(e.Command, "must not run") {
+			t.Errorf("it ran: %+v", e)
+		}
+	}
+}
+
+// What the holder must not have is dialled by the run.
+func TestLocal(t *testing.T) {
+	r := newRig(t, simfleet.Options{Hosts: 1})
+	with := func(e ssh.Endpoint) func(*ssh.Attempt) {
+		return func(a *ssh.Attempt) { a.Target.Endpoint = &e; a.Agent = true }
+	}
+	r.want(t, 0, fleet.DialAgent, with(ssh.Endpoint{Settings: &ssh.Settings{Agent: ssh.AgentSpec{Socket: "/nowhere"}}}))
+	r.want(t, 0, fleet.DialClient, with(ssh.Endpoint{Settings: &ssh.Settings{Program: ssh.ProgramSpec{Needed: "PKCS11Provider"}}}))
+	r.again(t, Options{Passwords: true})
+	r.want(t, 0, fleet.DialPassword)
+	r.again(t, Options{})
+	r.lose(errors.New("gone"))
+	r.want(t, 0, fleet.DialHolder)
+	if s := r.status(); s.Idle+s.Used != 0 {
+		t.Errorf("the holder has connections: %+v", s)
+	}
+}
+
+// The holder dies at every stage of a command: what it may have run is unknown, and nothing else.
+func TestHolderDies(t *testing.T) {
+	t.Run("between dial and start", func(t *testing.T) {
+		r := newRig(t, simfleet.Options{Hosts: 1})
+		r.want(t, 0, fleet.DialNew)
+		a, _ := r.attempt(0, "echo must not run")
+		c, err := r.Dial(t.Context(), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.end()
+		for a.Execution.Failed() == fleet.OutcomeNeverStarted && r.whyLost() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		done := make(chan fleet.End, 1)
+		c.Start(t.Context(), func(end fleet.End) { done <- end })
+		if end := <-done; end.Outcome != fleet.OutcomeNeverStarted || end.Reason != fleet.ReasonHolderLost || !end.Reason.Transient() {
+			t.Errorf("%+v", end)
+		}
+		r.ran(t, 1)
+		r.want(t, 0, fleet.DialHolder)
+	})
+	for name, command := range map[string]string{"running": "echo on; sleep 3600", "never seen to run": "sleep 3600"} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, simfleet.Options{Hosts: 1})
+			r.want(t, 0, fleet.DialNew)
+			a, _ := r.attempt(0, command)
+			done := make(chan fleet.End, 1)
+			go func() { done <- run(t.Context(), r.Dialer, a) }()
+			for a.Timeline.Phase() != fleet.PhaseRun {
+				time.Sleep(time.Millisecond)
+			}
+			r.end()
+			if end := <-done; end.Outcome != fleet.OutcomeUnknown || end.Reason != fleet.ReasonHolderLost {
+				t.Errorf("%+v", end)
+			}
+		})
+	}
+	t.Run("while it dials", func(t *testing.T) {
+		r := newRig(t, simfleet.Options{Hosts: 1, Fault: func(int) simfleet.Fault { return simfleet.FaultAuthStall }})
+		a, _ := r.attempt(0, "echo must not run")
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		done := make(chan fleet.End, 1)
+		go func() { done <- run(ctx, r.Dialer, a) }()
+		for a.Timeline.Phase() != fleet.PhaseAuth {
+			time.Sleep(time.Millisecond)
+		}
+		r.end()
+		for a.Connection == nil { // until it is dialled here
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+		if end := <-done; end.Reason != fleet.ReasonInterrupted || a.Connection.Why != fleet.DialHolder {
+			t.Errorf("%+v, %+v", end, a.Connection)
+		}
+		r.ran(t, 0)
+	})
+}
+
+func (d *Dialer) whyLost() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.lost
+}
+
+func (r *rig) ran(t *testing.T, n int) {
+	t.Helper()
+	if log := r.fleet.Log(); len(log) != n {
+		t.Errorf("%d commands ran, want %d: %+v", len(log), n, log)
+	}
+}
+
+// A run that ends takes its commands with it, and not the connections that are idle.
+func TestRunDies(t *testing.T) {
+	r := newRig(t, simfleet.Options{Hosts: 2})
+	r.want(t, 0, fleet.DialNew)
+	r.want(t, 1, fleet.DialNew)
+	a, _ := r.attempt(0, "sleep 3600")
+	done := make(chan fleet.End, 1)
+	go func() { done <- run(t.Context(), r.Dialer, a) }()
+	for a.Timeline.Phase() != fleet.PhaseRun {
+		time.Sleep(time.Millisecond)
+	}
+	_ = r.Dialer.Close()
+	if end := <-done; end.Outcome != fleet.OutcomeUnknown || end.Reason != fleet.ReasonHolderLost {
+		t.Errorf("%+v", end)
+	}
+	for s := r.status(); s.Used > 0 || s.Runs > 0; s = r.status() {
+		time.Sleep(time.Millisecond)
+	}
+	r.again(t, Options{})
+	r.want(t, 1, "")
+	r.want(t, 0, fleet.DialLost)
+}
+
+// slow takes output only when it is let.
+type slow struct {
+	let chan struct{}
+	n   int64
+}
+
+func (s *slow) Write(p []byte) (int, error) {
+	<-s.let
+	s.n += int64(len(p))
+	return len(p), nil
+}
+
+// A run that does not take the output of one command gets that of others, and the holder does not
+// store what it does not take.
+func TestBackpressure(t *testing.T) {
+	r := newRig(t, simfleet.Options{Hosts: 2})
+	const size = 8 << 20
+	a, _ := r.attempt(0, fmt.Sprintf("head -c %d /dev/zero", size))
+	s := &slow{let: make(chan struct{})}
+	a.Stdout = s
+	done := make(chan fleet.End, 1)
+	go func() { done <- run(t.Context(), r.Dialer, a) }()
+	s.let <- struct{}{}
+	r.want(t, 1, fleet.DialNew)
+	select {
+	case end := <-done:
+		t.Errorf("it has ended: %+v", end)
+	default:
+	}
+	close(s.let)
+	if end := <-done; end.Outcome != fleet.OutcomeOK || s.n != size {
+		t.Errorf("%+v, %d bytes", end, s.n)
+	}
+}
+
+// A silent holder is given up.
+func TestSilentHolder(t *testing.T) {
+	here, there := net.Pipe()
+	go func() { _, _ = io.Copy(io.Discard, there) }()
+	k := &keys{}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	if _, err := New(ctx, here, Options{HostKeys: k, Identities: k, Local: &Dialer{}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	_ = there.Close()
+}

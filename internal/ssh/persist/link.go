@@ -1,0 +1,188 @@
+package persist
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+
+	"shoal/internal/ssh"
+)
+
+// maxQueued is how many bytes may wait to be written before output and input wait too.
+const maxQueued = 1 << 20
+
+// A link carries frames over a connection. Frames that are queued while another write is under way
+// are written together.
+type link struct {
+	conn net.Conn
+
+	mu      sync.Mutex
+	changed *sync.Cond
+	out     []byte // frames that wait
+	marks   []mark // in out
+	err     error  // why nothing more is sent; nil: it is
+	writer  sync.WaitGroup
+}
+
+// A mark is a frame in a link's queue that hands a command over.
+type mark struct {
+	exec       *ssh.Execution
+	start, end int
+}
+
+var errLinkClosed = errors.New("the connection between run and holder was closed")
+
+func newLink(c net.Conn) *link {
+	l := &link{conn: c}
+	l.changed = sync.NewCond(&l.mu)
+	l.writer.Go(l.write)
+	return l
+}
+
+// send queues a frame. It reports false if nothing more is sent.
+func (l *link) send(k kind, id uint32, body func(*enc)) bool { return l.queue(k, id, body, nil, false) }
+
+// sendData is send for a frame of output or input, which waits while much is queued.
+func (l *link) sendData(k kind, id uint32, body func(*enc)) bool {
+	return l.queue(k, id, body, nil, true)
+}
+
+// hand queues a frame that hands a command over. exec is told when it may have been received, and
+// may withdraw it before.
+func (l *link) hand(k kind, id uint32, body func(*enc), exec *ssh.Execution) bool {
+	return l.queue(k, id, body, exec, false)
+}
+
+func (l *link) queue(k kind, id uint32, body func(*enc), exec *ssh.Execution, wait bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for wait && l.err == nil && len(l.out) > maxQueued {
+		l.changed.Wait()
+	}
+	if l.err != nil {
+		return false
+	}
+	start := len(l.out)
+	e := enc{append(l.out, 0, 0, 0, 0, byte(k))}
+	e.b = binary.BigEndian.AppendUint32(e.b, id)
+	if body != nil {
+		body(&e)
+	}
+	l.out = e.b
+	binary.BigEndian.PutUint32(l.out[start:], uint32(len(l.out)-start-4))
+	if exec != nil {
+		l.marks = append(l.marks, mark{exec, start, len(l.out)})
+	}
+	l.changed.Broadcast()
+	return true
+}
+
+// write writes what is queued until close.
+func (l *link) write() {
+	var spare []byte
+	for {
+		l.mu.Lock()
+		for len(l.out) == 0 && l.err == nil {
+			l.changed.Wait()
+		}
+		if l.err != nil {
+			l.mu.Unlock()
+			return
+		}
+		out, marks := l.out, l.marks
+		l.out, l.marks = spare[:0], nil
+		l.changed.Broadcast()
+		l.mu.Unlock()
+		if err := l.pass(out, marks); err != nil {
+			l.close(fmt.Errorf("writing: %w", err))
+			return
+		}
+		if spare = out; cap(spare) > 4*chunk {
+			spare = nil
+		}
+	}
+}
+
+// pass writes frames, without those whose commands were withdrawn.
+func (l *link) pass(out []byte, marks []mark) error {
+	whole, from := out, 0
+	if len(marks) > 0 {
+		whole = make([]byte, 0, len(out))
+		kept := marks[:0]
+		for _, m := range marks {
+			whole = append(whole, out[from:m.start]...)
+			if from = m.end; m.exec.Writing() {
+				whole = append(whole, out[m.start:m.end]...)
+				kept = append(kept, mark{m.exec, 0, len(whole)})
+			}
+		}
+		whole, marks = append(whole, out[from:]...), kept
+	}
+	n, err := l.conn.Write(whole)
+	for _, m := range marks {
+		if n >= m.end {
+			m.exec.Wrote(1) // see Dialer.hand: its command is sent with one byte
+		} else {
+			m.exec.Wrote(0) // half a frame is none
+		}
+	}
+	return err
+}
+
+// close ends the link. What is queued is not sent.
+func (l *link) close(why error) {
+	l.mu.Lock()
+	if l.err == nil {
+		l.err = why
+		l.out, l.marks = nil, nil
+		_ = l.conn.Close()
+	}
+	l.changed.Broadcast()
+	l.mu.Unlock()
+}
+
+// cause returns why the link has ended.
+func (l *link) cause() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// A frame is one that was received. Its body is valid until the next read.
+type frame struct {
+	kind kind
+	id   uint32
+	body dec
+}
+
+// A reader reads frames.
+type reader struct {
+	from *bufio.Reader
+	buf  []byte
+}
+
+func newReader(r io.Reader) *reader { return &reader{from: bufio.NewReaderSize(r, 64<<10)} }
+
+func (r *reader) next() (frame, error) {
+	var head [headSize]byte
+	if _, err := io.ReadFull(r.from, head[:]); err != nil {
+		return frame{}, err
+	}
+	n := binary.BigEndian.Uint32(head[:])
+	if n < headSize-4 || n > maxFrame {
+		return frame{}, fmt.Errorf("%w: %d bytes", errMalformed, n)
+	}
+	n -= headSize - 4
+	if cap(r.buf) < int(n) || cap(r.buf) > 4*chunk {
+		r.buf = make([]byte, n)
+	}
+	r.buf = r.buf[:n]
+	if _, err := io.ReadFull(r.from, r.buf); err != nil {
+		return frame{}, err
+	}
+	return frame{kind(head[4]), binary.BigEndian.Uint32(head[5:]), dec{b: r.buf}}, nil
+}

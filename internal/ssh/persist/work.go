@@ -1,0 +1,474 @@
+package persist
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+)
+
+// A work is an attempt that the holder makes for a run.
+type work struct {
+	session     *session
+	id          uint32
+	attempt     *ssh.Attempt
+	ctx         context.Context
+	cancel      context.CancelCauseFunc
+	connectLeft time.Duration
+	input       *inflow // nil: none
+
+	mu       sync.Mutex
+	changed  *sync.Cond
+	credit   int  // bytes of output that the run takes
+	intended bool // the run has recorded the next intent
+	started  bool
+	proven   bool   // the host key is that of the target
+	user     string // the key that signed last, in wire form
+}
+
+// open dials, or takes a held connection.
+func (w *work) open() {
+	s, a := w.session, w.attempt
+	h := s.holder
+	limit := s.line.timeouts.For(a).Connect
+	a.ConnectBy(h.clock.Now().Add(w.connectLeft-limit), limit)
+	other := h.elsewhere(s.line, a.Target)
+	var d ssh.Dialer = s.line.pool
+	if h.unheld {
+		d = logins{h, s.line.dialer}
+	}
+	c, err := d.Dial(w.ctx, a)
+	if other && a.Connection != nil && a.Connection.Why == fleet.DialNew {
+		a.Connection.Why = fleet.DialSettings
+	}
+	if err != nil {
+		f, ok := errors.AsType[*fleet.Error](err)
+		if !ok {
+			f = a.Fail(a.Execution.Failed(), fleet.ReasonInternal, err)
+		}
+		s.forget(w)
+		s.link.send(kindFailed, w.id, func(e *enc) { encodeEnd(e, f.End(), a.Connection) })
+		return
+	}
+	s.mu.Lock()
+	gone := s.conns == nil
+	if !gone {
+		s.conns[w.id] = c
+	}
+	s.mu.Unlock()
+	if gone {
+		_ = c.Close()
+		s.forget(w)
+		return
+	}
+	queued := a.Execution.Queued()
+	s.link.send(kindOpened, w.id, func(e *enc) {
+		encodeConnection(e, a.Connection)
+		e.bool(queued)
+	})
+}
+
+// next runs the attempt on a connection of an earlier one.
+func (w *work) next(c ssh.Conn) {
+	if !w.begins() {
+		return
+	}
+	if c == nil {
+		w.ended(w.attempt.FailIn(fleet.PhaseSession, fleet.OutcomeNeverStarted, fleet.ReasonConnClosed,
+			errors.New("there is no such connection")).End())
+		return
+	}
+	c.StartNext(w.ctx, w.attempt, w.ended)
+}
+
+// begins counts the attempt as started; it reports false if it was already.
+func (w *work) begins() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.started {
+		return false
+	}
+	w.started = true
+	w.session.all.Add(1)
+	return true
+}
+
+// ended reports the command's end.
+func (w *work) ended(end fleet.End) {
+	s := w.session
+	s.forget(w)
+	s.link.send(kindEnd, w.id, func(e *enc) { encodeEnd(e, end, w.attempt.Connection) })
+	s.all.Done()
+}
+
+// closed forgets an attempt whose connection the run has closed before it was started.
+func (w *work) closed() {
+	w.mu.Lock()
+	started := w.started
+	w.mu.Unlock()
+	if !started {
+		w.session.forget(w)
+	}
+}
+
+// take handles a frame about the attempt.
+func (w *work) take(k kind, b *dec) error {
+	s := w.session
+	switch k {
+	case kindStart:
+		intended := b.bool()
+		if err := b.done(); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		c := s.conns[w.id]
+		s.mu.Unlock()
+		if c == nil || !w.begins() {
+			return errMalformed
+		}
+		w.mu.Lock()
+		w.intended = intended
+		w.mu.Unlock()
+		s.all.Go(func() { c.Start(w.ctx, w.ended) })
+	case kindCancel:
+		why := b.str()
+		if err := b.done(); err != nil {
+			return err
+		}
+		s.all.Go(func() { w.cancel(errors.New(why)) })
+	case kindInput:
+		p := b.bytes()
+		if err := b.done(); err != nil || w.input == nil {
+			return errMalformed
+		}
+		return w.input.add(p, nil)
+	case kindInputEnd:
+		text := b.str()
+		if err := b.done(); err != nil || w.input == nil {
+			return errMalformed
+		}
+		return w.input.add(nil, inputEnd(text))
+	case kindCredit:
+		n := b.uint()
+		if err := b.done(); err != nil {
+			return err
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if n > window || w.credit+int(n) > window {
+			return errMalformed
+		}
+		w.credit += int(n)
+		w.changed.Broadcast()
+	default:
+		return errMalformed
+	}
+	return nil
+}
+
+// allowed waits until the run takes output, and returns for how many bytes, n at most. 0 means
+// that it takes none any more.
+func (w *work) allowed(n int) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.credit == 0 && w.ctx.Err() == nil {
+		w.changed.Wait()
+	}
+	if w.credit == 0 {
+		return 0
+	}
+	n = min(n, w.credit)
+	w.credit -= n
+	return n
+}
+
+// entered tells the run of a phase.
+func (w *work) entered(p fleet.Phase) {
+	w.session.link.send(kindPhase, w.id, func(e *enc) { e.uint(uint64(p)) })
+}
+
+// intend has the run record that the command is about to be sent.
+func (w *work) intend() error {
+	w.mu.Lock()
+	done := w.intended
+	w.intended = false
+	w.mu.Unlock()
+	if done {
+		return nil
+	}
+	d, err := w.ask(context.Background(), askIntend, nil) // its answer tells whether it was recorded
+	if err != nil {
+		return err
+	}
+	return d.done()
+}
+
+// ask asks the run and returns the fields of its answer.
+func (w *work) ask(ctx context.Context, q question, body func(*enc)) (*dec, error) {
+	s := w.session
+	answer := make(chan []byte, 1)
+	s.mu.Lock()
+	s.last++
+	number := s.last
+	s.calls[number] = answer
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.calls, number)
+		s.mu.Unlock()
+	}()
+	s.link.send(kindAsk, number, func(e *enc) {
+		e.uint(uint64(w.id))
+		if e.uint(uint64(q)); body != nil {
+			body(e)
+		}
+	})
+	select {
+	case b := <-answer:
+		d := &dec{b: b}
+		if err := refusal(d); err != nil {
+			return nil, err
+		}
+		return d, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-s.ctx.Done():
+		return nil, errRunGone
+	}
+}
+
+// An asker has the run decide. It implements ssh.HostKeys, ssh.KeyReleaser, ssh.PasswordGuard and
+// ssh.Identities.
+type asker struct{ holder *Holder }
+
+var errNobody = errors.New("no run asks for this host any more")
+
+func (h *Holder) workOf(t ssh.Target) (*work, error) {
+	w, ok := h.askers.Load(t.Endpoint)
+	if !ok {
+		return nil, errNobody
+	}
+	return w.(*work), nil
+}
+
+// Algorithms implements ssh.HostKeys.
+func (k asker) Algorithms(t ssh.Target) []string {
+	w, err := k.holder.workOf(t)
+	if err != nil {
+		return nil
+	}
+	d, err := w.ask(w.ctx, askAlgorithms, nil)
+	if err != nil {
+		return nil
+	}
+	list := d.strs()
+	if d.done() != nil {
+		return nil
+	}
+	return list
+}
+
+// Check implements ssh.HostKeys.
+func (k asker) Check(t ssh.Target, remote net.Addr, key xssh.PublicKey) error {
+	w, err := k.holder.workOf(t)
+	if err != nil {
+		return err
+	}
+	addr := ""
+	if remote != nil {
+		addr = remote.String()
+	}
+	return w.learn(askCheck, func(e *enc) {
+		e.str(addr)
+		e.bytes(key.Marshal())
+	})
+}
+
+// Accepted implements ssh.HostKeys.
+func (k asker) Accepted(t ssh.Target, key xssh.PublicKey) error {
+	w, err := k.holder.workOf(t)
+	if err != nil {
+		return err
+	}
+	return w.learn(askAccepted, func(e *enc) { e.bytes(key.Marshal()) })
+}
+
+// learn asks for a verdict on a host key, and whether the key is proven.
+func (w *work) learn(q question, body func(*enc)) error {
+	d, err := w.ask(w.ctx, q, body)
+	if err != nil {
+		return err
+	}
+	proven := d.bool()
+	if err := d.done(); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.proven = proven
+	return nil
+}
+
+// Released implements ssh.KeyReleaser.
+func (k asker) Released(t ssh.Target, key xssh.PublicKey) {
+	if w, err := k.holder.workOf(t); err == nil {
+		w.session.link.send(kindReleased, w.id, func(e *enc) { e.bytes(key.Marshal()) })
+	}
+}
+
+var errNotProven = errors.New("the run does not know the host key")
+
+// AllowPassword implements ssh.PasswordGuard: there are no passwords, but the host cache, too, only
+// believes proven hosts.
+func (k asker) AllowPassword(t ssh.Target, _ xssh.PublicKey) error {
+	w, err := k.holder.workOf(t)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.proven {
+		return errNotProven
+	}
+	return nil
+}
+
+// Signers implements ssh.Identities.
+func (k asker) Signers(ctx context.Context, t ssh.Target) ([]xssh.Signer, error) {
+	w, err := k.holder.workOf(t)
+	if err != nil {
+		return nil, err
+	}
+	d, err := w.ask(ctx, askSigners, nil)
+	if err != nil {
+		return nil, unavailable(ctx, err)
+	}
+	n := d.uint()
+	if n > uint64(len(d.b)) {
+		return nil, errMalformed
+	}
+	list := make([]xssh.Signer, 0, n)
+	for i := range n {
+		blob := d.str()
+		s := signer{work: w, ctx: ctx, number: i, blob: blob}
+		s.knowsAsk, s.ask = d.bool(), d.bool()
+		chooses, multi := d.bool(), d.bool()
+		if multi {
+			s.algorithms = d.strs()
+		}
+		s.from = d.str()
+		if d.bad {
+			return nil, errMalformed
+		}
+		if s.key, err = w.session.publicKey(blob); err != nil {
+			return nil, err
+		}
+		list = append(list, s.as(chooses, multi))
+	}
+	return list, d.done()
+}
+
+// unavailable returns the error of a question about keys whose answer did not come before ctx ended.
+func unavailable(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	return &fleet.Error{
+		Outcome: fleet.OutcomeNeverStarted, Phase: fleet.PhaseAuth, Reason: fleet.ReasonAgentUnavailable,
+		Err: fmt.Errorf("waiting for a key, or for a signature of the agent: %w", err),
+	}
+}
+
+// publicKey returns the key in a blob.
+func (s *session) publicKey(blob string) (xssh.PublicKey, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if key := s.keys[blob]; key != nil {
+		return key, nil
+	}
+	key, err := xssh.ParsePublicKey([]byte(blob))
+	if err != nil {
+		return nil, fmt.Errorf("a key of the run: %w", err)
+	}
+	s.keys[blob] = key
+	return key, nil
+}
+
+// A signer has the run sign. What it implements beside is what the run's signer does.
+type signer struct {
+	work       *work
+	ctx        context.Context // of the login
+	number     uint64
+	blob       string
+	key        xssh.PublicKey
+	algorithms []string
+	ask        bool // see candidate.askFirst of package client
+	knowsAsk   bool
+	from       string
+}
+
+// PublicKey implements xssh.Signer.
+func (s signer) PublicKey() xssh.PublicKey { return s.key }
+
+// From returns where the key is from, for people.
+func (s signer) From() string { return s.from }
+
+// Sign implements xssh.Signer.
+func (s signer) Sign(_ io.Reader, data []byte) (*xssh.Signature, error) { return s.sign(data, "") }
+
+func (s signer) sign(data []byte, algorithm string) (*xssh.Signature, error) {
+	s.work.mu.Lock()
+	s.work.user = s.blob
+	s.work.mu.Unlock()
+	d, err := s.work.ask(s.ctx, askSign, func(e *enc) {
+		e.uint(s.number)
+		e.str(algorithm)
+		e.bytes(data)
+	})
+	if err != nil {
+		return nil, unavailable(s.ctx, err)
+	}
+	sig := &xssh.Signature{Format: d.str(), Blob: append([]byte(nil), d.bytes()...), Rest: append([]byte(nil), d.bytes()...)}
+	if err := d.done(); err != nil {
+		return nil, err
+	}
+	return sig, nil
+}
+
+// as returns the signer with the methods that the run's has.
+func (s signer) as(chooses, multi bool) xssh.Signer {
+	switch {
+	case s.knowsAsk && multi:
+		return askingMulti{multiSigner{choosingSigner{s}}}
+	case multi:
+		return multiSigner{choosingSigner{s}}
+	case chooses:
+		return choosingSigner{s}
+	}
+	return s
+}
+
+type choosingSigner struct{ signer }
+
+// SignWithAlgorithm implements xssh.AlgorithmSigner.
+func (s choosingSigner) SignWithAlgorithm(_ io.Reader, data []byte, algorithm string) (*xssh.Signature, error) {
+	return s.sign(data, algorithm)
+}
+
+type multiSigner struct{ choosingSigner }
+
+// Algorithms implements xssh.MultiAlgorithmSigner.
+func (s multiSigner) Algorithms() []string { return s.algorithms }
+
+type askingMulti struct{ multiSigner }
+
+// AskFirst reports whether a signature may need a person.
+func (s askingMulti) AskFirst() bool { return s.ask }
