@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"shoal/fleet"
@@ -125,6 +127,14 @@ func greet(ctx context.Context, c net.Conn, h hello) (*link, *reader, []byte, er
 	}
 	_ = c.SetReadDeadline(time.Time{})
 	return l, from, said, nil
+}
+
+// Gone reports whether err, of New, says that the holder was ending: another try finds the next
+// one, or none.
+func Gone(err error) bool {
+	f, ok := errors.AsType[*fleet.Error](err)
+	return ok && f.Reason == fleet.ReasonHolderLost ||
+		errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 var errClosed = errors.New("the run does not use the holder any more")

@@ -124,7 +124,9 @@ func (h *Holder) Close() error {
 }
 
 var (
-	errEnding      = errors.New("the holder of the connections is ending")
+	errEnding = &fleet.Error{
+		Outcome: fleet.OutcomeNeverStarted, Reason: fleet.ReasonHolderLost, Err: errors.New("the holder of the connections is ending"),
+	}
 	errManyLines   = errors.New("the holder of the connections has too many kinds of runs")
 	errManyOptions = errors.New("too many different settings")
 )

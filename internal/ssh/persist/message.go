@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"shoal/fleet"
@@ -283,8 +284,21 @@ func refusal(d *dec) error {
 	return &fleet.Error{Host: "", Outcome: fleet.OutcomeNeverStarted, Phase: fleet.PhaseHostkey, Reason: reason, Err: cause}
 }
 
+// encodeSettings encodes settings so that equal ones of other working directories are equal.
 func encodeSettings(s *ssh.Settings) ([]byte, error) {
-	text, err := json.Marshal(s)
+	own := *s
+	for _, paths := range []*[]string{&own.Keys.Files, &own.Keys.Certificates, &own.Keys.Hardware, &own.Known.Files, &own.Known.Revoked} {
+		whole := make([]string, len(*paths))
+		for i, path := range *paths {
+			if whole[i] = path; !filepath.IsAbs(path) {
+				if abs, err := filepath.Abs(path); err == nil {
+					whole[i] = abs
+				}
+			}
+		}
+		*paths = whole
+	}
+	text, err := json.Marshal(&own)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the settings of a target: %w", err)
 	}
