@@ -24,6 +24,10 @@ type Summary struct {
 	AgentSignatures, AgentHosts int
 	// NoAgent is the number of results with fleet.FlagNoAgent.
 	NoAgent int
+	// Held is the number of results that ran on a connection from an earlier command, and Dialled
+	// those of others by the reason why not; both are 0 where none are held.
+	Held    int
+	Dialled map[fleet.DialReason]int
 	// LetGo are the numbers of results by outcome that ended because a person had seen
 	// enough (fleet.ReasonLetGo). They are no failures. Read does not fill it in.
 	LetGo [fleet.NumOutcomes]int
@@ -61,6 +65,16 @@ func (s *Summary) Add(r fleet.Result) {
 	if r.AgentSignatures > 0 {
 		s.AgentSignatures += r.AgentSignatures
 		s.AgentHosts++
+	}
+	switch c := r.Connection; {
+	case c == nil:
+	case c.Held:
+		s.Held++
+	default:
+		if s.Dialled == nil {
+			s.Dialled = make(map[fleet.DialReason]int)
+		}
+		s.Dialled[c.Why]++
 	}
 	s.causes.add(&r)
 }
@@ -112,6 +126,20 @@ func appendSummary(dst []byte, s *Summary) []byte {
 			dst = appendInt(dst, n.key, int64(n.n))
 		}
 	}
+	if s.Held != 0 {
+		dst = appendInt(dst, "held", int64(s.Held))
+	}
+	if len(s.Dialled) > 0 {
+		dst = append(appendKey(dst, "dialled"), '{')
+		for i, why := range slices.Sorted(maps.Keys(s.Dialled)) {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendQuoted(dst, why)
+			dst = fmt.Appendf(dst, ":%d", s.Dialled[why])
+		}
+		dst = append(dst, '}')
+	}
 	dst = appendInt(dst, "elapsed_ns", s.Elapsed.Nanoseconds())
 	dst = appendKey(dst, "interrupted")
 	dst = fmt.Appendf(dst, "%t", s.Interrupted)
@@ -119,16 +147,18 @@ func appendSummary(dst []byte, s *Summary) []byte {
 }
 
 type summaryLine struct {
-	Targets     int                  `json:"targets" schema:"always"` // the sum of Outcomes
-	Outcomes    map[string]int       `json:"outcomes" schema:"always,outcome"`
-	Reasons     map[fleet.Reason]int `json:"reasons"`
-	Truncated   int                  `json:"output_truncated"`
-	Incomplete  int                  `json:"output_incomplete"`
-	Signatures  int                  `json:"agent_signatures"`
-	AgentHosts  int                  `json:"agent_hosts"`
-	NoAgent     int                  `json:"no_agent"`
-	ElapsedNS   int64                `json:"elapsed_ns" schema:"always"`
-	Interrupted bool                 `json:"interrupted" schema:"always"`
+	Targets     int                      `json:"targets" schema:"always"` // the sum of Outcomes
+	Outcomes    map[string]int           `json:"outcomes" schema:"always,outcome"`
+	Reasons     map[fleet.Reason]int     `json:"reasons"`
+	Truncated   int                      `json:"output_truncated"`
+	Incomplete  int                      `json:"output_incomplete"`
+	Signatures  int                      `json:"agent_signatures"`
+	AgentHosts  int                      `json:"agent_hosts"`
+	NoAgent     int                      `json:"no_agent"`
+	Held        int                      `json:"held"`
+	Dialled     map[fleet.DialReason]int `json:"dialled"`
+	ElapsedNS   int64                    `json:"elapsed_ns" schema:"always"`
+	Interrupted bool                     `json:"interrupted" schema:"always"`
 }
 
 func decodeSummary(line []byte) (*Summary, error) {
@@ -141,6 +171,8 @@ func decodeSummary(line []byte) (*Summary, error) {
 		Truncated:   l.Truncated,
 		Incomplete:  l.Incomplete,
 		NoAgent:     l.NoAgent,
+		Held:        l.Held,
+		Dialled:     l.Dialled,
 		Elapsed:     time.Duration(l.ElapsedNS),
 		Interrupted: l.Interrupted,
 	}

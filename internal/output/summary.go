@@ -1,7 +1,9 @@
 package output
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -93,6 +95,9 @@ func summaryLine(s *record.Summary, groups []record.Group, colour bool) string {
 	if s.NoAgent > 0 {
 		text += "; " + count(s.NoAgent) + " without the agent"
 	}
+	if s.Held > 0 || len(s.Dialled) > 0 {
+		text += "; " + connections(s)
+	}
 	if s.Incomplete > 0 {
 		text += "; " + count(s.Incomplete) + " with output incomplete"
 	}
@@ -100,6 +105,21 @@ func summaryLine(s *record.Summary, groups []record.Group, colour bool) string {
 		text = "interrupted: " + text
 	}
 	return text
+}
+
+// connections says how many connections were held, and why the others were dialled, most first.
+func connections(s *record.Summary) string {
+	reasons := slices.SortedFunc(maps.Keys(s.Dialled), func(a, b fleet.DialReason) int {
+		return cmp.Or(cmp.Compare(s.Dialled[b], s.Dialled[a]), cmp.Compare(a, b))
+	})
+	var parts []string
+	if s.Held > 0 {
+		parts = append(parts, count(s.Held)+" held")
+	}
+	for _, why := range reasons {
+		parts = append(parts, fmt.Sprintf("%s dialled: %s", count(s.Dialled[why]), strings.ReplaceAll(string(why), "_", " ")))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func inBrackets(groups []record.Group, o fleet.Outcome) string {
