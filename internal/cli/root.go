@@ -16,6 +16,7 @@ import (
 	"shoal/internal/cli/hosts"
 	"shoal/internal/cli/keys"
 	"shoal/internal/cli/markers"
+	"shoal/internal/cli/persist"
 	"shoal/internal/cli/reach"
 	"shoal/internal/cli/run"
 	"shoal/internal/cli/shell"
@@ -49,7 +50,7 @@ Start with:
 			return console.UnknownCommand(cmd, args[0], "a command for the hosts stands after run and its flags: shoal run -w web[1-3] uptime")
 		},
 	}
-	root.AddCommand(run.New(stdio), run.NewScript(stdio), shell.New(stdio), watch.New(stdio), transfer.NewPush(stdio), transfer.NewPull(stdio), hosts.New(stdio), fleet.New(stdio), fleet.NewDemo(stdio), moved("bench", "shoal-bench run"), moved("plot", "shoal-bench plot"), keys.New(stdio), reach.NewPing(stdio), reach.NewWait(stdio), debug.New(stdio), history.NewHistory(stdio), history.NewShow(stdio), history.NewReport(stdio), history.NewWeb(stdio), history.NewRerun(stdio),
+	root.AddCommand(run.New(stdio), run.NewScript(stdio), shell.New(stdio), persist.New(stdio), watch.New(stdio), transfer.NewPush(stdio), transfer.NewPull(stdio), hosts.New(stdio), fleet.New(stdio), fleet.NewDemo(stdio), moved("bench", "shoal-bench run"), moved("plot", "shoal-bench plot"), keys.New(stdio), reach.NewPing(stdio), reach.NewWait(stdio), debug.New(stdio), history.NewHistory(stdio), history.NewShow(stdio), history.NewReport(stdio), history.NewWeb(stdio), history.NewRerun(stdio),
 		history.NewResume(stdio), markers.NewResolve(stdio), markers.NewCollect(stdio), markers.NewSweep(stdio), history.NewVerify(stdio), history.NewPrune(stdio), newVersion(stdio))
 	flags.SetHelp(root, commandGroups...)
 	return root
@@ -58,7 +59,7 @@ Start with:
 // commandGroups are the headings of the list of commands; the common ones are
 // first.
 var commandGroups = []flags.CommandGroup{
-	{Title: "Running commands", Commands: []string{"run", "script", "shell", "watch", "push", "pull", "show", "rerun", "resume"}},
+	{Title: "Running commands", Commands: []string{"run", "script", "shell", "persist", "watch", "push", "pull", "show", "rerun", "resume"}},
 	{Title: "Hosts and their keys", Commands: []string{"hosts", "keys", "ping"}},
 	{Title: "Earlier runs", Commands: []string{"history", "report", "web", "resolve", "collect", "sweep", "verify", "prune"}},
 	{Title: "Trying it out", Commands: []string{"demo", "fleet", "debug"}},

@@ -48,6 +48,12 @@ func (o Options) connect(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint])
 		c.close()
 		return nil, err
 	}
+	if o.Persist != nil {
+		var leave func()
+		d, leave = o.Persist.before(ctx, o, d, known, c.keyring)
+		inner := closeDialer
+		closeDialer = func() error { leave(); return inner() }
+	}
 	return &connections{d, func() {
 		if err := closeDialer(); err != nil {
 			o.notice(err.Error())

@@ -107,6 +107,10 @@ type Options struct {
 	// plan connects anew.
 	Hold *Hold
 
+	// Persist has another process hold the connections, for plans of other processes too. nil
+	// means none. Client must be ClientBest, and Hold nil.
+	Persist *Persist
+
 	// Network opens the connections. nil means TCP.
 	Network ssh.Network
 	// Trace is called with every SSH message of package internal/ssh/client; see
@@ -162,6 +166,9 @@ func (o Options) Validate() error {
 	}
 	if o.Client == ClientSSH && o.Passwords != nil {
 		return hint.New("the system's ssh is given no password", "--client best sends passwords")
+	}
+	if o.Persist != nil && (o.Client != ClientBest || o.Hold != nil) {
+		return hint.New("only connections of shoal's own client are held by another process", "leave out --persist, or --client")
 	}
 	if o.MaxKeys < 0 {
 		return fmt.Errorf("%d keys to offer; 0 means the default", o.MaxKeys)

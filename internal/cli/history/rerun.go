@@ -252,6 +252,7 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 	if err := f.ReadBecomePassword(ctx, f.Wrapper.Become); err != nil {
 		return errors.Join(err, j.Close())
 	}
+	clirun.Withhold(&x.Opts, f.Wrapper)
 	input, err := f.OpenInput(ctx, stdio)
 	if err != nil {
 		return errors.Join(err, j.Close())

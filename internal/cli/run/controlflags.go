@@ -24,6 +24,8 @@ type ControlFlags struct {
 	attempts   int
 	idempotent bool
 
+	persist, maxAge flags.Seconds
+
 	rollout             string
 	pause               flags.Seconds
 	check               string
@@ -52,6 +54,8 @@ func (f *ControlFlags) Control() flags.FlagGroup {
 	g.StringVar(&f.maxUnknown, "max-unknown", "", "start nothing more when of `N` or N% of the targets it is unknown whether the command ran")
 	g.BoolVar(&f.failFast, "fail-fast", false, "start nothing more after the first target that is not ok")
 	g.BoolVar(&f.barrier, "barrier", false, "log in everywhere, then start all commands together")
+	g.Var(&f.persist, "persist", "have a process hold the connections for later runs, until none has come for this time; see shoal persist")
+	g.Var(&f.maxAge, "hold-max-age", "with --persist, log in anew where a held connection is older than this: a login does not see later changes of rights (default 1h)")
 	g.StringArrayVar(&f.Canary, "canary", nil, "let these hosts of the run go first, in a stage before those of --rollout (`EXPR` as in -w)")
 	return g
 }
@@ -60,6 +64,9 @@ func (f *ControlFlags) Control() flags.FlagGroup {
 func (f *ControlFlags) Apply(o *connect.Options) (err error) {
 	if f.starts < -1 {
 		return fmt.Errorf("--starts-per-host %d: write -1 for no limit", f.starts)
+	}
+	if err := f.setPersist(o); err != nil {
+		return err
 	}
 	o.Timeouts.Command = f.commandTimeout.Duration()
 	e := &o.Engine

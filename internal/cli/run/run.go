@@ -122,6 +122,7 @@ func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.St
 	if err := f.ReadBecomePassword(ctx, f.Wrapper.Become); err != nil {
 		return err
 	}
+	Withhold(&opts, f.Wrapper)
 	input, err := f.OpenInput(ctx, stdio)
 	if err != nil {
 		return err
