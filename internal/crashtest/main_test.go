@@ -20,7 +20,8 @@ import (
 const asShoal = "CRASHTEST_AS_SHOAL"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asShoal) != "" {
+	holds := len(os.Args) > 1 && os.Args[1] == "persist" // the program has started itself, without this environment
+	if os.Getenv(asShoal) != "" || holds {
 		os.Exit(cli.Main(context.Background(), os.Args[1:], console.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 	}
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGHUP} {
