@@ -11,8 +11,11 @@ import (
 	"testing"
 	"time"
 
+	xssh "golang.org/x/crypto/ssh"
+
 	"shoal/fleet"
 	"shoal/internal/ssh"
+	"shoal/internal/sshdtest"
 	"shoal/simfleet"
 )
 
@@ -297,4 +300,62 @@ func TestSilentHolder(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	_ = there.Close()
+}
+
+// Real servers hold too, also one that bears a single session.
+func TestRealServersHold(t *testing.T) {
+	for name, s := range map[string]*sshdtest.Server{
+		"OpenSSH": sshdtest.OpenSSH(t, sshdtest.WithConfig("MaxSessions 1")), "Dropbear": sshdtest.Dropbear(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDen(t)
+			for i := range 3 {
+				k := &one{s}
+				p := d.dialer(t, Options{HostKeys: k, Identities: k})
+				var out bytes.Buffer
+				a := &ssh.Attempt{
+					Progress: new(ssh.Progress), Stdout: &out, Input: strings.NewReader("input\n"),
+					Target: ssh.Target{Target: fleet.Target{Host: s.Host, User: s.User, Port: s.Host.Port, Command: fmt.Sprintf("cat; echo %d", i)}},
+				}
+				end := run(t.Context(), p, a)
+				if want := fmt.Sprintf("input\n%d\n", i); end.Outcome != fleet.OutcomeOK || out.String() != want || a.Connection.Held != (i > 0) {
+					t.Errorf("run %d: %+v, output %q, %+v", i, end, out.String(), a.Connection)
+				}
+				if err := p.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// A one is the keys of one server.
+type one struct{ *sshdtest.Server }
+
+func (k *one) Algorithms(ssh.Target) []string { return nil }
+
+func (k *one) Check(_ ssh.Target, _ net.Addr, key xssh.PublicKey) error {
+	if !bytes.Equal(key.Marshal(), k.HostKey.Marshal()) {
+		return errors.New("another key")
+	}
+	return nil
+}
+
+func (k *one) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
+
+func (k *one) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) {
+	return []xssh.Signer{k.Signer}, nil
+}
+
+// The time limit of a command ends the command, and not the connection.
+func TestTimeoutKeeps(t *testing.T) {
+	r := newRig(t, simfleet.Options{Hosts: 1})
+	r.want(t, 0, fleet.DialNew)
+	a, _ := r.attempt(0, "sleep 3600")
+	a.Limit = 50 * time.Millisecond
+	if end := run(t.Context(), r.Dialer, a); end.Reason != fleet.ReasonTimeout || !a.Connection.Held {
+		t.Errorf("%+v, %+v", end, a.Connection)
+	}
+	r.want(t, 0, "")
 }
