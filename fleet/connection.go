@@ -33,6 +33,6 @@ const (
 	DialHolder   DialReason = "no_holder"       // there is no such process, or it does not answer
 	DialPassword DialReason = "password"        // a password may be needed, which that process does not get
 	DialAgent    DialReason = "agent_forwarded" // the agent is forwarded
-	DialRoute    DialReason = "route"           // there is a jump host or a proxy command
+	DialRoute    DialReason = "route"           // there is a proxy command
 	DialClient   DialReason = "other_client"    // another client is needed: the system's ssh, or x/crypto
 )

@@ -34,9 +34,9 @@ settings) uses its connection: no login, one round trip. The process ends when n
 has come for that time. There is one for each --state-dir.
 
 It has no key and no password: each run checks the host keys, and signs, itself, also
-where it uses a held connection. What it cannot hold, the run dials: hosts that may need
-a password, behind a jump host or proxy command, or with a forwarded agent. The
-summary says how many were held, and why the others were dialled.`,
+where it uses a held connection, or one to a jump host. What it cannot hold, the run
+dials: hosts that may need a password, behind a proxy command, or with a forwarded
+agent. The summary says how many were held, and why the others were dialled.`,
 		Example: `  shoal run --persist 10m --hostfile hosts uptime
   shoal persist list
   shoal persist refresh       # the next run logs in anew, with today's rights`,

@@ -22,8 +22,8 @@ var errOver = errors.New("the attempt is over")
 // asked answers a question of the holder, on a goroutine of its own: the answer may take as long
 // as an agent or a disk.
 func (d *Dialer) asked(number uint32, b *dec) error {
-	id, q := uint32(b.uint()), question(b.uint())
-	if b.bad || q > askIntend {
+	id, q, hop := uint32(b.uint()), question(b.uint()), b.uint()
+	if b.bad || q > askIntend || hop > maxHops {
 		return errMalformed
 	}
 	d.mu.Lock()
@@ -40,7 +40,11 @@ func (d *Dialer) asked(number uint32, b *dec) error {
 		d.all.Go(func() { r.intend(number) })
 		return nil
 	}
-	ask := &asking{remote: r, ctx: r.context(), body: dec{b: append([]byte(nil), b.b...)}}
+	all := way(r.attempt.Target)
+	if hop >= uint64(len(all)) {
+		return errMalformed
+	}
+	ask := &asking{remote: r, hop: int(hop), target: all[hop], ctx: r.context(), body: dec{b: append([]byte(nil), b.b...)}}
 	d.all.Go(func() {
 		fields, err := ask.answer(q)
 		d.link.send(kindAnswer, number, func(e *enc) {
@@ -64,18 +68,21 @@ func (r *remote) intend(number uint32) {
 }
 
 // released is told of a host key that was checked and proved nothing.
-func (r *remote) released(blob []byte) error {
+func (r *remote) released(hop uint64, blob []byte) error {
 	key, err := xssh.ParsePublicKey(blob)
-	if err != nil {
+	all := way(r.attempt.Target)
+	if err != nil || hop >= uint64(len(all)) {
 		return errMalformed
 	}
-	ssh.ReleaseKey(r.dialer.opts.HostKeys, r.attempt.Target, key)
+	ssh.ReleaseKey(r.dialer.opts.HostKeys, all[hop], key)
 	return nil
 }
 
 // An asking is a question.
 type asking struct {
 	remote *remote
+	hop    int // 0: the target, or so many jump hosts before it
+	target ssh.Target
 	ctx    context.Context
 	body   dec
 }
@@ -90,7 +97,7 @@ func (k *asking) hostKey() (xssh.PublicKey, error) {
 
 func (k *asking) answer(q question) (fields func(*enc), err error) {
 	r, b := k.remote, &k.body
-	keys, t := r.dialer.opts.HostKeys, r.attempt.Target
+	keys, t := r.dialer.opts.HostKeys, k.target
 	proven := func(key xssh.PublicKey) func(*enc) {
 		return func(e *enc) { e.bool(ssh.Proven(keys, t, key)) }
 	}
@@ -106,8 +113,10 @@ func (k *asking) answer(q question) (fields func(*enc), err error) {
 		if err := keys.Check(t, addr, key); err != nil {
 			return nil, err
 		}
-		r.attempt.TellHostKey(keys, key)
-		r.attempt.Identified(keys, key)
+		if k.hop == 0 {
+			r.attempt.TellHostKey(keys, key)
+			r.attempt.Identified(keys, key)
+		}
 		return proven(key), nil
 	case askAccepted:
 		key, err := k.hostKey()
@@ -117,6 +126,12 @@ func (k *asking) answer(q question) (fields func(*enc), err error) {
 		return proven(key), keys.Accepted(t, key)
 	case askAdmit:
 		return k.admit()
+	case askHops:
+		jumps, err := k.hopKeys()
+		if err := errors.Join(err, b.done()); err != nil {
+			return nil, err
+		}
+		return nil, k.trust(jumps)
 	case askSigners:
 		if err := b.done(); err != nil {
 			return nil, err
@@ -126,7 +141,7 @@ func (k *asking) answer(q question) (fields func(*enc), err error) {
 			return nil, err
 		}
 		r.mu.Lock()
-		r.signers = signers
+		r.signers[k.hop] = signers
 		r.mu.Unlock()
 		return func(e *enc) { encodeSigners(e, signers) }, nil
 	case askSign:
@@ -135,11 +150,45 @@ func (k *asking) answer(q question) (fields func(*enc), err error) {
 	return nil, errMalformed
 }
 
+// A hopKey is a host key of a target, or of a jump host.
+type hopKey struct {
+	target ssh.Target
+	key    xssh.PublicKey
+}
+
+// hopKeys reads the host keys with which jump hosts were reached.
+func (k *asking) hopKeys() (jumps []hopKey, err error) {
+	all := way(k.target)
+	for range min(k.body.uint(), uint64(len(k.body.b))) {
+		hop := k.body.uint()
+		key, err := k.hostKey()
+		if err != nil || hop == 0 || hop >= uint64(len(all)) {
+			return nil, errMalformed
+		}
+		jumps = append(jumps, hopKey{all[hop], key})
+	}
+	return jumps, nil
+}
+
+// trust checks host keys of connections that are there.
+func (k *asking) trust(all []hopKey) error {
+	keys := k.remote.dialer.opts.HostKeys
+	for _, c := range all {
+		if err := keys.Check(c.target, nil, c.key); err != nil {
+			return err
+		}
+		ssh.ReleaseKey(keys, c.target, c.key)
+	}
+	return nil
+}
+
 // admit decides whether a held connection is used.
 func (k *asking) admit() (fields func(*enc), err error) {
 	r := k.remote
 	keys, t, maxAge := r.dialer.opts.HostKeys, r.attempt.Target, r.dialer.opts.MaxAge
 	key, err := k.hostKey()
+	jumps, err2 := k.hopKeys()
+	err = errors.Join(err, err2)
 	user, age := k.body.bytes(), k.body.dur()
 	if err := errors.Join(err, k.body.done()); err != nil {
 		return nil, err
@@ -150,10 +199,9 @@ func (k *asking) admit() (fields func(*enc), err error) {
 	if maxAge > 0 && age >= maxAge {
 		return say(fleet.DialExpired)
 	}
-	if err := keys.Check(t, nil, key); err != nil {
+	if err := k.trust(append(jumps, hopKey{t, key})); err != nil {
 		return say(fleet.DialHostKey)
 	}
-	ssh.ReleaseKey(keys, t, key)
 	if len(user) > 0 {
 		signers, err := r.dialer.opts.Identities.Signers(k.ctx, t)
 		if err != nil || !has(signers, user) {
@@ -203,7 +251,7 @@ func (k *asking) sign() (fields func(*enc), err error) {
 		return nil, err
 	}
 	r.mu.Lock()
-	signers := r.signers
+	signers := r.signers[k.hop]
 	r.mu.Unlock()
 	if number >= uint64(len(signers)) {
 		return nil, errMalformed

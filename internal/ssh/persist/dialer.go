@@ -200,7 +200,7 @@ func (d *Dialer) whyLocal(a *ssh.Attempt) (why fleet.DialReason, plain bool) {
 	switch {
 	case a.Until != 0 || t.Err() != nil:
 		return "", true
-	case t.Jump() != nil || t.Route != nil && (t.Route.Via != nil || len(t.Route.ProxyCommand) > 0):
+	case !d.leads(*t):
 		return fleet.DialRoute, false
 	case a.WantsAgent():
 		return fleet.DialAgent, false
@@ -217,6 +217,19 @@ func (d *Dialer) whyLocal(a *ssh.Attempt) (why fleet.DialReason, plain bool) {
 		return fleet.DialHolder, false
 	}
 	return "", false
+}
+
+// leads reports whether the holder can take the way to a target. A proxy command would run in its
+// environment and not in that of the run.
+func (d *Dialer) leads(t ssh.Target) bool {
+	all := way(t)
+	for i, t := range all {
+		r := t.Route
+		if r != nil && (len(r.ProxyCommand) > 0 && r.Via == nil || r.Via != nil && t.Jump() == nil) || i > 0 && t.Settings().Program.Needed != "" {
+			return false
+		}
+	}
+	return len(all) <= maxHops
 }
 
 // Dial implements ssh.Dialer.
@@ -246,10 +259,15 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 		return nil, r.gone()
 	case o.err != nil:
 		r.finished()
-		if f := r.failure(ctx, o.err); f.Reason != fleet.ReasonNoCommonAlgorithm || a.Execution.Left() || ctx.Err() != nil {
-			return nil, f
+		f := r.failure(ctx, o.err)
+		switch distrust := a.Target.Jump() != nil && o.connection.Why == fleet.DialHostKey; {
+		case a.Execution.Left() || ctx.Err() != nil:
+		case f.Reason == fleet.ReasonNoCommonAlgorithm:
+			return d.dialLocal(ctx, a, fleet.DialClient)
+		case distrust && f.Phase == fleet.PhaseHostkey: // it may have another jump host's connection
+			return d.dialLocal(ctx, a, fleet.DialHostKey)
 		}
-		return d.dialLocal(ctx, a, fleet.DialClient)
+		return nil, f
 	}
 	return &conn{dialer: d, first: r}, nil
 }
@@ -265,9 +283,13 @@ func (d *Dialer) dialLocal(ctx context.Context, a *ssh.Attempt, why fleet.DialRe
 // intent was recorded. It reports false if there is no holder any more.
 func (d *Dialer) order(r *remote, k kind, on uint32, intended bool) bool {
 	a := r.attempt
-	number, ok := d.number(a.Target.Settings())
-	if !ok {
-		return false
+	var numbers []uint32
+	for _, t := range way(a.Target) {
+		number, ok := d.number(t.Settings())
+		if !ok {
+			return false
+		}
+		numbers = append(numbers, number)
 	}
 	t := d.opts.Timeouts.For(a)
 	limit, left := t.Command, time.Duration(0)
@@ -284,7 +306,7 @@ func (d *Dialer) order(r *remote, k kind, on uint32, intended bool) bool {
 			e.uint(uint64(on))
 			e.bool(intended)
 		}
-		encodeAttempt(e, a, number, left, limit)
+		encodeAttempt(e, a, numbers, left, limit)
 	}
 	if intended {
 		return d.link.hand(k, r.id, body, &a.Execution)
@@ -383,11 +405,11 @@ func (d *Dialer) take(f frame) error {
 		}
 		r.want(upTo)
 	case kindReleased:
-		key := b.bytes()
+		hop, key := b.uint(), b.bytes()
 		if err := b.done(); err != nil || r == nil {
 			return err
 		}
-		return r.released(key)
+		return r.released(hop, key)
 	default:
 		return errMalformed
 	}

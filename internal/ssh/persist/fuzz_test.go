@@ -30,7 +30,7 @@ func FuzzHolder(f *testing.F) {
 	begin := raw(kindHello, 0, h.encode)
 	a := &ssh.Attempt{Target: ssh.Target{Target: fleet.Target{Host: fleet.Host{Name: "127.0.0.1"}, User: "u", Port: 1, Command: "true"}}}
 	open := bytes.Join([][]byte{
-		begin, raw(kindSettings, 1, func(e *enc) { e.bytes([]byte("{}")) }), raw(kindOpen, 1, func(e *enc) { encodeAttempt(e, a, 1, 0, -1) }),
+		begin, raw(kindSettings, 1, func(e *enc) { e.bytes([]byte("{}")) }), raw(kindOpen, 1, func(e *enc) { encodeAttempt(e, a, []uint32{1}, 0, -1) }),
 	}, nil)
 	f.Add(begin)
 	f.Add(open)
@@ -63,8 +63,15 @@ func FuzzDialer(f *testing.F) {
 	f.Add(welcome)
 	f.Add(bytes.Join([][]byte{welcome, opened, end}, nil))
 	f.Add(bytes.Join([][]byte{welcome, opened, raw(kindOutput, 1, func(e *enc) { e.uint(0); e.str("out") }), end}, nil))
-	f.Add(bytes.Join([][]byte{welcome, raw(kindAsk, 3, func(e *enc) { e.uint(1); e.uint(uint64(askSign)); e.uint(0); e.str(""); e.bytes(nil) })}, nil))
-	f.Add(bytes.Join([][]byte{welcome, raw(kindAsk, 3, func(e *enc) { e.uint(1); e.uint(uint64(askIntend)) }), opened}, nil))
+	f.Add(bytes.Join([][]byte{welcome, raw(kindAsk, 3, func(e *enc) {
+		e.uint(1)
+		e.uint(uint64(askSign))
+		e.uint(0)
+		e.uint(0)
+		e.str("")
+		e.bytes(nil)
+	})}, nil))
+	f.Add(bytes.Join([][]byte{welcome, raw(kindAsk, 3, func(e *enc) { e.uint(1); e.uint(uint64(askIntend)); e.uint(0) }), opened}, nil))
 	f.Add(bytes.Join([][]byte{welcome, raw(kindFailed, 1, func(e *enc) {
 		encodeEnd(e, fleet.End{Outcome: fleet.OutcomeNeverStarted, Reason: fleet.ReasonConnRefused, Phase: fleet.PhaseDial, Err: io.EOF}, nil)
 	})}, nil))

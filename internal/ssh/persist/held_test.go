@@ -359,3 +359,77 @@ func TestTimeoutKeeps(t *testing.T) {
 	}
 	r.want(t, 0, "")
 }
+
+// A hopping is the keys of a server behind a jump host, which may be distrusted.
+type hopping struct {
+	server, hop *sshdtest.Server
+	refused     bool // the jump host
+	checked     int  // its key
+}
+
+func (k *hopping) Algorithms(ssh.Target) []string { return nil }
+
+func (k *hopping) Check(t ssh.Target, _ net.Addr, key xssh.PublicKey) error {
+	s := k.server
+	if t.Jump() == nil {
+		s = k.hop
+		k.checked++
+	}
+	if s == k.hop && k.refused || !bytes.Equal(key.Marshal(), s.HostKey.Marshal()) {
+		return errors.New("another key")
+	}
+	return nil
+}
+
+func (k *hopping) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
+
+func (k *hopping) Signers(_ context.Context, t ssh.Target) ([]xssh.Signer, error) {
+	if t.Jump() == nil {
+		return []xssh.Signer{k.hop.Signer}, nil
+	}
+	return []xssh.Signer{k.server.Signer}, nil
+}
+
+// A host behind a jump host is held too, and each run checks the jump host's key as well.
+func TestJumpHost(t *testing.T) {
+	server, jump := sshdtest.OpenSSH(t), sshdtest.OpenSSH(t)
+	d := newDen(t)
+	for i, c := range []struct {
+		refused bool
+		why     fleet.DialReason
+		ran     bool
+	}{{false, fleet.DialNew, true}, {false, "", true}, {true, fleet.DialHostKey, false}, {false, "", true}} {
+		k := &hopping{server: server, hop: jump, refused: c.refused}
+		local := new(counted)
+		p := d.dialerOn(t, Options{HostKeys: k, Identities: k, Local: local})
+		settings := new(ssh.Settings)
+		hop := ssh.Target{Target: fleet.Target{Host: jump.Host, User: jump.User, Port: jump.Host.Port}, Endpoint: &ssh.Endpoint{Settings: settings}}
+		via := ssh.Via(hop)
+		via.User, via.Port, via.Settings = server.User, server.Host.Port, settings
+		var out bytes.Buffer
+		a := &ssh.Attempt{Progress: new(ssh.Progress), Stdout: &out, Target: via.Target(fleet.Target{Host: server.Host, Command: "echo ran"})}
+		end := run(t.Context(), p, a)
+		if (end.Outcome == fleet.OutcomeOK) != c.ran || (out.String() == "ran\n") != c.ran || a.Connection.Why != c.why {
+			t.Errorf("run %d: %+v, output %q, %+v", i, end, out.String(), a.Connection)
+		}
+		if want := !c.ran; (local.n > 0) != want {
+			t.Errorf("run %d: it was dialled here: %t, want %t", i, !want, want)
+		}
+		if k.checked == 0 {
+			t.Errorf("run %d: the jump host's key was not checked", i)
+		}
+		_ = p.Close()
+	}
+}
+
+// A counted dials nothing.
+type counted struct {
+	nowhere
+	n int
+}
+
+// Dial implements ssh.Dialer.
+func (c *counted) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	c.n++
+	return c.nowhere.Dial(ctx, a)
+}

@@ -16,7 +16,7 @@ import (
 	"shoal/internal/ssh/client"
 	"shoal/internal/ssh/hold"
 	"shoal/internal/ssh/hostcache"
-	"shoal/internal/ssh/tcp"
+	"shoal/internal/ssh/tunnel"
 	"shoal/internal/ssh/xcrypto"
 )
 
@@ -50,7 +50,10 @@ type Holder struct {
 	mu       sync.Mutex
 	lines    map[profile]*line
 	settings map[string]*ssh.Settings // by their JSON
-	users    map[string]string        // user keys, so that connections share them
+	numbers  map[*ssh.Settings]uint32 // of settings, in the names of jump hosts
+	hopNames map[string]*hop
+	hops     map[*ssh.Endpoint]*hop
+	users    map[string]string // user keys, so that connections share them
 	runs     int
 	stays    time.Duration // after the last run
 	ends     time.Time     // zero: a run is connected
@@ -64,6 +67,7 @@ type line struct {
 	timeouts ssh.Timeouts
 	pool     *hold.Pool
 	dialer   *client.Dialer
+	network  *tunnel.Network
 	memory   *hostcache.Cache
 }
 
@@ -71,7 +75,8 @@ type line struct {
 func NewHolder(o HolderOptions) *Holder {
 	h := &Holder{
 		opts: o, clock: clock.New(), started: time.Now(), stays: firstIdle,
-		lines: make(map[profile]*line), settings: make(map[string]*ssh.Settings), users: make(map[string]string), over: make(chan struct{}),
+		lines: make(map[profile]*line), settings: make(map[string]*ssh.Settings), users: make(map[string]string),
+		numbers: make(map[*ssh.Settings]uint32), hopNames: make(map[string]*hop), hops: make(map[*ssh.Endpoint]*hop), over: make(chan struct{}),
 	}
 	h.rest()
 	return h
@@ -117,7 +122,7 @@ func (h *Holder) Close() error {
 	var errs []error
 	for _, l := range lines {
 		l.pool.Close()
-		errs = append(errs, l.dialer.Close(), l.memory.Close())
+		errs = append(errs, l.dialer.Close(), l.network.Close(), l.memory.Close())
 	}
 	h.clock.Close()
 	return errors.Join(errs...)
@@ -162,7 +167,7 @@ func (h *Holder) Serve(ctx context.Context, c net.Conn) {
 	}
 	defer h.leave(line)
 	h.answer(l, asked, nil)
-	s := newSession(ctx, h, line, l)
+	s := newSession(context.WithoutCancel(ctx), h, line, l) // the link ends it: nothing is reported any more
 	defer s.close()
 	for {
 		f, err := from.next()
@@ -284,7 +289,7 @@ func (h *Holder) newLine(p profile) (*line, error) {
 			h.log("%v", err)
 		}
 	}
-	network := tcp.Dialer{Timeouts: p.timeouts, Clock: h.clock}
+	network := tunnel.New(tunnel.Options{Timeouts: p.timeouts, Clock: h.clock})
 	fallback, err := xcrypto.New(xcrypto.Options{
 		HostKeys: pool.HostKeys(), Identities: asker{h}, Timeouts: p.timeouts, Clock: h.clock, Network: network,
 	})
@@ -298,6 +303,8 @@ func (h *Holder) newLine(p profile) (*line, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.network = network
+	network.Use(l.dialer)
 	pool.Use(asker{h})
 	pool.SetDialer(logins{h, l.dialer})
 	return l, nil
@@ -383,6 +390,7 @@ func (h *Holder) admit(t ssh.Target, k ssh.Keeper, age time.Duration) fleet.Dial
 	}
 	d, err := w.ask(w.ctx, askAdmit, func(e *enc) {
 		e.bytes(k.HostKey().Marshal())
+		h.encodeHops(e, t)
 		e.str(user)
 		e.dur(age)
 	})

@@ -102,10 +102,20 @@ type Status struct {
 // maxExec bounds a command and what else an attempt has that is long.
 const maxExec = maxFrame / 2
 
-// encodeAttempt encodes what the holder has to know of an attempt. settings is the number of its
-// target's.
-func encodeAttempt(e *enc, a *ssh.Attempt, settings uint32, connectLeft, limit time.Duration) {
-	t := &a.Target
+// maxHops bounds the jump hosts of a target.
+const maxHops = 16
+
+// way returns a target and its jump hosts, the last first.
+func way(t ssh.Target) []ssh.Target {
+	all := []ssh.Target{t}
+	for via := t.Jump(); via != nil && len(all) <= maxHops; via = via.Jump() {
+		all = append(all, *via)
+	}
+	return all
+}
+
+// encodeTarget encodes a target without its jump hosts. settings is the number of its settings.
+func encodeTarget(e *enc, t *ssh.Target, settings uint32) {
 	e.uint(uint64(settings))
 	e.str(t.Host.Name)
 	e.str(t.Host.User)
@@ -117,6 +127,35 @@ func encodeAttempt(e *enc, a *ssh.Attempt, settings uint32, connectLeft, limit t
 	if r != nil {
 		e.str(r.Address)
 		e.str(r.HostKeyAlias)
+	}
+}
+
+// A place is a target as the holder gets it.
+type place struct {
+	target   fleet.Target
+	settings uint32
+}
+
+func decodeTarget(d *dec) (p place) {
+	p.settings = uint32(d.uint())
+	t := &p.target
+	t.Host = fleet.Host{Name: d.str(), User: d.str(), Port: uint16(d.uint())}
+	t.User, t.Port = d.str(), uint16(d.uint())
+	if d.bool() {
+		t.Route = &fleet.Route{Address: d.str(), HostKeyAlias: d.str()}
+	}
+	if t.Dialled() == "" || t.User == "" {
+		d.fail()
+	}
+	return p
+}
+
+// encodeAttempt encodes what the holder has to know of an attempt. settings are the numbers of the
+// settings of its target and the jump hosts, the last first.
+func encodeAttempt(e *enc, a *ssh.Attempt, settings []uint32, connectLeft, limit time.Duration) {
+	e.uint(uint64(len(settings)))
+	for i, t := range way(a.Target) {
+		encodeTarget(e, &t, settings[i])
 	}
 	e.str(a.Exec())
 	e.str(a.Subsystem)
@@ -139,7 +178,7 @@ func encodeAttempt(e *enc, a *ssh.Attempt, settings uint32, connectLeft, limit t
 // An order is an attempt as the holder gets it.
 type order struct {
 	attempt     ssh.Attempt
-	settings    uint32
+	way         []place       // the target, and the jump hosts, the last first
 	connectLeft time.Duration // until the connect timeout; it may have passed
 	input       bool
 	verbose     bool
@@ -148,12 +187,12 @@ type order struct {
 func decodeAttempt(d *dec) (*order, error) {
 	o := new(order)
 	a := &o.attempt
-	t := &a.Target
-	o.settings = uint32(d.uint())
-	t.Host = fleet.Host{Name: d.str(), User: d.str(), Port: uint16(d.uint())}
-	t.User, t.Port = d.str(), uint16(d.uint())
-	if d.bool() {
-		t.Route = &fleet.Route{Address: d.str(), HostKeyAlias: d.str()}
+	n := d.uint()
+	if n == 0 || n > maxHops+1 {
+		return nil, errMalformed
+	}
+	for range n {
+		o.way = append(o.way, decodeTarget(d))
 	}
 	a.Line = d.str()
 	a.Subsystem = d.str()
@@ -165,9 +204,6 @@ func decodeAttempt(d *dec) (*order, error) {
 	o.input, o.verbose = d.bool(), d.bool()
 	if err := d.done(); err != nil {
 		return nil, err
-	}
-	if t.Dialled() == "" || t.User == "" {
-		return nil, errMalformed
 	}
 	return o, nil
 }
@@ -238,14 +274,15 @@ func decodeConnection(d *dec) *fleet.Connection {
 	return &fleet.Connection{Held: d.bool(), Age: d.dur(), Why: fleet.DialReason(d.str())}
 }
 
-// A question is what the holder asks about an attempt.
+// A question is what the holder asks about an attempt, at its target or at one of the jump hosts.
 type question uint8
 
 const (
 	askAlgorithms question = iota // which host-key algorithms to offer
 	askCheck                      // address, host key → proven
 	askAccepted                   // host key → proven
-	askAdmit                      // host key, user key, age → why not
+	askAdmit                      // host key, those of the jump hosts, user key, age → why not
+	askHops                       // host keys of the jump hosts
 	askSigners                    // → keys
 	askSign                       // number of the key, algorithm, data → signature
 	askIntend                     // the command is about to be sent

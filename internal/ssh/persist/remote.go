@@ -40,8 +40,8 @@ type remote struct {
 	taken    int  // bytes of output that the holder was not told of
 	busy     bool // a goroutine takes events
 	broken   [fleet.NumStreams]bool
-	signers  []xssh.Signer
-	unread   error // why the input could not be read
+	signers  map[int][]xssh.Signer // that were offered to the target, 0, and to jump hosts
+	unread   error                 // why the input could not be read
 
 	input inputState
 }
@@ -63,7 +63,7 @@ type event struct {
 }
 
 func (d *Dialer) newRemote(ctx context.Context, a *ssh.Attempt) *remote {
-	r := &remote{dialer: d, attempt: a, opened: make(chan opening, 1)}
+	r := &remote{dialer: d, attempt: a, opened: make(chan opening, 1), signers: make(map[int][]xssh.Signer)}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()

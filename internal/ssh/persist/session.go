@@ -139,8 +139,7 @@ func (s *session) order(id uint32, b *dec) (*work, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	settings := s.settings[o.settings]
-	if s.works[id] != nil || settings == nil || len(s.works) >= maxAttempts || len(s.conns) >= maxAttempts {
+	if s.works[id] != nil || len(s.works) >= maxAttempts || len(s.conns) >= maxAttempts {
 		return nil, errMalformed
 	}
 	w := &work{session: s, id: id}
@@ -148,10 +147,9 @@ func (s *session) order(id uint32, b *dec) (*work, error) {
 	w.changed = sync.NewCond(&w.mu)
 	w.credit = window
 	a := &o.attempt
-	t := &a.Target
-	t.Endpoint = &ssh.Endpoint{User: t.User, Port: t.Port, Settings: settings}
-	if t.Route != nil {
-		t.Endpoint.Route = *t.Route
+	if a.Target, err = s.target(w, o.way); err != nil {
+		w.cancel(err)
+		return nil, err
 	}
 	a.Progress = new(ssh.Progress)
 	a.Timeline.OnEnter(w.entered)
@@ -166,7 +164,7 @@ func (s *session) order(id uint32, b *dec) (*work, error) {
 	}
 	w.attempt, w.connectLeft = a, o.connectLeft
 	s.works[id] = w
-	s.holder.askers.Store(t.Endpoint, w)
+	s.holder.askers.Store(a.Target.Endpoint, w)
 	context.AfterFunc(w.ctx, w.changed.Broadcast)
 	return w, nil
 }
@@ -177,6 +175,7 @@ func (s *session) forget(w *work) {
 	delete(s.works, w.id)
 	s.mu.Unlock()
 	s.holder.askers.Delete(w.attempt.Target.Endpoint)
+	s.holder.leaveHops(w)
 	w.cancel(errOver)
 }
 

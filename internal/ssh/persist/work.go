@@ -40,6 +40,11 @@ func (w *work) open() {
 	h := s.holder
 	limit := s.line.timeouts.For(a).Connect
 	a.ConnectBy(h.clock.Now().Add(w.connectLeft-limit), limit)
+	if err := w.checkHops(w.ctx); err != nil {
+		a.Connection = &fleet.Connection{Why: fleet.DialHostKey}
+		w.failed(a.FailIn(fleet.PhaseHostkey, fleet.OutcomeNeverStarted, fleet.ReasonHostkeyFailed, err))
+		return
+	}
 	other := h.elsewhere(s.line, a.Target)
 	var d ssh.Dialer = s.line.pool
 	if h.unheld {
@@ -54,8 +59,7 @@ func (w *work) open() {
 		if !ok {
 			f = a.Fail(a.Execution.Failed(), fleet.ReasonInternal, err)
 		}
-		s.forget(w)
-		s.link.send(kindFailed, w.id, func(e *enc) { encodeEnd(e, f.End(), a.Connection) })
+		w.failed(f)
 		return
 	}
 	s.mu.Lock()
@@ -74,6 +78,25 @@ func (w *work) open() {
 		encodeConnection(e, a.Connection)
 		e.bool(queued)
 	})
+}
+
+// failed reports that there is no connection.
+func (w *work) failed(f *fleet.Error) {
+	w.session.forget(w)
+	w.session.link.send(kindFailed, w.id, func(e *enc) { encodeEnd(e, f.End(), w.attempt.Connection) })
+}
+
+// checkHops has the run check the host keys of the jump hosts, whose connections may be those of
+// another run.
+func (w *work) checkHops(ctx context.Context) error {
+	if w.attempt.Target.Jump() == nil {
+		return nil
+	}
+	d, err := w.at(0).ask(ctx, askHops, func(e *enc) { w.session.holder.encodeHops(e, w.attempt.Target) })
+	if err != nil {
+		return err
+	}
+	return d.done()
 }
 
 // next runs the attempt on a connection of an earlier one.
@@ -197,6 +220,9 @@ func (w *work) entered(p fleet.Phase) {
 
 // intend has the run record that the command is about to be sent.
 func (w *work) intend() error {
+	if err := w.checkHops(context.Background()); err != nil { // its answer, or the end of the run, ends the wait
+		return err
+	}
 	w.mu.Lock()
 	done := w.intended
 	w.intended = false
@@ -204,15 +230,24 @@ func (w *work) intend() error {
 	if done {
 		return nil
 	}
-	d, err := w.ask(context.Background(), askIntend, nil) // its answer tells whether it was recorded
+	d, err := w.at(0).ask(context.Background(), askIntend, nil) // its answer tells whether it was recorded
 	if err != nil {
 		return err
 	}
 	return d.done()
 }
 
+// A stop is where on the way of an attempt a question arises: at its target, 0, or at so many jump
+// hosts before it.
+type stop struct {
+	*work
+	hop int
+}
+
+func (w *work) at(hop int) stop { return stop{w, hop} }
+
 // ask asks the run and returns the fields of its answer.
-func (w *work) ask(ctx context.Context, q question, body func(*enc)) (*dec, error) {
+func (w stop) ask(ctx context.Context, q question, body func(*enc)) (*dec, error) {
 	s := w.session
 	answer := make(chan []byte, 1)
 	s.mu.Lock()
@@ -227,7 +262,8 @@ func (w *work) ask(ctx context.Context, q question, body func(*enc)) (*dec, erro
 	}()
 	s.link.send(kindAsk, number, func(e *enc) {
 		e.uint(uint64(w.id))
-		if e.uint(uint64(q)); body != nil {
+		e.uint(uint64(q))
+		if e.uint(uint64(w.hop)); body != nil {
 			body(e)
 		}
 	})
@@ -251,12 +287,22 @@ type asker struct{ holder *Holder }
 
 var errNobody = errors.New("no run asks for this host any more")
 
-func (h *Holder) workOf(t ssh.Target) (*work, error) {
-	w, ok := h.askers.Load(t.Endpoint)
-	if !ok {
-		return nil, errNobody
+// workOf returns who is asked about a target, or about a jump host: then any attempt whose way it
+// is on, because they share the connection.
+func (h *Holder) workOf(t ssh.Target) (stop, error) {
+	if w, ok := h.askers.Load(t.Endpoint); ok {
+		return w.(*work).at(0), nil
 	}
-	return w.(*work), nil
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if hop := h.hops[t.Endpoint]; hop != nil {
+		for w, n := range hop.works {
+			if w.ctx.Err() == nil {
+				return w.at(n), nil
+			}
+		}
+	}
+	return stop{}, errNobody
 }
 
 // Algorithms implements ssh.HostKeys.
@@ -286,10 +332,14 @@ func (k asker) Check(t ssh.Target, remote net.Addr, key xssh.PublicKey) error {
 	if remote != nil {
 		addr = remote.String()
 	}
-	return w.learn(askCheck, func(e *enc) {
+	err = w.learn(askCheck, func(e *enc) {
 		e.str(addr)
 		e.bytes(key.Marshal())
 	})
+	if err == nil && w.hop > 0 {
+		k.holder.passed(t, key)
+	}
+	return err
 }
 
 // Accepted implements ssh.HostKeys.
@@ -302,7 +352,7 @@ func (k asker) Accepted(t ssh.Target, key xssh.PublicKey) error {
 }
 
 // learn asks for a verdict on a host key, and whether the key is proven.
-func (w *work) learn(q question, body func(*enc)) error {
+func (w stop) learn(q question, body func(*enc)) error {
 	d, err := w.ask(w.ctx, q, body)
 	if err != nil {
 		return err
@@ -313,14 +363,19 @@ func (w *work) learn(q question, body func(*enc)) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.proven = proven
+	if w.hop == 0 {
+		w.proven = proven
+	}
 	return nil
 }
 
 // Released implements ssh.KeyReleaser.
 func (k asker) Released(t ssh.Target, key xssh.PublicKey) {
 	if w, err := k.holder.workOf(t); err == nil {
-		w.session.link.send(kindReleased, w.id, func(e *enc) { e.bytes(key.Marshal()) })
+		w.session.link.send(kindReleased, w.id, func(e *enc) {
+			e.uint(uint64(w.hop))
+			e.bytes(key.Marshal())
+		})
 	}
 }
 
@@ -335,7 +390,7 @@ func (k asker) AllowPassword(t ssh.Target, _ xssh.PublicKey) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.proven {
+	if !w.proven || w.hop > 0 {
 		return errNotProven
 	}
 	return nil
@@ -404,7 +459,7 @@ func (s *session) publicKey(blob string) (xssh.PublicKey, error) {
 
 // A signer has the run sign. What it implements beside is what the run's signer does.
 type signer struct {
-	work       *work
+	work       stop
 	ctx        context.Context // of the login
 	number     uint64
 	blob       string
@@ -425,9 +480,11 @@ func (s signer) From() string { return s.from }
 func (s signer) Sign(_ io.Reader, data []byte) (*xssh.Signature, error) { return s.sign(data, "") }
 
 func (s signer) sign(data []byte, algorithm string) (*xssh.Signature, error) {
-	s.work.mu.Lock()
-	s.work.user = s.blob
-	s.work.mu.Unlock()
+	if s.work.hop == 0 {
+		s.work.mu.Lock()
+		s.work.user = s.blob
+		s.work.mu.Unlock()
+	}
 	d, err := s.work.ask(s.ctx, askSign, func(e *enc) {
 		e.uint(s.number)
 		e.str(algorithm)
