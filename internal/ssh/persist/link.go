@@ -145,13 +145,6 @@ func (l *link) close(why error) {
 	l.mu.Unlock()
 }
 
-// cause returns why the link has ended.
-func (l *link) cause() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.err
-}
-
 // A frame is one that was received. Its body is valid until the next read.
 type frame struct {
 	kind kind
