@@ -48,6 +48,12 @@ func TestSummaryText(t *testing.T) {
 	stopped.Interrupted = true
 	timedOut := fleet.End{Outcome: fleet.OutcomeSignalled, Signal: "ALRM", Reason: fleet.ReasonRemoteTimeout}
 	letGo := summaryOf(ended(0, fleet.End{Outcome: fleet.OutcomeDetached}, "", ""), ended(1, timedOut, "", ""))
+	held := new(record.Summary)
+	for i, c := range []fleet.Connection{{Held: true, Age: second}, {Why: fleet.DialSettings}, {Why: fleet.DialSettings}} {
+		r := ok(i, "")
+		r.Connection = &c
+		held.Add(r)
+	}
 	lossy := summaryOf(everyEnd()[8:10]...)
 	lossy.Elapsed = second
 	odd := summaryOf(ended(0, fleet.End{Outcome: fleet.OutcomeSignalled, Signal: "\x1b[2J" + strings.Repeat("A", 100)}, "", ""),
@@ -62,6 +68,7 @@ func TestSummaryText(t *testing.T) {
 		{"all ok", plain, 80, "2 ok in 0.41 s\n"},
 		{"all ok, narrow", plain, 5, "2 ok in 0.41 s\n"},
 		{"interrupted", stopped, 80, "interrupted: 1 ok, 1 cancelled (interrupted: node2)\n"},
+		{"held", held, 80, "3 ok; 1 held, 2 dialled: settings differ\n"},
 		{"detached", letGo, 80, "1 signalled (remote_timeout: node2), 1 detached\n"},
 		{"lossy", lossy, 80, "2 ok in 1.0 s; 1 with output truncated; 1 with output incomplete\n"},
 		{"hostile", odd, 80, "1 signalled, 1 unknown\n" +
