@@ -95,6 +95,7 @@ type shell struct {
 
 	interrupted bool // the last command, by Ctrl-C or by a signal that also sets ended
 	ended       bool // by SIGTERM or SIGHUP
+	limited     int  // one more than the fanout that was asked for when its limit was told; 0: not told
 }
 
 type settings struct {
@@ -213,7 +214,7 @@ func (s *shell) command(ctx context.Context, text string) error {
 	opts := s.opts
 	opts.Engine.Targets = len(s.selected)
 	opts.Engine.CommandTimeout = s.settings.timeout
-	opts.Engine.Fanout = run.Fanout(s.settings.fanout, len(s.selected), s.stdio)
+	opts.Engine.Fanout = s.fanout()
 	ctx, stop := s.listen(ctx)
 	defer stop()
 	plan, err := opts.Plan(ctx, s.targets(), template)
@@ -262,6 +263,16 @@ func notify(ctx context.Context, signals ...os.Signal) (context.Context, context
 		return context.WithCancel(ctx)
 	}
 	return signal.NotifyContext(ctx, signals...)
+}
+
+// fanout returns how many hosts at once a line has, and tells once what limits it.
+func (s *shell) fanout() int {
+	stdio, asked := s.stdio, s.settings.fanout
+	if s.limited == asked+1 {
+		stdio.Err = io.Discard
+	}
+	s.limited = asked + 1
+	return run.Fanout(asked, len(s.selected), stdio)
 }
 
 // targets yields the selected hosts, counted from 0.
