@@ -198,7 +198,7 @@ func (d *Dialer) watch() {
 func (d *Dialer) whyLocal(a *ssh.Attempt) (why fleet.DialReason, plain bool) {
 	t, s := &a.Target, a.Target.Settings()
 	switch {
-	case a.Until != 0 || t.Err() != nil:
+	case a.Until != 0 || a.At.IsValid() || t.Err() != nil:
 		return "", true
 	case !d.leads(*t):
 		return fleet.DialRoute, false
@@ -231,6 +231,12 @@ func (d *Dialer) leads(t ssh.Target) bool {
 	}
 	return len(all) <= maxHops
 }
+
+// Noted implements ssh.Notes.
+func (d *Dialer) Noted(t ssh.Target, word string) bool { return ssh.Noted(d.opts.Local, t, word) }
+
+// Note implements ssh.Notes.
+func (d *Dialer) Note(t ssh.Target, word string, keep bool) { ssh.Note(d.opts.Local, t, word, keep) }
 
 // Dial implements ssh.Dialer.
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
