@@ -289,8 +289,12 @@ func TestPushRoom(t *testing.T) {
 		src, bin := t.TempDir(), t.TempDir()
 		write(t, src+"/f", strings.Repeat("1", 2<<20), 0o600)
 		p := read(t, PushOptions{}, src+"/f")
-		for kib, want := range map[string]bool{"100": false, "2048": false, "2049": true, "4194304": true, "999999999": true, "4294967296": true, "-": true} {
-			write(t, bin+"/df", "#!/bin/sh\necho head\necho fs 1 1 "+kib+" 1% /\n", 0o755)
+		for kib, want := range map[string]bool{"100": false, "2048": false, "2049": true, "4194304": true, "999999999": true, "4294967296": true, "-": true, "no blocks": true} {
+			line := "fs 1 1 " + kib + " 1% /"
+			if kib == "no blocks" {
+				line = "sysfs 0 0 0 - /sys"
+			}
+			write(t, bin+"/df", "#!/bin/sh\necho head\necho "+line+"\n", 0o755)
 			v, ok, e := pushedWith(t, append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH")), shell, p, t.TempDir(), -1)
 			if !ok || v.done != want || !want && v.word != "no_space" {
 				t.Errorf("%s KiB: %+v, %v, %q", kib, v, ok, e)
