@@ -283,8 +283,10 @@ func (f *attempt) result(end fleet.End, stdout, stderr fleet.Output) fleet.Resul
 		Stderr:  stderr,
 
 		AgentSignatures: f.job.Signatures,
-		BecomeOutput:    f.progress.BecomeOutput,
 		Connection:      f.progress.Connection,
+	}
+	if said := f.progress.BecomeOutput; said != nil {
+		res.BecomeOutput = *said
 	}
 	markTruncated(&res)
 	return res

@@ -159,8 +159,8 @@ type Progress struct {
 	// a jump host or a proxy command.
 	Address netip.AddrPort
 	// BecomeOutput is set by a Dialer that becomes another user, before done is called; see
-	// fleet.Result.
-	BecomeOutput string
+	// fleet.Result. nil means none.
+	BecomeOutput *string
 
 	hostKeys HostKeys
 	hostKey  xssh.PublicKey

@@ -90,7 +90,11 @@ func (f *far) run(t *testing.T, o become.Options, command, input string) ending 
 	}
 	end := attempt(t, d, a)
 	end.Outcome = a.Execution.Check(end.Outcome)
-	return ending{end, stdout.String(), stderr.String(), a.BecomeOutput}
+	e := ending{end, stdout.String(), stderr.String(), ""}
+	if a.BecomeOutput != nil {
+		e.before = *a.BecomeOutput
+	}
+	return e
 }
 
 func attempt(t *testing.T, d ssh.Dialer, a *ssh.Attempt) fleet.End {

@@ -18,7 +18,7 @@ func (t *try) judgeLocked(end fleet.End) fleet.End {
 	case t.became && t.text.Direct:
 		return t.direct(end)
 	case t.became:
-		t.attempt.BecomeOutput = t.output()
+		t.tell(t.output())
 		return end
 	case t.text.Ask && (t.stopped != nil || end.Outcome == fleet.OutcomeUnknown):
 		// It waits for remote.Go, which was not sent.
@@ -50,7 +50,7 @@ func (t *try) direct(end fleet.End) fleet.End {
 		return t.withOutput(t.attempt.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBecomePasswordNeeded,
 			hint.New("the command was not started: sudo lists it, and wants a password to run it", "give one with --ask-become-pass; sudo has to keep it until the command starts (timestamp_timeout)"))).End()
 	}
-	t.attempt.BecomeOutput = t.output()
+	t.tell(t.output())
 	wrote := len(b.late) > 0
 	if !b.over {
 		_ = b.release() // as for every write: the command has ended
@@ -118,10 +118,17 @@ func (t *try) saw(text string) bool {
 // maxQuoted limits what an error quotes, in bytes.
 const maxQuoted = 300
 
+// tell reports what the host said.
+func (t *try) tell(said string) {
+	if t.attempt.BecomeOutput = nil; said != "" {
+		t.attempt.BecomeOutput = &said
+	}
+}
+
 // withOutput adds to f what the host said.
 func (t *try) withOutput(f *fleet.Error) *fleet.Error {
 	said := t.output()
-	if t.attempt.BecomeOutput = said; said == "" {
+	if t.tell(said); said == "" {
 		return f
 	}
 	said = said[:min(len(said), maxQuoted)]
