@@ -126,6 +126,12 @@ const (
 	ReasonBadTarget   Reason = "bad_target"   // the target's configuration cannot be used
 	ReasonInternal    Reason = "internal"     // a bug in shoal
 
+	// workers of a cluster
+	ReasonNoWorker      Reason = "no_worker"      // no worker of its pool took it in time
+	ReasonWorkerRefused Reason = "worker_refused" // its workers do not run what this signer signs
+	ReasonWorkerLost    Reason = "worker_lost"    // its worker is gone and has not told the end
+	ReasonLogDamaged    Reason = "log_damaged"    // the log that workers write is not what it must be
+
 	// the run itself
 	ReasonBrake        Reason = "brake"         // too many failures, or a failed check between stages
 	ReasonOutputClosed Reason = "output_closed" // nobody reads our output any more, as with head(1)

@@ -12,6 +12,7 @@ import (
 	"shoal/internal/clock"
 	"shoal/internal/engine"
 	"shoal/internal/placeholder"
+	"shoal/internal/plan"
 	"shoal/internal/remote/wrap"
 )
 
@@ -28,6 +29,18 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target], text
 			yield(fleet.Result{}, fmt.Errorf("reading the command: %w", err))
 			return
 		}
+		run(ctx, opts, targets, commandOf(template))(yield)
+	}
+}
+
+// RunCommands is Run for targets that have their commands, which may come as slowly as they like: each
+// is planned when its turn comes.
+func RunCommands(ctx context.Context, opts Options, targets iter.Seq[fleet.Target]) iter.Seq2[fleet.Result, error] {
+	return run(ctx, opts, targets, nil)
+}
+
+func run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target], command plan.Command) iter.Seq2[fleet.Result, error] {
+	return func(yield func(fleet.Result, error) bool) {
 		planner, err := opts.Planner()
 		if err != nil {
 			yield(fleet.Result{}, err)
@@ -52,6 +65,6 @@ func Run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target], text
 			yield(fleet.Result{}, err)
 			return
 		}
-		engine.Run(ctx, control, planner.Stream(ctx, targets, commandOf(template)))(yield)
+		engine.Run(ctx, control, planner.Stream(ctx, targets, command))(yield)
 	}
 }

@@ -288,6 +288,10 @@ func (f *attempt) result(end fleet.End, stdout, stderr fleet.Output) fleet.Resul
 	if said := f.progress.BecomeOutput; said != nil {
 		res.BecomeOutput = *said
 	}
+	if e := f.progress.Elsewhere; e != nil {
+		res.Attempt, res.Started, res.Took, res.AgentSignatures = e.Attempt, e.Started, e.Took, e.AgentSignatures
+		res.Stdout.Size, res.Stderr.Size = max(res.Stdout.Size, e.Stdout.Size), max(res.Stderr.Size, e.Stderr.Size)
+	}
 	markTruncated(&res)
 	return res
 }

@@ -54,6 +54,12 @@ func (r *run) guard() {
 			staged(s)
 		}
 	}
+	if stopping := o.Stopping; stopping != nil {
+		o.Stopping = func() {
+			defer caught("Stopping", r.fail)
+			stopping()
+		}
+	}
 	if released := o.Released; released != nil {
 		o.Released = func(rel Release) {
 			defer caught("Released", r.fail)

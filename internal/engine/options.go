@@ -133,6 +133,9 @@ type Options struct {
 	// Drained returns the reason and the error of the targets that Drain cancels; it is
 	// called once, after Drain was closed. nil means fleet.ReasonInterrupted.
 	Drained func() (fleet.Reason, error)
+	// Stopping is called once when the run starts nothing more: after a drain, at a failure
+	// limit, at an abort, and when all targets have ended. It must not block. nil disables it.
+	Stopping func()
 	// Follow is called when a running command has written output since the last call
 	// of Output.Next. It is called from many goroutines at the same time and must not
 	// block. nil disables it.

@@ -196,6 +196,9 @@ func (r *run) watchDrain() {
 		r.stopNew(r.opts.drained())
 	case <-r.dialCtx.Done():
 	}
+	if r.opts.Stopping != nil {
+		r.opts.Stopping()
+	}
 	end := cancelled(r.dialCtx)
 	held, released := r.stop(end)
 	for _, h := range held {

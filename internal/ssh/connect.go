@@ -161,6 +161,10 @@ type Progress struct {
 	// BecomeOutput is set by a Dialer that becomes another user, before done is called; see
 	// fleet.Result. nil means none.
 	BecomeOutput *string
+	// Elsewhere is set, before the attempt ends, by a Dialer that has another process make the attempts:
+	// its Attempt, Started, Took, AgentSignatures and sizes of the outputs replace what was measured
+	// here. nil means that it was made here.
+	Elsewhere *fleet.Result
 
 	hostKeys HostKeys
 	hostKey  xssh.PublicKey
