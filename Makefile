@@ -13,7 +13,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 all: build
 
 build:
-	$(GO) build -trimpath -ldflags '-X shoal/internal/cli/console.Version=$(VERSION)' -o $(BIN)/ ./cmd/shoal ./cmd/shoal-bench
+	$(GO) build -trimpath -ldflags '-X shoal/internal/cli/console.Version=$(VERSION)' -o $(BIN)/ ./cmd/shoal ./cmd/shoal-bench ./cmd/shoal-hub
 
 demo: build
 	$(BIN)/shoal demo

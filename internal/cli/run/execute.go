@@ -38,6 +38,9 @@ type Execution struct {
 	// InputSent reports that commands get the standard input of this process.
 	InputSent bool
 
+	// Workers run the commands; nil: this process does.
+	Workers *onWorkers
+
 	// End is what is done when the run has ended; nil: nothing.
 	End *EndFlags
 
@@ -76,6 +79,9 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 		return errors.Join(err, r.Abandon(), x.closeJournal())
 	}
 	out.State.Sending(r.Bytes())
+	if x.Workers != nil {
+		x.Workers.notify(out.Stderr)
+	}
 	x.Verbose.To(out.Stderr)     // may wait for a reader: before signals are caught
 	letGo := make(chan struct{}) // closed when a person who follows has seen enough
 	endFollow := sync.OnceFunc(func() {

@@ -129,7 +129,15 @@ func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.St
 	}
 	defer func() { _ = input.Close() }()
 	flags.WarnInsecure(stdio.Err, opts)
-	opts.Engine.Fanout = Fanout(opts.Engine.Fanout, total, stdio)
+	var workers *onWorkers
+	if f.cluster.URL == "" {
+		opts.Engine.Fanout = Fanout(opts.Engine.Fanout, total, stdio)
+	} else {
+		if workers, err = f.connectCluster(ctx, &opts, total, stdio); err != nil {
+			return err
+		}
+		defer workers.close()
+	}
 	planned, err := opts.Plan(ctx, targets, template)
 	if err != nil {
 		return err
@@ -161,6 +169,9 @@ func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.St
 			err = hint.Wrap(err, "--no-journal runs without one")
 		}
 		return r, err
+	}
+	if workers != nil {
+		x.Begin, x.Workers = workers.begin(x.Begin), workers
 	}
 	return Execute(ctx, x, stdio)
 }

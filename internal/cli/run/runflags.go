@@ -26,6 +26,7 @@ type RunFlags struct {
 	JournalFlags
 	RemoteFlags
 	EndFlags
+	cluster                clusterFlags
 	repeat                 int
 	list, dryRun, estimate bool
 	script                 string // a file; "" runs a command
@@ -51,7 +52,12 @@ func (f *RunFlags) groups(text bool) []flags.FlagGroup {
 		targets.BoolVar(&f.noPlaceholders, "no-placeholders", false, "send the command as typed, and replace nothing in it")
 		command.StringVar(&f.script, "script", "", "run the local `FILE` in place of a command; its arguments stand after -- (see shoal script)")
 	}
-	return []flags.FlagGroup{targets, command, connection, become, control, f.Remote(), f.WithSpool(f.WithFollow(f.WithTimestamps(f.Output()))), f.Journal(f.State), f.Ending()}
+	groups := []flags.FlagGroup{targets, command, connection, become, control, f.Remote(), f.WithSpool(f.WithFollow(f.WithTimestamps(f.Output()))), f.Journal(f.State), f.Ending()}
+	if text {
+		groups = append(groups, f.cluster.group())
+		f.KeptNames = append(f.KeptNames, keptCluster)
+	}
+	return groups
 }
 
 // RegisterCopy adds the flags of a run that copies files, with the command's own.
@@ -131,7 +137,7 @@ func (f *RunFlags) options() (connect.Options, error) {
 
 // validate returns an error for flags that exclude each other.
 func (f *RunFlags) validate(command string) error {
-	if err := errors.Join(f.RemoteFlags.Validate(f.On(), &f.HostFlags, f.Given.Changed), f.CheckStages(), f.EndFlags.Validate()); err != nil {
+	if err := errors.Join(f.RemoteFlags.Validate(f.On(), &f.HostFlags, f.Given.Changed), f.CheckStages(), f.EndFlags.Validate(), f.validateCluster()); err != nil {
 		return err
 	}
 	switch err := f.OutputFlags.Validate(); {

@@ -126,6 +126,10 @@ func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stder
 	if info.Settings == nil {
 		return r, nil
 	}
+	if len(info.Settings.Flags[keptCluster]) > 0 && all {
+		return r, hint.Wrap(fmt.Errorf("workers ran the run %s, and only shoal run asks them", info.Run),
+			"give the hosts that are left to shoal run --cluster: shoal show names them")
+	}
 	var instead []string
 	for _, name := range slices.Sorted(maps.Keys(info.Settings.Flags)) {
 		values := info.Settings.Flags[name]
@@ -161,6 +165,9 @@ func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stder
 	}
 	return r, nil
 }
+
+// keptCluster is the flag of runs on workers.
+const keptCluster = "cluster"
 
 // isInput reports whether a flag gives the command an input, which nobody has kept: see
 // run.Remote.CheckInput.

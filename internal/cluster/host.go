@@ -1,0 +1,176 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"shoal/fleet"
+	"shoal/internal/hint"
+	"shoal/internal/ssh"
+)
+
+// DefaultPool is the pool of hosts without an attribute pool.
+const DefaultPool = "default"
+
+// A host is a target on its way through a worker. It implements ssh.Conn.
+type host struct {
+	c       *Coordinator
+	attempt *ssh.Attempt
+	pool    string
+	done    func(fleet.End)
+	once    sync.Once // calls done
+}
+
+// Dial implements ssh.Dialer. It records the intent and connects nowhere.
+func (c *Coordinator) Dial(_ context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	pool, err := c.check(a)
+	if err != nil {
+		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
+	}
+	if err := a.Intend(); err != nil {
+		return nil, err
+	}
+	return &host{c: c, attempt: a, pool: pool}, nil
+}
+
+// PoolOf returns the pool that a target goes to.
+func PoolOf(t fleet.Target) (string, error) {
+	if t.Attrs != nil {
+		if pool, ok := t.Attrs.Attr("pool"); ok {
+			if !validName(pool) {
+				return "", fmt.Errorf("its attribute pool is %.80q, which is no name of letters, digits, - and _", pool)
+			}
+			return pool, nil
+		}
+	}
+	return DefaultPool, nil
+}
+
+// check returns the pool of the attempt, or an error for what workers cannot do.
+func (c *Coordinator) check(a *ssh.Attempt) (string, error) {
+	t := a.Target
+	if err := t.Err(); err != nil {
+		return "", err
+	}
+	route := t.Route
+	switch {
+	case a.Line != "" || a.Subsystem != "" || a.HasInput() || len(t.Command) > maxCommand:
+		return "", errors.New("workers run commands of at most 128 KiB, without a wrapper and without a standard input")
+	case a.PTY != nil || a.Agent || a.Hold || a.Keep || t.Settings().Agent.Socket != "" || t.Settings().PTY:
+		return "", errors.New("workers give commands no terminal and no agent, and keep no connection")
+	case route != nil && (route.Via != nil || len(route.ProxyCommand) > 0):
+		return "", hint.New("it is reached through a jump host or a proxy command here, and workers go their own way",
+			"-J none leaves the way to the worker's ssh_config")
+	case route != nil && (route.KeyFile != "" || len(route.Options) > 0):
+		return "", hint.New("the inventory has a key file or options of ssh for it, which are not sent to workers", "put them into the worker's ssh_config")
+	}
+	return PoolOf(t.Target)
+}
+
+// asked returns the host as a worker is asked for it.
+func (h *host) asked() Host {
+	t := h.attempt.Target
+	a := Host{Host: t.Host, Index: t.Index, User: t.User, Port: t.Port, Command: []byte(t.Command)}
+	if t.Route != nil {
+		a.Address, a.HostKeyAlias = t.Route.Address, t.Route.HostKeyAlias
+	}
+	return a
+}
+
+// Start implements ssh.Conn.
+func (h *host) Start(ctx context.Context, done func(fleet.End)) {
+	h.done = done
+	h.attempt.Timeline.Enter(fleet.PhaseExec)
+	c := h.c
+	c.aborts.Do(func() { context.AfterFunc(ctx, c.abort) }) // all hosts have the context of the run
+	c.mu.Lock()
+	c.active++
+	stopped := c.state != stateRun
+	if !stopped {
+		c.pending[h.pool] = append(c.pending[h.pool], h)
+	}
+	c.mu.Unlock()
+	if stopped {
+		h.interrupt()
+		return
+	}
+	c.signal()
+}
+
+// sent reports that a worker may run the command from now on.
+func (h *host) sent() {
+	e := &h.attempt.Execution
+	if e.Left() {
+		return // in an earlier shard
+	}
+	e.Queue(1)
+	if e.Writing() {
+		e.Wrote(1)
+	}
+}
+
+// end ends the attempt with what the worker says, or with why there is nothing. Only the first call
+// has an effect, and returns true.
+func (h *host) end(end fleet.End, res *fleet.Result) (first bool) {
+	h.once.Do(func() {
+		first = true
+		e := &h.attempt.Execution
+		switch {
+		case end.Outcome.DidNotRun():
+			e.NotStarted() // the log proves it
+		case end.Outcome.Ran():
+			e.Started()
+		}
+		if res != nil {
+			h.attempt.Elsewhere = res
+			_, _ = h.attempt.Stdout.Write(res.Stdout.Bytes) // as after any failed write, the result stays
+			_, _ = h.attempt.Stderr.Write(res.Stderr.Bytes)
+			res.Stdout.Bytes, res.Stderr.Bytes = nil, nil
+		}
+		h.attempt.Timeline.Enter(end.Phase)
+		h.c.mu.Lock()
+		h.c.active--
+		h.c.mu.Unlock()
+		h.done(end)
+	})
+	return first
+}
+
+// interrupt ends the attempt because the run was stopped.
+func (h *host) interrupt() {
+	h.lose(fleet.End{Outcome: h.attempt.Execution.Interrupted(), Reason: fleet.ReasonInterrupted, Phase: h.attempt.Timeline.Phase(), Err: errStopped})
+}
+
+// lose ends the attempt although its worker may still tell more: if it may have run, the log stays.
+func (h *host) lose(end fleet.End) {
+	count := func(n int) {
+		h.c.mu.Lock()
+		defer h.c.mu.Unlock()
+		h.c.lost += n
+	}
+	if end.Outcome != fleet.OutcomeUnknown {
+		h.end(end, nil)
+		return
+	}
+	count(1) // before the run can end
+	if !h.end(end, nil) {
+		count(-1)
+	}
+}
+
+var errStopped = errors.New("the run was stopped")
+
+// StartNext implements ssh.Conn: no connection is kept.
+func (h *host) StartNext(_ context.Context, a *ssh.Attempt, done func(fleet.End)) {
+	done(a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonInternal, errors.New("workers keep no connection")).End())
+}
+
+// Close implements ssh.Conn.
+func (h *host) Close() error {
+	if h.done != nil {
+		h.interrupt()
+	}
+	return nil
+}

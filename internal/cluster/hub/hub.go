@@ -1,0 +1,113 @@
+// Package hub is an embedded NATS server with JetStream, for one machine, for tests and for small
+// sites. Sites that have NATS use their own.
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"shoal/internal/hint"
+)
+
+// Options configure a Hub.
+type Options struct {
+	// Listen is the address, HOST:PORT; port 0 means any free one. Other than loopback it needs Config.
+	Listen string
+	// Dir is the directory of the store. Required.
+	Dir string
+	// Config is a configuration file of nats-server with TLS and users; "" means none. Its address and
+	// store are replaced by Listen and Dir, unless these are "".
+	Config string
+	// Log writes the server's log to standard error.
+	Log bool
+}
+
+// A Hub is a running server.
+type Hub struct{ s *server.Server }
+
+// Start starts a server. Every message is on the disk before it is acknowledged.
+func Start(o Options) (*Hub, error) {
+	opts, err := o.server()
+	if err != nil {
+		return nil, err
+	}
+	s, err := server.NewServer(opts)
+	if err != nil {
+		return nil, fmt.Errorf("starting NATS: %w", err)
+	}
+	if o.Log {
+		s.ConfigureLogger()
+	}
+	s.Start()
+	if !s.ReadyForConnections(30 * time.Second) {
+		s.Shutdown()
+		return nil, hint.Wrap(fmt.Errorf("NATS does not accept connections at %s", net.JoinHostPort(opts.Host, fmt.Sprint(opts.Port))), "another program may have the port: --listen names another")
+	}
+	return &Hub{s}, nil
+}
+
+func (o Options) server() (*server.Options, error) {
+	opts := new(server.Options)
+	if o.Config != "" {
+		var err error
+		if opts, err = server.ProcessConfigFile(o.Config); err != nil {
+			return nil, fmt.Errorf("reading the configuration of NATS: %w", err)
+		}
+	}
+	if o.Listen != "" {
+		host, port, err := net.SplitHostPort(o.Listen)
+		if err != nil {
+			return nil, hint.Wrap(fmt.Errorf("the address %.80q cannot be read", o.Listen), "it looks like 127.0.0.1:4222")
+		}
+		opts.Host = host
+		if opts.Port, err = net.LookupPort("tcp", port); err != nil {
+			return nil, fmt.Errorf("the port %.20q is none", port)
+		}
+		if opts.Port == 0 {
+			opts.Port = server.RANDOM_PORT
+		}
+	}
+	if o.Dir != "" {
+		opts.StoreDir = o.Dir
+	}
+	if opts.StoreDir == "" {
+		return nil, errors.New("NATS needs a directory for its store")
+	}
+	if err := os.MkdirAll(opts.StoreDir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the store of NATS: %w", err)
+	}
+	opts.JetStream, opts.SyncAlways, opts.NoSigs, opts.DisableJetStreamBanner = true, true, true, true
+	opts.NoLog = !o.Log
+	opts.MaxPayload = 1 << 20
+	return opts, check(opts)
+}
+
+// check refuses a server that others could reach without TLS and credentials, and doors that shoal does
+// not use.
+func check(o *server.Options) error {
+	if o.HTTPPort != 0 || o.HTTPSPort != 0 || o.Websocket.Port != 0 || o.LeafNode.Port != 0 || len(o.LeafNode.Remotes) > 0 || o.MQTT.Port != 0 {
+		return hint.New("the configuration of NATS has a monitoring port, WebSocket, leaf nodes or MQTT", "shoal-hub has none of them; run nats-server itself for these")
+	}
+	if ip := net.ParseIP(o.Host); o.Host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	if o.TLSConfig == nil || len(o.Users) == 0 && len(o.Nkeys) == 0 && len(o.TrustedKeys) == 0 && len(o.TrustedOperators) == 0 {
+		return hint.Wrap(fmt.Errorf("NATS at %s could be used by everybody who reaches it", net.JoinHostPort(o.Host, fmt.Sprint(o.Port))),
+			"--config names a configuration with tls and with users or NKeys")
+	}
+	return nil
+}
+
+// URL returns the address to connect to.
+func (h *Hub) URL() string { return h.s.ClientURL() }
+
+// Close stops the server.
+func (h *Hub) Close() {
+	h.s.Shutdown()
+	h.s.WaitForShutdown()
+}

@@ -1,0 +1,70 @@
+// Package hubcli is the command line of shoal-hub. Call [Main].
+package hubcli
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/flags"
+	"shoal/internal/cluster/hub"
+	"shoal/internal/hint"
+)
+
+// Main runs the command line and returns the exit code of the process.
+func Main(ctx context.Context, args []string, stdio console.Stdio) int {
+	return console.Execute(ctx, newRoot(stdio), "shoal-hub --help lists the flags", args, stdio)
+}
+
+func newRoot(stdio console.Stdio) *cobra.Command {
+	var o hub.Options
+	cmd := &cobra.Command{
+		Use:   "shoal-hub [flags]",
+		Short: "Serve NATS with JetStream for shoal run --cluster",
+		Long: `Serve NATS with JetStream for shoal run --cluster and shoal worker, until Ctrl-C:
+for one machine, for trying, and for small sites. A site that has NATS, or wants
+three servers, uses nats-server 2.12 or later itself.
+
+Every message is on the disk before it is acknowledged. On loopback everybody on
+this machine may connect; whoever cannot sign still runs nothing on a worker, but
+can read what commands print. Elsewhere --config names a configuration of
+nats-server with tls and with users or NKeys.`,
+		Example: `  shoal-hub
+  shoal-hub --listen 0.0.0.0:4222 --config /etc/shoal/hub.conf`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o, stdio) },
+	}
+	g := flags.NewGroup("Hub")
+	g.StringVar(&o.Listen, "listen", "127.0.0.1:4222", "listen at `HOST:PORT`; port 0 is any free one")
+	g.StringVar(&o.Dir, "store", "", "keep the streams in `DIR` (default: ~/.local/state/shoal/hub)")
+	g.StringVar(&o.Config, "config", "", "read `FILE`, a configuration of nats-server")
+	g.BoolVar(&o.Log, "log", false, "write the server's log to standard error")
+	flags.AddInGroups(cmd, g)
+	flags.SetHelp(cmd)
+	return cmd
+}
+
+func serve(ctx context.Context, o hub.Options, stdio console.Stdio) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if o.Dir == "" {
+		state := flags.StateDir("")
+		if state == "" {
+			return hint.New("there is no directory for the store", "--store names one")
+		}
+		o.Dir = filepath.Join(state, "hub")
+	}
+	h, err := hub.Start(o)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	console.Say(stdio.Err, "NATS is at %s, its streams in %s", h.URL(), o.Dir)
+	<-ctx.Done()
+	return nil
+}

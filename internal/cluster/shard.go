@@ -1,0 +1,159 @@
+package cluster
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+)
+
+// Limits of a shard.
+const (
+	maxHosts   = 200
+	maxName    = 64        // of a run, pool or worker
+	maxCommand = 128 << 10 // of one host
+)
+
+// A Shard is what a coordinator asks a worker to run. It is signed as a whole.
+type Shard struct {
+	Format int    `json:"format"` // 1
+	Run    string `json:"run"`
+	Number int    `json:"shard"`
+	Pool   string `json:"pool"`
+	// Made and Expires bound when a worker may take it.
+	Made    time.Time `json:"made"`
+	Expires time.Time `json:"expires"`
+	Options Options   `json:"options"`
+	Hosts   []Host    `json:"hosts"`
+}
+
+// Options are those of a run that its workers apply; all shards of a run have the same. Zero
+// values mean the worker's defaults.
+type Options struct {
+	Timeouts   ssh.Timeouts `json:"timeouts"`
+	Attempts   int          `json:"attempts,omitempty"`
+	Idempotent bool         `json:"idempotent,omitempty"`
+	MaxOutput  int64        `json:"max_output,omitempty"`
+}
+
+// A Host is a target. How it is reached, beside its address, is the worker's to know: its keys, its
+// agent, its known_hosts, its ssh_config.
+type Host struct {
+	Host  fleet.Host `json:"host"`
+	Index int        `json:"index"` // in the run
+	User  string     `json:"user"`
+	Port  uint16     `json:"port"`
+	// Address is dialled in place of the name, and HostKeyAlias looked up in known_hosts; ""
+	// means the name.
+	Address      string `json:"address,omitempty"`
+	HostKeyAlias string `json:"host_key_alias,omitempty"`
+	Command      []byte `json:"command"`
+}
+
+// DecodeShard reads a shard and checks that it is within the limits.
+func DecodeShard(text []byte) (*Shard, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields() // whoever signed it wanted something that we do not know
+	s := new(Shard)
+	if err := d.Decode(s); err != nil {
+		return nil, fmt.Errorf("reading a shard: %w", err)
+	}
+	return s, s.validate()
+}
+
+func (s *Shard) validate() error {
+	switch {
+	case s.Format != 1:
+		return fmt.Errorf("a shard of format %d, and 1 is the newest known here", s.Format)
+	case !validName(s.Run), !validName(s.Pool), s.Number < 0:
+		return errors.New("a shard without the names of its run and pool")
+	case len(s.Hosts) == 0 || len(s.Hosts) > maxHosts:
+		return fmt.Errorf("a shard of %d hosts", len(s.Hosts))
+	}
+	if err := s.Options.Timeouts.Validate(); err != nil {
+		return fmt.Errorf("reading a shard: %w", err)
+	}
+	for _, h := range s.Hosts {
+		switch {
+		case h.Host.Name == "" || h.User == "" || h.Port == 0:
+			return errors.New("a shard with a host that has no name, user or port")
+		case len(h.Command) == 0 || len(h.Command) > maxCommand:
+			return fmt.Errorf("a shard with a command of %d bytes", len(h.Command))
+		case strings.ContainsAny(h.Host.Name+h.User+h.Address+h.HostKeyAlias, " \t\r\n\x00\"'%\\"):
+			return fmt.Errorf("a shard with the host %.80q", h.Host)
+		}
+	}
+	return nil
+}
+
+// validName reports whether the name may be a part of a NATS subject and of a stream's name.
+func validName(name string) bool {
+	if name == "" || len(name) > maxName {
+		return false
+	}
+	for _, c := range name {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
+			return false
+		}
+	}
+	return true
+}
+
+// target returns the host as a target with this index.
+func (h *Host) target(index int) fleet.Target {
+	return fleet.Target{Host: h.Host, Index: index, User: h.User, Port: h.Port, Command: string(h.Command)}
+}
+
+// splitSigned separates a shard from its signature, and joinSigned is the inverse.
+func splitSigned(body []byte) (signed, signature []byte, err error) {
+	const end = "-----END SSH SIGNATURE-----\n"
+	i := bytes.Index(body, []byte(end))
+	if i < 0 {
+		return nil, nil, errors.New("a shard without a signature")
+	}
+	return body[i+len(end):], body[:i+len(end)], nil
+}
+
+func joinSigned(signed, signature []byte) []byte { return append(bytes.Clone(signature), signed...) }
+
+// The subjects and streams.
+const (
+	workStream = "SHOAL_WORK"
+	beatStream = "SHOAL_BEAT"
+	runPrefix  = "SHOAL_RUN_"
+)
+
+func runStream(run string) string { return runPrefix + run }
+
+func logSubject(pool, run string, shard int) string {
+	return fmt.Sprintf("log.%s.%s.%d", pool, run, shard)
+}
+func lateSubject(pool, run string, shard int) string {
+	return fmt.Sprintf("late.%s.%s.%d", pool, run, shard)
+}
+
+func workSubject(pool, run string, shard int) string {
+	return fmt.Sprintf("work.%s.%s.%d", pool, run, shard)
+}
+
+func beatSubject(pool, worker string) string { return "beat." + pool + "." + worker }
+func askSubject(pool, run string) string     { return "ask." + pool + "." + run }
+func freeSubject(pool string) string         { return "free." + pool }
+func controlSubject(pool, run string) string { return "control." + pool + "." + run }
+
+// parseSubject returns the parts of a subject of a log, or of what is late.
+func parseSubject(subject string) (kind, pool, run string, shard int, ok bool) {
+	parts := strings.Split(subject, ".")
+	if len(parts) != 4 || !validName(parts[1]) || !validName(parts[2]) {
+		return "", "", "", 0, false
+	}
+	if _, err := fmt.Sscanf(parts[3], "%d", &shard); err != nil || fmt.Sprint(shard) != parts[3] || shard < 0 {
+		return "", "", "", 0, false
+	}
+	return parts[0], parts[1], parts[2], shard, true
+}

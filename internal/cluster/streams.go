@@ -1,0 +1,128 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"shoal/internal/hint"
+)
+
+// maxRuns caps the streams of runs: a server keeps each in memory in part.
+const maxRuns = 500
+
+// createStreams creates the streams that all runs share, where they are missing.
+func (c *Conn) createStreams(ctx context.Context) error {
+	for _, s := range []jetstream.StreamConfig{
+		{
+			Name: workStream, Subjects: []string{"work.>"}, Description: "hints that shards wait for workers", Retention: jetstream.WorkQueuePolicy,
+			MaxMsgsPerSubject: 1, MaxAge: 24 * time.Hour, MaxMsgSize: 64 << 10,
+		},
+		{
+			Name: beatStream, Subjects: []string{"beat.>"}, Description: "the workers' last signs of life", Storage: jetstream.MemoryStorage,
+			MaxMsgsPerSubject: 1, MaxAge: time.Hour, MaxMsgSize: 64 << 10,
+		},
+	} {
+		if err := c.create(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Conn) create(ctx context.Context, s jetstream.StreamConfig) error {
+	if _, err := c.js.Stream(ctx, s.Name); err == nil {
+		return nil
+	}
+	if _, err := c.js.CreateStream(ctx, s); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		err = fmt.Errorf("creating the stream %s: %w", s.Name, err)
+		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
+			return hint.Wrap(err, "the NATS server needs JetStream: nats-server -js, or shoal-hub")
+		}
+		return err
+	}
+	return nil
+}
+
+// createRun creates the stream of a run. It must be new.
+func (c *Conn) createRun(ctx context.Context, run string) (jetstream.Stream, error) {
+	if err := c.createStreams(ctx); err != nil {
+		return nil, err
+	}
+	kept := 0
+	names := c.js.StreamNames(ctx, jetstream.WithStreamListSubject("log.>"))
+	for range names.Name() {
+		kept++
+	}
+	if err := names.Err(); err != nil {
+		return nil, fmt.Errorf("counting the runs in NATS: %w", err)
+	}
+	if kept >= maxRuns {
+		return nil, hint.Wrap(fmt.Errorf("NATS keeps the logs of %d runs, which is the limit", kept), "shoal attach RUN ends a run that lost its coordinator, and removes its log")
+	}
+	stream, err := c.js.CreateStream(ctx, jetstream.StreamConfig{
+		Name: runStream(run), Subjects: []string{"log.*." + run + ".*", "late.*." + run + ".*"}, Description: "the logs of a run's shards",
+		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew, DenyDelete: true, DenyPurge: true, MaxMsgSize: maxRecord + 64<<10,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("creating the log of run %s: %w", run, err)
+	}
+	return stream, nil
+}
+
+// consumer returns the consumer of a pool's hints.
+func (c *Conn) consumer(ctx context.Context, pool string) (jetstream.Consumer, error) {
+	consumer, err := c.js.CreateOrUpdateConsumer(ctx, workStream, jetstream.ConsumerConfig{
+		Durable: "pool-" + pool, FilterSubject: "work." + pool + ".>", AckPolicy: jetstream.AckExplicitPolicy,
+		AckWait: 10 * time.Second, MaxAckPending: 10_000,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("the deliveries of pool %s: %w", pool, err)
+	}
+	return consumer, nil
+}
+
+// A Presence is a worker's last sign of life.
+type Presence struct {
+	Beat
+	Age time.Duration // by the server's clock
+}
+
+// Workers returns the last signs of life, of an hour at most. Workers that are there are asked for one
+// first, and have half a second.
+func (c *Conn) Workers(ctx context.Context) ([]Presence, error) {
+	if err := c.createStreams(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.nc.Publish("who", nil); err != nil {
+		return nil, fmt.Errorf("asking who is there: %w", err)
+	}
+	time.Sleep(500 * time.Millisecond)
+	stream, err := c.js.Stream(ctx, beatStream)
+	if err != nil {
+		return nil, fmt.Errorf("reading who is there: %w", err)
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter("beat.>"))
+	if err != nil {
+		return nil, fmt.Errorf("reading who is there: %w", err)
+	}
+	var signs []Presence
+	for _, subject := range slices.Sorted(maps.Keys(info.State.Subjects)) {
+		m, err := stream.GetLastMsgForSubject(ctx, subject)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue // it was an hour old
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading who is there: %w", err)
+		}
+		if b, ok := decode[Beat](m.Data); ok && subject == beatSubject(b.Pool, b.Worker) {
+			signs = append(signs, Presence{b, max(0, info.TimeStamp.Sub(m.Time))})
+		}
+	}
+	return signs, nil
+}

@@ -1,0 +1,346 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"shoal/internal/connect"
+	"shoal/internal/engine"
+)
+
+// WorkerOptions configure a worker.
+type WorkerOptions struct {
+	// Pool is the pool that it takes shards of, and Name its own, unique in the pool.
+	Pool, Name string
+	// Machine and Version are for people.
+	Machine, Version string
+	// Signers are those whose shards it runs. Required.
+	Signers *Signers
+	// Connect is how it reaches hosts: keys, agent, known_hosts, ssh_config. The run sets
+	// timeouts, attempts and the limit of the output.
+	Connect connect.Options
+	// Room is how many hosts it works on at once. 0 means what this machine can carry.
+	Room int
+	// Notice is told what a person should know. It is called from many goroutines. nil disables it.
+	Notice func(string)
+
+	beat   time.Duration // between two signs of life; 0 means beatEvery
+	noWork bool          // for tests: no delivery of WORK arrives
+	hook   func(*Record) // for tests: see Log
+}
+
+const (
+	beatEvery = 2 * time.Second
+	// fetchWait is how long a worker with room waits for a delivery before it asks the
+	// coordinators themselves.
+	fetchWait = 2 * time.Second
+)
+
+// A Worker takes shards of its pool and runs their hosts. Call Run.
+type Worker struct {
+	WorkerOptions
+	conn    *Conn
+	started time.Time
+
+	mu       sync.Mutex
+	sessions map[string]*session
+	shards   map[hintOf]bool // under way here
+	took     map[hintOf]took // until it expires: what this worker has taken before
+	busy     int             // hosts that have not ended
+	leaving  bool            // nothing more is started
+	freed    chan struct{}   // capacity 1: signalled when busy falls
+}
+
+// took is how far a shard's log had come when this worker took it.
+type took struct {
+	seq     uint64
+	expires time.Time
+}
+
+// NewWorker returns a worker that uses conn, which stays the caller's.
+func NewWorker(conn *Conn, o WorkerOptions) (*Worker, error) {
+	switch {
+	case !validName(o.Pool):
+		return nil, fmt.Errorf("the pool %.80q is no name of letters, digits, - and _", o.Pool)
+	case !validName(o.Name):
+		return nil, fmt.Errorf("the worker %.80q is no name of letters, digits, - and _", o.Name)
+	case o.Signers == nil:
+		return nil, errors.New("a worker without allowed signers would run nothing")
+	}
+	if o.Room == 0 {
+		o.Room = engine.DefaultFanout().Fanout
+	}
+	if o.Notice == nil {
+		o.Notice = func(string) {}
+	}
+	if o.beat == 0 {
+		o.beat = beatEvery
+	}
+	return &Worker{
+		WorkerOptions: o, conn: conn, started: time.Now(),
+		sessions: make(map[string]*session), shards: make(map[hintOf]bool), took: make(map[hintOf]took), freed: make(chan struct{}, 1),
+	}, nil
+}
+
+// Run takes and runs shards until drain is closed; then it starts nothing more, waits for the
+// commands that run, and leaves other hosts to other workers. Ending ctx abandons the commands.
+func (w *Worker) Run(ctx context.Context, drain <-chan struct{}) error {
+	if err := w.conn.createStreams(ctx); err != nil {
+		return err
+	}
+	who, err := w.conn.nc.Subscribe("who", func(*nats.Msg) { w.tell(false) })
+	if err != nil {
+		return fmt.Errorf("listening for who is there: %w", err)
+	}
+	defer func() { _ = who.Unsubscribe() }()
+	taking, stop := context.WithCancel(ctx)
+	defer stop()
+	var all sync.WaitGroup
+	all.Go(func() {
+		select {
+		case <-drain:
+			stop()
+		case <-taking.Done():
+		}
+		w.stopping()
+	})
+	beating, stopBeating := context.WithCancel(context.WithoutCancel(ctx))
+	var beats sync.WaitGroup
+	beats.Go(func() {
+		for tick := time.Tick(w.beat); ; {
+			w.tell(false)
+			select {
+			case <-tick:
+			case <-beating.Done():
+				return
+			}
+		}
+	})
+	w.take(taking, ctx)
+	all.Wait()
+	for _, s := range w.running() {
+		<-s.over
+	}
+	stopBeating()
+	beats.Wait()
+	w.tell(true)
+	_ = w.conn.nc.FlushTimeout(time.Second) // a courtesy: silence says the same, later
+	return nil
+}
+
+func (w *Worker) running() (list []*session) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.sessions {
+		list = append(list, s)
+	}
+	return list
+}
+
+// stopping drains all runs and gives their other hosts up.
+func (w *Worker) stopping() {
+	w.mu.Lock()
+	w.leaving = true
+	w.mu.Unlock()
+	for _, s := range w.running() {
+		s.leave()
+	}
+}
+
+func (w *Worker) tell(gone bool) {
+	w.mu.Lock()
+	b := Beat{Pool: w.Pool, Worker: w.Name, Machine: w.Machine, Version: w.Version, Started: w.started, Room: w.Room, Busy: w.busy, Shards: len(w.shards), Gone: gone}
+	w.mu.Unlock()
+	_ = w.conn.nc.Publish(beatSubject(w.Pool, w.Name), encode(b)) // the next one comes soon
+}
+
+// take takes shards until taking ends; running is for their commands.
+func (w *Worker) take(taking, running context.Context) {
+	var consumer jetstream.Consumer
+	for taking.Err() == nil {
+		if !w.hasRoom() {
+			select {
+			case <-w.freed:
+			case <-taking.Done():
+			}
+			continue
+		}
+		var err error
+		if consumer == nil && !w.noWork {
+			if consumer, err = w.conn.consumer(taking, w.Pool); err != nil {
+				consumer = nil
+			}
+		}
+		got := false
+		if consumer != nil {
+			if got, err = w.fetch(taking, running, consumer); err != nil {
+				consumer = nil // made anew: it may have been deleted
+			}
+		}
+		if got {
+			continue
+		}
+		if h, ok := w.askForOne(taking); ok {
+			w.begin(running, h)
+			continue
+		}
+		if consumer == nil {
+			_ = pause(taking, time.Second)
+		}
+	}
+}
+
+func (w *Worker) hasRoom() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.busy < w.Room
+}
+
+// fetch waits for one delivery and begins its shard.
+func (w *Worker) fetch(taking, running context.Context, consumer jetstream.Consumer) (got bool, err error) {
+	batch, err := consumer.Fetch(1, jetstream.FetchMaxWait(fetchWait))
+	if err != nil {
+		return false, err
+	}
+	for m := range batch.Messages() {
+		got = true
+		if _, pool, run, shard, ok := parseSubject(m.Subject()); ok && pool == w.Pool && taking.Err() == nil {
+			w.begin(running, hintOf{run, shard})
+		}
+		_ = m.Ack() // the log has what came of it; a hint that comes again does no harm
+	}
+	if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) {
+		return got, err
+	}
+	return got, nil
+}
+
+// askForOne asks all coordinators for a shard that waits: deliveries may be lost.
+func (w *Worker) askForOne(ctx context.Context) (h hintOf, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond) // who has none does not answer
+	defer cancel()
+	m, err := w.conn.nc.RequestWithContext(ctx, freeSubject(w.Pool), encode(question{Worker: w.Name}))
+	if err != nil {
+		return h, false
+	}
+	h, ok = decode[hintOf](m.Data)
+	return h, ok && validName(h.Run)
+}
+
+// begin takes a shard and passes its hosts to the session of its run.
+func (w *Worker) begin(ctx context.Context, h hintOf) {
+	w.mu.Lock()
+	here := w.shards[h]
+	w.shards[h] = true
+	w.mu.Unlock()
+	if here {
+		return
+	}
+	if err := w.tryBegin(ctx, h); err != nil {
+		w.mu.Lock()
+		delete(w.shards, h)
+		w.mu.Unlock()
+		if !errors.Is(err, errNotNow) && !errors.Is(err, errFenced) && ctx.Err() == nil {
+			w.Notice(fmt.Sprintf("shard %d of run %s is not taken: %v", h.Shard, h.Run, err))
+		}
+	}
+}
+
+// errNotNow means that a shard is not taken because others have it, it is done, or nobody is there
+// who wants it.
+var errNotNow = errors.New("it is not to be run now")
+
+func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
+	log, err := w.conn.openLog(ctx, w.Pool, h.Run, h.Shard)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return errNotNow // a hint that outlived its run
+	case err != nil:
+		return err
+	case log.Done:
+		return errNotNow
+	}
+	log.hook = w.hook
+	q := question{Shard: h.Shard, Worker: w.Name, Seq: log.Seq, Digest: log.Digest}
+	refused := w.refuse(log, h)
+	if refused != nil {
+		q.Refused = refused.Error()
+	}
+	may, err := w.ask(ctx, h.Run, q)
+	switch {
+	case refused != nil:
+		return refused
+	case err != nil || !may:
+		return errNotNow
+	}
+	if err := log.Append(ctx, &Record{Kind: KindTake, Worker: w.Name}); err != nil {
+		return err
+	}
+	w.remember(h, log)
+	remaining := log.Remaining()
+	s := newWorkerShard(log, remaining)
+	w.session(ctx, log.Shard).run(ctx, s, remaining, h)
+	return nil
+}
+
+// refuse returns why the shard is not one that this worker runs, or nil.
+func (w *Worker) refuse(log *Log, h hintOf) error {
+	now := time.Now()
+	w.mu.Lock()
+	before, again := w.took[h]
+	w.mu.Unlock()
+	switch s := log.Shard; {
+	case again && log.Seq < before.seq:
+		return damaged("this worker has taken it before, and the log does not say so")
+	case now.After(s.Expires):
+		return fmt.Errorf("it has expired at %s", s.Expires.UTC().Format(time.RFC3339))
+	case s.Made.After(now.Add(maxSkew)):
+		return fmt.Errorf("it was made at %s, which is in the future: one of the clocks is wrong", s.Made.UTC().Format(time.RFC3339))
+	}
+	_, err := w.Signers.Check(log.Signed, log.Signature, now)
+	return err
+}
+
+// maxSkew is how far the coordinator's clock may be ahead.
+const maxSkew = 5 * time.Minute
+
+// remember keeps that the shard was taken here, for as long as its signature is valid.
+func (w *Worker) remember(h hintOf, log *Log) {
+	now := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for h, t := range w.took {
+		if now.After(t.expires) {
+			delete(w.took, h)
+		}
+	}
+	w.took[h] = took{log.Seq, log.Shard.Expires}
+}
+
+func (w *Worker) ask(ctx context.Context, run string, q question) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	m, err := w.conn.nc.RequestWithContext(ctx, askSubject(w.Pool, run), encode(q))
+	if err != nil {
+		return false, fmt.Errorf("asking the coordinator: %w", err)
+	}
+	a, ok := decode[answer](m.Data)
+	return ok && a.Go, nil
+}
+
+// ended counts hosts that have ended.
+func (w *Worker) ended(n int) {
+	w.mu.Lock()
+	w.busy -= n
+	w.mu.Unlock()
+	select {
+	case w.freed <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,222 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"shoal/fleet"
+)
+
+// minPause is the least time between the beginnings of two appends of a shard: hosts become
+// ready one by one, and each append waits for the disk of the server.
+const minPause = 5 * time.Millisecond
+
+// Bounds of what a shard's results hold in memory, in bytes.
+const (
+	maxBatch = 4 << 20 // of one Work
+	maxQueue = 8 << 20
+)
+
+// A workerShard is a shard that this worker has taken. Its writer is the only one that
+// appends to the log.
+type workerShard struct {
+	log    *Log // of the writer, once it runs
+	shard  *Shard
+	worker string
+	epoch  int // in which the worker has it
+
+	mu      sync.Mutex
+	room    sync.Cond // for results
+	open    int       // hosts whose results have not come from the engine
+	next    *intents  // those that the writer commits next
+	results []Result
+	bytes   int
+	sent    map[int]bool // hosts whose intent was committed in this epoch
+	before  map[int]bool // hosts that an earlier owner may have run
+	err     error        // why nothing is appended any more
+	left    bool         // the worker stops: hosts are left to others
+
+	// wake tells the writer that there is something to do. Capacity 1: one signal says it all.
+	wake chan struct{}
+}
+
+type intents struct {
+	hosts []int
+	done  chan struct{} // closed by the writer when they are committed, or err is set
+	err   error
+}
+
+func newWorkerShard(log *Log, remaining []int) *workerShard {
+	s := &workerShard{log: log, shard: log.Shard, worker: log.Worker, epoch: log.Epoch, open: len(remaining), sent: make(map[int]bool), before: make(map[int]bool), next: &intents{done: make(chan struct{})}, wake: make(chan struct{}, 1)}
+	s.room.L = &s.mu
+	for _, i := range remaining {
+		if log.hosts[i].intended != 0 {
+			s.before[i] = true
+		}
+	}
+	return s
+}
+
+func (s *workerShard) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// intend returns when the intent for a host is in the log. If it fails, the command must not be sent.
+func (s *workerShard) intend(host int) error {
+	s.mu.Lock()
+	if err := s.err; err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	mine := s.next
+	mine.hosts = append(mine.hosts, host)
+	s.mu.Unlock()
+	s.signal()
+	<-mine.done
+	return mine.err
+}
+
+// result takes the result of a host. It waits while too much is queued.
+func (s *workerShard) result(host int, res fleet.Result, stopping bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.signal()
+	s.open--
+	if stopping && res.Outcome == fleet.OutcomeCancelled {
+		s.left = true // another worker runs it
+		return
+	}
+	if s.before[host] && res.Outcome.DidNotRun() && !s.sent[host] {
+		// Whoever had the shard before may have run it.
+		s.next.hosts = append(s.next.hosts, host)
+		res.Outcome, res.Err = fleet.OutcomeUnknown, fmt.Errorf("a worker that is gone may have run it; this one did not: %w", errors.Join(res.Err))
+	}
+	size := len(res.Stdout.Bytes) + len(res.Stderr.Bytes)
+	for s.bytes > 0 && s.bytes+size > maxQueue {
+		s.room.Wait()
+	}
+	res.Target = fleet.Target{}
+	s.results = append(s.results, Result{host, &res})
+	s.bytes += size
+}
+
+// take returns what is to be appended next; over means that nothing follows.
+func (s *workerShard) take() (batch *intents, w *Work, over bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	batch, s.next = s.next, &intents{done: make(chan struct{})}
+	n, size := 0, 0
+	for n < len(s.results) && (n == 0 || size < maxBatch) {
+		size += len(s.results[n].Result.Stdout.Bytes) + len(s.results[n].Result.Stderr.Bytes)
+		n++
+	}
+	w = &Work{Intents: batch.hosts, Results: s.results[:n:n]}
+	s.results = s.results[n:]
+	s.bytes -= size
+	s.room.Broadcast()
+	over = s.open == 0 && len(s.results) == 0
+	w.Done = over && !s.left
+	if len(s.results) > 0 {
+		s.signal()
+	}
+	return batch, w, over
+}
+
+// write appends what comes until all hosts have ended. It tells notice why it gave up.
+func (s *workerShard) write(ctx context.Context, notice func(string)) {
+	var began time.Time
+	for range s.wake {
+		time.Sleep(minPause - time.Since(began))
+		began = time.Now()
+		batch, w, over := s.take()
+		err := s.append(ctx, w)
+		s.committed(batch, err)
+		if err != nil {
+			notice(fmt.Sprintf("shard %d of run %s: %v", s.shard.Number, s.shard.Run, err))
+			s.writeLate(ctx, w, err, over)
+			return
+		}
+		if over {
+			return
+		}
+	}
+}
+
+func (s *workerShard) append(ctx context.Context, w *Work) error {
+	if len(w.Intents) == 0 && len(w.Results) == 0 && !w.Done {
+		return nil
+	}
+	bodies := s.log.conn.pack.encode(w)
+	for i, body := range bodies {
+		if err := s.log.Append(ctx, &Record{Kind: KindWork, Worker: s.worker, More: i < len(bodies)-1, Body: body}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// committed wakes those who wait for their intents.
+func (s *workerShard) committed(batch *intents, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		for _, i := range batch.hosts {
+			s.sent[i] = true
+		}
+	} else {
+		s.err = err
+		batch.err = err
+		s.next.err = err // of those who came meanwhile
+		close(s.next.done)
+		s.next = &intents{done: make(chan struct{})} // for which nobody waits
+	}
+	close(batch.done)
+}
+
+// writeLate publishes the results of commands that this worker did start before it was replaced, the
+// first of them in w. With any other cause they are lost: nobody believes the log.
+func (s *workerShard) writeLate(ctx context.Context, w *Work, cause error, over bool) {
+	fenced := errors.Is(cause, errFenced)
+	for {
+		for _, r := range w.Results {
+			if !fenced || !s.sent[r.Host] {
+				continue
+			}
+			bodies := s.log.conn.pack.encode(&Work{Results: []Result{r}})
+			if len(bodies) > 1 { // what happened is worth more than what was printed
+				short := *r.Result
+				short.Stdout.Bytes, short.Stderr.Bytes, short.Flags = nil, nil, short.Flags|fleet.FlagOutputTruncated
+				bodies = s.log.conn.pack.encode(&Work{Results: []Result{{r.Host, &short}}})
+			}
+			s.publishLate(ctx, (&Record{Kind: KindLate, Epoch: s.epoch, Worker: s.worker, Nonce: newNonce(), Body: bodies[0]}).Encode())
+		}
+		if over {
+			return
+		}
+		<-s.wake
+		_, w, over = s.take()
+	}
+}
+
+func (s *workerShard) publishLate(ctx context.Context, message []byte) {
+	for ctx.Err() == nil {
+		try, cancel := context.WithTimeout(ctx, requestTimeout)
+		_, err := s.log.conn.js.PublishMsg(try, &nats.Msg{Subject: s.log.late, Data: message}, jetstream.WithRetryAttempts(0))
+		cancel()
+		if err == nil || errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrNoStreamResponse) {
+			return // the run is over
+		}
+		if pause(ctx, time.Second) != nil {
+			return
+		}
+	}
+}
