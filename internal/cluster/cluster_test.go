@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"fmt"
 
 	"io"
 	"os"
@@ -26,18 +27,26 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*Server).fetchSomethingNever"))
+	if config := os.Getenv(workerEnv); config != "" {
+		if err := beWorker(config); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
 }
 
 // A site is a hub, a fleet, and an operator who may sign.
 type site struct {
 	t       *testing.T
 	hub     *hub.Hub
+	store   string // its directory
 	fleet   *simfleet.Fleet
 	hosts   int
 	connect connect.Options
 	signer  xssh.Signer
 	signers *Signers
+	allowed string // signers as a file has them
 }
 
 func newSigner(t *testing.T) (xssh.Signer, string) {
@@ -75,13 +84,15 @@ func newSite(t *testing.T, o simfleet.Options) *site {
 			t.Fatal(err)
 		}
 	}
-	if s.hub, err = hub.Start(hub.Options{Listen: "127.0.0.1:0", Dir: t.TempDir()}); err != nil {
+	s.store = t.TempDir()
+	if s.hub, err = hub.Start(hub.Options{Listen: "127.0.0.1:0", Dir: s.store}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.hub.Close)
 	var public string
 	s.signer, public = newSigner(t)
-	if s.signers, err = parseSigners(strings.NewReader("ops " + public + "\n")); err != nil {
+	s.allowed = "ops " + public + "\n"
+	if s.signers, err = parseSigners(strings.NewReader(s.allowed)); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -90,6 +90,9 @@ func (s *session) stop() { s.drained.Do(func() { close(s.drain) }) }
 func (s *session) leave() {
 	s.mu.Lock()
 	s.leaving = true
+	if s.idle != nil && s.shards == 0 {
+		s.idle.Reset(0)
+	}
 	s.mu.Unlock()
 	s.stop()
 }

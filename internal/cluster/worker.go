@@ -204,7 +204,9 @@ func (w *Worker) hasRoom() bool {
 
 // fetch waits for one delivery and begins its shard.
 func (w *Worker) fetch(taking, running context.Context, consumer jetstream.Consumer) (got bool, err error) {
-	batch, err := consumer.Fetch(1, jetstream.FetchMaxWait(fetchWait))
+	ctx, cancel := context.WithTimeout(taking, fetchWait)
+	defer cancel()
+	batch, err := consumer.Fetch(1, jetstream.FetchContext(ctx))
 	if err != nil {
 		return false, err
 	}
@@ -215,7 +217,7 @@ func (w *Worker) fetch(taking, running context.Context, consumer jetstream.Consu
 		}
 		_ = m.Ack() // the log has what came of it; a hint that comes again does no harm
 	}
-	if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) {
+	if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) && ctx.Err() == nil {
 		return got, err
 	}
 	return got, nil

@@ -1,0 +1,213 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"shoal/fleet"
+	"shoal/internal/connect"
+	"shoal/simfleet"
+)
+
+// A worker that was silent for a lease loses its shards although it lives. From then on it starts
+// nothing more, and the results of what it did start come late and are taken.
+func TestFencedWorkerTellsLate(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 60})
+	replaced := make(chan struct{})
+	closeOnce := sync.OnceFunc(func() { close(replaced) })
+	var records atomic.Int32
+	s.worker("first", func(o *WorkerOptions) {
+		o.beat = time.Hour // one sign of life, and no other
+		o.Room = 60
+		o.hook = func(r *Record) {
+			if r.Kind == KindWork && records.Add(1) > 1 {
+				<-replaced
+			}
+		}
+	})
+	go func() {
+		for records.Load() < 1 {
+			time.Sleep(time.Millisecond)
+		}
+		s.worker("second", func(o *WorkerOptions) {
+			o.hook = func(r *Record) {
+				if r.Kind == KindWork {
+					closeOnce()
+				}
+			}
+		})
+	}()
+	results, c := s.run(t.Context(), "echo {index}", func(co *CoordinatorOptions, _ *connect.Options) { co.Lease, co.ShardSize = time.Second, 60 })
+	report := s.check(results)
+	if report.Outcomes[fleet.OutcomeOK] != s.hosts {
+		t.Errorf("outcomes %v", report.Outcomes)
+	}
+	late, taken := 0, 0
+	for _, sh := range c.shards {
+		taken = max(taken, sh.fold.Epoch)
+		for _, h := range sh.fold.hosts {
+			if h.late {
+				late++
+			}
+		}
+	}
+	if late == 0 || taken < 2 {
+		t.Errorf("%d results came late, in epoch %d", late, taken)
+	}
+	if left := s.streams(c.conn); len(left) != 0 {
+		t.Errorf("the streams %v are left, and all is known", left)
+	}
+}
+
+// Deliveries that never come, or come again and again, change nothing.
+func TestDeliveriesAreHints(t *testing.T) {
+	for name, change := range map[string]func(s *site, o *WorkerOptions){
+		"lost": func(_ *site, o *WorkerOptions) { o.noWork = true },
+		"repeated": func(s *site, o *WorkerOptions) {
+			conn := s.conn()
+			s.t.Cleanup(conn.Close)
+			o.hook = func(r *Record) {
+				list := conn.js.StreamNames(context.Background())
+				for stream := range list.Name() {
+					if run, ok := strings.CutPrefix(stream, runPrefix); ok {
+						for shard := range 6 {
+							_, _ = conn.js.Publish(context.Background(), workSubject(DefaultPool, run, shard), nil)
+						}
+					}
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, simfleet.Options{Hosts: 120})
+			for _, worker := range []string{"one", "two"} {
+				s.worker(worker, func(o *WorkerOptions) { change(s, o) })
+			}
+			results, _ := s.run(t.Context(), "echo {index}", nil)
+			if report := s.check(results); report.Outcomes[fleet.OutcomeOK] != s.hosts {
+				t.Errorf("outcomes %v", report.Outcomes)
+			}
+		})
+	}
+}
+
+// Who did not sign, signed for longer ago, or finds nobody, runs nothing, and is told why.
+func TestNothingRunsUnsigned(t *testing.T) {
+	other, _ := newSigner(t)
+	for name, c := range map[string]struct {
+		worker bool
+		change func(*CoordinatorOptions)
+		reason fleet.Reason
+		says   string
+	}{
+		"another signer": {true, func(o *CoordinatorOptions) { o.Signer = other }, fleet.ReasonWorkerRefused, "is not among the allowed signers"},
+		"expired":        {true, func(o *CoordinatorOptions) { o.Valid = time.Nanosecond }, fleet.ReasonWorkerRefused, "it has expired"},
+		"nobody":         {false, func(o *CoordinatorOptions) { o.PoolTimeout = 300 * time.Millisecond }, fleet.ReasonNoWorker, `the pool "default"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, simfleet.Options{Hosts: 30})
+			if c.worker {
+				s.worker("one", nil)
+			}
+			results, _ := s.run(t.Context(), "echo {index}", func(o *CoordinatorOptions, _ *connect.Options) { c.change(o) })
+			for _, r := range results {
+				if r.Outcome != fleet.OutcomeNeverStarted || r.Reason != c.reason || !strings.Contains(r.Err.Error(), c.says) {
+					t.Errorf("target %d: %s, %s: %v", r.Target.Index, r.Outcome, r.Reason, r.Err)
+				}
+			}
+			_ = s.fleet.Close()
+			if n := len(s.fleet.Log()); n != 0 || len(results) != s.hosts {
+				t.Errorf("%d results, %d commands ran", len(results), n)
+			}
+		})
+	}
+}
+
+// A stop, a failure limit and an abort are those of the whole run: hosts that wait at workers do not
+// start any more.
+func TestStops(t *testing.T) {
+	for name, c := range map[string]struct {
+		command string
+		change  func(o *connect.Options, stop chan struct{})
+		abort   bool
+	}{
+		"drain":    {"sleep 0.1", func(o *connect.Options, stop chan struct{}) { o.Engine.Drain = stop }, false},
+		"max-fail": {"sleep 0.1; false", func(o *connect.Options, _ chan struct{}) { o.Engine.FailFast = true }, false},
+		"abort":    {"sleep 5", func(*connect.Options, chan struct{}) {}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stop := make(chan struct{})
+			var ran atomic.Int32
+			ctx, abort := context.WithCancel(t.Context())
+			defer abort()
+			s := newSite(t, simfleet.Options{Hosts: 200, Oracle: func(simfleet.Exec) {
+				if ran.Add(1) == 10 {
+					if c.abort {
+						abort()
+					}
+					close(stop)
+				}
+			}})
+			s.worker("one", func(o *WorkerOptions) { o.Room = 20 })
+			results, _ := s.run(ctx, c.command, func(_ *CoordinatorOptions, o *connect.Options) { c.change(o, stop) })
+			report := s.check(results)
+			if n := int(ran.Load()); n < 10 || n > 150 {
+				t.Errorf("%d commands were started", n)
+			}
+			didNot := report.Outcomes[fleet.OutcomeNeverStarted] + report.Outcomes[fleet.OutcomeCancelled]
+			if unknown := report.Outcomes[fleet.OutcomeUnknown]; didNot < 50 || (unknown > 0) != c.abort {
+				t.Errorf("outcomes %v", report.Outcomes)
+			}
+		})
+	}
+}
+
+// Nothing of a private key is in any stream. That the command is there shows that the scan sees.
+func TestStreamsHoldNoSecrets(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 20})
+	s.worker("one", nil)
+	results, c := s.run(t.Context(), "echo plain-to-see", func(o *CoordinatorOptions, _ *connect.Options) { o.keep = true })
+	s.check(results)
+	if len(s.streams(c.conn)) != 1 {
+		t.Fatal("the log is gone")
+	}
+	key, err := os.ReadFile(s.connect.Identities[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var secrets [][]byte
+	for line := range bytes.Lines(key) {
+		if line = bytes.TrimSpace(line); len(line) > 20 && !bytes.HasPrefix(line, []byte("-----")) {
+			secrets = append(secrets, line[8:len(line)-8])
+		}
+	}
+	secrets = append(secrets, []byte(s.connect.Identities[0]))
+	seen := 0
+	err = filepath.WalkDir(s.store, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		seen += bytes.Count(text, []byte("ZWNobyBwbGFpbi10by1zZWU")) // base64 of the command
+		for _, secret := range secrets {
+			if bytes.Contains(text, secret) {
+				t.Errorf("%s has %q", path, secret)
+			}
+		}
+		return nil
+	})
+	if err != nil || seen != 20 || len(secrets) < 3 {
+		t.Errorf("%d commands were seen, %d secrets looked for: %v", seen, len(secrets), err)
+	}
+}
