@@ -46,7 +46,8 @@ type site struct {
 	connect connect.Options
 	signer  xssh.Signer
 	signers *Signers
-	allowed string // signers as a file has them
+	allowed string             // signers as a file has them
+	prepare func(*Coordinator) // before it begins; nil: nothing
 }
 
 func newSigner(t *testing.T) (xssh.Signer, string) {
@@ -146,6 +147,9 @@ func (s *site) run(ctx context.Context, command string, change func(*Coordinator
 	c, err := NewCoordinator(conn, co)
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	if s.prepare != nil {
+		s.prepare(c)
 	}
 	if err := c.Begin(ctx, "run-"+rand.Text()[:8]); err != nil {
 		s.t.Fatal(err)

@@ -21,7 +21,7 @@ import (
 
 // CoordinatorOptions configure a Coordinator.
 type CoordinatorOptions struct {
-	// Signer signs the shards. Required.
+	// Signer signs the shards. Begin requires it; Attach makes no new ones.
 	Signer xssh.Signer
 	// Options are applied by the workers.
 	Options Options
@@ -35,13 +35,14 @@ type CoordinatorOptions struct {
 	ShardSize int
 	// Notice is told what a person should know. nil disables it.
 	Notice func(string)
-
-	keep bool // for tests: the log stays
 }
 
 // maxEpochs is how many workers may lose a shard before it is split, down to single hosts: one of
 // them may be what ends the workers.
 const maxEpochs = 3
+
+// maxShards bounds what the log of a run may name.
+const maxShards = 1 << 20
 
 // linger is how long hosts wait for others of their shard.
 const linger = 5 * time.Millisecond
@@ -73,6 +74,12 @@ type Coordinator struct {
 	deaf    time.Time          // until when nothing could be heard of workers
 	lost    int                // hosts that were ended although their truth may still come: the log stays
 	aborts  sync.Once          // arms abort
+	keep    bool               // see Keep
+
+	attached bool           // see Attach
+	until    uint64         // the last record of the stream then
+	seen     uint64         // the last that was read
+	results  []fleet.Result // not yielded yet
 }
 
 type seen struct {
@@ -99,8 +106,6 @@ type shard struct {
 // before the first Dial.
 func NewCoordinator(conn *Conn, o CoordinatorOptions) (*Coordinator, error) {
 	switch {
-	case o.Signer == nil:
-		return nil, errors.New("a coordinator signs its shards: CoordinatorOptions.Signer is nil")
 	case o.ShardSize < 0 || o.ShardSize > maxHosts:
 		return nil, fmt.Errorf("shards of %d hosts: %d is the most", o.ShardSize, maxHosts)
 	}
@@ -132,9 +137,17 @@ func (c *Coordinator) Begin(ctx context.Context, run string) (err error) {
 	if !validName(run) {
 		return fmt.Errorf("%.80q cannot be the name of a run in NATS", run)
 	}
+	if c.Signer == nil {
+		return errors.New("a coordinator signs its shards: CoordinatorOptions.Signer is nil")
+	}
 	if c.stream, err = c.conn.createRun(ctx, run); err != nil {
 		return err
 	}
+	return c.listen(ctx, run)
+}
+
+// listen follows the log and the workers.
+func (c *Coordinator) listen(ctx context.Context, run string) error {
 	c.run, c.deaf = run, time.Now()
 	for subject, handle := range map[string]nats.MsgHandler{
 		beatSubject("*", "*"): c.onBeat, askSubject("*", run): c.onQuestion, freeSubject("*"): c.onFree,
@@ -172,7 +185,7 @@ func (c *Coordinator) Close() {
 	}
 	c.all.Wait()
 	c.mu.Lock()
-	remove := c.stream != nil && !c.keep && c.lost == 0 && c.active == 0
+	remove := c.stream != nil && c.run != "" && !c.keep && c.lost == 0 && c.active == 0
 	c.mu.Unlock()
 	if !remove {
 		return
@@ -378,6 +391,10 @@ func (c *Coordinator) onRecord(m jetstream.Msg) {
 	}
 	kind, pool, _, number, ok := parseSubject(m.Subject())
 	c.mu.Lock()
+	c.seen = meta.Sequence.Stream
+	if c.attached && ok && number <= maxShards {
+		c.adoptLocked(pool, number)
+	}
 	if !ok || number >= len(c.shards) || c.shards[number].pool != pool {
 		c.mu.Unlock()
 		c.Notice(fmt.Sprintf("ALARM: the log of the run has a record that nobody can have written for it: %.80q", m.Subject()))
@@ -396,6 +413,11 @@ func (c *Coordinator) onRecord(m jetstream.Msg) {
 		var w *Work
 		if w, broken = s.fold.Apply(meta.Sequence.Stream, m.Data(), c.conn.pack); w != nil {
 			results, begun = w.Results, w.Intents
+		}
+		if c.attached && s.hosts == nil && s.fold.Shard != nil {
+			if broken = c.adoptHostsLocked(s); broken != nil {
+				s.fold.Err = broken
+			}
 		}
 	}
 	hosts := s.hosts
@@ -422,7 +444,7 @@ func (c *Coordinator) settle(s *shard) {
 	}
 	s.settled = true
 	var unknown, left []*host
-	for i, h := range s.hosts {
+	for i, h := range s.hosts { // none if the shard itself cannot be read
 		switch st := s.fold.hosts; {
 		case s.fold.Err == nil && (st[i].result || st[i].late):
 		case s.fold.Shard == nil || s.fold.Ended(i) == fleet.OutcomeUnknown:
@@ -432,7 +454,7 @@ func (c *Coordinator) settle(s *shard) {
 		}
 	}
 	broken, why, closing := s.fold.Err, s.why, s.closing
-	again := s.split && c.state == stateRun
+	again := s.split && c.state == stateRun && c.Signer != nil
 	var halves []*shard
 	if n := len(left); again && n > 1 {
 		halves = []*shard{c.newShardLocked(s.pool, left[:n/2:n/2]), c.newShardLocked(s.pool, left[n/2:])}

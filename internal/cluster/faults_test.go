@@ -174,7 +174,8 @@ func TestStops(t *testing.T) {
 func TestStreamsHoldNoSecrets(t *testing.T) {
 	s := newSite(t, simfleet.Options{Hosts: 20})
 	s.worker("one", nil)
-	results, c := s.run(t.Context(), "echo plain-to-see", func(o *CoordinatorOptions, _ *connect.Options) { o.keep = true })
+	s.prepare = (*Coordinator).Keep
+	results, c := s.run(t.Context(), "echo plain-to-see", nil)
 	s.check(results)
 	if len(s.streams(c.conn)) != 1 {
 		t.Fatal("the log is gone")

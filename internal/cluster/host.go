@@ -130,10 +130,15 @@ func (h *host) end(end fleet.End, res *fleet.Result) (first bool) {
 			res.Stdout.Bytes, res.Stderr.Bytes = nil, nil
 		}
 		h.attempt.Timeline.Enter(end.Phase)
+		if h.c.attached { // Results ends when nothing is active
+			h.done(end)
+		}
 		h.c.mu.Lock()
 		h.c.active--
 		h.c.mu.Unlock()
-		h.done(end)
+		if !h.c.attached { // Close, which follows the last result, removes the log when nothing is active
+			h.done(end)
+		}
 	})
 	return first
 }

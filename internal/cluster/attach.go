@@ -1,0 +1,125 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"shoal/fleet"
+	"shoal/internal/hint"
+	"shoal/internal/ssh"
+)
+
+// Attach makes c the coordinator of a run that has lost its own: workers take its shards again, and
+// Results yields what comes. Hosts that are in no shard stay as they are.
+func (c *Coordinator) Attach(ctx context.Context, run string) (err error) {
+	if !validName(run) {
+		return fmt.Errorf("%.80q is not the name of a run", run)
+	}
+	c.stream, err = c.conn.js.Stream(ctx, runStream(run))
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return hint.Wrap(fmt.Errorf("NATS has no log of the run %s", run), "it is removed when a run has ended and all is known: shoal show has it then")
+	}
+	if err != nil {
+		return fmt.Errorf("the log of run %s: %w", run, err)
+	}
+	info, err := c.stream.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("the log of run %s: %w", run, err)
+	}
+	c.until = info.State.LastSeq
+	ask, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	_, err = c.conn.nc.RequestWithContext(ask, askSubject(DefaultPool, run), encode(question{Shard: -1}))
+	switch {
+	case err == nil:
+		return hint.Wrap(fmt.Errorf("the run %s has a coordinator, which is alive", run), "wait for its end, or stop it")
+	case !errors.Is(err, nats.ErrNoResponders):
+		return fmt.Errorf("asking for the coordinator of run %s: %w", run, err)
+	}
+	c.attached = true
+	return c.listen(ctx, run)
+}
+
+// adopt makes the shards up to this number, as the log names them. mu must be held.
+func (c *Coordinator) adoptLocked(pool string, number int) {
+	for len(c.shards) < number {
+		gap := c.newShardLocked("", nil) // perhaps one that was never opened
+		gap.settled = true
+	}
+	if number == len(c.shards) {
+		c.newShardLocked(pool, nil)
+	} else if s := c.shards[number]; s.pool == "" {
+		s.pool, s.settled = pool, false
+	}
+}
+
+// adoptHostsLocked makes the hosts of a shard whose open was read.
+func (c *Coordinator) adoptHostsLocked(s *shard) error {
+	body := s.fold.Shard
+	if body.Run != c.run || body.Pool != s.pool || body.Number != s.number {
+		return damaged("shard %d of pool %s says that it is another", s.number, s.pool)
+	}
+	for i := range body.Hosts {
+		h := &body.Hosts[i]
+		var stdout, stderr bytes.Buffer
+		a := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: h.target(h.Index)}, Stdout: &stdout, Stderr: &stderr}
+		made := &host{c: c, attempt: a, pool: s.pool}
+		made.done = func(end fleet.End) {
+			res := fleet.Result{Target: a.Target.Target, End: end}
+			if e := a.Elsewhere; e != nil {
+				told := *e
+				told.Target = res.Target
+				told.Stdout.Bytes, told.Stderr.Bytes = stdout.Bytes(), stderr.Bytes()
+				res = told
+			}
+			c.mu.Lock()
+			c.results = append(c.results, res)
+			c.mu.Unlock()
+		}
+		made.sent()
+		c.active++
+		s.hosts = append(s.hosts, made)
+	}
+	return nil
+}
+
+// Results yields the results of a run that c is attached to, as they come, until all its shards are
+// done. Ending ctx abandons the commands.
+func (c *Coordinator) Results(ctx context.Context) iter.Seq[fleet.Result] {
+	return func(yield func(fleet.Result) bool) {
+		defer context.AfterFunc(ctx, c.abort)()
+		for tick := time.Tick(50 * time.Millisecond); ; <-tick {
+			c.mu.Lock()
+			results := c.results
+			c.results = nil
+			over := c.seen >= c.until && c.active == 0 && !slices.ContainsFunc(c.shards, func(s *shard) bool { return !s.settled })
+			c.mu.Unlock()
+			for _, res := range results {
+				if !yield(res) {
+					return
+				}
+			}
+			if over && len(results) == 0 {
+				return
+			}
+		}
+	}
+}
+
+// Keep has Close keep the log, whatever is known.
+func (c *Coordinator) Keep() { c.keep = true }
+
+// Forget has Close remove the log although the truth of some hosts may still come.
+func (c *Coordinator) Forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost = 0
+}
