@@ -17,10 +17,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.uber.org/goleak"
+	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
 	"shoal/internal/cli"
 	"shoal/internal/cli/console"
+	"shoal/internal/cluster/hub"
 	"shoal/record"
 	"shoal/simfleet"
 )
@@ -91,6 +93,7 @@ func TestScripts(t *testing.T) {
 			"execs":      countExecs,
 			"limited":    limitedFleet,
 			"answering":  setAnswers,
+			"hub":        startHub,
 		},
 	})
 }
@@ -247,4 +250,15 @@ func limitedFleet(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() { _ = f.Close() })
 	ts.Check(writeFleet(f, ts.Getenv("WORK")))
 	ts.Setenv("P", strconv.Itoa(int(f.Port())))
+}
+
+// startHub starts NATS, which $HUB names, and writes the file signers: it allows the key of the fleet.
+func startHub(ts *testscript.TestScript, _ bool, _ []string) {
+	h, err := hub.Start(hub.Options{Listen: "127.0.0.1:0", Dir: filepath.Join(ts.Getenv("WORK"), "hub")})
+	ts.Check(err)
+	ts.Defer(h.Close)
+	ts.Setenv("HUB", h.URL())
+	key, err := ssh.ParsePrivateKey([]byte(ts.ReadFile("key")))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("signers"), append([]byte("ops "), ssh.MarshalAuthorizedKey(key.PublicKey())...), 0o600))
 }

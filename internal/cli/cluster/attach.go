@@ -1,0 +1,198 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"shoal/fleet"
+	"shoal/internal/cli/console"
+	"shoal/internal/cli/display"
+	"shoal/internal/cli/flags"
+	clirun "shoal/internal/cli/run"
+	"shoal/internal/cli/signals"
+	"shoal/internal/cluster"
+	"shoal/internal/hint"
+	"shoal/internal/journal"
+	"shoal/record"
+)
+
+type attachFlags struct {
+	flags.ClusterFlags
+	display.OutputFlags
+	stateDir string
+	forget   bool
+}
+
+// NewAttach returns shoal attach.
+func NewAttach(stdio console.Stdio) *cobra.Command {
+	var f attachFlags
+	cmd := &cobra.Command{
+		Use:   "attach --cluster URL [flags] RUN",
+		Short: "Go on with a run on workers that lost its shoal run",
+		Long: `Take the place of a shoal run --cluster that is gone, here or on another machine:
+workers go on with the run, results are shown as they come, and Ctrl-C stops it as
+it stops shoal run. If the journal here has the run, it gets the results of the
+hosts that were unknown. Hosts that had not been passed to workers stay as they
+are: they did not run. Rollout and brakes ended with the shoal run that is gone.
+
+The log of the run is removed from NATS when the journal here has all of it.`,
+		Example: "  shoal attach --cluster nats://127.0.0.1:4222 last",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return f.attach(cmd.Context(), args[0], stdio) },
+	}
+	g := flags.NewGroup("Attaching")
+	f.Register(g, "go on with a run whose log is at")
+	g.StringVar(&f.stateDir, "state-dir", "", "the journal is in `DIR` (default: ~/.local/state/shoal)")
+	g.BoolVar(&f.forget, "forget", false, "remove the log from NATS also if hosts stay unknown, or no journal here has the run")
+	flags.AddInGroups(cmd, g, f.Output())
+	cmd.ValidArgsFunction = clirun.CompleteRun(false)
+	return cmd
+}
+
+// recorded is the run in the journal of this machine; nil fields mean that it has none.
+type recorded struct {
+	journal *journal.Journal
+	run     *journal.Run
+	header  record.Header
+	unknown map[int]bool // by index: targets whose result the journal lacks
+}
+
+// open opens the journal, and the run in it.
+func (f *attachFlags) open(ctx context.Context, name string) (r recorded, err error) {
+	r.header = record.Header{Program: "shoal " + console.Version, Run: name, Started: time.Now()}
+	dir := flags.StateDir(f.stateDir)
+	if dir == "" {
+		return r, nil
+	}
+	j, err := clirun.OpenExisting(ctx, dir)
+	if errors.Is(err, clirun.ErrNoJournal) {
+		return r, nil
+	}
+	if err != nil {
+		return r, err
+	}
+	id, err := j.Resolve(ctx, name)
+	if errors.Is(err, journal.ErrNoRun) {
+		return r, j.Close()
+	}
+	if err == nil {
+		err = r.resume(ctx, j, id)
+	}
+	if err != nil {
+		return r, errors.Join(err, j.Close())
+	}
+	r.journal = j
+	return r, nil
+}
+
+func (r *recorded) resume(ctx context.Context, j *journal.Journal, id string) error {
+	info, err := j.Run(ctx, id)
+	if err != nil {
+		return err
+	}
+	targets, err := j.Select(ctx, id, journal.Unknown)
+	if err != nil {
+		return err
+	}
+	if r.run, err = j.Resume(ctx, id); err != nil {
+		return err
+	}
+	r.header, r.unknown = info.Header, make(map[int]bool)
+	for _, t := range targets {
+		r.unknown[t.Index] = true
+	}
+	return nil
+}
+
+// result records a result. A host that the journal has the end of keeps it.
+func (r *recorded) result(res fleet.Result) error {
+	if r.run == nil || !r.unknown[res.Target.Index] {
+		return nil
+	}
+	return r.run.Result(res)
+}
+
+func (r *recorded) close(how journal.Ending) error {
+	if r.journal == nil {
+		return nil
+	}
+	return errors.Join(r.run.End(how), r.journal.Close())
+}
+
+func (f *attachFlags) attach(ctx context.Context, name string, stdio console.Stdio) error {
+	if f.URL == "" {
+		return hint.New("it is not said where the log of the run is", "--cluster nats://127.0.0.1:4222")
+	}
+	if err := f.OutputFlags.Validate(); err != nil {
+		return err
+	}
+	r, err := f.open(ctx, name)
+	if err != nil {
+		return err
+	}
+	failed := func(err error) error {
+		return errors.Join(err, r.close(journal.Ending{Interrupted: true, ExitCode: console.ExitUsage, Failure: "nothing was attached to"}))
+	}
+	notice := func(text string) { console.Note(stdio.Err, text) }
+	conn, err := f.Connect("shoal attach", notice)
+	if err != nil {
+		return failed(err)
+	}
+	defer conn.Close()
+	c, err := cluster.NewCoordinator(conn, cluster.CoordinatorOptions{Notice: notice})
+	if err != nil {
+		return failed(err)
+	}
+	defer c.Close()
+	if err := c.Attach(ctx, r.header.Run); err != nil {
+		return failed(err)
+	}
+	h := r.header
+	h.Targets = 0 // those that are in a shard are not counted before
+	f.Brief = r.run != nil
+	out, err := display.New(&f.OutputFlags, stdio, h, nil)
+	if err != nil {
+		return failed(err)
+	}
+	ctx, stop := signals.Watch(ctx, func(aborting bool) {
+		c.Stop()
+		console.Say(out.Stderr, "stopping: workers start nothing more of the run; Ctrl-C twice within a second has them abandon what runs")
+	})
+	defer stop.End()
+	defer out.Showing.AbortWith(ctx, stop.Hurried())()
+	begun, unknown := time.Now(), 0
+	for res := range c.Results(ctx) {
+		if res.Outcome == fleet.OutcomeUnknown {
+			unknown++
+		}
+		if lost := r.result(res); lost != nil && err == nil {
+			err = lost
+			c.Keep()
+			console.Complain(out.Stderr, lost)
+		}
+		out.Take(res)
+	}
+	out.Summary.Elapsed, out.Summary.Interrupted = time.Since(begun), stop.Requested()
+	out.Settle(stop.Patience(), h.Run)
+	out.Close(stop.Patience())
+	code := console.ExitCode(&out.Summary, out.Failure() == nil && err == nil)
+	if lost := r.close(journal.Ending{Interrupted: out.Summary.Interrupted, ExitCode: code}); lost != nil {
+		console.Complain(stdio.Err, lost)
+		c.Keep()
+		code = console.ExitUnknown
+	}
+	switch {
+	case f.forget:
+		c.Forget()
+	case r.run == nil || unknown > 0 || out.Failure() != nil:
+		c.Keep()
+		console.Say(stdio.Err, "the log of the run stays in NATS; shoal attach --forget removes it")
+	}
+	if code != console.ExitOK {
+		return console.ExitError(code)
+	}
+	return nil
+}
