@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -92,6 +93,9 @@ func (r *recorded) resume(ctx context.Context, j *journal.Journal, id string) er
 	info, err := j.Run(ctx, id)
 	if err != nil {
 		return err
+	}
+	if info.State == journal.Running {
+		return hint.Wrap(fmt.Errorf("the run %s: %w", id, journal.ErrRunning), "wait for its end, or stop it")
 	}
 	targets, err := j.Select(ctx, id, journal.Unknown)
 	if err != nil {
