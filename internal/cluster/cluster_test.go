@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-
 	"io"
 	"os"
 	"path/filepath"

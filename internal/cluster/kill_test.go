@@ -58,7 +58,7 @@ func (s *site) process(name string) *exec.Cmd {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0]) //nolint:usetesting // it outlives the test's context, which ends before the clean-up
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), workerEnv+"="+string(config))
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {

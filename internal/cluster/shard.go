@@ -96,12 +96,9 @@ func validName(name string) bool {
 	if name == "" || len(name) > maxName {
 		return false
 	}
-	for _, c := range name {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
-			return false
-		}
-	}
-	return true
+	return strings.IndexFunc(name, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_'
+	}) < 0
 }
 
 // target returns the host as a target with this index.
@@ -133,6 +130,7 @@ func runStream(run string) string { return runPrefix + run }
 func logSubject(pool, run string, shard int) string {
 	return fmt.Sprintf("log.%s.%s.%d", pool, run, shard)
 }
+
 func lateSubject(pool, run string, shard int) string {
 	return fmt.Sprintf("late.%s.%s.%d", pool, run, shard)
 }
