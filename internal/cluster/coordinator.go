@@ -96,6 +96,7 @@ type shard struct {
 	began   time.Time
 	hinted  time.Time
 	refused map[string]string // why, by worker
+	gaveUp  int               // the last epoch of which its worker said that it cannot go on
 	closing string            // why the coordinator closes it; "" means that it does not
 	why     fleet.Reason      // of hosts that did not run, when it is closed
 	split   bool              // its remaining hosts go into smaller shards
@@ -517,7 +518,12 @@ func (c *Coordinator) freeLocked(s *shard, worker string, now time.Time) bool {
 	if c.state != stateRun || s.settled || s.closing != "" || s.fold.Done || s.fold.Err != nil || s.fold.Shard == nil {
 		return false
 	}
-	return s.fold.Worker == "" || s.fold.Worker == worker || !c.aliveLocked(s.pool, s.fold.Worker, now)
+	return s.fold.Worker == worker || !c.ownedLocked(s, now)
+}
+
+// ownedLocked reports whether a worker that lives works on the shard.
+func (c *Coordinator) ownedLocked(s *shard, now time.Time) bool {
+	return s.fold.Worker != "" && s.gaveUp < s.fold.Epoch && c.aliveLocked(s.pool, s.fold.Worker, now)
 }
 
 // onQuestion tells a worker whether to take a shard.
@@ -532,6 +538,8 @@ func (c *Coordinator) onQuestion(m *nats.Msg) {
 	if q.Shard >= 0 && q.Shard < len(c.shards) && c.shards[q.Shard].pool == parts[1] {
 		s := c.shards[q.Shard]
 		switch {
+		case q.GaveUp > 0:
+			s.gaveUp = max(s.gaveUp, q.GaveUp)
 		case q.Refused != "":
 			s.refused[q.Worker] = q.Refused
 		case s.fold.Seq > q.Seq || s.fold.Seq == q.Seq && s.fold.Digest != q.Digest:
@@ -580,9 +588,41 @@ func (c *Coordinator) watch() {
 			continue
 		}
 		c.tellState()
+		c.checkStream()
 		for _, s := range c.toClose(time.Now()) {
 			c.closeShard(s)
 		}
+	}
+}
+
+// checkStream stops believing all shards if the log of the run is gone, or ends before what was read
+// of it: a server that was restored from an older store would let hosts run again.
+func (c *Coordinator) checkStream() {
+	ctx, cancel := context.WithTimeout(c.ctx, requestTimeout)
+	defer cancel()
+	c.mu.Lock()
+	seen := c.seen
+	c.mu.Unlock()
+	info, err := c.stream.Info(ctx)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		err = errNoStream
+	case err != nil || info.State.LastSeq >= seen:
+		return
+	default:
+		err = damaged("the log of the run ends with record %d, and had record %d", info.State.LastSeq, seen)
+	}
+	c.mu.Lock()
+	var ruined []*shard
+	for _, s := range c.shards {
+		if !s.settled {
+			s.fold.Err = err
+			ruined = append(ruined, s)
+		}
+	}
+	c.mu.Unlock()
+	for _, s := range ruined {
+		c.settle(s)
 	}
 }
 
@@ -594,9 +634,8 @@ func (c *Coordinator) toClose(now time.Time) (list []*shard) {
 		if s.settled || s.fold.Done || s.fold.Err != nil || s.fold.Shard == nil {
 			continue
 		}
-		owned := s.fold.Worker != "" && c.aliveLocked(s.pool, s.fold.Worker, now)
 		switch {
-		case owned:
+		case c.ownedLocked(s, now):
 			s.closing = "" // a worker was quicker
 		case c.state != stateRun:
 			s.closing, s.why = "the run was stopped before a worker started it", fleet.ReasonInterrupted

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"shoal/fleet"
+	"shoal/internal/cluster/hub"
 	"shoal/internal/connect"
 	"shoal/simfleet"
 )
@@ -210,5 +211,68 @@ func TestStreamsHoldNoSecrets(t *testing.T) {
 	})
 	if err != nil || seen != 20 || len(secrets) < 3 {
 		t.Errorf("%d commands were seen, %d secrets looked for: %v", seen, len(secrets), err)
+	}
+}
+
+// The log is removed in the middle of a run: what has no result is unknown, nothing more is started,
+// and the run ends.
+func TestLogRemoved(t *testing.T) {
+	var ran atomic.Int32
+	removed := make(chan struct{})
+	var c *Coordinator
+	s := newSite(t, simfleet.Options{Hosts: 100, Oracle: func(simfleet.Exec) {
+		if ran.Add(1) == 10 {
+			go func() {
+				defer close(removed)
+				if err := c.conn.js.DeleteStream(context.Background(), runStream(c.run)); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+	}})
+	s.prepare = func(made *Coordinator) { c = made }
+	s.worker("one", func(o *WorkerOptions) { o.Room = 20 })
+	results, _ := s.run(t.Context(), "sleep 0.2", nil)
+	<-removed
+	if n := int(ran.Load()); n > 60 {
+		t.Errorf("%d commands were started", n)
+	}
+	report := s.check(results)
+	if report.Outcomes[fleet.OutcomeUnknown] < 50 {
+		t.Errorf("outcomes %v", report.Outcomes)
+	}
+	for _, r := range results {
+		if r.Outcome == fleet.OutcomeUnknown && r.Reason != fleet.ReasonLogDamaged {
+			t.Errorf("target %d: %s: %v", r.Target.Index, r.Reason, r.Err)
+		}
+	}
+}
+
+// The hub is stopped and started again in the middle: the run goes on, and all ends are known.
+func TestHubRestarts(t *testing.T) {
+	var ran atomic.Int32
+	middle := make(chan struct{})
+	s := newSite(t, simfleet.Options{Hosts: 100, Oracle: func(simfleet.Exec) {
+		if ran.Add(1) == 10 {
+			close(middle)
+		}
+	}})
+	s.worker("one", func(o *WorkerOptions) { o.Room = 20 })
+	again := make(chan struct{})
+	go func() {
+		defer close(again)
+		<-middle
+		s.hub.Close()
+		h, err := hub.Start(hub.Options{Listen: strings.TrimPrefix(s.hub.URL(), "nats://"), Dir: s.store})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		s.t.Cleanup(h.Close)
+	}()
+	results, _ := s.run(t.Context(), "sleep 0.1", func(co *CoordinatorOptions, _ *connect.Options) { co.Lease = 5 * time.Second })
+	<-again
+	if report := s.check(results); report.Outcomes[fleet.OutcomeOK] != s.hosts {
+		t.Errorf("outcomes %v", report.Outcomes)
 	}
 }

@@ -25,6 +25,9 @@ type Log struct {
 	hook func(*Record) // for tests, before an append is sent; nil: none
 }
 
+// errNoStream means that the log of the run was there and was removed.
+var errNoStream = damaged("the stream of the run is gone")
+
 // openLog reads a shard's log. A shard that was not opened is an error, and so is a run
 // without a stream: an empty subject proves nothing.
 func (c *Conn) openLog(ctx context.Context, pool, run string, shard int) (*Log, error) {
@@ -54,6 +57,9 @@ func (l *Log) read(ctx context.Context, nonce string) (found bool, err error) {
 		cancel()
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return found, l.notBehind(ctx)
+		}
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			return found, errNoStream
 		}
 		if err != nil {
 			return found, fmt.Errorf("reading the log of a shard: %w", err)

@@ -29,6 +29,8 @@ type question struct {
 	Digest string `json:"digest"`
 	// Refused is why the worker will not run the shard; "" means that it would.
 	Refused string `json:"refused,omitempty"`
+	// GaveUp is the epoch of the shard that the worker had, and cannot write for any more; 0 means none.
+	GaveUp int `json:"gave_up,omitempty"`
 }
 
 type answer struct {

@@ -112,7 +112,11 @@ func (s *session) run(ctx context.Context, shard *workerShard, remaining []int, 
 	s.writers.Go(func() {
 		writing, cancel := outliving(ctx, writeAfterAbort)
 		defer cancel()
-		shard.write(writing, s.worker.Notice)
+		if err := shard.write(writing); err != nil {
+			s.worker.Notice(fmt.Sprintf("shard %d of run %s: %v", h.Shard, h.Run, err))
+			// The worker lives and has the shard, so that nobody else would look after it.
+			_, _ = s.worker.ask(writing, h.Run, question{Shard: h.Shard, Worker: s.worker.Name, GaveUp: shard.epoch})
+		}
 		s.worker.mu.Lock()
 		delete(s.worker.shards, h)
 		s.worker.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 
 // minPause is the least time between the beginnings of two appends of a shard: hosts become
 // ready one by one, and each append waits for the disk of the server.
-const minPause = 5 * time.Millisecond
+const minPause = 20 * time.Millisecond
 
 // Bounds of what a shard's results hold in memory, in bytes.
 const (
@@ -131,8 +131,8 @@ func (s *workerShard) take() (batch *intents, w *Work, over bool) {
 	return batch, w, over
 }
 
-// write appends what comes until all hosts have ended. It tells notice why it gave up.
-func (s *workerShard) write(ctx context.Context, notice func(string)) {
+// write appends what comes until all hosts have ended. Its error is why that was not possible.
+func (s *workerShard) write(ctx context.Context) error {
 	var began time.Time
 	for range s.wake {
 		time.Sleep(minPause - time.Since(began))
@@ -141,14 +141,14 @@ func (s *workerShard) write(ctx context.Context, notice func(string)) {
 		err := s.append(ctx, w)
 		s.committed(batch, err)
 		if err != nil {
-			notice(fmt.Sprintf("shard %d of run %s: %v", s.shard.Number, s.shard.Run, err))
 			s.writeLate(ctx, w, err, over)
-			return
+			return err
 		}
 		if over {
-			return
+			return nil
 		}
 	}
+	return nil
 }
 
 func (s *workerShard) append(ctx context.Context, w *Work) error {
