@@ -25,7 +25,9 @@ type attempt struct {
 	output   *Output
 	view     View // what Options.Watch gets
 	once     sync.Once
-	dialled  bool // the limiter knows that the dial is over; for begin's goroutine only
+	ctx      context.Context         // the run's, and ended by cancel
+	cancel   context.CancelCauseFunc // nil without Options.Cancellable
+	dialled  bool                    // the limiter knows that the dial is over; for begin's goroutine only
 }
 
 func newAttempt(r *run, t *limiter.Job) *attempt {
@@ -34,7 +36,10 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 		run: r, job: t, number: t.Attempts, started: time.Now(),
 		output: newOutput(t.Target.Target, t.Attempts, &r.opts, &r.held, r.fail),
 	}
-	f.begun, f.view.attempt = f.started, f
+	f.begun, f.view.attempt, f.ctx = f.started, f, r.ctx
+	if r.opts.Cancellable {
+		f.ctx, f.cancel = context.WithCancelCause(r.ctx)
+	}
 	t.Timeline = &f.progress.Timeline
 	f.attempt.Progress = &f.progress
 	f.attempt.Target = t.Target
@@ -102,7 +107,7 @@ func (f *attempt) begin() {
 	case f.run.opts.Barrier:
 		f.run.hold(f, conn)
 	default:
-		conn.Start(f.run.ctx, f.done(conn))
+		conn.Start(f.ctx, f.done(conn))
 	}
 }
 
@@ -114,12 +119,12 @@ func (f *attempt) done(conn ssh.Conn) func(fleet.End) {
 	return func(end fleet.End) { f.finishOn(conn, end) }
 }
 
-// dial connects. Cancelling the run's context ends it. A drain or a failure limit
+// dial connects. Cancelling the attempt's context ends it. A drain or a failure limit
 // ends it only before the intent to send the command is recorded; after that the
 // command may already run, and is allowed to finish.
 func (f *attempt) dial() (ssh.Conn, error) {
 	r := f.run
-	ctx, cancel := context.WithCancelCause(r.ctx)
+	ctx, cancel := context.WithCancelCause(f.ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(r.dialCtx, func() {
 		if cause := context.Cause(r.dialCtx); f.attempt.Execution.Withdraw(cause) {
@@ -203,6 +208,9 @@ func (f *attempt) finishOn(conn ssh.Conn, end fleet.End) {
 	f.once.Do(func() {
 		stdout, stderr, held := f.output.close()
 		f.step(Ended)
+		if f.cancel != nil {
+			defer f.cancel(nil)
+		}
 		kept := f.keep(conn, end)
 		r := f.run
 		r.mu.Lock()
@@ -332,7 +340,7 @@ func (r *run) again(f *attempt, end *fleet.End) bool {
 	case r.shut() && r.braked() && f.number > 0 && (r.isLack(*end) || f.number < r.opts.Attempts && r.retry.canPass(*end, t.Target.Target, f.number)):
 		end.Flags |= fleet.FlagBraked
 		return false
-	case end.Outcome.Ran() || r.shut() || f.number == 0 || r.agent(t.Target).gone != nil:
+	case end.Outcome.Ran() || r.shut() || f.ctx.Err() != nil || f.number == 0 || r.agent(t.Target).gone != nil:
 		return false
 	case r.isLocalFault(f, *end):
 		f.attempt.Tell("this machine lacks something (%s): the target waits for it", end.Reason)

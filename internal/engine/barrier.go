@@ -131,7 +131,7 @@ func (h held) start() bool {
 		h.drop(cancelled(r.dialCtx))
 		return false
 	}
-	h.conn.Start(r.ctx, h.flight.done(h.conn))
+	h.conn.Start(h.flight.ctx, h.flight.done(h.conn))
 	return true
 }
 

@@ -147,6 +147,8 @@ type Options struct {
 	// for the command, when it has ended, and when it will be followed by another. It is
 	// called from many goroutines at the same time and must not block. nil disables it.
 	Watch func(v *View, s Step)
+	// Cancellable makes View.Cancel work. It needs Watch.
+	Cancellable bool
 	// Verbose is called with what is chosen and learned about a target, and with the times
 	// of its phases; see ssh.Attempt.Verbose. nil disables it.
 	Verbose func(t fleet.Target, line string)

@@ -209,6 +209,25 @@ func (t *Output) lastOutput() time.Time {
 	return t.last
 }
 
+// tail is View.Tail.
+func (t *Output) tail(s fleet.Stream, limit int) ([]byte, int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	st := &t.streams[s]
+	if t.closed || st.kept == 0 {
+		return nil, 0
+	}
+	n := min(st.kept, int64(limit))
+	if st.spooled == nil {
+		return slices.Clone(st.memory[st.kept-n:]), st.kept
+	}
+	end := make([]byte, n)
+	if _, err := st.spooled.ReadAt(end, st.kept-n); err != nil {
+		return nil, st.kept // the result has it, if it can be read at all
+	}
+	return end, st.kept
+}
+
 // close ends the Output and returns all that is kept, and how many bytes of it are held in
 // memory.
 func (t *Output) close() (stdout, stderr fleet.Output, held int) {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"time"
 
 	"shoal/fleet"
@@ -25,3 +26,22 @@ func (v *View) Phase() fleet.Phase { return v.attempt.progress.Timeline.Phase() 
 
 // LastOutput returns when the last byte of the command's output came; zero: none has.
 func (v *View) LastOutput() time.Time { return v.attempt.output.lastOutput() }
+
+// Tail returns a copy of the end, of at most limit bytes, of what is kept of a stream, and how
+// many bytes are kept. Once the attempt has ended its result has them, and Tail returns none.
+func (v *View) Tail(s fleet.Stream, limit int) (end []byte, kept int64) {
+	return v.attempt.output.tail(s, limit)
+}
+
+// errByHand is why an attempt was cancelled.
+var errByHand = errors.New("it was cancelled by hand")
+
+// Cancel ends the attempt as an abort of the run would: a command that was sent, or may have
+// been, is given up and its outcome is unknown, and otherwise it is cancelled. The target gets
+// no other attempt. An attempt that is held by a barrier ends when the barrier opens. Cancel
+// needs Options.Cancellable, and has no effect on an attempt that has ended.
+func (v *View) Cancel() {
+	if cancel := v.attempt.cancel; cancel != nil {
+		cancel(errByHand)
+	}
+}

@@ -34,6 +34,11 @@ type Attempt interface {
 	Phase() fleet.Phase
 	// LastOutput returns when the last byte of the command's output came; zero: none has.
 	LastOutput() time.Time
+	// Tail returns a copy of the end of what is kept of a stream, at most limit bytes, and
+	// how many bytes are kept.
+	Tail(s fleet.Stream, limit int) (end []byte, kept int64)
+	// Cancel ends the attempt, and its target gets no other.
+	Cancel()
 }
 
 // An Activity is what an attempt under way does: a group of phases, in words for people.
@@ -77,6 +82,7 @@ type State struct {
 type underway struct {
 	attempt          Attempt
 	connected, ended bool
+	cancelled        bool // by Cancel
 }
 
 // A Stage is a stage of a rollout. The zero value means that there is none.
@@ -139,11 +145,12 @@ func (s *State) Waiting(t fleet.Target) {
 func (s *State) Result(r fleet.Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	u := s.underway[r.Target.Index]
 	delete(s.underway, r.Target.Index)
 	s.done++
 	s.outcomes[r.Outcome]++
 	s.last = time.Now()
-	if r.Outcome == fleet.OutcomeCancelled {
+	if r.Outcome == fleet.OutcomeCancelled && (u == nil || !u.cancelled) {
 		s.stopping = true
 	}
 	if r.Outcome.Ran() {
@@ -349,4 +356,34 @@ func (s *State) InFlight(now time.Time) []InFlight {
 		return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.Target.Index, b.Target.Index))
 	})
 	return all
+}
+
+// Cancel ends the attempt at a target that is under way; false means that there is none.
+func (s *State) Cancel(index int) bool {
+	s.mu.Lock()
+	u := s.underway[index]
+	if u == nil || u.ended {
+		s.mu.Unlock()
+		return false
+	}
+	u.cancelled = true
+	s.mu.Unlock()
+	u.attempt.Cancel()
+	return true
+}
+
+// Tail returns the end of the output so far of an attempt that is under way, at most limit
+// bytes of each stream, and how many bytes are kept of each. ok is false if there is none.
+func (s *State) Tail(index, limit int) (ends [fleet.NumStreams][]byte, kept [fleet.NumStreams]int64, ok bool) {
+	s.mu.Lock()
+	u := s.underway[index]
+	ok = u != nil && !u.ended
+	s.mu.Unlock()
+	if !ok {
+		return ends, kept, false
+	}
+	for stream := range fleet.NumStreams {
+		ends[stream], kept[stream] = u.attempt.Tail(stream, limit)
+	}
+	return ends, kept, true
 }

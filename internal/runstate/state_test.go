@@ -14,6 +14,7 @@ type attempt struct {
 	index, number int
 	phase         fleet.Phase
 	begun         time.Time
+	cancelled     int
 }
 
 func (a *attempt) Of() fleet.Target      { return fleet.Target{Index: a.index} }
@@ -21,6 +22,12 @@ func (a *attempt) Number() int           { return a.number }
 func (a *attempt) Started() time.Time    { return a.begun }
 func (a *attempt) Phase() fleet.Phase    { return a.phase }
 func (a *attempt) LastOutput() time.Time { return time.Time{} }
+func (a *attempt) Cancel()               { a.cancelled++ }
+
+func (a *attempt) Tail(s fleet.Stream, limit int) ([]byte, int64) {
+	text := []string{"out", "err"}[s]
+	return []byte(text[:min(limit, len(text))]), int64(len(text))
+}
 
 func result(index int, o fleet.Outcome, took time.Duration) fleet.Result {
 	r := fleet.Result{Target: fleet.Target{Index: index}, End: fleet.End{Outcome: o}}
@@ -141,5 +148,33 @@ func TestMedianOfExtremes(t *testing.T) {
 		if n := s.Now(time.Now()); n.Median < time.Millisecond || n.Median > 20*24*time.Hour {
 			t.Errorf("%v: %v", took, n.Median)
 		}
+	}
+}
+
+// Only what is under way can be cancelled and has output, and one cancelled target does not
+// mean that the run stops.
+func TestCancelAndTail(t *testing.T) {
+	s, a := runstate.New(2), &attempt{index: 1, phase: fleet.PhaseRun}
+	if s.Cancel(1) {
+		t.Error("cancelled before it began")
+	}
+	s.Connecting(a)
+	if ends, kept, ok := s.Tail(1, 2); !ok || string(ends[fleet.Stderr]) != "er" || kept[fleet.Stdout] != 3 {
+		t.Errorf("%q, %v, %v", ends, kept, ok)
+	}
+	if !s.Cancel(1) || a.cancelled != 1 {
+		t.Errorf("cancelled %d times", a.cancelled)
+	}
+	s.Ended(a)
+	if _, _, ok := s.Tail(1, 2); ok || s.Cancel(1) {
+		t.Error("it has ended")
+	}
+	s.Result(result(1, fleet.OutcomeCancelled, 0))
+	if s.Now(time.Now()).Stopping {
+		t.Error("the run stops")
+	}
+	s.Result(result(0, fleet.OutcomeCancelled, 0))
+	if !s.Now(time.Now()).Stopping {
+		t.Error("the run does not stop")
 	}
 }
