@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"net/url"
-	"strings"
 )
 
 // A Poller tells when something was written to a journal, by whatever process. It is not safe
@@ -85,12 +84,12 @@ func (s *snapshot) changes(after int64) (*Changes, error) {
 	if c.Last <= after {
 		return c, nil
 	}
-	intents, err := s.intents(after)
+	intents, err := s.intents(after, nil)
 	if err != nil {
 		return nil, err
 	}
-	text := strings.Replace(s.selectEntries(), "ORDER BY", `AND t.idx IN (SELECT idx FROM intents WHERE run = ?1 AND seq > ?2
-		UNION SELECT idx FROM results WHERE run = ?1 AND seq > ?2) ORDER BY`, 1)
+	text := s.selectEntries() + ` AND t.idx IN (SELECT idx FROM intents WHERE run = ?1 AND seq > ?2
+		UNION SELECT idx FROM results WHERE run = ?1 AND seq > ?2) ORDER BY t.idx`
 	err = query(s.ctx, s.tx, func(rows *sql.Rows) error {
 		e, err := scanEntry(rows)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -102,6 +103,30 @@ func TestSelections(t *testing.T) {
 	check(t, err)
 	if sum.Targets() != numKinds || sum.Outcomes[fleet.OutcomeUnknown] != 3 || sum.Outcomes[fleet.OutcomeCancelled] != 2 {
 		t.Errorf("%+v", sum)
+	}
+}
+
+// Some targets alone are read as all of them are.
+func TestShowTargets(t *testing.T) {
+	j := mustOpen(t, t.TempDir(), Options{})
+	r := everyKind(t, j)
+	all := entries(t, j, r.ID(), All)
+	for i := range all {
+		var got []Entry
+		for e, err := range j.ShowTargets(t.Context(), r.ID(), []int{i, numKinds + 7, 0}) {
+			check(t, err)
+			got = append(got, e)
+		}
+		want := []Entry{all[0], all[i]}
+		if i == 0 {
+			want = want[:1]
+		}
+		if len(got) != len(want) || !reflect.DeepEqual(got, want) {
+			t.Errorf("target %d:\n%+v\n%+v", i, got, want)
+		}
+	}
+	for range j.ShowTargets(t.Context(), r.ID(), nil) {
+		break // as with Show, the caller may have seen enough
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -87,6 +88,29 @@ func (j *Journal) show(ctx context.Context, run string, sel Selector, answers bo
 		})
 		if err != nil {
 			yield(Entry{}, err)
+		}
+	}
+}
+
+// ShowTargets is Show for the targets with these indexes. It does not see whether other rows of
+// the run are missing.
+func (j *Journal) ShowTargets(ctx context.Context, run string, indexes []int) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		s, err := j.snapshot(ctx, run)
+		if err == nil {
+			err = s.entries(indexes, func(e *Entry) error {
+				if err := s.output(e); err != nil {
+					return err
+				}
+				if !yield(*e, nil) {
+					return errStop
+				}
+				return nil
+			})
+			s.close()
+		}
+		if err != nil && !errors.Is(err, errStop) {
+			yield(Entry{}, fmt.Errorf("reading run %s: %w", run, err))
 		}
 	}
 }
@@ -267,7 +291,7 @@ const selectEntries = `SELECT t.idx, t.host, t.host_user, t.host_port, t.user, t
 	CASE WHEN r.record IS NULL THEN signal END, CASE WHEN r.record IS NULL THEN error END
 	FROM targets t LEFT JOIN results r ON r.run = t.run AND r.idx = t.idx
 		AND r.seq = (SELECT max(seq) FROM results WHERE run = t.run AND idx = t.idx)
-	WHERE t.run = ?1 ORDER BY t.idx`
+	WHERE t.run = ?1`
 
 // answered is the condition for results of commands that ran to their end by themselves.
 const answered = `outcome IN ('ok', 'failed', 'signalled') AND reason = ''`
@@ -275,7 +299,7 @@ const answered = `outcome IN ('ok', 'failed', 'signalled') AND reason = ''`
 // each calls f for the entries in the order of their indexes, with commands but without
 // output. It returns an error unless it could read the whole run and no row is missing.
 func (s *snapshot) each(f func(*Entry) error) error {
-	if err := s.entries(f); err != nil {
+	if err := s.entries(nil, f); err != nil {
 		return err
 	}
 	return s.complete()
@@ -310,9 +334,10 @@ func (s *snapshot) complete() error {
 	return nil
 }
 
-// entries does what each does, but does not look for missing intents and results.
-func (s *snapshot) entries(f func(*Entry) error) error {
-	intents, err := s.intents(0)
+// entries does what each does, but does not look for missing intents and results. only, if not
+// nil, are the indexes of the entries that are wanted.
+func (s *snapshot) entries(only []int, f func(*Entry) error) error {
+	intents, err := s.intents(0, only)
 	if err != nil {
 		return err
 	}
@@ -344,9 +369,9 @@ func (s *snapshot) entries(f func(*Entry) error) error {
 			e.Target.Command = string(command)
 		}
 		return f(e)
-	}, s.selectEntries(), s.info.n)
+	}, s.selectEntries()+among("t.idx", only)+" ORDER BY t.idx", s.info.n)
 	switch {
-	case err != nil:
+	case err != nil || only != nil:
 		return err
 	case len(intents) > 0:
 		return fmt.Errorf("%w: there is no target %d for an intent", ErrDamaged, intents[0].index)
@@ -377,8 +402,21 @@ func intentsOf(intents []Intent, index int) (of, rest []Intent) {
 	return intents[:n:n], intents[n:]
 }
 
-// intents returns the intents of the run with a number above after, sorted by target and time.
-func (s *snapshot) intents(after int64) (all []Intent, err error) {
+// among returns the condition that column has one of the numbers; nil: it may have any.
+func among(column string, only []int) string {
+	if only == nil {
+		return ""
+	}
+	numbers := make([]string, len(only))
+	for i, n := range only {
+		numbers[i] = strconv.Itoa(n)
+	}
+	return " AND " + column + " IN (" + strings.Join(numbers, ",") + ")"
+}
+
+// intents returns the intents of the run with a number above after, of all targets or, unless only
+// is nil, of these, sorted by target and time.
+func (s *snapshot) intents(after int64, only []int) (all []Intent, err error) {
 	address := "address"
 	if s.j.schema < 4 { // the database is open for reading only
 		address = "NULL"
@@ -397,7 +435,7 @@ func (s *snapshot) intents(after int64) (all []Intent, err error) {
 		i.At = time.Unix(0, at).UTC()
 		all = append(all, i)
 		return nil
-	}, `SELECT seq, idx, attempt, at, `+address+` FROM intents WHERE run = ? AND seq > ? ORDER BY idx, seq`, s.info.n, after)
+	}, `SELECT seq, idx, attempt, at, `+address+` FROM intents WHERE run = ? AND seq > ?`+among("idx", only)+` ORDER BY idx, seq`, s.info.n, after)
 	return all, err
 }
 

@@ -108,7 +108,7 @@ func (s *snapshot) verifyRows(report *Report) error {
 	if err := report.check(s.complete()); err != nil {
 		return err
 	}
-	return s.entries(func(e *Entry) error {
+	return s.entries(nil, func(e *Entry) error {
 		if e.Progress == Intended {
 			report.Unresolved = append(report.Unresolved, e.Target.Index)
 		}
