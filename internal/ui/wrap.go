@@ -76,6 +76,21 @@ func Truncate(text string, columns int) string {
 	return displaywidth.TruncateString(text, columns, ellipsis)
 }
 
+// Cut cuts text, which must be visible, after as many columns as there is room for. A character
+// that is wider than all columns is not divided: it stays at the beginning of head.
+func Cut(text string, columns int) (head, rest string) {
+	if len(text) <= columns { // no character has more columns than bytes
+		return text, ""
+	}
+	at, used := 0, 0
+	for g := displaywidth.StringGraphemes(text); g.Next(); at += len(g.Value()) {
+		if used += g.Width(); used > columns && at > 0 || columns <= 0 {
+			break
+		}
+	}
+	return text[:at], text[at:]
+}
+
 // AlignTable formats rows as a table for a terminal: the first and the last column are
 // left-aligned, all others right-aligned.
 func AlignTable(rows [][]string) string {

@@ -39,3 +39,24 @@ func TestWrapKeepsText(t *testing.T) {
 		}
 	})
 }
+
+func TestCut(t *testing.T) {
+	for _, c := range []struct {
+		text       string
+		columns    int
+		head, rest string
+	}{
+		{"", 3, "", ""},
+		{"abc", 3, "abc", ""},
+		{"abcd", 3, "abc", "d"},
+		{"日本語", 3, "日", "本語"},
+		{"日本語", 4, "日本", "語"},
+		{"日本", 1, "日", "本"},
+		{"e\u0301e\u0301", 1, "e\u0301", "e\u0301"},
+		{"abc", 0, "", "abc"},
+	} {
+		if head, rest := Cut(c.text, c.columns); head != c.head || rest != c.rest {
+			t.Errorf("%q in %d columns: %q, %q", c.text, c.columns, head, rest)
+		}
+	}
+}
