@@ -51,7 +51,8 @@ Start with:
 			return console.UnknownCommand(cmd, args[0], "a command for the hosts stands after run and its flags: shoal run -w web[1-3] uptime")
 		},
 	}
-	root.AddCommand(run.New(stdio), run.NewScript(stdio), shell.New(stdio), persist.New(stdio), watch.New(stdio), transfer.NewPush(stdio), transfer.NewPull(stdio), hosts.New(stdio), fleet.New(stdio), fleet.NewDemo(stdio), moved("bench", "shoal-bench run"), moved("plot", "shoal-bench plot"), keys.New(stdio), reach.NewPing(stdio), reach.NewWait(stdio), debug.New(stdio), history.NewHistory(stdio), history.NewShow(stdio), history.NewReport(stdio), history.NewWeb(stdio), history.NewRerun(stdio),
+	rerun := func(ctx context.Context, args []string) error { return history.RunAgain(ctx, args, stdio) }
+	root.AddCommand(run.New(stdio, rerun), run.NewScript(stdio, rerun), shell.New(stdio), persist.New(stdio), watch.New(stdio), transfer.NewPush(stdio), transfer.NewPull(stdio), hosts.New(stdio), fleet.New(stdio), fleet.NewDemo(stdio), moved("bench", "shoal-bench run"), moved("plot", "shoal-bench plot"), keys.New(stdio), reach.NewPing(stdio), reach.NewWait(stdio), debug.New(stdio), history.NewHistory(stdio), history.NewShow(stdio), history.NewBrowse(stdio), history.NewReport(stdio), history.NewWeb(stdio), history.NewRerun(stdio),
 		history.NewResume(stdio), markers.NewResolve(stdio), markers.NewCollect(stdio), markers.NewSweep(stdio), history.NewVerify(stdio), history.NewPrune(stdio), newVersion(stdio))
 	root.AddCommand(moved("hub", "shoal-hub"), cluster.NewWorker(stdio), cluster.NewWorkers(stdio), cluster.NewAttach(stdio))
 	flags.SetHelp(root, commandGroups...)
@@ -63,7 +64,7 @@ Start with:
 var commandGroups = []flags.CommandGroup{
 	{Title: "Running commands", Commands: []string{"run", "script", "shell", "persist", "watch", "push", "pull", "show", "rerun", "resume"}},
 	{Title: "Hosts and their keys", Commands: []string{"hosts", "keys", "ping"}},
-	{Title: "Earlier runs", Commands: []string{"history", "report", "web", "resolve", "collect", "sweep", "verify", "prune"}},
+	{Title: "Earlier runs", Commands: []string{"history", "browse", "report", "web", "resolve", "collect", "sweep", "verify", "prune"}},
 	{Title: "Workers near the hosts", Commands: []string{"worker", "workers", "attach"}},
 	{Title: "Trying it out", Commands: []string{"demo", "fleet", "debug"}},
 }

@@ -125,7 +125,8 @@ func TestShowTargets(t *testing.T) {
 			t.Errorf("target %d:\n%+v\n%+v", i, got, want)
 		}
 	}
-	for range j.ShowTargets(t.Context(), r.ID(), nil) {
+	for _, err := range j.ShowTargets(t.Context(), r.ID(), nil) {
+		check(t, err)
 		break // as with Show, the caller may have seen enough
 	}
 }

@@ -150,10 +150,20 @@ func New(f *OutputFlags, stdio console.Stdio, h record.Header, indexes []int) (*
 	out := ui.Inspect(stdio.Out, os.Getenv)
 	errs := ui.Inspect(stdio.Err, os.Getenv)
 	o := &Results{Columns: errs.Columns, errs: stdio.Err, quiet: f.json && !out.Terminal, State: runstate.New(h.Targets)}
+	mode := f.progressMode(out, errs)
+	if f.Aside != nil && errs.Terminal && mode != output.ProgressLine {
+		mode = output.ProgressNone // it would be written into the browser
+	}
 	o.Progress = output.NewProgress(output.ProgressOptions{
-		W: stdio.Err, Mode: f.progressMode(out, errs), Columns: errs.Columns, Colour: errs.Colour, State: o.State,
+		W: stdio.Err, Mode: mode, Columns: errs.Columns, Colour: errs.Colour, State: o.State,
 	})
 	above := o.Progress.Writer()
+	if f.Aside != nil {
+		if err := o.Progress.Hide(); err != nil {
+			return nil, errors.Join(err, o.Progress.Close())
+		}
+		above = f.Aside
+	}
 	stdout := stdio.Out
 	if out.Terminal && errs.Terminal {
 		stdout = above // stdout is the same terminal: text must go above the progress line
@@ -180,6 +190,8 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 		}
 	}
 	switch {
+	case f.Sink != nil:
+		o.Display = f.Sink
 	case f.json:
 		if o.Display, err = output.NewJSON(to.W, h, &o.Summary); err != nil {
 			return fmt.Errorf("writing JSON: %w", err)

@@ -3,6 +3,7 @@ package display
 import (
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"strings"
 
@@ -44,6 +45,11 @@ type OutputFlags struct {
 	Some bool
 	// Selects means that the masks also select targets.
 	Selects bool
+	// Sink, if not nil, shows the results in place of what the flags say, and messages go to
+	// Aside in place of standard error, for a browser that has the terminal. The progress
+	// line is hidden.
+	Sink  output.Sink
+	Aside io.Writer
 }
 
 // Output returns the flags as a group.

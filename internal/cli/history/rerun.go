@@ -69,17 +69,17 @@ input that the commands had must be given again, and be the same.`
 func NewRerun(stdio console.Stdio) *cobra.Command {
 	var f againFlags
 	cmd := &cobra.Command{
-		Use:   "rerun [flags] RUN WHAT",
+		Use:   "rerun [flags] RUN WHAT [EXPR...]",
 		Short: "Run a command again on some targets of an earlier run",
 		Long: `Make a new run of the same command on those targets of an earlier run that are
 WHAT: ` + selectionWords() + `. Words are
-separated by commas.
+separated by commas. With host expressions, only on those that they name.
 
 ` + asTheRun,
-		Example: "  shoal rerun last failed\n  shoal rerun last never-started,cause=auth -f 50\n  shoal rerun --dry-run last unknown",
-		Args:    cobra.ExactArgs(2),
+		Example: "  shoal rerun last failed\n  shoal rerun last never-started,cause=auth -f 50\n  shoal rerun last failed 'web[01-07]'\n  shoal rerun --dry-run last unknown",
+		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return rerun(cmd.Context(), &f, args[0], args[1], stdio)
+			return rerun(cmd.Context(), &f, args[0], args[1], args[2:], stdio)
 		},
 	}
 	f.register(cmd, flags.NewGroup("Running again"))
@@ -125,8 +125,9 @@ func (f *againFlags) open(ctx context.Context) (*journal.Journal, error) {
 	return clirun.OpenExisting(ctx, f.State())
 }
 
-// rerun makes a new run of selected targets of an earlier run.
-func rerun(ctx context.Context, f *againFlags, name, what string, stdio console.Stdio) error {
+// rerun makes a new run of selected targets of an earlier run; hosts are expressions, none for
+// any.
+func rerun(ctx context.Context, f *againFlags, name, what string, hosts []string, stdio console.Stdio) error {
 	f.Selects = run.HasDiffers(what)
 	if err := f.OutputFlags.Validate(); err != nil {
 		return err
@@ -140,6 +141,12 @@ func rerun(ctx context.Context, f *againFlags, name, what string, stdio console.
 	var selector journal.Selector
 	if err == nil {
 		selector, err = run.ParseSelection(ctx, j, id, what, f.GroupOptions())
+	}
+	if err == nil && len(hosts) > 0 {
+		var named journal.Selector
+		named, err = namedHosts(ctx, j, id, hosts)
+		some := selector
+		selector = func(e *journal.Entry) bool { return named(e) && some(e) }
 	}
 	if err == nil {
 		e, err = run.ReadToRerun(ctx, j, id, selector)

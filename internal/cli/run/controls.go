@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"shoal/internal/cli/browser"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/ui"
@@ -54,8 +55,9 @@ type controls struct {
 		Show() error
 	}
 
-	list      func() // says who is in flight
-	endFollow func() // lets go of the commands; nil without --follow
+	list      func()           // says who is in flight
+	endFollow func()           // lets go of the commands; nil without --follow
+	browser   *browser.Browser // has the terminal, and the keys; nil: there is none
 
 	keys    chan byte      // sent by keyboard.listen, until over is closed
 	signals chan os.Signal // sent by package signal
@@ -182,13 +184,34 @@ func (h *controls) heed(sig os.Signal) {
 	case syscall.SIGUSR2:
 		h.turn(h.course.narrower())
 	case syscall.SIGTSTP:
-		h.suspend()
+		if h.browsing() {
+			h.browser.Suspend()
+		} else {
+			h.suspend()
+		}
 	case sigInfo:
 		h.list()
 	case syscall.SIGQUIT:
+		if h.browsing() {
+			h.browser.Quit()
+			<-h.browser.Ended()
+		}
 		h.keyboard.leave()
 		signal.Reset(syscall.SIGQUIT)
 		_ = syscall.Kill(syscall.Getpid(), syscall.SIGQUIT)
+	}
+}
+
+// browsing reports whether a browser has the terminal.
+func (h *controls) browsing() bool {
+	if h.browser == nil {
+		return false
+	}
+	select {
+	case <-h.browser.Ended():
+		return false
+	default:
+		return true
 	}
 }
 

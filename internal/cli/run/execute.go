@@ -43,6 +43,11 @@ type Execution struct {
 
 	// End is what is done when the run has ended; nil: nothing.
 	End *EndFlags
+	// Browse shows the run in a browser. Rerun runs shoal rerun with the arguments that a
+	// person has chosen there, after the end. Kills says that cancelled commands are killed.
+	Browse bool
+	Rerun  func(ctx context.Context, args []string) error
+	Kills  bool
 
 	stopped string // why the run was interrupted, unless by a signal
 	// Begin begins or resumes the run.
@@ -52,31 +57,46 @@ type Execution struct {
 // Execute runs the commands and shows the results. Once anything was started,
 // its error is a [console.ExitError].
 func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
+	again, err := execute(ctx, x, stdio)
+	if again != nil {
+		return x.Rerun(ctx, again)
+	}
+	return err
+}
+
+// execute is Execute, and returns the arguments of the rerun that a person has chosen; nil: none.
+func execute(ctx context.Context, x Execution, stdio console.Stdio) (again []string, err error) {
 	input := unsent{from: stdio.In, notify: stdio.Err, said: x.InputSent}
 	if err := input.check(); err != nil {
-		return errors.Join(err, x.closeJournal())
+		return nil, errors.Join(err, x.closeJournal())
 	}
 	x.Output.Named = x.Plan.Recorded()
 	if err := x.Output.Check(); err != nil {
-		return errors.Join(err, x.closeJournal())
+		return nil, errors.Join(err, x.closeJournal())
 	}
 	e, err := x.Plan.Engine(ctx) // may ask; before the progress line
 	if err != nil {
-		return errors.Join(err, x.closeJournal())
+		return nil, errors.Join(err, x.closeJournal())
 	}
 	carried := engine.DefaultFanout() // measured before connections use open files
 	r, err := x.Begin(ctx)
 	if err != nil {
-		return errors.Join(err, x.closeJournal())
+		return nil, errors.Join(err, x.closeJournal())
 	}
 	x.Header.Run = r.ID
+	var shown *browsing
+	if x.Browse {
+		if shown, err = x.newBrowsing(ctx); err != nil {
+			return nil, errors.Join(err, r.Abandon(), x.closeJournal())
+		}
+	}
 	x.Output.Brief = x.Journal != nil
 	if x.Journal != nil {
 		x.Output.Again = display.ShowAgain("last", x.StateDir)
 	}
 	out, err := display.New(x.Output, stdio, x.Header, x.Indexes)
 	if err != nil {
-		return errors.Join(err, r.Abandon(), x.closeJournal())
+		return nil, errors.Join(err, r.Abandon(), x.closeJournal(), shown.close())
 	}
 	out.State.Sending(r.Bytes())
 	if x.Workers != nil {
@@ -106,7 +126,13 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 	if x.Output.Follow {
 		helm.endFollow = endFollow
 	}
-	helm.take(stdio.In, out)
+	if shown != nil {
+		shown.start(ctx, &x, stdio, out, helm, stop)
+		e.Cancellable = true
+		helm.take(nil, out)
+	} else {
+		helm.take(stdio.In, out)
+	}
 	defer helm.end()
 	spooled := x.Output.Spool(&e)
 	if spooled != nil {
@@ -147,9 +173,21 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 		x.stopped = context.Cause(ctx).Error()
 	}
 	if failed != nil && out.Summary.Targets() == 0 {
-		return errors.Join(failed, r.Abandon(), x.closeJournal(), out.Abandon(stop.Patience()))
+		shown.cancel()
+		err := errors.Join(failed, r.Abandon(), x.closeJournal(), out.Abandon(stop.Patience()))
+		_, closed := shown.wait()
+		return nil, errors.Join(err, closed)
 	}
-	return x.finish(ctx, out, r, failed, stop.Patience(), stdio.Err)
+	stderr := stdio.Err
+	if shown != nil {
+		stderr = shown.aside
+	}
+	err = x.finish(ctx, out, r, failed, stop.Patience(), stderr)
+	again, failed = shown.wait()
+	if failed != nil {
+		console.Complain(stdio.Err, failed)
+	}
+	return again, err
 }
 
 func (x *Execution) closeJournal() error {

@@ -29,9 +29,9 @@ import (
 	"shoal/record"
 )
 
-// New returns shoal run.
-func New(stdio console.Stdio) *cobra.Command {
-	var f RunFlags
+// New returns shoal run. rerun runs shoal rerun, for --browse.
+func New(stdio console.Stdio, rerun func(ctx context.Context, args []string) error) *cobra.Command {
+	f := RunFlags{rerun: rerun}
 	cmd := &cobra.Command{
 		Use:   "run [flags] COMMAND...",
 		Short: "Run a command on many hosts and tell what happened on each",
@@ -75,6 +75,9 @@ func runCommand(ctx context.Context, f *RunFlags, text string, stdio console.Std
 // Run runs a command, or what else Wrapper has for the targets; title is how it is recorded. All
 // errors in flags and inventory are found before anything starts.
 func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.Stdio) error {
+	if err := f.checkBrowse(stdio); err != nil {
+		return err
+	}
 	opts, err := f.options()
 	if err != nil {
 		return err
@@ -155,6 +158,7 @@ func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.St
 	x := Execution{
 		Opts: opts, Output: &f.OutputFlags, Journal: j, StateDir: f.HostFlags.StateDir, Timeout: f.Timeout.Duration(),
 		Plan: planned, Verbose: verbose, InputSent: f.InputSent(), End: &f.EndFlags,
+		Browse: f.browse, Rerun: f.rerun, Kills: f.Wrapper.KillOnCancel,
 		Header: record.Header{
 			Program: "shoal " + console.Version,
 			Started: time.Now(),

@@ -30,6 +30,8 @@ type RunFlags struct {
 	repeat                 int
 	list, dryRun, estimate bool
 	script                 string // a file; "" runs a command
+	browse                 bool
+	rerun                  func(ctx context.Context, args []string) error // for Execution.Rerun
 	// placeholders and noPlaceholders say which placeholders of the command are replaced.
 	placeholders, noPlaceholders bool
 
@@ -52,7 +54,9 @@ func (f *RunFlags) groups(text bool) []flags.FlagGroup {
 		targets.BoolVar(&f.noPlaceholders, "no-placeholders", false, "send the command as typed, and replace nothing in it")
 		command.StringVar(&f.script, "script", "", "run the local `FILE` in place of a command; its arguments stand after -- (see shoal script)")
 	}
-	groups := []flags.FlagGroup{targets, command, connection, become, control, f.Remote(), f.WithSpool(f.WithFollow(f.WithTimestamps(f.Output()))), f.Journal(f.State), f.Ending()}
+	shown := f.WithSpool(f.WithFollow(f.WithTimestamps(f.Output())))
+	shown.BoolVar(&f.browse, "browse", false, "show the run in a browser on the whole screen (see shoal browse), also after its end")
+	groups := []flags.FlagGroup{targets, command, connection, become, control, f.Remote(), shown, f.Journal(f.State), f.Ending()}
 	if text {
 		groups = append(groups, f.cluster.group())
 		f.KeptNames = append(f.KeptNames, keptCluster)

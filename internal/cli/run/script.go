@@ -11,9 +11,9 @@ import (
 	"shoal/internal/run"
 )
 
-// NewScript returns shoal script.
-func NewScript(stdio console.Stdio) *cobra.Command {
-	var f RunFlags
+// NewScript returns shoal script. rerun is as in New.
+func NewScript(stdio console.Stdio, rerun func(ctx context.Context, args []string) error) *cobra.Command {
+	f := RunFlags{rerun: rerun}
 	cmd := &cobra.Command{
 		Use:   "script [flags] FILE [-- ARG...]",
 		Short: "Run a local script on many hosts and tell what happened on each",

@@ -37,6 +37,7 @@ type Stopper struct {
 	mu        sync.Mutex
 	last      time.Time // of the last signal; zero: none yet
 	aborted   bool
+	elsewhere func() bool // see Elsewhere
 }
 
 // Watch listens until End is called; a signal that was ignored when this process began stays
@@ -70,8 +71,23 @@ func (s *Stopper) End() {
 	s.abort(nil)
 }
 
+// Interrupt is a Ctrl-C that came as a key.
+func (s *Stopper) Interrupt() { s.onSignal(os.Interrupt, time.Now()) }
+
+// Elsewhere has SIGINT ignored while f reports that another program has the terminal, such as
+// a pager: Ctrl-C is for that.
+func (s *Stopper) Elsewhere(f func() bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.elsewhere = f
+}
+
 func (s *Stopper) onSignal(sig os.Signal, at time.Time) {
 	s.mu.Lock()
+	if sig == os.Interrupt && s.elsewhere != nil && s.elsewhere() {
+		s.mu.Unlock()
+		return
+	}
 	second := !s.last.IsZero() && at.Sub(s.last) <= abortWindow
 	aborting := second || sig != os.Interrupt
 	hurrying := s.aborted
@@ -96,6 +112,9 @@ func (s *Stopper) Patience() Patience { return Patience{s.terminated, s.hurried}
 
 // Hurried returns a channel that is closed by a signal after an abort.
 func (s *Stopper) Hurried() <-chan struct{} { return s.hurried }
+
+// Terminated returns a channel that is closed by the first SIGTERM or SIGHUP.
+func (s *Stopper) Terminated() <-chan struct{} { return s.terminated }
 
 // Drain is the first stop: for a signal, or when results cannot be written.
 func (s *Stopper) Drain() { s.once.Do(func() { close(s.Drained) }) }
