@@ -105,13 +105,16 @@ func (b *balanced) serve(nc net.Conn, answer string) {
 
 // Algorithms, Check and Accepted implement ssh.HostKeys, and Signers ssh.Identities.
 func (b *balanced) Algorithms(ssh.Target) []string { return nil }
+
 func (b *balanced) Check(_ ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	if !bytes.Equal(key.Marshal(), b.key.PublicKey().Marshal()) {
 		return fmt.Errorf("another key")
 	}
 	return nil
 }
+
 func (b *balanced) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
+
 func (b *balanced) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) {
 	return []xssh.Signer{b.key}, nil
 }
@@ -242,6 +245,7 @@ type onlyPlan struct{ target fleet.Target }
 func (p onlyPlan) Targets() iter.Seq[ssh.Target] {
 	return slices.Values([]ssh.Target{{Target: p.target}})
 }
+
 func (p onlyPlan) Recorded() iter.Seq[fleet.Target] { return slices.Values([]fleet.Target{p.target}) }
 func (onlyPlan) Planned(t fleet.Target) ssh.Target  { return ssh.Target{Target: t} }
 
