@@ -45,7 +45,7 @@ func TestWatchAgreesWithTheOracle(t *testing.T) {
 		simfleet.FaultExecRefused, simfleet.FaultDropMidOutput, simfleet.FaultNoExitStatus, simfleet.FaultDropAfterExit,
 	}
 	var f *simfleet.Fleet
-	f, dir := startFleet(t, simfleet.Options{
+	started, dir := startFleet(t, simfleet.Options{
 		Hosts: hosts, Seed: "watch",
 		Fault: func(i int) simfleet.Fault {
 			if i >= bad {
@@ -65,15 +65,18 @@ func TestWatchAgreesWithTheOracle(t *testing.T) {
 				state++
 			}
 			states[i] = append(states[i], state)
-			reboot := i < bad && random.IntN(20) == 0
+			reboot, all := i < bad && random.IntN(20) == 0, f
 			mu.Unlock()
 			_, _ = fmt.Fprintf(stdout, "state %d\n", state)
 			if reboot {
-				f.Reboot(i, 20*time.Millisecond)
+				all.Reboot(i, 20*time.Millisecond)
 			}
 			return 0, true
 		},
 	})
+	mu.Lock()
+	f = started
+	mu.Unlock()
 	var out, errs bytes.Buffer
 	args := pushArgs(dir, "watch", "--every", "10ms", "--ticks", fmt.Sprint(ticks), "--attempts", "1", "--timeout", "5s", "--dial-timeout", "5s", "--json",
 		"--hostfile", filepath.Join(dir, "hosts"), "ask")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,12 +71,12 @@ func TestScheduleJitter(t *testing.T) {
 // delays nothing.
 func TestScheduleAsleep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var shift time.Duration // of the time of day
+		var shift atomic.Int64 // of the time of day
 		var got []string
 		begun := time.Now()
-		s := Schedule{Every: time.Hour, Ticks: 4, wall: func() time.Time { return time.Now().Add(shift) }}
-		time.AfterFunc(10*time.Minute-time.Second, func() { shift = 8*time.Hour + 5*time.Minute })
-		time.AfterFunc(100*time.Minute, func() { shift -= time.Hour })
+		s := Schedule{Every: time.Hour, Ticks: 4, wall: func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }}
+		time.AfterFunc(10*time.Minute-time.Second, func() { shift.Store(int64(8*time.Hour + 5*time.Minute)) })
+		time.AfterFunc(100*time.Minute, func() { shift.Add(-int64(time.Hour)) })
 		s.Run(t.Context(), nil, func(d Due) {
 			got = append(got, fmt.Sprintf("%d at %v late %v missed %d slept %v", d.N, time.Since(begun), d.Late, d.Missed, d.Slept))
 		})
