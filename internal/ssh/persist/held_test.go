@@ -201,15 +201,19 @@ func TestHolderDies(t *testing.T) {
 		a, _ := r.attempt(0, "echo must not run")
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
+		local := make(chan struct{})
+		a.Verbose = func(line string) {
+			if strings.HasPrefix(line, "dialling without the holder") {
+				close(local)
+			}
+		}
 		done := make(chan fleet.End, 1)
 		go func() { done <- run(ctx, r.Dialer, a) }()
 		for a.Timeline.Phase() != fleet.PhaseAuth {
 			time.Sleep(time.Millisecond)
 		}
 		r.end()
-		for a.Connection == nil { // until it is dialled here
-			time.Sleep(time.Millisecond)
-		}
+		<-local
 		cancel()
 		if end := <-done; end.Reason != fleet.ReasonInterrupted || a.Connection.Why != fleet.DialHolder {
 			t.Errorf("%+v, %+v", end, a.Connection)
