@@ -268,6 +268,10 @@ func (a *attempt) Started() time.Time    { return a.begun }
 func (a *attempt) Phase() fleet.Phase    { return a.phase }
 func (a *attempt) LastOutput() time.Time { return a.last }
 
+func (a *attempt) Tail(fleet.Stream, int) ([]byte, int64) { return nil, 0 }
+
+func (a *attempt) Cancel() {}
+
 // The line says how far the targets have come, and names them when few are left.
 func TestProgressOfWhatIsInFlight(t *testing.T) {
 	s := &screen{}
