@@ -56,7 +56,7 @@ func (c *Coordinator) check(a *ssh.Attempt) (string, error) {
 	}
 	route := t.Route
 	switch {
-	case a.Line != "" || a.Subsystem != "" || a.HasInput() || len(t.Command) > maxCommand:
+	case a.Line != "" || a.HasInput() || len(t.Command) > maxCommand:
 		return "", errors.New("workers run commands of at most 128 KiB, without a wrapper and without a standard input")
 	case a.PTY != nil || a.Agent || a.Hold || a.Keep || t.Settings().Agent.Socket != "" || t.Settings().PTY:
 		return "", errors.New("workers give commands no terminal and no agent, and keep no connection")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -54,7 +55,13 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 	f.attempt.Drain = r.dialCtx.Done()
 	f.step(Connecting)
 	if r.opts.Intend != nil {
-		f.attempt.Intent = func() error { return r.opts.Intend(t.Target.Target, f.number, f.progress.Address) }
+		f.attempt.Intent = func() error {
+			var address netip.AddrPort
+			if f.progress.Address != nil {
+				address = *f.progress.Address
+			}
+			return r.opts.Intend(t.Target.Target, f.number, address)
+		}
 	}
 	return f
 }

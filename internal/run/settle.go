@@ -102,6 +102,9 @@ type redialer struct {
 // Dial implements ssh.Dialer.
 func (d redialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	given := *a
-	given.At = d.dialled(a.Target.Index)
+	given.At = nil
+	if at := d.dialled(a.Target.Index); at.IsValid() {
+		given.At = &at
+	}
 	return d.Dialer.Dial(ctx, &given)
 }

@@ -58,25 +58,19 @@ type Keeper interface {
 type Attempt struct {
 	*Progress
 	Target Target
-	// At, if valid, is dialled in place of the target's name: one name may have several
+	// At, if not nil, is dialled in place of the target's name: one name may have several
 	// addresses. It has no effect on a target that is reached through a jump host or a
 	// proxy command.
-	At netip.AddrPort
+	At *netip.AddrPort
 	// Line is sent in the exec request instead of Target.Command; "" means
 	// Target.Command. Package internal/remote/wrap sets it.
 	Line string
-	// Subsystem, if not "", is started in place of a command (RFC 4254 §6.5).
-	Subsystem string
 	// PTY requests a pseudo-terminal before the command; nil means none. The command is
 	// sent when the server has granted it, one round trip later than without: a server
 	// would also run a command that follows a refusal. The end then has
 	// fleet.FlagPTY, and Stdout receives both streams. EOF does not reach a terminal:
 	// Input has to end in its end-of-file character.
 	PTY *PTY
-	// Agent asks for the agent of the target's Settings to be forwarded, in the flight of the
-	// command. Where that is withheld or the server refuses it, the command runs without, and
-	// the end has fleet.FlagNoAgent.
-	Agent bool
 	// Input is the command's standard input; nil or empty means EOF at once. It is sent
 	// after the server has accepted the command, from the first byte on each
 	// connection, at the pace of the server and without a copy in memory, and followed
@@ -98,9 +92,6 @@ type Attempt struct {
 	// to the kernel, once for each time they are sent. If it fails, the command is not
 	// sent and the attempt is never started.
 	Intent func() error
-	// Hold means that Start is called late: no byte of the command is sent before, and
-	// the authenticated connection waits for Start without a deadline.
-	Hold bool
 	// Drain, when closed, means that nothing more is to be started: a connection that turns
 	// out to be dead is not replaced by another. nil means never.
 	Drain <-chan struct{}
@@ -108,6 +99,16 @@ type Attempt struct {
 	// sent nothing that belongs to the next: PhaseDial, PhaseBanner, PhaseKex or
 	// PhaseHostkey. Only package internal/ssh/client has it. 0 means none.
 	Until fleet.Phase
+	// Subsystem means that Line is the name of a subsystem, which is started in place of a
+	// command (RFC 4254 §6.5).
+	Subsystem bool
+	// Agent asks for the agent of the target's Settings to be forwarded, in the flight of the
+	// command. Where that is withheld or the server refuses it, the command runs without, and
+	// the end has fleet.FlagNoAgent.
+	Agent bool
+	// Hold means that Start is called late: no byte of the command is sent before, and
+	// the authenticated connection waits for Start without a deadline.
+	Hold bool
 	// Idempotent means that the command may run more than once: whoever made the
 	// attempt repeats it if its outcome is unknown.
 	Idempotent bool
@@ -155,9 +156,9 @@ type Progress struct {
 	// Connection is set by a Dialer that holds connections.
 	Connection *fleet.Connection
 	// Address is the address that was dialled for a target that has a name, before the
-	// command is sent; the zero value if the target has an address, or is reached through
-	// a jump host or a proxy command.
-	Address netip.AddrPort
+	// command is sent; nil if the target has an address, or is reached through a jump host
+	// or a proxy command.
+	Address *netip.AddrPort
 	// BecomeOutput is set by a Dialer that becomes another user, before done is called; see
 	// fleet.Result. nil means none.
 	BecomeOutput *string

@@ -20,7 +20,7 @@ func (p *Push) begin(a *ssh.Attempt, nonce string, sftp bool) (job, error) {
 		}
 		s := newSFTPPush(p, nonce, a.Target, a.Stdout)
 		s.runs = *a
-		s.runs.Line, s.runs.Subsystem, s.runs.Stdout, s.runs.Stream = "", "sftp", s, s
+		s.runs.Line, s.runs.Subsystem, s.runs.Stdout, s.runs.Stream = "sftp", true, s, s
 		return s, nil
 	}
 	line, before, err := p.request(a.Target.Command, nonce)

@@ -33,7 +33,7 @@ func newSFTPPull(p *Pull, a *ssh.Attempt, sources []source) *sftpPull {
 	s.sftpSession = newSFTPSession(s.copy)
 	r := s.puller
 	r.rereads = true
-	r.runs.Line, r.runs.Subsystem, r.runs.Stdout, r.runs.Stream = "", "sftp", s, s
+	r.runs.Line, r.runs.Subsystem, r.runs.Stdout, r.runs.Stream = "sftp", true, s, s
 	return s
 }
 

@@ -148,8 +148,8 @@ func (s *session) exec() *fleet.Error {
 	if s.agent != nil {
 		s.link.client.ForwardAgent(s.channel)
 	}
-	if name := s.attempt.Subsystem; name != "" {
-		s.link.client.Subsystem(s.channel, name)
+	if s.attempt.Subsystem {
+		s.link.client.Subsystem(s.channel, s.attempt.Line)
 	} else {
 		s.link.client.Exec(s.channel, s.attempt.Exec())
 	}

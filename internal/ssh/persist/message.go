@@ -158,7 +158,7 @@ func encodeAttempt(e *enc, a *ssh.Attempt, settings []uint32, connectLeft, limit
 		encodeTarget(e, &t, settings[i])
 	}
 	e.str(a.Exec())
-	e.str(a.Subsystem)
+	e.bool(a.Subsystem)
 	e.bool(a.PTY != nil)
 	if a.PTY != nil {
 		e.str(a.PTY.Term)
@@ -195,7 +195,7 @@ func decodeAttempt(d *dec) (*order, error) {
 		o.way = append(o.way, decodeTarget(d))
 	}
 	a.Line = d.str()
-	a.Subsystem = d.str()
+	a.Subsystem = d.bool()
 	if d.bool() {
 		a.PTY = &ssh.PTY{Term: d.str(), Columns: uint32(d.uint()), Rows: uint32(d.uint())}
 	}

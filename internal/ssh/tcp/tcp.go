@@ -47,7 +47,7 @@ func (d Dialer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	}
 	_, err := netip.ParseAddr(a.Target.Dialled())
 	named := err != nil
-	if !named || a.At.IsValid() {
+	if !named || a.At != nil {
 		a.Timeline.Enter(fleet.PhaseDial)
 	}
 	conn, err := d.within(ctx, by, a.Target.Settings().Attempts, func(by time.Time) (net.Conn, error) {
@@ -62,14 +62,15 @@ func (d Dialer) Open(ctx context.Context, a *ssh.Attempt) (net.Conn, error) {
 	}
 	if remote, ok := conn.RemoteAddr().(*net.TCPAddr); ok && named {
 		at := remote.AddrPort()
-		a.Address = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+		at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+		a.Address = &at
 	}
 	return conn, nil
 }
 
 // address returns the host and port to dial.
 func address(a *ssh.Attempt) string {
-	if a.At.IsValid() {
+	if a.At != nil {
 		return a.At.String()
 	}
 	return a.Target.Address()
@@ -149,7 +150,7 @@ func (d Dialer) dialBy(ctx context.Context, deadline time.Time, a *ssh.Attempt) 
 
 // dialEither dials with direct if that is equivalent.
 func dialEither(ctx context.Context, deadline time.Time, a *ssh.Attempt) (net.Conn, error) {
-	if address, err := netip.ParseAddr(a.Target.Dialled()); err == nil && plain(address, a.Target.Settings()) && a.Target.Port != 0 && !a.At.IsValid() {
+	if address, err := netip.ParseAddr(a.Target.Dialled()); err == nil && plain(address, a.Target.Settings()) && a.Target.Port != 0 && a.At == nil {
 		conn, ok, err := direct(ctx, netip.AddrPortFrom(address, a.Target.Port), deadline)
 		if ok {
 			return conn, err

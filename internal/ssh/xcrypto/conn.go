@@ -184,8 +184,8 @@ func (c *conn) run(ctx context.Context) fleet.End {
 	}
 	a.Execution.Queue(1) // the next write may contain it
 	kind, text := "exec", a.Exec()
-	if a.Subsystem != "" {
-		kind, text = "subsystem", a.Subsystem
+	if a.Subsystem {
+		kind, text = "subsystem", a.Line
 	}
 	accepted, err := ch.SendRequest(kind, true, xssh.Marshal(struct{ Text string }{text}))
 	switch {
