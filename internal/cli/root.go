@@ -52,9 +52,18 @@ Start with:
 		},
 	}
 	rerun := func(ctx context.Context, args []string) error { return history.RunAgain(ctx, args, stdio) }
-	root.AddCommand(run.New(stdio, rerun), run.NewScript(stdio, rerun), shell.New(stdio), persist.New(stdio), watch.New(stdio), transfer.NewPush(stdio), transfer.NewPull(stdio), hosts.New(stdio), fleet.New(stdio), fleet.NewDemo(stdio), moved("bench", "shoal-bench run"), moved("plot", "shoal-bench plot"), keys.New(stdio), reach.NewPing(stdio), reach.NewWait(stdio), debug.New(stdio), history.NewHistory(stdio), history.NewShow(stdio), history.NewBrowse(stdio), history.NewReport(stdio), history.NewWeb(stdio), history.NewRerun(stdio),
-		history.NewResume(stdio), markers.NewResolve(stdio), markers.NewCollect(stdio), markers.NewSweep(stdio), history.NewVerify(stdio), history.NewPrune(stdio), newVersion(stdio))
-	root.AddCommand(moved("hub", "shoal-hub"), cluster.NewWorker(stdio), cluster.NewWorkers(stdio), cluster.NewAttach(stdio))
+	root.AddCommand(
+		run.New(stdio, rerun), run.NewScript(stdio, rerun),
+		transfer.NewPush(stdio), transfer.NewPull(stdio),
+		shell.New(stdio), watch.New(stdio), persist.New(stdio),
+		hosts.New(stdio), keys.New(stdio), reach.NewPing(stdio), reach.NewWait(stdio),
+		history.NewHistory(stdio), history.NewShow(stdio), history.NewBrowse(stdio), history.NewReport(stdio), history.NewWeb(stdio),
+		history.NewRerun(stdio), history.NewResume(stdio), history.NewVerify(stdio), history.NewPrune(stdio),
+		markers.NewResolve(stdio), markers.NewCollect(stdio), markers.NewSweep(stdio),
+		cluster.NewWorker(stdio), cluster.NewWorkers(stdio), cluster.NewAttach(stdio),
+		fleet.New(stdio), fleet.NewDemo(stdio), debug.New(stdio), newVersion(stdio),
+		moved("bench", "shoal-bench run"), moved("plot", "shoal-bench plot"), moved("hub", "shoal-hub"),
+	)
 	flags.SetHelp(root, commandGroups...)
 	return root
 }
@@ -62,8 +71,8 @@ Start with:
 // commandGroups are the headings of the list of commands; the common ones are
 // first.
 var commandGroups = []flags.CommandGroup{
-	{Title: "Running commands", Commands: []string{"run", "script", "shell", "persist", "watch", "push", "pull", "show", "rerun", "resume"}},
-	{Title: "Hosts and their keys", Commands: []string{"hosts", "keys", "ping"}},
+	{Title: "Running commands", Commands: []string{"run", "script", "shell", "watch", "persist", "push", "pull", "show", "rerun", "resume"}},
+	{Title: "Hosts and their keys", Commands: []string{"hosts", "keys", "ping", "wait"}},
 	{Title: "Earlier runs", Commands: []string{"history", "browse", "report", "web", "resolve", "collect", "sweep", "verify", "prune"}},
 	{Title: "Workers near the hosts", Commands: []string{"worker", "workers", "attach"}},
 	{Title: "Trying it out", Commands: []string{"demo", "fleet", "debug"}},
