@@ -163,7 +163,7 @@ func TestEndlessOutput(t *testing.T) {
 	}
 }
 
-// The README's first example: 200 targets on one real server, results in the order
+// The example of docs/examples.md: 200 targets on one real server, results in the order
 // of the input.
 func TestRealServerTwoHundredTimes(t *testing.T) {
 	s := sshdtest.OpenSSH(t)

@@ -67,7 +67,7 @@ func write(w io.Writer, text string) {
 // process stops itself.
 const SuspendFlush = 100 * time.Millisecond
 
-// Exit codes of the process; README.md has the same table.
+// Exit codes of the process; docs/outcomes.md has the same table.
 const (
 	ExitOK          = 0   // every target is OK
 	ExitFailed      = 1   // a command failed or was ended by a signal
