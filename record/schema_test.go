@@ -238,7 +238,7 @@ func full() fleet.Result {
 		End: fleet.End{
 			Outcome: fleet.OutcomeFailed, Reason: text, Phase: fleet.PhaseRun, Flags: math.MaxUint16, Status: 1, Signal: text, Err: errors.New(text),
 		},
-		Attempt: 1, Started: started, Took: fleet.Durations{fleet.PhaseRun: 1}, AgentSignatures: 1, Connection: &fleet.Connection{Why: text},
+		Attempt: 1, Started: started, Took: fleet.Durations{fleet.PhaseRun: 1}, AgentSignatures: 1, BecomeOutput: text, Connection: &fleet.Connection{Why: text},
 		Stdout: fleet.Output{Bytes: []byte(text), Size: 2}, Stderr: fleet.Output{Bytes: []byte(text), Size: 2},
 	}
 }

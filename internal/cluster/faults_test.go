@@ -46,7 +46,7 @@ func TestFencedWorkerTellsLate(t *testing.T) {
 			}
 		})
 	}()
-	results, c := s.run(t.Context(), "echo {index}", func(co *CoordinatorOptions, _ *connect.Options) { co.Lease, co.ShardSize = time.Second, 60 })
+	results, c := s.run(t.Context(), "echo {index}", func(co *CoordinatorOptions, _ *connect.Options) { co.Lease, co.ShardSize = 4*time.Second, 60 }) // the first must have begun within it
 	report := s.check(results)
 	if report.Outcomes[fleet.OutcomeOK] != s.hosts {
 		t.Errorf("outcomes %v", report.Outcomes)

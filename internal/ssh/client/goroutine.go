@@ -166,7 +166,7 @@ func (s *session) write(ctx context.Context, c *conn) {
 		if s.writeBy.IsZero() {
 			s.writeBy = now.Add(sshreason.WriteTimeout)
 		}
-		s.limit(ctx, c, s.link.conn.SetWriteDeadline, s.clock().Deadline(earlier(s.writeBy, now.Add(exchange))))
+		s.limit(ctx, c, s.link.conn.SetWriteDeadline, s.clock().Deadline(earlier(s.writeBy, now.Add(exchange))), false)
 		err := s.link.flush()
 		left := len(s.link.client.Output())
 		if left < before {
@@ -192,11 +192,12 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// limit sets a deadline, unless the session is to stop, to be followed by another or to be fed:
-// then a past deadline remains set.
-func (s *session) limit(ctx context.Context, c *conn, set func(time.Time) error, t time.Time) {
+// limit sets a deadline, unless the session is to stop, to be followed by another or, if more, to
+// be fed: then a past deadline remains set. A write must not end because there is more to feed,
+// which waits for its output to leave.
+func (s *session) limit(ctx context.Context, c *conn, set func(time.Time) error, t time.Time, more bool) {
 	_ = set(t)
-	if ctx.Err() != nil || c.isClosed() || s.resting() && c.hasNext() || s.hasMore() {
+	if ctx.Err() != nil || c.isClosed() || s.resting() && c.hasNext() || more && s.hasMore() {
 		_ = set(time.Unix(1, 0))
 	}
 }
@@ -214,7 +215,7 @@ func (s *session) read(ctx context.Context, c *conn, d *Dialer) {
 	case len(s.link.client.Output()) > 0:
 		by = earlier(by, now.Add(exchange))
 	}
-	s.limit(ctx, c, s.link.conn.SetReadDeadline, s.clock().Deadline(by))
+	s.limit(ctx, c, s.link.conn.SetReadDeadline, s.clock().Deadline(by), true)
 	err := d.readOnce(s.link.conn, func(p []byte) {
 		s.link.client.Receive(p)
 		s.pull()
