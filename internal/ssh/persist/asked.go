@@ -63,6 +63,12 @@ func (r *remote) intend(number uint32) {
 		r.dialer.link.send(kindAnswer, number, func(e *enc) { encodeRefusal(e, f) })
 		return
 	}
+	r.mu.Lock() // its outcome is decided before this, or with the command handed over
+	defer r.mu.Unlock()
+	if r.withdrawn {
+		r.dialer.link.send(kindAnswer, number, func(e *enc) { encodeRefusal(e, errOver) })
+		return
+	}
 	a.Execution.Queue(1)
 	r.dialer.link.hand(kindAnswer, number, func(e *enc) { encodeRefusal(e, nil) }, &a.Execution)
 }

@@ -253,18 +253,17 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 		return d.dialLocal(ctx, a, fleet.DialHolder)
 	}
 	o, inTime := r.await(ctx)
+	if !inTime || o.lost || o.err != nil {
+		r.finished()
+	}
 	switch {
 	case !inTime:
-		r.finished()
 		return nil, sshreason.Interrupted(ctx, a)
 	case o.lost && !a.Execution.Left():
-		r.finished()
 		return d.dialLocal(ctx, a, fleet.DialHolder)
 	case o.lost:
-		r.finished()
 		return nil, r.gone()
 	case o.err != nil:
-		r.finished()
 		f := r.failure(ctx, o.err)
 		switch distrust := a.Target.Jump() != nil && o.connection.Why == fleet.DialHostKey; {
 		case a.Execution.Left() || ctx.Err() != nil:

@@ -222,6 +222,33 @@ func TestHolderDies(t *testing.T) {
 	})
 }
 
+// A run that decides about an attempt while its intent is being written does not hand the command
+// over afterwards: it has reported that it never started, or dials by itself.
+func TestLateIntent(t *testing.T) {
+	r := newRig(t, simfleet.Options{Hosts: 1})
+	a, _ := r.attempt(0, "echo must not run")
+	writes, written := make(chan struct{}), make(chan struct{})
+	a.Intent = func() error {
+		close(writes)
+		<-written
+		return nil
+	}
+	w := r.newRemote(t.Context(), a)
+	r.Dialer.all.Go(func() { w.intend(1) })
+	<-writes
+	w.finished()
+	if o := a.Execution.Failed(); o != fleet.OutcomeNeverStarted {
+		t.Fatal(o)
+	}
+	close(written)
+	if err := r.Dialer.Close(); err != nil {
+		t.Error(err)
+	}
+	if a.Execution.Queued() || a.Execution.Left() {
+		t.Error("the command was handed over after it was reported as never started")
+	}
+}
+
 func (d *Dialer) whyLost() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -35,13 +35,16 @@ type remote struct {
 	unwatch  func()
 	answered bool // something was sent to opened
 	queued   bool // the command may have been sent before Start
-	events   []event
-	waiting  int  // bytes of output in events
-	taken    int  // bytes of output that the holder was not told of
-	busy     bool // a goroutine takes events
-	broken   [fleet.NumStreams]bool
-	signers  map[int][]xssh.Signer // that were offered to the target, 0, and to jump hosts
-	unread   error                 // why the input could not be read
+	// withdrawn means that the run decides about the outcome by itself: a command that was not
+	// handed over is not any more, though its intent may be written right now.
+	withdrawn bool
+	events    []event
+	waiting   int  // bytes of output in events
+	taken     int  // bytes of output that the holder was not told of
+	busy      bool // a goroutine takes events
+	broken    [fleet.NumStreams]bool
+	signers   map[int][]xssh.Signer // that were offered to the target, 0, and to jump hosts
+	unread    error                 // why the input could not be read
 
 	input inputState
 }
@@ -74,12 +77,20 @@ func (d *Dialer) newRemote(ctx context.Context, a *ssh.Attempt) *remote {
 	return r
 }
 
-// finished forgets the attempt.
+// withdraw keeps what was not handed over.
+func (r *remote) withdraw() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.withdrawn = true
+}
+
+// finished withdraws and forgets the attempt.
 func (r *remote) finished() {
 	r.dialer.mu.Lock()
 	delete(r.dialer.attempts, r.id)
 	r.dialer.mu.Unlock()
 	r.mu.Lock()
+	r.withdrawn = true
 	cancel := r.cancel
 	r.mu.Unlock()
 	cancel()
@@ -128,7 +139,7 @@ func (r *remote) open(o opening) error {
 func (r *remote) abandon() {
 	r.mu.Lock()
 	done, first := r.done, !r.answered
-	r.answered = true
+	r.answered, r.withdrawn = true, true
 	r.mu.Unlock()
 	switch {
 	case done != nil:
@@ -221,6 +232,7 @@ func (r *remote) follow(ctx context.Context) {
 		mu.Lock()
 		defer mu.Unlock()
 		unlate = r.dialer.opts.Clock.AfterFunc(patience, func() {
+			r.withdraw()
 			r.end(sshreason.Interrupted(ctx, r.attempt).End())
 		})
 	})
