@@ -267,6 +267,8 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 		f := r.failure(ctx, o.err)
 		switch distrust := a.Target.Jump() != nil && o.connection.Why == fleet.DialHostKey; {
 		case a.Execution.Left() || ctx.Err() != nil:
+		case f.Reason == fleet.ReasonHolderLost: // it has no room
+			return d.dialLocal(ctx, a, fleet.DialHolder)
 		case f.Reason == fleet.ReasonNoCommonAlgorithm:
 			return d.dialLocal(ctx, a, fleet.DialClient)
 		case distrust && f.Phase == fleet.PhaseHostkey: // it may have another jump host's connection

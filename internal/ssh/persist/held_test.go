@@ -249,6 +249,33 @@ func TestLateIntent(t *testing.T) {
 	}
 }
 
+// A holder that has no room for the settings of one target does not drop the run for it.
+func TestManySettings(t *testing.T) {
+	r := newRig(t, simfleet.Options{Hosts: 2})
+	a, _ := r.attempt(0, "sleep 3600")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan fleet.End, 1)
+	go func() { done <- run(ctx, r.Dialer, a) }()
+	for a.Timeline.Phase() != fleet.PhaseRun {
+		time.Sleep(time.Millisecond)
+	}
+	r.Holder.mu.Lock()
+	for i := len(r.Holder.settings); i < maxSettings; i++ {
+		r.Holder.settings[fmt.Sprint(i)] = new(ssh.Settings)
+	}
+	r.Holder.mu.Unlock()
+	other := &ssh.Endpoint{Settings: &ssh.Settings{AliveMax: 7}}
+	r.want(t, 1, fleet.DialHolder, func(a *ssh.Attempt) { a.Target.Endpoint = other })
+	r.want(t, 1, fleet.DialNew)
+	if err := r.whyLost(); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if end := <-done; end.Reason != fleet.ReasonInterrupted {
+		t.Errorf("%+v", end)
+	}
+}
+
 func (d *Dialer) whyLost() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -133,7 +133,7 @@ var (
 		Outcome: fleet.OutcomeNeverStarted, Reason: fleet.ReasonHolderLost, Err: errors.New("the holder of the connections is ending"),
 	}
 	errManyLines   = errors.New("the holder of the connections has too many kinds of runs")
-	errManyOptions = errors.New("too many different settings")
+	errManyOptions = errors.New("the holder of the connections has too many different settings or jump hosts")
 )
 
 // Serve serves one connection to the holder until it ends or ctx does. It closes c.

@@ -23,16 +23,23 @@ type hop struct {
 }
 
 // target returns the target of a new attempt at the end of its way. s.mu must be held.
-func (s *session) target(w *work, way []place) (ssh.Target, error) {
+func (s *session) target(w *work, way []place) (_ ssh.Target, err error) {
 	h := s.holder
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	defer func() {
+		if err != nil {
+			for _, hop := range h.hops {
+				delete(hop.works, w)
+			}
+		}
+	}()
 	var via *hop
 	var name []byte
 	for i, p := range slices.Backward(way) {
 		settings := s.settings[p.settings]
 		if settings == nil {
-			return ssh.Target{}, errMalformed
+			return ssh.Target{}, errManyOptions
 		}
 		e := &ssh.Endpoint{User: p.target.User, Port: p.target.Port, Settings: settings}
 		if p.target.Route != nil {

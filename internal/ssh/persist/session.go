@@ -69,20 +69,22 @@ func (s *session) take(f frame) error {
 			return err
 		}
 		settings, err := s.holder.intern(text)
+		if errors.Is(err, errManyOptions) {
+			return nil // attempts with them are refused
+		}
 		if err != nil {
 			return err
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if len(s.settings) >= maxSettings {
-			return errManyOptions
+		if len(s.settings) < maxSettings {
+			s.settings[f.id] = settings
 		}
-		s.settings[f.id] = settings
 		return nil
 	case kindOpen:
 		w, err := s.order(f.id, b)
 		if err != nil {
-			return err
+			return s.refuse(kindFailed, f.id, err)
 		}
 		s.all.Go(w.open)
 		return nil
@@ -90,7 +92,7 @@ func (s *session) take(f frame) error {
 		on, intended := uint32(b.uint()), b.bool()
 		w, err := s.order(f.id, b)
 		if err != nil {
-			return err
+			return s.refuse(kindEnd, f.id, err)
 		}
 		w.intended = intended
 		s.mu.Lock()
@@ -129,6 +131,19 @@ func (s *session) take(f frame) error {
 		return nil // it has ended meanwhile
 	}
 	return w.take(f.kind, b)
+}
+
+// refuse answers an attempt for which there is no room, and returns every other error.
+func (s *session) refuse(k kind, id uint32, err error) error {
+	if !errors.Is(err, errManyOptions) {
+		return err
+	}
+	end := fleet.End{Outcome: fleet.OutcomeNeverStarted, Reason: fleet.ReasonHolderLost, Phase: fleet.PhaseDial, Err: err}
+	if k == kindEnd {
+		end.Phase = fleet.PhaseSession
+	}
+	s.link.send(k, id, func(e *enc) { encodeEnd(e, end, nil) })
+	return nil
 }
 
 // order enters a new attempt.
