@@ -48,10 +48,10 @@ func (f *ControlFlags) setPersist(o *connect.Options) error {
 	return nil
 }
 
-// Withhold keeps a password for becoming another user from the process that holds connections: it
-// would pass through it, as standard input.
+// Withhold keeps secret variables, and a password for becoming another user, from the process that
+// holds connections: they would pass through it, as standard input.
 func Withhold(o *connect.Options, w run.Remote) {
-	if o.Persist != nil && w.Become != nil && w.Become.Passwords != nil {
+	if o.Persist != nil && (w.Secrets != nil || w.Become != nil && w.Become.Passwords != nil) {
 		o.Persist.Without = fleet.DialPassword
 	}
 }
