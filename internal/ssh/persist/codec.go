@@ -32,6 +32,7 @@ const (
 	kindCredit                   // so many bytes of output were taken
 	kindAnswer                   // to a question, by its number
 	kindPing
+	kindDrain // nothing more is to be started for this attempt
 
 	kindWelcome  kind = iota + 32 // version, or JSON of Status
 	kindOpened                    // the attempt has a connection

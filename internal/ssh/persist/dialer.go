@@ -53,6 +53,7 @@ type Dialer struct {
 
 	mu       sync.Mutex
 	attempts map[uint32]*remote
+	drains   map[<-chan struct{}]bool // that are waited for
 	numbers  map[*ssh.Settings]uint32
 	last     uint32
 	frames   uint64 // that were received
@@ -85,7 +86,7 @@ func New(ctx context.Context, c net.Conn, o Options) (*Dialer, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Dialer{opts: o, link: l, attempts: make(map[uint32]*remote), numbers: make(map[*ssh.Settings]uint32), stop: make(chan struct{})}
+	d := &Dialer{opts: o, link: l, attempts: make(map[uint32]*remote), drains: make(map[<-chan struct{}]bool), numbers: make(map[*ssh.Settings]uint32), stop: make(chan struct{})}
 	d.all.Go(func() { d.read(from) })
 	d.all.Go(d.watch)
 	return d, nil
@@ -191,6 +192,35 @@ func (d *Dialer) watch() {
 		}
 		d.link.send(kindPing, 0, nil)
 	}
+}
+
+// followDrain has the holder told when drain is closed. It must be called when an attempt was sent.
+func (d *Dialer) followDrain(drain <-chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if drain == nil || d.lost != nil || d.drains[drain] {
+		return
+	}
+	d.drains[drain] = true
+	d.all.Go(func() {
+		select {
+		case <-drain:
+		case <-d.stop:
+			return
+		}
+		var ids []uint32
+		d.mu.Lock()
+		for id, r := range d.attempts {
+			if r.attempt.Drain == drain {
+				ids = append(ids, id)
+			}
+		}
+		delete(d.drains, drain) // what is sent from now on has it told again
+		d.mu.Unlock()
+		for _, id := range ids {
+			d.link.send(kindDrain, id, nil)
+		}
+	})
 }
 
 // whyLocal returns why the run itself has to dial; "" means that it does not. plain means that

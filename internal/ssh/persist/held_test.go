@@ -276,6 +276,45 @@ func TestManySettings(t *testing.T) {
 	}
 }
 
+// After a drain the holder dials nothing, and so starts nothing, in place of a held connection that
+// turns out to be dead.
+func TestDeadAndDrained(t *testing.T) {
+	for _, when := range []string{"never", "before", "while it waits"} {
+		t.Run(when, func(t *testing.T) {
+			r := newRig(t, simfleet.Options{Hosts: 1})
+			limit := 200 * time.Millisecond
+			if when == "while it waits" {
+				limit = 2 * time.Second // the drain must come before
+			}
+			r.again(t, Options{Timeouts: ssh.Timeouts{Session: limit}})
+			r.want(t, 0, fleet.DialNew)
+			r.fleet.Disturb(0, simfleet.DisturbHang)
+			drain := make(chan struct{})
+			a, _ := r.attempt(0, "echo ran")
+			a.Drain = drain
+			if when == "before" {
+				close(drain)
+			}
+			done := make(chan fleet.End, 1)
+			go func() { done <- run(t.Context(), r.Dialer, a) }()
+			if when == "while it waits" {
+				for a.Timeline.Phase() != fleet.PhaseSession {
+					time.Sleep(time.Millisecond)
+				}
+				close(drain)
+			}
+			want, execs := fleet.OutcomeNeverStarted, 1
+			if when == "never" {
+				want, execs = fleet.OutcomeOK, 2
+			}
+			if end := <-done; end.Outcome != want {
+				t.Errorf("%+v", end)
+			}
+			r.ran(t, execs)
+		})
+	}
+}
+
 func (d *Dialer) whyLost() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 // magic begins each connection. Version is that of the protocol: one process speaks one.
 const (
 	magic   = "shoal-persist"
-	version = 1
+	version = 2
 )
 
 // A purpose is why somebody connects to a holder.

@@ -421,6 +421,7 @@ func (r *remote) start(ctx context.Context, on uint32, done func(fleet.End), sen
 		return
 	}
 	r.follow(ctx)
+	r.dialer.followDrain(a.Drain)
 	r.serveInput()
 }
 

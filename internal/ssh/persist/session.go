@@ -157,7 +157,7 @@ func (s *session) order(id uint32, b *dec) (*work, error) {
 	if s.works[id] != nil || len(s.works) >= maxAttempts || len(s.conns) >= maxAttempts {
 		return nil, errMalformed
 	}
-	w := &work{session: s, id: id}
+	w := &work{session: s, id: id, drain: make(chan struct{})}
 	w.ctx, w.cancel = context.WithCancelCause(s.ctx)
 	w.changed = sync.NewCond(&w.mu)
 	w.credit = window
@@ -169,7 +169,7 @@ func (s *session) order(id uint32, b *dec) (*work, error) {
 	a.Progress = new(ssh.Progress)
 	a.Timeline.OnEnter(w.entered)
 	a.Stdout, a.Stderr = output{w, fleet.Stdout}, output{w, fleet.Stderr}
-	a.Intent = w.intend
+	a.Intent, a.Drain = w.intend, w.drain
 	if o.verbose {
 		a.Verbose = func(line string) { s.link.send(kindTell, id, func(e *enc) { e.str(cut(line)) }) }
 	}

@@ -25,11 +25,14 @@ type work struct {
 	connectLeft time.Duration
 	input       *inflow // nil: none
 
+	drain chan struct{} // closed by kindDrain
+
 	mu       sync.Mutex
 	changed  *sync.Cond
 	credit   int  // bytes of output that the run takes
 	intended bool // the run has recorded the next intent
 	started  bool
+	drained  bool   // drain is closed
 	proven   bool   // the host key is that of the target
 	user     string // the key that signed last, in wire form
 }
@@ -167,6 +170,14 @@ func (w *work) take(k kind, b *dec) error {
 			return err
 		}
 		s.all.Go(func() { w.cancel(errors.New(why)) })
+	case kindDrain:
+		w.mu.Lock()
+		if !w.drained {
+			w.drained = true
+			close(w.drain)
+		}
+		w.mu.Unlock()
+		return b.done()
 	case kindInput:
 		p := b.bytes()
 		if err := b.done(); err != nil || w.input == nil {
