@@ -93,7 +93,7 @@ func doubted(first, again Reply) Reply {
 	return again
 }
 
-// A redialer is an ssh.Dialer that dials the addresses that were dialled before.
+// A redialer is an ssh.Dialer that dials anew, and the addresses that were dialled before.
 type redialer struct {
 	ssh.Dialer
 	dialled func(index int) netip.AddrPort
@@ -102,7 +102,7 @@ type redialer struct {
 // Dial implements ssh.Dialer.
 func (d redialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	given := *a
-	given.At = nil
+	given.At, given.Anew = nil, true
 	if at := d.dialled(a.Target.Index); at.IsValid() {
 		given.At = &at
 	}

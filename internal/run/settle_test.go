@@ -25,6 +25,7 @@ import (
 	"shoal/internal/remote"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/client"
+	"shoal/internal/ssh/hold"
 )
 
 // balanced is a server in whose place one machine after the other answers, the last one from
@@ -210,6 +211,33 @@ func TestNeverOnAnotherMachine(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// The answer never is not asked for again on the connection on which it came.
+func TestAskedOnNewConnections(t *testing.T) {
+	b := balance(t, newKeyPair(t), "at boot-1 pid:[1] a\nstate never\nup 999\n", "at boot-2 pid:[1] b\nstate ended exit 0\nup 999\n")
+	port := b.Addr().(*net.TCPAddr).AddrPort().Port()
+	target := ssh.Target{Target: fleet.Target{Host: fleet.Host{Name: "127.0.0.1"}, User: "u", Port: port}}
+	pool, err := hold.New(hold.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	d, err := client.New(client.Options{HostKeys: pool.HostKeys(), Identities: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = d.Close() }()
+	pool.SetDialer(d)
+	pool.Use(b)
+	for reply, err := range QuerySettled(t.Context(), engine.Options{Dialer: pool, Attempts: 1}, time.Minute, slices.Values([]ssh.Target{target}),
+		func(_ fleet.Target, nonce string) (string, error) {
+			return remote.Marker{Run: "r"}.Settle(nonce)
+		}, func(int) netip.AddrPort { return netip.AddrPort{} }) {
+		if err != nil || reply.Err != nil || reply.Report.State != remote.StateEnded {
+			t.Errorf("%+v, %v", reply, err)
+		}
 	}
 }
 

@@ -119,6 +119,9 @@ type Attempt struct {
 	// Interrupt means that a command which runs when ctx ends is sent TERM. With Keep the
 	// connection may be kept then.
 	Interrupt bool
+	// Anew means that no connection that is held is used: another one may lead to another
+	// machine.
+	Anew bool
 	// Verbose, if not nil, is told what the Dialer chooses and learns, a line at a time
 	// and without its end. It holds no secret; bytes of a peer are bounded and quoted. It
 	// is called from many goroutines and must not block.

@@ -179,7 +179,7 @@ func (p *Pool) Note(t ssh.Target, word string, keep bool) {
 
 // Dial implements ssh.Dialer.
 func (p *Pool) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
-	if a.Until != 0 || a.At != nil {
+	if a.Until != 0 || a.At != nil || a.Anew {
 		return p.inner.Dial(ctx, a)
 	}
 	h, why := p.take(a.Target)

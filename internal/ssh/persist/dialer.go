@@ -228,7 +228,7 @@ func (d *Dialer) followDrain(drain <-chan struct{}) {
 func (d *Dialer) whyLocal(a *ssh.Attempt) (why fleet.DialReason, plain bool) {
 	t, s := &a.Target, a.Target.Settings()
 	switch {
-	case a.Until != 0 || a.At != nil || t.Err() != nil:
+	case a.Until != 0 || a.At != nil || a.Anew || t.Err() != nil:
 		return "", true
 	case !d.leads(*t):
 		return fleet.DialRoute, false

@@ -148,6 +148,10 @@ func TestLocal(t *testing.T) {
 	}
 	r.want(t, 0, fleet.DialAgent, with(ssh.Endpoint{Settings: &ssh.Settings{Agent: ssh.AgentSpec{Socket: "/nowhere"}}}))
 	r.want(t, 0, fleet.DialClient, with(ssh.Endpoint{Settings: &ssh.Settings{Program: ssh.ProgramSpec{Needed: "PKCS11Provider"}}}))
+	a, out := r.attempt(0, "echo ran")
+	if a.Anew = true; run(t.Context(), r.Dialer, a).Outcome != fleet.OutcomeOK || out.String() != "ran\n" || a.Connection != nil {
+		t.Errorf("anew: output %q, %+v", out, a.Connection)
+	}
 	r.again(t, Options{Passwords: true})
 	r.want(t, 0, fleet.DialPassword)
 	r.again(t, Options{})
