@@ -34,10 +34,11 @@ func (d *Dialer) asked(number uint32, b *dec) error {
 		return nil
 	}
 	if q == askIntend { // at once: the command waits for it
+		at := b.str()
 		if err := b.done(); err != nil {
 			return err
 		}
-		d.all.Go(func() { r.intend(number) })
+		d.all.Go(func() { r.intend(number, at) })
 		return nil
 	}
 	all := way(r.attempt.Target)
@@ -56,9 +57,21 @@ func (d *Dialer) asked(number uint32, b *dec) error {
 	return nil
 }
 
+// reached is told of the address that was dialled, which the intent has.
+func (r *remote) reached(text string) {
+	if at, err := netip.ParseAddrPort(text); err == nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if !r.withdrawn { // otherwise the run may have dialled by itself
+			r.attempt.Address = &at
+		}
+	}
+}
+
 // intend records the intent and hands the command over.
-func (r *remote) intend(number uint32) {
+func (r *remote) intend(number uint32, at string) {
 	a := r.attempt
+	r.reached(at)
 	if f := a.Intend(); f != nil {
 		r.dialer.link.send(kindAnswer, number, func(e *enc) { encodeRefusal(e, f) })
 		return

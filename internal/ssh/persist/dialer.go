@@ -398,9 +398,11 @@ func (d *Dialer) take(f frame) error {
 		return d.asked(f.id, b)
 	case kindOpened:
 		o := opening{connection: decodeConnection(b), queued: b.bool()}
+		at := b.str()
 		if err := b.done(); err != nil || r == nil {
 			return err
 		}
+		r.reached(at)
 		return r.open(o)
 	case kindFailed, kindEnd:
 		end, c, err := decodeEnd(b)

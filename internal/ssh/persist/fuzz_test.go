@@ -58,7 +58,7 @@ func FuzzHolder(f *testing.F) {
 // over.
 func FuzzDialer(f *testing.F) {
 	welcome := raw(kindWelcome, 0, func(e *enc) { e.uint(version); encodeRefusal(e, nil); e.bytes(nil) })
-	opened := raw(kindOpened, 1, func(e *enc) { encodeConnection(e, nil); e.bool(false) })
+	opened := raw(kindOpened, 1, func(e *enc) { encodeConnection(e, nil); e.bool(false); e.str("") })
 	end := raw(kindEnd, 1, func(e *enc) { encodeEnd(e, fleet.Exited(fleet.PhaseDrain, 0, "", true), nil) })
 	f.Add(welcome)
 	f.Add(bytes.Join([][]byte{welcome, opened, end}, nil))
@@ -71,7 +71,7 @@ func FuzzDialer(f *testing.F) {
 		e.str("")
 		e.bytes(nil)
 	})}, nil))
-	f.Add(bytes.Join([][]byte{welcome, raw(kindAsk, 3, func(e *enc) { e.uint(1); e.uint(uint64(askIntend)); e.uint(0) }), opened}, nil))
+	f.Add(bytes.Join([][]byte{welcome, raw(kindAsk, 3, func(e *enc) { e.uint(1); e.uint(uint64(askIntend)); e.uint(0); e.str("") }), opened}, nil))
 	f.Add(bytes.Join([][]byte{welcome, raw(kindFailed, 1, func(e *enc) {
 		encodeEnd(e, fleet.End{Outcome: fleet.OutcomeNeverStarted, Reason: fleet.ReasonConnRefused, Phase: fleet.PhaseDial, Err: io.EOF}, nil)
 	})}, nil))

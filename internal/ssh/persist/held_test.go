@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -238,7 +240,7 @@ func TestLateIntent(t *testing.T) {
 		return nil
 	}
 	w := r.newRemote(t.Context(), a)
-	r.Dialer.all.Go(func() { w.intend(1) })
+	r.Dialer.all.Go(func() { w.intend(1, "") })
 	<-writes
 	w.finished()
 	if o := a.Execution.Failed(); o != fleet.OutcomeNeverStarted {
@@ -317,6 +319,49 @@ func TestDeadAndDrained(t *testing.T) {
 			r.ran(t, execs)
 		})
 	}
+}
+
+// The intent has the address that the holder has dialled for a name.
+func TestAddress(t *testing.T) {
+	r := newRig(t, simfleet.Options{Hosts: 1})
+	front, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := front.Accept()
+			if err != nil {
+				return
+			}
+			host := r.fleet.Host(0)
+			to, err := net.Dial("tcp", net.JoinHostPort(host.Name, fmt.Sprint(host.Port)))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			all.Go(func() { _, _ = io.Copy(to, c); _ = to.Close() })
+			all.Go(func() { _, _ = io.Copy(c, to); _ = c.Close() })
+		}
+	})
+	at := front.Addr().(*net.TCPAddr).AddrPort()
+	a, _ := r.attempt(0, "echo ran")
+	a.Target.Host.Name, a.Target.Host.Port, a.Target.Port = "localhost", at.Port(), at.Port()
+	a.Target.Endpoint = &ssh.Endpoint{Settings: &ssh.Settings{Family: "tcp4"}}
+	var had netip.AddrPort
+	a.Intent = func() error {
+		if a.Address != nil {
+			had = *a.Address
+		}
+		return nil
+	}
+	if end := run(t.Context(), r.Dialer, a); end.Outcome != fleet.OutcomeOK || had != at {
+		t.Errorf("%+v, the intent had %v, want %v", end, had, at)
+	}
+	_ = front.Close()
+	r.refresh()
+	all.Wait()
 }
 
 func (d *Dialer) whyLost() error {

@@ -285,7 +285,7 @@ const (
 	askHops                       // host keys of the jump hosts
 	askSigners                    // → keys
 	askSign                       // number of the key, algorithm, data → signature
-	askIntend                     // the command is about to be sent
+	askIntend                     // address that was dialled; the command is about to be sent
 )
 
 // encodeRefusal encodes an error as an answer; nil is an answer without one, and its fields follow.

@@ -80,6 +80,7 @@ func (w *work) open() {
 	s.link.send(kindOpened, w.id, func(e *enc) {
 		encodeConnection(e, a.Connection)
 		e.bool(queued)
+		e.str(dialled(a))
 	})
 }
 
@@ -241,11 +242,20 @@ func (w *work) intend() error {
 	if done {
 		return nil
 	}
-	d, err := w.at(0).ask(context.Background(), askIntend, nil) // its answer tells whether it was recorded
+	at := dialled(w.attempt)
+	d, err := w.at(0).ask(context.Background(), askIntend, func(e *enc) { e.str(at) }) // its answer tells whether it was recorded
 	if err != nil {
 		return err
 	}
 	return d.done()
+}
+
+// dialled returns the address that was dialled for the attempt, as ssh.Progress has it; "" for none.
+func dialled(a *ssh.Attempt) string {
+	if a.Address == nil {
+		return ""
+	}
+	return a.Address.String()
 }
 
 // A stop is where on the way of an attempt a question arises: at its target, 0, or at so many jump
