@@ -154,7 +154,7 @@ func (k *killer) judge(a Reply) fleet.Result {
 		}
 	}
 	end, known := ApplyReport(res, a.Report, longest(sent, time.Now()),
-		begun(&res, k.marker.Script != nil || k.marker.Detach && k.marker.Input != nil || long(res.Target.Command)))
+		begun(&res, k.marker.Script != nil || k.marker.Secrets != nil || k.marker.Detach && k.marker.Input != nil || long(res.Target.Command)))
 	if a.Report.Kill == remote.KillEnded {
 		end.Reason, end.Err = fleet.ReasonKilled, fmt.Errorf("it was given up (%s), and killed there", res.Reason)
 		end.Outcome, end.Status, end.Flags = fleet.OutcomeSignalled, 0, res.Flags|fleet.FlagExitKnown|fleet.FlagOutputIncomplete

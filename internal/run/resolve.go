@@ -139,7 +139,7 @@ func (q *Inquiry) resolved(a *query, answers []Reply) (r Resolution) {
 // standard input before it started it.
 func (q *Inquiry) mayWait(a *query) bool {
 	o := q.Info.Options
-	return q.Info.NoCommand || o[optionScript] != "" || q.remote.Detach && o[optionInput] != "" || long(a.entry.Target.Command)
+	return q.Info.NoCommand || o[optionScript] != "" || o[optionSecrets] != "" || q.remote.Detach && o[optionInput] != "" || long(a.entry.Target.Command)
 }
 
 // detached returns the state of a detached command whose result Collect will fetch. To
