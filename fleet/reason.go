@@ -80,7 +80,7 @@ const (
 	ReasonBecomeNeedsTTY       Reason = "become_needs_tty"       // it works on a terminal only
 	ReasonBecomePrompt         Reason = "become_prompt"          // something else than the password was asked for
 	ReasonBecomeTimeout        Reason = "become_timeout"         // --become-timeout passed
-	ReasonBecomeUnproven       Reason = "become_unproven"        // --become-direct: the command or sudo has failed; it may have run
+	ReasonBecomeUnproven       Reason = "become_unproven"        // it may have run: sudo or the command failed (--become-direct), or the outputs disagree
 
 	// run, drain
 	ReasonTimeout     Reason = "timeout"      // the command timeout passed

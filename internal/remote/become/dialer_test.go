@@ -50,9 +50,9 @@ type far struct {
 	pty    bool // commands get a terminal
 }
 
-func newFar(t *testing.T, u sshdtest.Users) *far {
+func newFar(t *testing.T, u sshdtest.Users, config ...string) *far {
 	t.Helper()
-	s := sshdtest.OpenSSH(t, sshdtest.WithUsers(t, u))
+	s := sshdtest.OpenSSH(t, sshdtest.WithUsers(t, u), sshdtest.WithConfig(config...))
 	inner, err := client.New(client.Options{
 		HostKeys: trusting{s.HostKey}, Identities: signers{s.Signer},
 		Timeouts: ssh.Timeouts{Dial: time.Minute, Kex: time.Minute, Auth: time.Minute, Session: time.Minute, Drain: time.Minute},
@@ -244,6 +244,25 @@ func TestTerminal(t *testing.T) {
 			e.want(t, fleet.OutcomeNeverStarted, fleet.ReasonBecomePasswordWrong, "", "")
 			if e.Err == nil || strings.Contains(e.Err.Error(), "another secret") {
 				t.Errorf("the error is %v", e.Err)
+			}
+		})
+	}
+}
+
+// Where a forced command joins or drops the standard error, nothing on it says that the command
+// was started. It was, and is not tried once more with a password.
+func TestJoinedOutputs(t *testing.T) {
+	t.Parallel()
+	needs.Program(t, "sudo")
+	for _, joins := range []string{"2>&1", "2>/dev/null"} {
+		t.Run(joins, func(t *testing.T) {
+			t.Parallel()
+			f := newFar(t, sshdtest.Users{Sudoers: "worker ALL=(ALL:ALL) NOPASSWD: ALL\n"}, `ForceCommand eval "$SSH_ORIGINAL_COMMAND" `+joins)
+			for _, p := range []ssh.Passwords{nil, password(t, "not asked for")} {
+				e := f.run(t, become.Options{User: "other", Passwords: p}, "id -un", "")
+				if e.Outcome != fleet.OutcomeUnknown || e.Reason != fleet.ReasonBecomeUnproven || !strings.Contains(e.stdout, "other\n") {
+					t.Errorf("ended %v(%s), said %q: %v", e.Outcome, e.Reason, e.stdout, e.Err)
+				}
 			}
 		})
 	}

@@ -35,6 +35,9 @@ func (t *try) judgeLocked(end fleet.End) fleet.End {
 	case end.Flags.Has(fleet.FlagOutputIncomplete) && !t.text.Ask:
 		return t.attempt.Fail(fleet.OutcomeUnknown, cmp.Or(end.Reason, fleet.ReasonExitMissing),
 			errors.New("a part of the output is missing, and in what came nothing says that the command was started as the other user")).End()
+	case !t.text.Ask && !t.text.Terminal && t.streams[fleet.Stdout].passing:
+		return t.attempt.Fail(fleet.OutcomeUnknown, fleet.ReasonBecomeUnproven, hint.New("the command was started as the other user by its standard output, and was not by its standard error, which something there joins or drops",
+			"a forced command with 2>&1 or 2>/dev/null does that; --pty expects one stream")).End()
 	}
 	t.attempt.Execution.NotStarted()
 	return t.withOutput(t.refused(end)).End()
