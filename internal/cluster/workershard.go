@@ -90,7 +90,7 @@ func (s *workerShard) result(host int, res fleet.Result, stopping bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.signal()
-	s.open--
+	defer func() { s.open-- }() // not before the result is queued, or the writer takes the shard for done
 	if stopping && res.Outcome == fleet.OutcomeCancelled {
 		s.left = true // another worker runs it
 		return
