@@ -154,10 +154,11 @@ func parseSigners(r io.Reader) (*Signers, error) {
 
 // parseSigner returns nil for a key of other namespaces.
 func parseSigner(line string) (*allowedKey, error) {
-	principals, rest, ok := strings.Cut(line, " ")
-	if !ok {
+	end := strings.IndexAny(line, " \t") // an option that is taken for a part of the name limits nothing
+	if end < 0 {
 		return nil, errors.New("it has a name and no key")
 	}
+	principals, rest := line[:end], line[end+1:]
 	// The rest is as in authorized_keys: options, which may have quotes, and a key.
 	key, _, options, _, err := xssh.ParseAuthorizedKey([]byte(rest))
 	if err != nil {

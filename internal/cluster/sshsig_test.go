@@ -95,6 +95,9 @@ func TestSigners(t *testing.T) {
 		{`ops valid-before="20260601Z" ` + public, "a shard", "is not valid now"},
 		{`ops valid-after="20260601Z",valid-before="202606011201Z" ` + public, "a shard", ""},
 		{`ops valid-after="20260601120001Z" ` + public, "a shard", "is not valid now"},
+		{"ops\t" + public, "a shard", ""},
+		{"ops\tnamespaces=\"git\" " + public, "a shard", "is not among the allowed signers"},
+		{"ops\tvalid-before=\"20260601Z\"\t" + public, "a shard", "is not valid now"},
 	} {
 		s, err := parseSigners(strings.NewReader(c.file))
 		if err != nil {
@@ -105,7 +108,7 @@ func TestSigners(t *testing.T) {
 			t.Errorf("%q: %v, want %q", c.file, err, c.want)
 		}
 	}
-	for _, file := range []string{"ops", "ops nonsense", "ops cert-authority " + public, `ops valid-before="soon" ` + public} {
+	for _, file := range []string{"ops", "ops nonsense", "ops cert-authority " + public, "ops\tcert-authority " + public, `ops valid-before="soon" ` + public} {
 		if s, err := parseSigners(strings.NewReader(file)); err == nil {
 			t.Errorf("%q: %d keys", file, len(s.keys))
 		}
