@@ -73,7 +73,7 @@ type Coordinator struct {
 	workers map[string]seen    // by pool.name
 	deaf    time.Time          // until when nothing could be heard of workers
 	lost    int                // hosts that were ended although their truth may still come: the log stays
-	aborts  sync.Once          // arms abort
+	aborts  sync.Once          // calls abort
 	keep    bool               // see Keep
 
 	attached bool           // see Attach
@@ -225,11 +225,11 @@ const abortGrace = 3 * time.Second
 
 func (c *Coordinator) setState(state string) {
 	c.mu.Lock()
-	if c.state == stateAbort || c.state == state || c.active == 0 {
+	if c.state == stateAbort || c.state == state {
 		c.mu.Unlock()
 		return
 	}
-	c.state = state
+	c.state = state // also where nothing is active: hosts may be about to start
 	var waiting []*host
 	for _, hosts := range c.pending {
 		waiting = append(waiting, hosts...)

@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"shoal/fleet"
 	"shoal/internal/cluster/hub"
 	"shoal/internal/connect"
+	"shoal/internal/engine"
+	"shoal/internal/ssh"
 	"shoal/simfleet"
 )
 
@@ -274,5 +277,36 @@ func TestHubRestarts(t *testing.T) {
 	<-again
 	if report := s.check(results); report.Outcomes[fleet.OutcomeOK] != s.hosts {
 		t.Errorf("outcomes %v", report.Outcomes)
+	}
+}
+
+// Where each attempt can be cancelled by hand, the end of one host is no abort of the run, and to
+// give one up concerns that one alone.
+func TestHostsAreCancelledAlone(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 20})
+	s.worker("one", nil)
+	var ended atomic.Int32
+	var slow atomic.Pointer[engine.View]
+	results, _ := s.run(t.Context(), "if [ {index} = 3 ]; then sleep infinity; fi; echo {index}", func(co *CoordinatorOptions, o *connect.Options) {
+		co.ShardSize = 4
+		o.Engine.Fanout = 5 // hosts begin after others have ended
+		o.Engine.Cancellable = true
+		o.Engine.Watch = func(v *engine.View, step engine.Step) {
+			if v.Of().Index == 3 && step == engine.Running {
+				slow.Store(v)
+			}
+			if step == engine.Ended && ended.Add(1) == 19 {
+				slow.Load().Cancel()
+			}
+		}
+	})
+	report := s.check(results)
+	if want := [fleet.NumOutcomes]int{fleet.OutcomeOK: 19, fleet.OutcomeUnknown: 1}; report.Outcomes != want {
+		t.Errorf("outcomes %v, want %v", report.Outcomes, want)
+	}
+	for _, r := range results {
+		if r.Outcome == fleet.OutcomeUnknown && (r.Target.Index != 3 || !errors.Is(r.Err, ssh.ErrByHand)) {
+			t.Errorf("target %d: %v", r.Target.Index, r.Err)
+		}
 	}
 }

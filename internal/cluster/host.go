@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"shoal/fleet"
@@ -20,7 +21,9 @@ type host struct {
 	attempt *ssh.Attempt
 	pool    string
 	done    func(fleet.End)
-	once    sync.Once // calls done
+	forget  func() bool // ends the waiting for the end of Start's context; guarded by c.mu
+	once    sync.Once   // calls done
+	sending sync.Mutex  // of calls of sent
 }
 
 // Dial implements ssh.Dialer. It records the intent and connects nowhere.
@@ -84,8 +87,8 @@ func (h *host) Start(ctx context.Context, done func(fleet.End)) {
 	h.done = done
 	h.attempt.Timeline.Enter(fleet.PhaseExec)
 	c := h.c
-	c.aborts.Do(func() { context.AfterFunc(ctx, c.abort) }) // all hosts have the context of the run
 	c.mu.Lock()
+	h.forget = context.AfterFunc(ctx, func() { h.abandon(context.Cause(ctx)) })
 	c.active++
 	stopped := c.state != stateRun
 	if !stopped {
@@ -99,8 +102,27 @@ func (h *host) Start(ctx context.Context, done func(fleet.End)) {
 	c.signal()
 }
 
+// abandon aborts the run, or gives up this host alone if that is why its context has ended.
+func (h *host) abandon(cause error) {
+	c := h.c
+	if !errors.Is(cause, ssh.ErrByHand) {
+		c.aborts.Do(c.abort)
+		return
+	}
+	c.mu.Lock()
+	waits := slices.Contains(c.pending[h.pool], h)
+	c.pending[h.pool] = slices.DeleteFunc(c.pending[h.pool], func(other *host) bool { return other == h })
+	c.mu.Unlock()
+	if !waits {
+		h.sent() // it is in a shard, or will be
+	}
+	h.lose(fleet.End{Outcome: h.attempt.Execution.Interrupted(), Reason: fleet.ReasonInterrupted, Phase: h.attempt.Timeline.Phase(), Err: cause})
+}
+
 // sent reports that a worker may run the command from now on.
 func (h *host) sent() {
+	h.sending.Lock()
+	defer h.sending.Unlock()
 	e := &h.attempt.Execution
 	if e.Left() {
 		return // in an earlier shard
@@ -116,6 +138,12 @@ func (h *host) sent() {
 func (h *host) end(end fleet.End, res *fleet.Result) (first bool) {
 	h.once.Do(func() {
 		first = true
+		h.c.mu.Lock()
+		forget := h.forget
+		h.c.mu.Unlock()
+		if forget != nil {
+			forget()
+		}
 		e := &h.attempt.Execution
 		switch {
 		case end.Outcome.DidNotRun():

@@ -1,10 +1,10 @@
 package engine
 
 import (
-	"errors"
 	"time"
 
 	"shoal/fleet"
+	"shoal/internal/ssh"
 )
 
 // A View shows an attempt that is under way, as Options.Watch gets it. Its methods are safe for
@@ -33,15 +33,12 @@ func (v *View) Tail(s fleet.Stream, limit int) (end []byte, kept int64) {
 	return v.attempt.output.tail(s, limit)
 }
 
-// errByHand is why an attempt was cancelled.
-var errByHand = errors.New("it was cancelled by hand")
-
 // Cancel ends the attempt as an abort of the run would: a command that was sent, or may have
 // been, is given up and its outcome is unknown, and otherwise it is cancelled. The target gets
 // no other attempt. An attempt that is held by a barrier ends when the barrier opens. Cancel
 // needs Options.Cancellable, and has no effect on an attempt that has ended.
 func (v *View) Cancel() {
 	if cancel := v.attempt.cancel; cancel != nil {
-		cancel(errByHand)
+		cancel(ssh.ErrByHand)
 	}
 }

@@ -129,6 +129,10 @@ type Attempt struct {
 	connectBy time.Time // see ConnectBy; zero: not asked for yet
 }
 
+// ErrByHand is why the context of a single attempt has ended: a person has given it up, and the run
+// goes on. Any other cause is the run's.
+var ErrByHand = errors.New("it was cancelled by hand")
+
 // ErrUntil is the cause of an attempt that has ended as Attempt.Until says.
 var ErrUntil = errors.New("the attempt has come as far as it should")
 
