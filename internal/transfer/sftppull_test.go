@@ -226,11 +226,17 @@ func TestSFTPPullHostile(t *testing.T) {
 		"long":          {listing{[]string{strings.Repeat("n", 5000)}, file, false}, nil, fleet.ReasonBadAnswer, nil},
 		"too long here": {listing{[]string{strings.Repeat("n", 300)}, file, false}, nil, fleet.ReasonBadName, []string{"d/"}},
 		"endless":       {listing{[]string{"a", "b"}, file, true}, nil, fleet.ReasonTooManyFiles, nil},
-		"endless dots":  {listing{[]string{".", ".."}, file, true}, nil, fleet.ReasonTooManyFiles, nil},
-		"deep":          {listing{[]string{"d"}, directory, false}, nil, fleet.ReasonTooManyFiles, deep},
-		"device":        {listing{[]string{"null"}, 0o020666, false}, nil, "", []string{"d/"}},
-		"link out":      {listing{[]string{"l"}, link, false}, nil, "", []string{"d/"}},
-		"no kind":       {listing{[]string{"f"}, 0o777, false}, nil, "", []string{"d/"}},
+		"endless nothing": {listing{}, func(kind byte, _ fields) []byte {
+			if kind == fxReaddir {
+				return packed(fxName, uint32(0))
+			}
+			return nil
+		}, fleet.ReasonReadFailed, nil},
+		"endless dots": {listing{[]string{".", ".."}, file, true}, nil, fleet.ReasonTooManyFiles, nil},
+		"deep":         {listing{[]string{"d"}, directory, false}, nil, fleet.ReasonTooManyFiles, deep},
+		"device":       {listing{[]string{"null"}, 0o020666, false}, nil, "", []string{"d/"}},
+		"link out":     {listing{[]string{"l"}, link, false}, nil, "", []string{"d/"}},
+		"no kind":      {listing{[]string{"f"}, 0o777, false}, nil, "", []string{"d/"}},
 		"directory opened": {listing{[]string{"f"}, file, false}, func(kind byte, _ fields) []byte {
 			if kind == fxFstat {
 				return packed(fxAttrs, attrsOf(directory, 4)...)

@@ -82,6 +82,9 @@ type dirEntry struct {
 	attributes
 }
 
+// maxEmpty is how many answers without a name a listing of a directory may have.
+const maxEmpty = 100
+
 // readDir calls each with the names in a directory, until it returns an error. A server may say
 // names without end.
 func (s *sftpSession) readDir(dir string, each func(dirEntry) error) error {
@@ -90,6 +93,7 @@ func (s *sftpSession) readDir(dir string, each func(dirEntry) error) error {
 		return err
 	}
 	handle := f.text()
+	empty := 0
 	for {
 		f, err := s.call(fxReaddir, fxName, handle)
 		if code, ok := errors.AsType[status](err); ok && code == statusEOF {
@@ -98,7 +102,13 @@ func (s *sftpSession) readDir(dir string, each func(dirEntry) error) error {
 		if err != nil {
 			return err
 		}
-		for n := f.uint32(); n > 0 && len(f) > 0; n-- {
+		n := f.uint32()
+		if n == 0 {
+			if empty++; empty > maxEmpty {
+				return status(5)
+			}
+		}
+		for ; n > 0 && len(f) > 0; n-- {
 			e := dirEntry{name: f.text()}
 			f.text() // as ls -l shows it
 			e.attributes = f.attributes()
