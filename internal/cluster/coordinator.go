@@ -415,10 +415,16 @@ func (c *Coordinator) onRecord(m jetstream.Msg) {
 		if w, broken = s.fold.Apply(meta.Sequence.Stream, m.Data(), c.conn.pack); w != nil {
 			results, begun = w.Results, w.Intents
 		}
-		if c.attached && s.hosts == nil && s.fold.Shard != nil {
-			if broken = c.adoptHostsLocked(s); broken != nil {
-				s.fold.Err = broken
-			}
+		switch {
+		case broken != nil || s.fold.Shard == nil:
+		case c.attached && s.hosts == nil:
+			broken = c.adoptHostsLocked(s)
+		case len(s.hosts) != len(s.fold.Shard.Hosts):
+			broken = damaged("it was opened with %d hosts in place of %d", len(s.fold.Shard.Hosts), len(s.hosts))
+		}
+		if broken != nil {
+			s.fold.Err = broken
+			results, begun = nil, nil
 		}
 	}
 	hosts := s.hosts

@@ -1,0 +1,61 @@
+package cluster
+
+import (
+	"context"
+	"io"
+	"testing"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
+	"shoal/internal/connect"
+	"shoal/simfleet"
+)
+
+// A signerAfter does something before it signs.
+type signerAfter struct {
+	xssh.Signer
+	before func()
+}
+
+func (s signerAfter) Sign(r io.Reader, data []byte) (*xssh.Signature, error) {
+	s.before()
+	return s.Signer.Sign(r, data) //nolint:wrapcheck // of a test
+}
+
+// Somebody else opens a shard, with more hosts, and tells of them: nothing of it is believed.
+func TestShardOpenedByAnother(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 2})
+	conn := s.conn()
+	t.Cleanup(conn.Close)
+	var c *Coordinator
+	s.prepare = func(made *Coordinator) { c = made }
+	forge := func() {
+		shard := Shard{Format: 1, Run: c.run, Pool: DefaultPool}
+		for i := range 3 {
+			shard.Hosts = append(shard.Hosts, Host{Host: fleet.Host{Name: "h"}, Index: i, User: "u", Port: 22, Command: []byte("true")})
+		}
+		prev := ""
+		for _, r := range []Record{
+			{Kind: KindOpen, Body: joinSigned(encode(shard), []byte("-----END SSH SIGNATURE-----\n"))},
+			{Kind: KindTake, Epoch: 1, Worker: "w"},
+			{Kind: KindWork, Epoch: 1, Worker: "w", Body: conn.pack.encode(&Work{Intents: []int{2}})[0]},
+		} {
+			r.Nonce, r.Prev = newNonce(), prev
+			message := r.Encode()
+			prev = digest(message)
+			if _, err := conn.js.Publish(context.Background(), logSubject(DefaultPool, c.run, 0), message); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	results, _ := s.run(t.Context(), "true", func(co *CoordinatorOptions, _ *connect.Options) { co.Signer = signerAfter{s.signer, forge} })
+	for _, r := range results {
+		if r.Outcome != fleet.OutcomeUnknown || r.Reason != fleet.ReasonLogDamaged {
+			t.Errorf("target %d: %s, %s, %v", r.Target.Index, r.Outcome, r.Reason, r.Err)
+		}
+	}
+	if len(results) != s.hosts {
+		t.Errorf("%d results", len(results))
+	}
+}
