@@ -78,6 +78,10 @@ func Connect(o ConnectOptions) (*Conn, error) {
 	if err != nil {
 		return nil, hint.Wrap(fmt.Errorf("connecting to NATS: %w", err), "shoal-hub serves it on this machine; without --cluster everything works without it")
 	}
+	if most := nc.MaxPayload(); most < maxMessage {
+		nc.Close() // otherwise what is too large would be tried without end
+		return nil, hint.Wrap(fmt.Errorf("NATS takes messages of at most %d bytes, and %d are needed", most, maxMessage), "its setting is max_payload")
+	}
 	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(requestTimeout))
 	if err != nil {
 		nc.Close()

@@ -48,8 +48,10 @@ type Record struct {
 // Limits of what is read from a stream, in bytes.
 const (
 	maxRecord = 512 << 10 // of a body in one record
-	maxBody   = 64 << 20  // of a body in all its records, and unpacked
-	packAbove = 64 << 10  // larger bodies are compressed
+
+	maxMessage = maxRecord + 64<<10 // of a record
+	maxBody    = 64 << 20           // of a body in all its records, and unpacked
+	packAbove  = 64 << 10           // larger bodies are compressed
 )
 
 func newNonce() string { return rand.Text() }

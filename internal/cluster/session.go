@@ -47,6 +47,16 @@ type sessionTarget struct {
 	host  int // position in the shard
 }
 
+// left returns how a target ends whose result the engine has not given.
+func (t sessionTarget) left() fleet.Outcome {
+	t.shard.mu.Lock()
+	defer t.shard.mu.Unlock()
+	if t.shard.sent[t.host] {
+		return fleet.OutcomeUnknown
+	}
+	return fleet.OutcomeNeverStarted
+}
+
 // session returns that of a shard's run. Its shards counts one more.
 func (w *Worker) session(ctx context.Context, shard *Shard) *session {
 	w.mu.Lock()
@@ -213,7 +223,7 @@ func (s *session) work(ctx context.Context, control *nats.Subscription) {
 	// Only an engine that could not begin, or panicked, leaves targets.
 	for {
 		for _, index := range s.leftTargets() {
-			s.take(fleet.Result{Target: fleet.Target{Index: index}, End: fleet.End{Outcome: fleet.OutcomeNeverStarted, Reason: fleet.ReasonInternal, Err: broken}})
+			s.take(fleet.Result{Target: fleet.Target{Index: index}, End: fleet.End{Outcome: s.find(index, false).left(), Reason: fleet.ReasonInternal, Err: broken}})
 		}
 		t, ok := <-s.feed
 		if !ok {

@@ -67,7 +67,7 @@ func (c *Conn) createRun(ctx context.Context, run string) (jetstream.Stream, err
 	}
 	stream, err := c.js.CreateStream(ctx, jetstream.StreamConfig{
 		Name: runStream(run), Subjects: []string{"log.*." + run + ".*", "late.*." + run + ".*"}, Description: "the logs of a run's shards",
-		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew, DenyDelete: true, DenyPurge: true, MaxMsgSize: maxRecord + 64<<10,
+		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew, DenyDelete: true, DenyPurge: true, MaxMsgSize: maxMessage,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("creating the log of run %s: %w", run, err)
