@@ -25,7 +25,8 @@ type sender struct {
 
 	told    int64       // of at, in flying
 	watch   *time.Timer // calls look; nil: no limit
-	moved   bool        // something was sent since look was called
+	moved   bool        // something was sent, or answered, since look was called
+	answers bool        // what is sent is answered: that counts when all is sent
 	offered bool        // there is more, and nothing but the far end to wait for
 	stalled bool
 	over    bool
@@ -88,6 +89,13 @@ func (x *sender) end() {
 	x.told, x.over = 0, true
 }
 
+// answered notes a sign of life.
+func (x *sender) answered() {
+	x.mu.Lock()
+	x.moved = true
+	x.mu.Unlock()
+}
+
 // more has Next called.
 func (x *sender) more() {
 	x.mu.Lock()
@@ -105,7 +113,7 @@ var errStalled = errors.New("the host has taken none of the files' bytes for too
 func (x *sender) look() {
 	x.mu.Lock()
 	if !x.over && x.watch != nil {
-		x.stalled = x.offered && !x.moved
+		x.stalled = !x.moved && (x.offered || x.answers && len(x.parts) == 0)
 		x.moved = false
 		x.watch.Reset(x.limit)
 	}

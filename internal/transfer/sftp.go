@@ -37,6 +37,7 @@ func newSFTPPush(p *Push, nonce string, t ssh.Target, stdout io.Writer) *sftpPus
 	s := &sftpPush{teller: p.teller(t, stdout), nonce: nonce}
 	s.sftpSession = newSFTPSession(s.copy)
 	p.feed(&s.sender, t)
+	s.answers = true
 	return s
 }
 

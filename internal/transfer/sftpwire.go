@@ -237,6 +237,7 @@ func (s *sftpSession) fail() {
 }
 
 func (s *sftpSession) arrived(b []byte) {
+	s.answered()
 	if s.version == nil {
 		if b[0] != fxVersion || s.next == nil { // nil: before we have said anything
 			s.fail()

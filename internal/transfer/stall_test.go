@@ -94,3 +94,39 @@ func TestRecorded(t *testing.T) {
 		t.Error("an option of a later program is lost")
 	}
 }
+
+// A server that takes all and answers nothing has stalled too.
+func TestStallWithoutAnswer(t *testing.T) {
+	src := filepath.Join(t.TempDir(), "f")
+	write(t, src, "f", 0o644)
+	p := read(t, PushOptions{Via: ViaSFTP, Stall: time.Minute}, src)
+	synctest.Test(t, func(t *testing.T) {
+		s := newSFTPPush(p, nonce, ssh.Target{Target: fleet.Target{Command: "/tmp/f"}}, nil)
+		defer s.end()
+		s.Notify(func() {})
+		buf, at := make([]byte, 1<<10), int64(0)
+		take := func() error {
+			for {
+				n, err := s.Next(buf, at)
+				if at += int64(n); n == 0 {
+					return err
+				}
+			}
+		}
+		if err := take(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Second)
+		_, _ = s.Write(version3)
+		for range 3 { // an answer counts, and then silence
+			if err := take(); err != nil {
+				t.Fatalf("after an answer: %v", err)
+			}
+			time.Sleep(30 * time.Second)
+		}
+		time.Sleep(time.Minute)
+		if err := take(); !errors.Is(err, errStalled) {
+			t.Errorf("without an answer: %v", err)
+		}
+	})
+}
