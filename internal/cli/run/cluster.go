@@ -40,10 +40,10 @@ func (f *clusterFlags) group() flags.FlagGroup {
 // notOnWorkers are the flags that workers do not carry out, with what to do instead.
 var notOnWorkers = map[string][]string{
 	"the way to the hosts is the worker's: give it to shoal worker": {
-		"option", "identity", "max-keys", "no-agent", "ask-pass", "password-file", "host-key", "known-hosts", "pipeline", "pq", "client", "dials", "starts-per-host",
+		"option", "identity", "max-keys", "no-agent", "ask-pass", "password-file", "host-key", "known-hosts", "pipeline", "pq", "client", "dials", "starts-per-host", "persist", "hold-max-age",
 	},
 	"workers do not have it yet: leave out one of them": {
-		"stdin", "stdin-from", "env", "chdir", "umask", "forward-agent", "forward-agent-limit", "forward-agent-confirm", "pty", "script",
+		"stdin", "stdin-from", "env", "env-secret", "chdir", "umask", "forward-agent", "forward-agent-limit", "forward-agent-confirm", "pty", "script",
 		"become", "once", "remote-timeout", "kill-on-cancel", "detach", "run-dir", "barrier", "follow", "verbose",
 	},
 	"it is about this machine, or the way from it; shoal workers shows who is there": {"estimate", "dry-run"},
