@@ -61,6 +61,9 @@ func Connect(o ConnectOptions) (*Conn, error) {
 		nats.ReconnectHandler(func(*nats.Conn) { notice("the connection to NATS is back") }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { notice(fmt.Sprintf("NATS: %.200s", err)) }),
 	}
+	if strings.Contains(strings.ToLower(o.URL), "nats://") {
+		opts = append(opts, nats.IgnoreDiscoveredServers()) // they may be on machines to which checkURL wants TLS
+	}
 	if o.Creds != "" {
 		opts = append(opts, nats.UserCredentials(o.Creds))
 	}

@@ -59,3 +59,13 @@ func TestShardOpenedByAnother(t *testing.T) {
 		t.Errorf("%d results", len(results))
 	}
 }
+
+// Without TLS a server cannot send us to one on another machine.
+func TestNoOtherServerWithoutTLS(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 1})
+	conn := s.conn()
+	defer conn.Close()
+	if !conn.nc.Opts.IgnoreDiscoveredServers {
+		t.Errorf("%s may name other servers", s.hub.URL())
+	}
+}
