@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -75,6 +76,8 @@ type Coordinator struct {
 	lost    int                // hosts that were ended although their truth may still come: the log stays
 	aborts  sync.Once          // calls abort
 	keep    bool               // see Keep
+
+	linger time.Duration // for tests; 0 means the constant
 
 	attached bool           // see Attach
 	until    uint64         // the last record of the stream then
@@ -274,7 +277,7 @@ func (c *Coordinator) makeShards() {
 			return
 		}
 		select {
-		case <-time.After(linger):
+		case <-time.After(cmp.Or(c.linger, linger)):
 		case <-c.ctx.Done():
 			return
 		}

@@ -49,6 +49,7 @@ func TestFencedWorkerTellsLate(t *testing.T) {
 			}
 		})
 	}()
+	s.prepare = func(c *Coordinator) { c.linger = time.Second / 2 }                                                                                   // the one shard has all hosts
 	results, c := s.run(t.Context(), "echo {index}", func(co *CoordinatorOptions, _ *connect.Options) { co.Lease, co.ShardSize = 4*time.Second, 60 }) // the first must have begun within it
 	report := s.check(results)
 	if report.Outcomes[fleet.OutcomeOK] != s.hosts {
