@@ -18,7 +18,7 @@ const browsed = "--no-agent --known-hosts kh --identity key --hostfile hosts --s
 // process, and the two stops, after which the terminal is as it was.
 func TestBrowseRun(t *testing.T) {
 	f, dir := startFleet(t, simfleet.Options{Hosts: 20})
-	p := openPane(t, dir, "shoal run --browse "+browsed+"-f 2 'echo began; sleep 3600'; echo back at the shell; read line; fg; echo the end is $?")
+	p := openPane(t, dir, "shoal run --browse "+browsed+"-f 2 'echo be\\gan; sleep 3600'; echo back at the shell; read line; fg; echo the end is $?")
 	awaitExecs(f, 2)
 	p.await("began") // only what changes is drawn: numbers may come in parts
 	p.press("x")
