@@ -117,14 +117,14 @@ func AppendProgress(dst []byte, p Progress) ([]byte, error) {
 	return append(dst, "}\n"...), nil
 }
 
-// appendCounts appends an object of numbers, whose names need no escapes.
-func appendCounts(dst []byte, key string, counts map[string]int) []byte {
+// appendCounts appends an object of numbers, sorted by their names.
+func appendCounts[K ~string](dst []byte, key string, counts map[K]int) []byte {
 	dst = append(appendKey(dst, key), '{')
 	for i, name := range slices.Sorted(maps.Keys(counts)) {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = fmt.Appendf(dst, "%q:%d", name, counts[name])
+		dst = fmt.Appendf(appendQuoted(dst, string(name)), ":%d", counts[name])
 	}
 	return append(dst, '}')
 }

@@ -3,8 +3,6 @@ package record
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"shoal/fleet"
@@ -102,15 +100,7 @@ func appendSummary(dst []byte, s *Summary) []byte {
 	}
 	dst = append(dst, '}')
 	if len(s.Reasons) > 0 {
-		dst = append(appendKey(dst, "reasons"), '{')
-		for i, reason := range slices.Sorted(maps.Keys(s.Reasons)) {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = appendQuoted(dst, reason)
-			dst = fmt.Appendf(dst, ":%d", s.Reasons[reason])
-		}
-		dst = append(dst, '}')
+		dst = appendCounts(dst, "reasons", s.Reasons)
 	}
 	if s.Truncated != 0 {
 		dst = appendInt(dst, "output_truncated", int64(s.Truncated))
@@ -130,15 +120,7 @@ func appendSummary(dst []byte, s *Summary) []byte {
 		dst = appendInt(dst, "held", int64(s.Held))
 	}
 	if len(s.Dialled) > 0 {
-		dst = append(appendKey(dst, "dialled"), '{')
-		for i, why := range slices.Sorted(maps.Keys(s.Dialled)) {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = appendQuoted(dst, why)
-			dst = fmt.Appendf(dst, ":%d", s.Dialled[why])
-		}
-		dst = append(dst, '}')
+		dst = appendCounts(dst, "dialled", s.Dialled)
 	}
 	dst = appendInt(dst, "elapsed_ns", s.Elapsed.Nanoseconds())
 	dst = appendKey(dst, "interrupted")
