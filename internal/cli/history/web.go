@@ -274,11 +274,13 @@ func (s *webSource) Host(ctx context.Context, run string, index int) (*report.Re
 		return nil, err
 	}
 	c := report.NewCollector(report.Options{MaxText: webText})
-	for e, err := range s.j.Show(ctx, run, func(e *journal.Entry) bool { return e.Target.Index == index && e.Progress == journal.Done }) {
+	for e, err := range s.j.ShowTargets(ctx, run, []int{index}) {
 		if err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
-		c.Add(e.Result)
+		if e.Progress == journal.Done {
+			c.Add(e.Result)
+		}
 	}
 	return c.Report(0)
 }
