@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"sync"
 	"time"
 
 	"shoal/internal/reach"
@@ -74,20 +73,8 @@ func (o Options) wait(ctx context.Context, targets iter.Seq[Target], w WaitOptio
 	} else {
 		e.Dialer = reach.LoginOnly{Dialer: e.Dialer}
 	}
-	over := make(chan struct{}) // closed at the deadline or a stop
-	end := sync.OnceFunc(func() { close(over) })
-	defer e.Clock.AfterFunc(cmp.Or(w.Limit, 10*time.Minute), end)()
-	defer context.AfterFunc(ctx, end)()
-	var watching sync.WaitGroup
-	defer watching.Wait()
-	defer end()
-	watching.Go(func() {
-		select {
-		case <-o.Drain:
-			end()
-		case <-over:
-		}
-	})
+	over, release := reach.Until(ctx, e.Clock, cmp.Or(w.Limit, 10*time.Minute), o.Drain)
+	defer release()
 	left, lost, told := false, 0, w.Taken == nil || !w.Rebooted
 	err = (&reach.Waiter{
 		Engine: e, Over: over,

@@ -8,7 +8,6 @@ import (
 	"io"
 	"iter"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -151,20 +150,8 @@ func (f *waitFlags) run(ctx context.Context, s *session, b *reach.Boots, stdio c
 	if b.Ask {
 		s.engine.CommandTimeout, s.engine.Idempotent = reach.AskTimeout, true
 	}
-	over := make(chan struct{}) // closed at the deadline or a stop
-	end := sync.OnceFunc(func() { close(over) })
-	defer s.engine.Clock.AfterFunc(f.limit, end)()
-	defer context.AfterFunc(ctx, end)()
-	var watching sync.WaitGroup
-	defer watching.Wait()
-	defer end()
-	watching.Go(func() {
-		select {
-		case <-stop.Drained:
-			end()
-		case <-over:
-		}
-	})
+	over, release := reach.Until(ctx, s.engine.Clock, f.limit, stop.Drained)
+	defer release()
 	told := &notices{out: out, total: s.total, boots: b, taking: f.rebooted && f.since == ""}
 	w := &reach.Waiter{
 		Engine: s.engine, Over: over,
