@@ -65,7 +65,8 @@ func Start(ctx context.Context, o browse.Options, suspended string, stdio consol
 			if suspended != "" {
 				console.Say(out, "%s", suspended)
 			}
-			return stop()
+			stop()
+			return nil
 		}}
 	}
 	o.Page = func(write func(io.Writer) error) tea.ExecCommand {
@@ -136,7 +137,7 @@ func (b *Browser) Outside() bool { return b.outside.Load() }
 // browser has ended. While another program has the terminal, this one stops at once.
 func (b *Browser) Suspend() {
 	if b.Outside() {
-		_ = stop()
+		stop()
 		return
 	}
 	b.program.Send(browse.Suspend{})
@@ -185,22 +186,16 @@ func (a *away) Run() error {
 	return a.run(a.out)
 }
 
-// stop stops this process until it is continued. It sends SIGTTOU, because package signal does
-// not restore the default action of SIGTSTP once that was caught; it is ignored if no shell
-// could continue the process (POSIX, orphaned process groups).
-func stop() error {
+// stop stops this process until it is continued.
+func stop() {
 	resumed := make(chan os.Signal, 1)
 	signal.Notify(resumed, syscall.SIGCONT)
 	defer signal.Stop(resumed)
-	if err := syscall.Kill(syscall.Getpid(), syscall.SIGTTOU); err != nil {
-		return fmt.Errorf("suspending: %w", err)
-	}
-	// Another thread may take the signal, so the stop may happen a little later or not at all.
+	console.StopProcess()
 	select {
 	case <-resumed:
 	case <-time.After(time.Second):
 	}
-	return nil
 }
 
 // page shows what write gives it in the person's pager.

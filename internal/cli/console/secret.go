@@ -132,7 +132,7 @@ func (q *secretPrompt) watch() {
 				_ = q.pose()
 			case unix.SIGTSTP:
 				q.reveal()
-				stop()
+				StopProcess()
 				resumed = time.After(time.Second)
 			default:
 				q.reveal()
@@ -156,9 +156,11 @@ func (q *secretPrompt) newline() {
 	}
 }
 
-// stop stops this process like the default action of SIGTSTP. Package run's
-// suspend says why it uses another signal.
-func stop() { _ = unix.Kill(unix.Getpid(), unix.SIGTTOU) }
+// StopProcess stops this process like the default action of SIGTSTP. It sends SIGTTOU, because
+// package signal does not restore the default action of SIGTSTP once it was caught. SIGTTOU is
+// ignored if no shell could continue the process (POSIX, orphaned process groups), which SIGSTOP
+// is not. Another thread may take the signal, so the stop may happen a little later or not at all.
+func StopProcess() { _ = unix.Kill(unix.Getpid(), unix.SIGTTOU) }
 
 // stay makes SIGTSTP stop the process again after a prompt has caught it
 // (package signal does not restore that), until someone else catches and resets
@@ -172,7 +174,7 @@ func stay() {
 	signal.Notify(signals, unix.SIGTSTP)
 	go func() {
 		for range signals {
-			stop()
+			StopProcess()
 		}
 	}()
 }

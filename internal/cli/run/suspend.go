@@ -1,7 +1,6 @@
 package run
 
 import (
-	"syscall"
 	"time"
 
 	"shoal/internal/cli/console"
@@ -11,10 +10,6 @@ import (
 
 // suspend stops this process as SIGTSTP does by default, with the terminal
 // restored for the shell, and returns when the process continues.
-//
-// It sends SIGTTOU, because package signal does not restore the default action
-// of SIGTSTP once it was caught. SIGTTOU is ignored if no shell could continue
-// the process (POSIX, orphaned process groups), which SIGSTOP is not.
 func (h *controls) suspend() {
 	h.draw(h.progress.Hide)
 	console.Say(h.w, "suspended: commands go on where they run, and servers may give up on us; fg goes on")
@@ -27,9 +22,7 @@ func (h *controls) suspend() {
 	default:
 	}
 	since := time.Now()
-	_ = syscall.Kill(syscall.Getpid(), syscall.SIGTTOU)
-	// Another thread may take the signal, so the stop may happen a little later
-	// or not at all.
+	console.StopProcess()
 	patience := time.NewTimer(time.Second)
 	defer patience.Stop()
 	select {
