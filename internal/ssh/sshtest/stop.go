@@ -60,13 +60,14 @@ func testStop(t *testing.T, newDialer Factory) {
 	t.Run("close", func(t *testing.T) { testClose(t, newDialer) })
 }
 
-// cancelIn ends the context once the attempt is in the phase. It polls, because nothing else
-// shows the phase.
+// cancelIn ends the context once the attempt is in the phase, and in that of exec once the server
+// may have received the command, which is a little later. It polls, because nothing else shows
+// the phase.
 func cancelIn(ctx context.Context, cancel context.CancelCauseFunc, a *ssh.Attempt, p fleet.Phase) <-chan struct{} {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		for a.Timeline.Phase() != p && ctx.Err() == nil {
+		for (a.Timeline.Phase() != p || p == fleet.PhaseExec && !a.Execution.Left()) && ctx.Err() == nil {
 			pause()
 		}
 		cancel(errStop)
