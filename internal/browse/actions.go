@@ -36,7 +36,7 @@ func (m *Model) copy() tea.Cmd {
 	} else {
 		names := m.names()
 		text = expr.Fold(names)
-		what = count(len(names), "name", "names")
+		what = ui.CountOf(len(names), "name", "names")
 	}
 	if text == "" {
 		m.notice = "there is nothing to copy"
@@ -72,13 +72,6 @@ func (m *Model) names() (names []string) {
 		}
 	}
 	return names
-}
-
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return ui.Count(int64(n)) + " " + many
 }
 
 func (m *Model) cancelAll() tea.Cmd {
@@ -132,7 +125,7 @@ func (m *Model) cancel() tea.Cmd {
 				done++
 			}
 		}
-		m.notice = count(done, "host is given up", "hosts are given up")
+		m.notice = ui.CountOf(done, "host is given up", "hosts are given up")
 		return nil
 	})
 	return nil
@@ -202,7 +195,7 @@ func (m *Model) askRerun() tea.Cmd {
 		m.notice = visibleError(err)
 		return nil
 	}
-	text := fmt.Sprintf("This leaves the browser and runs the command again on %s:\n\n  %s\n", count(targets, "target", "targets"), ui.Visible(line))
+	text := fmt.Sprintf("This leaves the browser and runs the command again on %s:\n\n  %s\n", ui.CountOf(targets, "target", "targets"), ui.Visible(line))
 	if targets > taken {
 		text += fmt.Sprintf("\n%s were chosen; the others are of the same hosts.\n", ui.Count(int64(taken)))
 	}

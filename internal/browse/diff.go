@@ -90,7 +90,7 @@ func diffPieces(ref, g *groups.Group, d *groups.Difference) []piece {
 
 // membersText names the members of a group, as far as they fit into a line or two.
 func membersText(g *groups.Group) string {
-	return count(len(g.Members), "host", "hosts") + ": " + ui.Truncate(ui.Visible(expr.Fold(g.Hosts())), 120)
+	return ui.CountOf(len(g.Members), "host", "hosts") + ": " + ui.Truncate(ui.Visible(expr.Fold(g.Hosts())), 120)
 }
 
 // endText says how a target ended.

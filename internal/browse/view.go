@@ -391,7 +391,7 @@ func (m *Model) groupsMessage() string {
 			masked = told.String() + " differ and do not count"
 		}
 	}
-	text := count(len(m.groups.List), "group", "groups") + " of " + count(m.groups.results, "result", "results") + "; " + masked
+	text := ui.CountOf(len(m.groups.List), "group", "groups") + " of " + ui.CountOf(m.groups.results, "result", "results") + "; " + masked
 	if !m.over {
 		text += "; R groups again"
 	}

@@ -185,16 +185,8 @@ func restText(rest []*groups.Group) string {
 	for _, group := range rest {
 		hosts += len(group.Members)
 	}
-	return fmt.Sprintf("%s of %s are not shown, the largest of %s", countOf(len(rest), "group", "groups more"),
-		countOf(hosts, "host", "hosts"), count(len(rest[0].Members)))
-}
-
-// countOf returns a number with its noun.
-func countOf(n int, one, many string) string {
-	if n == 1 {
-		many = one
-	}
-	return count(n) + " " + many
+	return fmt.Sprintf("%s of %s are not shown, the largest of %s", ui.CountOf(len(rest), "group", "groups more"),
+		ui.CountOf(hosts, "host", "hosts"), count(len(rest[0].Members)))
 }
 
 // say prints a line of our own to Stderr.

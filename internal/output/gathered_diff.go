@@ -164,7 +164,7 @@ func (o Out) appendHunks(text []byte, hunks []textdiff.Hunk, rest string) []byte
 	}
 	if left > 0 {
 		text = append(text, indented...)
-		text = append(text, fmt.Sprintf("… %s; %s shows them\n", countOf(left, "line more", "lines more"), rest)...)
+		text = append(text, fmt.Sprintf("… %s; %s shows them\n", ui.CountOf(left, "line more", "lines more"), rest)...)
 	}
 	return text
 }
@@ -220,7 +220,7 @@ func (g *Gathered) places(ref *groups.Group, answers []*groups.Group, silent int
 	}
 	under := strings.Repeat(" ", 2+numbers+2)
 	text = append(append(text, out.label(fmt.Sprintf("%s different answers of %s%s", count(len(answers)),
-		countOf(g.targets(), "host", "hosts"), g.withoutAnswer(silent)), ui.Cyan)...), '\n')
+		ui.CountOf(g.targets(), "host", "hosts"), g.withoutAnswer(silent)), ui.Cyan)...), '\n')
 	text = g.appendEnds(text, answers, numbers)
 	stream := fleet.Stdout
 	for _, p := range places {
@@ -284,7 +284,7 @@ func (g *Gathered) appendVariants(text []byte, variants []groups.Variant, number
 				hosts += len(v.Members)
 			}
 			return append(text, fmt.Sprintf("%s… %s variants more, of %s; %s shows them\n",
-				under, count(len(variants)-i), countOf(hosts, "host", "hosts"), g.opts.Rest)...)
+				under, count(len(variants)-i), ui.CountOf(hosts, "host", "hosts"), g.opts.Rest)...)
 		}
 		if len(v.Lines) == 0 {
 			text = g.appendVariant(text, v.Members, numbers, "no such line")

@@ -70,7 +70,7 @@ func (g *Gathered) line(group *groups.Group, numbers int) ([]byte, error) {
 	}
 	end := ""
 	if more > 0 {
-		end = " (+" + countOf(more, "line", "lines") + ")"
+		end = " (+" + ui.CountOf(more, "line", "lines") + ")"
 	}
 	between := " "
 	if columns := out.columns(); columns > 0 {

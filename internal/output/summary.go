@@ -86,11 +86,7 @@ func summaryLine(s *record.Summary, groups []record.Group, colour bool) string {
 		text += "; " + count(s.Truncated) + " with output truncated"
 	}
 	if s.AgentSignatures > 0 {
-		what := " signatures"
-		if s.AgentSignatures == 1 {
-			what = " signature"
-		}
-		text += "; " + count(s.AgentSignatures) + what + " of the agent for " + count(s.AgentHosts)
+		text += "; " + ui.CountOf(s.AgentSignatures, "signature", "signatures") + " of the agent for " + count(s.AgentHosts)
 	}
 	if s.NoAgent > 0 {
 		text += "; " + count(s.NoAgent) + " without the agent"

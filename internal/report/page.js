@@ -182,7 +182,8 @@
     lines.hidden = d.lines < 0;
     lines.firstChild.textContent = d.linesHead;
     lines.ontoggle();
-    groupsHead.textContent = number((d.groups || []).length) + ' distinct results';
+    const results = (d.groups || []).length;
+    groupsHead.textContent = number(results) + (results === 1 ? ' distinct result' : ' distinct results');
     groupsNote.textContent = d.compared;
     const n = Math.max(next, 20);
     next = 0;

@@ -72,7 +72,7 @@ func (r *Report) Text(w io.Writer, columns int, colour bool) error {
 		fmt.Fprintf(&b, "\nopen sessions, up to %s, in %s\n  %s\n", ui.Count(int64(most)), ui.Duration(r.Timeline.Span*spans), r.Timeline.spark(columns-2))
 	}
 	fmt.Fprintf(&b, "\nhosts in their order: · ok, x failed, ! did not run, ? unknown, - cancelled\n%s", r.cellText(columns))
-	fmt.Fprintf(&b, "\n%s distinct results%s\n", ui.Count(int64(len(r.Groups))), r.compared())
+	fmt.Fprintf(&b, "\n%s%s\n", ui.CountOf(len(r.Groups), "distinct result", "distinct results"), r.compared())
 	if r.Lines >= 0 {
 		fmt.Fprintf(&b, "\n%s\n%s", r.linesHead(), indented(r.beginning("", r.Lines, maxPlaceLines, r.more()+" --diff")))
 	}

@@ -23,6 +23,14 @@ func Count(n int64) string {
 	return sign + string(text)
 }
 
+// CountOf formats n with its noun: 1 host, 9,988 hosts.
+func CountOf(n int, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return Count(int64(n)) + " " + many
+}
+
 // Bytes formats a size with a binary unit: 812 B, 1.5 KiB, 16 MiB. The value has at least
 // two significant digits.
 func Bytes(n int64) string {
