@@ -15,6 +15,9 @@ import (
 
 // Metrics collects what Text writes beside the summary. The zero value is ready to use.
 type Metrics struct {
+	// Name is a label of each series; "" is none. The node exporter refuses all files of a
+	// directory in which two have a series in common.
+	Name string
 	// EachHost also keeps the outcome of each host.
 	EachHost bool
 
@@ -47,7 +50,7 @@ func (m *Metrics) Add(r *fleet.Result) {
 // alarms about the age. The number of series is bounded by the outcomes, reasons and phases, and
 // with EachHost by the hosts.
 func (m *Metrics) Text(s *record.Summary, started, ended time.Time, exitCode int) []byte {
-	var b metricsText
+	b := metricsText{name: m.Name}
 	b.one("shoal_run_start_time_seconds", "When the last run began.", unixSeconds(started))
 	b.one("shoal_run_end_time_seconds", "When the last run ended.", unixSeconds(ended))
 	b.one("shoal_run_duration_seconds", "How long the last run took.", s.Elapsed.Seconds())
@@ -85,7 +88,10 @@ func (m *Metrics) Text(s *record.Summary, started, ended time.Time, exitCode int
 }
 
 // metricsText is a text in Prometheus' format.
-type metricsText struct{ bytes.Buffer }
+type metricsText struct {
+	bytes.Buffer
+	name string // a label of each series; "": none
+}
 
 func (b *metricsText) gauge(name, help string) { b.family(name, "gauge", help) }
 
@@ -99,8 +105,16 @@ func (b *metricsText) one(name, help string, value float64) {
 	b.value(name, value)
 }
 
-func (b *metricsText) value(name string, value float64) {
-	b.WriteString(name + " " + strconv.FormatFloat(value, 'f', -1, 64) + "\n")
+// value writes the value of a series.
+func (b *metricsText) value(series string, value float64) {
+	if b.name != "" {
+		name, labels, _ := strings.Cut(strings.TrimSuffix(series, "}"), "{")
+		if labels != "" {
+			labels = "," + labels
+		}
+		series = name + "{name=" + label(b.name) + labels + "}"
+	}
+	b.WriteString(series + " " + strconv.FormatFloat(value, 'f', -1, 64) + "\n")
 }
 
 func unixSeconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

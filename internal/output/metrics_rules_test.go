@@ -18,7 +18,7 @@ func TestMetricsKeepTheRules(t *testing.T) {
 	sample := regexp.MustCompile(`^([a-z_]+(?:\{[a-z]+="(?:[^"\\\n]|\\[\\"n])*"(?:,[a-z]+="(?:[^"\\\n]|\\[\\"n])*")*\})?) [0-9.e+-]+$`)
 	for hosts, series := range map[int]int{0: 16, 1: 23, 5000: 23} {
 		for _, each := range []bool{false, true} {
-			m, s := output.Metrics{EachHost: each}, record.Summary{Elapsed: time.Second}
+			m, s := output.Metrics{Name: `a"\`, EachHost: each}, record.Summary{Elapsed: time.Second}
 			for i := range hosts {
 				r := fleet.Result{Target: fleet.Target{Index: i, Host: fleet.Host{Name: fmt.Sprintf("web%d", i), User: `a"\`}}, End: fleet.End{Outcome: fleet.OutcomeUnknown, Reason: "a\"\\\nb"}}
 				for p := fleet.PhaseResolve; p <= fleet.PhaseAuth; p++ {
@@ -57,6 +57,9 @@ func TestMetricsKeepTheRules(t *testing.T) {
 			for name := range seen {
 				if strings.Contains(name, "host=") && !each {
 					t.Errorf("a series of a host: %s", name)
+				}
+				if !strings.Contains(name, `{name="a\"\\"`) {
+					t.Errorf("two files of one directory would both have %s", name)
 				}
 			}
 		}

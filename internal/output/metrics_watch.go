@@ -13,6 +13,7 @@ import (
 
 // WatchMetrics are the numbers of a watch after a tick.
 type WatchMetrics struct {
+	Name          string // see Metrics
 	Ticks, Missed int
 	Changes       map[watch.Kind]int // events since the start, by kind
 	// Tick is the summary of the last tick, which began and ended then.
@@ -27,7 +28,7 @@ type WatchMetrics struct {
 // Text returns the metrics in Prometheus' text format. The number of series is bounded by the
 // outcomes, reasons and kinds of events.
 func (m *WatchMetrics) Text() []byte {
-	var b metricsText
+	b := metricsText{name: m.Name}
 	counter := func(name, help string, value int) {
 		b.family(name, "counter", help)
 		b.value(name, float64(value))

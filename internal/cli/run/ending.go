@@ -73,6 +73,10 @@ func (f *EndFlags) take(r *fleet.Result) {
 	}
 }
 
+// MetricsName returns the label that tells the series of one --metrics from those of others in
+// its directory: the file's name without .prom.
+func MetricsName(path string) string { return strings.TrimSuffix(filepath.Base(path), ".prom") }
+
 // WriteMetrics replaces the file of --metrics, and says what failed.
 func WriteMetrics(path string, text []byte, stderr io.Writer) (ok bool) {
 	err := plainfile.Replace(path, 0o644, func(w io.Writer) error { _, err := w.Write(text); return err })
@@ -92,6 +96,7 @@ func (f *EndFlags) ended(ctx context.Context, h record.Header, s *record.Summary
 	}
 	now := time.Now()
 	if f.metrics != "" {
+		f.taken.Name = MetricsName(f.metrics)
 		text := f.taken.Text(s, h.Started, now, exitCode)
 		if WriteMetrics(f.metrics, text, stderr) && f.taken.EachHost {
 			console.Say(stderr, "%s series are in %s", ui.Count(int64(output.MetricsSeries(text))), ui.Visible(f.metrics))

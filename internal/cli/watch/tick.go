@@ -202,7 +202,7 @@ func (w *watcher) finish(ctx context.Context, r *round) error {
 	}
 	met := w.met
 	metrics := output.WatchMetrics{
-		Ticks: w.ticks, Missed: w.missed, Changes: w.kinds, Tick: &r.summary, Begun: r.began, Ended: r.ended, Late: r.Late, State: state,
+		Name: run.MetricsName(w.flags.metrics), Ticks: w.ticks, Missed: w.missed, Changes: w.kinds, Tick: &r.summary, Begun: r.began, Ended: r.ended, Late: r.Late, State: state,
 		Held: r.held, Dialled: sum(r.dialled),
 	}
 	text := metrics.Text()
