@@ -8,12 +8,20 @@ BIN    := bin
 LINT   := $(BIN)/golangci-lint
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: all build demo test setup vet check-rename lint unit fmt bench bench-compare bench-clients bench-peers fuzz fuzz-long soak crashtest clean
+.PHONY: all build man docs demo test setup vet check-rename lint unit fmt bench bench-compare bench-clients bench-peers fuzz fuzz-long soak crashtest clean
 
 all: build
 
 build:
 	$(GO) build -trimpath -ldflags '-X shoal/internal/cli/console.Version=$(VERSION)' -o $(BIN)/ ./cmd/shoal ./cmd/shoal-bench ./cmd/shoal-hub
+
+# The manual, as packages install it.
+man: build
+	$(BIN)/shoal docs man $(BIN)/man
+	$(BIN)/shoal-bench docs man $(BIN)/man
+	$(BIN)/shoal-hub docs man $(BIN)/man
+
+docs: man
 
 demo: build
 	$(BIN)/shoal demo

@@ -16,6 +16,7 @@ import (
 	"shoal/internal/cli/history"
 	"shoal/internal/cli/hosts"
 	"shoal/internal/cli/keys"
+	"shoal/internal/cli/manual"
 	"shoal/internal/cli/markers"
 	"shoal/internal/cli/persist"
 	"shoal/internal/cli/reach"
@@ -61,9 +62,10 @@ Start with:
 		history.NewRerun(stdio), history.NewResume(stdio), history.NewVerify(stdio), history.NewPrune(stdio),
 		markers.NewResolve(stdio), markers.NewCollect(stdio), markers.NewSweep(stdio),
 		cluster.NewWorker(stdio), cluster.NewWorkers(stdio), cluster.NewAttach(stdio),
-		fleet.New(stdio), fleet.NewDemo(stdio), debug.New(stdio), newVersion(stdio),
+		fleet.New(stdio), fleet.NewDemo(stdio), debug.New(stdio), newVersion(stdio), manual.New(stdio),
 		moved("bench", "shoal-bench run"), moved("plot", "shoal-bench plot"), moved("hub", "shoal-hub"),
 	)
+	manual.AddTopics(root)
 	flags.SetHelp(root, commandGroups...)
 	return root
 }

@@ -56,6 +56,7 @@ var packages = map[string]string{
 	"doas":              "opendoas",
 	"su":                "util-linux",
 	"chromium":          "chromium",
+	"groff":             "groff-base",
 }
 
 // Program returns the path of a program: path itself, or the result of

@@ -15,6 +15,7 @@ import (
 
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
+	"shoal/internal/cli/manual"
 )
 
 // Main runs the command line and returns the exit code of the process: 0 for
@@ -37,7 +38,7 @@ Start with:
 			return console.UnknownCommand(cmd, args[0], "there are shoal-bench run and shoal-bench plot")
 		},
 	}
-	root.AddCommand(newRun(stdio), newFleet(stdio), newPlot(stdio))
+	root.AddCommand(newRun(stdio), newFleet(stdio), newPlot(stdio), manual.New(stdio))
 	flags.SetHelp(root)
 	return console.Execute(ctx, root, "the flags of a bench stand after its name: shoal-bench run --sizes 10,100", args, stdio)
 }

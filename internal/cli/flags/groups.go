@@ -4,6 +4,8 @@
 package flags
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -21,11 +23,46 @@ func NewGroup(title string) FlagGroup {
 	return FlagGroup{title, set}
 }
 
-// AddInGroups adds the groups' flags to cmd and prints its help under their
-// headings.
+// groupTitle annotates a flag with the title of its group.
+const groupTitle = "shoal_group"
+
+// AddInGroups adds the groups' flags to cmd. Its help and its page of the manual show them under
+// their titles.
 func AddInGroups(cmd *cobra.Command, groups ...FlagGroup) {
+	cmd.Flags().SortFlags = false // GroupsOf keeps the order
 	for _, g := range groups {
+		g.VisitAll(func(f *pflag.Flag) { annotate(f, groupTitle, g.title) })
 		cmd.Flags().AddFlagSet(g.FlagSet)
 	}
-	cmd.SetUsageFunc(func(cmd *cobra.Command) error { return usage(cmd, nil, groups) })
 }
+
+func annotate(f *pflag.Flag, name, value string) {
+	if f.Annotations == nil {
+		f.Annotations = map[string][]string{}
+	}
+	f.Annotations[name] = []string{value}
+}
+
+// GroupsOf returns the flags of cmd in their groups, those that no group has left out; without
+// groups, all under one title.
+func GroupsOf(cmd *cobra.Command) []FlagGroup {
+	var groups []FlagGroup
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		title := f.Annotations[groupTitle]
+		if len(title) == 0 {
+			return
+		}
+		i := slices.IndexFunc(groups, func(g FlagGroup) bool { return g.title == title[0] })
+		if i < 0 {
+			i, groups = len(groups), append(groups, NewGroup(title[0]))
+		}
+		groups[i].AddFlag(f)
+	})
+	if len(groups) == 0 {
+		groups = []FlagGroup{{"Flags", cmd.LocalFlags()}}
+	}
+	return groups
+}
+
+// Title returns the heading of the group.
+func (g FlagGroup) Title() string { return g.title }

@@ -24,9 +24,9 @@ type CommandGroup struct {
 func SetHelp(root *cobra.Command, groups ...CommandGroup) {
 	root.SetUsageFunc(func(cmd *cobra.Command) error {
 		if cmd != root {
-			return usage(cmd, nil, nil)
+			return usage(cmd, nil)
 		}
-		return usage(cmd, groups, nil)
+		return usage(cmd, groups)
 	})
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		text := cmd.Long
@@ -74,10 +74,8 @@ func plainDescriptions(cmd *cobra.Command) {
 			return
 		}
 		name, text := pflag.UnquoteUsage(f)
-		if f.Annotations == nil {
-			f.Annotations = map[string][]string{}
-		}
-		f.Annotations[valueName], f.Usage = []string{name}, text
+		annotate(f, valueName, name)
+		f.Usage = text
 	})
 	for _, c := range cmd.Commands() {
 		plainDescriptions(c)
@@ -85,8 +83,7 @@ func plainDescriptions(cmd *cobra.Command) {
 }
 
 // usage prints everything of cmd's help that stands below its description.
-// Without groups of flags, all of its flags stand under one heading.
-func usage(cmd *cobra.Command, commands []CommandGroup, groups []FlagGroup) error {
+func usage(cmd *cobra.Command, commands []CommandGroup) error {
 	width := columns(cmd)
 	var b strings.Builder
 	fmt.Fprintf(&b, "Usage:\n  %s\n", cmd.UseLine())
@@ -97,15 +94,12 @@ func usage(cmd *cobra.Command, commands []CommandGroup, groups []FlagGroup) erro
 		fmt.Fprintf(&b, "\nExamples:\n%s\n", cmd.Example)
 	}
 	listCommands(&b, cmd, commands, width)
-	if len(groups) == 0 {
-		groups = []FlagGroup{{"Flags", cmd.LocalFlags()}}
-	}
-	for _, g := range groups {
+	for _, g := range GroupsOf(cmd) {
 		if g.HasAvailableFlags() {
 			fmt.Fprintf(&b, "\n%s:\n", g.title)
 			g.VisitAll(func(f *pflag.Flag) {
 				if !f.Hidden && f.Deprecated == "" {
-					entry(&b, flagLabel(f), f.Usage+defaultNote(f), flagColumn, width)
+					entry(&b, Label(f), f.Usage+DefaultNote(f), flagColumn, width)
 				}
 			})
 		}
@@ -123,6 +117,7 @@ func listCommands(b *strings.Builder, cmd *cobra.Command, groups []CommandGroup,
 	rest := slices.DeleteFunc(slices.Clone(cmd.Commands()), func(c *cobra.Command) bool {
 		return !c.IsAvailableCommand() && c.Name() != "help"
 	})
+	topics := slices.DeleteFunc(slices.Clone(cmd.Commands()), func(c *cobra.Command) bool { return !c.IsAdditionalHelpTopicCommand() })
 	list := func(title string, commands []*cobra.Command) {
 		if len(commands) > 0 {
 			fmt.Fprintf(b, "\n%s:\n", title)
@@ -146,6 +141,7 @@ func listCommands(b *strings.Builder, cmd *cobra.Command, groups []CommandGroup,
 		title = "Other commands"
 	}
 	list(title, rest)
+	list("Subjects of "+cmd.CommandPath()+" help", topics)
 }
 
 // Columns where descriptions begin.
@@ -171,8 +167,8 @@ func entry(b *strings.Builder, label, text string, at, width int) {
 	b.WriteByte('\n')
 }
 
-// flagLabel returns a flag as it is typed, with the name of its value.
-func flagLabel(f *pflag.Flag) string {
+// Label returns a flag as it is typed, with the name of its value.
+func Label(f *pflag.Flag) string {
 	label := "    --" + f.Name
 	if f.Shorthand != "" {
 		label = "-" + f.Shorthand + ", --" + f.Name
@@ -200,9 +196,9 @@ func flagLabel(f *pflag.Flag) string {
 	return strings.TrimRight(label+" "+name, " ")
 }
 
-// defaultNote returns the note on a flag's default, unless there is none or the
+// DefaultNote returns the note on a flag's default, unless there is none or the
 // description has one.
-func defaultNote(f *pflag.Flag) string {
+func DefaultNote(f *pflag.Flag) string {
 	switch f.DefValue {
 	case "", "0", "0s", "false", "[]", "<nil>", " ":
 		return ""

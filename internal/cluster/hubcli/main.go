@@ -12,6 +12,7 @@ import (
 
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
+	"shoal/internal/cli/manual"
 	"shoal/internal/cluster/hub"
 	"shoal/internal/hint"
 )
@@ -45,6 +46,7 @@ nats-server with tls and with users or NKeys.`,
 	g.StringVar(&o.Config, "config", "", "read `FILE`, a configuration of nats-server")
 	g.BoolVar(&o.Log, "log", false, "write the server's log to standard error")
 	flags.AddInGroups(cmd, g)
+	cmd.AddCommand(manual.New(stdio))
 	flags.SetHelp(cmd)
 	return cmd
 }
