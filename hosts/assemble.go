@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"shoal/fleet"
 	"shoal/hosts/ansible"
@@ -166,12 +167,30 @@ func (l *loader) files(add func(found)) {
 			l.failed(at, "", err)
 			continue
 		}
+		if age := l.cache.Age(command); age > 0 {
+			at.source += " (an answer of " + ago(age) + "; --cache 0 asks anew)"
+		}
 		l.lines(at, bytes.NewReader(out), add)
 	}
 }
 
+// ago formats the age of an answer.
+func ago(age time.Duration) string { return age.Truncate(time.Second).String() + " ago" }
+
+// cached says whose answers came from the cache.
+func (l *loader) cached() []string {
+	if l.cache == nil {
+		return nil
+	}
+	var notices []string
+	for _, u := range l.cache.Used() {
+		notices = append(notices, fmt.Sprintf("not asked, for its answer of %s was kept (--cache; --cache 0 asks anew): %s", ago(u.Age), problem.Bounded(u.Program)))
+	}
+	return notices
+}
+
 func (l *loader) limits() extcmd.Limits {
-	return extcmd.Limits{Timeout: l.opts.CommandTimeout, Waiting: l.opts.Waiting}
+	return extcmd.Limits{Timeout: l.opts.CommandTimeout, Waiting: l.opts.Waiting, Cache: l.cache}
 }
 
 func (l *loader) configHosts(add func(found)) {
@@ -380,7 +399,7 @@ func (l *loader) finish(c *collector) *List {
 	}
 	list := &List{Hosts: c.hosts, details: c.details}
 	list.groups = l.ownGroups(list)
-	list.Notices = append(l.includes.notices(), c.notices()...)
+	list.Notices = slices.Concat(l.includes.notices(), l.cached(), c.notices())
 	if l.ansibles != nil {
 		list.Notices = append(list.Notices, l.ansibles.notices()...)
 	}

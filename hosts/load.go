@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"shoal/hosts/expr"
+	"shoal/hosts/internal/extcmd"
 	"shoal/hosts/internal/problem"
 	"shoal/hosts/limit"
 	"shoal/internal/hint"
@@ -29,6 +30,9 @@ func Load(opts Options) (*List, error) { return LoadContext(context.Background()
 // *[Problems], and then the List is nil.
 func LoadContext(ctx context.Context, opts Options) (*List, error) {
 	l := &loader{ctx: ctx, opts: opts, universe: new(limit.Universe)}
+	if opts.Cache != nil {
+		l.cache = &extcmd.Cache{Dir: opts.Cache.Dir, MaxAge: opts.Cache.MaxAge}
+	}
 	list := l.load()
 	if l.problems.Total > 0 {
 		return nil, &l.problems
@@ -48,6 +52,7 @@ type loader struct {
 	universe *limit.Universe
 	ansibles *ansibles // nil without Inventories
 	parse    func(text string) (expr.Expr, error)
+	cache    *extcmd.Cache // nil without Options.Cache
 }
 
 // A Problem is one entry that cannot be used.

@@ -65,6 +65,8 @@ type Options struct {
 	// Waiting is called once, from another goroutine, for each of these programs that
 	// runs for longer than 2 s. nil disables it.
 	Waiting func(program string)
+	// Cache keeps the answers of these programs; nil runs them each time.
+	Cache *Cache
 	// User is the run's login name for hosts without one. It is used to find
 	// duplicates and is not filled in.
 	User string
@@ -74,4 +76,14 @@ type Options struct {
 	// Stdin is read for "-", which may occur once. If it is nil, "-" is a
 	// problem.
 	Stdin io.Reader
+}
+
+// A Cache keeps what Commands and programs of Inventories printed. An answer is used for the same
+// command line in the same directory, by the same user, with the same environment but for
+// what differs in each terminal. A notice says whose answers were used, and how old these are.
+type Cache struct {
+	// Dir is a directory that only this user can read; it is made if it does not exist.
+	Dir string
+	// MaxAge is how old an answer may be that is used; 0 uses none, but keeps new ones.
+	MaxAge time.Duration
 }

@@ -26,6 +26,8 @@ type Limits struct {
 	// Waiting is called once, from another goroutine, for a program that runs for
 	// longer than WaitingAfter; nil disables it.
 	Waiting func(program string)
+	// Cache answers for programs that it knows; nil runs them all.
+	Cache *Cache
 }
 
 // WaitingAfter is how long a program runs before Limits.Waiting is called.
@@ -65,6 +67,14 @@ func run(ctx context.Context, argv []string, dir string, limits Limits) ([]byte,
 	if output == 0 {
 		output = defaultOutput
 	}
+	if limits.Cache != nil {
+		return limits.Cache.run(argv, dir, output, func() ([]byte, error) { return start(ctx, argv, dir, limits, timeout, output) })
+	}
+	return start(ctx, argv, dir, limits, timeout, output)
+}
+
+// start runs a program, and waits for its end.
+func start(ctx context.Context, argv []string, dir string, limits Limits, timeout time.Duration, output int) ([]byte, error) {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	stopped, stop := context.WithCancelCause(limited)

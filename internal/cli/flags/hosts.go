@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +36,7 @@ type HostFlags struct {
 	where, pick               string
 	seed                      uint64
 	sourceTimeout             Seconds
+	cache                     maxAge
 
 	SshConfig      string
 	SshOptions     []string
@@ -74,6 +76,7 @@ func (f *HostFlags) Targets() FlagGroup {
 	g.StringArrayVar(&f.hostsFrom, "hosts-from", nil, "read hosts from what `CMD` prints, run by sh -c")
 	g.BoolVar(&f.configHosts, "config-hosts", false, "the hosts that ssh_config names")
 	g.Var(&f.sourceTimeout, "source-timeout", "for each program that names hosts: of --hosts-from, an inventory or a group (default 60s)")
+	g.Var(&f.cache, "cache", "use what these programs printed at most that long ago; 0 asks anew, and keeps the answer for later runs")
 	g.StringVar(&f.where, "where", "", "only hosts whose attributes meet `CONDITION`, such as env==prod && az!=b")
 	g.StringVar(&f.pick, "pick", "", "only `N` hosts at random, or N/attribute for N of each value")
 	g.Uint64Var(&f.seed, "pick-seed", 0, "pick the same hosts again: the `SEED` that was printed")
@@ -248,11 +251,15 @@ func (f *HostFlags) Load(ctx context.Context, opts *connect.Options, stdio conso
 	waiting := func(program string) {
 		console.Say(stdio.Err, "waiting for %s", ui.Visible(fmt.Sprintf("%.200q", program)))
 	}
+	cache, err := f.sourceCache()
+	if err != nil {
+		return nil, err
+	}
 	list, err := hosts.LoadContext(ctx, hosts.Options{
 		Hosts:    f.expressions(),
 		Exclude:  f.exclude,
 		Files:    f.Hostfiles,
-		Commands: f.hostsFrom, CommandTimeout: f.sourceTimeout.Duration(), Waiting: waiting,
+		Commands: f.hostsFrom, CommandTimeout: f.sourceTimeout.Duration(), Waiting: waiting, Cache: cache,
 		ConfigHosts: named,
 		Inventories: f.Inventories, VarsDir: ".",
 		Patterns: f.limits,
@@ -277,6 +284,18 @@ func (f *HostFlags) Load(ctx context.Context, opts *connect.Options, stdio conso
 	}
 	opts.Entry = list.EntryOf
 	return list, nil
+}
+
+// sourceCache returns where the answers of programs that name hosts are kept; nil without --cache.
+func (f *HostFlags) sourceCache() (*hosts.Cache, error) {
+	if !f.cache.given {
+		return nil, nil
+	}
+	state := f.State()
+	if state == "" {
+		return nil, hint.New("--cache keeps what programs printed in a directory, and there is none", "name one with --state-dir, or leave out --cache")
+	}
+	return &hosts.Cache{Dir: filepath.Join(state, "sources"), MaxAge: f.cache.Duration()}, nil
 }
 
 // isPrivateKey reports whether a file begins as private keys in PEM do.

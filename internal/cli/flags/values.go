@@ -45,6 +45,18 @@ func (s *Seconds) Set(text string) error {
 	return nil
 }
 
+// maxAge is a flag value of which 0 is not the absence.
+type maxAge struct {
+	Seconds
+	given bool
+}
+
+// Set implements pflag.Value.
+func (m *maxAge) Set(text string) error {
+	m.given = true
+	return m.Seconds.Set(text)
+}
+
 // Count is a flag value: a whole number of at least 1. 0 is a default that
 // nobody gives.
 type Count int
