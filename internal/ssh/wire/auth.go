@@ -141,9 +141,14 @@ func (c *Client) AuthPassword(user string, password []byte) {
 	clear(p)
 }
 
-// handleAuth processes an authentication message (RFC 4252).
-func (c *Client) handleAuth(p []byte) (Event, error) {
+// takeAuth processes an authentication message (RFC 4252).
+func (c *Client) takeAuth(p []byte) (Event, error) {
 	number, a := p[0], c.auth
+	switch number {
+	default: // only servers get it, or nobody knows it
+		return nil, c.refuseMessage(number)
+	case msgServiceAccept, msgUserAuthFailure, msgUserAuthSuccess, msgUserAuthBanner, msgUserAuthMethod:
+	}
 	if a == nil {
 		return nil, unexpected(number, "after authentication was over", "RFC 4252 §5.1")
 	}

@@ -76,7 +76,7 @@ func (c *Client) OpenDirect(host string, port uint16) Channel {
 	return c.open("direct-tcpip", appendUint32(p, 0))
 }
 
-func (c *Client) open(kind string, extra []byte) Channel {
+func (c *endpoint) open(kind string, extra []byte) Channel {
 	if !c.ready {
 		panic("wire: a channel before the host key is trusted")
 	}
@@ -94,7 +94,7 @@ func (c *Client) open(kind string, extra []byte) Channel {
 
 // noteEarly records that the next message is a CHANNEL_OPEN sent before authentication
 // has succeeded.
-func (c *Client) noteEarly(ch *channel) {
+func (c *endpoint) noteEarly(ch *channel) {
 	e := earlyOpen{channel: ch.number, seq: c.out.seq}
 	if c.out.held != nil {
 		e.held = len(c.out.held.messages) + 1
@@ -103,7 +103,7 @@ func (c *Client) noteEarly(ch *channel) {
 }
 
 // request sends a channel request that wants an answer.
-func (c *Client) request(n Channel, kind Request, value string, more ...string) {
+func (c *endpoint) request(n Channel, kind Request, value string, more ...string) {
 	ch := c.mux.use(n)
 	if ch.closing {
 		return
@@ -175,7 +175,7 @@ func (c *Client) Signal(n Channel, name string) {
 // follows when more can be sent. It is limited by the window (RFC 4254 §5.2) and returns 0
 // before ChannelOpened, during a key exchange (RFC 4253 §7.1) and after SendEOF or
 // CloseChannel. p is copied into Output: pass it in pieces to bound the memory.
-func (c *Client) Send(n Channel, p []byte) int {
+func (c *endpoint) Send(n Channel, p []byte) int {
 	ch := c.mux.use(n)
 	if !ch.opened || !ch.sends() {
 		return 0
@@ -207,7 +207,7 @@ func (c *Client) Send(n Channel, p []byte) int {
 
 // Window returns how many bytes the server accepts now (RFC 4254 §5.2), for a driver that
 // reads what it sends. Send may still return less during a key exchange.
-func (c *Client) Window(n Channel) uint32 {
+func (c *endpoint) Window(n Channel) uint32 {
 	ch := c.mux.use(n)
 	if !ch.opened || !ch.sends() {
 		return 0
@@ -216,7 +216,7 @@ func (c *Client) Window(n Channel) uint32 {
 }
 
 // SendEOF ends the channel's input (RFC 4254 §5.3).
-func (c *Client) SendEOF(n Channel) {
+func (c *endpoint) SendEOF(n Channel) {
 	ch := c.mux.use(n)
 	if !ch.sends() {
 		return
@@ -230,7 +230,7 @@ func (c *Client) SendEOF(n Channel) {
 // Nothing more can be sent on the channel. What the server sends before it receives the CLOSE
 // still causes events, but the window is not extended any more. Closed follows when the
 // server has closed the channel too (RFC 4254 §5.3).
-func (c *Client) CloseChannel(n Channel) {
+func (c *endpoint) CloseChannel(n Channel) {
 	ch := c.mux.use(n)
 	if ch.closing {
 		return
@@ -243,7 +243,7 @@ func (c *Client) CloseChannel(n Channel) {
 
 // Consumed extends the server's window by n bytes of Data that were processed (RFC 4254
 // §5.2). It may be called for a channel that has been closed meanwhile.
-func (c *Client) Consumed(number Channel, n int) {
+func (c *endpoint) Consumed(number Channel, n int) {
 	ch := c.mux.find(number)
 	if ch == nil || ch.closing || !ch.opened || n <= 0 {
 		return

@@ -70,16 +70,6 @@ type opener interface {
 // which is most of it: for connections that wait.
 type shrinker interface{ shrink() }
 
-// newSealer returns the client's sealer after a key exchange.
-func newSealer(d direction, m keyMaterial) (sealer, error) {
-	return newProtection(d, m, toServer())
-}
-
-// newOpener returns the client's opener after a key exchange.
-func newOpener(d direction, m keyMaterial) (opener, error) {
-	return newProtection(d, m, toClient())
-}
-
 // A protection is the sealer or the opener of one direction. One value must not be used as
 // both.
 type protection interface {
@@ -87,6 +77,7 @@ type protection interface {
 	opener
 }
 
+// newProtection makes the ciphers of the direction that l names.
 func newProtection(d direction, m keyMaterial, l letters) (protection, error) {
 	switch d.cipher {
 	case gcm128, gcm256:

@@ -108,5 +108,5 @@ func (plainOpener) open(packet []byte, _ uint32) ([]byte, error) { return unfram
 
 // errAltered returns the error for a packet whose tag is wrong.
 func errAltered(source string) error {
-	return fail(KindIntegrity, source, "a packet was altered on its way, or is not the server's")
+	return fail(KindIntegrity, source, "a packet was altered on its way, or was forged")
 }

@@ -59,7 +59,7 @@ func newPair(t testing.TB, d direction) (sealer, opener) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := newOpener(d, testMaterial())
+	o, err := newProtection(d, testMaterial(), toClient())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ const smallAdjust = 64
 
 // Keepalive sends keepalive@openssh.com, a global request (RFC 4254 §4) that servers refuse.
 // The answer is reported as Alive.
-func (c *Client) Keepalive() {
+func (c *endpoint) Keepalive() {
 	if c.auth != nil {
 		panic("wire: a keepalive before authentication has succeeded")
 	}
@@ -35,10 +35,10 @@ func (c *Client) Keepalive() {
 }
 
 // handleConnection processes a message of the connection protocol (RFC 4254).
-func (c *Client) handleConnection(p []byte) (Event, error) {
+func (c *endpoint) handleConnection(p []byte) (Event, error) {
 	number := p[0]
 	if c.auth != nil {
-		return nil, unexpected(number, "before authentication had succeeded", "RFC 4252 §6")
+		return nil, c.role.takeEarly(number)
 	}
 	switch number {
 	case msgGlobalRequest:
@@ -50,7 +50,7 @@ func (c *Client) handleConnection(p []byte) (Event, error) {
 		c.mux.pings--
 		return Alive{}, nil
 	case msgChannelOpen:
-		return c.offered(p)
+		return c.role.takeOpen(p)
 	}
 	r := read(p[1:])
 	n := Channel(r.uint32())
@@ -80,7 +80,7 @@ func (c *Client) handleConnection(p []byte) (Event, error) {
 	case msgChannelClose:
 		return c.takeClose(ch, r)
 	case msgChannelRequest:
-		return c.takeRequest(ch, r)
+		return c.role.takeRequest(ch, r)
 	default:
 		ev, err := ch.takeAnswer(number, r)
 		if a, ok := ev.(RequestAnswered); ok && a.Request == RequestAgent {
@@ -99,7 +99,7 @@ func harmlessLate(number byte) bool {
 
 // refuseRequest refuses every global request (RFC 4254 §4), including
 // hostkeys-00@openssh.com, which announces keys without proof of possession.
-func (c *Client) refuseRequest(p []byte) error {
+func (c *endpoint) refuseRequest(p []byte) error {
 	r := read(p[1:])
 	_ = r.string()
 	wantsReply := r.bool()
@@ -112,9 +112,14 @@ func (c *Client) refuseRequest(p []byte) error {
 	return c.useless(msgGlobalRequest)
 }
 
-// offered processes a channel that the server opens (RFC 4254 §5.1). It refuses all but those to
+// takeEarly refuses messages of the connection protocol before it has begun.
+func (c *Client) takeEarly(number byte) error {
+	return unexpected(number, "before authentication had succeeded", "RFC 4252 §6")
+}
+
+// takeOpen processes a channel that the server opens (RFC 4254 §5.1). It refuses all but those to
 // our agent, if that is forwarded.
-func (c *Client) offered(p []byte) (Event, error) {
+func (c *Client) takeOpen(p []byte) (Event, error) {
 	r := read(p[1:])
 	kind := string(r.string())
 	sender, window, maxData := r.uint32(), r.uint32(), r.uint32()
@@ -137,14 +142,14 @@ func (c *Client) offered(p []byte) (Event, error) {
 	return AgentOpened{ch.number}, c.answer(msgChannelOpen, out)
 }
 
-func (c *Client) refuseChannel(sender, code uint32, text string) error {
+func (c *endpoint) refuseChannel(sender, code uint32, text string) error {
 	out := appendUint32([]byte{msgChannelOpenFailure}, sender)
 	out = appendString(appendUint32(out, code), text)
 	return c.answer(msgChannelOpen, appendString(out, ""))
 }
 
 // takeOpened processes the answer to our CHANNEL_OPEN (RFC 4254 §5.1).
-func (c *Client) takeOpened(ch *channel, number byte, r *reader) (Event, error) {
+func (c *endpoint) takeOpened(ch *channel, number byte, r *reader) (Event, error) {
 	if ch.opened {
 		return nil, unexpected(number, "for a channel that is open", "RFC 4254 §5.1")
 	}
@@ -174,7 +179,7 @@ func (c *Client) takeOpened(ch *channel, number byte, r *reader) (Event, error) 
 
 // checkGuess compares the server's number of a channel with the one that early messages were
 // sent to.
-func (c *Client) checkGuess(ch *channel, remote uint32) error {
+func (c *endpoint) checkGuess(ch *channel, remote uint32) error {
 	if ch.guessed && remote != c.mux.next {
 		return fail(KindWrongGuess, "RFC 4254 §5.1",
 			"the early command went to channel %d, the server opened %d", c.mux.next, remote)
@@ -184,7 +189,7 @@ func (c *Client) checkGuess(ch *channel, remote uint32) error {
 
 // checkOther refuses a channel, other than that of an early command, with the number that the
 // command was sent to.
-func (c *Client) checkOther(ch *channel, remote uint32) error {
+func (c *endpoint) checkOther(ch *channel, remote uint32) error {
 	if g := c.mux.guess; g != nil && g != ch && g.guessed && remote == c.mux.next {
 		return fail(KindProtocol, "RFC 4254 §5.1",
 			"the early command went to channel %d, which is another channel's now", c.mux.next)
@@ -193,7 +198,7 @@ func (c *Client) checkOther(ch *channel, remote uint32) error {
 }
 
 // takeAdjust processes WINDOW_ADJUST, which enlarges our send window (RFC 4254 §5.2).
-func (c *Client) takeAdjust(ch *channel, r *reader) (Event, error) {
+func (c *endpoint) takeAdjust(ch *channel, r *reader) (Event, error) {
 	n := r.uint32()
 	if !r.done() {
 		return nil, malformed(msgChannelWindowAdjust, "RFC 4254 §5.2")
@@ -217,7 +222,7 @@ func (c *Client) takeAdjust(ch *channel, r *reader) (Event, error) {
 
 // takeData processes output (RFC 4254 §5.2). As in OpenSSH, data after EOF is accepted, and
 // extended data other than stderr is dropped.
-func (c *Client) takeData(ch *channel, number byte, r *reader) (Event, error) {
+func (c *endpoint) takeData(ch *channel, number byte, r *reader) (Event, error) {
 	stderr, known := false, true
 	if number == msgChannelExtendedData {
 		stderr, known = true, r.uint32() == extendedStderr
@@ -242,7 +247,7 @@ func (c *Client) takeData(ch *channel, number byte, r *reader) (Event, error) {
 	return Data{ch.number, stderr, data}, nil
 }
 
-func (c *Client) takeEOF(ch *channel, r *reader) (Event, error) {
+func (c *endpoint) takeEOF(ch *channel, r *reader) (Event, error) {
 	if !r.done() {
 		return nil, malformed(msgChannelEOF, "RFC 4254 §5.3")
 	}
@@ -254,7 +259,7 @@ func (c *Client) takeEOF(ch *channel, r *reader) (Event, error) {
 }
 
 // takeClose processes CHANNEL_CLOSE and closes our side too (RFC 4254 §5.3).
-func (c *Client) takeClose(ch *channel, r *reader) (Event, error) {
+func (c *endpoint) takeClose(ch *channel, r *reader) (Event, error) {
 	if !r.done() {
 		return nil, malformed(msgChannelClose, "RFC 4254 §5.3")
 	}

@@ -92,7 +92,7 @@
 //	RFC 4252      auth.go; interactive.go: RFC 4256
 //	RFC 4254      channel.go: sending; connection.go: receiving; mux.go: the set of channels
 //
-// client.go holds the state and the loop, event.go the events, error.go the errors, limits.go
-// the limits and trace.go what [Config.Trace] is called with. testdata/messages.txt lists the
-// effect of every message in every phase.
+// endpoint.go holds the state and the loop of either side, client.go the client's face, event.go
+// the events, error.go the errors, limits.go the limits and trace.go what [Config.Trace] is called
+// with. testdata/messages.txt lists the effect of every message in every phase.
 package wire

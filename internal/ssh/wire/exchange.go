@@ -17,8 +17,8 @@ type exchange struct {
 	agreed       *agreement
 	method       string // of key
 	key          keyAgreement
-	ignoreNext   bool   // the server guessed wrong (RFC 4253 §7)
-	next         opener // used after the server's NEWKEYS
+	ignoreNext   bool   // the peer guessed wrong (RFC 4253 §7)
+	next         opener // used after the peer's NEWKEYS
 	nextSealer   sealer // used after our NEWKEYS
 }
 
@@ -29,21 +29,21 @@ const (
 )
 
 // startKex sends our KEXINIT and, with EarlyKex, the first message of the method.
-func (c *Client) startKex() {
+func (c *endpoint) startKex() {
 	first := c.sessionID == nil
 	k := &exchange{ours: c.newKexInit(first)}
 	k.oursRaw = k.ours.append(make([]byte, 0, kexInitRoom))
 	c.kex = k
 	c.send(k.oursRaw)
 	c.out.held = new(backlog)
-	if first && c.config.earlyKex() && len(k.ours.kex) > 0 && !pseudo(k.ours.kex[0]) {
+	if first && !c.server && c.config.earlyKex() && len(k.ours.kex) > 0 && !pseudo(k.ours.kex[0]) {
 		if err := c.sendKexMessage(k.ours.kex[0]); err != nil {
 			c.end(err)
 		}
 	}
 }
 
-func (c *Client) newKexInit(first bool) *kexInit {
+func (c *endpoint) newKexInit(first bool) *kexInit {
 	none := []string{"none"}
 	ciphers, macs := offered(c.config.Ciphers, Ciphers), offered(c.config.MACs, MACs)
 	k := &kexInit{
@@ -54,7 +54,7 @@ func (c *Client) newKexInit(first bool) *kexInit {
 		compOut: none, compIn: none,
 	}
 	if first {
-		k.kex = append(slices.Clone(k.kex), extInfoClient, strictClient)
+		k.kex = append(slices.Clone(k.kex), c.markers()...)
 	} else {
 		k.hostKeys = []string{c.hostKeyName} // the host key must stay the same
 	}
@@ -62,8 +62,16 @@ func (c *Client) newKexInit(first bool) *kexInit {
 	return k
 }
 
+// markers are the pseudo-methods that we list in the first KEXINIT.
+func (c *endpoint) markers() []string {
+	if c.server {
+		return []string{strictServer}
+	}
+	return []string{extInfoClient, strictClient}
+}
+
 // sendKexMessage sends our ephemeral key (RFC 5656 §4, draft-ietf-sshm-mlkem-hybrid-kex §2).
-func (c *Client) sendKexMessage(method string) error {
+func (c *endpoint) sendKexMessage(method string) error {
 	key, err := newKeyAgreement(method)
 	if err != nil {
 		return err
@@ -77,49 +85,75 @@ func (c *Client) sendKexMessage(method string) error {
 
 // needsRekey reports whether the keys have been used for too much data or too long (RFC 4253
 // §9).
-func (c *Client) needsRekey() bool {
+func (c *endpoint) needsRekey() bool {
 	used := max(c.in.bytes, c.out.bytes) >= c.config.rekeyBytes() ||
 		max(c.in.packets, c.out.packets) >= MaxRekeyPackets ||
 		c.config.RekeyAfter > 0 && c.age >= c.config.RekeyAfter
 	return used && c.kex == nil && c.auth == nil
 }
 
-// takeKexInit processes the server's KEXINIT.
-func (c *Client) takeKexInit(p []byte) (Event, error) {
+// takeKexInit processes the peer's KEXINIT.
+func (c *endpoint) takeKexInit(p []byte) (Event, error) {
 	if c.kex != nil && c.kex.theirs != nil {
 		return nil, unexpected(msgKexInit, "twice", "RFC 4253 §7.1")
 	}
 	if c.kex == nil {
 		c.rekeys.give(float64(c.in.bytes+c.out.bytes)/(1<<20), freeRekeys)
 		if !c.rekeys.take() {
-			return nil, fail(KindAbuse, "RFC 4253 §9", "the server exchanges keys over and over")
+			return nil, fail(KindAbuse, "RFC 4253 §9", "the %s exchanges keys over and over", c.peer())
 		}
 		c.startKex()
 	}
 	k := c.kex
-	theirs, err := parseKexInit(p)
+	theirs, err := parseKexInit(p, c.peer())
 	if err != nil {
 		return nil, err
 	}
 	k.theirs = theirs
 	first := c.sessionID == nil
-	if first {
-		k.agreed, err = negotiate(k.ours, theirs)
-	} else {
-		k.agreed, err = renegotiate(k.ours, theirs, c.strict)
-	}
-	if err != nil {
+	if k.agreed, err = c.agree(k, first); err != nil {
 		return nil, err
 	}
-	k.hash = beginExchangeHash(kexHash(k.agreed.kex), c.config.version(), c.ServerVersion(), k.oursRaw, p)
+	newHash := kexHash(k.agreed.kex)
+	if c.server {
+		k.hash = beginExchangeHash(newHash, c.theirVersion(), c.config.version(), p, k.oursRaw)
+	} else {
+		k.hash = beginExchangeHash(newHash, c.config.version(), c.theirVersion(), k.oursRaw, p)
+	}
 	k.oursRaw = nil
 	k.ignoreNext = k.agreed.guessed
 	if first {
 		c.strict = k.agreed.strict
 		if c.strict && c.in.seq != 1 {
-			return nil, fail(KindProtocol, "OpenSSH's PROTOCOL §1.10", "the server's first message was not KEXINIT")
+			return nil, fail(KindProtocol, "OpenSSH's PROTOCOL §1.10", "the %s's first message was not KEXINIT", c.peer())
 		}
 	}
+	return c.role.negotiated(first)
+}
+
+// agree negotiates from both KEXINITs.
+func (c *endpoint) agree(k *exchange, first bool) (*agreement, error) {
+	client, server := k.ours, k.theirs
+	if c.server {
+		client, server = server, client
+	}
+	var a *agreement
+	var err error
+	if first {
+		a, err = negotiate(client, server, k.theirs)
+	} else {
+		a, err = renegotiate(client, server, k.theirs, c.strict)
+	}
+	if err == nil && c.server {
+		a.out, a.in = a.in, a.out
+	}
+	return a, err
+}
+
+// negotiated sends our ephemeral key, unless it was sent early.
+func (c *Client) negotiated(first bool) (Event, error) {
+	k := c.kex
+	var err error
 	switch {
 	case k.key == nil:
 		err = c.sendKexMessage(k.agreed.kex)
@@ -133,13 +167,13 @@ func (c *Client) takeKexInit(p []byte) (Event, error) {
 	return Negotiated{
 		Kex: k.agreed.kex, HostKey: k.agreed.hostKey,
 		CipherOut: k.agreed.out.cipher, CipherIn: k.agreed.in.cipher, Strict: c.strict,
-		ServerKex: theirs.kex, ServerHostKeys: theirs.hostKeys,
+		ServerKex: k.theirs.kex, ServerHostKeys: k.theirs.hostKeys,
 	}, err
 }
 
-// takeKexReply computes the shared secret and verifies the host key's signature of the
+// takeKex computes the shared secret and verifies the host key's signature of the
 // exchange hash (RFC 4253 §8, RFC 5656 §4).
-func (c *Client) takeKexReply(p []byte) (Event, error) {
+func (c *Client) takeKex(p []byte) (Event, error) {
 	k := c.kex
 	if k == nil || k.agreed == nil || k.next != nil {
 		return nil, unexpected(msgKexReplyMethod, "out of turn", "RFC 4253 §8")
@@ -168,10 +202,7 @@ func (c *Client) takeKexReply(p []byte) (Event, error) {
 	}
 	defer clear(secret)
 	material := keyMaterial{k.hash, secret, h, c.sessionID}
-	if k.nextSealer, err = newSealer(k.agreed.out, material); err != nil {
-		return nil, err
-	}
-	if k.next, err = newOpener(k.agreed.in, material); err != nil {
+	if err := c.deriveKeys(material); err != nil {
 		return nil, err
 	}
 	if !first {
@@ -180,6 +211,20 @@ func (c *Client) takeKexReply(p []byte) (Event, error) {
 	}
 	c.waiting = true
 	return HostKey{Algorithm: c.hostKeyName, Key: key, Signature: slices.Clone(signature), SessionID: h}, nil
+}
+
+// deriveKeys makes the ciphers of both directions.
+func (c *endpoint) deriveKeys(m keyMaterial) (err error) {
+	k := c.kex
+	out, in := toServer(), toClient()
+	if c.server {
+		out, in = in, out
+	}
+	if k.nextSealer, err = newProtection(k.agreed.out, m, out); err != nil {
+		return err
+	}
+	k.next, err = newProtection(k.agreed.in, m, in)
+	return err
 }
 
 // checkPin returns an error unless a later key exchange uses the key that was trusted.
@@ -206,7 +251,7 @@ func (c *Client) Trust() {
 }
 
 // useNewSealer sends NEWKEYS and switches sending to the new keys (RFC 4253 §7.3).
-func (c *Client) useNewSealer() {
+func (c *endpoint) useNewSealer() {
 	c.send([]byte{msgNewKeys})
 	o := &c.out
 	o.sealer, c.kex.nextSealer = c.kex.nextSealer, nil
@@ -225,7 +270,7 @@ func (c *Client) useNewSealer() {
 }
 
 // takeNewKeys processes NEWKEYS and switches receiving to the new keys.
-func (c *Client) takeNewKeys(p []byte) (Event, error) {
+func (c *endpoint) takeNewKeys(p []byte) (Event, error) {
 	if c.kex == nil || c.kex.next == nil {
 		return nil, unexpected(msgNewKeys, "out of turn", "RFC 4253 §7.3")
 	}

@@ -305,7 +305,7 @@ func TestK07NothingInCommon(t *testing.T) {
 }
 
 func TestK08StrictKeyExchange(t *testing.T) {
-	client, err := parseKexInit(func() []byte { s := newScripted(t, Config{}); s.pump(); return s.clientRaw }())
+	client, err := parseKexInit(func() []byte { s := newScripted(t, Config{}); s.pump(); return s.clientRaw }(), "server")
 	if err != nil || !slices.Contains(client.kex, strictClient) {
 		t.Fatalf("strict key exchange is not offered: %v %v", client.kex, err)
 	}

@@ -498,7 +498,7 @@ func TestS20WindowOverflow(t *testing.T) {
 func TestS21CompressionIsNeverOffered(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.pump()
-	k, err := parseKexInit(s.clientRaw)
+	k, err := parseKexInit(s.clientRaw, "server")
 	if err != nil || fmt.Sprint(k.compIn, k.compOut) != "[none] [none]" {
 		t.Errorf("%v %v, %v", k.compIn, k.compOut, err)
 	}

@@ -44,11 +44,11 @@ func (k *kexInit) append(dst []byte) []byte {
 	return appendUint32(dst, 0)
 }
 
-// parseKexInit parses a whole payload, the message number first. The reserved number may have
+// parseKexInit parses a whole payload from the peer, the message number first. The reserved number may have
 // any value, because it is reserved for extensions.
-func parseKexInit(payload []byte) (*kexInit, error) {
+func parseKexInit(payload []byte, peer string) (*kexInit, error) {
 	if len(payload) > maxKexInit {
-		return nil, fail(KindAbuse, "RFC 4253 §6.1", "the server's KEXINIT has %d bytes, more than %d", len(payload), maxKexInit)
+		return nil, fail(KindAbuse, "RFC 4253 §6.1", "the %s's KEXINIT has %d bytes, more than %d", peer, len(payload), maxKexInit)
 	}
 	var k kexInit
 	r, text := read(payload), string(payload) // all names share the memory of text
@@ -66,7 +66,7 @@ func parseKexInit(payload []byte) (*kexInit, error) {
 	k.firstFollows = r.bool()
 	r.uint32()
 	if number != msgKexInit || !r.done() {
-		return nil, fail(KindProtocol, "RFC 4253 §7.1", "the server's KEXINIT cannot be read")
+		return nil, fail(KindProtocol, "RFC 4253 §7.1", "the %s's KEXINIT cannot be read", peer)
 	}
 	return &k, nil
 }

@@ -52,7 +52,7 @@ func TestKexInitAppend(t *testing.T) {
 		if !bytes.Equal(ssh.Marshal(want), payload) {
 			r.Fatalf("got %x, want %x", payload, ssh.Marshal(want))
 		}
-		again, err := parseKexInit(payload)
+		again, err := parseKexInit(payload, "server")
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -65,7 +65,7 @@ func TestKexInitAppend(t *testing.T) {
 func TestParseKexInitErrors(t *testing.T) {
 	good := offer(kexMLKEM, ssh.KeyAlgoED25519, direction{cipher: gcm128}).append(nil)
 	for n := range good {
-		_, err := parseKexInit(good[:n])
+		_, err := parseKexInit(good[:n], "server")
 		wantKind(t, err, KindProtocol)
 	}
 	// with gives a KEXINIT whose first list is other bytes.
@@ -95,11 +95,11 @@ func TestParseKexInitErrors(t *testing.T) {
 		{"too long", with(strings.Repeat("a,", maxKexInit/2) + "a"), KindAbuse},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := parseKexInit(c.payload)
+			_, err := parseKexInit(c.payload, "server")
 			wantKind(t, err, c.kind)
 		})
 	}
-	if k, err := parseKexInit(with("a")); err != nil || len(k.kex) != 1 || k.kex[0] != "a" {
+	if k, err := parseKexInit(with("a"), "server"); err != nil || len(k.kex) != 1 || k.kex[0] != "a" {
 		t.Errorf("got %+v, %v", k, err)
 	}
 }
@@ -112,7 +112,7 @@ func FuzzParseKexInit(f *testing.F) {
 	f.Add((&kexInit{firstFollows: true}).append(nil))
 	f.Add(good[:40])
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		k, err := parseKexInit(payload)
+		k, err := parseKexInit(payload, "server")
 		if err != nil {
 			return
 		}

@@ -71,7 +71,7 @@ const (
 )
 
 // A budget counts down and is refilled.
-type budget float64
+type budget float32
 
 // take spends one unit and reports whether there was one.
 func (b *budget) take() bool {

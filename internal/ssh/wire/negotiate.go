@@ -30,31 +30,33 @@ func WithoutStrict(names []string) []string {
 	return slices.DeleteFunc(append([]string{}, names...), NeedsStrict)
 }
 
-// An agreement is the result of negotiating two KEXINITs.
+// An agreement is the result of negotiating two KEXINITs. out is from the client to the server,
+// and endpoint.agree makes it the direction that we send in.
 type agreement struct {
 	kex, hostKey string
 	out, in      direction
 	// strict means that the connection uses strict key exchange.
 	strict bool
-	// guessed means that the server's next packet is a wrong guess, to be ignored.
+	// guessed means that the peer's next packet is a wrong guess, to be ignored.
 	guessed bool
 }
 
 // negotiate returns the agreement of a connection's first two KEXINITs (RFC 4253 §7.1).
-func negotiate(client, server *kexInit) (*agreement, error) {
+// theirs is that of the peer.
+func negotiate(client, server, theirs *kexInit) (*agreement, error) {
 	strict := slices.Contains(client.kex, strictClient) && slices.Contains(server.kex, strictServer)
-	return renegotiate(client, server, strict)
+	return renegotiate(client, server, theirs, strict)
 }
 
 // renegotiate returns the agreement of later KEXINITs. In these the names of strict key
 // exchange have no meaning and may be missing: strict is the result of the first exchange.
-func renegotiate(client, server *kexInit, strict bool) (*agreement, error) {
+func renegotiate(client, server, theirs *kexInit, strict bool) (*agreement, error) {
 	var c chooser
 	a := &agreement{
 		kex:     c.choose("key exchange", client.kex, server.kex),
 		hostKey: c.choose("host-key algorithm", client.hostKeys, server.hostKeys),
 		strict:  strict,
-		guessed: wrongGuess(client, server),
+		guessed: theirs.firstFollows && differs(client, server),
 	}
 	a.out.cipher = c.choose("cipher, client to server", client.ciphersOut, server.ciphersOut)
 	a.in.cipher = c.choose("cipher, server to client", client.ciphersIn, server.ciphersIn)
@@ -84,7 +86,7 @@ func lacksStrict(name string, client, server *kexInit) error {
 	safe := *client
 	safe.ciphersOut, safe.ciphersIn = WithoutStrict(client.ciphersOut), WithoutStrict(client.ciphersIn)
 	safe.macsOut, safe.macsIn = WithoutStrict(client.macsOut), WithoutStrict(client.macsIn)
-	if _, err := renegotiate(&safe, server, false); err != nil {
+	if _, err := renegotiate(&safe, server, server, false); err != nil {
 		return fail(KindNoCommonAlgorithm, source, "using %s: %w; without it: %w", name, ErrNeedsStrict, err)
 	}
 	return fail(KindNoCommonAlgorithm, source, "using %s: %w", name, ErrNeedsStrict)
@@ -117,11 +119,10 @@ func pseudo(name string) bool {
 	return strings.HasPrefix(name, "ext-info-") || strings.HasPrefix(name, "kex-strict-")
 }
 
-// wrongGuess reports whether the server sends a guessed first key exchange packet for which
-// its first method or host-key algorithm differs from ours (RFC 4253 §7).
-func wrongGuess(client, server *kexInit) bool {
-	return server.firstFollows &&
-		(first(client.kex) != first(server.kex) || first(client.hostKeys) != first(server.hostKeys))
+// differs reports whether a guessed first key exchange packet is wrong: the first method or
+// host-key algorithm of one side is not that of the other (RFC 4253 §7).
+func differs(client, server *kexInit) bool {
+	return first(client.kex) != first(server.kex) || first(client.hostKeys) != first(server.hostKeys)
 }
 
 // first returns the first name that is no marker, "" if there is none.

@@ -102,7 +102,7 @@ func TestNegotiate(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			ours, theirs := ourOffer(), opensshOffer()
 			c.change(ours, theirs)
-			got, err := negotiate(ours, theirs)
+			got, err := negotiate(ours, theirs, theirs)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -130,7 +130,7 @@ func TestNegotiateNothingInCommon(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			theirs := opensshOffer()
 			c.change(theirs)
-			_, err := negotiate(ourOffer(), theirs)
+			_, err := negotiate(ourOffer(), theirs, theirs)
 			wantKind(t, err, KindNoCommonAlgorithm)
 			var n *NegotiationError
 			if !errors.As(err, &n) || n.What != c.what {
@@ -148,17 +148,17 @@ func TestNegotiateChaChaNeedsStrict(t *testing.T) {
 		ours, theirs := ourOffer(), opensshOffer()
 		change(theirs)
 		theirs.kex = []string{kexP256}
-		_, err := negotiate(ours, theirs)
+		_, err := negotiate(ours, theirs, theirs)
 		wantKind(t, err, KindNoCommonAlgorithm)
 		if !errors.Is(err, ErrNeedsStrict) || !strings.Contains(err.Error(), chachaPoly) {
 			t.Errorf("got %v", err)
 		}
 		// Later KEXINITs have no marks, whatever the first exchange came to.
-		if a, err := renegotiate(ours, theirs, true); err != nil || !a.strict {
+		if a, err := renegotiate(ours, theirs, theirs, true); err != nil || !a.strict {
 			t.Errorf("a later exchange under strict: %+v, %v", a, err)
 		}
 		theirs.kex = append(theirs.kex, strictServer)
-		if _, err := renegotiate(ours, theirs, false); !errors.Is(err, ErrNeedsStrict) {
+		if _, err := renegotiate(ours, theirs, theirs, false); !errors.Is(err, ErrNeedsStrict) {
 			t.Errorf("a later exchange without strict: %v", err)
 		}
 	}
@@ -186,7 +186,7 @@ func TestNegotiateNeedsStrict(t *testing.T) {
 		theirs.kex = []string{kexP256}
 		theirs.ciphersOut, theirs.ciphersIn = []string{gcm128}, c.ciphers
 		theirs.macsOut, theirs.macsIn = []string{hmac256ETM}, c.macs
-		_, err := negotiate(ours, theirs)
+		_, err := negotiate(ours, theirs, theirs)
 		if c.needs == "" {
 			if err != nil {
 				t.Errorf("%s: %v", c.name, err)
@@ -200,11 +200,11 @@ func TestNegotiateNeedsStrict(t *testing.T) {
 		}
 		ours.ciphersOut, ours.ciphersIn = WithoutStrict(ours.ciphersOut), WithoutStrict(ours.ciphersIn)
 		ours.macsOut, ours.macsIn = WithoutStrict(ours.macsOut), WithoutStrict(ours.macsIn)
-		if _, err := negotiate(ours, theirs); (err != nil) != c.final || errors.Is(err, ErrNeedsStrict) {
+		if _, err := negotiate(ours, theirs, theirs); (err != nil) != c.final || errors.Is(err, ErrNeedsStrict) {
 			t.Errorf("%s: without such algorithms: %v", c.name, err)
 		}
 		theirs.kex = append(theirs.kex, strictServer)
-		if _, err := negotiate(ourOffer(), theirs); err != nil {
+		if _, err := negotiate(ourOffer(), theirs, theirs); err != nil {
 			t.Errorf("%s, strict: %v", c.name, err)
 		}
 	}
@@ -223,7 +223,7 @@ func TestNegotiateChoosesTheFirst(t *testing.T) {
 				common = append(common, n)
 			}
 		}
-		a, err := negotiate(ours, theirs)
+		a, err := negotiate(ours, theirs, theirs)
 		switch {
 		case len(common) == 0 && err == nil:
 			r.Fatalf("chose %q where nothing is in common", a.kex)

@@ -3,12 +3,12 @@ package wire
 // An outbound builds and encrypts packets.
 type outbound struct {
 	buf    []byte // encrypted packets
-	start  int    // buf[start:] is still to be sent
 	sealer sealer
 	seq    uint32 // of the next packet
-	reuse  bool   // keep the memory of buf once it is sent
+	start  int32  // buf[start:] is still to be sent
 	// owed is an upper bound of the bytes of buf that answer unsolicited messages.
-	owed int
+	owed  int32
+	reuse bool // keep the memory of buf once it is sent
 
 	bytes   uint64 // since the last key exchange
 	packets uint64
@@ -48,11 +48,11 @@ func (b *backlog) add(payload []byte) error {
 	return nil
 }
 
-// owe counts n bytes of an answer and fails beyond maxQueued: a server that sends requests
+// owe counts n bytes of an answer and fails beyond maxQueued: a peer that sends requests
 // but never reads the answers could fill our memory with them.
 func (o *outbound) owe(n int) error {
-	if o.owed += n; o.owed > maxQueued {
-		return fail(KindAbuse, "", "the server does not read the answers to what it asks")
+	if o.owed += int32(n); o.owed > maxQueued {
+		return fail(KindAbuse, "", "the other side does not read the answers to what it asks")
 	}
 	return nil
 }
@@ -64,7 +64,7 @@ func (o *outbound) pending() []byte { return o.buf[o.start:] }
 // reused.
 func (o *outbound) sent(n int) {
 	left := o.pending()[n:]
-	if o.start = len(o.buf) - len(left); len(left) > 0 {
+	if o.start = int32(len(o.buf) - len(left)); len(left) > 0 {
 		return
 	}
 	o.buf, o.start, o.owed = o.buf[:0], 0, 0

@@ -203,7 +203,7 @@ func (s *scripted) last(number byte) []byte {
 // reply makes the KEX_REPLY to the client's last ephemeral key, and the keys.
 func (s *scripted) reply() []byte {
 	s.tb.Helper()
-	client, err := parseKexInit(s.clientRaw)
+	client, err := parseKexInit(s.clientRaw, "server")
 	if err != nil {
 		s.tb.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func (s *scripted) reply() []byte {
 	if s.sessionID == nil {
 		strict = slices.Contains(client.kex, strictClient) && slices.Contains(s.init.kex, strictServer)
 	}
-	agreed, err := renegotiate(client, &s.init, strict)
+	agreed, err := renegotiate(client, &s.init, &s.init, strict)
 	if err != nil {
 		s.tb.Fatal(err)
 	}

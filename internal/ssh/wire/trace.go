@@ -19,7 +19,7 @@ type Message struct {
 	Detail string
 }
 
-func (c *Client) trace(out bool, payload []byte) {
+func (c *endpoint) trace(out bool, payload []byte) {
 	if c.config.Trace != nil {
 		c.config.Trace(Message{
 			Out: out, Number: payload[0], Name: messageName(payload[0]), Size: len(payload),
@@ -29,7 +29,7 @@ func (c *Client) trace(out bool, payload []byte) {
 }
 
 // traceVersion traces a version line.
-func (c *Client) traceVersion(out bool, line string) {
+func (c *endpoint) traceVersion(out bool, line string) {
 	if c.config.Trace != nil {
 		c.config.Trace(Message{Out: out, Name: "VERSION", Size: len(line), Detail: fmt.Sprintf("%.255q", line)})
 	}
@@ -53,7 +53,7 @@ func detail(p []byte) string {
 		code, text := r.uint32(), r.string()
 		return fmt.Sprintf("code %d %.80q", code, text)
 	case msgKexInit:
-		k, err := parseKexInit(p)
+		k, err := parseKexInit(p, "peer")
 		if err != nil {
 			return "cannot be read"
 		}

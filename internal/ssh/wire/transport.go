@@ -10,7 +10,7 @@ const (
 )
 
 // send encrypts a message, or queues it until the key exchange is over.
-func (c *Client) send(payload []byte) {
+func (c *endpoint) send(payload []byte) {
 	if c.err != nil {
 		return
 	}
@@ -25,7 +25,7 @@ func (c *Client) send(payload []byte) {
 }
 
 // answer sends the answer to a message that makes no progress, within the limits.
-func (c *Client) answer(number byte, payload []byte) error {
+func (c *endpoint) answer(number byte, payload []byte) error {
 	if err := c.useless(number); err != nil {
 		return err
 	}
@@ -38,9 +38,9 @@ func (c *Client) answer(number byte, payload []byte) error {
 
 // Disconnect sends SSH_MSG_DISCONNECT (RFC 4253 §11.1, SSH_DISCONNECT_BY_APPLICATION). The
 // driver must then send Output and close the connection.
-func (c *Client) Disconnect() { c.disconnect(disconnectApplication) }
+func (c *endpoint) Disconnect() { c.disconnect(disconnectApplication) }
 
-func (c *Client) disconnect(code uint32) {
+func (c *endpoint) disconnect(code uint32) {
 	c.Wipe()
 	if c.greeting != nil || c.err != nil {
 		return
@@ -54,7 +54,7 @@ func (c *Client) disconnect(code uint32) {
 // which may contain a password, and our ephemeral key. The Client must not be used afterwards.
 // Disconnect and every error do the same, so that Wipe is needed only for a connection that
 // is abandoned without either.
-func (c *Client) Wipe() {
+func (c *endpoint) Wipe() {
 	c.out.held.wipe()
 	if c.kex != nil && c.kex.key != nil {
 		c.kex.key.wipe()
@@ -62,13 +62,13 @@ func (c *Client) Wipe() {
 }
 
 // handle processes one message.
-func (c *Client) handle(p []byte) (Event, error) {
+func (c *endpoint) handle(p []byte) (Event, error) {
 	number := p[0]
 	if c.kex != nil && c.kex.theirs != nil && !c.kexAllows(number) {
 		return nil, unexpected(number, "during a key exchange", "RFC 4253 §7.1")
 	}
 	if c.kex != nil && c.kex.ignoreNext && number >= msgKexInitMethod && number < msgUserAuthRequest {
-		c.kex.ignoreNext = false // the server's wrong guess (RFC 4253 §7)
+		c.kex.ignoreNext = false // the peer's wrong guess (RFC 4253 §7)
 		return nil, nil
 	}
 	switch number {
@@ -80,8 +80,8 @@ func (c *Client) handle(p []byte) (Event, error) {
 		return c.takeUnimplemented(p)
 	case msgKexInit:
 		return c.takeKexInit(p)
-	case msgKexReplyMethod:
-		return c.takeKexReply(p)
+	case c.peersMethod():
+		return c.role.takeKex(p)
 	case msgNewKeys:
 		return c.takeNewKeys(p)
 	}
@@ -93,8 +93,9 @@ func (c *Client) handle(p []byte) (Event, error) {
 		return nil, c.takeExtInfo(p)
 	case msgPing:
 		return nil, c.takePing(p)
-	case msgServiceAccept, msgUserAuthFailure, msgUserAuthSuccess, msgUserAuthBanner, msgUserAuthMethod:
-		return c.handleAuth(p)
+	}
+	if number == msgServiceRequest || number == msgServiceAccept || number >= msgUserAuthRequest && number <= msgUserAuthAnswer {
+		return c.role.takeAuth(p)
 	}
 	if number >= msgGlobalRequest && number <= msgRequestFailure || number >= msgChannelOpen && number <= msgChannelFailure {
 		return c.handleConnection(p)
@@ -102,11 +103,11 @@ func (c *Client) handle(p []byte) (Event, error) {
 	return nil, c.refuseMessage(number)
 }
 
-// kexAllows reports whether the server may send a message between its KEXINIT and
+// kexAllows reports whether the peer may send a message between its KEXINIT and
 // its NEWKEYS.
-func (c *Client) kexAllows(number byte) bool {
+func (c *endpoint) kexAllows(number byte) bool {
 	switch number {
-	case msgKexReplyMethod, msgNewKeys, msgDisconnect:
+	case c.peersMethod(), msgNewKeys, msgDisconnect:
 		return true
 	case msgIgnore, msgDebug, msgUnimplemented:
 		return c.secured || !c.strict
@@ -120,7 +121,7 @@ func (c *Client) kexAllows(number byte) bool {
 }
 
 // refuseMessage answers an unknown message with UNIMPLEMENTED (RFC 4253 §11.4).
-func (c *Client) refuseMessage(number byte) error {
+func (c *endpoint) refuseMessage(number byte) error {
 	return c.answer(number, appendUint32([]byte{msgUnimplemented}, c.in.seq-1))
 }
 
@@ -142,7 +143,7 @@ func parseDisconnect(p []byte) error {
 }
 
 // takePing answers ping@openssh.com (OpenSSH's PROTOCOL §1.8).
-func (c *Client) takePing(p []byte) error {
+func (c *endpoint) takePing(p []byte) error {
 	r := read(p[1:])
 	data := r.string()
 	if !r.done() {
@@ -152,7 +153,7 @@ func (c *Client) takePing(p []byte) error {
 }
 
 // takeExtInfo keeps server-sig-algs (RFC 8308 §3.1) and ignores the other extensions.
-func (c *Client) takeExtInfo(p []byte) error {
+func (c *endpoint) takeExtInfo(p []byte) error {
 	r := read(p[1:])
 	n := r.uint32()
 	if n > maxExtensions {
@@ -177,7 +178,7 @@ func (c *Client) takeExtInfo(p []byte) error {
 // takeUnimplemented finds the message that the server did not accept. It matters for an early
 // CHANNEL_OPEN: that channel does not exist. Before the server's first NEWKEYS anybody could
 // forge the message, and the server cannot send it: it opens channels only after NEWKEYS.
-func (c *Client) takeUnimplemented(p []byte) (Event, error) {
+func (c *endpoint) takeUnimplemented(p []byte) (Event, error) {
 	r := read(p[1:])
 	seq := r.uint32()
 	if !r.done() {

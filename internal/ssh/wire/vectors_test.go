@@ -135,11 +135,11 @@ func handshake(conn io.ReadWriter, ours *kexInit) (*wire, *transcript, error) {
 		return nil, nil, err
 	}
 	t.ServerInit = bytes.Clone(p)
-	theirs, err := parseKexInit(p)
+	theirs, err := parseKexInit(p, "server")
 	if err != nil {
 		return nil, nil, err
 	}
-	a, err := negotiate(ours, theirs)
+	a, err := negotiate(ours, theirs, theirs)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -201,10 +201,10 @@ func (w *wire) exchange(t *transcript, a *agreement) error {
 	}
 	t.SentSeq, t.ReceivedSeq = w.out, w.in
 	w.sent, w.received, w.d = nil, nil, a.out
-	if w.s, err = newSealer(a.out, m); err != nil {
+	if w.s, err = newProtection(a.out, m, toServer()); err != nil {
 		return err
 	}
-	w.o, err = newOpener(a.in, m)
+	w.o, err = newProtection(a.in, m, toClient())
 	return err
 }
 
@@ -278,16 +278,16 @@ func TestTranscripts(t *testing.T) {
 }
 
 func replay(t *testing.T, c *transcript) {
-	ours, err := parseKexInit(c.ClientInit)
+	ours, err := parseKexInit(c.ClientInit, "server")
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs, err := parseKexInit(c.ServerInit)
+	theirs, err := parseKexInit(c.ServerInit, "server")
 	if err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "KEXINIT again", theirs.append(nil), c.ServerInit)
-	a, err := negotiate(ours, theirs)
+	a, err := negotiate(ours, theirs, theirs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,14 +319,14 @@ func replay(t *testing.T, c *transcript) {
 
 func replayPackets(t *testing.T, c *transcript, m keyMaterial) {
 	d := direction{c.Cipher, c.MAC}
-	s, err := newSealer(d, m)
+	s, err := newProtection(d, m, toServer())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, p := range c.Sent {
 		equal(t, fmt.Sprintf("packet %d sent", i), protect(s, p.Plain, c.SentSeq+uint32(i)), p.Packet)
 	}
-	o, err := newOpener(d, m)
+	o, err := newProtection(d, m, toClient())
 	if err != nil {
 		t.Fatal(err)
 	}
