@@ -11,13 +11,13 @@ type Channel uint32
 type channel struct {
 	number  Channel
 	used    bool
-	opened  bool // CHANNEL_OPEN_CONFIRMATION was received
+	opened  bool // CHANNEL_OPEN_CONFIRMATION was received, or sent
 	guessed bool // messages were sent before that, to mux.next
 	gotEOF  bool
 	sentEOF bool
 	closing bool // CLOSE was sent, or will be as soon as the channel is open
 	blocked bool // see mux.block
-	agent   bool // the server has opened it to our agent
+	theirs  bool // the peer has opened it
 
 	remote    uint32 // the server's number
 	sendLeft  uint32 // bytes left in our send window
@@ -55,10 +55,10 @@ func (r Request) String() string {
 	return "invalid"
 }
 
-// dataHead is the size of CHANNEL_DATA without its data, and packetRoom an upper bound of
+// dataHead is the size of CHANNEL_EXTENDED_DATA without its data, and packetRoom an upper bound of
 // what its packet adds to the data, in bytes.
 const (
-	dataHead   = 9
+	dataHead   = 13
 	packetRoom = 128
 )
 
@@ -175,7 +175,9 @@ func (c *Client) Signal(n Channel, name string) {
 // follows when more can be sent. It is limited by the window (RFC 4254 §5.2) and returns 0
 // before ChannelOpened, during a key exchange (RFC 4253 §7.1) and after SendEOF or
 // CloseChannel. p is copied into Output: pass it in pieces to bound the memory.
-func (c *endpoint) Send(n Channel, p []byte) int {
+func (c *endpoint) Send(n Channel, p []byte) int { return c.sendData(n, p, false) }
+
+func (c *endpoint) sendData(n Channel, p []byte, stderr bool) int {
 	ch := c.mux.use(n)
 	if !ch.opened || !ch.sends() {
 		return 0
@@ -195,7 +197,7 @@ func (c *endpoint) Send(n Channel, p []byte) int {
 			message = make([]byte, 0, dataHead+size)
 			c.out.buf = slices.Grow(c.out.buf, min(len(p), int(ch.sendLeft))+2*packetRoom)
 		}
-		message = appendUint32(append(message[:0], msgChannelData), ch.remote)
+		message = dataHeader(message[:0], ch.remote, stderr)
 		message = appendString(message, p[sent:sent+size])
 		c.send(message)
 		ch.sendLeft -= uint32(size)
@@ -203,6 +205,14 @@ func (c *endpoint) Send(n Channel, p []byte) int {
 		sent += size
 	}
 	return sent
+}
+
+// dataHeader appends what precedes the data (RFC 4254 §5.2).
+func dataHeader(dst []byte, remote uint32, stderr bool) []byte {
+	if stderr {
+		return appendUint32(appendUint32(append(dst, msgChannelExtendedData), remote), extendedStderr)
+	}
+	return appendUint32(append(dst, msgChannelData), remote)
 }
 
 // Window returns how many bytes the server accepts now (RFC 4254 §5.2), for a driver that

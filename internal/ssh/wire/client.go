@@ -16,6 +16,8 @@ func New(config *Config) *Client {
 	return c
 }
 
+func (c *Client) hostKeyAlgorithms() []string { return offered(c.config.HostKeys, HostKeyAlgorithms) }
+
 // ServerVersion returns the server's identification line without its end, "" before
 // VersionReceived.
 func (c *Client) ServerVersion() string { return c.theirVersion() }

@@ -130,16 +130,14 @@ func (c *Client) takeOpen(p []byte) (Event, error) {
 		return nil, c.refuseChannel(sender, openProhibited, "not offered")
 	case !r.done() || maxData == 0:
 		return nil, malformed(msgChannelOpen, "RFC 4254 §5.1")
-	case c.mux.agents == MaxAgentChannels:
+	case c.mux.theirs == MaxAgentChannels:
 		return nil, c.refuseChannel(sender, openShortage, "too many at once")
 	}
 	if err := c.checkOther(nil, sender); err != nil {
 		return nil, err
 	}
-	ch := c.mux.accept(sender, window, maxData)
-	out := appendUint32(c.mux.to(ch, msgChannelOpenConfirm), uint32(ch.number))
-	out = appendUint32(appendUint32(out, ch.recvLeft), MaxData)
-	return AgentOpened{ch.number}, c.answer(msgChannelOpen, out)
+	ch := c.mux.accept(AgentWindow, sender, window, maxData)
+	return AgentOpened{ch.number}, c.answer(msgChannelOpen, c.mux.confirm(ch))
 }
 
 func (c *endpoint) refuseChannel(sender, code uint32, text string) error {
@@ -150,7 +148,7 @@ func (c *endpoint) refuseChannel(sender, code uint32, text string) error {
 
 // takeOpened processes the answer to our CHANNEL_OPEN (RFC 4254 §5.1).
 func (c *endpoint) takeOpened(ch *channel, number byte, r *reader) (Event, error) {
-	if ch.opened {
+	if ch.opened || ch.theirs {
 		return nil, unexpected(number, "for a channel that is open", "RFC 4254 §5.1")
 	}
 	if number == msgChannelOpenFailure {

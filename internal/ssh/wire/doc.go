@@ -1,6 +1,7 @@
-// Package wire implements an SSH-2 client as a state machine without I/O: bytes in,
-// bytes out, events out. It has no goroutines, no clock and no sockets, and imports no
-// other package of this module. The owner of the connection, the driver, moves the bytes.
+// Package wire implements both sides of SSH-2 as state machines without I/O: bytes in, bytes out,
+// events out. Client is for connections to real servers, Server for simulated ones. It has no
+// goroutines, no clock and no sockets, and imports no other package of this module. The owner of
+// the connection, the driver, moves the bytes.
 //
 // Call [New] first, then move bytes and process events until the command is over:
 //
@@ -67,7 +68,7 @@
 //
 // # Limits
 //
-// limits.go lists them. A packet has at most [MaxPacket] bytes, and memory grows with the
+// limits.go lists them; a Server has the same. A packet has at most [MaxPacket] bytes, and memory grows with the
 // bytes received, never with an announced length. [MaxPreAuth] bounds everything received
 // before authentication has succeeded. Key exchanges and messages that make no progress have
 // budgets that refill with time: a driver with a clock calls [Client.Pass]. Until Consumed is
@@ -91,6 +92,7 @@
 //	         §11  transport.go: dispatch of messages; DISCONNECT, IGNORE, EXT_INFO, PING
 //	RFC 4252      auth.go; interactive.go: RFC 4256
 //	RFC 4254      channel.go: sending; connection.go: receiving; mux.go: the set of channels
+//	the server    server.go: key exchange; server_auth.go; server_channel.go
 //
 // endpoint.go holds the state and the loop of either side, client.go the client's face, event.go
 // the events, error.go the errors, limits.go the limits and trace.go what [Config.Trace] is called

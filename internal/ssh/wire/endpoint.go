@@ -39,6 +39,8 @@ type endpoint struct {
 
 // A role is what differs between Client and Server.
 type role interface {
+	// hostKeyAlgorithms lists those of our first KEXINIT.
+	hostKeyAlgorithms() []string
 	// negotiated continues a key exchange after both KEXINITs.
 	negotiated(first bool) (Event, error)
 	// takeKex processes the method's message from the peer: see peersMethod.
@@ -113,6 +115,10 @@ const (
 // Secured reports whether messages from the server are authenticated, that is, its first
 // NEWKEYS was received. Our own NEWKEYS, and messages after it, may be sent earlier.
 func (c *endpoint) Secured() bool { return c.secured }
+
+// Take returns the bytes that Output would, for the driver to keep, and removes them. memory is
+// used for what is sent next; it may be nil.
+func (c *endpoint) Take(memory []byte) []byte { return c.out.swap(memory) }
 
 // Output returns the bytes to be sent to the server now. They are valid until the next
 // call of a method other than Output or Sent.
@@ -201,6 +207,9 @@ func (c *endpoint) greet() (more bool, ev Event, err error) {
 		return false, nil, err
 	}
 	c.in.take(len(text) - len(rest))
+	if version == "" && c.server {
+		return false, nil, c.greeting.notSSH(nil, "a client begins with its version line")
+	}
 	if version == "" {
 		return true, nil, nil
 	}

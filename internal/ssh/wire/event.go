@@ -2,8 +2,8 @@ package wire
 
 import "golang.org/x/crypto/ssh"
 
-// An Event is something the server did that a driver has to know. Bytes and texts from the
-// server are untrusted. Byte slices are valid until the next call of Next.
+// An Event is something the other side did that a driver has to know. Bytes and texts from it
+// are untrusted. Byte slices are valid until the next call of Next.
 type Event interface{ event() }
 
 // The events of the transport (RFC 4253).
@@ -115,6 +115,43 @@ type (
 	// Alive answers Keepalive.
 	Alive struct{}
 )
+
+// The events of a Server.
+type (
+	// AuthRequest asks the driver to answer with Accept, Reject, Ask or AskNewPassword. The
+	// Server waits for that.
+	AuthRequest struct {
+		User, Method string
+		// Key is the user's key or certificate, in wire format. Unless Signed, the client only
+		// asks whether it would be accepted; otherwise see Verify.
+		Algorithm string
+		Key       []byte
+		Signed    bool
+		// NewPassword is not nil if the client changes its password (RFC 4252 §8).
+		Password, NewPassword []byte
+	}
+	// AuthAnswers are the answers to Ask, in their order. The Server waits as for AuthRequest.
+	AuthAnswers struct{ Answers [][]byte }
+	// ChannelRequested asks the driver to Confirm or Refuse a channel before any other message
+	// of the client about it.
+	ChannelRequested struct {
+		Channel Channel
+		Kind    string
+		Extra   []byte // what depends on Kind
+	}
+	// ChannelRequest asks the driver to do something and, with WantReply, to call Reply.
+	ChannelRequest struct {
+		Channel   Channel
+		Kind      string
+		WantReply bool
+		Payload   []byte // what depends on Kind
+	}
+)
+
+func (AuthRequest) event()      {}
+func (AuthAnswers) event()      {}
+func (ChannelRequested) event() {}
+func (ChannelRequest) event()   {}
 
 func (VersionReceived) event() {}
 func (Negotiated) event()      {}

@@ -48,7 +48,7 @@ func (c *endpoint) newKexInit(first bool) *kexInit {
 	ciphers, macs := offered(c.config.Ciphers, Ciphers), offered(c.config.MACs, MACs)
 	k := &kexInit{
 		kex:        offered(c.config.Kex, KexAlgorithms),
-		hostKeys:   offered(c.config.HostKeys, HostKeyAlgorithms),
+		hostKeys:   c.role.hostKeyAlgorithms(),
 		ciphersOut: ciphers, ciphersIn: ciphers,
 		macsOut: macs, macsIn: macs,
 		compOut: none, compIn: none,

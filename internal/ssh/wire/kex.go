@@ -38,6 +38,20 @@ type keyAgreement interface {
 	wipe()
 }
 
+// respond is the server's side of one key exchange: public is the string of the client's message,
+// reply that of the answer, and secret as keyAgreement.agree returns it.
+func respond(method string, public []byte) (reply, secret []byte, err error) {
+	if method == kexMLKEM {
+		return respondHybrid(public)
+	}
+	key, err := newKeyAgreement(method)
+	if err != nil {
+		return nil, nil, err
+	}
+	secret, err = key.agree(public)
+	return key.public(), secret, err
+}
+
 // errSpent means that a keyAgreement was used twice.
 var errSpent = errors.New("an ephemeral key serves one key exchange only")
 

@@ -55,7 +55,7 @@ func (a *ecdhAgreement) shared(server []byte) ([]byte, error) {
 	}
 	defer a.wipe()
 	if len(server) != len(a.share) {
-		return nil, fail(KindProtocol, a.source, "the server's ephemeral key has %d bytes and not %d", len(server), len(a.share))
+		return nil, fail(KindProtocol, a.source, "the other side's ephemeral key has %d bytes and not %d", len(server), len(a.share))
 	}
 	x, err := private.agree(server)
 	if err != nil {

@@ -62,8 +62,33 @@ func (a *hybridAgreement) agree(server []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return combine(quantum, classic), nil
+}
+
+// combine returns K as it is hashed.
+func combine(quantum, classic []byte) []byte {
 	secret := sha256.Sum256(append(quantum, classic...))
-	return appendString(make([]byte, 0, 4+len(secret)), secret[:]), nil
+	return appendString(make([]byte, 0, 4+len(secret)), secret[:])
+}
+
+// respondHybrid is respond: the reply is the ciphertext, then the X25519 key.
+func respondHybrid(public []byte) (reply, secret []byte, err error) {
+	if want := mlkem.EncapsulationKeySize768 + x25519Size; len(public) != want {
+		return nil, nil, fail(KindProtocol, hybridSource, "the client's key has %d bytes and not %d", len(public), want)
+	}
+	reply, quantum, err := encapsulate(public[:mlkem.EncapsulationKeySize768])
+	if err != nil {
+		return nil, nil, fail(KindProtocol, hybridSource, "encapsulating: %w", err)
+	}
+	key, err := newX25519(hybridSource)
+	if err != nil {
+		return nil, nil, err
+	}
+	classic, err := key.shared(public[mlkem.EncapsulationKeySize768:])
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(reply, key.public()...), combine(quantum, classic), nil
 }
 
 func (a *hybridAgreement) wipe() {

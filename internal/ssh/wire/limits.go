@@ -36,6 +36,10 @@ const (
 	// how many of them a server may have open at a time.
 	AgentWindow      = 32 << 10
 	MaxAgentChannels = 32
+	// MaxServerChannels is how many channels a client may have open at a time, and
+	// MaxAuthTries how often it may fail to authenticate, as sshd's default.
+	MaxServerChannels = 64
+	MaxAuthTries      = 6
 	// MaxData is the most data accepted in one channel message, in bytes (RFC 4254
 	// §5.1, maximum packet size).
 	MaxData = 32 << 10

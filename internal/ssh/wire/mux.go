@@ -10,8 +10,8 @@ type mux struct {
 	opens    int32      // CHANNEL_OPENs that the server has to answer, and open channels
 	pings    int32      // unanswered Keepalives
 	blocked  int16      // channels waiting for the end of a key exchange to send
-	agents   int8       // open channels to the agent
-	agent    bool       // the server may open them
+	theirs   int8       // channels that the peer has opened
+	agent    bool       // a server may open channels to the agent
 	// next is the number at the server of a channel that is opened while there is no
 	// other: 0 for the first one, then that of the channel before, since servers take the
 	// lowest number that is free. guess is such a channel, until the server answers.
@@ -30,11 +30,12 @@ func (m *mux) add(window uint32) *channel {
 	return ch
 }
 
-// accept creates a channel to the agent, which the server has opened with its number remote.
-func (m *mux) accept(remote, window, maxData uint32) *channel {
-	ch := m.create(AgentWindow)
-	ch.agent, ch.opened, ch.remote, ch.sendLeft, ch.maxData = true, true, remote, window, min(maxData, MaxData)
-	m.agents++
+// accept creates a channel that the peer opens with its number remote and its window. ours is
+// the window that it gets.
+func (m *mux) accept(ours, remote, window, maxData uint32) *channel {
+	ch := m.create(ours)
+	ch.theirs, ch.remote, ch.sendLeft, ch.maxData = true, remote, window, min(maxData, MaxData)
+	m.theirs++
 	m.opens++
 	return ch
 }
@@ -45,8 +46,10 @@ func (m *mux) create(window uint32) *channel {
 		ch = &channel{}
 	}
 	*ch = channel{used: true, window: window, recvLeft: window}
-	if last := len(m.free) - 1; last >= 0 {
-		ch.number, m.free = m.free[last], m.free[:last]
+	if len(m.free) > 0 { // the lowest one, as clients expect of servers
+		i := slices.Index(m.free, slices.Min(m.free))
+		ch.number = m.free[i]
+		m.free = slices.Delete(m.free, i, i+1)
 		m.channels[ch.number] = ch
 	} else {
 		ch.number = Channel(len(m.channels))
@@ -85,14 +88,14 @@ func (m *mux) remove(n Channel) {
 func (m *mux) retire(n Channel) {
 	ch := m.channels[n]
 	m.release(ch)
-	if ch.agent {
-		m.agents--
+	if ch.theirs {
+		m.theirs--
 	}
 	ch.used, ch.questions = false, nil
 	if m.guess == ch {
 		m.guess = nil
 	}
-	if ch.opened && !ch.agent {
+	if ch.opened && !ch.theirs {
 		m.next = ch.remote
 	}
 	m.opens--
@@ -118,6 +121,13 @@ func (m *mux) to(ch *channel, number byte) []byte {
 	}
 	ch.guessed = true
 	return appendUint32(message(number), m.next)
+}
+
+// confirm opens a channel that the peer has opened, and returns the message that says so.
+func (m *mux) confirm(ch *channel) []byte {
+	ch.opened = true
+	p := appendUint32(m.to(ch, msgChannelOpenConfirm), uint32(ch.number))
+	return appendUint32(appendUint32(p, ch.recvLeft), MaxData)
 }
 
 // block records a channel whose data waits for the end of a key exchange.

@@ -73,6 +73,13 @@ func (o *outbound) sent(n int) {
 	}
 }
 
+// swap returns the pending packets, and goes on in other memory.
+func (o *outbound) swap(memory []byte) []byte {
+	p := o.pending()
+	o.buf, o.start, o.owed = memory[:0], 0, 0
+	return p
+}
+
 // free has the memory released from now on.
 func (o *outbound) free() {
 	o.reuse = false

@@ -34,6 +34,18 @@ type kemKey interface {
 // dhFrom and kemFrom, which derive these keys from their secrets, depend on the architecture:
 // they use the standard library, below, or faster implementations.
 
+// encapsulate makes a secret for the owner of an ML-KEM-768 encapsulation key, with capacity for
+// what follows: it depends on the architecture too.
+
+func stdEncapsulate(public []byte) (ciphertext, shared []byte, err error) {
+	key, err := mlkem.NewEncapsulationKey768(public)
+	if err != nil {
+		return nil, nil, err
+	}
+	shared, ciphertext = key.Encapsulate()
+	return ciphertext, shared, nil
+}
+
 // A stdDH is a crypto/ecdh key of any curve.
 type stdDH struct{ private *ecdh.PrivateKey }
 

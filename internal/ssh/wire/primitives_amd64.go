@@ -2,6 +2,7 @@ package wire
 
 import (
 	"crypto/fips140"
+	"crypto/rand"
 	"errors"
 
 	"filippo.io/edwards25519"
@@ -85,6 +86,23 @@ func (k *fastKEM) decapsulate(ciphertext []byte) ([]byte, error) {
 	shared := make([]byte, mlkem768.SharedKeySize, mlkem768.SharedKeySize+x25519.Size) // X25519 follows
 	k.private.DecapsulateTo(shared, ciphertext)
 	return shared, nil
+}
+
+func encapsulate(public []byte) (ciphertext, shared []byte, err error) {
+	if fips140.Enabled() {
+		return stdEncapsulate(public)
+	}
+	var key mlkem768.PublicKey
+	if err := key.Unpack(public); err != nil {
+		return nil, nil, err
+	}
+	defer leaveAVX()
+	ciphertext = make([]byte, mlkem768.CiphertextSize, mlkem768.CiphertextSize+x25519.Size) // X25519 follows
+	shared = make([]byte, mlkem768.SharedKeySize, mlkem768.SharedKeySize+x25519.Size)
+	var seed [mlkem768.EncapsulationSeedSize]byte
+	_, _ = rand.Read(seed[:]) // it does not fail
+	key.EncapsulateTo(ciphertext, shared, seed[:])
+	return ciphertext, shared, nil
 }
 
 // leaveAVX clears the upper halves of the vector registers, which CIRCL's ML-KEM does not do.

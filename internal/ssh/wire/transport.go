@@ -40,13 +40,15 @@ func (c *endpoint) answer(number byte, payload []byte) error {
 // driver must then send Output and close the connection.
 func (c *endpoint) Disconnect() { c.disconnect(disconnectApplication) }
 
-func (c *endpoint) disconnect(code uint32) {
+func (c *endpoint) disconnect(code uint32) { c.disconnectFor(code, "") }
+
+func (c *endpoint) disconnectFor(code uint32, text string) {
 	c.Wipe()
 	if c.greeting != nil || c.err != nil {
 		return
 	}
 	p := appendUint32(message(msgDisconnect), code)
-	p = appendString(p, "")
+	p = appendString(p, text)
 	c.send(appendString(p, ""))
 }
 
