@@ -1,0 +1,123 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"shoal/fleet"
+	"shoal/internal/hint"
+)
+
+// onRecord adds a message of the run's stream. The server delivers them in order, one at a time.
+func (c *Coordinator) onRecord(m jetstream.Msg) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return
+	}
+	kind, pool, _, number, ok := parseSubject(m.Subject())
+	c.mu.Lock()
+	c.seen = meta.Sequence.Stream
+	if c.attached && ok && number <= maxShards {
+		c.adoptLocked(pool, number)
+	}
+	if !ok || number >= len(c.shards) || c.shards[number].pool != pool {
+		c.mu.Unlock()
+		c.Notice(fmt.Sprintf("ALARM: the log of the run has a record that nobody can have written for it: %.80q", m.Subject()))
+		return
+	}
+	s := c.shards[number]
+	var results []Result
+	var begun []int
+	var broken error
+	if kind == "late" {
+		results, err = s.fold.Late(m.Data(), c.conn.pack)
+		if err != nil {
+			broken = fmt.Errorf("late results were not taken: %w", err)
+		}
+	} else if s.fold.Err == nil {
+		var w *Work
+		if w, broken = s.fold.Apply(meta.Sequence.Stream, m.Data(), c.conn.pack); w != nil {
+			results, begun = w.Results, w.Intents
+		}
+		switch {
+		case broken != nil || s.fold.Shard == nil:
+		case c.attached && s.hosts == nil:
+			broken = c.adoptHostsLocked(s)
+		case len(s.hosts) != len(s.fold.Shard.Hosts):
+			broken = damaged("it was opened with %d hosts in place of %d", len(s.fold.Shard.Hosts), len(s.hosts))
+		}
+		if broken != nil {
+			s.fold.Err = broken
+			results, begun = nil, nil
+		}
+	}
+	hosts := s.hosts
+	c.mu.Unlock()
+	if broken != nil {
+		c.Notice(fmt.Sprintf("ALARM: shard %d: %v", number, broken))
+	}
+	for _, i := range begun {
+		hosts[i].attempt.Timeline.Enter(fleet.PhaseRun)
+	}
+	for _, r := range results {
+		hosts[r.Host].end(r.Result.End, r.Result)
+	}
+	c.settle(s)
+}
+
+// settle ends the hosts that will get no result, once that is certain. Commands of a worker that
+// is gone have a lease's time for late results.
+func (c *Coordinator) settle(s *shard) {
+	c.mu.Lock()
+	if s.settled || !s.fold.Done && s.fold.Err == nil {
+		c.mu.Unlock()
+		return
+	}
+	s.settled = true
+	var unknown, left []*host
+	for i, h := range s.hosts { // none if the shard itself cannot be read
+		switch st := s.fold.hosts; {
+		case s.fold.Err == nil && (st[i].result || st[i].late):
+		case s.fold.Shard == nil || s.fold.Ended(i) == fleet.OutcomeUnknown:
+			unknown = append(unknown, h)
+		default:
+			left = append(left, h)
+		}
+	}
+	broken, why, closing := s.fold.Err, s.why, s.closing
+	again := s.split && c.state == stateRun && c.Signer != nil
+	var halves []*shard
+	if n := len(left); again && n > 1 {
+		halves = []*shard{c.newShardLocked(s.pool, left[:n/2:n/2]), c.newShardLocked(s.pool, left[n/2:])}
+		left = nil
+	}
+	c.mu.Unlock()
+	for _, half := range halves {
+		c.all.Go(func() { c.open(half) })
+	}
+	for _, h := range left {
+		h.end(fleet.End{Outcome: fleet.OutcomeNeverStarted, Reason: why, Phase: fleet.PhaseNone, Err: errors.New(closing)}, nil)
+	}
+	switch {
+	case len(unknown) == 0:
+	case broken != nil:
+		for _, h := range unknown {
+			h.lose(fleet.End{Outcome: fleet.OutcomeUnknown, Reason: fleet.ReasonLogDamaged, Phase: fleet.PhaseExec, Err: broken})
+		}
+	default:
+		c.all.Go(func() {
+			select {
+			case <-time.After(c.Lease):
+			case <-c.ctx.Done():
+			}
+			for _, h := range unknown {
+				h.lose(fleet.End{Outcome: fleet.OutcomeUnknown, Reason: fleet.ReasonWorkerLost, Phase: fleet.PhaseRun, Err: errWorkerLost})
+			}
+		})
+	}
+}
+
+var errWorkerLost = hint.Wrap(errors.New("the worker that was to run it is gone, and has not told its end"), "it is not run again by itself; look on the host")

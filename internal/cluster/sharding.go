@@ -1,0 +1,135 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"shoal/fleet"
+)
+
+// makeShards puts pending hosts into shards.
+func (c *Coordinator) makeShards() {
+	for {
+		select {
+		case <-c.kick:
+		case <-c.ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(cmp.Or(c.linger, linger)):
+		case <-c.ctx.Done():
+			return
+		}
+		for s := c.nextShard(); s != nil; s = c.nextShard() {
+			c.opens <- struct{}{}
+			c.all.Go(func() {
+				defer func() { <-c.opens }()
+				c.open(s)
+			})
+		}
+	}
+}
+
+// nextShard returns a shard of pending hosts, or nil.
+func (c *Coordinator) nextShard() *shard {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, pool := range slices.Sorted(maps.Keys(c.pending)) {
+		hosts := c.pending[pool]
+		if len(hosts) == 0 {
+			continue
+		}
+		n := min(len(hosts), c.ShardSize)
+		c.pending[pool] = hosts[n:]
+		return c.newShardLocked(pool, hosts[:n:n])
+	}
+	return nil
+}
+
+func (c *Coordinator) newShardLocked(pool string, hosts []*host) *shard {
+	s := &shard{pool: pool, number: len(c.shards), hosts: hosts, began: time.Now(), refused: make(map[string]string)}
+	c.shards = append(c.shards, s)
+	return s
+}
+
+// open signs a shard, opens its log and hints at it.
+func (c *Coordinator) open(s *shard) {
+	now := time.Now()
+	body := Shard{Format: 1, Run: c.run, Number: s.number, Pool: s.pool, Made: now.UTC(), Expires: now.Add(c.Valid).UTC(), Options: c.Options}
+	for _, h := range s.hosts {
+		body.Hosts = append(body.Hosts, h.asked())
+	}
+	signed, err := json.Marshal(body)
+	if err == nil {
+		err = body.validate()
+	}
+	var signature []byte
+	if err == nil {
+		signature, err = Sign(c.Signer, signed)
+	}
+	joined := joinSigned(signed, signature)
+	if err == nil && len(joined) > maxRecord {
+		if len(s.hosts) > 1 { // long commands
+			c.halve(s)
+			return
+		}
+		err = fmt.Errorf("its command is too long for a shard, which has %d bytes", maxRecord)
+	}
+	if err != nil {
+		c.endAll(s, fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
+		return
+	}
+	for _, h := range s.hosts {
+		h.sent()
+	}
+	l := &Log{conn: c.conn, stream: c.stream, subject: logSubject(s.pool, c.run, s.number)}
+	if err := l.Append(c.ctx, &Record{Kind: KindOpen, Body: joined}); err != nil {
+		if c.ctx.Err() == nil {
+			c.endAll(s, fleet.OutcomeUnknown, fleet.ReasonLogDamaged, err)
+		}
+		return
+	}
+	c.hint(s)
+}
+
+// halve replaces a shard that was not opened by two.
+func (c *Coordinator) halve(s *shard) {
+	c.mu.Lock()
+	s.settled = true
+	n := len(s.hosts) / 2
+	halves := []*shard{c.newShardLocked(s.pool, s.hosts[:n:n]), c.newShardLocked(s.pool, s.hosts[n:])}
+	s.hosts = nil
+	c.mu.Unlock()
+	for _, half := range halves {
+		c.open(half)
+	}
+}
+
+func (c *Coordinator) hint(s *shard) {
+	c.mu.Lock()
+	s.hinted = time.Now()
+	c.mu.Unlock()
+	// If it is lost, workers with room ask.
+	ctx, cancel := context.WithTimeout(c.ctx, requestTimeout)
+	defer cancel()
+	_, _ = c.conn.js.PublishMsg(ctx, &nats.Msg{Subject: workSubject(s.pool, c.run, s.number)}, jetstream.WithExpectStream(workStream))
+}
+
+// endAll ends all hosts of a shard that have no result.
+func (c *Coordinator) endAll(s *shard, o fleet.Outcome, r fleet.Reason, err error) {
+	c.mu.Lock()
+	s.settled = true
+	hosts := slices.Clone(s.hosts)
+	c.mu.Unlock()
+	for _, h := range hosts {
+		h.end(fleet.End{Outcome: o, Reason: r, Phase: fleet.PhaseExec, Err: err}, nil)
+	}
+}

@@ -1,0 +1,235 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"shoal/fleet"
+)
+
+// onBeat hears a worker.
+func (c *Coordinator) onBeat(m *nats.Msg) {
+	b, ok := decode[Beat](m.Data)
+	if !ok || m.Subject != beatSubject(b.Pool, b.Worker) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.workers[b.Pool+"."+b.Worker] = seen{b, time.Now()}
+}
+
+// aliveLocked reports whether a worker was heard within the lease, or could not be.
+func (c *Coordinator) aliveLocked(pool, worker string, now time.Time) bool {
+	w := c.workers[pool+"."+worker]
+	return !w.Gone && now.Sub(later(w.at, c.deaf)) < c.Lease
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// freeLocked reports whether the worker may take the shard now.
+func (c *Coordinator) freeLocked(s *shard, worker string, now time.Time) bool {
+	if c.state != stateRun || s.settled || s.closing != "" || s.fold.Done || s.fold.Err != nil || s.fold.Shard == nil {
+		return false
+	}
+	return s.fold.Worker == worker || !c.ownedLocked(s, now)
+}
+
+// ownedLocked reports whether a worker that lives works on the shard.
+func (c *Coordinator) ownedLocked(s *shard, now time.Time) bool {
+	return s.fold.Worker != "" && s.gaveUp < s.fold.Epoch && c.aliveLocked(s.pool, s.fold.Worker, now)
+}
+
+// onQuestion tells a worker whether to take a shard.
+func (c *Coordinator) onQuestion(m *nats.Msg) {
+	q, ok := decode[question](m.Data)
+	parts := strings.Split(m.Subject, ".")
+	if !ok || len(parts) != 3 {
+		return
+	}
+	c.mu.Lock()
+	may := false
+	if q.Shard >= 0 && q.Shard < len(c.shards) && c.shards[q.Shard].pool == parts[1] {
+		s := c.shards[q.Shard]
+		switch {
+		case q.GaveUp > 0:
+			s.gaveUp = max(s.gaveUp, q.GaveUp)
+		case q.Refused != "":
+			s.refused[q.Worker] = q.Refused
+		case s.fold.Seq > q.Seq || s.fold.Seq == q.Seq && s.fold.Digest != q.Digest:
+			// What the worker has read is not what was seen here.
+		case s.fold.Shard == nil: // the follower is behind; open is what the worker has read
+			may = c.state == stateRun && !s.settled && s.closing == ""
+		default:
+			may = c.freeLocked(s, q.Worker, time.Now())
+		}
+	}
+	c.mu.Unlock()
+	reply(m, answer{may})
+}
+
+// onFree gives a worker with room a shard that waits.
+func (c *Coordinator) onFree(m *nats.Msg) {
+	q, ok := decode[question](m.Data)
+	pool := strings.TrimPrefix(m.Subject, freeSubject(""))
+	if !ok {
+		return
+	}
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.shards {
+		if s.pool == pool && s.refused[q.Worker] == "" && now.Sub(s.hinted) > beatEvery/2 && c.freeLocked(s, q.Worker, now) {
+			s.hinted = now
+			reply(m, hintOf{c.run, s.number})
+			return
+		}
+	}
+}
+
+// watch looks after shards that nobody runs.
+func (c *Coordinator) watch() {
+	for tick := time.Tick(min(time.Second, c.Lease/4)); ; {
+		select {
+		case <-tick:
+		case <-c.ctx.Done():
+			return
+		}
+		if !c.conn.nc.IsConnected() {
+			c.mu.Lock()
+			c.deaf = time.Now()
+			c.mu.Unlock()
+			continue
+		}
+		c.tellState()
+		c.checkStream()
+		for _, s := range c.toClose(time.Now()) {
+			c.closeShard(s)
+		}
+	}
+}
+
+// checkStream stops believing all shards if the log of the run is gone, or ends before what was read
+// of it: a server that was restored from an older store would let hosts run again.
+func (c *Coordinator) checkStream() {
+	ctx, cancel := context.WithTimeout(c.ctx, requestTimeout)
+	defer cancel()
+	c.mu.Lock()
+	seen := c.seen
+	c.mu.Unlock()
+	info, err := c.stream.Info(ctx)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		err = errNoStream
+	case err != nil || info.State.LastSeq >= seen:
+		return
+	default:
+		err = damaged("the log of the run ends with record %d, and had record %d", info.State.LastSeq, seen)
+	}
+	c.mu.Lock()
+	var ruined []*shard
+	for _, s := range c.shards {
+		if !s.settled {
+			s.fold.Err = err
+			ruined = append(ruined, s)
+		}
+	}
+	c.mu.Unlock()
+	for _, s := range ruined {
+		c.settle(s)
+	}
+}
+
+// toClose decides which shards are closed, and hints again at those that have lost their worker.
+func (c *Coordinator) toClose(now time.Time) (list []*shard) {
+	c.mu.Lock()
+	var hints []*shard
+	for _, s := range c.shards {
+		if s.settled || s.fold.Done || s.fold.Err != nil || s.fold.Shard == nil {
+			continue
+		}
+		switch {
+		case c.ownedLocked(s, now):
+			s.closing = "" // a worker was quicker
+		case c.state != stateRun:
+			s.closing, s.why = "the run was stopped before a worker started it", fleet.ReasonInterrupted
+		case s.fold.Epoch >= maxEpochs:
+			s.closing, s.why, s.split = fmt.Sprintf("%d workers were lost while they had it", s.fold.Epoch), fleet.ReasonWorkerLost, true
+		default:
+			s.closing, s.why = c.unwantedLocked(s, now)
+			if s.closing == "" && s.fold.Worker != "" && now.Sub(s.hinted) > c.Lease {
+				hints = append(hints, s)
+			}
+		}
+		if s.closing != "" {
+			list = append(list, s)
+		}
+	}
+	c.mu.Unlock()
+	for _, s := range hints {
+		c.hint(s)
+	}
+	return list
+}
+
+// unwantedLocked returns why no worker will take the shard; "" means that one may.
+func (c *Coordinator) unwantedLocked(s *shard, now time.Time) (string, fleet.Reason) {
+	last, living, refusals := later(c.deaf, s.began), 0, 0
+	for _, w := range c.workers {
+		if w.Pool != s.pool {
+			continue
+		}
+		if !w.Gone {
+			last = later(last, w.at)
+		}
+		if c.aliveLocked(w.Pool, w.Worker, now) {
+			living++
+			if s.refused[w.Worker] != "" {
+				refusals++
+			}
+		}
+	}
+	switch {
+	case living > 0 && refusals == living:
+		for worker, why := range s.refused {
+			return fmt.Sprintf("worker %s runs it not: %.300s", worker, why), fleet.ReasonWorkerRefused
+		}
+	case living == 0 && now.Sub(last) > c.PoolTimeout:
+		return fmt.Sprintf("no worker of the pool %q was there within %v", s.pool, c.PoolTimeout), fleet.ReasonNoWorker
+	}
+	return "", ""
+}
+
+// closeShard appends close, which ends what workers may do with the shard. If one was quicker, or
+// NATS does not answer, that is seen at the next look.
+func (c *Coordinator) closeShard(s *shard) {
+	ctx, cancel := context.WithTimeout(c.ctx, requestTimeout)
+	defer cancel()
+	l, err := c.conn.openLog(ctx, s.pool, c.run, s.number)
+	if err == nil && !l.Done {
+		c.mu.Lock()
+		moved := l.Seq != s.fold.Seq
+		c.mu.Unlock()
+		if !moved {
+			err = l.Append(ctx, &Record{Kind: KindClose})
+		}
+	}
+	if errors.Is(err, errDamaged) || errors.Is(err, jetstream.ErrStreamNotFound) {
+		c.mu.Lock()
+		if s.fold.Err == nil {
+			s.fold.Err = err
+		}
+		c.mu.Unlock()
+		c.settle(s)
+	}
+}
