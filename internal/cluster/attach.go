@@ -37,7 +37,7 @@ func (c *Coordinator) Attach(ctx context.Context, run string) (err error) {
 	c.until = info.State.LastSeq
 	ask, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	_, err = c.conn.nc.RequestWithContext(ask, askSubject(DefaultPool, run), encode(question{Shard: -1}))
+	_, err = c.conn.nc.RequestWithContext(ask, askSubject(DefaultPool, run, coordinatorName), encode(question{Shard: -1}))
 	switch {
 	case err == nil:
 		return hint.Wrap(fmt.Errorf("the run %s has a coordinator, which is alive", run), "wait for its end, or stop it")

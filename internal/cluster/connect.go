@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -25,6 +27,9 @@ type ConnectOptions struct {
 	CA string
 	// Name is shown by the server.
 	Name string
+	// Inbox is the first part of the subjects of answers, which permissions name: see WorkerInbox. ""
+	// means CoordinatorInbox.
+	Inbox string
 	// Notice is told when the connection is lost and when it is back. nil disables it.
 	Notice func(string)
 }
@@ -34,6 +39,25 @@ type Conn struct {
 	nc   *nats.Conn
 	js   jetstream.JetStream
 	pack *packer
+
+	// patience is how long a record is tried to be appended, and NATS waited for.
+	patience time.Duration
+	notice   func(string)
+	stuck    atomic.Int64 // when notice was told last that nothing is stored, in Unix seconds
+}
+
+// Patience is how long NATS may be away, or store nothing, before what waits for it is given up.
+const Patience = 5 * time.Minute
+
+// stuckAfter is how long nothing may be stored before that is said.
+const stuckAfter = 10 * time.Second
+
+// tellStuck says, once a minute, that records are not stored, and why.
+func (c *Conn) tellStuck(err error) {
+	now, last := time.Now().Unix(), c.stuck.Load()
+	if now-last >= 60 && c.stuck.CompareAndSwap(last, now) {
+		c.notice(fmt.Sprintf("NATS stores nothing, which hosts wait for: %.200s", err))
+	}
 }
 
 // Connect connects, and keeps the connection: once it was there it is looked for without end.
@@ -46,7 +70,7 @@ func Connect(o ConnectOptions) (*Conn, error) {
 		notice = func(string) {}
 	}
 	opts := []nats.Option{
-		nats.Name(o.Name), nats.MaxReconnects(-1), nats.Timeout(5 * time.Second),
+		nats.Name(o.Name), nats.CustomInboxPrefix(cmp.Or(o.Inbox, CoordinatorInbox)), nats.MaxReconnects(-1), nats.Timeout(5 * time.Second),
 		nats.ReconnectBufSize(-1), // an append that is sent later would not be what was decided then
 		nats.PingInterval(10 * time.Second), nats.MaxPingsOutstanding(2),
 		nats.CustomReconnectDelay(func(attempts int) time.Duration {
@@ -90,8 +114,14 @@ func Connect(o ConnectOptions) (*Conn, error) {
 		nc.Close()
 		return nil, fmt.Errorf("connecting to NATS: %w", err)
 	}
-	return &Conn{nc, js, newPacker()}, nil
+	return &Conn{nc: nc, js: js, pack: newPacker(), patience: Patience, notice: notice}, nil
 }
+
+// CoordinatorInbox is where answers for coordinators, and for whoever only looks, go.
+const CoordinatorInbox = "_INBOX.c"
+
+// WorkerInbox is where answers for a worker go.
+func WorkerInbox(pool, name string) string { return "_INBOX.w." + pool + "." + name }
 
 const requestTimeout = 5 * time.Second
 

@@ -93,7 +93,8 @@ type shard struct {
 	began   time.Time
 	hinted  time.Time
 	refused map[string]string // why, by worker
-	gaveUp  int               // the last epoch of which its worker said that it cannot go on
+	gaveUp  int               // the last epoch of which its worker said that it does not go on
+	leaves  int               // epochs that ended because their worker stopped
 	closing string            // why the coordinator closes it; "" means that it does not
 	why     fleet.Reason      // of hosts that did not run, when it is closed
 	split   bool              // its remaining hosts go into smaller shards
@@ -148,7 +149,7 @@ func (c *Coordinator) Begin(ctx context.Context, run string) (err error) {
 func (c *Coordinator) listen(ctx context.Context, run string) error {
 	c.run, c.deaf = run, time.Now()
 	for subject, handle := range map[string]nats.MsgHandler{
-		beatSubject("*", "*"): c.onBeat, askSubject("*", run): c.onQuestion, freeSubject("*"): c.onFree,
+		beatSubject("*", "*"): c.onBeat, askSubject("*", run, "*"): c.onQuestion, freeSubject("*", "*"): c.onFree,
 	} {
 		sub, err := c.conn.nc.Subscribe(subject, handle)
 		if err != nil {

@@ -36,6 +36,7 @@ type Fold struct {
 
 	hosts   []hostState
 	workers []string // by epoch - 1
+	told    []bool   // the same: the worker was replaced, and has told all that it will tell
 	partial []byte   // the beginning of a body that goes on
 }
 
@@ -58,6 +59,22 @@ func (f *Fold) Apply(seq uint64, message []byte, p *packer) (*Work, error) {
 	}
 	f.Seq, f.Digest = seq, digest(message)
 	return w, nil
+}
+
+// ApplyFrom is Apply for a message of a writer, as its subject names it: nobody writes for another.
+func (f *Fold) ApplyFrom(writer string, seq uint64, message []byte, p *packer) (*Work, error) {
+	if r, err := DecodeRecord(message); f.Err == nil && err == nil && !wrote(writer, r) {
+		f.Err = damaged("%.80q wrote record %d in the name of %.80q", writer, seq, r.Worker)
+		return nil, f.Err
+	}
+	return f.Apply(seq, message, p)
+}
+
+func wrote(writer string, r *Record) bool {
+	if r.Worker == "" {
+		return writer == coordinatorName
+	}
+	return writer == r.Worker
 }
 
 func (f *Fold) apply(seq uint64, message []byte, p *packer) (*Work, error) {
@@ -85,6 +102,7 @@ func (f *Fold) apply(seq uint64, message []byte, p *packer) (*Work, error) {
 		}
 		f.Epoch, f.Worker, f.Done, f.partial = r.Epoch, r.Worker, r.Kind == KindClose, nil
 		f.workers = append(f.workers, r.Worker)
+		f.told = append(f.told, r.Worker == "")
 		return nil, nil
 	case KindWork:
 		if r.Epoch != f.Epoch || r.Worker != f.Worker || r.Epoch == 0 {
@@ -216,11 +234,14 @@ func (f *Fold) Ended(i int) fleet.Outcome {
 }
 
 // Late returns the results of a worker that was replaced, as far as they are for hosts of
-// its own intents that have none, and counts them as theirs.
-func (f *Fold) Late(message []byte, p *packer) ([]Result, error) {
+// its own intents that have none, and counts them as theirs. writer is who sent the message.
+func (f *Fold) Late(writer string, message []byte, p *packer) ([]Result, error) {
 	r, err := DecodeRecord(message)
 	if err != nil {
 		return nil, err
+	}
+	if !wrote(writer, r) {
+		return nil, fmt.Errorf("%.80q wrote in the name of %.80q", writer, r.Worker)
 	}
 	if r.Kind != KindLate || r.More || r.Epoch < 1 || r.Epoch > len(f.workers) || f.workers[r.Epoch-1] != r.Worker || r.Worker == "" {
 		return nil, fmt.Errorf("results of epoch %d by %.40q, who did not have it", r.Epoch, r.Worker)
@@ -235,6 +256,9 @@ func (f *Fold) Late(message []byte, p *packer) ([]Result, error) {
 			f.hosts[i].late = true
 			taken = append(taken, res)
 		}
+	}
+	if w.Done {
+		f.told[r.Epoch-1] = true
 	}
 	return taken, nil
 }

@@ -223,15 +223,15 @@ func TestFoldRefuses(t *testing.T) {
 	}
 	// What was late is taken from those who had the epoch, once, and for their intents only.
 	late := Record{Kind: KindLate, Epoch: 1, Worker: "a", Body: work(Work{Results: []Result{ok(0), ok(1), ok(2)}})}
-	if got, err := f.Late(late.Encode(), p); err != nil || len(got) != 1 || got[0].Host != 1 {
+	if got, err := f.Late("a", late.Encode(), p); err != nil || len(got) != 1 || got[0].Host != 1 {
 		t.Errorf("late: %v, %v", got, err)
 	}
-	if got, err := f.Late(late.Encode(), p); err != nil || len(got) != 0 {
+	if got, err := f.Late("a", late.Encode(), p); err != nil || len(got) != 0 {
 		t.Errorf("late again: %v, %v", got, err)
 	}
 	for _, epoch := range []int{0, 2, 3} {
 		late.Epoch = epoch
-		if got, err := f.Late(late.Encode(), p); err == nil {
+		if got, err := f.Late("a", late.Encode(), p); err == nil {
 			t.Errorf("late of epoch %d: %v", epoch, got)
 		}
 	}
@@ -307,7 +307,7 @@ func FuzzFold(f *testing.F) {
 		if w, err := fold.Apply(3, r.Encode(), p); err == nil && w != nil && (len(w.Results) > 2 || slices.Max(append(w.Intents, 0)) > 1) {
 			t.Errorf("believed %+v", w)
 		}
-		_, _ = fold.Late(r.Encode(), p)
+		_, _ = fold.Late("a", r.Encode(), p)
 		_, _ = DecodeShard(body)
 		_, _ = DecodeRecord(body)
 		_, _, _ = splitSigned(body)

@@ -17,7 +17,7 @@ func (c *Coordinator) onRecord(m jetstream.Msg) {
 	if err != nil {
 		return
 	}
-	kind, pool, _, number, ok := parseSubject(m.Subject())
+	kind, pool, _, number, writer, ok := parseSubject(m.Subject())
 	c.mu.Lock()
 	c.seen = meta.Sequence.Stream
 	if c.attached && ok && number <= maxShards {
@@ -33,13 +33,13 @@ func (c *Coordinator) onRecord(m jetstream.Msg) {
 	var begun []int
 	var broken error
 	if kind == "late" {
-		results, err = s.fold.Late(m.Data(), c.conn.pack)
+		results, err = s.fold.Late(writer, m.Data(), c.conn.pack)
 		if err != nil {
 			broken = fmt.Errorf("late results were not taken: %w", err)
 		}
 	} else if s.fold.Err == nil {
 		var w *Work
-		if w, broken = s.fold.Apply(meta.Sequence.Stream, m.Data(), c.conn.pack); w != nil {
+		if w, broken = s.fold.ApplyFrom(writer, meta.Sequence.Stream, m.Data(), c.conn.pack); w != nil {
 			results, begun = w.Results, w.Intents
 		}
 		switch {
@@ -68,8 +68,7 @@ func (c *Coordinator) onRecord(m jetstream.Msg) {
 	c.settle(s)
 }
 
-// settle ends the hosts that will get no result, once that is certain. Commands of a worker that
-// is gone have a lease's time for late results.
+// settle ends the hosts that will get no result, once that is certain.
 func (c *Coordinator) settle(s *shard) {
 	c.mu.Lock()
 	if s.settled || !s.fold.Done && s.fold.Err == nil {
@@ -108,16 +107,41 @@ func (c *Coordinator) settle(s *shard) {
 			h.lose(fleet.End{Outcome: fleet.OutcomeUnknown, Reason: fleet.ReasonLogDamaged, Phase: fleet.PhaseExec, Err: broken})
 		}
 	default:
-		c.all.Go(func() {
-			select {
-			case <-time.After(c.Lease):
-			case <-c.ctx.Done():
-			}
-			for _, h := range unknown {
-				h.lose(fleet.End{Outcome: fleet.OutcomeUnknown, Reason: fleet.ReasonWorkerLost, Phase: fleet.PhaseRun, Err: errWorkerLost})
-			}
-		})
+		c.all.Go(func() { c.awaitLate(s, unknown) })
 	}
+}
+
+// awaitLate gives hosts up that have no result in a shard which is done: once their workers have told
+// all that they will, or have been silent for a lease, and a lease after that.
+func (c *Coordinator) awaitLate(s *shard, hosts []*host) {
+	for until, tick := time.Now().Add(c.Lease), time.Tick(max(c.Lease/8, time.Millisecond)); ; {
+		select {
+		case now := <-tick:
+			c.mu.Lock()
+			if s.mayTellLocked(c, now) {
+				until = now.Add(c.Lease)
+			}
+			c.mu.Unlock()
+			if now.Before(until) {
+				continue
+			}
+		case <-c.ctx.Done():
+		}
+		break
+	}
+	for _, h := range hosts {
+		h.lose(fleet.End{Outcome: fleet.OutcomeUnknown, Reason: fleet.ReasonWorkerLost, Phase: fleet.PhaseRun, Err: errWorkerLost})
+	}
+}
+
+// mayTellLocked reports whether a host without a result has a worker that lives and has not told all.
+func (s *shard) mayTellLocked(c *Coordinator, now time.Time) bool {
+	for _, st := range s.fold.hosts {
+		if e := st.intended; e > 0 && !st.result && !st.late && !s.fold.told[e-1] && c.aliveLocked(s.pool, s.fold.workers[e-1], now) {
+			return true
+		}
+	}
+	return false
 }
 
 var errWorkerLost = hint.Wrap(errors.New("the worker that was to run it is gone, and has not told its end"), "it is not run again by itself; look on the host")

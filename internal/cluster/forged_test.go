@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"testing"
@@ -44,7 +45,7 @@ func TestShardOpenedByAnother(t *testing.T) {
 			r.Nonce, r.Prev = newNonce(), prev
 			message := r.Encode()
 			prev = digest(message)
-			if _, err := conn.js.Publish(context.Background(), logSubject(DefaultPool, c.run, 0), message); err != nil {
+			if _, err := conn.js.Publish(context.Background(), logSubject(DefaultPool, c.run, 0, cmp.Or(r.Worker, coordinatorName)), message); err != nil {
 				t.Error(err)
 			}
 		}

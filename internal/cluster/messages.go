@@ -24,13 +24,14 @@ type Beat struct {
 // coordinator, which has seen nothing newer of the log, lets a shard begin.
 type question struct {
 	Shard  int    `json:"shard"`
-	Worker string `json:"worker"`
 	Seq    uint64 `json:"seq"`
 	Digest string `json:"digest"`
 	// Refused is why the worker will not run the shard; "" means that it would.
 	Refused string `json:"refused,omitempty"`
 	// GaveUp is the epoch of the shard that the worker had, and cannot write for any more; 0 means none.
 	GaveUp int `json:"gave_up,omitempty"`
+	// Leaves means that it did so because it stops, and not for a fault of the shard.
+	Leaves bool `json:"leaves,omitempty"`
 }
 
 type answer struct {

@@ -118,6 +118,12 @@ func (s *session) run(ctx context.Context, shard *workerShard, remaining []int, 
 	s.worker.mu.Lock()
 	s.worker.busy += len(remaining)
 	s.worker.mu.Unlock()
+	// Hosts that are left do not wait for the commands that run here: another worker takes the shard,
+	// and what comes of them is told late.
+	shard.leaves = func() {
+		q := question{Shard: h.Shard, GaveUp: shard.epoch, Leaves: true}
+		s.writers.Go(func() { _, _ = s.worker.ask(context.WithoutCancel(ctx), h.Run, q) })
+	}
 	hosts := shard.log.Shard.Hosts // the log is the writer's from here on
 	s.writers.Go(func() {
 		writing, cancel := outliving(ctx, writeAfterAbort)
@@ -125,7 +131,7 @@ func (s *session) run(ctx context.Context, shard *workerShard, remaining []int, 
 		if err := shard.write(writing); err != nil {
 			s.worker.Notice(fmt.Sprintf("shard %d of run %s: %v", h.Shard, h.Run, err))
 			// The worker lives and has the shard, so that nobody else would look after it.
-			_, _ = s.worker.ask(writing, h.Run, question{Shard: h.Shard, Worker: s.worker.Name, GaveUp: shard.epoch})
+			_, _ = s.worker.ask(writing, h.Run, question{Shard: h.Shard, GaveUp: shard.epoch})
 		}
 		s.worker.mu.Lock()
 		delete(s.worker.shards, h)

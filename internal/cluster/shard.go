@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -127,31 +128,50 @@ const (
 
 func runStream(run string) string { return runPrefix + run }
 
-func logSubject(pool, run string, shard int) string {
-	return fmt.Sprintf("log.%s.%s.%d", pool, run, shard)
+// coordinatorName stands for the coordinator where workers have their names. No worker can have it.
+const coordinatorName = "@"
+
+// logSubject is that of the records of one writer; "*" are those of all. That each writer has its own
+// lets permissions say who may write as whom; appends name the last sequence of all of them.
+func logSubject(pool, run string, shard int, writer string) string {
+	return fmt.Sprintf("log.%s.%s.%d.%s", pool, run, shard, writer)
 }
 
-func lateSubject(pool, run string, shard int) string {
-	return fmt.Sprintf("late.%s.%s.%d", pool, run, shard)
+func lateSubject(pool, run string, shard int, writer string) string {
+	return fmt.Sprintf("late.%s.%s.%d.%s", pool, run, shard, writer)
 }
 
 func workSubject(pool, run string, shard int) string {
 	return fmt.Sprintf("work.%s.%s.%d", pool, run, shard)
 }
 
-func beatSubject(pool, worker string) string { return "beat." + pool + "." + worker }
-func askSubject(pool, run string) string     { return "ask." + pool + "." + run }
-func freeSubject(pool string) string         { return "free." + pool }
-func controlSubject(pool, run string) string { return "control." + pool + "." + run }
+func dataSubject(pool, run, digest string) string { return "data." + pool + "." + run + "." + digest }
 
-// parseSubject returns the parts of a subject of a log, or of what is late.
-func parseSubject(subject string) (kind, pool, run string, shard int, ok bool) {
+func beatSubject(pool, worker string) string     { return "beat." + pool + "." + worker }
+func askSubject(pool, run, worker string) string { return "ask." + pool + "." + run + "." + worker }
+func freeSubject(pool, worker string) string     { return "free." + pool + "." + worker }
+func controlSubject(pool, run string) string     { return "control." + pool + "." + run }
+
+// parseSubject returns the parts of a subject of a log, of what is late, or of a hint, which has no
+// writer.
+func parseSubject(subject string) (kind, pool, run string, shard int, writer string, ok bool) {
 	parts := strings.Split(subject, ".")
-	if len(parts) != 4 || !validName(parts[1]) || !validName(parts[2]) {
-		return "", "", "", 0, false
+	if len(parts) < 4 || len(parts) > 5 || (len(parts) == 4) != (parts[0] == "work") || !validName(parts[1]) || !validName(parts[2]) {
+		return "", "", "", 0, "", false
 	}
-	if _, err := fmt.Sscanf(parts[3], "%d", &shard); err != nil || fmt.Sprint(shard) != parts[3] || shard < 0 {
-		return "", "", "", 0, false
+	if shard, ok = parseNumber(parts[3]); !ok {
+		return "", "", "", 0, "", false
 	}
-	return parts[0], parts[1], parts[2], shard, true
+	if len(parts) == 5 {
+		writer = parts[4]
+		if writer != coordinatorName && !validName(writer) {
+			return "", "", "", 0, "", false
+		}
+	}
+	return parts[0], parts[1], parts[2], shard, writer, true
+}
+
+func parseNumber(text string) (int, bool) {
+	n, err := strconv.Atoi(text)
+	return n, err == nil && n >= 0 && strconv.Itoa(n) == text
 }

@@ -90,7 +90,7 @@ func (c *Coordinator) open(s *shard) {
 	for _, h := range s.hosts {
 		h.sent()
 	}
-	l := &Log{conn: c.conn, stream: c.stream, subject: logSubject(s.pool, c.run, s.number)}
+	l := c.conn.log(coordinatorName, s.pool, c.run, s.number)
 	if err := l.Append(c.ctx, &Record{Kind: KindOpen, Body: joined}); err != nil {
 		if c.ctx.Err() == nil {
 			c.endAll(s, fleet.OutcomeUnknown, fleet.ReasonLogDamaged, err)

@@ -66,7 +66,7 @@ func (c *Conn) createRun(ctx context.Context, run string) (jetstream.Stream, err
 		return nil, hint.Wrap(fmt.Errorf("NATS keeps the logs of %d runs, which is the limit", kept), "shoal attach RUN ends a run that lost its coordinator, and removes its log")
 	}
 	stream, err := c.js.CreateStream(ctx, jetstream.StreamConfig{
-		Name: runStream(run), Subjects: []string{"log.*." + run + ".*", "late.*." + run + ".*"}, Description: "the logs of a run's shards",
+		Name: runStream(run), Subjects: []string{"log.*." + run + ".*.*", "late.*." + run + ".*.*", dataSubject("*", run, "*")}, Description: "the logs of a run's shards",
 		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew, DenyDelete: true, DenyPurge: true, MaxMsgSize: maxMessage,
 	})
 	if err != nil {

@@ -50,28 +50,40 @@ func (c *Coordinator) ownedLocked(s *shard, now time.Time) bool {
 	return s.fold.Worker != "" && s.gaveUp < s.fold.Epoch && c.aliveLocked(s.pool, s.fold.Worker, now)
 }
 
+// giveUp hears that the owner of the shard does not go on with it.
+func (s *shard) giveUp(q question) {
+	if q.GaveUp <= s.gaveUp || q.GaveUp != s.fold.Epoch && s.fold.Epoch > 0 {
+		return
+	}
+	s.gaveUp = q.GaveUp
+	if q.Leaves {
+		s.leaves++
+	}
+}
+
 // onQuestion tells a worker whether to take a shard.
 func (c *Coordinator) onQuestion(m *nats.Msg) {
 	q, ok := decode[question](m.Data)
 	parts := strings.Split(m.Subject, ".")
-	if !ok || len(parts) != 3 {
+	if !ok || len(parts) != 4 {
 		return
 	}
+	worker := parts[3]
 	c.mu.Lock()
 	may := false
 	if q.Shard >= 0 && q.Shard < len(c.shards) && c.shards[q.Shard].pool == parts[1] {
 		s := c.shards[q.Shard]
 		switch {
 		case q.GaveUp > 0:
-			s.gaveUp = max(s.gaveUp, q.GaveUp)
+			s.giveUp(q)
 		case q.Refused != "":
-			s.refused[q.Worker] = q.Refused
+			s.refused[worker] = q.Refused
 		case s.fold.Seq > q.Seq || s.fold.Seq == q.Seq && s.fold.Digest != q.Digest:
 			// What the worker has read is not what was seen here.
 		case s.fold.Shard == nil: // the follower is behind; open is what the worker has read
 			may = c.state == stateRun && !s.settled && s.closing == ""
 		default:
-			may = c.freeLocked(s, q.Worker, time.Now())
+			may = c.freeLocked(s, worker, time.Now())
 		}
 	}
 	c.mu.Unlock()
@@ -80,16 +92,16 @@ func (c *Coordinator) onQuestion(m *nats.Msg) {
 
 // onFree gives a worker with room a shard that waits.
 func (c *Coordinator) onFree(m *nats.Msg) {
-	q, ok := decode[question](m.Data)
-	pool := strings.TrimPrefix(m.Subject, freeSubject(""))
-	if !ok {
+	parts := strings.Split(m.Subject, ".")
+	if len(parts) != 3 {
 		return
 	}
+	pool, worker := parts[1], parts[2]
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range c.shards {
-		if s.pool == pool && s.refused[q.Worker] == "" && now.Sub(s.hinted) > beatEvery/2 && c.freeLocked(s, q.Worker, now) {
+		if s.pool == pool && s.refused[worker] == "" && now.Sub(s.hinted) > beatEvery/2 && c.freeLocked(s, worker, now) {
 			s.hinted = now
 			reply(m, hintOf{c.run, s.number})
 			return
@@ -163,7 +175,7 @@ func (c *Coordinator) toClose(now time.Time) (list []*shard) {
 			s.closing = "" // a worker was quicker
 		case c.state != stateRun:
 			s.closing, s.why = "the run was stopped before a worker started it", fleet.ReasonInterrupted
-		case s.fold.Epoch >= maxEpochs:
+		case s.fold.Epoch-s.leaves >= maxEpochs:
 			s.closing, s.why, s.split = fmt.Sprintf("%d workers were lost while they had it", s.fold.Epoch), fleet.ReasonWorkerLost, true
 		default:
 			s.closing, s.why = c.unwantedLocked(s, now)
@@ -215,7 +227,7 @@ func (c *Coordinator) unwantedLocked(s *shard, now time.Time) (string, fleet.Rea
 func (c *Coordinator) closeShard(s *shard) {
 	ctx, cancel := context.WithTimeout(c.ctx, requestTimeout)
 	defer cancel()
-	l, err := c.conn.openLog(ctx, s.pool, c.run, s.number)
+	l, err := c.conn.openLog(ctx, coordinatorName, s.pool, c.run, s.number, mark{})
 	if err == nil && !l.Done {
 		c.mu.Lock()
 		moved := l.Seq != s.fold.Seq

@@ -57,9 +57,9 @@ type Worker struct {
 	freed    chan struct{}   // capacity 1: signalled when busy falls
 }
 
-// took is how far a shard's log had come when this worker took it.
+// took is how far the log of a shard that this worker took had come when it wrote or read it last.
 type took struct {
-	seq     uint64
+	mark
 	expires time.Time
 }
 
@@ -91,9 +91,6 @@ func NewWorker(conn *Conn, o WorkerOptions) (*Worker, error) {
 // Run takes and runs shards until drain is closed; then it starts nothing more, waits for the
 // commands that run, and leaves other hosts to other workers. Ending ctx abandons the commands.
 func (w *Worker) Run(ctx context.Context, drain <-chan struct{}) error {
-	if err := w.conn.createStreams(ctx); err != nil {
-		return err
-	}
 	who, err := w.conn.nc.Subscribe("who", func(*nats.Msg) { w.tell(false) })
 	if err != nil {
 		return fmt.Errorf("listening for who is there: %w", err)
@@ -212,7 +209,7 @@ func (w *Worker) fetch(taking, running context.Context, consumer jetstream.Consu
 	}
 	for m := range batch.Messages() {
 		got = true
-		if _, pool, run, shard, ok := parseSubject(m.Subject()); ok && pool == w.Pool && taking.Err() == nil {
+		if _, pool, run, shard, _, ok := parseSubject(m.Subject()); ok && pool == w.Pool && taking.Err() == nil {
 			w.begin(running, hintOf{run, shard})
 		}
 		_ = m.Ack() // the log has what came of it; a hint that comes again does no harm
@@ -227,7 +224,7 @@ func (w *Worker) fetch(taking, running context.Context, consumer jetstream.Consu
 func (w *Worker) askForOne(ctx context.Context) (h hintOf, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond) // who has none does not answer
 	defer cancel()
-	m, err := w.conn.nc.RequestWithContext(ctx, freeSubject(w.Pool), encode(question{Worker: w.Name}))
+	m, err := w.conn.nc.RequestWithContext(ctx, freeSubject(w.Pool, w.Name), nil)
 	if err != nil {
 		return h, false
 	}
@@ -259,7 +256,7 @@ func (w *Worker) begin(ctx context.Context, h hintOf) {
 var errNotNow = errors.New("it is not to be run now")
 
 func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
-	log, err := w.conn.openLog(ctx, w.Pool, h.Run, h.Shard)
+	log, err := w.conn.openLog(ctx, w.Name, w.Pool, h.Run, h.Shard, w.known(h))
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return errNotNow // a hint that outlived its run
@@ -269,7 +266,7 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 		return errNotNow
 	}
 	log.hook = w.hook
-	q := question{Shard: h.Shard, Worker: w.Name, Seq: log.Seq, Digest: log.Digest}
+	q := question{Shard: h.Shard, Seq: log.Seq, Digest: log.Digest}
 	refused := w.refuse(log, h)
 	if refused != nil {
 		q.Refused = refused.Error()
@@ -294,12 +291,7 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 // refuse returns why the shard is not one that this worker runs, or nil.
 func (w *Worker) refuse(log *Log, h hintOf) error {
 	now := time.Now()
-	w.mu.Lock()
-	before, again := w.took[h]
-	w.mu.Unlock()
 	switch s := log.Shard; {
-	case again && log.Seq < before.seq:
-		return damaged("this worker has taken it before, and the log does not say so")
 	case now.After(s.Expires):
 		return fmt.Errorf("it has expired at %s", s.Expires.UTC().Format(time.RFC3339))
 	case s.Made.After(now.Add(maxSkew)):
@@ -322,13 +314,26 @@ func (w *Worker) remember(h hintOf, log *Log) {
 			delete(w.took, h)
 		}
 	}
-	w.took[h] = took{log.Seq, log.Shard.Expires}
+	log.moved = func(m mark) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.took[h] = took{m, log.Shard.Expires}
+	}
+	w.took[h] = took{mark{log.Seq, log.Digest}, log.Shard.Expires}
+}
+
+// known returns what the log of a shard must have: a store that was restored from an older copy, or
+// changed, would let hosts run again.
+func (w *Worker) known(h hintOf) mark {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.took[h].mark
 }
 
 func (w *Worker) ask(ctx context.Context, run string, q question) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	m, err := w.conn.nc.RequestWithContext(ctx, askSubject(w.Pool, run), encode(q))
+	m, err := w.conn.nc.RequestWithContext(ctx, askSubject(w.Pool, run, w.Name), encode(q))
 	if err != nil {
 		return false, fmt.Errorf("asking the coordinator: %w", err)
 	}

@@ -41,6 +41,7 @@ type workerShard struct {
 	before  map[int]bool // hosts that an earlier owner may have run
 	err     error        // why nothing is appended any more
 	left    bool         // the worker stops: hosts are left to others
+	leaves  func()       // called once when the first is left
 
 	// wake tells the writer that there is something to do. Capacity 1: one signal says it all.
 	wake chan struct{}
@@ -92,6 +93,9 @@ func (s *workerShard) result(host int, res fleet.Result, stopping bool) {
 	defer s.signal()
 	defer func() { s.open-- }() // not before the result is queued, or the writer takes the shard for done
 	if stopping && res.Outcome == fleet.OutcomeCancelled {
+		if !s.left && s.leaves != nil {
+			s.leaves()
+		}
 		s.left = true // another worker runs it
 		return
 	}
@@ -200,6 +204,9 @@ func (s *workerShard) writeLate(ctx context.Context, w *Work, cause error, over 
 			s.publishLate(ctx, (&Record{Kind: KindLate, Epoch: s.epoch, Worker: s.worker, Nonce: newNonce(), Body: bodies[0]}).Encode())
 		}
 		if over {
+			if fenced { // nobody waits for more
+				s.publishLate(ctx, (&Record{Kind: KindLate, Epoch: s.epoch, Worker: s.worker, Nonce: newNonce(), Body: s.log.conn.pack.encode(&Work{Done: true})[0]}).Encode())
+			}
 			return
 		}
 		<-s.wake
