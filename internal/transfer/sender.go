@@ -158,21 +158,36 @@ func (x *sender) Next(p []byte, at int64) (n int, err error) {
 		}
 		return 0, nil
 	}
+	within := at - x.at
+	for _, next := range x.parts {
+		m, err := x.read(next, p[n:], within)
+		n, within = n+m, 0
+		if err != nil {
+			return n, err
+		}
+		if n == len(p) || int64(m) < next.size() {
+			break
+		}
+	}
+	return n, nil
+}
+
+// read reads from an offset within a part, as far as the limits allow.
+func (x *sender) read(from part, p []byte, within int64) (n int, err error) {
+	if from.text != "" {
+		return copy(p, from.text[within:]), nil
+	}
+	p = p[:min(int64(len(p)), from.size()-within)]
 	if len(p) == 0 {
 		return 0, nil
 	}
-	first, within := x.parts[0], at-x.at
-	if first.text != "" {
-		return copy(p, first.text[within:]), nil
-	}
-	p = p[:min(int64(len(p)), first.size()-within)]
 	for _, f := range x.flows {
 		if p = p[:f.ready(len(p))]; len(p) == 0 {
 			x.offered = false
 			return 0, nil
 		}
 	}
-	if n, err = x.payload.ReadAt(p, first.from+within); n == len(p) {
+	if n, err = x.payload.ReadAt(p, from.from+within); n == len(p) {
 		err = nil
 	}
 	for _, f := range x.flows {

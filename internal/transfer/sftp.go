@@ -511,7 +511,7 @@ func (s *sftpPush) store(at string, how uint32, e *Entry, from int64) error {
 	handle := f.text()
 	var flying []uint32
 	for off := from; off < e.Size || len(flying) > 0; {
-		if off < e.Size && len(flying) < flyingPieces {
+		if off < e.Size && len(flying) < s.flying() {
 			n := min(int64(s.piece), e.Size-off)
 			flying = append(flying, s.ask(fxWrite, part{from: e.at + off, to: e.at + off + n}, handle, off, uint32(n))) //nolint:gosec // a piece
 			off += n

@@ -38,7 +38,7 @@ func (s *sftpSession) readHandle(handle string, w io.Writer, from, to int64) err
 	var flying []readRequest
 	var err error
 	for next := from; err == nil; {
-		for len(flying) < flyingPieces && next < to {
+		for len(flying) < s.flying() && next < to {
 			r := s.askRead(handle, next, int(min(int64(s.piece), to-next)))
 			flying = append(flying, r)
 			next += int64(r.n)
@@ -56,14 +56,15 @@ func (s *sftpSession) readHandle(handle string, w io.Writer, from, to int64) err
 		if err = failed; err != nil || r.off >= to {
 			continue
 		}
-		b := data.text()
+		b := data.bytes()
 		if len(b) == 0 || len(b) > r.n {
 			err = status(5)
 			continue
 		}
-		if _, err = io.WriteString(w, b); err == nil && len(b) < r.n {
+		if _, err = w.Write(b); err == nil && len(b) < r.n {
 			flying = append([]readRequest{s.askRead(handle, r.off+int64(len(b)), r.n-len(b))}, flying...)
 		}
+		s.spare = s.last[:0] // no writer keeps it
 	}
 	if errors.Is(err, errEnded) {
 		return err

@@ -68,12 +68,13 @@ const (
 	modeLink = 0o120000
 )
 
-// Limits. A server's own are taken within them.
+// Limits, in bytes. A server's own are taken within them.
 const (
-	maxPacket    = 256<<10 + 1024 // of what a server sends, in bytes
-	minPiece     = 4 << 10
-	usualPiece   = 32 << 10
-	flyingPieces = 32 // requests to write or read without an answer
+	maxPacket   = 256<<10 + 1024 // of what a server sends
+	minPiece    = 4 << 10
+	usualPiece  = 32 << 10  // what every server takes
+	maxPiece    = 128 << 10 // where the server says that it takes so much
+	flyingBytes = 2 << 20   // that are written or read without an answer: OpenSSH's window
 )
 
 // extensions of OpenSSH.
@@ -116,6 +117,8 @@ type sftpSession struct {
 	version []byte
 	has     map[string]bool
 	piece   int
+	last    []byte // the reply that answer has returned
+	spare   []byte // memory for the next one
 }
 
 // A reply is the answer to a request.
@@ -169,14 +172,24 @@ func (s *sftpSession) greet() error {
 	}
 	f.uint64()
 	read, write := f.uint64(), f.uint64()
-	for _, n := range []uint64{read, write} {
-		if n > 0 {
-			s.piece = int(min(uint64(s.piece), n)) //nolint:gosec // a piece
-		}
-	}
-	s.piece = max(s.piece, minPiece)
+	s.piece = pieceWithin(read, write)
 	return nil
 }
+
+// pieceWithin returns the size of a piece where the server has limits; 0: it does not say.
+func pieceWithin(limits ...uint64) int {
+	size := uint64(maxPiece)
+	for _, n := range limits {
+		if n == 0 {
+			n = usualPiece
+		}
+		size = min(size, n)
+	}
+	return int(max(size, minPiece)) //nolint:gosec // a piece
+}
+
+// flying is how many requests to read or write may be without an answer.
+func (s *sftpSession) flying() int { return flyingBytes / s.piece }
 
 // Notify implements ssh.Stream.
 func (s *sftpSession) Notify(wake func()) {
@@ -253,7 +266,8 @@ func (s *sftpSession) arrived(b []byte) {
 		s.fail()
 		return
 	}
-	r.packet = append([]byte{b[0]}, b[5:]...)
+	r.packet = append(append(s.spare, b[0]), b[5:]...)
+	s.spare = nil
 	s.replies[id] = r
 	s.next()
 }
@@ -297,6 +311,7 @@ func (s *sftpSession) answer(id uint32, kind byte) (fields, error) {
 	}
 	b := s.replies[id].packet
 	delete(s.replies, id)
+	s.last = b
 	rest := fields(b[1:])
 	switch {
 	case b[0] == fxStatus:
@@ -333,15 +348,18 @@ func (f *fields) uint64() uint64 {
 	return uint64(high)<<32 | uint64(f.uint32())
 }
 
-func (f *fields) text() string {
+func (f *fields) text() string { return string(f.bytes()) }
+
+// bytes is text without a copy.
+func (f *fields) bytes() []byte {
 	n := f.uint32()
 	if uint64(n) > uint64(len(*f)) {
 		*f = nil
-		return ""
+		return nil
 	}
-	t := string((*f)[:n])
+	b := (*f)[:n]
 	*f = (*f)[n:]
-	return t
+	return b
 }
 
 // An attributes has what a server says of a file. What it does not say is not 0: has tells.
