@@ -59,6 +59,8 @@ const (
 	FaultDiskFull         Fault = "disk-full"
 	FaultPermissionDenied Fault = "permission-denied"
 	FaultReadOnly         Fault = "read-only"
+	FaultQuota            Fault = "quota"
+	FaultNoRename         Fault = "no-rename"
 	FaultShortWrite       Fault = "short-write"
 	FaultSlowFiles        Fault = "slow-files"
 	FaultDropMidTransfer  Fault = "drop-mid-transfer"

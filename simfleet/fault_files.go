@@ -13,6 +13,8 @@ import (
 type fileFault struct {
 	refuse     memfs.Errno   // of every change
 	size       int64         // of the file system in bytes; 0 means diskSize
+	quota      int64         // in bytes; 0 means none
+	apart      bool          // no file can be renamed to another directory
 	short      bool          // the second half of larger writes is lost
 	pause      time.Duration // for each piece of data
 	cut        bool          // the connection, in the middle of the first piece of data
@@ -35,6 +37,8 @@ var fileFaults = map[Fault]behaviour{
 	FaultDiskFull:         {doc: "has 64 KiB of room for files", files: &fileFault{size: fewBytes}},
 	FaultPermissionDenied: {doc: "allows no change of any file", files: &fileFault{refuse: memfs.EACCES}},
 	FaultReadOnly:         {doc: "has a read-only file system", files: &fileFault{refuse: memfs.EROFS}},
+	FaultQuota:            {doc: "lets the account have 64 KiB in files, on a disk with room", files: &fileFault{quota: fewBytes}},
+	FaultNoRename:         {doc: "cannot rename a file to another directory (EXDEV)", files: &fileFault{apart: true}},
 	FaultShortWrite:       {doc: "loses the second half of each write of more than 1 KiB, and says that all is written", files: &fileFault{short: true}},
 	FaultSlowFiles:        {doc: "takes 50 ms for each piece of a file that is read or written", files: &fileFault{pause: 50 * time.Millisecond}},
 	FaultDropMidTransfer:  {doc: "drops the connection in the middle of the first piece of a file by SFTP, or of standard input", files: &fileFault{cut: true}},
@@ -64,7 +68,7 @@ func (f *fileFault) configure(c *posix.Config) {
 
 // apply is for a host that has its first files.
 func (f *fileFault) apply(h *posix.Host) {
-	h.FS.Refuse, h.FS.Short = f.refuse, f.short
+	h.FS.Refuse, h.FS.Short, h.FS.Quota, h.FS.Apart = f.refuse, f.short, f.quota, f.apart
 }
 
 // A cutInput ends the connection in the middle of its first piece.

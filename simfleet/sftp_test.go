@@ -303,6 +303,8 @@ func TestFileFaults(t *testing.T) {
 		FaultDiskFull:         {sftp: "write 4", shell: "", status: 1, once: remote.StatusNoMarker}, // the disk is full by then
 		FaultPermissionDenied: {sftp: "open 3", shell: "", status: 2, once: remote.StatusNoMarker},
 		FaultReadOnly:         {sftp: "open 4", shell: "", status: 2, once: remote.StatusNoMarker},
+		FaultQuota:            {sftp: "write 4", shell: "", status: 1, once: remote.StatusNoMarker},
+		FaultNoRename:         {sftp: "close 0", left: "200000\n", shell: "1\n"},
 		FaultShortWrite:       {sftp: "close 0", left: "198304\n", shell: "0\n", status: 1},
 		FaultSlowFiles:        {sftp: "close 0", left: "200000\n", shell: "1\n"},
 		FaultDropMidTransfer:  {sftp: "cut", left: "16384\n", shell: "", status: -1},

@@ -28,6 +28,8 @@ var pushFaults = []struct {
 	{simfleet.FaultDiskFull, fleet.OutcomeFailed, fleet.ReasonNoSpace},
 	{simfleet.FaultPermissionDenied, fleet.OutcomeFailed, fleet.ReasonPermissionDenied},
 	{simfleet.FaultReadOnly, fleet.OutcomeFailed, fleet.ReasonPermissionDenied},
+	{simfleet.FaultQuota, fleet.OutcomeFailed, fleet.ReasonWriteFailed},
+	{simfleet.FaultNoRename, fleet.OutcomeFailed, fleet.ReasonNoAtomicReplace},
 	{simfleet.FaultShortWrite, fleet.OutcomeFailed, fleet.ReasonDigestMismatch},
 	{simfleet.FaultDropMidTransfer, fleet.OutcomeUnknown, ""}, // closed or reset
 	{simfleet.FaultNoisyLogin, fleet.OutcomeOK, fleet.ReasonNone},

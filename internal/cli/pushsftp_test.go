@@ -81,6 +81,8 @@ func TestPushBySFTPToBadHosts(t *testing.T) {
 		{simfleet.FaultDiskFull, fleet.OutcomeFailed, fleet.ReasonNoSpace},
 		{simfleet.FaultPermissionDenied, fleet.OutcomeFailed, fleet.ReasonPermissionDenied},
 		{simfleet.FaultReadOnly, fleet.OutcomeFailed, ""},
+		{simfleet.FaultQuota, fleet.OutcomeFailed, fleet.ReasonWriteFailed},
+		{simfleet.FaultNoRename, fleet.OutcomeFailed, fleet.ReasonNoAtomicReplace},
 		{simfleet.FaultShortWrite, fleet.OutcomeFailed, fleet.ReasonDigestMismatch},
 		{simfleet.FaultDropMidTransfer, fleet.OutcomeUnknown, ""},
 		{simfleet.FaultNoSFTP, fleet.OutcomeRefused, fleet.ReasonExecRefused},

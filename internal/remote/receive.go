@@ -66,7 +66,7 @@ rm -f "$_m/in";
 // privateScript creates the directory if there is no marker. mkdir fails if the name exists,
 // whoever has made it.
 const privateScript = `
-_e=input;
+_e=nowhere;
 _m=;
 for _t in "${TMPDIR:-/tmp}" /var/tmp "$HOME"; do
 mkdir "$_t/shoal-$_n" && { _m=$_t/shoal-$_n; USABLE break; };

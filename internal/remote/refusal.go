@@ -26,6 +26,7 @@ const (
 	RefusedEnv       Refusal = "env"       // no env(1), which Place.Env needs
 	RefusedChdir     Refusal = "chdir"     // the working directory cannot be entered
 	RefusedInput     Refusal = "input"     // what was sent through standard input is not there completely
+	RefusedNowhere   Refusal = "nowhere"   // no directory takes a file for it
 
 	RefusedInterpreter Refusal = "interpreter" // a script's interpreter is not there
 	RefusedExec        Refusal = "exec"        // a binary cannot be executed where it is stored
@@ -42,7 +43,7 @@ func ParseRefusal(nonce string, stderr []byte) (Refusal, bool) {
 	}
 	switch r := Refusal(word); r {
 	case RefusedAgain, RefusedSettled, RefusedHome, RefusedDirectory, RefusedMarker, RefusedGroup, RefusedPrintf, RefusedEnv, RefusedChdir, RefusedInput,
-		RefusedInterpreter, RefusedExec, RefusedMachine:
+		RefusedNowhere, RefusedInterpreter, RefusedExec, RefusedMachine:
 		return r, true
 	}
 	return "", false
@@ -59,6 +60,8 @@ func (r Refusal) Hint() string {
 		return "the run directory must be a directory of the account's own with mode 0700; name another, such as /var/tmp/shoal-NAME"
 	case RefusedMarker:
 		return "look for a full or read-only disk, or name another run directory"
+	case RefusedNowhere:
+		return "it needs one that is not full or read-only among $TMPDIR, /tmp, /var/tmp and the home: set TMPDIR there (SetEnv in sshd_config, ~/.ssh/environment)"
 	case RefusedInput:
 		return "look for a full or read-only disk there, and for login files that read standard input"
 	case RefusedInterpreter:

@@ -98,6 +98,7 @@ var reasons = map[string]struct {
 	"read_only":         {fleet.ReasonReadOnly, "the file system is read-only", "another DEST, or mount it for writing"},
 	"is_directory":      {fleet.ReasonIsDirectory, "a directory is in the file's place, and is never replaced", "remove it there, or name another DEST"},
 	"not_directory":     {fleet.ReasonNotDirectory, "something else is where a directory is needed", "several files, and directories, go into a directory"},
+	"no_home":           {fleet.ReasonNoParent, "a relative path is seen from the account's home, which does not exist", "name the whole path, from / on"},
 	"no_parent":         {fleet.ReasonNoParent, "the directory does not exist", "--parents makes it"},
 	"not_regular":       {fleet.ReasonNotRegular, "what is there is a device, a pipe, a socket or a circle of links", "remove it there, or name another DEST"},
 	"busy":              {fleet.ReasonBusy, "the file is in use, and cannot be replaced or written", "a mounted one can be written with --in-place, and a running program replaced without it"},

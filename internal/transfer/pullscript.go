@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -176,6 +177,9 @@ func (p *Pull) script(sources []source) string {
 		"REQUIRE", either(p.RequireVerified, "stop unverified", "true"),
 		"DIRECTORY", either(p.Dir == "", `bad is_directory "$1"`, `directory "$1" $2`),
 	).Replace(pullScript))
+	if slices.ContainsFunc(sources, func(s source) bool { return s.text[0] != '/' }) {
+		b.WriteString("[ -d \"${HOME:-.}\" ] || stop no_home;\n")
+	}
 	for i, from := range sources {
 		s := from.text
 		if !strings.HasPrefix(s, "/") {

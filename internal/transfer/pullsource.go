@@ -63,6 +63,8 @@ func newSource(text string) (source, error) {
 		return s, hint.New("SRC has a NUL byte or a newline, or is too long", "pull the directory that it is in")
 	case strings.HasPrefix(text, "~"):
 		return s, hint.Wrap(fmt.Errorf("SRC %.80q begins with ~, which no shell replaces here", text), "a relative path is seen from the account's home")
+	case hasDrive(text):
+		return s, hint.Wrap(fmt.Errorf("SRC %.80q begins with a drive, and is no path for ssh", text), driveHint)
 	}
 	s.parts = partsOf(text)
 	seen := false

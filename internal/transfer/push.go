@@ -147,8 +147,18 @@ func CheckDest(dest string) error {
 		return errors.New("DEST has a NUL byte or is too long")
 	case strings.HasPrefix(dest, "~"):
 		return hint.Wrap(fmt.Errorf("DEST %.80q begins with ~, which no shell replaces here", dest), "a relative path is seen from the account's home")
+	case hasDrive(dest):
+		return hint.Wrap(fmt.Errorf("DEST %.80q begins with a drive, and is no path for ssh", dest), driveHint)
 	}
 	return nil
+}
+
+// driveHint is for a path of which hasDrive is true.
+const driveHint = "Windows has /C:/Users/ada by SFTP (--via sftp); a directory that has such a name is ./C:"
+
+// hasDrive reports whether a path begins as one of Windows does.
+func hasDrive(path string) bool {
+	return len(path) >= 2 && path[1] == ':' && ('a' <= path[0]|0x20 && path[0]|0x20 <= 'z') && (len(path) == 2 || path[2] == '/' || path[2] == '\\')
 }
 
 // maxArgument is more than the longest nonce and DEST have in bytes when encoded.

@@ -34,6 +34,7 @@ trap away 0;
 trap "exit 1" HUP INT QUIT TERM PIPE;
 name() { _z=$(printf %b "$1.") || no no_tool; _z=${_z%.}; };
 case $_d in =*) name "${_d#=}"; _d=$_z;; esac;
+case $_d in /*) ;; *) [ -d "${HOME:-.}" ] || no no_home;; esac;
 sum() { _h=; [ ${_B:-0} -lt 256 ] || _h=$(openssl dgst -sha256 -r <"$1" 2>/dev/null);
 [ "$_h" ] || _h=$({ sha256sum || shasum -a 256 || sha256 -q || openssl dgst -sha256 -r; } <"$1" 2>/dev/null); _h=${_h%% *}; };
 field() { { read -r _a; read -r _a _b _c _e _f _g; case $1 in 4) [ "$_b" = 0 ] || echo "$_e";; 6) echo "$_g";; esac; }; };

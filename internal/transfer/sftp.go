@@ -346,7 +346,10 @@ func (s *sftpPush) rename(at string, there bool) error {
 	o := s.push.Options
 	if s.has[extRename] {
 		_, err := s.call(fxExtended, fxStatus, extRename, s.temp+"/f", at)
-		return s.refused(err, path.Dir(at))
+		if err = s.refused(err, path.Dir(at)); err == refusal("write_failed") { // the file itself is written
+			return refusal("no_atomic_replace")
+		}
+		return err
 	}
 	if there && !o.ReplaceUnsafe {
 		return refusal("no_atomic_replace")
@@ -506,7 +509,7 @@ func numbers(owner string) (uid, gid uint32, ok bool) {
 func (s *sftpPush) store(at string, how uint32, e *Entry, from int64) error {
 	f, err := s.call(fxOpen, fxHandle, at, how, uint32(attrPerm), uint32(e.Mode&fs.ModePerm))
 	if err != nil {
-		return s.refused(err, s.where)
+		return s.refused(err, path.Dir(at))
 	}
 	handle := f.text()
 	var flying []uint32

@@ -350,6 +350,7 @@ var explanations = map[remote.Refusal]string{
 	remote.RefusedEnv:       "there is no env(1) for --env",
 	remote.RefusedChdir:     "its working directory cannot be entered",
 	remote.RefusedPrintf:    "the shell has no printf",
+	remote.RefusedNowhere:   "no directory there takes the file that it needs",
 	remote.RefusedInput:     "what was sent through standard input did not arrive there completely",
 
 	remote.RefusedInterpreter: "its interpreter is not there",

@@ -25,6 +25,7 @@ const (
 	ENAMETOOLONG Errno = 36
 	ENOTEMPTY    Errno = 39
 	ELOOP        Errno = 40
+	EDQUOT       Errno = 122
 )
 
 var errnoText = map[Errno]string{
@@ -34,6 +35,7 @@ var errnoText = map[Errno]string{
 	EISDIR: "Is a directory", EINVAL: "Invalid argument", EFBIG: "File too large",
 	ENOSPC: "No space left on device", EROFS: "Read-only file system", EPIPE: "Broken pipe",
 	ENAMETOOLONG: "File name too long", ENOTEMPTY: "Directory not empty", ELOOP: "Too many levels of symbolic links",
+	EDQUOT: "Disk quota exceeded",
 }
 
 func (e Errno) Error() string { return errnoText[e] }

@@ -181,11 +181,15 @@ func (o *File) writeAt(p []byte, off int64) (int, error) {
 	if o.fs.Short && all > 1<<10 {
 		p = p[:all/2]
 	}
-	n, grown := o.node.content.writeAt(p, off, o.fs.Size-o.fs.used)
+	room, full := o.fs.Size, ENOSPC
+	if o.fs.Quota > 0 && o.fs.Quota < room {
+		room, full = o.fs.Quota, EDQUOT
+	}
+	n, grown := o.node.content.writeAt(p, off, room-o.fs.used)
 	o.fs.used += grown
 	o.node.mtime = time.Now()
 	if n < len(p) {
-		return n, ENOSPC
+		return n, full
 	}
 	return all, nil
 }

@@ -41,6 +41,11 @@ type FS struct {
 	// before the FS is used.
 	Refuse Errno
 	Size   int64
+	// Quota is the number of bytes that files may have together although there is room
+	// for more; 0 means no limit.
+	Quota int64
+	// Apart fails to rename a file to another directory.
+	Apart bool
 	// Short loses the second half of every write of more than 1 KiB.
 	Short bool
 
@@ -468,6 +473,8 @@ func (f *FS) Rename(c Cred, from, to string, keep bool) error {
 		return EXDEV
 	case keep && b.node != nil:
 		return EEXIST
+	case f.Apart && a.dir != b.dir && !a.node.mode.IsDir():
+		return EXDEV
 	}
 	if err := f.removable(c, a); err != nil {
 		return err
