@@ -38,8 +38,8 @@ const (
 	ReasonThrottled     Reason = "throttled"      // the server turns connections away (MaxStartups, PerSourcePenalties)
 
 	// kex
-	ReasonKexTimeout        Reason = "kex_timeout"
-	ReasonNoCommonAlgorithm Reason = "no_common_algorithm"
+	ReasonKexTimeout        Reason = "kex_timeout"         // the key exchange did not end in time
+	ReasonNoCommonAlgorithm Reason = "no_common_algorithm" // client and server share no algorithm
 
 	// hostkey
 	ReasonHostkeyUnknown Reason = "hostkey_unknown" // known_hosts has no key for this name
@@ -52,7 +52,7 @@ const (
 	ReasonHostkeyReplaced Reason = "hostkey_replaced"
 
 	// auth
-	ReasonAuthTimeout      Reason = "auth_timeout"
+	ReasonAuthTimeout      Reason = "auth_timeout"      // the login did not end in time
 	ReasonAuthFailed       Reason = "auth_failed"       // the server accepts none of our keys
 	ReasonAuthIncomplete   Reason = "auth_incomplete"   // a key was accepted and the server wants more
 	ReasonNoIdentity       Reason = "no_identity"       // we have no key to offer
@@ -60,7 +60,7 @@ const (
 	ReasonAgentUnavailable Reason = "agent_unavailable" // the agent does not answer, or refuses
 
 	// session, exec
-	ReasonSessionTimeout Reason = "session_timeout"
+	ReasonSessionTimeout Reason = "session_timeout" // the opening of the session was not answered in time
 	ReasonSessionRefused Reason = "session_refused" // SSH_MSG_CHANNEL_OPEN_FAILURE (RFC 4254 §5.1)
 	ReasonAgentWithheld  Reason = "agent_withheld"  // the agent is not forwarded to a host that was not known before
 	ReasonSecretWithheld Reason = "secret_withheld" // secret variables are not sent to a host that was not known before

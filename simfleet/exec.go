@@ -255,7 +255,7 @@ func (o *oracle) streams(stdout, stderr io.Writer) (_, _ *counted) {
 // start notes an exec request before it is answered.
 func (o *oracle) start(c *conn, command string, accepted bool) Exec {
 	e := Exec{
-		Index: c.host, Host: address(c.host).String(), Conn: c.number,
+		Index: c.host, Host: c.fleet.name(c.host), Conn: c.number,
 		Command: command, Received: time.Now(), Accepted: accepted,
 	}
 	o.mu.Lock()

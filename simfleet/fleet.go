@@ -131,6 +131,14 @@ func (f *Fleet) Host(i int) fleet.Host {
 	return fleet.Host{Name: address(i).String(), Port: f.Port()}
 }
 
+// name is what host i is called.
+func (f *Fleet) name(i int) string {
+	if f.options.Names != nil {
+		return f.options.Names[i]
+	}
+	return address(i).String()
+}
+
 // Port is the port of every host.
 func (f *Fleet) Port() uint16 {
 	return f.listener.Addr().(*net.TCPAddr).AddrPort().Port() // a "tcp4" listener's is

@@ -58,7 +58,7 @@ func (f *Fleet) Files() []HostFiles {
 	var all []HostFiles
 	digests := new(memfs.Digests)
 	for _, i := range hosts {
-		h := HostFiles{Index: i, Host: address(i).String()}
+		h := HostFiles{Index: i, Host: f.name(i)}
 		files := f.machine(i).FS
 		files.Walk(digests, func(path string, i memfs.Info, digest [32]byte) {
 			h.Files = append(h.Files, File{

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	mathrand "math/rand/v2"
+	"strings"
 	"sync/atomic"
 
 	"golang.org/x/crypto/ssh"
@@ -96,7 +97,7 @@ func (k *keyring) dice(purpose string) *mathrand.Rand {
 func (f *Fleet) WriteKnownHosts(w io.Writer) error {
 	return f.writeLines(w, "known_hosts", func(line []byte, i int) []byte {
 		key := f.HostKey(i)
-		line = append(line, knownName(f.Host(i))...)
+		line = append(line, knownName(fleet.Host{Name: f.name(i), Port: f.Port()})...)
 		line = append(line, ' ')
 		line = append(line, key.Type()...)
 		line = append(line, ' ')
@@ -112,10 +113,17 @@ func knownName(h fleet.Host) string {
 	return fmt.Sprintf("[%s]:%d", h.Name, h.Port)
 }
 
-// WriteHosts writes one address:port per line, in the order of the hosts.
+// WriteHosts writes one address:port per line, in the order of the hosts. With Options.Names it
+// writes lines of JSON, as shoal's host files have them, with name, address and port; the group of a
+// host is its name without the number at the end.
 func (f *Fleet) WriteHosts(w io.Writer) error {
 	return f.writeLines(w, "hosts", func(line []byte, i int) []byte {
-		return append(line, f.Host(i).String()...)
+		if f.options.Names == nil {
+			return append(line, f.Host(i).String()...)
+		}
+		name := f.name(i)
+		group := strings.TrimRight(name, "0123456789")
+		return fmt.Appendf(line, `{"host":%q,"address":%q,"port":%d,"groups":[%q]}`, name, address(i), f.Port(), group)
 	})
 }
 

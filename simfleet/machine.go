@@ -31,7 +31,7 @@ func (f *Fleet) machine(i int) *posix.Host {
 }
 
 func (f *Fleet) newMachine(i int) *posix.Host {
-	name := address(i).String()
+	name := f.name(i)
 	fault := FaultNone
 	if f.options.Fault != nil {
 		fault = f.options.Fault(i)

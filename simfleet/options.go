@@ -12,6 +12,9 @@ import (
 type Options struct {
 	// Hosts is the number of hosts, 1 to MaxHosts.
 	Hosts int
+	// Names are what the hosts are called: by themselves, in the log, and in what WriteHosts and
+	// WriteKnownHosts write. They need be nowhere else, since WriteHosts writes the addresses too. nil: their addresses.
+	Names []string
 	// Seed determines every key and every random choice. "" means a random seed.
 	Seed string
 	// Port is the TCP port of every host; 0 means any free one.
@@ -90,6 +93,8 @@ func (o Options) Validate() error {
 	switch {
 	case o.Hosts < 1 || o.Hosts > MaxHosts:
 		return fmt.Errorf("fleet of %d hosts: want 1 to %d", o.Hosts, MaxHosts)
+	case o.Names != nil && len(o.Names) != o.Hosts:
+		return fmt.Errorf("%d names for %d hosts", len(o.Names), o.Hosts)
 	case o.Latency < 0:
 		return fmt.Errorf("latency of %v: want 0 or more", o.Latency)
 	case o.Jitter < 0:

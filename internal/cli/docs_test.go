@@ -60,12 +60,20 @@ func TestLinksOfDocuments(t *testing.T) {
 // they take.
 func TestCommandLinesOfDocuments(t *testing.T) {
 	block := regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
+	consoles := regexp.MustCompile("(?ms)^```console\n(.*?)^```")
 	inline := regexp.MustCompile("`(shoal [^`]+)`")
 	n := 0
 	for path, text := range documents(t) {
 		var lines []string
 		for _, m := range block.FindAllStringSubmatch(text, -1) {
 			lines = append(lines, m[1])
+		}
+		for _, m := range consoles.FindAllStringSubmatch(text, -1) {
+			for line := range strings.Lines(m[1]) {
+				if command, ok := strings.CutPrefix(line, "$ "); ok && !strings.Contains(command, "<<") {
+					lines = append(lines, command)
+				}
+			}
 		}
 		for _, m := range inline.FindAllStringSubmatch(block.ReplaceAllString(text, ""), -1) {
 			lines = append(lines, strings.NewReplacer("[", "", "]", "", "…", "").Replace(m[1])) // optional words

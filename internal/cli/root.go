@@ -11,6 +11,7 @@ import (
 	"shoal/internal/cli/cluster"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/debug"
+	"shoal/internal/cli/explain"
 	"shoal/internal/cli/flags"
 	"shoal/internal/cli/fleet"
 	"shoal/internal/cli/history"
@@ -62,7 +63,7 @@ Start with:
 		history.NewRerun(stdio), history.NewResume(stdio), history.NewVerify(stdio), history.NewPrune(stdio),
 		markers.NewResolve(stdio), markers.NewCollect(stdio), markers.NewSweep(stdio),
 		cluster.NewWorker(stdio), cluster.NewWorkers(stdio), cluster.NewAttach(stdio),
-		fleet.New(stdio), fleet.NewDemo(stdio), debug.New(stdio), newVersion(stdio), manual.New(stdio),
+		fleet.New(stdio), fleet.NewDemo(stdio), explain.New(stdio), debug.New(stdio), newVersion(stdio), manual.New(stdio),
 		moved("bench", "shoal-bench run"), moved("plot", "shoal-bench plot"), moved("hub", "shoal-hub"),
 	)
 	manual.AddTopics(root)
@@ -75,7 +76,7 @@ Start with:
 var commandGroups = []flags.CommandGroup{
 	{Title: "Running commands", Commands: []string{"run", "script", "shell", "watch", "persist", "push", "pull", "show", "rerun", "resume"}},
 	{Title: "Hosts and their keys", Commands: []string{"hosts", "keys", "ping", "wait"}},
-	{Title: "Earlier runs", Commands: []string{"history", "browse", "report", "web", "resolve", "collect", "sweep", "verify", "prune"}},
+	{Title: "Earlier runs", Commands: []string{"history", "browse", "report", "web", "resolve", "collect", "sweep", "verify", "prune", "explain"}},
 	{Title: "Workers near the hosts", Commands: []string{"worker", "workers", "attach"}},
 	{Title: "Trying it out", Commands: []string{"demo", "fleet", "debug"}},
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -59,7 +60,8 @@ type Results struct {
 // hints are the advice for each reason that occurred. Only the first text per
 // reason is kept: the others differ only in names.
 type hints struct {
-	reasons []fleet.Reason
+	seen    []fleet.Reason // all that occurred
+	reasons []fleet.Reason // those with advice
 	advice  map[fleet.Reason]string
 }
 
@@ -77,6 +79,9 @@ func (h *hints) add(r fleet.Result) {
 	if r.Err == nil {
 		return
 	}
+	if r.Reason != fleet.ReasonNone && r.Outcome != fleet.OutcomeCancelled && !slices.Contains(h.seen, r.Reason) {
+		h.seen = append(h.seen, r.Reason)
+	}
 	if _, known := h.advice[r.Reason]; known {
 		return
 	}
@@ -93,10 +98,21 @@ func (h *hints) add(r fleet.Result) {
 	}
 }
 
+// maxExplained is how many reasons one line names.
+const maxExplained = 5
+
 func (h *hints) print(w io.Writer) {
 	for _, reason := range h.reasons {
 		console.Hint(w, string(reason)+": "+console.VisibleLines(h.advice[reason]))
 	}
+	if len(h.seen) == 0 {
+		return
+	}
+	var names strings.Builder
+	for _, reason := range h.seen[:min(len(h.seen), maxExplained)] {
+		names.WriteString(" " + ui.Visible(string(reason))) // of a worker it is a text from outside
+	}
+	console.Hint(w, "to read more: shoal explain"+names.String())
 }
 
 // A Recorded is a run that a journal has.

@@ -116,8 +116,9 @@ func TestHints(t *testing.T) {
 	for i, want := range []string{
 		"hint: conn_refused: nothing listens there: ", "hint: name_not_found: check the spelling ",
 		"hint: banner_timeout: its own", "hint: conn_reset: the log of sshd ",
+		"hint: to read more: shoal explain conn_refused name_not_found banner_timeout conn_reset internal",
 	} {
-		if len(lines) != 4 || !strings.HasPrefix(lines[i], want) {
+		if len(lines) != 5 || !strings.HasPrefix(lines[i], want) {
 			t.Errorf("%q does not begin with %q", lines, want)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal/fleet"
+	"shoal/hosts"
 	"shoal/hosts/expr"
 	"shoal/internal/cli/console"
 	"shoal/internal/hint"
@@ -31,6 +32,7 @@ import (
 // fleetFlags are the flags of shoal fleet.
 type fleetFlags struct {
 	hosts           int
+	names           string
 	port            uint16
 	seed            string
 	latency, jitter time.Duration
@@ -77,6 +79,7 @@ after it has given the text before N times.`,
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.IntVar(&f.hosts, "hosts", 100, "how many hosts")
+	flags.StringVar(&f.names, "names", "", "what the hosts are called: `EXPR` such as web[01-20],db[1-3], as many as it has; the file of --write-hosts has their addresses, and groups web and db")
 	flags.DurationVar(&f.latency, "latency", 0, "time in each direction; a round trip takes twice as long")
 	flags.DurationVar(&f.jitter, "jitter", 0, "random time more in each direction, up to this")
 	flags.StringVar(&f.maxStartups, "max-startups", "", "drop connections as sshd's MaxStartups: `N` or start:rate:full, for each host")
@@ -125,7 +128,7 @@ func serveFleet(ctx context.Context, f *fleetFlags, stdio console.Stdio) (err er
 	if f.oracleFiles && f.oracle == "" {
 		return errors.New("--oracle-files needs a log\nhint: add --oracle FILE")
 	}
-	reboots, err := parseReboots(f.reboots)
+	reboots, err := parseReboots(f.reboots, opts.Names)
 	if err != nil {
 		return err
 	}
@@ -171,24 +174,28 @@ func serveFleet(ctx context.Context, f *fleetFlags, stdio console.Stdio) (err er
 }
 
 func (f *fleetFlags) options() (simfleet.Options, error) {
-	o := simfleet.Options{
-		Hosts: f.hosts, Seed: f.seed, Port: f.port, Latency: f.latency, Jitter: f.jitter, NoSFTP: !f.sftp, DiscardLog: true,
+	names, err := f.named()
+	if err != nil {
+		return simfleet.Options{}, err
 	}
-	var err error
+	number := numbering(names)
+	o := simfleet.Options{
+		Hosts: f.hosts, Names: names, Seed: f.seed, Port: f.port, Latency: f.latency, Jitter: f.jitter, NoSFTP: !f.sftp, DiscardLog: true,
+	}
 	if f.maxStartups != "" {
 		if o.MaxStartups, err = simfleet.ParseStartups(f.maxStartups); err != nil {
 			return o, err
 		}
 	}
-	if o.Fault, err = parseFaults(f.faults); err != nil {
+	if o.Fault, err = parseFaults(f.faults, number); err != nil {
 		return o, err
 	}
-	o.Answer, err = parseAnswers(f.answers, f.hosts)
+	o.Answer, err = parseAnswers(f.answers, f.hosts, number)
 	return o, err
 }
 
 // parseAnswers parses HOSTS=TEXT and SHARE%=TEXT.
-func parseAnswers(texts []string, hosts int) (func(i int) *simfleet.Answer, error) {
+func parseAnswers(texts []string, hosts int, number numbering) (func(i int) *simfleet.Answer, error) {
 	if len(texts) == 0 {
 		return nil, nil
 	}
@@ -219,7 +226,7 @@ func parseAnswers(texts []string, hosts int) (func(i int) *simfleet.Answer, erro
 			shares, shared = append(shares, percent/100), append(shared, answer)
 			continue
 		}
-		numbers, err := hostNumbers(whose)
+		numbers, err := number.all(whose)
 		if err != nil {
 			return nil, fmt.Errorf("reading the hosts of --answer: %w", err)
 		}
@@ -258,7 +265,7 @@ func readAnswer(name string) (string, error) {
 }
 
 // parseFaults parses KIND=HOSTS. Hosts are numbered by address.
-func parseFaults(texts []string) (func(i int) simfleet.Fault, error) {
+func parseFaults(texts []string, number numbering) (func(i int) simfleet.Fault, error) {
 	if len(texts) == 0 {
 		return nil, nil
 	}
@@ -272,7 +279,7 @@ func parseFaults(texts []string) (func(i int) simfleet.Fault, error) {
 		if err != nil {
 			return nil, hint.Wrap(err, "there are "+names(append(simfleet.Faults(), simfleet.FileFaults()...)))
 		}
-		indexes, err := hostNumbers(hosts)
+		indexes, err := number.all(hosts)
 		if err != nil {
 			return nil, fmt.Errorf("reading the hosts of --fault %s: %w", kind, err)
 		}
@@ -283,15 +290,39 @@ func parseFaults(texts []string) (func(i int) simfleet.Fault, error) {
 	return func(i int) simfleet.Fault { return faults[i] }, nil
 }
 
-// hostNumbers returns the numbers of the hosts in an expression.
-func hostNumbers(text string) ([]int, error) {
+// named returns the names of --names, and counts them.
+func (f *fleetFlags) named() ([]string, error) {
+	if f.names == "" {
+		return nil, nil
+	}
+	names, err := expr.Expand(f.names)
+	if err != nil {
+		return nil, fmt.Errorf("reading --names: %w", err)
+	}
+	for _, name := range names {
+		if h, err := hosts.ParseHost(name); err != nil || h.Name != name {
+			return nil, fmt.Errorf("--names: %.60q is no name of a host", name)
+		}
+	}
+	f.hosts = len(names)
+	return names, nil
+}
+
+// A numbering has the names of the hosts by their numbers; nil means that these have only addresses.
+type numbering []string
+
+// all returns the numbers of the hosts in an expression of names or addresses.
+func (n numbering) all(text string) ([]int, error) {
 	names, err := expr.Expand(text)
 	if err != nil {
 		return nil, err
 	}
 	numbers := make([]int, len(names))
-	for n, name := range names {
-		if numbers[n], err = simfleet.Index(name); err != nil {
+	for at, name := range names {
+		if numbers[at] = slices.Index(n, name); numbers[at] >= 0 {
+			continue
+		}
+		if numbers[at], err = simfleet.Index(name); err != nil {
 			return nil, err
 		}
 	}
@@ -305,7 +336,7 @@ type reboot struct {
 }
 
 // parseReboots parses TIME=HOSTS.
-func parseReboots(texts []string) ([]reboot, error) {
+func parseReboots(texts []string, number numbering) ([]reboot, error) {
 	var reboots []reboot
 	for _, text := range texts {
 		after, hosts, ok := strings.Cut(text, "=")
@@ -313,7 +344,7 @@ func parseReboots(texts []string) ([]reboot, error) {
 		if !ok || err != nil || d < 0 {
 			return nil, hint.Wrap(fmt.Errorf("--reboot %q is not a time and hosts", text), "write --reboot 10s=127.1.0.[1-5]")
 		}
-		numbers, err := hostNumbers(hosts)
+		numbers, err := number.all(hosts)
 		if err != nil {
 			return nil, fmt.Errorf("reading the hosts of --reboot %s: %w", after, err)
 		}

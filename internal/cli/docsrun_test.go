@@ -1,0 +1,219 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"shoal/hosts/expr"
+	"shoal/simfleet"
+)
+
+// runMark stands in the pages whose consoles are run.
+const runMark = "<!-- run -->"
+
+// A step is a command of a page, and what it prints there.
+type step struct {
+	line          int
+	command, want string
+}
+
+// steps returns the commands in the consoles of a page. A line that ends with a backslash goes on in the next one, and
+// one with <<END until END.
+func steps(page string) (all []step) {
+	inside, open := false, ""
+	for n, line := range strings.Split(page, "\n") {
+		last := len(all) - 1
+		switch {
+		case line == "```console":
+			inside = true
+		case line == "```":
+			inside = false
+		case !inside:
+		case open != "":
+			all[last].command += "\n" + line
+			if open == line || open == `\` && !strings.HasSuffix(line, `\`) {
+				open = ""
+			}
+		case strings.HasPrefix(line, "$ "):
+			all = append(all, step{line: n + 1, command: line[2:]})
+			if strings.HasSuffix(line, `\`) {
+				open = `\`
+			} else if strings.HasSuffix(line, "<<END") {
+				open = "END"
+			}
+		case last < 0:
+		default:
+			all[last].want += line + "\n"
+		}
+	}
+	return all
+}
+
+// marker begins what a step prints.
+const marker = "\x1e"
+
+// script returns the page as one script, so that variables, jobs and directories last.
+func script(all []step) string {
+	var b strings.Builder
+	for _, s := range all {
+		fmt.Fprintf(&b, "printf '%s'\n%s\n", marker, s.command)
+	}
+	return b.String()
+}
+
+// volatile is what is different in each run, and what stands for it.
+var volatile = []struct {
+	pattern *regexp.Regexp
+	text    string
+}{
+	{regexp.MustCompile(`\b\d+ min \d+ s\b|\b\d+(\.\d+)? (s|ms)\b`), "TIME"},
+	{regexp.MustCompile(`\b1m[0-9a-z]{7}-[0-9a-z]{4}\b`), "RUN"},
+	{regexp.MustCompile(`\b20\d\d-\d\d-\d\d \d\d:\d\d(:\d\d)?\b`), "DATE"},
+	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]+`), "FINGERPRINT"},
+	{regexp.MustCompile(`:\d{4,5}\b`), ":PORT"},
+}
+
+// pattern returns what the output of a step has to match: … stands for any text, and alone on a line for any lines.
+func pattern(want string) *regexp.Regexp {
+	var b strings.Builder
+	b.WriteString(`(?s)\A`)
+	for line := range strings.Lines(usual(want)) {
+		if line == "…\n" {
+			b.WriteString(`(?:[^\n]*\n)*`)
+			continue
+		}
+		b.WriteString(strings.ReplaceAll(regexp.QuoteMeta(line), "…", `[^\n]*`))
+	}
+	b.WriteString(`\z`)
+	return regexp.MustCompile(b.String())
+}
+
+func usual(text string) string {
+	for _, v := range volatile {
+		text = v.pattern.ReplaceAllString(text, v.text)
+	}
+	return text
+}
+
+// TestPages runs the consoles of the pages in docs that are marked so, and compares what they print. Each
+// page has a home of its own with known_hosts, a key and an ssh_config that leads to one simulated fleet.
+func TestPages(t *testing.T) {
+	names, err := expr.Expand(pageHosts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := simfleet.Start(t.Context(), simfleet.Options{
+		Hosts: len(names), Names: names, Seed: "pages", Forward: true,
+		Fault: func(i int) simfleet.Fault { return pageFaults[names[i]] },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	paths, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	t.Run("pages", func(t *testing.T) {
+		for _, path := range paths {
+			page, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Contains(page, []byte(runMark)) {
+				continue
+			}
+			n++
+			t.Run(filepath.Base(path), func(t *testing.T) {
+				t.Parallel()
+				runPage(t, path, steps(string(page)), pageHome(t, f, names))
+			})
+		}
+	})
+	if n < 5 {
+		t.Errorf("%d pages were run", n)
+	}
+}
+
+// The hosts of the pages, and what is wrong with some.
+const pageHosts = "web[01-12],db[1-4],bastion,new[1-2],old1,win[1-2],switch1"
+
+var pageFaults = map[string]simfleet.Fault{
+	"old1": simfleet.FaultAuthRefused,
+	"db4":  simfleet.FaultWrongHostkey,
+}
+
+// pageHome makes the home of a page.
+func pageHome(t *testing.T, f *simfleet.Fleet, names []string) string {
+	t.Helper()
+	home := t.TempDir()
+	var config, known, hosts strings.Builder
+	group := ""
+	for i, name := range names {
+		key := f.HostKey(i)
+		fmt.Fprintf(&config, "Host %s\n  HostName %s\n  Port %d\n  HostKeyAlias %s\n", name, f.Host(i).Name, f.Port(), name)
+		if !strings.HasPrefix(name, "new") {
+			fmt.Fprintf(&known, "%s %s %s\n", name, key.Type(), base64.StdEncoding.EncodeToString(key.Marshal()))
+		}
+		if g := strings.TrimRight(name, "0123456789"); g != group && (g == "web" || g == "db") {
+			group = g
+			fmt.Fprintf(&hosts, "[%s]\n", g)
+		}
+		if strings.HasPrefix(name, "web") || strings.HasPrefix(name, "db") && name != "db4" {
+			fmt.Fprintln(&hosts, name)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(home, ".ssh"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, write := range map[string]func(io.Writer) error{
+		".ssh/config": text(&config), ".ssh/known_hosts": text(&known), "hosts": text(&hosts), ".ssh/id_ed25519": f.WriteKey,
+	} {
+		var b bytes.Buffer
+		if err := write(&b); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(home, name), b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return home
+}
+
+func text(b *strings.Builder) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := io.WriteString(w, b.String())
+		return err
+	}
+}
+
+func runPage(t *testing.T, path string, all []step, home string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-c", script(all)+"\nkill $(jobs -p) 2>/dev/null; wait 2>/dev/null\n")
+	cmd.Dir = home
+	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_STATE_HOME="+filepath.Join(home, "state"), "XDG_CONFIG_HOME="+filepath.Join(home, "config"), "USER=you", "SSH_AUTH_SOCK=", "LC_ALL=C.UTF-8")
+	cmd.WaitDelay = 5 * time.Second
+	out, err := cmd.CombinedOutput()
+	parts := strings.Split(string(out), marker)[1:]
+	if len(parts) != len(all) {
+		t.Fatalf("%s: %d steps, and the outputs of %d (%v)\n%s", path, len(all), len(parts), err, out)
+	}
+	for i, s := range all {
+		if got := parts[i]; !pattern(s.want).MatchString(usual(got)) {
+			t.Errorf("%s:%d: $ %s\nprints:\n%s\nand the page has:\n%s", path, s.line, s.command, got, s.want)
+		}
+	}
+}
