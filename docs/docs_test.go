@@ -1,6 +1,7 @@
 package docs_test
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"go/ast"
@@ -93,5 +94,37 @@ func TestReasons(t *testing.T) {
 	}
 	if err := os.WriteFile("reasons.md", []byte(want), 0o644); err != nil { //nolint:gosec // a page for all
 		t.Fatal(err)
+	}
+}
+
+// The fields of results that json.md names are in the schema.
+func TestFields(t *testing.T) {
+	page, err := os.ReadFile("json.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../record/schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema struct {
+		Defs map[string]struct {
+			Properties map[string]any `json:"properties"`
+		} `json:"$defs"`
+	}
+	if err := json.Unmarshal(text, &schema); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]*`) \\|").FindAllSubmatch(page, -1) {
+		for _, m := range regexp.MustCompile("`([^`]*)`").FindAllSubmatch(row[1], -1) {
+			n++
+			if schema.Defs["result"].Properties[string(m[1])] == nil {
+				t.Errorf("json.md: results have no field %s", m[1])
+			}
+		}
+	}
+	if n < 15 {
+		t.Errorf("%d fields were found", n)
 	}
 }

@@ -97,7 +97,10 @@ func (k *keyring) dice(purpose string) *mathrand.Rand {
 func (f *Fleet) WriteKnownHosts(w io.Writer) error {
 	return f.writeLines(w, "known_hosts", func(line []byte, i int) []byte {
 		key := f.HostKey(i)
-		line = append(line, knownName(fleet.Host{Name: f.name(i), Port: f.Port()})...)
+		line = append(line, knownName(f.Host(i))...)
+		if f.options.Names != nil { // the name is looked up where something else leads to the address
+			line = append(append(line, ','), knownName(fleet.Host{Name: f.name(i), Port: f.Port()})...)
+		}
 		line = append(line, ' ')
 		line = append(line, key.Type()...)
 		line = append(line, ' ')

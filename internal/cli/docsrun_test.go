@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,12 +20,15 @@ import (
 	"shoal/simfleet"
 )
 
+var updatePages = flag.Bool("update-pages", false, "rewrite what the consoles of the pages print, where it is not that")
+
 // runMark stands in the pages whose consoles are run.
 const runMark = "<!-- run -->"
 
 // A step is a command of a page, and what it prints there.
 type step struct {
-	line          int
+	line          int // the first of the command
+	answer        int // the first of what it prints, counted from 0
 	command, want string
 }
 
@@ -41,11 +46,12 @@ func steps(page string) (all []step) {
 		case !inside:
 		case open != "":
 			all[last].command += "\n" + line
+			all[last].answer = n + 1
 			if open == line || open == `\` && !strings.HasSuffix(line, `\`) {
 				open = ""
 			}
 		case strings.HasPrefix(line, "$ "):
-			all = append(all, step{line: n + 1, command: line[2:]})
+			all = append(all, step{line: n + 1, answer: n + 1, command: line[2:]})
 			if strings.HasSuffix(line, `\`) {
 				open = `\`
 			} else if strings.HasSuffix(line, "<<END") {
@@ -62,11 +68,12 @@ func steps(page string) (all []step) {
 // marker begins what a step prints.
 const marker = "\x1e"
 
-// script returns the page as one script, so that variables, jobs and directories last.
+// script returns the page as one script, so that variables, jobs, directories and $? last. The port of the
+// pages is any free one here.
 func script(all []step) string {
 	var b strings.Builder
 	for _, s := range all {
-		fmt.Fprintf(&b, "printf '%s'\n%s\n", marker, s.command)
+		fmt.Fprintf(&b, "__status=$?; printf '%s'; (exit $__status)\n%s\n", marker, strings.ReplaceAll(s.command, " --port 2222", ""))
 	}
 	return b.String()
 }
@@ -80,7 +87,8 @@ var volatile = []struct {
 	{regexp.MustCompile(`\b1m[0-9a-z]{7}-[0-9a-z]{4}\b`), "RUN"},
 	{regexp.MustCompile(`\b20\d\d-\d\d-\d\d \d\d:\d\d(:\d\d)?\b`), "DATE"},
 	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]+`), "FINGERPRINT"},
-	{regexp.MustCompile(`:\d{4,5}\b`), ":PORT"},
+	{ports, "${1}PORT"},
+	{regexp.MustCompile(` {2,}`), "  "}, // columns are as wide as what is in them
 }
 
 // pattern returns what the output of a step has to match: … stands for any text, and alone on a line for any lines.
@@ -162,9 +170,9 @@ func pageHome(t *testing.T, f *simfleet.Fleet, names []string) string {
 	group := ""
 	for i, name := range names {
 		key := f.HostKey(i)
-		fmt.Fprintf(&config, "Host %s\n  HostName %s\n  Port %d\n  HostKeyAlias %s\n", name, f.Host(i).Name, f.Port(), name)
+		fmt.Fprintf(&config, "Host %s\n  HostName %s\n  Port %d\n", name, f.Host(i).Name, f.Port())
 		if !strings.HasPrefix(name, "new") {
-			fmt.Fprintf(&known, "%s %s %s\n", name, key.Type(), base64.StdEncoding.EncodeToString(key.Marshal()))
+			fmt.Fprintf(&known, "[%s]:%d %s %s\n", f.Host(i).Name, f.Port(), key.Type(), base64.StdEncoding.EncodeToString(key.Marshal()))
 		}
 		if g := strings.TrimRight(name, "0123456789"); g != group && (g == "web" || g == "db") {
 			group = g
@@ -207,13 +215,37 @@ func runPage(t *testing.T, path string, all []step, home string) {
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_STATE_HOME="+filepath.Join(home, "state"), "XDG_CONFIG_HOME="+filepath.Join(home, "config"), "USER=you", "SSH_AUTH_SOCK=", "LC_ALL=C.UTF-8")
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.CombinedOutput()
-	parts := strings.Split(string(out), marker)[1:]
+	parts := strings.Split(strings.ReplaceAll(string(out), home, "/home/you"), marker)[1:]
 	if len(parts) != len(all) {
 		t.Fatalf("%s: %d steps, and the outputs of %d (%v)\n%s", path, len(all), len(parts), err, out)
+	}
+	if *updatePages {
+		rewrite(t, path, all, parts)
+		return
 	}
 	for i, s := range all {
 		if got := parts[i]; !pattern(s.want).MatchString(usual(got)) {
 			t.Errorf("%s:%d: $ %s\nprints:\n%s\nand the page has:\n%s", path, s.line, s.command, got, s.want)
 		}
+	}
+}
+
+var ports = regexp.MustCompile(`(:|port +)\d{4,5}\b`)
+
+// rewrite puts what the steps printed into the page, where it has something else.
+func rewrite(t *testing.T, path string, all []step, printed []string) {
+	t.Helper()
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(page), "\n")
+	for i := len(all) - 1; i >= 0; i-- {
+		if s := all[i]; !pattern(s.want).MatchString(usual(printed[i])) {
+			lines = slices.Replace(lines, s.answer, s.answer+strings.Count(s.want, "\n"), ports.ReplaceAllString(printed[i], "${1}2222"))
+		}
+	}
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "")), 0o644); err != nil { //nolint:gosec // a page for all
+		t.Fatal(err)
 	}
 }
