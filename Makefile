@@ -41,7 +41,9 @@ vet:
 check-rename:
 	scripts/check-rename
 
+# scripts/faults compares docs/faults.md with the tests that name its rows.
 lint: $(LINT)
+	scripts/faults
 	$(LINT) run ./...
 
 $(LINT): tools/go.mod tools/go.sum

@@ -41,6 +41,7 @@ func TestParseHost(t *testing.T) {
 
 // TestI02 holds the corpus of catalogue row I02: names that mean something to a
 // shell, an option parser, a path or a terminal.
+// faults.md: I02
 func TestI02(t *testing.T) {
 	for _, c := range []struct{ text, reason string }{
 		{"-oProxyCommand=id", "host name begins with '-'"},

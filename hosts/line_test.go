@@ -12,6 +12,7 @@ import (
 )
 
 // TestI01 holds the texts of catalogue row I01 that are good.
+// faults.md: I01
 func TestI01(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"plain", "a\nb\n", "a b"},
@@ -39,6 +40,7 @@ func TestI01(t *testing.T) {
 }
 
 // TestI01Bad holds those that are refused. Each is the second line of a file.
+// faults.md: I01
 func TestI01Bad(t *testing.T) {
 	for _, c := range []struct{ line, reason, hint string }{
 		{"a\x00b", "position 2: NUL byte", "text file"},
@@ -81,6 +83,7 @@ func TestI01Bad(t *testing.T) {
 	}
 }
 
+// faults.md: I01
 func TestLongestLine(t *testing.T) {
 	longest := "a" + strings.Repeat(" ", hosts.MaxLine-3) + ",b"
 	for _, end := range []string{"", "\n", "\r\n"} {

@@ -91,6 +91,7 @@ func TestReadPassesOnItsReadersError(t *testing.T) {
 	}
 }
 
+// faults.md: S10
 func TestReadLinesLongerThanItsBuffer(t *testing.T) {
 	var b bytes.Buffer
 	w, err := NewWriter(&b, header)

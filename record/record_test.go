@@ -155,6 +155,7 @@ func TestReadGivesBackWhatWasWritten(t *testing.T) {
 	}
 }
 
+// faults.md: I10
 func TestNothingOfTheStreamIsObeyedByATerminal(t *testing.T) {
 	for _, line := range strings.Split(strings.TrimSuffix(string(exampleStream(t)), "\n"), "\n") {
 		for _, r := range line {

@@ -61,6 +61,7 @@ func anyResult() *rapid.Generator[fleet.Result] {
 	})
 }
 
+// faults.md: S10
 func TestAnyResultComesBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := anyResult().Draw(t, "result")

@@ -245,6 +245,7 @@ func full() fleet.Result {
 
 // Every line that is written is valid, and the schema has no field that is never written, and
 // lacks none.
+// faults.md: I10
 func TestLinesAreValid(t *testing.T) {
 	stream := exampleStream(t)
 	var b bytes.Buffer

@@ -10,6 +10,7 @@ import (
 	"time"
 )
 
+// faults.md: T03
 func TestRefusedPort(t *testing.T) {
 	addr, free, err := RefusedPort()
 	if err != nil {
@@ -26,6 +27,7 @@ func TestRefusedPort(t *testing.T) {
 	}
 }
 
+// faults.md: T02
 func TestBlackhole(t *testing.T) {
 	addr, free, err := Blackhole()
 	if err != nil {

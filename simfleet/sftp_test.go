@@ -290,6 +290,7 @@ func put(t *testing.T, client *ssh.Client, name, content string) string {
 }
 
 // TestFileFaults has a case for each fault of files.
+// faults.md: S06 R19
 func TestFileFaults(t *testing.T) {
 	content := strings.Repeat("0123456789", 20_000)
 	cases := map[Fault]struct {

@@ -142,6 +142,7 @@ func TestBecomePasswordHidden(t *testing.T) {
 // Many simulated hosts of which a part has a sudo that is hostile or refuses. The oracle
 // agrees, and nothing but the password, once, goes to a host before the command's user is
 // another.
+// faults.md: A14
 func TestBecomeOnAFleet(t *testing.T) {
 	t.Parallel()
 	const secret = "Canary-4712"

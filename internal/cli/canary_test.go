@@ -96,6 +96,7 @@ func serveExec(c net.Conn, config *ssh.ServerConfig) {
 
 // No byte that a run writes contains the password, correct or wrong: not the
 // results, messages or state files (faults.md I06).
+// faults.md: I06
 func TestPasswordIsNowhere(t *testing.T) {
 	for name, right := range map[string]bool{"accepted": true, "rejected": false} {
 		t.Run(name, func(t *testing.T) {

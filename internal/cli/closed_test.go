@@ -18,6 +18,7 @@ import (
 
 // Where the reader of the output has gone, as head(1) does, nothing more is started, and
 // standard error and the journal say why.
+// faults.md: R12
 func TestOutputClosed(t *testing.T) {
 	_, dir := startFleet(t, simfleet.Options{Hosts: 9})
 	in := func(name string) string { return filepath.Join(dir, name) }

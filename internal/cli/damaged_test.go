@@ -12,6 +12,7 @@ import (
 )
 
 // A damaged run is named by history, the others are listed, and the exit code says so.
+// faults.md: I13
 func TestHistoryOfADamagedJournal(t *testing.T) {
 	_, dir := startFleet(t, simfleet.Options{Hosts: 1})
 	state := t.TempDir()

@@ -146,6 +146,7 @@ func checkPulled(t *testing.T, f *simfleet.Fleet, dir string, whole map[int]bool
 
 // The oracle agrees on every file after a pull from many hosts of which a tenth misbehaves, and
 // nothing is written outside its directory.
+// faults.md: R19
 func TestPullFromBadHosts(t *testing.T) {
 	t.Parallel()
 	_, hosts := copies(t, 0, 200)

@@ -105,6 +105,7 @@ func checkPushed(t *testing.T, f *simfleet.Fleet, path string, text []byte, ok m
 
 // The oracle agrees on every file after a push to many hosts of which a tenth misbehaves. Time
 // limits are for a slow machine: they decide nothing here.
+// faults.md: R19
 func TestPushToBadHosts(t *testing.T) {
 	t.Parallel()
 	_, hosts := copies(t, 0, 400)
@@ -154,6 +155,7 @@ func TestPushToBadHosts(t *testing.T) {
 }
 
 // A push whose shoal was killed goes on, and the oracle agrees, whatever way it goes.
+// faults.md: R19
 func TestPushKilledAndResumed(t *testing.T) {
 	t.Parallel()
 	trials, _ := copies(t, 4, 0)

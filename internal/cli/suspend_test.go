@@ -18,6 +18,7 @@ import (
 // A process that was stopped for longer than any timeout blames no server for
 // it, in whatever phase its connections were. The timeouts are long for so few
 // connections, because machines may be busy.
+// faults.md: R13 R15
 func TestStoppedProcess(t *testing.T) {
 	const hosts = 3
 	accepted := func(s simfleet.Stats) bool { return s.Accepted == hosts }

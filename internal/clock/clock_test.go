@@ -21,6 +21,7 @@ func stopped(c *Clock, d time.Duration) {
 	c.look()
 }
 
+// faults.md: R15
 func TestClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New()

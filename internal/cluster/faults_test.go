@@ -23,6 +23,7 @@ import (
 
 // A worker that was silent for a lease loses its shards although it lives. From then on it starts
 // nothing more, and the results of what it did start come late and are taken.
+// faults.md: R18
 func TestFencedWorkerTellsLate(t *testing.T) {
 	s := newSite(t, simfleet.Options{Hosts: 60})
 	replaced := make(chan struct{})
@@ -105,6 +106,7 @@ func TestDeliveriesAreHints(t *testing.T) {
 }
 
 // Who did not sign, signed for longer ago, or finds nobody, runs nothing, and is told why.
+// faults.md: R18
 func TestNothingRunsUnsigned(t *testing.T) {
 	other, _ := newSigner(t)
 	for name, c := range map[string]struct {
@@ -176,6 +178,7 @@ func TestStops(t *testing.T) {
 }
 
 // Nothing of a private key is in any stream. That the command is there shows that the scan sees.
+// faults.md: I06
 func TestStreamsHoldNoSecrets(t *testing.T) {
 	s := newSite(t, simfleet.Options{Hosts: 20})
 	s.worker("one", nil)
@@ -220,6 +223,7 @@ func TestStreamsHoldNoSecrets(t *testing.T) {
 
 // The log is removed in the middle of a run: what has no result is unknown, nothing more is started,
 // and the run ends.
+// faults.md: R18
 func TestLogRemoved(t *testing.T) {
 	var ran atomic.Int32
 	removed := make(chan struct{})
@@ -253,6 +257,7 @@ func TestLogRemoved(t *testing.T) {
 }
 
 // The hub is stopped and started again in the middle: the run goes on, and all ends are known.
+// faults.md: R18
 func TestHubRestarts(t *testing.T) {
 	var ran atomic.Int32
 	middle := make(chan struct{})

@@ -159,6 +159,7 @@ func TestFoldNothingTwice(t *testing.T) {
 
 // A log in which a record was changed, left out, doubled or put in by somebody who does not have the
 // shard is refused at that record, and nothing of it is believed from there on.
+// faults.md: R18
 func TestFoldRefuses(t *testing.T) {
 	p := newPacker()
 	defer p.close()

@@ -73,6 +73,7 @@ func (s *site) process(name string) *exec.Cmd {
 
 // A worker is killed with SIGKILL in the middle of a run, and another process takes its shards over:
 // nothing runs twice, every host has its one end, and what the killed worker had begun is unknown.
+// faults.md: R18
 func TestWorkerKilled(t *testing.T) {
 	ran := make(chan struct{}, 1000)
 	s := newSite(t, simfleet.Options{Hosts: 160, Oracle: func(simfleet.Exec) {

@@ -113,6 +113,7 @@ func TestOracleAgrees(t *testing.T) {
 
 // A server drops connections beyond its MaxStartups: only these are throttled, and
 // the run ends.
+// faults.md: T08
 func TestMaxStartups(t *testing.T) {
 	limit, err := simfleet.ParseStartups("20")
 	if err != nil {
@@ -149,6 +150,7 @@ func TestMaxStartups(t *testing.T) {
 
 // Endless output is counted, kept up to the limit, and ends at the command timeout
 // by the signal sent then.
+// faults.md: S08
 func TestEndlessOutput(t *testing.T) {
 	fl, opts := fleetOf(t, simfleet.Options{Hosts: 1})
 	opts.Engine.MaxOutput = 10_000

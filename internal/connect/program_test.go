@@ -136,6 +136,7 @@ func TestAlgorithmsOfSSH(t *testing.T) {
 
 // A key that known_hosts does not know may be known to KnownHostsCommand. Another key in
 // known_hosts refuses the host all the same.
+// faults.md: K15
 func TestKnownHostsCommand(t *testing.T) {
 	needs.Program(t, "ssh")
 	s := sshdtest.OpenSSH(t)

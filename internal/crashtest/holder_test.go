@@ -73,6 +73,7 @@ func (x *trial) persist(args ...string) *exec.Cmd {
 
 // The run, the process that holds its connections, or both are killed at any time, and the run is
 // resumed: nothing is lost, and nothing runs twice.
+// faults.md: R17
 func TestHolderKilledAtRandomTimes(t *testing.T) {
 	n := knob(t, "CRASHTEST_HOLDER", 4)
 	length := pace(t)

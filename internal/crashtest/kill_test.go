@@ -22,6 +22,7 @@ func pace(t *testing.T) time.Duration {
 
 // A run is killed at any time, from outside, and so are some of the sessions
 // that resume it; some of them while they stop after a signal.
+// faults.md: R14
 func TestKilledAtRandomTimes(t *testing.T) {
 	n := knob(t, "CRASHTEST_KILLS", 10)
 	length := pace(t)

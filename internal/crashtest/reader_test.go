@@ -21,6 +21,7 @@ import (
 
 // A run ends although nobody reads its output, and the journal has every
 // result: after one SIGTERM, and after a signal that follows an abort.
+// faults.md: R12 R09
 func TestNobodyReads(t *testing.T) {
 	t.Parallel()
 	const targets = 60 // 100 KB each: more than pipes hold
@@ -103,6 +104,7 @@ func TestNobodyReads(t *testing.T) {
 // A reader that exits after its first line, as head -1 does, stops a run like a
 // drain: running commands are waited for, so nothing is unknown, and one line
 // says so. The exit code is that of results that could not be written.
+// faults.md: R12
 func TestReaderLeaves(t *testing.T) {
 	t.Parallel()
 	const targets = 60

@@ -55,6 +55,7 @@ var (
 
 // A run is stopped at any time. It ends soon, reports every target, and its
 // report is true; then it is resumed.
+// faults.md: R13
 func TestStoppedAtRandomTimes(t *testing.T) {
 	n := int(knob(t, "CRASHTEST_SIGNALS", 8))
 	others := (n + 3) / 4 // SIGTERM and SIGHUP

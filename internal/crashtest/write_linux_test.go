@@ -9,6 +9,7 @@ import (
 // A run is killed before and after each write of its journal in turn: system
 // calls that change something in the state directory, counted from outside,
 // without support in the program.
+// faults.md: R14
 func TestKilledAtEveryWrite(t *testing.T) {
 	x := newTrial(t, nil)
 	s, whole := x.trace(write{}, x.runArgs())

@@ -14,6 +14,7 @@ import (
 // Five hundred black holes and 500 slow-loris hosts among 9,000 good ones: the last
 // good host ends within 1.5 times the duration of a run without them. Good hosts
 // take 200 ms to connect, as over a network of medium distance.
+// faults.md: T02 T05
 func TestBadHostsDoNotHoldGoodOnes(t *testing.T) {
 	const n = 10_000
 	none := func(int) bool { return false }

@@ -32,6 +32,7 @@ func TestForesee(t *testing.T) {
 	}
 }
 
+// faults.md: R06
 func TestLocalPorts(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "range")
 	for text, want := range map[string]int{

@@ -15,6 +15,7 @@ import (
 
 // An agent that dies in the middle of a run costs the servers little: the dials in
 // progress, some of them retried, and 16 more connections.
+// faults.md: A09
 func TestAgentDiesInTheMiddle(t *testing.T) {
 	for name, opts := range map[string]engine.Options{
 		"plain":   {},
@@ -196,6 +197,7 @@ func TestAgentOfSome(t *testing.T) {
 
 // A lack that is detected by a look-up of 100 ms is not detected anew for each of
 // 10,000 targets.
+// faults.md: R07 R08
 func TestLackThatLasts(t *testing.T) {
 	for _, reason := range []fleet.Reason{fleet.ReasonLocalFiles, fleet.ReasonLocalPorts, fleet.ReasonLocalMemory} {
 		synctest.Test(t, func(t *testing.T) {

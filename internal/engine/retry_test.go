@@ -341,6 +341,7 @@ func TestStopsEndBackoffs(t *testing.T) {
 
 // A lack on this machine is blamed on no host: everything succeeds in the end, no
 // attempt is counted, and there is one notice.
+// faults.md: R05 R06 R07
 func TestLocalLimitsNarrowTheRun(t *testing.T) {
 	for _, reason := range []fleet.Reason{fleet.ReasonLocalFiles, fleet.ReasonLocalPorts, fleet.ReasonLocalMemory} {
 		synctest.Test(t, func(t *testing.T) {
@@ -380,6 +381,7 @@ func TestLocalLimitsNarrowTheRun(t *testing.T) {
 }
 
 // If nothing can go on at all the run ends, and says why.
+// faults.md: R05 R07
 func TestLocalLimitsForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{dial: func(_ context.Context, a *ssh.Attempt) error {

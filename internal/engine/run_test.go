@@ -336,6 +336,7 @@ func TestInvalidOptions(t *testing.T) {
 
 // The heap in use in the middle of a run is the same for twenty times the
 // targets.
+// faults.md: R10
 func TestMemoryFollowsFanout(t *testing.T) {
 	heap := func(n int) uint64 {
 		var most uint64

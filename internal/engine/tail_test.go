@@ -28,6 +28,7 @@ func runOne(t *testing.T, opts engine.Options) fleet.Result {
 	return fleet.Result{}
 }
 
+// faults.md: S08
 func TestOutputIsCapped(t *testing.T) {
 	write := func(_ context.Context, a *ssh.Attempt) fleet.End {
 		for range 10 {
@@ -116,6 +117,7 @@ func TestFollow(t *testing.T) {
 
 // All targets together keep no more than MaxHeld; taking a result frees room, and
 // kept output has no gaps.
+// faults.md: R10
 func TestHeldOutputIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{run: func(_ context.Context, a *ssh.Attempt) fleet.End {
@@ -162,6 +164,7 @@ func (s spools) Stream() engine.SpoolStream { return s.New() }
 
 // What is beyond the memory limits goes to the spool, unchanged; only what that has no room for
 // is cut.
+// faults.md: S08
 func TestOutputIsSpooled(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	const pieces = 1000

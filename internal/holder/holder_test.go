@@ -206,6 +206,7 @@ func TestRefuses(t *testing.T) {
 }
 
 // What the environment has of secrets does not reach the process, nor its files.
+// faults.md: I06
 func TestNoSecrets(t *testing.T) {
 	dir := place(t)
 	const canary = "canary-9f3a"

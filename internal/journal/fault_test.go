@@ -14,6 +14,7 @@ import (
 
 // The database is limited to every size from just large enough for the run's begin:
 // whatever was acknowledged is stored, and the rest is reported.
+// faults.md: R11
 func TestNoRoom(t *testing.T) {
 	t.Parallel()
 	full := 0
@@ -83,6 +84,7 @@ func checkAfterFailure(t *testing.T, dir, run string, intended map[int]bool) {
 }
 
 // After a failure every call returns it. Results that were not written are counted.
+// faults.md: R11
 func TestFailureSurfaces(t *testing.T) {
 	j := mustOpen(t, t.TempDir(), Options{})
 	r := mustBegin(t, j, RunInfo{}, targetsOf(3))

@@ -16,6 +16,7 @@ import (
 )
 
 // No other user can read or write, whatever the umask.
+// faults.md: I07
 func TestModes(t *testing.T) {
 	for _, umask := range []int{0, 0o077, 0o777} {
 		t.Run(fmt.Sprintf("%03o", umask), func(t *testing.T) {
@@ -54,6 +55,7 @@ func TestModes(t *testing.T) {
 	}
 }
 
+// faults.md: I07
 func TestRefusedPlaces(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -99,6 +101,7 @@ func TestRefusedPlaces(t *testing.T) {
 }
 
 // Permissions of other users on a file are removed.
+// faults.md: I07
 func TestReadableIsTightened(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, fileName)

@@ -247,6 +247,7 @@ func checkUnreported(t *testing.T, j *Journal, before int) {
 const crashesPerJournal = 20
 
 // A process is killed at every step of its writing.
+// faults.md: R14
 func TestKilledAtEveryWrite(t *testing.T) {
 	t.Parallel()
 	var dir string

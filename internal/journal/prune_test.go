@@ -262,6 +262,7 @@ func TestPruneKeepsReruns(t *testing.T) {
 
 // A clock that is wrong when a run begins, or when Prune runs, does not make runs old
 // (audit P5).
+// faults.md: R15
 func TestPruneAfterAClockStep(t *testing.T) {
 	now := day0
 	j := mustOpen(t, t.TempDir(), Options{Now: func() time.Time { return now }})

@@ -37,6 +37,7 @@ func TestMigrationsStay(t *testing.T) {
 	}
 }
 
+// faults.md: I13
 func TestOtherDatabases(t *testing.T) {
 	for name, c := range map[string]struct {
 		change string

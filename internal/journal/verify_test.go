@@ -38,6 +38,7 @@ func sampleRun(t testing.TB, j *Journal) string {
 
 // Verify finds rows that are missing, contradict each other or cannot be read. A run that
 // has lost what a decision needs is neither resumed nor selected from.
+// faults.md: I13
 func TestDamageIsFound(t *testing.T) {
 	for name, c := range map[string]struct {
 		change   string
@@ -173,6 +174,7 @@ func TestMissingRowsAreFound(t *testing.T) {
 }
 
 // Pages that a disk has overwritten are reported as damage.
+// faults.md: I13
 func TestDamagedPagesAreFound(t *testing.T) {
 	dir := t.TempDir()
 	j, err := Open(t.Context(), dir, Options{})

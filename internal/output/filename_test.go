@@ -12,6 +12,7 @@ import (
 	"shoal/fleet"
 )
 
+// faults.md: I04
 func TestFileNames(t *testing.T) {
 	for _, c := range []struct {
 		host   fleet.Host
@@ -40,6 +41,7 @@ func TestFileNames(t *testing.T) {
 
 // Fault I04: no two targets share a name, even if the file system ignores case, and no
 // name is that of the manifest.
+// faults.md: I04
 func TestFileNamesAreInjective(t *testing.T) {
 	names := rapid.OneOf(rapid.String(), rapid.StringMatching(`[aA./\\:]{0,300}`),
 		rapid.SampledFrom([]string{"", "results.jsonl", "CON", "0_a.out"}))

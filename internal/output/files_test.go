@@ -16,6 +16,7 @@ import (
 	"shoal/record"
 )
 
+// faults.md: S10
 func TestFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "out")
 	sum := &record.Summary{Elapsed: second, Interrupted: true}
@@ -136,6 +137,7 @@ func (f *faultyFile) Close() error { return f.op() }
 
 // Whichever operation fails, once or from then on, the error is returned, and no target
 // with lost bytes is ok, neither for the caller nor in the manifest.
+// faults.md: R11
 func TestFilesFailTheNthOperation(t *testing.T) {
 	results := []fleet.Result{ok(0, "zero\n"), ended(1, exit(7), "one\n", "bad\n"), ok(2, "two\n")}
 	for _, ever := range []bool{false, true} {
@@ -221,6 +223,7 @@ func checkManifest(t *testing.T, n int, dir *faulty, spoilt map[int]*fleet.Error
 }
 
 // A real full device returns the same error as the injected one.
+// faults.md: R11
 func TestFilesOnAFullDevice(t *testing.T) {
 	f, err := newFiles(devFull{}, record.Header{}, &record.Summary{})
 	if !errors.Is(err, syscall.ENOSPC) || f != nil {

@@ -137,6 +137,7 @@ func TestGatheredLinesMemory(t *testing.T) {
 }
 
 // Nothing of a host reaches a terminal as it is, and a closed pipe is an error.
+// faults.md: S11
 func TestGatheredLinesEscape(t *testing.T) {
 	g, stdout, _ := gatheredLines(GatheredLinesOptions{Stdout: Out{Escape: true}})
 	if err := errors.Join(g.Result(ok(0, hostile)), g.Close()); err != nil {

@@ -183,6 +183,7 @@ func TestLiveFollowedOrNot(t *testing.T) {
 	})
 }
 
+// faults.md: S10
 func TestLiveLongLines(t *testing.T) {
 	long := strings.Repeat("é", maxLine) // twice maxLine bytes
 	live, b := both(true, false)
@@ -310,6 +311,7 @@ func TestLiveConcurrently(t *testing.T) {
 	}
 }
 
+// faults.md: R12
 func TestLiveClosedPipe(t *testing.T) {
 	stdout := &failing{after: 12, err: syscall.EPIPE}
 	var stderr bytes.Buffer

@@ -14,6 +14,7 @@ import (
 
 // The node exporter refuses a whole file with a time stamp, a series that is there twice, or a
 // line that it cannot read; and a series for each host is one that Prometheus keeps.
+// faults.md: I10
 func TestMetricsKeepTheRules(t *testing.T) {
 	sample := regexp.MustCompile(`^([a-z_]+(?:\{[a-z]+="(?:[^"\\\n]|\\[\\"n])*"(?:,[a-z]+="(?:[^"\\\n]|\\[\\"n])*")*\})?) [0-9.e+-]+$`)
 	for hosts, series := range map[int]int{0: 16, 1: 23, 5000: 23} {

@@ -11,6 +11,7 @@ import (
 	"shoal/record"
 )
 
+// faults.md: I05
 func TestFilesRefusesTheDirectory(t *testing.T) {
 	base := t.TempDir()
 	make := func(name string, mode fs.FileMode) string {
@@ -57,6 +58,7 @@ func TestFilesRefusesTheDirectory(t *testing.T) {
 
 // A file or link planted under a target's file name is neither used nor followed, and the
 // target is not ok.
+// faults.md: I05
 func TestFilesPlanted(t *testing.T) {
 	dir, victim := filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "victim")
 	if err := os.WriteFile(victim, []byte("precious"), 0o600); err != nil {

@@ -215,6 +215,7 @@ func TestFixed(t *testing.T) {
 
 // TestShellsReadBack passes quoted values to every shell that may be a login shell, next
 // to each other, so that a quote that ends early is visible (I03).
+// faults.md: I03
 func TestShellsReadBack(t *testing.T) {
 	template, err := placeholder.Parse("printf '%s|' {host|sh} {user|sh} {attr.a} {attr.b}", placeholder.Unquoted)
 	if err != nil {
@@ -289,6 +290,7 @@ func TestAttributesAfterComments(t *testing.T) {
 }
 
 // A newline ends the quotes in csh, so the rest would be a command.
+// faults.md: I03
 func TestUnquotable(t *testing.T) {
 	template, err := placeholder.Parse("echo {host} {user|sh} {attr.a}", placeholder.Unquoted)
 	if err != nil {

@@ -114,6 +114,7 @@ func TestTextIsCut(t *testing.T) {
 }
 
 // Neither a terminal nor Markdown interprets what a host sent.
+// faults.md: I08
 func TestHostileText(t *testing.T) {
 	r := few()
 	var text, markdown, object bytes.Buffer
@@ -161,6 +162,7 @@ func unpack(t *testing.T, page []byte, id string, to any) {
 }
 
 // Nothing from a host is in the page but in the data blocks.
+// faults.md: I08
 func TestPageHasNoTextOfHosts(t *testing.T) {
 	var b bytes.Buffer
 	if err := few().HTML(&b); err != nil {

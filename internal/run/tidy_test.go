@@ -100,6 +100,7 @@ func TestMarkersThatStay(t *testing.T) {
 
 // Where a forced command takes the place of ours there is no marker, and it must not run
 // once more.
+// faults.md: S05
 func TestForcedCommandsRunOnce(t *testing.T) {
 	witness := filepath.Join(t.TempDir(), "witness")
 	s := real(t, 2, "true", sshdtest.WithConfig("ForceCommand echo ran >>"+witness))

@@ -56,6 +56,7 @@ func TestOutputs(t *testing.T) {
 }
 
 // Without a directory for the file nothing is stored, and it is known why.
+// faults.md: R11
 func TestOutputsNowhere(t *testing.T) {
 	t.Setenv("TMPDIR", "/nonexistent")
 	o := NewOutputs(100)

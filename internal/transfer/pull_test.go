@@ -375,6 +375,7 @@ func TestPullInParts(t *testing.T) {
 
 // Whatever a host says, nothing is written outside its directory, and what is not whole is not
 // there.
+// faults.md: S24
 func TestPullHostile(t *testing.T) {
 	t.Parallel()
 	p, outside := openPull(t, 1, PullOptions{MaxSize: 1000, MaxFiles: 1000})

@@ -217,6 +217,7 @@ func TestSFTPPushGoesOn(t *testing.T) {
 }
 
 // A hostile server ends the attempt, and no more.
+// faults.md: S24
 func TestSFTPHostile(t *testing.T) {
 	t.Parallel()
 	src := filepath.Join(t.TempDir(), "f")

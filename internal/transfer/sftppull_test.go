@@ -196,6 +196,7 @@ func attrsOf(mode, size int64) []any {
 var eof = packed(fxStatus, uint32(statusEOF), "", "")
 
 // Whatever a server says, nothing is written outside its directory, and the pull ends.
+// faults.md: S24
 func TestSFTPPullHostile(t *testing.T) {
 	t.Parallel()
 	const file, directory, link = modeFile | 0o6777, modeDir | 0o777, modeLink | 0o777

@@ -15,6 +15,7 @@ import (
 
 // A host that takes no byte for the whole time is given up; one that takes a few goes on, as one
 // does whose bytes have to wait for the bandwidth.
+// faults.md: S24
 func TestStall(t *testing.T) {
 	t.Parallel()
 	src := filepath.Join(t.TempDir(), "f")

@@ -44,6 +44,7 @@ var corpus = []struct {
 	{"tab and newline", "a\tb\n", "a\tb\n"},
 }
 
+// faults.md: S11
 func TestAppendVisible(t *testing.T) {
 	for _, c := range corpus {
 		got := AppendVisible([]byte("> "), []byte(c.in), KeepNewline|KeepTab)
@@ -68,6 +69,7 @@ func TestVisibleKeepsNothing(t *testing.T) {
 	}
 }
 
+// faults.md: S11
 func TestEveryFormatCharacterIsShown(t *testing.T) {
 	for r := rune(0); r <= unicode.MaxRune; r++ {
 		if !unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {

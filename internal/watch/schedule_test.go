@@ -69,6 +69,7 @@ func TestScheduleJitter(t *testing.T) {
 
 // A machine that wakes up begins a tick soon, and says how long it slept; a clock that is set back
 // delays nothing.
+// faults.md: R15
 func TestScheduleAsleep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shift atomic.Int64 // of the time of day

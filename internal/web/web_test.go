@@ -198,6 +198,7 @@ func (c *client) json(path string, v any) int {
 }
 
 // Only who has the token, or a page of ours the cookie that was given for it, is answered.
+// faults.md: I09
 func TestGuard(t *testing.T) {
 	_, address := start(t, &fake{targets: 5, done: 5})
 	c := newClient(t, address)

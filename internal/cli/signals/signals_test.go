@@ -10,6 +10,7 @@ import (
 	"time"
 )
 
+// faults.md: R13
 func TestStopper(t *testing.T) {
 	type press struct {
 		sig   os.Signal

@@ -107,6 +107,7 @@ func TestJumpHosts(t *testing.T) {
 
 // A server that turns a whole window away rests for 20 s and more, longer each
 // time, and is given up in the end; other servers go on.
+// faults.md: T08
 func TestPenalty(t *testing.T) {
 	lim := New(wide())
 	fill(lim, 100, one)
@@ -244,6 +245,7 @@ func TestPlainDropsDoNotRest(t *testing.T) {
 }
 
 // Slow connects leave room for others, up to their own limit.
+// faults.md: R16
 func TestSlowConnects(t *testing.T) {
 	l := wide()
 	l.Dials, l.Slow = 10, 15

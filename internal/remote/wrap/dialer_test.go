@@ -405,6 +405,7 @@ func TestNextIsBig(t *testing.T) {
 }
 
 // If something else runs than was asked for, there is no receipt.
+// faults.md: S05
 func TestForcedCommand(t *testing.T) {
 	t.Parallel()
 	f := newFar(t, sshdtest.WithForceCommand("echo forced"))

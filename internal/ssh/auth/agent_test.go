@@ -95,6 +95,7 @@ func TestAnAgentThatIsNotThere(t *testing.T) {
 	}
 }
 
+// faults.md: A09
 func TestAnAgentThatDies(t *testing.T) {
 	t.Parallel()
 	socket, process := sshAgent(t, edKey(t))
@@ -138,6 +139,7 @@ func faulty(t *testing.T, sign func(good agent.Agent, key ssh.PublicKey, data []
 	})
 }
 
+// faults.md: A09
 func TestAnAgentThatRefusesOrAnswersWrongly(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -224,6 +226,7 @@ func TestAnAgentThatHangsEndsAtTheDeadline(t *testing.T) {
 }
 
 // A reply is refused by its length, before it is read.
+// faults.md: A09
 func TestAnAgentWithAHugeReply(t *testing.T) {
 	t.Parallel()
 	socket := listenUnix(t, func(c net.Conn) {

@@ -166,6 +166,7 @@ func loginData(session []byte, user string, key, at xssh.PublicKey) []byte {
 }
 
 // A host gets signatures up to the limit, over all its connections; another has its own.
+// faults.md: A13
 func TestForwardedSignatures(t *testing.T) {
 	socket := startSSHAgent(t)
 	key := addKey(t, socket)
@@ -221,6 +222,7 @@ func TestForwardedConfirmation(t *testing.T) {
 
 // Keys that are constrained to destinations (ssh-add -h) go to no host but those that they are
 // for, and for no other purpose.
+// faults.md: A13
 func TestForwardedConstraints(t *testing.T) {
 	socket := startSSHAgent(t)
 	hop, dest, stranger := newHostKey(t), newHostKey(t), newHostKey(t)

@@ -13,6 +13,7 @@ import (
 
 // A listener whose backlog of 128 is full refuses connections with EAGAIN until it accepts
 // some.
+// faults.md: A09
 func TestAFullBacklog(t *testing.T) {
 	t.Parallel()
 	const backlog = 128

@@ -274,6 +274,7 @@ func TestAnAnswerToNothing(t *testing.T) {
 
 // An agent that does not answer in time, or too slowly, is not used again (faults.md A09):
 // waiting requests fail with it, and later ones fail at once.
+// faults.md: A09
 func TestAHungAgentIsGivenUp(t *testing.T) {
 	t.Parallel()
 	for name, reply := range map[string]func(p *peer){

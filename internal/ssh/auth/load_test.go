@@ -81,6 +81,7 @@ func encryptedPEM(t testing.TB, passphrase string) *pem.Block {
 	return block
 }
 
+// faults.md: I12 A10
 func TestNamedFilesThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	weak, err := rsa.GenerateKey(rand.Reader, 1024)
@@ -300,6 +301,7 @@ func TestPublicKeyAlone(t *testing.T) {
 }
 
 // By default five keys are offered: sshd refuses the connection at the sixth failure.
+// faults.md: A03
 func TestFiveKeysByDefault(t *testing.T) {
 	t.Parallel()
 	var keys []crypto.PrivateKey

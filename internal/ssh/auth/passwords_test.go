@@ -225,6 +225,7 @@ func TestOneSuccessEndsTheCaution(t *testing.T) {
 
 // Before any server has accepted it, at most MaxRejections servers have it: a thousand
 // concurrent connections do not lock the account.
+// faults.md: A12
 func TestAWrongPasswordReachesFewServers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -292,6 +293,7 @@ func TestThoseWhoWaitGetItWhenOneAccepts(t *testing.T) {
 
 // Every ending of a connection that got the password ends its loan exactly once, whether or not
 // the Dialer reports an answer.
+// faults.md: A12
 func TestEveryEndingGivesThePlaceBack(t *testing.T) {
 	t.Parallel()
 	const most = 2
@@ -352,6 +354,7 @@ func TestEveryEndingGivesThePlaceBack(t *testing.T) {
 
 // Servers that close the connection on the password, for example because the account has
 // expired, do not delay the others.
+// faults.md: A12
 func TestServersThatDoNotAnswerHoldNobodyUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -435,6 +438,7 @@ func TestWhichPromptsAreAnswered(t *testing.T) {
 }
 
 // A prompt in an error is bounded and quoted, since it is the server's text.
+// faults.md: A05
 func TestHostilePrompts(t *testing.T) {
 	t.Parallel()
 	_, _, err := passwords(t, auth.PasswordOptions{}).Answer(t.Context(), host(0), "\x1b]0;x\a"+strings.Repeat("x", 1<<20), false)

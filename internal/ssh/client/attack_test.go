@@ -246,6 +246,7 @@ func TestFallbackIsForgotten(t *testing.T) {
 
 // An attacker who removes the strict-kex marker from a KEXINIT makes neither client
 // use a cipher that needs it, and nothing is remembered.
+// faults.md: K08
 func TestStrictMarkTakenOut(t *testing.T) {
 	t.Parallel()
 	const chacha = "chacha20-poly1305@openssh.com"

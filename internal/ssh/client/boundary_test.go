@@ -135,6 +135,7 @@ func goWitness(t *testing.T) witness {
 // The connection is cut after each byte that follows our first flight. The outcome
 // is always true: what never started has not run, what succeeded has the right
 // output, and nothing has run twice.
+// faults.md: K02 T12
 func TestCutAtEveryByte(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(*testing.T) witness{"OpenSSH": opensshWitness, "Go": goWitness} {

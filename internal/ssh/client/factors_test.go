@@ -33,6 +33,7 @@ func TestDisconnectedInAuthentication(t *testing.T) {
 }
 
 // A server that requires two keys gets two: after the first the others are offered.
+// faults.md: A04
 func TestTwoKeysWanted(t *testing.T) {
 	t.Parallel()
 	second, wrong := newSigner(t, sshdtest.Ed25519), newSigner(t, sshdtest.Ed25519)

@@ -82,6 +82,7 @@ func TestFallback(t *testing.T) {
 
 // Without a fallback the same server fails after one connection; if the fallback
 // shares no algorithm with the server either, it is not used (faults.md K07).
+// faults.md: K07
 func TestNothingInCommon(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -129,6 +129,7 @@ func TestOnlyKeyIsStale(t *testing.T) {
 
 // A server that numbers its first channel other than 0 gets the command on no
 // channel, so that it cannot have run; the next attempt waits.
+// faults.md: S22
 func TestOtherChannelNumber(t *testing.T) {
 	t.Parallel()
 	var taken chan struct{}
@@ -184,6 +185,7 @@ func (c writeHook) Write(p []byte) (int, error) {
 // A server that claims to be OpenSSH and drops what arrives on a channel before it
 // has opened it. The outcome is unknown, and the next attempt waits for the
 // channel.
+// faults.md: S22
 func TestEarlyCommandIsIgnored(t *testing.T) {
 	t.Parallel()
 	// Whether golang.org/x/crypto/ssh drops it depends on which of its goroutines comes first.
@@ -205,6 +207,7 @@ func TestEarlyCommandIsIgnored(t *testing.T) {
 	}
 }
 
+// faults.md: A03
 func TestTooManyKeys(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t, sshdtest.WithMaxAuthTries(2))
@@ -228,6 +231,7 @@ func TestTooManyKeys(t *testing.T) {
 }
 
 // A banner and a forced command change nothing but the output.
+// faults.md: S05
 func TestBannerAndForcedCommand(t *testing.T) {
 	t.Parallel()
 	banner := strings.Repeat("authorised use only\n", 100)

@@ -275,6 +275,7 @@ func TestWrongPasswordIsNotSentAgain(t *testing.T) {
 }
 
 // A password is sent only to a host whose key is trusted (faults.md A08).
+// faults.md: A08
 func TestNoPasswordForAStranger(t *testing.T) {
 	t.Parallel()
 	var door doorman
@@ -292,6 +293,7 @@ func TestNoPasswordForAStranger(t *testing.T) {
 
 // A server requires a new password (faults.md A06). No available server does so
 // without PAM, so that the event is passed directly.
+// faults.md: A06
 func TestPasswordExpired(t *testing.T) {
 	t.Parallel()
 	keep := &keeper{}

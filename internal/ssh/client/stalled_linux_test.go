@@ -16,6 +16,7 @@ import (
 
 // A server stops reading while more is pending for it than the kernels buffer
 // (faults.md T11). It delays no other connection, and ends at a deadline.
+// faults.md: T11
 func TestServerStopsReading(t *testing.T) {
 	t.Parallel()
 	s := sshdtest.OpenSSH(t)

@@ -9,6 +9,7 @@ import (
 
 // Without strict key exchange the command does not leave before its channel is
 // open: an UNIMPLEMENTED for the early CHANNEL_OPEN could be provoked.
+// faults.md: S22
 func TestNoEarlyCommandWithoutStrictKex(t *testing.T) {
 	for _, strict := range []bool{true, false} {
 		h := &handshake{attempt: new(ssh.Attempt), plan: plan{earlyExec: true, earlyAuth: true}}

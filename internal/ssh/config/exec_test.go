@@ -70,6 +70,7 @@ func TestExecCanBeForbidden(t *testing.T) {
 }
 
 // No character that is special to a shell reaches one, wherever it comes from.
+// faults.md: I02
 func TestExecSeesNoStrangeNames(t *testing.T) {
 	for text, want := range map[string]string{
 		"HostName a;id\nMatch exec \"echo %h\"\n":       "character",

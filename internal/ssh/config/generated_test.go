@@ -239,6 +239,7 @@ func vocabularyKeywords() []string {
 	return append(names, "IgnoreUnknown", "Strange")
 }
 
+// faults.md: I11
 func TestGeneratedAgreeWithSSH(t *testing.T) {
 	o := newOracle(t)
 	keywords := vocabularyKeywords()

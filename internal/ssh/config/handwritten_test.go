@@ -93,6 +93,7 @@ func optionSamples() []*sample {
 	)
 }
 
+// faults.md: I11
 func TestHandwrittenAgreeWithSSH(t *testing.T) {
 	o := newOracle(t)
 	for _, s := range handwrittenSamples(t) {

@@ -53,6 +53,7 @@ func TestLoadFiles(t *testing.T) {
 	wantError(t, err, "s:1: include", "cannot include from a home directory")
 }
 
+// faults.md: I12
 func TestOwnerAndMode(t *testing.T) {
 	dir := t.TempDir()
 	path := writeFile(t, dir+"/.ssh/config", "Include inc\n")
@@ -91,6 +92,7 @@ func TestOwnerAndMode(t *testing.T) {
 	}
 }
 
+// faults.md: I11
 func TestIncludeLimits(t *testing.T) {
 	dir := t.TempDir()
 	try := func(name string) error {

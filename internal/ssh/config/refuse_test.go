@@ -10,6 +10,7 @@ import (
 	"shoal/internal/ssh/config"
 )
 
+// faults.md: I11
 func TestRefusedKeywords(t *testing.T) {
 	for line, keyword := range map[string]string{
 		"KnownHostsCommand /bin/true":                "knownhostscommand",

@@ -156,6 +156,7 @@ func TestCutAtEveryByte(t *testing.T) {
 }
 
 // A flipped bit invalidates a line; it never changes the content that is read.
+// faults.md: I13
 func TestFlipOfEveryBit(t *testing.T) {
 	t.Parallel()
 	line := appendLine(nil, "a:22", day0, string(appendProfile(nil, &sample)))

@@ -81,6 +81,7 @@ func openAtNoon(t testing.TB, o hostkeys.Options) *hostkeys.Store {
 }
 
 // K14, by the rules of OpenSSH 10.3.
+// faults.md: K14
 func TestCertificates(t *testing.T) {
 	ca, other := edSigner(100), edSigner(101)
 	caKey := ca.PublicKey()

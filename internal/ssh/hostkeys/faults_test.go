@@ -90,6 +90,7 @@ func lineOf(names string, key xssh.PublicKey) string {
 
 // Whatever fails while the files are read, no key is accepted that would have been refused, or
 // that could not be checked.
+// faults.md: R11
 func TestEveryFailedReadRefuses(t *testing.T) {
 	t.Parallel()
 	good, other, revoked, listed := numberedKey(t, 1), numberedKey(t, 2), numberedKey(t, 3), numberedKey(t, 4)
@@ -237,6 +238,7 @@ func (f faultyFile) Close() error {
 
 // R11: every failure while a key is written is reported, the file's previous content stays, and
 // a retry writes the key once.
+// faults.md: R11
 func TestEveryFailedWriteIsToldAndMended(t *testing.T) {
 	t.Parallel()
 	key, before := numberedKey(t, 1), lineOf("g", numberedKey(t, 2))

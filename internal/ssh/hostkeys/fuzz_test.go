@@ -47,6 +47,7 @@ func nested(levels int) []byte {
 }
 
 // K05: nested certificates are refused everywhere, without exhausting stack or time.
+// faults.md: K05
 func TestNestedCertificates(t *testing.T) {
 	t.Parallel()
 	encode := func(levels int) string {

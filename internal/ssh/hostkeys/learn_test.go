@@ -244,6 +244,7 @@ func TestWhatOthersWriteMeanwhileCounts(t *testing.T) {
 	}
 }
 
+// faults.md: K15
 func TestAFileThatStaysLockedEndsTheWait(t *testing.T) {
 	t.Parallel()
 	path := file(t)
@@ -406,6 +407,7 @@ func TestManyProcessesLearn(t *testing.T) {
 }
 
 // A writer waits while others take their turns, and not for ever for one that does nothing.
+// faults.md: K15
 func TestWaitWhileOthersWrite(t *testing.T) {
 	for _, c := range []struct {
 		turns, waited int

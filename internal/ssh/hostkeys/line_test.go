@@ -105,6 +105,7 @@ func TestParseLineThatRevokes(t *testing.T) {
 }
 
 // K05: a certificate is refused by its type, before anything in it is parsed.
+// faults.md: K05
 func TestParseLineRefusesCertificatesUnparsed(t *testing.T) {
 	types := []string{
 		ssh.CertAlgoRSAv01, ssh.CertAlgoRSASHA256v01, ssh.CertAlgoRSASHA512v01, ssh.CertAlgoED25519v01,

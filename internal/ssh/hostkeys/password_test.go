@@ -64,6 +64,7 @@ func TestAllowPassword(t *testing.T) {
 }
 
 // If the key of a new host is not stored, anybody could obtain the password next.
+// faults.md: A08
 func TestNoPasswordForAKeyThatIsNotKept(t *testing.T) {
 	t.Parallel()
 	s := open(t, hostkeys.AcceptNew, "/dev/null")

@@ -23,6 +23,7 @@ import (
 )
 
 // Verdicts agree with those of ssh(1) about a real server with StrictHostKeyChecking=yes.
+// faults.md: K13
 func TestVerdictsAgreeWithSSH(t *testing.T) {
 	t.Parallel()
 	server := sshdtest.OpenSSH(t)
@@ -122,6 +123,7 @@ func reasonOfSSH(t *testing.T, s *sshdtest.Server, known string, more ...string)
 }
 
 // K13: a server with three keys presents the known one.
+// faults.md: K13
 func TestAServerShowsTheKeyThatIsKnown(t *testing.T) {
 	t.Parallel()
 	server := sshdtest.OpenSSH(t, sshdtest.WithHostKeys(sshdtest.Ed25519, sshdtest.ECDSA, sshdtest.RSA))
@@ -158,6 +160,7 @@ type certCase struct {
 // K14: verdicts on certificates agree with those of ssh(1), except for two changes after the
 // version tested here, 9.2: since 10.3 a certificate without principals matches no host instead
 // of every host, and wildcards in principals match.
+// faults.md: K14
 func TestCertificateVerdictsAgreeWithSSH(t *testing.T) {
 	t.Parallel()
 	certFile := filepath.Join(t.TempDir(), "cert.pub")

@@ -219,6 +219,7 @@ func TestNothingIsLeft(t *testing.T) {
 }
 
 // Names that would be options, or have the program do something else, do not reach it.
+// faults.md: I02
 func TestNamesAreNoOptions(t *testing.T) {
 	program := record(t)
 	s := sshdtest.OpenSSH(t)

@@ -56,6 +56,7 @@ func FuzzHolder(f *testing.F) {
 
 // FuzzDialer answers a run with any bytes: its attempt ends, and it never ran unless it was handed
 // over.
+// faults.md: R17
 func FuzzDialer(f *testing.F) {
 	welcome := raw(kindWelcome, 0, func(e *enc) { e.uint(version); encodeRefusal(e, nil); e.bytes(nil) })
 	opened := raw(kindOpened, 1, func(e *enc) { encodeConnection(e, nil); e.bool(false); e.str("") })

@@ -165,6 +165,7 @@ func TestLocal(t *testing.T) {
 }
 
 // The holder dies at every stage of a command: what it may have run is unknown, and nothing else.
+// faults.md: R17
 func TestHolderDies(t *testing.T) {
 	t.Run("between dial and start", func(t *testing.T) {
 		r := newRig(t, simfleet.Options{Hosts: 1})
@@ -378,6 +379,7 @@ func (r *rig) ran(t *testing.T, n int) {
 }
 
 // A run that ends takes its commands with it, and not the connections that are idle.
+// faults.md: R17
 func TestRunDies(t *testing.T) {
 	r := newRig(t, simfleet.Options{Hosts: 2})
 	r.want(t, 0, fleet.DialNew)
@@ -436,6 +438,7 @@ func TestBackpressure(t *testing.T) {
 }
 
 // A silent holder is given up.
+// faults.md: R17
 func TestSilentHolder(t *testing.T) {
 	here, there := net.Pipe()
 	go func() { _, _ = io.Copy(io.Discard, there) }()

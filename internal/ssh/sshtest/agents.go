@@ -97,6 +97,7 @@ func (w *withOthers) Signers(ctx context.Context, t ssh.Target) ([]xssh.Signer, 
 // testHungAgent has an agent hang while many hosts need its signature (faults.md A09): each
 // attempt ends at its deadline at the latest, the agent is not asked again once found hung, and
 // other keys and the password still work.
+// faults.md: A09
 func testHungAgent(t *testing.T, newDialer Factory) {
 	const hosts = 20
 	f := startFleet(t, simfleet.Options{Hosts: hosts})

@@ -97,6 +97,7 @@ func (r *relay) pass(to, from net.Conn) {
 
 // testAlive has one server vanish under a running command, and one stay silent for long but
 // alive.
+// faults.md: T10
 func testAlive(t *testing.T, newDialer Factory) {
 	timeouts := patient()
 	timeouts.Alive = short / 2

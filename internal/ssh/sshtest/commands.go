@@ -77,6 +77,7 @@ func testCommands(t *testing.T, newDialer Factory) {
 
 // testLimit checks that an attempt's command timeout overrides the Dialer's, and that an
 // overlong command ends by TERM where possible.
+// faults.md: S08
 func testLimit(t *testing.T, s server, newDialer Factory) {
 	timeouts := patient()
 	timeouts.Command = time.Millisecond

@@ -13,6 +13,7 @@ import (
 // testContradictions has servers contradict what they reported about a command. Output or an
 // exit report outweighs a later refusal, the first exit status or signal counts, and a
 // different one is flagged.
+// faults.md: S23
 func testContradictions(t *testing.T, newDialer Factory) {
 	const twice = fleet.FlagExitKnown | fleet.FlagExitConflict
 	exit := func(ch ssh.Channel, status byte) {

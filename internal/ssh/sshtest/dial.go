@@ -13,6 +13,7 @@ import (
 )
 
 // testDial covers failures before the server sends anything.
+// faults.md: T02 T03
 func testDial(t *testing.T, newDialer Factory) {
 	dialer := func(t testing.TB, timeouts ssh.Timeouts) ssh.Dialer {
 		return newDialer(t, Config{HostKeys: &exact{}, Identities: keys{newKey(t)}, Timeouts: timeouts})

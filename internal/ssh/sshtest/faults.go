@@ -86,6 +86,7 @@ func faultCases() []faultCase {
 
 // testFaults covers every fault of the simulated fleet, beside a good host that must not be
 // affected.
+// faults.md: T01 T04 T05 T06 T07 T08 T09 T12 K07 K09 K13 A01 A02 S01 S02 S03 S04 S08 S12 S13 S14 S15 S17 S18 S19
 func testFaults(t *testing.T, newDialer Factory) {
 	cases := faultCases()
 	met := map[simfleet.Fault]bool{simfleet.FaultEscapes: true} // testEscapes
@@ -149,6 +150,7 @@ func testFault(t *testing.T, newDialer Factory, c faultCase) {
 func hidden(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
 
 // testEscapes checks that terminal escapes arrive unchanged.
+// faults.md: S11
 func testEscapes(t *testing.T, newDialer Factory) {
 	f := startFleet(t, simfleet.Options{Hosts: 1, Fault: func(int) simfleet.Fault { return simfleet.FaultEscapes }})
 	s := simulated(f, 0)

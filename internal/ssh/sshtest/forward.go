@@ -237,6 +237,7 @@ func askAgent(ch xssh.Channel, request ...byte) (byte, error) {
 	return answer[0], err
 }
 
+// faults.md: A13
 func testHostileAgent(t *testing.T, newDialer Factory) {
 	refused := func(sc *xssh.ServerConn) error {
 		_, err := openAgent(sc)

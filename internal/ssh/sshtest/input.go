@@ -172,6 +172,7 @@ func testEcho(t *testing.T, newDialer Factory) {
 
 // testDoesNotRead: a command that reads nothing makes the client hold back what its window
 // does not take, delays no other attempt, and gets the rest when it reads again.
+// faults.md: S07
 func testDoesNotRead(t *testing.T, newDialer Factory) {
 	release, stuck := make(chan struct{}), make(chan struct{})
 	var first atomic.Bool

@@ -76,6 +76,7 @@ func serveOne(nc net.Conn, config *ssh.ServerConfig, serve func(ssh.Channel), af
 }
 
 // testWeakKey checks that a trusted host key of 1024 bits is refused.
+// faults.md: K04
 func testWeakKey(t *testing.T, newDialer Factory) {
 	private, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
@@ -128,6 +129,7 @@ func (c *turncoat) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
 
 // testKeyChangesAtRekey has a server rekey constantly (faults.md K11), and present another host
 // key in one of the exchanges (K12).
+// faults.md: K11 K12
 func testKeyChangesAtRekey(t *testing.T, newDialer Factory) {
 	output := bytes.Repeat([]byte("0123456789abcdef"), 256<<10) // larger than the window: reads and writes alternate
 	for name, turns := range map[string]bool{"honest": false, "turncoat": true} {
@@ -160,6 +162,7 @@ func testKeyChangesAtRekey(t *testing.T, newDialer Factory) {
 // testRekeyStorm has keys exchanged for every few bytes: each exchange costs us a signature to
 // verify and two scalar multiplications. If the server does it, it is given up; if we are told to,
 // all output arrives.
+// faults.md: K10 K11
 func testRekeyStorm(t *testing.T, newDialer Factory) {
 	key := newKey(t)
 	d := newDialer(t, Config{
@@ -201,6 +204,7 @@ func testRekeyStorm(t *testing.T, newDialer Factory) {
 
 // testKeyChangesInAuth has a server present another trusted host key in a key exchange between
 // the offer of a key and its answer.
+// faults.md: K12
 func testKeyChangesInAuth(t *testing.T, newDialer Factory) {
 	key := newTurncoat(t)
 	config := &ssh.ServerConfig{Config: ssh.Config{RekeyThreshold: 256}, MaxAuthTries: -1}

@@ -103,6 +103,7 @@ func testPasswordEndings(t *testing.T, newDialer Factory) {
 
 // testPasswordPolicies checks each policy: the password is sent only to hosts that known_hosts
 // knows or has learned (faults.md A08).
+// faults.md: A08
 func testPasswordPolicies(t *testing.T, newDialer Factory) {
 	for name, c := range map[string]struct {
 		policy  hostkeys.Policy

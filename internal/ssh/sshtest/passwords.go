@@ -184,6 +184,7 @@ func testPasswords(t *testing.T, newDialer Factory) {
 
 // testPasswordMethods covers the ways in which a server asks for a password (faults.md A04,
 // A05): it gets at most one.
+// faults.md: A04 A05
 func testPasswordMethods(t *testing.T, newDialer Factory) {
 	partly := func(s *passwordServer, next xssh.ServerAuthCallbacks) {
 		s.config.PasswordCallback = nil

@@ -79,6 +79,7 @@ func (a answering) Write(p []byte) (int, error) {
 }
 
 // testStream sends standard input that becomes available while the command runs.
+// faults.md: S16
 func testStream(t *testing.T, newDialer Factory) {
 	lines := func(ch xssh.Channel) { // answers each line
 		in := bufio.NewReader(ch)

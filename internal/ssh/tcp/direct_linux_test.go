@@ -122,6 +122,7 @@ func talks(t *testing.T, c, peer net.Conn) {
 	}
 }
 
+// faults.md: R05 R06 R07 R08 T03
 func TestRefusals(t *testing.T) {
 	refused, free, err := simfleet.RefusedPort()
 	if err != nil {

@@ -179,6 +179,7 @@ func (lacking) Open(_ context.Context, a *ssh.Attempt) (net.Conn, error) {
 }
 
 // A local lack that keeps the jump host from being reached is not its failure.
+// faults.md: R05
 func TestLocalLackBeforeABastion(t *testing.T) {
 	s := newSite(t, 1)
 	hop, host := s.hop(), s.fleet.Host(0)

@@ -19,6 +19,7 @@ func (s *scripted) confirmed() (n, window uint32) {
 
 // Channels to an agent are accepted once the server has granted it, up to the limit, and until it
 // is withdrawn.
+// faults.md: A13
 func TestAgentChannels(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.login()

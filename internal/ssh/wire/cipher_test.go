@@ -159,6 +159,7 @@ func TestFrame(t *testing.T) {
 
 // TestPacketLengthK01 is row K01 of the catalogue of faults, for each cipher: the
 // length is what the server encrypted.
+// faults.md: K01
 func TestPacketLengthK01(t *testing.T) {
 	lengths := []uint32{0, 1, 4, 5, 11, 13, 17, 31, MaxPacket + 1, MaxPacket + 12, MaxPacket, 1 << 31, 1<<31 - 1, 0xFFFFFFFC, 0xFFFFFFFF}
 	for _, d := range append(allDirections(), direction{}) {
@@ -177,6 +178,7 @@ func TestPacketLengthK01(t *testing.T) {
 
 // TestPaddingK01: padding that is too short, or leaves no message, in a packet
 // whose tag is right.
+// faults.md: K01
 func TestPaddingK01(t *testing.T) {
 	for _, d := range append(allDirections(), direction{}) {
 		for _, padding := range []byte{0, 1, 3, 58, 59, 60, 62, 63, 64, 255} {
@@ -198,6 +200,7 @@ func TestPaddingK01(t *testing.T) {
 
 // TestBitFlipK02 is row K02: one bit of a packet turned, at each place, is an
 // error and never a payload.
+// faults.md: K02
 func TestBitFlipK02(t *testing.T) {
 	payload := []byte("\x5eexit 3 and some more")
 	for _, d := range allDirections() {

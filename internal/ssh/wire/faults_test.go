@@ -21,6 +21,7 @@ import (
 // those are the wire's: T and K here, A in faultsauth_test.go, S in
 // faultschannel_test.go.
 
+// faults.md: T05
 func TestT05GreetingByteByByte(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.pump()
@@ -39,6 +40,7 @@ func TestT05GreetingByteByByte(t *testing.T) {
 	}
 }
 
+// faults.md: T06
 func TestT06LinesWithoutEnd(t *testing.T) {
 	s := newScripted(t, Config{})
 	for range MaxGreetingLines {
@@ -64,6 +66,7 @@ func TestT06LinesWithoutEnd(t *testing.T) {
 	}
 }
 
+// faults.md: T07
 func TestT07NotSSH(t *testing.T) {
 	long := "SSH-2.0-" + strings.Repeat("x", MaxVersionLine)
 	for _, c := range []struct{ text, want string }{
@@ -107,6 +110,7 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
+// faults.md: K01
 func TestK01PacketLengths(t *testing.T) {
 	for _, c := range []struct {
 		length  uint32
@@ -138,6 +142,7 @@ func TestK01PacketLengths(t *testing.T) {
 
 // TestK01AllocationFollowsArrival announces the longest packet and sends a byte
 // at a time of it.
+// faults.md: K01
 func TestK01AllocationFollowsArrival(t *testing.T) {
 	c := New(&Config{})
 	c.Sent(len(c.Output()))
@@ -157,6 +162,7 @@ func TestK01AllocationFollowsArrival(t *testing.T) {
 	}
 }
 
+// faults.md: K02
 func TestK02FlippedTag(t *testing.T) {
 	for _, cipher := range append(Ciphers(), ctr192) {
 		s := newScripted(t, Config{Ciphers: []string{cipher}})
@@ -179,6 +185,7 @@ func TestK02FlippedTag(t *testing.T) {
 	}
 }
 
+// faults.md: K03
 func TestK03BadEphemeralKeys(t *testing.T) {
 	offCurve := append([]byte{4}, bytes.Repeat([]byte{1}, 64)...)
 	for _, c := range []struct {
@@ -207,6 +214,7 @@ func TestK03BadEphemeralKeys(t *testing.T) {
 	}
 }
 
+// faults.md: K04
 func TestK04BadHostKeySignatures(t *testing.T) {
 	other := func(h []byte) []byte { return bytes.Repeat([]byte{7}, len(h)) }
 	for name, mutate := range map[string]func(s *scripted) func(blob, public, sig *[]byte){
@@ -243,6 +251,7 @@ func TestK04BadHostKeySignatures(t *testing.T) {
 	}
 }
 
+// faults.md: K06
 func TestK06ExtInfo(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.handshake()
@@ -282,6 +291,7 @@ func TestK06ExtInfo(t *testing.T) {
 	}
 }
 
+// faults.md: K07
 func TestK07NothingInCommon(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.init.kex = []string{"diffie-hellman-group1-sha1"}
@@ -304,6 +314,7 @@ func TestK07NothingInCommon(t *testing.T) {
 	}
 }
 
+// faults.md: K08
 func TestK08StrictKeyExchange(t *testing.T) {
 	client, err := parseKexInit(func() []byte { s := newScripted(t, Config{}); s.pump(); return s.clientRaw }(), "server")
 	if err != nil || !slices.Contains(client.kex, strictClient) {
@@ -350,6 +361,7 @@ func TestK08StrictKeyExchange(t *testing.T) {
 
 // TestK08SequenceNumbers shows that strict key exchange begins to count anew, by
 // the number that UNIMPLEMENTED answers with, and that otherwise counting goes on.
+// faults.md: K08
 func TestK08SequenceNumbers(t *testing.T) {
 	for strict, want := range map[bool][2]uint32{true: {1, 0}, false: {4, 8}} {
 		s := newScripted(t, Config{Ciphers: []string{gcm128}})
@@ -371,6 +383,7 @@ func TestK08SequenceNumbers(t *testing.T) {
 	}
 }
 
+// faults.md: K09
 func TestK09EndlessBeforeAuthentication(t *testing.T) {
 	long := appendString([]byte{msgIgnore}, strings.Repeat("x", 30000))
 	for name, c := range map[string]struct {
@@ -406,6 +419,7 @@ func TestK09EndlessBeforeAuthentication(t *testing.T) {
 
 // TestK09BytesOverAllExchanges spends the budget for what comes before
 // authentication over several key exchanges.
+// faults.md: K09
 func TestK09BytesOverAllExchanges(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.handshake()
@@ -425,6 +439,7 @@ func TestK09BytesOverAllExchanges(t *testing.T) {
 }
 
 // TestK09FloodWhileTheKeyIsJudged sends without end before Trust.
+// faults.md: K09 K15
 func TestK09FloodWhileTheKeyIsJudged(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.distrust = true
@@ -439,6 +454,7 @@ func TestK09FloodWhileTheKeyIsJudged(t *testing.T) {
 	s.pump()
 }
 
+// faults.md: K10
 func TestK10RekeyStorm(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.login()
@@ -458,6 +474,7 @@ func TestK10RekeyStorm(t *testing.T) {
 	s.healthy()
 }
 
+// faults.md: K12
 func TestK12HostKeyChanges(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.login()

@@ -10,6 +10,7 @@ import (
 
 // Section A of the catalogue of faults.
 
+// faults.md: A02
 func TestA02Banners(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.handshake()
@@ -33,6 +34,7 @@ func TestA02Banners(t *testing.T) {
 	s.fails(KindAbuse, "65537 bytes")
 }
 
+// faults.md: A04
 func TestA04PartialSuccess(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.handshake()
@@ -60,6 +62,7 @@ func count(got [][]byte, number byte) (n int) {
 	return n
 }
 
+// faults.md: A05
 func TestA05Prompts(t *testing.T) {
 	asked := func() *scripted {
 		s := newScripted(t, Config{})
@@ -120,6 +123,7 @@ func TestA05Prompts(t *testing.T) {
 	s.fails(KindProtocol, "before the last one was answered")
 }
 
+// faults.md: A06
 func TestA06PasswordExpired(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.handshake()
@@ -134,6 +138,7 @@ func TestA06PasswordExpired(t *testing.T) {
 	}
 }
 
+// faults.md: A07
 func TestA07Unasked(t *testing.T) {
 	success := []byte{msgUserAuthSuccess}
 	for name, c := range map[string]struct {
@@ -178,6 +183,7 @@ func TestServiceAcceptWithoutName(t *testing.T) {
 	s.has(ServiceAccepted{}, AuthSuccess{})
 }
 
+// faults.md: A07
 func TestA07BeforeNewKeys(t *testing.T) {
 	s := newScripted(t, Config{})
 	toKexInit(s)
@@ -186,6 +192,7 @@ func TestA07BeforeNewKeys(t *testing.T) {
 	s.fails(KindProtocol, "USERAUTH_SUCCESS came during a key exchange")
 }
 
+// faults.md: A11
 func TestA11DisconnectText(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.login()

@@ -8,6 +8,7 @@ import (
 	"testing"
 )
 
+// faults.md: S02
 func TestS02OpenRefused(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.login()
@@ -21,6 +22,7 @@ func TestS02OpenRefused(t *testing.T) {
 }
 
 // TestS02EarlyCommandRefused refuses the channel that a command was sent to.
+// faults.md: S22
 func TestS02EarlyCommandRefused(t *testing.T) {
 	s := early(t)
 	s.send(serviceAccept(), []byte{msgUserAuthSuccess}, refusal(0, 4, "no room"))
@@ -67,6 +69,7 @@ func TestEarlyCommandRuns(t *testing.T) {
 
 // TestEarlyCommandIgnored lets a server that refuses the key not know the
 // channel, and the next key open it.
+// faults.md: S22
 func TestEarlyCommandIgnored(t *testing.T) {
 	for _, strict := range []bool{true, false} {
 		s := newScripted(t, Config{Ciphers: []string{gcm128}})
@@ -219,6 +222,7 @@ func TestWrongGuesses(t *testing.T) {
 	})
 }
 
+// faults.md: S03
 func TestS03ExecRefused(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.login()
@@ -233,6 +237,7 @@ func TestS03ExecRefused(t *testing.T) {
 
 // TestS07Windows sends under windows that the server opens late, little by
 // little, and never beyond.
+// faults.md: S07
 func TestS07Windows(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.login()
@@ -275,6 +280,7 @@ func TestS07Windows(t *testing.T) {
 	}
 }
 
+// faults.md: S09
 func TestS09Data(t *testing.T) {
 	const window = 100
 	begin := func() (*scripted, Channel) {
@@ -339,6 +345,7 @@ func TestS09Data(t *testing.T) {
 
 // TestWindowNeverGrows consumes more than came, and in odd pieces: what the
 // server may send stays within the window.
+// faults.md: S09
 func TestWindowNeverGrows(t *testing.T) {
 	const window = 1000
 	s := newScripted(t, Config{Window: window})
@@ -369,6 +376,7 @@ func TestWindowNeverGrows(t *testing.T) {
 	s.healthy()
 }
 
+// faults.md: S13
 func TestS13ExitSignal(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.login()
@@ -381,6 +389,7 @@ func TestS13ExitSignal(t *testing.T) {
 		ExitSignal{ch, strings.Repeat("N", maxSignalName), false, strings.Repeat("t", maxDisconnectText)})
 }
 
+// faults.md: S14
 func TestS14ExitStatus(t *testing.T) {
 	for _, body := range [][]byte{{}, {0, 0, 1}, {0, 0, 0, 1, 0}} {
 		s := newScripted(t, Config{})
@@ -403,6 +412,7 @@ func TestS14ExitStatus(t *testing.T) {
 	s.fails(KindAbuse, "floods")
 }
 
+// faults.md: S16
 func TestS16CloseWithoutEOF(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.login()
@@ -418,6 +428,7 @@ func TestS16CloseWithoutEOF(t *testing.T) {
 	s.has(Data{ch, false, []byte("a")}, Closed{ch})
 }
 
+// faults.md: S18
 func TestS18GlobalRequests(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.login()
@@ -439,6 +450,7 @@ func TestS18GlobalRequests(t *testing.T) {
 }
 
 // TestAnswersAreBounded asks for long answers and reads none.
+// faults.md: S18
 func TestAnswersAreBounded(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.login()
@@ -459,6 +471,7 @@ func TestAnswersAreBounded(t *testing.T) {
 	}
 }
 
+// faults.md: S19
 func TestS19ServerOpensChannels(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.login()
@@ -483,6 +496,7 @@ func TestS19ServerOpensChannels(t *testing.T) {
 	}
 }
 
+// faults.md: S20
 func TestS20WindowOverflow(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.login()
@@ -495,6 +509,7 @@ func TestS20WindowOverflow(t *testing.T) {
 	s.fails(KindProtocol, "beyond 2^32-1")
 }
 
+// faults.md: S21
 func TestS21CompressionIsNeverOffered(t *testing.T) {
 	s := newScripted(t, Config{})
 	s.pump()

@@ -113,6 +113,7 @@ func TestVerifyHostKey(t *testing.T) {
 }
 
 // TestVerifyHostKeyK04 is row K04 of the catalogue of faults, but for the sizes.
+// faults.md: K04
 func TestVerifyHostKeyK04(t *testing.T) {
 	h := testHash()
 	signers := newSigners(t)
@@ -218,6 +219,7 @@ func TestNeverSHA1(t *testing.T) {
 
 // TestRSABoundsK04 has the sizes of row K04: each key is refused before it is
 // parsed, or taken as far as the parser.
+// faults.md: K04
 func TestRSABoundsK04(t *testing.T) {
 	odd := func(bits uint) *big.Int {
 		n := new(big.Int).Lsh(big.NewInt(1), bits-1)
@@ -320,6 +322,7 @@ func nest(innermost []byte, levels int) []byte {
 
 // TestNestedCertificatesK05 is row K05: certificates in certificates never reach
 // the parser, however deep.
+// faults.md: K05
 func TestNestedCertificatesK05(t *testing.T) {
 	plain := appendString(appendString(nil, ssh.KeyAlgoED25519), make([]byte, ed25519.PublicKeySize))
 	if !fits(nest(plain, 1), ssh.KeyAlgoED25519, true) {

@@ -197,6 +197,7 @@ func TestAgreeVectors(t *testing.T) {
 
 // TestAgreeK03 is row K03 of the catalogue of faults: what a server may not send as
 // its half.
+// faults.md: K03
 func TestAgreeK03(t *testing.T) {
 	ciphertext := make([]byte, mlkem.CiphertextSize768)
 	for _, c := range badHalves() {

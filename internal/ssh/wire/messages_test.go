@@ -236,6 +236,7 @@ func (s *scripted) outcome(events []Event, got [][]byte) string {
 
 // TestS20EveryMessageInEveryPhase sends every message, whole and malformed, in
 // every phase.
+// faults.md: S20
 func TestS20EveryMessageInEveryPhase(t *testing.T) {
 	const golden = "testdata/messages.txt"
 	var table [][]string

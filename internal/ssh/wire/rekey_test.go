@@ -97,6 +97,7 @@ func (tr *transfer) same(total int) {
 
 // TestK11OurRekeys has the client exchange keys every MiB of 64, with data in
 // flight that left the server before its KEXINIT.
+// faults.md: K11
 func TestK11OurRekeys(t *testing.T) {
 	const total = 64 << 20
 	tr := newTransfer(t, Config{RekeyBytes: 1 << 20})
@@ -143,6 +144,7 @@ func TestRekeyAfter(t *testing.T) {
 
 // TestK11TheirRekeys has the server exchange keys a hundred times and more, each
 // third time while the client does too.
+// faults.md: K11
 func TestK11TheirRekeys(t *testing.T) {
 	const total = 8 << 20
 	for _, cipher := range Ciphers() {

@@ -63,6 +63,7 @@ func same(a, b []Event) bool { return len(a) == 0 && len(b) == 0 || reflect.Deep
 
 // TestK02FlipEveryBit flips each bit of a server's transcript. Events that come
 // are those of the packets before; the end is an error, or waiting for more.
+// faults.md: K02
 func TestK02FlipEveryBit(t *testing.T) {
 	for _, d := range directions() {
 		tr := recordServer(t, d)
@@ -103,6 +104,7 @@ func TestK02FlipEveryBit(t *testing.T) {
 
 // TestK02CutEverywhere ends a server's transcript after each byte: what came
 // whole counts, the rest is waited for.
+// faults.md: K02 T12
 func TestK02CutEverywhere(t *testing.T) {
 	for _, d := range directions() {
 		tr := recordServer(t, d)
@@ -145,6 +147,7 @@ func TestSegmentation(t *testing.T) {
 // TestK02FlipTheHandshake flips a bit of each byte of the server's side of the
 // first key exchange. The key is shown only where the flip lies in padding, which
 // nothing protects before NEWKEYS (RFC 4253 §6).
+// faults.md: K02
 func TestK02FlipTheHandshake(t *testing.T) {
 	run := func(flip int) (s *scripted, free bool, size int) {
 		s = newScripted(t, Config{})

@@ -9,6 +9,7 @@ import (
 	"shoal/fleet"
 )
 
+// faults.md: S14
 func TestParseExit(t *testing.T) {
 	signal := func(name string) []byte {
 		return ssh.Marshal(struct {

@@ -84,6 +84,7 @@ func TestVersionIsRefused(t *testing.T) {
 	}
 }
 
+// faults.md: K09
 func TestByteBudgetBeforeAuthentication(t *testing.T) {
 	flood := func() io.Reader {
 		return io.MultiReader(strings.NewReader("SSH-2.0-x\n"), bytes.NewReader(make([]byte, 2<<20)))
