@@ -22,7 +22,7 @@ import (
 const reasonDeadline fleet.Reason = "deadline"
 
 // classify returns the reason why an open connection ended. err is the library's error, wireErr
-// the error that ended reading from the connection, if any.
+// that which ended the connection, if any.
 func classify(err, wireErr error) (fleet.Reason, error) {
 	if missing, ok := errors.AsType[*ssh.AlgorithmNegotiationError](err); ok {
 		return fleet.ReasonNoCommonAlgorithm, nothingInCommon(tame(err), missing.RequestedAlgorithms)

@@ -53,10 +53,13 @@ type transport struct {
 
 	mu      sync.Mutex
 	readErr error
-	fault   *fleet.Error   // a fault that we detected; the first one counts
-	hostKey xssh.PublicKey // the accepted host key
-	onShut  func()         // see whenShut; nil: nobody is told, or was
-	by      time.Time      // the deadline for reading and writing, by clock; zero: none
+	// writeErr ended writing. The library then closes the connection, so that reading ends
+	// with net.ErrClosed, which tells nothing.
+	writeErr error
+	fault    *fleet.Error   // a fault that we detected; the first one counts
+	hostKey  xssh.PublicKey // the accepted host key
+	onShut   func()         // see whenShut; nil: nobody is told, or was
+	by       time.Time      // the deadline for reading and writing, by clock; zero: none
 }
 
 func newWire(nc net.Conn, a *ssh.Attempt, c *clock.Clock) *transport {
@@ -310,6 +313,9 @@ func (w *transport) Write(p []byte) (int, error) {
 		w.sent.Add(int64(n))
 		sent += n
 		stopped := w.early(err) || w.authed.Load() && sshreason.TimedOut(err) && w.clock.Now().Before(by)
+		if err != nil && !stopped {
+			w.writeFailed(err)
+		}
 		if err == nil || !stopped {
 			return sent, err
 		}
@@ -341,11 +347,22 @@ func (w *transport) raised() *fleet.Error {
 	return w.fault
 }
 
-// ended returns the error that ended reading, or nil.
+// ended returns the error that ended the connection, or nil.
 func (w *transport) ended() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.writeErr != nil && (w.readErr == nil || errors.Is(w.readErr, net.ErrClosed)) {
+		return w.writeErr
+	}
 	return w.readErr
+}
+
+func (w *transport) writeFailed(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.writeErr == nil {
+		w.writeErr = err
+	}
 }
 
 // pin stores the accepted key; it returns false if another key is already pinned.
