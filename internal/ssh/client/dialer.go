@@ -138,6 +138,7 @@ func (d *Dialer) dialOwn(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) 
 // plan of the returned handshake is to fall back, it was not started.
 func (d *Dialer) dialWithRetry(ctx context.Context, a *ssh.Attempt, p plan) (*handshake, *fleet.Error) {
 	connectBy := a.ConnectBy(d.opts.Clock.Now(), d.opts.Timeouts.For(a).Connect)
+	var earlier *fleet.Error
 	for redials := 0; ; redials++ {
 		h := &handshake{dialer: d, ctx: ctx, attempt: a, plan: p, connectBy: connectBy}
 		if p.fallback {
@@ -147,6 +148,10 @@ func (d *Dialer) dialWithRetry(ctx context.Context, a *ssh.Attempt, p plan) (*ha
 		if f == nil {
 			return h, nil
 		}
+		if earlier != nil && f.Phase <= fleet.PhaseDial && errors.Is(f, ssh.ErrConnectTimeout) {
+			return nil, earlier // which has used up the time
+		}
+		earlier = f
 		if redials == maxRedials || !h.adapt(&p, f) {
 			if errors.Is(f, wire.ErrNeedsStrict) {
 				f.Err = hint.Wrap(f.Err, "update the server's SSH, or have it offer aes128-gcm@openssh.com, "+
