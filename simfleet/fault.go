@@ -4,14 +4,16 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 
+	"shoal/fleet"
 	"shoal/simfleet/internal/shell"
 )
 
 // A Fault is one thing that a host does wrong. Its text is the one on the
-// command line.
+// command line; + joins several.
 type Fault string
 
 // The faults, in the order of the phases; the letters are the catalogue's
@@ -75,24 +77,60 @@ func (f Fault) Doc() string { return f.behaviour().doc }
 
 // behaviour is that of a good host for an unknown fault.
 func (f Fault) behaviour() behaviour {
-	if b, ok := fileFaults[f]; ok {
-		return b
+	b, err := f.compose()
+	if err != nil {
+		return behaviour{}
 	}
-	return behaviours[f]
+	return b
 }
 
-// ParseFault reads a fault's text; "" is FaultNone.
+// lookUp returns the behaviour of a single fault.
+func (f Fault) lookUp() (behaviour, bool) {
+	for _, table := range tables() {
+		if b, ok := table[f]; ok {
+			return b, true
+		}
+	}
+	b, ok := fileFaults[f]
+	return b, ok
+}
+
+// tables are those of the faults of the protocol.
+func tables() []map[Fault]behaviour {
+	return []map[Fault]behaviour{behaviours, byteFaults, loginFaults, commandFaults}
+}
+
+// compose returns the behaviour of one fault, or of several with + between them.
+func (f Fault) compose() (behaviour, error) {
+	var whole behaviour
+	for part := range strings.SplitSeq(string(f), "+") {
+		b, ok := Fault(part).lookUp()
+		if !ok {
+			return behaviour{}, fmt.Errorf("unknown fault %.40q", part)
+		}
+		if err := whole.add(b); err != nil {
+			return behaviour{}, fmt.Errorf("the faults of %.80q do not go together: %w", string(f), err)
+		}
+	}
+	return whole, nil
+}
+
+// ParseFault reads a fault's text, or several with + between them; "" is FaultNone.
 func ParseFault(s string) (Fault, error) {
-	_, protocol := behaviours[Fault(s)]
-	if _, files := fileFaults[Fault(s)]; !protocol && !files {
-		return FaultNone, fmt.Errorf("unknown fault %.40q", s)
+	if _, err := Fault(s).compose(); err != nil {
+		return FaultNone, err
 	}
 	return Fault(s), nil
 }
 
 // Faults lists every fault of the protocol but FaultNone, sorted.
 func Faults() []Fault {
-	return slices.Sorted(maps.Keys(behaviours))[1:]
+	var all []Fault
+	for _, table := range tables() {
+		all = slices.AppendSeq(all, maps.Keys(table))
+	}
+	slices.Sort(all)
+	return all[1:]
 }
 
 // FileFaults lists the faults of files, sorted.
@@ -104,6 +142,8 @@ func FileFaults() []Fault {
 // phase has a file with the behaviours that belong to it.
 type behaviour struct {
 	doc string
+	// expect is what a client may report.
+	expect Expectation
 	// raw is the whole connection, up to its close, without SSH behind it.
 	raw func(*conn)
 	// configure changes key exchange and authentication.
@@ -120,41 +160,110 @@ type behaviour struct {
 	files *fileFault
 }
 
-// behaviours has every fault of the protocol.
+// add has next happen as well. Two faults can not take the place of the same thing; the one that
+// strikes first decides what to expect.
+func (b *behaviour) add(next behaviour) error {
+	for what, both := range map[string]bool{
+		"SSH": b.raw != nil && next.raw != nil, "the opening of sessions": b.open != nil && next.open != nil,
+		"the answer to exec": b.answer != nil && next.answer != nil, "the command": b.run != nil && next.run != nil,
+		"its end": b.end != nil && next.end != nil, "files": b.files != nil && next.files != nil,
+	} {
+		if both {
+			return fmt.Errorf("two of them take the place of %s", what)
+		}
+	}
+	whole := next
+	if !decidesBefore(next, *b) {
+		whole.expect = b.expect
+	}
+	if b.doc != "" {
+		whole.doc = b.doc + ", and " + next.doc
+	}
+	if b.raw != nil {
+		whole.raw = b.raw
+	}
+	if b.open != nil {
+		whole.open = b.open
+	}
+	if b.answer != nil {
+		whole.answer = b.answer
+	}
+	if b.run != nil {
+		whole.run = b.run
+	}
+	if b.end != nil {
+		whole.end = b.end
+	}
+	if b.files != nil {
+		whole.files = b.files
+	}
+	whole.configure = inTurn(b.configure, next.configure)
+	*b = whole
+	return nil
+}
+
+// inTurn returns what calls both functions, of which either may be nil.
+func inTurn(first, second func(*conn, *ssh.ServerConfig)) func(*conn, *ssh.ServerConfig) {
+	switch {
+	case first == nil:
+		return second
+	case second == nil:
+		return first
+	}
+	return func(c *conn, config *ssh.ServerConfig) {
+		first(c, config)
+		second(c, config)
+	}
+}
+
+// decidesBefore reports whether a, and not b, decides what a client may report.
+func decidesBefore(a, b behaviour) bool {
+	if len(a.expect.Outcomes) == 0 || len(b.expect.Outcomes) == 0 {
+		return len(b.expect.Outcomes) == 0
+	}
+	return a.phase() < b.phase()
+}
+
+// phase counts the phases up to the first in which the host does wrong.
+func (b behaviour) phase() int {
+	return slices.Index([]bool{b.raw != nil, b.configure != nil, b.open != nil, b.answer != nil, b.run != nil, b.end != nil, true}, true)
+}
+
+// behaviours has every fault of the protocol that is not in a table of its own.
 var behaviours = map[Fault]behaviour{
 	FaultNone: {doc: "a good host"},
 
-	FaultReset:             {doc: "resets the connection at the first byte from the client", raw: reset},
-	FaultSilent:            {doc: "accepts and never says a word", raw: (*conn).drain},
-	FaultSlowBanner:        {doc: "sends the version line at one byte per second", raw: slowBanner},
-	FaultEndlessBanner:     {doc: "sends lines without end and no version among them", raw: endlessBanner},
-	FaultNotSSH:            {doc: "is a web server", raw: notSSH},
-	FaultThrottle:          {doc: "turns the client away as OpenSSH 9.8 and later do", raw: func(c *conn) { throttle(c, notAllowedNow) }},
-	FaultThrottleOld:       {doc: "turns the client away as OpenSSH before 9.8 does", raw: func(c *conn) { throttle(c, exceededMaxStartups) }},
-	FaultCloseAfterVersion: {doc: "closes after its version line", raw: closeAfterVersion},
+	FaultReset:             {doc: "resets the connection at the first byte from the client", raw: reset, expect: neverStarted(fleet.ReasonConnReset)},
+	FaultSilent:            {doc: "accepts and never says a word", raw: (*conn).drain, expect: neverStarted(fleet.ReasonBannerTimeout)},
+	FaultSlowBanner:        {doc: "sends the version line at one byte per second", raw: slowBanner, expect: neverStarted(fleet.ReasonBannerTimeout)},
+	FaultEndlessBanner:     {doc: "sends lines without end and no version among them", raw: endlessBanner, expect: neverStarted(fleet.ReasonProtocolError)},
+	FaultNotSSH:            {doc: "is a web server", raw: notSSH, expect: neverStarted(fleet.ReasonProtocolError)},
+	FaultThrottle:          {doc: "turns the client away as OpenSSH 9.8 and later do", raw: func(c *conn) { throttle(c, notAllowedNow) }, expect: neverStarted(fleet.ReasonThrottled)},
+	FaultThrottleOld:       {doc: "turns the client away as OpenSSH before 9.8 does", raw: func(c *conn) { throttle(c, exceededMaxStartups) }, expect: neverStarted(fleet.ReasonThrottled)},
+	FaultCloseAfterVersion: {doc: "closes after its version line", raw: closeAfterVersion, expect: neverStarted(fleet.ReasonConnClosed)},
 
-	FaultCloseAfterKexinit: {doc: "closes after its KEXINIT", raw: closeAfterKexinit},
-	FaultStallKex:          {doc: "goes silent after its KEXINIT", raw: stallKex},
-	FaultNoCommonAlgorithm: {doc: "knows only a key exchange that nobody should accept", configure: noCommonAlgorithm},
-	FaultWrongHostkey:      {doc: "shows another host key than the fleet's known_hosts has", configure: wrongHostkey},
+	FaultCloseAfterKexinit: {doc: "closes after its KEXINIT", raw: closeAfterKexinit, expect: neverStarted(fleet.ReasonConnClosed)},
+	FaultStallKex:          {doc: "goes silent after its KEXINIT", raw: stallKex, expect: neverStarted(fleet.ReasonKexTimeout)},
+	FaultNoCommonAlgorithm: {doc: "knows only a key exchange that nobody should accept", configure: noCommonAlgorithm, expect: neverStarted(fleet.ReasonNoCommonAlgorithm)},
+	FaultWrongHostkey:      {doc: "shows another host key than the fleet's known_hosts has", configure: wrongHostkey, expect: neverStarted(fleet.ReasonHostkeyChanged)},
 
-	FaultAuthRefused:     {doc: "accepts no key", configure: authRefused},
-	FaultAuthStall:       {doc: "never answers the offer of a key", configure: authStall},
-	FaultAuthBannerFlood: {doc: "answers the offer of a key with banners without end", configure: authBannerFlood},
+	FaultAuthRefused:     {doc: "accepts no key", configure: authRefused, expect: neverStarted(fleet.ReasonAuthFailed)},
+	FaultAuthStall:       {doc: "never answers the offer of a key", configure: authStall, expect: neverStarted(fleet.ReasonAuthTimeout)},
+	FaultAuthBannerFlood: {doc: "answers the offer of a key with banners without end", configure: authBannerFlood, expect: neverStarted(fleet.ReasonProtocolAbuse)},
 
-	FaultSessionStall:   {doc: "never answers the opening of a session", open: func(ssh.NewChannel) {}},
-	FaultSessionRefused: {doc: "refuses to open a session", open: refuseSession},
-	FaultExecRefused:    {doc: "says no to exec", answer: new(no)},
-	FaultExecStall:      {doc: "never answers exec, and runs nothing", answer: new(never)},
+	FaultSessionStall:   {doc: "never answers the opening of a session", open: func(ssh.NewChannel) {}, expect: neverStarted(fleet.ReasonSessionTimeout)},
+	FaultSessionRefused: {doc: "refuses to open a session", open: refuseSession, expect: neverStarted(fleet.ReasonSessionRefused)},
+	FaultExecRefused:    {doc: "says no to exec", answer: new(no), expect: Expectation{[]fleet.Outcome{fleet.OutcomeRefused}, []fleet.Reason{fleet.ReasonExecRefused}}},
+	FaultExecStall:      {doc: "never answers exec, and runs nothing", answer: new(never), expect: unknownFor(fleet.ReasonExecTimeout)},
 
-	FaultEndlessOutput: {doc: "prints without end, whatever the command", run: endlessOutput},
+	FaultEndlessOutput: {doc: "prints without end, whatever the command", run: endlessOutput, expect: unknownFor(fleet.ReasonTimeout)},
 	FaultEscapes:       {doc: "prints terminal escapes and worse on both streams, whatever the command", run: printEscapes},
-	FaultDropMidOutput: {doc: "drops the connection half way through the first piece of output, or in its place", run: dropMidOutput},
-	FaultRequestFlood:  {doc: "sends a cut-off exit status in place of the command, then requests without end", run: requestFlood},
-	FaultOpenFlood:     {doc: "opens channels to the client without end in place of the command", run: openFlood},
+	FaultDropMidOutput: {doc: "drops the connection half way through the first piece of output, or in its place", run: dropMidOutput, expect: unknownFor(fleet.ReasonConnClosed, fleet.ReasonConnReset)},
+	FaultRequestFlood:  {doc: "sends a cut-off exit status in place of the command, then requests without end", run: requestFlood, expect: unknownFor(fleet.ReasonProtocolError)},
+	FaultOpenFlood:     {doc: "opens channels to the client without end in place of the command", run: openFlood, expect: unknownFor(fleet.ReasonProtocolAbuse)},
 
-	FaultNoExitStatus:  {doc: "closes the channel without exit status or signal", end: noExitStatus},
-	FaultExitSignal:    {doc: "says that a signal with a nasty message ended the command", end: endBySignal},
+	FaultNoExitStatus:  {doc: "closes the channel without exit status or signal", end: noExitStatus, expect: unknownFor(fleet.ReasonExitMissing)},
+	FaultExitSignal:    {doc: "says that a signal with a nasty message ended the command", end: endBySignal, expect: Expectation{Outcomes: []fleet.Outcome{fleet.OutcomeSignalled}}},
 	FaultNoClose:       {doc: "sends exit status and EOF and never closes the channel", end: noClose},
 	FaultDropAfterExit: {doc: "drops the connection after the exit status", end: dropAfterExit},
 }

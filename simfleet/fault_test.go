@@ -17,8 +17,12 @@ import (
 
 func TestFaultNames(t *testing.T) {
 	all := Faults()
-	if len(all) != len(behaviours)-1 {
-		t.Errorf("Faults lists %d, want %d", len(all), len(behaviours)-1)
+	known := 0
+	for _, table := range tables() {
+		known += len(table)
+	}
+	if len(all) != known-1 {
+		t.Errorf("Faults lists %d, want %d", len(all), known-1)
 	}
 	for _, f := range all {
 		got, err := ParseFault(string(f))
@@ -34,6 +38,65 @@ func TestFaultNames(t *testing.T) {
 	}
 	if _, err := ParseFault("nonsense"); err == nil {
 		t.Error("nonsense is a fault")
+	}
+}
+
+// Faults go together unless they take the place of the same thing; the one that strikes first decides
+// what to expect.
+func TestFaultsTogether(t *testing.T) {
+	for text, want := range map[string]string{
+		"slow-auth+escapes":          "ok",
+		"slow-auth+exit-signal":      "signalled",
+		"dribble+drop-mid-output":    "unknown for [conn_closed conn_reset]",
+		"exit-signal+auth-refused":   "never_started for [auth_failed]",
+		"no-eof+hang+slow-auth":      "unknown for [timeout vanished]",
+		"reset+exec-refused":         "never_started for [conn_reset]",
+		"exec-refused+disk-full":     "refused for [exec_refused]",
+		"reset+silent":               "",
+		"hang+escapes":               "",
+		"slow-auth+nonsense":         "",
+		"session-limit+session-drop": "",
+	} {
+		f, err := ParseFault(text)
+		switch {
+		case want == "" && err == nil:
+			t.Errorf("%s go together", text)
+		case want != "" && (err != nil || f.Expect().String() != want):
+			t.Errorf("%s: %v, %v; want %s", text, f.Expect(), err, want)
+		}
+	}
+}
+
+// A mix has each fault as often as any other, and depends on its seed alone.
+func TestMix(t *testing.T) {
+	one, err := Mix("seed", 1000, 3)
+	again, errAgain := Mix("seed", 1000, 3)
+	other, errOther := Mix("another", 1000, 3)
+	if err != nil || errAgain != nil || errOther != nil {
+		t.Fatal(err, errAgain, errOther)
+	}
+	count, differ := map[Fault]int{}, false
+	for i := range 1000 {
+		count[one(i)]++
+		if one(i) != again(i) {
+			t.Fatalf("host %d is %q and %q", i, one(i), again(i))
+		}
+		differ = differ || one(i) != other(i)
+		if _, err := ParseFault(string(one(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kinds := len(Faults()) + len(pairs)
+	if kinds < 40 || count[FaultNone] != 1000-3*kinds || len(count) != kinds+1 || !differ {
+		t.Errorf("%d kinds, %d good hosts, differ %v", len(count)-1, count[FaultNone], differ)
+	}
+	for f, n := range count {
+		if f != FaultNone && n != 3 {
+			t.Errorf("%q on %d hosts", f, n)
+		}
+	}
+	if _, err := Mix("seed", 10, 3); err == nil {
+		t.Error("ten hosts have room for all")
 	}
 }
 

@@ -17,6 +17,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestConformance(t *testing.T) {
 	program := needs.Program(t, "ssh")
 	const encrypted = "what ssh and the server say after the first key exchange is encrypted, and ssh's text decides nothing"
+	const (
+		asClosed      = "ssh ends the connection itself, which looks closed by the server"
+		asFailedLogin = "ssh tells of no login that did not end otherwise"
+	)
 	sshtest.Traits{Flags: fleet.FlagOpenSSH, Lacks: map[string]string{
 		"passwords":                               "ssh is given no password",
 		"hung_agent/and_a_password":               "ssh is given no password",
@@ -25,6 +29,15 @@ func TestConformance(t *testing.T) {
 		"agent/hostile/flood":                     "ssh has no such limit",
 		"agent/hostile/not_granted":               "ssh takes the channels of a server that was asked, whatever that answered",
 		"faults/open-flood":                       "ssh itself refuses the channels of servers, and ends",
+		"faults/auth-banner":                      "ssh ends at a banner with NUL bytes",
+		"faults/auth-close":                       asFailedLogin,
+		"faults/early-success":                    asClosed,
+		"faults/nasty-disconnect":                 asClosed,
+		"faults/partial-auth":                     asFailedLogin,
+		"faults/zero-point":                       asClosed,
+		"faults/keepalive-flood":                  "ssh answers, and has no such limit",
+		"faults/rekey-storm":                      "ssh exchanges the keys, and has no such limit",
+		"faults/hostkey-at-rekey":                 encrypted + "; see TestAnotherKeyLater",
 		"host_keys/keys_over_and_over":            "ssh exchanges the keys, and has no such limit",
 		"host_keys/another_key_in_authentication": encrypted + "; see TestAnotherKeyLater",
 		"host_keys/another_key_later/turncoat":    encrypted + "; see TestAnotherKeyLater",

@@ -47,6 +47,10 @@ func faultCases() []faultCase {
 
 		{fault: simfleet.FaultCloseAfterKexinit, outcome: never, reason: fleet.ReasonConnClosed, phase: fleet.PhaseKex},
 		{fault: simfleet.FaultStallKex, outcome: never, reason: fleet.ReasonKexTimeout, phase: fleet.PhaseKex, timeout: kex},
+		{
+			fault: simfleet.FaultStallVersion, outcome: never, reason: fleet.ReasonKexTimeout, phase: fleet.PhaseKex,
+			timeout: func(t *ssh.Timeouts) { t.Connect = short },
+		},
 		{fault: simfleet.FaultNoCommonAlgorithm, outcome: never, reason: fleet.ReasonNoCommonAlgorithm, phase: fleet.PhaseKex},
 		{fault: simfleet.FaultWrongHostkey, outcome: never, reason: fleet.ReasonHostkeyChanged, phase: fleet.PhaseHostkey},
 
@@ -104,8 +108,41 @@ func testFaults(t *testing.T, newDialer Factory) {
 	t.Run("escapes", func(t *testing.T) { testEscapes(t, newDialer) })
 	for _, f := range simfleet.Faults() {
 		if !met[f] {
-			t.Errorf("fault %q has no case", f)
+			t.Run(string(f), func(t *testing.T) {
+				t.Parallel()
+				testExpected(t, newDialer, f)
+			})
 		}
+	}
+}
+
+// testExpected runs on a host whose fault declares what may be reported.
+func testExpected(t *testing.T, newDialer Factory, fault simfleet.Fault) {
+	f := startFleet(t, simfleet.Options{Hosts: 3, Seed: "faults", Fault: func(int) simfleet.Fault { return fault }})
+	timeouts := patient()
+	if slices.ContainsFunc(fault.Expect().Reasons, func(r fleet.Reason) bool { return strings.HasSuffix(string(r), "timeout") }) {
+		timeouts.Kex, timeouts.Auth, timeouts.Session, timeouts.Command = short, short, short, short
+	} else if len(fault.Expect().Outcomes) > 1 {
+		timeouts.Kex, timeouts.Auth, timeouts.Session, timeouts.Command = 5*short, 5*short, 5*short, 5*short
+	}
+	var results []fleet.Result
+	for i := range 3 {
+		s := simulated(f, i)
+		target := s.target("echo hello")
+		target.Index = i
+		r := run(t.Context(), t, s.dialer(t, newDialer, timeouts), target)
+		results = append(results, fleet.Result{
+			Target: target, End: r.End,
+			Stdout: fleet.Output{Bytes: r.stdout, Size: int64(len(r.stdout))},
+			Stderr: fleet.Output{Bytes: r.stderr, Size: int64(len(r.stderr))},
+		})
+	}
+	_ = f.Close() // the log is complete only after Close
+	for _, text := range simfleet.CheckExpected(slices.Values(results), func(int) simfleet.Fault { return fault }) {
+		t.Error(text)
+	}
+	if report := simfleet.Check(f.Log(), slices.Values(results), len(results)); !report.OK() {
+		t.Error(report)
 	}
 }
 
@@ -131,6 +168,9 @@ func testFault(t *testing.T, newDialer Factory, c faultCase) {
 	})
 	r := run(t.Context(), t, d, simulated(f, 0).target(command))
 	r.want(t, c.outcome, c.reason, c.phase, c.flags)
+	if c.command == "" && !c.fault.Expect().Allows(r.End) {
+		t.Errorf("the fault declares %v", c.fault.Expect())
+	}
 	if c.stdout != "" && string(r.stdout) != c.stdout {
 		t.Errorf("stdout %q, want %q", r.stdout, c.stdout)
 	}
