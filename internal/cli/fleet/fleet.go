@@ -38,6 +38,7 @@ type fleetFlags struct {
 	latency, jitter time.Duration
 	maxStartups     string
 	faults          []string
+	eachFault       int
 	answers         []string
 	reboots         []string
 	rebootTime      time.Duration
@@ -83,7 +84,8 @@ after it has given the text before N times.`,
 	flags.DurationVar(&f.latency, "latency", 0, "time in each direction; a round trip takes twice as long")
 	flags.DurationVar(&f.jitter, "jitter", 0, "random time more in each direction, up to this")
 	flags.StringVar(&f.maxStartups, "max-startups", "", "drop connections as sshd's MaxStartups: `N` or start:rate:full, for each host")
-	flags.StringArrayVar(&f.faults, "fault", nil, "have hosts do something wrong: `KIND=HOSTS`")
+	flags.StringArrayVar(&f.faults, "fault", nil, "have hosts do something wrong: `KIND=HOSTS`; several kinds have + between them")
+	flags.IntVar(&f.eachFault, "each-fault", 0, "have `N` hosts for each fault of the protocol, and for some pairs, chosen by --seed")
 	flags.StringArrayVar(&f.answers, "answer", nil, "have hosts answer each command with a text: `HOSTS=TEXT`, or 10%=TEXT for a share of the others")
 	flags.StringArrayVar(&f.reboots, "reboot", nil, "have hosts reboot that long after the start: `TIME=HOSTS`")
 	flags.DurationVar(&f.rebootTime, "reboot-time", 5*time.Second, "how long they are down")
@@ -187,11 +189,32 @@ func (f *fleetFlags) options() (simfleet.Options, error) {
 			return o, err
 		}
 	}
-	if o.Fault, err = parseFaults(f.faults, number); err != nil {
+	if o.Fault, err = f.fault(number); err != nil {
 		return o, err
 	}
 	o.Answer, err = parseAnswers(f.answers, f.hosts, number)
 	return o, err
+}
+
+// fault returns the fault of each host. --fault counts before --each-fault.
+func (f *fleetFlags) fault(number numbering) (func(i int) simfleet.Fault, error) {
+	named, err := parseFaults(f.faults, number)
+	if err != nil || f.eachFault == 0 {
+		return named, err
+	}
+	if f.seed == "" {
+		return nil, hint.New("--each-fault has no seed to choose the hosts by", "add --seed TEXT, and give shoal fleet check the same")
+	}
+	mixed, err := simfleet.Mix(f.seed, f.hosts, f.eachFault)
+	if err != nil {
+		return nil, fmt.Errorf("--each-fault: %w", err)
+	}
+	return func(i int) simfleet.Fault {
+		if named != nil && named(i) != simfleet.FaultNone {
+			return named(i)
+		}
+		return mixed(i)
+	}, nil
 }
 
 // parseAnswers parses HOSTS=TEXT and SHARE%=TEXT.
@@ -405,24 +428,40 @@ func (f *fleetFlags) explain(w io.Writer, fl *simfleet.Fleet) error {
 }
 
 func newFleetCheck(stdio console.Stdio) *cobra.Command {
-	var oracle string
+	var f fleetFlags
 	cmd := &cobra.Command{
 		Use:   "check --oracle FILE RESULTS",
 		Short: "Compare the results of a run (--json) with what the simulated servers saw",
-		Args:  cobra.ExactArgs(1),
+		Long: `Compare the results of a run (--json) with what the simulated servers saw: what
+ran, how often, and every byte of output. With the --fault, or the --hosts,
+--each-fault and --seed, that the fleet was given, each outcome and reason is
+also compared with what the fault of its host allows, of a command that prints
+something and ends with status 0.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if oracle == "" {
+			if f.oracle == "" {
 				return hint.Wrap(errors.New("no log to compare the results with"), "--oracle names the one that shoal fleet --oracle wrote")
 			}
-			return checkFleet(oracle, args[0], stdio)
+			return checkFleet(&f, args[0], stdio)
 		},
 	}
-	cmd.Flags().StringVar(&oracle, "oracle", "", "the log that shoal fleet --oracle wrote to `FILE`")
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.oracle, "oracle", "", "the log that shoal fleet --oracle wrote to `FILE`")
+	flags.StringArrayVar(&f.faults, "fault", nil, "what the fleet was given")
+	flags.IntVar(&f.hosts, "hosts", 100, "what the fleet was given")
+	flags.IntVar(&f.eachFault, "each-fault", 0, "what the fleet was given")
+	flags.StringVar(&f.seed, "seed", "", "what the fleet was given")
+	_ = cmd.RegisterFlagCompletionFunc("fault", completeFault) // it exists
 	return cmd
 }
 
-func checkFleet(oraclePath, resultsPath string, stdio console.Stdio) error {
-	oracle, err := plainfile.Open(oraclePath)
+func checkFleet(f *fleetFlags, resultsPath string, stdio console.Stdio) error {
+	fault, err := f.fault(nil)
+	if err != nil {
+		return err
+	}
+	oracle, err := plainfile.Open(f.oracle)
 	if err != nil {
 		return fmt.Errorf("opening the oracle log: %w", err)
 	}
@@ -452,7 +491,13 @@ func checkFleet(oraclePath, resultsPath string, stdio console.Stdio) error {
 	if targets < 0 {
 		return hint.Wrap(fmt.Errorf("%s has no header", resultsPath), "write it with shoal run --json")
 	}
-	return printReport(simfleet.Check(log, slices.Values(results), targets), stdio)
+	report := simfleet.Check(log, slices.Values(results), targets)
+	if fault != nil {
+		unexpected := simfleet.CheckExpected(slices.Values(results), fault)
+		report.Found += len(unexpected)
+		report.Violations = append(report.Violations, unexpected...)
+	}
+	return printReport(report, stdio)
 }
 
 func printReport(r simfleet.Report, stdio console.Stdio) error {
