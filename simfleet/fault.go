@@ -260,7 +260,7 @@ var behaviours = map[Fault]behaviour{
 	FaultEscapes:       {doc: "prints terminal escapes and worse on both streams, whatever the command", run: printEscapes},
 	FaultDropMidOutput: {doc: "drops the connection half way through the first piece of output, or in its place", run: dropMidOutput, expect: unknownFor(fleet.ReasonConnClosed, fleet.ReasonConnReset)},
 	FaultRequestFlood:  {doc: "sends a cut-off exit status in place of the command, then requests without end", run: requestFlood, expect: unknownFor(fleet.ReasonProtocolError)},
-	FaultOpenFlood:     {doc: "opens channels to the client without end in place of the command", run: openFlood, expect: unknownFor(fleet.ReasonProtocolAbuse)},
+	FaultOpenFlood:     {doc: "opens channels to the client without end in place of the command", run: openFlood, expect: unknownFor(fleet.ReasonProtocolAbuse, fleet.ReasonTimeout)},
 
 	FaultNoExitStatus:  {doc: "closes the channel without exit status or signal", end: noExitStatus, expect: unknownFor(fleet.ReasonExitMissing)},
 	FaultExitSignal:    {doc: "says that a signal with a nasty message ended the command", end: endBySignal, expect: Expectation{Outcomes: []fleet.Outcome{fleet.OutcomeSignalled}}},
