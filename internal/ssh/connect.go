@@ -249,6 +249,9 @@ func (a *Attempt) Intend() *fleet.Error {
 	case stopped != nil:
 		return a.Fail(a.Execution.Interrupted(), fleet.ReasonInterrupted, stopped)
 	case err != nil:
+		if f, ok := errors.AsType[*fleet.Error](err); ok { // package persist's: the run's own reason
+			return a.Fail(a.Execution.Failed(), f.Reason, f.Err)
+		}
 		return a.Fail(a.Execution.Failed(), fleet.ReasonStoreFailed,
 			fmt.Errorf("writing down that the command is about to be sent: %w", err))
 	}

@@ -392,9 +392,13 @@ func (p *Pool) ended(h *held) {
 // descriptor left.
 func (p *Pool) makeRoom(err error) {
 	f, ok := errors.AsType[*fleet.Error](err)
-	if !ok || f.Reason != fleet.ReasonLocalFiles && f.Reason != fleet.ReasonLocalPorts {
-		return
+	if ok && (f.Reason == fleet.ReasonLocalFiles || f.Reason == fleet.ReasonLocalPorts) {
+		p.MakeRoom()
 	}
+}
+
+// MakeRoom closes a tenth of the idle connections.
+func (p *Pool) MakeRoom() {
 	p.mu.Lock()
 	some := p.takeOldest((p.idle+9)/10, fleet.DialLetGo)
 	p.mu.Unlock()

@@ -48,11 +48,13 @@ func (d *Dialer) asked(number uint32, b *dec) error {
 	ask := &asking{remote: r, hop: int(hop), target: all[hop], ctx: r.context(), body: dec{b: append([]byte(nil), b.b...)}}
 	d.all.Go(func() {
 		fields, err := ask.answer(q)
-		d.link.send(kindAnswer, number, func(e *enc) {
+		if !d.link.send(kindAnswer, number, func(e *enc) {
 			if encodeRefusal(e, err); err == nil && fields != nil {
 				fields(e)
 			}
-		})
+		}) {
+			d.link.send(kindAnswer, number, func(e *enc) { encodeRefusal(e, errLarge) })
+		}
 	})
 	return nil
 }
@@ -83,7 +85,8 @@ func (r *remote) intend(number uint32, at string) {
 		return
 	}
 	a.Execution.Queue(1)
-	r.dialer.link.hand(kindAnswer, number, func(e *enc) { encodeRefusal(e, nil) }, &a.Execution)
+	r.dialer.link.hand(kindAnswer, number, func(e *enc) { encodeRefusal(e, nil) }, &a.Execution,
+		frameOf(kindAnswer, number, func(e *enc) { encodeRefusal(e, errOver) }))
 }
 
 // released is told of a host key that was checked and proved nothing.

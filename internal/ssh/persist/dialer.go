@@ -346,7 +346,7 @@ func (d *Dialer) order(r *remote, k kind, on uint32, intended bool) bool {
 		encodeAttempt(e, a, numbers, left, limit)
 	}
 	if intended {
-		return d.link.hand(k, r.id, body, &a.Execution)
+		return d.link.hand(k, r.id, body, &a.Execution, nil)
 	}
 	return d.link.send(k, r.id, body)
 }
@@ -399,8 +399,12 @@ func (d *Dialer) take(f frame) error {
 	case kindOpened:
 		o := opening{connection: decodeConnection(b), queued: b.bool()}
 		at := b.str()
-		if err := b.done(); err != nil || r == nil {
+		if err := b.done(); err != nil {
 			return err
+		}
+		if r == nil { // it was given up meanwhile
+			d.link.send(kindClose, f.id, nil)
+			return nil
 		}
 		r.reached(at)
 		return r.open(o)

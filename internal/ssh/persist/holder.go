@@ -47,6 +47,8 @@ type Holder struct {
 	askers  sync.Map // *work by the *ssh.Endpoint that was made for it
 	unheld  bool     // in tests: each attempt is dialled
 
+	intentTime time.Duration // see work.intend
+
 	mu       sync.Mutex
 	lines    map[profile]*line
 	settings map[string]*ssh.Settings // by their JSON
@@ -74,7 +76,7 @@ type line struct {
 // NewHolder returns a Holder without a connection. Call Close in the end.
 func NewHolder(o HolderOptions) *Holder {
 	h := &Holder{
-		opts: o, clock: clock.New(), started: time.Now(), stays: firstIdle,
+		opts: o, clock: clock.New(), started: time.Now(), stays: firstIdle, intentTime: intentTime,
 		lines: make(map[profile]*line), settings: make(map[string]*ssh.Settings), users: make(map[string]string),
 		numbers: make(map[*ssh.Settings]uint32), hopNames: make(map[string]*hop), hops: make(map[*ssh.Endpoint]*hop), over: make(chan struct{}),
 	}
@@ -133,7 +135,7 @@ var (
 		Outcome: fleet.OutcomeNeverStarted, Reason: fleet.ReasonHolderLost, Err: errors.New("the holder of the connections is ending"),
 	}
 	errManyLines   = errors.New("the holder of the connections has too many kinds of runs")
-	errManyOptions = errors.New("the holder of the connections has too many different settings or jump hosts")
+	errManyOptions = errors.New("the holder of the connections has too many different settings, jump hosts or attempts")
 )
 
 // Serve serves one connection to the holder until it ends or ctx does. It closes c.
@@ -226,6 +228,13 @@ func (h *Holder) refresh() {
 		p.Refresh()
 	}
 	h.log("refreshed")
+}
+
+// MakeRoom closes some of the connections that no command uses: this process has no descriptor left.
+func (h *Holder) MakeRoom() {
+	for _, p := range h.pools() {
+		p.MakeRoom()
+	}
 }
 
 func (h *Holder) status() Status {

@@ -32,9 +32,13 @@ type link struct {
 type mark struct {
 	exec       *ssh.Execution
 	start, end int
+	instead    []byte // is sent if the command is withdrawn: the other side waits
 }
 
-var errLinkClosed = errors.New("the connection between run and holder was closed")
+var (
+	errLinkClosed = errors.New("the connection between run and holder was closed")
+	errLarge      = fmt.Errorf("it has more than the %d bytes that run and holder can tell each other at once", maxFrame)
+)
 
 func newLink(c net.Conn) *link {
 	l := &link{conn: c}
@@ -43,8 +47,11 @@ func newLink(c net.Conn) *link {
 	return l
 }
 
-// send queues a frame. It reports false if nothing more is sent.
-func (l *link) send(k kind, id uint32, body func(*enc)) bool { return l.queue(k, id, body, nil, false) }
+// send queues a frame. It reports false if nothing more is sent, or if the frame is larger than the
+// other side takes.
+func (l *link) send(k kind, id uint32, body func(*enc)) bool {
+	return l.queue(k, id, body, nil, false)
+}
 
 // sendData is send for a frame of output or input, which waits while much is queued.
 func (l *link) sendData(k kind, id uint32, body func(*enc)) bool {
@@ -52,12 +59,26 @@ func (l *link) sendData(k kind, id uint32, body func(*enc)) bool {
 }
 
 // hand queues a frame that hands a command over. exec is told when it may have been received, and
-// may withdraw it before.
-func (l *link) hand(k kind, id uint32, body func(*enc), exec *ssh.Execution) bool {
-	return l.queue(k, id, body, exec, false)
+// may withdraw it before; then the frame instead is sent, or nothing if it is nil.
+func (l *link) hand(k kind, id uint32, body func(*enc), exec *ssh.Execution, instead []byte) bool {
+	return l.queue(k, id, body, &mark{exec: exec, instead: instead}, false)
 }
 
-func (l *link) queue(k kind, id uint32, body func(*enc), exec *ssh.Execution, wait bool) bool {
+// frameOf returns a frame.
+func frameOf(k kind, id uint32, body func(*enc)) []byte { return appendFrame(nil, k, id, body) }
+
+func appendFrame(to []byte, k kind, id uint32, body func(*enc)) []byte {
+	start := len(to)
+	e := enc{append(to, 0, 0, 0, 0, byte(k))}
+	e.b = binary.BigEndian.AppendUint32(e.b, id)
+	if body != nil {
+		body(&e)
+	}
+	binary.BigEndian.PutUint32(e.b[start:], uint32(len(e.b)-start-4))
+	return e.b
+}
+
+func (l *link) queue(k kind, id uint32, body func(*enc), m *mark, wait bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for wait && l.err == nil && len(l.out) > maxQueued {
@@ -67,15 +88,14 @@ func (l *link) queue(k kind, id uint32, body func(*enc), exec *ssh.Execution, wa
 		return false
 	}
 	start := len(l.out)
-	e := enc{append(l.out, 0, 0, 0, 0, byte(k))}
-	e.b = binary.BigEndian.AppendUint32(e.b, id)
-	if body != nil {
-		body(&e)
+	out := appendFrame(l.out, k, id, body)
+	if len(out)-start-4 > maxFrame {
+		return false
 	}
-	l.out = e.b
-	binary.BigEndian.PutUint32(l.out[start:], uint32(len(l.out)-start-4))
-	if exec != nil {
-		l.marks = append(l.marks, mark{exec, start, len(l.out)})
+	l.out = out
+	if m != nil {
+		m.start, m.end = start, len(out)
+		l.marks = append(l.marks, *m)
 	}
 	l.changed.Broadcast()
 	return true
@@ -107,7 +127,7 @@ func (l *link) write() {
 	}
 }
 
-// pass writes frames, without those whose commands were withdrawn.
+// pass writes frames. Those whose commands were withdrawn are replaced.
 func (l *link) pass(out []byte, marks []mark) error {
 	whole, from := out, 0
 	if len(marks) > 0 {
@@ -117,7 +137,9 @@ func (l *link) pass(out []byte, marks []mark) error {
 			whole = append(whole, out[from:m.start]...)
 			if from = m.end; m.exec.Writing() {
 				whole = append(whole, out[m.start:m.end]...)
-				kept = append(kept, mark{m.exec, 0, len(whole)})
+				kept = append(kept, mark{exec: m.exec, end: len(whole)})
+			} else {
+				whole = append(whole, m.instead...)
 			}
 		}
 		whole, marks = append(whole, out[from:]...), kept

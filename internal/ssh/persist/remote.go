@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,6 +64,7 @@ type event struct {
 	bytes      []byte
 	end        *fleet.End
 	connection *fleet.Connection
+	lost       bool // the end is not of the holder, which is lost
 }
 
 func (d *Dialer) newRemote(ctx context.Context, a *ssh.Attempt) *remote {
@@ -143,7 +145,10 @@ func (r *remote) abandon() {
 	r.mu.Unlock()
 	switch {
 	case done != nil:
-		r.end(r.gone().End())
+		end := r.gone().End()
+		r.mu.Lock()
+		r.queueLocked(event{end: &end, lost: true}) // behind the output that has come
+		r.mu.Unlock()
 	case first:
 		r.opened <- opening{lost: true}
 	}
@@ -152,7 +157,7 @@ func (r *remote) abandon() {
 // gone returns the failure of an attempt whose holder is lost.
 func (r *remote) gone() *fleet.Error {
 	r.dialer.mu.Lock()
-	why := r.dialer.lost
+	why := cmp.Or(r.dialer.lost, errLarge)
 	r.dialer.mu.Unlock()
 	return r.attempt.Fail(r.attempt.Execution.Failed(), fleet.ReasonHolderLost,
 		hint.Wrap(fmt.Errorf("the command was with another process: %w", why), "shoal persist list shows the processes that hold connections"))
@@ -184,8 +189,10 @@ func (r *remote) settle(ctx context.Context, end *fleet.End) {
 	if end.Reason == fleet.ReasonInternal && unread != nil {
 		end.Err = a.InputFailed(unread).Err
 	}
-	if end.Reason == fleet.ReasonInterrupted && ctx.Err() != nil {
-		end.Err = context.Cause(ctx)
+	if end.Reason == fleet.ReasonInterrupted {
+		if ctx.Err() != nil {
+			end.Err = context.Cause(ctx)
+		}
 		if end.Outcome.DidNotRun() && end.Outcome != fleet.OutcomeRefused {
 			end.Outcome = a.Execution.Interrupted()
 		}
@@ -266,12 +273,16 @@ func (r *remote) push(ev event) error {
 	if ev.end == nil {
 		r.attempt.Execution.Started()
 	}
+	r.queueLocked(ev)
+	return nil
+}
+
+func (r *remote) queueLocked(ev event) {
 	r.events, r.waiting = append(r.events, ev), r.waiting+len(ev.bytes)
 	if !r.busy {
 		r.busy = true
 		r.dialer.all.Go(r.drain)
 	}
-	return nil
 }
 
 // drain takes events while there are any.
@@ -295,7 +306,9 @@ func (r *remote) drain() {
 				if ev.connection != nil {
 					a.Connection = ev.connection
 				}
-				r.settle(r.context(), ev.end)
+				if !ev.lost {
+					r.settle(r.context(), ev.end)
+				}
 				r.end(*ev.end)
 			default:
 				r.write(to[ev.stream], ev)
@@ -371,7 +384,7 @@ func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 	r.start(ctx, r.id, done, func(intended bool) bool {
 		body := func(e *enc) { e.bool(intended) }
 		if intended {
-			return c.dialer.link.hand(kindStart, r.id, body, &r.attempt.Execution)
+			return c.dialer.link.hand(kindStart, r.id, body, &r.attempt.Execution, frameOf(kindClose, r.id, nil))
 		}
 		return c.dialer.link.send(kindStart, r.id, body)
 	})

@@ -154,8 +154,11 @@ func (s *session) order(id uint32, b *dec) (*work, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.works[id] != nil || len(s.works) >= maxAttempts || len(s.conns) >= maxAttempts {
+	switch {
+	case s.works[id] != nil:
 		return nil, errMalformed
+	case len(s.works) >= maxAttempts || len(s.conns) >= maxAttempts:
+		return nil, errManyOptions
 	}
 	w := &work{session: s, id: id, drain: make(chan struct{})}
 	w.ctx, w.cancel = context.WithCancelCause(s.ctx)
@@ -180,7 +183,11 @@ func (s *session) order(id uint32, b *dec) (*work, error) {
 	w.attempt, w.connectLeft = a, o.connectLeft
 	s.works[id] = w
 	s.holder.askers.Store(a.Target.Endpoint, w)
-	context.AfterFunc(w.ctx, w.changed.Broadcast)
+	context.AfterFunc(w.ctx, func() {
+		w.mu.Lock() // nobody is between looking at ctx and waiting
+		defer w.mu.Unlock()
+		w.changed.Broadcast()
+	})
 	return w, nil
 }
 

@@ -128,9 +128,15 @@ func (w *work) begins() bool {
 	return true
 }
 
-// ended reports the command's end.
+// ended reports the command's end. Unless the run keeps the connection it does not close it either:
+// the pool has it back.
 func (w *work) ended(end fleet.End) {
 	s := w.session
+	if !w.attempt.Keep {
+		s.mu.Lock()
+		delete(s.conns, w.id)
+		s.mu.Unlock()
+	}
 	s.forget(w)
 	s.link.send(kindEnd, w.id, func(e *enc) { encodeEnd(e, end, w.attempt.Connection) })
 	s.all.Done()
@@ -230,9 +236,21 @@ func (w *work) entered(p fleet.Phase) {
 	w.session.link.send(kindPhase, w.id, func(e *enc) { e.uint(uint64(p)) })
 }
 
+// intentTime is how long a run may take to record an intent. One that is stopped (SIGSTOP) does not
+// answer at all, and with ssh.Attempt.Hold a worker of the event loop waits for it.
+const intentTime = 2 * time.Minute
+
 // intend has the run record that the command is about to be sent.
 func (w *work) intend() error {
-	if err := w.checkHops(context.Background()); err != nil { // its answer, or the end of the run, ends the wait
+	// Not the attempt's: the answer tells whether it was recorded.
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	h := w.session.holder
+	defer h.clock.AfterFunc(h.intentTime, func() {
+		cancel(&fleet.Error{Reason: fleet.ReasonSessionTimeout, Err: fmt.Errorf(
+			"the run has not written down within %v that the command is about to be sent", h.intentTime)})
+	})()
+	if err := w.checkHops(ctx); err != nil {
 		return err
 	}
 	w.mu.Lock()
@@ -243,7 +261,7 @@ func (w *work) intend() error {
 		return nil
 	}
 	at := dialled(w.attempt)
-	d, err := w.at(0).ask(context.Background(), askIntend, func(e *enc) { e.str(at) }) // its answer tells whether it was recorded
+	d, err := w.at(0).ask(ctx, askIntend, func(e *enc) { e.str(at) })
 	if err != nil {
 		return err
 	}
@@ -281,13 +299,20 @@ func (w stop) ask(ctx context.Context, q question, body func(*enc)) (*dec, error
 		delete(s.calls, number)
 		s.mu.Unlock()
 	}()
-	s.link.send(kindAsk, number, func(e *enc) {
+	sent := s.link.send(kindAsk, number, func(e *enc) {
 		e.uint(uint64(w.id))
 		e.uint(uint64(q))
 		if e.uint(uint64(w.hop)); body != nil {
 			body(e)
 		}
 	})
+	switch {
+	case sent:
+	case s.ctx.Err() != nil:
+		return nil, errRunGone
+	default:
+		return nil, errLarge
+	}
 	select {
 	case b := <-answer:
 		d := &dec{b: b}
