@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -158,6 +160,16 @@ func TestHangs(t *testing.T) {
 	place(t)
 	s := connect(t, "/state")
 	send(t, s, unix.SIGSTOP)
+	for { // the signal may take its time on a busy machine
+		state, err := exec.Command("ps", "-o", "state=", "-p", strconv.Itoa(s.PID)).Output() //nolint:gosec // a number
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(strings.TrimSpace(string(state)), "T") {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	all, err := List(ctx)

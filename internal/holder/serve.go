@@ -100,21 +100,20 @@ func Serve(ctx context.Context, stateDir, version string, ready io.WriteCloser) 
 	defer cancel()
 	var all sync.WaitGroup
 	all.Go(func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
+		accept(ctx, listener, func(c net.Conn) {
 			if err := checkPeer(c); err != nil {
 				log.line("refused: " + err.Error())
 				_ = c.Close()
-				continue
+				return
 			}
 			all.Go(func() {
 				h.Serve(ctx, c)
 				debug.FreeOSMemory()
 			})
-		}
+		}, func(err error) {
+			log.line("a run has to wait: " + err.Error())
+			h.MakeRoom()
+		})
 	})
 	if _, err := io.WriteString(ready, readyWord); err != nil {
 		log.line("whoever started this process is gone: " + err.Error())
@@ -130,6 +129,29 @@ func Serve(ctx context.Context, stateDir, version string, ready io.WriteCloser) 
 	cancel()
 	all.Wait()
 	return h.Close()
+}
+
+// acceptPause is the time between two tries to accept after a failure.
+const acceptPause = 100 * time.Millisecond
+
+// accept passes connections on until the listener is closed or ctx ends. failed is told of every
+// other error, which may pass: a process that holds many connections may have no descriptor left.
+func accept(ctx context.Context, l net.Listener, serve func(net.Conn), failed func(error)) {
+	for ctx.Err() == nil {
+		c, err := l.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			failed(err)
+			select {
+			case <-time.After(acceptPause):
+			case <-ctx.Done():
+			}
+		default:
+			serve(c)
+		}
+	}
 }
 
 // acquire takes the lock at path, which may be removed and made anew meanwhile.
