@@ -95,7 +95,8 @@ func (b Become) Secret() string { return header(b.Nonce) + " secret" }
 func (b Become) Begun() string { return header(b.Nonce) + " begun" }
 
 // Lacks returns the line, without its end, that says why nothing was tried: "method" if the
-// program is missing, "user" if there is no such user, "printf" as for RefusedPrintf.
+// program is missing, "user" if there is no such user, "printf" as for RefusedPrintf, "output" if
+// Became could not be written to both streams.
 func (b Become) Lacks(what string) string { return header(b.Nonce) + " lacks " + what }
 
 // becomeScript tries to become the other user. $1 is the script that runs as that user, what
@@ -153,15 +154,16 @@ _l=${LC_ALL-none}; LC_ALL=C; _c=${_c%.};
 [ "$_l" = none ] && unset LC_ALL || LC_ALL=$_l;
 eval "set -- $_c";
 "$_m" CHECK -l -u "NAME" -- "$@" >/dev/null || exit 1;
-echo "shoal/1 NONCE became"; echo "shoal/1 NONCE became" >&2;
+echo "shoal/1 NONCE became" && echo "shoal/1 NONCE became" >&2 || lacks output;
 EXEC "$_m" -S -H -p "PROMPT" -u "NAME" -- "$@" </dev/null;
 exit $?
 `
 
-// becameScript runs as the other user, with $0 as the nonce. The shell of an account that must
-// not log in runs no command.
+// becameScript runs as the other user, with $0 as the nonce. A command whose lines cannot be
+// written is not started, since without them it counts as not started; the standard error, where
+// they are looked for, is the last. The shell of an account that must not log in runs no command.
 const becameScript = `
-STDERR echo "shoal/1 $0 became";
+echo "shoal/1 $0 became" STDERR || { echo "shoal/1 $0 lacks output" >&2; exit 122; };
 WAIT
 cd "${HOME:-/}" 2>/dev/null || cd /;
 case ${SHELL-} in ""|*/nologin|*/false|*/sync) SHELL=/bin/sh; export SHELL;; esac;
@@ -274,7 +276,7 @@ func (b Become) inner(wrapped, encoded bool) string {
 		script += "stty -echo 2>/dev/null; " // see watchEchoScript
 	}
 	wait := pick(b.Ask, b.fill(waitScript)) + pick(b.Raw, "exec </dev/null;")
-	script += strings.NewReplacer("STDERR", pick(!b.Terminal, `echo "shoal/1 $0 became" >&2;`), "WAIT", wait).Replace(oneLine(becameScript))
+	script += strings.NewReplacer("STDERR", pick(!b.Terminal, `&& echo "shoal/1 $0 became" >&2`), "WAIT", wait).Replace(oneLine(becameScript))
 	return script + " " + start
 }
 

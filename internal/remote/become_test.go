@@ -1,7 +1,10 @@
 package remote
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +51,45 @@ func TestBecomeUnderEveryLoginShell(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A command whose start cannot be told is not started.
+func TestBecomeWithoutOutput(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root may become root here without being asked")
+	}
+	needs.Program(t, "sudo")
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer func() { _ = full.Close() }()
+	for _, direct := range []bool{false, true} {
+		for _, stream := range []string{"none", "stdout", "stderr", "both"} {
+			t.Run(fmt.Sprintf("%s, direct %t", stream, direct), func(t *testing.T) {
+				began := filepath.Join(t.TempDir(), "began")
+				b := Become{Method: Sudo, User: "root", Nonce: nonce, Direct: direct}
+				cmd := exec.Command("/bin/sh", "-c", must(t)(b.Line("touch "+began, false))) //nolint:gosec // that is the test
+				var stdout, stderr strings.Builder
+				cmd.Stdout, cmd.Stderr = &stdout, &stderr
+				if stream == "stdout" || stream == "both" {
+					cmd.Stdout = full
+				}
+				if stream == "stderr" || stream == "both" {
+					cmd.Stderr = full
+				}
+				_ = cmd.Run()
+				_, err := os.Stat(began)
+				if ran, want := err == nil, stream == "none"; ran != want || cmd.ProcessState.ExitCode() == 0 != want {
+					t.Errorf("it ran: %t, want %t; %v", ran, want, cmd.ProcessState)
+				}
+				if said := strings.Contains(stderr.String(), b.Lacks("output")+"\n"); said != (stream == "stdout") {
+					t.Errorf("standard error %q", stderr.String())
+				}
+			})
+		}
+	}
 }
 
 func TestBecomeLines(t *testing.T) {

@@ -78,6 +78,8 @@ func (t *try) refused(end fleet.End) *fleet.Error {
 		return fail(fleet.ReasonBecomeNoUser, "", "there is no user %q", user)
 	case t.saw(t.text.Lacks("printf")), t.saw(t.text.Lacks("stty")), t.saw(t.text.Lacks("go")):
 		return fail(fleet.ReasonWrapRefused, "", "the host lacks a program that becoming another user needs")
+	case t.saw(t.text.Lacks("output")):
+		return fail(fleet.ReasonWrapRefused, "", "its output cannot be written there")
 	case !t.saw(t.text.Begun()):
 		f := fail(fleet.ReasonWrapRefused, "a forced command or a device's own command line cannot become another user",
 			"no POSIX shell has read what was sent (exit status %d, signal %q)", end.Status, end.Signal)
