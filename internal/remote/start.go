@@ -280,8 +280,12 @@ _s=$?;
 `
 
 // unwatchScript ends the guard, which may not have left the group yet. It repeats the
-// signal for ksh, which loses one that arrives just as a wait begins. It waits for the status of the watch as the watch does for that of its sleep.
+// signal for ksh, which loses one that arrives just as a wait begins. It waits for the status of the
+// watch as the watch does for that of its sleep, but with the signals ignored: a trap that
+// interrupts that wait, with the TERM of the watch, has ksh93 and bash forget the status, and the end
+// of the time would be taken for an end by TERM.
 const unwatchScript = `
+trap "" ` + signals + `;
 kill -9 $_w; kill -9 -$_w;
 while kill -9 $_q; do wait $_q; done;
 kill -USR1 $_d;
