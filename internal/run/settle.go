@@ -30,8 +30,8 @@ import (
 // command was sent and the first of these signs.
 
 // settleAgain is how often never is asked for again. Of two machines that take turns at
-// random, another one does not answer with a probability of 1/16.
-const settleAgain = 4
+// random, another one does not answer with a probability of 1/1024.
+const settleAgain = 10
 
 // QuerySettled is [Query] for questions that settle markers. The answer never is yielded
 // after all others, when it was asked for again; it may have become another one, or an error.
@@ -53,6 +53,9 @@ func QuerySettled(ctx context.Context, o engine.Options, answer time.Duration, p
 		}
 		o.Dialer = redialer{o.Dialer, dialled}
 		for range settleAgain {
+			if len(never) == 0 {
+				return
+			}
 			again := make([]ssh.Target, 0, len(never))
 			for _, index := range slices.Sorted(maps.Keys(never)) {
 				again = append(again, never[index].planned)

@@ -149,6 +149,7 @@ func TestNeverOnAnotherMachine(t *testing.T) {
 		"one that tells no name":    {machines: []string{anything}, was: lost, outcome: fleet.OutcomeNeverStarted, asked: 1 + settleAgain},
 		"another has the marker":    {machines: []string{one, one, ran}, was: lost, outcome: fleet.OutcomeFailed, asked: 3},
 		"two":                       {machines: []string{one, one, one, one, other}, was: lost, outcome: fleet.OutcomeUnknown, says: "another machine", asked: 5},
+		"two, late":                 {machines: []string{one, one, one, one, one, one, one, one, other}, was: lost, outcome: fleet.OutcomeUnknown, says: "another machine", asked: 9},
 		"absent on another":         {machines: []string{one, absent}, was: lost, outcome: fleet.OutcomeUnknown, says: "another machine", asked: 2},
 		"no second answer":          {machines: []string{one, "?\n"}, was: lost, outcome: fleet.OutcomeUnknown, says: "did not say so again", asked: 2},
 		"it had begun":              {machines: []string{one}, was: began, outcome: fleet.OutcomeUnknown, says: "had begun", asked: 1 + settleAgain},
