@@ -400,6 +400,13 @@ func (l *loader) finish(c *collector) *List {
 	list := &List{Hosts: c.hosts, details: c.details}
 	list.groups = l.ownGroups(list)
 	list.Notices = slices.Concat(l.includes.notices(), l.cached(), c.notices())
+	if l.idle > 0 {
+		more := ""
+		if l.idle > len(l.idles) {
+			more = ", …"
+		}
+		list.Notices = append(list.Notices, "no host is meant by: "+strings.Join(l.idles, ", ")+more)
+	}
 	if l.ansibles != nil {
 		list.Notices = append(list.Notices, l.ansibles.notices()...)
 	}

@@ -48,6 +48,18 @@ func TestWhere(t *testing.T) {
 	}
 }
 
+// A wildcard or an exclusion that has no effect may be a typing error.
+func TestIdleOperands(t *testing.T) {
+	file := write(t, racks)
+	l := load(t, hosts.Options{Files: []string{file}, Hosts: []string{"a*,q*,b1!b2", "c1"}, Exclude: []string{"A2,Z*"}})
+	if diff := cmp.Diff(strings.Fields("a1 b1 c1"), namesOf(l)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"no host is meant by: Z* of -x, q* of -w, b2 of -w"}, l.Notices); diff != "" {
+		t.Errorf("notices (-want +got):\n%s", diff)
+	}
+}
+
 func TestPick(t *testing.T) {
 	file := write(t, racks)
 	all := strings.Fields("a1 a2 b1 b2 c1 x")

@@ -53,7 +53,12 @@ type loader struct {
 	ansibles *ansibles // nil without Inventories
 	parse    func(text string) (expr.Expr, error)
 	cache    *extcmd.Cache // nil without Options.Cache
+	idle     int           // operands of expressions that have no effect
+	idles    []string      // the first of them
 }
+
+// shownIdle is how many operands without an effect are shown.
+const shownIdle = 5
 
 // A Problem is one entry that cannot be used.
 type Problem = problem.Problem
@@ -218,6 +223,11 @@ func (l *loader) expression(at place, text string, about *facts, add func(found)
 		advice := cmp.Or(syntax.Hint(), hint.Of(syntax.Unwrap()))
 		l.problem(at, text, fmt.Sprintf("position %d: %s", syntax.Offset+1, syntax.Reason), advice)
 		return
+	}
+	for _, operand := range e.Idle() {
+		if l.idle++; l.idle <= shownIdle {
+			l.idles = append(l.idles, fmt.Sprintf("%s of %s", problem.Bounded(operand), problem.Printable(at.source)))
+		}
 	}
 	if !l.count(at, text, e.Len()) {
 		return

@@ -11,6 +11,7 @@ type Expr struct {
 	names int
 	bytes int  // upper bound of the length of all names
 	set   *Set // the result of the operators, nil if there are only commas
+	idle  []string
 }
 
 // The operators, as they are written.
@@ -25,7 +26,8 @@ const (
 type term struct {
 	op byte
 	pattern
-	sub *Expr // the pattern's hosts if it names groups or has wildcards
+	sub  *Expr  // the pattern's hosts if it names groups or has wildcards
+	text string // as it was written, of what is taken away
 }
 
 func (t term) size() (names, bytes int) {
@@ -51,6 +53,22 @@ func (e Expr) Len() int { return e.names }
 // occurrence.
 func (e Expr) Names() iter.Seq[string] {
 	return func(yield func(string) bool) { e.each(yield) }
+}
+
+// Idle returns the operands, as they are written, that look like a typing error: wildcards that no
+// known host matches, and names behind ! that are not among what they are taken from.
+func (e Expr) Idle() []string { return e.idle }
+
+// Own yields the names that the expression itself spells, and no group or wildcard brings. An
+// operator may have left some of them out of Names.
+func (e Expr) Own() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, t := range e.terms {
+			if t.sub == nil && !t.pattern.each(yield) {
+				return
+			}
+		}
+	}
 }
 
 // Set returns the names as a set. It takes time and memory proportional to the number of
@@ -118,6 +136,7 @@ func (e *Expr) settle() {
 	var left Set
 	for rest := e.terms; len(rest) > 0; {
 		n := alike(rest)
+		e.findIdle(left, rest[:n])
 		var b Builder
 		b.addTerms(rest[:n])
 		left = left.apply(rest[0].op, b.Set())
@@ -125,6 +144,18 @@ func (e *Expr) settle() {
 	}
 	e.set = &left
 	e.names = left.Len()
+}
+
+// findIdle finds the operands that take nothing away.
+func (e *Expr) findIdle(left Set, terms []term) {
+	for _, t := range terms {
+		if t.op != difference || t.sub != nil {
+			continue
+		}
+		if t.each(func(name string) bool { return !left.Contains(name) }) {
+			e.idle = append(e.idle, t.text)
+		}
+	}
 }
 
 // alike returns how many of the next terms can be united so that their operator is applied only

@@ -60,6 +60,12 @@ func (p *parser) expression() (Expr, *SyntaxError) {
 		if err != nil {
 			return Expr{}, err
 		}
+		switch text := p.expr[start:p.pos]; {
+		case t.wild && t.sub.names == 0:
+			result.idle = append(result.idle, text)
+		case t.op == difference:
+			t.text = text
+		}
 		if err := p.add(&result, t, start); err != nil {
 			return Expr{}, err
 		}
