@@ -69,6 +69,7 @@ type typed struct {
 	terminal *term.Terminal
 	pending  []string // pasted lines that were confirmed
 	pasting  bool     // a paste has begun and not ended
+	edge     string   // the beginning of what may be pasteBegins or pasteEnds: the rest was not read yet
 	pasted   int      // lines of it so far
 }
 
@@ -94,12 +95,16 @@ const pasteBegins, pasteEnds = "\x1b[200~", "\x1b[201~"
 
 // count counts the lines that are pasted.
 func (k *keys) count(text string) {
+	text, k.edge = k.edge+text, ""
 	for text != "" {
 		edge := pasteBegins
 		if k.pasting {
 			edge = pasteEnds
 		}
 		part, rest, found := strings.Cut(text, edge)
+		if !found {
+			k.edge = beginning(part, edge)
+		}
 		if k.pasting {
 			k.pasted += strings.Count(part, "\r")
 		}
@@ -110,6 +115,16 @@ func (k *keys) count(text string) {
 			k.pasted = 0
 		}
 	}
+}
+
+// beginning returns the longest beginning of edge with which text ends.
+func beginning(text, edge string) string {
+	for n := min(len(text), len(edge)-1); n > 0; n-- {
+		if strings.HasSuffix(text, edge[:n]) {
+			return edge[:n]
+		}
+	}
+	return ""
 }
 
 func (t *typed) next(prompt string) (string, error) {
@@ -140,6 +155,9 @@ func (t *typed) confirm(pasted []string) (string, error) {
 		return pasted[0], nil
 	}
 	answer, err := t.read(fmt.Sprintf("run these %d lines on %s? [y/N] ", len(pasted), count(len(t.shell.selected), "host")))
+	if errors.Is(err, term.ErrPasteIndicator) { // what is pasted is no answer
+		answer, err = "", nil
+	}
 	if err != nil {
 		return "", err
 	}
