@@ -36,6 +36,9 @@ func (h *Hold) connect(ctx context.Context, o Options, endpoints iter.Seq[*ssh.E
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	o.Engine.Clock = h.clock
+	if p, ok := o.Passwords.(interface{ Renew() }); ok { // of all plans
+		p.Renew()
+	}
 	if err := h.begin(ctx, &o, endpoints); err != nil {
 		return nil, err
 	}

@@ -69,7 +69,7 @@ func (l *loan) disconnected() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.accounts[l.account] == lent {
-		p.accounts[l.account] = spent
+		p.accounts[l.account] = lost
 		p.notifyLocked()
 	}
 }

@@ -106,6 +106,7 @@ const (
 	fresh state = iota // the password was not given out
 	lent               // it was given out, and the answer may still come
 	spent              // it was given out and not accepted
+	lost               // it was given out, and the connection ended before the answer
 	taken              // it was accepted
 )
 
@@ -191,6 +192,18 @@ func (p *Passwords) Answer(
 	return p.Password(ctx, t)
 }
 
+// Renew lets the servers that gave no answer have the password once more: a new run begins, in
+// which the connection may last. What has rejected it does not get it again, and the limits go on.
+func (p *Passwords) Renew() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for a, s := range p.accounts {
+		if s == lost {
+			delete(p.accounts, a)
+		}
+	}
+}
+
 // Wipe overwrites the password; it is no longer handed out. Call it after the run.
 func (p *Passwords) Wipe() {
 	secret, err := p.secret.get(context.Background(), func() (Secret, error) { return Secret{}, errWiped })
@@ -228,7 +241,7 @@ func (p *Passwords) try(ctx context.Context, t fleet.Target) (l *loan, wait <-ch
 	case p.accounts[a] == taken:
 	case p.accounts[a] == lent: // also after AnswerTime: the answer decides
 		return nil, p.changed, nil
-	case p.accounts[a] == spent:
+	case p.accounts[a] == spent, p.accounts[a] == lost:
 		return nil, nil, fail(t, fleet.ReasonAuthFailed, errOnce)
 	case p.accepted:
 	case p.rejected >= p.opts.MaxRejections, count >= p.opts.MaxUnanswered:

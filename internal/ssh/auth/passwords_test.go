@@ -461,3 +461,25 @@ func TestPasswordOptionsAreValidated(t *testing.T) {
 		}
 	}
 }
+
+// A server whose connection was lost gets the password again in the next run, and one that has
+// rejected it does not.
+func TestRenew(t *testing.T) {
+	t.Parallel()
+	p := passwords(t, auth.PasswordOptions{})
+	wantPassword(t, p, host(0))(true)
+	wantPassword(t, p, host(1))(false)
+	for range 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		if _, _, err := p.Password(ctx, host(2)); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		wantRefusal(t, refusalOf(t, p, host(2)), "once already") // it waits until the loss is known
+		p.Renew()
+	}
+	wantRefusal(t, refusalOf(t, p, host(1)), "once already")
+	wantPassword(t, p, host(2))(true)
+	p.Renew()
+	wantPassword(t, p, host(2))
+}
