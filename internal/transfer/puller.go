@@ -270,7 +270,7 @@ func (r *puller) beginFile(rec record) {
 		r.abort(why.reason, hint.Wrap(fmt.Errorf("pulling %.200q: %s", rec.path, why.text), why.hint))
 		return
 	}
-	if r.total+size > r.pull.MaxSize {
+	if size > r.pull.MaxSize-r.total {
 		r.failFor(rec.path, "too_large")
 		return
 	}
