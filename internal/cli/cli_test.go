@@ -36,13 +36,13 @@ func TestMain(m *testing.M) {
 }
 
 // leakChecked fails the run if a test leaks a goroutine. shoal's state goes to
-// a directory of the tests' own.
+// a directory of the tests' own, and no configuration of a person counts.
 type leakChecked struct{ *testing.M }
 
 func (m leakChecked) Run() int {
 	state, err := os.MkdirTemp("", "shoal-state")
 	if err == nil {
-		err = os.Setenv("XDG_STATE_HOME", state)
+		err = errors.Join(os.Setenv("XDG_STATE_HOME", state), os.Setenv("XDG_CONFIG_HOME", state))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -5,10 +5,13 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"shoal/internal/cli/cluster"
+	"shoal/internal/cli/config"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/debug"
 	"shoal/internal/cli/explain"
@@ -31,10 +34,12 @@ import (
 // Main runs the command line and returns the exit code of the process; see
 // [console.ExitCode] for the table.
 func Main(ctx context.Context, args []string, stdio console.Stdio) int {
-	return console.Execute(ctx, newRoot(stdio), "the flags of a run stand after its name: shoal run -w web[1-3] uptime", args, stdio)
+	return console.Execute(ctx, newRoot(stdio, args...), "the flags of a run stand after its name: shoal run -w web[1-3] uptime", args, stdio)
 }
 
-func newRoot(stdio console.Stdio) *cobra.Command {
+// newRoot returns the commands. For a command line, those that the configuration names are among
+// them.
+func newRoot(stdio console.Stdio, args ...string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "shoal",
 		Short: "Run a command on ten thousand machines over SSH, and know what happened on each",
@@ -66,6 +71,12 @@ Start with:
 		fleet.New(stdio), fleet.NewDemo(stdio), explain.New(stdio), debug.New(stdio), newVersion(stdio), manual.New(stdio),
 		moved("bench", "shoal-bench run"), moved("plot", "shoal-bench plot"), moved("hub", "shoal-hub"),
 	)
+	configurable := func() *cobra.Command {
+		return newRoot(console.Stdio{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard})
+	}
+	sources := config.SourcesOf(args)
+	root.AddCommand(config.NewDo(args, sources, configurable, func() *cobra.Command { return run.New(stdio, rerun) }))
+	config.Attach(root, sources, configurable, stdio)
 	manual.AddTopics(root)
 	flags.SetHelp(root, commandGroups...)
 	return root
@@ -74,7 +85,7 @@ Start with:
 // commandGroups are the headings of the list of commands; the common ones are
 // first.
 var commandGroups = []flags.CommandGroup{
-	{Title: "Running commands", Commands: []string{"run", "script", "shell", "watch", "persist", "push", "pull", "show", "rerun", "resume"}},
+	{Title: "Running commands", Commands: []string{"run", "script", "do", "shell", "watch", "persist", "push", "pull", "show", "rerun", "resume"}},
 	{Title: "Hosts and their keys", Commands: []string{"hosts", "keys", "ping", "wait"}},
 	{Title: "Earlier runs", Commands: []string{"history", "browse", "report", "web", "resolve", "collect", "sweep", "verify", "prune", "explain"}},
 	{Title: "Workers near the hosts", Commands: []string{"worker", "workers", "attach"}},

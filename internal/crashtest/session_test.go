@@ -61,7 +61,7 @@ func (x *trial) start(m trigger, args []string) *session {
 }
 
 func (x *trial) environ() []string {
-	return append(os.Environ(), asShoal+"=1", "HOME="+x.dir, "XDG_STATE_HOME="+x.dir)
+	return append(os.Environ(), asShoal+"=1", "HOME="+x.dir, "XDG_STATE_HOME="+x.dir, "XDG_CONFIG_HOME="+x.dir)
 }
 
 // await waits for the session's trigger, and not much longer than pace. It

@@ -126,7 +126,7 @@ func (f *OutputFlags) Spool(e *engine.Options) *spool.Outputs {
 	if f.maxOutputFlag == nil || f.spoolBudget == 0 {
 		return nil
 	}
-	if !f.maxOutputFlag.Changed {
+	if !flags.Given(f.maxOutputFlag) {
 		e.MaxOutput = -1
 	}
 	out := spool.NewOutputs(int64(f.spoolBudget))

@@ -66,3 +66,33 @@ func GroupsOf(cmd *cobra.Command) []FlagGroup {
 
 // Title returns the heading of the group.
 func (g FlagGroup) Title() string { return g.title }
+
+// Annotations of flags and the configuration.
+const (
+	configuredFlag = "shoal_configured"
+	recordedFlag   = "shoal_recorded"
+)
+
+// SetConfigured notes that the configuration has set a flag: it has its value, and was not typed.
+func SetConfigured(f *pflag.Flag) { annotate(f, configuredFlag, "yes") }
+
+// Given reports whether a flag was typed, or set by the configuration.
+func Given(f *pflag.Flag) bool {
+	return f != nil && (f.Changed || len(f.Annotations[configuredFlag]) > 0)
+}
+
+// IsGiven reports whether the flag of a name was typed, or set by the configuration.
+func IsGiven(set *pflag.FlagSet, name string) bool { return Given(set.Lookup(name)) }
+
+// AsRecorded notes that the journal has the flags of these names for an earlier run, so that the
+// configuration does not set them: what goes on with a run is not changed by a file.
+func AsRecorded(set *pflag.FlagSet, names []string) {
+	for _, name := range names {
+		if f := set.Lookup(name); f != nil {
+			annotate(f, recordedFlag, "yes")
+		}
+	}
+}
+
+// Recorded reports whether AsRecorded was called for a flag.
+func Recorded(f *pflag.Flag) bool { return len(f.Annotations[recordedFlag]) > 0 }

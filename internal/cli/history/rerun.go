@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"shoal/fleet"
+	"shoal/internal/cli/config"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
@@ -55,6 +56,8 @@ func (f *againFlags) register(cmd *cobra.Command, own flags.FlagGroup) {
 	command, connection, become, control := f.Command(), f.Connection(), f.Become(), f.Control()
 	f.keptNames = clirun.KeptFlags(command, connection, become, control)
 	flags.AddInGroups(cmd, own, command, connection, become, control, f.Remote(), f.WithSpool(f.WithFollow(f.WithTimestamps(f.Output()))), f.Ending())
+	flags.AsRecorded(cmd.Flags(), f.keptNames)
+	flags.AsRecorded(cmd.Flags(), run.RemoteOptions)
 }
 
 // asTheRun is the help text on which settings of the earlier run are reused.
@@ -255,6 +258,9 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 		}
 		f.TellCommand(stdio.Err)
 		return clirun.DryRun(ctx, stdio, x.Opts, slices.Values(x.targets), func(t fleet.Target) (string, error) { return t.Command, nil })
+	}
+	if err := config.Confirm(ctx, e.Info.Command, slices.Values(x.targets), false, stdio); err != nil {
+		return errors.Join(err, j.Close())
 	}
 	if err := f.ReadBecomePassword(ctx, f.Wrapper.Become); err != nil {
 		return errors.Join(err, j.Close())

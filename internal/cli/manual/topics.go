@@ -31,6 +31,44 @@ var ofShoal = []string{"shoal"}
 
 var topics = []topic{
 	{
+		name: "configuration", title: "CONFIGURATION", about: "Defaults for flags, fleets and named commands in a file", programs: ofShoal,
+		text: `~/.config/shoal/config.toml (or below XDG_CONFIG_HOME) and /etc/shoal/config.toml
+have defaults for flags, fleets, and commands with a name, in TOML:
+
+  confirm-above = 500           # ask before more hosts than this
+  confirm = "env==prod"         # and before hosts for which this holds;
+                                # also "always" and "never"
+  [defaults]                    # for all commands, by the names of flags
+  fanout = 200
+  identity = "~/.ssh/fleet"
+  [defaults.watch]              # for one command
+  every = "30s"
+  [fleets.prod]                 # shoal run --fleet prod
+  inventory = "inventory/prod"  # a file's name counts from the file's directory
+  where = "env==prod"
+  user = "deploy"
+  jump = "bastion"
+  [commands.restart]            # shoal do restart nginx
+  command = "systemctl restart" # or script = "FILE"
+  rollout = "1,10%,100%"
+
+SHOAL_FANOUT=50 in the environment is a default for --fanout, and so for other
+flags. What counts, the first that has a value: a flag that is typed, the named
+command, the fleet, a SHOAL_* variable, the user's file, the system's file, the
+default of shoal. shoal config show tells where each value comes from.
+
+A default gives way to a typed flag that excludes it: --hostfile to another source
+of hosts, --json to -b. Host expressions read no configuration. What the journal
+keeps of a run, rerun and resume take from there and not from a configuration.
+
+Unknown keys are errors. A file that others can write is refused. Passwords are in
+no configuration: password-file and become-password-file name files. A file of
+another user, who is not root, sets nothing that starts programs or decides whom
+to trust. hosts, fleet, demo and debug read no configuration, and neither do
+shoal-bench and shoal-hub.`,
+		short: `~/.config/shoal/config.toml and /etc/shoal/config.toml have defaults for flags, and SHOAL_FANOUT=50 is one for --fanout: see shoal(1).`,
+	},
+	{
 		name: "exit-codes", title: "EXIT STATUS", about: "What the exit code of a run says", programs: ofShoal,
 		text: `The first line that applies, for commands that run something on hosts:
 
@@ -54,6 +92,8 @@ or with 2 after an error.`,
   ~/.ssh/known_hosts, /etc/ssh/ssh_known_hosts
   ~/.ssh/id_*                                 keys, if the agent has none
   /etc/clustershell/groups.conf and others    groups of hosts: @GROUP
+  ~/.config/shoal/config.toml, /etc/shoal/config.toml
+                                              shoal help configuration
 
 Written:
 
@@ -66,13 +106,16 @@ On the hosts --once, --detach and --kill-on-cancel keep markers in
 	},
 	{
 		name: "environment", title: "ENVIRONMENT", about: "Which variables of the environment count", programs: ofShoal,
-		text: `  SSH_AUTH_SOCK   the SSH agent
-  SSH_ASKPASS     the program that confirms uses of a forwarded agent
-  XDG_STATE_HOME  where the journal is: its directory shoal
-  TMPDIR          where large outputs are kept while a run goes on
-  PAGER           what shoal browse shows outputs with
-  NO_COLOR        no colours
-  USER            the login name where no host, flag or ssh_config names one
+		text: `  SSH_AUTH_SOCK      the SSH agent
+  SSH_ASKPASS        the program that confirms uses of a forwarded agent
+  SHOAL_FLAG         a default for --flag, such as SHOAL_FANOUT=50
+  SHOAL_CONFIG_FILE  the only configuration to read, or none
+  XDG_CONFIG_HOME    where the configuration is: its directory shoal
+  XDG_STATE_HOME     where the journal is: its directory shoal
+  TMPDIR             where large outputs are kept while a run goes on
+  PAGER              what shoal browse shows outputs with
+  NO_COLOR           no colours
+  USER               the login name where no host, flag or ssh_config names one
 
 The command of --check finds the number of the stage in SHOAL_STAGE.`,
 		short: `SSH_AUTH_SOCK names the SSH agent, XDG_STATE_HOME the place of the journal. shoal(1) lists all variables.`,

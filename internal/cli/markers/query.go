@@ -34,7 +34,9 @@ func (f *markerFlags) register(cmd *cobra.Command, more ...flags.FlagGroup) {
 	asking.IntVarP(&f.fanout, "fanout", "f", 0, "ask `N` hosts at once (default: what files and memory allow)")
 	clirun.WithAliases(cmd)
 	f.given = cmd.Flags()
-	flags.AddInGroups(cmd, append([]flags.FlagGroup{f.Connection(), f.Become(), asking}, more...)...)
+	connection, become := f.Connection(), f.Become()
+	flags.AddInGroups(cmd, append([]flags.FlagGroup{connection, become, asking}, more...)...)
+	flags.AsRecorded(cmd.Flags(), clirun.KeptFlags(connection, become))
 }
 
 // A remoteQuery is an inquiry about an earlier run, with what has to be closed

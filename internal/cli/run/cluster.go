@@ -42,12 +42,16 @@ var notOnWorkers = map[string][]string{
 	"the way to the hosts is the worker's: give it to shoal worker": {
 		"option", "identity", "max-keys", "no-agent", "ask-pass", "password-file", "host-key", "known-hosts", "pipeline", "pq", "client", "dials", "starts-per-host", "persist", "hold-max-age",
 	},
-	"workers do not have it yet: leave out one of them": {
+	notYet: {
 		"stdin", "stdin-from", "env", "env-secret", "chdir", "umask", "forward-agent", "forward-agent-limit", "forward-agent-confirm", "pty", "script",
 		"become", "once", "remote-timeout", "kill-on-cancel", "detach", "run-dir", "barrier", "follow", "verbose",
 	},
 	"it is about this machine, or the way from it; shoal workers shows who is there": {"estimate", "dry-run"},
 }
+
+// notYet is the advice for flags that say what is to happen: they count too if the configuration
+// has them.
+const notYet = "workers do not have it yet: leave out one of them"
 
 // maxWorkerOutput is how much of each stream workers keep: results travel and are stored whole.
 const (
@@ -79,7 +83,7 @@ func (f *RunFlags) validateCluster() error {
 	}
 	for why, names := range notOnWorkers {
 		for _, name := range names {
-			if given(name) {
+			if given(name) || why == notYet && flags.IsGiven(f.Given, name) {
 				return hint.Wrap(fmt.Errorf("--%s cannot go with --cluster", name), why)
 			}
 		}
@@ -87,7 +91,7 @@ func (f *RunFlags) validateCluster() error {
 	if f.Jump != "" && f.Jump != "none" {
 		return hint.New("--jump cannot go with --cluster: workers go their own way", "give it to shoal worker")
 	}
-	if kept := f.Kept(); given("max-output") && (kept < 0 || kept > maxWorkerOutput) {
+	if kept := f.Kept(); flags.IsGiven(f.Given, "max-output") && (kept < 0 || kept > maxWorkerOutput) {
 		return hint.New("--max-output is more than workers keep", "16M is the most with --cluster")
 	}
 	return nil
@@ -112,7 +116,7 @@ func (f *RunFlags) connectCluster(ctx context.Context, opts *connect.Options, to
 	}
 	e := &opts.Engine
 	output := int64(defaultWorkerOutput)
-	if f.Given.Changed("max-output") {
+	if flags.IsGiven(f.Given, "max-output") {
 		output = f.Kept()
 	}
 	w.coordinator, err = cluster.NewCoordinator(w.conn, cluster.CoordinatorOptions{

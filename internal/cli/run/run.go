@@ -16,6 +16,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/hosts/expr"
+	"shoal/internal/cli/config"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
@@ -51,7 +52,7 @@ are chosen; --limit, --where, -x and --pick narrow the choice.
   shoal run -w db[1-3],root@cache1:2222 -L 'echo {index} {host|sh}'
   shoal run -w - --outdir results 'cat /etc/os-release' < hosts`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.Given.Changed("script") {
+			if flags.IsGiven(f.Given, "script") {
 				if len(args) > 0 && cmd.ArgsLenAtDash() != 0 {
 					return hint.New("--script runs a file in place of a command, and a command is there too", "arguments of the script stand after --")
 				}
@@ -121,6 +122,9 @@ func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.St
 		return DryRun(ctx, stdio, opts, targets, func(t fleet.Target) (string, error) {
 			return template.Expand(t), template.Check(t)
 		})
+	}
+	if err := config.Confirm(ctx, title, targets, true, stdio); err != nil {
+		return err
 	}
 	if err := f.ReadBecomePassword(ctx, f.Wrapper.Become); err != nil {
 		return err

@@ -40,15 +40,15 @@ func KeptFlags(groups ...flags.FlagGroup) []string {
 
 // SettingsOf returns the settings that the journal keeps with a run. noCommand
 // also drops settings that may contain what was run.
-func SettingsOf(flags *pflag.FlagSet, kept []string, f *flags.HostFlags, opts *connect.Options, noCommand bool) (*journal.Settings, error) {
+func SettingsOf(set *pflag.FlagSet, kept []string, f *flags.HostFlags, opts *connect.Options, noCommand bool) (*journal.Settings, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return nil, fmt.Errorf("looking for the working directory: %w", err)
 	}
 	s := &journal.Settings{Directory: dir, Flags: make(map[string][]string)}
 	for _, name := range kept {
-		flag := flags.Lookup(name)
-		if flag == nil || !flag.Changed || flag.Value.String() == flag.DefValue || noCommand && (name == "check" || name == "env") {
+		flag := set.Lookup(name)
+		if flag == nil || !flags.Given(flag) || flag.Value.String() == flag.DefValue || noCommand && (name == "check" || name == "env") {
 			continue
 		}
 		values := slices.Clone(valuesOf(flag))

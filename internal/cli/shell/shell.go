@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal/fleet"
+	"shoal/internal/cli/config"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	"shoal/internal/cli/run"
@@ -133,6 +134,9 @@ func (f *shellFlags) run(ctx context.Context, stdio console.Stdio) error {
 	}
 	if len(s.base) == 0 {
 		return hint.New("there are no hosts", "name some with -w or --hostfile")
+	}
+	if err := config.Confirm(ctx, "a shell, whose lines", slices.Values(s.base), true, stdio); err != nil {
+		return err
 	}
 	s.selectAll()
 	s.opts.Entry = list.EntryOf

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"shoal/fleet"
+	"shoal/internal/cli/config"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
@@ -171,7 +172,7 @@ func (f *watchFlags) validate(command string) error {
 // spreadOver returns the time over which the hosts of a tick are spread.
 func (f *watchFlags) spreadOver() time.Duration {
 	switch every := f.every.Duration(); {
-	case f.given.Changed("spread"):
+	case flags.IsGiven(f.given, "spread"):
 		return f.spread.Duration()
 	case every >= spreadFrom:
 		return every / 10
@@ -236,6 +237,9 @@ func (f *watchFlags) run(ctx context.Context, command string, stdio console.Stdi
 	}
 	if len(list.Hosts) == 0 {
 		return hint.New("there are no hosts", "name some with -w or --hostfile")
+	}
+	if err := config.Confirm(ctx, command, list.Targets(1), true, stdio); err != nil {
+		return err
 	}
 	if err := f.ReadBecomePassword(ctx, f.Wrapper.Become); err != nil {
 		return err
