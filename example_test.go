@@ -333,6 +333,24 @@ func ExampleWait() {
 	// Output: 3 are back
 }
 
+// Tell which hosts cannot be logged in to, and why.
+func ExamplePing() {
+	fl, opts := simulated(simfleet.Options{Hosts: 3, Fault: func(i int) simfleet.Fault {
+		return map[int]simfleet.Fault{2: simfleet.FaultWrongHostkey}[i]
+	}})
+	defer fl.close()
+
+	for res, err := range shoal.Ping(context.Background(), fl.Targets(), 0, opts) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if res.Outcome != fleet.OutcomeOK {
+			fmt.Println(res.Target.Index, res.Phase, res.Reason)
+		}
+	}
+	// Output: 2 hostkey hostkey_changed
+}
+
 // Read an inventory and choose from it by attributes. Addresses, users and keys that it
 // names are used. Ansible's inventories and group files work the same way.
 func Example_inventory() {

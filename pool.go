@@ -23,7 +23,7 @@ type Hold struct {
 	Max int
 }
 
-// A Pool runs commands over connections that it holds from one run to the next: a further command
+// A Pool runs commands and scripts, and copies files, over connections that it holds from one run to the next: a further command
 // takes one round trip where the server allows it, and no login. Result.Connection says which
 // connection a command had. A connection that has ended is dialled again, but only where the command
 // has certainly not run on it. It is safe for concurrent use.
@@ -67,6 +67,21 @@ func (p *Pool) passwords() ssh.Passwords {
 // for each.
 func (p *Pool) Run(ctx context.Context, targets iter.Seq[Target], command string) iter.Seq2[Result, error] {
 	return Run(ctx, targets, command, p.opts)
+}
+
+// Script is [Script] with the Options of the Pool.
+func (p *Pool) Script(ctx context.Context, targets iter.Seq[Target], path string, args []string) iter.Seq2[Result, error] {
+	return Script(ctx, targets, path, args, p.opts)
+}
+
+// Push is [Push] with the Options of the Pool.
+func (p *Pool) Push(ctx context.Context, targets iter.Seq[Target], sources []string, dest string, o PushOptions) iter.Seq2[Result, error] {
+	return Push(ctx, targets, sources, dest, o, p.opts)
+}
+
+// Pull is [Pull] with the Options of the Pool.
+func (p *Pool) Pull(ctx context.Context, targets iter.Seq[Target], sources []string, dir string, o PullOptions) iter.Seq2[Result, error] {
+	return Pull(ctx, targets, sources, dir, o, p.opts)
 }
 
 // Idle returns the number of connections that are held and on which no command runs.

@@ -13,6 +13,43 @@ import (
 	"shoal/simfleet"
 )
 
+// A ping ends with the phase that was asked for, tells where it failed, and runs nothing.
+func TestPing(t *testing.T) {
+	t.Parallel()
+	fl, opts := sim(t, simfleet.Options{Hosts: 3, Fault: func(i int) simfleet.Fault {
+		return map[int]simfleet.Fault{1: simfleet.FaultWrongHostkey, 2: simfleet.FaultReset}[i]
+	}})
+	for until, ok := range map[fleet.Phase]int{0: 1, fleet.PhaseAuth: 1, fleet.PhaseHostkey: 1, fleet.PhaseKex: 2} {
+		reached := 0
+		for _, res := range collect(t, shoal.Ping(t.Context(), fl.Targets(), until, opts)) {
+			switch {
+			case res.Outcome == fleet.OutcomeOK && res.Took[fleet.PhaseDial] > 0:
+				reached++
+			case res.Outcome != fleet.OutcomeNeverStarted || res.Reason == fleet.ReasonNone || res.Attempt != 1:
+				t.Errorf("until %v, %d: %v(%s) after %d tries", until, res.Target.Index, res.Outcome, res.Reason, res.Attempt)
+			}
+		}
+		if reached != ok {
+			t.Errorf("until %v: %d were reached, want %d", until, reached, ok)
+		}
+	}
+	if n := fl.Stats().Execs; n != 0 {
+		t.Errorf("%d commands were run", n)
+	}
+	for what, bad := range map[string]shoal.Options{"a terminal": {Terminal: &shoal.Terminal{}}, "another client": {Client: shoal.Client{Standard: true}}} {
+		for _, err := range shoal.Ping(t.Context(), fl.Targets(), fleet.PhaseKex, bad) {
+			if err == nil {
+				t.Errorf("%s: no error", what)
+			}
+		}
+	}
+	for _, err := range shoal.Ping(t.Context(), fl.Targets(), fleet.PhaseRun, opts) {
+		if err == nil {
+			t.Error("until run: no error")
+		}
+	}
+}
+
 // Hosts that answer do so at once, one with another key never, and one that turns us away until
 // the limit; leaving the loop ends the wait.
 func TestWait(t *testing.T) {
