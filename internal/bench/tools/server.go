@@ -114,8 +114,11 @@ func startFleet(ctx context.Context, s Settings, root *group, dir string, t *tar
 		return t, err
 	}
 	keys, err := readKeys(known)
-	if err == nil && len(keys) != t.largest() {
-		err = fmt.Errorf("%s has %d keys, want %d", known, len(keys), t.largest())
+	for began := time.Now(); len(keys) != t.largest() && ctx.Err() == nil; keys, err = readKeys(known) {
+		if time.Since(began) > startLimit { // the fleet listens before it has written all
+			return t, errors.Join(err, fmt.Errorf("%s has %d keys, want %d", known, len(keys), t.largest()))
+		}
+		time.Sleep(restEvery)
 	}
 	t.known = func(i int) string { return keys[i] }
 	return t, err
