@@ -24,13 +24,15 @@ import (
 // size or time have changed since, or each file must be verified, it is read a second time.
 type sftpPull struct {
 	sftpSession
-	puller *puller
-	listed int // names that were read
+	puller  *puller
+	listed  int // names that were read
+	fetches []*fetch
 }
 
 func newSFTPPull(p *Pull, a *ssh.Attempt, sources []source) *sftpPull {
 	s := &sftpPull{puller: newPuller(p, a, sources, "")}
 	s.sftpSession = newSFTPSession(s.copy)
+	s.ahead = s.fetchMore
 	r := s.puller
 	r.rereads = true
 	r.runs.Line, r.runs.Subsystem, r.runs.Stdout, r.runs.Stream = "sftp", true, s, s
@@ -197,7 +199,8 @@ func (s *sftpPull) directory(at string, depth int, a attributes) error {
 	if err := s.take("d", at, strconv.FormatUint(uint64(a.perm&0o7777), 8)); err != nil {
 		return err
 	}
-	for _, e := range entries {
+	for i, e := range entries {
+		s.fetchFrom(at, entries[i:min(i+4*maxFetches, len(entries))])
 		name := strings.TrimSuffix(at, "/") + "/" + e.name
 		if e.has&attrPerm == 0 {
 			err = s.entry(name, depth+1)
@@ -326,6 +329,7 @@ func (a arrival) Write(p []byte) (int, error) {
 func (s *sftpPull) file(at string) error {
 	f, err := s.call(fxOpen, fxHandle, at, uint32(openRead), uint32(0))
 	if err != nil {
+		s.fetched(at, "")
 		return s.notRead(at, err)
 	}
 	handle := f.text()
@@ -333,9 +337,8 @@ func (s *sftpPull) file(at string) error {
 	if errors.Is(err, errEnded) || errors.Is(err, errAborted) {
 		return err
 	}
-	if _, closed := s.call(fxClose, fxStatus, handle); err == nil && errors.Is(closed, errEnded) {
-		return closed
-	}
+	s.fetched(at, handle)
+	s.drop(s.ask(fxClose, part{}, handle)) // whatever the answer is, nothing depends on it
 	return err
 }
 

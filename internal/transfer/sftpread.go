@@ -27,10 +27,16 @@ type readRequest struct {
 }
 
 func (s *sftpSession) askRead(handle string, off int64, n int) readRequest {
+	if id, ok := s.asked(fxRead, []any{handle, off, uint32(n)}); ok { //nolint:gosec // a piece
+		return readRequest{id, off, n}
+	}
 	r := readRequest{s.ask(fxRead, part{}, handle, off, uint32(n)), off, n} //nolint:gosec // a piece
-	s.replies[r.id] = reply{limit: max(n, minPiece) + 64}
+	s.replies[r.id] = reply{limit: readLimit(n)}
 	return r
 }
+
+// readLimit limits the answer to a request for n bytes.
+func readLimit(n int) int { return max(n, minPiece) + 64 }
 
 // readHandle copies the bytes from one offset to another of an open file to w, or to the file's end
 // if that comes first. A server may answer with less than was asked for, and in any order.

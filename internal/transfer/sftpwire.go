@@ -117,18 +117,21 @@ type sftpSession struct {
 	version []byte
 	has     map[string]bool
 	piece   int
-	last    []byte // the reply that answer has returned
-	spare   []byte // memory for the next one
+	early   map[string][]uint32 // requests that were sent ahead, by what they ask: numbers in their order
+	ahead   func()              // sends more of them; nil: nothing is asked ahead
+	last    []byte              // the reply that answer has returned
+	spare   []byte              // memory for the next one
 }
 
 // A reply is the answer to a request.
 type reply struct {
-	limit  int    // the largest, in bytes
-	packet []byte // type and the rest behind the number; nil: it has not come
+	limit   int    // the largest, in bytes
+	packet  []byte // type and the rest behind the number; nil: it has not come
+	dropped bool   // nobody waits for it
 }
 
 func newSFTPSession(work func() error) sftpSession {
-	return sftpSession{work: work, replies: make(map[uint32]reply), has: make(map[string]bool), piece: usualPiece}
+	return sftpSession{work: work, replies: make(map[uint32]reply), early: make(map[string][]uint32), has: make(map[string]bool), piece: usualPiece}
 }
 
 // begin starts the coroutine, which ends with the attempt.
@@ -266,6 +269,11 @@ func (s *sftpSession) arrived(b []byte) {
 		s.fail()
 		return
 	}
+	if r.dropped {
+		delete(s.replies, id)
+		s.next()
+		return
+	}
 	r.packet = append(append(s.spare, b[0]), b[5:]...)
 	s.spare = nil
 	s.replies[id] = r
@@ -305,6 +313,9 @@ func appendFields(b []byte, fields []any) []byte {
 // taken for fxStatus alone.
 func (s *sftpSession) answer(id uint32, kind byte) (fields, error) {
 	for s.replies[id].packet == nil {
+		if s.ahead != nil {
+			s.ahead()
+		}
 		if !s.yield(struct{}{}) {
 			return nil, errEnded
 		}
@@ -327,7 +338,11 @@ func (s *sftpSession) answer(id uint32, kind byte) (fields, error) {
 }
 
 func (s *sftpSession) call(kind, want byte, fields ...any) (fields, error) {
-	return s.answer(s.ask(kind, part{}, fields...), want)
+	id, ok := s.asked(kind, fields)
+	if !ok {
+		id = s.ask(kind, part{}, fields...)
+	}
+	return s.answer(id, want)
 }
 
 // fields are what is left of an answer. What is missing is 0 or empty.
