@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,7 +26,13 @@ func Execute(ctx context.Context, root *cobra.Command, badFlag string, args []st
 	root.SetIn(stdio.In)
 	root.SetOut(stdio.Out)
 	root.SetErr(stdio.Err)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(cmd, cmd == root, err, badFlag) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		// A flag of a command whose name is mistyped is not known, and the name is what is wrong.
+		if _, rest, _ := root.Find(args); cmd.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+			return UnknownCommand(cmd, rest[0], cmd.CommandPath()+" --help lists the commands")
+		}
+		return flagError(cmd, cmd == root, err, badFlag)
+	})
 	checkOperands(root)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
