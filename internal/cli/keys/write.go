@@ -1,11 +1,8 @@
 package keys
 
 import (
-	"cmp"
 	"fmt"
-	"strings"
 
-	"shoal/fleet"
 	"shoal/internal/cli/console"
 	"shoal/internal/ssh/hostkeys"
 	"shoal/internal/ui"
@@ -43,10 +40,14 @@ func writeApprovals(approvals []hostkeys.Approval, stdio console.Stdio) error {
 	return nil
 }
 
-// add merges approvals of one name, which has several targets if it is used by
-// several users or is a HostKeyAlias.
+// add merges approvals of one name in known_hosts, which has several targets if it is used by
+// several users, is a HostKeyAlias, or is the HostName of several.
 func (b *book) add(a hostkeys.Approval) {
-	name := strings.ToLower(cmp.Or(aliasOf(a.Target.Target), fmt.Sprintf("[%s]:%d", a.Target.Host.Name, a.Target.Port)))
+	name, err := hostkeys.NameOf(a.Target.Target)
+	if err != nil { // Approve refuses it
+		b.approvals = append(b.approvals, a)
+		return
+	}
 	at, ok := b.places[name]
 	if !ok {
 		b.places[name] = len(b.approvals)
@@ -55,13 +56,6 @@ func (b *book) add(a hostkeys.Approval) {
 	}
 	b.approvals[at].Keys = append(b.approvals[at].Keys, a.Keys...)
 	b.approvals[at].Replace = b.approvals[at].Replace || a.Replace
-}
-
-func aliasOf(t fleet.Target) string {
-	if t.Route == nil {
-		return ""
-	}
-	return t.Route.HostKeyAlias
 }
 
 func countHosts(n int) string {

@@ -36,6 +36,12 @@ func namesOf(t fleet.Target) (hostNames, error) {
 	return ownNamesOf(t)
 }
 
+// NameOf returns the name under which a target is looked up in known_hosts, and learned.
+func NameOf(t fleet.Target) (string, error) {
+	n, err := namesOf(t)
+	return n.look, err
+}
+
 // ownNamesOf returns the names of a target without regard to its HostKeyAlias.
 func ownNamesOf(t fleet.Target) (hostNames, error) {
 	name := match.Lower(t.Dialled()) // the name after HostName is applied, as ssh looks it up
