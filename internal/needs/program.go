@@ -57,6 +57,12 @@ var packages = map[string]string{
 	"su":                "util-linux",
 	"chromium":          "chromium",
 	"groff":             "groff-base",
+	"git":               "git",
+	"dpkg":              "dpkg",
+	"chroot":            "coreutils",
+	"mmdebstrap":        "mmdebstrap",
+	"rpm":               "rpm",
+	"systemd-analyze":   "systemd",
 }
 
 // Program returns the path of a program: path itself, or the result of
