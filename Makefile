@@ -100,6 +100,7 @@ MINUTES ?= 10
 soak: build
 	scripts/soak $(MINUTES)
 	scripts/soak-watch $(MINUTES)
+	scripts/soak-held $(MINUTES)
 	scripts/crashtest
 
 # kill -9 and signals at random times and at each write of the journal: KILLS,
