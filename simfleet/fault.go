@@ -91,6 +91,9 @@ func (f Fault) lookUp() (behaviour, bool) {
 			return b, true
 		}
 	}
+	if b, ok := systems[f]; ok {
+		return b, true
+	}
 	b, ok := fileFaults[f]
 	return b, ok
 }

@@ -160,6 +160,10 @@ const pageHosts = "web[01-12],db[1-4],bastion,new[1-2],old1,win[1-2],switch1"
 var pageFaults = map[string]simfleet.Fault{
 	"old1": simfleet.FaultAuthRefused,
 	"db4":  simfleet.FaultWrongHostkey,
+
+	"win1":    simfleet.FaultWindowsCmd,
+	"win2":    simfleet.FaultWindowsPowerShell,
+	"switch1": simfleet.FaultCiscoIOS,
 }
 
 // pageHome makes the home of a page.
@@ -215,7 +219,8 @@ func runPage(t *testing.T, path string, all []step, home string) {
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_STATE_HOME="+filepath.Join(home, "state"), "XDG_CONFIG_HOME="+filepath.Join(home, "config"), "USER=you", "SSH_AUTH_SOCK=", "LC_ALL=C.UTF-8")
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.CombinedOutput()
-	parts := strings.Split(strings.ReplaceAll(string(out), home, "/home/you"), marker)[1:]
+	// A terminal does not show the CR of CR LF, and editors lose it.
+	parts := strings.Split(strings.NewReplacer(home, "/home/you", "\r\n", "\n").Replace(string(out)), marker)[1:]
 	if len(parts) != len(all) {
 		t.Fatalf("%s: %d steps, and the outputs of %d (%v)\n%s", path, len(all), len(parts), err, out)
 	}

@@ -65,6 +65,8 @@ Faults of the protocol: ` + names(simfleet.Faults()) + `.
 
 Faults of files: ` + names(simfleet.FileFaults()) + `.
 
+Hosts that are no Unix, also by --fault: ` + names(simfleet.Systems()) + `.
+
 The TEXT of --answer, or the file that @FILE names, may have {host}, {index},
 {time}, {date}, {pid}, {uptime}, {port}, {size}, {hash} and {uuid}, as well as
 {exit N}, {stderr}, {stdout}, \n, \t and \\; {then N} begins what a host answers
@@ -110,10 +112,15 @@ func names(faults []simfleet.Fault) string {
 	return strings.Join(names, ", ")
 }
 
+// allFaults are what --fault takes.
+func allFaults() []simfleet.Fault {
+	return slices.Concat(simfleet.Faults(), simfleet.FileFaults(), simfleet.Systems())
+}
+
 // completeFault offers the kinds of faults, each with what it does.
 func completeFault(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	var words []string
-	for _, f := range append(simfleet.Faults(), simfleet.FileFaults()...) {
+	for _, f := range allFaults() {
 		words = append(words, string(f)+"=\t"+f.Doc())
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
@@ -300,7 +307,7 @@ func parseFaults(texts []string, number numbering) (func(i int) simfleet.Fault, 
 		}
 		fault, err := simfleet.ParseFault(kind)
 		if err != nil {
-			return nil, hint.Wrap(err, "there are "+names(append(simfleet.Faults(), simfleet.FileFaults()...)))
+			return nil, hint.Wrap(err, "there are "+names(allFaults()))
 		}
 		indexes, err := number.all(hosts)
 		if err != nil {

@@ -212,7 +212,7 @@ func (c *conn) adopt() *next {
 	case n.failed != nil:
 		c.session.fail(n.failed)
 	default:
-		if f := sshreason.TooLong(n.attempt, c.session.link.client.ServerVersion()); f != nil {
+		if f := sshreason.Unfit(n.attempt, c.session.link.client.ServerVersion()); f != nil {
 			c.session.fail(f)
 		}
 	}

@@ -225,7 +225,7 @@ func (h *handshake) take(ev wire.Event) *fleet.Error {
 		if h.attempt.Verbose != nil {
 			h.attempt.Tell("server %.100q", ev.Identification)
 		}
-		return sshreason.TooLong(h.attempt, ev.Identification)
+		return sshreason.Unfit(h.attempt, ev.Identification)
 	case wire.Negotiated:
 		h.server.kex, h.server.hostKeys, h.server.strict = ev.ServerKex, ev.ServerHostKeys, ev.Strict
 		// Without strict key exchange an attacker who injects plaintext before our

@@ -218,6 +218,10 @@ type traits struct {
 func traitsOf(identification string) traits {
 	_, software, _ := strings.Cut(strings.TrimPrefix(identification, "SSH-"), "-")
 	switch {
+	case strings.HasPrefix(software, "OpenSSH_for_Windows"):
+		// Its sessions are not those of OpenSSH elsewhere, and nobody has tried them here: a command that is
+		// lost would leave the outcome unknown.
+		return traits{earlyAuth: true, nagle: true}
 	case strings.HasPrefix(software, "OpenSSH_"):
 		version, err := strconv.ParseFloat(leadingNumber(software[len("OpenSSH_"):]), 64)
 		return traits{earlyAuth: true, earlyExec: true, nagle: err != nil || version < 10.1}

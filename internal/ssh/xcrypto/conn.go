@@ -146,7 +146,7 @@ func (c *conn) run(ctx context.Context) fleet.End {
 	defer stop()
 	a := c.attempt()
 	a.Timeline.Enter(fleet.PhaseSession)
-	if f := sshreason.TooLong(a, string(c.ssh.ServerVersion())); f != nil { // of a further attempt
+	if f := sshreason.Unfit(a, string(c.ssh.ServerVersion())); f != nil { // of a further attempt
 		return f.End()
 	}
 	c.wire.until(c.timeouts.Session)

@@ -286,7 +286,7 @@ func (w *transport) version(line, tail []byte) error {
 	w.unread = append(append(append(w.unread, line...), '\n'), tail...)
 	w.versioned = true
 	w.attempt().Timeline.Enter(fleet.PhaseKex)
-	if f := sshreason.TooLong(w.attempt(), string(line)); f != nil {
+	if f := sshreason.Unfit(w.attempt(), string(line)); f != nil {
 		return w.raise(f)
 	}
 	return nil
