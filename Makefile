@@ -8,7 +8,7 @@ BIN    := bin
 LINT   := $(BIN)/golangci-lint
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: all build man docs demo test setup vet check-rename lint unit fmt bench bench-compare bench-clients bench-peers fuzz fuzz-long soak crashtest clean
+.PHONY: all build man docs dist dist-test vulncheck demo test setup vet check-rename lint unit fmt bench bench-compare bench-clients bench-peers fuzz fuzz-long soak crashtest clean
 
 all: build
 
@@ -21,7 +21,21 @@ man: build
 	$(BIN)/shoal-bench docs man $(BIN)/man
 	$(BIN)/shoal-hub docs man $(BIN)/man
 
+# The manual, the table of reasons, and the examples of the pages, run.
 docs: man
+	$(GO) test ./docs
+	$(GO) test -run 'TestPages|OfDocuments' ./internal/cli
+
+# What a release has: packaging/dist says more.
+dist:
+	packaging/dist dist
+
+dist-test:
+	$(GO) test -count=1 -v ./packaging
+	cd tools && $(GO) test ./components
+
+vulncheck:
+	cd tools && $(GO) run golang.org/x/vuln/cmd/govulncheck -C .. ./...
 
 demo: build
 	$(BIN)/shoal demo
@@ -57,6 +71,7 @@ unit:
 	CGO_ENABLED=1 GORACE=atexit_sleep_ms=50 scripts/slowest $(GO) test -race -timeout 20m ./...
 	$(GO) test -run '^TestSequences$$' ./internal/engine -sequences 100000
 	$(GO) test -run 'Browser|SizeOfThePage' ./internal/report ./internal/web ./internal/bench/chart
+	cd tools && $(GO) test ./components
 
 fmt: $(LINT)
 	$(LINT) fmt ./...
