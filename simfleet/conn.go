@@ -6,8 +6,6 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/crypto/ssh"
 )
 
 // A conn is one accepted connection, from the host's side. It begins with run
@@ -26,7 +24,7 @@ type conn struct {
 	start *time.Timer // runs run, under latency; nil otherwise
 	dice  *rand.PCG   // for jitter; nil without
 	ahead []byte      // read from the socket and not yet handed out
-	ssh   *ssh.ServerConn
+	ssh   serverConn
 	hung  atomic.Bool // see Fleet.Disturb
 }
 

@@ -21,6 +21,12 @@
 // also served by SFTP, with OpenSSH's extensions. Simple lines, such as `echo hello 7`, are run by
 // a small shell (internal/shell), which costs next to nothing.
 //
+// # Servers
+//
+// Connections are served by internal/ssh/wire or by golang.org/x/crypto/ssh: see
+// [Options.Server]. The first one is half as expensive and takes what is sent early; the second
+// one is independent of this module's clients.
+//
 // # Not included
 //
 // Nothing of a host is real: no program is started, and no file of the real system is touched.

@@ -232,6 +232,11 @@ func (b behaviour) phase() int {
 	return slices.Index([]bool{b.raw != nil, b.configure != nil, b.open != nil, b.answer != nil, b.run != nil, b.end != nil, true}, true)
 }
 
+// faulty reports whether sessions are not a good host's.
+func (b behaviour) faulty() bool {
+	return b.configure != nil || b.open != nil || b.answer != nil || b.run != nil || b.end != nil || b.files != nil
+}
+
 // behaviours has every fault of the protocol that is not in a table of its own.
 var behaviours = map[Fault]behaviour{
 	FaultNone: {doc: "a good host"},

@@ -77,7 +77,7 @@ func openFlood(s *session) shell.Exit {
 	for i := range inFlight {
 		openers.Go(func() {
 			for n := i; s.ctx.Err() == nil; n++ {
-				if channel, requests, err := s.conn.ssh.OpenChannel(types[n%len(types)], nil); err == nil {
+				if channel, requests, err := s.conn.ssh.(*ssh.ServerConn).OpenChannel(types[n%len(types)], nil); err == nil {
 					_ = channel.Close()
 					ssh.DiscardRequests(requests) // until the client has closed it too
 				}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/ssh/wire"
 	"shoal/simfleet/internal/posix"
 )
 
@@ -27,8 +28,10 @@ type Fleet struct {
 	listener  net.Listener
 	keys      *keyring
 	clientKey []byte // the public half, in wire format
-	gate      *gate
-	oracle    *oracle
+
+	wireConfig *wire.Config
+	gate       *gate
+	oracle     *oracle
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -92,6 +95,7 @@ func newFleet(ctx context.Context, o Options) (*Fleet, error) {
 		begun:    time.Now(),
 		machines: make(map[int]*posix.Host),
 	}
+	f.wireConfig = &wire.Config{Version: serverVersion, RekeyBytes: o.RekeyBytes}
 	f.oracle.room.Store(prefixBudget)
 	f.nameRoom.Store(nameBudget)
 	f.clientKey = f.ClientKey().PublicKey().Marshal()

@@ -69,9 +69,23 @@ type Options struct {
 	// RekeyBytes is after how many bytes in one direction a host exchanges keys again, at least
 	// 256. 0 means that it does not.
 	RekeyBytes uint64
+	// Server is who serves connections. "" means ServerXCrypto.
+	Server Server
 	// DiscardLog keeps nothing for Fleet.Log; Oracle is still called.
 	DiscardLog bool
 }
+
+// A Server is an implementation of SSH.
+type Server string
+
+// The servers.
+const (
+	// ServerWire is package wire's: cheap, and it takes commands early, as sshd does. Hosts
+	// with faults are served by the other one all the same.
+	ServerWire Server = "wire"
+	// ServerXCrypto is golang.org/x/crypto/ssh's: independent of the clients of this module.
+	ServerXCrypto Server = "xcrypto"
+)
 
 // A Sudo is what is special about a host's sudo.
 type Sudo string
@@ -97,6 +111,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("%d names for %d hosts", len(o.Names), o.Hosts)
 	case o.Latency < 0:
 		return fmt.Errorf("latency of %v: want 0 or more", o.Latency)
+	case o.Server != "" && o.Server != ServerWire && o.Server != ServerXCrypto:
+		return fmt.Errorf("unknown server %.40q: want %s or %s", o.Server, ServerWire, ServerXCrypto)
 	case o.Jitter < 0:
 		return fmt.Errorf("jitter of %v: want 0 or more", o.Jitter)
 	}

@@ -8,17 +8,33 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// serverVersion names the implementation that speaks, so that a client which
+// A serverConn is what a session needs of the connection, whichever package serves it.
+type serverConn interface {
+	User() string
+	// SendRequest sends a global request.
+	SendRequest(name string, wantReply bool, payload []byte) (bool, []byte, error)
+}
+
+// goVersion names the implementation that speaks, so that a client which
 // knows its limits meets them (RFC 4253 §4.2). It is no OpenSSH: x/crypto/ssh
 // drops what comes for a channel that it has not confirmed yet, and ends the
 // connection over a channel behind a rejected key, where sshd runs the early
 // command and answers UNIMPLEMENTED. Commands that leave early meet real servers
-// in internal/crashtest.
-const serverVersion = "SSH-2.0-Go simfleet"
+// in internal/crashtest and the server of package wire.
+const goVersion = "SSH-2.0-Go simfleet"
 
 // serveSSH is a connection that gets as far as SSH: key exchange,
 // authentication, channels.
 func (c *conn) serveSSH(b behaviour) {
+	if c.fleet.options.Server == ServerWire && !b.faulty() {
+		c.serveWire()
+	} else {
+		c.serveXCrypto(b)
+	}
+}
+
+// serveXCrypto is serveSSH by golang.org/x/crypto/ssh.
+func (c *conn) serveXCrypto(b behaviour) {
 	config := c.serverConfig()
 	if b.configure != nil {
 		b.configure(c, config)
@@ -35,7 +51,7 @@ func (c *conn) serveSSH(b behaviour) {
 
 func (c *conn) serverConfig() *ssh.ServerConfig {
 	config := &ssh.ServerConfig{
-		ServerVersion: serverVersion,
+		ServerVersion: goVersion,
 		PublicKeyCallback: func(m ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 			if !c.fleet.allows(c.host, m.User(), key) {
 				return nil, errNotAllowed
@@ -63,6 +79,30 @@ func (f *Fleet) allows(host int, user string, key ssh.PublicKey) bool {
 		return f.options.Allow(host, user, key)
 	}
 	return bytes.Equal(key.Marshal(), f.clientKey)
+}
+
+// allowsBlob is allows for a key in wire format.
+func (f *Fleet) allowsBlob(host int, user string, blob []byte) bool {
+	if f.options.Allow == nil {
+		return bytes.Equal(blob, f.clientKey)
+	}
+	key, err := ssh.ParsePublicKey(blob)
+	return err == nil && f.options.Allow(host, user, key)
+}
+
+// serveSession answers the channel's requests until it is closed.
+func serveSession(c *conn, b behaviour, n ssh.NewChannel) {
+	channel, requests, err := n.Accept()
+	if err != nil {
+		return
+	}
+	var command sync.WaitGroup
+	s := newSession(c, b, channel, &command)
+	defer command.Wait()
+	defer s.leave()
+	for r := range requests {
+		s.handle(request{r.Type, r.WantReply, r.Payload, func(ok bool) { _ = r.Reply(ok, nil) }})
+	}
 }
 
 // serveChannels runs until the connection ends and every session has. Both

@@ -18,56 +18,109 @@ type session struct {
 	ssh.Channel
 	conn      *conn
 	behaviour behaviour
-	ctx       context.Context // ends with the channel, or by a signal
-	cancel    context.CancelFunc
+	ctx       context.Context    // of what start began: ends with the channel, or by a signal
+	cancel    context.CancelFunc // nil before start
 
-	command sync.WaitGroup // the goroutine that runs it
-	pty     bool           // the command gets a terminal
-	started bool           // a command or a subsystem
-	entry   Exec           // what the oracle knows of it
+	command *sync.WaitGroup // the goroutine that runs it
+	pty     bool            // the command gets a terminal
+	started bool            // a command or a subsystem
+	entry   Exec            // what the oracle knows of it
 	stdout  *counted
 	stderr  *counted
 	shells  *shells    // that the command starts; nil if it has no POSIX shell
 	process process    // of a line that needs a POSIX shell
-	signals sync.Mutex // guards the next one and the setting of process
+	signals sync.Mutex // guards the next two and the setting of process and cancel
 	early   []string   // signals that came before the process
-	told    bool       // the exit status or signal was sent already; for the command's goroutine
+	left    bool
+	told    bool // the exit status or signal was sent already; for the command's goroutine
 
 	finishing sync.Once
 }
 
-// serveSession answers the channel's requests until it is closed.
-func serveSession(c *conn, b behaviour, n ssh.NewChannel) {
-	channel, requests, err := n.Accept()
-	if err != nil {
-		return
-	}
-	s := &session{Channel: channel, conn: c, behaviour: b}
-	s.ctx, s.cancel = context.WithCancel(c.ctx)
-	defer s.command.Wait()
-	defer s.cancel()
-	for r := range requests {
-		switch {
-		case r.Type == "pty-req" && !s.started:
-			s.pty = wellFormedPTY(r.Payload)
-			_ = r.Reply(s.pty, nil)
-		case r.Type == "exec" && !s.started:
-			s.exec(r)
-		case r.Type == "subsystem" && !s.started:
-			s.subsystem(r)
-		case r.Type == "signal" && s.started:
-			s.signal(r)
-		case r.WantReply:
-			_ = r.Reply(false, nil)
-		}
+// newSession returns the session of a channel. commands has the goroutine of its command.
+func newSession(c *conn, b behaviour, channel ssh.Channel, commands *sync.WaitGroup) *session {
+	return &session{Channel: channel, conn: c, behaviour: b, ctx: c.ctx, command: commands}
+}
+
+// leave ends the session, and waits for nothing.
+func (s *session) leave() {
+	s.signals.Lock()
+	defer s.signals.Unlock()
+	s.left = true
+	if s.cancel != nil {
+		s.cancel()
 	}
 }
 
-// exec runs the command of an exec request (RFC 4254 §6.5).
-func (s *session) exec(r *ssh.Request) {
+// A request is a channel request, from either server.
+type request struct {
+	kind      string
+	wantReply bool
+	payload   []byte
+	answer    func(ok bool) // called if wantReply is set
+}
+
+func (r request) reply(ok bool) {
+	if r.wantReply {
+		r.answer(ok)
+	}
+}
+
+// handle answers a request.
+func (s *session) handle(r request) {
+	switch {
+	case r.kind == "pty-req" && !s.started:
+		s.pty = wellFormedPTY(r.payload)
+		r.reply(s.pty)
+	case r.kind == "exec" && !s.started:
+		s.exec(r)
+	case r.kind == "subsystem" && !s.started:
+		s.subsystem(r)
+	case r.kind == "signal" && s.started:
+		s.signal(r)
+	default:
+		r.reply(false)
+	}
+}
+
+// start begins something that waits for the client, on a goroutine of its own.
+func (s *session) start(run func()) {
+	s.signals.Lock()
+	s.ctx, s.cancel = context.WithCancel(s.conn.ctx)
+	if s.left {
+		s.cancel()
+	}
+	s.signals.Unlock()
+	s.command.Go(run)
+}
+
+// quick reports whether a request is for a command that waits for nothing, not even for its
+// outputs, if they have room for its line and an answer.
+func (s *session) quick(r request) bool {
+	o := &s.conn.fleet.options
+	if s.started || s.pty || o.Play != nil || o.Answer != nil || len(r.payload) > maxQuickLine {
+		return false
+	}
+	command, ok := commandOf(r)
+	script, parsed := shell.Parse(command)
+	return ok && parsed && script.Quick()
+}
+
+// maxQuickLine bounds the command of a quick request, in bytes.
+const maxQuickLine = 4 << 10
+
+// commandOf returns the command of an exec request (RFC 4254 §6.5).
+func commandOf(r request) (command string, ok bool) {
 	var request struct{ Command string }
-	if err := ssh.Unmarshal(r.Payload, &request); err != nil {
-		_ = r.Reply(false, nil)
+	err := ssh.Unmarshal(r.payload, &request)
+	return request.Command, err == nil
+}
+
+// exec runs the command of an exec request (RFC 4254 §6.5).
+func (s *session) exec(r request) {
+	command, ok := commandOf(r)
+	if !ok {
+		r.reply(false)
 		return
 	}
 	s.started = true
@@ -78,12 +131,12 @@ func (s *session) exec(r *ssh.Request) {
 	if s.behaviour.fileFault().noExec {
 		answer = no
 	}
-	s.entry = s.conn.fleet.oracle.start(s.conn, request.Command, answer == yes)
+	s.entry = s.conn.fleet.oracle.start(s.conn, command, answer == yes)
 	if answer != yes {
 		s.conn.fleet.oracle.end(&s.entry, nil, nil, nil)
 	}
-	if answer != never && r.WantReply {
-		_ = r.Reply(answer == yes, nil)
+	if answer != never {
+		r.reply(answer == yes)
 	}
 	if answer != yes {
 		return
@@ -93,7 +146,11 @@ func (s *session) exec(r *ssh.Request) {
 		s.Channel = &terminal{Channel: s.Channel}
 		s.stdout.terminal, s.stderr = true, s.stdout
 	}
-	s.command.Go(s.run)
+	if _, quick := s.Channel.(heldChannel); quick {
+		s.run()
+		return
+	}
+	s.start(s.run)
 }
 
 // An answer is what becomes of an exec request.
@@ -161,12 +218,12 @@ func (s *session) shell(line string) shell.Exit {
 
 // signal ends the command by a signal (RFC 4254 §6.9). It does so for a command
 // that waits for the client, too. What a fault runs instead does not listen.
-func (s *session) signal(r *ssh.Request) {
+func (s *session) signal(r request) {
 	if s.behaviour.run != nil {
 		return
 	}
 	var request struct{ Name string }
-	if err := ssh.Unmarshal(r.Payload, &request); err != nil {
+	if err := ssh.Unmarshal(r.payload, &request); err != nil {
 		return
 	}
 	s.signals.Lock()
@@ -181,7 +238,7 @@ func (s *session) signal(r *ssh.Request) {
 	}
 	if shell.Fatal(request.Name) {
 		s.finishing.Do(func() { endChannel(s, shell.Exit{Signal: request.Name}) })
-		s.cancel()
+		s.leave()
 	}
 }
 

@@ -12,9 +12,9 @@ import (
 )
 
 // subsystem starts the SFTP server (RFC 4254 §6.5), the only subsystem.
-func (s *session) subsystem(r *ssh.Request) {
+func (s *session) subsystem(r request) {
 	var request struct{ Name string }
-	ok := ssh.Unmarshal(r.Payload, &request) == nil && request.Name == "sftp" && !s.conn.fleet.options.NoSFTP
+	ok := ssh.Unmarshal(r.payload, &request) == nil && request.Name == "sftp" && !s.conn.fleet.options.NoSFTP
 	answer := yes
 	if s.behaviour.answer != nil {
 		answer = *s.behaviour.answer
@@ -25,15 +25,13 @@ func (s *session) subsystem(r *ssh.Request) {
 	if answer == never {
 		return
 	}
-	if r.WantReply {
-		_ = r.Reply(answer == yes, nil)
-	}
+	r.reply(answer == yes)
 	if answer == no {
 		return
 	}
 	s.started = true
 	s.conn.fleet.count(func(s *Stats) { s.Subsystems++ })
-	s.command.Go(s.serveFiles)
+	s.start(s.serveFiles)
 }
 
 // serveFiles is an SFTP session, from its first packet to its end.

@@ -43,6 +43,7 @@ type fleetFlags struct {
 	reboots         []string
 	rebootTime      time.Duration
 	sftp            bool
+	server          string
 
 	writeKnownHosts, writeHosts, writeKey string
 	oracle                                string
@@ -92,6 +93,7 @@ after it has given the text before N times.`,
 	flags.StringArrayVar(&f.reboots, "reboot", nil, "have hosts reboot that long after the start: `TIME=HOSTS`")
 	flags.DurationVar(&f.rebootTime, "reboot-time", 5*time.Second, "how long they are down")
 	flags.BoolVar(&f.sftp, "sftp", true, "serve files by SFTP")
+	flags.StringVar(&f.server, "server", string(simfleet.ServerXCrypto), "who serves: wire, shoal's own, which is cheap and takes commands early as sshd does, or xcrypto, golang.org/x/crypto/ssh")
 	flags.Uint16Var(&f.port, "port", 0, "TCP port of every host (default: any free one)")
 	flags.StringVar(&f.seed, "seed", "", "derive all keys from this `TEXT` (default: random)")
 	flags.StringVar(&f.writeHosts, "write-hosts", "", "write the hosts to `FILE`")
@@ -189,7 +191,8 @@ func (f *fleetFlags) options() (simfleet.Options, error) {
 	}
 	number := numbering(names)
 	o := simfleet.Options{
-		Hosts: f.hosts, Names: names, Seed: f.seed, Port: f.port, Latency: f.latency, Jitter: f.jitter, NoSFTP: !f.sftp, DiscardLog: true,
+		Hosts: f.hosts, Names: names, Seed: f.seed, Port: f.port, Latency: f.latency, Jitter: f.jitter, NoSFTP: !f.sftp,
+		Server: simfleet.Server(f.server), DiscardLog: true,
 	}
 	if f.maxStartups != "" {
 		if o.MaxStartups, err = simfleet.ParseStartups(f.maxStartups); err != nil {

@@ -15,6 +15,7 @@ import (
 	"shoal/internal/ssh/tcp"
 	"shoal/internal/ssh/wire"
 	"shoal/internal/sshdtest"
+	"shoal/simfleet"
 )
 
 // flights counts the round trips of a connection: that of TCP, and each burst of
@@ -135,7 +136,15 @@ func once(t *testing.T, s *sshdtest.Server, o Options, command string) (fleet.En
 
 func TestRoundTrips(t *testing.T) {
 	const unlimited = 99
+	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 1, Server: simfleet.ServerWire})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	simulated := &sshdtest.Server{Host: f.Host(0), HostKey: f.HostKey(0), Signer: f.ClientKey()}
+	simulated.Host.User = "ada"
 	for name, s := range map[string]*sshdtest.Server{
+		"simfleet": simulated,
 		"OpenSSH":  sshdtest.OpenSSH(t),
 		"Dropbear": sshdtest.Dropbear(t),
 	} {

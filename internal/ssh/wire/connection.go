@@ -67,6 +67,8 @@ func (c *endpoint) handleConnection(p []byte) (Event, error) {
 	switch {
 	case number == msgChannelOpenConfirm || number == msgChannelOpenFailure:
 		return c.takeOpened(ch, number, r)
+	case !ch.opened && ch.theirs: // sent early, to a channel that our driver has not opened yet
+		return nil, c.useless(number)
 	case !ch.opened:
 		return nil, unexpected(number, "before the channel was open", "RFC 4254 §5.1")
 	}

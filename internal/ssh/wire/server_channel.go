@@ -84,6 +84,18 @@ func (s *Server) Reply(n Channel, ok bool) {
 // SendStderr is Send for standard error (SSH_EXTENDED_DATA_STDERR).
 func (s *Server) SendStderr(n Channel, p []byte) int { return s.sendData(n, p, true) }
 
+// Room returns how many bytes Send would take now; Window does not know of key exchanges.
+func (s *Server) Room(n Channel) int {
+	room := int(s.Window(n))
+	if s.out.held != nil || s.needsRekey() {
+		return 0
+	}
+	if left := s.config.rekeyBytes() - s.out.bytes; uint64(room) > left/2 {
+		room = int(left / 2) // packets are longer than their data, but not twice as long
+	}
+	return room
+}
+
 // Tell sends a request about a channel that wants no answer (RFC 4254 §5.4), such as exit-status.
 func (s *Server) Tell(n Channel, kind string, payload []byte) {
 	ch := s.mux.use(n)
