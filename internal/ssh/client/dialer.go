@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	xssh "golang.org/x/crypto/ssh"
@@ -26,6 +27,9 @@ type Dialer struct {
 	hostKeys []string // every host-key algorithm of package wire
 	parking  *eventDrivers
 	buffers  sync.Pool      // of *[]byte, for reads while a command runs
+	large    sync.Pool      // of *[]byte, for parts of its input
+	inputs   atomic.Int64   // commands that were accepted and have input
+	outputs  sync.Pool      // of *[]byte, for packets of the input
 	small    sync.Pool      // of *[]byte, for handshakes
 	configs  sync.Map       // of *wire.Config by configKey
 	asking   sync.WaitGroup // the goroutines that ask an agent
@@ -78,16 +82,25 @@ func New(opts Options) (*Dialer, error) {
 	}
 	d.fingerprints.of = make(map[string]string)
 	d.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
+	d.large.New = func() any { b := make([]byte, largeSize); return &b }
+	d.outputs.New = func() any { return new([]byte) }
 	d.small.New = func() any { b := make([]byte, smallSize); return &b }
 	d.parking = newParking(opts.Park)
 	return d, nil
 }
 
-// bufferSize limits one read while a command runs, smallSize one during a
-// handshake, whose longest message is usually about 2 KB.
+// bufferSize limits one read while a command runs, and one part of its input, smallSize a read
+// during a handshake, whose longest message is usually about 2 KB.
 const (
 	bufferSize = 16 << 10
 	smallSize  = 4 << 10
+)
+
+// largeSize is that of a part of the input while no more than fewInputs commands have one: it
+// takes fewer system calls, but a connection that is blocked may hold a part.
+const (
+	largeSize = 128 << 10
+	fewInputs = 64
 )
 
 // Close stops the Dialer's goroutines. Running commands are abandoned.

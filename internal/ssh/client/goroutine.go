@@ -207,6 +207,7 @@ func (s *session) read(ctx context.Context, c *conn, d *Dialer) {
 	if s.end != nil {
 		return
 	}
+	s.giveBack()
 	by := s.next()
 	switch now := s.clock().Now(); {
 	case s.mute:

@@ -255,7 +255,14 @@ func (p *loopConn) flush() {
 // feeds queues a part of the input if nothing is left to write.
 func (p *loopConn) feeds() bool {
 	s := p.conn.session
-	return !s.mute && len(s.link.client.Output()) == 0 && s.feed()
+	if s.mute || len(s.link.client.Output()) > 0 {
+		return false
+	}
+	if s.feed() {
+		return true
+	}
+	s.giveBack()
+	return false
 }
 
 func (p *loopConn) write() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"shoal/fleet"
@@ -178,8 +179,10 @@ func (s *session) feed() bool {
 	if !s.writable || s.end != nil {
 		return false
 	}
-	buf := s.dialer.buffers.Get().(*[]byte)
-	defer s.dialer.buffers.Put(buf)
+	pool := s.parts()
+	buf := pool.Get().(*[]byte)
+	defer pool.Put(buf)
+	s.borrow()
 	left := s.attempt.InputSize() - s.fed
 	p := (*buf)[:min(int64(len(*buf)), left, int64(s.link.client.Window(s.channel)))]
 	if n, err := s.attempt.Input.ReadAt(p, s.fed); n < len(p) {
@@ -196,10 +199,34 @@ func (s *session) feed() bool {
 	return sent > 0
 }
 
+// parts returns the pool of buffers for parts of the input.
+func (s *session) parts() *sync.Pool {
+	if s.dialer.inputs.Load() <= fewInputs {
+		return &s.dialer.large
+	}
+	return &s.dialer.buffers
+}
+
+// borrow has the output of a part built in memory that connections share, until giveBack.
+func (s *session) borrow() {
+	if cap(s.link.client.Output()) == 0 {
+		s.link.client.Lend(*s.dialer.outputs.Get().(*[]byte))
+	}
+}
+
+// giveBack ends borrow, unless some of the output is still to be written.
+func (s *session) giveBack() {
+	if b := s.link.client.Reclaim(); cap(b) > 0 {
+		s.dialer.outputs.Put(&b)
+	}
+}
+
 // feedStream queues what the attempt's Stream has now.
 func (s *session) feedStream() bool {
-	buf := s.dialer.buffers.Get().(*[]byte)
-	defer s.dialer.buffers.Put(buf)
+	pool := s.parts()
+	buf := pool.Get().(*[]byte)
+	defer pool.Put(buf)
+	s.borrow()
 	p := (*buf)[:min(len(*buf), int(s.link.client.Window(s.channel)))]
 	n, err := s.attempt.Stream.Next(p, s.fed)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -356,6 +383,9 @@ func (s *session) answered(ok bool) {
 			s.enter(fleet.PhaseRun, s.timeouts().Command)
 		}
 		s.accepted, s.writable = true, s.attempt.InputSize() > 0
+		if s.attempt.HasInput() {
+			s.dialer.inputs.Add(1)
+		}
 	case s.exit.known:
 		s.exit.conflict = true
 	case !s.link.exec.Refused():
@@ -582,6 +612,9 @@ func (s *session) finish(e fleet.End) {
 			e.Flags |= fleet.FlagPTY
 		}
 		s.end = &e
+		if s.accepted && s.attempt.HasInput() {
+			s.dialer.inputs.Add(-1)
+		}
 		s.agent.end(s.keeps)
 	}
 }

@@ -174,7 +174,7 @@ func (c *Client) Signal(n Channel, name string) {
 // Send sends as much of p as possible now and returns the number of bytes sent; Writable
 // follows when more can be sent. It is limited by the window (RFC 4254 §5.2) and returns 0
 // before ChannelOpened, during a key exchange (RFC 4253 §7.1) and after SendEOF or
-// CloseChannel. p is copied into Output: pass it in pieces to bound the memory.
+// CloseChannel. p is copied into Output: pass it in pieces to bound the memory; see Lend.
 func (c *endpoint) Send(n Channel, p []byte) int { return c.sendData(n, p, false) }
 
 func (c *endpoint) sendData(n Channel, p []byte, stderr bool) int {
@@ -182,7 +182,6 @@ func (c *endpoint) sendData(n Channel, p []byte, stderr bool) int {
 	if !ch.opened || !ch.sends() {
 		return 0
 	}
-	var message []byte
 	sent := 0
 	for c.err == nil && sent < len(p) && ch.sendLeft > 0 {
 		if c.needsRekey() {
@@ -193,13 +192,14 @@ func (c *endpoint) sendData(n Channel, p []byte, stderr bool) int {
 			break
 		}
 		size := min(len(p)-sent, int(min(ch.sendLeft, ch.maxData)))
-		if message == nil {
-			message = make([]byte, 0, dataHead+size)
-			c.out.buf = slices.Grow(c.out.buf, min(len(p), int(ch.sendLeft))+2*packetRoom)
+		if sent == 0 {
+			all := min(len(p), int(ch.sendLeft))
+			c.out.buf = slices.Grow(c.out.buf, all+(1+all/size)*(dataHead+packetRoom))
 		}
-		message = dataHeader(message[:0], ch.remote, stderr)
-		message = appendString(message, p[sent:sent+size])
-		c.send(message)
+		head := dataHeader(make([]byte, 0, dataHead), ch.remote, stderr)
+		head = appendUint32(head, uint32(size))
+		c.trace(true, head, size)
+		c.out.seal(head, p[sent:sent+size])
 		ch.sendLeft -= uint32(size)
 		ch.sendUsed += uint32(size)
 		sent += size

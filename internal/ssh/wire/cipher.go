@@ -43,10 +43,10 @@ func authenticates(cipher string) bool {
 
 // A sealer builds and encrypts the packets of one direction (RFC 4253 §6).
 type sealer interface {
-	// seal appends the whole packet that carries payload. seq is the packet's
-	// sequence number (RFC 4253 §6.4). It does not allocate if dst has capacity.
-	// payload must not overlap dst's free capacity.
-	seal(dst, payload []byte, seq uint32) []byte
+	// seal appends the whole packet that carries payload and, behind it, rest. seq is the
+	// packet's sequence number (RFC 4253 §6.4). It does not allocate if dst has capacity.
+	// Neither may overlap dst's free capacity.
+	seal(dst, payload, rest []byte, seq uint32) []byte
 	shrinker
 }
 

@@ -15,7 +15,7 @@ func BenchmarkSeal(b *testing.B) {
 			b.SetBytes(int64(len(payload)))
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				dst = s.seal(dst[:0], payload, uint32(i))
+				dst = s.seal(dst[:0], payload, nil, uint32(i))
 			}
 		})
 	}
@@ -30,7 +30,7 @@ func BenchmarkOpen(b *testing.B) {
 			payload := make([]byte, 32<<10)
 			var sealed []byte
 			for i := range packets {
-				sealed = s.seal(sealed, payload, uint32(i))
+				sealed = s.seal(sealed, payload, nil, uint32(i))
 			}
 			work := make([]byte, len(sealed))
 			b.SetBytes(int64(packets * len(payload)))
@@ -62,7 +62,7 @@ func BenchmarkResident(b *testing.B) {
 				before := heap()
 				for range connections {
 					s, o := newPair(b, d)
-					packet := s.seal(nil, []byte{msgIgnore}, 0)
+					packet := s.seal(nil, []byte{msgIgnore}, nil, 0)
 					if _, _, err := receive(o, packet, 0); err != nil {
 						b.Fatal(err)
 					}

@@ -57,9 +57,9 @@ func (c *chachaState) sum(packet []byte) {
 	poly1305.Sum(&c.tag, packet, &c.once)
 }
 
-func (c *chachaState) seal(dst, payload []byte, seq uint32) []byte {
+func (c *chachaState) seal(dst, payload, rest []byte, seq uint32) []byte {
 	start := len(dst)
-	dst = frame(dst, payload, plainAlign, true, poly1305.TagSize)
+	dst = frame(dst, payload, rest, plainAlign, true, poly1305.TagSize)
 	return dst[:start+len(c.protect(dst[start:], seq))]
 }
 

@@ -90,10 +90,10 @@ func (c *ctrState) tag(packet []byte, seq uint32) []byte {
 	return c.mac.Sum(c.sum[:0])
 }
 
-func (c *ctrState) seal(dst, payload []byte, seq uint32) []byte {
+func (c *ctrState) seal(dst, payload, rest []byte, seq uint32) []byte {
 	c.ready()
 	start := len(dst)
-	dst = frame(dst, payload, aes.BlockSize, c.etm, c.mac.Size())
+	dst = frame(dst, payload, rest, aes.BlockSize, c.etm, c.mac.Size())
 	return dst[:start+len(c.protect(dst[start:], seq))]
 }
 

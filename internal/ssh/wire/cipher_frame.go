@@ -14,16 +14,17 @@ const (
 	plainAlign = 8
 )
 
-// frame appends the plaintext packet of payload (RFC 4253 §6), with capacity for tag bytes
-// after it. The packet's size is a multiple of align; with aside its length field is not
+// frame appends the plaintext packet of payload and rest (RFC 4253 §6), with capacity for tag
+// bytes after it. The packet's size is a multiple of align; with aside its length field is not
 // counted.
 //
 // The padding is random, as RFC 4253 §6 asks for, but security does not depend on that: with
 // these modes equal plaintexts never have equal ciphertexts. So it comes from the runtime's
 // generator (ChaCha8, seeded by the system), which costs nanoseconds and no state per
 // connection.
-func frame(dst, payload []byte, align int, aside bool, tag int) []byte {
-	counted := 1 + len(payload)
+func frame(dst, payload, rest []byte, align int, aside bool, tag int) []byte {
+	size := len(payload) + len(rest)
+	counted := 1 + size
 	if !aside {
 		counted += lengthSize
 	}
@@ -31,11 +32,11 @@ func frame(dst, payload []byte, align int, aside bool, tag int) []byte {
 	if padding < minPadding {
 		padding += align
 	}
-	length := 1 + len(payload) + padding
+	length := 1 + size + padding
 	dst = slices.Grow(dst, lengthSize+length+tag)
 	dst = appendUint32(dst, uint32(length))
 	dst = append(dst, byte(padding))
-	dst = append(dst, payload...)
+	dst = append(append(dst, payload...), rest...)
 	return appendPadding(dst, padding)
 }
 
@@ -91,8 +92,8 @@ type (
 	plainOpener struct{}
 )
 
-func (plainSealer) seal(dst, payload []byte, _ uint32) []byte {
-	return frame(dst, payload, plainAlign, false, 0)
+func (plainSealer) seal(dst, payload, rest []byte, _ uint32) []byte {
+	return frame(dst, payload, rest, plainAlign, false, 0)
 }
 
 func (plainSealer) shrink() {}

@@ -59,9 +59,9 @@ func (g *gcmState) next() {
 	binary.BigEndian.PutUint64(counter, binary.BigEndian.Uint64(counter)+1)
 }
 
-func (g *gcmState) seal(dst, payload []byte, _ uint32) []byte {
+func (g *gcmState) seal(dst, payload, rest []byte, _ uint32) []byte {
 	start := len(dst)
-	dst = frame(dst, payload, aes.BlockSize, true, gcmTagSize)
+	dst = frame(dst, payload, rest, aes.BlockSize, true, gcmTagSize)
 	return dst[:start+len(g.protect(dst[start:]))]
 }
 

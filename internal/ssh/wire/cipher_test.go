@@ -101,7 +101,7 @@ func TestPacketRoundTrip(t *testing.T) {
 						s.shrink()
 					}
 					before := len(sealed)
-					sealed = s.seal(sealed, p, seq+uint32(i))
+					sealed = s.seal(sealed, p, nil, seq+uint32(i))
 					if n := len(sealed) - before; n > len(p)+4+1+4+32+64 {
 						r.Fatalf("%d bytes became a packet of %d", len(p), n)
 					}
@@ -134,7 +134,7 @@ func TestFrame(t *testing.T) {
 		for n := 1; n < 70; n++ {
 			payload := bytes.Repeat([]byte{7}, n)
 			prefix := []byte("what was there")
-			b := frame(bytes.Clone(prefix), payload, c.align, c.aside, 0)
+			b := frame(bytes.Clone(prefix), payload[:n/2], payload[n/2:], c.align, c.aside, 0)
 			if !bytes.HasPrefix(b, prefix) {
 				t.Fatalf("dst was altered: %q", b)
 			}
@@ -206,7 +206,7 @@ func TestBitFlipK02(t *testing.T) {
 	for _, d := range allDirections() {
 		t.Run(d.String(), func(t *testing.T) {
 			s, _ := newPair(t, d)
-			sealed := s.seal(nil, payload, 0)
+			sealed := s.seal(nil, payload, nil, 0)
 			// Room for a packet that has become longer.
 			b := make([]byte, len(sealed)+MaxPacket)
 			for bit := range len(sealed) * 8 {
@@ -232,8 +232,8 @@ func TestPacketOutOfPlace(t *testing.T) {
 	for _, d := range allDirections() {
 		t.Run(d.String(), func(t *testing.T) {
 			s, _ := newPair(t, d)
-			packet := s.seal(nil, []byte("first"), 0)
-			second := s.seal(nil, []byte("second"), 1)
+			packet := s.seal(nil, []byte("first"), nil, 0)
+			second := s.seal(nil, []byte("second"), nil, 1)
 			_, o := newPair(t, d)
 			if _, _, err := receive(o, bytes.Clone(packet), 0); err != nil {
 				t.Fatal(err)
@@ -257,7 +257,7 @@ func TestNoAllocations(t *testing.T) {
 		var buf []byte
 		var seq uint32
 		n := testing.AllocsPerRun(100, func() {
-			buf = s.seal(buf[:0], payload, seq)
+			buf = s.seal(buf[:0], payload, nil, seq)
 			if _, _, err := receive(o, buf, seq); err != nil {
 				t.Fatal(err)
 			}
@@ -377,7 +377,7 @@ func FuzzOpener(f *testing.F) {
 	all := append(allDirections(), direction{})
 	for i, d := range all {
 		s, _ := newPair(f, d)
-		f.Add(append([]byte{byte(i)}, s.seal(nil, []byte("payload"), 0)...))
+		f.Add(append([]byte{byte(i)}, s.seal(nil, []byte("payload"), nil, 0)...))
 		f.Add(append([]byte{byte(i)}, make([]byte, 64)...))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -191,7 +191,7 @@ func (c *endpoint) step() (more bool, ev Event, err error) {
 	if c.auth != nil && c.in.total > MaxPreAuth {
 		return false, nil, errPreAuth()
 	}
-	c.trace(false, payload)
+	c.trace(false, payload, 0)
 	ev, err = c.handle(payload)
 	if err == nil && c.needsRekey() {
 		c.startKex()
@@ -252,6 +252,24 @@ func (c *endpoint) end(err error) {
 func (c *endpoint) Shrink() {
 	c.in.opener.shrink()
 	c.out.sealer.shrink()
+}
+
+// Lend gives memory for Output, unless some is pending, which is reused until Reclaim: connections
+// that send much take turns with it. It must not be called before authentication has succeeded.
+func (c *endpoint) Lend(b []byte) {
+	if len(c.out.pending()) == 0 {
+		c.out.buf, c.out.start, c.out.reuse = b[:0], 0, true
+	}
+}
+
+// Reclaim returns the memory of Output, or nil while something is pending or if there is none.
+func (c *endpoint) Reclaim() []byte {
+	if len(c.out.pending()) > 0 {
+		return nil
+	}
+	b := c.out.buf
+	c.out.buf, c.out.start, c.out.reuse = nil, 0, false
+	return b
 }
 
 // Idle reports whether there is no channel: on the next one, Exec may be called at once.

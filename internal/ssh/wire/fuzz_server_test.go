@@ -42,7 +42,7 @@ func secureServer(tb testing.TB, config Config) *hostileClient {
 }
 
 func (h *hostileClient) send(payload []byte) {
-	h.out.seal(payload)
+	h.out.seal(payload, nil)
 	h.deliver(h.out.swap(nil))
 }
 

@@ -53,8 +53,8 @@ func FuzzStream(f *testing.F) {
 	f.Add([]byte(strings.Repeat("hello\r\n", 3)+"SSH-2.0-x\r\n"), uint16(7))
 	f.Add(bytes.Clone(s.out.buf), uint16(100))
 	s.deliver()
-	hello := append([]byte(s.version+"\r\n"), plainSealer{}.seal(nil, s.initRaw, 0)...)
-	f.Add(plainSealer{}.seal(hello, s.reply(), 0), uint16(1000))
+	hello := append([]byte(s.version+"\r\n"), plainSealer{}.seal(nil, s.initRaw, nil, 0)...)
+	f.Add(plainSealer{}.seal(hello, s.reply(), nil, 0), uint16(1000))
 	f.Add([]byte("SSH-2.0-x\r\n\x00\x00\x00\x0c\x0a\x14"), uint16(1))
 	f.Fuzz(func(t *testing.T, stream []byte, piece uint16) {
 		s := newScripted(t, Config{EarlyKex: piece%2 == 0})

@@ -86,13 +86,13 @@ func (o *outbound) free() {
 	o.sent(0)
 }
 
-// seal appends the packet that carries payload and returns its sequence number.
-func (o *outbound) seal(payload []byte) uint32 {
+// seal appends the packet that carries payload and rest, and returns its sequence number.
+func (o *outbound) seal(payload, rest []byte) uint32 {
 	if o.start > 0 { // do not keep what was sent
 		o.buf, o.start = append(o.buf[:0], o.pending()...), 0
 	}
 	before := len(o.buf)
-	o.buf = o.sealer.seal(o.buf, payload, o.seq)
+	o.buf = o.sealer.seal(o.buf, payload, rest, o.seq)
 	o.bytes += uint64(len(o.buf) - before)
 	o.packets++
 	o.seq++

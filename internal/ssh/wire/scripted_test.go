@@ -116,7 +116,7 @@ func (s *scripted) note(p []byte) {
 // send queues messages for the client.
 func (s *scripted) send(messages ...[]byte) {
 	for _, p := range messages {
-		s.out.seal(p)
+		s.out.seal(p, nil)
 	}
 }
 

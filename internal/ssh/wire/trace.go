@@ -19,10 +19,11 @@ type Message struct {
 	Detail string
 }
 
-func (c *endpoint) trace(out bool, payload []byte) {
+// trace traces a message of payload and rest more bytes, which its description does without.
+func (c *endpoint) trace(out bool, payload []byte, rest int) {
 	if c.config.Trace != nil {
 		c.config.Trace(Message{
-			Out: out, Number: payload[0], Name: messageName(payload[0]), Size: len(payload),
+			Out: out, Number: payload[0], Name: messageName(payload[0]), Size: len(payload) + rest,
 			Request: requestOf(payload), Detail: detail(payload),
 		})
 	}

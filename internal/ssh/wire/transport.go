@@ -20,8 +20,8 @@ func (c *endpoint) send(payload []byte) {
 		}
 		return
 	}
-	c.trace(true, payload)
-	c.out.seal(payload)
+	c.trace(true, payload, 0)
+	c.out.seal(payload, nil)
 }
 
 // answer sends the answer to a message that makes no progress, within the limits.

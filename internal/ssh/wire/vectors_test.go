@@ -66,7 +66,7 @@ func (w *wire) send(payload []byte) error {
 	if w.d.cipher == chachaPoly || w.d.cipher == "" {
 		align = plainAlign
 	}
-	plain := frame(nil, payload, align, lengthOf(w.d) == 0, 0)
+	plain := frame(nil, payload, nil, align, lengthOf(w.d) == 0, 0)
 	packet := protect(w.s, plain, w.out)
 	w.sent = append(w.sent, recordedPacket{packet, plain})
 	w.out++
