@@ -34,3 +34,36 @@ func TestWaitingShares(t *testing.T) {
 		t.Error("the configuration was copied")
 	}
 }
+
+// Data is sent from memory that is lent, and comes back when all of it was sent.
+func TestLend(t *testing.T) {
+	s := newScripted(t, Config{})
+	s.secure(direction{cipher: gcm128})
+	s.client.AuthPassword("u", nil)
+	ch := s.client.OpenSession()
+	s.send(serviceAccept(), []byte{msgUserAuthSuccess}, confirm(ch, 0, 1<<31))
+	s.deliver()
+	s.client.Sent(len(s.client.Output()))
+	lent, data := make([]byte, 200<<10), make([]byte, 128<<10)
+	n := testing.AllocsPerRun(10, func() {
+		s.client.Lend(lent)
+		if n := s.client.Send(ch, data); n != len(data) {
+			t.Errorf("%d bytes were sent", n)
+		}
+		out := s.client.Output()
+		if &out[0] != &lent[0] {
+			t.Error("the output is in other memory")
+		}
+		s.client.Sent(len(out) - 1)
+		if s.client.Lend(nil); s.client.Reclaim() != nil {
+			t.Error("memory is given back while it is in use")
+		}
+		s.client.Sent(1)
+		if b := s.client.Reclaim(); cap(b) != cap(lent) || cap(s.client.Output()) > 0 {
+			t.Errorf("%d bytes of memory came back, and %d are kept", cap(b), cap(s.client.Output()))
+		}
+	})
+	if n > 10 {
+		t.Errorf("%v allocations for %d packets", n, len(data)/MaxData)
+	}
+}
