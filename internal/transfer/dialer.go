@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 
 	"shoal/fleet"
 	"shoal/internal/remote"
@@ -43,6 +44,17 @@ func NewPullDialer(inner ssh.Dialer, p *Pull) *Dialer {
 func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	auto := d.via == ViaAuto
 	sftp := d.via == ViaSFTP || auto && ssh.Noted(d.inner, a.Target, noted(a.Target))
+	c, err := d.dial(ctx, a, sftp)
+	if f, ok := errors.AsType[*fleet.Error](err); ok && auto && !sftp && f.Reason == fleet.ReasonWrapRefused {
+		a.Tell("%v; copying by SFTP", f.Err) // nothing was sent
+		return d.dial(ctx, a, true)
+	}
+	return c, err
+}
+
+// dial connects to copy in one way, or, with ViaAuto, in that one first.
+func (d *Dialer) dial(ctx context.Context, a *ssh.Attempt, sftp bool) (ssh.Conn, error) {
+	auto := d.via == ViaAuto
 	j, err := d.begin(a, remote.NewNonce(), sftp)
 	if err != nil {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
