@@ -56,6 +56,9 @@ type GatheredOptions struct {
 	// Targets is the number of targets of the run, for the share of the reference; if there
 	// are more results it is their number.
 	Targets int
+	// Standing means that the masks stay from one run to the next: that none of them made a
+	// difference is not said.
+	Standing bool
 	// Rest is the command that shows everything; "" means that there is none: then no diff
 	// is cut.
 	Rest string
@@ -111,8 +114,33 @@ func (g *Gathered) Groups() *groups.Groups {
 	return g.shown
 }
 
-// Close prints all groups.
+// Close prints all groups, and frees what PrintAs needs.
 func (g *Gathered) Close() error {
+	return errors.Join(g.printAll(), g.Free())
+}
+
+// PrintAs prints all groups to these outlets in this view, compared with the group of a host as
+// GatheredOptions.Reference says. It may be called again and again, before Free. A log, which is no
+// terminal, gets every group.
+func (g *Gathered) PrintAs(stdout, stderr Out, view GroupView, reference string) error {
+	as := *g
+	as.opts.Stdout, as.opts.Stderr, as.opts.View, as.opts.Reference = stdout, stderr, view, reference
+	if !stdout.Escape {
+		as.opts.Max, as.opts.Rest = 0, ""
+	}
+	return as.printAll()
+}
+
+// Free ends a Gathered that is printed no more.
+func (g *Gathered) Free() error {
+	err := g.results.Close()
+	if g.stderr != nil {
+		err = errors.Join(err, g.stderr.Close())
+	}
+	return err
+}
+
+func (g *Gathered) printAll() error {
 	g.Groups()
 	var err error
 	switch g.opts.View {
@@ -123,11 +151,10 @@ func (g *Gathered) Close() error {
 	default:
 		err = g.blocks()
 	}
-	errs := []error{err}
 	if g.stderr != nil {
-		errs = append(errs, g.errors(), g.stderr.Close())
+		err = errors.Join(err, g.errors())
 	}
-	return errors.Join(append(errs, g.tellMasks(), g.results.Close())...)
+	return errors.Join(err, g.tellMasks())
 }
 
 // blocks prints each group, as many as are allowed.
@@ -202,6 +229,8 @@ func (g *Gathered) say(text string) error {
 func (g *Gathered) tellMasks() error {
 	switch told := g.shown.Told; {
 	case g.opts.Groups.Masker == nil || g.shown.Targets == 0:
+		return nil
+	case told == 0 && g.opts.Standing:
 		return nil
 	case told == 0:
 		return g.say("shoal: no mask made a difference")

@@ -38,8 +38,8 @@ type groupFlags struct {
 // usualGroups is --max-groups if it is not given.
 const usualGroups = -1
 
-// maxGroups is the number of groups shown on a terminal, and of diffs.
-const maxGroups = 50
+// MaxGroups is the number of groups shown on a terminal, and of diffs.
+const MaxGroups = 50
 
 func (f *groupFlags) register(g flags.FlagGroup) {
 	g.BoolVar(&f.oneLine, "groups", false, "one line for each group of equal answers: number, hosts, end, first line")
@@ -47,7 +47,7 @@ func (f *groupFlags) register(g flags.FlagGroup) {
 	g.StringVar(&f.diffTo, "diff-to", "", "as --diff, from the answer of `HOST`")
 	f.Register(g.FlagSet, nil)
 	f.max = usualGroups
-	g.IntVar(&f.max, "max-groups", usualGroups, fmt.Sprintf("show `N` groups, the largest, and count the others; 0 for all (default: %d on a terminal if a journal has the run); with more, --diff shows differences line by line", maxGroups))
+	g.IntVar(&f.max, "max-groups", usualGroups, fmt.Sprintf("show `N` groups, the largest, and count the others; 0 for all (default: %d on a terminal if a journal has the run); with more, --diff shows differences line by line", MaxGroups))
 	g.Lookup("max-groups").DefValue = ""
 }
 
@@ -110,6 +110,23 @@ func (f *groupFlags) parse() error {
 	f.diff = f.diff || f.diffTo != ""
 	_, err := f.Parse()
 	return err
+}
+
+// Masks returns the words of --mask as they were given.
+func (f *EqualFlags) Masks() string { return strings.Join(f.masks, ",") }
+
+// SetMasks is --mask with these words, separated by commas; "" means none. If they are wrong nothing
+// changes.
+func (f *EqualFlags) SetMasks(words string) error {
+	masks := strings.Split(words, ",")
+	if words == "" {
+		masks = nil
+	}
+	if _, _, err := parseMasks(masks, nil); err != nil {
+		return err
+	}
+	f.masks = masks
+	return nil
 }
 
 // Parse returns which answers are equal.
@@ -196,7 +213,7 @@ func (f *groupFlags) shown(again bool) int {
 	case f.max != usualGroups:
 		return f.max
 	case f.diff || again:
-		return maxGroups
+		return MaxGroups
 	}
 	return 0
 }

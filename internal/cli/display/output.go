@@ -248,22 +248,27 @@ func (o *Results) open(f *OutputFlags, h record.Header, indexes []int, to, toErr
 
 // Watch keeps State up to date with what e works on.
 func (o *Results) Watch(e *engine.Options) {
+	WatchState(o.State, e)
+	e.Staged = o.stage
+}
+
+// WatchState keeps s up to date with what e works on.
+func WatchState(s *runstate.State, e *engine.Options) {
 	if e.Barrier {
-		o.State.Barrier()
+		s.Barrier()
 	}
-	e.Watch = func(v *engine.View, s engine.Step) {
-		switch s {
+	e.Watch = func(v *engine.View, step engine.Step) {
+		switch step {
 		case engine.Connecting:
-			o.State.Connecting(v)
+			s.Connecting(v)
 		case engine.Running:
-			o.State.Running(v)
+			s.Running(v)
 		case engine.Ended:
-			o.State.Ended(v)
+			s.Ended(v)
 		case engine.Waiting:
-			o.State.Waiting(v.Of())
+			s.Waiting(v.Of())
 		}
 	}
-	e.Staged = o.stage
 }
 
 // stage shows a stage of a rollout, or the pause after it: in the progress line, or in a

@@ -2,6 +2,7 @@ package shell
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -28,7 +29,7 @@ type source interface {
 // maxLine bounds a line of a file, in bytes.
 const maxLine = 1 << 20
 
-func (s *shell) openLines() (source, error) {
+func (s *shell) openLines(ctx context.Context) (source, error) {
 	in, ok := s.stdio.In.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		scanner := bufio.NewScanner(s.stdio.In)
@@ -41,6 +42,7 @@ func (s *shell) openLines() (source, error) {
 		io.Writer
 	}{(*keys)(t), s.stdio.Out}, "")
 	t.terminal.AutoCompleteCallback = t.complete
+	t.terminal.History = s.history(ctx)
 	return t, nil
 }
 
@@ -154,7 +156,7 @@ func (t *typed) confirm(pasted []string) (string, error) {
 	if len(pasted) == 1 {
 		return pasted[0], nil
 	}
-	answer, err := t.read(fmt.Sprintf("run these %d lines on %s? [y/N] ", len(pasted), count(len(t.shell.selected), "host")))
+	answer, err := t.read(fmt.Sprintf("run these %d lines on %s? [y/N] ", len(pasted), ui.CountOf(len(t.shell.selected), "host", "hosts")))
 	if errors.Is(err, term.ErrPasteIndicator) { // what is pasted is no answer
 		answer, err = "", nil
 	}
@@ -215,17 +217,33 @@ func (t *typed) complete(line string, pos int, key rune) (string, int, bool) {
 	return line[:begin] + common + line[pos:], begin + len(common), true
 }
 
+// names are the settings, and what :only, :view and :mask take.
+var names = []string{
+	":all", ":become", ":chdir", ":diff", ":env", ":fanout", ":help", ":hosts", ":log", ":mask", ":only", ":quit", ":reconnect", ":settings", ":timeout", ":view",
+	"failed", "differs", "unreached", "unknown", "full", "groups", "auto",
+}
+
 func (t *typed) words(prefix string) (found []string) {
 	add := func(w string) {
-		if strings.HasPrefix(w, prefix) && ui.Visible(w) == w {
+		if strings.HasPrefix(w, prefix) && ui.Visible(w) == w && !slices.Contains(found, w) {
 			found = append(found, w)
 		}
 	}
-	for _, w := range []string{":all", ":chdir", ":env", ":fanout", ":help", ":hosts", ":only", ":quit", ":reconnect", ":timeout", "failed", "differs", "unreached", "unknown"} {
+	for _, w := range names {
 		add(w)
+	}
+	for _, g := range t.shell.groups {
+		add("@" + g)
 	}
 	for i := range t.shell.base {
 		add(t.shell.base[i].Host.Name)
+	}
+	if len(found) == 0 { // words of earlier commands
+		for i := range min(t.terminal.History.Len(), maxHistory) {
+			for _, w := range strings.Fields(t.terminal.History.At(i)) {
+				add(w)
+			}
+		}
 	}
 	slices.Sort(found)
 	return found

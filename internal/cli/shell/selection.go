@@ -90,6 +90,8 @@ func (s *shell) find(ctx context.Context, expression string) (found []int, err e
 	return found, nil
 }
 
+var errNoCommand = hint.New("there is no last command yet", "run one first")
+
 // only keeps the selected hosts whose last command ended so.
 func (s *shell) only(what string) error {
 	match := map[string]func(answer) bool{
@@ -103,7 +105,7 @@ func (s *shell) only(what string) error {
 		return hint.New(fmt.Sprintf(":only %.40q is none of ok, failed, unknown, unreached and differs", what), ":all selects all hosts again")
 	}
 	if s.last == nil {
-		return hint.New("there is no last command yet", "run one first")
+		return errNoCommand
 	}
 	var kept []int
 	for _, i := range s.selected {
