@@ -108,6 +108,12 @@ func (c *conn) run() {
 		throttle(c, exceededMaxStartups)
 		return
 	}
+	if c.fleet.options.Penalties && c.fleet.penalties.refused(time.Now()) {
+		c.fleet.gate.leave(c.host)
+		c.fleet.count(func(s *Stats) { s.Dropped++ })
+		throttle(c, notAllowedNow)
+		return
+	}
 	b := c.behaviour()
 	if b.raw != nil {
 		b.raw(c)

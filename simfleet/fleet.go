@@ -31,6 +31,7 @@ type Fleet struct {
 
 	wireConfig *wire.Config
 	gate       *gate
+	penalties  penalties
 	oracle     *oracle
 
 	ctx    context.Context
@@ -163,12 +164,13 @@ func (f *Fleet) Log() []Exec { return f.oracle.log() }
 type Stats struct {
 	Accepted      int // connections that the kernel handed over
 	Strays        int // of those, closed at once: to no host of the fleet
-	Dropped       int // of those, turned away by MaxStartups
+	Dropped       int // of those, turned away by MaxStartups or Penalties
 	Authenticated int // of those, let in
 	Execs         int // exec requests seen
 	Subsystems    int // SFTP sessions that began
 	Open          int // connections open now
 	PeakOpen      int // the most that were open at once
+	Penalties     int // given under Options.Penalties
 	PeakStartups  int // the most unauthenticated ones that one host had at once
 	AcceptErrors  int // times that the kernel had no connection to give, for want of files or memory
 }
@@ -180,6 +182,7 @@ func (f *Fleet) Stats() Stats {
 	s.Open = len(f.open)
 	f.mu.Unlock()
 	s.PeakStartups = f.gate.most()
+	s.Penalties = f.penalties.given()
 	s.Execs = f.oracle.seen()
 	return s
 }

@@ -33,6 +33,9 @@ type Options struct {
 	// MaxStartups drops connections as sshd does, separately for each host. The
 	// zero value drops none.
 	MaxStartups Startups
+	// Penalties has the fleet refuse its clients as the listener of OpenSSH 9.8 does that has
+	// counted too many sessions without a login; those that end within 90 ms after it count too.
+	Penalties bool
 	// Fault returns the fault of host i. It is called once per connection, from
 	// many goroutines. nil and unknown faults mean a good host.
 	Fault func(i int) Fault

@@ -39,6 +39,9 @@ func (c *conn) serveXCrypto(b behaviour) {
 	if b.configure != nil {
 		b.configure(c, config)
 	}
+	if c.fleet.options.Penalties {
+		defer c.penalize(config)()
+	}
 	server, channels, requests, err := ssh.NewServerConn(c, config)
 	c.fleet.gate.leave(c.host)
 	if err != nil {

@@ -148,6 +148,24 @@ func TestMaxStartups(t *testing.T) {
 	}
 }
 
+// Short commands on many addresses of one listener cost no penalty, and none is turned away: the
+// connections stay open until the listener must have noticed their logins.
+func TestNoPenalties(t *testing.T) {
+	// faults.md: T13
+	const hosts = 200
+	fl, opts := fleetOf(t, simfleet.Options{Hosts: hosts, Penalties: true})
+	opts.Engine.Attempts = 1
+	for i, r := range collect(t, connect.Run(t.Context(), opts, fl.Targets(), "echo {index}")) {
+		if r.Outcome != fleet.OutcomeOK {
+			t.Fatalf("result %d: %v(%s) in %v: %v", i, r.Outcome, r.Reason, r.Phase, r.Err)
+		}
+	}
+	_ = fl.Close() // has counted all
+	if s := fl.Stats(); s.Penalties != 0 || s.Dropped != 0 || s.Authenticated != hosts {
+		t.Errorf("%d penalties, %d turned away, %d let in", s.Penalties, s.Dropped, s.Authenticated)
+	}
+}
+
 // Endless output is counted, kept up to the limit, and ends at the command timeout
 // by the signal sent then.
 // faults.md: S08

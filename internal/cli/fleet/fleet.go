@@ -37,6 +37,7 @@ type fleetFlags struct {
 	seed            string
 	latency, jitter time.Duration
 	maxStartups     string
+	penalties       bool
 	faults          []string
 	eachFault       int
 	answers         []string
@@ -87,6 +88,7 @@ after it has given the text before N times.`,
 	flags.DurationVar(&f.latency, "latency", 0, "time in each direction; a round trip takes twice as long")
 	flags.DurationVar(&f.jitter, "jitter", 0, "random time more in each direction, up to this")
 	flags.StringVar(&f.maxStartups, "max-startups", "", "drop connections as sshd's MaxStartups: `N` or start:rate:full, for each host")
+	flags.BoolVar(&f.penalties, "penalties", false, "refuse clients as OpenSSH 9.8 and later: for sessions without a login, and those that end at once")
 	flags.StringArrayVar(&f.faults, "fault", nil, "have hosts do something wrong: `KIND=HOSTS`; several kinds have + between them")
 	flags.IntVar(&f.eachFault, "each-fault", 0, "have `N` hosts for each fault of the protocol, and for some pairs, chosen by --seed")
 	flags.StringArrayVar(&f.answers, "answer", nil, "have hosts answer each command with a text: `HOSTS=TEXT`, or 10%=TEXT for a share of the others")
@@ -191,7 +193,7 @@ func (f *fleetFlags) options() (simfleet.Options, error) {
 	}
 	number := numbering(names)
 	o := simfleet.Options{
-		Hosts: f.hosts, Names: names, Seed: f.seed, Port: f.port, Latency: f.latency, Jitter: f.jitter, NoSFTP: !f.sftp,
+		Hosts: f.hosts, Names: names, Seed: f.seed, Port: f.port, Latency: f.latency, Jitter: f.jitter, Penalties: f.penalties, NoSFTP: !f.sftp,
 		Server: simfleet.Server(f.server), DiscardLog: true,
 	}
 	if f.maxStartups != "" {

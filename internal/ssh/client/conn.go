@@ -25,12 +25,14 @@ type conn struct {
 	dialer  *Dialer
 	session *session // the driver's from Start on
 
-	mu      sync.Mutex
-	wake    func() // tells the driver that closed or kept.next is set; nil without a driver
-	kept    *kept  // nil: its first attempt does not ask for it
-	proven  bool   // the host cache may learn
-	started bool   // only the session's driver closes the connection, which may use its descriptor
-	closed  bool
+	mu   sync.Mutex
+	wake func() // tells the driver that closed or kept.next is set; nil without a driver
+	kept *kept  // nil: its first attempt does not ask for it
+	// loggedIn is when the server let us in, as Dialer.millis has it: many connections wait.
+	loggedIn uint32
+	proven   bool // the host cache may learn
+	started  bool // only the session's driver closes the connection, which may use its descriptor
+	closed   bool
 }
 
 // kept is the state of a connection that may outlive its commands. The conn's mu guards what
@@ -62,7 +64,7 @@ type next struct {
 
 func newConn(h *handshake) *conn {
 	h.session.optimistic = h.plan.guessExec
-	c := &conn{dialer: h.dialer, session: h.session, proven: h.proven}
+	c := &conn{dialer: h.dialer, session: h.session, proven: h.proven, loggedIn: h.dialer.millis()}
 	if h.attempt.Keep {
 		c.kept = &kept{hostKey: h.hostKey, guesses: h.plan.guessExec}
 	}

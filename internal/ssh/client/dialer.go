@@ -21,20 +21,22 @@ import (
 
 // A Dialer connects with package internal/ssh/wire. It implements ssh.Dialer.
 type Dialer struct {
-	opts     Options
-	version  string   // our identification line
-	kex      []string // best first
-	hostKeys []string // every host-key algorithm of package wire
-	parking  *eventDrivers
-	buffers  sync.Pool      // of *[]byte, for reads while a command runs
-	large    sync.Pool      // of *[]byte, for parts of its input
-	inputs   atomic.Int64   // commands that were accepted and have input
-	outputs  sync.Pool      // of *[]byte, for packets of the input
-	small    sync.Pool      // of *[]byte, for handshakes
-	configs  sync.Map       // of *wire.Config by configKey
-	asking   sync.WaitGroup // the goroutines that ask an agent
-	late     sync.Map       // of endpoints where a later command must wait for its channel
-	settle   time.Duration  // settleTime, but in tests
+	opts      Options
+	version   string   // our identification line
+	kex       []string // best first
+	hostKeys  []string // every host-key algorithm of package wire
+	parking   *eventDrivers
+	buffers   sync.Pool    // of *[]byte, for reads while a command runs
+	large     sync.Pool    // of *[]byte, for parts of its input
+	inputs    atomic.Int64 // commands that were accepted and have input
+	outputs   sync.Pool    // of *[]byte, for packets of the input
+	small     sync.Pool    // of *[]byte, for handshakes
+	configs   sync.Map     // of *wire.Config by configKey
+	lingering lingering
+	began     time.Time
+	asking    sync.WaitGroup // the goroutines that ask an agent
+	late      sync.Map       // of endpoints where a later command must wait for its channel
+	settle    time.Duration  // settleTime, but in tests
 
 	fingerprints struct {
 		sync.Mutex
@@ -76,7 +78,7 @@ func New(opts Options) (*Dialer, error) {
 	}
 	d := &Dialer{opts: opts.withDefaults(), kex: wire.KexAlgorithms(), hostKeys: wire.AllHostKeyAlgorithms()}
 	d.version = "SSH-2.0-" + d.opts.Version
-	d.settle = settleTime
+	d.settle, d.began = settleTime, time.Now()
 	if opts.Classical {
 		d.kex = before("curve25519-sha256", d.kex)
 	}
@@ -106,6 +108,7 @@ const (
 // Close stops the Dialer's goroutines. Running commands are abandoned.
 func (d *Dialer) Close() error {
 	err := d.parking.close()
+	d.lingering.wait()
 	d.asking.Wait()
 	return err
 }

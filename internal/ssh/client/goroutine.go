@@ -85,13 +85,14 @@ func (d *Dialer) drive(ctx context.Context, c *conn, done func(fleet.End)) {
 		ctx, done = n.ctx, n.done
 	}
 	late, why := c.over()
-	l.hangUp()
-	if done != nil {
-		done(*c.session.end)
-	}
-	if late != nil {
-		late.fail(why)
-	}
+	c.part(l.hangUp, func() {
+		if done != nil {
+			done(*c.session.end)
+		}
+		if late != nil {
+			late.fail(why)
+		}
+	})
 }
 
 // A watched Stream remembers that it has more, while its driver sets deadlines anew.

@@ -321,15 +321,19 @@ func (p *loopConn) finish() {
 	p.loop.deadlines.remove(p)
 	late, why := p.conn.over()
 	p.loop.forget(p)
-	p.disconnect()
-	_ = p.conn.session.link.conn.Close()
-	if p.done != nil {
-		p.done(*p.conn.session.end)
+	hangUp := func() {
+		p.disconnect()
+		_ = p.conn.session.link.conn.Close()
 	}
-	if late != nil {
-		late.fail(why)
-	}
-	p.loop.left()
+	p.conn.part(hangUp, func() {
+		if p.done != nil {
+			p.done(*p.conn.session.end)
+		}
+		if late != nil {
+			late.fail(why)
+		}
+		p.loop.left()
+	})
 }
 
 // disconnect sends DISCONNECT, if the socket has room and no queued command would
