@@ -100,3 +100,36 @@ func TestHostsThatAreNotClean(t *testing.T) {
 		})
 	}
 }
+
+// A host whose login shell is no POSIX sh, as that of Windows, says so, and gets files by SFTP.
+func TestHostWithoutSh(t *testing.T) {
+	t.Parallel()
+	server := needs.Program(t, "/usr/lib/openssh/sftp-server")
+	shell := filepath.Join(t.TempDir(), "cmd")
+	text := "#!/bin/sh\ncase $SSH_ORIGINAL_COMMAND in " + server + ") exec " + server + ";; esac\n" +
+		"echo \"'${SSH_ORIGINAL_COMMAND%% *}' is not recognized as an internal or external command,\" >&2\nexit 1\n"
+	if err := os.WriteFile(shell, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f := newFarSide(t, sshdtest.WithForceCommand(shell), sshdtest.WithConfig("Subsystem sftp "+server))
+	src := filepath.Join(t.TempDir(), "src")
+	if err := os.WriteFile(src, []byte("new\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		code int
+		args []string
+		want []string
+	}{
+		{4, []string{"push", src, f.dir + "/f"}, []string{"no_receipt", "unless --via sftp", "is not recognized"}},
+		{1, []string{"pull", "--gather", src}, []string{"--via sftp"}},
+		{0, []string{"push", "--via", "auto", src, f.dir + "/f"}, []string{"written: 4 bytes"}},
+		{0, []string{"pull", "--via", "auto", "--gather", f.dir + "/f"}, []string{"new\n"}},
+		{2, []string{"push", "--via", "sftp", src, `C:\Users\ada\f`}, []string{"begins with a drive", "/C:/Users/ada"}},
+		{2, []string{"pull", "--via", "sftp", "--gather", "c:/f"}, []string{"begins with a drive"}},
+		{1, []string{"push", "--via", "sftp", src, "/C:/Users/ada/f"}, []string{"no_parent"}},
+	} {
+		code, stdout, stderr := f.shoal(t, append([]string{c.args[0], "-w", f.host(), "--attempts", "1"}, c.args[1:]...)...)
+		expect(t, strings.Join(c.args, " "), c.code, code, stdout, stderr, c.want...)
+	}
+}

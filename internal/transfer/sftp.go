@@ -346,7 +346,7 @@ func (s *sftpPush) rename(at string, there bool) error {
 	o := s.push.Options
 	if s.has[extRename] {
 		_, err := s.call(fxExtended, fxStatus, extRename, s.temp+"/f", at)
-		if err = s.refused(err, path.Dir(at)); err == refusal("write_failed") { // the file itself is written
+		if err = s.refused(err, path.Dir(at)); errors.Is(err, refusal("write_failed")) { // the file itself is written
 			return refusal("no_atomic_replace")
 		}
 		return err
