@@ -21,6 +21,8 @@ var packages = map[string]string{
 	"sshd":              "openssh-server",
 	"dropbear":          "dropbear-bin",
 	"dropbearkey":       "dropbear-bin",
+	"dropbearconvert":   "dropbear-bin",
+	"dbclient":          "dropbear-bin",
 	"tinysshd":          "tinysshd",
 	"tinysshd-makekey":  "tinysshd",
 	"tinysshd-printkey": "tinysshd",

@@ -181,7 +181,11 @@ func TestInterop(t *testing.T) {
 	}
 	t.Run("Go", func(t *testing.T) {
 		t.Parallel()
-		interop(t, startGoPeer(t, signers))
+		interop(t, startSimulatedPeer(t, "Go", simfleet.ServerXCrypto, signers))
+	})
+	t.Run("wire", func(t *testing.T) {
+		t.Parallel()
+		interop(t, startSimulatedPeer(t, "wire", simfleet.ServerWire, signers))
 	})
 }
 
@@ -221,11 +225,11 @@ func startPeer(t *testing.T, kind sshdtest.Kind, signers map[sshdtest.KeyType]xs
 	return p
 }
 
-// startGoPeer starts golang.org/x/crypto/ssh's server.
-func startGoPeer(t *testing.T, signers map[sshdtest.KeyType]xssh.Signer) peer {
+// startSimulatedPeer starts golang.org/x/crypto/ssh's server or that of package wire.
+func startSimulatedPeer(t *testing.T, name string, server simfleet.Server, signers map[sshdtest.KeyType]xssh.Signer) peer {
 	t.Helper()
 	f, err := simfleet.Start(t.Context(), simfleet.Options{
-		Hosts: 1,
+		Hosts: 1, Server: server,
 		Allow: func(_ int, _ string, key xssh.PublicKey) bool {
 			for _, s := range signers {
 				if bytes.Equal(s.PublicKey().Marshal(), key.Marshal()) {
@@ -239,7 +243,7 @@ func startGoPeer(t *testing.T, signers map[sshdtest.KeyType]xssh.Signer) peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.Close() })
-	p := peer{name: "Go", host: f.Host(0), hostKeys: []xssh.PublicKey{f.HostKey(0)}, factors: commonFactors()}
+	p := peer{name: name, host: f.Host(0), hostKeys: []xssh.PublicKey{f.HostKey(0)}, factors: commonFactors()}
 	for _, s := range signers {
 		p.factors.signers = append(p.factors.signers, s)
 	}
