@@ -17,7 +17,7 @@ const (
 )
 
 // penaltyVersion does not begin as that of a server that takes early commands: this one does not.
-const penaltyVersion = serverVersion + " OpenSSH_9.8"
+const penaltyVersion = goVersion + " OpenSSH_9.8"
 
 type penalties struct {
 	mu      sync.Mutex
