@@ -74,6 +74,9 @@ var loginFaults = map[Fault]behaviour{
 // beforeKey has something happen before a key is judged.
 func beforeKey(config *ssh.ServerConfig, do func()) {
 	judge := config.PublicKeyCallback
+	if judge == nil {
+		return
+	}
 	config.PublicKeyCallback = func(m ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 		do()
 		return judge(m, key)

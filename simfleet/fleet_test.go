@@ -225,6 +225,7 @@ func TestValidate(t *testing.T) {
 		"too many hosts":   {Hosts: MaxHosts + 1},
 		"negative latency": {Hosts: 1, Latency: -1},
 		"negative jitter":  {Hosts: 1, Jitter: -1},
+		"negative delay":   {Hosts: 1, AuthDelay: -1},
 		"startups":         {Hosts: 1, MaxStartups: Startups{Start: 2, Rate: 10, Full: 1}},
 	} {
 		if _, err := Start(t.Context(), o); err == nil {

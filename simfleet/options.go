@@ -30,6 +30,9 @@ type Options struct {
 	// Jitter adds a random time, evenly spread from 0 up to this, to each
 	// direction. Bytes keep their order. 0 means none.
 	Jitter time.Duration
+	// AuthDelay is how long each host takes to accept a login, as with a slow directory. 0 means
+	// no time.
+	AuthDelay time.Duration
 	// MaxStartups drops connections as sshd does, separately for each host. The
 	// zero value drops none.
 	MaxStartups Startups
@@ -116,6 +119,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("latency of %v: want 0 or more", o.Latency)
 	case o.Server != "" && o.Server != ServerWire && o.Server != ServerXCrypto:
 		return fmt.Errorf("unknown server %.40q: want %s or %s", o.Server, ServerWire, ServerXCrypto)
+	case o.AuthDelay < 0:
+		return fmt.Errorf("delay of logins of %v: want 0 or more", o.AuthDelay)
 	case o.Jitter < 0:
 		return fmt.Errorf("jitter of %v: want 0 or more", o.Jitter)
 	}

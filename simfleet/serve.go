@@ -26,7 +26,7 @@ const goVersion = "SSH-2.0-Go simfleet"
 // serveSSH is a connection that gets as far as SSH: key exchange,
 // authentication, channels.
 func (c *conn) serveSSH(b behaviour) {
-	if c.fleet.options.Server == ServerWire && !b.faulty() && !c.fleet.options.Penalties {
+	if c.fleet.options.Server == ServerWire && !b.faulty() && !c.fleet.options.Penalties && c.fleet.options.AuthDelay == 0 {
 		c.serveWire()
 	} else {
 		c.serveXCrypto(b)
@@ -38,6 +38,9 @@ func (c *conn) serveXCrypto(b behaviour) {
 	config := c.serverConfig()
 	if b.configure != nil {
 		b.configure(c, config)
+	}
+	if d := c.fleet.options.AuthDelay; d > 0 {
+		beforeKey(config, func() { c.pause(d) })
 	}
 	if c.fleet.options.Penalties {
 		defer c.penalize(config)()

@@ -41,7 +41,7 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 	if r.opts.Cancellable {
 		f.ctx, f.cancel = context.WithCancelCause(r.ctx)
 	}
-	t.Timeline = &f.progress.Timeline
+	t.Timeline, t.Signed = &f.progress.Timeline, &f.progress.Signed
 	f.attempt.Progress = &f.progress
 	f.attempt.Target = t.Target
 	f.attempt.Stdout = f.output.writer(fleet.Stdout)

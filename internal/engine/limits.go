@@ -20,6 +20,7 @@ func (o Options) limits() limiter.Limits {
 	l := limiter.Limits{
 		Fanout:        o.Fanout,
 		Dials:         o.Dials,
+		MaxDials:      o.maxDials,
 		Slow:          o.slow(o.Fanout),
 		InitialStarts: o.Starts,
 		MaxStarts:     o.Starts,

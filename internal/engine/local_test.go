@@ -29,12 +29,13 @@ func TestAgentDiesInTheMiddle(t *testing.T) {
 				begin := time.Now()
 				dies := begin.Add(time.Second)
 				if opts.Pause > 0 {
-					dies = begin.Add(opts.Pause + time.Second) // in the second stage
+					dies = begin.Add(opts.Pause + 400*time.Millisecond) // in the second stage
 				}
 				var mu sync.Mutex
 				ok, failed := 0, 0
 				dials := map[int]int{} // by target
 				s := &stub{dial: func(_ context.Context, a *ssh.Attempt) error {
+					a.Timeline.Enter(fleet.PhaseAuth)
 					time.Sleep(100 * time.Millisecond)
 					mu.Lock()
 					defer mu.Unlock()
@@ -80,7 +81,7 @@ func TestAgentDiesInTheMiddle(t *testing.T) {
 				if got := count(results)[fleet.OutcomeOK]; got != ok || ok < 1000 {
 					t.Errorf("%d ok, want the %d that were let in", got, ok)
 				}
-				if failed < 17 || failed > engine.DefaultDials+16 {
+				if failed < 17 || failed > opts.Fanout+16 {
 					t.Errorf("%d dials after the agent's death, want those that went on and 16", failed)
 				}
 				if last > time.Minute {

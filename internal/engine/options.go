@@ -17,8 +17,8 @@ import (
 const (
 	// DefaultMaxOutput is how many bytes of each stream are kept: 1 MiB.
 	DefaultMaxOutput = 1 << 20
-	// DefaultDials is the default limit on connections being established at the same
-	// time.
+	// DefaultDials is the limit on connections being established at the same time with which a
+	// run begins by default.
 	DefaultDials = 256
 	// DefaultStarts is the initial limit on those to one endpoint. sshd begins to drop
 	// at 10 unauthenticated connections (sshd_config(5), MaxStartups), Dropbear at 5
@@ -51,8 +51,11 @@ type Options struct {
 	// flight. It must not block. nil disables it.
 	Resized func(width, flying int)
 	// Dials limits the connections being established at the same time. Those that take
-	// more than twice the median time do not count. 0 means DefaultDials.
-	Dials int
+	// more than twice the median time do not count. 0 means that the limit follows latency: it begins
+	// with DefaultDials and grows up to Fanout while connections do not take longer, and those
+	// that wait for nothing but their server do not count.
+	Dials    int
+	maxDials int // as limiter.Limits has it
 	// Starts limits the connections being established at the same time to one endpoint
 	// (host and port). 0 means that the engine adapts the number, starting from
 	// DefaultStarts; negative means no limit.
@@ -248,7 +251,7 @@ func (o Options) withDefaults() Options {
 		o.Fanout = DefaultFanout().Fanout
 	}
 	if o.Dials == 0 {
-		o.Dials = DefaultDials
+		o.Dials, o.maxDials = DefaultDials, o.Fanout
 	}
 	if o.Attempts == 0 {
 		o.Attempts = DefaultAttempts

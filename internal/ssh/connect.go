@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	xssh "golang.org/x/crypto/ssh"
@@ -155,6 +156,9 @@ func (a *Attempt) ConnectBy(now time.Time, limit time.Duration) time.Time {
 type Progress struct {
 	// Timeline is advanced by the Dialer and its Conn.
 	Timeline fleet.Timeline
+	// Signed is set once the login has been signed, by a Dialer that can tell: what remains is to
+	// wait for the server, which costs this machine nothing.
+	Signed atomic.Bool
 	// Execution records how far the command has come, as the Dialer and its Conn
 	// report it, and decides whether the command may have run.
 	Execution Execution

@@ -36,6 +36,7 @@ type fleetFlags struct {
 	port            uint16
 	seed            string
 	latency, jitter time.Duration
+	authDelay       time.Duration
 	maxStartups     string
 	penalties       bool
 	faults          []string
@@ -87,6 +88,7 @@ after it has given the text before N times.`,
 	flags.StringVar(&f.names, "names", "", "what the hosts are called: `EXPR` such as web[01-20],db[1-3], as many as it has; the file of --write-hosts has their addresses, and groups web and db")
 	flags.DurationVar(&f.latency, "latency", 0, "time in each direction; a round trip takes twice as long")
 	flags.DurationVar(&f.jitter, "jitter", 0, "random time more in each direction, up to this")
+	flags.DurationVar(&f.authDelay, "auth-delay", 0, "how long hosts take to accept a login, as with a slow directory")
 	flags.StringVar(&f.maxStartups, "max-startups", "", "drop connections as sshd's MaxStartups: `N` or start:rate:full, for each host")
 	flags.BoolVar(&f.penalties, "penalties", false, "refuse clients as OpenSSH 9.8 and later: for sessions without a login, and those that end at once")
 	flags.StringArrayVar(&f.faults, "fault", nil, "have hosts do something wrong: `KIND=HOSTS`; several kinds have + between them")
@@ -193,7 +195,7 @@ func (f *fleetFlags) options() (simfleet.Options, error) {
 	}
 	number := numbering(names)
 	o := simfleet.Options{
-		Hosts: f.hosts, Names: names, Seed: f.seed, Port: f.port, Latency: f.latency, Jitter: f.jitter, Penalties: f.penalties, NoSFTP: !f.sftp,
+		Hosts: f.hosts, Names: names, Seed: f.seed, Port: f.port, Latency: f.latency, Jitter: f.jitter, Penalties: f.penalties, AuthDelay: f.authDelay, NoSFTP: !f.sftp,
 		Server: simfleet.Server(f.server), DiscardLog: true,
 	}
 	if f.maxStartups != "" {

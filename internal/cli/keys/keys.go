@@ -59,7 +59,7 @@ func (f *keysFlags) register(cmd *cobra.Command, own func(g flags.FlagGroup)) {
 	control := flags.NewGroup("Control")
 	control.StringSliceVar(&f.types, "types", nil, "ask each host for its key of each of these `TYPES`, a connection each: ed25519, ecdsa, rsa or all (default: the one key that a run is shown)")
 	control.VarP((*flags.Count)(&f.fanout), "fanout", "f", "work on `N` hosts at once (default: what files and memory allow)")
-	control.IntVar(&f.dials, "dials", 0, fmt.Sprintf("start `N` connections at once (default %d)", engine.DefaultDials))
+	control.IntVar(&f.dials, "dials", 0, fmt.Sprintf("start `N` connections at once (default %d, and more where only the way or the servers take long)", engine.DefaultDials))
 	control.IntVar(&f.starts, "starts-per-host", 0, fmt.Sprintf("start `N` connections at once to one server; -1 for no limit (default %d)", engine.DefaultStarts))
 	control.Var(&f.timeout, "timeout", "stop the whole scan after this time (default: never)")
 

@@ -39,7 +39,7 @@ type reachFlags struct {
 func (f *reachFlags) register(cmd *cobra.Command, own func(control, output flags.FlagGroup)) {
 	control := flags.NewGroup("Control")
 	control.VarP((*flags.Count)(&f.fanout), "fanout", "f", "log in to `N` hosts at once (default: what files and memory allow)")
-	control.IntVar(&f.dials, "dials", 0, fmt.Sprintf("start `N` connections at once (default %d)", engine.DefaultDials))
+	control.IntVar(&f.dials, "dials", 0, fmt.Sprintf("start `N` connections at once (default %d, and more where only the way or the servers take long)", engine.DefaultDials))
 	control.IntVar(&f.starts, "starts-per-host", 0, fmt.Sprintf("start `N` connections at once to one server; -1 for no limit (default %d)", engine.DefaultStarts))
 	output := flags.NewGroup("Output")
 	own(control, output)

@@ -40,7 +40,7 @@ type ControlFlags struct {
 func (f *ControlFlags) Control() flags.FlagGroup {
 	g := flags.NewGroup("Control")
 	g.VarP((*flags.Count)(&f.Fanout), "fanout", "f", "work on `N` targets at once (default: what files and memory allow)")
-	g.IntVar(&f.dials, "dials", 0, fmt.Sprintf("start `N` connections at once (default %d)", engine.DefaultDials))
+	g.IntVar(&f.dials, "dials", 0, fmt.Sprintf("start `N` connections at once (default %d, and more where only the way or the servers take long)", engine.DefaultDials))
 	g.IntVar(&f.starts, "starts-per-host", 0, fmt.Sprintf("start `N` connections at once to one server; -1 for no limit (default: what it bears, from %d on)", engine.DefaultStarts))
 	g.Float64Var(&f.Rate, "rate", 0, "start `N` connections a second at the most (default: no limit)")
 	g.VarP(&f.commandTimeout, "command-timeout", "u", "give up on a command after this time; it may go on there (default: never)")

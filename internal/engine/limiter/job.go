@@ -1,6 +1,7 @@
 package limiter
 
 import (
+	"sync/atomic"
 	"time"
 
 	"shoal/fleet"
@@ -30,11 +31,14 @@ type Job struct {
 	// Timeline tells the phase of the connect in progress. The caller sets it
 	// before it calls Next again.
 	Timeline *fleet.Timeline
+	// Signed tells that the connect in progress costs nothing here any more until the server has
+	// let us in, as ssh.Progress has it. The caller sets it with Timeline.
+	Signed *atomic.Bool
 
 	began      time.Time // of the connect in progress
 	serial     uint64    // its number among all connects
 	bannerSeen bool      // its windows have grown for the server's banner
-	slow       bool      // in Limiter.slow, not in fast
+	in         *jobList  // of the connect in progress: Limiter.fast, quiet, slow or atServer
 	abandoned  bool
 	asks       bool        // in Limiter.asking
 	path       []*endpoint // jump hosts, then the server; nil while not attached

@@ -36,6 +36,9 @@ type Limits struct {
 	Fanout int
 	// Dials bounds the connects in progress that are not slow. At least 1.
 	Dials int
+	// MaxDials, if larger, has that bound follow latency: it grows up to this as long as connects
+	// do not get slower, and those that wait for nothing but their server do not count.
+	MaxDials int
 	// Slow bounds the slow connects in progress. Beyond it they count against Dials. A
 	// connect is slow after twice the median time.
 	Slow int
@@ -89,17 +92,18 @@ type Limiter struct {
 	queued, delayed int     // waiting jobs
 	abandoned       jobList // waited at an endpoint that was given up
 
-	// dials bounds fast. It is a congestion window whose initial size is its maximum,
-	// so that it stays fixed; with a larger maximum it would grow until connects get
-	// slower.
+	// dials bounds fast. It is a congestion window, which stays fixed unless there is a MaxDials.
 	dials      window
 	fast, slow jobList // connects in progress, the oldest first
-	median     medianDial
-	pace       pacer
-	phases     [2]phaseLimit
-	asking     asking
-	lastPoll   time.Time
-	mayGrow    bool // a banner may grow the window of an endpoint where jobs wait
+	// quiet and atServer are connects in progress that only wait, if dials follows latency: for
+	// a first word of the server, and for it to let us in.
+	quiet, atServer jobList
+	median          medianDial
+	pace            pacer
+	phases          [2]phaseLimit
+	asking          asking
+	lastPoll        time.Time
+	mayGrow         bool // a banner may grow the window of an endpoint where jobs wait
 }
 
 // New returns an empty Limiter.
@@ -108,7 +112,7 @@ func New(l Limits) *Limiter {
 		limits:    l,
 		fanout:    float64(l.Fanout),
 		endpoints: make(map[string]*endpoint),
-		dials:     newWindow(l.Dials, l.Dials),
+		dials:     newWindow(l.Dials, max(l.Dials, l.MaxDials)),
 		pace:      newPacer(l.Rate),
 		phases:    newPhaseLimits(l),
 		asking:    asking{window: newWindow(firstAsking, Unbounded)},
@@ -169,10 +173,12 @@ func (l *Limiter) start(j *Job, now time.Time) {
 		e.connecting++
 		e.window.onStart(e.connecting)
 	}
-	if j.slow = j.Suspect && l.slow.n < l.limits.Slow; j.slow {
+	if j.Suspect && l.waiting() < l.limits.Slow {
+		j.in = &l.slow
 		l.slow.push(j)
 		return
 	}
+	j.in = &l.fast
 	l.fast.push(j)
 	l.dials.onStart(l.fast.n)
 	for i := range l.phases {
@@ -182,17 +188,16 @@ func (l *Limiter) start(j *Job, now time.Time) {
 
 // Connected reports how the connect of j ended. j stays in flight until Release.
 func (l *Limiter) Connected(j *Job, o Outcome, now time.Time) {
-	if j.slow {
-		l.slow.remove(j)
-	} else {
-		l.leaveFast(j)
-	}
+	signed := j.in == &l.atServer // it has told how fast this machine is
+	l.leave(j)
 	server, took := j.server(), now.Sub(j.began)
 	switch o {
 	case Succeeded:
 		l.median.add(took)
 		l.growFanout()
-		l.dials.onSuccess(took)
+		if !signed {
+			l.dials.onSuccess(took)
+		}
 		for _, e := range j.path {
 			e.window.onSuccess(took)
 			e.penalty.onSuccess(now)
@@ -215,12 +220,22 @@ func (l *Limiter) Connected(j *Job, o Outcome, now time.Time) {
 		l.update(e, now)
 	}
 	l.detach(j)
-	j.Timeline = nil
+	j.Timeline, j.Signed = nil, nil
 }
 
-// leaveFast removes j from the connects that count against Dials.
-func (l *Limiter) leaveFast(j *Job) {
-	l.fast.remove(j)
+// move has j wait in another list.
+func (l *Limiter) move(j *Job, to *jobList) {
+	l.leave(j)
+	j.in = to
+	to.push(j)
+}
+
+// leave removes j from its list of connects in progress.
+func (l *Limiter) leave(j *Job) {
+	j.in.remove(j)
+	if j.in != &l.fast {
+		return
+	}
 	for i := range l.phases {
 		l.phases[i].n = max(0, l.phases[i].n-1) // it may be past the phase
 	}
@@ -236,7 +251,10 @@ func (l *Limiter) InFlight() int { return l.inFlight }
 func (l *Limiter) Waiting() int { return l.queued + l.delayed + l.abandoned.n }
 
 // Connecting returns the number of connects in progress, slow ones included.
-func (l *Limiter) Connecting() int { return l.fast.n + l.slow.n }
+func (l *Limiter) Connecting() int { return l.fast.n + l.waiting() + l.atServer.n }
+
+// waiting returns how many connects in progress Limits.Slow bounds.
+func (l *Limiter) waiting() int { return l.slow.n + l.quiet.n }
 
 // Fanout returns how many jobs may be in flight now.
 func (l *Limiter) Fanout() int { return int(l.fanout) }
@@ -273,17 +291,21 @@ func (l *Limiter) nextStart(now time.Time) (at time.Time, ok bool) {
 	if now.Before(l.pace.next) {
 		return l.pace.next, true
 	}
+	if l.fast.n >= l.dials.size() && l.followsLatency() {
+		l.poll(now)
+	}
 	for l.fast.n >= l.dials.size() {
-		if l.slow.n >= l.limits.Slow {
-			return at, false
+		if l.waiting() >= l.limits.Slow {
+			return l.nextPoll(), l.followsLatency()
 		}
 		j := l.fast.first
 		if at = j.began.Add(l.median.slowAfter()); now.Before(at) {
+			if next := l.nextPoll(); l.followsLatency() && next.Before(at) {
+				at = next
+			}
 			return at, true
 		}
-		l.leaveFast(j)
-		j.slow = true
-		l.slow.push(j)
+		l.move(j, &l.slow)
 	}
 	if l.phasesFull(now) || l.asking.full(now) {
 		return now.Add(pollInterval), true
@@ -304,7 +326,7 @@ func (l *Limiter) NextWake(now time.Time) (at time.Time, ok bool) {
 		at, ok = l.nextStart(now)
 	}
 	if l.awaitsBanners() {
-		at, ok = l.lastPoll.Add(pollInterval), true // nothing is ready
+		at, ok = l.nextPoll(), true // nothing is ready
 	}
 	if len(l.timers) > 0 && (!ok || l.timers[0].at.Before(at)) {
 		at, ok = l.timers[0].at, true

@@ -6,8 +6,18 @@ import (
 	"shoal/fleet"
 )
 
-// pollInterval is the least time between two polls of the connects' phases.
-const pollInterval = 2 * time.Millisecond
+const (
+	// pollInterval is the least time between two polls of the connects' phases.
+	pollInterval = 2 * time.Millisecond
+	// pollCost bounds what polls cost: each connect adds that to the time between two.
+	pollCost = 8 * time.Microsecond
+	// quietAfter is how long a connect without a word of its server counts as one that costs this
+	// machine something. Where connects get slower it is this machine that keeps it waiting.
+	quietAfter = 50 * time.Millisecond
+	// farNetwork is the time from which a banner lets the number of all connects grow: it waited
+	// for the network, and not for this machine.
+	farNetwork = 50 * time.Millisecond
+)
 
 // A phaseLimit withholds starts while too many connects are in a phase. Connects
 // do not report their phases; they are polled when the limit seems to be reached.
@@ -42,17 +52,26 @@ func (l *Limiter) awaitsBanners() bool {
 // poll counts the fast connects per phase, and grows windows for banners that have
 // come.
 func (l *Limiter) poll(now time.Time) {
-	if now.Before(l.lastPoll.Add(pollInterval)) {
+	if now.Before(l.nextPoll()) {
 		return
 	}
 	l.lastPoll, l.mayGrow = now, false
+	l.pollQuiet()
 	for i := range l.phases {
 		l.phases[i].n = 0
 	}
-	for j := l.fast.first; j != nil; j = j.next {
-		var phase fleet.Phase // the first one, while the caller has not set a Timeline
-		if j.Timeline != nil {
-			phase = j.Timeline.Phase()
+	for j, next := l.fast.first, (*Job)(nil); j != nil; j = next {
+		next = j.next
+		phase := j.phase()
+		if l.followsLatency() {
+			switch {
+			case j.Signed != nil && j.Signed.Load():
+				l.leaveToServer(j, now)
+				continue
+			case phase <= fleet.PhaseBanner && now.Sub(j.began) >= quietAfter && !l.dials.slower && l.waiting() < l.limits.Slow:
+				l.move(j, &l.quiet)
+				continue
+			}
 		}
 		for i := range l.phases {
 			if phase <= l.phases[i].last {
@@ -65,9 +84,48 @@ func (l *Limiter) poll(now time.Time) {
 	}
 }
 
+// pollQuiet counts again the connects whose server has spoken.
+func (l *Limiter) pollQuiet() {
+	for j, next := l.quiet.first, (*Job)(nil); j != nil; j = next {
+		if next = j.next; j.phase() > fleet.PhaseBanner {
+			l.move(j, &l.fast)
+		}
+	}
+}
+
+// phase is the first one while the caller has not set a Timeline.
+func (j *Job) phase() (p fleet.Phase) {
+	if j.Timeline != nil {
+		p = j.Timeline.Phase()
+	}
+	return p
+}
+
+// nextPoll returns when the phases may be polled again.
+func (l *Limiter) nextPoll() time.Time {
+	return l.lastPoll.Add(max(pollInterval, time.Duration(l.fast.n+l.quiet.n)*pollCost))
+}
+
+// followsLatency reports whether the bound on all connects is not fixed.
+func (l *Limiter) followsLatency() bool { return l.limits.MaxDials > l.limits.Dials }
+
+// leaveToServer takes a connect off those that cost this machine something: what remains is to
+// wait until the server lets us in, which takes a second where it asks a directory.
+func (l *Limiter) leaveToServer(j *Job, now time.Time) {
+	l.move(j, &l.atServer)
+	took := now.Sub(j.began)
+	l.dials.onSuccess(took)
+	if !j.bannerSeen {
+		l.pollBanner(j, fleet.PhaseAuth, now)
+	}
+}
+
 // pollBanner grows the windows of j as soon as the server's banner has come.
 func (l *Limiter) pollBanner(j *Job, phase fleet.Phase, now time.Time) {
 	j.bannerSeen = phase > fleet.PhaseBanner
+	if took := now.Sub(j.began); j.bannerSeen && took >= farNetwork && !l.dials.slower {
+		l.dials.onBanner(took)
+	}
 	for _, e := range j.path {
 		if j.bannerSeen {
 			e.window.onBanner(now.Sub(j.began))

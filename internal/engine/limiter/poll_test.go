@@ -1,6 +1,8 @@
 package limiter
 
 import (
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -145,4 +147,67 @@ func TestBannersAreAwaitedAgain(t *testing.T) {
 	if got := startAllTimed(lim, now.Add(pollInterval)); len(got) != 8 {
 		t.Errorf("%d started after 4 banners, want 8", len(got))
 	}
+}
+
+// Without a fixed bound, connects that wait for nothing but the network or their server leave room
+// for others; those that keep this machine busy do not.
+func TestDialsFollowLatency(t *testing.T) {
+	const all = 100
+	limits := Limits{Fanout: all, Dials: 4, MaxDials: all, Slow: all, InitialStarts: 1, MaxStarts: 1, ThroughJump: 1, Jitter: func() float64 { return 0 }}
+	begin := func(l Limits) (*Limiter, []*Job) {
+		lim := New(l)
+		for i := range all {
+			lim.Enqueue(to(fmt.Sprint("h", i), i), epoch)
+		}
+		return lim, watched(startAll(lim, epoch))
+	}
+	later := epoch.Add(quietAfter)
+	for name, c := range map[string]struct {
+		limits Limits
+		wait   func(*Job)
+		slower bool
+		want   int // that may start at later
+	}{
+		"silent":            {limits, func(*Job) {}, false, 4},
+		"silent, and slow":  {limits, func(*Job) {}, true, 0},
+		"in key exchange":   {limits, func(j *Job) { j.Timeline.Enter(fleet.PhaseKex) }, false, 0},
+		"signed":            {limits, func(j *Job) { j.Timeline.Enter(fleet.PhaseAuth); j.Signed.Store(true) }, false, 4},
+		"waiting for agent": {limits, func(j *Job) { j.Timeline.Enter(fleet.PhaseAuth) }, false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lim, jobs := begin(c.limits)
+			if len(jobs) != 4 {
+				t.Fatalf("%d start at once, want 4", len(jobs))
+			}
+			for _, j := range jobs {
+				c.wait(j)
+			}
+			lim.dials.slower = c.slower
+			soon := watched(startAll(lim, epoch.Add(quietAfter/5)))
+			if got := len(soon) + len(startAll(lim, later)); got < c.want || c.want == 0 && got > 0 {
+				t.Errorf("%d start, want %d", got, c.want)
+			}
+			if at, ok := lim.NextWake(later); !ok || !at.After(later) {
+				t.Errorf("woken at %v, %v: not behind %v", at, ok, later)
+			}
+		})
+	}
+
+	limits.MaxDials = 0
+	lim, jobs := begin(limits)
+	for _, j := range jobs {
+		j.Timeline.Enter(fleet.PhaseAuth)
+		j.Signed.Store(true)
+	}
+	if got := len(startAll(lim, later)); got > 0 {
+		t.Errorf("%d start beyond a fixed bound", got)
+	}
+}
+
+// watched gives jobs what tells of their phases.
+func watched(jobs []*Job) []*Job {
+	for _, j := range jobs {
+		j.Timeline, j.Signed = new(fleet.Timeline), new(atomic.Bool)
+	}
+	return jobs
 }

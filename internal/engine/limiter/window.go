@@ -39,6 +39,7 @@ type window struct {
 
 	minConnect, minBanner time.Duration // shortest times seen; 0 means none
 	credits               int           // successes for which a banner has grown cwnd
+	slower                bool          // the last connect took longer than one without load
 
 	// All connects that began before a drop are one burst and back off once.
 	dropped   time.Time
@@ -76,7 +77,8 @@ func (w *window) onSuccess(took time.Duration) {
 	if w.minConnect == 0 || took < w.minConnect {
 		w.minConnect = took
 	}
-	if w.cwnd >= w.max || took > max(2*w.minConnect, noise) || w.unused() {
+	w.slower = took > max(2*w.minConnect, noise)
+	if w.cwnd >= w.max || w.slower || w.unused() {
 		return
 	}
 	switch {

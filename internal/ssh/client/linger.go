@@ -84,7 +84,8 @@ func (c *conn) part(hangUp, tell func()) {
 		tell()
 		return
 	}
-	c.dialer.lingering.keep(wait, hangUp, tell)
+	// Without a DISCONNECT: nothing is sent once the attempt has ended.
+	c.dialer.lingering.keep(wait, func() { _ = c.session.link.conn.Close() }, tell)
 }
 
 // penalizes reports whether a server may count a session that ends at once as one without a login:

@@ -197,6 +197,7 @@ func (l *login) sign(k *candidate, algorithm string) bool {
 		}
 		return false
 	}
+	h.attempt.Signed.Store(true)
 	if !k.askFirst {
 		l.offered++
 		l.tellKey(k, algorithm, "offering the key")
