@@ -51,8 +51,8 @@ func (p *penalties) given() int {
 	return p.count
 }
 
-// penalize counts the connection when it ends. config is its server's.
-func (c *conn) penalize(config *ssh.ServerConfig) (ended func()) {
+// countPenalty counts the connection when it ends. config is its server's.
+func (c *conn) countPenalty(config *ssh.ServerConfig) (ended func()) {
 	config.ServerVersion = penaltyVersion
 	var mu sync.Mutex
 	var loggedIn time.Time

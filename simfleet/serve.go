@@ -43,7 +43,7 @@ func (c *conn) serveXCrypto(b behaviour) {
 		beforeKey(config, func() { c.pause(d) })
 	}
 	if c.fleet.options.Penalties {
-		defer c.penalize(config)()
+		defer c.countPenalty(config)()
 	}
 	server, channels, requests, err := ssh.NewServerConn(c, config)
 	c.fleet.gate.leave(c.host)

@@ -79,7 +79,7 @@ func (l *lingering) leave() {
 // part hangs up, as soon as the server will not mind, and tells of the attempt's end.
 func (c *conn) part(hangUp, tell func()) {
 	wait := noticeTime - time.Duration(c.dialer.millis()-c.loggedIn)*time.Millisecond
-	if wait <= 0 || c.session.mute || !penalizes(c.session.link.client.ServerVersion()) {
+	if wait <= 0 || c.session.mute || !givesPenalties(c.session.link.client.ServerVersion()) {
 		hangUp()
 		tell()
 		return
@@ -88,9 +88,9 @@ func (c *conn) part(hangUp, tell func()) {
 	c.dialer.lingering.keep(wait, func() { _ = c.session.link.conn.Close() }, tell)
 }
 
-// penalizes reports whether a server may count a session that ends at once as one without a login:
+// givesPenalties reports whether a server may count a session that ends at once as one without a login:
 // OpenSSH from 9.8 on, also one that puts the name of a product before its own.
-func penalizes(identification string) bool {
+func givesPenalties(identification string) bool {
 	_, number, named := strings.Cut(identification, "OpenSSH_")
 	version, err := strconv.ParseFloat(leadingNumber(number), 64)
 	return named && (err != nil || version >= 9.8)
