@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal/internal/cli/cluster"
+	"shoal/internal/cli/completion"
 	"shoal/internal/cli/config"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/debug"
@@ -68,7 +69,7 @@ Start with:
 		history.NewRerun(stdio), history.NewResume(stdio), history.NewVerify(stdio), history.NewPrune(stdio),
 		markers.NewResolve(stdio), markers.NewCollect(stdio), markers.NewSweep(stdio),
 		cluster.NewWorker(stdio), cluster.NewWorkers(stdio), cluster.NewAttach(stdio),
-		fleet.New(stdio), fleet.NewDemo(stdio), explain.New(stdio), debug.New(stdio), newVersion(stdio), manual.New(stdio),
+		fleet.New(stdio), fleet.NewDemo(stdio), explain.New(stdio), debug.New(stdio), newVersion(stdio), manual.New(stdio), completion.New(stdio),
 		moved("bench", "shoal-bench run"), moved("plot", "shoal-bench plot"), moved("hub", "shoal-hub"),
 	)
 	configurable := func() *cobra.Command {

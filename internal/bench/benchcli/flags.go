@@ -85,11 +85,23 @@ func (f *benchFlags) groups() []flags.FlagGroup {
 	return []flags.FlagGroup{what, sim, targets, f.Connection(), output}
 }
 
+// completeStrategies offers what is not in the list yet that is being typed.
+func completeStrategies(_ *cobra.Command, _ []string, word string) (words []string, _ cobra.ShellCompDirective) {
+	before := word[:strings.LastIndexByte(word, ',')+1]
+	for _, s := range benchrecord.Strategies() {
+		if !strings.Contains(","+before, ","+string(s)+",") {
+			words = append(words, before+string(s))
+		}
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
 func (f *benchFlags) register(cmd *cobra.Command) {
 	f.set = cmd.Flags()
 	// Flags end at the command, so that the command may have its own.
 	f.set.SetInterspersed(false)
 	flags.AddInGroups(cmd, f.groups()...)
+	_ = cmd.RegisterFlagCompletionFunc("strategies", completeStrategies) // it exists
 }
 
 // simulated reports whether the targets are the simulated fleet's.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"shoal/internal/cli/completion"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	"shoal/internal/cli/manual"
@@ -38,7 +39,7 @@ Start with:
 			return console.UnknownCommand(cmd, args[0], "there are shoal-bench run and shoal-bench plot")
 		},
 	}
-	root.AddCommand(newRun(stdio), newFleet(stdio), newPlot(stdio), manual.New(stdio))
+	root.AddCommand(newRun(stdio), newFleet(stdio), newPlot(stdio), manual.New(stdio), completion.New(stdio))
 	flags.SetHelp(root)
 	return console.Execute(ctx, root, "the flags of a bench stand after its name: shoal-bench run --sizes 10,100", args, stdio)
 }

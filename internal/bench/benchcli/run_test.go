@@ -3,6 +3,7 @@ package benchcli
 import (
 	"bytes"
 	"context"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -122,5 +123,13 @@ func TestBenchRefuses(t *testing.T) {
 		if code != console.ExitUsage || !strings.Contains(errs.String(), c.says) || out.Len() > 0 {
 			t.Errorf("%s: exit code %d, standard error %q, standard output %q", c.args, code, errs.String(), out.String())
 		}
+	}
+}
+
+func TestStrategiesAreOffered(t *testing.T) {
+	var out bytes.Buffer
+	code := Main(t.Context(), []string{"__complete", "run", "--strategies", "auto,"}, console.Stdio{In: strings.NewReader(""), Out: &out, Err: io.Discard})
+	if code != 0 || !strings.Contains(out.String(), "auto,workers\n") || strings.Contains(out.String(), "auto,auto\n") {
+		t.Errorf("exit code %d:\n%s", code, out.String())
 	}
 }

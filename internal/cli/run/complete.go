@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -148,7 +149,9 @@ func completeWhere(f *flags.HostFlags) cobra.CompletionFunc {
 			return words, directive
 		}
 		for _, name := range slices.Sorted(maps.Keys(attributes)) {
-			words = append(words, word[:start]+name)
+			if harmless(name) {
+				words = append(words, word[:start]+name)
+			}
 		}
 		return words, directive
 	}
@@ -180,7 +183,9 @@ func completeHosts(f *flags.HostFlags) cobra.CompletionFunc {
 		var words []string
 		if list := plainSources(cmd.Context(), f); list != nil {
 			for _, h := range list.Hosts[:min(len(list.Hosts), maxHosts)] {
-				words = append(words, h.String())
+				if name := h.String(); harmless(name) {
+					words = append(words, name)
+				}
 			}
 		}
 		return words, cobra.ShellCompDirectiveNoFileComp
@@ -191,14 +196,25 @@ func completeGroups(f *flags.HostFlags) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var words []string
 		if list := plainSources(cmd.Context(), f); list != nil {
-			words = slices.Sorted(slices.Values(list.Groups().Groups))
+			words = slices.DeleteFunc(slices.Sorted(slices.Values(list.Groups().Groups)), func(g string) bool { return !harmless(g) })
 		}
 		return words, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
+// harmless reports whether a shell takes a word from a file as it is: one that it would interpret,
+// or that has escape sequences, is not offered.
+func harmless(word string) bool {
+	return !strings.ContainsFunc(word, func(r rune) bool {
+		return r < 0x80 && !strings.ContainsRune("._-@:%+,/~[]=", r) && !('0' <= r && r <= '9' || 'a' <= r|0x20 && r|0x20 <= 'z')
+	}) && ui.Visible(word) == word
+}
+
 // maxHosts bounds the hosts that completion offers.
 const maxHosts = 1000
+
+// patience is how long a person waits for words, though files are large.
+const patience = 2 * time.Second
 
 // maxValues bounds the values of an attribute that completion offers.
 const maxValues = 50
@@ -206,6 +222,8 @@ const maxValues = 50
 // plainSources reads the host files and inventories that are plain files and no programs;
 // nil if that fails.
 func plainSources(ctx context.Context, f *flags.HostFlags) *hosts.List {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	plain := func(paths []string) (files []string) {
 		for _, path := range paths {
 			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 == fs.FileMode(0) {
@@ -235,7 +253,7 @@ func attributesOf(ctx context.Context, f *flags.HostFlags) map[string]map[string
 			if attributes[name] == nil {
 				attributes[name] = make(map[string]bool)
 			}
-			if len(attributes[name]) < maxValues && ui.Visible(value) == value && !strings.ContainsAny(value, "\t\n") {
+			if len(attributes[name]) < maxValues && harmless(value) {
 				attributes[name][value] = true
 			}
 		}

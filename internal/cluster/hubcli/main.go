@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"shoal/internal/cli/completion"
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/flags"
 	"shoal/internal/cli/manual"
@@ -46,7 +47,7 @@ nats-server with tls and with users or NKeys.`,
 	g.StringVar(&o.Config, "config", "", "read `FILE`, a configuration of nats-server")
 	g.BoolVar(&o.Log, "log", false, "write the server's log to standard error")
 	flags.AddInGroups(cmd, g)
-	cmd.AddCommand(manual.New(stdio))
+	cmd.AddCommand(manual.New(stdio), completion.New(stdio))
 	flags.SetHelp(cmd)
 	return cmd
 }
