@@ -83,15 +83,10 @@ func (s Sources) named() string { return cmp.Or(s.Path, os.Getenv(pathVariable))
 
 // paths returns the files to look for.
 func (s Sources) paths(home string) []string {
-	switch name := s.named(); name {
-	case "none":
+	if name := s.named(); name == "none" {
 		return nil
-	default:
-		if path, err := filepath.Abs(name); err == nil {
-			return []string{path}
-		}
-		return []string{name}
-	case "":
+	} else if path, err := filepath.Abs(name); name != "" && err == nil {
+		return []string{path}
 	}
 	var paths []string
 	dir := os.Getenv("XDG_CONFIG_HOME")

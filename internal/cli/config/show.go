@@ -69,22 +69,22 @@ func (c *Config) show(w io.Writer) error {
 		}
 		fmt.Fprintf(&b, "# %s: %s\n", ui.Visible(short(path, c.homeDir)), state)
 	}
-	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0) // Flush has its errors
 	write := func(title string, s section) {
 		if title != "" {
-			fmt.Fprintf(table, "\n[%s]\n", title)
+			_, _ = fmt.Fprintf(table, "\n[%s]\n", title)
 		}
 		for _, name := range slices.Sorted(maps.Keys(s)) {
-			fmt.Fprintf(table, "%s = %s\t# %s\n", strings.TrimPrefix(name, ":"), words(s[name]), ui.Visible(s[name].from))
+			_, _ = fmt.Fprintf(table, "%s = %s\t# %s\n", strings.TrimPrefix(name, ":"), words(s[name]), ui.Visible(s[name].from))
 		}
 	}
 	if len(c.env) > 0 {
-		fmt.Fprintln(table, "\n# variables")
+		_, _ = fmt.Fprintln(table, "\n# variables")
 		write("", c.env)
 	}
 	for _, f := range c.files {
 		if len(f.top) > 0 {
-			fmt.Fprintln(table)
+			_, _ = fmt.Fprintln(table)
 		}
 		write("", f.top)
 		for _, path := range slices.Sorted(maps.Keys(f.defaults)) {
@@ -133,10 +133,10 @@ func (c *Config) showCommand(root *cobra.Command, args []string, all bool, w io.
 	if err != nil {
 		return err
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) // Flush has its errors
 	for _, name := range []string{keyCommand, keyConfirm, keyConfirmAbove} {
 		if v, ok := set.set[name]; ok && cmd.Flags().Lookup("yes") != nil {
-			fmt.Fprintf(table, "%s\t%s\t%s\n", name[1:], words(v), ui.Visible(v.from))
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", name[1:], words(v), ui.Visible(v.from))
 		}
 	}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -155,7 +155,7 @@ func (c *Config) showCommand(root *cobra.Command, args []string, all bool, w io.
 		if from == "default" && !all || flags.Recorded(f) && !f.Changed && !all {
 			return
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\n", f.Name, words(value{texts: texts(f)}), ui.Visible(from))
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", f.Name, words(value{texts: texts(f)}), ui.Visible(from))
 	})
 	return table.Flush()
 }

@@ -27,6 +27,8 @@ func Topics() (names []string) {
 	return names
 }
 
+const noColour = "NO_COLOR" //nolint:misspell // the name is not ours
+
 var ofShoal = []string{"shoal"}
 
 var topics = []topic{
@@ -114,7 +116,7 @@ On the hosts --once, --detach and --kill-on-cancel keep markers in
   XDG_STATE_HOME     where the journal is: its directory shoal
   TMPDIR             where large outputs are kept while a run goes on
   PAGER              what shoal browse shows outputs with
-  NO_COLOR           no colours
+  ` + noColour + `           no colours
   USER               the login name where no host, flag or ssh_config names one
 
 The command of --check finds the number of the stage in SHOAL_STAGE.`,
