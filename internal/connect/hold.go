@@ -46,13 +46,14 @@ func (h *Hold) connect(ctx context.Context, o Options, endpoints iter.Seq[*ssh.E
 	if err != nil {
 		return nil, err
 	}
-	h.Pool.Use(known)
+	h.Pool.Use(known, h.credentials.keyring)
 	return &connections{h.Pool, func() {}}, nil
 }
 
 // begin makes the Dialer, the first time. mu must be held.
 func (h *Hold) begin(ctx context.Context, o *Options, endpoints iter.Seq[*ssh.Endpoint]) error {
 	if h.credentials != nil {
+		h.credentials.keyring.Renew(ctx)
 		return nil
 	}
 	c, err := o.credentials(ctx, endpoints)

@@ -231,7 +231,7 @@ func TestAskedOnNewConnections(t *testing.T) {
 	}
 	defer func() { _ = d.Close() }()
 	pool.SetDialer(d)
-	pool.Use(b)
+	pool.Use(b, nil)
 	for reply, err := range QuerySettled(t.Context(), engine.Options{Dialer: pool, Attempts: 1}, time.Minute, slices.Values([]ssh.Target{target}),
 		func(_ fleet.Target, nonce string) (string, error) {
 			return remote.Marker{Run: "r"}.Settle(nonce)

@@ -180,6 +180,7 @@ type Progress struct {
 
 	hostKeys HostKeys
 	hostKey  xssh.PublicKey
+	userKey  xssh.PublicKey
 }
 
 // Identified reports the host key that hostKeys.Check has accepted. Dialers call it before
@@ -187,6 +188,13 @@ type Progress struct {
 func (p *Progress) Identified(hostKeys HostKeys, key xssh.PublicKey) {
 	p.hostKeys, p.hostKey = hostKeys, key
 }
+
+// LoggedIn reports the key with which the server has let us in. Dialers call it before Dial returns,
+// unless it was let in without one, or by a key that the Dialer does not know.
+func (p *Progress) LoggedIn(key xssh.PublicKey) { p.userKey = key }
+
+// UserKey returns the key that LoggedIn has reported; nil: none.
+func (p *Progress) UserKey() xssh.PublicKey { return p.userKey }
 
 // SameHost takes over what Identified has reported for an earlier attempt on the connection.
 func (p *Progress) SameHost(earlier *Progress) {

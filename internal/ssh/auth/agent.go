@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -25,11 +26,11 @@ func newAgent(socket string, limit time.Duration) *agent {
 	return &agent{link: newAgentClient(socket, limit, window), listed: make(chan struct{})}
 }
 
-// load requests the list, bounded only by the client's limits. It uses no target's context, so
-// that a target that gives up does not lose the list for the others.
-func (a *agent) load() {
+// load requests the list, bounded by the client's limits too. ctx must not be that of one target: if
+// that gives up it must not lose the list for the others.
+func (a *agent) load(ctx context.Context) {
 	defer close(a.listed)
-	list, err := a.list(context.Background())
+	list, err := a.list(ctx)
 	if err != nil {
 		a.err = err
 		a.notices = append(a.notices, fmt.Sprintf("agent at %q: %v", a.link.socket, err))
@@ -45,6 +46,11 @@ func (a *agent) load() {
 		k.slow.Store(isHardware(public) || onToken(entry.comment))
 		a.keys = append(a.keys, k)
 	}
+}
+
+// same reports whether two agents have listed the same keys in the same order.
+func (a *agent) same(b *agent) bool {
+	return (a.err == nil) == (b.err == nil) && slices.EqualFunc(a.keys, b.keys, func(x, y *agentKey) bool { return x.blob == y.blob })
 }
 
 func (a *agent) list(ctx context.Context) ([]listed, error) {

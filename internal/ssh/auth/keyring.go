@@ -23,7 +23,7 @@ type Keyring struct {
 	files  memo[*keyFile]
 	opened memo[fileSigner]
 	certs  memo[*ssh.Certificate]
-	sets   memo[*Set]
+	sets   *memo[*Set] // replaced by Renew; mu must be held
 	// asking is held while a person is asked for a passphrase; capacity 1.
 	asking chan struct{}
 
@@ -47,13 +47,17 @@ func NewKeyring(o KeyringOptions) (*Keyring, error) {
 		asking:         make(chan struct{}, 1),
 		agents:         make(map[string]*agent),
 		told:           make(map[string]bool),
+		sets:           new(memo[*Set]),
 	}, nil
 }
 
 // Set returns the keys for a KeySpec; equal specs share one *Set. A file that cannot be used is
 // a notice. It returns an error only if ctx ends.
 func (k *Keyring) Set(ctx context.Context, w KeySpec) (*Set, error) {
-	return k.sets.get(ctx, specID(w), func() (*Set, error) {
+	k.mu.Lock()
+	sets := k.sets
+	k.mu.Unlock()
+	return sets.get(ctx, specID(w), func() (*Set, error) {
 		set, err := k.selectKeys(ctx, clean(w))
 		if err != nil {
 			return nil, err
@@ -77,6 +81,40 @@ func (k *Keyring) Prepare(ctx context.Context, wants iter.Seq[KeySpec]) error {
 	k.sealed = true
 	return nil
 }
+
+// Renew asks each agent again for its list of keys, where one has been asked. If a list is another
+// one, or there is none any more, targets are offered keys by what it is now. Files are not read again. An
+// agent that has not answered when ctx ends, or in renewTimeout, keeps its list.
+func (k *Keyring) Renew(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
+	defer cancel()
+	k.mu.Lock()
+	agents := maps.Clone(k.agents)
+	k.mu.Unlock()
+	for socket, a := range agents {
+		select {
+		case <-a.listed:
+		default:
+			continue // it is being asked
+		}
+		now := &agent{link: a.link, listed: make(chan struct{})}
+		now.load(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if now.same(a) {
+			continue
+		}
+		k.mu.Lock()
+		if !k.closed {
+			k.agents[socket], k.sets = now, new(memo[*Set])
+		}
+		k.mu.Unlock()
+	}
+}
+
+// renewTimeout bounds how long Renew waits: a run waits with it.
+const renewTimeout = time.Second
 
 // Notices returns, for people, which keys have been left out so far and why, without
 // duplicates.
@@ -134,7 +172,7 @@ func (k *Keyring) agentAt(socket string) *agent {
 			a.err = errClosed
 			close(a.listed)
 		} else {
-			k.loading.Go(a.load)
+			k.loading.Go(func() { a.load(context.Background()) })
 		}
 	}
 	return a

@@ -278,3 +278,28 @@ func TestSHA1OnlyWhereWanted(t *testing.T) {
 		}
 	}
 }
+
+// A key that the agent has got or lost since is offered, or not, after Renew.
+func TestAgentsRenewed(t *testing.T) {
+	t.Parallel()
+	file, first, second := edKey(t), edKey(t), edKey(t)
+	socket, has := goAgent(t, first)
+	k := keyring(t, auth.KeyringOptions{})
+	target := wanting("web", auth.KeySpec{Files: []string{keyFile(t, file, "")}, AgentSocket: socket})
+	check := func(when string, want ...string) {
+		t.Helper()
+		k.Renew(t.Context())
+		if got := offered(t, k, target); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", when, got, want)
+		}
+	}
+	check("at first", fingerprint(t, file), fingerprint(t, first))
+	if err := errors.Join(has.RemoveAll(), has.Add(agent.AddedKey{PrivateKey: second})); err != nil {
+		t.Fatal(err)
+	}
+	check("with another key", fingerprint(t, file), fingerprint(t, second))
+	if err := has.RemoveAll(); err != nil {
+		t.Fatal(err)
+	}
+	check("with none", fingerprint(t, file))
+}

@@ -218,6 +218,9 @@ func (l *login) take(ev wire.Event) *fleet.Error {
 		l.passwordAnswered(true)
 		l.handshake.link.exec.LetIn()
 		l.tellLetIn()
+		if l.accepted != nil {
+			l.handshake.attempt.LoggedIn(l.keys[l.next-1].signer.PublicKey())
+		}
 		if l.accepted != nil && l.keys[l.next-1].sha1 {
 			l.handshake.session.flags = fleet.FlagLegacy
 		}

@@ -54,7 +54,9 @@ type Pool struct {
 	leases sync.WaitGroup // goroutines of redial
 
 	mu     sync.Mutex
-	keys   ssh.HostKeys // current; nil before Use
+	keys   ssh.HostKeys   // current; nil before Use
+	users  ssh.Identities // current; nil: user keys are not checked
+	ours   map[login]bool // logins whose key was looked for among users
 	known  map[string]*place
 	newest *held // of the idle ones, by their last use: the others follow by older
 	oldest *held
@@ -78,6 +80,7 @@ type held struct {
 	conn     ssh.Keeper
 	place    *place
 	key      xssh.PublicKey
+	user     xssh.PublicKey // that logged in; nil: none did
 	settings *ssh.Settings
 	login    time.Time
 	early    time.Duration // by which it expires before Options.MaxAge
@@ -103,10 +106,13 @@ func New(o Options) (*Pool, error) {
 func (p *Pool) SetDialer(d ssh.Dialer) { p.inner = d }
 
 // Use has host keys checked by keys from now on, those of held connections before their next use,
-// and closes the connections that are too old. Each run calls it, with what known_hosts says then.
-func (p *Pool) Use(keys ssh.HostKeys) {
+// and closes the connections that are too old. Each run calls it, with what known_hosts says then. A
+// held connection is not used if the key that logged in is not among those of users any more; nil
+// means that this is not checked.
+func (p *Pool) Use(keys ssh.HostKeys, users ssh.Identities) {
 	p.mu.Lock()
-	p.keys = keys
+	p.keys, p.users = keys, users
+	p.ours = make(map[login]bool)
 	clear(p.alike) // its settings are those of earlier runs
 	now := time.Now()
 	var old []*held
@@ -182,7 +188,7 @@ func (p *Pool) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	if a.Until != 0 || a.At != nil || a.Anew {
 		return p.inner.Dial(ctx, a)
 	}
-	h, why := p.take(a.Target)
+	h, why := p.take(ctx, a.Target)
 	if h == nil {
 		return p.dial(ctx, a, why)
 	}
@@ -206,7 +212,7 @@ func (p *Pool) dial(ctx context.Context, a *ssh.Attempt, why fleet.DialReason) (
 	}
 	l := &lease{pool: p, attempt: a, conn: c, first: true}
 	if k, ok := c.(ssh.Keeper); ok && k.HostKey() != nil {
-		l.held = p.enter(k, a.Target)
+		l.held = p.enter(k, a)
 	}
 	return l, nil
 }
@@ -219,8 +225,9 @@ func (p *Pool) own(a *ssh.Attempt) *ssh.Attempt {
 }
 
 // enter records a new connection.
-func (p *Pool) enter(k ssh.Keeper, t ssh.Target) *held {
-	h := &held{conn: k, key: k.HostKey(), settings: t.Settings(), login: time.Now()}
+func (p *Pool) enter(k ssh.Keeper, a *ssh.Attempt) *held {
+	t := a.Target
+	h := &held{conn: k, key: k.HostKey(), user: a.UserKey(), settings: t.Settings(), login: time.Now()}
 	if p.opts.MaxAge > 0 {
 		h.early = rand.N(p.opts.MaxAge/10 + 1)
 	}
@@ -261,7 +268,7 @@ func nameOf(t fleet.Target) string {
 }
 
 // take returns an idle connection to the target, or why there is none.
-func (p *Pool) take(t ssh.Target) (*held, fleet.DialReason) {
+func (p *Pool) take(ctx context.Context, t ssh.Target) (*held, fleet.DialReason) {
 	p.mu.Lock()
 	at := p.placeOf(t)
 	keys, now := p.keys, time.Now()
@@ -296,7 +303,7 @@ func (p *Pool) take(t ssh.Target) (*held, fleet.DialReason) {
 	if found == nil {
 		return nil, why
 	}
-	if why := p.admit(keys, t, found); why != "" {
+	if why := p.admit(ctx, keys, t, found); why != "" {
 		p.discard(found, why)
 		return nil, why
 	}
@@ -304,12 +311,14 @@ func (p *Pool) take(t ssh.Target) (*held, fleet.DialReason) {
 }
 
 // admit returns why a held connection must not be used, or "".
-func (p *Pool) admit(keys ssh.HostKeys, t ssh.Target, h *held) fleet.DialReason {
+func (p *Pool) admit(ctx context.Context, keys ssh.HostKeys, t ssh.Target, h *held) fleet.DialReason {
 	switch {
 	case p.opts.Admit != nil:
 		return p.opts.Admit(t, h.conn, h.age(time.Now()))
 	case !trusted(keys, t, h.key):
 		return fleet.DialHostKey
+	case !p.hasUserKey(ctx, t, h.user):
+		return fleet.DialUserKey
 	}
 	return ""
 }

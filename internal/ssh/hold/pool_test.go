@@ -69,7 +69,7 @@ func newRig(t *testing.T, o Options, hosts int, fault func(int) simfleet.Fault, 
 		t.Fatal(err)
 	}
 	p.SetDialer(d)
-	p.Use(keys{fleet: f})
+	p.Use(keys{fleet: f}, keys{fleet: f})
 	t.Cleanup(func() {
 		p.Close()
 		if err := errors.Join(d.Close(), f.Close()); err != nil {
@@ -126,11 +126,28 @@ func TestHeld(t *testing.T) {
 	r.want(t, 0, fleet.DialNew, func(a *ssh.Attempt) { a.Target.User = "other" })
 	r.Refresh()
 	r.want(t, 1, fleet.DialExpired)
-	r.Use(keys{fleet: r.fleet, refused: map[string]bool{r.fleet.Host(1).Name: true}})
+	r.Use(keys{fleet: r.fleet, refused: map[string]bool{r.fleet.Host(1).Name: true}}, nil)
 	if end, _, c := r.run(t.Context(), 1, "echo ran"); end.Reason != fleet.ReasonHostkeyRevoked || c.Why != fleet.DialHostKey {
 		t.Errorf("with a revoked key: %+v, %+v", end, c)
 	}
 }
+
+// A connection is not used once the key that logged in is not among ours any more.
+func TestUserKeyGone(t *testing.T) {
+	r := newRig(t, Options{}, 1, nil)
+	own := func(a *ssh.Attempt) { a.Target.Endpoint = &ssh.Endpoint{Settings: &ssh.Settings{}} }
+	r.want(t, 0, fleet.DialNew, own)
+	r.want(t, 0, "", own)
+	r.Use(keys{fleet: r.fleet}, noKeys{})
+	r.want(t, 0, fleet.DialUserKey, own)
+	r.Use(keys{fleet: r.fleet}, keys{fleet: r.fleet})
+	r.want(t, 0, "", own)
+}
+
+// noKeys is an agent whose keys were removed.
+type noKeys struct{}
+
+func (noKeys) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { return nil, nil }
 
 // Beyond the limit the connection that was used the longest ago goes.
 func TestMax(t *testing.T) {
@@ -200,7 +217,7 @@ func TestReplacedKey(t *testing.T) {
 		}
 		return simfleet.FaultNone
 	})
-	r.Use(keys{fleet: r.fleet, anything: true})
+	r.Use(keys{fleet: r.fleet, anything: true}, nil)
 	r.want(t, 0, fleet.DialNew)
 	other.Store(true)
 	r.want(t, 0, "") // it is not dialled

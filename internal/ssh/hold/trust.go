@@ -1,9 +1,11 @@
 package hold
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"net"
+	"slices"
 
 	xssh "golang.org/x/crypto/ssh"
 
@@ -11,6 +13,38 @@ import (
 	"shoal/internal/hint"
 	"shoal/internal/ssh"
 )
+
+// A login is with what a target was logged in to.
+type login struct {
+	settings *ssh.Settings // which say what keys a target has
+	key      string        // in wire form
+}
+
+// hasUserKey reports whether a key is still among those that a target is offered.
+func (p *Pool) hasUserKey(ctx context.Context, t ssh.Target, key xssh.PublicKey) bool {
+	p.mu.Lock()
+	users, found := p.users, p.ours
+	p.mu.Unlock()
+	if users == nil || key == nil {
+		return true
+	}
+	of := login{t.Settings(), string(key.Marshal())}
+	p.mu.Lock()
+	ours, known := found[of]
+	p.mu.Unlock()
+	if known {
+		return ours
+	}
+	signers, err := users.Signers(ctx, t)
+	if ctx.Err() != nil {
+		return false
+	}
+	ours = err == nil && slices.ContainsFunc(signers, func(s xssh.Signer) bool { return string(s.PublicKey().Marshal()) == of.key })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	found[of] = ours
+	return ours
+}
 
 // HostKeys returns what checks the keys of new connections: what Use was called with, and the
 // keys of the connections that were held before.

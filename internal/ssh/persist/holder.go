@@ -314,7 +314,7 @@ func (h *Holder) newLine(p profile) (*line, error) {
 	}
 	l.network = network
 	network.Use(l.dialer)
-	pool.Use(asker{h})
+	pool.Use(asker{h}, nil) // admit asks for both
 	pool.SetDialer(logins{h, l.dialer})
 	return l, nil
 }

@@ -137,6 +137,7 @@ func (h *handshake) signers() ([]xssh.Signer, error) {
 				h.notSigned(err, watched[i+1:])
 				return
 			}
+			h.attempt.LoggedIn(s.PublicKey()) // unless it asks for more, and then the last one counts
 			if sig.Format == xssh.KeyAlgoRSA {
 				h.sha1 = true
 			}
