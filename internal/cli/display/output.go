@@ -101,7 +101,10 @@ func (h *hints) add(r fleet.Result) {
 // maxExplained is how many reasons one line names.
 const maxExplained = 5
 
+// print orders reasons by name: which host failed first says nothing.
 func (h *hints) print(w io.Writer) {
+	slices.Sort(h.reasons)
+	slices.Sort(h.seen)
 	for _, reason := range h.reasons {
 		console.Hint(w, string(reason)+": "+console.VisibleLines(h.advice[reason]))
 	}

@@ -97,7 +97,8 @@ func TestNext(t *testing.T) {
 	}
 }
 
-// A reason whose error has no hint has the usual one, once; an error's own comes first.
+// A reason whose error has no hint has the usual one, once; an error's own takes its place. They
+// are in the order of the reasons' names, whichever host failed first.
 func TestHints(t *testing.T) {
 	var h hints
 	for _, r := range []fleet.Result{
@@ -114,9 +115,9 @@ func TestHints(t *testing.T) {
 	h.print(&b)
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
 	for i, want := range []string{
-		"hint: conn_refused: nothing listens there: ", "hint: name_not_found: check the spelling ",
-		"hint: banner_timeout: its own", "hint: conn_reset: the log of sshd ",
-		"hint: to read more: shoal explain conn_refused name_not_found banner_timeout conn_reset internal",
+		"hint: banner_timeout: its own", "hint: conn_refused: nothing listens there: ",
+		"hint: conn_reset: the log of sshd ", "hint: name_not_found: check the spelling ",
+		"hint: to read more: shoal explain banner_timeout conn_refused conn_reset internal name_not_found",
 	} {
 		if len(lines) != 5 || !strings.HasPrefix(lines[i], want) {
 			t.Errorf("%q does not begin with %q", lines, want)
