@@ -23,15 +23,17 @@ func BenchmarkConnections(b *testing.B) {
 		{"curve25519", ssh.KeyExchangeCurve25519},
 		{"mlkem768x25519", ssh.KeyExchangeMLKEM768X25519},
 	} {
-		b.Run(bench.name, func(b *testing.B) { benchmarkConnections(b, bench.kex) })
+		for _, server := range []Server{ServerWire, ServerXCrypto} {
+			b.Run(bench.name+"/"+string(server), func(b *testing.B) { benchmarkConnections(b, bench.kex, server) })
+		}
 	}
 }
 
-func benchmarkConnections(b *testing.B, kex string) {
+func benchmarkConnections(b *testing.B, kex string, server Server) {
 	const hosts, atOnce = 1000, 64
 	var f *Fleet
 	pprof.Do(b.Context(), pprof.Labels("side", "server"), func(context.Context) {
-		f = startFleet(b, Options{Hosts: hosts, DiscardLog: true})
+		f = startFleet(b, Options{Hosts: hosts, Server: server, DiscardLog: true})
 	})
 	for i := range hosts {
 		f.HostKey(i)

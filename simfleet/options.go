@@ -75,7 +75,7 @@ type Options struct {
 	// RekeyBytes is after how many bytes in one direction a host exchanges keys again, at least
 	// 256. 0 means that it does not.
 	RekeyBytes uint64
-	// Server is who serves connections. "" means ServerXCrypto.
+	// Server is who serves connections. "" means ServerWire.
 	Server Server
 	// DiscardLog keeps nothing for Fleet.Log; Oracle is still called.
 	DiscardLog bool

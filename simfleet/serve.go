@@ -26,7 +26,7 @@ const goVersion = "SSH-2.0-Go simfleet"
 // serveSSH is a connection that gets as far as SSH: key exchange,
 // authentication, channels.
 func (c *conn) serveSSH(b behaviour) {
-	if c.fleet.options.Server == ServerWire && !b.faulty() && !c.fleet.options.Penalties && c.fleet.options.AuthDelay == 0 {
+	if c.fleet.options.Server != ServerXCrypto && !b.faulty() && !c.fleet.options.Penalties && c.fleet.options.AuthDelay == 0 {
 		c.serveWire()
 	} else {
 		c.serveXCrypto(b)

@@ -97,7 +97,7 @@ after it has given the text before N times.`,
 	flags.StringArrayVar(&f.reboots, "reboot", nil, "have hosts reboot that long after the start: `TIME=HOSTS`")
 	flags.DurationVar(&f.rebootTime, "reboot-time", 5*time.Second, "how long they are down")
 	flags.BoolVar(&f.sftp, "sftp", true, "serve files by SFTP")
-	flags.StringVar(&f.server, "server", string(simfleet.ServerXCrypto), "who serves: wire, shoal's own, which is cheap and takes commands early as sshd does, or xcrypto, golang.org/x/crypto/ssh")
+	flags.StringVar(&f.server, "server", string(simfleet.ServerWire), "who serves: wire, shoal's own, which is cheap and takes commands early as sshd does, or xcrypto, golang.org/x/crypto/ssh")
 	flags.Uint16Var(&f.port, "port", 0, "TCP port of every host (default: any free one)")
 	flags.StringVar(&f.seed, "seed", "", "derive all keys from this `TEXT` (default: random)")
 	flags.StringVar(&f.writeHosts, "write-hosts", "", "write the hosts to `FILE`")
