@@ -107,7 +107,7 @@ func TestHostWithoutSh(t *testing.T) {
 	server := needs.Program(t, "/usr/lib/openssh/sftp-server")
 	shell := filepath.Join(t.TempDir(), "cmd")
 	text := "#!/bin/sh\ncase $SSH_ORIGINAL_COMMAND in " + server + ") exec " + server + ";; esac\n" +
-		"echo \"'${SSH_ORIGINAL_COMMAND%% *}' is not recognized as an internal or external command,\" >&2\nexit 1\n"
+		"echo \"'${SSH_ORIGINAL_COMMAND%% *}' is no internal or external command,\" >&2\nexit 1\n"
 	if err := os.WriteFile(shell, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestHostWithoutSh(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{4, []string{"push", src, f.dir + "/f"}, []string{"no_receipt", "unless --via sftp", "is not recognized"}},
+		{4, []string{"push", src, f.dir + "/f"}, []string{"no_receipt", "unless --via sftp", "is no internal or external command"}},
 		{1, []string{"pull", "--gather", src}, []string{"--via sftp"}},
 		{0, []string{"push", "--via", "auto", src, f.dir + "/f"}, []string{"written: 4 bytes"}},
 		{0, []string{"pull", "--via", "auto", "--gather", f.dir + "/f"}, []string{"new\n"}},
