@@ -110,7 +110,10 @@ func (s *site) conn() *Conn {
 // worker starts a worker; the returned function makes it leave, waits for it, and may be called again.
 func (s *site) worker(name string, change func(*WorkerOptions)) (leave func()) {
 	s.t.Helper()
-	conn := s.conn()
+	conn, err := Connect(ConnectOptions{URL: s.hub.URL(), Inbox: WorkerInbox(DefaultPool, name)})
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	o := WorkerOptions{Pool: DefaultPool, Name: name, Signers: s.signers, Connect: s.connect, Room: 100, beat: 50 * time.Millisecond, Notice: func(text string) { s.t.Logf("%s: %s", name, text) }}
 	if change != nil {
 		change(&o)

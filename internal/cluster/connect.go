@@ -131,7 +131,8 @@ func (c *Conn) Close() {
 	c.pack.close()
 }
 
-// checkURL refuses secrets in the URL, which ps shows, and connections without TLS to other machines.
+// checkURL refuses secrets in the URL, which ps shows, and connections to other machines without TLS or
+// without credentials.
 func checkURL(o ConnectOptions) error {
 	for one := range strings.SplitSeq(o.URL, ",") {
 		u, err := url.Parse(one)
@@ -143,6 +144,9 @@ func checkURL(o ConnectOptions) error {
 		}
 		if ip := net.ParseIP(u.Hostname()); u.Scheme != "tls" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
 			return hint.Wrap(fmt.Errorf("NATS at %q is on another machine, and would be spoken to without TLS", u.Host), "write tls:// in place of nats://")
+		} else if u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) && o.Creds == "" && o.NKey == "" {
+			return hint.Wrap(fmt.Errorf("NATS at %q is on another machine, and no credentials are named", u.Host),
+				"--nats-nkey or --nats-creds names a file with them; shoal-hub init makes keys and permissions")
 		}
 	}
 	return nil

@@ -97,7 +97,7 @@ func (f *workerFlags) run(ctx context.Context, stdio console.Stdio) error {
 		f.name = plainName(machine) + "-" + strings.ToLower(rand.Text()[:4])
 	}
 	notice := func(text string) { console.Note(stdio.Err, text) }
-	conn, err := f.Connect("shoal worker "+f.name, notice)
+	conn, err := f.ConnectWith("shoal worker "+f.name, cluster.WorkerInbox(f.pool, f.name), notice)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,13 @@ func (f *ClusterFlags) Register(g FlagGroup, what string) {
 	g.StringVar(&f.ca, "nats-ca", "", "the certificates that the one of NATS must come from, in `FILE` (default: the system's)")
 }
 
-// Connect connects to NATS. name is shown there; notice is told when the connection is lost.
+// Connect connects to NATS as a coordinator, or as whoever looks. name is shown there; notice is told
+// when the connection is lost.
 func (f *ClusterFlags) Connect(name string, notice func(string)) (*cluster.Conn, error) {
-	return cluster.Connect(cluster.ConnectOptions{URL: f.URL, Creds: f.creds, NKey: f.nkey, CA: f.ca, Name: name, Notice: notice})
+	return f.ConnectWith(name, cluster.CoordinatorInbox, notice)
+}
+
+// ConnectWith is Connect with another inbox.
+func (f *ClusterFlags) ConnectWith(name, inbox string, notice func(string)) (*cluster.Conn, error) {
+	return cluster.Connect(cluster.ConnectOptions{URL: f.URL, Creds: f.creds, NKey: f.nkey, CA: f.ca, Name: name, Inbox: inbox, Notice: notice})
 }

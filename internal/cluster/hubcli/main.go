@@ -35,9 +35,10 @@ three servers, uses nats-server 2.12 or later itself.
 Every message is on the disk before it is acknowledged. On loopback everybody on
 this machine may connect; whoever cannot sign still runs nothing on a worker, but
 can read what commands print. Elsewhere --config names a configuration of
-nats-server with tls and with users or NKeys.`,
+nats-server with tls and with users or NKeys, which shoal-hub init makes.`,
 		Example: `  shoal-hub
-  shoal-hub --listen 0.0.0.0:4222 --config /etc/shoal/hub.conf`,
+  shoal-hub init --host nats.example.org --worker eu/one --worker eu/two /etc/shoal/hub
+  shoal-hub --listen 0.0.0.0:4222 --config /etc/shoal/hub/hub.conf`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o, stdio) },
 	}
@@ -47,7 +48,7 @@ nats-server with tls and with users or NKeys.`,
 	g.StringVar(&o.Config, "config", "", "read `FILE`, a configuration of nats-server")
 	g.BoolVar(&o.Log, "log", false, "write the server's log to standard error")
 	flags.AddInGroups(cmd, g)
-	cmd.AddCommand(manual.New(stdio), completion.New(stdio))
+	cmd.AddCommand(newInit(stdio), manual.New(stdio), completion.New(stdio))
 	flags.SetHelp(cmd)
 	return cmd
 }
