@@ -110,6 +110,8 @@ type Route struct {
 	// host's own options of ssh there, Key=Value.
 	Listed, KeyFile string
 	Options         []string
+	// Pool is the pool of workers that run it; "" means no pool, or the default one.
+	Pool string
 	// Unresolved means that only these three are known: the target could not be planned.
 	Unresolved bool
 }

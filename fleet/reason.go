@@ -130,6 +130,7 @@ const (
 	ReasonNoWorker      Reason = "no_worker"      // no worker of its pool took it in time
 	ReasonWorkerRefused Reason = "worker_refused" // its workers do not run what this signer signs
 	ReasonWorkerLost    Reason = "worker_lost"    // its worker is gone and has not told the end
+	ReasonLogUnwritten  Reason = "log_unwritten"  // NATS did not store what its workers are asked
 	ReasonLogDamaged    Reason = "log_damaged"    // the log that workers write is not what it must be
 
 	// the run itself

@@ -18,6 +18,13 @@ import (
 )
 
 // Attach makes c the coordinator of a run that has lost its own: workers take its shards again, and
+// errWrapped is why nobody but the run itself knows what a wrapped command's end means: only it has the
+// word by which a refusal of the wrapper is recognised.
+func errWrapped(end *fleet.End) error {
+	return hint.Wrap(fmt.Errorf("the command or its wrapper ended with exit status %d, signal %q: which of them, only the shoal run that began it could tell", end.Status, end.Signal),
+		"the output, and a look on the host, tell")
+}
+
 // Results yields what comes. Hosts that are in no shard stay as they are.
 func (c *Coordinator) Attach(ctx context.Context, run string) (err error) {
 	if !validName(run) {
@@ -71,14 +78,23 @@ func (c *Coordinator) adoptHostsLocked(s *shard) error {
 		h := &body.Hosts[i]
 		var stdout, stderr bytes.Buffer
 		a := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: h.target(h.Index)}, Stdout: &stdout, Stderr: &stderr}
-		made := &host{c: c, attempt: a, pool: s.pool}
+		made := &host{c: c, attempt: a, pool: s.pool, aside: h.Aside}
 		made.done = func(end fleet.End) {
 			res := fleet.Result{Target: a.Target.Target, End: end}
 			if e := a.Elsewhere; e != nil {
 				told := *e
 				told.Target = res.Target
 				told.Stdout.Bytes, told.Stderr.Bytes = stdout.Bytes(), stderr.Bytes()
+				told.Stdout.Size += int64(stdout.Len())
+				told.Stderr.Size += int64(stderr.Len())
+				if h.Wrapped && told.Outcome.Ran() && told.Outcome != fleet.OutcomeOK {
+					told.Err = errWrapped(&told.End)
+					told.Outcome, told.Reason = fleet.OutcomeUnknown, fleet.ReasonNoReceipt
+				}
 				res = told
+			}
+			if made.aside {
+				return
 			}
 			c.mu.Lock()
 			c.results = append(c.results, res)

@@ -71,6 +71,8 @@ type Coordinator struct {
 	aborts  sync.Once          // calls abort
 	keep    bool               // see Keep
 
+	inputs inputs // has its own lock
+
 	linger time.Duration // for tests; 0 means the constant
 
 	attached bool           // see Attach

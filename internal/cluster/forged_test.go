@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"testing"
+	"time"
 
 	xssh "golang.org/x/crypto/ssh"
 
@@ -30,7 +31,7 @@ func TestShardOpenedByAnother(t *testing.T) {
 	conn := s.conn()
 	t.Cleanup(conn.Close)
 	var c *Coordinator
-	s.prepare = func(made *Coordinator) { c = made }
+	s.prepare = func(made *Coordinator) { c, made.linger = made, time.Second/2 } // the one shard has all hosts
 	forge := func() {
 		shard := Shard{Format: 1, Run: c.run, Pool: DefaultPool}
 		for i := range 3 {

@@ -20,6 +20,7 @@ type host struct {
 	c       *Coordinator
 	attempt *ssh.Attempt
 	pool    string
+	aside   bool // see Host.Aside
 	done    func(fleet.End)
 	forget  func() bool // ends the waiting for the end of Start's context; guarded by c.mu
 	once    sync.Once   // calls done
@@ -40,15 +41,26 @@ func (c *Coordinator) Dial(_ context.Context, a *ssh.Attempt) (ssh.Conn, error) 
 
 // PoolOf returns the pool that a target goes to.
 func PoolOf(t fleet.Target) (string, error) {
-	if t.Attrs != nil {
-		if pool, ok := t.Attrs.Attr("pool"); ok {
-			if !validName(pool) {
-				return "", fmt.Errorf("its attribute pool is %.80q, which is no name of letters, digits, - and _", pool)
-			}
-			return pool, nil
-		}
+	pool := PoolNamed(t)
+	switch {
+	case pool == "":
+		return DefaultPool, nil
+	case !validName(pool):
+		return "", fmt.Errorf("its attribute pool is %.80q, which is no name of letters, digits, - and _", pool)
 	}
-	return DefaultPool, nil
+	return pool, nil
+}
+
+// PoolNamed returns the pool that the journal or the inventory names, "" if none does.
+func PoolNamed(t fleet.Target) string {
+	if t.Route != nil && t.Route.Pool != "" {
+		return t.Route.Pool
+	}
+	if t.Attrs == nil {
+		return ""
+	}
+	pool, _ := t.Attrs.Attr("pool")
+	return pool
 }
 
 // check returns the pool of the attempt, or an error for what workers cannot do.
@@ -59,10 +71,14 @@ func (c *Coordinator) check(a *ssh.Attempt) (string, error) {
 	}
 	route := t.Route
 	switch {
-	case a.Line != "" || a.HasInput() || len(t.Command) > maxCommand:
-		return "", errors.New("workers run commands of at most 128 KiB, without a wrapper and without a standard input")
-	case a.PTY != nil || a.Agent || a.Hold || a.Keep || t.Settings().Agent.Socket != "" || t.Settings().PTY:
-		return "", errors.New("workers give commands no terminal and no agent, and keep no connection")
+	case len(a.Exec()) > maxCommand || a.Subsystem:
+		return "", errors.New("workers run commands of at most 128 KiB")
+	case a.Stream != nil:
+		return "", errors.New("workers have nobody whom a command could ask while it runs, for a password or more of its input")
+	case a.InputSize() > maxInput:
+		return "", hint.Wrap(fmt.Errorf("workers give a command at most %d MiB of standard input, and this has %d bytes", maxInput>>20, a.InputSize()), "copy it to the hosts as a file")
+	case a.Agent || a.Hold || t.Settings().Agent.Socket != "":
+		return "", errors.New("workers give commands no agent, and hold no connection for a barrier")
 	case route != nil && (route.Via != nil || len(route.ProxyCommand) > 0):
 		return "", hint.New("it is reached through a jump host or a proxy command here, and workers go their own way",
 			"-J none leaves the way to the worker's ssh_config")
@@ -75,7 +91,7 @@ func (c *Coordinator) check(a *ssh.Attempt) (string, error) {
 // asked returns the host as a worker is asked for it.
 func (h *host) asked() Host {
 	t := h.attempt.Target
-	a := Host{Host: t.Host, Index: t.Index, User: t.User, Port: t.Port, Command: []byte(t.Command)}
+	a := Host{Host: t.Host, Index: t.Index, User: t.User, Port: t.Port, Command: []byte(h.attempt.Exec()), PTY: h.attempt.PTY, Limit: h.attempt.Limit, Aside: h.aside, Wrapped: h.attempt.Line != ""}
 	if t.Route != nil {
 		a.Address, a.HostKeyAlias = t.Route.Address, t.Route.HostKeyAlias
 	}
@@ -155,7 +171,9 @@ func (h *host) end(end fleet.End, res *fleet.Result) (first bool) {
 			h.attempt.Elsewhere = res
 			_, _ = h.attempt.Stdout.Write(res.Stdout.Bytes) // as after any failed write, the result stays
 			_, _ = h.attempt.Stderr.Write(res.Stderr.Bytes)
-			res.Stdout.Bytes, res.Stderr.Bytes = nil, nil
+			for _, o := range []*fleet.Output{&res.Stdout, &res.Stderr} {
+				o.Size, o.Bytes = o.Size-int64(len(o.Bytes)), nil
+			}
 		}
 		h.attempt.Timeline.Enter(end.Phase)
 		if h.c.attached { // Results ends when nothing is active
@@ -195,9 +213,17 @@ func (h *host) lose(end fleet.End) {
 
 var errStopped = errors.New("the run was stopped")
 
-// StartNext implements ssh.Conn: no connection is kept.
-func (h *host) StartNext(_ context.Context, a *ssh.Attempt, done func(fleet.End)) {
-	done(a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonInternal, errors.New("workers keep no connection")).End())
+// StartNext implements ssh.Conn: no connection is kept, a worker makes another.
+func (h *host) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.End)) {
+	conn, err := h.c.Dial(ctx, a)
+	if err != nil {
+		f, _ := errors.AsType[*fleet.Error](err) // Dial has no other
+		done(f.End())
+		return
+	}
+	next := conn.(*host)
+	next.aside = true
+	next.Start(ctx, done)
 }
 
 // Close implements ssh.Conn.

@@ -12,6 +12,7 @@ import (
 	"shoal/fleet"
 	"shoal/hosts"
 	"shoal/internal/connect"
+	"shoal/internal/ssh"
 )
 
 // idleSession is how long the engine of a run waits for the next shard of it: it keeps the congestion
@@ -133,6 +134,7 @@ func (s *session) run(ctx context.Context, shard *workerShard, remaining []int, 
 			// The worker lives and has the shard, so that nobody else would look after it.
 			_, _ = s.worker.ask(writing, h.Run, question{Shard: h.Shard, GaveUp: shard.epoch})
 		}
+		shard.release()
 		s.worker.mu.Lock()
 		delete(s.worker.shards, h)
 		s.worker.mu.Unlock()
@@ -278,6 +280,7 @@ func (s *session) connectOptions() connect.Options {
 		}
 		return e
 	}
+	o.Ahead = func(d ssh.Dialer) ssh.Dialer { return askedDialer{d, s} }
 	e := &o.Engine
 	e.Fanout, e.Attempts, e.Idempotent, e.MaxOutput = s.worker.Room, s.options.Attempts, s.options.Idempotent, s.options.MaxOutput
 	e.Drain = s.drain

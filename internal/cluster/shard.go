@@ -53,7 +53,18 @@ type Host struct {
 	// means the name.
 	Address      string `json:"address,omitempty"`
 	HostKeyAlias string `json:"host_key_alias,omitempty"`
-	Command      []byte `json:"command"`
+	// Command is the text of the exec request, with its wrapper if it has one.
+	Command []byte `json:"command"`
+	// Input is the standard input; nil means none.
+	Input *Input `json:"input,omitempty"`
+	// PTY is the pseudo-terminal; nil means none.
+	PTY *ssh.PTY `json:"pty,omitempty"`
+	// Limit replaces the command timeout; 0 means that it does not, negative means none.
+	Limit time.Duration `json:"limit,omitempty"`
+	// Wrapped means that the exit status and output of the command may be those of its wrapper.
+	Wrapped bool `json:"wrapped,omitempty"`
+	// Aside means that it is a further command for a host that has its result, which this is not.
+	Aside bool `json:"aside,omitempty"`
 }
 
 // DecodeShard reads a shard and checks that it is within the limits.
@@ -79,7 +90,14 @@ func (s *Shard) validate() error {
 	if err := s.Options.Timeouts.Validate(); err != nil {
 		return fmt.Errorf("reading a shard: %w", err)
 	}
+	inputs := make(map[string]int)
 	for _, h := range s.Hosts {
+		if h.Input != nil {
+			if err := h.Input.validate(); err != nil {
+				return err
+			}
+			inputs[h.Input.Digest] = h.Input.Size
+		}
 		switch {
 		case h.Host.Name == "" || h.User == "" || h.Port == 0:
 			return errors.New("a shard with a host that has no name, user or port")
@@ -87,10 +105,20 @@ func (s *Shard) validate() error {
 			return fmt.Errorf("a shard with a command of %d bytes", len(h.Command))
 		case strings.ContainsAny(h.Host.Name+h.User+h.Address+h.HostKeyAlias, " \t\r\n\x00\"'%\\"):
 			return fmt.Errorf("a shard with the host %.80q", h.Host)
+		case h.PTY != nil && (len(h.PTY.Term) > maxName || strings.ContainsAny(h.PTY.Term, "\x00\r\n")):
+			return fmt.Errorf("a shard with a terminal of type %.80q", h.PTY.Term)
+		}
+	}
+	sum := 0
+	for _, size := range inputs {
+		if sum += size; sum > maxInputs {
+			return errLargeInputs
 		}
 	}
 	return nil
 }
+
+var errLargeInputs = fmt.Errorf("a shard with standard inputs of more than %d bytes", maxInputs)
 
 // validName reports whether the name may be a part of a NATS subject and of a stream's name.
 func validName(name string) bool {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"shoal/fleet"
+	"shoal/internal/hint"
 )
 
 // makeShards puts pending hosts into shards.
@@ -62,14 +64,36 @@ func (c *Coordinator) newShardLocked(pool string, hosts []*host) *shard {
 
 // open signs a shard, opens its log and hints at it.
 func (c *Coordinator) open(s *shard) {
+	c.mu.Lock()
+	stopped := c.state != stateRun
+	s.settled = stopped
+	c.mu.Unlock()
+	if stopped {
+		for _, h := range s.hosts {
+			h.interrupt()
+		}
+		return
+	}
 	now := time.Now()
 	body := Shard{Format: 1, Run: c.run, Number: s.number, Pool: s.pool, Made: now.UTC(), Expires: now.Add(c.Valid).UTC(), Options: c.Options}
+	var err error
 	for _, h := range s.hosts {
-		body.Hosts = append(body.Hosts, h.asked())
+		asked := h.asked()
+		if asked.Input, err = c.input(c.ctx, h); err != nil {
+			break // of one host, such as a file that was cut, it is that of all
+		}
+		body.Hosts = append(body.Hosts, asked)
 	}
-	signed, err := json.Marshal(body)
 	if err == nil {
 		err = body.validate()
+	}
+	if errors.Is(err, errLargeInputs) && len(s.hosts) > 1 {
+		c.halve(s)
+		return
+	}
+	var signed []byte
+	if err == nil {
+		signed, err = json.Marshal(body)
 	}
 	var signature []byte
 	if err == nil {
@@ -92,7 +116,11 @@ func (c *Coordinator) open(s *shard) {
 	}
 	l := c.conn.log(coordinatorName, s.pool, c.run, s.number)
 	if err := l.Append(c.ctx, &Record{Kind: KindOpen, Body: joined}); err != nil {
-		if c.ctx.Err() == nil {
+		switch {
+		case c.ctx.Err() != nil:
+		case errors.Is(err, errNotWritten):
+			c.endAll(s, fleet.OutcomeNeverStarted, fleet.ReasonLogUnwritten, hint.Wrap(err, "the server's own log says more; its disk or a limit of its may be full"))
+		default:
 			c.endAll(s, fleet.OutcomeUnknown, fleet.ReasonLogDamaged, err)
 		}
 		return

@@ -1,11 +1,13 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -87,11 +89,33 @@ func (c *Conn) consumer(ctx context.Context, pool string) (jetstream.Consumer, e
 	return consumer, nil
 }
 
+// Logs returns the names of the logs that NATS has of a run: its own, and those since it was resumed, in
+// this order.
+func (c *Conn) Logs(ctx context.Context, run string) (list []string, err error) {
+	names := c.js.StreamNames(ctx, jetstream.WithStreamListSubject("log.>"))
+	for name := range names.Name() {
+		name = strings.TrimPrefix(name, runPrefix)
+		if rest, ok := strings.CutPrefix(name, run); ok && (rest == "" || rest[0] == '-' && allDigits(rest[1:])) {
+			list = append(list, name)
+		}
+	}
+	if err := names.Err(); err != nil {
+		return nil, fmt.Errorf("looking for the logs of run %s: %w", run, err)
+	}
+	slices.SortFunc(list, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
+	return list, nil
+}
+
+func allDigits(text string) bool { _, ok := parseNumber(text); return ok }
+
 // A Presence is a worker's last sign of life.
 type Presence struct {
 	Beat
 	Age time.Duration // by the server's clock
 }
+
+// Here reports whether the worker takes shards, as far as is known.
+func (p Presence) Here() bool { return !p.Gone && p.Age < 3*beatEvery }
 
 // Workers returns the last signs of life, of an hour at most. Workers that are there are asked for one
 // first, and have half a second.

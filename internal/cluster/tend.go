@@ -111,6 +111,7 @@ func (c *Coordinator) onFree(m *nats.Msg) {
 
 // watch looks after shards that nobody runs.
 func (c *Coordinator) watch() {
+	connected := time.Now()
 	for tick := time.Tick(min(time.Second, c.Lease/4)); ; {
 		select {
 		case <-tick:
@@ -121,8 +122,15 @@ func (c *Coordinator) watch() {
 			c.mu.Lock()
 			c.deaf = time.Now()
 			c.mu.Unlock()
+			if time.Since(connected) > c.conn.patience {
+				c.aborts.Do(func() {
+					c.Notice(fmt.Sprintf("NATS has been away for %v: the run is given up; workers go on with what they have begun, and shoal attach gets it", c.conn.patience))
+					c.abort()
+				})
+			}
 			continue
 		}
+		connected = time.Now()
 		c.tellState()
 		c.checkStream()
 		for _, s := range c.toClose(time.Now()) {

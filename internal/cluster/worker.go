@@ -50,11 +50,12 @@ type Worker struct {
 
 	mu       sync.Mutex
 	sessions map[string]*session
-	shards   map[hintOf]bool // under way here
-	took     map[hintOf]took // until it expires: what this worker has taken before
-	busy     int             // hosts that have not ended
-	leaving  bool            // nothing more is started
-	freed    chan struct{}   // capacity 1: signalled when busy falls
+	shards   map[hintOf]bool  // under way here
+	inputs   map[string]*kept // by pool, run and digest
+	took     map[hintOf]took  // until it expires: what this worker has taken before
+	busy     int              // hosts that have not ended
+	leaving  bool             // nothing more is started
+	freed    chan struct{}    // capacity 1: signalled when busy falls
 }
 
 // took is how far the log of a shard that this worker took had come when it wrote or read it last.
@@ -84,7 +85,7 @@ func NewWorker(conn *Conn, o WorkerOptions) (*Worker, error) {
 	}
 	return &Worker{
 		WorkerOptions: o, conn: conn, started: time.Now(),
-		sessions: make(map[string]*session), shards: make(map[hintOf]bool), took: make(map[hintOf]took), freed: make(chan struct{}, 1),
+		sessions: make(map[string]*session), shards: make(map[hintOf]bool), took: make(map[hintOf]took), inputs: make(map[string]*kept), freed: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -278,12 +279,18 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 	case err != nil || !may:
 		return errNotNow
 	}
+	inputs, release, err := w.keepInputs(ctx, log.Shard)
+	if err != nil {
+		return err
+	}
 	if err := log.Append(ctx, &Record{Kind: KindTake, Worker: w.Name}); err != nil {
+		release()
 		return err
 	}
 	w.remember(h, log)
 	remaining := log.Remaining()
 	s := newWorkerShard(log, remaining)
+	s.inputs, s.release = inputs, release
 	w.session(ctx, log.Shard).run(ctx, s, remaining, h)
 	return nil
 }

@@ -7,9 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"shoal/fleet"
 )
 
@@ -30,6 +27,9 @@ type workerShard struct {
 	shard  *Shard
 	worker string
 	epoch  int // in which the worker has it
+	// inputs are the standard inputs of its hosts, by digest, until release.
+	inputs  map[string][]byte
+	release func()
 
 	mu      sync.Mutex
 	room    sync.Cond // for results
@@ -215,15 +215,5 @@ func (s *workerShard) writeLate(ctx context.Context, w *Work, cause error, over 
 }
 
 func (s *workerShard) publishLate(ctx context.Context, message []byte) {
-	for ctx.Err() == nil {
-		try, cancel := context.WithTimeout(ctx, requestTimeout)
-		_, err := s.log.conn.js.PublishMsg(try, &nats.Msg{Subject: s.log.late, Data: message}, jetstream.WithRetryAttempts(0))
-		cancel()
-		if err == nil || errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrNoStreamResponse) {
-			return // the run is over
-		}
-		if pause(ctx, time.Second) != nil {
-			return
-		}
-	}
+	_ = s.log.conn.store(ctx, s.log.name, s.log.late, message) // what is not told is unknown
 }

@@ -44,6 +44,9 @@ type Options struct {
 	// hosts.List. nil means nothing.
 	Entry func(fleet.Target) hosts.Entry
 
+	// Pool returns the pool of workers that run a target; see plan.Options.
+	Pool func(fleet.Target) string
+
 	// PTY says which commands get a pseudo-terminal, which package internal/remote/wrap
 	// requests. The zero value is none.
 	PTY plan.PTY
@@ -116,6 +119,9 @@ type Options struct {
 	// Trace is called with every SSH message of package internal/ssh/client; see
 	// wire.Config. nil disables it.
 	Trace func(wire.Message)
+
+	// Ahead returns a Dialer that stands before all others of RunCommands. nil means none.
+	Ahead func(ssh.Dialer) ssh.Dialer
 
 	config *config.Config // ssh_config, once it was read
 }

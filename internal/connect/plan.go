@@ -46,6 +46,7 @@ func (o *Options) Planner() (*plan.Planner, error) {
 	return plan.New(plan.Options{
 		Config:     config,
 		Entry:      o.Entry,
+		Pool:       o.Pool,
 		User:       o.User,
 		Port:       o.Port,
 		Jump:       o.Jump,

@@ -65,6 +65,9 @@ func run(ctx context.Context, opts Options, targets iter.Seq[fleet.Target], comm
 			yield(fleet.Result{}, err)
 			return
 		}
+		if opts.Ahead != nil {
+			control.Dialer = opts.Ahead(control.Dialer)
+		}
 		engine.Run(ctx, control, planner.Stream(ctx, targets, command))(yield)
 	}
 }

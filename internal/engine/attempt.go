@@ -305,7 +305,7 @@ func (f *attempt) result(end fleet.End, stdout, stderr fleet.Output) fleet.Resul
 	}
 	if e := f.progress.Elsewhere; e != nil {
 		res.Attempt, res.Started, res.Took, res.AgentSignatures = e.Attempt, e.Started, e.Took, e.AgentSignatures
-		res.Stdout.Size, res.Stderr.Size = max(res.Stdout.Size, e.Stdout.Size), max(res.Stderr.Size, e.Stderr.Size)
+		res.Stdout.Size, res.Stderr.Size = res.Stdout.Size+e.Stdout.Size, res.Stderr.Size+e.Stderr.Size
 	}
 	markTruncated(&res)
 	return res

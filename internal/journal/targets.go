@@ -36,6 +36,7 @@ type routeJSON struct {
 	KeyFile      string    `json:"key_file,omitempty"`
 	Options      [][]byte  `json:"options,omitempty"`
 	Unresolved   bool      `json:"unresolved,omitempty"`
+	Pool         string    `json:"pool,omitempty"`
 }
 
 type jumpJSON struct {
@@ -70,7 +71,7 @@ func storedRoute(r *fleet.Route, jumps int) (*routeJSON, error) {
 	if jumps == 0 {
 		return nil, fmt.Errorf("more than %d jump hosts behind each other", maxJumps)
 	}
-	j := &routeJSON{Address: r.Address, HostKeyAlias: r.HostKeyAlias, Listed: r.Listed, KeyFile: r.KeyFile, Unresolved: r.Unresolved}
+	j := &routeJSON{Address: r.Address, HostKeyAlias: r.HostKeyAlias, Listed: r.Listed, KeyFile: r.KeyFile, Unresolved: r.Unresolved, Pool: r.Pool}
 	for _, arg := range r.ProxyCommand {
 		j.ProxyCommand = append(j.ProxyCommand, []byte(arg))
 	}
@@ -100,7 +101,7 @@ func (j *routeJSON) route() *fleet.Route {
 	if j == nil {
 		return nil
 	}
-	r := &fleet.Route{Address: j.Address, HostKeyAlias: j.HostKeyAlias, Listed: j.Listed, KeyFile: j.KeyFile, Unresolved: j.Unresolved}
+	r := &fleet.Route{Address: j.Address, HostKeyAlias: j.HostKeyAlias, Listed: j.Listed, KeyFile: j.KeyFile, Unresolved: j.Unresolved, Pool: j.Pool}
 	for _, arg := range j.ProxyCommand {
 		r.ProxyCommand = append(r.ProxyCommand, string(arg))
 	}

@@ -10,11 +10,11 @@ import (
 
 // An endpointKey identifies equal endpoints.
 type endpointKey struct {
-	user                                             string
-	port                                             uint16
-	address, alias, proxy, listed, identity, options string
-	settings                                         *ssh.Settings
-	jump                                             *ssh.Target
+	user                                                   string
+	port                                                   uint16
+	address, alias, proxy, listed, identity, options, pool string
+	settings                                               *ssh.Settings
+	jump                                                   *ssh.Target
 }
 
 // A jumpKey identifies equal jump hosts.
@@ -57,7 +57,7 @@ func (p *Planner) shareEndpoint(e *ssh.Endpoint) *ssh.Endpoint {
 		return e
 	}
 	k := endpointKey{
-		user: e.User, port: e.Port, address: e.Address, alias: e.HostKeyAlias, listed: e.Listed, identity: e.KeyFile,
+		user: e.User, port: e.Port, address: e.Address, alias: e.HostKeyAlias, listed: e.Listed, identity: e.KeyFile, pool: e.Pool,
 		settings: e.Settings, jump: e.Jump,
 	}
 	if len(e.ProxyCommand) > 0 {

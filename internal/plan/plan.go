@@ -37,6 +37,9 @@ type Options struct {
 	Config *config.Config
 	// Entry returns what the inventory knows about a target. nil means nothing.
 	Entry func(fleet.Target) hosts.Entry
+	// Pool returns the pool of workers that run a target, to be recorded. nil means that there are
+	// no workers.
+	Pool func(fleet.Target) string
 	// User and Port are used for targets that name none; they take precedence over
 	// ssh_config.
 	User string
@@ -230,7 +233,23 @@ func (p *Planner) explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 	if earlier != nil && !earlier.Unresolved {
 		planned = p.keep(ctx, planned, earlier)
 	}
+	if pool := p.pool(t); pool != "" {
+		made := *planned
+		made.Pool = pool
+		planned = p.shareEndpoint(&made)
+	}
 	return planned.Target(t), hops[last]
+}
+
+// pool returns the pool of workers that an earlier run or the inventory names.
+func (p *Planner) pool(t fleet.Target) string {
+	if p.opts.Pool == nil || t.Route != nil && t.Route.Pool != "" {
+		if t.Route != nil {
+			return t.Route.Pool
+		}
+		return ""
+	}
+	return p.opts.Pool(t)
 }
 
 // endpoint returns the endpoint for the settings in r. name is the host's name for people.

@@ -110,8 +110,8 @@ func (r *Run) Bytes() (each int64, flying func() int64) {
 	return 0, nil
 }
 
-// session returns the number of processes that worked on the run before this one.
-func (r *Run) session() int {
+// Session returns the number of processes that worked on the run before this one.
+func (r *Run) Session() int {
 	if r.recorded == nil {
 		return 0
 	}
@@ -127,7 +127,7 @@ func (r *Run) Results(ctx context.Context, o Options) iter.Seq2[fleet.Result, er
 			yield(fleet.Result{}, err)
 			return
 		}
-		e, marker := o.Engine, r.remote.wrap(r.ID, r.session())
+		e, marker := o.Engine, r.remote.wrap(r.ID, r.Session())
 		marker.Rerun = r.again
 		var kill *killer // nil: commands that are given up are not killed
 		if r.remote.KillOnCancel {

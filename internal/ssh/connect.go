@@ -174,8 +174,8 @@ type Progress struct {
 	// fleet.Result. nil means none.
 	BecomeOutput *string
 	// Elsewhere is set, before the attempt ends, by a Dialer that has another process make the attempts:
-	// its Attempt, Started, Took, AgentSignatures and sizes of the outputs replace what was measured
-	// here. nil means that it was made here.
+	// its Attempt, Started, Took and AgentSignatures replace what was measured here, and the sizes of
+	// its outputs are of what was not written to Stdout and Stderr. nil means that it was made here.
 	Elsewhere *fleet.Result
 
 	hostKeys HostKeys

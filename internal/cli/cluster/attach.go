@@ -151,8 +151,18 @@ func (f *attachFlags) attach(ctx context.Context, name string, stdio console.Std
 		return failed(err)
 	}
 	defer c.Close()
-	if err := c.Attach(ctx, r.header.Run); err != nil {
+	logs, err := conn.Logs(ctx, r.header.Run)
+	if err != nil {
 		return failed(err)
+	}
+	if len(logs) == 0 {
+		logs = []string{r.header.Run} // Attach says that it is not there
+	}
+	if err := c.Attach(ctx, logs[0]); err != nil {
+		return failed(err)
+	}
+	if len(logs) > 1 {
+		notice(fmt.Sprintf("the run was resumed, and NATS has %d logs of it: attach again when this one is done", len(logs)))
 	}
 	h := r.header
 	h.Targets = 0 // those that are in a shard are not counted before

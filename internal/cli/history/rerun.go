@@ -35,6 +35,7 @@ type againFlags struct {
 	clirun.JournalFlags
 	clirun.RemoteFlags
 	clirun.EndFlags
+	cluster        clirun.ClusterFlags
 	dryRun         bool
 	assumeDefaults bool
 	rerunUnknown   bool
@@ -55,7 +56,7 @@ func (f *againFlags) register(cmd *cobra.Command, own flags.FlagGroup) {
 	own.BoolVar(&f.assumeDefaults, "assume-defaults", false, "take the flags given here, and the defaults, for what an older shoal has not kept of the run")
 	command, connection, become, control := f.Command(), f.Connection(), f.Become(), f.Control()
 	f.keptNames = clirun.KeptFlags(command, connection, become, control)
-	flags.AddInGroups(cmd, own, command, connection, become, control, f.Remote(), f.WithSpool(f.WithFollow(f.WithTimestamps(f.Output()))), f.Ending())
+	flags.AddInGroups(cmd, own, command, connection, become, control, f.Remote(), f.WithSpool(f.WithFollow(f.WithTimestamps(f.Output()))), f.Ending(), f.cluster.Group(&f.keptNames))
 	flags.AsRecorded(cmd.Flags(), f.keptNames)
 	flags.AsRecorded(cmd.Flags(), run.RemoteOptions)
 }
@@ -257,6 +258,11 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 			return err
 		}
 		f.TellCommand(stdio.Err)
+		if f.cluster.URL != "" {
+			if err := f.cluster.TellWorkers(ctx, slices.Values(x.targets), stdio); err != nil {
+				return err
+			}
+		}
 		return clirun.DryRun(ctx, stdio, x.Opts, slices.Values(x.targets), func(t fleet.Target) (string, error) { return t.Command, nil })
 	}
 	if err := config.Confirm(ctx, e.Info.Command, slices.Values(x.targets), false, stdio); err != nil {
@@ -286,12 +292,20 @@ func again(ctx context.Context, f *againFlags, e *run.Earlier, h record.Header, 
 			return errors.Join(hint.Wrap(fmt.Errorf("the run %s is not resumed: the check after stage 1: %w", e.Info.Run, err), "--past-brake goes on without it"), j.Close())
 		}
 	}
+	begins := func(ctx context.Context) (*run.Run, error) { return begin(ctx, &x.Execution) }
+	if f.cluster.URL != "" {
+		if x.Workers, err = f.cluster.Join(ctx, &x.Opts, len(x.targets), stdio); err != nil {
+			return errors.Join(err, j.Close())
+		}
+		defer x.Workers.Close()
+		x.Header.Fanout, begins = x.Opts.Engine.Fanout, x.Workers.Begin(begins)
+	}
 	if x.Plan, err = x.Opts.Plan(ctx, slices.Values(x.targets), nil); err != nil {
 		return errors.Join(err, j.Close())
 	}
 	defer x.Plan.Close()
 	x.Journal = j
-	x.Begin = func(ctx context.Context) (*run.Run, error) { return begin(ctx, &x.Execution) }
+	x.Begin = begins
 	return clirun.Execute(ctx, x.Execution, stdio)
 }
 
@@ -351,7 +365,7 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 	if e.Info.Settings != nil && !x.recalled.Now["check"] {
 		f.CheckDir = e.Info.Settings.Directory
 	}
-	if err := f.RemoteFlags.Validate(f.On(), &f.HostFlags, f.given.Changed); err != nil { // before the password is read
+	if err := errors.Join(f.RemoteFlags.Validate(f.On(), &f.HostFlags, f.given.Changed), f.cluster.Validate(f.given, f.Jump, f.Kept())); err != nil { // before the password is read
 		return x, err
 	}
 	opts, err := f.HostFlags.Options()
@@ -391,7 +405,9 @@ func (f *againFlags) prepare(ctx context.Context, e *run.Earlier, h record.Heade
 	if err := opts.Validate(); err != nil {
 		return x, err
 	}
-	opts.Engine.Fanout = clirun.Fanout(opts.Engine.Fanout, len(targets), stdio)
+	if f.cluster.URL == "" {
+		opts.Engine.Fanout = clirun.Fanout(opts.Engine.Fanout, len(targets), stdio)
+	}
 	h.Fanout = opts.Engine.Fanout
 	x.recalled.Route(targets, &opts)
 	if err := f.remember(x.recalled, &opts); err != nil {

@@ -5,10 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync/atomic"
 
+	"github.com/spf13/pflag"
 	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
@@ -20,16 +25,22 @@ import (
 	"shoal/internal/run"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/auth"
+	"shoal/internal/ui"
 )
 
-// clusterFlags are the flags of a run on workers.
-type clusterFlags struct {
+// ClusterFlags are the flags of a run on workers.
+type ClusterFlags struct {
 	flags.ClusterFlags
 	signKey     string
 	poolTimeout flags.Seconds
 }
 
-func (f *clusterFlags) group() flags.FlagGroup {
+// clusterNames are their names.
+var clusterNames = []string{keptCluster, "nats-creds", "nats-nkey", "nats-ca", "sign-key", "pool-timeout"}
+
+// Group returns the flags, and adds the names of those that the journal keeps.
+func (f *ClusterFlags) Group(kept *[]string) flags.FlagGroup {
+	*kept = append(*kept, clusterNames...)
 	g := flags.NewGroup("Workers")
 	f.Register(g, "have workers near the hosts run the command, those of the pool that a host's attribute pool names, else of \"default\"")
 	g.StringVar(&f.signKey, "sign-key", "", "sign what workers are asked with the key in `FILE`, or of which FILE is the public part and the agent has the other (default: ~/.ssh/id_ed25519)")
@@ -43,10 +54,10 @@ var notOnWorkers = map[string][]string{
 		"option", "identity", "max-keys", "no-agent", "ask-pass", "password-file", "host-key", "known-hosts", "pipeline", "pq", "client", "dials", "starts-per-host", "persist", "hold-max-age",
 	},
 	notYet: {
-		"stdin", "stdin-from", "env", "env-secret", "chdir", "umask", "forward-agent", "forward-agent-limit", "forward-agent-confirm", "pty", "script",
-		"become", "once", "remote-timeout", "kill-on-cancel", "detach", "run-dir", "barrier", "follow", "verbose",
+		"forward-agent", "forward-agent-limit", "forward-agent-confirm", "kill-on-cancel", "detach", "barrier", "follow", "verbose",
 	},
-	"it is about this machine, or the way from it; shoal workers shows who is there": {"estimate", "dry-run"},
+	"no secret goes through NATS: put it on the hosts, or let sudo ask for none":     {"env-secret", "ask-become-pass", "become-password-file"},
+	"it is about this machine, or the way from it; shoal workers shows who is there": {"estimate"},
 }
 
 // notYet is the advice for flags that say what is to happen: they count too if the configuration
@@ -59,8 +70,8 @@ const (
 	maxWorkerOutput     = 16 << 20
 )
 
-// onWorkers is the coordinator's side of a run on workers.
-type onWorkers struct {
+// Workers are the coordinator's side of a run on workers.
+type Workers struct {
 	conn        *cluster.Conn
 	coordinator *cluster.Coordinator
 	keyring     *auth.Keyring
@@ -68,14 +79,14 @@ type onWorkers struct {
 }
 
 // notify has notices go to stderr from now on.
-func (w *onWorkers) notify(stderr io.Writer) { w.stderr.Store(&stderr) }
+func (w *Workers) notify(stderr io.Writer) { w.stderr.Store(&stderr) }
 
-// validateCluster returns an error for flags that go only with --cluster, or not with it.
-func (f *RunFlags) validateCluster() error {
-	given := f.Given.Changed
-	if f.cluster.URL == "" {
-		for _, name := range []string{"nats-creds", "nats-nkey", "nats-ca", "sign-key", "pool-timeout"} {
-			if f.Given.Lookup(name) != nil && given(name) {
+// Validate returns an error for flags that go only with --cluster, or not with it. maxOutput is what
+// --max-output says.
+func (f *ClusterFlags) Validate(all *pflag.FlagSet, jump string, maxOutput int64) error {
+	if f.URL == "" {
+		for _, name := range clusterNames[1:] {
+			if all.Changed(name) {
 				return hint.Wrap(fmt.Errorf("--%s has no effect without --cluster", name), "--cluster names NATS")
 			}
 		}
@@ -83,49 +94,50 @@ func (f *RunFlags) validateCluster() error {
 	}
 	for why, names := range notOnWorkers {
 		for _, name := range names {
-			if given(name) || why == notYet && flags.IsGiven(f.Given, name) {
+			if all.Changed(name) || why == notYet && flags.IsGiven(all, name) {
 				return hint.Wrap(fmt.Errorf("--%s cannot go with --cluster", name), why)
 			}
 		}
 	}
-	if f.Jump != "" && f.Jump != "none" {
+	if jump != "" && jump != "none" {
 		return hint.New("--jump cannot go with --cluster: workers go their own way", "give it to shoal worker")
 	}
-	if kept := f.Kept(); flags.IsGiven(f.Given, "max-output") && (kept < 0 || kept > maxWorkerOutput) {
+	if flags.IsGiven(all, "max-output") && (maxOutput < 0 || maxOutput > maxWorkerOutput) {
 		return hint.New("--max-output is more than workers keep", "16M is the most with --cluster")
 	}
 	return nil
 }
 
-// connectCluster connects to NATS and sets opts so that workers make the attempts.
-func (f *RunFlags) connectCluster(ctx context.Context, opts *connect.Options, total int, stdio console.Stdio) (_ *onWorkers, err error) {
-	w := new(onWorkers)
+// Join connects to NATS and sets opts so that workers make the attempts.
+func (f *ClusterFlags) Join(ctx context.Context, opts *connect.Options, total int, stdio console.Stdio) (_ *Workers, err error) {
+	w := new(Workers)
 	w.notify(stdio.Err)
 	defer func() {
 		if err != nil {
-			w.close()
+			w.Close()
 		}
 	}()
-	signer, err := w.signer(ctx, f.cluster.signKey)
+	signer, err := w.signer(ctx, f.signKey)
 	if err != nil {
 		return nil, err
 	}
 	notice := func(text string) { console.Note(*w.stderr.Load(), text) }
-	if w.conn, err = f.cluster.Connect("shoal run", notice); err != nil {
+	if w.conn, err = f.Connect("shoal run", notice); err != nil {
 		return nil, err
 	}
 	e := &opts.Engine
-	output := int64(defaultWorkerOutput)
-	if flags.IsGiven(f.Given, "max-output") {
-		output = f.Kept()
+	output := e.MaxOutput
+	if output <= 0 || output > maxWorkerOutput { // the default: Validate has refused others
+		output = defaultWorkerOutput
 	}
 	w.coordinator, err = cluster.NewCoordinator(w.conn, cluster.CoordinatorOptions{
-		Signer: signer, PoolTimeout: f.cluster.poolTimeout.Duration(), Notice: notice,
+		Signer: signer, PoolTimeout: f.poolTimeout.Duration(), Notice: notice,
 		Options: cluster.Options{Timeouts: opts.Timeouts, Attempts: e.Attempts, Idempotent: e.Idempotent, MaxOutput: output},
 	})
 	if err != nil {
 		return nil, err
 	}
+	opts.Pool = cluster.PoolNamed
 	e.Dialer, e.Stopping = w.coordinator, w.coordinator.Stop
 	// Workers make the attempts, and have congestion windows of their own.
 	e.Attempts, e.Idempotent, e.Starts, e.Dials = 1, false, -1, clusterDials
@@ -141,21 +153,34 @@ const (
 	clusterFanout = 20_000
 )
 
-// begin returns a function that begins a run on workers.
-func (w *onWorkers) begin(begin func(context.Context) (*run.Run, error)) func(context.Context) (*run.Run, error) {
+// Begin returns a function that begins a run on workers. A run that is resumed has another log.
+func (w *Workers) Begin(begin func(context.Context) (*run.Run, error)) func(context.Context) (*run.Run, error) {
 	return func(ctx context.Context) (*run.Run, error) {
 		r, err := begin(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if err := w.coordinator.Begin(ctx, r.ID); err != nil {
+		name := r.ID
+		if n := r.Session(); n > 0 {
+			name = fmt.Sprintf("%s-%d", r.ID, n+1)
+			w.sayOlder(ctx, r.ID)
+		}
+		if err := w.coordinator.Begin(ctx, name); err != nil {
 			return nil, errors.Join(err, r.Abandon())
 		}
 		return r, nil
 	}
 }
 
-func (w *onWorkers) close() {
+// sayOlder says that workers may know more of hosts that are unknown here.
+func (w *Workers) sayOlder(ctx context.Context, run string) {
+	if names, err := w.conn.Logs(ctx, run); err == nil && len(names) > 0 {
+		console.Say(*w.stderr.Load(), "NATS has a log of the run still: shoal attach %s gets what workers know of the hosts that are unknown", run)
+	}
+}
+
+// Close ends the coordinator and the connection.
+func (w *Workers) Close() {
 	if w.coordinator != nil {
 		w.coordinator.Close()
 	}
@@ -168,7 +193,7 @@ func (w *onWorkers) close() {
 }
 
 // signer returns the signer of a key file, or of the agent.
-func (w *onWorkers) signer(ctx context.Context, path string) (_ xssh.Signer, err error) {
+func (w *Workers) signer(ctx context.Context, path string) (_ xssh.Signer, err error) {
 	if path == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {
@@ -193,4 +218,41 @@ func (w *onWorkers) signer(ctx context.Context, path string) (_ xssh.Signer, err
 		}
 	}
 	return nil, hint.Wrap(errors.Join(fmt.Errorf("%q cannot sign", path), err), "--sign-key names another key")
+}
+
+// TellWorkers says which pools the targets go to, and which workers are there now. Workers go their
+// own way: what a dry run says of jump hosts, keys and known_hosts is about this machine.
+func (f *ClusterFlags) TellWorkers(ctx context.Context, targets iter.Seq[fleet.Target], stdio console.Stdio) error {
+	conn, err := f.Connect("shoal run --dry-run", func(text string) { console.Note(stdio.Err, text) })
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	there, err := conn.Workers(ctx)
+	if err != nil {
+		return err
+	}
+	hosts := make(map[string]int)
+	for t := range targets {
+		pool, err := cluster.PoolOf(t)
+		if err != nil {
+			return fmt.Errorf("%s: %w", t.Host, err)
+		}
+		hosts[pool]++
+	}
+	for _, pool := range slices.Sorted(maps.Keys(hosts)) {
+		var names []string
+		for _, w := range there {
+			if w.Pool == pool && w.Here() {
+				names = append(names, w.Worker)
+			}
+		}
+		who := "no worker is there"
+		if len(names) > 0 {
+			who = "its workers are " + strings.Join(names, ", ")
+		}
+		console.Say(stdio.Err, "the pool %s gets %s of the targets; %s", pool, ui.Count(int64(hosts[pool])), ui.Visible(who))
+	}
+	console.Say(stdio.Err, "workers use their own keys, known_hosts and way to the hosts; what follows is what this machine would do")
+	return nil
 }

@@ -39,7 +39,7 @@ type Execution struct {
 	InputSent bool
 
 	// Workers run the commands; nil: this process does.
-	Workers *onWorkers
+	Workers *Workers
 
 	// End is what is done when the run has ended; nil: nothing.
 	End *EndFlags

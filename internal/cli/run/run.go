@@ -119,6 +119,11 @@ func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.St
 	opts.Engine.Rollout = append(canary.Stage(targets), opts.Engine.Rollout...)
 	if f.dryRun {
 		f.TellCommand(stdio.Err)
+		if f.cluster.URL != "" {
+			if err := f.cluster.TellWorkers(ctx, targets, stdio); err != nil {
+				return err
+			}
+		}
 		return DryRun(ctx, stdio, opts, targets, func(t fleet.Target) (string, error) {
 			return template.Expand(t), template.Check(t)
 		})
@@ -136,14 +141,14 @@ func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.St
 	}
 	defer func() { _ = input.Close() }()
 	flags.WarnInsecure(stdio.Err, opts)
-	var workers *onWorkers
+	var workers *Workers
 	if f.cluster.URL == "" {
 		opts.Engine.Fanout = Fanout(opts.Engine.Fanout, total, stdio)
 	} else {
-		if workers, err = f.connectCluster(ctx, &opts, total, stdio); err != nil {
+		if workers, err = f.cluster.Join(ctx, &opts, total, stdio); err != nil {
 			return err
 		}
-		defer workers.close()
+		defer workers.Close()
 	}
 	planned, err := opts.Plan(ctx, targets, template)
 	if err != nil {
@@ -179,7 +184,7 @@ func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.St
 		return r, err
 	}
 	if workers != nil {
-		x.Begin, x.Workers = workers.begin(x.Begin), workers
+		x.Begin, x.Workers = workers.Begin(x.Begin), workers
 	}
 	return Execute(ctx, x, stdio)
 }

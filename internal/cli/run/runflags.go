@@ -26,7 +26,7 @@ type RunFlags struct {
 	JournalFlags
 	RemoteFlags
 	EndFlags
-	cluster                clusterFlags
+	cluster                ClusterFlags
 	repeat                 int
 	list, dryRun, estimate bool
 	script                 string // a file; "" runs a command
@@ -57,11 +57,7 @@ func (f *RunFlags) groups(text bool) []flags.FlagGroup {
 	shown := f.WithSpool(f.WithFollow(f.WithTimestamps(f.Output())))
 	shown.BoolVar(&f.browse, "browse", false, "show the run in a browser on the whole screen (see shoal browse), also after its end")
 	groups := []flags.FlagGroup{targets, command, connection, become, control, f.Remote(), shown, f.Journal(f.State), f.Ending()}
-	if text {
-		groups = append(groups, f.cluster.group())
-		f.KeptNames = append(f.KeptNames, keptCluster)
-	}
-	return groups
+	return append(groups, f.cluster.Group(&f.KeptNames))
 }
 
 // RegisterCopy adds the flags of a run that copies files, with the command's own.
@@ -141,7 +137,7 @@ func (f *RunFlags) options() (connect.Options, error) {
 
 // validate returns an error for flags that exclude each other.
 func (f *RunFlags) validate(command string) error {
-	if err := errors.Join(f.RemoteFlags.Validate(f.On(), &f.HostFlags, f.Given.Changed), f.CheckStages(), f.EndFlags.Validate(), f.validateCluster()); err != nil {
+	if err := errors.Join(f.RemoteFlags.Validate(f.On(), &f.HostFlags, f.Given.Changed), f.CheckStages(), f.EndFlags.Validate(), f.cluster.Validate(f.Given, f.Jump, f.Kept())); err != nil {
 		return err
 	}
 	switch err := f.OutputFlags.Validate(); {

@@ -71,7 +71,7 @@ func valuesOf(flag *pflag.Flag) []string {
 // absolute makes paths independent of the working directory.
 func absolute(name string, values []string) []string {
 	switch name {
-	case "config", "identity", "known-hosts", "password-file", "become-password-file":
+	case "config", "identity", "known-hosts", "password-file", "become-password-file", "sign-key", "nats-creds", "nats-nkey", "nats-ca":
 		return run.Absolute(values)
 	case "env-secret":
 		made := slices.Clone(values)
@@ -125,10 +125,6 @@ func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stder
 	flags.Visit(func(flag *pflag.Flag) { r.Now[flag.Name] = true })
 	if info.Settings == nil {
 		return r, nil
-	}
-	if len(info.Settings.Flags[keptCluster]) > 0 && all {
-		return r, hint.Wrap(fmt.Errorf("workers ran the run %s, and only shoal run asks them", info.Run),
-			"give the hosts that are left to shoal run --cluster: shoal show names them")
 	}
 	var instead []string
 	for _, name := range slices.Sorted(maps.Keys(info.Settings.Flags)) {

@@ -1,0 +1,205 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"shoal/internal/ssh"
+)
+
+// Limits of standard inputs, in bytes. Scripts and long commands go through standard input too.
+const (
+	maxInput  = 16 << 20 // of one host
+	maxInputs = 64 << 20 // of the different ones of a shard
+
+	// shortInput is the size up to which the input is in the shard itself.
+	shortInput = 1 << 10
+)
+
+// An Input is the standard input of a host: its bytes, or what they are among those that the run has
+// stored for the pool.
+type Input struct {
+	Bytes  []byte `json:"bytes,omitempty"`
+	Digest string `json:"digest,omitempty"` // SHA-256 in hexadecimal
+	Size   int    `json:"size"`
+}
+
+func (i *Input) validate() error {
+	if i.Size < 1 || i.Size > maxInput || i.Digest == "" && len(i.Bytes) != i.Size || i.Digest != "" && (!isDigest(i.Digest) || len(i.Bytes) > 0) {
+		return fmt.Errorf("a shard with a standard input of %d bytes that are %d, %.80q", i.Size, len(i.Bytes), i.Digest)
+	}
+	return nil
+}
+
+func isDigest(text string) bool {
+	sum, err := hex.DecodeString(text)
+	return err == nil && len(sum) == sha256.Size && hex.EncodeToString(sum) == text
+}
+
+// inputs are those that a coordinator has stored. Most hosts have the same.
+type inputs struct {
+	mu     sync.Mutex
+	buffer []byte
+	last   []byte // the one before, whose digest this is
+	digest string
+	stored map[string]bool // subjects
+}
+
+// input returns the input of a host, and stores it where its pool does not have it.
+func (c *Coordinator) input(ctx context.Context, h *host) (*Input, error) {
+	size := int(h.attempt.InputSize())
+	if size == 0 {
+		return nil, nil
+	}
+	in := &c.inputs
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if cap(in.buffer) < size {
+		in.buffer = make([]byte, size)
+	}
+	data := in.buffer[:size]
+	if _, err := io.ReadFull(io.NewSectionReader(h.attempt.Input, 0, int64(size)), data); err != nil {
+		return nil, fmt.Errorf("reading its standard input: %w", err)
+	}
+	if size <= shortInput {
+		return &Input{Bytes: bytes.Clone(data), Size: size}, nil
+	}
+	if !bytes.Equal(data, in.last) {
+		in.digest = digest(data)
+		in.last, in.buffer = data, in.last[:0]
+	}
+	subject := dataSubject(h.pool, c.run, in.digest)
+	if !in.stored[subject] {
+		for at := 0; at < size; at += maxRecord {
+			if err := c.conn.store(ctx, runStream(c.run), subject, blobMessage(at, in.last[at:min(size, at+maxRecord)])); err != nil {
+				return nil, fmt.Errorf("storing its standard input: %w", err)
+			}
+		}
+		if in.stored == nil {
+			in.stored = make(map[string]bool)
+		}
+		in.stored[subject] = true
+	}
+	return &Input{Digest: in.digest, Size: size}, nil
+}
+
+// errNoRun means that a run has no stream, or none any more.
+var errNoRun = errors.New("the run is over")
+
+// store has a message stored, perhaps more than once. It tries until ctx ends or the connection's
+// patience.
+func (c *Conn) store(ctx context.Context, stream, subject string, message []byte) error {
+	for began := time.Now(); ; {
+		try, cancel := context.WithTimeout(ctx, requestTimeout)
+		_, err := c.js.PublishMsg(try, &nats.Msg{Subject: subject, Data: message}, jetstream.WithExpectStream(stream), jetstream.WithRetryAttempts(0))
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrNoStreamResponse):
+			return errNoRun
+		case time.Since(began) > c.patience:
+			return err
+		}
+		if time.Since(began) > stuckAfter {
+			c.tellStuck(err)
+		}
+		if err := pause(ctx, time.Second); err != nil {
+			return err
+		}
+	}
+}
+
+// fetch reads what was stored under a digest.
+func (c *Conn) fetch(ctx context.Context, pool, run string, in *Input) ([]byte, error) {
+	data, have := make([]byte, in.Size), 0
+	err := c.messages(ctx, runStream(run), dataSubject(pool, run, in.Digest), 1, func(_ uint64, _ string, message []byte) error {
+		at, part, ok := parseBlob(message)
+		if !ok || at > len(data) || len(part) > len(data)-at {
+			return fmt.Errorf("a part of the standard input %s does not fit", in.Digest)
+		}
+		have = max(have, at+copy(data[at:], part))
+		return nil
+	})
+	if err == nil && (have < len(data) || digest(data) != in.Digest) {
+		err = fmt.Errorf("the standard input %s is missing or another", in.Digest)
+	}
+	return data, err
+}
+
+// kept is an input of shards that a worker has.
+type kept struct {
+	data   []byte
+	shards int
+}
+
+// keepInputs fetches the inputs of a shard, which release lets go.
+func (w *Worker) keepInputs(ctx context.Context, shard *Shard) (_ map[string][]byte, release func(), err error) {
+	have := make(map[string][]byte)
+	key := func(digest string) string { return shard.Pool + "." + shard.Run + "." + digest }
+	release = func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for digest := range have {
+			k := w.inputs[key(digest)]
+			if k.shards--; k.shards == 0 {
+				delete(w.inputs, key(digest))
+			}
+		}
+	}
+	for i := range shard.Hosts {
+		in := shard.Hosts[i].Input
+		if in == nil || in.Digest == "" || have[in.Digest] != nil {
+			continue
+		}
+		w.mu.Lock()
+		k := w.inputs[key(in.Digest)]
+		w.mu.Unlock()
+		if k == nil {
+			data, err := w.conn.fetch(ctx, shard.Pool, shard.Run, in)
+			if err != nil {
+				release()
+				return nil, nil, err
+			}
+			k = &kept{data: data}
+		}
+		w.mu.Lock()
+		w.inputs[key(in.Digest)] = k
+		k.shards++
+		w.mu.Unlock()
+		have[in.Digest] = k.data
+	}
+	return have, release, nil
+}
+
+// An askedDialer has commands sent as the shard has them: they were wrapped where the run began.
+type askedDialer struct {
+	ssh.Dialer
+	session *session
+}
+
+// Dial implements ssh.Dialer.
+func (d askedDialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	from := d.session.find(a.Target.Index, false)
+	h := &from.shard.shard.Hosts[from.host]
+	given := *a
+	given.Line, given.PTY, given.Limit = a.Target.Command, h.PTY, h.Limit
+	if in := h.Input; in != nil {
+		data := in.Bytes
+		if in.Digest != "" {
+			data = from.shard.inputs[in.Digest]
+		}
+		given.Input = bytes.NewReader(data)
+	}
+	return d.Dialer.Dial(ctx, &given)
+}
