@@ -206,7 +206,8 @@ func completeGroups(f *flags.HostFlags) cobra.CompletionFunc {
 // or that has escape sequences, is not offered.
 func harmless(word string) bool {
 	return !strings.ContainsFunc(word, func(r rune) bool {
-		return r < 0x80 && !strings.ContainsRune("._-@:%+,/~[]=", r) && !('0' <= r && r <= '9' || 'a' <= r|0x20 && r|0x20 <= 'z')
+		letter := 'a' <= r|0x20 && r|0x20 <= 'z' || '0' <= r && r <= '9'
+		return r < 0x80 && !letter && !strings.ContainsRune("._-@:%+,/~[]=", r)
 	}) && ui.Visible(word) == word
 }
 
