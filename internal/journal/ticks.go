@@ -32,18 +32,19 @@ type Tick struct {
 	Outcomes [fleet.NumOutcomes]int
 }
 
-// optionWatch is the option that makes a run a watch: its interval, for people.
+// optionWatch is the option that makes a run a watch: its schedule, for people.
 const optionWatch = "watch"
 
-// SetWatch makes the run a watch with this interval, before Begin.
-func (i *RunInfo) SetWatch(every string) {
+// SetWatch makes the run a watch with this schedule, before Begin: a duration, or the fields of
+// --cron.
+func (i *RunInfo) SetWatch(schedule string) {
 	if i.Options == nil {
 		i.Options = make(map[string]string)
 	}
-	i.Options[optionWatch] = every
+	i.Options[optionWatch] = schedule
 }
 
-// Watch returns the interval of a watch; "" for any other run.
+// Watch returns the schedule of a watch; "" for any other run.
 func (i *RunInfo) Watch() string { return i.Options[optionWatch] }
 
 // Ticks are what a watch has done.

@@ -33,14 +33,14 @@ const (
 	keepResults = 20
 )
 
-// BeginWatch begins a watch and records it in j; nil keeps no journal.
-func BeginWatch(ctx context.Context, j *journal.Journal, info journal.RunInfo, remote Remote, plan Plan, every time.Duration) (*Watch, error) {
+// BeginWatch begins a watch with a schedule, such as "30s", and records it in j; nil keeps no journal.
+func BeginWatch(ctx context.Context, j *journal.Journal, info journal.RunInfo, remote Remote, plan Plan, schedule string) (*Watch, error) {
 	w := &Watch{ID: rand.Text(), remote: remote}
 	if j == nil {
 		return w, nil
 	}
 	info.Run, info.Options = "", remote.recorded(info.NoCommand)
-	info.SetWatch(every.String())
+	info.SetWatch(schedule)
 	recorded, err := j.Begin(ctx, info, plan.Recorded())
 	if err != nil {
 		return nil, fmt.Errorf("writing the watch into the journal: %w", err)

@@ -30,6 +30,7 @@ var rivals = [][]string{
 	{"placeholders", "no-placeholders"},
 	{"by", "by-field"},
 	{"script", keyCommand},
+	{"every", "cron"},
 }
 
 // needed are flags that count only beside one of others, for commands that have these: alone they

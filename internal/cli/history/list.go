@@ -315,7 +315,11 @@ func watched(i *journal.RunInfo, o *journal.Outline) string {
 	if n == 1 {
 		text = "1 tick"
 	}
-	text += ", every " + ui.Visible(i.Watch())
+	how := ", every "
+	if _, err := time.ParseDuration(i.Watch()); err != nil { // --cron
+		how = " at "
+	}
+	text += how + ui.Visible(i.Watch())
 	if i.State == journal.Running || i.State == journal.Crashed {
 		text = i.State.String() + ": " + text
 	}

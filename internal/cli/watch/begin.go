@@ -27,7 +27,7 @@ func (w *watcher) begin(ctx context.Context) (j *journal.Journal, err error) {
 			return nil, errors.Join(err, j.Close())
 		}
 	}
-	if w.run, err = shoalrun.BeginWatch(ctx, j, info, w.flags.Wrapper, w.plan, w.schedule.Every); err != nil {
+	if w.run, err = shoalrun.BeginWatch(ctx, j, info, w.flags.Wrapper, w.plan, w.schedule.String()); err != nil {
 		return nil, errors.Join(hint.Wrap(err, "--no-journal watches without one"), closeJournal(j))
 	}
 	if j != nil {

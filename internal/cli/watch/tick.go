@@ -79,7 +79,7 @@ func (w *watcher) sayLate(r *round) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.missed += r.Missed
-	w.next = r.began.Add(w.schedule.Every - r.Late)
+	w.next = w.schedule.Next(r.began, r.Late)
 }
 
 // open opens what connecting needs: known_hosts is read for each tick.
@@ -331,7 +331,11 @@ func (w *watcher) status(now time.Time) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.last == nil {
-		return fmt.Sprintf("the first tick of %s", countOf(w.total, "host", "hosts"))
+		text := fmt.Sprintf("the first tick of %s", countOf(w.total, "host", "hosts"))
+		if left := w.next.Sub(now).Round(time.Second); left > 0 {
+			text += fmt.Sprintf(" in %v", left)
+		}
+		return text
 	}
 	r := w.last
 	text := fmt.Sprintf("tick %d: %s in %s", r.N, outcomes(&r.summary), ui.Duration(r.ended.Sub(r.began)))

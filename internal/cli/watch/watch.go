@@ -42,6 +42,7 @@ type watchFlags struct {
 	equal display.EqualFlags
 
 	every, jitter, spread, limit flags.Seconds
+	cron                         string
 	ticks                        int
 	until                        flags.Choice
 	overlap                      bool
@@ -55,6 +56,8 @@ type watchFlags struct {
 	onChange, metrics string
 	confirm           int
 
+	interval time.Duration // between two ticks, the shortest
+
 	given *pflag.FlagSet
 	kept  []string
 }
@@ -63,7 +66,7 @@ type watchFlags struct {
 func New(stdio console.Stdio) *cobra.Command {
 	var f watchFlags
 	cmd := &cobra.Command{
-		Use:   "watch --every TIME [flags] COMMAND...",
+		Use:   "watch --every TIME|--cron FIELDS [flags] COMMAND...",
 		Short: "Run a command again and again, and show what changed",
 		Long: `Run a command on all hosts again and again, and show what changed in their answers
 since the time before: by group, with a diff, under the folded names of the hosts.
@@ -75,6 +78,9 @@ journal has one; otherwise all answers are shown once.
 A tick that is due while the one before goes on begins late, or is missed, which is
 said, if the next one is due too. No command is tried again once it may have run.
 
+With --cron the first tick is at the first of its times, of this machine's time
+zone (TZ); one that the change to summer time leaves out is left out.
+
 Connections are held from one tick to the next where --every is at most 5m (--hold
 auto): a tick then takes one round trip. Held logins see changed rights only after
 --hold-max-age; host keys are checked again for each tick.
@@ -84,6 +90,7 @@ The exit code is that of shoal run for the last tick that ended, at least 1 if
 --until was not met, 130 after an abort.`,
 		Example: `  shoal watch --every 30s -w web[01-20] systemctl is-active nginx
   shoal watch --every 5s --mask auto --hostfile hosts 'uptime; df -h /'
+  shoal watch --cron '0 3 * * 1-5' --hostfile hosts ./check   # on workdays
   shoal watch --every 10s --until same --for 10m -w web[01-20] cat VERSION
   shoal watch --every 5m --confirm 2 --on-change ./alert --metrics shoal.prom \
       -w web[01-20] ./check`,
@@ -99,9 +106,10 @@ func (f *watchFlags) register(cmd *cobra.Command) {
 	cmd.Flags().SetInterspersed(false)
 	f.given = cmd.Flags()
 	schedule := flags.NewGroup("Schedule")
-	schedule.Var(&f.every, "every", "the time from the beginning of a tick to that of the next; required")
+	schedule.Var(&f.every, "every", "the time from the beginning of a tick to that of the next; this or --cron is required")
+	schedule.StringVar(&f.cron, "cron", "", "the times of the ticks, in local time: minute, hour, day, month and day of the week as `FIELDS` of crontab(5), or @daily")
 	schedule.Var(&f.jitter, "jitter", "delay each tick by a random time of up to this")
-	schedule.Var(&f.spread, "spread", "start the hosts of a tick spread over this time, each at the same time in every tick but the first; 0 for none (default: a tenth of --every from 1m on)")
+	schedule.Var(&f.spread, "spread", "start the hosts of a tick spread over this time, each at the same time in every tick but the first; 0 for none (default: a tenth of --every from 1m on, none with --cron)")
 	schedule.IntVar(&f.ticks, "ticks", 0, "end after `N` ticks (default: never)")
 	schedule.Var(&f.limit, "for", "end after this time (default: never)")
 	f.until = flags.Choice{Words: []string{"ok", "same", "changed"}}
@@ -111,7 +119,7 @@ func (f *watchFlags) register(cmd *cobra.Command) {
 	control.VarP((*flags.Count)(&f.fanout), "fanout", "f", "work on `N` hosts at once (default: what files and memory allow)")
 	control.Float64Var(&f.rate, "rate", 0, "start `N` commands a second at the most (default: no limit)")
 	control.IntVar(&f.attempts, "attempts", 2, "make `N` attempts at a host in a tick at the most; only what certainly did not run is tried again")
-	control.Var(&f.timeout, "timeout", "give up on a command after this time (default: --every)")
+	control.Var(&f.timeout, "timeout", "give up on a command after this time (default: --every, or the shortest time between two ticks)")
 	f.hold = flags.Choice{Value: "auto", Words: []string{"auto", "always", "never"}}
 	control.Var(&f.hold, "hold", "hold connections from one tick to the next; auto: where --every is at most 5m")
 	control.Var(&f.maxAge, "hold-max-age", "log in anew where a connection is older than this, or up to a tenth earlier: a login does not see later changes of rights (default 1h)")
@@ -138,15 +146,25 @@ const (
 	spreadFrom = time.Minute
 )
 
-// schedule returns when ticks begin.
+// schedule returns when ticks begin, and sets interval.
 func (f *watchFlags) schedule() (watch.Schedule, error) {
 	s := watch.Schedule{Every: f.every.Duration(), Jitter: f.jitter.Duration(), Ticks: f.ticks, For: f.limit.Duration()}
 	if f.overlap {
 		s.Overlap = overlapping
 	}
-	if s.Every == 0 {
-		return s, hint.New("--every is missing", "it says how often the command runs: shoal watch --every 30s …")
+	switch {
+	case s.Every == 0 && f.cron == "":
+		return s, hint.New("--every is missing", "it says how often the command runs: shoal watch --every 30s …, or --cron when")
+	case s.Every != 0 && f.cron != "":
+		return s, hint.New("--every and --cron exclude each other", "leave one of them out")
+	case f.cron != "":
+		var err error
+		if s.Cron, err = watch.ParseCron(f.cron); err != nil {
+			return s, hint.Wrap(fmt.Errorf("--cron: %w", err),
+				"five fields as in crontab(5): minute, hour, day, month, day of the week, such as '0 3 * * 1-5', or @hourly, @daily, @weekly, @monthly")
+		}
 	}
+	f.interval = s.Interval()
 	return s, s.Validate()
 }
 
@@ -163,8 +181,8 @@ func (f *watchFlags) validate(command string) error {
 		return hint.New("--confirm has no effect", "it is for --on-change and --until changed")
 	case f.attempts < 1:
 		return fmt.Errorf("--attempts %d: one is the least", f.attempts)
-	case f.spread.Duration() >= f.every.Duration() && f.every != 0:
-		return fmt.Errorf("--spread %v: want less than --every", f.spread.Duration())
+	case f.spread.Duration() >= f.interval:
+		return fmt.Errorf("--spread %v: want less than the %v between two ticks", f.spread.Duration(), f.interval)
 	}
 	return nil
 }
@@ -182,7 +200,7 @@ func (f *watchFlags) spreadOver() time.Duration {
 
 // holds reports whether connections are held.
 func (f *watchFlags) holds() bool {
-	return f.hold.Value == "always" || f.hold.Value == "auto" && f.every.Duration() <= holdUpTo
+	return f.hold.Value == "always" || f.hold.Value == "auto" && f.interval <= holdUpTo
 }
 
 // options returns the library's options.
@@ -191,11 +209,10 @@ func (f *watchFlags) options() (connect.Options, error) {
 	if err != nil {
 		return o, err
 	}
-	every := f.every.Duration()
 	if o.Timeouts.Dial == 0 { // a host that is down must not delay the next tick by much
-		o.Timeouts.Dial = min(max(every/2, time.Second), o.Timeouts.WithDefaults().Dial)
+		o.Timeouts.Dial = min(max(f.interval/2, time.Second), o.Timeouts.WithDefaults().Dial)
 	}
-	o.Timeouts.Command = cmp.Or(f.timeout.Duration(), max(every, time.Second))
+	o.Timeouts.Command = cmp.Or(f.timeout.Duration(), max(f.interval, time.Second))
 	o.Engine.Rate, o.Engine.Attempts = f.rate, f.attempts
 	return o, o.Validate()
 }
@@ -336,6 +353,10 @@ func (w *watcher) all(ctx context.Context) (err error) {
 	aborted := false
 	ctx, endSignals := w.onSignals(ctx, func() { aborted = true })
 	defer shoalrun.FreeMemory()()
+	if w.schedule.Cron != nil {
+		w.next = w.schedule.Next(time.Now(), 0)
+		w.view.say("the first tick is at %s", w.next.Format(time.DateTime+" MST"))
+	}
 	w.view.start()
 	w.schedule.Run(ctx, w.stop, func(d watch.Due) {
 		if err := w.tick(ctx, d); err != nil {
