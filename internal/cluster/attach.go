@@ -37,11 +37,11 @@ func (c *Coordinator) Attach(ctx context.Context, run string) (err error) {
 	if err != nil {
 		return fmt.Errorf("the log of run %s: %w", run, err)
 	}
-	info, err := c.stream.Info(ctx)
+	info, err := c.stream.Info(ctx, jetstream.WithSubjectFilter("log.>"))
 	if err != nil {
 		return fmt.Errorf("the log of run %s: %w", run, err)
 	}
-	c.until = info.State.LastSeq
+	c.caught = len(info.State.Subjects) == 0
 	ask, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	_, err = c.conn.nc.RequestWithContext(ask, askSubject(DefaultPool, run, coordinatorName), encode(question{Shard: -1}))
@@ -116,7 +116,7 @@ func (c *Coordinator) Results(ctx context.Context) iter.Seq[fleet.Result] {
 			c.mu.Lock()
 			results := c.results
 			c.results = nil
-			over := c.seen >= c.until && c.active == 0 && !slices.ContainsFunc(c.shards, func(s *shard) bool { return !s.settled })
+			over := c.caught && c.active == 0 && !slices.ContainsFunc(c.shards, func(s *shard) bool { return !s.settled })
 			c.mu.Unlock()
 			for _, res := range results {
 				if !yield(res) {

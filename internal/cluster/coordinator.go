@@ -76,7 +76,7 @@ type Coordinator struct {
 	linger time.Duration // for tests; 0 means the constant
 
 	attached bool           // see Attach
-	until    uint64         // the last record of the stream then
+	caught   bool           // what was in the log then was read
 	seen     uint64         // the last that was read
 	results  []fleet.Result // not yielded yet
 }
@@ -159,7 +159,9 @@ func (c *Coordinator) listen(ctx context.Context, run string) error {
 		}
 		c.subs = append(c.subs, sub)
 	}
-	consumer, err := c.conn.js.OrderedConsumer(ctx, runStream(run), jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy})
+	consumer, err := c.conn.js.OrderedConsumer(ctx, runStream(run), jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverAllPolicy, FilterSubjects: []string{"log.>", "late.>"},
+	})
 	if err == nil {
 		c.follow, err = consumer.Consume(c.onRecord, jetstream.ConsumeErrHandler(func(jetstream.ConsumeContext, error) {}))
 	}

@@ -19,7 +19,7 @@ func (c *Coordinator) onRecord(m jetstream.Msg) {
 	}
 	kind, pool, _, number, writer, ok := parseSubject(m.Subject())
 	c.mu.Lock()
-	c.seen = meta.Sequence.Stream
+	c.seen, c.caught = meta.Sequence.Stream, c.caught || meta.NumPending == 0
 	if c.attached && ok && number <= maxShards {
 		c.adoptLocked(pool, number)
 	}

@@ -23,7 +23,7 @@ type host struct {
 	aside   bool // see Host.Aside
 	done    func(fleet.End)
 	forget  func() bool // ends the waiting for the end of Start's context; guarded by c.mu
-	once    sync.Once   // calls done
+	once    sync.Once   // of end
 	sending sync.Mutex  // of calls of sent
 }
 
@@ -152,41 +152,43 @@ func (h *host) sent() {
 // end ends the attempt with what the worker says, or with why there is nothing. Only the first call
 // has an effect, and returns true.
 func (h *host) end(end fleet.End, res *fleet.Result) (first bool) {
-	h.once.Do(func() {
-		first = true
-		h.c.mu.Lock()
-		forget := h.forget
-		h.c.mu.Unlock()
-		if forget != nil {
-			forget()
+	h.once.Do(func() { first = true })
+	if !first {
+		return false
+	}
+	// done may close the connection, which ends it once more.
+	h.c.mu.Lock()
+	forget := h.forget
+	h.c.mu.Unlock()
+	if forget != nil {
+		forget()
+	}
+	e := &h.attempt.Execution
+	switch {
+	case end.Outcome.DidNotRun():
+		e.NotStarted() // the log proves it
+	case end.Outcome.Ran():
+		e.Started()
+	}
+	if res != nil {
+		h.attempt.Elsewhere = res
+		_, _ = h.attempt.Stdout.Write(res.Stdout.Bytes) // as after any failed write, the result stays
+		_, _ = h.attempt.Stderr.Write(res.Stderr.Bytes)
+		for _, o := range []*fleet.Output{&res.Stdout, &res.Stderr} {
+			o.Size, o.Bytes = o.Size-int64(len(o.Bytes)), nil
 		}
-		e := &h.attempt.Execution
-		switch {
-		case end.Outcome.DidNotRun():
-			e.NotStarted() // the log proves it
-		case end.Outcome.Ran():
-			e.Started()
-		}
-		if res != nil {
-			h.attempt.Elsewhere = res
-			_, _ = h.attempt.Stdout.Write(res.Stdout.Bytes) // as after any failed write, the result stays
-			_, _ = h.attempt.Stderr.Write(res.Stderr.Bytes)
-			for _, o := range []*fleet.Output{&res.Stdout, &res.Stderr} {
-				o.Size, o.Bytes = o.Size-int64(len(o.Bytes)), nil
-			}
-		}
-		h.attempt.Timeline.Enter(end.Phase)
-		if h.c.attached { // Results ends when nothing is active
-			h.done(end)
-		}
-		h.c.mu.Lock()
-		h.c.active--
-		h.c.mu.Unlock()
-		if !h.c.attached { // Close, which follows the last result, removes the log when nothing is active
-			h.done(end)
-		}
-	})
-	return first
+	}
+	h.attempt.Timeline.Enter(end.Phase)
+	if h.c.attached { // Results ends when nothing is active
+		h.done(end)
+	}
+	h.c.mu.Lock()
+	h.c.active--
+	h.c.mu.Unlock()
+	if !h.c.attached { // Close, which follows the last result, removes the log when nothing is active
+		h.done(end)
+	}
+	return true
 }
 
 // interrupt ends the attempt because the run was stopped.

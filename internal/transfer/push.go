@@ -120,6 +120,9 @@ func isOwner(s string) bool {
 type Push struct {
 	*Manifest
 	Options PushOptions
+	// Plain sends everything as standard input, and asks the far end nothing before: for connections
+	// that have no stream. Dry runs and SFTP cannot.
+	Plain bool
 	// Run is the name of the run, which no two processes push at a time: an attempt by SFTP goes
 	// on with what an earlier one of the run has left. "" if there are no others.
 	Run string

@@ -29,7 +29,7 @@ func (p *Push) begin(a *ssh.Attempt, nonce string, sftp bool) (job, error) {
 	}
 	j := &pushing{push: p, runs: *a, answer: newAnswer(nonce), stdout: a.Stdout}
 	j.runs.Line, j.runs.Stdout = line, j.answer
-	if p.asks() || p.Size > askFrom {
+	if !p.Plain && (p.asks() || p.Size > askFrom) {
 		j.exchange = p.exchange(nonce, a.Target, a.Stdout)
 		j.runs.Stdout, j.runs.Stream = j.exchange, j.exchange
 	} else {

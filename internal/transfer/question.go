@@ -95,6 +95,9 @@ const askFrom = 16 << 10
 
 // asks reports whether the far end is asked before bytes are sent.
 func (p *Push) asks() bool {
+	if p.Plain {
+		return false
+	}
 	switch p.Options.Checksum {
 	case "always":
 		return true

@@ -314,7 +314,7 @@ func (f *againFlags) reopenCopy(ctx context.Context, info *journal.RunInfo) (clo
 	var r run.Remote
 	closeCopy, err = run.Reopen(ctx, info, &r)
 	if err == nil {
-		err = f.SetCopy(r.Push, r.Pull)
+		err = errors.Join(f.SetCopy(r.Push, r.Pull), f.cluster.SetCopy(r.Push, r.Pull))
 	}
 	return closeCopy, err
 }

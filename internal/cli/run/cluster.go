@@ -25,6 +25,7 @@ import (
 	"shoal/internal/run"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/auth"
+	"shoal/internal/transfer"
 	"shoal/internal/ui"
 )
 
@@ -104,6 +105,22 @@ func (f *ClusterFlags) Validate(all *pflag.FlagSet, jump string, maxOutput int64
 	}
 	if flags.IsGiven(all, "max-output") && (maxOutput < 0 || maxOutput > maxWorkerOutput) {
 		return hint.New("--max-output is more than workers keep", "16M is the most with --cluster")
+	}
+	return nil
+}
+
+// SetCopy has files go to workers as standard input.
+func (f *ClusterFlags) SetCopy(push *transfer.Push, pull *transfer.Pull) error {
+	switch {
+	case f.URL == "":
+	case pull != nil:
+		return hint.New("workers pull no files yet", "leave out --cluster")
+	case push != nil && (push.Options.Via.SFTP() || push.Options.DryRun || push.Options.Diff || push.Options.Checksum == "always"):
+		return hint.New("--via, --dry-run, --diff and --checksum=always cannot go with --cluster: nobody talks with a host while a worker pushes", "leave them out")
+	case push != nil && push.Options.Bandwidth+push.Options.BandwidthPerJump > 0:
+		return hint.New("--bandwidth-limit cannot go with --cluster: the bytes go from workers to their hosts", "leave it out")
+	case push != nil:
+		push.Plain = true
 	}
 	return nil
 }

@@ -71,14 +71,14 @@ func (f *RunFlags) RegisterCopy(cmd *cobra.Command, own flags.FlagGroup) {
 	}
 	connection, become, control := f.Connection(), f.Become(), f.Control()
 	f.KeptNames = KeptFlags(connection, become, control)
-	flags.AddInGroups(cmd, targets, own, connection, become, control, f.WithTimestamps(f.Output()), f.Journal(f.State), f.Ending())
+	flags.AddInGroups(cmd, targets, own, connection, become, control, f.WithTimestamps(f.Output()), f.Journal(f.State), f.Ending(), f.cluster.Group(&f.KeptNames))
 	CompleteTargets(cmd, &f.HostFlags)
 }
 
 // Copy pushes or pulls files. there is the path on the hosts, which may have placeholders;
 // title is how the run is recorded.
 func (f *RunFlags) Copy(ctx context.Context, push *transfer.Push, pull *transfer.Pull, there, title string, stdio console.Stdio) error {
-	if err := errors.Join(f.SetCopy(push, pull), f.validate(there)); err != nil {
+	if err := errors.Join(f.SetCopy(push, pull), f.validate(there), f.cluster.SetCopy(push, pull)); err != nil {
 		return err
 	}
 	return f.Run(ctx, there, title, stdio)
