@@ -316,3 +316,92 @@ func TestHostsAreCancelledAlone(t *testing.T) {
 		}
 	}
 }
+
+// NATS goes away and does not come back: the run waits for it as long as it has patience, then ends, and
+// what may have run is unknown.
+func TestNATSStaysAway(t *testing.T) {
+	var ran atomic.Int32
+	middle := make(chan struct{})
+	s := newSite(t, simfleet.Options{Hosts: 60, Oracle: func(simfleet.Exec) {
+		if ran.Add(1) == 5 {
+			close(middle)
+		}
+	}})
+	s.prepare = func(c *Coordinator) { c.conn.patience = 500 * time.Millisecond }
+	ctx, abort := context.WithCancel(t.Context())
+	conn := s.conn()
+	defer conn.Close()
+	w, err := NewWorker(conn, WorkerOptions{Pool: DefaultPool, Name: "one", Signers: s.signers, Connect: s.connect, Room: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan error, 1)
+	go func() { over <- w.Run(ctx, nil) }()
+	away := make(chan struct{})
+	go func() { defer close(away); <-middle; s.hub.Close() }()
+	results, _ := s.run(t.Context(), "sleep 0.2", nil)
+	<-away
+	abort()
+	if err := <-over; err != nil {
+		t.Error(err)
+	}
+	report := s.check(results)
+	if report.Outcomes[fleet.OutcomeUnknown] == 0 || len(results) != s.hosts {
+		t.Errorf("outcomes %v", report.Outcomes)
+	}
+}
+
+// A worker takes no shard again whose log is not the one that it has written, as long as that one, and
+// with a record of the same number.
+func TestShardReplayedToItsWorker(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 1})
+	conn := s.conn()
+	defer conn.Close()
+	stream, err := conn.createRun(t.Context(), "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func() *Log {
+		shard := Shard{Format: 1, Run: "r", Pool: "p", Made: time.Now(), Expires: time.Now().Add(time.Hour)}
+		shard.Hosts = []Host{{Host: fleet.Host{Name: "h"}, User: "u", Port: 22, Command: []byte("true")}}
+		signature, err := Sign(s.signer, encode(shard))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := conn.log(coordinatorName, "p", "r", 0)
+		if err := l.Append(t.Context(), &Record{Kind: KindOpen, Body: joinSigned(encode(shard), signature)}); err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	w := &Worker{took: make(map[hintOf]took)}
+	h := hintOf{"r", 0}
+	open()
+	l, err := conn.openLog(t.Context(), "one", "p", "r", 0, w.known(h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.remember(h, l)
+	if err := l.Append(t.Context(), &Record{Kind: KindTake, Worker: "one"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.openLog(t.Context(), "one", "p", "r", 0, w.known(h)); err != nil {
+		t.Errorf("its own log: %v", err)
+	}
+	if err := conn.js.DeleteStream(t.Context(), stream.CachedInfo().Config.Name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.createRun(t.Context(), "r"); err != nil {
+		t.Fatal(err)
+	}
+	other := open()
+	if err := other.Append(t.Context(), &Record{Kind: KindClose}); err != nil { // as many records
+		t.Fatal(err)
+	}
+	if _, err := conn.openLog(t.Context(), "one", "p", "r", 0, w.known(h)); !errors.Is(err, errDamaged) {
+		t.Errorf("another log: %v", err)
+	}
+	if _, err := conn.openLog(t.Context(), "two", "p", "r", 0, mark{}); err != nil {
+		t.Errorf("for a worker that has not taken it: %v", err)
+	}
+}
