@@ -24,9 +24,11 @@ func fakeDNS(t *testing.T, addresses map[string][]string) {
 		t.Fatal(err)
 	}
 	before := net.DefaultResolver
+	// A look-up goes on after its caller has left, and must not read what the clean-up sets.
+	dialer := net.Dialer{Resolver: new(net.Resolver)}
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		// UDP also where TCP is wanted: an answer that is cut off remains so.
-		return new(net.Dialer).DialContext(ctx, "udp4", pc.LocalAddr().String())
+		return dialer.DialContext(ctx, "udp4", pc.LocalAddr().String())
 	}}
 	var serving sync.WaitGroup
 	serving.Go(func() {
