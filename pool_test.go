@@ -180,7 +180,9 @@ func TestPoolOracle(t *testing.T) {
 			all = append(all, res)
 		}
 		for i := range changed {
-			changed[i].Store(dice.IntN(50) == 0)
+			if changed[i].Store(dice.IntN(50) == 0); changed[i].Load() {
+				fl.Disturb(i, simfleet.DisturbClose) // so that the next tick meets the key
+			}
 		}
 		disturb(fl, dice, hosts/10)
 	}
