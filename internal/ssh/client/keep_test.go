@@ -162,7 +162,8 @@ func TestTimeoutKeeps(t *testing.T) {
 		defer func() { _ = d.Close() }()
 		k := keepOne(t, r, d)
 		end, out := k.next(t.Context(), "trap '' TERM; echo old; while echo old; do :; done", func(a *ssh.Attempt) { a.Limit = 300 * time.Millisecond })
-		if end.Outcome != fleet.OutcomeUnknown || end.Reason != fleet.ReasonTimeout || !strings.HasPrefix(out, "old\n") {
+		// A busy machine may start it too late for any output.
+		if end.Outcome != fleet.OutcomeUnknown || end.Reason != fleet.ReasonTimeout || out != "" && !strings.HasPrefix(out, "old\n") {
 			t.Errorf("%+v, output %.20q", end, out)
 		}
 		for i := range 3 {
