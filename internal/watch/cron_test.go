@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,10 +71,11 @@ func TestScheduleCronAsleep(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		begun, asleep := time.Now(), time.Duration(0)
-		time.AfterFunc(30*time.Minute, func() { asleep = 3 * time.Hour })
+		begun := time.Now()
+		var asleep atomic.Int64
+		time.AfterFunc(30*time.Minute, func() { asleep.Store(int64(3 * time.Hour)) })
 		var got []Due
-		s := Schedule{Cron: c, Ticks: 2, wall: func() time.Time { return utc().Add(asleep) }}
+		s := Schedule{Cron: c, Ticks: 2, wall: func() time.Time { return utc().Add(time.Duration(asleep.Load())) }}
 		s.Run(t.Context(), nil, func(d Due) { got = append(got, d) })
 		if len(got) != 2 || got[0].Missed != 2 || got[0].Slept != 3*time.Hour || got[1].Missed != 0 || got[1].Late != 0 || time.Since(begun) != time.Hour {
 			t.Errorf("%+v after %v", got, time.Since(begun))
