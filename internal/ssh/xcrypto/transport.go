@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -113,6 +114,14 @@ func (w *transport) early(err error) bool {
 	}
 	_ = w.SetDeadline(w.clock.Deadline(w.by))
 	return true
+}
+
+// lifted reports whether err is a deadline for reading that was removed while it passed: a process
+// that was stopped meanwhile reads and removes it at the same time.
+func (w *transport) lifted(err error) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return errors.Is(err, os.ErrDeadlineExceeded) && w.by.IsZero()
 }
 
 // stopped adds to err that this process was stopped meanwhile, if it was.
@@ -232,7 +241,7 @@ func (w *transport) read(p []byte) (int, error) {
 // receive reads from the connection and charges the byte budget.
 func (w *transport) receive(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
-	for n == 0 && w.early(err) {
+	for n == 0 && (w.early(err) || w.lifted(err)) {
 		n, err = w.Conn.Read(p)
 	}
 	if total := w.received.Add(int64(n)); total > maxPreAuthBytes && !w.authed.Load() {

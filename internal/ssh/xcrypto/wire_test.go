@@ -5,9 +5,11 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"shoal/fleet"
 	"shoal/internal/ssh"
@@ -120,4 +122,34 @@ func FuzzReadVersion(f *testing.F) {
 			t.Fatalf("kept %d bytes of greeting", len(w.greeting))
 		}
 	})
+}
+
+// late is a connection whose deadline passes while it is removed.
+type late struct {
+	net.Conn
+	remove func()
+}
+
+func (l *late) SetDeadline(time.Time) error { return nil }
+
+func (l *late) Read(p []byte) (int, error) {
+	if l.remove != nil {
+		l.remove()
+		l.remove = nil
+		return 0, os.ErrDeadlineExceeded
+	}
+	return copy(p, "x"), nil
+}
+
+// A process that was stopped while a phase ended reads and removes the phase's deadline at once.
+func TestDeadlineRemovedMeanwhile(t *testing.T) {
+	a := &ssh.Attempt{Progress: new(ssh.Progress)}
+	l := new(late)
+	w := newWire(l, a, nil)
+	w.versioned = true
+	w.until(time.Minute)
+	l.remove = func() { w.set(time.Time{}) }
+	if n, err := w.Read(make([]byte, 1)); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
 }
