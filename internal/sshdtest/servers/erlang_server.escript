@@ -14,7 +14,12 @@ main([File]) ->
     {ok, IP} = inet:parse_address(Address),
     case ssh:daemon(IP, Port, options(Config)) of
         {ok, _} -> say("listening on port ~b", [Port]);
-        {error, eaddrinuse} -> say("port in use", []), halt(1)
+        {error, Why} -> % some versions wrap eaddrinuse in what they were doing
+            case string:find(io_lib:format("~p", [Why]), "eaddrinuse") of
+                nomatch -> say("~p", [Why]);
+                _ -> say("port in use", [])
+            end,
+            halt(1)
     end,
     timer:sleep(infinity).
 
