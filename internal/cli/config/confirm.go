@@ -71,10 +71,11 @@ func Confirm(ctx context.Context, what string, targets iter.Seq[fleet.Target], a
 	if len(on) > shown {
 		on = on[:shown] + "…"
 	}
-	question := fmt.Sprintf("%s\nwould start on %s: %s\n%s\n", ui.Visible(clip(what)), hosts(total), ui.Visible(on), ui.Visible(why))
+	hosts := ui.CountOf(total, "host", "hosts")
+	question := fmt.Sprintf("%s\nwould start on %s: %s\n%s\n", ui.Visible(clip(what)), hosts, ui.Visible(on), ui.Visible(why))
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
-		return hint.New(fmt.Sprintf("not started on %s: %s, and there is no terminal to ask on", hosts(total), ui.Visible(why)), "--yes starts it without a question")
+		return hint.New(fmt.Sprintf("not started on %s: %s, and there is no terminal to ask on", hosts, ui.Visible(why)), "--yes starts it without a question")
 	}
 	defer func() { _ = tty.Close() }()
 	return ask(ctx, tty, question)
@@ -86,13 +87,6 @@ func clip(text string) string {
 		return string(r[:200]) + "…"
 	}
 	return text
-}
-
-func hosts(n int) string {
-	if n == 1 {
-		return "1 host"
-	}
-	return ui.Count(int64(n)) + " hosts"
 }
 
 // why returns why to ask, "" if there is no reason; how many targets there are, and the names of

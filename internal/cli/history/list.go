@@ -310,11 +310,7 @@ func became(i *journal.RunInfo, o *journal.Outline) string {
 
 // watched says what came of a watch.
 func watched(i *journal.RunInfo, o *journal.Outline) string {
-	n := o.Ticks.Count
-	text := ui.Count(int64(n)) + " ticks"
-	if n == 1 {
-		text = "1 tick"
-	}
+	text := ui.CountOf(o.Ticks.Count, "tick", "ticks")
 	how := ", every "
 	if _, err := time.ParseDuration(i.Watch()); err != nil { // --cron
 		how = " at "

@@ -210,7 +210,7 @@ func (n *notices) tell(res fleet.Result, v reach.Verdict) {
 	if n.taking && n.boots.Taken()+n.lost >= n.total {
 		n.taking = false
 		if taken := n.boots.Taken(); taken > 0 {
-			console.Say(n.out.Stderr, "the boot identifiers of %s are taken: reboot them now", hosts(taken))
+			console.Say(n.out.Stderr, "the boot identifiers of %s are taken: reboot them now", ui.CountOf(taken, "host", "hosts"))
 		}
 	}
 	doubtful := res.Phase == fleet.PhaseAuth || res.Reason == fleet.ReasonNameNotFound
@@ -221,13 +221,6 @@ func (n *notices) tell(res fleet.Result, v reach.Verdict) {
 		n.told[res.Reason] = true
 		console.Say(n.out.Stderr, "%s: %s; waiting may not help, but it is tried again", ui.Visible(res.Target.Host.String()), ui.Visible(why(res.End)))
 	}
-}
-
-func hosts(n int) string {
-	if n == 1 {
-		return "1 host"
-	}
-	return ui.Count(int64(n)) + " hosts"
 }
 
 // waits is the output.Sink of shoal wait.

@@ -74,7 +74,7 @@ func (w *watcher) sayLate(r *round) {
 		w.view.say("the clock was set back by %s", ui.Duration(-d))
 	}
 	if r.Missed > 0 && r.Slept <= 0 {
-		w.view.say("%s missed before tick %d: the one before took too long", countOf(r.Missed, "tick was", "ticks were"), r.N)
+		w.view.say("%s missed before tick %d: the one before took too long", ui.CountOf(r.Missed, "tick was", "ticks were"), r.N)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -320,7 +320,7 @@ func counts(kinds map[watch.Kind]int) string {
 			if text != "" {
 				text += ", "
 			}
-			text += countOf(n, k.one, k.many)
+			text += ui.CountOf(n, k.one, k.many)
 		}
 	}
 	return text
@@ -331,7 +331,7 @@ func (w *watcher) status(now time.Time) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.last == nil {
-		text := fmt.Sprintf("the first tick of %s", countOf(w.total, "host", "hosts"))
+		text := fmt.Sprintf("the first tick of %s", ui.CountOf(w.total, "host", "hosts"))
 		if left := w.next.Sub(now).Round(time.Second); left > 0 {
 			text += fmt.Sprintf(" in %v", left)
 		}

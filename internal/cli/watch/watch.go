@@ -401,7 +401,7 @@ func (w *watcher) exitCode(aborted bool) int {
 }
 
 func (w *watcher) sayEnd() {
-	text := fmt.Sprintf("%s in %s", countOf(w.ticks, "tick", "ticks"), ui.Duration(time.Since(w.header.Started)))
+	text := fmt.Sprintf("%s in %s", ui.CountOf(w.ticks, "tick", "ticks"), ui.Duration(time.Since(w.header.Started)))
 	if w.missed > 0 {
 		text += fmt.Sprintf(", %s missed", ui.Count(int64(w.missed)))
 	}
@@ -426,13 +426,6 @@ func (w *watcher) rest() string {
 		return ""
 	}
 	return display.ShowAgain(w.header.Run, w.flags.HostFlags.StateDir)
-}
-
-func countOf(n int, one, many string) string {
-	if n == 1 {
-		many = one
-	}
-	return ui.Count(int64(n)) + " " + many
 }
 
 // outcomes counts outcomes.
