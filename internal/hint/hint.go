@@ -53,6 +53,23 @@ func Split(text string) (what, advice string) {
 	return what, advice
 }
 
+// Nearest returns the word of known that was probably meant: the one with the fewest edits, two at
+// the most. A word whose beginning was typed, of three bytes or more, counts as two edits away. ""
+// means that there is no telling.
+func Nearest(word string, known []string) string {
+	best, least := "", 3 // more than two edits make another word
+	for _, k := range known {
+		d := Edits(word, k)
+		if len(word) > 2 && strings.HasPrefix(k, word) {
+			d = min(d, 2)
+		}
+		if d < least && d < len(word) {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
 // Edits returns how many bytes to insert, delete, replace or swap with their neighbour make b
 // of a (optimal string alignment distance): a small number means that one was typed for the
 // other.

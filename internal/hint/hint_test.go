@@ -71,3 +71,14 @@ func TestEdits(t *testing.T) {
 		}
 	}
 }
+
+func TestNearest(t *testing.T) {
+	known := []string{"hostfile", "hosts", "host-key", "user", "fanout", "f"}
+	for word, want := range map[string]string{
+		"hostflie": "hostfile", "host": "hosts", "usr": "user", "fan": "fanout", "fa": "f", "hostkeys": "host-key", "inventory": "", "x": "", "": "", "xx": "",
+	} {
+		if got := hint.Nearest(word, known); got != want {
+			t.Errorf("%q: %q, want %q", word, got, want)
+		}
+	}
+}

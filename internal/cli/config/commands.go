@@ -120,18 +120,8 @@ func (c *commands) names() (names []string) {
 // meant returns a question for the word that was probably meant, as the end of a message; "" if
 // there is no telling.
 func meant(word string, known []string) string {
-	best, least := "", 3
-	for _, k := range known {
-		d := hint.Edits(word, k)
-		if len(word) > 2 && strings.HasPrefix(k, word) {
-			d = min(d, 2)
-		}
-		if d < least && d < len(word) {
-			best, least = k, d
-		}
+	if best := hint.Nearest(word, known); best != "" {
+		return "; did you mean " + best + "?"
 	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + best + "?"
+	return ""
 }

@@ -134,8 +134,7 @@ func (c *Config) readEnv(known *commands) error {
 			failed = errors.Join(failed, hint.New(fmt.Sprintf("%s: --%s is no default: %s", name, key, typed[key]), "unset "+name))
 			continue
 		case !slices.Contains(names, key):
-			if similar := meant(key, names); similar != "" {
-				flag := strings.TrimSuffix(similar[strings.LastIndexByte(similar, ' ')+1:], "?")
+			if flag := hint.Nearest(key, names); flag != "" {
 				c.notes = append(c.notes, fmt.Sprintf("%s sets nothing: there is no flag --%s; did you mean %s?", name, key, variable(flag)))
 			}
 			c.unused = append(c.unused, name)

@@ -126,18 +126,14 @@ func meantFlag(cmd *cobra.Command, unknown *pflag.NotExistError) string {
 	if unknown.GetSpecifiedShortnames() != "" {
 		return ""
 	}
-	best, least := "", 3 // more than two edits make another word
+	var known []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		d := hint.Edits(name, f.Name)
-		if len(name) > 2 && strings.HasPrefix(f.Name, name) {
-			d = min(d, 2)
-		}
-		if !f.Hidden && d < least && d < len(name) {
-			best, least = f.Name, d
+		if !f.Hidden {
+			known = append(known, f.Name)
 		}
 	})
-	if best == "" {
-		return ""
+	if best := hint.Nearest(name, known); best != "" {
+		return "did you mean --" + best + "?"
 	}
-	return "did you mean --" + best + "?"
+	return ""
 }
