@@ -37,7 +37,7 @@ func Attach(root *cobra.Command, sources Sources, tree func() *cobra.Command, st
 	root.PersistentFlags().StringVar(&a.sources.Path, "config-file", sources.Path, "read the configuration of shoal from `FILE` and from nowhere else; none for no file (default: ~/.config/shoal/config.toml and /etc/shoal/config.toml)")
 	root.PersistentFlags().BoolVar(&a.sources.None, "no-config", sources.None, "read no configuration of shoal, and no SHOAL_* variables; ssh_config is -F")
 	root.AddCommand(New(&a.sources, tree, stdio))
-	(&commands{root}).each(func(cmd *cobra.Command) {
+	(&commands{root: root}).each(func(cmd *cobra.Command) {
 		AddFlags(cmd, &a.fleet, &a.yes)
 		if cmd.Flags().Lookup("fleet") != nil {
 			_ = cmd.RegisterFlagCompletionFunc("fleet", a.completeFleet) // it exists

@@ -12,7 +12,10 @@ import (
 
 // commands is what a file may have defaults for. Its flags are set to try values: they belong to
 // no command that runs.
-type commands struct{ root *cobra.Command }
+type commands struct {
+	root *cobra.Command        // nil: not needed yet
+	tree func() *cobra.Command // makes root
+}
 
 // without are the commands that read no configuration: those that evaluate what is typed, and
 // those about shoal itself.
@@ -66,6 +69,9 @@ func (c *commands) each(f func(*cobra.Command)) {
 		for _, below := range cmd.Commands() {
 			walk(below)
 		}
+	}
+	if c.root == nil {
+		c.root = c.tree()
 	}
 	walk(c.root)
 }

@@ -70,7 +70,7 @@ func TestForeign(t *testing.T) {
 			t.Fatal(err)
 		}
 		f := &file{path: "/x/c", foreign: true, top: section{}, defaults: map[string]section{}, fleets: map[string]section{}, commands: map[string]section{}}
-		c := checker{file: f, name: "c", known: &commands{tree()}, lines: map[string]int{}}
+		c := checker{file: f, name: "c", known: &commands{root: tree()}, lines: map[string]int{}}
 		err = c.all(entries)
 		if (err == nil) != (want == "") || want != "" && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", text, err)
@@ -169,7 +169,7 @@ func FuzzFile(f *testing.F) {
 			return
 		}
 		to := &file{path: "/x/c", top: section{}, defaults: map[string]section{}, fleets: map[string]section{}, commands: map[string]section{}}
-		c := checker{file: to, name: "c", known: &commands{tree()}, lines: map[string]int{}}
+		c := checker{file: to, name: "c", known: &commands{root: tree()}, lines: map[string]int{}}
 		_ = c.all(entries)
 	})
 }

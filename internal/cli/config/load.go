@@ -52,18 +52,16 @@ const pathVariable = "SHOAL_CONFIG_FILE"
 // ours are the variables that shoal sets, or that choose the file.
 var ours = []string{pathVariable, "SHOAL_STAGE", "SHOAL_NO_CONFIG"}
 
-// Load reads the configuration. tree makes the commands, which say what there is to configure.
+// Load reads the configuration. tree makes the commands, which say what there is to configure; it
+// is not called if nothing is configured.
 func (s Sources) Load(tree func() *cobra.Command) (*Config, error) {
 	home, _ := os.UserHomeDir() // without it there is no file of the user
 	c := &Config{homeDir: home, env: section{}, none: s.None}
 	if s.None {
 		return c, nil
 	}
-	known := &commands{}
-	if c.looked = s.paths(home); len(c.looked) == 0 && !anyVariable() {
-		return c, nil
-	}
-	known.root = tree()
+	known := &commands{tree: tree}
+	c.looked = s.paths(home)
 	var failed error
 	for _, path := range c.looked {
 		f, err := readFile(path, home, known)
@@ -115,6 +113,9 @@ func variable(flag string) string {
 
 // readEnv reads the SHOAL_* variables; an empty one is none. Others than those of flags may be a person's own.
 func (c *Config) readEnv(known *commands) error {
+	if !anyVariable() {
+		return nil
+	}
 	names := known.flagNames("")
 	var failed error
 	for _, text := range slices.Sorted(slices.Values(os.Environ())) {
