@@ -86,16 +86,12 @@ func (f Fault) behaviour() behaviour {
 
 // lookUp returns the behaviour of a single fault.
 func (f Fault) lookUp() (behaviour, bool) {
-	for _, table := range tables() {
+	for _, table := range append(tables(), systems, fileFaults) {
 		if b, ok := table[f]; ok {
 			return b, true
 		}
 	}
-	if b, ok := systems[f]; ok {
-		return b, true
-	}
-	b, ok := fileFaults[f]
-	return b, ok
+	return behaviour{}, false
 }
 
 // tables are those of the faults of the protocol.
@@ -166,39 +162,31 @@ type behaviour struct {
 // add has next happen as well. Two faults can not take the place of the same thing; the one that
 // strikes first decides what to expect.
 func (b *behaviour) add(next behaviour) error {
-	for what, both := range map[string]bool{
-		"SSH": b.raw != nil && next.raw != nil, "the opening of sessions": b.open != nil && next.open != nil,
-		"the answer to exec": b.answer != nil && next.answer != nil, "the command": b.run != nil && next.run != nil,
-		"its end": b.end != nil && next.end != nil, "files": b.files != nil && next.files != nil,
+	whole := next
+	for _, part := range []struct {
+		what        string
+		first, then bool
+		keep        func()
+	}{
+		{"SSH", b.raw != nil, next.raw != nil, func() { whole.raw = b.raw }},
+		{"the opening of sessions", b.open != nil, next.open != nil, func() { whole.open = b.open }},
+		{"the answer to exec", b.answer != nil, next.answer != nil, func() { whole.answer = b.answer }},
+		{"the command", b.run != nil, next.run != nil, func() { whole.run = b.run }},
+		{"its end", b.end != nil, next.end != nil, func() { whole.end = b.end }},
+		{"files", b.files != nil, next.files != nil, func() { whole.files = b.files }},
 	} {
-		if both {
-			return fmt.Errorf("two of them take the place of %s", what)
+		switch {
+		case part.first && part.then:
+			return fmt.Errorf("two of them take the place of %s", part.what)
+		case part.first:
+			part.keep()
 		}
 	}
-	whole := next
 	if !decidesBefore(next, *b) {
 		whole.expect = b.expect
 	}
 	if b.doc != "" {
 		whole.doc = b.doc + ", and " + next.doc
-	}
-	if b.raw != nil {
-		whole.raw = b.raw
-	}
-	if b.open != nil {
-		whole.open = b.open
-	}
-	if b.answer != nil {
-		whole.answer = b.answer
-	}
-	if b.run != nil {
-		whole.run = b.run
-	}
-	if b.end != nil {
-		whole.end = b.end
-	}
-	if b.files != nil {
-		whole.files = b.files
 	}
 	whole.configure = inTurn(b.configure, next.configure)
 	*b = whole

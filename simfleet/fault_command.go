@@ -83,12 +83,7 @@ var commandFaults = map[Fault]behaviour{
 	},
 	FaultLateOutput: {
 		doc: "sends a line of output behind the exit status",
-		end: func(s *session, exit shell.Exit) {
-			s.sendExit(exit)
-			_, _ = s.stdout.Write([]byte("late\n"))
-			_ = s.CloseWrite()
-			_ = s.Close()
-		},
+		end: endLate(func(s *session, _ shell.Exit) { _, _ = s.stdout.Write([]byte("late\n")) }),
 	},
 	FaultNoEOF: {
 		doc: "closes the channel without an EOF",
@@ -99,27 +94,31 @@ var commandFaults = map[Fault]behaviour{
 	},
 	FaultStatusTwice: {
 		doc: "sends a second exit status that differs",
-		end: func(s *session, exit shell.Exit) {
-			s.sendExit(exit)
+		end: endLate(func(s *session, exit shell.Exit) {
 			_, _ = s.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{exit.Status + 1}))
-			_ = s.CloseWrite()
-			_ = s.Close()
-		},
+		}),
 	},
 	FaultStatusSignal: {
 		doc: "sends an exit status, and then a signal",
-		end: func(s *session, exit shell.Exit) {
-			s.sendExit(exit)
+		end: endLate(func(s *session, _ shell.Exit) {
 			_, _ = s.SendRequest("exit-signal", false, ssh.Marshal(exitSignal{Name: "KILL"}))
-			_ = s.CloseWrite()
-			_ = s.Close()
-		},
+		}),
 	},
 	FaultHugeStatus: {
 		doc:    "ends commands with the exit status 3221225477, as Windows does",
 		end:    func(s *session, _ shell.Exit) { endChannel(s, shell.Exit{Status: 0xC0000005}) },
 		expect: Expectation{Outcomes: []fleet.Outcome{fleet.OutcomeFailed}},
 	},
+}
+
+// endLate returns an end at which something follows the exit status.
+func endLate(late func(*session, shell.Exit)) func(*session, shell.Exit) {
+	return func(s *session, exit shell.Exit) {
+		s.sendExit(exit)
+		late(s, exit)
+		_ = s.CloseWrite()
+		_ = s.Close()
+	}
 }
 
 // byteWise writes one byte at a time.

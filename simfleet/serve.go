@@ -59,7 +59,7 @@ func (c *conn) serverConfig() *ssh.ServerConfig {
 	config := &ssh.ServerConfig{
 		ServerVersion: goVersion,
 		PublicKeyCallback: func(m ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-			if !c.fleet.allows(c.host, m.User(), key) {
+			if !c.fleet.allows(c.host, m.User(), key.Marshal()) {
 				return nil, errNotAllowed
 			}
 			return nil, nil // no permissions, no error: let in
@@ -80,15 +80,8 @@ func (c *conn) serverConfig() *ssh.ServerConfig {
 
 var errNotAllowed = errors.New("key not allowed")
 
-func (f *Fleet) allows(host int, user string, key ssh.PublicKey) bool {
-	if f.options.Allow != nil {
-		return f.options.Allow(host, user, key)
-	}
-	return bytes.Equal(key.Marshal(), f.clientKey)
-}
-
-// allowsBlob is allows for a key in wire format.
-func (f *Fleet) allowsBlob(host int, user string, blob []byte) bool {
+// allows reports whether a key, in wire format, may log in.
+func (f *Fleet) allows(host int, user string, blob []byte) bool {
 	if f.options.Allow == nil {
 		return bytes.Equal(blob, f.clientKey)
 	}

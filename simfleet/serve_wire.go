@@ -140,7 +140,7 @@ func (w *wireServer) authenticate(ev wire.AuthRequest) {
 	f, accepted := w.conn.fleet, false
 	switch {
 	case ev.Method == wire.MethodPublicKey:
-		accepted = f.allowsBlob(w.conn.host, ev.User, ev.Key) && (!ev.Signed || w.server.Verify())
+		accepted = f.allows(w.conn.host, ev.User, ev.Key) && (!ev.Signed || w.server.Verify())
 	case ev.Method == wire.MethodPassword && f.options.Password != "":
 		accepted = string(ev.Password) == f.options.Password && ev.NewPassword == nil
 	}
