@@ -17,7 +17,6 @@ import (
 	"shoal/internal/ssh"
 )
 
-// Attach makes c the coordinator of a run that has lost its own: workers take its shards again, and
 // errWrapped is why nobody but the run itself knows what a wrapped command's end means: only it has the
 // word by which a refusal of the wrapper is recognised.
 func errWrapped(end *fleet.End) error {
@@ -25,6 +24,7 @@ func errWrapped(end *fleet.End) error {
 		"the output, and a look on the host, tell")
 }
 
+// Attach makes c the coordinator of a run that has lost its own: workers take its shards again, and
 // Results yields what comes. Hosts that are in no shard stay as they are.
 func (c *Coordinator) Attach(ctx context.Context, run string) (err error) {
 	if !validName(run) {

@@ -2,10 +2,12 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"shoal/fleet"
 	"shoal/simfleet"
@@ -14,13 +16,8 @@ import (
 // A coordinator is cut off in the middle. Workers finish the shards that they have and begin no other,
 // until somebody attaches to the run: then it goes on, and every host has its one end.
 func TestAttach(t *testing.T) {
-	var ran atomic.Int32
-	cut := make(chan struct{})
-	s := newSite(t, simfleet.Options{Hosts: 100, Oracle: func(simfleet.Exec) {
-		if ran.Add(1) == 5 {
-			close(cut)
-		}
-	}})
+	oracle, cut := reaches(5)
+	s := newSite(t, simfleet.Options{Hosts: 100, Oracle: oracle})
 	s.worker("one", func(o *WorkerOptions) { o.Room = 20 })
 	ctx, abort := context.WithCancel(t.Context())
 	defer abort()
@@ -60,6 +57,12 @@ func TestAttach(t *testing.T) {
 		c.Close()
 	}
 	dead.conn.nc.Close()
+	for { // until the server has noticed
+		_, err := conn.nc.Request(askSubject(DefaultPool, dead.run, coordinatorName), nil, 100*time.Millisecond)
+		if errors.Is(err, nats.ErrNoResponders) {
+			break
+		}
+	}
 	c, err := attach()
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,6 +61,17 @@ func newSigner(t *testing.T) (xssh.Signer, string) {
 		t.Fatal(err)
 	}
 	return signer, strings.TrimSpace(string(xssh.MarshalAuthorizedKey(signer.PublicKey())))
+}
+
+// reaches returns an oracle of the fleet, and what it closes once this many commands have run.
+func reaches(commands int32) (oracle func(simfleet.Exec), reached <-chan struct{}) {
+	var ran atomic.Int32
+	over := make(chan struct{})
+	return func(simfleet.Exec) {
+		if ran.Add(1) == commands {
+			close(over)
+		}
+	}, over
 }
 
 func newSite(t *testing.T, o simfleet.Options) *site {

@@ -142,9 +142,12 @@ func checkURL(o ConnectOptions) error {
 		if u.User != nil {
 			return hint.New("the address of NATS has a secret in it, which ps shows to everybody", "--nats-creds and --nats-nkey name files")
 		}
-		if ip := net.ParseIP(u.Hostname()); u.Scheme != "tls" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		ip := net.ParseIP(u.Hostname())
+		switch here := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback(); {
+		case here:
+		case u.Scheme != "tls":
 			return hint.Wrap(fmt.Errorf("NATS at %q is on another machine, and would be spoken to without TLS", u.Host), "write tls:// in place of nats://")
-		} else if u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) && o.Creds == "" && o.NKey == "" {
+		case o.Creds == "" && o.NKey == "":
 			return hint.Wrap(fmt.Errorf("NATS at %q is on another machine, and no credentials are named", u.Host),
 				"--nats-nkey or --nats-creds names a file with them; shoal-hub init makes keys and permissions")
 		}

@@ -259,13 +259,8 @@ func TestLogRemoved(t *testing.T) {
 // The hub is stopped and started again in the middle: the run goes on, and all ends are known.
 // faults.md: R18
 func TestHubRestarts(t *testing.T) {
-	var ran atomic.Int32
-	middle := make(chan struct{})
-	s := newSite(t, simfleet.Options{Hosts: 100, Oracle: func(simfleet.Exec) {
-		if ran.Add(1) == 10 {
-			close(middle)
-		}
-	}})
+	oracle, middle := reaches(10)
+	s := newSite(t, simfleet.Options{Hosts: 100, Oracle: oracle})
 	s.worker("one", func(o *WorkerOptions) { o.Room = 20 })
 	again := make(chan struct{})
 	go func() {
@@ -320,13 +315,8 @@ func TestHostsAreCancelledAlone(t *testing.T) {
 // NATS goes away and does not come back: the run waits for it as long as it has patience, then ends, and
 // what may have run is unknown.
 func TestNATSStaysAway(t *testing.T) {
-	var ran atomic.Int32
-	middle := make(chan struct{})
-	s := newSite(t, simfleet.Options{Hosts: 60, Oracle: func(simfleet.Exec) {
-		if ran.Add(1) == 5 {
-			close(middle)
-		}
-	}})
+	oracle, middle := reaches(5)
+	s := newSite(t, simfleet.Options{Hosts: 60, Oracle: oracle})
 	s.prepare = func(c *Coordinator) { c.conn.patience = 500 * time.Millisecond }
 	ctx, abort := context.WithCancel(t.Context())
 	conn := s.conn()
