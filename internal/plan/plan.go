@@ -243,10 +243,10 @@ func (p *Planner) explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 
 // pool returns the pool of workers that an earlier run or the inventory names.
 func (p *Planner) pool(t fleet.Target) string {
-	if p.opts.Pool == nil || t.Route != nil && t.Route.Pool != "" {
-		if t.Route != nil {
-			return t.Route.Pool
-		}
+	switch {
+	case t.Route != nil && t.Route.Pool != "":
+		return t.Route.Pool
+	case p.opts.Pool == nil:
 		return ""
 	}
 	return p.opts.Pool(t)
