@@ -179,6 +179,18 @@ func (f *far) look(t *testing.T) Report {
 	return f.ask(t, question, err)
 }
 
+// ended returns what a marker says once nothing of its command's group is left: the last of it may
+// still be ending when the status is told.
+func (f *far) ended(t *testing.T, m *Marker) (r Report) {
+	t.Helper()
+	until(t, "the end of its group", func() bool {
+		question, err := m.Look(nonce)
+		r = f.ask(t, question, err)
+		return !r.Left
+	})
+	return r
+}
+
 func (f *far) kill(t *testing.T, grace time.Duration) Report {
 	t.Helper()
 	question, err := f.marker().Kill(nonce, grace)

@@ -83,9 +83,7 @@ func TestBigCommandShowsAsItIs(t *testing.T) {
 					t.Errorf("%s, %.60q:\n got %v\nwant %v", name, command, got, want)
 				}
 				if w.Marker != nil {
-					var r Report
-					until(t, "the end of its group", func() bool { r = f.look(t); return !r.Left })
-					if !reflect.DeepEqual(r, Report{State: StateEnded, Cause: CauseExit, Status: uint8(want.status)}) {
+					if r := f.ended(t, f.marker()); !reflect.DeepEqual(r, Report{State: StateEnded, Cause: CauseExit, Status: uint8(want.status)}) {
 						t.Errorf("%s, %.60q: settled as %+v", name, command, r)
 					}
 				}
