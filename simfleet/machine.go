@@ -123,8 +123,9 @@ func (s *session) onMachine(line string) shell.Exit {
 	if s.behaviour.fileFault().cut {
 		streams.Stdin = cutInput{s.Channel, s.conn}
 	}
-	p := h.Start(h.Login(s.conn.ssh.User()), line, pid(s.entry.ID), streams)
-	s.signals.Lock()
+	user := h.Login(s.conn.ssh.User())
+	s.signals.Lock() // before its first output: who has read that may send a signal at once
+	p := h.Start(user, line, pid(s.entry.ID), streams)
 	s.process.Store(p)
 	early := s.early
 	s.signals.Unlock()
