@@ -10,7 +10,7 @@
 //     writes as the other user. That is kept apart, and quoted in errors and with Verbose.
 //   - If that line did not come, the command did not run: fleet.OutcomeNeverStarted, with one
 //     of the reasons ReasonBecome….
-//   - Where a password may be asked for, the command starts only when remote.Go was sent, and
+//   - Where a password may be asked for, the command (but a Direct one) starts only when remote.Go was sent, and
 //     neither that nor the command's input is sent before that line. An attempt that ends
 //     earlier, however it ends, is never started.
 //   - sudo and doas are told first to ask for nothing (-n), in the same exec as the command, and
@@ -21,8 +21,10 @@
 //     whatever words, the attempt ends.
 //
 // With Options.Direct no shell runs as the other user, and nothing says that the command starts:
-// the line stands for sudo -l having allowed it. What fails then with status 1, and text on the
-// standard error, may be sudo: it is fleet.OutcomeUnknown.
+// the line stands for sudo -l having allowed it. Nothing waits for remote.Go: once sudo has the
+// password, or where it needs none, an attempt that ends before the line may have started the
+// command. What fails after the line with status 1, and text on the standard error, may be sudo: it
+// is fleet.OutcomeUnknown.
 //
 // No message of the host decides anything: only lines with the nonce, whether a line is
 // finished, and that the command has ended. sudo does not say without a password whether it

@@ -20,8 +20,7 @@ func (t *try) judgeLocked(end fleet.End) fleet.End {
 	case t.became:
 		t.tell(t.output())
 		return end
-	case t.text.Ask && (t.stopped != nil || end.Outcome == fleet.OutcomeUnknown):
-		// It waits for remote.Go, which was not sent.
+	case t.waitsLocked() && (t.stopped != nil || end.Outcome == fleet.OutcomeUnknown):
 		t.attempt.Execution.NotStarted()
 		if t.stopped != nil {
 			return t.withOutput(t.stopped).End()
@@ -32,15 +31,21 @@ func (t *try) judgeLocked(end fleet.End) fleet.End {
 		return t.withOutput(t.attempt.Fail(t.attempt.Execution.Failed(), t.stopped.Reason, t.stopped.Err)).End()
 	case !end.Outcome.Ran():
 		return end
-	case end.Flags.Has(fleet.FlagOutputIncomplete) && !t.text.Ask:
+	case end.Flags.Has(fleet.FlagOutputIncomplete) && !t.waitsLocked():
 		return t.attempt.Fail(fleet.OutcomeUnknown, cmp.Or(end.Reason, fleet.ReasonExitMissing),
 			errors.New("a part of the output is missing, and in what came nothing says that the command was started as the other user")).End()
-	case !t.text.Ask && !t.text.Terminal && t.streams[fleet.Stdout].passing:
+	case !t.waitsLocked() && !t.text.Terminal && t.streams[fleet.Stdout].passing:
 		return t.attempt.Fail(fleet.OutcomeUnknown, fleet.ReasonBecomeUnproven, hint.New("the command was started as the other user by its standard output, and was not by its standard error, which something there joins or drops",
 			"a forced command with 2>&1 or 2>/dev/null does that; --pty expects one stream")).End()
 	}
 	t.attempt.Execution.NotStarted()
 	return t.withOutput(t.refused(end)).End()
+}
+
+// waitsLocked reports whether the far end certainly waits for what was not sent: remote.Go, or, where
+// sudo starts the command directly as soon as it knows the password, an answer to its question.
+func (t *try) waitsLocked() bool {
+	return t.text.Ask && !t.became && (!t.text.Direct || t.asked && (!t.sent || t.again))
 }
 
 // direct returns the end of a command that sudo has started directly, or not: nothing says so

@@ -38,6 +38,7 @@ type try struct {
 	became   bool
 	asked    bool   // the question for the password was seen
 	sent     bool   // and answered
+	again    bool   // and came again
 	head     []byte // what is sent before the input: the password's line, and remote.Go
 	secret   int    // how much of head is the password's line
 	whole    bool   // head is complete, and the input follows
@@ -200,6 +201,7 @@ func (t *try) questionLocked() {
 	switch {
 	case !t.text.Ask || t.became || t.stopped != nil || t.asked && !t.sent:
 	case t.sent:
+		t.again = true
 		t.rejectedLocked(false)
 	default:
 		t.asked = true
@@ -238,7 +240,7 @@ func (t *try) lendLocked() {
 			}
 			t.stopLocked(fleet.ReasonBecomePasswordNeeded, err)
 		case err != nil:
-		case t.stopped != nil || t.became:
+		case t.stopped != nil || t.became || t.last != nil:
 			clear(password)
 		default:
 			t.sendLocked(password, answered)
