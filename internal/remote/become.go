@@ -70,11 +70,12 @@ func (b Become) Validate() error {
 	return errors.Join(ValidateUser(b.User), validateNonce(b.Nonce), validateShell(b.Shell))
 }
 
-// ValidateUser returns an error unless name is a user's name: letters, digits and . _ - @ $, and
-// none of - . @ $ at its beginning.
+// ValidateUser returns an error unless name is a user's name: letters, digits and . _ - @, none of
+// - . @ at its beginning, and perhaps a $ at its end, as machine accounts have it. Elsewhere the
+// shell would take $ for a variable.
 func ValidateUser(name string) error {
-	if !isWord(name, "._-@$", 64) || strings.ContainsAny(name[:1], "-.@$") {
-		return fmt.Errorf("the user to become, %.80q: want letters, digits and . _ - @ $ behind the first", name)
+	if plain := strings.TrimSuffix(name, "$"); !isWord(plain, "._-@", 64) || strings.ContainsAny(plain[:1], "-.@") {
+		return fmt.Errorf("the user to become, %.80q: want letters, digits, . _ - @ behind the first, and $ at the end", name)
 	}
 	return nil
 }

@@ -126,6 +126,8 @@ func TestBecomeLines(t *testing.T) {
 		{Method: "pbrun", User: "root", Nonce: nonce},
 		{Method: Sudo, User: "-u", Nonce: nonce},
 		{Method: Sudo, User: `a"b`, Nonce: nonce},
+		{Method: Sudo, User: "root$x", Nonce: nonce}, // which the shell would take for root
+		{Method: Sudo, User: "$", Nonce: nonce},
 		{Method: Sudo, Nonce: nonce},
 		{Method: Sudo, User: "root"},
 		{Method: Doas, User: "root", Nonce: nonce, Ask: true},
