@@ -62,7 +62,8 @@ func unanswered(end fleet.End) bool {
 	return end.Reason == fleet.ReasonNoReceipt || end.Outcome == fleet.OutcomeRefused && end.Reason == fleet.ReasonExecRefused
 }
 
-// again copies in the other way. If nothing answers there either, first is the end.
+// again copies in the other way. If that certainly did nothing, or nothing answers there either, first
+// is the end. It must not hide that files may have been written.
 func (c *eitherConn) again(ctx context.Context, first fleet.End, done func(fleet.End)) {
 	a := &ssh.Attempt{
 		Progress: new(ssh.Progress), Target: c.attempt.Target, Stdout: c.attempt.Stdout, Stderr: c.attempt.Stderr,
@@ -90,11 +91,13 @@ func (c *eitherConn) again(ctx context.Context, first fleet.End, done func(fleet
 	start(j.start(ctx), j.attempt(), func(end fleet.End) {
 		judge(j, end, func(end fleet.End) {
 			_ = c.Close()
-			if end.Outcome != fleet.OutcomeOK && end.Outcome != fleet.OutcomeFailed || unanswered(end) {
+			switch {
+			case end.Outcome.DidNotRun(), unanswered(end) && !first.Outcome.DidNotRun():
 				done(first)
 				return
+			case end.Outcome == fleet.OutcomeOK, end.Outcome == fleet.OutcomeFailed:
+				ssh.Note(c.dialer.inner, c.attempt.Target, noted(c.attempt.Target), !c.sftp)
 			}
-			ssh.Note(c.dialer.inner, c.attempt.Target, noted(c.attempt.Target), !c.sftp)
 			done(end)
 		})
 	})
