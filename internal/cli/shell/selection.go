@@ -24,16 +24,7 @@ func (s *shell) selectAll() {
 
 // choose does a line that selects hosts: @GROUP, -w EXPR, +EXPR, -EXPR.
 func (s *shell) choose(ctx context.Context, text string) error {
-	how, expression := byte('='), text
-	switch {
-	case strings.HasPrefix(text, "-w"):
-		expression = strings.TrimSpace(text[2:])
-		if n := len(expression); n > 1 && (expression[0] == '\'' || expression[0] == '"') && expression[n-1] == expression[0] {
-			expression = expression[1 : n-1]
-		}
-	case text[0] == '+' || text[0] == '-':
-		how, expression = text[0], strings.TrimSpace(text[1:])
-	}
+	how, expression := chosen(text)
 	if expression == "" || strings.ContainsAny(expression, " \t") {
 		return hint.New(fmt.Sprintf("%.60q selects no hosts", text), "@GROUP, -w EXPR, +EXPR, -EXPR; :help lists more")
 	}
@@ -61,6 +52,22 @@ func (s *shell) choose(ctx context.Context, text string) error {
 		s.named = strings.TrimSuffix(s.named, "…") + string(how) + expression
 	}
 	return nil
+}
+
+// chosen returns what a line that selects hosts does with an expression: = selects what it names,
+// + adds, - leaves out. "-web1" is web1 left out, and "-w eb1" selects eb1.
+func chosen(text string) (how byte, expression string) {
+	switch rest, w := strings.CutPrefix(text, "-w"); {
+	case w && (rest == "" || strings.ContainsRune(" \t'\"", rune(rest[0]))):
+		expression = strings.TrimSpace(rest)
+		if n := len(expression); n > 1 && (expression[0] == '\'' || expression[0] == '"') && expression[n-1] == expression[0] {
+			expression = expression[1 : n-1]
+		}
+		return '=', expression
+	case text[0] == '+' || text[0] == '-':
+		return text[0], strings.TrimSpace(text[1:])
+	}
+	return '=', text
 }
 
 // find returns the hosts of the shell that an expression names.
