@@ -49,6 +49,9 @@ type End struct {
 	Err error
 }
 
+// Answered reports whether the command ran to its end by itself: no timeout of ours has ended it.
+func (e *End) Answered() bool { return e.Outcome.Ran() && e.Reason == ReasonNone }
+
 // Exited returns the end of a command whose exit status, or exit signal if not "",
 // was received. complete means that the channel was closed in order; otherwise
 // output may be missing.

@@ -102,7 +102,7 @@ func New(o Options) *Comparer {
 // Baseline sets the answer with which the first one of a host is compared: that of an earlier
 // watch, given at that time.
 func (c *Comparer) Baseline(r *fleet.Result, at time.Time) {
-	if !answers(r) {
+	if !r.Answered() {
 		return
 	}
 	h := c.host(r.Target.Index)
@@ -226,7 +226,7 @@ func (a *Answer) size() (n int) {
 // stands for the result as masks have it. Equal answers are one.
 func (c *Comparer) answer(r *fleet.Result) (*Answer, [sha256.Size]byte) {
 	outputs, sum := c.read.Read(r)
-	if !answers(r) {
+	if !r.Answered() {
 		return nil, sum
 	}
 	h := sha256.New()
@@ -255,10 +255,6 @@ func (c *Comparer) answer(r *fleet.Result) (*Answer, [sha256.Size]byte) {
 	c.answers[whole] = a
 	return a, sum
 }
-
-// answers reports whether a result is an answer: the command ran to its end by itself, and not
-// because a timeout of ours ended it.
-func answers(r *fleet.Result) bool { return r.Outcome.Ran() && r.Reason == fleet.ReasonNone }
 
 // A State is what a Comparer knows of all hosts.
 type State struct {
