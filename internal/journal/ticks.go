@@ -203,6 +203,49 @@ func (j *Journal) AnswerChanges(ctx context.Context, run string, limit int) (cha
 	return changes, nil
 }
 
+// ResultsOf returns the last results of a target that a watch has written, the newest first, at most
+// limit of them. They have no Target.
+func (j *Journal) ResultsOf(ctx context.Context, run string, index, limit int) (results []Change, err error) {
+	s, err := j.snapshot(ctx, run)
+	if err == nil {
+		defer s.close()
+		results, err = s.resultsOf(index, limit)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading target %d of run %s: %w", index, run, err)
+	}
+	return results, nil
+}
+
+func (s *snapshot) resultsOf(index, limit int) (results []Change, err error) {
+	var hashes [][fleet.NumStreams][]byte
+	err = query(s.ctx, s.tx, func(rows *sql.Rows) error {
+		var c Change
+		var tick, at sql.NullInt64
+		var object sql.RawBytes
+		var out [fleet.NumStreams][]byte
+		if err := rows.Scan(&tick, &at, &out[fleet.Stdout], &out[fleet.Stderr], &object); err != nil {
+			return fmt.Errorf("%w: a result: %w", ErrDamaged, err)
+		}
+		res, err := record.DecodeEnd(object)
+		if err != nil {
+			return fmt.Errorf("%w: a result: %w", ErrDamaged, err)
+		}
+		c.Result, c.Tick, c.At = *res, int(tick.Int64), timeOf(at)
+		results, hashes = append(results, c), append(hashes, out)
+		return nil
+	}, `SELECT r.tick, k.started, r.stdout, r.stderr, r.record FROM results r LEFT JOIN ticks k ON k.run = r.run AND k.n = r.tick
+		WHERE r.run = ? AND r.idx = ? ORDER BY r.seq DESC LIMIT ?`, s.info.n, index, limit)
+	for i := range results {
+		for stream, o := range []*fleet.Output{&results[i].Stdout, &results[i].Stderr} {
+			if err == nil && hashes[i][stream] != nil {
+				o.Bytes, err = s.content(1+stream, hashes[i][stream])
+			}
+		}
+	}
+	return results, err
+}
+
 // Trim bounds what a watch keeps while it runs: the last ticks, and of each target the last
 // results, with its last answer in any case. No result of the run may be recorded meanwhile.
 // Space in the file is used again, and not returned before Prune.

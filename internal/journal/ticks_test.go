@@ -58,7 +58,12 @@ func TestTicks(t *testing.T) {
 	for _, c := range changes {
 		got += fmt.Sprintf("%d %s %s %s, ", c.Tick, c.Target.Host.Name, c.Outcome, c.At.Sub(day0))
 	}
-	if want := "ok A, never_started , ok c, A, b, c, 3 " + targetOf(0).Host.Name + " ok 15s, 3 " + targetOf(1).Host.Name + " never_started 15s, "; got != want {
+	before, err := j.ResultsOf(t.Context(), r.ID(), 0, 5)
+	check(t, err)
+	for _, c := range before {
+		got += fmt.Sprintf("%d %s %s, ", c.Tick, c.At.Sub(day0), c.Stdout.Bytes)
+	}
+	if want := "ok A, never_started , ok c, A, b, c, 3 " + targetOf(0).Host.Name + " ok 15s, 3 " + targetOf(1).Host.Name + " never_started 15s, 3 15s A, 1 5s a, "; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	report, err := j.Verify(t.Context(), r.ID())
