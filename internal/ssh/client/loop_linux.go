@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,6 +30,7 @@ type loop struct {
 	// nobody sends any more. It is unbuffered, so that a blocked send means that every
 	// worker is busy.
 	ready   chan *loopConn
+	worked  atomic.Uint64 // connections that workers have begun to work on
 	workers sync.WaitGroup
 	extra   sync.WaitGroup // workers started while all others were busy
 	polling sync.WaitGroup
@@ -52,8 +54,9 @@ type watch struct {
 // loopBuffer is the size of a worker's read buffer.
 const loopBuffer = 128 << 10
 
-// stallTimeout is how long all workers may be busy before another is started: a
-// writer of the caller's may block them.
+// stallTimeout is how long no worker may have taken a connection that waits before another is
+// started: a writer of the caller's may block them all. Workers that are merely slow, on a busy
+// machine, would be joined by hundreds.
 const stallTimeout = 50 * time.Millisecond
 
 // helpful is how long such a worker takes more work before it ends.
@@ -80,7 +83,7 @@ func newLoop() (*loop, error) {
 		l.workers.Go(func() {
 			buf := make([]byte, loopBuffer)
 			for p := range l.ready {
-				p.run(buf)
+				l.work(p, buf)
 			}
 		})
 	}
@@ -139,11 +142,25 @@ func (l *loop) schedule(p *loopConn) {
 	}
 	patience := time.NewTimer(stallTimeout)
 	defer patience.Stop()
-	select {
-	case l.ready <- p:
-	case <-patience.C:
-		l.extra.Go(func() { l.startExtraWorker(p) })
+	for {
+		worked := l.worked.Load()
+		select {
+		case l.ready <- p:
+			return
+		case <-patience.C:
+		}
+		if l.worked.CompareAndSwap(worked, worked+1) { // for all who wait: one worker more at a time
+			l.extra.Go(func() { l.startExtraWorker(p) })
+			return
+		}
+		patience.Reset(stallTimeout)
 	}
+}
+
+// work has a worker work on p.
+func (l *loop) work(p *loopConn, buf []byte) {
+	l.worked.Add(1)
+	p.run(buf)
 }
 
 // startExtraWorker works on p and then on others for a while. If the blocked workers remain so,
@@ -151,7 +168,7 @@ func (l *loop) schedule(p *loopConn) {
 // busy machine, there would be hundreds after some commands.
 func (l *loop) startExtraWorker(p *loopConn) {
 	buf := make([]byte, bufferSize)
-	p.run(buf)
+	l.work(p, buf)
 	patience := time.NewTimer(helpful)
 	defer patience.Stop()
 	for {
@@ -160,7 +177,7 @@ func (l *loop) startExtraWorker(p *loopConn) {
 			if !more {
 				return
 			}
-			p.run(buf)
+			l.work(p, buf)
 		case <-patience.C:
 			return
 		}
