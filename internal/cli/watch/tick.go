@@ -207,6 +207,7 @@ func (w *watcher) finish(ctx context.Context, r *round) error {
 	}
 	text := metrics.Text()
 	err := w.show(r, changes, state)
+	r.events, r.confirmed, r.first = nil, nil, nil // the last round stays
 	w.mu.Unlock()
 	if err != nil {
 		return err
