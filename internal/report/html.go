@@ -33,8 +33,9 @@ var style string
 // The script makes the page in the element "main". Without a data-run at the body, the data are
 // in the page, as HTML writes it. With it, this is an address below which it reads data and texts
 // (see Pack), host?index=N, the texts of the target with this index as {Error, Output}, each
-// null or [text, bytes left out], and events?seq=N, server-sent events: "rows" with {seq, rows},
-// each row a target's index, outcome, cause, start, time taken and attempt, and "reload".
+// null or [text, bytes left out], for a watch with Answer and Diff of report.Host, and events?seq=N, server-sent events: "rows" with {seq, rows},
+// each row a target's index, outcome, cause, start, time taken and attempt, "watch" with {seq, head,
+// changes} of a watch, and "reload".
 func Assets() (before, script, css string) { return dom, page, style }
 
 const (
@@ -219,16 +220,32 @@ func (r *Report) pageData(cut int, l Live) any {
 		}
 		groups = append(groups, group{ui.Truncate(r.groupHead(&g), 400), note, g.Text, g.Diff, shown.Error})
 	}
+	what, watch := "run", map[string]any(nil)
+	if r.Watch != nil {
+		what, watch = "watch", r.Watch.News(l.Seq)
+		watch["began"] = r.Header.Started.UnixMilli()
+	}
 	head := r.head()
-	head = append(head, [2]string{"summary", strings.TrimSpace(output.SummaryText(&r.Summary, summaryColumns, false))})
+	if r.Watch == nil { // its own head says it, and changes
+		head = append(head, [2]string{"summary", strings.TrimSpace(output.SummaryText(&r.Summary, summaryColumns, false))})
+	}
 	if cut > 0 {
 		head = append(head, [2]string{"cut", fmt.Sprintf("texts are cut at %s, so that this file stays small; %s shows them whole", ui.Bytes(int64(cut)), r.more())})
 	}
 	return map[string]any{
-		"title": "shoal run " + ui.Visible(r.Header.Run), "head": head, "hosts": hosts, "causes": causes, "outcomes": outcomes,
+		"title": "shoal " + what + " " + ui.Visible(r.Header.Run), "watch": watch, "head": head, "hosts": hosts, "causes": causes, "outcomes": outcomes,
 		"phases": phases, "groups": groups, "open": r.Timeline.Open, "span": r.Timeline.Span.Microseconds(), "more": "shoal show " + ui.Visible(r.Header.Run),
 		"compared": strings.TrimPrefix(r.compared(), "; "), "lines": r.Lines, "linesHead": r.linesHead(), "live": l.On, "version": l.Version, "seq": l.Seq,
 	}
+}
+
+// News returns the event "watch" with this number.
+func (w *Watch) News(seq int64) map[string]any {
+	changes := make([][4]any, len(w.Changes))
+	for i, c := range w.Changes {
+		changes[i] = [4]any{c.When, c.What, c.Hosts, c.First}
+	}
+	return map[string]any{"seq": seq, "head": w.Head, "changes": changes, "earlier": w.Earlier}
 }
 
 // StateOf returns the number by which the page knows what became of a target: that of the

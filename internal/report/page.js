@@ -28,7 +28,28 @@
   const state = el('div', {class: 'dim', role: 'status', hidden: ''}), head = el('dl');
   const drawHead = () => {
     top.firstChild.textContent = d.title;
-    head.replaceChildren(...d.head.flatMap(([k, v]) => [el('dt', {}, k), el('dd', {}, v)]));
+    head.replaceChildren(...d.head.concat(d.watch ? d.watch.head : []).flatMap(([k, v]) => [el('dt', {}, k), el('dd', {}, v)]));
+  };
+
+  // Of a watch: since when a host has had the result, and what changed.
+  const two = n => String(n).padStart(2, '0');
+  const since = i => {
+    const t = new Date(d.watch.began + hosts.Start[i] / 1e3), now = new Date();
+    const day = t.getFullYear() + '-' + two(t.getMonth() + 1) + '-' + two(t.getDate()) + ' ';
+    return 'since ' + (t.toDateString() === now.toDateString() ? '' : day) + two(t.getHours()) + ':' + two(t.getMinutes()) + ':' + two(t.getSeconds());
+  };
+  const changesHead = el('h2', {}, 'What changed'), changes = el('div', {class: 'changes'});
+  const drawChanges = () => {
+    changesHead.hidden = changes.hidden = !d.watch;
+    if (!d.watch) return;
+    const lines = d.watch.changes.map(([when, what, names, first]) => {
+      const line = el('button', {type: 'button', class: 'change'}, el('span', {class: 'dim'}, when), el('span', {}, what), el('span', {class: 'n'}, names));
+      line.onclick = () => select(hosts.Index ? hosts.Index.indexOf(first) : first, true);
+      return line;
+    });
+    if (!lines.length) lines.push(el('div', {class: 'dim'}, 'nothing since the first answers'));
+    if (d.watch.earlier) lines.push(el('div', {class: 'dim'}, '… ' + number(d.watch.earlier) + ' earlier ones: ' + d.more));
+    changes.replaceChildren(...lines);
   };
 
   // What is chosen: an outcome, a text.
@@ -86,7 +107,7 @@
     for (let at = from; at < to; at++) {
       const i = rows[at], row = el('button', {type: 'button', class: 'row' + (i === selected ? ' on' : '')},
         el('span', {class: 'n'}, hosts.Name[i]), el('span', {}, d.outcomes[hosts.Outcome[i]]), el('span', {class: 'dim'}, d.causes[hosts.Cause[i]]),
-        el('span', {class: 'dim t'}, hosts.Attempt[i] ? ms(hosts.Took[i]) : ''));
+        el('span', {class: 'dim t'}, !hosts.Attempt[i] ? '' : d.watch ? since(i) : ms(hosts.Took[i])));
       row.style.top = at * rowHeight + 'px';
       row.style.borderLeftColor = 'var(--c' + hosts.Outcome[i] + ')';
       row.onclick = () => select(i, false);
@@ -112,10 +133,10 @@
   };
   const whole = (text, left) => left ? text + '\n… ' + number(left) + ' bytes more: ' + d.more : text;
   const textOf = async at => whole(...(await allTexts())[at]);
-  const outputOf = async i => { // what a host said: the error and the output, or undefined
-    if (hosts.Text[i] !== unread) return [hosts.Error[i], hosts.Text[i]].map(async at => at >= 0 ? textOf(at) : undefined);
+  const outputOf = async i => { // what a host said: the error, the output, and of a watch its last answer and what changed, or undefined
+    if (hosts.Text[i] !== unread && !(d.watch && base)) return [hosts.Error[i], hosts.Text[i]].map(async at => at >= 0 ? textOf(at) : undefined);
     const h = await read(base + '/host?index=' + (hosts.Index ? hosts.Index[i] : i));
-    return [h.Error, h.Output].map(t => t ? whole(...t) : undefined);
+    return [h.Error, h.Output, h.Answer, h.Diff].map(t => t ? whole(...t) : undefined);
   };
   const select = async (i, scroll) => {
     selected = i;
@@ -128,11 +149,13 @@
   };
   const drawDetail = async () => {
     const i = selected, parts = [el('h2', {}, brief(i))];
-    if (hosts.Attempt[i]) parts.push(el('div', {class: 'dim'}, 'attempt ' + hosts.Attempt[i] + ', began after ' + ms(hosts.Start[i]) + ', took ' + ms(hosts.Took[i])));
+    if (hosts.Attempt[i]) parts.push(el('div', {class: 'dim'}, d.watch ? since(i) : 'attempt ' + hosts.Attempt[i] + ', began after ' + ms(hosts.Start[i]) + ', took ' + ms(hosts.Took[i])));
     try {
-      const [error, output] = await Promise.all(await outputOf(i));
+      const [error, output, answer, changed] = await Promise.all(await outputOf(i));
       if (error !== undefined) parts.push(el('pre', {}, error));
       parts.push(output !== undefined ? el('pre', {}, output) : el('div', {class: 'dim'}, 'no output'));
+      if (answer !== undefined) parts.push(el('h2', {}, 'Its last answer'), el('pre', {}, answer));
+      if (changed !== undefined) parts.push(el('h2', {}, 'How its last answer differs from the one before'), diff(changed));
     } catch (e) {
       parts.push(el('div', {class: 'dim'}, String(e.message)));
     }
@@ -231,7 +254,7 @@
   };
 
   const draw = async () => {
-    drawHead(); drawChips(); drawGroups(); drawPhases();
+    drawHead(); drawChanges(); drawChips(); drawGroups(); drawPhases();
     await choose(false);
     drawTimeline();
     if (selected >= 0) await drawDetail();
@@ -259,12 +282,14 @@
     }
     if (!due) { due = true; setTimeout(redraw, 100); }
   };
+  const goesOn = () => d.watch ? 'this watch goes on: what changes is shown at once, groups from time to time' :
+    'this run goes on: hosts are shown as they end, groups and times from time to time';
   const say = text => { state.textContent = text; state.hidden = !text; };
   const load = async () => {
     take(await unpack('data'));
     at = d.seq;
     place = hosts.Index && new Map(hosts.Index.map((index, i) => [index, i]));
-    say(d.live ? 'this run goes on: hosts are shown as they end, groups and times from time to time' : '');
+    say(d.live ? goesOn() : '');
     await draw();
   };
   const watch = () => {
@@ -277,12 +302,18 @@
           d.live ? events.open() : events.end();
         } catch (e) { say(String(e.message)); setTimeout(events.open, 3000); }
       },
-      open: () => say('this run goes on: hosts are shown as they end, groups and times from time to time'),
+      watch: event => {
+        const news = JSON.parse(event.data);
+        at = news.seq;
+        Object.assign(d.watch, news);
+        drawHead(); drawChanges();
+      },
+      open: () => say(goesOn()),
       lost: () => say('no connection to shoal web; trying again'),
     });
   };
 
-  main.append(top, state, head, chips, el('h2', {}, 'Hosts'), map, under, el('div', {class: 'find'}, find, found), list, detail,
+  main.append(top, state, head, changesHead, changes, chips, el('h2', {}, 'Hosts'), map, under, el('div', {class: 'find'}, find, found), list, detail,
     groupsHead, groupsNote, lines, groups, moreGroups, phases, sessions);
   try { await load(); } catch (e) { say(String(e.message)); state.hidden = false; }
   if (!d) return;

@@ -41,6 +41,25 @@ type Options struct {
 	// Reference is the host with whose group the others are compared; "" means the largest
 	// group that gave an answer.
 	Reference string
+	// Watch is set for a watch: the results are then the last ones of its hosts, from different
+	// ticks, and have no common times.
+	Watch *Watch
+}
+
+// A Watch is what there is to tell of a watch beside the last results of its hosts.
+type Watch struct {
+	Head    [][2]string // of its ticks, as the head of the report has it
+	Changes []Changed   // the last ones, the newest first
+	// Earlier is the number of changes before these that are left out.
+	Earlier int
+}
+
+// Changed says which hosts had another result in a tick than before. Its texts can be shown.
+type Changed struct {
+	When, What string
+	Tick       int
+	Hosts      string // folded
+	First      int    // the index of the first of them
 }
 
 // A Report is what there is to tell of a run.
@@ -107,6 +126,9 @@ type Host struct {
 	Took    time.Duration
 	Attempt int
 	Text    int // the output, an index into Texts; -1: none
+	// Answer is the last answer of a host of a watch that gave none last, and Diff how its last
+	// answer differs from the one before: indexes into Texts, set by Collector.History; -1: none.
+	Answer, Diff int
 }
 
 // A Text is a text of hosts that can be shown: everything that a terminal or a browser would
@@ -152,7 +174,7 @@ func (c *Collector) Close() error { return c.groups.Close() }
 // Add adds a result. Results must come in the order of their targets.
 func (c *Collector) Add(r fleet.Result) {
 	c.r.Summary.Add(r)
-	h := Host{Index: r.Target.Index, Name: r.Target.Host.String(), Outcome: r.Outcome, Cause: Cause(&r.End), Attempt: r.Attempt, Took: r.Took.Total(), Error: -1}
+	h := Host{Index: r.Target.Index, Name: r.Target.Host.String(), Outcome: r.Outcome, Cause: Cause(&r.End), Attempt: r.Attempt, Took: r.Took.Total(), Error: -1, Answer: -1, Diff: -1}
 	if !r.Started.IsZero() {
 		h.Start = max(r.Started.Sub(c.r.Header.Started), 0)
 	}
@@ -163,7 +185,7 @@ func (c *Collector) Add(r fleet.Result) {
 	h.Text = c.text(r.Stdout.Bytes, r.Stdout.Size, r.Stderr.Bytes, r.Stderr.Size)
 	c.groups.Add(&r)
 	c.r.Hosts = append(c.r.Hosts, h)
-	if r.Attempt == 0 {
+	if r.Attempt == 0 || c.r.Watch != nil {
 		return
 	}
 	for p, took := range r.Took {
@@ -177,7 +199,34 @@ func (c *Collector) Add(r fleet.Result) {
 // Pending adds a target that has no result yet; started means that it has an intent. It is
 // among the hosts, and counts nowhere.
 func (c *Collector) Pending(t fleet.Target, started bool) {
-	c.r.Hosts = append(c.r.Hosts, Host{Index: t.Index, Name: t.Host.String(), Running: started, Error: -1, Text: -1})
+	c.r.Hosts = append(c.r.Hosts, Host{Index: t.Index, Name: t.Host.String(), Running: started, Error: -1, Text: -1, Answer: -1, Diff: -1})
+}
+
+// History adds the last results of the host that was added last, whose name this is, the newest
+// first: its last answer, if it gave none last, and how that differs from the answer before.
+func (c *Collector) History(name string, results []fleet.Result) {
+	h := &c.r.Hosts[len(c.r.Hosts)-1]
+	var last *fleet.Result
+	for i := range results {
+		switch r := &results[i]; {
+		case !r.Answered():
+		case last == nil:
+			if last = r; i > 0 {
+				h.Answer = c.text(r.Stdout.Bytes, r.Stdout.Size, r.Stderr.Bytes, r.Stderr.Size)
+			}
+		default:
+			texts := func(r *fleet.Result) [fleet.NumStreams][]byte {
+				return [...][]byte{r.Stdout.Bytes, r.Stderr.Bytes}
+			}
+			d := c.groups.Change(name, texts(r), texts(last))
+			if h.Diff = len(c.r.Texts); d.None() {
+				h.Diff = -1
+			} else {
+				c.r.Texts = append(c.r.Texts, c.r.diffText(&d.Difference))
+			}
+			return
+		}
+	}
 }
 
 // text stores a host's standard output, and below it its standard error.
@@ -250,7 +299,9 @@ func (c *Collector) Report(elapsed time.Duration) (*Report, error) {
 		}
 		r.Phases = append(r.Phases, newPhase(name, took))
 	}
-	r.Timeline = newTimeline(r.Hosts)
+	if r.Watch == nil {
+		r.Timeline = newTimeline(r.Hosts)
+	}
 	return r, nil
 }
 

@@ -18,6 +18,8 @@ const (
 	maxGroups = 20   // shown in a text
 	maxCells  = 4000 // hosts with a cell in a text
 	maxLines  = 20   // of the output of a group
+
+	maxChanges = 20 // of a watch
 )
 
 // cells are the signs of hosts by outcome.
@@ -60,11 +62,15 @@ func (r *Report) Text(w io.Writer, columns int, colour bool) error {
 		columns = 80
 	}
 	var b strings.Builder
-	for _, row := range r.head() {
+	for _, row := range r.told() {
 		fmt.Fprintf(&b, "%-9s %s\n", row[0], ui.Truncate(row[1], max(columns-10, 20)))
 	}
 	b.WriteString("\n" + output.SummaryText(&r.Summary, columns, colour))
-	b.WriteString("\nphases\n" + indented(ui.AlignTable(r.phaseRows())))
+	if r.Watch != nil {
+		b.WriteString(r.changed(columns))
+	} else {
+		b.WriteString("\nphases\n" + indented(ui.AlignTable(r.phaseRows())))
+	}
 	if len(r.Phases) > 0 {
 		b.WriteString("\ntimes of all phases together\n" + histogram(r.Phases[len(r.Phases)-1].Histogram, columns))
 	}
@@ -102,6 +108,33 @@ func (r *Report) head() [][2]string {
 		begun += " in " + ui.Visible(r.Directory)
 	}
 	return append(rows, [2]string{"begun", begun}, [2]string{"elapsed", ui.Duration(r.Summary.Elapsed)}, [2]string{"hosts", ui.Count(int64(len(r.Hosts)))})
+}
+
+// told is the head with that of a watch.
+func (r *Report) told() [][2]string {
+	if r.Watch == nil {
+		return r.head()
+	}
+	return append(r.head(), r.Watch.Head...)
+}
+
+// changed lists the last changes of a watch.
+func (r *Report) changed(columns int) string {
+	if len(r.Watch.Changes) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("\nother results than in the tick before, the last ones first\n")
+	for i, c := range r.Watch.Changes {
+		if i == maxChanges {
+			break
+		}
+		b.WriteString("  " + ui.Truncate(c.When+": "+c.What+": "+c.Hosts, max(columns-2, 20)) + "\n")
+	}
+	if more := r.Watch.Earlier + max(0, len(r.Watch.Changes)-maxChanges); more > 0 {
+		fmt.Fprintf(&b, "  … %s\n", ui.CountOf(more, "earlier one", "earlier ones"))
+	}
+	return b.String()
 }
 
 func (r *Report) phaseRows() [][]string {
@@ -276,7 +309,7 @@ func (r *Report) Markdown(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("# shoal run " + code(r.Header.Run) + "\n\n")
 	table(&b, []string{"", ""}, func(add func(...string)) {
-		for _, row := range r.head() {
+		for _, row := range r.told() {
 			add(row[0], code(row[1]))
 		}
 	})

@@ -173,6 +173,11 @@ func (s *Server) runEvents(w http.ResponseWriter, r *http.Request) {
 			}
 			rows, stale = rows[n:], true
 		}
+		if c.Watch != nil && c.Seq > after {
+			if err := out.send("watch", c.Watch.News(c.Seq)); err != nil {
+				return true, err
+			}
+		}
 		after = c.Seq
 		if !c.Live || stale && time.Since(begun) > 2*stands {
 			return true, out.send("reload", nil)

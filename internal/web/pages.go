@@ -104,8 +104,8 @@ func (s *Server) texts(w http.ResponseWriter, r *http.Request) {
 	packed(w, e.Texts)
 }
 
-// host answers with the error and the output of a target, each null or a text and the number of
-// bytes that are left out.
+// host answers with the error and the output of a target, for a watch with its last answer and how
+// that changed, each null or a text and the number of bytes that are left out.
 func (s *Server) host(w http.ResponseWriter, r *http.Request) {
 	index, err := strconv.Atoi(r.FormValue("index"))
 	if err != nil {
@@ -113,7 +113,7 @@ func (s *Server) host(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	one, err := s.source.Host(r.Context(), r.PathValue("run"), index)
-	var texts struct{ Error, Output any }
+	var texts struct{ Error, Output, Answer, Diff any }
 	if err == nil && len(one.Hosts) == 1 {
 		text := func(at int) any {
 			if at < 0 {
@@ -121,7 +121,8 @@ func (s *Server) host(w http.ResponseWriter, r *http.Request) {
 			}
 			return []any{one.Texts[at].Text, one.Texts[at].Left}
 		}
-		texts.Error, texts.Output = text(one.Hosts[0].Error), text(one.Hosts[0].Text)
+		h := &one.Hosts[0]
+		texts.Error, texts.Output, texts.Answer, texts.Diff = text(h.Error), text(h.Text), text(h.Answer), text(h.Diff)
 	}
 	answer(w, texts, err)
 }

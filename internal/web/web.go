@@ -57,6 +57,8 @@ type Position struct {
 type Changes struct {
 	Position
 	Rows []Row
+	// Watch is what there is to tell of a watch if something has changed; nil for any other run.
+	Watch *report.Watch
 }
 
 // A Row is a target as it is now.

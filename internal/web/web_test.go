@@ -116,7 +116,7 @@ func (f *fake) Host(_ context.Context, _ string, index int) (*report.Report, err
 }
 
 // start serves f until the test ends, and returns the address with the token.
-func start(t *testing.T, f *fake, change ...func(*Server)) (*Server, string) {
+func start(t *testing.T, f Source, change ...func(*Server)) (*Server, string) {
 	t.Helper()
 	l, err := Listen(0)
 	if err != nil {

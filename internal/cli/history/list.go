@@ -310,12 +310,7 @@ func became(i *journal.RunInfo, o *journal.Outline) string {
 
 // watched says what came of a watch.
 func watched(i *journal.RunInfo, o *journal.Outline) string {
-	text := ui.CountOf(o.Ticks.Count, "tick", "ticks")
-	how := ", every "
-	if _, err := time.ParseDuration(i.Watch()); err != nil { // --cron
-		how = " at "
-	}
-	text += how + ui.Visible(i.Watch())
+	text := ui.CountOf(o.Ticks.Count, "tick", "ticks") + ", " + rhythm(i)
 	if i.State == journal.Running || i.State == journal.Crashed {
 		text = i.State.String() + ": " + text
 	}

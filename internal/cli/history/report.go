@@ -114,6 +114,10 @@ func newReport(ctx context.Context, j *journal.Journal, info *journal.RunInfo, o
 	if n := len(info.Sessions); n > 0 {
 		o.Interrupted = info.Sessions[n-1].Interrupted
 	}
+	var err error
+	if o.Watch, err = watchOf(ctx, j, info); err != nil {
+		return nil, err
+	}
 	c := report.NewCollector(o)
 	for e, err := range j.Show(ctx, info.Run, journal.All) {
 		switch {

@@ -96,6 +96,9 @@ const (
 	maxListed = 2000
 	// webText is how much of each text of a host a report has, in bytes.
 	webText = 4 << 10
+	// webResults is the number of results of a host of a watch in which its last two answers are
+	// looked for.
+	webResults = 20
 )
 
 // A webPage is a page of the history, as history.js reads it.
@@ -252,6 +255,11 @@ func (s *webSource) Changes(ctx context.Context, run string, after int64) (web.C
 		return web.Changes{}, err
 	}
 	changes := web.Changes{Position: web.Position{Live: c.State == journal.Running, Seq: c.Last}}
+	if c.Last > after {
+		if changes.Watch, err = watchOf(ctx, s.j, info); err != nil {
+			return web.Changes{}, err
+		}
+	}
 	for i := range c.Entries {
 		e := &c.Entries[i]
 		row := web.Row{Index: e.Target.Index, Attempt: e.Attempt}
@@ -270,8 +278,19 @@ func (s *webSource) Changes(ctx context.Context, run string, after int64) (web.C
 
 // Host implements web.Source.
 func (s *webSource) Host(ctx context.Context, run string, index int) (*report.Report, error) {
-	if _, err := s.info(ctx, run); err != nil {
+	info, err := s.info(ctx, run)
+	if err != nil {
 		return nil, err
+	}
+	var before []fleet.Result
+	if info.Watch() != "" {
+		results, err := s.j.ResultsOf(ctx, run, index, webResults)
+		if err != nil {
+			return nil, err
+		}
+		for i := range results {
+			before = append(before, results[i].Result)
+		}
 	}
 	c := report.NewCollector(report.Options{MaxText: webText})
 	for e, err := range s.j.ShowTargets(ctx, run, []int{index}) {
@@ -280,6 +299,7 @@ func (s *webSource) Host(ctx context.Context, run string, index int) (*report.Re
 		}
 		if e.Progress == journal.Done {
 			c.Add(e.Result)
+			c.History(e.Target.Host.Name, before)
 		}
 	}
 	return c.Report(0)
