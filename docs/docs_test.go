@@ -57,6 +57,20 @@ func reasons(t *testing.T) (all []reason) {
 	return all
 }
 
+// The page on JSON lines has every flag.
+func TestFlags(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("json.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for f := fleet.Flags(1); len(f.Names()) > 0; f <<= 1 {
+		if name := f.String(); !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("json.md does not have the flag %s", name)
+		}
+	}
+}
+
 // Every reason has an entry, no entry has a reason that does not exist, and the table is that of the source.
 func TestReasons(t *testing.T) {
 	all := reasons(t)

@@ -59,10 +59,11 @@ const (
 	FlagPTY                                // the command had a pseudo-terminal: stdout has both streams, with CR LF
 	FlagNoAgent                            // an agent was to be forwarded, and the server refused, or it was withheld
 	FlagLabelLost                          // a file was replaced, and its SELinux label could not be restored
+	FlagNoisyLogin                         // the account's login scripts write text, which came before ours
 	flagsEnd
 )
 
-var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback", "exit_conflict", "legacy_algorithms", "braked", "openssh_client", "unverified", "pty", "no_agent", "label_lost"}
+var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback", "exit_conflict", "legacy_algorithms", "braked", "openssh_client", "unverified", "pty", "no_agent", "label_lost", "noisy_login"}
 
 // Has reports whether all flags of f are set.
 func (fs Flags) Has(f Flags) bool { return fs&f == f }

@@ -217,6 +217,9 @@ func TestBecomeOnAFleet(t *testing.T) {
 		if r.Outcome != want || r.Reason != reason {
 			t.Errorf("%d: %v(%s), want %v(%s): %v", r.Target.Index, r.Outcome, r.Reason, want, reason, r.Err)
 		}
+		if want == fleet.OutcomeOK && r.Flags.Has(fleet.FlagNoisyLogin) != (faultOf(r.Target.Index) == simfleet.FaultNoisyLogin) {
+			t.Errorf("%d: flags %v", r.Target.Index, r.Flags)
+		}
 		if out := string(r.Stdout.Bytes); want == fleet.OutcomeOK && out != "root\nwhat is sent\n" {
 			t.Errorf("%d: %q", r.Target.Index, out)
 		}

@@ -179,6 +179,9 @@ func TestPullFromBadHosts(t *testing.T) {
 		if r.Outcome != want || reason != "" && r.Reason != reason {
 			t.Errorf("%s, %.60q: %v, %s, %v", r.Target.Host, play, r.Outcome, r.Reason, r.Err)
 		}
+		if r.Outcome == fleet.OutcomeOK && r.Flags.Has(fleet.FlagNoisyLogin) != (play == string(simfleet.FaultNoisyLogin)) {
+			t.Errorf("%s, %.60q: flags %v", r.Target.Host, play, r.Flags)
+		}
 	}
 	if seen != hosts {
 		t.Errorf("%d results", seen)

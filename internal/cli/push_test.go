@@ -144,6 +144,9 @@ func TestPushToBadHosts(t *testing.T) {
 		if r.Outcome != want.outcome || want.reason != "" && r.Reason != want.reason {
 			t.Errorf("%s, fault %q: %v, %s, %v", r.Target.Host, want.fault, r.Outcome, r.Reason, r.Err)
 		}
+		if r.Flags.Has(fleet.FlagNoisyLogin) != (want.fault == simfleet.FaultNoisyLogin) {
+			t.Errorf("%s, fault %q: flags %v", r.Target.Host, want.fault, r.Flags)
+		}
 		if !ok[r.Target.Host.Name] {
 			delete(ok, r.Target.Host.Name)
 		}

@@ -18,7 +18,7 @@ func TestParseReport(t *testing.T) {
 	out := func(s string) []byte { return []byte(s) }
 	for text, want := range map[string]Report{
 		head + tail: {Up: -1},
-		"noise shoal/1 other\n\x00\xff" + head + "at 1-2 pid:[3] a b\nstate never\nup 7\n" + tail + "more": {State: StateNever, Machine: "1-2 pid:[3] a b", Up: 7 * time.Second},
+		"noise shoal/1 other\n\x00\xff" + head + "at 1-2 pid:[3] a b\nstate never\nup 7\n" + tail + "more": {State: StateNever, Machine: "1-2 pid:[3] a b", Up: 7 * time.Second, Noise: true},
 		head + "state ended killed 137\nleft\nkill ended\n" + tail:                                         {State: StateEnded, Cause: CauseKilled, Status: 137, Left: true, Kill: KillEnded, Up: -1},
 		head + "out 9 2 3\nend\n" + "err 0 0 0\n\n" + tail:                                                 {Up: -1, Stdout: Chunk{Size: 9, From: 2, Bytes: out("end")}, Stderr: Chunk{Bytes: out("")}},
 		head + "out 40 0 15\nend " + nonce + "\n\n" + tail:                                                 {Up: -1, Stdout: Chunk{Size: 40, Bytes: out("end " + nonce + "\n")}},

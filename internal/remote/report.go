@@ -89,6 +89,8 @@ type Report struct {
 	// Removed and Remaining are from Sweep: the numbers of old markers that were removed
 	// and that had to stay.
 	Removed, Remaining int
+	// Noise reports that something came before the answer, such as text of login scripts.
+	Noise bool
 }
 
 // Outcome translates the state to an outcome. It is only final for a settled marker; for
@@ -137,12 +139,12 @@ func header(nonce string) string { return "shoal/1 " + nonce }
 // noise. The bytes come from an untrusted peer: reads stay within output, and memory does
 // not grow with it. Every error wraps ErrNoReport.
 func ParseReport(nonce string, output []byte) (Report, error) {
-	_, body, found := bytes.Cut(output, []byte(header(nonce)+"\n"))
+	before, body, found := bytes.Cut(output, []byte(header(nonce)+"\n"))
 	if !found {
 		return Report{}, hint.Wrap(fmt.Errorf("%w: %d bytes without its first line, from %.80q", ErrNoReport, len(output), output),
 			"a forced command or an account without a shell answers in its own way")
 	}
-	r := Report{Up: -1}
+	r := Report{Up: -1, Noise: len(before) > 0}
 	for {
 		text, rest, found := bytes.Cut(body, []byte("\n"))
 		if !found || len(text) > 200 {

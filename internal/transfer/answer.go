@@ -18,6 +18,7 @@ const maxLine = 200
 type answer struct {
 	mark  []byte
 	held  []byte // the longest suffix that may be the beginning of the mark, or what came of the line
+	noisy bool   // something came before the mark
 	seen  bool   // the mark
 	whole bool   // the line, without its newline, is held
 }
@@ -39,9 +40,12 @@ func (a *answer) take(p []byte) (rest []byte) {
 		a.held = append(a.held, p...)
 		at := bytes.Index(a.held, a.mark)
 		if at < 0 {
-			a.held = append(a.held[:0], a.held[max(0, len(a.held)-len(a.mark)):]...)
+			over := max(0, len(a.held)-len(a.mark))
+			a.noisy = a.noisy || over > 0
+			a.held = append(a.held[:0], a.held[over:]...)
 			return nil
 		}
+		a.noisy = a.noisy || at > 0
 		p, a.held, a.seen = a.held[at+len(a.mark):], nil, true
 	}
 	line, rest, ended := bytes.Cut(p, []byte("\n"))

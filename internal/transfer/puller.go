@@ -46,6 +46,8 @@ type puller struct {
 	total     int64     // sizes of the files that are taken
 	announced int64     // sizes of all files
 	noise     int64     // bytes that belong to nothing
+	began     bool      // a record has come
+	noisy     bool      // and noise before it
 	ended     bool      // the last record has come
 	links     []pulledLink
 
@@ -164,6 +166,9 @@ func (r *puller) failFor(path, word string) {
 // take receives a record.
 func (r *puller) take(rec record) {
 	r.endFile()
+	if !r.began {
+		r.began, r.noisy = true, r.noise > 0
+	}
 	switch {
 	case r.fatal.err != nil:
 		return
@@ -478,6 +483,10 @@ func (r *puller) judge(end fleet.End) fleet.End {
 		if err := r.tree.drop(); err != nil && r.fatal.err == nil {
 			r.fatal = pullFailure{fleet.ReasonStoreFailed, fmt.Errorf("removing what was not pulled: %w", err)}
 		}
+	}
+	if r.noisy && end.Outcome.Ran() {
+		end.Flags |= fleet.FlagNoisyLogin
+		r.runs.Tell(noisyText)
 	}
 	fail := func(f pullFailure) fleet.End {
 		end.Outcome, end.Reason, end.Err = fleet.OutcomeFailed, f.reason, f.err

@@ -56,13 +56,18 @@ func (p *pushing) end()                                      { p.exchange.end() 
 // judge implements job. A complete answer is proof, also where the end of the channel was not seen.
 func (p *pushing) judge(end fleet.End) fleet.End {
 	p.exchange.end()
+	first := p.answer
 	if p.exchange != nil {
-		p.answer = p.exchange.line
+		p.answer, first = p.exchange.line, p.exchange.first
 		if p.exchange.stalled && end.Outcome == fleet.OutcomeUnknown {
 			end.Reason, end.Err = fleet.ReasonStalled, errStalled
 		}
 	}
 	v, ok := p.answer.parse(len(p.push.Entries))
+	if ok && first.noisy {
+		end.Flags |= fleet.FlagNoisyLogin
+		p.runs.Tell(noisyText)
+	}
 	switch {
 	case ok && v.done:
 		if end.Outcome != fleet.OutcomeOK {
@@ -87,6 +92,9 @@ func (p *pushing) judge(end fleet.End) fleet.End {
 	}
 	return end
 }
+
+// noisyText is told with fleet.FlagNoisyLogin.
+const noisyText = "the account's login scripts write text, which was skipped"
 
 // what says what was tried.
 func (p *Push) what(v verdict, dest, how string) string {

@@ -172,6 +172,7 @@ type exchange struct {
 	checks sync.WaitGroup
 
 	line   *answer // the line that is to come; the last one stays
+	first  *answer // the first of them
 	last   bool
 	entry  int    // that was named last
 	parted bool   // a part was named
@@ -186,6 +187,7 @@ type exchange struct {
 // exchange returns the exchange of one attempt at the target.
 func (p *Push) exchange(nonce string, t ssh.Target, stdout io.Writer) *exchange {
 	x := &exchange{teller: p.teller(t, stdout), nonce: nonce, line: newAnswer(nonce)}
+	x.first = x.line
 	x.ctx, x.cancel = context.WithCancel(context.Background())
 	p.feed(&x.sender, t)
 	if p.before != "" {

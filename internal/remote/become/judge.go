@@ -14,6 +14,9 @@ import (
 
 // judgeLocked converts the end of the line to the end of the command.
 func (t *try) judgeLocked(end fleet.End) fleet.End {
+	if end.Outcome.Ran() && t.noisy() {
+		end.Flags |= fleet.FlagNoisyLogin
+	}
 	switch {
 	case t.became && t.text.Direct:
 		return t.direct(end)
@@ -120,6 +123,24 @@ func (t *try) saw(text string) bool {
 			if _, _, ok := cutLine(p, text); ok {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// noisy reports whether something came before the first of our lines on a stream. The method has not
+// run before Begun, and writes nothing to the standard output unless that is a terminal.
+func (t *try) noisy() bool {
+	for _, s := range t.streams {
+		text := bytes.Join([][]byte{s.said, s.held}, nil)
+		found := true
+		if s.telling {
+			text, _, found = cutLine(text, t.text.Begun())
+		} else if t.text.Terminal {
+			continue
+		}
+		if found && len(bytes.TrimSpace(text)) > 0 {
+			return true
 		}
 	}
 	return false

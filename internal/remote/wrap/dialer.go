@@ -363,6 +363,9 @@ func (w *wrapped) detached(end fleet.End) fleet.End {
 	report, err := remote.ParseReport(w.nonce, w.receipt.bytes)
 	if err == nil && report.Accepted {
 		end.Outcome, end.Status, end.Signal, end.Flags = fleet.OutcomeDetached, 0, "", 0
+		if report.Noise {
+			end.Flags = fleet.FlagNoisyLogin
+		}
 		return end
 	}
 	if err == nil {
