@@ -60,10 +60,11 @@ const (
 	FlagNoAgent                            // an agent was to be forwarded, and the server refused, or it was withheld
 	FlagLabelLost                          // a file was replaced, and its SELinux label could not be restored
 	FlagNoisyLogin                         // the account's login scripts write text, which came before ours
+	FlagEnvRefused                         // the server refused a variable of SetEnv
 	flagsEnd
 )
 
-var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback", "exit_conflict", "legacy_algorithms", "braked", "openssh_client", "unverified", "pty", "no_agent", "label_lost", "noisy_login"}
+var flagNames = []string{"exit_known", "output_truncated", "output_incomplete", "fallback", "exit_conflict", "legacy_algorithms", "braked", "openssh_client", "unverified", "pty", "no_agent", "label_lost", "noisy_login", "env_refused"}
 
 // Has reports whether all flags of f are set.
 func (fs Flags) Has(f Flags) bool { return fs&f == f }

@@ -22,6 +22,8 @@ type Summary struct {
 	AgentSignatures, AgentHosts int
 	// NoAgent is the number of results with fleet.FlagNoAgent.
 	NoAgent int
+	// EnvRefused is the number of results with fleet.FlagEnvRefused.
+	EnvRefused int
 	// Held is the number of results that ran on a connection from an earlier command, and Dialled
 	// those of others by the reason why not; both are 0 where none are held.
 	Held    int
@@ -59,6 +61,9 @@ func (s *Summary) Add(r fleet.Result) {
 	}
 	if r.Flags.Has(fleet.FlagNoAgent) {
 		s.NoAgent++
+	}
+	if r.Flags.Has(fleet.FlagEnvRefused) {
+		s.EnvRefused++
 	}
 	if r.AgentSignatures > 0 {
 		s.AgentSignatures += r.AgentSignatures
@@ -111,7 +116,7 @@ func appendSummary(dst []byte, s *Summary) []byte {
 	for _, n := range []struct {
 		key string
 		n   int
-	}{{"agent_signatures", s.AgentSignatures}, {"agent_hosts", s.AgentHosts}, {"no_agent", s.NoAgent}} {
+	}{{"agent_signatures", s.AgentSignatures}, {"agent_hosts", s.AgentHosts}, {"no_agent", s.NoAgent}, {"env_refused", s.EnvRefused}} {
 		if n.n != 0 {
 			dst = appendInt(dst, n.key, int64(n.n))
 		}
@@ -137,6 +142,7 @@ type summaryLine struct {
 	Signatures  int                      `json:"agent_signatures"`
 	AgentHosts  int                      `json:"agent_hosts"`
 	NoAgent     int                      `json:"no_agent"`
+	EnvRefused  int                      `json:"env_refused"`
 	Held        int                      `json:"held"`
 	Dialled     map[fleet.DialReason]int `json:"dialled"`
 	ElapsedNS   int64                    `json:"elapsed_ns" schema:"always"`
@@ -153,6 +159,7 @@ func decodeSummary(line []byte) (*Summary, error) {
 		Truncated:   l.Truncated,
 		Incomplete:  l.Incomplete,
 		NoAgent:     l.NoAgent,
+		EnvRefused:  l.EnvRefused,
 		Held:        l.Held,
 		Dialled:     l.Dialled,
 		Elapsed:     time.Duration(l.ElapsedNS),

@@ -106,6 +106,9 @@ func toldLoss(r *fleet.Result) []string {
 	if r.Flags.Has(fleet.FlagNoAgent) && !r.Outcome.DidNotRun() {
 		losses = append(losses, "the agent was not forwarded: -v says why")
 	}
+	if r.Flags.Has(fleet.FlagEnvRefused) && !r.Outcome.DidNotRun() {
+		losses = append(losses, "the server refused a variable of SetEnv: -v says which")
+	}
 	if r.Flags.Has(fleet.FlagLabelLost) {
 		losses = append(losses, "the SELinux label of a file could not be restored (restorecon)")
 	}

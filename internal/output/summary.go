@@ -91,6 +91,9 @@ func summaryLine(s *record.Summary, groups []record.Group, colour bool) string {
 	if s.NoAgent > 0 {
 		text += "; " + count(s.NoAgent) + " without the agent"
 	}
+	if s.EnvRefused > 0 {
+		text += "; " + count(s.EnvRefused) + " without a variable of SetEnv"
+	}
 	if s.Held > 0 || len(s.Dialled) > 0 {
 		text += "; " + connections(s)
 	}

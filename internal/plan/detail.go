@@ -37,6 +37,7 @@ func (p *Planner) settingsOf(r *config.Resolved, e hosts.Entry, methods []string
 		RekeyBytes:    uint64(max(r.RekeyBytes, 0)),
 		RekeyAfter:    r.RekeyInterval,
 		Env:           r.Env(),
+		EnvSet:        len(r.SetEnv),
 		Agent:         p.agent(r),
 		PTY:           p.opts.PTY == PTYForAll || p.opts.PTY == PTYAsConfigured && r.RequestTTY,
 		Keys:          p.keys(r, e, program),

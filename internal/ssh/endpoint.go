@@ -74,8 +74,10 @@ type Settings struct {
 	RekeyBytes uint64
 	RekeyAfter time.Duration
 	// Env are environment variables, NAME=value, to set for the command. Servers
-	// refuse most of them.
-	Env []string
+	// refuse most of them. The last EnvSet of them were asked for one by one (SetEnv): where
+	// one of these is refused the end has fleet.FlagEnvRefused.
+	Env    []string
+	EnvSet int
 
 	// PTY means that commands get a pseudo-terminal.
 	PTY bool

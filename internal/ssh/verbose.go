@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	xssh "golang.org/x/crypto/ssh"
+
+	"shoal/fleet"
 )
 
 // Tell passes one line on to Verbose. Callers test Verbose for nil first where the
@@ -13,6 +15,21 @@ func (a *Attempt) Tell(format string, args ...any) {
 	if a.Verbose != nil {
 		a.Verbose(fmt.Sprintf(format, args...))
 	}
+}
+
+// EnvRefused tells that the server has refused the i-th variable of the target's Settings, and returns
+// the flag of the end.
+func (a *Attempt) EnvRefused(i int) fleet.Flags {
+	s := a.Target.Settings()
+	if i >= len(s.Env) {
+		return 0
+	}
+	name, _, _ := strings.Cut(s.Env[i], "=")
+	a.Tell("the server refuses the variable %.100q (AcceptEnv in sshd_config); --env has the wrapper set one", name)
+	if i < len(s.Env)-s.EnvSet {
+		return 0
+	}
+	return fleet.FlagEnvRefused
 }
 
 // A KeyExplainer is a HostKeys that says for people what it knows of a key that Check

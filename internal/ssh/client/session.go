@@ -42,6 +42,7 @@ type session struct {
 	mute        bool // writing has failed: reading will report the cause
 	broken      [fleet.NumStreams]bool
 	flags       fleet.Flags // of every end
+	variables   int         // whose requests were answered
 	exit        exit
 	end         *fleet.End // once the attempt has ended
 
@@ -83,7 +84,7 @@ func (s *session) further(a *ssh.Attempt) *session {
 	s.link.exec = &a.Execution
 	n := newSession(a, s.link, s.dialer, s.dialer.opts.Timeouts.For(a))
 	n.flags, n.writeBy, n.mute, n.lastTick, n.reopens, n.later = s.flags, s.writeBy, s.mute, s.lastTick, true, true
-	if n.flags &^= fleet.FlagNoAgent; a.WantsAgent() { // servers grant it once
+	if n.flags &^= fleet.FlagNoAgent | fleet.FlagEnvRefused; a.WantsAgent() { // servers grant it once
 		n.flags |= fleet.FlagNoAgent
 	}
 	return n
@@ -142,6 +143,7 @@ func (s *session) exec() *fleet.Error {
 	if f := s.attempt.Intend(); f != nil {
 		return f
 	}
+	s.variables = 0
 	for _, variable := range s.attempt.Target.Settings().Env {
 		name, value, _ := strings.Cut(variable, "=")
 		s.link.client.Env(s.channel, name, value)
@@ -312,6 +314,10 @@ func (s *session) take(ev wire.Event) {
 			s.answeredPTY(ev.OK)
 		case wire.RequestAgent:
 			s.answeredAgent(ev.OK)
+		case wire.RequestEnv:
+			if s.variables++; !ev.OK {
+				s.flags |= s.attempt.EnvRefused(s.variables - 1)
+			}
 		}
 	case wire.Writable:
 		s.writable = s.accepted && s.fed < s.attempt.InputSize()

@@ -113,6 +113,12 @@ func testServers(t *testing.T, newDialer Factory) {
 		if string(r.stdout) != "set,b  c=d,\n" {
 			t.Errorf("stdout %q", r.stdout)
 		}
+		// Of those of SetEnv, the last ones, a refusal is flagged.
+		for set, want := range map[int]fleet.Flags{2: 0, 3: fleet.FlagEnvRefused} {
+			target.Endpoint.Settings.EnvSet = set
+			r := runAt(t.Context(), t, s.dialer(t, newDialer, patient()), target)
+			r.want(t, fleet.OutcomeOK, fleet.ReasonNone, fleet.PhaseDrain, fleet.FlagExitKnown|want)
+		}
 	})
 	t.Run("long commands on Dropbear", func(t *testing.T) { // it closes the connection at 9,001 bytes
 		s := realOne("dropbear", sshdtest.Dropbear(t))

@@ -34,6 +34,7 @@ type conn struct {
 	reopens  bool          // a refused channel is opened once more: see open
 	agent    *forwarding   // nil: no agent is forwarded
 	noAgent  bool          // the attempt was to have one
+	refused  fleet.Flags   // of what the server has refused of the attempt
 }
 
 func newConn(w *transport, sc xssh.Conn, t *ssh.Timeouts) *conn {
@@ -68,9 +69,9 @@ func (c *conn) Close() error {
 // Start implements ssh.Conn.
 func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 	go func() {
-		c.kept, c.hasPTY = false, false
+		c.kept, c.hasPTY, c.refused = false, false, 0
 		end := c.guarded(ctx)
-		end.Flags |= c.flags
+		end.Flags |= c.flags | c.refused
 		if c.noAgent {
 			end.Flags |= fleet.FlagNoAgent
 		}
@@ -174,9 +175,11 @@ func (c *conn) run(ctx context.Context) fleet.End {
 	a.Timeline.Enter(fleet.PhaseExec)
 	// Servers refuse most variables (RFC 4254 §6.4), and some of them also where no answer is
 	// wanted: the library would take that for the answer to exec.
-	for _, variable := range a.Target.Settings().Env {
+	for i, variable := range a.Target.Settings().Env {
 		name, value, _ := strings.Cut(variable, "=")
-		_, _ = ch.SendRequest("env", true, xssh.Marshal(struct{ Name, Value string }{name, value}))
+		if ok, err := ch.SendRequest("env", true, xssh.Marshal(struct{ Name, Value string }{name, value})); !ok && err == nil {
+			c.refused |= a.EnvRefused(i)
+		}
 	}
 	if c.agent.wanted() && !c.requestAgent(ch) {
 		c.noAgent = true
