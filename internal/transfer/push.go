@@ -81,6 +81,9 @@ func (o PushOptions) Validate() error {
 	if o.ReplaceUnsafe && !o.Via.SFTP() {
 		return errors.New("sh always replaces files in one step: --replace-unsafe is for --via sftp")
 	}
+	if o.InPlace && o.Backup && o.Via.SFTP() {
+		return hint.New("SFTP cannot copy a file that is written in place", "--backup without --in-place, or --via sh")
+	}
 	if o.Bandwidth < 0 || o.BandwidthPerJump < 0 {
 		return errors.New("a bandwidth is negative; 0 means no limit")
 	}
@@ -240,7 +243,7 @@ func (p *Push) script(list string) string {
 		"REQUIRE", either(o.RequireVerified, "no unverified;", ""),
 		"RESUME", resume, "RELEASE", release,
 		"BACKUPLINK", either(o.Backup, backupLinkScript, ":;"),
-		"BACKUP", either(o.Backup, backupScript, ""),
+		"BACKUP", either(o.Backup, either(o.InPlace, backupAgainScript, "")+backupScript, ""),
 		"REPLACE", strings.NewReplacer("MODE", o.Mode, "LABEL", labelScript).Replace(either(o.InPlace, inPlaceScript, renameScript)),
 	).Replace(fileScript))
 	if !p.Only {

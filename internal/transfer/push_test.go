@@ -257,6 +257,42 @@ func TestPushDest(t *testing.T) {
 	})
 }
 
+// A push that is tried again, after it has replaced the file or while it wrote into it, does not take
+// its own new file for the old one.
+func TestPushBackupOnce(t *testing.T) {
+	t.Parallel()
+	eachShell(t, func(t *testing.T, shell string) {
+		src := filepath.Join(t.TempDir(), "src")
+		text := strings.Repeat("new\n", 10_000)
+		write(t, src, text, 0o644)
+		for name, c := range map[string]struct {
+			options PushOptions
+			there   string // in place of the old file when it is tried again
+			backup  string // afterwards
+		}{
+			"replaced, asked":       {PushOptions{Checksum: "always"}, text, "old"},
+			"replaced, not asked":   {PushOptions{Checksum: "never"}, text, "old"},
+			"in place, cut":         {PushOptions{InPlace: true}, text[:20_000], "old"},
+			"in place, truncated":   {PushOptions{InPlace: true, Checksum: "never"}, "", "old"},
+			"in place, by somebody": {PushOptions{InPlace: true}, "other", "other"},
+		} {
+			dir := t.TempDir()
+			write(t, dir+"/f", "old", 0o640)
+			c.options.Backup = true
+			p := read(t, c.options, src)
+			for again, there := range []string{"old", c.there} {
+				if again > 0 {
+					write(t, dir+"/f", there, 0o640)
+				}
+				if v, ok, stderr := pushed(t, shell, p, dir+"/f", -1); !ok || !v.done {
+					t.Errorf("%s, time %d: %+v, %q", name, again+1, v, stderr)
+				}
+			}
+			wantTree(t, name, dir, `f 640 "new\nnew\nnew\nnew\nnew\n"`, fmt.Sprintf("f~ 640 %q", c.backup))
+		}
+	})
+}
+
 // Whatever part of the input arrives, nothing but whole files are there under their names, and
 // nothing else.
 func TestPushCut(t *testing.T) {

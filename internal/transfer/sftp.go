@@ -462,7 +462,7 @@ func (s *sftpPush) finish(at string, e *Entry, old attributes) error {
 	if old.has&attrOwner != 0 && o.Owner == "" {
 		if now, ok, err := s.stat(fxStat, at); err != nil {
 			return err
-		} else if ok && (now.uid != old.uid || now.gid != old.gid) {
+		} else if ok && (now.has&attrOwner == 0 || now.uid != old.uid || now.gid != old.gid) {
 			if _, err := s.call(fxSetstat, fxStatus, at, uint32(attrOwner), old.uid, old.gid); err != nil {
 				return errors.Join(refusal("owner_failed"), err)
 			}

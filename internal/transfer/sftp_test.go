@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -213,6 +214,85 @@ func TestSFTPPushGoesOn(t *testing.T) {
 		if got, _ := os.ReadFile(dir + "/tree/b/big"); string(got) != text {
 			t.Errorf("%d bytes differ", len(got))
 		}
+	}
+}
+
+// What a server does not say of a file is not 0: no owner is guessed, and no file without a kind is replaced.
+func TestSFTPPushAttributes(t *testing.T) {
+	t.Parallel()
+	src := filepath.Join(t.TempDir(), "f")
+	write(t, src, "new", 0o644)
+	const root, worker = 0, 1000
+	attrs := func(has, owner uint32, mode uint32) []byte {
+		f := []any{has}
+		if has&attrSize != 0 {
+			f = append(f, int64(3))
+		}
+		if has&attrOwner != 0 {
+			f = append(f, owner, owner)
+		}
+		if has&attrPerm != 0 {
+			f = append(f, mode)
+		}
+		return packed(fxAttrs, f...)
+	}
+	for name, c := range map[string]struct {
+		old, written []byte // attributes of the file that is there, and of the new one
+		word         string
+		set          []uint32 // what is set of the new one
+	}{
+		"all":                     {attrs(attrSize|attrOwner|attrPerm, worker, modeFile|0o640), attrs(attrOwner|attrPerm, root, modeFile|0o600), "", []uint32{attrOwner, attrPerm}},
+		"the same owner":          {attrs(attrOwner|attrPerm, root, modeFile|0o640), attrs(attrOwner|attrPerm, root, modeFile|0o600), "", []uint32{attrPerm}},
+		"no owner":                {attrs(attrSize|attrPerm, 0, modeFile|0o640), attrs(attrPerm, 0, modeFile|0o600), "", []uint32{attrPerm}},
+		"no owner of the new one": {attrs(attrOwner|attrPerm, root, modeFile|0o640), attrs(attrPerm, 0, modeFile|0o600), "", []uint32{attrOwner, attrPerm}},
+		"no kind":                 {attrs(attrSize|attrOwner, root, 0), nil, "not_regular", nil},
+		"nothing":                 {attrs(0, 0, 0), nil, "not_regular", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSFTPPush(read(t, PushOptions{}, src), nonce, ssh.Target{Target: fleet.Target{Command: "/d/f"}}, nil)
+			var set []uint32
+			var stored, renamed bool
+			h := &hostile{answer: func(kind byte, f fields) []byte {
+				at := f.text()
+				switch kind {
+				case fxStat, fxLstat:
+					switch {
+					case at == "/d":
+						return packed(fxAttrs, uint32(attrPerm), uint32(modeDir|0o755))
+					case at == "/d/f":
+						return c.old
+					case stored:
+						return c.written
+					}
+					return packed(fxStatus, uint32(statusNoFile), "", "")
+				case fxOpen:
+					stored = stored || at != "/d/f"
+					return packed(fxHandle, "h")
+				case fxRead:
+					text := map[bool]string{false: "old", true: "new"}[stored]
+					if off := f.uint64(); off < 3 {
+						return packed(fxData, text[off:])
+					}
+					return eof
+				case fxSetstat:
+					set = append(set, f.uint32())
+				case fxRemove, fxRename:
+					if at == "/d/f" {
+						t.Errorf("request %d for what is there", kind)
+					}
+				case fxExtended:
+					renamed = renamed || at == extRename
+				}
+				return packed(fxStatus, uint32(0), "", "")
+			}}
+			s.has[extRename] = true
+			h.serve(s, 1000)
+			s.end()
+			if v := s.verdict; v.word != c.word && !v.done || v.done != (c.word == "") || renamed != v.done || !slices.Equal(set, c.set) {
+				t.Errorf("%+v; set %v, want %v; renamed %v", v, set, c.set, renamed)
+			}
+		})
 	}
 }
 

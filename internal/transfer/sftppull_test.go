@@ -134,10 +134,16 @@ type hostile struct {
 	late   [][]byte
 }
 
+// A session is what a server talks to.
+type session interface {
+	io.Writer
+	ssh.Stream
+}
+
 var version3 = []byte("\x00\x00\x00\x05\x02\x00\x00\x00\x03")
 
 // serve plays the server until s has no more to say, or for so many requests.
-func (h *hostile) serve(s *sftpPull, requests int) {
+func (h *hostile) serve(s session, requests int) {
 	s.Notify(func() {})
 	_, _ = s.Write(version3)
 	buf := make([]byte, 1<<16)
@@ -170,12 +176,12 @@ func (h *hostile) serve(s *sftpPull, requests int) {
 	}
 }
 
-func (h *hostile) say(s *sftpPull, request, answer []byte) {
+func (h *hostile) say(s session, request, answer []byte) {
 	b := binary.BigEndian.AppendUint32(nil, uint32(len(answer)+4)) //nolint:gosec // small
 	_, _ = s.Write(append(append(append(b, answer[0]), request[1:5]...), answer[1:]...))
 }
 
-func (h *hostile) flush(s *sftpPull) {
+func (h *hostile) flush(s session) {
 	late := h.late
 	h.late = nil
 	for _, packet := range late {

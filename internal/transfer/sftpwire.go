@@ -74,6 +74,7 @@ const (
 	minPiece    = 4 << 10
 	usualPiece  = 32 << 10  // what every server takes
 	maxPiece    = 128 << 10 // where the server says that it takes so much
+	aroundPiece = 1024      // more than a packet has around a piece
 	flyingBytes = 2 << 20   // that are written or read without an answer: OpenSSH's window
 )
 
@@ -173,16 +174,19 @@ func (s *sftpSession) greet() error {
 		}
 		return nil // it has none
 	}
-	f.uint64()
-	read, write := f.uint64(), f.uint64()
-	s.piece = pieceWithin(read, write)
+	packet, read, write := f.uint64(), f.uint64(), f.uint64()
+	s.piece = pieceWithin(packet, read, write)
 	return nil
 }
 
-// pieceWithin returns the size of a piece where the server has limits; 0: it does not say.
-func pieceWithin(limits ...uint64) int {
+// pieceWithin returns the size of a piece where the server has limits for packets, reads and writes;
+// 0: it does not say.
+func pieceWithin(packet, read, write uint64) int {
 	size := uint64(maxPiece)
-	for _, n := range limits {
+	if packet != 0 {
+		size = min(size, packet-min(packet, aroundPiece))
+	}
+	for _, n := range []uint64{read, write} {
 		if n == 0 {
 			n = usualPiece
 		}
