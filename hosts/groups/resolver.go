@@ -132,6 +132,30 @@ func (r *Resolver) Sources() ([]string, error) {
 }
 
 // open locks the Resolver and finds a source.
+// FileGroups lists the groups that are in files, and asks no program: those of the default
+// source as NAME, others as SOURCE:NAME.
+func (r *Resolver) FileGroups() ([]string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.configure(); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, s := range r.sources {
+		f, ok := s.kind.(*file)
+		if !ok {
+			continue
+		}
+		for _, name := range f.order {
+			if s.name != r.standby {
+				name = s.name + ":" + name
+			}
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
 func (r *Resolver) open(name string) (*source, func(), error) {
 	r.mu.Lock()
 	s, err := r.find(name)

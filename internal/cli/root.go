@@ -35,6 +35,7 @@ import (
 // Main runs the command line and returns the exit code of the process; see
 // [console.ExitCode] for the table.
 func Main(ctx context.Context, args []string, stdio console.Stdio) int {
+	ctx = config.Completing(ctx, config.SourcesOf(args), configurable)
 	return console.Execute(ctx, newRoot(stdio, args...), "the flags of a run stand after its name: shoal run -w web[1-3] uptime", args, stdio)
 }
 
@@ -72,15 +73,17 @@ Start with:
 		fleet.New(stdio), fleet.NewDemo(stdio), explain.New(stdio), debug.New(stdio), newVersion(stdio), manual.New(stdio), completion.New(stdio),
 		moved("bench", "shoal-bench run"), moved("plot", "shoal-bench plot"), moved("hub", "shoal-hub"),
 	)
-	configurable := func() *cobra.Command {
-		return newRoot(console.Stdio{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard})
-	}
 	sources := config.SourcesOf(args)
 	root.AddCommand(config.NewDo(args, sources, configurable, func() *cobra.Command { return run.New(stdio, rerun) }))
 	config.Attach(root, sources, configurable, stdio)
 	manual.AddTopics(root)
 	flags.SetHelp(root, commandGroups...)
 	return root
+}
+
+// configurable returns the commands to check a configuration with.
+func configurable() *cobra.Command {
+	return newRoot(console.Stdio{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard})
 }
 
 // commandGroups are the headings of the list of commands; the common ones are

@@ -40,21 +40,12 @@ func Attach(root *cobra.Command, sources Sources, tree func() *cobra.Command, st
 	(&commands{root: root}).each(func(cmd *cobra.Command) {
 		AddFlags(cmd, &a.fleet, &a.yes)
 		if cmd.Flags().Lookup("fleet") != nil {
-			_ = cmd.RegisterFlagCompletionFunc("fleet", a.completeFleet) // it exists
+			_ = cmd.RegisterFlagCompletionFunc("fleet", completeFleet) // it exists
 		}
 		run := cmd.RunE
 		cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.run(cmd, args, run) }
 	})
 	return a
-}
-
-// completeFleet offers the names of fleets; none if the configuration is wrong.
-func (a *Attachment) completeFleet(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	c, err := a.sources.Load(a.tree)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return c.Fleets(), cobra.ShellCompDirectiveNoFileComp
 }
 
 // AddFlags adds --fleet to a command that names hosts, and --yes to one that asks.

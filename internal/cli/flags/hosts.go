@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"shoal/hosts"
-	"shoal/hosts/expr"
 	"shoal/hosts/groups"
 	"shoal/internal/cli/console"
 	"shoal/internal/connect"
@@ -352,7 +351,7 @@ func (f *HostFlags) configNames(opts *connect.Options) ([]string, error) {
 
 // ClusterShellGroups returns the groups of groups.conf. Files are read at the
 // first lookup.
-func ClusterShellGroups(ctx context.Context, limits groups.Limits) expr.Groups {
+func ClusterShellGroups(ctx context.Context, limits groups.Limits) *groups.Resolver {
 	home, _ := os.UserHomeDir() // if it fails, only the system's files are read
 	return groups.New(ctx, groups.Options{Files: groups.Paths(os.Getenv, home), Limits: limits})
 }

@@ -14,6 +14,9 @@ import (
 
 	"shoal/fleet"
 	"shoal/hosts"
+	"shoal/hosts/groups"
+	"shoal/hosts/limit"
+	"shoal/internal/cli/config"
 	"shoal/internal/cli/flags"
 	"shoal/internal/journal"
 	"shoal/internal/run"
@@ -26,6 +29,7 @@ const completedRuns = 20
 // readJournal opens the journal that cmd names for reading; nil if there is none.
 // Completion writes nothing and says nothing.
 func readJournal(cmd *cobra.Command) *journal.Journal {
+	config.Complete(cmd)
 	flag := ""
 	if f := cmd.Flags().Lookup("state-dir"); f != nil {
 		flag = f.Value.String()
@@ -134,7 +138,7 @@ func causes(cmd *cobra.Command, args []string) []string {
 func completeWhere(f *flags.HostFlags) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
 		const directive = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
-		attributes := attributesOf(cmd.Context(), f)
+		attributes := attributesOf(cmd, f)
 		start := strings.LastIndexAny(word, " &|(!") + 1
 		// In "env!=", the mark is part of the comparison.
 		if start > 0 && strings.HasPrefix(word[start:], "=") {
@@ -170,36 +174,85 @@ func cutComparison(text string) (name, value string, ok bool) {
 // CompleteTargets completes the flags of f that name hosts.
 func CompleteTargets(cmd *cobra.Command, f *flags.HostFlags) {
 	for name, complete := range map[string]cobra.CompletionFunc{
-		"where": completeWhere(f), "hosts": completeHosts(f), "exclude": completeHosts(f), "group": completeGroups(f),
+		"where": completeWhere(f), "limit": completeLimit(f), "group": completeGroups(f),
+		"hosts": completeHosts(f), "exclude": completeHosts(f),
 	} {
 		_ = cmd.RegisterFlagCompletionFunc(name, complete) // it exists
 	}
 }
 
-// completeHosts offers the hosts, and completeGroups the groups, of the files that the
-// command line names so far.
+// completeHosts offers the hosts of the files that the command line names so far, and behind @
+// their groups and those of groups.conf.
 func completeHosts(f *flags.HostFlags) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return func(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+		at := strings.LastIndexByte(word, '@')
+		start := strings.LastIndexAny(word, ",!&^ ") + 1 // behind an operator of an expression
 		var words []string
-		if list := plainSources(cmd.Context(), f); list != nil {
-			for _, h := range list.Hosts[:min(len(list.Hosts), maxHosts)] {
-				if name := h.String(); harmless(name) {
-					words = append(words, name)
-				}
+		switch list := plainSources(cmd, f); {
+		case at >= start && at >= 0:
+			for _, name := range groupsOf(cmd, list) {
+				words = append(words, word[:at+1]+name)
+			}
+		case list != nil:
+			for _, name := range hostNames(list) {
+				words = append(words, word[:start]+name)
 			}
 		}
 		return words, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
+// completeGroups offers the groups of those files and of groups.conf.
 func completeGroups(f *flags.HostFlags) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		var words []string
-		if list := plainSources(cmd.Context(), f); list != nil {
-			words = slices.DeleteFunc(slices.Sorted(slices.Values(list.Groups().Groups)), func(g string) bool { return !harmless(g) })
-		}
-		return words, cobra.ShellCompDirectiveNoFileComp
+		return groupsOf(cmd, plainSources(cmd, f)), cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// completeLimit offers the groups and hosts of those files for the last part of one of Ansible's
+// patterns.
+func completeLimit(f *flags.HostFlags) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+		list := plainSources(cmd, f)
+		if list == nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		start := strings.LastIndexAny(word, ",:&!") + 1
+		var words []string
+		for _, name := range append(append([]string{limit.All}, namesOf(list.Groups().Groups)...), hostNames(list)...) {
+			words = append(words, word[:start]+name)
+		}
+		return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+}
+
+// groupsOf returns the groups of a list, which may be nil, and those that groups.conf has in files. No
+// program is run.
+func groupsOf(cmd *cobra.Command, list *hosts.List) []string {
+	var names []string
+	if list != nil {
+		names = namesOf(list.Groups().Groups)
+	}
+	inFiles, err := flags.ClusterShellGroups(cmd.Context(), groups.Limits{}).FileGroups()
+	if err != nil {
+		return names
+	}
+	return append(names, namesOf(inFiles)...)
+}
+
+// namesOf returns the names that may be offered, sorted.
+func namesOf(names []string) []string {
+	return slices.DeleteFunc(slices.Sorted(slices.Values(names)), func(n string) bool { return !harmless(n) })
+}
+
+// hostNames returns the first hosts of a list that may be offered.
+func hostNames(list *hosts.List) (names []string) {
+	for _, h := range list.Hosts[:min(len(list.Hosts), maxHosts)] {
+		if name := h.String(); harmless(name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // harmless reports whether a shell takes a word from a file as it is: one that it would interpret,
@@ -220,10 +273,11 @@ const patience = 2 * time.Second
 // maxValues bounds the values of an attribute that completion offers.
 const maxValues = 50
 
-// plainSources reads the host files and inventories that are plain files and no programs;
-// nil if that fails.
-func plainSources(ctx context.Context, f *flags.HostFlags) *hosts.List {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// plainSources reads the host files and inventories that are plain files and no programs, which
+// are typed or configured; nil if that fails.
+func plainSources(cmd *cobra.Command, f *flags.HostFlags) *hosts.List {
+	config.Complete(cmd)
+	ctx, cancel := context.WithTimeout(cmd.Context(), patience)
 	defer cancel()
 	plain := func(paths []string) (files []string) {
 		for _, path := range paths {
@@ -243,8 +297,8 @@ func plainSources(ctx context.Context, f *flags.HostFlags) *hosts.List {
 }
 
 // attributesOf returns the attributes in those files, with their values.
-func attributesOf(ctx context.Context, f *flags.HostFlags) map[string]map[string]bool {
-	list := plainSources(ctx, f)
+func attributesOf(cmd *cobra.Command, f *flags.HostFlags) map[string]map[string]bool {
+	list := plainSources(cmd, f)
 	if list == nil {
 		return nil
 	}
