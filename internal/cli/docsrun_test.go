@@ -54,7 +54,7 @@ func steps(page string) (all []step) {
 			all = append(all, step{line: n + 1, answer: n + 1, command: line[2:]})
 			if strings.HasSuffix(line, `\`) {
 				open = `\`
-			} else if strings.HasSuffix(line, "<<END") {
+			} else if strings.HasSuffix(line, "<<END") || strings.HasSuffix(line, "<<'END'") {
 				open = "END"
 			}
 		case last < 0:
@@ -121,7 +121,7 @@ func TestPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	f, err := simfleet.Start(t.Context(), simfleet.Options{
-		Hosts: len(names), Names: names, Seed: "pages", Forward: true,
+		Hosts: len(names), Names: names, Seed: "pages", Forward: true, SudoPassword: "secret",
 		Fault: func(i int) simfleet.Fault { return pageFaults[names[i]] },
 	})
 	if err != nil {

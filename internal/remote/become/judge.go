@@ -76,7 +76,9 @@ func (t *try) direct(end fleet.End) fleet.End {
 // refused returns why the line has ended without having started the command.
 func (t *try) refused(end fleet.End) *fleet.Error {
 	fail := func(r fleet.Reason, advice, format string, args ...any) *fleet.Error {
-		return t.attempt.Fail(fleet.OutcomeNeverStarted, r, hint.New("the command was not started: "+fmt.Sprintf(format, args...), advice))
+		f := t.attempt.Fail(fleet.OutcomeNeverStarted, r, hint.New("the command was not started: "+fmt.Sprintf(format, args...), advice))
+		f.Phase = fleet.PhaseRun // what has ended is the line that was to start the command
+		return f
 	}
 	method, user := string(t.text.Method), t.text.User
 	switch {

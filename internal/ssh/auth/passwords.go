@@ -10,6 +10,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/hint"
+	"shoal/internal/ui"
 )
 
 // PasswordOptions configure where the password comes from and how often it may be tried.
@@ -260,7 +261,7 @@ func (p *Passwords) stoppedLocked() error {
 	if p.unanswered > 0 {
 		silent = fmt.Sprintf(", left without an answer by %d", p.unanswered)
 	}
-	return hint.Wrap(fmt.Errorf("the password was rejected by %d servers%s and accepted by none, "+
-		"so that no other gets it: accounts could be locked", p.rejected, silent),
+	return hint.Wrap(fmt.Errorf("the password was rejected by %s%s and accepted by none, "+
+		"so that no other gets it: accounts could be locked", ui.CountOf(p.rejected, "server", "servers"), silent),
 		"check the password and the login name")
 }
