@@ -15,6 +15,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/ssh/auth"
+	"shoal/internal/ui"
 )
 
 // A passwordSource has the methods that a Dialer calls.
@@ -205,7 +206,7 @@ func TestTheGlobalStop(t *testing.T) {
 			answered(false)
 			answered(false) // a repeated answer counts once
 		}
-		wantRefusal(t, refusalOf(t, p, host(100)), fmt.Sprintf("the password was rejected by %d servers and accepted by none", most))
+		wantRefusal(t, refusalOf(t, p, host(100)), fmt.Sprintf("the password was rejected by %s and accepted by none", ui.CountOf(most, "server", "servers")))
 	}
 }
 
