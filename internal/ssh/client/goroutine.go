@@ -195,10 +195,11 @@ func earlier(a, b time.Time) time.Time {
 
 // limit sets a deadline, unless the session is to stop, to be followed by another or, if more, to
 // be fed: then a past deadline remains set. A write must not end because there is more to feed,
-// which waits for its output to leave.
+// which waits for its output to leave; nor a read meanwhile, because the peer may accept no more
+// before its own output was read; nor after writing has failed, when nothing is fed any more.
 func (s *session) limit(ctx context.Context, c *conn, set func(time.Time) error, t time.Time, more bool) {
 	_ = set(t)
-	if ctx.Err() != nil || c.isClosed() || s.resting() && c.hasNext() || more && s.hasMore() {
+	if ctx.Err() != nil || c.isClosed() || s.resting() && c.hasNext() || more && s.canFeed() && s.hasMore() {
 		_ = set(time.Unix(1, 0))
 	}
 }
@@ -213,7 +214,7 @@ func (s *session) read(ctx context.Context, c *conn, d *Dialer) {
 	switch now := s.clock().Now(); {
 	case s.mute:
 	case s.writeBy.IsZero() && (s.writable || len(s.link.client.Output()) > 0): // the peer accepts more
-		by = now.Add(glimpse)
+		by = earlier(by, now.Add(glimpse))
 	case len(s.link.client.Output()) > 0:
 		by = earlier(by, now.Add(exchange))
 	}

@@ -255,7 +255,7 @@ func (p *loopConn) flush() {
 // feeds queues a part of the input if nothing is left to write.
 func (p *loopConn) feeds() bool {
 	s := p.conn.session
-	if s.mute || len(s.link.client.Output()) > 0 {
+	if !s.canFeed() {
 		return false
 	}
 	if s.feed() {

@@ -201,6 +201,9 @@ func (s *session) feed() bool {
 	return sent > 0
 }
 
+// canFeed reports whether feed may be called: nothing that was queued is still to be written.
+func (s *session) canFeed() bool { return !s.mute && len(s.link.client.Output()) == 0 }
+
 // parts returns the pool of buffers for parts of the input.
 func (s *session) parts() *sync.Pool {
 	if s.dialer.inputs.Load() <= fewInputs {
