@@ -94,3 +94,17 @@ type ready struct{}
 
 func (*ready) Next(p []byte, _ int64) (int, error) { return copy(p, "more"), nil }
 func (*ready) Notify(wake func())                  { wake() }
+
+// A server that accepts a command before it has it is not counted among those that take input.
+func TestAcceptedTooEarly(t *testing.T) {
+	c := runningOn(t, &endless{}, &ssh.Attempt{Input: strings.NewReader("more")})
+	s := c.session
+	s.accepted = false
+	s.answered(true)
+	if s.end == nil || s.end.Reason != fleet.ReasonProtocolError {
+		t.Errorf("ended %+v, want a protocol error", s.end)
+	}
+	if n := c.dialer.inputs.Load(); n != 0 {
+		t.Errorf("%d commands take input, want 0", n)
+	}
+}

@@ -388,7 +388,10 @@ func (s *session) answeredPTY(ok bool) {
 func (s *session) answered(ok bool) {
 	switch {
 	case ok:
-		if s.running() && !s.exit.known {
+		if !s.running() {
+			return
+		}
+		if !s.exit.known {
 			s.enter(fleet.PhaseRun, s.timeouts().Command)
 		}
 		s.accepted, s.writable = true, s.attempt.InputSize() > 0
