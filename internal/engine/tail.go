@@ -202,6 +202,18 @@ func (t *Output) spill(st *stream) bool {
 	return true
 }
 
+// discard drops what Next has not returned.
+func (t *Output) discard() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.left = 0
+	for s := range t.streams {
+		st := &t.streams[s]
+		t.budget.give(len(st.unread))
+		st.taken, st.unread = st.kept, nil
+	}
+}
+
 // lastOutput returns when the last byte came; zero: none has.
 func (t *Output) lastOutput() time.Time {
 	t.mu.Lock()
@@ -270,8 +282,8 @@ type Follower struct {
 
 	mu    sync.Mutex
 	wake  *sync.Cond
-	open  map[int]*Output // by index, those without a shown result; nil without left
-	queue []*Output       // each at most once: it is announced again only after Next
+	open  map[int][]*Output // by index, those without a shown result, by attempt; nil without left
+	queue []*Output         // each at most once: it is announced again only after Next
 	ended bool
 	done  sync.WaitGroup
 }
@@ -283,7 +295,7 @@ type Follower struct {
 func NewFollower(pass func(t fleet.Target, attempt int, s fleet.Stream, fresh []byte), left func(t fleet.Target, bytes int64)) *Follower {
 	f := &Follower{pass: pass, left: left}
 	if left != nil {
-		f.open = make(map[int]*Output)
+		f.open = make(map[int][]*Output)
 	}
 	f.wake = sync.NewCond(&f.mu)
 	f.done.Go(f.run)
@@ -295,8 +307,8 @@ func (f *Follower) Announce(o *Output) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.queue = append(f.queue, o)
-	if f.open != nil {
-		f.open[o.Target.Index] = o
+	if all := f.open[o.Target.Index]; f.open != nil && !slices.Contains(all, o) {
+		f.open[o.Target.Index] = append(all, o)
 	}
 	f.wake.Signal()
 }
@@ -308,14 +320,14 @@ func (f *Follower) Exclude(r *fleet.Result, do func()) {
 	f.passing.Lock()
 	defer f.passing.Unlock()
 	f.mu.Lock()
-	o := f.open[r.Target.Index]
+	all := f.open[r.Target.Index]
 	delete(f.open, r.Target.Index)
 	f.mu.Unlock()
-	if o != nil && o.Attempt == r.Attempt {
-		for o.more() {
-			f.pull(o)
+	for _, o := range all {
+		if o.Attempt <= r.Attempt {
+			f.finish(o)
 		}
-		f.tellLeft(o)
+		o.discard() // of an attempt that is not the result's
 	}
 	do()
 }
@@ -361,13 +373,39 @@ func (f *Follower) again(o *Output) {
 func (f *Follower) next(o *Output) {
 	f.passing.Lock()
 	defer f.passing.Unlock()
-	f.mu.Lock()
-	shown := f.open != nil && f.open[o.Target.Index] != o
-	f.mu.Unlock()
+	earlier, shown := f.before(o)
+	for _, e := range earlier {
+		f.finish(e)
+	}
 	if !shown {
 		f.pull(o)
 		f.tellLeft(o)
 	}
+}
+
+// before removes and returns the outputs of the earlier attempts at o's target. shown means that
+// nothing of o is passed any more.
+func (f *Follower) before(o *Output) (earlier []*Output, shown bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.open == nil {
+		return nil, false
+	}
+	all := f.open[o.Target.Index]
+	i := slices.Index(all, o)
+	if i < 0 {
+		return nil, true
+	}
+	f.open[o.Target.Index] = all[i:]
+	return all[:i], false
+}
+
+// finish passes what is left of an attempt that has ended. passing must be held.
+func (f *Follower) finish(o *Output) {
+	for o.more() {
+		f.pull(o)
+	}
+	f.tellLeft(o)
 }
 
 // pull passes what is new. passing must be held.

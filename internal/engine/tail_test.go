@@ -251,3 +251,54 @@ func TestFollowAll(t *testing.T) {
 		}
 	}
 }
+
+// What is left of an attempt is followed before the attempt that comes after it, and the Follower
+// has nothing to do then.
+func TestFollowEarlierAttempts(t *testing.T) {
+	for _, c := range []struct {
+		what    string
+		outcome fleet.Outcome // of the last attempt
+		want    string
+	}{
+		{"the result is the last attempt's", fleet.OutcomeOK, "1: first second 2: third fourth "},
+		{"it is the one before", fleet.OutcomeNeverStarted, "1: first second 2: third "},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			passed, last := "", 0
+			waits := make(chan struct{}) // until the last attempt has written something
+			f := engine.NewFollower(func(_ fleet.Target, attempt int, _ fleet.Stream, fresh []byte) {
+				if passed == "" {
+					<-waits
+				}
+				if attempt != last {
+					passed, last = passed+fmt.Sprintf("%d: ", attempt), attempt
+				}
+				passed += string(fresh)
+			}, func(_ fleet.Target, bytes int64) { t.Errorf("%s: %d bytes are left out", c.what, bytes) })
+			attempts := 0
+			write := func(_ context.Context, a *ssh.Attempt) fleet.End {
+				if attempts++; attempts == 1 {
+					_, _ = a.Stdout.Write([]byte("first "))
+					synctest.Wait() // the Follower has taken it
+					_, _ = a.Stdout.Write([]byte("second "))
+					return fleet.End{Outcome: fleet.OutcomeUnknown, Reason: fleet.ReasonConnReset, Phase: fleet.PhaseRun, Err: errNetwork}
+				}
+				_, _ = a.Stdout.Write([]byte("third "))
+				close(waits)
+				synctest.Wait()
+				if c.outcome == fleet.OutcomeOK {
+					_, _ = a.Stdout.Write([]byte("fourth "))
+				}
+				return fleet.End{Outcome: c.outcome}
+			}
+			res := runOne(t, engine.Options{
+				Dialer: &stub{run: write}, Idempotent: true, MaxOutput: 2, FollowAll: true, Follow: f.Announce,
+			})
+			f.Exclude(&res, func() {})
+			f.Close()
+			if passed != c.want {
+				t.Errorf("%s: passed %q, want %q", c.what, passed, c.want)
+			}
+		})
+	}
+}
