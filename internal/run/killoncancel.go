@@ -88,6 +88,7 @@ func (k *killer) results(ctx context.Context, in iter.Seq2[fleet.Result, error])
 // pass passes on the results of commands that were not given up, and reports
 // whether the consumer wants more.
 func (k *killer) pass(in iter.Seq2[fleet.Result, error], yield func(fleet.Result, error) bool) bool {
+	over := false // nobody is asked any more
 	for res, err := range in {
 		if err != nil || !givenUp(&res) {
 			if !yield(res, err) {
@@ -96,15 +97,14 @@ func (k *killer) pass(in iter.Seq2[fleet.Result, error], yield func(fleet.Result
 			continue
 		}
 		k.waiting[res.Target.Index] = res
-		for sent := false; !sent; {
+		for sent := over; !sent; {
 			select {
 			case k.doomed <- res.Target:
 				sent = true
 			case a, ok := <-k.answers:
-				if !ok {
-					return true // Query failed as a whole
-				}
-				if !yield(k.judge(a), nil) {
+				if !ok { // Query failed as a whole
+					sent, over = true, true
+				} else if !yield(k.judge(a), nil) {
 					return false
 				}
 			}

@@ -2,11 +2,14 @@ package run
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	"shoal/fleet"
+	"shoal/internal/engine"
 	"shoal/internal/remote"
+	"shoal/internal/remote/wrap"
 )
 
 // A target that may have run in an earlier session stays unknown when the session
@@ -67,5 +70,30 @@ func TestKilledAfterReboot(t *testing.T) {
 		if got := k.judge(Reply{Report: report}); got.Outcome != want {
 			t.Errorf("after an attempt that was %v: %v, want %v", outcome, got.Outcome, want)
 		}
+	}
+}
+
+// Where the hosts cannot be asked at all, every result comes still, and the error last.
+func TestKillingFailsAsAWhole(t *testing.T) {
+	const ok, unknown = fleet.OutcomeOK, fleet.OutcomeUnknown
+	came := []fleet.Outcome{ok, unknown, ok, unknown, ok}
+	k := newKiller(engine.Options{}, nil, wrap.Options{}) // no Dialer
+	var got []int
+	var failed error
+	for res, err := range k.results(t.Context(), func(yield func(fleet.Result, error) bool) {
+		for i, o := range came {
+			if !yield(fleet.Result{Target: fleet.Target{Index: i}, End: fleet.End{Outcome: o, Reason: fleet.ReasonTimeout}}, nil) {
+				t.Errorf("the run was left at %d", i)
+				return
+			}
+		}
+	}) {
+		if failed = err; err == nil {
+			got = append(got, res.Target.Index)
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, []int{0, 1, 2, 3, 4}) || failed == nil || len(k.unproven) != 2 {
+		t.Errorf("results of %v, %d unproven, error %v; want all five, two of them, and an error", got, len(k.unproven), failed)
 	}
 }
