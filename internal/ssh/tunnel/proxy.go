@@ -59,12 +59,15 @@ func (n *Network) proxy(ctx context.Context, a *ssh.Attempt, argv []string) (net
 
 // socketPair returns both ends of a stream.
 func socketPair() (ours net.Conn, theirs *os.File, err error) {
+	syscall.ForkLock.RLock() // no program that is started meanwhile inherits them
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(fds[0])
+		syscall.CloseOnExec(fds[1])
+	}
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		return nil, nil, fmt.Errorf("making a socket pair: %w", err)
-	}
-	for _, fd := range fds {
-		syscall.CloseOnExec(fd)
 	}
 	own := os.NewFile(uintptr(fds[0]), "proxy")
 	defer func() { _ = own.Close() }()
