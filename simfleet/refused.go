@@ -5,6 +5,7 @@ package simfleet
 import (
 	"fmt"
 	"net/netip"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,11 +23,15 @@ func RefusedPort() (addr netip.AddrPort, free func() error, err error) {
 
 // boundSocket returns a TCP socket bound to a free port of 127.0.0.1.
 func boundSocket() (fd int, addr netip.AddrPort, err error) {
+	syscall.ForkLock.RLock() // no program that is started meanwhile inherits it
 	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		return 0, addr, fmt.Errorf("making a socket: %w", err)
 	}
-	unix.CloseOnExec(fd)
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		_ = unix.Close(fd)
 		return 0, addr, fmt.Errorf("binding a socket: %w", err)
