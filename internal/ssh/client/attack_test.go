@@ -2,6 +2,7 @@ package client
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -576,6 +577,40 @@ func TestKeysAreAcceptedOrReleased(t *testing.T) {
 				_ = own.Close()
 			}
 		}
+	}
+}
+
+// panicking is an ssh.Identities that has a fault.
+type panicking struct{}
+
+func (panicking) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { panic("oops") }
+
+// A key is released, too, where the attempt ends in a panic: nobody else would be let in by another
+// one for the rest of the run.
+func TestKeyIsReleasedAfterAPanic(t *testing.T) {
+	t.Parallel()
+	p := startPoser(t, "OpenSSH_9.9", func(*poser) {})
+	for _, client := range []string{clientExpress, "standard"} {
+		r := p.rig()
+		keys := &counted{trustingSome: trustingSome{keys: []xssh.PublicKey{p.hostKey}}}
+		r.HostKeys, r.Identities = keys, panicking{}
+		own := r.newDialer(t)
+		d := ssh.Dialer(own)
+		if client != clientExpress {
+			d = r.withStandard(t).Fallback
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: there was no panic", client)
+				}
+			}()
+			_, _ = d.Dial(t.Context(), attemptAt(r, "true"))
+		}()
+		if n := keys.released.Load(); n != 1 {
+			t.Errorf("%s: released %d times, want once", client, n)
+		}
+		_ = own.Close()
 	}
 }
 

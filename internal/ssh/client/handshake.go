@@ -58,8 +58,12 @@ func (h *handshake) dial() *fleet.Error {
 	kept := false
 	defer func() {
 		h.login.end()
-		if !kept { // also after a panic
-			_ = nc.Close()
+		if kept {
+			return
+		}
+		_ = nc.Close() // also after a panic
+		if !h.accepted {
+			ssh.ReleaseKey(h.dialer.opts.HostKeys, h.attempt.Target, h.hostKey)
 		}
 	}()
 	stop := context.AfterFunc(h.ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
@@ -75,9 +79,6 @@ func (h *handshake) dial() *fleet.Error {
 	if f != nil {
 		h.link.hangUp()
 		h.link.client.Wipe()
-		if !h.accepted {
-			ssh.ReleaseKey(h.dialer.opts.HostKeys, h.attempt.Target, h.hostKey)
-		}
 		return f
 	}
 	_ = nc.SetDeadline(time.Time{})

@@ -90,17 +90,20 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	a.Timeline.Enter(fleet.PhaseBanner)
 	w.until(d.opts.Timeouts.Kex)
 	h := &handshake{dialer: d, ctx: ctx, attempt: a, wire: w}
-	kept := false
+	accepted, kept := false, false
 	defer func() {
 		h.end()
-		if !kept { // also after a panic
-			_ = w.Close()
+		if kept {
+			return
+		}
+		_ = w.Close() // also after a panic
+		if !accepted {
+			ssh.ReleaseKey(d.opts.HostKeys, a.Target, w.pinnedKey())
 		}
 	}()
 	sc, chans, reqs, err := xssh.NewClientConn(w, a.Target.Address(), h.complete(config))
 	if err != nil {
 		_ = nc.Close()
-		ssh.ReleaseKey(d.opts.HostKeys, a.Target, w.pinnedKey())
 		return nil, h.classify(err)
 	}
 	h.answered(true)
@@ -120,9 +123,9 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	go c.refuseChannels(chans)
 	if err := d.opts.HostKeys.Accepted(a.Target, w.pinnedKey()); err != nil {
 		_ = c.Close()
-		ssh.ReleaseKey(d.opts.HostKeys, a.Target, w.pinnedKey())
 		return nil, sshreason.Refusal(a, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
 	}
+	accepted = true
 	if !stop() {
 		_ = c.Close()
 		return nil, sshreason.Interrupted(ctx, a)
