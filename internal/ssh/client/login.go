@@ -252,6 +252,9 @@ func (l *login) failed(ev wire.AuthFailure) *fleet.Error {
 	h.link.exec.Rejected(len(h.link.client.Output()))
 	l.passwordAnswered(ev.Partial)
 	l.proven = l.proven || ev.Partial
+	if !ev.Partial {
+		l.accepted = nil // the password may let us in now
+	}
 	l.taken = append([]string{}, ev.Methods...) // not nil
 	if h.attempt.Verbose != nil {
 		verdict := "rejected"

@@ -15,6 +15,7 @@ import (
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/hostcache"
 	"shoal/internal/ssh/wire"
+	"shoal/internal/ssh/xcrypto"
 	"shoal/internal/sshdtest"
 )
 
@@ -362,5 +363,72 @@ func TestPasswordAfterAStaleKeyAtDropbear(t *testing.T) {
 	r.run(t, "true").ok(t, "hello 1\n")
 	if n := r.dialled(); n != 2 || door.count() != 1 || r.sent("exec") != 2 {
 		t.Errorf("dialled %d times, the server got %d passwords, exec was sent %d times; want 2, 1, 2", n, door.count(), r.sent("exec"))
+	}
+}
+
+// The key that a server has rejected is not taken for that which has let us in, where it is the
+// password, and the server takes no keys any more.
+func TestRejectedKeyHasNotLetUsIn(t *testing.T) {
+	t.Parallel()
+	hostKey := newSigner(t, sshdtest.Ed25519)
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served sync.WaitGroup
+	defer served.Wait()
+	defer func() { _ = l.Close() }()
+	serve := func(nc net.Conn) {
+		defer func() { _ = nc.Close() }()
+		s, buf := wire.NewServer(&wire.Config{}, hostKey), make([]byte, 64<<10)
+		for {
+			n, err := nc.Write(s.Output())
+			if s.Sent(n); err != nil {
+				return
+			}
+			if n, err = nc.Read(buf); err != nil {
+				return
+			}
+			s.Receive(buf[:n])
+			for ev, err := s.Next(); ev != nil && err == nil; ev, err = s.Next() {
+				switch request, ok := ev.(wire.AuthRequest); {
+				case !ok:
+				case request.Method == wire.MethodNone:
+					s.Reject(false, wire.MethodPublicKey)
+				case request.Method == wire.MethodPassword, !request.Signed: // or only asked about
+					s.Accept()
+				default:
+					s.Reject(false, wire.MethodPassword)
+				}
+			}
+		}
+	}
+	served.Go(func() {
+		for nc, err := l.Accept(); err == nil; nc, err = l.Accept() {
+			served.Go(func() { serve(nc) })
+		}
+	})
+	for _, client := range []string{clientExpress, "standard"} {
+		r := newRig(fleet.Host{Name: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).AddrPort().Port()}, []xssh.PublicKey{hostKey.PublicKey()}, newSigner(t, sshdtest.Ed25519))
+		r.Passwords = &keeper{password: rightPassword}
+		own := r.newDialer(t)
+		d := ssh.Dialer(own)
+		if client != clientExpress {
+			var err error
+			if d, err = xcrypto.New(xcrypto.Options{
+				HostKeys: r.HostKeys, Identities: r.Identities, Passwords: r.Passwords, Timeouts: r.Timeouts, Network: r.Network,
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a := attemptAt(r, "true")
+		c, err := d.Dial(t.Context(), a)
+		if err != nil {
+			t.Fatalf("%s: %v", client, err)
+		}
+		if key := a.UserKey(); key != nil {
+			t.Errorf("%s: let in with the key %s, want none", client, xssh.FingerprintSHA256(key))
+		}
+		_, _ = c.Close(), own.Close()
 	}
 }

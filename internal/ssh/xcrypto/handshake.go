@@ -181,6 +181,10 @@ func (h *handshake) nextMethod(c *xssh.ClientAuthContext) (xssh.AuthMethod, erro
 		return nil, h.wire.blame(fleet.PhaseAuth, r, sshreason.Taken(err, c.AllowedMethods))
 	}
 	h.answered(slices.Contains(c.PartialSuccessMethods, h.secret.method))
+	if !slices.Contains(c.PartialSuccessMethods, "publickey") { // the password may let us in now
+		h.attempt.LoggedIn(nil)
+		h.sha1 = false
+	}
 	tried := slices.Contains(c.TriedMethods, "publickey")
 	allowed := h.attempt.Target.Methods()
 	common := false
