@@ -527,6 +527,9 @@ func TestPullSweeps(t *testing.T) {
 	p, outside := openPull(t, 1, PullOptions{})
 	write(t, outside+"/in/.shoal-pull.OLD/1/f", "part", 0o600)
 	write(t, outside+"/in/.shoal-pull.file", "a user's", 0o600)
+	if err := syscall.Mkfifo(outside+"/in/.shoal-pull.pipe", 0o600); err != nil { // nobody writes to it
+		t.Fatal(err)
+	}
 	again, err := NewPull(p.Dir, 1, PullOptions{})
 	if err == nil {
 		err = errors.Join(again.Open(), again.Close())
@@ -536,6 +539,9 @@ func TestPullSweeps(t *testing.T) {
 	}
 	if end, _ := pulled(t, answers("@s 0\n@f 4 644 0 "+dataSum+"\n/f\x00data@end 2\n"), p, "h", 0, "/f"); end.Outcome != fleet.OutcomeOK {
 		t.Error(end.Err)
+	}
+	if err := os.Remove(outside + "/in/.shoal-pull.pipe"); err != nil {
+		t.Error(err)
 	}
 	wantPulled(t, "swept", p, outside+"/in", `.shoal-pull.file 600 "a user's"`, "h/", `h/f 644 "data"`)
 }

@@ -86,7 +86,8 @@ func (s *store) sweep() error {
 		if !strings.HasPrefix(name, stagePrefix) {
 			continue
 		}
-		left, err := s.root.Open(name)
+		// In a directory of several people the name may be of a pipe, which open(2) would wait for.
+		left, err := s.root.OpenFile(name, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 		if err != nil {
 			continue
 		}
