@@ -135,10 +135,11 @@ type Push struct {
 	before string // what is to be sent before the files
 	failed error
 
-	mu     sync.Mutex
-	limits map[string]*bucket  // by jump host; "" of the whole run
-	flying atomic.Int64        // bytes that attempts have sent that have not ended
-	sums   map[*Entry][]string // of files up to each step, where they were needed
+	mu      sync.Mutex
+	limits  map[string]*bucket  // by jump host; "" of the whole run
+	flying  atomic.Int64        // bytes that attempts have sent that have not ended
+	sums    map[*Entry][]string // of files up to each step, where they were needed
+	summing chan struct{}       // capacity 1: the attempt that computes sums is in it
 }
 
 // maxDest is the longest DEST in bytes: PATH_MAX of Linux.

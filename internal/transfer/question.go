@@ -123,29 +123,49 @@ func (p *Push) goesOn() bool {
 
 // prefix reports whether the first n MiB of an entry have the SHA-256 sum.
 func (p *Push) prefix(ctx context.Context, e *Entry, n int64, sum string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	step := e.step()
 	if step == 0 || n <= 0 || n%step != 0 || n > e.Size>>20 {
 		return false
 	}
-	if p.sums == nil {
-		p.sums = make(map[*Entry][]string)
-	}
-	if p.sums[e] == nil {
-		sums, hash := []string(nil), sha256.New()
-		for at := int64(0); at+step<<20 <= e.Size && ctx.Err() == nil; at += step << 20 {
-			if _, err := io.Copy(hash, cancellable{ctx, io.NewSectionReader(p.payload, e.at+at, step<<20)}); err != nil {
-				return false
-			}
-			sums = append(sums, fmt.Sprintf("%x", hash.Sum(nil)))
+	sums := p.sumsOf(ctx, e)
+	return n/step <= int64(len(sums)) && sums[n/step-1] == sum
+}
+
+// sumsOf returns those of an entry up to each step; nil if ctx ends before they are computed, which
+// takes long for a large file: attempts wait for each other, and nobody else for them.
+func (p *Push) sumsOf(ctx context.Context, e *Entry) []string {
+	known := func() ([]string, chan struct{}) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.sums == nil {
+			p.sums, p.summing = make(map[*Entry][]string), make(chan struct{}, 1)
 		}
-		if ctx.Err() != nil {
-			return false
-		}
-		p.sums[e] = sums
+		return p.sums[e], p.summing
 	}
-	return n/step <= int64(len(p.sums[e])) && p.sums[e][n/step-1] == sum
+	sums, turn := known()
+	if sums != nil {
+		return sums
+	}
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	case <-ctx.Done():
+		return nil
+	}
+	if sums, _ = known(); sums != nil {
+		return sums
+	}
+	step, hash := e.step(), sha256.New()
+	for at := int64(0); at+step<<20 <= e.Size; at += step << 20 {
+		if _, err := io.Copy(hash, cancellable{ctx, io.NewSectionReader(p.payload, e.at+at, step<<20)}); err != nil {
+			return nil
+		}
+		sums = append(sums, fmt.Sprintf("%x", hash.Sum(nil)))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sums[e] = sums
+	return sums
 }
 
 type cancellable struct {
@@ -278,7 +298,7 @@ func (x *exchange) said(f []string) bool {
 		x.entry = k
 		x.tellState(e, f)
 		return true
-	case dry && again && f[0] == "old" && e.Kind == File && x.push.Options.Diff:
+	case dry && again && f[0] == "old" && x.push.showable(e): // the script asks for no others, which may be large
 		x.old, x.oldFor = make([]byte, 0, 4096), e
 		return true
 	}

@@ -2,6 +2,8 @@ package transfer
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -220,4 +222,37 @@ func TestPushDiffIsBounded(t *testing.T) {
 	if len(lines) != 2000+5 || lines[2003] != want {
 		t.Errorf("%d lines, the last %q, want %q", len(lines), lines[len(lines)-2], want)
 	}
+}
+
+// A host shows only what it has in place of files that can be compared: others are not read into memory.
+func TestPushDiffOfLarge(t *testing.T) {
+	t.Parallel()
+	src := filepath.Join(t.TempDir(), "f")
+	write(t, src, strings.Repeat("x", maxDiff+1), 0o644)
+	p := read(t, PushOptions{Diff: true}, src)
+	var told bytes.Buffer
+	x := p.exchange(nonce, ssh.Target{Target: fleet.Target{Command: "/f"}}, &told)
+	defer x.end()
+	mark := string(newAnswer(nonce).mark)
+	_, _ = x.Write([]byte(mark + "changed 1\n" + mark + "old 1\nold\n" + mark + "done 1 0 1\n"))
+	if !x.last || told.String() != "changed: /f\n" {
+		t.Errorf("last: %t, told %.200q", x.last, told.String())
+	}
+}
+
+// An attempt ends while another one computes the sums of a file, and new ones begin.
+func TestPushWaitsForNoSums(t *testing.T) {
+	t.Parallel()
+	src := filepath.Join(t.TempDir(), "f")
+	write(t, src, strings.Repeat("x", 3<<20), 0o644)
+	p := read(t, PushOptions{}, src)
+	if !p.prefix(t.Context(), &p.Entries[0], 1, fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Repeat("x", 1<<20))))) {
+		t.Error("the first MiB is not known")
+	}
+	p.sums = map[*Entry][]string{}
+	p.summing <- struct{}{} // the other one
+	x := p.exchange(nonce, ssh.Target{Target: fleet.Target{Command: "/f"}}, nil)
+	_, _ = x.Write([]byte(string(newAnswer(nonce).mark) + "part 1 1 00\n"))
+	x.end()
+	<-p.summing
 }

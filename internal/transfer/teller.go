@@ -88,7 +88,7 @@ func isText(b []byte) bool { return bytes.IndexByte(b, 0) < 0 && utf8.Valid(b) }
 
 // showable reports whether the text of an entry can be compared.
 func (p *Push) showable(e *Entry) bool {
-	if !p.Options.Diff || e.Size > maxDiff {
+	if !p.Options.Diff || e.Kind != File || e.Size > maxDiff {
 		return false
 	}
 	b := make([]byte, e.Size)
