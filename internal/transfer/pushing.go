@@ -121,12 +121,12 @@ func (s *sftpPush) judge(end fleet.End) fleet.End {
 	}
 	switch {
 	case end.Outcome != fleet.OutcomeOK && end.Outcome != fleet.OutcomeFailed:
-	case v.done && end.Outcome == fleet.OutcomeOK:
+	case v.done:
+		end.Outcome, end.Status = fleet.OutcomeOK, 0 // the server's status says nothing of the files, which were read back
 		s.tell("%s", v.text(s.push))
-	case v.word != "" && !v.done:
+	case v.word != "":
 		end.Outcome = fleet.OutcomeFailed
 		end.Reason, end.Err = v.failure(s.push.what(v, s.dest, " by SFTP"))
-	case v.done:
 	default:
 		return s.runs.Fail(fleet.OutcomeUnknown, fleet.ReasonNoReceipt,
 			hint.New(fmt.Sprintf("the host ended SFTP before all was written (exit status %d)", end.Status), noSFTPHint)).End()

@@ -327,3 +327,23 @@ func TestSFTPHostile(t *testing.T) {
 		s.end()
 	}
 }
+
+// The exit status of an SFTP server says nothing of files that were read back.
+func TestSFTPPushStatus(t *testing.T) {
+	t.Parallel()
+	src := filepath.Join(t.TempDir(), "f")
+	write(t, src, "f", 0o644)
+	p := read(t, PushOptions{}, src)
+	for _, c := range []struct {
+		v    verdict
+		want fleet.Outcome
+	}{{verdict{done: true, written: 1, word: "write_failed"}, fleet.OutcomeOK}, {verdict{word: "no_space", entry: -1}, fleet.OutcomeFailed}, {verdict{}, fleet.OutcomeUnknown}} {
+		s := newSFTPPush(p, nonce, ssh.Target{Target: fleet.Target{Command: "/tmp/f"}}, nil)
+		s.runs.Progress, s.verdict = new(ssh.Progress), c.v
+		for status := range uint32(2) {
+			if end := s.judge(fleet.Exited(fleet.PhaseRun, status, "", true)); end.Outcome != c.want || c.want == fleet.OutcomeOK && end.Status != 0 {
+				t.Errorf("%+v, status %d: %v(%s), status %d", c.v, status, end.Outcome, end.Reason, end.Status)
+			}
+		}
+	}
+}
