@@ -93,7 +93,7 @@ func (s *sftpPull) fetchMore() {
 				continue
 			}
 			rest := fields(b[1:])
-			if f.done = b[0] != fxHandle; f.done {
+			if f.done = b[0] != fxHandle || len(rest) > 4+maxHandle; f.done {
 				continue
 			}
 			f.handle = rest.text()
@@ -112,6 +112,17 @@ func (s *sftpSession) askReadAhead(handle string, n int) readRequest {
 	r := readRequest{id: s.askAhead(fxRead, handle, int64(0), uint32(n)), n: n} //nolint:gosec // a piece
 	s.replies[r.id] = reply{limit: readLimit(n)}
 	return r
+}
+
+// fetchedAnother ends the fetch of a file whose size is another one than the directory said: its bytes
+// are read anew, and what was asked ahead of whether they have changed would be older than they.
+func (s *sftpPull) fetchedAnother(at, handle string, size uint64) {
+	for _, f := range s.fetches {
+		if f.at == at && uint64(f.size) != size { //nolint:gosec // small
+			s.fetched(at, handle)
+			return
+		}
+	}
 }
 
 // fetched ends the fetch of a file, if there is one.

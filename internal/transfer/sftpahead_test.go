@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -133,5 +134,55 @@ func roundTrips(s *sftpPull, answer func(kind byte, f fields) []byte) (n int) {
 		}
 		n++
 		_, _ = s.Write(back.Bytes())
+	}
+}
+
+// Whether a file has changed is asked once its bytes have come, also if it has another size than the
+// directory said, so that they are asked for twice.
+func TestSFTPPullAsksAfterwards(t *testing.T) {
+	t.Parallel()
+	listed, reads, changed := false, 0, false
+	answer := func(kind byte, f fields) []byte {
+		switch kind {
+		case fxStat:
+			return packed(fxAttrs, attrsOf(modeDir|0o755, 0)...)
+		case fxOpendir:
+			return packed(fxHandle, "dir")
+		case fxReaddir:
+			if listed {
+				return eof
+			}
+			listed = true
+			all := []any{uint32(2)}
+			for _, name := range []string{"e", "f"} {
+				all = append(append(all, name, ""), attrsOf(modeFile|0o644, 3)...)
+			}
+			return packed(fxName, all...)
+		case fxOpen:
+			return packed(fxHandle, filepath.Base(f.text()))
+		case fxFstat:
+			size := int64(3)
+			if f.text() == "f" {
+				size++
+				if reads > 1 {
+					size, changed = 5, true
+				}
+			}
+			return packed(fxAttrs, attrsOf(modeFile|0o644, size)...)
+		case fxRead:
+			if f.text() == "f" {
+				reads++
+			}
+			f.uint64()
+			return packed(fxData, strings.Repeat(strconv.Itoa(reads), int(f.uint32())))
+		}
+		return packed(fxStatus, uint32(0), "", "")
+	}
+	p, _ := openPull(t, 1, PullOptions{})
+	s, _ := pulling(t, p, "/d")
+	s.start(t.Context())
+	roundTrips(s, answer)
+	if end := s.judge(fleet.Exited(fleet.PhaseRun, 0, "", true)); end.Reason != fleet.ReasonChangedWhileRead || !changed {
+		t.Errorf("%v(%s), asked afterwards: %t: %v", end.Outcome, end.Reason, changed, end.Err)
 	}
 }

@@ -349,6 +349,7 @@ func (s *sftpPull) contents(at, handle string) error {
 	if err != nil {
 		return s.notRead(at, err)
 	}
+	s.fetchedAnother(at, handle, before.size)
 	if before.has&attrSize == 0 { // it is counted
 		counted := new(counter)
 		if err := s.readHandle(handle, counted, 0, r.pull.MaxSize+1); err != nil {

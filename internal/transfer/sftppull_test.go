@@ -233,6 +233,12 @@ func TestSFTPPullHostile(t *testing.T) {
 		"long":          {listing{[]string{strings.Repeat("n", 5000)}, file, false}, nil, fleet.ReasonBadAnswer, nil},
 		"too long here": {listing{[]string{strings.Repeat("n", 300)}, file, false}, nil, fleet.ReasonBadName, []string{"d/"}},
 		"endless":       {listing{[]string{"a", "b"}, file, true}, nil, fleet.ReasonTooManyFiles, nil},
+		"long handle": {listing{[]string{"f"}, file, false}, func(kind byte, _ fields) []byte {
+			if kind == fxOpen {
+				return packed(fxHandle, strings.Repeat("h", maxHandle+1))
+			}
+			return nil
+		}, fleet.ReasonReadFailed, []string{"d/"}},
 		"endless nothing": {listing{}, func(kind byte, _ fields) []byte {
 			if kind == fxReaddir {
 				return packed(fxName, uint32(0))

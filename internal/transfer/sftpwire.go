@@ -76,6 +76,7 @@ const (
 	maxPiece    = 128 << 10 // where the server says that it takes so much
 	aroundPiece = 1024      // more than a packet has around a piece
 	flyingBytes = 2 << 20   // that are written or read without an answer: OpenSSH's window
+	maxHandle   = 256       // of a handle (section 6 of the draft); requests repeat it
 )
 
 // extensions of OpenSSH.
@@ -335,7 +336,7 @@ func (s *sftpSession) answer(id uint32, kind byte) (fields, error) {
 			return nil, nil
 		}
 		return nil, status(code)
-	case b[0] != kind:
+	case b[0] != kind || kind == fxHandle && len(rest) > 4+maxHandle:
 		return nil, status(5)
 	}
 	return rest, nil
