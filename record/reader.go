@@ -13,7 +13,9 @@ import (
 )
 
 // MaxLine is the maximum length of a line in bytes. It has room for a result with 10 MiB
-// on each stream even if every byte is written as an escape of six bytes.
+// on each stream even if every byte is written as an escape of six bytes. A Writer cuts the outputs of
+// a result that would be longer: the result then has fleet.FlagOutputTruncated, and the sizes say how
+// much there was.
 const MaxLine = 128 << 20
 
 // Errors of Read that callers may test with errors.Is.

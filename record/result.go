@@ -15,8 +15,14 @@ import (
 type Files [fleet.NumStreams]string
 
 // appendResult is written by hand because encoding/json takes three times as long here
-// (see the benchmark) and does not escape C1 control characters.
+// (see the benchmark) and does not escape C1 control characters. Outputs for which a line of MaxLine
+// has no room are cut.
 func appendResult(dst []byte, r *fleet.Result, files Files) []byte {
+	return appendWithin(dst, r, files, MaxLine)
+}
+
+func appendWithin(dst []byte, r *fleet.Result, files Files, maxLine int) []byte {
+	r = fitted(r, files, maxLine)
 	dst = append(dst, `{"type":"result"`...)
 	dst = appendTarget(dst, &r.Target)
 	dst = appendEnd(dst, r)
