@@ -63,6 +63,9 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 			return r.opts.Intend(t.Target.Target, f.number, address)
 		}
 	}
+	if r.opts.Dialled != nil {
+		f.attempt.Dialled = func(address netip.AddrPort) { r.opts.Dialled(t.Target.Target, f.number, address) }
+	}
 	return f
 }
 

@@ -81,6 +81,9 @@ type Options struct {
 	// ssh.Progress). If it fails, the command is not sent. It is called from many
 	// goroutines. nil disables it.
 	Intend func(t fleet.Target, attempt int, address netip.AddrPort) error
+	// Dialled is told the address of an attempt whose Intend came before it was known; see
+	// ssh.Attempt. It must not block. nil disables it.
+	Dialled func(t fleet.Target, attempt int, address netip.AddrPort)
 
 	// Epilogue runs a further command on the connection of each target whose command has
 	// ended. nil disables it.

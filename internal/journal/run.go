@@ -69,11 +69,25 @@ func (r *Run) Intend(index, attempt int, address netip.AddrPort) error {
 	if err := r.checkTarget(index); err != nil {
 		return err
 	}
+	return r.wait(r.intent(index, attempt, address))
+}
+
+// Dialled adds the address of an attempt whose intent was recorded before it was known. It does not wait
+// for the disk, and must come before the attempt's result.
+func (r *Run) Dialled(index, attempt int, address netip.AddrPort) error {
+	if err := r.checkTarget(index); err != nil {
+		return err
+	}
+	_, err := r.queue.put(r.intent(index, attempt, address))
+	return err
+}
+
+func (r *Run) intent(index, attempt int, address netip.AddrPort) event {
 	e := event{index: int64(index), attempt: int64(attempt), at: r.j.opts.Now().UnixNano()}
 	if address.IsValid() {
 		e.address = address.String()
 	}
-	return r.wait(e)
+	return e
 }
 
 // wait records an event and returns when it is on disk.

@@ -18,7 +18,8 @@ import (
 // A killer kills, on their hosts, the commands that the run gave up, while the
 // run continues.
 type killer struct {
-	opts    engine.Options // of the run
+	opts    engine.Options // of the run, with the Dialer for questions
+	workers bool           // have sent the commands
 	plan    Plan
 	marker  wrap.Options
 	waiting map[int]fleet.Result // by index: results whose commands are being killed
@@ -42,10 +43,11 @@ func (k *killer) sent(index int, address netip.AddrPort) {
 	}
 }
 
-func (k *killer) dialled(index int) netip.AddrPort {
+func (k *killer) dialled(index int) (netip.AddrPort, error) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.address[index]
+	at := k.address[index]
+	k.mu.Unlock()
+	return dialledBy(k.workers, k.plan.Planned(fleet.Target{Index: index}).Target, at)
 }
 
 func newKiller(opts engine.Options, plan Plan, marker wrap.Options) *killer {

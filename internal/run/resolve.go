@@ -50,9 +50,10 @@ func (q *Inquiry) Resolve(ctx context.Context) iter.Seq2[Resolution, error] {
 				return m.SettleClaimed(nonce)
 			}
 			return m.Settle(nonce)
-		}, func(index int) netip.AddrPort {
+		}, func(index int) (netip.AddrPort, error) {
 			i, session := ofTarget(index)
-			return q.Info.AddressOf(&q.asked[i].entry, q.asked[i].sessions[session])
+			a := &q.asked[i]
+			return dialledBy(q.byWorkers(), a.entry.Target, q.Info.AddressOf(&a.entry, a.sessions[session]))
 		}) {
 			if err != nil {
 				yield(Resolution{}, err)

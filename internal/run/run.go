@@ -59,6 +59,9 @@ type Options struct {
 	// Engine are the settings of the fan-out, with its Dialer. Intend is set by
 	// Results.
 	Engine engine.Options
+	// Asking connects for questions about commands that were given up, in place of Engine.Dialer, which
+	// workers stand behind then. nil means Engine.Dialer.
+	Asking ssh.Dialer
 	// Hurry, when closed, ends the killing of commands that were given up. nil means
 	// never.
 	Hurry <-chan struct{}
@@ -131,7 +134,15 @@ func (r *Run) Results(ctx context.Context, o Options) iter.Seq2[fleet.Result, er
 		marker.Rerun = r.again
 		var kill *killer // nil: commands that are given up are not killed
 		if r.remote.KillOnCancel {
-			kill = newKiller(o.Engine, r.plan, marker)
+			asking := o.Engine
+			if o.Asking != nil {
+				if asking.Dialer, err = r.remote.Dialer(o.Asking, o.Engine.Clock); err != nil {
+					yield(fleet.Result{}, err)
+					return
+				}
+			}
+			kill = newKiller(asking, r.plan, marker)
+			kill.workers = o.Asking != nil
 		}
 		k := keeper{run: r, lost: o.Lost, drain: make(chan struct{})}
 		if r.recorded != nil {
@@ -142,6 +153,14 @@ func (r *Run) Results(ctx context.Context, o Options) iter.Seq2[fleet.Result, er
 					kill.sent(t.Index, address)
 				}
 				return r.recorded.Intend(t.Index, attempt, address)
+			}
+			if r.remote.Marked() { // who asks for its marker has to ask the same machine
+				e.Dialled = func(t fleet.Target, attempt int, address netip.AddrPort) {
+					if kill != nil {
+						kill.sent(t.Index, address)
+					}
+					_ = r.recorded.Dialled(t.Index, attempt, address) // a journal that cannot be written says so at the result
+				}
 			}
 		}
 		if r.recorded != nil && r.remote.tidies() {

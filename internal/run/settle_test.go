@@ -235,7 +235,7 @@ func TestAskedOnNewConnections(t *testing.T) {
 	for reply, err := range QuerySettled(t.Context(), engine.Options{Dialer: pool, Attempts: 1}, time.Minute, slices.Values([]ssh.Target{target}),
 		func(_ fleet.Target, nonce string) (string, error) {
 			return remote.Marker{Run: "r"}.Settle(nonce)
-		}, func(int) netip.AddrPort { return netip.AddrPort{} }) {
+		}, func(int) (netip.AddrPort, error) { return netip.AddrPort{}, nil }) {
 		if err != nil || reply.Err != nil || reply.Report.State != remote.StateEnded {
 			t.Errorf("%+v, %v", reply, err)
 		}
@@ -258,7 +258,7 @@ func TestAskedAtTheSameAddress(t *testing.T) {
 	for reply, err := range QuerySettled(t.Context(), engine.Options{Dialer: d, Attempts: 1}, time.Minute, slices.Values([]ssh.Target{target}),
 		func(_ fleet.Target, nonce string) (string, error) {
 			return remote.Marker{Run: "r"}.Settle(nonce)
-		}, func(int) netip.AddrPort { return address }) {
+		}, func(int) (netip.AddrPort, error) { return address, nil }) {
 		if err != nil || reply.Err != nil || reply.Report.State != remote.StateEnded {
 			t.Errorf("%+v, %v", reply, err)
 		}
@@ -320,5 +320,47 @@ func TestAddressIsRecorded(t *testing.T) {
 		if err := errors.Join(j.Close(), d.Close()); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A marker that says never is believed of a host that workers have dialled by its name only if it is known
+// which address that was.
+func TestDialledByWorkers(t *testing.T) {
+	at := netip.MustParseAddrPort("192.0.2.7:22")
+	for _, c := range []struct {
+		workers bool
+		target  fleet.Target
+		at      netip.AddrPort
+		believe bool
+	}{
+		{false, fleet.Target{Host: fleet.Host{Name: "web1"}}, netip.AddrPort{}, true},
+		{true, fleet.Target{Host: fleet.Host{Name: "web1"}}, netip.AddrPort{}, false},
+		{true, fleet.Target{Host: fleet.Host{Name: "web1"}}, at, true},
+		{true, fleet.Target{Host: fleet.Host{Name: "2001:db8::1"}}, netip.AddrPort{}, true},
+		{true, fleet.Target{Host: fleet.Host{Name: "web1"}, Route: &fleet.Route{Address: "192.0.2.7"}}, netip.AddrPort{}, true},
+		{true, fleet.Target{Host: fleet.Host{Name: "192.0.2.7"}, Route: &fleet.Route{Address: "inside"}}, netip.AddrPort{}, false},
+	} {
+		if got, err := dialledBy(c.workers, c.target, c.at); got != c.at || (err == nil) != c.believe {
+			t.Errorf("workers %v, %v, dialled %v: %v, %v", c.workers, c.target.Host, c.at, got, err)
+		}
+	}
+	key := newKeyPair(t)
+	b := balance(t, key, "at boot-1 pid:[1] a\nstate never\nup 999\n")
+	d, err := client.New(client.Options{HostKeys: b, Identities: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = d.Close() }()
+	target := ssh.Target{Target: fleet.Target{Host: fleet.Host{Name: "localhost"}, User: "u", Port: b.Addr().(*net.TCPAddr).AddrPort().Port()}}
+	replies := 0
+	for reply, err := range QuerySettled(t.Context(), engine.Options{Dialer: d, Attempts: 1}, time.Minute, slices.Values([]ssh.Target{target}),
+		func(_ fleet.Target, nonce string) (string, error) { return remote.Marker{Run: "r"}.Settle(nonce) },
+		func(int) (netip.AddrPort, error) { return dialledBy(true, target.Target, netip.AddrPort{}) }) {
+		if replies++; err != nil || !errors.Is(reply.Err, errAddress) {
+			t.Errorf("%+v, %v", reply, err)
+		}
+	}
+	if replies != 1 {
+		t.Errorf("%d replies", replies)
 	}
 }

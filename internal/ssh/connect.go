@@ -93,6 +93,10 @@ type Attempt struct {
 	// to the kernel, once for each time they are sent. If it fails, the command is not
 	// sent and the attempt is never started.
 	Intent func() error
+	// Dialled, if not nil, is told the address that was dialled for a target that has a name, by a
+	// Dialer that has another process make the attempts: there Intent comes before it is known. It must
+	// not block.
+	Dialled func(netip.AddrPort)
 	// Drain, when closed, means that nothing more is to be started: a connection that turns
 	// out to be dead is not replaced by another. nil means never.
 	Drain <-chan struct{}
