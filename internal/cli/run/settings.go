@@ -209,6 +209,9 @@ func (r Recalled) Route(targets []fleet.Target, opts *connect.Options) {
 	for i := range targets {
 		t := &targets[i]
 		if anew || r.Info.Settings == nil && unwritten(t.Route) {
+			if t.Route != nil && t.Route.Pool != "" { // who runs it is not a part of the way
+				t.Attrs = pooled{t.Attrs, t.Route.Pool}
+			}
 			t.Route = nil
 		}
 		switch {
@@ -224,6 +227,23 @@ func (r Recalled) Route(targets []fleet.Target, opts *connect.Options) {
 			t.Port = 0
 		}
 	}
+}
+
+// pooled are a host's attributes with the pool that an earlier run has recorded.
+type pooled struct {
+	fleet.Attrs // nil: none
+	pool        string
+}
+
+// Attr implements fleet.Attrs.
+func (p pooled) Attr(name string) (string, bool) {
+	switch {
+	case name == "pool":
+		return p.pool, true
+	case p.Attrs == nil:
+		return "", false
+	}
+	return p.Attrs.Attr(name)
 }
 
 // option reports whether one of these ssh_config options is given now.
