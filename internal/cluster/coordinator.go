@@ -28,6 +28,9 @@ type CoordinatorOptions struct {
 	Valid time.Duration
 	// ShardSize is the number of hosts in a shard, 200 at most. 0 means 100.
 	ShardSize int
+	// Asker makes further attempts at hosts that have their result, such as the removal of a marker. nil means
+	// that the run makes them, and not once it was stopped.
+	Asker *Asker
 	// Notice is told what a person should know. nil disables it.
 	Notice func(string)
 }

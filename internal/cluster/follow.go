@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -31,6 +32,7 @@ func (c *Coordinator) onRecord(m jetstream.Msg) {
 	s := c.shards[number]
 	var results []Result
 	var begun []int
+	var dialled map[int]netip.AddrPort
 	var broken error
 	if kind == "late" {
 		results, err = s.fold.Late(writer, m.Data(), c.conn.pack)
@@ -40,7 +42,7 @@ func (c *Coordinator) onRecord(m jetstream.Msg) {
 	} else if s.fold.Err == nil {
 		var w *Work
 		if w, broken = s.fold.ApplyFrom(writer, meta.Sequence.Stream, m.Data(), c.conn.pack); w != nil {
-			results, begun = w.Results, w.Intents
+			results, begun, dialled = w.Results, w.Intents, w.Dialled
 		}
 		switch {
 		case broken != nil || s.fold.Shard == nil:
@@ -61,6 +63,9 @@ func (c *Coordinator) onRecord(m jetstream.Msg) {
 	}
 	for _, i := range begun {
 		hosts[i].attempt.Timeline.Enter(fleet.PhaseRun)
+		if at := dialled[i]; at.IsValid() {
+			hosts[i].dialled(at)
+		}
 	}
 	for _, r := range results {
 		hosts[r.Host].end(r.Result.End, r.Result)

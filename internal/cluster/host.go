@@ -1,9 +1,12 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -24,7 +27,8 @@ type host struct {
 	done    func(fleet.End)
 	forget  func() bool // ends the waiting for the end of Start's context; guarded by c.mu
 	once    sync.Once   // of end
-	sending sync.Mutex  // of calls of sent
+	sending sync.Mutex  // of calls of sent and dialled
+	ended   bool        // guarded by sending
 }
 
 // Dial implements ssh.Dialer. It records the intent and connects nowhere.
@@ -91,11 +95,26 @@ func (c *Coordinator) check(a *ssh.Attempt) (string, error) {
 // asked returns the host as a worker is asked for it.
 func (h *host) asked() Host {
 	t := h.attempt.Target
-	a := Host{Host: t.Host, Index: t.Index, User: t.User, Port: t.Port, Command: []byte(h.attempt.Exec()), PTY: h.attempt.PTY, Limit: h.attempt.Limit, Aside: h.aside, Wrapped: h.attempt.Line != ""}
+	a := Host{Host: t.Host, Index: t.Index, User: t.User, Port: t.Port, Command: []byte(h.attempt.Exec()), PTY: h.attempt.PTY, Limit: h.attempt.Limit, Aside: h.aside, Wrapped: h.attempt.Line != "", At: h.attempt.At, Anew: h.attempt.Anew}
 	if t.Route != nil {
 		a.Address, a.HostKeyAlias = t.Route.Address, t.Route.HostKeyAlias
 	}
 	return a
+}
+
+// dialledAt returns the address to tell of a host that has a name: at, or that which the worker's
+// ssh_config has for it. Behind a jump host there is none.
+func (h *Host) dialledAt(t fleet.Target, at netip.AddrPort) netip.AddrPort {
+	name := cmp.Or(h.Address, h.Host.Name)
+	if _, err := netip.ParseAddr(name); err == nil {
+		return netip.AddrPort{}
+	}
+	if r := t.Route; !at.IsValid() && r != nil && r.Via == nil && len(r.ProxyCommand) == 0 {
+		if ip, err := netip.ParseAddr(r.Address); err == nil {
+			return netip.AddrPortFrom(ip, t.Port)
+		}
+	}
+	return at
 }
 
 // Start implements ssh.Conn.
@@ -118,10 +137,11 @@ func (h *host) Start(ctx context.Context, done func(fleet.End)) {
 	c.signal()
 }
 
-// abandon aborts the run, or gives up this host alone if that is why its context has ended.
+// abandon aborts the run, or gives up this host alone if that is why its context has ended: a further
+// command has a time limit of its own.
 func (h *host) abandon(cause error) {
 	c := h.c
-	if !errors.Is(cause, ssh.ErrByHand) {
+	if !errors.Is(cause, ssh.ErrByHand) && !h.aside {
 		c.aborts.Do(c.abort)
 		return
 	}
@@ -149,6 +169,15 @@ func (h *host) sent() {
 	}
 }
 
+// dialled reports where the worker has dialled the host, unless the attempt has ended.
+func (h *host) dialled(at netip.AddrPort) {
+	h.sending.Lock()
+	defer h.sending.Unlock()
+	if !h.ended && h.attempt.Dialled != nil {
+		h.attempt.Dialled(at)
+	}
+}
+
 // end ends the attempt with what the worker says, or with why there is nothing. Only the first call
 // has an effect, and returns true.
 func (h *host) end(end fleet.End, res *fleet.Result) (first bool) {
@@ -156,6 +185,9 @@ func (h *host) end(end fleet.End, res *fleet.Result) (first bool) {
 	if !first {
 		return false
 	}
+	h.sending.Lock()
+	h.ended = true
+	h.sending.Unlock()
 	// done may close the connection, which ends it once more.
 	h.c.mu.Lock()
 	forget := h.forget
@@ -172,11 +204,8 @@ func (h *host) end(end fleet.End, res *fleet.Result) (first bool) {
 	}
 	if res != nil {
 		h.attempt.Elsewhere = res
-		_, _ = h.attempt.Stdout.Write(res.Stdout.Bytes) // as after any failed write, the result stays
-		_, _ = h.attempt.Stderr.Write(res.Stderr.Bytes)
-		for _, o := range []*fleet.Output{&res.Stdout, &res.Stderr} {
-			o.Size, o.Bytes = o.Size-int64(len(o.Bytes)), nil
-		}
+		h.write(h.attempt.Stdout, &res.Stdout)
+		h.write(h.attempt.Stderr, &res.Stderr)
 	}
 	h.attempt.Timeline.Enter(end.Phase)
 	if h.c.attached { // Results ends when nothing is active
@@ -189,6 +218,14 @@ func (h *host) end(end fleet.End, res *fleet.Result) (first bool) {
 		h.done(end)
 	}
 	return true
+}
+
+// write passes an output on, and leaves in it the size of what is not passed on.
+func (*host) write(to io.Writer, o *fleet.Output) {
+	if to != nil { // nobody wants to know
+		_, _ = to.Write(o.Bytes) // as after any failed write, the result stays
+	}
+	o.Size, o.Bytes = o.Size-int64(len(o.Bytes)), nil
 }
 
 // interrupt ends the attempt because the run was stopped.
@@ -207,6 +244,10 @@ func (h *host) lose(end fleet.End) {
 		h.end(end, nil)
 		return
 	}
+	if h.aside { // it has its result
+		h.end(end, nil)
+		return
+	}
 	count(1) // before the run can end
 	if !h.end(end, nil) {
 		count(-1)
@@ -217,7 +258,11 @@ var errStopped = errors.New("the run was stopped")
 
 // StartNext implements ssh.Conn: no connection is kept, a worker makes another.
 func (h *host) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.End)) {
-	conn, err := h.c.Dial(ctx, a)
+	var through ssh.Dialer = h.c
+	if h.c.Asker != nil { // the run may be stopped before
+		through = h.c.Asker
+	}
+	conn, err := through.Dial(ctx, a)
 	if err != nil {
 		f, _ := errors.AsType[*fleet.Error](err) // Dial has no other
 		done(f.End())

@@ -193,7 +193,7 @@ func (d askedDialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error)
 	from := d.session.find(a.Target.Index, false)
 	h := &from.shard.shard.Hosts[from.host]
 	given := *a
-	given.Line, given.PTY, given.Limit = a.Target.Command, h.PTY, h.Limit
+	given.Line, given.PTY, given.Limit, given.At, given.Anew = a.Target.Command, h.PTY, h.Limit, h.At, h.Anew
 	if in := h.Input; in != nil {
 		data := in.Bytes
 		if in.Digest != "" {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/klauspost/compress/zstd"
@@ -89,6 +90,8 @@ func digest(message []byte) string {
 type Work struct {
 	// Intents are the positions in the shard of hosts whose commands are about to be sent.
 	Intents []int
+	// Dialled are the addresses at which hosts of Intents that have a name were dialled.
+	Dialled map[int]netip.AddrPort
 	Results []Result
 	// Done means that the worker starts nothing more of the shard, and waits for nothing.
 	Done bool
@@ -101,9 +104,10 @@ type Result struct {
 }
 
 type workHead struct {
-	Intents []int        `json:"intents,omitempty"`
-	Results []resultHead `json:"results,omitempty"`
-	Done    bool         `json:"done,omitempty"`
+	Intents []int                  `json:"intents,omitempty"`
+	Dialled map[int]netip.AddrPort `json:"dialled,omitempty"`
+	Results []resultHead           `json:"results,omitempty"`
+	Done    bool                   `json:"done,omitempty"`
 }
 
 type resultHead struct {
@@ -133,7 +137,7 @@ func (p *packer) close() {
 
 // encode returns the bodies of the records that carry the work, one at least.
 func (p *packer) encode(w *Work) [][]byte {
-	head := workHead{Intents: w.Intents, Done: w.Done, Results: make([]resultHead, len(w.Results))}
+	head := workHead{Intents: w.Intents, Dialled: w.Dialled, Done: w.Done, Results: make([]resultHead, len(w.Results))}
 	var output []byte
 	for i, r := range w.Results {
 		head.Results[i] = resultHead{r.Host, record.AppendEnd(nil, r.Result), len(r.Result.Stdout.Bytes), len(r.Result.Stderr.Bytes)}
@@ -165,7 +169,7 @@ func (p *packer) decode(body []byte) (*Work, error) {
 	if err := json.Unmarshal(text, &head); err != nil {
 		return nil, fmt.Errorf("a record of work: %w", err)
 	}
-	w := &Work{Intents: head.Intents, Done: head.Done}
+	w := &Work{Intents: head.Intents, Dialled: head.Dialled, Done: head.Done}
 	for _, h := range head.Results {
 		res, err := record.DecodeEnd(h.End)
 		if err != nil {

@@ -285,9 +285,9 @@ func (s *session) connectOptions() connect.Options {
 	e.Fanout, e.Attempts, e.Idempotent, e.MaxOutput = s.worker.Room, s.options.Attempts, s.options.Idempotent, s.options.MaxOutput
 	e.Drain = s.drain
 	e.Notice = func(text string) { s.worker.Notice(text) }
-	e.Intend = func(t fleet.Target, _ int, _ netip.AddrPort) error {
+	e.Intend = func(t fleet.Target, _ int, at netip.AddrPort) error {
 		from := s.find(t.Index, false)
-		return from.shard.intend(from.host)
+		return from.shard.intend(from.host, from.shard.shard.Hosts[from.host].dialledAt(t, at))
 	}
 	return o
 }

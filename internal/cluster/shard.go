@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -53,6 +54,10 @@ type Host struct {
 	// means the name.
 	Address      string `json:"address,omitempty"`
 	HostKeyAlias string `json:"host_key_alias,omitempty"`
+	// At is dialled in place of the name's addresses, and Anew means that no connection that is held is
+	// used; see ssh.Attempt.
+	At   *netip.AddrPort `json:"at,omitempty"`
+	Anew bool            `json:"anew,omitempty"`
 	// Command is the text of the exec request, with its wrapper if it has one.
 	Command []byte `json:"command"`
 	// Input is the standard input; nil means none.

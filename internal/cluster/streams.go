@@ -58,11 +58,19 @@ func (c *Conn) createRun(ctx context.Context, run string) (jetstream.Stream, err
 	}
 	kept := 0
 	names := c.js.StreamNames(ctx, jetstream.WithStreamListSubject("log.>"))
-	for range names.Name() {
+	var old []string
+	for name := range names.Name() {
+		if isOldQuery(strings.TrimPrefix(name, runPrefix), time.Now()) {
+			old = append(old, name)
+			continue
+		}
 		kept++
 	}
 	if err := names.Err(); err != nil {
 		return nil, fmt.Errorf("counting the runs in NATS: %w", err)
+	}
+	for _, name := range old {
+		_ = c.js.DeleteStream(ctx, name) // the next one tries again
 	}
 	if kept >= maxRuns {
 		return nil, hint.Wrap(fmt.Errorf("NATS keeps the logs of %d runs, which is the limit", kept), "shoal attach RUN ends a run that lost its coordinator, and removes its log")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -49,7 +50,8 @@ type workerShard struct {
 
 type intents struct {
 	hosts []int
-	done  chan struct{} // closed by the writer when they are committed, or err is set
+	at    map[int]netip.AddrPort // where the hosts with a name were dialled
+	done  chan struct{}          // closed by the writer when they are committed, or err is set
 	err   error
 }
 
@@ -71,8 +73,9 @@ func (s *workerShard) signal() {
 	}
 }
 
-// intend returns when the intent for a host is in the log. If it fails, the command must not be sent.
-func (s *workerShard) intend(host int) error {
+// intend returns when the intent for a host, with the address that was dialled if it has a name, is in the
+// log. If it fails, the command must not be sent.
+func (s *workerShard) intend(host int, at netip.AddrPort) error {
 	s.mu.Lock()
 	if err := s.err; err != nil {
 		s.mu.Unlock()
@@ -80,6 +83,12 @@ func (s *workerShard) intend(host int) error {
 	}
 	mine := s.next
 	mine.hosts = append(mine.hosts, host)
+	if at.IsValid() {
+		if mine.at == nil {
+			mine.at = make(map[int]netip.AddrPort)
+		}
+		mine.at[host] = at
+	}
 	s.mu.Unlock()
 	s.signal()
 	<-mine.done
@@ -123,7 +132,7 @@ func (s *workerShard) take() (batch *intents, w *Work, over bool) {
 		size += len(s.results[n].Result.Stdout.Bytes) + len(s.results[n].Result.Stderr.Bytes)
 		n++
 	}
-	w = &Work{Intents: batch.hosts, Results: s.results[:n:n]}
+	w = &Work{Intents: batch.hosts, Dialled: batch.at, Results: s.results[:n:n]}
 	s.results = s.results[n:]
 	s.bytes -= size
 	s.room.Broadcast()

@@ -24,8 +24,9 @@ import (
 type markerFlags struct {
 	flags.HostFlags
 	flags.BecomeFlags
-	fanout int
-	given  *pflag.FlagSet // the command's whole flag set
+	cluster clirun.ClusterFlags
+	fanout  int
+	given   *pflag.FlagSet // the command's whole flag set
 }
 
 // register adds the flags to cmd, and more groups of the command's own.
@@ -35,8 +36,10 @@ func (f *markerFlags) register(cmd *cobra.Command, more ...flags.FlagGroup) {
 	clirun.WithAliases(cmd)
 	f.given = cmd.Flags()
 	connection, become := f.Connection(), f.Become()
-	flags.AddInGroups(cmd, append([]flags.FlagGroup{connection, become, asking}, more...)...)
-	flags.AsRecorded(cmd.Flags(), clirun.KeptFlags(connection, become))
+	kept := clirun.KeptFlags(connection, become)
+	workers := f.cluster.Group(&kept)
+	flags.AddInGroups(cmd, append(append([]flags.FlagGroup{connection, become, asking}, more...), workers)...)
+	flags.AsRecorded(cmd.Flags(), kept)
 }
 
 // A remoteQuery is an inquiry about an earlier run, with what has to be closed
@@ -44,7 +47,8 @@ func (f *markerFlags) register(cmd *cobra.Command, more ...flags.FlagGroup) {
 type remoteQuery struct {
 	*run.Inquiry
 	journal *journal.Journal
-	plan    *connect.Plan // of the targets to ask; nil: there are none
+	plan    *connect.Plan   // of the targets to ask; nil: there are none
+	workers *clirun.Workers // ask them; nil: this process does
 	verbose *display.Verbose
 }
 
@@ -80,6 +84,9 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, read readF
 	if _, err := f.BecomeOptions(f.given.Changed); err != nil {
 		return nil, err
 	}
+	if err := f.cluster.Validate(f.given, f.Jump, 0); err != nil {
+		return nil, err
+	}
 	opts, err := f.Options()
 	if err != nil {
 		return nil, err
@@ -88,10 +95,11 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, read readF
 		return a, err
 	}
 	opts.Engine.Verbose = a.verbose.Func()
-	opts.Engine.Fanout = clirun.Fanout(f.fanout, len(a.Targets), stdio)
 	targets := slices.Clone(a.Targets)
 	recalled.Route(targets, &opts)
-	flags.WarnInsecure(stdio.Err, opts)
+	if a.workers, err = f.through(ctx, &opts, len(targets), stdio); err != nil {
+		return nil, err
+	}
 	if a.plan, err = opts.Plan(ctx, slices.Values(targets), nil); err != nil {
 		return nil, err
 	}
@@ -114,11 +122,25 @@ func newRemoteQuery(ctx context.Context, f *markerFlags, name string, read readF
 	return a, a.Reach(e, a.plan.Targets())
 }
 
+// through sets how many hosts are asked at once, and has workers ask them if the flags say so.
+func (f *markerFlags) through(ctx context.Context, opts *connect.Options, total int, stdio console.Stdio) (*clirun.Workers, error) {
+	if f.cluster.URL == "" {
+		opts.Engine.Fanout = clirun.Fanout(f.fanout, total, stdio)
+		flags.WarnInsecure(stdio.Err, *opts)
+		return nil, nil
+	}
+	opts.Engine.Fanout = f.fanout
+	return f.cluster.JoinToAsk(ctx, opts, total, stdio)
+}
+
 // end unlocks the run and closes the journal.
 func (a *remoteQuery) end(code int) (err error) {
 	defer a.verbose.Close()
 	if a.plan != nil {
 		a.plan.Close()
+	}
+	if a.workers != nil {
+		a.workers.Close()
 	}
 	if a.Inquiry != nil {
 		err = a.End(code)

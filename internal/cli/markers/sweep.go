@@ -61,6 +61,9 @@ DIR is seen from the account's home.`,
 
 // sweep asks each host the question.
 func sweep(ctx context.Context, f *markerFlags, stdio console.Stdio, question func(nonce string) (string, error)) error {
+	if err := f.cluster.Validate(f.given, f.Jump, 0); err != nil {
+		return err
+	}
 	opts, err := f.Options()
 	if err != nil {
 		return err
@@ -82,8 +85,13 @@ func sweep(ctx context.Context, f *markerFlags, stdio console.Stdio, question fu
 	if err := errors.Join(remoteAs.Validate(), f.ReadBecomePassword(ctx, remoteAs.Become)); err != nil {
 		return err
 	}
-	opts.Engine.Fanout = clirun.Fanout(f.fanout, len(list.Hosts), stdio)
-	flags.WarnInsecure(stdio.Err, opts)
+	workers, err := f.through(ctx, &opts, len(list.Hosts), stdio)
+	if err != nil {
+		return err
+	}
+	if workers != nil {
+		defer workers.Close()
+	}
 	plan, err := opts.Plan(ctx, list.Targets(1), nil)
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ var notOnWorkers = map[string][]string{
 		"option", "identity", "max-keys", "no-agent", "ask-pass", "password-file", "host-key", "known-hosts", "pipeline", "pq", "client", "dials", "starts-per-host", "persist", "hold-max-age",
 	},
 	notYet: {
-		"forward-agent", "forward-agent-limit", "forward-agent-confirm", "kill-on-cancel", "detach", "barrier", "follow", "verbose",
+		"forward-agent", "forward-agent-limit", "forward-agent-confirm", "barrier", "follow", "verbose",
 	},
 	"no secret goes through NATS: put it on the hosts, or let sudo ask for none":     {"env-secret", "ask-become-pass", "become-password-file"},
 	"it is about this machine, or the way from it; shoal workers shows who is there": {"estimate"},
@@ -74,7 +74,8 @@ const (
 // Workers are the coordinator's side of a run on workers.
 type Workers struct {
 	conn        *cluster.Conn
-	coordinator *cluster.Coordinator
+	coordinator *cluster.Coordinator // nil: they are only asked
+	asker       *cluster.Asker
 	keyring     *auth.Keyring
 	stderr      atomic.Pointer[io.Writer] // of notices, which other goroutines have
 }
@@ -86,6 +87,9 @@ func (w *Workers) notify(stderr io.Writer) { w.stderr.Store(&stderr) }
 // --max-output says.
 func (f *ClusterFlags) Validate(all *pflag.FlagSet, jump string, maxOutput int64) error {
 	if f.URL == "" {
+		if all.Changed(keptCluster) { // --cluster '' takes away what an earlier run had
+			return nil
+		}
 		for _, name := range clusterNames[1:] {
 			if all.Changed(name) {
 				return hint.Wrap(fmt.Errorf("--%s has no effect without --cluster", name), "--cluster names NATS")
@@ -127,6 +131,43 @@ func (f *ClusterFlags) SetCopy(push *transfer.Push, pull *transfer.Pull) error {
 
 // Join connects to NATS and sets opts so that workers make the attempts.
 func (f *ClusterFlags) Join(ctx context.Context, opts *connect.Options, total int, stdio console.Stdio) (_ *Workers, err error) {
+	w, co, err := f.join(ctx, "shoal run", stdio)
+	if err != nil {
+		return nil, err
+	}
+	e := &opts.Engine
+	output := e.MaxOutput
+	if output <= 0 || output > maxWorkerOutput { // the default: Validate has refused others
+		output = defaultWorkerOutput
+	}
+	w.ask(co, opts)
+	co.Options = cluster.Options{Timeouts: opts.Timeouts, Attempts: e.Attempts, Idempotent: e.Idempotent, MaxOutput: output}
+	co.Asker = w.asker
+	if w.coordinator, err = cluster.NewCoordinator(w.conn, co); err != nil {
+		w.Close()
+		return nil, err
+	}
+	e.Dialer, e.Stopping = w.coordinator, w.coordinator.Stop
+	// Workers make the attempts, and have congestion windows of their own.
+	e.Attempts, e.Idempotent = 1, false
+	pass(opts, total)
+	return w, nil
+}
+
+// JoinToAsk connects to NATS and sets opts so that workers ask the hosts of an earlier run.
+func (f *ClusterFlags) JoinToAsk(ctx context.Context, opts *connect.Options, total int, stdio console.Stdio) (*Workers, error) {
+	w, co, err := f.join(ctx, "shoal", stdio)
+	if err != nil {
+		return nil, err
+	}
+	w.ask(co, opts)
+	opts.Engine.Dialer = w.asker
+	pass(opts, total)
+	return w, nil
+}
+
+// join connects to NATS as whoever signs what workers are asked.
+func (f *ClusterFlags) join(ctx context.Context, name string, stdio console.Stdio) (_ *Workers, o cluster.CoordinatorOptions, err error) {
 	w := new(Workers)
 	w.notify(stdio.Err)
 	defer func() {
@@ -136,32 +177,37 @@ func (f *ClusterFlags) Join(ctx context.Context, opts *connect.Options, total in
 	}()
 	signer, err := w.signer(ctx, f.signKey)
 	if err != nil {
-		return nil, err
+		return nil, o, err
 	}
 	notice := func(text string) { console.Note(*w.stderr.Load(), text) }
-	if w.conn, err = f.Connect("shoal run", notice); err != nil {
-		return nil, err
+	if w.conn, err = f.Connect(name, notice); err != nil {
+		return nil, o, err
 	}
-	e := &opts.Engine
-	output := e.MaxOutput
-	if output <= 0 || output > maxWorkerOutput { // the default: Validate has refused others
-		output = defaultWorkerOutput
-	}
-	w.coordinator, err = cluster.NewCoordinator(w.conn, cluster.CoordinatorOptions{
-		Signer: signer, PoolTimeout: f.poolTimeout.Duration(), Notice: notice,
-		Options: cluster.Options{Timeouts: opts.Timeouts, Attempts: e.Attempts, Idempotent: e.Idempotent, MaxOutput: output},
-	})
-	if err != nil {
-		return nil, err
-	}
+	return w, cluster.CoordinatorOptions{Signer: signer, PoolTimeout: f.poolTimeout.Duration(), Notice: notice}, nil
+}
+
+// ask makes the Asker for questions about markers.
+func (w *Workers) ask(o cluster.CoordinatorOptions, opts *connect.Options) {
+	o.Options = cluster.Options{Timeouts: opts.Timeouts, MaxOutput: maxWorkerOutput}
+	w.asker = cluster.NewAsker(w.conn, o)
+}
+
+// pass has targets go to workers as fast as NATS takes them, each to the pool that was recorded.
+func pass(opts *connect.Options, total int) {
 	opts.Pool = cluster.PoolNamed
-	e.Dialer, e.Stopping = w.coordinator, w.coordinator.Stop
-	// Workers make the attempts, and have congestion windows of their own.
-	e.Attempts, e.Idempotent, e.Starts, e.Dials = 1, false, -1, clusterDials
+	e := &opts.Engine
+	e.Starts, e.Dials = -1, clusterDials
 	if e.Fanout == 0 {
 		e.Fanout = min(max(total, 1), clusterFanout)
 	}
-	return w, nil
+}
+
+// asking returns the Dialer for questions about commands that were given up; nil without workers.
+func (w *Workers) asking() ssh.Dialer {
+	if w == nil {
+		return nil
+	}
+	return w.asker
 }
 
 const (
@@ -200,6 +246,9 @@ func (w *Workers) sayOlder(ctx context.Context, run string) {
 func (w *Workers) Close() {
 	if w.coordinator != nil {
 		w.coordinator.Close()
+	}
+	if w.asker != nil {
+		w.asker.Close()
 	}
 	if w.conn != nil {
 		w.conn.Close()

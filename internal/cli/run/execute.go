@@ -159,7 +159,7 @@ func execute(ctx context.Context, x Execution, stdio console.Stdio) (again []str
 	}
 	defer run.FreeMemory()()
 
-	failed := takeAll(r.Results(ctx, run.Options{Engine: e, LetGo: letGo, Hurry: stop.Hurried(), Lost: func(err error) { out.Lose("journal", err) }}), out, stop, x.End)
+	failed := takeAll(r.Results(ctx, run.Options{Engine: e, Asking: x.Workers.asking(), LetGo: letGo, Hurry: stop.Hurried(), Lost: func(err error) { out.Lose("journal", err) }}), out, stop, x.End)
 	if spooled != nil {
 		out.Cut = spooled.Full()
 	}
