@@ -164,15 +164,18 @@ func (d *delayed) deliver() {
 // end.
 func (d *delayed) takeDue() (data []byte, end func(net.Conn) error) {
 	now := time.Now()
-	n := 0
+	n, size := 0, 0
 	for end == nil && n < len(d.queue) && !d.queue[n].due.After(now) {
-		if n == 0 {
-			data = d.queue[0].data
-		} else {
-			data = append(data, d.queue[n].data...)
-		}
+		size += len(d.queue[n].data)
 		end = d.queue[n].end
 		n++
+	}
+	data = d.queue[0].data
+	if n > 1 { // of the right size at once: a flood is many small pieces
+		data = make([]byte, 0, size)
+		for _, p := range d.queue[:n] {
+			data = append(data, p.data...)
+		}
 	}
 	d.queue = append(d.queue[:0], d.queue[n:]...)
 	if len(d.queue) == 0 {

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 // knob reads a number from the environment.
-func knob(t *testing.T, name string, standard uint64) uint64 {
+func knob(t testing.TB, name string, standard uint64) uint64 {
 	t.Helper()
 	text := os.Getenv(name)
 	if text == "" {
