@@ -154,9 +154,10 @@ func (d *Dialer) dialOwn(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) 
 // plan of the returned handshake is to fall back, it was not started.
 func (d *Dialer) dialWithRetry(ctx context.Context, a *ssh.Attempt, p plan) (*handshake, *fleet.Error) {
 	connectBy := a.ConnectBy(d.opts.Clock.Now(), d.opts.Timeouts.For(a).Connect)
+	kexTime := d.opts.Timeouts.Kex
 	var earlier *fleet.Error
 	for redials := 0; ; redials++ {
-		h := &handshake{dialer: d, ctx: ctx, attempt: a, plan: p, connectBy: connectBy}
+		h := &handshake{dialer: d, ctx: ctx, attempt: a, plan: p, connectBy: connectBy, kexTime: kexTime}
 		if p.fallback {
 			return h, nil
 		}
@@ -168,7 +169,10 @@ func (d *Dialer) dialWithRetry(ctx context.Context, a *ssh.Attempt, p plan) (*ha
 			return nil, earlier // which has used up the time
 		}
 		earlier = f
-		if redials == maxRedials || !h.adapt(&p, f) {
+		if h.hostKey == nil && !h.kexBy.IsZero() { // no connection of the attempt extends the phase
+			kexTime = h.kexBy.Sub(d.opts.Clock.Now())
+		}
+		if redials == maxRedials || kexTime <= 0 || !h.adapt(&p, f) {
 			if errors.Is(f, wire.ErrNeedsStrict) {
 				f.Err = hint.Wrap(f.Err, "update the server's SSH, or have it offer aes128-gcm@openssh.com, "+
 					"or aes256-ctr with hmac-sha2-256")

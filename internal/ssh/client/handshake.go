@@ -24,7 +24,9 @@ type handshake struct {
 	attempt   *ssh.Attempt
 	plan      plan
 	connectBy time.Time     // zero: no limit
-	deadline  time.Time     // of the current phase; both are instants of the Clock
+	kexTime   time.Duration // what earlier connections of this attempt left of Timeouts.Kex
+	kexBy     time.Time     // zero before the connection is made
+	deadline  time.Time     // of the current phase; all three are instants of the Clock
 	lost      time.Duration // Clock.Suspended when the connection was opened
 
 	link    *link
@@ -107,7 +109,8 @@ func (h *handshake) begin(nc net.Conn) {
 	h.link = &link{conn: nc, client: wire.New(config), exec: &h.attempt.Execution}
 	h.login = login{handshake: h}
 	h.session = newSession(h.attempt, h.link, h.dialer, opts.Timeouts.For(h.attempt))
-	h.until(opts.Timeouts.Kex)
+	h.kexBy = opts.Clock.Now().Add(h.kexTime)
+	h.until(h.kexTime)
 }
 
 // hostKeyAlgorithms returns the policy's algorithms that the target's settings allow
@@ -137,8 +140,11 @@ func (h *handshake) hostKeyAlgorithms() []string {
 
 // until sets the deadline of the phase that begins now. If ctx has ended, the past
 // deadline remains set.
-func (h *handshake) until(d time.Duration) {
-	h.deadline = h.dialer.opts.Clock.Now().Add(d)
+func (h *handshake) until(d time.Duration) { h.by(h.dialer.opts.Clock.Now().Add(d)) }
+
+// by is until an instant.
+func (h *handshake) by(t time.Time) {
+	h.deadline = t
 	if !h.connectBy.IsZero() && h.connectBy.Before(h.deadline) {
 		h.deadline = h.connectBy
 	}
@@ -226,8 +232,16 @@ func (h *handshake) take(ev wire.Event) *fleet.Error {
 		if h.attempt.Verbose != nil {
 			h.attempt.Tell("server %.100q", ev.Identification)
 		}
+		if !h.plan.stepByStep {
+			// A server that then says nothing may have discarded what came before its version
+			// line: the other half is for a connection that waits for the line.
+			h.until(h.kexBy.Sub(h.dialer.opts.Clock.Now()) / 2)
+		}
 		return sshreason.Unfit(h.attempt, ev.Identification)
 	case wire.Negotiated:
+		if h.deadline.Before(h.kexBy) {
+			h.by(h.kexBy)
+		}
 		h.server.kex, h.server.hostKeys, h.server.strict = ev.ServerKex, ev.ServerHostKeys, ev.Strict
 		// Without strict key exchange an attacker who injects plaintext before our
 		// NEWKEYS can have the server itself answer UNIMPLEMENTED, encrypted, with the
