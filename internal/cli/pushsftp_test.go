@@ -90,7 +90,7 @@ func TestPushBySFTPToBadHosts(t *testing.T) {
 		{simfleet.FaultNoisyLogin, fleet.OutcomeUnknown, fleet.ReasonNoReceipt},
 	}
 	f, dir := startFleet(t, simfleet.Options{Hosts: len(faults), Seed: "sftp", RecordNames: true, Fault: func(i int) simfleet.Fault { return faults[i].fault }})
-	text := bytes.Repeat([]byte("0123456789abcdef"), 20_000)
+	text := bytes.Repeat([]byte("0123456789abcdef"), 70_000) // it is read back while it is written
 	src := filepath.Join(dir, "src")
 	if err := os.WriteFile(src, text, 0o600); err != nil {
 		t.Fatal(err)

@@ -156,11 +156,11 @@ _w=$(($_w+1)); };
 `
 
 const (
-	backupScript     = `{ cp -p "$_p" "$_t/b" && mv -f "$_t/b" "$_p~"; } || { room "$_q" 64 || no no_space; no write_failed; };`
+	backupScript = `{ cp -p "$_p" "$_t/b" && mv -f "$_t/b" "$_p~"; } || { room "$_q" 64 || no no_space; no write_failed; };`
 	// backupAgainScript leaves the backup alone where an earlier attempt has made it, and was cut off while it wrote
 	// the file.
 	backupAgainScript = `[ -f "$_p~" ] && size "$_p" && head -c $_y "$_t/$_n" 2>/dev/null | cmp -s - "$_p" 2>/dev/null || `
-	backupLinkScript = `{ _z=$(readlink "$_p" && echo .) && ln -s "${_z%?.}" "$_t/b" && mv -f "$_t/b" "$_p~"; } || no write_failed;`
+	backupLinkScript  = `{ _z=$(readlink "$_p" && echo .) && ln -s "${_z%?.}" "$_t/b" && mv -f "$_t/b" "$_p~"; } || no write_failed;`
 	// renameScript gives the file owner and mode before anybody can see it.
 	renameScript = `
 finish "$_t/$_n" "$_o" "$_m";

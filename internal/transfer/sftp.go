@@ -505,32 +505,68 @@ func numbers(owner string) (uid, gid uint32, ok bool) {
 	return uint32(n), uint32(m), err == nil && err2 == nil //nolint:gosec // 32 bits
 }
 
+// backFrom is the size in bytes from which on a file is read back while it is written, so that both directions
+// of the network are used.
+const backFrom = 1 << 20
+
 // store writes a file from an offset on, and reads it back.
 func (s *sftpPush) store(at string, how uint32, e *Entry, from int64) error {
-	f, err := s.call(fxOpen, fxHandle, at, how, uint32(attrPerm), uint32(e.Mode&fs.ModePerm))
+	handle, back, err := s.openToStore(at, how, e)
 	if err != nil {
-		return s.refused(err, path.Dir(at))
+		return err
 	}
-	handle := f.text()
-	var flying []uint32
+	hash := sha256.New()
+	read := rangeReader{session: &s.sftpSession, handle: handle, w: hash}
+	written := func(to int64) {
+		if back {
+			read.to = to
+			read.ask()
+		}
+	}
+	type write struct {
+		id uint32
+		to int64
+	}
+	var flying []write
+	written(from)
 	for off := from; off < e.Size || len(flying) > 0; {
-		if off < e.Size && len(flying) < s.flying() {
+		switch {
+		case off < e.Size && len(flying) < s.flying():
 			n := min(int64(s.piece), e.Size-off)
-			flying = append(flying, s.ask(fxWrite, part{from: e.at + off, to: e.at + off + n}, handle, off, uint32(n))) //nolint:gosec // a piece
+			id := s.ask(fxWrite, part{from: e.at + off, to: e.at + off + n}, handle, off, uint32(n)) //nolint:gosec // a piece
 			off += n
-			continue
+			flying = append(flying, write{id, off})
+		case read.ready():
+			read.take()
+			read.ask()
+		case s.replies[flying[0].id].packet == nil:
+			if !s.yield(struct{}{}) {
+				return errEnded
+			}
+		default:
+			if _, err := s.answer(flying[0].id, fxStatus); errors.Is(err, errEnded) {
+				return err
+			} else if err != nil {
+				_, _ = s.call(fxClose, fxStatus, handle) // the write has failed already
+				return s.refused(err, path.Dir(at))
+			}
+			written(flying[0].to)
+			flying = flying[1:]
 		}
-		_, err := s.answer(flying[0], fxStatus)
-		if flying = flying[1:]; errors.Is(err, errEnded) {
-			return err
-		}
-		if err != nil {
-			_, _ = s.call(fxClose, fxStatus, handle) // the write has failed already
-			return s.refused(err, path.Dir(at))
-		}
+	}
+	written(e.Size + 1) // nothing may follow
+	for len(read.flying) > 0 && read.err == nil {
+		read.take()
+		read.ask()
+	}
+	if err := read.end(); errors.Is(err, errEnded) {
+		return err
 	}
 	if _, err := s.call(fxClose, fxStatus, handle); err != nil {
 		return s.refused(err, path.Dir(at))
+	}
+	if back && read.err == nil && fmt.Sprintf("%x", hash.Sum(nil)) == e.Digest {
+		return nil
 	}
 	sum, err := s.sum(at, e.Size)
 	switch {
@@ -543,6 +579,23 @@ func (s *sftpPush) store(at string, how uint32, e *Entry, from int64) error {
 		return refusal("digest_mismatch")
 	}
 	return nil
+}
+
+// openToStore opens a file to write. back means that it can be read back by the same handle: not every server
+// has files that are read and written.
+func (s *sftpPush) openToStore(at string, how uint32, e *Entry) (handle string, back bool, err error) {
+	mode := uint32(e.Mode & fs.ModePerm)
+	if e.Size >= backFrom {
+		f, err := s.call(fxOpen, fxHandle, at, how|openRead, uint32(attrPerm), mode)
+		if err == nil || errors.Is(err, errEnded) {
+			return f.text(), true, err
+		}
+	}
+	f, err := s.call(fxOpen, fxHandle, at, how, uint32(attrPerm), mode)
+	if err != nil {
+		return "", false, s.refused(err, path.Dir(at))
+	}
+	return f.text(), false, nil
 }
 
 // sum returns the SHA-256 of a file there of this size; of one that is longer, which may have no

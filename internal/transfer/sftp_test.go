@@ -3,6 +3,7 @@ package transfer
 import (
 	"bytes"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -214,6 +215,90 @@ func TestSFTPPushGoesOn(t *testing.T) {
 		if got, _ := os.ReadFile(dir + "/tree/b/big"); string(got) != text {
 			t.Errorf("%d bytes differ", len(got))
 		}
+	}
+}
+
+// A file is read back while it is written, on every server: with short answers, in any order, with no handles
+// for both, and where nothing that is written can be read before the file is closed. What is not as
+// written is found, and so is what follows it.
+func TestSFTPPushReadsBack(t *testing.T) {
+	t.Parallel()
+	src := filepath.Join(t.TempDir(), "f")
+	text := make([]byte, backFrom+100_001)
+	random := rand.New(rand.NewPCG(7, 8)) //nolint:gosec // any bytes do
+	for i := range text {
+		text[i] = byte(random.IntN(256)) //nolint:gosec // a byte
+	}
+	write(t, src, string(text), 0o644)
+	for name, c := range map[string]struct {
+		oneWay  bool // no file is read and written
+		later   bool // nothing can be read before the file is closed
+		spoil   bool // a byte is not stored as it was sent
+		longer  bool // there is more than was written
+		opened  int  // so often
+		outcome string
+	}{
+		"both ways":   {opened: 1},
+		"one way":     {oneWay: true, opened: 3},
+		"late":        {later: true, opened: 2},
+		"spoilt":      {spoil: true, opened: 2, outcome: "digest_mismatch"},
+		"longer":      {longer: true, opened: 2, outcome: "digest_mismatch"},
+		"spoilt, one": {oneWay: true, spoil: true, opened: 3, outcome: "digest_mismatch"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			random := rand.New(rand.NewPCG(9, 10)) //nolint:gosec // any order does
+			s := newSFTPPush(read(t, PushOptions{}, src), nonce, ssh.Target{Target: fleet.Target{Command: "/d/f"}}, nil)
+			var stored []byte
+			opened, closed := 0, false
+			h := &hostile{answer: func(kind byte, f fields) []byte {
+				switch at := f.text(); kind {
+				case fxStat, fxLstat:
+					if at == "/d" {
+						return packed(fxAttrs, uint32(attrPerm), uint32(modeDir|0o755))
+					}
+					return packed(fxStatus, uint32(statusNoFile), "", "")
+				case fxOpen:
+					if opened++; c.oneWay && f.uint32()&(openRead|openWrite) == openRead|openWrite {
+						return packed(fxStatus, uint32(4), "", "")
+					}
+					return packed(fxHandle, "h")
+				case fxClose:
+					closed = true
+				case fxWrite:
+					off := int(f.uint64()) //nolint:gosec // small
+					b := f.bytes()
+					stored = append(stored, make([]byte, max(0, off+len(b)-len(stored)))...)
+					copy(stored[off:], b)
+					if c.spoil && off == 0 {
+						stored[7]++
+					}
+					if c.longer && off+len(b) == len(text) {
+						stored = append(stored, 'x')
+					}
+				case fxRead:
+					if random.IntN(4) == 0 {
+						return nil // later
+					}
+					off, n := int(f.uint64()), int(f.uint32()) //nolint:gosec // small
+					switch {
+					case c.later && !closed:
+						return packed(fxStatus, uint32(4), "", "")
+					case off >= len(stored):
+						return eof
+					}
+					b := stored[off:min(off+n, len(stored))]
+					return packed(fxData, string(b[:1+random.IntN(len(b))]))
+				}
+				return packed(fxStatus, uint32(0), "", "")
+			}}
+			s.has[extRename] = true
+			h.serve(s, 1_000_000)
+			s.end()
+			if v := s.verdict; v.done != (c.outcome == "") || !v.done && v.word != c.outcome || opened != c.opened {
+				t.Errorf("%+v, opened %d times, want %d", v, opened, c.opened)
+			}
+		})
 	}
 }
 

@@ -39,48 +39,75 @@ func (s *sftpSession) askRead(handle string, off int64, n int) readRequest {
 func readLimit(n int) int { return max(n, minPiece) + 64 }
 
 // readHandle copies the bytes from one offset to another of an open file to w, or to the file's end
-// if that comes first. A server may answer with less than was asked for, and in any order.
+// if that comes first.
 func (s *sftpSession) readHandle(handle string, w io.Writer, from, to int64) error {
-	var flying []readRequest
-	var err error
-	for next := from; err == nil; {
-		for len(flying) < s.flying() && next < to {
-			r := s.askRead(handle, next, int(min(int64(s.piece), to-next)))
-			flying = append(flying, r)
-			next += int64(r.n)
-		}
-		if len(flying) == 0 {
-			return nil
-		}
-		r := flying[0]
-		flying = flying[1:]
-		data, failed := s.answer(r.id, fxData)
-		if code, ok := errors.AsType[status](failed); ok && code == statusEOF {
-			to = min(to, r.off) // and what was asked behind it is dropped
-			continue
-		}
-		if err = failed; err != nil || r.off >= to {
-			continue
-		}
-		b := data.bytes()
-		if len(b) == 0 || len(b) > r.n {
-			err = status(5)
-			continue
-		}
-		if _, err = w.Write(b); err == nil && len(b) < r.n {
-			flying = append([]readRequest{s.askRead(handle, r.off+int64(len(b)), r.n-len(b))}, flying...)
-		}
-		s.spare = s.last[:0] // no writer keeps it
+	r := rangeReader{session: s, handle: handle, w: w, next: from, to: to}
+	for r.ask(); len(r.flying) > 0 && r.err == nil; r.ask() {
+		r.take()
 	}
-	if errors.Is(err, errEnded) {
-		return err
+	return r.end()
+}
+
+// A rangeReader copies a range of an open file to w. A server may answer with less than was asked for,
+// and in any order.
+type rangeReader struct {
+	session  *sftpSession
+	handle   string
+	w        io.Writer
+	next, to int64 // what is asked for next, and the end of the range, which may grow
+	flying   []readRequest
+	err      error
+}
+
+// ask asks for as much as may be without an answer.
+func (r *rangeReader) ask() {
+	for r.err == nil && len(r.flying) < r.session.flying() && r.next < r.to {
+		q := r.session.askRead(r.handle, r.next, int(min(int64(r.session.piece), r.to-r.next)))
+		r.flying = append(r.flying, q)
+		r.next += int64(q.n)
 	}
-	for _, r := range flying { // the answers are still to come
-		if _, failed := s.answer(r.id, fxData); errors.Is(failed, errEnded) {
+}
+
+// ready reports whether take does not wait.
+func (r *rangeReader) ready() bool {
+	return r.err == nil && len(r.flying) > 0 && r.session.replies[r.flying[0].id].packet != nil
+}
+
+// take takes the answer to the first of what was asked for.
+func (r *rangeReader) take() {
+	q := r.flying[0]
+	r.flying = r.flying[1:]
+	data, failed := r.session.answer(q.id, fxData)
+	if code, ok := errors.AsType[status](failed); ok && code == statusEOF {
+		r.to = min(r.to, q.off) // and what was asked behind it is dropped
+		return
+	}
+	if r.err = failed; r.err != nil || q.off >= r.to {
+		return
+	}
+	b := data.bytes()
+	if len(b) == 0 || len(b) > q.n {
+		r.err = status(5)
+		return
+	}
+	if _, r.err = r.w.Write(b); r.err == nil && len(b) < q.n {
+		r.flying = append([]readRequest{r.session.askRead(r.handle, q.off+int64(len(b)), q.n-len(b))}, r.flying...)
+	}
+	r.session.spare = r.session.last[:0] // no writer keeps it
+}
+
+// end returns why the range was not read to its end. It waits for the answers that are still to come.
+func (r *rangeReader) end() error {
+	if errors.Is(r.err, errEnded) {
+		return r.err
+	}
+	for _, q := range r.flying {
+		if _, failed := r.session.answer(q.id, fxData); errors.Is(failed, errEnded) {
 			return failed
 		}
 	}
-	return err
+	r.flying = nil
+	return r.err
 }
 
 // A dirEntry is a name in a directory, with what the server says of it.
