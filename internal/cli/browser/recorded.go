@@ -3,8 +3,11 @@
 package browser
 
 import (
+	"cmp"
 	"context"
 	"iter"
+	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -18,15 +21,18 @@ import (
 type Recorded struct {
 	j    *journal.Journal
 	info *journal.RunInfo
-	seen []seen      // by position in the journal
+	seen []seen      // by index
+	last int64       // the number of the last intent or result that Poll has read
+	read bool        // Poll has read the whole run
 	over atomic.Bool // nothing of the run changes any more
 }
 
 // seen is what Poll has told of a target.
 type seen struct {
-	progress journal.Progress
-	attempt  int
-	outcome  fleet.Outcome
+	index   int
+	state   browse.State
+	attempt int
+	outcome fleet.Outcome
 }
 
 // NewRecorded returns the run with an identifier.
@@ -43,30 +49,55 @@ func (r *Recorded) Poll(ctx context.Context) (browse.Update, error) {
 	}
 	running := info.State == journal.Running
 	u := browse.Update{Over: !running}
-	r.over.Store(!running)
+	wasOver := r.over.Swap(!running)
 	switch ended := info.Ended(); {
 	case running:
 		u.Elapsed = time.Since(info.Started)
 	case !ended.IsZero():
 		u.Elapsed = ended.Sub(info.Started)
 	}
-	at := 0
+	after := r.last
+	if !r.read || wasOver == running { // else what has no result has become another thing
+		after = math.MaxInt64 // no rows
+	}
+	c, err := r.j.Changes(ctx, info.Run, after)
+	if err != nil {
+		return u, err //nolint:wrapcheck // it says what it is about
+	}
+	if after != math.MaxInt64 {
+		for i := range c.Entries {
+			r.take(&c.Entries[i], running, true, &u)
+		}
+		r.last = c.Last
+		return u, nil
+	}
+	r.read = false
 	for _, err := range r.j.Show(ctx, info.Run, func(e *journal.Entry) bool {
-		if at == len(r.seen) {
-			r.seen = append(r.seen, seen{outcome: fleet.NumOutcomes})
-		}
-		if now := (seen{e.Progress, e.Attempt, e.Outcome}); r.seen[at] != now {
-			r.seen[at] = now
-			u.Rows = append(u.Rows, recordedRow(e, running))
-		}
-		at++
+		r.take(e, running, false, &u)
 		return false // its output is not needed
 	}) {
 		if err != nil {
 			return u, err //nolint:wrapcheck // it says what it is about
 		}
 	}
+	r.last, r.read = c.Last, true // what came meanwhile is read again
 	return u, nil
+}
+
+// take adds the row of a target to u, unless nothing says that it has changed: a result may be
+// another one, of a watch, and look the same.
+func (r *Recorded) take(e *journal.Entry, running, changed bool, u *browse.Update) {
+	row := recordedRow(e, running)
+	now := seen{row.Index, row.State, e.Attempt, e.Outcome}
+	at, known := slices.BinarySearchFunc(r.seen, now.index, func(s seen, index int) int { return cmp.Compare(s.index, index) })
+	switch {
+	case !known:
+		r.seen = slices.Insert(r.seen, at, now)
+	case r.seen[at] == now && !changed:
+		return
+	}
+	r.seen[at] = now
+	u.Rows = append(u.Rows, row)
 }
 
 func recordedRow(e *journal.Entry, running bool) browse.Row {
