@@ -293,7 +293,15 @@ func (w *watcher) heading(r *round) string {
 		what += ", " + ui.Count(int64(first)) + " without an earlier answer"
 	}
 	text += what + "; " + outcomes(&r.summary) + " in " + ui.Duration(r.ended.Sub(r.began))
-	return text + connections(r)
+	return text + lag(r) + connections(r)
+}
+
+// lag says how late a tick began, if that is worth a word.
+func lag(r *round) string {
+	if r.Late <= time.Second {
+		return ""
+	}
+	return ", " + ui.Duration(r.Late) + " late"
 }
 
 // connections says how many connections were dialled though others are held, and why.
@@ -340,9 +348,7 @@ func (w *watcher) status(now time.Time) string {
 	}
 	r := w.last
 	text := fmt.Sprintf("tick %d: %s in %s", r.N, outcomes(&r.summary), ui.Duration(r.ended.Sub(r.began)))
-	if r.Late > time.Second {
-		text += ", " + ui.Duration(r.Late) + " late"
-	}
+	text += lag(r)
 	if left := w.next.Sub(now).Round(time.Second); left > 0 {
 		text += fmt.Sprintf("; next in %v", left)
 	}
