@@ -28,7 +28,13 @@ import (
 	"shoal/simfleet"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if hosts := os.Getenv(fleetVariable); hosts != "" {
+		serveFleet(hosts)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // No exported signature and no exported field has a type of an internal package: other
 // programs could not name it, and what is below could not change.

@@ -168,6 +168,7 @@ type Stats struct {
 	Authenticated int // of those, let in
 	Execs         int // exec requests seen
 	Subsystems    int // SFTP sessions that began
+	Rekeys        int // key exchanges of hosts after the first of a connection; 0 with ServerXCrypto
 	Open          int // connections open now
 	PeakOpen      int // the most that were open at once
 	Penalties     int // given under Options.Penalties

@@ -125,6 +125,8 @@ func (w *wireServer) handle(ev wire.Event) {
 		}
 	case wire.Writable:
 		w.changed.Broadcast()
+	case wire.Rekeyed:
+		w.conn.fleet.count(func(s *Stats) { s.Rekeys++ })
 	}
 }
 
