@@ -87,8 +87,9 @@ func (p *Pool) Pull(ctx context.Context, targets iter.Seq[Target], sources []str
 // Idle returns the number of connections that are held and on which no command runs.
 func (p *Pool) Idle() int { return p.held.Pool.Idle() }
 
-// Refresh closes the connections on which no command runs: the next command there logs in anew.
-func (p *Pool) Refresh() { p.held.Pool.Refresh() }
+// Refresh closes the connections on which no command runs, and those to jump hosts once nothing goes
+// through them: the next command there logs in anew.
+func (p *Pool) Refresh() { p.held.Refresh() }
 
 // Close closes all connections. Commands that run are abandoned.
 func (p *Pool) Close() error {

@@ -43,19 +43,18 @@ func (o Options) connect(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint])
 		c.close()
 		return nil, err
 	}
-	d, closeDialer, err := o.dialer(known, c.keyring, c.agents)
+	own, err := o.dialer(known, c.keyring, c.agents)
 	if err != nil {
 		c.close()
 		return nil, err
 	}
+	d, leave := own.Dialer, func() {}
 	if o.Persist != nil {
-		var leave func()
 		d, leave = o.Persist.before(ctx, o, d, known, c.keyring)
-		inner := closeDialer
-		closeDialer = func() error { leave(); return inner() }
 	}
 	return &connections{d, func() {
-		if err := closeDialer(); err != nil {
+		leave()
+		if err := own.close(); err != nil {
 			o.notice(err.Error())
 		}
 		c.close()
@@ -211,22 +210,29 @@ func (o Options) agentSocket() string {
 	return o.Agent
 }
 
+// A dialer is a client, with what it connects through.
+type dialer struct {
+	ssh.Dialer
+	network *tunnel.Network
+	close   func() error
+}
+
 // dialer returns the client that Options.Client names. Connections to jump hosts
 // always use package internal/ssh/client.
-func (o Options) dialer(keys ssh.HostKeys, identities ssh.Identities, agents ssh.Agents) (ssh.Dialer, func() error, error) {
+func (o Options) dialer(keys ssh.HostKeys, identities ssh.Identities, agents ssh.Agents) (*dialer, error) {
 	clock := o.Engine.Clock
 	network := tunnel.New(tunnel.Options{Direct: o.Network, Timeouts: o.Timeouts, Clock: clock, Verbose: o.Engine.Verbose})
 	std, err := xcrypto.New(xcrypto.Options{
 		HostKeys: keys, Identities: identities, Passwords: o.Passwords, Agents: agents, Timeouts: o.Timeouts, Clock: clock, Network: network,
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	program, err := openssh.New(openssh.Options{
 		HostKeys: keys, Identities: identities, Agents: agents, Timeouts: o.Timeouts, Clock: clock, Network: network,
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	memory := o.memory()
 	fast, err := client.New(client.Options{
@@ -245,20 +251,20 @@ func (o Options) dialer(keys ssh.HostKeys, identities ssh.Identities, agents ssh
 		Trace:      o.Trace,
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	network.Use(fast)
-	closer := func() error { return errors.Join(fast.Close(), network.Close(), memory.Close(), program.Close()) }
+	d := &dialer{fast, network, func() error { return errors.Join(fast.Close(), network.Close(), memory.Close(), program.Close()) }}
 	switch o.Client {
 	case ClientStandard:
-		return std, closer, nil
+		d.Dialer = std
 	case ClientSSH:
 		if err := program.Available(); err != nil {
-			return nil, nil, errors.Join(err, closer())
+			return nil, errors.Join(err, d.close())
 		}
-		return program, closer, nil
+		d.Dialer = program
 	}
-	return fast, closer, nil
+	return d, nil
 }
 
 // memory opens the host cache. On failure it sends a notice and returns nil: the

@@ -1,9 +1,11 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"sync"
+	"time"
 
 	"shoal/internal/clock"
 	"shoal/internal/ssh"
@@ -15,11 +17,12 @@ import (
 type Hold struct {
 	Pool *hold.Pool
 
-	clock *clock.Clock
+	maxAge time.Duration // of connections to jump hosts; negative: no limit
+	clock  *clock.Clock
 
 	mu          sync.Mutex
 	credentials *credentials // nil before the first plan
-	close       func() error // of the Dialer
+	dialer      *dialer      // of the Pool; nil before the first plan
 }
 
 // NewHold returns a Hold without a connection. Call Close after the last plan's.
@@ -28,7 +31,7 @@ func NewHold(o hold.Options) (*Hold, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Hold{Pool: p, clock: clock.New()}, nil
+	return &Hold{Pool: p, maxAge: cmp.Or(o.MaxAge, hold.DefaultMaxAge), clock: clock.New()}, nil
 }
 
 // connect returns the Pool as the Dialer for planned targets.
@@ -46,6 +49,9 @@ func (h *Hold) connect(ctx context.Context, o Options, endpoints iter.Seq[*ssh.E
 	if err != nil {
 		return nil, err
 	}
+	if h.maxAge > 0 {
+		h.dialer.network.Retire(h.maxAge)
+	}
 	h.Pool.Use(known, h.credentials.keyring)
 	return &connections{h.Pool, func() {}}, nil
 }
@@ -60,14 +66,25 @@ func (h *Hold) begin(ctx context.Context, o *Options, endpoints iter.Seq[*ssh.En
 	if err != nil {
 		return err
 	}
-	d, closeDialer, err := o.dialer(h.Pool.HostKeys(), c.keyring, c.agents)
+	d, err := o.dialer(h.Pool.HostKeys(), c.keyring, c.agents)
 	if err != nil {
 		c.close()
 		return err
 	}
 	h.Pool.SetDialer(d)
-	h.credentials, h.close = c, closeDialer
+	h.credentials, h.dialer = c, d
 	return nil
+}
+
+// Refresh closes all idle connections and has those in use closed after their commands, also those to
+// jump hosts: what is dialled from now on logs in anew everywhere.
+func (h *Hold) Refresh() {
+	h.mu.Lock()
+	if h.dialer != nil {
+		h.dialer.network.Retire(0)
+	}
+	h.mu.Unlock()
+	h.Pool.Refresh()
 }
 
 // Close closes all connections.
@@ -79,7 +96,7 @@ func (h *Hold) Close() error {
 	if h.credentials == nil {
 		return nil
 	}
-	err := h.close()
+	err := h.dialer.close()
 	h.credentials.close()
 	return err
 }

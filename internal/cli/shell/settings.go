@@ -73,7 +73,7 @@ func (s *shell) setting(ctx context.Context, text string) (quit bool, err error)
 	case "only":
 		return false, s.only(value)
 	case "reconnect":
-		s.hold.Pool.Refresh()
+		s.hold.Refresh()
 	case "log":
 		return false, s.openLog(value)
 	case "diff":

@@ -514,6 +514,7 @@ type hopping struct {
 	server, hop *sshdtest.Server
 	refused     bool // the jump host
 	checked     int  // its key
+	logins      int  // at it
 }
 
 func (k *hopping) Algorithms(ssh.Target) []string { return nil }
@@ -534,6 +535,7 @@ func (k *hopping) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
 
 func (k *hopping) Signers(_ context.Context, t ssh.Target) ([]xssh.Signer, error) {
 	if t.Jump() == nil {
+		k.logins++
 		return []xssh.Signer{k.hop.Signer}, nil
 	}
 	return []xssh.Signer{k.server.Signer}, nil
@@ -544,10 +546,21 @@ func TestJumpHost(t *testing.T) {
 	server, jump := sshdtest.OpenSSH(t), sshdtest.OpenSSH(t)
 	d := newDen(t)
 	for i, c := range []struct {
-		refused bool
-		why     fleet.DialReason
-		ran     bool
-	}{{false, fleet.DialNew, true}, {false, "", true}, {true, fleet.DialHostKey, false}, {false, "", true}} {
+		refused, refresh bool
+		why              fleet.DialReason
+		ran              bool
+		logins           int // at the jump host
+	}{
+		{why: fleet.DialNew, ran: true, logins: 1},
+		{ran: true},
+		{refused: true, why: fleet.DialHostKey},
+		{ran: true},
+		{refresh: true, why: fleet.DialExpired, ran: true, logins: 1},
+		{ran: true},
+	} {
+		if c.refresh {
+			d.refresh()
+		}
 		k := &hopping{server: server, hop: jump, refused: c.refused}
 		local := new(counted)
 		p := d.dialerOn(t, Options{HostKeys: k, Identities: k, Local: local})
@@ -563,6 +576,9 @@ func TestJumpHost(t *testing.T) {
 		}
 		if want := !c.ran; (local.n > 0) != want {
 			t.Errorf("run %d: it was dialled here: %t, want %t", i, !want, want)
+		}
+		if k.logins != c.logins {
+			t.Errorf("run %d: %d logins at the jump host, want %d", i, k.logins, c.logins)
 		}
 		if k.checked == 0 {
 			t.Errorf("run %d: the jump host's key was not checked", i)

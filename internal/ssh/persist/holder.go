@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -222,10 +224,17 @@ func (h *Holder) pools() (all []*hold.Pool) {
 }
 
 // refresh lets go of all connections that no command uses; the others must not be used again
-// either, which their runs' ends see to.
+// either, which their runs' ends see to. Those to jump hosts end with what goes through them.
 func (h *Holder) refresh() {
-	for _, p := range h.pools() {
-		p.Refresh()
+	h.mu.Lock()
+	lines := slices.Collect(maps.Values(h.lines))
+	for _, hop := range h.hops {
+		hop.keys = nil
+	}
+	h.mu.Unlock()
+	for _, l := range lines {
+		l.network.Retire(0) // first, so that nothing new goes through them
+		l.pool.Refresh()
 	}
 	h.log("refreshed")
 }

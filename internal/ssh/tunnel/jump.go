@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -119,6 +120,17 @@ func (n *Network) Close() error {
 		p.close()
 	}
 	return nil
+}
+
+// Retire gives connections to jump hosts that were dialled so long ago, or longer, no further stream,
+// and closes them when they have none: a login has the rights of its time. 0 means all.
+func (n *Network) Retire(age time.Duration) {
+	n.mu.Lock()
+	pools := slices.Collect(maps.Values(n.pools))
+	n.mu.Unlock()
+	for _, p := range pools {
+		p.retire(age)
+	}
 }
 
 // maxTries limits the tries to open a stream, each on another connection.

@@ -473,6 +473,72 @@ func TestBastionDiesUnderACommand(t *testing.T) {
 	}
 }
 
+// A retired connection to a jump host carries what goes through it to the end, and nothing else.
+func TestRetire(t *testing.T) {
+	s := newSite(t, 2)
+	n := New(Options{})
+	d := s.dialer(t, n)
+	hop := s.hop()
+	via := ssh.Via(hop)
+	a := &ssh.Attempt{Progress: new(ssh.Progress), Target: at(fleet.Target{Host: s.fleet.Host(0), User: "someone", Command: "cat"}, via)}
+	input := make(pending)
+	a.Stream = input
+	c, err := d.Dial(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan fleet.End, 1)
+	c.Start(t.Context(), func(e fleet.End) { done <- e })
+	p := n.pool(hop)
+	p.mu.Lock()
+	old := p.members[0]
+	p.mu.Unlock()
+	if n.Retire(time.Hour); p.currently() != 1 {
+		t.Error("a young one is retired")
+	}
+	n.Retire(0)
+	if got := s.run(t, d, 2, via); got[fleet.OutcomeOK] != 2 {
+		t.Errorf("outcomes %v", got)
+	}
+	if n := p.currently(); n != 1 || !old.alive() {
+		t.Errorf("%d connections; the retired one is there: %v", n, old.alive())
+	}
+	close(input)
+	if end := <-done; end.Outcome != fleet.OutcomeOK {
+		t.Errorf("ended %v(%s): %v", end.Outcome, end.Reason, end.Err)
+	}
+	_ = c.Close()
+	<-old.tunnels.Done()
+	if c := strings.Count(s.bastion.Log(), "Accepted publickey"); c != 2 {
+		t.Errorf("%d logins at the jump host", c)
+	}
+}
+
+// currently is current without mu.
+func (p *pool) currently() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.current()
+}
+
+// A pending is input that is empty and ends when it is closed.
+type pending chan struct{}
+
+// Notify implements ssh.Stream.
+func (p pending) Notify(f func()) {
+	go func() { <-p; f() }()
+}
+
+// Next implements ssh.Stream.
+func (p pending) Next([]byte, int64) (int, error) {
+	select {
+	case <-p:
+		return 0, io.EOF
+	default:
+		return 0, nil
+	}
+}
+
 // A line is a TCP relay that can be cut.
 type line struct {
 	port     uint16

@@ -25,6 +25,7 @@ type pool struct {
 	underway chan struct{} // closed when the current dial is over; nil: none
 	err      error         // error of the last dial; nil: it succeeded
 	until    time.Time     // no dial before, if err is not nil
+	renewed  time.Time     // what was dialled before is used no more
 	closed   bool
 }
 
@@ -33,6 +34,13 @@ type member struct {
 	tunnels *client.Tunnels
 	streams int
 	limit   int
+	login   time.Time // no later than it
+	retired bool      // it gets no stream any more, and is closed after the last one
+}
+
+// age is by the clock on the wall too, which goes on while this machine sleeps.
+func (m *member) age(now time.Time) time.Duration {
+	return max(now.Sub(m.login), now.Round(0).Sub(m.login.Round(0)))
 }
 
 func (m *member) alive() bool {
@@ -76,7 +84,7 @@ func (p *pool) free() *member {
 	p.members = slices.DeleteFunc(p.members, func(m *member) bool { return !m.alive() && m.streams == 0 })
 	var best *member
 	for _, m := range p.members {
-		if m.alive() && m.streams < m.limit && (best == nil || m.streams < best.streams) {
+		if m.alive() && !m.retired && m.streams < m.limit && (best == nil || m.streams < best.streams) {
 			best = m
 		}
 	}
@@ -96,15 +104,26 @@ func (p *pool) mayDial() error {
 		return errClosed
 	case p.err != nil && time.Now().Before(p.until):
 		return p.err
-	case len(p.members) >= maxConnections:
+	case p.current() >= maxConnections:
 		return errFull
 	}
 	return nil
 }
 
+// current returns the number of connections that are not retired. mu must be held.
+func (p *pool) current() (n int) {
+	for _, m := range p.members {
+		if !m.retired {
+			n++
+		}
+	}
+	return n
+}
+
 // dial adds a connection. It is independent of any target's context, so that a
 // target that gives up does not cancel it for the others.
 func (p *pool) dial() {
+	began := time.Now()
 	t, err := p.connect()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,10 +132,30 @@ func (p *pool) dial() {
 	switch {
 	case err != nil:
 		p.until = time.Now().Add(retryAfter)
-	case p.closed:
+	case p.closed, began.Before(p.renewed):
 		_ = t.Close()
 	default:
-		p.members = append(p.members, &member{tunnels: t, limit: p.network.opts.Streams})
+		p.members = append(p.members, &member{tunnels: t, limit: p.network.opts.Streams, login: began})
+	}
+}
+
+// retire gives connections of at least this age no further stream.
+func (p *pool) retire(age time.Duration) {
+	now := time.Now()
+	var unused []*member
+	p.mu.Lock()
+	p.renewed = now.Add(-age)
+	p.members = slices.DeleteFunc(p.members, func(m *member) bool {
+		m.retired = m.retired || m.age(now) >= age
+		unneeded := m.retired && m.streams == 0
+		if unneeded {
+			unused = append(unused, m)
+		}
+		return unneeded
+	})
+	p.mu.Unlock()
+	for _, m := range unused {
+		_ = m.tunnels.Close()
 	}
 }
 
@@ -183,21 +222,33 @@ func wait(ctx context.Context, try int) bool {
 }
 
 // release returns a stream's place to its connection.
-func (p *pool) release(m *member) {
+func (p *pool) release(m *member) { p.giveUp(m, nil) }
+
+// giveUp releases the place of a stream, after whose opening failed does something to the connection.
+func (p *pool) giveUp(m *member, failed func()) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	m.streams--
+	if failed != nil {
+		failed()
+	}
+	last := m.retired && m.streams == 0
+	if last {
+		p.members = slices.DeleteFunc(p.members, func(other *member) bool { return other == m })
+	}
+	p.mu.Unlock()
+	if last {
+		_ = m.tunnels.Close()
+	}
 }
 
 // failed releases the place of a refused stream, and lowers the limit of a
 // connection that has reached the server's.
 func (p *pool) failed(m *member, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	m.streams--
-	if r, ok := errors.AsType[*client.RefusedError](err); ok && r.Code == resourceShortage {
-		m.limit = max(1, m.streams)
-	}
+	p.giveUp(m, func() {
+		if r, ok := errors.AsType[*client.RefusedError](err); ok && r.Code == resourceShortage {
+			m.limit = max(1, m.streams)
+		}
+	})
 }
 
 func (p *pool) close() {
