@@ -61,11 +61,20 @@ func TestBecome(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			home := func() string { // of the account that logs in
+				t.Helper()
+				code, stdout, stderr := f.shoal(t, "run", "-w", host, "-N", "pwd; ls -AR")
+				expect(t, "the home", 0, code, stdout, stderr)
+				return stdout
+			}
+			before := home()
 			shoal("a command", 0, "run", []string{"-N", "id -un; pwd"}, "other\n/home/other\n")
 			shoal("a long command", 0, "run", []string{"-N", "id -un; : " + strings.Repeat("x", 300_000)}, "other\n")
 			shoal("a place", 0, "run", []string{"-N", "--env", "A=it's", "--chdir", "/tmp", "--umask", "0077", "echo $A; pwd; umask"}, "it's\n/tmp\n0077\n")
 			shoal("no such place", 3, "run", []string{"--chdir", "nosuch", "id"}, "chdir_failed")
 			shoal("input", 0, "run", []string{"-N", "--stdin-from", data, "id -un; wc -c"}, "other\n340000\n")
+			shoal("a secret", 0, "run", []string{"-N", "--env-secret", "TOKEN@" + secretFile(t, "Canary-4719"), "--stdin-from", data, "--chdir", "/tmp",
+				`id -un; echo "$TOKEN" | tr a-z A-Z; ps axww -o args= | grep -c "Canary[-]4719"; wc -c`}, "other\nCANARY-4719\n0\n340000\n")
 			shoal("a script", 0, "script", []string{"-N", "--stdin-from", data, "--max-output", "1M", script, "--", "it's"}, "other\nit's\n0123", text[len(text)-40:])
 			shoal("a push", 0, "push", []string{"--mode", "0640", data, "pushed"})
 			shoal("what was pushed", 0, "run", []string{"-N", "stat -c '%U %a %s' /home/other/pushed; sha256sum <pushed"}, "other 640 340000\n")
@@ -77,6 +86,9 @@ func TestBecome(t *testing.T) {
 			}
 			if got, err := os.ReadFile(found[0]); err != nil || string(got) != text {
 				t.Errorf("pulled %d bytes, %v", len(got), err)
+			}
+			if after := home(); after != before {
+				t.Errorf("the account that logs in has\n%s\nand had\n%s", after, before)
 			}
 			shoal("a marker", 0, "run", []string{"-N", "--once", "--kill-on-cancel", "echo once; id -un"}, "once\nother\n")
 			shoal("its place", 0, "run", []string{"-N", "ls -A .local/state/shoal/marks"}, "-0\n")
