@@ -48,7 +48,7 @@ func TestHostsThatAreNotClean(t *testing.T) {
 			{"push $1/src $0/f", 1, []string{"busy: ", "can be written with --in-place"}},
 			{"push --via sftp $1/src $0/f", 1, []string{"no_atomic_replace: ", "--in-place writes into it"}},
 			{"run cat $0/f", 0, []string{": old\n"}},
-			{"push --via sftp --in-place $1/src $0/f", 0, []string{"written: 4 bytes"}},
+			{"push --via sftp --in-place $1/src $0/f", 0, []string{"written in place: 4 bytes"}},
 			{"push --in-place $1/src $0/f", 0, []string{"the same already"}},
 			{"run ls -A $0", 0, []string{": f\n", ": old\n"}},
 		}},

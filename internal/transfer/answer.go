@@ -131,11 +131,15 @@ func (v verdict) text(p *Push) string {
 	if p.Options.dry() {
 		return fmt.Sprintf("would be written: %d, the same already: %d\n", v.written, v.same)
 	}
+	how := "written"
+	if p.Options.InPlace {
+		how = "written in place"
+	}
 	if p.Only {
 		if v.same > 0 {
 			return "the same already\n"
 		}
-		return fmt.Sprintf("written: %d bytes\n", p.Size)
+		return fmt.Sprintf("%s: %d bytes\n", how, p.Size)
 	}
-	return fmt.Sprintf("written: %d, the same already: %d\n", v.written, v.same)
+	return fmt.Sprintf("%s: %d, the same already: %d\n", how, v.written, v.same)
 }

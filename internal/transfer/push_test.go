@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -58,6 +59,12 @@ func pushedWith(t *testing.T, env []string, shell string, p *Push, dest string, 
 
 // exchanged is pushedWith, which also returns the exchange, if there was a question.
 func exchanged(t *testing.T, env []string, shell string, p *Push, dest string, cut int64) (x *exchange, v verdict, ok bool, stderr string) {
+	t.Helper()
+	return exchangedAs(t, nonce, env, shell, p, dest, cut)
+}
+
+// exchangedAs is exchanged with a nonce of its own.
+func exchangedAs(t *testing.T, nonce string, env []string, shell string, p *Push, dest string, cut int64) (x *exchange, v verdict, ok bool, stderr string) {
 	t.Helper()
 	line, before, err := p.request(dest, nonce)
 	if err != nil {
@@ -434,6 +441,51 @@ func TestPushBusyAndOwner(t *testing.T) {
 		wantTree(t, "replaced", dir, `f 755 "new"`)
 		if info, err := os.Stat(dir + "/f"); os.Getuid() == 0 && (err != nil || owner(info) != "65534:65534") {
 			t.Errorf("owner %q, %v", owner(info), err)
+		}
+		// Other files in its place keep owner and mode.
+		for text, push := range map[string]func(p *Push) (verdict, string){
+			"by sh": func(p *Push) (verdict, string) {
+				v, _, stderr := pushed(t, shell, p, dir+"/f", -1)
+				return v, stderr
+			},
+			"by SFTP": func(p *Push) (verdict, string) { return bySFTP(t, p, dir+"/f") },
+		} {
+			write(t, src, text, 0o644)
+			if v, said := push(read(t, PushOptions{}, src)); !v.done {
+				t.Errorf("%s: %+v, %q", text, v, said)
+			}
+			wantTree(t, text, dir, fmt.Sprintf("f 755 %q", text))
+			if info, err := os.Stat(dir + "/f"); os.Getuid() == 0 && (err != nil || owner(info) != "65534:65534") {
+				t.Errorf("%s: owner %q, %v", text, owner(info), err)
+			}
+		}
+	})
+}
+
+// Two pushes to one place at a time do not mix: one of the two files is there, whole.
+func TestPushTwoAtATime(t *testing.T) {
+	t.Parallel()
+	eachShell(t, func(t *testing.T, shell string) {
+		dir := t.TempDir()
+		texts := []string{strings.Repeat("one\n", 700_000), strings.Repeat("two\n", 700_000)} // parts of these are kept
+		var pushing sync.WaitGroup
+		for i, text := range texts {
+			src := filepath.Join(t.TempDir(), "f")
+			write(t, src, text, 0o644)
+			p := read(t, PushOptions{}, src)
+			pushing.Go(func() {
+				own := nonce[1:] + strconv.Itoa(i)
+				if _, v, ok, stderr := exchangedAs(t, own, os.Environ(), shell, p, dir+"/f", -1); !ok || !v.done || !v.verified {
+					t.Errorf("%+v, %v, %q", v, ok, stderr)
+				}
+			})
+		}
+		pushing.Wait()
+		if got, err := os.ReadFile(dir + "/f"); err != nil || !slices.Contains(texts, string(got)) {
+			t.Errorf("%d bytes, %v: neither of the files", len(got), err)
+		}
+		if names := tree(t, dir); len(names) != 1 {
+			t.Errorf("left: %q", names)
 		}
 	})
 }
