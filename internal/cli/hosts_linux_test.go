@@ -27,7 +27,10 @@ func mounted(t *testing.T, setup string, opts ...sshdtest.Option) (f *farSide, d
 func TestHostsThatAreNotClean(t *testing.T) {
 	t.Parallel()
 	local := t.TempDir()
-	for name, text := range map[string]string{"src": "new\n", "script": "#!/bin/sh\necho ran $(id -u)\n"} {
+	if err := os.MkdirAll(filepath.Join(local, "tree", "m"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"src": "new\n", "script": "#!/bin/sh\necho ran $(id -u)\n", "tree/f": "tree\n", "tree/m/f": "m\n"} {
 		if err := os.WriteFile(filepath.Join(local, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -51,6 +54,20 @@ func TestHostsThatAreNotClean(t *testing.T) {
 			{"push --via sftp --in-place $1/src $0/f", 0, []string{"written in place: 4 bytes"}},
 			{"push --in-place $1/src $0/f", 0, []string{"the same already"}},
 			{"run ls -A $0", 0, []string{": f\n", ": old\n"}},
+		}},
+		// A mv that would have to copy, under the file's own name, is an error here.
+		"other file systems": {`cp "$(command -v mv)" "$0/real"; ` +
+			`printf "%s\n" "#!/bin/sh" "[ \"\$1\" != -f ] || shift" "[ \"\$(stat -c %d \"\$1\")\" = \"\$(stat -c %d \"\${2%/*}\")\" ] || exit 9" "exec $0/real -f \"\$1\" \"\$2\"" >"$0/mv"; chmod 755 "$0/mv"; ` +
+			`mount --bind "$0/mv" "$(readlink -f "$(command -v mv)")"; ` +
+			`mkdir -p "$0/m" "$0/t/tree/m"; mount -t tmpfs none "$0/m"; mount -t tmpfs none "$0/t/tree/m"; echo old >"$0/m/f"; ln -s "$0/m/f" "$0/l"`, []try{
+			{"run mv $0/f $0/m/g", 1, []string{"exit status 9"}},
+			{"push --backup $1/src $0/l", 0, []string{"written: 4 bytes"}},
+			{"push $1/src $0/m/", 0, []string{"written: 4 bytes"}},
+			{"push $1/tree $0/t", 0, []string{"written: 2, the same already: 0"}},
+			{"push --via sftp $1/script $0/l", 0, []string{"written: "}},
+			{"push --via sftp $1/script $0/t/tree/m/f", 0, []string{"written: "}},
+			{"run cat $0/m/f~ $0/m/src $0/t/tree/f", 0, []string{": old\n", ": new\n", ": tree\n"}},
+			{"run ls -A $0/m $0/t $0/t/tree $0/t/tree/m", 0, []string{": f~\n"}},
 		}},
 		"read-only": {`mkdir "$0/ro"; mount -t tmpfs none "$0/ro"; echo old >"$0/ro/f"; mount -o remount,ro "$0/ro"`, []try{
 			{"push $1/src $0/ro/f", 1, []string{"read_only: ", "mount it for writing"}},
