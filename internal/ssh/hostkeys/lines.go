@@ -34,10 +34,11 @@ func Lines(r io.Reader, file string) ([]Line, []Problem, error) {
 	return lines, problems, err
 }
 
-// AppendLine appends the target's known_hosts line for the key, with its newline. It returns an
-// error if the target's name cannot occur in known_hosts.
+// AppendLine appends the target's known_hosts line for the key, with its newline: under its
+// HostKeyAlias, if it has one, where it is looked up. It returns an error if that name cannot occur in
+// known_hosts.
 func AppendLine(text []byte, t fleet.Target, key ssh.PublicKey) ([]byte, error) {
-	n, err := ownNamesOf(t)
+	n, err := namesOf(t)
 	if err != nil {
 		return text, err
 	}
