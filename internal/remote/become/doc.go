@@ -9,7 +9,8 @@
 //   - Nothing is stdout or stderr that came before the line which the command's own shell
 //     writes as the other user. That is kept apart, and quoted in errors and with Verbose.
 //   - If that line did not come, the command did not run: fleet.OutcomeNeverStarted, with one
-//     of the reasons ReasonBecome….
+//     of the reasons ReasonBecome…. That is unknown (ReasonBecomeUnproven) where nothing waits for
+//     remote.Go and no line of ours came: a forced command may have kept both outputs.
 //   - Where a password may be asked for, the command (but a Direct one) starts only when remote.Go was sent, and
 //     neither that nor the command's input is sent before that line. An attempt that ends
 //     earlier, however it ends, is never started.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"shoal/fleet"
@@ -40,9 +41,21 @@ func (t *try) judgeLocked(end fleet.End) fleet.End {
 	case !t.waitsLocked() && !t.text.Terminal && t.streams[fleet.Stdout].passing:
 		return t.attempt.Fail(fleet.OutcomeUnknown, fleet.ReasonBecomeUnproven, hint.New("the command was started as the other user by its standard output, and was not by its standard error, which something there joins or drops",
 			"a forced command with 2>&1 or 2>/dev/null does that; --pty expects one stream")).End()
+	case !t.waitsLocked() && t.unread():
+		return t.withOutput(t.attempt.Fail(fleet.OutcomeUnknown, fleet.ReasonBecomeUnproven, hint.New(
+			fmt.Sprintf("nothing says that a POSIX shell has read what was sent, nor that none has (exit status %d, signal %q)", end.Status, end.Signal),
+			"a forced command or a device's own command line cannot become another user; one that keeps both outputs for itself may have"))).End()
 	}
 	t.attempt.Execution.NotStarted()
 	return t.withOutput(t.refused(end)).End()
+}
+
+// unread reports whether none of our lines came. Something may have kept them, and run the command.
+func (t *try) unread() bool {
+	if t.saw(t.text.Begun()) {
+		return false
+	}
+	return !slices.ContainsFunc([]string{"method", "user", "printf", "stty", "go", "output"}, func(what string) bool { return t.saw(t.text.Lacks(what)) })
 }
 
 // waitsLocked reports whether the far end certainly waits for what was not sent: remote.Go, or, where
