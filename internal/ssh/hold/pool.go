@@ -335,7 +335,8 @@ func trusted(keys ssh.HostKeys, t ssh.Target, key xssh.PublicKey) bool {
 	return true
 }
 
-// same reports whether connections with these settings are alike. mu must be held.
+// same reports whether connections with these settings are alike: a terminal is of one command. mu
+// must be held.
 func (p *Pool) same(a, b *ssh.Settings) bool {
 	if a == b {
 		return true
@@ -343,6 +344,11 @@ func (p *Pool) same(a, b *ssh.Settings) bool {
 	pair := [2]*ssh.Settings{a, b}
 	alike, known := p.alike[pair]
 	if !known {
+		if a != nil && b != nil && a.PTY != b.PTY {
+			other := *b
+			other.PTY = a.PTY
+			b = &other
+		}
 		alike = reflect.DeepEqual(a, b)
 		p.alike[pair] = alike
 	}
