@@ -62,6 +62,8 @@ type GatheredOptions struct {
 	// Rest is the command that shows everything; "" means that there is none: then no diff
 	// is cut.
 	Rest string
+	// Mask is what asks for masks; "" means the flag, --mask auto.
+	Mask string
 }
 
 // Gathered groups equal results and prints each once, under the folded names of its hosts,
@@ -203,7 +205,7 @@ func (g *Gathered) tellOfMasks() error {
 	if g.opts.Groups.Masker != nil {
 		return nil
 	}
-	return g.say("hint: --mask auto compares without times, process numbers and other noise")
+	return g.say("hint: " + cmp.Or(g.opts.Mask, "--mask auto") + " compares without times, process numbers and other noise")
 }
 
 // restText counts groups, and what is in them.

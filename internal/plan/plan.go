@@ -223,8 +223,8 @@ func (p *Planner) explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 		p.tellOnce(n.Keyword, n.Text)
 	}
 	if p.opts.PTY == NoPTY && hops[last].RequestTTY {
-		p.tellOnce("requesttty", fmt.Sprintf("RequestTTY (%v) has no effect: only commands of shoal run get a terminal, "+
-			"without a standard input and a wrapper", hops[last].Why("requesttty")))
+		p.tellOnce("requesttty", fmt.Sprintf("RequestTTY (%v) has no effect: only commands without a standard input and a wrapper get a terminal",
+			hops[last].Why("requesttty")))
 	}
 	if p.opts.ForwardAgent == "" && hops[last].ForwardAgent != "" {
 		p.tellOnce("forwardagent", fmt.Sprintf("ForwardAgent (%v) has no effect: only commands of shoal run get an agent", hops[last].Why("forwardagent")))

@@ -61,16 +61,25 @@ func (f *RemoteFlags) SetPTY(o *connect.Options, stdio console.Stdio) {
 	case !w.Wraps() && w.Become == nil && w.Push == nil && w.Pull == nil && !f.stdin && f.stdinFrom == "":
 		o.PTY = plan.PTYAsConfigured
 	}
+	f.Wrapper.PTY = TerminalOf(stdio)
+}
+
+// TerminalOf returns the type and size of the terminal that shows what commands write; the zero
+// PTY if there is none.
+func TerminalOf(stdio console.Stdio) (p ssh.PTY) {
 	out, ok := stdio.Out.(*os.File)
 	if !ok {
-		return
+		return p
 	}
-	if columns, rows, err := term.GetSize(int(out.Fd())); err == nil {
-		f.Wrapper.PTY = ssh.PTY{Term: os.Getenv("TERM"), Columns: uint32(columns), Rows: uint32(rows)}
-		if len(f.Wrapper.PTY.Term) > maxTerm {
-			f.Wrapper.PTY.Term = ""
-		}
+	columns, rows, err := term.GetSize(int(out.Fd()))
+	if err != nil {
+		return p
 	}
+	p = ssh.PTY{Term: os.Getenv("TERM"), Columns: uint32(columns), Rows: uint32(rows)}
+	if len(p.Term) > maxTerm {
+		p.Term = ""
+	}
+	return p
 }
 
 // maxTerm limits the name of a terminal's type, which comes from the environment.

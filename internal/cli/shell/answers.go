@@ -50,6 +50,7 @@ func (s *shell) newAnswers(run string) *answers {
 	a.waiting = watchPrompts(a.state, a.above)
 	o := output.GatheredOptions{
 		Stdout: s.out(s.stdio.Out), Groups: s.settings.equal, View: s.settings.view, Targets: len(s.selected), Standing: true,
+		Mask: ":mask auto",
 	}
 	if again := s.showAgain(run); again != "" && o.Stdout.Escape {
 		o.Rest, o.Max = again+" -b | less", display.MaxGroups

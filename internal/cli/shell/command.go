@@ -19,6 +19,7 @@ import (
 	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/placeholder"
+	"shoal/internal/plan"
 	shoalrun "shoal/internal/run"
 	"shoal/record"
 )
@@ -42,14 +43,18 @@ func (s *shell) command(ctx context.Context, text string) error {
 	opts.Engine.Targets = len(s.selected)
 	opts.Engine.CommandTimeout = s.settings.timeout
 	opts.Engine.Fanout = s.fanout()
+	remote := s.settings.remote()
+	if !remote.Wraps() && remote.Become == nil {
+		opts.PTY, remote.PTY = plan.PTYAsConfigured, run.TerminalOf(s.stdio)
+	}
 	ctx, stop := s.listen(ctx)
 	defer stop()
-	plan, err := opts.Plan(ctx, s.targets(), template)
+	planned, err := opts.Plan(ctx, s.targets(), template)
 	if err != nil {
 		return err
 	}
-	defer plan.Close()
-	control, err := plan.Engine(ctx)
+	defer planned.Close()
+	control, err := planned.Engine(ctx)
 	if err != nil {
 		return err
 	}
@@ -59,7 +64,7 @@ func (s *shell) command(ctx context.Context, text string) error {
 	if err != nil {
 		return err
 	}
-	r, err := shoalrun.Begin(ctx, s.journal, info, *s.settings.remote(), plan)
+	r, err := shoalrun.Begin(ctx, s.journal, info, *remote, planned)
 	if err != nil {
 		return hint.Wrap(err, "shoal shell --no-journal keeps none")
 	}

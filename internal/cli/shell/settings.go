@@ -2,7 +2,9 @@ package shell
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -129,6 +131,23 @@ func (s *shell) set(name, value string) (err error) {
 	}
 	s.settings = now
 	return nil
+}
+
+// settingFlags are the flags that are settings here.
+var settingFlags = regexp.MustCompile(`--(mask|timeout|chdir|env|become|fanout|log)([^-\w]|$)`)
+
+// asSettings returns an error that names settings where err names the flags of shoal shell for them.
+func asSettings(err error) error {
+	text := err.Error()
+	what, advice := hint.Split(text)
+	if advice == "" {
+		advice = hint.Of(err)
+	}
+	named := func(text string) string { return settingFlags.ReplaceAllString(text, ":$1$2") }
+	if advice == "" {
+		return errors.New(named(what))
+	}
+	return hint.New(named(what), named(advice))
 }
 
 // addVariable sets a variable, or removes all.

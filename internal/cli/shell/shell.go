@@ -206,7 +206,7 @@ func (s *shell) loop(ctx context.Context, lines source) error {
 		}
 		quit, err := s.do(ctx, text)
 		if err != nil {
-			console.Complain(s.errs(), err)
+			console.Complain(s.errs(), asSettings(err))
 			s.code = max(s.code, console.ExitUsage)
 			if !lines.interactive() && !s.ended {
 				return console.ExitError(s.code) // what follows may depend on it
