@@ -143,7 +143,10 @@ func asSettings(err error) error {
 	if advice == "" {
 		advice = hint.Of(err)
 	}
-	named := func(text string) string { return settingFlags.ReplaceAllString(text, ":$1$2") }
+	named := func(text string) string {
+		text = settingFlags.ReplaceAllString(text, ":$1$2")
+		return strings.ReplaceAll(text, "--mask-regex", "shoal shell --mask-regex")
+	}
 	if advice == "" {
 		return errors.New(named(what))
 	}
