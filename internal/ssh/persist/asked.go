@@ -391,7 +391,12 @@ func (r *remote) sendInput() {
 }
 
 // nextInput reads what is available now, and io.EOF if nothing follows.
-func (r *remote) nextInput(p []byte, at int64) (int, error) {
+func (r *remote) nextInput(p []byte, at int64) (n int, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			n, err = 0, panicError(p)
+		}
+	}()
 	a := r.attempt
 	if a.Stream != nil {
 		return a.Stream.Next(p, at)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -294,14 +295,13 @@ func (r *remote) drain() {
 		events := r.events
 		r.events = nil
 		r.busy = len(events) > 0
-		over := r.over
 		r.mu.Unlock()
 		if len(events) == 0 {
 			return
 		}
 		for _, ev := range events {
 			switch {
-			case over:
+			case r.isOver():
 			case ev.end != nil:
 				if ev.connection != nil {
 					a.Connection = ev.connection
@@ -319,6 +319,7 @@ func (r *remote) drain() {
 
 // write passes output on and lets the holder send more.
 func (r *remote) write(w io.Writer, ev event) {
+	defer r.guard()
 	r.mu.Lock()
 	broken := r.broken[ev.stream]
 	r.mu.Unlock()
@@ -342,6 +343,24 @@ func (r *remote) write(w io.Writer, ev event) {
 		r.dialer.link.send(kindCredit, r.id, func(e *enc) { e.uint(uint64(taken)) })
 	}
 }
+
+func (r *remote) isOver() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.over
+}
+
+// guard turns a panic into the end of this one attempt.
+func (r *remote) guard() {
+	if p := recover(); p != nil {
+		err := panicError(p)
+		r.dialer.link.send(kindCancel, r.id, func(e *enc) { e.str(cut(err.Error())) })
+		r.withdraw()
+		r.end(r.attempt.Fail(r.attempt.Execution.Failed(), fleet.ReasonInternal, err).End())
+	}
+}
+
+func panicError(p any) error { return fmt.Errorf("panic: %v\n%s", p, debug.Stack()) }
 
 func (r *remote) context() context.Context {
 	r.mu.Lock()

@@ -144,6 +144,20 @@ func testInput(t *testing.T, newDialer Factory) {
 			t.Errorf("cause %v, output %q", r.Err, r.stdout)
 		}
 	})
+	t.Run("it panics", func(t *testing.T) {
+		d, attempt := own(t, newDialer, xssh.Config{}, sum)
+		runAttempt(t.Context(), t, d, attempt(panickingInput{})).
+			want(t, fleet.OutcomeUnknown, fleet.ReasonInternal, fleet.PhaseRun, 0)
+	})
+	t.Run("a writer panics", func(t *testing.T) {
+		d, attemptWith := own(t, newDialer, xssh.Config{}, func(ch xssh.Channel) {
+			_, _ = ch.Write([]byte("x"))
+			_, _ = io.Copy(io.Discard, ch.Stderr()) // until the channel ends; the input is not read
+		})
+		a := attemptWith(bytes.NewReader(bytesOf(10 << 20)))
+		a.Stdout = panicking{}
+		report{End: attempt(t.Context(), d, a)}.want(t, fleet.OutcomeUnknown, fleet.ReasonInternal, fleet.PhaseRun, 0)
+	})
 	t.Run("stopped", func(t *testing.T) { testStopInput(t, newDialer) })
 	t.Run("refused", func(t *testing.T) {
 		f := startFleet(t, simfleet.Options{Hosts: 1, Fault: func(int) simfleet.Fault { return simfleet.FaultExecRefused }})
@@ -158,6 +172,15 @@ func testInput(t *testing.T, newDialer Factory) {
 	})
 	testRealInput(t, newDialer)
 }
+
+type panickingInput struct{}
+
+func (panickingInput) Size() int64                       { return 100 }
+func (panickingInput) ReadAt([]byte, int64) (int, error) { panic("oops") }
+
+type panicking struct{}
+
+func (panicking) Write([]byte) (int, error) { panic("oops") }
 
 // testEcho has input and output at the same time, each larger than all buffers together.
 func testEcho(t *testing.T, newDialer Factory) {

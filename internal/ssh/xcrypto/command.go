@@ -107,8 +107,10 @@ func (cmd *command) wait(ctx context.Context) fleet.End {
 	if c.timeouts.Alive > 0 {
 		watching.Go(func() { c.watch(over, cmd.channel) })
 	}
-	cmd.collect()
-	close(over)
+	func() {
+		defer close(over) // also after a panic
+		cmd.collect()
+	}()
 	end := cmd.ended(ctx, nil)
 	watching.Wait()
 	return end

@@ -198,8 +198,16 @@ func (c *conn) run(ctx context.Context) fleet.End {
 		return cmd.refused(ctx)
 	}
 	a.Execution.Started()
-	defer cmd.feed()()
-	return cmd.wait(ctx)
+	fed, waited := cmd.feed(), false
+	defer func() {
+		if !waited { // a panic: nobody reads the output any more, for which the input may wait
+			_ = c.Close()
+		}
+		fed()
+	}()
+	end := cmd.wait(ctx)
+	waited = true
+	return end
 }
 
 // requestPTY asks for a pseudo-terminal (RFC 4254 §6.2).
