@@ -76,7 +76,7 @@ func (c *Coordinator) adoptHostsLocked(s *shard) error {
 	}
 	for i := range body.Hosts {
 		h := &body.Hosts[i]
-		var stdout, stderr bytes.Buffer
+		var stdout, stderr head
 		a := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: h.target(h.Index)}, Stdout: &stdout, Stderr: &stderr}
 		made := &host{c: c, attempt: a, pool: s.pool, aside: h.Aside}
 		made.done = func(end fleet.End) {
@@ -85,8 +85,11 @@ func (c *Coordinator) adoptHostsLocked(s *shard) error {
 				told := *e
 				told.Target = res.Target
 				told.Stdout.Bytes, told.Stderr.Bytes = stdout.Bytes(), stderr.Bytes()
-				told.Stdout.Size += int64(stdout.Len())
-				told.Stderr.Size += int64(stderr.Len())
+				told.Stdout.Size += stdout.size
+				told.Stderr.Size += stderr.size
+				if body.Options.Pull {
+					told.Stdout.Bytes, told.Outcome, told.Reason, told.Err = nil, fleet.OutcomeUnknown, fleet.ReasonNoReceipt, errPulled
+				}
 				if h.Wrapped && told.Outcome.Ran() && told.Outcome != fleet.OutcomeOK {
 					told.Err = errWrapped(&told.End)
 					told.Outcome, told.Reason = fleet.OutcomeUnknown, fleet.ReasonNoReceipt
@@ -106,6 +109,24 @@ func (c *Coordinator) adoptHostsLocked(s *shard) error {
 	}
 	return nil
 }
+
+// A head keeps the first bytes of what is written.
+type head struct {
+	bytes.Buffer
+	size int64
+}
+
+// Write implements io.Writer.
+func (h *head) Write(p []byte) (int, error) {
+	h.size += int64(len(p))
+	_, _ = h.Buffer.Write(p[:min(len(p), maxAttached-h.Len())])
+	return len(p), nil
+}
+
+// maxAttached is how much of each stream is kept of a run that was attached to.
+const maxAttached = 16 << 20
+
+var errPulled = hint.New("the shoal pull that was to store it is gone", "pull it again")
 
 // Results yields the results of a run that c is attached to, as they come, until all its shards are
 // done. Ending ctx abandons the commands.

@@ -166,7 +166,11 @@ func (c *Coordinator) listen(ctx context.Context, run string) error {
 		DeliverPolicy: jetstream.DeliverAllPolicy, FilterSubjects: []string{"log.>", "late.>"},
 	})
 	if err == nil {
-		c.follow, err = consumer.Consume(c.onRecord, jetstream.ConsumeErrHandler(func(jetstream.ConsumeContext, error) {}))
+		opts := []jetstream.PullConsumeOpt{jetstream.ConsumeErrHandler(func(jetstream.ConsumeContext, error) {})}
+		if c.Options.Stream > 0 { // many records are large
+			opts = append(opts, jetstream.PullMaxBytes(maxFetch))
+		}
+		c.follow, err = consumer.Consume(c.onRecord, opts...)
 	}
 	if err != nil {
 		return fmt.Errorf("following the log of run %s: %w", run, err)
@@ -191,8 +195,12 @@ func (c *Coordinator) Close() {
 	}
 	c.all.Wait()
 	c.mu.Lock()
-	remove := c.stream != nil && c.run != "" && !c.keep && c.lost == 0 && c.active == 0
+	remove := c.stream != nil && c.run != "" && !c.keep && (c.lost == 0 || c.Options.Pull) && c.active == 0
+	given := c.lost > 0 && c.Options.Pull
 	c.mu.Unlock()
+	if given {
+		c.setState(stateAbort) // nobody stores what workers go on to read
+	}
 	if !remove {
 		return
 	}
@@ -225,6 +233,9 @@ func (c *Coordinator) abort() {
 		}
 	})
 }
+
+// maxFetch is how many bytes of records wait here at once.
+const maxFetch = 16 << 20
 
 const abortGrace = 3 * time.Second
 

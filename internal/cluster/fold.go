@@ -172,6 +172,16 @@ func (f *Fold) check(w *Work) error {
 		}
 		intends[i] = true
 	}
+	for _, part := range w.Parts {
+		switch i := part.Host; {
+		case i < 0 || i >= len(f.hosts):
+			return damaged("output of host %d of %d", i, len(f.hosts))
+		case f.hosts[i].result:
+			return damaged("output of host %d after its result", i)
+		case !intends[i] && f.hosts[i].intended != f.Epoch:
+			return damaged("output of host %d without an intent", i)
+		}
+	}
 	ended := make(map[int]bool, len(w.Results))
 	for _, r := range w.Results {
 		switch {

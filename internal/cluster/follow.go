@@ -33,6 +33,7 @@ func (c *Coordinator) onRecord(m jetstream.Msg) {
 	var results []Result
 	var begun []int
 	var dialled map[int]netip.AddrPort
+	var parts []Part
 	var broken error
 	if kind == "late" {
 		results, err = s.fold.Late(writer, m.Data(), c.conn.pack)
@@ -42,7 +43,7 @@ func (c *Coordinator) onRecord(m jetstream.Msg) {
 	} else if s.fold.Err == nil {
 		var w *Work
 		if w, broken = s.fold.ApplyFrom(writer, meta.Sequence.Stream, m.Data(), c.conn.pack); w != nil {
-			results, begun, dialled = w.Results, w.Intents, w.Dialled
+			results, begun, dialled, parts = w.Results, w.Intents, w.Dialled, w.Parts
 		}
 		switch {
 		case broken != nil || s.fold.Shard == nil:
@@ -53,7 +54,7 @@ func (c *Coordinator) onRecord(m jetstream.Msg) {
 		}
 		if broken != nil {
 			s.fold.Err = broken
-			results, begun = nil, nil
+			results, begun, parts = nil, nil, nil
 		}
 	}
 	hosts := s.hosts
@@ -66,6 +67,9 @@ func (c *Coordinator) onRecord(m jetstream.Msg) {
 		if at := dialled[i]; at.IsValid() {
 			hosts[i].dialled(at)
 		}
+	}
+	for _, part := range parts {
+		hosts[part.Host].part(part)
 	}
 	for _, r := range results {
 		hosts[r.Host].end(r.Result.End, r.Result)

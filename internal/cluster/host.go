@@ -27,8 +27,9 @@ type host struct {
 	done    func(fleet.End)
 	forget  func() bool // ends the waiting for the end of Start's context; guarded by c.mu
 	once    sync.Once   // of end
-	sending sync.Mutex  // of calls of sent and dialled
-	ended   bool        // guarded by sending
+	sending sync.Mutex  // of calls of sent and dialled, and of parts
+	ended   bool        // guarded by sending, as is the next
+	passed  [fleet.NumStreams]int64
 }
 
 // Dial implements ssh.Dialer. It records the intent and connects nowhere.
@@ -141,7 +142,8 @@ func (h *host) Start(ctx context.Context, done func(fleet.End)) {
 // command has a time limit of its own.
 func (h *host) abandon(cause error) {
 	c := h.c
-	if !errors.Is(cause, ssh.ErrByHand) && !h.aside {
+	if !errors.Is(cause, ssh.ErrByHand) && !h.aside && !c.Options.Pull { // a pull ends what answers nonsense
+
 		c.aborts.Do(c.abort)
 		return
 	}

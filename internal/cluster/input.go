@@ -201,5 +201,8 @@ func (d askedDialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error)
 		}
 		given.Input = bytes.NewReader(data)
 	}
+	if d.session.options.Stream > 0 {
+		from.shard.streamed(&given, from.host)
+	}
 	return d.Dialer.Dial(ctx, &given)
 }

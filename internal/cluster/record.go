@@ -92,9 +92,18 @@ type Work struct {
 	Intents []int
 	// Dialled are the addresses at which hosts of Intents that have a name were dialled.
 	Dialled map[int]netip.AddrPort
+	// Parts are output of hosts that are intended, in its order; see Options.Stream.
+	Parts   []Part
 	Results []Result
 	// Done means that the worker starts nothing more of the shard, and waits for nothing.
 	Done bool
+}
+
+// A Part is what a command has written, and continues the parts before it.
+type Part struct {
+	Host   int // position in the shard
+	Stream fleet.Stream
+	Bytes  []byte
 }
 
 // A Result is how a host of a shard ended.
@@ -106,8 +115,15 @@ type Result struct {
 type workHead struct {
 	Intents []int                  `json:"intents,omitempty"`
 	Dialled map[int]netip.AddrPort `json:"dialled,omitempty"`
+	Parts   []partHead             `json:"parts,omitempty"`
 	Results []resultHead           `json:"results,omitempty"`
 	Done    bool                   `json:"done,omitempty"`
+}
+
+type partHead struct {
+	Host   int          `json:"host"`
+	Stream fleet.Stream `json:"stream"`
+	Size   int          `json:"size"` // bytes that follow the head, before those of the results
 }
 
 type resultHead struct {
@@ -139,6 +155,10 @@ func (p *packer) close() {
 func (p *packer) encode(w *Work) [][]byte {
 	head := workHead{Intents: w.Intents, Dialled: w.Dialled, Done: w.Done, Results: make([]resultHead, len(w.Results))}
 	var output []byte
+	for _, part := range w.Parts {
+		head.Parts = append(head.Parts, partHead{part.Host, part.Stream, len(part.Bytes)})
+		output = append(output, part.Bytes...)
+	}
 	for i, r := range w.Results {
 		head.Results[i] = resultHead{r.Host, record.AppendEnd(nil, r.Result), len(r.Result.Stdout.Bytes), len(r.Result.Stderr.Bytes)}
 		output = append(append(output, r.Result.Stdout.Bytes...), r.Result.Stderr.Bytes...)
@@ -170,6 +190,17 @@ func (p *packer) decode(body []byte) (*Work, error) {
 		return nil, fmt.Errorf("a record of work: %w", err)
 	}
 	w := &Work{Intents: head.Intents, Dialled: head.Dialled, Done: head.Done}
+	for _, h := range head.Parts {
+		part := Part{Host: h.Host, Stream: h.Stream}
+		if h.Stream >= fleet.NumStreams {
+			return nil, fmt.Errorf("output of stream %d", h.Stream)
+		}
+		var err error
+		if part.Bytes, output, err = cut(output, h.Size); err != nil {
+			return nil, err
+		}
+		w.Parts = append(w.Parts, part)
+	}
 	for _, h := range head.Results {
 		res, err := record.DecodeEnd(h.End)
 		if err != nil {

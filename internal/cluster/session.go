@@ -283,6 +283,9 @@ func (s *session) connectOptions() connect.Options {
 	o.Ahead = func(d ssh.Dialer) ssh.Dialer { return askedDialer{d, s} }
 	e := &o.Engine
 	e.Fanout, e.Attempts, e.Idempotent, e.MaxOutput = s.worker.Room, s.options.Attempts, s.options.Idempotent, s.options.MaxOutput
+	if s.options.Stream > 0 {
+		e.MaxOutput = 1 // what is beyond Stream is counted; 0 would be the default
+	}
 	e.Drain = s.drain
 	e.Notice = func(text string) { s.worker.Notice(text) }
 	e.Intend = func(t fleet.Target, _ int, at netip.AddrPort) error {

@@ -41,6 +41,11 @@ type Options struct {
 	Attempts   int          `json:"attempts,omitempty"`
 	Idempotent bool         `json:"idempotent,omitempty"`
 	MaxOutput  int64        `json:"max_output,omitempty"`
+	// Stream has output written into the log as it comes, up to this many bytes of each stream of a host,
+	// and not with the result; 0 means with the result. It does not go with Idempotent.
+	Stream int64 `json:"stream,omitempty"`
+	// Pull means that the output is files: whoever attaches to the run has not stored them.
+	Pull bool `json:"pull,omitempty"`
 }
 
 // A Host is a target. How it is reached, beside its address, is the worker's to know: its keys, its
@@ -91,6 +96,9 @@ func (s *Shard) validate() error {
 		return errors.New("a shard without the names of its run and pool")
 	case len(s.Hosts) == 0 || len(s.Hosts) > maxHosts:
 		return fmt.Errorf("a shard of %d hosts", len(s.Hosts))
+	}
+	if o := s.Options; o.Stream < 0 || o.Stream > 0 && o.Idempotent {
+		return errors.New("a shard whose output comes as it is written, and that may run twice")
 	}
 	if err := s.Options.Timeouts.Validate(); err != nil {
 		return fmt.Errorf("reading a shard: %w", err)

@@ -36,8 +36,9 @@ type workerShard struct {
 	room    sync.Cond // for results
 	open    int       // hosts whose results have not come from the engine
 	next    *intents  // those that the writer commits next
+	parts   []Part    // before the results
 	results []Result
-	bytes   int
+	bytes   int          // of both
 	sent    map[int]bool // hosts whose intent was committed in this epoch
 	before  map[int]bool // hosts that an earlier owner may have run
 	err     error        // why nothing is appended any more
@@ -127,18 +128,26 @@ func (s *workerShard) take() (batch *intents, w *Work, over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	batch, s.next = s.next, &intents{done: make(chan struct{})}
-	n, size := 0, 0
-	for n < len(s.results) && (n == 0 || size < maxBatch) {
+	n, size, parts := 0, 0, 0
+	for parts < len(s.parts) && (parts == 0 || size < maxBatch) {
+		size += len(s.parts[parts].Bytes)
+		parts++
+	}
+	given := s.parts[:parts:parts]
+	if s.parts = s.parts[parts:]; len(s.parts) == 0 {
+		s.parts = nil
+	}
+	for s.parts == nil && n < len(s.results) && (n+parts == 0 || size < maxBatch) {
 		size += len(s.results[n].Result.Stdout.Bytes) + len(s.results[n].Result.Stderr.Bytes)
 		n++
 	}
-	w = &Work{Intents: batch.hosts, Dialled: batch.at, Results: s.results[:n:n]}
+	w = &Work{Intents: batch.hosts, Dialled: batch.at, Parts: given, Results: s.results[:n:n]}
 	s.results = s.results[n:]
 	s.bytes -= size
 	s.room.Broadcast()
-	over = s.open == 0 && len(s.results) == 0
+	over = s.open == 0 && len(s.results) == 0 && s.parts == nil
 	w.Done = over && !s.left
-	if len(s.results) > 0 {
+	if len(s.results) > 0 || s.parts != nil {
 		s.signal()
 	}
 	return batch, w, over
@@ -165,7 +174,7 @@ func (s *workerShard) write(ctx context.Context) error {
 }
 
 func (s *workerShard) append(ctx context.Context, w *Work) error {
-	if len(w.Intents) == 0 && len(w.Results) == 0 && !w.Done {
+	if len(w.Intents) == 0 && len(w.Parts) == 0 && len(w.Results) == 0 && !w.Done {
 		return nil
 	}
 	bodies := s.log.conn.pack.encode(w)
@@ -191,6 +200,7 @@ func (s *workerShard) committed(batch *intents, err error) {
 		s.next.err = err // of those who came meanwhile
 		close(s.next.done)
 		s.next = &intents{done: make(chan struct{})} // for which nobody waits
+		s.room.Broadcast()                           // nothing is queued any more
 	}
 	close(batch.done)
 }
@@ -203,6 +213,10 @@ func (s *workerShard) writeLate(ctx context.Context, w *Work, cause error, over 
 		for _, r := range w.Results {
 			if !fenced || !s.sent[r.Host] {
 				continue
+			}
+			if s.shard.Options.Stream > 0 { // what came before it may be missing
+				r.Result.Stdout.Bytes, r.Result.Stderr.Bytes = nil, nil
+				r.Result.Flags |= fleet.FlagOutputIncomplete
 			}
 			bodies := s.log.conn.pack.encode(&Work{Results: []Result{r}})
 			if len(bodies) > 1 { // what happened is worth more than what was printed

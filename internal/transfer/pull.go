@@ -26,6 +26,9 @@ type Pull struct {
 	// Paths is the number of paths that each target asks for; see Sources.
 	Paths int `json:"paths,omitempty"`
 	PullOptions
+	// Queued means that attempts wait elsewhere before they begin: a host is given up that is silent after
+	// its first byte.
+	Queued bool `json:"-"`
 
 	store *store // nil: not open, or none
 	mu    sync.Mutex

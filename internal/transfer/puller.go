@@ -34,6 +34,7 @@ type puller struct {
 	cancel  context.CancelFunc // ends the attempt
 	came    atomic.Bool        // something, since watch called look
 	watch   *time.Timer        // nil: no limit
+	waits   atomic.Bool        // watch begins with the first byte
 	stalled atomic.Bool
 	host    string    // directory below Pull.Dir
 	tree    *hostTree // nil: the file is shown
@@ -121,7 +122,9 @@ func (r *puller) start(ctx context.Context) context.Context {
 			r.cancel()
 		}
 		r.watch = time.AfterFunc(1<<62, look)
-		r.watch.Reset(limit) // look reads watch
+		if r.waits.Store(r.pull.Queued); !r.pull.Queued {
+			r.watch.Reset(limit) // look reads watch
+		}
 	}
 	return ctx
 }
@@ -129,6 +132,9 @@ func (r *puller) start(ctx context.Context) context.Context {
 // Write implements io.Writer.
 func (r *puller) Write(p []byte) (int, error) {
 	r.came.Store(true)
+	if r.waits.CompareAndSwap(true, false) {
+		r.watch.Reset(r.pull.stall())
+	}
 	return r.records.Write(p)
 }
 

@@ -34,6 +34,8 @@ type ClusterFlags struct {
 	flags.ClusterFlags
 	signKey     string
 	poolTimeout flags.Seconds
+	follow      bool           // set by Validate
+	pull        *transfer.Pull // set by SetCopy; nil: none
 }
 
 // clusterNames are their names.
@@ -55,7 +57,7 @@ var notOnWorkers = map[string][]string{
 		"option", "identity", "max-keys", "no-agent", "ask-pass", "password-file", "host-key", "known-hosts", "pipeline", "pq", "client", "dials", "starts-per-host", "persist", "hold-max-age",
 	},
 	notYet: {
-		"forward-agent", "forward-agent-limit", "forward-agent-confirm", "barrier", "follow", "verbose",
+		"forward-agent", "forward-agent-limit", "forward-agent-confirm", "barrier", "verbose",
 	},
 	"no secret goes through NATS: put it on the hosts, or let sudo ask for none":     {"env-secret", "ask-become-pass", "become-password-file"},
 	"it is about this machine, or the way from it; shoal workers shows who is there": {"estimate"},
@@ -69,6 +71,8 @@ const notYet = "workers do not have it yet: leave out one of them"
 const (
 	defaultWorkerOutput = 8 << 20
 	maxWorkerOutput     = 16 << 20
+	maxWorkerPull       = 1 << 30  // of a host; it lies on the server's disk until the run has ended
+	pullRecords         = 64 << 20 // what is beside the bytes of files: names, modes, digests
 )
 
 // Workers are the coordinator's side of a run on workers.
@@ -104,6 +108,9 @@ func (f *ClusterFlags) Validate(all *pflag.FlagSet, jump string, maxOutput int64
 			}
 		}
 	}
+	if f.follow = flags.IsGiven(all, "follow") && all.Lookup("follow").Value.String() == "true"; f.follow && all.Lookup("idempotent").Value.String() == "true" {
+		return hint.New("--follow and --idempotent cannot go together with --cluster: what was shown of a command that runs twice stays", "leave out one of them")
+	}
 	if jump != "" && jump != "none" {
 		return hint.New("--jump cannot go with --cluster: workers go their own way", "give it to shoal worker")
 	}
@@ -117,8 +124,12 @@ func (f *ClusterFlags) Validate(all *pflag.FlagSet, jump string, maxOutput int64
 func (f *ClusterFlags) SetCopy(push *transfer.Push, pull *transfer.Pull) error {
 	switch {
 	case f.URL == "":
+	case pull != nil && pull.Via.SFTP():
+		return hint.New("--via cannot go with --cluster: nobody talks with a host while a worker pulls", "leave it out")
+	case pull != nil && pull.MaxSize > maxWorkerPull:
+		return hint.New("--max-size is more than workers pull", "1G of a host is the most with --cluster")
 	case pull != nil:
-		return hint.New("workers pull no files yet", "leave out --cluster")
+		pull.Queued, f.pull = true, pull
 	case push != nil && (push.Options.Via.SFTP() || push.Options.DryRun || push.Options.Diff || push.Options.Checksum == "always"):
 		return hint.New("--via, --dry-run, --diff and --checksum=always cannot go with --cluster: nobody talks with a host while a worker pushes", "leave them out")
 	case push != nil && push.Options.Bandwidth+push.Options.BandwidthPerJump > 0:
@@ -141,7 +152,16 @@ func (f *ClusterFlags) Join(ctx context.Context, opts *connect.Options, total in
 		output = defaultWorkerOutput
 	}
 	w.ask(co, opts)
-	co.Options = cluster.Options{Timeouts: opts.Timeouts, Attempts: e.Attempts, Idempotent: e.Idempotent, MaxOutput: output}
+	options := cluster.Options{Timeouts: opts.Timeouts, Attempts: e.Attempts, Idempotent: e.Idempotent, MaxOutput: output}
+	attempts := 1
+	switch {
+	case f.pull != nil: // each attempt stores its own files here
+		options.Pull, options.Stream, options.Attempts, options.Idempotent = true, f.pull.MaxSize+pullRecords, 1, false
+		attempts = e.Attempts
+	case f.follow:
+		options.Stream = output
+	}
+	co.Options = options
 	co.Asker = w.asker
 	if w.coordinator, err = cluster.NewCoordinator(w.conn, co); err != nil {
 		w.Close()
@@ -149,7 +169,7 @@ func (f *ClusterFlags) Join(ctx context.Context, opts *connect.Options, total in
 	}
 	e.Dialer, e.Stopping = w.coordinator, w.coordinator.Stop
 	// Workers make the attempts, and have congestion windows of their own.
-	e.Attempts, e.Idempotent = 1, false
+	e.Attempts, e.Idempotent = attempts, false
 	pass(opts, total)
 	return w, nil
 }
