@@ -23,6 +23,7 @@ import (
 	"shoal/fleet"
 	"shoal/internal/cluster/hub"
 	"shoal/internal/connect"
+	"shoal/internal/remote/become"
 	"shoal/simfleet"
 )
 
@@ -48,6 +49,7 @@ type site struct {
 	signers *Signers
 	allowed string             // signers as a file has them
 	prepare func(*Coordinator) // before it begins; nil: nothing
+	become  *become.Options    // nil: nobody else
 }
 
 func newSigner(t *testing.T) (xssh.Signer, string) {
@@ -169,6 +171,9 @@ func (s *site) run(ctx context.Context, command string, change func(*Coordinator
 		s.t.Fatal(err)
 	}
 	o.Engine.Dialer, o.Engine.Stopping = c, c.Stop
+	if s.become != nil {
+		o.Engine.Dialer = c.Become(*s.become)
+	}
 	var results []fleet.Result
 	for res, err := range connect.Run(ctx, o, s.fleet.Targets(), command) {
 		if err != nil {

@@ -23,7 +23,8 @@ type host struct {
 	c       *Coordinator
 	attempt *ssh.Attempt
 	pool    string
-	aside   bool // see Host.Aside
+	aside   bool    // see Host.Aside
+	become  *Become // nil: nobody else
 	done    func(fleet.End)
 	forget  func() bool // ends the waiting for the end of Start's context; guarded by c.mu
 	once    sync.Once   // of end
@@ -96,7 +97,7 @@ func (c *Coordinator) check(a *ssh.Attempt) (string, error) {
 // asked returns the host as a worker is asked for it.
 func (h *host) asked() Host {
 	t := h.attempt.Target
-	a := Host{Host: t.Host, Index: t.Index, User: t.User, Port: t.Port, Command: []byte(h.attempt.Exec()), PTY: h.attempt.PTY, Limit: h.attempt.Limit, Aside: h.aside, Wrapped: h.attempt.Line != "", At: h.attempt.At, Anew: h.attempt.Anew}
+	a := Host{Host: t.Host, Index: t.Index, User: t.User, Port: t.Port, Command: []byte(h.attempt.Exec()), PTY: h.attempt.PTY, Limit: h.attempt.Limit, Aside: h.aside, Become: h.become, Wrapped: h.attempt.Line != "", At: h.attempt.At, Anew: h.attempt.Anew}
 	if t.Route != nil {
 		a.Address, a.HostKeyAlias = t.Route.Address, t.Route.HostKeyAlias
 	}
@@ -205,7 +206,9 @@ func (h *host) end(end fleet.End, res *fleet.Result) (first bool) {
 		e.Started()
 	}
 	if res != nil {
-		h.attempt.Elsewhere = res
+		if h.attempt.Elsewhere = res; res.BecomeOutput != "" {
+			h.attempt.BecomeOutput = &res.BecomeOutput
+		}
 		h.write(h.attempt.Stdout, &res.Stdout)
 		h.write(h.attempt.Stderr, &res.Stderr)
 	}
@@ -271,7 +274,7 @@ func (h *host) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.En
 		return
 	}
 	next := conn.(*host)
-	next.aside = true
+	next.aside, next.become = true, h.become
 	next.Start(ctx, done)
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"shoal/fleet"
 	"shoal/internal/ssh"
 )
 
@@ -204,5 +205,15 @@ func (d askedDialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error)
 	if d.session.options.Stream > 0 {
 		from.shard.streamed(&given, from.host)
 	}
-	return d.Dialer.Dial(ctx, &given)
+	if h.Become == nil {
+		return d.Dialer.Dial(ctx, &given)
+	}
+	through, err := d.session.becomers.dialer(d.session.worker, *h.Become, d.Dialer)
+	if err != nil {
+		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBecomePasswordNeeded, fmt.Errorf("%w: %w", errBecome, err))
+	}
+	if !h.Wrapped {
+		given.Line = ""
+	}
+	return through.Dial(ctx, &given)
 }

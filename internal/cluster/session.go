@@ -31,8 +31,9 @@ type session struct {
 	over  chan struct{} // closed when the engine and the writers have ended
 	abort context.CancelCauseFunc
 
-	drained sync.Once
-	writers sync.WaitGroup
+	drained  sync.Once
+	becomers becomers
+	writers  sync.WaitGroup
 
 	mu       sync.Mutex
 	leaving  bool // the worker stops, the run does not

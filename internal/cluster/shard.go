@@ -65,6 +65,8 @@ type Host struct {
 	Anew bool            `json:"anew,omitempty"`
 	// Command is the text of the exec request, with its wrapper if it has one.
 	Command []byte `json:"command"`
+	// Become is the user as whom it runs; nil means User. Command is then not wrapped for that yet.
+	Become *Become `json:"become,omitempty"`
 	// Input is the standard input; nil means none.
 	Input *Input `json:"input,omitempty"`
 	// PTY is the pseudo-terminal; nil means none.
@@ -110,6 +112,11 @@ func (s *Shard) validate() error {
 				return err
 			}
 			inputs[h.Input.Digest] = h.Input.Size
+		}
+		if h.Become != nil {
+			if err := h.Become.validate(); err != nil {
+				return err
+			}
 		}
 		switch {
 		case h.Host.Name == "" || h.User == "" || h.Port == 0:

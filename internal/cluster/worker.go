@@ -12,6 +12,7 @@ import (
 
 	"shoal/internal/connect"
 	"shoal/internal/engine"
+	"shoal/internal/ssh"
 )
 
 // WorkerOptions configure a worker.
@@ -25,6 +26,9 @@ type WorkerOptions struct {
 	// Connect is how it reaches hosts: keys, agent, known_hosts, ssh_config. The run sets
 	// timeouts, attempts and the limit of the output.
 	Connect connect.Options
+	// BecomePasswords returns the password for becoming another user, once for each run that does. limit is
+	// the time for that. nil means that there is none.
+	BecomePasswords func(limit time.Duration) (ssh.Passwords, error)
 	// Room is how many hosts it works on at once. 0 means what this machine can carry.
 	Room int
 	// Notice is told what a person should know. It is called from many goroutines. nil disables it.

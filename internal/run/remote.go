@@ -97,12 +97,21 @@ func (r Remote) Validate() error {
 	return r.wrap("run", 0).Validate()
 }
 
+// A Becomer is a Dialer that has other processes make the attempts: they have passwords of their own.
+type Becomer interface {
+	// Become returns a Dialer whose commands they run as the user that the options name.
+	Become(o become.Options) ssh.Dialer
+}
+
 // Dialer returns a Dialer of connections through d whose commands run as r.Become says.
 func (r Remote) Dialer(d ssh.Dialer, clock *clock.Clock) (ssh.Dialer, error) {
 	if r.Become == nil {
 		return d, nil
 	}
 	o := *r.Become
+	if b, ok := d.(Becomer); ok {
+		return b.Become(o), nil
+	}
 	o.Clock = clock
 	return become.New(d, o)
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -18,6 +19,8 @@ import (
 	"shoal/internal/cli/signals"
 	"shoal/internal/cluster"
 	"shoal/internal/hint"
+	"shoal/internal/ssh"
+	"shoal/internal/ssh/auth"
 )
 
 type workerFlags struct {
@@ -26,6 +29,7 @@ type workerFlags struct {
 	pool, name string
 	signers    string
 	fanout     int
+	becomeFile string
 	given      *pflag.FlagSet
 }
 
@@ -56,6 +60,7 @@ key. User, port and timeouts come with the run.`,
 	g.StringVar(&f.name, "name", "", "the worker's `NAME` (default: that of the machine, and some letters)")
 	g.StringVar(&f.signers, "allow-signers", "", "run what keys in `FILE` have signed")
 	g.VarP((*flags.Count)(&f.fanout), "fanout", "f", "work on `N` targets at once (default: what files and memory allow)")
+	g.StringVar(&f.becomeFile, "become-password-file", "", "read from `FILE` what sudo asks commands of --become for; it goes to hosts with a known key, once to each, and of each run to others once one has accepted it")
 	f.given = cmd.Flags()
 	flags.AddInGroups(cmd, g, f.Connection())
 	for _, name := range []string{"user", "port", "connect-timeout", "dial-timeout", "kex-timeout", "auth-timeout", "session-timeout"} {
@@ -88,6 +93,10 @@ func (f *workerFlags) run(ctx context.Context, stdio console.Stdio) error {
 	if err := opts.Validate(); err != nil {
 		return err
 	}
+	passwords, err := f.becomePasswords(ctx)
+	if err != nil {
+		return err
+	}
 	flags.WarnInsecure(stdio.Err, opts)
 	machine, err := os.Hostname()
 	if err != nil {
@@ -103,7 +112,7 @@ func (f *workerFlags) run(ctx context.Context, stdio console.Stdio) error {
 	}
 	defer conn.Close()
 	w, err := cluster.NewWorker(conn, cluster.WorkerOptions{
-		Pool: f.pool, Name: f.name, Machine: machine, Version: console.Version, Signers: signers, Connect: opts, Room: f.fanout, Notice: notice,
+		Pool: f.pool, Name: f.name, Machine: machine, Version: console.Version, Signers: signers, Connect: opts, Room: f.fanout, BecomePasswords: passwords, Notice: notice,
 	})
 	if err != nil {
 		return err
@@ -124,6 +133,26 @@ func (f *workerFlags) run(ctx context.Context, stdio console.Stdio) error {
 		return errors.Join(console.ExitError(console.ExitUnknown))
 	}
 	return nil
+}
+
+// becomePasswords returns how the password for becoming another user is read, for each run anew; nil
+// without one.
+func (f *workerFlags) becomePasswords(ctx context.Context) (func(time.Duration) (ssh.Passwords, error), error) {
+	switch {
+	case f.becomeFile == "":
+		return nil, nil
+	case flags.IsStdin(f.becomeFile):
+		return nil, hint.New("--become-password-file is read for each run, and standard input can be read once", "put the password into a file with mode 0600")
+	}
+	read := func(limit time.Duration) (ssh.Passwords, error) {
+		p, err := auth.NewBecomePasswords(auth.FromFile(f.becomeFile), true, limit)
+		if err != nil {
+			return nil, err
+		}
+		return p, p.Prepare(ctx)
+	}
+	_, err := read(time.Minute) // a file that cannot be read is told now
+	return read, err
 }
 
 func hosts(n int) string {

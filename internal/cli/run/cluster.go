@@ -59,7 +59,8 @@ var notOnWorkers = map[string][]string{
 	notYet: {
 		"forward-agent", "forward-agent-limit", "forward-agent-confirm", "barrier", "verbose",
 	},
-	"no secret goes through NATS: put it on the hosts, or let sudo ask for none":     {"env-secret", "ask-become-pass", "become-password-file"},
+	"no secret goes through NATS: shoal worker --become-password-file names its own": {"ask-become-pass", "become-password-file"},
+	"no secret goes through NATS: put it into a file on the hosts":                   {"env-secret"},
 	"it is about this machine, or the way from it; shoal workers shows who is there": {"estimate"},
 }
 

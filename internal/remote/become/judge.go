@@ -114,7 +114,7 @@ func (t *try) refused(end fleet.End) *fleet.Error {
 	t.needed = !t.text.Ask && t.opts.Passwords != nil
 	switch {
 	case !t.text.Ask:
-		return fail(fleet.ReasonBecomePasswordNeeded, "give a password with --ask-become-pass, or let it be allowed without one there",
+		return fail(fleet.ReasonBecomePasswordNeeded, "give a password with --ask-become-pass, workers with --become-password-file, or let it be allowed without one there",
 			"%s wants a password, or does not allow the account to become %q", method, user)
 	case !t.asked:
 		return fail(fleet.ReasonBecomeNotAllowed, "", "%s does not allow the account to become %q, and asked for no password", method, user)
