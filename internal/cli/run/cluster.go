@@ -56,17 +56,19 @@ var notOnWorkers = map[string][]string{
 	"the way to the hosts is the worker's: give it to shoal worker": {
 		"option", "identity", "max-keys", "no-agent", "ask-pass", "password-file", "host-key", "known-hosts", "pipeline", "pq", "client", "dials", "starts-per-host", "persist", "hold-max-age",
 	},
-	notYet: {
-		"forward-agent", "forward-agent-limit", "forward-agent-confirm", "barrier", "verbose",
-	},
+	noAgent:   {"forward-agent", "forward-agent-limit", "forward-agent-confirm"},
+	noBarrier: {"barrier"},
+	"workers connect, and only they know how: leave it out":                          {"verbose"},
 	"no secret goes through NATS: shoal worker --become-password-file names its own": {"ask-become-pass", "become-password-file"},
 	"no secret goes through NATS: put it into a file on the hosts":                   {"env-secret"},
 	"it is about this machine, or the way from it; shoal workers shows who is there": {"estimate"},
 }
 
-// notYet is the advice for flags that say what is to happen: they count too if the configuration
-// has them.
-const notYet = "workers do not have it yet: leave out one of them"
+// The advice for flags that say what is to happen: they count too if the configuration has them.
+const (
+	noAgent   = "what signs for you stays on this machine: give the hosts or the worker a key of their own, or leave out --cluster"
+	noBarrier = "workers begin with a host when its turn comes: leave out one of them"
+)
 
 // maxWorkerOutput is how much of each stream workers keep: results travel and are stored whole.
 const (
@@ -104,7 +106,7 @@ func (f *ClusterFlags) Validate(all *pflag.FlagSet, jump string, maxOutput int64
 	}
 	for why, names := range notOnWorkers {
 		for _, name := range names {
-			if all.Changed(name) || why == notYet && flags.IsGiven(all, name) {
+			if all.Changed(name) || (why == noAgent || why == noBarrier) && flags.IsGiven(all, name) {
 				return hint.Wrap(fmt.Errorf("--%s cannot go with --cluster", name), why)
 			}
 		}
