@@ -45,6 +45,7 @@ func (o Options) connect(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint])
 	}
 	own, err := o.dialer(known, c.keyring, c.agents)
 	if err != nil {
+		_ = known.Close() // it was only read
 		c.close()
 		return nil, err
 	}
@@ -57,6 +58,7 @@ func (o Options) connect(ctx context.Context, endpoints iter.Seq[*ssh.Endpoint])
 		if err := own.close(); err != nil {
 			o.notice(err.Error())
 		}
+		_ = known.Close() // it was only read
 		c.close()
 	}}, nil
 }
@@ -66,6 +68,8 @@ type credentials struct {
 	keyring *auth.Keyring
 	agents  *auth.Forwarder
 	told    int // of the keyring's notices
+	// known has read the files of Options.KnownHosts; nil once prepare has returned it.
+	known *hostkeys.Verifier
 }
 
 // credentials returns those that Options name.
@@ -79,18 +83,26 @@ func (o Options) credentials(ctx context.Context, endpoints iter.Seq[*ssh.Endpoi
 		_ = keyring.Close()
 		return nil, err
 	}
-	c := &credentials{keyring: keyring, agents: agents}
-	if err := o.checkNamed(ctx, keyring, batch(endpoints)); err != nil {
+	c := &credentials{keyring: keyring, agents: agents, known: hostkeys.NewVerifier()}
+	if err := o.checkNamed(ctx, keyring, c.known, batch(endpoints)); err != nil {
 		c.close()
 		return nil, err
 	}
 	return c, nil
 }
 
-// prepare loads what the endpoints need and returns their known hosts. It tells what is left
-// out, once.
-func (c *credentials) prepare(ctx context.Context, o Options, endpoints iter.Seq[*ssh.Endpoint]) (*hostkeys.Verifier, error) {
-	known := hostkeys.NewVerifier()
+// prepare loads what the endpoints need and returns their known hosts, whose Close is the
+// caller's. It tells what is left out, once.
+func (c *credentials) prepare(ctx context.Context, o Options, endpoints iter.Seq[*ssh.Endpoint]) (_ *hostkeys.Verifier, err error) {
+	known := c.known
+	if c.known = nil; known == nil {
+		known = hostkeys.NewVerifier()
+	}
+	defer func() {
+		if err != nil {
+			_ = known.Close() // it was only read
+		}
+	}()
 	if endpoints != nil {
 		if err := prepare(ctx, endpoints, known, c.keyring); err != nil {
 			return nil, err
@@ -113,6 +125,9 @@ func (c *credentials) prepare(ctx context.Context, o Options, endpoints iter.Seq
 func (c *credentials) close() {
 	_ = c.keyring.Close()
 	_ = c.agents.Close()
+	if c.known != nil {
+		_ = c.known.Close()
+	}
 }
 
 // checkForwarded returns an error if an agent that must be forwarded does not answer.
@@ -176,7 +191,7 @@ func batch(endpoints iter.Seq[*ssh.Endpoint]) bool {
 
 // checkNamed returns an error if a key file or known_hosts file named in Options is
 // unusable. batch says that an encrypted key file is left out.
-func (o Options) checkNamed(ctx context.Context, keyring *auth.Keyring, batch bool) error {
+func (o Options) checkNamed(ctx context.Context, keyring *auth.Keyring, known *hostkeys.Verifier, batch bool) error {
 	if len(o.Identities) > 0 {
 		set, err := keyring.Set(ctx, ssh.KeySpec{Files: o.Identities, AgentSocket: o.agentSocket(), NoPassphrase: batch})
 		if err == nil {
@@ -187,7 +202,7 @@ func (o Options) checkNamed(ctx context.Context, keyring *auth.Keyring, batch bo
 		}
 	}
 	if o.KnownHosts != nil {
-		if _, err := hostkeys.Open(hostkeys.Options{Files: o.KnownHosts}); err != nil {
+		if err := known.Read(o.KnownHosts...); err != nil {
 			return fmt.Errorf("reading known_hosts: %w", err)
 		}
 		for _, path := range o.KnownHosts {

@@ -35,6 +35,7 @@ func DryRun(ctx context.Context, stdio console.Stdio, opts connect.Options, targ
 	}
 	defer func() { _ = keyring.Close() }()
 	d := &dryRunner{out: stdio.Out, keyring: keyring, keys: hostkeys.NewVerifier()}
+	defer func() { _ = d.keys.Close() }()
 	for t := range targets {
 		earlier := t.Route != nil // the route is an earlier run's, not ssh_config's
 		t, why := planner.Explained(ctx, t)

@@ -2,8 +2,11 @@
 // keys, host certificates, revocation, and learning the keys of new hosts.
 //
 // Call [NewVerifier] once per run. It opens a [Store] for each set of known_hosts files that
-// targets have; both answer from memory and are safe for concurrent use. A Verifier implements
-// ssh.HostKeys:
+// targets have; both are safe for concurrent use. They keep files of up to 4 MiB in memory. Of
+// larger ones they keep some 26 bytes for each line, and read a line again, from the file that
+// they have open, when its name is asked for: a file that is replaced stays what it was, and
+// lines of one that is changed in place are told by their checksums and refuse every key. A
+// Verifier implements ssh.HostKeys:
 //
 //   - Algorithms, before the key exchange, puts the algorithms of known keys first;
 //   - Check, during the key exchange, accepts or refuses the key;

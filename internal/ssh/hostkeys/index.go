@@ -2,6 +2,7 @@ package hostkeys
 
 import (
 	"cmp"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -12,13 +13,22 @@ import (
 // An index finds the lines for a name. It is read-only once built.
 type index struct {
 	plain    map[string][]*entry
-	patterns []*entry // with wildcards or negations
+	filed    *filedLines // lines with plain names and no marker; nil: they are in plain
+	patterns []*entry    // with wildcards or negations
 	hashed   hashedLines
 	size     int
 }
 
+// newIndex returns an index that keeps all its lines in memory.
 func newIndex() *index {
 	return &index{plain: make(map[string][]*entry)}
+}
+
+// newFileIndex returns an index that reads most lines again from text, the file at path.
+func newFileIndex(path string, text io.ReaderAt) *index {
+	x := newIndex()
+	x.filed = newFiledLines(path, text)
+	return x
 }
 
 // add adds a line. On error the line is bad and was not added.
@@ -30,12 +40,15 @@ func (x *index) add(e *entry) error {
 			return err
 		}
 		x.hashed.add(e, name)
+	case isPlain(e.names) && x.filed != nil && e.mark == markNone:
+		if err := x.filed.add(e); err != nil {
+			return err
+		}
 	case isPlain(e.names):
 		x.addPlain(e)
 	default:
 		x.patterns = append(x.patterns, e)
 	}
-	e.seq = x.size
 	x.size++
 	return nil
 }
@@ -55,21 +68,22 @@ func (x *index) addPlain(e *entry) {
 // It takes constant time if all names are plain, otherwise one comparison for each pattern
 // line; for hashed lines see hashedLines.
 func (x *index) lookup(name string) []*entry {
-	if x.onlyPlain() {
+	filed := x.filed.lookup(name)
+	if x.onlyPlain() && len(filed) == 0 {
 		return x.plain[name]
 	}
-	found := slices.Clone(x.plain[name])
+	found := append(slices.Clone(x.plain[name]), filed...)
 	for _, e := range x.patterns {
 		if matchList(name, e.names) {
 			found = append(found, e)
 		}
 	}
 	found = append(found, x.hashed.lookup(name)...)
-	slices.SortFunc(found, func(a, b *entry) int { return cmp.Compare(a.seq, b.seq) })
+	slices.SortFunc(found, func(a, b *entry) int { return cmp.Compare(a.number, b.number) })
 	return found
 }
 
-// onlyPlain reports whether there are only plain names, so that lookup is one map access.
+// onlyPlain reports whether there are only plain names.
 func (x *index) onlyPlain() bool { return len(x.patterns)+len(x.hashed.lines) == 0 }
 
 // cacheLimit bounds a generation of the cache, in names. An attempt looks up its name three

@@ -28,12 +28,20 @@ const (
 type entry struct {
 	file   string
 	number int // from 1
-	seq    int // position among all lines of its index
 	mark   marker
 	names  string        // as written in the file
 	key    ssh.PublicKey // for a certificate, which may only be revoked, the key in it
 	blob   string        // key.Marshal()
 	unread error         // why a revoked key cannot be read; key is nil then
+	lost   bool          // unread is why the line itself cannot, whatever it was
+	place  place         // set while a file is read
+}
+
+// A place is where a line is in its file.
+type place struct {
+	offset int64 // in bytes
+	length int   // without the newline
+	sum    uint32
 }
 
 // where returns the place as "file:line".

@@ -94,7 +94,11 @@ func TestLookupAgreesWithSSHKeygen(t *testing.T) {
 	for n := range uint64(files) {
 		s := newSuite(t, n)
 		path := s.file(t, pool, []string{"@revoked ", "@cert-authority "}, rubbish...)
-		source, err := newFiles().source(path)
+		files := newFiles()
+		if n%2 == 1 {
+			files.keep = 0 // as of a large one
+		}
+		source, err := files.source(path)
 		if _, ok := errors.AsType[lostRevocation](err); ok {
 			continue // ssh-keygen ignores the line
 		}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"maps"
@@ -41,11 +42,13 @@ type source struct {
 	index    *index
 	end      position
 	problems []Problem
+	close    func() error // closes the file that index reads from; nil: it is in memory
 }
 
 // files reads known_hosts files, each once, for one or more stores.
 type files struct {
 	open func(path string) (fs.File, error)
+	keep int64 // size up to which a file is kept in memory
 
 	mu   sync.Mutex
 	read map[string]func() (*source, error)
@@ -54,6 +57,7 @@ type files struct {
 func newFiles() *files {
 	return &files{
 		open: func(path string) (fs.File, error) { return plainfile.Open(path) },
+		keep: smallFile,
 		read: make(map[string]func() (*source, error)),
 	}
 }
@@ -64,40 +68,69 @@ func (f *files) source(path string) (*source, error) {
 	f.mu.Lock()
 	read := f.read[path]
 	if read == nil {
-		read = sync.OnceValues(func() (*source, error) { return readSource(f.open, path) })
+		read = sync.OnceValues(func() (*source, error) { return f.readSource(path) })
 		f.read[path] = read
 	}
 	f.mu.Unlock()
 	return read()
 }
 
-// problems returns those of all files read so far.
-func (f *files) problems() []Problem {
+// sources returns the files read so far, ordered by name.
+func (f *files) sources() []*source {
 	f.mu.Lock()
 	reads := make([]func() (*source, error), 0, len(f.read))
 	for _, path := range slices.Sorted(maps.Keys(f.read)) {
 		reads = append(reads, f.read[path])
 	}
 	f.mu.Unlock()
-	var all []Problem
+	var all []*source
 	for _, read := range reads {
 		if s, err := read(); err == nil {
-			all = append(all, s.problems...)
+			all = append(all, s)
 		}
 	}
 	return all
 }
 
-func readSource(open func(string) (fs.File, error), path string) (*source, error) {
+// problems returns those of all files read so far.
+func (f *files) problems() []Problem {
+	var all []Problem
+	for _, s := range f.sources() {
+		all = append(all, s.problems...)
+	}
+	return all
+}
+
+// close closes the files whose lines are read again. No lookup may follow.
+func (f *files) close() error {
+	var errs []error
+	for _, s := range f.sources() {
+		if s.close != nil {
+			errs = append(errs, s.close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (f *files) readSource(path string) (*source, error) {
 	s := &source{index: newIndex()}
-	f, info, err := openRegular(open, path)
-	if f == nil || err != nil {
+	file, info, err := openRegular(f.open, path)
+	if file == nil || err != nil {
 		return s, err
 	}
-	defer func() { _ = f.Close() }() // it was only read
-	s.end, s.problems, err = s.index.read(f, path, position{info: info})
+	text, again, filed, err := reread(file, f.keep)
+	if err == nil {
+		s.index = newFileIndex(path, again)
+		s.end, s.problems, err = s.index.read(text, path, position{info: info})
+	}
 	if err != nil {
+		_ = file.Close() // it was only read
 		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	if filed {
+		s.close = file.Close
+	} else {
+		_ = file.Close()
 	}
 	return s, nil
 }
@@ -154,7 +187,7 @@ func eachLine(r io.Reader, path string, at position, add func(*entry) error) (po
 		if err != nil && !errors.Is(err, io.EOF) {
 			return at, problems, err
 		}
-		if err := addLine(line, length, path, at.lines+1, add); err != nil {
+		if err := addLine(line, length, path, at, add); err != nil {
 			problems = append(problems, Problem{File: path, Line: at.lines + 1, Err: err})
 		}
 		if !whole {
@@ -189,7 +222,7 @@ func nextLine(r *bufio.Reader) (line []byte, length int, err error) {
 // maxHead is how much of an overlong line is kept, in bytes: enough for its markers.
 const maxHead = 1 << 10
 
-func addLine(line []byte, length int, path string, number int, add func(*entry) error) error {
+func addLine(line []byte, length int, path string, at position, add func(*entry) error) error {
 	if len(line) < length-1 {
 		err := fmt.Errorf("longer than %d bytes", maxLine)
 		if revokes(line) {
@@ -201,7 +234,8 @@ func addLine(line []byte, length int, path string, number int, add func(*entry) 
 	if e == nil || err != nil {
 		return err
 	}
-	e.file, e.number = path, number
+	e.file, e.number = path, at.lines+1
+	e.place = place{at.bytes, len(line), crc32.Checksum(line, castagnoli)}
 	if err := add(e); err != nil {
 		if e.mark == markRevoked {
 			err = lostRevocation{err}

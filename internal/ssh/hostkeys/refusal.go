@@ -107,6 +107,9 @@ func revokedBy(name string, k shown, v verdict) error {
 }
 
 func mayBeRevoked(name string, line *entry) error {
+	if line.lost {
+		return fmt.Errorf("%s: no key of %q is trusted: %w", line.where(), name, line.unread)
+	}
 	return hint.Wrap(fmt.Errorf("%s revokes a key of %q and cannot be read, so that none is trusted: %w", line.where(), name, line.unread),
 		fmt.Sprintf("mend line %d of %q, or delete it", line.number, line.file))
 }

@@ -65,9 +65,10 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// A Store holds known_hosts in memory. It is safe for concurrent use.
+// A Store knows where in known_hosts each name is. It is safe for concurrent use.
 type Store struct {
 	opts     Options
+	files    *files
 	known    []*index // only of files that have lines
 	revoked  []*revocations
 	problems []Problem
@@ -79,14 +80,25 @@ type Store struct {
 
 // Open reads the files. Bad lines of known_hosts do not make it fail; see [Store.Problems]. It
 // fails if a file exists and cannot be read, or has a revocation line with neither key nor
-// names readable.
-func Open(o Options) (*Store, error) { return openFrom(o, newFiles()) }
+// names readable. Large files stay open until [Store.Close].
+func Open(o Options) (*Store, error) {
+	from := newFiles()
+	s, err := openFrom(o, from)
+	if err != nil {
+		_ = from.close() // nothing was written
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close closes the files of a store that Open returned. It must not be used any more.
+func (s *Store) Close() error { return s.files.close() }
 
 func openFrom(o Options, from *files) (*Store, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Store{opts: o.withDefaults()}
+	s := &Store{opts: o.withDefaults(), files: from}
 	s.plain, s.certs = offered()
 	var first position
 	for i, path := range o.Files {
@@ -121,9 +133,6 @@ func (s *Store) Problems() []Problem { return s.problems }
 
 // lookup returns the lines for a name, in the order of the files.
 func (s *Store) lookup(name string) []*entry {
-	if len(s.known) == 1 && s.known[0].onlyPlain() {
-		return s.known[0].lookup(name)
-	}
 	found, ok := s.found.get(name)
 	if !ok {
 		for _, x := range s.known {

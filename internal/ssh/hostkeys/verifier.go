@@ -24,7 +24,8 @@ const (
 
 // A Verifier checks each target's host key by the files and policy of its endpoint
 // (ssh.Settings.Known). Targets with equal ones share a Store. Stores share files: each file is
-// read once, when the first target needs it. A Verifier is safe for concurrent use and
+// read once, when the first target needs it; lines of large ones are read again when their names
+// are asked for, until Close. A Verifier is safe for concurrent use and
 // implements ssh.HostKeys. A target without an endpoint is refused.
 type Verifier struct {
 	files  *files
@@ -38,6 +39,16 @@ type Verifier struct {
 func NewVerifier() *Verifier {
 	return &Verifier{files: newFiles(), stores: make(map[string]func() (*Store, error))}
 }
+
+// Read reads known_hosts files beforehand. The error is that of [Open].
+func (v *Verifier) Read(paths ...string) error {
+	_, err := openFrom(Options{Files: paths}, v.files)
+	return err
+}
+
+// Close closes the files that are open. The Verifier must not be used any more. Files of one that
+// is not closed are closed when it is collected as garbage.
+func (v *Verifier) Close() error { return v.files.close() }
 
 // OptionsOf returns the options of the store that a target's settings ask for.
 func OptionsOf(s ssh.HostKeySpec) Options {
