@@ -148,7 +148,7 @@ func (l *loader) ownGroups(list *List) func() *groups.Static {
 			members, _ := l.universe.Group(name)
 			all.AddGroup(name, members...)
 		}
-		for _, h := range list.Hosts {
+		for h := range list.Hosts() {
 			all.AddHosts(h.Name)
 		}
 		return static(all)
@@ -390,14 +390,14 @@ func (l *loader) finish(c *collector) *List {
 	if l.problems.Total > 0 {
 		return nil
 	}
-	if len(c.hosts) == 0 {
+	if c.hosts.len() == 0 {
 		if l.ansibles != nil {
 			c.passedOver = l.ansibles.inv.PassedOver
 		}
 		l.problems.Add(c.empty())
 		return nil
 	}
-	list := &List{Hosts: c.hosts, details: c.details}
+	list := &List{hosts: c.hosts, details: c.details}
 	list.groups = l.ownGroups(list)
 	list.Notices = slices.Concat(l.includes.notices(), l.cached(), c.notices())
 	if l.idle > 0 {

@@ -217,8 +217,8 @@ func TestOptionsOfSSHAreJoined(t *testing.T) {
 	}
 	for _, same := range []hosts.Options{inventory(common, ""), inventory("", common), inventory(common, extra)} {
 		l := load(t, same)
-		if diff := cmp.Diff([]string{"ProxyJump=gate"}, l.Entry(0).SSHOptions); diff != "" || len(l.Hosts) != 1 {
-			t.Errorf("%v (-want +got):\n%s", l.Hosts, diff)
+		if diff := cmp.Diff([]string{"ProxyJump=gate"}, l.Entry(0).SSHOptions); diff != "" || l.Len() != 1 {
+			t.Errorf("%v (-want +got):\n%s", namesOf(l), diff)
 		}
 	}
 	const want = `the list of ssh options is "ProxyJump=other" here and "ProxyJump=gate" before`

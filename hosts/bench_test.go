@@ -18,7 +18,7 @@ func BenchmarkHostFile(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		l, err := hosts.Load(hosts.Options{Files: []string{path}})
-		if err != nil || len(l.Hosts) != 50_000 || len(l.Notices) != 1 {
+		if err != nil || l.Len() != 50_000 || len(l.Notices) != 1 {
 			b.Fatal(err)
 		}
 	}
@@ -31,7 +31,7 @@ func BenchmarkRange(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				l, err := hosts.Load(hosts.Options{Hosts: []string{fmt.Sprintf("root@node[1-%d]:22", n)}})
-				if err != nil || len(l.Hosts) != n {
+				if err != nil || l.Len() != n {
 					b.Fatal(err)
 				}
 			}

@@ -17,15 +17,16 @@ import (
 
 // keep reduces a list to the hosts at some indexes, in that order.
 func (l *List) keep(places []int) {
-	hosts, details := l.Hosts[:0:0], l.details[:0:0]
+	var hosts table
+	var details []detail
 	for _, place := range places {
 		e := l.Entry(place)
-		hosts = append(hosts, e.Host)
+		hosts.append(e.Host)
 		if len(l.details) > 0 {
 			details = append(details, detail{e.Address, e.IdentityFile, e.SSHOptions, e.Attrs})
 		}
 	}
-	l.Hosts, l.details = hosts, details
+	l.hosts, l.details = hosts, details
 }
 
 // where keeps the hosts for which Options.Where is true.
@@ -40,7 +41,7 @@ func (l *loader) where(list *List) {
 	}
 	asked := make(map[string]bool)
 	var places []int
-	for at := range list.Hosts {
+	for at := range list.Len() {
 		attrs := list.Entry(at).Attrs
 		for _, name := range expr.Names() {
 			if _, there := attrs.Attr(name); there {
@@ -61,7 +62,7 @@ func (l *loader) where(list *List) {
 		list.Notices = append(list.Notices, "no host has what --where asks for: "+problem.Bounded(strings.Join(missing, ", ")))
 	}
 	if len(places) == 0 {
-		reason := fmt.Sprintf("no hosts left: --where is true for none of %d", len(list.Hosts))
+		reason := fmt.Sprintf("no hosts left: --where is true for none of %d", list.Len())
 		if len(missing) > 0 {
 			reason += ", and none has " + problem.Bounded(strings.Join(missing, ", "))
 		}
@@ -105,14 +106,14 @@ func (l *loader) pick(list *List) {
 	}
 	parts, without := list.parts(p.attr)
 	if len(parts) == 0 {
-		l.problem(at, l.opts.Pick, fmt.Sprintf("none of %s has the attribute", plural(len(list.Hosts), "host", "hosts")), "choose another attribute, or a plain number")
+		l.problem(at, l.opts.Pick, fmt.Sprintf("none of %s has the attribute", plural(list.Len(), "host", "hosts")), "choose another attribute, or a plain number")
 		return
 	}
 	seed := l.opts.Seed
 	if seed == 0 {
 		seed = freshSeed()
 	}
-	total := len(list.Hosts)
+	total := list.Len()
 	places := chooseFrom(parts, p.count, seed)
 	list.keep(places)
 	notice := fmt.Sprintf("picked %d of %s; seed %d picks the same again", len(places), plural(total, "host", "hosts"), seed)
@@ -126,14 +127,14 @@ func (l *loader) pick(list *List) {
 // counts the hosts that do not have it.
 func (l *List) parts(name string) (parts [][]int, without int) {
 	if name == "" {
-		all := make([]int, len(l.Hosts))
+		all := make([]int, l.Len())
 		for at := range all {
 			all[at] = at
 		}
 		return [][]int{all}, 0
 	}
 	byValue := make(map[string]int)
-	for at := range l.Hosts {
+	for at := range l.Len() {
 		value, there := l.Entry(at).Attrs.Attr(name)
 		if !there {
 			without++

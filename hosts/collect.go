@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,10 +23,10 @@ type collector struct {
 	opts     Options
 	rules    *exclusions
 	problems *problem.Problems
-	hosts    []fleet.Host
+	hosts    table
 	details  []detail // as in List
 	builder  attr.Builder
-	seen     map[key]int
+	seen     keys
 	sections map[int]string // the section in which a host was last found, if any
 	doubled  sample
 	unknown  sample // named by Hosts, in no source
@@ -36,7 +37,7 @@ type collector struct {
 }
 
 func newCollector(opts Options, rules *exclusions, problems *problem.Problems) *collector {
-	return &collector{opts: opts, rules: rules, problems: problems, seen: make(map[key]int), sections: make(map[int]string)}
+	return &collector{opts: opts, rules: rules, problems: problems, sections: make(map[int]string)}
 }
 
 // add adds an entry, with what other sources know about its host.
@@ -59,22 +60,14 @@ func (c *collector) place(f found) (at int, kept bool) {
 	if h.Port == 0 {
 		h.Port = c.opts.Port
 	}
-	k := key{user: h.User, name: canonical(h.Name), port: h.Port}
-	if k.user == "" {
-		k.user = c.opts.User
-	}
-	if k.port == 0 {
-		k.port = fleet.DefaultPort
-	}
+	k := c.key(h)
 	if c.rules.match(k) {
 		c.excluded++
 		return 0, false
 	}
-	at, doubled := c.seen[k]
+	at, doubled := c.seen.find(k, c.hosts.len(), func(i int) key { return c.key(c.hosts.at(i)) })
 	if !doubled {
-		at = len(c.hosts)
-		c.seen[k] = at
-		c.hosts = append(c.hosts, h)
+		c.hosts.append(h)
 	} else if !f.known && f.section == c.sections[at] {
 		// A host may be in several groups of a host file: no duplicate.
 		c.doubled.add(h)
@@ -83,6 +76,11 @@ func (c *collector) place(f found) (at int, kept bool) {
 		c.sections[at] = f.section
 	}
 	return at, true
+}
+
+// key returns the key of a host with the defaults.
+func (c *collector) key(h fleet.Host) key {
+	return key{user: cmp.Or(h.User, c.opts.User), name: canonical(h.Name), port: cmp.Or(h.Port, fleet.DefaultPort)}
 }
 
 // join merges an entry into what is known about a host. Sources that contradict

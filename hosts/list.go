@@ -10,21 +10,42 @@ import (
 	"shoal/hosts/groups"
 	"shoal/hosts/internal/attr"
 	"shoal/hosts/internal/problem"
+	"shoal/hosts/limit"
 )
 
-// A List is an inventory: hosts in the order of the input, no duplicates.
+// A List is an inventory: hosts in the order of the input, no duplicates. It is never empty, and
+// takes some 20 bytes for a host of which nothing but the name is known.
 type List struct {
-	// Hosts is never empty.
-	Hosts []fleet.Host
+	hosts table
 	// Notices are messages for the user that need no action, one bounded line each,
 	// such as duplicates removed or exclusions that matched no host.
 	Notices []string
 
-	// details has the details by index in Hosts; it is shorter if the last hosts
+	// details has the details by index of the host; it is shorter if the last hosts
 	// have none.
 	details []detail
 	groups  func() *groups.Static
 }
+
+// ListOf returns a list of hosts of which nothing else is known. Notices is empty, and Groups has
+// no group but all.
+func ListOf(all ...fleet.Host) *List {
+	l := new(List)
+	for _, h := range all {
+		l.hosts.append(h)
+	}
+	l.groups = (&loader{universe: new(limit.Universe)}).ownGroups(l)
+	return l
+}
+
+// Len returns the number of hosts.
+func (l *List) Len() int { return l.hosts.len() }
+
+// Host returns the host at an index. It does not allocate.
+func (l *List) Host(place int) fleet.Host { return l.hosts.at(place) }
+
+// Hosts yields the hosts.
+func (l *List) Hosts() iter.Seq[fleet.Host] { return l.hosts.all() }
 
 // Groups returns the groups of the host files and inventories that the list was loaded from,
 // whose group all has every host of these sources.
@@ -53,10 +74,9 @@ type Entry struct {
 	Attrs attr.Set
 }
 
-// Entry returns the host at an index of Hosts with what is known about it. It does not
-// allocate.
+// Entry returns the host at an index with what is known about it. It does not allocate.
 func (l *List) Entry(place int) Entry {
-	e := Entry{Host: l.Hosts[place]}
+	e := Entry{Host: l.Host(place)}
 	if place < len(l.details) {
 		d := l.details[place]
 		e.Address, e.IdentityFile, e.SSHOptions, e.Attrs = d.address, d.identity, d.options, d.attrs
@@ -64,7 +84,7 @@ func (l *List) Entry(place int) Entry {
 	return e
 }
 
-// Attrs returns the attributes of the host at an index of Hosts. The result is a pointer into
+// Attrs returns the attributes of the host at an index. The result is a pointer into
 // the list, never nil, so that converting it to an interface does not allocate.
 func (l *List) Attrs(place int) *attr.Set {
 	if place < len(l.details) {
@@ -76,7 +96,7 @@ func (l *List) Attrs(place int) *attr.Set {
 // Entries yields all hosts with what is known about them.
 func (l *List) Entries() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
-		for place := range l.Hosts {
+		for place := range l.Len() {
 			if !yield(l.Entry(place)) {
 				return
 			}
@@ -85,7 +105,7 @@ func (l *List) Entries() iter.Seq[Entry] {
 }
 
 // EntryOf returns the entry that a target of [List.Targets] came from.
-func (l *List) EntryOf(t fleet.Target) Entry { return l.Entry(t.Index % len(l.Hosts)) }
+func (l *List) EntryOf(t fleet.Target) Entry { return l.Entry(t.Index % l.Len()) }
 
 // Targets yields the whole list repeat times, so that the repeats of one host are as far apart
 // as possible. Index counts from 0; the run fills in user, port and command; [List.EntryOf]
@@ -95,8 +115,8 @@ func (l *List) Targets(repeat int) iter.Seq[fleet.Target] {
 	return func(yield func(fleet.Target) bool) {
 		index := 0
 		for range max(repeat, 1) {
-			for place, h := range l.Hosts {
-				t := fleet.Target{Host: h, Index: index}
+			for place := range l.Len() {
+				t := fleet.Target{Host: l.Host(place), Index: index}
 				if place < len(l.details) && l.details[place].attrs.Len() > 0 {
 					t.Attrs = &l.details[place].attrs
 				}

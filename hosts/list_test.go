@@ -156,7 +156,7 @@ func TestIncludeIsAComment(t *testing.T) {
 }
 
 func TestTargets(t *testing.T) {
-	l := &hosts.List{Hosts: []fleet.Host{{Name: "a"}, {Name: "b"}}}
+	l := hosts.ListOf(fleet.Host{Name: "a"}, fleet.Host{Name: "b"})
 	for _, c := range []struct {
 		repeat int
 		want   string

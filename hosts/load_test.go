@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,7 +27,7 @@ func write(t testing.TB, text string) string {
 // namesOf returns the list's hosts as people write them.
 func namesOf(l *hosts.List) []string {
 	var names []string
-	for _, h := range l.Hosts {
+	for h := range l.Hosts() {
 		names = append(names, h.String())
 	}
 	return names
@@ -78,7 +79,7 @@ func TestHostsAreParsed(t *testing.T) {
 		{Name: "::1", Port: 22},
 		{Name: "fe80::1%eth0"},
 	}
-	if diff := cmp.Diff(want, l.Hosts); diff != "" {
+	if diff := cmp.Diff(want, slices.Collect(l.Hosts())); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

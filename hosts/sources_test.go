@@ -102,8 +102,8 @@ func TestVariablesOfTheWorkingDirectory(t *testing.T) {
 	got := []string{}
 	for _, dir := range []string{dir, ""} {
 		l := load(t, hosts.Options{Inventories: []string{path}, VarsDir: dir})
-		for i := range l.Hosts {
-			got = append(got, l.Hosts[i].String()+" "+l.Entry(i).Address)
+		for i := range l.Len() {
+			got = append(got, l.Host(i).String()+" "+l.Entry(i).Address)
 		}
 	}
 	want := []string{"deploy@web1:2222 10.9.9.9", "deploy@web2:2222 own", "beside@web1:2222 ", "beside@web2:2222 own"}

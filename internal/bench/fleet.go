@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -70,7 +71,7 @@ func (o FleetOptions) arguments(dir string) []string {
 type Fleet struct {
 	dir   string
 	child *child
-	list  *hosts.List
+	hosts []fleet.Host
 
 	stop     func() // cancels the context that StartFleet returned
 	watching sync.WaitGroup
@@ -100,9 +101,11 @@ func StartFleet(ctx context.Context, o FleetOptions) (_ *Fleet, serving context.
 	if err = f.child.ready(ctx); err != nil {
 		return nil, nil, err
 	}
-	if f.list, err = hosts.Load(hosts.Options{Files: []string{filepath.Join(f.dir, hostsFile)}}); err != nil {
+	list, err := hosts.Load(hosts.Options{Files: []string{filepath.Join(f.dir, hostsFile)}})
+	if err != nil {
 		return nil, nil, err
 	}
+	f.hosts = slices.Collect(list.Hosts())
 	watched, cancel := context.WithCancelCause(ctx)
 	f.stop = func() { cancel(nil) }
 	f.watching.Go(func() {
@@ -127,7 +130,7 @@ func (f *Fleet) Connect() connect.Options {
 }
 
 // Targets lists n targets. Hosts repeat only when n exceeds their number.
-func (f *Fleet) Targets(n int) iter.Seq[fleet.Target] { return Cycle(f.list.Hosts)(n) }
+func (f *Fleet) Targets(n int) iter.Seq[fleet.Target] { return Cycle(f.hosts)(n) }
 
 // Close ends the fleet, waits for it and removes its files.
 func (f *Fleet) Close() error {

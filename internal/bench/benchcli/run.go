@@ -104,7 +104,7 @@ func (b *benchRun) aim(ctx context.Context) (_ context.Context, end func() error
 	}
 	flags.WarnInsecure(b.stdio.Err, opts)
 	opts.Engine.Notice = func(text string) { console.Say(b.stdio.Err, "%s", ui.Visible(text)) }
-	b.options.Connect, b.options.Targets = opts, bench.Cycle(list.Hosts)
+	b.options.Connect, b.options.Targets = opts, bench.Cycle(slices.Collect(list.Hosts()))
 	return ctx, func() error { return nil }, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"time"
 
@@ -449,10 +450,12 @@ func indexesOf(targets []fleet.Target) []int {
 	return indexes
 }
 
-func hostsOf(targets []fleet.Target) []fleet.Host {
-	hosts := make([]fleet.Host, len(targets))
-	for i, t := range targets {
-		hosts[i] = t.Host
+func hostsOf(targets []fleet.Target) iter.Seq[fleet.Host] {
+	return func(yield func(fleet.Host) bool) {
+		for _, t := range targets {
+			if !yield(t.Host) {
+				return
+			}
+		}
 	}
-	return hosts
 }

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"shoal/fleet"
 	"shoal/hosts"
 	"shoal/hosts/groups"
 	"shoal/internal/cli/console"
@@ -44,7 +43,7 @@ func (f *hostsFlags) sources(ctx context.Context, stdio console.Stdio) (*hosts.L
 // and its attributes.
 func printList(w *bufio.Writer, list *hosts.List) {
 	own := list.Groups()
-	member := make(map[string][]string, len(list.Hosts))
+	member := make(map[string][]string, list.Len())
 	for _, group := range slices.Sorted(slices.Values(own.Groups)) {
 		if group == "all" || group == "ungrouped" {
 			continue
@@ -55,11 +54,11 @@ func printList(w *bufio.Writer, list *hosts.List) {
 		}
 	}
 	width := 0
-	for _, h := range list.Hosts {
+	for h := range list.Hosts() {
 		width = max(width, len(h.String()))
 	}
-	for i, h := range list.Hosts {
-		e := list.EntryOf(fleet.Target{Index: i})
+	for e := range list.Entries() {
+		h := e.Host
 		words := []string{fmt.Sprintf("%-*s", width, h.String()), strings.Join(member[h.Name], ",")}
 		if e.Address != "" {
 			words = append(words, "address="+e.Address)

@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -100,7 +101,7 @@ func (f *approveFlags) replaced(ctx context.Context) ([]fleet.Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading --replace: %w", err)
 	}
-	return list.Hosts, nil
+	return slices.Collect(list.Hosts()), nil
 }
 
 // stands reports whether hosts contains the target's host.

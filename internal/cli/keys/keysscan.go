@@ -142,8 +142,8 @@ func (f *keysFlags) scan(ctx context.Context, certificates bool, stdio console.S
 		return nil, err
 	}
 	defer s.close()
-	opts.Engine.Fanout = run.Fanout(f.fanout, len(list.Hosts), stdio)
-	code, err := f.collect(ctx, opts, s, plan.Targets(), len(list.Hosts), verbose, stdio)
+	opts.Engine.Fanout = run.Fanout(f.fanout, list.Len(), stdio)
+	code, err := f.collect(ctx, opts, s, plan.Targets(), list.Len(), verbose, stdio)
 	if err != nil {
 		return nil, err
 	}

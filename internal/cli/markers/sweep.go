@@ -85,7 +85,7 @@ func sweep(ctx context.Context, f *markerFlags, stdio console.Stdio, question fu
 	if err := errors.Join(remoteAs.Validate(), f.ReadBecomePassword(ctx, remoteAs.Become)); err != nil {
 		return err
 	}
-	workers, err := f.through(ctx, &opts, len(list.Hosts), stdio)
+	workers, err := f.through(ctx, &opts, list.Len(), stdio)
 	if err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ func (f *reachFlags) open(ctx context.Context, command string, stdio console.Std
 		return nil, err
 	}
 	flags.WarnInsecure(stdio.Err, opts)
-	s.total, s.password = len(list.Hosts), opts.Passwords != nil
+	s.total, s.password = list.Len(), opts.Passwords != nil
 	opts.Engine.Fanout = run.Fanout(f.fanout, s.total, stdio)
 	if s.plan, err = opts.Plan(ctx, withCommand(list.Targets(1), command), nil); err != nil {
 		return nil, err

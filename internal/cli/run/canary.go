@@ -14,12 +14,12 @@ type canaries map[string]bool
 
 // ParseCanaries parses --canary; nil means that it was not given. strict makes
 // a name that is not among the hosts an error.
-func ParseCanaries(expressions []string, hosts []fleet.Host, strict bool) (canaries, error) {
+func ParseCanaries(expressions []string, hosts iter.Seq[fleet.Host], strict bool) (canaries, error) {
 	if len(expressions) == 0 {
 		return nil, nil
 	}
-	known := make(map[string]bool, len(hosts))
-	for _, h := range hosts {
+	known := make(map[string]bool)
+	for h := range hosts {
 		known[h.Name], known[h.String()] = true, true
 	}
 	c := make(canaries)

@@ -247,8 +247,8 @@ func namesOf(names []string) []string {
 
 // hostNames returns the first hosts of a list that may be offered.
 func hostNames(list *hosts.List) (names []string) {
-	for _, h := range list.Hosts[:min(len(list.Hosts), maxHosts)] {
-		if name := h.String(); harmless(name) {
+	for i := range min(list.Len(), maxHosts) {
+		if name := list.Host(i).String(); harmless(name) {
 			names = append(names, name)
 		}
 	}
@@ -303,7 +303,7 @@ func attributesOf(cmd *cobra.Command, f *flags.HostFlags) map[string]map[string]
 		return nil
 	}
 	attributes := make(map[string]map[string]bool)
-	for i := range list.Hosts {
+	for i := range list.Len() {
 		for name, value := range list.Entry(i).Attrs.All() {
 			if attributes[name] == nil {
 				attributes[name] = make(map[string]bool)

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,11 +95,11 @@ func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.St
 	if err != nil {
 		return err
 	}
-	total := len(list.Hosts) * f.repeat
+	total := list.Len() * f.repeat
 	opts.Engine.Targets = total
 	switch {
 	case f.list:
-		_, err := fmt.Fprintln(stdio.Out, expr.Fold(Names(list.Hosts)))
+		_, err := fmt.Fprintln(stdio.Out, expr.Fold(Names(slices.Collect(list.Hosts()))))
 		return err
 	case f.estimate:
 		f.TellCommand(stdio.Err)
@@ -111,7 +112,7 @@ func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.St
 	for _, n := range template.Notices() {
 		console.Note(stdio.Err, n)
 	}
-	canary, err := ParseCanaries(f.Canary, list.Hosts, true)
+	canary, err := ParseCanaries(f.Canary, list.Hosts(), true)
 	if err != nil {
 		return err
 	}

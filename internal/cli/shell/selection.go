@@ -83,7 +83,7 @@ func (s *shell) find(ctx context.Context, expression string) (found []int, err e
 		at[t.Host.String()] = i
 	}
 	var missing []fleet.Host
-	for _, h := range list.Hosts {
+	for h := range list.Hosts() {
 		if i, ok := at[h.String()]; ok {
 			found = append(found, i)
 		} else {

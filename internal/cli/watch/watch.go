@@ -252,7 +252,7 @@ func (f *watchFlags) run(ctx context.Context, command string, stdio console.Stdi
 	if err != nil {
 		return err
 	}
-	if len(list.Hosts) == 0 {
+	if list.Len() == 0 {
 		return hint.New("there are no hosts", "name some with -w or --hostfile")
 	}
 	if err := config.Confirm(ctx, command, list.Targets(1), true, stdio); err != nil {
@@ -267,12 +267,12 @@ func (f *watchFlags) run(ctx context.Context, command string, stdio console.Stdi
 	}
 	defer func() { _ = input.Close() }()
 	flags.WarnInsecure(stdio.Err, opts)
-	opts.Engine.Targets = len(list.Hosts)
-	opts.Engine.Fanout = run.Fanout(f.fanout, len(list.Hosts), stdio) // before connections use open files
+	opts.Engine.Targets = list.Len()
+	opts.Engine.Fanout = run.Fanout(f.fanout, list.Len(), stdio) // before connections use open files
 	w := &watcher{
 		flags: f, stdio: stdio, opts: opts, schedule: schedule, equal: equal, spread: f.spreadOver(),
-		compare: watch.New(watch.Options{Groups: equal, Confirm: f.confirm}), total: len(list.Hosts), stop: make(chan struct{}),
-		header: record.Header{Program: "shoal " + console.Version, Started: time.Now(), Command: command, Targets: len(list.Hosts), Fanout: opts.Engine.Fanout},
+		compare: watch.New(watch.Options{Groups: equal, Confirm: f.confirm}), total: list.Len(), stop: make(chan struct{}),
+		header: record.Header{Program: "shoal " + console.Version, Started: time.Now(), Command: command, Targets: list.Len(), Fanout: opts.Engine.Fanout},
 		kinds:  make(map[watch.Kind]int), busy: make(map[int]int),
 	}
 	w.view = newView(stdio, w.status)
