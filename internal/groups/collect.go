@@ -4,7 +4,8 @@
 // A [Collector] takes the results of a run; its Groups are the groups, the largest first.
 // [Groups.Diff] compares two of them, and [Groups.Lines] shows many at once.
 //
-// Memory is used for each target (its name) and for each different answer (some digests).
+// Memory is used for each target (its name and some sixteen bytes more) and for each different
+// answer (some digests).
 // The texts that may be shown are kept up to a limit, and beyond it in a file without a name.
 package groups
 
@@ -16,6 +17,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/mask"
+	"shoal/internal/stringlist"
 )
 
 // Options say which answers are equal. With the zero value every byte counts.
@@ -41,6 +43,21 @@ type Member struct {
 	Index int    // its Target.Index
 	Host  string // its Host.String()
 }
+
+// A memberList is the targets of all results, in the order in which they came.
+type memberList struct {
+	indexes []int
+	hosts   stringlist.List
+}
+
+func (m *memberList) len() int { return len(m.indexes) }
+
+func (m *memberList) add(t fleet.Target) {
+	m.indexes = append(m.indexes, t.Index)
+	m.hosts.Append(t.Host.String())
+}
+
+func (m *memberList) at(i int32) Member { return Member{m.indexes[i], m.hosts.At(int(i))} }
 
 // digest is a SHA-256: hosts control the texts, and with a collision one could hide its
 // answer behind another's.
@@ -74,7 +91,7 @@ type cell struct {
 type Collector struct {
 	opts    Options
 	always  mask.Set // masked whatever the answers are
-	members []Member
+	members memberList
 	cells   map[digest]*cell
 	order   []*cell
 	// names counts the texts kept for each answer with its own name masked.
@@ -109,8 +126,8 @@ func (c *Collector) Add(r *fleet.Result) {
 	own := mask.OwnOf(r.Target.Host.Name)
 	a := c.read(r, outputs, own, noPart)
 
-	member := int32(len(c.members))
-	c.members = append(c.members, Member{r.Target.Index, r.Target.Host.String()})
+	member := int32(c.members.len())
+	c.members.add(r.Target)
 	at := c.cells[a.key]
 	if at == nil {
 		at = &cell{first: own, shown: member, shape: a.shape, values: slices.Clone(a.values), end: r.End, noPart: noPart}
@@ -128,7 +145,7 @@ func (c *Collector) Add(r *fleet.Result) {
 	if !same {
 		at.differ |= differing(at.values, a.values)
 	}
-	lower := r.Target.Index < c.members[at.shown].Index
+	lower := r.Target.Index < c.members.indexes[at.shown]
 	switch {
 	case !at.kept && c.keeps(at):
 		at.shown, at.values = member, slices.Clone(a.values)
@@ -296,7 +313,7 @@ func differing(a, b []value) (kinds mask.Set) {
 
 // Close frees the memory and the file of the texts.
 func (c *Collector) Close() error {
-	c.cells, c.order, c.members = nil, nil, nil
+	c.cells, c.order, c.members = nil, nil, memberList{}
 	return c.texts.close()
 }
 

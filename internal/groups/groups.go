@@ -62,7 +62,7 @@ type Groups struct {
 // Groups returns the groups of what was added. The Collector must stay open, and take no
 // more results, while they are used.
 func (c *Collector) Groups() *Groups {
-	gs := &Groups{Targets: len(c.members), Masked: c.always, c: c}
+	gs := &Groups{Targets: c.members.len(), Masked: c.always, c: c}
 	if c.opts.Masker != nil && c.opts.Auto {
 		gs.Masked |= c.noisy()
 	}
@@ -151,9 +151,9 @@ func (c *Collector) group(m *merged, masked mask.Set) *Group {
 			g.Differ |= differing(at.values, m.cells[0].values)
 		}
 		for _, i := range at.members {
-			g.Members = append(g.Members, c.members[i])
+			g.Members = append(g.Members, c.members.at(i))
 		}
-		if shown == nil || at.kept && (!shown.kept || c.members[at.shown].Index < c.members[shown.shown].Index) {
+		if shown == nil || at.kept && (!shown.kept || c.members.indexes[at.shown] < c.members.indexes[shown.shown]) {
 			shown = at
 		}
 	}
@@ -162,7 +162,7 @@ func (c *Collector) group(m *merged, masked mask.Set) *Group {
 		g.Differ |= mask.Of(mask.Host)
 	}
 	slices.SortFunc(g.Members, func(a, b Member) int { return cmp.Compare(a.Index, b.Index) })
-	g.cell, g.Shown, g.End, g.NoPart = shown, c.members[shown.shown], shown.end, shown.noPart
+	g.cell, g.Shown, g.End, g.NoPart = shown, c.members.at(shown.shown), shown.end, shown.noPart
 	g.Sizes = shown.sizes
 	return g
 }
