@@ -53,6 +53,7 @@ type Cache struct {
 
 	mu    sync.RWMutex
 	table *table
+	puts  int // calls of Put
 }
 
 // Open reads the cache from the directory, which need not exist. It fails if the directory or
@@ -90,7 +91,9 @@ func (m *Cache) Get(endpoint string) (Entry, bool) {
 
 // Put replaces the entry of the endpoint. It ignores the entry's Day and sets it to today. It
 // ignores an endpoint of more than 320 bytes or with white space, and an entry beyond its
-// limits.
+// limits. Once it was called MaxHosts times, it ignores endpoints that are not known: of a run
+// over more hosts the first are kept, the same ones in the next run over them, instead of
+// those that happen to be the last.
 func (m *Cache) Put(endpoint string, e Entry) {
 	if m == nil || !validEndpoint(endpoint) || !e.valid() {
 		return
@@ -98,8 +101,11 @@ func (m *Cache) Put(endpoint string, e Entry) {
 	today := int32(m.today())
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p := m.table.profile(&e)
 	old, known := m.table.hosts[endpoint]
+	if m.puts++; !known && m.puts > m.opts.MaxHosts {
+		return
+	}
+	p := m.table.profile(&e)
 	if known && old.profile == p && today-old.day < refreshDays {
 		return
 	}

@@ -269,6 +269,25 @@ func TestOneRunIsBoundedToo(t *testing.T) {
 	}
 }
 
+// Runs over more hosts than are kept know the same ones again, however often they come.
+func TestOfManyHostsTheFirstAreKept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for run := range 3 {
+		o := on(day0 + run)
+		o.MaxHosts = 100
+		m := mustOpen(t, dir, o)
+		for i := range 1000 {
+			endpoint := fmt.Sprintf("h%03d:22", i)
+			if _, known := m.Get(endpoint); known != (run > 0 && i < 100) {
+				t.Fatalf("run %d: %s is known: %t", run, endpoint, known)
+			}
+			m.Put(endpoint, sample)
+		}
+		mustClose(t, m)
+	}
+}
+
 // If the file is longer than the limit, its end is read.
 func TestTheEndOfAHugeFileIsRead(t *testing.T) {
 	t.Parallel()
