@@ -116,5 +116,5 @@ func namesConnection(path string) bool {
 
 // oneWord returns a value as one word of ssh_config.
 func oneWord(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+	return `"` + escaped.Replace(s) + `"`
 }
