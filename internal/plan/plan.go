@@ -336,31 +336,55 @@ type Plan struct {
 	endpoints []*ssh.Endpoint // of the targets, in their order
 	seed      maphash.Seed
 	names     []uint64 // hashes of the targets, to know them by
+	counted   bool     // the Index of each target is its place
 
 	index   sync.Once
-	byIndex map[int]*ssh.Endpoint
+	byIndex map[int]*ssh.Endpoint // unless counted
 }
 
 // Plan resolves the targets, which must be the same each time they are iterated and have
 // an Index each. Their commands are expanded only then.
 func (p *Planner) Plan(ctx context.Context, targets iter.Seq[fleet.Target], command Command) (*Plan, error) {
-	made := &Plan{targets: targets, command: command, seed: maphash.MakeSeed()}
-	seen := make(map[int]bool)
+	made := &Plan{targets: targets, command: command, seed: maphash.MakeSeed(), counted: true}
+	var seen indexes
 	for t := range p.Stream(ctx, targets, nil) {
 		switch {
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("resolving the targets: %w", context.Cause(ctx))
-		case seen[t.Index]:
+		case !seen.add(t.Index):
 			return nil, hint.Wrap(fmt.Errorf("two targets have the index %d", t.Index), "Target.Index counts the targets of a run")
 		}
 		if command != nil {
 			t, _ = check(command, t)
 		}
-		seen[t.Index] = true
+		made.counted = made.counted && t.Index == len(made.endpoints)
 		made.endpoints = append(made.endpoints, t.Endpoint)
 		made.names = append(made.names, made.name(t.Target))
 	}
 	return made, nil
+}
+
+// indexes are a set of indexes of targets: those from 0 on without a gap, and the others.
+type indexes struct {
+	below int
+	other map[int]bool
+}
+
+// add reports whether an index is new.
+func (s *indexes) add(i int) bool {
+	switch {
+	case i == s.below:
+		for s.below++; s.other[s.below]; s.below++ {
+			delete(s.other, s.below)
+		}
+		return true
+	case i >= 0 && i < s.below || s.other[i]:
+		return false
+	case s.other == nil:
+		s.other = make(map[int]bool)
+	}
+	s.other[i] = true
+	return true
 }
 
 // name returns a hash of what the target is.
@@ -439,6 +463,12 @@ func (p *Plan) Len() int { return len(p.endpoints) }
 
 // Of returns t, which has the Index of a target of the plan, as a target of its endpoint.
 func (p *Plan) Of(t fleet.Target) ssh.Target {
+	if p.counted {
+		if t.Index < 0 || t.Index >= len(p.endpoints) {
+			return Refuse(ssh.Target{Target: t}, ssh.ErrUnplanned)
+		}
+		return p.endpoints[t.Index].Target(t)
+	}
 	p.index.Do(func() {
 		p.byIndex = make(map[int]*ssh.Endpoint, len(p.endpoints))
 		for t := range p.resolved() {
