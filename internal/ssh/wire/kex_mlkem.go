@@ -92,6 +92,9 @@ func respondHybrid(public []byte) (reply, secret []byte, err error) {
 }
 
 func (a *hybridAgreement) wipe() {
-	a.kem = nil // its memory belongs to the library and cannot be overwritten
+	if a.kem != nil {
+		a.kem.wipe()
+		a.kem = nil // what was made of the seed belongs to the library and cannot be overwritten
+	}
 	a.ecdh.wipe()
 }

@@ -25,10 +25,13 @@ type dhKey interface {
 
 // A kemKey is an ephemeral key of ML-KEM-768.
 type kemKey interface {
+	// encapsulationKey is called once.
 	encapsulationKey() []byte
 	// decapsulate refuses a ciphertext only if its length is wrong: an invalid one
-	// results in a secret that nobody knows (FIPS 203 §6.3).
+	// results in a secret that nobody knows (FIPS 203 §6.3). It is called once.
 	decapsulate(ciphertext []byte) ([]byte, error)
+	// wipe overwrites the secret if this package holds it.
+	wipe()
 }
 
 // dhFrom and kemFrom, which derive these keys from their secrets, depend on the architecture:
@@ -85,3 +88,5 @@ func (k stdKEM) encapsulationKey() []byte { return k.private.EncapsulationKey().
 func (k stdKEM) decapsulate(ciphertext []byte) ([]byte, error) {
 	return k.private.Decapsulate(ciphertext)
 }
+
+func (stdKEM) wipe() {}

@@ -4,6 +4,7 @@ import (
 	"crypto/fips140"
 	"crypto/rand"
 	"errors"
+	"weak"
 
 	"filippo.io/edwards25519"
 	"github.com/cloudflare/circl/dh/x25519"
@@ -63,18 +64,26 @@ func kemFrom(seed []byte) (kemKey, error) {
 		return nil, errSecretSize
 	}
 	defer leaveAVX()
+	k := &fastKEM{seed: [kemSeedSize]byte(seed)}
 	public, private := mlkem768.NewKeyFromSeed(seed)
-	return &fastKEM{public, private}, nil
+	k.private = weak.Make(private)
+	k.public = make([]byte, mlkem768.PublicKeySize, mlkem768.PublicKeySize+x25519.Size) // X25519 follows
+	public.Pack(k.public)
+	return k, nil
 }
 
+// A fastKEM holds the seed. The private key takes 8 KiB, and a server may take its time: what
+// was made of the seed stays only until the garbage collector comes, and is made again after
+// that, which takes as long as the first time. Servers that answer at once need no second time.
 type fastKEM struct {
-	public  *mlkem768.PublicKey
-	private *mlkem768.PrivateKey
+	seed    [kemSeedSize]byte
+	private weak.Pointer[mlkem768.PrivateKey]
+	public  []byte // nil once it was returned
 }
 
 func (k *fastKEM) encapsulationKey() []byte {
-	key := make([]byte, mlkem768.PublicKeySize, mlkem768.PublicKeySize+x25519.Size) // X25519 follows
-	k.public.Pack(key)
+	key := k.public
+	k.public = nil
 	return key
 }
 
@@ -83,10 +92,17 @@ func (k *fastKEM) decapsulate(ciphertext []byte) ([]byte, error) {
 		return nil, errors.New("invalid ciphertext length")
 	}
 	defer leaveAVX()
+	defer k.wipe()
+	private := k.private.Value()
+	if private == nil {
+		_, private = mlkem768.NewKeyFromSeed(k.seed[:])
+	}
 	shared := make([]byte, mlkem768.SharedKeySize, mlkem768.SharedKeySize+x25519.Size) // X25519 follows
-	k.private.DecapsulateTo(shared, ciphertext)
+	private.DecapsulateTo(shared, ciphertext)
 	return shared, nil
 }
+
+func (k *fastKEM) wipe() { clear(k.seed[:]) }
 
 func encapsulate(public []byte) (ciphertext, shared []byte, err error) {
 	if fips140.Enabled() {
