@@ -25,10 +25,11 @@ type dhKey interface {
 
 // A kemKey is an ephemeral key of ML-KEM-768.
 type kemKey interface {
-	// encapsulationKey is called once.
+	// encapsulationKey returns the public key with room for what follows it, each time the same
+	// memory.
 	encapsulationKey() []byte
 	// decapsulate refuses a ciphertext only if its length is wrong: an invalid one
-	// results in a secret that nobody knows (FIPS 203 §6.3). It is called once.
+	// results in a secret that nobody knows (FIPS 203 §6.3).
 	decapsulate(ciphertext []byte) ([]byte, error)
 	// wipe overwrites the secret if this package holds it.
 	wipe()

@@ -78,21 +78,16 @@ func kemFrom(seed []byte) (kemKey, error) {
 type fastKEM struct {
 	seed    [kemSeedSize]byte
 	private weak.Pointer[mlkem768.PrivateKey]
-	public  []byte // nil once it was returned
+	public  []byte
 }
 
-func (k *fastKEM) encapsulationKey() []byte {
-	key := k.public
-	k.public = nil
-	return key
-}
+func (k *fastKEM) encapsulationKey() []byte { return k.public }
 
 func (k *fastKEM) decapsulate(ciphertext []byte) ([]byte, error) {
 	if len(ciphertext) != mlkem768.CiphertextSize {
 		return nil, errors.New("invalid ciphertext length")
 	}
 	defer leaveAVX()
-	defer k.wipe()
 	private := k.private.Value()
 	if private == nil {
 		_, private = mlkem768.NewKeyFromSeed(k.seed[:])
