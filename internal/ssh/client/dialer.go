@@ -31,6 +31,7 @@ type Dialer struct {
 	inputs    atomic.Int64 // commands that were accepted and have input
 	outputs   sync.Pool    // of *[]byte, for packets of the input
 	small     sync.Pool    // of *[]byte, for handshakes
+	first     sync.Pool    // of *[]byte, for their first read
 	configs   sync.Map     // of *wire.Config by configKey
 	lingering lingering
 	began     time.Time
@@ -87,15 +88,18 @@ func New(opts Options) (*Dialer, error) {
 	d.large.New = func() any { b := make([]byte, largeSize); return &b }
 	d.outputs.New = func() any { return new([]byte) }
 	d.small.New = func() any { b := make([]byte, smallSize); return &b }
+	d.first.New = func() any { b := make([]byte, firstSize); return &b }
 	d.parking = newParking(opts.Park)
 	return d, nil
 }
 
 // bufferSize limits one read while a command runs, and one part of its input, smallSize a read
-// during a handshake, whose longest message is usually about 2 KB.
+// during a handshake, whose longest message is usually about 2 KB, and firstSize its first one:
+// thousands of connections may wait for servers that say nothing yet.
 const (
 	bufferSize = 16 << 10
 	smallSize  = 4 << 10
+	firstSize  = 512
 )
 
 // largeSize is that of a part of the input while no more than fewInputs commands have one: it

@@ -171,8 +171,9 @@ func (h *handshake) early(err error) bool {
 // run reads and writes until authentication is over. It goes on reading after a
 // failed write: what the server sent before tells the cause.
 func (h *handshake) run() *fleet.Error {
-	buf := h.dialer.small.Get().(*[]byte)
-	defer h.dialer.small.Put(buf)
+	from := &h.dialer.first // while the server may take its time
+	buf := from.Get().(*[]byte)
+	defer func() { from.Put(buf) }()
 	raw := descriptor(h.link.conn)
 	var writeErr error
 	for {
@@ -194,6 +195,11 @@ func (h *handshake) run() *fleet.Error {
 			if h.over {
 				h.link.client.Keep()
 				return nil
+			}
+			if from == &h.dialer.first { // and client has no bytes of it any more
+				from.Put(buf)
+				from = &h.dialer.small
+				buf = from.Get().(*[]byte)
 			}
 		}
 		if err != nil && !h.early(err) {
