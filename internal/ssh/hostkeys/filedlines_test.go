@@ -95,6 +95,7 @@ func TestFiledLines(t *testing.T) {
 
 // A file that is replaced while it is used stays what it was. One that is changed in place
 // refuses every key whose line has moved, and says so.
+// faults.md: K16
 func TestFiledLinesOfAFileThatChanges(t *testing.T) {
 	t.Parallel()
 	key := keyOf(t, 1)
