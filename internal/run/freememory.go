@@ -56,9 +56,9 @@ func followMemory(stop <-chan struct{}) {
 }
 
 // gcPercent returns the value for debug.SetGCPercent with that many bytes in use after the last
-// collection: 64 MiB may be allocated until the next one, so that a small run hardly collects,
+// collection: 32 MiB may be allocated until the next one, so that a small run hardly collects,
 // and of a large one's memory not half is garbage.
 func gcPercent(live uint64) int {
-	const room, least, most = 64 << 20, 50, 400
+	const room, least, most = 32 << 20, 50, 400
 	return int(max(least, min(most, room*100/max(live, 1))))
 }
