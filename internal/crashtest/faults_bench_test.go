@@ -84,8 +84,8 @@ func benchmarkMixed(b *testing.B, good, each int, seed string) {
 }
 
 // BenchmarkAlone runs on many hosts that all have the same fault, for each fault of the protocol,
-// after a run on as many good ones. It reports the client's memory as a multiple of theirs, and how
-// long after the last deadline of a host the run ended, which is negative if no host needed its
+// after a run on as many good ones. It reports the client's memory as a multiple of theirs (the output
+// that is kept is a part of it), and how long after the last deadline of a host the run ended, which is negative if no host needed its
 // deadline. The oracle judges every result.
 //
 // CRASHTEST_ALONE is the number of hosts.
@@ -119,6 +119,7 @@ func BenchmarkAlone(b *testing.B) {
 					good = seen
 				}
 				b.ReportMetric(float64(seen.peak>>10)/1024, "MiB")
+				b.ReportMetric(float64(seen.kept>>10)/1024, "output-MiB")
 				if good.peak > 0 {
 					b.ReportMetric(float64(seen.peak)/float64(good.peak), "of-good")
 				}
@@ -210,6 +211,7 @@ func (f *outside) keep(hostfile string, which func(host int) bool) {
 // A timing is what a run looked like from outside.
 type timing struct {
 	results  int
+	kept     int64           // bytes of output
 	others   int             // results that are not what the faults lead to on a quiet machine
 	good     []time.Duration // when the results of good hosts came, from the start
 	took     time.Duration
@@ -261,6 +263,7 @@ func (f *outside) run(hostfile string, good func(host int) bool) timing {
 			continue
 		}
 		t.results++
+		t.kept += int64(len(r.Stdout.Bytes) + len(r.Stderr.Bytes))
 		t.deadline = max(t.deadline, deadline(r).Sub(begin))
 		if i, err := simfleet.Index(r.Target.Host.Name); err == nil && good(i) && r.Outcome == fleet.OutcomeOK {
 			t.good = append(t.good, time.Since(begin))

@@ -43,6 +43,10 @@ func (x *trial) start(m trigger, args []string) *session {
 	s := x.session()
 	s.trigger, s.reached = m, x.watch.expect(m)
 	s.cmd = exec.Command(os.Args[0], args...)
+	if x.files > 0 {
+		limit := fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, x.files)
+		s.cmd = exec.Command("/bin/sh", append([]string{"-c", limit, os.Args[0]}, args...)...)
+	}
 	s.cmd.Env = x.environ()
 	stdout, err := os.Create(s.out)
 	x.check(err)
@@ -133,6 +137,14 @@ func (s *session) killed() bool { return s.status.Signal() >= 0 }
 func (s *session) said() []byte {
 	text, _ := os.ReadFile(s.err) // for the message only
 	return text
+}
+
+// printed returns how many bytes of results a session printed.
+func (s *session) printed() int64 {
+	s.x.t.Helper()
+	info, err := os.Stat(s.out)
+	s.x.check(err)
+	return info.Size()
 }
 
 // An account is what a session printed.

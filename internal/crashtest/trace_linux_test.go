@@ -20,7 +20,9 @@ import (
 // counts per thread.
 type write struct {
 	nth   int
-	after bool // kill the process after the call; otherwise before it
+	after bool          // kill the process after the call; otherwise before it
+	errno syscall.Errno // if not 0, the call fails with it instead, and nothing is killed
+	ever  bool          // so do all later calls
 }
 
 // changes are the counted system calls, each with the argument that names what
@@ -63,9 +65,10 @@ type tracer struct {
 	kill write // nth 0 means never
 
 	seen   int
-	within int       // the thread in the write after which to kill
-	dying  string    // the write at which the process was killed
-	at     time.Time // when; zero: not killed
+	within int          // the thread in the write after which to kill
+	failed map[int]bool // the threads in a call that fails
+	dying  string       // the write at which the process was killed, or that failed first
+	at     time.Time    // when; zero: not killed
 }
 
 // trace runs the program and kills it at a write. It returns when the process
@@ -73,7 +76,7 @@ type tracer struct {
 func (x *trial) trace(kill write, args []string) (*session, *tracer) {
 	x.t.Helper()
 	s := x.session()
-	tr := &tracer{dir: x.in("state"), kill: kill}
+	tr := &tracer{dir: x.in("state"), kill: kill, failed: make(map[int]bool)}
 	failed := make(chan error) // sent once by the tracing thread
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
@@ -177,32 +180,42 @@ func (tr *tracer) look(tid int) error {
 		return fmt.Errorf("looking at a system call: %w", err)
 	}
 	switch {
+	case call.Op == unix.PTRACE_SYSCALL_INFO_EXIT && tr.failed[tid]:
+		delete(tr.failed, tid)
+		return returnError(tid, tr.kill.errno)
 	case call.Op == unix.PTRACE_SYSCALL_INFO_EXIT && tid == tr.within:
 		tr.strike()
 	case call.Op == unix.PTRACE_SYSCALL_INFO_ENTRY:
-		tr.enter(tid, &call)
+		return tr.enter(tid, &call)
 	}
 	return nil
 }
 
-func (tr *tracer) enter(tid int, call *callInfo) {
+func (tr *tracer) enter(tid int, call *callInfo) error {
 	change, ok := changes[call.Nr]
 	if !ok {
-		return
+		return nil
 	}
 	path := tr.path(call.Args[change.arg], change.isPath)
 	if path != tr.dir && !strings.HasPrefix(path, tr.dir+"/") {
-		return
+		return nil
 	}
-	if tr.seen++; tr.seen != tr.kill.nth {
-		return
+	if tr.seen++; tr.seen < tr.kill.nth || tr.kill.nth == 0 || tr.seen > tr.kill.nth && !tr.kill.ever {
+		return nil
 	}
-	tr.dying = change.name + " " + filepath.Base(path)
+	if tr.dying == "" {
+		tr.dying = change.name + " " + filepath.Base(path)
+	}
+	if tr.kill.errno != 0 {
+		tr.failed[tid] = true
+		return skipCall(tid)
+	}
 	if tr.kill.after {
 		tr.within = tid
-		return
+		return nil
 	}
 	tr.strike()
+	return nil
 }
 
 // path returns the path that a system call's argument refers to; "" if none.

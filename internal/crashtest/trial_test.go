@@ -54,6 +54,7 @@ var slow = map[int]time.Duration{31: 20 * time.Millisecond, 37: 60 * time.Millis
 
 // A trial is one run with everything that happens to it.
 type trial struct {
+	files  int // how many files a process may have open; 0: as usual
 	t      *testing.T
 	dir    string
 	fleet  servers
