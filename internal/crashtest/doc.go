@@ -14,6 +14,7 @@
 //
 //	CRASHTEST_KILLS    number of kill -9 at random times
 //	CRASHTEST_WRITES   number of the journal's writes to kill -9 before and after; 0 means all
+//	CRASHTEST_FAILURES number of the journal's writes that fail, once or from then on; 0 means all, both ways
 //	CRASHTEST_SIGNALS  number of SIGINT at random times, plus a few SIGTERM and SIGHUP
 //	CRASHTEST_SSHD     number of killed, interrupted or braked runs over real servers
 //	CRASHTEST_MARKERS  number of runs killed while they remove markers from real servers
