@@ -27,6 +27,8 @@ type dialogue struct {
 	onClient, onServer   func(Event)
 	clientErr, serverErr error
 	flights              int // of the client, that begin after it has received something
+	// spoil replaces what the client has sent; nil leaves it.
+	spoil func([]byte) []byte
 }
 
 func newDialogue(tb testing.TB, client, server Config, keys ...ssh.Signer) *dialogue {
@@ -49,6 +51,9 @@ func (p *dialogue) run() {
 		}
 		if len(up) > 0 {
 			p.flights++
+		}
+		if p.spoil != nil {
+			up = p.spoil(up)
 		}
 		p.pass(up, &p.server.endpoint, p.onServer, &p.serverErr)
 		p.pass(down, &p.client.endpoint, p.onClient, &p.clientErr)
