@@ -81,6 +81,7 @@ type Coordinator struct {
 	attached bool           // see Attach
 	caught   bool           // what was in the log then was read
 	seen     uint64         // the last that was read
+	behind   time.Time      // since when the log ends before it; zero: it does not. Of watch alone
 	results  []fleet.Result // not yielded yet
 }
 

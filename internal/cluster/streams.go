@@ -37,11 +37,47 @@ func (c *Conn) createStreams(ctx context.Context) error {
 	return nil
 }
 
+// replicas is on how many servers of a cluster a stream is: one of them may be lost.
+const replicas = 3
+
+// newStream creates a stream, on three servers if NATS is a cluster that has them. A cluster that has just
+// begun, or has lost its leader, is waited for.
+func (c *Conn) newStream(ctx context.Context, s jetstream.StreamConfig) (jetstream.Stream, error) {
+	if c.nc.ConnectedClusterName() != "" {
+		s.Replicas = replicas
+	}
+	for began := time.Now(); ; {
+		stream, err := c.js.CreateStream(ctx, s)
+		api, ok := errors.AsType[*jetstream.APIError](err)
+		switch {
+		case err == nil:
+			return stream, nil
+		case ok && s.Replicas > 1 && (api.ErrorCode == noPeers || api.ErrorCode == insufficient) && time.Since(began) > leaderless:
+			c.notice(fmt.Sprintf("the cluster of NATS has fewer than %d servers that could keep %s: one of them keeps it, and the run waits if that one is away", replicas, s.Name))
+			s.Replicas = 1
+			continue
+		case !ok || api.Code != 503 && api.ErrorCode != noPeers || s.Replicas < 2 || time.Since(began) > 2*leaderless:
+			return nil, err
+		}
+		if err := pause(ctx, leaderless/20); err != nil {
+			return nil, err
+		}
+	}
+}
+
+const (
+	// The server's codes for too few servers that could have a stream.
+	noPeers, insufficient = 10005, 10023
+
+	// leaderless is how long the servers of a cluster may take to agree on a leader.
+	leaderless = 10 * time.Second
+)
+
 func (c *Conn) create(ctx context.Context, s jetstream.StreamConfig) error {
 	if _, err := c.js.Stream(ctx, s.Name); err == nil {
 		return nil
 	}
-	if _, err := c.js.CreateStream(ctx, s); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+	if _, err := c.newStream(ctx, s); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		err = fmt.Errorf("creating the stream %s: %w", s.Name, err)
 		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
 			return hint.Wrap(err, "the NATS server needs JetStream: nats-server -js, or shoal-hub")
@@ -75,7 +111,7 @@ func (c *Conn) createRun(ctx context.Context, run string) (jetstream.Stream, err
 	if kept >= maxRuns {
 		return nil, hint.Wrap(fmt.Errorf("NATS keeps the logs of %d runs, which is the limit", kept), "shoal attach RUN ends a run that lost its coordinator, and removes its log")
 	}
-	stream, err := c.js.CreateStream(ctx, jetstream.StreamConfig{
+	stream, err := c.newStream(ctx, jetstream.StreamConfig{
 		Name: runStream(run), Subjects: []string{"log.*." + run + ".*.*", "late.*." + run + ".*.*", dataSubject("*", run, "*")}, Description: "the logs of a run's shards",
 		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew, DenyDelete: true, DenyPurge: true, MaxMsgSize: maxMessage,
 	})

@@ -151,7 +151,15 @@ func (c *Coordinator) checkStream() {
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		err = errNoStream
-	case err != nil || info.State.LastSeq >= seen:
+	case err != nil:
+		return
+	case info.State.LastSeq >= seen:
+		c.behind = time.Time{}
+		return
+	case c.behind.IsZero(): // a server that has just become the leader may not have applied all yet
+		c.behind = time.Now()
+		return
+	case time.Since(c.behind) < behindFor:
 		return
 	default:
 		err = damaged("the log of the run ends with record %d, and had record %d", info.State.LastSeq, seen)

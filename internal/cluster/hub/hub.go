@@ -3,6 +3,7 @@
 package hub
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -23,6 +24,8 @@ type Options struct {
 	// Config is a configuration file of nats-server with TLS and users; "" means none. Its address and
 	// store are replaced by Listen and Dir, unless these are "".
 	Config string
+	// Name is the server's, which tells the servers of a cluster apart. "" means what Config says.
+	Name string
 	// Log writes the server's log to standard error.
 	Log bool
 }
@@ -72,6 +75,17 @@ func (o Options) server() (*server.Options, error) {
 			opts.Port = server.RANDOM_PORT
 		}
 	}
+	if o.Name != "" {
+		opts.ServerName = o.Name
+	}
+	if opts.Cluster.Port != 0 {
+		if opts.ServerName == "" {
+			return nil, hint.New("the configuration of NATS is that of a cluster, and the server has no name in it", "--name gives it one that no other server of the cluster has")
+		}
+		if o.Listen != "" {
+			opts.Cluster.Host = opts.Host // one configuration for all servers
+		}
+	}
 	if o.Dir != "" {
 		opts.StoreDir = o.Dir
 	}
@@ -93,7 +107,11 @@ func check(o *server.Options) error {
 	if o.HTTPPort != 0 || o.HTTPSPort != 0 || o.Websocket.Port != 0 || o.LeafNode.Port != 0 || len(o.LeafNode.Remotes) > 0 || o.MQTT.Port != 0 {
 		return hint.New("the configuration of NATS has a monitoring port, WebSocket, leaf nodes or MQTT", "shoal-hub has none of them; run nats-server itself for these")
 	}
-	if ip := net.ParseIP(o.Host); o.Host == "localhost" || ip != nil && ip.IsLoopback() {
+	if o.Cluster.Port != 0 && !isLoopback(o.Cluster.Host) && (o.Cluster.TLSConfig == nil || o.Cluster.TLSConfig.ClientAuth != tls.RequireAndVerifyClientCert) {
+		return hint.Wrap(fmt.Errorf("everybody who reaches %s could be a server of the cluster", net.JoinHostPort(o.Cluster.Host, fmt.Sprint(o.Cluster.Port))),
+			"the part cluster of the configuration needs tls with verify: true; shoal-hub init --cluster writes it")
+	}
+	if isLoopback(o.Host) {
 		return nil
 	}
 	if o.TLSConfig == nil || len(o.Users) == 0 && len(o.Nkeys) == 0 && len(o.TrustedKeys) == 0 && len(o.TrustedOperators) == 0 {
@@ -101,6 +119,11 @@ func check(o *server.Options) error {
 			"--config names a configuration with tls and with users or NKeys")
 	}
 	return nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // URL returns the address to connect to.

@@ -29,10 +29,12 @@ func newRoot(stdio console.Stdio) *cobra.Command {
 		Use:   "shoal-hub [flags]",
 		Short: "Serve NATS with JetStream for shoal run --cluster",
 		Long: `Serve NATS with JetStream for shoal run --cluster and shoal worker, until Ctrl-C:
-for one machine, for trying, and for small sites. A site that has NATS, or wants
-three servers, uses nats-server 2.12 or later itself.
+for one machine, for trying, and for sites that have no NATS: one server, or one of
+three (shoal-hub init --cluster). A site that has NATS uses its own nats-server, 2.12
+or later with JetStream; the logs of runs are kept on three of its servers if it is
+a cluster. sync_interval: always makes a message be on the disk before it is acknowledged.
 
-Every message is on the disk before it is acknowledged. On loopback everybody on
+Here it always is. On loopback everybody on
 this machine may connect; whoever cannot sign still runs nothing on a worker, but
 can read what commands print. Elsewhere --config names a configuration of
 nats-server with tls and with users or NKeys, which shoal-hub init makes.`,
@@ -46,6 +48,7 @@ nats-server with tls and with users or NKeys, which shoal-hub init makes.`,
 	g.StringVar(&o.Listen, "listen", "127.0.0.1:4222", "listen at `HOST:PORT`; port 0 is any free one")
 	g.StringVar(&o.Dir, "store", "", "keep the streams in `DIR` (default: ~/.local/state/shoal/hub)")
 	g.StringVar(&o.Config, "config", "", "read `FILE`, a configuration of nats-server")
+	g.StringVar(&o.Name, "name", "", "be the server `NAME` of the cluster in --config (default: the name of this machine)")
 	g.BoolVar(&o.Log, "log", false, "write the server's log to standard error")
 	flags.AddInGroups(cmd, g)
 	cmd.AddCommand(newInit(stdio), manual.New(stdio), completion.New(stdio))
@@ -62,6 +65,9 @@ func serve(ctx context.Context, o hub.Options, stdio console.Stdio) error {
 			return hint.New("there is no directory for the store", "--store names one")
 		}
 		o.Dir = filepath.Join(state, "hub")
+	}
+	if o.Name == "" && o.Config != "" {
+		o.Name, _ = os.Hostname() // without it a cluster is refused
 	}
 	h, err := hub.Start(o)
 	if err != nil {

@@ -4,6 +4,7 @@ package site
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -31,6 +32,7 @@ import (
 // The names of the files.
 const (
 	ConfigFile      = "hub.conf"
+	ClusterFile     = "cluster.conf"
 	CAFile          = "ca.crt"
 	CoordinatorFile = "coordinator.nk"
 
@@ -49,6 +51,10 @@ type Site struct {
 	Names []string
 	// Workers are POOL/NAME; those whose seeds are in Dir stay.
 	Workers []string
+	// Cluster means that Names are those of servers that form a cluster. That stays too.
+	Cluster bool
+	// Port is where the servers of a cluster listen for each other. 0 means 6222.
+	Port uint16
 }
 
 // Make makes what is missing in Dir, and writes the configuration anew. It returns the names of the files
@@ -81,6 +87,12 @@ func (s *Site) Make() (made []string, err error) {
 		if isNew {
 			made = append(made, file)
 		}
+	}
+	if s.Cluster {
+		if err := s.cluster(); err != nil {
+			return nil, fmt.Errorf("making the site: %w", err)
+		}
+		made = append(made, ClusterFile)
 	}
 	if err := s.configure(); err != nil {
 		return nil, fmt.Errorf("making the site: %w", err)
@@ -143,7 +155,25 @@ func (s *Site) configure() error {
 		fmt.Fprintf(&b, "  # %s\n  { nkey: %s, permissions: {\n    publish: { allow: [%s] }\n    subscribe: { allow: [%s] } } }\n", e.Name(), public, quoted(p.Publish), quoted(p.Subscribe))
 	}
 	b.WriteString("] } }\n")
+	if _, err := os.Stat(s.path(ClusterFile)); err == nil {
+		fmt.Fprintf(&b, "include %q\n", ClusterFile)
+	}
 	return os.WriteFile(s.path(ConfigFile), b.Bytes(), 0o600)
+}
+
+// cluster writes the part of the configuration that says who the servers are.
+func (s *Site) cluster() error {
+	if n := len(s.Names); n < 3 || n%2 == 0 {
+		return hint.Wrap(fmt.Errorf("a cluster of %d servers", n), "three of them go on without one, five without two: --host names each")
+	}
+	port := cmp.Or(s.Port, 6222)
+	routes := make([]string, len(s.Names))
+	for i, name := range s.Names {
+		routes[i] = "tls://" + net.JoinHostPort(name, fmt.Sprint(port))
+	}
+	return os.WriteFile(s.path(ClusterFile), fmt.Appendf(nil, "# Written by shoal-hub init --cluster.\n"+
+		"cluster { name: shoal, port: %d\n  tls { cert_file: %q, key_file: %q, ca_file: %q, verify: true, timeout: 5 }\n  routes: [%s]\n}\n",
+		port, s.path(serverCert), s.path(serverKey), s.path(CAFile), quoted(routes)), 0o600)
 }
 
 func quoted(subjects []string) string {

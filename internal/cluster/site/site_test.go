@@ -3,10 +3,13 @@ package site_test
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -294,5 +297,100 @@ func TestBeyondLoopback(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "secret@") {
 			t.Errorf("%s: %v", url, err)
 		}
+	}
+}
+
+// What init makes for three servers works: each with the same files, a log that is on all of them, and a
+// server that comes without a certificate of the authority is none of them.
+func TestThreeServers(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("each server has an address of its own in 127.0.0.0/8")
+	}
+	dir := t.TempDir()
+	names := []string{"127.66.0.1", "127.66.0.2", "127.66.0.3"}
+	l, err := net.Listen("tcp", net.JoinHostPort(names[0], "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := uint16(l.Addr().(*net.TCPAddr).Port)
+	_ = l.Close() // nobody else is on these addresses
+	s := site.Site{Dir: dir, Names: names, Workers: []string{"eu/one"}, Cluster: true, Port: port}
+	if _, err := s.Make(); err != nil {
+		t.Fatal(err)
+	}
+	again := site.Site{Dir: dir, Workers: []string{"eu/two"}} // the cluster stays
+	if _, err := again.Make(); err != nil {
+		t.Fatal(err)
+	}
+	var urls []string
+	for _, name := range names {
+		h, err := hub.Start(hub.Options{Listen: name + ":0", Dir: t.TempDir(), Config: filepath.Join(dir, site.ConfigFile), Name: "server-" + name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(h.Close)
+		urls = append(urls, "tls://"+h.URL()[strings.Index(h.URL(), "//")+2:])
+	}
+	conn, err := cluster.Connect(cluster.ConnectOptions{URL: strings.Join(urls, ","), NKey: filepath.Join(dir, site.CoordinatorFile), CA: filepath.Join(dir, site.CAFile)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := xssh.NewSignerFromKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := cluster.NewCoordinator(conn, cluster.CoordinatorOptions{Signer: signer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Begin(t.Context(), "run-1"); err != nil {
+		t.Fatal(err)
+	}
+	boss := dial(t, dir, urls[0], site.CoordinatorFile, cluster.CoordinatorInbox, func(error) {})
+	m, err := boss.Request("$JS.API.STREAM.INFO.SHOAL_RUN_run-1", nil, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var info struct {
+		Config struct {
+			Replicas int `json:"num_replicas"`
+		}
+		Cluster struct{ Replicas []struct{ Name string } }
+	}
+	if err := json.Unmarshal(m.Data, &info); err != nil || info.Config.Replicas != 3 || len(info.Cluster.Replicas) != 2 {
+		t.Errorf("%s: %v", m.Data, err)
+	}
+}
+
+// A cluster that anybody could join, and one server of it without a name, are refused.
+func TestClusterRefused(t *testing.T) {
+	for config, says := range map[string]string{
+		"cluster { name: shoal, listen: \"0.0.0.0:6222\" }":   "everybody who reaches",
+		"cluster { name: shoal, listen: \"127.0.0.1:6222\" }": "has no name",
+	} {
+		path := filepath.Join(t.TempDir(), "hub.conf")
+		if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o := hub.Options{Dir: t.TempDir(), Config: path}
+		if strings.Contains(config, "0.0.0.0") {
+			o.Name = "one"
+		}
+		if h, err := hub.Start(o); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", config, err)
+			if err == nil {
+				h.Close()
+			}
+		}
+	}
+	s := site.Site{Dir: t.TempDir(), Names: []string{"a", "b"}, Cluster: true}
+	if _, err := s.Make(); err == nil || !strings.Contains(err.Error(), "a cluster of 2 servers") {
+		t.Errorf("two servers: %v", err)
 	}
 }
