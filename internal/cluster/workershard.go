@@ -40,6 +40,7 @@ type workerShard struct {
 	results []Result
 	bytes   int          // of both
 	sent    map[int]bool // hosts whose intent was committed in this epoch
+	tried   map[int]bool // hosts whose intent may be in the log, although it was not committed
 	before  map[int]bool // hosts that an earlier owner may have run
 	err     error        // why nothing is appended any more
 	left    bool         // the worker stops: hosts are left to others
@@ -195,7 +196,10 @@ func (s *workerShard) committed(batch *intents, err error) {
 			s.sent[i] = true
 		}
 	} else {
-		s.err = err
+		s.err, s.tried = err, make(map[int]bool)
+		for _, i := range batch.hosts {
+			s.tried[i] = true
+		}
 		batch.err = err
 		s.next.err = err // of those who came meanwhile
 		close(s.next.done)
@@ -205,13 +209,19 @@ func (s *workerShard) committed(batch *intents, err error) {
 	close(batch.done)
 }
 
-// writeLate publishes the results of commands that this worker did start before it was replaced, the
-// first of them in w. With any other cause they are lost: nobody believes the log.
+var errFencedBefore = fmt.Errorf("the worker did not start it: %w", errFenced)
+
+// writeLate publishes the results of commands that this worker did start before it was replaced, and which of
+// those it did not start that the log may have an intent for; the first of them are in w. With any other cause they are lost: nobody believes the log.
 func (s *workerShard) writeLate(ctx context.Context, w *Work, cause error, over bool) {
 	fenced := errors.Is(cause, errFenced)
 	for {
 		for _, r := range w.Results {
-			if !fenced || !s.sent[r.Host] {
+			switch {
+			case fenced && s.sent[r.Host]:
+			case fenced && s.tried[r.Host] && r.Result.Outcome.DidNotRun(): // the log may say that it has begun
+				r.Result.Reason, r.Result.Err = fleet.ReasonWorkerLost, errFencedBefore
+			default:
 				continue
 			}
 			if s.shard.Options.Stream > 0 { // what came before it may be missing

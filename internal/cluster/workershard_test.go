@@ -1,11 +1,15 @@
 package cluster
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"shoal/fleet"
+	"shoal/internal/connect"
+	"shoal/simfleet"
 )
 
 // A shard is not done while a result waits for room.
@@ -35,4 +39,53 @@ func TestDoneAfterLastResult(t *testing.T) {
 			t.Errorf("%d results were told of 2", told)
 		}
 	})
+}
+
+// A worker's intents are in the log, the answer is lost, and before it asks again the shard has another owner: it starts
+// none of these hosts, and says so, for nobody else could know it.
+// faults.md: R18
+func TestFencedBeforeItStarted(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 40})
+	other := s.conn()
+	t.Cleanup(other.Close)
+	var c *Coordinator
+	s.prepare = func(made *Coordinator) { c, made.linger = made, time.Second/2 } // the one shard has all hosts
+	var once sync.Once
+	intended := 0
+	s.worker("first", func(o *WorkerOptions) {
+		o.hook = func(r *Record) {
+			if r.Kind != KindWork {
+				return
+			}
+			once.Do(func() {
+				w, err := other.pack.decode(r.Body)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				intended = len(w.Intents)
+				if _, err := other.js.Publish(context.Background(), logSubject(DefaultPool, c.run, 0, "first"), r.Encode()); err != nil {
+					t.Error(err)
+				}
+				l, err := other.openLog(context.Background(), "second", DefaultPool, c.run, 0, mark{})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := l.Append(context.Background(), &Record{Kind: KindTake, Worker: "second"}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	})
+	results, _ := s.run(t.Context(), "echo {index}", func(co *CoordinatorOptions, _ *connect.Options) { co.ShardSize = 40 })
+	report := s.check(results)
+	if want := [fleet.NumOutcomes]int{fleet.OutcomeOK: 40 - intended, fleet.OutcomeNeverStarted: intended}; report.Outcomes != want || intended == 0 {
+		t.Errorf("outcomes %v, want %v", report.Outcomes, want)
+	}
+	for _, r := range results {
+		if r.Outcome == fleet.OutcomeNeverStarted && r.Reason != fleet.ReasonWorkerLost {
+			t.Errorf("target %d: %s, %v", r.Target.Index, r.Reason, r.Err)
+		}
+	}
 }
