@@ -58,6 +58,9 @@ func (c *Coordinator) onRecord(m jetstream.Msg) {
 		}
 	}
 	hosts := s.hosts
+	if hosts == nil { // all have ended: see forgetLocked
+		results, begun = nil, nil
+	}
 	c.mu.Unlock()
 	if broken != nil {
 		c.Notice(fmt.Sprintf("ALARM: shard %d: %v", number, broken))
@@ -102,6 +105,9 @@ func (c *Coordinator) settle(s *shard) {
 		halves = []*shard{c.newShardLocked(s.pool, left[:n/2:n/2]), c.newShardLocked(s.pool, left[n/2:])}
 		left = nil
 	}
+	if len(unknown) == 0 {
+		s.forgetLocked()
+	}
 	c.mu.Unlock()
 	for _, half := range halves {
 		c.all.Go(func() { c.open(half) })
@@ -118,6 +124,12 @@ func (c *Coordinator) settle(s *shard) {
 	default:
 		c.all.Go(func() { c.awaitLate(s, unknown) })
 	}
+}
+
+// forgetLocked lets go of the hosts of a shard that is settled: their attempts, commands and outputs would
+// stay in memory until the end of the run.
+func (s *shard) forgetLocked() {
+	s.hosts, s.fold.Shard, s.fold.Signed, s.fold.Signature = nil, nil, nil, nil
 }
 
 // awaitLate gives hosts up that have no result in a shard which is done: once their workers have told
@@ -138,6 +150,9 @@ func (c *Coordinator) awaitLate(s *shard, hosts []*host) {
 		}
 		break
 	}
+	c.mu.Lock()
+	s.forgetLocked()
+	c.mu.Unlock()
 	for _, h := range hosts {
 		h.lose(fleet.End{Outcome: fleet.OutcomeUnknown, Reason: fleet.ReasonWorkerLost, Phase: fleet.PhaseRun, Err: errWorkerLost})
 	}
