@@ -8,7 +8,7 @@ BIN    := bin
 LINT   := $(BIN)/golangci-lint
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: all build man docs dist dist-test vulncheck demo test setup vet check-rename lint unit fmt bench bench-compare bench-clients bench-peers fuzz fuzz-long soak crashtest clean
+.PHONY: all build man docs dist dist-test vulncheck demo test setup vet check-rename lint unit fmt bench bench-compare bench-clients bench-peers fuzz fuzz-long soak chaos crashtest clean
 
 all: build
 
@@ -65,11 +65,12 @@ $(LINT): tools/go.mod tools/go.sum
 
 # The race detector needs cgo; the program does not. It makes SQLite take minutes
 # to compile, once: Go keeps it. The sequences are too many for it, and so are the 10,000
-# hosts of a page; browsers are the same with it and without. Without GORACE each program that
+# hosts of a page, and the processes of the chaos runs; browsers are the same with it and without. Without GORACE each program that
 # the tests run would wait for a second when it ends.
 unit:
 	CGO_ENABLED=1 GORACE=atexit_sleep_ms=50 scripts/slowest $(GO) test -race -timeout 20m ./...
 	$(GO) test -run '^TestSequences$$' ./internal/engine -sequences 100000
+	$(GO) test -count=1 -parallel 8 ./internal/cluster/chaostest
 	$(GO) test -run 'Browser|SizeOfThePage' ./internal/report ./internal/web ./internal/bench/chart
 	cd tools && $(GO) test ./components
 
@@ -117,6 +118,11 @@ soak: build
 	scripts/soak-watch $(MINUTES)
 	scripts/soak-held $(MINUTES)
 	scripts/crashtest
+	scripts/chaos
+
+# Runs on workers with random faults: RUNS runs of HOSTS hosts, FAULTS faults in each.
+chaos:
+	scripts/chaos
 
 # kill -9 and signals at random times and at each write of the journal: KILLS,
 # WRITES (0 for each) and SIGNALS say how often, SSHD over real servers, and COPIES of files.

@@ -1,0 +1,108 @@
+package chaostest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// command takes half a second, and says whose answer it is.
+const command = "sleep 0.5; echo {index}"
+
+func needProcesses(t *testing.T) {
+	t.Helper()
+	if underRace {
+		t.Skip("make unit runs it without the race detector")
+	}
+}
+
+// Each fault alone, when a quarter of the commands has begun, with one server and with three.
+// faults.md: R18
+func TestEachFault(t *testing.T) {
+	needProcesses(t)
+	for _, servers := range []int{1, 3} {
+		for i, f := range faults {
+			if servers == 1 && f.cluster || servers == 3 && !f.cluster && !strings.Contains(f.name, "server") {
+				continue
+			}
+			t.Run(fmt.Sprintf("%d/%s", servers, strings.ReplaceAll(f.name, " ", "-")), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, 240, 40, servers, command) // three shards, one for each worker
+				unknown := w.suffer([]planned{{60, f}}, rand.New(rand.NewPCG(uint64(servers), uint64(i))))
+				t.Logf("%d of %d hosts are unknown", unknown, w.hosts)
+				if w.suffered != 1 {
+					t.Error("the run ended before the fault")
+				}
+			})
+		}
+	}
+}
+
+// Runs with random faults at random times. See the package's comment.
+// faults.md: R18
+func TestChaos(t *testing.T) {
+	needProcesses(t)
+	seed := knob(t, "CHAOS_SEED", rand.Uint64())
+	hosts, number := int(knob(t, "CHAOS_HOSTS", 300)), int(knob(t, "CHAOS_FAULTS", 3))
+	for i := range knob(t, "CHAOS_RUNS", 1) {
+		began := time.Now()
+		ok := t.Run(fmt.Sprint("seed", seed+i), func(t *testing.T) {
+			if knob(t, "CHAOS_RUNS", 1) == 1 {
+				t.Parallel()
+			}
+			r := rand.New(rand.NewPCG(seed+i, 0))
+			servers := 1 + 2*r.IntN(2)
+			usable := slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return f.cluster && servers == 1 })
+			var plan []planned
+			for range number {
+				plan = append(plan, planned{1 + r.IntN(hosts*7/10), usable[r.IntN(len(usable))]})
+			}
+			slices.SortStableFunc(plan, func(a, b planned) int { return a.at - b.at })
+			w := newWorld(t, hosts, max(10, hosts/20), servers, command)
+			unknown := w.suffer(plan, r)
+			var names []string
+			for _, p := range plan {
+				names = append(names, fmt.Sprintf("%s at %d", p.fault.name, p.at))
+			}
+			t.Logf("chaos: seed %d, %d hosts, %d servers, %d faults of %d (%s): %d unknown; %d processes, %.1f s; ok: %t",
+				seed+i, hosts, servers, w.suffered, len(plan), strings.Join(names, ", "), unknown, w.started, time.Since(began).Seconds(), !t.Failed())
+		})
+		if !ok {
+			t.Errorf("CHAOS_SEED=%d", seed+i)
+		}
+	}
+}
+
+// planned is a fault that happens when this many commands have begun.
+type planned struct {
+	at    int
+	fault fault
+}
+
+// suffer runs the command on all hosts while the faults happen, each after the one before was mended,
+// and returns the number of hosts that stay unknown.
+func (w *world) suffer(plan []planned, r *rand.Rand) (unknown int) {
+	w.t.Helper()
+	var breaking sync.WaitGroup
+	breaking.Go(func() {
+		for _, p := range plan {
+			if !w.await(p.at) {
+				w.t.Logf("the run ended before %q at %d commands", p.fault.name, p.at)
+				return
+			}
+			p.fault.do(w, r)
+			w.suffered++
+		}
+	})
+	defer breaking.Wait()
+	defer w.finish()
+	w.run()
+	w.finish()
+	breaking.Wait()
+	w.collect()
+	return w.check(w.read())
+}
