@@ -52,8 +52,8 @@ const (
 type Change struct {
 	Kind   ChangeKind
 	Result Result // as it is now
-	// Before is the answer before, if Kind is not ChangeFirst; nil: its output was not kept, because
-	// all different answers together are too large.
+	// Before is the output of the answer before, by stream. There is none for ChangeFirst, and where it
+	// was not kept, because all different answers together are too large.
 	Before [fleet.NumStreams][]byte
 	// Since is when the answer before was given last; zero for ChangeFirst.
 	Since time.Time
