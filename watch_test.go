@@ -89,7 +89,10 @@ func TestWatch(t *testing.T) {
 	}
 	opts.Drain = nil
 	n := 0
-	for range shoal.Watch(t.Context(), fl.Targets(), "echo {index}", shoal.WatchOptions{Every: time.Millisecond}, opts) {
+	for _, err := range shoal.Watch(t.Context(), fl.Targets(), "echo {index}", shoal.WatchOptions{Every: time.Millisecond}, opts) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		if n++; n == 2 {
 			break
 		}
