@@ -31,7 +31,7 @@ dist:
 	packaging/dist dist
 
 dist-test:
-	$(GO) test -count=1 -v ./packaging
+	$(GO) test -count=1 -v ./packaging -services
 	cd tools && $(GO) test ./components
 
 vulncheck:

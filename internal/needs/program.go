@@ -65,6 +65,7 @@ var packages = map[string]string{
 	"mmdebstrap":        "mmdebstrap",
 	"rpm":               "rpm",
 	"systemd-analyze":   "systemd",
+	"systemd-nspawn":    "systemd-container",
 }
 
 // Program returns the path of a program: path itself, or the result of
