@@ -24,6 +24,18 @@ func (r *run) guard() {
 			return intend(t, attempt, address)
 		}
 	}
+	if dialled := o.Dialled; dialled != nil {
+		o.Dialled = func(t fleet.Target, attempt int, address netip.AddrPort) {
+			defer caught("Dialled", r.fail)
+			dialled(t, attempt, address)
+		}
+	}
+	if drained := o.Drained; drained != nil {
+		o.Drained = func() (fleet.Reason, error) {
+			defer caught("Drained", r.fail)
+			return drained()
+		}
+	}
 	if check := o.Check; check != nil {
 		o.Check = func(ctx context.Context, stage int) (err error) {
 			defer caught("Check", func(p error) { err = p })

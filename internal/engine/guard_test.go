@@ -40,6 +40,18 @@ func TestPanicInOptions(t *testing.T) {
 				}
 			}
 		}, map[fleet.Outcome]int{fleet.OutcomeOK: 10, fleet.OutcomeCancelled: n - 10}, true},
+		"Dialled": {func(o *engine.Options) {
+			o.Dialled = func(t fleet.Target, _ int, _ netip.AddrPort) {
+				if t.Index == 4 {
+					panic("oops")
+				}
+			}
+		}, map[fleet.Outcome]int{fleet.OutcomeOK: 10, fleet.OutcomeCancelled: n - 10}, true},
+		"Drained": {func(o *engine.Options) {
+			drain := make(chan struct{})
+			close(drain)
+			o.Drain, o.Drained = drain, func() (fleet.Reason, error) { panic("oops") }
+		}, map[fleet.Outcome]int{}, true},
 		"Resized": {func(o *engine.Options) {
 			width := make(chan int, 1)
 			time.AfterFunc(time.Millisecond, func() { width <- 10 })
@@ -58,6 +70,9 @@ func TestPanicInOptions(t *testing.T) {
 					time.Sleep(time.Second)
 					if err := a.Intend(); err != nil {
 						return err.End()
+					}
+					if a.Dialled != nil {
+						a.Dialled(netip.AddrPort{})
 					}
 					_, _ = a.Stdout.Write([]byte("x"))
 					return fleet.End{Outcome: fleet.OutcomeOK}
