@@ -262,6 +262,37 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
+// A server that takes one command on a connection and refuses the next session has the command on
+// another connection, once, and the reason is said.
+func TestSessionRefused(t *testing.T) {
+	r := newRig(t, Options{}, 1, nil)
+	r.inner = refuser{r.inner}
+	r.want(t, 0, fleet.DialNew)
+	r.want(t, 0, fleet.DialRefused)
+	if n := len(r.fleet.Log()); n != 2 {
+		t.Errorf("%d commands ran", n)
+	}
+}
+
+// A refuser is a Dialer whose connections take one command each.
+type refuser struct{ ssh.Dialer }
+
+// Dial implements ssh.Dialer.
+func (d refuser) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	c, err := d.Dialer.Dial(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	return refusing{c.(ssh.Keeper)}, nil
+}
+
+type refusing struct{ ssh.Keeper }
+
+// StartNext implements ssh.Conn.
+func (refusing) StartNext(_ context.Context, a *ssh.Attempt, done func(fleet.End)) {
+	done(a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonSessionRefused, errors.New("no more sessions")).End())
+}
+
 // After a drain nothing is dialled, and so nothing started, in place of a held connection that turns
 // out to be dead.
 func TestDeadAndDrained(t *testing.T) {
