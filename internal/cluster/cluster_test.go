@@ -48,6 +48,7 @@ type site struct {
 	signer  xssh.Signer
 	signers *Signers
 	allowed string             // signers as a file has them
+	room    int                // of workers that are processes; 0 means 60
 	prepare func(*Coordinator) // before it begins; nil: nothing
 	become  *become.Options    // nil: nobody else
 }

@@ -98,6 +98,8 @@ type shard struct {
 	hosts   []*host
 	began   time.Time
 	hinted  time.Time
+	checked time.Time         // when checkShard looked last
+	suspect bool              // its log was not what it was
 	refused map[string]string // why, by worker
 	gaveUp  int               // the last epoch of which its worker said that it does not go on
 	leaves  int               // epochs that ended because their worker stopped

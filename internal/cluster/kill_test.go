@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,7 +54,7 @@ func beWorker(config string) error {
 func (s *site) process(name string) *exec.Cmd {
 	s.t.Helper()
 	config, err := json.Marshal(workerProcess{
-		URL: s.hub.URL(), Name: name, Signers: s.allowed, Key: s.connect.Identities[0], KnownHosts: s.connect.KnownHosts[0], User: s.connect.User, Room: 60,
+		URL: s.hub.URL(), Name: name, Signers: s.allowed, Key: s.connect.Identities[0], KnownHosts: s.connect.KnownHosts[0], User: s.connect.User, Room: cmp.Or(s.room, 60),
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -156,10 +156,10 @@ func (c *Coordinator) checkStream() {
 	case info.State.LastSeq >= seen:
 		c.behind = time.Time{}
 		return
-	case c.behind.IsZero(): // a server that has just become the leader may not have applied all yet
+	case c.conn.nc.ConnectedClusterName() != "" && c.behind.IsZero(): // a leader that is new may not have applied all yet
 		c.behind = time.Now()
 		return
-	case time.Since(c.behind) < behindFor:
+	case !c.behind.IsZero() && time.Since(c.behind) < behindFor:
 		return
 	default:
 		err = damaged("the log of the run ends with record %d, and had record %d", info.State.LastSeq, seen)
@@ -181,10 +181,14 @@ func (c *Coordinator) checkStream() {
 // toClose decides which shards are closed, and hints again at those that have lost their worker.
 func (c *Coordinator) toClose(now time.Time) (list []*shard) {
 	c.mu.Lock()
-	var hints []*shard
+	var hints, checks []*shard
 	for _, s := range c.shards {
 		if s.settled || s.fold.Done || s.fold.Err != nil || s.fold.Shard == nil {
 			continue
+		}
+		if now.Sub(later(s.began, s.checked)) > c.Lease && (s.fold.Worker != "" || c.roomLocked(s.pool, now)) {
+			s.checked = now
+			checks = append(checks, s)
 		}
 		switch {
 		case c.ownedLocked(s, now):
@@ -204,10 +208,53 @@ func (c *Coordinator) toClose(now time.Time) (list []*shard) {
 		}
 	}
 	c.mu.Unlock()
+	for _, s := range checks {
+		c.checkShard(s)
+	}
 	for _, s := range hints {
 		c.hint(s)
 	}
 	return list
+}
+
+// roomLocked reports whether a worker of the pool could take a shard.
+func (c *Coordinator) roomLocked(pool string, now time.Time) bool {
+	for _, w := range c.workers {
+		if w.Pool == pool && w.Busy < w.Room && c.aliveLocked(pool, w.Worker, now) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkShard looks whether the log of a shard still has what was read of it, and nothing before the place to which
+// the run's log was read: after an older store was restored, the records of other shards may have made that as long as it
+// was, and no worker takes the shard, or ends it where nobody reads any more. It is believed the second
+// time, a lease later: a server of a cluster may be behind.
+func (c *Coordinator) checkShard(s *shard) {
+	ctx, cancel := context.WithTimeout(c.ctx, requestTimeout)
+	defer cancel()
+	c.mu.Lock()
+	known, seen := mark{s.fold.Seq, s.fold.Digest}, c.seen
+	c.mu.Unlock()
+	l, err := c.conn.openLog(ctx, coordinatorName, s.pool, c.run, s.number, known)
+	switch {
+	case err != nil && !errors.Is(err, errDamaged):
+		return
+	case err == nil && l.Seq > known.seq && l.Seq <= seen:
+		err = damaged("record %d is where none was", l.Seq)
+	}
+	c.mu.Lock()
+	again := s.suspect
+	s.suspect = err != nil
+	if ruined := err != nil && again && s.fold.Err == nil && !s.settled; !ruined {
+		c.mu.Unlock()
+		return
+	}
+	s.fold.Err = err
+	c.mu.Unlock()
+	c.Notice(fmt.Sprintf("ALARM: shard %d: %v", s.number, err))
+	c.settle(s)
 }
 
 // unwantedLocked returns why no worker will take the shard; "" means that one may.

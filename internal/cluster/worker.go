@@ -34,9 +34,10 @@ type WorkerOptions struct {
 	// Notice is told what a person should know. It is called from many goroutines. nil disables it.
 	Notice func(string)
 
-	beat   time.Duration // between two signs of life; 0 means beatEvery
-	noWork bool          // for tests: no delivery of WORK arrives
-	hook   func(*Record) // for tests: see Log
+	beat   time.Duration    // between two signs of life; 0 means beatEvery
+	noWork bool             // for tests: no delivery of WORK arrives
+	hook   func(*Record)    // for tests: see Log
+	now    func() time.Time // for tests: its clock; nil means time.Now
 }
 
 const (
@@ -86,6 +87,9 @@ func NewWorker(conn *Conn, o WorkerOptions) (*Worker, error) {
 	}
 	if o.beat == 0 {
 		o.beat = beatEvery
+	}
+	if o.now == nil {
+		o.now = time.Now
 	}
 	return &Worker{
 		WorkerOptions: o, conn: conn, started: time.Now(),
@@ -301,7 +305,7 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 
 // refuse returns why the shard is not one that this worker runs, or nil.
 func (w *Worker) refuse(log *Log, h hintOf) error {
-	now := time.Now()
+	now := w.now()
 	switch s := log.Shard; {
 	case now.After(s.Expires):
 		return fmt.Errorf("it has expired at %s", s.Expires.UTC().Format(time.RFC3339))
