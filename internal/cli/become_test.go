@@ -73,8 +73,10 @@ func TestBecome(t *testing.T) {
 			shoal("a place", 0, "run", []string{"-N", "--env", "A=it's", "--chdir", "/tmp", "--umask", "0077", "echo $A; pwd; umask"}, "it's\n/tmp\n0077\n")
 			shoal("no such place", 3, "run", []string{"--chdir", "nosuch", "id"}, "chdir_failed")
 			shoal("input", 0, "run", []string{"-N", "--stdin-from", data, "id -un; wc -c"}, "other\n340000\n")
-			shoal("a secret", 0, "run", []string{"-N", "--env-secret", "TOKEN@" + secretFile(t, "Canary-4719"), "--stdin-from", data, "--chdir", "/tmp",
-				`id -un; echo "$TOKEN" | tr a-z A-Z; ps axww -o args= | grep -c "Canary[-]4719"; wc -c`}, "other\nCANARY-4719\n0\n340000\n")
+			shoal("a secret", 0, "run", []string{
+				"-N", "--env-secret", "TOKEN@" + secretFile(t, "Canary-4719"), "--stdin-from", data, "--chdir", "/tmp",
+				`id -un; echo "$TOKEN" | tr a-z A-Z; ps axww -o args= | grep -c "Canary[-]4719"; wc -c`,
+			}, "other\nCANARY-4719\n0\n340000\n")
 			shoal("a script", 0, "script", []string{"-N", "--stdin-from", data, "--max-output", "1M", script, "--", "it's"}, "other\nit's\n0123", text[len(text)-40:])
 			shoal("a push", 0, "push", []string{"--mode", "0640", data, "pushed"})
 			shoal("what was pushed", 0, "run", []string{"-N", "stat -c '%U %a %s' /home/other/pushed; sha256sum <pushed"}, "other 640 340000\n")

@@ -244,7 +244,7 @@ func (f *outside) run(hostfile string, good func(host int) bool) timing {
 	if err != nil {
 		f.b.Fatal(err)
 	}
-	defer kept.Close()
+	defer func() { _ = kept.Close() }()
 	begin := time.Now()
 	if err := cmd.Start(); err != nil {
 		f.b.Fatal(err)

@@ -18,12 +18,11 @@ const guard = 5 * time.Minute
 
 // A process is one of the programs.
 type process struct {
-	w        *world
-	name     string
-	cmd      *exec.Cmd
-	stderr   string        // a file
-	ended    chan struct{} // closed when it has ended
-	expected bool          // it was told to end
+	w      *world
+	name   string
+	cmd    *exec.Cmd
+	stderr string        // a file
+	ended  chan struct{} // closed when it has ended
 }
 
 // start starts a program, whose standard output is lost.

@@ -15,7 +15,7 @@ func TestSizeOfWaiting(t *testing.T) {
 	for name, c := range map[string]struct{ size, most uintptr }{
 		"conn":         {unsafe.Sizeof(conn{}), 48},
 		"link":         {unsafe.Sizeof(link{}), 32},
-		"session":      {unsafe.Sizeof(session{}), 232},
+		"session":      {unsafe.Sizeof(session{}), 240},
 		"loopConn":     {unsafe.Sizeof(loopConn{}), 80},
 		"ssh.Attempt":  {unsafe.Sizeof(ssh.Attempt{}), 296},
 		"ssh.Progress": {unsafe.Sizeof(ssh.Progress{}), 304},
