@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,9 @@ type WorkerOptions struct {
 	// Connect is how it reaches hosts: keys, agent, known_hosts, ssh_config. The run sets
 	// timeouts, attempts and the limit of the output.
 	Connect connect.Options
+	// State is a directory in which workers of this machine note what they have taken, so that they do not
+	// run it again in another log after they were started anew. "" means that they do not.
+	State string
 	// BecomePasswords returns the password for becoming another user, once for each run that does. limit is
 	// the time for that. nil means that there is none.
 	BecomePasswords func(limit time.Duration) (ssh.Passwords, error)
@@ -61,6 +65,10 @@ type Worker struct {
 	busy     int              // hosts that have not ended
 	leaving  bool             // nothing more is started
 	freed    chan struct{}    // capacity 1: signalled when busy falls
+
+	marks *marks // nil: none are kept
+	// unnoted says once that a mark could not be written.
+	unnoted sync.Once
 }
 
 // took is how far the log of a shard that this worker took had come when it wrote or read it last.
@@ -91,8 +99,15 @@ func NewWorker(conn *Conn, o WorkerOptions) (*Worker, error) {
 	if o.now == nil {
 		o.now = time.Now
 	}
+	var taken *marks
+	if o.State != "" {
+		var err error
+		if taken, err = openMarks(o.State); err != nil {
+			return nil, err
+		}
+	}
 	return &Worker{
-		WorkerOptions: o, conn: conn, started: time.Now(),
+		marks: taken, WorkerOptions: o, conn: conn, started: time.Now(),
 		sessions: make(map[string]*session), shards: make(map[hintOf]bool), took: make(map[hintOf]took), inputs: make(map[string]*kept), freed: make(chan struct{}, 1),
 	}, nil
 }
@@ -265,7 +280,15 @@ func (w *Worker) begin(ctx context.Context, h hintOf) {
 var errNotNow = errors.New("it is not to be run now")
 
 func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
-	log, err := w.conn.openLog(ctx, w.Name, w.Pool, h.Run, h.Shard, w.known(h))
+	known := w.known(h)
+	var unread error
+	if w.marks != nil {
+		var noted mark
+		if noted, unread = w.marks.at(h, time.Now()); noted.seq > known.seq {
+			known = noted
+		}
+	}
+	log, err := w.conn.openLog(ctx, w.Name, w.Pool, h.Run, h.Shard, known)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return errNotNow // a hint that outlived its run
@@ -276,7 +299,10 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 	}
 	log.hook = w.hook
 	q := question{Shard: h.Shard, Seq: log.Seq, Digest: log.Digest}
-	refused := w.refuse(log, h)
+	refused := cmp.Or(unread, w.refuse(log, h))
+	if refused == nil && w.marks != nil { // what cannot be noted is not taken
+		refused = w.marks.add(h, took{mark{log.Seq, log.Digest}, log.Shard.Expires}, false)
+	}
 	if refused != nil {
 		q.Refused = refused.Error()
 	}
@@ -296,6 +322,11 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 		return err
 	}
 	w.remember(h, log)
+	if err := w.note(h, log); err != nil {
+		release()
+		_, _ = w.ask(ctx, h.Run, question{Shard: h.Shard, GaveUp: log.Epoch}) // or it would wait for us
+		return err
+	}
 	remaining := log.Remaining()
 	s := newWorkerShard(log, remaining)
 	s.inputs, s.release = inputs, release
@@ -329,12 +360,27 @@ func (w *Worker) remember(h hintOf, log *Log) {
 			delete(w.took, h)
 		}
 	}
+	expires := log.Shard.Expires
 	log.moved = func(m mark) {
 		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.took[h] = took{m, log.Shard.Expires}
+		w.took[h] = took{m, expires}
+		w.mu.Unlock()
+		if w.marks == nil {
+			return
+		}
+		if err := w.marks.add(h, took{m, expires}, false); err != nil {
+			w.unnoted.Do(func() { w.Notice(fmt.Sprintf("%v: until then only the memory of this worker has it", err)) })
+		}
 	}
-	w.took[h] = took{mark{log.Seq, log.Digest}, log.Shard.Expires}
+	w.took[h] = took{mark{log.Seq, log.Digest}, expires}
+}
+
+// note has what remember keeps on the disk before anything of the shard is begun.
+func (w *Worker) note(h hintOf, log *Log) error {
+	if w.marks == nil {
+		return nil
+	}
+	return w.marks.add(h, took{mark{log.Seq, log.Digest}, log.Shard.Expires}, true)
 }
 
 // known returns what the log of a shard must have: a store that was restored from an older copy, or

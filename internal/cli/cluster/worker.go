@@ -112,7 +112,7 @@ func (f *workerFlags) run(ctx context.Context, stdio console.Stdio) error {
 	}
 	defer conn.Close()
 	w, err := cluster.NewWorker(conn, cluster.WorkerOptions{
-		Pool: f.pool, Name: f.name, Machine: machine, Version: console.Version, Signers: signers, Connect: opts, Room: f.fanout, BecomePasswords: passwords, Notice: notice,
+		Pool: f.pool, Name: f.name, Machine: machine, Version: console.Version, Signers: signers, Connect: opts, Room: f.fanout, BecomePasswords: passwords, State: f.State(), Notice: notice,
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,127 @@
+package cluster
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"shoal/fleet"
+	"shoal/simfleet"
+)
+
+// Marks outlive the worker, are shared by those that have the directory, survive a line that was cut, and
+// are removed when the signature has expired.
+func TestMarks(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	open := func() *marks {
+		m, err := openMarks(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	first, beside := open(), open()
+	h, soon := hintOf{"r", 3}, now.Add(time.Hour)
+	add := func(m *marks, h hintOf, seq uint64, expires time.Time) {
+		t.Helper()
+		if err := m.add(h, took{mark{seq, strings.Repeat("d", int(seq))}, expires}, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(m *marks, h hintOf, seq uint64, now time.Time) {
+		t.Helper()
+		got, err := m.at(h, now)
+		if err != nil || got.seq != seq || len(got.digest) != int(seq) {
+			t.Errorf("%v: %v, %v, want %d", h, got, err, seq)
+		}
+	}
+	add(first, h, 2, soon)
+	add(first, h, 5, soon)
+	want(beside, h, 5, now)
+	files, _ := filepath.Glob(filepath.Join(dir, "workers", "taken-*"))
+	if len(files) != 1 {
+		t.Fatalf("the files %q", files)
+	}
+	file, err := os.OpenFile(files[0], os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteString("\n{\"run\":\"r\",\"sha"); err != nil {
+		t.Fatal(err)
+	}
+	_ = file.Close()
+	want(beside, h, 5, now)
+	add(first, h, 7, soon)
+	add(beside, hintOf{"r", 4}, 1, soon)
+	for _, m := range []*marks{first, beside, open()} {
+		want(m, h, 7, now)
+		want(m, hintOf{"r", 4}, 1, now)
+		want(m, hintOf{"s", 3}, 0, now)
+	}
+	want(first, h, 0, now.Add(3*time.Hour))
+	want(open(), h, 0, now)
+	if files, _ = filepath.Glob(filepath.Join(dir, "workers", "*")); len(files) != 0 {
+		t.Errorf("%q are left", files)
+	}
+}
+
+// A signed shard that somebody puts into a new log runs on no worker of a machine on which it was taken,
+// though all of them were started anew; and what cannot be noted is not taken.
+func TestShardReplayedAfterRestart(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 5})
+	state := t.TempDir()
+	leave := s.worker("one", func(o *WorkerOptions) { o.State = state })
+	s.prepare = func(c *Coordinator) { c.Keep() }
+	results, c := s.run(t.Context(), "echo {index}", nil)
+	leave()
+	conn := s.conn()
+	defer conn.Close()
+	var opens [][]byte // of all shards
+	for shard := range c.shards {
+		first := true
+		if err := conn.messages(t.Context(), runStream(c.run), logSubject(DefaultPool, c.run, shard, "*"), 1, func(_ uint64, _ string, data []byte) error {
+			if first {
+				opens = append(opens, data)
+			}
+			first = false
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := conn.js.DeleteStream(t.Context(), runStream(c.run)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.createRun(t.Context(), c.run); err != nil {
+		t.Fatal(err)
+	}
+	for shard, open := range opens { // byte for byte, at the same places
+		if _, err := conn.js.Publish(t.Context(), logSubject(DefaultPool, c.run, shard, coordinatorName), open); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inner, err := Connect(ConnectOptions{URL: s.hub.URL(), Inbox: WorkerInbox(DefaultPool, "two")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inner.Close()
+	again := func(state string) error {
+		w, err := NewWorker(inner, WorkerOptions{Pool: DefaultPool, Name: "two", Signers: s.signers, Connect: s.connect, State: state})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w.tryBegin(t.Context(), hintOf{c.run, 0})
+	}
+	if err := again(state); !errors.Is(err, errDamaged) {
+		t.Errorf("the shard in another log: %v", err)
+	}
+	if err := again(t.TempDir()); !errors.Is(err, errNotNow) { // it would, if a coordinator had let it
+		t.Errorf("on another machine: %v", err)
+	}
+	if report := s.check(results); report.Outcomes[fleet.OutcomeOK] != s.hosts {
+		t.Errorf("outcomes %v", report.Outcomes)
+	}
+}
