@@ -284,7 +284,7 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 	var unread error
 	if w.marks != nil {
 		var noted mark
-		if noted, unread = w.marks.at(h, time.Now()); noted.seq > known.seq {
+		if noted, unread = w.marks.at(h, w.now()); noted.seq > known.seq {
 			known = noted
 		}
 	}
