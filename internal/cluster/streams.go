@@ -49,14 +49,16 @@ func (c *Conn) newStream(ctx context.Context, s jetstream.StreamConfig) (jetstre
 	for began := time.Now(); ; {
 		stream, err := c.js.CreateStream(ctx, s)
 		api, ok := errors.AsType[*jetstream.APIError](err)
+		waits := s.Replicas > 1 && time.Since(began) <= 2*leaderless
 		switch {
 		case err == nil:
 			return stream, nil
+		case waits && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil: // nobody answers while a leader is elected
 		case ok && s.Replicas > 1 && (api.ErrorCode == noPeers || api.ErrorCode == insufficient) && time.Since(began) > leaderless:
 			c.notice(fmt.Sprintf("the cluster of NATS has fewer than %d servers that could keep %s: one of them keeps it, and the run waits if that one is away", replicas, s.Name))
 			s.Replicas = 1
 			continue
-		case !ok || api.Code != 503 && api.ErrorCode != noPeers || s.Replicas < 2 || time.Since(began) > 2*leaderless:
+		case !waits || !ok || api.Code != 503 && api.ErrorCode != noPeers:
 			return nil, err
 		}
 		if err := pause(ctx, leaderless/20); err != nil {
