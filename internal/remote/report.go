@@ -144,7 +144,7 @@ func ParseReport(nonce string, output []byte) (Report, error) {
 		return Report{}, hint.Wrap(fmt.Errorf("%w: %d bytes without its first line, from %.80q", ErrNoReport, len(output), output),
 			"a forced command or an account without a shell answers in its own way")
 	}
-	r := Report{Up: -1, Noise: len(before) > 0}
+	r := Report{Up: -1, Noise: len(bytes.TrimSpace(before)) > 0} // an answer begins with an empty line
 	for {
 		text, rest, found := bytes.Cut(body, []byte("\n"))
 		if !found || len(text) > 200 {

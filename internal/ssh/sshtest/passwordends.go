@@ -94,7 +94,7 @@ func testPasswordEndings(t *testing.T, newDialer Factory) {
 			defer cancel()
 			_, _, err := passwords.Password(wait, fleet.Target{Host: fleet.Host{Name: "next"}, User: "someone"})
 			f, refused := errors.AsType[*fleet.Error](err)
-			if refused != c.rejected || err != nil && (f == nil || !strings.Contains(err.Error(), "rejected by 1 servers and")) {
+			if refused != c.rejected || err != nil && (f == nil || !strings.Contains(err.Error(), "rejected by 1 server and")) {
 				t.Errorf("the next server: %v", err)
 			}
 		})
