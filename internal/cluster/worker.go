@@ -77,6 +77,8 @@ type took struct {
 	expires time.Time
 }
 
+func tookOf(log *Log) took { return took{mark{log.Seq, log.Digest}, log.Shard.Expires} }
+
 // NewWorker returns a worker that uses conn, which stays the caller's.
 func NewWorker(conn *Conn, o WorkerOptions) (*Worker, error) {
 	switch {
@@ -281,12 +283,9 @@ var errNotNow = errors.New("it is not to be run now")
 
 func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 	known := w.known(h)
-	var unread error
-	if w.marks != nil {
-		var noted mark
-		if noted, unread = w.marks.at(h, w.now()); noted.seq > known.seq {
-			known = noted
-		}
+	noted, unread := w.marks.at(h, w.now())
+	if noted.seq > known.seq {
+		known = noted
 	}
 	log, err := w.conn.openLog(ctx, w.Name, w.Pool, h.Run, h.Shard, known)
 	switch {
@@ -300,8 +299,8 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 	log.hook = w.hook
 	q := question{Shard: h.Shard, Seq: log.Seq, Digest: log.Digest}
 	refused := cmp.Or(unread, w.refuse(log, h))
-	if refused == nil && w.marks != nil { // what cannot be noted is not taken
-		refused = w.marks.add(h, took{mark{log.Seq, log.Digest}, log.Shard.Expires}, false)
+	if refused == nil { // what cannot be noted is not taken
+		refused = w.marks.add(h, tookOf(log), false)
 	}
 	if refused != nil {
 		q.Refused = refused.Error()
@@ -322,7 +321,7 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 		return err
 	}
 	w.remember(h, log)
-	if err := w.note(h, log); err != nil {
+	if err := w.marks.add(h, tookOf(log), true); err != nil { // before anything of the shard is begun
 		release()
 		_, _ = w.ask(ctx, h.Run, question{Shard: h.Shard, GaveUp: log.Epoch}) // or it would wait for us
 		return err
@@ -365,22 +364,11 @@ func (w *Worker) remember(h hintOf, log *Log) {
 		w.mu.Lock()
 		w.took[h] = took{m, expires}
 		w.mu.Unlock()
-		if w.marks == nil {
-			return
-		}
 		if err := w.marks.add(h, took{m, expires}, false); err != nil {
 			w.unnoted.Do(func() { w.Notice(fmt.Sprintf("%v: until then only the memory of this worker has it", err)) })
 		}
 	}
-	w.took[h] = took{mark{log.Seq, log.Digest}, expires}
-}
-
-// note has what remember keeps on the disk before anything of the shard is begun.
-func (w *Worker) note(h hintOf, log *Log) error {
-	if w.marks == nil {
-		return nil
-	}
-	return w.marks.add(h, took{mark{log.Seq, log.Digest}, log.Shard.Expires}, true)
+	w.took[h] = tookOf(log)
 }
 
 // known returns what the log of a shard must have: a store that was restored from an older copy, or
