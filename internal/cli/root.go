@@ -73,6 +73,9 @@ Start with:
 		fleet.New(stdio), fleet.NewDemo(stdio), explain.New(stdio), debug.New(stdio), newVersion(stdio), manual.New(stdio), completion.New(stdio),
 		moved("bench", "shoal-bench run"), moved("plot", "shoal-bench plot"), moved("hub", "shoal-hub"),
 	)
+	for _, c := range root.Commands() {
+		c.SuggestFor = namedElsewhere[c.Name()]
+	}
 	sources := config.SourcesOf(args)
 	root.AddCommand(config.NewDo(args, sources, configurable, func() *cobra.Command { return run.New(stdio, rerun) }))
 	config.Attach(root, sources, configurable, stdio)
@@ -94,6 +97,25 @@ var commandGroups = []flags.CommandGroup{
 	{Title: "Earlier runs", Commands: []string{"history", "browse", "report", "web", "resolve", "collect", "sweep", "verify", "prune", "explain"}},
 	{Title: "Workers near the hosts", Commands: []string{"worker", "workers", "attach"}},
 	{Title: "Trying it out", Commands: []string{"demo", "fleet", "debug"}},
+}
+
+// namedElsewhere has what ssh, clush, pssh, Ansible and others call the commands, to suggest ours.
+var namedElsewhere = map[string][]string{
+	"run":     {"exec", "command", "cmd", "ssh", "pssh", "pdsh", "clush"},
+	"push":    {"copy", "cp", "scp", "put", "upload", "send", "pscp", "pdcp"},
+	"pull":    {"copy", "cp", "get", "fetch", "download", "rcopy", "slurp", "pslurp", "rpdcp"},
+	"shell":   {"console", "repl", "prompt", "interactive"},
+	"hosts":   {"nodeset", "cluset", "expand", "fold", "inventory", "nodes", "groups"},
+	"keys":    {"keyscan", "known-hosts", "known_hosts", "hostkeys"},
+	"history": {"runs", "list", "ls", "log", "jobs"},
+	"show":    {"last", "logs", "status", "result", "results", "output", "diff"},
+	"rerun":   {"retry", "repeat", "again"},
+	"resume":  {"continue"},
+	"watch":   {"poll", "every", "monitor", "cron"},
+	"ping":    {"check", "test", "alive"},
+	"prune":   {"clean", "gc"},
+	"browse":  {"tui", "ui"},
+	"web":     {"serve", "dashboard"},
 }
 
 // newVersion returns shoal version.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,14 +38,30 @@ func VersionText() string {
 // UnknownCommand returns the error for a word that is no command below cmd, with
 // the command that may be meant, or else hint.
 func UnknownCommand(cmd *cobra.Command, word, advice string) error {
-	cmd.SuggestionsMinimumDistance = 2
-	if similar := cmd.SuggestionsFor(word); len(similar) > 0 {
+	if similar := meant(cmd, word); len(similar) > 0 {
 		for i, s := range similar {
 			similar[i] = cmd.CommandPath() + " " + s
 		}
 		advice = "did you mean " + strings.Join(similar, " or ") + "?"
 	}
 	return hint.Wrap(fmt.Errorf("unknown command %q", word), advice)
+}
+
+// meant returns the commands below cmd that word may stand for: those that have it as a name in
+// other tools (SuggestFor), or else those that are spelt alike.
+func meant(cmd *cobra.Command, word string) []string {
+	var elsewhere []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() && slices.Contains(c.SuggestFor, strings.ToLower(word)) {
+			elsewhere = append(elsewhere, c.Name())
+		}
+	}
+	if elsewhere != nil {
+		return elsewhere
+	}
+	// Two letters of two are no likeness.
+	cmd.SuggestionsMinimumDistance = min(2, len(word)/2)
+	return cmd.SuggestionsFor(word)
 }
 
 // checkOperands has cmd and the commands below it say which operands they take
