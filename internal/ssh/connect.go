@@ -48,8 +48,8 @@ type Keeper interface {
 	HostKey() xssh.PublicKey
 	// OnEnd sets the function that is called once, with the cause, when StartNext cannot
 	// start an attempt any more: before done of the attempt with which the connection has
-	// ended, or at any time between two attempts. It must not block. OnEnd must be called
-	// before Start, on a connection whose first attempt has Keep set.
+	// ended, or at any time between two attempts, also by OnEnd itself. It must not block. OnEnd
+	// must be called before Start, on a connection whose first attempt has Keep set.
 	OnEnd(func(cause error))
 }
 

@@ -233,11 +233,11 @@ func (p *Pool) enter(k ssh.Keeper, a *ssh.Attempt) *held {
 	}
 	sum := sha256.Sum256(h.key.Marshal())
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	h.place = p.placeOf(t)
 	h.place.pin, h.place.had, h.place.why = sum, true, ""
 	h.place.used++
-	k.OnEnd(func(error) { p.ended(h) })
+	p.mu.Unlock()
+	k.OnEnd(func(error) { p.ended(h) }) // at once, if it has ended already
 	return h
 }
 
