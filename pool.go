@@ -26,7 +26,8 @@ type Hold struct {
 // A Pool runs commands and scripts, and copies files, over connections that it holds from one run to the next: a further command
 // takes one round trip where the server allows it, and no login. Result.Connection says which
 // connection a command had. A connection that has ended is dialled again, but only where the command
-// has certainly not run on it. It is safe for concurrent use.
+// has certainly not run on it. A command with a forwarded agent has a connection of its own, because
+// servers forward one once. It is safe for concurrent use.
 type Pool struct {
 	opts Options
 	held *connect.Hold

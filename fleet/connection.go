@@ -32,7 +32,7 @@ const (
 	// Where another process holds connections (shoal run --persist), the run itself dialled:
 	DialHolder   DialReason = "no_holder"       // there is no such process, or it does not answer
 	DialPassword DialReason = "password"        // a password may be needed, or there is a secret variable: that process gets neither
-	DialAgent    DialReason = "agent_forwarded" // the agent is forwarded
+	DialAgent    DialReason = "agent_forwarded" // the agent is forwarded; also where this process holds connections
 	DialRoute    DialReason = "route"           // there is a proxy command
 	DialClient   DialReason = "other_client"    // another client is needed: the system's ssh, or x/crypto
 )

@@ -49,6 +49,12 @@ func (l *lease) Start(ctx context.Context, done func(fleet.End)) {
 	})
 }
 
+func (l *lease) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
 // drained reports whether nothing more is to be started.
 func (l *lease) drained() bool {
 	select {
@@ -107,6 +113,11 @@ func (l *lease) redial(ctx context.Context, why fleet.DialReason, end fleet.End,
 		done(sshreason.Interrupted(ctx, a).End())
 		return
 	}
+	if l.isClosed() {
+		<-p.dials
+		done(end)
+		return
+	}
 	c, err := p.dial(ctx, a, why)
 	<-p.dials
 	if err == nil && l.drained() && !a.Execution.Queued() {
@@ -128,7 +139,7 @@ func (l *lease) redial(ctx context.Context, why fleet.DialReason, end fleet.End,
 	closed := l.closed
 	l.mu.Unlock()
 	if closed {
-		_ = fresh.conn.Close()
+		_ = fresh.Close() // its Start says what became of the command
 	}
 	l.Start(ctx, done)
 }

@@ -3,7 +3,10 @@ package hold
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
+
+	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
 	"shoal/internal/ssh"
@@ -38,3 +41,112 @@ func TestEndedAtOnce(t *testing.T) {
 		t.Errorf("%d idle, %d used", r.Idle(), r.Used())
 	}
 }
+
+// guarding are keys that say to which hosts a password and an agent go.
+type guarding struct{ keys }
+
+// AllowPassword implements ssh.PasswordGuard.
+func (g guarding) AllowPassword(t ssh.Target, _ xssh.PublicKey) error { return g.stranger(t) }
+
+// AllowAgent implements ssh.AgentGuard.
+func (g guarding) AllowAgent(t ssh.Target, _ xssh.PublicKey) error { return g.stranger(t) }
+
+func (g guarding) stranger(t ssh.Target) error {
+	if t.Index == 1 {
+		return errors.New("a stranger")
+	}
+	return nil
+}
+
+// What a command may be told that is secret depends on the host, and not on whether its connection was
+// held.
+func TestSecretsOnHeldConnections(t *testing.T) {
+	r := newRig(t, Options{}, 2, nil)
+	r.Use(guarding{keys{fleet: r.fleet}}, nil)
+	for _, why := range []fleet.DialReason{fleet.DialNew, ""} {
+		for i, allowed := range []bool{true, false} {
+			var a *ssh.Attempt
+			r.want(t, i, why, func(given *ssh.Attempt) { a = given })
+			if err := a.AllowSecret(); (err == nil) != allowed {
+				t.Errorf("host %d, dialled because of %q: %v", i, why, err)
+			}
+		}
+	}
+}
+
+// An agent goes to the hosts that known_hosts knows. A server forwards one once on a connection, so that
+// a held one is of no use.
+func TestAgent(t *testing.T) {
+	r := newRig(t, Options{}, 2, nil)
+	r.Use(guarding{keys{fleet: r.fleet}}, nil)
+	for i, allowed := range []bool{true, false} {
+		a, _ := r.attempt(i, "")
+		a.Agent, a.Target.Endpoint = true, &ssh.Endpoint{Settings: &ssh.Settings{Agent: ssh.AgentSpec{Socket: "/agent"}}}
+		if may, f := a.MayForwardAgent(r.HostKeys(), r.fleet.HostKey(i)); may != allowed || f != nil {
+			t.Errorf("host %d: %v, %v", i, may, f)
+		}
+	}
+	for range 2 {
+		r.want(t, 0, fleet.DialAgent, func(a *ssh.Attempt) {
+			a.Agent, a.Target.Endpoint = true, &ssh.Endpoint{Settings: &ssh.Settings{Agent: ssh.AgentSpec{Socket: "/agent"}}}
+		})
+	}
+}
+
+// A late is a Dialer that calls before before its second dial, and after behind it.
+type late struct {
+	ssh.Dialer
+	dials         int
+	before, after func()
+}
+
+// Dial implements ssh.Dialer.
+func (d *late) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	if d.dials++; d.dials == 2 {
+		d.before()
+		defer d.after()
+	}
+	return d.Dialer.Dial(ctx, a)
+}
+
+// Who closes a connection while another one is dialled in its place has both closed, and counted as unused.
+func TestClosedWhileDialling(t *testing.T) {
+	r := newRig(t, Options{}, 1, nil)
+	l := &late{Dialer: refuser{r.inner}, before: func() {}}
+	r.inner = l
+	r.want(t, 0, fleet.DialNew)
+	a, _ := r.attempt(0, "echo ran")
+	c, err := r.Dial(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.after = sync.OnceFunc(func() { _ = c.Close() })
+	done := make(chan fleet.End, 1)
+	c.Start(t.Context(), func(end fleet.End) { done <- end })
+	if end := <-done; end.Outcome.Ran() {
+		t.Errorf("ended %v", end.Outcome)
+	}
+	if r.Idle() != 0 || r.Used() != 0 {
+		t.Errorf("%d idle, %d used", r.Idle(), r.Used())
+	}
+}
+
+// Refresh has a connection closed on which a command runs, once that has ended.
+func TestRefreshWhileUsed(t *testing.T) {
+	r := newRig(t, Options{}, 1, nil)
+	r.want(t, 0, fleet.DialNew, func(a *ssh.Attempt) {
+		to := a.Stdout
+		a.Stdout = writerTo(func(p []byte) (int, error) {
+			r.Refresh()
+			return to.Write(p)
+		})
+	})
+	if r.Idle() != 0 {
+		t.Error("it is held")
+	}
+	r.want(t, 0, fleet.DialExpired)
+}
+
+type writerTo func(p []byte) (int, error)
+
+func (w writerTo) Write(p []byte) (int, error) { return w(p) }

@@ -185,7 +185,11 @@ func (p *Pool) Note(t ssh.Target, word string, keep bool) {
 
 // Dial implements ssh.Dialer.
 func (p *Pool) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
-	if a.Until != 0 || a.At != nil || a.Anew {
+	switch {
+	case a.Until != 0 || a.At != nil || a.Anew:
+		return p.inner.Dial(ctx, a)
+	case a.WantsAgent(): // servers forward one to the first command of a connection only
+		a.Connection = &fleet.Connection{Why: fleet.DialAgent}
 		return p.inner.Dial(ctx, a)
 	}
 	h, why := p.take(ctx, a.Target)
@@ -194,6 +198,7 @@ func (p *Pool) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	}
 	age := h.age(time.Now())
 	a.Connection = &fleet.Connection{Held: true, Age: age}
+	a.Identified(p.HostKeys(), h.key)
 	a.Tell("on the connection that is held, %v after its login", age.Round(time.Second))
 	return &lease{pool: p, attempt: a, held: h, conn: h.conn}, nil
 }
@@ -374,6 +379,8 @@ func (p *Pool) giveBack(h *held) {
 		h.place.why = fleet.DialLost
 	case p.closed:
 		gone = append(gone, h)
+	case p.expired(h, time.Now()):
+		h.place.why, gone = fleet.DialExpired, append(gone, h)
 	default:
 		h.place.why = ""
 		p.link(h)

@@ -120,6 +120,15 @@ func (t trust) AllowPassword(to ssh.Target, key xssh.PublicKey) error {
 	return guard.AllowPassword(to, key)
 }
 
+// AllowAgent implements ssh.AgentGuard.
+func (t trust) AllowAgent(to ssh.Target, key xssh.PublicKey) error {
+	guard, ok := t.current().(ssh.AgentGuard)
+	if !ok {
+		return errNoHostKeys
+	}
+	return guard.AllowAgent(to, key)
+}
+
 // Explain implements ssh.KeyExplainer.
 func (t trust) Explain(to ssh.Target, key xssh.PublicKey) string {
 	if e, ok := t.current().(ssh.KeyExplainer); ok {
