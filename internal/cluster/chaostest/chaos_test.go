@@ -2,6 +2,7 @@ package chaostest
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -34,7 +35,7 @@ func TestEachFault(t *testing.T) {
 				w := newWorld(t, 240, 40, servers, command) // three shards, one for each worker
 				unknown := w.suffer([]planned{{60, f}}, rand.New(rand.NewPCG(uint64(servers), uint64(i))))
 				t.Logf("%d of %d hosts are unknown", unknown, w.hosts)
-				if w.suffered != 1 {
+				if w.suffered() != 1 {
 					t.Error("the run ended before the fault")
 				}
 			})
@@ -46,12 +47,14 @@ func TestEachFault(t *testing.T) {
 // faults.md: R18
 func TestChaos(t *testing.T) {
 	needProcesses(t)
-	seed := knob(t, "CHAOS_SEED", rand.Uint64())
+	seed, runs := knob(t, "CHAOS_SEED", rand.Uint64()), knob(t, "CHAOS_RUNS", 1)
 	hosts, number := int(knob(t, "CHAOS_HOSTS", 300)), int(knob(t, "CHAOS_FAULTS", 3))
-	for i := range knob(t, "CHAOS_RUNS", 1) {
+	var sum tally
+	t.Cleanup(func() { t.Log(&sum) })
+	for i := range runs {
 		began := time.Now()
 		ok := t.Run(fmt.Sprint("seed", seed+i), func(t *testing.T) {
-			if knob(t, "CHAOS_RUNS", 1) == 1 {
+			if runs == 1 {
 				t.Parallel()
 			}
 			r := rand.New(rand.NewPCG(seed+i, 0))
@@ -63,18 +66,50 @@ func TestChaos(t *testing.T) {
 			}
 			slices.SortStableFunc(plan, func(a, b planned) int { return a.at - b.at })
 			w := newWorld(t, hosts, max(10, hosts/20), servers, command)
+			defer func() { sum.add(w, t.Failed()) }()
 			unknown := w.suffer(plan, r)
 			var names []string
 			for _, p := range plan {
 				names = append(names, fmt.Sprintf("%s at %d", p.fault.name, p.at))
 			}
-			t.Logf("chaos: seed %d, %d hosts, %d servers, %d faults of %d (%s): %d unknown; %d processes, %.1f s; ok: %t",
-				seed+i, hosts, servers, w.suffered, len(plan), strings.Join(names, ", "), unknown, w.started, time.Since(began).Seconds(), !t.Failed())
+			t.Logf("chaos: seed %d, %d hosts, %d servers, %d faults of %d (%s): %d unknown%s; %d processes, %.1f s; ok: %t",
+				seed+i, hosts, servers, w.suffered(), len(plan), strings.Join(names, ", "), unknown, w.explanations(), w.started, time.Since(began).Seconds(), !t.Failed())
 		})
 		if !ok {
 			t.Errorf("CHAOS_SEED=%d", seed+i)
 		}
 	}
+}
+
+// A tally is the sum of several runs.
+type tally struct {
+	runs, failed, hosts, faults, unknown int
+	kinds                                map[string]int
+}
+
+func (s *tally) add(w *world, failed bool) {
+	s.runs++
+	s.hosts += w.hosts
+	if failed {
+		s.failed++
+	}
+	if s.kinds == nil {
+		s.kinds = make(map[string]int)
+	}
+	for _, e := range w.events {
+		s.faults++
+		s.kinds[e.fault]++
+		s.unknown += e.running + e.ended + e.unbegun
+	}
+}
+
+func (s *tally) String() string {
+	var kinds []string
+	for _, name := range slices.Sorted(maps.Keys(s.kinds)) {
+		kinds = append(kinds, fmt.Sprintf("%s %d", name, s.kinds[name]))
+	}
+	return fmt.Sprintf("chaos: the sum: %d runs of which %d failed, %d hosts, %d faults (%s); %d hosts are unknown, and a fault explains each",
+		s.runs, s.failed, s.hosts, s.faults, strings.Join(kinds, ", "), s.unknown)
 }
 
 // planned is a fault that happens when this many commands have begun.
@@ -95,7 +130,6 @@ func (w *world) suffer(plan []planned, r *rand.Rand) (unknown int) {
 				return
 			}
 			p.fault.do(w, r)
-			w.suffered++
 		}
 	})
 	defer breaking.Wait()

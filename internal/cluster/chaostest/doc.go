@@ -14,6 +14,8 @@
 //	CHAOS_HOSTS    number of hosts of each (300)
 //	CHAOS_FAULTS   number of random faults in each (3)
 //	CHAOS_SEED     seed of the random numbers; a failed run prints its own
+//	CHAOS_KEEP     a directory, on the file system of TMPDIR, into which a failed run's journal, stores, messages and the
+//	               hosts' own log are moved ("": they are removed)
 //
 // The figures of what coordination costs are benchmarks, with the same processes; CHAOS_PROFILES names a directory for CPU profiles
 // of all of them:

@@ -31,14 +31,14 @@ var faults = []fault{
 		taken.process.kill()
 		w.pause(upTo(r, 2*time.Second))
 		w.startWorker()
-		w.note(began, true, "%s killed", taken.process.name)
+		w.note(began, "worker killed", true, "%s killed", taken.process.name)
 	}},
 	{name: "worker stopped", do: func(w *world, r *rand.Rand) {
 		began := time.Now()
 		taken := w.take(r.IntN(3))
 		taken.process.stopped(upTo(r, 12*time.Second))
 		w.giveBack(taken)
-		w.note(began, false, "%s stopped", taken.process.name)
+		w.note(began, "worker stopped", false, "%s stopped", taken.process.name)
 	}},
 	{name: "worker leaves", do: func(w *world, r *rand.Rand) {
 		began := time.Now()
@@ -46,33 +46,33 @@ var faults = []fault{
 		taken.process.send(syscall.SIGINT)
 		w.startWorker()
 		<-taken.process.ended
-		w.note(began, false, "%s left", taken.process.name)
+		w.note(began, "worker leaves", false, "%s left", taken.process.name)
 	}},
 	{name: "worker cut off", do: func(w *world, r *rand.Rand) {
 		began := time.Now()
 		taken := w.take(r.IntN(3))
 		w.cut(r, taken.line, upTo(r, 15*time.Second))
 		w.giveBack(taken)
-		w.note(began, false, "%s cut off", taken.process.name)
+		w.note(began, "worker cut off", false, "%s cut off", taken.process.name)
 	}},
 	{name: "coordinator killed", do: func(w *world, _ *rand.Rand) {
 		began := time.Now()
 		if p := w.current(); p != nil {
 			p.kill()
-			w.note(began, false, "%s killed", p.name)
+			w.note(began, "coordinator killed", false, "%s killed", p.name)
 		}
 	}},
 	{name: "coordinator stopped", do: func(w *world, r *rand.Rand) {
 		began := time.Now()
 		if p := w.current(); p != nil {
 			p.stopped(upTo(r, 12*time.Second))
-			w.note(began, false, "%s stopped", p.name)
+			w.note(began, "coordinator stopped", false, "%s stopped", p.name)
 		}
 	}},
 	{name: "coordinator cut off", do: func(w *world, r *rand.Rand) {
 		began := time.Now()
 		w.cut(r, w.front, upTo(r, 12*time.Second))
-		w.note(began, false, "the coordinator cut off")
+		w.note(began, "coordinator cut off", false, "the coordinator cut off")
 	}},
 	{name: "connections broken", do: func(w *world, _ *rand.Rand) {
 		began := time.Now()
@@ -87,7 +87,7 @@ var faults = []fault{
 				p.breakAll()
 			}
 		}
-		w.note(began, false, "all connections broken")
+		w.note(began, "connections broken", false, "all connections broken")
 	}},
 	{name: "server killed", do: func(w *world, r *rand.Rand) {
 		began := time.Now()
@@ -95,13 +95,13 @@ var faults = []fault{
 		s.process.kill()
 		w.pause(upTo(r, 3*time.Second))
 		s.restart()
-		w.note(began, false, "%s killed", s.name)
+		w.note(began, "server killed", false, "%s killed", s.name)
 	}},
 	{name: "server stopped", do: func(w *world, r *rand.Rand) {
 		began := time.Now()
 		s := w.servers[r.IntN(len(w.servers))]
 		s.process.stopped(upTo(r, 10*time.Second))
-		w.note(began, false, "%s stopped", s.name)
+		w.note(began, "server stopped", false, "%s stopped", s.name)
 	}},
 	{name: "server restarted", do: func(w *world, r *rand.Rand) {
 		began := time.Now()
@@ -109,7 +109,7 @@ var faults = []fault{
 		s.process.send(syscall.SIGTERM)
 		<-s.process.ended
 		s.restart()
-		w.note(began, false, "%s restarted", s.name)
+		w.note(began, "server restarted", false, "%s restarted", s.name)
 	}},
 	{name: "leaders step down", cluster: true, do: func(w *world, _ *rand.Rand) {
 		began := time.Now()
@@ -126,14 +126,14 @@ var faults = []fault{
 			}
 			return names.Err()
 		})
-		w.note(began, false, "the leaders of %q stepped down: %v", moved, err)
+		w.note(began, "leaders step down", false, "the leaders of %q stepped down: %v", moved, err)
 	}},
 	{name: "hints lost", do: func(w *world, _ *rand.Rand) {
 		began := time.Now()
 		err := w.asks(func(_ *nats.Conn, js jetstream.JetStream) error {
 			return js.DeleteStream(context.Background(), "SHOAL_WORK")
 		})
-		w.note(began, false, "all hints lost: %v", err)
+		w.note(began, "hints lost", false, "all hints lost: %v", err)
 	}},
 	{name: "hints repeated", do: func(w *world, _ *rand.Rand) {
 		began := time.Now()
@@ -148,7 +148,7 @@ var faults = []fault{
 			}
 			return nc.Flush()
 		})
-		w.note(began, false, "%d hints repeated: %v", sent, err)
+		w.note(began, "hints repeated", false, "%d hints repeated: %v", sent, err)
 	}},
 }
 

@@ -1,6 +1,7 @@
 package chaostest
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -34,8 +35,6 @@ type world struct {
 	servers []*natsServer
 	front   *line // the coordinator's
 
-	suffered int // faults; read when they are over
-
 	mu          sync.Mutex
 	began       int        // commands
 	grew        sync.Cond  // signalled when began grows, or over is set
@@ -44,14 +43,19 @@ type world struct {
 	coordinator *process   // nil between two
 	processes   []*process // all that were started
 	started     int
-	events      []event
+	events      []*event
 }
 
 // An event is what a fault did, and when.
 type event struct {
+	fault    string
 	from, to time.Time
 	text     string
 	unknown  bool // hosts whose commands ran then may stay unknown
+
+	// The unknown hosts that it explains: their commands ran when it happened, had ended before, or did not begin.
+	running, ended, unbegun int
+	longest                 time.Duration // of those that had ended, before the fault
 }
 
 // A natsServer is a process that is started again under the same name.
@@ -389,10 +393,17 @@ func (w *world) read() (entries []journal.Entry) {
 }
 
 // note records what a fault did from then until now.
-func (w *world) note(from time.Time, unknown bool, format string, args ...any) {
+func (w *world) note(from time.Time, fault string, unknown bool, format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.events = append(w.events, event{from, time.Now(), fmt.Sprintf(format, args...), unknown})
+	w.events = append(w.events, &event{fault: fault, from: from, to: time.Now(), text: fmt.Sprintf(format, args...), unknown: unknown})
+}
+
+// suffered returns the number of faults that have hit something and are over.
+func (w *world) suffered() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.events)
 }
 
 // slack is how long before a fault, and after it, what it hit may have been under way: records wait for
@@ -434,14 +445,43 @@ func (w *world) check(entries []journal.Entry) (unknown int) {
 	return unknown
 }
 
-// explained reports whether a fault was so near the command that nobody can know what came of it.
+// explained reports whether a fault was so near the command that nobody can know what came of it, and counts the host as that
+// fault's.
 func (w *world) explained(e simfleet.Exec, did bool) bool {
-	return slices.ContainsFunc(w.events, func(v event) bool {
-		return v.unknown && (!did || e.Received.Before(v.to.Add(slack)) && e.Ended.After(v.from.Add(-slack)))
-	})
+	for _, v := range w.events {
+		switch before := v.from.Sub(e.Ended); {
+		case !v.unknown:
+			continue
+		case !did:
+			v.unbegun++
+		case !e.Received.Before(v.to.Add(slack)) || before >= slack:
+			continue
+		case before > 0:
+			v.ended, v.longest = v.ended+1, max(v.longest, before)
+		default:
+			v.running++
+		}
+		return true
+	}
+	return false
 }
 
-// end ends all processes. What they said is shown if the test has failed.
+// explanations says which faults explain the unknown hosts, as check has found.
+func (w *world) explanations() string {
+	var list []string
+	for _, e := range w.events {
+		if e.running+e.ended+e.unbegun == 0 {
+			continue
+		}
+		list = append(list, fmt.Sprintf("%s: %d ran, %d had ended at most %d ms before, %d were written down and did not begin", e.text, e.running, e.ended, e.longest.Milliseconds(), e.unbegun))
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(list, "; ") + ")"
+}
+
+// end ends all processes. What they said is shown if the test has failed, and kept if the environment says where.
 func (w *world) end() {
 	w.mu.Lock()
 	w.over = true
@@ -466,6 +506,29 @@ func (w *world) end() {
 			w.t.Logf("%s: %s", p.name, said[:min(len(said), 4000)])
 		}
 	}
+	if to := os.Getenv("CHAOS_KEEP"); to != "" && w.fleet != nil {
+		if err := w.keep(to); err != nil {
+			w.t.Errorf("keeping what the run has left: %v", err)
+		}
+	}
+}
+
+// keep moves everything that the run has left to a directory: what the processes said, the stores of the servers, the journal,
+// and what the hosts saw.
+func (w *world) keep(to string) error {
+	saw, err := os.Create(w.in("saw.jsonl"))
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(simfleet.WriteLog(saw, w.fleet.Log()), saw.Close(), os.MkdirAll(to, 0o700)); err != nil {
+		return err
+	}
+	kept := filepath.Join(to, strings.ReplaceAll(w.t.Name(), "/", "-"))
+	if err := os.Rename(w.dir, kept); err != nil { // on the same file system, where TMPDIR says
+		return err
+	}
+	w.t.Logf("kept in %s", kept)
+	return nil
 }
 
 // asks connects to a server that lives, for what only an administrator of NATS does.
