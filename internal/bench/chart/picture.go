@@ -85,12 +85,16 @@ func Draw(r *report.Report, k Kind, o Options) (*Picture, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The points' positions are known only after the layout.
+	p.place()
+	return p, nil
+}
+
+// place sets the points, whose positions are known only after the layout.
+func (p *Picture) place() {
 	p.Points = p.paint(draw.New(vgsvg.New(p.width, p.height)))
 	for i := range p.Points {
 		p.Points[i].Y = float64(p.height) - p.Points[i].Y
 	}
-	return p, nil
 }
 
 // dotsPerInch makes a PNG 1,520 pixels wide.
