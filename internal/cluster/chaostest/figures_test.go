@@ -157,6 +157,9 @@ func BenchmarkScaling(b *testing.B) {
 					return w.start(asTable, name, url, name, w.in("signers"), strconv.Itoa(max(200, 6400/workers)))
 				}))
 			}
+			for _, r := range rounds {
+				w.recordScale(workers, r)
+			}
 			per := func(of func(round) time.Duration) float64 { return median(rounds, of) / 1e3 / float64(w.hosts) }
 			b.ReportMetric(per(func(r round) time.Duration { return r.coordinator.cpu }), "coordinator-µs/host")
 			b.ReportMetric(per(func(r round) time.Duration { return r.hub.cpu }), "hub-µs/host")
