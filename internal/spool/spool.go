@@ -142,8 +142,11 @@ func Digest(ctx context.Context, in interface {
 	Size() int64
 },
 ) (string, error) {
-	hash := sha256.New()
-	n, err := io.Copy(hash, reader{ctx, io.NewSectionReader(in, 0, in.Size())})
+	hash, copyAll := sha256.New(), io.Copy
+	if in.Size() > aheadSize {
+		copyAll = copyAhead
+	}
+	n, err := copyAll(hash, reader{ctx, io.NewSectionReader(in, 0, in.Size())})
 	if err == nil && n < in.Size() {
 		err = io.ErrUnexpectedEOF
 	}
