@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -209,6 +210,11 @@ func (p *Push) script(list string) string {
 	var b strings.Builder
 	b.WriteString(headScript)
 	b.WriteString(either(p.Only, takeLastScript, takeScript) + "\n")
+	take, sum := `take "$_t/$_n" $_B $_R`, `sum "$_t/$_n";`
+	if p.has(alongFrom) && !o.dry() {
+		b.WriteString(alongScript)
+		take, sum = takeAlong, `[ "$_h" = $_D ] || `+sum
+	}
 	if o.Parents {
 		b.WriteString(parentsScript + "\n")
 	}
@@ -242,6 +248,7 @@ func (p *Push) script(list string) string {
 		"HAVE", either(p.asks(), haveAsked, "same"),
 		"SKIP", either(p.Only || p.asks(), "", skipScript),
 		"REQUIRE", either(o.RequireVerified, "no unverified;", ""),
+		"TAKE", take, "SUM", sum,
 		"RESUME", resume, "RELEASE", release,
 		"BACKUPLINK", either(o.Backup, backupLinkScript, ":;"),
 		"BACKUP", either(o.Backup, either(o.InPlace, backupAgainScript, "")+backupScript, ""),
@@ -253,6 +260,14 @@ func (p *Push) script(list string) string {
 	b.WriteString("list;\n")
 	b.WriteString(strangersScript)
 	return b.String()
+}
+
+// alongFrom is the size in bytes from which on a file is read back while it comes.
+const alongFrom = 64 << 20
+
+// has reports whether there is a file of a size or more.
+func (p *Push) has(size int64) bool {
+	return slices.ContainsFunc(p.Entries, func(e Entry) bool { return e.Kind == File && e.Size >= size })
 }
 
 // list returns the entries as calls of the script's functions, on one line.

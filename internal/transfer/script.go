@@ -74,6 +74,35 @@ done; rm -f "$_t/n"; };
 
 const takeLastScript = `take() { cat >>"$1"; };`
 
+// alongScript is take of a large file, and _h its SHA-256, which is computed while the file comes: it is read back
+// in parts of 32 MiB, each once it is written. It says the same as sum; where it does not, sum is asked, so that
+// a dd of another kind only takes longer. The file w is there while writing may fail: the status of the first
+// program of a pipeline is lost. dd counts blocks as POSIX has it, whatever the language.
+const alongScript = `
+digest() { { if openssl dgst -sha256 -r </dev/null >/dev/null; then openssl dgst -sha256 -r; else sha256sum || shasum -a 256 || sha256 -q; fi; } 2>/dev/null; };
+readback() { { _z=0;
+while read -r _x; do dd if="$1" bs=1048576 skip=$_z count=$(($_x-$_z)); _z=$_x; done;
+dd if="$1" bs=1048576 skip=$_z; } 2>/dev/null | digest; };
+along() {
+_x=$(dd bs=1 count=0 iflag=fullblock 2>&1 </dev/null);
+case $_x in "0+0 "*) ;; *) take "$@"; return;; esac;
+true >"$_t/w" && true >>"$1" || return 1;
+_y=0; [ "$_k" = "$_P" ] && _y=$_O;
+_h=$({ _z=$2;
+while [ $_z -ge 512 ]; do
+_x=$(dd bs=65536 count=512 iflag=fullblock 2>&1 >>"$1") || exit;
+case $_x in "512+0 "*) ;; *) rm -f "$_t/w"; exit;; esac;
+_y=$(($_y+32)); echo $_y;
+_z=$(($_z-512));
+done;
+take "$1" $_z $3 && rm -f "$_t/w"; } | readback "$1");
+_h=${_h%% *};
+[ ! -e "$_t/w" ]; };
+`
+
+// takeAlong takes a file by along if it is a large one.
+const takeAlong = `_h=; if [ $_B -ge 1024 ]; then along "$_t/$_n" $_B $_R; else take "$_t/$_n" $_B $_R; fi`
+
 // placeScript decides where the entries go: rule 5 of DEST. _p becomes the path of an only
 // file, or _d the directory of all.
 const (
@@ -138,8 +167,8 @@ _s=$(($_s+1)); return; fi;
 fresh;
 RESUME
 [ $_K -lt 1024 ] || room "$_q" $_K || no no_space;
-take "$_t/$_n" $_B $_R || { room "$_q" 64 || no no_space; no write_failed; };
-sum "$_t/$_n";
+TAKE || { room "$_q" 64 || no no_space; no write_failed; };
+SUM
 [ "$_h" ] || { size "$_t/$_n"; [ "$_y" = $_L ] && { _v=; REQUIRE _h=$_D; }; };
 [ "$_h" = $_D ] || { room "$_q" 64 || no no_space; RELEASE no digest_mismatch; };
 _m=MODE; _o=;
